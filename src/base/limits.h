@@ -1,0 +1,35 @@
+/* limits: everything that a client can make grow has its bound here (DESIGN.md sections 7 and 12).
+ * Checked at the edge, with an error that the client understands. */
+#pragma once
+#include <assert.h>
+
+enum {
+	LIMIT_REQUEST_LINE_BYTES = 8 * 1024,
+	LIMIT_HEADER_COUNT = 64,
+	LIMIT_HEADER_BYTES = 16 * 1024,
+	LIMIT_BODY_BYTES = 64 * 1024,
+	LIMIT_FRAME_BYTES = 64 * 1024,         /* one session message, WebSocket or line */
+	LIMIT_SEND_BUFFER_BYTES = 1024 * 1024, /* a peer that does not read is closed past this */
+	LIMIT_JSON_DEPTH = 16,
+	LIMIT_ID_BYTES = 128, /* names of clients: 1..128 printable bytes of UTF-8 */
+	LIMIT_REQUEST_ID_BYTES = 64,
+	LIMIT_LABEL_BYTES = 64,   /* model or job label */
+	LIMIT_REASON_BYTES = 120, /* an operator's reason, an error's detail */
+	LIMIT_GPU_NAME_BYTES = 63,
+	LIMIT_HEADER_TIME_MS = 5000,
+	LIMIT_HELLO_TIME_MS = 2000,
+	LIMIT_CONNECTIONS = 1024,
+	LIMIT_CONNECTIONS_RESERVED = 64, /* of those, kept for holders and local programs */
+	LIMIT_MESSAGES_PER_S = 200,      /* per session, burst of the same size */
+	LIMIT_WAITING_PER_BROWSER = 4,   /* parked lock requests per Origin and User-Agent */
+	LIMIT_QUEUE = 4096,
+	LIMIT_QUEUE_PER_SESSION = 16,
+	LIMIT_GPUS = 16,
+	LIMIT_LOG_LINES = 2000,  /* ring behind /logs */
+	LIMIT_EVENT_RING = 4096, /* ring behind /v1/gpu/events */
+	LIMIT_HISTORY = 100000,  /* ended claims kept by the journal */
+};
+
+static_assert(LIMIT_CONNECTIONS_RESERVED < LIMIT_CONNECTIONS, "the reserve is part of the whole");
+static_assert(LIMIT_QUEUE_PER_SESSION < LIMIT_QUEUE, "one session cannot fill the queue");
+static_assert(LIMIT_BODY_BYTES == LIMIT_FRAME_BYTES, "what HTTP may say, a session may say");

@@ -1,0 +1,99 @@
+/* effect: what the core wants done, in order. The shell appends and commits all APPENDs of a loop
+ * turn first and carries out the rest only then (I8). Everything is by value: an effect stays good
+ * after later steps. Names of claims are looked up by id when a message is written. */
+#pragma once
+#include "base/err.h"
+#include "core/record.h"
+
+enum message {
+	MSG_WELCOME, /* lease = session id, token = secret, flag = resumed */
+	MSG_CLAIM,   /* after a resume, one per live claim: ref, lease, state and, if held, fence,
+			gpus */
+	MSG_QUEUED,  /* ref, lease: in the queue now; the position is asked for when written */
+	MSG_OFFERED, /* ref, lease, fence, gpus */
+	MSG_GRANTED, /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer) */
+	MSG_YIELD,   /* lease, reason, other = for whom (claim id or 0), grace_ms */
+	MSG_REVOKED, /* lease, reason */
+	MSG_RELEASED, /* ref, lease: answer to release or cancel, or ended by an operator (end says)
+		       */
+	MSG_TIMEOUT,  /* ref, lease: waited too long */
+	MSG_DENIED,   /* ref, lease, err, detail: answer to any request that cannot be done */
+	MSG_RENEWED,  /* lease, expires_ms */
+	MSG_CHANGED,  /* lease */
+	MSG_LENT,     /* lease, other = claim that runs inside it */
+	MSG_HEARTBEAT, /* answer with alive */
+	MSG_OK,        /* an admin act was done: lease = how many it touched */
+	MSG_COUNT
+};
+
+enum yield_reason {
+	YIELD_PREEMPTED,
+	YIELD_HOLD_MAX,
+	YIELD_EVICTED,
+	YIELD_OPERATOR,
+	YIELD_UNRESPONSIVE,
+	YIELD_EXPIRED,
+	YIELD_REASON_COUNT
+};
+const char *yield_reason_name(int reason); /* "preempted", "hold-max", .. */
+
+enum effect_type {
+	EFFECT_APPEND, /* record */
+	EFFECT_SEND,   /* send to conn; a conn that is gone is no error */
+	EFFECT_TRACE,  /* trace: a change people may want to see (log, /v1/gpu/events) */
+	EFFECT_SIGNAL, /* signal the process of a native session: revoke by force */
+	EFFECT_CLOSE,  /* close conn: a session was resumed elsewhere, or said bye */
+};
+
+struct effect {
+	enum effect_type type;
+	uint64_t conn;
+	union {
+		struct record record;
+		struct {
+			enum message msg;
+			uint64_t ref, lease, fence, other;
+			uint32_t gpus; /* mask */
+			enum claim_state state;
+			enum end_reason end;
+			enum yield_reason reason;
+			int err; /* enum err, positive */
+			bool flag;
+			struct token token;
+			int64_t expires_ms, grace_ms;
+			char detail[LIMIT_REASON_BYTES + 1];
+		} send;
+		struct {
+			uint64_t claim, session; /* one may be 0 */
+			enum claim_state from, to;
+			enum end_reason end;
+			enum yield_reason reason;
+			enum lease_class cls;
+			uint64_t fence, other;
+			int64_t waited_ms, held_ms;
+			uint32_t gpus;
+			char what[24]; /* "queued", "offered", "held", "yield", "revoked", "ended",
+					  "detached", "attached", "paused", .. */
+			char name[LIMIT_ID_BYTES + 1];
+			char detail[LIMIT_REASON_BYTES + 1];
+		} trace;
+		struct {
+			uint64_t session;
+			int signo; /* SIGTERM or SIGKILL */
+		} signal;
+	};
+};
+
+/* A growing array, owned by the caller and used again each turn: the core only adds. */
+struct effects {
+	struct effect *v;
+	size_t count, capacity;
+	bool queue_changed;       /* some waiter's position or reason may have changed */
+	struct mono_ms next_wake; /* when the core wants the next EVENT_TICK; set by each step */
+};
+
+void effects_init(struct effects *fx);
+void effects_clear(struct effects *fx); /* keeps the memory */
+void effects_finish(struct effects *fx);
+/* A zeroed effect at the end; valid until the next add. Aborts when memory is out. */
+struct effect *effects_add(struct effects *fx, enum effect_type type);

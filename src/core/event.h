@@ -1,0 +1,127 @@
+/* event: all that can happen to the core, each with one `now`. Strings and arrays are borrowed for
+ * the length of core_step. `conn` names a connection (a session's socket, or one HTTP exchange);
+ * the shell never uses a number twice in one run. Only EVENT_TICK judges deadlines: the shell sends
+ * it last in each loop turn, after all that was readable, so waiting heartbeats count (CASES.md
+ * R8). */
+#pragma once
+#include "core/config.h"
+#include "core/record.h"
+
+enum event_type {
+	EVENT_CONFIG,       /* config; the first event, and again on reload */
+	EVENT_RESTORE,      /* record: one live row of the journal, before EVENT_START */
+	EVENT_START,        /* start: replay is over, serve */
+	EVENT_SESSION_OPEN, /* session: hello on a session's connection -> WELCOME or DENIED */
+	EVENT_CONN_CLOSED,  /* closed */
+	EVENT_PEER_EXIT,    /* lease: a session id; its process is gone (pidfd) */
+	EVENT_ALIVE,        /* the session answered a heartbeat (any other message counts too) */
+	EVENT_ACQUIRE,      /* acquire */
+	EVENT_ACCEPT,       /* lease */
+	EVENT_CANCEL,       /* ref: a claim of this session still waiting or offered */
+	EVENT_RELEASE,      /* release */
+	EVENT_RENEW,        /* renew */
+	EVENT_YIELDING,     /* renew.lease, renew.ttl_ms = time still needed */
+	EVENT_CHANGE,       /* change */
+	EVENT_LEND,         /* lend */
+	EVENT_BYE,          /* the session ends all it has, then closes */
+	EVENT_ADMIN,        /* admin */
+	EVENT_GPU_SAMPLE,   /* sample */
+	EVENT_JOURNAL,      /* journal_ok: false: no new grants until true (DESIGN S20) */
+	EVENT_CLOCK_JUMP,   /* suspend or stall seen: expiry is frozen for settle_ms, sessions are
+			       pinged */
+	EVENT_TICK,         /* judge deadlines, send heartbeats */
+	EVENT_TYPE_COUNT
+};
+
+enum admin_act {
+	ADMIN_YIELD,  /* of one lease */
+	ADMIN_REVOKE, /* of one lease, at once */
+	ADMIN_PAUSE,
+	ADMIN_RESUME,
+	ADMIN_RESET,             /* revoke all holders, keep the queue */
+	ADMIN_FORCE_RELEASE_ALL, /* also end every waiter */
+};
+
+struct event {
+	enum event_type type;
+	struct mono_ms now;
+	struct wall_ms wall;
+	uint64_t conn;       /* 0: none */
+	struct token random; /* fresh random bits: ACQUIRE, RELEASE and SESSION_OPEN use them for
+				tokens */
+	union {
+		const struct core_config *config;
+		const struct record *record;
+		uint64_t lease; /* ACCEPT; PEER_EXIT: session id */
+		uint64_t ref;   /* CANCEL */
+		bool journal_ok;
+		struct {
+			uint64_t epoch;
+			uint64_t fence_max;    /* highest reserved so far; grants begin above it */
+			uint64_t claim_id_max; /* highest claim and session ids ever used */
+			uint64_t session_id_max;
+			bool same_boot;
+		} start;
+		struct {
+			enum binding binding; /* BIND_NATIVE or BIND_TAB */
+			bool browser;
+			const struct token *resume; /* NULL: a new session */
+			const char *name;
+			int64_t pid, uid;
+			uint64_t pid_start;
+		} session;
+		struct {
+			bool peer_gone;   /* native: the process is known to be dead */
+			bool undelivered; /* HTTP: the answer was not wholly handed to the kernel */
+		} closed;
+		struct ev_acquire {
+			enum binding binding; /* BIND_HTTP and BIND_STREAM need no session */
+			bool browser, preemptible, evictable;
+			bool no_wait; /* BUSY at once instead of a place */
+			enum lease_class cls;
+			uint64_t ref, parent;
+			struct need need;   /* gpu_mask 0 stands for any */
+			int64_t timeout_ms; /* <0: for ever */
+			int64_t ttl_ms;     /* BIND_HTTP; 0: default */
+			int64_t uninterruptible_ms, min_residence_ms, load_ms;
+			const char *name; /* HTTP: the `id`; NULL: the session's name */
+			const char *request_id, *label; /* may be NULL */
+		} acquire;
+		struct {
+			uint64_t lease;            /* of the session on conn; 0: by token */
+			const struct token *token; /* plain HTTP, or NULL */
+			const char
+				*id;  /* --compat bridge: by id where just one plain lease has it */
+			bool requeue; /* come back with the old key */
+		} release;
+		struct {
+			uint64_t lease;
+			const struct token *token;
+			int64_t ttl_ms; /* 0: as before */
+		} renew;
+		struct {
+			uint64_t lease;
+			struct need need; /* slots and vram_bytes count; the GPUs stay */
+		} change;
+		struct {
+			uint64_t lease; /* of the session on conn */
+			uint64_t to;    /* a waiting claim */
+		} lend;
+		struct {
+			enum admin_act act;
+			uint64_t lease;
+			const char *who, *reason; /* for the audit; may be NULL */
+		} admin;
+		struct {
+			uint32_t gpu;
+			bool healthy;
+			bool used_known; /* a failed or stale probe is unknown, never zero */
+			uint64_t vram_bytes_used; /* by everybody */
+			uint32_t observed_count;
+			const struct observed {
+				uint64_t session;
+				uint64_t vram_bytes;
+			} * observed; /* per session, borrowed; what is in none is unmanaged */
+		} sample;
+	};
+};

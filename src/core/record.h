@@ -1,0 +1,76 @@
+/* record: what must outlive the daemon. The core emits records as EFFECT_APPEND; the store keeps
+ * the newest PUT per id, commits before anything is sent, and gives the live ones back by
+ * EVENT_RESTORE. Times are of the boot that wrote them; the store knows the boot id. Strings are
+ * NUL-terminated UTF-8. */
+#pragma once
+#include "core/types.h"
+
+struct session_record {
+	uint64_t id;
+	struct token secret;  /* what `resume` must show */
+	enum binding binding; /* BIND_NATIVE or BIND_TAB */
+	int64_t pid;          /* BIND_NATIVE, else 0 */
+	uint64_t pid_start;   /* /proc/PID/stat field 22, guards against pid reuse */
+	int64_t uid;          /* -1: unknown */
+	char name[LIMIT_ID_BYTES + 1];
+};
+
+struct claim_record {
+	uint64_t id;      /* also the lease's number on the wire; rises strictly */
+	uint64_t session; /* 0 for BIND_STREAM and BIND_HTTP */
+	uint64_t ref;     /* the client's number for its claim, echoed */
+	uint64_t fence;   /* of the newest grant; 0 before the first */
+	uint64_t parent;  /* the lease whose holder waits for this claim; 0: none */
+	uint64_t lender;  /* HELD inside that lease's room (sub-lease); 0: none */
+	struct token token;
+	enum claim_state state;
+	enum end_reason end;
+	enum lease_class cls;
+	enum binding binding;
+	bool browser;     /* has an Origin: unclean loss is followed by the lock-delay */
+	bool preemptible; /* may be asked to yield before hold_ms_max */
+	bool evictable;
+	bool revoked; /* YIELDING: the grace is over, the token refused, the room not yet free */
+	struct need need;
+	uint32_t granted_mask; /* GPUs held or offered */
+	int64_t ttl_ms;        /* BIND_HTTP */
+	int64_t uninterruptible_ms;
+	int64_t min_residence_ms;
+	int64_t load_ms;              /* what reloading costs, for eviction */
+	int64_t used_ms;              /* service in earlier runs of this claim */
+	struct mono_ms arrival;       /* key = arrival + offset(class) */
+	struct mono_ms wait_deadline; /* MONO_NEVER: waits for ever */
+	struct mono_ms ttl_deadline;  /* BIND_HTTP while held */
+	struct mono_ms held_since;
+	struct wall_ms arrival_wall, held_wall, ended_wall;
+	char name[LIMIT_ID_BYTES + 1];
+	char request_id[LIMIT_REQUEST_ID_BYTES + 1];
+	char label[LIMIT_LABEL_BYTES + 1];
+};
+
+enum record_type {
+	RECORD_SESSION_PUT, /* session */
+	RECORD_SESSION_END, /* session.id */
+	RECORD_CLAIM_PUT,   /* claim */
+	RECORD_CLAIM_END,   /* claim, whole: becomes history */
+	RECORD_FENCE,       /* fence_max: fences up to it may be used; the store syncs it to disk */
+	RECORD_PAUSED,      /* paused, reason */
+	RECORD_AUDIT,       /* an operator's act: who, act, reason; kept in history */
+};
+
+struct record {
+	enum record_type type;
+	union {
+		struct session_record session;
+		struct claim_record claim;
+		uint64_t fence_max;
+		struct {
+			bool paused;
+			struct wall_ms wall;
+			uint64_t lease;
+			char who[LIMIT_ID_BYTES + 1];
+			char act[32];
+			char reason[LIMIT_REASON_BYTES + 1];
+		} admin; /* RECORD_PAUSED and RECORD_AUDIT */
+	};
+};

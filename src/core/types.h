@@ -1,0 +1,70 @@
+/* types: the words of the domain (DESIGN.md section 2). No behaviour, shared by wire, store and
+ * net. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "base/mono.h"
+
+/* Highest first. The wire also takes the predecessor's numbers: 0, 10, 15, 20. */
+enum lease_class { LEASE_VOICE, LEASE_CHAT, LEASE_NORMAL, LEASE_BACKGROUND, LEASE_CLASS_COUNT };
+
+/* QUEUED -> OFFERED -> HELD -> YIELDING -> ENDED, QUEUED/OFFERED -> ENDED, OFFERED -> QUEUED (ack
+ * missed, place kept), YIELDING -> QUEUED (gave way, comes back with its key). HELD -> ENDED:
+ * released. */
+enum claim_state {
+	CLAIM_QUEUED,
+	CLAIM_OFFERED,
+	CLAIM_HELD,
+	CLAIM_YIELDING,
+	CLAIM_ENDED,
+	CLAIM_STATE_COUNT
+};
+
+enum end_reason {
+	END_NONE,
+	END_RELEASED,
+	END_TIMEOUT,
+	END_CANCELLED,
+	END_DISCONNECTED,
+	END_EXPIRED,
+	END_REVOKED,
+	END_DENIED,
+	END_FORCE_RELEASED,
+	END_REASON_COUNT
+};
+
+/* What keeps a claim alive, and so how its holder's death is known (DESIGN.md section 1). */
+enum binding {
+	BIND_NATIVE, /* session on the Unix socket: connection + pidfd; broker may signal the
+			process */
+	BIND_TAB,    /* WebSocket session: connection + heartbeat; unclean loss lingers */
+	BIND_STREAM, /* lock over Server-Sent Events: lives exactly as long as its connection */
+	BIND_HTTP,   /* plain lock request: its connection while it waits, then only the TTL */
+	BINDING_COUNT
+};
+
+struct token {
+	uint8_t b[16];
+};
+
+/* What a claim asks for. Per GPU: `slots` compute turns (0 for a resident model) and `vram_bytes`
+ * (0: none stated). `gpu_count` GPUs out of `gpu_mask` (bit = index) are taken at once or not at
+ * all. */
+struct need {
+	uint64_t vram_bytes;
+	uint32_t slots;
+	uint32_t gpu_count;
+	uint32_t gpu_mask;
+};
+
+const char *lease_class_name(int cls);   /* "voice" .. */
+const char *claim_state_name(int state); /* "queued" .. */
+const char *end_reason_name(int reason); /* "released", .. "force-released" */
+const char *binding_name(int binding);   /* "native" .. */
+/* The class of a name, or -1. */
+int lease_class_from_name(const char *name);
+/* The class nearest to one of the predecessor's numbers (ties go to the higher class). */
+enum lease_class lease_class_from_priority(int64_t priority);

@@ -1,0 +1,96 @@
+/* view: what status, why and metrics may read from the core. Pointers are borrowed until the next
+ * step. */
+#pragma once
+#include "core/core.h"
+
+struct claim_view {
+	const struct claim_record *rec;
+	uint64_t conn; /* 0: detached */
+	struct mono_ms key;
+	struct mono_ms detach_deadline; /* MONO_NEVER: attached */
+	struct mono_ms
+		yield_deadline; /* YIELDING: when grace, then lock-delay or kill wait, ends */
+	uint64_t yield_for;     /* claim id or 0 */
+	enum yield_reason yield_reason;
+	bool ripe;
+};
+
+/* false: no such live claim. */
+bool core_claim(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		struct claim_view *ret_view);
+/* Holders (OFFERED, HELD, YIELDING) by rising id, first with id 0; false: no more. */
+bool core_holder_after(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		       struct claim_view *ret_view);
+/* Waiters in the order in which they will be served, beginning at a position (0 = next), O(log n).
+ */
+bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms now,
+		    struct claim_view *ret_view);
+/* Claims served before this one; -1 unless it waits. O(log n). */
+int64_t core_position(const struct core *core, uint64_t claim_id);
+uint32_t core_waiting_count(const struct core *core);
+
+/* Why a waiter waits. The texts are in why_text; `%` fields are filled by wire. */
+#define WHY_TABLE(X)                                                                               \
+	X(WHY_NEXT, "next", "It is next and will be offered a GPU in this moment.")                \
+	X(WHY_HOLDER, "holder", "{holder} holds {gpu}.")                                           \
+	X(WHY_YIELDING, "yielding",                                                                \
+	  "{holder} was asked to give {gpu} back and has {left} to do so.")                        \
+	X(WHY_LOCK_DELAY, "lock-delay", "{holder} lost {gpu}; it is free in {left} at most.")      \
+	X(WHY_DETACHED, "detached",                                                                \
+	  "{holder} is disconnected from {gpu} and has {left} to come back.")                      \
+	X(WHY_VRAM, "vram", "It needs {want} of VRAM on {gpu}, where {free} are free.")            \
+	X(WHY_EVICTING, "evicting", "{holder} is asked to unload from {gpu} to make room.")        \
+	X(WHY_BEHIND, "behind", "{ahead} before it in the queue.")                                 \
+	X(WHY_RESERVED, "reserved", "{gpu} is kept for {holder}, which came before it.")           \
+	X(WHY_UNKNOWN, "unknown", "The VRAM in use on {gpu} cannot be measured now.")              \
+	X(WHY_UNHEALTHY, "unhealthy", "{gpu} does not work.")                                      \
+	X(WHY_PAUSED, "paused", "An operator paused grants.")                                      \
+	X(WHY_JOURNAL, "journal", "The journal cannot be written, so nothing is granted.")         \
+	X(WHY_DETACHED_SELF, "disconnected",                                                       \
+	  "Its own connection is gone; it has {left} to come back.")
+
+enum why_code {
+#define X(code, name, text) code,
+	WHY_TABLE(X)
+#undef X
+		WHY_COUNT
+};
+
+struct why {
+	enum why_code code;
+	uint64_t holder; /* claim id or 0 */
+	uint32_t gpu;
+	int64_t left_ms;
+	uint64_t want_bytes, free_bytes;
+	uint32_t ahead;
+};
+
+const char *why_name(int code);
+const char *why_text(int code);
+void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, struct why *ret_why);
+/* The proved longest wait from now on (CASES.md G), and a plain estimate; -1: unknown. */
+int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
+int64_t core_eta_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
+
+struct gpu_view {
+	const struct gpu_config *config;
+	uint32_t slots_used;
+	uint64_t vram_bytes_granted;   /* declared or observed, whichever is more, by leases */
+	uint64_t vram_bytes_unmanaged; /* used by nobody that the broker knows */
+	uint64_t vram_bytes_used;      /* measured */
+	bool used_known, healthy;
+};
+bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view);
+
+struct core_stats {
+	uint64_t epoch, fence;
+	uint64_t granted[LEASE_CLASS_COUNT], ended[END_REASON_COUNT], yields, revokes, acks_missed,
+		stale;
+	uint32_t waiting, held, sessions;
+	bool paused, journal_ok;
+};
+void core_stats(const struct core *core, struct core_stats *ret_stats);
+/* Sessions by rising id; false: no more. `conn` is 0 while detached. */
+bool core_session_after(const struct core *core, uint64_t session_id,
+			const struct session_record **ret_session, uint64_t *ret_conn,
+			struct mono_ms *ret_last_seen);

@@ -1,0 +1,11 @@
+/* codec: a record as bytes and back: little-endian, a version, a length, a CRC-32. Pure. */
+#pragma once
+#include "core/record.h"
+
+enum { CODEC_BYTES_MAX = 1024 };
+
+/* Writes the record to `buf` and returns its length, at most CODEC_BYTES_MAX. */
+size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX]);
+/* 0, or -ERR_IO for anything but bytes that codec_encode can have written; every enum is in range
+ * and every string terminated afterwards. */
+int codec_decode(const uint8_t *bytes, size_t length, struct record *ret_record);
