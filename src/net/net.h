@@ -1,0 +1,69 @@
+/* net: listeners and connections. Knows requests and sessions, never leases. Every HTTP exchange
+ * and every session has a number (`conn`) that is used once per run. All calls and callbacks are on
+ * the loop's thread; a callback may reply at once or any time later by number. A number whose peer
+ * is gone is no error: the call does nothing. Limits are base/limits.h, checked before a callback
+ * sees anything. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct net;
+struct loop;
+struct http_request;
+
+struct net_peer {
+	bool is_unix;
+	int64_t pid, uid;   /* SO_PEERCRED, else 0 and -1 */
+	uint64_t pid_start; /* /proc/PID/stat field 22; 0: unknown */
+};
+
+struct net_handlers {
+	/* A whole, well-formed request. `request` is borrowed for the call; answer with http.h by
+	 * request->conn. A request for a WebSocket has request->websocket set; take it with
+	 * http_accept_websocket. */
+	void (*on_request)(void *ctx, const struct http_request *request);
+	/* The peer of an unanswered or streaming exchange left, or an answer could not be handed
+	 * over whole. */
+	void (*on_gone)(void *ctx, uint64_t conn);
+	/* The answer's last byte was handed to the kernel. */
+	void (*on_delivered)(void *ctx, uint64_t conn);
+	/* A line session on the Unix socket. (WebSocket sessions begin by on_request.) */
+	void (*on_session)(void *ctx, uint64_t conn, const struct net_peer *peer);
+	/* One text message, at most LIMIT_FRAME_BYTES, valid UTF-8, NUL-terminated after `length`.
+	 */
+	void (*on_message)(void *ctx, uint64_t conn, const char *text, size_t length);
+	/* A session's connection ended, whoever ended it; exactly once. `clean`: a close frame was
+	 * seen. */
+	void (*on_closed)(void *ctx, uint64_t conn, bool clean);
+	/* What the client did wrong, in words, for the log; never its bytes. conn may be 0. */
+	void (*on_protocol_error)(void *ctx, uint64_t conn, int err, const char *what);
+};
+
+struct net_options {
+	unsigned connections_max;          /* LIMIT_CONNECTIONS unless configured */
+	unsigned connections_reserved_max; /* the last so many: request->reserved is set, sessions
+					      on the Unix socket are always let in up to them */
+	int header_time_ms, body_time_ms, write_time_ms;
+};
+
+/* `handlers` and `ctx` are borrowed until net_destroy. */
+int net_create(struct loop *loop, const struct net_options *options,
+	       const struct net_handlers *handlers, void *ctx, struct net **ret_net);
+void net_destroy(struct net *net); /* takes NULL; closes everything at once */
+
+/* "127.0.0.1:8470", "[::1]:0"; the port really used comes back (0 asks for any). */
+int net_listen_tcp(struct net *net, const char *address, uint16_t *ret_port, char *detail,
+		   size_t detail_size);
+/* Replaces a socket file that nobody listens on; mode 0600. `http`: HTTP, else line sessions. */
+int net_listen_unix(struct net *net, const char *path, bool http, char *detail, size_t detail_size);
+void net_stop_listening(struct net *net);
+unsigned net_connection_count(const struct net *net);
+
+/* Sessions, WebSocket and line alike. The message is copied; past LIMIT_SEND_BUFFER_BYTES of unread
+ * output the session is closed (1008). */
+void session_send(struct net *net, uint64_t conn, const char *text, size_t length);
+/* After what was sent. `code`: 1000, 1008, 4401, ..; a line session gets {"type":"close","code":..}
+ * first. */
+void session_close(struct net *net, uint64_t conn, int code, const char *reason);
+bool session_peer(const struct net *net, uint64_t conn, struct net_peer *ret_peer);
