@@ -1,0 +1,47 @@
+# A short front for Meson. `make help` lists what there is; HACKING.md says more.
+BUILD := build
+ARGS :=
+SEEDS := 2000
+TIME := 60
+WERROR := $(if $(filter true,$(CI)),true,false)
+SETUP := meson setup --buildtype=debugoptimized -Dwerror=$(WERROR)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: build ## install what is missing, build, start the broker (ARGS="--fake-gpu a:24000")
+	@exec $(BUILD)/baton serve $(ARGS)
+
+build: deps $(BUILD)/build.ninja ## build/baton, optimised, with debug symbols
+	@ninja -C $(BUILD)
+
+test: deps ## lints, unit tests, simulator; then all again under ASan and UBSan, with integration
+	@WERROR=$(WERROR) tools/test.sh
+
+sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
+	@$(BUILD)/tests/sim/sim --seeds $(SEEDS)
+
+fuzz: deps ## every fuzz target for TIME=seconds, built with clang's libFuzzer
+	@tools/fuzz.sh $(TIME)
+
+bench: build ## Baton beside a floor server and Redis, as ratios
+	@tools/deps.sh bench
+	@bench/run.sh $(BUILD)
+
+lint: build ## layers, purity, tidiness, format, headers
+	@meson test -C $(BUILD) --suite lint --print-errorlogs
+
+install: build ## meson install (DESTDIR is respected)
+	@meson install -C $(BUILD)
+
+clean: ## remove every build folder that this file makes
+	rm -rf $(BUILD) build-asan build-fuzz
+
+deps:
+	@tools/deps.sh
+
+$(BUILD)/build.ninja:
+	@$(SETUP) $(BUILD)
+
+.PHONY: help run build test sim fuzz bench lint install clean deps
+.DEFAULT_GOAL := help

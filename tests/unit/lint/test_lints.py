@@ -1,0 +1,149 @@
+"""Goal: show that each lint can see what it forbids. Method: a small tree with one fault each."""
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOLS = pathlib.Path(sys.argv.pop(1)) if len(sys.argv) > 1 else pathlib.Path("tools")
+GOOD = "/* good: holds a number. */\n#include <assert.h>\n\nint good(int x);\n"
+
+
+class Lints(unittest.TestCase):
+    def setUp(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="baton-lint-"))
+        self.addCleanup(shutil.rmtree, self.root)
+
+    def write(self, path, text):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def lint(self, tool, *arguments):
+        command = [sys.executable, str(TOOLS / tool), *(arguments or [str(self.root)])]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        return result.returncode, result.stdout + result.stderr
+
+    def expect(self, tool, path, text, words):
+        """The tool passes without the fault and names it with it."""
+        self.write("src/base/good.c", GOOD)
+        self.assertEqual(self.lint(tool)[0], 0, self.lint(tool)[1])
+        self.write(path, text)
+        status, output = self.lint(tool)
+        self.assertEqual(status, 1, output)
+        self.assertIn(words, output)
+        self.assertIn(path, output)
+
+    def test_layers_see_core_using_net(self):
+        """The core cannot reach the sockets."""
+        self.expect("layers.py", "src/core/a.c", '#include "net/net.h"\n', "core may not use net")
+
+    def test_layers_see_siblings(self):
+        """Siblings do not know each other: net knows nothing of wire."""
+        self.expect("layers.py", "src/net/a.c", '#include "wire/wire.h"\n', "net may not use wire")
+
+    def test_layers_see_wire_using_decisions(self):
+        """Wire may read the core's values but not call its step."""
+        self.write("src/wire/fine.c", '#include "core/event.h"\n')
+        self.expect("layers.py", "src/wire/a.c", '#include "core/core.h"\n', "wire may not use core")
+
+    def test_layers_see_cli_using_server(self):
+        """The command line speaks to the daemon, it does not contain it."""
+        self.expect("layers.py", "src/cli/a.c", '#include "server/options.h"\n', "cli may not use server")
+
+    def test_layers_see_library_in_wrong_folder(self):
+        """Each library has one folder that knows it."""
+        self.expect("layers.py", "src/server/a.c", "#include <sqlite3.h>\n", "may not use this library")
+
+    def test_layers_see_system_header_in_core(self):
+        """No clock and no socket in the core."""
+        self.expect("layers.py", "src/core/a.c", "#include <time.h>\n", "core is pure")
+
+    def test_layers_see_unknown_folder(self):
+        """A new folder must enter the table first."""
+        self.expect("layers.py", "src/misc/a.c", "#include <stdio.h>\n", "not in the table")
+
+    def test_tidy_sees_long_line(self):
+        """100 columns."""
+        self.expect("tidy.py", "src/base/a.c", GOOD + "/* " + "x" * 120 + " */\n", "columns")
+
+    def test_tidy_sees_long_function(self):
+        """70 lines a function."""
+        body = "/* a. */\nint f(void)\n{\n" + "\t;\n" * 70 + "}\n"
+        self.expect("tidy.py", "src/base/a.c", body, "function of 72 lines")
+
+    def test_tidy_sees_long_file(self):
+        """800 lines a file."""
+        self.expect("tidy.py", "src/base/a.h", "int x;\n" * 801, "801 lines")
+
+    def test_tidy_sees_missing_head(self):
+        """Each .c begins by saying what it is."""
+        self.expect("tidy.py", "src/base/a.c", "int x;\n", "begins without a comment")
+
+    def test_tidy_sees_assert_with_effect(self):
+        """An assert changes nothing."""
+        for effect in ("x = 1", "x++", "--x"):
+            self.write("src/base/a.c", f"/* a. */\nvoid f(void)\n{{\n\tassert({effect});\n}}\n")
+            self.assertIn("effect inside", self.lint("tidy.py")[1], effect)
+        for fine in ("x == 1", "x <= y", "a != b && c >= d", "strcmp(a, b) == 0"):
+            self.write("src/base/a.c", f"/* a. */\nvoid f(void)\n{{\n\tassert({fine});\n}}\n")
+            self.assertNotIn("effect inside", self.lint("tidy.py")[1], fine)
+
+    def test_tidy_sees_banned_names(self):
+        """strcpy and its kind, in code but not in comments or longer names."""
+        self.write("src/base/b.c", "/* strcpy( is banned */\nint my_rand(int);\nint s = str.rand(1);\n")
+        self.assertEqual(self.lint("tidy.py")[0], 0)
+        self.expect("tidy.py", "src/base/a.c", GOOD + "void f(void)\n{\n\tstrcpy(a, b);\n}\n", "strcpy is banned")
+
+    def test_tidy_sees_clock_in_core(self):
+        """The core gets its now from the event."""
+        text = "/* a. */\nvoid f(void)\n{\n\tassert(x);\n\ttime(NULL);\n}\n"
+        self.expect("tidy.py", "src/core/a.c", text, "reads no clock")
+
+    def test_tidy_sees_few_asserts_in_core(self):
+        """At least 30 asserts per 1000 lines of core."""
+        self.write("src/core/a.c", "/* a. */\n" + "int x;\n" * 200)
+        status, output = self.lint("tidy.py")
+        self.assertEqual(status, 1)
+        self.assertIn("0 asserts per 1000 lines, at least 30", output)
+
+    def test_tidy_sees_addresses_and_paths(self):
+        """No registry and no home of anybody in the tree."""
+        self.write("docs/a.md", "see https://registry." + "npmjs.org/x\nand /ho" + "me/someone/x\n")
+        output = self.lint("tidy.py")[1]
+        self.assertIn("package registry", output)
+        self.assertIn("somebody's home", output)
+
+    def test_tidy_sees_leftovers(self):
+        """What is not done is an issue, not a comment."""
+        self.expect("tidy.py", "src/base/a.c", "/* a. TO" + "DO: more */\n", "leftover")
+
+    def test_headers_see_missing_include(self):
+        """A header that needs another one first."""
+        self.write("src/base/fine.h", "#pragma once\n#include <stdint.h>\nuint64_t f(void);\n")
+        self.assertEqual(self.lint("headers.py", str(self.root), "gcc", "g++")[0], 0)
+        self.write("src/base/a.h", "#pragma once\nuint64_t g(void);\n")
+        status, output = self.lint("headers.py", str(self.root), "gcc", "g++")
+        self.assertEqual(status, 1)
+        self.assertIn("base/a.h: does not compile alone", output)
+
+    def test_purity_sees_a_clock(self):
+        """A library that calls write, even through a helper, is not pure."""
+        self.write("core.c", "void helper(void); void *malloc(unsigned long);\nvoid f(void) { helper(); malloc(1); }\n")
+        self.write("pure.c", "void helper(void) {}\n")
+        self.write("dirty.c", "long write(int, const void *, unsigned long);\nvoid helper(void) { write(1, \"\", 1); }\n")
+        self.write("unused.c", "long read(int, void *, unsigned long);\nvoid other(void) { read(0, 0, 0); }\n")
+        for name in ("core", "pure", "dirty", "unused"):
+            source = str(self.root / f"{name}.c")
+            subprocess.run(["gcc", "-w", "-c", source, "-o", source[:-1] + "o"], check=True)
+            subprocess.run(["ar", "rcs", source[:-1] + "a", source[:-1] + "o"], check=True)
+        core, pure, dirty, unused = (str(self.root / f"{n}.a") for n in ("core", "pure", "dirty", "unused"))
+        self.assertEqual(self.lint("purity.py", core, pure, unused)[0], 0)
+        status, output = self.lint("purity.py", core, dirty)
+        self.assertEqual(status, 1)
+        self.assertIn("uses write", output)
+
+
+if __name__ == "__main__":
+    unittest.main()

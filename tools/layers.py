@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Holds the folder table of docs/architecture.md: reads every #include of src/ and include/ and names
+each one that its folder may not use. Usage: layers.py [ROOT]; exit status 1 when something is wrong.
+"""
+import pathlib
+import re
+import sys
+
+# What a folder may include of the project, beside itself. "core/x.h" allows one header, "core" all.
+CORE_VALUES = {"core/types.h", "core/record.h"}
+CORE_CONTRACT = CORE_VALUES | {"core/event.h", "core/effect.h", "core/view.h", "core/config.h"}
+PROJECT = {
+    "base": set(),
+    "core": {"base"},
+    "wire": {"base"} | CORE_CONTRACT,
+    "store": {"base"} | CORE_VALUES,
+    "gpu": {"base"},
+    "net": {"base"},
+    "gateway": {"base", "net", "wire"},
+    "server": {"base", "core", "wire", "store", "gpu", "net", "gateway"},
+    "client": {"base", "wire", "core/types.h", "baton"},
+    "cli": {"base", "baton"},
+    "main.c": {"base", "cli", "server"},
+    "baton": set(),  # the public header: libc only
+}
+
+# Libraries by the folders that may know them; libc and Linux headers are free but for base and core.
+LIBRARIES = [
+    (re.compile(r"^(event2/|event\.h|evhttp\.h)"), {"net"}),
+    (re.compile(r"^wslay/"), {"net"}),
+    (re.compile(r"^jansson\.h"), {"wire", "client", "cli", "server", "gateway"}),
+    (re.compile(r"^sqlite3\.h"), {"store"}),
+    (re.compile(r"^cyaml/"), {"server"}),
+    (re.compile(r"^(ncurses|curses|ncursesw)"), {"cli"}),
+    (re.compile(r"^openssl/"), {"net", "server"}),
+]
+# The core is pure: nothing of the system beyond values and strings. tools/purity.py checks the rest.
+PURE = {
+    "assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h",
+    "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "stdnoreturn.h",
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def folder_of(relative):
+    """The row of PROJECT for a path below src/ or include/."""
+    return relative.parts[0]
+
+
+def is_project(name):
+    first = name.split("/", 1)[0]
+    return "/" in name and first in PROJECT
+
+
+def check_include(folder, bracket, name):
+    """The reason why `folder` may not include `name`, or None."""
+    if bracket == '"' and "/" not in name:
+        return "write the folder: \"folder/header.h\""
+    if is_project(name):
+        first = name.split("/", 1)[0]
+        if first == folder or first in PROJECT[folder] or name in PROJECT[folder]:
+            return None
+        return f"{folder} may not use {first}"
+    for pattern, folders in LIBRARIES:
+        if pattern.match(name):
+            return None if folder in folders else f"{folder} may not use this library"
+    if folder == "core" and name not in PURE:
+        return "core is pure: no system header beyond values and strings"
+    return None
+
+
+def main(root):
+    problems = 0
+    count = 0
+    for top in ("src", "include"):
+        for path in sorted((root / top).rglob("*.[ch]")):
+            relative = path.relative_to(root / top)
+            folder = folder_of(relative)
+            count += 1
+            if folder not in PROJECT:
+                print(f"{path.relative_to(root)}: folder {folder} is not in the table of tools/layers.py")
+                problems += 1
+                continue
+            text = path.read_text(encoding="utf-8")
+            for match in INCLUDE.finditer(text):
+                reason = check_include(folder, match[1], match[2])
+                if reason:
+                    line = text.count("\n", 0, match.start(2)) + 1
+                    print(f"{path.relative_to(root)}:{line}: includes {match[2]}: {reason}")
+                    problems += 1
+    print(f"layers: {count} files, {problems} problems")
+    return 1 if problems or not count else 0
+
+
+if __name__ == "__main__":
+    default = pathlib.Path(__file__).resolve().parent.parent
+    sys.exit(main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default))

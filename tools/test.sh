@@ -1,0 +1,39 @@
+#!/bin/bash
+# `make test`: one plain -O2 build for lints, unit tests and the simulator; one sanitized build for
+# unit tests, the fuzz corpora and the integration tests. Both run to the end even when the first
+# fails, so that one run shows all there is to mend. The last line is "N passed, N failed".
+set -eu
+werror=${WERROR:-false}
+failed=0
+
+configure() { # folder, then options
+	local folder=$1
+	shift
+	if [ -f "$folder/build.ninja" ]; then
+		meson configure "$folder" "-Dwerror=$werror"
+	else
+		meson setup "$folder" --buildtype=debugoptimized "-Dwerror=$werror" "$@"
+	fi
+	ninja -C "$folder"
+}
+
+run_suites() { # folder, then suites
+	local folder=$1
+	shift
+	local options=()
+	for suite in "$@"; do
+		options+=(--suite "$suite")
+	done
+	echo "test: $folder: $*"
+	meson test -C "$folder" --no-rebuild --print-errorlogs --logbase make-test "${options[@]}" ||
+		failed=1
+}
+
+configure build
+run_suites build lint unit sim
+configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
+run_suites build-asan unit fuzz integration
+
+python3 tools/summary.py build/meson-logs/make-test.json build-asan/meson-logs/make-test.json ||
+	failed=1
+exit $failed
