@@ -1,0 +1,66 @@
+/* access: who may do what, judged from a request's head alone, in the order of DESIGN.md section 7:
+ * size, method, Host, Origin and Sec-Fetch-Site, media type, token, route. Pure: no clock, no state
+ * but what is given. Tokens are compared in constant time and never copied into a message. */
+#pragma once
+#include "base/mono.h"
+#include "wire/route.h"
+
+/* Header values as net gives them, NULL when absent; borrowed for the call. */
+struct request_facts {
+	const char *method, *path;
+	const char *host, *origin, *authorization, *content_type, *cookie, *sec_fetch_site;
+	size_t body_length;
+	bool is_unix; /* came over a Unix socket .. */
+	int64_t uid;  /* .. from this user; -1: unknown */
+};
+
+/* What is allowed here. Borrowed; the server owns it and may change it between calls. */
+struct access_policy {
+	const char *const *hosts; /* exact values of Host: "127.0.0.1:8470", "localhost:8470".
+				     http:// and each of them are the own origins */
+	size_t host_count;
+	const char *const *origins; /* of other pages, from the configuration, never "null" */
+	size_t origin_count;
+	const char *token;       /* install token, text */
+	const char *admin_token; /* may be NULL */
+	const char *cookie_name;
+	const char *const *cookies; /* values of live page sessions (baton open) */
+	size_t cookie_count;
+	int64_t uid;          /* of the daemon; over a Unix socket it and root are trusted */
+	bool bearer_is_admin; /* --compat bridge */
+};
+
+struct access_verdict {
+	int err;                  /* 0: go on; else a positive enum err to answer */
+	struct route_match match; /* route is NULL when the path is unknown */
+	enum access_right rights; /* what the caller has, not what the route needs */
+	const char *allow_origin; /* the request's own Origin if allowed, else NULL; borrowed */
+	bool browser;             /* has an Origin */
+	bool preflight;           /* answer 204 with the CORS headers and nothing else */
+	bool bad_token; /* something was shown and was wrong: count it (access_throttle) */
+};
+
+/* Fills the verdict and returns 0 or a negative enum err (the same as verdict->err). */
+int access_check(const struct access_policy *policy, const struct request_facts *facts,
+		 struct access_verdict *ret_verdict);
+
+/* Token of a session's hello, or of a Unix peer: the rights it has. `token` may be NULL. */
+enum access_right access_token_rights(const struct access_policy *policy, const char *token,
+				      bool is_unix, int64_t uid);
+
+/* CORS headers of any answer, errors too, so that a page can tell 401 from down (CASES.md C10).
+ * Values are borrowed from the verdict. Returns how many of at most ACCESS_HEADERS_MAX. */
+struct access_header {
+	const char *name, *value;
+};
+enum { ACCESS_HEADERS_MAX = 6 };
+size_t access_headers(const struct access_verdict *verdict,
+		      struct access_header ret_headers[ACCESS_HEADERS_MAX]);
+
+/* Wrong tokens: 20 at once, then one a second; past that they read 429. The right token always
+ * works, so a flood of wrong ones locks nobody out. Returns ERR_UNAUTHORIZED or ERR_RATE_LIMITED.
+ */
+struct access_throttle {
+	struct mono_ms full_at; /* zeroed: never failed */
+};
+int access_throttle(struct access_throttle *throttle, struct mono_ms now);

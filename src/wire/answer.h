@@ -1,0 +1,28 @@
+/* answer: HTTP answers and streams of the lock routes, from the core's effects. The predecessor's
+ * keys (`status`, `msg`) stand beside {error:{code, message, retry_after_s?}}. */
+#pragma once
+#include "wire/message.h"
+#include "wire/route.h"
+
+struct answer {
+	int status;
+	const char *content_type; /* static */
+	int retry_after_s;        /* 0: no Retry-After header */
+};
+
+/* {"error":{..}} of any error; `detail` (may be NULL) says which object or field. */
+void answer_error(struct text *body, int err, const char *detail, struct answer *ret_answer);
+/* The answer that an effect gives to a request on this route. false: it is none (queued, offered:
+ * the request stays parked) and nothing was written. */
+bool answer_effect(struct text *body, enum route_id route, const struct effect *send,
+		   const struct message_facts *facts, struct answer *ret_answer);
+/* {"status":"ok"} and the like: what needs no effect. */
+void answer_ok(struct text *body, struct answer *ret_answer);
+
+/* One Server-Sent Event of a lock stream: queued, granted, yield, revoked, released, timeout,
+ * denied. false: nothing to say. *ret_last: the stream ends after it. */
+bool answer_stream(struct text *out, const struct effect *send, const struct message_facts *facts,
+		   bool *ret_last);
+/* `id:` (0: none), `event:` and `data:` of one ready-made JSON object. */
+void answer_sse(struct text *out, uint64_t id, const char *event, const char *json);
+void answer_sse_keepalive(struct text *out); /* a comment line */

@@ -1,0 +1,42 @@
+/* lock: what claims say, on both doors: HTTP bodies, and the fields that `acquire` shares with
+ * them. Events point into `parsed`, which the caller keeps until core_step is done. The caller adds
+ * conn, now, wall, random, and for acquire binding and browser. */
+#pragma once
+#include "core/event.h"
+#include "wire/json.h"
+
+/* The class of a client that names none comes from the first rule whose glob matches its id. */
+struct class_rule {
+	const char *glob;
+	enum lease_class cls;
+};
+
+struct wire_context {
+	const struct core_config *config; /* GPU names, default timeout and TTL limits */
+	const struct class_rule *rules;
+	size_t rule_count;
+};
+
+/* All return 0 or a negative enum err with parsed->detail in words for the client. */
+
+/* {id, class?|priority?, timeout_s?, ttl_s?, vram_mb?, slots?, gpu?, gpus?, request_id?, wait?,
+ * preemptible?, evictable?, uninterruptible_ms?, min_residence_ms?, load_ms?, label?, parent?} */
+int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
+	       struct parsed *ret_parsed, struct event *ret_event);
+/* {id?, token?}: one of them. An id alone serves --compat bridge; the caller refuses it otherwise.
+ */
+int unlock_parse(const char *body, size_t length, struct parsed *ret_parsed,
+		 struct event *ret_event);
+/* {token, ttl_s?} */
+int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
+		struct parsed *ret_parsed, struct event *ret_event);
+/* {reason?}, or no body at all. `who` is borrowed into the event. */
+int admin_parse(const char *body, size_t length, enum admin_act act, uint64_t lease,
+		const char *who, struct parsed *ret_parsed, struct event *ret_event);
+
+/* The shared part: `object` into event->acquire but ref. `name` is what class rules see. */
+int lock_fields(const json_t *object, const struct wire_context *ctx, const char *name,
+		struct parsed *parsed, struct event *ret_event);
+/* A GPU's index by name, uuid or index text; -1: none such. */
+int gpu_index(const struct core_config *config, const char *name);
+enum lease_class lock_class_of(const struct wire_context *ctx, const char *name);

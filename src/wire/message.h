@@ -1,0 +1,70 @@
+/* message: the session protocol on the broker's side, the same for WebSocket text frames and lines
+ * on the Unix socket: what clients say becomes events, what the core sends becomes text. The
+ * client's side is ask.h and reply.h. docs/protocol.md has every field. */
+#pragma once
+#include "core/effect.h"
+#include "core/view.h"
+#include "wire/lock.h"
+#include "wire/text.h"
+
+enum { MESSAGE_VERSION = 1, MESSAGE_AHEAD_MAX = 8 };
+
+/* Close codes that a page can read. */
+enum {
+	CLOSE_TOKEN = 4401,
+	CLOSE_ORIGIN = 4403,
+	CLOSE_VERSION = 4409,
+	CLOSE_TOO_MANY = 4429,
+	CLOSE_DRAINING = 4503,
+};
+
+enum message_kind {
+	MESSAGE_HELLO,     /* event is EVENT_SESSION_OPEN; check `token` first */
+	MESSAGE_EVENT,     /* event is for the core */
+	MESSAGE_ADMIN,     /* event is EVENT_ADMIN; needs ACCESS_ADMIN */
+	MESSAGE_STATUS,    /* answer with {"type":"status",..} */
+	MESSAGE_SUBSCRIBE, /* events, logs: from now on; false ends it */
+	MESSAGE_LOGS,      /* limit, since */
+	MESSAGE_OPEN,      /* a one-time link for the pages; needs ACCESS_ADMIN */
+	MESSAGE_RELOAD,    /* re-read the configuration; needs ACCESS_ADMIN */
+};
+
+/* Must not be moved: the event points into it. */
+struct message_in {
+	enum message_kind kind;
+	struct event event;
+	struct parsed parsed;
+	uint64_t ref; /* of acquire and cancel, to answer `denied` with; 0: none was readable */
+	const char *token; /* hello, may be NULL; never to be logged */
+	bool events, logs;
+	uint64_t limit, since;
+};
+
+/* `name`: the session's, NULL before hello (then only hello is taken). 0, or a negative enum err
+ * with parsed.detail: answer `denied` and go on; -ERR_VERSION: close with CLOSE_VERSION. Call
+ * message_finish in any case. */
+int message_parse(const char *text, size_t length, const struct wire_context *ctx, const char *name,
+		  struct message_in *ret_message);
+void message_finish(struct message_in *message);
+
+/* What a message says besides its effect, looked up when it is written; zeroed where unknown. */
+struct message_facts {
+	const struct core_config *config;
+	uint64_t epoch;           /* welcome */
+	bool has_place;           /* queued: the next four are known */
+	int64_t position;         /* 0: next */
+	int64_t eta_ms, bound_ms; /* -1: unknown */
+	const struct why *why;
+	const char *holder_name; /* of why->holder */
+	const char *ahead[MESSAGE_AHEAD_MAX];
+	size_t ahead_count;
+	const char *other_name; /* of send.other: yield's `for` */
+};
+
+/* Adds one JSON object without a newline. */
+void message_render(struct text *out, const struct effect *send, const struct message_facts *facts);
+/* `denied` for what never reached the core: a malformed message, a missing right. */
+void message_render_denied(struct text *out, uint64_t ref, int err, const char *detail);
+/* {"type":"link","url":..}, and {"type":"reloaded","changed":[..]} from a list of words. */
+void message_render_link(struct text *out, const char *url);
+void message_render_reloaded(struct text *out, const char *const *changed, size_t count);

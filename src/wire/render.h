@@ -1,0 +1,75 @@
+/* render: what people and monitors read: status in slices, events, log lines, metrics. Rows are
+ * written one at a time, so the server can stream 10,000 of them in slices; between calls it may
+ * send and clear the buffer. Asks nothing of the core: views come in as arguments. */
+#pragma once
+#include "core/view.h"
+#include "wire/text.h"
+
+/* The parts of status in their order. */
+enum render_part {
+	RENDER_HEAD,
+	RENDER_QUEUED,      /* "queued": [id..], the predecessor's */
+	RENDER_START_TIMES, /* "request_start_times": {id: wall seconds}, the predecessor's */
+	RENDER_GPUS,
+	RENDER_LEASES,
+	RENDER_WAITING,
+	RENDER_END
+};
+
+struct render {
+	struct text *out;
+	enum render_part part;
+	bool first;     /* row of this part */
+	uint64_t *seen; /* hashes of names in start times: no name twice, none lost (P35) */
+	size_t seen_count, seen_capacity;
+	bool as_message; /* {"type":"status",..} */
+};
+
+struct render_head {
+	const struct core_stats *stats;
+	const char *version;
+	const char *owner;         /* name of the holder with the lowest id, NULL: free */
+	const char *paused_reason; /* may be NULL */
+	int64_t uptime_ms;
+	struct wall_ms wall;
+	bool draining;
+};
+
+void render_begin(struct render *render, struct text *out, const struct render_head *head,
+		  bool as_message);
+enum render_part render_next(struct render *render); /* closes the part, opens the next */
+void render_finish(struct render *render);           /* frees, at any point */
+
+void render_queued(struct render *render, const struct claim_view *waiter);
+void render_start_time(struct render *render, const struct claim_view *waiter);
+void render_gpu(struct render *render, uint32_t index, const struct gpu_view *gpu);
+void render_lease(struct render *render, const struct claim_view *holder, struct mono_ms now,
+		  const struct core_config *config, const char *yield_for_name);
+struct render_wait {
+	int64_t position, eta_ms, bound_ms;
+	const struct why *why;
+	const char *holder_name; /* of why->holder */
+};
+void render_waiter(struct render *render, const struct claim_view *waiter, struct mono_ms now,
+		   const struct core_config *config, const struct render_wait *wait);
+
+/* The sentence of WHY_TABLE with its fields filled. */
+void render_why(struct text *out, const struct why *why, const char *holder_name,
+		const struct core_config *config);
+
+/* An EFFECT_TRACE: as the JSON object of /v1/gpu/events (`id` counts events), and as the tail of a
+ * log line: `held lease=7 client="x" ..`. */
+void render_trace_json(struct text *out, const struct effect *trace, uint64_t id,
+		       struct wall_ms wall, const struct core_config *config);
+void render_trace_log(struct text *out, const struct effect *trace,
+		      const struct core_config *config);
+/* 2026-11-23T15:04:05.678Z */
+void render_time(struct text *out, struct wall_ms wall);
+
+/* Prometheus text. `label` may be NULL. */
+void render_metric_head(struct text *out, const char *name, const char *type, const char *help);
+void render_metric(struct text *out, const char *name, const char *label, const char *label_value,
+		   double value);
+/* All that core_stats counts, under baton_. */
+void render_metrics(struct text *out, const struct core_stats *stats);
+void render_gpu_metrics(struct text *out, const struct gpu_view *gpus, size_t count);

@@ -1,0 +1,54 @@
+/* route: the const table of routes (DESIGN.md section 5) and how a path finds its row. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum access_right {
+	ACCESS_NONE,  /* anybody who passes the checks of Host and Origin */
+	ACCESS_TOKEN, /* the install token, a page's cookie, or a Unix peer of the same user */
+	ACCESS_ADMIN, /* the Unix socket, the admin token, or the dashboard's own origin */
+};
+
+enum route_id {
+	ROUTE_PAGE, /* GET / */
+	ROUTE_LOCK,
+	ROUTE_UNLOCK,
+	ROUTE_RENEW,
+	ROUTE_STATUS,
+	ROUTE_RESET,
+	ROUTE_FORCE_RELEASE_ALL,
+	ROUTE_LEASE_YIELD,
+	ROUTE_LEASE_REVOKE,
+	ROUTE_PAUSE,
+	ROUTE_RESUME,
+	ROUTE_EVENTS,
+	ROUTE_SESSION, /* WebSocket; its token comes in hello */
+	ROUTE_HEALTH,
+	ROUTE_METRICS,
+	ROUTE_LOGS,
+	ROUTE_LOGS_CLEAR,
+	ROUTE_AUDIT_LOGS,
+	ROUTE_HOT_RELOAD,
+	ROUTE_COUNT
+};
+
+struct route {
+	enum route_id id;
+	const char *method, *path; /* `{lease}` in a path stands for one number */
+	enum access_right rights;
+	bool takes_body; /* a body, where there is one, must be application/json */
+	bool navigable;  /* a link of another site may lead here */
+};
+
+struct route_match {
+	const struct route *route; /* never NULL when route_find returned 0 */
+	uint64_t lease;            /* of `{lease}`, else 0 */
+};
+
+/* 0; -ERR_NOT_FOUND; -ERR_METHOD when the path exists with another method (ret_match->route is that
+ * row: its method belongs into `Allow`). OPTIONS finds any path. */
+int route_find(const char *method, const char *path, struct route_match *ret_match);
+const struct route *route_table(size_t *ret_count);
+/* Value of `name` in a raw query string as a whole number; false: absent or not a number. */
+bool route_query_u64(const char *query, const char *name, uint64_t *ret_value);
