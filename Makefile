@@ -26,7 +26,8 @@ fuzz: deps ## every fuzz target for TIME=seconds, built with clang's libFuzzer
 
 bench: build ## Baton beside a floor server and Redis, as ratios
 	@tools/deps.sh bench
-	@bench/run.sh $(BUILD)
+	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost
+	@bench/bench.py $(BUILD)
 
 lint: build ## layers, purity, tidiness, format, headers
 	@meson test -C $(BUILD) --suite lint --print-errorlogs

@@ -132,7 +132,7 @@ class Lints(unittest.TestCase):
         """A library that calls write, even through a helper, is not pure."""
         self.write("core.c", "void helper(void); void *malloc(unsigned long);\nvoid f(void) { helper(); malloc(1); }\n")
         self.write("pure.c", "void helper(void) {}\n")
-        self.write("dirty.c", "long write(int, const void *, unsigned long);\nvoid helper(void) { write(1, \"\", 1); }\n")
+        self.write("dirty.c", "long write(int, char *, unsigned long);\nvoid helper(void) { write(1, 0, 1); }\n")
         self.write("unused.c", "long read(int, void *, unsigned long);\nvoid other(void) { read(0, 0, 0); }\n")
         for name in ("core", "pure", "dirty", "unused"):
             source = str(self.root / f"{name}.c")
