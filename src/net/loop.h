@@ -20,7 +20,7 @@ void loop_drain(struct loop *loop);
  * due. */
 void loop_wake_at(struct loop *loop, struct mono_ms when);
 /* Runs `fn` at the end of the turn, after all callbacks: for frees that must not happen inside one.
- */
+ * Deferred between two turns, it runs as the next turn begins, and that turn does not wait. */
 void loop_defer(struct loop *loop, void (*fn)(void *ctx), void *ctx);
 /* `fn` on each arrival of the signal, from the loop, not from the handler. */
 int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo), void *ctx);
@@ -31,6 +31,9 @@ int loop_watch(struct loop *loop, int fd, void (*fn)(void *ctx, int fd), void *c
 	       struct loop_watch **ret_watch);
 void loop_unwatch(struct loop_watch *watch); /* takes NULL */
 struct event_base *loop_base(struct loop *loop);
+/* Said by callbacks of events that were put on loop_base directly: something was read, so
+ * loop_drain looks once more. */
+void loop_touch(struct loop *loop);
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME, read in this one file. */
 struct mono_ms loop_now(void);

@@ -1,0 +1,221 @@
+/* log: see log.h. Formats into a fixed buffer on the stack and writes the line with one call. Keeps
+ * no lines itself; the server's ring is the sink. Called by the edges, once per event. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct {
+	const char *name, *colour;
+} levels[LOG_LEVEL_COUNT] = {
+	[LOG_ERROR] = {"error", "\x1b[31m"},
+	[LOG_WARN] = {"warn", "\x1b[33m"},
+	[LOG_INFO] = {"info", "\x1b[36m"},
+	[LOG_DEBUG] = {"debug", "\x1b[2m"},
+};
+
+void log_init(struct log *log, enum log_level level, int fd, struct wall_ms (*now)(void))
+{
+	const char *no_color = getenv("NO_COLOR");
+	*log = (struct log){.level = level, .fd = fd, .now = now};
+	log->colour = fd >= 0 && isatty(fd) && (!no_color || !*no_color);
+}
+
+void log_set_sink(struct log *log, void (*sink)(void *ctx, const struct log_line *line), void *ctx)
+{
+	log->sink = sink;
+	log->sink_ctx = ctx;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level < LOG_LEVEL_COUNT ? levels[level].name : "unknown";
+}
+
+bool log_level_from_name(const char *name, enum log_level *ret_level)
+{
+	for (enum log_level level = LOG_ERROR; level < LOG_LEVEL_COUNT; level++) {
+		if (strcmp(name, levels[level].name) == 0) {
+			*ret_level = level;
+			return true;
+		}
+	}
+	return false;
+}
+
+struct log_field log_str(const char *key, const char *value)
+{
+	return log_bytes(key, value ? value : "", value ? strlen(value) : 0);
+}
+
+struct log_field log_bytes(const char *key, const char *value, size_t length)
+{
+	return (struct log_field){.key = key, .text = value ? value : "", .length = length};
+}
+
+struct log_field log_int(const char *key, int64_t value)
+{
+	return (struct log_field){.key = key, .number = value};
+}
+
+/* Everything outside printable ASCII is escaped byte by byte: terminals obey control bytes, and
+ * bidi marks and broken UTF-8 hide what was said (C16). */
+static size_t escape_byte(char out[5], unsigned char byte)
+{
+	if (byte == '"' || byte == '\\') {
+		out[0] = '\\';
+		out[1] = (char)byte;
+		return 2;
+	}
+	if (byte >= 0x20 && byte < 0x7f) {
+		out[0] = (char)byte;
+		return 1;
+	}
+	const char *known = "\nn\rr\tt";
+	for (const char *pair = known; *pair; pair += 2) {
+		if (byte == (unsigned char)pair[0]) {
+			out[0] = '\\';
+			out[1] = pair[1];
+			return 2;
+		}
+	}
+	(void)snprintf(out, 5, "\\x%02x", byte);
+	return 4;
+}
+
+static bool is_plain(const char *value, size_t length)
+{
+	if (length == 0)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		unsigned char byte = (unsigned char)value[i];
+		if (byte <= 0x20 || byte >= 0x7f || byte == '"' || byte == '\\' || byte == '=')
+			return false;
+	}
+	return true;
+}
+
+size_t log_escape(char *out, size_t out_size, const char *value, size_t length)
+{
+	size_t at = 0;
+	if (out_size < 3) {
+		if (out_size)
+			out[0] = '\0';
+		return 0;
+	}
+	bool plain = is_plain(value, length);
+	size_t room = out_size - 1 - (plain ? 0 : 1); /* NUL, closing quote */
+	if (!plain)
+		out[at++] = '"';
+	for (size_t i = 0; i < length; i++) {
+		char escaped[5];
+		size_t n = escape_byte(escaped, (unsigned char)value[i]);
+		if (at + n > room)
+			break;
+		memcpy(out + at, escaped, n);
+		at += n;
+	}
+	if (!plain)
+		out[at++] = '"';
+	out[at] = '\0';
+	return at;
+}
+
+struct line {
+	char bytes[LOG_LINE_BYTES];
+	size_t length;
+};
+
+static void line_add(struct line *line, const char *text)
+{
+	size_t length = strlen(text);
+	size_t room = sizeof line->bytes - 2 - line->length; /* newline, NUL */
+	if (length > room)
+		length = room;
+	memcpy(line->bytes + line->length, text, length);
+	line->length += length;
+}
+
+static void line_add_field(struct line *line, const struct log_field *field)
+{
+	line_add(line, " ");
+	line_add(line, field->key);
+	line_add(line, "=");
+	if (!field->text) {
+		char digits[24];
+		(void)snprintf(digits, sizeof digits, "%lld", (long long)field->number);
+		line_add(line, digits);
+		return;
+	}
+	size_t room = sizeof line->bytes - 1 - line->length;
+	line->length += log_escape(line->bytes + line->length, room, field->text, field->length);
+}
+
+static void line_add_time(struct line *line, struct wall_ms at)
+{
+	time_t seconds = (time_t)(at.v / 1000);
+	struct tm parts;
+	char text[48], date[32];
+	if (!gmtime_r(&seconds, &parts) ||
+	    !strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts))
+		return;
+	(void)snprintf(text, sizeof text, "%s.%03dZ ", date, (int)(at.v % 1000));
+	line_add(line, text);
+}
+
+/* A full pipe or a stopped terminal is not waited for. */
+static bool write_line(int fd, const struct line *line)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+		return false;
+	ssize_t n;
+	do {
+		n = write(fd, line->bytes, line->length);
+	} while (n < 0 && errno == EINTR);
+	return n == (ssize_t)line->length;
+}
+
+void log_write(struct log *log, enum log_level level, const char *text,
+	       const struct log_field *fields, size_t field_count)
+{
+	if (!log || level > log->level)
+		return;
+	struct line line;
+	line.length = 0; /* not the 4 KiB before it */
+	struct wall_ms at = log->now ? log->now() : (struct wall_ms){0};
+	line_add_time(&line, at);
+	if (log->colour)
+		line_add(&line, levels[level].colour);
+	line_add(&line, levels[level].name);
+	if (log->colour)
+		line_add(&line, "\x1b[0m");
+	line_add(&line, " ");
+	size_t text_start = line.length;
+	line_add(&line, text);
+	for (size_t i = 0; i < field_count; i++)
+		line_add_field(&line, &fields[i]);
+	line.bytes[line.length] = '\0';
+	if (log->sink) {
+		log->sink(log->sink_ctx, &(struct log_line){.level = level,
+							    .at = at,
+							    .text = line.bytes + text_start,
+							    .length = line.length - text_start});
+	}
+	if (log->fd < 0)
+		return;
+	if (log->lost) {
+		const struct log_field lost = log_int("log_lines_lost", (int64_t)log->lost);
+		line_add_field(&line, &lost);
+	}
+	line.bytes[line.length++] = '\n';
+	if (write_line(log->fd, &line))
+		log->lost = 0;
+	else
+		log->lost++;
+}

@@ -1,0 +1,246 @@
+/* loop: see loop.h. libevent's base without locks, one timer for the caller's deadline, deferred
+ * calls, signals and watched descriptors. Knows no connections. Called by the shell (src/server)
+ * and by net. */
+#include "net/loop.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/err.h"
+
+enum { DRAIN_PASSES_MAX = 64, SIGNALS_MAX = 16 };
+
+struct deferred {
+	void (*fn)(void *ctx);
+	void *ctx;
+};
+
+struct loop_signal {
+	struct event *event;
+	void (*fn)(void *ctx, int signo);
+	void *ctx;
+};
+
+struct loop {
+	struct event_base *base;
+	struct event *wake;
+	struct mono_ms wake_at;
+	struct deferred *deferred;
+	size_t deferred_count, deferred_capacity;
+	struct loop_signal signals[SIGNALS_MAX];
+	size_t signal_count;
+	uint64_t activity; /* callbacks of descriptors so far */
+};
+
+struct loop_watch {
+	struct loop *loop;
+	struct event *event;
+	void (*fn)(void *ctx, int fd);
+	void *ctx;
+};
+
+static int64_t clock_ms(clockid_t id)
+{
+	struct timespec t;
+	int rc = clock_gettime(id, &t);
+	assert(rc == 0);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+struct mono_ms loop_now(void)
+{
+	return (struct mono_ms){clock_ms(CLOCK_MONOTONIC)};
+}
+
+struct wall_ms loop_wall_now(void)
+{
+	return (struct wall_ms){clock_ms(CLOCK_REALTIME)};
+}
+
+int64_t loop_suspended_ms(void)
+{
+	return clock_ms(CLOCK_BOOTTIME) - clock_ms(CLOCK_MONOTONIC);
+}
+
+static void on_wake(evutil_socket_t fd, short events, void *ctx)
+{
+	(void)fd, (void)events;
+	struct loop *loop = ctx;
+	loop->wake_at = MONO_NEVER; /* spent; waiting ends because an event ran */
+}
+
+int loop_create(struct loop **ret_loop)
+{
+	struct loop *loop = calloc(1, sizeof *loop);
+	struct event_config *config = event_config_new();
+	if (loop && config) {
+		/* One thread: libevent's locks would only cost. */
+		(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+		loop->wake_at = MONO_NEVER;
+		loop->base = event_base_new_with_config(config);
+		if (loop->base)
+			loop->wake = evtimer_new(loop->base, on_wake, loop);
+	}
+	if (config)
+		event_config_free(config);
+	if (!loop || !loop->wake) {
+		loop_destroy(loop);
+		return -ERR_NO_MEMORY;
+	}
+	*ret_loop = loop;
+	return 0;
+}
+
+static void run_deferred(struct loop *loop)
+{
+	/* A deferred call may defer another, which then runs in the same round: the array may move,
+	 * so it is read anew each time. */
+	for (size_t i = 0; i < loop->deferred_count; i++) {
+		struct deferred call = loop->deferred[i];
+		call.fn(call.ctx);
+	}
+	loop->deferred_count = 0;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	run_deferred(loop);
+	for (size_t i = 0; i < loop->signal_count; i++)
+		event_free(loop->signals[i].event);
+	if (loop->wake)
+		event_free(loop->wake);
+	if (loop->base)
+		event_base_free(loop->base);
+	free(loop->deferred);
+	free(loop);
+}
+
+void loop_turn(struct loop *loop)
+{
+	/* Calls deferred since the last turn (by answers that the shell sent) come first: they
+	 * belong before anything that is read now. They may have queued work for the caller, who
+	 * must get the turn back. */
+	int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
+	if (loop->deferred_count) {
+		flags |= EVLOOP_NONBLOCK;
+		run_deferred(loop);
+	}
+	(void)event_base_loop(loop->base, flags);
+	run_deferred(loop);
+}
+
+void loop_drain(struct loop *loop)
+{
+	uint64_t before;
+	int passes = 0;
+	do {
+		before = loop->activity;
+		(void)event_base_loop(loop->base, EVLOOP_NONBLOCK);
+		run_deferred(loop);
+	} while (loop->activity != before && ++passes < DRAIN_PASSES_MAX);
+}
+
+void loop_touch(struct loop *loop)
+{
+	loop->activity++;
+}
+
+void loop_wake_at(struct loop *loop, struct mono_ms when)
+{
+	if (when.v == loop->wake_at.v)
+		return;
+	loop->wake_at = when;
+	if (when.v == MONO_NEVER.v) {
+		(void)evtimer_del(loop->wake);
+		return;
+	}
+	int64_t wait_ms = mono_since(when, loop_now());
+	if (wait_ms < 0)
+		wait_ms = 0;
+	const int64_t day_ms = 24 * 3600 * 1000;
+	if (wait_ms > day_ms)
+		wait_ms = day_ms; /* waking early is harmless and keeps timeval small */
+	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	(void)evtimer_add(loop->wake, &wait);
+}
+
+void loop_defer(struct loop *loop, void (*fn)(void *ctx), void *ctx)
+{
+	if (loop->deferred_count == loop->deferred_capacity) {
+		size_t capacity = loop->deferred_capacity ? 2 * loop->deferred_capacity : 64;
+		struct deferred *grown = reallocarray(loop->deferred, capacity, sizeof *grown);
+		/* Losing the call would leak or hang its object for ever. */
+		assert(grown);
+		loop->deferred = grown;
+		loop->deferred_capacity = capacity;
+	}
+	loop->deferred[loop->deferred_count++] = (struct deferred){fn, ctx};
+}
+
+static void on_signal(evutil_socket_t signo, short events, void *ctx)
+{
+	(void)events;
+	struct loop_signal *signal = ctx;
+	signal->fn(signal->ctx, (int)signo);
+}
+
+int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo), void *ctx)
+{
+	if (loop->signal_count == SIGNALS_MAX)
+		return -ERR_INTERNAL;
+	struct loop_signal *signal = &loop->signals[loop->signal_count];
+	*signal = (struct loop_signal){.fn = fn, .ctx = ctx};
+	signal->event = evsignal_new(loop->base, signo, on_signal, signal);
+	if (!signal->event)
+		return -ERR_NO_MEMORY;
+	if (evsignal_add(signal->event, NULL) != 0) {
+		event_free(signal->event);
+		return -ERR_IO;
+	}
+	loop->signal_count++;
+	return 0;
+}
+
+static void on_watched(evutil_socket_t fd, short events, void *ctx)
+{
+	(void)events;
+	struct loop_watch *watch = ctx;
+	loop_touch(watch->loop);
+	watch->fn(watch->ctx, (int)fd);
+}
+
+int loop_watch(struct loop *loop, int fd, void (*fn)(void *ctx, int fd), void *ctx,
+	       struct loop_watch **ret_watch)
+{
+	struct loop_watch *watch = malloc(sizeof *watch);
+	if (!watch)
+		return -ERR_NO_MEMORY;
+	*watch = (struct loop_watch){.loop = loop, .fn = fn, .ctx = ctx};
+	watch->event = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_watched, watch);
+	if (!watch->event || event_add(watch->event, NULL) != 0) {
+		if (watch->event)
+			event_free(watch->event);
+		free(watch);
+		return -ERR_NO_MEMORY;
+	}
+	*ret_watch = watch;
+	return 0;
+}
+
+void loop_unwatch(struct loop_watch *watch)
+{
+	if (!watch)
+		return;
+	/* libevent forgets the event at once, also one that is already due in this turn. */
+	event_free(watch->event);
+	free(watch);
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+	return loop->base;
+}
