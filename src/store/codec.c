@@ -1,0 +1,239 @@
+/* codec: a record as bytes and back. On disk: version, type, payload length (2 bytes), payload,
+ * CRC-32 over all before it; all numbers little-endian. One walk over the fields serves both
+ * directions, so writing and reading cannot drift apart. There is exactly one encoding of each
+ * record: what decodes, encodes to the same bytes again.
+ * It does no I/O and allocates nothing. Called by the store and the simulator. */
+#include "store/codec.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "store/crc32.h"
+
+enum {
+	CODEC_VERSION = 1,
+	HEADER_BYTES = 4,
+	CRC_BYTES = 4,
+	CLAIM_FIXED_BYTES = 200, /* at most: all of a claim but its three strings */
+	CLAIM_BYTES_MAX =
+		CLAIM_FIXED_BYTES + 3 + LIMIT_ID_BYTES + LIMIT_REQUEST_ID_BYTES + LIMIT_LABEL_BYTES,
+};
+
+static_assert(HEADER_BYTES + CLAIM_BYTES_MAX + CRC_BYTES <= CODEC_BYTES_MAX, "a claim fits");
+static_assert(LIMIT_ID_BYTES <= UINT8_MAX, "a string's length is one byte");
+/* These numbers are on people's disks: a new value goes to the end, any other change needs a new
+ * CODEC_VERSION. */
+static_assert(RECORD_SESSION_PUT == 0 && RECORD_AUDIT == 6, "record types are on disk");
+static_assert(CLAIM_QUEUED == 0 && CLAIM_ENDED == 4, "claim states are on disk");
+static_assert(END_NONE == 0 && END_FORCE_RELEASED == 8, "end reasons are on disk");
+static_assert(LEASE_VOICE == 0 && LEASE_BACKGROUND == 3, "classes are on disk");
+static_assert(BIND_NATIVE == 0 && BIND_HTTP == 3, "bindings are on disk");
+
+/* One pass over a record's bytes: writing copies fields out, reading replaces them. */
+struct walk {
+	uint8_t *write; /* NULL while reading */
+	const uint8_t *read;
+	size_t at, size;
+	bool bad;
+};
+
+static uint64_t walk_number(struct walk *w, uint64_t value, size_t width)
+{
+	if (w->bad || w->size - w->at < width) {
+		w->bad = true;
+		return 0;
+	}
+	size_t at = w->at;
+	w->at += width;
+	if (w->write) {
+		for (size_t i = 0; i < width; i++)
+			w->write[at + i] = (uint8_t)(value >> (8 * i));
+		return value;
+	}
+	uint64_t got = 0;
+	for (size_t i = 0; i < width; i++)
+		got |= (uint64_t)w->read[at + i] << (8 * i);
+	return got;
+}
+
+static void walk_u64(struct walk *w, uint64_t *field)
+{
+	*field = walk_number(w, *field, 8);
+}
+
+static void walk_i64(struct walk *w, int64_t *field)
+{
+	*field = (int64_t)walk_number(w, (uint64_t)*field, 8);
+}
+
+static void walk_u32(struct walk *w, uint32_t *field)
+{
+	*field = (uint32_t)walk_number(w, *field, 4);
+}
+
+/* A value below `count`, in one byte. */
+static unsigned walk_choice(struct walk *w, unsigned value, unsigned count)
+{
+	unsigned got = (unsigned)walk_number(w, value, 1);
+	if (got >= count)
+		w->bad = true;
+	return w->bad ? 0 : got;
+}
+
+static void walk_bool(struct walk *w, bool *field)
+{
+	*field = walk_choice(w, *field, 2) == 1;
+}
+
+/* Ids count from 1 and must fit SQLite's signed integers. */
+static void walk_id(struct walk *w, uint64_t *field)
+{
+	walk_u64(w, field);
+	if (*field == 0 || *field > INT64_MAX)
+		w->bad = true;
+}
+
+static void walk_token(struct walk *w, struct token *token)
+{
+	for (size_t i = 0; i < sizeof token->b; i++)
+		token->b[i] = (uint8_t)walk_number(w, token->b[i], 1);
+}
+
+/* `size` is the room of the field with its NUL. */
+static void walk_text(struct walk *w, char *text, size_t size)
+{
+	size_t length = w->write ? strnlen(text, size) : 0;
+	length = (size_t)walk_number(w, length, 1);
+	if (w->bad || length >= size || w->size - w->at < length) {
+		w->bad = true;
+		return;
+	}
+	if (w->write) {
+		memcpy(w->write + w->at, text, length);
+	} else {
+		memcpy(text, w->read + w->at, length);
+		text[length] = '\0';
+		if (memchr(text, '\0', length))
+			w->bad = true;
+	}
+	w->at += length;
+}
+
+static void walk_session(struct walk *w, struct session_record *s)
+{
+	walk_id(w, &s->id);
+	walk_token(w, &s->secret);
+	s->binding = (enum binding)walk_choice(w, s->binding, BIND_TAB + 1);
+	walk_i64(w, &s->pid);
+	walk_u64(w, &s->pid_start);
+	walk_i64(w, &s->uid);
+	walk_text(w, s->name, sizeof s->name);
+}
+
+static void walk_claim(struct walk *w, struct claim_record *c)
+{
+	walk_id(w, &c->id);
+	walk_u64(w, &c->session);
+	walk_u64(w, &c->ref);
+	walk_u64(w, &c->fence);
+	walk_u64(w, &c->parent);
+	walk_u64(w, &c->lender);
+	walk_token(w, &c->token);
+	c->state = (enum claim_state)walk_choice(w, c->state, CLAIM_STATE_COUNT);
+	c->end = (enum end_reason)walk_choice(w, c->end, END_REASON_COUNT);
+	c->cls = (enum lease_class)walk_choice(w, c->cls, LEASE_CLASS_COUNT);
+	c->binding = (enum binding)walk_choice(w, c->binding, BINDING_COUNT);
+	walk_bool(w, &c->browser);
+	walk_bool(w, &c->preemptible);
+	walk_bool(w, &c->evictable);
+	walk_bool(w, &c->revoked);
+	walk_u64(w, &c->need.vram_bytes);
+	walk_u32(w, &c->need.slots);
+	walk_u32(w, &c->need.gpu_count);
+	walk_u32(w, &c->need.gpu_mask);
+	walk_u32(w, &c->granted_mask);
+	walk_i64(w, &c->ttl_ms);
+	walk_i64(w, &c->uninterruptible_ms);
+	walk_i64(w, &c->min_residence_ms);
+	walk_i64(w, &c->load_ms);
+	walk_i64(w, &c->used_ms);
+	walk_i64(w, &c->arrival.v);
+	walk_i64(w, &c->wait_deadline.v);
+	walk_i64(w, &c->ttl_deadline.v);
+	walk_i64(w, &c->held_since.v);
+	walk_i64(w, &c->arrival_wall.v);
+	walk_i64(w, &c->held_wall.v);
+	walk_i64(w, &c->ended_wall.v);
+	walk_text(w, c->name, sizeof c->name);
+	walk_text(w, c->request_id, sizeof c->request_id);
+	walk_text(w, c->label, sizeof c->label);
+}
+
+static void walk_payload(struct walk *w, struct record *r)
+{
+	switch (r->type) {
+	case RECORD_SESSION_PUT:
+		walk_session(w, &r->session);
+		break;
+	case RECORD_SESSION_END:
+		walk_id(w, &r->session.id);
+		break;
+	case RECORD_CLAIM_PUT:
+	case RECORD_CLAIM_END:
+		walk_claim(w, &r->claim);
+		break;
+	case RECORD_FENCE:
+		walk_u64(w, &r->fence_max);
+		w->bad |= r->fence_max > INT64_MAX;
+		break;
+	case RECORD_PAUSED:
+	case RECORD_AUDIT:
+		walk_bool(w, &r->admin.paused);
+		walk_i64(w, &r->admin.wall.v);
+		walk_u64(w, &r->admin.lease);
+		walk_text(w, r->admin.who, sizeof r->admin.who);
+		walk_text(w, r->admin.act, sizeof r->admin.act);
+		walk_text(w, r->admin.reason, sizeof r->admin.reason);
+		break;
+	}
+}
+
+size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX])
+{
+	struct record copy = *record; /* the walk takes fields by pointer, to read them as well */
+	struct walk header = {.write = buf, .size = HEADER_BYTES};
+	struct walk body = {.write = buf, .at = HEADER_BYTES, .size = CODEC_BYTES_MAX - CRC_BYTES};
+	walk_payload(&body, &copy);
+	assert(!body.bad); /* a record of the core that cannot be written is a bug of the core */
+	walk_number(&header, CODEC_VERSION, 1);
+	walk_number(&header, record->type, 1);
+	walk_number(&header, body.at - HEADER_BYTES, 2);
+	struct walk crc = {.write = buf, .at = body.at, .size = CODEC_BYTES_MAX};
+	walk_number(&crc, crc32_of(buf, body.at), CRC_BYTES);
+	return crc.at;
+}
+
+int codec_decode(const uint8_t *bytes, size_t length, struct record *ret_record)
+{
+	if (length < HEADER_BYTES + CRC_BYTES || length > CODEC_BYTES_MAX)
+		return -ERR_IO;
+	size_t end = length - CRC_BYTES;
+	struct walk crc = {.read = bytes, .at = end, .size = length};
+	if (walk_number(&crc, 0, CRC_BYTES) != crc32_of(bytes, end))
+		return -ERR_IO;
+
+	struct walk w = {.read = bytes, .size = end};
+	struct record record;
+	memset(&record, 0, sizeof record);
+	uint64_t version = walk_number(&w, 0, 1);
+	uint64_t type = walk_number(&w, 0, 1);
+	uint64_t payload = walk_number(&w, 0, 2);
+	if (version != CODEC_VERSION || type > RECORD_AUDIT || payload != end - HEADER_BYTES)
+		return -ERR_IO;
+	record.type = (enum record_type)type;
+	walk_payload(&w, &record);
+	if (w.bad || w.at != end)
+		return -ERR_IO;
+	*ret_record = record;
+	return 0;
+}

@@ -1,0 +1,288 @@
+/* database: opens the journal's SQLite file so that it is ours alone, refuses what it cannot trust,
+ * and prepares every statement once. Knows nothing of turns, quarantine or disk space; store.c
+ * does.
+ *
+ * WAL with locking_mode=EXCLUSIVE set before the first access keeps the log's index on the heap: no
+ * -shm file, and a second connection is refused. synchronous=OFF: after a process crash the kernel
+ * still has every write; a power cut ends the local holders anyway (see fence_file.c for the one
+ * thing that it must not take). */
+#include "store/database.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "store/codec.h"
+
+enum { SCHEMA_VERSION = 1 };
+
+static const char schema[] = "BEGIN;"
+			     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+			     "CREATE TABLE session(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
+			     "CREATE TABLE claim(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
+			     "CREATE TABLE history(row INTEGER PRIMARY KEY, record BLOB NOT NULL);"
+			     "PRAGMA user_version=1;"
+			     "COMMIT;";
+
+static const char *const statement_texts[STMT_COUNT] = {
+	[STMT_BEGIN] = "BEGIN IMMEDIATE",
+	[STMT_COMMIT] = "COMMIT",
+	[STMT_ROLLBACK] = "ROLLBACK",
+	[STMT_META_PUT] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)",
+	[STMT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
+	[STMT_SESSION_PUT] = "INSERT OR REPLACE INTO session(id, record) VALUES(?1, ?2)",
+	[STMT_SESSION_END] = "DELETE FROM session WHERE id = ?1",
+	[STMT_SESSIONS] = "SELECT id, record FROM session ORDER BY id",
+	[STMT_CLAIM_PUT] = "INSERT OR REPLACE INTO claim(id, record) VALUES(?1, ?2)",
+	[STMT_CLAIM_END] = "DELETE FROM claim WHERE id = ?1",
+	[STMT_CLAIMS] = "SELECT id, record FROM claim ORDER BY id",
+	[STMT_HISTORY_PUT] = "INSERT OR REPLACE INTO history(row, record) VALUES(?1, ?2)",
+	[STMT_HISTORY_PRUNE] = "DELETE FROM history WHERE row <= ?1",
+	[STMT_HISTORY_READ] =
+		"SELECT row, record FROM history WHERE row < ?1 ORDER BY row DESC LIMIT ?2",
+	[STMT_HISTORY_ENDS] =
+		"SELECT (SELECT min(row) FROM history), (SELECT max(row) FROM history)",
+};
+
+int database_judge(int sqlite_code)
+{
+	switch (sqlite_code & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -ERR_ALREADY_RUNNING;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_FORMAT:
+	case SQLITE_MISMATCH:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_ERROR: /* our statements are right, so a table of the schema is not */
+		return DATABASE_BAD;
+	case SQLITE_NOMEM:
+		return -ERR_NO_MEMORY;
+	default:
+		return -ERR_IO;
+	}
+}
+
+static int judge_with_detail(struct database *db, int sqlite_code, const char *path, char *detail,
+			     size_t size)
+{
+	int rc = database_judge(sqlite_code);
+	if (rc == -ERR_ALREADY_RUNNING)
+		snprintf(detail, size, "another program uses %s", path);
+	else if (rc)
+		snprintf(detail, size, "%s: %s", path, sqlite3_errmsg(db->sqlite));
+	return rc;
+}
+
+/* The first column of the first row, as a number and as text. */
+static int ask(struct database *db, const char *sql, int64_t *ret_number, char *ret_text,
+	       size_t text_size)
+{
+	sqlite3_stmt *statement = NULL;
+	int rc = sqlite3_prepare_v2(db->sqlite, sql, -1, &statement, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(statement);
+	if (rc == SQLITE_ROW) {
+		const unsigned char *text = sqlite3_column_text(statement, 0);
+		*ret_number = sqlite3_column_int64(statement, 0);
+		snprintf(ret_text, text_size, "%s", text ? (const char *)text : "");
+	}
+	int end = sqlite3_finalize(statement);
+	return rc == SQLITE_ROW ? end : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+}
+
+static int apply_settings(struct database *db)
+{
+	static const char settings[] = "PRAGMA journal_mode=WAL;"
+				       "PRAGMA temp_store=MEMORY;"
+				       "PRAGMA cache_size=-2048;"
+				       "PRAGMA trusted_schema=OFF;";
+	return sqlite3_exec(db->sqlite, settings, NULL, NULL, NULL);
+}
+
+/* Refuses a file of another version or with damaged pages; writes the schema into a new one. */
+static int check_or_create(struct database *db, const char *path, bool empty_ok, char *detail,
+			   size_t size)
+{
+	int64_t version, count;
+	char text[128];
+	int rc = ask(db, "PRAGMA user_version", &version, text, sizeof text);
+	if (rc == SQLITE_OK)
+		rc = ask(db, "SELECT count(*) FROM sqlite_schema", &count, text, sizeof text);
+	if (rc != SQLITE_OK)
+		return judge_with_detail(db, rc, path, detail, size);
+	if (version == 0 && count == 0 && empty_ok) {
+		rc = sqlite3_exec(db->sqlite, schema, NULL, NULL, NULL);
+		return judge_with_detail(db, rc, path, detail, size);
+	}
+	if (version != SCHEMA_VERSION) {
+		snprintf(detail, size, "%s has schema version %lld; this program reads version %d",
+			 path, (long long)version, SCHEMA_VERSION);
+		return DATABASE_BAD;
+	}
+	rc = ask(db, "PRAGMA quick_check(1)", &count, text, sizeof text);
+	if (rc == SQLITE_OK && strcmp(text, "ok") != 0) {
+		snprintf(detail, size, "%s is damaged: %s", path, text);
+		return DATABASE_BAD;
+	}
+	return judge_with_detail(db, rc, path, detail, size);
+}
+
+static int prepare_all(struct database *db)
+{
+	for (int i = 0; i < STMT_COUNT; i++) {
+		int rc = sqlite3_prepare_v3(db->sqlite, statement_texts[i], -1,
+					    SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL);
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	return SQLITE_OK;
+}
+
+int database_open(struct database *db, const char *path, bool empty_ok, char *detail,
+		  size_t detail_size)
+{
+	memset(db, 0, sizeof *db);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	int rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
+	if (rc != SQLITE_OK)
+		return judge_with_detail(db, rc, path, detail, detail_size);
+	if (sqlite3_db_readonly(db->sqlite, "main")) {
+		snprintf(detail, detail_size, "%s is read-only", path);
+		return -ERR_IO;
+	}
+	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	rc = sqlite3_exec(db->sqlite, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF;",
+			  NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return judge_with_detail(db, rc, path, detail, detail_size);
+	int judged = check_or_create(db, path, empty_ok, detail, detail_size);
+	if (judged)
+		return judged;
+	rc = apply_settings(db);
+	if (rc == SQLITE_OK)
+		rc = prepare_all(db);
+	return judge_with_detail(db, rc, path, detail, detail_size);
+}
+
+void database_close(struct database *db, bool tidy)
+{
+	for (int i = 0; i < STMT_COUNT; i++)
+		sqlite3_finalize(db->statements[i]);
+	if (db->sqlite && tidy)
+		sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	int rc = sqlite3_close(db->sqlite);
+	assert(rc == SQLITE_OK); /* every statement was finalized */
+	memset(db, 0, sizeof *db);
+}
+
+/* Steps a statement that gives no row, and makes it ready for the next time. */
+static int finish(sqlite3_stmt *s)
+{
+	sqlite3_step(s);
+	return sqlite3_reset(s);
+}
+
+int database_run(struct database *db, enum statement statement)
+{
+	return finish(db->statements[statement]);
+}
+
+int database_run_number(struct database *db, enum statement statement, uint64_t first)
+{
+	sqlite3_bind_int64(db->statements[statement], 1, (sqlite3_int64)first);
+	return finish(db->statements[statement]);
+}
+
+int database_put(struct database *db, enum statement statement, uint64_t id, const void *bytes,
+		 size_t length)
+{
+	sqlite3_stmt *s = db->statements[statement];
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
+	int rc = sqlite3_bind_blob(s, 2, bytes, (int)length, SQLITE_STATIC);
+	return rc == SQLITE_OK ? finish(s) : rc;
+}
+
+int database_meta_set(struct database *db, const char *key, uint64_t value)
+{
+	sqlite3_stmt *s = db->statements[STMT_META_PUT];
+	sqlite3_bind_int64(s, 2, (sqlite3_int64)value);
+	int rc = sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+	return rc == SQLITE_OK ? finish(s) : rc;
+}
+
+int database_meta_set_bytes(struct database *db, const char *key, const void *bytes, size_t length)
+{
+	sqlite3_stmt *s = db->statements[STMT_META_PUT];
+	int rc = sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_blob(s, 2, bytes, (int)length, SQLITE_STATIC);
+	return rc == SQLITE_OK ? finish(s) : rc;
+}
+
+/* Steps to the row of a key; false: none, or an error that the caller's reset reports. */
+static bool find_meta(struct database *db, const char *key)
+{
+	sqlite3_stmt *s = db->statements[STMT_META_GET];
+	sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+	return sqlite3_step(s) == SQLITE_ROW;
+}
+
+int database_meta_get(struct database *db, const char *key, uint64_t *ret_value)
+{
+	sqlite3_stmt *s = db->statements[STMT_META_GET];
+	int64_t value = 0;
+	bool bad = false;
+	if (find_meta(db, key)) {
+		value = sqlite3_column_int64(s, 0);
+		bad = sqlite3_column_type(s, 0) != SQLITE_INTEGER || value < 0;
+	}
+	int rc = database_judge(sqlite3_reset(s));
+	if (rc || bad)
+		return rc ? rc : DATABASE_BAD;
+	*ret_value = (uint64_t)value;
+	return 0;
+}
+
+int database_meta_get_bytes(struct database *db, const char *key, void *buf, size_t size,
+			    size_t *ret_length)
+{
+	sqlite3_stmt *s = db->statements[STMT_META_GET];
+	size_t length = 0;
+	bool bad = false;
+	if (find_meta(db, key)) {
+		const void *bytes = sqlite3_column_blob(s, 0);
+		length = (size_t)sqlite3_column_bytes(s, 0);
+		bad = length > size;
+		if (!bad && length)
+			memcpy(buf, bytes, length);
+	}
+	int rc = database_judge(sqlite3_reset(s));
+	if (rc || bad)
+		return rc ? rc : DATABASE_BAD;
+	*ret_length = length;
+	return 0;
+}
+
+int database_each(struct database *db, enum statement statement, bool lenient,
+		  void (*each)(void *ctx, uint64_t id, const struct record *record), void *ctx)
+{
+	sqlite3_stmt *s = db->statements[statement];
+	bool bad = false;
+	while (!bad && sqlite3_step(s) == SQLITE_ROW) {
+		struct record record;
+		const void *bytes = sqlite3_column_blob(s, 1);
+		size_t length = (size_t)sqlite3_column_bytes(s, 1);
+		if (bytes && !codec_decode(bytes, length, &record))
+			each(ctx, (uint64_t)sqlite3_column_int64(s, 0), &record);
+		else
+			bad = !lenient;
+	}
+	int rc = database_judge(sqlite3_reset(s));
+	return rc ? rc : bad ? DATABASE_BAD : 0;
+}

@@ -1,0 +1,57 @@
+/* database: the SQLite side of the journal: opening, checking, the schema and its statements. */
+#pragma once
+#include <sqlite3.h>
+
+#include "store/store.h"
+
+enum statement {
+	STMT_BEGIN,
+	STMT_COMMIT,
+	STMT_ROLLBACK,
+	STMT_META_PUT,      /* key, value */
+	STMT_META_GET,      /* key */
+	STMT_SESSION_PUT,   /* id, record */
+	STMT_SESSION_END,   /* id */
+	STMT_SESSIONS,      /* all by id */
+	STMT_CLAIM_PUT,     /* id, record */
+	STMT_CLAIM_END,     /* id */
+	STMT_CLAIMS,        /* all by id */
+	STMT_HISTORY_PUT,   /* row, record */
+	STMT_HISTORY_PRUNE, /* highest row to go */
+	STMT_HISTORY_READ,  /* before, limit */
+	STMT_HISTORY_ENDS,  /* lowest and highest row */
+	STMT_COUNT
+};
+
+struct database {
+	sqlite3 *sqlite;
+	sqlite3_stmt *statements[STMT_COUNT];
+};
+
+enum { DATABASE_BAD = 1 }; /* what the functions below return for a journal to be quarantined */
+
+/* `empty_ok`: a file without a schema is a new journal, not a damaged one. 0, DATABASE_BAD, or a
+ * negative enum err; all but 0 with `detail`. Call database_close whatever it returned. */
+int database_open(struct database *db, const char *path, bool empty_ok, char *detail,
+		  size_t detail_size);
+/* `tidy`: fold the log into the database. Otherwise every byte stays as it is. Takes a zeroed or
+ * half-open one. */
+void database_close(struct database *db, bool tidy);
+
+/* What a SQLite result code means: 0, DATABASE_BAD, or a negative enum err. */
+int database_judge(int sqlite_code);
+/* Run a statement that gives no row, with its arguments. SQLite result codes. */
+int database_run(struct database *db, enum statement statement);
+int database_run_number(struct database *db, enum statement statement, uint64_t first);
+int database_put(struct database *db, enum statement statement, uint64_t id, const void *bytes,
+		 size_t length);
+int database_meta_set(struct database *db, const char *key, uint64_t value);
+int database_meta_set_bytes(struct database *db, const char *key, const void *bytes, size_t length);
+/* 0 (zero, or no bytes, where there is no such row), DATABASE_BAD, or a negative enum err. */
+int database_meta_get(struct database *db, const char *key, uint64_t *ret_value);
+int database_meta_get_bytes(struct database *db, const char *key, void *buf, size_t size,
+			    size_t *ret_length);
+/* Calls `each` for every row of a statement whose columns are (id, record); a row that the codec
+ * refuses is left out if `lenient`, else ends the walk with DATABASE_BAD. */
+int database_each(struct database *db, enum statement statement, bool lenient,
+		  void (*each)(void *ctx, uint64_t id, const struct record *record), void *ctx);

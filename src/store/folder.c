@@ -1,0 +1,137 @@
+/* folder: makes the state folder, checks that others cannot write there, and locks it. The lock is
+ * an flock on a file that is never removed: it ends with the process, however that ends, and says
+ * who holds it. Called by store.c. */
+#include "store/folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+static const char lock_name[] = "lock";
+
+static int make_folder(const char *dir)
+{
+	char path[PATH_MAX];
+	if (strlen(dir) >= sizeof path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(path, dir);
+	for (char *slash = path + 1; *slash; slash++) {
+		if (*slash != '/')
+			continue;
+		*slash = '\0';
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			return -1;
+		*slash = '/';
+	}
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* Whoever may write in the folder could swap the journal or the token. Our own folder is closed to
+ * others; one that is shared by design (sticky, like /tmp) or belongs to somebody else is left as
+ * it is and refused. */
+static bool folder_is_safe(int dir_fd)
+{
+	struct stat st;
+	if (fstat(dir_fd, &st) < 0)
+		return false;
+	if (!(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return true;
+	errno = EPERM;
+	return st.st_uid == geteuid() && !(st.st_mode & S_ISVTX) &&
+	       !fchmod(dir_fd, st.st_mode & 0700);
+}
+
+/* Who holds the lock, for the message; 0: unknown. */
+static long holder_of(int lock_fd)
+{
+	char text[32] = "";
+	return pread(lock_fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int take_lock(int dir_fd, const char *dir, int *ret_lock_fd, char *detail, size_t size)
+{
+	int fd = openat(dir_fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		snprintf(detail, size, "cannot write in %s: %s", dir, strerror(errno));
+		return -ERR_IO;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int rc = errno == EWOULDBLOCK ? -ERR_ALREADY_RUNNING : -ERR_IO;
+		if (rc == -ERR_IO)
+			snprintf(detail, size, "cannot lock %s/%s: %s", dir, lock_name,
+				 strerror(errno));
+		else
+			snprintf(detail, size, "%s is in use by process %ld", dir, holder_of(fd));
+		close(fd);
+		return rc;
+	}
+	char text[32];
+	int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	/* Only for that message, so a full disk does not matter here. */
+	if (ftruncate(fd, 0) == 0)
+		(void)!pwrite(fd, text, (size_t)length, 0);
+	*ret_lock_fd = fd;
+	return 0;
+}
+
+int folder_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *detail,
+		size_t detail_size)
+{
+	int fd = make_folder(dir) < 0 ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		snprintf(detail, detail_size, "cannot open the folder %s: %s", dir,
+			 strerror(errno));
+		return -ERR_IO;
+	}
+	int rc = -ERR_IO;
+	if (folder_is_safe(fd))
+		rc = take_lock(fd, dir, ret_lock_fd, detail, detail_size);
+	else
+		snprintf(detail, detail_size,
+			 "others may write in the folder %s; name a private one, or chmod go-w it",
+			 dir);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	*ret_dir_fd = fd;
+	return 0;
+}
+
+void folder_close(int dir_fd, int lock_fd)
+{
+	if (dir_fd >= 0)
+		close(dir_fd);
+	if (lock_fd >= 0)
+		close(lock_fd);
+}
+
+int folder_private_file(int dir_fd, const char *dir, const char *name, char *detail,
+			size_t detail_size)
+{
+	int made = 1;
+	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == EEXIST) {
+		made = 0;
+		fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	}
+	struct stat st;
+	bool ok = fd >= 0 && !fstat(fd, &st) &&
+		  (!(st.st_mode & 0077) || !fchmod(fd, st.st_mode & 0700));
+	if (!ok)
+		snprintf(detail, detail_size, "cannot write %s/%s: %s", dir, name, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ok ? made : -ERR_IO;
+}

@@ -1,0 +1,14 @@
+/* folder: the state folder and the lock in it that keeps a second broker out. */
+#pragma once
+#include <stddef.h>
+
+/* Makes `dir` (0700, parents too) if it is missing and takes its lock. 0 and two descriptors, or
+ * -ERR_ALREADY_RUNNING or -ERR_IO with `detail`. */
+int folder_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *detail,
+		size_t detail_size);
+/* Takes -1. Gives the lock back. */
+void folder_close(int dir_fd, int lock_fd);
+/* Makes the file if it is missing (0600) and takes the rights of others away. 1: it was made, 0: it
+ * was there, -ERR_IO with `detail`. */
+int folder_private_file(int dir_fd, const char *dir, const char *name, char *detail,
+			size_t detail_size);

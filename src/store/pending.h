@@ -1,0 +1,34 @@
+/* pending: the records of a loop turn, until they are committed. Of each id only the newest state
+ * is kept, so what is written does not grow with what happened, and a long full disk costs memory
+ * by what lives, not by what was tried. */
+#pragma once
+#include "core/record.h"
+
+enum { PENDING_ENDED_MAX = 10000 }; /* ended claims and audits kept for history while not written */
+
+struct pending_entry {
+	struct record record;
+	bool dropped;  /* a newer entry, or nothing, stands for it */
+	uint32_t slot; /* where the index points here */
+};
+
+struct pending {
+	struct pending_entry *v; /* in order of arrival */
+	size_t count, capacity;
+	size_t dropped_count, ended_count;
+	uint32_t *slots;    /* open addressing by (type, id): index into v plus 1, 0 = free */
+	size_t slot_count;  /* twice the capacity, a power of two */
+	uint64_t fence_max; /* 0: no fence to write */
+	bool paused_set;
+	struct record paused; /* the newest RECORD_PAUSED */
+	/* Ids above these were never written, so their end has nothing to delete. */
+	uint64_t claim_id_written, session_id_written;
+};
+
+int pending_init(struct pending *p); /* 0 or -ERR_NO_MEMORY */
+void pending_finish(struct pending *p);
+/* 0 or -ERR_NO_MEMORY; the record is then not taken. */
+int pending_add(struct pending *p, const struct record *record);
+bool pending_is_empty(const struct pending *p);
+/* All was committed: forget it and note the ids as written. Keeps the memory. */
+void pending_clear(struct pending *p);

@@ -1,0 +1,40 @@
+/* reserve: a file of 1 MiB beside the journal, truncated when a write found no room and made anew
+ * when there is some again. It is taken back only while several times its size are free, so that
+ * grants do not flap on and off at the brim. Called by store.c. */
+#include "store/reserve.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static const char file_name[] = "reserve";
+
+enum { ROOM_FACTOR = 4 };
+
+bool reserve_take(int dir_fd)
+{
+	int fd = openat(dir_fd, file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return false;
+	struct stat st;
+	struct statvfs fs;
+	bool whole = !fstat(fd, &st) && st.st_blocks * 512 >= RESERVE_BYTES;
+	bool room = !fstatvfs(fd, &fs) &&
+		    (uint64_t)fs.f_bavail * fs.f_frsize >= (uint64_t)ROOM_FACTOR * RESERVE_BYTES;
+	bool ok = whole || (room && !posix_fallocate(fd, 0, RESERVE_BYTES));
+	if (!ok)
+		(void)!ftruncate(fd, 0);
+	close(fd);
+	return ok;
+}
+
+void reserve_give_up(int dir_fd)
+{
+	int fd = openat(dir_fd, file_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	(void)!ftruncate(fd, 0);
+	close(fd);
+}

@@ -1,0 +1,108 @@
+/* wal_check: SQLite replays its log up to the first frame whose checksum is wrong and forgets the
+ * rest without a word. After a crash that is right: the rest is the one transaction that was being
+ * written. After damage it is not: whole transactions that were answered vanish, and a lease could
+ * be granted twice. The difference is in the file: behind a crash lies at most one frame that ends
+ * a transaction of this log (left by a commit that failed), behind damage lie several.
+ * Format: https://www.sqlite.org/fileformat2.html#walformat. Reads only; called by opening.c. */
+#include "store/wal_check.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	HEADER_BYTES = 32,
+	FRAME_HEADER_BYTES = 24,
+	PAGE_BYTES_MIN = 512,
+	PAGE_BYTES_MAX = 65536,
+	MAGIC = 0x377f0682, /* its lowest bit: checksums are taken over big-endian words */
+	COMMITS_LOST_MAX = 1,
+};
+
+struct wal {
+	bool big_endian;
+	uint32_t page_bytes, salt[2], sum[2];
+};
+
+static uint32_t word_be(const uint8_t *b)
+{
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static uint32_t word_of(const struct wal *wal, const uint8_t *b)
+{
+	if (wal->big_endian)
+		return word_be(b);
+	return (uint32_t)b[3] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[1] << 8 | b[0];
+}
+
+/* `length` is a multiple of 8. */
+static void add_to_sum(struct wal *wal, const uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i += 8) {
+		wal->sum[0] += word_of(wal, bytes + i) + wal->sum[1];
+		wal->sum[1] += word_of(wal, bytes + i + 4) + wal->sum[0];
+	}
+}
+
+static bool sum_is(const struct wal *wal, const uint8_t *bytes)
+{
+	return word_be(bytes) == wal->sum[0] && word_be(bytes + 4) == wal->sum[1];
+}
+
+static bool read_header(struct wal *wal, const uint8_t *h)
+{
+	memset(wal, 0, sizeof *wal);
+	if ((word_be(h) & ~1u) != MAGIC)
+		return false;
+	wal->big_endian = word_be(h) & 1;
+	wal->page_bytes = word_be(h + 8);
+	wal->salt[0] = word_be(h + 16);
+	wal->salt[1] = word_be(h + 20);
+	add_to_sum(wal, h, 24);
+	return sum_is(wal, h + 24) && wal->page_bytes >= PAGE_BYTES_MIN &&
+	       wal->page_bytes <= PAGE_BYTES_MAX && !(wal->page_bytes & (wal->page_bytes - 1));
+}
+
+/* How many transactions of this log end behind its first bad frame. */
+static size_t count_lost_commits(int fd, struct wal *wal, uint8_t *frame)
+{
+	size_t frame_bytes = FRAME_HEADER_BYTES + wal->page_bytes, lost = 0;
+	bool good = true;
+	for (off_t at = HEADER_BYTES;; at += (off_t)frame_bytes) {
+		if (pread(fd, frame, frame_bytes, at) != (ssize_t)frame_bytes)
+			return lost;
+		/* Frames of an earlier round of the log have other salts. */
+		bool ours =
+			word_be(frame + 8) == wal->salt[0] && word_be(frame + 12) == wal->salt[1];
+		if (good) {
+			add_to_sum(wal, frame, 8);
+			add_to_sum(wal, frame + FRAME_HEADER_BYTES, wal->page_bytes);
+			good = ours && sum_is(wal, frame + 16);
+		}
+		if (!good && ours && word_be(frame + 4) != 0)
+			lost++;
+	}
+}
+
+bool wal_is_whole(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return true; /* none, or one that SQLite will complain about itself */
+	bool whole = true;
+	uint8_t header[HEADER_BYTES];
+	struct wal wal;
+	if (pread(fd, header, sizeof header, 0) == sizeof header) {
+		uint8_t *frame = malloc(FRAME_HEADER_BYTES + PAGE_BYTES_MAX);
+		whole = frame && read_header(&wal, header) &&
+			count_lost_commits(fd, &wal, frame) <= COMMITS_LOST_MAX;
+		free(frame);
+	}
+	close(fd);
+	return whole;
+}
