@@ -38,7 +38,8 @@ void ask_change(struct text *out, uint64_t lease, uint32_t slots, uint64_t vram_
 void ask_lend(struct text *out, uint64_t lease, uint64_t to);
 void ask_alive(struct text *out);
 void ask_bye(struct text *out);
-void ask_status(struct text *out);
+/* `limit`: most waiting rows wanted, 0: the default. */
+void ask_status(struct text *out, uint64_t limit);
 void ask_subscribe(struct text *out, bool events, bool logs);
 void ask_logs(struct text *out, uint64_t limit, uint64_t since);
 /* `lease` only for ADMIN_YIELD and ADMIN_REVOKE; reason may be NULL. */

@@ -18,8 +18,8 @@ struct parsed {
 	char detail[PARSED_DETAIL_BYTES]; /* what was wrong, in words; "" when nothing */
 };
 
-/* 0, or -ERR_BAD_JSON, -ERR_TOO_LARGE with parsed->detail. */
-int json_parse(const char *bytes, size_t length, struct parsed *ret_parsed);
+/* 0, or -ERR_BAD_JSON, -ERR_TOO_LARGE with parsed->detail. Clients' texts: LIMIT_BODY_BYTES. */
+int json_parse(const char *bytes, size_t length, size_t bytes_max, struct parsed *ret_parsed);
 void parsed_finish(struct parsed *parsed);
 
 /* Fields of `object` (parsed->root or a part of it). Absent and null alike leave *ret as it is, so

@@ -7,7 +7,11 @@
 #include "wire/lock.h"
 #include "wire/text.h"
 
-enum { MESSAGE_VERSION = 1, MESSAGE_AHEAD_MAX = 8 };
+enum {
+	MESSAGE_VERSION = 1,
+	MESSAGE_AHEAD_MAX = 8,
+	MESSAGE_STATUS_ROWS_MAX = 1000, /* so that one status stays below the send buffer */
+};
 
 /* Close codes that a page can read. */
 enum {
@@ -22,9 +26,9 @@ enum message_kind {
 	MESSAGE_HELLO,     /* event is EVENT_SESSION_OPEN; check `token` first */
 	MESSAGE_EVENT,     /* event is for the core */
 	MESSAGE_ADMIN,     /* event is EVENT_ADMIN; needs ACCESS_ADMIN */
-	MESSAGE_STATUS,    /* answer with {"type":"status",..} */
+	MESSAGE_STATUS,    /* answer {"type":"status",..} with at most `limit` waiting rows */
 	MESSAGE_SUBSCRIBE, /* events, logs: from now on; false ends it */
-	MESSAGE_LOGS,      /* limit, since */
+	MESSAGE_LOGS,      /* limit, since: answer log.. and then ok with their count */
 	MESSAGE_OPEN,      /* a one-time link for the pages; needs ACCESS_ADMIN */
 	MESSAGE_RELOAD,    /* re-read the configuration; needs ACCESS_ADMIN */
 };
@@ -65,6 +69,9 @@ struct message_facts {
 void message_render(struct text *out, const struct effect *send, const struct message_facts *facts);
 /* `denied` for what never reached the core: a malformed message, a missing right. */
 void message_render_denied(struct text *out, uint64_t ref, int err, const char *detail);
-/* {"type":"link","url":..}, and {"type":"reloaded","changed":[..]} from a list of words. */
+/* {"type":"ok","count":..}, {"type":"log","line":..}, {"type":"link","url":..}, and
+ * {"type":"reloaded","changed":[..]} from a list of words. */
+void message_render_ok(struct text *out, uint64_t count);
+void message_render_log(struct text *out, const char *line);
 void message_render_link(struct text *out, const char *url);
 void message_render_reloaded(struct text *out, const char *const *changed, size_t count);

@@ -1,0 +1,250 @@
+/* access: the gate in front of every request. Judges heads only, changes nothing, and knows neither
+ * bodies nor leases. Called by the server before anything else looks at a request. */
+#include "wire/access.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "wire/secret.h"
+
+static bool list_has(const char *const *list, size_t count, const char *value, bool fold_case)
+{
+	for (size_t i = 0; i < count; i++)
+		if ((fold_case ? strcasecmp(list[i], value) : strcmp(list[i], value)) == 0)
+			return true;
+	return false;
+}
+
+static bool method_known(const char *method)
+{
+	return strcmp(method, "GET") == 0 || strcmp(method, "POST") == 0 ||
+	       strcmp(method, "OPTIONS") == 0;
+}
+
+/* A page that Baton itself serves: http:// and one of the allowed hosts. */
+static bool origin_is_own(const struct access_policy *policy, const char *origin)
+{
+	static const char scheme[] = "http://";
+	size_t length = sizeof(scheme) - 1;
+	return strncasecmp(origin, scheme, length) == 0 &&
+	       list_has(policy->hosts, policy->host_count, origin + length, true);
+}
+
+/* Over a Unix socket no other site can reach us, so the name in Host carries no danger there. */
+static int check_host(const struct access_policy *policy, const struct request_facts *facts)
+{
+	if (facts->is_unix)
+		return 0;
+	if (!facts->host || !list_has(policy->hosts, policy->host_count, facts->host, true))
+		return -ERR_BAD_HOST;
+	return 0;
+}
+
+/* A request without Origin is no CORS request: a program, a navigation, or an <img> of another
+ * site. Sec-Fetch-Site, which browsers alone send and pages cannot forge, tells these apart. */
+static int check_origin(const struct access_policy *policy, const struct request_facts *facts,
+			struct access_verdict *verdict)
+{
+	if (facts->origin) {
+		if (!list_has(policy->origins, policy->origin_count, facts->origin, false) &&
+		    !origin_is_own(policy, facts->origin))
+			return -ERR_BAD_ORIGIN;
+		verdict->allow_origin = facts->origin;
+		return 0;
+	}
+	const char *site = facts->sec_fetch_site;
+	bool own = !site || strcasecmp(site, "none") == 0 || strcasecmp(site, "same-origin") == 0;
+	bool navigable = verdict->match.route && verdict->match.route->navigable;
+	return own || navigable ? 0 : -ERR_BAD_ORIGIN;
+}
+
+/* Before the token: a form of another site can send text/plain without a preflight, and must not
+ * get further whatever else it shows (CASES.md C6). */
+static int check_media_type(const struct request_facts *facts, const struct access_verdict *verdict)
+{
+	static const char json[] = "application/json";
+	const struct route *route = verdict->match.route;
+	if (!route || !route->takes_body)
+		return 0;
+	const char *type = facts->content_type;
+	if (!type)
+		return facts->body_length ? -ERR_MEDIA_TYPE : 0;
+	size_t length = sizeof(json) - 1;
+	if (strncasecmp(type, json, length) != 0)
+		return -ERR_MEDIA_TYPE;
+	const char *rest = type + length;
+	rest += strspn(rest, " \t");
+	return *rest == '\0' || *rest == ';' ? 0 : -ERR_MEDIA_TYPE;
+}
+
+static enum access_right bearer_rights(const struct access_policy *policy, const char *token,
+				       size_t length)
+{
+	/* Both compares always run, so that time does not tell which one failed. */
+	bool admin = policy->admin_token && secret_equal(policy->admin_token, token, length);
+	bool user = policy->token && secret_equal(policy->token, token, length);
+	if (admin || (user && policy->bearer_is_admin))
+		return ACCESS_ADMIN;
+	return user ? ACCESS_TOKEN : ACCESS_NONE;
+}
+
+/* The value of our cookie in `a=b; c=d`, or NULL. */
+static const char *cookie_value(const char *cookie, const char *name, size_t *ret_length)
+{
+	size_t name_length = strlen(name);
+	while (cookie && *cookie) {
+		cookie += strspn(cookie, " \t;");
+		size_t length = strcspn(cookie, ";");
+		if (length > name_length && strncmp(cookie, name, name_length) == 0 &&
+		    cookie[name_length] == '=') {
+			*ret_length = length - name_length - 1;
+			return cookie + name_length + 1;
+		}
+		cookie += length;
+	}
+	return NULL;
+}
+
+/* A page session counts only in Baton's own pages. Reading needs no Origin (a browser sends none on
+ * its own GETs, and Sec-Fetch-Site was judged); whatever changes something must show it. */
+static enum access_right cookie_rights(const struct access_policy *policy,
+				       const struct request_facts *facts, bool *ret_shown)
+{
+	size_t length = 0;
+	const char *value = NULL;
+	if (facts->cookie && policy->cookie_name)
+		value = cookie_value(facts->cookie, policy->cookie_name, &length);
+	*ret_shown = value != NULL;
+	if (!value)
+		return ACCESS_NONE;
+	bool own = facts->origin ? origin_is_own(policy, facts->origin)
+				 : strcmp(facts->method, "GET") == 0;
+	bool live = false;
+	for (size_t i = 0; i < policy->cookie_count; i++)
+		live |= secret_equal(policy->cookies[i], value, length);
+	return own && live ? ACCESS_ADMIN : ACCESS_NONE;
+}
+
+static bool peer_is_trusted(const struct access_policy *policy, bool is_unix, int64_t uid)
+{
+	return is_unix && uid >= 0 && (uid == policy->uid || uid == 0);
+}
+
+enum access_right access_token_rights(const struct access_policy *policy, const char *token,
+				      bool is_unix, int64_t uid)
+{
+	enum access_right rights = ACCESS_NONE;
+	if (token)
+		rights = bearer_rights(policy, token, strlen(token));
+	else if (peer_is_trusted(policy, is_unix, uid))
+		rights = ACCESS_ADMIN;
+	return rights;
+}
+
+/* What is shown must be right: a wrong token is refused even where a cookie or the socket would do,
+ * so that a client learns of it. */
+static void find_rights(const struct access_policy *policy, const struct request_facts *facts,
+			struct access_verdict *verdict)
+{
+	static const char scheme[] = "Bearer ";
+	if (facts->authorization) {
+		const char *token = facts->authorization;
+		bool bearer = strncasecmp(token, scheme, sizeof(scheme) - 1) == 0;
+		if (bearer) {
+			token += sizeof(scheme) - 1;
+			token += strspn(token, " ");
+			verdict->rights = bearer_rights(policy, token, strlen(token));
+		}
+		verdict->bad_token = verdict->rights == ACCESS_NONE;
+		return;
+	}
+	bool shown = false;
+	if (peer_is_trusted(policy, facts->is_unix, facts->uid))
+		verdict->rights = ACCESS_ADMIN;
+	else
+		verdict->rights = cookie_rights(policy, facts, &shown);
+	verdict->bad_token = shown && verdict->rights == ACCESS_NONE;
+}
+
+/* For a path that is unknown a token is asked for as well: strangers cannot map the routes. */
+static int check_rights(const struct access_verdict *verdict)
+{
+	const struct route *route = verdict->match.route;
+	enum access_right needed = route ? route->rights : ACCESS_TOKEN;
+	if (verdict->rights >= needed)
+		return 0;
+	return verdict->rights == ACCESS_NONE ? -ERR_UNAUTHORIZED : -ERR_FORBIDDEN;
+}
+
+static int judge(const struct access_policy *policy, const struct request_facts *facts,
+		 struct access_verdict *verdict)
+{
+	if (facts->body_length > LIMIT_BODY_BYTES)
+		return -ERR_TOO_LARGE;
+	int found = route_find(facts->method, facts->path, &verdict->match);
+	if (found == -ERR_METHOD || !method_known(facts->method))
+		return -ERR_METHOD;
+	int err = check_host(policy, facts);
+	if (err < 0)
+		return err;
+	err = check_origin(policy, facts, verdict);
+	if (err < 0)
+		return err;
+	if (strcmp(facts->method, "OPTIONS") == 0) {
+		verdict->preflight = true;
+		return 0;
+	}
+	err = check_media_type(facts, verdict);
+	if (err < 0)
+		return err;
+	find_rights(policy, facts, verdict);
+	err = check_rights(verdict);
+	if (err < 0)
+		return err;
+	return found;
+}
+
+int access_check(const struct access_policy *policy, const struct request_facts *facts,
+		 struct access_verdict *ret_verdict)
+{
+	*ret_verdict = (struct access_verdict){.browser = facts->origin != NULL};
+	int err = judge(policy, facts, ret_verdict);
+	ret_verdict->err = -err;
+	return err;
+}
+
+size_t access_headers(const struct access_verdict *verdict,
+		      struct access_header ret_headers[ACCESS_HEADERS_MAX])
+{
+	size_t count = 0;
+	if (verdict->browser)
+		ret_headers[count++] = (struct access_header){"Vary", "Origin"};
+	if (!verdict->allow_origin)
+		return count;
+	ret_headers[count++] =
+		(struct access_header){"Access-Control-Allow-Origin", verdict->allow_origin};
+	if (!verdict->preflight) {
+		ret_headers[count++] =
+			(struct access_header){"Access-Control-Expose-Headers", "Retry-After"};
+		return count;
+	}
+	ret_headers[count++] = (struct access_header){"Access-Control-Allow-Methods", "GET, POST"};
+	ret_headers[count++] = (struct access_header){"Access-Control-Allow-Headers",
+						      "Authorization, Content-Type, Last-Event-ID"};
+	ret_headers[count++] = (struct access_header){"Access-Control-Max-Age", "600"};
+	return count;
+}
+
+int access_throttle(struct access_throttle *throttle, struct mono_ms now)
+{
+	/* A leaky bucket as one time: each failure fills it by a second, and it is full while that
+	 * time is 20 s or more away. */
+	enum { COST_MS = 1000, BURST_MS = 20 * 1000 };
+	struct mono_ms level = mono_max(throttle->full_at, now);
+	if (mono_since(level, now) > BURST_MS - COST_MS)
+		return ERR_RATE_LIMITED;
+	throttle->full_at = mono_after(level, COST_MS);
+	return ERR_UNAUTHORIZED;
+}

@@ -1,0 +1,274 @@
+/* lock: claims and their ends as JSON bodies, turned into events. Judges form and range only;
+ * whether a claim fits or a token is good is the core's to say. Called by the server and by
+ * message.c. */
+#include "wire/lock.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+enum {
+	MIB = 1024 * 1024,
+	VRAM_MB_MAX = 16 * 1024 * 1024, /* 16 TiB */
+	SLOTS_MAX = 1024,
+	WAIT_S_MAX = 365 * 24 * 3600,
+	PHASE_MS_MAX = 3600 * 1000, /* what a client may say of its own phases; the core clips it */
+};
+
+enum lease_class lock_class_of(const struct wire_context *ctx, const char *name)
+{
+	for (size_t i = 0; name && i < ctx->rule_count; i++)
+		if (fnmatch(ctx->rules[i].glob, name, 0) == 0)
+			return ctx->rules[i].cls;
+	return LEASE_NORMAL;
+}
+
+int gpu_index(const struct core_config *config, const char *name)
+{
+	for (uint32_t i = 0; i < config->gpu_count; i++) {
+		const struct gpu_config *gpu = &config->gpus[i];
+		if (strcmp(gpu->name, name) == 0 || (gpu->uuid[0] && strcmp(gpu->uuid, name) == 0))
+			return (int)i;
+	}
+	int index = 0;
+	size_t digits = strlen(name);
+	if (!digits || digits > 2 || strspn(name, "0123456789") != digits)
+		return -1;
+	for (size_t i = 0; i < digits; i++)
+		index = index * 10 + (name[i] - '0');
+	return index < (int)config->gpu_count ? index : -1;
+}
+
+/* class by name, else the predecessor's number, else the rules. */
+static int class_field(const json_t *object, const struct wire_context *ctx, const char *name,
+		       struct parsed *parsed, enum lease_class *ret_cls)
+{
+	const char *text = NULL;
+	int err = json_name(parsed, object, "class", LIMIT_LABEL_BYTES, &text);
+	if (err < 0)
+		return err;
+	uint64_t priority = 0;
+	bool given = false;
+	err = json_u64(parsed, object, "priority", 0, INT32_MAX, &priority, &given);
+	if (err < 0)
+		return err;
+	if (!text) {
+		*ret_cls = given ? lease_class_from_priority((int64_t)priority)
+				 : lock_class_of(ctx, name);
+		return 0;
+	}
+	int cls = lease_class_from_name(text);
+	if (cls < 0)
+		return json_refuse(parsed, "class",
+				   "expected \"voice\", \"chat\", \"normal\" or \"background\"");
+	*ret_cls = (enum lease_class)cls;
+	return 0;
+}
+
+/* gpu: a name, a uuid, an index (number or text), "any", or a list of them. */
+static int gpu_one(const json_t *value, const struct core_config *config, struct parsed *parsed,
+		   uint32_t *ret_mask)
+{
+	int index = -1;
+	if (json_is_string(value)) {
+		const char *name = json_string_value(value);
+		if (strcmp(name, "any") == 0) {
+			*ret_mask = 0;
+			return 0;
+		}
+		index = gpu_index(config, name);
+	} else if (json_is_integer(value)) {
+		json_int_t number = json_integer_value(value);
+		index = number >= 0 && number < (json_int_t)config->gpu_count ? (int)number : -1;
+	} else {
+		return json_refuse(parsed, "gpu", "expected a name, a uuid, an index or \"any\"");
+	}
+	if (index < 0) {
+		json_refuse(parsed, "gpu", "no GPU of that name; baton status lists them");
+		return -ERR_NO_GPU;
+	}
+	*ret_mask = UINT32_C(1) << index;
+	return 0;
+}
+
+static int gpu_field(const json_t *object, const struct core_config *config, struct parsed *parsed,
+		     uint32_t *ret_mask)
+{
+	const json_t *value = json_object_get(object, "gpu");
+	*ret_mask = 0;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_array(value))
+		return gpu_one(value, config, parsed, ret_mask);
+	size_t count = json_array_size(value);
+	if (!count || count > LIMIT_GPUS)
+		return json_refuse(parsed, "gpu", "expected 1 to 16 GPUs in the list");
+	for (size_t i = 0; i < count; i++) {
+		uint32_t mask;
+		int err = gpu_one(json_array_get(value, i), config, parsed, &mask);
+		if (err < 0)
+			return err;
+		*ret_mask |= mask;
+	}
+	return 0;
+}
+
+static int need_fields(const json_t *object, const struct wire_context *ctx, struct parsed *parsed,
+		       struct need *ret_need)
+{
+	uint64_t vram_mb = 0, slots = 1, count = 1;
+	uint32_t mask;
+	int err = json_u64(parsed, object, "vram_mb", 0, VRAM_MB_MAX, &vram_mb, NULL);
+	if (err == 0)
+		err = json_u64(parsed, object, "slots", 0, SLOTS_MAX, &slots, NULL);
+	if (err == 0)
+		err = json_u64(parsed, object, "gpus", 1, LIMIT_GPUS, &count, NULL);
+	if (err == 0)
+		err = gpu_field(object, ctx->config, parsed, &mask);
+	if (err < 0)
+		return err;
+	if (!slots && !vram_mb)
+		return json_refuse(parsed, "slots", "0 slots need vram_mb, or nothing is claimed");
+	if (mask && (uint64_t)__builtin_popcount(mask) < count)
+		return json_refuse(parsed, "gpus", "more GPUs than `gpu` names");
+	*ret_need = (struct need){.vram_bytes = vram_mb * MIB,
+				  .slots = (uint32_t)slots,
+				  .gpu_count = (uint32_t)count,
+				  .gpu_mask = mask};
+	return 0;
+}
+
+static int time_fields(const json_t *object, const struct wire_context *ctx, struct parsed *parsed,
+		       struct ev_acquire *acquire)
+{
+	acquire->timeout_ms = ctx->config->timeout_ms;
+	int err = json_seconds(parsed, object, "timeout_s", WAIT_S_MAX, &acquire->timeout_ms, NULL);
+	if (json_is_null(json_object_get(object, "timeout_s")))
+		acquire->timeout_ms = -1; /* said outright: wait for ever */
+	if (err == 0)
+		err = json_seconds(parsed, object, "ttl_s", ctx->config->http_ttl_ms_max / 1000,
+				   &acquire->ttl_ms, NULL);
+	if (err == 0)
+		err = json_ms(parsed, object, "uninterruptible_ms", PHASE_MS_MAX,
+			      &acquire->uninterruptible_ms);
+	if (err == 0)
+		err = json_ms(parsed, object, "min_residence_ms", PHASE_MS_MAX,
+			      &acquire->min_residence_ms);
+	if (err == 0)
+		err = json_ms(parsed, object, "load_ms", PHASE_MS_MAX, &acquire->load_ms);
+	return err;
+}
+
+static int flag_fields(const json_t *object, struct parsed *parsed, struct ev_acquire *acquire)
+{
+	bool wait = true;
+	int err = json_bool(parsed, object, "wait", &wait);
+	if (err == 0)
+		err = json_bool(parsed, object, "preemptible", &acquire->preemptible);
+	if (err == 0)
+		err = json_bool(parsed, object, "evictable", &acquire->evictable);
+	if (err == 0)
+		err = json_u64(parsed, object, "parent", 1, INT64_MAX, &acquire->parent, NULL);
+	if (err == 0)
+		err = json_name(parsed, object, "request_id", LIMIT_REQUEST_ID_BYTES,
+				&acquire->request_id);
+	if (err == 0)
+		err = json_name(parsed, object, "label", LIMIT_LABEL_BYTES, &acquire->label);
+	acquire->no_wait = !wait;
+	return err;
+}
+
+int lock_fields(const json_t *object, const struct wire_context *ctx, const char *name,
+		struct parsed *parsed, struct event *ret_event)
+{
+	struct ev_acquire acquire = {0};
+	int err = class_field(object, ctx, name, parsed, &acquire.cls);
+	if (err == 0)
+		err = need_fields(object, ctx, parsed, &acquire.need);
+	if (err == 0)
+		err = time_fields(object, ctx, parsed, &acquire);
+	if (err == 0)
+		err = flag_fields(object, parsed, &acquire);
+	if (err < 0)
+		return err;
+	*ret_event = (struct event){.type = EVENT_ACQUIRE, .acquire = acquire};
+	return 0;
+}
+
+int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
+	       struct parsed *ret_parsed, struct event *ret_event)
+{
+	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
+	if (err < 0)
+		return err;
+	const char *id = NULL;
+	err = json_name(ret_parsed, ret_parsed->root, "id", LIMIT_ID_BYTES, &id);
+	if (err < 0)
+		return err;
+	if (!id)
+		return json_missing(ret_parsed, "id");
+	err = lock_fields(ret_parsed->root, ctx, id, ret_parsed, ret_event);
+	if (err < 0)
+		return err;
+	ret_event->acquire.binding = BIND_HTTP;
+	ret_event->acquire.name = id;
+	return 0;
+}
+
+int unlock_parse(const char *body, size_t length, struct parsed *ret_parsed,
+		 struct event *ret_event)
+{
+	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
+	if (err < 0)
+		return err;
+	const char *id = NULL;
+	bool given = false;
+	err = json_name(ret_parsed, ret_parsed->root, "id", LIMIT_ID_BYTES, &id);
+	if (err == 0)
+		err = json_token(ret_parsed, ret_parsed->root, "token", &given);
+	if (err < 0)
+		return err;
+	if (!given && !id)
+		return json_missing(ret_parsed, "token");
+	*ret_event = (struct event){
+		.type = EVENT_RELEASE,
+		.release = {.token = given ? &ret_parsed->token : NULL, .id = given ? NULL : id}};
+	return 0;
+}
+
+int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
+		struct parsed *ret_parsed, struct event *ret_event)
+{
+	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
+	if (err < 0)
+		return err;
+	int64_t ttl_ms = 0;
+	bool given = false;
+	err = json_token(ret_parsed, ret_parsed->root, "token", &given);
+	if (err == 0)
+		err = json_seconds(ret_parsed, ret_parsed->root, "ttl_s",
+				   ctx->config->http_ttl_ms_max / 1000, &ttl_ms, NULL);
+	if (err < 0)
+		return err;
+	if (!given)
+		return json_missing(ret_parsed, "token");
+	*ret_event = (struct event){.type = EVENT_RENEW,
+				    .renew = {.token = &ret_parsed->token, .ttl_ms = ttl_ms}};
+	return 0;
+}
+
+int admin_parse(const char *body, size_t length, enum admin_act act, uint64_t lease,
+		const char *who, struct parsed *ret_parsed, struct event *ret_event)
+{
+	const char *reason = NULL;
+	*ret_parsed = (struct parsed){0};
+	int err = length ? json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed) : 0;
+	if (err == 0 && length)
+		err = json_name(ret_parsed, ret_parsed->root, "reason", LIMIT_REASON_BYTES,
+				&reason);
+	if (err < 0)
+		return err;
+	*ret_event =
+		(struct event){.type = EVENT_ADMIN,
+			       .admin = {.act = act, .lease = lease, .who = who, .reason = reason}};
+	return 0;
+}

@@ -1,0 +1,298 @@
+/* message: what a session's client says, as events. Judges form and range; who may say it is the
+ * server's to judge, what it means the core's. Called by the server for each text message. The
+ * other direction is in message_render.c. */
+#include "wire/message.h"
+
+#include <string.h>
+
+#include "wire/parts.h"
+
+enum {
+	MIB = 1024 * 1024,
+	VRAM_MB_MAX = 16 * 1024 * 1024,
+	SLOTS_MAX = 1024,
+	NEED_MS_MAX = 3600 * 1000,
+	TOKEN_TEXT_BYTES_MAX = 256,
+	STATUS_ROWS = 200,
+	LOG_ROWS = 100,
+};
+
+/* What JavaScript can count to exactly. */
+static const uint64_t number_max = (UINT64_C(1) << 53) - 1;
+
+static int required(struct message_in *m, const char *field, uint64_t *ret_number)
+{
+	bool given = false;
+	int err = json_u64(&m->parsed, m->parsed.root, field, 1, number_max, ret_number, &given);
+	if (err < 0)
+		return err;
+	return given ? 0 : json_missing(&m->parsed, field);
+}
+
+/* "<session id>-<32 hex digits>", as welcome gave it. */
+static int resume_field(struct message_in *m)
+{
+	const char *text = NULL;
+	int err = json_name(&m->parsed, m->parsed.root, "resume", LIMIT_LABEL_BYTES, &text);
+	if (err < 0 || !text)
+		return err;
+	size_t digits = strspn(text, "0123456789");
+	const char *hex = text + digits + 1;
+	if (!digits || digits > 20 || text[digits] != '-' ||
+	    !token_from_hex(hex, strlen(hex), &m->parsed.token))
+		return json_refuse(&m->parsed, "resume", "expected the session text of a welcome");
+	m->event.session.resume = &m->parsed.token;
+	return 0;
+}
+
+static int parse_hello(struct message_in *m)
+{
+	uint64_t version = MESSAGE_VERSION;
+	const char *id = NULL;
+	m->kind = MESSAGE_HELLO;
+	m->event.type = EVENT_SESSION_OPEN;
+	int err = json_u64(&m->parsed, m->parsed.root, "version", 0, number_max, &version, NULL);
+	if (err < 0)
+		return err;
+	if (version != MESSAGE_VERSION) {
+		json_refuse(&m->parsed, "version", "this broker speaks version 1");
+		return -ERR_VERSION;
+	}
+	err = json_name(&m->parsed, m->parsed.root, "id", LIMIT_ID_BYTES, &id);
+	if (err == 0)
+		err = json_name(&m->parsed, m->parsed.root, "token", TOKEN_TEXT_BYTES_MAX,
+				&m->token);
+	if (err == 0)
+		err = resume_field(m);
+	if (err < 0)
+		return err;
+	if (!id)
+		return json_missing(&m->parsed, "id");
+	m->event.session.name = id;
+	return 0;
+}
+
+static int parse_acquire(struct message_in *m, const struct wire_context *ctx, const char *name)
+{
+	int err = required(m, "ref", &m->ref);
+	if (err == 0)
+		err = lock_fields(m->parsed.root, ctx, name, &m->parsed, &m->event);
+	if (err < 0)
+		return err;
+	m->event.acquire.ref = m->ref;
+	m->event.acquire.ttl_ms = 0;
+	return 0;
+}
+
+static int parse_accept(struct message_in *m)
+{
+	m->event.type = EVENT_ACCEPT;
+	return required(m, "lease", &m->event.lease);
+}
+
+static int parse_cancel(struct message_in *m)
+{
+	m->event.type = EVENT_CANCEL;
+	int err = required(m, "ref", &m->ref);
+	m->event.ref = m->ref;
+	return err;
+}
+
+static int parse_release(struct message_in *m)
+{
+	m->event.type = EVENT_RELEASE;
+	int err = required(m, "lease", &m->event.release.lease);
+	if (err == 0)
+		err = json_bool(&m->parsed, m->parsed.root, "requeue", &m->event.release.requeue);
+	return err;
+}
+
+static int parse_yielding(struct message_in *m)
+{
+	uint64_t need_ms = 0;
+	bool given = false;
+	m->event.type = EVENT_YIELDING;
+	int err = required(m, "lease", &m->event.renew.lease);
+	if (err == 0)
+		err = json_u64(&m->parsed, m->parsed.root, "need_ms", 0, NEED_MS_MAX, &need_ms,
+			       &given);
+	if (err < 0)
+		return err;
+	m->event.renew.ttl_ms = (int64_t)need_ms;
+	return given ? 0 : json_missing(&m->parsed, "need_ms");
+}
+
+static int parse_renew(struct message_in *m)
+{
+	m->event.type = EVENT_RENEW;
+	return required(m, "lease", &m->event.renew.lease);
+}
+
+/* Both parts are asked for: a field left out by mistake must not free what is in use. */
+static int parse_change(struct message_in *m)
+{
+	uint64_t slots = 0, vram_mb = 0;
+	bool slots_given = false, vram_given = false;
+	m->event.type = EVENT_CHANGE;
+	int err = required(m, "lease", &m->event.change.lease);
+	if (err == 0)
+		err = json_u64(&m->parsed, m->parsed.root, "slots", 0, SLOTS_MAX, &slots,
+			       &slots_given);
+	if (err == 0)
+		err = json_u64(&m->parsed, m->parsed.root, "vram_mb", 0, VRAM_MB_MAX, &vram_mb,
+			       &vram_given);
+	if (err < 0)
+		return err;
+	if (!slots_given)
+		return json_missing(&m->parsed, "slots");
+	if (!vram_given)
+		return json_missing(&m->parsed, "vram_mb");
+	m->event.change.need.slots = (uint32_t)slots;
+	m->event.change.need.vram_bytes = vram_mb * MIB;
+	return 0;
+}
+
+static int parse_lend(struct message_in *m)
+{
+	m->event.type = EVENT_LEND;
+	int err = required(m, "lease", &m->event.lend.lease);
+	return err < 0 ? err : required(m, "to", &m->event.lend.to);
+}
+
+static int parse_status(struct message_in *m)
+{
+	m->kind = MESSAGE_STATUS;
+	m->limit = STATUS_ROWS;
+	return json_u64(&m->parsed, m->parsed.root, "limit", 0, MESSAGE_STATUS_ROWS_MAX, &m->limit,
+			NULL);
+}
+
+static int parse_subscribe(struct message_in *m)
+{
+	m->kind = MESSAGE_SUBSCRIBE;
+	int err = json_bool(&m->parsed, m->parsed.root, "events", &m->events);
+	return err < 0 ? err : json_bool(&m->parsed, m->parsed.root, "logs", &m->logs);
+}
+
+static int parse_logs(struct message_in *m)
+{
+	m->kind = MESSAGE_LOGS;
+	m->limit = LOG_ROWS;
+	int err =
+		json_u64(&m->parsed, m->parsed.root, "limit", 0, LIMIT_LOG_LINES, &m->limit, NULL);
+	if (err < 0)
+		return err;
+	return json_u64(&m->parsed, m->parsed.root, "since", 0, number_max, &m->since, NULL);
+}
+
+/* The names of admin acts on the wire, also those of the HTTP routes. */
+static const char *const act_names[] = {
+	[ADMIN_YIELD] = "yield", [ADMIN_REVOKE] = "revoke",
+	[ADMIN_PAUSE] = "pause", [ADMIN_RESUME] = "resume",
+	[ADMIN_RESET] = "reset", [ADMIN_FORCE_RELEASE_ALL] = "force-release-all",
+};
+
+const char *message_act_name(enum admin_act act)
+{
+	return act_names[act];
+}
+
+static int parse_admin(struct message_in *m, const char *name)
+{
+	const char *act = NULL;
+	size_t i = 0;
+	m->kind = MESSAGE_ADMIN;
+	int err = json_name(&m->parsed, m->parsed.root, "act", LIMIT_LABEL_BYTES, &act);
+	if (err == 0)
+		err = json_name(&m->parsed, m->parsed.root, "reason", LIMIT_REASON_BYTES,
+				&m->event.admin.reason);
+	if (err < 0)
+		return err;
+	if (!act)
+		return json_missing(&m->parsed, "act");
+	while (i < sizeof(act_names) / sizeof(act_names[0]) && strcmp(act_names[i], act) != 0)
+		i++;
+	if (i == sizeof(act_names) / sizeof(act_names[0]))
+		return json_refuse(&m->parsed, "act",
+				   "expected \"yield\", \"revoke\", \"pause\", \"resume\", "
+				   "\"reset\" or \"force-release-all\"");
+	m->event.type = EVENT_ADMIN;
+	m->event.admin.act = (enum admin_act)i;
+	m->event.admin.who = name;
+	bool one_lease = i == ADMIN_YIELD || i == ADMIN_REVOKE;
+	return one_lease ? required(m, "lease", &m->event.admin.lease) : 0;
+}
+
+static int parse_plain(struct message_in *m, const char *type)
+{
+	static const struct {
+		const char *type;
+		enum message_kind kind;
+		enum event_type event;
+	} rows[] = {
+		{"alive", MESSAGE_EVENT, EVENT_ALIVE},
+		{"bye", MESSAGE_EVENT, EVENT_BYE},
+		{"open", MESSAGE_OPEN, EVENT_ALIVE},
+		{"reload", MESSAGE_RELOAD, EVENT_ALIVE},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i].type, type) == 0) {
+			m->kind = rows[i].kind;
+			m->event.type = rows[i].event;
+			return 0;
+		}
+	}
+	json_refuse(&m->parsed, "type", "no such message");
+	return -ERR_PROTOCOL;
+}
+
+static int parse_by_type(struct message_in *m, const char *type, const struct wire_context *ctx,
+			 const char *name)
+{
+	static const struct {
+		const char *type;
+		int (*parse)(struct message_in *m);
+	} rows[] = {
+		{"accept", parse_accept},       {"cancel", parse_cancel},
+		{"release", parse_release},     {"yielding", parse_yielding},
+		{"renew", parse_renew},         {"change", parse_change},
+		{"lend", parse_lend},           {"status", parse_status},
+		{"subscribe", parse_subscribe}, {"logs", parse_logs},
+	};
+	if (strcmp(type, "acquire") == 0)
+		return parse_acquire(m, ctx, name);
+	if (strcmp(type, "admin") == 0)
+		return parse_admin(m, name);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(rows[i].type, type) == 0)
+			return rows[i].parse(m);
+	return parse_plain(m, type);
+}
+
+int message_parse(const char *text, size_t length, const struct wire_context *ctx, const char *name,
+		  struct message_in *ret_message)
+{
+	struct message_in *m = ret_message;
+	const char *type = NULL;
+	*m = (struct message_in){.kind = MESSAGE_EVENT, .event.type = EVENT_ALIVE};
+	int err = json_parse(text, length, LIMIT_FRAME_BYTES, &m->parsed);
+	if (err == 0)
+		err = json_name(&m->parsed, m->parsed.root, "type", LIMIT_LABEL_BYTES, &type);
+	if (err < 0)
+		return err;
+	if (!type)
+		return json_missing(&m->parsed, "type");
+	bool hello = strcmp(type, "hello") == 0;
+	if (hello && !name)
+		return parse_hello(m);
+	if (hello || !name) {
+		json_refuse(&m->parsed, "type", hello ? "hello was said already" : "hello first");
+		return -ERR_PROTOCOL;
+	}
+	return parse_by_type(m, type, ctx, name);
+}
+
+void message_finish(struct message_in *message)
+{
+	parsed_finish(&message->parsed);
+}

@@ -1,0 +1,254 @@
+/* message_render: what the core sends to a session, as text. Looks nothing up: what a message says
+ * besides its effect comes in as facts. Called by the server when it carries out EFFECT_SEND, and
+ * by answer.c for the parts that HTTP shares. */
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "wire/message.h"
+#include "wire/parts.h"
+
+static const char *const type_names[MSG_COUNT] = {
+	[MSG_WELCOME] = "welcome", [MSG_CLAIM] = "claim",         [MSG_QUEUED] = "queued",
+	[MSG_OFFERED] = "offered", [MSG_GRANTED] = "granted",     [MSG_YIELD] = "yield",
+	[MSG_REVOKED] = "revoked", [MSG_RELEASED] = "released",   [MSG_TIMEOUT] = "timeout",
+	[MSG_DENIED] = "denied",   [MSG_RENEWED] = "renewed",     [MSG_CHANGED] = "changed",
+	[MSG_LENT] = "lent",       [MSG_HEARTBEAT] = "heartbeat", [MSG_OK] = "ok",
+};
+
+const char *message_type_name(enum message msg)
+{
+	return type_names[msg];
+}
+
+static const char *gpu_name(const struct core_config *config, uint32_t index)
+{
+	return config && index < config->gpu_count ? config->gpus[index].name : NULL;
+}
+
+void part_gpus(struct text *out, uint32_t mask, const struct core_config *config)
+{
+	if (!mask)
+		return;
+	text_json_str(out, "gpu", gpu_name(config, (uint32_t)__builtin_ctz(mask)));
+	text_json_key(out, "gpus");
+	text_char(out, '[');
+	for (uint32_t left = mask; left; left &= left - 1) {
+		uint32_t index = (uint32_t)__builtin_ctz(left);
+		const char *name = gpu_name(config, index);
+		text_json_item(out);
+		text_char(out, '{');
+		text_json_u64(out, "index", index);
+		text_json_str(out, "name", name);
+		if (name && config->gpus[index].uuid[0])
+			text_json_str(out, "uuid", config->gpus[index].uuid);
+		text_char(out, '}');
+	}
+	text_char(out, ']');
+}
+
+void part_place(struct text *out, const struct message_facts *facts)
+{
+	if (!facts->has_place)
+		return;
+	text_json_i64(out, "position", facts->position);
+	text_json_key(out, "ahead");
+	text_char(out, '[');
+	for (size_t i = 0; i < facts->ahead_count; i++) {
+		text_json_item(out);
+		text_json_string(out, facts->ahead[i]);
+	}
+	text_char(out, ']');
+	text_json_seconds_or_null(out, "eta_s", facts->eta_ms);
+	text_json_seconds_or_null(out, "bound_s", facts->bound_ms);
+	if (facts->why) {
+		text_json_key(out, "why");
+		part_why(out, facts->why, facts->holder_name, facts->config);
+	}
+}
+
+void part_token(struct text *out, const struct token *token)
+{
+	static const struct token none;
+	char hex[TOKEN_HEX_BYTES];
+	if (memcmp(token, &none, sizeof(none)) == 0)
+		return;
+	token_to_hex(token, hex);
+	text_json_str(out, "token", hex);
+}
+
+void part_error(struct text *out, int err, const char *detail)
+{
+	text_json_str(out, "code", err_name(err));
+	text_json_str(out, "message", err_text(err));
+	if (detail && detail[0])
+		text_json_str(out, "detail", detail);
+	if (err_retry_s(err) > 0)
+		text_json_i64(out, "retry_after_s", err_retry_s(err));
+}
+
+void part_yield(struct text *out, const struct effect *send, const struct message_facts *facts)
+{
+	text_json_str(out, "reason", yield_reason_name(send->send.reason));
+	if (send->send.other) {
+		text_json_u64(out, "for_lease", send->send.other);
+		text_json_str(out, "for", facts->other_name);
+	}
+	text_json_i64(out, "grace_ms", send->send.grace_ms);
+}
+
+static void add_welcome(struct text *out, const struct effect *send,
+			const struct message_facts *facts)
+{
+	char hex[TOKEN_HEX_BYTES];
+	token_to_hex(&send->send.token, hex);
+	text_json_i64(out, "version", MESSAGE_VERSION);
+	text_json_key(out, "session");
+	text_format(out, "\"%" PRIu64 "-%s\"", send->send.lease, hex);
+	text_json_bool(out, "resumed", send->send.flag);
+	text_json_u64(out, "epoch", facts->epoch);
+	if (facts->config) {
+		text_json_seconds(out, "ping_s", facts->config->heartbeat_ms);
+		text_json_seconds(out, "session_ttl_s", facts->config->session_ttl_ms);
+	}
+	text_json_str(out, "server", "baton/" BATON_VERSION);
+}
+
+static void add_claim(struct text *out, const struct effect *send,
+		      const struct message_facts *facts)
+{
+	text_json_str(out, "state", claim_state_name(send->send.state));
+	if (send->send.fence)
+		text_json_u64(out, "fence", send->send.fence);
+	part_gpus(out, send->send.gpus, facts->config);
+	part_token(out, &send->send.token);
+}
+
+static void add_grant(struct text *out, const struct effect *send,
+		      const struct message_facts *facts)
+{
+	text_json_u64(out, "fence", send->send.fence);
+	part_gpus(out, send->send.gpus, facts->config);
+	part_token(out, &send->send.token);
+	if (send->send.expires_ms > 0)
+		text_json_seconds(out, "expires_in_s", send->send.expires_ms);
+}
+
+static void add_numbers(struct text *out, const struct effect *send)
+{
+	bool numbered = send->send.msg != MSG_WELCOME && send->send.msg != MSG_OK;
+	if (numbered && send->send.ref)
+		text_json_u64(out, "ref", send->send.ref);
+	if (numbered && send->send.lease)
+		text_json_u64(out, "lease", send->send.lease);
+}
+
+static void add_end(struct text *out, const struct effect *send)
+{
+	if (send->send.end != END_NONE)
+		text_json_str(out, "reason", end_reason_name(send->send.end));
+	if (send->send.detail[0])
+		text_json_str(out, "detail", send->send.detail);
+}
+
+static void add_body(struct text *out, const struct effect *send, const struct message_facts *facts)
+{
+	switch (send->send.msg) {
+	case MSG_WELCOME:
+		add_welcome(out, send, facts);
+		break;
+	case MSG_CLAIM:
+		add_claim(out, send, facts);
+		break;
+	case MSG_QUEUED:
+		part_place(out, facts);
+		break;
+	case MSG_OFFERED:
+	case MSG_GRANTED:
+		add_grant(out, send, facts);
+		break;
+	case MSG_YIELD:
+		part_yield(out, send, facts);
+		break;
+	case MSG_REVOKED:
+		text_json_str(out, "reason", yield_reason_name(send->send.reason));
+		if (send->send.detail[0])
+			text_json_str(out, "detail", send->send.detail);
+		break;
+	case MSG_RELEASED:
+		add_end(out, send);
+		break;
+	case MSG_TIMEOUT:
+		text_json_str(out, "message", err_text(ERR_TIMEOUT));
+		break;
+	case MSG_DENIED:
+		part_error(out, send->send.err, send->send.detail);
+		break;
+	case MSG_RENEWED:
+		text_json_seconds(out, "expires_in_s", send->send.expires_ms);
+		break;
+	case MSG_LENT:
+		text_json_u64(out, "to", send->send.other);
+		break;
+	case MSG_OK:
+		text_json_u64(out, "count", send->send.lease);
+		break;
+	case MSG_CHANGED:
+	case MSG_HEARTBEAT:
+	case MSG_COUNT:
+		break;
+	}
+}
+
+void message_render(struct text *out, const struct effect *send, const struct message_facts *facts)
+{
+	assert(send->type == EFFECT_SEND);
+	assert(send->send.msg < MSG_COUNT);
+	text_char(out, '{');
+	text_json_str(out, "type", type_names[send->send.msg]);
+	add_numbers(out, send);
+	add_body(out, send, facts);
+	text_char(out, '}');
+}
+
+void message_render_denied(struct text *out, uint64_t ref, int err, const char *detail)
+{
+	text_str(out, "{\"type\":\"denied\"");
+	if (ref)
+		text_json_u64(out, "ref", ref);
+	part_error(out, err, detail);
+	text_char(out, '}');
+}
+
+void message_render_ok(struct text *out, uint64_t count)
+{
+	text_str(out, "{\"type\":\"ok\"");
+	text_json_u64(out, "count", count);
+	text_char(out, '}');
+}
+
+void message_render_log(struct text *out, const char *line)
+{
+	text_str(out, "{\"type\":\"log\"");
+	text_json_str(out, "line", line);
+	text_char(out, '}');
+}
+
+void message_render_link(struct text *out, const char *url)
+{
+	text_str(out, "{\"type\":\"link\"");
+	text_json_str(out, "url", url);
+	text_char(out, '}');
+}
+
+void message_render_reloaded(struct text *out, const char *const *changed, size_t count)
+{
+	text_str(out, "{\"type\":\"reloaded\"");
+	text_json_key(out, "changed");
+	text_char(out, '[');
+	for (size_t i = 0; i < count; i++) {
+		text_json_item(out);
+		text_json_string(out, changed[i]);
+	}
+	text_str(out, "]}");
+}

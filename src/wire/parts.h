@@ -1,0 +1,20 @@
+/* parts: the pieces of JSON that session messages, HTTP answers and status rows share. Inside wire
+ * only. Each adds fields to an open object, or one value. */
+#pragma once
+#include "wire/message.h"
+
+/* "gpu": name of the first, "gpus": [{index, name, uuid?}..]; nothing for an empty mask. */
+void part_gpus(struct text *out, uint32_t mask, const struct core_config *config);
+/* position, ahead, eta_s, bound_s, why. */
+void part_place(struct text *out, const struct message_facts *facts);
+/* "token": 32 hex digits, unless it is all zero. */
+void part_token(struct text *out, const struct token *token);
+/* code, message, detail?, retry_after_s?. `err` with or without minus. */
+void part_error(struct text *out, int err, const char *detail);
+/* reason, for_lease?, for?, grace_ms. */
+void part_yield(struct text *out, const struct effect *send, const struct message_facts *facts);
+/* {"code","text"}. */
+void part_why(struct text *out, const struct why *why, const char *holder_name,
+	      const struct core_config *config);
+const char *message_type_name(enum message msg);
+const char *message_act_name(enum admin_act act);

@@ -1,0 +1,101 @@
+/* route: the const table of routes and the search in it. Knows neither who asks nor what the routes
+ * do. Called by access.c and the server; docs/protocol.md is checked against the table. */
+#include "wire/route.h"
+
+#include <string.h>
+
+#include "base/err.h"
+
+static const struct route routes[] = {
+	/* id, method, path, rights, takes_body, navigable */
+	{ROUTE_PAGE, "GET", "/", ACCESS_NONE, false, true},
+	{ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, true, false},
+	{ROUTE_UNLOCK, "POST", "/v1/gpu/unlock", ACCESS_TOKEN, true, false},
+	{ROUTE_RENEW, "POST", "/v1/gpu/renew", ACCESS_TOKEN, true, false},
+	{ROUTE_STATUS, "GET", "/v1/gpu/status", ACCESS_TOKEN, false, false},
+	{ROUTE_RESET, "POST", "/v1/gpu/reset", ACCESS_ADMIN, true, false},
+	{ROUTE_FORCE_RELEASE_ALL, "POST", "/v1/gpu/force-release-all", ACCESS_ADMIN, true, false},
+	{ROUTE_LEASE_YIELD, "POST", "/v1/gpu/leases/{lease}/yield", ACCESS_ADMIN, true, false},
+	{ROUTE_LEASE_REVOKE, "POST", "/v1/gpu/leases/{lease}/revoke", ACCESS_ADMIN, true, false},
+	{ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, true, false},
+	{ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, true, false},
+	{ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, false, false},
+	{ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, false, false},
+	{ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, false, false},
+	{ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, false, false},
+	{ROUTE_LOGS, "GET", "/logs", ACCESS_TOKEN, false, false},
+	{ROUTE_LOGS_CLEAR, "POST", "/logs/clear", ACCESS_ADMIN, true, false},
+	{ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, false, false},
+	{ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, true, false},
+};
+
+const struct route *route_table(size_t *ret_count)
+{
+	*ret_count = sizeof(routes) / sizeof(routes[0]);
+	return routes;
+}
+
+/* 1 to 19 digits, no sign, no leading zero: one number has one spelling. Returns digits used. */
+static size_t number_prefix(const char *at, uint64_t *ret_value)
+{
+	size_t digits = strspn(at, "0123456789");
+	if (!digits || digits > 19 || (digits > 1 && at[0] == '0'))
+		return 0;
+	uint64_t value = 0;
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (uint64_t)(at[i] - '0');
+	*ret_value = value;
+	return digits;
+}
+
+static bool path_matches(const char *pattern, const char *path, uint64_t *ret_lease)
+{
+	static const char hole[] = "{lease}";
+	const char *at = strstr(pattern, hole);
+	if (!at)
+		return strcmp(pattern, path) == 0;
+	size_t before = (size_t)(at - pattern);
+	if (strncmp(pattern, path, before) != 0)
+		return false;
+	uint64_t lease;
+	size_t digits = number_prefix(path + before, &lease);
+	if (!digits || strcmp(at + strlen(hole), path + before + digits) != 0)
+		return false;
+	*ret_lease = lease;
+	return true;
+}
+
+int route_find(const char *method, const char *path, struct route_match *ret_match)
+{
+	int err = -ERR_NOT_FOUND;
+	*ret_match = (struct route_match){0};
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		uint64_t lease = 0;
+		if (!path_matches(routes[i].path, path, &lease))
+			continue;
+		*ret_match = (struct route_match){.route = &routes[i], .lease = lease};
+		if (strcmp(method, routes[i].method) == 0 || strcmp(method, "OPTIONS") == 0)
+			return 0;
+		err = -ERR_METHOD;
+	}
+	return err;
+}
+
+bool route_query_u64(const char *query, const char *name, uint64_t *ret_value)
+{
+	size_t length = strlen(name);
+	while (query && *query) {
+		if (strncmp(query, name, length) == 0 && query[length] == '=') {
+			uint64_t value;
+			const char *at = query + length + 1;
+			size_t digits = number_prefix(at, &value);
+			if (!digits || (at[digits] != '\0' && at[digits] != '&'))
+				return false;
+			*ret_value = value;
+			return true;
+		}
+		query = strchr(query, '&');
+		query = query ? query + 1 : NULL;
+	}
+	return false;
+}
