@@ -34,24 +34,33 @@ enum reply_type {
 struct reply {
 	enum reply_type type;
 	struct parsed parsed;
-	uint64_t ref, lease, fence, epoch, other, count;
-	int64_t position, eta_ms, bound_ms, grace_ms, expires_ms, heartbeat_ms;
-	enum claim_state state; /* REPLY_CLAIM */
-	int err;                /* REPLY_DENIED: enum err, positive; of the wire name */
-	int retry_s;
+	uint64_t ref, lease, fence, epoch;
+	uint64_t other; /* yield: for whom (claim); lent: to */
+	uint64_t count; /* ok: how many were touched; close: the code */
+	int64_t position, eta_ms, bound_ms, grace_ms, expires_ms, ping_ms, session_ttl_ms;
+	enum claim_state state; /* claim */
+	int err;                /* denied: enum err, positive */
+	int retry_s;            /* denied: 0: do not retry by yourself */
 	bool resumed;
-	const char *session;          /* welcome: what `resume` shows */
-	const char *reason, *message; /* yield, revoked, released; denied: code's words */
-	const char *for_name, *text;
-	const char *holder; /* first of ahead, or who holds */
-	const char *why;
+	bool has_token;
+	struct token token;   /* granted */
+	const char *session;  /* welcome: what `resume` shows */
+	const char *server;   /* welcome: "baton/0.1.0" */
+	const char *reason;   /* yield, revoked, released, close */
+	const char *message;  /* denied: the words of its code */
+	const char *detail;   /* denied, revoked, released: which field, or the operator's words */
+	const char *for_name; /* yield: who needs it */
+	const char *ahead;    /* queued: the first one before it */
+	const char *why;      /* queued: one sentence */
+	const char *text;     /* log: the line; link: the URL */
 	uint32_t gpu_count;
 	struct reply_gpu {
 		uint32_t index;
-		const char *name, *uuid; /* uuid may be NULL */
+		const char *name, *uuid; /* may be NULL */
 	} gpus[LIMIT_GPUS];
 };
 
-/* 0 or a negative enum err with parsed.detail; reply_finish in any case. */
+/* 0 or a negative enum err with parsed.detail; reply_finish in any case. A field of a wrong type
+ * reads as absent: the broker is trusted to mean well, not to be of this version. */
 int reply_parse(const char *text, size_t length, struct reply *ret_reply);
 void reply_finish(struct reply *reply);

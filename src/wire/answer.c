@@ -1,0 +1,162 @@
+/* answer: what HTTP clients of the lock routes get, from the core's effects. Parks nothing and
+ * knows no connection. Called by the server when it carries out EFFECT_SEND, and for refusals. */
+#include "wire/answer.h"
+
+#include <assert.h>
+
+#include "wire/parts.h"
+
+static const char json_media_type[] = "application/json";
+
+static void set(struct answer *ret_answer, int status, int retry_after_s)
+{
+	*ret_answer = (struct answer){
+		.status = status, .content_type = json_media_type, .retry_after_s = retry_after_s};
+}
+
+static void add_error(struct text *body, int err, const char *detail)
+{
+	text_json_key(body, "error");
+	text_char(body, '{');
+	part_error(body, err, detail);
+	text_char(body, '}');
+}
+
+/* The predecessor's pages look at `status`; "timeout" and "released" are words that it used. */
+static const char *status_word(int err)
+{
+	switch (err) {
+	case ERR_TIMEOUT:
+		return "timeout";
+	case ERR_RELEASED:
+		return "released";
+	default:
+		return "error";
+	}
+}
+
+void answer_error(struct text *body, int err, const char *detail, struct answer *ret_answer)
+{
+	err = err < 0 ? -err : err;
+	text_char(body, '{');
+	text_json_str(body, "status", status_word(err));
+	text_json_str(body, "msg", err_text(err));
+	add_error(body, err, detail);
+	text_char(body, '}');
+	set(ret_answer, err_http_status(err), err_retry_s(err));
+}
+
+void answer_ok(struct text *body, struct answer *ret_answer)
+{
+	text_str(body, "{\"status\":\"ok\"}");
+	set(ret_answer, 200, 0);
+}
+
+static void add_grant(struct text *body, const struct effect *send,
+		      const struct message_facts *facts)
+{
+	part_token(body, &send->send.token);
+	text_json_u64(body, "lease", send->send.lease);
+	text_json_u64(body, "fence", send->send.fence);
+	part_gpus(body, send->send.gpus, facts->config);
+	if (send->send.expires_ms > 0)
+		text_json_seconds(body, "expires_in_s", send->send.expires_ms);
+}
+
+/* Done: one word in `status`, and what more there is to say. */
+static void answer_done(struct text *body, const struct effect *send,
+			const struct message_facts *facts, struct answer *ret_answer)
+{
+	enum message msg = send->send.msg;
+	text_char(body, '{');
+	if (msg == MSG_GRANTED) {
+		text_json_str(body, "status", "acquired");
+		add_grant(body, send, facts);
+	} else if (msg == MSG_RENEWED) {
+		text_json_str(body, "status", "renewed");
+		text_json_seconds(body, "expires_in_s", send->send.expires_ms);
+	} else if (msg == MSG_OK) {
+		text_json_str(body, "status", "ok");
+		text_json_u64(body, "count", send->send.lease);
+	} else {
+		text_json_str(body, "status", "released");
+	}
+	text_char(body, '}');
+	set(ret_answer, 200, 0);
+}
+
+bool answer_effect(struct text *body, enum route_id route, const struct effect *send,
+		   const struct message_facts *facts, struct answer *ret_answer)
+{
+	assert(send->type == EFFECT_SEND);
+	switch (send->send.msg) {
+	case MSG_GRANTED:
+	case MSG_RENEWED:
+	case MSG_OK:
+		answer_done(body, send, facts, ret_answer);
+		return true;
+	case MSG_RELEASED:
+		/* To the holder's unlock: done. To a parked lock: an operator ended it. */
+		if (route == ROUTE_LOCK)
+			answer_error(body, ERR_RELEASED, send->send.detail, ret_answer);
+		else
+			answer_done(body, send, facts, ret_answer);
+		return true;
+	case MSG_TIMEOUT:
+		answer_error(body, ERR_TIMEOUT, NULL, ret_answer);
+		return true;
+	case MSG_REVOKED:
+		answer_error(body, ERR_REVOKED, send->send.detail, ret_answer);
+		return true;
+	case MSG_DENIED:
+		answer_error(body, send->send.err, send->send.detail, ret_answer);
+		return true;
+	case MSG_WELCOME:
+	case MSG_CLAIM:
+	case MSG_QUEUED:
+	case MSG_OFFERED:
+	case MSG_YIELD:
+	case MSG_CHANGED:
+	case MSG_LENT:
+	case MSG_HEARTBEAT:
+	case MSG_COUNT:
+		break;
+	}
+	return false;
+}
+
+void answer_sse(struct text *out, uint64_t id, const char *event, const char *json)
+{
+	if (id) {
+		text_str(out, "id: ");
+		text_u64(out, id);
+		text_char(out, '\n');
+	}
+	text_str(out, "event: ");
+	text_str(out, event);
+	text_str(out, "\ndata: ");
+	text_str(out, json);
+	text_str(out, "\n\n");
+}
+
+void answer_sse_keepalive(struct text *out)
+{
+	text_str(out, ":\n\n");
+}
+
+bool answer_stream(struct text *out, const struct effect *send, const struct message_facts *facts,
+		   bool *ret_last)
+{
+	enum message msg = send->send.msg;
+	bool last = msg == MSG_REVOKED || msg == MSG_RELEASED || msg == MSG_TIMEOUT ||
+		    msg == MSG_DENIED;
+	*ret_last = last;
+	if (!last && msg != MSG_QUEUED && msg != MSG_GRANTED && msg != MSG_YIELD)
+		return false;
+	text_str(out, "event: ");
+	text_str(out, message_type_name(msg));
+	text_str(out, "\ndata: ");
+	message_render(out, send, facts);
+	text_str(out, "\n\n");
+	return true;
+}

@@ -1,0 +1,285 @@
+/* render: status, row by row, and the sentences that say why somebody waits. Takes views as
+ * arguments and asks the core nothing. Called by the server, which streams the parts in slices.
+ * Events, log lines and metrics are in render_trace.c and render_metrics.c. */
+#include "wire/render.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/parts.h"
+
+enum { MIB = 1024 * 1024, SEEN_MIN = 64 };
+
+static const struct {
+	const char *open, *close;
+} parts[] = {
+	[RENDER_HEAD] = {"", ""},
+	[RENDER_QUEUED] = {",\"queued\":[", "]"},
+	[RENDER_START_TIMES] = {",\"request_start_times\":{", "}"},
+	[RENDER_GPUS] = {",\"gpus\":[", "]"},
+	[RENDER_LEASES] = {",\"leases\":[", "]"},
+	[RENDER_WAITING] = {",\"waiting\":[", "]"},
+	[RENDER_END] = {"}", ""},
+};
+
+static void add_counters(struct text *out, const struct core_stats *stats)
+{
+	text_json_key(out, "counters");
+	text_char(out, '{');
+	text_json_key(out, "granted");
+	text_char(out, '{');
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		text_json_u64(out, lease_class_name(cls), stats->granted[cls]);
+	text_char(out, '}');
+	text_json_key(out, "ended");
+	text_char(out, '{');
+	for (int end = END_NONE + 1; end < END_REASON_COUNT; end++)
+		text_json_u64(out, end_reason_name(end), stats->ended[end]);
+	text_char(out, '}');
+	text_json_u64(out, "yields", stats->yields);
+	text_json_u64(out, "revokes", stats->revokes);
+	text_json_u64(out, "acks_missed", stats->acks_missed);
+	text_json_u64(out, "stale", stats->stale);
+	text_char(out, '}');
+}
+
+void render_begin(struct render *render, struct text *out, const struct render_head *head,
+		  bool as_message)
+{
+	const struct core_stats *stats = head->stats;
+	*render = (struct render){
+		.out = out, .part = RENDER_HEAD, .first = true, .as_message = as_message};
+	text_str(out, as_message ? "{\"type\":\"status\"" : "{\"status\":\"ok\"");
+	text_json_str(out, "version", head->version);
+	text_json_key(out, "time");
+	text_char(out, '"');
+	render_time(out, head->wall);
+	text_char(out, '"');
+	text_json_seconds(out, "uptime_s", head->uptime_ms);
+	text_json_u64(out, "epoch", stats->epoch);
+	text_json_u64(out, "fence", stats->fence);
+	text_json_bool(out, "locked", head->owner != NULL);
+	text_json_str(out, "owner", head->owner);
+	text_json_u64(out, "queue_depth", stats->waiting);
+	text_json_u64(out, "held", stats->held);
+	text_json_u64(out, "sessions", stats->sessions);
+	text_json_bool(out, "paused", stats->paused);
+	if (stats->paused && head->paused_reason && head->paused_reason[0])
+		text_json_str(out, "paused_reason", head->paused_reason);
+	text_json_bool(out, "journal_ok", stats->journal_ok);
+	text_json_bool(out, "draining", head->draining);
+	add_counters(out, stats);
+}
+
+enum render_part render_next(struct render *render)
+{
+	assert(render->part != RENDER_END);
+	text_str(render->out, parts[render->part].close);
+	render->part++;
+	text_str(render->out, parts[render->part].open);
+	render->first = true;
+	return render->part;
+}
+
+void render_finish(struct render *render)
+{
+	free(render->seen);
+	*render = (struct render){0};
+}
+
+/* A comma of our own: the buffer may have been sent and cleared since the last row. */
+static struct text *next_row(struct render *render, enum render_part part)
+{
+	assert(render->part == part);
+	if (!render->first)
+		text_char(render->out, ',');
+	render->first = false;
+	return render->out;
+}
+
+void render_queued(struct render *render, const struct claim_view *waiter)
+{
+	text_json_string(next_row(render, RENDER_QUEUED), waiter->rec->name);
+}
+
+/* FNV-1a, never 0. Two names of one hash cost only a longer key, so nobody gains by finding them.
+ */
+static uint64_t name_hash(const char *name)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return hash ? hash : 1;
+}
+
+static bool put_hash(uint64_t *table, size_t capacity, uint64_t hash)
+{
+	size_t at = (size_t)(hash & (capacity - 1));
+	while (table[at] && table[at] != hash)
+		at = (at + 1) & (capacity - 1);
+	bool fresh = !table[at];
+	table[at] = hash;
+	return fresh;
+}
+
+static bool name_is_new(struct render *render, const char *name)
+{
+	if (2 * render->seen_count >= render->seen_capacity) {
+		size_t capacity = render->seen_capacity ? 2 * render->seen_capacity : SEEN_MIN;
+		uint64_t *table = calloc(capacity, sizeof(*table));
+		if (!table)
+			abort();
+		for (size_t i = 0; i < render->seen_capacity; i++)
+			if (render->seen[i])
+				put_hash(table, capacity, render->seen[i]);
+		free(render->seen);
+		render->seen = table;
+		render->seen_capacity = capacity;
+	}
+	bool fresh = put_hash(render->seen, render->seen_capacity, name_hash(name));
+	render->seen_count += fresh;
+	return fresh;
+}
+
+void render_start_time(struct render *render, const struct claim_view *waiter)
+{
+	struct text *out = next_row(render, RENDER_START_TIMES);
+	char key[LIMIT_ID_BYTES + 64];
+	snprintf(key, sizeof(key), "%s", waiter->rec->name);
+	/* The second waiter of one name is keyed by its number too, so that none vanishes. */
+	for (unsigned again = 1; !name_is_new(render, key); again++)
+		snprintf(key, sizeof(key), again == 1 ? "%s #%" PRIu64 : "%s #%" PRIu64 ".%u",
+			 waiter->rec->name, waiter->rec->id, again);
+	text_json_string(out, key);
+	text_char(out, ':');
+	text_seconds(out, waiter->rec->arrival_wall.v);
+}
+
+static void add_mb(struct text *out, const char *key, uint64_t bytes, bool known)
+{
+	text_json_key(out, key);
+	if (known)
+		text_u64(out, bytes / MIB);
+	else
+		text_str(out, "null");
+}
+
+void render_gpu(struct render *render, uint32_t index, const struct gpu_view *gpu)
+{
+	struct text *out = next_row(render, RENDER_GPUS);
+	text_char(out, '{');
+	text_json_u64(out, "index", index);
+	text_json_str(out, "name", gpu->config->name);
+	if (gpu->config->uuid[0])
+		text_json_str(out, "uuid", gpu->config->uuid);
+	text_json_u64(out, "slots", gpu->config->slots);
+	text_json_u64(out, "slots_used", gpu->slots_used);
+	add_mb(out, "vram_mb_total", gpu->config->vram_bytes_total, gpu->config->vram_known);
+	add_mb(out, "vram_mb_granted", gpu->vram_bytes_granted, true);
+	add_mb(out, "vram_mb_used", gpu->vram_bytes_used, gpu->used_known);
+	add_mb(out, "vram_mb_unmanaged", gpu->vram_bytes_unmanaged, gpu->used_known);
+	text_json_bool(out, "healthy", gpu->healthy);
+	text_char(out, '}');
+}
+
+/* What holders and waiters have in common. */
+static void add_claim(struct text *out, const struct claim_view *view)
+{
+	const struct claim_record *rec = view->rec;
+	text_json_u64(out, "lease", rec->id);
+	text_json_str(out, "id", rec->name);
+	if (rec->label[0])
+		text_json_str(out, "label", rec->label);
+	text_json_str(out, "class", lease_class_name(rec->cls));
+	text_json_str(out, "state", claim_state_name(rec->state));
+	text_json_str(out, "binding", binding_name(rec->binding));
+	bool bound = rec->binding != BIND_HTTP || rec->state == CLAIM_QUEUED;
+	text_json_bool(out, "attached", view->conn != 0 || !bound);
+	if (rec->session)
+		text_json_u64(out, "session", rec->session);
+	text_json_u64(out, "slots", rec->need.slots);
+	text_json_u64(out, "vram_mb", rec->need.vram_bytes / MIB);
+}
+
+static void add_yield(struct text *out, const struct claim_view *view, struct mono_ms now,
+		      const char *yield_for_name)
+{
+	text_json_key(out, "yield");
+	text_char(out, '{');
+	text_json_str(out, "reason", yield_reason_name(view->yield_reason));
+	if (view->yield_for) {
+		text_json_u64(out, "for_lease", view->yield_for);
+		text_json_str(out, "for", yield_for_name);
+	}
+	int64_t left_ms = mono_since(view->yield_deadline, now);
+	text_json_seconds(out, "left_s", left_ms > 0 ? left_ms : 0);
+	text_json_bool(out, "revoked", view->rec->revoked);
+	text_char(out, '}');
+}
+
+static void add_left(struct text *out, const char *key, struct mono_ms deadline, struct mono_ms now)
+{
+	if (deadline.v == MONO_NEVER.v)
+		return;
+	int64_t left_ms = mono_since(deadline, now);
+	text_json_seconds(out, key, left_ms > 0 ? left_ms : 0);
+}
+
+void render_lease(struct render *render, const struct claim_view *holder, struct mono_ms now,
+		  const struct core_config *config, const char *yield_for_name)
+{
+	const struct claim_record *rec = holder->rec;
+	struct text *out = next_row(render, RENDER_LEASES);
+	text_char(out, '{');
+	add_claim(out, holder);
+	text_json_u64(out, "fence", rec->fence);
+	part_gpus(out, rec->granted_mask, config);
+	if (rec->state != CLAIM_OFFERED) {
+		text_json_seconds(out, "held_s", mono_since(now, rec->held_since));
+		text_json_key(out, "since");
+		text_char(out, '"');
+		render_time(out, rec->held_wall);
+		text_char(out, '"');
+		if (rec->binding == BIND_HTTP)
+			add_left(out, "expires_in_s", rec->ttl_deadline, now);
+	}
+	text_json_bool(out, "preemptible", rec->preemptible);
+	text_json_bool(out, "evictable", rec->evictable);
+	if (rec->lender)
+		text_json_u64(out, "lender", rec->lender);
+	add_left(out, "detached_left_s", holder->detach_deadline, now);
+	if (rec->state == CLAIM_YIELDING)
+		add_yield(out, holder, now, yield_for_name);
+	text_char(out, '}');
+}
+
+void render_waiter(struct render *render, const struct claim_view *waiter, struct mono_ms now,
+		   const struct core_config *config, const struct render_wait *wait)
+{
+	const struct claim_record *rec = waiter->rec;
+	struct text *out = next_row(render, RENDER_WAITING);
+	text_char(out, '{');
+	text_json_i64(out, "position", wait->position);
+	add_claim(out, waiter);
+	text_json_u64(out, "gpu_count", rec->need.gpu_count);
+	if (rec->request_id[0])
+		text_json_str(out, "request_id", rec->request_id);
+	text_json_seconds(out, "waited_s", mono_since(now, rec->arrival));
+	text_json_key(out, "since");
+	text_char(out, '"');
+	render_time(out, rec->arrival_wall);
+	text_char(out, '"');
+	add_left(out, "timeout_in_s", rec->wait_deadline, now);
+	text_json_bool(out, "ripe", waiter->ripe);
+	text_json_seconds_or_null(out, "eta_s", wait->eta_ms);
+	text_json_seconds_or_null(out, "bound_s", wait->bound_ms);
+	add_left(out, "detached_left_s", waiter->detach_deadline, now);
+	if (wait->why) {
+		text_json_key(out, "why");
+		part_why(out, wait->why, wait->holder_name, config);
+	}
+	text_char(out, '}');
+}

@@ -1,0 +1,125 @@
+/* render_metrics: Prometheus text (exposition format 0.0.4) of the core's counters and GPUs. Keeps
+ * no counter itself. Called by the server for GET /metrics. */
+#include "wire/render.h"
+
+static void add_escaped(struct text *out, const char *value, bool in_label)
+{
+	for (; *value; value++) {
+		if (*value == '\\')
+			text_add(out, "\\\\", 2);
+		else if (*value == '\n')
+			text_add(out, "\\n", 2);
+		else if (*value == '"' && in_label)
+			text_add(out, "\\\"", 2);
+		else
+			text_char(out, *value);
+	}
+}
+
+void render_metric_head(struct text *out, const char *name, const char *type, const char *help)
+{
+	text_format(out, "# HELP %s ", name);
+	add_escaped(out, help, false);
+	text_format(out, "\n# TYPE %s %s\n", name, type);
+}
+
+void render_metric(struct text *out, const char *name, const char *label, const char *label_value,
+		   double value)
+{
+	text_str(out, name);
+	if (label) {
+		text_format(out, "{%s=\"", label);
+		add_escaped(out, label_value, true);
+		text_str(out, "\"}");
+	}
+	text_format(out, " %.15g\n", value);
+}
+
+static void one(struct text *out, const char *name, const char *type, const char *help,
+		uint64_t value)
+{
+	render_metric_head(out, name, type, help);
+	render_metric(out, name, NULL, NULL, (double)value);
+}
+
+void render_metrics(struct text *out, const struct core_stats *stats)
+{
+	static const char granted[] = "baton_granted_total", ended[] = "baton_ended_total";
+	render_metric_head(out, granted, "counter", "Leases granted, by class.");
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		render_metric(out, granted, "class", lease_class_name(cls),
+			      (double)stats->granted[cls]);
+	render_metric_head(out, ended, "counter", "Claims ended, by reason.");
+	for (int end = END_NONE + 1; end < END_REASON_COUNT; end++)
+		render_metric(out, ended, "reason", end_reason_name(end),
+			      (double)stats->ended[end]);
+	one(out, "baton_yields_total", "counter", "Holders asked to give way.", stats->yields);
+	one(out, "baton_revokes_total", "counter", "Leases taken by force.", stats->revokes);
+	one(out, "baton_acks_missed_total", "counter", "Offers not accepted in time.",
+	    stats->acks_missed);
+	one(out, "baton_stale_total", "counter", "Requests with a dead token.", stats->stale);
+	one(out, "baton_waiting", "gauge", "Claims in the queue.", stats->waiting);
+	one(out, "baton_held", "gauge", "Leases held.", stats->held);
+	one(out, "baton_sessions", "gauge", "Sessions known.", stats->sessions);
+	one(out, "baton_paused", "gauge", "1 while an operator paused grants.", stats->paused);
+	one(out, "baton_journal_ok", "gauge", "0 while the journal cannot be written.",
+	    stats->journal_ok);
+	one(out, "baton_epoch", "gauge", "Rises with each start.", stats->epoch);
+	one(out, "baton_fence", "gauge", "Newest fence.", stats->fence);
+}
+
+static void gpu_metric(struct text *out, const char *name, const char *help,
+		       const struct gpu_view *gpus, size_t count,
+		       double (*value)(const struct gpu_view *gpu))
+{
+	render_metric_head(out, name, "gauge", help);
+	for (size_t i = 0; i < count; i++) {
+		double number = value(&gpus[i]);
+		if (number >= 0)
+			render_metric(out, name, "gpu", gpus[i].config->name, number);
+	}
+}
+
+static double slots_used(const struct gpu_view *gpu)
+{
+	return gpu->slots_used;
+}
+
+static double vram_total(const struct gpu_view *gpu)
+{
+	return gpu->config->vram_known ? (double)gpu->config->vram_bytes_total : -1;
+}
+
+static double vram_granted(const struct gpu_view *gpu)
+{
+	return (double)gpu->vram_bytes_granted;
+}
+
+static double vram_used(const struct gpu_view *gpu)
+{
+	return gpu->used_known ? (double)gpu->vram_bytes_used : -1;
+}
+
+static double vram_unmanaged(const struct gpu_view *gpu)
+{
+	return gpu->used_known ? (double)gpu->vram_bytes_unmanaged : -1;
+}
+
+static double healthy(const struct gpu_view *gpu)
+{
+	return gpu->healthy;
+}
+
+void render_gpu_metrics(struct text *out, const struct gpu_view *gpus, size_t count)
+{
+	gpu_metric(out, "baton_gpu_slots_used", "Compute turns taken.", gpus, count, slots_used);
+	gpu_metric(out, "baton_gpu_vram_bytes", "VRAM in all; absent: unknown.", gpus, count,
+		   vram_total);
+	gpu_metric(out, "baton_gpu_vram_granted_bytes", "VRAM of leases.", gpus, count,
+		   vram_granted);
+	gpu_metric(out, "baton_gpu_vram_used_bytes", "VRAM measured in use; absent: unknown.", gpus,
+		   count, vram_used);
+	gpu_metric(out, "baton_gpu_vram_unmanaged_bytes", "VRAM used by nobody Baton knows.", gpus,
+		   count, vram_unmanaged);
+	gpu_metric(out, "baton_gpu_healthy", "0: not granted to anybody.", gpus, count, healthy);
+}

@@ -1,0 +1,117 @@
+/* render_trace: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
+ * token: traces carry none. Called by the server for each EFFECT_TRACE. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "wire/parts.h"
+#include "wire/render.h"
+
+void render_time(struct text *out, struct wall_ms wall)
+{
+	time_t seconds = (time_t)(wall.v / 1000);
+	int ms = (int)(wall.v % 1000);
+	if (ms < 0) {
+		ms += 1000;
+		seconds--;
+	}
+	struct tm tm;
+	char day[32];
+	if (!gmtime_r(&seconds, &tm) || !strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm)) {
+		text_str(out, "unknown");
+		return;
+	}
+	text_format(out, "%s.%03dZ", day, ms);
+}
+
+void render_trace_json(struct text *out, const struct effect *trace, uint64_t id,
+		       struct wall_ms wall, const struct core_config *config)
+{
+	assert(trace->type == EFFECT_TRACE);
+	text_str(out, "{\"type\":\"event\"");
+	text_json_u64(out, "id", id);
+	text_json_key(out, "time");
+	text_char(out, '"');
+	render_time(out, wall);
+	text_char(out, '"');
+	text_json_str(out, "what", trace->trace.what);
+	if (trace->trace.claim) {
+		text_json_u64(out, "lease", trace->trace.claim);
+		text_json_str(out, "class", lease_class_name(trace->trace.cls));
+		text_json_str(out, "from", claim_state_name(trace->trace.from));
+		text_json_str(out, "to", claim_state_name(trace->trace.to));
+	}
+	if (trace->trace.session)
+		text_json_u64(out, "session", trace->trace.session);
+	if (trace->trace.name[0])
+		text_json_str(out, "client", trace->trace.name);
+	if (trace->trace.end != END_NONE)
+		text_json_str(out, "end", end_reason_name(trace->trace.end));
+	if (trace->trace.claim && trace->trace.to == CLAIM_YIELDING)
+		text_json_str(out, "reason", yield_reason_name(trace->trace.reason));
+	if (trace->trace.fence)
+		text_json_u64(out, "fence", trace->trace.fence);
+	if (trace->trace.other)
+		text_json_u64(out, "other", trace->trace.other);
+	part_gpus(out, trace->trace.gpus, config);
+	if (trace->trace.waited_ms > 0)
+		text_json_seconds(out, "waited_s", trace->trace.waited_ms);
+	if (trace->trace.held_ms > 0)
+		text_json_seconds(out, "held_s", trace->trace.held_ms);
+	if (trace->trace.detail[0])
+		text_json_str(out, "detail", trace->trace.detail);
+	text_char(out, '}');
+}
+
+static void log_u64(struct text *out, const char *key, uint64_t value)
+{
+	if (value)
+		text_format(out, " %s=%" PRIu64, key, value);
+}
+
+static void log_seconds(struct text *out, const char *key, int64_t ms)
+{
+	if (ms <= 0)
+		return;
+	text_format(out, " %s=", key);
+	text_seconds(out, ms);
+}
+
+static void log_gpus(struct text *out, uint32_t mask, const struct core_config *config)
+{
+	const char *before = " gpu=";
+	for (uint32_t left = mask; left; left &= left - 1) {
+		uint32_t index = (uint32_t)__builtin_ctz(left);
+		text_str(out, before);
+		if (config && index < config->gpu_count)
+			text_str(out, config->gpus[index].name);
+		else
+			text_u64(out, index);
+		before = ",";
+	}
+}
+
+void render_trace_log(struct text *out, const struct effect *trace,
+		      const struct core_config *config)
+{
+	assert(trace->type == EFFECT_TRACE);
+	text_str(out, trace->trace.what);
+	log_u64(out, "lease", trace->trace.claim);
+	log_u64(out, "session", trace->trace.session);
+	if (trace->trace.name[0])
+		text_log_str(out, "client", trace->trace.name);
+	if (trace->trace.claim)
+		text_format(out, " class=%s", lease_class_name(trace->trace.cls));
+	if (trace->trace.end != END_NONE)
+		text_format(out, " end=%s", end_reason_name(trace->trace.end));
+	if (trace->trace.claim && trace->trace.to == CLAIM_YIELDING)
+		text_format(out, " reason=%s", yield_reason_name(trace->trace.reason));
+	log_u64(out, "fence", trace->trace.fence);
+	log_u64(out, "for", trace->trace.other);
+	log_gpus(out, trace->trace.gpus, config);
+	log_seconds(out, "waited_s", trace->trace.waited_ms);
+	log_seconds(out, "held_s", trace->trace.held_ms);
+	if (trace->trace.detail[0])
+		text_log_str(out, "detail", trace->trace.detail);
+}

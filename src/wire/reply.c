@@ -1,0 +1,130 @@
+/* reply: what the broker says in a session, as a plain struct. Keeps no state. Called by libbaton
+ * and by tests. */
+#include "wire/reply.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const type_names[REPLY_TYPE_COUNT] = {
+	[REPLY_WELCOME] = "welcome", [REPLY_CLAIM] = "claim",         [REPLY_QUEUED] = "queued",
+	[REPLY_OFFERED] = "offered", [REPLY_GRANTED] = "granted",     [REPLY_YIELD] = "yield",
+	[REPLY_REVOKED] = "revoked", [REPLY_RELEASED] = "released",   [REPLY_TIMEOUT] = "timeout",
+	[REPLY_DENIED] = "denied",   [REPLY_RENEWED] = "renewed",     [REPLY_CHANGED] = "changed",
+	[REPLY_LENT] = "lent",       [REPLY_HEARTBEAT] = "heartbeat", [REPLY_OK] = "ok",
+	[REPLY_STATUS] = "status",   [REPLY_EVENT] = "event",         [REPLY_LOG] = "log",
+	[REPLY_LINK] = "link",       [REPLY_RELOADED] = "reloaded",   [REPLY_CLOSE] = "close",
+};
+
+static uint64_t number(const json_t *object, const char *field)
+{
+	json_int_t value = json_integer_value(json_object_get(object, field));
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+static int64_t seconds_ms(const json_t *object, const char *field)
+{
+	const json_t *value = json_object_get(object, field);
+	double seconds = json_is_number(value) ? json_number_value(value) : -1;
+	return seconds >= 0 && seconds < 1e12 ? (int64_t)llround(seconds * 1000) : -1;
+}
+
+static const char *text_of(const json_t *object, const char *field)
+{
+	return json_string_value(json_object_get(object, field));
+}
+
+static enum reply_type type_of(const char *name)
+{
+	for (int type = 0; type < REPLY_TYPE_COUNT; type++)
+		if (type_names[type] && strcmp(type_names[type], name) == 0)
+			return (enum reply_type)type;
+	return REPLY_OTHER;
+}
+
+static enum claim_state state_of(const char *name)
+{
+	for (int state = 0; name && state < CLAIM_STATE_COUNT; state++)
+		if (strcmp(claim_state_name(state), name) == 0)
+			return (enum claim_state)state;
+	return CLAIM_ENDED;
+}
+
+static void read_gpus(struct reply *r, const json_t *root)
+{
+	const json_t *list = json_object_get(root, "gpus");
+	size_t count = json_array_size(list);
+	for (size_t i = 0; i < count && i < LIMIT_GPUS; i++) {
+		const json_t *gpu = json_array_get(list, i);
+		r->gpus[r->gpu_count++] =
+			(struct reply_gpu){.index = (uint32_t)number(gpu, "index"),
+					   .name = text_of(gpu, "name"),
+					   .uuid = text_of(gpu, "uuid")};
+	}
+}
+
+static void read_times(struct reply *r, const json_t *root)
+{
+	const json_t *position = json_object_get(root, "position");
+	const json_t *grace = json_object_get(root, "grace_ms");
+	r->position = json_is_integer(position) ? json_integer_value(position) : -1;
+	r->grace_ms = json_is_integer(grace) ? json_integer_value(grace) : -1;
+	r->eta_ms = seconds_ms(root, "eta_s");
+	r->bound_ms = seconds_ms(root, "bound_s");
+	r->expires_ms = seconds_ms(root, "expires_in_s");
+	r->ping_ms = seconds_ms(root, "ping_s");
+	r->session_ttl_ms = seconds_ms(root, "session_ttl_s");
+}
+
+static void read_numbers(struct reply *r, const json_t *root)
+{
+	r->ref = number(root, "ref");
+	r->lease = number(root, "lease");
+	r->fence = number(root, "fence");
+	r->epoch = number(root, "epoch");
+	r->other = number(root, r->type == REPLY_LENT ? "to" : "for_lease");
+	r->count = number(root, r->type == REPLY_CLOSE ? "code" : "count");
+	r->retry_s = (int)number(root, "retry_after_s");
+	r->resumed = json_is_true(json_object_get(root, "resumed"));
+}
+
+static void read_texts(struct reply *r, const json_t *root)
+{
+	r->session = text_of(root, "session");
+	r->server = text_of(root, "server");
+	r->reason = text_of(root, "reason");
+	r->message = text_of(root, "message");
+	r->detail = text_of(root, "detail");
+	r->for_name = text_of(root, "for");
+	r->ahead = json_string_value(json_array_get(json_object_get(root, "ahead"), 0));
+	r->why = text_of(json_object_get(root, "why"), "text");
+	r->text = text_of(root, r->type == REPLY_LINK ? "url" : "line");
+	const char *token = text_of(root, "token");
+	r->has_token = token && token_from_hex(token, strlen(token), &r->token);
+	const char *code = text_of(root, "code");
+	r->err = r->type == REPLY_DENIED ? err_from_name(code ? code : "") : ERR_NONE;
+	if (r->type == REPLY_CLAIM)
+		r->state = state_of(text_of(root, "state"));
+}
+
+int reply_parse(const char *text, size_t length, struct reply *ret_reply)
+{
+	struct reply *r = ret_reply;
+	*r = (struct reply){.type = REPLY_OTHER};
+	int err = json_parse(text, length, LIMIT_SEND_BUFFER_BYTES, &r->parsed);
+	if (err < 0)
+		return err;
+	const char *type = text_of(r->parsed.root, "type");
+	if (!type)
+		return json_missing(&r->parsed, "type");
+	r->type = type_of(type);
+	read_numbers(r, r->parsed.root);
+	read_times(r, r->parsed.root);
+	read_texts(r, r->parsed.root);
+	read_gpus(r, r->parsed.root);
+	return 0;
+}
+
+void reply_finish(struct reply *reply)
+{
+	parsed_finish(&reply->parsed);
+}
