@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "wire/secret.h"
+#include "base/token.h"
 
 static bool list_has(const char *const *list, size_t count, const char *value, bool fold_case)
 {
@@ -15,6 +15,13 @@ static bool list_has(const char *const *list, size_t count, const char *value, b
 		if ((fold_case ? strcasecmp(list[i], value) : strcmp(list[i], value)) == 0)
 			return true;
 	return false;
+}
+
+/* Constant time for equal lengths; the length of a token is no secret. Empty equals nothing. */
+static bool secret_equal(const char *secret, const char *shown, size_t shown_length)
+{
+	size_t length = strlen(secret);
+	return length && length == shown_length && token_bytes_equal(secret, shown, length);
 }
 
 static bool method_known(const char *method)

@@ -55,6 +55,7 @@ void message_finish(struct message_in *message);
 struct message_facts {
 	const struct core_config *config;
 	uint64_t epoch;           /* welcome */
+	const char *server;       /* welcome: "baton/0.1.0" */
 	bool has_place;           /* queued: the next four are known */
 	int64_t position;         /* 0: next */
 	int64_t eta_ms, bound_ms; /* -1: unknown */

@@ -111,7 +111,8 @@ static void add_welcome(struct text *out, const struct effect *send,
 		text_json_seconds(out, "ping_s", facts->config->heartbeat_ms);
 		text_json_seconds(out, "session_ttl_s", facts->config->session_ttl_ms);
 	}
-	text_json_str(out, "server", "baton/" BATON_VERSION);
+	if (facts->server)
+		text_json_str(out, "server", facts->server);
 }
 
 static void add_claim(struct text *out, const struct effect *send,
