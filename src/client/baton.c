@@ -1,0 +1,278 @@
+/* baton: connect, dispatch and close: the calls of libbaton that make and drive a session. Handlers
+ * are called here and nowhere else, without the lock. */
+#include "client/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/error.h"
+#include "wire/ask.h"
+
+static int watch(int epoll_fd, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void session_destroy(struct baton *baton)
+{
+	if (!baton)
+		return;
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		claim->freed = true;
+	claims_sweep(baton);
+	notices_finish(&baton->notices);
+	link_finish(&baton->link);
+	text_finish(&baton->out);
+	close_fd(baton->io_fd);
+	close_fd(baton->timer_fd);
+	close_fd(baton->event_fd);
+	close_fd(baton->user_fd);
+	pthread_mutex_destroy(&baton->lock);
+	explicit_bzero(baton->secret, sizeof(baton->secret));
+	free(baton);
+}
+
+static int session_create(const struct baton_options *options, struct baton **ret_baton)
+{
+	struct baton *baton = calloc(1, sizeof(*baton));
+	if (!baton)
+		return BATON_E_NO_MEMORY;
+	pthread_mutex_init(&baton->lock, NULL);
+	link_init(&baton->link);
+	text_init(&baton->out);
+	baton->backoff_ms = SESSION_BACKOFF_MS_MIN;
+	baton->state = SESSION_DOWN;
+	baton->retry_at = MONO_NEVER;
+	baton->io_fd = epoll_create1(EPOLL_CLOEXEC);
+	baton->user_fd = epoll_create1(EPOLL_CLOEXEC);
+	baton->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	baton->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	int r = options_copy(options, baton);
+	if (r == 0 &&
+	    (baton->io_fd < 0 || baton->user_fd < 0 || baton->event_fd < 0 || baton->timer_fd < 0 ||
+	     watch(baton->io_fd, baton->timer_fd) < 0 || watch(baton->user_fd, baton->io_fd) < 0 ||
+	     watch(baton->user_fd, baton->event_fd) < 0))
+		r = BATON_E_IO;
+	if (r < 0) {
+		session_destroy(baton);
+		return r;
+	}
+	*ret_baton = baton;
+	return 0;
+}
+
+/* Waits for the first welcome or a refusal; the timer brings the deadline. */
+static int await_welcome(struct baton *baton)
+{
+	struct pollfd io = {.fd = baton->io_fd, .events = POLLIN};
+	while (baton->state == SESSION_HELLO) {
+		if (poll(&io, 1, -1) < 0 && errno != EINTR)
+			return BATON_E_IO;
+		session_step(baton);
+	}
+	return baton->state == SESSION_UP ? 0 : baton->fatal;
+}
+
+int baton_connect(const struct baton_options *options, struct baton **ret_baton)
+{
+	struct baton *baton;
+	*ret_baton = NULL;
+	int r = session_create(options, &baton);
+	if (r < 0)
+		return r;
+	r = session_open(baton, session_now());
+	if (r < 0) {
+		r = error_public(r);
+	} else {
+		session_settle(baton);
+		r = await_welcome(baton);
+	}
+	if (r < 0) {
+		session_destroy(baton);
+		return r;
+	}
+	*ret_baton = baton;
+	return 0;
+}
+
+void baton_close(struct baton *baton)
+{
+	if (!baton)
+		return;
+	baton_keepalive_stop(baton);
+	if (baton->state == SESSION_UP) {
+		ask_bye(&baton->out);
+		session_send(baton);
+	}
+	session_destroy(baton);
+}
+
+int baton_fd(const struct baton *baton)
+{
+	return baton->user_fd;
+}
+
+enum baton_link baton_link_state(const struct baton *baton)
+{
+	struct baton *self = (struct baton *)baton;
+	pthread_mutex_lock(&self->lock);
+	enum baton_link link = self->state == SESSION_UP ? BATON_LINK_UP : BATON_LINK_DOWN;
+	pthread_mutex_unlock(&self->lock);
+	return link;
+}
+
+const char *baton_detail(const struct baton *baton)
+{
+	return baton->detail;
+}
+
+/* ---- handlers ---- */
+
+/* Calls the one handler of a notice. No lock is held: the handler may call us. */
+static void tell(struct baton *baton, const struct notice *notice)
+{
+	struct baton_claim *claim = notice->claim;
+	const struct baton_claim_handlers *handlers = claim ? &claim->handlers : NULL;
+	void *ctx = claim ? claim->request.ctx : NULL;
+	switch (notice->kind) {
+	case NOTICE_LINK:
+		if (baton->link_changed)
+			baton->link_changed(baton, notice->link, baton->ctx);
+		break;
+	case NOTICE_QUEUED:
+		if (handlers->queued) {
+			const struct baton_place place = {
+				.position = notice->position,
+				.eta_ms = notice->eta_ms,
+				.bound_ms = notice->bound_ms,
+				.why = notice->words,
+				.why_code = notice->reason,
+			};
+			handlers->queued(claim, &place, ctx);
+		}
+		break;
+	case NOTICE_GRANTED:
+		/* Lost again before it was told: then there is nothing to say but the end. */
+		if (handlers->granted && baton_claim_lease(claim))
+			handlers->granted(claim, &claim->lease, ctx);
+		break;
+	case NOTICE_YIELD:
+		if (handlers->yield && baton_claim_lease(claim)) {
+			const struct baton_yield yield = {
+				.reason = notice->reason,
+				.for_whom = notice->words,
+				.grace_ms = notice->grace_ms,
+			};
+			handlers->yield(claim, &yield, ctx);
+		}
+		break;
+	case NOTICE_REVOKED:
+		if (handlers->revoked)
+			handlers->revoked(claim, notice->reason, ctx);
+		break;
+	case NOTICE_ANSWERED:
+		if (handlers->answered)
+			handlers->answered(claim, notice->question, notice->code, ctx);
+		break;
+	case NOTICE_ENDED:
+		if (handlers->ended)
+			handlers->ended(claim, notice->code, notice->reason, ctx);
+		break;
+	}
+}
+
+/* Tells all that waits. Returns how many. */
+static int deliver(struct baton *baton)
+{
+	int count = 0;
+	struct notice *notice;
+	baton->in_handler = true;
+	while ((notice = notices_take(&baton->notices))) {
+		pthread_mutex_unlock(&baton->lock);
+		tell(baton, notice);
+		pthread_mutex_lock(&baton->lock);
+		if (notice->kind == NOTICE_REVOKED)
+			claim_revoked_told(notice->claim, notice->code, notice->reason);
+		free(notice);
+		count++;
+	}
+	baton->in_handler = false;
+	uint64_t shown;
+	if (read(baton->event_fd, &shown, sizeof(shown)) < 0)
+		shown = 0; /* nothing was shown: EAGAIN */
+	claims_sweep(baton);
+	return count;
+}
+
+/* Milliseconds left of a timeout that began at `start`; -1 is for ever. */
+static int left_ms(int timeout_ms, struct mono_ms start)
+{
+	if (timeout_ms < 0)
+		return -1;
+	int64_t left = timeout_ms - mono_since(session_now(), start);
+	return left > 0 ? (int)left : 0;
+}
+
+int baton_dispatch(struct baton *baton, int timeout_ms)
+{
+	struct mono_ms start = session_now();
+	struct pollfd user = {.fd = baton->user_fd, .events = POLLIN};
+	pthread_mutex_lock(&baton->lock);
+	if (baton->in_handler) {
+		pthread_mutex_unlock(&baton->lock);
+		return BATON_E_STATE;
+	}
+	int r;
+	for (;;) {
+		if (!baton->keepalive_runs)
+			session_step(baton);
+		r = deliver(baton);
+		if (r == 0 && baton->state == SESSION_DEAD)
+			r = baton->fatal;
+		int wait_ms = left_ms(timeout_ms, start);
+		if (r != 0 || wait_ms == 0)
+			break;
+		pthread_mutex_unlock(&baton->lock);
+		int ready = poll(&user, 1, wait_ms);
+		pthread_mutex_lock(&baton->lock);
+		if (ready < 0)
+			break; /* EINTR: the caller may have a flag to look at */
+	}
+	pthread_mutex_unlock(&baton->lock);
+	return r;
+}
+
+int baton_acquire_wait(struct baton *baton, const struct baton_request *request,
+		       struct baton_claim **ret_claim)
+{
+	struct baton_claim *claim;
+	*ret_claim = NULL;
+	int r = baton_acquire(baton, request, &claim);
+	if (r < 0)
+		return r;
+	int ended;
+	while ((ended = baton_claim_ended(claim)) == 0 && !baton_claim_lease(claim)) {
+		r = baton_dispatch(baton, -1);
+		if (r == BATON_E_STATE)
+			break; /* from inside a handler: refused */
+	}
+	if (ended == 0 && r != BATON_E_STATE) {
+		*ret_claim = claim;
+		return 0;
+	}
+	baton_claim_free(claim);
+	return ended < 0 ? ended : r == BATON_E_STATE ? r : BATON_E_RELEASED;
+}

@@ -1,0 +1,306 @@
+/* claim: what a program does with its claims, and their deadlines. A claim's lease exists only in
+ * PHASE_HELD; every way out of it goes through claim_revoke or baton_release. What the broker says
+ * comes in by incoming.c. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/session.h"
+#include "wire/ask.h"
+
+enum { BYTES_PER_MIB = 1024 * 1024 };
+
+struct baton_claim *claim_by_ref(struct baton *baton, uint64_t ref)
+{
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		if (claim->ref == ref)
+			return claim;
+	return NULL;
+}
+
+struct baton_claim *claim_by_id(struct baton *baton, uint64_t id)
+{
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		if (claim->id == id && id != 0)
+			return claim;
+	return NULL;
+}
+
+static uint64_t vram_mb(uint64_t bytes)
+{
+	return (bytes + BYTES_PER_MIB - 1) / BYTES_PER_MIB;
+}
+
+void claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
+{
+	const struct baton_request *request = &claim->request;
+	struct ask_acquire acquire = {
+		.ref = claim->ref,
+		.class_name = request->lease_class,
+		.gpu = request->gpu,
+		.request_id = request->request_id,
+		.label = request->label,
+		.gpu_count = request->gpus,
+		.slots_given = true,
+		.slots = request->slots,
+		.vram_mb = vram_mb(request->vram_bytes),
+		.no_wait = request->no_wait,
+		.preemptible = !request->no_preempt,
+		.evictable = request->evictable,
+		.uninterruptible_ms = request->uninterruptible_ms,
+		.min_residence_ms = request->min_residence_ms,
+		.load_ms = request->load_ms,
+		.parent = request->parent_lease,
+	};
+	if (request->timeout_ms != BATON_TIMEOUT_DEFAULT) {
+		acquire.timeout_given = true;
+		acquire.timeout_ms = -1;
+		if (request->timeout_ms >= 0)
+			acquire.timeout_ms = mono_since(claim->deadline, now);
+		if (request->timeout_ms >= 0 && acquire.timeout_ms < 1)
+			acquire.timeout_ms = 1;
+	}
+	ask_acquire(&claim->session->out, &acquire);
+	session_send(claim->session);
+}
+
+static void note_ended(struct baton_claim *claim, int code, const char *reason)
+{
+	struct notice *notice = notices_add(&claim->session->notices, NOTICE_ENDED, claim);
+	notice->code = code;
+	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
+}
+
+void claim_revoke(struct baton_claim *claim, int code, const char *reason)
+{
+	if (claim->phase != PHASE_HELD)
+		return;
+	claim->phase = PHASE_REVOKED;
+	atomic_store(&claim->held, false);
+	atomic_store(&claim->yield_asked, false);
+	struct notice *notice = notices_add(&claim->session->notices, NOTICE_REVOKED, claim);
+	notice->code = code;
+	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
+}
+
+void claim_end(struct baton_claim *claim, int code, const char *reason)
+{
+	if (claim->phase == PHASE_HELD)
+		claim_revoke(claim, code, reason);
+	if (claim->phase == PHASE_REVOKED || claim->phase == PHASE_ENDED)
+		return; /* a revoked one ends once its handler was told */
+	claim->phase = PHASE_ENDED;
+	claim->code = code;
+	note_ended(claim, code, reason);
+}
+
+void claim_revoked_told(struct baton_claim *claim, int code, const char *reason)
+{
+	if (claim->phase != PHASE_REVOKED)
+		return; /* the handler released it itself */
+	ask_release(&claim->session->out, claim->id, false);
+	session_send(claim->session);
+	claim->phase = PHASE_ENDED;
+	claim->code = code;
+	note_ended(claim, code, reason);
+}
+
+void claim_ask(struct baton_claim *claim, enum baton_question question)
+{
+	if (claim->question_count < SESSION_QUESTIONS_MAX)
+		claim->questions[claim->question_count++] = question;
+}
+
+int claim_answered(struct baton_claim *claim, int question)
+{
+	for (size_t i = 0; i < claim->question_count; i++) {
+		int found = claim->questions[i];
+		if (question != 0 && found != question)
+			continue;
+		claim->question_count--;
+		for (size_t j = i; j < claim->question_count; j++)
+			claim->questions[j] = claim->questions[j + 1];
+		return found;
+	}
+	return 0;
+}
+
+static void send_cancel(struct baton_claim *claim)
+{
+	ask_cancel(&claim->session->out, claim->ref);
+	session_send(claim->session);
+}
+
+static struct mono_ms tick_waiting(struct baton_claim *claim, struct mono_ms now)
+{
+	struct baton *baton = claim->session;
+	struct mono_ms deadline = claim->deadline;
+	int code = BATON_E_TIMEOUT;
+	if (baton->state == SESSION_UP) {
+		/* The broker judges; we only make sure that its silence is no longer wait. */
+		deadline = mono_after(deadline, SESSION_LATE_MS);
+	} else if (claim->request.timeout_ms == BATON_TIMEOUT_DEFAULT) {
+		deadline = mono_after(baton->down_since, SESSION_ORPHAN_MS);
+		code = BATON_E_UNREACHABLE;
+	}
+	if (!mono_due(deadline, now))
+		return deadline;
+	send_cancel(claim);
+	claim_end(claim, code, baton_error_name(code));
+	return MONO_NEVER;
+}
+
+struct mono_ms claim_tick(struct baton_claim *claim, struct mono_ms now)
+{
+	struct baton *baton = claim->session;
+	if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED)
+		return tick_waiting(claim, now);
+	if (claim->phase != PHASE_HELD || baton->state == SESSION_UP)
+		return MONO_NEVER; /* an open socket keeps a held lease good, however long */
+	if (!mono_due(baton->lost_at, now))
+		return baton->lost_at;
+	/* The broker may give the GPU to others from here on. */
+	claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+	return MONO_NEVER;
+}
+
+static void claim_destroy(struct baton_claim *claim)
+{
+	notices_forget(&claim->session->notices, claim);
+	request_finish(&claim->request);
+	free(claim);
+}
+
+void claims_sweep(struct baton *baton)
+{
+	if (baton->in_handler)
+		return; /* the handler that runs may be this claim's */
+	struct baton_claim **at = &baton->claims;
+	while (*at) {
+		struct baton_claim *claim = *at;
+		if (claim->freed) {
+			*at = claim->next;
+			claim_destroy(claim);
+		} else {
+			at = &claim->next;
+		}
+	}
+}
+
+static struct baton_claim *claim_create(struct baton *baton, const struct baton_request *request,
+					int *ret_error)
+{
+	struct baton_claim *claim = calloc(1, sizeof(*claim));
+	*ret_error = claim ? request_copy(request, &claim->request, &claim->handlers)
+			   : BATON_E_NO_MEMORY;
+	if (*ret_error < 0) {
+		free(claim);
+		return NULL;
+	}
+	claim->session = baton;
+	claim->phase = PHASE_WAITING;
+	claim->ref = ++baton->ref_last;
+	claim->deadline = MONO_NEVER;
+	if (claim->request.timeout_ms >= 0)
+		claim->deadline = mono_after(session_now(), claim->request.timeout_ms);
+	return claim;
+}
+
+static int refusal_to_acquire(const struct baton *baton, const struct baton_request *request)
+{
+	unsigned live_count = 0;
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		live_count += claim->phase != PHASE_ENDED;
+	if (baton->state == SESSION_DEAD)
+		return baton->fatal;
+	if (live_count >= LIMIT_QUEUE_PER_SESSION)
+		return BATON_E_FULL;
+	if (baton->state != SESSION_UP && request->no_wait)
+		return BATON_E_UNREACHABLE;
+	return 0;
+}
+
+int baton_acquire(struct baton *baton, const struct baton_request *request,
+		  struct baton_claim **ret_claim)
+{
+	*ret_claim = NULL;
+	pthread_mutex_lock(&baton->lock);
+	int r = refusal_to_acquire(baton, request);
+	struct baton_claim *claim = NULL;
+	if (r == 0)
+		claim = claim_create(baton, request, &r);
+	if (claim) {
+		struct baton_claim **end = &baton->claims;
+		while (*end)
+			end = &(*end)->next;
+		*end = claim;
+		if (baton->state == SESSION_UP)
+			claim_send_acquire(claim, session_now());
+		session_settle(baton);
+		*ret_claim = claim;
+	}
+	pthread_mutex_unlock(&baton->lock);
+	return r;
+}
+
+/* Leaves whatever phase it is in, on the broker's side too. The caller decides what is noted. */
+static void withdraw(struct baton_claim *claim)
+{
+	if (claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED) {
+		ask_release(&claim->session->out, claim->id, false);
+		session_send(claim->session);
+	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
+		/* Should the grant be on its way already, incoming.c gives it back. */
+		send_cancel(claim);
+	}
+	atomic_store(&claim->held, false);
+	atomic_store(&claim->yield_asked, false);
+}
+
+int baton_release(struct baton_claim *claim, bool requeue)
+{
+	struct baton *baton = claim->session;
+	int r = 0;
+	pthread_mutex_lock(&baton->lock);
+	if (claim->phase == PHASE_ENDED) {
+		r = BATON_E_STATE;
+	} else if (claim->phase == PHASE_HELD && requeue && baton->state != SESSION_DEAD) {
+		ask_release(&baton->out, claim->id, true);
+		session_send(baton);
+		atomic_store(&claim->held, false);
+		atomic_store(&claim->yield_asked, false);
+		claim->phase = PHASE_WAITING;
+		claim->requeued = true;
+		claim->deadline = MONO_NEVER; /* it had its turn: the wait to come has no end */
+		notices_forget(&baton->notices, claim);
+	} else {
+		bool was_held = claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED;
+		int code = was_held ? BATON_OK : BATON_E_CANCELLED;
+		withdraw(claim);
+		notices_forget(&baton->notices, claim);
+		claim->phase = PHASE_ENDED;
+		claim->code = code;
+		note_ended(claim, code, was_held ? "released" : "cancelled");
+	}
+	session_settle(baton);
+	pthread_mutex_unlock(&baton->lock);
+	return r;
+}
+
+int baton_cancel(struct baton_claim *claim)
+{
+	return baton_release(claim, false);
+}
+
+void baton_claim_free(struct baton_claim *claim)
+{
+	if (!claim)
+		return;
+	struct baton *baton = claim->session;
+	pthread_mutex_lock(&baton->lock);
+	withdraw(claim);
+	notices_forget(&baton->notices, claim);
+	claim->phase = PHASE_ENDED;
+	claim->freed = true;
+	claims_sweep(baton);
+	pthread_mutex_unlock(&baton->lock);
+}

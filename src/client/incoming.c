@@ -1,0 +1,378 @@
+/* incoming: what each message of the broker does to the session and its claims. The broker is not
+ * trusted to be right: a grant that was not asked for, has no GPU, or whose fence does not rise
+ * ends the connection instead of becoming a lease. Called by session.c for each line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/error.h"
+#include "client/session.h"
+#include "wire/ask.h"
+
+/* ---- the session itself ---- */
+
+/* Asks again under the same request id, which gives the same claim if the broker still has it. But
+ * nobody knows what became of a release {requeue} that was on its way: there a new claim is asked
+ * for, and on_claim gives the old one back. */
+static void ask_again(struct baton_claim *claim, struct mono_ms now)
+{
+	claim->phase = PHASE_WAITING;
+	if (claim->requeued) {
+		claim->requeued = false;
+		claim->ref = ++claim->session->ref_last;
+		if (request_id_renew(&claim->request) < 0) {
+			claim_end(claim, BATON_E_NO_MEMORY, baton_error_name(BATON_E_NO_MEMORY));
+			return;
+		}
+	}
+	claim_send_acquire(claim, now);
+}
+
+/* What each side remembers is compared after a reconnect. */
+static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now)
+{
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
+		if (!resumed && claim->phase == PHASE_HELD)
+			claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+		if (claim->phase == PHASE_HELD) {
+			ask_renew(&baton->out, claim->id); /* denied if it is not ours any more */
+			session_send(baton);
+		} else if (claim->phase == PHASE_ACCEPTED || claim->phase == PHASE_WAITING) {
+			ask_again(claim, now);
+		}
+	}
+}
+
+static int on_welcome(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	bool again = baton->secret[0] != '\0';
+	size_t length = reply->session ? strlen(reply->session) : 0;
+	if (baton->state != SESSION_HELLO || length == 0 || length > SESSION_SECRET_BYTES)
+		return -ERR_PROTOCOL;
+	memcpy(baton->secret, reply->session, length + 1);
+	baton->epoch = reply->epoch;
+	baton->ttl_ms =
+		reply->session_ttl_ms > SESSION_MARGIN_MS ? reply->session_ttl_ms : SESSION_TTL_MS;
+	baton->backoff_ms = SESSION_BACKOFF_MS_MIN;
+	baton->state = SESSION_UP;
+	session_detail(baton, "");
+	bool resumed = again && reply->resumed;
+	if (again)
+		notices_add(&baton->notices, NOTICE_LINK, NULL)->link =
+			resumed ? BATON_LINK_UP : BATON_LINK_LOST;
+	take_up_claims(baton, resumed, now);
+	return 0;
+}
+
+static int on_heartbeat(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)reply, (void)now;
+	ask_alive(&baton->out);
+	session_send(baton);
+	return 0;
+}
+
+static int code_of_close(uint64_t close_code)
+{
+	switch (close_code) {
+	case 4401:
+		return BATON_E_UNAUTHORIZED;
+	case 4403:
+		return BATON_E_FORBIDDEN;
+	case 4409:
+		return BATON_E_VERSION;
+	case 4429:
+		return BATON_E_FULL;
+	case 4503:
+		return BATON_E_UNAVAILABLE;
+	default:
+		return BATON_E_UNREACHABLE;
+	}
+}
+
+static int on_close(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	session_break(baton, code_of_close(reply->count), reply->reason, now);
+	return 0;
+}
+
+/* ---- grants ---- */
+
+/* The broker holds something for us that we do not want any more. */
+static int give_back(struct baton *baton, const struct reply *reply, enum claim_state state)
+{
+	bool waits = state == CLAIM_QUEUED || state == CLAIM_OFFERED;
+	if (waits ? reply->ref == 0 : reply->lease == 0)
+		return -ERR_PROTOCOL;
+	if (waits)
+		ask_cancel(&baton->out, reply->ref);
+	else
+		ask_release(&baton->out, reply->lease, false);
+	session_send(baton);
+	return 0;
+}
+
+static bool lease_of_reply(const struct reply *reply, struct baton_lease *ret_lease)
+{
+	struct baton_lease lease = {.id = reply->lease, .fence = reply->fence};
+	if (reply->lease == 0 || reply->fence == 0)
+		return false;
+	if (reply->gpu_count == 0 || reply->gpu_count > LIMIT_GPUS)
+		return false;
+	lease.gpu_count = reply->gpu_count;
+	for (size_t i = 0; i < lease.gpu_count; i++) {
+		const struct reply_gpu *gpu = &reply->gpus[i];
+		lease.gpus[i].index = gpu->index;
+		snprintf(lease.gpus[i].name, sizeof(lease.gpus[i].name), "%s",
+			 gpu->name ? gpu->name : "");
+		snprintf(lease.gpus[i].uuid, sizeof(lease.gpus[i].uuid), "%s",
+			 gpu->uuid ? gpu->uuid : "");
+	}
+	*ret_lease = lease;
+	return true;
+}
+
+static int hold(struct baton_claim *claim, const struct reply *reply)
+{
+	if (claim->phase == PHASE_HELD)
+		return reply->fence == claim->lease.fence ? 0 : -ERR_PROTOCOL;
+	if (reply->fence <= claim->fence_last || !lease_of_reply(reply, &claim->lease)) {
+		session_detail(claim->session, "the broker granted without a GPU or a new fence");
+		return -ERR_PROTOCOL;
+	}
+	claim->fence_last = reply->fence;
+	claim->id = reply->lease;
+	claim->phase = PHASE_HELD;
+	atomic_store(&claim->yield_asked, false);
+	atomic_store(&claim->held, true);
+	notices_add(&claim->session->notices, NOTICE_GRANTED, claim);
+	return 0;
+}
+
+static int accept(struct baton_claim *claim, const struct reply *reply)
+{
+	if (reply->lease == 0)
+		return -ERR_PROTOCOL;
+	claim->id = reply->lease;
+	claim->phase = PHASE_ACCEPTED;
+	ask_accept(&claim->session->out, reply->lease);
+	session_send(claim->session);
+	return 0;
+}
+
+static bool is_live(const struct baton_claim *claim)
+{
+	return claim && claim->phase != PHASE_ENDED && claim->phase != PHASE_REVOKED;
+}
+
+static int on_offered(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	if (!is_live(claim))
+		return give_back(baton, reply, CLAIM_OFFERED);
+	return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
+}
+
+static int on_granted(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	if (!is_live(claim) || claim->requeued)
+		return give_back(baton, reply, CLAIM_HELD);
+	return hold(claim, reply);
+}
+
+static int on_queued(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	if (!is_live(claim))
+		return give_back(baton, reply, CLAIM_QUEUED);
+	if (claim->phase == PHASE_HELD)
+		return 0;             /* sent before the grant was seen */
+	claim->phase = PHASE_WAITING; /* an accept that came too late: the place is kept */
+	claim->requeued = false;
+	if (reply->lease)
+		claim->id = reply->lease;
+	struct notice *notice = notices_add(&baton->notices, NOTICE_QUEUED, claim);
+	notice->position = reply->position;
+	notice->eta_ms = reply->eta_ms;
+	notice->bound_ms = reply->bound_ms;
+	snprintf(notice->words, sizeof(notice->words), "%s", reply->why ? reply->why : "");
+	const char *code = json_string_value(
+		json_object_get(json_object_get(reply->parsed.root, "why"), "code"));
+	snprintf(notice->reason, sizeof(notice->reason), "%s", code ? code : "");
+	return 0;
+}
+
+static void note_yield(struct baton_claim *claim, const struct reply *reply)
+{
+	atomic_store(&claim->yield_asked, true);
+	struct notice *notice = notices_add(&claim->session->notices, NOTICE_YIELD, claim);
+	notice->grace_ms = reply->grace_ms;
+	snprintf(notice->reason, sizeof(notice->reason), "%s", reply->reason ? reply->reason : "");
+	snprintf(notice->words, sizeof(notice->words), "%s",
+		 reply->for_name ? reply->for_name : "");
+}
+
+/* After a resume: one message for each claim that the broker remembers. */
+static int on_claim(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	if (!is_live(claim))
+		return reply->state == CLAIM_ENDED ? 0 : give_back(baton, reply, reply->state);
+	claim->id = reply->lease;
+	switch (reply->state) {
+	case CLAIM_OFFERED:
+		return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
+	case CLAIM_HELD:
+	case CLAIM_YIELDING:
+		if (reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
+			note_yield(claim, reply);
+		return hold(claim, reply);
+	case CLAIM_QUEUED:
+		if (claim->phase == PHASE_HELD)
+			claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+		return 0;
+	case CLAIM_ENDED:
+	case CLAIM_STATE_COUNT:
+		break;
+	}
+	claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+	return 0;
+}
+
+/* ---- the end of leases and claims ---- */
+
+static struct baton_claim *claim_of(struct baton *baton, const struct reply *reply)
+{
+	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	return claim ? claim : claim_by_id(baton, reply->lease);
+}
+
+static int on_yield(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_by_id(baton, reply->lease);
+	if (!is_live(claim))
+		return give_back(baton, reply, CLAIM_HELD);
+	if (claim->phase == PHASE_HELD)
+		note_yield(claim, reply);
+	return 0;
+}
+
+static int on_revoked(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_by_id(baton, reply->lease);
+	if (is_live(claim))
+		claim_end(claim, BATON_E_REVOKED, reply->reason ? reply->reason : "revoked");
+	return 0;
+}
+
+static int on_released(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_of(baton, reply);
+	/* Our own release was noted when it was asked for; this one is an operator's, or the answer
+	 * to a requeue that came when there was nothing left to come back to. */
+	if (is_live(claim))
+		claim_end(claim, claim->requeued ? BATON_OK : BATON_E_RELEASED,
+			  reply->reason ? reply->reason : "released");
+	return 0;
+}
+
+static int on_timeout(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = claim_of(baton, reply);
+	if (is_live(claim))
+		claim_end(claim, BATON_E_TIMEOUT, "timeout");
+	return 0;
+}
+
+static void note_answer(struct baton_claim *claim, int question, int code)
+{
+	struct notice *notice = notices_add(&claim->session->notices, NOTICE_ANSWERED, claim);
+	notice->question = (enum baton_question)question;
+	notice->code = code;
+}
+
+static int on_denied(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	int code = error_public(reply->err);
+	char detail[SESSION_DETAIL_BYTES];
+	snprintf(detail, sizeof(detail), "%s%s%s", reply->message ? reply->message : "",
+		 reply->detail ? " " : "", reply->detail ? reply->detail : "");
+	if (baton->state == SESSION_HELLO) {
+		session_break(baton, code, detail, now);
+		return 0;
+	}
+	session_detail(baton, detail);
+	struct baton_claim *claim = claim_of(baton, reply);
+	if (!is_live(claim))
+		return 0;
+	if (claim->phase == PHASE_ACCEPTED) {
+		claim->phase = PHASE_WAITING; /* the offer had run out: its place is kept */
+		return 0;
+	}
+	if (claim->phase != PHASE_HELD) {
+		claim_end(claim, code, err_name(reply->err));
+		return 0;
+	}
+	bool is_over = code == BATON_E_LOST || code == BATON_E_REVOKED || code == BATON_E_RELEASED;
+	int question = claim_answered(claim, 0);
+	if (question || !is_over)
+		note_answer(claim, question ? question : BATON_ASKED_YIELDING, code);
+	if (is_over)
+		claim_end(claim, code, err_name(reply->err));
+	return 0;
+}
+
+static int answered(struct baton *baton, const struct reply *reply, enum baton_question question)
+{
+	struct baton_claim *claim = claim_of(baton, reply);
+	if (is_live(claim) && claim_answered(claim, (int)question))
+		note_answer(claim, (int)question, 0);
+	return 0;
+}
+
+static int on_renewed(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	return answered(baton, reply, BATON_ASKED_RENEW);
+}
+
+static int on_changed(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	return answered(baton, reply, BATON_ASKED_CHANGE);
+}
+
+static int on_lent(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	return answered(baton, reply, BATON_ASKED_LEND);
+}
+
+int session_receive(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	static int (*const handlers[REPLY_TYPE_COUNT])(struct baton *, const struct reply *,
+						       struct mono_ms) = {
+		[REPLY_WELCOME] = on_welcome, [REPLY_CLAIM] = on_claim,
+		[REPLY_QUEUED] = on_queued,   [REPLY_OFFERED] = on_offered,
+		[REPLY_GRANTED] = on_granted, [REPLY_YIELD] = on_yield,
+		[REPLY_REVOKED] = on_revoked, [REPLY_RELEASED] = on_released,
+		[REPLY_TIMEOUT] = on_timeout, [REPLY_DENIED] = on_denied,
+		[REPLY_RENEWED] = on_renewed, [REPLY_CHANGED] = on_changed,
+		[REPLY_LENT] = on_lent,       [REPLY_HEARTBEAT] = on_heartbeat,
+		[REPLY_CLOSE] = on_close,
+	};
+	/* Before the welcome nobody may speak of claims. */
+	bool early = reply->type != REPLY_WELCOME && reply->type != REPLY_DENIED &&
+		     reply->type != REPLY_CLOSE && reply->type != REPLY_OTHER;
+	if (baton->state == SESSION_HELLO && early)
+		return -ERR_PROTOCOL;
+	return handlers[reply->type] ? handlers[reply->type](baton, reply, now) : 0;
+}

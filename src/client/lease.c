@@ -1,0 +1,143 @@
+/* lease: what a program asks about its lease, and what it says while it holds one. Sends at once,
+ * decides nothing. */
+#include <assert.h>
+
+#include "client/session.h"
+#include "wire/ask.h"
+
+const struct baton_lease *baton_claim_lease(const struct baton_claim *claim)
+{
+	return atomic_load(&claim->held) ? &claim->lease : NULL;
+}
+
+bool baton_yield_asked(const struct baton_claim *claim)
+{
+	return atomic_load(&claim->held) && atomic_load(&claim->yield_asked);
+}
+
+int baton_claim_ended(const struct baton_claim *claim)
+{
+	struct baton *baton = claim->session;
+	pthread_mutex_lock(&baton->lock);
+	int ended = claim->phase != PHASE_ENDED ? 0 : claim->code == 0 ? 1 : claim->code;
+	pthread_mutex_unlock(&baton->lock);
+	return ended;
+}
+
+uint64_t baton_claim_id(const struct baton_claim *claim)
+{
+	struct baton *baton = claim->session;
+	pthread_mutex_lock(&baton->lock);
+	uint64_t id = claim->id;
+	pthread_mutex_unlock(&baton->lock);
+	return id;
+}
+
+struct baton *baton_claim_session(const struct baton_claim *claim)
+{
+	return claim->session;
+}
+
+uint64_t baton_lease_id(const struct baton_lease *lease)
+{
+	return lease->id;
+}
+
+uint64_t baton_lease_fence(const struct baton_lease *lease)
+{
+	return lease->fence;
+}
+
+size_t baton_lease_gpu_count(const struct baton_lease *lease)
+{
+	return lease->gpu_count;
+}
+
+uint32_t baton_lease_gpu_index(const struct baton_lease *lease, size_t at)
+{
+	assert(at < lease->gpu_count);
+	return lease->gpus[at].index;
+}
+
+const char *baton_lease_gpu_name(const struct baton_lease *lease, size_t at)
+{
+	assert(at < lease->gpu_count);
+	return lease->gpus[at].name;
+}
+
+const char *baton_lease_gpu_uuid(const struct baton_lease *lease, size_t at)
+{
+	assert(at < lease->gpu_count);
+	return lease->gpus[at].uuid;
+}
+
+/* Locks, and says whether there is somebody to tell about a held lease. */
+static int lock_held(struct baton_claim *claim)
+{
+	struct baton *baton = claim->session;
+	pthread_mutex_lock(&baton->lock);
+	if (claim->phase != PHASE_HELD)
+		return BATON_E_STATE;
+	return baton->state == SESSION_UP ? 0 : BATON_E_UNREACHABLE;
+}
+
+static int send_question(struct baton_claim *claim, enum baton_question question)
+{
+	claim_ask(claim, question);
+	session_send(claim->session);
+	return 0;
+}
+
+static int unlock(struct baton_claim *claim, int r)
+{
+	pthread_mutex_unlock(&claim->session->lock);
+	return r;
+}
+
+int baton_yielding(struct baton_claim *claim, int64_t need_ms)
+{
+	int r = lock_held(claim);
+	if (r == 0 && need_ms < 0)
+		r = BATON_E_INVALID;
+	if (r == 0) {
+		/* Granted silently: only a refusal is answered, so nothing is awaited. */
+		ask_yielding(&claim->session->out, claim->id, need_ms);
+		session_send(claim->session);
+	}
+	return unlock(claim, r);
+}
+
+int baton_renew(struct baton_claim *claim)
+{
+	int r = lock_held(claim);
+	if (r == 0) {
+		ask_renew(&claim->session->out, claim->id);
+		r = send_question(claim, BATON_ASKED_RENEW);
+	}
+	return unlock(claim, r);
+}
+
+int baton_change(struct baton_claim *claim, uint32_t slots, uint64_t vram_bytes)
+{
+	const uint64_t mib = 1024 * 1024;
+	int r = lock_held(claim);
+	if (r == 0 && ((slots == 0 && vram_bytes == 0) || vram_bytes > (uint64_t)1 << 50))
+		r = BATON_E_INVALID;
+	if (r == 0) {
+		ask_change(&claim->session->out, claim->id, slots, (vram_bytes + mib - 1) / mib);
+		r = send_question(claim, BATON_ASKED_CHANGE);
+	}
+	return unlock(claim, r);
+}
+
+int baton_lend(struct baton_claim *claim, uint64_t to_claim)
+{
+	int r = lock_held(claim);
+	if (r == 0 && to_claim == 0)
+		r = BATON_E_INVALID;
+	if (r == 0) {
+		ask_lend(&claim->session->out, claim->id, to_claim);
+		r = send_question(claim, BATON_ASKED_LEND);
+	}
+	return unlock(claim, r);
+}

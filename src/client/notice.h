@@ -1,0 +1,46 @@
+/* notice: what the handlers have yet to be told, in order. Bounded: places of one claim replace
+ * each other, the rest is at most a few per claim and per connection. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "baton/baton.h"
+
+enum notice_kind {
+	NOTICE_LINK,
+	NOTICE_QUEUED,
+	NOTICE_GRANTED,
+	NOTICE_YIELD,
+	NOTICE_REVOKED,
+	NOTICE_ANSWERED,
+	NOTICE_ENDED,
+};
+
+enum { NOTICE_WORDS_BYTES = 240 };
+
+struct notice {
+	struct notice *next; /* notices */
+	enum notice_kind kind;
+	struct baton_claim *claim; /* NULL: NOTICE_LINK */
+	int code;                  /* ANSWERED, ENDED, REVOKED (for the ENDED that follows) */
+	enum baton_link link;
+	enum baton_question question;
+	int64_t position, eta_ms, bound_ms, grace_ms;
+	char reason[LIMIT_REASON_BYTES + 1]; /* of yield, revoked, ended */
+	char words[NOTICE_WORDS_BYTES];      /* why of a place, for whom of a yield */
+};
+
+struct notices {
+	struct notice *first, *last;
+};
+
+/* A new one at the end, or the waiting one of the same kind and claim for QUEUED and YIELD, with
+ * its old numbers to be overwritten. Aborts when memory is out. */
+struct notice *notices_add(struct notices *notices, enum notice_kind kind,
+			   struct baton_claim *claim);
+/* The oldest, now the caller's to free(); NULL: none. */
+struct notice *notices_take(struct notices *notices);
+/* Drops those about a claim. */
+void notices_forget(struct notices *notices, const struct baton_claim *claim);
+void notices_finish(struct notices *notices);

@@ -1,0 +1,151 @@
+/* request: takes over what a program passed in: structs of any older or newer version of the header
+ * (told by their size), and strings that must outlive the call. Refuses what could not be sent. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "client/session.h"
+
+/* Copies a caller's struct into ours of `size` bytes. Fields that the caller's header did not have
+ * yet are zero; fields that ours does not have must be unused. */
+static int struct_copy(const void *theirs, size_t their_size, void *ours, size_t size)
+{
+	memset(ours, 0, size);
+	if (their_size < sizeof(size_t))
+		return BATON_E_INVALID;
+	memcpy(ours, theirs, their_size < size ? their_size : size);
+	const unsigned char *bytes = theirs;
+	for (size_t i = size; i < their_size; i++)
+		if (bytes[i])
+			return BATON_E_INVALID;
+	return 0;
+}
+
+static bool is_printable(const char *text, size_t max_bytes)
+{
+	size_t length = strnlen(text, max_bytes + 1);
+	return length > 0 && name_problem(text, length, max_bytes) == NULL;
+}
+
+/* Replaces a borrowed string by a copy of our own. */
+static int string_own(const char **text, size_t max_bytes)
+{
+	const char *given = *text;
+	*text = NULL;
+	if (!given)
+		return 0;
+	if (!is_printable(given, max_bytes))
+		return BATON_E_INVALID;
+	*text = strdup(given);
+	return *text ? 0 : BATON_E_NO_MEMORY;
+}
+
+static int request_id_make(const char **ret_id)
+{
+	unsigned char random[12];
+	char id[2 * sizeof(random) + 1];
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return BATON_E_IO;
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(id + 2 * i, 3, "%02x", random[i]);
+	*ret_id = strdup(id);
+	return *ret_id ? 0 : BATON_E_NO_MEMORY;
+}
+
+int request_id_renew(struct baton_request *request)
+{
+	const char *id;
+	int r = request_id_make(&id);
+	if (r == 0) {
+		free((char *)request->request_id);
+		request->request_id = id;
+	}
+	return r;
+}
+
+static bool numbers_ok(const struct baton_request *request)
+{
+	return request->slots <= INT32_MAX && request->gpus >= 1 && request->gpus <= LIMIT_GPUS &&
+	       (request->slots > 0 || request->vram_bytes > 0) &&
+	       request->vram_bytes <= (uint64_t)1 << 44 && request->uninterruptible_ms >= 0 &&
+	       request->min_residence_ms >= 0 && request->load_ms >= 0 &&
+	       request->timeout_ms >= BATON_TIMEOUT_DEFAULT;
+}
+
+int request_copy(const struct baton_request *request, struct baton_request *ret_request,
+		 struct baton_claim_handlers *ret_handlers)
+{
+	struct baton_request copy;
+	struct baton_claim_handlers handlers = {.size = sizeof(handlers)};
+	int r = struct_copy(request, request->size, &copy, sizeof(copy));
+	if (r == 0 && copy.handlers)
+		r = struct_copy(copy.handlers, copy.handlers->size, &handlers, sizeof(handlers));
+	if (r < 0)
+		return r;
+	copy.handlers = NULL;
+	/* Each takes its own copy or becomes NULL, so that request_finish is right after any. */
+	int failed[] = {
+		string_own(&copy.lease_class, LIMIT_LABEL_BYTES),
+		string_own(&copy.gpu, LIMIT_GPU_NAME_BYTES),
+		string_own(&copy.label, LIMIT_LABEL_BYTES),
+		string_own(&copy.request_id, LIMIT_REQUEST_ID_BYTES),
+	};
+	for (size_t i = 0; i < sizeof(failed) / sizeof(*failed); i++)
+		r = r ? r : failed[i];
+	if (r == 0 && !numbers_ok(&copy))
+		r = BATON_E_INVALID;
+	if (r == 0 && !copy.request_id)
+		r = request_id_make(&copy.request_id);
+	if (r < 0) {
+		request_finish(&copy);
+		return r;
+	}
+	*ret_request = copy;
+	*ret_handlers = handlers;
+	return 0;
+}
+
+void request_finish(struct baton_request *request)
+{
+	free((char *)request->lease_class);
+	free((char *)request->gpu);
+	free((char *)request->label);
+	free((char *)request->request_id);
+	memset(request, 0, sizeof(*request));
+}
+
+int options_copy(const struct baton_options *options, struct baton *baton)
+{
+	struct baton_options copy;
+	if (options) {
+		int r = struct_copy(options, options->size, &copy, sizeof(copy));
+		if (r < 0)
+			return r;
+	} else {
+		baton_options_init(&copy);
+	}
+	if (copy.connect_timeout_ms < 0)
+		return BATON_E_INVALID;
+	baton->connect_timeout_ms = copy.connect_timeout_ms;
+	baton->no_reconnect = copy.no_reconnect;
+	baton->link_changed = copy.link_changed;
+	baton->ctx = copy.ctx;
+
+	if (!copy.name)
+		snprintf(baton->name, sizeof(baton->name), "%.100s-%ld",
+			 program_invocation_short_name, (long)getpid());
+	else if (is_printable(copy.name, LIMIT_ID_BYTES))
+		snprintf(baton->name, sizeof(baton->name), "%s", copy.name);
+	else
+		return BATON_E_INVALID;
+
+	if (!copy.socket_path)
+		return baton_socket_path(baton->socket_path, sizeof(baton->socket_path));
+	if (strnlen(copy.socket_path, sizeof(baton->socket_path)) >= sizeof(baton->socket_path))
+		return BATON_E_INVALID;
+	snprintf(baton->socket_path, sizeof(baton->socket_path), "%s", copy.socket_path);
+	return 0;
+}

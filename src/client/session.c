@@ -1,0 +1,234 @@
+/* session: the connection of a `struct baton` over its whole life: hello, welcome, breaks,
+ * reconnects with backoff, and the deadlines behind them. What messages mean for claims is in
+ * incoming.c and claim.c. Fails closed: no path here leads to a lease. */
+#include "client/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/error.h"
+#include "wire/ask.h"
+
+enum { READS_PER_STEP = 64 };
+
+struct mono_ms session_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (struct mono_ms){ts.tv_sec * 1000 + ts.tv_nsec / 1000000};
+}
+
+void session_detail(struct baton *baton, const char *detail)
+{
+	snprintf(baton->detail, sizeof(baton->detail), "%s", detail ? detail : "");
+}
+
+static void watch_link(struct baton *baton, bool for_write)
+{
+	struct epoll_event event = {.events = EPOLLIN | (for_write ? EPOLLOUT : 0u)};
+	epoll_ctl(baton->io_fd, EPOLL_CTL_MOD, baton->link.fd, &event);
+	baton->link_watched_for_write = for_write;
+}
+
+static void flush(struct baton *baton)
+{
+	/* A failed write shows as end of file to the next read, which has the last words of the
+	 * broker before it; so nothing is decided here. */
+	(void)link_flush(&baton->link);
+	bool wants_write = link_wants_write(&baton->link);
+	if (wants_write != baton->link_watched_for_write)
+		watch_link(baton, wants_write);
+}
+
+void session_send(struct baton *baton)
+{
+	bool connected = baton->state == SESSION_UP || baton->state == SESSION_HELLO;
+	if (connected && link_queue(&baton->link, baton->out.bytes, baton->out.length) == 0)
+		flush(baton);
+	text_clear(&baton->out);
+}
+
+static int64_t jittered(int64_t ms)
+{
+	uint16_t random = 0;
+	(void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
+	return ms / 2 + ms / 2 * random / UINT16_MAX;
+}
+
+static void wait_to_retry(struct baton *baton, struct mono_ms now)
+{
+	baton->state = SESSION_DOWN;
+	baton->retry_at = mono_after(now, jittered(baton->backoff_ms));
+	baton->backoff_ms *= 2;
+	if (baton->backoff_ms > SESSION_BACKOFF_MS_MAX)
+		baton->backoff_ms = SESSION_BACKOFF_MS_MAX;
+}
+
+int session_open(struct baton *baton, struct mono_ms now)
+{
+	int r = link_open(&baton->link, baton->socket_path);
+	if (r < 0)
+		return r;
+	struct epoll_event event = {.events = EPOLLIN};
+	if (epoll_ctl(baton->io_fd, EPOLL_CTL_ADD, baton->link.fd, &event) < 0) {
+		link_close(&baton->link);
+		return -ERR_IO;
+	}
+	baton->link_watched_for_write = false;
+	baton->state = SESSION_HELLO;
+	baton->hello_deadline = mono_after(now, baton->connect_timeout_ms);
+	const struct ask_hello hello = {
+		.name = baton->name,
+		.resume = baton->secret[0] ? baton->secret : NULL,
+	};
+	text_clear(&baton->out);
+	ask_hello(&baton->out, &hello);
+	session_send(baton);
+	return 0;
+}
+
+void session_die(struct baton *baton, int code, const char *detail)
+{
+	if (baton->state == SESSION_DEAD)
+		return;
+	link_close(&baton->link); /* leaves the epoll set by itself */
+	baton->state = SESSION_DEAD;
+	baton->fatal = code;
+	session_detail(baton, detail);
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		claim_end(claim, code, baton_error_name(code));
+}
+
+/* Refusals that trying again cannot mend. */
+static bool is_final(int code)
+{
+	return code == BATON_E_UNAUTHORIZED || code == BATON_E_FORBIDDEN || code == BATON_E_VERSION;
+}
+
+static void forget_questions(struct baton_claim *claim)
+{
+	int question;
+	while ((question = claim_answered(claim, 0))) {
+		struct notice *notice =
+			notices_add(&claim->session->notices, NOTICE_ANSWERED, claim);
+		notice->question = (enum baton_question)question;
+		notice->code = BATON_E_UNREACHABLE;
+	}
+}
+
+void session_break(struct baton *baton, int code, const char *detail, struct mono_ms now)
+{
+	bool was_up = baton->state == SESSION_UP;
+	bool never_up = !baton->secret[0];
+	if (baton->state == SESSION_DEAD)
+		return;
+	if (never_up || baton->no_reconnect || is_final(code)) {
+		session_die(baton, code, detail);
+		return;
+	}
+	link_close(&baton->link);
+	session_detail(baton, detail);
+	if (was_up) {
+		baton->down_since = now;
+		baton->lost_at = mono_after(now, baton->ttl_ms - SESSION_MARGIN_MS);
+		notices_add(&baton->notices, NOTICE_LINK, NULL)->link = BATON_LINK_DOWN;
+		for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
+			forget_questions(claim);
+			if (claim->phase == PHASE_WAITING && claim->request.no_wait)
+				claim_end(claim, code, baton_error_name(code));
+		}
+	}
+	wait_to_retry(baton, now);
+}
+
+/* All whole lines that are here, then more bytes, until nothing comes or the budget is spent. */
+static void read_link(struct baton *baton, struct mono_ms now)
+{
+	for (int i = 0; i < READS_PER_STEP; i++) {
+		const char *line;
+		size_t length;
+		int r;
+		while ((r = link_line(&baton->link, &line, &length)) > 0) {
+			struct reply reply;
+			r = reply_parse(line, length, &reply);
+			if (r == 0)
+				r = session_receive(baton, &reply, now);
+			else
+				session_detail(baton, "the broker sent a line that is no message");
+			reply_finish(&reply);
+			if (baton->link.fd < 0)
+				return; /* it broke or ended the session itself */
+			if (r < 0)
+				break;
+		}
+		if (r < 0) {
+			char detail[SESSION_DETAIL_BYTES];
+			snprintf(detail, sizeof(detail), "%s", baton->detail);
+			session_break(baton, BATON_E_PROTOCOL, detail, now);
+			return;
+		}
+		r = link_read(&baton->link);
+		if (r == 0)
+			return;
+		if (r < 0) {
+			session_break(baton, BATON_E_UNREACHABLE,
+				      "the broker closed the connection", now);
+			return;
+		}
+	}
+}
+
+static void arm_timer(struct baton *baton, struct mono_ms now)
+{
+	struct mono_ms next = MONO_NEVER;
+	if (baton->state == SESSION_HELLO)
+		next = baton->hello_deadline;
+	else if (baton->state == SESSION_DOWN)
+		next = baton->retry_at;
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		next = mono_min(next, claim_tick(claim, now));
+	struct itimerspec when = {0};
+	if (next.v != INT64_MAX) {
+		/* One ms late rather than early: an early wake would find nothing due and spin. */
+		int64_t at_ms = next.v < 0 ? 1 : next.v + 1;
+		when.it_value.tv_sec = at_ms / 1000;
+		when.it_value.tv_nsec = at_ms % 1000 * 1000000;
+	}
+	timerfd_settime(baton->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+void session_settle(struct baton *baton)
+{
+	uint64_t one = 1;
+	arm_timer(baton, session_now());
+	if (baton->notices.first && write(baton->event_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN); /* it is readable already */
+}
+
+void session_step(struct baton *baton)
+{
+	struct mono_ms now = session_now();
+	uint64_t expirations;
+	if (read(baton->timer_fd, &expirations, sizeof(expirations)) < 0)
+		assert(errno == EAGAIN);
+	if (baton->state == SESSION_DOWN && mono_due(baton->retry_at, now)) {
+		int r = session_open(baton, now);
+		if (r < 0)
+			session_break(baton, error_public(r), "no broker answers on the socket",
+				      now);
+	}
+	if (baton->state == SESSION_HELLO || baton->state == SESSION_UP) {
+		flush(baton);
+		read_link(baton, now);
+	}
+	if (baton->state == SESSION_HELLO && mono_due(baton->hello_deadline, now))
+		session_break(baton, BATON_E_TIMEOUT, "the broker did not answer hello", now);
+	session_settle(baton);
+}

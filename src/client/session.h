@@ -1,0 +1,144 @@
+/* session: the body of `struct baton` and its claims, shared by the files of this folder. All
+ * functions here expect the session's lock to be held, and call no handler: what handlers must be
+ * told is noted (notice.c) and delivered by baton_dispatch. */
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/un.h>
+
+#include "base/err.h"
+#include "baton/baton.h"
+#include "client/link.h"
+#include "client/notice.h"
+#include "core/types.h"
+#include "wire/reply.h"
+#include "wire/text.h"
+
+enum {
+	SESSION_BACKOFF_MS_MIN = 250,
+	SESSION_BACKOFF_MS_MAX = 10 * 1000,
+	SESSION_TTL_MS = 20 * 1000,     /* of leases, when the broker does not say */
+	SESSION_MARGIN_MS = 1000,       /* we stop this much before the broker may give it away */
+	SESSION_ORPHAN_MS = 120 * 1000, /* a default wait ends after so long without a broker */
+	SESSION_LATE_MS = 1000,         /* how late the broker's own timeout may be */
+	SESSION_SECRET_BYTES = 128,
+	SESSION_DETAIL_BYTES = 256,
+	SESSION_QUESTIONS_MAX = 16, /* unanswered per claim */
+};
+
+enum session_state {
+	SESSION_HELLO, /* connected, hello sent, no welcome yet */
+	SESSION_UP,
+	SESSION_DOWN, /* until retry_at */
+	SESSION_DEAD, /* for good, `fatal` says why */
+};
+
+struct baton_lease {
+	uint64_t id, fence;
+	size_t gpu_count;
+	struct {
+		uint32_t index;
+		char name[LIMIT_GPU_NAME_BYTES + 1], uuid[LIMIT_GPU_NAME_BYTES + 1];
+	} gpus[LIMIT_GPUS];
+};
+
+enum claim_phase {
+	PHASE_WAITING,  /* asked for, or back in the queue */
+	PHASE_ACCEPTED, /* offered, accept sent */
+	PHASE_HELD,
+	PHASE_REVOKED, /* the handler has to stop the work before release is sent */
+	PHASE_ENDED,
+};
+
+struct baton_claim {
+	struct baton *session;
+	struct baton_claim *next; /* baton.claims */
+	enum claim_phase phase;
+	bool freed;    /* by its owner: swept once no handler runs */
+	bool requeued; /* release {requeue} not answered yet */
+	int code;      /* PHASE_ENDED: what `ended` says */
+	uint64_t ref, id, fence_last;
+	struct mono_ms deadline; /* of the wait; MONO_NEVER */
+	atomic_bool held, yield_asked;
+	struct baton_lease lease;
+	enum baton_question questions[SESSION_QUESTIONS_MAX]; /* oldest first */
+	size_t question_count;
+	struct baton_request request; /* strings owned */
+	struct baton_claim_handlers handlers;
+};
+
+struct baton {
+	pthread_mutex_t lock;
+	enum session_state state;
+	struct link link;
+	int io_fd;    /* epoll: the link and the timer */
+	int timer_fd; /* at the next deadline */
+	int event_fd; /* readable while notices wait */
+	int user_fd;  /* epoll: event_fd, and io_fd unless the keepalive thread has it */
+	bool link_watched_for_write;
+	bool no_reconnect;
+	bool in_handler;
+	int32_t connect_timeout_ms;
+	struct mono_ms hello_deadline, retry_at, down_since, lost_at;
+	int64_t backoff_ms, ttl_ms;
+	uint64_t epoch, ref_last;
+	int fatal; /* enum baton_code */
+	struct baton_claim *claims;
+	struct notices notices;
+	struct text out; /* the message being written */
+	void (*link_changed)(struct baton *baton, enum baton_link link, void *ctx);
+	void *ctx;
+	pthread_t keepalive;
+	bool keepalive_runs;
+	int keepalive_stop_fd;
+	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char name[LIMIT_ID_BYTES + 1];
+	char secret[SESSION_SECRET_BYTES + 1]; /* what `resume` shows; never logged */
+	char detail[SESSION_DETAIL_BYTES];
+};
+
+struct mono_ms session_now(void);
+/* One attempt to connect and say hello. 0 or a negative enum err; the state is HELLO or DOWN. */
+int session_open(struct baton *baton, struct mono_ms now);
+/* Reads, writes, reconnects, judges deadlines: all that is due. */
+void session_step(struct baton *baton);
+/* Arms the timer and shows waiting notices on the descriptor: last in whatever changed something.
+ */
+void session_settle(struct baton *baton);
+/* The connection is of no use any more: DOWN with a retry, or DEAD. `code` is public. */
+void session_break(struct baton *baton, int code, const char *detail, struct mono_ms now);
+/* The session is over: every claim ends with `code`. */
+void session_die(struct baton *baton, int code, const char *detail);
+/* Queues baton->out as one message and tries to send it. Dropped unless the session is UP or says
+ * hello: after a reconnect both sides compare what they know instead. */
+void session_send(struct baton *baton);
+void session_detail(struct baton *baton, const char *detail);
+
+/* incoming.c: one message of the broker. 0, or a negative enum err: the connection must go. */
+int session_receive(struct baton *baton, const struct reply *reply, struct mono_ms now);
+
+/* claim.c */
+struct baton_claim *claim_by_ref(struct baton *baton, uint64_t ref);
+struct baton_claim *claim_by_id(struct baton *baton, uint64_t id);
+void claim_send_acquire(struct baton_claim *claim, struct mono_ms now);
+/* The `revoked` handler was told: gives the lease back and ends the claim. */
+void claim_revoked_told(struct baton_claim *claim, int code, const char *reason);
+/* Ends it, lease and all; notes `revoked` first when it was held. */
+void claim_end(struct baton_claim *claim, int code, const char *reason);
+/* The lease is over by the broker's word; release is sent once the handler was told. */
+void claim_revoke(struct baton_claim *claim, int code, const char *reason);
+void claim_ask(struct baton_claim *claim, enum baton_question question);
+/* Takes the oldest unanswered question of this kind (0: any); 0: there was none. */
+int claim_answered(struct baton_claim *claim, int question);
+/* Judges its deadlines. Returns the next one. */
+struct mono_ms claim_tick(struct baton_claim *claim, struct mono_ms now);
+/* Frees those that their owners freed. */
+void claims_sweep(struct baton *baton);
+
+/* request.c: copies what a caller gave, of any version of the struct. */
+int request_copy(const struct baton_request *request, struct baton_request *ret_request,
+		 struct baton_claim_handlers *ret_handlers);
+void request_finish(struct baton_request *request);
+/* A request id that was never used: the claim is a new one for the broker. */
+int request_id_renew(struct baton_request *request);
+int options_copy(const struct baton_options *options, struct baton *baton);
