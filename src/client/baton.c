@@ -1,6 +1,6 @@
 /* baton: connect, dispatch and close: the calls of libbaton that make and drive a session. Handlers
  * are called here and nowhere else, without the lock. */
-#include "client/session.h"
+#include "client/client.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,13 +26,13 @@ static void close_fd(int fd)
 		close(fd);
 }
 
-static void session_destroy(struct baton *baton)
+static void client_destroy(struct baton *baton)
 {
 	if (!baton)
 		return;
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		claim->freed = true;
-	claims_sweep(baton);
+	client_claims_sweep(baton);
 	notices_finish(&baton->notices);
 	link_finish(&baton->link);
 	text_finish(&baton->out);
@@ -45,7 +45,7 @@ static void session_destroy(struct baton *baton)
 	free(baton);
 }
 
-static int session_create(const struct baton_options *options, struct baton **ret_baton)
+static int client_create(const struct baton_options *options, struct baton **ret_baton)
 {
 	struct baton *baton = calloc(1, sizeof(*baton));
 	if (!baton)
@@ -60,14 +60,14 @@ static int session_create(const struct baton_options *options, struct baton **re
 	baton->user_fd = epoll_create1(EPOLL_CLOEXEC);
 	baton->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	baton->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	int r = options_copy(options, baton);
+	int r = client_options_copy(options, baton);
 	if (r == 0 &&
 	    (baton->io_fd < 0 || baton->user_fd < 0 || baton->event_fd < 0 || baton->timer_fd < 0 ||
 	     watch(baton->io_fd, baton->timer_fd) < 0 || watch(baton->user_fd, baton->io_fd) < 0 ||
 	     watch(baton->user_fd, baton->event_fd) < 0))
 		r = BATON_E_IO;
 	if (r < 0) {
-		session_destroy(baton);
+		client_destroy(baton);
 		return r;
 	}
 	*ret_baton = baton;
@@ -81,7 +81,7 @@ static int await_welcome(struct baton *baton)
 	while (baton->state == SESSION_HELLO) {
 		if (poll(&io, 1, -1) < 0 && errno != EINTR)
 			return BATON_E_IO;
-		session_step(baton);
+		client_step(baton);
 	}
 	return baton->state == SESSION_UP ? 0 : baton->fatal;
 }
@@ -90,18 +90,18 @@ int baton_connect(const struct baton_options *options, struct baton **ret_baton)
 {
 	struct baton *baton;
 	*ret_baton = NULL;
-	int r = session_create(options, &baton);
+	int r = client_create(options, &baton);
 	if (r < 0)
 		return r;
-	r = session_open(baton, session_now());
+	r = client_open(baton, client_now());
 	if (r < 0) {
 		r = error_public(r);
 	} else {
-		session_settle(baton);
+		client_settle(baton);
 		r = await_welcome(baton);
 	}
 	if (r < 0) {
-		session_destroy(baton);
+		client_destroy(baton);
 		return r;
 	}
 	*ret_baton = baton;
@@ -115,9 +115,9 @@ void baton_close(struct baton *baton)
 	baton_keepalive_stop(baton);
 	if (baton->state == SESSION_UP) {
 		ask_bye(&baton->out);
-		session_send(baton);
+		client_send(baton);
 	}
-	session_destroy(baton);
+	client_destroy(baton);
 }
 
 int baton_fd(const struct baton *baton)
@@ -205,7 +205,7 @@ static int deliver(struct baton *baton)
 		tell(baton, notice);
 		pthread_mutex_lock(&baton->lock);
 		if (notice->kind == NOTICE_REVOKED)
-			claim_revoked_told(notice->claim, notice->code, notice->reason);
+			client_claim_revoked_told(notice->claim, notice->code, notice->reason);
 		free(notice);
 		count++;
 	}
@@ -213,7 +213,7 @@ static int deliver(struct baton *baton)
 	uint64_t shown;
 	if (read(baton->event_fd, &shown, sizeof(shown)) < 0)
 		shown = 0; /* nothing was shown: EAGAIN */
-	claims_sweep(baton);
+	client_claims_sweep(baton);
 	return count;
 }
 
@@ -222,13 +222,13 @@ static int left_ms(int timeout_ms, struct mono_ms start)
 {
 	if (timeout_ms < 0)
 		return -1;
-	int64_t left = timeout_ms - mono_since(session_now(), start);
+	int64_t left = timeout_ms - mono_since(client_now(), start);
 	return left > 0 ? (int)left : 0;
 }
 
 int baton_dispatch(struct baton *baton, int timeout_ms)
 {
-	struct mono_ms start = session_now();
+	struct mono_ms start = client_now();
 	struct pollfd user = {.fd = baton->user_fd, .events = POLLIN};
 	pthread_mutex_lock(&baton->lock);
 	if (baton->in_handler) {
@@ -238,7 +238,7 @@ int baton_dispatch(struct baton *baton, int timeout_ms)
 	int r;
 	for (;;) {
 		if (!baton->keepalive_runs)
-			session_step(baton);
+			client_step(baton);
 		r = deliver(baton);
 		if (r == 0 && baton->state == SESSION_DEAD)
 			r = baton->fatal;

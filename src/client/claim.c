@@ -1,15 +1,15 @@
 /* claim: what a program does with its claims, and their deadlines. A claim's lease exists only in
- * PHASE_HELD; every way out of it goes through claim_revoke or baton_release. What the broker says
- * comes in by incoming.c. */
+ * PHASE_HELD; every way out of it goes through client_claim_revoke or baton_release. What the
+ * broker says comes in by incoming.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/session.h"
+#include "client/client.h"
 #include "wire/ask.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024 };
 
-struct baton_claim *claim_by_ref(struct baton *baton, uint64_t ref)
+struct baton_claim *client_claim_by_ref(struct baton *baton, uint64_t ref)
 {
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		if (claim->ref == ref)
@@ -17,7 +17,7 @@ struct baton_claim *claim_by_ref(struct baton *baton, uint64_t ref)
 	return NULL;
 }
 
-struct baton_claim *claim_by_id(struct baton *baton, uint64_t id)
+struct baton_claim *client_claim_by_id(struct baton *baton, uint64_t id)
 {
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		if (claim->id == id && id != 0)
@@ -30,7 +30,7 @@ static uint64_t vram_mb(uint64_t bytes)
 	return (bytes + BYTES_PER_MIB - 1) / BYTES_PER_MIB;
 }
 
-void claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
+void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 {
 	const struct baton_request *request = &claim->request;
 	struct ask_acquire acquire = {
@@ -60,7 +60,7 @@ void claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 			acquire.timeout_ms = 1;
 	}
 	ask_acquire(&claim->session->out, &acquire);
-	session_send(claim->session);
+	client_send(claim->session);
 }
 
 static void note_ended(struct baton_claim *claim, int code, const char *reason)
@@ -70,7 +70,7 @@ static void note_ended(struct baton_claim *claim, int code, const char *reason)
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
 }
 
-void claim_revoke(struct baton_claim *claim, int code, const char *reason)
+void client_claim_revoke(struct baton_claim *claim, int code, const char *reason)
 {
 	if (claim->phase != PHASE_HELD)
 		return;
@@ -82,10 +82,10 @@ void claim_revoke(struct baton_claim *claim, int code, const char *reason)
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
 }
 
-void claim_end(struct baton_claim *claim, int code, const char *reason)
+void client_claim_end(struct baton_claim *claim, int code, const char *reason)
 {
 	if (claim->phase == PHASE_HELD)
-		claim_revoke(claim, code, reason);
+		client_claim_revoke(claim, code, reason);
 	if (claim->phase == PHASE_REVOKED || claim->phase == PHASE_ENDED)
 		return; /* a revoked one ends once its handler was told */
 	claim->phase = PHASE_ENDED;
@@ -93,24 +93,24 @@ void claim_end(struct baton_claim *claim, int code, const char *reason)
 	note_ended(claim, code, reason);
 }
 
-void claim_revoked_told(struct baton_claim *claim, int code, const char *reason)
+void client_claim_revoked_told(struct baton_claim *claim, int code, const char *reason)
 {
 	if (claim->phase != PHASE_REVOKED)
 		return; /* the handler released it itself */
 	ask_release(&claim->session->out, claim->id, false);
-	session_send(claim->session);
+	client_send(claim->session);
 	claim->phase = PHASE_ENDED;
 	claim->code = code;
 	note_ended(claim, code, reason);
 }
 
-void claim_ask(struct baton_claim *claim, enum baton_question question)
+void client_claim_ask(struct baton_claim *claim, enum baton_question question)
 {
 	if (claim->question_count < SESSION_QUESTIONS_MAX)
 		claim->questions[claim->question_count++] = question;
 }
 
-int claim_answered(struct baton_claim *claim, int question)
+int client_claim_answered(struct baton_claim *claim, int question)
 {
 	for (size_t i = 0; i < claim->question_count; i++) {
 		int found = claim->questions[i];
@@ -127,7 +127,7 @@ int claim_answered(struct baton_claim *claim, int question)
 static void send_cancel(struct baton_claim *claim)
 {
 	ask_cancel(&claim->session->out, claim->ref);
-	session_send(claim->session);
+	client_send(claim->session);
 }
 
 static struct mono_ms tick_waiting(struct baton_claim *claim, struct mono_ms now)
@@ -145,11 +145,11 @@ static struct mono_ms tick_waiting(struct baton_claim *claim, struct mono_ms now
 	if (!mono_due(deadline, now))
 		return deadline;
 	send_cancel(claim);
-	claim_end(claim, code, baton_error_name(code));
+	client_claim_end(claim, code, baton_error_name(code));
 	return MONO_NEVER;
 }
 
-struct mono_ms claim_tick(struct baton_claim *claim, struct mono_ms now)
+struct mono_ms client_claim_tick(struct baton_claim *claim, struct mono_ms now)
 {
 	struct baton *baton = claim->session;
 	if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED)
@@ -159,18 +159,18 @@ struct mono_ms claim_tick(struct baton_claim *claim, struct mono_ms now)
 	if (!mono_due(baton->lost_at, now))
 		return baton->lost_at;
 	/* The broker may give the GPU to others from here on. */
-	claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+	client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 	return MONO_NEVER;
 }
 
 static void claim_destroy(struct baton_claim *claim)
 {
 	notices_forget(&claim->session->notices, claim);
-	request_finish(&claim->request);
+	client_request_finish(&claim->request);
 	free(claim);
 }
 
-void claims_sweep(struct baton *baton)
+void client_claims_sweep(struct baton *baton)
 {
 	if (baton->in_handler)
 		return; /* the handler that runs may be this claim's */
@@ -190,7 +190,7 @@ static struct baton_claim *claim_create(struct baton *baton, const struct baton_
 					int *ret_error)
 {
 	struct baton_claim *claim = calloc(1, sizeof(*claim));
-	*ret_error = claim ? request_copy(request, &claim->request, &claim->handlers)
+	*ret_error = claim ? client_request_copy(request, &claim->request, &claim->handlers)
 			   : BATON_E_NO_MEMORY;
 	if (*ret_error < 0) {
 		free(claim);
@@ -201,7 +201,7 @@ static struct baton_claim *claim_create(struct baton *baton, const struct baton_
 	claim->ref = ++baton->ref_last;
 	claim->deadline = MONO_NEVER;
 	if (claim->request.timeout_ms >= 0)
-		claim->deadline = mono_after(session_now(), claim->request.timeout_ms);
+		claim->deadline = mono_after(client_now(), claim->request.timeout_ms);
 	return claim;
 }
 
@@ -234,8 +234,8 @@ int baton_acquire(struct baton *baton, const struct baton_request *request,
 			end = &(*end)->next;
 		*end = claim;
 		if (baton->state == SESSION_UP)
-			claim_send_acquire(claim, session_now());
-		session_settle(baton);
+			client_claim_send_acquire(claim, client_now());
+		client_settle(baton);
 		*ret_claim = claim;
 	}
 	pthread_mutex_unlock(&baton->lock);
@@ -247,7 +247,7 @@ static void withdraw(struct baton_claim *claim)
 {
 	if (claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED) {
 		ask_release(&claim->session->out, claim->id, false);
-		session_send(claim->session);
+		client_send(claim->session);
 	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
 		/* Should the grant be on its way already, incoming.c gives it back. */
 		send_cancel(claim);
@@ -265,7 +265,7 @@ int baton_release(struct baton_claim *claim, bool requeue)
 		r = BATON_E_STATE;
 	} else if (claim->phase == PHASE_HELD && requeue && baton->state != SESSION_DEAD) {
 		ask_release(&baton->out, claim->id, true);
-		session_send(baton);
+		client_send(baton);
 		atomic_store(&claim->held, false);
 		atomic_store(&claim->yield_asked, false);
 		claim->phase = PHASE_WAITING;
@@ -281,7 +281,7 @@ int baton_release(struct baton_claim *claim, bool requeue)
 		claim->code = code;
 		note_ended(claim, code, was_held ? "released" : "cancelled");
 	}
-	session_settle(baton);
+	client_settle(baton);
 	pthread_mutex_unlock(&baton->lock);
 	return r;
 }
@@ -301,6 +301,6 @@ void baton_claim_free(struct baton_claim *claim)
 	notices_forget(&baton->notices, claim);
 	claim->phase = PHASE_ENDED;
 	claim->freed = true;
-	claims_sweep(baton);
+	client_claims_sweep(baton);
 	pthread_mutex_unlock(&baton->lock);
 }

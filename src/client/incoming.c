@@ -1,11 +1,11 @@
 /* incoming: what each message of the broker does to the session and its claims. The broker is not
  * trusted to be right: a grant that was not asked for, has no GPU, or whose fence does not rise
- * ends the connection instead of becoming a lease. Called by session.c for each line. */
+ * ends the connection instead of becoming a lease. Called by client.c for each line. */
 #include <stdio.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "client/error.h"
-#include "client/session.h"
 #include "wire/ask.h"
 
 /* ---- the session itself ---- */
@@ -19,12 +19,13 @@ static void ask_again(struct baton_claim *claim, struct mono_ms now)
 	if (claim->requeued) {
 		claim->requeued = false;
 		claim->ref = ++claim->session->ref_last;
-		if (request_id_renew(&claim->request) < 0) {
-			claim_end(claim, BATON_E_NO_MEMORY, baton_error_name(BATON_E_NO_MEMORY));
+		if (client_request_id_renew(&claim->request) < 0) {
+			client_claim_end(claim, BATON_E_NO_MEMORY,
+					 baton_error_name(BATON_E_NO_MEMORY));
 			return;
 		}
 	}
-	claim_send_acquire(claim, now);
+	client_claim_send_acquire(claim, now);
 }
 
 /* What each side remembers is compared after a reconnect. */
@@ -32,10 +33,10 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 {
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
 		if (!resumed && claim->phase == PHASE_HELD)
-			claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 		if (claim->phase == PHASE_HELD) {
 			ask_renew(&baton->out, claim->id); /* denied if it is not ours any more */
-			session_send(baton);
+			client_send(baton);
 		} else if (claim->phase == PHASE_ACCEPTED || claim->phase == PHASE_WAITING) {
 			ask_again(claim, now);
 		}
@@ -54,7 +55,7 @@ static int on_welcome(struct baton *baton, const struct reply *reply, struct mon
 		reply->session_ttl_ms > SESSION_MARGIN_MS ? reply->session_ttl_ms : SESSION_TTL_MS;
 	baton->backoff_ms = SESSION_BACKOFF_MS_MIN;
 	baton->state = SESSION_UP;
-	session_detail(baton, "");
+	client_detail(baton, "");
 	bool resumed = again && reply->resumed;
 	if (again)
 		notices_add(&baton->notices, NOTICE_LINK, NULL)->link =
@@ -67,7 +68,7 @@ static int on_heartbeat(struct baton *baton, const struct reply *reply, struct m
 {
 	(void)reply, (void)now;
 	ask_alive(&baton->out);
-	session_send(baton);
+	client_send(baton);
 	return 0;
 }
 
@@ -91,7 +92,7 @@ static int code_of_close(uint64_t close_code)
 
 static int on_close(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
-	session_break(baton, code_of_close(reply->count), reply->reason, now);
+	client_break(baton, code_of_close(reply->count), reply->reason, now);
 	return 0;
 }
 
@@ -107,7 +108,7 @@ static int give_back(struct baton *baton, const struct reply *reply, enum claim_
 		ask_cancel(&baton->out, reply->ref);
 	else
 		ask_release(&baton->out, reply->lease, false);
-	session_send(baton);
+	client_send(baton);
 	return 0;
 }
 
@@ -136,7 +137,7 @@ static int hold(struct baton_claim *claim, const struct reply *reply)
 	if (claim->phase == PHASE_HELD)
 		return reply->fence == claim->lease.fence ? 0 : -ERR_PROTOCOL;
 	if (reply->fence <= claim->fence_last || !lease_of_reply(reply, &claim->lease)) {
-		session_detail(claim->session, "the broker granted without a GPU or a new fence");
+		client_detail(claim->session, "the broker granted without a GPU or a new fence");
 		return -ERR_PROTOCOL;
 	}
 	claim->fence_last = reply->fence;
@@ -155,7 +156,7 @@ static int accept(struct baton_claim *claim, const struct reply *reply)
 	claim->id = reply->lease;
 	claim->phase = PHASE_ACCEPTED;
 	ask_accept(&claim->session->out, reply->lease);
-	session_send(claim->session);
+	client_send(claim->session);
 	return 0;
 }
 
@@ -167,7 +168,7 @@ static bool is_live(const struct baton_claim *claim)
 static int on_offered(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	(void)now;
-	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
 		return give_back(baton, reply, CLAIM_OFFERED);
 	return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
@@ -176,7 +177,7 @@ static int on_offered(struct baton *baton, const struct reply *reply, struct mon
 static int on_granted(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	(void)now;
-	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim) || claim->requeued)
 		return give_back(baton, reply, CLAIM_HELD);
 	return hold(claim, reply);
@@ -185,7 +186,7 @@ static int on_granted(struct baton *baton, const struct reply *reply, struct mon
 static int on_queued(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	(void)now;
-	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
 		return give_back(baton, reply, CLAIM_QUEUED);
 	if (claim->phase == PHASE_HELD)
@@ -219,7 +220,7 @@ static void note_yield(struct baton_claim *claim, const struct reply *reply)
 static int on_claim(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	(void)now;
-	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
+	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
 		return reply->state == CLAIM_ENDED ? 0 : give_back(baton, reply, reply->state);
 	claim->id = reply->lease;
@@ -233,13 +234,13 @@ static int on_claim(struct baton *baton, const struct reply *reply, struct mono_
 		return hold(claim, reply);
 	case CLAIM_QUEUED:
 		if (claim->phase == PHASE_HELD)
-			claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 		return 0;
 	case CLAIM_ENDED:
 	case CLAIM_STATE_COUNT:
 		break;
 	}
-	claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+	client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 	return 0;
 }
 
@@ -247,14 +248,14 @@ static int on_claim(struct baton *baton, const struct reply *reply, struct mono_
 
 static struct baton_claim *claim_of(struct baton *baton, const struct reply *reply)
 {
-	struct baton_claim *claim = claim_by_ref(baton, reply->ref);
-	return claim ? claim : claim_by_id(baton, reply->lease);
+	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
+	return claim ? claim : client_claim_by_id(baton, reply->lease);
 }
 
 static int on_yield(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	(void)now;
-	struct baton_claim *claim = claim_by_id(baton, reply->lease);
+	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	if (!is_live(claim))
 		return give_back(baton, reply, CLAIM_HELD);
 	if (claim->phase == PHASE_HELD)
@@ -265,9 +266,9 @@ static int on_yield(struct baton *baton, const struct reply *reply, struct mono_
 static int on_revoked(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	(void)now;
-	struct baton_claim *claim = claim_by_id(baton, reply->lease);
+	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	if (is_live(claim))
-		claim_end(claim, BATON_E_REVOKED, reply->reason ? reply->reason : "revoked");
+		client_claim_end(claim, BATON_E_REVOKED, reply->reason ? reply->reason : "revoked");
 	return 0;
 }
 
@@ -278,8 +279,8 @@ static int on_released(struct baton *baton, const struct reply *reply, struct mo
 	/* Our own release was noted when it was asked for; this one is an operator's, or the answer
 	 * to a requeue that came when there was nothing left to come back to. */
 	if (is_live(claim))
-		claim_end(claim, claim->requeued ? BATON_OK : BATON_E_RELEASED,
-			  reply->reason ? reply->reason : "released");
+		client_claim_end(claim, claim->requeued ? BATON_OK : BATON_E_RELEASED,
+				 reply->reason ? reply->reason : "released");
 	return 0;
 }
 
@@ -288,7 +289,7 @@ static int on_timeout(struct baton *baton, const struct reply *reply, struct mon
 	(void)now;
 	struct baton_claim *claim = claim_of(baton, reply);
 	if (is_live(claim))
-		claim_end(claim, BATON_E_TIMEOUT, "timeout");
+		client_claim_end(claim, BATON_E_TIMEOUT, "timeout");
 	return 0;
 }
 
@@ -306,10 +307,10 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 	snprintf(detail, sizeof(detail), "%s%s%s", reply->message ? reply->message : "",
 		 reply->detail ? " " : "", reply->detail ? reply->detail : "");
 	if (baton->state == SESSION_HELLO) {
-		session_break(baton, code, detail, now);
+		client_break(baton, code, detail, now);
 		return 0;
 	}
-	session_detail(baton, detail);
+	client_detail(baton, detail);
 	struct baton_claim *claim = claim_of(baton, reply);
 	if (!is_live(claim))
 		return 0;
@@ -318,22 +319,22 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 		return 0;
 	}
 	if (claim->phase != PHASE_HELD) {
-		claim_end(claim, code, err_name(reply->err));
+		client_claim_end(claim, code, err_name(reply->err));
 		return 0;
 	}
 	bool is_over = code == BATON_E_LOST || code == BATON_E_REVOKED || code == BATON_E_RELEASED;
-	int question = claim_answered(claim, 0);
+	int question = client_claim_answered(claim, 0);
 	if (question || !is_over)
 		note_answer(claim, question ? question : BATON_ASKED_YIELDING, code);
 	if (is_over)
-		claim_end(claim, code, err_name(reply->err));
+		client_claim_end(claim, code, err_name(reply->err));
 	return 0;
 }
 
 static int answered(struct baton *baton, const struct reply *reply, enum baton_question question)
 {
 	struct baton_claim *claim = claim_of(baton, reply);
-	if (is_live(claim) && claim_answered(claim, (int)question))
+	if (is_live(claim) && client_claim_answered(claim, (int)question))
 		note_answer(claim, (int)question, 0);
 	return 0;
 }
@@ -356,7 +357,7 @@ static int on_lent(struct baton *baton, const struct reply *reply, struct mono_m
 	return answered(baton, reply, BATON_ASKED_LEND);
 }
 
-int session_receive(struct baton *baton, const struct reply *reply, struct mono_ms now)
+int client_receive(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	static int (*const handlers[REPLY_TYPE_COUNT])(struct baton *, const struct reply *,
 						       struct mono_ms) = {

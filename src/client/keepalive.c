@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "client/session.h"
+#include "client/client.h"
 
 static void *keepalive_main(void *arg)
 {
@@ -21,7 +21,7 @@ static void *keepalive_main(void *arg)
 		if (fds[1].revents)
 			return NULL;
 		pthread_mutex_lock(&baton->lock);
-		session_step(baton);
+		client_step(baton);
 		pthread_mutex_unlock(&baton->lock);
 	}
 }

@@ -2,7 +2,7 @@
  * decides nothing. */
 #include <assert.h>
 
-#include "client/session.h"
+#include "client/client.h"
 #include "wire/ask.h"
 
 const struct baton_lease *baton_claim_lease(const struct baton_claim *claim)
@@ -83,8 +83,8 @@ static int lock_held(struct baton_claim *claim)
 
 static int send_question(struct baton_claim *claim, enum baton_question question)
 {
-	claim_ask(claim, question);
-	session_send(claim->session);
+	client_claim_ask(claim, question);
+	client_send(claim->session);
 	return 0;
 }
 
@@ -102,7 +102,7 @@ int baton_yielding(struct baton_claim *claim, int64_t need_ms)
 	if (r == 0) {
 		/* Granted silently: only a refusal is answered, so nothing is awaited. */
 		ask_yielding(&claim->session->out, claim->id, need_ms);
-		session_send(claim->session);
+		client_send(claim->session);
 	}
 	return unlock(claim, r);
 }

@@ -1,5 +1,5 @@
 /* notice: the queue between what the socket said and what the program's handlers are told. It knows
- * no protocol and calls nobody: session.c and incoming.c add, baton_dispatch takes. */
+ * no protocol and calls nobody: client.c and incoming.c add, baton_dispatch takes. */
 #include "client/notice.h"
 
 #include <stdlib.h>

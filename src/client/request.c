@@ -7,7 +7,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "client/session.h"
+#include "client/client.h"
 
 /* Copies a caller's struct into ours of `size` bytes. Fields that the caller's header did not have
  * yet are zero; fields that ours does not have must be unused. */
@@ -55,7 +55,7 @@ static int request_id_make(const char **ret_id)
 	return *ret_id ? 0 : BATON_E_NO_MEMORY;
 }
 
-int request_id_renew(struct baton_request *request)
+int client_request_id_renew(struct baton_request *request)
 {
 	const char *id;
 	int r = request_id_make(&id);
@@ -75,8 +75,8 @@ static bool numbers_ok(const struct baton_request *request)
 	       request->timeout_ms >= BATON_TIMEOUT_DEFAULT;
 }
 
-int request_copy(const struct baton_request *request, struct baton_request *ret_request,
-		 struct baton_claim_handlers *ret_handlers)
+int client_request_copy(const struct baton_request *request, struct baton_request *ret_request,
+			struct baton_claim_handlers *ret_handlers)
 {
 	struct baton_request copy;
 	struct baton_claim_handlers handlers = {.size = sizeof(handlers)};
@@ -86,7 +86,8 @@ int request_copy(const struct baton_request *request, struct baton_request *ret_
 	if (r < 0)
 		return r;
 	copy.handlers = NULL;
-	/* Each takes its own copy or becomes NULL, so that request_finish is right after any. */
+	/* Each takes its own copy or becomes NULL, so that client_request_finish is right after
+	 * any. */
 	int failed[] = {
 		string_own(&copy.lease_class, LIMIT_LABEL_BYTES),
 		string_own(&copy.gpu, LIMIT_GPU_NAME_BYTES),
@@ -100,7 +101,7 @@ int request_copy(const struct baton_request *request, struct baton_request *ret_
 	if (r == 0 && !copy.request_id)
 		r = request_id_make(&copy.request_id);
 	if (r < 0) {
-		request_finish(&copy);
+		client_request_finish(&copy);
 		return r;
 	}
 	*ret_request = copy;
@@ -108,7 +109,7 @@ int request_copy(const struct baton_request *request, struct baton_request *ret_
 	return 0;
 }
 
-void request_finish(struct baton_request *request)
+void client_request_finish(struct baton_request *request)
 {
 	free((char *)request->lease_class);
 	free((char *)request->gpu);
@@ -117,7 +118,7 @@ void request_finish(struct baton_request *request)
 	memset(request, 0, sizeof(*request));
 }
 
-int options_copy(const struct baton_options *options, struct baton *baton)
+int client_options_copy(const struct baton_options *options, struct baton *baton)
 {
 	struct baton_options copy;
 	if (options) {

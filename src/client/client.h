@@ -1,4 +1,4 @@
-/* session: the body of `struct baton` and its claims, shared by the files of this folder. All
+/* client: the body of `struct baton` and its claims, shared by the files of this folder. All
  * functions here expect the session's lock to be held, and call no handler: what handlers must be
  * told is noted (notice.c) and delivered by baton_dispatch. */
 #pragma once
@@ -97,48 +97,48 @@ struct baton {
 	char detail[SESSION_DETAIL_BYTES];
 };
 
-struct mono_ms session_now(void);
+struct mono_ms client_now(void);
 /* One attempt to connect and say hello. 0 or a negative enum err; the state is HELLO or DOWN. */
-int session_open(struct baton *baton, struct mono_ms now);
+int client_open(struct baton *baton, struct mono_ms now);
 /* Reads, writes, reconnects, judges deadlines: all that is due. */
-void session_step(struct baton *baton);
+void client_step(struct baton *baton);
 /* Arms the timer and shows waiting notices on the descriptor: last in whatever changed something.
  */
-void session_settle(struct baton *baton);
+void client_settle(struct baton *baton);
 /* The connection is of no use any more: DOWN with a retry, or DEAD. `code` is public. */
-void session_break(struct baton *baton, int code, const char *detail, struct mono_ms now);
+void client_break(struct baton *baton, int code, const char *detail, struct mono_ms now);
 /* The session is over: every claim ends with `code`. */
-void session_die(struct baton *baton, int code, const char *detail);
+void client_die(struct baton *baton, int code, const char *detail);
 /* Queues baton->out as one message and tries to send it. Dropped unless the session is UP or says
  * hello: after a reconnect both sides compare what they know instead. */
-void session_send(struct baton *baton);
-void session_detail(struct baton *baton, const char *detail);
+void client_send(struct baton *baton);
+void client_detail(struct baton *baton, const char *detail);
 
 /* incoming.c: one message of the broker. 0, or a negative enum err: the connection must go. */
-int session_receive(struct baton *baton, const struct reply *reply, struct mono_ms now);
+int client_receive(struct baton *baton, const struct reply *reply, struct mono_ms now);
 
 /* claim.c */
-struct baton_claim *claim_by_ref(struct baton *baton, uint64_t ref);
-struct baton_claim *claim_by_id(struct baton *baton, uint64_t id);
-void claim_send_acquire(struct baton_claim *claim, struct mono_ms now);
+struct baton_claim *client_claim_by_ref(struct baton *baton, uint64_t ref);
+struct baton_claim *client_claim_by_id(struct baton *baton, uint64_t id);
+void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now);
 /* The `revoked` handler was told: gives the lease back and ends the claim. */
-void claim_revoked_told(struct baton_claim *claim, int code, const char *reason);
+void client_claim_revoked_told(struct baton_claim *claim, int code, const char *reason);
 /* Ends it, lease and all; notes `revoked` first when it was held. */
-void claim_end(struct baton_claim *claim, int code, const char *reason);
+void client_claim_end(struct baton_claim *claim, int code, const char *reason);
 /* The lease is over by the broker's word; release is sent once the handler was told. */
-void claim_revoke(struct baton_claim *claim, int code, const char *reason);
-void claim_ask(struct baton_claim *claim, enum baton_question question);
+void client_claim_revoke(struct baton_claim *claim, int code, const char *reason);
+void client_claim_ask(struct baton_claim *claim, enum baton_question question);
 /* Takes the oldest unanswered question of this kind (0: any); 0: there was none. */
-int claim_answered(struct baton_claim *claim, int question);
+int client_claim_answered(struct baton_claim *claim, int question);
 /* Judges its deadlines. Returns the next one. */
-struct mono_ms claim_tick(struct baton_claim *claim, struct mono_ms now);
+struct mono_ms client_claim_tick(struct baton_claim *claim, struct mono_ms now);
 /* Frees those that their owners freed. */
-void claims_sweep(struct baton *baton);
+void client_claims_sweep(struct baton *baton);
 
 /* request.c: copies what a caller gave, of any version of the struct. */
-int request_copy(const struct baton_request *request, struct baton_request *ret_request,
-		 struct baton_claim_handlers *ret_handlers);
-void request_finish(struct baton_request *request);
+int client_request_copy(const struct baton_request *request, struct baton_request *ret_request,
+			struct baton_claim_handlers *ret_handlers);
+void client_request_finish(struct baton_request *request);
 /* A request id that was never used: the claim is a new one for the broker. */
-int request_id_renew(struct baton_request *request);
-int options_copy(const struct baton_options *options, struct baton *baton);
+int client_request_id_renew(struct baton_request *request);
+int client_options_copy(const struct baton_options *options, struct baton *baton);

@@ -1,7 +1,7 @@
-/* session: the connection of a `struct baton` over its whole life: hello, welcome, breaks,
+/* client: the connection of a `struct baton` over its whole life: hello, welcome, breaks,
  * reconnects with backoff, and the deadlines behind them. What messages mean for claims is in
  * incoming.c and claim.c. Fails closed: no path here leads to a lease. */
-#include "client/session.h"
+#include "client/client.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,14 +18,14 @@
 
 enum { READS_PER_STEP = 64 };
 
-struct mono_ms session_now(void)
+struct mono_ms client_now(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (struct mono_ms){ts.tv_sec * 1000 + ts.tv_nsec / 1000000};
 }
 
-void session_detail(struct baton *baton, const char *detail)
+void client_detail(struct baton *baton, const char *detail)
 {
 	snprintf(baton->detail, sizeof(baton->detail), "%s", detail ? detail : "");
 }
@@ -47,7 +47,7 @@ static void flush(struct baton *baton)
 		watch_link(baton, wants_write);
 }
 
-void session_send(struct baton *baton)
+void client_send(struct baton *baton)
 {
 	bool connected = baton->state == SESSION_UP || baton->state == SESSION_HELLO;
 	if (connected && link_queue(&baton->link, baton->out.bytes, baton->out.length) == 0)
@@ -71,7 +71,7 @@ static void wait_to_retry(struct baton *baton, struct mono_ms now)
 		baton->backoff_ms = SESSION_BACKOFF_MS_MAX;
 }
 
-int session_open(struct baton *baton, struct mono_ms now)
+int client_open(struct baton *baton, struct mono_ms now)
 {
 	int r = link_open(&baton->link, baton->socket_path);
 	if (r < 0)
@@ -90,20 +90,20 @@ int session_open(struct baton *baton, struct mono_ms now)
 	};
 	text_clear(&baton->out);
 	ask_hello(&baton->out, &hello);
-	session_send(baton);
+	client_send(baton);
 	return 0;
 }
 
-void session_die(struct baton *baton, int code, const char *detail)
+void client_die(struct baton *baton, int code, const char *detail)
 {
 	if (baton->state == SESSION_DEAD)
 		return;
 	link_close(&baton->link); /* leaves the epoll set by itself */
 	baton->state = SESSION_DEAD;
 	baton->fatal = code;
-	session_detail(baton, detail);
+	client_detail(baton, detail);
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
-		claim_end(claim, code, baton_error_name(code));
+		client_claim_end(claim, code, baton_error_name(code));
 }
 
 /* Refusals that trying again cannot mend. */
@@ -115,7 +115,7 @@ static bool is_final(int code)
 static void forget_questions(struct baton_claim *claim)
 {
 	int question;
-	while ((question = claim_answered(claim, 0))) {
+	while ((question = client_claim_answered(claim, 0))) {
 		struct notice *notice =
 			notices_add(&claim->session->notices, NOTICE_ANSWERED, claim);
 		notice->question = (enum baton_question)question;
@@ -123,18 +123,18 @@ static void forget_questions(struct baton_claim *claim)
 	}
 }
 
-void session_break(struct baton *baton, int code, const char *detail, struct mono_ms now)
+void client_break(struct baton *baton, int code, const char *detail, struct mono_ms now)
 {
 	bool was_up = baton->state == SESSION_UP;
 	bool never_up = !baton->secret[0];
 	if (baton->state == SESSION_DEAD)
 		return;
 	if (never_up || baton->no_reconnect || is_final(code)) {
-		session_die(baton, code, detail);
+		client_die(baton, code, detail);
 		return;
 	}
 	link_close(&baton->link);
-	session_detail(baton, detail);
+	client_detail(baton, detail);
 	if (was_up) {
 		baton->down_since = now;
 		baton->lost_at = mono_after(now, baton->ttl_ms - SESSION_MARGIN_MS);
@@ -142,7 +142,7 @@ void session_break(struct baton *baton, int code, const char *detail, struct mon
 		for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
 			forget_questions(claim);
 			if (claim->phase == PHASE_WAITING && claim->request.no_wait)
-				claim_end(claim, code, baton_error_name(code));
+				client_claim_end(claim, code, baton_error_name(code));
 		}
 	}
 	wait_to_retry(baton, now);
@@ -159,9 +159,9 @@ static void read_link(struct baton *baton, struct mono_ms now)
 			struct reply reply;
 			r = reply_parse(line, length, &reply);
 			if (r == 0)
-				r = session_receive(baton, &reply, now);
+				r = client_receive(baton, &reply, now);
 			else
-				session_detail(baton, "the broker sent a line that is no message");
+				client_detail(baton, "the broker sent a line that is no message");
 			reply_finish(&reply);
 			if (baton->link.fd < 0)
 				return; /* it broke or ended the session itself */
@@ -171,15 +171,15 @@ static void read_link(struct baton *baton, struct mono_ms now)
 		if (r < 0) {
 			char detail[SESSION_DETAIL_BYTES];
 			snprintf(detail, sizeof(detail), "%s", baton->detail);
-			session_break(baton, BATON_E_PROTOCOL, detail, now);
+			client_break(baton, BATON_E_PROTOCOL, detail, now);
 			return;
 		}
 		r = link_read(&baton->link);
 		if (r == 0)
 			return;
 		if (r < 0) {
-			session_break(baton, BATON_E_UNREACHABLE,
-				      "the broker closed the connection", now);
+			client_break(baton, BATON_E_UNREACHABLE, "the broker closed the connection",
+				     now);
 			return;
 		}
 	}
@@ -193,7 +193,7 @@ static void arm_timer(struct baton *baton, struct mono_ms now)
 	else if (baton->state == SESSION_DOWN)
 		next = baton->retry_at;
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
-		next = mono_min(next, claim_tick(claim, now));
+		next = mono_min(next, client_claim_tick(claim, now));
 	struct itimerspec when = {0};
 	if (next.v != INT64_MAX) {
 		/* One ms late rather than early: an early wake would find nothing due and spin. */
@@ -204,31 +204,31 @@ static void arm_timer(struct baton *baton, struct mono_ms now)
 	timerfd_settime(baton->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-void session_settle(struct baton *baton)
+void client_settle(struct baton *baton)
 {
 	uint64_t one = 1;
-	arm_timer(baton, session_now());
+	arm_timer(baton, client_now());
 	if (baton->notices.first && write(baton->event_fd, &one, sizeof(one)) < 0)
 		assert(errno == EAGAIN); /* it is readable already */
 }
 
-void session_step(struct baton *baton)
+void client_step(struct baton *baton)
 {
-	struct mono_ms now = session_now();
+	struct mono_ms now = client_now();
 	uint64_t expirations;
 	if (read(baton->timer_fd, &expirations, sizeof(expirations)) < 0)
 		assert(errno == EAGAIN);
 	if (baton->state == SESSION_DOWN && mono_due(baton->retry_at, now)) {
-		int r = session_open(baton, now);
+		int r = client_open(baton, now);
 		if (r < 0)
-			session_break(baton, error_public(r), "no broker answers on the socket",
-				      now);
+			client_break(baton, error_public(r), "no broker answers on the socket",
+				     now);
 	}
 	if (baton->state == SESSION_HELLO || baton->state == SESSION_UP) {
 		flush(baton);
 		read_link(baton, now);
 	}
 	if (baton->state == SESSION_HELLO && mono_due(baton->hello_deadline, now))
-		session_break(baton, BATON_E_TIMEOUT, "the broker did not answer hello", now);
-	session_settle(baton);
+		client_break(baton, BATON_E_TIMEOUT, "the broker did not answer hello", now);
+	client_settle(baton);
 }
