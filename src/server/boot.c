@@ -1,0 +1,299 @@
+/* boot: puts the parts together, in the order in which they can fail without harm: settings, state
+ * folder, journal, core, doors. Called by serve.c. */
+#include "server/boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "net/loop.h"
+#include "server/deliver.h"
+#include "server/routes.h"
+#include "server/sessions.h"
+
+enum { HEADER_TIME_MS = LIMIT_HEADER_TIME_MS, BODY_TIME_MS = 10000, WRITE_TIME_MS = 10000 };
+
+static int read_settings(struct shell *shell, int argc, char **argv, char *detail, size_t size)
+{
+	struct live *live = &shell->live;
+	struct settings *settings = &live->settings;
+	int rc = options_parse(argc, argv, &live->options, detail, size);
+	if (rc || live->options.help)
+		return rc;
+	settings_defaults(settings);
+	rc = paths_find(&live->options, &live->paths, detail, size);
+	if (!rc && live->paths.config[0])
+		rc = settings_load(live->paths.config, settings, settings, detail, size);
+	rc = rc ? rc : options_apply(&live->options, settings, detail, size);
+	return rc ? rc : paths_socket(settings, detail, size);
+}
+
+static int read_tokens(struct shell *shell, char *detail, size_t size)
+{
+	struct policy *policy = &shell->policy;
+	const char *bridge = getenv("BRIDGE_TOKEN");
+	const char *dir = shell->live.paths.state_dir;
+	int rc = secret_file(dir, "token", policy->token, detail, size);
+	rc = rc ? rc : secret_file(dir, "admin-token", policy->admin_token, detail, size);
+	if (rc || !shell->live.options.bridge || !bridge || !bridge[0])
+		return rc;
+	if ((size_t)snprintf(policy->token, sizeof policy->token, "%s", bridge) >=
+	    sizeof policy->token) {
+		snprintf(detail, size, "BRIDGE_TOKEN is longer than %zu bytes",
+			 sizeof policy->token - 1);
+		return -ERR_CONFIG;
+	}
+	return 0;
+}
+
+static int read_boot_id(char *ret_id, size_t size, char *detail, size_t detail_size)
+{
+	static const char path[] = "/proc/sys/kernel/random/boot_id";
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd >= 0 ? read(fd, ret_id, size - 1) : -1;
+	if (got <= 0) {
+		snprintf(detail, detail_size, "%s: %s", path, strerror(errno));
+		return -ERR_IO;
+	}
+	ret_id[got] = 0;
+	ret_id[strcspn(ret_id, "\n")] = 0;
+	return 0;
+}
+
+struct restoring {
+	struct shell *shell;
+	uint64_t rows;
+};
+
+static void restore_row(void *ctx, const struct record *record)
+{
+	struct restoring *r = ctx;
+	struct broker *broker = &r->shell->broker;
+	struct event event = {
+		.type = EVENT_RESTORE, .now = broker->now, .wall = broker->wall, .record = record};
+	core_step(broker->core, &event, &broker->fx);
+	if (record->type == RECORD_SESSION_PUT)
+		processes_watch(&r->shell->processes, &record->session);
+	r->rows++;
+}
+
+/* The journal's rows, then START. What that decides is let out by the first turn. */
+static int restore(struct shell *shell, const struct store_boot *boot)
+{
+	struct broker *broker = &shell->broker;
+	struct restoring r = {.shell = shell};
+	struct event event = {.type = EVENT_CONFIG, .now = broker->now, .wall = broker->wall};
+	event.config = &shell->live.settings.core;
+	core_step(broker->core, &event, &broker->fx);
+	if (boot->paused) {
+		const struct record record = {.type = RECORD_PAUSED, .admin.paused = true};
+		restore_row(&r, &record);
+	}
+	int rc = store_replay(broker->store, restore_row, &r);
+	if (rc)
+		return rc;
+	struct event start = {.type = EVENT_START, .now = broker->now, .wall = broker->wall};
+	start.start.epoch = boot->epoch;
+	start.start.fence_max = boot->fence_max;
+	start.start.claim_id_max = boot->claim_id_max;
+	start.start.session_id_max = boot->session_id_max;
+	start.start.same_boot = boot->same_boot;
+	core_step(broker->core, &start, &broker->fx);
+	broker->tick_at = broker->fx.next_wake;
+	log_event(&shell->observers.log, LOG_INFO, "journal read",
+		  log_int("epoch", (int64_t)boot->epoch), log_int("rows", (int64_t)r.rows),
+		  log_str("boot", boot->same_boot ? "same" : "new"));
+	if (boot->quarantined)
+		log_event(&shell->observers.log, LOG_ERROR,
+			  "the journal was unreadable; it was put aside and a new one begun",
+			  log_str("kept", boot->quarantine_path));
+	return 0;
+}
+
+static int open_broker(struct shell *shell, char *detail, size_t size)
+{
+	char boot_id[64];
+	struct store_boot boot;
+	struct store *store;
+	int rc = read_boot_id(boot_id, sizeof boot_id, detail, size);
+	rc = rc ? rc
+		: store_open(shell->live.paths.state_dir, boot_id, loop_wall_now(), &store, &boot,
+			     detail, size);
+	if (rc)
+		return rc;
+	shell->epoch = boot.epoch;
+	shell->started = loop_now();
+	observe_init(&shell->observers, (enum log_level)shell->live.settings.log_level, boot.epoch);
+	broker_init(&shell->broker, core_create(), store, shell->started, loop_suspended_ms());
+	shell->broker.wall = loop_wall_now();
+	processes_init(&shell->processes, shell->loop, &shell->broker.batch, &shell->observers.log);
+	observe_on_line(&shell->observers, deliver_line, shell);
+	rc = restore(shell, &boot);
+	if (rc)
+		snprintf(detail, size, "the journal cannot be replayed");
+	return rc;
+}
+
+static const struct net_handlers handlers = {
+	.on_request = routes_on_request,
+	.on_gone = routes_on_gone,
+	.on_delivered = routes_on_delivered,
+	.on_session = sessions_on_open,
+	.on_message = sessions_on_message,
+	.on_closed = sessions_on_closed,
+	.on_protocol_error = routes_on_protocol_error,
+};
+
+static int listen_tcp(struct shell *shell, const char *address, char *detail, size_t size)
+{
+	uint16_t port = 0;
+	int rc = net_listen_tcp(shell->doors.net, address, &port, detail, size);
+	if (rc)
+		return rc;
+	policy_add_listener(&shell->policy, address, port);
+	if (!shell->home[0])
+		snprintf(shell->home, sizeof shell->home, "http://%s",
+			 shell->policy.access.hosts[0]);
+	return 0;
+}
+
+static int listen_bridge(struct shell *shell, char *detail, size_t size)
+{
+	const char *port = getenv("BRIDGE_PORT");
+	char address[64];
+	bool loopback;
+	snprintf(address, sizeof address, "127.0.0.1:%.32s", port && port[0] ? port : "8080");
+	if (!settings_address_ok(address, &loopback)) {
+		snprintf(detail, size, "BRIDGE_PORT is not a port: '%.32s'", port);
+		return -ERR_CONFIG;
+	}
+	return listen_tcp(shell, address, detail, size);
+}
+
+static int listen_unix(struct shell *shell, char *detail, size_t size)
+{
+	const char *path = shell->live.settings.socket_path;
+	char folder[SETTINGS_SOCKET_BYTES + 1], beside[SETTINGS_SOCKET_BYTES + 16];
+	snprintf(folder, sizeof folder, "%s", path);
+	char *slash = strrchr(folder, '/');
+	if (!slash || slash == folder) {
+		snprintf(detail, size, "%s: the socket needs a folder of its own", path);
+		return -ERR_CONFIG;
+	}
+	*slash = 0;
+	snprintf(beside, sizeof beside, "%s/http.sock", folder);
+	int rc = paths_make_private(folder, detail, size);
+	rc = rc ? rc : net_listen_unix(shell->doors.net, path, false, detail, size);
+	return rc ? rc : net_listen_unix(shell->doors.net, beside, true, detail, size);
+}
+
+/* Descriptors for all connections; what the hard limit refuses, net handles by pausing accept. */
+static void raise_descriptors(unsigned connections)
+{
+	struct rlimit limit;
+	rlim_t wanted = 2 * (rlim_t)connections + 256;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_doors(struct shell *shell, char *detail, size_t size)
+{
+	const struct settings *settings = &shell->live.settings;
+	const struct net_options options = {
+		.connections_max = settings->connections_max,
+		.connections_reserved_max = LIMIT_CONNECTIONS_RESERVED,
+		.header_time_ms = HEADER_TIME_MS,
+		.body_time_ms = BODY_TIME_MS,
+		.write_time_ms = WRITE_TIME_MS,
+	};
+	struct net *net = NULL;
+	raise_descriptors(settings->connections_max);
+	int rc = net_create(shell->loop, &options, &handlers, shell, &net);
+	if (rc)
+		return rc;
+	doors_init(&shell->doors, net);
+	for (uint32_t i = 0; i < settings->listen_count && !rc; i++)
+		rc = listen_tcp(shell, settings->listen[i], detail, size);
+	if (!rc && shell->live.options.bridge)
+		rc = listen_bridge(shell, detail, size);
+	return rc ? rc : listen_unix(shell, detail, size);
+}
+
+int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size)
+{
+	text_init(&shell->body);
+	text_init(&shell->line);
+	listings_init(&shell->listings);
+	places_init(&shell->places);
+	doors_init(&shell->doors, NULL);
+	shell->config_watch.fd = -1;
+	detail[0] = 0;
+	int rc = read_settings(shell, argc, argv, detail, detail_size);
+	if (rc || shell->live.options.help)
+		return rc;
+	rc = paths_make_private(shell->live.paths.state_dir, detail, detail_size);
+	rc = rc ? rc : loop_create(&shell->loop);
+	rc = rc ? rc : open_broker(shell, detail, detail_size);
+	rc = rc ? rc : read_tokens(shell, detail, detail_size);
+	if (rc)
+		return rc;
+	policy_init(&shell->policy, shell->live.options.bridge);
+	reload_apply(shell, &shell->live.settings);
+	return open_doors(shell, detail, detail_size);
+}
+
+void boot_end(struct shell *shell)
+{
+	reload_watch_end(&shell->config_watch);
+	listings_finish(&shell->listings);
+	places_finish(&shell->places);
+	net_destroy(shell->doors.net);
+	doors_finish(&shell->doors);
+	if (shell->broker.core) {
+		processes_finish(&shell->processes);
+		core_destroy(shell->broker.core);
+		store_close(shell->broker.store);
+		broker_finish(&shell->broker);
+		observe_finish(&shell->observers);
+	}
+	loop_destroy(shell->loop);
+	text_finish(&shell->body);
+	text_finish(&shell->line);
+	explicit_bzero(&shell->policy, sizeof shell->policy);
+}
+
+void boot_announce(const struct shell *shell)
+{
+	const struct live *live = &shell->live;
+	bool pretty = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+	const char *bold = pretty ? "\033[1m" : "", *plain = pretty ? "\033[0m" : "";
+	fprintf(stderr, "%sbaton %s listens on", bold, BATON_VERSION);
+	for (size_t i = 0; i < shell->policy.access.host_count; i++)
+		if (strncmp(shell->policy.access.hosts[i], "localhost:", 10) != 0)
+			fprintf(stderr, " http://%s", shell->policy.access.hosts[i]);
+	fprintf(stderr, " and %s%s\n", live->settings.socket_path, plain);
+	for (uint32_t i = 0; i < live->settings.core.gpu_count; i++) {
+		const struct gpu_config *gpu = &live->settings.core.gpus[i];
+		fprintf(stderr, "  GPU %s: ", gpu->name);
+		if (gpu->vram_known)
+			fprintf(stderr, "%llu MiB",
+				(unsigned long long)gpu->vram_bytes_total >> 20);
+		else
+			fprintf(stderr, "VRAM unknown");
+		fprintf(stderr, ", %u slot%s\n", gpu->slots, gpu->slots == 1 ? "" : "s");
+	}
+	fprintf(stderr,
+		"  state in %s\n"
+		"  try: baton status\n"
+		"  or:  curl -N -H \"Authorization: Bearer $(cat %s/token)\" -H 'Content-Type: "
+		"application/json' -H 'Accept: text/event-stream' -d '{\"id\":\"me\"}' "
+		"%s/v1/gpu/lock\n",
+		live->paths.state_dir, live->paths.state_dir, shell->home);
+}

@@ -1,0 +1,10 @@
+/* boot: from a command line to a broker that is ready to serve. */
+#pragma once
+#include "server/shell.h"
+
+/* Reads options, files and the journal, restores the core, opens the listeners. 0 or a negative
+ * enum err; `detail` then says what to do. boot_end undoes whatever was done. */
+int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size);
+void boot_end(struct shell *shell);
+/* Where it listens and what to try next. */
+void boot_announce(const struct shell *shell);

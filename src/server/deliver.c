@@ -1,0 +1,308 @@
+/* deliver: from effects to bytes. Decides nothing about leases. Called by turn.c after the commit,
+ * and by serve.c for what is sent without an effect. */
+#include "server/deliver.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "server/facts.h"
+#include "server/respond.h"
+#include "server/shell.h"
+#include "wire/render.h"
+
+enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
+
+static void fill(struct shell *shell, struct facts *facts, const struct effect *effect)
+{
+	facts_fill(facts, shell->broker.core, &shell->live.settings.core, shell->epoch,
+		   shell->broker.now, effect);
+}
+
+void deliver_body(struct shell *shell, uint64_t conn)
+{
+	session_send(shell->doors.net, conn, shell->body.bytes, shell->body.length);
+}
+
+/* Who is told its place from now on. */
+static void note_place(struct shell *shell, const struct effect *effect, const struct facts *facts)
+{
+	if (effect->send.msg == MSG_QUEUED)
+		places_watch(&shell->places, effect->send.lease, effect->conn, effect->send.ref,
+			     facts->wire.position, shell->broker.now);
+	else if (effect->send.msg == MSG_OFFERED || effect->send.msg == MSG_GRANTED)
+		places_forget(&shell->places, effect->send.lease);
+}
+
+static int close_code(int err)
+{
+	switch (err) {
+	case ERR_UNAUTHORIZED:
+		return CLOSE_TOKEN;
+	case ERR_VERSION:
+		return CLOSE_VERSION;
+	case ERR_TOO_MANY_CONNECTIONS:
+	case ERR_QUEUE_FULL:
+		return CLOSE_TOO_MANY;
+	case ERR_DRAINING:
+		return CLOSE_DRAINING;
+	default:
+		return 1008;
+	}
+}
+
+static void to_session(struct shell *shell, struct door *door, const struct effect *effect)
+{
+	struct facts facts;
+	fill(shell, &facts, effect);
+	text_clear(&shell->body);
+	message_render(&shell->body, effect, &facts.wire);
+	deliver_body(shell, door->conn);
+	note_place(shell, effect, &facts);
+	if (effect->send.msg == MSG_WELCOME) {
+		door->session->id = effect->send.lease;
+	} else if (effect->send.msg == MSG_DENIED && door->session->id == 0) {
+		session_close(shell->doors.net, door->conn, close_code(effect->send.err),
+			      err_name(effect->send.err));
+	}
+}
+
+static void to_request(struct shell *shell, struct door *door, const struct effect *effect)
+{
+	struct facts facts;
+	struct answer answer;
+	struct net *net = shell->doors.net;
+	uint64_t conn = door->conn;
+	fill(shell, &facts, effect);
+	text_clear(&shell->body);
+	if (!answer_effect(&shell->body, door->route, effect, &facts.wire, &answer))
+		return;
+	/* A grant that does not arrive must not be held: the door stays until it is known. */
+	char *origin = door->origin;
+	door->origin = NULL;
+	if (effect->send.msg == MSG_GRANTED)
+		door_turn(&shell->doors, door, DOOR_ANSWERED);
+	else
+		door_shut(&shell->doors, door);
+	respond_text(net, conn, origin, &answer, &shell->body);
+	free(origin);
+}
+
+static void to_stream(struct shell *shell, struct door *door, const struct effect *effect)
+{
+	struct facts facts;
+	struct net *net = shell->doors.net;
+	uint64_t conn = door->conn;
+	bool last = false;
+	enum message msg = effect->send.msg;
+	if (!door->begun && (msg == MSG_DENIED || msg == MSG_TIMEOUT || msg == MSG_RELEASED)) {
+		to_request(shell, door, effect);
+		return;
+	}
+	fill(shell, &facts, effect);
+	text_clear(&shell->body);
+	if (!answer_stream(&shell->body, effect, &facts.wire, &last))
+		return;
+	note_place(shell, effect, &facts);
+	if (!door->begun)
+		respond_stream(net, conn, door->origin, "text/event-stream");
+	door->begun = true;
+	http_stream_write(net, conn, shell->body.bytes, shell->body.length);
+	if (!last)
+		return;
+	door_shut(&shell->doors, door);
+	batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, conn);
+	http_stream_end(net, conn);
+}
+
+static void on_send(void *ctx, const struct effect *effect)
+{
+	struct shell *shell = ctx;
+	struct door *door = door_of(&shell->doors, effect->conn);
+	if (!door)
+		return;
+	switch (door->kind) {
+	case DOOR_REQUEST:
+		to_request(shell, door, effect);
+		break;
+	case DOOR_STREAM:
+		to_stream(shell, door, effect);
+		break;
+	case DOOR_GREETING:
+	case DOOR_SESSION:
+		to_session(shell, door, effect);
+		break;
+	case DOOR_ANSWERED:
+	case DOOR_FEED:
+	case DOOR_LISTING:
+	case DOOR_LEAVING:
+	case DOOR_KIND_COUNT:
+		break;
+	}
+}
+
+void deliver_place(void *ctx, const struct effect *queued)
+{
+	on_send(ctx, queued);
+}
+
+static void tell_subscribers(struct shell *shell, const struct observed_change *change)
+{
+	text_clear(&shell->body);
+	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	{
+		const struct door *door = container_of(it, struct door, link);
+		if (!door->session->events)
+			continue;
+		if (shell->body.length == 0)
+			render_trace_json(&shell->body, &change->effect, change->id, change->at,
+					  &shell->live.settings.core);
+		deliver_body(shell, door->conn);
+	}
+}
+
+static void on_trace(void *ctx, const struct effect *effect)
+{
+	struct shell *shell = ctx;
+	uint64_t id = shell->observers.change_next;
+	observe_change(&shell->observers, effect, shell->broker.wall);
+	if (strcmp(effect->trace.what, "paused") == 0)
+		memcpy(shell->paused_reason, effect->trace.detail, sizeof shell->paused_reason);
+	if (shell->observers.subscribers > 0)
+		tell_subscribers(shell, observe_change_at(&shell->observers, id));
+	if (shell->observers.log.level < LOG_INFO)
+		return;
+	text_clear(&shell->line);
+	render_trace_log(&shell->line, effect, &shell->live.settings.core);
+	log_write(&shell->observers.log, LOG_INFO, shell->line.bytes, NULL, 0);
+}
+
+void deliver_line(void *ctx, const struct observed_line *line)
+{
+	struct shell *shell = ctx;
+	if (shell->observers.line_subscribers == 0)
+		return;
+	struct text rendered, message;
+	text_init(&rendered);
+	text_init(&message);
+	deliver_render_line(&rendered, &message, line);
+	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	{
+		const struct door *door = container_of(it, struct door, link);
+		if (door->session->logs)
+			session_send(shell->doors.net, door->conn, message.bytes, message.length);
+	}
+	text_finish(&rendered);
+	text_finish(&message);
+}
+
+void deliver_render_line(struct text *scratch, struct text *out, const struct observed_line *line)
+{
+	text_clear(scratch);
+	render_time(scratch, line->at);
+	text_format(scratch, " %s %s", log_level_name(line->level), line->text);
+	text_clear(out);
+	message_render_log(out, scratch->bytes);
+}
+
+static void on_signal(void *ctx, const struct effect *effect)
+{
+	struct shell *shell = ctx;
+	processes_signal(&shell->processes, effect->signal.session, effect->signal.signo);
+}
+
+static void on_close(void *ctx, uint64_t conn)
+{
+	struct shell *shell = ctx;
+	session_close(shell->doors.net, conn, 1000, "the session ended here");
+}
+
+static void on_appended(void *ctx, const struct record *record)
+{
+	struct shell *shell = ctx;
+	if (record->type == RECORD_SESSION_PUT)
+		processes_watch(&shell->processes, &record->session);
+	else if (record->type == RECORD_SESSION_END)
+		processes_forget(&shell->processes, record->session.id);
+}
+
+static void on_queue_changed(void *ctx)
+{
+	struct shell *shell = ctx;
+	shell->places.dirty = true;
+}
+
+static void on_journal(void *ctx, bool ok)
+{
+	struct shell *shell = ctx;
+	if (ok)
+		log_write(&shell->observers.log, LOG_INFO, "journal works again; granting", NULL,
+			  0);
+	else
+		log_event(&shell->observers.log, LOG_ERROR,
+			  "journal cannot be written: nothing new is granted, releases are "
+			  "taken; free disk space; retrying",
+			  log_int("in_ms", TURN_JOURNAL_RETRY_MS));
+}
+
+struct turn_out deliver_out(struct shell *shell)
+{
+	return (struct turn_out){.send = on_send,
+				 .trace = on_trace,
+				 .signal = on_signal,
+				 .close = on_close,
+				 .appended = on_appended,
+				 .queue_changed = on_queue_changed,
+				 .journal = on_journal,
+				 .ctx = shell};
+}
+
+/* The next changes after door->sent, as far as the reader takes them. True: there are more. */
+static bool feed(struct shell *shell, struct door *door)
+{
+	const struct observers *o = &shell->observers;
+	struct net *net = shell->doors.net;
+	if (door->sent + 1 >= o->change_next)
+		return false;
+	if (http_stream_pending(net, door->conn) > FEED_PENDING_BYTES)
+		return true;
+	text_clear(&shell->body);
+	if (door->sent + 1 < observe_change_oldest(o)) {
+		answer_sse(&shell->body, 0, "reset", "{\"type\":\"reset\"}");
+		door->sent = observe_change_oldest(o) - 1;
+	}
+	for (int n = 0; n < FEED_ROWS_PER_TURN && door->sent + 1 < o->change_next; n++) {
+		const struct observed_change *change = observe_change_at(o, door->sent + 1);
+		assert(change);
+		text_clear(&shell->line);
+		render_trace_json(&shell->line, &change->effect, change->id, change->at,
+				  &shell->live.settings.core);
+		answer_sse(&shell->body, change->id, change->effect.trace.what, shell->line.bytes);
+		door->sent = change->id;
+	}
+	http_stream_write(net, door->conn, shell->body.bytes, shell->body.length);
+	return door->sent + 1 < o->change_next;
+}
+
+bool deliver_feeds(struct shell *shell)
+{
+	bool more = false;
+	list_each(it, next, &shell->doors.kinds[DOOR_FEED]) more |=
+		feed(shell, container_of(it, struct door, link));
+	return more;
+}
+
+void deliver_keepalive(struct shell *shell)
+{
+	const enum door_kind kinds[] = {DOOR_STREAM, DOOR_FEED};
+	text_clear(&shell->body);
+	answer_sse_keepalive(&shell->body);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		list_each(it, next, &shell->doors.kinds[kinds[i]])
+		{
+			struct door *door = container_of(it, struct door, link);
+			if (door->kind == DOOR_FEED || door->begun)
+				http_stream_write(shell->doors.net, door->conn, shell->body.bytes,
+						  shell->body.length);
+		}
+	}
+}

@@ -1,0 +1,21 @@
+/* deliver: carries effects out: answers, messages, lines, signals. */
+#pragma once
+#include "server/turn.h"
+
+struct observed_line;
+struct shell;
+
+/* The calls of turn_out, with the shell as their context. */
+struct turn_out deliver_out(struct shell *shell);
+/* A MSG_QUEUED that places.c found due. */
+void deliver_place(void *ctx, const struct effect *queued);
+/* Writes new changes to those who read /v1/gpu/events. True: some have more to read. */
+bool deliver_feeds(struct shell *shell);
+/* A comment line to every stream, so that proxies keep it open. */
+void deliver_keepalive(struct shell *shell);
+/* A log line to the sessions that asked for them; on_line of observers. */
+void deliver_line(void *ctx, const struct observed_line *line);
+/* One line as a `log` message in `out`. */
+void deliver_render_line(struct text *scratch, struct text *out, const struct observed_line *line);
+/* A message of our own to a session. Takes what is in shell->body. */
+void deliver_body(struct shell *shell, uint64_t conn);

@@ -1,0 +1,39 @@
+/* facts: asks the core what effects leave open: places, reasons, names. Changes nothing. Called by
+ * deliver.c and listing.c. */
+#include "server/facts.h"
+
+const char *facts_name(const struct core *core, uint64_t claim, struct mono_ms now)
+{
+	struct claim_view view;
+	return claim && core_claim(core, claim, now, &view) ? view.rec->name : NULL;
+}
+
+static void fill_place(struct facts *facts, const struct core *core, uint64_t claim,
+		       struct mono_ms now)
+{
+	struct message_facts *wire = &facts->wire;
+	struct claim_view ahead;
+	wire->position = core_position(core, claim);
+	if (wire->position < 0)
+		return;
+	wire->has_place = true;
+	wire->eta_ms = core_eta_ms(core, claim, now);
+	wire->bound_ms = core_bound_ms(core, claim, now);
+	core_why(core, claim, now, &facts->why);
+	wire->why = &facts->why;
+	wire->holder_name = facts_name(core, facts->why.holder, now);
+	for (uint32_t i = 0; i < MESSAGE_AHEAD_MAX && i < wire->position; i++)
+		if (core_waiter_at(core, i, now, &ahead))
+			wire->ahead[wire->ahead_count++] = ahead.rec->name;
+}
+
+void facts_fill(struct facts *facts, const struct core *core, const struct core_config *config,
+		uint64_t epoch, struct mono_ms now, const struct effect *send)
+{
+	facts->wire = (struct message_facts){
+		.config = config, .epoch = epoch, .server = "baton/" BATON_VERSION};
+	if (send->send.msg == MSG_QUEUED)
+		fill_place(facts, core, send->send.lease, now);
+	else if (send->send.msg == MSG_YIELD)
+		facts->wire.other_name = facts_name(core, send->send.other, now);
+}

@@ -1,0 +1,14 @@
+/* facts: what a message says besides its effect, looked up in the core when it is written. */
+#pragma once
+#include "core/view.h"
+#include "wire/message.h"
+
+struct facts {
+	struct message_facts wire; /* points into `why` and the core: good until the next step */
+	struct why why;
+};
+
+void facts_fill(struct facts *facts, const struct core *core, const struct core_config *config,
+		uint64_t epoch, struct mono_ms now, const struct effect *send);
+/* The name of a live claim, or NULL. */
+const char *facts_name(const struct core *core, uint64_t claim, struct mono_ms now);

@@ -1,0 +1,226 @@
+/* listing: walks the core's views for GET /v1/gpu/status and the `status` message, part by part.
+ * Asks, never changes. Called by the route, the sessions and once per loop turn. */
+#include "server/listing.h"
+
+#include <stdlib.h>
+
+#include "net/loop.h"
+#include "server/facts.h"
+#include "server/respond.h"
+#include "server/shell.h"
+
+struct listing {
+	struct list link; /* listings.all */
+	struct render render;
+	struct text text;
+	uint64_t conn, limit;
+	uint64_t after;    /* holders: id of the last row */
+	uint32_t position; /* waiters: the next row */
+	bool as_message, begun;
+};
+
+void listings_init(struct listings *listings)
+{
+	*listings = (struct listings){0};
+	list_init(&listings->all);
+}
+
+static void destroy(struct listings *listings, struct listing *listing)
+{
+	list_remove(&listing->link);
+	listings->count--;
+	render_finish(&listing->render);
+	text_finish(&listing->text);
+	free(listing);
+}
+
+void listings_finish(struct listings *listings)
+{
+	list_each(it, next, &listings->all)
+		destroy(listings, container_of(it, struct listing, link));
+}
+
+void listing_drop(struct listings *listings, uint64_t conn)
+{
+	list_each(it, next, &listings->all)
+	{
+		struct listing *listing = container_of(it, struct listing, link);
+		if (listing->conn == conn)
+			destroy(listings, listing);
+	}
+}
+
+static bool add_waiter(const struct shell *shell, struct listing *listing)
+{
+	const struct core *core = shell->broker.core;
+	struct mono_ms now = shell->broker.now;
+	struct claim_view view;
+	struct why why;
+	if (listing->position >= listing->limit ||
+	    !core_waiter_at(core, listing->position, now, &view))
+		return false;
+	if (listing->render.part == RENDER_QUEUED) {
+		render_queued(&listing->render, &view);
+	} else if (listing->render.part == RENDER_START_TIMES) {
+		render_start_time(&listing->render, &view);
+	} else {
+		uint64_t id = view.rec->id;
+		core_why(core, id, now, &why);
+		struct render_wait wait = {.position = listing->position,
+					   .eta_ms = core_eta_ms(core, id, now),
+					   .bound_ms = core_bound_ms(core, id, now),
+					   .why = &why,
+					   .holder_name = facts_name(core, why.holder, now)};
+		render_waiter(&listing->render, &view, now, &shell->live.settings.core, &wait);
+	}
+	listing->position++;
+	return true;
+}
+
+static bool add_holder(const struct shell *shell, struct listing *listing)
+{
+	const struct core *core = shell->broker.core;
+	struct mono_ms now = shell->broker.now;
+	struct claim_view view;
+	if (!core_holder_after(core, listing->after, now, &view))
+		return false;
+	listing->after = view.rec->id;
+	render_lease(&listing->render, &view, now, &shell->live.settings.core,
+		     facts_name(core, view.yield_for, now));
+	return true;
+}
+
+static bool add_gpu(const struct shell *shell, struct listing *listing)
+{
+	struct gpu_view gpu;
+	if (!core_gpu(shell->broker.core, listing->position, &gpu))
+		return false;
+	render_gpu(&listing->render, listing->position++, &gpu);
+	return true;
+}
+
+/* One row; false: the whole status is written. */
+static bool add_row(const struct shell *shell, struct listing *listing)
+{
+	bool added = false;
+	switch (listing->render.part) {
+	case RENDER_GPUS:
+		added = add_gpu(shell, listing);
+		break;
+	case RENDER_LEASES:
+		added = add_holder(shell, listing);
+		break;
+	case RENDER_QUEUED:
+	case RENDER_START_TIMES:
+	case RENDER_WAITING:
+		added = add_waiter(shell, listing);
+		break;
+	case RENDER_HEAD:
+		break;
+	case RENDER_END:
+		return false;
+	}
+	if (!added) {
+		listing->position = 0;
+		listing->after = 0;
+		render_next(&listing->render);
+	}
+	return true;
+}
+
+/* True: there is more to write. */
+static bool add_slice(const struct shell *shell, struct listing *listing)
+{
+	struct mono_ms end = mono_after(loop_now(), LISTING_SLICE_MS);
+	do {
+		for (int n = 0; n < LISTING_ROWS_PER_LOOK; n++)
+			if (!add_row(shell, listing))
+				return false;
+	} while (mono_before(loop_now(), end));
+	return true;
+}
+
+/* A status that fits into one slice has a length; a longer one is a stream. */
+static void send_http(struct shell *shell, struct listing *listing, bool more)
+{
+	struct net *net = shell->doors.net;
+	struct door *door = door_of(&shell->doors, listing->conn);
+	const char *origin = door ? door->origin : NULL;
+	const struct answer answer = {.status = 200, .content_type = "application/json"};
+	if (!listing->begun && !more) {
+		respond_text(net, listing->conn, origin, &answer, &listing->text);
+		return;
+	}
+	if (!listing->begun)
+		respond_stream(net, listing->conn, origin, answer.content_type);
+	listing->begun = true;
+	http_stream_write(net, listing->conn, listing->text.bytes, listing->text.length);
+	text_clear(&listing->text);
+	if (!more)
+		http_stream_end(net, listing->conn);
+}
+
+static bool reader_lags(const struct shell *shell, const struct listing *listing)
+{
+	return listing->begun &&
+	       http_stream_pending(shell->doors.net, listing->conn) > LISTING_PENDING_BYTES;
+}
+
+/* True: there is more to write. The listing is gone otherwise. */
+static bool step(struct shell *shell, struct listing *listing)
+{
+	bool more = add_slice(shell, listing);
+	uint64_t conn = listing->conn;
+	if (!listing->as_message)
+		send_http(shell, listing, more);
+	else if (!more)
+		session_send(shell->doors.net, conn, listing->text.bytes, listing->text.length);
+	if (more)
+		return true;
+	if (!listing->as_message)
+		door_shut(&shell->doors, door_of(&shell->doors, conn));
+	destroy(&shell->listings, listing);
+	return false;
+}
+
+void listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit)
+{
+	struct listing *listing = calloc(1, sizeof *listing);
+	struct core_stats stats;
+	struct claim_view holder;
+	if (!listing)
+		abort();
+	core_stats(shell->broker.core, &stats);
+	struct render_head head = {
+		.stats = &stats,
+		.version = BATON_VERSION,
+		.paused_reason = shell->paused_reason,
+		.uptime_ms = mono_since(shell->broker.now, shell->started),
+		.wall = shell->broker.wall,
+		.draining = shell->draining,
+	};
+	if (core_holder_after(shell->broker.core, 0, shell->broker.now, &holder))
+		head.owner = holder.rec->name;
+	listing->conn = conn;
+	listing->as_message = as_message;
+	listing->limit = limit;
+	text_init(&listing->text);
+	render_begin(&listing->render, &listing->text, &head, as_message);
+	list_init(&listing->link);
+	list_append(&shell->listings.all, &listing->link);
+	shell->listings.count++;
+}
+
+struct mono_ms listings_step(struct shell *shell)
+{
+	struct mono_ms wake = MONO_NEVER, now = loop_now();
+	list_each(it, next, &shell->listings.all)
+	{
+		struct listing *listing = container_of(it, struct listing, link);
+		if (reader_lags(shell, listing))
+			wake = mono_min(wake, mono_after(now, LISTING_LAG_MS));
+		else if (step(shell, listing))
+			wake = now;
+	}
+	return wake;
+}

@@ -1,0 +1,185 @@
+/* options: getopt_long by a const table, which also writes the help. Opens nothing. Called by
+ * serve.c. */
+#include "server/options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+enum option_id {
+	OPTION_LISTEN = 256,
+	OPTION_SOCKET,
+	OPTION_STATE,
+	OPTION_CONFIG,
+	OPTION_FAKE_GPU,
+	OPTION_LOG_LEVEL,
+	OPTION_COMPAT,
+	OPTION_ALLOW_REMOTE,
+	OPTION_HELP,
+};
+
+static const struct option_row {
+	const char *name, *argument; /* NULL: takes none */
+	enum option_id id;
+	const char *help;
+} rows[] = {
+	{"listen", "ADDR:PORT", OPTION_LISTEN,
+	 "HTTP and WebSocket; repeatable (127.0.0.1:8470); port 0 asks for any"},
+	{"socket", "PATH", OPTION_SOCKET,
+	 "Unix socket of sessions ($XDG_RUNTIME_DIR/baton/baton.sock); http.sock lies beside it"},
+	{"state", "DIR", OPTION_STATE, "journal and token ($XDG_STATE_HOME/baton)"},
+	{"config", "FILE", OPTION_CONFIG,
+	 "YAML ($XDG_CONFIG_HOME/baton/config.yaml if it exists); read again on SIGHUP"},
+	{"fake-gpu", "NAME:VRAM_MB[:SLOTS]", OPTION_FAKE_GPU,
+	 "a GPU by declaration; repeatable; replaces those of the file"},
+	{"log-level", "LEVEL", OPTION_LOG_LEVEL, "error, warn, info or debug (info)"},
+	{"compat", "bridge", OPTION_COMPAT,
+	 "stand in for the predecessor: 127.0.0.1:$BRIDGE_PORT (8080), $BRIDGE_TOKEN"},
+	{"allow-remote", NULL, OPTION_ALLOW_REMOTE,
+	 "let --listen name an address that is not loopback; put TLS in front of it"},
+	{"help", NULL, OPTION_HELP, "this text"},
+};
+
+enum { ROW_COUNT = sizeof rows / sizeof *rows };
+
+static int refuse(char *detail, size_t size, const char *what, const char *value)
+{
+	snprintf(detail, size, "%s '%.100s'", what, value);
+	return -ERR_CONFIG;
+}
+
+static int take(struct options *o, int id, const char *value, char *detail, size_t size)
+{
+	enum log_level level;
+	switch (id) {
+	case OPTION_LISTEN:
+		if (o->listen_count == SETTINGS_LISTEN_COUNT)
+			return refuse(detail, size, "too many addresses at", value);
+		o->listen[o->listen_count++] = value;
+		break;
+	case OPTION_FAKE_GPU:
+		if (o->gpu_count == LIMIT_GPUS)
+			return refuse(detail, size, "too many GPUs at", value);
+		o->gpus[o->gpu_count++] = value;
+		break;
+	case OPTION_SOCKET:
+		o->socket_path = value;
+		break;
+	case OPTION_STATE:
+		o->state_dir = value;
+		break;
+	case OPTION_CONFIG:
+		o->config_path = value;
+		break;
+	case OPTION_LOG_LEVEL:
+		if (!log_level_from_name(value, &level))
+			return refuse(detail, size, "--log-level: unknown level", value);
+		o->log_level = (int)level;
+		break;
+	case OPTION_COMPAT:
+		if (strcmp(value, "bridge") != 0)
+			return refuse(detail, size, "--compat: unknown mode", value);
+		o->bridge = true;
+		break;
+	case OPTION_ALLOW_REMOTE:
+		o->allow_remote = true;
+		break;
+	case OPTION_HELP:
+		o->help = true;
+		break;
+	default:
+		return -ERR_CONFIG;
+	}
+	return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *ret_options, char *detail,
+		  size_t detail_size)
+{
+	struct options o = {.log_level = -1};
+	struct option longs[ROW_COUNT + 1] = {0};
+	int id, rc = 0;
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		longs[i] = (struct option){rows[i].name,
+					   rows[i].argument ? required_argument : no_argument, NULL,
+					   (int)rows[i].id};
+	optind = 0; /* glibc: begin anew; the tests parse more than once */
+	opterr = 0;
+	while (!rc && (id = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
+		const char *at = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+		if (id == '?')
+			rc = refuse(detail, detail_size, "unknown option", at);
+		else if (id == ':')
+			rc = refuse(detail, detail_size, "a value is missing after", at);
+		else
+			rc = take(&o, id == 'h' ? (int)OPTION_HELP : id, optarg, detail,
+				  detail_size);
+	}
+	if (!rc && optind < argc)
+		rc = refuse(detail, detail_size, "unexpected argument", argv[optind]);
+	if (!rc)
+		*ret_options = o;
+	return rc;
+}
+
+void options_help(FILE *out)
+{
+	fputs("usage: baton serve [options]\n\n"
+	      "Lends GPUs to one program at a time; everybody else has a place in the queue.\n\n",
+	      out);
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		char left[64];
+		snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
+			 rows[i].argument ? rows[i].argument : "");
+		fprintf(out, "  %-32s %s\n", left, rows[i].help);
+	}
+	fputs("\nSIGHUP reads the configuration again, SIGTERM stops. Try next: baton status\n",
+	      out);
+}
+
+static int apply_listen(const struct options *options, struct settings *settings, char *detail,
+			size_t size)
+{
+	for (uint32_t i = 0; i < options->listen_count; i++) {
+		if (strlen(options->listen[i]) > SETTINGS_ADDRESS_BYTES)
+			return refuse(detail, size, "--listen: too long:", options->listen[i]);
+		snprintf(settings->listen[i], sizeof settings->listen[i], "%s", options->listen[i]);
+	}
+	if (options->listen_count > 0)
+		settings->listen_count = options->listen_count;
+	for (uint32_t i = 0; i < settings->listen_count; i++) {
+		bool loopback;
+		if (!settings_address_ok(settings->listen[i], &loopback))
+			return refuse(detail, size,
+				      "not a numeric ADDRESS:PORT:", settings->listen[i]);
+		if (!loopback && !options->allow_remote)
+			return refuse(detail, size,
+				      "others could reach this address; --allow-remote permits it:",
+				      settings->listen[i]);
+	}
+	return 0;
+}
+
+int options_apply(const struct options *options, struct settings *settings, char *detail,
+		  size_t detail_size)
+{
+	int rc = apply_listen(options, settings, detail, detail_size);
+	if (rc)
+		return rc;
+	if (options->gpu_count > 0)
+		settings->core.gpu_count = 0;
+	for (uint32_t i = 0; i < options->gpu_count && !rc; i++)
+		rc = settings_add_gpu(settings, options->gpus[i], detail, detail_size);
+	if (options->socket_path) {
+		if (strlen(options->socket_path) > SETTINGS_SOCKET_BYTES)
+			return refuse(detail, detail_size,
+				      "--socket: too long:", options->socket_path);
+		snprintf(settings->socket_path, sizeof settings->socket_path, "%s",
+			 options->socket_path);
+	}
+	if (options->log_level >= 0)
+		settings->log_level = options->log_level;
+	return rc;
+}

@@ -1,0 +1,28 @@
+/* places: who is told about its place in the queue: claims that wait on a session or a lock stream.
+ * At most one `queued` a second for each, and only when its position changed. */
+#pragma once
+#include "base/hash.h"
+#include "base/list.h"
+#include "core/view.h"
+
+enum { PLACES_INTERVAL_MS = 1000, PLACES_PER_TURN = 128 };
+
+struct places {
+	struct hash by_claim;
+	struct list all;         /* struct place.link */
+	struct list *cursor;     /* next to look at in this sweep; NULL: no sweep runs */
+	struct mono_ms sweep_at; /* the next sweep begins no sooner */
+	bool dirty;              /* positions may have changed since the last sweep began */
+};
+
+void places_init(struct places *places);
+void places_finish(struct places *places);
+/* The claim was told `position` at `now`; from here on it is told changes. */
+void places_watch(struct places *places, uint64_t claim, uint64_t conn, uint64_t ref,
+		  int64_t position, struct mono_ms now);
+void places_forget(struct places *places, uint64_t claim); /* no harm when unknown */
+/* Looks at the next few claims and calls `tell` with a MSG_QUEUED effect for each that moved. */
+void places_step(struct places *places, const struct core *core, struct mono_ms now,
+		 void (*tell)(void *ctx, const struct effect *queued), void *ctx);
+/* When places_step has work; MONO_NEVER: none. */
+struct mono_ms places_wake(const struct places *places, struct mono_ms now);

@@ -1,0 +1,27 @@
+/* policy: who is let in: the access_policy of wire with the memory behind its pointers. */
+#pragma once
+#include "server/secrets.h"
+#include "server/settings.h"
+#include "wire/access.h"
+
+enum { POLICY_HOSTS_MAX = 64, POLICY_HOST_BYTES = 127 };
+
+struct policy {
+	struct access_policy access; /* points into the rest, and into settings and page keys */
+	struct access_throttle tcp_throttle, unix_throttle;
+	struct page_keys keys;
+	char hosts[POLICY_HOSTS_MAX][POLICY_HOST_BYTES + 1];
+	const char *host_views[POLICY_HOSTS_MAX];
+	const char *origin_views[SETTINGS_ORIGIN_COUNT + 1];
+	char token[256], admin_token[SECRET_HEX_BYTES];
+	bool bridge;
+};
+
+/* The tokens must be in place. Borrows itself: do not move it. */
+void policy_init(struct policy *policy, bool bridge);
+/* The Host values that name this listener: for a wildcard, all addresses of this machine. */
+void policy_add_listener(struct policy *policy, const char *address, uint16_t port);
+/* Takes the origins of the settings, which are borrowed until the next call. */
+void policy_set_origins(struct policy *policy, const struct settings *settings);
+/* After a page got its cookie. */
+void policy_refresh(struct policy *policy);

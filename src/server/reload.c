@@ -1,0 +1,150 @@
+/* reload: SIGHUP, a saved file, the route and the session message all end here. Called by serve.c,
+ * routes and sessions. */
+#include "server/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "net/loop.h"
+#include "server/routes.h"
+#include "server/shell.h"
+
+/* What only counts after a restart stays as it runs, so that each reload says so again. */
+static void keep_running(const struct settings *running, struct settings *next)
+{
+	memcpy(next->listen, running->listen, sizeof next->listen);
+	next->listen_count = running->listen_count;
+	memcpy(next->socket_path, running->socket_path, sizeof next->socket_path);
+	next->connections_max = running->connections_max;
+	if (settings_gpus_moved(running, next)) {
+		memcpy(next->core.gpus, running->core.gpus, sizeof next->core.gpus);
+		next->core.gpu_count = running->core.gpu_count;
+	}
+}
+
+void reload_apply(struct shell *shell, const struct settings *settings)
+{
+	struct live *live = &shell->live;
+	if (settings != &live->settings)
+		live->settings = *settings;
+	for (uint32_t i = 0; i < live->settings.rule_count; i++)
+		live->rules[i] = (struct class_rule){live->settings.rules[i].match,
+						     live->settings.rules[i].cls};
+	live->wire = (struct wire_context){.config = &live->settings.core,
+					   .rules = live->rules,
+					   .rule_count = live->settings.rule_count};
+	policy_set_origins(&shell->policy, &live->settings);
+	shell->observers.log.level = (enum log_level)live->settings.log_level;
+	batch_event(&shell->broker.batch, EVENT_CONFIG, 0)->config = &live->settings.core;
+}
+
+static int read_again(struct shell *shell, struct settings *next, char *detail, size_t size)
+{
+	const struct live *live = &shell->live;
+	settings_defaults(next);
+	int rc = live->paths.config[0] ? settings_load(live->paths.config, next, next, detail, size)
+				       : 0;
+	rc = rc ? rc : options_apply(&live->options, next, detail, size);
+	return rc ? rc : paths_socket(next, detail, size);
+}
+
+int reload_settings(struct shell *shell, struct settings_change *ret_change, char *detail,
+		    size_t detail_size)
+{
+	struct log *log = &shell->observers.log;
+	struct settings next;
+	detail[0] = 0;
+	int rc = read_again(shell, &next, detail, detail_size);
+	if (rc) {
+		log_event(log, LOG_ERROR, "configuration refused, nothing changed",
+			  log_str("error", detail));
+		return rc;
+	}
+	settings_compare(&shell->live.settings, &next, ret_change);
+	keep_running(&shell->live.settings, &next);
+	reload_apply(shell, &next);
+	log_event(log, LOG_INFO, "configuration read again",
+		  log_str("changed", ret_change->applied),
+		  log_str("needs_restart", ret_change->restart));
+	return 0;
+}
+
+static void add_words(struct text *out, const char *key, const char *words)
+{
+	char copy[512], *save = NULL;
+	snprintf(copy, sizeof copy, "%s", words);
+	text_json_key(out, key);
+	text_char(out, '[');
+	for (char *word = strtok_r(copy, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
+		text_json_item(out);
+		text_json_string(out, word);
+	}
+	text_char(out, ']');
+}
+
+void route_reload(struct shell *shell, const struct asked *asked)
+{
+	struct settings_change change;
+	char detail[512];
+	if (reload_settings(shell, &change, detail, sizeof detail)) {
+		respond_error(shell->doors.net, asked, &shell->body, ERR_CONFIG, detail);
+		return;
+	}
+	text_clear(&shell->body);
+	text_str(&shell->body, "{\"status\":\"ok\"");
+	add_words(&shell->body, "changed", change.applied);
+	add_words(&shell->body, "needs_restart", change.restart);
+	text_char(&shell->body, '}');
+	routes_json(shell, asked, 200);
+}
+
+static void on_inotify(void *ctx, int fd)
+{
+	struct shell *shell = ctx;
+	char bytes[4096] __attribute__((aligned(__alignof__(struct inotify_event)))), detail[512];
+	struct settings_change change;
+	bool ours = false;
+	ssize_t got = read(fd, bytes, sizeof bytes);
+	for (char *at = bytes; got > 0 && at < bytes + got;) {
+		const struct inotify_event *event = (const struct inotify_event *)(void *)at;
+		ours |= event->len > 0 && strcmp(event->name, shell->config_watch.name) == 0;
+		at += sizeof *event + event->len;
+	}
+	if (ours && !shell->draining)
+		(void)reload_settings(shell, &change, detail, sizeof detail);
+}
+
+/* The folder is watched, not the file: editors replace it by a rename. */
+void reload_watch_begin(struct shell *shell, struct reload_watch *watch)
+{
+	char folder[SETTINGS_PATH_BYTES + 1];
+	*watch = (struct reload_watch){.fd = -1};
+	if (!shell->live.paths.config[0])
+		return;
+	snprintf(folder, sizeof folder, "%s", shell->live.paths.config);
+	char *slash = strrchr(folder, '/');
+	snprintf(watch->name, sizeof watch->name, "%s", slash ? slash + 1 : folder);
+	if (slash)
+		slash[slash == folder] = 0;
+	watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (watch->fd < 0 ||
+	    inotify_add_watch(watch->fd, slash ? folder : ".", IN_CLOSE_WRITE | IN_MOVED_TO) < 0 ||
+	    loop_watch(shell->loop, watch->fd, on_inotify, shell, &watch->watch)) {
+		log_event(&shell->observers.log, LOG_WARN,
+			  "cannot watch the configuration file; SIGHUP reads it again",
+			  log_str("error", strerror(errno)));
+		reload_watch_end(watch);
+	}
+}
+
+void reload_watch_end(struct reload_watch *watch)
+{
+	loop_unwatch(watch->watch);
+	watch->watch = NULL;
+	if (watch->fd >= 0)
+		(void)close(watch->fd);
+	watch->fd = -1;
+}

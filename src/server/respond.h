@@ -1,0 +1,23 @@
+/* respond: HTTP answers with their headers. */
+#pragma once
+#include "net/http.h"
+#include "wire/access.h"
+#include "wire/answer.h"
+
+/* A request and what was judged about it; borrowed for the callback. */
+struct asked {
+	const struct http_request *request;
+	struct access_verdict verdict;
+};
+
+/* `origin`: to allow in the answer, or NULL. */
+void respond_text(struct net *net, uint64_t conn, const char *origin, const struct answer *answer,
+		  const struct text *body);
+/* With one more header when `name` is not NULL. */
+void respond_with(struct net *net, uint64_t conn, const char *origin, const struct answer *answer,
+		  const struct text *body, const char *name, const char *value);
+/* `scratch` is overwritten; `detail` may be NULL and may not lie in it. */
+void respond_error(struct net *net, const struct asked *asked, struct text *scratch, int err,
+		   const char *detail);
+/* Begins a stream. */
+void respond_stream(struct net *net, uint64_t conn, const char *origin, const char *content_type);

@@ -1,0 +1,155 @@
+/* routes: judges each request by wire's access_check and hands it to its route by a const table.
+ * Counts wrong tokens. Called by net. */
+#include "server/routes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/loop.h"
+#include "server/shell.h"
+
+static const struct {
+	void (*run)(struct shell *shell, const struct asked *asked);
+	bool reserved; /* also on the last connections: it frees, or shows what is wrong */
+} table[ROUTE_COUNT] = {
+	[ROUTE_PAGE] = {route_page, false},
+	[ROUTE_LOCK] = {route_lock, false},
+	[ROUTE_UNLOCK] = {route_unlock, true},
+	[ROUTE_RENEW] = {route_renew, true},
+	[ROUTE_STATUS] = {route_status, true},
+	[ROUTE_RESET] = {route_admin, true},
+	[ROUTE_FORCE_RELEASE_ALL] = {route_admin, true},
+	[ROUTE_LEASE_YIELD] = {route_admin, true},
+	[ROUTE_LEASE_REVOKE] = {route_admin, true},
+	[ROUTE_PAUSE] = {route_admin, true},
+	[ROUTE_RESUME] = {route_admin, true},
+	[ROUTE_EVENTS] = {route_events, false},
+	[ROUTE_SESSION] = {route_session, false},
+	[ROUTE_HEALTH] = {route_health, true},
+	[ROUTE_METRICS] = {route_metrics, true},
+	[ROUTE_LOGS] = {route_logs, true},
+	[ROUTE_LOGS_CLEAR] = {route_logs_clear, true},
+	[ROUTE_AUDIT_LOGS] = {route_logs, true},
+	[ROUTE_HOT_RELOAD] = {route_reload, true},
+};
+
+void routes_who(const struct net_peer *peer, char *ret_who, size_t size)
+{
+	if (peer->is_unix)
+		snprintf(ret_who, size, "uid=%" PRId64 " pid=%" PRId64, peer->uid, peer->pid);
+	else
+		snprintf(ret_who, size, "http");
+}
+
+void routes_json(struct shell *shell, const struct asked *asked, int status)
+{
+	const struct answer answer = {.status = status, .content_type = "application/json"};
+	respond_text(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
+		     &shell->body);
+}
+
+static void answer_preflight(struct shell *shell, const struct asked *asked)
+{
+	struct access_header cors[ACCESS_HEADERS_MAX];
+	struct http_header headers[ACCESS_HEADERS_MAX];
+	size_t count = access_headers(&asked->verdict, cors);
+	for (size_t i = 0; i < count; i++)
+		headers[i] = (struct http_header){cors[i].name, cors[i].value};
+	http_reply(shell->doors.net, asked->request->conn, 204, headers, count, "", 0);
+}
+
+/* Wrong tokens are counted, so that trying them all is slow; each second's first is logged. */
+static int refusal(struct shell *shell, const struct asked *asked)
+{
+	struct policy *policy = &shell->policy;
+	int err = asked->verdict.err;
+	if (!asked->verdict.bad_token || err != ERR_UNAUTHORIZED)
+		return err;
+	err = access_throttle(asked->request->peer.is_unix ? &policy->unix_throttle
+							   : &policy->tcp_throttle,
+			      loop_now());
+	if (err != ERR_RATE_LIMITED)
+		log_event(&shell->observers.log, LOG_WARN, "client bug: wrong token",
+			  log_str("path", asked->request->path));
+	return err;
+}
+
+static void dispatch(struct shell *shell, const struct asked *asked)
+{
+	const struct access_verdict *verdict = &asked->verdict;
+	const struct route *route = verdict->match.route;
+	if (verdict->err)
+		respond_error(shell->doors.net, asked, &shell->body, refusal(shell, asked), NULL);
+	else if (verdict->preflight)
+		answer_preflight(shell, asked);
+	else if (asked->request->reserved && !table[route->id].reserved)
+		respond_error(shell->doors.net, asked, &shell->body, ERR_TOO_MANY_CONNECTIONS,
+			      NULL);
+	else
+		table[route->id].run(shell, asked);
+}
+
+void routes_on_request(void *ctx, const struct http_request *request)
+{
+	struct shell *shell = ctx;
+	struct asked asked = {.request = request};
+	const struct request_facts facts = {
+		.method = request->method,
+		.path = request->path,
+		.host = request->host,
+		.origin = request->origin,
+		.authorization = request->authorization,
+		.content_type = request->content_type,
+		.cookie = request->cookie,
+		.sec_fetch_site = request->sec_fetch_site,
+		.body_length = request->body_length,
+		.is_unix = request->peer.is_unix,
+		.uid = request->peer.uid,
+	};
+	access_check(&shell->policy.access, &facts, &asked.verdict);
+	shell->requests++;
+	dispatch(shell, &asked);
+}
+
+void routes_on_gone(void *ctx, uint64_t conn)
+{
+	struct shell *shell = ctx;
+	struct door *door = door_of(&shell->doors, conn);
+	if (!door)
+		return;
+	switch (door->kind) {
+	case DOOR_REQUEST:
+	case DOOR_ANSWERED:
+	case DOOR_STREAM:
+		if (door->route == ROUTE_LOCK && !shell->draining)
+			batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, conn)
+				->closed.undelivered = door->kind != DOOR_STREAM;
+		break;
+	case DOOR_LISTING:
+		listing_drop(&shell->listings, conn);
+		break;
+	case DOOR_FEED:
+	case DOOR_GREETING:
+	case DOOR_SESSION:
+	case DOOR_LEAVING:
+	case DOOR_KIND_COUNT:
+		break;
+	}
+	door_shut(&shell->doors, door);
+}
+
+void routes_on_delivered(void *ctx, uint64_t conn)
+{
+	struct shell *shell = ctx;
+	struct door *door = door_of(&shell->doors, conn);
+	if (door && door->kind == DOOR_ANSWERED)
+		door_shut(&shell->doors, door);
+}
+
+void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)
+{
+	struct shell *shell = ctx;
+	log_event(&shell->observers.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
+		  log_str("error", err_name(err)), log_str("what", what));
+}

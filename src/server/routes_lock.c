@@ -1,0 +1,124 @@
+/* routes_lock: lock, unlock and renew, and the operators' acts: requests that become one event and
+ * wait at a door for the effect that answers them. */
+#include <string.h>
+
+#include "server/routes.h"
+#include "server/shell.h"
+
+static void refuse(struct shell *shell, const struct asked *asked, int err, const char *detail)
+{
+	respond_error(shell->doors.net, asked, &shell->body, err, detail);
+}
+
+static struct door *park(struct shell *shell, const struct asked *asked, enum door_kind kind)
+{
+	struct door *door =
+		door_open(&shell->doors, asked->request->conn, kind, asked->verdict.allow_origin);
+	door->route = asked->verdict.match.route->id;
+	return door;
+}
+
+/* A refused body: answered, and the ticket dropped. */
+static bool refused(struct shell *shell, const struct asked *asked, struct ticket *ticket, int rc)
+{
+	if (rc == 0)
+		return false;
+	refuse(shell, asked, -rc, ticket->in.parsed.detail);
+	batch_drop(&shell->broker.batch, ticket);
+	return true;
+}
+
+static void push(struct shell *shell, const struct asked *asked, struct ticket *ticket)
+{
+	ticket->in.event.conn = asked->request->conn;
+	batch_push(&shell->broker.batch, ticket);
+}
+
+static bool wants_stream(const struct http_request *request)
+{
+	return request->accept && strstr(request->accept, "text/event-stream");
+}
+
+void route_lock(struct shell *shell, const struct asked *asked)
+{
+	const struct http_request *request = asked->request;
+	bool stream = wants_stream(request);
+	if (shell->draining) {
+		refuse(shell, asked, ERR_DRAINING, NULL);
+		return;
+	}
+	struct ticket *ticket = batch_new(&shell->broker.batch);
+	struct event *event = &ticket->in.event;
+	int rc = lock_parse(request->body, request->body_length, &shell->live.wire,
+			    &ticket->in.parsed, event);
+	if (refused(shell, asked, ticket, rc))
+		return;
+	event->acquire.binding = stream ? BIND_STREAM : BIND_HTTP;
+	event->acquire.browser = asked->verdict.browser;
+	struct door *door = park(shell, asked, stream ? DOOR_STREAM : DOOR_REQUEST);
+	if (request->origin &&
+	    !door_count_browser(&shell->doors, door, request->origin, request->user_agent)) {
+		door_shut(&shell->doors, door);
+		batch_drop(&shell->broker.batch, ticket);
+		refuse(shell, asked, ERR_TOO_MANY_WAITING, NULL);
+		return;
+	}
+	push(shell, asked, ticket);
+}
+
+void route_unlock(struct shell *shell, const struct asked *asked)
+{
+	const struct http_request *request = asked->request;
+	struct ticket *ticket = batch_new(&shell->broker.batch);
+	struct event *event = &ticket->in.event;
+	int rc = unlock_parse(request->body, request->body_length, &ticket->in.parsed, event);
+	if (refused(shell, asked, ticket, rc))
+		return;
+	if (!event->release.token && !shell->policy.bridge) {
+		snprintf(ticket->in.parsed.detail, sizeof ticket->in.parsed.detail,
+			 "field `token`: send the one that the lock was answered with");
+		(void)refused(shell, asked, ticket, -ERR_STALE);
+		return;
+	}
+	park(shell, asked, DOOR_REQUEST);
+	push(shell, asked, ticket);
+}
+
+void route_renew(struct shell *shell, const struct asked *asked)
+{
+	const struct http_request *request = asked->request;
+	struct ticket *ticket = batch_new(&shell->broker.batch);
+	int rc = renew_parse(request->body, request->body_length, &shell->live.wire,
+			     &ticket->in.parsed, &ticket->in.event);
+	if (refused(shell, asked, ticket, rc))
+		return;
+	park(shell, asked, DOOR_REQUEST);
+	push(shell, asked, ticket);
+}
+
+static enum admin_act act_of(enum route_id route)
+{
+	static const enum admin_act acts[ROUTE_COUNT] = {
+		[ROUTE_RESET] = ADMIN_RESET,
+		[ROUTE_FORCE_RELEASE_ALL] = ADMIN_FORCE_RELEASE_ALL,
+		[ROUTE_LEASE_YIELD] = ADMIN_YIELD,
+		[ROUTE_LEASE_REVOKE] = ADMIN_REVOKE,
+		[ROUTE_PAUSE] = ADMIN_PAUSE,
+		[ROUTE_RESUME] = ADMIN_RESUME,
+	};
+	return acts[route];
+}
+
+void route_admin(struct shell *shell, const struct asked *asked)
+{
+	const struct http_request *request = asked->request;
+	const struct route_match *match = &asked->verdict.match;
+	struct ticket *ticket = batch_new(&shell->broker.batch);
+	routes_who(&request->peer, ticket->who, sizeof ticket->who);
+	int rc = admin_parse(request->body, request->body_length, act_of(match->route->id),
+			     match->lease, ticket->who, &ticket->in.parsed, &ticket->in.event);
+	if (refused(shell, asked, ticket, rc))
+		return;
+	park(shell, asked, DOOR_REQUEST);
+	push(shell, asked, ticket);
+}

@@ -1,0 +1,32 @@
+/* secrets: the install token and the admin token in the state folder, and the cookies of pages. */
+#pragma once
+#include "base/mono.h"
+#include "core/types.h"
+
+enum {
+	SECRET_HEX_BYTES = 64 + 1, /* 256 bits */
+	COOKIES_MAX = 32,
+	LINKS_MAX = 8,
+	LINK_TIME_MS = 60 * 1000,
+};
+
+/* Reads DIR/name, or makes it: 0600, 256 random bits as hex. Refuses a file that others can read or
+ * that belongs to somebody else. 0 or -ERR_IO with detail. */
+int secret_file(const char *dir, const char *name, char ret_hex[SECRET_HEX_BYTES], char *detail,
+		size_t detail_size);
+
+/* One-time links of `baton open`, and the cookies that pages got for them. Lost on a restart. */
+struct page_keys {
+	struct {
+		char hex[SECRET_HEX_BYTES]; /* "": free */
+		struct mono_ms until;
+	} links[LINKS_MAX];
+	char cookies[COOKIES_MAX][SECRET_HEX_BYTES];
+	const char *views[COOKIES_MAX]; /* the live ones, for access_policy */
+	unsigned cookie_count, cookie_next;
+};
+/* A new link's key; the oldest goes when there are too many. */
+const char *page_link_new(struct page_keys *keys, const uint8_t random[32], struct mono_ms now);
+/* Spends the link: the cookie's value, or NULL if it is unknown, used or old. */
+const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8_t random[32],
+			    struct mono_ms now);

@@ -1,0 +1,182 @@
+/* serve: the main loop of the daemon: turn, deliver, what is due, sleep; and how it stops. Decides
+ * nothing about leases. Called by main. */
+#include "server/serve.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "net/loop.h"
+#include "server/boot.h"
+#include "server/deliver.h"
+#include "server/respond.h"
+#include "server/sessions.h"
+
+enum {
+	KEEPALIVE_MS = 15 * 1000,
+	BACKLOG_LOOK_MS = 20, /* how often a reader that lags is looked at */
+	DRAIN_MS = 2000,      /* for what was said last to get out */
+	DRAIN_LAST_MS = 100,  /* once nobody is left who waits for something */
+	EXIT_USAGE = 64,
+};
+
+static struct mono_ms drain_lasts(const struct shell *shell, struct mono_ms now)
+{
+	bool waited_for = false;
+	for (int kind = 0; kind < DOOR_KIND_COUNT; kind++)
+		waited_for |= shell->doors.counts[kind] > 0;
+	if (net_connection_count(shell->doors.net) == 0)
+		return now;
+	return waited_for ? shell->drain_until
+			  : mono_min(shell->drain_until, mono_after(now, DRAIN_LAST_MS));
+}
+
+static void tell_request(struct shell *shell, struct door *door)
+{
+	struct answer answer;
+	text_clear(&shell->body);
+	answer_error(&shell->body, ERR_DRAINING, NULL, &answer);
+	respond_text(shell->doors.net, door->conn, door->origin, &answer, &shell->body);
+	door_shut(&shell->doors, door);
+}
+
+static void end_stream(struct shell *shell, struct door *door)
+{
+	text_clear(&shell->body);
+	message_render_denied(&shell->body, 0, ERR_DRAINING, NULL);
+	text_clear(&shell->line);
+	answer_sse(&shell->line, 0, "denied", shell->body.bytes);
+	http_stream_write(shell->doors.net, door->conn, shell->line.bytes, shell->line.length);
+	http_stream_end(shell->doors.net, door->conn);
+	door_shut(&shell->doors, door);
+}
+
+/* Everybody is told; leases and places stay in the journal for the next start. */
+static void drain(struct shell *shell)
+{
+	if (shell->draining)
+		return;
+	shell->draining = true;
+	shell->drain_until = mono_after(loop_now(), DRAIN_MS);
+	log_write(&shell->observers.log, LOG_INFO,
+		  "stopping; leases and places stay in the journal", NULL, 0);
+	net_stop_listening(shell->doors.net);
+	list_each(it, next, &shell->doors.kinds[DOOR_REQUEST])
+		tell_request(shell, container_of(it, struct door, link));
+	list_each(it, next, &shell->doors.kinds[DOOR_STREAM])
+	{
+		struct door *door = container_of(it, struct door, link);
+		if (door->begun)
+			end_stream(shell, door);
+		else
+			tell_request(shell, door);
+	}
+	list_each(it, next, &shell->doors.kinds[DOOR_FEED])
+		end_stream(shell, container_of(it, struct door, link));
+	sessions_drain(shell);
+}
+
+static void on_stop(void *ctx, int signo)
+{
+	struct shell *shell = ctx;
+	(void)signo;
+	if (shell->draining)
+		shell->stop = true; /* asked twice: at once */
+	drain(shell);
+}
+
+static void on_reload(void *ctx, int signo)
+{
+	struct settings_change change;
+	char detail[512];
+	(void)signo;
+	(void)reload_settings(ctx, &change, detail, sizeof detail);
+}
+
+/* What is due beside the core's own deadlines; returns when to look again. */
+static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
+{
+	struct mono_ms wake = MONO_NEVER;
+	unsigned streams = shell->doors.counts[DOOR_STREAM] + shell->doors.counts[DOOR_FEED];
+	places_step(&shell->places, shell->broker.core, now, deliver_place, shell);
+	wake = mono_min(wake, places_wake(&shell->places, now));
+	wake = mono_min(wake, listings_step(shell));
+	if (deliver_feeds(shell))
+		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
+	sessions_expire(shell, now);
+	wake = mono_min(wake, sessions_wake(shell));
+	if (streams == 0) {
+		shell->keepalive_at = mono_after(now, KEEPALIVE_MS);
+	} else {
+		if (mono_due(shell->keepalive_at, now)) {
+			deliver_keepalive(shell);
+			shell->keepalive_at = mono_after(now, KEEPALIVE_MS);
+		}
+		wake = mono_min(wake, shell->keepalive_at);
+	}
+	if (shell->draining) {
+		struct mono_ms end = drain_lasts(shell, now);
+		shell->drain_until = mono_min(shell->drain_until, end);
+		shell->stop |= mono_due(shell->drain_until, now);
+		wake = mono_min(wake, shell->drain_until);
+	}
+	return mono_min(wake, turn_wake(&shell->broker));
+}
+
+static void run(struct shell *shell)
+{
+	const struct turn_out out = deliver_out(shell);
+	struct mono_ms asked = loop_now(), now = asked;
+	while (!shell->stop) {
+		loop_wake_at(shell->loop, asked);
+		loop_turn(shell->loop);
+		now = loop_now();
+		bool jumped = turn_jumped(&shell->broker, asked, now, loop_suspended_ms());
+		if (jumped) {
+			log_event(&shell->observers.log, LOG_WARN,
+				  "the machine slept or the broker stood still; nothing expires "
+				  "until its clients were heard",
+				  log_int("late_ms", mono_since(now, asked)));
+			loop_drain(shell->loop);
+			now = loop_now();
+		}
+		turn_run(&shell->broker, now, loop_wall_now(), jumped, &out);
+		asked = run_due(shell, now);
+	}
+}
+
+static int begin_signals(struct shell *shell)
+{
+	int rc = loop_on_signal(shell->loop, SIGTERM, on_stop, shell);
+	rc = rc ? rc : loop_on_signal(shell->loop, SIGINT, on_stop, shell);
+	return rc ? rc : loop_on_signal(shell->loop, SIGHUP, on_reload, shell);
+}
+
+int serve_main(int argc, char **argv)
+{
+	static struct shell shell; /* large; lives as long as the process */
+	char detail[4096 + 512];
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)umask(077);
+	int rc = boot_begin(&shell, argc, argv, detail, sizeof detail);
+	if (rc == 0 && shell.live.options.help) {
+		options_help(stdout);
+		boot_end(&shell);
+		return 0;
+	}
+	rc = rc ? rc : begin_signals(&shell);
+	if (rc) {
+		fprintf(stderr, "baton serve: %s\n", detail[0] ? detail : err_text(rc));
+		bool usage = rc == -ERR_CONFIG && !shell.live.paths.state_dir[0];
+		if (usage)
+			fprintf(stderr, "Try: baton serve --help\n");
+		boot_end(&shell);
+		return usage ? EXIT_USAGE : err_exit_code(rc);
+	}
+	reload_watch_begin(&shell, &shell.config_watch);
+	boot_announce(&shell);
+	run(&shell);
+	log_write(&shell.observers.log, LOG_INFO, "stopped", NULL, 0);
+	boot_end(&shell);
+	return 0;
+}

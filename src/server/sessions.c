@@ -1,0 +1,328 @@
+/* sessions: who may open one, and what its messages become. Most become events; what concerns no
+ * lease (status, logs, subscriptions) is answered here. Called by net and by the WebSocket route.
+ */
+#include "server/sessions.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/token.h"
+#include "net/loop.h"
+#include "server/deliver.h"
+#include "server/reload.h"
+#include "server/routes.h"
+#include "server/shell.h"
+
+static void deny(struct shell *shell, uint64_t conn, uint64_t ref, int err, const char *detail)
+{
+	text_clear(&shell->body);
+	message_render_denied(&shell->body, ref, err, detail && detail[0] ? detail : NULL);
+	deliver_body(shell, conn);
+}
+
+static void turn_away(struct shell *shell, uint64_t conn, int err, const char *detail, int code)
+{
+	struct door *door = door_of(&shell->doors, conn);
+	deny(shell, conn, 0, err, detail);
+	session_close(shell->doors.net, conn, code, err_name(err));
+	if (door)
+		door_turn(&shell->doors, door, DOOR_LEAVING);
+}
+
+static struct door *greet(struct shell *shell, uint64_t conn, const struct net_peer *peer,
+			  enum binding binding)
+{
+	struct door *door = door_open(&shell->doors, conn, DOOR_GREETING, NULL);
+	door->session = calloc(1, sizeof *door->session);
+	if (!door->session)
+		abort();
+	door->session->peer = *peer;
+	door->session->binding = binding;
+	door->session->hello_due = mono_after(loop_now(), LIMIT_HELLO_TIME_MS);
+	return door;
+}
+
+/* A line session: the kernel says who it is. */
+void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
+{
+	struct shell *shell = ctx;
+	struct door *door = greet(shell, conn, peer, BIND_NATIVE);
+	door->session->rights =
+		access_token_rights(&shell->policy.access, NULL, peer->is_unix, peer->uid);
+	if (shell->draining) {
+		turn_away(shell, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
+	} else if (door->session->rights == ACCESS_NONE) {
+		log_event(&shell->observers.log, LOG_WARN,
+			  "refused a session of another user on the Unix socket",
+			  log_int("uid", peer->uid), log_int("pid", peer->pid));
+		turn_away(shell, conn, ERR_FORBIDDEN, "this broker belongs to another user",
+			  CLOSE_TOKEN);
+	}
+}
+
+/* A WebSocket: Host and Origin were judged; a refusal is told after the handshake, because a page
+ * cannot read the status of a refused one. */
+void route_session(struct shell *shell, const struct asked *asked)
+{
+	const struct http_request *request = asked->request;
+	struct net *net = shell->doors.net;
+	if (!request->websocket) {
+		respond_error(net, asked, &shell->body, ERR_BAD_REQUEST,
+			      "this route takes a WebSocket (RFC 6455, version 13)");
+		return;
+	}
+	if (http_accept_websocket(net, request->conn))
+		return;
+	struct door *door = greet(shell, request->conn, &request->peer, BIND_TAB);
+	door->session->rights = asked->verdict.rights;
+	door->session->browser = asked->verdict.browser;
+	if (shell->draining)
+		turn_away(shell, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
+	else if (request->reserved)
+		turn_away(shell, request->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
+}
+
+/* A resume is a credential of its own, but only for a session that exists: otherwise the core would
+ * open a new one for whoever asks. */
+static bool resume_is_known(const struct shell *shell, const struct token *resume)
+{
+	const struct session_record *session;
+	uint64_t id = 0, conn;
+	struct mono_ms seen;
+	bool known = false;
+	while (core_session_after(shell->broker.core, id, &session, &conn, &seen)) {
+		known |= token_bytes_equal(&session->secret, resume, sizeof *resume);
+		id = session->id;
+	}
+	return known;
+}
+
+static void on_hello(struct shell *shell, struct door *door, struct ticket *ticket)
+{
+	struct message_in *in = &ticket->in;
+	struct door_session *session = door->session;
+	const struct net_peer *peer = &session->peer;
+	enum access_right rights = session->rights;
+	if (in->token)
+		rights = access_token_rights(&shell->policy.access, in->token, peer->is_unix,
+					     peer->uid);
+	if (rights == ACCESS_NONE && !in->token && in->event.session.resume &&
+	    resume_is_known(shell, in->event.session.resume))
+		rights = ACCESS_TOKEN;
+	if (rights == ACCESS_NONE) {
+		int err = access_throttle(peer->is_unix ? &shell->policy.unix_throttle
+							: &shell->policy.tcp_throttle,
+					  shell->broker.now);
+		turn_away(shell, door->conn, err, NULL, CLOSE_TOKEN);
+		batch_drop(&shell->broker.batch, ticket);
+		return;
+	}
+	session->rights = rights;
+	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
+	door_turn(&shell->doors, door, DOOR_SESSION);
+	in->event.conn = door->conn;
+	in->event.session.binding = session->binding;
+	in->event.session.browser = session->browser;
+	in->event.session.pid = session->binding == BIND_NATIVE ? peer->pid : 0;
+	in->event.session.pid_start = session->binding == BIND_NATIVE ? peer->pid_start : 0;
+	in->event.session.uid = peer->uid;
+	batch_push(&shell->broker.batch, ticket);
+}
+
+static void on_event(struct shell *shell, struct door *door, struct ticket *ticket)
+{
+	struct event *event = &ticket->in.event;
+	event->conn = door->conn;
+	if (event->type == EVENT_ACQUIRE) {
+		event->acquire.binding = door->session->binding;
+		event->acquire.browser = door->session->browser;
+	}
+	batch_push(&shell->broker.batch, ticket);
+}
+
+static void on_admin(struct shell *shell, struct door *door, struct ticket *ticket)
+{
+	routes_who(&door->session->peer, ticket->who, sizeof ticket->who);
+	ticket->in.event.admin.who = ticket->who;
+	on_event(shell, door, ticket);
+}
+
+static void on_subscribe(struct shell *shell, struct door *door, const struct message_in *in)
+{
+	struct observers *observers = &shell->observers;
+	observers->subscribers += (unsigned)in->events - (unsigned)door->session->events;
+	observers->line_subscribers += (unsigned)in->logs - (unsigned)door->session->logs;
+	door->session->events = in->events;
+	door->session->logs = in->logs;
+	text_clear(&shell->body);
+	message_render_ok(&shell->body, 0);
+	deliver_body(shell, door->conn);
+}
+
+static void send_logs(struct shell *shell, uint64_t conn, const struct message_in *in)
+{
+	const struct observers *observers = &shell->observers;
+	uint64_t first = observers->line_oldest, count = 0;
+	if (in->since > first)
+		first = in->since;
+	else if (!in->since && observers->line_next - first > in->limit)
+		first = observers->line_next - in->limit;
+	for (; count < in->limit && first < observers->line_next; first++) {
+		const struct observed_line *line = observe_line_at(observers, first);
+		if (!line)
+			continue;
+		deliver_render_line(&shell->line, &shell->body, line);
+		deliver_body(shell, conn);
+		count++;
+	}
+	text_clear(&shell->body);
+	message_render_ok(&shell->body, count);
+	deliver_body(shell, conn);
+}
+
+static void send_link(struct shell *shell, uint64_t conn)
+{
+	uint8_t random[32];
+	random_fill(&shell->broker.random, random, sizeof random);
+	text_clear(&shell->line);
+	text_format(&shell->line, "%s/?open=%s", shell->home,
+		    page_link_new(&shell->policy.keys, random, loop_now()));
+	text_clear(&shell->body);
+	message_render_link(&shell->body, shell->line.bytes);
+	deliver_body(shell, conn);
+	explicit_bzero(shell->line.bytes, shell->line.length);
+	explicit_bzero(random, sizeof random);
+}
+
+static void reload_for(struct shell *shell, uint64_t conn)
+{
+	char detail[512];
+	struct settings_change change;
+	const char *words[32];
+	size_t count = 0;
+	char *save = NULL;
+	if (reload_settings(shell, &change, detail, sizeof detail)) {
+		deny(shell, conn, 0, ERR_CONFIG, detail);
+		return;
+	}
+	for (char *word = strtok_r(change.applied, ", ", &save); word && count < 32;
+	     word = strtok_r(NULL, ", ", &save))
+		words[count++] = word;
+	text_clear(&shell->body);
+	message_render_reloaded(&shell->body, words, count);
+	deliver_body(shell, conn);
+}
+
+/* A well-formed message of a session that said hello. */
+static void on_said(struct shell *shell, struct door *door, struct ticket *ticket)
+{
+	struct message_in *in = &ticket->in;
+	bool for_admins =
+		in->kind == MESSAGE_ADMIN || in->kind == MESSAGE_OPEN || in->kind == MESSAGE_RELOAD;
+	if (for_admins && door->session->rights < ACCESS_ADMIN) {
+		deny(shell, door->conn, in->ref, ERR_FORBIDDEN, NULL);
+		batch_drop(&shell->broker.batch, ticket);
+		return;
+	}
+	switch (in->kind) {
+	case MESSAGE_EVENT:
+		on_event(shell, door, ticket);
+		return;
+	case MESSAGE_ADMIN:
+		on_admin(shell, door, ticket);
+		return;
+	case MESSAGE_STATUS:
+		listing_begin(shell, door->conn, true, in->limit);
+		break;
+	case MESSAGE_SUBSCRIBE:
+		on_subscribe(shell, door, in);
+		break;
+	case MESSAGE_LOGS:
+		send_logs(shell, door->conn, in);
+		break;
+	case MESSAGE_OPEN:
+		send_link(shell, door->conn);
+		break;
+	case MESSAGE_RELOAD:
+		reload_for(shell, door->conn);
+		break;
+	case MESSAGE_HELLO:
+		assert(!"message_parse takes hello before the name is known only");
+		break;
+	}
+	batch_drop(&shell->broker.batch, ticket);
+}
+
+void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length)
+{
+	struct shell *shell = ctx;
+	struct door *door = door_of(&shell->doors, conn);
+	if (!door || door->kind == DOOR_LEAVING || shell->draining)
+		return;
+	struct ticket *ticket = batch_new(&shell->broker.batch);
+	bool greeted = door->kind == DOOR_SESSION;
+	int rc = message_parse(text, length, &shell->live.wire,
+			       greeted ? door->session->name : NULL, &ticket->in);
+	if (rc == 0 && greeted) {
+		on_said(shell, door, ticket);
+		return;
+	}
+	if (rc == 0) {
+		on_hello(shell, door, ticket);
+		return;
+	}
+	const char *detail = ticket->in.parsed.detail;
+	if (rc == -ERR_VERSION)
+		turn_away(shell, conn, ERR_VERSION, detail, CLOSE_VERSION);
+	else if (!greeted)
+		turn_away(shell, conn, -rc, detail, CLOSE_TOKEN);
+	else
+		deny(shell, conn, ticket->in.ref, -rc, detail);
+	batch_drop(&shell->broker.batch, ticket);
+}
+
+void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
+{
+	struct shell *shell = ctx;
+	struct door *door = door_of(&shell->doors, conn);
+	(void)clean; /* only what the session said before tells an end from a loss */
+	if (!door || !door->session)
+		return;
+	if (door->kind == DOOR_SESSION && !shell->draining) {
+		struct event *event = batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, conn);
+		event->closed.peer_gone =
+			door->session->id && processes_gone(&shell->processes, door->session->id);
+	}
+	shell->observers.subscribers -= door->session->events;
+	shell->observers.line_subscribers -= door->session->logs;
+	listing_drop(&shell->listings, conn);
+	door_shut(&shell->doors, door);
+}
+
+void sessions_expire(struct shell *shell, struct mono_ms now)
+{
+	struct list *greeting = &shell->doors.kinds[DOOR_GREETING];
+	list_each(it, next, greeting)
+	{
+		struct door *door = container_of(it, struct door, link);
+		if (!mono_due(door->session->hello_due, now))
+			return; /* the oldest is first */
+		turn_away(shell, door->conn, ERR_UNAUTHORIZED, "no hello in time", CLOSE_TOKEN);
+	}
+}
+
+struct mono_ms sessions_wake(const struct shell *shell)
+{
+	const struct door *door = door_oldest(&shell->doors, DOOR_GREETING);
+	return door ? door->session->hello_due : MONO_NEVER;
+}
+
+void sessions_drain(struct shell *shell)
+{
+	const enum door_kind kinds[] = {DOOR_GREETING, DOOR_SESSION};
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		list_each(it, next, &shell->doors.kinds[kinds[i]])
+			session_close(shell->doors.net, container_of(it, struct door, link)->conn,
+				      CLOSE_DRAINING, err_name(ERR_DRAINING));
+}

@@ -1,0 +1,17 @@
+/* sessions: WebSocket and Unix sessions from hello to close. */
+#pragma once
+#include "base/mono.h"
+#include "net/net.h"
+
+struct shell;
+
+/* The callbacks of net for sessions; `ctx` is the shell. */
+void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer);
+void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length);
+void sessions_on_closed(void *ctx, uint64_t conn, bool clean);
+/* Closes those that did not say hello in time (CASES.md C9). */
+void sessions_expire(struct shell *shell, struct mono_ms now);
+/* When sessions_expire has work; MONO_NEVER: none. */
+struct mono_ms sessions_wake(const struct shell *shell);
+/* Tells all of them that the broker stops. */
+void sessions_drain(struct shell *shell);

@@ -1,0 +1,51 @@
+/* settings: everything that an operator can set, as one value. The file is checked whole and taken
+ * whole or refused with file:line. What the command line says stands over what the file says. */
+#pragma once
+#include "core/config.h"
+
+enum {
+	SETTINGS_LISTEN_COUNT = 8,
+	SETTINGS_ORIGIN_COUNT = 32,
+	SETTINGS_RULE_COUNT = 64,
+	SETTINGS_ADDRESS_BYTES = 127,
+	SETTINGS_ORIGIN_BYTES = 255,
+	SETTINGS_PATH_BYTES = 4095,
+	SETTINGS_SOCKET_BYTES = 95, /* http.sock beside it must fit into sun_path, too */
+	SETTINGS_FILE_BYTES = 256 * 1024,
+};
+
+/* Clients whose name matches the glob and who state no class are of this class. */
+struct settings_rule {
+	char match[LIMIT_ID_BYTES + 1];
+	enum lease_class cls;
+};
+
+struct settings {
+	struct core_config core;
+	uint32_t listen_count, origin_count, rule_count;
+	char listen[SETTINGS_LISTEN_COUNT][SETTINGS_ADDRESS_BYTES + 1];
+	char socket_path[SETTINGS_SOCKET_BYTES + 1]; /* "": the default */
+	char origins[SETTINGS_ORIGIN_COUNT][SETTINGS_ORIGIN_BYTES + 1];
+	struct settings_rule rules[SETTINGS_RULE_COUNT];
+	uint32_t connections_max;
+	int log_level; /* enum log_level */
+};
+
+/* DESIGN.md section 12, and the predecessor's names as class rules. */
+void settings_defaults(struct settings *ret_settings);
+/* The file's values over those of `base`. 0 or -ERR_CONFIG; `detail` is "file:line: what". */
+int settings_load(const char *path, const struct settings *base, struct settings *ret_settings,
+		  char *detail, size_t detail_size);
+/* "host:port" with a numeric host. False: it is not one. */
+bool settings_address_ok(const char *address, bool *ret_loopback);
+/* "NAME:VRAM_MB[:SLOTS]". 0 or -ERR_CONFIG. */
+int settings_add_gpu(struct settings *settings, const char *spec, char *detail, size_t detail_size);
+/* GPUs may grow, change their size or slots, and be added; one that is gone or has moved to another
+ * place in the list needs a restart, because leases name GPUs by their place. */
+bool settings_gpus_moved(const struct settings *from, const struct settings *to);
+/* What differs, as names of settings; `restart`: those that only count after a restart. */
+struct settings_change {
+	char applied[512], restart[256];
+};
+void settings_compare(const struct settings *from, const struct settings *to,
+		      struct settings_change *ret_change);

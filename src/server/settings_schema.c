@@ -1,0 +1,82 @@
+/* settings_schema: which keys the configuration file may have, and of what type. Tables only. Read
+ * by settings_load.c (values) and settings_tree.c (unknown keys). */
+#include "server/settings_file.h"
+
+enum { OPT = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL };
+
+static const cyaml_strval_t class_names[] = {{"voice", LEASE_VOICE},
+					     {"chat", LEASE_CHAT},
+					     {"normal", LEASE_NORMAL},
+					     {"background", LEASE_BACKGROUND}};
+static const cyaml_strval_t level_names[] = {
+	{"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+
+static const cyaml_schema_field_t class_fields[] = {
+	CYAML_FIELD_FLOAT_PTR("offset_s", OPT, struct file_class, offset_s),
+	CYAML_FIELD_FLOAT_PTR("hold_max_s", OPT, struct file_class, hold_max_s), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t classes_fields[] = {
+	CYAML_FIELD_MAPPING_PTR("voice", OPT, struct file_classes, voice, class_fields),
+	CYAML_FIELD_MAPPING_PTR("chat", OPT, struct file_classes, chat, class_fields),
+	CYAML_FIELD_MAPPING_PTR("normal", OPT, struct file_classes, normal, class_fields),
+	CYAML_FIELD_MAPPING_PTR("background", OPT, struct file_classes, background, class_fields),
+	CYAML_FIELD_END};
+
+static const cyaml_schema_field_t rule_fields[] = {
+	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct file_rule, match, 1,
+			       LIMIT_ID_BYTES),
+	CYAML_FIELD_ENUM("class", CYAML_FLAG_STRICT, struct file_rule, cls, class_names,
+			 CYAML_ARRAY_LEN(class_names)),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t rule_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_rule, rule_fields)};
+
+static const cyaml_schema_field_t gpu_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct file_gpu, name, 1,
+			       LIMIT_GPU_NAME_BYTES),
+	CYAML_FIELD_STRING_PTR("uuid", OPT, struct file_gpu, uuid, 1, LIMIT_GPU_NAME_BYTES),
+	CYAML_FIELD_UINT_PTR("vram_mb", OPT, struct file_gpu, vram_mb),
+	CYAML_FIELD_UINT_PTR("slots", OPT, struct file_gpu, slots), CYAML_FIELD_END};
+static const cyaml_schema_value_t gpu_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_gpu, gpu_fields)};
+
+static const cyaml_schema_field_t timing_fields[] = {
+#define X(key, member, min, max) CYAML_FIELD_FLOAT_PTR(#key, OPT, struct file_timing, key),
+	SETTINGS_TIMING(X)
+#undef X
+		CYAML_FIELD_END};
+
+static const cyaml_schema_field_t queue_fields[] = {
+	CYAML_FIELD_UINT_PTR("max", OPT, struct file_queue, max),
+	CYAML_FIELD_UINT_PTR("per_session_max", OPT, struct file_queue, per_session_max),
+	CYAML_FIELD_END};
+
+static const cyaml_schema_value_t address_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, SETTINGS_ADDRESS_BYTES)};
+static const cyaml_schema_value_t origin_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, SETTINGS_ORIGIN_BYTES)};
+
+static const cyaml_schema_field_t file_fields[] = {
+	CYAML_FIELD_SEQUENCE("listen", OPT, struct settings_file, listen, &address_schema, 1,
+			     SETTINGS_LISTEN_COUNT),
+	CYAML_FIELD_SEQUENCE("origins", OPT, struct settings_file, origins, &origin_schema, 0,
+			     SETTINGS_ORIGIN_COUNT),
+	CYAML_FIELD_STRING_PTR("socket", OPT, struct settings_file, socket, 1,
+			       SETTINGS_SOCKET_BYTES),
+	CYAML_FIELD_MAPPING_PTR("classes", OPT, struct settings_file, classes, classes_fields),
+	{.key = "class_rules",
+	 .data_offset = offsetof(struct settings_file, rules),
+	 .count_offset = offsetof(struct settings_file, rules_count),
+	 .count_size = sizeof(unsigned),
+	 .value = {CYAML_VALUE_SEQUENCE(OPT, struct file_rule, &rule_schema, 0,
+					SETTINGS_RULE_COUNT)}},
+	CYAML_FIELD_SEQUENCE("gpus", OPT, struct settings_file, gpus, &gpu_schema, 1, LIMIT_GPUS),
+	CYAML_FIELD_MAPPING_PTR("timing", OPT, struct settings_file, timing, timing_fields),
+	CYAML_FIELD_MAPPING_PTR("queue", OPT, struct settings_file, queue, queue_fields),
+	CYAML_FIELD_UINT_PTR("vram_headroom_mb", OPT, struct settings_file, vram_headroom_mb),
+	CYAML_FIELD_UINT_PTR("connections", OPT, struct settings_file, connections),
+	CYAML_FIELD_ENUM_PTR("log_level", OPT | CYAML_FLAG_STRICT, struct settings_file, log_level,
+			     level_names, CYAML_ARRAY_LEN(level_names)),
+	CYAML_FIELD_END};
+const cyaml_schema_value_t settings_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings_file, file_fields)};

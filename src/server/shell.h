@@ -1,0 +1,42 @@
+/* shell: the parts of a running daemon, put together by serve.c. A function takes the part that it
+ * works on; only callbacks and routes, which touch several, take the whole. */
+#pragma once
+#include "server/doors.h"
+#include "server/listing.h"
+#include "server/observe.h"
+#include "server/options.h"
+#include "server/places.h"
+#include "server/policy.h"
+#include "server/processes.h"
+#include "server/reload.h"
+#include "server/turn.h"
+
+struct loop;
+
+/* The configuration in force. */
+struct live {
+	struct settings settings;
+	struct class_rule rules[SETTINGS_RULE_COUNT];
+	struct wire_context wire; /* points into the two above */
+	struct options options;
+	struct paths paths;
+};
+
+struct shell {
+	struct loop *loop;
+	struct broker broker;
+	struct doors doors;
+	struct policy policy;
+	struct observers observers;
+	struct live live;
+	struct listings listings;
+	struct places places;
+	struct processes processes;
+	struct reload_watch config_watch;
+	struct text body, line; /* scratch, for the length of one function */
+	uint64_t epoch, requests;
+	struct mono_ms started, keepalive_at, drain_until;
+	char paused_reason[LIMIT_REASON_BYTES + 1];
+	bool draining, stop;
+	char home[POLICY_HOST_BYTES + 16]; /* http://host:port of the first listener */
+};

@@ -1,0 +1,254 @@
+/* turn: event -> step -> journal -> effects. Reads no socket and no clock: times come in, answers
+ * leave through turn_out. Called by serve.c once per loop turn. */
+#include "server/turn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/view.h"
+
+void random_fill(struct random_pool *pool, void *bytes, size_t length)
+{
+	assert(length <= sizeof pool->bytes);
+	if (pool->left < length) {
+		size_t got = 0;
+		while (got < sizeof pool->bytes) {
+			ssize_t n = getrandom(pool->bytes + got, sizeof pool->bytes - got, 0);
+			if (n < 0 && errno != EINTR)
+				abort(); /* no token without random bits */
+			got += n > 0 ? (size_t)n : 0;
+		}
+		pool->left = sizeof pool->bytes;
+	}
+	pool->left -= length;
+	memcpy(bytes, pool->bytes + pool->left, length);
+	explicit_bzero(pool->bytes + pool->left, length);
+}
+
+void broker_init(struct broker *broker, struct core *core, struct store *store, struct mono_ms now,
+		 int64_t suspended_ms)
+{
+	*broker = (struct broker){.core = core,
+				  .store = store,
+				  .now = now,
+				  .tick_at = MONO_NEVER,
+				  .retry_at = MONO_NEVER,
+				  .suspended_ms = suspended_ms,
+				  .journal_ok = true,
+				  .durable = true};
+	batch_init(&broker->batch);
+	effects_init(&broker->fx);
+	effects_init(&broker->held);
+}
+
+void broker_finish(struct broker *broker)
+{
+	batch_finish(&broker->batch);
+	effects_finish(&broker->fx);
+	effects_finish(&broker->held);
+}
+
+bool turn_jumped(struct broker *broker, struct mono_ms asked, struct mono_ms now,
+		 int64_t suspended_ms)
+{
+	int64_t moved = suspended_ms - broker->suspended_ms;
+	bool stalled = asked.v != INT64_MAX && mono_since(now, asked) > TURN_STALL_MS;
+	broker->suspended_ms = suspended_ms;
+	return stalled || moved > TURN_JUMP_MS || moved < -TURN_JUMP_MS;
+}
+
+static bool event_draws_random(enum event_type type)
+{
+	return type == EVENT_ACQUIRE || type == EVENT_RELEASE || type == EVENT_SESSION_OPEN;
+}
+
+static void step(struct broker *broker, struct event *event)
+{
+	event->now = broker->now;
+	event->wall = broker->wall;
+	if (event_draws_random(event->type))
+		random_fill(&broker->random, &event->random, sizeof event->random);
+	core_step(broker->core, event, &broker->fx);
+}
+
+/* Deadlines are judged last, after everything that was readable when they came due. */
+static void queue_tick(struct broker *broker)
+{
+	if (broker->tick_queued || !mono_due(broker->tick_at, broker->now))
+		return;
+	batch_event(&broker->batch, EVENT_TICK, 0);
+	broker->tick_queued = true;
+}
+
+static void step_batch(struct broker *broker)
+{
+	struct ticket *ticket;
+	for (int n = 0; n < TURN_EVENTS_MAX && (ticket = batch_shift(&broker->batch)); n++) {
+		if (ticket->in.event.type == EVENT_TICK)
+			broker->tick_queued = false;
+		step(broker, &ticket->in.event);
+		batch_drop(&broker->batch, ticket);
+	}
+}
+
+/* True: all that was decided until now is in the journal. */
+static bool commit(struct broker *broker, size_t *from, const struct turn_out *out)
+{
+	bool any = false;
+	int rc = 0;
+	for (; *from < broker->fx.count; ++*from) {
+		const struct effect *effect = &broker->fx.v[*from];
+		if (effect->type != EFFECT_APPEND)
+			continue;
+		int err = store_append(broker->store, &effect->record);
+		rc = rc ? rc : err;
+		out->appended(out->ctx, &effect->record);
+		any = true;
+	}
+	if (!any && !mono_due(broker->retry_at, broker->now))
+		return broker->durable;
+	int err = store_commit(broker->store);
+	rc = rc ? rc : err;
+	broker->commits++;
+	broker->commit_failures += rc != 0;
+	broker->durable = rc == 0;
+	bool ok = broker->durable && !store_is_degraded(broker->store);
+	broker->retry_at = ok ? MONO_NEVER : mono_after(broker->now, TURN_JOURNAL_RETRY_MS);
+	return broker->durable;
+}
+
+/* Writes the journal and tells the core when that begins or ceases to work; what the core then
+ * decides is written, too. */
+static bool commit_all(struct broker *broker, const struct turn_out *out)
+{
+	size_t from = 0;
+	bool durable = true;
+	for (int round = 0; round < 4; round++) {
+		durable = commit(broker, &from, out);
+		bool ok = broker->retry_at.v == INT64_MAX;
+		if (ok == broker->journal_ok)
+			break;
+		broker->journal_ok = ok;
+		struct event event = {.type = EVENT_JOURNAL, .journal_ok = ok};
+		step(broker, &event);
+		out->journal(out->ctx, ok);
+	}
+	return durable;
+}
+
+/* Promises need the journal. What ends or refuses something does not: losing it in a crash only
+ * makes a claim come back that then ends by its own clock, so a full disk cannot keep a GPU. */
+static bool is_promise(const struct effect *effect)
+{
+	if (effect->type != EFFECT_SEND)
+		return false;
+	switch (effect->send.msg) {
+	case MSG_WELCOME:
+	case MSG_CLAIM:
+	case MSG_QUEUED:
+	case MSG_OFFERED:
+	case MSG_GRANTED:
+	case MSG_CHANGED:
+	case MSG_LENT:
+	case MSG_OK:
+		return true;
+	case MSG_YIELD:
+	case MSG_REVOKED:
+	case MSG_RELEASED:
+	case MSG_TIMEOUT:
+	case MSG_DENIED:
+	case MSG_RENEWED:
+	case MSG_HEARTBEAT:
+	case MSG_COUNT:
+		break;
+	}
+	return false;
+}
+
+/* A promise that waited for the journal may be void by now (I7). */
+static bool still_true(const struct broker *broker, const struct effect *effect)
+{
+	struct claim_view view;
+	enum message msg = effect->send.msg;
+	if (msg != MSG_QUEUED && msg != MSG_OFFERED && msg != MSG_GRANTED)
+		return true;
+	if (!core_claim(broker->core, effect->send.lease, broker->now, &view))
+		return false;
+	enum claim_state state = view.rec->state;
+	if (msg == MSG_QUEUED)
+		return state == CLAIM_QUEUED;
+	return view.rec->fence == effect->send.fence &&
+	       (msg == MSG_OFFERED ? state == CLAIM_OFFERED
+				   : state == CLAIM_HELD || state == CLAIM_YIELDING);
+}
+
+static void carry_out(const struct effect *effect, const struct turn_out *out)
+{
+	switch (effect->type) {
+	case EFFECT_APPEND:
+		break;
+	case EFFECT_SEND:
+		out->send(out->ctx, effect);
+		break;
+	case EFFECT_TRACE:
+		out->trace(out->ctx, effect);
+		break;
+	case EFFECT_SIGNAL:
+		out->signal(out->ctx, effect);
+		break;
+	case EFFECT_CLOSE:
+		out->close(out->ctx, effect->conn);
+		break;
+	}
+}
+
+static void let_out(struct broker *broker, bool durable, const struct turn_out *out)
+{
+	if (durable && broker->held.count > 0) {
+		for (size_t i = 0; i < broker->held.count; i++)
+			if (still_true(broker, &broker->held.v[i]))
+				carry_out(&broker->held.v[i], out);
+		effects_clear(&broker->held);
+	}
+	for (size_t i = 0; i < broker->fx.count; i++) {
+		const struct effect *effect = &broker->fx.v[i];
+		if (durable || !is_promise(effect))
+			carry_out(effect, out);
+		else
+			*effects_add(&broker->held, EFFECT_SEND) = *effect;
+	}
+	if (broker->fx.queue_changed)
+		out->queue_changed(out->ctx);
+}
+
+void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, bool jumped,
+	      const struct turn_out *out)
+{
+	assert(!mono_before(now, broker->now));
+	broker->now = now;
+	broker->wall = wall;
+	broker->turns++;
+	broker->fx.next_wake = broker->tick_at; /* of the step that was last */
+	if (jumped) {
+		struct ticket *ticket = batch_new(&broker->batch);
+		ticket->in.event.type = EVENT_CLOCK_JUMP;
+		batch_push_first(&broker->batch, ticket);
+		broker->jumps++;
+	}
+	queue_tick(broker);
+	step_batch(broker);
+	bool durable = commit_all(broker, out);
+	broker->tick_at = broker->fx.next_wake;
+	let_out(broker, durable, out);
+	effects_clear(&broker->fx);
+}
+
+struct mono_ms turn_wake(const struct broker *broker)
+{
+	if (broker->batch.count > 0)
+		return broker->now;
+	return mono_min(broker->tick_at, broker->retry_at);
+}

@@ -1,0 +1,64 @@
+/* turn: one turn of the loop: step what is queued, write the journal, and only then let anything
+ * out (I8). The order of effects is fixed here and nowhere else. */
+#pragma once
+#include "core/core.h"
+#include "server/batch.h"
+#include "store/store.h"
+
+enum {
+	TURN_EVENTS_MAX = 1024, /* per turn; the rest waits for the next one, in order */
+	TURN_STALL_MS = 1000,   /* a turn that begins so much too late was a stall */
+	TURN_JUMP_MS = 1000,    /* BOOTTIME - MONOTONIC that moved by so much was a suspend */
+	TURN_JOURNAL_RETRY_MS = 1000,
+};
+
+struct random_pool {
+	size_t left;
+	uint8_t bytes[1024];
+};
+/* Fresh bits of the kernel, drawn in blocks. */
+void random_fill(struct random_pool *pool, void *bytes, size_t length);
+
+struct broker {
+	struct core *core;
+	struct store *store;
+	struct batch batch;
+	struct effects fx;   /* of this turn; at start, what the restore decided */
+	struct effects held; /* answers that promise what the journal does not have yet */
+	struct random_pool random;
+	struct mono_ms now; /* of this turn */
+	struct wall_ms wall;
+	struct mono_ms tick_at;  /* when the core wants to be asked */
+	struct mono_ms retry_at; /* of a journal that failed, or MONO_NEVER */
+	int64_t suspended_ms;
+	bool tick_queued;
+	bool durable;    /* the newest commit worked: the journal has all that was decided */
+	bool journal_ok; /* what the core was told last */
+	uint64_t jumps, turns, commits, commit_failures;
+};
+
+/* What carries effects out. All are called in the order of the effects, after the commit. */
+struct turn_out {
+	void (*send)(void *ctx, const struct effect *effect);
+	void (*trace)(void *ctx, const struct effect *effect);
+	void (*signal)(void *ctx, const struct effect *effect);
+	void (*close)(void *ctx, uint64_t conn);
+	/* A record was appended: who watches sessions and GPUs learns from it. */
+	void (*appended)(void *ctx, const struct record *record);
+	void (*queue_changed)(void *ctx);
+	void (*journal)(void *ctx, bool ok);
+	void *ctx;
+};
+
+/* `core` and `store` are borrowed. */
+void broker_init(struct broker *broker, struct core *core, struct store *store, struct mono_ms now,
+		 int64_t suspended_ms);
+void broker_finish(struct broker *broker);
+/* True when the machine slept or the loop stood still since `asked`, the time at which this turn
+ * was to begin: drain the sockets, then call turn_run with `jumped` (CASES.md R2, R8). */
+bool turn_jumped(struct broker *broker, struct mono_ms asked, struct mono_ms now,
+		 int64_t suspended_ms);
+void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, bool jumped,
+	      const struct turn_out *out);
+/* When the next turn has to begin if nothing happens before. */
+struct mono_ms turn_wake(const struct broker *broker);
