@@ -15,6 +15,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 800
 ASSERTS_PER_KLOC_MIN = 30
 
+ASSERT = r"(?:assert|PRE|POST|INVARIANT)"  # base/prepost.h
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|alloca|rand|srand|strtok|system)\s*\(")
 CLOCKS = re.compile(r"(?<![\w.>])(time|clock|clock_gettime|gettimeofday)\s*\(")
 BAD_FILE_NAMES = {"common.h", "common.c", "utils.h", "utils.c", "util.h", "util.c", "misc.c", "misc.h"}
@@ -51,7 +52,7 @@ def check_functions(code):
 
 
 def assert_arguments(code):
-    for match in re.finditer(r"(?<!\w)assert\s*\(", code):
+    for match in re.finditer(rf"(?<!\w){ASSERT}\s*\(", code):
         depth = 1
         end = match.end()
         while depth and end < len(code):
@@ -110,7 +111,7 @@ def check_density(root):
     for path in (root / "src" / "core").glob("*.[ch]"):
         code = strip_code(path.read_text(encoding="utf-8"))
         lines += sum(1 for line in code.split("\n") if line.strip())
-        asserts += len(re.findall(r"(?<!\w)(?:static_)?assert\s*\(", code))
+        asserts += len(re.findall(rf"(?<!\w)(?:static_assert|{ASSERT})\s*\(", code))
     return (1000 * asserts / lines if lines else 0), lines
 
 

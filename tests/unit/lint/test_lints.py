@@ -84,8 +84,9 @@ class Lints(unittest.TestCase):
     def test_tidy_sees_assert_with_effect(self):
         """An assert changes nothing."""
         for effect in ("x = 1", "x++", "--x"):
-            self.write("src/base/a.c", f"/* a. */\nvoid f(void)\n{{\n\tassert({effect});\n}}\n")
-            self.assertIn("effect inside", self.lint("tidy.py")[1], effect)
+            for word in ("assert", "PRE", "POST", "INVARIANT"):
+                self.write("src/base/a.c", f"/* a. */\nvoid f(void)\n{{\n\t{word}({effect});\n}}\n")
+                self.assertIn("effect inside", self.lint("tidy.py")[1], effect)
         for fine in ("x == 1", "x <= y", "a != b && c >= d", "strcmp(a, b) == 0"):
             self.write("src/base/a.c", f"/* a. */\nvoid f(void)\n{{\n\tassert({fine});\n}}\n")
             self.assertNotIn("effect inside", self.lint("tidy.py")[1], fine)
