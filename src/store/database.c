@@ -90,7 +90,10 @@ static int ask(struct database *db, const char *sql, int64_t *ret_number, char *
 	if (rc == SQLITE_ROW) {
 		const unsigned char *text = sqlite3_column_text(statement, 0);
 		*ret_number = sqlite3_column_int64(statement, 0);
-		snprintf(ret_text, text_size, "%s", text ? (const char *)text : "");
+		if (text)
+			snprintf(ret_text, text_size, "%s", (const char *)text);
+		else
+			rc = SQLITE_NOMEM;
 	}
 	int end = sqlite3_finalize(statement);
 	return rc == SQLITE_ROW ? end : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
@@ -225,48 +228,55 @@ int database_meta_set_bytes(struct database *db, const char *key, const void *by
 	return rc == SQLITE_OK ? finish(s) : rc;
 }
 
-/* Steps to the row of a key; false: none, or an error that the caller's reset reports. */
-static bool find_meta(struct database *db, const char *key)
+/* Steps to the row of a key: 1 found, 0 not, or an error as database_judge gives it. The caller
+ * resets the statement when it has read the row. */
+static int find_meta(struct database *db, const char *key)
 {
 	sqlite3_stmt *s = db->statements[STMT_META_GET];
-	sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
-	return sqlite3_step(s) == SQLITE_ROW;
+	int rc = sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		return 1;
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : database_judge(rc);
 }
 
 int database_meta_get(struct database *db, const char *key, uint64_t *ret_value)
 {
 	sqlite3_stmt *s = db->statements[STMT_META_GET];
-	int64_t value = 0;
-	bool bad = false;
-	if (find_meta(db, key)) {
-		value = sqlite3_column_int64(s, 0);
-		bad = sqlite3_column_type(s, 0) != SQLITE_INTEGER || value < 0;
+	int found = find_meta(db, key);
+	if (found != 1) {
+		*ret_value = 0;
+		return found;
 	}
-	int rc = database_judge(sqlite3_reset(s));
-	if (rc || bad)
-		return rc ? rc : DATABASE_BAD;
+	int64_t value = sqlite3_column_int64(s, 0);
+	bool bad = sqlite3_column_type(s, 0) != SQLITE_INTEGER || value < 0;
+	sqlite3_reset(s);
 	*ret_value = (uint64_t)value;
-	return 0;
+	return bad ? DATABASE_BAD : 0;
 }
 
 int database_meta_get_bytes(struct database *db, const char *key, void *buf, size_t size,
 			    size_t *ret_length)
 {
 	sqlite3_stmt *s = db->statements[STMT_META_GET];
-	size_t length = 0;
-	bool bad = false;
-	if (find_meta(db, key)) {
-		const void *bytes = sqlite3_column_blob(s, 0);
-		length = (size_t)sqlite3_column_bytes(s, 0);
-		bad = length > size;
-		if (!bad && length)
-			memcpy(buf, bytes, length);
-	}
-	int rc = database_judge(sqlite3_reset(s));
-	if (rc || bad)
-		return rc ? rc : DATABASE_BAD;
-	*ret_length = length;
-	return 0;
+	*ret_length = 0;
+	int rc = find_meta(db, key);
+	if (rc != 1)
+		return rc;
+	const void *bytes = sqlite3_column_blob(s, 0);
+	size_t length = (size_t)sqlite3_column_bytes(s, 0);
+	rc = 0;
+	if (!bytes && sqlite3_errcode(db->sqlite) == SQLITE_NOMEM)
+		rc = -ERR_NO_MEMORY;
+	else if (length > size)
+		rc = DATABASE_BAD;
+	else if (length)
+		memcpy(buf, bytes, length);
+	sqlite3_reset(s);
+	*ret_length = rc ? 0 : length;
+	return rc;
 }
 
 int database_each(struct database *db, enum statement statement, bool lenient,
@@ -278,6 +288,10 @@ int database_each(struct database *db, enum statement statement, bool lenient,
 		struct record record;
 		const void *bytes = sqlite3_column_blob(s, 1);
 		size_t length = (size_t)sqlite3_column_bytes(s, 1);
+		if (!bytes && sqlite3_errcode(db->sqlite) == SQLITE_NOMEM) {
+			sqlite3_reset(s);
+			return -ERR_NO_MEMORY;
+		}
 		if (bytes && !codec_decode(bytes, length, &record))
 			each(ctx, (uint64_t)sqlite3_column_int64(s, 0), &record);
 		else

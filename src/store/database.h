@@ -28,7 +28,7 @@ struct database {
 	sqlite3_stmt *statements[STMT_COUNT];
 };
 
-enum { DATABASE_BAD = 1 }; /* what the functions below return for a journal to be quarantined */
+enum { DATABASE_BAD = 2 }; /* what the functions below return for a journal to be quarantined */
 
 /* `empty_ok`: a file without a schema is a new journal, not a damaged one. 0, DATABASE_BAD, or a
  * negative enum err; all but 0 with `detail`. Call database_close whatever it returned. */

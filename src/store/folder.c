@@ -21,11 +21,12 @@ static const char lock_name[] = "lock";
 static int make_folder(const char *dir)
 {
 	char path[PATH_MAX];
-	if (strlen(dir) >= sizeof path) {
+	size_t length = strlen(dir);
+	if (length >= sizeof path) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	strcpy(path, dir);
+	memcpy(path, dir, length + 1);
 	for (char *slash = path + 1; *slash; slash++) {
 		if (*slash != '/')
 			continue;

@@ -215,7 +215,7 @@ static int bring_up(struct opening *o)
 		rc = write_start(o);
 	if (rc < 0)
 		return rc;
-	store->degraded = !reserve_take(store->dir_fd);
+	store_set_degraded(store, !reserve_take(store->dir_fd));
 	store->pending.claim_id_written = store->claim_id_max;
 	store->pending.session_id_written = store->session_id_max;
 	o->boot->epoch = store->marks.epoch;

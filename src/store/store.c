@@ -11,12 +11,19 @@
 #include "store/reserve.h"
 #include "store/store_private.h"
 
-enum { ID_BLOCK = 1000 };
+enum {
+	ID_BLOCK = 1000,
+	/* Pages of log before it is folded into the database. Long logs cost least; on a full disk
+	 * a short one leaves its room to what must still be written. */
+	LOG_PAGES = 1000,
+	LOG_PAGES_DEGRADED = 32,
+};
 
 /* What a turn will have changed in our own state once it is committed. */
 struct turn {
 	uint64_t claim_id_reserved, session_id_reserved;
 	uint64_t history_oldest, history_newest;
+	bool without_history;
 };
 
 int store_append(struct store *store, const struct record *record)
@@ -57,8 +64,12 @@ static int write_record(struct store *store, const struct record *record, struct
 		/* What was never written needs no delete; most short claims are of this kind. */
 		if (record->claim.id <= store->pending.claim_id_written)
 			rc = database_run_number(db, STMT_CLAIM_END, record->claim.id);
-		return rc ? rc : history_add(store, ++turn->history_newest, bytes, length);
+		if (rc || turn->without_history)
+			return rc;
+		return history_add(store, ++turn->history_newest, bytes, length);
 	case RECORD_AUDIT:
+		if (turn->without_history)
+			return SQLITE_OK;
 		return history_add(store, ++turn->history_newest, bytes, length);
 	case RECORD_PAUSED:
 		return database_meta_set_bytes(db, "paused", bytes, length);
@@ -89,11 +100,11 @@ static int write_pending(struct store *store, struct turn *turn)
 	return rc;
 }
 
-static int write_turn(struct store *store)
+static int write_turn(struct store *store, bool without_history)
 {
 	struct database *db = &store->db;
 	struct turn turn = {store->claim_id_reserved, store->session_id_reserved,
-			    store->history_oldest, store->history_newest};
+			    store->history_oldest, store->history_newest, without_history};
 	/* Before the transaction: a fence on disk that the journal does not know only leaves a gap
 	 * in the numbers; the other way round one could be granted twice. */
 	struct fence_marks marks = store->marks;
@@ -125,21 +136,41 @@ static int write_turn(struct store *store)
 	return 0;
 }
 
+void store_set_degraded(struct store *store, bool degraded)
+{
+	if (store->degraded != degraded)
+		sqlite3_wal_autocheckpoint(store->db.sqlite,
+					   degraded ? LOG_PAGES_DEGRADED : LOG_PAGES);
+	store->degraded = degraded;
+}
+
+/* After a write that failed: makes room, tries again, and at last writes what is live without the
+ * history of what ended. */
+static int write_in_need(struct store *store)
+{
+	if (!store->degraded)
+		reserve_give_up(store->dir_fd);
+	store_set_degraded(store, true);
+	/* It may fail as well; then the log just keeps its length. */
+	sqlite3_wal_checkpoint_v2(store->db.sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	int rc = write_turn(store, false);
+	if (rc < 0 && store->pending.ended_count)
+		rc = write_turn(store, true);
+	return rc;
+}
+
 int store_commit(struct store *store)
 {
 	bool empty = pending_is_empty(&store->pending);
 	if (empty && !store->degraded)
 		return 0;
-	int rc = empty ? 0 : write_turn(store);
-	if (rc < 0 && !store->degraded) {
-		store->degraded = true;
-		reserve_give_up(store->dir_fd);
-		return write_turn(store);
-	}
+	int rc = empty ? 0 : write_turn(store, false);
+	if (rc < 0)
+		return write_in_need(store);
 	/* Whole again only with the reserve back, so the next full disk finds us as prepared. */
-	if (!rc && store->degraded)
-		store->degraded = !reserve_take(store->dir_fd);
-	return rc;
+	if (store->degraded && reserve_take(store->dir_fd))
+		store_set_degraded(store, false);
+	return 0;
 }
 
 bool store_is_degraded(const struct store *store)

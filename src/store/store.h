@@ -1,17 +1,17 @@
 /* store: the journal. One SQLite file (WAL, exclusive, synchronous=OFF: a process crash loses
- * nothing, a power cut ends all local holders anyway; only RECORD_FENCE is synced), one connection,
- * one thread. Records of a loop turn are added with store_append and become durable together in
- * store_commit; the shell sends nothing before that returned 0. Functions return 0 or a negative
- * enum err. */
+ * nothing, a power cut ends all local holders anyway; only RECORD_FENCE is synced, by a small file
+ * of its own), one connection, one thread. Records of a loop turn are added with store_append and
+ * become durable together in store_commit; the shell sends nothing before that returned 0.
+ * Functions return 0 or a negative enum err. */
 #pragma once
 #include "core/record.h"
 
 struct store;
 
 struct store_boot {
-	uint64_t epoch;     /* of this start: one more than the last */
-	uint64_t fence_max; /* highest fence that may ever have been granted */
-	uint64_t claim_id_max, session_id_max;
+	uint64_t epoch;                        /* of this start: one more than the last */
+	uint64_t fence_max;                    /* highest fence that may ever have been granted */
+	uint64_t claim_id_max, session_id_max; /* no id above was ever used */
 	bool same_boot; /* false: times in the records mean nothing, processes are gone */
 	bool paused;
 	bool quarantined; /* the old journal was unreadable and lies beside under quarantine_path */
@@ -20,8 +20,8 @@ struct store_boot {
 
 /* Opens or creates the journal in `dir` (0700, file 0600), bumps the epoch and commits that.
  * -ERR_ALREADY_RUNNING: another broker holds it. -ERR_IO: `detail` says what and where. A corrupt
- * file, or one of a newer schema, is renamed aside and never overwritten; the fence then goes on
- * from wall time. */
+ * file, or one of a newer schema, is renamed aside and never overwritten, `detail` says why, and
+ * the fence goes on from wall time. */
 int store_open(const char *dir, const char *boot_id, struct wall_ms now, struct store **ret_store,
 	       struct store_boot *ret_boot, char *detail, size_t detail_size);
 /* Calls `each` for every live row: sessions first, then claims by rising id. */
@@ -30,11 +30,13 @@ int store_replay(struct store *store, void (*each)(void *ctx, const struct recor
 int store_append(struct store *store, const struct record *record);
 /* On failure the turn's records stay queued and the next commit tries again, so nothing is lost
  * while the disk is full; the reserve kept beside the journal is given up first, so releases still
- * work. */
+ * work, at last without their history. While degraded, call it each second or so even with nothing
+ * appended: that is how room is noticed. */
 int store_commit(struct store *store);
 /* True while the disk has no room to spare: the core must be told (EVENT_JOURNAL). */
 bool store_is_degraded(const struct store *store);
-/* Ended claims and audits, newest first, beginning below `before` (0: the newest). */
+/* Ended claims and audits, newest first, beginning below `before` (0: the newest). A damaged row is
+ * left out. */
 int store_history(struct store *store, uint64_t before, unsigned limit,
 		  void (*each)(void *ctx, uint64_t row, const struct record *record), void *ctx);
 void store_close(struct store *store); /* takes NULL; commits what is queued */

@@ -19,6 +19,8 @@ struct store {
 	bool paused;
 };
 
+/* Also shortens the log, so that a full disk keeps its room for what must be written. */
+void store_set_degraded(struct store *store, bool degraded);
 /* Both SQLite result codes. Within a transaction: adds a row; prunes a few old ones. */
 int history_add(struct store *store, uint64_t row, const void *bytes, size_t length);
 int history_prune(struct store *store, uint64_t newest, uint64_t *ret_oldest);

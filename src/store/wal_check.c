@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,10 +97,9 @@ bool wal_is_whole(const char *path)
 	uint8_t header[HEADER_BYTES];
 	struct wal wal;
 	if (pread(fd, header, sizeof header, 0) == sizeof header) {
-		uint8_t *frame = malloc(FRAME_HEADER_BYTES + PAGE_BYTES_MAX);
-		whole = frame && read_header(&wal, header) &&
+		uint8_t frame[FRAME_HEADER_BYTES + PAGE_BYTES_MAX];
+		whole = read_header(&wal, header) &&
 			count_lost_commits(fd, &wal, frame) <= COMMITS_LOST_MAX;
-		free(frame);
 	}
 	close(fd);
 	return whole;

@@ -1,0 +1,90 @@
+/* Goal: no text message crashes either side of the session protocol; what the broker takes is in
+ * range; and a refusal can always be written and read. Method: libFuzzer, or the corpus as a plain
+ * test. Each input is tried as a first message, as a later one, and as one of the broker's. */
+#include <assert.h>
+#include <string.h>
+
+#include "wire/message.h"
+#include "wire/reply.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct core_config config = {
+	.timeout_ms = 120 * 1000,
+	.http_ttl_ms_max = 3600 * 1000,
+	.gpu_count = 2,
+	.gpus = {{.name = "gpu0", .uuid = "GPU-6f1d"}, {.name = "big"}},
+};
+static const struct class_rule rules[] = {{"Root-Mic*", LEASE_VOICE}};
+static const struct wire_context ctx = {.config = &config, .rules = rules, .rule_count = 1};
+
+static void check_event(const struct message_in *m)
+{
+	const struct event *event = &m->event;
+	if (event->type == EVENT_SESSION_OPEN) {
+		const char *name = event->session.name;
+		assert(name && !name_problem(name, strlen(name), LIMIT_ID_BYTES));
+		assert(!event->session.resume || event->session.resume == &m->parsed.token);
+	} else if (event->type == EVENT_ACQUIRE) {
+		assert(event->acquire.ref > 0 && event->acquire.ref == m->ref);
+		assert(event->acquire.cls < LEASE_CLASS_COUNT);
+		assert(event->acquire.need.gpu_mask < 1u << config.gpu_count);
+		assert(event->acquire.need.gpu_count <= LIMIT_GPUS);
+		assert(!event->acquire.name);
+	} else if (event->type == EVENT_RELEASE) {
+		assert(event->release.lease > 0 && !event->release.token && !event->release.id);
+	} else if (event->type == EVENT_YIELDING || event->type == EVENT_RENEW) {
+		assert(event->renew.lease > 0 && event->renew.ttl_ms >= 0);
+	} else if (event->type == EVENT_ADMIN) {
+		assert(m->kind == MESSAGE_ADMIN);
+		assert(event->admin.act <= ADMIN_FORCE_RELEASE_ALL);
+	}
+	assert(m->limit <= LIMIT_LOG_LINES);
+}
+
+/* A refusal is a message that the client's side reads, with the same code. */
+static void check_refusal(const struct message_in *m, int rc)
+{
+	struct text text;
+	struct reply reply;
+	text_init(&text);
+	message_render_denied(&text, m->ref, rc, m->parsed.detail);
+	int parsed = reply_parse(text.bytes, text.length, &reply);
+	assert(parsed == 0);
+	assert(reply.type == REPLY_DENIED && reply.err == -rc && reply.ref == m->ref);
+	assert(reply.detail && strcmp(reply.detail, m->parsed.detail) == 0);
+	reply_finish(&reply);
+	text_finish(&text);
+}
+
+static void try_message(const char *text, size_t length, const char *name)
+{
+	struct message_in m;
+	int rc = message_parse(text, length, &ctx, name, &m);
+	assert(rc <= 0 && rc > -ERR_COUNT);
+	if (rc == 0) {
+		assert((m.kind == MESSAGE_HELLO) == (name == NULL));
+		check_event(&m);
+	} else {
+		check_refusal(&m, rc);
+	}
+	message_finish(&m);
+}
+
+static void try_reply(const char *text, size_t length)
+{
+	struct reply reply;
+	int rc = reply_parse(text, length, &reply);
+	assert(rc <= 0 && rc > -ERR_COUNT);
+	assert(reply.type < REPLY_TYPE_COUNT && reply.gpu_count <= LIMIT_GPUS);
+	assert(reply.err >= 0 && reply.err < ERR_COUNT && reply.state < CLAIM_STATE_COUNT);
+	reply_finish(&reply);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	try_message((const char *)data, size, NULL);
+	try_message((const char *)data, size, "Root-Mic");
+	try_reply((const char *)data, size);
+	return 0;
+}

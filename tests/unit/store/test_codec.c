@@ -1,0 +1,233 @@
+/* Goal: what codec_encode writes, codec_decode gives back whole; everything else is refused.
+ * Method: every record type with its longest strings; then each cut, each flipped bit, and bytes
+ * with a right checksum but a wrong content. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "store/codec.h"
+#include "store/crc32.h"
+
+static void fill(char *text, size_t size, char c)
+{
+	memset(text, c, size - 1);
+	text[size - 1] = '\0';
+}
+
+static struct record full_claim(void)
+{
+	struct record r;
+	memset(&r, 0, sizeof r);
+	r.type = RECORD_CLAIM_PUT;
+	struct claim_record *c = &r.claim;
+	*c = (struct claim_record){
+		.id = INT64_MAX,
+		.session = UINT64_MAX,
+		.ref = 3,
+		.fence = UINT64_C(1) << 62,
+		.parent = 5,
+		.lender = 6,
+		.state = CLAIM_ENDED,
+		.end = END_FORCE_RELEASED,
+		.cls = LEASE_BACKGROUND,
+		.binding = BIND_HTTP,
+		.browser = true,
+		.preemptible = true,
+		.evictable = true,
+		.revoked = true,
+		.need = {UINT64_MAX, UINT32_MAX, 16, UINT32_MAX},
+		.granted_mask = UINT32_MAX,
+		.ttl_ms = INT64_MIN,
+		.uninterruptible_ms = -1,
+		.min_residence_ms = 10,
+		.load_ms = 11,
+		.used_ms = 12,
+		.arrival = {INT64_MIN},
+		.wait_deadline = {INT64_MAX},
+		.ttl_deadline = {13},
+		.held_since = {14},
+		.arrival_wall = {15},
+		.held_wall = {16},
+		.ended_wall = {-17},
+	};
+	memset(c->token.b, 0xa5, sizeof c->token.b);
+	fill(c->name, sizeof c->name, 'n');
+	fill(c->request_id, sizeof c->request_id, 'r');
+	fill(c->label, sizeof c->label, 'l');
+	return r;
+}
+
+static struct record sample(enum record_type type)
+{
+	struct record r;
+	memset(&r, 0, sizeof r);
+	switch (type) {
+	case RECORD_SESSION_PUT:
+		r.session = (struct session_record){
+			.id = 7, .binding = BIND_TAB, .pid = -2, .pid_start = 9, .uid = -1};
+		fill(r.session.name, sizeof r.session.name, 's');
+		break;
+	case RECORD_SESSION_END:
+		r.session.id = 8;
+		break;
+	case RECORD_CLAIM_PUT:
+	case RECORD_CLAIM_END:
+		r = full_claim();
+		break;
+	case RECORD_FENCE:
+		r.fence_max = 123456789;
+		break;
+	case RECORD_PAUSED:
+	case RECORD_AUDIT:
+		r.admin.paused = type == RECORD_PAUSED;
+		r.admin.wall.v = 99;
+		r.admin.lease = 4;
+		fill(r.admin.who, sizeof r.admin.who, 'w');
+		fill(r.admin.act, sizeof r.admin.act, 'a');
+		fill(r.admin.reason, sizeof r.admin.reason, 'y');
+		break;
+	}
+	r.type = type;
+	return r;
+}
+
+/* Every type comes back field by field, and encodes to the same bytes again. */
+static void test_round_trip(void **state)
+{
+	(void)state;
+	for (int type = 0; type <= RECORD_AUDIT; type++) {
+		struct record in = sample((enum record_type)type), out;
+		uint8_t bytes[CODEC_BYTES_MAX], again[CODEC_BYTES_MAX];
+		size_t length = codec_encode(&in, bytes);
+		assert_in_range(length, 1, CODEC_BYTES_MAX);
+		memset(&out, 0xff, sizeof out);
+		assert_int_equal(codec_decode(bytes, length, &out), 0);
+		assert_int_equal(out.type, type);
+		assert_int_equal(codec_encode(&out, again), length);
+		assert_memory_equal(again, bytes, length);
+	}
+}
+
+/* The fields of a claim arrive in their places, not just as the same bytes. */
+static void test_claim_fields(void **state)
+{
+	(void)state;
+	struct record in = full_claim(), out;
+	uint8_t bytes[CODEC_BYTES_MAX];
+	assert_int_equal(codec_decode(bytes, codec_encode(&in, bytes), &out), 0);
+	assert_true(out.claim.id == INT64_MAX && out.claim.session == UINT64_MAX);
+	assert_int_equal(out.claim.state, CLAIM_ENDED);
+	assert_int_equal(out.claim.end, END_FORCE_RELEASED);
+	assert_true(out.claim.browser && out.claim.revoked);
+	assert_true(out.claim.need.vram_bytes == UINT64_MAX);
+	assert_true(out.claim.arrival.v == INT64_MIN && out.claim.wait_deadline.v == INT64_MAX);
+	assert_true(out.claim.ended_wall.v == -17 && out.claim.ttl_ms == INT64_MIN);
+	assert_string_equal(out.claim.name, in.claim.name);
+	assert_string_equal(out.claim.request_id, in.claim.request_id);
+	assert_string_equal(out.claim.label, in.claim.label);
+}
+
+/* The format on disk does not move by accident: one small record, byte by byte. */
+static void test_golden_bytes(void **state)
+{
+	(void)state;
+	static const uint8_t want[] = {1, 4, 8, 0, 0xe8, 3, 0, 0, 0, 0, 0, 0};
+	struct record r = {.type = RECORD_FENCE, .fence_max = 1000};
+	uint8_t bytes[CODEC_BYTES_MAX];
+	assert_int_equal(codec_encode(&r, bytes), sizeof want + 4);
+	assert_memory_equal(bytes, want, sizeof want);
+	assert_int_equal(crc32_of((const uint8_t *)"123456789", 9), 0xcbf43926);
+}
+
+/* A record cut anywhere, or with anything behind it, is refused and the output untouched. */
+static void test_cut(void **state)
+{
+	(void)state;
+	struct record in = full_claim(), out = {.type = RECORD_FENCE, .fence_max = 42};
+	uint8_t bytes[CODEC_BYTES_MAX + 1] = {0};
+	size_t length = codec_encode(&in, bytes);
+	for (size_t cut = 0; cut <= length + 1; cut++) {
+		if (cut == length)
+			continue;
+		assert_int_equal(codec_decode(bytes, cut, &out), -ERR_IO);
+	}
+	assert_int_equal(codec_decode(bytes, CODEC_BYTES_MAX + 1, &out), -ERR_IO);
+	assert_true(out.type == RECORD_FENCE && out.fence_max == 42);
+}
+
+/* Any single flipped bit is found. */
+static void test_flipped_bit(void **state)
+{
+	(void)state;
+	struct record in = full_claim(), out;
+	uint8_t bytes[CODEC_BYTES_MAX];
+	size_t length = codec_encode(&in, bytes);
+	for (size_t bit = 0; bit < length * 8; bit++) {
+		bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_equal(codec_decode(bytes, length, &out), -ERR_IO);
+		bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	assert_int_equal(codec_decode(bytes, length, &out), 0);
+}
+
+/* Puts the right checksum behind changed bytes. */
+static void seal(uint8_t *bytes, size_t length)
+{
+	uint32_t crc = crc32_of(bytes, length - 4);
+	for (int i = 0; i < 4; i++)
+		bytes[length - 4 + (size_t)i] = (uint8_t)(crc >> (8 * i));
+}
+
+static int decode_with(const struct record *in, size_t at, uint8_t value)
+{
+	struct record out;
+	uint8_t bytes[CODEC_BYTES_MAX];
+	size_t length = codec_encode(in, bytes);
+	bytes[at] = value;
+	seal(bytes, length);
+	return codec_decode(bytes, length, &out);
+}
+
+/* Values out of range are refused although the checksum is right. */
+static void test_wrong_content(void **state)
+{
+	(void)state;
+	enum { STATE_AT = 4 + 6 * 8 + 16, NAME_AT = STATE_AT + 8 + 8 + 4 * 4 + 12 * 8 };
+	struct record claim = full_claim();
+	assert_int_equal(decode_with(&claim, 0, 1), 0);
+	assert_int_equal(decode_with(&claim, 0, 2), -ERR_IO);                /* version */
+	assert_int_equal(decode_with(&claim, 1, RECORD_AUDIT + 1), -ERR_IO); /* type */
+	assert_int_equal(decode_with(&claim, 1, RECORD_SESSION_PUT), -ERR_IO);
+	assert_int_equal(decode_with(&claim, 2, 0), -ERR_IO); /* payload length */
+	static const uint8_t counts[] = {
+		CLAIM_STATE_COUNT, END_REASON_COUNT, LEASE_CLASS_COUNT, BINDING_COUNT, 2, 2, 2, 2};
+	for (size_t i = 0; i < sizeof counts; i++) {
+		assert_int_equal(decode_with(&claim, STATE_AT + i, 0), 0);
+		assert_int_equal(decode_with(&claim, STATE_AT + i, counts[i]), -ERR_IO);
+	}
+	assert_int_equal(decode_with(&claim, NAME_AT, LIMIT_ID_BYTES), 0); /* as it was */
+	assert_int_equal(decode_with(&claim, NAME_AT, LIMIT_ID_BYTES + 1), -ERR_IO);
+	assert_int_equal(decode_with(&claim, NAME_AT, LIMIT_ID_BYTES - 1), -ERR_IO);
+	assert_int_equal(decode_with(&claim, NAME_AT + 5, '\0'), -ERR_IO);
+	assert_int_equal(decode_with(&claim, 4 + 7, 0xff), -ERR_IO); /* id above INT64_MAX */
+	struct record end = sample(RECORD_SESSION_END);
+	assert_int_equal(decode_with(&end, 4, 0), -ERR_IO); /* id 0 */
+	struct record session = sample(RECORD_SESSION_PUT);
+	assert_int_equal(decode_with(&session, 4 + 8 + 16, BIND_STREAM), -ERR_IO);
+	struct record fence = sample(RECORD_FENCE);
+	assert_int_equal(decode_with(&fence, 4 + 7, 0x80), -ERR_IO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_claim_fields),
+		cmocka_unit_test(test_golden_bytes), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_flipped_bit),  cmocka_unit_test(test_wrong_content),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
