@@ -1,0 +1,286 @@
+/* broker: one loop turn of the simulated shell: step all that arrived, tick, commit, send. It
+ * decides nothing about leases. Starts and ends are in broker_life.c. Called by world.c when the
+ * agenda says that something arrived or is due. */
+#include "broker.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "broker_private.h"
+#include "world.h"
+
+struct mono_ms broker_now(const struct world *w)
+{
+	return (struct mono_ms){w->t - w->boot_t + w->boot_mono_ms};
+}
+
+void broker_plan_turn(struct world *w, int64_t t)
+{
+	if (t >= w->broker.turn_t)
+		return;
+	w->broker.turn_t = t;
+	agenda_add(&w->agenda, (struct item){.t = t, .kind = ITEM_TURN});
+}
+
+void broker_wake(struct world *w)
+{
+	if (w->broker.state == BROKER_UP)
+		broker_plan_turn(w, w->t);
+}
+
+struct letter *broker_event(struct world *w, enum event_type type)
+{
+	struct letter *letter = net_letter(w, LETTER_EVENT, 0);
+	letter->event.type = type;
+	return letter;
+}
+
+void broker_post(struct world *w, struct letter *letter)
+{
+	struct broker *b = &w->broker;
+	if (b->state == BROKER_DOWN) {
+		net_free(w, letter);
+		return;
+	}
+	letter->next = NULL;
+	*b->inbox_tail = letter;
+	b->inbox_tail = &letter->next;
+	if (b->state == BROKER_UP)
+		broker_plan_turn(w, w->t);
+}
+
+static void see_close(struct world *w, struct conn *conn)
+{
+	if (!conn->broker_open)
+		return;
+	conn->broker_open = false;
+	struct letter *letter = broker_event(w, EVENT_CONN_CLOSED);
+	letter->event.conn = conn->id;
+	letter->event.closed.undelivered = (conn->exchange || conn->stream) && !conn->answered;
+	const struct client *client = conn->client < 0 ? NULL : &w->clients[conn->client];
+	letter->event.closed.peer_gone =
+		client && client->plan->binding == BIND_NATIVE && client->life != conn->life;
+	broker_post(w, letter);
+}
+
+void broker_arrive(struct world *w, struct letter *letter)
+{
+	struct conn *conn = net_conn(w, letter->conn);
+	if (letter->kind == LETTER_CLOSED) {
+		see_close(w, conn);
+		net_free(w, letter);
+		return;
+	}
+	assert(letter->kind == LETTER_EVENT);
+	if (!conn->broker_open) {
+		net_free(w, letter);
+		return;
+	}
+	letter->event.conn = conn->id;
+	broker_post(w, letter);
+}
+
+void broker_step(struct world *w, struct event *event)
+{
+	struct broker *b = &w->broker;
+	event->now = broker_now(w);
+	event->wall = (struct wall_ms){w->t + w->wall_offset_ms};
+	uint64_t random[2] = {rng_next(&w->token_rng), rng_next(&w->token_rng)};
+	memcpy(event->random.b, random, sizeof event->random.b);
+	b->steps++;
+	core_step(b->core, event, &b->fx);
+	check_step(w, event);
+}
+
+static bool commit(struct world *w)
+{
+	struct broker *b = &w->broker;
+	size_t length;
+	for (; b->appended < b->fx.count; b->appended++) {
+		if (b->fx.v[b->appended].type == EFFECT_APPEND)
+			journal_append(&w->journal, &b->fx.v[b->appended].record, &length);
+	}
+	b->commit_failed = false;
+	if (w->journal.pending_bytes == 0)
+		return true;
+	if (b->io_error || (b->disk_full && b->reserve == 0)) {
+		b->io_error = false;
+		b->commit_failed = true;
+		return false;
+	}
+	if (b->disk_full)
+		b->reserve--;
+	uint64_t fence_max = w->journal.fence_max;
+	journal_commit(&w->journal);
+	if (w->journal.fence_max != fence_max)
+		journal_copy(&w->synced, &w->journal); /* the only record that is synced */
+	return true;
+}
+
+/* The broker's side of an exchange ends with its one answer, a stream with its last message. */
+static bool ends_exchange(const struct conn *conn, const struct effect *fx)
+{
+	enum message msg = fx->send.msg;
+	if (msg == MSG_QUEUED || msg == MSG_OFFERED || msg == MSG_HEARTBEAT)
+		return false;
+	if (conn->exchange)
+		return true;
+	return conn->stream && (msg == MSG_RELEASED || msg == MSG_TIMEOUT || msg == MSG_DENIED ||
+				msg == MSG_REVOKED);
+}
+
+static void tell_closed(struct world *w, const struct conn *conn)
+{
+	struct letter *letter = broker_event(w, EVENT_CONN_CLOSED);
+	letter->event.conn = conn->id;
+	broker_post(w, letter);
+}
+
+static void deliver_send(struct world *w, const struct effect *fx)
+{
+	struct conn *conn = net_conn(w, fx->conn);
+	if (!conn || !conn->broker_open)
+		return; /* gone: no error */
+	check_sent(w, conn, fx);
+	if (fx->send.msg == MSG_WELCOME)
+		conn->session = fx->send.lease;
+	struct letter *letter = net_letter(w, LETTER_SEND, conn->id);
+	letter->effect = *fx;
+	net_down(w, letter);
+	if (!ends_exchange(conn, fx))
+		return;
+	conn->answered = true;
+	net_close_broker(w, conn, true);
+	tell_closed(w, conn);
+}
+
+static void deliver(struct world *w, const struct effect *fx)
+{
+	struct conn *conn;
+	struct client *client;
+	switch (fx->type) {
+	case EFFECT_SEND:
+		deliver_send(w, fx);
+		return;
+	case EFFECT_SIGNAL:
+		client = world_session_client(w, fx->signal.session);
+		if (client)
+			client_signal(w, client, fx->signal.signo);
+		return;
+	case EFFECT_CLOSE:
+		conn = net_conn(w, fx->conn);
+		if (!conn || !conn->broker_open)
+			return;
+		net_close_broker(w, conn, true);
+		if (w->plan.close_is_told)
+			tell_closed(w, conn);
+		return;
+	case EFFECT_APPEND:
+	case EFFECT_TRACE:
+		return;
+	}
+}
+
+/* After a resumed WELCOME come the CLAIMs of the same step; the client must know where they end. */
+static void deliver_all(struct world *w)
+{
+	struct broker *b = &w->broker;
+	size_t stop = b->fx.count;
+	if (b->crash == CRASH_WHILE_SENDING)
+		stop = (size_t)rng_below(&w->rng, b->fx.count + 1);
+	uint64_t listing = 0;
+	for (size_t i = 0; i < stop; i++) {
+		const struct effect *fx = &b->fx.v[i];
+		bool lists =
+			fx->type == EFFECT_SEND && fx->send.msg == MSG_CLAIM && fx->conn == listing;
+		if (listing && fx->type == EFFECT_SEND && !lists) {
+			net_down(w, net_letter(w, LETTER_LISTED, listing));
+			listing = 0;
+		}
+		deliver(w, fx);
+		const struct conn *conn = fx->type == EFFECT_SEND ? net_conn(w, fx->conn) : NULL;
+		if (conn && conn->broker_open && fx->send.msg == MSG_WELCOME && fx->send.flag)
+			listing = fx->conn;
+	}
+	if (listing)
+		net_down(w, net_letter(w, LETTER_LISTED, listing));
+}
+
+void broker_flush(struct world *w)
+{
+	struct broker *b = &w->broker;
+	bool anything = b->fx.count > 0;
+	if (anything && b->crash == CRASH_BEFORE_COMMIT) {
+		broker_crash(w, false);
+		return;
+	}
+	if (!commit(w)) {
+		broker_plan_turn(w, w->t + 1000); /* try again; all sends wait */
+		return;
+	}
+	if (anything && b->crash == CRASH_AFTER_COMMIT) {
+		broker_crash(w, false);
+		return;
+	}
+	deliver_all(w);
+	if (anything && b->crash == CRASH_WHILE_SENDING) {
+		broker_crash(w, false);
+		return;
+	}
+	effects_clear(&b->fx);
+	b->seen = b->appended = 0;
+	check_turn(w);
+}
+
+static void step_inbox(struct world *w)
+{
+	struct broker *b = &w->broker;
+	struct letter *letter = b->inbox;
+	b->inbox = NULL;
+	b->inbox_tail = &b->inbox;
+	for (struct letter *next; letter; letter = next) {
+		next = letter->next;
+		struct want *want = want_of(w, letter->want);
+		if (letter->event.type == EVENT_CONFIG)
+			b->config = *letter->event.config;
+		broker_step(w, &letter->event);
+		if (want && letter->event.type == EVENT_ACQUIRE && want->asked_t < 0)
+			want->asked_t = w->t;
+		net_free(w, letter);
+	}
+}
+
+void broker_turn(struct world *w, int64_t t)
+{
+	struct broker *b = &w->broker;
+	if (b->state != BROKER_UP || t != b->turn_t)
+		return; /* planned for earlier, or for another life */
+	b->turn_t = INT64_MAX;
+	b->turns++;
+	if (b->clock_jump) {
+		b->clock_jump = false;
+		struct event jump = {.type = EVENT_CLOCK_JUMP};
+		broker_step(w, &jump);
+	}
+	bool bad = b->disk_full || b->commit_failed;
+	if (bad != b->journal_told_bad) {
+		b->journal_told_bad = bad;
+		struct event event = {.type = EVENT_JOURNAL, .journal_ok = !bad};
+		broker_step(w, &event);
+	}
+	step_inbox(w);
+	struct event tick = {.type = EVENT_TICK};
+	broker_step(w, &tick);
+	int64_t wake_ms = mono_since(b->fx.next_wake, broker_now(w));
+	if (wake_ms <= 0)
+		sim_fail(w, "the core asks to be woken %lld ms ago", (long long)-wake_ms);
+	broker_flush(w);
+	if (b->state != BROKER_UP)
+		return;
+	if (wake_ms < INT64_MAX - w->t)
+		broker_plan_turn(w, w->t + wake_ms);
+	if ((b->disk_full || b->commit_failed) != b->journal_told_bad)
+		broker_plan_turn(w, w->t + 1);
+}

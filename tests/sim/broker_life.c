@@ -1,0 +1,177 @@
+/* broker_life: start, crash, restart and stall of the simulated daemon. What a crash loses is what
+ * the real one loses: uncommitted records, unsent messages, all connections. Called by faults and
+ * by broker_flush at a planned crash point. */
+#include <assert.h>
+#include <string.h>
+
+#include "broker_private.h"
+#include "world.h"
+
+static void begin(struct world *w)
+{
+	struct broker *b = &w->broker;
+	b->core = core_create();
+	b->state = BROKER_UP;
+	b->inbox = NULL;
+	b->inbox_tail = &b->inbox;
+	b->turn_t = INT64_MAX;
+	b->crash = CRASH_NONE;
+	b->clock_jump = b->commit_failed = b->journal_told_bad = false;
+	struct event config = {.type = EVENT_CONFIG, .config = &b->config};
+	broker_step(w, &config);
+}
+
+static void serve(struct world *w, bool same_boot)
+{
+	struct journal *journal = &w->journal;
+	journal->epoch++;
+	struct event start = {.type = EVENT_START,
+			      .start = {.epoch = journal->epoch,
+					.fence_max = journal->fence_max,
+					.claim_id_max = journal->claim_id_max,
+					.session_id_max = journal->session_id_max,
+					.same_boot = same_boot}};
+	broker_step(w, &start);
+}
+
+void broker_start(struct world *w)
+{
+	w->broker.config = w->plan.config;
+	effects_init(&w->broker.fx);
+	begin(w);
+	serve(w, true);
+	broker_plan_turn(w, w->t);
+}
+
+static void restore(struct world *w)
+{
+	const struct journal *journal = &w->journal;
+	struct record record;
+	struct event event = {.type = EVENT_RESTORE, .record = &record};
+	if (journal->paused) {
+		record = journal->paused_rec;
+		broker_step(w, &event);
+	}
+	for (size_t id = 0; id < journal->sessions_size; id++) {
+		if (!journal->sessions[id].live)
+			continue;
+		memset(&record, 0, sizeof record);
+		record.type = RECORD_SESSION_PUT;
+		record.session = journal->sessions[id].rec;
+		broker_step(w, &event);
+	}
+	for (size_t id = 0; id < journal->claims_size; id++) {
+		if (!journal->claims[id].live)
+			continue;
+		memset(&record, 0, sizeof record);
+		record.type = RECORD_CLAIM_PUT;
+		record.claim = journal->claims[id].rec;
+		broker_step(w, &event);
+	}
+}
+
+/* The new daemon opens a pidfd per restored native session: a process that is gone is seen. */
+static void probe_processes(struct world *w)
+{
+	const struct journal *journal = &w->journal;
+	for (size_t id = 0; id < journal->sessions_size; id++) {
+		const struct journal_session *row = &journal->sessions[id];
+		if (!row->live || row->rec.binding != BIND_NATIVE)
+			continue;
+		const struct client *client = world_session_client(w, id);
+		if (client && client->pid == row->rec.pid &&
+		    client->pid_start == row->rec.pid_start)
+			continue;
+		struct letter *letter = broker_event(w, EVENT_PEER_EXIT);
+		letter->event.lease = id;
+		broker_post(w, letter);
+	}
+}
+
+void broker_restart(struct world *w, bool same_boot)
+{
+	assert(w->broker.state == BROKER_DOWN);
+	w->tally.restarts++;
+	trace_line(&w->trace, "broker starts, %s boot", same_boot ? "same" : "another");
+	begin(w);
+	restore(w);
+	serve(w, same_boot);
+	check_restart(w, same_boot);
+	broker_flush(w);
+	if (same_boot)
+		probe_processes(w);
+	broker_plan_turn(w, w->t);
+}
+
+static void drop_inbox(struct world *w)
+{
+	struct broker *b = &w->broker;
+	for (struct letter *letter = b->inbox, *next; letter; letter = next) {
+		next = letter->next;
+		net_free(w, letter);
+	}
+	b->inbox = NULL;
+	b->inbox_tail = &b->inbox;
+}
+
+void broker_crash(struct world *w, bool reboot)
+{
+	struct broker *b = &w->broker;
+	if (b->state == BROKER_DOWN)
+		return;
+	trace_line(&w->trace, "broker dies%s", reboot ? " with the machine" : "");
+	bound_taint(w);
+	core_destroy(b->core);
+	b->core = NULL;
+	b->state = BROKER_DOWN;
+	b->turn_t = INT64_MAX;
+	b->crash = CRASH_NONE;
+	drop_inbox(w);
+	effects_clear(&b->fx);
+	b->seen = b->appended = 0;
+	journal_drop_pending(&w->journal);
+	for (size_t i = 0; i < w->net.count; i++) {
+		struct conn *conn = &w->net.conns[i];
+		if (conn->broker_open)
+			net_close_broker(w, conn, rng_chance(&w->rng, 500));
+	}
+	if (reboot)
+		return;
+	int64_t down_ms = rng_chance(&w->rng, 800) ? rng_between(&w->rng, 50, 1000)
+						   : rng_between(&w->rng, 1000, 60000);
+	agenda_add(&w->agenda, (struct item){.t = w->t + down_ms,
+					     .kind = ITEM_HEAL,
+					     .what = FAULT_CRASH,
+					     .subject = w->boots});
+}
+
+void broker_stall(struct world *w, int64_t stall_ms)
+{
+	struct broker *b = &w->broker;
+	if (b->state != BROKER_UP)
+		return;
+	b->state = BROKER_STALLED;
+	b->stall_begin_t = w->t;
+	bound_taint(w);
+	agenda_add(&w->agenda,
+		   (struct item){.t = w->t + stall_ms, .kind = ITEM_HEAL, .what = FAULT_STALL});
+}
+
+void broker_resume(struct world *w)
+{
+	struct broker *b = &w->broker;
+	if (b->state != BROKER_STALLED)
+		return;
+	b->state = BROKER_UP;
+	b->clock_jump |= w->t - b->stall_begin_t >= 1000; /* shorter ones are not seen */
+	bound_taint(w);
+	b->turn_t = INT64_MAX;
+	broker_plan_turn(w, w->t);
+}
+
+void broker_finish(struct world *w)
+{
+	core_destroy(w->broker.core);
+	drop_inbox(w);
+	effects_finish(&w->broker.fx);
+}

@@ -1,0 +1,7 @@
+/* broker_private: what broker.c and broker_life.c share. */
+#pragma once
+#include "broker.h"
+
+void broker_step(struct world *w, struct event *event);
+void broker_flush(struct world *w);
+void broker_plan_turn(struct world *w, int64_t t);

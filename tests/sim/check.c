@@ -1,0 +1,223 @@
+/* check: after each core_step. The core's own asserts, the trace hash, and what the new records and
+ * signals say about who must still be given time before the room goes to another. Messages are
+ * judged in check_sent.c, room in check_room.c, turns and restarts in check_turn.c. */
+#include "check.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "check_private.h"
+#include "store/codec.h"
+#include "world.h"
+
+static void hash_send(struct trace *trace, const struct effect *fx)
+{
+	const uint64_t numbers[] = {fx->send.msg,
+				    fx->send.ref,
+				    fx->send.lease,
+				    fx->send.fence,
+				    fx->send.other,
+				    fx->send.gpus,
+				    fx->send.state,
+				    fx->send.end,
+				    fx->send.reason,
+				    (uint64_t)fx->send.err,
+				    fx->send.flag,
+				    (uint64_t)fx->send.expires_ms,
+				    (uint64_t)fx->send.grace_ms};
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		trace_number(trace, numbers[i]);
+	trace_bytes(trace, fx->send.token.b, sizeof fx->send.token.b);
+	trace_bytes(trace, fx->send.detail, strlen(fx->send.detail));
+}
+
+static void hash_change(struct trace *trace, const struct effect *fx)
+{
+	const uint64_t numbers[] = {fx->trace.claim,
+				    fx->trace.session,
+				    fx->trace.from,
+				    fx->trace.to,
+				    fx->trace.end,
+				    fx->trace.reason,
+				    fx->trace.cls,
+				    fx->trace.fence,
+				    fx->trace.other,
+				    (uint64_t)fx->trace.waited_ms,
+				    (uint64_t)fx->trace.held_ms,
+				    fx->trace.gpus};
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		trace_number(trace, numbers[i]);
+	trace_bytes(trace, fx->trace.what, strlen(fx->trace.what));
+	trace_bytes(trace, fx->trace.name, strlen(fx->trace.name));
+	trace_bytes(trace, fx->trace.detail, strlen(fx->trace.detail));
+}
+
+static void hash_effect(struct world *w, const struct effect *fx)
+{
+	uint8_t bytes[CODEC_BYTES_MAX];
+	trace_number(&w->trace, (uint64_t)fx->type << 56 ^ fx->conn);
+	switch (fx->type) {
+	case EFFECT_APPEND:
+		trace_bytes(&w->trace, bytes, codec_encode(&fx->record, bytes));
+		return;
+	case EFFECT_SEND:
+		hash_send(&w->trace, fx);
+		return;
+	case EFFECT_TRACE:
+		hash_change(&w->trace, fx);
+		return;
+	case EFFECT_SIGNAL:
+		trace_number(&w->trace, fx->signal.session);
+		trace_number(&w->trace, (uint64_t)fx->signal.signo);
+		return;
+	case EFFECT_CLOSE:
+		return;
+	}
+}
+
+static void excuse(struct world *w, struct want *want, int64_t t)
+{
+	if (want->excused_t <= t)
+		return;
+	want->excused_t = t;
+	trace_line(&w->trace, "want %llu: its room may go to others from %lld",
+		   (unsigned long long)want->uid, (long long)t);
+}
+
+/* The broker takes a lease back, or ends it. From when on may others have its room, by contract?
+ * A native process must be dead (EFFECT_SIGNAL excuses after kill_wait); a tab or plain HTTP client
+ * cannot be forced, so it has the lock-delay; a lost tab has the linger after its close; a stream
+ * that was cut is proof. */
+static void observe_taken(struct world *w, struct want *want, const struct claim_record *rec)
+{
+	const struct core_config *config = &w->broker.config;
+	const struct client *client = &w->clients[want->client];
+	int64_t lock_ms = want->browser || want->binding != BIND_STREAM ? config->lock_delay_ms : 0;
+	switch (want->binding) {
+	case BIND_NATIVE:
+		return;
+	case BIND_TAB:
+		if (rec->end == END_DISCONNECTED)
+			excuse(w, want, client->lost_t + config->tab_linger_ms);
+		else
+			excuse(w, want, w->t + lock_ms);
+		return;
+	case BIND_STREAM:
+		excuse(w, want,
+		       w->t + (rec->end == END_DISCONNECTED && !want->browser ? 0 : lock_ms));
+		return;
+	case BIND_HTTP:
+		excuse(w, want, rec->end == END_EXPIRED ? w->t : w->t + lock_ms);
+		return;
+	case BINDING_COUNT:
+		return;
+	}
+}
+
+static void observe_claim(struct world *w, const struct record *record)
+{
+	const struct claim_record *rec = &record->claim;
+	struct want *want = want_of(w, rec->ref);
+	if (!want)
+		sim_fail(w, "claim %llu carries a ref that nobody used",
+			 (unsigned long long)rec->id);
+	trace_line(&w->trace, "  record: claim %llu want %llu %s%s%s fence %llu",
+		   (unsigned long long)rec->id, (unsigned long long)rec->ref,
+		   record->type == RECORD_CLAIM_PUT ? claim_state_name((int)rec->state)
+						    : end_reason_name((int)rec->end),
+		   record->type == RECORD_CLAIM_PUT ? "" : " (end)", rec->revoked ? " revoked" : "",
+		   (unsigned long long)rec->fence);
+	if (want->lease != rec->id) {
+		want_bind_lease(w, want, rec->id);
+		want->lease = rec->id;
+	}
+	want->lender = rec->lender;
+	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED && !want->queued) {
+		want->queued = true;
+		if (rec->binding == BIND_HTTP) /* is told nothing while it waits */
+			want->said = WANT_WAITING;
+		bound_begin(w, want);
+	}
+	bool ends = record->type == RECORD_CLAIM_END;
+	if (rec->revoked || (ends && rec->end != END_RELEASED))
+		observe_taken(w, want, rec);
+	bool held = !ends && rec->state == CLAIM_HELD && rec->fence != want->held_fence;
+	if (held) {
+		want->held_fence = rec->fence;
+		w->check.granted[rec->cls]++;
+		w->tally.grants++;
+	}
+	if (ends) {
+		w->tally.ended++;
+		w->tally.timeouts += rec->end == END_TIMEOUT;
+		bound_drop(want);
+	}
+}
+
+static void observe_signal(struct world *w, const struct effect *fx)
+{
+	const struct client *client = world_session_client(w, fx->signal.session);
+	trace_line(&w->trace, "  signal %d for session %llu", fx->signal.signo,
+		   (unsigned long long)fx->signal.session);
+	if (!client || fx->signal.signo != SIGKILL)
+		return;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->client == (int)client->index && want->life == client->life)
+			excuse(w, want, w->t + w->broker.config.kill_wait_ms);
+	}
+}
+
+static void observe(struct world *w, const struct effect *fx)
+{
+	hash_effect(w, fx);
+	if (fx->type == EFFECT_SIGNAL)
+		observe_signal(w, fx);
+	if (fx->type != EFFECT_APPEND)
+		return;
+	if (fx->record.type == RECORD_CLAIM_PUT || fx->record.type == RECORD_CLAIM_END)
+		observe_claim(w, &fx->record);
+}
+
+/* When the broker learned that a session's connection is gone: the linger runs from here. */
+static void note_loss(struct world *w, const struct event *event)
+{
+	const struct conn *conn = net_conn(w, event->conn);
+	if (event->type != EVENT_CONN_CLOSED || !conn || conn->client < 0 || conn->session == 0)
+		return;
+	struct client *client = &w->clients[conn->client];
+	client->lost_t = w->t;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->client == conn->client)
+			bound_drop(want);
+	}
+}
+
+static const char *event_name(enum event_type type)
+{
+	static const char *const names[EVENT_TYPE_COUNT] = {
+		"config",   "restore",    "start",  "session-open", "conn-closed", "peer-exit",
+		"alive",    "acquire",    "accept", "cancel",       "release",     "renew",
+		"yielding", "change",     "lend",   "bye",          "admin",       "gpu-sample",
+		"journal",  "clock-jump", "tick"};
+	return names[type];
+}
+
+void check_step(struct world *w, const struct event *event)
+{
+	struct broker *b = &w->broker;
+	if (event->type != EVENT_TICK || b->fx.count > b->seen)
+		trace_line(&w->trace, "%s conn %llu", event_name(event->type),
+			   (unsigned long long)event->conn);
+	note_loss(w, event);
+	for (; b->seen < b->fx.count; b->seen++)
+		observe(w, &b->fx.v[b->seen]);
+	core_check(b->core, event->now);
+	w->tally.steps++;
+}
+
+void check_finish(struct world *w)
+{
+	check_sent_finish(&w->check);
+}

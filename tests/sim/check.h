@@ -1,0 +1,38 @@
+/* check: judges every step and every message. A failed check ends the run by sim_fail. */
+#pragma once
+#include <stdint.h>
+
+struct world;
+struct event;
+struct effect;
+struct conn;
+struct want;
+
+struct check_token {
+	uint64_t hi, lo, claim, fence;
+};
+
+struct check {
+	uint64_t fence_max;         /* highest any client was ever told */
+	struct check_token *tokens; /* open addressing */
+	uint64_t tokens_size, token_count;
+	uint64_t granted[4];  /* by class, since the core was started */
+	int64_t idle_since_t; /* I5: room and a waiter; INT64_MAX: no */
+};
+
+/* After each core_step: core_check, hash, and what the new effects say. */
+void check_step(struct world *w, const struct event *event);
+/* A committed message leaves for conn (never NULL). */
+void check_sent(struct world *w, struct conn *conn, const struct effect *effect);
+/* The end of a loop turn whose effects are all out. */
+void check_turn(struct world *w);
+void check_restart(struct world *w, int same_boot);
+void check_idle(struct world *w); /* the end of a run: nothing is left over */
+void check_finish(struct world *w);
+
+/* bound.c: waits against the theorems of CASES.md G. */
+void bound_begin(struct world *w, struct want *want);
+void bound_step(struct world *w);
+void bound_end(struct world *w, struct want *want);
+void bound_drop(struct want *want); /* it ended without a grant, or nothing can be said */
+void bound_taint(struct world *w);  /* the clock of the bounds stopped for all */

@@ -1,0 +1,65 @@
+/* check_room: I1 from the outside. Adds up what clients in truth use, from the GRANTED that left
+ * the broker until they stopped, died, or were taken the lease and had the time that the contract
+ * gives (want.excused_t, set in check.c). The core's ledger is not asked. */
+#include "check_private.h"
+#include "world.h"
+
+struct sum {
+	uint64_t slots, vram_bytes;
+	unsigned vram_claims;
+};
+
+/* A sub-lease runs inside its lender's room while the lender is there: only what it needs beyond
+ * that counts. */
+static void add(struct world *w, struct sum *sum, const struct want *want, const struct need *need)
+{
+	const struct want *lender = want->lender ? want_of_lease(w, want->lender) : NULL;
+	uint64_t inside_bytes = lender ? lender->uses_need.vram_bytes : 0;
+	if (need->vram_bytes > inside_bytes) {
+		sum->vram_bytes += need->vram_bytes - inside_bytes;
+		sum->vram_claims++;
+	}
+	if (!lender)
+		sum->slots += need->slots;
+}
+
+static void check_gpu(struct world *w, const struct want *want, uint32_t gpu)
+{
+	const struct core_config *config = &w->broker.config;
+	const struct gpu_config *g = &config->gpus[gpu];
+	struct sum sum = {0};
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		if (other != want && want_in_room(other, w->t) &&
+		    other->uses_mask & UINT32_C(1) << gpu)
+			add(w, &sum, other, &other->uses_need);
+	}
+	add(w, &sum, want, &want->need);
+	if (want->need.slots > 0 && sum.slots > g->slots)
+		sim_fail(w, "I1: %llu turns on %s at once, which has %u",
+			 (unsigned long long)sum.slots, g->name, g->slots);
+	if (want->need.vram_bytes == 0)
+		return;
+	if (g->vram_known && sum.vram_bytes + config->vram_headroom_bytes > g->vram_bytes_total)
+		sim_fail(w, "I1: %llu bytes promised on %s", (unsigned long long)sum.vram_bytes,
+			 g->name);
+	if (!g->vram_known && sum.vram_claims > 1)
+		sim_fail(w, "I1: %u claims that state VRAM on %s, whose VRAM is unknown",
+			 sum.vram_claims, g->name);
+}
+
+void check_room(struct world *w, const struct want *want, uint32_t gpus)
+{
+	if (w->broker.config.gpu_count < 32 && gpus >> w->broker.config.gpu_count != 0)
+		sim_fail(w, "want %llu got a GPU that is not there", (unsigned long long)want->uid);
+	if ((uint32_t)__builtin_popcount(gpus) != want->need.gpu_count)
+		sim_fail(w, "want %llu asked for %u GPUs and got mask %#x",
+			 (unsigned long long)want->uid, want->need.gpu_count, gpus);
+	if (want->need.gpu_mask != 0 && (gpus & ~want->need.gpu_mask) != 0)
+		sim_fail(w, "want %llu got mask %#x, wanted of %#x", (unsigned long long)want->uid,
+			 gpus, want->need.gpu_mask);
+	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+		if (gpus & UINT32_C(1) << gpu)
+			check_gpu(w, want, gpu);
+	}
+}

@@ -1,0 +1,199 @@
+/* check_turn: after each loop turn whose messages are out. Status, journal and what clients were
+ * told must agree (P35); nothing idles beside a waiter (I5); and a restart must bring back every
+ * lease and every place. */
+#include <stdlib.h>
+
+#include "check_private.h"
+#include "world.h"
+
+typedef unsigned long long ull;
+
+static void check_waiters(struct world *w, struct mono_ms now)
+{
+	const struct core *core = w->broker.core;
+	uint32_t count = core_waiting_count(core);
+	int64_t key_before = INT64_MIN, voice_before = INT64_MIN;
+	struct claim_view view;
+	for (uint32_t at = 0; at < count; at++) {
+		if (!core_waiter_at(core, at, now, &view))
+			sim_fail(w, "P35: nobody at position %u of %u", at, count);
+		const struct claim_record *rec = view.rec;
+		const struct journal_claim *row = journal_claim(&w->journal, rec->id);
+		if (core_position(core, rec->id) != at)
+			sim_fail(w, "P35: claim %llu is at %u and says %lld", (ull)rec->id, at,
+				 (long long)core_position(core, rec->id));
+		if (!row || !row->live || row->rec.state != CLAIM_QUEUED)
+			sim_fail(w, "P35: claim %llu waits, the journal says otherwise",
+				 (ull)rec->id);
+		int64_t key = rec->arrival.v + w->broker.config.classes[rec->cls].offset_ms;
+		if (row->rec.arrival.v != rec->arrival.v || view.key.v != key)
+			sim_fail(w, "claim %llu: its key moved", (ull)rec->id);
+		int64_t *before = rec->cls == LEASE_VOICE ? &voice_before : &key_before;
+		if (key < *before)
+			sim_fail(w, "claim %llu is served after a later key", (ull)rec->id);
+		*before = key;
+	}
+	if (core_waiter_at(core, count, now, &view))
+		sim_fail(w, "P35: somebody waits past the end");
+}
+
+static uint32_t check_holders(struct world *w, struct mono_ms now)
+{
+	const struct core *core = w->broker.core;
+	uint32_t count = 0;
+	struct claim_view view;
+	for (uint64_t id = 0; core_holder_after(core, id, now, &view); count++) {
+		const struct journal_claim *row = journal_claim(&w->journal, view.rec->id);
+		if (view.rec->id <= id)
+			sim_fail(w, "P35: holders are not in order at %llu", (ull)id);
+		id = view.rec->id;
+		if (!row || !row->live || row->rec.state != view.rec->state ||
+		    row->rec.fence != view.rec->fence || row->rec.revoked != view.rec->revoked ||
+		    row->rec.granted_mask != view.rec->granted_mask)
+			sim_fail(w, "P35: the journal has another picture of lease %llu", (ull)id);
+	}
+	return count;
+}
+
+/* Whoever is connected was told everything, so his last message and the status agree. */
+static void check_told(struct world *w, const struct want *want, struct mono_ms now)
+{
+	const struct client *client = &w->clients[want->client];
+	const struct conn *conn =
+		net_conn(w, want->binding <= BIND_TAB ? client->conn : want->conn);
+	if (!conn || !conn->broker_open || !conn->client_open || want->life != client->life)
+		return;
+	if (want->binding <= BIND_TAB && conn->session == 0)
+		return;
+	struct claim_view view;
+	bool lives = core_claim(w->broker.core, want->lease, now, &view);
+	if (want->said == WANT_WAITING && (!lives || view.rec->state != CLAIM_QUEUED))
+		sim_fail(w, "P35: want %llu was told queued, claim %llu is %s", (ull)want->uid,
+			 (ull)want->lease, lives ? claim_state_name((int)view.rec->state) : "gone");
+	if (want->said == WANT_HELD && want->binding != BIND_HTTP && lives &&
+	    view.rec->state != CLAIM_HELD && view.rec->state != CLAIM_YIELDING)
+		sim_fail(w, "P35: want %llu was told granted, claim %llu is %s", (ull)want->uid,
+			 (ull)want->lease, claim_state_name((int)view.rec->state));
+	if (want->said == WANT_WAITING && want->timeout_ms >= 0 && !want->yielded &&
+	    w->taints_open == 0 && want->bound.taints == w->taints && want->asked_t >= 0 &&
+	    w->t - want->asked_t > want->timeout_ms + 10)
+		sim_fail(w, "want %llu waits %lld ms, its limit is %lld", (ull)want->uid,
+			 (long long)(w->t - want->asked_t), (long long)want->timeout_ms);
+}
+
+/* I5: with everything free and well, a connected waiter is not left waiting past one turn. */
+static void check_no_idling(struct world *w, struct mono_ms now, const struct core_stats *stats,
+			    uint32_t holders)
+{
+	struct claim_view view;
+	bool waits = false;
+	for (uint32_t at = 0; at < stats->waiting && !waits; at++)
+		waits = core_waiter_at(w->broker.core, at, now, &view) && view.conn != 0;
+	bool free = holders == 0 && !stats->paused && stats->journal_ok && w->taints_open == 0;
+	if (!waits || !free) {
+		w->check.idle_since_t = INT64_MAX;
+		return;
+	}
+	if (w->check.idle_since_t == INT64_MAX)
+		w->check.idle_since_t = w->t;
+	/* A probe may have to speak first after strangers left or a GPU came back. */
+	if (w->t - w->check.idle_since_t > SAMPLE_EVERY_MS + 10)
+		sim_fail(w, "I5: claim %llu waits while nothing is held", (ull)view.rec->id);
+}
+
+static void check_views(struct world *w, struct mono_ms now, uint32_t waiting)
+{
+	if (waiting == 0)
+		return;
+	struct claim_view view;
+	struct why why;
+	uint32_t at = (uint32_t)(w->broker.turns % waiting);
+	core_waiter_at(w->broker.core, at, now, &view);
+	core_why(w->broker.core, view.rec->id, now, &why);
+	if ((unsigned)why.code >= WHY_COUNT || !why_text((int)why.code))
+		sim_fail(w, "claim %llu does not know why it waits", (ull)view.rec->id);
+	if (core_bound_ms(w->broker.core, view.rec->id, now) < -1)
+		sim_fail(w, "claim %llu has a negative bound", (ull)view.rec->id);
+	if (core_eta_ms(w->broker.core, view.rec->id, now) < -1)
+		sim_fail(w, "claim %llu has a negative estimate", (ull)view.rec->id);
+}
+
+void check_turn(struct world *w)
+{
+	if (w->broker.state != BROKER_UP)
+		return;
+	wants_sweep(w);
+	struct mono_ms now = broker_now(w);
+	struct core_stats stats;
+	core_stats(w->broker.core, &stats);
+	check_waiters(w, now);
+	uint32_t holders = check_holders(w, now);
+	const uint32_t *live = w->journal.live_count;
+	if (stats.waiting != live[CLAIM_QUEUED] ||
+	    stats.waiting != core_waiting_count(w->broker.core))
+		sim_fail(w, "P35: status has %u waiting, the journal %u", stats.waiting,
+			 live[CLAIM_QUEUED]);
+	if (holders != live[CLAIM_OFFERED] + live[CLAIM_HELD] + live[CLAIM_YIELDING])
+		sim_fail(w, "P35: status has %u holders, the journal %u", holders,
+			 live[CLAIM_OFFERED] + live[CLAIM_HELD] + live[CLAIM_YIELDING]);
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		if (stats.granted[cls] != w->check.granted[cls])
+			sim_fail(w, "status counts %llu %s grants, the journal %llu",
+				 (ull)stats.granted[cls], lease_class_name(cls),
+				 (ull)w->check.granted[cls]);
+	}
+	for (size_t i = 0; i < w->wants.active_count; i++)
+		check_told(w, want_of(w, w->wants.active[i]), now);
+	check_no_idling(w, now, &stats, holders);
+	check_views(w, now, stats.waiting);
+	bound_step(w);
+}
+
+/* R5: every lease and every place of the journal is there again, with fence and key. A stream ended
+ * with its connection; a plain HTTP waiter may, because its key is remembered. */
+static void check_restored(struct world *w, const struct claim_record *rec)
+{
+	struct claim_view view;
+	bool lives = core_claim(w->broker.core, rec->id, broker_now(w), &view);
+	if (rec->binding == BIND_STREAM || (rec->binding == BIND_HTTP && rec->state < CLAIM_HELD))
+		return;
+	if (!lives)
+		sim_fail(w, "R5: claim %llu (%s) is lost by the restart", (ull)rec->id,
+			 claim_state_name((int)rec->state));
+	bool held = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
+	bool held_now = view.rec->state == CLAIM_HELD || view.rec->state == CLAIM_YIELDING;
+	if (held != held_now || (held && view.rec->fence != rec->fence))
+		sim_fail(w, "R5: claim %llu was %s fence %llu, after the restart %s fence %llu",
+			 (ull)rec->id, claim_state_name((int)rec->state), (ull)rec->fence,
+			 claim_state_name((int)view.rec->state), (ull)view.rec->fence);
+	if (view.rec->arrival.v != rec->arrival.v)
+		sim_fail(w, "R5: claim %llu lost its place", (ull)rec->id);
+}
+
+void check_restart(struct world *w, int same_boot)
+{
+	const struct journal *journal = &w->journal;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		w->check.granted[cls] = 0;
+	for (unsigned i = 0; i < w->plan.client_count; i++)
+		w->clients[i].lost_t = w->t; /* all are detached from now on */
+	w->check.idle_since_t = INT64_MAX;
+	for (size_t id = 0; same_boot && id < journal->claims_size; id++) {
+		if (journal->claims[id].live)
+			check_restored(w, &journal->claims[id].rec);
+	}
+	struct claim_view view;
+	if (!same_boot && core_holder_after(w->broker.core, 0, broker_now(w), &view))
+		sim_fail(w, "R5: lease %llu outlived the reboot", (ull)view.rec->id);
+}
+
+void check_idle(struct world *w)
+{
+	struct core_stats stats;
+	if (w->broker.state != BROKER_UP)
+		sim_fail(w, "the broker is not up at the end");
+	core_stats(w->broker.core, &stats);
+	if (stats.waiting > 0 || stats.held > 0)
+		sim_fail(w, "T3: with all faults off, %u still wait and %u still hold",
+			 stats.waiting, stats.held);
+}

@@ -1,0 +1,78 @@
+/* client: a simulated program: native, tab, stream or plain HTTP. Honest or not, it only knows what
+ * messages and signals told it. */
+#pragma once
+#include "agenda.h"
+#include "plan.h"
+
+struct world;
+struct want;
+struct letter;
+
+enum client_state {
+	CLIENT_DEAD,
+	CLIENT_OFFLINE,  /* a session client without a connection */
+	CLIENT_GREETING, /* hello is sent */
+	CLIENT_READY,    /* HTTP and streams always are */
+};
+
+enum timer {
+	TIMER_CONNECT,
+	TIMER_THINK,   /* time for another claim? */
+	TIMER_SILENCE, /* offline too long: stop using the GPU */
+	TIMER_UNPAUSE,
+	TIMER_DIE,
+	TIMER_RESPAWN,
+	TIMER_HTTP_DONE, /* the last timer with a client as subject */
+	TIMER_ACCEPT,    /* from here on the subject is a want */
+	TIMER_RELEASE,
+	TIMER_REQUEUE,
+	TIMER_YIELDING,
+	TIMER_CANCEL,
+	TIMER_RENEW,
+	TIMER_CHANGE,
+	TIMER_LEND,
+	TIMER_RETRY,
+};
+
+struct client {
+	unsigned index;
+	const struct client_plan *plan;
+	uint32_t life; /* rises when the process dies */
+	int64_t pid;
+	uint64_t pid_start;
+	enum client_state state;
+	uint64_t conn;    /* session clients */
+	uint64_t session; /* 0: none */
+	struct token secret;
+	unsigned claim_count;
+	bool paused;
+	int64_t lost_t;        /* the broker saw its connection go */
+	int64_t silence_t;     /* offline: when it must stop using the GPU */
+	struct item *deferred; /* while paused */
+	size_t deferred_count, deferred_capacity;
+};
+
+void client_start(struct world *w, struct client *client);
+void client_timer(struct world *w, const struct item *item);
+void client_arrive(struct world *w, const struct item *item);
+void client_pause(struct world *w, struct client *client, int64_t pause_ms);
+void client_die(struct world *w, struct client *client);
+void client_signal(struct world *w, struct client *client, int signo);
+void client_cut(struct world *w, struct client *client);         /* its connections break */
+void client_reload(struct world *w, struct client *client);      /* a tab closes and resumes */
+void client_machine_off(struct world *w, struct client *client); /* reboot: dead at once */
+void client_finish(struct client *client);
+
+/* client_ask.c: what clients say. */
+void client_set_timer(struct world *w, struct client *client, enum timer what, uint64_t subject,
+		      int64_t after_ms);
+void client_hello(struct world *w, struct client *client);
+void client_ask_new(struct world *w, struct client *client);
+void client_ask_one(struct world *w, struct client *client); /* now, whatever it has */
+void client_want_timer(struct world *w, struct client *client, enum timer what, struct want *want);
+void client_release(struct world *w, struct want *want, bool requeue);
+void client_send_alive(struct world *w, struct client *client);
+
+/* client_hear.c: what clients do about what they are told. */
+void client_hear(struct world *w, struct client *client, const struct letter *letter);
+void client_lose_conn(struct world *w, struct client *client, uint64_t conn);

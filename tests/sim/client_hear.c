@@ -1,0 +1,279 @@
+/* client_hear: what clients do about what the broker tells them. An honest one stops when it must;
+ * faults make it deaf, slow or stubborn. Called by client.c for each letter that arrives. */
+#include "base/err.h"
+#include "world.h"
+
+static bool struck(struct world *w, enum fault fault)
+{
+	if (!rng_chance(&w->rng, world_permille(w, fault)))
+		return false;
+	world_count(w, fault);
+	return true;
+}
+
+static void want_timer(struct world *w, struct client *client, enum timer what,
+		       const struct want *want, int64_t after_ms)
+{
+	client_set_timer(w, client, what, want->uid, after_ms);
+}
+
+static void hear_offered(struct world *w, struct client *client, struct want *want,
+			 const struct effect *fx)
+{
+	want->stage = WANT_OFFERED;
+	want->fence = fx->send.fence;
+	int64_t ack_ms = w->broker.config.ack_ms;
+	if (struck(w, FAULT_MISSED_ACK)) {
+		if (rng_chance(&w->rng, 500)) /* late, else never */
+			want_timer(w, client, TIMER_ACCEPT, want,
+				   ack_ms + rng_between(&w->rng, 0, 500));
+		return;
+	}
+	want_timer(w, client, TIMER_ACCEPT, want, rng_between(&w->rng, 0, 50));
+}
+
+static void plan_hold(struct world *w, struct client *client, struct want *want)
+{
+	want_timer(w, client, TIMER_RELEASE, want, want->hold_ms);
+	if (want->binding == BIND_HTTP && want->hold_ms > want->ttl_ms / 2)
+		want_timer(w, client, TIMER_RENEW, want, want->ttl_ms / 2);
+	else if (rng_chance(&w->rng, 50))
+		want_timer(w, client, TIMER_RENEW, want, rng_between(&w->rng, 0, want->hold_ms));
+	if (want->resident && want->need.slots > 0)
+		want_timer(w, client, TIMER_CHANGE, want, rng_between(&w->rng, 100, 5000));
+	if (w->plan.uses_lend && rng_chance(&w->rng, 200))
+		want_timer(w, client, TIMER_LEND, want, rng_between(&w->rng, 0, want->hold_ms));
+	if (struck(w, FAULT_CANCEL))
+		want_timer(w, client, TIMER_CANCEL, want, rng_between(&w->rng, 0, 1000));
+}
+
+static void hear_granted(struct world *w, struct client *client, struct want *want,
+			 const struct effect *fx)
+{
+	bool again = want->stage == WANT_HELD && want->fence == fx->send.fence;
+	want->stage = WANT_HELD;
+	want->fence = fx->send.fence;
+	want->token = fx->send.token;
+	want->gpus = fx->send.gpus;
+	want->asked_to_yield = want->requeueing = false;
+	want->granted_t = w->t;
+	want_use(w, want, fx->send.gpus);
+	if (!again)
+		plan_hold(w, client, want);
+}
+
+static void hear_yield(struct world *w, struct client *client, struct want *want,
+		       const struct effect *fx)
+{
+	if (want->asked_to_yield || want->stage != WANT_HELD)
+		return;
+	want->asked_to_yield = true;
+	if (client->plan->mute && struck(w, FAULT_MUTE))
+		return;
+	int64_t grace_ms = fx->send.grace_ms > 0 ? fx->send.grace_ms : 1;
+	if (w->plan.uses_yielding && rng_chance(&w->rng, 300)) {
+		want_timer(w, client, TIMER_YIELDING, want, rng_between(&w->rng, 0, grace_ms / 2));
+		return;
+	}
+	bool back = w->t - want->granted_t < want->hold_ms && rng_chance(&w->rng, 600);
+	want_timer(w, client, back ? TIMER_REQUEUE : TIMER_RELEASE, want,
+		   rng_between(&w->rng, 0, grace_ms * 8 / 10));
+}
+
+static void hear_revoked(struct world *w, struct client *client, struct want *want)
+{
+	if (want->uses && struck(w, FAULT_IGNORE_REVOKE))
+		return; /* goes on until its own release, or until it is killed */
+	bool used = want->uses;
+	want_stop(w, want);
+	if (used && client->plan->binding <= BIND_TAB && client->state == CLIENT_READY)
+		client_release(w, want, false); /* confirms that the GPU is free */
+	want_over(w, want);
+}
+
+/* A request about a claim was refused. */
+static void hear_denied(struct world *w, struct want *want, const struct effect *fx)
+{
+	if (want->stage == WANT_ASKED || (want->stage == WANT_WAITING && want->said == WANT_OVER)) {
+		want_over(w, want);
+		return;
+	}
+	int err = fx->send.err;
+	if (want->stage == WANT_HELD && (err == ERR_STALE || err == ERR_REVOKED)) {
+		if (want->uses && struck(w, FAULT_IGNORE_REVOKE))
+			return;
+		want_stop(w, want);
+		want_over(w, want);
+	}
+}
+
+/* A resume listed what is alive; the rest ended while the client was away. */
+static void hear_listed(struct world *w, struct client *client)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->client != (int)client->index || want->life != client->life)
+			continue;
+		if (!want->listed && want->stage != WANT_OVER) {
+			want_stop(w, want);
+			want_over(w, want);
+		}
+	}
+}
+
+static void hear_claim(struct world *w, struct client *client, struct want *want,
+		       const struct effect *fx)
+{
+	want->listed = true;
+	want->lease = fx->send.lease;
+	if (fx->send.state == CLAIM_QUEUED) {
+		want_stop(w, want);
+		want->stage = WANT_WAITING;
+		want->requeueing = false;
+	} else if (fx->send.state == CLAIM_OFFERED) {
+		hear_offered(w, client, want, fx);
+	} else if (want->done || want->stage == WANT_OVER) {
+		client_release(w, want, false); /* it had fallen silent, or its release was lost */
+	} else if (want->stage != WANT_HELD) {
+		want->stage = WANT_HELD; /* GRANTED was lost on the way */
+		want->fence = fx->send.fence;
+		want->gpus = fx->send.gpus;
+		want->granted_t = w->t;
+		want_use(w, want, fx->send.gpus);
+		plan_hold(w, client, want);
+	}
+}
+
+static void hear_welcome(struct world *w, struct client *client, const struct effect *fx)
+{
+	bool resumed = fx->send.flag;
+	client->state = CLIENT_READY;
+	client->silence_t = INT64_MAX;
+	client->session = fx->send.lease;
+	client->secret = fx->send.token;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->client == (int)client->index && want->life == client->life)
+			want->listed = false;
+	}
+	if (!resumed)
+		hear_listed(w, client); /* all is gone */
+}
+
+static void hear_queued(struct world *w, struct client *client, struct want *want)
+{
+	if (want->requeueing)
+		want->requeueing = want->done = false;
+	if (want->stage == WANT_ASKED && struck(w, FAULT_CANCEL))
+		want_timer(w, client, TIMER_CANCEL, want, rng_between(&w->rng, 0, 20000));
+	want->stage = WANT_WAITING;
+}
+
+static void hear_about(struct world *w, struct client *client, struct want *want,
+		       const struct effect *fx)
+{
+	switch (fx->send.msg) {
+	case MSG_CLAIM:
+		hear_claim(w, client, want, fx);
+		return;
+	case MSG_QUEUED:
+		hear_queued(w, client, want);
+		return;
+	case MSG_OFFERED:
+		hear_offered(w, client, want, fx);
+		return;
+	case MSG_GRANTED:
+		hear_granted(w, client, want, fx);
+		return;
+	case MSG_YIELD:
+		hear_yield(w, client, want, fx);
+		return;
+	case MSG_REVOKED:
+		hear_revoked(w, client, want);
+		return;
+	case MSG_RELEASED:
+		if (want->requeueing)
+			return; /* QUEUED tells the rest */
+		want_stop(w, want);
+		want_over(w, want);
+		return;
+	case MSG_TIMEOUT:
+		want_over(w, want);
+		return;
+	case MSG_DENIED:
+		hear_denied(w, want, fx);
+		return;
+	case MSG_WELCOME:
+	case MSG_RENEWED:
+	case MSG_CHANGED:
+	case MSG_LENT:
+	case MSG_HEARTBEAT:
+	case MSG_OK:
+	case MSG_COUNT:
+		return;
+	}
+}
+
+void client_hear(struct world *w, struct client *client, const struct letter *letter)
+{
+	if (letter->kind == LETTER_LISTED) {
+		hear_listed(w, client);
+		return;
+	}
+	const struct effect *fx = &letter->effect;
+	const struct conn *conn = net_conn(w, letter->conn);
+	if (fx->send.msg == MSG_WELCOME) {
+		hear_welcome(w, client, fx);
+		return;
+	}
+	if (fx->send.msg == MSG_HEARTBEAT) {
+		client_send_alive(w, client);
+		return;
+	}
+	struct want *want = conn->want ? want_of(w, conn->want) : want_of(w, fx->send.ref);
+	if (!want)
+		want = want_of_lease(w, fx->send.lease);
+	bool old = want && conn->want && conn->asks == EVENT_ACQUIRE && want->conn != conn->id;
+	if (!want || old || want->client != (int)client->index || want->life != client->life) {
+		if (fx->send.msg == MSG_DENIED && client->state == CLIENT_GREETING) {
+			client->session = 0; /* the resume was refused: begin anew */
+			net_close_client(w, net_conn(w, letter->conn), true);
+			client_lose_conn(w, client, letter->conn);
+		}
+		return;
+	}
+	hear_about(w, client, want, fx);
+}
+
+/* An exchange or stream ended without an answer: ask again under the same request id, or give up.
+ */
+static void lose_exchange(struct world *w, struct client *client, struct want *want)
+{
+	if (want->binding == BIND_STREAM)
+		want_stop(w, want); /* the stream was the lease */
+	if (want->stage == WANT_OVER || (want->stage == WANT_HELD && want->binding == BIND_HTTP))
+		return;
+	bool retry = want->has_request_id && want->stage <= WANT_WAITING;
+	if (retry)
+		want_timer(w, client, TIMER_RETRY, want, rng_between(&w->rng, 50, 3000));
+	else
+		want_over(w, want);
+}
+
+void client_lose_conn(struct world *w, struct client *client, uint64_t conn)
+{
+	if (client->conn != conn) {
+		const struct conn *lost = net_conn(w, conn);
+		struct want *want = want_of(w, lost->want);
+		if (want && want->conn == conn)
+			lose_exchange(w, client, want);
+		return;
+	}
+	client->conn = 0;
+	client->state = CLIENT_OFFLINE;
+	client_set_timer(w, client, TIMER_CONNECT, 0, rng_between(&w->rng, 5, 500));
+	int64_t linger_ms = client->plan->binding == BIND_TAB ? w->broker.config.tab_linger_ms
+							      : w->broker.config.native_linger_ms;
+	client->silence_t = w->t + linger_ms;
+	client_set_timer(w, client, TIMER_SILENCE, 0, linger_ms);
+}

@@ -1,0 +1,314 @@
+/* fault: the timed faults: when they strike, what they do, when they pass. Faults that strike while
+ * a client acts are drawn where the act is. Called by world.c from the agenda. */
+#include "world.h"
+
+/* Subject of a heal that only lets the clock of the bounds run again. */
+#define SETTLED UINT64_MAX
+
+static void heal_later(struct world *w, enum fault fault, uint64_t subject, int64_t lo_ms,
+		       int64_t hi_ms)
+{
+	agenda_add(&w->agenda, (struct item){.t = w->t + rng_between(&w->rng, lo_ms, hi_ms),
+					     .kind = ITEM_HEAL,
+					     .what = fault,
+					     .subject = subject});
+}
+
+static void schedule(struct world *w, enum fault fault)
+{
+	int64_t every_ms = w->plan.every_ms[fault];
+	if (every_ms > 0)
+		agenda_add(&w->agenda,
+			   (struct item){.t = w->t + rng_between(&w->rng, 1, 2 * every_ms),
+					 .kind = ITEM_FAULT,
+					 .what = fault});
+}
+
+void fault_schedule_all(struct world *w)
+{
+	for (int fault = 0; fault < FAULT_COUNT; fault++)
+		schedule(w, (enum fault)fault);
+}
+
+/* The clock of the bounds stands still from begin to end of such a condition. */
+static void condition(struct world *w, bool begins)
+{
+	w->taints++;
+	w->taints_open = begins ? w->taints_open + 1 : w->taints_open - 1;
+}
+
+static int64_t long_or_short(struct world *w)
+{
+	uint64_t kind = rng_below(&w->rng, 10);
+	return kind < 6   ? rng_between(&w->rng, 100, 5000)
+	       : kind < 9 ? rng_between(&w->rng, 5000, 60000)
+			  : rng_between(&w->rng, 60000, 300000);
+}
+
+static uint64_t some_lease(struct world *w)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		if (want->stage == WANT_HELD && rng_chance(&w->rng, 500))
+			return want->lease;
+	}
+	return 0;
+}
+
+static bool post_admin(struct world *w, enum admin_act act)
+{
+	struct conn *conn = net_connect(w, -1);
+	if (!conn)
+		return false;
+	conn->exchange = true;
+	conn->asks = EVENT_ADMIN;
+	struct letter *letter = net_letter(w, LETTER_EVENT, conn->id);
+	letter->event.type = EVENT_ADMIN;
+	letter->event.admin.act = act;
+	letter->event.admin.who = "operator";
+	letter->event.admin.reason = "the simulator says so";
+	if (act == ADMIN_YIELD || act == ADMIN_REVOKE)
+		letter->event.admin.lease = some_lease(w);
+	net_up(w, letter);
+	return true;
+}
+
+static void strike_admin(struct world *w)
+{
+	static const enum admin_act acts[] = {
+		ADMIN_YIELD, ADMIN_YIELD, ADMIN_REVOKE,           ADMIN_REVOKE,
+		ADMIN_PAUSE, ADMIN_RESET, ADMIN_FORCE_RELEASE_ALL};
+	if (w->broker.state != BROKER_UP || w->fds_exhausted)
+		return;
+	world_count(w, FAULT_ADMIN);
+	enum admin_act act = acts[rng_below(&w->rng, sizeof acts / sizeof *acts)];
+	w->taints++;
+	post_admin(w, act);
+	if (act != ADMIN_PAUSE)
+		return;
+	condition(w, true);
+	heal_later(w, FAULT_ADMIN, 0, 1000, 60000);
+}
+
+static void strike_gpu(struct world *w, enum fault fault)
+{
+	uint32_t gpu = (uint32_t)rng_below(&w->rng, w->plan.config.gpu_count);
+	uint32_t bit = UINT32_C(1) << gpu;
+	const struct gpu_config *g = &w->plan.config.gpus[gpu];
+	if (fault == FAULT_UNMANAGED) {
+		if (w->unmanaged_bytes[gpu] > 0 || !g->vram_known)
+			return;
+		w->unmanaged_bytes[gpu] = 1 + rng_below(&w->rng, g->vram_bytes_total);
+	} else {
+		uint32_t *mask = fault == FAULT_UNHEALTHY ? &w->unhealthy_mask : &w->unknown_mask;
+		if (*mask & bit)
+			return;
+		*mask |= bit;
+	}
+	world_count(w, fault);
+	condition(w, true);
+	heal_later(w, fault, gpu, 5000, 90000);
+}
+
+static void strike_config(struct world *w)
+{
+	plan_redraw_config(&w->plan, &w->config_next, &w->rng);
+	struct letter *letter = broker_event(w, EVENT_CONFIG);
+	letter->event.config = &w->config_next;
+	world_count(w, FAULT_CONFIG);
+	w->taints++;
+	broker_post(w, letter);
+}
+
+static void strike_suspend(struct world *w)
+{
+	world_count(w, FAULT_SUSPEND);
+	w->taints++;
+	w->wall_offset_ms += rng_between(&w->rng, 1, 12 * 3600) * 1000;
+	w->broker.clock_jump = true; /* monotonic time stood still, boot time did not */
+	broker_wake(w);
+}
+
+static void strike_crash(struct world *w)
+{
+	if (w->broker.state == BROKER_DOWN)
+		return;
+	world_count(w, FAULT_CRASH);
+	enum crash_point point = (enum crash_point)rng_below(&w->rng, CRASH_WHILE_SENDING + 1);
+	if (point == CRASH_NONE || w->broker.state == BROKER_STALLED)
+		broker_crash(w, false);
+	else
+		w->broker.crash = point;
+}
+
+static void strike_reboot(struct world *w)
+{
+	world_count(w, FAULT_REBOOT);
+	w->boots++;
+	for (unsigned i = 0; i < w->plan.client_count; i++)
+		client_machine_off(w, &w->clients[i]);
+	broker_crash(w, true);
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		want_stop(w, want);
+		want->stage = want->said = WANT_OVER;
+		bound_drop(want);
+	}
+	if (rng_chance(&w->rng, 500)) { /* power cut: only what was synced is left */
+		uint64_t epoch = w->journal.epoch;
+		journal_copy(&w->journal, &w->synced);
+		w->journal.epoch = epoch;
+		want_forget_leases(w);
+	}
+	heal_later(w, FAULT_REBOOT, w->boots, 5000, 60000);
+}
+
+static void strike_flag(struct world *w, enum fault fault, bool *flag, int64_t hi_ms)
+{
+	if (*flag)
+		return;
+	*flag = true;
+	world_count(w, fault);
+	condition(w, true);
+	heal_later(w, fault, 0, 1000, hi_ms);
+}
+
+static void strike(struct world *w, enum fault fault)
+{
+	struct client *client = &w->clients[rng_below(&w->rng, w->plan.client_count)];
+	switch (fault) {
+	case FAULT_CUT:
+		client_cut(w, client);
+		return;
+	case FAULT_PAUSE:
+		client_pause(w, client, long_or_short(w));
+		return;
+	case FAULT_KILL:
+		if (client->state != CLIENT_DEAD)
+			world_count(w, FAULT_KILL);
+		client_die(w, client);
+		return;
+	case FAULT_RELOAD:
+		client_reload(w, client);
+		return;
+	case FAULT_ADMIN:
+		strike_admin(w);
+		return;
+	case FAULT_SAMPLE_UNKNOWN:
+	case FAULT_UNHEALTHY:
+	case FAULT_UNMANAGED:
+		strike_gpu(w, fault);
+		return;
+	case FAULT_CONFIG:
+		strike_config(w);
+		return;
+	case FAULT_SUSPEND:
+		strike_suspend(w);
+		return;
+	case FAULT_STALL:
+		if (w->broker.state == BROKER_UP)
+			world_count(w, FAULT_STALL);
+		broker_stall(w, long_or_short(w));
+		return;
+	case FAULT_CRASH:
+		strike_crash(w);
+		return;
+	case FAULT_REBOOT:
+		strike_reboot(w);
+		return;
+	case FAULT_DISK_FULL:
+		w->broker.reserve = (unsigned)rng_below(&w->rng, 20);
+		strike_flag(w, fault, &w->broker.disk_full, 120000);
+		return;
+	case FAULT_IO_ERROR:
+		w->broker.io_error = true;
+		w->taints++;
+		world_count(w, fault);
+		return;
+	case FAULT_FDS:
+		strike_flag(w, fault, &w->fds_exhausted, 60000);
+		return;
+	case FAULT_WALL:
+		w->wall_offset_ms += rng_between(&w->rng, -86400, 86400) * 1000;
+		world_count(w, fault);
+		return;
+	case FAULT_DELAY:
+	case FAULT_DUPLICATE:
+	case FAULT_MISSED_ACK:
+	case FAULT_MUTE:
+	case FAULT_IGNORE_REVOKE:
+	case FAULT_CANCEL:
+	case FAULT_STUCK:
+	case FAULT_COUNT:
+		return; /* these strike acts, not times */
+	}
+}
+
+void fault_strike(struct world *w, enum fault fault)
+{
+	if (w->healed)
+		return;
+	trace_line(&w->trace, "fault: %s", fault_name(fault));
+	strike(w, fault);
+	schedule(w, fault);
+}
+
+/* The core hears of it by a probe or a message; until then the clock of the bounds stands still. */
+static void settle_later(struct world *w, enum fault fault)
+{
+	heal_later(w, fault, SETTLED, 2 * SAMPLE_EVERY_MS, 2 * SAMPLE_EVERY_MS);
+}
+
+static void resume_grants(struct world *w)
+{
+	if (post_admin(w, ADMIN_RESUME))
+		settle_later(w, FAULT_ADMIN);
+	else
+		heal_later(w, FAULT_ADMIN, 0, 1000, 1000); /* nobody answers: try again */
+}
+
+static void heal_flag(struct world *w, bool *flag)
+{
+	if (!*flag)
+		return;
+	*flag = false;
+	condition(w, false);
+}
+
+static void heal_gpu(struct world *w, enum fault fault, uint64_t gpu)
+{
+	uint32_t bit = UINT32_C(1) << gpu;
+	if (fault == FAULT_UNHEALTHY)
+		w->unhealthy_mask &= ~bit;
+	else if (fault == FAULT_SAMPLE_UNKNOWN)
+		w->unknown_mask &= ~bit;
+	else
+		w->unmanaged_bytes[gpu] = 0;
+	settle_later(w, fault);
+}
+
+void fault_heal(struct world *w, enum fault fault, uint64_t subject)
+{
+	trace_line(&w->trace, "%s passes", fault_name(fault));
+	if (subject == SETTLED) {
+		condition(w, false);
+	} else if (fault == FAULT_CRASH && subject == w->boots && w->broker.state == BROKER_DOWN) {
+		broker_restart(w, true);
+	} else if (fault == FAULT_REBOOT && subject == w->boots) {
+		w->boot_t = w->t;
+		w->boot_mono_ms = rng_between(&w->rng, 5000, 60000);
+		broker_restart(w, false);
+	} else if (fault == FAULT_STALL) {
+		broker_resume(w);
+	} else if (fault == FAULT_ADMIN) {
+		resume_grants(w);
+	} else if (fault == FAULT_UNHEALTHY || fault == FAULT_SAMPLE_UNKNOWN ||
+		   fault == FAULT_UNMANAGED) {
+		heal_gpu(w, fault, subject);
+	} else if (fault == FAULT_DISK_FULL) {
+		heal_flag(w, &w->broker.disk_full);
+		broker_wake(w);
+	} else if (fault == FAULT_FDS) {
+		heal_flag(w, &w->fds_exhausted);
+	}
+}

@@ -1,0 +1,124 @@
+/* net: connections and letters in flight. It knows nothing of leases. Called by clients, by the
+ * broker's shell, and by the faults that cut. */
+#include "net.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+struct conn *net_connect(struct world *w, int client)
+{
+	if (w->broker.state == BROKER_DOWN || w->fds_exhausted)
+		return NULL;
+	struct net *net = &w->net;
+	if (net->count == net->capacity) {
+		net->capacity = net->capacity ? net->capacity * 2 : 64;
+		net->conns = realloc(net->conns, net->capacity * sizeof *net->conns);
+		assert(net->conns);
+	}
+	struct conn *conn = &net->conns[net->count++];
+	*conn = (struct conn){.id = net->count,
+			      .client = client,
+			      .client_open = true,
+			      .broker_open = true,
+			      .up_t = w->t,
+			      .down_t = w->t};
+	if (client >= 0)
+		conn->life = w->clients[client].life;
+	return conn;
+}
+
+struct conn *net_conn(struct world *w, uint64_t id)
+{
+	return id > 0 && id <= w->net.count ? &w->net.conns[id - 1] : NULL;
+}
+
+struct letter *net_letter(struct world *w, enum letter_kind kind, uint64_t conn)
+{
+	struct letter *letter = w->net.spare;
+	if (letter)
+		w->net.spare = letter->next;
+	else
+		letter = malloc(sizeof *letter);
+	assert(letter);
+	letter->next = NULL;
+	letter->kind = kind;
+	letter->conn = conn;
+	letter->want = 0;
+	if (kind == LETTER_EVENT)
+		memset(&letter->event, 0, sizeof letter->event);
+	return letter;
+}
+
+void net_free(struct world *w, struct letter *letter)
+{
+	letter->next = w->net.spare;
+	w->net.spare = letter;
+}
+
+static int64_t delay_ms(struct world *w)
+{
+	if (rng_chance(&w->rng, world_permille(w, FAULT_DELAY))) {
+		world_count(w, FAULT_DELAY);
+		return rng_between(&w->rng, 100, 10000);
+	}
+	return rng_between(&w->rng, 0, 2);
+}
+
+void net_up(struct world *w, struct letter *letter)
+{
+	struct conn *conn = net_conn(w, letter->conn);
+	int64_t t = w->t + delay_ms(w);
+	if (t > conn->up_t)
+		conn->up_t = t;
+	agenda_add(&w->agenda,
+		   (struct item){.t = conn->up_t, .kind = ITEM_TO_BROKER, .letter = letter});
+}
+
+void net_down(struct world *w, struct letter *letter)
+{
+	struct conn *conn = net_conn(w, letter->conn);
+	int64_t t = w->t + delay_ms(w);
+	if (t > conn->down_t)
+		conn->down_t = t;
+	agenda_add(&w->agenda,
+		   (struct item){.t = conn->down_t, .kind = ITEM_TO_CLIENT, .letter = letter});
+}
+
+void net_close_client(struct world *w, struct conn *conn, bool clean)
+{
+	if (!conn->client_open)
+		return;
+	conn->client_open = false;
+	int64_t t = w->t + rng_between(&w->rng, 0, 40);
+	if (clean && conn->up_t > t)
+		t = conn->up_t;
+	agenda_add(&w->agenda, (struct item){.t = t,
+					     .kind = ITEM_TO_BROKER,
+					     .letter = net_letter(w, LETTER_CLOSED, conn->id)});
+}
+
+void net_close_broker(struct world *w, struct conn *conn, bool clean)
+{
+	if (!conn->broker_open)
+		return;
+	conn->broker_open = false;
+	int64_t t = w->t + rng_between(&w->rng, 0, 40);
+	if (clean && conn->down_t > t)
+		t = conn->down_t;
+	agenda_add(&w->agenda, (struct item){.t = t,
+					     .kind = ITEM_TO_CLIENT,
+					     .letter = net_letter(w, LETTER_EOF, conn->id)});
+}
+
+void net_finish(struct world *w)
+{
+	for (struct letter *letter = w->net.spare, *next; letter; letter = next) {
+		next = letter->next;
+		free(letter);
+	}
+	free(w->net.conns);
+	w->net = (struct net){0};
+}

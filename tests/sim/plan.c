@@ -1,0 +1,154 @@
+/* plan: draws one seed's machine, clients and faults. All numbers of the swarm are here. */
+#include "plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *fault_name(int fault)
+{
+	static const char *const names[FAULT_COUNT] = {
+#define X(code, name) [code] = name,
+		FAULT_TABLE(X)
+#undef X
+	};
+	return fault >= 0 && fault < FAULT_COUNT ? names[fault] : "?";
+}
+
+static void draw_gpus(struct plan *plan, struct rng *rng)
+{
+	struct core_config *config = &plan->config;
+	config->gpu_count =
+		plan->strict || rng_chance(rng, 500) ? 1 : (uint32_t)rng_between(rng, 2, 4);
+	plan->vram_unit = UINT64_C(1) << 30;
+	for (uint32_t i = 0; i < config->gpu_count; i++) {
+		struct gpu_config *gpu = &config->gpus[i];
+		memset(gpu, 0, sizeof *gpu);
+		snprintf(gpu->name, sizeof gpu->name, "gpu%u", i);
+		gpu->slots =
+			plan->strict || rng_chance(rng, 700) ? 1 : (uint32_t)rng_between(rng, 2, 3);
+		gpu->vram_known = rng_chance(rng, 700);
+		gpu->vram_bytes_total =
+			gpu->vram_known ? (uint64_t)rng_between(rng, 8, 24) * plan->vram_unit : 0;
+	}
+}
+
+void plan_redraw_config(const struct plan *plan, struct core_config *config, struct rng *rng)
+{
+	*config = plan->config;
+	if (rng_chance(rng, 300))
+		return; /* reloaded, but nothing changed */
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		config->classes[cls].hold_ms_max = rng_between(rng, 5, 60) * 1000;
+	config->quantum_ms = rng_between(rng, 5, 15) * 1000;
+	config->grace_ms = rng_between(rng, 300, 4000);
+	config->min_run_ms = rng_between(rng, 0, 3000);
+}
+
+static void draw_timing(struct plan *plan, struct rng *rng)
+{
+	struct core_config *config = &plan->config;
+	core_config_defaults(config);
+	if (rng_chance(rng, 500))
+		plan_redraw_config(plan, config, rng);
+	if (rng_chance(rng, 200)) {
+		config->queue_count_max = (uint32_t)rng_between(rng, 4, 12);
+		config->queue_per_session_max = (uint32_t)rng_between(rng, 1, 3);
+	}
+}
+
+static void draw_classes(struct client_plan *client, uint32_t voice_permille, struct rng *rng)
+{
+	memset(client->class_permille, 0, sizeof client->class_permille);
+	if (rng_chance(rng, 700)) { /* most clients keep to one class */
+		enum lease_class cls =
+			(enum lease_class)rng_between(rng, LEASE_CHAT, LEASE_BACKGROUND);
+		client->class_permille[rng_chance(rng, voice_permille) ? LEASE_VOICE : cls] = 1000;
+		return;
+	}
+	client->class_permille[LEASE_VOICE] = voice_permille / 2;
+	client->class_permille[LEASE_CHAT] = 300;
+	client->class_permille[LEASE_NORMAL] = 200;
+	client->class_permille[LEASE_BACKGROUND] = 500 - voice_permille / 2;
+}
+
+static void draw_client(struct plan *plan, struct client_plan *client, uint32_t load_permille,
+			uint32_t voice_permille, struct rng *rng)
+{
+	static const char *const kinds[BINDING_COUNT] = {"native", "tab", "stream", "http"};
+	client->binding = (enum binding)rng_below(rng, BINDING_COUNT);
+	client->browser = client->binding == BIND_TAB || rng_chance(rng, 300);
+	unsigned index = (unsigned)(client - plan->clients);
+	snprintf(client->name, sizeof client->name, "%s-%u", kinds[client->binding], index);
+	client->mute = rng_chance(rng, 250);
+	client->greedy = rng_chance(rng, load_permille);
+	client->claims_max = rng_chance(rng, 700) ? 1 : (unsigned)rng_between(rng, 2, 4);
+	client->think_ms_max = client->greedy ? 500 : rng_between(rng, 1, 120) * 1000;
+	client->hold_ms_max = rng_between(rng, 1, client->greedy ? 200 : 40) * 1000;
+	client->resident_permille = plan->strict || rng_chance(rng, 700) ? 0 : 500;
+	client->gang_permille = plan->config.gpu_count > 1 && rng_chance(rng, 300) ? 400 : 0;
+	client->vram_permille = rng_chance(rng, 500) ? 500 : 0;
+	draw_classes(client, voice_permille, rng);
+}
+
+/* Faults that strike while a client acts: in `permille` of the acts. */
+static void draw_act_faults(struct plan *plan, struct rng *rng)
+{
+	static const struct {
+		enum fault fault;
+		uint32_t permille_max;
+	} rows[] = {
+		{FAULT_DELAY, 100},         {FAULT_DUPLICATE, 500}, {FAULT_MISSED_ACK, 150},
+		{FAULT_MUTE, 500},          {FAULT_CANCEL, 300},    {FAULT_RELOAD, 0},
+		{FAULT_IGNORE_REVOKE, 500}, {FAULT_STUCK, 300},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (rows[i].permille_max > 0 && rng_chance(rng, 450))
+			plan->permille[rows[i].fault] =
+				(uint32_t)rng_between(rng, 10, rows[i].permille_max);
+	}
+}
+
+/* Faults that strike at their own times. `stops`: they stop the clock of the bounds (bound.c). */
+static void draw_timed_faults(struct plan *plan, struct rng *rng)
+{
+	static const struct {
+		enum fault fault;
+		bool stops;
+		int lo_s, hi_s;
+	} rows[] = {
+		{FAULT_CUT, false, 20, 600},        {FAULT_PAUSE, false, 60, 900},
+		{FAULT_KILL, false, 60, 900},       {FAULT_RELOAD, false, 30, 600},
+		{FAULT_ADMIN, true, 60, 900},       {FAULT_SAMPLE_UNKNOWN, true, 60, 900},
+		{FAULT_UNHEALTHY, true, 200, 1500}, {FAULT_UNMANAGED, true, 100, 900},
+		{FAULT_CONFIG, true, 100, 900},     {FAULT_SUSPEND, true, 300, 1800},
+		{FAULT_STALL, true, 100, 900},      {FAULT_CRASH, true, 60, 900},
+		{FAULT_REBOOT, true, 600, 2400},    {FAULT_DISK_FULL, true, 300, 1500},
+		{FAULT_IO_ERROR, true, 30, 600},    {FAULT_FDS, true, 200, 1200},
+		{FAULT_WALL, false, 100, 1500},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if ((plan->calm && rows[i].stops) || !rng_chance(rng, 400))
+			continue;
+		plan->every_ms[rows[i].fault] = rng_between(rng, rows[i].lo_s, rows[i].hi_s) * 1000;
+	}
+}
+
+void plan_draw(struct plan *plan, struct rng *rng)
+{
+	memset(plan, 0, sizeof *plan);
+	plan->calm = rng_chance(rng, 350);
+	plan->strict = rng_chance(rng, plan->calm ? 700 : 200);
+	plan->close_is_told = rng_chance(rng, 500);
+	plan->uses_yielding = rng_chance(rng, 300);
+	plan->uses_lend = !plan->strict && rng_chance(rng, 300);
+	draw_timing(plan, rng);
+	draw_gpus(plan, rng);
+	plan->client_count =
+		(unsigned)rng_between(rng, 2, rng_chance(rng, 200) ? PLAN_CLIENTS_MAX : 6);
+	uint32_t load = (uint32_t)rng_between(rng, 0, 900);
+	uint32_t voice = rng_chance(rng, 400) ? 0 : (uint32_t)rng_between(rng, 50, 600);
+	for (unsigned i = 0; i < plan->client_count; i++)
+		draw_client(plan, &plan->clients[i], load, voice, rng);
+	draw_act_faults(plan, rng);
+	draw_timed_faults(plan, rng);
+}

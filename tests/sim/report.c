@@ -1,0 +1,134 @@
+/* report: sums of tallies and their printing. Called by main.c. */
+#include "report.h"
+
+#include <stdio.h>
+
+typedef unsigned long long ull;
+
+static void add_tally(struct tally *sum, const struct tally *tally)
+{
+	sum->grants += tally->grants;
+	sum->claims += tally->claims;
+	sum->steps += tally->steps;
+	sum->turns += tally->turns;
+	sum->restarts += tally->restarts;
+	sum->sim_ms += tally->sim_ms;
+	sum->timeouts += tally->timeouts;
+	sum->ended += tally->ended;
+	for (int i = 0; i < FAULT_COUNT; i++)
+		sum->faults[i] += tally->faults[i];
+	for (int kind = 0; kind < BOUND_KINDS; kind++) {
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			sum->waits[kind][cls] += tally->waits[kind][cls];
+	}
+}
+
+/* The worst of both, and the seed it was seen in; the smaller seed where they are equal. */
+static void add_worst(struct report *report, const struct tally *tally, const uint64_t *seeds)
+{
+	for (int kind = 0; kind < BOUND_KINDS; kind++) {
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+			uint64_t worst = tally->worst_permille[kind][cls];
+			uint64_t seed = seeds[kind * LEASE_CLASS_COUNT + cls];
+			uint64_t *mine = &report->sum.worst_permille[kind][cls];
+			uint64_t *my_seed = &report->worst_seed[kind][cls];
+			if (worst > *mine || (worst > 0 && worst == *mine && seed < *my_seed)) {
+				*mine = worst;
+				*my_seed = seed;
+			}
+		}
+	}
+}
+
+void report_add(struct report *report, uint64_t seed, const struct tally *tally)
+{
+	uint64_t seeds[BOUND_KINDS * LEASE_CLASS_COUNT];
+	for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++)
+		seeds[i] = seed;
+	add_tally(&report->sum, tally);
+	add_worst(report, tally, seeds);
+	report->sum.hash ^= tally->hash * (2 * seed + 1); /* in whatever order they ran */
+	report->seeds++;
+	for (int i = 0; i < FAULT_COUNT; i++)
+		report->seeds_with[i] += tally->faults[i] > 0;
+}
+
+void report_merge(struct report *report, const struct report *other)
+{
+	add_tally(&report->sum, &other->sum);
+	add_worst(report, &other->sum, other->worst_seed[0]);
+	report->sum.hash ^= other->sum.hash;
+	report->seeds += other->seeds;
+	for (int i = 0; i < FAULT_COUNT; i++)
+		report->seeds_with[i] += other->seeds_with[i];
+}
+
+static uint64_t all_faults(const struct report *report)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < FAULT_COUNT; i++)
+		sum += report->sum.faults[i];
+	return sum;
+}
+
+static double rate_of(const struct report *report, int64_t took_ms)
+{
+	double hours = (double)report->sum.sim_ms / 3600000.0;
+	return hours * 1000.0 / (double)(took_ms > 0 ? took_ms : 1);
+}
+
+static void print_json(const struct report *report, int64_t took_ms, unsigned jobs)
+{
+	const struct tally *sum = &report->sum;
+	printf("{\"seeds\":%llu,\"claims\":%llu,\"grants\":%llu,\"timeouts\":%llu,\"steps\":%llu,"
+	       "\"restarts\":%llu,\"sim_hours\":%.2f,\"jobs\":%u,\"took_ms\":%lld,"
+	       "\"sim_hours_per_s\":%.2f,\"hash\":\"%016llx\",\"faults_total\":%llu,\"faults\":{",
+	       (ull)report->seeds, (ull)sum->claims, (ull)sum->grants, (ull)sum->timeouts,
+	       (ull)sum->steps, (ull)sum->restarts, (double)sum->sim_ms / 3600000.0, jobs,
+	       (long long)took_ms, rate_of(report, took_ms), (ull)sum->hash,
+	       (ull)all_faults(report));
+	for (int i = 0; i < FAULT_COUNT; i++)
+		printf("%s\"%s\":{\"count\":%llu,\"seeds\":%llu}", i ? "," : "", fault_name(i),
+		       (ull)sum->faults[i], (ull)report->seeds_with[i]);
+	printf("},\"bounds\":{");
+	for (int kind = 0; kind < BOUND_KINDS; kind++) {
+		printf("%s\"%s\":{", kind ? "," : "", kind == BOUND_THEOREM ? "theorem" : "core");
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			printf("%s\"%s\":{\"waits\":%llu,\"worst\":%.3f}", cls ? "," : "",
+			       lease_class_name(cls), (ull)sum->waits[kind][cls],
+			       (double)sum->worst_permille[kind][cls] / 1000.0);
+		printf("}");
+	}
+	printf("}}\n");
+}
+
+void report_print(const struct report *report, int64_t took_ms, unsigned jobs, bool json)
+{
+	if (json) {
+		print_json(report, took_ms, jobs);
+		return;
+	}
+	const struct tally *sum = &report->sum;
+	printf("%llu seeds, %.1f simulated hours in %.1f s: %.1f sim-hours/s in %u processes\n",
+	       (ull)report->seeds, (double)sum->sim_ms / 3600000.0, (double)took_ms / 1000.0,
+	       rate_of(report, took_ms), jobs);
+	printf("claims %llu, grants %llu, timeouts %llu, steps %llu, restarts %llu, faults %llu\n",
+	       (ull)sum->claims, (ull)sum->grants, (ull)sum->timeouts, (ull)sum->steps,
+	       (ull)sum->restarts, (ull)all_faults(report));
+	printf("\n%-16s %12s %8s\n", "fault", "count", "of seeds");
+	for (int i = 0; i < FAULT_COUNT; i++)
+		printf("%-16s %12llu %7.1f%%\n", fault_name(i), (ull)sum->faults[i],
+		       100.0 * (double)report->seeds_with[i] /
+			       (double)(report->seeds ? report->seeds : 1));
+	printf("\n%-12s %10s %8s %8s %10s %8s %8s\n", "class", "theorem", "worst", "seed",
+	       "why's bound", "worst", "seed");
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		printf("%-12s %10llu %8.3f %8llu %11llu %8.3f %8llu\n", lease_class_name(cls),
+		       (ull)sum->waits[BOUND_THEOREM][cls],
+		       (double)sum->worst_permille[BOUND_THEOREM][cls] / 1000.0,
+		       (ull)report->worst_seed[BOUND_THEOREM][cls],
+		       (ull)sum->waits[BOUND_CORE][cls],
+		       (double)sum->worst_permille[BOUND_CORE][cls] / 1000.0,
+		       (ull)report->worst_seed[BOUND_CORE][cls]);
+	printf("\ntrace hash %016llx\n", (ull)sum->hash);
+}

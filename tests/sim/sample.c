@@ -1,0 +1,43 @@
+/* sample: the GPU probe. Measures what clients in truth use, plus strangers; fails when told to. */
+#include "world.h"
+
+static void sample_gpu(struct world *w, uint32_t gpu)
+{
+	uint32_t bit = UINT32_C(1) << gpu;
+	const struct gpu_config *g = &w->plan.config.gpus[gpu];
+	struct letter *letter = broker_event(w, EVENT_GPU_SAMPLE);
+	struct event *event = &letter->event;
+	struct observed *observed = w->observed[gpu];
+	uint32_t count = 0;
+	uint64_t used_bytes = w->unmanaged_bytes[gpu];
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		if (!want->uses || !(want->uses_mask & bit) || want->uses_need.vram_bytes == 0)
+			continue;
+		used_bytes += want->uses_need.vram_bytes;
+		const struct client *client = &w->clients[want->client];
+		if (client->session == 0 || client->life != want->life)
+			continue;
+		uint32_t at = 0;
+		while (at < count && observed[at].session != client->session)
+			at++;
+		if (at == count)
+			observed[count++] = (struct observed){.session = client->session};
+		observed[at].vram_bytes += want->uses_need.vram_bytes;
+	}
+	event->sample.gpu = gpu;
+	event->sample.healthy = !(w->unhealthy_mask & bit);
+	event->sample.used_known = g->vram_known && !(w->unknown_mask & bit);
+	event->sample.vram_bytes_used = used_bytes;
+	event->sample.observed = observed;
+	event->sample.observed_count = count;
+	broker_post(w, letter);
+}
+
+void fault_sample(struct world *w)
+{
+	if (w->broker.state != BROKER_UP)
+		return;
+	for (uint32_t gpu = 0; gpu < w->plan.config.gpu_count; gpu++)
+		sample_gpu(w, gpu);
+}

@@ -1,0 +1,89 @@
+/* want: one wish of one client, from its first request to its end, through retries and restarts.
+ * It is the simulator's own memory of what was asked, what was answered, and who uses the GPU; it
+ * is filled from messages only, never from the core's ledger. */
+#pragma once
+#include "core/effect.h"
+
+struct world;
+
+enum want_stage {
+	WANT_ASKED,   /* no answer yet */
+	WANT_WAITING, /* told: queued */
+	WANT_OFFERED,
+	WANT_HELD,
+	WANT_OVER,
+};
+const char *want_stage_name(enum want_stage stage);
+
+/* What the checks of bounds remember (bound.c). */
+struct want_bound {
+	bool running;
+	uint64_t taints; /* of the world when the wait began */
+	uint32_t outstanding_max;
+	bool saw_voice, saw_other;
+	int64_t begin_t, core_bound_ms, voice_others;
+};
+
+struct want {
+	uint64_t uid; /* index + 1; also the ref that the client uses */
+	int client;
+	uint32_t life; /* of the client's process */
+	uint64_t conn; /* HTTP and streams: the newest exchange; 0 for sessions */
+	enum binding binding;
+	enum lease_class cls;
+	struct need need;
+	bool preemptible, evictable, no_wait, browser, has_request_id, resident;
+	int64_t timeout_ms, ttl_ms, uninterruptible_ms, hold_ms;
+	uint64_t parent;
+
+	/* The client's view. */
+	enum want_stage stage;
+	uint64_t lease, fence;
+	struct token token;
+	uint32_t gpus;
+	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
+	bool listed;
+	bool queued;  /* since its last request: a place is recorded */
+	bool yielded; /* gave way once: its later waits are not its first */
+	int64_t granted_t;
+
+	/* What the broker has said, delivered or not. */
+	enum want_stage said;
+	enum message said_last;
+	int64_t asked_t; /* the broker stepped its ACQUIRE; the place counts from here */
+	uint64_t said_fence, held_fence; /* told; recorded as held */
+
+	/* Who uses the GPU, in truth. */
+	bool uses;
+	uint32_t uses_mask;
+	struct need uses_need;
+	int64_t excused_t; /* from then on the broker may give the room away; INT64_MAX: not yet */
+	uint64_t lender;   /* lease inside whose room it runs; 0 */
+
+	struct want_bound bound;
+};
+
+struct wants {
+	struct want *v;
+	size_t count, capacity;
+	uint64_t *active; /* uids that are not over, by rising uid */
+	size_t active_count, active_capacity;
+	uint64_t *by_lease; /* claim id -> uid; 0: none */
+	size_t by_lease_size;
+};
+
+/* Valid until the next want_new. */
+struct want *want_new(struct world *w, int client);
+struct want *want_of(struct world *w, uint64_t uid); /* NULL for 0 and unknown ones */
+struct want *want_of_lease(struct world *w, uint64_t lease);
+void want_bind_lease(struct world *w, struct want *want, uint64_t lease);
+void want_forget_leases(struct world *w); /* a power cut: numbers may come again */
+/* The client starts and stops to use the GPU. */
+void want_use(struct world *w, struct want *want, uint32_t gpus);
+void want_stop(struct world *w, struct want *want);
+/* It is over for the client; frees its slot of work. */
+void want_over(struct world *w, struct want *want);
+/* Forgets those that are over and unused. */
+void wants_sweep(struct world *w);
+bool want_in_room(const struct want *want, int64_t t); /* uses, and is not excused */
+void wants_finish(struct world *w);

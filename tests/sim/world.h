@@ -1,0 +1,84 @@
+/* world: everything of one seed's run. No globals: the run is this struct. */
+#pragma once
+#include "agenda.h"
+#include "broker.h"
+#include "check.h"
+#include "client.h"
+#include "journal.h"
+#include "net.h"
+#include "plan.h"
+#include "rng.h"
+#include "trace.h"
+#include "want.h"
+
+enum { SAMPLE_EVERY_MS = 5000 };
+
+enum {
+	BOUND_THEOREM, /* CASES.md G: theorems 1 to 3, from the outside */
+	BOUND_CORE,    /* core_bound_ms at enqueue */
+	BOUND_KINDS
+};
+
+/* What a run counted. Plain numbers: workers add theirs in shared memory. */
+struct tally {
+	uint64_t grants, claims, steps, turns, restarts, sim_ms, timeouts, ended;
+	uint64_t faults[FAULT_COUNT];
+	uint64_t waits[BOUND_KINDS][LEASE_CLASS_COUNT];
+	uint64_t worst_permille[BOUND_KINDS][LEASE_CLASS_COUNT]; /* observed / bound */
+	uint64_t hash;
+};
+
+struct world_session {
+	int client; /* -1: none */
+	uint32_t life;
+};
+
+struct world {
+	uint64_t seed;
+	struct plan plan;
+	struct rng rng, token_rng;
+	struct trace trace;
+	struct agenda agenda;
+	struct net net;
+	struct wants wants;
+	struct broker broker;
+	struct journal journal, synced; /* synced: what a power cut leaves */
+	struct client clients[PLAN_CLIENTS_MAX];
+	struct check check;
+	struct tally tally;
+	struct world_session *sessions; /* by session id */
+	size_t sessions_size;
+	int64_t t, end_t;
+	int64_t boot_t, boot_mono_ms; /* monotonic = t - boot_t + boot_mono_ms */
+	int64_t wall_offset_ms;
+	bool healed; /* the liveness phase */
+	bool fds_exhausted;
+	struct core_config config_next; /* what EVENT_CONFIG points to */
+	uint64_t boots;
+	uint32_t unhealthy_mask, unknown_mask;
+	uint64_t unmanaged_bytes[LIMIT_GPUS];
+	struct observed observed[LIMIT_GPUS][PLAN_CLIENTS_MAX];
+	uint64_t taints;      /* times the clock of the bounds was stopped */
+	unsigned taints_open; /* conditions that stop it now */
+	int64_t pid_next;
+};
+
+/* Runs one seed in `w`, which may be anything before; a failure ends the process, by sim_fail or an
+ * assert, with the last lines in w->trace. */
+void world_run(struct world *w, uint64_t seed, int64_t minutes, enum trace_mode mode);
+
+uint32_t world_permille(const struct world *w, enum fault fault); /* 0 once healed */
+void world_count(struct world *w, enum fault fault);
+void world_session_set(struct world *w, uint64_t session, int client, uint32_t life);
+/* The client whose living process has the session, or NULL. */
+struct client *world_session_client(struct world *w, uint64_t session);
+
+/* fault.c */
+void fault_schedule_all(struct world *w);
+void fault_strike(struct world *w, enum fault fault);
+void fault_heal(struct world *w, enum fault fault, uint64_t subject);
+void fault_sample(struct world *w); /* the GPU probe speaks */
+
+/* Prints why, then aborts. */
+_Noreturn void sim_fail(struct world *w, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
