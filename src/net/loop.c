@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/err.h"
@@ -93,22 +94,28 @@ int loop_create(struct loop **ret_loop)
 	return 0;
 }
 
+/* Runs what is deferred now; what these calls defer waits for the next round, so that nobody can
+ * keep a turn from ending. */
 static void run_deferred(struct loop *loop)
 {
-	/* A deferred call may defer another, which then runs in the same round: the array may move,
-	 * so it is read anew each time. */
-	for (size_t i = 0; i < loop->deferred_count; i++) {
-		struct deferred call = loop->deferred[i];
+	size_t count = loop->deferred_count;
+	for (size_t i = 0; i < count; i++) {
+		struct deferred call = loop->deferred[i]; /* the array may move */
 		call.fn(call.ctx);
 	}
-	loop->deferred_count = 0;
+	if (count == 0)
+		return;
+	loop->deferred_count -= count;
+	memmove(loop->deferred, loop->deferred + count,
+		loop->deferred_count * sizeof *loop->deferred);
 }
 
 void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
-	run_deferred(loop);
+	while (loop->deferred_count)
+		run_deferred(loop);
 	for (size_t i = 0; i < loop->signal_count; i++)
 		event_free(loop->signals[i].event);
 	if (loop->wake)

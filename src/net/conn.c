@@ -1,0 +1,330 @@
+/* conn: one socket: reads with a budget, writes at once and keeps what the kernel did not take,
+ * notices the peer's leaving in the same turn, closes in one place. Knows no protocol: that is the
+ * conn_kind. Events are libevent's, but no bufferevents: an answer costs one write and no change of
+ * the poll set (docs/decisions/0002). */
+#include "net/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/net_impl.h"
+
+enum { CONN_READ_BYTES_MIN = 2048, CONN_KEEP_BYTES = 4096 };
+
+static void read_input(struct conn *conn)
+{
+	struct net *net = conn->net;
+	bool kept = conn->in.length > 0;
+	char *at = net->scratch;
+	size_t room = CONN_READ_BYTES;
+	if (kept) {
+		/* Grows with what has come, so that many slow senders stay small. */
+		room = conn->in.length < CONN_READ_BYTES_MIN ? CONN_READ_BYTES_MIN
+		       : conn->in.length < CONN_READ_BYTES   ? conn->in.length
+							     : CONN_READ_BYTES;
+		if (buf_reserve(&conn->in, room, &at) != 0) {
+			conn_drop(conn);
+			return;
+		}
+	}
+	ssize_t n = recv(conn->fd, at, room, 0);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			conn_drop(conn);
+		return;
+	}
+	if (n == 0) {
+		conn->kind->eof(conn);
+		return;
+	}
+	if (kept) {
+		buf_extend(&conn->in, (size_t)n);
+		conn_process(conn);
+		return;
+	}
+	conn->feeding = true;
+	size_t left = conn->kind->feed(conn, at, (size_t)n);
+	conn->feeding = false;
+	if (left && !conn_is_dropped(conn) && buf_append(&conn->in, at, left) != 0)
+		conn_drop(conn);
+	if (conn->again)
+		conn_process_later(conn);
+}
+
+static void on_readable(evutil_socket_t fd, short events, void *ctx)
+{
+	(void)fd;
+	struct conn *conn = ctx;
+	loop_touch(conn->net->loop);
+	if (events & EV_READ)
+		read_input(conn);
+	else if (events & EV_CLOSED)
+		conn->kind->eof(conn);
+}
+
+void conn_process(struct conn *conn)
+{
+	conn->feeding = true;
+	size_t left = conn->kind->feed(conn, buf_data(&conn->in), conn->in.length);
+	conn->feeding = false;
+	assert(left <= conn->in.length);
+	conn->in.length = left;
+	if (left == 0)
+		buf_clear(&conn->in, CONN_KEEP_BYTES);
+	if (conn->again)
+		conn_process_later(conn);
+}
+
+void conn_process_later(struct conn *conn)
+{
+	if (conn->feeding) {
+		conn->again = true;
+		return;
+	}
+	conn->again = false;
+	if (conn->in.length == 0 || conn_is_dropped(conn) || !list_empty(&conn->queue))
+		return;
+	list_append(&conn->net->ready, &conn->queue);
+	net_defer_flush(conn->net);
+}
+
+/* While paused, only the peer's leaving is watched: the kernel tells it apart from unread bytes. */
+void conn_pause(struct conn *conn, bool paused)
+{
+	if (conn->paused == paused || conn_is_dropped(conn))
+		return;
+	conn->paused = paused;
+	(void)event_del(&conn->read_event);
+	(void)event_assign(&conn->read_event, loop_base(conn->net->loop), conn->fd,
+			   (short)((paused ? EV_CLOSED : EV_READ) | EV_PERSIST), on_readable, conn);
+	(void)event_add(&conn->read_event, NULL);
+}
+
+void conn_stop_reading(struct conn *conn)
+{
+	(void)event_del(&conn->read_event);
+}
+
+static void on_writable(evutil_socket_t fd, short events, void *ctx)
+{
+	(void)events;
+	struct conn *conn = ctx;
+	loop_touch(conn->net->loop);
+	ssize_t n = send(fd, buf_data(&conn->out), conn->out.length, MSG_NOSIGNAL);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			conn_drop(conn);
+		return;
+	}
+	conn->written += (uint64_t)n;
+	buf_consume(&conn->out, (size_t)n);
+	if (conn->out.length)
+		return;
+	buf_clear(&conn->out, CONN_KEEP_BYTES);
+	(void)event_del(&conn->write_event);
+	deadline_stop(&conn->write_deadline);
+	conn->kind->flushed(conn);
+}
+
+static void wait_writable(struct conn *conn)
+{
+	conn->written_mark = conn->written;
+	deadline_arm(conn->net, &conn->write_deadline, DEADLINE_WRITE);
+	(void)event_add(&conn->write_event, NULL);
+}
+
+void conn_write(struct conn *conn, const void *head, size_t head_length, const void *body,
+		size_t body_length)
+{
+	if (conn_is_dropped(conn))
+		return;
+	size_t taken = 0;
+	bool waiting = conn->out.length > 0;
+	if (!waiting) {
+		struct iovec pieces[2] = {{(void *)head, head_length}, {(void *)body, body_length}};
+		struct msghdr message = {.msg_iov = pieces, .msg_iovlen = body_length ? 2 : 1};
+		ssize_t n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			conn_drop(conn);
+			return;
+		}
+		taken = n < 0 ? 0 : (size_t)n;
+		conn->written += taken;
+	}
+	if (taken == head_length + body_length)
+		return;
+	size_t head_taken = taken < head_length ? taken : head_length;
+	size_t body_taken = taken - head_taken;
+	if (buf_append(&conn->out, (const char *)head + head_taken, head_length - head_taken) ||
+	    buf_append(&conn->out, (const char *)body + body_taken, body_length - body_taken)) {
+		conn_drop(conn); /* half an answer is worse than none */
+		return;
+	}
+	if (!waiting)
+		wait_writable(conn);
+}
+
+/* A peer that takes a byte now and then is as bad as one that takes none (CASES.md C30). */
+static void write_expired(struct conn *conn)
+{
+	if (conn->written - conn->written_mark >= CONN_WRITE_BYTES_MIN) {
+		conn->written_mark = conn->written;
+		deadline_arm(conn->net, &conn->write_deadline, DEADLINE_WRITE);
+		return;
+	}
+	conn_reports(conn, ERR_SLOW, "the peer does not read");
+	conn_drop(conn);
+}
+
+void conn_expired(struct conn *conn, enum deadline_kind kind)
+{
+	if (kind == DEADLINE_WRITE)
+		write_expired(conn);
+	else
+		conn->kind->expired(conn, kind);
+}
+
+void conn_deadline(struct conn *conn, enum deadline_kind kind)
+{
+	if (conn->read_deadline.kind == kind || conn_is_dropped(conn))
+		return; /* runs on from its start */
+	if (kind == DEADLINE_NONE)
+		deadline_stop(&conn->read_deadline);
+	else
+		deadline_arm(conn->net, &conn->read_deadline, kind);
+}
+
+void conn_reports(struct conn *conn, int err, const char *what)
+{
+	if (conn->net->handlers.on_protocol_error)
+		conn->net->handlers.on_protocol_error(conn->net->ctx, conn->id, err, what);
+}
+
+struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
+			 const struct net_peer *peer)
+{
+	struct conn *conn = net->free_count ? calloc(1, sizeof *conn) : NULL;
+	if (!conn)
+		return NULL;
+	conn->net = net;
+	conn->fd = fd;
+	conn->kind = kind;
+	conn->peer = *peer;
+	conn->slot = net->free_slots[--net->free_count];
+	net->slots[conn->slot] = conn;
+	list_init(&conn->idle);
+	list_init(&conn->queue);
+	list_init(&conn->read_deadline.node);
+	list_init(&conn->write_deadline.node);
+	struct event_base *base = loop_base(net->loop);
+	(void)event_assign(&conn->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
+	(void)event_assign(&conn->write_event, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+	net->count++;
+	if (event_add(&conn->read_event, NULL) != 0) {
+		conn->fd = -1; /* the caller's still */
+		net->count--;
+		net->slots[conn->slot] = NULL;
+		net->free_slots[net->free_count++] = conn->slot;
+		free(conn);
+		return NULL;
+	}
+	return conn;
+}
+
+void conn_idles(struct conn *conn)
+{
+	conn->idle_since = loop_now();
+	list_append(&conn->net->idle, &conn->idle);
+}
+
+void conn_drop(struct conn *conn)
+{
+	struct net *net = conn->net;
+	if (conn_is_dropped(conn))
+		return;
+	conn->kind->lost(conn);
+	(void)event_del(&conn->read_event);
+	(void)event_del(&conn->write_event);
+	deadline_stop(&conn->read_deadline);
+	deadline_stop(&conn->write_deadline);
+	list_remove(&conn->idle);
+	list_remove(&conn->queue);
+	(void)close(conn->fd);
+	conn->fd = -1;
+	conn->again = false;
+	if (conn->refused)
+		net->refused_count--;
+	else
+		net->count--;
+	net->slots[conn->slot] = NULL;
+	list_append(&net->dropped, &conn->queue);
+	net_defer_flush(net);
+	net_accept_resume(net);
+}
+
+void conn_free(struct conn *conn)
+{
+	struct net *net = conn->net;
+	list_remove(&conn->queue);
+	net->free_slots[net->free_count++] = conn->slot;
+	ws_parser_finish(&conn->session.ws);
+	buf_finish(&conn->in);
+	buf_finish(&conn->out);
+	free(conn);
+}
+
+static size_t lingering_feed(struct conn *conn, char *bytes, size_t length)
+{
+	(void)conn, (void)bytes, (void)length;
+	return 0; /* not wanted any more */
+}
+
+static void lingering_flushed(struct conn *conn)
+{
+	(void)shutdown(conn->fd, SHUT_WR);
+}
+
+static void lingering_expired(struct conn *conn, enum deadline_kind kind)
+{
+	(void)kind;
+	conn_drop(conn);
+}
+
+static void lingering_lost(struct conn *conn)
+{
+	(void)conn;
+}
+
+static const struct conn_kind conn_lingering = {
+	.feed = lingering_feed,
+	.eof = conn_drop,
+	.flushed = lingering_flushed,
+	.expired = lingering_expired,
+	.lost = lingering_lost,
+};
+
+void conn_linger(struct conn *conn)
+{
+	if (conn_is_dropped(conn))
+		return;
+	conn->kind = &conn_lingering;
+	conn->id = 0;
+	list_remove(&conn->idle);
+	list_remove(&conn->queue);
+	conn->again = false;
+	if (conn->half_closed && conn->out.length == 0) {
+		conn_drop(conn);
+		return;
+	}
+	conn_pause(conn, false);
+	conn_deadline(conn, DEADLINE_CLOSE);
+	if (conn->out.length == 0)
+		lingering_flushed(conn);
+}

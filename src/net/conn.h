@@ -1,0 +1,124 @@
+/* conn: what net's own files share: the connection, its deadlines, its place in the table. Private
+ * to src/net. A connection is closed in one function (conn_drop) and freed at the end of the turn;
+ * until then every function takes it and does nothing. */
+#pragma once
+#include <event2/event_struct.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "net/http_parse.h"
+#include "net/loop.h"
+#include "net/net.h"
+#include "net/ws_frame.h"
+
+enum {
+	CONN_READ_BYTES = 64 * 1024,  /* per turn and connection: its budget */
+	CONN_AHEAD_BYTES = 64 * 1024, /* sent ahead of an answer; then reading stops */
+	CONN_REFUSED_MAX = 32,        /* connections over the limit that are being told so */
+	CONN_CLOSE_TIME_MS = 2000, /* for a close handshake, and for reading what cannot be used */
+	CONN_PING_TIME_MS = 10000,
+	CONN_WRITE_BYTES_MIN = 4096, /* a reader must take so many in each write_time_ms */
+};
+
+/* A connection has one deadline for what it waits to read and one for what it waits to write. All
+ * of one kind last equally long, so each kind is a list in order of time and costs no heap. */
+enum deadline_kind {
+	DEADLINE_NONE,
+	DEADLINE_HEADER,
+	DEADLINE_BODY,
+	DEADLINE_CLOSE,
+	DEADLINE_PING,
+	DEADLINE_WRITE,
+	DEADLINE_COUNT
+};
+
+struct deadline {
+	struct list node; /* net.deadlines[kind] */
+	enum deadline_kind kind;
+	struct mono_ms at;
+};
+
+struct conn;
+
+/* What differs between HTTP, WebSocket, lines and a connection that is only being closed. */
+struct conn_kind {
+	/* Takes from bytes[0..length); what is left stands at the front when it returns.
+	 * bytes[length] is writable. */
+	size_t (*feed)(struct conn *conn, char *bytes, size_t length);
+	void (*eof)(struct conn *conn);     /* the peer ended its side */
+	void (*flushed)(struct conn *conn); /* all output is with the kernel */
+	void (*expired)(struct conn *conn, enum deadline_kind kind);
+	void (*lost)(struct conn *conn); /* conn_drop: report who lost what; frees nothing */
+};
+
+enum exchange { EXCHANGE_NONE, EXCHANGE_OPEN, EXCHANGE_STREAM, EXCHANGE_FLUSH };
+
+struct http_conn {
+	struct http_parser parser;
+	enum exchange exchange;
+	bool keep_alive, head_only, is_http10, websocket, continue_sent;
+	char ws_key[25];
+};
+
+struct session_conn {
+	struct ws_parser ws; /* unused by line sessions */
+	bool closing;        /* our close frame is sent */
+	bool awaiting_pong;
+	double tokens; /* messages that may come now; LIMIT_MESSAGES_PER_S */
+	struct mono_ms tokens_at;
+};
+
+struct conn {
+	struct net *net;
+	const struct conn_kind *kind;
+	uint64_t id; /* of the exchange or session; 0: between exchanges */
+	uint32_t slot;
+	int fd; /* -1: dropped */
+	bool reserved, refused, paused, half_closed;
+	bool feeding, again; /* inside kind->feed; it left input that can be used at once */
+	struct event read_event, write_event;
+	struct buf in, out;
+	struct list idle; /* net.idle: keep-alive connections without an exchange */
+	struct mono_ms idle_since;
+	struct list queue; /* net.ready: input is there, its turn is next; net.dropped */
+	struct deadline read_deadline, write_deadline;
+	uint64_t written, written_mark; /* bytes ever; at the start of write_deadline */
+	struct net_peer peer;
+	struct http_conn http;
+	struct session_conn session;
+};
+
+/* conn.c */
+struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
+			 const struct net_peer *peer);
+void conn_drop(struct conn *conn); /* closes now, frees at the end of the turn */
+/* Says goodbye (what is in `out`), then reads what still comes for a moment, so that the peer sees
+ * the answer and no reset. Reports nothing any more. */
+void conn_linger(struct conn *conn);
+void conn_idles(struct conn *conn); /* may be dropped for a newcomer from now on */
+static inline bool conn_is_dropped(const struct conn *conn)
+{
+	return conn->fd < 0;
+}
+/* Copies nothing that the kernel takes at once. Two pieces, to join a head and a body. */
+void conn_write(struct conn *conn, const void *head, size_t head_length, const void *body,
+		size_t body_length);
+void conn_pause(struct conn *conn, bool paused);
+void conn_stop_reading(struct conn *conn); /* for good */
+void conn_process(struct conn *conn);      /* what is in `in`, once */
+void conn_process_later(struct conn *conn);
+void conn_free(struct conn *conn);                              /* only from net_flush */
+void conn_deadline(struct conn *conn, enum deadline_kind kind); /* replaces; NONE stops */
+void conn_expired(struct conn *conn, enum deadline_kind kind);
+void conn_reports(struct conn *conn, int err, const char *what); /* on_protocol_error */
+
+/* http.c, ws.c, line.c */
+extern const struct conn_kind conn_http, conn_websocket, conn_line;
+void http_conn_refuse(struct conn *conn, const struct http_fault *fault);
+void line_conn_begin(struct conn *conn);
+void ws_conn_send(struct conn *conn, const char *text, size_t length);
+void ws_conn_close(struct conn *conn, int code, const char *reason);
+void line_conn_send(struct conn *conn, const char *text, size_t length);
+void line_conn_close(struct conn *conn, int code, const char *reason);
+/* session.c: one message against the rate; false: the session is over it. */
+bool session_take_token(struct conn *conn);

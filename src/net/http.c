@@ -1,0 +1,170 @@
+/* http: exchanges on a connection: one request at a time out of its bytes, answered in order; a
+ * request that was sent ahead waits unparsed. Answers are in http_reply.c. Knows no route. Called
+ * by conn.c through conn_http. */
+#include "net/http.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/http_reply.h"
+#include "net/net_impl.h"
+
+static void fill_request(struct conn *conn, const char *bytes, struct http_request *ret)
+{
+	const struct http_parser *p = &conn->http.parser;
+	*ret = (struct http_request){
+		.conn = conn->id,
+		.method = bytes,
+		.path = bytes + p->path,
+		.query = bytes + p->query,
+		.host = http_parsed_value(p, bytes, HTTP_HOST),
+		.origin = http_parsed_value(p, bytes, HTTP_ORIGIN),
+		.authorization = http_parsed_value(p, bytes, HTTP_AUTHORIZATION),
+		.content_type = http_parsed_value(p, bytes, HTTP_CONTENT_TYPE),
+		.accept = http_parsed_value(p, bytes, HTTP_ACCEPT),
+		.cookie = http_parsed_value(p, bytes, HTTP_COOKIE),
+		.user_agent = http_parsed_value(p, bytes, HTTP_USER_AGENT),
+		.sec_fetch_site = http_parsed_value(p, bytes, HTTP_SEC_FETCH_SITE),
+		.last_event_id = http_parsed_value(p, bytes, HTTP_LAST_EVENT_ID),
+		.if_none_match = http_parsed_value(p, bytes, HTTP_IF_NONE_MATCH),
+		.accept_encoding = http_parsed_value(p, bytes, HTTP_ACCEPT_ENCODING),
+		.access_control_request_method = http_parsed_value(p, bytes, HTTP_REQUEST_METHOD),
+		.body = bytes + p->body_start,
+		.body_length = p->body_length,
+		.peer = conn->peer,
+		.websocket = p->websocket,
+	};
+}
+
+/* Still over the line that was crossed when this connection came? */
+static bool is_reserved_now(const struct conn *conn)
+{
+	const struct net_options *options = &conn->net->options;
+	return conn->reserved &&
+	       conn->net->count > options->connections_max - options->connections_reserved_max;
+}
+
+static size_t dispatch(struct conn *conn, char *bytes, size_t length)
+{
+	struct http_conn *http = &conn->http;
+	struct http_request request;
+	size_t total = http->parser.total;
+	assert(total <= length);
+	conn_deadline(conn, DEADLINE_NONE);
+	conn->id = net_number(conn->net, conn);
+	fill_request(conn, bytes, &request);
+	request.reserved = is_reserved_now(conn);
+	http->keep_alive = !http->parser.close && !request.reserved;
+	http->head_only = strcmp(request.method, "HEAD") == 0;
+	http->is_http10 = http->parser.is_http10;
+	http->websocket = request.websocket;
+	http->continue_sent = false;
+	if (request.websocket)
+		(void)snprintf(http->ws_key, sizeof http->ws_key, "%s",
+			       http_parsed_value(&http->parser, bytes, HTTP_WS_KEY));
+	http->exchange = EXCHANGE_OPEN;
+	http->parser = (struct http_parser){0}; /* may be answered, and so over, within the call */
+	char behind = bytes[total];
+	bytes[total] = '\0';
+	conn->net->handlers.on_request(conn->net->ctx, &request);
+	bytes[total] = behind;
+	if (conn_is_dropped(conn))
+		return 0;
+	if (length > total)
+		memmove(bytes, bytes + total, length - total);
+	return length - total;
+}
+
+static void wait_for_more(struct conn *conn)
+{
+	struct http_conn *http = &conn->http;
+	bool head = http->parser.phase <= HTTP_FIELDS;
+	conn_deadline(conn, head ? DEADLINE_HEADER : DEADLINE_BODY);
+	if (!head && http->parser.expect_continue && !http->continue_sent) {
+		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+		http->continue_sent = true;
+		conn_write(conn, go_on, sizeof go_on - 1, NULL, 0);
+	}
+}
+
+static size_t http_feed(struct conn *conn, char *bytes, size_t length)
+{
+	struct http_fault fault;
+	if (conn->http.exchange != EXCHANGE_NONE) {
+		if (length >= CONN_AHEAD_BYTES)
+			conn_pause(conn, true);
+		return length;
+	}
+	list_remove(&conn->idle);
+	switch (http_parse(&conn->http.parser, bytes, &length, &fault)) {
+	case HTTP_COMPLETE:
+		return dispatch(conn, bytes, length);
+	case HTTP_REFUSED:
+		http_conn_refuse(conn, &fault);
+		return 0;
+	case HTTP_MORE:
+		break;
+	}
+	wait_for_more(conn);
+	return length;
+}
+
+void http_conn_refuse(struct conn *conn, const struct http_fault *fault)
+{
+	conn_reports(conn, fault->err, fault->what);
+	http_write_refusal(conn, fault);
+	conn_linger(conn);
+}
+
+static void http_eof(struct conn *conn)
+{
+	if (conn->http.exchange == EXCHANGE_FLUSH) {
+		/* It may have ended only its own side, and the answer is whole: let it read. */
+		conn->half_closed = true;
+		conn_stop_reading(conn);
+		return;
+	}
+	conn_drop(conn);
+}
+
+static void http_flushed(struct conn *conn)
+{
+	struct http_conn *http = &conn->http;
+	if (http->exchange != EXCHANGE_FLUSH)
+		return;
+	net_notify(conn->net, NOTICE_DELIVERED, conn->id, true);
+	http->exchange = EXCHANGE_NONE;
+	conn->id = 0;
+	if (http->keep_alive && !conn->half_closed) {
+		conn_idles(conn);
+		conn_pause(conn, false);
+		conn_process_later(conn);
+	} else {
+		conn_linger(conn);
+	}
+}
+
+static void http_expired(struct conn *conn, enum deadline_kind kind)
+{
+	const struct http_fault fault = {.status = 408,
+					 .err = ERR_SLOW,
+					 .what = kind == DEADLINE_HEADER ? "slow headers"
+									 : "slow body"};
+	http_conn_refuse(conn, &fault);
+}
+
+static void http_lost(struct conn *conn)
+{
+	if (conn->http.exchange != EXCHANGE_NONE)
+		net_notify(conn->net, NOTICE_GONE, conn->id, false);
+}
+
+const struct conn_kind conn_http = {
+	.feed = http_feed,
+	.eof = http_eof,
+	.flushed = http_flushed,
+	.expired = http_expired,
+	.lost = http_lost,
+};

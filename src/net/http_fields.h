@@ -1,0 +1,21 @@
+/* http_fields: the parts of http_parse that look at one line. Private to net/http_*.c. */
+#pragma once
+#include "net/http_parse.h"
+
+/* A line of `length` bytes from `line`, without CRLF; bytes[length] may be overwritten. */
+bool http_read_request_line(struct http_parser *parser, char *bytes, char *line, size_t length,
+			    struct http_fault *ret_fault);
+bool http_read_field(struct http_parser *parser, char *bytes, char *line, size_t length,
+		     struct http_fault *ret_fault);
+bool http_read_trailer(char *line, size_t length, struct http_fault *ret_fault);
+/* After the empty line: Host, framing, upgrade. Sets the phase that follows. */
+bool http_judge_head(struct http_parser *parser, char *bytes, struct http_fault *ret_fault);
+bool http_is_token_byte(unsigned char byte);
+/* reg-name or [IPv6], with an optional port; no userinfo, no space. */
+bool http_is_host(const char *host, size_t length);
+
+static inline bool http_refuse(struct http_fault *ret_fault, int status, int err, const char *what)
+{
+	*ret_fault = (struct http_fault){.status = status, .err = err, .what = what};
+	return false;
+}

@@ -1,0 +1,244 @@
+/* http_reply: answers: whole ones, streams, refusals. The head is written into one buffer of the
+ * net, the body goes from the caller's memory to the kernel, and only what the kernel does not take
+ * is copied. Called by the shell with exchange numbers. */
+#include "net/http_reply.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "net/http.h"
+#include "net/net_impl.h"
+
+enum { CHUNK_JOIN_BYTES = 16 * 1024 }; /* copying so much costs less than a second write */
+
+static const struct {
+	int status;
+	const char *text;
+} statuses[] = {
+	{200, "OK"},
+	{101, "Switching Protocols"},
+	{201, "Created"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{302, "Found"},
+	{303, "See Other"},
+	{304, "Not Modified"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{417, "Expectation Failed"},
+	{421, "Misdirected Request"},
+	{426, "Upgrade Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
+	{505, "HTTP Version Not Supported"},
+};
+
+const char *http_status_text(int status)
+{
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		if (statuses[i].status == status)
+			return statuses[i].text;
+	}
+	return "Status";
+}
+
+static int add_number(struct buf *out, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	return buf_append(out, digits + at, sizeof digits - at);
+}
+
+/* Once a second; formatting it for each answer would be a tenth of the answer's cost. */
+static const char *date_line(struct net *net)
+{
+	time_t now_s = (time_t)(loop_wall_now().v / 1000);
+	struct tm parts;
+	if (now_s != net->date_s && gmtime_r(&now_s, &parts) &&
+	    strftime(net->date, sizeof net->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts))
+		net->date_s = now_s;
+	return net->date;
+}
+
+/* A value that would end its line is cut of that power: it may hold what a client sent. */
+static int add_header(struct buf *out, const char *name, const char *value)
+{
+	size_t length = strlen(value);
+	char *tail;
+	if (buf_append_text(out, name) || buf_append(out, ": ", 2) ||
+	    buf_reserve(out, length + 2, &tail))
+		return -ERR_NO_MEMORY;
+	for (size_t i = 0; i < length; i++) {
+		unsigned char byte = (unsigned char)value[i];
+		tail[i] = byte < 0x20 || byte == 0x7f ? ' ' : value[i];
+	}
+	tail[length] = '\r';
+	tail[length + 1] = '\n';
+	buf_extend(out, length + 2);
+	return 0;
+}
+
+static int add_status(struct buf *out, int status)
+{
+	return buf_append(out, "HTTP/1.1 ", 9) || add_number(out, (uint64_t)status) ||
+	       buf_append(out, " ", 1) || buf_append_text(out, http_status_text(status)) ||
+	       buf_append(out, "\r\n", 2);
+}
+
+/* Status line to the last header but one; the caller ends the block. 0 or -ERR_NO_MEMORY. */
+static int begin_head(struct conn *conn, int status, const struct http_header *headers,
+		      size_t header_count)
+{
+	struct buf *out = &conn->net->head;
+	out->length = 0;
+	int rc = add_status(out, status) || buf_append_text(out, date_line(conn->net));
+	for (size_t i = 0; i < header_count && !rc; i++)
+		rc = add_header(out, headers[i].name, headers[i].value);
+	if (!rc && !conn->http.keep_alive)
+		rc = buf_append_text(out, "Connection: close\r\n");
+	return rc ? -ERR_NO_MEMORY : 0;
+}
+
+static struct conn *find_exchange(const struct net *net, uint64_t number, enum exchange exchange)
+{
+	struct conn *conn = net_find(net, number);
+	return conn && conn->kind == &conn_http && conn->http.exchange == exchange ? conn : NULL;
+}
+
+static void finish_when_flushed(struct conn *conn)
+{
+	conn->http.exchange = EXCHANGE_FLUSH;
+	if (!conn_is_dropped(conn) && conn->out.length == 0)
+		conn->kind->flushed(conn);
+}
+
+void http_reply(struct net *net, uint64_t number, int status, const struct http_header *headers,
+		size_t header_count, const char *body, size_t body_length)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_OPEN);
+	if (!conn)
+		return;
+	struct buf *head = &net->head;
+	bool bodyless = status == 204 || status == 304;
+	int rc = begin_head(conn, status, headers, header_count);
+	if (!rc && !bodyless)
+		rc = buf_append(head, "Content-Length: ", 16) || add_number(head, body_length) ||
+		     buf_append(head, "\r\n", 2);
+	if (rc || buf_append(head, "\r\n", 2)) {
+		conn_drop(conn);
+		return;
+	}
+	if (bodyless || conn->http.head_only)
+		body_length = 0;
+	conn_write(conn, buf_data(head), head->length, body, body_length);
+	finish_when_flushed(conn);
+}
+
+void http_stream_begin(struct net *net, uint64_t number, int status,
+		       const struct http_header *headers, size_t header_count)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_OPEN);
+	if (!conn)
+		return;
+	struct buf *head = &net->head;
+	conn->http.keep_alive &= !conn->http.is_http10; /* there, the end is the connection's */
+	int rc = begin_head(conn, status, headers, header_count);
+	if (!rc && !conn->http.is_http10)
+		rc = buf_append_text(head, "Transfer-Encoding: chunked\r\n");
+	if (rc || buf_append(head, "\r\n", 2)) {
+		conn_drop(conn);
+		return;
+	}
+	conn->http.exchange = EXCHANGE_STREAM;
+	conn_write(conn, buf_data(head), head->length, NULL, 0);
+}
+
+void http_stream_write(struct net *net, uint64_t number, const char *bytes, size_t length)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
+	if (!conn || length == 0 || conn->http.head_only)
+		return;
+	if (conn->out.length > LIMIT_SEND_BUFFER_BYTES) {
+		conn_reports(conn, ERR_SLOW, "the peer does not read its stream");
+		conn_drop(conn);
+		return;
+	}
+	if (conn->http.is_http10) {
+		conn_write(conn, bytes, length, NULL, 0);
+		return;
+	}
+	struct buf *head = &net->head;
+	head->length = 0;
+	bool joined = length <= CHUNK_JOIN_BYTES;
+	if (buf_printf(head, "%zx\r\n", length) ||
+	    (joined && (buf_append(head, bytes, length) || buf_append(head, "\r\n", 2)))) {
+		conn_drop(conn);
+		return;
+	}
+	conn_write(conn, buf_data(head), head->length, bytes, joined ? 0 : length);
+	if (!joined)
+		conn_write(conn, "\r\n", 2, NULL, 0);
+}
+
+size_t http_stream_pending(const struct net *net, uint64_t number)
+{
+	const struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
+	return conn ? conn->out.length : 0;
+}
+
+void http_stream_end(struct net *net, uint64_t number)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
+	if (!conn)
+		return;
+	if (!conn->http.is_http10 && !conn->http.head_only)
+		conn_write(conn, "0\r\n\r\n", 5, NULL, 0);
+	finish_when_flushed(conn);
+}
+
+bool http_format_refusal(struct buf *out, const struct http_fault *fault)
+{
+	char body[512];
+	int length = snprintf(body, sizeof body, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+			      err_name(fault->err), err_text(fault->err));
+	if (length < 0 || (size_t)length >= sizeof body)
+		return false;
+	const char *extra = fault->status == 405 ? "Allow: GET, POST, OPTIONS\r\n"
+			    : fault->status == 426
+				    ? "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+			    : fault->status == 503 ? "Retry-After: 1\r\n"
+						   : "";
+	return !add_status(out, fault->status) &&
+	       !buf_printf(out,
+			   "%sContent-Type: application/json\r\nContent-Length: %d\r\n"
+			   "Connection: close\r\n\r\n%s",
+			   extra, length, body);
+}
+
+void http_write_refusal(struct conn *conn, const struct http_fault *fault)
+{
+	struct buf *head = &conn->net->head;
+	head->length = 0;
+	if (http_format_refusal(head, fault))
+		conn_write(conn, buf_data(head), head->length, NULL, 0);
+}

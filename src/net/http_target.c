@@ -1,0 +1,183 @@
+/* http_target: the request line: method, target, version; and the form of a host. Which paths exist
+ * is not known here. Called by http_parse.c only. */
+#include <string.h>
+
+#include "base/err.h"
+#include "net/http_fields.h"
+
+/* In order of use. A method that is not here is 501, except the two that no origin server takes. */
+static const char *const methods[] = {"POST", "GET", "OPTIONS", "HEAD", "DELETE", "PUT", "PATCH"};
+
+static bool judge_method(const char *method, struct http_fault *ret_fault)
+{
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+		if (strcmp(method, methods[i]) == 0)
+			return true;
+	}
+	if (strcmp(method, "CONNECT") == 0 || strcmp(method, "TRACE") == 0)
+		return http_refuse(ret_fault, 405, ERR_METHOD, "method CONNECT or TRACE");
+	return http_refuse(ret_fault, 501, ERR_METHOD, "unknown method");
+}
+
+bool http_is_host(const char *host, size_t length)
+{
+	size_t at = 0;
+	if (length && host[0] == '[') {
+		for (at = 1;
+		     at < length && host[at] && strchr("0123456789abcdefABCDEF:.", host[at]);)
+			at++;
+		if (at < 3 || at == length || host[at++] != ']')
+			return false;
+	} else {
+		while (at < length && ((host[at] >= '0' && host[at] <= '9') ||
+				       ((host[at] | 0x20) >= 'a' && (host[at] | 0x20) <= 'z') ||
+				       host[at] == '-' || host[at] == '.' || host[at] == '_'))
+			at++;
+		if (at == 0)
+			return false;
+	}
+	if (at == length)
+		return true;
+	size_t port = at + 1;
+	if (host[at] != ':' || port == length || length - port > 5)
+		return false;
+	for (size_t i = port; i < length; i++) {
+		if (host[i] < '0' || host[i] > '9')
+			return false;
+	}
+	return true;
+}
+
+static bool is_unreserved(unsigned char byte)
+{
+	return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') ||
+	       (byte && strchr("-._~", byte));
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Checks each byte of a NUL-terminated path and decodes %XX of unreserved bytes in place; other
+ * escapes stay as they are (an escaped slash or NUL is no slash and no NUL), so they match no
+ * route. Empty segments are refused: `//host/` is a URL to some readers. */
+static bool clean_path(char *path)
+{
+	char *to = path;
+	for (const char *from = path; *from;) {
+		unsigned char byte = (unsigned char)*from;
+		if (byte == '%') {
+			int high = hex_value(from[1]), low = high < 0 ? -1 : hex_value(from[2]);
+			if (low < 0)
+				return false;
+			unsigned char decoded = (unsigned char)(high * 16 + low);
+			if (is_unreserved(decoded)) {
+				*to++ = (char)decoded;
+			} else {
+				memmove(to, from, 3);
+				to += 3;
+			}
+			from += 3;
+			continue;
+		}
+		if (!is_unreserved(byte) && !strchr("!$&'()*+,;=:@/", byte))
+			return false;
+		if (byte == '/' && to > path && to[-1] == '/')
+			return false;
+		*to++ = (char)byte;
+		from++;
+	}
+	*to = '\0';
+	return true;
+}
+
+static bool check_query(const char *query)
+{
+	for (; *query; query++) {
+		if (*query <= 0x20 || *query >= 0x7f || *query == '#')
+			return false;
+	}
+	return true;
+}
+
+/* http://host/path of the client's own server is taken as /path (RFC 9112 3.2.2); whether the host
+ * is the Host header's is judged when that is known. The NUL behind the host needs a place: the
+ * host is moved over the scheme by one byte. */
+static char *split_absolute(struct http_parser *parser, char *bytes, char *target)
+{
+	char *host = target + strlen("http://");
+	size_t length = strcspn(host, "/?");
+	if (!http_is_host(host, length))
+		return NULL;
+	memmove(host - 1, host, length);
+	host[length - 1] = '\0';
+	parser->target_host = (uint32_t)(host - 1 - bytes);
+	return host + length;
+}
+
+static bool read_target(struct http_parser *parser, char *bytes, char *target,
+			struct http_fault *ret_fault)
+{
+	static const char malformed[] = "malformed request target";
+	if (strcmp(target, "*") == 0 && strcmp(bytes, "OPTIONS") == 0) {
+		parser->path = (uint32_t)(target - bytes);
+		parser->query = parser->path + 1;
+		return true;
+	}
+	if (strncasecmp(target, "http://", 7) == 0) {
+		target = split_absolute(parser, bytes, target);
+		if (!target)
+			return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
+		if (*target != '/') /* "http://host" and "http://host?q": no room for a slash */
+			return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
+					   "absolute target without a path");
+	}
+	if (*target != '/')
+		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
+	size_t path_length = strcspn(target, "?");
+	char *query = target + path_length;
+	if (*query == '?')
+		*query++ = '\0';
+	if (!check_query(query) || !clean_path(target))
+		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
+	parser->path = (uint32_t)(target - bytes);
+	parser->query = (uint32_t)(query - bytes);
+	return true;
+}
+
+static bool read_version(struct http_parser *parser, const char *version,
+			 struct http_fault *ret_fault)
+{
+	if (strcmp(version, "HTTP/1.1") == 0)
+		return true;
+	if (strcmp(version, "HTTP/1.0") == 0) {
+		parser->is_http10 = true;
+		return true;
+	}
+	if (strncmp(version, "HTTP/", 5) == 0 && strlen(version) == 8 && version[6] == '.')
+		return http_refuse(ret_fault, 505, ERR_BAD_REQUEST, "unknown HTTP version");
+	return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
+}
+
+bool http_read_request_line(struct http_parser *parser, char *bytes, char *line, size_t length,
+			    struct http_fault *ret_fault)
+{
+	size_t method = 0;
+	line[length] = '\0';
+	while (method < length && http_is_token_byte((unsigned char)line[method]))
+		method++;
+	char *target = line + method + 1;
+	if (method == 0 || line[method] != ' ' || memchr(line, '\0', length))
+		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
+	char *space = memchr(target, ' ', length - method - 1);
+	if (!space)
+		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
+	line[method] = '\0';
+	*space = '\0';
+	return judge_method(line, ret_fault) && read_version(parser, space + 1, ret_fault) &&
+	       read_target(parser, bytes, target, ret_fault);
+}

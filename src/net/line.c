@@ -1,0 +1,103 @@
+/* line: sessions on the Unix socket: one message per line. What a message means is not known here.
+ * Called by conn.c through conn_line, and by session.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "net/net_impl.h"
+#include "net/utf8.h"
+
+void line_conn_begin(struct conn *conn)
+{
+	conn->id = net_number(conn->net, conn);
+	conn->net->handlers.on_session(conn->net->ctx, conn->id, &conn->peer);
+}
+
+static void refuse(struct conn *conn, int code, int err, const char *what)
+{
+	conn_reports(conn, err, what);
+	line_conn_close(conn, code, what);
+}
+
+static void take_line(struct conn *conn, char *line, size_t length)
+{
+	if (length > LIMIT_FRAME_BYTES)
+		refuse(conn, 1009, ERR_TOO_LARGE, "message over the limit");
+	else if (memchr(line, '\0', length) || !utf8_is_valid(line, length))
+		refuse(conn, 1007, ERR_PROTOCOL, "message is not UTF-8 text");
+	else if (!session_take_token(conn))
+		refuse(conn, 1008, ERR_RATE_LIMITED, "too many messages");
+	else
+		conn->net->handlers.on_message(conn->net->ctx, conn->id, line, length);
+}
+
+static size_t line_feed(struct conn *conn, char *bytes, size_t length)
+{
+	char *line = bytes, *end = bytes + length, *lf;
+	while (conn->kind == &conn_line && !conn_is_dropped(conn) &&
+	       (lf = memchr(line, '\n', (size_t)(end - line)))) {
+		*lf = '\0';
+		if (lf > line) /* an empty line is no message */
+			take_line(conn, line, (size_t)(lf - line));
+		line = lf + 1;
+	}
+	if (conn->kind != &conn_line || conn_is_dropped(conn))
+		return 0;
+	size_t left = (size_t)(end - line);
+	if (left > LIMIT_FRAME_BYTES) {
+		refuse(conn, 1009, ERR_TOO_LARGE, "message over the limit");
+		return 0;
+	}
+	memmove(bytes, line, left);
+	return left;
+}
+
+void line_conn_send(struct conn *conn, const char *text, size_t length)
+{
+	conn_write(conn, text, length, "\n", 1);
+}
+
+/* The session ends now; what was sent is still delivered while the connection lingers. */
+void line_conn_close(struct conn *conn, int code, const char *reason)
+{
+	char words[LIMIT_REASON_BYTES + 1], line[LIMIT_REASON_BYTES + 64];
+	size_t at = 0;
+	for (; reason && reason[at] && at < sizeof words - 1; at++) {
+		unsigned char byte = (unsigned char)reason[at];
+		words[at] = byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\' ? '?'
+										       : reason[at];
+	}
+	words[at] = '\0';
+	int length = snprintf(line, sizeof line,
+			      "{\"type\":\"close\",\"code\":%d,\"reason\":\"%s\"}\n", code, words);
+	conn_write(conn, line, (size_t)length, NULL, 0);
+	if (conn_is_dropped(conn))
+		return;
+	net_notify(conn->net, NOTICE_CLOSED, conn->id, false);
+	conn_linger(conn);
+}
+
+static void line_flushed(struct conn *conn)
+{
+	(void)conn;
+}
+
+static void line_expired(struct conn *conn, enum deadline_kind kind)
+{
+	(void)conn, (void)kind; /* a line session waits for nothing */
+}
+
+static void line_lost(struct conn *conn)
+{
+	if (conn->id) /* else it was one too many and never a session */
+		net_notify(conn->net, NOTICE_CLOSED, conn->id, false);
+}
+
+const struct conn_kind conn_line = {
+	.feed = line_feed,
+	.eof = conn_drop,
+	.flushed = line_flushed,
+	.expired = line_expired,
+	.lost = line_lost,
+};

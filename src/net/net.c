@@ -1,0 +1,168 @@
+/* net: the table of connections and the end of a turn: what happened is told, input that waits for
+ * its turn is taken up, what was closed is freed. Listeners are in listen.c, sockets in conn.c,
+ * protocols in http.c, ws.c and line.c. Called by the shell. */
+#include "net/net_impl.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+
+enum {
+	SLOT_BITS = 16,
+	NOTICES_PER_SLOT = 8, /* of one turn; a connection makes no more than four */
+};
+
+uint64_t net_number(struct net *net, const struct conn *conn)
+{
+	return ++net->sequence << SLOT_BITS | conn->slot;
+}
+
+struct conn *net_find(const struct net *net, uint64_t number)
+{
+	uint64_t slot = number & ((1u << SLOT_BITS) - 1);
+	if (slot >= net->slot_count || !net->slots[slot] || net->slots[slot]->id != number)
+		return NULL;
+	return net->slots[slot];
+}
+
+static void tell(struct net *net)
+{
+	/* Telling may add: a callback may answer or close. Those wait for the next round. */
+	size_t count = net->notice_count;
+	for (size_t i = 0; i < count; i++) {
+		struct notice notice = net->notices[i];
+		if (notice.kind == NOTICE_GONE)
+			net->handlers.on_gone(net->ctx, notice.conn);
+		else if (notice.kind == NOTICE_DELIVERED)
+			net->handlers.on_delivered(net->ctx, notice.conn);
+		else
+			net->handlers.on_closed(net->ctx, notice.conn, notice.clean);
+	}
+	net->notice_count -= count;
+	for (size_t i = 0; i < net->notice_count; i++)
+		net->notices[i] = net->notices[i + count];
+	if (net->notice_count)
+		net_defer_flush(net);
+}
+
+static void process_ready(struct net *net)
+{
+	struct list *last = net->ready.prev; /* one request per connection and turn */
+	for (bool more = !list_empty(&net->ready); more && !list_empty(&net->ready);) {
+		struct list *node = net->ready.next;
+		more = node != last;
+		list_remove(node);
+		conn_process(container_of(node, struct conn, queue));
+	}
+}
+
+static void net_free(struct net *net)
+{
+	(void)event_del(&net->deadline_timer);
+	(void)event_del(&net->accept_timer);
+	buf_finish(&net->head);
+	free(net->slots);
+	free(net->free_slots);
+	free(net->notices);
+	free(net->scratch);
+	free(net);
+}
+
+static void net_flush(void *ctx)
+{
+	struct net *net = ctx;
+	net->flush_deferred = false;
+	if (!net->destroyed) {
+		tell(net);
+		process_ready(net);
+	}
+	list_each(node, next, &net->dropped) conn_free(container_of(node, struct conn, queue));
+	if (net->destroyed)
+		net_free(net);
+}
+
+void net_defer_flush(struct net *net)
+{
+	if (net->flush_deferred)
+		return;
+	net->flush_deferred = true;
+	loop_defer(net->loop, net_flush, net);
+}
+
+void net_notify(struct net *net, enum notice_kind kind, uint64_t number, bool clean)
+{
+	if (net->destroyed)
+		return;
+	assert(net->notice_count < net->notice_capacity);
+	net->notices[net->notice_count++] = (struct notice){kind, clean, number};
+	net_defer_flush(net);
+}
+
+static int allocate(struct net *net)
+{
+	net->slot_count = net->options.connections_max + CONN_REFUSED_MAX;
+	if (net->slot_count < net->options.connections_max || net->slot_count >> SLOT_BITS)
+		return -ERR_BAD_FIELD;
+	/* Slots of connections dropped in this turn are free again only at its end. */
+	net->notice_capacity = (size_t)net->slot_count * NOTICES_PER_SLOT;
+	net->slots = calloc(net->slot_count, sizeof(struct conn *));
+	net->free_slots = calloc(net->slot_count, sizeof *net->free_slots);
+	net->notices = calloc(net->notice_capacity, sizeof *net->notices);
+	net->scratch = malloc(CONN_READ_BYTES + 1);
+	if (!net->slots || !net->free_slots || !net->notices || !net->scratch)
+		return -ERR_NO_MEMORY;
+	while (net->free_count < net->slot_count) {
+		net->free_slots[net->free_count] = net->slot_count - 1 - net->free_count;
+		net->free_count++;
+	}
+	return 0;
+}
+
+int net_create(struct loop *loop, const struct net_options *options,
+	       const struct net_handlers *handlers, void *ctx, struct net **ret_net)
+{
+	struct net *net = calloc(1, sizeof *net);
+	if (!net)
+		return -ERR_NO_MEMORY;
+	net->loop = loop;
+	net->options = *options;
+	net->handlers = *handlers;
+	net->ctx = ctx;
+	net->date_s = -1;
+	list_init(&net->idle);
+	list_init(&net->ready);
+	list_init(&net->dropped);
+	list_init(&net->listeners);
+	deadlines_init(net);
+	listen_init(net);
+	int rc = allocate(net);
+	if (rc) {
+		net_free(net);
+		return rc;
+	}
+	*ret_net = net;
+	return 0;
+}
+
+void net_destroy(struct net *net)
+{
+	if (!net)
+		return;
+	net_stop_listening(net);
+	net->destroyed = true; /* nobody is told any more */
+	for (uint32_t slot = 0; slot < net->slot_count; slot++) {
+		if (net->slots[slot])
+			conn_drop(net->slots[slot]);
+	}
+	/* A flush may be on its way and would find freed memory: it frees. */
+	if (!net->flush_deferred)
+		net_free(net);
+}
+
+unsigned net_connection_count(const struct net *net)
+{
+	return net->count;
+}

@@ -1,0 +1,8 @@
+/* peer: who is on the other end of a socket. Private to src/net. */
+#pragma once
+#include "net/net.h"
+
+/* pid 0 and uid -1 where the kernel does not know. */
+void peer_of_socket(int fd, bool is_unix, struct net_peer *ret_peer);
+/* /proc/PID/stat field 22 out of the file's text; 0: unknown. */
+uint64_t peer_parse_start(const char *stat);
