@@ -1,0 +1,528 @@
+/* Goal: each message of the session protocol, in both directions, is byte for byte what its file in
+ * golden/ shows, and the other side reads it back. Method: build or render, compare, parse. The
+ * files are the protocol's examples; docs/protocol.md is checked against them by
+ * tests/unit/wire/protocol.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "golden.h"
+#include "wire/ask.h"
+#include "wire/message.h"
+#include "wire/reply.h"
+
+#define HEX "00112233445566778899aabbccddeeff"
+
+static struct core_config config = {
+	.timeout_ms = 120 * 1000,
+	.http_ttl_ms_max = 3600 * 1000,
+	.heartbeat_ms = 5000,
+	.session_ttl_ms = 20000,
+	.gpu_count = 2,
+	.gpus = {{.name = "gpu0", .uuid = "GPU-6f1d"}, {.name = "big"}},
+};
+static const struct wire_context ctx = {.config = &config};
+
+static struct token token(void)
+{
+	struct token token;
+	assert_true(token_from_hex(HEX, 32, &token));
+	return token;
+}
+
+/* Compares `out` with client/NAME.json, parses it as the broker does, and clears it. */
+static void asked(struct text *out, const char *file, const char *name, struct message_in *m)
+{
+	golden_check(file, out->bytes);
+	int err = message_parse(out->bytes, out->length, &ctx, name, m);
+	if (err)
+		print_error("%s: %s\n", file, m->parsed.detail);
+	assert_int_equal(err, 0);
+	text_clear(out);
+}
+
+/* hello, new and resuming. */
+static void test_ask_hello(void **state)
+{
+	(void)state;
+	struct text out;
+	struct message_in m;
+	text_init(&out);
+	ask_hello(&out, &(struct ask_hello){.name = "trainer"});
+	asked(&out, "client-hello.json", NULL, &m);
+	assert_int_equal(m.kind, MESSAGE_HELLO);
+	message_finish(&m);
+	ask_hello(&out, &(struct ask_hello){
+				.name = "tab", .token = "install-token", .resume = "17-" HEX});
+	asked(&out, "client-hello-resume.json", NULL, &m);
+	assert_string_equal(m.token, "install-token");
+	assert_memory_equal(m.event.session.resume, token().b, 16);
+	message_finish(&m);
+	text_finish(&out);
+}
+
+/* acquire with nothing but its ref, and with all there is. */
+static void test_ask_acquire(void **state)
+{
+	(void)state;
+	struct text out;
+	struct message_in m;
+	text_init(&out);
+	ask_acquire(&out, &(struct ask_acquire){.ref = 1});
+	asked(&out, "client-acquire.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_ACQUIRE);
+	assert_int_equal(m.event.acquire.ref, 1);
+	assert_int_equal(m.event.acquire.need.slots, 1);
+	assert_int_equal(m.event.acquire.timeout_ms, 120000);
+	message_finish(&m);
+	const struct ask_acquire all = {.ref = 2,
+					.class_name = "chat",
+					.gpu = "big",
+					.request_id = "r-1",
+					.label = "llama-3-8b",
+					.gpu_count = 1,
+					.slots_given = true,
+					.slots = 0,
+					.vram_mb = 6144,
+					.timeout_given = true,
+					.timeout_ms = 1500,
+					.no_wait = true,
+					.preemptible = true,
+					.evictable = true,
+					.uninterruptible_ms = 1000,
+					.min_residence_ms = 2000,
+					.load_ms = 3000,
+					.parent = 7};
+	ask_acquire(&out, &all);
+	asked(&out, "client-acquire-all.json", "tab", &m);
+	assert_int_equal(m.event.acquire.cls, LEASE_CHAT);
+	assert_int_equal(m.event.acquire.need.gpu_mask, 2);
+	assert_int_equal(m.event.acquire.need.slots, 0);
+	assert_int_equal(m.event.acquire.need.vram_bytes, UINT64_C(6144) << 20);
+	assert_int_equal(m.event.acquire.timeout_ms, 1500);
+	assert_true(m.event.acquire.no_wait && m.event.acquire.preemptible);
+	assert_true(m.event.acquire.evictable);
+	assert_int_equal(m.event.acquire.parent, 7);
+	assert_string_equal(m.event.acquire.label, "llama-3-8b");
+	message_finish(&m);
+	ask_acquire(&out, &(struct ask_acquire){.ref = 3, .timeout_given = true, .timeout_ms = -1});
+	asked(&out, "client-acquire-for-ever.json", "tab", &m);
+	assert_true(m.event.acquire.timeout_ms < 0);
+	message_finish(&m);
+	text_finish(&out);
+}
+
+/* The short messages about one lease or claim. */
+static void test_ask_lease(void **state)
+{
+	(void)state;
+	struct text out;
+	struct message_in m;
+	text_init(&out);
+	ask_accept(&out, 7);
+	asked(&out, "client-accept.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_ACCEPT);
+	assert_int_equal(m.event.lease, 7);
+	message_finish(&m);
+	ask_cancel(&out, 2);
+	asked(&out, "client-cancel.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_CANCEL);
+	assert_int_equal(m.event.ref, 2);
+	message_finish(&m);
+	ask_release(&out, 7, false);
+	asked(&out, "client-release.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_RELEASE);
+	assert_int_equal(m.event.release.lease, 7);
+	assert_false(m.event.release.requeue);
+	assert_null(m.event.release.token);
+	message_finish(&m);
+	ask_release(&out, 7, true);
+	asked(&out, "client-release-requeue.json", "tab", &m);
+	assert_true(m.event.release.requeue);
+	message_finish(&m);
+	ask_yielding(&out, 7, 800);
+	asked(&out, "client-yielding.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_YIELDING);
+	assert_int_equal(m.event.renew.ttl_ms, 800);
+	message_finish(&m);
+	ask_renew(&out, 7);
+	asked(&out, "client-renew.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_RENEW);
+	assert_null(m.event.renew.token);
+	message_finish(&m);
+	ask_change(&out, 7, 0, 6144);
+	asked(&out, "client-change.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_CHANGE);
+	assert_int_equal(m.event.change.need.slots, 0);
+	assert_int_equal(m.event.change.need.vram_bytes, UINT64_C(6144) << 20);
+	message_finish(&m);
+	ask_lend(&out, 7, 8);
+	asked(&out, "client-lend.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_LEND);
+	assert_int_equal(m.event.lend.to, 8);
+	message_finish(&m);
+	text_finish(&out);
+}
+
+/* What concerns the session as a whole, and questions to the broker. */
+static void test_ask_rest(void **state)
+{
+	(void)state;
+	struct text out;
+	struct message_in m;
+	text_init(&out);
+	ask_alive(&out);
+	asked(&out, "client-alive.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_ALIVE);
+	message_finish(&m);
+	ask_bye(&out);
+	asked(&out, "client-bye.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_BYE);
+	message_finish(&m);
+	ask_status(&out, 50);
+	asked(&out, "client-status.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_STATUS);
+	assert_int_equal(m.limit, 50);
+	message_finish(&m);
+	ask_subscribe(&out, true, false);
+	asked(&out, "client-subscribe.json", "tab", &m);
+	assert_true(m.kind == MESSAGE_SUBSCRIBE && m.events && !m.logs);
+	message_finish(&m);
+	ask_logs(&out, 20, 12);
+	asked(&out, "client-logs.json", "tab", &m);
+	assert_true(m.kind == MESSAGE_LOGS && m.limit == 20 && m.since == 12);
+	message_finish(&m);
+	ask_admin(&out, ADMIN_REVOKE, 7, "maintenance");
+	asked(&out, "client-admin.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_ADMIN);
+	assert_int_equal(m.event.type, EVENT_ADMIN);
+	assert_int_equal(m.event.admin.act, ADMIN_REVOKE);
+	assert_int_equal(m.event.admin.lease, 7);
+	assert_string_equal(m.event.admin.reason, "maintenance");
+	assert_string_equal(m.event.admin.who, "tab");
+	message_finish(&m);
+	ask_admin(&out, ADMIN_FORCE_RELEASE_ALL, 0, NULL);
+	asked(&out, "client-admin-all.json", "tab", &m);
+	assert_int_equal(m.event.admin.act, ADMIN_FORCE_RELEASE_ALL);
+	message_finish(&m);
+	ask_open(&out);
+	asked(&out, "client-open.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_OPEN);
+	message_finish(&m);
+	ask_reload(&out);
+	asked(&out, "client-reload.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_RELOAD);
+	message_finish(&m);
+	text_finish(&out);
+}
+
+/* Renders, compares with broker-NAME.json, parses as the client does. The caller finishes *r. */
+static void said(struct effect *send, const struct message_facts *facts, const char *file,
+		 struct reply *r)
+{
+	struct text out;
+	text_init(&out);
+	send->type = EFFECT_SEND;
+	message_render(&out, send, facts);
+	golden_check(file, out.bytes);
+	assert_int_equal(reply_parse(out.bytes, out.length, r), 0);
+	text_finish(&out);
+}
+
+/* welcome carries the text that resume shows later. */
+static void test_welcome(void **state)
+{
+	(void)state;
+	struct message_facts facts = {.config = &config, .epoch = 3, .server = "baton/0.1.0"};
+	struct effect send = {.send = {.msg = MSG_WELCOME, .lease = 17, .token = token()}};
+	struct reply r;
+	said(&send, &facts, "broker-welcome.json", &r);
+	assert_int_equal(r.type, REPLY_WELCOME);
+	assert_string_equal(r.session, "17-" HEX);
+	assert_string_equal(r.server, "baton/0.1.0");
+	assert_int_equal(r.epoch, 3);
+	assert_int_equal(r.ping_ms, 5000);
+	assert_int_equal(r.session_ttl_ms, 20000);
+	assert_int_equal(r.lease, 0);
+	assert_false(r.resumed);
+	reply_finish(&r);
+	send.send.flag = true;
+	said(&send, &facts, "broker-welcome-resumed.json", &r);
+	assert_true(r.resumed);
+	reply_finish(&r);
+}
+
+/* A claim after a resume: what it is now. */
+static void test_claim(void **state)
+{
+	(void)state;
+	struct message_facts facts = {.config = &config};
+	struct effect send = {
+		.send = {.msg = MSG_CLAIM, .ref = 2, .lease = 7, .state = CLAIM_QUEUED}};
+	struct reply r;
+	said(&send, &facts, "broker-claim-queued.json", &r);
+	assert_int_equal(r.type, REPLY_CLAIM);
+	assert_int_equal(r.state, CLAIM_QUEUED);
+	assert_int_equal(r.gpu_count, 0);
+	reply_finish(&r);
+	send.send.state = CLAIM_HELD;
+	send.send.fence = 1001;
+	send.send.gpus = 1;
+	said(&send, &facts, "broker-claim-held.json", &r);
+	assert_int_equal(r.state, CLAIM_HELD);
+	assert_int_equal(r.fence, 1001);
+	assert_string_equal(r.gpus[0].uuid, "GPU-6f1d");
+	reply_finish(&r);
+}
+
+/* queued says where, behind whom, how long and why. */
+static void test_queued(void **state)
+{
+	(void)state;
+	const struct why why = {.code = WHY_HOLDER, .holder = 5, .gpu = 0};
+	struct message_facts facts = {.config = &config,
+				      .has_place = true,
+				      .position = 1,
+				      .eta_ms = -1,
+				      .bound_ms = 96000,
+				      .why = &why,
+				      .holder_name = "Root \"Mic\"",
+				      .ahead = {"first", "second"},
+				      .ahead_count = 2};
+	struct effect send = {.send = {.msg = MSG_QUEUED, .ref = 2, .lease = 7}};
+	struct reply r;
+	said(&send, &facts, "broker-queued.json", &r);
+	assert_int_equal(r.type, REPLY_QUEUED);
+	assert_int_equal(r.position, 1);
+	assert_int_equal(r.eta_ms, -1);
+	assert_int_equal(r.bound_ms, 96000);
+	assert_string_equal(r.ahead, "first");
+	assert_string_equal(r.why, "Root \"Mic\" holds gpu0.");
+	reply_finish(&r);
+}
+
+/* offered and granted name the fence and every GPU; the token comes with the grant. */
+static void test_granted(void **state)
+{
+	(void)state;
+	struct message_facts facts = {.config = &config};
+	struct effect send = {.send = {.msg = MSG_OFFERED, .ref = 2, .lease = 7, .fence = 1001}};
+	struct reply r;
+	send.send.gpus = 3;
+	said(&send, &facts, "broker-offered.json", &r);
+	assert_int_equal(r.type, REPLY_OFFERED);
+	assert_int_equal(r.gpu_count, 2);
+	assert_int_equal(r.gpus[1].index, 1);
+	assert_string_equal(r.gpus[1].name, "big");
+	assert_null(r.gpus[1].uuid);
+	assert_false(r.has_token);
+	reply_finish(&r);
+	send.send.msg = MSG_GRANTED;
+	send.send.token = token();
+	send.send.expires_ms = 20000;
+	said(&send, &facts, "broker-granted.json", &r);
+	assert_int_equal(r.type, REPLY_GRANTED);
+	assert_int_equal(r.fence, 1001);
+	assert_int_equal(r.expires_ms, 20000);
+	assert_true(r.has_token);
+	assert_memory_equal(r.token.b, token().b, 16);
+	reply_finish(&r);
+}
+
+/* yield, revoked, released, timeout: how a lease or a wait ends, and why. */
+static void test_endings(void **state)
+{
+	(void)state;
+	struct message_facts facts = {.config = &config, .other_name = "Root-Mic"};
+	struct effect send = {.send = {.msg = MSG_YIELD,
+				       .lease = 7,
+				       .other = 9,
+				       .reason = YIELD_PREEMPTED,
+				       .grace_ms = 2000}};
+	struct reply r;
+	said(&send, &facts, "broker-yield.json", &r);
+	assert_int_equal(r.type, REPLY_YIELD);
+	assert_string_equal(r.reason, "preempted");
+	assert_string_equal(r.for_name, "Root-Mic");
+	assert_int_equal(r.other, 9);
+	assert_int_equal(r.grace_ms, 2000);
+	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_REVOKED,
+					.lease = 7,
+					.reason = YIELD_OPERATOR,
+					.detail = "maintenance"}};
+	said(&send, &facts, "broker-revoked.json", &r);
+	assert_int_equal(r.type, REPLY_REVOKED);
+	assert_string_equal(r.reason, "operator");
+	assert_string_equal(r.detail, "maintenance");
+	reply_finish(&r);
+	send = (struct effect){
+		.send = {.msg = MSG_RELEASED, .ref = 2, .lease = 7, .end = END_FORCE_RELEASED}};
+	said(&send, &facts, "broker-released.json", &r);
+	assert_int_equal(r.type, REPLY_RELEASED);
+	assert_string_equal(r.reason, "force-released");
+	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_TIMEOUT, .ref = 2, .lease = 7}};
+	said(&send, &facts, "broker-timeout.json", &r);
+	assert_int_equal(r.type, REPLY_TIMEOUT);
+	assert_int_equal(r.ref, 2);
+	reply_finish(&r);
+}
+
+/* denied carries the code of the error table, its words and when to try again. */
+static void test_denied(void **state)
+{
+	(void)state;
+	struct message_facts facts = {.config = &config};
+	struct effect send = {.send = {.msg = MSG_DENIED, .ref = 2, .err = ERR_QUEUE_FULL}};
+	struct reply r;
+	struct text out;
+	said(&send, &facts, "broker-denied.json", &r);
+	assert_int_equal(r.type, REPLY_DENIED);
+	assert_int_equal(r.err, ERR_QUEUE_FULL);
+	assert_int_equal(r.retry_s, err_retry_s(ERR_QUEUE_FULL));
+	assert_string_equal(r.message, err_text(ERR_QUEUE_FULL));
+	reply_finish(&r);
+	text_init(&out);
+	message_render_denied(&out, 5, -ERR_BAD_FIELD, "field `class`: expected \"voice\"");
+	golden_check("broker-denied-field.json", out.bytes);
+	assert_int_equal(reply_parse(out.bytes, out.length, &r), 0);
+	assert_int_equal(r.err, ERR_BAD_FIELD);
+	assert_int_equal(r.ref, 5);
+	assert_string_equal(r.detail, "field `class`: expected \"voice\"");
+	reply_finish(&r);
+	text_finish(&out);
+}
+
+/* The short answers. */
+static void test_answers(void **state)
+{
+	(void)state;
+	struct message_facts facts = {.config = &config};
+	struct effect send = {.send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 20000}};
+	struct reply r;
+	said(&send, &facts, "broker-renewed.json", &r);
+	assert_true(r.type == REPLY_RENEWED && r.expires_ms == 20000);
+	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_CHANGED, .lease = 7}};
+	said(&send, &facts, "broker-changed.json", &r);
+	assert_true(r.type == REPLY_CHANGED && r.lease == 7);
+	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_LENT, .lease = 7, .other = 8}};
+	said(&send, &facts, "broker-lent.json", &r);
+	assert_true(r.type == REPLY_LENT && r.lease == 7 && r.other == 8);
+	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_HEARTBEAT}};
+	said(&send, &facts, "broker-heartbeat.json", &r);
+	assert_int_equal(r.type, REPLY_HEARTBEAT);
+	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_OK, .lease = 4}};
+	said(&send, &facts, "broker-ok.json", &r);
+	assert_true(r.type == REPLY_OK && r.count == 4 && r.lease == 0);
+	reply_finish(&r);
+}
+
+static void written(struct text *out, const char *file, struct reply *r)
+{
+	golden_check(file, out->bytes);
+	assert_int_equal(reply_parse(out->bytes, out->length, r), 0);
+	text_clear(out);
+}
+
+/* What the server adds of its own. */
+static void test_server_messages(void **state)
+{
+	(void)state;
+	static const char *const changed[] = {"grace_ms: 2000 -> 3000", "gpus"};
+	struct text out;
+	struct reply r;
+	text_init(&out);
+	message_render_ok(&out, 12);
+	written(&out, "broker-ok-count.json", &r);
+	assert_true(r.type == REPLY_OK && r.count == 12);
+	reply_finish(&r);
+	message_render_log(&out, "2026-11-23T15:04:05.678Z INFO held lease=7 client=\"x\"");
+	written(&out, "broker-log.json", &r);
+	assert_int_equal(r.type, REPLY_LOG);
+	assert_string_equal(r.text, "2026-11-23T15:04:05.678Z INFO held lease=7 client=\"x\"");
+	reply_finish(&r);
+	message_render_link(&out, "http://127.0.0.1:8470/open?once=abc");
+	written(&out, "broker-link.json", &r);
+	assert_int_equal(r.type, REPLY_LINK);
+	assert_string_equal(r.text, "http://127.0.0.1:8470/open?once=abc");
+	reply_finish(&r);
+	message_render_reloaded(&out, changed, 2);
+	written(&out, "broker-reloaded.json", &r);
+	assert_int_equal(r.type, REPLY_RELOADED);
+	reply_finish(&r);
+	text_finish(&out);
+}
+
+/* Every message of the core has a file, so a new one cannot be forgotten; each of the client too.
+ */
+static void test_every_type_has_a_file(void **state)
+{
+	(void)state;
+	static const char *const files[MSG_COUNT] = {
+		[MSG_WELCOME] = "broker-welcome.json", [MSG_CLAIM] = "broker-claim-held.json",
+		[MSG_QUEUED] = "broker-queued.json",   [MSG_OFFERED] = "broker-offered.json",
+		[MSG_GRANTED] = "broker-granted.json", [MSG_YIELD] = "broker-yield.json",
+		[MSG_REVOKED] = "broker-revoked.json", [MSG_RELEASED] = "broker-released.json",
+		[MSG_TIMEOUT] = "broker-timeout.json", [MSG_DENIED] = "broker-denied.json",
+		[MSG_RENEWED] = "broker-renewed.json", [MSG_CHANGED] = "broker-changed.json",
+		[MSG_LENT] = "broker-lent.json",       [MSG_HEARTBEAT] = "broker-heartbeat.json",
+		[MSG_OK] = "broker-ok.json",
+	};
+	for (size_t msg = 0; msg < MSG_COUNT; msg++) {
+		assert_non_null(files[msg]);
+		free(golden_read(files[msg]));
+	}
+}
+
+/* A newer broker's message is no error; a broken one is. close is what net says before it hangs up.
+ */
+static void test_foreign_replies(void **state)
+{
+	(void)state;
+	struct reply r;
+	static const char later[] = "{\"type\":\"later\",\"lease\":\"x\",\"gpus\":5,\"ref\":-1}";
+	assert_int_equal(reply_parse(later, sizeof(later) - 1, &r), 0);
+	assert_int_equal(r.type, REPLY_OTHER);
+	assert_int_equal(r.ref, 0);
+	reply_finish(&r);
+	static const char bye[] = "{\"type\":\"close\",\"code\":4503,\"reason\":\"draining\"}";
+	assert_int_equal(reply_parse(bye, sizeof(bye) - 1, &r), 0);
+	assert_true(r.type == REPLY_CLOSE && r.count == 4503);
+	assert_string_equal(r.reason, "draining");
+	reply_finish(&r);
+	assert_int_equal(reply_parse("{}", 2, &r), -ERR_BAD_FIELD);
+	reply_finish(&r);
+	assert_int_equal(reply_parse("[]", 2, &r), -ERR_BAD_JSON);
+	reply_finish(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ask_hello),
+		cmocka_unit_test(test_ask_acquire),
+		cmocka_unit_test(test_ask_lease),
+		cmocka_unit_test(test_ask_rest),
+		cmocka_unit_test(test_welcome),
+		cmocka_unit_test(test_claim),
+		cmocka_unit_test(test_queued),
+		cmocka_unit_test(test_granted),
+		cmocka_unit_test(test_endings),
+		cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_server_messages),
+		cmocka_unit_test(test_every_type_has_a_file),
+		cmocka_unit_test(test_foreign_replies),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

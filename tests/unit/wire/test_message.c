@@ -1,0 +1,207 @@
+/* Goal: what clients say in a session becomes the right event, and what is wrong gets an error that
+ * a session survives (CASES.md C38, P31). Method: tables of messages. Golden files of the good ones
+ * are in test_golden.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "wire/message.h"
+
+static struct core_config config = {.timeout_ms = 120 * 1000,
+				    .http_ttl_ms_max = 3600 * 1000,
+				    .gpu_count = 1,
+				    .gpus = {{.name = "gpu0"}}};
+static const struct wire_context ctx = {.config = &config};
+
+static int parse(const char *text, const char *name, struct message_in *m)
+{
+	return message_parse(text, strlen(text), &ctx, name, m);
+}
+
+/* hello opens a session: name, token, and the session of before by its secret. */
+static void test_hello(void **state)
+{
+	(void)state;
+	struct message_in m;
+	assert_int_equal(parse("{\"type\":\"hello\",\"version\":1,\"id\":\"tab\",\"token\":\"t\","
+			       "\"resume\":\"17-00112233445566778899aabbccddeeff\"}",
+			       NULL, &m),
+			 0);
+	assert_int_equal(m.kind, MESSAGE_HELLO);
+	assert_int_equal(m.event.type, EVENT_SESSION_OPEN);
+	assert_string_equal(m.event.session.name, "tab");
+	assert_string_equal(m.token, "t");
+	assert_non_null(m.event.session.resume);
+	assert_int_equal(m.event.session.resume->b[2], 0x22);
+	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"hello\",\"id\":\"tab\"}", NULL, &m), 0);
+	assert_null(m.token);
+	assert_null(m.event.session.resume);
+	message_finish(&m);
+}
+
+/* Each wrong hello is told what is wrong with it; another version by a code of its own. */
+static void test_bad_hello(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int err;
+	} rows[] = {
+		{"{\"type\":\"hello\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"hello\",\"id\":\"\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"hello\",\"id\":5}", -ERR_BAD_FIELD},
+		{"{\"type\":\"hello\",\"id\":\"x\",\"version\":2}", -ERR_VERSION},
+		{"{\"type\":\"hello\",\"version\":0}", -ERR_VERSION},
+		{"{\"type\":\"hello\",\"id\":\"x\",\"version\":\"1\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"hello\",\"id\":\"x\",\"token\":5}", -ERR_BAD_FIELD},
+		{"{\"type\":\"hello\",\"id\":\"x\",\"resume\":\"17\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"hello\",\"id\":\"x\",\"resume\":\"-"
+		 "00112233445566778899aabbccddeeff\"}",
+		 -ERR_BAD_FIELD},
+		{"{\"type\":\"hello\",\"id\":\"x\",\"resume\":\"17-0011\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"acquire\",\"ref\":1}", -ERR_PROTOCOL},
+		{"{\"type\":\"status\"}", -ERR_PROTOCOL},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message_in m;
+		assert_int_equal(parse(rows[i].text, NULL, &m), rows[i].err);
+		assert_true(strlen(m.parsed.detail) > 5);
+		message_finish(&m);
+	}
+}
+
+/* C38, P31: a list, a number, an unknown type, a half message: an error each, and nothing else. */
+static void test_bad_messages(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int err;
+	} rows[] = {
+		{"[]", -ERR_BAD_JSON},
+		{"5", -ERR_BAD_JSON},
+		{"null", -ERR_BAD_JSON},
+		{"\"x\"", -ERR_BAD_JSON},
+		{"", -ERR_BAD_JSON},
+		{"{", -ERR_BAD_JSON},
+		{"{\"type\":\"alive\",\"type\":\"bye\"}", -ERR_BAD_JSON},
+		{"{}", -ERR_BAD_FIELD},
+		{"{\"type\":5}", -ERR_BAD_FIELD},
+		{"{\"type\":null}", -ERR_BAD_FIELD},
+		{"{\"type\":\"\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"nonsense\"}", -ERR_PROTOCOL},
+		{"{\"type\":\"Alive\"}", -ERR_PROTOCOL},
+		{"{\"type\":\"hello\",\"id\":\"x\"}", -ERR_PROTOCOL},
+		{"{\"type\":\"welcome\"}", -ERR_PROTOCOL},
+		{"{\"type\":\"acquire\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"acquire\",\"ref\":0}", -ERR_BAD_FIELD},
+		{"{\"type\":\"acquire\",\"ref\":-1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"acquire\",\"ref\":9007199254740992}", -ERR_BAD_FIELD},
+		{"{\"type\":\"accept\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"accept\",\"lease\":\"7\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"cancel\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"release\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"release\",\"lease\":7,\"requeue\":1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"yielding\",\"lease\":7}", -ERR_BAD_FIELD},
+		{"{\"type\":\"yielding\",\"lease\":7,\"need_ms\":3600001}", -ERR_BAD_FIELD},
+		{"{\"type\":\"renew\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"change\",\"lease\":7}", -ERR_BAD_FIELD},
+		{"{\"type\":\"change\",\"lease\":7,\"slots\":0}", -ERR_BAD_FIELD},
+		{"{\"type\":\"change\",\"lease\":7,\"vram_mb\":1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"lend\",\"lease\":7}", -ERR_BAD_FIELD},
+		{"{\"type\":\"status\",\"limit\":1001}", -ERR_BAD_FIELD},
+		{"{\"type\":\"subscribe\",\"events\":1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"logs\",\"limit\":2001}", -ERR_BAD_FIELD},
+		{"{\"type\":\"admin\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"admin\",\"act\":\"destroy\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"admin\",\"act\":\"revoke\"}", -ERR_BAD_FIELD},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message_in m;
+		int err = parse(rows[i].text, "tab", &m);
+		if (err != rows[i].err)
+			print_error("%s: %d %s\n", rows[i].text, err, m.parsed.detail);
+		assert_int_equal(err, rows[i].err);
+		assert_true(strlen(m.parsed.detail) > 5);
+		message_finish(&m);
+	}
+}
+
+/* A refused acquire still carries its ref, so that `denied` reaches the right promise. */
+static void test_ref_of_refused(void **state)
+{
+	(void)state;
+	struct message_in m;
+	assert_int_equal(parse("{\"type\":\"acquire\",\"ref\":5,\"class\":\"king\"}", "tab", &m),
+			 -ERR_BAD_FIELD);
+	assert_int_equal(m.ref, 5);
+	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"acquire\",\"ref\":5,\"gpu\":\"none\"}", "tab", &m),
+			 -ERR_NO_GPU);
+	assert_int_equal(m.ref, 5);
+	message_finish(&m);
+}
+
+/* The class of a session's claim comes from the session's own name, not from the message. */
+static void test_class_by_session(void **state)
+{
+	(void)state;
+	static const struct class_rule rules[] = {{"Root-Mic*", LEASE_VOICE}};
+	const struct wire_context with_rules = {.config = &config, .rules = rules, .rule_count = 1};
+	static const char text[] =
+		"{\"type\":\"acquire\",\"ref\":1,\"id\":\"Root-Mic\",\"ttl_s\":5}";
+	struct message_in m;
+	assert_int_equal(message_parse(text, sizeof(text) - 1, &with_rules, "tab", &m), 0);
+	assert_int_equal(m.event.acquire.cls, LEASE_NORMAL);
+	assert_int_equal(m.event.acquire.ttl_ms, 0);
+	assert_null(m.event.acquire.name);
+	message_finish(&m);
+	assert_int_equal(message_parse(text, sizeof(text) - 1, &with_rules, "Root-Mic-2", &m), 0);
+	assert_int_equal(m.event.acquire.cls, LEASE_VOICE);
+	message_finish(&m);
+}
+
+/* Questions to the server are kept apart from events, with defaults. */
+static void test_questions(void **state)
+{
+	(void)state;
+	struct message_in m;
+	assert_int_equal(parse("{\"type\":\"status\"}", "tab", &m), 0);
+	assert_int_equal(m.kind, MESSAGE_STATUS);
+	assert_int_equal(m.limit, 200);
+	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"logs\",\"since\":12}", "tab", &m), 0);
+	assert_int_equal(m.kind, MESSAGE_LOGS);
+	assert_int_equal(m.limit, 100);
+	assert_int_equal(m.since, 12);
+	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"subscribe\",\"logs\":true}", "tab", &m), 0);
+	assert_int_equal(m.kind, MESSAGE_SUBSCRIBE);
+	assert_false(m.events);
+	assert_true(m.logs);
+	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"open\"}", "tab", &m), 0);
+	assert_int_equal(m.kind, MESSAGE_OPEN);
+	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"reload\"}", "tab", &m), 0);
+	assert_int_equal(m.kind, MESSAGE_RELOAD);
+	message_finish(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hello),
+		cmocka_unit_test(test_bad_hello),
+		cmocka_unit_test(test_bad_messages),
+		cmocka_unit_test(test_ref_of_refused),
+		cmocka_unit_test(test_class_by_session),
+		cmocka_unit_test(test_questions),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,361 @@
+/* Goal: status, events, log lines and metrics show the truth in a form that strict readers take
+ * (P35, P44). Method: rows written with and without clearing the buffer between them, parsed back
+ * by jansson, and compared with what went in. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "golden.h"
+#include "wire/json.h"
+#include "wire/render.h"
+
+static struct core_config config = {
+	.gpu_count = 2,
+	.gpus = {{.name = "gpu0",
+		  .uuid = "GPU-6f1d",
+		  .vram_bytes_total = UINT64_C(8192) << 20,
+		  .vram_known = true,
+		  .slots = 1},
+		 {.name = "big", .slots = 2}},
+};
+
+static struct claim_record claim(uint64_t id, const char *name)
+{
+	struct claim_record rec = {.id = id,
+				   .cls = LEASE_CHAT,
+				   .binding = BIND_HTTP,
+				   .need = {.slots = 1, .gpu_count = 1},
+				   .arrival = {1000},
+				   .arrival_wall = {1766447000123},
+				   .wait_deadline = MONO_NEVER};
+	snprintf(rec.name, sizeof(rec.name), "%s", name);
+	return rec;
+}
+
+static struct claim_view view(const struct claim_record *rec)
+{
+	return (struct claim_view){
+		.rec = rec, .conn = 9, .detach_deadline = MONO_NEVER, .yield_deadline = MONO_NEVER};
+}
+
+static void head(struct render *render, struct text *out, const char *owner, uint32_t waiting)
+{
+	const struct core_stats stats = {.epoch = 3,
+					 .fence = 1001,
+					 .granted = {1, 2, 3, 4},
+					 .ended = {[END_RELEASED] = 5},
+					 .waiting = waiting,
+					 .held = owner ? 1 : 0,
+					 .journal_ok = true};
+	const struct render_head values = {.stats = &stats,
+					   .version = "0.1.0",
+					   .owner = owner,
+					   .uptime_ms = 61500,
+					   .wall = {1766447001000}};
+	render_begin(render, out, &values, false);
+}
+
+/* An empty broker: all parts are there and empty, owner is null. */
+static void test_empty(void **state)
+{
+	(void)state;
+	struct text out;
+	struct render render;
+	text_init(&out);
+	head(&render, &out, NULL, 0);
+	while (render_next(&render) != RENDER_END)
+		;
+	render_finish(&render);
+	golden_check("status-empty.json", out.bytes);
+	text_finish(&out);
+}
+
+static void all_rows(struct render *render, void (*between)(struct text *out, void *ctx), void *ctx)
+{
+	struct claim_record holder = claim(5, "Root-Mic"), first = claim(7, "tab \"1\""),
+			    second = claim(8, "tab \"1\"");
+	struct claim_view held = view(&holder), waits[2] = {view(&first), view(&second)};
+	const struct mono_ms now = {4500};
+	const struct why why = {.code = WHY_YIELDING, .holder = 5, .gpu = 0, .left_ms = 1500};
+	holder.state = CLAIM_YIELDING;
+	holder.binding = BIND_TAB;
+	holder.session = 17;
+	holder.fence = 1001;
+	holder.granted_mask = 1;
+	holder.held_since = (struct mono_ms){2500};
+	holder.held_wall = (struct wall_ms){1766446999000};
+	held.yield_reason = YIELD_PREEMPTED;
+	held.yield_for = 7;
+	held.yield_deadline = (struct mono_ms){6000};
+	second.label[0] = 'm';
+	second.need.vram_bytes = UINT64_C(6144) << 20;
+	second.wait_deadline = (struct mono_ms){64500};
+	waits[1].conn = 0;
+	waits[1].detach_deadline = (struct mono_ms){5500};
+	between(render->out, ctx);
+	render_next(render);
+	for (int i = 0; i < 2; i++) {
+		between(render->out, ctx);
+		render_queued(render, &waits[i]);
+	}
+	between(render->out, ctx);
+	render_next(render);
+	for (int i = 0; i < 2; i++) {
+		between(render->out, ctx);
+		render_start_time(render, &waits[i]);
+	}
+	render_next(render);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct gpu_view gpu = {.config = &config.gpus[i],
+					     .slots_used = 1 - i,
+					     .vram_bytes_granted = UINT64_C(100) << 20,
+					     .vram_bytes_used = UINT64_C(300) << 20,
+					     .vram_bytes_unmanaged = UINT64_C(200) << 20,
+					     .used_known = i == 0,
+					     .healthy = true};
+		between(render->out, ctx);
+		render_gpu(render, i, &gpu);
+	}
+	render_next(render);
+	between(render->out, ctx);
+	render_lease(render, &held, now, &config, "tab \"1\"");
+	render_next(render);
+	for (int i = 0; i < 2; i++) {
+		const struct render_wait wait = {.position = i,
+						 .eta_ms = i ? -1 : 1500,
+						 .bound_ms = 96000,
+						 .why = &why,
+						 .holder_name = "Root-Mic"};
+		between(render->out, ctx);
+		render_waiter(render, &waits[i], now, &config, &wait);
+	}
+	assert_int_equal(render_next(render), RENDER_END);
+	between(render->out, ctx);
+}
+
+static void keep(struct text *out, void *ctx)
+{
+	(void)out;
+	(void)ctx;
+}
+
+/* As the server does: sends what there is and clears the buffer. */
+static void drain(struct text *out, void *ctx)
+{
+	text_add(ctx, out->bytes, out->length);
+	text_clear(out);
+}
+
+/* P35: each waiter is listed, twins too, each with its own start time; slices change no byte. */
+static void test_full(void **state)
+{
+	(void)state;
+	struct text out, sliced;
+	struct render render;
+	text_init(&out);
+	text_init(&sliced);
+	head(&render, &out, "Root-Mic", 2);
+	all_rows(&render, keep, NULL);
+	render_finish(&render);
+	golden_check("status-full.json", out.bytes);
+
+	struct parsed parsed;
+	assert_int_equal(json_parse(out.bytes, out.length, out.length, &parsed), 0);
+	const json_t *times = json_object_get(parsed.root, "request_start_times");
+	assert_int_equal(json_object_size(times), 2);
+	assert_non_null(json_object_get(times, "tab \"1\""));
+	assert_non_null(json_object_get(times, "tab \"1\" #8"));
+	parsed_finish(&parsed);
+
+	text_clear(&out);
+	head(&render, &out, "Root-Mic", 2);
+	all_rows(&render, drain, &sliced);
+	render_finish(&render);
+	char *wanted = golden_read("status-full.json");
+	assert_string_equal(sliced.bytes, wanted);
+	free(wanted);
+	text_finish(&out);
+	text_finish(&sliced);
+}
+
+/* Ten thousand twins: no start time is lost and no key comes twice, and it is quick. */
+static void test_many_twins(void **state)
+{
+	(void)state;
+	enum { COUNT = 10000 };
+	struct text out;
+	struct render render;
+	text_init(&out);
+	head(&render, &out, NULL, COUNT);
+	render_next(&render);
+	render_next(&render);
+	for (uint64_t id = 1; id <= COUNT; id++) {
+		struct claim_record rec = claim(id, id % 2 ? "a" : "b");
+		struct claim_view waiter = view(&rec);
+		render_start_time(&render, &waiter);
+	}
+	while (render_next(&render) != RENDER_END)
+		;
+	render_finish(&render);
+	struct parsed parsed;
+	assert_int_equal(json_parse(out.bytes, out.length, out.length, &parsed), 0);
+	assert_int_equal(json_object_size(json_object_get(parsed.root, "request_start_times")),
+			 COUNT);
+	parsed_finish(&parsed);
+	text_finish(&out);
+}
+
+/* A name that looks like a twin's key is still one key of its own. */
+static void test_forged_twin(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"x", "x #2", "x", "x #4"};
+	struct text out;
+	struct render render;
+	text_init(&out);
+	head(&render, &out, NULL, 4);
+	render_next(&render);
+	render_next(&render);
+	for (uint64_t i = 0; i < 4; i++) {
+		struct claim_record rec = claim(i == 2 ? 2 : 10 + i, names[i]);
+		struct claim_view waiter = view(&rec);
+		render_start_time(&render, &waiter);
+	}
+	while (render_next(&render) != RENDER_END)
+		;
+	render_finish(&render);
+	struct parsed parsed;
+	assert_int_equal(json_parse(out.bytes, out.length, out.length, &parsed), 0);
+	assert_int_equal(json_object_size(json_object_get(parsed.root, "request_start_times")), 4);
+	parsed_finish(&parsed);
+	text_finish(&out);
+}
+
+/* Every reason to wait becomes a sentence without a field left open. */
+static void test_why(void **state)
+{
+	(void)state;
+	struct text out;
+	text_init(&out);
+	for (int code = 0; code < WHY_COUNT; code++) {
+		const struct why why = {.code = (enum why_code)code, .ahead = 1, .left_ms = 90500};
+		text_clear(&out);
+		render_why(&out, &why, "Root-Mic", &config);
+		assert_null(strpbrk(out.bytes, "{}"));
+		assert_int_equal(out.bytes[out.length - 1], '.');
+	}
+	static const struct {
+		struct why why;
+		const char *holder, *text;
+	} rows[] = {
+		{{.code = WHY_HOLDER, .gpu = 1}, "Root-Mic", "Root-Mic holds big."},
+		{{.code = WHY_HOLDER, .gpu = 9}, NULL, "Another client holds a GPU."},
+		{{.code = WHY_YIELDING, .left_ms = 1530},
+		 "x",
+		 "x was asked to give gpu0 back and has 1.5 s to do so."},
+		{{.code = WHY_DETACHED, .left_ms = 90500},
+		 "x",
+		 "x is disconnected from gpu0 and has 1 min 30 s to come back."},
+		{{.code = WHY_VRAM, .want_bytes = UINT64_C(6656) << 20, .free_bytes = 512 << 20},
+		 NULL,
+		 "It needs 6.5 GiB of VRAM on gpu0, where 512 MiB are free."},
+		{{.code = WHY_BEHIND, .ahead = 1}, NULL, "1 claim is before it in the queue."},
+		{{.code = WHY_BEHIND, .ahead = 3}, NULL, "3 claims are before it in the queue."},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		text_clear(&out);
+		render_why(&out, &rows[i].why, rows[i].holder, &config);
+		assert_string_equal(out.bytes, rows[i].text);
+	}
+	text_finish(&out);
+}
+
+static struct effect trace(void)
+{
+	struct effect effect = {.type = EFFECT_TRACE,
+				.trace = {.claim = 7,
+					  .session = 17,
+					  .from = CLAIM_HELD,
+					  .to = CLAIM_YIELDING,
+					  .reason = YIELD_PREEMPTED,
+					  .cls = LEASE_BACKGROUND,
+					  .fence = 1001,
+					  .other = 9,
+					  .waited_ms = 1500,
+					  .held_ms = 2000,
+					  .gpus = 3,
+					  .what = "yield"}};
+	snprintf(effect.trace.name, sizeof(effect.trace.name), "x\n2026-01-01 RELEASED");
+	return effect;
+}
+
+/* P44, C39: an event and its log line are one line each, whatever the name. */
+static void test_trace(void **state)
+{
+	(void)state;
+	struct text out;
+	struct effect effect = trace();
+	text_init(&out);
+	render_trace_json(&out, &effect, 12, (struct wall_ms){1766447001000}, &config);
+	golden_check("broker-event.json", out.bytes);
+	text_clear(&out);
+	render_trace_log(&out, &effect, &config);
+	assert_string_equal(out.bytes,
+			    "yield lease=7 session=17 client=\"x\\n2026-01-01 RELEASED\" "
+			    "class=background reason=preempted fence=1001 for=9 gpu=gpu0,big "
+			    "waited_s=1.5 held_s=2");
+	text_clear(&out);
+	effect = (struct effect){.type = EFFECT_TRACE,
+				 .trace = {.what = "paused", .detail = "say \"why\""}};
+	render_trace_log(&out, &effect, &config);
+	assert_string_equal(out.bytes, "paused detail=\"say \\\"why\\\"\"");
+	text_clear(&out);
+	render_trace_json(&out, &effect, 1, (struct wall_ms){-1}, &config);
+	assert_string_equal(out.bytes,
+			    "{\"type\":\"event\",\"id\":1,\"time\":\"1969-12-31T23:59:59.999Z\","
+			    "\"what\":\"paused\",\"detail\":\"say \\\"why\\\"\"}");
+	text_finish(&out);
+}
+
+/* Metrics: heads, labels escaped, what is unknown is absent and not zero. */
+static void test_metrics(void **state)
+{
+	(void)state;
+	const struct core_stats stats = {.granted = {1, 2, 3, UINT64_C(1) << 40}, .waiting = 2};
+	const struct gpu_view gpus[2] = {
+		{.config = &config.gpus[0], .slots_used = 1, .used_known = true, .healthy = true},
+		{.config = &config.gpus[1]}};
+	struct text out;
+	text_init(&out);
+	render_metrics(&out, &stats);
+	render_gpu_metrics(&out, gpus, 2);
+	assert_non_null(strstr(out.bytes, "# TYPE baton_granted_total counter\n"));
+	assert_non_null(
+		strstr(out.bytes, "\nbaton_granted_total{class=\"background\"} 1099511627776\n"));
+	assert_non_null(strstr(out.bytes, "\nbaton_waiting 2\n"));
+	assert_non_null(strstr(out.bytes, "\nbaton_gpu_vram_used_bytes{gpu=\"gpu0\"} 0\n"));
+	assert_null(strstr(out.bytes, "baton_gpu_vram_used_bytes{gpu=\"big\"}"));
+	assert_non_null(strstr(out.bytes, "\nbaton_gpu_vram_bytes{gpu=\"gpu0\"} 8589934592\n"));
+	assert_null(strstr(out.bytes, "baton_gpu_vram_bytes{gpu=\"big\"}"));
+	text_clear(&out);
+	render_metric(&out, "x", "l", "a\"b\\c\nd", 0.5);
+	assert_string_equal(out.bytes, "x{l=\"a\\\"b\\\\c\\nd\"} 0.5\n");
+	text_finish(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty),      cmocka_unit_test(test_full),
+		cmocka_unit_test(test_many_twins), cmocka_unit_test(test_forged_twin),
+		cmocka_unit_test(test_why),        cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_metrics),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
