@@ -1,0 +1,141 @@
+/* Goal: a waiter is told its place when it changed, at most once a second, and thousands are looked
+ * at in small steps. Method: a core of the test's own that answers positions from an array. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "server/places.h"
+
+enum { CLAIMS = 1000 };
+static int64_t positions[CLAIMS];
+static unsigned told, told_claim[CLAIMS];
+
+int64_t core_position(const struct core *core, uint64_t claim_id)
+{
+	(void)core;
+	return positions[claim_id];
+}
+
+static void tell(void *ctx, const struct effect *queued)
+{
+	(void)ctx;
+	assert_int_equal(queued->send.msg, MSG_QUEUED);
+	assert_int_equal(queued->conn, queued->send.lease + 7);
+	told++;
+	told_claim[queued->send.lease]++;
+}
+
+static int set_up(void **state)
+{
+	struct places *places = calloc(1, sizeof *places);
+	places_init(places);
+	told = 0;
+	for (int i = 0; i < CLAIMS; i++) {
+		positions[i] = i;
+		told_claim[i] = 0;
+	}
+	*state = places;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	places_finish(*state);
+	free(*state);
+	return 0;
+}
+
+static void step_at(struct places *places, int64_t now)
+{
+	places_step(places, NULL, (struct mono_ms){now}, tell, NULL);
+}
+
+/* Nothing changed: nothing is told and nothing is due. */
+static void test_quiet(void **state)
+{
+	struct places *places = *state;
+	const struct mono_ms now = {5000};
+	assert_true(places_wake(places, now).v == INT64_MAX);
+	places_watch(places, 3, 10, 1, 3, now);
+	assert_true(places_wake(places, now).v == INT64_MAX);
+	places->dirty = true;
+	step_at(places, 9000);
+	assert_int_equal(told, 0);
+	assert_true(places_wake(places, (struct mono_ms){9000}).v == INT64_MAX);
+}
+
+/* A change is told once a second at most, and never lost. */
+static void test_rate(void **state)
+{
+	struct places *places = *state;
+	places_watch(places, 3, 10, 1, 3, (struct mono_ms){5000});
+	positions[3] = 2;
+	places->dirty = true;
+	step_at(places, 5500);
+	assert_int_equal(told, 0); /* told its place half a second ago */
+	assert_int_equal(places_wake(places, (struct mono_ms){5500}).v, 6500);
+	step_at(places, 6500);
+	assert_int_equal(told, 1);
+	positions[3] = 1;
+	places->dirty = true;
+	step_at(places, 6600);
+	assert_int_equal(told, 1);
+	step_at(places, 7500);
+	assert_int_equal(told, 2);
+}
+
+/* A claim that no longer waits is forgotten; forgetting twice does no harm. */
+static void test_forget(void **state)
+{
+	struct places *places = *state;
+	places_watch(places, 3, 10, 1, 3, (struct mono_ms){0});
+	places_watch(places, 4, 11, 1, 4, (struct mono_ms){0});
+	positions[3] = -1;
+	places->dirty = true;
+	step_at(places, 9000);
+	assert_int_equal(places->by_claim.count, 1);
+	places_forget(places, 3);
+	places_forget(places, 4);
+	places_forget(places, 4);
+	assert_int_equal(places->by_claim.count, 0);
+}
+
+/* A sweep goes through all in steps, also when claims go away in its middle. */
+static void test_steps(void **state)
+{
+	struct places *places = *state;
+	unsigned steps = 0;
+	for (unsigned i = 0; i < CLAIMS; i++) {
+		places_watch(places, i, i + 7, 1, positions[i], (struct mono_ms){0});
+		positions[i]++;
+	}
+	places->dirty = true;
+	const struct mono_ms now = {9000};
+	while (places_wake(places, now).v == now.v) {
+		unsigned before = told;
+		step_at(places, now.v);
+		assert_true(told - before <= PLACES_PER_TURN);
+		if (steps++ == 2)
+			for (unsigned i = 300; i < 600; i++)
+				places_forget(places, i);
+	}
+	assert_true(steps >= (CLAIMS - 300) / PLACES_PER_TURN);
+	for (unsigned i = 0; i < CLAIMS; i++)
+		if (i < 300 || i >= 600)
+			assert_int_equal(told_claim[i], 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_quiet, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_steps, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

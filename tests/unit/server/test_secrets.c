@@ -1,0 +1,111 @@
+/* Goal: tokens are made once, 0600, and never taken from a file that others can read; links work
+ * once. Method: a folder of the test's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "server/secrets.h"
+
+static char dir[64], path[96], detail[512];
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof dir, "/tmp/baton-secrets-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/token", dir);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unlink(path);
+	rmdir(dir);
+	return 0;
+}
+
+/* The first call makes 256 bits, the next one reads the same. */
+static void test_once(void **state)
+{
+	(void)state;
+	char first[SECRET_HEX_BYTES], second[SECRET_HEX_BYTES];
+	struct stat st;
+	assert_int_equal(secret_file(dir, "token", first, detail, sizeof detail), 0);
+	assert_int_equal(strlen(first), 64);
+	assert_int_equal(strspn(first, "0123456789abcdef"), 64);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(secret_file(dir, "token", second, detail, sizeof detail), 0);
+	assert_string_equal(first, second);
+	unlink(path);
+	assert_int_equal(secret_file(dir, "token", second, detail, sizeof detail), 0);
+	assert_string_not_equal(first, second);
+}
+
+/* What others can read, what is no token and what cannot be written is refused, without its value.
+ */
+static void test_refusals(void **state)
+{
+	(void)state;
+	char hex[SECRET_HEX_BYTES];
+	assert_int_equal(secret_file(dir, "token", hex, detail, sizeof detail), 0);
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(secret_file(dir, "token", hex, detail, sizeof detail), -ERR_IO);
+	assert_non_null(strstr(detail, "others may read it"));
+	unlink(path);
+	FILE *file = fopen(path, "w");
+	fputs("short\n", file);
+	fclose(file);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(secret_file(dir, "token", hex, detail, sizeof detail), -ERR_IO);
+	assert_null(strstr(detail, "short"));
+	assert_int_equal(secret_file("/nonexistent", "token", hex, detail, sizeof detail), -ERR_IO);
+}
+
+/* A link gives one cookie, once, and only within its minute. */
+static void test_links(void **state)
+{
+	(void)state;
+	struct page_keys keys = {0};
+	const uint8_t a[32] = {1}, b[32] = {2};
+	char link[SECRET_HEX_BYTES];
+	struct mono_ms now = {1000};
+	assert_null(page_link_spend(&keys, "", b, now));
+	snprintf(link, sizeof link, "%s", page_link_new(&keys, a, now));
+	assert_null(page_link_spend(&keys, "01", b, now));
+	const char *cookie = page_link_spend(&keys, link, b, now);
+	assert_non_null(cookie);
+	assert_string_not_equal(cookie, link);
+	assert_int_equal(keys.cookie_count, 1);
+	assert_ptr_equal(keys.views[0], cookie);
+	assert_null(page_link_spend(&keys, link, b, now));
+	snprintf(link, sizeof link, "%s", page_link_new(&keys, a, now));
+	assert_null(page_link_spend(&keys, link, b, mono_after(now, LINK_TIME_MS)));
+	for (uint8_t i = 0; i < 3 * LINKS_MAX; i++)
+		page_link_new(&keys, (const uint8_t[32]){i}, mono_after(now, i));
+	for (uint8_t i = 0; i < COOKIES_MAX + 3; i++) {
+		snprintf(link, sizeof link, "%s", page_link_new(&keys, (uint8_t[32]){9, i}, now));
+		assert_non_null(page_link_spend(&keys, link, (uint8_t[32]){7, i}, now));
+	}
+	assert_int_equal(keys.cookie_count, COOKIES_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+		cmocka_unit_test(test_links),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
