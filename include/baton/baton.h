@@ -166,6 +166,11 @@ BATON_API int baton_keepalive_start(struct baton *baton);
 /* Stops it; takes at most milliseconds. No error when none runs. baton_close does it too. */
 BATON_API void baton_keepalive_stop(struct baton *baton);
 
+/* Asks for a link to the broker's pages that signs a browser in and works once; waits for the
+ * answer, at most connect_timeout_ms (dispatching, so handlers run). BATON_E_FORBIDDEN,
+ * _UNREACHABLE, _TIMEOUT, _INVALID (it does not fit). Not from inside a handler. */
+BATON_API int baton_page_link(struct baton *baton, char *ret_url, size_t size);
+
 /* ---- claims ---- */
 
 struct baton_place {

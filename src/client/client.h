@@ -23,6 +23,7 @@ enum {
 	SESSION_LATE_MS = 1000,         /* how late the broker's own timeout may be */
 	SESSION_SECRET_BYTES = 128,
 	SESSION_DETAIL_BYTES = 256,
+	SESSION_URL_BYTES = 1024,
 	SESSION_QUESTIONS_MAX = 16, /* unanswered per claim */
 };
 
@@ -95,6 +96,8 @@ struct baton {
 	char name[LIMIT_ID_BYTES + 1];
 	char secret[SESSION_SECRET_BYTES + 1]; /* what `resume` shows; never logged */
 	char detail[SESSION_DETAIL_BYTES];
+	int link_code; /* of baton_page_link: 1 asked, 0 link_url is there, else a code */
+	char link_url[SESSION_URL_BYTES];
 };
 
 struct mono_ms client_now(void);

@@ -312,6 +312,8 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 	}
 	client_detail(baton, detail);
 	struct baton_claim *claim = claim_of(baton, reply);
+	if (!claim && baton->link_code > 0)
+		baton->link_code = code;
 	if (!is_live(claim))
 		return 0;
 	if (claim->phase == PHASE_ACCEPTED) {
@@ -357,6 +359,16 @@ static int on_lent(struct baton *baton, const struct reply *reply, struct mono_m
 	return answered(baton, reply, BATON_ASKED_LEND);
 }
 
+static int on_link(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	if (!reply->text || strlen(reply->text) >= sizeof(baton->link_url))
+		return -ERR_PROTOCOL;
+	snprintf(baton->link_url, sizeof(baton->link_url), "%s", reply->text);
+	baton->link_code = 0;
+	return 0;
+}
+
 int client_receive(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	static int (*const handlers[REPLY_TYPE_COUNT])(struct baton *, const struct reply *,
@@ -368,7 +380,7 @@ int client_receive(struct baton *baton, const struct reply *reply, struct mono_m
 		[REPLY_TIMEOUT] = on_timeout, [REPLY_DENIED] = on_denied,
 		[REPLY_RENEWED] = on_renewed, [REPLY_CHANGED] = on_changed,
 		[REPLY_LENT] = on_lent,       [REPLY_HEARTBEAT] = on_heartbeat,
-		[REPLY_CLOSE] = on_close,
+		[REPLY_LINK] = on_link,       [REPLY_CLOSE] = on_close,
 	};
 	/* Before the welcome nobody may speak of claims. */
 	bool early = reply->type != REPLY_WELCOME && reply->type != REPLY_DENIED &&

@@ -1,0 +1,331 @@
+/* api: a small blocking HTTP/1.1 client over the broker's Unix socket: one request per connection.
+ * It follows no redirect and shows no token: the socket itself says who we are. Called by the
+ * commands that ask or act; `run` speaks the session protocol through libbaton instead. */
+#include "cli/api.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "baton/baton.h"
+#include "cli/api_parser.h"
+
+enum { ANSWER_MS_MAX = 15 * 1000, ANSWER_BYTES_MAX = 64 * 1024 * 1024, LINE_BYTES_MAX = 1 << 20 };
+
+static int fail(char *error, size_t size, int err, const char *what, const char *object)
+{
+	snprintf(error, size, "%s%s%s", what, object ? " " : "", object ? object : "");
+	return err;
+}
+
+static int find_socket(struct sockaddr_un *address, char *error, size_t error_size)
+{
+	static const char name[] = "http.sock";
+	char path[sizeof(address->sun_path)];
+	int r = baton_socket_path(path, sizeof(path));
+	if (r < 0)
+		return fail(error, error_size, -ERR_FORBIDDEN,
+			    "no broker's socket can be trusted; give --socket PATH", NULL);
+	char *slash = strrchr(path, '/');
+	size_t folder_length = slash ? (size_t)(slash + 1 - path) : 0;
+	if (folder_length + sizeof(name) > sizeof(address->sun_path))
+		return fail(error, error_size, -ERR_UNREACHABLE, "the path is too long:", path);
+	address->sun_family = AF_UNIX;
+	memcpy(address->sun_path, path, folder_length);
+	memcpy(address->sun_path + folder_length, name, sizeof(name));
+	return 0;
+}
+
+static int connect_socket(int *ret_fd, char *error, size_t error_size)
+{
+	struct sockaddr_un address = {0};
+	int r = find_socket(&address, error, error_size);
+	if (r < 0)
+		return r;
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail(error, error_size, -ERR_IO, "no socket:", strerror(errno));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno == EACCES || errno == EPERM)
+			return fail(error, error_size, -ERR_FORBIDDEN, "this user may not open",
+				    address.sun_path);
+		return fail(error, error_size, -ERR_UNREACHABLE, "no broker answers on",
+			    address.sun_path);
+	}
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int send_request(int fd, const char *method, const char *path, const char *body,
+			const char *accept)
+{
+	struct buf request = {0};
+	size_t body_length = body ? strlen(body) : 0;
+	int r = buf_printf(&request,
+			   "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n"
+			   "Connection: close\r\n",
+			   method, path, accept);
+	if (r == 0 && body)
+		r = buf_printf(&request,
+			       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+			       body_length, body);
+	else if (r == 0)
+		r = buf_append_text(&request, strcmp(method, "POST") == 0
+						      ? "Content-Length: 0\r\n\r\n"
+						      : "\r\n");
+	size_t sent = 0;
+	while (r == 0 && sent < request.length) {
+		ssize_t n =
+			send(fd, buf_data(&request) + sent, request.length - sent, MSG_NOSIGNAL);
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno != EINTR)
+			r = -ERR_UNREACHABLE;
+	}
+	buf_finish(&request);
+	return r;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int wait_readable(int fd, int64_t deadline_ms)
+{
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int64_t left = deadline_ms - now_ms();
+		int r = poll(&p, 1, left > 0 ? (int)left : 0);
+		if (r > 0)
+			return 0;
+		if (r == 0)
+			return -ERR_SLOW;
+		if (errno != EINTR)
+			return -ERR_IO;
+	}
+}
+
+static void collect(void *ctx, const char *bytes, size_t length)
+{
+	struct buf *body = ctx;
+	if (body->length + length <= ANSWER_BYTES_MAX)
+		buf_append(body, bytes, length); /* cut short it is no JSON, and said so */
+}
+
+static int receive(int fd, struct api_parser *parser, struct buf *body)
+{
+	char bytes[16 * 1024];
+	int64_t deadline_ms = now_ms() + ANSWER_MS_MAX;
+	int r = 0;
+	while (r == 0 && parser->state != API_DONE) {
+		r = wait_readable(fd, deadline_ms);
+		if (r < 0)
+			break;
+		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+		if (n > 0)
+			r = api_parser_feed(parser, bytes, (size_t)n, collect, body);
+		else if (n == 0)
+			return api_parser_close(parser);
+		else if (errno != EINTR)
+			r = -ERR_UNREACHABLE;
+	}
+	return r;
+}
+
+/* {error:{code, message, detail?}} in words. */
+static int error_of_answer(int status, const json_t *answer, char *error, size_t error_size)
+{
+	const json_t *object = json_object_get(answer, "error");
+	const char *code = json_string_value(json_object_get(object, "code"));
+	const char *message = json_string_value(json_object_get(object, "message"));
+	const char *detail = json_string_value(json_object_get(object, "detail"));
+	if (!code) {
+		snprintf(error, error_size, "the broker answered with status %d", status);
+		return -ERR_PROTOCOL;
+	}
+	snprintf(error, error_size, "%s%s%s", message ? message : code, detail ? " " : "",
+		 detail ? detail : "");
+	return -err_from_name(code);
+}
+
+int api_try(const char *method, const char *path, const char *body, json_t **ret_answer,
+	    char *error, size_t error_size)
+{
+	cleanup_close int fd = -1;
+	struct buf text = {0};
+	struct api_parser parser;
+	api_parser_init(&parser);
+	int r = connect_socket(&fd, error, error_size);
+	if (r < 0)
+		return r;
+	r = send_request(fd, method, path, body, "application/json");
+	if (r == 0)
+		r = receive(fd, &parser, &text);
+	json_t *answer =
+		r == 0 ? json_loadb(text.length ? buf_data(&text) : "", text.length, 0, NULL)
+		       : NULL;
+	buf_finish(&text);
+	if (r < 0) {
+		snprintf(error, error_size, "%s", err_text(r));
+	} else if (parser.status / 100 != 2) {
+		r = error_of_answer(parser.status, answer, error, error_size);
+	} else if (!answer) {
+		r = fail(error, error_size, -ERR_PROTOCOL, "the broker's answer is no JSON", NULL);
+	}
+	if (r < 0)
+		json_decref(answer);
+	else
+		*ret_answer = answer;
+	return r;
+}
+
+int api_fail(const struct command *command, int err, const char *error)
+{
+	const char *hint = "";
+	if (err == -ERR_UNREACHABLE)
+		hint = "; start one with: baton serve";
+	return cli_fail(command, err_exit_code(err), "%s%s", error, hint);
+}
+
+int api_call(const struct command *command, const char *method, const char *path, const char *body,
+	     json_t **ret_answer)
+{
+	char error[512];
+	int r = api_try(method, path, body, ret_answer, error, sizeof(error));
+	return r < 0 ? api_fail(command, r, error) : 0;
+}
+
+/* ---- streams ---- */
+
+struct api_stream {
+	int fd;
+	struct api_parser parser;
+	struct buf line;
+	void (*on_line)(void *ctx, const char *line);
+	void *ctx;
+};
+
+static void cut_lines(void *ctx, const char *bytes, size_t length)
+{
+	struct api_stream *stream = ctx;
+	while (length > 0) {
+		const char *end = memchr(bytes, '\n', length);
+		size_t part = end ? (size_t)(end - bytes) : length;
+		if (stream->line.length + part <= LINE_BYTES_MAX)
+			buf_append(&stream->line, bytes, part);
+		if (!end)
+			return;
+		buf_append(&stream->line, "", 1);
+		if (stream->on_line)
+			stream->on_line(stream->ctx, buf_data(&stream->line));
+		buf_clear(&stream->line, LINE_BYTES_MAX);
+		length -= part + 1;
+		bytes = end + 1;
+	}
+}
+
+void api_stream_close(struct api_stream *stream)
+{
+	if (!stream)
+		return;
+	if (stream->fd >= 0)
+		close(stream->fd);
+	buf_finish(&stream->line);
+	free(stream);
+}
+
+int api_stream_fd(const struct api_stream *stream)
+{
+	return stream->fd;
+}
+
+int api_stream_read(struct api_stream *stream, void (*on_line)(void *ctx, const char *line),
+		    void *ctx)
+{
+	char bytes[16 * 1024];
+	stream->on_line = on_line;
+	stream->ctx = ctx;
+	ssize_t n = recv(stream->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 1 : -ERR_UNREACHABLE;
+	if (n == 0)
+		return 0;
+	int r = api_parser_feed(&stream->parser, bytes, (size_t)n, cut_lines, stream);
+	if (r < 0)
+		return r;
+	return stream->parser.state == API_DONE ? 0 : 1;
+}
+
+/* Reads the head byte by byte, so that no line of the body is swallowed with it. */
+static int read_head(struct api_stream *stream)
+{
+	int64_t deadline_ms = now_ms() + ANSWER_MS_MAX;
+	while (stream->parser.state == API_STATUS_LINE || stream->parser.state == API_HEADER) {
+		char c;
+		int r = wait_readable(stream->fd, deadline_ms);
+		if (r < 0)
+			return r;
+		ssize_t n = recv(stream->fd, &c, 1, 0);
+		if (n == 0)
+			return -ERR_UNREACHABLE;
+		r = n == 1 ? api_parser_feed(&stream->parser, &c, 1, NULL, NULL) : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int api_stream_open(const char *path, struct api_stream **ret_stream, char *error,
+		    size_t error_size)
+{
+	struct api_stream *stream = calloc(1, sizeof(*stream));
+	if (!stream)
+		return fail(error, error_size, -ERR_NO_MEMORY, "out of memory", NULL);
+	stream->fd = -1;
+	api_parser_init(&stream->parser);
+	int r = connect_socket(&stream->fd, error, error_size);
+	if (r == 0) {
+		r = send_request(stream->fd, "GET", path, NULL, "text/event-stream");
+		if (r == 0)
+			r = read_head(stream);
+		if (r < 0)
+			snprintf(error, error_size, "%s", err_text(r));
+		else if (stream->parser.status != 200)
+			r = error_of_answer(stream->parser.status, NULL, error, error_size);
+	}
+	if (r < 0) {
+		api_stream_close(stream);
+		return r;
+	}
+	*ret_stream = stream;
+	return 0;
+}
+
+void api_encode(char *out, size_t size, const char *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t length = 0;
+	for (; *text && length + 4 < size; text++) {
+		unsigned char c = (unsigned char)*text;
+		if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
+		    strchr("-._~", c)) {
+			out[length++] = (char)c;
+		} else {
+			out[length++] = '%';
+			out[length++] = hex[c >> 4];
+			out[length++] = hex[c & 15];
+		}
+	}
+	out[length] = '\0';
+}

@@ -1,0 +1,32 @@
+/* api: the broker's HTTP API over http.sock, which lies beside the session socket. */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/cli.h"
+
+/* One request and its whole answer as JSON, which is the caller's to json_decref. Returns 0, or an
+ * exit status after it printed what failed. `body` may be NULL. */
+int api_call(const struct command *command, const char *method, const char *path, const char *body,
+	     json_t **ret_answer);
+/* The same, silent: 0 or a negative enum err. `error` gets the words. */
+int api_try(const char *method, const char *path, const char *body, json_t **ret_answer,
+	    char *error, size_t error_size);
+/* Prints why a call failed. Returns the exit status. */
+int api_fail(const struct command *command, int err, const char *error);
+
+/* A streamed answer. */
+struct api_stream;
+/* Asks, and waits for the head. 0 or a negative enum err. */
+int api_stream_open(const char *path, struct api_stream **ret_stream, char *error,
+		    size_t error_size);
+void api_stream_close(struct api_stream *stream); /* takes NULL */
+int api_stream_fd(const struct api_stream *stream);
+/* Reads what is there without waiting, one line of the body per call of `on_line`. 1: goes on, 0:
+ * the broker ended it, or a negative enum err. */
+int api_stream_read(struct api_stream *stream, void (*on_line)(void *ctx, const char *line),
+		    void *ctx);
+
+/* Percent-encodes what is not plain in a path or query. */
+void api_encode(char *out, size_t size, const char *text);

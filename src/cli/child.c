@@ -1,0 +1,208 @@
+/* child: processes under `baton run`. With a terminal the command stays in our process group, so
+ * that Ctrl-C, Ctrl-Z and full-screen programs work as without us; without one it leads its own.
+ * What it leaves behind comes to us (subreaper) and is found by walking /proc. It knows nothing of
+ * leases. */
+#include "cli/child.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+struct process {
+	pid_t pid, parent;
+	bool is_ours;
+};
+
+struct processes {
+	struct process *all;
+	size_t count, capacity;
+};
+
+void child_init(struct child *child)
+{
+	*child = (struct child){.pidfd = -1};
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	child->tty_fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	child->own_group = child->tty_fd < 0;
+	if (child->tty_fd >= 0 && tcgetattr(child->tty_fd, &child->tty_before) < 0) {
+		close(child->tty_fd);
+		child->tty_fd = -1;
+	}
+}
+
+void child_finish(struct child *child)
+{
+	if (child->pidfd >= 0)
+		close(child->pidfd);
+	if (child->tty_fd >= 0)
+		close(child->tty_fd);
+	child->pidfd = child->tty_fd = -1;
+}
+
+/* In the new process. Says on `error_fd` why it did not work. */
+static void run_command(const struct child *child, char *const *argv, const sigset_t *mask,
+			pid_t parent, int error_fd)
+{
+	if (child->own_group)
+		setpgid(0, 0);
+	signal(SIGPIPE, SIG_DFL); /* we ignore it; the command should not */
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() == parent) /* else we died before that line */
+		execvp(argv[0], argv);
+	int error = errno;
+	ssize_t written = write(error_fd, &error, sizeof(error));
+	_exit(written == sizeof(error) ? 127 : 126);
+}
+
+int child_spawn(struct child *child, char *const *argv, const sigset_t *mask)
+{
+	int pipe_fds[2], error = 0;
+	pid_t parent = getpid();
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return errno;
+	cleanup_close int read_fd = pipe_fds[0], write_fd = pipe_fds[1];
+	pid_t pid = fork();
+	if (pid < 0)
+		return errno;
+	if (pid == 0)
+		run_command(child, argv, mask, parent, write_fd);
+	close(take_fd(&write_fd));
+	if (child->own_group)
+		setpgid(pid, pid); /* whoever comes first; EACCES: it has already executed */
+	child->pid = pid;
+	child->pidfd = pidfd_open(pid, 0);
+	ssize_t got = read(read_fd, &error, sizeof(error));
+	if (got == 0 && child->pidfd >= 0)
+		return 0;
+	if (got == 0) {
+		error = errno;
+		kill(pid, SIGKILL);
+	}
+	waitpid(pid, &child->status, 0);
+	child->ended = true;
+	return error ? error : EIO;
+}
+
+void child_signal(const struct child *child, int signo)
+{
+	if (child->pid == 0 || child->ended)
+		return;
+	if (child->own_group)
+		kill(-child->pid, signo);
+	else
+		pidfd_send_signal(child->pidfd, signo, NULL, 0);
+}
+
+void child_reap(struct child *child)
+{
+	for (;;) {
+		int status;
+		pid_t pid = waitpid(-1, &status, WNOHANG);
+		if (pid <= 0)
+			return;
+		if (pid == child->pid) {
+			child->status = status;
+			child->ended = true;
+		}
+	}
+}
+
+void child_restore_tty(const struct child *child)
+{
+	/* In the background this would stop us. */
+	if (child->tty_fd >= 0 && tcgetpgrp(child->tty_fd) == getpgrp())
+		tcsetattr(child->tty_fd, TCSADRAIN, &child->tty_before);
+}
+
+/* ---- descendants ---- */
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], stat[512];
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t length = read(fd, stat, sizeof(stat) - 1);
+	if (length <= 0)
+		return 0;
+	stat[length] = '\0';
+	const char *name_end = strrchr(stat, ')'); /* a name may hold anything */
+	int parent;
+	char state;
+	if (!name_end || sscanf(name_end + 1, " %c %d", &state, &parent) != 2)
+		return 0;
+	return state == 'Z' || state == 'X' ? 0 : parent; /* the dead hold no GPU */
+}
+
+static void list_processes(struct processes *list)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		pid_t parent = pid > 0 ? parent_of(pid) : 0;
+		if (parent == 0)
+			continue;
+		if (list->count == list->capacity) {
+			list->capacity = list->capacity ? 2 * list->capacity : 256;
+			list->all = reallocarray(list->all, list->capacity, sizeof(*list->all));
+			if (!list->all)
+				abort();
+		}
+		list->all[list->count++] = (struct process){.pid = pid, .parent = parent};
+	}
+	if (proc)
+		closedir(proc);
+}
+
+static bool is_ours(const struct processes *list, pid_t pid)
+{
+	if (pid == getpid())
+		return true;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->all[i].pid == pid)
+			return list->all[i].is_ours;
+	return false;
+}
+
+/* Sends to exactly the process that was seen: a number that was given to another meanwhile has
+ * another parent. */
+static void signal_process(const struct process *process, int signo)
+{
+	cleanup_close int pidfd = pidfd_open(process->pid, 0);
+	if (pidfd >= 0 && parent_of(process->pid) == process->parent)
+		pidfd_send_signal(pidfd, signo, NULL, 0);
+}
+
+size_t child_signal_all(const struct child *child, int signo)
+{
+	struct processes list = {0};
+	size_t found = 0, before;
+	(void)child;
+	list_processes(&list);
+	do {
+		before = found;
+		for (size_t i = 0; i < list.count; i++) {
+			struct process *process = &list.all[i];
+			if (process->is_ours || !is_ours(&list, process->parent))
+				continue;
+			process->is_ours = true;
+			found++;
+			if (signo)
+				signal_process(process, signo);
+		}
+	} while (found > before);
+	free(list.all);
+	return found;
+}

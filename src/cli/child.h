@@ -1,0 +1,36 @@
+/* child: the command that `baton run` keeps, with everything it started: spawned, signalled, and
+ * stopped so that nothing of it goes on without the lease. */
+#pragma once
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <termios.h>
+
+struct child {
+	pid_t pid;      /* 0: not started */
+	int pidfd;      /* readable once it has ended; -1: not started */
+	bool own_group; /* leads a process group of its own: there is no terminal to share */
+	bool ended;
+	int status; /* of waitpid, once it has ended */
+	int tty_fd; /* -1: no terminal */
+	struct termios tty_before;
+};
+
+/* Before anything else: makes us the parent of whatever the command leaves behind, and finds the
+ * terminal. */
+void child_init(struct child *child);
+void child_finish(struct child *child);
+
+/* Starts argv with `mask` as its signal mask. It gets SIGKILL should we die. 0 or the errno of why
+ * it could not be executed. */
+int child_spawn(struct child *child, char *const *argv, const sigset_t *mask);
+/* Passes a signal on to the command. */
+void child_signal(const struct child *child, int signo);
+/* Takes note of all that ended. */
+void child_reap(struct child *child);
+/* Sends a signal to everything that stems from the command, however it hid: other groups, sessions,
+ * double forks. Returns how many there are. 0 as signal only counts. */
+size_t child_signal_all(const struct child *child, int signo);
+/* Puts the terminal back as it was before a command that could not clean up. */
+void child_restore_tty(const struct child *child);

@@ -1,0 +1,207 @@
+/* cli: finds the command, prints help and errors. Knows no command by itself: main.c gives the
+ * table. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+enum { NAME_BYTES_MAX = 24 };
+
+const struct command *cli_find(const struct command *const *commands, size_t count,
+			       const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+/* Edit distance with swaps of neighbours, over short words. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+	size_t rows[3][NAME_BYTES_MAX + 1];
+	if (n > NAME_BYTES_MAX || m > NAME_BYTES_MAX)
+		return NAME_BYTES_MAX;
+	size_t *before = rows[0], *last = rows[1], *row = rows[2];
+	for (size_t j = 0; j <= m; j++)
+		last[j] = j;
+	for (size_t i = 1; i <= n; i++) {
+		row[0] = i;
+		for (size_t j = 1; j <= m; j++) {
+			size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
+			if (last[j] + 1 < best)
+				best = last[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    before[j - 2] + 1 < best)
+				best = before[j - 2] + 1;
+			row[j] = best;
+		}
+		size_t *spare = before;
+		before = last;
+		last = row;
+		row = spare;
+	}
+	return last[m];
+}
+
+const char *cli_nearest(const char *word, const char *const *known, size_t count)
+{
+	const char *nearest = NULL;
+	size_t length = strlen(word);
+	size_t best = length / 3 + 1; /* one slip in three letters, at least one */
+	for (size_t i = 0; i < count; i++) {
+		if (length >= 2 && strncmp(known[i], word, length) == 0)
+			return known[i];
+		size_t d = distance(word, known[i]);
+		if (d <= best) {
+			best = d - (d > 0);
+			nearest = known[i];
+		}
+	}
+	return nearest;
+}
+
+int cli_fail(const struct command *command, int status, const char *format, ...)
+{
+	va_list args;
+	fprintf(stderr, "baton: %s%s", command ? command->name : "", command ? ": " : "");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return status;
+}
+
+static void print_option(const struct option_spec *spec, FILE *out)
+{
+	char left[64];
+	snprintf(left, sizeof(left), "%c%c%s--%s%s%s", spec->letter ? '-' : ' ',
+		 spec->letter ? spec->letter : ' ', spec->letter ? ", " : "  ", spec->name,
+		 spec->argument ? " " : "", spec->argument ? spec->argument : "");
+	fprintf(out, "  %-26s %s\n", left, spec->help);
+}
+
+void cli_print_help(const struct cli *cli, const struct command *command, FILE *out)
+{
+	static const struct option_spec shared[] = {
+		{.name = "socket",
+		 .argument = "PATH",
+		 .help = "the broker's socket; default $BATON_SOCKET, else in $XDG_RUNTIME_DIR"},
+		{.letter = 'h', .name = "help", .help = "this text"},
+	};
+	fprintf(out, "usage: %s %s %s\n\n%s\n\noptions:\n", cli->program, command->name,
+		command->usage, command->summary);
+	for (size_t i = 0; i < command->option_count; i++)
+		print_option(&command->options[i], out);
+	for (size_t i = 0; i < sizeof(shared) / sizeof(*shared); i++)
+		print_option(&shared[i], out);
+	if (command->details)
+		fprintf(out, "\n%s\n", command->details);
+}
+
+static int check_arguments(const struct command *command, int argc, char **argv)
+{
+	int words = argc - 1;
+	bool needs_claim = command->arguments == ARGUMENTS_CLAIM && words == 0;
+	if (needs_claim || (command->arguments == ARGUMENTS_SHELL && words == 0))
+		return cli_fail(command, EX_USAGE, "usage: baton %s %s", command->name,
+				command->usage);
+	if (command->arguments == ARGUMENTS_COMMAND && words == 0)
+		return cli_fail(command, EX_USAGE, "no command given; try: baton %s -- COMMAND",
+				command->name);
+	int most = command->arguments == ARGUMENTS_NONE      ? 0
+		   : command->arguments == ARGUMENTS_COMMAND ? words
+							     : 1;
+	if (words > most)
+		return cli_fail(command, EX_USAGE,
+				"unexpected argument '%.60s'; try: baton %s --help", argv[most + 1],
+				command->name);
+	return -1;
+}
+
+int cli_parse(const struct cli *cli, const struct command *command, int *argc, char **argv,
+	      void *values)
+{
+	char error[256];
+	const char *socket_path = NULL;
+	int r = cli_parse_values(command, argc, argv, values, &socket_path, error, sizeof(error));
+	if (r < 0)
+		return cli_fail(command, EX_USAGE, "%s; try: baton %s --help", error,
+				command->name);
+	if (r > 0) {
+		cli_print_help(cli, command, stdout);
+		return 0;
+	}
+	/* One way on for --socket before and after the command, and for what we start. */
+	if (socket_path && setenv("BATON_SOCKET", socket_path, 1) < 0)
+		return cli_fail(command, EX_OSERR, "%s", strerror(errno));
+	return check_arguments(command, *argc, argv);
+}
+
+static void print_overview(const struct command *const *commands, size_t count, FILE *out)
+{
+	fputs("usage: baton [--socket PATH] COMMAND [OPTION]...\n\n"
+	      "Takes turns on the GPU: one holder at a time, a fair queue for the rest.\n\n"
+	      "commands:\n",
+	      out);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+	fputs("\n`baton COMMAND --help` lists the options of one. The broker is found by\n"
+	      "--socket, else $BATON_SOCKET, else $XDG_RUNTIME_DIR/baton/baton.sock.\n"
+	      "Exit status: 0 done, 64 usage, 66 no such thing, 69 no broker, 70 a bug,\n"
+	      "75 not now: try again, 76 protocol, 77 not allowed; `run`: that of the command.\n",
+	      out);
+}
+
+static int unknown_command(const struct command *const *commands, size_t count, const char *word)
+{
+	const char *names[32];
+	size_t known = count < 32 ? count : 32;
+	for (size_t i = 0; i < known; i++)
+		names[i] = commands[i]->name;
+	const char *nearest = cli_nearest(word, names, known);
+	return cli_fail(NULL, EX_USAGE, "unknown command '%.60s'%s%s; try: baton --help", word,
+			nearest ? "; did you mean " : "", nearest ? nearest : "");
+}
+
+int cli_main(const struct command *const *commands, size_t count, int argc, char **argv)
+{
+	int at = 1;
+	while (at < argc && argv[at][0] == '-') {
+		const char *word = argv[at];
+		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+			print_overview(commands, count, stdout);
+			return 0;
+		}
+		if (strcmp(word, "--version") == 0) {
+			printf("baton %s\n", BATON_VERSION);
+			return 0;
+		}
+		const char *value = NULL;
+		if (strncmp(word, "--socket=", 9) == 0)
+			value = word + 9;
+		else if (strcmp(word, "--socket") == 0 && at + 1 < argc)
+			value = argv[++at];
+		if (!value)
+			return cli_fail(NULL, EX_USAGE, "unknown option '%.60s'; try: baton --help",
+					word);
+		if (setenv("BATON_SOCKET", value, 1) < 0)
+			return cli_fail(NULL, EX_OSERR, "%s", strerror(errno));
+		at++;
+	}
+	if (at >= argc) {
+		print_overview(commands, count, stderr);
+		return EX_USAGE;
+	}
+	const struct command *command = cli_find(commands, count, argv[at]);
+	if (!command)
+		return unknown_command(commands, count, argv[at]);
+	const struct cli cli = {.program = "baton", .commands = commands, .command_count = count};
+	return command->run(&cli, command, argc - at, argv + at);
+}

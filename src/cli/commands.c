@@ -1,0 +1,18 @@
+/* commands: the client's half of the command table. main.c puts the server's before it. */
+#include "cli/cli.h"
+
+extern const struct command command_run, command_status, command_why, command_release,
+	command_reset, command_force_release, command_events, command_logs, command_open,
+	command_version, command_completion;
+
+static const struct command *const commands[] = {
+	&command_run,   &command_status,        &command_why,        &command_release,
+	&command_reset, &command_force_release, &command_events,     &command_logs,
+	&command_open,  &command_version,       &command_completion,
+};
+
+const struct command *const *cli_commands(size_t *ret_count)
+{
+	*ret_count = sizeof(commands) / sizeof(*commands);
+	return commands;
+}

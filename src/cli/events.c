@@ -1,0 +1,155 @@
+/* events: each change as it happens, one line each. Follows over a restart of the broker, from the
+ * last event seen. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cli/api.h"
+#include "cli/field.h"
+#include "cli/sheet.h"
+#include "cli/units.h"
+
+enum { RETRY_MS = 500, QUIET_MS = 200 };
+
+struct values {
+	bool json, follow;
+	uint32_t limit;
+};
+
+static const struct option_spec options[] = {
+	{.letter = 'f',
+	 .name = "follow",
+	 .kind = OPTION_FLAG,
+	 .help = "go on until Ctrl-C, over a restart of the broker too",
+	 .offset = offsetof(struct values, follow)},
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: one object a line",
+	 .offset = offsetof(struct values, json)},
+};
+
+struct reader {
+	bool json, color;
+	uint64_t last_id;
+	bool broken_pipe;
+};
+
+static void print_number(struct sheet *sheet, char *line, size_t size, const json_t *event)
+{
+	static const char *const keys[] = {"waited_s", "held_s"};
+	static const char *const words[] = {"waited", "held"};
+	(void)sheet;
+	for (size_t i = 0; i < 2; i++) {
+		char text[UNITS_BYTES];
+		double seconds = field_number(event, keys[i], -1);
+		size_t length = strlen(line);
+		if (seconds >= 0)
+			snprintf(line + length, size - length, "  %s %s", words[i],
+				 units_duration(text, seconds));
+	}
+}
+
+static void print_event(struct reader *reader, const json_t *event)
+{
+	struct sheet sheet = {0};
+	char rest[512] = "";
+	const char *time = field_text(event, "time", "?");
+	const char *clock = strchr(time, 'T');
+	const char *extra = field_text(event, "end", field_text(event, "reason", ""));
+	print_number(&sheet, rest, sizeof(rest), event);
+	sheet_add(&sheet, "%c%.12s%c  %c%-10s%c %6" PRIu64 "  %-10s %s%s%s%s%s%s%s", STYLE_DIM,
+		  clock ? clock + 1 : time, STYLE_PLAIN, STYLE_BOLD, field_text(event, "what", "?"),
+		  STYLE_PLAIN, field_u64(event, "lease"), field_text(event, "class", ""),
+		  field_text(event, "client", ""), *extra ? "  " : "", extra,
+		  field_text(event, "gpu", NULL) ? "  on " : "", field_text(event, "gpu", ""), rest,
+		  field_text(event, "detail", ""));
+	sheet_print(&sheet, stdout, reader->color);
+	sheet_finish(&sheet);
+}
+
+static void on_line(void *ctx, const char *line)
+{
+	struct reader *reader = ctx;
+	if (strncmp(line, "data:", 5) != 0)
+		return;
+	line += 5 + strspn(line + 5, " ");
+	json_t *event = json_loads(line, 0, NULL);
+	if (!event)
+		return; /* of another kind than we know */
+	uint64_t id = field_u64(event, "id");
+	if (id)
+		reader->last_id = id;
+	if (reader->json) {
+		puts(line);
+		fflush(stdout);
+	} else {
+		print_event(reader, event);
+	}
+	json_decref(event);
+}
+
+/* Until the broker ends it, or, without `follow`, until nothing more comes at once. */
+static int read_all(struct api_stream *stream, struct reader *reader, bool follow)
+{
+	for (;;) {
+		struct pollfd p = {.fd = api_stream_fd(stream), .events = POLLIN};
+		int ready = poll(&p, 1, follow ? -1 : QUIET_MS);
+		if (ready == 0)
+			return 0;
+		if (ready < 0 && errno != EINTR)
+			return -ERR_IO;
+		int r = ready > 0 ? api_stream_read(stream, on_line, reader) : 1;
+		if (r <= 0)
+			return r;
+	}
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {0};
+	struct reader reader = {0};
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	reader.json = values.json;
+	reader.color = sheet_color(stdout);
+	bool reached = false, said = false;
+	for (;;) {
+		struct api_stream *stream;
+		char path[64] = "/v1/gpu/events", error[512];
+		/* Without --follow: what the broker's ring still has. */
+		if (!values.follow || reader.last_id)
+			snprintf(path, sizeof(path), "/v1/gpu/events?since=%" PRIu64,
+				 reader.last_id);
+		r = api_stream_open(path, &stream, error, sizeof(error));
+		if (r < 0 && (!reached || r != -ERR_UNREACHABLE))
+			return api_fail(command, r, error);
+		if (r < 0) {
+			if (!said)
+				cli_fail(command, 0, "the broker is away; waiting for it");
+			said = true;
+			poll(NULL, 0, RETRY_MS);
+			continue;
+		}
+		reached = true;
+		said = false;
+		r = read_all(stream, &reader, values.follow);
+		api_stream_close(stream);
+		if (!values.follow)
+			return 0;
+	}
+}
+
+const struct command command_events = {
+	.name = "events",
+	.summary = "Print the changes of leases and queue.",
+	.usage = "[--follow] [--json]",
+	.details = "Without --follow: the recent ones that the broker still remembers.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_NONE,
+	.run = run,
+};

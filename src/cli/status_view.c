@@ -1,0 +1,195 @@
+/* status_view: draws GET /v1/gpu/status: GPUs, holders, waiters. Asks nothing. Called by status,
+ * why and the watch. */
+#include "cli/status_view.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/field.h"
+#include "cli/units.h"
+
+static void view_head(const json_t *status, struct sheet *sheet)
+{
+	char uptime[UNITS_BYTES];
+	sheet_add(sheet,
+		  "%cbaton %s%c  up %s  epoch %" PRIu64 "  held %" PRIu64 "  waiting %" PRIu64,
+		  STYLE_BOLD, field_text(status, "version", "?"), STYLE_PLAIN,
+		  units_duration(uptime, field_number(status, "uptime_s", -1)),
+		  field_u64(status, "epoch"), field_u64(status, "held"),
+		  field_u64(status, "queue_depth"));
+	if (field_true(status, "paused"))
+		sheet_add(sheet, "%cpaused: nothing is granted. %s", STYLE_WARN,
+			  field_text(status, "paused_reason", ""));
+	if (json_is_false(json_object_get(status, "journal_ok")))
+		sheet_add(sheet, "%cthe journal cannot be written: nothing is granted", STYLE_BAD);
+	if (field_true(status, "draining"))
+		sheet_add(sheet, "%cthe broker is stopping", STYLE_WARN);
+}
+
+static void view_gpus(const json_t *status, struct sheet *sheet)
+{
+	static const char *const titles[] = {"GPU",   ">SLOTS", ">GRANTED",
+					     ">USED", ">TOTAL", "STATE"};
+	struct table table = {0};
+	size_t i;
+	json_t *gpu;
+	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+	json_array_foreach(json_object_get(status, "gpus"), i, gpu)
+	{
+		char a[UNITS_BYTES], b[UNITS_BYTES], c[UNITS_BYTES];
+		uint64_t used = field_u64(gpu, "slots_used"), slots = field_u64(gpu, "slots");
+		double unmanaged = field_number(gpu, "vram_mb_unmanaged", 0);
+		bool healthy = field_true(gpu, "healthy");
+		table_cell(&table, STYLE_BOLD, "%s", field_text(gpu, "name", "?"));
+		table_cell(&table, STYLE_PLAIN, "%" PRIu64 "/%" PRIu64, used, slots);
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   units_mb(a, field_number(gpu, "vram_mb_granted", -1)));
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   units_mb(b, field_number(gpu, "vram_mb_used", -1)));
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   units_mb(c, field_number(gpu, "vram_mb_total", -1)));
+		if (!healthy)
+			table_cell(&table, STYLE_BAD, "does not work");
+		else if (unmanaged > 0)
+			table_cell(&table, STYLE_WARN, "%s, %s by others", used ? "in use" : "free",
+				   units_mb(a, unmanaged));
+		else
+			table_cell(&table, used ? STYLE_PLAIN : STYLE_GOOD, "%s",
+				   used ? "in use" : "free");
+	}
+	sheet_add(sheet, " ");
+	table_end(&table, sheet);
+}
+
+static void state_cell(struct table *table, const json_t *lease)
+{
+	const char *state = field_text(lease, "state", "?");
+	const json_t *yield = json_object_get(lease, "yield");
+	double detached = field_number(lease, "detached_left_s", -1);
+	double expires = field_number(lease, "expires_in_s", -1);
+	char left[UNITS_BYTES];
+	if (field_true(yield, "revoked"))
+		table_cell(table, STYLE_BAD, "revoked, free in %s at most",
+			   units_duration(left, field_number(yield, "left_s", 0)));
+	else if (yield)
+		table_cell(table, STYLE_WARN, "asked to yield: %s%s%s, %s left",
+			   field_text(yield, "reason", ""),
+			   field_text(yield, "for", NULL) ? " for " : "",
+			   field_text(yield, "for", ""),
+			   units_duration(left, field_number(yield, "left_s", 0)));
+	else if (detached >= 0)
+		table_cell(table, STYLE_WARN, "disconnected, %s left to come back",
+			   units_duration(left, detached));
+	else if (expires >= 0)
+		table_cell(table, STYLE_PLAIN, "%s, expires in %s", state,
+			   units_duration(left, expires));
+	else
+		table_cell(table, STYLE_PLAIN, "%s", state);
+}
+
+/* "gpu0" or "gpu0,gpu1". */
+static void gpu_cell(struct table *table, const json_t *lease)
+{
+	char names[256] = "";
+	size_t i;
+	json_t *gpu;
+	json_array_foreach(json_object_get(lease, "gpus"), i, gpu)
+	{
+		size_t length = strlen(names);
+		snprintf(names + length, sizeof(names) - length, "%s%s", i ? "," : "",
+			 field_text(gpu, "name", "?"));
+	}
+	table_cell(table, STYLE_PLAIN, "%s", names);
+}
+
+static void name_cell(struct table *table, const json_t *claim)
+{
+	const char *label = field_text(claim, "label", NULL);
+	table_cell(table, STYLE_BOLD, "%s%s%s%s", field_text(claim, "id", "?"), label ? " (" : "",
+		   label ? label : "", label ? ")" : "");
+}
+
+static void view_leases(const json_t *status, struct sheet *sheet)
+{
+	static const char *const titles[] = {">LEASE", "HOLDER", "CLASS", "GPU",
+					     ">VRAM",  ">HELD",  "STATE"};
+	struct table table = {0};
+	size_t i;
+	json_t *lease;
+	if (json_array_size(json_object_get(status, "leases")) == 0)
+		return;
+	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+	json_array_foreach(json_object_get(status, "leases"), i, lease)
+	{
+		char text[UNITS_BYTES];
+		double mb = field_number(lease, "vram_mb", 0);
+		table_cell(&table, STYLE_PLAIN, "%" PRIu64, field_u64(lease, "lease"));
+		name_cell(&table, lease);
+		table_cell(&table, STYLE_PLAIN, "%s", field_text(lease, "class", "?"));
+		gpu_cell(&table, lease);
+		table_cell(&table, STYLE_PLAIN, "%s", mb > 0 ? units_mb(text, mb) : "-");
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   units_duration(text, field_number(lease, "held_s", -1)));
+		state_cell(&table, lease);
+	}
+	sheet_add(sheet, " ");
+	table_end(&table, sheet);
+}
+
+static void view_waiting(const json_t *status, struct sheet *sheet)
+{
+	static const char *const titles[] = {">#",      ">CLAIM", "WAITER",   "CLASS",
+					     ">WAITED", ">ETA",   ">AT MOST", "WHY"};
+	struct table table = {0};
+	size_t i;
+	json_t *claim;
+	if (json_array_size(json_object_get(status, "waiting")) == 0)
+		return;
+	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+	json_array_foreach(json_object_get(status, "waiting"), i, claim)
+	{
+		char text[UNITS_BYTES];
+		table_cell(&table, STYLE_PLAIN, "%.0f", field_number(claim, "position", 0) + 1);
+		table_cell(&table, STYLE_PLAIN, "%" PRIu64, field_u64(claim, "lease"));
+		name_cell(&table, claim);
+		table_cell(&table, STYLE_PLAIN, "%s", field_text(claim, "class", "?"));
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   units_duration(text, field_number(claim, "waited_s", -1)));
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   units_duration(text, field_number(claim, "eta_s", -1)));
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   units_duration(text, field_number(claim, "bound_s", -1)));
+		table_cell(&table, STYLE_PLAIN, "%s",
+			   field_text(json_object_get(claim, "why"), "text", ""));
+	}
+	sheet_add(sheet, " ");
+	table_end(&table, sheet);
+}
+
+void status_view(const json_t *status, struct sheet *sheet)
+{
+	view_head(status, sheet);
+	view_gpus(status, sheet);
+	view_leases(status, sheet);
+	view_waiting(status, sheet);
+}
+
+const json_t *status_find(const json_t *rows, const char *number_or_name)
+{
+	char *end;
+	unsigned long long number = strtoull(number_or_name, &end, 10);
+	size_t i;
+	json_t *row;
+	json_array_foreach(rows, i, row)
+	{
+		const char *name = field_text(row, "id", "");
+		if ((*end == '\0' && field_u64(row, "lease") == number) ||
+		    strcmp(name, number_or_name) == 0)
+			return row;
+	}
+	return NULL;
+}

@@ -1,0 +1,50 @@
+/* version: of this program, and of the broker if one answers. Never fails for want of a broker. */
+#include "baton/baton.h"
+#include "cli/api.h"
+#include "cli/field.h"
+
+struct values {
+	bool json;
+};
+
+static const struct option_spec options[] = {
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: {client, broker}",
+	 .offset = offsetof(struct values, json)},
+};
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {0};
+	json_t *health = NULL;
+	char error[512];
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	if (api_try("GET", "/health", NULL, &health, error, sizeof(error)) < 0)
+		health = NULL;
+	const char *broker = health ? field_text(health, "version", NULL) : NULL;
+	if (values.json) {
+		json_t *object =
+			json_pack("{s:s, s:s?}", "client", baton_version(), "broker", broker);
+		json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		putchar('\n');
+		json_decref(object);
+	} else {
+		printf("baton %s\nbroker %s\n", baton_version(),
+		       broker ? broker : "does not answer");
+	}
+	json_decref(health);
+	return 0;
+}
+
+const struct command command_version = {
+	.name = "version",
+	.summary = "Print the versions of this program and of the broker.",
+	.usage = "[--json]",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_NONE,
+	.run = run,
+};

@@ -1,0 +1,338 @@
+/* watch: follows the broker's events only to know when to ask for the status again; what is shown
+ * is always one whole answer. A full screen on a terminal, else one status after another. Survives
+ * a restart of the broker. Called by `baton status --watch`. */
+#include "cli/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <ncurses.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "base/err.h"
+#include "cli/api.h"
+#include "cli/status_view.h"
+
+enum {
+	REFRESH_MS = 1000, /* durations on the screen go on counting */
+	SETTLE_MS = 100,   /* at most ten answers a second, however much changes */
+};
+
+struct watch {
+	const struct command *command;
+	bool json, screen_on;
+	struct api_stream *events; /* NULL: not connected */
+	int signal_fd;
+	bool changed;
+	json_t *status; /* the last answer, or NULL */
+	struct sheet sheet;
+	size_t first_line;
+	char error[512];
+	int err; /* of the last question, negative enum err or 0 */
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* ---- asking ---- */
+
+static void on_event_line(void *ctx, const char *line)
+{
+	struct watch *watch = ctx;
+	if (strncmp(line, "data:", 5) == 0)
+		watch->changed = true;
+}
+
+static void follow_events(struct watch *watch)
+{
+	char error[512];
+	if (!watch->events)
+		(void)api_stream_open("/v1/gpu/events", &watch->events, error, sizeof(error));
+}
+
+static void read_events(struct watch *watch)
+{
+	if (api_stream_read(watch->events, on_event_line, watch) <= 0) {
+		api_stream_close(watch->events);
+		watch->events = NULL;
+		watch->changed = true;
+	}
+}
+
+static void ask(struct watch *watch)
+{
+	json_t *status;
+	watch->changed = false;
+	follow_events(watch); /* first: what changes after the answer is not missed */
+	watch->err =
+		api_try("GET", "/v1/gpu/status", NULL, &status, watch->error, sizeof(watch->error));
+	if (watch->err == 0) {
+		json_decref(watch->status);
+		watch->status = status;
+	}
+	sheet_finish(&watch->sheet);
+	if (watch->err < 0)
+		sheet_add(&watch->sheet, "%c%s%c  (trying again; below is what was last known)",
+			  STYLE_BAD, watch->error, STYLE_PLAIN);
+	if (watch->status)
+		status_view(watch->status, &watch->sheet);
+}
+
+/* ---- full screen ---- */
+
+static int style_attribute(char style)
+{
+	switch (style) {
+	case STYLE_BOLD:
+		return A_BOLD;
+	case STYLE_DIM:
+		return A_DIM;
+	case STYLE_GOOD:
+		return COLOR_PAIR(STYLE_GOOD);
+	case STYLE_WARN:
+		return COLOR_PAIR(STYLE_WARN);
+	case STYLE_BAD:
+		return COLOR_PAIR(STYLE_BAD) | A_BOLD;
+	default:
+		return A_NORMAL;
+	}
+}
+
+static void screen_begin(void)
+{
+	initscr();
+	cbreak();
+	noecho();
+	nodelay(stdscr, TRUE);
+	keypad(stdscr, TRUE);
+	set_escdelay(25);
+	curs_set(0);
+	const char *no_color = getenv("NO_COLOR");
+	if (has_colors() && !(no_color && *no_color)) {
+		start_color();
+		use_default_colors();
+		init_pair(STYLE_GOOD, COLOR_GREEN, -1);
+		init_pair(STYLE_WARN, COLOR_YELLOW, -1);
+		init_pair(STYLE_BAD, COLOR_RED, -1);
+	}
+}
+
+/* One line of the sheet, cut at the right edge. */
+static void draw_line(int y, int width, const char *text)
+{
+	mbstate_t state = {0};
+	int x = 0;
+	attrset(A_NORMAL);
+	while (*text) {
+		wchar_t wide[2] = {0};
+		size_t bytes = mbrtowc(wide, text, strlen(text), &state);
+		if (bytes == (size_t)-1 || bytes == (size_t)-2) {
+			memset(&state, 0, sizeof(state));
+			wide[0] = L'?';
+			bytes = 1;
+		}
+		if (*text > 0 && *text < STYLE_END) {
+			attrset((attr_t)style_attribute(*text));
+			text += bytes;
+			continue;
+		}
+		int columns = wcwidth(wide[0]);
+		if (columns < 0) {
+			wide[0] = L'?';
+			columns = 1;
+		}
+		if (x + columns > width)
+			return;
+		mvaddwstr(y, x, wide);
+		x += columns;
+		text += bytes;
+	}
+}
+
+static size_t last_first_line(const struct watch *watch)
+{
+	size_t rows = LINES > 2 ? (size_t)LINES - 1 : 1;
+	return watch->sheet.count > rows ? watch->sheet.count - rows : 0;
+}
+
+static void draw(struct watch *watch)
+{
+	size_t most = last_first_line(watch);
+	if (watch->first_line > most)
+		watch->first_line = most;
+	erase();
+	for (int y = 0; y < LINES - 1; y++) {
+		size_t line = watch->first_line + (size_t)y;
+		if (line < watch->sheet.count)
+			draw_line(y, COLS, watch->sheet.lines[line]);
+	}
+	char foot[128];
+	snprintf(foot, sizeof(foot), "%cq quit   arrows scroll   %zu of %zu lines", STYLE_DIM,
+		 watch->sheet.count - watch->first_line, watch->sheet.count);
+	if (LINES > 1)
+		draw_line(LINES - 1, COLS, foot);
+	refresh();
+}
+
+/* False: quit. */
+static bool take_key(struct watch *watch, int key)
+{
+	size_t page = LINES > 2 ? (size_t)LINES - 2 : 1, most = last_first_line(watch);
+	size_t *at = &watch->first_line;
+	switch (key) {
+	case 'q':
+	case 'Q':
+	case 27:
+		return false;
+	case KEY_UP:
+	case 'k':
+		*at -= *at > 0;
+		break;
+	case KEY_DOWN:
+	case 'j':
+		*at += *at < most;
+		break;
+	case KEY_PPAGE:
+		*at -= *at > page ? page : *at;
+		break;
+	case KEY_NPAGE:
+	case ' ':
+		*at += page;
+		break;
+	case KEY_HOME:
+	case 'g':
+		*at = 0;
+		break;
+	case KEY_END:
+	case 'G':
+		*at = most;
+		break;
+	default:
+		break; /* KEY_RESIZE too: all is drawn anew anyhow */
+	}
+	return true;
+}
+
+/* ---- without a screen ---- */
+
+static bool print_status(struct watch *watch)
+{
+	if (watch->json) {
+		json_dumpf(watch->status, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		putchar('\n');
+	} else {
+		sheet_print(&watch->sheet, stdout, sheet_color(stdout));
+		putchar('\n');
+	}
+	return fflush(stdout) == 0;
+}
+
+/* ---- the loop ---- */
+
+/* Waits for a key, a signal, a change or the time. False: quit. */
+static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
+{
+	struct pollfd fds[] = {
+		{.fd = watch->signal_fd, .events = POLLIN},
+		{.fd = watch->screen_on ? STDIN_FILENO : -1, .events = POLLIN},
+		{.fd = watch->events ? api_stream_fd(watch->events) : -1, .events = POLLIN},
+	};
+	int64_t left = deadline_ms - now_ms();
+	if (poll(fds, 3, left > 0 ? (int)left : 0) < 0)
+		return errno == EINTR;
+	if (fds[2].revents)
+		read_events(watch);
+	if (fds[0].revents) {
+		struct signalfd_siginfo info;
+		if (read(watch->signal_fd, &info, sizeof(info)) == sizeof(info) &&
+		    info.ssi_signo != SIGWINCH)
+			return false;
+		if (watch->screen_on) {
+			endwin(); /* makes ncurses ask for the size again */
+			refresh();
+		}
+	}
+	int key;
+	while (watch->screen_on && (key = getch()) != ERR)
+		if (!take_key(watch, key))
+			return false;
+	if (watch->screen_on)
+		draw(watch);
+	return true;
+}
+
+static int catch_signals(bool resize)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	if (resize)
+		sigaddset(&set, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void loop(struct watch *watch)
+{
+	int64_t asked_ms = now_ms();
+	bool show = true;
+	for (;;) {
+		if (watch->screen_on)
+			draw(watch);
+		else if (show && watch->err == 0 && !print_status(watch))
+			return;
+		/* Without a screen nothing is printed until something changes. */
+		int64_t deadline_ms = asked_ms + REFRESH_MS;
+		while (now_ms() < deadline_ms) {
+			if (!wait_for_news(watch, deadline_ms))
+				return;
+			if (watch->changed && asked_ms + SETTLE_MS < deadline_ms)
+				deadline_ms = asked_ms + SETTLE_MS;
+		}
+		show = watch->changed || watch->err < 0;
+		if (!watch->screen_on && !show && watch->events) {
+			asked_ms = now_ms();
+			continue;
+		}
+		ask(watch);
+		asked_ms = now_ms();
+	}
+}
+
+int watch_status(const struct command *command, bool json)
+{
+	struct watch watch = {.command = command, .json = json};
+	bool screen = !json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	setlocale(LC_CTYPE, "");
+	ask(&watch);
+	if (watch.err < 0) {
+		int err = watch.err;
+		sheet_finish(&watch.sheet);
+		return api_fail(command, err, watch.error);
+	}
+	watch.signal_fd = catch_signals(screen);
+	if (screen)
+		screen_begin();
+	watch.screen_on = screen;
+	loop(&watch);
+	if (screen)
+		endwin();
+	api_stream_close(watch.events);
+	close(watch.signal_fd);
+	json_decref(watch.status);
+	sheet_finish(&watch.sheet);
+	return 0;
+}

@@ -1,0 +1,118 @@
+/* why: the reason and the bound of one waiter, or of all, in whole sentences. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "cli/api.h"
+#include "cli/field.h"
+#include "cli/status_view.h"
+#include "cli/units.h"
+
+struct values {
+	bool json;
+};
+
+static const struct option_spec options[] = {
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: the rows of the status",
+	 .offset = offsetof(struct values, json)},
+};
+
+static void explain_waiter(const json_t *waiter, struct sheet *sheet)
+{
+	char waited[UNITS_BYTES], eta[UNITS_BYTES], bound[UNITS_BYTES];
+	double bound_s = field_number(waiter, "bound_s", -1);
+	double eta_s = field_number(waiter, "eta_s", -1);
+	const json_t *why = json_object_get(waiter, "why");
+	sheet_add(sheet,
+		  "%c%s%c (claim %" PRIu64 ", %s) has waited %s and is number %.0f in the queue.",
+		  STYLE_BOLD, field_text(waiter, "id", "?"), STYLE_PLAIN,
+		  field_u64(waiter, "lease"), field_text(waiter, "class", "?"),
+		  units_duration(waited, field_number(waiter, "waited_s", -1)),
+		  field_number(waiter, "position", 0) + 1);
+	sheet_add(sheet, "  why:     %s", field_text(why, "text", "the broker does not say"));
+	sheet_add(sheet, "  likely:  %s", eta_s < 0 ? "unknown" : units_duration(eta, eta_s));
+	sheet_add(sheet, "  at most: %s",
+		  bound_s < 0 ? "no bound can be given now" : units_duration(bound, bound_s));
+	if (field_number(waiter, "timeout_in_s", -1) >= 0)
+		sheet_add(sheet, "  gives up in %s",
+			  units_duration(waited, field_number(waiter, "timeout_in_s", -1)));
+}
+
+static void explain_holder(const json_t *lease, struct sheet *sheet)
+{
+	char held[UNITS_BYTES];
+	sheet_add(sheet, "%c%s%c (lease %" PRIu64 ", %s) does not wait: it holds %s since %s.",
+		  STYLE_BOLD, field_text(lease, "id", "?"), STYLE_PLAIN, field_u64(lease, "lease"),
+		  field_text(lease, "class", "?"), field_text(lease, "gpu", "a GPU"),
+		  units_duration(held, field_number(lease, "held_s", -1)));
+}
+
+static void explain_all(const json_t *status, struct sheet *sheet)
+{
+	const json_t *waiting = json_object_get(status, "waiting");
+	size_t i;
+	json_t *waiter;
+	json_array_foreach(waiting, i, waiter) explain_waiter(waiter, sheet);
+	if (json_array_size(waiting) == 0)
+		sheet_add(sheet, "Nobody waits.");
+}
+
+static int print_json(const json_t *value)
+{
+	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	putchar('\n');
+	return 0;
+}
+
+static int explain(const struct command *command, const json_t *status, const char *who, bool json)
+{
+	struct sheet sheet = {0};
+	if (!who && json)
+		return print_json(json_object_get(status, "waiting"));
+	if (!who) {
+		explain_all(status, &sheet);
+	} else {
+		const json_t *waiter = status_find(json_object_get(status, "waiting"), who);
+		const json_t *holder = status_find(json_object_get(status, "leases"), who);
+		if (!waiter && !holder)
+			return cli_fail(command, EX_NOINPUT, "no claim '%.80s'; see: baton status",
+					who);
+		if (json)
+			return print_json(waiter ? waiter : holder);
+		if (waiter)
+			explain_waiter(waiter, &sheet);
+		else
+			explain_holder(holder, &sheet);
+	}
+	sheet_print(&sheet, stdout, sheet_color(stdout));
+	sheet_finish(&sheet);
+	return 0;
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {0};
+	json_t *status;
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (r > 0)
+		return r;
+	r = explain(command, status, argc > 1 ? argv[1] : NULL, values.json);
+	json_decref(status);
+	return r;
+}
+
+const struct command command_why = {
+	.name = "why",
+	.summary = "Explain why a claim waits, and for how long at most.",
+	.usage = "[NAME|CLAIM] [--json]",
+	.details = "Without a name: all waiters, in the order in which they will be served.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_CLAIM_OR_NONE,
+	.run = run,
+};

@@ -1,0 +1,36 @@
+/* pages: asks the broker for a link to its own pages. Needs no lease and changes none. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "wire/ask.h"
+
+int baton_page_link(struct baton *baton, char *ret_url, size_t size)
+{
+	pthread_mutex_lock(&baton->lock);
+	int r = baton->state == SESSION_UP ? 0 : BATON_E_UNREACHABLE;
+	struct mono_ms deadline = mono_after(client_now(), baton->connect_timeout_ms);
+	baton->link_code = 1; /* asked */
+	if (r == 0) {
+		ask_open(&baton->out);
+		client_send(baton);
+	}
+	pthread_mutex_unlock(&baton->lock);
+	while (r == 0) {
+		int64_t left = mono_since(deadline, client_now());
+		r = baton_dispatch(baton, left > 0 ? (int)left : 0);
+		r = r > 0 ? 0 : r;
+		pthread_mutex_lock(&baton->lock);
+		int code = baton->link_code;
+		if (r == 0 && code == 0 && strlen(baton->link_url) < size)
+			memcpy(ret_url, baton->link_url, strlen(baton->link_url) + 1);
+		else if (r == 0 && code == 0)
+			r = BATON_E_INVALID;
+		pthread_mutex_unlock(&baton->lock);
+		if (code <= 0)
+			return r < 0 ? r : code;
+		if (r == 0 && mono_due(deadline, client_now()))
+			r = BATON_E_TIMEOUT;
+	}
+	return r;
+}

@@ -1,0 +1,56 @@
+/* main: joins the client's and the server's commands into one table and runs one of them. */
+#include <locale.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "server/serve.h"
+#ifdef BATON_WITH_REPLAY
+#include "server/replay.h"
+#endif
+
+enum { COMMANDS_MAX = 32 };
+
+static int run_serve(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	(void)cli, (void)command;
+	return serve_main(argc, argv);
+}
+
+static const struct command command_serve = {
+	.name = "serve",
+	.summary = "Run the broker.",
+	.usage = "[OPTION]...",
+	.arguments = ARGUMENTS_RAW,
+	.run = run_serve,
+};
+
+#ifdef BATON_WITH_REPLAY
+static int run_replay(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	(void)cli, (void)command;
+	return replay_main(argc, argv);
+}
+
+static const struct command command_replay = {
+	.name = "replay",
+	.summary = "Run a recorded trace through the broker's rules.",
+	.usage = "FILE [OPTION]...",
+	.arguments = ARGUMENTS_RAW,
+	.run = run_replay,
+};
+#endif
+
+int main(int argc, char **argv)
+{
+	const struct command *all[COMMANDS_MAX];
+	size_t count = 0, client_count;
+	const struct command *const *client = cli_commands(&client_count);
+	all[count++] = &command_serve;
+	for (size_t i = 0; i < client_count && count < COMMANDS_MAX - 1; i++)
+		all[count++] = client[i];
+#ifdef BATON_WITH_REPLAY
+	all[count++] = &command_replay;
+#endif
+	setlocale(LC_CTYPE, "");
+	return cli_main(all, count, argc, argv);
+}
