@@ -10,7 +10,7 @@ struct list {
 /* The object around a member; p must not be NULL. */
 #define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
-void list_init(struct list *list); /* a head, or a node that is in no list */
+void list_init(struct list *list);                      /* a head, or a node that is in no list */
 void list_append(struct list *list, struct list *node); /* node must be in no list */
 void list_remove(struct list *node);                    /* no harm when it is in no list */
 bool list_empty(const struct list *list);               /* of a node: it is in no list */

@@ -7,6 +7,6 @@
 #error "Baton is built with its asserts on: they are part of what it promises."
 #endif
 
-#define PRE(cond) assert(cond)
-#define POST(cond) assert(cond)
+#define PRE(cond)       assert(cond)
+#define POST(cond)      assert(cond)
 #define INVARIANT(cond) assert(cond)

@@ -1,0 +1,191 @@
+/* check: the invariants I1 to I7 over the whole state, computed anew from the claims and compared
+ * with what the core keeps. O(n) or worse; called by tests and the simulator after each step. */
+#include "core/claim.h"
+#include "core/fit.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/schedule.h"
+#include "core/session.h"
+#include "core/timer.h"
+
+static void check_ledger(const struct core *core)
+{
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		uint64_t vram = 0, plain = 0;
+		uint32_t slots = 0, takers = 0;
+		for (struct rank_node *node = rank_tree_first(&core->holders); node;
+		     node = rank_tree_next(node)) {
+			const struct claim *claim = claim_of_place(node);
+			if (!(claim->rec.granted_mask & (1u << gpu)))
+				continue;
+			slots += claim->slots_charged;
+			vram += claim->vram_charged;
+			plain += claim->session ? 0 : claim->vram_charged;
+			takers += claim->vram_charged > 0;
+		}
+		INVARIANT(slots == core->gpus[gpu].slots_used);
+		INVARIANT(vram == core->gpus[gpu].vram_declared);
+		INVARIANT(plain == core->gpus[gpu].vram_plain);
+		INVARIANT(takers == core->gpus[gpu].takers);
+		/* I1 */
+		INVARIANT(slots <= core->gpus[gpu].slots_cap);
+		INVARIANT(vram <= core->gpus[gpu].vram_cap);
+	}
+}
+
+static void check_session_vram(const struct core *core)
+{
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		uint64_t sum = 0;
+		for (struct rank_node *node = rank_tree_first(&core->sessions); node;
+		     node = rank_tree_next(node)) {
+			const struct session_vram *vram = &session_of_id(node)->vram[gpu];
+			sum += vram->declared > vram->observed ? vram->declared : vram->observed;
+		}
+		INVARIANT(sum == core->gpus[gpu].vram_sessions);
+	}
+}
+
+static void check_loan(const struct claim *claim)
+{
+	if (claim->lender) {
+		INVARIANT(claim->lender->lent_to == claim);
+		INVARIANT(claim->rec.lender == claim->lender->rec.id);
+		INVARIANT(claim->slots_charged == 0);
+		INVARIANT((claim->rec.granted_mask & ~claim->lender->rec.granted_mask) == 0);
+	}
+	if (claim->lent_to) {
+		INVARIANT(claim->lent_to->lender == claim);
+		INVARIANT(claim_has_room(claim->lent_to));
+	}
+}
+
+static void check_holder(const struct core *core, const struct claim *claim)
+{
+	INVARIANT(claim_has_room(claim));
+	INVARIANT(claim->group == NULL);
+	INVARIANT(claim->rec.end == END_NONE);
+	INVARIANT(claim->rec.granted_mask != 0);
+	/* I2 */
+	INVARIANT(claim->rec.fence != 0);
+	INVARIANT(claim->rec.fence < core->fence_next);
+	INVARIANT(claim->rec.fence <= core->fence_reserved);
+	check_loan(claim);
+	/* I3: a live binding, or a running deadline that ends it */
+	if (claim->rec.state == CLAIM_HELD && claim->session) {
+		bool bound = claim->session->conn != 0 || heap_has(&claim->session->timer);
+		INVARIANT(bound);
+	}
+	if (claim->rec.state == CLAIM_HELD && claim->rec.binding == BIND_HTTP)
+		INVARIANT(heap_has(&claim->timer));
+	if (claim->rec.state == CLAIM_HELD && claim->rec.binding == BIND_STREAM)
+		INVARIANT(claim->conn != 0);
+	if (claim->rec.state == CLAIM_YIELDING)
+		INVARIANT(heap_has(&claim->timer));
+	/* I6 */
+	if (claim->rec.state == CLAIM_OFFERED) {
+		INVARIANT(heap_has(&claim->timer));
+		INVARIANT(claim->session != NULL);
+	}
+}
+
+static void check_waiter(const struct core *core, const struct claim *claim)
+{
+	uint32_t closed = 0;
+
+	INVARIANT(claim->rec.state == CLAIM_QUEUED);
+	INVARIANT(claim->group != NULL);
+	INVARIANT(claim->rec.granted_mask == 0);
+	INVARIANT(claim->slots_charged == 0);
+	INVARIANT(claim->rec.end == END_NONE);
+	INVARIANT(!claim->silent);
+	INVARIANT(claim->group->detached == order_detached(claim));
+	/* I4 */
+	if (order_detached(claim)) {
+		bool timed =
+			claim->session ? heap_has(&claim->session->timer) : heap_has(&claim->timer);
+		INVARIANT(timed);
+		return;
+	}
+	/* I5: every GPU that it could use is kept for somebody who came before */
+	if (!schedule_may_grant(core))
+		return;
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		closed |= core->gpus[gpu].head != 0 ? 1u << gpu : 0;
+	INVARIANT((claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0) & ~closed) ==
+		  0);
+}
+
+/* I5: the head of a GPU could not be placed on what is kept for it. */
+static void check_heads(const struct core *core)
+{
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		const struct claim *head = claim_by_id(core, core->gpus[gpu].head);
+		uint32_t kept = 0;
+		if (core->gpus[gpu].head == 0 || !schedule_may_grant(core))
+			continue;
+		INVARIANT(head != NULL);
+		INVARIANT(head->rec.state == CLAIM_QUEUED);
+		for (uint32_t other = 0; other < core->config.gpu_count; other++)
+			kept |= core->gpus[other].head == head->rec.id ? 1u << other : 0;
+		INVARIANT(fit_place(core, head, kept) == 0);
+	}
+}
+
+static void check_sessions(const struct core *core)
+{
+	for (struct rank_node *node = rank_tree_first(&core->sessions); node;
+	     node = rank_tree_next(node)) {
+		const struct session *session = session_of_id(node);
+		uint32_t waiting = 0, holding = 0, computing = 0;
+		list_each(it, next, &session->claims)
+		{
+			const struct claim *claim = container_of(it, struct claim, in_session);
+			INVARIANT(claim->session == session);
+			waiting += claim->rec.state == CLAIM_QUEUED;
+			holding += claim_has_room(claim);
+			computing += claim_has_room(claim) && claim->rec.need.slots > 0;
+		}
+		INVARIANT(waiting == session->waiting);
+		INVARIANT(holding == session->holding);
+		INVARIANT(computing == session->computing);
+		if (session->conn == 0 && !session->ended)
+			INVARIANT(heap_has(&session->timer));
+	}
+}
+
+/* After a tick nothing is overdue, unless the clock settles. */
+static void check_deadlines(const struct core *core, struct mono_ms now)
+{
+	const struct heap_node *claim = heap_first(&core->claim_timers);
+	const struct heap_node *session = heap_first(&core->session_timers);
+
+	if (!core->ticking || core->last_tick.v != now.v || timer_frozen(core))
+		return;
+	if (claim)
+		INVARIANT(claim->key > now.v);
+	if (session)
+		INVARIANT(session->key > now.v);
+}
+
+void core_check(const struct core *core, struct mono_ms now)
+{
+	uint32_t count = 0;
+
+	if (!core->started)
+		return;
+	PRE(now.v >= core->now.v);
+	check_ledger(core);
+	check_session_vram(core);
+	for (struct rank_node *node = rank_tree_first(&core->holders); node;
+	     node = rank_tree_next(node), count++)
+		check_holder(core, claim_of_place(node));
+	for (struct rank_node *node = rank_tree_first(&core->places); node;
+	     node = rank_tree_next(node), count++)
+		check_waiter(core, claim_of_place(node));
+	/* I7: what ended is in no table, and so can never be held again */
+	INVARIANT(count == core->claims_by_id.count);
+	check_heads(core);
+	check_sessions(core);
+	check_deadlines(core, now);
+}

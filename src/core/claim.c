@@ -1,0 +1,194 @@
+/* claim: the state table and everything that a state implies. It does not decide when to move
+ * (schedule.c, revoke.c, the handlers do). */
+#include "core/claim.h"
+
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/session.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+#define TO(state) (1u << (state))
+
+static const unsigned moves[CLAIM_STATE_COUNT] = {
+#define X(from, to) [from] = to,
+	CLAIM_MOVES(X)
+#undef X
+};
+
+static const char *const move_words[CLAIM_STATE_COUNT] = {
+	[CLAIM_QUEUED] = "queued",  [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
+	[CLAIM_YIELDING] = "yield", [CLAIM_ENDED] = "ended",
+};
+
+bool claim_may_move(enum claim_state from, enum claim_state to)
+{
+	PRE(from < CLAIM_STATE_COUNT);
+	PRE(to < CLAIM_STATE_COUNT);
+	return moves[from] & TO(to);
+}
+
+static void count_turn(struct core *core, const struct claim *claim)
+{
+	int64_t held_ms = mono_since(core->now, claim->turn_since);
+	int64_t *mean_ms = &core->hold_ms_mean[claim->rec.cls];
+
+	if (claim->rec.need.slots == 0)
+		return;
+	*mean_ms = *mean_ms < 0 ? held_ms : (*mean_ms * 7 + held_ms) / 8;
+}
+
+/* After a voice turn, one ripe claim is next on that GPU. A ripe turn that was offered and not
+ * taken up is owed again. */
+static void owe_ripe_turn(struct core *core, const struct claim *claim, enum claim_state from)
+{
+	bool voice_ended =
+		claim->rec.cls == LEASE_VOICE && from != CLAIM_OFFERED && claim->slots_charged > 0;
+	bool ripe_missed = claim->ripe_turn && from == CLAIM_OFFERED;
+
+	if (!voice_ended && !ripe_missed)
+		return;
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		if (claim->rec.granted_mask & (1u << gpu))
+			core->gpus[gpu].ripe_due = true;
+}
+
+/* Whoever runs inside the room of a lease that leaves goes on in its own right, or inside the room
+ * that the leaving one had borrowed itself: its need is within what becomes free in this moment. */
+static void inherit_room(struct core *core, struct claim *lender)
+{
+	struct claim *heir = lender->lent_to;
+
+	if (!heir)
+		return;
+	INVARIANT(heir->lender == lender);
+	ledger_drop(core, heir);
+	heir->lender = lender->lender;
+	heir->rec.lender = lender->rec.lender;
+	if (heir->lender)
+		heir->lender->lent_to = heir;
+	lender->lender = NULL;
+	lender->rec.lender = 0;
+	lender->lent_to = NULL;
+	ledger_take(core, heir);
+	heir->turn_since = core->now;
+	claim_dirty(core, heir);
+}
+
+static void end_loan(struct core *core, struct claim *claim)
+{
+	struct claim *lender = claim->lender;
+
+	if (!lender)
+		return;
+	INVARIANT(lender->lent_to == claim);
+	lender->lent_to = NULL;
+	claim->lender = NULL;
+	claim->rec.lender = 0;
+	tell_claim(core, lender, MSG_LENT);
+}
+
+static void leave_room(struct core *core, struct claim *claim, enum claim_state from)
+{
+	uint32_t mask = claim->rec.granted_mask;
+
+	PRE(mask != 0);
+	owe_ripe_turn(core, claim, from);
+	if (from != CLAIM_OFFERED)
+		count_turn(core, claim);
+	rank_tree_remove(&core->holders, &claim->place);
+	ledger_drop(core, claim);
+	inherit_room(core, claim);
+	ledger_recap(core, mask);
+	end_loan(core, claim);
+	claim->ripe_turn = false;
+	session_gave_room(core, claim);
+	POST(claim->slots_charged == 0);
+}
+
+static void take_room(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.granted_mask != 0);
+	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
+	ledger_take(core, claim);
+	session_took_room(claim);
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		if (!(claim->rec.granted_mask & (1u << gpu)))
+			continue;
+		POST(core->gpus[gpu].slots_used <= core->gpus[gpu].slots_cap);
+		POST(core->gpus[gpu].vram_declared <= core->gpus[gpu].vram_cap);
+	}
+}
+
+/* The state word itself and what must go with it; the order of these lines matters: a claim leaves
+ * the queue before it takes room, and gives its room back before it queues again. */
+void claim_move(struct core *core, struct claim *claim, enum claim_state to)
+{
+	enum claim_state from = claim->rec.state;
+	struct effect *trace;
+
+	PRE(claim_may_move(from, to));
+	PRE(to != CLAIM_ENDED || claim->rec.end != END_NONE);
+	if (from == CLAIM_QUEUED)
+		order_remove(core, claim);
+	claim->rec.state = to;
+	if (from == CLAIM_QUEUED && to == CLAIM_OFFERED)
+		take_room(core, claim);
+	if (to == CLAIM_HELD) {
+		claim->rec.held_since = claim->turn_since = core->now;
+		claim->rec.held_wall = core->wall;
+	}
+	trace = trace_claim(core, claim, move_words[to]);
+	trace->trace.from = from;
+	if (from != CLAIM_QUEUED) {
+		trace->trace.gpus = claim->rec.granted_mask;
+		if (from != CLAIM_OFFERED)
+			trace->trace.held_ms = mono_since(core->now, claim->rec.held_since);
+	}
+	if (from != CLAIM_QUEUED && (to == CLAIM_QUEUED || to == CLAIM_ENDED))
+		leave_room(core, claim, from);
+	if (to == CLAIM_QUEUED) {
+		claim->rec.granted_mask = 0;
+		order_insert(core, claim);
+	}
+	timer_arm_claim(core, claim);
+	claim_dirty(core, claim);
+	core->queue_changed = true;
+	POST(claim->rec.state == to);
+	POST((claim->group != NULL) == (to == CLAIM_QUEUED));
+}
+
+void claim_end(struct core *core, struct claim *claim, enum end_reason end)
+{
+	PRE(end != END_NONE);
+	PRE(!claim->silent);
+	claim->rec.end = end;
+	claim->rec.ended_wall = core->wall;
+	claim_move(core, claim, CLAIM_ENDED);
+	claim_unindex(core, claim);
+	core->stats.ended[end]++;
+	list_remove(&claim->in_dirty);
+	list_append(&core->ended_claims, &claim->in_dirty);
+	if (claim->session)
+		session_claim_ended(core, claim->session);
+	POST(!claim->indexed);
+}
+
+void claim_vanish(struct core *core, struct claim *claim)
+{
+	PRE(claim->silent);
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	claim->rec.end = END_DENIED;
+	claim_move(core, claim, CLAIM_ENDED);
+	claim_unindex(core, claim);
+	list_append(&core->ended_claims, &claim->in_dirty);
+	if (claim->session)
+		session_claim_ended(core, claim->session);
+}
+
+void claim_dirty(struct core *core, struct claim *claim)
+{
+	if (claim->silent || !list_empty(&claim->in_dirty))
+		return;
+	list_append(&core->dirty_claims, &claim->in_dirty);
+}

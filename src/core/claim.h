@@ -1,0 +1,51 @@
+/* claim: the life of one request for GPU. claim_move is the one function that changes a state; it
+ * checks the table and keeps queue, ledger, deadlines and traces in step with it.
+ *
+ *   create -> QUEUED -> OFFERED -> HELD -> YIELDING -> ENDED -> freed at the end of the step
+ *               ^ |        |  \     \________________^  ^
+ *               | |________|___\________________________|   ended while it waits, or declined
+ *               |__________|      \
+ *               |   ack missed     \__ released
+ *               |______________ gave way and comes back (from YIELDING)
+ */
+#pragma once
+#include "core/state.h"
+
+/* from, name, the states it may move to */
+#define CLAIM_MOVES(X)                                                                             \
+	X(CLAIM_QUEUED, TO(CLAIM_OFFERED) | TO(CLAIM_ENDED))                                       \
+	X(CLAIM_OFFERED, TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                      \
+	X(CLAIM_HELD, TO(CLAIM_YIELDING) | TO(CLAIM_ENDED))                                        \
+	X(CLAIM_YIELDING, TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                                      \
+	X(CLAIM_ENDED, 0)
+
+bool claim_may_move(enum claim_state from, enum claim_state to);
+
+/* Takes a filled record (by copy) and gives it a place in the queue. Silent: told and written to
+ * nobody until claim_announce. */
+struct claim *claim_create(struct core *core, const struct claim_record *rec,
+			   struct session *session, uint64_t conn, uint32_t mask, bool silent);
+void claim_announce(struct core *core, struct claim *claim);
+/* A row of the journal, put back as it was; only before START. */
+struct claim *claim_restore(struct core *core, const struct claim_record *rec);
+
+void claim_move(struct core *core, struct claim *claim, enum claim_state to);
+void claim_end(struct core *core, struct claim *claim, enum end_reason end);
+/* A silent claim leaves as if it had never come. */
+void claim_vanish(struct core *core, struct claim *claim);
+void claim_set_token(struct core *core, struct claim *claim, const struct token *token);
+/* Its record goes to the journal at the end of the step. */
+void claim_dirty(struct core *core, struct claim *claim);
+void claim_set_conn(struct core *core, struct claim *claim, uint64_t conn); /* plain claims */
+void claim_unindex(struct core *core, struct claim *claim); /* it ended: found no more */
+void claim_free(struct core *core, struct claim *claim);
+
+struct claim *claim_by_id(const struct core *core, uint64_t id); /* NULL: none that lives */
+struct claim *claim_by_conn(const struct core *core, uint64_t conn);
+struct claim *claim_by_token(const struct core *core, const struct token *token);
+struct claim *claim_by_request(const struct core *core, const struct session *session,
+			       const char *name, const char *request_id);
+/* Of plain claims with this name: how many wait, how many have room, and the last of BIND_HTTP
+ * that is held. */
+struct claim *claim_by_name(const struct core *core, const char *name, uint32_t *ret_waiting,
+			    uint32_t *ret_holding, uint32_t *ret_http_held);

@@ -1,0 +1,243 @@
+/* claim_index: making, finding and freeing claims: the tables by id, token, connection, request and
+ * name. It changes no state (claim.c). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/token.h"
+#include "core/claim.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/session.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+static uint64_t text_hash(uint64_t seed, const char *text)
+{
+	return hash_bytes(seed, text, strlen(text));
+}
+
+static uint64_t request_hash(const char *name, const char *request_id, uint64_t session_id)
+{
+	return text_hash(text_hash(hash_u64(session_id), name), request_id);
+}
+
+static uint64_t token_hash(const struct token *token)
+{
+	return token_bytes_hash(token->b, sizeof(token->b));
+}
+
+static void index_claim(struct core *core, struct claim *claim)
+{
+	struct claim_record *rec = &claim->rec;
+
+	PRE(!claim->indexed);
+	hash_add(&core->claims_by_id, &claim->by_id, hash_u64(rec->id));
+	hash_add(&core->claims_by_token, &claim->by_token, token_hash(&rec->token));
+	if (rec->request_id[0])
+		hash_add(&core->claims_by_request, &claim->by_request,
+			 request_hash(rec->name, rec->request_id, rec->session));
+	if (rec->session == 0)
+		hash_add(&core->claims_by_owner, &claim->by_owner, text_hash(0, rec->name));
+	if (claim->conn != 0)
+		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(claim->conn));
+	claim->indexed = true;
+	core->outstanding[rec->cls]++;
+	core->outstanding_firm += !rec->preemptible;
+	core->outstanding_native += rec->binding == BIND_NATIVE;
+}
+
+void claim_unindex(struct core *core, struct claim *claim)
+{
+	struct claim_record *rec = &claim->rec;
+
+	PRE(claim->indexed);
+	hash_remove(&core->claims_by_id, &claim->by_id);
+	hash_remove(&core->claims_by_token, &claim->by_token);
+	if (rec->request_id[0])
+		hash_remove(&core->claims_by_request, &claim->by_request);
+	if (rec->session == 0)
+		hash_remove(&core->claims_by_owner, &claim->by_owner);
+	if (claim->conn != 0)
+		hash_remove(&core->claims_by_conn, &claim->by_conn);
+	claim->indexed = false;
+	INVARIANT(core->outstanding[rec->cls] > 0);
+	core->outstanding[rec->cls]--;
+	core->outstanding_firm -= !rec->preemptible;
+	core->outstanding_native -= rec->binding == BIND_NATIVE;
+}
+
+static struct claim *claim_alloc(struct core *core, const struct claim_record *rec)
+{
+	struct claim *claim = calloc(1, sizeof(*claim));
+
+	PRE(rec->id != 0);
+	if (!claim)
+		abort();
+	claim->rec = *rec;
+	claim->place_deadline = claim->deadline = MONO_NEVER;
+	claim->timeout_ms = rec->wait_deadline.v == INT64_MAX ? -1 : core->config.timeout_ms;
+	claim->timer.id = rec->id;
+	list_init(&claim->in_session);
+	list_init(&claim->in_dirty);
+	list_init(&claim->in_nested);
+	return claim;
+}
+
+struct claim *claim_create(struct core *core, const struct claim_record *rec,
+			   struct session *session, uint64_t conn, uint32_t mask, bool silent)
+{
+	struct claim *claim = claim_alloc(core, rec);
+
+	PRE(rec->state == CLAIM_QUEUED);
+	PRE(mask != 0);
+	claim->conn = session ? 0 : conn;
+	claim->mask = mask;
+	claim->silent = silent;
+	claim->session = session;
+	if (session)
+		list_append(&session->claims, &claim->in_session);
+	index_claim(core, claim);
+	order_insert(core, claim);
+	if (session)
+		timer_arm_session(core, session);
+	timer_arm_claim(core, claim);
+	if (!silent) {
+		trace_claim(core, claim, "queued");
+		claim_dirty(core, claim);
+	}
+	core->queue_changed = true;
+	POST(claim_by_id(core, rec->id) == claim);
+	return claim;
+}
+
+void claim_announce(struct core *core, struct claim *claim)
+{
+	PRE(claim->silent);
+	claim->silent = false;
+	trace_claim(core, claim, "queued");
+	claim_dirty(core, claim);
+}
+
+/* State and indexes only: sessions, room and places are put together at START. */
+struct claim *claim_restore(struct core *core, const struct claim_record *rec)
+{
+	struct claim *claim = claim_alloc(core, rec);
+
+	PRE(!core->started);
+	PRE(rec->state != CLAIM_ENDED);
+	claim->turn_since = rec->held_since;
+	claim->end_as = END_REVOKED;
+	index_claim(core, claim);
+	return claim;
+}
+
+void claim_set_token(struct core *core, struct claim *claim, const struct token *token)
+{
+	PRE(claim->indexed);
+	hash_remove(&core->claims_by_token, &claim->by_token);
+	claim->rec.token = *token;
+	hash_add(&core->claims_by_token, &claim->by_token, token_hash(token));
+	claim_dirty(core, claim);
+}
+
+void claim_set_conn(struct core *core, struct claim *claim, uint64_t conn)
+{
+	PRE(claim->session == NULL);
+	PRE(claim->indexed);
+	if (claim->conn == conn)
+		return;
+	if (claim->conn != 0)
+		hash_remove(&core->claims_by_conn, &claim->by_conn);
+	claim->conn = conn;
+	if (conn != 0)
+		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(conn));
+	if (claim->rec.state == CLAIM_QUEUED)
+		order_regroup(core, claim);
+	timer_arm_claim(core, claim);
+}
+
+void claim_free(struct core *core, struct claim *claim)
+{
+	PRE(!claim->indexed);
+	PRE(!claim_has_room(claim));
+	heap_remove(&core->claim_timers, &claim->timer);
+	list_remove(&claim->in_session);
+	list_remove(&claim->in_dirty);
+	free(claim);
+}
+
+struct claim *claim_by_id(const struct core *core, uint64_t id)
+{
+	struct hash_node *node = hash_first(&core->claims_by_id, hash_u64(id));
+
+	for (; node; node = hash_next(node)) {
+		struct claim *claim = container_of(node, struct claim, by_id);
+		if (claim->rec.id == id)
+			return claim;
+	}
+	return NULL;
+}
+
+struct claim *claim_by_conn(const struct core *core, uint64_t conn)
+{
+	struct hash_node *node = hash_first(&core->claims_by_conn, hash_u64(conn));
+
+	for (; node; node = hash_next(node)) {
+		struct claim *claim = container_of(node, struct claim, by_conn);
+		if (claim->conn == conn)
+			return claim;
+	}
+	return NULL;
+}
+
+struct claim *claim_by_token(const struct core *core, const struct token *token)
+{
+	struct hash_node *node = hash_first(&core->claims_by_token, token_hash(token));
+
+	for (; node; node = hash_next(node)) {
+		struct claim *claim = container_of(node, struct claim, by_token);
+		if (token_bytes_equal(claim->rec.token.b, token->b, sizeof(token->b)))
+			return claim;
+	}
+	return NULL;
+}
+
+struct claim *claim_by_request(const struct core *core, const struct session *session,
+			       const char *name, const char *request_id)
+{
+	uint64_t session_id = session ? session->rec.id : 0;
+	struct hash_node *node =
+		hash_first(&core->claims_by_request, request_hash(name, request_id, session_id));
+
+	for (; node; node = hash_next(node)) {
+		struct claim *claim = container_of(node, struct claim, by_request);
+		if (claim->rec.session == session_id && strcmp(claim->rec.name, name) == 0 &&
+		    strcmp(claim->rec.request_id, request_id) == 0)
+			return claim;
+	}
+	return NULL;
+}
+
+struct claim *claim_by_name(const struct core *core, const char *name, uint32_t *ret_waiting,
+			    uint32_t *ret_holding, uint32_t *ret_http_held)
+{
+	struct hash_node *node = hash_first(&core->claims_by_owner, text_hash(0, name));
+	uint32_t waiting = 0, holding = 0, http_held = 0;
+	struct claim *found = NULL;
+
+	for (; node; node = hash_next(node)) {
+		struct claim *claim = container_of(node, struct claim, by_owner);
+		if (strcmp(claim->rec.name, name) != 0)
+			continue;
+		waiting += claim->rec.state == CLAIM_QUEUED;
+		holding += claim_has_room(claim);
+		if (claim->rec.binding == BIND_HTTP && claim_has_room(claim)) {
+			http_held++;
+			found = claim;
+		}
+	}
+	*ret_waiting = waiting;
+	*ret_holding = holding;
+	*ret_http_held = http_held;
+	return found;
+}

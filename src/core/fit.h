@@ -1,0 +1,14 @@
+/* fit: on which GPUs a claim is placed, and which it closes when it must wait. Sets of GPUs are
+ * taken at once or not at all. */
+#pragma once
+#include "core/state.h"
+
+/* need.gpu_count GPUs out of `open` that have room now, best first; 0: not enough. */
+uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t open);
+/* Where it should wait: need.gpu_count GPUs of its mask, among them at least one of `open`, that
+ * can be had soonest. */
+uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t open);
+/* All that can be made to leave this GPU would make room for the claim. */
+bool fit_possible(const struct core *core, const struct claim *claim, uint32_t gpu);
+/* The same, by what was already asked to leave or may be asked now. */
+bool fit_near(const struct core *core, const struct claim *claim, uint32_t gpu);

@@ -1,0 +1,31 @@
+/* ledger: how much of each GPU is taken, and by what measure there is room (I1). Compute turns are
+ * counted. Of VRAM, a session counts with what it declared or with what it was seen to use,
+ * whichever is more; what nobody here is known to use counts as used; unknown is never free. */
+#pragma once
+#include "core/state.h"
+
+bool ledger_slots_fit(const struct core *core, uint32_t gpu, uint32_t slots);
+/* Room for vram_bytes more of this session (NULL: of no session). */
+bool ledger_vram_fits(const struct core *core, const struct session *session, uint32_t gpu,
+		      uint64_t vram_bytes);
+bool ledger_fits(const struct core *core, const struct claim *claim, uint32_t gpu);
+/* False: VRAM-sized grants must wait for a good sample. */
+bool ledger_vram_known(const struct core *core, uint32_t gpu);
+uint64_t ledger_vram_free(const struct core *core, uint32_t gpu);
+uint64_t ledger_vram_unmanaged(const struct core *core, uint32_t gpu);
+/* What the session's taken VRAM would grow by: bytes it already uses are not asked for twice. */
+uint64_t ledger_vram_delta(const struct session *session, uint32_t gpu, uint64_t vram_bytes);
+bool ledger_total_known(const struct core *core, uint32_t gpu);
+/* GPUs that could hold the need if nothing else were there, within need.gpu_mask. */
+uint32_t ledger_eligible(const struct core *core, const struct need *need);
+
+/* Charge and discharge a claim on its granted_mask, by its need and its lender. */
+void ledger_take(struct core *core, struct claim *claim);
+void ledger_drop(struct core *core, struct claim *claim);
+/* After drops, a reload or a restart: what may be used is what is configured, or what is in use
+ * where that is more. */
+void ledger_recap(struct core *core, uint32_t gpu_mask);
+/* A probe's reading. */
+void ledger_sample(struct core *core, const struct event *event);
+/* Before a session is freed. */
+void ledger_forget(struct core *core, struct session *session);

@@ -1,0 +1,57 @@
+/* memory: a ring of lost places. It grants nothing: a place that comes back queues by its old key
+ * like any other. Called where plain waiters end, and by EVENT_ACQUIRE. */
+#include "core/memory.h"
+
+#include <string.h>
+
+#include "core/tell.h"
+
+void memory_keep(struct core *core, const struct claim *claim)
+{
+	struct place_memory *place = &core->memory[core->memory_next];
+
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	if (claim->rec.binding != BIND_HTTP || !claim->rec.request_id[0])
+		return;
+	place->until = mono_after(core->now, core->config.place_memory_ms);
+	place->arrival = claim->rec.arrival;
+	place->cls = claim->rec.cls;
+	text_copy(place->name, sizeof(place->name), claim->rec.name);
+	text_copy(place->request_id, sizeof(place->request_id), claim->rec.request_id);
+	core->memory_next = (core->memory_next + 1) % PLACE_MEMORY_COUNT;
+	core->memory_until = mono_max(core->memory_until, place->until);
+}
+
+static bool alive(const struct core *core, const struct place_memory *place)
+{
+	return place->request_id[0] && !mono_due(place->until, core->now);
+}
+
+void memory_take(struct core *core, struct claim_record *rec)
+{
+	if (rec->binding != BIND_HTTP || !rec->request_id[0] ||
+	    mono_due(core->memory_until, core->now))
+		return;
+	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++) {
+		struct place_memory *place = &core->memory[i];
+		if (!alive(core, place) || place->cls != rec->cls ||
+		    strcmp(place->name, rec->name) != 0 ||
+		    strcmp(place->request_id, rec->request_id) != 0)
+			continue;
+		INVARIANT(!mono_before(rec->arrival, place->arrival));
+		rec->arrival = place->arrival;
+		place->request_id[0] = '\0';
+		return;
+	}
+}
+
+uint32_t memory_count(const struct core *core)
+{
+	uint32_t count = 0;
+
+	if (mono_due(core->memory_until, core->now))
+		return 0;
+	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++)
+		count += alive(core, &core->memory[i]);
+	return count;
+}

@@ -1,0 +1,11 @@
+/* memory: the keys of plain waiters that were lost, for as long as place_memory_ms. The same
+ * request_id, asked again, goes on where it stood (CASES.md P19). A bounded ring; a restart of the
+ * broker clears it. */
+#pragma once
+#include "core/state.h"
+
+void memory_keep(struct core *core, const struct claim *claim);
+/* Takes the remembered arrival into rec, and forgets it; without one rec stays as it is. */
+void memory_take(struct core *core, struct claim_record *rec);
+/* How many lost waiters could come back before others. */
+uint32_t memory_count(const struct core *core);

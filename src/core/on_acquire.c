@@ -1,0 +1,235 @@
+/* on_acquire: the admission of a claim. All that can be refused is refused before anything changes;
+ * who is granted is the scheduler's business. Called by step.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/claim.h"
+#include "core/deadlock.h"
+#include "core/handlers.h"
+#include "core/ledger.h"
+#include "core/memory.h"
+#include "core/schedule.h"
+#include "core/session.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+static int64_t clamp_ms(int64_t ms, int64_t most_ms)
+{
+	if (ms < 0)
+		return 0;
+	return ms < most_ms ? ms : most_ms;
+}
+
+static void fill_record(struct core *core, const struct event *event, const struct session *session,
+			struct claim_record *ret_rec)
+{
+	const struct ev_acquire *ask = &event->acquire;
+	int64_t ttl_ms = ask->ttl_ms > 0 ? ask->ttl_ms : core->config.http_ttl_ms;
+	struct claim_record rec = {
+		.id = core->claim_id_next,
+		.session = session ? session->rec.id : 0,
+		.ref = ask->ref,
+		.parent = ask->parent,
+		.token = event->random,
+		.cls = ask->cls,
+		.binding = ask->binding,
+		.browser = ask->browser,
+		.preemptible = ask->preemptible,
+		.evictable = ask->evictable,
+		.need = ask->need,
+		.ttl_ms = ask->binding == BIND_HTTP ? clamp_ms(ttl_ms, core->config.http_ttl_ms_max)
+						    : 0,
+		.uninterruptible_ms = clamp_ms(ask->uninterruptible_ms, DURATION_MS_MAX),
+		.min_residence_ms = clamp_ms(ask->min_residence_ms, DURATION_MS_MAX),
+		.load_ms = clamp_ms(ask->load_ms, DURATION_MS_MAX),
+		.arrival = core->now,
+		.wait_deadline = MONO_NEVER,
+		.ttl_deadline = MONO_NEVER,
+		.arrival_wall = core->wall,
+	};
+	const char *name = ask->name && ask->name[0] ? ask->name : NULL;
+
+	if (!name && session)
+		name = session->rec.name;
+	text_copy(rec.name, sizeof(rec.name), name);
+	text_copy(rec.request_id, sizeof(rec.request_id), ask->request_id);
+	text_copy(rec.label, sizeof(rec.label), ask->label);
+	if (rec.need.gpu_mask == 0)
+		rec.need.gpu_mask = UINT32_MAX;
+	if (rec.need.gpu_count == 0)
+		rec.need.gpu_count = 1;
+	*ret_rec = rec;
+}
+
+/* What is wrong with the request itself, whoever else is there; 0: nothing. */
+static int judge_fields(const struct event *event, const struct claim_record *rec,
+			const char **ret_detail)
+{
+	const struct ev_acquire *ask = &event->acquire;
+
+	*ret_detail = NULL;
+	if ((unsigned)ask->cls >= LEASE_CLASS_COUNT)
+		*ret_detail = "class";
+	else if (!rec->name[0])
+		*ret_detail = "id";
+	else if (rec->need.slots == 0 && rec->need.vram_bytes == 0)
+		*ret_detail = "slots";
+	else if (rec->need.vram_bytes > VRAM_BYTES_MAX)
+		*ret_detail = "vram_mb";
+	else if (rec->need.gpu_count > LIMIT_GPUS)
+		*ret_detail = "gpu_count";
+	return *ret_detail ? ERR_BAD_FIELD : 0;
+}
+
+static bool ref_taken(const struct session *session, uint64_t ref)
+{
+	list_each(it, next, &session->claims)
+	{
+		const struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim->rec.state != CLAIM_ENDED && claim->rec.ref == ref)
+			return true;
+	}
+	return false;
+}
+
+static int judge_caps(const struct core *core, const struct session *session,
+		      const struct claim_record *rec)
+{
+	uint32_t waiting, holding, http_held;
+
+	if (rank_tree_count(&core->places) >= core->config.queue_count_max ||
+	    rank_tree_count(&core->holders) >= HELD_MAX)
+		return ERR_QUEUE_FULL;
+	if (session) {
+		waiting = session->waiting;
+		holding = session->holding;
+	} else {
+		claim_by_name(core, rec->name, &waiting, &holding, &http_held);
+	}
+	if (waiting >= core->config.queue_per_session_max || holding >= HELD_PER_OWNER_MAX)
+		return ERR_QUEUE_FULL;
+	return 0;
+}
+
+static int judge_room(const struct core *core, const struct claim_record *rec, uint32_t *ret_mask)
+{
+	uint32_t configured = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		configured |= 1u << gpu;
+	if (!(rec->need.gpu_mask & configured))
+		return ERR_NO_GPU;
+	*ret_mask = ledger_eligible(core, &rec->need);
+	if ((uint32_t)__builtin_popcount(*ret_mask) < rec->need.gpu_count)
+		return ERR_NEVER_FITS;
+	return 0;
+}
+
+/* The same request again: the client did not hear the answer, or lost its connection. */
+static void repeat(struct core *core, const struct event *event, struct claim *claim)
+{
+	if (claim->rec.revoked) {
+		tell_denied(core, event->conn, event->acquire.ref, claim->rec.id, ERR_REVOKED,
+			    NULL);
+		return;
+	}
+	if (claim->rec.binding != event->acquire.binding) {
+		tell_denied(core, event->conn, event->acquire.ref, claim->rec.id, ERR_STATE,
+			    "request_id");
+		return;
+	}
+	if (!claim->session && claim->conn != event->conn) {
+		if (claim->conn != 0 && claim->rec.state == CLAIM_QUEUED)
+			tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
+				    "request_id");
+		claim->place_deadline = MONO_NEVER;
+		claim_set_conn(core, claim, event->conn);
+		trace_claim(core, claim, "attached");
+		core->queue_changed = true;
+	}
+	if (claim->rec.ref != event->acquire.ref) {
+		claim->rec.ref = event->acquire.ref;
+		claim_dirty(core, claim);
+	}
+	tell_standing(core, claim);
+}
+
+static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
+		    struct session *session, uint32_t mask)
+{
+	int64_t timeout_ms = event->acquire.timeout_ms;
+	struct claim *claim;
+
+	if (timeout_ms == 0)
+		timeout_ms = core->config.timeout_ms;
+	if (timeout_ms > 0)
+		rec->wait_deadline = mono_after(core->now, clamp_ms(timeout_ms, DURATION_MS_MAX));
+	memory_take(core, rec);
+	core->claim_id_next++;
+	claim = claim_create(core, rec, session, event->conn, mask, event->acquire.no_wait);
+	claim->timeout_ms = timeout_ms;
+	claim->no_wait = event->acquire.no_wait;
+	if (!claim->no_wait) {
+		tell_standing(core, claim);
+		return;
+	}
+	schedule_run(core);
+	if (claim->rec.state == CLAIM_QUEUED) {
+		claim_vanish(core, claim);
+		tell_denied(core, event->conn, rec->ref, 0, core->paused ? ERR_PAUSED : ERR_BUSY,
+			    NULL);
+	}
+}
+
+static int judge(struct core *core, const struct event *event, const struct session *session,
+		 const struct claim_record *rec, uint32_t *ret_mask, char *detail, size_t size)
+{
+	const char *field;
+	int err = judge_fields(event, rec, &field);
+
+	text_copy(detail, size, field);
+	if (!err && session && ref_taken(session, rec->ref)) {
+		text_copy(detail, size, "ref");
+		err = ERR_BAD_FIELD;
+	}
+	if (!err && !core->journal_ok)
+		err = ERR_JOURNAL;
+	if (!err)
+		err = judge_room(core, rec, ret_mask);
+	if (!err)
+		err = judge_caps(core, session, rec);
+	if (!err && rec->parent && deadlock_found(core, rec, *ret_mask, detail, size))
+		err = ERR_DEADLOCK;
+	return err;
+}
+
+void on_acquire(struct core *core, const struct event *event)
+{
+	const struct ev_acquire *ask = &event->acquire;
+	bool plain = ask->binding == BIND_HTTP || ask->binding == BIND_STREAM;
+	struct session *session = session_by_conn(core, event->conn);
+	char detail[LIMIT_REASON_BYTES + 1];
+	struct claim_record rec;
+	struct claim *claim;
+	uint32_t mask = 0;
+	int err;
+
+	if (event->conn == 0 || plain != !session || (plain && claim_by_conn(core, event->conn))) {
+		tell_denied(core, event->conn, ask->ref, 0, ERR_STATE, "session");
+		return;
+	}
+	fill_record(core, event, session, &rec);
+	if (session)
+		rec.binding = session->rec.binding;
+	claim = rec.request_id[0] ? claim_by_request(core, session, rec.name, rec.request_id)
+				  : NULL;
+	if (claim) {
+		repeat(core, event, claim);
+		return;
+	}
+	err = judge(core, event, session, &rec, &mask, detail, sizeof(detail));
+	if (err)
+		tell_denied(core, event->conn, ask->ref, 0, err, detail);
+	else
+		enqueue(core, event, &rec, session, mask);
+}

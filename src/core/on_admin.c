@@ -1,0 +1,127 @@
+/* on_admin: what an operator may do: to one lease, to all, or to granting itself. Every act is
+ * written down with who did it and why. Permission was checked at the edge. Called by step.c. */
+#include "core/claim.h"
+#include "core/handlers.h"
+#include "core/revoke.h"
+#include "core/tell.h"
+
+static const char *const act_words[] = {
+	[ADMIN_YIELD] = "yield", [ADMIN_REVOKE] = "revoke",
+	[ADMIN_PAUSE] = "pause", [ADMIN_RESUME] = "resume",
+	[ADMIN_RESET] = "reset", [ADMIN_FORCE_RELEASE_ALL] = "force-release-all",
+};
+
+static void write_down(struct core *core, const struct event *event, enum record_type type)
+{
+	struct record *record = &effects_add(&core->admin_records, EFFECT_APPEND)->record;
+
+	record->type = type;
+	record->admin.paused = core->paused;
+	record->admin.wall = core->wall;
+	record->admin.lease = event->admin.lease;
+	text_copy(record->admin.who, sizeof(record->admin.who), event->admin.who);
+	text_copy(record->admin.act, sizeof(record->admin.act), act_words[event->admin.act]);
+	text_copy(record->admin.reason, sizeof(record->admin.reason), event->admin.reason);
+}
+
+static void done(struct core *core, const struct event *event, uint64_t touched)
+{
+	write_down(core, event, RECORD_AUDIT);
+	tell(core, event->conn, MSG_OK)->send.lease = touched;
+}
+
+static void one_lease(struct core *core, const struct event *event)
+{
+	struct claim *claim = claim_by_id(core, event->admin.lease);
+	bool ask = event->admin.act == ADMIN_YIELD;
+
+	if (!claim) {
+		tell_denied(core, event->conn, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
+		return;
+	}
+	if (claim->rec.state == CLAIM_QUEUED && !ask) {
+		claim_end(core, claim, END_FORCE_RELEASED);
+		tell_claim(core, claim, MSG_RELEASED);
+	} else if (claim_has_room(claim) && !ask && !claim->rec.revoked) {
+		revoke_begin(core, claim, YIELD_OPERATOR, END_REVOKED);
+	} else if (claim->rec.state == CLAIM_HELD) {
+		revoke_ask(core, claim, YIELD_OPERATOR, 0);
+	} else {
+		tell_denied(core, event->conn, 0, event->admin.lease, ERR_STATE, NULL);
+		return;
+	}
+	done(core, event, 1);
+}
+
+static void set_paused(struct core *core, const struct event *event, bool paused)
+{
+	core->paused = paused;
+	core->queue_changed = true;
+	write_down(core, event, RECORD_PAUSED);
+	trace_event(core, paused ? "paused" : "resumed", event->admin.reason);
+	done(core, event, 0);
+}
+
+static uint64_t end_waiters(struct core *core)
+{
+	struct rank_node *node;
+	uint64_t touched = 0;
+
+	while ((node = rank_tree_first(&core->places))) {
+		struct claim *claim = claim_of_place(node);
+		claim_end(core, claim, END_FORCE_RELEASED);
+		tell_claim(core, claim, MSG_RELEASED);
+		touched++;
+	}
+	POST(rank_tree_count(&core->places) == 0);
+	return touched;
+}
+
+/* An offer is not a hold: reset leaves it, force-release-all ends it. Nobody is given what becomes
+ * free before its holder is known to have stopped (P1, P2). */
+static uint64_t revoke_holders(struct core *core, bool offers, enum end_reason end)
+{
+	struct rank_node *node = rank_tree_first(&core->holders);
+	uint64_t touched = 0;
+
+	while (node) {
+		struct claim *claim = claim_of_place(node);
+		uint64_t id = claim->rec.id;
+		if (!claim->rec.revoked && (offers || claim->rec.state != CLAIM_OFFERED)) {
+			revoke_begin(core, claim, YIELD_OPERATOR, end);
+			touched++;
+		}
+		node = rank_tree_from(&core->holders, 0, id + 1);
+	}
+	return touched;
+}
+
+void on_admin(struct core *core, const struct event *event)
+{
+	uint64_t touched;
+
+	switch (event->admin.act) {
+	case ADMIN_YIELD:
+	case ADMIN_REVOKE:
+		one_lease(core, event);
+		break;
+	case ADMIN_PAUSE:
+	case ADMIN_RESUME:
+		set_paused(core, event, event->admin.act == ADMIN_PAUSE);
+		break;
+	case ADMIN_RESET:
+		touched = revoke_holders(core, false, END_REVOKED);
+		trace_event(core, "reset", event->admin.reason);
+		done(core, event, touched);
+		break;
+	case ADMIN_FORCE_RELEASE_ALL:
+		touched = end_waiters(core);
+		touched += revoke_holders(core, true, END_FORCE_RELEASED);
+		trace_event(core, "force-release-all", event->admin.reason);
+		done(core, event, touched);
+		break;
+	default:
+		tell_denied(core, event->conn, 0, 0, ERR_BAD_REQUEST, "act");
+		break;
+	}
+}

@@ -1,0 +1,198 @@
+/* on_lease: what a client says of a claim it has: accept, cancel, release, renew, yielding, and the
+ * end of its connection. Called by step.c. */
+#include <string.h>
+
+#include "core/claim.h"
+#include "core/handlers.h"
+#include "core/memory.h"
+#include "core/owner.h"
+#include "core/revoke.h"
+#include "core/schedule.h"
+#include "core/session.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+void on_accept(struct core *core, const struct event *event)
+{
+	struct claim *claim = owner_claim(core, event->conn, event->lease);
+
+	if (!claim || claim->rec.state == CLAIM_QUEUED) {
+		tell_denied(core, event->conn, 0, event->lease, ERR_STALE, NULL);
+	} else if (claim->rec.revoked) {
+		tell_denied(core, event->conn, claim->rec.ref, event->lease, ERR_REVOKED, NULL);
+	} else if (claim->rec.state == CLAIM_OFFERED) {
+		schedule_hold(core, claim);
+	} else {
+		tell_standing(core, claim); /* its first answer was lost */
+	}
+}
+
+void on_cancel(struct core *core, const struct event *event)
+{
+	struct session *session = session_by_conn(core, event->conn);
+
+	if (session)
+		list_each(it, next, &session->claims)
+		{
+			struct claim *claim = container_of(it, struct claim, in_session);
+			if (claim->rec.ref != event->ref || claim->rec.state == CLAIM_ENDED)
+				continue;
+			if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
+				claim_end(core, claim, END_CANCELLED);
+				tell_claim(core, claim, MSG_RELEASED);
+			} else {
+				tell_denied(core, event->conn, event->ref, claim->rec.id, ERR_STATE,
+					    NULL);
+			}
+			return;
+		}
+	tell_denied(core, event->conn, event->ref, 0, ERR_STALE, NULL);
+}
+
+/* Comes back to the queue: with its old key if it was cut short for another, as a new claim if it
+ * had its full turn, for else it would pass those who wait (CASES.md G, lemma 3). */
+static void come_back(struct core *core, struct claim *claim, const struct event *event)
+{
+	bool cut_short =
+		claim->rec.state == CLAIM_YIELDING && claim->yield_reason != YIELD_HOLD_MAX;
+
+	if (claim->rec.state == CLAIM_HELD) {
+		claim->deadline = MONO_NEVER;
+		claim->yield_since = core->now;
+		claim_move(core, claim, CLAIM_YIELDING);
+	}
+	if (cut_short && claim->rec.need.slots > 0) {
+		claim->rec.used_ms += mono_since(core->now, claim->turn_since);
+	} else if (!cut_short) {
+		claim->rec.used_ms = 0;
+		claim->rec.arrival = core->now;
+		claim->rec.arrival_wall = core->wall;
+	}
+	claim->rec.wait_deadline =
+		claim->timeout_ms < 0 ? MONO_NEVER : mono_after(core->now, claim->timeout_ms);
+	claim->rec.ttl_deadline = MONO_NEVER;
+	claim->yield_for = 0;
+	claim_set_token(core, claim, &event->random);
+	tell_at(core, event->conn, claim, MSG_RELEASED);
+	claim_move(core, claim, CLAIM_QUEUED);
+	tell_standing(core, claim);
+}
+
+static void release(struct core *core, const struct event *event, struct claim *claim)
+{
+	bool waits = claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED;
+	bool plain = claim->session == NULL;
+	bool revoked = claim->rec.revoked;
+	enum end_reason end = revoked ? claim->end_as : END_RELEASED;
+
+	if (event->release.requeue && !waits && !revoked && claim->rec.binding != BIND_HTTP &&
+	    claim_conn(claim) != 0) {
+		come_back(core, claim, event);
+		return;
+	}
+	claim_end(core, claim, waits ? END_CANCELLED : end);
+	/* A late holder's word frees the room, but it must learn that it was too late. */
+	if (plain && revoked)
+		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+	else
+		tell_at(core, event->conn, claim, MSG_RELEASED);
+	if (claim->rec.binding == BIND_STREAM && claim->conn != event->conn)
+		tell_claim(core, claim, MSG_RELEASED);
+}
+
+void on_release(struct core *core, const struct event *event)
+{
+	struct claim *claim = NULL;
+	uint32_t waiting, holding, http_held;
+
+	if (event->release.lease)
+		claim = owner_claim(core, event->conn, event->release.lease);
+	else if (event->release.token)
+		claim = owner_plain(core, event->release.token);
+	else if (event->release.id) {
+		claim = claim_by_name(core, event->release.id, &waiting, &holding, &http_held);
+		claim = http_held == 1 ? claim : NULL;
+	}
+	if (claim)
+		release(core, event, claim);
+	else
+		tell_denied(core, event->conn, 0, event->release.lease, ERR_STALE, NULL);
+}
+
+void on_renew(struct core *core, const struct event *event)
+{
+	struct claim *claim =
+		event->renew.lease ? owner_claim(core, event->conn, event->renew.lease) : NULL;
+	struct effect *effect;
+
+	if (!event->renew.lease && event->renew.token)
+		claim = owner_plain(core, event->renew.token);
+	if (!claim || claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
+		tell_denied(core, event->conn, 0, event->renew.lease, ERR_STALE, NULL);
+		return;
+	}
+	if (claim->rec.revoked) {
+		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+		return;
+	}
+	effect = tell_at(core, event->conn, claim, MSG_RENEWED);
+	effect->send.expires_ms = core->config.session_ttl_ms;
+	if (claim->rec.binding == BIND_HTTP) {
+		if (event->renew.ttl_ms > 0)
+			claim->rec.ttl_ms = event->renew.ttl_ms < core->config.http_ttl_ms_max
+						    ? event->renew.ttl_ms
+						    : core->config.http_ttl_ms_max;
+		claim->rec.ttl_deadline = mono_after(core->now, claim->rec.ttl_ms);
+		effect->send.expires_ms = claim->rec.ttl_ms;
+		timer_arm_claim(core, claim);
+		claim_dirty(core, claim);
+	}
+}
+
+void on_yielding(struct core *core, const struct event *event)
+{
+	struct claim *claim = owner_claim(core, event->conn, event->renew.lease);
+	struct effect *effect;
+
+	if (!claim) {
+		tell_denied(core, event->conn, 0, event->renew.lease, ERR_STALE, NULL);
+	} else if (claim->rec.revoked) {
+		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+	} else if (claim->rec.state != CLAIM_YIELDING) {
+		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_STATE, NULL);
+	} else {
+		int64_t need_ms = event->renew.ttl_ms > 0 ? event->renew.ttl_ms : 0;
+		revoke_extend(core, claim, need_ms);
+		effect = tell_claim(core, claim, MSG_RENEWED);
+		effect->send.expires_ms = mono_since(claim->deadline, core->now);
+	}
+}
+
+static void plain_closed(struct core *core, struct claim *claim, bool undelivered)
+{
+	bool stream = claim->rec.binding == BIND_STREAM;
+
+	claim_set_conn(core, claim, 0);
+	if (claim->rec.state == CLAIM_QUEUED) {
+		memory_keep(core, claim);
+		claim_end(core, claim, END_DISCONNECTED);
+	} else if (claim->rec.revoked) {
+		if (stream && !claim->rec.browser)
+			claim_end(core, claim, claim->end_as);
+	} else if (stream && claim->rec.browser) {
+		revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
+	} else if (stream || undelivered) {
+		claim_end(core, claim, END_DISCONNECTED);
+	}
+}
+
+void on_conn_closed(struct core *core, const struct event *event)
+{
+	struct session *session = session_by_conn(core, event->conn);
+	struct claim *claim = session ? NULL : claim_by_conn(core, event->conn);
+
+	if (session)
+		session_detach(core, session, event->closed.peer_gone);
+	else if (claim && event->conn != 0)
+		plain_closed(core, claim, event->closed.undelivered);
+}

@@ -1,0 +1,157 @@
+/* on_room: what a holder does with its room: change what it needs, lend its turn to a claim that it
+ * waits for. Called by step.c. */
+#include "core/claim.h"
+#include "core/handlers.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/owner.h"
+#include "core/revoke.h"
+#include "core/schedule.h"
+#include "core/session.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+/* Growing in place must not pass those who wait for the same GPU. */
+static int judge_growth(const struct core *core, const struct claim *claim, const struct need *need)
+{
+	uint32_t slots =
+		need->slots > claim->rec.need.slots ? need->slots - claim->rec.need.slots : 0;
+	uint64_t vram = need->vram_bytes > claim->rec.need.vram_bytes
+				? need->vram_bytes - claim->rec.need.vram_bytes
+				: 0;
+
+	if (slots == 0 && vram == 0)
+		return 0;
+	if (order_wanted(core) & claim->rec.granted_mask)
+		return ERR_NO_ROOM;
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		if (!(claim->rec.granted_mask & (1u << gpu)))
+			continue;
+		if (gpu >= core->config.gpu_count || !ledger_slots_fit(core, gpu, slots))
+			return ERR_NO_ROOM;
+		/* Where the total is unknown one lease has it all, and may say so anew. */
+		if (!ledger_total_known(core, gpu) && claim->vram_charged > 0)
+			continue;
+		if (!ledger_vram_fits(core, claim->session, gpu, vram))
+			return ERR_NO_ROOM;
+	}
+	return 0;
+}
+
+static void apply_need(struct core *core, struct claim *claim, const struct need *need)
+{
+	bool computed = claim->rec.need.slots > 0;
+	bool computes = need->slots > 0;
+
+	if (computed && !computes && claim->rec.cls == LEASE_VOICE)
+		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+			if (claim->rec.granted_mask & (1u << gpu))
+				core->gpus[gpu].ripe_due = true;
+	if (claim->session) {
+		claim->session->computing += computes;
+		claim->session->computing -= computed;
+		if (computed && !computes)
+			claim->session->compute_ended = core->now;
+	}
+	ledger_drop(core, claim);
+	claim->rec.need.slots = need->slots;
+	claim->rec.need.vram_bytes = need->vram_bytes;
+	ledger_take(core, claim);
+	ledger_recap(core, claim->rec.granted_mask);
+	if (computed != computes) {
+		claim->turn_since = core->now;
+		claim->rec.used_ms = 0;
+		claim->ripe_turn = false;
+	}
+	claim_dirty(core, claim);
+	core->queue_changed = true;
+}
+
+static int judge_change(const struct core *core, const struct claim *claim, const struct need *need)
+{
+	if (claim->rec.revoked)
+		return ERR_REVOKED;
+	if (claim->rec.state != CLAIM_HELD || claim->lender || claim->lent_to)
+		return ERR_STATE;
+	if (need->slots == 0 && need->vram_bytes == 0)
+		return ERR_BAD_FIELD;
+	if (need->vram_bytes > VRAM_BYTES_MAX)
+		return ERR_BAD_FIELD;
+	return judge_growth(core, claim, need);
+}
+
+void on_change(struct core *core, const struct event *event)
+{
+	struct claim *claim = owner_claim(core, event->conn, event->change.lease);
+	int err = claim ? judge_change(core, claim, &event->change.need) : ERR_STALE;
+
+	if (err) {
+		tell_denied(core, event->conn, claim ? claim->rec.ref : 0, event->change.lease, err,
+			    NULL);
+		return;
+	}
+	apply_need(core, claim, &event->change.need);
+	trace_claim(core, claim, "changed");
+	tell_claim(core, claim, MSG_CHANGED);
+}
+
+/* The first GPUs of the lender that could hold the borrower; 0: too few. */
+static uint32_t lent_gpus(const struct core *core, const struct claim *lender,
+			  const struct claim *to)
+{
+	uint32_t mask = lender->rec.granted_mask & to->mask, gpus = 0;
+	uint64_t own = lender->rec.need.vram_bytes, want = to->rec.need.vram_bytes;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		if (!(mask & (1u << gpu)) || !core->gpus[gpu].healthy)
+			continue;
+		if (!ledger_vram_fits(core, to->session, gpu, want > own ? want - own : 0))
+			continue;
+		if ((uint32_t)__builtin_popcount(gpus) < to->rec.need.gpu_count)
+			gpus |= 1u << gpu;
+	}
+	return (uint32_t)__builtin_popcount(gpus) == to->rec.need.gpu_count ? gpus : 0;
+}
+
+static int judge_lend(const struct core *core, const struct claim *lender, const struct claim *to)
+{
+	if (!lender)
+		return ERR_STALE;
+	if (lender->rec.revoked)
+		return ERR_REVOKED;
+	if (!to)
+		return ERR_NOT_FOUND;
+	if (lender->rec.state != CLAIM_HELD || lender->lent_to || to->rec.state != CLAIM_QUEUED ||
+	    order_detached(to))
+		return ERR_STATE;
+	if (!core->journal_ok)
+		return ERR_JOURNAL;
+	if (core->paused)
+		return ERR_PAUSED;
+	return to->rec.need.slots > lender->rec.need.slots ? ERR_NO_ROOM : 0;
+}
+
+void on_lend(struct core *core, const struct event *event)
+{
+	struct claim *lender = owner_claim(core, event->conn, event->lend.lease);
+	struct claim *to = claim_by_id(core, event->lend.to);
+	int err = judge_lend(core, lender, to);
+	uint32_t gpus = err ? 0 : lent_gpus(core, lender, to);
+	struct effect *effect;
+
+	if (!err && gpus == 0)
+		err = ERR_NO_ROOM;
+	if (err) {
+		tell_denied(core, event->conn, lender ? lender->rec.ref : 0, event->lend.lease, err,
+			    NULL);
+		return;
+	}
+	to->lender = lender;
+	to->rec.lender = lender->rec.id;
+	lender->lent_to = to;
+	effect = tell_claim(core, lender, MSG_LENT);
+	effect->send.other = to->rec.id;
+	trace_claim(core, lender, "lent")->trace.other = to->rec.id;
+	schedule_grant(core, to, gpus);
+	POST(to->slots_charged == 0);
+}

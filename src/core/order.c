@@ -1,0 +1,163 @@
+/* order: keys, the tree of all places and the trees of the groups. It does not decide who is
+ * granted (schedule.c). Called by claim.c on each move into and out of the queue, by session.c when
+ * a connection comes or goes, and by the handler of EVENT_CONFIG. */
+#include "core/order.h"
+
+#include <stdlib.h>
+
+#include "core/ledger.h"
+
+/* Voice stands before all others in the list of places, whatever its key. */
+#define VOICE_FIRST_MS ((int64_t)1 << 61)
+
+void order_key(const struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	PRE(claim->group == NULL);
+	claim->key = mono_after(claim->rec.arrival, core->config.classes[claim->rec.cls].offset_ms);
+}
+
+bool order_before(const struct claim *a, const struct claim *b)
+{
+	return a->key.v != b->key.v ? a->key.v < b->key.v : a->rec.id < b->rec.id;
+}
+
+bool order_ripe(const struct core *core, const struct claim *claim)
+{
+	return mono_due(claim->key, core->now);
+}
+
+bool order_detached(const struct claim *claim)
+{
+	return claim_conn(claim) == 0;
+}
+
+static struct group *group_of(struct core *core, const struct claim *claim)
+{
+	struct group want = {
+		.mask = claim->mask,
+		.voice = claim->rec.cls == LEASE_VOICE,
+		.vram = claim->rec.need.vram_bytes > 0,
+		.detached = order_detached(claim),
+	};
+	struct group *group;
+
+	list_each(it, next, &core->groups)
+	{
+		group = container_of(it, struct group, in_groups);
+		if (group->mask == want.mask && group->voice == want.voice &&
+		    group->vram == want.vram && group->detached == want.detached)
+			return group;
+	}
+	group = malloc(sizeof(*group));
+	if (!group)
+		abort();
+	*group = want;
+	list_init(&group->in_groups);
+	list_append(&core->groups, &group->in_groups);
+	return group;
+}
+
+static void join(struct core *core, struct claim *claim)
+{
+	PRE(claim->group == NULL);
+	PRE(claim->mask != 0);
+	claim->group = group_of(core, claim);
+	rank_tree_insert(&claim->group->turns, &claim->turn, claim->key.v, claim->rec.id);
+}
+
+static void leave(struct claim *claim)
+{
+	PRE(claim->group != NULL);
+	INVARIANT(claim->group->cursor != &claim->turn);
+	rank_tree_remove(&claim->group->turns, &claim->turn);
+	claim->group = NULL;
+}
+
+void order_insert(struct core *core, struct claim *claim)
+{
+	int64_t rank;
+
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	order_key(core, claim);
+	rank = claim->key.v - (claim->rec.cls == LEASE_VOICE ? VOICE_FIRST_MS : 0);
+	rank_tree_insert(&core->places, &claim->place, rank, claim->rec.id);
+	join(core, claim);
+	if (claim->rec.parent != 0)
+		list_append(&core->nested, &claim->in_nested);
+	if (claim->session)
+		claim->session->waiting++;
+	POST(claim->group != NULL);
+}
+
+void order_remove(struct core *core, struct claim *claim)
+{
+	PRE(claim->place.count > 0);
+	rank_tree_remove(&core->places, &claim->place);
+	leave(claim);
+	list_remove(&claim->in_nested);
+	if (claim->session) {
+		INVARIANT(claim->session->waiting > 0);
+		claim->session->waiting--;
+	}
+	POST(claim->group == NULL);
+}
+
+void order_regroup(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	leave(claim);
+	join(core, claim);
+}
+
+void order_rebuild(struct core *core)
+{
+	uint32_t count = rank_tree_count(&core->places);
+	struct claim **waiting = calloc(count + 1, sizeof(struct claim *));
+	uint32_t i = 0;
+
+	if (!waiting)
+		abort();
+	for (struct rank_node *node = rank_tree_first(&core->places); node;
+	     node = rank_tree_next(node))
+		waiting[i++] = claim_of_place(node);
+	INVARIANT(i == count);
+	for (i = 0; i < count; i++)
+		order_remove(core, waiting[i]);
+	for (i = 0; i < count; i++) {
+		uint32_t mask = ledger_eligible(core, &waiting[i]->rec.need);
+		/* One that fits nowhere any more keeps its old GPUs: a reload takes no place away.
+		 */
+		if ((uint32_t)__builtin_popcount(mask) >= waiting[i]->rec.need.gpu_count)
+			waiting[i]->mask = mask;
+		order_insert(core, waiting[i]);
+	}
+	free(waiting);
+	POST(rank_tree_count(&core->places) == count);
+}
+
+uint32_t order_wanted(const struct core *core)
+{
+	uint32_t mask = 0;
+
+	list_each(it, next, &core->groups)
+	{
+		const struct group *group = container_of(it, struct group, in_groups);
+		if (!group->detached && rank_tree_count(&group->turns) > 0)
+			mask |= group->mask;
+	}
+	return mask;
+}
+
+void order_sweep(struct core *core)
+{
+	list_each(it, next, &core->groups)
+	{
+		struct group *group = container_of(it, struct group, in_groups);
+		INVARIANT(group->cursor == NULL);
+		if (rank_tree_count(&group->turns) == 0) {
+			list_remove(&group->in_groups);
+			free(group);
+		}
+	}
+}

@@ -1,0 +1,22 @@
+/* order: the queue. Everybody has one constant key, so two waiters never change places; one tree
+ * over all gives positions, and one tree per kind of waiter lets the scheduler pass over all those
+ * whose GPUs are closed (docs/decisions/0001-order-tree.md). */
+#pragma once
+#include "core/state.h"
+
+/* key = arrival + offset(class), by the present configuration. */
+void order_key(const struct core *core, struct claim *claim);
+bool order_before(const struct claim *a, const struct claim *b); /* by key, then by id */
+bool order_ripe(const struct core *core, const struct claim *claim);
+/* Its connection is gone and may come back: it keeps its place but is given nothing. */
+bool order_detached(const struct claim *claim);
+
+void order_insert(struct core *core, struct claim *claim);
+void order_remove(struct core *core, struct claim *claim);
+/* After its connection came or went. */
+void order_regroup(struct core *core, struct claim *claim);
+/* After the classes or the GPUs were configured anew: all keys, masks and groups. */
+void order_rebuild(struct core *core);
+/* GPUs for which somebody waits who could be served at once. */
+uint32_t order_wanted(const struct core *core);
+void order_sweep(struct core *core); /* frees the groups that are empty */

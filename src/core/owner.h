@@ -1,0 +1,8 @@
+/* owner: which claim a client may speak of. */
+#pragma once
+#include "core/state.h"
+
+/* The live claim `lease` of the session on conn, or NULL: another's lease looks like none. */
+struct claim *owner_claim(const struct core *core, uint64_t conn, uint64_t lease);
+/* The plain lease that this token names; NULL while it waits, for then no token was given out. */
+struct claim *owner_plain(const struct core *core, const struct token *token);

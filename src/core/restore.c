@@ -1,0 +1,217 @@
+/* restore: from the rows of the journal to a core that serves. Rows come in any order; at START
+ * they are joined, and everything is detached until its client comes back or its time is over.
+ * Called by step.c before and at EVENT_START. */
+#include <stdlib.h>
+
+#include "core/claim.h"
+#include "core/handlers.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/revoke.h"
+#include "core/session.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+void on_restore(struct core *core, const struct event *event)
+{
+	const struct record *record = event->record;
+
+	PRE(!core->started);
+	switch (record->type) {
+	case RECORD_SESSION_PUT:
+		session_restore(core, &record->session);
+		break;
+	case RECORD_CLAIM_PUT:
+		if (record->claim.state != CLAIM_ENDED)
+			list_append(&core->dirty_claims,
+				    &claim_restore(core, &record->claim)->in_dirty);
+		break;
+	case RECORD_PAUSED:
+		core->paused = record->admin.paused;
+		break;
+	case RECORD_SESSION_END:
+	case RECORD_CLAIM_END:
+	case RECORD_FENCE:
+	case RECORD_AUDIT:
+		break;
+	}
+}
+
+/* Before it stands anywhere: a row that cannot be honoured leaves without having been there. */
+static void drop_row(struct core *core, struct claim *claim, enum end_reason end)
+{
+	claim->rec.state = CLAIM_ENDED;
+	claim->rec.end = end;
+	claim->rec.ended_wall = core->wall;
+	claim_unindex(core, claim);
+	core->stats.ended[end]++;
+	trace_claim(core, claim, "ended");
+	list_remove(&claim->in_dirty);
+	list_append(&core->ended_claims, &claim->in_dirty);
+}
+
+static void join_session(struct core *core, struct claim *claim)
+{
+	if (claim->rec.session == 0)
+		return;
+	claim->session = session_by_id(core, claim->rec.session);
+	if (claim->session)
+		list_append(&claim->session->claims, &claim->in_session);
+}
+
+static void restore_waiter(struct core *core, struct claim *claim)
+{
+	uint32_t mask = ledger_eligible(core, &claim->rec.need);
+
+	claim->rec.state = CLAIM_QUEUED;
+	claim->rec.granted_mask = 0;
+	claim->rec.lender = 0;
+	claim->mask = mask;
+	if ((uint32_t)__builtin_popcount(mask) < claim->rec.need.gpu_count) {
+		drop_row(core, claim, END_DENIED);
+		return;
+	}
+	if (claim->rec.binding == BIND_STREAM) {
+		drop_row(core, claim, END_DISCONNECTED);
+		return;
+	}
+	if (claim->rec.binding == BIND_HTTP)
+		claim->place_deadline = mono_after(core->now, core->config.restart_linger_ms);
+	order_insert(core, claim);
+	timer_arm_claim(core, claim);
+}
+
+static void restore_holder(struct core *core, struct claim *claim)
+{
+	claim->mask = claim->rec.granted_mask;
+	claim->key = mono_after(claim->rec.arrival, core->config.classes[claim->rec.cls].offset_ms);
+	claim->deadline = mono_after(core->now, core->config.grace_ms);
+	claim->yield_since = core->now;
+	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
+	ledger_take(core, claim);
+	session_took_room(claim);
+	if (claim->rec.binding == BIND_HTTP) {
+		struct mono_ms settled = mono_after(core->now, core->config.settle_ms);
+		claim->rec.ttl_deadline = mono_max(claim->rec.ttl_deadline, settled);
+	}
+	timer_arm_claim(core, claim);
+}
+
+/* An offer did not outlive the broker, a hold did. */
+static bool row_holds(const struct claim *claim)
+{
+	return (claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_YIELDING) &&
+	       claim->rec.granted_mask != 0 && (claim->rec.session == 0 || claim->session);
+}
+
+static void join_lender(struct core *core, struct claim *claim)
+{
+	struct claim *lender = claim->rec.lender ? claim_by_id(core, claim->rec.lender) : NULL;
+
+	claim->rec.lender = 0;
+	if (!lender || lender->lent_to || !row_holds(lender) || !row_holds(claim))
+		return;
+	claim->lender = lender;
+	claim->rec.lender = lender->rec.id;
+	lender->lent_to = claim;
+}
+
+/* What was being taken back goes on being taken back, from the start of its second phase. A stream
+ * ended with the old broker; the lock-delay stands for what may still run. */
+static void go_on_revoking(struct core *core)
+{
+	struct rank_node *node = rank_tree_first(&core->holders);
+
+	while (node) {
+		struct claim *claim = claim_of_place(node);
+		uint64_t id = claim->rec.id;
+		if (claim->rec.revoked) {
+			claim->rec.revoked = false;
+			revoke_begin(core, claim, YIELD_UNRESPONSIVE, END_REVOKED);
+		} else if (claim->rec.binding == BIND_STREAM) {
+			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
+		}
+		node = rank_tree_from(&core->holders, 0, id + 1);
+	}
+}
+
+static void restore_sessions(struct core *core)
+{
+	const struct core_config *config = &core->config;
+	int64_t held_ms = config->session_ttl_ms > config->restart_linger_ms
+				  ? config->session_ttl_ms
+				  : config->restart_linger_ms;
+
+	for (struct rank_node *node = rank_tree_first(&core->sessions); node;
+	     node = rank_tree_next(node)) {
+		struct session *session = session_of_id(node);
+		session->last_seen = session->compute_ended = core->now;
+		session->place_deadline = mono_after(core->now, config->restart_linger_ms);
+		session->detach_deadline = mono_after(core->now, held_ms);
+		timer_arm_session(core, session);
+	}
+}
+
+/* All of the machine's programs ended with the other boot. */
+static void end_all_sessions(struct core *core)
+{
+	struct rank_node *node;
+
+	while ((node = rank_tree_first(&core->sessions)))
+		session_end_all(core, session_of_id(node), END_DISCONNECTED, END_DISCONNECTED);
+}
+
+/* Calls one function for each restored claim that is still there, in the order of their rows. */
+static void each_row(struct core *core, void (*act)(struct core *, struct claim *))
+{
+	list_each(it, next, &core->dirty_claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_dirty);
+		if (claim->rec.state != CLAIM_ENDED)
+			act(core, claim);
+	}
+}
+
+static void place_row(struct core *core, struct claim *claim)
+{
+	bool waits = claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED;
+
+	if (row_holds(claim))
+		restore_holder(core, claim);
+	else if (waits && (claim->rec.session == 0 || claim->session))
+		restore_waiter(core, claim);
+	else
+		drop_row(core, claim, END_DISCONNECTED);
+}
+
+static void end_row(struct core *core, struct claim *claim)
+{
+	drop_row(core, claim, claim->rec.revoked ? END_REVOKED : END_DISCONNECTED);
+}
+
+void on_start(struct core *core, const struct event *event)
+{
+	PRE(!core->started);
+	PRE(core->configured);
+	core->started = core->restarting = true;
+	core->epoch = event->start.epoch;
+	core->fence_next = event->start.fence_max + 1;
+	core->fence_reserved = event->start.fence_max;
+	core->claim_id_next = event->start.claim_id_max + 1;
+	core->session_id_next = event->start.session_id_max + 1;
+	core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
+	each_row(core, join_session);
+	if (event->start.same_boot) {
+		each_row(core, join_lender);
+		each_row(core, place_row);
+		ledger_recap(core, UINT32_MAX);
+		restore_sessions(core);
+		go_on_revoking(core);
+	} else {
+		each_row(core, end_row);
+		end_all_sessions(core);
+	}
+	core->restarting = false;
+	trace_event(core, "started", NULL);
+	POST(core->fence_next > event->start.fence_max);
+}

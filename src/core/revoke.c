@@ -1,0 +1,189 @@
+/* revoke: the two phases of YIELDING. It does not choose whom to ask (preempt.c). Called by the
+ * scheduler, by deadlines, by operators and at the end of sessions. */
+#include "core/revoke.h"
+
+#include <signal.h>
+
+#include "core/claim.h"
+#include "core/order.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+static int64_t at_least_1(int64_t ms)
+{
+	return ms > 0 ? ms : 1;
+}
+
+int64_t revoke_grace_ms(const struct core *core, const struct claim *claim)
+{
+	int64_t grace_ms = core->config.grace_ms;
+
+	if (claim->rec.uninterruptible_ms > grace_ms)
+		grace_ms = claim->rec.uninterruptible_ms;
+	return grace_ms < core->config.grace_ms_max ? grace_ms : core->config.grace_ms_max;
+}
+
+/* A plain request had its whole answer when it was granted: nobody listens there any more. */
+static struct effect *tell_holder(struct core *core, const struct claim *claim, enum message msg)
+{
+	return tell_at(core, claim->rec.binding == BIND_HTTP ? 0 : claim_conn(claim), claim, msg);
+}
+
+static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
+		    uint64_t for_id)
+{
+	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
+	struct effect *effect;
+
+	PRE(claim->rec.state == CLAIM_HELD);
+	claim->yield_reason = reason;
+	claim->yield_for = for_id;
+	claim->yield_since = core->now;
+	claim->deadline = mono_after(core->now, grace_ms);
+	claim_move(core, claim, CLAIM_YIELDING);
+	core->stats.yields++;
+	effect = tell_holder(core, claim, MSG_YIELD);
+	effect->send.reason = reason;
+	effect->send.other = for_id;
+	effect->send.grace_ms = grace_ms;
+	POST(!claim->rec.revoked);
+}
+
+void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
+{
+	PRE(reason < YIELD_REASON_COUNT);
+	ask_one(core, claim, reason, for_id);
+	for (claim = claim->lent_to; claim; claim = claim->lent_to)
+		if (claim->rec.state == CLAIM_HELD)
+			ask_one(core, claim, reason, for_id);
+}
+
+void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms)
+{
+	struct mono_ms most = mono_after(claim->yield_since, core->config.grace_ms_max);
+	struct mono_ms want = mono_after(core->now, need_ms);
+
+	PRE(claim->rec.state == CLAIM_YIELDING);
+	PRE(!claim->rec.revoked);
+	PRE(need_ms >= 0);
+	claim->deadline = mono_max(claim->deadline, mono_min(want, most));
+	timer_arm_claim(core, claim);
+	core->queue_changed = true;
+}
+
+static void send_signal(struct core *core, const struct claim *claim, int signo)
+{
+	struct effect *effect = effects_add(&core->out, EFFECT_SIGNAL);
+
+	PRE(claim->rec.binding == BIND_NATIVE);
+	effect->conn = claim->session->conn;
+	effect->signal.session = claim->rec.session;
+	effect->signal.signo = signo;
+}
+
+/* How long the room stays taken after the token is dead: a native process until it exits, what runs
+ * in a browser or behind a plain request for the lock-delay, a stream as long as its connection. */
+static int64_t delay_ms(const struct core *core, const struct claim *claim)
+{
+	switch (claim->rec.binding) {
+	case BIND_NATIVE:
+		return claim->session->peer_gone ? 0 : at_least_1(core->config.grace_ms);
+	case BIND_STREAM:
+		return claim->rec.browser || core->restarting ? core->config.lock_delay_ms : 0;
+	case BIND_TAB:
+	case BIND_HTTP:
+	case BINDING_COUNT:
+		break;
+	}
+	return core->config.lock_delay_ms;
+}
+
+static void revoke_one(struct core *core, struct claim *claim, enum yield_reason reason,
+		       enum end_reason end_as)
+{
+	int64_t wait_ms;
+	struct effect *effect;
+
+	PRE(claim_has_room(claim));
+	if (claim->rec.revoked)
+		return;
+	if (claim->rec.state == CLAIM_HELD) {
+		claim->yield_since = core->now;
+		claim_move(core, claim, CLAIM_YIELDING);
+	}
+	claim->yield_reason = reason;
+	effect = tell_holder(core, claim, MSG_REVOKED);
+	effect->send.reason = reason;
+	effect->send.end = end_as;
+	core->stats.revokes++;
+	trace_claim(core, claim, "revoked");
+	if (claim->rec.state == CLAIM_OFFERED) {
+		claim_end(core, claim, end_as);
+		return;
+	}
+	wait_ms = delay_ms(core, claim);
+	if (wait_ms <= 0) {
+		claim_end(core, claim, end_as);
+		return;
+	}
+	claim->rec.revoked = true;
+	claim->end_as = end_as;
+	claim->deadline = mono_after(core->now, wait_ms);
+	if (claim->rec.binding == BIND_NATIVE)
+		send_signal(core, claim, SIGTERM);
+	timer_arm_claim(core, claim);
+	claim_dirty(core, claim);
+	POST(claim->rec.state == CLAIM_YIELDING);
+}
+
+void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
+		  enum end_reason end_as)
+{
+	PRE(end_as != END_NONE);
+	PRE(reason < YIELD_REASON_COUNT);
+	while (claim) {
+		struct claim *inside = claim->lent_to;
+		revoke_one(core, claim, reason, end_as);
+		claim = inside;
+	}
+	core->queue_changed = true;
+}
+
+/* A holder that was asked for somebody who has left again keeps its lease until somebody needs it:
+ * the deadline is set anew, so it gives way within one grace of the next need. */
+static bool still_needed(const struct core *core, const struct claim *claim)
+{
+	if (claim->yield_reason == YIELD_OPERATOR)
+		return true;
+	if (core->paused || !core->journal_ok)
+		return false;
+	return order_wanted(core) & claim->rec.granted_mask;
+}
+
+static void grace_over(struct core *core, struct claim *claim)
+{
+	if (claim->rec.binding == BIND_HTTP && mono_due(claim->rec.ttl_deadline, core->now)) {
+		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
+	} else if (still_needed(core, claim)) {
+		revoke_begin(core, claim, claim->yield_reason, END_REVOKED);
+	} else {
+		int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
+		claim->deadline = mono_after(core->now, grace_ms);
+		timer_arm_claim(core, claim);
+	}
+}
+
+void revoke_due(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.state == CLAIM_YIELDING);
+	if (!claim->rec.revoked) {
+		grace_over(core, claim);
+	} else if (claim->rec.binding == BIND_NATIVE && !claim->killed) {
+		claim->killed = true;
+		send_signal(core, claim, SIGKILL);
+		claim->deadline = mono_after(core->now, at_least_1(core->config.kill_wait_ms));
+		timer_arm_claim(core, claim);
+	} else {
+		claim_end(core, claim, claim->end_as);
+	}
+}

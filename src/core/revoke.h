@@ -1,0 +1,18 @@
+/* revoke: taking a lease back. First the holder is asked and has its grace; then the lease is
+ * revoked: its token is refused, and the room becomes free when the holder is known, or must be
+ * taken, to have stopped. */
+#pragma once
+#include "core/state.h"
+
+/* HELD -> YIELDING: please give way, for claim for_id (0: for none). */
+void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id);
+/* The holder needs so much longer; grace_ms_max in all is the most it gets. */
+void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms);
+/* Any state with room -> revoked, and whoever runs inside its room with it. Ends as end_as, in this
+ * step where nothing can still use the GPU. */
+void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
+		  enum end_reason end_as);
+/* The deadline of a YIELDING claim came. */
+void revoke_due(struct core *core, struct claim *claim);
+/* From asking to revoking, as the holder declared it. */
+int64_t revoke_grace_ms(const struct core *core, const struct claim *claim);

@@ -1,0 +1,13 @@
+/* schedule: the walk over the queue at the end of each step. Whoever fits is offered or granted;
+ * the first that does not fit closes the GPUs it waits for, so nobody behind it takes them (I5). */
+#pragma once
+#include "core/state.h"
+
+void schedule_run(struct core *core);
+/* OFFERED, and for plain claims at once HELD. The room must be there. */
+void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus);
+/* OFFERED -> HELD. */
+void schedule_hold(struct core *core, struct claim *claim);
+bool schedule_may_grant(const struct core *core);
+/* GPUs that work, for a claim with or without VRAM. */
+uint32_t schedule_open(const struct core *core, bool vram);

@@ -1,0 +1,362 @@
+/* session: opening, resuming, losing and ending. It judges no claim on its own merits; what the end
+ * of a session means for its claims is decided here (DESIGN.md section 4, detached). */
+#include "core/session.h"
+
+#include <stdlib.h>
+
+#include "base/token.h"
+#include "core/claim.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/revoke.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+static uint64_t secret_hash(const struct token *secret)
+{
+	return token_bytes_hash(secret->b, sizeof(secret->b));
+}
+
+struct session *session_by_conn(const struct core *core, uint64_t conn)
+{
+	struct hash_node *node = hash_first(&core->sessions_by_conn, hash_u64(conn));
+
+	for (; node && conn != 0; node = hash_next(node)) {
+		struct session *session = container_of(node, struct session, by_conn);
+		if (session->conn == conn)
+			return session;
+	}
+	return NULL;
+}
+
+struct session *session_by_id(const struct core *core, uint64_t id)
+{
+	struct rank_node *node = rank_tree_from(&core->sessions, 0, id);
+
+	return node && node->id == id ? session_of_id(node) : NULL;
+}
+
+static struct session *session_by_secret(const struct core *core, const struct token *secret)
+{
+	struct hash_node *node = hash_first(&core->sessions_by_secret, secret_hash(secret));
+
+	for (; node; node = hash_next(node)) {
+		struct session *session = container_of(node, struct session, by_secret);
+		if (token_bytes_equal(session->rec.secret.b, secret->b, sizeof(secret->b)))
+			return session;
+	}
+	return NULL;
+}
+
+void session_dirty(struct core *core, struct session *session)
+{
+	if (list_empty(&session->in_dirty))
+		list_append(&core->dirty_sessions, &session->in_dirty);
+}
+
+static struct session *session_create(struct core *core, const struct session_record *rec)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	PRE(rec->id != 0);
+	PRE(rec->binding == BIND_NATIVE || rec->binding == BIND_TAB);
+	if (!session)
+		abort();
+	session->rec = *rec;
+	session->last_seen = core->now;
+	session->compute_ended = core->now;
+	session->place_deadline = session->detach_deadline = MONO_NEVER;
+	session->timer.id = rec->id;
+	list_init(&session->claims);
+	list_init(&session->in_dirty);
+	rank_tree_insert(&core->sessions, &session->by_id, 0, rec->id);
+	hash_add(&core->sessions_by_secret, &session->by_secret, secret_hash(&rec->secret));
+	core->stats.sessions++;
+	return session;
+}
+
+void session_restore(struct core *core, const struct session_record *rec)
+{
+	PRE(!core->started);
+	PRE(session_by_id(core, rec->id) == NULL);
+	session_create(core, rec);
+}
+
+/* Its waiting claims change groups, for only those of attached sessions are offered anything. */
+static void set_conn(struct core *core, struct session *session, uint64_t conn)
+{
+	PRE(session->conn != conn);
+	if (session->conn != 0)
+		hash_remove(&core->sessions_by_conn, &session->by_conn);
+	session->conn = conn;
+	if (conn != 0)
+		hash_add(&core->sessions_by_conn, &session->by_conn, hash_u64(conn));
+	list_each(it, next, &session->claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim->rec.state == CLAIM_QUEUED)
+			order_regroup(core, claim);
+	}
+	core->queue_changed = true;
+}
+
+static void welcome(struct core *core, const struct session *session, bool resumed)
+{
+	struct effect *effect = tell(core, session->conn, MSG_WELCOME);
+
+	effect->send.lease = session->rec.id;
+	effect->send.token = session->rec.secret;
+	effect->send.flag = resumed;
+	list_each(it, next, &session->claims)
+	{
+		const struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim->rec.state != CLAIM_ENDED)
+			tell_claim(core, claim, MSG_CLAIM);
+	}
+}
+
+static void resume(struct core *core, const struct event *event)
+{
+	struct session *session = session_by_secret(core, event->session.resume);
+
+	if (!session || session->ended) {
+		tell_denied(core, event->conn, 0, 0, ERR_STALE, "session");
+		return;
+	}
+	if (session->rec.binding != event->session.binding ||
+	    session->rec.uid != event->session.uid) {
+		tell_denied(core, event->conn, 0, 0, ERR_FORBIDDEN, "session");
+		return;
+	}
+	if (session->conn != 0)
+		effects_add(&core->out, EFFECT_CLOSE)->conn = session->conn;
+	session->rec.pid = event->session.pid;
+	session->rec.pid_start = event->session.pid_start;
+	session->peer_gone = false;
+	session->last_seen = core->now;
+	session->place_deadline = session->detach_deadline = MONO_NEVER;
+	set_conn(core, session, event->conn);
+	session_dirty(core, session);
+	trace_session(core, session, "attached");
+	timer_arm_session(core, session);
+	welcome(core, session, true);
+}
+
+void session_open(struct core *core, const struct event *event)
+{
+	struct session_record rec = {
+		.id = core->session_id_next,
+		.secret = event->random,
+		.binding = event->session.binding,
+		.pid = event->session.pid,
+		.pid_start = event->session.pid_start,
+		.uid = event->session.uid,
+	};
+	struct session *session;
+
+	if ((rec.binding != BIND_NATIVE && rec.binding != BIND_TAB) || event->conn == 0 ||
+	    session_by_conn(core, event->conn) || claim_by_conn(core, event->conn)) {
+		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+		return;
+	}
+	if (event->session.resume) {
+		resume(core, event);
+		return;
+	}
+	if (!event->session.name || !event->session.name[0]) {
+		tell_denied(core, event->conn, 0, 0, ERR_BAD_FIELD, "name");
+		return;
+	}
+	text_copy(rec.name, sizeof(rec.name), event->session.name);
+	core->session_id_next++;
+	session = session_create(core, &rec);
+	set_conn(core, session, event->conn);
+	session_dirty(core, session);
+	trace_session(core, session, "attached");
+	timer_arm_session(core, session);
+	welcome(core, session, false);
+}
+
+void session_seen(struct core *core, struct session *session)
+{
+	PRE(session->conn != 0);
+	session->last_seen = core->now;
+}
+
+bool session_silent(const struct core *core, const struct session *session)
+{
+	return session->conn != 0 &&
+	       mono_due(mono_after(session->last_seen, core->config.session_ttl_ms), core->now);
+}
+
+void session_end_waiting(struct core *core, struct session *session, enum end_reason end)
+{
+	list_each(it, next, &session->claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim->rec.state != CLAIM_QUEUED)
+			continue;
+		claim_end(core, claim, end);
+		tell_claim(core, claim, MSG_RELEASED);
+	}
+	POST(session->waiting == 0);
+}
+
+/* A claim that ended stays linked until the step is over, so the walk is safe. */
+void session_end_all(struct core *core, struct session *session, enum end_reason queued_end,
+		     enum end_reason held_end)
+{
+	session->ended = true;
+	session_end_waiting(core, session, queued_end);
+	list_each(it, next, &session->claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim->rec.state == CLAIM_ENDED)
+			continue;
+		claim_end(core, claim, claim->rec.revoked ? claim->end_as : held_end);
+	}
+	session_claim_ended(core, session);
+	POST(session->holding == 0);
+}
+
+static void drop_conn(struct core *core, struct session *session)
+{
+	if (session->conn != 0)
+		set_conn(core, session, 0);
+}
+
+void session_detach(struct core *core, struct session *session, bool peer_gone)
+{
+	const struct core_config *config = &core->config;
+	int64_t linger_ms =
+		session->rec.binding == BIND_TAB ? config->tab_linger_ms : config->native_linger_ms;
+
+	PRE(session->conn != 0);
+	trace_session(core, session, "detached");
+	session->place_deadline = session->detach_deadline = mono_after(core->now, linger_ms);
+	drop_conn(core, session);
+	if (peer_gone && session->rec.binding == BIND_NATIVE)
+		session_peer_exit(core, session);
+	else
+		timer_arm_session(core, session);
+}
+
+void session_peer_exit(struct core *core, struct session *session)
+{
+	uint64_t conn = session->conn;
+
+	PRE(session->rec.binding == BIND_NATIVE);
+	session->peer_gone = true;
+	drop_conn(core, session);
+	session->detach_deadline = core->now;
+	session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
+	if (conn != 0)
+		effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
+}
+
+void session_bye(struct core *core, struct session *session)
+{
+	uint64_t conn = session->conn;
+
+	PRE(conn != 0);
+	session_end_all(core, session, END_CANCELLED, END_RELEASED);
+	drop_conn(core, session);
+	session->detach_deadline = core->now;
+	effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
+}
+
+/* A tab that went silent, frozen by its browser perhaps: it must find its leases lost when it
+ * wakes. Its session stays as long as its connection does. */
+static void tab_expired(struct core *core, struct session *session)
+{
+	session_end_waiting(core, session, END_DISCONNECTED);
+	list_each(it, next, &session->claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim_has_room(claim))
+			revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
+	}
+}
+
+/* The linger is over. A tab is gone by now; of a native program that dropped its connection nothing
+ * is known but that it lives, so it is stopped like one that was revoked. */
+static void linger_over(struct core *core, struct session *session)
+{
+	session_end_waiting(core, session, END_DISCONNECTED);
+	if (!mono_due(session->detach_deadline, core->now))
+		return;
+	if (session->rec.binding == BIND_TAB) {
+		session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
+		return;
+	}
+	session->ended = true;
+	session_claim_ended(core, session);
+	list_each(it, next, &session->claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim_has_room(claim))
+			revoke_begin(core, claim, YIELD_UNRESPONSIVE, END_DISCONNECTED);
+	}
+}
+
+void session_due(struct core *core, struct session *session)
+{
+	PRE(!session->ended);
+	if (session->conn == 0) {
+		if (mono_due(session->place_deadline, core->now) ||
+		    mono_due(session->detach_deadline, core->now)) {
+			session->place_deadline = session->detach_deadline;
+			linger_over(core, session);
+		}
+	} else if (session->rec.binding == BIND_TAB && session_silent(core, session)) {
+		tab_expired(core, session);
+	}
+	timer_arm_session(core, session);
+}
+
+void session_took_room(struct claim *claim)
+{
+	if (!claim->session)
+		return;
+	claim->session->holding++;
+	claim->session->computing += claim->rec.need.slots > 0;
+}
+
+void session_gave_room(struct core *core, struct claim *claim)
+{
+	struct session *session = claim->session;
+
+	if (!session)
+		return;
+	INVARIANT(session->holding > 0);
+	session->holding--;
+	if (claim->rec.need.slots > 0) {
+		INVARIANT(session->computing > 0);
+		session->computing--;
+		session->compute_ended = core->now;
+	}
+}
+
+void session_claim_ended(struct core *core, struct session *session)
+{
+	if (!session->ended || session->waiting + session->holding > 0 || session->by_id.count == 0)
+		return;
+	rank_tree_remove(&core->sessions, &session->by_id);
+	hash_remove(&core->sessions_by_secret, &session->by_secret);
+	heap_remove(&core->session_timers, &session->timer);
+	ledger_forget(core, session);
+	list_remove(&session->in_dirty);
+	list_append(&core->ended_sessions, &session->in_dirty);
+	INVARIANT(core->stats.sessions > 0);
+	core->stats.sessions--;
+}
+
+void session_free(struct core *core, struct session *session)
+{
+	PRE(list_empty(&session->claims));
+	PRE(session->by_id.count == 0);
+	if (session->conn != 0)
+		hash_remove(&core->sessions_by_conn, &session->by_conn);
+	list_remove(&session->in_dirty);
+	free(session);
+}

@@ -1,0 +1,33 @@
+/* session: one client's connection and identity. A session whose connection is gone is detached: it
+ * keeps its places and leases until a deadline, or until it resumes with its secret. */
+#pragma once
+#include "core/state.h"
+
+struct session *session_by_conn(const struct core *core, uint64_t conn); /* NULL: none */
+struct session *session_by_id(const struct core *core, uint64_t id);
+
+/* hello: a new session, or an old one that shows its secret. */
+void session_open(struct core *core, const struct event *event);
+/* A row of the journal, before START. */
+void session_restore(struct core *core, const struct session_record *rec);
+void session_seen(struct core *core, struct session *session);
+/* Its connection is gone. */
+void session_detach(struct core *core, struct session *session, bool peer_gone);
+/* The native process is dead: nothing of it can still use a GPU. */
+void session_peer_exit(struct core *core, struct session *session);
+void session_bye(struct core *core, struct session *session);
+/* Ends all its claims, those with room as `held_end` says. The session ends with them. */
+void session_end_all(struct core *core, struct session *session, enum end_reason queued_end,
+		     enum end_reason held_end);
+void session_end_waiting(struct core *core, struct session *session, enum end_reason end);
+/* Its timer came due: silence of a tab, or the end of a linger. */
+void session_due(struct core *core, struct session *session);
+/* Silent for longer than its time to live. */
+bool session_silent(const struct core *core, const struct session *session);
+void session_free(struct core *core, struct session *session);
+
+/* Told by claim.c. */
+void session_took_room(struct claim *claim);
+void session_gave_room(struct core *core, struct claim *claim);
+void session_claim_ended(struct core *core, struct session *session);
+void session_dirty(struct core *core, struct session *session);

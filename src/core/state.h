@@ -1,0 +1,158 @@
+/* state: what the core is made of, for the files of this folder only. Who may write what: states
+ * by claim.c alone, rooms by ledger.c, places in the queue by order.c, deadlines by timer.c. */
+#pragma once
+#include "base/hash.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/prepost.h"
+#include "base/rank_tree.h"
+#include "core/core.h"
+#include "core/view.h"
+
+enum {
+	ACKS_MISSED_MAX = 3,      /* offers left unanswered in a row, then the claim ends */
+	HELD_PER_OWNER_MAX = 64,  /* leases of one session or one plain name */
+	HELD_MAX = 4096,          /* leases in all: with the queue's cap, what memory may grow to */
+	PLACE_MEMORY_COUNT = 256, /* lost waiters whose keys are remembered */
+	FENCE_BLOCK = 1000,
+};
+
+/* More bytes than any GPU has; sums over all sessions cannot overflow. */
+#define VRAM_BYTES_MAX ((uint64_t)1 << 50)
+/* Longer than anybody waits; sums of a few such cannot overflow. */
+#define DURATION_MS_MAX ((int64_t)1 << 50)
+
+struct claim {
+	struct claim_record rec;
+	struct session *session;       /* NULL: plain HTTP or stream */
+	uint64_t conn;                 /* plain: its exchange, 0: gone */
+	struct group *group;           /* QUEUED: where it waits */
+	struct claim *lender;          /* runs inside this lease's room */
+	struct claim *lent_to;         /* runs inside this one */
+	struct mono_ms key;            /* arrival + offset(class): the order of the queue */
+	struct mono_ms turn_since;     /* when its present compute turn began */
+	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
+	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
+	struct mono_ms yield_since;
+	int64_t timeout_ms; /* what it asked for; <0: for ever */
+	uint64_t yield_for;
+	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
+	uint32_t slots_charged;
+	uint32_t mask; /* GPUs that could ever hold it */
+	enum yield_reason yield_reason;
+	enum end_reason end_as; /* revoked: how it will end */
+	uint8_t acks_missed;
+	bool ripe_turn; /* its turn is the one that ripe work gets after a voice turn */
+	bool killed;    /* SIGKILL was sent */
+	bool no_wait;   /* leaves again in the step that brought it, unless granted */
+	bool silent;    /* nothing of it was told or written yet */
+	bool indexed;   /* in the tables below */
+	struct hash_node by_id, by_token, by_request, by_owner, by_conn;
+	struct rank_node place; /* core.places while QUEUED, core.holders while it has room */
+	struct rank_node turn;  /* group.turns while QUEUED */
+	struct heap_node timer; /* core.claim_timers */
+	struct list in_session; /* session.claims, until freed */
+	struct list in_dirty;   /* core.dirty_claims or core.ended_claims */
+	struct list in_nested;  /* core.nested: waits, and names a parent */
+};
+
+struct session_vram {
+	uint64_t declared, observed;
+};
+
+struct session {
+	struct session_record rec;
+	uint64_t conn;                  /* 0: detached */
+	struct mono_ms last_seen;       /* last message of any kind */
+	struct mono_ms place_deadline;  /* detached: when its waiting claims end */
+	struct mono_ms detach_deadline; /* detached: when all it has ends; NEVER: attached */
+	struct mono_ms compute_ended;   /* when it last gave a compute turn back */
+	uint32_t waiting, holding;      /* its claims QUEUED; OFFERED, HELD or YIELDING */
+	uint32_t computing;             /* of those with room: with slots */
+	bool peer_gone;                 /* native: its process is dead */
+	bool ended;                     /* freed with its last claim; no resume any more */
+	struct session_vram vram[LIMIT_GPUS];
+	struct list claims;
+	struct list in_dirty; /* core.dirty_sessions or core.ended_sessions */
+	struct rank_node by_id;
+	struct hash_node by_conn, by_secret;
+	struct heap_node timer; /* core.session_timers */
+};
+
+/* Waiters that any GPU of one mask could serve, so a walk can pass over all of them at once. */
+struct group {
+	struct list in_groups;
+	struct rank_tree turns; /* by (key, id) */
+	struct rank_node *cursor;
+	uint32_t mask;
+	bool voice, vram, detached;
+};
+
+struct gpu {
+	uint32_t slots_used, slots_cap; /* cap: the configured slots, more while a reload shrank */
+	uint32_t takers;        /* leases that state VRAM; matters where the total is unknown */
+	uint64_t vram_sessions; /* sum over sessions of the larger of declared and observed */
+	uint64_t vram_plain;    /* declared by leases without a session */
+	uint64_t vram_declared, vram_cap; /* sum of all charges, and what it may reach (I1) */
+	uint64_t vram_used,
+		vram_outside; /* last sample: all, and what no session was seen to use */
+	uint64_t vram_seen;   /* of vram_outside: taken to be that of tabs and plain leases */
+	uint64_t head;        /* the waiting claim for which it is kept; 0: open */
+	bool healthy, sampled, used_known;
+	bool ripe_due; /* a voice turn ended here: one ripe claim is next */
+};
+
+struct place_memory {
+	struct mono_ms until, arrival;
+	enum lease_class cls;
+	char name[LIMIT_ID_BYTES + 1];
+	char request_id[LIMIT_REQUEST_ID_BYTES + 1];
+};
+
+struct core {
+	struct core_config config;
+	struct gpu gpus[LIMIT_GPUS];
+	struct mono_ms now, frozen_until, next_heartbeat, last_tick;
+	struct mono_ms wake; /* when waiting alone will change a decision */
+	struct wall_ms wall;
+	uint64_t epoch, fence_next, fence_reserved, claim_id_next, session_id_next;
+	bool configured, started, restarting, paused, journal_ok, ticking, queue_changed;
+	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,
+		claims_by_conn;
+	struct hash sessions_by_conn, sessions_by_secret;
+	struct rank_tree sessions, places, holders;
+	struct list groups, nested;
+	struct heap claim_timers, session_timers;
+	struct list dirty_claims, ended_claims, dirty_sessions, ended_sessions;
+	struct effects out;           /* all but APPENDs, until the end of the step */
+	struct effects admin_records; /* and what operators did */
+	struct effect discard;        /* written when nobody is there to be told */
+	struct core_stats stats;
+	uint32_t outstanding[LEASE_CLASS_COUNT], outstanding_firm, outstanding_native;
+	int64_t hold_ms_mean[LEASE_CLASS_COUNT]; /* of ended turns, smoothed; -1: none yet */
+	struct place_memory memory[PLACE_MEMORY_COUNT];
+	uint32_t memory_next;
+	struct mono_ms memory_until; /* no place is remembered longer */
+};
+
+static inline bool claim_has_room(const struct claim *claim)
+{
+	return claim->rec.state == CLAIM_OFFERED || claim->rec.state == CLAIM_HELD ||
+	       claim->rec.state == CLAIM_YIELDING;
+}
+static inline uint64_t claim_conn(const struct claim *claim)
+{
+	return claim->session ? claim->session->conn : claim->conn;
+}
+static inline struct claim *claim_of_place(struct rank_node *node)
+{
+	return node ? container_of(node, struct claim, place) : NULL;
+}
+static inline struct claim *claim_of_turn(struct rank_node *node)
+{
+	return node ? container_of(node, struct claim, turn) : NULL;
+}
+static inline struct session *session_of_id(struct rank_node *node)
+{
+	return node ? container_of(node, struct session, by_id) : NULL;
+}

@@ -1,0 +1,254 @@
+/* step: the one door of the core. An event is handled, then whoever can be served is served, then
+ * records, messages and traces leave in the order that the shell must keep. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/claim.h"
+#include "core/handlers.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/schedule.h"
+#include "core/session.h"
+#include "core/tell.h"
+#include "core/timer.h"
+
+struct core *core_create(void)
+{
+	struct core *core = calloc(1, sizeof(*core));
+
+	if (!core)
+		abort();
+	core->now = (struct mono_ms){INT64_MIN};
+	core->last_tick = core->frozen_until = core->memory_until = core->now;
+	core->wake = core->next_heartbeat = MONO_NEVER;
+	core->journal_ok = true;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		core->hold_ms_mean[cls] = -1;
+	list_init(&core->groups);
+	list_init(&core->nested);
+	list_init(&core->dirty_claims);
+	list_init(&core->ended_claims);
+	list_init(&core->dirty_sessions);
+	list_init(&core->ended_sessions);
+	effects_init(&core->out);
+	effects_init(&core->admin_records);
+	return core;
+}
+
+static void free_claims(struct core *core)
+{
+	for (size_t i = 0; i < core->claims_by_id.size; i++)
+		while (core->claims_by_id.v[i]) {
+			struct claim *claim =
+				container_of(core->claims_by_id.v[i], struct claim, by_id);
+			core->claims_by_id.v[i] = claim->by_id.next;
+			free(claim);
+		}
+}
+
+void core_destroy(struct core *core)
+{
+	struct rank_node *node;
+
+	if (!core)
+		return;
+	free_claims(core);
+	while ((node = rank_tree_first(&core->sessions))) {
+		struct session *session = session_of_id(node);
+		rank_tree_remove(&core->sessions, node);
+		free(session);
+	}
+	list_each(it, next, &core->groups) free(container_of(it, struct group, in_groups));
+	hash_finish(&core->claims_by_id);
+	hash_finish(&core->claims_by_token);
+	hash_finish(&core->claims_by_request);
+	hash_finish(&core->claims_by_owner);
+	hash_finish(&core->claims_by_conn);
+	hash_finish(&core->sessions_by_conn);
+	hash_finish(&core->sessions_by_secret);
+	heap_finish(&core->claim_timers);
+	heap_finish(&core->session_timers);
+	effects_finish(&core->out);
+	effects_finish(&core->admin_records);
+	free(core);
+}
+
+void on_config(struct core *core, const struct event *event)
+{
+	PRE(event->config->gpu_count <= LIMIT_GPUS);
+	core->config = *event->config;
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		if (!core->gpus[gpu].sampled)
+			core->gpus[gpu].healthy = gpu < core->config.gpu_count;
+	ledger_recap(core, UINT32_MAX);
+	order_rebuild(core);
+	core->configured = true;
+	core->queue_changed = true;
+}
+
+static void on_alive(struct core *core, const struct event *event)
+{
+	if (!session_by_conn(core, event->conn))
+		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+}
+
+static void on_peer_exit(struct core *core, const struct event *event)
+{
+	struct session *session = session_by_id(core, event->lease);
+
+	if (session && session->rec.binding == BIND_NATIVE)
+		session_peer_exit(core, session);
+}
+
+static void on_bye(struct core *core, const struct event *event)
+{
+	struct session *session = session_by_conn(core, event->conn);
+
+	if (session)
+		session_bye(core, session);
+	else
+		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+}
+
+static void on_sample(struct core *core, const struct event *event)
+{
+	if (event->sample.gpu >= core->config.gpu_count)
+		return;
+	ledger_sample(core, event);
+	core->queue_changed = true;
+}
+
+static void on_journal(struct core *core, const struct event *event)
+{
+	if (core->journal_ok != event->journal_ok)
+		trace_event(core, event->journal_ok ? "journal-ok" : "journal-failed", NULL);
+	core->journal_ok = event->journal_ok;
+	core->queue_changed = true;
+}
+
+static void on_clock_jump(struct core *core, const struct event *event)
+{
+	PRE(event->type == EVENT_CLOCK_JUMP);
+	timer_jump(core);
+}
+
+static void on_tick(struct core *core, const struct event *event)
+{
+	PRE(event->type == EVENT_TICK);
+	timer_tick(core);
+}
+
+static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct event *) = {
+	[EVENT_CONFIG] = on_config,
+	[EVENT_RESTORE] = on_restore,
+	[EVENT_START] = on_start,
+	[EVENT_SESSION_OPEN] = session_open,
+	[EVENT_CONN_CLOSED] = on_conn_closed,
+	[EVENT_PEER_EXIT] = on_peer_exit,
+	[EVENT_ALIVE] = on_alive,
+	[EVENT_ACQUIRE] = on_acquire,
+	[EVENT_ACCEPT] = on_accept,
+	[EVENT_CANCEL] = on_cancel,
+	[EVENT_RELEASE] = on_release,
+	[EVENT_RENEW] = on_renew,
+	[EVENT_YIELDING] = on_yielding,
+	[EVENT_CHANGE] = on_change,
+	[EVENT_LEND] = on_lend,
+	[EVENT_BYE] = on_bye,
+	[EVENT_ADMIN] = on_admin,
+	[EVENT_GPU_SAMPLE] = on_sample,
+	[EVENT_JOURNAL] = on_journal,
+	[EVENT_CLOCK_JUMP] = on_clock_jump,
+	[EVENT_TICK] = on_tick,
+};
+
+static void append_claims(struct list *from, struct effects *fx, enum record_type type)
+{
+	list_each(it, next, from)
+	{
+		struct claim *claim = container_of(it, struct claim, in_dirty);
+		if (claim->silent)
+			continue;
+		struct record *record = &effects_add(fx, EFFECT_APPEND)->record;
+		record->type = type;
+		record->claim = claim->rec;
+	}
+}
+
+static void append_sessions(struct list *from, struct effects *fx, enum record_type type)
+{
+	list_each(it, next, from)
+	{
+		struct record *record = &effects_add(fx, EFFECT_APPEND)->record;
+		record->type = type;
+		record->session = container_of(it, struct session, in_dirty)->rec;
+	}
+}
+
+static void append_all(struct effects *fx, const struct effects *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		*effects_add(fx, from->v[i].type) = from->v[i];
+}
+
+/* Ended claims and sessions were reachable by pointer until here, and by nothing from here on. */
+static void reap(struct core *core)
+{
+	list_each(it, next, &core->dirty_claims) list_remove(it);
+	list_each(it, next, &core->dirty_sessions) list_remove(it);
+	list_each(it, next, &core->ended_claims)
+		claim_free(core, container_of(it, struct claim, in_dirty));
+	list_each(it, next, &core->ended_sessions)
+		session_free(core, container_of(it, struct session, in_dirty));
+}
+
+static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved_before)
+{
+	if (core->fence_reserved != fence_reserved_before && core->started) {
+		struct record *record = &effects_add(fx, EFFECT_APPEND)->record;
+		record->type = RECORD_FENCE;
+		record->fence_max = core->fence_reserved;
+	}
+	append_sessions(&core->dirty_sessions, fx, RECORD_SESSION_PUT);
+	append_claims(&core->dirty_claims, fx, RECORD_CLAIM_PUT);
+	append_claims(&core->ended_claims, fx, RECORD_CLAIM_END);
+	append_sessions(&core->ended_sessions, fx, RECORD_SESSION_END);
+	append_all(fx, &core->admin_records);
+	append_all(fx, &core->out);
+	effects_clear(&core->out);
+	effects_clear(&core->admin_records);
+	reap(core);
+	fx->queue_changed |= core->queue_changed;
+	fx->next_wake = timer_next(core);
+	core->queue_changed = false;
+}
+
+void core_step(struct core *core, const struct event *event, struct effects *fx)
+{
+	uint64_t fence_reserved;
+	struct session *session;
+
+	PRE((unsigned)event->type < EVENT_TYPE_COUNT);
+	PRE(event->now.v >= core->now.v);
+	PRE(core->configured || event->type == EVENT_CONFIG);
+	PRE(core->started || event->type <= EVENT_START);
+	core->now = event->now;
+	core->wall = event->wall;
+	core->ticking = event->type == EVENT_TICK;
+	session = event->conn ? session_by_conn(core, event->conn) : NULL;
+	if (session)
+		session_seen(core, session);
+	fence_reserved = core->fence_reserved;
+	handlers[event->type](core, event);
+	if (!core->started) {
+		effects_clear(&core->out);
+		return;
+	}
+	if (event->type == EVENT_START)
+		fence_reserved = core->fence_reserved;
+	schedule_run(core);
+	order_sweep(core);
+	flush(core, fx, fence_reserved);
+	POST(list_empty(&core->dirty_claims));
+	POST(list_empty(&core->ended_claims));
+}

@@ -1,0 +1,142 @@
+/* tell: builds SEND and TRACE effects. Decides nothing and changes no claim. Called by all other
+ * files of the core. */
+#include "core/tell.h"
+
+#include <string.h>
+
+void text_copy(char *dst, size_t size, const char *src)
+{
+	size_t length = src ? strnlen(src, size - 1) : 0;
+
+	PRE(size > 0);
+	if (length > 0)
+		memcpy(dst, src, length);
+	dst[length] = '\0';
+	POST(strlen(dst) < size);
+}
+
+struct effect *tell(struct core *core, uint64_t conn, enum message msg)
+{
+	struct effect *effect;
+
+	PRE(msg < MSG_COUNT);
+	if (conn != 0) {
+		effect = effects_add(&core->out, EFFECT_SEND);
+	} else {
+		effect = &core->discard;
+		memset(effect, 0, sizeof(*effect));
+	}
+	effect->conn = conn;
+	effect->send.msg = msg;
+	return effect;
+}
+
+struct effect *tell_at(struct core *core, uint64_t conn, const struct claim *claim,
+		       enum message msg)
+{
+	struct effect *effect = tell(core, conn, msg);
+
+	PRE(claim->rec.id != 0);
+	effect->send.ref = claim->rec.ref;
+	effect->send.lease = claim->rec.id;
+	effect->send.state = claim->rec.state;
+	effect->send.end = claim->rec.end;
+	if (claim_has_room(claim)) {
+		INVARIANT(claim->rec.fence != 0);
+		INVARIANT(claim->rec.granted_mask != 0);
+		effect->send.fence = claim->rec.fence;
+		effect->send.gpus = claim->rec.granted_mask;
+	}
+	return effect;
+}
+
+struct effect *tell_claim(struct core *core, const struct claim *claim, enum message msg)
+{
+	return tell_at(core, claim_conn(claim), claim, msg);
+}
+
+static int64_t expires_ms(const struct core *core, const struct claim *claim)
+{
+	if (claim->rec.binding == BIND_HTTP)
+		return mono_since(claim->rec.ttl_deadline, core->now);
+	return claim->rec.binding == BIND_STREAM ? 0 : core->config.session_ttl_ms;
+}
+
+void tell_standing(struct core *core, const struct claim *claim)
+{
+	struct effect *effect;
+
+	PRE(claim->rec.state != CLAIM_ENDED);
+	if (claim->rec.state == CLAIM_QUEUED) {
+		if (claim->rec.binding != BIND_HTTP)
+			tell_claim(core, claim, MSG_QUEUED);
+	} else if (claim->rec.state == CLAIM_OFFERED) {
+		tell_claim(core, claim, MSG_OFFERED);
+	} else {
+		effect = tell_claim(core, claim, MSG_GRANTED);
+		effect->send.token = claim->rec.token;
+		effect->send.expires_ms = expires_ms(core, claim);
+	}
+}
+
+void tell_denied(struct core *core, uint64_t conn, uint64_t ref, uint64_t lease, int err,
+		 const char *detail)
+{
+	struct effect *effect = tell(core, conn, MSG_DENIED);
+
+	PRE(err > ERR_NONE);
+	PRE(err < ERR_COUNT);
+	effect->send.ref = ref;
+	effect->send.lease = lease;
+	effect->send.err = err;
+	text_copy(effect->send.detail, sizeof(effect->send.detail), detail);
+	if (err == ERR_STALE || err == ERR_REVOKED)
+		core->stats.stale++;
+}
+
+struct effect *trace_event(struct core *core, const char *what, const char *detail)
+{
+	struct effect *effect = effects_add(&core->out, EFFECT_TRACE);
+
+	text_copy(effect->trace.what, sizeof(effect->trace.what), what);
+	text_copy(effect->trace.detail, sizeof(effect->trace.detail), detail);
+	return effect;
+}
+
+struct effect *trace_session(struct core *core, const struct session *session, const char *what)
+{
+	struct effect *effect = trace_event(core, what, NULL);
+
+	PRE(session->rec.id != 0);
+	effect->trace.session = session->rec.id;
+	text_copy(effect->trace.name, sizeof(effect->trace.name), session->rec.name);
+	return effect;
+}
+
+struct effect *trace_claim(struct core *core, const struct claim *claim, const char *what)
+{
+	struct effect *effect;
+
+	PRE(claim->rec.id != 0);
+	if (claim->silent) {
+		memset(&core->discard, 0, sizeof(core->discard));
+		return &core->discard;
+	}
+	effect = trace_event(core, what, NULL);
+	effect->trace.claim = claim->rec.id;
+	effect->trace.session = claim->rec.session;
+	effect->trace.from = effect->trace.to = claim->rec.state;
+	effect->trace.end = claim->rec.end;
+	effect->trace.reason = claim->yield_reason;
+	effect->trace.cls = claim->rec.cls;
+	effect->trace.fence = claim->rec.fence;
+	effect->trace.other = claim->yield_for;
+	effect->trace.waited_ms = mono_since(core->now, claim->rec.arrival);
+	if (claim_has_room(claim)) {
+		effect->trace.gpus = claim->rec.granted_mask;
+		if (claim->rec.state != CLAIM_OFFERED)
+			effect->trace.held_ms = mono_since(core->now, claim->rec.held_since);
+	}
+	text_copy(effect->trace.name, sizeof(effect->trace.name), claim->rec.name);
+	return effect;
+}

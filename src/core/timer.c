@@ -1,0 +1,192 @@
+/* timer: which deadline a claim or session has now, and what happens when it comes. Times come with
+ * the events; nothing here reads a clock. Called at the end of every move and by EVENT_TICK. */
+#include "core/timer.h"
+
+#include "core/claim.h"
+#include "core/memory.h"
+#include "core/order.h"
+#include "core/revoke.h"
+#include "core/session.h"
+#include "core/tell.h"
+
+static struct mono_ms claim_deadline(const struct claim *claim)
+{
+	struct mono_ms ttl = claim->rec.binding == BIND_HTTP && !claim->rec.revoked
+				     ? claim->rec.ttl_deadline
+				     : MONO_NEVER;
+
+	switch (claim->rec.state) {
+	case CLAIM_QUEUED:
+		return mono_min(claim->rec.wait_deadline, claim->place_deadline);
+	case CLAIM_OFFERED:
+		return claim->deadline;
+	case CLAIM_HELD:
+		return ttl;
+	case CLAIM_YIELDING:
+		return mono_min(claim->deadline, ttl);
+	case CLAIM_ENDED:
+	case CLAIM_STATE_COUNT:
+		break;
+	}
+	return MONO_NEVER;
+}
+
+void timer_arm_claim(struct core *core, struct claim *claim)
+{
+	struct mono_ms deadline = claim_deadline(claim);
+
+	if (deadline.v == INT64_MAX)
+		heap_remove(&core->claim_timers, &claim->timer);
+	else
+		heap_set(&core->claim_timers, &claim->timer, deadline.v);
+}
+
+/* A tab's time to live is looked at when it would end had the tab been silent since the timer was
+ * set, so a message costs no re-ordering. A silent native program is judged by schedule.c, and only
+ * when somebody waits for its GPU. */
+static struct mono_ms session_deadline(const struct core *core, const struct session *session)
+{
+	int64_t ttl_ms = core->config.session_ttl_ms;
+
+	if (session->conn == 0)
+		return session->waiting > 0
+			       ? mono_min(session->place_deadline, session->detach_deadline)
+			       : session->detach_deadline;
+	if (session->rec.binding != BIND_TAB || session->waiting + session->holding == 0)
+		return MONO_NEVER;
+	if (session_silent(core, session))
+		return mono_after(core->now, ttl_ms);
+	return mono_after(session->last_seen, ttl_ms);
+}
+
+void timer_arm_session(struct core *core, struct session *session)
+{
+	struct mono_ms deadline;
+
+	if (session->ended) {
+		heap_remove(&core->session_timers, &session->timer);
+		return;
+	}
+	deadline = session_deadline(core, session);
+	if (deadline.v == INT64_MAX)
+		heap_remove(&core->session_timers, &session->timer);
+	else
+		heap_set(&core->session_timers, &session->timer, deadline.v);
+}
+
+bool timer_frozen(const struct core *core)
+{
+	return mono_before(core->now, core->frozen_until);
+}
+
+static void end_waiter(struct core *core, struct claim *claim, enum end_reason end,
+		       enum message msg)
+{
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	memory_keep(core, claim);
+	claim_end(core, claim, end);
+	tell_claim(core, claim, msg);
+}
+
+static void offer_missed(struct core *core, struct claim *claim)
+{
+	claim->acks_missed++;
+	core->stats.acks_missed++;
+	if (claim->acks_missed >= ACKS_MISSED_MAX) {
+		claim_end(core, claim, END_DISCONNECTED);
+		tell_claim(core, claim, MSG_RELEASED);
+	} else {
+		claim_move(core, claim, CLAIM_QUEUED);
+		tell_standing(core, claim);
+	}
+}
+
+static void claim_due(struct core *core, struct claim *claim)
+{
+	switch (claim->rec.state) {
+	case CLAIM_QUEUED:
+		if (mono_due(claim->rec.wait_deadline, core->now))
+			end_waiter(core, claim, END_TIMEOUT, MSG_TIMEOUT);
+		else
+			end_waiter(core, claim, END_DISCONNECTED, MSG_RELEASED);
+		break;
+	case CLAIM_OFFERED:
+		offer_missed(core, claim);
+		break;
+	case CLAIM_HELD:
+		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
+		break;
+	case CLAIM_YIELDING:
+		revoke_due(core, claim);
+		break;
+	case CLAIM_ENDED:
+	case CLAIM_STATE_COUNT:
+		INVARIANT(!"a deadline of a claim that ended");
+		break;
+	}
+	POST(claim->timer.place == 0 || claim->timer.key > core->now.v ||
+	     claim->rec.state == CLAIM_QUEUED);
+}
+
+static void heartbeats(struct core *core)
+{
+	struct rank_node *node = rank_tree_first(&core->sessions);
+
+	core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
+	for (; node; node = rank_tree_next(node))
+		if (session_of_id(node)->conn != 0)
+			tell(core, session_of_id(node)->conn, MSG_HEARTBEAT);
+}
+
+void timer_tick(struct core *core)
+{
+	struct heap_node *node;
+
+	PRE(core->ticking);
+	core->last_tick = core->now;
+	if (mono_due(core->next_heartbeat, core->now))
+		heartbeats(core);
+	if (timer_frozen(core))
+		return;
+	while ((node = heap_first(&core->session_timers)) && node->key <= core->now.v) {
+		struct session *session = container_of(node, struct session, timer);
+		session_due(core, session);
+		INVARIANT(!heap_has(&session->timer) || session->timer.key > core->now.v);
+	}
+	while ((node = heap_first(&core->claim_timers)) && node->key <= core->now.v)
+		claim_due(core, container_of(node, struct claim, timer));
+}
+
+void timer_jump(struct core *core)
+{
+	int64_t grace_ms = core->config.settle_ms - core->config.session_ttl_ms;
+	struct mono_ms seen = mono_after(core->now, grace_ms);
+	struct rank_node *node = rank_tree_first(&core->sessions);
+
+	core->frozen_until = mono_after(core->now, core->config.settle_ms);
+	for (; node; node = rank_tree_next(node)) {
+		struct session *session = session_of_id(node);
+		session->last_seen = mono_max(session->last_seen, seen);
+		timer_arm_session(core, session);
+	}
+	trace_event(core, "clock-jump", NULL);
+	heartbeats(core);
+}
+
+static struct mono_ms heap_next(const struct core *core, const struct heap *heap)
+{
+	const struct heap_node *node = heap_first(heap);
+
+	return node ? mono_max((struct mono_ms){node->key}, core->frozen_until) : MONO_NEVER;
+}
+
+struct mono_ms timer_next(const struct core *core)
+{
+	struct mono_ms next = core->wake;
+
+	next = mono_min(next, heap_next(core, &core->claim_timers));
+	next = mono_min(next, heap_next(core, &core->session_timers));
+	if (core->stats.sessions > 0)
+		next = mono_min(next, core->next_heartbeat);
+	return next;
+}

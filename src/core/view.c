@@ -1,0 +1,129 @@
+/* view: reading the core without changing it: claims, places, GPUs, sessions, counters. Called by
+ * status, metrics and whoever renders messages. */
+#include "core/view.h"
+
+#include "core/claim.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/session.h"
+
+static void fill(const struct claim *claim, struct mono_ms now, struct claim_view *ret_view)
+{
+	bool waits_plain = !claim->session && claim->rec.state == CLAIM_QUEUED;
+
+	*ret_view = (struct claim_view){
+		.rec = &claim->rec,
+		.conn = claim_conn(claim),
+		.key = claim->key,
+		.detach_deadline = MONO_NEVER,
+		.yield_deadline = MONO_NEVER,
+		.yield_for = claim->yield_for,
+		.yield_reason = claim->yield_reason,
+		.ripe = mono_due(claim->key, now),
+	};
+	if (claim->session && claim->session->conn == 0)
+		ret_view->detach_deadline = claim->rec.state == CLAIM_QUEUED
+						    ? claim->session->place_deadline
+						    : claim->session->detach_deadline;
+	else if (waits_plain && claim->conn == 0)
+		ret_view->detach_deadline = claim->place_deadline;
+	if (claim->rec.state == CLAIM_YIELDING)
+		ret_view->yield_deadline = claim->deadline;
+}
+
+bool core_claim(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		struct claim_view *ret_view)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+
+	if (!claim)
+		return false;
+	fill(claim, now, ret_view);
+	return true;
+}
+
+bool core_holder_after(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		       struct claim_view *ret_view)
+{
+	struct rank_node *node =
+		claim_id == UINT64_MAX ? NULL : rank_tree_from(&core->holders, 0, claim_id + 1);
+
+	if (!node)
+		return false;
+	fill(claim_of_place(node), now, ret_view);
+	POST(ret_view->rec->id > claim_id);
+	return true;
+}
+
+bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms now,
+		    struct claim_view *ret_view)
+{
+	struct rank_node *node = rank_tree_at(&core->places, position);
+
+	if (!node)
+		return false;
+	fill(claim_of_place(node), now, ret_view);
+	POST(ret_view->rec->state == CLAIM_QUEUED);
+	return true;
+}
+
+int64_t core_position(const struct core *core, uint64_t claim_id)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+
+	if (!claim || claim->rec.state != CLAIM_QUEUED)
+		return -1;
+	return rank_tree_rank(&claim->place);
+}
+
+uint32_t core_waiting_count(const struct core *core)
+{
+	return rank_tree_count(&core->places);
+}
+
+bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
+{
+	const struct gpu *state;
+
+	if (gpu >= core->config.gpu_count)
+		return false;
+	state = &core->gpus[gpu];
+	*ret_view = (struct gpu_view){
+		.config = &core->config.gpus[gpu],
+		.slots_used = state->slots_used,
+		.vram_bytes_granted = state->vram_sessions + state->vram_plain,
+		.vram_bytes_unmanaged = ledger_vram_unmanaged(core, gpu),
+		.vram_bytes_used = state->vram_used,
+		.used_known = state->sampled && state->used_known,
+		.healthy = state->healthy,
+	};
+	return true;
+}
+
+void core_stats(const struct core *core, struct core_stats *ret_stats)
+{
+	*ret_stats = core->stats;
+	ret_stats->epoch = core->epoch;
+	ret_stats->fence = core->started ? core->fence_next - 1 : 0;
+	ret_stats->waiting = rank_tree_count(&core->places);
+	ret_stats->held = rank_tree_count(&core->holders);
+	ret_stats->sessions = rank_tree_count(&core->sessions);
+	ret_stats->paused = core->paused;
+	ret_stats->journal_ok = core->journal_ok;
+}
+
+bool core_session_after(const struct core *core, uint64_t session_id,
+			const struct session_record **ret_session, uint64_t *ret_conn,
+			struct mono_ms *ret_last_seen)
+{
+	struct rank_node *node = session_id == UINT64_MAX
+					 ? NULL
+					 : rank_tree_from(&core->sessions, 0, session_id + 1);
+
+	if (!node)
+		return false;
+	*ret_session = &session_of_id(node)->rec;
+	*ret_conn = session_of_id(node)->conn;
+	*ret_last_seen = session_of_id(node)->last_seen;
+	return true;
+}

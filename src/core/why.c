@@ -1,0 +1,128 @@
+/* why: the one reason for which a waiter waits, in the order in which it could be removed. Changes
+ * nothing. Called by status, `baton why` and messages about the queue. */
+#include "core/claim.h"
+#include "core/fit.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/preempt.h"
+#include "core/schedule.h"
+#include "core/view.h"
+
+static int64_t left_ms(struct mono_ms deadline, struct mono_ms now)
+{
+	int64_t left = deadline.v == INT64_MAX ? -1 : mono_since(deadline, now);
+
+	return left < -1 ? 0 : left;
+}
+
+/* What stands between the head of a GPU and one holder's room there. */
+static struct why of_holder(const struct core *core, const struct claim *head,
+			    const struct claim *holder, struct mono_ms now)
+{
+	struct why why = {.code = WHY_HOLDER, .holder = holder->rec.id, .left_ms = -1};
+	enum yield_reason reason;
+
+	if (holder->rec.state == CLAIM_YIELDING) {
+		bool delay = holder->rec.revoked && holder->rec.binding != BIND_NATIVE;
+		why.code = delay ? WHY_LOCK_DELAY : WHY_YIELDING;
+		why.left_ms = left_ms(holder->deadline, now);
+	} else if (holder->session && holder->session->conn == 0) {
+		why.code = WHY_DETACHED;
+		why.left_ms = left_ms(holder->session->detach_deadline, now);
+	} else if (holder->slots_charged > 0) {
+		why.left_ms = left_ms(preempt_when(core, head, holder, &reason), now);
+	}
+	return why;
+}
+
+/* Leavers before those who were not even asked. */
+static int rank_of(const struct why *why)
+{
+	return why->code == WHY_HOLDER ? 1 : 0;
+}
+
+static void why_head(const struct core *core, const struct claim *head, uint32_t gpu,
+		     struct mono_ms now, struct why *ret_why)
+{
+	bool slots_fit = ledger_slots_fit(core, gpu, head->rec.need.slots);
+	bool found = false;
+	struct why best = {.code = WHY_VRAM};
+
+	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
+	     holder = preempt_holder_after(core, holder->rec.id, gpu)) {
+		bool asked = holder->rec.state == CLAIM_YIELDING && holder->vram_charged > 0;
+		struct why why;
+		if (slots_fit ? !asked : holder->slots_charged == 0)
+			continue;
+		why = of_holder(core, head, holder, now);
+		if (slots_fit && holder->yield_reason == YIELD_EVICTED)
+			why.code = WHY_EVICTING;
+		if (!found || rank_of(&why) < rank_of(&best))
+			best = why;
+		found = true;
+	}
+	if (slots_fit && !ledger_vram_known(core, gpu))
+		best.code = WHY_UNKNOWN;
+	else if (slots_fit && ledger_fits(core, head, gpu))
+		best.code = WHY_NEXT;
+	best.gpu = gpu;
+	best.want_bytes = head->rec.need.vram_bytes;
+	best.free_bytes = ledger_vram_free(core, gpu);
+	*ret_why = best;
+}
+
+static uint32_t first_gpu(uint32_t mask)
+{
+	return mask ? (uint32_t)__builtin_ctz(mask) : 0;
+}
+
+/* It is nobody's turn but others': kept room where there would be some, else the queue itself. */
+static void why_behind(const struct core *core, const struct claim *claim, struct why *ret_why)
+{
+	ret_why->code = WHY_BEHIND;
+	ret_why->ahead = rank_tree_rank(&claim->place);
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		if (!(claim->mask & (1u << gpu)) || core->gpus[gpu].head == 0 ||
+		    !ledger_fits(core, claim, gpu))
+			continue;
+		ret_why->code = WHY_RESERVED;
+		ret_why->holder = core->gpus[gpu].head;
+		ret_why->gpu = gpu;
+		return;
+	}
+	if (ret_why->ahead == 0)
+		ret_why->code = WHY_NEXT;
+}
+
+void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, struct why *ret_why)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+
+	*ret_why = (struct why){.code = WHY_NEXT, .left_ms = -1};
+	if (!claim || claim->rec.state != CLAIM_QUEUED)
+		return;
+	ret_why->gpu = first_gpu(claim->mask);
+	ret_why->want_bytes = claim->rec.need.vram_bytes;
+	if (order_detached(claim)) {
+		ret_why->code = WHY_DETACHED_SELF;
+		ret_why->left_ms = left_ms(claim->session ? claim->session->place_deadline
+							  : claim->place_deadline,
+					   now);
+	} else if (!core->journal_ok) {
+		ret_why->code = WHY_JOURNAL;
+	} else if (core->paused) {
+		ret_why->code = WHY_PAUSED;
+	} else if (!(claim->mask & schedule_open(core, false))) {
+		ret_why->code = WHY_UNHEALTHY;
+	} else if (!(claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0))) {
+		ret_why->code = WHY_UNKNOWN;
+	} else {
+		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+			if (core->gpus[gpu].head == claim_id) {
+				why_head(core, claim, gpu, now, ret_why);
+				if (ret_why->code != WHY_NEXT)
+					return;
+			}
+		why_behind(core, claim, ret_why);
+	}
+}
