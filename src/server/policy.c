@@ -32,7 +32,7 @@ static void add_host(struct policy *policy, const char *host, uint16_t port)
 	size_t at = policy->access.host_count;
 	if (at == POLICY_HOSTS_MAX)
 		return;
-	snprintf(policy->hosts[at], sizeof policy->hosts[at], "%s:%u", host, port);
+	snprintf(policy->hosts[at], sizeof policy->hosts[at], "%.120s:%u", host, port);
 	policy->host_views[at] = policy->hosts[at];
 	policy->access.host_count++;
 }

@@ -126,7 +126,7 @@ void reload_watch_begin(struct shell *shell, struct reload_watch *watch)
 		return;
 	snprintf(folder, sizeof folder, "%s", shell->live.paths.config);
 	char *slash = strrchr(folder, '/');
-	snprintf(watch->name, sizeof watch->name, "%s", slash ? slash + 1 : folder);
+	snprintf(watch->name, sizeof watch->name, "%.255s", slash ? slash + 1 : folder);
 	if (slash)
 		slash[slash == folder] = 0;
 	watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

@@ -248,8 +248,8 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 		to->core.vram_headroom_bytes = *from->vram_headroom_mb << 20;
 	if (from->connections)
 		to->connections_max = *from->connections;
-	if (to->connections_max <= LIMIT_CONNECTIONS_RESERVED || to->connections_max > 1000000)
-		return refuse(l, "connections", "not between %d and 1000000",
+	if (to->connections_max <= LIMIT_CONNECTIONS_RESERVED || to->connections_max > 60000)
+		return refuse(l, "connections", "not between %d and 60000",
 			      LIMIT_CONNECTIONS_RESERVED + 1);
 	if (from->log_level)
 		to->log_level = (int)*from->log_level;

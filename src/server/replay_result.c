@@ -1,0 +1,65 @@
+/* replay_result: keeps the spans of a re-enactment. Called by the policies. */
+#include "server/replay_result.h"
+
+#include <stdlib.h>
+
+static void *must(void *pointer)
+{
+	if (!pointer)
+		abort();
+	return pointer;
+}
+
+void replay_result_init(struct replay_result *result, const struct replay_trace *trace)
+{
+	*result = (struct replay_result){.end_ms = trace->end_ms};
+	result->verdicts = must(calloc(trace->count, sizeof *result->verdicts));
+}
+
+void replay_result_finish(struct replay_result *result)
+{
+	free(result->verdicts);
+	free(result->spans);
+	*result = (struct replay_result){0};
+}
+
+void replay_result_phase(struct replay_result *result, size_t request, enum replay_phase phase,
+			 int64_t now_ms)
+{
+	struct replay_verdict *v = &result->verdicts[request];
+	if (phase == v->phase)
+		return;
+	if (v->phase != PHASE_NONE && now_ms > v->since_ms) {
+		if (result->span_count == result->span_capacity) {
+			result->span_capacity =
+				result->span_capacity ? result->span_capacity * 2 : 1024;
+			result->spans = must(realloc(
+				result->spans, result->span_capacity * sizeof *result->spans));
+		}
+		result->spans[result->span_count++] =
+			(struct replay_span){request, v->phase, v->since_ms, now_ms};
+	}
+	if (phase == PHASE_HOLDING && !v->granted) {
+		v->granted = true;
+		v->granted_ms = now_ms;
+	}
+	if (phase == PHASE_WAITING && v->granted)
+		v->yields++;
+	v->phase = phase;
+	v->since_ms = now_ms;
+}
+
+void replay_result_end(struct replay_result *result, size_t request, enum replay_end end,
+		       int64_t now_ms)
+{
+	replay_result_phase(result, request, PHASE_NONE, now_ms);
+	result->verdicts[request].end = end;
+	result->verdicts[request].ended_ms = now_ms;
+}
+
+void replay_result_close(struct replay_result *result, const struct replay_trace *trace)
+{
+	for (size_t i = 0; i < trace->count; i++)
+		if (result->verdicts[i].end == ENDING_NONE)
+			replay_result_end(result, i, ENDING_NONE, trace->end_ms);
+}

@@ -1,0 +1,76 @@
+/* replay_result: what became of each request of a trace, and when. */
+#pragma once
+#include "server/replay_trace.h"
+
+enum replay_phase {
+	PHASE_NONE,
+	PHASE_WAITING,
+	PHASE_HOLDING,
+	PHASE_YIELDING, /* asked to give back, or its grace over and the room not yet free */
+	PHASE_LOST,     /* the holder is dead and the lease not yet ended */
+	PHASE_COUNT
+};
+
+enum replay_end {
+	ENDING_NONE, /* waits or holds when the trace ends */
+	ENDING_RELEASED,
+	ENDING_TIMEOUT,
+	ENDING_DIED,
+	ENDING_REVOKED, /* or anything else that took it away */
+	ENDING_DENIED,
+	ENDING_COUNT
+};
+
+struct replay_span {
+	size_t request; /* index into the trace */
+	enum replay_phase phase;
+	int64_t from_ms, to_ms;
+};
+
+struct replay_verdict {
+	bool granted;
+	enum replay_end end;
+	uint32_t yields;               /* times it gave way and came back */
+	int64_t granted_ms, ended_ms;  /* the first grant; meaningless before */
+	enum replay_phase phase;       /* now, while the replay runs */
+	int64_t since_ms;
+};
+
+struct replay_result {
+	struct replay_verdict *verdicts; /* one per request of the trace */
+	struct replay_span *spans;       /* by end */
+	size_t span_count, span_capacity;
+	int64_t end_ms;
+};
+
+/* Memory that runs out aborts, as in the core. */
+void replay_result_init(struct replay_result *result, const struct replay_trace *trace);
+void replay_result_finish(struct replay_result *result);
+/* A request moves on: its span ends, and the next begins. */
+void replay_result_phase(struct replay_result *result, size_t request, enum replay_phase phase,
+			 int64_t now_ms);
+void replay_result_end(struct replay_result *result, size_t request, enum replay_end end,
+		       int64_t now_ms);
+/* The trace is over: closes every span that is open. */
+void replay_result_close(struct replay_result *result, const struct replay_trace *trace);
+
+/* Told now and then how far it is; NULL: nobody asks. */
+typedef void replay_progress(void *ctx, int64_t now_ms);
+
+/* The real core in virtual time. */
+void replay_baton(const struct replay_trace *trace, struct replay_result *result,
+		  replay_progress *progress, void *ctx);
+/* The predecessor's rules. */
+void replay_predecessor(const struct replay_trace *trace, struct replay_result *result);
+
+struct replay_view {
+	const char *policy; /* "baton" or "predecessor" */
+	const char *name;   /* of the trace */
+	bool colour;
+};
+void replay_print_table(FILE *out, const struct replay_trace *trace,
+			const struct replay_result *result, const struct replay_view *view);
+void replay_print_json(FILE *out, const struct replay_trace *trace,
+		       const struct replay_result *result, const struct replay_view *view);
+void replay_print_svg(FILE *out, const struct replay_trace *trace,
+		      const struct replay_result *result, const struct replay_view *view);
