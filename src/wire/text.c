@@ -104,13 +104,17 @@ void text_seconds(struct text *text, int64_t ms)
 void text_format(struct text *text, const char *format, ...)
 {
 	va_list args, again;
+	size_t room = TEXT_BYTES_MIN;
+	char *end = text_room(text, room);
 	va_start(args, format);
 	va_copy(again, args);
-	int length = vsnprintf(NULL, 0, format, args);
+	int length = vsnprintf(end, room, format, args);
 	va_end(args);
 	assert(length >= 0);
-	char *end = text_room(text, (size_t)length);
-	vsnprintf(end, (size_t)length + 1, format, again);
+	if ((size_t)length >= room) {
+		end = text_room(text, (size_t)length);
+		vsnprintf(end, (size_t)length + 1, format, again);
+	}
 	va_end(again);
 	text->length += (size_t)length;
 }
