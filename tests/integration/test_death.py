@@ -57,8 +57,8 @@ class Death(DaemonTest):
             holder.signal(signal.SIGKILL)
             offered = waiter.wait("offered", ref=ref)
             delays.append(1000 * (offered["at"] - killed_at))
-            waiter.drop()
-            wait_until(lambda: not daemon.status()["leases"], "the offer is taken back")
+            waiter.bye()
+            wait_until(lambda: not daemon.holders(), "the offer is taken back")
         print(f"S1: kill to offer {min(delays):.1f} to {max(delays):.1f} ms (100 ms promised)")
         self.assertLess(min(delays), 100)
         self.assertLess(max(delays), 1000)
@@ -220,15 +220,21 @@ class Death(DaemonTest):
         other.wait("granted", ref=ref)
         wait_until(lambda: daemon.waiting() == ["worker"], "the worker waits again")
 
-    def test_e11_held_by_whom_it_calls(self):
-        """E11: a holder that waits for a claim of its own lends it the GPU instead of hanging."""
+    def test_e11_holder_waits_for_whom_it_blocks(self):
+        """E11: a claim that its own caller blocks is refused with the cycle named; a lent lease lets it in."""
         daemon = self.daemon()
         outer = daemon.session("outer")
         lease = outer.hold()["lease"]
         inner = daemon.session("inner")
-        queued = inner.queue(parent=lease)
+        denied = inner.wait("denied", ref=inner.acquire(parent=lease))
+        self.assertEqual(denied["code"], "deadlock")
+        self.assertIn("outer", denied["detail"])
+        queued = inner.queue()
         outer.send(type="lend", lease=lease, to=queued["lease"])
-        inner.wait("granted", ref=queued["ref"])
+        granted = inner.wait("granted", ref=queued["ref"])
+        self.assertEqual(sorted(daemon.holders()), ["inner", "outer"])
+        inner.release(granted["lease"])
+        wait_until(lambda: daemon.holders() == ["outer"], "the lender goes on")
 
     def test_peer_is_bound_by_pidfd_not_by_number(self):
         """C40, E9: the death of the process counts, although another one keeps the socket open."""

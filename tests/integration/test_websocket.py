@@ -237,8 +237,7 @@ class Pages(DaemonTest):
         daemon = self.daemon(timing={"tab_linger_s": 30})
         tab = daemon.websocket("tab")
         tab.hold()
-        tab.send(type="bye")
-        tab.wait_end()
+        tab.bye()
         self.assertEqual(daemon.holders(), [])
 
     def test_resume_needs_the_secret(self):

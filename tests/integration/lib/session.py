@@ -182,6 +182,11 @@ class Session:
     def release(self, lease, **fields):
         self.send(type="release", lease=lease, **fields)
 
+    def bye(self):
+        """Ends the session and all it has, and waits until the broker agreed."""
+        self.send(type="bye")
+        self.wait_end()
+
     def drop(self):
         """Ends the connection without a word."""
         try:
