@@ -1,0 +1,272 @@
+/* bed: see bed.h. */
+#include "bed.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { BED_WAIT_MS = 10000, BED_TURN_MS = 2 };
+
+static void keep(char *to, size_t size, const char *from, size_t length)
+{
+	(void)snprintf(to, size, "%.*s", (int)length, from);
+}
+
+static void on_request(void *ctx, const struct http_request *request)
+{
+	struct bed *bed = ctx;
+	bed->requests++;
+	bed->conn = request->conn;
+	bed->reserved = request->reserved;
+	bed->peer = request->peer;
+	bed->body_length = request->body_length;
+	keep(bed->path, sizeof bed->path, request->path, strlen(request->path));
+	keep(bed->body, sizeof bed->body, request->body, request->body_length);
+	keep(bed->order + strlen(bed->order), sizeof bed->order - strlen(bed->order), request->path,
+	     strlen(request->path));
+	if (strlen(request->body) != request->body_length &&
+	    !memchr(request->body, 0, request->body_length))
+		fail_msg("the body is not NUL-terminated");
+	if (bed->mode == BED_REPLY || (bed->mode == BED_ACCEPT && !request->websocket))
+		http_reply(bed->net, request->conn, 200, NULL, 0, request->path,
+			   strlen(request->path));
+	else if (bed->mode == BED_STREAM)
+		http_stream_begin(bed->net, request->conn, 200, NULL, 0);
+	else if (bed->mode == BED_ACCEPT)
+		assert_int_equal(http_accept_websocket(bed->net, request->conn), 0);
+}
+
+static void on_gone(void *ctx, uint64_t conn)
+{
+	struct bed *bed = ctx;
+	bed->gone++;
+	bed->conn_gone = conn;
+}
+
+static void on_delivered(void *ctx, uint64_t conn)
+{
+	struct bed *bed = ctx;
+	bed->delivered++;
+	bed->conn_delivered = conn;
+}
+
+static void on_session(void *ctx, uint64_t conn, const struct net_peer *peer)
+{
+	struct bed *bed = ctx;
+	bed->sessions++;
+	bed->conn = conn;
+	bed->peer = *peer;
+}
+
+static void on_message(void *ctx, uint64_t conn, const char *text, size_t length)
+{
+	struct bed *bed = ctx;
+	assert_int_equal(strlen(text), length);
+	bed->messages++;
+	bed->text_length = length;
+	keep(bed->text, sizeof bed->text, text, length);
+	if (bed->echo)
+		session_send(bed->net, conn, text, length);
+}
+
+static void on_closed(void *ctx, uint64_t conn, bool clean)
+{
+	struct bed *bed = ctx;
+	assert_int_not_equal(conn, 0);
+	assert_int_not_equal(conn, bed->conn_closed); /* exactly once */
+	bed->closed++;
+	bed->conn_closed = conn;
+	bed->clean = clean;
+}
+
+static void on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)
+{
+	struct bed *bed = ctx;
+	(void)conn;
+	bed->errors++;
+	bed->error = err;
+	keep(bed->what, sizeof bed->what, what, strlen(what));
+}
+
+static int count_descriptors(void)
+{
+	int count = 0;
+	DIR *folder = opendir("/proc/self/fd");
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	(void)closedir(folder);
+	return count;
+}
+
+static const struct net_options short_times = {
+	.connections_max = 1024,
+	.connections_reserved_max = 64,
+	.header_time_ms = 5000,
+	.body_time_ms = 5000,
+	.write_time_ms = 5000,
+};
+
+struct bed *bed_open(const struct net_options *options)
+{
+	static const struct net_handlers handlers = {on_request, on_gone,   on_delivered,
+						     on_session, on_message, on_closed,
+						     on_protocol_error};
+	struct bed *bed = calloc(1, sizeof *bed);
+	char detail[128] = "";
+	assert_non_null(bed);
+	bed->descriptors = count_descriptors();
+	(void)snprintf(bed->folder, sizeof bed->folder, "/tmp/baton-net-XXXXXX");
+	assert_non_null(mkdtemp(bed->folder));
+	(void)snprintf(bed->line_path, sizeof bed->line_path, "%s/line", bed->folder);
+	(void)snprintf(bed->http_path, sizeof bed->http_path, "%s/http", bed->folder);
+	assert_int_equal(loop_create(&bed->loop), 0);
+	assert_int_equal(
+		net_create(bed->loop, options ? options : &short_times, &handlers, bed, &bed->net),
+		0);
+	assert_int_equal(net_listen_tcp(bed->net, "127.0.0.1:0", &bed->port, detail, sizeof detail),
+			 0);
+	assert_int_equal(net_listen_unix(bed->net, bed->line_path, false, detail, sizeof detail), 0);
+	assert_int_equal(net_listen_unix(bed->net, bed->http_path, true, detail, sizeof detail), 0);
+	return bed;
+}
+
+void bed_close(struct bed *bed)
+{
+	int before = bed->descriptors;
+	net_destroy(bed->net);
+	loop_destroy(bed->loop);
+	assert_int_equal(rmdir(bed->folder), 0); /* the socket files are gone */
+	free(bed);
+	assert_int_equal(count_descriptors(), before);
+}
+
+void bed_turn(struct bed *bed)
+{
+	loop_wake_at(bed->loop, mono_after(loop_now(), BED_TURN_MS));
+	loop_turn(bed->loop);
+}
+
+void bed_wait(struct bed *bed, const unsigned *counter, unsigned at_least)
+{
+	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
+	while (*counter < at_least) {
+		bed_turn(bed);
+		if (mono_due(deadline, loop_now()))
+			fail_msg("waited for %u and got %u", at_least, *counter);
+	}
+}
+
+static struct client *connect_client(int family, const void *name, socklen_t length)
+{
+	struct client *client = malloc(sizeof *client);
+	assert_non_null(client);
+	client->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	client->length = 0;
+	client->ended = client->mute = false;
+	assert_true(client->fd >= 0);
+	if (connect(client->fd, name, length) != 0)
+		fail_msg("connect: %s", strerror(errno));
+	assert_int_equal(fcntl(client->fd, F_SETFL, O_NONBLOCK), 0);
+	return client;
+}
+
+struct client *client_open(struct bed *bed)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET,
+				   .sin_port = htons(bed->port),
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	return connect_client(AF_INET, &name, sizeof name);
+}
+
+struct client *client_open_unix(const char *path)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	(void)snprintf(name.sun_path, sizeof name.sun_path, "%s", path);
+	return connect_client(AF_UNIX, &name, sizeof name);
+}
+
+/* What the socket does not take at once is given up: tests that send much pump in between. */
+void client_send(struct client *client, const char *bytes, size_t length)
+{
+	ssize_t n = send(client->fd, bytes, length, MSG_NOSIGNAL);
+	if (n != (ssize_t)length && errno != EPIPE && errno != ECONNRESET)
+		fail_msg("sent %zd of %zu: %s", n, length, strerror(errno));
+}
+
+void client_send_text(struct client *client, const char *text)
+{
+	client_send(client, text, strlen(text));
+}
+
+void client_close(struct client *client)
+{
+	if (!client)
+		return;
+	(void)close(client->fd);
+	free(client);
+}
+
+void client_pump(struct bed *bed, struct client *client)
+{
+	bed_turn(bed);
+	while (!client->mute && !client->ended) {
+		size_t room = sizeof client->in - 1 - client->length;
+		assert_true(room > 0);
+		ssize_t n = recv(client->fd, client->in + client->length, room, 0);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n <= 0)
+			client->ended = true;
+		else
+			client->length += (size_t)n;
+	}
+	client->in[client->length] = '\0';
+}
+
+static void check_deadline(struct mono_ms deadline, const struct client *client, const char *what)
+{
+	if (mono_due(deadline, loop_now()))
+		fail_msg("waited for %s, have %zu bytes: %.200s", what, client->length, client->in);
+}
+
+void client_wait_bytes(struct bed *bed, struct client *client, size_t length)
+{
+	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
+	for (client_pump(bed, client); client->length < length; client_pump(bed, client))
+		check_deadline(deadline, client, "bytes");
+}
+
+void client_wait_text(struct bed *bed, struct client *client, const char *text)
+{
+	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
+	for (client_pump(bed, client); !memmem(client->in, client->length, text, strlen(text));
+	     client_pump(bed, client))
+		check_deadline(deadline, client, text);
+}
+
+void client_wait_end(struct bed *bed, struct client *client)
+{
+	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
+	for (client_pump(bed, client); !client->ended; client_pump(bed, client))
+		check_deadline(deadline, client, "the end");
+}
+
+int client_status(const struct client *client)
+{
+	return client->length > 12 && memcmp(client->in, "HTTP/1.", 7) == 0
+		       ? atoi(client->in + 9)
+		       : 0;
+}

@@ -1,0 +1,62 @@
+/* bed: a net with recording handlers and clients on real sockets, all driven by one loop in one
+ * process: nothing sleeps, everything waits for a condition with a deadline, and the test fails when
+ * a descriptor is left open. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/http.h"
+#include "net/loop.h"
+#include "net/net.h"
+
+enum bed_mode {
+	BED_REPLY,  /* 200 with the path as body, at once */
+	BED_PARK,   /* no answer; bed.conn tells the number */
+	BED_STREAM, /* begins a stream */
+	BED_ACCEPT  /* takes WebSockets, answers the rest */
+};
+
+enum { BED_CLIENT_BYTES = 6 * 1024 * 1024 };
+
+struct bed {
+	struct loop *loop;
+	struct net *net;
+	uint16_t port;
+	char folder[64], line_path[96], http_path[96];
+	int descriptors; /* before */
+	enum bed_mode mode;
+	bool echo; /* sessions get their messages back */
+	unsigned requests, gone, delivered, sessions, messages, closed, errors;
+	uint64_t conn, conn_gone, conn_delivered, conn_closed;
+	bool clean, reserved;
+	int error;
+	char path[256], body[256], text[256], what[128], order[256];
+	size_t body_length, text_length;
+	struct net_peer peer;
+};
+
+struct client {
+	int fd;
+	char in[BED_CLIENT_BYTES];
+	size_t length;
+	bool ended, mute; /* peer ended; mute: reads nothing */
+};
+
+/* Short times, LIMIT_CONNECTIONS places, listening on TCP and two Unix sockets. */
+struct bed *bed_open(const struct net_options *options); /* NULL: the defaults */
+void bed_close(struct bed *bed);                         /* checks the descriptors */
+void bed_turn(struct bed *bed);
+void bed_wait(struct bed *bed, const unsigned *counter, unsigned at_least);
+
+struct client *client_open(struct bed *bed);
+struct client *client_open_unix(const char *path);
+void client_send(struct client *client, const char *bytes, size_t length);
+void client_send_text(struct client *client, const char *text);
+void client_close(struct client *client); /* takes NULL */
+/* Turns the loop and reads until .. */
+void client_wait_bytes(struct bed *bed, struct client *client, size_t length);
+void client_wait_text(struct bed *bed, struct client *client, const char *text);
+void client_wait_end(struct bed *bed, struct client *client);
+void client_pump(struct bed *bed, struct client *client);
+int client_status(const struct client *client); /* of the first answer; 0: none yet */
