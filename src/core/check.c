@@ -91,7 +91,7 @@ static void check_holder(const struct core *core, const struct claim *claim)
 
 static void check_waiter(const struct core *core, const struct claim *claim)
 {
-	uint32_t closed = 0;
+	uint32_t closed = 0, open;
 
 	INVARIANT(claim->rec.state == CLAIM_QUEUED);
 	INVARIANT(claim->group != NULL);
@@ -107,16 +107,19 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 		INVARIANT(timed);
 		return;
 	}
-	/* I5: every GPU that it could use is kept for somebody who came before */
+	/* I5: it is the head of a GPU, or every GPU that it could use is kept for another */
 	if (!schedule_may_grant(core))
 		return;
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		if (core->gpus[gpu].head == claim->rec.id)
+			return;
 		closed |= core->gpus[gpu].head != 0 ? 1u << gpu : 0;
-	INVARIANT((claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0) & ~closed) ==
-		  0);
+	}
+	open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
+	INVARIANT((open & ~closed) == 0);
 }
 
-/* I5: the head of a GPU could not be placed on what is kept for it. */
+/* I5: the head of a GPU could not be placed on what is kept for it or for nobody. */
 static void check_heads(const struct core *core)
 {
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -127,7 +130,8 @@ static void check_heads(const struct core *core)
 		INVARIANT(head != NULL);
 		INVARIANT(head->rec.state == CLAIM_QUEUED);
 		for (uint32_t other = 0; other < core->config.gpu_count; other++)
-			kept |= core->gpus[other].head == head->rec.id ? 1u << other : 0;
+			if (core->gpus[other].head == head->rec.id || core->gpus[other].head == 0)
+				kept |= 1u << other;
 		INVARIANT(fit_place(core, head, kept) == 0);
 	}
 }

@@ -125,6 +125,35 @@ static int judge_room(const struct core *core, const struct claim_record *rec, u
 	return 0;
 }
 
+static int64_t timeout_of(const struct core *core, const struct event *event)
+{
+	return event->acquire.timeout_ms != 0 ? event->acquire.timeout_ms
+					      : core->config.timeout_ms;
+}
+
+static struct mono_ms wait_until(const struct core *core, int64_t timeout_ms)
+{
+	return timeout_ms < 0 ? MONO_NEVER
+			      : mono_after(core->now, clamp_ms(timeout_ms, DURATION_MS_MAX));
+}
+
+/* A plain request that asks again waits for as long as it says now, in its old place. */
+static void rebind(struct core *core, const struct event *event, struct claim *claim)
+{
+	if (claim->conn != 0 && claim->rec.state == CLAIM_QUEUED)
+		tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
+			    "request_id");
+	if (claim->rec.state == CLAIM_QUEUED) {
+		claim->timeout_ms = timeout_of(core, event);
+		claim->rec.wait_deadline = wait_until(core, claim->timeout_ms);
+	}
+	claim->place_deadline = MONO_NEVER;
+	claim_set_conn(core, claim, event->conn);
+	claim_dirty(core, claim);
+	trace_claim(core, claim, "attached");
+	core->queue_changed = true;
+}
+
 /* The same request again: the client did not hear the answer, or lost its connection. */
 static void repeat(struct core *core, const struct event *event, struct claim *claim)
 {
@@ -138,15 +167,8 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 			    "request_id");
 		return;
 	}
-	if (!claim->session && claim->conn != event->conn) {
-		if (claim->conn != 0 && claim->rec.state == CLAIM_QUEUED)
-			tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
-				    "request_id");
-		claim->place_deadline = MONO_NEVER;
-		claim_set_conn(core, claim, event->conn);
-		trace_claim(core, claim, "attached");
-		core->queue_changed = true;
-	}
+	if (!claim->session && claim->conn != event->conn)
+		rebind(core, event, claim);
 	if (claim->rec.ref != event->acquire.ref) {
 		claim->rec.ref = event->acquire.ref;
 		claim_dirty(core, claim);
@@ -157,13 +179,10 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
 		    struct session *session, uint32_t mask)
 {
-	int64_t timeout_ms = event->acquire.timeout_ms;
+	int64_t timeout_ms = timeout_of(core, event);
 	struct claim *claim;
 
-	if (timeout_ms == 0)
-		timeout_ms = core->config.timeout_ms;
-	if (timeout_ms > 0)
-		rec->wait_deadline = mono_after(core->now, clamp_ms(timeout_ms, DURATION_MS_MAX));
+	rec->wait_deadline = wait_until(core, timeout_ms);
 	memory_take(core, rec);
 	core->claim_id_next++;
 	claim = claim_create(core, rec, session, event->conn, mask, event->acquire.no_wait);
