@@ -85,7 +85,7 @@ class Baton(Server):
         def argv(where):
             config = f"{where}/bench.yaml"
             with open(config, "w", encoding="utf-8") as file:
-                file.write("limits:\n  connections: 2048\n  queue: 20000\n  queue_per_session: 12000\n")
+                file.write("connections: 2048\nqueue:\n  max: 20000\n  per_session_max: 12000\n")
             return [f"{build}/baton", "serve", "--listen", "127.0.0.1:0", "--socket", f"{where}/baton.sock",
                     "--state", f"{where}/state", "--config", config, "--log-level", "warn"]
         self.log = tempfile.TemporaryFile("w+")

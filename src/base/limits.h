@@ -20,7 +20,7 @@ enum {
 	LIMIT_HELLO_TIME_MS = 2000,
 	LIMIT_CONNECTIONS = 1024,
 	LIMIT_CONNECTIONS_RESERVED = 64, /* of those, kept for holders and local programs */
-	LIMIT_MESSAGES_PER_S = 200,      /* per session, burst of the same size */
+	LIMIT_MESSAGES_PER_S = 200,      /* per WebSocket session, burst of the same size */
 	LIMIT_WAITING_PER_BROWSER = 4,   /* parked lock requests per Origin and User-Agent */
 	LIMIT_QUEUE = 4096,
 	LIMIT_QUEUE_PER_SESSION = 16,
