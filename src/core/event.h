@@ -66,6 +66,8 @@ struct event {
 			enum binding binding; /* BIND_NATIVE or BIND_TAB */
 			bool browser;
 			const struct token *resume; /* NULL: a new session */
+			bool or_new; /* an unknown `resume` opens a new session: the peer may do so
+					anyway */
 			const char *name;
 			int64_t pid, uid;
 			uint64_t pid_start;

@@ -115,11 +115,9 @@ static void welcome(struct core *core, const struct session *session, bool resum
 	}
 }
 
-static void resume(struct core *core, const struct event *event)
+static void resume(struct core *core, const struct event *event, struct session *session)
 {
-	struct session *session = session_by_secret(core, event->session.resume);
-
-	if (!session || session->ended) {
+	if (!session) {
 		tell_denied(core, event->conn, 0, 0, ERR_STALE, "session");
 		return;
 	}
@@ -160,8 +158,13 @@ void session_open(struct core *core, const struct event *event)
 		return;
 	}
 	if (event->session.resume) {
-		resume(core, event);
-		return;
+		session = session_by_secret(core, event->session.resume);
+		if (session && session->ended)
+			session = NULL;
+		if (session || !event->session.or_new) {
+			resume(core, event, session);
+			return;
+		}
 	}
 	if (!event->session.name || !event->session.name[0]) {
 		tell_denied(core, event->conn, 0, 0, ERR_BAD_FIELD, "name");
