@@ -170,7 +170,7 @@ static int listen_bridge(struct shell *shell, char *detail, size_t size)
 	snprintf(address, sizeof address, "127.0.0.1:%.32s", port && port[0] ? port : "8080");
 	if (!settings_address_ok(address, &loopback)) {
 		snprintf(detail, size, "BRIDGE_PORT is not a port: '%.32s'", port);
-		return -ERR_CONFIG;
+		return -ERR_BAD_FIELD;
 	}
 	return listen_tcp(shell, address, detail, size);
 }

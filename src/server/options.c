@@ -47,7 +47,7 @@ enum { ROW_COUNT = sizeof rows / sizeof *rows };
 static int refuse(char *detail, size_t size, const char *what, const char *value)
 {
 	snprintf(detail, size, "%s '%.100s'", what, value);
-	return -ERR_CONFIG;
+	return -ERR_BAD_FIELD;
 }
 
 static int take(struct options *o, int id, const char *value, char *detail, size_t size)
@@ -90,7 +90,7 @@ static int take(struct options *o, int id, const char *value, char *detail, size
 		o->help = true;
 		break;
 	default:
-		return -ERR_CONFIG;
+		return -ERR_BAD_FIELD;
 	}
 	return 0;
 }
@@ -113,6 +113,9 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *deta
 			rc = refuse(detail, detail_size, "unknown option", at);
 		else if (id == ':')
 			rc = refuse(detail, detail_size, "a value is missing after", at);
+		else if (optarg && strncmp(optarg, "--", 2) == 0)
+			rc = refuse(detail, detail_size, "a value is missing after",
+				    argv[optind - 2]);
 		else
 			rc = take(&o, id == 'h' ? (int)OPTION_HELP : id, optarg, detail,
 				  detail_size);
@@ -172,6 +175,8 @@ int options_apply(const struct options *options, struct settings *settings, char
 		settings->core.gpu_count = 0;
 	for (uint32_t i = 0; i < options->gpu_count && !rc; i++)
 		rc = settings_add_gpu(settings, options->gpus[i], detail, detail_size);
+	if (rc)
+		return -ERR_BAD_FIELD;
 	if (options->socket_path) {
 		if (strlen(options->socket_path) > SETTINGS_SOCKET_BYTES)
 			return refuse(detail, detail_size,
@@ -181,5 +186,5 @@ int options_apply(const struct options *options, struct settings *settings, char
 	}
 	if (options->log_level >= 0)
 		settings->log_level = options->log_level;
-	return rc;
+	return 0;
 }

@@ -14,11 +14,11 @@ struct options {
 	bool bridge, allow_remote, help;
 };
 
-/* 0 or -ERR_CONFIG; `detail` then says what is wrong. */
+/* 0 or -ERR_BAD_FIELD; `detail` then says what is wrong. */
 int options_parse(int argc, char **argv, struct options *ret_options, char *detail,
 		  size_t detail_size);
 void options_help(FILE *out);
-/* What the command line says, over what the file said. 0 or -ERR_CONFIG. */
+/* What the command line says, over what the file said. 0 or -ERR_BAD_FIELD. */
 int options_apply(const struct options *options, struct settings *settings, char *detail,
 		  size_t detail_size);
 

@@ -57,6 +57,7 @@ int reload_settings(struct shell *shell, struct settings_change *ret_change, cha
 	struct log *log = &shell->observers.log;
 	struct settings next;
 	detail[0] = 0;
+	shell->config_watch.due = MONO_NEVER;
 	int rc = read_again(shell, &next, detail, detail_size);
 	if (rc) {
 		log_event(log, LOG_ERROR, "configuration refused, nothing changed",
@@ -104,8 +105,7 @@ void route_reload(struct shell *shell, const struct asked *asked)
 static void on_inotify(void *ctx, int fd)
 {
 	struct shell *shell = ctx;
-	char bytes[4096] __attribute__((aligned(__alignof__(struct inotify_event)))), detail[512];
-	struct settings_change change;
+	char bytes[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	bool ours = false;
 	ssize_t got = read(fd, bytes, sizeof bytes);
 	for (char *at = bytes; got > 0 && at < bytes + got;) {
@@ -113,15 +113,24 @@ static void on_inotify(void *ctx, int fd)
 		ours |= event->len > 0 && strcmp(event->name, shell->config_watch.name) == 0;
 		at += sizeof *event + event->len;
 	}
-	if (ours && !shell->draining)
+	if (ours)
+		shell->config_watch.due = mono_after(loop_now(), RELOAD_SETTLE_MS);
+}
+
+struct mono_ms reload_when_due(struct shell *shell, struct mono_ms now)
+{
+	struct settings_change change;
+	char detail[512];
+	if (mono_due(shell->config_watch.due, now))
 		(void)reload_settings(shell, &change, detail, sizeof detail);
+	return shell->config_watch.due;
 }
 
 /* The folder is watched, not the file: editors replace it by a rename. */
 void reload_watch_begin(struct shell *shell, struct reload_watch *watch)
 {
 	char folder[SETTINGS_PATH_BYTES + 1];
-	*watch = (struct reload_watch){.fd = -1};
+	*watch = (struct reload_watch){.fd = -1, .due = MONO_NEVER};
 	if (!shell->live.paths.config[0])
 		return;
 	snprintf(folder, sizeof folder, "%s", shell->live.paths.config);

@@ -11,11 +11,15 @@ int reload_settings(struct shell *shell, struct settings_change *ret_change, cha
 /* Puts settings in force: class rules, origins, log level; the core learns by an event. */
 void reload_apply(struct shell *shell, const struct settings *settings);
 
-/* Watches the file, so that saving it is enough. */
+/* Watches the file, so that saving it is enough; a file still being written is waited for. */
+enum { RELOAD_SETTLE_MS = 200 };
 struct reload_watch {
 	struct loop_watch *watch;
 	int fd;
-	char name[256]; /* of the file in its folder */
+	struct mono_ms due; /* MONO_NEVER: the file did not change since it was read */
+	char name[256];     /* of the file in its folder */
 };
 void reload_watch_begin(struct shell *shell, struct reload_watch *watch);
+/* Reads the file again if that is due; returns when to ask again. */
+struct mono_ms reload_when_due(struct shell *shell, struct mono_ms now);
 void reload_watch_end(struct reload_watch *watch);

@@ -16,6 +16,7 @@ static size_t common(struct http_header headers[HEADERS_MAX], const char *origin
 	if (content_type)
 		headers[count++] = (struct http_header){"Content-Type", content_type};
 	headers[count++] = (struct http_header){"Cache-Control", "no-store"};
+	headers[count++] = (struct http_header){"X-Content-Type-Options", "nosniff"};
 	for (size_t i = 0; i < cors_count; i++)
 		headers[count++] = (struct http_header){cors[i].name, cors[i].value};
 	return count;

@@ -28,9 +28,6 @@ void route_events(struct shell *shell, const struct asked *asked)
 		door_open(&shell->doors, request->conn, DOOR_FEED, asked->verdict.allow_origin);
 	door->sent = last;
 	respond_stream(shell->doors.net, request->conn, door->origin, "text/event-stream");
-	text_clear(&shell->body);
-	answer_sse_keepalive(&shell->body);
-	http_stream_write(shell->doors.net, request->conn, shell->body.bytes, shell->body.length);
 }
 
 void route_health(struct shell *shell, const struct asked *asked)

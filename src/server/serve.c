@@ -104,6 +104,7 @@ static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
 	if (deliver_feeds(shell))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(shell, now);
+	wake = mono_min(wake, reload_when_due(shell, now));
 	wake = mono_min(wake, sessions_wake(shell));
 	if (streams == 0) {
 		shell->keepalive_at = mono_after(now, KEEPALIVE_MS);
@@ -157,6 +158,7 @@ int serve_main(int argc, char **argv)
 	static struct shell shell; /* large; lives as long as the process */
 	char detail[4096 + 512];
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file-size limit is one more full disk */
 	(void)umask(077);
 	int rc = boot_begin(&shell, argc, argv, detail, sizeof detail);
 	if (rc == 0 && shell.live.options.help) {
@@ -167,7 +169,7 @@ int serve_main(int argc, char **argv)
 	rc = rc ? rc : begin_signals(&shell);
 	if (rc) {
 		fprintf(stderr, "baton serve: %s\n", detail[0] ? detail : err_text(rc));
-		bool usage = rc == -ERR_CONFIG && !shell.live.paths.state_dir[0];
+		bool usage = rc == -ERR_BAD_FIELD;
 		if (usage)
 			fprintf(stderr, "Try: baton serve --help\n");
 		boot_end(&shell);

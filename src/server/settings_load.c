@@ -87,7 +87,7 @@ static int take_seconds(const struct loading *l, const char *key, const double *
 		return 0;
 	if (!isfinite(*s) || *s < min || *s > max)
 		return refuse(l, key, "not between %g and %g seconds", min, max);
-	*ret_ms = llround(*s * 1000);
+	*ret_ms = (int64_t)(*s * 1000 + 0.5); /* never negative */
 	return 0;
 }
 

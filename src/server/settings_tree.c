@@ -79,10 +79,13 @@ static int tree_parse(struct tree *tree, const char *text, size_t length)
 	if (!yaml_parser_initialize(&parser))
 		return refuse(tree, 0, "out of memory", NULL);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-	int rc = yaml_parser_load(&parser, &tree->document)
-			 ? 0
-			 : refuse(tree, parser.problem_mark.line,
-				  parser.problem ? parser.problem : "not YAML", NULL);
+	int rc = 0;
+	if (!yaml_parser_load(&parser, &tree->document)) {
+		/* What is missing at the end is missing where it was begun. */
+		bool at_end = parser.context && parser.problem_mark.index >= length;
+		rc = refuse(tree, at_end ? parser.context_mark.line : parser.problem_mark.line,
+			    parser.problem ? parser.problem : "not YAML", NULL);
+	}
 	yaml_parser_delete(&parser);
 	return rc;
 }

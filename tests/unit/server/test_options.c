@@ -54,13 +54,15 @@ static void test_refusals(void **state)
 {
 	(void)state;
 	struct options o;
-	assert_int_equal(PARSE(&o, "--bogus"), -ERR_CONFIG);
+	assert_int_equal(PARSE(&o, "--bogus"), -ERR_BAD_FIELD);
 	assert_non_null(strstr(detail, "--bogus"));
-	assert_int_equal(PARSE(&o, "--state"), -ERR_CONFIG);
+	assert_int_equal(PARSE(&o, "--state"), -ERR_BAD_FIELD);
 	assert_non_null(strstr(detail, "--state"));
-	assert_int_equal(PARSE(&o, "--compat", "x"), -ERR_CONFIG);
-	assert_int_equal(PARSE(&o, "--log-level", "x"), -ERR_CONFIG);
-	assert_int_equal(PARSE(&o, "word"), -ERR_CONFIG);
+	assert_int_equal(PARSE(&o, "--listen", "--state", "x"), -ERR_BAD_FIELD);
+	assert_non_null(strstr(detail, "--listen"));
+	assert_int_equal(PARSE(&o, "--compat", "x"), -ERR_BAD_FIELD);
+	assert_int_equal(PARSE(&o, "--log-level", "x"), -ERR_BAD_FIELD);
+	assert_int_equal(PARSE(&o, "word"), -ERR_BAD_FIELD);
 	assert_non_null(strstr(detail, "word"));
 	assert_int_equal(PARSE(&o, "--help"), 0);
 	assert_true(o.help);
@@ -74,7 +76,7 @@ static void test_remote(void **state)
 	struct settings s;
 	settings_defaults(&s);
 	assert_int_equal(PARSE(&o, "--listen", "0.0.0.0:8470"), 0);
-	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), -ERR_CONFIG);
+	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), -ERR_BAD_FIELD);
 	assert_non_null(strstr(detail, "--allow-remote"));
 	assert_int_equal(PARSE(&o, "--listen", "0.0.0.0:8470", "--allow-remote"), 0);
 	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), 0);
@@ -82,7 +84,7 @@ static void test_remote(void **state)
 	settings_defaults(&s);
 	snprintf(s.listen[0], sizeof s.listen[0], "192.168.1.1:1");
 	assert_int_equal(PARSE(&o, "--log-level", "info"), 0);
-	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), -ERR_CONFIG);
+	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), -ERR_BAD_FIELD);
 }
 
 /* XDG variables, then HOME; relative values do not count. */
