@@ -184,7 +184,8 @@ class Lock(DaemonTest):
 
     def test_p20_classes_age(self):
         """P20: background that waited for its offset goes before chat that came then."""
-        daemon = self.daemon(config={"classes": {"background": {"offset_s": 1.2}, "chat": {"offset_s": 0.2}}})
+        daemon = self.daemon(config={"classes": {"background": {"offset_s": 1.2}, "normal": {"offset_s": 0.5},
+                                                 "chat": {"offset_s": 0.2}}})
         daemon.lock("holder")
         daemon.parked("old", **{"class": "background"})
         daemon.parked("chat-1", **{"class": "chat"})
