@@ -1,6 +1,8 @@
 /* bound: every wait that ends in an offer, against the theorems of CASES.md G and against what
- * core_bound_ms promised at enqueue. Computed from the plan and from counting claims, not from the
+ * core_bound_ms promised. Computed from the plan and from counting claims, not from the
  * core's order.
+ *
+ * core_bound_ms speaks of the claims that are there when it is asked; see renew_promise.
  *
  * N is the highest number of claims outstanding at once during the wait, this one included: the
  * overtakers A and the holder are among them, so the sum over A is at most N times the longest
@@ -36,7 +38,6 @@ void bound_begin(struct world *w, struct want *want)
 	if (w->taints_open > 0 || want->yielded || want->need.slots == 0)
 		return;
 	want->bound.running = true;
-	want->bound.core_bound_ms = core_bound_ms(w->broker.core, want->lease, broker_now(w));
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
 		if (other != want && other->cls == LEASE_VOICE && other->stage != WANT_OVER)
@@ -77,7 +78,7 @@ static int64_t theorem_ms(const struct world *w, const struct want *want)
 {
 	struct terms t = terms_of(w);
 	const struct core_config *c = &w->broker.config;
-	int64_t n = want->bound.outstanding_max;
+	int64_t n = max_i64(want->bound.outstanding_max, 1);
 	int64_t gs_ms = t.grace_ms + t.hand_off_ms;
 	if (want->cls == LEASE_VOICE) /* theorem 3 */
 		return max_i64(t.quantum_ms, t.grace_ms) + 2 * gs_ms +
@@ -115,8 +116,8 @@ static void judge_both(struct world *w, struct want *want, bool ended)
 		return;
 	}
 	judge(w, want, BOUND_THEOREM, theorem_ms(w, want), ended);
-	if (b->core_bound_ms >= 0)
-		judge(w, want, BOUND_CORE, b->core_bound_ms, ended);
+	if (!b->core_voided && b->promised_t > 0)
+		judge(w, want, BOUND_CORE, b->promised_t - b->begin_t, ended);
 	b->running = !ended;
 }
 
@@ -126,7 +127,7 @@ void bound_end(struct world *w, struct want *want)
 }
 
 struct crowd {
-	uint32_t outstanding, other, voice, stubborn;
+	uint32_t outstanding, other, voice, stubborn, kinds;
 };
 
 static struct crowd count_crowd(struct world *w)
@@ -140,10 +141,25 @@ static struct crowd count_crowd(struct world *w)
 		crowd.outstanding++;
 		crowd.voice += want->cls == LEASE_VOICE;
 		crowd.stubborn += !want->preemptible;
+		crowd.kinds |= UINT32_C(1) << want->cls | UINT32_C(1) << (8 + want->binding) |
+			       (want->preemptible ? 0 : UINT32_C(1) << 16);
 		crowd.other += want->need.slots == 0 || want->need.vram_bytes > 0 ||
 			       want->need.gpu_count > 1 || want->lender != 0;
 	}
 	return crowd;
+}
+
+/* What core_bound_ms says holds for the claims that are there. When there are more than ever in
+ * this wait, or one of a new kind, it may say more; but never more because time went by. */
+static void renew_promise(struct world *w, struct want *want, const struct crowd *crowd)
+{
+	struct want_bound *b = &want->bound;
+	if (crowd->outstanding <= b->outstanding_max && (crowd->kinds & ~b->kinds) == 0)
+		return;
+	b->kinds |= crowd->kinds;
+	int64_t bound_ms = core_bound_ms(w->broker.core, want->lease, broker_now(w));
+	b->core_voided |= bound_ms < 0;
+	b->promised_t = max_i64(b->promised_t, w->t + bound_ms);
 }
 
 void bound_step(struct world *w)
@@ -154,6 +170,7 @@ void bound_step(struct world *w)
 		struct want_bound *b = &want->bound;
 		if (!b->running)
 			continue;
+		renew_promise(w, want, &crowd);
 		if (crowd.outstanding > b->outstanding_max)
 			b->outstanding_max = crowd.outstanding;
 		b->saw_voice |= crowd.voice > 0;

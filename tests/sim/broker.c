@@ -108,6 +108,7 @@ static bool commit(struct world *w)
 	if (b->io_error || (b->disk_full && b->reserve == 0)) {
 		b->io_error = false;
 		b->commit_failed = true;
+		bound_taint(w);
 		return false;
 	}
 	if (b->disk_full)
@@ -245,6 +246,8 @@ static void step_inbox(struct world *w)
 		struct want *want = want_of(w, letter->want);
 		if (letter->event.type == EVENT_CONFIG)
 			b->config = *letter->event.config;
+		if (want && want->said == WANT_OVER)
+			want->said = WANT_ASKED; /* a late copy of its request asks anew */
 		broker_step(w, &letter->event);
 		if (want && letter->event.type == EVENT_ACQUIRE && want->asked_t < 0)
 			want->asked_t = w->t;

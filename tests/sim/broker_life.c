@@ -130,6 +130,10 @@ void broker_crash(struct world *w, bool reboot)
 	effects_clear(&b->fx);
 	b->seen = b->appended = 0;
 	journal_drop_pending(&w->journal);
+	want_forget_uncommitted(w);
+	check_crash(w);
+	for (unsigned i = 0; i < w->plan.client_count; i++)
+		w->clients[i].attached = 0;
 	for (size_t i = 0; i < w->net.count; i++) {
 		struct conn *conn = &w->net.conns[i];
 		if (conn->broker_open)

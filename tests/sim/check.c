@@ -91,16 +91,14 @@ static void excuse(struct world *w, struct want *want, int64_t t)
 static void observe_taken(struct world *w, struct want *want, const struct claim_record *rec)
 {
 	const struct core_config *config = &w->broker.config;
-	const struct client *client = &w->clients[want->client];
 	int64_t lock_ms = want->browser || want->binding != BIND_STREAM ? config->lock_delay_ms : 0;
 	switch (want->binding) {
 	case BIND_NATIVE:
 		return;
 	case BIND_TAB:
-		if (rec->end == END_DISCONNECTED)
-			excuse(w, want, client->lost_t + config->tab_linger_ms);
-		else
-			excuse(w, want, w->t + lock_ms);
+		if (want->lost_t != INT64_MAX)
+			excuse(w, want, want->lost_t + config->tab_linger_ms);
+		excuse(w, want, w->t + lock_ms);
 		return;
 	case BIND_STREAM:
 		excuse(w, want,
@@ -111,6 +109,35 @@ static void observe_taken(struct world *w, struct want *want, const struct claim
 		return;
 	case BINDING_COUNT:
 		return;
+	}
+}
+
+static bool claim_has_fence(const struct claim_record *rec)
+{
+	return rec->state == CLAIM_OFFERED || rec->state == CLAIM_HELD ||
+	       rec->state == CLAIM_YIELDING;
+}
+
+/* I2: each grant has a fence above all before it, over crashes and reboots. */
+static void observe_fence(struct world *w, struct want *want, uint64_t fence)
+{
+	if (fence == want->recorded_fence)
+		return;
+	if (fence <= w->check.fence_before)
+		sim_fail(w, "I2: fence %llu of want %llu after %llu", (unsigned long long)fence,
+			 (unsigned long long)want->uid, (unsigned long long)w->check.fence_before);
+	want->recorded_fence = fence;
+	if (fence > w->check.fence_recorded)
+		w->check.fence_recorded = fence;
+}
+
+void check_crash(struct world *w)
+{
+	/* What was never told may be used again. */
+	w->check.fence_recorded = w->check.fence_max;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		want->recorded_fence = want->said_fence;
 	}
 }
 
@@ -132,6 +159,8 @@ static void observe_claim(struct world *w, const struct record *record)
 		want->lease = rec->id;
 	}
 	want->lender = rec->lender;
+	if (claim_has_fence(rec))
+		observe_fence(w, want, rec->fence);
 	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED && !want->queued) {
 		want->queued = true;
 		if (rec->binding == BIND_HTTP) /* is told nothing while it waits */
@@ -141,13 +170,15 @@ static void observe_claim(struct world *w, const struct record *record)
 	bool ends = record->type == RECORD_CLAIM_END;
 	if (rec->revoked || (ends && rec->end != END_RELEASED))
 		observe_taken(w, want, rec);
-	bool held = !ends && rec->state == CLAIM_HELD && rec->fence != want->held_fence;
+	bool has = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
+	bool held = !ends && has && rec->fence != want->held_fence;
 	if (held) {
 		want->held_fence = rec->fence;
 		w->check.granted[rec->cls]++;
 		w->tally.grants++;
 	}
 	if (ends) {
+		check_linger(w, want, rec);
 		w->tally.ended++;
 		w->tally.timeouts += rec->end == END_TIMEOUT;
 		bound_drop(want);
@@ -173,6 +204,8 @@ static void observe(struct world *w, const struct effect *fx)
 	hash_effect(w, fx);
 	if (fx->type == EFFECT_SIGNAL)
 		observe_signal(w, fx);
+	if (fx->type == EFFECT_SEND)
+		check_rules(w, fx);
 	if (fx->type != EFFECT_APPEND)
 		return;
 	if (fx->record.type == RECORD_CLAIM_PUT || fx->record.type == RECORD_CLAIM_END)
@@ -186,11 +219,17 @@ static void note_loss(struct world *w, const struct event *event)
 	if (event->type != EVENT_CONN_CLOSED || !conn || conn->client < 0 || conn->session == 0)
 		return;
 	struct client *client = &w->clients[conn->client];
-	client->lost_t = w->t;
+	if (client->attached == conn->id)
+		client->attached = 0;
+	else if (client->life == conn->life)
+		return; /* it was resumed elsewhere before */
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client == conn->client)
-			bound_drop(want);
+		if (want->client != conn->client || want->life != conn->life)
+			continue;
+		if (want->lost_t == INT64_MAX)
+			want->lost_t = w->t;
+		bound_drop(want);
 	}
 }
 
@@ -211,6 +250,7 @@ void check_step(struct world *w, const struct event *event)
 		trace_line(&w->trace, "%s conn %llu", event_name(event->type),
 			   (unsigned long long)event->conn);
 	note_loss(w, event);
+	w->check.fence_before = w->check.fence_recorded;
 	for (; b->seen < b->fx.count; b->seen++)
 		observe(w, &b->fx.v[b->seen]);
 	core_check(b->core, event->now);

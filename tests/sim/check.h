@@ -13,7 +13,10 @@ struct check_token {
 };
 
 struct check {
-	uint64_t fence_max;         /* highest any client was ever told */
+	uint64_t fence_max; /* highest any client was ever told */
+	/* Highest in any record (a crash forgets what was not told), and the same before this step:
+	 * the records of one step come in no order. */
+	uint64_t fence_recorded, fence_before;
 	struct check_token *tokens; /* open addressing */
 	uint64_t tokens_size, token_count;
 	uint64_t granted[4];  /* by class, since the core was started */
@@ -26,6 +29,8 @@ void check_step(struct world *w, const struct event *event);
 void check_sent(struct world *w, struct conn *conn, const struct effect *effect);
 /* The end of a loop turn whose effects are all out. */
 void check_turn(struct world *w);
+/* The daemon dies; what it had not yet told is as if it had never been. */
+void check_crash(struct world *w);
 void check_restart(struct world *w, int same_boot);
 void check_idle(struct world *w); /* the end of a run: nothing is left over */
 void check_finish(struct world *w);

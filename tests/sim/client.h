@@ -46,7 +46,7 @@ struct client {
 	struct token secret;
 	unsigned claim_count;
 	bool paused;
-	int64_t lost_t;        /* the broker saw its connection go */
+	uint64_t attached;     /* conn of its session, as the broker said last; 0: none */
 	int64_t silence_t;     /* offline: when it must stop using the GPU */
 	struct item *deferred; /* while paused */
 	size_t deferred_count, deferred_capacity;

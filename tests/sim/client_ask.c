@@ -156,6 +156,7 @@ static bool ask(struct world *w, struct client *client, struct want *want)
 	if (conn == 0)
 		return false;
 	want->said = WANT_ASKED;
+	want->retried |= want->asked_t >= 0;
 	want->asked_t = -1;
 	want->queued = false;
 	send_acquire(w, client, want, conn);

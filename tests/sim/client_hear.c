@@ -51,6 +51,8 @@ static void hear_granted(struct world *w, struct client *client, struct want *wa
 			 const struct effect *fx)
 {
 	bool again = want->stage == WANT_HELD && want->fence == fx->send.fence;
+	if (again && want->done)
+		return; /* a late copy: it has given the GPU back */
 	want->stage = WANT_HELD;
 	want->fence = fx->send.fence;
 	want->token = fx->send.token;
@@ -192,8 +194,8 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 		hear_revoked(w, client, want);
 		return;
 	case MSG_RELEASED:
-		if (want->requeueing)
-			return; /* QUEUED tells the rest */
+		if (fx->send.end == END_NONE)
+			return; /* gave way and comes back: QUEUED tells the rest */
 		want_stop(w, want);
 		want_over(w, want);
 		return;
@@ -212,6 +214,21 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 	case MSG_COUNT:
 		return;
 	}
+}
+
+/* A late copy of its request was taken for a new one: it says that it has no use for it. */
+static void hear_unwanted(struct world *w, struct client *client, struct want *want,
+			  const struct effect *fx)
+{
+	enum message msg = fx->send.msg;
+	if (msg != MSG_QUEUED && msg != MSG_OFFERED && msg != MSG_GRANTED && msg != MSG_CLAIM)
+		return;
+	want_stop(w, want);
+	want->lease = fx->send.lease;
+	if (msg == MSG_GRANTED)
+		want->token = fx->send.token;
+	if (want->binding != BIND_STREAM && client->state == CLIENT_READY)
+		client_release(w, want, false);
 }
 
 void client_hear(struct world *w, struct client *client, const struct letter *letter)
@@ -242,7 +259,10 @@ void client_hear(struct world *w, struct client *client, const struct letter *le
 		}
 		return;
 	}
-	hear_about(w, client, want, fx);
+	if (want->stage == WANT_OVER)
+		hear_unwanted(w, client, want, fx);
+	else
+		hear_about(w, client, want, fx);
 }
 
 /* An exchange or stream ended without an answer: ask again under the same request id, or give up.

@@ -19,9 +19,9 @@ enum { JOBS_MAX = 64 };
 
 struct options {
 	uint64_t first, count;
-	int64_t minutes;
+	struct world_options world;
 	unsigned jobs;
-	bool json, trace, hashes;
+	bool json, hashes;
 };
 
 /* Shared by the parent and its workers. */
@@ -50,7 +50,7 @@ static void work(struct board *board, unsigned job, const struct options *option
 	if (!w)
 		_exit(71);
 	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (!options->trace && null_fd >= 0)
+	if (options->world.mode == TRACE_HASH && null_fd >= 0)
 		dup2(null_fd, STDERR_FILENO); /* the second run of a failure speaks */
 	for (;;) {
 		uint64_t at = atomic_fetch_add(&board->next, 1);
@@ -58,7 +58,7 @@ static void work(struct board *board, unsigned job, const struct options *option
 			break;
 		uint64_t seed = options->first + at;
 		board->workers[job].seed = seed;
-		world_run(w, seed, options->minutes, options->trace ? TRACE_ECHO : TRACE_HASH);
+		world_run(w, seed, &options->world);
 		report_add(&board->workers[job].report, seed, &w->tally);
 		if (options->hashes)
 			printf("%llu %016llx\n", (unsigned long long)seed,
@@ -70,14 +70,15 @@ static void work(struct board *board, unsigned job, const struct options *option
 }
 
 /* Same seed, same run: this time with its lines kept where the parent can read them. */
-static void show_failure(uint64_t seed, int64_t minutes)
+static void show_failure(uint64_t seed, struct world_options options)
 {
 	struct world *w = shared(sizeof *w);
 	fprintf(stderr, "sim: seed %llu fails\n", (unsigned long long)seed);
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
-		world_run(w, seed, minutes, TRACE_KEEP);
+		options.mode = TRACE_KEEP;
+		world_run(w, seed, &options);
 		fprintf(stderr, "sim: seed %llu passes when run again\n", (unsigned long long)seed);
 		_exit(0);
 	}
@@ -86,7 +87,7 @@ static void show_failure(uint64_t seed, int64_t minutes)
 		;
 	trace_dump(&w->trace);
 	fprintf(stderr, "sim: again with: sim --seed %llu --minutes %lld --trace\n",
-		(unsigned long long)seed, (long long)minutes);
+		(unsigned long long)seed, (long long)options.minutes);
 }
 
 /* Waits for all workers; the number of a failed one, or -1. */
@@ -139,15 +140,14 @@ static int run(const struct options *options)
 	struct report all = {0};
 	for (unsigned job = 0; job < options->jobs; job++)
 		report_merge(&all, &board->workers[job].report);
-	if (options->hashes || options->trace)
+	if (options->hashes || options->world.mode == TRACE_ECHO)
 		fflush(stdout);
 	else
 		report_print(&all, now_ms() - begin_ms, options->jobs, options->json);
 	if (failed < 0)
 		return 0;
-	if (options->trace)
-		return 1;
-	show_failure(board->workers[failed].seed, options->minutes);
+	if (options->world.mode == TRACE_HASH)
+		show_failure(board->workers[failed].seed, options->world);
 	return 1;
 }
 
@@ -166,12 +166,17 @@ static const char usage[] =
 
 static void parse(int argc, char **argv, struct options *options)
 {
-	static const struct option table[] = {
-		{"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-		{"seed", required_argument, NULL, 's'},  {"minutes", required_argument, NULL, 'm'},
-		{"jobs", required_argument, NULL, 'j'},  {"trace", no_argument, NULL, 't'},
-		{"hashes", no_argument, NULL, 'x'},      {"json", no_argument, NULL, 'J'},
-		{"help", no_argument, NULL, 'h'},        {0}};
+	static const struct option table[] = {{"seeds", required_argument, NULL, 'n'},
+					      {"first", required_argument, NULL, 'f'},
+					      {"seed", required_argument, NULL, 's'},
+					      {"minutes", required_argument, NULL, 'm'},
+					      {"jobs", required_argument, NULL, 'j'},
+					      {"trace", no_argument, NULL, 't'},
+					      {"hashes", no_argument, NULL, 'x'},
+					      {"bounds-only", no_argument, NULL, 'b'},
+					      {"json", no_argument, NULL, 'J'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	for (int c; (c = getopt_long(argc, argv, "h", table, NULL)) != -1;) {
 		if (c == 'n')
 			options->count = strtoull(optarg, NULL, 10);
@@ -180,13 +185,15 @@ static void parse(int argc, char **argv, struct options *options)
 		else if (c == 's')
 			options->first = strtoull(optarg, NULL, 10), options->count = 1;
 		else if (c == 'm')
-			options->minutes = strtoll(optarg, NULL, 10);
+			options->world.minutes = strtoll(optarg, NULL, 10);
 		else if (c == 'j')
 			options->jobs = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 't')
-			options->trace = true;
+			options->world.mode = TRACE_ECHO;
 		else if (c == 'x')
 			options->hashes = true;
+		else if (c == 'b')
+			options->world.bounds_only = true;
 		else if (c == 'J')
 			options->json = true;
 		else {
@@ -201,16 +208,16 @@ int main(int argc, char **argv)
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct options options = {.first = 1,
 				  .count = 100,
-				  .minutes = 60,
+				  .world = {.minutes = 60},
 				  .jobs = processors > 0 ? (unsigned)processors : 1};
 	parse(argc, argv, &options);
 	if (options.jobs > JOBS_MAX)
 		options.jobs = JOBS_MAX;
-	if (options.jobs == 0 || options.trace)
+	if (options.jobs == 0 || options.world.mode == TRACE_ECHO)
 		options.jobs = 1;
 	if (options.jobs > options.count)
 		options.jobs = (unsigned)options.count;
-	if (options.count == 0 || options.minutes < 1) {
+	if (options.count == 0 || options.world.minutes < 1) {
 		fputs(usage, stderr);
 		return 64;
 	}

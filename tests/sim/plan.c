@@ -86,8 +86,27 @@ static void draw_client(struct plan *plan, struct client_plan *client, uint32_t 
 	client->hold_ms_max = rng_between(rng, 1, client->greedy ? 200 : 40) * 1000;
 	client->resident_permille = plan->strict || rng_chance(rng, 700) ? 0 : 500;
 	client->gang_permille = plan->config.gpu_count > 1 && rng_chance(rng, 300) ? 400 : 0;
-	client->vram_permille = rng_chance(rng, 500) ? 500 : 0;
+	client->vram_permille = plan->strict || rng_chance(rng, 500) ? 0 : 500;
 	draw_classes(client, voice_permille, rng);
+}
+
+/* A few clients of one class that never leave the GPU alone, and others who must get their turn. */
+static void draw_storm(struct plan *plan, enum lease_class cls, struct rng *rng)
+{
+	unsigned greedy_count = plan->client_count / 2 + 1;
+	for (unsigned i = 0; i < plan->client_count; i++) {
+		struct client_plan *client = &plan->clients[i];
+		memset(client->class_permille, 0, sizeof client->class_permille);
+		enum lease_class other =
+			(enum lease_class)rng_between(rng, LEASE_NORMAL, LEASE_BACKGROUND);
+		client->class_permille[i < greedy_count ? cls : other] = 1000;
+		client->greedy = i < greedy_count;
+		client->claims_max = 1;
+		client->think_ms_max = client->greedy ? 100 : 30000;
+		client->hold_ms_max = client->greedy ? 300000 : rng_between(rng, 1, 60) * 1000;
+	}
+	for (int i = 0; i < LEASE_CLASS_COUNT; i++)
+		plan->config.classes[i].hold_ms_max = rng_between(rng, 5, 20) * 1000;
 }
 
 /* Faults that strike while a client acts: in `permille` of the acts. */
@@ -149,6 +168,8 @@ void plan_draw(struct plan *plan, struct rng *rng)
 	uint32_t voice = rng_chance(rng, 400) ? 0 : (uint32_t)rng_between(rng, 50, 600);
 	for (unsigned i = 0; i < plan->client_count; i++)
 		draw_client(plan, &plan->clients[i], load, voice, rng);
+	if (plan->strict && plan->calm && rng_chance(rng, 400))
+		draw_storm(plan, rng_chance(rng, 500) ? LEASE_VOICE : LEASE_CHAT, rng);
 	draw_act_faults(plan, rng);
 	draw_timed_faults(plan, rng);
 }

@@ -11,6 +11,8 @@ void trace_init(struct trace *trace, enum trace_mode mode)
 	memset(trace, 0, sizeof *trace);
 	trace->hash = UINT64_C(0xcbf29ce484222325);
 	trace->mode = mode;
+	if (mode == TRACE_ECHO) /* an assert must not cut the story short */
+		setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
 void trace_number(struct trace *trace, uint64_t number)

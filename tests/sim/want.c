@@ -31,7 +31,9 @@ struct want *want_new(struct world *w, int client)
 	*want = (struct want){.uid = wants->count,
 			      .client = client,
 			      .life = w->clients[client].life,
-			      .excused_t = INT64_MAX};
+			      .excused_t = INT64_MAX,
+			      .lost_t = INT64_MAX,
+			      .boots = w->boots};
 	wants->active[wants->active_count++] = want->uid;
 	return want;
 }
@@ -61,6 +63,17 @@ void want_bind_lease(struct world *w, struct want *want, uint64_t lease)
 	wants->by_lease[lease] = want->uid;
 }
 
+void want_forget_uncommitted(struct world *w)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->lease == 0 || journal_claim(&w->journal, want->lease))
+			continue;
+		w->wants.by_lease[want->lease] = 0;
+		want->lease = 0;
+	}
+}
+
 void want_forget_leases(struct world *w)
 {
 	if (w->wants.by_lease_size > 0)
@@ -74,7 +87,6 @@ void want_use(struct world *w, struct want *want, uint32_t gpus)
 	want->uses = true;
 	want->uses_mask = gpus;
 	want->uses_need = want->need;
-	want->excused_t = INT64_MAX;
 	trace_line(&w->trace, "want %llu uses %#x", (unsigned long long)want->uid, gpus);
 }
 
@@ -96,14 +108,19 @@ void want_over(struct world *w, struct want *want)
 		client->claim_count--;
 }
 
+static bool want_is_live(const struct world *w, const struct want *want)
+{
+	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
+	return row && row->live && row->rec.ref == want->uid;
+}
+
 void wants_sweep(struct world *w)
 {
 	struct wants *wants = &w->wants;
 	size_t kept = 0;
 	for (size_t i = 0; i < wants->active_count; i++) {
 		const struct want *want = want_of(w, wants->active[i]);
-		if (want->stage != WANT_OVER || want_in_room(want, w->t) ||
-		    (want->said != WANT_OVER && want->lease > 0))
+		if (want->stage != WANT_OVER || want_in_room(want, w->t) || want_is_live(w, want))
 			wants->active[kept++] = wants->active[i];
 	}
 	wants->active_count = kept;

@@ -20,8 +20,9 @@ struct want_bound {
 	bool running;
 	uint64_t taints; /* of the world when the wait began */
 	uint32_t outstanding_max;
-	bool saw_voice, saw_other;
-	int64_t begin_t, core_bound_ms, voice_others;
+	uint32_t kinds; /* of claims seen outstanding: classes, native, not preemptible */
+	bool saw_voice, saw_other, core_voided;
+	int64_t begin_t, promised_t, voice_others;
 };
 
 struct want {
@@ -43,6 +44,7 @@ struct want {
 	uint32_t gpus;
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
 	bool listed;
+	bool retried; /* under the same request id: limits may count from the first */
 	bool queued;  /* since its last request: a place is recorded */
 	bool yielded; /* gave way once: its later waits are not its first */
 	int64_t granted_t;
@@ -51,7 +53,10 @@ struct want {
 	enum want_stage said;
 	enum message said_last;
 	int64_t asked_t; /* the broker stepped its ACQUIRE; the place counts from here */
-	uint64_t said_fence, held_fence; /* told; recorded as held */
+	int64_t lost_t;  /* the broker saw its session's connection go; INT64_MAX: attached */
+	int64_t yield_t, yield_grace_ms;                 /* asked to give way */
+	uint64_t boots;                                  /* of the machine, when it was asked for */
+	uint64_t said_fence, held_fence, recorded_fence; /* told; recorded as held; recorded */
 
 	/* Who uses the GPU, in truth. */
 	bool uses;
@@ -77,6 +82,8 @@ struct want *want_new(struct world *w, int client);
 struct want *want_of(struct world *w, uint64_t uid); /* NULL for 0 and unknown ones */
 struct want *want_of_lease(struct world *w, uint64_t lease);
 void want_bind_lease(struct world *w, struct want *want, uint64_t lease);
+/* A crash: numbers that were never committed may come again. */
+void want_forget_uncommitted(struct world *w);
 void want_forget_leases(struct world *w); /* a power cut: numbers may come again */
 /* The client starts and stops to use the GPU. */
 void want_use(struct world *w, struct want *want, uint32_t gpus);

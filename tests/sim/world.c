@@ -57,20 +57,21 @@ void sim_fail(struct world *w, const char *format, ...)
 	abort();
 }
 
-static void create(struct world *w, uint64_t seed, int64_t minutes, enum trace_mode mode)
+static void create(struct world *w, uint64_t seed, const struct world_options *options)
 {
 	memset(w, 0, sizeof *w);
 	w->seed = seed;
 	rng_seed(&w->rng, seed);
 	rng_seed(&w->token_rng, ~seed);
-	trace_init(&w->trace, mode);
+	trace_init(&w->trace, options->mode);
+	w->bounds_only = options->bounds_only;
 	plan_draw(&w->plan, &w->rng);
 	w->boot_mono_ms = rng_between(&w->rng, 1000, 100000000);
 	w->wall_offset_ms = INT64_C(1790000000000);
 	w->pid_next = 1000;
 	w->check.idle_since_t = INT64_MAX;
 	/* The last sixth is the liveness phase; it may take longer when much is outstanding. */
-	w->end_t = minutes * 60000;
+	w->end_t = options->minutes * 60000;
 	int64_t heal_t = w->end_t * 5 / 6;
 	agenda_add(&w->agenda, (struct item){.t = heal_t, .kind = ITEM_PHASE});
 	agenda_add(&w->agenda, (struct item){.t = SAMPLE_EVERY_MS, .kind = ITEM_SAMPLE});
@@ -187,9 +188,9 @@ static bool all_served(const struct world *w)
 	       0;
 }
 
-void world_run(struct world *w, uint64_t seed, int64_t minutes, enum trace_mode mode)
+void world_run(struct world *w, uint64_t seed, const struct world_options *options)
 {
-	create(w, seed, minutes, mode);
+	create(w, seed, options);
 	struct item item;
 	unsigned at_once = 0;
 	while (!all_served(w) && agenda_take(&w->agenda, &item)) {

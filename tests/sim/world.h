@@ -51,7 +51,8 @@ struct world {
 	int64_t t, end_t;
 	int64_t boot_t, boot_mono_ms; /* monotonic = t - boot_t + boot_mono_ms */
 	int64_t wall_offset_ms;
-	bool healed; /* the liveness phase */
+	bool healed;      /* the liveness phase */
+	bool bounds_only; /* leave the rules of order to the bounds */
 	bool fds_exhausted;
 	struct core_config config_next; /* what EVENT_CONFIG points to */
 	uint64_t boots;
@@ -63,9 +64,15 @@ struct world {
 	int64_t pid_next;
 };
 
+struct world_options {
+	int64_t minutes;
+	enum trace_mode mode;
+	bool bounds_only;
+};
+
 /* Runs one seed in `w`, which may be anything before; a failure ends the process, by sim_fail or an
  * assert, with the last lines in w->trace. */
-void world_run(struct world *w, uint64_t seed, int64_t minutes, enum trace_mode mode);
+void world_run(struct world *w, uint64_t seed, const struct world_options *options);
 
 uint32_t world_permille(const struct world *w, enum fault fault); /* 0 once healed */
 void world_count(struct world *w, enum fault fault);

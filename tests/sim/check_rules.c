@@ -1,0 +1,117 @@
+/* check_rules: rules of the policy that a single effect can break, judged from journal rows and
+ * from what was said before. Called for each effect of a step, before it is committed or sent. With
+ * --bounds-only the rules of order are left out, so that the bounds alone must see a bad policy. */
+#include "check_private.h"
+#include "world.h"
+
+typedef unsigned long long ull;
+
+static int64_t key_ms(const struct world *w, const struct claim_record *rec)
+{
+	return rec->arrival.v + w->broker.config.classes[rec->cls].offset_ms;
+}
+
+/* Asked to give way for a claim: by key and class, and not before min_run, but for voice. */
+static void rule_preempted(struct world *w, const struct want *want, const struct effect *fx)
+{
+	struct claim_view holder, head;
+	struct mono_ms now = broker_now(w);
+	if (w->bounds_only || !core_claim(w->broker.core, want->lease, now, &holder) ||
+	    !core_claim(w->broker.core, fx->send.other, now, &head) || holder.rec->lender != 0)
+		return;
+	const struct claim_record *h = head.rec, *r = holder.rec;
+	if (!r->preemptible)
+		sim_fail(w, "lease %llu is preempted, though it is not preemptible", (ull)r->id);
+	if (h->cls >= r->cls)
+		sim_fail(w, "lease %llu (%s) is preempted for %llu (%s)", (ull)r->id,
+			 lease_class_name((int)r->cls), (ull)h->id, lease_class_name((int)h->cls));
+	if (h->cls == LEASE_VOICE)
+		return;
+	if (key_ms(w, h) > key_ms(w, r))
+		sim_fail(w, "lease %llu is preempted for %llu, whose key is later", (ull)r->id,
+			 (ull)h->id);
+	if (now.v - r->held_since.v < w->broker.config.min_run_ms)
+		sim_fail(w, "lease %llu is preempted after %lld ms", (ull)r->id,
+			 (long long)(now.v - r->held_since.v));
+}
+
+/* Never the busy one: a session that computes keeps its models. */
+static void rule_evicted(struct world *w, const struct want *want)
+{
+	if (!want->evictable)
+		sim_fail(w, "lease %llu is evicted, though it is not evictable", (ull)want->lease);
+	if (want->binding > BIND_TAB)
+		return;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		struct claim_view view;
+		if (other == want || other->client != want->client || other->life != want->life ||
+		    !core_claim(w->broker.core, other->lease, broker_now(w), &view))
+			continue;
+		if (view.rec->state == CLAIM_HELD && view.rec->need.slots > 0 &&
+		    view.rec->session == w->clients[want->client].session)
+			sim_fail(w, "lease %llu is evicted while its session computes under %llu",
+				 (ull)want->lease, (ull)other->lease);
+	}
+}
+
+static void rule_yield(struct world *w, struct want *want, const struct effect *fx)
+{
+	want->yield_t = w->t;
+	want->yield_grace_ms = fx->send.grace_ms;
+	if (fx->send.reason == YIELD_PREEMPTED)
+		rule_preempted(w, want, fx);
+	else if (fx->send.reason == YIELD_EVICTED)
+		rule_evicted(w, want);
+}
+
+/* Whoever was asked has the grace that it was told. */
+static void rule_revoked(struct world *w, const struct want *want, const struct effect *fx)
+{
+	bool asked = fx->send.reason == YIELD_PREEMPTED || fx->send.reason == YIELD_HOLD_MAX ||
+		     fx->send.reason == YIELD_EVICTED;
+	if (asked && fx->send.end == END_REVOKED && w->t - want->yield_t < want->yield_grace_ms)
+		sim_fail(w, "lease %llu is revoked after %lld ms of %lld", (ull)want->lease,
+			 (long long)(w->t - want->yield_t), (long long)want->yield_grace_ms);
+}
+
+/* R3, C13: a lease that was revoked is not renewed, changed or lent any more. */
+static void rule_alive(struct world *w, const struct want *want)
+{
+	struct claim_view view;
+	bool lives = core_claim(w->broker.core, want->lease, broker_now(w), &view);
+	if (!lives || view.rec->revoked || view.rec->state < CLAIM_HELD)
+		sim_fail(w, "lease %llu is %s and still obeyed", (ull)want->lease,
+			 !lives              ? "gone"
+			 : view.rec->revoked ? "revoked"
+					     : "not held");
+}
+
+void check_rules(struct world *w, const struct effect *fx)
+{
+	struct want *want = want_of_lease(w, fx->send.lease);
+	if (!want)
+		return;
+	if (fx->send.msg == MSG_YIELD)
+		rule_yield(w, want, fx);
+	else if (fx->send.msg == MSG_REVOKED)
+		rule_revoked(w, want, fx);
+	else if (fx->send.msg == MSG_RENEWED || fx->send.msg == MSG_CHANGED)
+		rule_alive(w, want);
+}
+
+/* A place or lease whose client may come back is not given up before its linger is over. */
+void check_linger(struct world *w, const struct want *want, const struct claim_record *rec)
+{
+	const struct client *client = &w->clients[want->client];
+	if (rec->end != END_DISCONNECTED || want->binding > BIND_TAB || w->boots != want->boots)
+		return;
+	if (want->lost_t == INT64_MAX || client->life != want->life)
+		return; /* silent, deaf to offers, or dead */
+	const struct core_config *config = &w->broker.config;
+	int64_t linger_ms =
+		want->binding == BIND_TAB ? config->tab_linger_ms : config->native_linger_ms;
+	if (w->t - want->lost_t < linger_ms)
+		sim_fail(w, "claim %llu is given up %lld ms after its connection went",
+			 (ull)rec->id, (long long)(w->t - want->lost_t));
+}
