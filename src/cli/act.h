@@ -10,5 +10,5 @@ int act_post(const struct command *command, const char *path, const char *reason
 /* The number of the lease that `word` names, held or offered. 0: printed what is wrong, exit status
  * in *ret_status. */
 uint64_t act_find_lease(const struct command *command, const char *word, int *ret_status);
-/* Asks on the terminal. True: yes. Without a terminal: no, with a hint at `option`. */
-bool act_confirm(const struct command *command, const char *question, const char *option);
+/* Asks, where there is a terminal to ask on. False: the answer was no. */
+bool act_confirm(const struct command *command, const char *question);

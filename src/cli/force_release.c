@@ -25,7 +25,7 @@ static const struct option_spec options[] = {
 	{.letter = 'y',
 	 .name = "yes",
 	 .kind = OPTION_FLAG,
-	 .help = "do not ask",
+	 .help = "do not ask, on a terminal",
 	 .offset = offsetof(struct values, yes)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
@@ -48,8 +48,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		snprintf(done, sizeof(done), "lease %" PRIu64 " is revoked", lease);
 		return act_post(command, path, values.reason, done, values.json);
 	}
-	if (!values.yes &&
-	    !act_confirm(command, "Revoke all holders and end every waiter?", "--yes"))
+	if (!values.yes && !act_confirm(command, "Revoke all holders and end every waiter?"))
 		return EX_NOPERM;
 	return act_post(command, "/v1/gpu/force-release-all", values.reason,
 			"all holders are revoked and the queue is empty", values.json);

@@ -22,10 +22,11 @@ int baton_page_link(struct baton *baton, char *ret_url, size_t size)
 		r = r > 0 ? 0 : r;
 		pthread_mutex_lock(&baton->lock);
 		int code = baton->link_code;
-		if (r == 0 && code == 0 && strlen(baton->link_url) < size)
-			memcpy(ret_url, baton->link_url, strlen(baton->link_url) + 1);
-		else if (r == 0 && code == 0)
+		size_t length = strnlen(baton->link_url, sizeof(baton->link_url) - 1);
+		if (r == 0 && code == 0 && length >= size)
 			r = BATON_E_INVALID;
+		else if (r == 0 && code == 0)
+			memcpy(ret_url, baton->link_url, length + 1);
 		pthread_mutex_unlock(&baton->lock);
 		if (code <= 0)
 			return r < 0 ? r : code;

@@ -1,0 +1,410 @@
+/* Goal: a restart of the broker costs nobody a lease or a place that the broker still knows, and
+ * leaves nobody with a lease that it does not know. Method: the scripted broker hangs up, comes
+ * back and remembers all, some or nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fake.h"
+
+struct scene {
+	struct fake fake;
+	struct baton *baton;
+	struct seen seen;
+};
+
+/* The TTL of 1.2 s leaves 0.2 s after a break: client.h keeps a second of margin. */
+#define SHORT_TTL                                                                                  \
+	"{'type':'welcome','version':1,'session':'3-secret','resumed':false,'epoch':1,"            \
+	"'session_ttl_s':1.2}"
+
+static int open_scene(struct scene *scene, const char *welcome)
+{
+	struct baton_options options;
+	memset(scene, 0, sizeof(*scene));
+	fake_open(&scene->fake);
+	baton_options_init(&options);
+	options.link_changed = seen_link;
+	options.ctx = &scene->seen;
+	return fake_connect(&scene->fake, &options, welcome, &scene->baton);
+}
+
+static int setup(void **state)
+{
+	static struct scene scene;
+	*state = &scene;
+	return open_scene(&scene, NULL);
+}
+
+static int setup_short(void **state)
+{
+	static struct scene scene;
+	*state = &scene;
+	return open_scene(&scene, SHORT_TTL);
+}
+
+static int teardown(void **state)
+{
+	struct scene *scene = *state;
+	baton_close(scene->baton);
+	fake_close(&scene->fake);
+	return 0;
+}
+
+/* The broker goes away and is away until the client has noticed. */
+static void break_link(struct scene *scene)
+{
+	fake_stop_listening(&scene->fake);
+	fake_hang_up(&scene->fake);
+	pump(scene->baton, &scene->seen.links, scene->seen.links + 1);
+	assert_int_equal(scene->seen.link, BATON_LINK_DOWN);
+	assert_int_equal(baton_link_state(scene->baton), BATON_LINK_DOWN);
+	fake_listen(&scene->fake);
+}
+
+/* Dispatches until the client has connected, then answers its hello. */
+static void resume(struct scene *scene, bool known)
+{
+	struct seen *seen = &scene->seen;
+	while (!fake_has_guest(&scene->fake))
+		baton_dispatch(scene->baton, 10);
+	fake_resume(&scene->fake, known);
+	pump(scene->baton, &seen->links, seen->links + 1);
+	assert_int_equal(seen->link, known ? BATON_LINK_UP : BATON_LINK_LOST);
+}
+
+/* S10: held, broken, resumed: the same lease, no handler but the link's. */
+static void lease_survives(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	assert_non_null(baton_claim_lease(claim));
+	resume(scene, true);
+	assert_int_equal(fake_expect(&scene->fake, "renew"), 7);
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'held','fence':100,"
+				"'gpus':[{'index':0,'name':'gpu0'}]}");
+	fake_send(&scene->fake, "{'type':'renewed','lease':7,'expires_in_s':20}");
+	fake_send(&scene->fake, "{'type':'heartbeat'}");
+	baton_dispatch(scene->baton, 0);
+	fake_expect(&scene->fake, "alive");
+	assert_non_null(baton_claim_lease(claim));
+	assert_int_equal(baton_lease_fence(baton_claim_lease(claim)), 100);
+	assert_int_equal(seen->granted, 1);
+	assert_int_equal(seen->revoked + seen->ended + seen->yields, 0);
+}
+
+/* S10: a place survives under the same ref and request id. */
+static void place_survives(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim_handlers handlers;
+	struct baton_request request;
+	struct baton_claim *claim;
+	seen_handlers(&handlers);
+	baton_request_init(&request);
+	request.handlers = &handlers;
+	request.ctx = seen;
+	assert_int_equal(baton_acquire(scene->baton, &request, &claim), 0);
+	json_t *first = fake_take(&scene->fake, "acquire");
+	break_link(scene);
+	resume(scene, true);
+	json_t *second = fake_take(&scene->fake, "acquire");
+	assert_true(json_equal(first, second));
+	json_decref(first);
+	json_decref(second);
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'queued'}");
+	fake_send(&scene->fake, "{'type':'queued','ref':1,'lease':7,'position':4}");
+	pump(scene->baton, &seen->queued, 1);
+	assert_int_equal(seen->place.position, 4);
+	assert_int_equal(seen->ended, 0);
+}
+
+/* A grant that was lost on the way is found again by the resume. */
+static void lost_grant_is_found(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_claim(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	resume(scene, true);
+	fake_expect(&scene->fake, "acquire");
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'held','fence':100,"
+				"'gpus':[{'index':0,'name':'gpu0'}]}");
+	pump(scene->baton, &seen->granted, 1);
+	assert_non_null(baton_claim_lease(claim));
+	/* The answer to the repeated acquire says the same and changes nothing. */
+	fake_send(&scene->fake,
+		  "{'type':'granted','ref':1,'lease':7,'fence':100,'gpus':[{'index':0,"
+		  "'name':'gpu0'}]}");
+	baton_dispatch(scene->baton, 0);
+	assert_int_equal(seen->granted, 1);
+	assert_non_null(baton_claim_lease(claim));
+}
+
+/* S8: an offer that was lost on the way is accepted after the resume. */
+static void lost_offer_is_accepted(void **state)
+{
+	struct scene *scene = *state;
+	fake_claim(&scene->fake, scene->baton, &scene->seen);
+	break_link(scene);
+	resume(scene, true);
+	fake_expect(&scene->fake, "acquire");
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'offered','fence':100}");
+	baton_dispatch(scene->baton, 0);
+	assert_int_equal(fake_expect(&scene->fake, "accept"), 7);
+}
+
+/* A yield that was asked meanwhile is told; what was asked before is not told twice. */
+static void yield_is_found(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	for (int round = 0; round < 2; round++) {
+		break_link(scene);
+		resume(scene, true);
+		fake_expect(&scene->fake, "renew");
+		fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'yielding',"
+					"'fence':100,'gpus':[{'index':0,'name':'gpu0'}]}");
+		pump(scene->baton, &seen->yields, 1);
+		baton_dispatch(scene->baton, 0);
+		assert_true(baton_yield_asked(claim));
+	}
+	assert_int_equal(seen->yields, 1);
+}
+
+/* R9: the broker forgot the session: the held lease is lost, and said to be. */
+static void unknown_session_loses_leases(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	resume(scene, false);
+	assert_null(baton_claim_lease(claim));
+	assert_int_equal(seen->revoked, 1);
+	assert_string_equal(seen->reason, "lost");
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->code, BATON_E_LOST);
+}
+
+/* The broker forgot the session: who waits asks anew, under the same request id. */
+static void unknown_session_waits_on(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	fake_claim(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	resume(scene, false);
+	assert_int_equal(fake_expect(&scene->fake, "acquire"), 1);
+	assert_int_equal(seen->ended, 0);
+}
+
+/* The session is known, the lease is not: renew is denied, the lease is lost. */
+static void unknown_lease_is_lost(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	resume(scene, true);
+	fake_expect(&scene->fake, "renew");
+	fake_send(&scene->fake, "{'type':'denied','lease':7,'code':'stale'}");
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->revoked, 1);
+	assert_int_equal(seen->answered, 0);
+	assert_int_equal(seen->code, BATON_E_LOST);
+	assert_null(baton_claim_lease(claim));
+}
+
+/* The lease went back into the queue while we were away: it is not ours any more. */
+static void requeued_by_the_broker(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	resume(scene, true);
+	fake_expect(&scene->fake, "renew");
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'queued'}");
+	pump(scene->baton, &seen->ended, 1);
+	assert_null(baton_claim_lease(claim));
+	assert_int_equal(seen->code, BATON_E_LOST);
+}
+
+/* R3, R9: nobody answers until the TTL is over: the lease ends by itself. */
+static void ttl_ends_the_lease(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	fake_stop_listening(&scene->fake);
+	fake_hang_up(&scene->fake);
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->revoked, 1);
+	assert_int_equal(seen->code, BATON_E_LOST);
+	assert_null(baton_claim_lease(claim));
+	/* The broker comes back and still has it: it is given back, not taken up again. */
+	fake_listen(&scene->fake);
+	resume(scene, true);
+	assert_true(fake_is_quiet(&scene->fake));
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'held','fence':100,"
+				"'gpus':[{'index':0,'name':'gpu0'}]}");
+	baton_dispatch(scene->baton, 0);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+	assert_null(baton_claim_lease(claim));
+}
+
+/* R3: a broker that is stopped but whose socket is open ends nobody's lease. */
+static void silence_is_no_loss(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	for (int i = 0; i < 15; i++)
+		baton_dispatch(scene->baton, 100); /* longer than the TTL of this scene */
+	assert_non_null(baton_claim_lease(claim));
+	assert_int_equal(seen->revoked, 0);
+}
+
+/* Released while away: the broker learns of it when it lists the lease. */
+static void release_while_away(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	assert_int_equal(baton_release(claim, false), 0);
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->code, 0);
+	baton_claim_free(claim);
+	resume(scene, true);
+	fake_send(&scene->fake,
+		  "{'type':'claim','ref':1,'lease':7,'state':'yielding','fence':100}");
+	baton_dispatch(scene->baton, 0);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+}
+
+/* Cancelled while away: as above, for a place. */
+static void cancel_while_away(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_claim(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	assert_int_equal(baton_cancel(claim), 0);
+	resume(scene, true);
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'queued'}");
+	baton_dispatch(scene->baton, 0);
+	assert_int_equal(fake_expect(&scene->fake, "cancel"), 1);
+}
+
+/* Requeued while away: nobody knows what became of it, so a new claim is asked for and the old
+ * lease given back; one GPU is never counted twice. */
+static void requeue_while_away(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	assert_int_equal(baton_release(claim, true), 0);
+	resume(scene, true);
+	assert_int_equal(fake_expect(&scene->fake, "acquire"), 2);
+	fake_send(&scene->fake, "{'type':'claim','ref':1,'lease':7,'state':'held','fence':100}");
+	baton_dispatch(scene->baton, 0);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+	fake_send(&scene->fake,
+		  "{'type':'granted','ref':2,'lease':9,'fence':102,'gpus':[{'index':0,"
+		  "'name':'gpu0'}]}");
+	pump(scene->baton, &seen->granted, 2);
+	assert_int_equal(baton_lease_id(baton_claim_lease(claim)), 9);
+}
+
+/* What is asked while away is sent on return; what was not to wait is refused at once. */
+static void acquire_while_away(void **state)
+{
+	struct scene *scene = *state;
+	struct baton_request request;
+	struct baton_claim *claim;
+	break_link(scene);
+	baton_request_init(&request);
+	request.no_wait = true;
+	assert_int_equal(baton_acquire(scene->baton, &request, &claim), BATON_E_UNREACHABLE);
+	assert_null(claim);
+	request.no_wait = false;
+	assert_int_equal(baton_acquire(scene->baton, &request, &claim), 0);
+	resume(scene, true);
+	assert_int_equal(fake_expect(&scene->fake, "acquire"), 1);
+}
+
+/* Calls about a lease say when nobody can be told. */
+static void questions_while_away(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	assert_int_equal(baton_change(claim, 1, 1 << 20), 0);
+	break_link(scene);
+	pump(scene->baton, &seen->answered, 1);
+	assert_int_equal(seen->answer_code, BATON_E_UNREACHABLE);
+	assert_int_equal(baton_change(claim, 1, 1 << 20), BATON_E_UNREACHABLE);
+	assert_int_equal(baton_renew(claim), BATON_E_UNREACHABLE);
+}
+
+/* C11: the broker comes back and refuses us: over for good, held leases lost. */
+static void refused_on_return(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	while (!fake_has_guest(&scene->fake))
+		baton_dispatch(scene->baton, 10);
+	fake_accept(&scene->fake);
+	fake_expect(&scene->fake, "hello");
+	fake_send(&scene->fake, "{'type':'close','code':4401,'reason':'other user'}");
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->revoked, 1);
+	assert_int_equal(seen->code, BATON_E_UNAUTHORIZED);
+	assert_null(baton_claim_lease(claim));
+	assert_int_equal(baton_dispatch(scene->baton, 0), BATON_E_UNAUTHORIZED);
+	assert_string_equal(baton_detail(scene->baton), "other user");
+}
+
+/* A broker that is stopping says so; the client comes back until the next one is up. */
+static void draining_is_not_the_end(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	fake_send(&scene->fake, "{'type':'close','code':4503,'reason':'draining'}");
+	pump(scene->baton, &seen->links, 1);
+	assert_non_null(baton_claim_lease(claim));
+	resume(scene, true);
+	assert_int_equal(fake_expect(&scene->fake, "renew"), 7);
+}
+
+#define with_scene(test)       cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define with_short_scene(test) cmocka_unit_test_setup_teardown(test, setup_short, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_scene(lease_survives),           with_scene(place_survives),
+		with_scene(lost_grant_is_found),      with_scene(lost_offer_is_accepted),
+		with_scene(yield_is_found),           with_scene(unknown_session_loses_leases),
+		with_scene(unknown_session_waits_on), with_scene(unknown_lease_is_lost),
+		with_scene(requeued_by_the_broker),   with_short_scene(ttl_ends_the_lease),
+		with_short_scene(silence_is_no_loss), with_scene(release_while_away),
+		with_scene(cancel_while_away),        with_scene(requeue_while_away),
+		with_scene(acquire_while_away),       with_scene(questions_while_away),
+		with_scene(refused_on_return),        with_scene(draining_is_not_the_end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
