@@ -15,9 +15,7 @@ enum {
 	CONN_READ_BYTES = 64 * 1024,  /* per turn and connection: its budget */
 	CONN_AHEAD_BYTES = 64 * 1024, /* sent ahead of an answer; then reading stops */
 	CONN_REFUSED_MAX = 32,        /* connections over the limit that are being told so */
-	CONN_CLOSE_TIME_MS = 2000, /* for a close handshake, and for reading what cannot be used */
-	CONN_PING_TIME_MS = 10000,
-	CONN_WRITE_BYTES_MIN = 4096, /* a reader must take so many in each write_time_ms */
+	CONN_WRITE_BYTES_MIN = 4096,  /* a reader must take so many in each write_time_ms */
 };
 
 /* A connection has one deadline for what it waits to read and one for what it waits to write. All

@@ -5,6 +5,8 @@
 
 #include "net/net_impl.h"
 
+enum { PING_STEP_MS = 1000 };
+
 static int64_t duration_ms(const struct net *net, enum deadline_kind kind)
 {
 	switch (kind) {
@@ -15,9 +17,9 @@ static int64_t duration_ms(const struct net *net, enum deadline_kind kind)
 	case DEADLINE_WRITE:
 		return net->options.write_time_ms;
 	case DEADLINE_PING:
-		return CONN_PING_TIME_MS;
+		return net->options.ping_time_ms;
 	case DEADLINE_CLOSE:
-		return CONN_CLOSE_TIME_MS;
+		return net->options.close_time_ms;
 	case DEADLINE_NONE:
 	case DEADLINE_COUNT:
 		break;
@@ -81,8 +83,8 @@ void deadline_arm(struct net *net, struct deadline *deadline, enum deadline_kind
 	deadline_stop(deadline);
 	deadline->kind = kind;
 	deadline->at = mono_after(now, duration_ms(net, kind));
-	if (kind == DEADLINE_PING) /* whole seconds: many connections, one wake-up */
-		deadline->at.v = (deadline->at.v + 999) / 1000 * 1000;
+	if (kind == DEADLINE_PING) /* in steps: many connections, one wake-up */
+		deadline->at.v = (deadline->at.v / PING_STEP_MS + 1) * PING_STEP_MS;
 	list_append(&net->deadlines[kind], &deadline->node);
 	if (mono_before(deadline->at, net->deadline_timer_at))
 		set_timer(net, deadline->at, now);

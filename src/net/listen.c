@@ -190,13 +190,22 @@ static int add_listener(struct net *net, int listen_fd, struct listener *wanted)
 	return 0;
 }
 
+/* getaddrinfo takes any number and an empty port. */
+static bool is_port(const char *text)
+{
+	size_t length = strlen(text);
+	return length >= 1 && length <= 5 && strspn(text, "0123456789") == length &&
+	       atoi(text) <= UINT16_MAX;
+}
+
 static int resolve(const char *address, struct addrinfo **ret_info)
 {
 	char host[64];
 	const char *colon = strrchr(address, ':');
 	size_t length = colon ? (size_t)(colon - address) : 0;
 	bool bracketed = length >= 2 && address[0] == '[' && address[length - 1] == ']';
-	if (!colon || length == 0 || length >= sizeof host)
+	if (!colon || !is_port(colon + 1) || length == 0 || length >= sizeof host ||
+	    (!bracketed && memchr(address, ':', length)))
 		return -ERR_BAD_FIELD;
 	(void)snprintf(host, sizeof host, "%.*s", (int)(bracketed ? length - 2 : length),
 		       bracketed ? address + 1 : address);

@@ -12,6 +12,8 @@
 
 enum {
 	SLOT_BITS = 16,
+	PING_TIME_MS = 10000,
+	CLOSE_TIME_MS = 2000,
 	NOTICES_PER_SLOT = 8, /* of one turn; a connection makes no more than four */
 };
 
@@ -129,6 +131,10 @@ int net_create(struct loop *loop, const struct net_options *options,
 		return -ERR_NO_MEMORY;
 	net->loop = loop;
 	net->options = *options;
+	if (net->options.ping_time_ms == 0)
+		net->options.ping_time_ms = PING_TIME_MS;
+	if (net->options.close_time_ms == 0)
+		net->options.close_time_ms = CLOSE_TIME_MS;
 	net->handlers = *handlers;
 	net->ctx = ctx;
 	net->date_s = -1;

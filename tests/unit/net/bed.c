@@ -121,8 +121,8 @@ static const struct net_options short_times = {
 
 struct bed *bed_open(const struct net_options *options)
 {
-	static const struct net_handlers handlers = {on_request, on_gone,   on_delivered,
-						     on_session, on_message, on_closed,
+	static const struct net_handlers handlers = {on_request,       on_gone,    on_delivered,
+						     on_session,       on_message, on_closed,
 						     on_protocol_error};
 	struct bed *bed = calloc(1, sizeof *bed);
 	char detail[128] = "";
@@ -138,7 +138,8 @@ struct bed *bed_open(const struct net_options *options)
 		0);
 	assert_int_equal(net_listen_tcp(bed->net, "127.0.0.1:0", &bed->port, detail, sizeof detail),
 			 0);
-	assert_int_equal(net_listen_unix(bed->net, bed->line_path, false, detail, sizeof detail), 0);
+	assert_int_equal(net_listen_unix(bed->net, bed->line_path, false, detail, sizeof detail),
+			 0);
 	assert_int_equal(net_listen_unix(bed->net, bed->http_path, true, detail, sizeof detail), 0);
 	return bed;
 }
@@ -266,7 +267,6 @@ void client_wait_end(struct bed *bed, struct client *client)
 
 int client_status(const struct client *client)
 {
-	return client->length > 12 && memcmp(client->in, "HTTP/1.", 7) == 0
-		       ? atoi(client->in + 9)
-		       : 0;
+	return client->length > 12 && memcmp(client->in, "HTTP/1.", 7) == 0 ? atoi(client->in + 9)
+									    : 0;
 }

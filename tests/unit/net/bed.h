@@ -1,6 +1,6 @@
 /* bed: a net with recording handlers and clients on real sockets, all driven by one loop in one
- * process: nothing sleeps, everything waits for a condition with a deadline, and the test fails when
- * a descriptor is left open. */
+ * process: nothing sleeps, everything waits for a condition with a deadline, and the test fails
+ * when a descriptor is left open. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 struct http_case {
-	const char *row;  /* of CASES.md C, or "-" */
+	const char *row; /* of CASES.md C, or "-" */
 	const char *what;
 	const char *bytes;
 	size_t length;

@@ -43,7 +43,8 @@ static void check_row(struct bed *bed, const struct http_case *row)
 	client_close(client);
 }
 
-/* Each row: refused ones get their status and the connection is closed, the handler is not asked. */
+/* Each row: refused ones get their status and the connection is closed, the handler is not asked.
+ */
 static void test_table(void **state)
 {
 	(void)state;
@@ -73,7 +74,8 @@ static void test_keep_alive(void **state)
 	bed_close(bed);
 }
 
-/* A request sent ahead is not begun before the one in front is answered, and answers are in order. */
+/* A request sent ahead is not begun before the one in front is answered, and answers are in order.
+ */
 static void test_pipelined_in_order(void **state)
 {
 	(void)state;
@@ -155,8 +157,8 @@ static void test_parked_client_leaves(void **state)
 		client_send_text(client, GET("/lock"));
 		bed_wait(bed, &bed->requests, 1);
 		struct linger linger = {.l_onoff = reset, .l_linger = 0};
-		assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger),
-				 0);
+		assert_int_equal(
+			setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
 		client_close(client);
 		loop_turn(bed->loop); /* one turn */
 		assert_int_equal(bed->gone, 1);
@@ -203,7 +205,8 @@ static void test_half_closed(void **state)
 	bed_close(bed);
 }
 
-/* HEAD has the length and no body; 204 and 304 have neither; header values cannot end their line. */
+/* HEAD has the length and no body; 204 and 304 have neither; header values cannot end their line.
+ */
 static void test_reply_forms(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
-/* The HTTP parser alone: every row of the table, in one piece and cut at every place, gives the same
- * verdict; limits hold at the byte; chunked bodies take flat memory. */
+/* The HTTP parser alone: every row of the table, in one piece and cut at every place, gives the
+ * same verdict; limits hold at the byte; chunked bodies take flat memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -55,8 +55,8 @@ static void check_case(const struct http_case *row, size_t step)
 	enum http_result result = give_in_steps(&input, row->bytes, row->length, step);
 	int status = result == HTTP_MORE ? 0 : result == HTTP_COMPLETE ? 200 : input.fault.status;
 	if (status != row->status)
-		fail_msg("C%s %s in steps of %zu: %d instead of %d", row->row, row->what, step, status,
-			 row->status);
+		fail_msg("C%s %s in steps of %zu: %d instead of %d", row->row, row->what, step,
+			 status, row->status);
 	if (row->path && strcmp(input.bytes + input.parser.path, row->path) != 0)
 		fail_msg("C%s %s: path %s", row->row, row->what, input.bytes + input.parser.path);
 	if (row->body) {
@@ -89,8 +89,9 @@ static void test_cut_anywhere(void **state)
 static void test_leftover(void **state)
 {
 	(void)state;
-	static const char two[] = "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-				  "1\r\nx\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+	static const char two[] =
+		"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"1\r\nx\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n";
 	struct input input;
 	input_init(&input);
 	assert_int_equal(give(&input, two, sizeof two - 1), HTTP_COMPLETE);
@@ -164,12 +165,13 @@ static void test_header_limits(void **state)
 	assert_int_equal(judge_fields(1, 300000), 431);
 }
 
-/* A body of LIMIT_BODY_BYTES is let in, whole or chunked by single bytes, and the buffer never holds
- * more than body, head and one read; a byte more is 413. */
+/* A body of LIMIT_BODY_BYTES is let in, whole or chunked by single bytes, and the buffer never
+ * holds more than body, head and one read; a byte more is 413. */
 static void test_body_limit(void **state)
 {
 	(void)state;
-	static const char head[] = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+	static const char head[] =
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 	static const char chunk[] = "1;ext=1234567890\r\nx\r\n";
 	struct input input;
 	input_init(&input);
@@ -187,7 +189,8 @@ static void test_extension_limit(void **state)
 {
 	(void)state;
 	char *text = malloc(ROOM / 2);
-	int at = sprintf(text, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;");
+	int at =
+		sprintf(text, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;");
 	memset(text + at, 'e', ROOM / 4);
 	assert_int_equal(judge_text(text, ROOM / 4), 400);
 	at += 1000;
@@ -202,7 +205,7 @@ static void test_websocket(void **state)
 	(void)state;
 #define WS(method, version, key, more)                                                             \
 	method " /s HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\n"                    \
-	       "Upgrade: websocket\r\nSec-WebSocket-Version: " version                            \
+	       "Upgrade: websocket\r\nSec-WebSocket-Version: " version                             \
 	       "\r\nSec-WebSocket-Key: " key "\r\n" more "\r\n"
 	static const struct {
 		const char *text;
@@ -220,7 +223,8 @@ static void test_websocket(void **state)
 		struct input input;
 		input_init(&input);
 		enum http_result result = give(&input, rows[i].text, strlen(rows[i].text));
-		assert_int_equal(result == HTTP_COMPLETE ? 200 : input.fault.status, rows[i].status);
+		assert_int_equal(result == HTTP_COMPLETE ? 200 : input.fault.status,
+				 rows[i].status);
 		assert_int_equal(input.parser.websocket, rows[i].status == 200);
 		free(input.bytes);
 	}
@@ -229,14 +233,10 @@ static void test_websocket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_cut_anywhere),
-		cmocka_unit_test(test_leftover),
-		cmocka_unit_test(test_request_line_limit),
-		cmocka_unit_test(test_header_limits),
-		cmocka_unit_test(test_body_limit),
-		cmocka_unit_test(test_extension_limit),
-		cmocka_unit_test(test_websocket),
+		cmocka_unit_test(test_table),           cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_leftover),        cmocka_unit_test(test_request_line_limit),
+		cmocka_unit_test(test_header_limits),   cmocka_unit_test(test_body_limit),
+		cmocka_unit_test(test_extension_limit), cmocka_unit_test(test_websocket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
