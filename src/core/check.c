@@ -132,7 +132,7 @@ static void check_heads(const struct core *core)
 		for (uint32_t other = 0; other < core->config.gpu_count; other++)
 			if (core->gpus[other].head == head->rec.id || core->gpus[other].head == 0)
 				kept |= 1u << other;
-		INVARIANT(fit_place(core, head, kept) == 0);
+		INVARIANT(fit_place(core, head, kept, 0) == 0);
 	}
 }
 

@@ -27,7 +27,8 @@ static bool better_place(const struct core *core, const struct claim *claim, uin
 	return a < b;
 }
 
-uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t open)
+uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t open,
+		   uint32_t prefer)
 {
 	uint32_t placed = 0;
 
@@ -37,7 +38,10 @@ uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t 
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 			if (!(open & ~placed & (1u << gpu)) || !ledger_fits(core, claim, gpu))
 				continue;
-			if (best == LIMIT_GPUS || better_place(core, claim, gpu, best))
+			bool wanted = prefer & (1u << gpu);
+			bool best_wanted = best < LIMIT_GPUS && (prefer & (1u << best));
+			if (best == LIMIT_GPUS || (wanted && !best_wanted) ||
+			    (wanted == best_wanted && better_place(core, claim, gpu, best)))
 				best = gpu;
 		}
 		if (best == LIMIT_GPUS)
@@ -105,6 +109,8 @@ bool fit_near(const struct core *core, const struct claim *claim, uint32_t gpu)
 	if (!ledger_total_known(core, gpu))
 		return takers == 0;
 	return ledger_vram_known(core, gpu) &&
+	       core->gpus[gpu].vram_declared + need->vram_bytes <=
+		       ledger_room(core, gpu) + leaving &&
 	       ledger_vram_delta(claim->session, gpu, need->vram_bytes) <=
 		       ledger_vram_free(core, gpu) + leaving;
 }

@@ -3,8 +3,10 @@
 #pragma once
 #include "core/state.h"
 
-/* need.gpu_count GPUs out of `open` that have room now, best first; 0: not enough. */
-uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t open);
+/* need.gpu_count GPUs out of `open` that have room now, those of `prefer` first, then the best; 0:
+ * not enough. */
+uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t open,
+		   uint32_t prefer);
 /* Where it should wait: need.gpu_count GPUs of its mask, among them at least one of `open`, that
  * can be had soonest. */
 uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t open);

@@ -22,6 +22,11 @@ bool ledger_total_known(const struct core *core, uint32_t gpu)
 	return gpu < core->config.gpu_count && core->config.gpus[gpu].vram_known;
 }
 
+uint64_t ledger_room(const struct core *core, uint32_t gpu)
+{
+	return minus(core->config.gpus[gpu].vram_bytes_total, core->config.vram_headroom_bytes);
+}
+
 /* What leases without a session, and sessions whose use a probe cannot tell (a browser's GPU
  * process works for all its tabs), declared and were not seen to use by name. */
 static uint64_t pool_of(const struct core *core, uint32_t gpu)
@@ -95,7 +100,10 @@ bool ledger_vram_fits(const struct core *core, const struct session *session, ui
 		return core->gpus[gpu].takers == 0;
 	if (!ledger_vram_known(core, gpu))
 		return false;
-	return ledger_vram_delta(session, gpu, vram_bytes) <= ledger_vram_free(core, gpu);
+	/* What it already uses is not counted twice, but promises alone never pass what there is.
+	 */
+	return core->gpus[gpu].vram_declared + vram_bytes <= ledger_room(core, gpu) &&
+	       ledger_vram_delta(session, gpu, vram_bytes) <= ledger_vram_free(core, gpu);
 }
 
 bool ledger_fits(const struct core *core, const struct claim *claim, uint32_t gpu)
@@ -110,12 +118,11 @@ uint32_t ledger_eligible(const struct core *core, const struct need *need)
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		const struct gpu_config *config = &core->config.gpus[gpu];
-		uint64_t room = minus(config->vram_bytes_total, core->config.vram_headroom_bytes);
 		if (!(need->gpu_mask & (1u << gpu)))
 			continue;
 		if (need->slots > config->slots)
 			continue;
-		if (config->vram_known && need->vram_bytes > room)
+		if (config->vram_known && need->vram_bytes > ledger_room(core, gpu))
 			continue;
 		mask |= 1u << gpu;
 	}
@@ -194,7 +201,7 @@ void ledger_recap(struct core *core, uint32_t gpu_mask)
 		struct gpu *state = &core->gpus[gpu];
 		const struct gpu_config *config = &core->config.gpus[gpu];
 		bool configured = gpu < core->config.gpu_count;
-		uint64_t room = minus(config->vram_bytes_total, core->config.vram_headroom_bytes);
+		uint64_t room = ledger_room(core, gpu);
 		if (!(gpu_mask & (1u << gpu)))
 			continue;
 		state->slots_cap = configured && config->slots > state->slots_used

@@ -15,6 +15,8 @@ uint64_t ledger_vram_free(const struct core *core, uint32_t gpu);
 uint64_t ledger_vram_unmanaged(const struct core *core, uint32_t gpu);
 /* What the session's taken VRAM would grow by: bytes it already uses are not asked for twice. */
 uint64_t ledger_vram_delta(const struct session *session, uint32_t gpu, uint64_t vram_bytes);
+/* What leases may have in all, where the total is known. */
+uint64_t ledger_room(const struct core *core, uint32_t gpu);
 bool ledger_total_known(const struct core *core, uint32_t gpu);
 /* GPUs that could hold the need if nothing else were there, within need.gpu_mask. */
 uint32_t ledger_eligible(const struct core *core, const struct need *need);

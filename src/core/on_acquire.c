@@ -127,8 +127,7 @@ static int judge_room(const struct core *core, const struct claim_record *rec, u
 
 static int64_t timeout_of(const struct core *core, const struct event *event)
 {
-	return event->acquire.timeout_ms != 0 ? event->acquire.timeout_ms
-					      : core->config.timeout_ms;
+	return event->acquire.timeout_ms != 0 ? event->acquire.timeout_ms : core->config.timeout_ms;
 }
 
 static struct mono_ms wait_until(const struct core *core, int64_t timeout_ms)

@@ -87,7 +87,8 @@ static bool vram_short(const struct core *core, const struct claim *head, uint32
 	if (!ledger_total_known(core, gpu))
 		return core->gpus[gpu].takers > leaving->takers;
 	return ledger_vram_delta(head->session, gpu, need) >
-	       ledger_vram_free(core, gpu) + leaving->vram_bytes;
+		       ledger_vram_free(core, gpu) + leaving->vram_bytes ||
+	       core->gpus[gpu].vram_declared + need > ledger_room(core, gpu) + leaving->vram_bytes;
 }
 
 static int64_t idle_ms(const struct core *core, const struct claim *resident)

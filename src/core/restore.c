@@ -85,7 +85,7 @@ static void restore_holder(struct core *core, struct claim *claim)
 {
 	claim->mask = claim->rec.granted_mask;
 	claim->key = mono_after(claim->rec.arrival, core->config.classes[claim->rec.cls].offset_ms);
-	claim->deadline = mono_after(core->now, core->config.grace_ms);
+	claim->deadline = mono_after(core->now, revoke_grace_ms(core, claim));
 	claim->yield_since = core->now;
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 	ledger_take(core, claim);

@@ -12,6 +12,7 @@
 struct walk {
 	uint32_t open; /* GPUs that still may be given to whoever comes next */
 	uint32_t ripe; /* of those: owed to ripe work before voice */
+	bool again;    /* a kept GPU came free: begin anew; each time somebody was granted */
 };
 
 bool schedule_may_grant(const struct core *core)
@@ -96,7 +97,7 @@ static void visit_ripe(struct core *core, struct walk *walk, struct claim *claim
 {
 	uint32_t owed = walk->ripe & claim->mask;
 	uint32_t within = claim->rec.need.gpu_count > 1 ? walk->open : owed;
-	uint32_t gpus = fit_place(core, claim, within);
+	uint32_t gpus = fit_place(core, claim, within, owed);
 
 	PRE(owed != 0);
 	if (gpus & owed) {
@@ -108,7 +109,8 @@ static void visit_ripe(struct core *core, struct walk *walk, struct claim *claim
 		schedule_grant(core, claim, gpus);
 		return;
 	}
-	gpus = fit_choose(core, claim, within);
+	/* A set that finds room without the owed GPU needs no turn of its own. */
+	gpus = gpus ? 0 : fit_choose(core, claim, within);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if ((gpus & owed & (1u << gpu)) && !fit_near(core, claim, gpu))
 			gpus = 0;
@@ -118,13 +120,26 @@ static void visit_ripe(struct core *core, struct walk *walk, struct claim *claim
 		walk->ripe &= ~owed;
 }
 
+static uint32_t heads_of(const struct core *core, const struct claim *claim)
+{
+	uint32_t mask = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		mask |= core->gpus[gpu].head == claim->rec.id ? 1u << gpu : 0;
+	return mask;
+}
+
+/* What was kept for a ripe turn is open again when its claim finds room elsewhere: those who were
+ * passed over for it are then visited anew. */
 static void visit(struct core *core, struct walk *walk, struct claim *claim)
 {
-	uint32_t gpus = fit_place(core, claim, walk->open);
+	uint32_t gpus = fit_place(core, claim, walk->open, 0);
+	uint32_t kept = heads_of(core, claim);
 
-	if (gpus)
+	if (gpus) {
+		walk->again |= kept != 0;
 		schedule_grant(core, claim, gpus);
-	else
+	} else if (!kept)
 		close_for(core, walk, claim, fit_choose(core, claim, walk->open));
 }
 
@@ -171,25 +186,37 @@ static uint32_t ripe_due(const struct core *core)
 	return mask;
 }
 
-void schedule_run(struct core *core)
+static void walk_once(struct core *core, struct walk *walk)
 {
-	struct walk walk = {.open = schedule_open(core, false)};
 	struct claim *claim;
 
 	core->wake = MONO_NEVER;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		core->gpus[gpu].head = 0;
-	if (!schedule_may_grant(core) || rank_tree_count(&core->places) == 0)
-		return;
-	walk.ripe = walk.open & ripe_due(core);
 	rewind_groups(core, true);
-	while (walk.ripe && (claim = next_waiter(core, false, walk.ripe)) &&
+	while (walk->ripe && (claim = next_waiter(core, false, walk->ripe)) &&
 	       order_ripe(core, claim))
-		visit_ripe(core, &walk, claim);
+		visit_ripe(core, walk, claim);
 	rewind_groups(core, true);
-	while ((claim = next_waiter(core, true, walk.open)))
-		visit(core, &walk, claim);
-	while ((claim = next_waiter(core, false, walk.open)))
-		visit(core, &walk, claim);
+	while ((claim = next_waiter(core, true, walk->open)))
+		visit(core, walk, claim);
+	while ((claim = next_waiter(core, false, walk->open)))
+		visit(core, walk, claim);
 	rewind_groups(core, false);
+}
+
+void schedule_run(struct core *core)
+{
+	uint32_t open = schedule_open(core, false);
+	struct walk walk;
+
+	core->wake = MONO_NEVER;
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		core->gpus[gpu].head = 0;
+	if (!schedule_may_grant(core))
+		return;
+	do {
+		walk = (struct walk){.open = open, .ripe = open & ripe_due(core)};
+		walk_once(core, &walk);
+	} while (walk.again);
 }
