@@ -40,7 +40,7 @@ struct stage {
 	struct effects fx;
 	struct heap agenda;
 	struct actor *actors;
-	int64_t now_ms;
+	int64_t now_ms, wake_ms;
 	uint64_t random;
 };
 
@@ -84,6 +84,7 @@ static struct event event_of(struct stage *s, const struct actor *a, enum event_
 static void step(struct stage *s, const struct event *event)
 {
 	core_step(s->core, event, &s->fx);
+	s->wake_ms = s->fx.next_wake.v;
 }
 
 static bool has_session(const struct actor *a)
@@ -125,7 +126,7 @@ static void arrive(struct stage *s, struct actor *a)
 	struct event event = event_of(s, a, EVENT_ACQUIRE);
 	event.acquire.binding = q->binding;
 	event.acquire.browser = browser;
-	event.acquire.preemptible = true;
+	event.acquire.preemptible = q->binding != BIND_HTTP; /* it would not hear the asking */
 	event.acquire.cls = q->cls;
 	event.acquire.ref = a->index + 1;
 	event.acquire.need = (struct need){.slots = 1, .gpu_count = 1, .vram_bytes = q->vram_bytes};
@@ -149,7 +150,8 @@ static void die(struct stage *s, struct actor *a)
 
 static void give_back(struct stage *s, struct actor *a, bool comes_back)
 {
-	a->used_ms += s->now_ms - a->run_since_ms;
+	if (a->runs)
+		a->used_ms += s->now_ms - a->run_since_ms;
 	a->runs = false;
 	unplan(s, a, ACT_FINISH);
 	unplan(s, a, ACT_YIELD);
@@ -196,7 +198,10 @@ static void act_now(struct stage *s, struct actor *a, enum act act)
 		die(s, a);
 		break;
 	case ACT_FINISH:
-		give_back(s, a, false);
+		if (a->lease)
+			give_back(s, a, false);
+		else
+			say_bye(s, a);
 		break;
 	case ACT_YIELD:
 		give_back(s, a, true);
@@ -241,13 +246,13 @@ static void hear(struct stage *s, struct actor *a, const struct effect *effect)
 		a->alive = true;
 		plan(s, a, ACT_LIVE, s->now_ms);
 		break;
-	case MSG_REVOKED:
 	case MSG_TIMEOUT:
-		/* It stops using the GPU; a session that has nothing left to do says bye. */
+		a->lease = 0;
+		plan(s, a, ACT_FINISH, s->now_ms);
+		break;
+	case MSG_REVOKED: /* it stops using the GPU, and says so */
 		unplan(s, a, ACT_YIELD);
 		unplan(s, a, ACT_DIE);
-		a->runs = false;
-		a->run_since_ms = s->now_ms;
 		plan(s, a, ACT_FINISH, s->now_ms);
 		break;
 	case MSG_DENIED:
@@ -284,8 +289,8 @@ static void note(struct stage *s, const struct record *record)
 	if (record->type != RECORD_CLAIM_PUT && record->type != RECORD_CLAIM_END)
 		return;
 	static const enum replay_phase phases[CLAIM_STATE_COUNT] = {
-		[CLAIM_QUEUED] = PHASE_WAITING,     [CLAIM_OFFERED] = PHASE_WAITING,
-		[CLAIM_HELD] = PHASE_HOLDING,       [CLAIM_YIELDING] = PHASE_YIELDING,
+		[CLAIM_QUEUED] = PHASE_WAITING, [CLAIM_OFFERED] = PHASE_WAITING,
+		[CLAIM_HELD] = PHASE_HOLDING,   [CLAIM_YIELDING] = PHASE_YIELDING,
 		[CLAIM_ENDED] = PHASE_NONE,
 	};
 	const struct claim_record *claim = &record->claim;
@@ -360,9 +365,7 @@ void replay_baton(const struct replay_trace *trace, struct replay_result *result
 	deliver(&s);
 	for (;;) {
 		struct heap_node *node = heap_first(&s.agenda);
-		int64_t next_ms = s.fx.next_wake.v;
-		if (node && node->key < next_ms)
-			next_ms = node->key;
+		int64_t next_ms = node && node->key < s.wake_ms ? node->key : s.wake_ms;
 		if (next_ms > trace->end_ms)
 			break;
 		s.now_ms = next_ms > s.now_ms ? next_ms : s.now_ms;

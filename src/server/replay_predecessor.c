@@ -1,7 +1,7 @@
-/* replay_predecessor: the rules of the bridge that Baton replaces, as its source has them: one lock,
- * strict priority, first come first served among equals, 60 s in the queue whatever the client
- * asked for, and nobody who notices that a holder died. Reads of the trace what the clients did,
- * never what they were answered. Called by replay.c. */
+/* replay_predecessor: the rules of the bridge that Baton replaces, as its source has them: one
+ * lock, strict priority, first come first served among equals, 60 s in the queue whatever the
+ * client asked for, and nobody who notices that a holder died. Reads of the trace what the clients
+ * did, never what they were answered. Called by replay.c. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -71,17 +71,15 @@ static int64_t least(int64_t a, int64_t b)
 /* At equal times a release comes before an arrival, and both before a timeout. */
 void replay_predecessor(const struct replay_trace *trace, struct replay_result *result)
 {
-	struct bridge b = {.trace = trace,
-			   .result = result,
-			   .release_ms = INT64_MAX,
-			   .death_ms = INT64_MAX};
+	struct bridge b = {
+		.trace = trace, .result = result, .release_ms = INT64_MAX, .death_ms = INT64_MAX};
 	b.queue = calloc(trace->count, sizeof *b.queue);
 	if (!b.queue)
 		abort();
 	size_t arrived = 0;
 	for (;;) {
-		int64_t arrival_ms = arrived < trace->count ? trace->requests[arrived].at_ms
-							    : INT64_MAX;
+		int64_t arrival_ms =
+			arrived < trace->count ? trace->requests[arrived].at_ms : INT64_MAX;
 		int64_t timeout_ms =
 			b.queue_count ? trace->requests[b.queue[0]].at_ms + WAIT_MS_MAX : INT64_MAX;
 		int64_t holder_ms = least(b.release_ms, b.death_ms);

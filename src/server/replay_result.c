@@ -33,8 +33,8 @@ void replay_result_phase(struct replay_result *result, size_t request, enum repl
 		if (result->span_count == result->span_capacity) {
 			result->span_capacity =
 				result->span_capacity ? result->span_capacity * 2 : 1024;
-			result->spans = must(realloc(
-				result->spans, result->span_capacity * sizeof *result->spans));
+			result->spans = must(realloc(result->spans, result->span_capacity *
+									    sizeof *result->spans));
 		}
 		result->spans[result->span_count++] =
 			(struct replay_span){request, v->phase, v->since_ms, now_ms};

@@ -30,9 +30,9 @@ struct replay_span {
 struct replay_verdict {
 	bool granted;
 	enum replay_end end;
-	uint32_t yields;               /* times it gave way and came back */
-	int64_t granted_ms, ended_ms;  /* the first grant; meaningless before */
-	enum replay_phase phase;       /* now, while the replay runs */
+	uint32_t yields;              /* times it gave way and came back */
+	int64_t granted_ms, ended_ms; /* the first grant; meaningless before */
+	enum replay_phase phase;      /* now, while the replay runs */
 	int64_t since_ms;
 };
 

@@ -1,11 +1,10 @@
-/* replay_trace: reads JSON lines, checks each field, and sorts by time. Whatever is wrong is refused
- * with its line; a field of an unknown name too, since a slip of the pen would change the outcome
- * in silence. Called by replay.c. */
+/* replay_trace: reads JSON lines, checks each field, and sorts by time. Whatever is wrong is
+ * refused with its line; a field of an unknown name too, since a slip of the pen would change the
+ * outcome in silence. Called by replay.c. */
 #include "server/replay_trace.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +30,7 @@ struct reader {
 	char *detail;
 	size_t detail_size;
 	bool head_seen;
-	double end_s; /* said by the first line; negative: not said */
+	int64_t end_ms; /* said by the first line; negative: not said */
 };
 
 static int refuse(struct reader *r, const char *field, const char *problem)
@@ -50,7 +49,7 @@ static int take_seconds(struct reader *r, json_t *object, const char *field, int
 	double seconds = json_number_value(value);
 	if (!json_is_number(value) || !(seconds >= 0 && seconds <= seconds_max))
 		return refuse(r, field, "must be a number of seconds from 0 to 100000000");
-	*ret_ms = llround(seconds * 1000);
+	*ret_ms = (int64_t)(seconds * 1000 + 0.5);
 	return 0;
 }
 
@@ -128,8 +127,7 @@ static int take_vram(struct reader *r, json_t *object, const char *field, uint64
 
 /* What the predecessor's bridge wrote down. Of a request that it granted and that never released,
  * no more is known than that the holder died; how soon is our guess. */
-static int take_record(struct reader *r, json_t *object, struct replay_request *q,
-		       int64_t *last_ms)
+static int take_record(struct reader *r, json_t *object, struct replay_request *q, int64_t *last_ms)
 {
 	int recorded = RECORDED_NOTHING;
 	int64_t granted_ms = -1, released_ms = -1, ended_ms = -1;
@@ -147,7 +145,7 @@ static int take_record(struct reader *r, json_t *object, struct replay_request *
 	q->recorded = (enum replay_recorded)recorded;
 	if (released_ms >= 0)
 		q->hold_ms = released_ms - granted_ms;
-	else if (recorded == RECORDED_GRANTED)
+	else if (granted_ms >= 0)
 		q->dies_ms = HOLD_MS;
 	const int64_t times[] = {granted_ms, released_ms, ended_ms};
 	for (size_t i = 0; i < sizeof times / sizeof *times; i++)
@@ -157,19 +155,21 @@ static int take_record(struct reader *r, json_t *object, struct replay_request *
 
 static int check_names(struct reader *r, json_t *object)
 {
-	static const char *const known[] = {
-		"at_s",   "id",        "class",   "priority",  "hold_s",    "dies_s",     "timeout_s",
-		"yield_s", "vram_mb", "binding", "outcome", "granted_s", "released_s", "ended_s",
-		"note"};
+	static const char *const known[] = {"at_s",       "id",      "class",     "priority",
+					    "hold_s",     "dies_s",  "timeout_s", "yield_s",
+					    "vram_mb",    "binding", "outcome",   "granted_s",
+					    "released_s", "ended_s", "note"};
 	const char *name;
 	json_t *value;
-	json_object_foreach(object, name, value) {
+	json_object_foreach(object, name, value)
+	{
 		size_t i = 0;
 		while (i < sizeof known / sizeof *known && strcmp(name, known[i]) != 0)
 			i++;
 		if (i == sizeof known / sizeof *known)
-			return refuse(r, "", "has a field of unknown name; traces/README.md lists "
-					     "those there are");
+			return refuse(r, "",
+				      "has a field of unknown name; traces/README.md lists "
+				      "those there are");
 	}
 	return 0;
 }
@@ -241,28 +241,25 @@ static int take_head(struct reader *r, json_t *object)
 {
 	json_t *title = json_object_get(object, "title");
 	json_t *gpus = json_object_get(object, "gpus");
-	int64_t end_ms = -1;
 	if (r->head_seen || r->trace->count)
 		return refuse(r, "about", "belongs into the first line");
 	r->head_seen = true;
-	if (title && (!json_is_string(title) || name_problem(json_string_value(title),
-							     json_string_length(title),
-							     sizeof r->trace->title - 1)))
+	if (title && (!json_is_string(title) ||
+		      name_problem(json_string_value(title), json_string_length(title),
+				   sizeof r->trace->title - 1)))
 		return refuse(r, "title", "must be a short text");
 	snprintf(r->trace->title, sizeof r->trace->title, "%s",
 		 title ? json_string_value(title) : "");
-	int rc = take_seconds(r, object, "end_s", &end_ms);
-	if (rc)
+	int rc = take_seconds(r, object, "end_s", &r->end_ms);
+	if (rc || !gpus)
 		return rc;
-	r->end_s = (double)end_ms / 1000;
-	if (!gpus)
-		return 0;
 	if (!json_is_array(gpus) || json_array_size(gpus) == 0)
 		return refuse(r, "gpus", "must be a list of at least one");
 	r->trace->config.gpu_count = 0;
 	size_t i;
 	json_t *gpu;
-	json_array_foreach(gpus, i, gpu) {
+	json_array_foreach(gpus, i, gpu)
+	{
 		rc = json_is_object(gpu) ? take_gpu(r, gpu) : refuse(r, "gpus", "are objects");
 		if (rc)
 			return rc;
@@ -349,19 +346,18 @@ int replay_trace_read(FILE *file, const char *name, struct replay_trace *ret_tra
 			   .name = name,
 			   .detail = detail,
 			   .detail_size = detail_size,
-			   .end_s = -1};
+			   .end_ms = -1};
 	snprintf(detail, detail_size, "%s: out of memory", name);
 	int rc = read_lines(&r, file);
 	if (!rc && !trace.count) {
 		r.line = r.line ? r.line : 1;
 		rc = refuse(&r, "", "there is no request in the trace");
 	}
-	if (!rc && r.end_s >= 0) {
-		if (r.end_s * 1000 < (double)trace.end_ms) {
-			r.line = 1;
+	if (!rc && r.end_ms >= 0) {
+		r.line = 1;
+		if (r.end_ms < trace.end_ms)
 			rc = refuse(&r, "end_s", "is earlier than what the trace tells");
-		}
-		trace.end_ms = llround(r.end_s * 1000);
+		trace.end_ms = r.end_ms;
 	}
 	if (rc) {
 		replay_trace_finish(&trace);

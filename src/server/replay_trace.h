@@ -26,7 +26,7 @@ struct replay_trace {
 	size_t count;
 	int64_t end_ms; /* nothing is known, and nothing re-enacted, after it */
 	size_t recorded[RECORDED_PENDING + 1];
-	char title[256]; /* "" if the trace has none */
+	char title[256];           /* "" if the trace has none */
 	struct core_config config; /* defaults, with the trace's GPUs */
 };
 

@@ -1,0 +1,195 @@
+/* replay: options, files and messages of `baton replay`. No daemon is needed and none is asked. The
+ * trace is read by replay_trace.c, re-enacted by replay_baton.c or replay_predecessor.c, told by
+ * replay_print.c and drawn by replay_svg.c. Called by the command table. */
+#include "server/replay.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "server/replay_result.h"
+
+enum { EXIT_USAGE = 64, EXIT_BAD_TRACE = 65, EXIT_NO_INPUT = 66, EXIT_CANNOT_WRITE = 73 };
+
+static const char help_text[] =
+	"Usage: baton replay [OPTIONS] FILE\n"
+	"Runs a recorded trace through the broker's core in virtual time and prints, by class,\n"
+	"grants, timeouts and waits. No daemon is needed. FILE '-' is standard input.\n"
+	"\n"
+	"  --policy POLICY  baton (the default), or predecessor: a wait ends after 60 seconds,\n"
+	"                   and nobody notices that a holder died\n"
+	"  --json           one JSON object instead of the table\n"
+	"  --svg OUT        also draw the timeline into the file OUT ('-': standard output,\n"
+	"                   instead of the table)\n"
+	"  --help           this text\n"
+	"\n"
+	"Exit status: 0, 64 wrong usage, 65 bad trace, 66 no such file, 73 OUT cannot be "
+	"written.\n";
+
+struct options {
+	bool predecessor, json, help;
+	const char *svg, *file;
+};
+
+static int parse(int argc, char **argv, struct options *o)
+{
+	static const struct option known[] = {
+		{"policy", required_argument, NULL, 'p'},
+		{"json", no_argument, NULL, 'j'},
+		{"svg", required_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	*o = (struct options){0};
+	optind = 0; /* the command table may have parsed before */
+	for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+		if (c == 'j') {
+			o->json = true;
+		} else if (c == 's') {
+			o->svg = optarg;
+		} else if (c == 'h') {
+			o->help = true;
+		} else if (c == 'p' && strcmp(optarg, "predecessor") == 0) {
+			o->predecessor = true;
+		} else if (c == 'p' && strcmp(optarg, "baton") == 0) {
+			o->predecessor = false;
+		} else {
+			if (c == 'p')
+				fprintf(stderr,
+					"baton replay: no policy '%s'; there are baton and "
+					"predecessor\n",
+					optarg);
+			return -1;
+		}
+	}
+	if (o->help)
+		return 0;
+	if (optind != argc - 1) {
+		fprintf(stderr, "baton replay: name one trace; see baton replay --help\n");
+		return -1;
+	}
+	o->file = argv[optind];
+	if (o->json && o->svg && strcmp(o->svg, "-") == 0) {
+		fprintf(stderr, "baton replay: --json and --svg - both want standard output\n");
+		return -1;
+	}
+	return 0;
+}
+
+static int read_trace(const struct options *o, struct replay_trace *trace)
+{
+	char detail[512];
+	bool standard = strcmp(o->file, "-") == 0;
+	FILE *file = standard ? stdin : fopen(o->file, "re");
+	if (!file) {
+		fprintf(stderr, "baton replay: %s: %s\n", o->file, strerror(errno));
+		return EXIT_NO_INPUT;
+	}
+	int rc = replay_trace_read(file, standard ? "standard input" : o->file, trace, detail,
+				   sizeof detail);
+	if (!standard)
+		fclose(file);
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "baton replay: %s\n", detail);
+	return rc == -ERR_BAD_FIELD ? EXIT_BAD_TRACE : err_exit_code(rc);
+}
+
+/* A line on the terminal while a long trace runs; nothing when it is done within a second. */
+struct progress {
+	int64_t end_ms;
+	struct timespec next; /* zero: not asked yet */
+	bool shown;
+};
+
+static void show_progress(void *ctx, int64_t now_ms)
+{
+	struct progress *p = ctx;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	bool first = p->next.tv_sec == 0;
+	if (!first && now.tv_sec < p->next.tv_sec)
+		return;
+	p->next.tv_sec = now.tv_sec + (first ? 2 : 1);
+	if (first)
+		return;
+	p->shown = true;
+	fprintf(stderr, "\rbaton replay: %3d %% ",
+		p->end_ms ? (int)(now_ms * 100 / p->end_ms) : 100);
+}
+
+static void re_enact(const struct options *o, const struct replay_trace *trace,
+		     struct replay_result *result)
+{
+	struct progress progress = {.end_ms = trace->end_ms};
+	replay_result_init(result, trace);
+	if (o->predecessor)
+		replay_predecessor(trace, result);
+	else
+		replay_baton(trace, result, isatty(STDERR_FILENO) ? show_progress : NULL,
+			     &progress);
+	if (progress.shown)
+		fprintf(stderr, "\r\033[K");
+}
+
+static int draw(const struct options *o, const struct replay_trace *trace,
+		const struct replay_result *result, const struct replay_view *view)
+{
+	bool standard = strcmp(o->svg, "-") == 0;
+	FILE *file = standard ? stdout : fopen(o->svg, "we");
+	bool ok = file != NULL;
+	if (ok)
+		replay_print_svg(file, trace, result, view);
+	if (file && !standard)
+		ok = !ferror(file) & !fclose(file);
+	if (!ok)
+		fprintf(stderr, "baton replay: %s: %s\n", o->svg, strerror(errno));
+	return ok ? 0 : EXIT_CANNOT_WRITE;
+}
+
+/* The last part of the path. */
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+int replay_main(int argc, char **argv)
+{
+	struct options o;
+	struct replay_trace trace;
+	struct replay_result result;
+	if (parse(argc, argv, &o) < 0)
+		return EXIT_USAGE;
+	if (o.help) {
+		fputs(help_text, stdout);
+		return 0;
+	}
+	int status = read_trace(&o, &trace);
+	if (status)
+		return status;
+	const char *no_colour = getenv("NO_COLOR");
+	struct replay_view view = {
+		.policy = o.predecessor ? "predecessor" : "baton",
+		.name = base_name(o.file),
+		.colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour),
+	};
+	re_enact(&o, &trace, &result);
+	if (o.svg)
+		status = draw(&o, &trace, &result, &view);
+	if (o.json)
+		replay_print_json(stdout, &trace, &result, &view);
+	else if (!o.svg || strcmp(o.svg, "-") != 0)
+		replay_print_table(stdout, &trace, &result, &view);
+	if (!status && (fflush(stdout) != 0 || ferror(stdout))) {
+		fprintf(stderr, "baton replay: standard output: %s\n", strerror(errno));
+		status = err_exit_code(ERR_IO);
+	}
+	replay_result_finish(&result);
+	replay_trace_finish(&trace);
+	return status;
+}
