@@ -311,6 +311,13 @@ static void test_rights(void **state)
 	assert_int_equal(access_check(&compat, &facts, &verdict), 0);
 	assert_int_equal(verdict.rights, ACCESS_ADMIN);
 
+	compat.token = NULL;
+	compat.cookie_name = NULL;
+	facts.cookie = "baton=cccccccccccccccccccccccccccccccc";
+	assert_int_equal(access_check(&compat, &facts, &verdict), -ERR_UNAUTHORIZED);
+	facts.authorization = NULL;
+	assert_int_equal(access_check(&compat, &facts, &verdict), -ERR_UNAUTHORIZED);
+	assert_false(verdict.bad_token);
 	compat.token = "";
 	compat.admin_token = NULL;
 	facts.authorization = "Bearer ";

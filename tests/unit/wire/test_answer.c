@@ -98,6 +98,18 @@ static void test_others(void **state)
 	expect(ROUTE_RENEW, &send, 200, 0, "{\"status\":\"renewed\",\"expires_in_s\":90.5}");
 	send = (struct effect){.type = EFFECT_SEND, .send = {.msg = MSG_OK, .lease = 3}};
 	expect(ROUTE_RESET, &send, 200, 0, "{\"status\":\"ok\",\"count\":3}");
+	send = (struct effect){.type = EFFECT_SEND, .send = {.msg = MSG_REVOKED, .lease = 7}};
+	expect(ROUTE_LOCK, &send, 409, 0,
+	       "{\"status\":\"error\",\"msg\":\"The lease was revoked; stop using the "
+	       "GPU.\",\"error\":{\"code\":\"revoked\",\"message\":\"The lease was revoked; stop "
+	       "using the GPU.\"}}");
+	struct text ok;
+	struct answer done;
+	text_init(&ok);
+	answer_ok(&ok, &done);
+	assert_string_equal(ok.bytes, "{\"status\":\"ok\"}");
+	assert_int_equal(done.status, 200);
+	text_finish(&ok);
 	static const enum message silent[] = {MSG_WELCOME, MSG_CLAIM,   MSG_QUEUED, MSG_OFFERED,
 					      MSG_YIELD,   MSG_CHANGED, MSG_LENT,   MSG_HEARTBEAT};
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {

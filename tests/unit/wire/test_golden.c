@@ -361,11 +361,15 @@ static void test_endings(void **state)
 	assert_string_equal(r.reason, "operator");
 	assert_string_equal(r.detail, "maintenance");
 	reply_finish(&r);
-	send = (struct effect){
-		.send = {.msg = MSG_RELEASED, .ref = 2, .lease = 7, .end = END_FORCE_RELEASED}};
+	send = (struct effect){.send = {.msg = MSG_RELEASED,
+					.ref = 2,
+					.lease = 7,
+					.end = END_FORCE_RELEASED,
+					.detail = "maintenance"}};
 	said(&send, &facts, "broker-released.json", &r);
 	assert_int_equal(r.type, REPLY_RELEASED);
 	assert_string_equal(r.reason, "force-released");
+	assert_string_equal(r.detail, "maintenance");
 	reply_finish(&r);
 	send = (struct effect){.send = {.msg = MSG_TIMEOUT, .ref = 2, .lease = 7}};
 	said(&send, &facts, "broker-timeout.json", &r);

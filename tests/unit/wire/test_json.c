@@ -61,6 +61,9 @@ static void test_bad_texts(void **state)
 		TEXT("{\"a\":-0.0}"),
 		TEXT("{\"a\":-0e5}"),
 		TEXT("{\"a\":[1,-0]}"),
+		TEXT("-0"),
+		TEXT("{\"a\":-"),
+		TEXT("{\"a\":-x}"),
 		TEXT("{\"a\":NaN}"),
 		TEXT("{\"a\":Infinity}"),
 		TEXT("{\"a\":01}"),
@@ -241,6 +244,7 @@ static void test_names(void **state)
 		"\x80",             /* lone continuation */
 		"\xc3",             /* cut short */
 		"\xe2\x80",
+		"\xc3x",    /* continued by what is none */
 		"\xc0\xaf", /* overlong */
 		"\xe0\x80\xaf",
 		"\xed\xa0\x80",     /* surrogate */

@@ -193,6 +193,10 @@ static void test_bad_fields(void **state)
 		{"{\"id\":\"x\",\"gpu\":\"gpu0\",\"gpus\":2}", "field `gpus`: more GPUs than", 0},
 		{"{\"id\":\"x\",\"gpu\":[]}", "field `gpu`", 0},
 		{"{\"id\":\"x\",\"gpu\":true}", "field `gpu`", 0},
+		{"{\"id\":\"x\",\"gpu\":[0,\"gpu9\"]}", "field `gpu`: no GPU", ERR_NO_GPU},
+		{"{\"id\":\"x\",\"gpu\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}", "1 to 16 GPUs", 0},
+		{"[]", "one JSON object", ERR_BAD_JSON},
+		{"", "empty", ERR_BAD_JSON},
 		{"{\"id\":\"x\",\"gpu\":\"gpu9\"}", "field `gpu`: no GPU", ERR_NO_GPU},
 		{"{\"id\":\"x\",\"gpu\":2}", "field `gpu`: no GPU", ERR_NO_GPU},
 		{"{\"id\":\"x\",\"gpu\":-1}", "field `gpu`: no GPU", ERR_NO_GPU},
@@ -251,6 +255,7 @@ static void test_unlock(void **state)
 		{"{\"token\":5}", -ERR_BAD_FIELD, false, false},
 		{"{\"id\":\"x\",\"token\":\"zz112233445566778899aabbccddeeff\"}", -ERR_BAD_FIELD,
 		 false, false},
+		{"{\"id\":\"a\\nb\"}", -ERR_BAD_FIELD, false, false},
 		{"[]", -ERR_BAD_JSON, false, false},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -287,6 +292,14 @@ static void test_renew(void **state)
 			 -ERR_BAD_FIELD);
 	assert_string_equal(parsed.detail, "field `token`: required");
 	parsed_finish(&parsed);
+	static const char *const bad[] = {
+		"[]", "{\"token\":5}",
+		"{\"token\":\"00112233445566778899aabbccddeeff\",\"ttl_s\":3601}"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int err = renew_parse(bad[i], strlen(bad[i]), &ctx, &parsed, &event);
+		assert_int_equal(err, i ? -ERR_BAD_FIELD : -ERR_BAD_JSON);
+		parsed_finish(&parsed);
+	}
 }
 
 /* Admin acts take a reason or no body at all, and pass on who asks. */
@@ -306,6 +319,8 @@ static void test_admin(void **state)
 		admin_parse(body, sizeof(body) - 1, ADMIN_REVOKE, 7, NULL, &parsed, &event), 0);
 	assert_int_equal(event.admin.lease, 7);
 	assert_string_equal(event.admin.reason, "maintenance");
+	parsed_finish(&parsed);
+	assert_int_equal(admin_parse("{", 1, ADMIN_RESET, 0, NULL, &parsed, &event), -ERR_BAD_JSON);
 	parsed_finish(&parsed);
 	static const char bad[] = "{\"reason\":\"a\\nb\"}";
 	assert_int_equal(admin_parse(bad, sizeof(bad) - 1, ADMIN_RESET, 0, NULL, &parsed, &event),

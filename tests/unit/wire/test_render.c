@@ -184,6 +184,45 @@ static void test_full(void **state)
 	text_finish(&sliced);
 }
 
+/* A plain HTTP lease shows its TTL, a sub-lease its lender, a pause its reason. */
+static void test_http_lease(void **state)
+{
+	(void)state;
+	const struct core_stats stats = {.paused = true, .held = 1};
+	const struct render_head values = {
+		.stats = &stats, .version = "0.1.0", .paused_reason = "night", .owner = "x"};
+	struct claim_record rec = claim(5, "x");
+	struct claim_view held = view(&rec);
+	struct render render;
+	struct parsed parsed;
+	struct text out;
+	rec.state = CLAIM_HELD;
+	rec.ttl_deadline = (struct mono_ms){9000};
+	rec.lender = 4;
+	snprintf(rec.request_id, sizeof(rec.request_id), "r-1");
+	text_init(&out);
+	render_begin(&render, &out, &values, true);
+	while (render_next(&render) != RENDER_LEASES)
+		;
+	render_lease(&render, &held, (struct mono_ms){4500}, &config, NULL);
+	rec.state = CLAIM_QUEUED;
+	render_next(&render);
+	render_waiter(&render, &held, (struct mono_ms){4500}, &config, &(struct render_wait){0});
+	render_next(&render);
+	render_finish(&render);
+	assert_int_equal(json_parse(out.bytes, out.length, out.length, &parsed), 0);
+	const json_t *lease = json_array_get(json_object_get(parsed.root, "leases"), 0);
+	const json_t *waiter = json_array_get(json_object_get(parsed.root, "waiting"), 0);
+	const json_t *reason = json_object_get(parsed.root, "paused_reason");
+	assert_string_equal(json_string_value(reason), "night");
+	assert_true(json_number_value(json_object_get(lease, "expires_in_s")) == 4.5);
+	assert_int_equal(json_integer_value(json_object_get(lease, "lender")), 4);
+	assert_string_equal(json_string_value(json_object_get(waiter, "request_id")), "r-1");
+	assert_null(json_object_get(waiter, "why"));
+	parsed_finish(&parsed);
+	text_finish(&out);
+}
+
 /* Ten thousand twins: no start time is lost and no key comes twice, and it is quick. */
 static void test_many_twins(void **state)
 {
@@ -352,10 +391,10 @@ static void test_metrics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),      cmocka_unit_test(test_full),
-		cmocka_unit_test(test_many_twins), cmocka_unit_test(test_forged_twin),
-		cmocka_unit_test(test_why),        cmocka_unit_test(test_trace),
-		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_empty),       cmocka_unit_test(test_full),
+		cmocka_unit_test(test_many_twins),  cmocka_unit_test(test_http_lease),
+		cmocka_unit_test(test_forged_twin), cmocka_unit_test(test_why),
+		cmocka_unit_test(test_trace),       cmocka_unit_test(test_metrics),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
