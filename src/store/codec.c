@@ -213,6 +213,13 @@ size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX])
 	return crc.at;
 }
 
+size_t codec_length(const uint8_t *bytes, size_t available)
+{
+	struct walk w = {.read = bytes, .at = HEADER_BYTES - 2, .size = available};
+	size_t length = HEADER_BYTES + (size_t)walk_number(&w, 0, 2) + CRC_BYTES;
+	return w.bad || length > available ? 0 : length;
+}
+
 int codec_decode(const uint8_t *bytes, size_t length, struct record *ret_record)
 {
 	if (length < HEADER_BYTES + CRC_BYTES || length > CODEC_BYTES_MAX)

@@ -18,6 +18,7 @@ enum { SCHEMA_VERSION = 1 };
 
 static const char schema[] = "BEGIN;"
 			     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+			     "CREATE TABLE turn(seq INTEGER PRIMARY KEY, records BLOB NOT NULL);"
 			     "CREATE TABLE session(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
 			     "CREATE TABLE claim(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
 			     "CREATE TABLE history(row INTEGER PRIMARY KEY, record BLOB NOT NULL);"
@@ -28,6 +29,9 @@ static const char *const statement_texts[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_ROLLBACK] = "ROLLBACK",
+	[STMT_TURN_PUT] = "INSERT INTO turn(records) VALUES(?1)",
+	[STMT_TURNS] = "SELECT records FROM turn ORDER BY seq",
+	[STMT_TURNS_CLEAR] = "DELETE FROM turn",
 	[STMT_META_PUT] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)",
 	[STMT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
 	[STMT_SESSION_PUT] = "INSERT OR REPLACE INTO session(id, record) VALUES(?1, ?2)",
@@ -277,6 +281,46 @@ int database_meta_get_bytes(struct database *db, const char *key, void *buf, siz
 	sqlite3_reset(s);
 	*ret_length = rc ? 0 : length;
 	return rc;
+}
+
+int database_put_turn(struct database *db, const void *bytes, size_t length)
+{
+	sqlite3_stmt *s = db->statements[STMT_TURN_PUT];
+	int rc = sqlite3_bind_blob64(s, 1, bytes, length, SQLITE_STATIC);
+	return rc == SQLITE_OK ? finish(s) : rc;
+}
+
+/* False: these are not whole records, or `each` refused one. */
+static bool each_record(const uint8_t *bytes, size_t length,
+			bool (*each)(void *ctx, const struct record *record), void *ctx)
+{
+	while (length > 0) {
+		struct record record;
+		size_t one = codec_length(bytes, length);
+		if (one == 0 || codec_decode(bytes, one, &record) < 0 || !each(ctx, &record))
+			return false;
+		bytes += one;
+		length -= one;
+	}
+	return true;
+}
+
+int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct record *record),
+		       void *ctx)
+{
+	sqlite3_stmt *s = db->statements[STMT_TURNS];
+	bool bad = false;
+	while (!bad && sqlite3_step(s) == SQLITE_ROW) {
+		const void *bytes = sqlite3_column_blob(s, 0);
+		size_t length = (size_t)sqlite3_column_bytes(s, 0);
+		if (!bytes && sqlite3_errcode(db->sqlite) == SQLITE_NOMEM) {
+			sqlite3_reset(s);
+			return -ERR_NO_MEMORY;
+		}
+		bad = !bytes || !each_record(bytes, length, each, ctx);
+	}
+	int rc = database_judge(sqlite3_reset(s));
+	return rc ? rc : bad ? DATABASE_BAD : 0;
 }
 
 int database_each(struct database *db, enum statement statement, bool lenient,

@@ -8,6 +8,9 @@ enum statement {
 	STMT_BEGIN,
 	STMT_COMMIT,
 	STMT_ROLLBACK,
+	STMT_TURN_PUT, /* records */
+	STMT_TURNS,    /* all in order */
+	STMT_TURNS_CLEAR,
 	STMT_META_PUT,      /* key, value */
 	STMT_META_GET,      /* key */
 	STMT_SESSION_PUT,   /* id, record */
@@ -51,6 +54,11 @@ int database_meta_set_bytes(struct database *db, const char *key, const void *by
 int database_meta_get(struct database *db, const char *key, uint64_t *ret_value);
 int database_meta_get_bytes(struct database *db, const char *key, void *buf, size_t size,
 			    size_t *ret_length);
+int database_put_turn(struct database *db, const void *bytes, size_t length);
+/* Calls `each` for every record of every turn, oldest first, until it returns false; then, and
+ * where the codec refuses a record, DATABASE_BAD. */
+int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct record *record),
+		       void *ctx);
 /* Calls `each` for every row of a statement whose columns are (id, record); a row that the codec
  * refuses is left out if `lenient`, else ends the walk with DATABASE_BAD. */
 int database_each(struct database *db, enum statement statement, bool lenient,

@@ -64,6 +64,9 @@ int store_history(struct store *store, uint64_t before, unsigned limit,
 {
 	sqlite3_stmt *s = store->db.statements[STMT_HISTORY_READ];
 	struct read read = {each, ctx};
+	int folded = fold(store, false); /* else the newest were missing */
+	if (folded < 0)
+		return folded;
 	bool from_newest = before == 0 || before > INT64_MAX;
 	sqlite3_bind_int64(s, 1, from_newest ? INT64_MAX : (sqlite3_int64)before);
 	sqlite3_bind_int64(s, 2, limit);

@@ -95,6 +95,8 @@ static int load(struct opening *o)
 		rc = check_table(store, STMT_CLAIMS, RECORD_CLAIM_PUT, &store->claim_id_max);
 	if (!rc)
 		rc = history_load(store);
+	if (!rc)
+		rc = fold_load(store);
 	if (rc) {
 		snprintf(o->detail, o->detail_size, "%s/%s: %s", o->dir, journal_name,
 			 rc == DATABASE_BAD ? "a row is damaged" : sqlite3_errmsg(db->sqlite));
@@ -148,6 +150,7 @@ static int start_afresh(struct opening *o)
 	struct store *store = o->store;
 	struct store_boot *boot = o->boot;
 	database_close(&store->db, false);
+	pending_clear(&store->unfolded);
 	int rc = quarantine_journal(o->dir, store->dir_fd, o->now, boot->quarantine_path,
 				    sizeof boot->quarantine_path, o->detail, o->detail_size);
 	if (rc < 0)
@@ -199,6 +202,16 @@ static int write_start(struct opening *o)
 	return 0;
 }
 
+/* What the last run wrote, in the tables: store_replay reads those. */
+static int fold_start(struct opening *o)
+{
+	int rc = fold(o->store, true);
+	if (rc < 0)
+		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, journal_name,
+			 sqlite3_errmsg(o->store->db.sqlite));
+	return rc;
+}
+
 static int bring_up(struct opening *o)
 {
 	struct store *store = o->store;
@@ -211,6 +224,8 @@ static int bring_up(struct opening *o)
 	rc = open_journal(o, known);
 	if (rc == DATABASE_BAD)
 		rc = start_afresh(o);
+	if (rc == 0)
+		rc = fold_start(o);
 	if (rc == 0)
 		rc = write_start(o);
 	if (rc < 0)
@@ -234,7 +249,9 @@ int store_open(const char *dir, const char *boot_id, struct wall_ms now, struct 
 	memset(&boot, 0, sizeof boot);
 	if (detail_size)
 		detail[0] = '\0';
-	if (!store || pending_init(&store->pending) < 0) {
+	if (!store || pending_init(&store->pending) < 0 || pending_init(&store->unfolded) < 0) {
+		if (store)
+			pending_finish(&store->pending);
 		free(store);
 		snprintf(detail, detail_size, "out of memory");
 		return -ERR_NO_MEMORY;
@@ -245,6 +262,7 @@ int store_open(const char *dir, const char *boot_id, struct wall_ms now, struct 
 	if (rc < 0) {
 		database_close(&store->db, false);
 		pending_finish(&store->pending);
+		pending_finish(&store->unfolded);
 		folder_close(store->dir_fd, store->lock_fd);
 		free(store);
 		return rc;

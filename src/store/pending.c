@@ -168,6 +168,46 @@ int pending_add(struct pending *p, const struct record *record)
 	return 0;
 }
 
+bool pending_takes(const struct pending *p, const struct record *record)
+{
+	if (record->type == RECORD_FENCE)
+		return record->fence_max > p->fence_max;
+	if (!is_claim(record) && !is_session(record))
+		return true;
+	uint32_t at = p->slots[find_slot(p, record)];
+	if (!at || p->v[at - 1].dropped)
+		return true;
+	enum record_type type = p->v[at - 1].record.type;
+	return type == RECORD_CLAIM_PUT || type == RECORD_SESSION_PUT;
+}
+
+int pending_reserve(struct pending *p, size_t count)
+{
+	while (p->capacity - p->count < count) {
+		int rc = set_capacity(p, p->capacity * 2);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+void pending_move(struct pending *from, struct pending *to)
+{
+	if (from->fence_max) {
+		struct record fence = {.type = RECORD_FENCE, .fence_max = from->fence_max};
+		pending_add(to, &fence);
+	}
+	if (from->paused_set)
+		pending_add(to, &from->paused);
+	for (size_t i = 0; i < from->count; i++) {
+		if (from->v[i].dropped)
+			continue;
+		int rc = pending_add(to, &from->v[i].record);
+		assert(rc == 0); /* the room was reserved */
+	}
+	pending_clear(from);
+}
+
 bool pending_is_empty(const struct pending *p)
 {
 	return p->count == p->dropped_count && !p->fence_max && !p->paused_set;

@@ -29,6 +29,12 @@ int pending_init(struct pending *p); /* 0 or -ERR_NO_MEMORY */
 void pending_finish(struct pending *p);
 /* 0 or -ERR_NO_MEMORY; the record is then not taken. */
 int pending_add(struct pending *p, const struct record *record);
+/* False: no broker can have written this after what is here; pending_add would assert. */
+bool pending_takes(const struct pending *p, const struct record *record);
+/* So many adds will find room. 0 or -ERR_NO_MEMORY. */
+int pending_reserve(struct pending *p, size_t count);
+/* Adds all of `from` to `to`, where room is reserved, and clears `from`. */
+void pending_move(struct pending *from, struct pending *to);
 bool pending_is_empty(const struct pending *p);
 /* All was committed: forget it and note the ids as written. Keeps the memory. */
 void pending_clear(struct pending *p);

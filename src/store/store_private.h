@@ -1,4 +1,4 @@
-/* store_private: the journal's state, shared by store.c, opening.c and history.c only. */
+/* store_private: the journal's state, shared by store.c, fold.c, opening.c and history.c only. */
 #pragma once
 #include "store/database.h"
 #include "store/fence_file.h"
@@ -7,7 +7,12 @@
 struct store {
 	int dir_fd, lock_fd;
 	struct database db;
-	struct pending pending;
+	struct pending pending;  /* of this turn */
+	struct pending unfolded; /* in the rows of turns, not in the tables yet */
+	size_t fold_at;          /* 0: at the usual count */
+	int turns_rc;            /* of fold_load */
+	uint8_t *turn_bytes;
+	size_t turn_capacity;
 	struct fence_marks marks; /* as in the fence file */
 	bool degraded;
 	/* Ids are reserved in blocks, so that not every turn writes the counters. A restart after a
@@ -21,6 +26,12 @@ struct store {
 
 /* Also shortens the log, so that a full disk keeps its room for what must be written. */
 void store_set_degraded(struct store *store, bool degraded);
+/* Moves what the last turns wrote into the tables. 0 or a negative enum err, and then nothing has
+ * changed. `history_may_go`: where there is no room else. */
+int fold(struct store *store, bool history_may_go);
+bool fold_is_due(const struct store *store);
+/* Reads the turns of the last run into store->unfolded. 0, DATABASE_BAD or a negative enum err. */
+int fold_load(struct store *store);
 /* Both SQLite result codes. Within a transaction: adds a row; prunes a few old ones. */
 int history_add(struct store *store, uint64_t row, const void *bytes, size_t length);
 int history_prune(struct store *store, uint64_t newest, uint64_t *ret_oldest);

@@ -1,0 +1,159 @@
+/* fold: turns the rows of bytes that the last turns wrote into the tables of live sessions, live
+ * claims and history, in one transaction; a claim that came and went meanwhile touches history
+ * alone. Also reads the turns back when the journal is opened. Called by store.c and opening.c. */
+#include "base/err.h"
+#include "store/codec.h"
+#include "store/store_private.h"
+
+enum {
+	ID_BLOCK = 1000,
+	/* Few enough that a fold takes about a millisecond, many enough that its cost is shared. */
+	FOLD_RECORDS = 512,
+	FOLD_RECORDS_DEGRADED = 32,
+};
+
+/* What a fold will have changed in our own state once it is committed. */
+struct folding {
+	uint64_t claim_id_reserved, session_id_reserved;
+	uint64_t history_oldest, history_newest;
+	bool without_history;
+};
+
+/* Reserves the next block of ids when the last one is used up. A SQLite result code. */
+static int reserve_ids(struct store *store, const char *key, uint64_t used, uint64_t *reserved)
+{
+	if (used <= *reserved)
+		return SQLITE_OK;
+	*reserved = used + ID_BLOCK;
+	return database_meta_set(&store->db, key, *reserved);
+}
+
+static int write_record(struct store *store, const struct record *record, struct folding *folding)
+{
+	struct database *db = &store->db;
+	uint8_t bytes[CODEC_BYTES_MAX];
+	size_t length = codec_encode(record, bytes);
+	int rc = SQLITE_OK;
+	switch (record->type) {
+	case RECORD_SESSION_PUT:
+		return database_put(db, STMT_SESSION_PUT, record->session.id, bytes, length);
+	case RECORD_SESSION_END:
+		return database_run_number(db, STMT_SESSION_END, record->session.id);
+	case RECORD_CLAIM_PUT:
+		return database_put(db, STMT_CLAIM_PUT, record->claim.id, bytes, length);
+	case RECORD_CLAIM_END:
+		/* What is in no table needs no delete; most short claims are of this kind. */
+		if (record->claim.id <= store->unfolded.claim_id_written)
+			rc = database_run_number(db, STMT_CLAIM_END, record->claim.id);
+		if (rc || folding->without_history)
+			return rc;
+		return history_add(store, ++folding->history_newest, bytes, length);
+	case RECORD_AUDIT:
+		if (folding->without_history)
+			return SQLITE_OK;
+		return history_add(store, ++folding->history_newest, bytes, length);
+	case RECORD_PAUSED:
+		return database_meta_set_bytes(db, "paused", bytes, length);
+	case RECORD_FENCE:
+		return database_meta_set(db, "fence_max", record->fence_max);
+	}
+	return SQLITE_MISUSE;
+}
+
+/* Everything unfolded, inside the open transaction. A SQLite result code. */
+static int write_all(struct store *store, struct folding *folding)
+{
+	const struct pending *p = &store->unfolded;
+	int rc = reserve_ids(store, "claim_id_reserved", store->claim_id_max,
+			     &folding->claim_id_reserved);
+	if (!rc)
+		rc = reserve_ids(store, "session_id_reserved", store->session_id_max,
+				 &folding->session_id_reserved);
+	if (!rc && p->fence_max)
+		rc = database_meta_set(&store->db, "fence_max", p->fence_max);
+	if (!rc && p->paused_set)
+		rc = write_record(store, &p->paused, folding);
+	for (size_t i = 0; i < p->count && !rc; i++)
+		if (!p->v[i].dropped)
+			rc = write_record(store, &p->v[i].record, folding);
+	if (!rc)
+		rc = history_prune(store, folding->history_newest, &folding->history_oldest);
+	return rc;
+}
+
+static int try_fold(struct store *store, bool without_history)
+{
+	struct database *db = &store->db;
+	struct folding folding = {store->claim_id_reserved, store->session_id_reserved,
+				  store->history_oldest, store->history_newest, without_history};
+	int rc = database_run(db, STMT_BEGIN);
+	if (!rc)
+		rc = write_all(store, &folding);
+	if (!rc)
+		rc = database_run(db, STMT_TURNS_CLEAR);
+	if (!rc)
+		rc = database_run(db, STMT_COMMIT);
+	if (rc) {
+		/* Some errors have rolled back already; then this one has nothing to do. */
+		if (!sqlite3_get_autocommit(db->sqlite))
+			database_run(db, STMT_ROLLBACK);
+		int judged = database_judge(rc);
+		return judged == DATABASE_BAD ? -ERR_IO : judged;
+	}
+	store->claim_id_reserved = folding.claim_id_reserved;
+	store->session_id_reserved = folding.session_id_reserved;
+	store->history_oldest = folding.history_oldest;
+	store->history_newest = folding.history_newest;
+	pending_clear(&store->unfolded);
+	return 0;
+}
+
+int fold(struct store *store, bool history_may_go)
+{
+	if (pending_is_empty(&store->unfolded))
+		return 0;
+	int rc = try_fold(store, false);
+	if (rc < 0 && history_may_go && store->unfolded.ended_count)
+		rc = try_fold(store, true);
+	/* After a failure not at every turn again, which may be many on a disk that stays full. */
+	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
+	store->fold_at = rc < 0 ? store->unfolded.count + step : 0;
+	return rc;
+}
+
+bool fold_is_due(const struct store *store)
+{
+	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
+	return store->unfolded.count >= (store->fold_at > step ? store->fold_at : step);
+}
+
+/* Numbers rise and nothing comes after an end, or no broker has written this. */
+static bool take_back(void *ctx, const struct record *record)
+{
+	struct store *store = ctx;
+	if (!pending_takes(&store->unfolded, record))
+		return false;
+	store->turns_rc = pending_add(&store->unfolded, record);
+	if (store->turns_rc < 0)
+		return false;
+	if (record->type == RECORD_PAUSED)
+		store->paused = record->admin.paused;
+	if (record->type == RECORD_FENCE && record->fence_max > store->marks.fence_max)
+		store->marks.fence_max = record->fence_max;
+	if (record->type == RECORD_CLAIM_PUT || record->type == RECORD_CLAIM_END)
+		store->claim_id_max = record->claim.id > store->claim_id_max ? record->claim.id
+									     : store->claim_id_max;
+	if (record->type == RECORD_SESSION_PUT || record->type == RECORD_SESSION_END)
+		store->session_id_max = record->session.id > store->session_id_max
+						? record->session.id
+						: store->session_id_max;
+	return true;
+}
+
+int fold_load(struct store *store)
+{
+	store->unfolded.claim_id_written = store->claim_id_max;
+	store->unfolded.session_id_written = store->session_id_max;
+	int rc = database_each_turn(&store->db, take_back, store);
+	return store->turns_rc < 0 ? store->turns_rc : rc;
+}
