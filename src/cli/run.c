@@ -260,9 +260,10 @@ static void on_ended(struct baton_claim *claim, int code, const char *reason, vo
 	(void)claim, (void)reason;
 	if (run->phase != RUN_WAITING)
 		return;
-	const char *detail = baton_detail(run->baton);
-	run_show_say(&run->show, true, "run: no lease for %s: %s%s%s", run->argv[0],
-		     baton_strerror(code), *detail ? " " : "", detail);
+	const char *words = baton_strerror(code), *detail = baton_detail(run->baton);
+	bool more = *detail && strcmp(detail, words) != 0;
+	run_show_say(&run->show, true, "run: no lease for %s: %s%s%s", run->argv[0], words,
+		     more ? " " : "", more ? detail : "");
 	run->status = baton_exit_code(code);
 	run->phase = RUN_DONE;
 }

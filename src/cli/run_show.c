@@ -38,7 +38,7 @@ void run_show_place(struct run_show *show, const struct baton_place *place)
 {
 	char text[512], eta[UNITS_BYTES + 16] = "", bound[UNITS_BYTES + 16] = "";
 	char number[UNITS_BYTES];
-	if (show->quiet)
+	if (show->quiet || place->position < 0) /* offered in the same moment: no place to tell */
 		return;
 	if (place->eta_ms >= 0)
 		snprintf(eta, sizeof(eta), ", about %s",
