@@ -20,7 +20,7 @@ enum event_type {
 	EVENT_CANCEL,       /* ref: a claim of this session still waiting or offered */
 	EVENT_RELEASE,      /* release */
 	EVENT_RENEW,        /* renew */
-	EVENT_YIELDING,     /* renew.lease, renew.ttl_ms = time still needed */
+	EVENT_YIELDING,     /* renew: lease or token, ttl_ms = time still needed */
 	EVENT_CHANGE,       /* change */
 	EVENT_LEND,         /* lend */
 	EVENT_BYE,          /* the session ends all it has, then closes */

@@ -119,14 +119,18 @@ void on_release(struct core *core, const struct event *event)
 		tell_denied(core, event->conn, 0, event->release.lease, ERR_STALE, NULL);
 }
 
+static struct claim *renewed(const struct core *core, const struct event *event)
+{
+	if (event->renew.lease)
+		return owner_claim(core, event->conn, event->renew.lease);
+	return event->renew.token ? owner_plain(core, event->renew.token) : NULL;
+}
+
 void on_renew(struct core *core, const struct event *event)
 {
-	struct claim *claim =
-		event->renew.lease ? owner_claim(core, event->conn, event->renew.lease) : NULL;
+	struct claim *claim = renewed(core, event);
 	struct effect *effect;
 
-	if (!event->renew.lease && event->renew.token)
-		claim = owner_plain(core, event->renew.token);
 	if (!claim || claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
 		tell_denied(core, event->conn, 0, event->renew.lease, ERR_STALE, NULL);
 		return;
@@ -151,7 +155,7 @@ void on_renew(struct core *core, const struct event *event)
 
 void on_yielding(struct core *core, const struct event *event)
 {
-	struct claim *claim = owner_claim(core, event->conn, event->renew.lease);
+	struct claim *claim = renewed(core, event);
 	struct effect *effect;
 
 	if (!claim) {
@@ -163,7 +167,7 @@ void on_yielding(struct core *core, const struct event *event)
 	} else {
 		int64_t need_ms = event->renew.ttl_ms > 0 ? event->renew.ttl_ms : 0;
 		revoke_extend(core, claim, need_ms);
-		effect = tell_claim(core, claim, MSG_RENEWED);
+		effect = tell_at(core, event->conn, claim, MSG_RENEWED);
 		effect->send.expires_ms = mono_since(claim->deadline, core->now);
 	}
 }

@@ -124,6 +124,9 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 	if (lender->rec.state != CLAIM_HELD || lender->lent_to || to->rec.state != CLAIM_QUEUED ||
 	    order_detached(to))
 		return ERR_STATE;
+	/* What is lent is a compute turn. */
+	if (lender->rec.need.slots == 0 || to->rec.need.slots == 0)
+		return ERR_STATE;
 	if (!core->journal_ok)
 		return ERR_JOURNAL;
 	if (core->paused)

@@ -88,9 +88,11 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 	tell_claim(core, claim, msg);
 }
 
+/* Who could not hear the offer did not ignore it. */
 static void offer_missed(struct core *core, struct claim *claim)
 {
-	claim->acks_missed++;
+	if (claim_conn(claim) != 0)
+		claim->acks_missed++;
 	core->stats.acks_missed++;
 	if (claim->acks_missed >= ACKS_MISSED_MAX) {
 		claim_end(core, claim, END_DISCONNECTED);
