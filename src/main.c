@@ -1,12 +1,9 @@
 /* main: joins the client's and the server's commands into one table and runs one of them. */
 #include <locale.h>
-#include <stdlib.h>
 
 #include "cli/cli.h"
-#include "server/serve.h"
-#ifdef BATON_WITH_REPLAY
 #include "server/replay.h"
-#endif
+#include "server/serve.h"
 
 enum { COMMANDS_MAX = 32 };
 
@@ -24,7 +21,6 @@ static const struct command command_serve = {
 	.run = run_serve,
 };
 
-#ifdef BATON_WITH_REPLAY
 static int run_replay(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	(void)cli, (void)command;
@@ -38,7 +34,6 @@ static const struct command command_replay = {
 	.arguments = ARGUMENTS_RAW,
 	.run = run_replay,
 };
-#endif
 
 int main(int argc, char **argv)
 {
@@ -48,9 +43,7 @@ int main(int argc, char **argv)
 	all[count++] = &command_serve;
 	for (size_t i = 0; i < client_count && count < COMMANDS_MAX - 1; i++)
 		all[count++] = client[i];
-#ifdef BATON_WITH_REPLAY
 	all[count++] = &command_replay;
-#endif
 	setlocale(LC_CTYPE, "");
 	return cli_main(all, count, argc, argv);
 }

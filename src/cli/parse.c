@@ -107,7 +107,9 @@ static int unknown_long(struct parse *parse, const char *word)
 		known[count++] = parse->command->options[i].name;
 	known[count++] = socket_option.name;
 	known[count++] = "help";
-	const char *nearest = cli_nearest(word + 2, known, count);
+	char name[64];
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	const char *nearest = cli_nearest(name, known, count);
 	snprintf(hint, sizeof(hint), "--%s", nearest ? nearest : "");
 	return refuse(parse, "unknown option", word, nearest ? hint : NULL);
 }

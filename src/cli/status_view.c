@@ -59,7 +59,7 @@ static void view_gpus(const json_t *status, struct sheet *sheet)
 			table_cell(&table, used ? STYLE_PLAIN : STYLE_GOOD, "%s",
 				   used ? "in use" : "free");
 	}
-	sheet_add(sheet, " ");
+	sheet_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 
@@ -135,7 +135,7 @@ static void view_leases(const json_t *status, struct sheet *sheet)
 			   units_duration(text, field_number(lease, "held_s", -1)));
 		state_cell(&table, lease);
 	}
-	sheet_add(sheet, " ");
+	sheet_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 
@@ -166,7 +166,7 @@ static void view_waiting(const json_t *status, struct sheet *sheet)
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   field_text(json_object_get(claim, "why"), "text", ""));
 	}
-	sheet_add(sheet, " ");
+	sheet_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 

@@ -120,11 +120,11 @@ const char *units_duration(char out[UNITS_BYTES], double seconds)
 		snprintf(out, UNITS_BYTES, "%.1fs", seconds);
 	} else if (seconds < 59.5) {
 		snprintf(out, UNITS_BYTES, "%.0fs", seconds);
-	} else if (seconds < 3600) {
+	} else if (seconds < 3599.5) {
 		long whole = lround(seconds);
 		snprintf(out, UNITS_BYTES, "%ldm %02lds", whole / 60, whole % 60);
 	} else if (seconds < 86400) {
-		long minutes = (long)(seconds / 60);
+		long minutes = lround(seconds) / 60;
 		snprintf(out, UNITS_BYTES, "%ldh %02ldm", minutes / 60, minutes % 60);
 	} else {
 		long hours = seconds < 1e12 ? (long)(seconds / 3600) : 0;
