@@ -30,12 +30,12 @@ static struct effect *tell_holder(struct core *core, const struct claim *claim, 
 }
 
 static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
-		    uint64_t for_id)
+		    uint64_t for_id, int64_t grace_ms)
 {
-	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
 	struct effect *effect;
 
 	PRE(claim->rec.state == CLAIM_HELD);
+	PRE(grace_ms > 0);
 	claim->yield_reason = reason;
 	claim->yield_for = for_id;
 	claim->yield_since = core->now;
@@ -49,25 +49,34 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	POST(!claim->rec.revoked);
 }
 
+/* A lender cannot stop before those who run in its room, so all have the longest of their graces. */
 void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
 {
+	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
+
 	PRE(reason < YIELD_REASON_COUNT);
-	ask_one(core, claim, reason, for_id);
+	for (const struct claim *inside = claim->lent_to; inside; inside = inside->lent_to)
+		if (revoke_grace_ms(core, inside) > grace_ms)
+			grace_ms = revoke_grace_ms(core, inside);
+	ask_one(core, claim, reason, for_id, grace_ms);
 	for (claim = claim->lent_to; claim; claim = claim->lent_to)
 		if (claim->rec.state == CLAIM_HELD)
-			ask_one(core, claim, reason, for_id);
+			ask_one(core, claim, reason, for_id, grace_ms);
 }
 
 void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms)
 {
-	struct mono_ms most = mono_after(claim->yield_since, core->config.grace_ms_max);
-	struct mono_ms want = mono_after(core->now, need_ms);
-
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	PRE(!claim->rec.revoked);
 	PRE(need_ms >= 0);
-	claim->deadline = mono_max(claim->deadline, mono_min(want, most));
-	timer_arm_claim(core, claim);
+	for (; claim; claim = claim->lender) {
+		struct mono_ms most = mono_after(claim->yield_since, core->config.grace_ms_max);
+		struct mono_ms want = mono_after(core->now, need_ms);
+		if (claim->rec.state != CLAIM_YIELDING || claim->rec.revoked)
+			continue;
+		claim->deadline = mono_max(claim->deadline, mono_min(want, most));
+		timer_arm_claim(core, claim);
+	}
 	core->queue_changed = true;
 }
 
