@@ -1,5 +1,6 @@
-/* log: see log.h. Formats into a fixed buffer on the stack and writes the line with one call. Keeps
- * no lines itself; the server's ring is the sink. Called by the edges, once per event. */
+/* log: see log.h. Formats into a fixed buffer on the stack and writes the line with one call, or
+ * all lines of a turn when they are gathered. The server's ring is the sink. Called by the edges,
+ * once per event. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -156,29 +157,83 @@ static void line_add_field(struct line *line, const struct log_field *field)
 	line->length += log_escape(line->bytes + line->length, room, field->text, field->length);
 }
 
-static void line_add_time(struct line *line, struct wall_ms at)
+/* The date is formatted once a second: a busy broker writes thousands of lines in one. */
+static void line_add_time(struct line *line, struct log *log, struct wall_ms at)
 {
-	time_t seconds = (time_t)(at.v / 1000);
-	struct tm parts;
-	char text[48], date[32];
-	if (!gmtime_r(&seconds, &parts) ||
-	    !strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts))
-		return;
-	(void)snprintf(text, sizeof text, "%s.%03dZ ", date, (int)(at.v % 1000));
-	line_add(line, text);
+	int64_t second = at.v / 1000;
+	int ms = (int)(at.v % 1000);
+	if (!log->date[0] || log->second != second) {
+		time_t seconds = (time_t)second;
+		struct tm parts;
+		if (!gmtime_r(&seconds, &parts) ||
+		    !strftime(log->date, sizeof log->date, "%Y-%m-%dT%H:%M:%S.", &parts))
+			return;
+		log->second = second;
+	}
+	const char rest[] = {(char)('0' + ms / 100),
+			     (char)('0' + ms / 10 % 10),
+			     (char)('0' + ms % 10),
+			     'Z',
+			     ' ',
+			     '\0'};
+	line_add(line, log->date);
+	line_add(line, rest);
 }
 
 /* A full pipe or a stopped terminal is not waited for. */
-static bool write_line(int fd, const struct line *line)
+static bool write_bytes(int fd, const char *bytes, size_t length)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLOUT};
 	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
 		return false;
 	ssize_t n;
 	do {
-		n = write(fd, line->bytes, line->length);
+		n = write(fd, bytes, length);
 	} while (n < 0 && errno == EINTR);
-	return n == (ssize_t)line->length;
+	return n == (ssize_t)length;
+}
+
+void log_gather(struct log *log, char *buffer, size_t size)
+{
+	log_flush(log);
+	log->gathered = size >= LOG_LINE_BYTES ? buffer : NULL;
+	log->gathered_size = size;
+}
+
+/* Whole lines, no more than a pipe takes in one piece. */
+static size_t piece_length(const char *bytes, size_t length)
+{
+	if (length <= LOG_LINE_BYTES)
+		return length;
+	const char *last = memrchr(bytes, '\n', LOG_LINE_BYTES);
+	return last ? (size_t)(last + 1 - bytes) : LOG_LINE_BYTES;
+}
+
+void log_flush(struct log *log)
+{
+	size_t at = 0;
+	while (at < log->gathered_length) {
+		size_t length = piece_length(log->gathered + at, log->gathered_length - at);
+		if (!write_bytes(log->fd, log->gathered + at, length))
+			break;
+		at += length;
+	}
+	if (at < log->gathered_length)
+		log->lost += log->gathered_lost;
+	for (; at < log->gathered_length; at++)
+		log->lost += log->gathered[at] == '\n';
+	log->gathered_length = 0;
+	log->gathered_lost = 0;
+}
+
+static void gather(struct log *log, const struct line *line)
+{
+	if (log->gathered_length + line->length > log->gathered_size)
+		log_flush(log);
+	memcpy(log->gathered + log->gathered_length, line->bytes, line->length);
+	log->gathered_length += line->length;
+	log->gathered_lost += log->lost;
+	log->lost = 0;
 }
 
 void log_write(struct log *log, enum log_level level, const char *text,
@@ -189,7 +244,7 @@ void log_write(struct log *log, enum log_level level, const char *text,
 	struct line line;
 	line.length = 0; /* not the 4 KiB before it */
 	struct wall_ms at = log->now ? log->now() : (struct wall_ms){0};
-	line_add_time(&line, at);
+	line_add_time(&line, log, at);
 	if (log->colour)
 		line_add(&line, levels[level].colour);
 	line_add(&line, levels[level].name);
@@ -214,8 +269,13 @@ void log_write(struct log *log, enum log_level level, const char *text,
 		line_add_field(&line, &lost);
 	}
 	line.bytes[line.length++] = '\n';
-	if (write_line(log->fd, &line))
+	if (log->gathered) {
+		gather(log, &line);
+		if (level == LOG_ERROR)
+			log_flush(log);
+	} else if (write_bytes(log->fd, line.bytes, line.length)) {
 		log->lost = 0;
-	else
+	} else {
 		log->lost++;
+	}
 }

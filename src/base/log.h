@@ -27,7 +27,12 @@ struct log {
 	struct wall_ms (*now)(void);
 	void (*sink)(void *ctx, const struct log_line *line);
 	void *sink_ctx;
-	uint64_t lost; /* lines that the descriptor did not take since the last it took */
+	uint64_t lost;  /* lines that the descriptor did not take since the last it took */
+	char *gathered; /* log_gather; NULL: each line is written at once */
+	size_t gathered_length, gathered_size;
+	uint64_t gathered_lost; /* what the gathered lines say about lost ones */
+	int64_t second;         /* whose date text is in `date` */
+	char date[32];
 };
 
 /* One key=value; made by the functions below. */
@@ -41,6 +46,10 @@ struct log_field {
 /* Colour when fd is a terminal and NO_COLOR is unset or empty. */
 void log_init(struct log *log, enum log_level level, int fd, struct wall_ms (*now)(void));
 void log_set_sink(struct log *log, void (*sink)(void *ctx, const struct log_line *line), void *ctx);
+/* From now on lines are kept in `buffer` (borrowed; at least LOG_LINE_BYTES) until log_flush, or
+ * until it is full: one write for all lines of a loop turn. Errors are flushed at once. */
+void log_gather(struct log *log, char *buffer, size_t size);
+void log_flush(struct log *log);
 const char *log_level_name(enum log_level level);
 bool log_level_from_name(const char *name, enum log_level *ret_level);
 

@@ -39,6 +39,7 @@ void observe_init(struct observers *observers, enum log_level level, uint64_t ep
 	observers->change_first = observers->change_next = epoch * OBSERVE_EPOCH + 1;
 	log_init(&observers->log, level, STDERR_FILENO, loop_wall_now);
 	log_set_sink(&observers->log, keep_line, observers);
+	log_gather(&observers->log, observers->gathered, sizeof observers->gathered);
 }
 
 void observe_on_line(struct observers *observers,
@@ -50,6 +51,7 @@ void observe_on_line(struct observers *observers,
 
 void observe_finish(struct observers *observers)
 {
+	log_flush(&observers->log);
 	for (size_t i = 0; observers->lines && i < LIMIT_LOG_LINES; i++)
 		free(observers->lines[i].text);
 	free(observers->lines);

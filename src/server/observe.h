@@ -9,6 +9,8 @@
  * JavaScript for 90,000 of them. */
 #define OBSERVE_EPOCH UINT64_C(100000000000)
 
+enum { OBSERVE_GATHER_BYTES = 32 * 1024 };
+
 struct observed_line {
 	uint64_t id;
 	enum log_level level;
@@ -24,10 +26,11 @@ struct observed_change {
 
 struct observers {
 	struct log log;
-	struct observed_line *lines;     /* LIMIT_LOG_LINES */
-	struct observed_change *changes; /* LIMIT_EVENT_RING */
-	uint64_t line_next;              /* id of the next line, from 1 */
-	uint64_t line_oldest;            /* lines below were cleared or fell out */
+	char gathered[OBSERVE_GATHER_BYTES]; /* lines of this turn; serve.c flushes them */
+	struct observed_line *lines;         /* LIMIT_LOG_LINES */
+	struct observed_change *changes;     /* LIMIT_EVENT_RING */
+	uint64_t line_next;                  /* id of the next line, from 1 */
+	uint64_t line_oldest;                /* lines below were cleared or fell out */
 	uint64_t change_first, change_next;
 	/* A line for those who subscribed to lines. Not called from within itself. */
 	void (*on_line)(void *ctx, const struct observed_line *line);

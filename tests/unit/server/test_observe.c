@@ -1,11 +1,13 @@
 /* Goal: the rings keep the newest, say what they no longer have, and ids rise over restarts.
  * Method: more than they hold. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -76,11 +78,54 @@ static void test_lines(void **state)
 	observe_finish(&o);
 }
 
+/* The lines of a turn leave in one write, whole and in order; what a full pipe does not take is
+ * counted, and the next line that gets out says how many. */
+static void test_gathered(void **state)
+{
+	(void)state;
+	struct observers o;
+	static char got[4 * OBSERVE_GATHER_BYTES];
+	int ends[2];
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	observe_init(&o, LOG_INFO, 1);
+	o.log.fd = ends[1];
+	log_write(&o.log, LOG_INFO, "one", NULL, 0);
+	log_write(&o.log, LOG_INFO, "two", NULL, 0);
+	assert_int_equal(read(ends[0], got, sizeof got), -1);
+	log_flush(&o.log);
+	got[read(ends[0], got, sizeof got - 1)] = 0;
+	assert_true(strstr(got, " one\n") && strstr(got, " two\n") > strstr(got, " one\n"));
+	log_write(&o.log, LOG_ERROR, "at once", NULL, 0);
+	assert_true(read(ends[0], got, sizeof got) > 0);
+	for (int i = 0; i < 4000; i++)
+		log_write(&o.log, LOG_INFO, "a line that is about forty bytes long..", NULL, 0);
+	log_flush(&o.log);
+	uint64_t lost = o.log.lost;
+	assert_true(lost > 0 && lost < 4000);
+	ssize_t n = read(ends[0], got, sizeof got);
+	uint64_t lines = 0;
+	for (ssize_t i = 0; i < n; i++)
+		lines += got[i] == '\n';
+	assert_int_equal(got[n - 1], '\n');
+	assert_int_equal(lines + lost, 4000);
+	log_write(&o.log, LOG_INFO, "after", NULL, 0);
+	log_flush(&o.log);
+	got[read(ends[0], got, sizeof got - 1)] = 0;
+	char expected[64];
+	snprintf(expected, sizeof expected, "after log_lines_lost=%llu\n",
+		 (unsigned long long)lost);
+	assert_non_null(strstr(got, expected));
+	observe_finish(&o);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_gathered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
