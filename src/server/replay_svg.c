@@ -21,8 +21,9 @@ enum {
 	HOLD_HEIGHT = 16,
 	AXIS_HEIGHT = 46,
 	TICKS_MAX = 12,
-	LABEL_WIDTH_MIN = 86, /* a span as wide as this can carry its name */
-	ENDED_WIDTH_MIN = 5,  /* a shorter hold would be hidden by the mark of its end */
+	NAME_BYTES_PLAIN = 24, /* longer names are written smaller */
+	LABEL_WIDTH_MIN = 86,  /* a span as wide as this can carry its name */
+	ENDED_WIDTH_MIN = 5,   /* a shorter hold would be hidden by the mark of its end */
 };
 static const double span_width_min = 1.5;
 
@@ -30,7 +31,7 @@ static const char style[] =
 	"<style>\n"
 	"text{font:12px system-ui,'Segoe UI',sans-serif;fill:#1b1f24}\n"
 	".title{font-size:19px;font-weight:600}\n"
-	".name{font-weight:600}\n"
+	".name{font-weight:600}.long{font-size:10.5px}\n"
 	".small{font-size:11px;fill:#57606a}\n"
 	".bad{fill:#b3261e;font-weight:600}\n"
 	".page{fill:#ffffff}.stripe{fill:#f4f6f8}\n"
@@ -243,9 +244,11 @@ static void draw_band_label(const struct drawing *d, size_t i)
 		fprintf(d->out,
 			"<rect class=\"stripe\" x=\"0\" y=\"%.0f\" width=\"%d\" height=\"%d\"/>\n",
 			y, WIDTH, BAND_HEIGHT);
-	fprintf(d->out, "<text class=\"name\" x=\"24\" y=\"%.0f\">", y + 20);
+	bool is_long = band->id && strlen(band->id) > NAME_BYTES_PLAIN;
+	fprintf(d->out, "<text class=\"name%s\" x=\"24\" y=\"%.0f\">", is_long ? " long" : "",
+		y + 20);
 	if (band->id)
-		put_short_text(d->out, band->id, 27);
+		put_short_text(d->out, band->id, is_long ? 29 : 24);
 	else
 		fprintf(d->out, "%zu other clients", band->client_count);
 	fprintf(d->out,

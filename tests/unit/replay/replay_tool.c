@@ -1,0 +1,7 @@
+/* A program that is nothing but `baton replay`, so that its tests need no daemon's libraries. */
+#include "server/replay.h"
+
+int main(int argc, char **argv)
+{
+	return replay_main(argc, argv);
+}
