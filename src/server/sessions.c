@@ -91,8 +91,8 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	if (in->token)
 		rights = access_token_rights(&shell->policy.access, in->token, peer->is_unix,
 					     peer->uid);
-	/* The secret of a session is a credential; the core opens no new one for a wrong one, unless
-	 * the peer may open one without it. */
+	/* The secret of a session is a credential; the core opens no new one for a wrong one,
+	 * unless the peer may open one without it. */
 	in->event.session.or_new = rights != ACCESS_NONE;
 	if (rights == ACCESS_NONE && !in->token && in->event.session.resume)
 		rights = ACCESS_TOKEN;
