@@ -242,17 +242,22 @@ int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
 	if (err < 0)
 		return err;
 	int64_t ttl_ms = 0;
-	bool given = false;
+	uint64_t need_ms = 0;
+	bool given = false, yields = false;
 	err = json_token(ret_parsed, ret_parsed->root, "token", &given);
 	if (err == 0)
 		err = json_seconds(ret_parsed, ret_parsed->root, "ttl_s",
 				   ctx->config->http_ttl_ms_max / 1000, &ttl_ms, NULL);
+	if (err == 0)
+		err = json_u64(ret_parsed, ret_parsed->root, "need_ms", 0, PHASE_MS_MAX, &need_ms,
+			       &yields);
 	if (err < 0)
 		return err;
 	if (!given)
 		return json_missing(ret_parsed, "token");
-	*ret_event = (struct event){.type = EVENT_RENEW,
-				    .renew = {.token = &ret_parsed->token, .ttl_ms = ttl_ms}};
+	*ret_event = (struct event){.type = yields ? EVENT_YIELDING : EVENT_RENEW,
+				    .renew = {.token = &ret_parsed->token,
+					      .ttl_ms = yields ? (int64_t)need_ms : ttl_ms}};
 	return 0;
 }
 

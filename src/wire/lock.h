@@ -27,7 +27,8 @@ int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
  */
 int unlock_parse(const char *body, size_t length, struct parsed *ret_parsed,
 		 struct event *ret_event);
-/* {token, ttl_s?} */
+/* {token, ttl_s?}; or {token, need_ms}: the answer to yield of who has no session, EVENT_YIELDING
+ */
 int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
 		struct parsed *ret_parsed, struct event *ret_event);
 /* {reason?}, or no body at all. `who` is borrowed into the event. */

@@ -65,7 +65,7 @@ static void try_route(uint8_t route, const char *body, size_t length)
 		check_acquire(&event.acquire);
 	else if (rc == 0 && event.type == EVENT_RELEASE)
 		assert(event.release.token == &parsed.token || event.release.id);
-	else if (rc == 0 && event.type == EVENT_RENEW)
+	else if (rc == 0 && (event.type == EVENT_RENEW || event.type == EVENT_YIELDING))
 		assert(event.renew.token == &parsed.token);
 	else if (rc == 0)
 		check_text(event.admin.reason, LIMIT_REASON_BYTES);

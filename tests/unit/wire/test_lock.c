@@ -275,7 +275,7 @@ static void test_unlock(void **state)
 	}
 }
 
-/* Renew needs its token; the TTL stays below the configured limit. */
+/* Renew needs its token; the TTL stays below the configured limit; need_ms answers a yield. */
 static void test_renew(void **state)
 {
 	(void)state;
@@ -286,6 +286,14 @@ static void test_renew(void **state)
 	assert_int_equal(event.type, EVENT_RENEW);
 	assert_int_equal(event.renew.ttl_ms, 90000);
 	assert_int_equal(event.renew.token->b[1], 0x11);
+	parsed_finish(&parsed);
+	static const char yields[] =
+		"{\"token\":\"00112233445566778899aabbccddeeff\",\"need_ms\":800,\"ttl_s\":90}";
+	assert_int_equal(renew_parse(yields, sizeof(yields) - 1, &ctx, &parsed, &event), 0);
+	assert_int_equal(event.type, EVENT_YIELDING);
+	assert_int_equal(event.renew.lease, 0);
+	assert_int_equal(event.renew.ttl_ms, 800);
+	assert_ptr_equal(event.renew.token, &parsed.token);
 	parsed_finish(&parsed);
 	static const char none[] = "{\"ttl_s\":90}";
 	assert_int_equal(renew_parse(none, sizeof(none) - 1, &ctx, &parsed, &event),
