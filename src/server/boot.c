@@ -93,6 +93,7 @@ static int restore(struct shell *shell, const struct store_boot *boot)
 	if (boot->paused) {
 		const struct record record = {.type = RECORD_PAUSED, .admin.paused = true};
 		restore_row(&r, &record);
+		memcpy(shell->paused_reason, boot->paused_reason, sizeof shell->paused_reason);
 	}
 	int rc = store_replay(broker->store, restore_row, &r);
 	if (rc)

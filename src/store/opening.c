@@ -65,6 +65,7 @@ static int load_paused(struct store *store)
 	if (codec_decode(bytes, length, &record) < 0 || record.type != RECORD_PAUSED)
 		return DATABASE_BAD;
 	store->paused = record.admin.paused;
+	memcpy(store->paused_reason, record.admin.reason, sizeof store->paused_reason);
 	return 0;
 }
 
@@ -238,6 +239,7 @@ static int bring_up(struct opening *o)
 	o->boot->claim_id_max = store->claim_id_max;
 	o->boot->session_id_max = store->session_id_max;
 	o->boot->paused = store->paused;
+	memcpy(o->boot->paused_reason, store->paused_reason, sizeof o->boot->paused_reason);
 	return 0;
 }
 

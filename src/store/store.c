@@ -82,8 +82,6 @@ static int write_turn(struct store *store, bool without_history)
 		int judged = database_judge(code);
 		return judged == DATABASE_BAD ? -ERR_IO : judged;
 	}
-	if (store->pending.paused_set)
-		store->paused = store->pending.paused.admin.paused;
 	pending_move(&store->pending, &store->unfolded);
 	return 0;
 }

@@ -14,6 +14,7 @@ struct store_boot {
 	uint64_t claim_id_max, session_id_max; /* no id above was ever used */
 	bool same_boot; /* false: times in the records mean nothing, processes are gone */
 	bool paused;
+	char paused_reason[LIMIT_REASON_BYTES + 1];
 	bool quarantined; /* the old journal was unreadable and lies beside under quarantine_path */
 	char quarantine_path[4096];
 };

@@ -21,7 +21,8 @@ struct store {
 	uint64_t claim_id_max, session_id_max;
 	/* Rows of history are numbered without gaps; empty while oldest > newest. */
 	uint64_t history_oldest, history_newest;
-	bool paused;
+	bool paused; /* as it was when the journal was opened */
+	char paused_reason[LIMIT_REASON_BYTES + 1];
 };
 
 /* Also shortens the log, so that a full disk keeps its room for what must be written. */

@@ -187,10 +187,12 @@ static void test_paused(void **state)
 	struct record r = model_audit("pause");
 	r.type = RECORD_PAUSED;
 	r.admin.paused = true;
+	snprintf(r.admin.reason, sizeof r.admin.reason, "maintenance");
 	append(j, r);
 	commit(j);
 	reopen(j, "boot-1");
 	assert_true(j->boot.paused);
+	assert_string_equal(j->boot.paused_reason, "maintenance");
 	r.admin.paused = false;
 	append(j, r);
 	commit(j);
