@@ -95,7 +95,7 @@ static void release(struct core *core, const struct event *event, struct claim *
 	if (plain && revoked)
 		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
-		tell_at(core, event->conn, claim, MSG_RELEASED);
+		tell_last(core, event->conn, claim, MSG_RELEASED);
 	if (claim->rec.binding == BIND_STREAM && claim->conn != event->conn)
 		tell_claim(core, claim, MSG_RELEASED);
 }

@@ -31,6 +31,7 @@ struct core *core_create(void)
 	list_init(&core->dirty_sessions);
 	list_init(&core->ended_sessions);
 	effects_init(&core->out);
+	effects_init(&core->answers);
 	effects_init(&core->admin_records);
 	return core;
 }
@@ -69,6 +70,7 @@ void core_destroy(struct core *core)
 	heap_finish(&core->claim_timers);
 	heap_finish(&core->session_timers);
 	effects_finish(&core->out);
+	effects_finish(&core->answers);
 	effects_finish(&core->admin_records);
 	free(core);
 }
@@ -215,7 +217,9 @@ static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved
 	append_sessions(&core->ended_sessions, fx, RECORD_SESSION_END);
 	append_all(fx, &core->admin_records);
 	append_all(fx, &core->out);
+	append_all(fx, &core->answers);
 	effects_clear(&core->out);
+	effects_clear(&core->answers);
 	effects_clear(&core->admin_records);
 	reap(core);
 	fx->queue_changed |= core->queue_changed;

@@ -50,6 +50,17 @@ struct effect *tell_at(struct core *core, uint64_t conn, const struct claim *cla
 	return effect;
 }
 
+void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum message msg)
+{
+	size_t count = core->out.count;
+
+	tell_at(core, conn, claim, msg);
+	if (core->out.count == count)
+		return; /* nobody is there to be told */
+	*effects_add(&core->answers, EFFECT_SEND) = core->out.v[count];
+	core->out.count = count;
+}
+
 struct effect *tell_claim(struct core *core, const struct claim *claim, enum message msg)
 {
 	return tell_at(core, claim_conn(claim), claim, msg);

@@ -8,6 +8,8 @@ struct effect *tell(struct core *core, uint64_t conn, enum message msg);
 /* The same, about a claim: ref, lease, state, end, and once granted its fence and GPUs. */
 struct effect *tell_at(struct core *core, uint64_t conn, const struct claim *claim,
 		       enum message msg);
+/* The same, after all that this step grants: whoever gets the GPU next hears of it first. */
+void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum message msg);
 struct effect *tell_claim(struct core *core, const struct claim *claim, enum message msg);
 /* MSG_GRANTED or MSG_OFFERED as the claim's state says, or MSG_QUEUED. */
 void tell_standing(struct core *core, const struct claim *claim);
