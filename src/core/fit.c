@@ -168,7 +168,7 @@ uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t
 	uint32_t chosen = 0;
 
 	PRE(open & claim->mask);
-	if ((uint32_t)__builtin_popcount(claim->mask) == claim->rec.need.gpu_count)
+	if (mask_count(claim->mask) == claim->rec.need.gpu_count)
 		return claim->mask;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (claim->mask & (1u << gpu))

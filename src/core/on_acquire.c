@@ -120,7 +120,7 @@ static int judge_room(const struct core *core, const struct claim_record *rec, u
 	if (!(rec->need.gpu_mask & configured))
 		return ERR_NO_GPU;
 	*ret_mask = ledger_eligible(core, &rec->need);
-	if ((uint32_t)__builtin_popcount(*ret_mask) < rec->need.gpu_count)
+	if (mask_count(*ret_mask) < rec->need.gpu_count)
 		return ERR_NEVER_FITS;
 	return 0;
 }

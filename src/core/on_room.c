@@ -107,10 +107,10 @@ static uint32_t lent_gpus(const struct core *core, const struct claim *lender,
 			continue;
 		if (!ledger_vram_fits(core, to->session, gpu, want > own ? want - own : 0))
 			continue;
-		if ((uint32_t)__builtin_popcount(gpus) < to->rec.need.gpu_count)
+		if (mask_count(gpus) < to->rec.need.gpu_count)
 			gpus |= 1u << gpu;
 	}
-	return (uint32_t)__builtin_popcount(gpus) == to->rec.need.gpu_count ? gpus : 0;
+	return mask_count(gpus) == to->rec.need.gpu_count ? gpus : 0;
 }
 
 static int judge_lend(const struct core *core, const struct claim *lender, const struct claim *to)

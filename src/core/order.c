@@ -128,7 +128,7 @@ void order_rebuild(struct core *core)
 		uint32_t mask = ledger_eligible(core, &waiting[i]->rec.need);
 		/* One that fits nowhere any more keeps its old GPUs: a reload takes no place away.
 		 */
-		if ((uint32_t)__builtin_popcount(mask) >= waiting[i]->rec.need.gpu_count)
+		if (mask_count(mask) >= waiting[i]->rec.need.gpu_count)
 			waiting[i]->mask = mask;
 		order_insert(core, waiting[i]);
 	}

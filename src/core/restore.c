@@ -67,7 +67,7 @@ static void restore_waiter(struct core *core, struct claim *claim)
 	claim->rec.granted_mask = 0;
 	claim->rec.lender = 0;
 	claim->mask = mask;
-	if ((uint32_t)__builtin_popcount(mask) < claim->rec.need.gpu_count) {
+	if (mask_count(mask) < claim->rec.need.gpu_count) {
 		drop_row(core, claim, END_DENIED);
 		return;
 	}

@@ -49,7 +49,8 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	POST(!claim->rec.revoked);
 }
 
-/* A lender cannot stop before those who run in its room, so all have the longest of their graces. */
+/* A lender cannot stop before those who run in its room, so all have the longest of their graces.
+ */
 void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
 {
 	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));

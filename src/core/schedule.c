@@ -58,7 +58,7 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 
 	PRE(schedule_may_grant(core));
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	PRE((uint32_t)__builtin_popcount(gpus) == claim->rec.need.gpu_count);
+	PRE(mask_count(gpus) == claim->rec.need.gpu_count);
 	PRE(fence > claim->rec.fence);
 	if (claim->silent)
 		claim_announce(core, claim);

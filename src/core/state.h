@@ -136,6 +136,14 @@ struct core {
 	struct mono_ms memory_until; /* no place is remembered longer */
 };
 
+static inline uint32_t mask_count(uint32_t mask)
+{
+	uint32_t count = 0;
+
+	for (; mask; mask &= mask - 1)
+		count++;
+	return count;
+}
 static inline bool claim_has_room(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_OFFERED || claim->rec.state == CLAIM_HELD ||
