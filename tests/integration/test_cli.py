@@ -211,7 +211,7 @@ class Look(DaemonTest):
 
     def test_events_and_logs(self):
         """events: one line per change as it happens; logs: the last lines; both as JSON on request."""
-        process = self.start_cli(self.d, "events", "--json")
+        process = self.start_cli(self.d, "events", "--follow", "--json")
         job = in_thread(lambda: next(line for line in process.stdout if "eventful" in line))
 
         def seen():
