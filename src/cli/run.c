@@ -13,8 +13,9 @@
 
 #include "base/buf.h"
 #include "baton/baton.h"
+#include "cli/api.h"
 #include "cli/child.h"
-#include "cli/cli.h"
+#include "cli/field.h"
 #include "cli/run_show.h"
 #include "cli/units.h"
 
@@ -254,6 +255,19 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	stop_command(run);
 }
 
+/* Who is in the way. The refusal does not say, and to know it is worth a question. */
+static void name_holder(char *ret_words, size_t size)
+{
+	json_t *status;
+	char error[512];
+	if (api_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) < 0)
+		return;
+	const char *owner = field_text(status, "owner", NULL);
+	if (owner)
+		snprintf(ret_words, size, " Held by %s.", owner);
+	json_decref(status);
+}
+
 static void on_ended(struct baton_claim *claim, int code, const char *reason, void *ctx)
 {
 	struct run *run = ctx;
@@ -262,8 +276,11 @@ static void on_ended(struct baton_claim *claim, int code, const char *reason, vo
 		return;
 	const char *words = baton_strerror(code), *detail = baton_detail(run->baton);
 	bool more = *detail && strcmp(detail, words) != 0;
-	run_show_say(&run->show, true, "run: no lease for %s: %s%s%s", run->argv[0], words,
-		     more ? " " : "", more ? detail : "");
+	char holder[160] = "";
+	if (code == BATON_E_BUSY)
+		name_holder(holder, sizeof(holder));
+	run_show_say(&run->show, true, "run: no lease for %s: %s%s%s%s", run->argv[0], words,
+		     more ? " " : "", more ? detail : "", holder);
 	run->status = baton_exit_code(code);
 	run->phase = RUN_DONE;
 }
