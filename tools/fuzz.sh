@@ -10,13 +10,13 @@ if [ ! -f build-fuzz/build.ninja ]; then
 	CC=clang meson setup build-fuzz -Dfuzz=enabled -Dman=disabled \
 		-Db_sanitize=address,undefined -Db_lundef=false
 fi
-ninja -C build-fuzz
+mapfile -t targets < <(ninja -C build-fuzz -t targets all | sed -n 's/^\(tests\/fuzz\/fuzz_[a-z0-9_]*\):.*/\1/p')
+ninja -C build-fuzz "${targets[@]}"
 
 found=0
-for target in build-fuzz/tests/fuzz/fuzz_*; do
-	[ -f "$target" ] && [ -x "$target" ] || continue
+for target in "${targets[@]/#/build-fuzz/}"; do
 	found=$((found + 1))
-	name=$(basename "$target")
+	name=${target##*/fuzz_}
 	folders=("build-fuzz/corpus/$name")
 	mkdir -p "${folders[0]}"
 	[ ! -d "tests/fuzz/corpus/$name" ] || folders+=("tests/fuzz/corpus/$name")
