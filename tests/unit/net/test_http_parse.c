@@ -116,12 +116,12 @@ static int judge_text(const char *text, size_t length)
 
 static int judge_line(size_t target_length)
 {
-	char *text = malloc(target_length + 64);
+	static char text[ROOM];
+	assert_true(target_length + 64 < ROOM);
 	int head = sprintf(text, "GET /");
 	memset(text + head, 'a', target_length - 1);
 	int tail = sprintf(text + head + target_length - 1, " HTTP/1.1\r\nHost: h\r\n\r\n");
 	int status = judge_text(text, (size_t)(head + tail) + target_length - 1);
-	free(text);
 	return status;
 }
 
@@ -132,15 +132,15 @@ static void test_request_line_limit(void **state)
 	size_t frame = strlen("GET ") + strlen(" HTTP/1.1");
 	assert_int_equal(judge_line(LIMIT_REQUEST_LINE_BYTES - frame), 200);
 	assert_int_equal(judge_line(LIMIT_REQUEST_LINE_BYTES - frame + 1), 414);
-	char *endless = malloc(ROOM / 2);
+	static char endless[ROOM / 2];
 	memset(endless, 'A', ROOM / 2);
 	assert_int_equal(judge_text(endless, ROOM / 2), 414);
-	free(endless);
 }
 
 static int judge_fields(int count, size_t value_length)
 {
-	char *text = malloc((size_t)count * (value_length + 16) + 64);
+	static char text[ROOM];
+	assert_true((size_t)count * (value_length + 16) + 64 < ROOM);
 	int at = sprintf(text, "GET / HTTP/1.1\r\nHost: h\r\n");
 	for (int i = 0; i < count; i++) {
 		at += sprintf(text + at, "X: ");
@@ -150,7 +150,6 @@ static int judge_fields(int count, size_t value_length)
 	}
 	at += sprintf(text + at, "\r\n");
 	int status = judge_text(text, (size_t)at);
-	free(text);
 	return status;
 }
 
@@ -188,7 +187,7 @@ static void test_body_limit(void **state)
 static void test_extension_limit(void **state)
 {
 	(void)state;
-	char *text = malloc(ROOM / 2);
+	static char text[ROOM];
 	int at =
 		sprintf(text, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;");
 	memset(text + at, 'e', ROOM / 4);
@@ -196,7 +195,6 @@ static void test_extension_limit(void **state)
 	at += 1000;
 	at += sprintf(text + at, "\r\nx\r\n0\r\n\r\n");
 	assert_int_equal(judge_text(text, (size_t)at), 400);
-	free(text);
 }
 
 /* A WebSocket handshake is recognised, and only a right one. */

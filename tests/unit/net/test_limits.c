@@ -1,0 +1,333 @@
+/* Time and room: slow senders and readers, too many connections, no descriptors, and that nothing
+ * wakes an idle daemon (CASES.md C 30, 31, 42; T13). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "bed.h"
+
+#define GET "GET /g HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static const struct net_options few = {
+	.connections_max = 8,
+	.connections_reserved_max = 4,
+	.header_time_ms = 60,
+	.body_time_ms = 60,
+	.write_time_ms = 60,
+	.close_time_ms = 60,
+};
+
+/* Sends byte by byte, never stopping, until the server ends it. Returns the milliseconds. */
+static int64_t trickle(struct bed *bed, struct client *client, const char *head, char byte)
+{
+	struct mono_ms start = loop_now();
+	client_send_text(client, head);
+	while (!client->ended) {
+		client_send(client, &byte, 1);
+		client_pump(bed, client);
+		assert_true(mono_since(loop_now(), start) < 10000);
+	}
+	return mono_since(loop_now(), start);
+}
+
+/* C30, P38: the time for headers counts from the first byte and not from the last. */
+static void test_slow_headers(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(&few);
+	struct client *client = client_open(bed);
+	int64_t took_ms = trickle(bed, client, "GET / HTTP/1.1\r\nHost: h\r\nX: ", 'x');
+	assert_true(took_ms >= few.header_time_ms - 10); /* the loop's clock has steps */
+	assert_int_equal(client_status(client), 408);
+	assert_int_equal(bed->error, ERR_SLOW);
+	assert_int_equal(bed->requests, 0);
+	client_close(client);
+	bed_close(bed);
+}
+
+/* The same for a body. */
+static void test_slow_body(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(&few);
+	struct client *client = client_open(bed);
+	(void)trickle(bed, client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n",
+		      'x');
+	assert_int_equal(client_status(client), 408);
+	assert_int_equal(bed->requests, 0);
+	client_close(client);
+	bed_close(bed);
+}
+
+/* A connection that says nothing may stay as long as there is room; the time runs from its first
+ * byte, and anew for the next request. */
+static void test_idle_may_stay(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(&few);
+	struct client *client = client_open(bed);
+	for (unsigned i = 1; i <= 2; i++) {
+		struct mono_ms until = mono_after(loop_now(), 3 * few.header_time_ms);
+		while (!mono_due(until, loop_now()))
+			client_pump(bed, client);
+		assert_false(client->ended);
+		client_send_text(client, "GET /g HTTP/1.1\r\n");
+		client_pump(bed, client);
+		client_send_text(client, "Host: h\r\n\r\n");
+		bed_wait(bed, &bed->delivered, i);
+	}
+	client_close(client);
+	bed_close(bed);
+}
+
+/* C30: whoever does not read a long answer is dropped, and its exchange is told as gone. */
+static void test_slow_reader(void **state)
+{
+	(void)state;
+	enum { SIZE = 16 * 1024 * 1024 };
+	struct bed *bed = bed_open(&few);
+	struct client *client = client_open(bed);
+	char *body = calloc(1, SIZE);
+	bed->mode = BED_PARK;
+	client->mute = true;
+	client_send_text(client, GET);
+	bed_wait(bed, &bed->requests, 1);
+	http_reply(bed->net, bed->conn, 200, NULL, 0, body, SIZE);
+	bed_wait(bed, &bed->gone, 1);
+	assert_int_equal(bed->delivered, 0);
+	assert_int_equal(bed->error, ERR_SLOW);
+	free(body);
+	client_close(client);
+	bed_close(bed);
+}
+
+/* C31: TCP gets the general places and half of the reserve, the rest is the Unix socket's; beyond
+ * that the answer is 503. */
+static void test_too_many(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(&few);
+	struct client *clients[12];
+	unsigned n = 0;
+	bed->mode = BED_PARK;
+	for (; n < 6; n++) {
+		clients[n] = client_open(bed);
+		client_send_text(clients[n], GET);
+		bed_wait(bed, &bed->requests, n + 1);
+		assert_int_equal(bed->reserved, n >= 4);
+	}
+	clients[n] = client_open(bed);
+	client_send_text(clients[n], GET);
+	client_wait_end(bed, clients[n]);
+	assert_int_equal(client_status(clients[n]), 503);
+	assert_non_null(strstr(clients[n]->in, "Retry-After: "));
+	assert_int_equal(bed->error, ERR_TOO_MANY_CONNECTIONS);
+	for (n++; n < 9; n++) {
+		clients[n] = client_open_unix(bed->line_path);
+		bed_wait(bed, &bed->sessions, n - 6);
+	}
+	clients[n] = client_open_unix(bed->line_path);
+	client_wait_end(bed, clients[n]);
+	assert_non_null(strstr(clients[n]->in, "\"code\":4429"));
+	assert_int_equal(bed->sessions, 2);
+	assert_int_equal(bed->closed, 0); /* the refused one never was a session */
+	assert_int_equal(net_connection_count(bed->net), 8);
+	for (unsigned i = 0; i <= n; i++)
+		client_close(clients[i]);
+	bed_wait(bed, &bed->closed, 2);
+	bed_close(bed);
+}
+
+/* A place of the reserve is not for waiting: silence there ends at the header time. */
+static void test_reserved_silence(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(&few);
+	struct client *clients[5];
+	bed->mode = BED_PARK;
+	for (unsigned i = 0; i < 4; i++) {
+		clients[i] = client_open(bed);
+		client_send_text(clients[i], GET);
+		bed_wait(bed, &bed->requests, i + 1);
+	}
+	clients[4] = client_open(bed);
+	client_wait_end(bed, clients[4]);
+	assert_int_equal(client_status(clients[4]), 408);
+	for (unsigned i = 0; i < 5; i++)
+		client_close(clients[i]);
+	bed_close(bed);
+}
+
+/* When the general places are full, the connection that has been idle longest makes place; one that
+ * waits for an answer never does. */
+static void test_longest_idle_makes_place(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(&few);
+	struct client *parked = client_open(bed), *idle[3];
+	bed->mode = BED_PARK;
+	client_send_text(parked, GET);
+	bed_wait(bed, &bed->requests, 1);
+	bed->mode = BED_REPLY;
+	for (unsigned i = 0; i < 3; i++) {
+		idle[i] = client_open(bed);
+		client_send_text(idle[i], GET);
+		bed_wait(bed, &bed->delivered, i + 1);
+	}
+	struct mono_ms until = mono_after(loop_now(), 1100); /* idle long enough to be dropped */
+	while (!mono_due(until, loop_now()))
+		client_pump(bed, parked);
+	struct client *late = client_open(bed);
+	client_send_text(late, GET);
+	client_wait_text(bed, late, "200 OK");
+	client_wait_end(bed, idle[0]);
+	for (unsigned i = 1; i < 3; i++) {
+		client_pump(bed, idle[i]);
+		assert_false(idle[i]->ended);
+		client_close(idle[i]);
+	}
+	assert_int_equal(bed->gone, 0);
+	assert_false(parked->ended);
+	client_close(idle[0]);
+	client_close(late);
+	client_close(parked);
+	bed_close(bed);
+}
+
+/* Turns of the loop within `ms`, with nothing to do but that. */
+static unsigned turns_within(struct bed *bed, int ms)
+{
+	unsigned turns = 0;
+	struct mono_ms until = mono_after(loop_now(), ms);
+	while (!mono_due(until, loop_now())) {
+		loop_wake_at(bed->loop, until);
+		loop_turn(bed->loop);
+		turns++;
+	}
+	return turns;
+}
+
+/* C42: without descriptors accepting pauses and does not spin, held connections stay, and a
+ * descriptor that becomes free is used. */
+static void test_no_descriptors(void **state)
+{
+	(void)state;
+	enum { CLIENTS = 12, ROOM = 5 };
+	struct bed *bed = bed_open(NULL);
+	struct client *clients[CLIENTS];
+	struct rlimit before, tight;
+	bed->mode = BED_PARK;
+	for (int i = 0; i < CLIENTS; i++) { /* the kernel's queue takes them; no turn yet */
+		clients[i] = client_open(bed);
+		client_send_text(clients[i], GET);
+	}
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = (struct rlimit){(rlim_t)clients[CLIENTS - 1]->fd + 1 + ROOM, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	bed_wait(bed, &bed->requests, ROOM);
+	assert_true(turns_within(bed, 300) <= 6);
+	assert_int_equal(bed->requests, ROOM);
+	assert_int_equal(bed->error, ERR_TOO_MANY_CONNECTIONS);
+	assert_int_equal(bed->gone, 0);
+	client_close(clients[0]); /* its descriptor and the server's */
+	bed_wait(bed, &bed->requests, ROOM + 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	bed_wait(bed, &bed->requests, CLIENTS);
+	for (int i = 1; i < CLIENTS; i++)
+		client_close(clients[i]);
+	bed_wait(bed, &bed->gone, CLIENTS);
+	bed_close(bed);
+}
+
+/* After work of every kind no timer is left: the loop sleeps until it is told to wake. */
+static void test_idle_sleeps(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(&few);
+	struct client *client = client_open(bed), *session = client_open_unix(bed->line_path);
+	client_send_text(client, "GET / HTTP/1.1\r\n");
+	client_pump(bed, client);
+	client_send_text(client, "Host: h\r\n\r\n");
+	bed_wait(bed, &bed->delivered, 1);
+	bed_wait(bed, &bed->sessions, 1);
+	(void)turns_within(bed, 2 * few.header_time_ms); /* timers once set may still fire */
+	assert_true(turns_within(bed, 300) <= 2);
+	client_close(client);
+	client_close(session);
+	bed_close(bed);
+}
+
+/* T13 in small: idle and slow connections do not delay an honest session. */
+static void test_flood(void **state)
+{
+	(void)state;
+	enum { IDLE = 300, SLOW = 100, BEATS = 50 };
+	const struct net_options options = {512, 32, 5000, 5000, 5000, 0, 0};
+	struct bed *bed = bed_open(&options);
+	struct client *others[IDLE + SLOW], *holder = client_open_unix(bed->line_path);
+	int64_t worst_ms = 0;
+	bed->echo = true;
+	for (int i = 0; i < IDLE + SLOW; i++) {
+		others[i] = client_open(bed);
+		client_pump(bed, others[i]);
+	}
+	for (int beat = 0; beat < BEATS; beat++) {
+		struct mono_ms start = loop_now();
+		for (int i = IDLE; i < IDLE + SLOW; i++)
+			client_send_text(others[i], beat ? "x" : "GET /");
+		holder->length = 0;
+		client_send_text(holder, "beat\n");
+		client_wait_text(bed, holder, "beat\n");
+		if (mono_since(loop_now(), start) > worst_ms)
+			worst_ms = mono_since(loop_now(), start);
+	}
+	assert_true(worst_ms <= 50);
+	for (int i = 0; i < IDLE + SLOW; i++)
+		client_close(others[i]);
+	client_close(holder);
+	bed_close(bed);
+}
+
+/* Stopping to listen leaves connections and takes the socket files away; destroying closes all. */
+static void test_stop_listening(void **state)
+{
+	(void)state;
+	struct bed *bed = bed_open(NULL);
+	struct client *client = client_open(bed);
+	bed->mode = BED_PARK;
+	client_send_text(client, GET);
+	bed_wait(bed, &bed->requests, 1);
+	net_stop_listening(bed->net);
+	http_reply(bed->net, bed->conn, 200, NULL, 0, "still", 5);
+	client_wait_text(bed, client, "still");
+	client_send_text(client, GET);
+	bed_wait(bed, &bed->requests, 2);
+	bed->descriptors++; /* the client's, which outlives the net with its exchange open */
+	bed_close(bed);
+	client_close(client);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slow_headers),
+		cmocka_unit_test(test_slow_body),
+		cmocka_unit_test(test_idle_may_stay),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_reserved_silence),
+		cmocka_unit_test(test_longest_idle_makes_place),
+		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_idle_sleeps),
+		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_stop_listening),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
