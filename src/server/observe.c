@@ -9,16 +9,32 @@
 
 #include "net/loop.h"
 
+enum { ROW_BYTES_MIN = 128 };
+
+/* Rows keep their memory, so a full ring allocates nothing. */
+static bool row_fits(struct observed_line *row, size_t size)
+{
+	if (row->capacity >= size)
+		return true;
+	size_t capacity = size < ROW_BYTES_MIN ? ROW_BYTES_MIN : size;
+	char *grown = realloc(row->text, capacity);
+	if (!grown)
+		return false;
+	row->text = grown;
+	row->capacity = capacity;
+	return true;
+}
+
 static void keep_line(void *ctx, const struct log_line *line)
 {
 	struct observers *o = ctx;
 	struct observed_line *row = &o->lines[o->line_next % LIMIT_LOG_LINES];
-	char *text = strndup(line->text, line->length);
-	if (!text)
+	if (!row_fits(row, line->length + 1))
 		return; /* the line went to standard error */
-	free(row->text);
-	*row = (struct observed_line){
-		.id = o->line_next, .level = line->level, .at = line->at, .text = text};
+	memcpy(row->text, line->text, line->length + 1);
+	row->id = o->line_next;
+	row->level = line->level;
+	row->at = line->at;
 	o->line_next++;
 	if (o->line_next - o->line_oldest > LIMIT_LOG_LINES)
 		o->line_oldest = o->line_next - LIMIT_LOG_LINES;
@@ -58,6 +74,18 @@ void observe_finish(struct observers *observers)
 	free(observers->changes);
 	observers->lines = NULL;
 	observers->changes = NULL;
+}
+
+struct mono_ms observe_flush(struct observers *observers, struct mono_ms now)
+{
+	struct mono_ms due = mono_after(observers->flushed, OBSERVE_FLUSH_MS);
+	if (observers->log.gathered_length == 0)
+		return MONO_NEVER;
+	if (!mono_due(due, now))
+		return due;
+	log_flush(&observers->log);
+	observers->flushed = now;
+	return MONO_NEVER;
 }
 
 void observe_change(struct observers *observers, const struct effect *trace, struct wall_ms at)

@@ -143,7 +143,7 @@ static void run(struct shell *shell)
 		}
 		turn_run(&shell->broker, now, loop_wall_now(), jumped, &out);
 		asked = run_due(shell, now);
-		log_flush(&shell->observers.log);
+		asked = mono_min(asked, observe_flush(&shell->observers, now));
 	}
 }
 

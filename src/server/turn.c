@@ -205,6 +205,8 @@ static void carry_out(const struct effect *effect, const struct turn_out *out)
 	}
 }
 
+/* What clients wait for leaves first, in its order; what people read about it is rendered while
+ * they work already. */
 static void let_out(struct broker *broker, bool durable, const struct turn_out *out)
 {
 	if (durable && broker->held.count > 0) {
@@ -215,11 +217,14 @@ static void let_out(struct broker *broker, bool durable, const struct turn_out *
 	}
 	for (size_t i = 0; i < broker->fx.count; i++) {
 		const struct effect *effect = &broker->fx.v[i];
-		if (durable || !is_promise(effect))
-			carry_out(effect, out);
-		else
+		if (!durable && is_promise(effect))
 			*effects_add(&broker->held, EFFECT_SEND) = *effect;
+		else if (effect->type != EFFECT_TRACE)
+			carry_out(effect, out);
 	}
+	for (size_t i = 0; i < broker->fx.count; i++)
+		if (broker->fx.v[i].type == EFFECT_TRACE)
+			carry_out(&broker->fx.v[i], out);
 	if (broker->fx.queue_changed)
 		out->queue_changed(out->ctx);
 }

@@ -1,7 +1,6 @@
 /* render_trace: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
  * token: traces carry none. Called by the server for each EFFECT_TRACE. */
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -64,17 +63,33 @@ void render_trace_json(struct text *out, const struct effect *trace, uint64_t id
 	text_char(out, '}');
 }
 
+/* Without printf: a busy broker writes four such lines for each grant. */
+static void log_key(struct text *out, const char *key)
+{
+	text_char(out, ' ');
+	text_str(out, key);
+	text_char(out, '=');
+}
+
+static void log_word(struct text *out, const char *key, const char *word)
+{
+	log_key(out, key);
+	text_str(out, word);
+}
+
 static void log_u64(struct text *out, const char *key, uint64_t value)
 {
-	if (value)
-		text_format(out, " %s=%" PRIu64, key, value);
+	if (!value)
+		return;
+	log_key(out, key);
+	text_u64(out, value);
 }
 
 static void log_seconds(struct text *out, const char *key, int64_t ms)
 {
 	if (ms <= 0)
 		return;
-	text_format(out, " %s=", key);
+	log_key(out, key);
 	text_seconds(out, ms);
 }
 
@@ -102,11 +117,11 @@ void render_trace_log(struct text *out, const struct effect *trace,
 	if (trace->trace.name[0])
 		text_log_str(out, "client", trace->trace.name);
 	if (trace->trace.claim)
-		text_format(out, " class=%s", lease_class_name(trace->trace.cls));
+		log_word(out, "class", lease_class_name(trace->trace.cls));
 	if (trace->trace.end != END_NONE)
-		text_format(out, " end=%s", end_reason_name(trace->trace.end));
+		log_word(out, "end", end_reason_name(trace->trace.end));
 	if (trace->trace.claim && trace->trace.to == CLAIM_YIELDING)
-		text_format(out, " reason=%s", yield_reason_name(trace->trace.reason));
+		log_word(out, "reason", yield_reason_name(trace->trace.reason));
 	log_u64(out, "fence", trace->trace.fence);
 	log_u64(out, "for", trace->trace.other);
 	log_gpus(out, trace->trace.gpus, config);

@@ -167,7 +167,8 @@ static void expect_steps(int a, int b, int c, const char *rest)
 	expect(expected);
 }
 
-/* All of a turn is one commit, and nothing leaves before it (I8). */
+/* All of a turn is one commit, nothing leaves before it (I8), and answers leave before what
+ * people read about them. */
 static void test_commit_first(void **state)
 {
 	(void)state;
@@ -175,7 +176,7 @@ static void test_commit_first(void **state)
 	batch_event(&broker.batch, EVENT_RELEASE, 9);
 	turn_at(1000, false);
 	expect_steps(EVENT_ACQUIRE, EVENT_RELEASE, -1,
-		     "append;append;commit 0;send 8;trace;send 9;trace;");
+		     "append;append;commit 0;send 8;send 9;trace;trace;");
 	turn_at(1001, false);
 	expect("");
 }
@@ -230,7 +231,7 @@ static void test_journal_fails(void **state)
 	turn_at(1000, false);
 	char expected[512];
 	snprintf(expected, sizeof expected,
-		 "%s%sappend;append;commit -1;%sjournal 0;trace;send 9;trace;", STEP(EVENT_ACQUIRE),
+		 "%s%sappend;append;commit -1;%sjournal 0;send 9;trace;trace;", STEP(EVENT_ACQUIRE),
 		 STEP(EVENT_RELEASE), STEP(EVENT_JOURNAL));
 	expect(expected);
 	assert_int_equal(turn_wake(&broker).v, 1000 + TURN_JOURNAL_RETRY_MS);
