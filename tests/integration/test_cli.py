@@ -242,7 +242,7 @@ class Look(DaemonTest):
             result = self.run_cli(self.d, command, "--help")
             self.assertEqual(result.returncode, 0, (command, result))
             self.assertIn("usage: baton", result.stdout.lower(), command)
-        for wrong in ([], ["no-such"], ["status", "--no-such"], ["run"], ["why"], ["replay"],
+        for wrong in ([], ["no-such"], ["status", "--no-such"], ["run"], ["replay"],
                       ["run", "--wait", "x", "--", "true"]):
             result = self.run_cli(self.d, *wrong)
             self.assertEqual(result.returncode, 64, (wrong, result))

@@ -208,11 +208,11 @@ class Death(DaemonTest):
 
     def test_hold_limit_only_when_others_wait(self):
         """P22: nobody is asked while nobody waits; after hold_max a holder is asked for the next one."""
-        daemon = self.daemon(config={"classes": {"background": {"hold_max_s": 0.4}}})
-        worker = daemon.session("worker")
+        daemon = self.daemon(timing={"grace_s": 5}, config={"classes": {"background": {"hold_max_s": 0.4}}})
+        worker = daemon.websocket("worker")  # a native one would be killed when its turn is over
         lease = worker.hold(**{"class": "background"})["lease"]
         holds_for(lambda: not worker.messages("yield"), "no yield while nobody waits", 0.8)
-        other = daemon.session("other")
+        other = daemon.websocket("other")
         ref = other.acquire(**{"class": "background"})
         asked = worker.wait("yield", lease=lease)
         self.assertEqual(asked["reason"], "hold-max")

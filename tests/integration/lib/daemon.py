@@ -1,4 +1,5 @@
 """The real daemon in a folder of its own: started on port 0, killed and checked at the end."""
+import ctypes
 import os
 import pathlib
 import re
@@ -19,6 +20,11 @@ REPORTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion `")
 # Short enough to wait for, long enough for a busy machine. Tests change what they are about.
 FAST = {"grace_s": 0.3, "ack_s": 1, "min_run_s": 0, "tab_linger_s": 0.3, "native_linger_s": 0.3,
         "lock_delay_s": 0.3, "kill_wait_s": 2, "restart_linger_s": 5, "settle_s": 1}
+
+
+def die_with_parent():
+    """In a child: when the test is killed, so is what it started."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def yaml_of(value, indent=0):
@@ -69,7 +75,7 @@ class Daemon:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env=self.environment(),
-                                            preexec_fn=self.preexec)
+                                            preexec_fn=self.before_exec)
 
         def address():
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.log()}"
@@ -81,6 +87,11 @@ class Daemon:
         self.address = wait_until(address, "the daemon says where it listens")
         wait_until(self.answers, "the daemon answers")
         return self
+
+    def before_exec(self):
+        die_with_parent()
+        if self.preexec:
+            self.preexec()
 
     def answers(self):
         try:
@@ -209,6 +220,7 @@ class DaemonTest(unittest.TestCase):
         """One client command, left running; killed at the end."""
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
+        options.setdefault("preexec_fn", die_with_parent)
         process = subprocess.Popen([BATON, *args], text=True,
                                    env={**daemon.environment(), "BATON_SOCKET": daemon.socket}, **options)
         self.addCleanup(end_process, process)

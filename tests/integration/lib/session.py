@@ -97,7 +97,11 @@ class WebSocketTransport:
 
 
 class Session:
-    """One client. `accept`: answer offers; `alive`: answer heartbeats."""
+    """One client. `accept`: answer offers; `alive`: answer heartbeats.
+
+    Over the Unix socket the client is this process: whoever lets such a session be revoked is killed
+    by the broker, as it should be. Tests of revocation use WebSockets or lib/holder.py.
+    """
 
     def __init__(self, transport, name=None, token=None, resume=None, accept=True, alive=True):
         self.transport = transport
