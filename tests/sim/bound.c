@@ -40,7 +40,7 @@ void bound_begin(struct world *w, struct want *want)
 	want->bound.running = true;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
-		if (other != want && other->cls == LEASE_VOICE && other->stage != WANT_OVER)
+		if (other != want && other->cls == LEASE_VOICE && other->live)
 			want->bound.voice_others++;
 	}
 }
@@ -135,8 +135,7 @@ static struct crowd count_crowd(struct world *w)
 	struct crowd crowd = {0};
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *want = want_of(w, w->wants.active[i]);
-		bool queued = want->said >= WANT_WAITING && want->said != WANT_OVER;
-		if (!queued && !want_in_room(want, w->t))
+		if (!want->live && !want_in_room(want, w->t))
 			continue;
 		crowd.outstanding++;
 		crowd.voice += want->cls == LEASE_VOICE;

@@ -167,6 +167,7 @@ void broker_resume(struct world *w)
 	if (b->state != BROKER_STALLED)
 		return;
 	b->state = BROKER_UP;
+	w->check.idle_since_t = INT64_MAX;                /* the probe was stopped too */
 	b->clock_jump |= w->t - b->stall_begin_t >= 1000; /* shorter ones are not seen */
 	bound_taint(w);
 	b->turn_t = INT64_MAX;

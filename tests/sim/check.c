@@ -133,11 +133,14 @@ static void observe_fence(struct world *w, struct want *want, uint64_t fence)
 
 void check_crash(struct world *w)
 {
-	/* What was never told may be used again. */
-	w->check.fence_recorded = w->check.fence_max;
+	/* What was never committed was never told, and may be used again. */
+	w->check.fence_recorded = w->check.fence_committed;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
-		want->recorded_fence = want->said_fence;
+		const struct journal_claim *row = journal_claim(&w->journal, want->lease);
+		want->recorded_fence = row ? row->rec.fence : 0;
+		want->held_fence = row ? row->held_fence : 0;
+		want->live = row && row->live;
 	}
 }
 
@@ -168,6 +171,7 @@ static void observe_claim(struct world *w, const struct record *record)
 		bound_begin(w, want);
 	}
 	bool ends = record->type == RECORD_CLAIM_END;
+	want->live = !ends;
 	if (rec->revoked || (ends && rec->end != END_RELEASED))
 		observe_taken(w, want, rec);
 	bool has = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;

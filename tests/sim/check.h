@@ -13,10 +13,9 @@ struct check_token {
 };
 
 struct check {
-	uint64_t fence_max; /* highest any client was ever told */
-	/* Highest in any record (a crash forgets what was not told), and the same before this step:
-	 * the records of one step come in no order. */
-	uint64_t fence_recorded, fence_before;
+	/* Highest fence in any record, in any committed one (a crash forgets the others), and
+	 * before this step: the records of one step come in no order. */
+	uint64_t fence_recorded, fence_committed, fence_before;
 	struct check_token *tokens; /* open addressing */
 	uint64_t tokens_size, token_count;
 	uint64_t granted[4];  /* by class, since the core was started */

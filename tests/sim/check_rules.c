@@ -38,6 +38,8 @@ static void rule_preempted(struct world *w, const struct want *want, const struc
 /* Never the busy one: a session that computes keeps its models. */
 static void rule_evicted(struct world *w, const struct want *want)
 {
+	if (want->lender != 0)
+		return; /* it goes with the lease in whose room it runs */
 	if (!want->evictable)
 		sim_fail(w, "lease %llu is evicted, though it is not evictable", (ull)want->lease);
 	if (want->binding > BIND_TAB)

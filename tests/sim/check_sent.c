@@ -92,8 +92,6 @@ static void check_fence(struct world *w, struct want *want, const struct effect 
 		sim_fail(w, "I2: fence %llu is not reserved, only up to %llu", (ull)fence,
 			 (ull)w->journal.fence_max);
 	want->said_fence = fence;
-	if (fence > w->check.fence_max)
-		w->check.fence_max = fence;
 }
 
 static const struct journal_claim *row_of(struct world *w, const struct effect *fx)
@@ -174,7 +172,9 @@ static void sent_denied(struct world *w, struct want *want, const struct conn *c
 	if (conn->want && (conn->asks != EVENT_ACQUIRE || want->conn != conn->id))
 		return; /* another request about it */
 	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
-	if (want->said == WANT_ASKED || (want->said == WANT_WAITING && row && !row->live))
+	if (row && row->live)
+		return; /* a copy of the request was taken in the same turn */
+	if (want->said == WANT_ASKED || (want->said == WANT_WAITING && row))
 		want->said = WANT_OVER;
 }
 
@@ -188,6 +188,7 @@ static void sent_claim(struct world *w, struct want *want, const struct effect *
 		check_fence(w, want, fx);
 	if (fx->send.state == CLAIM_HELD && row->live && row->rec.state == CLAIM_HELD) {
 		want->excused_t = INT64_MAX; /* its GRANTED may never have left */
+		want->need = row->rec.need;  /* nor the answer to a change */
 		check_room(w, want, fx->send.gpus);
 	}
 	want->said = fx->send.state == CLAIM_QUEUED    ? WANT_WAITING

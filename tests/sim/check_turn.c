@@ -153,6 +153,8 @@ void check_turn(struct world *w)
 		check_told(w, want_of(w, w->wants.active[i]), now);
 	check_no_idling(w, now, &stats, holders);
 	check_views(w, now, stats.waiting);
+	if (stats.paused || !stats.journal_ok)
+		bound_taint(w);
 	bound_step(w);
 }
 
@@ -194,12 +196,33 @@ void check_restart(struct world *w, int same_boot)
 		sim_fail(w, "R5: lease %llu outlived the reboot", (ull)view.rec->id);
 }
 
+static void trace_left(struct world *w, const struct core_stats *stats)
+{
+	struct mono_ms now = broker_now(w);
+	struct claim_view view;
+	struct why why;
+	for (uint32_t at = 0; at < stats->waiting; at++) {
+		core_waiter_at(w->broker.core, at, now, &view);
+		core_why(w->broker.core, view.rec->id, now, &why);
+		trace_line(&w->trace,
+			   "claim %llu waits: %s, gpu %u, holder %llu, wants %llu of %llu",
+			   (ull)view.rec->id, why_name((int)why.code), why.gpu, (ull)why.holder,
+			   (ull)why.want_bytes, (ull)why.free_bytes);
+	}
+	for (uint64_t id = 0; core_holder_after(w->broker.core, id, now, &view); id = view.rec->id)
+		trace_line(&w->trace, "claim %llu of want %llu (%s) is %s, conn %llu",
+			   (ull)view.rec->id, (ull)view.rec->ref,
+			   binding_name((int)view.rec->binding),
+			   claim_state_name((int)view.rec->state), (ull)view.conn);
+}
+
 void check_idle(struct world *w)
 {
 	struct core_stats stats;
 	if (w->broker.state != BROKER_UP)
 		sim_fail(w, "the broker is not up at the end");
 	core_stats(w->broker.core, &stats);
+	trace_left(w, &stats);
 	if (stats.waiting > 0 || stats.held > 0)
 		sim_fail(w, "T3: with all faults off, %u still wait and %u still hold",
 			 stats.waiting, stats.held);

@@ -131,7 +131,7 @@ static void hear_claim(struct world *w, struct client *client, struct want *want
 	if (fx->send.state == CLAIM_QUEUED) {
 		want_stop(w, want);
 		want->stage = WANT_WAITING;
-		want->requeueing = false;
+		want->requeueing = want->done = false;
 	} else if (fx->send.state == CLAIM_OFFERED) {
 		hear_offered(w, client, want, fx);
 	} else if (want->done || want->stage == WANT_OVER) {

@@ -152,6 +152,7 @@ static void strike_reboot(struct world *w)
 		struct want *want = want_of(w, w->wants.active[i]);
 		want_stop(w, want);
 		want->stage = want->said = WANT_OVER;
+		want->live = false;
 		bound_drop(want);
 	}
 	if (rng_chance(&w->rng, 500)) { /* power cut: only what was synced is left */
@@ -290,7 +291,9 @@ static void heal_gpu(struct world *w, enum fault fault, uint64_t gpu)
 void fault_heal(struct world *w, enum fault fault, uint64_t subject)
 {
 	trace_line(&w->trace, "%s passes", fault_name(fault));
-	if (subject == SETTLED) {
+	if (subject == SETTLED && fault == FAULT_ADMIN && w->journal.paused) {
+		resume_grants(w); /* the operator's word was lost on the way */
+	} else if (subject == SETTLED) {
 		condition(w, false);
 	} else if (fault == FAULT_CRASH && subject == w->boots && w->broker.state == BROKER_DOWN) {
 		broker_restart(w, true);

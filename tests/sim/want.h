@@ -45,6 +45,7 @@ struct want {
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
 	bool listed;
 	bool retried; /* under the same request id: limits may count from the first */
+	bool live;    /* by the newest record; a crash takes back what was not committed */
 	bool queued;  /* since its last request: a place is recorded */
 	bool yielded; /* gave way once: its later waits are not its first */
 	int64_t granted_t;
