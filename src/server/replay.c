@@ -136,6 +136,13 @@ static void re_enact(const struct options *o, const struct replay_trace *trace,
 		fprintf(stderr, "\r\033[K");
 }
 
+/* False if anything that was written did not arrive. */
+static bool fclose_checked(FILE *file)
+{
+	bool ok = !ferror(file);
+	return fclose(file) == 0 && ok;
+}
+
 static int draw(const struct options *o, const struct replay_trace *trace,
 		const struct replay_result *result, const struct replay_view *view)
 {
@@ -145,7 +152,7 @@ static int draw(const struct options *o, const struct replay_trace *trace,
 	if (ok)
 		replay_print_svg(file, trace, result, view);
 	if (file && !standard)
-		ok = !ferror(file) & !fclose(file);
+		ok = fclose_checked(file);
 	if (!ok)
 		fprintf(stderr, "baton replay: %s: %s\n", o->svg, strerror(errno));
 	return ok ? 0 : EXIT_CANNOT_WRITE;

@@ -21,6 +21,7 @@ enum {
 	HOLD_HEIGHT = 16,
 	AXIS_HEIGHT = 46,
 	TICKS_MAX = 12,
+	COLUMN_WIDTH = 1,
 	NAME_BYTES_PLAIN = 24, /* longer names are written smaller */
 	LABEL_WIDTH_MIN = 86,  /* a span as wide as this can carry its name */
 	ENDED_WIDTH_MIN = 5,   /* a shorter hold would be hidden by the mark of its end */
@@ -273,7 +274,33 @@ static int by_band_and_time(const void *a, const void *b)
 	return x->step - y->step;
 }
 
-/* The waiting of one band as one stepped outline, scaled to its own most. */
+/* The stepped outline itself. What rises and falls within a column as narrow as can just be seen is
+ * drawn as one column of its greatest height, so that a long trace stays a small file. */
+static void draw_outline(const struct drawing *d, const struct change *changes, size_t count,
+			 double bottom, double unit)
+{
+	int waiting = 0;
+	double drawn_to = 0;
+	for (size_t i = 0; i < count;) {
+		int before = waiting, high = waiting;
+		double x = x_of(d, changes[i].at_ms);
+		x = x > drawn_to ? x : drawn_to;
+		while (i < count && x_of(d, changes[i].at_ms) <= x + COLUMN_WIDTH) {
+			waiting += changes[i++].step;
+			high = waiting > high ? waiting : high;
+		}
+		drawn_to = x + COLUMN_WIDTH;
+		if (before == 0)
+			fprintf(d->out, "M%.1f %.1f", x, bottom);
+		else
+			fprintf(d->out, "H%.1f", x);
+		if (high > before && high > waiting)
+			fprintf(d->out, "V%.1fH%.1f", bottom - unit * high, drawn_to);
+		fprintf(d->out, "V%.1f%s", bottom - unit * waiting, waiting ? "" : "Z");
+	}
+}
+
+/* The waiting of one band, scaled to its own most. */
 static void draw_waiting_of(const struct drawing *d, const struct change *changes, size_t count)
 {
 	int waiting = 0, most = 0;
@@ -282,24 +309,8 @@ static void draw_waiting_of(const struct drawing *d, const struct change *change
 		most = waiting > most ? waiting : most;
 	}
 	double bottom = y_of(changes[0].band) + WAIT_TOP + WAIT_HEIGHT;
-	double unit = (double)WAIT_HEIGHT / most, drawn_to = 0;
-	waiting = 0;
 	fprintf(d->out, "<path class=\"wait\" d=\"");
-	for (size_t i = 0; i < count; i++) {
-		double x = x_of(d, changes[i].at_ms);
-		if (waiting == 0) {
-			/* A wait too short to see is drawn as wide as can just be seen. */
-			fprintf(d->out, "M%.1f %.1f", x, bottom);
-		} else {
-			x = x > drawn_to ? x : drawn_to;
-			fprintf(d->out, "H%.1f", x);
-		}
-		waiting += changes[i].step;
-		fprintf(d->out, "V%.1f", bottom - unit * waiting);
-		if (waiting == 0)
-			fputc('Z', d->out);
-		drawn_to = x + (waiting == 1 && changes[i].step == 1 ? 1 : 0);
-	}
+	draw_outline(d, changes, count, bottom, (double)WAIT_HEIGHT / most);
 	fprintf(d->out, "\"><title>at most %d at once</title></path>\n", most);
 	if (most > 1)
 		fprintf(d->out,
@@ -357,11 +368,19 @@ static void draw_span(const struct drawing *d, const struct replay_span *span)
 		plain ? "on-hold" : "small", x + 6, y + 12, phase_name(span->phase), length);
 }
 
+/* Spans that would stand wholly on one of their kind are left out. */
 static void draw_spans(const struct drawing *d)
 {
-	for (size_t i = 0; i < d->result->span_count; i++)
-		if (d->result->spans[i].phase != PHASE_WAITING)
-			draw_span(d, &d->result->spans[i]);
+	double drawn_to[BANDS_MAX][PHASE_COUNT] = {0};
+	for (size_t i = 0; i < d->result->span_count; i++) {
+		const struct replay_span *span = &d->result->spans[i];
+		double *edge = &drawn_to[d->bands.of_request[span->request]][span->phase];
+		double from = x_of(d, span->from_ms), to = x_of(d, span->to_ms);
+		if (span->phase == PHASE_WAITING || to <= *edge)
+			continue;
+		draw_span(d, span);
+		*edge = from + span_width_min > to ? from + span_width_min : to;
+	}
 }
 
 /* How each request ended. */
