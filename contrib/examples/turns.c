@@ -18,7 +18,9 @@ struct job {
 static void on_queued(struct baton_claim *claim, const struct baton_place *place, void *ctx)
 {
 	(void)claim, (void)ctx;
-	printf("number %lld in the queue: %s\n", (long long)place->position + 1, place->why);
+	if (place->position >= 0)
+		printf("number %lld in the queue: %s\n", (long long)place->position + 1,
+		       place->why);
 }
 
 static void on_granted(struct baton_claim *claim, const struct baton_lease *lease, void *ctx)
@@ -87,6 +89,7 @@ int main(int argc, char **argv)
 	struct baton_request request;
 	struct baton_claim_handlers handlers;
 	struct job job = {.steps_left = argc > 1 ? (unsigned)atoi(argv[1]) : 20, .end_code = 1};
+	setlinebuf(stdout);
 	baton_claim_handlers_init(&handlers);
 	handlers.queued = on_queued;
 	handlers.granted = on_granted;

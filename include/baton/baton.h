@@ -174,7 +174,7 @@ BATON_API int baton_page_link(struct baton *baton, char *ret_url, size_t size);
 /* ---- claims ---- */
 
 struct baton_place {
-	int64_t position;     /* 0: next; -1: unknown */
+	int64_t position;     /* 0: next; -1: unknown, as in the first moment */
 	int64_t eta_ms;       /* an estimate; -1: unknown */
 	int64_t bound_ms;     /* it cannot take longer, whatever others do; -1: unknown */
 	const char *why;      /* a sentence: "train.py holds gpu0." */
@@ -191,7 +191,7 @@ enum baton_question {
 	BATON_ASKED_CHANGE = 1,
 	BATON_ASKED_LEND = 2,
 	BATON_ASKED_RENEW = 3,
-	BATON_ASKED_YIELDING = 4, /* only when refused */
+	BATON_ASKED_YIELDING = 4,
 };
 
 /* All may be NULL. `ctx` is the request's. */

@@ -237,9 +237,12 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	(void)claim;
 	if (yield->grace_ms >= 0 && run->values->grace_ms < 0)
 		run->grace_ms = yield->grace_ms;
-	run_show_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
-		     units_duration(left, (double)yield->grace_ms / 1000), yield->reason,
-		     *yield->for_whom ? " for " : "", yield->for_whom);
+	if (yield->grace_ms >= 0)
+		run_show_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
+			     units_duration(left, (double)yield->grace_ms / 1000), yield->reason,
+			     *yield->for_whom ? " for " : "", yield->for_whom);
+	else /* found out by a resume */
+		run_show_say(&run->show, false, "was asked to give the GPU back");
 	if (run->values->on_yield)
 		child_signal(&run->child, run->values->on_yield);
 }

@@ -86,7 +86,7 @@ int client_open(struct baton *baton, struct mono_ms now)
 	baton->hello_deadline = mono_after(now, baton->connect_timeout_ms);
 	const struct ask_hello hello = {
 		.name = baton->name,
-		.resume = baton->secret[0] ? baton->secret : NULL,
+		.resume = baton->secret[0] && !baton->forgotten ? baton->secret : NULL,
 	};
 	text_clear(&baton->out);
 	ask_hello(&baton->out, &hello);

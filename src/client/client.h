@@ -79,6 +79,7 @@ struct baton {
 	bool link_watched_for_write;
 	bool no_reconnect;
 	bool in_handler;
+	bool forgotten; /* the broker does not know `secret` any more */
 	int32_t connect_timeout_ms;
 	struct mono_ms hello_deadline, retry_at, down_since, lost_at;
 	int64_t backoff_ms, ttl_ms;

@@ -57,6 +57,7 @@ static int on_welcome(struct baton *baton, const struct reply *reply, struct mon
 	baton->state = SESSION_UP;
 	client_detail(baton, "");
 	bool resumed = again && reply->resumed;
+	baton->forgotten = false;
 	if (again)
 		notices_add(&baton->notices, NOTICE_LINK, NULL)->link =
 			resumed ? BATON_LINK_UP : BATON_LINK_LOST;
@@ -276,11 +277,13 @@ static int on_released(struct baton *baton, const struct reply *reply, struct mo
 {
 	(void)now;
 	struct baton_claim *claim = claim_of(baton, reply);
-	/* Our own release was noted when it was asked for; this one is an operator's, or the answer
-	 * to a requeue that came when there was nothing left to come back to. */
-	if (is_live(claim))
-		client_claim_end(claim, claim->requeued ? BATON_OK : BATON_E_RELEASED,
-				 reply->reason ? reply->reason : "released");
+	/* Our own release was noted when it was asked for. This one answers a requeue (without a
+	 * reason: `queued` follows; with one: there was nothing left to come back to), or is an
+	 * operator's. */
+	if (!is_live(claim) || (claim->requeued && !reply->reason))
+		return 0;
+	client_claim_end(claim, claim->requeued ? BATON_OK : BATON_E_RELEASED,
+			 reply->reason ? reply->reason : "released");
 	return 0;
 }
 
@@ -300,13 +303,22 @@ static void note_answer(struct baton_claim *claim, int question, int code)
 	notice->code = code;
 }
 
+static void forget_session(struct baton *baton)
+{
+	baton->forgotten = true;
+	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		if (claim->phase == PHASE_HELD)
+			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+}
+
 static int on_denied(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	int code = error_public(reply->err);
-	char detail[SESSION_DETAIL_BYTES];
-	snprintf(detail, sizeof(detail), "%s%s%s", reply->message ? reply->message : "",
-		 reply->detail ? " " : "", reply->detail ? reply->detail : "");
+	const char *detail = reply->detail ? reply->detail : reply->message;
 	if (baton->state == SESSION_HELLO) {
+		/* The session is over there, so it is here; the next hello asks for a new one. */
+		if (code == BATON_E_LOST)
+			forget_session(baton);
 		client_break(baton, code, detail, now);
 		return 0;
 	}
@@ -336,8 +348,12 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 static int answered(struct baton *baton, const struct reply *reply, enum baton_question question)
 {
 	struct baton_claim *claim = claim_of(baton, reply);
-	if (is_live(claim) && client_claim_answered(claim, (int)question))
-		note_answer(claim, (int)question, 0);
+	/* `renewed` answers both renew and yielding, in their order. */
+	int found = !is_live(claim)                 ? 0
+		    : question == BATON_ASKED_RENEW ? client_claim_answered(claim, 0)
+						    : client_claim_answered(claim, (int)question);
+	if (found)
+		note_answer(claim, found, 0);
 	return 0;
 }
 

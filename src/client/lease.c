@@ -100,9 +100,8 @@ int baton_yielding(struct baton_claim *claim, int64_t need_ms)
 	if (r == 0 && need_ms < 0)
 		r = BATON_E_INVALID;
 	if (r == 0) {
-		/* Granted silently: only a refusal is answered, so nothing is awaited. */
 		ask_yielding(&claim->session->out, claim->id, need_ms);
-		client_send(claim->session);
+		r = send_question(claim, BATON_ASKED_YIELDING);
 	}
 	return unlock(claim, r);
 }

@@ -186,6 +186,8 @@ static void yield_and_requeue(void **state)
 	message = fake_take(&scene->fake, "release");
 	assert_true(json_is_true(json_object_get(message, "requeue")));
 	json_decref(message);
+	fake_send(&scene->fake, "{'type':'renewed','lease':7,'expires_in_s':1.5}");
+	fake_send(&scene->fake, "{'type':'released','ref':1,'lease':7}");
 	fake_send(&scene->fake, "{'type':'queued','ref':1,'lease':7,'position':1}");
 	pump(scene->baton, &seen->queued, 1);
 	assert_int_equal(seen->ended, 0);
@@ -198,6 +200,20 @@ static void yield_and_requeue(void **state)
 	pump(scene->baton, &seen->granted, 2);
 	assert_int_equal(seen->fence, 101);
 	assert_false(baton_yield_asked(claim));
+}
+
+/* A requeue that comes too late ends the claim: there was nothing left to come back to. */
+static void requeue_too_late(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	assert_int_equal(baton_release(claim, true), 0);
+	fake_expect(&scene->fake, "release");
+	fake_send(&scene->fake, "{'type':'released','ref':1,'lease':7,'reason':'revoked'}");
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->code, 0);
+	assert_int_equal(seen->revoked, 0);
 }
 
 /* I2: a second grant with a fence that does not rise is no lease. */
@@ -291,6 +307,18 @@ static void questions(void **state)
 	fake_send(&scene->fake, "{'type':'renewed','lease':7,'expires_in_s':20}");
 	pump(scene->baton, &seen->answered, 4);
 	assert_int_equal(seen->question, BATON_ASKED_RENEW);
+
+	assert_int_equal(baton_yielding(claim, 800), 0);
+	fake_expect(&scene->fake, "yielding");
+	fake_send(&scene->fake, "{'type':'renewed','lease':7,'expires_in_s':0.8}");
+	pump(scene->baton, &seen->answered, 5);
+	assert_int_equal(seen->question, BATON_ASKED_YIELDING);
+	assert_int_equal(seen->answer_code, 0);
+	assert_int_equal(baton_yielding(claim, 800), 0);
+	fake_expect(&scene->fake, "yielding");
+	fake_send(&scene->fake, "{'type':'denied','ref':1,'lease':7,'code':'wrong_state'}");
+	pump(scene->baton, &seen->answered, 6);
+	assert_int_equal(seen->answer_code, BATON_E_STATE);
 
 	assert_int_equal(baton_change(claim, 0, 0), BATON_E_INVALID);
 	assert_int_equal(baton_lend(claim, 0), BATON_E_INVALID);
@@ -552,16 +580,27 @@ static void keepalive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_scene(request_fields),    with_scene(timeouts),
-		with_scene(plain_life),        with_scene(blocking_acquire),
-		with_scene(yield_and_requeue), with_scene(fence_must_rise),
-		with_scene(revoked),           with_scene(over_is_over),
-		with_scene(questions),         with_scene(stale_ends_the_lease),
-		with_scene(heartbeat),         with_scene(release_in_handler),
-		with_scene(free_in_handler),   with_scene(free_held),
-		with_scene(one_descriptor),    with_scene(claim_limit),
-		with_scene(bad_requests),      with_scene(other_versions),
-		with_scene(close_says_bye),    with_scene(page_link),
+		with_scene(request_fields),
+		with_scene(timeouts),
+		with_scene(plain_life),
+		with_scene(blocking_acquire),
+		with_scene(yield_and_requeue),
+		with_scene(requeue_too_late),
+		with_scene(fence_must_rise),
+		with_scene(revoked),
+		with_scene(over_is_over),
+		with_scene(questions),
+		with_scene(stale_ends_the_lease),
+		with_scene(heartbeat),
+		with_scene(release_in_handler),
+		with_scene(free_in_handler),
+		with_scene(free_held),
+		with_scene(one_descriptor),
+		with_scene(claim_limit),
+		with_scene(bad_requests),
+		with_scene(other_versions),
+		with_scene(close_says_bye),
+		with_scene(page_link),
 		with_scene(keepalive),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,33 @@ static void unknown_session_loses_leases(void **state)
 	assert_int_equal(seen->code, BATON_E_LOST);
 }
 
+/* The same, said by a refusal of the resume: the next hello is a plain one. */
+static void refused_resume_loses_leases(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	while (!fake_has_guest(&scene->fake))
+		baton_dispatch(scene->baton, 10);
+	fake_accept(&scene->fake);
+	fake_expect(&scene->fake, "hello");
+	fake_send(&scene->fake, "{'type':'denied','code':'stale','detail':'session'}");
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->revoked, 1);
+	assert_int_equal(seen->code, BATON_E_LOST);
+	assert_null(baton_claim_lease(claim));
+	while (!fake_has_guest(&scene->fake))
+		baton_dispatch(scene->baton, 10);
+	fake_accept(&scene->fake);
+	json_t *hello = fake_take(&scene->fake, "hello");
+	assert_null(json_object_get(hello, "resume"));
+	json_decref(hello);
+	fake_send(&scene->fake, "{'type':'welcome','version':1,'session':'9-other','epoch':2}");
+	pump(scene->baton, &seen->links, seen->links + 1);
+	assert_int_equal(seen->link, BATON_LINK_LOST);
+}
+
 /* The broker forgot the session: who waits asks anew, under the same request id. */
 static void unknown_session_waits_on(void **state)
 {
@@ -396,15 +423,25 @@ static void draining_is_not_the_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_scene(lease_survives),           with_scene(place_survives),
-		with_scene(lost_grant_is_found),      with_scene(lost_offer_is_accepted),
-		with_scene(yield_is_found),           with_scene(unknown_session_loses_leases),
-		with_scene(unknown_session_waits_on), with_scene(unknown_lease_is_lost),
-		with_scene(requeued_by_the_broker),   with_short_scene(ttl_ends_the_lease),
-		with_short_scene(silence_is_no_loss), with_scene(release_while_away),
-		with_scene(cancel_while_away),        with_scene(requeue_while_away),
-		with_scene(acquire_while_away),       with_scene(questions_while_away),
-		with_scene(refused_on_return),        with_scene(draining_is_not_the_end),
+		with_scene(lease_survives),
+		with_scene(place_survives),
+		with_scene(lost_grant_is_found),
+		with_scene(lost_offer_is_accepted),
+		with_scene(yield_is_found),
+		with_scene(unknown_session_loses_leases),
+		with_scene(refused_resume_loses_leases),
+		with_scene(unknown_session_waits_on),
+		with_scene(unknown_lease_is_lost),
+		with_scene(requeued_by_the_broker),
+		with_short_scene(ttl_ends_the_lease),
+		with_short_scene(silence_is_no_loss),
+		with_scene(release_while_away),
+		with_scene(cancel_while_away),
+		with_scene(requeue_while_away),
+		with_scene(acquire_while_away),
+		with_scene(questions_while_away),
+		with_scene(refused_on_return),
+		with_scene(draining_is_not_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
