@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -118,41 +119,58 @@ def load(build, protocol, address, clients, seconds, bearer=None):
     return row
 
 
-def locks(build, counts, seconds):
+def one_round(build, clients, seconds):
+    """Each server once, in turn, so that a machine whose speed drifts slows all of them alike."""
+    row = {}
+    with Floor(build) as server:
+        row["floor"] = load(build, "http", server.address, clients, seconds)
+    with Baton(build) as server:
+        row["baton http"] = load(build, "http", server.address, clients, seconds, server.bearer)
+    if shutil.which("redis-server"):
+        with Redis() as server:
+            row["redis"] = load(build, "redis", server.address, clients, seconds)
+    with Baton(build) as server:
+        row["baton session"] = load(build, "session", server.socket, clients, seconds)
+    return row
+
+
+def locks(build, counts, seconds, rounds):
+    """Per number of clients and server, the median of each figure over the rounds."""
     rows = []
     for clients in counts:
+        taken = [one_round(build, clients, seconds) for _ in range(rounds)]
         row = {"clients": clients}
-        with Floor(build) as server:
-            row["floor"] = load(build, "http", server.address, clients, seconds)
-        with Baton(build) as server:
-            row["baton http"] = load(build, "http", server.address, clients, seconds, server.bearer)
-        if shutil.which("redis-server"):
-            with Redis() as server:
-                row["redis"] = load(build, "redis", server.address, clients, seconds)
-        with Baton(build) as server:
-            row["baton session"] = load(build, "session", server.socket, clients, seconds)
+        for name, first in taken[0].items():
+            row[name] = {key: statistics.median(one[name][key] for one in taken) if isinstance(value, (int, float))
+                         else value for key, value in first.items()}
+            row[name]["x_floor"] = statistics.median(
+                one[name]["cycles_per_s"] / max(1, one["floor"]["cycles_per_s"]) for one in taken)
         rows.append(row)
         print(f"  {clients} clients done", file=sys.stderr)
     return rows
 
 
 def print_locks(rows):
-    print("Lock cycles per second, and hand-off (a release written -> the next grant read), one run:\n")
+    print("Lock cycles per second, and hand-off (a release written -> the next grant read); medians of rounds\n"
+          "in which the servers took turns; x floor is the median of each round's ratio:\n")
     print(f"{'clients':>7}  {'server':<14}{'cycles/s':>9}{'x floor':>9}{'p50 us':>9}{'p99 us':>9}{'offer p50':>11}")
     for row in rows:
         for name in ("floor", "baton http", "redis", "baton session"):
             if name not in row:
                 continue
             cell = row[name]
-            ratio = cell["cycles_per_s"] / max(1, row["floor"]["cycles_per_s"])
             offer = f"{cell['offered_p50_us']:.0f}" if cell["offered_p50_us"] else "-"
-            print(f"{row['clients']:>7}  {name:<14}{cell['cycles_per_s']:>9.0f}{ratio:>9.2f}"
+            print(f"{row['clients']:>7}  {name:<14}{cell['cycles_per_s']:>9.0f}{cell['x_floor']:>9.2f}"
                   f"{cell['granted_p50_us']:>9.0f}{cell['granted_p99_us']:>9.0f}{offer:>11}")
 
 
-def core_cost(build):
-    out = subprocess.run([f"{build}/bench/core_cost"], capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in out.stdout.splitlines()]
+def core_cost(build, rounds):
+    """Per row the median over the rounds."""
+    taken = []
+    for _ in range(rounds):
+        out = subprocess.run([f"{build}/bench/core_cost"], capture_output=True, text=True, check=True)
+        taken.append([json.loads(line) for line in out.stdout.splitlines()])
+    return [{key: statistics.median(one[at][key] for one in taken) for key in row} for at, row in enumerate(taken[0])]
 
 
 def print_core_cost(rows):
@@ -188,7 +206,7 @@ def status_stall(build, waiters=10000):
         lines = ['{"type":"hello","version":1,"id":"bench-waiters"}'] + [
             json.dumps({"type": "acquire", "ref": ref, "class": "background", "timeout_s": 3600})
             for ref in range(1, waiters + 2)]
-        reader = threading.Thread(target=lambda: [None for _ in iter(lambda: session.recv(1 << 16), b"")], daemon=True)
+        reader = threading.Thread(target=drain, args=(session,), daemon=True)
         reader.start()
         for at in range(0, len(lines), 100):
             session.sendall(("\n".join(lines[at:at + 100]) + "\n").encode())
@@ -201,9 +219,16 @@ def status_stall(build, waiters=10000):
         asker.start()
         while not done.is_set():
             busy.append(http_get(server.address, "/health", bearer, []))
+        session.shutdown(socket.SHUT_RDWR)
+        reader.join()
         session.close()
         return {"waiters": waiters, "status_bytes": sum(map(len, body)), "rss_kib": server.rss_kib(),
                 "health_ms_max_quiet": max(quiet) * 1e3, "health_ms_max_during_status": max(busy) * 1e3}
+
+
+def drain(session):
+    while session.recv(1 << 16):
+        pass
 
 
 def waiting_count(server, bearer):
@@ -231,15 +256,16 @@ def machine():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build")
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=2, help="per server, round and number of clients")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", default=",".join(map(str, CLIENTS)))
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     result = {"machine": machine()}
-    result["core"] = core_cost(args.build)
+    result["core"] = core_cost(args.build, args.rounds)
     result["idle_rss_kib"] = idle_rss(args.build)
     result["status"] = status_stall(args.build)
-    result["locks"] = locks(args.build, [int(c) for c in args.clients.split(",")], args.seconds)
+    result["locks"] = locks(args.build, [int(c) for c in args.clients.split(",")], args.seconds, args.rounds)
     if args.json:
         print(json.dumps(result))
         return
