@@ -216,6 +216,7 @@ class Death(DaemonTest):
         ref = other.acquire(**{"class": "background"})
         asked = worker.wait("yield", lease=lease)
         self.assertEqual(asked["reason"], "hold-max")
+        wait_until(lambda: daemon.status()["waiting"][0]["waited_s"] > 0, "they differ by a millisecond")
         worker.release(lease, requeue=True)
         other.wait("granted", ref=ref)
         wait_until(lambda: daemon.waiting() == ["worker"], "the worker waits again")
