@@ -288,7 +288,20 @@ static size_t lingering_feed(struct conn *conn, char *bytes, size_t length)
 
 static void lingering_flushed(struct conn *conn)
 {
-	(void)shutdown(conn->fd, SHUT_WR);
+	if (conn->half_closed)
+		conn_drop(conn);
+	else
+		(void)shutdown(conn->fd, SHUT_WR);
+}
+
+static void lingering_eof(struct conn *conn)
+{
+	if (conn->out.length == 0) {
+		conn_drop(conn);
+		return;
+	}
+	conn->half_closed = true; /* it may still read */
+	conn_stop_reading(conn);
 }
 
 static void lingering_expired(struct conn *conn, enum deadline_kind kind)
@@ -304,7 +317,7 @@ static void lingering_lost(struct conn *conn)
 
 static const struct conn_kind conn_lingering = {
 	.feed = lingering_feed,
-	.eof = conn_drop,
+	.eof = lingering_eof,
 	.flushed = lingering_flushed,
 	.expired = lingering_expired,
 	.lost = lingering_lost,

@@ -5,7 +5,7 @@
 
 #include "net/net_impl.h"
 
-enum { PING_STEP_MS = 1000 };
+enum { PING_STEP_MS = 1000, STALL_MS = 500, STALL_GRACE_MS = 100 };
 
 static int64_t duration_ms(const struct net *net, enum deadline_kind kind)
 {
@@ -44,13 +44,27 @@ static struct conn *conn_of(struct deadline *deadline)
 		       : container_of(deadline, struct conn, read_deadline);
 }
 
-/* Runs after the turn's reads: libevent activates descriptors before timers, so what arrived while
- * the process was stopped counts before it is judged (CASES.md R8). */
+/* Was nothing done for a while: a stopped process, a suspended machine? Then what arrived meanwhile
+ * may be more than one turn reads. It is read first and judged a moment later, once (C43). */
+static bool is_after_stall(struct net *net, struct mono_ms now)
+{
+	if (net->stall_seen || mono_since(now, net->deadline_timer_at) <= STALL_MS) {
+		net->stall_seen = false;
+		return false;
+	}
+	net->stall_seen = true;
+	return true;
+}
+
 static void on_timer(evutil_socket_t fd, short events, void *ctx)
 {
 	(void)fd, (void)events;
 	struct net *net = ctx;
 	struct mono_ms now = loop_now(), next = MONO_NEVER;
+	if (is_after_stall(net, now)) {
+		set_timer(net, mono_after(now, STALL_GRACE_MS), now);
+		return;
+	}
 	net->deadline_timer_at = MONO_NEVER;
 	for (enum deadline_kind kind = DEADLINE_NONE; kind < DEADLINE_COUNT; kind++) {
 		struct list *list = &net->deadlines[kind];

@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 
-enum { DRAIN_PASSES_MAX = 64, SIGNALS_MAX = 16 };
+enum { DRAIN_PASSES_MAX = 64, SIGNALS_MAX = 16, DEFERRED_MIN = 64 };
 
 struct deferred {
 	void (*fn)(void *ctx);
@@ -80,13 +80,15 @@ int loop_create(struct loop **ret_loop)
 		/* One thread: libevent's locks would only cost. */
 		(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 		loop->wake_at = MONO_NEVER;
+		loop->deferred = calloc(DEFERRED_MIN, sizeof *loop->deferred);
+		loop->deferred_capacity = DEFERRED_MIN;
 		loop->base = event_base_new_with_config(config);
 		if (loop->base)
 			loop->wake = evtimer_new(loop->base, on_wake, loop);
 	}
 	if (config)
 		event_config_free(config);
-	if (!loop || !loop->wake) {
+	if (!loop || !loop->deferred || !loop->wake) {
 		loop_destroy(loop);
 		return -ERR_NO_MEMORY;
 	}
@@ -178,7 +180,7 @@ void loop_wake_at(struct loop *loop, struct mono_ms when)
 void loop_defer(struct loop *loop, void (*fn)(void *ctx), void *ctx)
 {
 	if (loop->deferred_count == loop->deferred_capacity) {
-		size_t capacity = loop->deferred_capacity ? 2 * loop->deferred_capacity : 64;
+		size_t capacity = 2 * loop->deferred_capacity;
 		struct deferred *grown = reallocarray(loop->deferred, capacity, sizeof *grown);
 		/* Losing the call would leak or hang its object for ever. */
 		assert(grown);

@@ -38,6 +38,7 @@ struct net {
 	struct list deadlines[DEADLINE_COUNT];
 	struct event deadline_timer;
 	struct mono_ms deadline_timer_at; /* MONO_NEVER: off */
+	bool stall_seen;
 	struct event accept_timer;
 	bool accept_paused, flush_deferred, destroyed;
 	struct notice *notices; /* told in net_flush */

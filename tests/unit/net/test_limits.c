@@ -264,6 +264,34 @@ static void test_idle_sleeps(void **state)
 	bed_close(bed);
 }
 
+/* C43: after the process stood still, what arrived meanwhile is read before deadlines are judged,
+ * also when it is more than one turn reads. */
+static void test_stall(void **state)
+{
+	(void)state;
+	enum { CLIENTS = 150 };
+	const struct net_options options = {512, 32, 300, 300, 5000, 0, 0};
+	struct bed *bed = bed_open(&options);
+	struct client *clients[CLIENTS];
+	for (int i = 0; i < CLIENTS; i++) {
+		clients[i] = client_open(bed);
+		client_send_text(clients[i], "GET /g HTTP/1.1\r\n");
+	}
+	while (net_connection_count(bed->net) < CLIENTS)
+		bed_turn(bed);
+	loop_drain(bed->loop);
+	struct mono_ms until = mono_after(loop_now(), 1200);
+	while (!mono_due(until, loop_now()))
+		; /* no turn: the process stands still */
+	for (int i = 0; i < CLIENTS; i++)
+		client_send_text(clients[i], "Host: h\r\n\r\n");
+	bed_wait(bed, &bed->delivered, CLIENTS);
+	assert_int_equal(bed->errors, 0);
+	for (int i = 0; i < CLIENTS; i++)
+		client_close(clients[i]);
+	bed_close(bed);
+}
+
 /* T13 in small: idle and slow connections do not delay an honest session. */
 static void test_flood(void **state)
 {
@@ -326,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_longest_idle_makes_place),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_idle_sleeps),
+		cmocka_unit_test(test_stall),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_stop_listening),
 	};
