@@ -82,8 +82,9 @@ static void restore_row(void *ctx, const struct record *record)
 	r->rows++;
 }
 
-/* The journal's rows, then START. What that decides is let out by the first turn. */
-static int restore(struct shell *shell, const struct store_boot *boot)
+/* The journal's rows, then START. `why`: of a quarantine. What that decides is let out by the first
+ * turn. */
+static int restore(struct shell *shell, const struct store_boot *boot, const char *why)
 {
 	struct broker *broker = &shell->broker;
 	struct restoring r = {.shell = shell};
@@ -112,7 +113,7 @@ static int restore(struct shell *shell, const struct store_boot *boot)
 	if (boot->quarantined)
 		log_event(&shell->observers.log, LOG_ERROR,
 			  "the journal was unreadable; it was put aside and a new one begun",
-			  log_str("kept", boot->quarantine_path));
+			  log_str("kept", boot->quarantine_path), log_str("why", why));
 	return 0;
 }
 
@@ -134,7 +135,7 @@ static int open_broker(struct shell *shell, char *detail, size_t size)
 	shell->broker.wall = loop_wall_now();
 	processes_init(&shell->processes, shell->loop, &shell->broker.batch, &shell->observers.log);
 	observe_on_line(&shell->observers, deliver_line, shell);
-	rc = restore(shell, &boot);
+	rc = restore(shell, &boot, detail);
 	if (rc)
 		snprintf(detail, size, "the journal cannot be replayed");
 	return rc;

@@ -58,6 +58,8 @@ static void add_own_metrics(struct shell *shell, struct text *out)
 		 net_connection_count(shell->doors.net)},
 		{"baton_requests_total", "counter", "HTTP requests.", (double)shell->requests},
 		{"baton_turns_total", "counter", "Turns of the loop.", (double)broker->turns},
+		{"baton_turn_seconds_max", "gauge", "The longest turn since the daemon began.",
+		 (double)shell->turn_ms_max / 1000},
 		{"baton_journal_commits_total", "counter", "Transactions of the journal.",
 		 (double)broker->commits},
 		{"baton_journal_failures_total", "counter", "Transactions that failed.",

@@ -144,6 +144,8 @@ static void run(struct shell *shell)
 		turn_run(&shell->broker, now, loop_wall_now(), jumped, &out);
 		asked = run_due(shell, now);
 		asked = mono_min(asked, observe_flush(&shell->observers, now));
+		int64_t turn_ms = mono_since(loop_now(), now);
+		shell->turn_ms_max = turn_ms > shell->turn_ms_max ? turn_ms : shell->turn_ms_max;
 	}
 }
 

@@ -35,6 +35,7 @@ struct shell {
 	struct reload_watch config_watch;
 	struct text body, line; /* scratch, for the length of one function */
 	uint64_t epoch, requests;
+	int64_t turn_ms_max; /* the longest that anybody waited for the loop */
 	struct mono_ms started, keepalive_at, drain_until;
 	char paused_reason[LIMIT_REASON_BYTES + 1];
 	bool draining, stop;

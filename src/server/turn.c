@@ -35,7 +35,7 @@ void broker_init(struct broker *broker, struct core *core, struct store *store, 
 				  .store = store,
 				  .now = now,
 				  .tick_at = MONO_NEVER,
-				  .retry_at = MONO_NEVER,
+				  .retry_at = store_is_degraded(store) ? now : MONO_NEVER,
 				  .suspended_ms = suspended_ms,
 				  .journal_ok = true,
 				  .durable = true};
