@@ -3,12 +3,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "http_cases.h"
 #include "net/http_parse.h"
@@ -114,15 +114,29 @@ static int judge_text(const char *text, size_t length)
 	return result == HTTP_MORE ? 0 : result == HTTP_COMPLETE ? 200 : input.fault.status;
 }
 
+static void add_repeated(struct buf *text, char byte, size_t count)
+{
+	char *tail;
+	assert_int_equal(buf_reserve(text, count, &tail), 0);
+	memset(tail, byte, count);
+	buf_extend(text, count);
+}
+
+/* Judges and frees. */
+static int judge_buf(struct buf *text)
+{
+	int status = judge_text(buf_data(text), text->length);
+	buf_finish(text);
+	return status;
+}
+
 static int judge_line(size_t target_length)
 {
-	static char text[ROOM];
-	assert_true(target_length + 64 < ROOM);
-	int head = sprintf(text, "GET /");
-	memset(text + head, 'a', target_length - 1);
-	int tail = sprintf(text + head + target_length - 1, " HTTP/1.1\r\nHost: h\r\n\r\n");
-	int status = judge_text(text, (size_t)(head + tail) + target_length - 1);
-	return status;
+	struct buf text = {0};
+	assert_int_equal(buf_append_text(&text, "GET /"), 0);
+	add_repeated(&text, 'a', target_length - 1);
+	assert_int_equal(buf_append_text(&text, " HTTP/1.1\r\nHost: h\r\n\r\n"), 0);
+	return judge_buf(&text);
 }
 
 /* The request line may have LIMIT_REQUEST_LINE_BYTES and not one more; without an end neither. */
@@ -132,25 +146,22 @@ static void test_request_line_limit(void **state)
 	size_t frame = strlen("GET ") + strlen(" HTTP/1.1");
 	assert_int_equal(judge_line(LIMIT_REQUEST_LINE_BYTES - frame), 200);
 	assert_int_equal(judge_line(LIMIT_REQUEST_LINE_BYTES - frame + 1), 414);
-	static char endless[ROOM / 2];
-	memset(endless, 'A', ROOM / 2);
-	assert_int_equal(judge_text(endless, ROOM / 2), 414);
+	struct buf endless = {0};
+	add_repeated(&endless, 'A', ROOM / 2);
+	assert_int_equal(judge_buf(&endless), 414);
 }
 
 static int judge_fields(int count, size_t value_length)
 {
-	static char text[ROOM];
-	assert_true((size_t)count * (value_length + 16) + 64 < ROOM);
-	int at = sprintf(text, "GET / HTTP/1.1\r\nHost: h\r\n");
+	struct buf text = {0};
+	assert_int_equal(buf_append_text(&text, "GET / HTTP/1.1\r\nHost: h\r\n"), 0);
 	for (int i = 0; i < count; i++) {
-		at += sprintf(text + at, "X: ");
-		memset(text + at, 'v', value_length);
-		at += (int)value_length;
-		at += sprintf(text + at, "\r\n");
+		assert_int_equal(buf_append_text(&text, "X: "), 0);
+		add_repeated(&text, 'v', value_length);
+		assert_int_equal(buf_append_text(&text, "\r\n"), 0);
 	}
-	at += sprintf(text + at, "\r\n");
-	int status = judge_text(text, (size_t)at);
-	return status;
+	assert_int_equal(buf_append_text(&text, "\r\n"), 0);
+	return judge_buf(&text);
 }
 
 /* LIMIT_HEADER_COUNT headers and LIMIT_HEADER_BYTES are let in, more is 431. */
@@ -187,14 +198,16 @@ static void test_body_limit(void **state)
 static void test_extension_limit(void **state)
 {
 	(void)state;
-	static char text[ROOM];
-	int at =
-		sprintf(text, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;");
-	memset(text + at, 'e', ROOM / 4);
-	assert_int_equal(judge_text(text, ROOM / 4), 400);
-	at += 1000;
-	at += sprintf(text + at, "\r\nx\r\n0\r\n\r\n");
-	assert_int_equal(judge_text(text, (size_t)at), 400);
+	static const char head[] =
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;";
+	struct buf text = {0};
+	assert_int_equal(buf_append_text(&text, head), 0);
+	add_repeated(&text, 'e', ROOM / 4);
+	assert_int_equal(judge_buf(&text), 400);
+	assert_int_equal(buf_append_text(&text, head), 0);
+	add_repeated(&text, 'e', 1000);
+	assert_int_equal(buf_append_text(&text, "\r\nx\r\n0\r\n\r\n"), 0);
+	assert_int_equal(judge_buf(&text), 400);
 }
 
 /* A WebSocket handshake is recognised, and only a right one. */

@@ -1,0 +1,152 @@
+/* Memory: the allocation that fails, for every one that the net makes on the way through HTTP,
+ * streams, WebSocket and lines, costs at most that connection: no crash, no leak, and the next
+ * client is served. malloc and its kin are wrapped by the linker; those of libevent are not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bed.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_reallocarray(void *old, size_t count, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_reallocarray(void *old, size_t count, size_t size);
+char *__wrap_strdup(const char *text);
+
+/* Counts down while armed; the linker's wrapping leaves no other place for it. */
+static struct {
+	bool armed;
+	int left;
+	bool hit;
+} fault;
+
+static bool fails(void)
+{
+	if (!fault.armed || fault.left-- > 0)
+		return false;
+	fault.armed = false;
+	fault.hit = true;
+	return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(old, count, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : __real_strdup(text);
+}
+
+#define WS                                                                                         \
+	"GET /s HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"              \
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"         \
+	"\x81\x85\x01\x02\x03\x04igohn"
+
+/* Clients are made before the fault is armed, so that only the net's allocations fail. */
+static void walk(struct bed *bed)
+{
+	static const char *const texts[] = {
+		"GET /a HTTP/1.1\r\nHost: h\r\n",
+		"POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /c HTTP/1.1\r\n",
+		WS,
+		"BAD\r\n\r\n",
+	};
+	static char block[200 * 1024];
+	struct client *clients[6];
+	for (int i = 0; i < 5; i++)
+		clients[i] = client_open(bed);
+	clients[5] = client_open_unix(bed->line_path);
+	fault.armed = true;
+	bed->mode = BED_ACCEPT;
+	bed->echo = true;
+	for (int i = 0; i < 4; i++)
+		client_send_text(clients[i], texts[i]);
+	client_send_text(clients[5], "one\ntw");
+	for (int i = 0; i < 6; i++)
+		client_pump(bed, clients[i]);
+	client_send_text(clients[0], "\r\n");
+	client_send_text(clients[5], "o\n");
+	bed->mode = BED_STREAM;
+	clients[4]->mute = true;
+	client_send_text(clients[4], "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+	for (int i = 0; i < 6; i++)
+		client_pump(bed, clients[i]);
+	for (int i = 0; i < 20; i++)
+		http_stream_write(bed->net, bed->conn, block, sizeof block);
+	for (int i = 0; i < 6; i++)
+		client_pump(bed, clients[i]);
+	fault.armed = false;
+	for (int i = 0; i < 6; i++)
+		client_close(clients[i]);
+}
+
+/* Fails the first allocation, the second, .. until a walk has none left to fail. */
+static void test_each_allocation(void **state)
+{
+	(void)state;
+	int failed = 0;
+	for (fault.hit = true; fault.hit; failed++) {
+		struct bed *bed = bed_open(NULL);
+		fault.hit = false;
+		fault.left = failed;
+		walk(bed);
+		struct client *client = client_open(bed);
+		bed->mode = BED_REPLY;
+		client_send_text(client, "GET /after HTTP/1.1\r\nHost: h\r\n\r\n");
+		client_wait_text(bed, client, "/after");
+		client_close(client);
+		bed_close(bed);
+	}
+	assert_true(failed > 15); /* the walk does allocate */
+}
+
+/* The same for creating a net and listening. */
+static void test_create(void **state)
+{
+	(void)state;
+	const struct net_options options = {16, 2, 1000, 1000, 1000, 0, 0};
+	const struct net_handlers handlers = {0};
+	bool made = false;
+	for (int left = 0; !made; left++) {
+		struct loop *loop = NULL;
+		struct net *net = NULL;
+		fault.left = left;
+		fault.armed = true;
+		made = loop_create(&loop) == 0 &&
+		       net_create(loop, &options, &handlers, NULL, &net) == 0 &&
+		       net_listen_tcp(net, "127.0.0.1:0", NULL, NULL, 0) == 0;
+		made = made && fault.armed;
+		fault.armed = false;
+		net_destroy(net);
+		loop_destroy(loop);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_allocation),
+		cmocka_unit_test(test_create),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
