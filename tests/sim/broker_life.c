@@ -11,6 +11,7 @@ static void begin(struct world *w)
 {
 	struct broker *b = &w->broker;
 	b->core = core_create();
+	w->check.settled_t = 0;
 	b->state = BROKER_UP;
 	b->inbox = NULL;
 	b->inbox_tail = &b->inbox;

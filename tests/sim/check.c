@@ -140,6 +140,8 @@ void check_crash(struct world *w)
 		const struct journal_claim *row = journal_claim(&w->journal, want->lease);
 		want->recorded_fence = row ? row->rec.fence : 0;
 		want->held_fence = row ? row->held_fence : 0;
+		if (row)
+			want->arrival_ms = row->rec.arrival.v;
 		want->live = row && row->live;
 	}
 }
@@ -160,7 +162,10 @@ static void observe_claim(struct world *w, const struct record *record)
 	if (want->lease != rec->id) {
 		want_bind_lease(w, want, rec->id);
 		want->lease = rec->id;
+		want->arrival_ms = rec->arrival.v;
 	}
+	check_place(w, want, rec);
+	check_settling(w, record);
 	want->lender = rec->lender;
 	if (claim_has_fence(rec))
 		observe_fence(w, want, rec->fence);
@@ -178,6 +183,7 @@ static void observe_claim(struct world *w, const struct record *record)
 	bool held = !ends && has && rec->fence != want->held_fence;
 	if (held) {
 		want->held_fence = rec->fence;
+		want->yield_asked = false;
 		w->check.granted[rec->cls]++;
 		w->tally.grants++;
 	}
@@ -254,6 +260,9 @@ void check_step(struct world *w, const struct event *event)
 		trace_line(&w->trace, "%s conn %llu", event_name(event->type),
 			   (unsigned long long)event->conn);
 	note_loss(w, event);
+	w->check.ticking = event->type == EVENT_TICK;
+	if (event->type == EVENT_CLOCK_JUMP)
+		w->check.settled_t = w->t + b->config.settle_ms;
 	w->check.fence_before = w->check.fence_recorded;
 	for (; b->seen < b->fx.count; b->seen++)
 		observe(w, &b->fx.v[b->seen]);

@@ -1,5 +1,6 @@
 /* check: judges every step and every message. A failed check ends the run by sim_fail. */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 struct world;
@@ -19,6 +20,8 @@ struct check {
 	struct check_token *tokens; /* open addressing */
 	uint64_t tokens_size, token_count;
 	uint64_t granted[4];  /* by class, since the core was started */
+	bool ticking;         /* this step is a tick .. */
+	int64_t settled_t;    /* .. and before this time it may judge nothing */
 	int64_t idle_since_t; /* I5: room and a waiter; INT64_MAX: no */
 };
 

@@ -3,11 +3,14 @@
 #include "check.h"
 
 struct claim_record;
+struct record;
 
 /* Fails when more would be used than a GPU has once `want` uses these GPUs, all others counted by
  * what clients do and what the contract excuses (check_room.c). */
 void check_room(struct world *w, const struct want *want, uint32_t gpus);
 /* One effect of a step, against the rules of the policy (check_rules.c). */
 void check_rules(struct world *w, const struct effect *fx);
+void check_place(struct world *w, struct want *want, const struct claim_record *rec);
+void check_settling(struct world *w, const struct record *record);
 void check_linger(struct world *w, const struct want *want, const struct claim_record *rec);
 void check_sent_finish(struct check *check);

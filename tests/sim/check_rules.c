@@ -60,6 +60,8 @@ static void rule_evicted(struct world *w, const struct want *want)
 static void rule_yield(struct world *w, struct want *want, const struct effect *fx)
 {
 	want->yield_t = w->t;
+	want->yield_asked = true;
+	want->yield_reason = fx->send.reason;
 	want->yield_grace_ms = fx->send.grace_ms;
 	if (fx->send.reason == YIELD_PREEMPTED)
 		rule_preempted(w, want, fx);
@@ -100,6 +102,28 @@ void check_rules(struct world *w, const struct effect *fx)
 		rule_revoked(w, want, fx);
 	else if (fx->send.msg == MSG_RENEWED || fx->send.msg == MSG_CHANGED)
 		rule_alive(w, want);
+}
+
+/* P19: who gave way for another comes back with its old key; who had its full turn, or came back
+ * unasked, has a new one. No other move touches the place. */
+void check_place(struct world *w, struct want *want, const struct claim_record *rec)
+{
+	bool moved = want->arrival_ms != rec->arrival.v;
+	bool may_move = want->held_fence != 0 &&
+			(!want->yield_asked || want->yield_reason == YIELD_HOLD_MAX);
+	if (moved && !may_move && !w->bounds_only && want->boots == w->boots)
+		sim_fail(w, "claim %llu lost its key: arrived at %lld, now %lld", (ull)rec->id,
+			 (long long)want->arrival_ms, (long long)rec->arrival.v);
+	want->arrival_ms = rec->arrival.v;
+}
+
+/* R8: while the clock settles after a jump, nothing is judged by its deadline. */
+void check_settling(struct world *w, const struct record *record)
+{
+	bool ends = record->type == RECORD_CLAIM_END;
+	if (w->check.ticking && w->t < w->check.settled_t && (ends || record->claim.revoked))
+		sim_fail(w, "R8: claim %llu is judged while the clock settles",
+			 (ull)record->claim.id);
 }
 
 /* A place or lease whose client may come back is not given up before its linger is over. */

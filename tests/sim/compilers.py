@@ -14,7 +14,7 @@ def hashes(root, compiler, seeds, out):
     parts = []
     for name, paths in build.sources(root).items():
         parts += build.objects(compiler, paths, out / name, root / "src")
-    sim = build.link(compiler, parts, out / "sim")
+    sim = build.link(compiler, parts, out / "simulator")
     command = [str(sim), "--seeds", str(seeds), "--hashes"]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     return sorted(result.stdout.splitlines())

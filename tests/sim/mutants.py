@@ -32,9 +32,11 @@ def edit(mutant, root, folder):
     texts = {}
     for name, old, new in mutant.parts:
         text = texts.get(name) or (root / name).read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            raise ValueError(f"{mutant.name}: {name} holds the text {text.count(old)} times, not once:\n{old}")
-        texts[name] = text.replace(old, new)
+        pattern = re.compile(r"\s+".join(map(re.escape, old.split())))  # however it is wrapped
+        count = len(pattern.findall(text))
+        if count != 1:
+            raise ValueError(f"{mutant.name}: {name} holds the text {count} times, not once:\n{old}")
+        texts[name] = pattern.sub(lambda _: new, text)
     paths = {}
     for name, text in texts.items():
         path = folder / pathlib.Path(name).name
@@ -60,7 +62,7 @@ def build_mutant(mutant, root, parts, folder):
     changed = {root / name: path for name, path in edited.items()}
     replaced = [changed[source] for source, _ in parts if source in changed]
     kept = [target for source, target in parts if source not in changed]
-    return build.link("cc", kept + build.objects("cc", replaced, folder, root / "src"), folder / "sim")
+    return build.link("cc", kept + build.objects("cc", replaced, folder, root / "src"), folder / "simulator")
 
 
 def main(root, names):

@@ -53,8 +53,11 @@ struct want {
 	/* What the broker has said, delivered or not. */
 	enum want_stage said;
 	enum message said_last;
-	int64_t asked_t; /* the broker stepped its ACQUIRE; the place counts from here */
-	int64_t lost_t;  /* the broker saw its session's connection go; INT64_MAX: attached */
+	int64_t asked_t;    /* the broker stepped its ACQUIRE; the place counts from here */
+	int64_t lost_t;     /* the broker saw its session's connection go; INT64_MAX: attached */
+	int64_t arrival_ms; /* by the newest record of its lease: the place in the order */
+	enum yield_reason yield_reason;
+	bool yield_asked;                                /* since its newest grant */
 	int64_t yield_t, yield_grace_ms;                 /* asked to give way */
 	uint64_t boots;                                  /* of the machine, when it was asked for */
 	uint64_t said_fence, held_fence, recorded_fence; /* told; recorded as held; recorded */
