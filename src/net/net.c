@@ -105,8 +105,13 @@ void net_notify(struct net *net, enum notice_kind kind, uint64_t number, bool cl
 
 static int allocate(struct net *net)
 {
+	unsigned *reserved = &net->options.connections_reserved_max;
+	if (*reserved > net->options.connections_max / 2)
+		*reserved =
+			net->options.connections_max / 2; /* a small table keeps general places */
 	net->slot_count = net->options.connections_max + CONN_REFUSED_MAX;
-	if (net->slot_count < net->options.connections_max || net->slot_count >> SLOT_BITS)
+	if (net->options.connections_max == 0 || net->slot_count < net->options.connections_max ||
+	    net->slot_count >> SLOT_BITS)
 		return -ERR_BAD_FIELD;
 	/* Slots of connections dropped in this turn are free again only at its end. */
 	net->notice_capacity = (size_t)net->slot_count * NOTICES_PER_SLOT;

@@ -43,7 +43,8 @@ struct net_handlers {
 struct net_options {
 	unsigned connections_max;          /* LIMIT_CONNECTIONS unless configured */
 	unsigned connections_reserved_max; /* the last so many: request->reserved is set, sessions
-					      on the Unix socket are always let in up to them */
+					      on the Unix socket are always let in up to them;
+					      TCP gets half of them; at most half of all */
 	int header_time_ms, body_time_ms, write_time_ms;
 	int ping_time_ms;  /* between WebSocket pings; 0: 10 s */
 	int close_time_ms; /* for a close handshake, and to read a last answer; 0: 2 s */

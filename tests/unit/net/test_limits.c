@@ -145,6 +145,28 @@ static void test_too_many(void **state)
 	bed_close(bed);
 }
 
+/* A reserve larger than the table leaves general places; a table that cannot be is refused. */
+static void test_odd_sizes(void **state)
+{
+	(void)state;
+	const struct net_handlers handlers = {0};
+	struct net_options options = few;
+	options.connections_max = 4;
+	options.connections_reserved_max = 64;
+	struct bed *bed = bed_open(&options);
+	struct client *client = client_open(bed);
+	client_send_text(client, GET);
+	client_wait_text(bed, client, "200 OK");
+	assert_false(bed->reserved);
+	struct net *net;
+	options.connections_max = 0;
+	assert_int_equal(net_create(bed->loop, &options, &handlers, NULL, &net), -ERR_BAD_FIELD);
+	options.connections_max = 70000;
+	assert_int_equal(net_create(bed->loop, &options, &handlers, NULL, &net), -ERR_BAD_FIELD);
+	client_close(client);
+	bed_close(bed);
+}
+
 /* A place of the reserve is not for waiting: silence there ends at the header time. */
 static void test_reserved_silence(void **state)
 {
@@ -350,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_idle_may_stay),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_odd_sizes),
 		cmocka_unit_test(test_reserved_silence),
 		cmocka_unit_test(test_longest_idle_makes_place),
 		cmocka_unit_test(test_no_descriptors),
