@@ -1,0 +1,181 @@
+/* Goal: what people are told is true: positions, reasons, bounds, estimates, counters, names
+ * (CASES.md P21, P35, T3). */
+#include "rig.h"
+
+/* P35: status shows every claim by itself, also those of one name. */
+static void test_twins(void **state)
+{
+	struct rig *rig = *state;
+	struct claim_view view;
+	uint64_t seen[2] = {0};
+
+	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "twin"));
+	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "twin"));
+	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "twin"));
+	assert_int_equal(core_waiting_count(rig->core), 2);
+	for (uint32_t at = 0; at < 2; at++) {
+		assert_true(core_waiter_at(rig->core, at, rig->now, &view));
+		assert_string_equal(view.rec->name, "twin");
+		assert_int_equal(core_position(rig->core, view.rec->id), at);
+		seen[at] = view.rec->id;
+	}
+	assert_int_not_equal(seen[0], seen[1]);
+	assert_false(core_waiter_at(rig->core, 2, rig->now, &view));
+}
+
+/* Holders come by rising id; a claim that is gone is not found. */
+static void test_holders(void **state)
+{
+	struct rig *rig = *state;
+	struct claim_view view;
+	uint64_t first, second;
+	struct token token;
+
+	rig_gpus(rig, 1, 2, 0);
+	rig_configure(rig);
+	first = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "a"));
+	second = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
+	assert_true(core_holder_after(rig->core, 0, rig->now, &view));
+	assert_int_equal(view.rec->id, first);
+	assert_true(core_holder_after(rig->core, first, rig->now, &view));
+	assert_int_equal(view.rec->id, second);
+	assert_false(core_holder_after(rig->core, second, rig->now, &view));
+	token = rig_row(rig, first)->token;
+	rig_unlock(rig, &token);
+	assert_false(core_claim(rig->core, first, rig->now, &view));
+	assert_int_equal(core_position(rig->core, second), -1);
+}
+
+/* The head waits for the holder, the others for their turn. */
+static void test_why(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t held = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_CHAT, "a"));
+	uint64_t first = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
+	uint64_t second = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "c"));
+	struct why why;
+
+	core_why(rig->core, first, rig->now, &why);
+	assert_int_equal(why.code, WHY_HOLDER);
+	assert_int_equal(why.holder, held);
+	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
+	core_why(rig->core, second, rig->now, &why);
+	assert_int_equal(why.code, WHY_BEHIND);
+	assert_int_equal(why.ahead, 1);
+}
+
+/* The bound holds for those who wait longest: nobody gives way by itself, all hold to the end. */
+static void test_bound_is_kept(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t claim[8];
+	int64_t bound[8];
+	struct mono_ms begin = rig->now;
+	char name[8] = "x0";
+
+	for (int i = 0; i < 8; i++) {
+		name[1] = (char)('0' + i);
+		claim[i] = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, name));
+		bound[i] = core_bound_ms(rig->core, claim[i], rig->now);
+	}
+	assert_int_equal(bound[0], -1); /* it waits no more */
+	for (int i = 1; i < 8; i++) {
+		while (rig_state(rig, claim[i]) == CLAIM_QUEUED)
+			rig_pass(rig, 100);
+		assert_true(bound[i] > 0);
+		assert_true(mono_since(rig->now, begin) <= bound[i]);
+	}
+}
+
+/* Voice has the tight bound of its own, and one that may not be preempted widens it. */
+static void test_bound_of_voice(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t held = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_CHAT, "a")), voice;
+	struct event firm = rig_want(BIND_STREAM, LEASE_CHAT, "firm");
+	int64_t soft_ms, firm_ms;
+
+	voice = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "v"));
+	soft_ms = core_bound_ms(rig->core, voice, rig->now);
+	firm.acquire.preemptible = false;
+	rig_ask(rig, 0, firm);
+	firm_ms = core_bound_ms(rig->core, voice, rig->now);
+	assert_true(soft_ms > 0);
+	assert_true(firm_ms >=
+		    soft_ms + rig->config.classes[LEASE_CHAT].hold_ms_max - rig->config.quantum_ms);
+	(void)held;
+}
+
+/* No estimate before a turn was seen to its end; then about the mean for each turn ahead. */
+static void test_eta(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t held = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "a"));
+	uint64_t next = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
+	uint64_t last = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "c"));
+	struct token token = rig_row(rig, held)->token;
+
+	assert_int_equal(core_eta_ms(rig->core, next, rig->now), -1);
+	rig_pass(rig, 8000);
+	rig_unlock(rig, &token);
+	assert_int_equal(core_eta_ms(rig->core, last, rig->now), 8000);
+	rig_pass(rig, 3000);
+	assert_int_equal(core_eta_ms(rig->core, last, rig->now), 5000);
+}
+
+/* Counters count what happened. */
+static void test_stats(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t held = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "a"));
+	struct token token = rig_row(rig, held)->token;
+	struct core_stats stats;
+
+	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
+	rig_unlock(rig, &token);
+	rig_unlock(rig, &token);
+	core_stats(rig->core, &stats);
+	assert_int_equal(stats.granted[LEASE_VOICE], 1);
+	assert_int_equal(stats.granted[LEASE_CHAT], 1);
+	assert_int_equal(stats.ended[END_RELEASED], 1);
+	assert_int_equal(stats.stale, 1);
+	assert_int_equal(stats.held, 1);
+	assert_int_equal(stats.waiting, 0);
+	assert_int_equal(stats.fence, 2);
+	assert_int_equal(stats.epoch, 1);
+	assert_true(stats.journal_ok);
+}
+
+/* P21: a class is what it is named, or the nearest to the predecessor's number; never a part of a
+ * name. */
+static void test_names(void **state)
+{
+	(void)state;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		assert_int_equal(lease_class_from_name(lease_class_name(cls)), cls);
+	assert_int_equal(lease_class_from_name("dynamic-batch-trainer"), -1);
+	assert_int_equal(lease_class_from_name("cosmic-dream"), -1);
+	assert_int_equal(lease_class_from_name("voice "), -1);
+	assert_int_equal(lease_class_from_priority(0), LEASE_VOICE);
+	assert_int_equal(lease_class_from_priority(5), LEASE_VOICE);
+	assert_int_equal(lease_class_from_priority(6), LEASE_CHAT);
+	assert_int_equal(lease_class_from_priority(15), LEASE_NORMAL);
+	assert_int_equal(lease_class_from_priority(INT64_MAX), LEASE_BACKGROUND);
+	assert_int_equal(lease_class_from_priority(INT64_MIN), LEASE_VOICE);
+	assert_string_equal(claim_state_name(99), "unknown");
+	assert_string_equal(end_reason_name(END_FORCE_RELEASED), "force-released");
+	assert_string_equal(yield_reason_name(YIELD_HOLD_MAX), "hold-max");
+	assert_string_equal(why_name(WHY_LOCK_DELAY), "lock-delay");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_twins),         TEST(test_holders),           TEST(test_why),
+		TEST(test_bound_is_kept), TEST(test_bound_of_voice),    TEST(test_eta),
+		TEST(test_stats),         cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
