@@ -21,7 +21,7 @@ static void bash_values(const struct command *command)
 		const struct option_spec *spec = &command->options[i];
 		if (spec->kind == OPTION_FLAG)
 			continue;
-		printf("\t\t%s --%s) ", command->name, spec->name);
+		printf("\t\t\"%s --%s\") ", command->name, spec->name);
 		if (spec->kind == OPTION_CHOICE) {
 			fputs("COMPREPLY=($(compgen -W '", stdout);
 			for (const char *const *choice = spec->choices; *choice; choice++)

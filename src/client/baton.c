@@ -191,6 +191,8 @@ static void tell(struct baton *baton, const struct notice *notice)
 		if (handlers->ended)
 			handlers->ended(claim, notice->code, notice->reason, ctx);
 		break;
+	case NOTICE_PAGE:
+		break;
 	}
 }
 

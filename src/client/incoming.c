@@ -324,8 +324,10 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 	}
 	client_detail(baton, detail);
 	struct baton_claim *claim = claim_of(baton, reply);
-	if (!claim && baton->link_code > 0)
+	if (!claim && baton->link_code > 0) {
 		baton->link_code = code;
+		notices_add(&baton->notices, NOTICE_PAGE, NULL);
+	}
 	if (!is_live(claim))
 		return 0;
 	if (claim->phase == PHASE_ACCEPTED) {
@@ -382,6 +384,7 @@ static int on_link(struct baton *baton, const struct reply *reply, struct mono_m
 		return -ERR_PROTOCOL;
 	snprintf(baton->link_url, sizeof(baton->link_url), "%s", reply->text);
 	baton->link_code = 0;
+	notices_add(&baton->notices, NOTICE_PAGE, NULL);
 	return 0;
 }
 

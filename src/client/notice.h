@@ -15,6 +15,7 @@ enum notice_kind {
 	NOTICE_REVOKED,
 	NOTICE_ANSWERED,
 	NOTICE_ENDED,
+	NOTICE_PAGE, /* no handler: wakes baton_page_link */
 };
 
 enum { NOTICE_WORDS_BYTES = 240 };
@@ -22,7 +23,7 @@ enum { NOTICE_WORDS_BYTES = 240 };
 struct notice {
 	struct notice *next; /* notices */
 	enum notice_kind kind;
-	struct baton_claim *claim; /* NULL: NOTICE_LINK */
+	struct baton_claim *claim; /* NULL: NOTICE_LINK, NOTICE_PAGE */
 	int code;                  /* ANSWERED, ENDED, REVOKED (for the ENDED that follows) */
 	enum baton_link link;
 	enum baton_question question;
