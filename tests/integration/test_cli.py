@@ -2,13 +2,17 @@
 
 Method: the real commands against the real daemon, as a user would type them.
 """
+import fcntl
 import json
 import os
 import pathlib
 import re
+import select
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import unittest
 import xml.dom.minidom
 
@@ -177,6 +181,40 @@ class Look(DaemonTest):
         """status: no colours and no cursor movement where nobody can see them."""
         self.d.lock("x")
         self.assertNotIn("\x1b", self.run_cli(self.d, "status").stdout)
+
+    def test_watch_on_a_terminal(self):
+        """status --watch: a full screen that follows what happens; q ends it and gives the screen back."""
+        controller, terminal = os.openpty()
+        self.addCleanup(os.close, controller)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.d.env["TERM"] = "xterm"
+        process = self.start_cli(self.d, "status", "--watch", stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        seen = ""
+
+        def shows(word):
+            nonlocal seen
+            if select.select([controller], [], [], 0.05)[0]:
+                seen += os.read(controller, 65536).decode(errors="replace")
+            return word in seen
+        wait_until(lambda: shows("gpu0"), "the screen")
+        self.d.lock("newcomer")
+        wait_until(lambda: shows("newcomer"), "the change")
+        os.write(controller, b"q")
+        wait_until(lambda: shows("\x1b[?1049l") or process.poll() is not None, "it ends")
+        self.assertEqual(process.wait(10), 0)
+
+    def test_watch_on_a_pipe(self):
+        """status --watch without a terminal: one status per change, until it is stopped."""
+        process = self.start_cli(self.d, "status", "--watch")
+        job = in_thread(lambda: next(line for line in process.stdout if "newcomer" in line))
+
+        def seen():
+            self.d.unlock(self.d.lock("newcomer").json()["token"])
+            return not job.is_alive()
+        wait_until(seen, "a change is told")
+        process.send_signal(signal.SIGINT)
+        self.assertIn(process.wait(10), (0, 130, -signal.SIGINT))
 
     def test_why(self):
         """why: names the holder and the bound; 66 for what does not exist."""
