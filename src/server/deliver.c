@@ -261,14 +261,16 @@ static bool feed(struct shell *shell, struct door *door)
 {
 	const struct observers *o = &shell->observers;
 	struct net *net = shell->doors.net;
-	if (door->sent + 1 >= o->change_next)
+	uint64_t oldest = observe_change_oldest(o);
+	bool gap = door->sent + 1 < oldest; /* it must look at the status instead */
+	if (!gap && door->sent + 1 >= o->change_next)
 		return false;
 	if (http_stream_pending(net, door->conn) > FEED_PENDING_BYTES)
 		return true;
 	text_clear(&shell->body);
-	if (door->sent + 1 < observe_change_oldest(o)) {
+	if (gap) {
 		answer_sse(&shell->body, 0, "reset", "{\"type\":\"reset\"}");
-		door->sent = observe_change_oldest(o) - 1;
+		door->sent = oldest - 1;
 	}
 	for (int n = 0; n < FEED_ROWS_PER_TURN && door->sent + 1 < o->change_next; n++) {
 		const struct observed_change *change = observe_change_at(o, door->sent + 1);

@@ -40,14 +40,22 @@ void listings_finish(struct listings *listings)
 		destroy(listings, container_of(it, struct listing, link));
 }
 
-void listing_drop(struct listings *listings, uint64_t conn)
+static struct listing *listing_of(const struct listings *listings, uint64_t conn)
 {
 	list_each(it, next, &listings->all)
 	{
 		struct listing *listing = container_of(it, struct listing, link);
 		if (listing->conn == conn)
-			destroy(listings, listing);
+			return listing;
 	}
+	return NULL;
+}
+
+void listing_drop(struct listings *listings, uint64_t conn)
+{
+	struct listing *listing = listing_of(listings, conn);
+	if (listing)
+		destroy(listings, listing);
 }
 
 static bool add_waiter(const struct shell *shell, struct listing *listing)
@@ -129,9 +137,8 @@ static bool add_row(const struct shell *shell, struct listing *listing)
 }
 
 /* True: there is more to write. */
-static bool add_slice(const struct shell *shell, struct listing *listing)
+static bool add_slice(const struct shell *shell, struct listing *listing, struct mono_ms end)
 {
-	struct mono_ms end = mono_after(loop_now(), LISTING_SLICE_MS);
 	do {
 		for (int n = 0; n < LISTING_ROWS_PER_LOOK; n++)
 			if (!add_row(shell, listing))
@@ -167,9 +174,9 @@ static bool reader_lags(const struct shell *shell, const struct listing *listing
 }
 
 /* True: there is more to write. The listing is gone otherwise. */
-static bool step(struct shell *shell, struct listing *listing)
+static bool step(struct shell *shell, struct listing *listing, struct mono_ms end)
 {
-	bool more = add_slice(shell, listing);
+	bool more = add_slice(shell, listing, end);
 	uint64_t conn = listing->conn;
 	if (!listing->as_message)
 		send_http(shell, listing, more);
@@ -183,11 +190,13 @@ static bool step(struct shell *shell, struct listing *listing)
 	return false;
 }
 
-void listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit)
+bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit)
 {
-	struct listing *listing = calloc(1, sizeof *listing);
 	struct core_stats stats;
 	struct claim_view holder;
+	if (listing_of(&shell->listings, conn))
+		return false;
+	struct listing *listing = calloc(1, sizeof *listing);
 	if (!listing)
 		abort();
 	core_stats(shell->broker.core, &stats);
@@ -209,18 +218,25 @@ void listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t
 	list_init(&listing->link);
 	list_append(&shell->listings.all, &listing->link);
 	shell->listings.count++;
+	return true;
 }
 
 struct mono_ms listings_step(struct shell *shell)
 {
+	struct list *all = &shell->listings.all;
 	struct mono_ms wake = MONO_NEVER, now = loop_now();
-	list_each(it, next, &shell->listings.all)
-	{
-		struct listing *listing = container_of(it, struct listing, link);
-		if (reader_lags(shell, listing))
+	struct mono_ms end = mono_after(now, LISTING_SLICE_MS);
+	for (unsigned left = shell->listings.count; left > 0; left--) {
+		struct listing *listing = container_of(all->next, struct listing, link);
+		list_remove(&listing->link);
+		list_append(all, &listing->link);
+		if (reader_lags(shell, listing)) {
 			wake = mono_min(wake, mono_after(now, LISTING_LAG_MS));
-		else if (step(shell, listing))
-			wake = now;
+			continue;
+		}
+		bool more = step(shell, listing, end);
+		if (more || (left > 1 && mono_due(end, loop_now())))
+			return now;
 	}
 	return wake;
 }

@@ -8,7 +8,7 @@
 struct shell;
 
 enum {
-	LISTING_SLICE_MS = 3,
+	LISTING_SLICE_MS = 3,       /* of one turn, for all listings together */
 	LISTING_ROWS_PER_LOOK = 16, /* rows between two looks at the clock */
 	LISTING_LAG_MS = 20,        /* how often a reader that lags is looked at */
 	LISTING_PENDING_BYTES = 256 * 1024,
@@ -21,8 +21,9 @@ struct listings {
 
 void listings_init(struct listings *listings);
 void listings_finish(struct listings *listings);
-/* For an HTTP exchange with a DOOR_LISTING, or a session. At most `limit` waiting rows. */
-void listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit);
-/* A slice of every listing; returns when there is more to do. */
+/* For an HTTP exchange with a DOOR_LISTING, or a session. At most `limit` waiting rows. False: this
+ * connection has one already. */
+bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit);
+/* A slice; the listing that got it goes to the end. Returns when there is more to do. */
 struct mono_ms listings_step(struct shell *shell);
 void listing_drop(struct listings *listings, uint64_t conn); /* no harm when there is none */

@@ -219,7 +219,8 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 		on_admin(shell, door, ticket);
 		return;
 	case MESSAGE_STATUS:
-		listing_begin(shell, door->conn, true, in->limit);
+		if (!listing_begin(shell, door->conn, true, in->limit))
+			deny(shell, door->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
 	case MESSAGE_SUBSCRIBE:
 		on_subscribe(shell, door, in);
