@@ -154,7 +154,7 @@ BATON_API int baton_dispatch(struct baton *baton, int timeout_ms);
 /* BATON_LINK_UP or _DOWN at this moment. */
 BATON_API enum baton_link baton_link_state(const struct baton *baton);
 /* The broker's words about the last failure of this session, or "". Borrowed until the next call on
- * the session. */
+ * the session; not to be asked while the keepalive thread runs. */
 BATON_API const char *baton_detail(const struct baton *baton);
 
 /* Starts a thread that answers heartbeats, reconnects and notes what comes in while the program

@@ -37,11 +37,10 @@ struct reader {
 	bool broken_pipe;
 };
 
-static void print_number(struct sheet *sheet, char *line, size_t size, const json_t *event)
+static void add_times(char *line, size_t size, const json_t *event)
 {
 	static const char *const keys[] = {"waited_s", "held_s"};
 	static const char *const words[] = {"waited", "held"};
-	(void)sheet;
 	for (size_t i = 0; i < 2; i++) {
 		char text[UNITS_BYTES];
 		double seconds = field_number(event, keys[i], -1);
@@ -55,17 +54,27 @@ static void print_number(struct sheet *sheet, char *line, size_t size, const jso
 static void print_event(struct reader *reader, const json_t *event)
 {
 	struct sheet sheet = {0};
-	char rest[512] = "";
+	char rest[512] = "", lease[24] = "";
 	const char *time = field_text(event, "time", "?");
 	const char *clock = strchr(time, 'T');
 	const char *extra = field_text(event, "end", field_text(event, "reason", ""));
-	print_number(&sheet, rest, sizeof(rest), event);
-	sheet_add(&sheet, "%c%.12s%c  %c%-10s%c %6" PRIu64 "  %-10s %s%s%s%s%s%s%s", STYLE_DIM,
-		  clock ? clock + 1 : time, STYLE_PLAIN, STYLE_BOLD, field_text(event, "what", "?"),
-		  STYLE_PLAIN, field_u64(event, "lease"), field_text(event, "class", ""),
-		  field_text(event, "client", ""), *extra ? "  " : "", extra,
-		  field_text(event, "gpu", NULL) ? "  on " : "", field_text(event, "gpu", ""), rest,
-		  field_text(event, "detail", ""));
+	const char *detail = field_text(event, "detail", "");
+	add_times(rest, sizeof(rest), event);
+	if (field_u64(event, "lease"))
+		snprintf(lease, sizeof(lease), "%" PRIu64, field_u64(event, "lease"));
+	bool reset = strcmp(field_text(event, "type", ""), "reset") == 0;
+	if (reset && reader->last_id == 0)
+		return; /* all that there is was asked for, and some is always forgotten */
+	if (reset)
+		sheet_add(&sheet, "%cevents before this one are forgotten; see: baton status",
+			  STYLE_WARN);
+	else
+		sheet_add(&sheet, "%c%.12s%c  %c%-10s%c %6s  %-10s %s%s%s%s%s%s%s%s", STYLE_DIM,
+			  clock ? clock + 1 : time, STYLE_PLAIN, STYLE_BOLD,
+			  field_text(event, "what", "?"), STYLE_PLAIN, lease,
+			  field_text(event, "class", ""), field_text(event, "client", ""),
+			  *extra ? "  " : "", extra, field_text(event, "gpu", NULL) ? "  on " : "",
+			  field_text(event, "gpu", ""), rest, *detail ? "  " : "", detail);
 	sheet_print(&sheet, stdout, reader->color);
 	sheet_finish(&sheet);
 }

@@ -51,39 +51,69 @@ static void print_line(const json_t *row, bool json, bool color)
 	sheet_finish(&sheet);
 }
 
-/* Returns 0 with the cursor for the next question, or an exit status. */
-static int print_page(const struct command *command, const char *path, bool json,
-		      uint64_t *ret_next)
+/* Prints a page of lines; *next is the cursor for the next one. 0 or a negative enum err. */
+static int print_page(const char *path, bool json, uint64_t *next, bool *ret_empty, char *error,
+		      size_t error_size)
 {
 	json_t *answer, *row;
 	size_t i;
-	int r = api_call(command, "GET", path, NULL, &answer);
-	if (r > 0)
+	int r = api_try("GET", path, NULL, &answer, error, error_size);
+	if (r < 0)
 		return r;
-	json_array_foreach(json_object_get(answer, "logs"), i, row)
-		print_line(row, json, sheet_color(stdout));
+	const json_t *rows = json_object_get(answer, "logs");
+	json_array_foreach(rows, i, row) print_line(row, json, sheet_color(stdout));
 	fflush(stdout);
-	*ret_next = field_u64(answer, "next");
+	*ret_empty = json_array_size(rows) == 0;
+	*next = field_u64(answer, "next");
 	json_decref(answer);
 	return 0;
+}
+
+/* A broker that was started anew counts its lines from 1 again. */
+static bool has_begun_anew(uint64_t next)
+{
+	char error[512];
+	json_t *answer;
+	if (api_try("GET", "/logs?limit=1", NULL, &answer, error, sizeof(error)) < 0)
+		return false;
+	bool anew = field_u64(answer, "next") < next;
+	json_decref(answer);
+	return anew;
+}
+
+/* Until Ctrl-C, over restarts of the broker. */
+static int follow(const struct command *command, bool json, uint64_t next)
+{
+	bool away = false, empty;
+	for (;;) {
+		char path[96], error[512];
+		poll(NULL, 0, POLL_MS);
+		snprintf(path, sizeof(path), "/logs?limit=1000&since=%" PRIu64, next);
+		int r = print_page(path, json, &next, &empty, error, sizeof(error));
+		if (r < 0 && r != -ERR_UNREACHABLE)
+			return api_fail(command, r, error);
+		if (r < 0 && !away)
+			cli_fail(command, 0, "the broker is away; waiting for it");
+		away = r < 0;
+		if (r == 0 && empty && has_begun_anew(next))
+			next = 1;
+	}
 }
 
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct values values = {.limit = LIMIT_DEFAULT};
-	char path[96];
+	char path[96], error[512];
 	uint64_t next = 0;
+	bool empty;
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
 	snprintf(path, sizeof(path), "/logs?limit=%" PRIu32, values.limit);
-	r = print_page(command, path, values.json, &next);
-	while (r == 0 && values.follow) {
-		poll(NULL, 0, POLL_MS);
-		snprintf(path, sizeof(path), "/logs?limit=1000&since=%" PRIu64, next);
-		r = print_page(command, path, values.json, &next);
-	}
-	return r;
+	r = print_page(path, values.json, &next, &empty, error, sizeof(error));
+	if (r < 0)
+		return api_fail(command, r, error);
+	return values.follow ? follow(command, values.json, next) : 0;
 }
 
 const struct command command_logs = {
