@@ -274,8 +274,9 @@ def main():
     print_core_cost(result["core"])
     status = result["status"]
     print(f"\nIdle: {result['idle_rss_kib']} KiB resident.")
-    print(f"Status of {status['waiters']} waiters ({status['status_bytes']} bytes): another client's /health took at most "
-          f"{status['health_ms_max_during_status']:.1f} ms meanwhile ({status['health_ms_max_quiet']:.1f} ms when quiet).")
+    print(f"Status of {status['waiters']} waiters ({status['status_bytes']} bytes): another client's /health took "
+          f"at most {status['health_ms_max_during_status']:.1f} ms meanwhile "
+          f"({status['health_ms_max_quiet']:.1f} ms when quiet).")
 
 
 if __name__ == "__main__":

@@ -97,9 +97,9 @@ static int session_connect(const char *address, int number)
 {
 	(void)number;
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	if (strlen(address) >= sizeof(un.sun_path))
+	int length = snprintf(un.sun_path, sizeof(un.sun_path), "%s", address);
+	if (length < 0 || (size_t)length >= sizeof(un.sun_path))
 		return -1;
-	strcpy(un.sun_path, address);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	return fd >= 0 && connect(fd, (const struct sockaddr *)&un, sizeof(un)) == 0 ? fd : -1;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define cleanup_free __attribute__((cleanup(cleanup_free_pointer)))
+#define cleanup_free  __attribute__((cleanup(cleanup_free_pointer)))
 #define cleanup_close __attribute__((cleanup(cleanup_close_fd)))
 
 static inline void cleanup_free_pointer(void *pointer)
