@@ -93,7 +93,8 @@ static void close_for(struct core *core, struct walk *walk, struct claim *claim,
 }
 
 /* After a voice turn, the first of the ripe gets the GPU before any voice, if it can run there now
- * or soon; otherwise its turn stays owed. */
+ * or soon; otherwise its turn stays owed. A set of GPUs keeps the one that is owed to it until the
+ * others are free: one by one, voice would pass it for ever. */
 static void visit_ripe(struct core *core, struct walk *walk, struct claim *claim)
 {
 	uint32_t owed = walk->ripe & claim->mask;

@@ -1,0 +1,241 @@
+/* Goal: with several GPUs, a claim runs where it costs least and waits where it will be served
+ * soonest; whatever must go for it is asked, in the right order. */
+#include "rig.h"
+
+static struct event need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes)
+{
+	struct event event = rig_want(BIND_NATIVE, cls, NULL);
+
+	event.acquire.need =
+		(struct need){.slots = slots, .vram_bytes = vram_bytes, .gpu_count = 1};
+	return event;
+}
+
+static uint64_t held(struct rig *rig, uint64_t conn, struct event event)
+{
+	uint64_t lease = rig_ask(rig, conn, event);
+
+	rig_accept(rig, conn, lease);
+	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
+	return lease;
+}
+
+static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
+{
+	rig_gpus(rig, gpus, slots, vram_bytes);
+	rig->config.session_ttl_ms = 100000000;
+	rig_configure(rig);
+}
+
+/* A session computes where its model is loaded, though another GPU is emptier. */
+static void test_home(void **state)
+{
+	struct rig *rig = *state;
+	struct event model = need(LEASE_CHAT, 0, 2 * GIB);
+	uint64_t a, turn;
+
+	start(rig, 2, 2, 8 * GIB);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	model.acquire.need.gpu_mask = 2;
+	held(rig, a, model);
+	turn = held(rig, a, need(LEASE_CHAT, 1, 0));
+	assert_int_equal(rig_row(rig, turn)->granted_mask, 2);
+}
+
+/* Memory is taken where least is left over, so that the large room stays for the large. */
+static void test_best_fit(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, b, small, large;
+
+	start(rig, 2, 2, 16 * GIB);
+	rig->config.gpus[1].vram_bytes_total = 8 * GIB;
+	rig_configure(rig);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	small = held(rig, a, need(LEASE_CHAT, 0, 4 * GIB));
+	assert_int_equal(rig_row(rig, small)->granted_mask, 2);
+	large = held(rig, b, need(LEASE_CHAT, 0, 14 * GIB));
+	assert_int_equal(rig_row(rig, large)->granted_mask, 1);
+}
+
+/* Of two taken GPUs it waits for the one that will be free first, and stays with that choice. */
+static void test_waits_for_the_soonest(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, b, c, d, first, second, head, other;
+	struct why why;
+
+	start(rig, 2, 1, 0);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	c = rig_session(rig, BIND_NATIVE, "c");
+	d = rig_session(rig, BIND_NATIVE, "d");
+	first = held(rig, a, need(LEASE_CHAT, 1, 0));
+	rig_pass(rig, 20000);
+	second = held(rig, b, need(LEASE_BACKGROUND, 1, 0)); /* 30 s: free before the first */
+	head = rig_ask(rig, c, need(LEASE_BACKGROUND, 1, 0));
+	core_why(rig->core, head, rig->now, &why);
+	assert_int_equal(why.holder, second);
+	other = rig_ask(rig, d, need(LEASE_BACKGROUND, 1, 0));
+	core_why(rig->core, other, rig->now, &why);
+	assert_int_equal(why.holder, first);
+	rig_pass(rig, 30000);
+	assert_int_equal(rig_state(rig, second), CLAIM_YIELDING);
+	assert_int_equal(rig_state(rig, first), CLAIM_HELD);
+	core_why(rig->core, head, rig->now, &why);
+	assert_int_equal(why.holder, second);
+	rig_release(rig, b, second, false);
+	assert_int_equal(rig_state(rig, head), CLAIM_OFFERED);
+}
+
+/* Voice preempts the background turn, not the chat turn beside it. */
+static void test_last_in_order_goes(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, b, v, chat, work;
+
+	start(rig, 1, 2, 0);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	v = rig_session(rig, BIND_NATIVE, "v");
+	chat = held(rig, a, need(LEASE_CHAT, 1, 0));
+	work = held(rig, b, need(LEASE_BACKGROUND, 1, 0));
+	rig_ask(rig, v, need(LEASE_VOICE, 1, 0));
+	assert_int_equal(rig_state(rig, work), CLAIM_YIELDING);
+	assert_int_equal(rig_state(rig, chat), CLAIM_HELD);
+}
+
+/* Where a turn is free but memory is not, those whose turns hold memory are asked. */
+static void test_turn_gives_memory_back(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, b, v, lean, fat;
+
+	start(rig, 1, 3, 8 * GIB);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	v = rig_session(rig, BIND_NATIVE, "v");
+	fat = held(rig, b, need(LEASE_BACKGROUND, 1, 6 * GIB));
+	lean = held(rig, a, need(LEASE_CHAT, 1, GIB));
+	rig_ask(rig, v, need(LEASE_VOICE, 1, 5 * GIB));
+	assert_int_equal(rig_sent(rig, MSG_YIELD, fat)->send.reason, YIELD_PREEMPTED);
+	assert_int_equal(rig_state(rig, lean), CLAIM_HELD);
+}
+
+/* The turn owed to ripe work is kept for it while a model makes room, before voice. */
+static void test_ripe_turn_waits_for_memory(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v1, v2, m, w, first, second, model, work;
+	struct event loaded = need(LEASE_BACKGROUND, 0, 6 * GIB);
+
+	start(rig, 1, 1, 8 * GIB);
+	v1 = rig_session(rig, BIND_NATIVE, "v1");
+	v2 = rig_session(rig, BIND_NATIVE, "v2");
+	m = rig_session(rig, BIND_NATIVE, "m");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	loaded.acquire.evictable = true;
+	loaded.acquire.min_residence_ms = 20000;
+	model = held(rig, m, loaded);
+	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 4 * GIB));
+	rig_pass(rig, 16000);
+	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
+	/* The model may not be moved yet: voice goes on, the turn stays owed. */
+	rig_release(rig, v1, first, false);
+	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
+	rig_accept(rig, v2, second);
+	rig_pass(rig, 4000);
+	first = rig_ask(rig, v1, need(LEASE_VOICE, 1, 0));
+	rig_release(rig, v2, second, false);
+	assert_int_equal(rig_state(rig, first), CLAIM_QUEUED);
+	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
+	rig_release(rig, m, model, false);
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, first), CLAIM_QUEUED);
+}
+
+/* A set of GPUs has its ripe turn as one: what came free first is kept until the rest is, else
+ * voice on one or the other would pass it for ever. */
+static void test_ripe_turn_of_a_set(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v1, v2, w, first, second, pair, voice;
+	struct event set = need(LEASE_CHAT, 1, 0);
+
+	start(rig, 2, 1, 0);
+	v1 = rig_session(rig, BIND_NATIVE, "v1");
+	v2 = rig_session(rig, BIND_NATIVE, "v2");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	second = held(rig, v2, need(LEASE_VOICE, 1, 0));
+	set.acquire.need.gpu_count = 2;
+	pair = rig_ask(rig, w, set);
+	rig_pass(rig, 15000);
+	voice = rig_ask(rig, v1, need(LEASE_VOICE, 1, 0));
+	rig_release(rig, v2, second, false);
+	assert_int_equal(rig_state(rig, pair), CLAIM_QUEUED);
+	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
+	rig_release(rig, v1, first, false);
+	assert_int_equal(rig_state(rig, pair), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
+}
+
+/* A lease whose GPU a reload took away goes on; whoever waited for that GPU waits for the others.
+ */
+static void test_reload_takes_gpu(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, b, first, second, waits;
+
+	start(rig, 2, 1, 0);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	first = held(rig, a, need(LEASE_CHAT, 1, 0));
+	second = held(rig, a, need(LEASE_CHAT, 1, 0));
+	waits = rig_ask(rig, b, need(LEASE_CHAT, 1, 0));
+	start(rig, 1, 1, 0);
+	assert_int_equal(rig_row(rig, second)->granted_mask, 2);
+	rig_release(rig, a, second, false);
+	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
+	rig_release(rig, a, first, false);
+	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
+}
+
+/* A claim that the new configuration has no GPU for keeps its place and is served by the next. */
+static void test_reload_too_small(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, waits;
+	struct event set = need(LEASE_CHAT, 1, 0);
+
+	start(rig, 3, 1, 0);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	held(rig, a, need(LEASE_CHAT, 1, 0));
+	set.acquire.need.gpu_count = 3;
+	waits = rig_ask(rig, a, set);
+	start(rig, 1, 1, 0);
+	rig_pass(rig, 1000);
+	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
+	start(rig, 4, 1, 0);
+	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_home),
+		TEST(test_best_fit),
+		TEST(test_waits_for_the_soonest),
+		TEST(test_last_in_order_goes),
+		TEST(test_turn_gives_memory_back),
+		TEST(test_ripe_turn_waits_for_memory),
+		TEST(test_ripe_turn_of_a_set),
+		TEST(test_reload_takes_gpu),
+		TEST(test_reload_too_small),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
