@@ -4,6 +4,7 @@
 #include "load.h"
 
 #include <arpa/inet.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,33 +105,33 @@ static int session_connect(const char *address, int number)
 	return fd >= 0 && connect(fd, (const struct sockaddr *)&un, sizeof(un)) == 0 ? fd : -1;
 }
 
-static void session_line(struct client *client, const char *format, int number, const char *lease)
+__attribute__((format(printf, 2, 3))) static void session_line(struct client *client,
+							       const char *format, ...)
 {
 	char line[256];
-	int length = snprintf(line, sizeof(line), format, number, lease);
+	va_list args;
+	va_start(args, format);
+	int length = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
 	client_write(client, line, (size_t)length);
 }
 
 static void session_greet(struct client *client)
 {
-	session_line(client, "{\"type\":\"hello\",\"version\":1,\"id\":\"client-%d\"}\n%s",
-		     client->number, "");
+	session_line(client, "{\"type\":\"hello\",\"version\":1,\"id\":\"client-%d\"}\n",
+		     client->number);
 }
 
 static void session_take(struct client *client)
 {
-	session_line(
-		client,
-		"{\"type\":\"acquire\",\"ref\":%d,\"class\":\"normal\",\"timeout_s\":3600}\n%s",
-		client->number + 1, "");
+	session_line(client,
+		     "{\"type\":\"acquire\",\"ref\":%d,\"class\":\"normal\",\"timeout_s\":3600}\n",
+		     client->number + 1);
 }
 
 static void session_give(struct client *client)
 {
-	char line[128];
-	int length = snprintf(line, sizeof(line), "{\"type\":\"release\",\"lease\":%s}\n",
-			      client->token);
-	client_write(client, line, (size_t)length);
+	session_line(client, "{\"type\":\"release\",\"lease\":%s}\n", client->token);
 }
 
 static void lease_read(struct client *client, const char *line)
@@ -152,10 +153,7 @@ static enum outcome session_read(struct client *client)
 	enum outcome outcome = OUTCOME_IGNORED;
 	if (strstr(client->in, "\"type\":\"offered\"") != NULL) {
 		lease_read(client, client->in);
-		char line[128];
-		int length = snprintf(line, sizeof(line), "{\"type\":\"accept\",\"lease\":%s}\n",
-				      client->token);
-		client_write(client, line, (size_t)length);
+		session_line(client, "{\"type\":\"accept\",\"lease\":%s}\n", client->token);
 		outcome = OUTCOME_OFFERED;
 	} else if (strstr(client->in, "\"type\":\"granted\"") != NULL) {
 		outcome = OUTCOME_GRANTED;
