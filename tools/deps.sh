@@ -7,7 +7,7 @@ set -eu
 # Compiler and build. clang is the second compiler (fuzz targets, the simulator's trace hash).
 packages=(gcc g++ clang libclang-rt-14-dev clang-format make meson ninja-build pkg-config python3 binutils)
 # Libraries, docs, tests: DESIGN.md section 11 says why each is there.
-packages+=(libevent-dev libwslay-dev libjansson-dev libsqlite3-dev libcyaml-dev libyaml-dev libncurses-dev
+packages+=(libevent-dev libjansson-dev libsqlite3-dev libcyaml-dev libyaml-dev libncurses-dev
 	libssl-dev libcmocka-dev scdoc)
 if [ "${1:-}" = bench ]; then
 	packages+=(redis-server redis-tools)
