@@ -247,8 +247,10 @@ static void step_inbox(struct world *w)
 		struct want *want = want_of(w, letter->want);
 		if (letter->event.type == EVENT_CONFIG)
 			b->config = *letter->event.config;
-		if (want && want->said == WANT_OVER)
-			want->said = WANT_ASKED; /* a late copy of its request asks anew */
+		if (want && want->said == WANT_OVER) { /* a late copy of its request asks anew */
+			want->said = WANT_ASKED;
+			want->retried = true;
+		}
 		broker_step(w, &letter->event);
 		if (want && letter->event.type == EVENT_ACQUIRE && want->asked_t < 0)
 			want->asked_t = w->t;

@@ -17,7 +17,7 @@ def compile_one(compiler, source, target, include):
 def sources(root):
     """What the simulator consists of, by part; base only as far as the core needs it."""
     root = pathlib.Path(root)
-    base = [p for p in sorted((root / "src/base").glob("*.c")) if p.stem in ("err", "hash", "heap", "list", "rank_tree", "token")]
+    base = [root / f"src/base/{name}.c" for name in ("err", "hash", "heap", "list", "rank_tree", "token")]
     return {
         "base": base,
         "core": sorted((root / "src/core").glob("*.c")),

@@ -126,7 +126,8 @@ static void sent_offered(struct world *w, struct want *want, const struct effect
 	want->said = WANT_OFFERED;
 }
 
-static void sent_granted(struct world *w, struct want *want, const struct effect *fx)
+static void sent_granted(struct world *w, struct want *want, const struct conn *conn,
+			 const struct effect *fx)
 {
 	const struct journal_claim *row = row_of(w, fx);
 	if (want->said == WANT_OVER)
@@ -145,7 +146,8 @@ static void sent_granted(struct world *w, struct want *want, const struct effect
 		return;
 	want->excused_t = INT64_MAX;
 	check_room(w, want, fx->send.gpus);
-	want_use(w, want, fx->send.gpus);
+	if (conn->client_open) /* else nobody reads it */
+		want_use(w, want, fx->send.gpus);
 }
 
 static void sent_end(struct world *w, struct want *want, const struct conn *conn,
@@ -240,7 +242,7 @@ void check_sent(struct world *w, struct conn *conn, const struct effect *fx)
 	else if (fx->send.msg == MSG_OFFERED)
 		sent_offered(w, want, fx);
 	else if (fx->send.msg == MSG_GRANTED)
-		sent_granted(w, want, fx);
+		sent_granted(w, want, conn, fx);
 	else if (fx->send.msg == MSG_RELEASED || fx->send.msg == MSG_TIMEOUT)
 		sent_end(w, want, conn, fx);
 	else if (fx->send.msg == MSG_DENIED)

@@ -239,7 +239,7 @@ void client_signal(struct world *w, struct client *client, int signo)
 {
 	if (client->state == CLIENT_DEAD)
 		return;
-	bool obeys = !client->plan->mute && !client->paused;
+	bool obeys = !client->plan->deaf && !client->paused;
 	trace_line(&w->trace, "%s gets signal %d", client->plan->name, signo);
 	if (signo == SIGKILL) {
 		int64_t after_ms = rng_between(&w->rng, 0, 50);

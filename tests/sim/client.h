@@ -71,6 +71,7 @@ void client_ask_new(struct world *w, struct client *client);
 void client_ask_one(struct world *w, struct client *client); /* now, whatever it has */
 void client_want_timer(struct world *w, struct client *client, enum timer what, struct want *want);
 void client_release(struct world *w, struct want *want, bool requeue);
+void client_bye(struct world *w, struct client *client);
 void client_send_alive(struct world *w, struct client *client);
 
 /* client_hear.c: what clients do about what they are told. */

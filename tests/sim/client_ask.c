@@ -48,6 +48,18 @@ void client_send_alive(struct world *w, struct client *client)
 		net_up(w, letter_of(w, EVENT_ALIVE, client->conn));
 }
 
+/* A clean end: all it has is given back in one word. */
+void client_bye(struct world *w, struct client *client)
+{
+	net_up(w, letter_of(w, EVENT_BYE, client->conn));
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->client == (int)client->index && want->life == client->life)
+			want_stop(w, want);
+	}
+	trace_line(&w->trace, "%s says bye", client->plan->name);
+}
+
 static void draw_need(struct world *w, const struct client_plan *plan, struct want *want)
 {
 	struct rng *rng = &w->rng;
@@ -174,6 +186,11 @@ void client_ask_new(struct world *w, struct client *client)
 		return;
 	client_set_timer(w, client, TIMER_THINK, 0,
 			 300 + rng_between(&w->rng, 0, client->plan->think_ms_max));
+	if (client->state == CLIENT_READY && client->conn > 0 && rng_chance(&w->rng, 3)) {
+		client_bye(w, client);
+		client_die(w, client);
+		return;
+	}
 	if (client->state != CLIENT_READY || client->claim_count >= client->plan->claims_max)
 		return;
 	client_ask_one(w, client);

@@ -49,7 +49,7 @@ static uint64_t some_lease(struct world *w)
 {
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *want = want_of(w, w->wants.active[i]);
-		if (want->stage == WANT_HELD && rng_chance(&w->rng, 500))
+		if (want->live && rng_chance(&w->rng, 500))
 			return want->lease;
 	}
 	return 0;
@@ -174,6 +174,22 @@ static void strike_flag(struct world *w, enum fault fault, bool *flag, int64_t h
 	heal_later(w, fault, 0, 1000, hi_ms);
 }
 
+/* A native process may hang in a driver call: dead to all, but not gone. */
+static void strike_kill(struct world *w, struct client *client)
+{
+	if (client->state == CLIENT_DEAD)
+		return;
+	world_count(w, FAULT_KILL);
+	if (client->plan->binding != BIND_NATIVE ||
+	    !rng_chance(&w->rng, world_permille(w, FAULT_STUCK))) {
+		client_die(w, client);
+		return;
+	}
+	world_count(w, FAULT_STUCK);
+	client_pause(w, client, 60000);
+	client_set_timer(w, client, TIMER_DIE, 0, rng_between(&w->rng, 1000, 30000));
+}
+
 static void strike(struct world *w, enum fault fault)
 {
 	struct client *client = &w->clients[rng_below(&w->rng, w->plan.client_count)];
@@ -185,9 +201,7 @@ static void strike(struct world *w, enum fault fault)
 		client_pause(w, client, long_or_short(w));
 		return;
 	case FAULT_KILL:
-		if (client->state != CLIENT_DEAD)
-			world_count(w, FAULT_KILL);
-		client_die(w, client);
+		strike_kill(w, client);
 		return;
 	case FAULT_RELOAD:
 		client_reload(w, client);

@@ -100,7 +100,7 @@ static void apply(struct journal *journal, const struct record *record)
 		journal->audits++;
 		return;
 	}
-	assert(!"unknown record");
+	abort();
 }
 
 void journal_commit(struct journal *journal)
@@ -112,7 +112,9 @@ void journal_commit(struct journal *journal)
 		size_t length = journal->pending[at] | (size_t)journal->pending[at + 1] << 8;
 		int err = codec_decode(bytes, length, &record);
 		assert(err == 0);
-		assert(codec_encode(&record, again) == length && memcmp(again, bytes, length) == 0);
+		size_t again_length = codec_encode(&record, again);
+		assert(again_length == length);
+		assert(memcmp(again, bytes, length) == 0);
 		apply(journal, &record);
 		at += 2 + length;
 	}

@@ -128,7 +128,8 @@ static int run(const struct options *options)
 	int64_t begin_ms = now_ms();
 	fflush(NULL);
 	for (unsigned job = 0; job < options->jobs; job++) {
-		pids[job] = fork();
+		/* A traced seed runs in this process, so that a debugger sees it. */
+		pids[job] = options->world.mode == TRACE_ECHO ? 0 : fork();
 		if (pids[job] == 0)
 			work(board, job, options);
 		if (pids[job] < 0) {

@@ -92,6 +92,7 @@ void net_close_client(struct world *w, struct conn *conn, bool clean)
 	if (!conn->client_open)
 		return;
 	conn->client_open = false;
+	want_stop_unheard(w, conn);
 	int64_t t = w->t + rng_between(&w->rng, 0, 40);
 	if (clean && conn->up_t > t)
 		t = conn->up_t;

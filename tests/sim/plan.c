@@ -80,6 +80,7 @@ static void draw_client(struct plan *plan, struct client_plan *client, uint32_t 
 	unsigned index = (unsigned)(client - plan->clients);
 	snprintf(client->name, sizeof client->name, "%s-%u", kinds[client->binding], index);
 	client->mute = rng_chance(rng, 250);
+	client->deaf = rng_chance(rng, 300);
 	client->greedy = rng_chance(rng, load_permille);
 	client->claims_max = rng_chance(rng, 700) ? 1 : (unsigned)rng_between(rng, 2, 4);
 	client->think_ms_max = client->greedy ? 500 : rng_between(rng, 1, 120) * 1000;
@@ -118,7 +119,7 @@ static void draw_act_faults(struct plan *plan, struct rng *rng)
 	} rows[] = {
 		{FAULT_DELAY, 100},         {FAULT_DUPLICATE, 500}, {FAULT_MISSED_ACK, 150},
 		{FAULT_MUTE, 500},          {FAULT_CANCEL, 300},    {FAULT_RELOAD, 0},
-		{FAULT_IGNORE_REVOKE, 500}, {FAULT_STUCK, 300},
+		{FAULT_IGNORE_REVOKE, 500}, {FAULT_STUCK, 900},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (rows[i].permille_max > 0 && rng_chance(rng, 450))
@@ -159,6 +160,8 @@ void plan_draw(struct plan *plan, struct rng *rng)
 	plan->strict = rng_chance(rng, plan->calm ? 700 : 200);
 	plan->close_is_told = rng_chance(rng, 500);
 	plan->uses_yielding = rng_chance(rng, 300);
+	plan->tabs_seen = rng_chance(rng, 500);
+	plan->uses_more = rng_chance(rng, 200);
 	plan->uses_lend = !plan->strict && rng_chance(rng, 300);
 	draw_timing(plan, rng);
 	draw_gpus(plan, rng);

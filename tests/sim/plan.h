@@ -30,7 +30,7 @@
 	X(FAULT_IO_ERROR, "io-error")             /* one commit fails */                           \
 	X(FAULT_FDS, "fds")                       /* no new connections */                         \
 	X(FAULT_WALL, "wall")                     /* the wall clock jumps by up to a day */        \
-	X(FAULT_STUCK, "stuck")                   /* a killed process needs longer than kill_wait */
+	X(FAULT_STUCK, "stuck") /* a killed process goes late, past kill_wait perhaps */
 
 enum fault {
 #define X(code, name) code,
@@ -46,7 +46,8 @@ struct client_plan {
 	char name[PLAN_NAME_BYTES];
 	enum binding binding;
 	bool browser; /* HTTP and streams: has an Origin */
-	bool mute;    /* often ignores yields; else now and then */
+	bool mute;    /* ignores yields at times */
+	bool deaf;    /* native: SIGTERM does not end it */
 	bool greedy;  /* holds until asked, comes back at once */
 	unsigned claims_max;
 	uint32_t class_permille[LEASE_CLASS_COUNT]; /* sums to 1000 */
@@ -64,6 +65,8 @@ struct plan {
 	bool close_is_told; /* the shell reports a connection that the core closed itself */
 	bool uses_yielding; /* clients may ask for more grace */
 	bool uses_lend;
+	bool tabs_seen; /* the probe can tell which tab uses how much */
+	bool uses_more; /* leases take more VRAM than they said */
 	uint64_t vram_unit;
 	uint32_t permille[FAULT_COUNT]; /* of the acts that a fault can strike; 0: off */
 	int64_t every_ms[FAULT_COUNT];  /* mean distance of a timed fault; 0: off */

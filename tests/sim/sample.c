@@ -14,16 +14,20 @@ static void sample_gpu(struct world *w, uint32_t gpu)
 		const struct want *want = want_of(w, w->wants.active[i]);
 		if (!want->uses || !(want->uses_mask & bit) || want->uses_need.vram_bytes == 0)
 			continue;
-		used_bytes += want->uses_need.vram_bytes;
+		uint64_t bytes = want->uses_need.vram_bytes;
+		if (w->plan.uses_more)
+			bytes += bytes / 4;
+		used_bytes += bytes;
 		const struct client *client = &w->clients[want->client];
-		if (client->session == 0 || client->life != want->life)
+		if (client->session == 0 || client->life != want->life ||
+		    (want->binding == BIND_TAB && !w->plan.tabs_seen))
 			continue;
 		uint32_t at = 0;
 		while (at < count && observed[at].session != client->session)
 			at++;
 		if (at == count)
 			observed[count++] = (struct observed){.session = client->session};
-		observed[at].vram_bytes += want->uses_need.vram_bytes;
+		observed[at].vram_bytes += bytes;
 	}
 	event->sample.gpu = gpu;
 	event->sample.healthy = !(w->unhealthy_mask & bit);

@@ -98,6 +98,17 @@ void want_stop(struct world *w, struct want *want)
 	trace_line(&w->trace, "want %llu stops", (unsigned long long)want->uid);
 }
 
+void want_stop_unheard(struct world *w, const struct conn *conn)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		bool heard = want->stage == WANT_HELD || want->stage == WANT_OVER;
+		bool here = want->conn == 0 || want->conn == conn->id;
+		if (want->client == conn->client && want->life == conn->life && here && !heard)
+			want_stop(w, want);
+	}
+}
+
 void want_over(struct world *w, struct want *want)
 {
 	if (want->stage == WANT_OVER)

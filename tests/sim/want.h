@@ -5,6 +5,7 @@
 #include "core/effect.h"
 
 struct world;
+struct conn;
 
 enum want_stage {
 	WANT_ASKED,   /* no answer yet */
@@ -92,6 +93,8 @@ void want_forget_leases(struct world *w); /* a power cut: numbers may come again
 /* The client starts and stops to use the GPU. */
 void want_use(struct world *w, struct want *want, uint32_t gpus);
 void want_stop(struct world *w, struct want *want);
+/* The client reads no more from conn: a GRANTED still on its way gives it nothing. */
+void want_stop_unheard(struct world *w, const struct conn *conn);
 /* It is over for the client; frees its slot of work. */
 void want_over(struct world *w, struct want *want);
 /* Forgets those that are over and unused. */
