@@ -189,13 +189,13 @@ size_t child_signal_all(const struct child *child, int signo)
 {
 	struct processes list = {0};
 	size_t found = 0, before;
-	(void)child;
 	list_processes(&list);
 	do {
 		before = found;
 		for (size_t i = 0; i < list.count; i++) {
 			struct process *process = &list.all[i];
-			if (process->is_ours || !is_ours(&list, process->parent))
+			if (process->is_ours || process->pid == child->keeper_pid ||
+			    !is_ours(&list, process->parent))
 				continue;
 			process->is_ours = true;
 			found++;

@@ -16,6 +16,7 @@
 #include "cli/api.h"
 #include "cli/child.h"
 #include "cli/field.h"
+#include "cli/keeper.h"
 #include "cli/run_show.h"
 #include "cli/units.h"
 
@@ -43,6 +44,7 @@ struct run {
 	const struct values *values;
 	struct run_show show;
 	struct child child;
+	struct keeper keeper;
 	struct baton *baton;
 	struct baton_claim *claim;
 	enum run_phase phase;
@@ -220,7 +222,10 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		     baton_lease_id(lease),
 		     units_duration(waited, (double)(now_ms() - run->started_ms) / 1000));
 	buf_finish(&names);
-	int error = child_spawn(&run->child, run->argv, &run->mask_before);
+	int error = keeper_start(&run->keeper, baton_lease_id(lease), baton_lease_fence(lease));
+	run->child.keeper_pid = run->keeper.pid;
+	if (error == 0)
+		error = child_spawn(&run->child, run->argv, &run->mask_before);
 	if (error == 0) {
 		run->phase = RUN_RUNNING;
 		return;
@@ -483,6 +488,7 @@ static int hold_and_run(struct run *run)
 		r = run->status;
 	}
 	run_show_clear(&run->show);
+	keeper_dismiss(&run->keeper);
 	child_finish(&run->child);
 	close(run->signal_fd);
 	return r;

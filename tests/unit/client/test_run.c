@@ -521,18 +521,22 @@ static void leftovers(void **state)
 	ends_with(scene, 6);
 }
 
-/* S1: kill -9 of the wrapper takes the command along. */
+/* S1, E9: kill -9 of the wrapper takes the command along, and all that the command started. */
 static void wrapper_killed(void **state)
 {
 	struct scene *scene = *state;
-	start(scene, false, "bash", "-c", "echo pid $$; exec sleep 600", NULL);
+	start(scene, false, "bash", "-c",
+	      "sleep 600 & echo child $!; (setsid sleep 600 & echo hidden $!); echo pid $$.; wait",
+	      NULL);
 	grant(scene);
-	wait_output(scene, "pid ");
-	wait_output(scene, "\n");
+	wait_output(scene, ".\n");
 	pid_t command = number_after(scene, "pid ");
 	kill(scene->pid, SIGKILL);
 	wait_end(scene);
+	assert_true(fake_is_closed(&scene->fake)); /* nobody keeps the session open */
 	wait_dead(command);
+	wait_dead(number_after(scene, "child "));
+	wait_dead(number_after(scene, "hidden "));
 }
 
 /* S10: the broker is restarted; the command never notices. */
