@@ -315,7 +315,9 @@ static void loop(struct watch *watch)
 int watch_status(const struct command *command, bool json)
 {
 	struct watch watch = {.command = command, .json = json};
-	bool screen = !json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	const char *term = getenv("TERM");
+	bool screen = !json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term &&
+		      strcmp(term, "dumb") != 0;
 	setlocale(LC_CTYPE, "");
 	ask(&watch);
 	if (watch.err < 0) {
