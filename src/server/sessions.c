@@ -235,7 +235,7 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 		reload_for(shell, door->conn);
 		break;
 	case MESSAGE_HELLO:
-		assert(!"message_parse takes hello before the name is known only");
+		assert(false && "message_parse takes hello before the name is known only");
 		break;
 	}
 	batch_drop(&shell->broker.batch, ticket);

@@ -38,7 +38,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(const struct loading *l,
 }
 
 /* libcyaml says what is wrong in its first line and where in the backtrace, innermost first. */
-static void on_cyaml_log(cyaml_log_t level, void *ctx, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level, void *ctx,
+							       const char *format, va_list args)
 {
 	struct loading *l = ctx;
 	char line[256];

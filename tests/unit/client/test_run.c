@@ -82,7 +82,7 @@ static void become_baton(const struct scene *scene, char **argv, int out_fd, int
 }
 
 /* Starts `baton run WORDS`. */
-static void start(struct scene *scene, bool with_tty, ...)
+static void start(struct scene *scene, int with_tty, ...)
 {
 	char *argv[24] = {(char *)"baton", (char *)"run"};
 	int count = 2, out[2], err[2], tty = -1;

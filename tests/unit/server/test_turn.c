@@ -20,7 +20,7 @@ static enum claim_state claim_state;
 static uint64_t claim_fence;
 static int64_t next_wake;
 
-static void note(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
 	va_list args;
 	size_t used = strlen(calls);
