@@ -167,6 +167,35 @@ static void test_revoked_with_lender(void **state)
 	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
 }
 
+/* A lender cannot stop before its borrower, so both have the longer of their graces, and more time
+ * for the borrower is more time for the lender. */
+static void test_one_grace(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_TAB, LEASE_BACKGROUND, NULL);
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t v = rig_session(rig, BIND_TAB, "v"), held = rig_hold(rig, a, LEASE_BACKGROUND);
+	struct event more = {.type = EVENT_YIELDING, .conn = b};
+	uint64_t call;
+
+	want.acquire.uninterruptible_ms = 7000;
+	call = rig_ask(rig, b, want);
+	lend(rig, a, held, call);
+	rig_accept(rig, b, call);
+	rig_wait(rig, v, LEASE_VOICE);
+	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->send.grace_ms, 7000);
+	assert_int_equal(rig_sent(rig, MSG_YIELD, call)->send.grace_ms, 7000);
+	more.renew.lease = call;
+	more.renew.ttl_ms = 12000;
+	rig_step(rig, more);
+	rig_pass(rig, 11999);
+	assert_false(rig_row(rig, held)->revoked);
+	assert_false(rig_row(rig, call)->revoked);
+	rig_pass(rig, 1);
+	assert_true(rig_row(rig, held)->revoked);
+	assert_true(rig_row(rig, call)->revoked);
+}
+
 /* A lender that leaves hands its room to the borrower, which goes on in its own right. */
 static void test_borrower_inherits(void **state)
 {
@@ -221,6 +250,7 @@ int main(void)
 		TEST(test_lend_refused),
 		TEST(test_lent_offer_missed),
 		TEST(test_revoked_with_lender),
+		TEST(test_one_grace),
 		TEST(test_borrower_inherits),
 		TEST(test_nested_loans),
 	};
