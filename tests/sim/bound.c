@@ -29,12 +29,15 @@ static int64_t max_i64(int64_t a, int64_t b)
 void bound_taint(struct world *w)
 {
 	w->taints++;
+	w->tainted_t = w->t;
 }
 
 void bound_begin(struct world *w, struct want *want)
 {
 	want->bound = (struct want_bound){.begin_t = want->asked_t >= 0 ? want->asked_t : w->t,
 					  .taints = w->taints};
+	if (w->taints > 0 && w->tainted_t >= want->bound.begin_t)
+		return; /* it was asked before a crash and is queued after it */
 	if (w->taints_open > 0 || want->yielded || want->need.slots == 0)
 		return;
 	want->bound.running = true;

@@ -108,6 +108,30 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 		sim_fail(w, "I5: claim %llu waits while nothing is held", (ull)view.rec->id);
 }
 
+/* Nobody keeps a GPU past its limit while somebody waits for it: by then it was asked to yield.
+ * Judged on one GPU with one turn, without loans, whose turns begin anew. */
+static void check_hold_limit(struct world *w, struct mono_ms now, const struct core_stats *stats)
+{
+	const struct core_config *config = &w->broker.config;
+	struct claim_view head, view;
+	if (config->gpu_count > 1 || config->gpus[0].slots > 1 || w->plan.uses_lend ||
+	    stats->paused || !stats->journal_ok || w->taints_open > 0)
+		return;
+	if (!core_waiter_at(w->broker.core, 0, now, &head) || head.conn == 0 ||
+	    head.rec->need.slots == 0 || head.rec->need.vram_bytes > 0)
+		return;
+	for (uint64_t id = 0; core_holder_after(w->broker.core, id, now, &view);
+	     id = view.rec->id) {
+		const struct claim_record *rec = view.rec;
+		int64_t limit_ms = config->classes[rec->cls].hold_ms_max - rec->used_ms;
+		if (rec->state == CLAIM_HELD && rec->need.slots > 0 && limit_ms > 0 &&
+		    now.v - rec->held_since.v > limit_ms + 10)
+			sim_fail(w, "lease %llu is held for %lld ms of %lld while claim %llu waits",
+				 (ull)rec->id, (long long)(now.v - rec->held_since.v),
+				 (long long)limit_ms, (ull)head.rec->id);
+	}
+}
+
 static void check_views(struct world *w, struct mono_ms now, uint32_t waiting)
 {
 	if (waiting == 0)
@@ -152,6 +176,7 @@ void check_turn(struct world *w)
 	for (size_t i = 0; i < w->wants.active_count; i++)
 		check_told(w, want_of(w, w->wants.active[i]), now);
 	check_no_idling(w, now, &stats, holders);
+	check_hold_limit(w, now, &stats);
 	check_views(w, now, stats.waiting);
 	if (stats.paused || !stats.journal_ok)
 		bound_taint(w);

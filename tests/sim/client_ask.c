@@ -97,7 +97,7 @@ static void draw_want(struct world *w, struct client *client, struct want *want)
 	draw_need(w, plan, want);
 	want->preemptible = !rng_chance(rng, 50);
 	want->evictable = want->resident && rng_chance(rng, 700);
-	want->no_wait = !w->healed && rng_chance(rng, 20);
+	want->no_wait = !w->healed && rng_chance(rng, plan->no_wait_permille);
 	want->has_request_id = rng_chance(rng, 500);
 	want->timeout_ms = rng_chance(rng, 300)   ? rng_between(rng, 5, 300) * 1000
 			   : rng_chance(rng, 500) ? -1

@@ -33,7 +33,7 @@ void fault_schedule_all(struct world *w)
 /* The clock of the bounds stands still from begin to end of such a condition. */
 static void condition(struct world *w, bool begins)
 {
-	w->taints++;
+	bound_taint(w);
 	w->taints_open = begins ? w->taints_open + 1 : w->taints_open - 1;
 }
 
@@ -82,7 +82,7 @@ static void strike_admin(struct world *w)
 		return;
 	world_count(w, FAULT_ADMIN);
 	enum admin_act act = acts[rng_below(&w->rng, sizeof acts / sizeof *acts)];
-	w->taints++;
+	bound_taint(w);
 	post_admin(w, act);
 	if (act != ADMIN_PAUSE)
 		return;
@@ -116,14 +116,14 @@ static void strike_config(struct world *w)
 	struct letter *letter = broker_event(w, EVENT_CONFIG);
 	letter->event.config = &w->config_next;
 	world_count(w, FAULT_CONFIG);
-	w->taints++;
+	bound_taint(w);
 	broker_post(w, letter);
 }
 
 static void strike_suspend(struct world *w)
 {
 	world_count(w, FAULT_SUSPEND);
-	w->taints++;
+	bound_taint(w);
 	w->wall_offset_ms += rng_between(&w->rng, 1, 12 * 3600) * 1000;
 	w->broker.clock_jump = true; /* monotonic time stood still, boot time did not */
 	broker_wake(w);
@@ -237,7 +237,7 @@ static void strike(struct world *w, enum fault fault)
 		return;
 	case FAULT_IO_ERROR:
 		w->broker.io_error = true;
-		w->taints++;
+		bound_taint(w);
 		world_count(w, fault);
 		return;
 	case FAULT_FDS:

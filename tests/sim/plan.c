@@ -85,6 +85,7 @@ static void draw_client(struct plan *plan, struct client_plan *client, uint32_t 
 	client->claims_max = rng_chance(rng, 700) ? 1 : (unsigned)rng_between(rng, 2, 4);
 	client->think_ms_max = client->greedy ? 500 : rng_between(rng, 1, 120) * 1000;
 	client->hold_ms_max = rng_between(rng, 1, client->greedy ? 200 : 40) * 1000;
+	client->no_wait_permille = rng_chance(rng, 300) ? 200 : 0;
 	client->resident_permille = plan->strict || rng_chance(rng, 700) ? 0 : 500;
 	client->gang_permille = plan->config.gpu_count > 1 && rng_chance(rng, 300) ? 400 : 0;
 	client->vram_permille = plan->strict || rng_chance(rng, 500) ? 0 : 500;

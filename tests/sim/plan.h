@@ -53,6 +53,7 @@ struct client_plan {
 	uint32_t class_permille[LEASE_CLASS_COUNT]; /* sums to 1000 */
 	int64_t think_ms_max;                       /* between claims */
 	int64_t hold_ms_max;
+	uint32_t no_wait_permille;
 	uint32_t resident_permille, gang_permille, vram_permille;
 };
 

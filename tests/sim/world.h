@@ -60,6 +60,7 @@ struct world {
 	uint64_t unmanaged_bytes[LIMIT_GPUS];
 	struct observed observed[LIMIT_GPUS][PLAN_CLIENTS_MAX];
 	uint64_t taints;      /* times the clock of the bounds was stopped */
+	int64_t tainted_t;    /* .. and the last of them */
 	unsigned taints_open; /* conditions that stop it now */
 	int64_t pid_next;
 };
