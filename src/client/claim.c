@@ -44,7 +44,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		.slots = request->slots,
 		.vram_mb = vram_mb(request->vram_bytes),
 		.no_wait = request->no_wait,
-		.preemptible = !request->no_preempt,
+		.no_preempt = request->no_preempt,
 		.evictable = request->evictable,
 		.uninterruptible_ms = request->uninterruptible_ms,
 		.min_residence_ms = request->min_residence_ms,

@@ -49,11 +49,11 @@ void route_lock(struct shell *shell, const struct asked *asked)
 	}
 	struct ticket *ticket = batch_new(&shell->broker.batch);
 	struct event *event = &ticket->in.event;
-	int rc = lock_parse(request->body, request->body_length, &shell->live.wire,
+	enum binding binding = stream ? BIND_STREAM : BIND_HTTP;
+	int rc = lock_parse(request->body, request->body_length, &shell->live.wire, binding,
 			    &ticket->in.parsed, event);
 	if (refused(shell, asked, ticket, rc))
 		return;
-	event->acquire.binding = stream ? BIND_STREAM : BIND_HTTP;
 	event->acquire.browser = asked->verdict.browser;
 	struct door *door = park(shell, asked, stream ? DOOR_STREAM : DOOR_REQUEST);
 	if (request->origin &&

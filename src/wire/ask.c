@@ -64,7 +64,8 @@ void ask_acquire(struct text *out, const struct ask_acquire *acquire)
 		text_json_seconds_or_null(out, "timeout_s", acquire->timeout_ms);
 	if (acquire->no_wait)
 		text_json_bool(out, "wait", false);
-	optional_true(out, "preemptible", acquire->preemptible);
+	if (acquire->no_preempt)
+		text_json_bool(out, "preemptible", false);
 	optional_true(out, "evictable", acquire->evictable);
 	optional_ms(out, "uninterruptible_ms", acquire->uninterruptible_ms);
 	optional_ms(out, "min_residence_ms", acquire->min_residence_ms);

@@ -22,7 +22,7 @@ struct ask_acquire {
 	uint64_t vram_mb;
 	bool timeout_given;
 	int64_t timeout_ms; /* <0: for ever */
-	bool no_wait, preemptible, evictable;
+	bool no_wait, no_preempt, evictable;
 	int64_t uninterruptible_ms, min_residence_ms, load_ms;
 	uint64_t parent; /* lease whose holder waits for this claim */
 };

@@ -178,9 +178,10 @@ static int flag_fields(const json_t *object, struct parsed *parsed, struct ev_ac
 }
 
 int lock_fields(const json_t *object, const struct wire_context *ctx, const char *name,
-		struct parsed *parsed, struct event *ret_event)
+		enum binding binding, struct parsed *parsed, struct event *ret_event)
 {
-	struct ev_acquire acquire = {0};
+	/* Who cannot hear a yield would only ever learn of the revocation. */
+	struct ev_acquire acquire = {.binding = binding, .preemptible = binding != BIND_HTTP};
 	int err = class_field(object, ctx, name, parsed, &acquire.cls);
 	if (err == 0)
 		err = need_fields(object, ctx, parsed, &acquire.need);
@@ -195,7 +196,7 @@ int lock_fields(const json_t *object, const struct wire_context *ctx, const char
 }
 
 int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
-	       struct parsed *ret_parsed, struct event *ret_event)
+	       enum binding binding, struct parsed *ret_parsed, struct event *ret_event)
 {
 	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
 	if (err < 0)
@@ -206,10 +207,9 @@ int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
 		return err;
 	if (!id)
 		return json_missing(ret_parsed, "id");
-	err = lock_fields(ret_parsed->root, ctx, id, ret_parsed, ret_event);
+	err = lock_fields(ret_parsed->root, ctx, id, binding, ret_parsed, ret_event);
 	if (err < 0)
 		return err;
-	ret_event->acquire.binding = BIND_HTTP;
 	ret_event->acquire.name = id;
 	return 0;
 }

@@ -22,7 +22,7 @@ struct wire_context {
 /* {id, class?|priority?, timeout_s?, ttl_s?, vram_mb?, slots?, gpu?, gpus?, request_id?, wait?,
  * preemptible?, evictable?, uninterruptible_ms?, min_residence_ms?, load_ms?, label?, parent?} */
 int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
-	       struct parsed *ret_parsed, struct event *ret_event);
+	       enum binding binding, struct parsed *ret_parsed, struct event *ret_event);
 /* {id?, token?}: one of them. An id alone serves --compat bridge; the caller refuses it otherwise.
  */
 int unlock_parse(const char *body, size_t length, struct parsed *ret_parsed,
@@ -37,7 +37,7 @@ int admin_parse(const char *body, size_t length, enum admin_act act, uint64_t le
 
 /* The shared part: `object` into event->acquire but ref. `name` is what class rules see. */
 int lock_fields(const json_t *object, const struct wire_context *ctx, const char *name,
-		struct parsed *parsed, struct event *ret_event);
+		enum binding binding, struct parsed *parsed, struct event *ret_event);
 /* A GPU's index by name, uuid or index text; -1: none such. */
 int gpu_index(const struct core_config *config, const char *name);
 enum lease_class lock_class_of(const struct wire_context *ctx, const char *name);

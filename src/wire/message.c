@@ -76,7 +76,7 @@ static int parse_acquire(struct message_in *m, const struct wire_context *ctx, c
 {
 	int err = required(m, "ref", &m->ref);
 	if (err == 0)
-		err = lock_fields(m->parsed.root, ctx, name, &m->parsed, &m->event);
+		err = lock_fields(m->parsed.root, ctx, name, BIND_TAB, &m->parsed, &m->event);
 	if (err < 0)
 		return err;
 	m->event.acquire.ref = m->ref;

@@ -44,7 +44,7 @@ static int parse_route(uint8_t route, const char *body, size_t length, struct pa
 {
 	switch (route % 4) {
 	case 0:
-		return lock_parse(body, length, &ctx, parsed, event);
+		return lock_parse(body, length, &ctx, BIND_HTTP, parsed, event);
 	case 1:
 		return unlock_parse(body, length, parsed, event);
 	case 2:
@@ -87,7 +87,7 @@ static void try_round_trip(const char *bytes, size_t length)
 	text_char(&text, '{');
 	text_json_str(&text, "id", name);
 	text_char(&text, '}');
-	int rc = lock_parse(text.bytes, text.length, &ctx, &parsed, &event);
+	int rc = lock_parse(text.bytes, text.length, &ctx, BIND_HTTP, &parsed, &event);
 	assert(rc == 0);
 	assert(strcmp(event.acquire.name, name) == 0);
 	parsed_finish(&parsed);

@@ -92,7 +92,7 @@ static void test_ask_acquire(void **state)
 					.timeout_given = true,
 					.timeout_ms = 1500,
 					.no_wait = true,
-					.preemptible = true,
+					.no_preempt = true,
 					.evictable = true,
 					.uninterruptible_ms = 1000,
 					.min_residence_ms = 2000,
@@ -105,7 +105,7 @@ static void test_ask_acquire(void **state)
 	assert_int_equal(m.event.acquire.need.slots, 0);
 	assert_int_equal(m.event.acquire.need.vram_bytes, UINT64_C(6144) << 20);
 	assert_int_equal(m.event.acquire.timeout_ms, 1500);
-	assert_true(m.event.acquire.no_wait && m.event.acquire.preemptible);
+	assert_true(m.event.acquire.no_wait && !m.event.acquire.preemptible);
 	assert_true(m.event.acquire.evictable);
 	assert_int_equal(m.event.acquire.parent, 7);
 	assert_string_equal(m.event.acquire.label, "llama-3-8b");

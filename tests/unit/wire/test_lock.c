@@ -28,7 +28,7 @@ static const struct wire_context ctx = {.config = &config, .rules = rules, .rule
 static struct event lock(const char *body, struct parsed *parsed)
 {
 	struct event event;
-	int err = lock_parse(body, strlen(body), &ctx, parsed, &event);
+	int err = lock_parse(body, strlen(body), &ctx, BIND_HTTP, parsed, &event);
 	if (err)
 		print_error("%s: %s\n", body, parsed->detail);
 	assert_int_equal(err, 0);
@@ -56,6 +56,33 @@ static void test_defaults(void **state)
 	assert_null(event.acquire.request_id);
 	assert_null(event.acquire.label);
 	parsed_finish(&parsed);
+}
+
+/* Who can hear a yield may be asked for one unless it says no; a plain request only if it says yes.
+ */
+static void test_preemptible_by_default(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *body;
+		enum binding binding;
+		bool preemptible;
+	} rows[] = {
+		{"{\"id\":\"x\"}", BIND_HTTP, false},
+		{"{\"id\":\"x\",\"preemptible\":true}", BIND_HTTP, true},
+		{"{\"id\":\"x\"}", BIND_STREAM, true},
+		{"{\"id\":\"x\"}", BIND_TAB, true},
+		{"{\"id\":\"x\",\"preemptible\":false}", BIND_STREAM, false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct parsed parsed;
+		struct event event;
+		assert_int_equal(lock_parse(rows[i].body, strlen(rows[i].body), &ctx,
+					    rows[i].binding, &parsed, &event),
+				 0);
+		assert_int_equal(event.acquire.preemptible, rows[i].preemptible);
+		parsed_finish(&parsed);
+	}
 }
 
 /* Every field arrives, in the core's units. */
@@ -210,7 +237,8 @@ static void test_bad_fields(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct parsed parsed;
 		struct event event;
-		int err = lock_parse(rows[i].body, strlen(rows[i].body), &ctx, &parsed, &event);
+		int err = lock_parse(rows[i].body, strlen(rows[i].body), &ctx, BIND_HTTP, &parsed,
+				     &event);
 		if (!strstr(parsed.detail, rows[i].detail))
 			print_error("%s: %s\n", rows[i].body, parsed.detail);
 		assert_int_equal(err, rows[i].err ? -rows[i].err : -ERR_BAD_FIELD);
@@ -229,7 +257,7 @@ static void test_long_id(void **state)
 		char body[256], id[LIMIT_ID_BYTES + 2] = "";
 		memset(id, 'x', (size_t)length);
 		int size = snprintf(body, sizeof(body), "{\"id\":\"%s\"}", id);
-		int err = lock_parse(body, (size_t)size, &ctx, &parsed, &event);
+		int err = lock_parse(body, (size_t)size, &ctx, BIND_HTTP, &parsed, &event);
 		assert_int_equal(err, length > LIMIT_ID_BYTES ? -ERR_BAD_FIELD : 0);
 		parsed_finish(&parsed);
 	}
@@ -339,11 +367,12 @@ static void test_admin(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_all_fields),
-		cmocka_unit_test(test_wait_for_ever), cmocka_unit_test(test_classes),
-		cmocka_unit_test(test_gpus),          cmocka_unit_test(test_bad_fields),
-		cmocka_unit_test(test_long_id),       cmocka_unit_test(test_unlock),
-		cmocka_unit_test(test_renew),         cmocka_unit_test(test_admin),
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_preemptible_by_default),
+		cmocka_unit_test(test_all_fields), cmocka_unit_test(test_wait_for_ever),
+		cmocka_unit_test(test_classes),    cmocka_unit_test(test_gpus),
+		cmocka_unit_test(test_bad_fields), cmocka_unit_test(test_long_id),
+		cmocka_unit_test(test_unlock),     cmocka_unit_test(test_renew),
+		cmocka_unit_test(test_admin),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
