@@ -1,14 +1,13 @@
 /* keeper: the kernel kills only the direct child of a wrapper that dies (PR_SET_PDEATHSIG), and the
  * broker gives the GPU to the next one in that moment. What that child had started would go on
  * computing on a GPU that is not its own. So this process waits for the wrapper's end and then
- * kills whoever carries the lease in the environment it was started with. It holds no other
+ * kills whoever carries its mark in the environment it was started with. It holds no other
  * descriptor, so it keeps neither the session nor a pipe open. */
 #include "cli/keeper.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,13 +24,16 @@
 
 enum { ENVIRON_BYTES_MAX = 256 * 1024, ROUNDS_MAX = 200, ROUND_MS = 10 };
 
+enum { RANDOM_BYTES = 16, MARK_BYTES = 10 + 2 * RANDOM_BYTES + 1 };
+
+/* "BATON_RUN=" and random digits: leases of two brokers may have one number, marks never. */
 struct mark {
-	char lease[40], fence[40]; /* "BATON_LEASE=7" */
+	char entry[MARK_BYTES];
 };
 
 static bool has_entry(const char *block, size_t length, const char *entry)
 {
-	size_t entry_length = strlen(entry) + 1; /* with its NUL: BATON_LEASE=7 is not =70 */
+	size_t entry_length = strlen(entry) + 1; /* with its NUL */
 	for (const char *at = block; at < block + length;
 	     at += strnlen(at, (size_t)(block + length - at)) + 1)
 		if ((size_t)(block + length - at) >= entry_length &&
@@ -51,7 +54,7 @@ static bool is_marked(pid_t pid, const struct mark *mark, char *block)
 	while (length < ENVIRON_BYTES_MAX &&
 	       (n = read(fd, block + length, ENVIRON_BYTES_MAX - length)) > 0)
 		length += (size_t)n;
-	return has_entry(block, length, mark->lease) && has_entry(block, length, mark->fence);
+	return has_entry(block, length, mark->entry);
 }
 
 /* Returns how many were found. The mark is read once more after the process is pinned by its pidfd,
@@ -109,13 +112,25 @@ static _Noreturn void become_keeper(int fd, const struct mark *mark)
 	keep(STDERR_FILENO + 1, mark);
 }
 
-int keeper_start(struct keeper *keeper, uint64_t lease, uint64_t fence)
+static int set_mark(struct mark *mark)
+{
+	unsigned char random[RANDOM_BYTES];
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return EIO;
+	int length = snprintf(mark->entry, sizeof(mark->entry), "BATON_RUN=");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(mark->entry + length + 2 * i, 3, "%02x", random[i]);
+	return setenv("BATON_RUN", mark->entry + length, 1) < 0 ? errno : 0;
+}
+
+int keeper_start(struct keeper *keeper)
 {
 	int fds[2];
 	struct mark mark;
-	snprintf(mark.lease, sizeof(mark.lease), "BATON_LEASE=%" PRIu64, lease);
-	snprintf(mark.fence, sizeof(mark.fence), "BATON_FENCE=%" PRIu64, fence);
 	*keeper = (struct keeper){.fd = -1};
+	int r = set_mark(&mark);
+	if (r)
+		return r;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return errno;
 	pid_t pid = fork();

@@ -222,7 +222,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		     baton_lease_id(lease),
 		     units_duration(waited, (double)(now_ms() - run->started_ms) / 1000));
 	buf_finish(&names);
-	int error = keeper_start(&run->keeper, baton_lease_id(lease), baton_lease_fence(lease));
+	int error = keeper_start(&run->keeper);
 	run->child.keeper_pid = run->keeper.pid;
 	if (error == 0)
 		error = child_spawn(&run->child, run->argv, &run->mask_before);
