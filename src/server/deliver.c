@@ -60,6 +60,8 @@ static void to_session(struct shell *shell, struct door *door, const struct effe
 	note_place(shell, effect, &facts);
 	if (effect->send.msg == MSG_WELCOME) {
 		door->session->id = effect->send.lease;
+		if (door->session->rights == ACCESS_NONE) /* its secret was right */
+			door->session->rights = ACCESS_TOKEN;
 	} else if (effect->send.msg == MSG_DENIED && door->session->id == 0) {
 		session_close(shell->doors.net, door->conn, close_code(effect->send.err),
 			      err_name(effect->send.err));

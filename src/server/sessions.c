@@ -94,9 +94,8 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
 	 * unless the peer may open one without it. */
 	in->event.session.or_new = rights != ACCESS_NONE;
-	if (rights == ACCESS_NONE && !in->token && in->event.session.resume)
-		rights = ACCESS_TOKEN;
-	if (rights == ACCESS_NONE) {
+	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume;
+	if (rights == ACCESS_NONE && !by_secret) {
 		int err = access_throttle(peer->is_unix ? &shell->policy.unix_throttle
 							: &shell->policy.tcp_throttle,
 					  shell->broker.now);
@@ -104,7 +103,7 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 		batch_drop(&shell->broker.batch, ticket);
 		return;
 	}
-	session->rights = rights;
+	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
 	door_turn(&shell->doors, door, DOOR_SESSION);
 	in->event.conn = door->conn;
@@ -200,14 +199,17 @@ static void reload_for(struct shell *shell, uint64_t conn)
 	deliver_body(shell, conn);
 }
 
-/* A well-formed message of a session that said hello. */
+/* A well-formed message of a session that said hello. Who has shown nothing but a secret that the
+ * core has not judged yet learns nothing; its events meet the core's own refusal. */
 static void on_said(struct shell *shell, struct door *door, struct ticket *ticket)
 {
 	struct message_in *in = &ticket->in;
 	bool for_admins =
 		in->kind == MESSAGE_ADMIN || in->kind == MESSAGE_OPEN || in->kind == MESSAGE_RELOAD;
-	if (for_admins && door->session->rights < ACCESS_ADMIN) {
-		deny(shell, door->conn, in->ref, ERR_FORBIDDEN, NULL);
+	enum access_right rights = door->session->rights;
+	bool stranger = rights == ACCESS_NONE && in->kind != MESSAGE_EVENT;
+	if (stranger || (for_admins && rights < ACCESS_ADMIN)) {
+		deny(shell, door->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN, NULL);
 		batch_drop(&shell->broker.batch, ticket);
 		return;
 	}

@@ -1,6 +1,7 @@
 """Goal: a WebSocket that breaks the protocol, floods or lies is closed with the code that says so; nobody
 else notices (CASES C 8, 9, 33 to 38). Method: frames by hand against the real daemon.
 """
+import json
 import socket
 import struct
 import time
@@ -46,6 +47,34 @@ class Frames(DaemonTest):
 
     def frame(self, *args, **kwargs):
         return WebSocketTransport.frame(None, *args, **kwargs)
+
+    def test_wrong_secret_learns_nothing(self):
+        """A resume with a wrong secret and no token, questions sent right behind it: all are refused."""
+        self.d.session("somebody").hold()
+        transport = self.open(hello=False)
+        ahead = ('{"type":"hello","id":"x","resume":"17-00112233445566778899aabbccddeeff"}',
+                 '{"type":"logs","limit":100}', '{"type":"status"}',
+                 '{"type":"subscribe","logs":true,"events":true}', '{"type":"acquire","ref":1}')
+        transport.socket.sendall(b"".join(self.frame(1, text.encode()) for text in ahead))
+        told = []
+        while (text := transport.receive()) is not None:
+            told.append(json.loads(text))
+        self.assertEqual({message["type"] for message in told}, {"denied"}, told)
+        self.assertEqual([message["code"] for message in told[:3]], ["unauthorized"] * 3)
+        self.assertEqual(self.d.waiting(), [])
+
+    def test_right_secret_may_ask(self):
+        """A resume by the secret alone has the rights of a token once it is welcome."""
+        first = self.d.websocket("tab")
+        secret = first.welcome["session"]
+        first.drop()
+        again = Session(WebSocketTransport(self.d.address), name="tab", resume=secret)
+        self.addCleanup(again.drop)
+        self.assertTrue(again.welcome["resumed"])
+        again.send(type="logs", limit=1)
+        again.wait("ok")
+        again.send(type="admin", act="pause")
+        again.wait("denied", code="forbidden")
 
     def test_c33_malformed_frames(self):
         """C33: unmasked, RSV bits, reserved opcodes, fragmented or long control frames: 1002."""
