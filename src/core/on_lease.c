@@ -65,8 +65,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 		claim->rec.used_ms += mono_since(core->now, claim->turn_since);
 	} else if (!cut_short) {
 		claim->rec.used_ms = 0;
-		/* Behind whoever came in this very millisecond: it is served, they are not. */
-		claim->rec.arrival = mono_after(core->now, 1);
+		claim->rec.arrival = core->now;
 		claim->rec.arrival_wall = core->wall;
 	}
 	claim->rec.wait_deadline =
