@@ -8,7 +8,7 @@
 enum message {
 	MSG_WELCOME, /* lease = session id, token = secret, flag = resumed */
 	MSG_CLAIM,   /* after a resume, one per live claim: ref, lease, state and, if held, fence,
-			gpus */
+			gpus, token; then YIELD or REVOKED again where that was said */
 	MSG_QUEUED,  /* ref, lease: in the queue now; the position is asked for when written */
 	MSG_OFFERED, /* ref, lease, fence, gpus */
 	MSG_GRANTED, /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer) */
@@ -18,9 +18,9 @@ enum message {
 		       */
 	MSG_TIMEOUT,  /* ref, lease: waited too long */
 	MSG_DENIED,   /* ref, lease, err, detail: answer to any request that cannot be done */
-	MSG_RENEWED,  /* lease, expires_ms */
+	MSG_RENEWED,  /* lease, expires_ms; answers renew, and yielding with the grace left */
 	MSG_CHANGED,  /* lease */
-	MSG_LENT,     /* lease, other = claim that runs inside it */
+	MSG_LENT,     /* lease, other = claim that runs inside it; 0: it ended, the turn is back */
 	MSG_HEARTBEAT, /* answer with alive */
 	MSG_OK,        /* an admin act was done: lease = how many it touched */
 	MSG_COUNT

@@ -103,7 +103,8 @@ struct event {
 		} renew;
 		struct {
 			uint64_t lease;
-			struct need need; /* slots and vram_bytes count; the GPUs stay */
+			struct need need; /* slots and vram_bytes count; the GPUs stay; what is
+					     given back is out of use when it is sent */
 		} change;
 		struct {
 			uint64_t lease; /* of the session on conn */

@@ -65,6 +65,21 @@ void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason
 			ask_one(core, claim, reason, for_id, grace_ms);
 }
 
+void revoke_remind(struct core *core, const struct claim *claim)
+{
+	enum message msg = claim->rec.revoked ? MSG_REVOKED : MSG_YIELD;
+	struct effect *effect = tell_holder(core, claim, msg);
+
+	PRE(claim->rec.state == CLAIM_YIELDING);
+	effect->send.reason = claim->yield_reason;
+	if (claim->rec.revoked) {
+		effect->send.end = claim->end_as;
+		return;
+	}
+	effect->send.other = claim->yield_for;
+	effect->send.grace_ms = at_least_1(mono_since(claim->deadline, core->now));
+}
+
 void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);

@@ -12,6 +12,8 @@ void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms);
  * step where nothing can still use the GPU. */
 void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
 		  enum end_reason end_as);
+/* Says again, to a holder whose connection is new, what was asked of it. */
+void revoke_remind(struct core *core, const struct claim *claim);
 /* The deadline of a YIELDING claim came. */
 void revoke_due(struct core *core, struct claim *claim);
 /* From asking to revoking, as the holder declared it. */

@@ -110,8 +110,13 @@ static void welcome(struct core *core, const struct session *session, bool resum
 	list_each(it, next, &session->claims)
 	{
 		const struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim->rec.state != CLAIM_ENDED)
-			tell_claim(core, claim, MSG_CLAIM);
+		if (claim->rec.state == CLAIM_ENDED)
+			continue;
+		effect = tell_claim(core, claim, MSG_CLAIM);
+		if (claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_YIELDING)
+			effect->send.token = claim->rec.token;
+		if (claim->rec.state == CLAIM_YIELDING)
+			revoke_remind(core, claim);
 	}
 }
 

@@ -124,8 +124,8 @@ struct core {
 	struct list groups, nested;
 	struct heap claim_timers, session_timers;
 	struct list dirty_claims, ended_claims, dirty_sessions, ended_sessions;
-	struct effects out;           /* all but APPENDs, until the end of the step */
-	struct effects answers;  /* to who gave way: after the grants, for the next one waits */
+	struct effects out;     /* all but APPENDs, until the end of the step */
+	struct effects answers; /* to who gave way: after the grants, for the next one waits */
 	struct effects admin_records; /* and what operators did */
 	struct effect discard;        /* written when nobody is there to be told */
 	struct core_stats stats;

@@ -233,6 +233,49 @@ static void test_same_request(void **state)
 			    sizeof(struct token));
 }
 
+/* An answer that was lost ends the lease that nobody heard of, but not one that was told before. */
+static void test_lost_answer_of_repeat(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_HTTP, LEASE_CHAT, "page");
+	struct event lost = {.type = EVENT_CONN_CLOSED, .closed.undelivered = true};
+	uint64_t unheard = lock(rig, "other"), held;
+
+	lost.conn = conn_of(rig, unheard);
+	rig_step(rig, lost);
+	assert_int_equal(rig_end(rig, unheard), END_DISCONNECTED);
+	want.acquire.request_id = "r-1";
+	held = rig_ask(rig, 0, want);
+	want.conn = lost.conn = rig->conn_next++;
+	rig_step(rig, want);
+	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->conn, lost.conn);
+	rig_step(rig, lost);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	rig_pass(rig, rig->config.http_ttl_ms + rig->config.lock_delay_ms);
+	assert_int_equal(rig_end(rig, held), END_EXPIRED);
+}
+
+/* A held stream asked for again moves to the new connection; the old one is told that it holds
+ * nothing any more, and its end changes nothing. */
+static void test_stream_moves(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_STREAM, LEASE_CHAT, "page");
+	uint64_t held, old_conn;
+
+	want.acquire.request_id = "r-1";
+	held = rig_ask(rig, 0, want);
+	old_conn = conn_of(rig, held);
+	want.conn = rig->conn_next++;
+	rig_step(rig, want);
+	assert_int_equal(rig_sent(rig, MSG_DENIED, held)->conn, old_conn);
+	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->conn, want.conn);
+	rig_close(rig, old_conn);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	rig_close(rig, want.conn);
+	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
+}
+
 /* P19: a waiter that was lost, or timed out, and asks again soon goes on at its old place. */
 static void test_place_is_remembered(void **state)
 {
@@ -441,6 +484,8 @@ int main(void)
 		TEST(test_timeouts),
 		TEST(test_timeout_against_grant),
 		TEST(test_same_request),
+		TEST(test_lost_answer_of_repeat),
+		TEST(test_stream_moves),
 		TEST(test_place_is_remembered),
 		TEST(test_time_to_live),
 		TEST(test_time_to_live_limit),

@@ -92,6 +92,30 @@ static void test_resume(void **state)
 	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
 }
 
+/* What was asked or taken while it was away is said again, with the time that is left. */
+static void test_resume_is_reminded(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), held = rig_hold(rig, a, LEASE_BACKGROUND);
+	uint64_t session = rig_session_id(rig, a);
+	const struct effect *yield;
+
+	rig_close(rig, a);
+	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "v"));
+	rig_pass(rig, 500);
+	a = rig_resume(rig, BIND_TAB, session);
+	assert_memory_equal(&rig_sent(rig, MSG_CLAIM, held)->send.token, &rig_row(rig, held)->token,
+			    sizeof(struct token));
+	yield = rig_sent(rig, MSG_YIELD, held);
+	assert_int_equal(yield->send.reason, YIELD_PREEMPTED);
+	assert_int_equal(yield->send.grace_ms, rig->config.grace_ms - 500);
+	rig_pass(rig, 1400);
+	rig_close(rig, a);
+	rig_pass(rig, 100);
+	rig_resume(rig, BIND_TAB, session);
+	assert_non_null(rig_sent(rig, MSG_REVOKED, held));
+}
+
 /* A resume while the old connection still stands takes the session over and closes the old one. */
 static void test_resume_takes_over(void **state)
 {
@@ -359,6 +383,7 @@ int main(void)
 		TEST(test_native_linger),
 		TEST(test_tab_linger),
 		TEST(test_resume),
+		TEST(test_resume_is_reminded),
 		TEST(test_resume_takes_over),
 		TEST(test_resume_refused),
 		TEST(test_detached_waiter_keeps_place),
