@@ -136,10 +136,13 @@ static struct mono_ms wait_until(const struct core *core, int64_t timeout_ms)
 			      : mono_after(core->now, clamp_ms(timeout_ms, DURATION_MS_MAX));
 }
 
-/* A plain request that asks again waits for as long as it says now, in its old place. */
+/* A plain request that asks again waits for as long as it says now, in its old place. Whoever still
+ * listens on the older exchange learns that this one took its place: a held stream, too, for a
+ * lease must not outlive its connection unseen. */
 static void rebind(struct core *core, const struct event *event, struct claim *claim)
 {
-	if (claim->conn != 0 && claim->rec.state == CLAIM_QUEUED)
+	if (claim->conn != 0 &&
+	    (claim->rec.state == CLAIM_QUEUED || claim->rec.binding == BIND_STREAM))
 		tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 	if (claim->rec.state == CLAIM_QUEUED) {
@@ -173,6 +176,10 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 		claim_dirty(core, claim);
 	}
 	tell_standing(core, claim);
+	/* Should this answer be lost, an earlier one may have arrived: from here on only its time
+	 * to live ends such a lease. */
+	if (claim->rec.binding == BIND_HTTP && claim_has_room(claim))
+		claim_set_conn(core, claim, 0);
 }
 
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
