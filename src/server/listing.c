@@ -224,6 +224,8 @@ bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t
 struct mono_ms listings_step(struct shell *shell)
 {
 	struct list *all = &shell->listings.all;
+	if (shell->listings.count == 0)
+		return MONO_NEVER;
 	struct mono_ms wake = MONO_NEVER, now = loop_now();
 	struct mono_ms end = mono_after(now, LISTING_SLICE_MS);
 	for (unsigned left = shell->listings.count; left > 0; left--) {
