@@ -50,7 +50,8 @@ struct run {
 	enum run_phase phase;
 	char **argv;
 	sigset_t mask_before;
-	int signal_fd, status;
+	int signal_fd, status; /* status: unless the command says */
+	bool started;
 	int64_t grace_ms, kill_at_ms;
 	int64_t started_ms;
 	bool interrupted; /* Ctrl-C on our terminal reached us and the command alike */
@@ -227,6 +228,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	if (error == 0)
 		error = child_spawn(&run->child, run->argv, &run->mask_before);
 	if (error == 0) {
+		run->started = true;
 		run->phase = RUN_RUNNING;
 		return;
 	}
@@ -367,14 +369,14 @@ static void take_signals(struct run *run)
 
 /* ---- the loop ---- */
 
+static int status_of(const struct child *child)
+{
+	return WIFSIGNALED(child->status) ? SIGNALLED + WTERMSIG(child->status)
+					  : WEXITSTATUS(child->status);
+}
+
 static void command_ended(struct run *run)
 {
-	if (WIFSIGNALED(run->child.status)) {
-		run->status = SIGNALLED + WTERMSIG(run->child.status);
-		child_restore_tty(&run->child);
-	} else {
-		run->status = WEXITSTATUS(run->child.status);
-	}
 	size_t left = child_signal_all(&run->child, 0);
 	if (left == 0) {
 		run->phase = RUN_DONE;
@@ -485,7 +487,9 @@ static int hold_and_run(struct run *run)
 	int r = ask(run);
 	if (r == 0) {
 		loop(run);
-		r = run->status;
+		r = run->started ? status_of(&run->child) : run->status;
+		if (run->started && WIFSIGNALED(run->child.status))
+			child_restore_tty(&run->child);
 	}
 	run_show_clear(&run->show);
 	keeper_dismiss(&run->keeper);
@@ -495,9 +499,9 @@ static int hold_and_run(struct run *run)
 }
 
 /* A shell that runs a script stops at Ctrl-C only if it sees its child die of it. */
-static void die_of_interrupt(const struct run *run)
+static void die_of_interrupt(const struct run *run, int status)
 {
-	if (!run->interrupted || run->status != SIGNALLED + SIGINT)
+	if (!run->interrupted || status != SIGNALLED + SIGINT)
 		return;
 	sigset_t set;
 	sigemptyset(&set);
@@ -527,7 +531,7 @@ static int run_run(const struct cli *cli, const struct command *command, int arg
 		return r;
 	r = hold_and_run(&run);
 	baton_close(run.baton);
-	die_of_interrupt(&run);
+	die_of_interrupt(&run, r);
 	return r;
 }
 

@@ -464,10 +464,9 @@ static void stop_and_continue(void **state)
 	struct scene *scene = *state;
 	int status;
 	start(scene, false, "bash", "-c",
-	      "trap 'echo again; exit 0' CONT; echo pid $$; while :; do sleep 0.02; done", NULL);
+	      "trap 'echo again; exit 0' CONT; echo ready; while :; do sleep 0.02; done", NULL);
 	grant(scene);
-	wait_output(scene, "pid ");
-	wait_output(scene, "\n");
+	wait_output(scene, "ready\n");
 	kill(scene->pid, SIGTSTP);
 	assert_int_equal(waitpid(scene->pid, &status, WUNTRACED), scene->pid);
 	assert_true(WIFSTOPPED(status));
@@ -514,13 +513,12 @@ static void revoked_and_deaf(void **state)
 	      "trap '' TERM; setsid bash -c 'trap \"\" TERM; echo hidden $$; while :; do sleep "
 	      "0.02; done' &"
 	      "(bash -c 'trap \"\" TERM; echo orphan $$; while :; do sleep 0.02; done' &) ;"
-	      "sleep 0.1; echo own $$; while :; do sleep 0.02; done",
+	      "sleep 0.1; echo own $$.; while :; do sleep 0.02; done",
 	      NULL);
 	grant(scene);
 	wait_output(scene, "hidden ");
 	wait_output(scene, "orphan ");
-	wait_output(scene, "own ");
-	wait_output(scene, "\n");
+	wait_output(scene, ".\n");
 	pid_t own = number_after(scene, "own "), hidden = number_after(scene, "hidden "),
 	      orphan = number_after(scene, "orphan ");
 	assert_true(is_alive(own) && is_alive(hidden) && is_alive(orphan));
