@@ -100,6 +100,7 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 	INVARIANT(claim->rec.end == END_NONE);
 	INVARIANT(!claim->silent);
 	INVARIANT(claim->group->detached == order_detached(claim));
+	INVARIANT(claim->group->beyond == order_beyond(core, claim));
 	/* I4 */
 	if (order_detached(claim)) {
 		bool timed =
@@ -108,7 +109,7 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 		return;
 	}
 	/* I5: it is the head of a GPU, or every GPU that it could use is kept for another */
-	if (!schedule_may_grant(core))
+	if (!schedule_may_grant(core) || claim->group->beyond)
 		return;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		if (core->gpus[gpu].head == claim->rec.id)

@@ -180,8 +180,7 @@ uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t
 			if ((claim->mask & ~chosen & (1u << gpu)) &&
 			    (best == LIMIT_GPUS || cost[gpu] < cost[best]))
 				best = gpu;
-		if (best == LIMIT_GPUS)
-			break; /* a reload took GPUs away: it waits for what is left */
+		INVARIANT(best < LIMIT_GPUS);
 		chosen |= 1u << best;
 	}
 	POST(chosen & open);

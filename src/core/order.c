@@ -32,6 +32,11 @@ bool order_detached(const struct claim *claim)
 	return claim_conn(claim) == 0;
 }
 
+bool order_beyond(const struct core *core, const struct claim *claim)
+{
+	return mask_count(ledger_eligible(core, &claim->rec.need)) < claim->rec.need.gpu_count;
+}
+
 static struct group *group_of(struct core *core, const struct claim *claim)
 {
 	struct group want = {
@@ -39,6 +44,7 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 		.voice = claim->rec.cls == LEASE_VOICE,
 		.vram = claim->rec.need.vram_bytes > 0,
 		.detached = order_detached(claim),
+		.beyond = order_beyond(core, claim),
 	};
 	struct group *group;
 
@@ -46,7 +52,8 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 	{
 		group = container_of(it, struct group, in_groups);
 		if (group->mask == want.mask && group->voice == want.voice &&
-		    group->vram == want.vram && group->detached == want.detached)
+		    group->vram == want.vram && group->detached == want.detached &&
+		    group->beyond == want.beyond)
 			return group;
 	}
 	group = malloc(sizeof(*group));
@@ -76,9 +83,14 @@ static void leave(struct claim *claim)
 
 void order_insert(struct core *core, struct claim *claim)
 {
+	uint32_t mask = ledger_eligible(core, &claim->rec.need);
 	int64_t rank;
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
+	/* One that fits nowhere any more keeps its place and its old GPUs, but closes none: another
+	 * reload may make it fit. */
+	if (mask_count(mask) >= claim->rec.need.gpu_count)
+		claim->mask = mask;
 	order_key(core, claim);
 	rank = claim->key.v - (claim->rec.cls == LEASE_VOICE ? VOICE_FIRST_MS : 0);
 	rank_tree_insert(&core->places, &claim->place, rank, claim->rec.id);
@@ -124,14 +136,8 @@ void order_rebuild(struct core *core)
 	INVARIANT(i == count);
 	for (i = 0; i < count; i++)
 		order_remove(core, waiting[i]);
-	for (i = 0; i < count; i++) {
-		uint32_t mask = ledger_eligible(core, &waiting[i]->rec.need);
-		/* One that fits nowhere any more keeps its old GPUs: a reload takes no place away.
-		 */
-		if (mask_count(mask) >= waiting[i]->rec.need.gpu_count)
-			waiting[i]->mask = mask;
+	for (i = 0; i < count; i++)
 		order_insert(core, waiting[i]);
-	}
 	free(waiting);
 	POST(rank_tree_count(&core->places) == count);
 }
@@ -143,7 +149,7 @@ uint32_t order_wanted(const struct core *core)
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
-		if (!group->detached && rank_tree_count(&group->turns) > 0)
+		if (!group->detached && !group->beyond && rank_tree_count(&group->turns) > 0)
 			mask |= group->mask;
 	}
 	return mask;

@@ -10,6 +10,8 @@ bool order_before(const struct claim *a, const struct claim *b); /* by key, then
 bool order_ripe(const struct core *core, const struct claim *claim);
 /* Its connection is gone and may come back: it keeps its place but is given nothing. */
 bool order_detached(const struct claim *claim);
+/* It needs more than the GPUs have since they were configured anew: likewise. */
+bool order_beyond(const struct core *core, const struct claim *claim);
 
 void order_insert(struct core *core, struct claim *claim);
 void order_remove(struct core *core, struct claim *claim);

@@ -156,7 +156,7 @@ static struct claim *next_waiter(struct core *core, bool voice, uint32_t open)
 	list_each(it, next, &core->groups)
 	{
 		struct group *group = container_of(it, struct group, in_groups);
-		if (group->voice != voice || group->detached || !group->cursor ||
+		if (group->voice != voice || group->detached || group->beyond || !group->cursor ||
 		    !(group->mask & (group->vram ? open_vram : open)))
 			continue;
 		if (!best ||

@@ -86,6 +86,7 @@ struct group {
 	struct rank_node *cursor;
 	uint32_t mask;
 	bool voice, vram, detached;
+	bool beyond; /* more than the GPUs have since a reload: waits for the next one */
 };
 
 struct gpu {

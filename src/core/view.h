@@ -46,6 +46,8 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_UNHEALTHY, "unhealthy", "{gpu} does not work.")                                      \
 	X(WHY_PAUSED, "paused", "An operator paused grants.")                                      \
 	X(WHY_JOURNAL, "journal", "The journal cannot be written, so nothing is granted.")         \
+	X(WHY_BEYOND, "beyond",                                                                    \
+	  "It needs more than the GPUs have since they were configured anew.")                     \
 	X(WHY_DETACHED_SELF, "disconnected",                                                       \
 	  "Its own connection is gone; it has {left} to come back.")
 

@@ -112,6 +112,8 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 		ret_why->code = WHY_JOURNAL;
 	} else if (core->paused) {
 		ret_why->code = WHY_PAUSED;
+	} else if (order_beyond(core, claim)) {
+		ret_why->code = WHY_BEYOND;
 	} else if (!(claim->mask & schedule_open(core, false))) {
 		ret_why->code = WHY_UNHEALTHY;
 	} else if (!(claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0))) {

@@ -169,6 +169,61 @@ static void test_no_wait_comes_back(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_OFFERED);
 }
 
+/* A reload that leaves a waiter no GPU large enough: it keeps its place and stands in nobody's way,
+ * asks nobody to leave, and is served when the next reload makes room for it. */
+static void test_beyond_after_reload(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_TAB, LEASE_VOICE, NULL);
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t big, small;
+
+	rig_gpus(rig, 1, 2, 0);
+	rig_configure(rig);
+	want.acquire.need.slots = 2;
+	want.acquire.timeout_ms = -1;
+	small = rig_hold(rig, b, LEASE_NORMAL);
+	big = rig_ask(rig, a, want);
+	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
+	rig->config.gpus[0].slots = 1;
+	rig_configure(rig);
+	assert_int_equal(rig_why(rig, big), WHY_BEYOND);
+	assert_int_equal(core_bound_ms(rig->core, big, rig->now), -1);
+	rig_release(rig, b, small, false);
+	small = rig_hold(rig, b, LEASE_NORMAL);
+	rig_pass(rig, rig->config.min_run_ms);
+	assert_int_equal(rig_state(rig, small), CLAIM_HELD);
+	assert_int_equal(core_position(rig->core, big), 0);
+	rig->config.gpus[0].slots = 2;
+	rig_configure(rig);
+	assert_int_equal(rig_why(rig, big), WHY_YIELDING);
+	rig_release(rig, b, small, false);
+	assert_int_equal(rig_state(rig, big), CLAIM_OFFERED);
+}
+
+/* A holder that comes back after a reload waits for what it may use now. */
+static void test_comes_back_after_reload(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_TAB, LEASE_NORMAL, NULL);
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t held, other;
+
+	rig_gpus(rig, 2, 2, 0);
+	rig_configure(rig);
+	want.acquire.need.slots = 2;
+	held = rig_ask(rig, a, want);
+	rig_accept(rig, a, held);
+	other = rig_ask(rig, b, want);
+	rig_accept(rig, b, other);
+	rig->config.gpus[0].slots = 1;
+	rig_configure(rig);
+	rig_release(rig, a, held, true);
+	assert_int_equal(rig_state(rig, held), CLAIM_QUEUED);
+	other = rig_ask(rig, b, rig_want(BIND_TAB, LEASE_NORMAL, NULL));
+	assert_int_equal(rig_state(rig, other), CLAIM_OFFERED); /* GPU 0 is not kept */
+}
+
 /* The same request over another kind of door, or of a revoked lease, is refused. */
 static void test_same_request_refused(void **state)
 {
@@ -353,6 +408,8 @@ int main(void)
 		TEST(test_revoke_before_hold),
 		TEST(test_requeue_unasked),
 		TEST(test_no_wait_comes_back),
+		TEST(test_beyond_after_reload),
+		TEST(test_comes_back_after_reload),
 		TEST(test_same_request_refused),
 		TEST(test_same_request_in_session),
 		TEST(test_lend_needs),
