@@ -69,6 +69,10 @@ static void become_baton(const struct scene *scene, char **argv, int out_fd, int
 	int argc = 0;
 	while (argv[argc])
 		argc++;
+	/* The runner of the tests may be in the background, or under nohup. */
+	static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE};
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		signal(signals[i], SIG_DFL);
 	setsid();
 	if (in_fd >= 0)
 		ioctl(in_fd, TIOCSCTTY, 0);
