@@ -32,13 +32,12 @@ void bound_taint(struct world *w)
 	w->tainted_t = w->t;
 }
 
-void bound_begin(struct world *w, struct want *want)
+void bound_begin(struct world *w, struct want *want, int64_t begin_t)
 {
-	want->bound = (struct want_bound){.begin_t = want->asked_t >= 0 ? want->asked_t : w->t,
-					  .taints = w->taints};
+	want->bound = (struct want_bound){.begin_t = begin_t, .taints = w->taints};
 	if (w->taints > 0 && w->tainted_t >= want->bound.begin_t)
 		return; /* it was asked before a crash and is queued after it */
-	if (w->taints_open > 0 || want->yielded || want->need.slots == 0)
+	if (w->taints_open > 0 || want->need.slots == 0)
 		return;
 	want->bound.running = true;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
@@ -48,9 +47,19 @@ void bound_begin(struct world *w, struct want *want)
 	}
 }
 
+/* It gave way for another and is back with its key: all its waits together are one. */
+void bound_resume(struct world *w, struct want *want)
+{
+	struct want_bound *b = &want->bound;
+	if (!b->resumable || want->cls == LEASE_VOICE)
+		return;
+	b->held_ms += w->t - b->held_t;
+	b->running = b->resumed = b->core_voided = true;
+}
+
 void bound_drop(struct want *want)
 {
-	want->bound.running = false;
+	want->bound.running = want->bound.resumable = false;
 }
 
 /* Longest non-voice hold, grace, and hand-off (accepting, and the longest way to be sure that a
@@ -83,19 +92,22 @@ static int64_t theorem_ms(const struct world *w, const struct want *want)
 	const struct core_config *c = &w->broker.config;
 	int64_t n = max_i64(want->bound.outstanding_max, 1);
 	int64_t gs_ms = t.grace_ms + t.hand_off_ms;
+	/* Each of those before it may cut it short once, which costs a grace and a hand-off more.
+	 */
+	int64_t turn_ms = t.hold_ms + (want->bound.resumed ? 2 : 1) * gs_ms;
 	if (want->cls == LEASE_VOICE) /* theorem 3 */
 		return max_i64(t.quantum_ms, t.grace_ms) + 2 * gs_ms +
 		       want->bound.voice_others * (t.voice_ms + t.quantum_ms + 2 * gs_ms);
 	int64_t offset_ms = c->classes[want->cls].offset_ms;
 	if (!want->bound.saw_voice) /* theorem 1 */
-		return offset_ms - t.offset_min_ms + n * (t.hold_ms + gs_ms);
+		return offset_ms - t.offset_min_ms + n * turn_ms;
 	int64_t quanta = (t.hold_ms + t.quantum_ms - 1) / t.quantum_ms; /* theorem 2 */
 	return offset_ms + n * quanta * (t.quantum_ms + t.voice_ms + 2 * gs_ms);
 }
 
 static void judge(struct world *w, const struct want *want, int kind, int64_t bound_ms, bool ended)
 {
-	int64_t waited_ms = w->t - want->bound.begin_t;
+	int64_t waited_ms = w->t - want->bound.begin_t - want->bound.held_ms;
 	if (ended) {
 		uint64_t permille = (uint64_t)waited_ms * 1000 / (uint64_t)max_i64(bound_ms, 1);
 		w->tally.waits[kind][want->cls]++;
@@ -115,13 +127,15 @@ static void judge_both(struct world *w, struct want *want, bool ended)
 	if (!b->running)
 		return;
 	if (b->taints != w->taints || w->taints_open > 0 || b->saw_other) {
-		b->running = false;
+		bound_drop(want);
 		return;
 	}
 	judge(w, want, BOUND_THEOREM, theorem_ms(w, want), ended);
 	if (!b->core_voided && b->promised_t > 0)
 		judge(w, want, BOUND_CORE, b->promised_t - b->begin_t, ended);
 	b->running = !ended;
+	b->resumable = ended;
+	b->held_t = w->t;
 }
 
 void bound_end(struct world *w, struct want *want)

@@ -127,6 +127,7 @@ static void observe_fence(struct world *w, struct want *want, uint64_t fence)
 		sim_fail(w, "I2: fence %llu of want %llu after %llu", (unsigned long long)fence,
 			 (unsigned long long)want->uid, (unsigned long long)w->check.fence_before);
 	want->recorded_fence = fence;
+	bound_end(w, want); /* its wait is over */
 	if (fence > w->check.fence_recorded)
 		w->check.fence_recorded = fence;
 }
@@ -143,6 +144,21 @@ void check_crash(struct world *w)
 		if (row)
 			want->arrival_ms = row->rec.arrival.v;
 		want->live = row && row->live;
+	}
+}
+
+/* A wait begins, or goes on. */
+static void observe_queued(struct world *w, struct want *want, bool moved)
+{
+	if (!want->queued) {
+		if (want->binding == BIND_HTTP) /* is told nothing while it waits */
+			want->said = WANT_WAITING;
+		bound_begin(w, want, want->asked_t >= 0 ? want->asked_t : w->t);
+	} else if (want->had_room) {
+		if (moved)
+			bound_begin(w, want, w->t);
+		else
+			bound_resume(w, want);
 	}
 }
 
@@ -164,17 +180,15 @@ static void observe_claim(struct world *w, const struct record *record)
 		want->lease = rec->id;
 		want->arrival_ms = rec->arrival.v;
 	}
-	check_place(w, want, rec);
+	bool moved = check_place(w, want, rec);
 	check_settling(w, record);
 	want->lender = rec->lender;
 	if (claim_has_fence(rec))
 		observe_fence(w, want, rec->fence);
-	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED && !want->queued) {
-		want->queued = true;
-		if (rec->binding == BIND_HTTP) /* is told nothing while it waits */
-			want->said = WANT_WAITING;
-		bound_begin(w, want);
-	}
+	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED)
+		observe_queued(w, want, moved);
+	want->queued = true;
+	want->had_room = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
 	bool ends = record->type == RECORD_CLAIM_END;
 	want->live = !ends;
 	if (rec->revoked || (ends && rec->end != END_RELEASED))

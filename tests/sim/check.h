@@ -38,7 +38,8 @@ void check_idle(struct world *w); /* the end of a run: nothing is left over */
 void check_finish(struct world *w);
 
 /* bound.c: waits against the theorems of CASES.md G. */
-void bound_begin(struct world *w, struct want *want);
+void bound_begin(struct world *w, struct want *want, int64_t begin_t);
+void bound_resume(struct world *w, struct want *want);
 void bound_step(struct world *w);
 void bound_end(struct world *w, struct want *want);
 void bound_drop(struct want *want); /* it ended without a grant, or nothing can be said */

@@ -59,6 +59,9 @@ static void rule_evicted(struct world *w, const struct want *want)
 
 static void rule_yield(struct world *w, struct want *want, const struct effect *fx)
 {
+	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
+	if (want->yield_asked && row && row->rec.state == CLAIM_YIELDING)
+		return; /* a resumed client is reminded */
 	want->yield_t = w->t;
 	want->yield_asked = true;
 	want->yield_reason = fx->send.reason;
@@ -105,8 +108,9 @@ void check_rules(struct world *w, const struct effect *fx)
 }
 
 /* P19: who gave way for another comes back with its old key; who had its full turn, or came back
- * unasked, has a new one. No other move touches the place. */
-void check_place(struct world *w, struct want *want, const struct claim_record *rec)
+ * unasked, has a new one. No other move touches the place.
+ * True when it moved. */
+bool check_place(struct world *w, struct want *want, const struct claim_record *rec)
 {
 	bool moved = want->arrival_ms != rec->arrival.v;
 	bool may_move = want->held_fence != 0 &&
@@ -115,6 +119,7 @@ void check_place(struct world *w, struct want *want, const struct claim_record *
 		sim_fail(w, "claim %llu lost its key: arrived at %lld, now %lld", (ull)rec->id,
 			 (long long)want->arrival_ms, (long long)rec->arrival.v);
 	want->arrival_ms = rec->arrival.v;
+	return moved;
 }
 
 /* R8: while the clock settles after a jump, nothing is judged by its deadline. */

@@ -122,7 +122,6 @@ static void sent_offered(struct world *w, struct want *want, const struct effect
 		sim_fail(w, "I8: fence %llu of want %llu is not in the journal",
 			 (ull)fx->send.fence, (ull)want->uid);
 	check_fence(w, want, fx);
-	bound_end(w, want);
 	want->said = WANT_OFFERED;
 }
 
@@ -139,7 +138,6 @@ static void sent_granted(struct world *w, struct want *want, const struct conn *
 	bool again = want->said == WANT_HELD && want->said_fence == fx->send.fence;
 	check_fence(w, want, fx);
 	check_token(w, want, fx);
-	bound_end(w, want);
 	want->said = WANT_HELD;
 	/* If it was taken back in the same turn, the message is stale already but harms nobody. */
 	if (again || !row->live || row->rec.revoked || row->rec.fence != fx->send.fence)

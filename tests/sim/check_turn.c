@@ -108,6 +108,17 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 		sim_fail(w, "I5: claim %llu waits while nothing is held", (ull)view.rec->id);
 }
 
+/* As far as the core has heard from the probe. */
+static bool gpus_are_well(const struct world *w)
+{
+	struct gpu_view view;
+	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+		if (!core_gpu(w->broker.core, gpu, &view) || !view.healthy)
+			return false;
+	}
+	return true;
+}
+
 /* Nobody keeps a GPU past its limit while somebody waits for it: by then it was asked to yield.
  * Judged on one GPU with one turn, without loans, whose turns begin anew. */
 static void check_hold_limit(struct world *w, struct mono_ms now, const struct core_stats *stats)
@@ -115,7 +126,7 @@ static void check_hold_limit(struct world *w, struct mono_ms now, const struct c
 	const struct core_config *config = &w->broker.config;
 	struct claim_view head, view;
 	if (config->gpu_count > 1 || config->gpus[0].slots > 1 || w->plan.uses_lend ||
-	    stats->paused || !stats->journal_ok || w->taints_open > 0)
+	    stats->paused || !stats->journal_ok || w->taints_open > 0 || !gpus_are_well(w))
 		return;
 	if (!core_waiter_at(w->broker.core, 0, now, &head) || head.conn == 0 ||
 	    head.rec->need.slots == 0 || head.rec->need.vram_bytes > 0)
@@ -178,7 +189,7 @@ void check_turn(struct world *w)
 	check_no_idling(w, now, &stats, holders);
 	check_hold_limit(w, now, &stats);
 	check_views(w, now, stats.waiting);
-	if (stats.paused || !stats.journal_ok)
+	if (stats.paused || !stats.journal_ok || !gpus_are_well(w))
 		bound_taint(w);
 	bound_step(w);
 }

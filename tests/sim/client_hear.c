@@ -79,7 +79,8 @@ static void hear_yield(struct world *w, struct client *client, struct want *want
 		want_timer(w, client, TIMER_YIELDING, want, rng_between(&w->rng, 0, grace_ms / 2));
 		return;
 	}
-	bool back = w->t - want->granted_t < want->hold_ms && rng_chance(&w->rng, 600);
+	bool back = !w->healed && w->t - want->granted_t < want->hold_ms &&
+		    (client->plan->stays || rng_chance(&w->rng, 600));
 	want_timer(w, client, back ? TIMER_REQUEUE : TIMER_RELEASE, want,
 		   rng_between(&w->rng, 0, grace_ms * 8 / 10));
 }

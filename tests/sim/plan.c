@@ -104,11 +104,14 @@ static void draw_storm(struct plan *plan, enum lease_class cls, struct rng *rng)
 		client->class_permille[i < greedy_count ? cls : other] = 1000;
 		client->greedy = i < greedy_count;
 		client->claims_max = 1;
+		client->stays = true;
 		client->think_ms_max = client->greedy ? 100 : 30000;
 		client->hold_ms_max = client->greedy ? 300000 : rng_between(rng, 1, 60) * 1000;
 	}
+	bool is_long = rng_chance(rng, 500);
 	for (int i = 0; i < LEASE_CLASS_COUNT; i++)
-		plan->config.classes[i].hold_ms_max = rng_between(rng, 5, 20) * 1000;
+		plan->config.classes[i].hold_ms_max =
+			rng_between(rng, is_long ? 30 : 5, is_long ? 60 : 20) * 1000;
 }
 
 /* Faults that strike while a client acts: in `permille` of the acts. */

@@ -48,6 +48,7 @@ struct client_plan {
 	bool browser; /* HTTP and streams: has an Origin */
 	bool mute;    /* ignores yields at times */
 	bool deaf;    /* native: SIGTERM does not end it */
+	bool stays;   /* comes back each time it gave way, until it is through */
 	bool greedy;  /* holds until asked, comes back at once */
 	unsigned claims_max;
 	uint32_t class_permille[LEASE_CLASS_COUNT]; /* sums to 1000 */

@@ -19,11 +19,13 @@ const char *want_stage_name(enum want_stage stage);
 /* What the checks of bounds remember (bound.c). */
 struct want_bound {
 	bool running;
-	uint64_t taints; /* of the world when the wait began */
+	bool resumable, resumed; /* it was offered in time; it came back from that */
+	uint64_t taints;         /* of the world when the wait began */
 	uint32_t outstanding_max;
 	uint32_t kinds; /* of claims seen outstanding: classes, native, not preemptible */
 	bool saw_voice, saw_other, core_voided;
 	int64_t begin_t, promised_t, voice_others;
+	int64_t held_t, held_ms; /* not waiting: since when now, and before */
 };
 
 struct want {
@@ -45,10 +47,11 @@ struct want {
 	uint32_t gpus;
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
 	bool listed;
-	bool retried; /* under the same request id: limits may count from the first */
-	bool live;    /* by the newest record; a crash takes back what was not committed */
-	bool queued;  /* since its last request: a place is recorded */
-	bool yielded; /* gave way once: its later waits are not its first */
+	bool retried;  /* under the same request id: limits may count from the first */
+	bool live;     /* by the newest record; a crash takes back what was not committed */
+	bool queued;   /* since its last request: a place is recorded */
+	bool yielded;  /* gave way once */
+	bool had_room; /* by the newest record: held, and not yet back in the queue */
 	int64_t granted_t;
 
 	/* What the broker has said, delivered or not. */
