@@ -30,6 +30,7 @@ enum event_type {
 	EVENT_CLOCK_JUMP,   /* suspend or stall seen: expiry is frozen for settle_ms, sessions are
 			       pinged */
 	EVENT_TICK,         /* judge deadlines, send heartbeats */
+	EVENT_DRAIN,        /* the broker stops: no new grants, for nobody is there to be told */
 	EVENT_TYPE_COUNT
 };
 

@@ -129,6 +129,8 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_STATE;
 	if (!core->journal_ok)
 		return ERR_JOURNAL;
+	if (core->draining)
+		return ERR_DRAINING;
 	if (core->paused)
 		return ERR_PAUSED;
 	return to->rec.need.slots > lender->rec.need.slots ? ERR_NO_ROOM : 0;

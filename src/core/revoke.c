@@ -6,6 +6,7 @@
 
 #include "core/claim.h"
 #include "core/order.h"
+#include "core/schedule.h"
 #include "core/tell.h"
 #include "core/timer.h"
 
@@ -180,7 +181,7 @@ static bool still_needed(const struct core *core, const struct claim *claim)
 {
 	if (claim->yield_reason == YIELD_OPERATOR)
 		return true;
-	if (core->paused || !core->journal_ok)
+	if (!schedule_may_grant(core))
 		return false;
 	return order_wanted(core) & claim->rec.granted_mask;
 }

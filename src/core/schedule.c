@@ -17,7 +17,7 @@ struct walk {
 
 bool schedule_may_grant(const struct core *core)
 {
-	return core->started && !core->paused && core->journal_ok;
+	return core->started && !core->paused && !core->draining && core->journal_ok;
 }
 
 uint32_t schedule_open(const struct core *core, bool vram)

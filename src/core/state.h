@@ -117,7 +117,7 @@ struct core {
 	struct mono_ms wake; /* when waiting alone will change a decision */
 	struct wall_ms wall;
 	uint64_t epoch, fence_next, fence_reserved, claim_id_next, session_id_next;
-	bool configured, started, restarting, paused, journal_ok, ticking, queue_changed;
+	bool configured, started, restarting, paused, draining, journal_ok, ticking, queue_changed;
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,
 		claims_by_conn;
 	struct hash sessions_by_conn, sessions_by_secret;

@@ -128,6 +128,13 @@ static void on_journal(struct core *core, const struct event *event)
 	core->queue_changed = true;
 }
 
+static void on_drain(struct core *core, const struct event *event)
+{
+	PRE(event->type == EVENT_DRAIN);
+	core->draining = true;
+	core->queue_changed = true;
+}
+
 static void on_clock_jump(struct core *core, const struct event *event)
 {
 	PRE(event->type == EVENT_CLOCK_JUMP);
@@ -162,6 +169,7 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 	[EVENT_JOURNAL] = on_journal,
 	[EVENT_CLOCK_JUMP] = on_clock_jump,
 	[EVENT_TICK] = on_tick,
+	[EVENT_DRAIN] = on_drain,
 };
 
 static void append_claims(struct list *from, struct effects *fx, enum record_type type)

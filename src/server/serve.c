@@ -57,6 +57,11 @@ static void drain(struct shell *shell)
 	if (shell->draining)
 		return;
 	shell->draining = true;
+	/* Before all that waits to be stepped: a grant could not be told to anybody any more, and
+	 * would stand in the journal as a lease that its client never heard of. */
+	struct ticket *ticket = batch_new(&shell->broker.batch);
+	ticket->in.event.type = EVENT_DRAIN;
+	batch_push_first(&shell->broker.batch, ticket);
 	shell->drain_until = mono_after(loop_now(), DRAIN_MS);
 	log_write(&shell->observers.log, LOG_INFO,
 		  "stopping; leases and places stay in the journal", NULL, 0);

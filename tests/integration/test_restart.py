@@ -11,7 +11,7 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest
-from lib.wait import holds_for, wait_until
+from lib.wait import DEADLINE_S, holds_for, wait_until
 
 
 def journal_of(daemon):
@@ -78,6 +78,25 @@ class Restart(DaemonTest):
         self.assertEqual(daemon.terminate(), 0)
         daemon.start()
         self.check_survival(daemon, held, sessions, order)
+
+    def test_unlock_while_stopping_grants_nobody(self):
+        """A release that comes while the daemon stops makes no lease that nobody was told of."""
+        daemon = self.daemon()
+        holder = daemon.connect()
+        self.addCleanup(holder.close)
+        holder.send(daemon.request("POST", "/v1/gpu/lock", {"id": "holder"}))
+        token = holder.read_answer().json()["token"]
+        daemon.parked("waiter")
+        unread = daemon.connect()  # keeps the daemon from stopping at once
+        self.addCleanup(unread.close)
+        os.kill(daemon.process.pid, signal.SIGTERM)
+        wait_until(lambda: "stopping" in daemon.log(), "it stops")
+        holder.send(daemon.request("POST", "/v1/gpu/unlock", {"token": token}))
+        self.assertEqual(holder.read_answer().status, 200)
+        self.assertEqual(daemon.process.wait(DEADLINE_S), 0)
+        daemon.start()
+        self.assertEqual(daemon.holders(), [])
+        self.assertEqual(daemon.lock("later", wait=False).status, 200)
 
     def test_s10_holder_that_does_not_come_back(self):
         """S10: no grant before the old holder's process is known to be gone; then the next one has it."""

@@ -100,6 +100,29 @@ static void test_plain(void **state)
 	assert_int_equal(rig_state(rig, waits), CLAIM_HELD);
 }
 
+/* A broker that stops takes what is given back, but grants and lends nothing: the next start does.
+ */
+static void test_drain(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), lender = rig_hold(rig, a, LEASE_CHAT), waits;
+	struct event want = rig_want(BIND_HTTP, LEASE_CHAT, "waiter");
+	struct event lend = {.type = EVENT_LEND, .conn = a, .lend.lease = lender};
+
+	want.acquire.request_id = "r-9";
+	waits = rig_ask(rig, 0, want);
+	rig_step(rig, (struct event){.type = EVENT_DRAIN});
+	lend.lend.to = waits;
+	rig_step(rig, lend);
+	assert_int_equal(rig_error(rig), ERR_DRAINING);
+	rig_release(rig, a, lender, false);
+	assert_int_equal(rig_end(rig, lender), END_RELEASED);
+	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
+	rig_restart(rig, true);
+	assert_int_equal(rig_ask(rig, 0, want), waits);
+	assert_int_equal(rig_state(rig, waits), CLAIM_HELD);
+}
+
 /* An expiry that fell into the gap is not judged before clients had time to renew. */
 static void test_settles_first(void **state)
 {
@@ -245,6 +268,7 @@ int main(void)
 		TEST(test_lost_waiters),
 		TEST(test_native_died_meanwhile),
 		TEST(test_plain),
+		TEST(test_drain),
 		TEST(test_settles_first),
 		TEST(test_offer_becomes_a_place),
 		TEST(test_streams_end),
