@@ -92,11 +92,13 @@ static void timeouts(void **state)
 	assert_int_equal(baton_acquire(scene->baton, &request, &claim), 0);
 	json_t *message = fake_take(&scene->fake, "acquire");
 	assert_true(json_is_null(json_object_get(message, "timeout_s")));
+	assert_null(json_object_get(message, "preemptible"));
 	json_decref(message);
-	request.no_wait = true;
+	request.no_wait = request.no_preempt = true;
 	assert_int_equal(baton_acquire(scene->baton, &request, &claim), 0);
 	message = fake_take(&scene->fake, "acquire");
 	assert_true(json_is_false(json_object_get(message, "wait")));
+	assert_true(json_is_false(json_object_get(message, "preemptible")));
 	json_decref(message);
 }
 
