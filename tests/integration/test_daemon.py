@@ -83,7 +83,7 @@ class Configuration(DaemonTest):
         """P11, E8: reload under load: leases, places and order stay; new rules count from then on."""
         daemon = self.daemon()
         holder = daemon.session("holder")
-        lease = holder.hold()["lease"]
+        lease = holder.hold(preemptible=False)["lease"]
         for i in range(5):
             daemon.parked(f"waiter-{i}")
         before = (daemon.holders(), daemon.waiting())

@@ -24,7 +24,7 @@ class Restart(DaemonTest):
     def crowd(self, daemon, count):
         """A holder and `count` waiters of mixed classes, each with a session; in order of service."""
         holder = daemon.session("holder")
-        held = holder.hold()
+        held = holder.hold(preemptible=False)
         sessions = {"holder": holder}
         for i in range(count):
             name = f"waiter-{i}"
