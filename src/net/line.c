@@ -10,6 +10,8 @@
 #include "net/net_impl.h"
 #include "net/utf8.h"
 
+enum { LINES_PER_TURN = 128 };
+
 void line_conn_begin(struct conn *conn)
 {
 	conn->id = net_number(conn->net, conn);
@@ -32,11 +34,15 @@ static void take_line(struct conn *conn, char *line, size_t length)
 		conn->net->handlers.on_message(conn->net->ctx, conn->id, line, length);
 }
 
+/* A turn takes some lines of each session; while others wait, nothing more is read, so that nobody
+ * can make us hold more than what one read brought. */
 static size_t line_feed(struct conn *conn, char *bytes, size_t length)
 {
 	char *line = bytes, *end = bytes + length, *lf;
-	while (conn->kind == &conn_line && !conn_is_dropped(conn) &&
-	       (lf = memchr(line, '\n', (size_t)(end - line)))) {
+	for (int taken = 0;
+	     taken < LINES_PER_TURN && conn->kind == &conn_line && !conn_is_dropped(conn) &&
+	     (lf = memchr(line, '\n', (size_t)(end - line)));
+	     taken++) {
 		*lf = '\0';
 		if (lf > line) /* an empty line is no message */
 			take_line(conn, line, (size_t)(lf - line));
@@ -45,7 +51,11 @@ static size_t line_feed(struct conn *conn, char *bytes, size_t length)
 	if (conn->kind != &conn_line || conn_is_dropped(conn))
 		return 0;
 	size_t left = (size_t)(end - line);
-	if (left > LIMIT_FRAME_BYTES) {
+	bool more = memchr(line, '\n', left) != NULL;
+	conn_pause(conn, more);
+	if (more)
+		conn_process_later(conn);
+	if (!more && left > LIMIT_FRAME_BYTES) {
 		refuse(conn, 1009, ERR_TOO_LARGE, "message over the limit");
 		return 0;
 	}
@@ -78,6 +88,15 @@ void line_conn_close(struct conn *conn, int code, const char *reason)
 	conn_linger(conn);
 }
 
+/* What was said before the end still counts: it is read and the end found again. */
+static void line_eof(struct conn *conn)
+{
+	if (conn->paused)
+		conn_stop_reading(conn);
+	else
+		conn_drop(conn);
+}
+
 static void line_flushed(struct conn *conn)
 {
 	(void)conn;
@@ -96,7 +115,7 @@ static void line_lost(struct conn *conn)
 
 const struct conn_kind conn_line = {
 	.feed = line_feed,
-	.eof = conn_drop,
+	.eof = line_eof,
 	.flushed = line_flushed,
 	.expired = line_expired,
 	.lost = line_lost,

@@ -147,6 +147,9 @@ static void run(struct shell *shell)
 			now = loop_now();
 		}
 		turn_run(&shell->broker, now, loop_wall_now(), jumped, &out);
+		/* What was read is done before more is read, so the batch has a bound. */
+		while (shell->broker.batch.count > TURN_EVENTS_MAX)
+			turn_run(&shell->broker, now, loop_wall_now(), false, &out);
 		asked = run_due(shell, now);
 		asked = mono_min(asked, observe_flush(&shell->observers, now));
 		int64_t turn_ms = mono_since(loop_now(), now);

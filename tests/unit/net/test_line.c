@@ -130,6 +130,29 @@ static void test_refusals(void **state)
 	}
 }
 
+/* A flood is taken some lines at a time, whole and in order, also when its sender has left. */
+static void test_flood_in_portions(void **state)
+{
+	(void)state;
+	enum { COUNT = 4000 };
+	struct bed *bed = bed_open(NULL);
+	struct client *client = open_session(bed);
+	static char lines[COUNT * 10];
+	for (int i = 0; i < COUNT; i++)
+		snprintf(lines + (size_t)i * 8, 9, "%07d\n", i);
+	client_send(client, lines, COUNT * 8);
+	client_close(client);
+	for (unsigned before = 0; bed->messages < COUNT; before = bed->messages) {
+		bed_turn(bed);
+		assert_true(bed->messages - before <= 3 * 128); /* two flushes and a read */
+		assert_int_equal(bed->closed, 0);
+		if (bed->messages > 0)
+			assert_int_equal(atoi(bed->text), bed->messages - 1);
+	}
+	bed_wait(bed, &bed->closed, 1);
+	bed_close(bed);
+}
+
 /* The rate of pages does not hold for local programs: a burst is taken whole and in order. */
 static void test_burst(void **state)
 {
@@ -299,17 +322,12 @@ static void test_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_peer),
-		cmocka_unit_test(test_start_time),
-		cmocka_unit_test(test_messages),
-		cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_burst),
-		cmocka_unit_test(test_server_closes),
-		cmocka_unit_test(test_never_reads),
-		cmocka_unit_test(test_close_inside_message),
-		cmocka_unit_test(test_socket_file),
-		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_peer),        cmocka_unit_test(test_start_time),
+		cmocka_unit_test(test_messages),    cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_flood_in_portions),
+		cmocka_unit_test(test_burst),       cmocka_unit_test(test_server_closes),
+		cmocka_unit_test(test_never_reads), cmocka_unit_test(test_close_inside_message),
+		cmocka_unit_test(test_socket_file), cmocka_unit_test(test_addresses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
