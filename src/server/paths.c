@@ -109,5 +109,11 @@ int paths_make_private(const char *dir, char *detail, size_t detail_size)
 		snprintf(detail, detail_size, "%s: belongs to user %ld", dir, (long)st.st_uid);
 		return -ERR_IO;
 	}
+	/* Whoever writes there can put another socket or journal in the place of ours. */
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		snprintf(detail, detail_size, "%s: others may write there; try: chmod go-w %s", dir,
+			 dir);
+		return -ERR_IO;
+	}
 	return 0;
 }

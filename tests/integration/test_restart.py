@@ -272,6 +272,20 @@ class Journal(DaemonTest):
         daemon, _, _ = self.restart_with(lambda path: os.truncate(path, 0))
         self.assertEqual(daemon.lock("after", timeout_s=30).status, 200)
 
+    def test_c40_folders_of_others(self):
+        """A state or socket folder in which others may write is refused, with what to do about it."""
+        for name in ("state", "run"):
+            daemon = self.daemon(start=False)
+            folder = daemon.dir / name
+            folder.mkdir()
+            folder.chmod(0o770)
+            done = subprocess.run(daemon.command(), env=daemon.environment(), capture_output=True, text=True,
+                                  timeout=DEADLINE_S)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(f"{folder}: others may write there; try: chmod go-w", done.stderr)
+            folder.chmod(0o700)
+            daemon.start()
+
     def test_c41_state_folder_unusable(self):
         """C41: a state folder that is a file is refused in words, with a status of its own."""
         daemon = self.daemon(start=False)
