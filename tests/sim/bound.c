@@ -32,9 +32,20 @@ void bound_taint(struct world *w)
 	w->tainted_t = w->t;
 }
 
+/* A lost place that came back under its request id stands before those who came meanwhile. */
+static void count_return(struct world *w, const struct want *back)
+{
+	for (size_t i = 0; back->cls == LEASE_VOICE && i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want != back && want->bound.running && back->arrival_ms < want->arrival_ms)
+			want->bound.voice_others++;
+	}
+}
+
 void bound_begin(struct world *w, struct want *want, int64_t begin_t)
 {
 	want->bound = (struct want_bound){.begin_t = begin_t, .taints = w->taints};
+	count_return(w, want);
 	if (w->taints > 0 && w->tainted_t >= want->bound.begin_t)
 		return; /* it was asked before a crash and is queued after it */
 	if (w->taints_open > 0 || want->need.slots == 0)

@@ -175,6 +175,7 @@ static void observe_claim(struct world *w, const struct record *record)
 						    : end_reason_name((int)rec->end),
 		   record->type == RECORD_CLAIM_PUT ? "" : " (end)", rec->revoked ? " revoked" : "",
 		   (unsigned long long)rec->fence);
+	want_activate(w, want);
 	if (want->lease != rec->id) {
 		want_bind_lease(w, want, rec->id);
 		want->lease = rec->id;
@@ -273,6 +274,13 @@ void check_step(struct world *w, const struct event *event)
 	if (event->type != EVENT_TICK || b->fx.count > b->seen)
 		trace_line(&w->trace, "%s conn %llu", event_name(event->type),
 			   (unsigned long long)event->conn);
+	if (event->type == EVENT_ACQUIRE)
+		trace_line(&w->trace, "  want %llu (%s, %s) needs %u turns, %llu MiB on %u of %#x",
+			   (unsigned long long)event->acquire.ref,
+			   binding_name((int)event->acquire.binding),
+			   lease_class_name((int)event->acquire.cls), event->acquire.need.slots,
+			   (unsigned long long)event->acquire.need.vram_bytes >> 20,
+			   event->acquire.need.gpu_count, event->acquire.need.gpu_mask);
 	note_loss(w, event);
 	w->check.ticking = event->type == EVENT_TICK;
 	if (event->type == EVENT_CLOCK_JUMP)

@@ -136,6 +136,8 @@ static void sent_granted(struct world *w, struct want *want, const struct conn *
 		sim_fail(w, "I8: want %llu is granted with fence %llu, the journal has %llu",
 			 (ull)want->uid, (ull)fx->send.fence, (ull)row->held_fence);
 	bool again = want->said == WANT_HELD && want->said_fence == fx->send.fence;
+	if (want->changed)
+		want->need = row->rec.need;
 	check_fence(w, want, fx);
 	check_token(w, want, fx);
 	want->said = WANT_HELD;
@@ -220,9 +222,10 @@ static void note_attached(struct world *w, const struct conn *conn)
 void check_sent(struct world *w, struct conn *conn, const struct effect *fx)
 {
 	struct want *want = subject(w, conn, fx);
-	trace_line(&w->trace, "  sent to conn %llu: %s ref %llu lease %llu fence %llu%s%s%s%s",
+	trace_line(&w->trace,
+		   "  sent to conn %llu: %s ref %llu lease %llu fence %llu gpus %#x%s%s%s%s",
 		   (ull)conn->id, message_name(fx->send.msg), (ull)fx->send.ref,
-		   (ull)fx->send.lease, (ull)fx->send.fence, fx->send.err ? " " : "",
+		   (ull)fx->send.lease, (ull)fx->send.fence, fx->send.gpus, fx->send.err ? " " : "",
 		   fx->send.err ? err_name(fx->send.err) : "",
 		   fx->send.msg == MSG_YIELD || fx->send.msg == MSG_REVOKED ? " " : "",
 		   fx->send.msg == MSG_YIELD || fx->send.msg == MSG_REVOKED

@@ -317,6 +317,7 @@ static void change(struct world *w, struct client *client, struct want *want)
 	letter->event.change.lease = want->lease;
 	letter->event.change.need = want->need;
 	letter->event.change.need.slots = 0;
+	want->changed = true;
 	want->uses_need.slots = 0; /* it has stopped computing before it says so */
 	net_up(w, letter);
 }

@@ -13,6 +13,21 @@ const char *want_stage_name(enum want_stage stage)
 	return names[stage];
 }
 
+void want_activate(struct world *w, struct want *want)
+{
+	struct wants *wants = &w->wants;
+	if (want->active)
+		return;
+	if (wants->active_count == wants->active_capacity) {
+		wants->active_capacity = wants->active_capacity ? wants->active_capacity * 2 : 64;
+		wants->active =
+			realloc(wants->active, wants->active_capacity * sizeof *wants->active);
+		assert(wants->active);
+	}
+	want->active = true;
+	wants->active[wants->active_count++] = want->uid;
+}
+
 struct want *want_new(struct world *w, int client)
 {
 	struct wants *wants = &w->wants;
@@ -21,12 +36,6 @@ struct want *want_new(struct world *w, int client)
 		wants->v = realloc(wants->v, wants->capacity * sizeof *wants->v);
 		assert(wants->v);
 	}
-	if (wants->active_count == wants->active_capacity) {
-		wants->active_capacity = wants->active_capacity ? wants->active_capacity * 2 : 64;
-		wants->active =
-			realloc(wants->active, wants->active_capacity * sizeof *wants->active);
-		assert(wants->active);
-	}
 	struct want *want = &wants->v[wants->count++];
 	*want = (struct want){.uid = wants->count,
 			      .client = client,
@@ -34,7 +43,7 @@ struct want *want_new(struct world *w, int client)
 			      .excused_t = INT64_MAX,
 			      .lost_t = INT64_MAX,
 			      .boots = w->boots};
-	wants->active[wants->active_count++] = want->uid;
+	want_activate(w, want);
 	return want;
 }
 
@@ -130,8 +139,10 @@ void wants_sweep(struct world *w)
 	struct wants *wants = &w->wants;
 	size_t kept = 0;
 	for (size_t i = 0; i < wants->active_count; i++) {
-		const struct want *want = want_of(w, wants->active[i]);
-		if (want->stage != WANT_OVER || want_in_room(want, w->t) || want_is_live(w, want))
+		struct want *want = want_of(w, wants->active[i]);
+		want->active = want->stage != WANT_OVER || want_in_room(want, w->t) ||
+			       want_is_live(w, want);
+		if (want->active)
 			wants->active[kept++] = wants->active[i];
 	}
 	wants->active_count = kept;

@@ -47,8 +47,10 @@ struct want {
 	uint32_t gpus;
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
 	bool listed;
+	bool changed;  /* it asked for a change, whose answer may be lost */
 	bool retried;  /* under the same request id: limits may count from the first */
 	bool live;     /* by the newest record; a crash takes back what was not committed */
+	bool active;   /* in wants.active */
 	bool queued;   /* since its last request: a place is recorded */
 	bool yielded;  /* gave way once */
 	bool had_room; /* by the newest record: held, and not yet back in the queue */
@@ -79,12 +81,14 @@ struct want {
 struct wants {
 	struct want *v;
 	size_t count, capacity;
-	uint64_t *active; /* uids that are not over, by rising uid */
+	uint64_t *active; /* uids that are not over */
 	size_t active_count, active_capacity;
 	uint64_t *by_lease; /* claim id -> uid; 0: none */
 	size_t by_lease_size;
 };
 
+/* Back among the active ones: a late copy of its request was heard. */
+void want_activate(struct world *w, struct want *want);
 /* Valid until the next want_new. */
 struct want *want_new(struct world *w, int client);
 struct want *want_of(struct world *w, uint64_t uid); /* NULL for 0 and unknown ones */
