@@ -11,7 +11,14 @@
 
 #include "base/err.h"
 
-enum { DRAIN_PASSES_MAX = 64, SIGNALS_MAX = 16, DEFERRED_MIN = 64 };
+enum {
+	DRAIN_PASSES_MAX = 64,
+	SIGNALS_MAX = 16,
+	DEFERRED_MIN = 64,
+	/* A hand-off is a few messages some tens of microseconds apart. To sleep between them and
+	 * be woken costs more than to look again for so long; an idle loop does not look at all. */
+	LINGER_US = 50,
+};
 
 struct deferred {
 	void (*fn)(void *ctx);
@@ -19,6 +26,7 @@ struct deferred {
 };
 
 struct loop_signal {
+	struct loop *loop;
 	struct event *event;
 	void (*fn)(void *ctx, int signo);
 	void *ctx;
@@ -32,7 +40,8 @@ struct loop {
 	size_t deferred_count, deferred_capacity;
 	struct loop_signal signals[SIGNALS_MAX];
 	size_t signal_count;
-	uint64_t activity; /* callbacks of descriptors so far */
+	uint64_t activity;      /* callbacks so far */
+	uint64_t activity_seen; /* of these, when the last turn began */
 };
 
 struct loop_watch {
@@ -48,6 +57,14 @@ static int64_t clock_ms(clockid_t id)
 	int rc = clock_gettime(id, &t);
 	assert(rc == 0);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t now_us(void)
+{
+	struct timespec t;
+	int rc = clock_gettime(CLOCK_MONOTONIC, &t);
+	assert(rc == 0);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 struct mono_ms loop_now(void)
@@ -69,6 +86,7 @@ static void on_wake(evutil_socket_t fd, short events, void *ctx)
 {
 	(void)fd, (void)events;
 	struct loop *loop = ctx;
+	loop_touch(loop);
 	loop->wake_at = MONO_NEVER; /* spent; waiting ends because an event ran */
 }
 
@@ -128,6 +146,20 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
+/* After a turn that had work: true when more came within LINGER_US, and was handled. */
+static bool linger(struct loop *loop)
+{
+	if (loop->activity == loop->activity_seen)
+		return false;
+	loop->activity_seen = loop->activity;
+	for (int64_t until = now_us() + LINGER_US; now_us() < until;) {
+		(void)event_base_loop(loop->base, EVLOOP_NONBLOCK);
+		if (loop->activity != loop->activity_seen || loop->deferred_count)
+			return true;
+	}
+	return false;
+}
+
 void loop_turn(struct loop *loop)
 {
 	/* Calls deferred since the last turn (by answers that the shell sent) come first: they
@@ -137,8 +169,11 @@ void loop_turn(struct loop *loop)
 	if (loop->deferred_count) {
 		flags |= EVLOOP_NONBLOCK;
 		run_deferred(loop);
+	} else if (linger(loop)) {
+		flags = 0;
 	}
-	(void)event_base_loop(loop->base, flags);
+	if (flags)
+		(void)event_base_loop(loop->base, flags);
 	run_deferred(loop);
 }
 
@@ -194,6 +229,7 @@ static void on_signal(evutil_socket_t signo, short events, void *ctx)
 {
 	(void)events;
 	struct loop_signal *signal = ctx;
+	loop_touch(signal->loop);
 	signal->fn(signal->ctx, (int)signo);
 }
 
@@ -202,7 +238,7 @@ int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo
 	if (loop->signal_count == SIGNALS_MAX)
 		return -ERR_INTERNAL;
 	struct loop_signal *signal = &loop->signals[loop->signal_count];
-	*signal = (struct loop_signal){.fn = fn, .ctx = ctx};
+	*signal = (struct loop_signal){.loop = loop, .fn = fn, .ctx = ctx};
 	signal->event = evsignal_new(loop->base, signo, on_signal, signal);
 	if (!signal->event)
 		return -ERR_NO_MEMORY;
