@@ -129,6 +129,22 @@ class Lints(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("base/a.h: does not compile alone", output)
 
+    def test_docs_see_what_is_not_there(self):
+        """A case without its test, a key without its words, a link to nowhere."""
+        self.write("tests/unit/test_a.c", "static void test_real(void **state)")
+        self.write("src/server/settings_schema.c", 'CYAML_FIELD_UINT_PTR("slots", x)')
+        self.write("src/server/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
+        self.write("man/baton-config.5.scd", "*slots* *grace_s*\n")
+        self.write("docs/operations.md", "`slots`, `grace_s`, [cases](cases.md)\n")
+        self.write("docs/cases.md", "`unit/test_a.c::test_real`\n")
+        self.assertEqual(self.lint("docs.py")[0], 0, self.lint("docs.py")[1])
+        self.write("docs/cases.md", "`unit/test_a.c::test_gone` `unit/test_b.c::test_real`\n")
+        self.write("docs/operations.md", "`slots`, [cases](case.md)\n")
+        status, output = self.lint("docs.py")
+        self.assertEqual(status, 1)
+        for words in ("has no test_gone", "no file tests/unit/test_b.c", "key grace_s", "no file case.md"):
+            self.assertIn(words, output)
+
     def test_purity_sees_a_clock(self):
         """A library that calls write, even through a helper, is not pure."""
         self.write("core.c", "void helper(void); void *malloc(unsigned long);\nvoid f(void) { helper(); malloc(1); }\n")

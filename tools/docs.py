@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Keeps the documentation true where a program can. Usage: docs.py [ROOT]; 1 when something is wrong.
+
+- Each test that docs/cases.md names exists: `folder/file::name`, from tests/ on.
+- Each key of the configuration stands in docs/operations.md and in the man page.
+- Each relative link of a Markdown file leads to a file.
+"""
+import pathlib
+import re
+import sys
+
+NAMED = re.compile(r"`([\w./-]+\.(?:py|c|mjs))::(\w+)`")
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+KEYS = [("src/server/settings_schema.c", re.compile(r'(?:CYAML_FIELD_\w+\(|\.key = )"(\w+)"')),
+        ("src/server/settings_file.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
+KEY_PAGES = ("docs/operations.md", "man/baton-config.5.scd")
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def check_cases(root):
+    text = read(root / "docs" / "cases.md")
+    for match in NAMED.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        path = root / "tests" / match[1]
+        if not path.is_file():
+            yield f"docs/cases.md:{line}: no file tests/{match[1]}"
+        elif not re.search(rf"\b{match[2]}\s*\(", read(path)):
+            yield f"docs/cases.md:{line}: tests/{match[1]} has no {match[2]}"
+
+
+def check_keys(root):
+    keys = {key for source, pattern in KEYS for key in pattern.findall(read(root / source))}
+    if not keys:
+        yield "no configuration key was found in the source"
+    for page in KEY_PAGES:
+        text = read(root / page)
+        for key in sorted(keys):
+            if not re.search(rf"\b{key}\b", text):
+                yield f"{page}: says nothing of the configuration key {key}"
+
+
+def check_links(root):
+    for path in [*root.glob("*.md"), *root.glob("[a-z]*/**/*.md")]:
+        if path.relative_to(root).parts[0].startswith("build"):
+            continue
+        text = read(path)
+        for match in LINK.finditer(text):
+            if re.match(r"\w+:", match[1]) or (path.parent / match[1]).exists():
+                continue
+            line = text.count("\n", 0, match.start()) + 1
+            yield f"{path.relative_to(root)}:{line}: no file {match[1]}"
+
+
+def main(root):
+    problems = [*check_cases(root), *check_keys(root), *check_links(root)]
+    for problem in problems:
+        print(problem)
+    print(f"docs: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    default = pathlib.Path(__file__).resolve().parent.parent
+    sys.exit(main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default))
