@@ -96,7 +96,8 @@ static int restore(struct shell *shell, const struct store_boot *boot, const cha
 		restore_row(&r, &record);
 		memcpy(shell->paused_reason, boot->paused_reason, sizeof shell->paused_reason);
 	}
-	int rc = store_replay(broker->store, restore_row, &r);
+	int rc = reload_name_gpus(broker->store, &shell->live.settings.core, true);
+	rc = rc ? rc : store_replay(broker->store, restore_row, &r);
 	if (rc)
 		return rc;
 	struct event start = {.type = EVENT_START, .now = broker->now, .wall = broker->wall};

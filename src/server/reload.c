@@ -51,6 +51,14 @@ static int read_again(struct shell *shell, struct settings *next, char *detail, 
 	return rc ? rc : paths_socket(next, detail, size);
 }
 
+int reload_name_gpus(struct store *store, const struct core_config *config, bool may_move)
+{
+	const char *names[LIMIT_GPUS];
+	for (uint32_t i = 0; i < config->gpu_count; i++)
+		names[i] = config->gpus[i].name;
+	return store_gpus(store, names, config->gpu_count, may_move);
+}
+
 int reload_settings(struct shell *shell, struct settings_change *ret_change, char *detail,
 		    size_t detail_size)
 {
@@ -59,6 +67,13 @@ int reload_settings(struct shell *shell, struct settings_change *ret_change, cha
 	detail[0] = 0;
 	shell->config_watch.due = MONO_NEVER;
 	int rc = read_again(shell, &next, detail, detail_size);
+	if (!rc && !settings_gpus_moved(&shell->live.settings, &next)) {
+		rc = reload_name_gpus(shell->broker.store, &next.core, false);
+		if (rc)
+			snprintf(detail, detail_size, "gpus: cannot be changed while it runs (%s)",
+				 err_text(rc));
+		rc = rc ? -ERR_CONFIG : 0;
+	}
 	if (rc) {
 		log_event(log, LOG_ERROR, "configuration refused, nothing changed",
 			  log_str("error", detail));

@@ -3,7 +3,10 @@
 #include "server/settings.h"
 
 struct shell;
+struct store;
 
+/* Says in the journal which GPUs these are, see store_gpus. */
+int reload_name_gpus(struct store *store, const struct core_config *config, bool may_move);
 /* Reads, checks and applies; leases and places are untouched. 0, or -ERR_CONFIG with detail and
  * nothing changed. Logs what happened. */
 int reload_settings(struct shell *shell, struct settings_change *ret_change, char *detail,

@@ -28,6 +28,10 @@ int store_open(const char *dir, const char *boot_id, struct wall_ms now, struct 
 /* Calls `each` for every live row: sessions first, then claims by rising id. */
 int store_replay(struct store *store, void (*each)(void *ctx, const struct record *record),
 		 void *ctx);
+/* Says which GPU each bit of the masks means, before anything of those GPUs is appended. Where an
+ * earlier start had them in another order, the live rows are changed, so call it before
+ * store_replay; while the core runs `may_move` is false, and such a list is -ERR_STATE. */
+int store_gpus(struct store *store, const char *const *names, uint32_t count, bool may_move);
 int store_append(struct store *store, const struct record *record);
 /* On failure the turn's records stay queued and the next commit tries again, so nothing is lost
  * while the disk is full; the reserve kept beside the journal is given up first, so releases still

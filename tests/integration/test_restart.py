@@ -98,6 +98,27 @@ class Restart(DaemonTest):
         self.assertEqual(daemon.holders(), [])
         self.assertEqual(daemon.lock("later", wait=False).status, 200)
 
+    def test_gpus_in_another_order(self):
+        """A lease stays on its GPU by name when the configuration names the GPUs in another order."""
+        gpus = [{"name": name, "vram_mb": 8000} for name in ("g0", "g1", "g2")]
+        daemon = self.daemon(config={"gpus": gpus})
+        self.assertEqual(daemon.lock("first", gpu="g1").json()["gpu"], "g1")
+        self.assertEqual(daemon.lock("second", gpu="g0").json()["gpu"], "g0")
+        waiter = daemon.session("waiter")
+        waiter.queue(gpu=["g1"])
+        for order in ("g2 g1 g0", "g1 g2", "g0 g1 g2"):
+            daemon.kill()
+            daemon.write_config({**daemon.config, "gpus": [{"name": name, "vram_mb": 8000}
+                                                           for name in order.split()]})
+            daemon.start()
+            at = {lease["id"]: lease.get("gpu") for lease in daemon.status()["leases"]}
+            self.assertEqual(at["first"], "g1", order)
+            self.assertEqual(daemon.lock("other", gpu="g1", wait=False).status, 503, order)
+            answer = daemon.lock("free", gpu="g2", wait=False)
+            self.assertEqual((answer.status, answer.json()["gpu"]), (200, "g2"), order)
+            daemon.unlock(answer.json()["token"])
+        self.assertEqual(daemon.lock("third", gpu="g0", wait=False).status, 503, "kept while it was away")
+
     def test_s10_holder_that_does_not_come_back(self):
         """S10: no grant before the old holder's process is known to be gone; then the next one has it."""
         daemon = self.daemon(timing={"restart_linger_s": 1, "session_ttl_s": 2, "heartbeat_s": 0.5})
