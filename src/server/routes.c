@@ -59,7 +59,8 @@ static void answer_preflight(struct shell *shell, const struct asked *asked)
 	http_reply(shell->doors.net, asked->request->conn, 204, headers, count, "", 0);
 }
 
-/* Wrong tokens are counted, so that trying them all is slow; each second's first is logged. */
+/* Wrong tokens are counted: past the rate they are told 429 and not logged, so that a flood of them
+ * fills no log. */
 static int refusal(struct shell *shell, const struct asked *asked)
 {
 	struct policy *policy = &shell->policy;
