@@ -328,7 +328,7 @@ static void lend(struct world *w, struct client *client, struct want *want)
 		return;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
-		if (other->stage != WANT_WAITING || !rng_chance(&w->rng, 400))
+		if (other->stage != WANT_WAITING || !rng_chance(&w->rng, 700))
 			continue;
 		struct letter *letter = act(w, client, want, EVENT_LEND);
 		if (!letter)

@@ -43,7 +43,7 @@ static void plan_hold(struct world *w, struct client *client, struct want *want)
 		want_timer(w, client, TIMER_CHANGE, want, rng_between(&w->rng, 100, 5000));
 	if (w->plan.uses_yielding && want->binding == BIND_HTTP && rng_chance(&w->rng, 200))
 		want_timer(w, client, TIMER_YIELDING, want, rng_between(&w->rng, 0, want->hold_ms));
-	if (w->plan.uses_lend && rng_chance(&w->rng, 200))
+	if (w->plan.uses_lend && rng_chance(&w->rng, 500))
 		want_timer(w, client, TIMER_LEND, want, rng_between(&w->rng, 0, want->hold_ms));
 	if (struck(w, FAULT_CANCEL))
 		want_timer(w, client, TIMER_CANCEL, want, rng_between(&w->rng, 0, 1000));

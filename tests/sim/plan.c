@@ -166,7 +166,7 @@ void plan_draw(struct plan *plan, struct rng *rng)
 	plan->uses_yielding = rng_chance(rng, 300);
 	plan->tabs_seen = rng_chance(rng, 500);
 	plan->uses_more = rng_chance(rng, 200);
-	plan->uses_lend = !plan->strict && rng_chance(rng, 300);
+	plan->uses_lend = !plan->strict && rng_chance(rng, 500);
 	draw_timing(plan, rng);
 	draw_gpus(plan, rng);
 	plan->client_count =
