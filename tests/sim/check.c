@@ -144,6 +144,8 @@ void check_crash(struct world *w)
 		if (row)
 			want->arrival_ms = row->rec.arrival.v;
 		want->live = row && row->live;
+		if (!row || row->rec.state != CLAIM_YIELDING)
+			want->yield_asked = false;
 	}
 }
 
@@ -261,10 +263,29 @@ static void note_loss(struct world *w, const struct event *event)
 static const char *event_name(enum event_type type)
 {
 	static const char *const names[EVENT_TYPE_COUNT] = {
-		"config",   "restore",    "start",  "session-open", "conn-closed", "peer-exit",
-		"alive",    "acquire",    "accept", "cancel",       "release",     "renew",
-		"yielding", "change",     "lend",   "bye",          "admin",       "gpu-sample",
-		"journal",  "clock-jump", "tick"};
+		[EVENT_CONFIG] = "config",
+		[EVENT_RESTORE] = "restore",
+		[EVENT_START] = "start",
+		[EVENT_SESSION_OPEN] = "session-open",
+		[EVENT_CONN_CLOSED] = "conn-closed",
+		[EVENT_PEER_EXIT] = "peer-exit",
+		[EVENT_ALIVE] = "alive",
+		[EVENT_ACQUIRE] = "acquire",
+		[EVENT_ACCEPT] = "accept",
+		[EVENT_CANCEL] = "cancel",
+		[EVENT_RELEASE] = "release",
+		[EVENT_RENEW] = "renew",
+		[EVENT_YIELDING] = "yielding",
+		[EVENT_CHANGE] = "change",
+		[EVENT_LEND] = "lend",
+		[EVENT_BYE] = "bye",
+		[EVENT_ADMIN] = "admin",
+		[EVENT_GPU_SAMPLE] = "gpu-sample",
+		[EVENT_JOURNAL] = "journal",
+		[EVENT_CLOCK_JUMP] = "clock-jump",
+		[EVENT_TICK] = "tick",
+		[EVENT_DRAIN] = "drain",
+	};
 	return names[type];
 }
 

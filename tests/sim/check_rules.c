@@ -60,12 +60,14 @@ static void rule_evicted(struct world *w, const struct want *want)
 static void rule_yield(struct world *w, struct want *want, const struct effect *fx)
 {
 	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
-	if (want->yield_asked && row && row->rec.state == CLAIM_YIELDING)
-		return; /* a resumed client is reminded */
+	bool reminded = row && row->rec.state == CLAIM_YIELDING;
+	if (reminded && want->yield_asked)
+		return;
 	want->yield_t = w->t;
 	want->yield_asked = true;
 	want->yield_reason = fx->send.reason;
-	want->yield_grace_ms = fx->send.grace_ms;
+	/* A resumed client is told what is left, at least 1 ms, though it may be over now. */
+	want->yield_grace_ms = fx->send.grace_ms - (reminded ? 1 : 0);
 	if (fx->send.reason == YIELD_PREEMPTED)
 		rule_preempted(w, want, fx);
 	else if (fx->send.reason == YIELD_EVICTED)
@@ -77,6 +79,9 @@ static void rule_revoked(struct world *w, const struct want *want, const struct 
 {
 	bool asked = fx->send.reason == YIELD_PREEMPTED || fx->send.reason == YIELD_HOLD_MAX ||
 		     fx->send.reason == YIELD_EVICTED;
+	/* The journal does not hold the longer grace of a loan that ended meanwhile. */
+	if (w->plan.uses_lend && want->yield_t <= w->check.started_t)
+		return;
 	if (asked && fx->send.end == END_REVOKED && w->t - want->yield_t < want->yield_grace_ms)
 		sim_fail(w, "lease %llu is revoked after %lld ms of %lld", (ull)want->lease,
 			 (long long)(w->t - want->yield_t), (long long)want->yield_grace_ms);

@@ -169,8 +169,11 @@ static void sent_end(struct world *w, struct want *want, const struct conn *conn
 	want->said = WANT_OVER;
 }
 
-static void sent_denied(struct world *w, struct want *want, const struct conn *conn)
+static void sent_denied(struct world *w, struct want *want, const struct conn *conn,
+			const struct effect *fx)
 {
+	if (!conn->want && fx->send.ref != want->uid)
+		return; /* an act on a lease, perhaps on an older one of its */
 	if (conn->want && (conn->asks != EVENT_ACQUIRE || want->conn != conn->id))
 		return; /* another request about it */
 	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
@@ -188,6 +191,8 @@ static void sent_claim(struct world *w, struct want *want, const struct effect *
 			 message_name(want->said_last), claim_state_name((int)fx->send.state));
 	if (fx->send.state == CLAIM_OFFERED || fx->send.state == CLAIM_HELD)
 		check_fence(w, want, fx);
+	if (fx->send.state == CLAIM_HELD || fx->send.state == CLAIM_YIELDING)
+		check_token(w, want, fx);
 	if (fx->send.state == CLAIM_HELD && row->live && row->rec.state == CLAIM_HELD) {
 		want->excused_t = INT64_MAX; /* its GRANTED may never have left */
 		want->need = row->rec.need;  /* nor the answer to a change */
@@ -247,7 +252,7 @@ void check_sent(struct world *w, struct conn *conn, const struct effect *fx)
 	else if (fx->send.msg == MSG_RELEASED || fx->send.msg == MSG_TIMEOUT)
 		sent_end(w, want, conn, fx);
 	else if (fx->send.msg == MSG_DENIED)
-		sent_denied(w, want, conn);
+		sent_denied(w, want, conn, fx);
 	else if (fx->send.msg == MSG_CLAIM)
 		sent_claim(w, want, fx);
 	else if (fx->send.msg == MSG_CHANGED)

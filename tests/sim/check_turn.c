@@ -223,6 +223,7 @@ void check_restart(struct world *w, int same_boot)
 	for (size_t i = 0; i < w->wants.active_count; i++) /* all are detached from now on */
 		want_of(w, w->wants.active[i])->lost_t = w->t;
 	w->check.idle_since_t = INT64_MAX;
+	w->check.started_t = w->t;
 	for (size_t id = 0; same_boot && id < journal->claims_size; id++) {
 		if (journal->claims[id].live)
 			check_restored(w, &journal->claims[id].rec);

@@ -164,6 +164,17 @@ static void strike_reboot(struct world *w)
 	heal_later(w, FAULT_REBOOT, w->boots, 5000, 60000);
 }
 
+/* A clean stop: nothing is granted any more, then the process ends, and another starts. */
+static void strike_stop(struct world *w)
+{
+	if (w->broker.state != BROKER_UP)
+		return;
+	world_count(w, FAULT_STOP);
+	condition(w, true);
+	broker_post(w, broker_event(w, EVENT_DRAIN));
+	heal_later(w, FAULT_STOP, w->boots, 10, 5000);
+}
+
 static void strike_flag(struct world *w, enum fault fault, bool *flag, int64_t hi_ms)
 {
 	if (*flag)
@@ -230,6 +241,9 @@ static void strike(struct world *w, enum fault fault)
 		return;
 	case FAULT_REBOOT:
 		strike_reboot(w);
+		return;
+	case FAULT_STOP:
+		strike_stop(w);
 		return;
 	case FAULT_DISK_FULL:
 		w->broker.reserve = (unsigned)rng_below(&w->rng, 20);
@@ -315,6 +329,10 @@ void fault_heal(struct world *w, enum fault fault, uint64_t subject)
 		w->boot_t = w->t;
 		w->boot_mono_ms = rng_between(&w->rng, 5000, 60000);
 		broker_restart(w, false);
+	} else if (fault == FAULT_STOP) {
+		condition(w, false);
+		if (subject == w->boots)
+			broker_crash(w, false);
 	} else if (fault == FAULT_STALL) {
 		broker_resume(w);
 	} else if (fault == FAULT_ADMIN) {

@@ -49,6 +49,8 @@ static void work(struct board *board, unsigned job, const struct options *option
 	struct world *w = malloc(sizeof *w);
 	if (!w)
 		_exit(71);
+	if (options->hashes) /* whole lines, for several processes write to one pipe */
+		setvbuf(stdout, NULL, _IOLBF, 0);
 	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (options->world.mode == TRACE_HASH && null_fd >= 0)
 		dup2(null_fd, STDERR_FILENO); /* the second run of a failure speaks */

@@ -121,12 +121,12 @@ static void draw_act_faults(struct plan *plan, struct rng *rng)
 		enum fault fault;
 		uint32_t permille_max;
 	} rows[] = {
-		{FAULT_DELAY, 100},         {FAULT_DUPLICATE, 500}, {FAULT_MISSED_ACK, 150},
-		{FAULT_MUTE, 500},          {FAULT_CANCEL, 300},    {FAULT_RELOAD, 0},
-		{FAULT_IGNORE_REVOKE, 500}, {FAULT_STUCK, 900},
+		{FAULT_DELAY, 100}, {FAULT_DUPLICATE, 500}, {FAULT_MISSED_ACK, 150},
+		{FAULT_MUTE, 500},  {FAULT_CANCEL, 300},    {FAULT_IGNORE_REVOKE, 500},
+		{FAULT_STUCK, 900},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		if (rows[i].permille_max > 0 && rng_chance(rng, 450))
+		if (rows[i].permille_max > 0 && rng_chance(rng, 550))
 			plan->permille[rows[i].fault] =
 				(uint32_t)rng_between(rng, 10, rows[i].permille_max);
 	}
@@ -146,9 +146,9 @@ static void draw_timed_faults(struct plan *plan, struct rng *rng)
 		{FAULT_UNHEALTHY, true, 200, 1500}, {FAULT_UNMANAGED, true, 100, 900},
 		{FAULT_CONFIG, true, 100, 900},     {FAULT_SUSPEND, true, 300, 1800},
 		{FAULT_STALL, true, 100, 900},      {FAULT_CRASH, true, 60, 900},
-		{FAULT_REBOOT, true, 600, 2400},    {FAULT_DISK_FULL, true, 300, 1500},
-		{FAULT_IO_ERROR, true, 30, 600},    {FAULT_FDS, true, 200, 1200},
-		{FAULT_WALL, false, 100, 1500},
+		{FAULT_REBOOT, true, 600, 2400},    {FAULT_STOP, true, 200, 1500},
+		{FAULT_DISK_FULL, true, 300, 1500}, {FAULT_IO_ERROR, true, 30, 600},
+		{FAULT_FDS, true, 200, 1200},       {FAULT_WALL, false, 100, 1500},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if ((plan->calm && rows[i].stops) || !rng_chance(rng, 400))

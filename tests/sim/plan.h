@@ -26,6 +26,7 @@
 	X(FAULT_STALL, "stall")                   /* SIGSTOP of the daemon, 0.1 to 300 s */        \
 	X(FAULT_CRASH, "crash")                   /* SIGKILL of the daemon at any point */         \
 	X(FAULT_REBOOT, "reboot")                 /* power cut or clean reboot */                  \
+	X(FAULT_STOP, "stop")                     /* SIGTERM of the daemon, and a start */         \
 	X(FAULT_DISK_FULL, "disk-full")           /* no commit succeeds past the reserve */        \
 	X(FAULT_IO_ERROR, "io-error")             /* one commit fails */                           \
 	X(FAULT_FDS, "fds")                       /* no new connections */                         \
