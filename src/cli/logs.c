@@ -36,7 +36,8 @@ static const struct option_spec options[] = {
 static void print_line(const json_t *row, bool json, bool color)
 {
 	if (json) {
-		json_dumpf(row, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		json_dumpf(row, stdout,
+			   JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
 		putchar('\n');
 		return;
 	}

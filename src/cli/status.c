@@ -35,7 +35,8 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	if (r > 0)
 		return r;
 	if (values.json) {
-		json_dumpf(status, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		json_dumpf(status, stdout,
+			   JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
 		putchar('\n');
 	} else {
 		struct sheet sheet = {0};

@@ -229,7 +229,8 @@ static bool take_key(struct watch *watch, int key)
 static bool print_status(struct watch *watch)
 {
 	if (watch->json) {
-		json_dumpf(watch->status, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		json_dumpf(watch->status, stdout,
+			   JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
 		putchar('\n');
 	} else {
 		sheet_print(&watch->sheet, stdout, sheet_color(stdout));
