@@ -311,21 +311,3 @@ int api_stream_open(const char *path, struct api_stream **ret_stream, char *erro
 	*ret_stream = stream;
 	return 0;
 }
-
-void api_encode(char *out, size_t size, const char *text)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t length = 0;
-	for (; *text && length + 4 < size; text++) {
-		unsigned char c = (unsigned char)*text;
-		if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
-		    strchr("-._~", c)) {
-			out[length++] = (char)c;
-		} else {
-			out[length++] = '%';
-			out[length++] = hex[c >> 4];
-			out[length++] = hex[c & 15];
-		}
-	}
-	out[length] = '\0';
-}

@@ -27,6 +27,3 @@ int api_stream_fd(const struct api_stream *stream);
  * the broker ended it, or a negative enum err. */
 int api_stream_read(struct api_stream *stream, void (*on_line)(void *ctx, const char *line),
 		    void *ctx);
-
-/* Percent-encodes what is not plain in a path or query. */
-void api_encode(char *out, size_t size, const char *text);

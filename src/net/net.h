@@ -69,4 +69,3 @@ void session_send(struct net *net, uint64_t conn, const char *text, size_t lengt
 /* After what was sent. `code`: 1000, 1008, 4401, ..; a line session gets {"type":"close","code":..}
  * first. */
 void session_close(struct net *net, uint64_t conn, int code, const char *reason);
-bool session_peer(const struct net *net, uint64_t conn, struct net_peer *ret_peer);

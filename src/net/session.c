@@ -38,15 +38,6 @@ void session_close(struct net *net, uint64_t number, int code, const char *reaso
 		line_conn_close(conn, code, reason);
 }
 
-bool session_peer(const struct net *net, uint64_t number, struct net_peer *ret_peer)
-{
-	const struct conn *conn = find_session(net, number);
-	if (!conn)
-		return false;
-	*ret_peer = conn->peer;
-	return true;
-}
-
 /* A bucket that holds one second's worth. */
 bool session_take_token(struct conn *conn)
 {
