@@ -517,7 +517,7 @@ static void revoked_and_deaf(void **state)
 	      "trap '' TERM; setsid bash -c 'trap \"\" TERM; echo hidden $$; while :; do sleep "
 	      "0.02; done' &"
 	      "(bash -c 'trap \"\" TERM; echo orphan $$; while :; do sleep 0.02; done' &) ;"
-	      "sleep 0.1; echo own $$.; while :; do sleep 0.02; done",
+	      "echo own $$.; while :; do sleep 0.02; done",
 	      NULL);
 	grant(scene);
 	wait_output(scene, "hidden ");
