@@ -166,7 +166,8 @@ class Access(DaemonTest):
         os.chmod(self.d.socket, 0o666)
         script = ("import os, socket; os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
                   f"s.settimeout(10); s.connect({self.d.socket!r});"
-                  "s.sendall(b'{\"type\":\"hello\",\"id\":\"stranger\"}\\n'); print(b''.join(iter(lambda: s.recv(4096), b'')))")
+                  "s.sendall(b'{\"type\":\"hello\",\"id\":\"stranger\"}\\n');"
+                  "print(b''.join(iter(lambda: s.recv(4096), b'')))")
         result = subprocess.run(["python3", "-c", script], capture_output=True, text=True, check=False)
         self.assertNotIn("welcome", result.stdout)
         self.assertRegex(result.stdout, r'"code":"forbidden".*"type":"close","code":4401')  # denied, then closed
