@@ -1,20 +1,37 @@
 #!/bin/bash
-# Installs the Debian packages that Baton needs, only those missing, as root or through sudo.
-# Says what it does; silent when nothing is missing. "tools/deps.sh bench" adds what only the
+# Installs what Baton needs and what is missing: Debian packages, as root or through sudo, and the
+# pages' libraries, by npm from web/package-lock.json. Says what it does; silent when nothing is
+# missing. "tools/deps.sh test" adds the browser of the tests, "tools/deps.sh bench" what only the
 # benchmark compares with. Where dpkg is not the package manager, it says what to look for.
 set -eu
+cd "$(dirname "$0")/.."
 
 # Compiler and build. clang is the second compiler (fuzz targets, the simulator's trace hash).
 packages=(gcc g++ clang libclang-rt-14-dev clang-format make meson ninja-build pkg-config python3 binutils)
 # Libraries, docs, tests: DESIGN.md section 11 says why each is there.
 packages+=(libevent-dev libjansson-dev libsqlite3-dev libcyaml-dev libyaml-dev libncurses-dev
 	libssl-dev libcmocka-dev scdoc)
-if [ "${1:-}" = bench ]; then
-	packages+=(redis-server redis-tools)
-fi
+# The pages: Node.js lays out their libraries and makes the demo models; Debian's is recent enough, and
+# one that came from elsewhere, with its own npm, stays.
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
+case "${1:-}" in
+bench) packages+=(redis-server redis-tools) ;;
+test) packages+=(chromium fonts-dejavu-core) ;;
+esac
+
+install_libraries() {
+	local lock=web/package-lock.json have=web/node_modules/.package-lock.json
+	[ -f "$have" ] && [ ! "$lock" -nt "$have" ] && return 0
+	command -v npm >/dev/null || return 0 # said above
+	echo "deps: installing the pages' libraries (npm ci in web/)"
+	(cd web && npm ci --ignore-scripts --no-progress)
+	touch "$have"
+}
 
 if ! command -v dpkg-query >/dev/null; then
 	echo "deps: no dpkg here; make sure that these are installed: ${packages[*]}" >&2
+	install_libraries
 	exit 0
 fi
 
@@ -23,7 +40,10 @@ for package in "${packages[@]}"; do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 	[ "$state" = installed ] || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+if [ ${#missing[@]} -eq 0 ]; then
+	install_libraries
+	exit 0
+fi
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
@@ -39,3 +59,4 @@ echo "deps: installing ${missing[*]}"
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -y -q --no-install-recommends "${missing[@]}"
+install_libraries
