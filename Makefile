@@ -1,6 +1,7 @@
 # A short front for Meson. `make help` lists what there is; HACKING.md says more.
 BUILD := build
 ARGS :=
+FILES :=
 SEEDS := 2000
 TIME := 60
 WERROR := $(if $(filter true,$(CI)),true,false)
@@ -15,7 +16,8 @@ run: build ## install what is missing, build, start the broker (ARGS="--fake-gpu
 build: deps $(BUILD)/build.ninja ## build/baton, optimised, with debug symbols
 	@ninja -C $(BUILD)
 
-test: deps ## lints, unit tests, simulator; then all again under ASan and UBSan, with integration
+test: ## lints, types, unit tests, simulator, browser tests; then under ASan and UBSan, with integration
+	@tools/deps.sh test
 	@WERROR=$(WERROR) tools/test.sh
 
 sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
@@ -23,6 +25,10 @@ sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
 
 fuzz: deps ## every fuzz target for TIME=seconds, built with clang's libFuzzer
 	@tools/fuzz.sh $(TIME)
+
+web: build ## the browser tests alone, or those of FILES="..."
+	@tools/deps.sh test
+	@BATON_BIN=$(BUILD)/baton node tests/web/run.mjs $(FILES)
 
 bench: build ## Baton beside a floor server and Redis, as ratios
 	@tools/deps.sh bench
@@ -44,5 +50,5 @@ deps:
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run build test sim fuzz bench lint install clean deps
+.PHONY: help run build test sim fuzz web bench lint install clean deps
 .DEFAULT_GOAL := help

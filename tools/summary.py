@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sums up meson test logs (make-test.json of each build) in one last line: "N passed, N failed".
 
-Counts test cases where the program says how many it ran (cmocka, unittest), else the program as one.
+Counts test cases where the program says how many it ran (cmocka, unittest, node:test), else the program as one.
 """
 import json
 import re
@@ -10,6 +10,8 @@ import sys
 CMOCKA = re.compile(r"^\[  (PASSED|FAILED)  \] (\d+) test\(s\)", re.M)
 UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in", re.M)
 UNITTEST_BAD = re.compile(r"^FAILED \(([^)]*)\)", re.M)
+# node --test, in its forms for terminals and for pipes; the last of each is the whole run's
+NODE = re.compile(r"^(?:#|\N{INFORMATION SOURCE}) (pass|fail|skipped) (\d+)$", re.M)
 UNITTEST_SKIPPED = re.compile(r"^(?:OK|FAILED) \([^)]*skipped=(\d+)", re.M)
 
 
@@ -32,6 +34,10 @@ def count_cases(test):
     for count in UNITTEST_SKIPPED.findall(output):
         skipped += int(count)
         passed -= int(count)
+    node = {word: int(count) for word, count in NODE.findall(output)}
+    passed += node.get("pass", 0)
+    failed += node.get("fail", 0)
+    skipped += node.get("skipped", 0)
     if ok:
         return max(passed, 1) if skipped == 0 else passed, failed, skipped
     return passed, max(failed, 1), skipped

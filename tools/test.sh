@@ -1,5 +1,5 @@
 #!/bin/bash
-# `make test`: one plain -O2 build for lints, unit tests and the simulator; one sanitized build for
+# `make test`: one plain -O2 build for lints, types, unit tests, simulator and pages; one sanitized build for
 # unit tests, the fuzz corpora and the integration tests. Both run to the end even when the first
 # fails, so that one run shows all there is to mend. The last line is "N passed, N failed".
 set -eu
@@ -30,7 +30,7 @@ run_suites() { # folder, then suites
 }
 
 configure build "-Dwerror=$werror"
-run_suites build lint unit sim
+run_suites build lint unit sim web
 # Sanitizers make gcc warn of what cannot be; the plain build is the one that must be clean.
 configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
 run_suites build-asan unit fuzz integration
