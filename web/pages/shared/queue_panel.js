@@ -1,0 +1,294 @@
+// @ts-check
+// Says where this page is in the queue, who holds the GPU, for how long at most, and why; offers "Debug GPU"
+// and "Force unlock". It never asks for the GPU itself. Used by Console, Mic and Dreamer.
+import { html, nothing, render } from "/vendor/lit-html/lit-html.js";
+import {
+	clearError, confirmDialog, formatBytes, formatSeconds, showConnection, showError,
+} from "/pages/shared/shell.js";
+
+const POLL_MS = 1000;
+
+/**
+ * @typedef {import("/sdk/index.js").Broker} Broker
+ * @typedef {{lease?: string|number, key?: string, position: number, ahead: string[],
+ *   etaS: number|null, boundS: number|null,
+ *   why?: {code: string, text: string, holder?: number}, since: number}} Place
+ * @typedef {{lease: number, id: string, class: string, state: string, gpu?: string, slots: number,
+ *   vram_mb: number, held_s?: number, label?: string, session?: number,
+ *   yield?: {for?: string, left_s: number, revoked: boolean}}} Holder
+ * @typedef {{paused?: boolean, queue_depth?: number, leases?: Holder[],
+ *   gpus?: {name: string, healthy: boolean}[]}} Status
+ */
+
+/** "next", "2nd", "3rd" .. of a position that counts from 0. @param {number} position */
+export function placeWord(position) {
+	if (position === 0) return "next";
+	const n = position + 1;
+	const tens = n % 100;
+	const suffix = tens >= 11 && tens <= 13 ? "th" : ["th", "st", "nd", "rd"][n % 10] ?? "th";
+	return `${n}${suffix}`;
+}
+
+class QueuePanel {
+	/** @param {HTMLElement} place @param {Broker} broker */
+	constructor(place, broker) {
+		this.place = place;
+		this.broker = broker;
+		/** @type {Map<string, Place>} what this page waits for */
+		this.waiting = new Map();
+		/** @type {Set<string>} claims that were this page's own */
+		this.own = new Set();
+		/** @type {Status|null} */
+		this.status = null;
+		this.asking = false;
+		this.note = "";
+		this.controller = new AbortController();
+		this.listen();
+		this.timer = setInterval(() => this.refresh(), POLL_MS);
+		this.draw();
+		this.refresh();
+	}
+
+	listen() {
+		const { signal } = this.controller;
+		/** @param {string} type @param {(detail: any) => void} act */
+		const on = (type, act) => this.broker.addEventListener(type, (event) => {
+			act(/** @type {CustomEvent} */ (event).detail ?? {});
+			this.draw();
+		}, { signal });
+		on("state", ({ state, error }) => this.connected(state ?? this.broker.state, error));
+		on("queue", (detail) => {
+			const lease = String(detail.lease ?? detail.key);
+			this.own.add(lease);
+			this.waiting.set(lease, {
+				...detail, since: this.waiting.get(lease)?.since ?? performance.now(),
+			});
+		});
+		on("yield", ({ lease }) => this.granted(lease));
+		on("ended", ({ lease }) => {
+			this.waiting.delete(leaseKey(lease));
+			this.own.delete(leaseKey(lease));
+		});
+		document.addEventListener("visibilitychange", () => this.refresh(), { signal });
+		this.connected(this.broker.state);
+	}
+
+	/** @param {string} state @param {{message?: string}} [error] */
+	connected(state, error) {
+		showConnection(/** @type {any} */ (state), error?.message ?? "");
+		if (state !== "open") return;
+		clearError();
+		this.refresh();
+		if (this.broker.dev) {
+			import("/pages/shared/dev.js").then((dev) => dev.followReloads(this.broker), () => {});
+		}
+	}
+
+	/** @param {unknown} lease */
+	granted(lease) {
+		const key = leaseKey(lease);
+		this.own.add(key);
+		this.waiting.delete(key);
+	}
+
+	async refresh() {
+		if (this.asking || document.hidden || this.broker.state !== "open") return;
+		this.asking = true;
+		try {
+			this.status = /** @type {any} */ (await this.broker.status());
+			this.settle();
+		} catch {
+			this.status = null; // the connection's state, shown beside it, says why
+		} finally {
+			this.asking = false;
+			this.draw();
+		}
+	}
+
+	/** What waited and is held now, or is gone, waits no longer. */
+	settle() {
+		const held = new Set(this.holders().map((holder) => String(holder.lease)));
+		const waits = new Set(
+			(/** @type {any} */ (this.status).waiting ?? []).map((/** @type {Holder} */ row) =>
+				String(row.lease)));
+		for (const lease of this.waiting.keys()) {
+			if (held.has(lease) || (/^\d+$/.test(lease) && !waits.has(lease))) this.waiting.delete(lease);
+		}
+	}
+
+	/** @returns {Holder[]} */
+	holders() {
+		return this.status?.leases ?? [];
+	}
+
+	/** Those who compute; a model that is only kept loaded is in nobody's way. */
+	computing() {
+		return this.holders().filter((holder) => holder.slots > 0);
+	}
+
+	/** The holder that stands in this page's way, else whoever computes, else whoever holds. */
+	victim() {
+		const asked = [...this.waiting.values()].map((place) => place.why?.holder).find(Boolean);
+		return this.holders().find((holder) => holder.lease === asked)
+			?? this.computing()[0] ?? this.holders()[0];
+	}
+
+	/** @returns {Holder|undefined} */
+	mine() {
+		return this.computing().find((holder) => this.own.has(String(holder.lease)));
+	}
+
+	async forceUnlock() {
+		const victim = this.victim();
+		if (!victim) {
+			this.note = "Nobody holds the GPU.";
+			this.draw();
+			return;
+		}
+		const answer = await confirmDialog({
+			title: "Force unlock",
+			body: "The lease is taken now. What this holder computes is lost, and it is told why.",
+			victim: describe(victim),
+			wantReason: true,
+			action: "Force unlock",
+		});
+		if (!answer) return;
+		try {
+			await post(`/v1/gpu/leases/${victim.lease}/revoke`, answer);
+			this.note = `The lease of ${victim.id} was taken.`;
+		} catch (error) {
+			showError(error, { retry: () => this.forceUnlock() });
+		}
+		this.draw();
+		this.refresh();
+	}
+
+	async debug() {
+		const { showReport } = await import("/pages/shared/gpu_report.js");
+		await showReport(this.broker);
+	}
+
+	close() {
+		this.controller.abort();
+		clearInterval(this.timer);
+		render(nothing, this.place);
+	}
+
+	draw() {
+		const place = [...this.waiting.values()].sort((a, b) => b.position - a.position)[0];
+		render(html`<section class="queue-panel" aria-label="The queue">
+			${this.broker.state !== "open" ? offlineView(this.broker.state)
+				: place ? waitingView(place) : this.idleView()}
+			${this.holdersView()}
+			${this.note ? html`<p class="muted" role="status">${this.note}</p>` : nothing}
+			<div class="row">
+				<button type="button" class="small" @click=${() => this.debug()}>Debug GPU</button>
+				<button type="button" class="small danger" ?disabled=${!this.victim()}
+					@click=${() => this.forceUnlock()}>Force unlock…</button>
+			</div>
+		</section>`, this.place);
+	}
+
+	idleView() {
+		const mine = this.mine();
+		if (mine?.yield?.revoked) {
+			return sayView("overdue", "revoked", "Your lease was taken. This page must stop using the GPU.");
+		}
+		if (mine?.yield) {
+			return sayView("yielding", "asked to give way", html`You hold the GPU and were asked to give
+				way${forWhom(mine.yield.for)}: ${formatSeconds(mine.yield.left_s)} left.`);
+		}
+		if (mine) {
+			return sayView("holding", "holding",
+				html`You hold ${mine.gpu ?? "the GPU"}, since ${formatSeconds(mine.held_s)}.`);
+		}
+		if (!this.status) return sayView("connecting", "asking", "Asking the broker…");
+		if (this.status.paused) return sayView("paused", "paused", "An operator paused grants.");
+		if (!this.computing().length) return sayView("idle", "free", "Nobody uses the GPU.");
+		return sayView("idle", "not waiting", "You are not waiting for the GPU.");
+	}
+
+	holdersView() {
+		const others = this.computing().filter((holder) => !this.own.has(String(holder.lease)));
+		if (this.broker.state !== "open" || !others.length) return nothing;
+		return html`<ul class="stack-s">${others.map((holder) => html`<li>
+			<bdi>${holder.id}</bdi> ${holder.yield?.revoked ? "is overdue on" : "holds"}
+			${holder.gpu ?? "the GPU"}, class ${holder.class}, since ${formatSeconds(holder.held_s)}${
+				holder.label ? html`, for <bdi>${holder.label}</bdi>` : nothing}${
+				holder.yield && !holder.yield.revoked
+					? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left` : nothing}.
+		</li>`)}</ul>`;
+	}
+}
+
+/** @param {unknown} lease a Lease, or its id */
+function leaseKey(lease) {
+	return String(/** @type {{id?: unknown}} */ (lease ?? {}).id ?? lease);
+}
+
+/** @param {string} [name] */
+function forWhom(name) {
+	return name ? html` for <bdi>${name}</bdi>` : nothing;
+}
+
+/** @param {string} tone @param {string} word @param {unknown} text */
+function sayView(tone, word, text) {
+	return html`<div class="stack-s"><div><span class=${`state state-${tone}`}>${word}</span></div>
+		<p class="say" role="status">${text}</p></div>`;
+}
+
+/** @param {string} state */
+function offlineView(state) {
+	if (state === "connecting" || state === "reconnecting") {
+		return sayView(state, state, "Looking for the broker. Your place is kept for a moment.");
+	}
+	return sayView("offline", "not connected",
+		"No broker answers. Start it with “baton serve”; this page comes back by itself.");
+}
+
+/** @param {Place} place */
+function waitingView(place) {
+	const say = place.position === 0 ? "You are next." : html`You are ${placeWord(place.position)} in the
+		queue; ${place.position} before you.`;
+	const ahead = (place.ahead ?? []).slice(0, 8);
+	return html`${sayView("waiting", "waiting", say)}
+		<p class="why">${place.why?.text ?? ""}</p>
+		<dl class="facts">
+			<div><dt>Waiting since</dt>
+				<dd>${formatSeconds((performance.now() - place.since) / 1000)}</dd></div>
+			<div><dt>Estimated</dt><dd>${formatSeconds(place.etaS)}</dd></div>
+			<div><dt>At most</dt><dd>${formatSeconds(place.boundS)}</dd></div>
+		</dl>
+		${ahead.length ? html`<p class="muted">Before you: ${ahead.map((name, index) =>
+			html`${index ? ", " : ""}<bdi>${name}</bdi>`)}.</p>` : nothing}`;
+}
+
+/** @param {Holder} holder */
+function describe(holder) {
+	const vram = holder.vram_mb ? `, ${formatBytes(holder.vram_mb * 2 ** 20)} of VRAM` : "";
+	return `${holder.id}: class ${holder.class}, ${holder.state} ${holder.gpu ?? "the GPU"} since ${
+		formatSeconds(holder.held_s)}${vram} (lease ${holder.lease})`;
+}
+
+/** An operator's act over HTTP. @param {string} path @param {{reason: string}} body */
+async function post(path, body) {
+	const answer = await fetch(path, {
+		method: "POST",
+		headers: { "Content-Type": "application/json" },
+		body: JSON.stringify(body),
+	});
+	if (answer.ok) return;
+	const said = await answer.json().catch(() => ({}));
+	throw Object.assign(new Error(said.error?.message ?? `The broker answered ${answer.status}.`),
+		{ code: said.error?.code });
+}
+
+/**
+ * Draws the panel into a place of the page and keeps it current.
+ * @param {HTMLElement} place
+ * @param {Broker} broker
+ * @returns {{close(): void}}
+ */
+export function queuePanel(place, broker) {
+	return new QueuePanel(place, broker);
+}

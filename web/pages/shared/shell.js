@@ -1,0 +1,291 @@
+// @ts-check
+// The frame of every page: header with navigation and connection state, title and favicon that show the
+// state, the error banner, the dialog that asks before an act, and how numbers are written. It knows no
+// broker and no page's content. Used by all pages; needs <header id="shell"> and <main id="main">.
+
+/**
+ * @typedef {"idle"|"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"|"paused"
+ *   |"offline"|"reconnecting"|"signed-out"} StateWord
+ * @typedef {"connecting"|"open"|"reconnecting"|"offline"|"closed"|"signed-out"} Connection
+ * @typedef {{title: string, body?: string, victim?: string|string[], wantReason?: boolean,
+ *   action: string, danger?: boolean}} Question
+ */
+
+const PAGES = [
+	{ page: "dashboard", href: "/", label: "Dashboard" },
+	{ page: "console", href: "/console", label: "Console" },
+	{ page: "mic", href: "/mic", label: "Mic" },
+	{ page: "dreamer", href: "/dreamer", label: "Dreamer" },
+	{ page: "logs", href: "/logs", label: "Logs" },
+];
+
+const CONNECTION_WORDS = {
+	connecting: "Connecting",
+	open: "Connected",
+	reconnecting: "Reconnecting",
+	offline: "Not connected",
+	closed: "Closed",
+	"signed-out": "Signed out",
+};
+
+/** Colours of the favicon's dot: an icon has no stylesheet, and must show on light and dark tabs. */
+const DOTS = {
+	idle: "#8a94a6", waiting: "#7d8db0", offered: "#8f6be8", holding: "#18a77f",
+	resident: "#3095c4", yielding: "#e09a1c", paused: "#e09a1c", reconnecting: "#e09a1c",
+	overdue: "#d93a34", lost: "#d93a34", offline: "#d93a34", "signed-out": "#d93a34",
+};
+
+const REASON_BYTES_MAX = 120;
+const SVG = "http://www.w3.org/2000/svg";
+let pageTitle = "Baton";
+
+/**
+ * Makes an element with attributes and children; text stays text.
+ * @param {string} tag
+ * @param {Record<string, string>} [attributes]
+ * @param {...(Node|string)} children
+ */
+export function element(tag, attributes = {}, ...children) {
+	const made = document.createElement(tag);
+	for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+	made.append(...children);
+	return made;
+}
+
+/** The mark: a baton in two halves, one for who gives and one for who takes. */
+function mark() {
+	const svg = document.createElementNS(SVG, "svg");
+	svg.setAttribute("viewBox", "0 0 24 24");
+	svg.setAttribute("aria-hidden", "true");
+	for (const [name, d] of [
+		["mark-a", "M3.4 16.4 12 7.8l4.2 4.2-8.6 8.6a2.97 2.97 0 0 1-4.2-4.2z"],
+		["mark-b", "M13.4 6.4l3-3a2.97 2.97 0 0 1 4.2 4.2l-3 3z"],
+	]) {
+		const path = document.createElementNS(SVG, "path");
+		path.setAttribute("class", name);
+		path.setAttribute("d", d);
+		svg.append(path);
+	}
+	return svg;
+}
+
+/** @param {{page: string, title: string}} options */
+export function mountShell({ page, title }) {
+	pageTitle = title;
+	const header = document.getElementById("shell");
+	if (!header) throw new Error("The page has no <header id=\"shell\">.");
+	const nav = element("nav", { class: "shell-nav", "aria-label": "Pages" });
+	for (const entry of PAGES) {
+		const link = element("a", { href: entry.href }, entry.label);
+		if (entry.page === page) link.setAttribute("aria-current", "page");
+		nav.append(link);
+	}
+	const home = element("a", { class: "shell-mark", href: "/", "aria-label": "Baton, dashboard" },
+		mark(), "Baton");
+	const connection = element("span", { id: "shell-connection", role: "status" });
+	header.replaceChildren(
+		element("a", { class: "skip-link", href: "#main" }, "Skip to the content"),
+		element("div", { class: "shell-bar" }, home, nav,
+			element("div", { class: "shell-end" }, connection)),
+	);
+	document.getElementById("main")?.setAttribute("tabindex", "-1");
+	if (!document.getElementById("shell-alerts")) {
+		header.after(element("div", { id: "shell-alerts", role: "alert" }));
+	}
+	setState({ word: "idle", detail: "" });
+}
+
+/**
+ * What the tab's title and icon say, such as {word: "holding", detail: "Mic holds, 2 waiting"}.
+ * @param {{word: StateWord, detail?: string}} state
+ */
+export function setState({ word, detail = "" }) {
+	const text = detail ? `${detail} · ${pageTitle} · Baton` : `${pageTitle} · Baton`;
+	if (document.title !== text) document.title = text;
+	const dot = DOTS[word] ?? DOTS.idle;
+	const shape = word === "overdue" || word === "lost" || word === "offline" || word === "signed-out"
+		? `<path d='M23 13.5 31.5 29h-17z' fill='${dot}' stroke='#fff' stroke-width='1.5'/>`
+		: `<circle cx='24' cy='24' r='7' fill='${dot}' stroke='#fff' stroke-width='1.5'/>`;
+	const icon = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>`
+		+ `<path d='M4.5 21.9 16 10.4l5.6 5.6L10.1 27.5a4 4 0 0 1-5.6-5.6z' fill='#4a6cf0'/>`
+		+ `<path d='m17.9 8.5 4-4a4 4 0 0 1 5.6 5.6l-4 4z' fill='#18a77f'/>`
+		+ `${word === "idle" ? "" : shape}</svg>`;
+	let link = /** @type {HTMLLinkElement|null} */ (document.querySelector("link[rel=icon]"));
+	if (!link) {
+		link = /** @type {HTMLLinkElement} */ (element("link", { rel: "icon" }));
+		document.head.append(link);
+	}
+	const url = `data:image/svg+xml,${encodeURIComponent(icon)}`;
+	if (link.getAttribute("href") !== url) link.setAttribute("href", url);
+}
+
+/**
+ * The connection as the header shows it.
+ * @param {Connection} state
+ * @param {string} [detail] shown as a hint
+ */
+export function showConnection(state, detail = "") {
+	const place = document.getElementById("shell-connection");
+	if (!place) return;
+	place.className = `state state-${state}`;
+	place.textContent = CONNECTION_WORDS[state] ?? state;
+	place.title = detail;
+}
+
+/** @param {unknown} error */
+function codeOf(error) {
+	const code = /** @type {{code?: unknown}} */ (error ?? {}).code;
+	return typeof code === "string" ? code : "";
+}
+
+/** What the reader can do about it, where the message itself does not say so. @param {unknown} error */
+function wayOn(error) {
+	switch (codeOf(error).toUpperCase()) {
+	case "UNAUTHORIZED": return "Run “baton open” in a terminal and use the link it prints.";
+	case "FORBIDDEN": return "This needs admin rights: run “baton open” and use the link it prints.";
+	case "UNREACHABLE": return "Start the broker with “baton serve”; this page comes back by itself.";
+	case "DENIED": return "Allow this site to reach programs on this device, then try again.";
+	default: return "";
+	}
+}
+
+/**
+ * Says what went wrong, in a banner, with a way on.
+ * @param {unknown} error
+ * @param {{retry?: () => void}} [options]
+ */
+export function showError(error, { retry } = {}) {
+	const place = document.getElementById("shell-alerts");
+	if (!place) return;
+	const said = error instanceof Error ? error.message : String(error);
+	const hint = wayOn(error);
+	const text = hint && !said.includes("baton ") ? `${said} ${hint}` : said;
+	const close = element("button", { type: "button", class: "small quiet" }, "Dismiss");
+	close.addEventListener("click", clearError);
+	const banner = element("div", { class: "error-banner" },
+		element("span", { class: "icon", "aria-hidden": "true" }), element("p", {}, text));
+	if (retry) {
+		const again = element("button", { type: "button", class: "small" }, "Try again");
+		again.addEventListener("click", () => {
+			clearError();
+			retry();
+		});
+		banner.append(again);
+	}
+	banner.append(close);
+	place.replaceChildren(banner);
+}
+
+export function clearError() {
+	document.getElementById("shell-alerts")?.replaceChildren();
+}
+
+/** Names and reasons carry no control, bidi or zero-width marks on the wire. @param {string} text */
+export function plainText(text) {
+	return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, " ").replace(/\s+/g, " ").trim();
+}
+
+/** Cuts a text to so many bytes of UTF-8. @param {string} text @param {number} bytes */
+export function cutBytes(text, bytes) {
+	const encoder = new TextEncoder();
+	let cut = "";
+	let used = 0;
+	for (const character of text) {
+		used += encoder.encode(character).length;
+		if (used > bytes) break;
+		cut += character;
+	}
+	return cut;
+}
+
+/** @param {string|string[]} victim */
+function victimBox(victim) {
+	const names = Array.isArray(victim) ? victim : [victim];
+	const box = element("div", { class: "victim" });
+	names.forEach((name) => box.append(element("div", {}, element("bdi", {}, name))));
+	return box;
+}
+
+function reasonField() {
+	const input = /** @type {HTMLInputElement} */ (element("input", {
+		name: "reason", autocomplete: "off", autofocus: "", required: "", maxlength: "120",
+		placeholder: "Shown to whoever is hit, and kept in the log",
+	}));
+	return { input, label: element("label", {}, "Reason", input) };
+}
+
+/**
+ * Asks before an act. Resolves with the reason (empty when none was wanted), or null when it was left.
+ * @param {Question} question
+ * @returns {Promise<{reason: string}|null>}
+ */
+export function confirmDialog({ title, body, victim, wantReason, action, danger = true }) {
+	const dialog = /** @type {HTMLDialogElement} */ (
+		element("dialog", { "aria-labelledby": "confirm-title", "aria-describedby": "confirm-body" }));
+	const form = element("form", {}, element("h2", { id: "confirm-title" }, title));
+	const about = element("div", { id: "confirm-body", class: "stack-s" });
+	if (body) about.append(element("p", { class: "muted" }, body));
+	if (victim !== undefined) about.append(victimBox(victim));
+	form.append(about);
+	const reason = wantReason ? reasonField() : null;
+	if (reason) form.append(reason.label);
+	const cancel = element("button", { type: "button" }, "Cancel");
+	const style = danger ? "primary danger" : "primary";
+	form.append(element("div", { class: "row row-end" }, cancel,
+		element("button", { type: "submit", class: style }, action)));
+	dialog.append(form);
+	document.body.append(dialog);
+	return new Promise((resolve) => {
+		/** @type {{reason: string}|null} */
+		let answer = null;
+		form.addEventListener("submit", (event) => {
+			event.preventDefault();
+			const said = plainText(reason?.input.value ?? "");
+			if (reason && !said) {
+				reason.input.value = "";
+				reason.input.reportValidity();
+				return;
+			}
+			answer = { reason: cutBytes(said, REASON_BYTES_MAX) };
+			dialog.close();
+		});
+		cancel.addEventListener("click", () => dialog.close());
+		dialog.addEventListener("close", () => {
+			dialog.remove();
+			resolve(answer);
+		});
+		dialog.showModal();
+	});
+}
+
+/** Bytes as people read memory: 512 MiB, 3.5 GiB. @param {number|null|undefined} bytes */
+export function formatBytes(bytes) {
+	if (bytes === null || bytes === undefined || !Number.isFinite(bytes)) return "unknown";
+	if (bytes < 1024) return `${Math.round(bytes)} B`;
+	if (bytes < 2 ** 20) return `${Math.round(bytes / 1024)} KiB`;
+	if (bytes < 2 ** 30) return `${Math.round(bytes / 2 ** 20)} MiB`;
+	const gib = bytes / 2 ** 30;
+	return `${gib < 100 ? gib.toFixed(1) : Math.round(gib)} GiB`;
+}
+
+/** Seconds as people say them: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min. @param {number|null|undefined} s */
+export function formatSeconds(s) {
+	if (s === null || s === undefined || !Number.isFinite(s)) return "unknown";
+	const whole = Math.max(0, s);
+	if (whole < 9.95) return `${whole.toFixed(1)} s`;
+	if (whole < 59.5) return `${Math.round(whole)} s`;
+	const minutes = Math.floor(Math.round(whole) / 60);
+	if (minutes < 60) return `${minutes} min ${Math.round(whole) % 60} s`;
+	if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+	return `${Math.floor(minutes / 1440)} days`;
+}
+
+const clock = new Intl.DateTimeFormat(undefined, {
+	hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+});
+
+/** A moment as a time of day. @param {Date|number|string} time */
+export function formatTime(time) {
+	const date = time instanceof Date ? time : new Date(time);
+	return Number.isNaN(date.getTime()) ? "unknown" : clock.format(date);
+}
