@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Keeps the documentation true where a program can. Usage: docs.py [ROOT]; 1 when something is wrong.
 
-- Each test that docs/cases.md names exists: `folder/file::name`, from tests/ on.
+- Each test that docs/cases.md names exists: `folder/file::name`, from tests/ on; of a browser test
+  (.mjs) the name is its title.
 - Each key of the configuration stands in docs/operations.md and in the man page.
 - Each relative link of a Markdown file leads to a file.
 """
@@ -9,7 +10,7 @@ import pathlib
 import re
 import sys
 
-NAMED = re.compile(r"`([\w./-]+\.(?:py|c|mjs))::(\w+)`")
+NAMED = re.compile(r"`([\w./-]+\.(?:py|c|mjs))::([^`]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 KEYS = [("src/server/settings_schema.c", re.compile(r'(?:CYAML_FIELD_\w+\(|\.key = )"(\w+)"')),
         ("src/server/settings_file.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
@@ -20,6 +21,12 @@ def read(path):
     return path.read_text(encoding="utf-8")
 
 
+def names_test(path, name):
+    if path.suffix == ".mjs":
+        return re.search(rf"\b(?:test|it)\(\s*[\"`]{re.escape(name)}[\"`]", read(path))
+    return re.search(rf"\b{name}\s*\(", read(path))
+
+
 def check_cases(root):
     text = read(root / "docs" / "cases.md")
     for match in NAMED.finditer(text):
@@ -27,7 +34,7 @@ def check_cases(root):
         path = root / "tests" / match[1]
         if not path.is_file():
             yield f"docs/cases.md:{line}: no file tests/{match[1]}"
-        elif not re.search(rf"\b{match[2]}\s*\(", read(path)):
+        elif not names_test(path, match[2]):
             yield f"docs/cases.md:{line}: tests/{match[1]} has no {match[2]}"
 
 
@@ -44,7 +51,8 @@ def check_keys(root):
 
 def check_links(root):
     for path in [*root.glob("*.md"), *root.glob("[a-z]*/**/*.md")]:
-        if path.relative_to(root).parts[0].startswith("build"):
+        parts = path.relative_to(root).parts
+        if parts[0].startswith("build") or "node_modules" in parts:
             continue
         text = read(path)
         for match in LINK.finditer(text):

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Holds the folder table of docs/architecture.md: reads every #include of src/ and include/ and names
-each one that its folder may not use. Usage: layers.py [ROOT]; exit status 1 when something is wrong.
+"""Holds the folder table of docs/architecture.md: reads every #include of src/ and include/, and every
+import of web/, and names each one that its folder may not use. Usage: layers.py [ROOT]; exit status 1
+when something is wrong.
 """
+import posixpath
 import pathlib
 import re
 import sys
@@ -42,6 +44,16 @@ PURE = {
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
+# The pages: by folder of web/ the URL prefixes that its modules may import. The SDK depends on nothing.
+WEB = {
+    "sdk": ("/sdk/",),
+    "kernel": ("/sdk/", "/modules/"),
+    "pages": ("/pages/", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
+}
+WEB_URLS = {"sdk": "/sdk/", "kernel": "/modules/", "pages": "/pages/"}
+IMPORT = re.compile(r'^\s*(?:import|export)\b[^"\';]*?\bfrom\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"', re.M)
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+
 
 def folder_of(relative):
     """The row of PROJECT for a path below src/ or include/."""
@@ -70,9 +82,26 @@ def check_include(folder, bracket, name):
     return None
 
 
+def check_web(root):
+    """(path, line, reason) of each import of web/ that its folder may not have."""
+    for folder, allowed in WEB.items():
+        for path in sorted((root / "web" / folder).rglob("*.js")):
+            url = WEB_URLS[folder] + path.relative_to(root / "web" / folder).as_posix()
+            text = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), path.read_text(encoding="utf-8"))
+            for match in IMPORT.finditer(text):
+                name = match[1] or match[2] or match[3]
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(url), name))
+                if not (name.startswith(("./", "../", "/")) and target.startswith(allowed)):
+                    line = text.count("\n", 0, match.start()) + 1
+                    yield path, line, f"imports {name}: {folder} may not"
+
+
 def main(root):
     problems = 0
     count = 0
+    for path, line, reason in check_web(root):
+        print(f"{path.relative_to(root)}:{line}: {reason}")
+        problems += 1
     for top in ("src", "include"):
         for path in sorted((root / top).rglob("*.[ch]")):
             relative = path.relative_to(root / top)

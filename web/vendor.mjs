@@ -1,6 +1,6 @@
-// Lays out the libraries that the pages use, as the daemon serves them under /vendor: copies them out
-// of node_modules into a folder, and puts a gzipped twin beside whatever is large. Downloads nothing.
-// Called by the build: node web/vendor.mjs OUTDIR
+// Lays out the libraries that the pages use, as the daemon serves them under /vendor: copies them
+// out of node_modules into a folder, and puts a gzipped twin beside whatever is large. Downloads
+// nothing. Called by the build: node web/vendor.mjs OUTDIR
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, readFile, readdir, stat, writeFile, copyFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

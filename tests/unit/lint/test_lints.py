@@ -64,9 +64,25 @@ class Lints(unittest.TestCase):
         """A new folder must enter the table first."""
         self.expect("layers.py", "src/misc/a.c", "#include <stdio.h>\n", "not in the table")
 
+    def test_layers_see_sdk_using_a_library(self):
+        """The browser SDK depends on nothing, whatever way an import is written."""
+        self.write("web/sdk/fine.js", 'import { a } from "./a.js";\n')
+        for line in ('import x from "lit-html";', 'import {\n\ty,\n} from "../pages/y.js";',
+                     'const z = await import("/vendor/z.js");'):
+            self.expect("layers.py", "web/sdk/a.js", line + "\n", "sdk may not")
+            (self.root / "web/sdk/a.js").unlink()
+
+    def test_layers_see_page_from_elsewhere(self):
+        """Pages take nothing from other machines."""
+        self.write("web/pages/a/fine.js", 'import "../shared/b.js";\nimport c from "/vendor/c.js";\n')
+        self.expect("layers.py", "web/pages/a/a.js", 'import x from "https://cdn.example/x.js";\n',
+                    "pages may not")
+
     def test_tidy_sees_long_line(self):
         """100 columns."""
         self.expect("tidy.py", "src/base/a.c", GOOD + "/* " + "x" * 120 + " */\n", "columns")
+        (self.root / "src/base/a.c").unlink()
+        self.expect("tidy.py", "web/sdk/a.js", "// " + "x" * 120 + "\n", "web/sdk/a.js:1: 123 columns")
 
     def test_tidy_sees_long_function(self):
         """70 lines a function."""
