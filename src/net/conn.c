@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -112,22 +113,58 @@ void conn_stop_reading(struct conn *conn)
 	(void)event_del(&conn->read_event);
 }
 
+static void end_file(struct conn *conn)
+{
+	if (conn->file >= 0)
+		(void)close(conn->file);
+	conn->file = -1;
+	conn->file_left = 0;
+}
+
+static ssize_t send_buffer(struct conn *conn)
+{
+	ssize_t n = send(conn->fd, buf_data(&conn->out), conn->out.length, MSG_NOSIGNAL);
+	if (n <= 0)
+		return n;
+	buf_consume(&conn->out, (size_t)n);
+	if (conn->out.length == 0)
+		buf_clear(&conn->out, CONN_KEEP_BYTES);
+	return n;
+}
+
+/* SIGPIPE is the caller's to ignore: sendfile knows no MSG_NOSIGNAL. */
+static ssize_t send_file(struct conn *conn)
+{
+	size_t piece =
+		conn->file_left < CONN_FILE_BYTES ? (size_t)conn->file_left : CONN_FILE_BYTES;
+	ssize_t n = sendfile(conn->fd, conn->file, &conn->file_at, piece);
+	if (n == 0) { /* it shrank: what was promised cannot be kept */
+		conn_reports(conn, ERR_IO, "a file shrank while it was sent");
+		errno = EIO;
+		return -1;
+	}
+	if (n < 0)
+		return n;
+	conn->file_left -= (uint64_t)n;
+	if (conn->file_left == 0)
+		end_file(conn);
+	return n;
+}
+
 static void on_writable(evutil_socket_t fd, short events, void *ctx)
 {
-	(void)events;
+	(void)fd, (void)events;
 	struct conn *conn = ctx;
 	loop_touch(conn->net->loop);
-	ssize_t n = send(fd, buf_data(&conn->out), conn->out.length, MSG_NOSIGNAL);
+	ssize_t n = conn->out.length ? send_buffer(conn) : send_file(conn);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			conn_drop(conn);
 		return;
 	}
 	conn->written += (uint64_t)n;
-	buf_consume(&conn->out, (size_t)n);
-	if (conn->out.length)
+	if (conn_has_output(conn))
 		return;
-	buf_clear(&conn->out, CONN_KEEP_BYTES);
 	(void)event_del(&conn->write_event);
 	deadline_stop(&conn->write_deadline);
 	conn->kind->flushed(conn);
@@ -171,10 +208,28 @@ void conn_write(struct conn *conn, const void *head, size_t head_length, const v
 		wait_writable(conn);
 }
 
+void conn_write_file(struct conn *conn, int file, uint64_t offset, uint64_t length)
+{
+	bool waiting = conn_has_output(conn);
+	if (conn_is_dropped(conn) || length == 0) {
+		(void)close(file);
+		return;
+	}
+	assert(conn->file < 0);
+	conn->file = file;
+	conn->file_at = (off_t)offset;
+	conn->file_left = length;
+	if (!waiting)
+		wait_writable(conn);
+}
+
 /* A peer that takes a byte now and then is as bad as one that takes none (CASES.md C30). */
 static void write_expired(struct conn *conn)
 {
-	if (conn->written - conn->written_mark >= CONN_WRITE_BYTES_MIN) {
+	bool moved = conn->written - conn->written_mark >= CONN_WRITE_BYTES_MIN;
+	conn->file_lapses = moved ? 0 : conn->file_lapses + 1;
+	/* A file costs no memory, so its reader may rest. */
+	if (moved || (conn->file >= 0 && conn->file_lapses < CONN_FILE_LAPSES_MAX)) {
 		conn->written_mark = conn->written;
 		deadline_arm(conn->net, &conn->write_deadline, DEADLINE_WRITE);
 		return;
@@ -215,6 +270,7 @@ struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
 		return NULL;
 	conn->net = net;
 	conn->fd = fd;
+	conn->file = -1;
 	conn->kind = kind;
 	conn->peer = *peer;
 	conn->slot = net->free_slots[--net->free_count];
@@ -258,6 +314,7 @@ void conn_drop(struct conn *conn)
 	list_remove(&conn->queue);
 	(void)close(conn->fd);
 	conn->fd = -1;
+	end_file(conn);
 	conn->again = false;
 	if (conn->refused)
 		net->refused_count--;
@@ -296,7 +353,7 @@ static void lingering_flushed(struct conn *conn)
 
 static void lingering_eof(struct conn *conn)
 {
-	if (conn->out.length == 0) {
+	if (!conn_has_output(conn)) {
 		conn_drop(conn);
 		return;
 	}
@@ -332,12 +389,12 @@ void conn_linger(struct conn *conn)
 	list_remove(&conn->idle);
 	list_remove(&conn->queue);
 	conn->again = false;
-	if (conn->half_closed && conn->out.length == 0) {
+	if (conn->half_closed && !conn_has_output(conn)) {
 		conn_drop(conn);
 		return;
 	}
 	conn_pause(conn, false);
 	conn_deadline(conn, DEADLINE_CLOSE);
-	if (conn->out.length == 0)
+	if (!conn_has_output(conn))
 		lingering_flushed(conn);
 }

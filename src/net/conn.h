@@ -3,6 +3,7 @@
  * until then every function takes it and does nothing. */
 #pragma once
 #include <event2/event_struct.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/list.h"
@@ -16,6 +17,8 @@ enum {
 	CONN_AHEAD_BYTES = 64 * 1024, /* sent ahead of an answer; then reading stops */
 	CONN_REFUSED_MAX = 32,        /* connections over the limit that are being told so */
 	CONN_WRITE_BYTES_MIN = 4096,  /* a reader must take so many in each write_time_ms */
+	CONN_FILE_BYTES = 256 * 1024, /* of a file, per turn and connection */
+	CONN_FILE_LAPSES_MAX = 12,    /* a page that compiles does not read for a while */
 };
 
 /* A connection has one deadline for what it waits to read and one for what it waits to write. All
@@ -76,7 +79,11 @@ struct conn {
 	bool feeding, again; /* inside kind->feed; it left input that can be used at once */
 	struct event read_event, write_event;
 	struct buf in, out;
-	struct list idle; /* net.idle: keep-alive connections without an exchange */
+	int file; /* goes out behind `out`; owned; -1: none */
+	off_t file_at;
+	uint64_t file_left;
+	unsigned file_lapses; /* write deadlines in a row in which it did not get on */
+	struct list idle;     /* net.idle: keep-alive connections without an exchange */
 	struct mono_ms idle_since;
 	struct list queue; /* net.ready: input is there, its turn is next; net.dropped */
 	struct deadline read_deadline, write_deadline;
@@ -101,6 +108,13 @@ static inline bool conn_is_dropped(const struct conn *conn)
 /* Copies nothing that the kernel takes at once. Two pieces, to join a head and a body. */
 void conn_write(struct conn *conn, const void *head, size_t head_length, const void *body,
 		size_t body_length);
+/* Bytes of a file behind what was written, from the page cache to the socket, a piece per turn;
+ * takes the descriptor. */
+void conn_write_file(struct conn *conn, int file, uint64_t offset, uint64_t length);
+static inline bool conn_has_output(const struct conn *conn)
+{
+	return conn->out.length > 0 || conn->file >= 0;
+}
 void conn_pause(struct conn *conn, bool paused);
 void conn_stop_reading(struct conn *conn); /* for good */
 void conn_process(struct conn *conn);      /* what is in `in`, once */

@@ -30,6 +30,8 @@ static void fill_request(struct conn *conn, const char *bytes, struct http_reque
 		.last_event_id = http_parsed_value(p, bytes, HTTP_LAST_EVENT_ID),
 		.if_none_match = http_parsed_value(p, bytes, HTTP_IF_NONE_MATCH),
 		.accept_encoding = http_parsed_value(p, bytes, HTTP_ACCEPT_ENCODING),
+		.range = http_parsed_value(p, bytes, HTTP_RANGE),
+		.if_range = http_parsed_value(p, bytes, HTTP_IF_RANGE),
 		.access_control_request_method = http_parsed_value(p, bytes, HTTP_REQUEST_METHOD),
 		.body = bytes + p->body_start,
 		.body_length = p->body_length,

@@ -11,8 +11,8 @@ struct http_request {
 	const char *query; /* "" when absent, raw */
 	/* Header values or NULL; a header that may appear once appeared once. */
 	const char *host, *origin, *authorization, *content_type, *accept, *cookie, *user_agent,
-		*sec_fetch_site, *last_event_id, *if_none_match, *accept_encoding,
-		*access_control_request_method;
+		*sec_fetch_site, *last_event_id, *if_none_match, *accept_encoding, *range,
+		*if_range, *access_control_request_method;
 	const char *body; /* NUL-terminated after body_length */
 	size_t body_length;
 	struct net_peer peer;
@@ -27,6 +27,10 @@ struct http_header {
 /* Content-Length and Date are added. The answer is copied. */
 void http_reply(struct net *net, uint64_t conn, int status, const struct http_header *headers,
 		size_t header_count, const char *body, size_t body_length);
+/* The same with `length` bytes of an open file as its body. Takes the descriptor. Sent by and by,
+ * as the peer takes it; a file that turns out shorter ends the connection. */
+void http_reply_file(struct net *net, uint64_t conn, int status, const struct http_header *headers,
+		     size_t header_count, int file, uint64_t offset, uint64_t length);
 /* A streamed answer (SSE, long listings): chunked on HTTP/1.1. */
 void http_stream_begin(struct net *net, uint64_t conn, int status,
 		       const struct http_header *headers, size_t header_count);

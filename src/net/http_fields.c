@@ -15,14 +15,15 @@ static const struct {
 	bool list;
 } known[HTTP_FIELD_COUNT] = {
 #define X(field, text, is_list) [field] = {text, sizeof(text) - 1, is_list},
-	X(HTTP_HOST, "host", false) X(HTTP_ORIGIN, "origin", false) X(HTTP_AUTHORIZATION,
-								      "authorization", false)
-		X(HTTP_CONTENT_TYPE, "content-type", false) X(HTTP_ACCEPT, "accept", true) X(
-			HTTP_COOKIE, "cookie", false) X(HTTP_USER_AGENT, "user-agent", false)
-			X(HTTP_SEC_FETCH_SITE, "sec-fetch-site",
-			  false) X(HTTP_LAST_EVENT_ID, "last-event-id",
-				   false) X(HTTP_IF_NONE_MATCH, "if-none-match",
-					    true) X(HTTP_ACCEPT_ENCODING, "accept-encoding", true)
+	X(HTTP_HOST, "host", false) X(HTTP_ORIGIN, "origin", false) X(
+		HTTP_AUTHORIZATION, "authorization", false) X(HTTP_CONTENT_TYPE, "content-type",
+							      false) X(HTTP_ACCEPT, "accept", true)
+		X(HTTP_COOKIE, "cookie", false) X(HTTP_USER_AGENT, "user-agent", false) X(
+			HTTP_SEC_FETCH_SITE, "sec-fetch-site",
+			false) X(HTTP_LAST_EVENT_ID, "last-event-id",
+				 false) X(HTTP_IF_NONE_MATCH, "if-none-match",
+					  true) X(HTTP_ACCEPT_ENCODING, "accept-encoding", true)
+			X(HTTP_RANGE, "range", false) X(HTTP_IF_RANGE, "if-range", false)
 				X(HTTP_REQUEST_METHOD, "access-control-request-method",
 				  false) X(HTTP_WS_KEY, "sec-websocket-key",
 					   false) X(HTTP_WS_VERSION, "sec-websocket-version", false)

@@ -1,11 +1,12 @@
-/* http_reply: answers: whole ones, streams, refusals. The head is written into one buffer of the
- * net, the body goes from the caller's memory to the kernel, and only what the kernel does not take
- * is copied. Called by the shell with exchange numbers. */
+/* http_reply: answers: whole ones, files, streams, refusals. The head is written into one buffer of
+ * the net, the body goes from the caller's memory to the kernel, and only what the kernel does not
+ * take is copied. Called by the shell with exchange numbers. */
 #include "net/http_reply.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/limits.h"
@@ -23,6 +24,7 @@ static const struct {
 	{201, "Created"},
 	{202, "Accepted"},
 	{204, "No Content"},
+	{206, "Partial Content"},
 	{302, "Found"},
 	{303, "See Other"},
 	{304, "Not Modified"},
@@ -36,6 +38,7 @@ static const struct {
 	{413, "Content Too Large"},
 	{414, "URI Too Long"},
 	{415, "Unsupported Media Type"},
+	{416, "Range Not Satisfiable"},
 	{417, "Expectation Failed"},
 	{421, "Misdirected Request"},
 	{426, "Upgrade Required"},
@@ -128,8 +131,20 @@ static struct conn *find_exchange(const struct net *net, uint64_t number, enum e
 static void finish_when_flushed(struct conn *conn)
 {
 	conn->http.exchange = EXCHANGE_FLUSH;
-	if (!conn_is_dropped(conn) && conn->out.length == 0)
+	if (!conn_is_dropped(conn) && !conn_has_output(conn))
 		conn->kind->flushed(conn);
+}
+
+/* The whole head of an answer whose length is known. 0 or -ERR_NO_MEMORY. */
+static int write_head(struct conn *conn, int status, const struct http_header *headers,
+		      size_t header_count, uint64_t body_length)
+{
+	struct buf *head = &conn->net->head;
+	int rc = begin_head(conn, status, headers, header_count);
+	if (!rc && status != 204 && status != 304)
+		rc = buf_append(head, "Content-Length: ", 16) || add_number(head, body_length) ||
+		     buf_append(head, "\r\n", 2);
+	return rc || buf_append(head, "\r\n", 2) ? -ERR_NO_MEMORY : 0;
 }
 
 void http_reply(struct net *net, uint64_t number, int status, const struct http_header *headers,
@@ -140,17 +155,29 @@ void http_reply(struct net *net, uint64_t number, int status, const struct http_
 		return;
 	struct buf *head = &net->head;
 	bool bodyless = status == 204 || status == 304;
-	int rc = begin_head(conn, status, headers, header_count);
-	if (!rc && !bodyless)
-		rc = buf_append(head, "Content-Length: ", 16) || add_number(head, body_length) ||
-		     buf_append(head, "\r\n", 2);
-	if (rc || buf_append(head, "\r\n", 2)) {
+	if (write_head(conn, status, headers, header_count, body_length)) {
 		conn_drop(conn);
 		return;
 	}
 	if (bodyless || conn->http.head_only)
 		body_length = 0;
 	conn_write(conn, buf_data(head), head->length, body, body_length);
+	finish_when_flushed(conn);
+}
+
+void http_reply_file(struct net *net, uint64_t number, int status,
+		     const struct http_header *headers, size_t header_count, int file,
+		     uint64_t offset, uint64_t length)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_OPEN);
+	if (!conn || write_head(conn, status, headers, header_count, length)) {
+		(void)close(file);
+		if (conn)
+			conn_drop(conn);
+		return;
+	}
+	conn_write(conn, buf_data(&net->head), net->head.length, NULL, 0);
+	conn_write_file(conn, file, offset, conn->http.head_only ? 0 : length);
 	finish_when_flushed(conn);
 }
 

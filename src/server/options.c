@@ -16,6 +16,9 @@ enum option_id {
 	OPTION_FAKE_GPU,
 	OPTION_LOG_LEVEL,
 	OPTION_COMPAT,
+	OPTION_WEB,
+	OPTION_MODELS,
+	OPTION_DEV,
 	OPTION_ALLOW_REMOTE,
 	OPTION_HELP,
 };
@@ -37,6 +40,10 @@ static const struct option_row {
 	{"log-level", "LEVEL", OPTION_LOG_LEVEL, "error, warn, info or debug (info)"},
 	{"compat", "bridge", OPTION_COMPAT,
 	 "stand in for the predecessor: 127.0.0.1:$BRIDGE_PORT (8080), $BRIDGE_TOKEN"},
+	{"web", "DIR", OPTION_WEB,
+	 "large libraries and demo models of the pages (beside the executable, else as installed)"},
+	{"models", "DIR", OPTION_MODELS, "your own models: DIR/x/y is /models/x/y for the pages"},
+	{"dev", NULL, OPTION_DEV, "serve the pages from ./web and tell open ones what changed"},
 	{"allow-remote", NULL, OPTION_ALLOW_REMOTE,
 	 "let --listen name an address that is not loopback; put TLS in front of it"},
 	{"help", NULL, OPTION_HELP, "this text"},
@@ -82,6 +89,15 @@ static int take(struct options *o, int id, const char *value, char *detail, size
 		if (strcmp(value, "bridge") != 0)
 			return refuse(detail, size, "--compat: unknown mode", value);
 		o->bridge = true;
+		break;
+	case OPTION_WEB:
+		o->web_dir = value;
+		break;
+	case OPTION_MODELS:
+		o->models_dir = value;
+		break;
+	case OPTION_DEV:
+		o->dev = true;
 		break;
 	case OPTION_ALLOW_REMOTE:
 		o->allow_remote = true;
@@ -183,6 +199,13 @@ int options_apply(const struct options *options, struct settings *settings, char
 				      "--socket: too long:", options->socket_path);
 		snprintf(settings->socket_path, sizeof settings->socket_path, "%s",
 			 options->socket_path);
+	}
+	if (options->models_dir) {
+		if (strlen(options->models_dir) > SETTINGS_PATH_BYTES)
+			return refuse(detail, detail_size,
+				      "--models: too long:", options->models_dir);
+		snprintf(settings->models_dir, sizeof settings->models_dir, "%s",
+			 options->models_dir);
 	}
 	if (options->log_level >= 0)
 		settings->log_level = options->log_level;

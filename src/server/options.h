@@ -10,8 +10,9 @@ struct options {
 	const char *listen[SETTINGS_LISTEN_COUNT]; /* all strings are borrowed from argv */
 	const char *gpus[LIMIT_GPUS];
 	const char *socket_path, *state_dir, *config_path; /* NULL: not given */
-	int log_level;                                     /* -1: not given */
-	bool bridge, allow_remote, help;
+	const char *web_dir, *models_dir;
+	int log_level; /* -1: not given */
+	bool bridge, allow_remote, dev, help;
 };
 
 /* 0 or -ERR_BAD_FIELD; `detail` then says what is wrong. */
@@ -27,6 +28,8 @@ struct paths {
 	char state_dir[SETTINGS_PATH_BYTES + 1];
 	char config[SETTINGS_PATH_BYTES + 1]; /* "": no file */
 	bool config_given;                    /* then it must exist */
+	char web[SETTINGS_PATH_BYTES + 1];    /* has vendor/ and models/ */
+	char dev[SETTINGS_PATH_BYTES + 1];    /* --dev: the sources of pages; "": compiled in */
 };
 int paths_find(const struct options *options, struct paths *ret_paths, char *detail,
 	       size_t detail_size);

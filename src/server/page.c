@@ -1,75 +1,81 @@
-/* page: GET /. One page without scripts or foreign files: what Baton is, what to try, and, for who
- * came by `baton open`, who holds and who waits. Spends the one-time link. */
-#include <inttypes.h>
+/* page: the addresses of pages: each answers with its page, or, for who has not come by `baton
+ * open`, with a text that says how to. Spends the one-time link. Knows no lease. */
 #include <stdio.h>
 #include <string.h>
 
 #include "net/loop.h"
+#include "server/files.h"
 #include "server/routes.h"
 #include "server/shell.h"
 
-enum { PAGE_ROWS = 50 };
+static const struct page {
+	const char *address, *name; /* of its folder below web/pages */
+} pages[] = {
+	{"/", "dashboard"},      {"/console", "console"}, {"/mic", "mic"},
+	{"/dreamer", "dreamer"}, {"/logs", "logs"},
+};
 
-static const char head[] = "<!doctype html><html lang=en><meta charset=utf-8><title>Baton</title>"
-			   "<meta name=viewport content=\"width=device-width\">";
-static const char style[] =
-	"<style>body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;"
-	"padding:0 1rem}pre{background:#8882;padding:.7rem;overflow:auto}"
-	":root{color-scheme:light dark}</style>"
-	"<h1>Baton</h1><p>One GPU, many programs: hold the baton and the GPU is yours; "
-	"everybody else has a place in a queue that is fair, bounded and visible.</p>";
+enum { PAGE_COUNT = sizeof pages / sizeof *pages, NAME_BYTES_MAX = 32 };
 
-static void add_escaped(struct text *out, const char *string)
+static const char head[] = "<!doctype html>\n<html lang=\"en\">\n<meta "
+			   "charset=\"utf-8\">\n<title>Baton: sign in</title>\n"
+			   "<meta name=\"viewport\" content=\"width=device-width\">\n"
+			   "<link rel=\"icon\" href=\"data:,\">\n"
+			   "<link rel=\"stylesheet\" href=\"/pages/shared/shell.css\">\n"
+			   "<main class=\"stack\">\n<h1>Baton</h1>\n"
+			   "<p>One GPU, many programs: hold the baton and the GPU is yours; "
+			   "everybody else has a place "
+			   "in a queue that is fair, bounded and visible.</p>\n";
+
+/* The value of `name` in a raw query; false: absent, or longer than fits. */
+static bool query_text(const char *query, const char *name, char *ret_value, size_t size)
 {
-	for (; *string; string++) {
-		if (*string == '<')
-			text_str(out, "&lt;");
-		else if (*string == '&')
-			text_str(out, "&amp;");
-		else
-			text_char(out, *string);
+	size_t length = strlen(name);
+	while (*query) {
+		size_t part = strcspn(query, "&");
+		if (part > length && strncmp(query, name, length) == 0 && query[length] == '=') {
+			size_t value = part - length - 1;
+			if (value >= size)
+				return false;
+			memcpy(ret_value, query + length + 1, value);
+			ret_value[value] = '\0';
+			return true;
+		}
+		query += part + (query[part] == '&');
 	}
+	return false;
 }
 
-static void add_row(struct text *out, const struct claim_view *view, int64_t ms, const char *word)
+/* Without scripts, and never an error: whoever sees it has done nothing wrong. The last line is for
+ * who follows a link of another site: the browser keeps the cookie to itself that one time. */
+static void answer_sign_in(struct shell *shell, const struct asked *asked, int status,
+			   const char *why)
 {
-	text_format(out, "%-9s %-10s %8.1f s %s  ", claim_state_name(view->rec->state),
-		    lease_class_name(view->rec->cls), (double)ms / 1000, word);
-	add_escaped(out, view->rec->name);
-	text_char(out, '\n');
+	struct text *out = &shell->body;
+	text_clear(out);
+	text_str(out, head);
+	text_format(out, "<p>%s</p>\n", why);
+	text_str(out, "<p>To open this page, run this on the machine on which Baton runs:</p>\n"
+		      "<pre>baton open</pre>\n"
+		      "<p>It opens a link that works once, within a minute, and signs this browser "
+		      "in. <code>baton open --print</code> prints the link instead.</p>\n");
+	text_format(out,
+		    "<p>Signed in already? <a href=\"%s\">Open this page again</a>.</p>\n</main>\n",
+		    asked->request->path);
+	files_answer_html(shell, asked, status, out);
 }
 
-static void add_status(const struct shell *shell, struct text *out)
+static void redirect(struct shell *shell, const struct asked *asked, const char *cookie)
 {
-	const struct core *core = shell->broker.core;
-	struct mono_ms now = shell->broker.now;
-	struct claim_view view;
-	struct core_stats stats;
-	core_stats(core, &stats);
-	text_format(out, "<h2>Now</h2><pre>%u held, %u waiting%s%s\n", stats.held, stats.waiting,
-		    stats.paused ? ", paused" : "", stats.journal_ok ? "" : ", journal fails");
-	uint64_t after = 0;
-	for (int n = 0; n < PAGE_ROWS && core_holder_after(core, after, now, &view); n++) {
-		after = view.rec->id;
-		add_row(out, &view, mono_since(now, view.rec->held_since), "held  ");
-	}
-	for (uint32_t at = 0; at < PAGE_ROWS && core_waiter_at(core, at, now, &view); at++)
-		add_row(out, &view, mono_since(now, view.rec->arrival), "waited");
-	text_str(out, "</pre><p><a href=/v1/gpu/status>All of it as JSON</a></p>");
-}
-
-static void add_hints(const struct shell *shell, struct text *out)
-{
-	text_str(out,
-		 "<h2>Try</h2><pre>baton status --watch\n"
-		 "baton run --class background -- sleep 60\n\n"
-		 "# a lease that lives as long as the command\ncurl -N -H \"Authorization: Bearer "
-		 "$(cat ");
-	add_escaped(out, shell->live.paths.state_dir);
-	text_str(out, "/token)\" \\\n  -H 'Content-Type: application/json' "
-		      "-H 'Accept: text/event-stream' \\\n  -d '{\"id\":\"me\"}' ");
-	text_str(out, shell->home);
-	text_str(out, "/v1/gpu/lock</pre>");
+	char wanted[NAME_BYTES_MAX];
+	const char *address = "/";
+	if (query_text(asked->request->query, "page", wanted, sizeof wanted))
+		for (int i = 0; i < PAGE_COUNT; i++)
+			if (strcmp(wanted, pages[i].name) == 0)
+				address = pages[i].address;
+	const struct http_header headers[] = {
+		{"Location", address}, {"Cache-Control", "no-store"}, {"Set-Cookie", cookie}};
+	http_reply(shell->doors.net, asked->request->conn, 303, headers, cookie ? 3 : 2, "", 0);
 }
 
 /* The key leaves the address bar at once: it is spent, and its cookie is not readable by pages. */
@@ -80,42 +86,37 @@ static void log_in(struct shell *shell, const struct asked *asked, const char *h
 	random_fill(&shell->broker.random, random, sizeof random);
 	const char *value = page_link_spend(&shell->policy.keys, hex, random, loop_now());
 	explicit_bzero(random, sizeof random);
+	if (!value && asked->verdict.rights >= ACCESS_TOKEN) {
+		redirect(shell, asked, NULL); /* spent, by this browser it seems */
+		return;
+	}
 	if (!value) {
-		respond_error(shell->doors.net, asked, &shell->body, ERR_UNAUTHORIZED,
-			      "this link was used or is older than a minute; run: baton open");
+		answer_sign_in(shell, asked, 401, "This link was used, or is older than a minute.");
 		return;
 	}
 	policy_refresh(&shell->policy);
 	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; HttpOnly; SameSite=Strict",
 		 shell->policy.access.cookie_name, value);
-	const struct http_header headers[] = {
-		{"Location", "/"}, {"Set-Cookie", cookie}, {"Cache-Control", "no-store"}};
-	http_reply(shell->doors.net, asked->request->conn, 303, headers,
-		   sizeof headers / sizeof *headers, "", 0);
+	redirect(shell, asked, cookie);
 	explicit_bzero(cookie, sizeof cookie);
 }
 
 void route_page(struct shell *shell, const struct asked *asked)
 {
-	static const char open[] = "open=";
-	const struct answer answer = {.status = 200, .content_type = "text/html; charset=utf-8"};
-	struct text *out = &shell->body;
-	if (strncmp(asked->request->query, open, sizeof open - 1) == 0) {
-		log_in(shell, asked, asked->request->query + sizeof open - 1);
+	const struct http_request *request = asked->request;
+	char key[SECRET_HEX_BYTES], url[64];
+	if (strcmp(request->path, "/") == 0 &&
+	    query_text(request->query, "open", key, sizeof key)) {
+		log_in(shell, asked, key);
+		explicit_bzero(key, sizeof key);
 		return;
 	}
-	bool known = asked->verdict.rights >= ACCESS_TOKEN;
-	text_clear(out);
-	text_str(out, head);
-	if (known)
-		text_str(out, "<meta http-equiv=refresh content=2>");
-	text_str(out, style);
-	if (known)
-		add_status(shell, out);
-	else
-		text_str(out, "<p>To see the queue here, run <code>baton open</code>.</p>");
-	add_hints(shell, out);
-	respond_with(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     out, "Content-Security-Policy",
-		     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+	if (asked->verdict.rights < ACCESS_TOKEN) {
+		answer_sign_in(shell, asked, 200, "This browser has not been signed in.");
+		return;
+	}
+	for (int i = 0; i < PAGE_COUNT; i++)
+		if (strcmp(request->path, pages[i].address) == 0)
+			snprintf(url, sizeof url, "/pages/%s/index.html", pages[i].name);
+	files_answer(shell, asked, url, "Accept, Cookie, ");
 }

@@ -25,6 +25,47 @@ static bool find(char *out, size_t size, const char *variable, const char *fallb
 	return n > 0 && (size_t)n < size;
 }
 
+/* PATH/web beside the executable, as the build lays it out; else where `meson install` puts it. */
+static void find_web(char *out, size_t size)
+{
+	static const char tail[] = "/web";
+	ssize_t length = readlink("/proc/self/exe", out, size - sizeof tail);
+	char *slash = NULL;
+	if (length > 0) {
+		out[length] = 0;
+		slash = strrchr(out, '/');
+	}
+	if (slash) {
+		memcpy(slash, tail, sizeof tail);
+		if (access(out, X_OK) == 0)
+			return;
+	}
+	snprintf(out, size, "%s", BATON_WEB_DIR);
+}
+
+static int find_pages(const struct options *options, struct paths *p, char *detail, size_t size)
+{
+	if (options->web_dir) {
+		if ((size_t)snprintf(p->web, sizeof p->web, "%s", options->web_dir) >=
+			    sizeof p->web ||
+		    access(p->web, X_OK) != 0) {
+			snprintf(detail, size, "--web: no such folder: '%.200s'", options->web_dir);
+			return -ERR_CONFIG;
+		}
+	} else {
+		find_web(p->web, sizeof p->web);
+	}
+	if (!options->dev)
+		return 0;
+	if (access("web/pages", X_OK) != 0) {
+		snprintf(detail, size,
+			 "--dev: there is no ./web/pages here; start it in Baton's source tree");
+		return -ERR_CONFIG;
+	}
+	snprintf(p->dev, sizeof p->dev, "web");
+	return 0;
+}
+
 int paths_find(const struct options *options, struct paths *ret_paths, char *detail,
 	       size_t detail_size)
 {
@@ -46,6 +87,9 @@ int paths_find(const struct options *options, struct paths *ret_paths, char *det
 		       "baton/config.yaml") ||
 		 access(p.config, F_OK) != 0)
 		p.config[0] = 0;
+	int rc = find_pages(options, &p, detail, detail_size);
+	if (rc)
+		return rc;
 	*ret_paths = p;
 	return 0;
 }

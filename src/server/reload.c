@@ -37,6 +37,7 @@ void reload_apply(struct shell *shell, const struct settings *settings)
 					   .rules = live->rules,
 					   .rule_count = live->settings.rule_count};
 	policy_set_origins(&shell->policy, &live->settings);
+	files_set_origins(&shell->files, &live->settings);
 	shell->observers.log.level = (enum log_level)live->settings.log_level;
 	batch_event(&shell->broker.batch, EVENT_CONFIG, 0)->config = &live->settings.core;
 }

@@ -18,6 +18,7 @@ void route_logs(struct shell *shell, const struct asked *asked);
 void route_logs_clear(struct shell *shell, const struct asked *asked);
 void route_reload(struct shell *shell, const struct asked *asked);
 void route_page(struct shell *shell, const struct asked *asked);
+void route_file(struct shell *shell, const struct asked *asked);
 
 /* The callbacks of net for requests; `ctx` is the shell. */
 void routes_on_request(void *ctx, const struct http_request *request);

@@ -7,6 +7,7 @@ enum {
 	SETTINGS_LISTEN_COUNT = 8,
 	SETTINGS_ORIGIN_COUNT = 32,
 	SETTINGS_RULE_COUNT = 64,
+	SETTINGS_MODEL_ORIGIN_COUNT = 16,
 	SETTINGS_ADDRESS_BYTES = 127,
 	SETTINGS_ORIGIN_BYTES = 255,
 	SETTINGS_PATH_BYTES = 4095,
@@ -22,10 +23,13 @@ struct settings_rule {
 
 struct settings {
 	struct core_config core;
-	uint32_t listen_count, origin_count, rule_count;
+	uint32_t listen_count, origin_count, rule_count, model_origin_count;
 	char listen[SETTINGS_LISTEN_COUNT][SETTINGS_ADDRESS_BYTES + 1];
 	char socket_path[SETTINGS_SOCKET_BYTES + 1]; /* "": the default */
 	char origins[SETTINGS_ORIGIN_COUNT][SETTINGS_ORIGIN_BYTES + 1];
+	/* From where pages may load models, besides the broker; and a folder laid over its own. */
+	char model_origins[SETTINGS_MODEL_ORIGIN_COUNT][SETTINGS_ORIGIN_BYTES + 1];
+	char models_dir[SETTINGS_PATH_BYTES + 1]; /* "": none */
 	struct settings_rule rules[SETTINGS_RULE_COUNT];
 	uint32_t connections_max;
 	int log_level; /* enum log_level */

@@ -51,8 +51,8 @@ struct file_queue {
 	uint32_t *max, *per_session_max;
 };
 struct settings_file {
-	char **listen, **origins, *socket;
-	unsigned listen_count, origins_count, rules_count, gpus_count;
+	char **listen, **origins, **model_origins, *socket, *models;
+	unsigned listen_count, origins_count, model_origins_count, rules_count, gpus_count;
 	struct file_classes *classes;
 	struct file_rule *rules;
 	struct file_gpu *gpus;

@@ -198,6 +198,37 @@ static bool origin_ok(const char *origin)
 	return *rest && !strpbrk(rest, "/?#@*");
 }
 
+/* It becomes a word of a policy that is a list of words; nothing but a host may be named, and only
+ * by TLS: a model is code that runs on the GPU. */
+static bool model_origin_ok(const char *origin)
+{
+	static const char scheme[] = "https://";
+	size_t length = sizeof scheme - 1;
+	return strncmp(origin, scheme, length) == 0 && origin_ok(origin) &&
+	       strspn(origin + length, "abcdefghijklmnopqrstuvwxyz0123456789.-:") ==
+		       strlen(origin + length);
+}
+
+static int take_models(const struct loading *l, const struct settings_file *from,
+		       struct settings *to)
+{
+	char key[64];
+	for (unsigned i = 0; i < from->model_origins_count; i++) {
+		snprintf(key, sizeof key, "model_origins/%u", i);
+		if (!model_origin_ok(from->model_origins[i]))
+			return refuse(l, key, "not an origin such as https://models.example");
+		snprintf(to->model_origins[i], sizeof to->model_origins[i], "%s",
+			 from->model_origins[i]);
+	}
+	if (from->model_origins)
+		to->model_origin_count = from->model_origins_count;
+	if (from->models && from->models[0] != '/')
+		return refuse(l, "models", "not a whole path, from / on");
+	if (from->models)
+		snprintf(to->models_dir, sizeof to->models_dir, "%s", from->models);
+	return 0;
+}
+
 static int take_lists(const struct loading *l, const struct settings_file *from,
 		      struct settings *to)
 {
@@ -260,6 +291,7 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 static int take_file(const struct loading *l, const struct settings_file *from, struct settings *to)
 {
 	int rc = take_lists(l, from, to);
+	rc = rc ? rc : take_models(l, from, to);
 	rc = rc ? rc : take_classes(l, from->classes, &to->core);
 	rc = rc ? rc : take_timing(l, from->timing, &to->core);
 	rc = rc ? rc : take_gpus(l, from, &to->core);

@@ -2,6 +2,7 @@
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
 #include "server/doors.h"
+#include "server/files.h"
 #include "server/listing.h"
 #include "server/observe.h"
 #include "server/options.h"
@@ -27,6 +28,7 @@ struct shell {
 	struct broker broker;
 	struct doors doors;
 	struct policy policy;
+	struct files files;
 	struct observers observers;
 	struct live live;
 	struct listings listings;
@@ -39,5 +41,6 @@ struct shell {
 	struct mono_ms started, keepalive_at, drain_until;
 	char paused_reason[LIMIT_REASON_BYTES + 1];
 	bool draining, stop;
+	bool dev; /* for who writes pages: they are told when a file of theirs changes */
 	char home[POLICY_HOST_BYTES + 16]; /* http://host:port of the first listener */
 };

@@ -190,7 +190,8 @@ static int judge(const struct access_policy *policy, const struct request_facts 
 {
 	if (facts->body_length > LIMIT_BODY_BYTES)
 		return -ERR_TOO_LARGE;
-	int found = route_find(facts->method, facts->path, &verdict->match);
+	bool html = route_wants_html(facts->method, facts->accept);
+	int found = route_find(facts->method, facts->path, html, &verdict->match);
 	if (found == -ERR_METHOD || !method_known(facts->method))
 		return -ERR_METHOD;
 	int err = check_host(policy, facts);

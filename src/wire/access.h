@@ -8,7 +8,7 @@
 /* Header values as net gives them, NULL when absent; borrowed for the call. */
 struct request_facts {
 	const char *method, *path;
-	const char *host, *origin, *authorization, *content_type, *cookie, *sec_fetch_site;
+	const char *host, *origin, *authorization, *accept, *content_type, *cookie, *sec_fetch_site;
 	size_t body_length;
 	bool is_unix; /* came over a Unix socket .. */
 	int64_t uid;  /* .. from this user; -1: unknown */

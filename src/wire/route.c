@@ -7,26 +7,38 @@
 #include "base/err.h"
 
 static const struct route routes[] = {
-	/* id, method, path, rights, takes_body, navigable */
-	{ROUTE_PAGE, "GET", "/", ACCESS_NONE, false, true},
-	{ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, true, false},
-	{ROUTE_UNLOCK, "POST", "/v1/gpu/unlock", ACCESS_TOKEN, true, false},
-	{ROUTE_RENEW, "POST", "/v1/gpu/renew", ACCESS_TOKEN, true, false},
-	{ROUTE_STATUS, "GET", "/v1/gpu/status", ACCESS_TOKEN, false, false},
-	{ROUTE_RESET, "POST", "/v1/gpu/reset", ACCESS_ADMIN, true, false},
-	{ROUTE_FORCE_RELEASE_ALL, "POST", "/v1/gpu/force-release-all", ACCESS_ADMIN, true, false},
-	{ROUTE_LEASE_YIELD, "POST", "/v1/gpu/leases/{lease}/yield", ACCESS_ADMIN, true, false},
-	{ROUTE_LEASE_REVOKE, "POST", "/v1/gpu/leases/{lease}/revoke", ACCESS_ADMIN, true, false},
-	{ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, true, false},
-	{ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, true, false},
-	{ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, false, false},
-	{ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, false, false},
-	{ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, false, false},
-	{ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, false, false},
-	{ROUTE_LOGS, "GET", "/logs", ACCESS_TOKEN, false, false},
-	{ROUTE_LOGS_CLEAR, "POST", "/logs/clear", ACCESS_ADMIN, true, false},
-	{ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, false, false},
-	{ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, true, false},
+	/* id, method, path, rights, takes_body, navigable, html */
+	{ROUTE_PAGE, "GET", "/", ACCESS_NONE, false, true, false},
+	{ROUTE_PAGE, "GET", "/console", ACCESS_NONE, false, true, false},
+	{ROUTE_PAGE, "GET", "/mic", ACCESS_NONE, false, true, false},
+	{ROUTE_PAGE, "GET", "/dreamer", ACCESS_NONE, false, true, false},
+	{ROUTE_PAGE, "GET", "/logs", ACCESS_NONE, false, true, true},
+	{ROUTE_FILE, "GET", "/pages/{path}", ACCESS_NONE, false, false, false},
+	{ROUTE_FILE, "GET", "/sdk/{path}", ACCESS_NONE, false, false, false},
+	{ROUTE_FILE, "GET", "/modules/{path}", ACCESS_NONE, false, false, false},
+	{ROUTE_FILE, "GET", "/vendor/{path}", ACCESS_NONE, false, false, false},
+	{ROUTE_FILE, "GET", "/models/{path}", ACCESS_NONE, false, false, false},
+	{ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, true, false, false},
+	{ROUTE_UNLOCK, "POST", "/v1/gpu/unlock", ACCESS_TOKEN, true, false, false},
+	{ROUTE_RENEW, "POST", "/v1/gpu/renew", ACCESS_TOKEN, true, false, false},
+	{ROUTE_STATUS, "GET", "/v1/gpu/status", ACCESS_TOKEN, false, false, false},
+	{ROUTE_RESET, "POST", "/v1/gpu/reset", ACCESS_ADMIN, true, false, false},
+	{ROUTE_FORCE_RELEASE_ALL, "POST", "/v1/gpu/force-release-all", ACCESS_ADMIN, true, false,
+	 false},
+	{ROUTE_LEASE_YIELD, "POST", "/v1/gpu/leases/{lease}/yield", ACCESS_ADMIN, true, false,
+	 false},
+	{ROUTE_LEASE_REVOKE, "POST", "/v1/gpu/leases/{lease}/revoke", ACCESS_ADMIN, true, false,
+	 false},
+	{ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, true, false, false},
+	{ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, true, false, false},
+	{ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, false, false, false},
+	{ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, false, false, false},
+	{ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, false, false, false},
+	{ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, false, false, false},
+	{ROUTE_LOGS, "GET", "/logs", ACCESS_TOKEN, false, false, false},
+	{ROUTE_LOGS_CLEAR, "POST", "/logs/clear", ACCESS_ADMIN, true, false, false},
+	{ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, false, false, false},
+	{ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, true, false, false},
 };
 
 const struct route *route_table(size_t *ret_count)
@@ -50,13 +62,15 @@ static size_t number_prefix(const char *at, uint64_t *ret_value)
 
 static bool path_matches(const char *pattern, const char *path, uint64_t *ret_lease)
 {
-	static const char hole[] = "{lease}";
-	const char *at = strstr(pattern, hole);
+	static const char hole[] = "{lease}", tail[] = "{path}";
+	const char *at = strchr(pattern, '{');
 	if (!at)
 		return strcmp(pattern, path) == 0;
 	size_t before = (size_t)(at - pattern);
 	if (strncmp(pattern, path, before) != 0)
 		return false;
+	if (strcmp(at, tail) == 0)
+		return path[before] != '\0';
 	uint64_t lease;
 	size_t digits = number_prefix(path + before, &lease);
 	if (!digits || strcmp(at + strlen(hole), path + before + digits) != 0)
@@ -65,12 +79,19 @@ static bool path_matches(const char *pattern, const char *path, uint64_t *ret_le
 	return true;
 }
 
-int route_find(const char *method, const char *path, struct route_match *ret_match)
+bool route_wants_html(const char *method, const char *accept)
+{
+	return accept && strcmp(method, "GET") == 0 && strcasestr(accept, "text/html");
+}
+
+int route_find(const char *method, const char *path, bool html, struct route_match *ret_match)
 {
 	int err = -ERR_NOT_FOUND;
 	*ret_match = (struct route_match){0};
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		uint64_t lease = 0;
+		if (routes[i].html && !html)
+			continue;
 		if (!path_matches(routes[i].path, path, &lease))
 			continue;
 		*ret_match = (struct route_match){.route = &routes[i], .lease = lease};

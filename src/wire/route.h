@@ -11,7 +11,8 @@ enum access_right {
 };
 
 enum route_id {
-	ROUTE_PAGE, /* GET / */
+	ROUTE_PAGE, /* GET / and the other pages */
+	ROUTE_FILE, /* what pages are made of */
 	ROUTE_LOCK,
 	ROUTE_UNLOCK,
 	ROUTE_RENEW,
@@ -35,10 +36,12 @@ enum route_id {
 
 struct route {
 	enum route_id id;
-	const char *method, *path; /* `{lease}` in a path stands for one number */
+	const char *method, *path; /* `{lease}` in a path stands for one number, `{path}` at its end
+				      for anything but nothing */
 	enum access_right rights;
 	bool takes_body; /* a body, where there is one, must be application/json */
 	bool navigable;  /* a link of another site may lead here */
+	bool html;       /* only for who takes text/html; the same path may have another row */
 };
 
 struct route_match {
@@ -47,8 +50,10 @@ struct route_match {
 };
 
 /* 0; -ERR_NOT_FOUND; -ERR_METHOD when the path exists with another method (ret_match->route is that
- * row: its method belongs into `Allow`). OPTIONS finds any path. */
-int route_find(const char *method, const char *path, struct route_match *ret_match);
+ * row: its method belongs into `Allow`). OPTIONS finds any path. `html`: see route_wants_html. */
+int route_find(const char *method, const char *path, bool html, struct route_match *ret_match);
+/* Whether a request is a browser's that opens a page: `accept` may be NULL. */
+bool route_wants_html(const char *method, const char *accept);
 const struct route *route_table(size_t *ret_count);
 /* Value of `name` in a raw query string as a whole number; false: absent or not a number. */
 bool route_query_u64(const char *query, const char *name, uint64_t *ret_value);

@@ -51,6 +51,15 @@ static int check(const struct request_facts *facts)
 	return verdict.err;
 }
 
+/* A path that finds this row. */
+static const char *example_path(const struct route *route)
+{
+	if (strstr(route->path, "{lease}"))
+		return strstr(route->path, "yield") ? "/v1/gpu/leases/1/yield"
+						    : "/v1/gpu/leases/1/revoke";
+	return strstr(route->path, "{path}") ? "/pages/x.js" : route->path;
+}
+
 /* C1, P43: Host is one of an exact set, or the request ends here (DNS rebinding). */
 static void test_hosts(void **state)
 {
@@ -104,7 +113,8 @@ static void test_foreign_origins(void **state)
 	for (size_t r = 0; r < count; r++) {
 		struct request_facts facts = lock_request();
 		facts.method = table[r].method;
-		facts.path = strchr(table[r].path, '{') ? "/v1/gpu/leases/1/yield" : table[r].path;
+		facts.path = example_path(&table[r]);
+		facts.accept = table[r].html ? "text/html" : NULL;
 		facts.cookie = "baton=cccccccccccccccccccccccccccccccc";
 		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 			struct access_verdict verdict;
@@ -276,7 +286,8 @@ static void test_tokens(void **state)
 	for (size_t r = 0; r < count; r++) {
 		struct request_facts facts = lock_request();
 		facts.method = table[r].method;
-		facts.path = strchr(table[r].path, '{') ? "/v1/gpu/leases/1/revoke" : table[r].path;
+		facts.path = example_path(&table[r]);
+		facts.accept = table[r].html ? "text/html" : NULL;
 		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 			struct access_verdict verdict;
 			facts.authorization = bad[i];

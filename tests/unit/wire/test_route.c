@@ -11,24 +11,25 @@
 #include "base/err.h"
 #include "wire/route.h"
 
-/* Every id has exactly one row, and each row is found by its own method and path. */
+/* Each row is found by its own method and path. Every id has one, but those of pages and files,
+ * which have one for each address. */
 static void test_table(void **state)
 {
 	(void)state;
 	size_t count, seen[ROUTE_COUNT] = {0};
 	const struct route *table = route_table(&count);
-	assert_int_equal(count, ROUTE_COUNT);
 	for (size_t i = 0; i < count; i++) {
 		struct route_match match;
 		seen[table[i].id]++;
 		if (strchr(table[i].path, '{'))
 			continue;
-		assert_int_equal(route_find(table[i].method, table[i].path, &match), 0);
+		assert_int_equal(route_find(table[i].method, table[i].path, table[i].html, &match),
+				 0);
 		assert_ptr_equal(match.route, &table[i]);
 		assert_int_equal(match.lease, 0);
 	}
 	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		assert_int_equal(seen[i], 1);
+		assert_int_equal(seen[i], i == ROUTE_PAGE ? 5 : i == ROUTE_FILE ? 5 : 1);
 }
 
 /* C7: a known path with another method is 405, not 404, and names its own method. */
@@ -36,11 +37,11 @@ static void test_methods(void **state)
 {
 	(void)state;
 	struct route_match match;
-	assert_int_equal(route_find("GET", "/v1/gpu/unlock", &match), -ERR_METHOD);
+	assert_int_equal(route_find("GET", "/v1/gpu/unlock", false, &match), -ERR_METHOD);
 	assert_string_equal(match.route->method, "POST");
-	assert_int_equal(route_find("PUT", "/health", &match), -ERR_METHOD);
-	assert_int_equal(route_find("post", "/v1/gpu/lock", &match), -ERR_METHOD);
-	assert_int_equal(route_find("OPTIONS", "/v1/gpu/lock", &match), 0);
+	assert_int_equal(route_find("PUT", "/health", false, &match), -ERR_METHOD);
+	assert_int_equal(route_find("post", "/v1/gpu/lock", false, &match), -ERR_METHOD);
+	assert_int_equal(route_find("OPTIONS", "/v1/gpu/lock", false, &match), 0);
 }
 
 /* A lease in the path is one plain number; everything beside the table is not found (C29). */
@@ -48,10 +49,11 @@ static void test_paths(void **state)
 {
 	(void)state;
 	struct route_match match;
-	assert_int_equal(route_find("POST", "/v1/gpu/leases/42/revoke", &match), 0);
+	assert_int_equal(route_find("POST", "/v1/gpu/leases/42/revoke", false, &match), 0);
 	assert_int_equal(match.route->id, ROUTE_LEASE_REVOKE);
 	assert_int_equal(match.lease, 42);
-	assert_int_equal(route_find("POST", "/v1/gpu/leases/9223372036854775807/yield", &match), 0);
+	assert_int_equal(
+		route_find("POST", "/v1/gpu/leases/9223372036854775807/yield", false, &match), 0);
 	assert_int_equal(match.route->id, ROUTE_LEASE_YIELD);
 	static const char *const unknown[] = {
 		"",
@@ -73,9 +75,46 @@ static void test_paths(void **state)
 		"/v1/gpu/leases/99999999999999999999/yield",
 	};
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
-		assert_int_equal(route_find("POST", unknown[i], &match), -ERR_NOT_FOUND);
+		assert_int_equal(route_find("POST", unknown[i], false, &match), -ERR_NOT_FOUND);
 		assert_null(match.route);
 	}
+}
+
+/* What pages are made of: any path below a prefix, but not the prefix itself. */
+static void test_files(void **state)
+{
+	(void)state;
+	struct route_match match;
+	static const char *const known[] = {
+		"/pages/mic/mic.js", "/sdk/index.js",
+		"/modules/x",        "/vendor/lit-html/directives/live.js",
+		"/models/..",        "/pages/%2e%00"};
+	static const char *const unknown[] = {"/pages", "/pages/",   "/page/x",      "/xpages/x",
+					      "/sdk",   "/modules/", "/Vendor/x.js", "/models"};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		assert_int_equal(route_find("GET", known[i], true, &match), 0);
+		assert_int_equal(match.route->id, ROUTE_FILE);
+		assert_int_equal(route_find("POST", known[i], false, &match), -ERR_METHOD);
+	}
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+		assert_int_equal(route_find("GET", unknown[i], true, &match), -ERR_NOT_FOUND);
+}
+
+/* One address, two answers: who takes text/html gets the page, all others the lines. */
+static void test_html(void **state)
+{
+	(void)state;
+	struct route_match match;
+	assert_int_equal(route_find("GET", "/logs", true, &match), 0);
+	assert_int_equal(match.route->id, ROUTE_PAGE);
+	assert_int_equal(route_find("GET", "/logs", false, &match), 0);
+	assert_int_equal(match.route->id, ROUTE_LOGS);
+	assert_true(route_wants_html("GET", "text/html,application/xhtml+xml,*/*;q=0.8"));
+	assert_true(route_wants_html("GET", "Text/HTML"));
+	assert_false(route_wants_html("GET", "*/*"));
+	assert_false(route_wants_html("GET", "application/json"));
+	assert_false(route_wants_html("GET", NULL));
+	assert_false(route_wants_html("OPTIONS", "text/html"));
 }
 
 /* Numbers of a query, and nothing that is no number. */
@@ -101,10 +140,9 @@ static void test_query(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_methods),
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_table), cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_paths), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_html),  cmocka_unit_test(test_query),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,17 @@
+/* asset: the files of pages that are part of the executable. The table is written by tools/embed.py
+ * when Baton is built. */
+#pragma once
+#include <stddef.h>
+
+struct asset {
+	const char *path; /* as in a URL: "/pages/shared/shell.css" */
+	const char *etag; /* quoted; of the content */
+	const unsigned char *bytes, *gzip;
+	size_t length, gzip_length;
+};
+
+/* Sorted by path. */
+extern const struct asset asset_table[];
+extern const size_t asset_count;
+
+const struct asset *asset_find(const char *path); /* NULL: there is none */

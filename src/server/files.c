@@ -1,0 +1,231 @@
+/* files: finds the file of a URL and answers with it: whole or in part, packed or not, or only that
+ * it has not changed. Sources of pages are what is compiled in, or under --dev the source tree;
+ * large libraries and models lie on the disk and go from there to the socket without passing
+ * through here. Knows no lease. Called by the routes of pages and files. */
+#include "server/files.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/asset.h"
+#include "server/beneath.h"
+#include "server/conditional.h"
+#include "server/media.h"
+#include "server/routes.h"
+#include "server/shell.h"
+
+enum { HEADERS_MAX = ACCESS_HEADERS_MAX + 16, ETAG_BYTES = 64, VARY_BYTES = 64 };
+
+/* What was found; the descriptor, if there is one, is ours to give on or to close. */
+struct found {
+	const struct asset *asset; /* NULL: on the disk */
+	int fd;
+	uint64_t length;
+	bool packed;
+	char etag[ETAG_BYTES];
+};
+
+/* The folders of the source tree by the URLs under which they are served. */
+static const struct {
+	const char *prefix, *folder;
+} sources[] = {{"/pages/", "pages"}, {"/sdk/", "sdk"}, {"/modules/", "kernel"}};
+
+static const char models[] = "/models/", vendor[] = "/vendor/";
+
+static bool begins(const char *url, const char *prefix)
+{
+	return strncmp(url, prefix, strlen(prefix)) == 0;
+}
+
+void files_set_origins(struct files *files, const struct settings *settings)
+{
+	size_t size = sizeof files->policy;
+	int used = snprintf(
+		files->policy, size,
+		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+		"img-src 'self' data: blob:; font-src 'self'; worker-src 'self' blob:; "
+		"media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+		"frame-ancestors 'none'; connect-src 'self'");
+	for (uint32_t i = 0; i < settings->model_origin_count; i++)
+		used += snprintf(files->policy + used, size - (size_t)used, " %s",
+				 settings->model_origins[i]);
+}
+
+/* The packed twin that lies beside a file, if it is not older. */
+static void prefer_twin(const char *root, const char *path, const struct stat *plain,
+			struct found *found)
+{
+	char twin[SETTINGS_PATH_BYTES + 1];
+	struct stat st;
+	int fd;
+	if ((size_t)snprintf(twin, sizeof twin, "%s.gz", path) >= sizeof twin ||
+	    beneath_open(root, twin, &fd, &st) != 0)
+		return;
+	if (st.st_mtim.tv_sec < plain->st_mtim.tv_sec) {
+		(void)close(fd);
+		return;
+	}
+	(void)close(found->fd);
+	found->fd = fd;
+	found->length = (uint64_t)st.st_size;
+	found->packed = true;
+}
+
+static bool find_on_disk(const char *root, const char *path, bool packed, struct found *found)
+{
+	struct stat st;
+	if (!root[0] || beneath_open(root, path, &found->fd, &st) != 0)
+		return false;
+	found->length = (uint64_t)st.st_size;
+	if (packed)
+		prefer_twin(root, path, &st, found);
+	snprintf(found->etag, sizeof found->etag, "\"%" PRIx64 "-%" PRIx64 ".%lx%s\"",
+		 (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
+		 (unsigned long)st.st_mtim.tv_nsec, found->packed ? "-gz" : "");
+	return true;
+}
+
+static bool find_compiled_in(const char *url, bool packed, struct found *found)
+{
+	const struct asset *asset = asset_find(url);
+	if (!asset)
+		return false;
+	found->asset = asset;
+	found->packed = packed;
+	found->length = packed ? asset->gzip_length : asset->length;
+	snprintf(found->etag, sizeof found->etag, "%.*s%s\"", (int)strlen(asset->etag) - 1,
+		 asset->etag, packed ? "-gz" : "");
+	return true;
+}
+
+static bool find(const struct shell *shell, const char *url, bool packed, struct found *ret_found)
+{
+	const struct paths *paths = &shell->live.paths;
+	char path[SETTINGS_PATH_BYTES + 1];
+	*ret_found = (struct found){.fd = -1};
+	for (size_t i = 0; paths->dev[0] && i < sizeof sources / sizeof *sources; i++) {
+		if (!begins(url, sources[i].prefix))
+			continue;
+		snprintf(path, sizeof path, "%s/%s", sources[i].folder,
+			 url + strlen(sources[i].prefix));
+		return find_on_disk(paths->dev, path, packed, ret_found);
+	}
+	if (find_compiled_in(url, packed, ret_found))
+		return true;
+	if (begins(url, models) &&
+	    find_on_disk(shell->live.settings.models_dir, url + strlen(models), packed, ret_found))
+		return true;
+	return (begins(url, models) || begins(url, vendor)) &&
+	       find_on_disk(paths->web, url + 1, packed, ret_found);
+}
+
+static size_t add(struct http_header *headers, size_t count, const char *name, const char *value)
+{
+	headers[count] = (struct http_header){name, value};
+	return count + 1;
+}
+
+/* What each answer of ours carries: nothing is sniffed, framed, or shared with other origins but by
+ * CORS, and pages are isolated from them, so that their workers may share memory. */
+static size_t common(const struct shell *shell, const struct asked *asked,
+		     struct http_header headers[HEADERS_MAX], const char *type)
+{
+	struct access_header cors[ACCESS_HEADERS_MAX];
+	size_t count = 0, cors_count = access_headers(&asked->verdict, cors);
+	count = add(headers, count, "Content-Type", type);
+	count = add(headers, count, "X-Content-Type-Options", "nosniff");
+	count = add(headers, count, "Content-Security-Policy", shell->files.policy);
+	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
+	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
+	count = add(headers, count, "Cross-Origin-Resource-Policy", "same-origin");
+	count = add(headers, count, "Referrer-Policy", "no-referrer");
+	for (size_t i = 0; i < cors_count; i++)
+		count = add(headers, count, cors[i].name, cors[i].value);
+	return count;
+}
+
+/* A part of a file on the disk, or all of it. */
+static void send_disk(struct shell *shell, const struct asked *asked, struct found *found,
+		      struct http_header *headers, size_t count)
+{
+	const struct http_request *request = asked->request;
+	struct net *net = shell->doors.net;
+	uint64_t first = 0, last = 0;
+	char shown[80];
+	enum conditional_range range = RANGE_WHOLE;
+	if (!found->packed) {
+		count = add(headers, count, "Accept-Ranges", "bytes");
+		if (!request->if_range || strcmp(request->if_range, found->etag) == 0)
+			range = conditional_range(request->range, found->length, &first, &last);
+	}
+	switch (range) {
+	case RANGE_WHOLE:
+		http_reply_file(net, request->conn, 200, headers, count, found->fd, 0,
+				found->length);
+		return;
+	case RANGE_PART:
+		snprintf(shown, sizeof shown, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first, last,
+			 found->length);
+		count = add(headers, count, "Content-Range", shown);
+		http_reply_file(net, request->conn, 206, headers, count, found->fd, first,
+				last - first + 1);
+		return;
+	case RANGE_OUTSIDE:
+		(void)close(found->fd);
+		snprintf(shown, sizeof shown, "bytes */%" PRIu64, found->length);
+		count = add(headers, count, "Content-Range", shown);
+		http_reply(net, request->conn, 416, headers, count, "", 0);
+		return;
+	}
+}
+
+void files_answer(struct shell *shell, const struct asked *asked, const char *url, const char *vary)
+{
+	const struct http_request *request = asked->request;
+	struct http_header headers[HEADERS_MAX];
+	struct found found;
+	char varies[VARY_BYTES];
+	/* A part is one of the file as it is. */
+	bool packed = !request->range && conditional_takes_gzip(request->accept_encoding);
+	if (!find(shell, url, packed, &found)) {
+		respond_error(shell->doors.net, asked, &shell->body, ERR_NOT_FOUND, NULL);
+		return;
+	}
+	size_t count = common(shell, asked, headers, media_type(url));
+	snprintf(varies, sizeof varies, "%sAccept-Encoding", vary);
+	count = add(headers, count, "Vary", varies);
+	count = add(headers, count, "Cache-Control", "no-cache");
+	count = add(headers, count, "ETag", found.etag);
+	if (conditional_etag_known(request->if_none_match, found.etag)) {
+		if (found.fd >= 0)
+			(void)close(found.fd);
+		http_reply(shell->doors.net, request->conn, 304, headers, count, "", 0);
+		return;
+	}
+	if (found.packed)
+		count = add(headers, count, "Content-Encoding", "gzip");
+	if (!found.asset) {
+		send_disk(shell, asked, &found, headers, count);
+		return;
+	}
+	const unsigned char *bytes = found.packed ? found.asset->gzip : found.asset->bytes;
+	http_reply(shell->doors.net, request->conn, 200, headers, count, (const char *)bytes,
+		   found.length);
+}
+
+void files_answer_html(struct shell *shell, const struct asked *asked, int status,
+		       const struct text *html)
+{
+	struct http_header headers[HEADERS_MAX];
+	size_t count = common(shell, asked, headers, "text/html; charset=utf-8");
+	count = add(headers, count, "Cache-Control", "no-store");
+	http_reply(shell->doors.net, asked->request->conn, status, headers, count, html->bytes,
+		   html->length);
+}
+
+void route_file(struct shell *shell, const struct asked *asked)
+{
+	files_answer(shell, asked, asked->request->path, "");
+}

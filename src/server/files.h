@@ -1,0 +1,22 @@
+/* files: answers with files: compiled in, or from the disk. */
+#pragma once
+#include "server/respond.h"
+#include "server/settings.h"
+
+struct shell;
+
+/* The longest policy: fixed words and each origin that models may come from. */
+enum { FILES_POLICY_BYTES = 512 + SETTINGS_MODEL_ORIGIN_COUNT * (SETTINGS_ORIGIN_BYTES + 1) };
+
+struct files {
+	char policy[FILES_POLICY_BYTES]; /* Content-Security-Policy of pages, workers, all files */
+};
+
+void files_set_origins(struct files *files, const struct settings *settings);
+/* Answers with the file that `url` ("/pages/mic/mic.js") names, in the form that was asked for, or
+ * with 404. `vary`: what else the answer depends on, such as "Accept, ", or "". */
+void files_answer(struct shell *shell, const struct asked *asked, const char *url,
+		  const char *vary);
+/* An HTML text of our own, never kept, under the same policy. */
+void files_answer_html(struct shell *shell, const struct asked *asked, int status,
+		       const struct text *html);

@@ -1,0 +1,30 @@
+/* media: one const table. Looks at names only, never at contents: nothing is sniffed. Called by
+ * files.c. */
+#include "server/media.h"
+
+#include <string.h>
+
+static const struct {
+	const char *end, *type;
+} types[] = {
+	{".html", "text/html; charset=utf-8"},
+	{".js", "text/javascript; charset=utf-8"},
+	{".mjs", "text/javascript; charset=utf-8"},
+	{".css", "text/css; charset=utf-8"},
+	{".json", "application/json"},
+	{".svg", "image/svg+xml"},
+	{".png", "image/png"},
+	{".wasm", "application/wasm"},
+	{".txt", "text/plain; charset=utf-8"},
+	{".jinja", "text/plain; charset=utf-8"},
+};
+
+const char *media_type(const char *path)
+{
+	const char *name = strrchr(path, '/');
+	const char *end = strrchr(name ? name : path, '.');
+	for (size_t i = 0; end && i < sizeof types / sizeof *types; i++)
+		if (strcmp(end, types[i].end) == 0)
+			return types[i].type;
+	return "application/octet-stream";
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Writes the C table of the files that are compiled into the daemon (src/server/asset.h): the sources
+of the pages, the SDK and the kernel, and the small libraries.
+Usage: embed.py OUT.c DEPFILE WEB_DIR [VENDOR_DIR]; runs while Baton is built.
+"""
+import gzip
+import hashlib
+import pathlib
+import sys
+
+SERVED = {".html", ".js", ".mjs", ".css", ".json", ".svg", ".png", ".txt"}
+FOLDERS = (("pages", "/pages"), ("sdk", "/sdk"), ("kernel", "/modules"))
+# What is larger is served from the web folder (src/server/files.c).
+VENDOR_BYTES_MAX = 256 * 1024
+
+
+def served_files(folder):
+    """The files below a folder, and the folders themselves: a new file changes its folder."""
+    files, folders = [], [folder]
+    for path in sorted(folder.rglob("*")):
+        if any(part.startswith(".") or part == "node_modules" for part in path.relative_to(folder).parts):
+            continue
+        if path.is_dir():
+            folders.append(path)
+        elif path.is_file() and path.suffix in SERVED:
+            files.append(path)
+    return files, folders
+
+
+def collect(web, vendor):
+    """(URL, path) of everything to embed, and the paths whose change makes the table old."""
+    found, watched = [], []
+    for name, prefix in FOLDERS:
+        if not (web / name).is_dir():
+            continue
+        files, folders = served_files(web / name)
+        found += [(f"{prefix}/{path.relative_to(web / name).as_posix()}", path) for path in files]
+        watched += files + folders
+    if vendor:
+        files, folders = served_files(vendor)
+        small = [path for path in files if path.stat().st_size < VENDOR_BYTES_MAX]
+        found += [(f"/vendor/{path.relative_to(vendor).as_posix()}", path) for path in small]
+        watched += files
+    return sorted(found, key=lambda item: item[0].encode()), watched
+
+
+def c_bytes(data):
+    """The bytes as a C string literal, a line each 40 bytes; octal needs no care for what follows."""
+    lines = ("".join(f"\\{byte:03o}" for byte in data[at:at + 40]) for at in range(0, len(data), 40))
+    return "\n\t".join(f'"{line}"' for line in lines) or '""'
+
+
+def write_table(out, found):
+    rows = []
+    out.write("/* Written by tools/embed.py when Baton was built. */\n#include \"server/asset.h\"\n\n")
+    for number, (url, path) in enumerate(found):
+        data = path.read_bytes()
+        packed = gzip.compress(data, compresslevel=9, mtime=0)
+        tag = hashlib.sha256(data).hexdigest()[:24]
+        out.write(f"/* {url} */\nstatic const char raw_{number}[] =\n\t{c_bytes(data)};\n")
+        out.write(f"static const char gzip_{number}[] =\n\t{c_bytes(packed)};\n")
+        rows.append(f'\t{{"{url}", "\\"{tag}\\"", (const unsigned char *)raw_{number}, '
+                    f"(const unsigned char *)gzip_{number}, {len(data)}, {len(packed)}}},\n")
+    # An array of nothing is no C; the row is not counted.
+    out.write("\nconst struct asset asset_table[] = {\n" + "".join(rows) + "\t{0},\n};\n")
+    out.write(f"const size_t asset_count = {len(rows)};\n")
+
+
+def main(out, depfile, web, vendor=None):
+    found, watched = collect(pathlib.Path(web), pathlib.Path(vendor) if vendor else None)
+    with open(out, "w", encoding="ascii") as file:
+        write_table(file, found)
+    names = " ".join(str(path).replace(" ", "\\ ") for path in watched)
+    pathlib.Path(depfile).write_text(f"{out}: {names}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
