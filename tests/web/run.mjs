@@ -1,0 +1,55 @@
+// @ts-check
+// Runs the browser tests: every tests/web/**/*.test.mjs, or the files and folders that are named.
+//   node tests/web/run.mjs [FILE | FOLDER]...
+// Two files at a time, each in a process of its own; those named *.long.test.mjs, which mostly wait,
+// begin first. Prints TAP with node's summary at the end; exit status 1 when a test failed, 2 when
+// something that the tests need is missing. Environment: BATON_BIN, BATON_WEB_ARGS, CHROMIUM.
+import { readdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { run } from "node:test";
+import { tap } from "node:test/reporters";
+import { fileURLToPath } from "node:url";
+import { missing } from "./lib/packages.mjs";
+
+const CONCURRENCY = 2;
+const FILE_TIMEOUT_MS = 400_000;
+
+/** @param {string} path @returns {string[]} */
+function testFiles(path) {
+	if (!statSync(path).isDirectory())
+		return [path];
+	return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
+		const inside = join(path, entry.name);
+		return entry.isDirectory() || entry.name.endsWith(".test.mjs") ? testFiles(inside) : [];
+	});
+}
+
+/** @param {string} file */
+const late = (file) => (file.endsWith(".long.test.mjs") ? 0 : 1);
+
+function main() {
+	const lacks = missing();
+	if (lacks.length > 0) {
+		process.stderr.write(`The browser tests cannot run.\n${lacks.join("\n")}\n`);
+		process.exitCode = 2;
+		return;
+	}
+	const named = process.argv.slice(2);
+	const files = (named.length > 0 ? named : [dirname(fileURLToPath(import.meta.url))])
+		.flatMap((path) => testFiles(resolve(path)))
+		.sort((a, b) => late(a) - late(b) || (a < b ? -1 : 1));
+	const stop = new AbortController();
+	for (const signal of /** @type {NodeJS.Signals[]} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
+		process.on(signal, () => {
+			process.exitCode = 1;
+			stop.abort();
+		});
+	run({ files, concurrency: CONCURRENCY, timeout: FILE_TIMEOUT_MS, signal: stop.signal })
+		.on("test:fail", ({ todo }) => {
+			if (todo === undefined || todo === false)
+				process.exitCode = 1;
+		})
+		.compose(tap).pipe(process.stdout);
+}
+
+main();
