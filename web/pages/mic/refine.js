@@ -23,6 +23,7 @@ const TOKENS_MIN = 64;
  * @property {(delta: string, full: string) => void} [onText]
  * @property {(queued: unknown) => void} [onQueue]
  * @property {(progress: {text: string, fraction?: number}) => void} [onProgress]
+ * @property {() => void} [onBegin] The GPU is ours and the model is there.
  */
 
 /**
@@ -35,6 +36,7 @@ export async function refine(turns, text, o = {}) {
 	const { signal, onText, onQueue, onProgress } = o;
 	const options = { key: "refine", class: "voice", signal, onQueue, onProgress };
 	const refined = await turns.turn(options, async (engine) => {
+		o.onBegin?.();
 		const answer = await engine.chat(messages(text), {
 			signal,
 			onText,

@@ -96,7 +96,7 @@ function join(texts) {
  */
 export function wasTaken(error) {
 	const code = /** @type {{code?: string}} */ (error ?? {}).code ?? "";
-	return ["REVOKED", "EXPIRED", "LOST", "DEVICE_LOST"].includes(code);
+	return ["REVOKED", "EXPIRED", "LOST", "DEVICE_LOST", "ABORTED"].includes(code);
 }
 
 /** @param {Float32Array} samples */

@@ -1,0 +1,244 @@
+// @ts-check
+// Root Dreamer, wired together: the memories, the dreaming, what it remembers of itself, and the
+// broker that gives the turns. Started by index.html.
+import { render } from "/vendor/lit-html/lit-html.js";
+import { Broker } from "/sdk/index.js";
+import { loadCatalog } from "../engines/catalog.js";
+import { ModelHost } from "../engines/host.js";
+import { log } from "../shared/log.js";
+import { openMemory } from "../shared/memory.js";
+import { queuePanel } from "../shared/queue_panel.js";
+import { confirmDialog, mountShell, setState, showError } from "../shared/shell.js";
+import { count } from "./dream.js";
+import { DreamState } from "./dream_state.js";
+import { DreamMemory } from "./dream_store.js";
+import {
+	dreamingView, memoriesView, modelView, phaseOf, thoughtsView,
+} from "./dream_view.js";
+import { Dreaming } from "./dreaming.js";
+
+const CHOSEN = "baton.dreamer.chat";
+
+/** Notes of other tabs are noticed by looking; nothing waits for it. */
+const LOOK_MS = 5000;
+
+mountShell({ page: "dreamer", title: "Root Dreamer" });
+const logger = log("Root-Dreamer");
+const broker = new Broker({ name: "Root-Dreamer" });
+
+/** @param {string} id */
+const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @type {import("../engines/catalog.js").ModelSpec[]} */
+let models = [];
+let model = "";
+/** @type {ModelHost | null} */
+let host = null;
+/** @type {DreamMemory} */
+let store;
+/** @type {DreamState} */
+let own;
+/** @type {Dreaming} */
+let dreaming;
+/** @type {import("./dream.js").Recollection[]} */
+let memories = [];
+/** @type {import("./dream.js").Thought[]} Newest first. */
+let thoughts = [];
+let drawing = false;
+
+/** @type {import("./dream_view.js").Actions} */
+const actions = {
+	wake,
+	sleep,
+	again,
+	reset,
+	setAuto: (auto) => void own.set({ auto }).then(follow),
+	addNote,
+	choose,
+};
+
+async function wake() {
+	await own.set({ awake: true });
+	logger.info("awake");
+	dreaming.wake();
+}
+
+async function sleep() {
+	await own.set({ awake: false });
+	await dreaming.sleep();
+	logger.info("asleep");
+}
+
+/** Another round over all memories. */
+async function again() {
+	await own.set({ round: own.state.round + 1 });
+	if (dreaming.awake) dreaming.rouse();
+	else await wake();
+	draw();
+}
+
+async function reset() {
+	const answer = await confirmDialog({
+		title: "Reset the dreamer?",
+		body: `This removes its ${thoughts.length} thoughts and their links. Your notes and ` +
+			"conversations stay.",
+		action: "Remove thoughts",
+	});
+	if (!answer) return;
+	await own.set({ awake: false });
+	await dreaming.stop();
+	try {
+		await store.forget();
+		await own.set({ round: 1 });
+		say("The thoughts are removed.");
+		logger.info("reset: thoughts removed");
+	} catch (error) {
+		showError(error, { retry: reset });
+	}
+	await look();
+}
+
+/** @param {string} text */
+async function addNote(text) {
+	try {
+		await store.addNote(text);
+	} catch (error) {
+		showError(error);
+		return false;
+	}
+	say("Note added.");
+	await look();
+	return true;
+}
+
+/** @param {string} id */
+async function choose(id) {
+	model = id;
+	localStorage.setItem(CHOSEN, id);
+	const old = host;
+	host = null;
+	draw();
+	await old?.unload();
+}
+
+/** Wakes and sleeps by itself, if the user wants that. */
+function follow() {
+	const { auto } = own.state;
+	if (auto === "open" && !dreaming.awake) wake();
+	if (auto !== "hidden") return;
+	if (document.hidden && !dreaming.awake) wake();
+	if (!document.hidden && dreaming.awake) sleep();
+}
+
+/** Reads what is kept anew, and rouses the dreamer when there is something new. */
+async function look() {
+	try {
+		[memories, thoughts] = await Promise.all([store.memories(), store.thoughts()]);
+	} catch (error) {
+		showError(error, { retry: look });
+		return;
+	}
+	thoughts.sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
+	const { done } = count(memories, thoughts, own.state.round);
+	if (done < memories.length && dreaming.phase === "done") dreaming.rouse();
+	draw();
+}
+
+/** @param {import("./dream.js").Thought} thought */
+function onThought(thought) {
+	thoughts.unshift(thought);
+	say(`A new thought, ${thought.links.length} links.`);
+	logger.info(`thought ${thought.id}, ${thought.links.length} links`);
+	broker.about({ vramBytes: host?.memory().vramBytes });
+}
+
+/** @param {{error: unknown, fatal: boolean}} problem */
+function onProblem({ error, fatal }) {
+	const text = error instanceof Error ? error.message : String(error);
+	if (!fatal) {
+		logger.warn(`interrupted: ${text}`);
+		return;
+	}
+	logger.error(`stopped: ${text}`);
+	own.set({ awake: false });
+	showError(error, { retry: wake });
+}
+
+/** Says it to whoever listens instead of looking. @param {string} text */
+function say(text) {
+	place("say").textContent = text;
+}
+
+/** Text comes word by word: many changes make one drawing. */
+function draw() {
+	if (drawing) return;
+	drawing = true;
+	queueMicrotask(() => {
+		drawing = false;
+		drawNow();
+	});
+}
+
+function drawNow() {
+	const spec = models.find((entry) => entry.id === model);
+	const view = {
+		dreaming, memories, thoughts, models, model,
+		counts: count(memories, thoughts, own.state.round),
+		round: own.state.round,
+		auto: own.state.auto,
+		ready: spec !== undefined,
+		demo: spec?.demo === true,
+	};
+	render(dreamingView(view, actions), place("dreaming"));
+	render(thoughtsView(view), place("thoughts"));
+	render(memoriesView(view, actions), place("memories"));
+	render(modelView(view, actions), place("model"));
+	const { text, word } = phaseOf(dreaming);
+	setState({
+		word: /** @type {import("../shared/shell.js").StateWord} */ (word),
+		detail: dreaming.phase === "asleep" ? "" : text.split(/[:;]/)[0],
+	});
+}
+
+async function readModels() {
+	try {
+		const catalog = await loadCatalog();
+		for (const problem of catalog.problems) logger.warn(problem);
+		models = catalog.filter((spec) => spec.task === "chat");
+	} catch (error) {
+		showError(error, { retry: () => readModels().then(draw) });
+		return;
+	}
+	const kept = localStorage.getItem(CHOSEN);
+	model = (models.find((spec) => spec.id === kept) ?? models[0])?.id ?? "";
+}
+
+/** @returns {ModelHost} */
+function theHost() {
+	const spec = models.find((entry) => entry.id === model);
+	if (!spec) throw new Error("There is no chat model. See the models file in the docs.");
+	host ??= new ModelHost({ broker, spec, class: "background" });
+	return host;
+}
+
+async function start() {
+	queuePanel(place("queue"), broker);
+	own = await DreamState.open();
+	store = new DreamMemory(await openMemory());
+	dreaming = new Dreaming({ host: theHost, store, round: () => own.state.round });
+	dreaming.addEventListener("change", draw);
+	dreaming.addEventListener("thought", (event) =>
+		onThought(/** @type {CustomEvent} */ (event).detail));
+	dreaming.addEventListener("problem", (event) =>
+		onProblem(/** @type {CustomEvent} */ (event).detail));
+	broker.addEventListener("yield", (event) =>
+		dreaming.asked(/** @type {CustomEvent} */ (event).detail.for ?? "another"));
+	await readModels();
+	await look();
+	setInterval(look, LOOK_MS);
+	document.addEventListener("visibilitychange", follow);
+	if (own.state.awake) dreaming.wake();
+	follow();
+}
+
+start().catch((error) => showError(error, { retry: () => location.reload() }));

@@ -1,0 +1,129 @@
+// @ts-check
+// The recording side of Root Mic: from a press to samples, with the level and the silence warning
+// between; the microphone is given back after each recording, however it ends. Files and test tones
+// come in here, too. Draws nothing and transcribes nothing. Used by mic.js.
+import { decode, testTones, trimSilence } from "./audio.js";
+import { LevelMeter } from "./level_meter.js";
+import { RECORDING_S_MAX, Recording } from "./recorder.js";
+
+const NOTHING_HEARD = "Nothing was heard, so there is nothing to transcribe. Is the microphone " +
+	"muted, or is it another one than you speak into? Test tones need no microphone.";
+
+/** @typedef {"idle"|"asking"|"recording"|"decoding"} Phase */
+
+export class Capture {
+	/** @type {Phase} */
+	phase = "idle";
+	/** @type {import("./level_meter.js").Heard | null} */
+	heard = null;
+	problem = "";
+	/** @type {Recording | null} */
+	#recording = null;
+	/** @type {LevelMeter | null} */
+	#meter = null;
+	/** @type {AbortController | null} Ends the question for the microphone. */
+	#asking = null;
+	#onChange;
+	#onSound;
+
+	/**
+	 * @param {() => void} onChange
+	 * @param {(samples: Float32Array, source: string) => void} onSound
+	 */
+	constructor(onChange, onSound) {
+		this.#onChange = onChange;
+		this.#onSound = onSound;
+	}
+
+	get active() {
+		return this.phase === "asking" || this.phase === "recording";
+	}
+
+	async start() {
+		if (this.phase !== "idle") return;
+		this.#asking = new AbortController();
+		this.#set("asking");
+		try {
+			const recording = await Recording.start(this.#asking.signal);
+			this.#recording = recording;
+			this.#meter = new LevelMeter(recording.stream, (heard) => this.#hear(heard));
+			recording.lost.then(() => this.stop());
+			this.#set("recording");
+		} catch (error) {
+			const dropped = this.#asking?.signal.aborted;
+			this.#set("idle", dropped ? "" : message(error));
+		}
+	}
+
+	/** @param {import("./level_meter.js").Heard} heard */
+	#hear(heard) {
+		this.heard = heard;
+		this.#onChange();
+		if (heard.seconds >= RECORDING_S_MAX) this.stop();
+	}
+
+	/** Ends the recording and hands its sound on. */
+	async stop() {
+		if (this.phase === "asking") return this.cancel();
+		const recording = this.#take();
+		if (recording) await this.#read(() => recording.stop(), "microphone");
+	}
+
+	/** Drops the recording. Also called on pagehide. */
+	cancel() {
+		this.#asking?.abort(new DOMException("The recording was dropped.", "AbortError"));
+		this.#take()?.cancel();
+		if (this.active) this.#set("idle");
+	}
+
+	/** The recording passes to the caller, so that it is ended once. */
+	#take() {
+		const recording = this.#recording;
+		this.#recording = null;
+		this.#meter?.stop();
+		this.#meter = null;
+		return recording;
+	}
+
+	/** @param {File} file */
+	async open(file) {
+		if (this.phase === "idle") await this.#read(async () => file, file.name);
+	}
+
+	playTones() {
+		if (this.phase === "idle") this.#hand(testTones(), "test tones");
+	}
+
+	/** @param {() => Promise<Blob>} source @param {string} name */
+	async #read(source, name) {
+		this.#set("decoding");
+		let samples;
+		try {
+			samples = trimSilence(await decode(await source()));
+		} catch (error) {
+			this.#set("idle", name === "microphone" ? message(error)
+				: `This file cannot be read as sound: ${message(error)}`);
+			return;
+		}
+		this.#hand(samples, name);
+	}
+
+	/** @param {Float32Array} samples @param {string} source */
+	#hand(samples, source) {
+		this.#set("idle", samples.length === 0 ? NOTHING_HEARD : "");
+		if (samples.length > 0) this.#onSound(samples, source);
+	}
+
+	/** @param {Phase} phase */
+	#set(phase, problem = "") {
+		this.phase = phase;
+		this.problem = problem;
+		this.heard = null;
+		this.#onChange();
+	}
+}
+
+/** @param {unknown} error */
+function message(error) {
+	return error instanceof Error ? error.message : String(error);
+}
