@@ -27,6 +27,12 @@ void session_send(struct net *net, uint64_t number, const char *text, size_t len
 		line_conn_send(conn, text, length);
 }
 
+size_t session_pending(const struct net *net, uint64_t number)
+{
+	const struct conn *conn = find_session(net, number);
+	return conn ? conn->out.length : 0;
+}
+
 void session_close(struct net *net, uint64_t number, int code, const char *reason)
 {
 	struct conn *conn = find_session(net, number);

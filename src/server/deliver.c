@@ -50,22 +50,36 @@ static int close_code(int err)
 	}
 }
 
+/* What the door remembers of what its session is told. */
+static void note_told(struct door *door, const struct effect *effect)
+{
+	struct door_session *session = door->session;
+	uint64_t lease = effect->send.lease;
+	if (effect->send.msg == MSG_WELCOME) {
+		session->id = lease;
+		if (session->rights == ACCESS_NONE) /* its secret was right */
+			session->rights = ACCESS_TOKEN;
+	} else if (effect->send.msg == MSG_REVOKED && effect->send.state != CLAIM_OFFERED) {
+		door_revoked(door, lease);
+	} else if (effect->send.msg == MSG_RELEASED) {
+		door_released(door, lease);
+	}
+}
+
 static void to_session(struct shell *shell, struct door *door, const struct effect *effect)
 {
 	struct facts facts;
+	note_told(door, effect);
 	fill(shell, &facts, effect);
+	facts.wire.rights = door->session->rights == ACCESS_ADMIN ? "admin" : "token";
+	facts.wire.dev = shell->dev;
 	text_clear(&shell->body);
 	message_render(&shell->body, effect, &facts.wire);
 	deliver_body(shell, door->conn);
 	note_place(shell, effect, &facts);
-	if (effect->send.msg == MSG_WELCOME) {
-		door->session->id = effect->send.lease;
-		if (door->session->rights == ACCESS_NONE) /* its secret was right */
-			door->session->rights = ACCESS_TOKEN;
-	} else if (effect->send.msg == MSG_DENIED && door->session->id == 0) {
+	if (effect->send.msg == MSG_DENIED && door->session->id == 0)
 		session_close(shell->doors.net, door->conn, close_code(effect->send.err),
 			      err_name(effect->send.err));
-	}
 }
 
 static void to_request(struct shell *shell, struct door *door, const struct effect *effect)

@@ -83,6 +83,25 @@ void door_shut(struct doors *doors, struct door *door)
 	free(door);
 }
 
+void door_revoked(struct door *door, uint64_t lease)
+{
+	struct door_session *session = door->session;
+	door_released(door, lease); /* said twice after a resume */
+	if (session->unconfirmed_count == DOOR_UNCONFIRMED_MAX)
+		door_released(door, session->unconfirmed[0]);
+	session->unconfirmed[session->unconfirmed_count++] = lease;
+}
+
+void door_released(struct door *door, uint64_t lease)
+{
+	struct door_session *session = door->session;
+	unsigned kept = 0;
+	for (unsigned i = 0; i < session->unconfirmed_count; i++)
+		if (session->unconfirmed[i] != lease)
+			session->unconfirmed[kept++] = session->unconfirmed[i];
+	session->unconfirmed_count = kept;
+}
+
 struct door *door_oldest(const struct doors *doors, enum door_kind kind)
 {
 	const struct list *head = &doors->kinds[kind];

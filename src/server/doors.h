@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "core/types.h"
 #include "net/http.h"
+#include "wire/about.h"
 #include "wire/access.h"
 
 enum door_kind {
@@ -19,16 +20,23 @@ enum door_kind {
 	DOOR_KIND_COUNT
 };
 
+enum { DOOR_UNCONFIRMED_MAX = 16 };
+
 /* The part of a door that only sessions have. */
 struct door_session {
 	struct net_peer peer;
 	enum binding binding; /* BIND_NATIVE or BIND_TAB */
 	enum access_right rights;
 	bool browser;
-	bool events, logs;        /* subscriptions */
-	uint64_t id;              /* of the core; 0 until welcome */
-	struct mono_ms hello_due; /* DOOR_GREETING */
+	bool events, logs;          /* subscriptions */
+	uint64_t id;                /* of the core; 0 until welcome */
+	struct mono_ms hello_due;   /* DOOR_GREETING */
+	struct mono_ms since, seen; /* its hello, its last message */
 	char name[LIMIT_ID_BYTES + 1];
+	struct about about; /* what it says of itself, for people */
+	/* Leases that were revoked and that it did not `release` yet; the newest of them. */
+	uint64_t unconfirmed[DOOR_UNCONFIRMED_MAX];
+	unsigned unconfirmed_count;
 };
 
 struct door {
@@ -38,9 +46,9 @@ struct door {
 	uint64_t conn, browser_key;
 	enum door_kind kind;
 	enum route_id route;
-	bool begun;                   /* DOOR_STREAM: the head of the answer is written */
-	uint64_t sent;                /* DOOR_FEED: id of the newest event written */
-	char *origin;                 /* to allow in the answer, or NULL; owned */
+	bool begun;    /* DOOR_STREAM: the head of the answer is written */
+	uint64_t sent; /* DOOR_FEED: id of the newest event written */
+	char *origin;  /* that the request showed and that is allowed, or NULL; owned */
 	struct door_session *session; /* owned; NULL for exchanges */
 };
 
@@ -58,6 +66,9 @@ struct door *door_open(struct doors *doors, uint64_t conn, enum door_kind kind, 
 struct door *door_of(const struct doors *doors, uint64_t conn); /* NULL: none */
 void door_turn(struct doors *doors, struct door *door, enum door_kind kind);
 void door_shut(struct doors *doors, struct door *door); /* takes it, and NULL */
+/* A session was told that `lease` is revoked; it said, or was told, that it is released. */
+void door_revoked(struct door *door, uint64_t lease);
+void door_released(struct door *door, uint64_t lease);
 /* The oldest door of a kind, or NULL. */
 struct door *door_oldest(const struct doors *doors, enum door_kind kind);
 

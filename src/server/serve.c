@@ -109,6 +109,8 @@ static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
 	if (deliver_feeds(shell))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(shell, now);
+	wake = mono_min(
+		wake, samples_step(&shell->samples, shell->broker.core, now, loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(shell, now));
 	wake = mono_min(wake, sessions_wake(shell));
 	if (streams == 0) {

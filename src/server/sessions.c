@@ -12,6 +12,8 @@
 #include "server/reload.h"
 #include "server/routes.h"
 #include "server/shell.h"
+#include "server/watch.h"
+#include "wire/watch.h"
 
 static void deny(struct shell *shell, uint64_t conn, uint64_t ref, int err, const char *detail)
 {
@@ -30,9 +32,9 @@ static void turn_away(struct shell *shell, uint64_t conn, int err, const char *d
 }
 
 static struct door *greet(struct shell *shell, uint64_t conn, const struct net_peer *peer,
-			  enum binding binding)
+			  enum binding binding, const char *origin)
 {
-	struct door *door = door_open(&shell->doors, conn, DOOR_GREETING, NULL);
+	struct door *door = door_open(&shell->doors, conn, DOOR_GREETING, origin);
 	door->session = calloc(1, sizeof *door->session);
 	if (!door->session)
 		abort();
@@ -46,7 +48,7 @@ static struct door *greet(struct shell *shell, uint64_t conn, const struct net_p
 void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
 	struct shell *shell = ctx;
-	struct door *door = greet(shell, conn, peer, BIND_NATIVE);
+	struct door *door = greet(shell, conn, peer, BIND_NATIVE, NULL);
 	door->session->rights =
 		access_token_rights(&shell->policy.access, NULL, peer->is_unix, peer->uid);
 	if (shell->draining) {
@@ -73,7 +75,8 @@ void route_session(struct shell *shell, const struct asked *asked)
 	}
 	if (http_accept_websocket(net, request->conn))
 		return;
-	struct door *door = greet(shell, request->conn, &request->peer, BIND_TAB);
+	struct door *door =
+		greet(shell, request->conn, &request->peer, BIND_TAB, asked->verdict.allow_origin);
 	door->session->rights = asked->verdict.rights;
 	door->session->browser = asked->verdict.browser;
 	if (shell->draining)
@@ -105,6 +108,7 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	}
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
+	session->since = session->seen = loop_now();
 	door_turn(&shell->doors, door, DOOR_SESSION);
 	in->event.conn = door->conn;
 	in->event.session.binding = session->binding;
@@ -122,6 +126,8 @@ static void on_event(struct shell *shell, struct door *door, struct ticket *tick
 	if (event->type == EVENT_ACQUIRE) {
 		event->acquire.binding = door->session->binding;
 		event->acquire.browser = door->session->browser;
+	} else if (event->type == EVENT_RELEASE) {
+		door_released(door, event->release.lease); /* also when it comes too late */
 	}
 	batch_push(&shell->broker.batch, ticket);
 }
@@ -166,6 +172,16 @@ static void send_logs(struct shell *shell, uint64_t conn, const struct message_i
 	deliver_body(shell, conn);
 }
 
+/* The long answers of watch.c, which wait for nobody who does not read. */
+static void send_watched(struct shell *shell, uint64_t conn, const struct message_in *in)
+{
+	bool sent = in->kind == MESSAGE_CLIENTS  ? watch_send_clients(shell, conn)
+		    : in->kind == MESSAGE_EVENTS ? watch_send_events(shell, conn, in)
+						 : watch_send_samples(shell, conn);
+	if (!sent)
+		deny(shell, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
+}
+
 static void send_link(struct shell *shell, uint64_t conn)
 {
 	uint8_t random[32];
@@ -207,12 +223,16 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 	bool for_admins =
 		in->kind == MESSAGE_ADMIN || in->kind == MESSAGE_OPEN || in->kind == MESSAGE_RELOAD;
 	enum access_right rights = door->session->rights;
-	bool stranger = rights == ACCESS_NONE && in->kind != MESSAGE_EVENT;
+	bool event = in->kind == MESSAGE_EVENT || in->kind == MESSAGE_ADMIN;
+	bool asks = !event && in->kind != MESSAGE_ABOUT;
+	bool stranger = rights == ACCESS_NONE && (asks || for_admins);
 	if (stranger || (for_admins && rights < ACCESS_ADMIN)) {
 		deny(shell, door->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN, NULL);
 		batch_drop(&shell->broker.batch, ticket);
 		return;
 	}
+	if (!event) /* whatever a session says shows that it lives */
+		batch_event(&shell->broker.batch, EVENT_ALIVE, door->conn);
 	switch (in->kind) {
 	case MESSAGE_EVENT:
 		on_event(shell, door, ticket);
@@ -229,6 +249,14 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 		break;
 	case MESSAGE_LOGS:
 		send_logs(shell, door->conn, in);
+		break;
+	case MESSAGE_ABOUT:
+		about_merge(&door->session->about, &in->about);
+		break;
+	case MESSAGE_CLIENTS:
+	case MESSAGE_EVENTS:
+	case MESSAGE_SAMPLES:
+		send_watched(shell, door->conn, in);
 		break;
 	case MESSAGE_OPEN:
 		send_link(shell, door->conn);
@@ -251,6 +279,8 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 		return;
 	struct ticket *ticket = batch_new(&shell->broker.batch);
 	bool greeted = door->kind == DOOR_SESSION;
+	if (greeted)
+		door->session->seen = loop_now();
 	int rc = message_parse(text, length, &shell->live.wire,
 			       greeted ? door->session->name : NULL, &ticket->in);
 	if (rc == 0 && greeted) {
@@ -305,6 +335,18 @@ struct mono_ms sessions_wake(const struct shell *shell)
 {
 	const struct door *door = door_oldest(&shell->doors, DOOR_GREETING);
 	return door ? door->session->hello_due : MONO_NEVER;
+}
+
+void sessions_tell_reload(struct shell *shell, const char *path)
+{
+	text_clear(&shell->body);
+	message_render_reload(&shell->body, path);
+	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	{
+		const struct door *door = container_of(it, struct door, link);
+		if (door->session->binding == BIND_TAB && door->session->id != 0)
+			deliver_body(shell, door->conn);
+	}
 }
 
 void sessions_drain(struct shell *shell)

@@ -13,5 +13,7 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean);
 void sessions_expire(struct shell *shell, struct mono_ms now);
 /* When sessions_expire has work; MONO_NEVER: none. */
 struct mono_ms sessions_wake(const struct shell *shell);
+/* Tells all pages that a file of theirs was changed (--dev). */
+void sessions_tell_reload(struct shell *shell, const char *path);
 /* Tells all of them that the broker stops. */
 void sessions_drain(struct shell *shell);

@@ -10,6 +10,7 @@
 #include "server/policy.h"
 #include "server/processes.h"
 #include "server/reload.h"
+#include "server/samples.h"
 #include "server/turn.h"
 
 struct loop;
@@ -33,6 +34,7 @@ struct shell {
 	struct live live;
 	struct listings listings;
 	struct places places;
+	struct samples samples;
 	struct processes processes;
 	struct reload_watch config_watch;
 	struct text body, line; /* scratch, for the length of one function */

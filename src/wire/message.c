@@ -15,6 +15,7 @@ enum {
 	TOKEN_TEXT_BYTES_MAX = 256,
 	STATUS_ROWS = 200,
 	LOG_ROWS = 100,
+	EVENT_ROWS = 500,
 };
 
 /* What JavaScript can count to exactly. */
@@ -185,6 +186,23 @@ static int parse_logs(struct message_in *m)
 	return json_u64(&m->parsed, m->parsed.root, "since", 0, number_max, &m->since, NULL);
 }
 
+static int parse_events(struct message_in *m)
+{
+	m->kind = MESSAGE_EVENTS;
+	m->limit = EVENT_ROWS;
+	int err = json_u64(&m->parsed, m->parsed.root, "limit", 0, MESSAGE_EVENTS_MAX, &m->limit,
+			   NULL);
+	if (err < 0)
+		return err;
+	return json_u64(&m->parsed, m->parsed.root, "since", 0, number_max, &m->since, NULL);
+}
+
+static int parse_about(struct message_in *m)
+{
+	m->kind = MESSAGE_ABOUT;
+	return about_parse(&m->parsed, &m->about);
+}
+
 /* The names of admin acts on the wire, also those of the HTTP routes. */
 static const char *const act_names[] = {
 	[ADMIN_YIELD] = "yield", [ADMIN_REVOKE] = "revoke",
@@ -234,6 +252,8 @@ static int parse_plain(struct message_in *m, const char *type)
 		{"bye", MESSAGE_EVENT, EVENT_BYE},
 		{"open", MESSAGE_OPEN, EVENT_ALIVE},
 		{"reload", MESSAGE_RELOAD, EVENT_ALIVE},
+		{"clients", MESSAGE_CLIENTS, EVENT_ALIVE},
+		{"samples", MESSAGE_SAMPLES, EVENT_ALIVE},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (strcmp(rows[i].type, type) == 0) {
@@ -258,6 +278,7 @@ static int parse_by_type(struct message_in *m, const char *type, const struct wi
 		{"renew", parse_renew},         {"change", parse_change},
 		{"lend", parse_lend},           {"status", parse_status},
 		{"subscribe", parse_subscribe}, {"logs", parse_logs},
+		{"events", parse_events},       {"about", parse_about},
 	};
 	if (strcmp(type, "acquire") == 0)
 		return parse_acquire(m, ctx, name);

@@ -4,6 +4,7 @@
 #pragma once
 #include "core/effect.h"
 #include "core/view.h"
+#include "wire/about.h"
 #include "wire/lock.h"
 #include "wire/text.h"
 
@@ -11,6 +12,7 @@ enum {
 	MESSAGE_VERSION = 1,
 	MESSAGE_AHEAD_MAX = 8,
 	MESSAGE_STATUS_ROWS_MAX = 1000, /* so that one status stays below the send buffer */
+	MESSAGE_EVENTS_MAX = 2000,
 };
 
 /* Close codes that a page can read. */
@@ -29,6 +31,10 @@ enum message_kind {
 	MESSAGE_STATUS,    /* answer {"type":"status",..} with at most `limit` waiting rows */
 	MESSAGE_SUBSCRIBE, /* events, logs: from now on; false ends it */
 	MESSAGE_LOGS,      /* limit, since: answer log.. and then ok with their count */
+	MESSAGE_ABOUT,     /* about: what it says of itself; no answer */
+	MESSAGE_CLIENTS,   /* answer {"type":"clients",..} */
+	MESSAGE_EVENTS,    /* limit, since: answer event.. and then ok with their count */
+	MESSAGE_SAMPLES,   /* answer {"type":"samples",..} */
 	MESSAGE_OPEN,      /* a one-time link for the pages; needs ACCESS_ADMIN */
 	MESSAGE_RELOAD,    /* re-read the configuration; needs ACCESS_ADMIN */
 };
@@ -41,6 +47,7 @@ struct message_in {
 	uint64_t ref; /* of acquire and cancel, to answer `denied` with; 0: none was readable */
 	const char *token; /* hello, may be NULL; never to be logged */
 	bool events, logs;
+	struct about about;
 	uint64_t limit, since;
 };
 
@@ -56,6 +63,8 @@ struct message_facts {
 	const struct core_config *config;
 	uint64_t epoch;           /* welcome */
 	const char *server;       /* welcome: "baton/0.1.0" */
+	const char *rights;       /* welcome: "admin" or "token" */
+	bool dev;                 /* welcome: `reload` messages come */
 	bool has_place;           /* queued: the next four are known */
 	int64_t position;         /* 0: next */
 	int64_t eta_ms, bound_ms; /* -1: unknown */

@@ -113,6 +113,10 @@ static void add_welcome(struct text *out, const struct effect *send,
 	}
 	if (facts->server)
 		text_json_str(out, "server", facts->server);
+	if (facts->rights)
+		text_json_str(out, "rights", facts->rights);
+	if (facts->dev)
+		text_json_bool(out, "dev", true);
 }
 
 static void add_claim(struct text *out, const struct effect *send,

@@ -15,6 +15,7 @@
 #include "wire/ask.h"
 #include "wire/message.h"
 #include "wire/reply.h"
+#include "wire/watch.h"
 
 #define HEX "00112233445566778899aabbccddeeff"
 
@@ -221,6 +222,47 @@ static void test_ask_rest(void **state)
 	text_finish(&out);
 }
 
+/* What only pages say: no C program of ours writes it. */
+static void test_ask_of_pages(void **state)
+{
+	(void)state;
+	struct text out;
+	struct message_in m;
+	text_init(&out);
+	text_str(&out, "{\"type\":\"about\",\"page\":\"Console\",\"visible\":true,"
+		       "\"stalled_ms\":0,\"adapter\":\"nvidia ampere\","
+		       "\"clamped\":\"maxBufferSize\",\"vram_mb\":512}");
+	asked(&out, "client-about.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_ABOUT);
+	assert_string_equal(m.about.page, "Console");
+	assert_string_equal(m.about.adapter, "nvidia ampere");
+	assert_string_equal(m.about.clamped, "maxBufferSize");
+	assert_string_equal(m.about.origin, "");
+	assert_true(m.about.visible && m.about.visible_known);
+	assert_true(m.about.stalled_known && m.about.stalled_ms == 0);
+	assert_true(m.about.vram_known && m.about.vram_mb == 512);
+	message_finish(&m);
+	text_str(&out, "{\"type\":\"about\",\"origin\":\"https://app.example\"}");
+	asked(&out, "client-about-origin.json", "tab", &m);
+	assert_string_equal(m.about.origin, "https://app.example");
+	assert_false(m.about.visible_known || m.about.stalled_known || m.about.vram_known);
+	message_finish(&m);
+	text_str(&out, "{\"type\":\"clients\"}");
+	asked(&out, "client-clients.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_CLIENTS);
+	message_finish(&m);
+	text_str(&out, "{\"type\":\"events\",\"limit\":100,\"since\":300000000012}");
+	asked(&out, "client-events.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_EVENTS);
+	assert_true(m.limit == 100 && m.since == UINT64_C(300000000012));
+	message_finish(&m);
+	text_str(&out, "{\"type\":\"samples\"}");
+	asked(&out, "client-samples.json", "tab", &m);
+	assert_int_equal(m.kind, MESSAGE_SAMPLES);
+	message_finish(&m);
+	text_finish(&out);
+}
+
 /* Renders, compares with broker-NAME.json, parses as the client does. The caller finishes *r. */
 static void said(struct effect *send, const struct message_facts *facts, const char *file,
 		 struct reply *r)
@@ -238,7 +280,8 @@ static void said(struct effect *send, const struct message_facts *facts, const c
 static void test_welcome(void **state)
 {
 	(void)state;
-	struct message_facts facts = {.config = &config, .epoch = 3, .server = "baton/0.1.0"};
+	struct message_facts facts = {
+		.config = &config, .epoch = 3, .server = "baton/0.1.0", .rights = "token"};
 	struct effect send = {.send = {.msg = MSG_WELCOME, .lease = 17, .token = token()}};
 	struct reply r;
 	said(&send, &facts, "broker-welcome.json", &r);
@@ -254,6 +297,11 @@ static void test_welcome(void **state)
 	send.send.flag = true;
 	said(&send, &facts, "broker-welcome-resumed.json", &r);
 	assert_true(r.resumed);
+	reply_finish(&r);
+	facts.rights = "admin";
+	facts.dev = true;
+	said(&send, &facts, "broker-welcome-dev.json", &r);
+	assert_true(json_is_true(json_object_get(r.parsed.root, "dev")));
 	reply_finish(&r);
 }
 
@@ -467,6 +515,96 @@ static void test_server_messages(void **state)
 	text_finish(&out);
 }
 
+/* Who is connected: a page that says much of itself, one that was not let speak, a program. */
+static void test_clients(void **state)
+{
+	(void)state;
+	const struct about about = {.page = "Console",
+				    .adapter = "nvidia ampere",
+				    .clamped = "maxBufferSize",
+				    .origin = "https://elsewhere.example",
+				    .visible_known = true,
+				    .stalled_known = true,
+				    .stalled_ms = 250,
+				    .vram_known = true,
+				    .vram_mb = 512};
+	const struct about nothing = {0};
+	const struct watch_client page = {.session = 17,
+					  .id = "<b>Root</b>",
+					  .binding = BIND_TAB,
+					  .since_ms = 61500,
+					  .seen_ms = 40,
+					  .browser = true,
+					  .overdue = true,
+					  .origin = "http://127.0.0.1:8470",
+					  .uid = -1,
+					  .about = &about};
+	const struct watch_client program = {.session = 18,
+					     .id = "trainer",
+					     .binding = BIND_NATIVE,
+					     .since_ms = 2000,
+					     .uid = 1000,
+					     .pid = 4711,
+					     .about = &nothing};
+	struct text out;
+	struct reply r;
+	text_init(&out);
+	watch_clients_begin(&out);
+	watch_clients_add(&out, &page);
+	watch_clients_add(&out, &program);
+	watch_clients_end(&out, 0);
+	written(&out, "broker-clients.json", &r);
+	assert_int_equal(json_array_size(json_object_get(r.parsed.root, "clients")), 2);
+	reply_finish(&r);
+	watch_clients_begin(&out);
+	watch_clients_end(&out, 3);
+	written(&out, "broker-clients-left-off.json", &r);
+	reply_finish(&r);
+	text_finish(&out);
+}
+
+/* What is not known is null, and never zero. */
+static void test_samples(void **state)
+{
+	(void)state;
+	static const uint32_t granted_mb[] = {0, 6144, 6144};
+	static const uint32_t used_mb[] = {WATCH_UNKNOWN, 6400, 6410};
+	static const uint32_t unknown[] = {WATCH_UNKNOWN, WATCH_UNKNOWN, WATCH_UNKNOWN};
+	struct text out;
+	struct reply r;
+	text_init(&out);
+	watch_samples_begin(&out, 5000, 1250);
+	watch_samples_add(&out, &(struct watch_series){.name = "gpu0",
+						       .total_known = true,
+						       .total_mb = 8192,
+						       .granted_mb = granted_mb,
+						       .used_mb = used_mb,
+						       .count = 3});
+	watch_samples_add(&out, &(struct watch_series){.name = "big",
+						       .granted_mb = granted_mb,
+						       .used_mb = unknown,
+						       .count = 3});
+	watch_samples_end(&out);
+	written(&out, "broker-samples.json", &r);
+	assert_int_equal(json_array_size(json_object_get(r.parsed.root, "gpus")), 2);
+	reply_finish(&r);
+	text_finish(&out);
+}
+
+/* For who writes pages. */
+static void test_reload(void **state)
+{
+	(void)state;
+	struct text out;
+	struct reply r;
+	text_init(&out);
+	message_render_reload(&out, "/pages/shared/shell.css");
+	written(&out, "broker-reload.json", &r);
+	assert_int_equal(r.type, REPLY_OTHER); /* a program has nothing to reload */
+	reply_finish(&r);
+	text_finish(&out);
+}
+
 /* Every message of the core has a file, so a new one cannot be forgotten; each of the client too.
  */
 static void test_every_type_has_a_file(void **state)
@@ -517,6 +655,7 @@ int main(void)
 		cmocka_unit_test(test_ask_acquire),
 		cmocka_unit_test(test_ask_lease),
 		cmocka_unit_test(test_ask_rest),
+		cmocka_unit_test(test_ask_of_pages),
 		cmocka_unit_test(test_welcome),
 		cmocka_unit_test(test_claim),
 		cmocka_unit_test(test_queued),
@@ -525,6 +664,9 @@ int main(void)
 		cmocka_unit_test(test_denied),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_server_messages),
+		cmocka_unit_test(test_clients),
+		cmocka_unit_test(test_samples),
+		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_every_type_has_a_file),
 		cmocka_unit_test(test_foreign_replies),
 	};

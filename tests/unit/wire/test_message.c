@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "wire/message.h"
@@ -130,6 +131,17 @@ static void test_bad_messages(void **state)
 		{"{\"type\":\"status\",\"limit\":1001}", -ERR_BAD_FIELD},
 		{"{\"type\":\"subscribe\",\"events\":1}", -ERR_BAD_FIELD},
 		{"{\"type\":\"logs\",\"limit\":2001}", -ERR_BAD_FIELD},
+		{"{\"type\":\"events\",\"limit\":2001}", -ERR_BAD_FIELD},
+		{"{\"type\":\"events\",\"since\":-1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"events\",\"since\":\"1\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"page\":\"\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"page\":\"a\\nb\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"adapter\":\"x\\u202ey\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"clamped\":[\"x\"]}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"origin\":5}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"visible\":1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"stalled_ms\":-1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"about\",\"vram_mb\":1000000001}", -ERR_BAD_FIELD},
 		{"{\"type\":\"admin\"}", -ERR_BAD_FIELD},
 		{"{\"type\":\"admin\",\"act\":\"destroy\"}", -ERR_BAD_FIELD},
 		{"{\"type\":\"admin\",\"act\":\"revoke\"}", -ERR_BAD_FIELD},
@@ -193,6 +205,11 @@ static void test_questions(void **state)
 	assert_int_equal(m.limit, 100);
 	assert_int_equal(m.since, 12);
 	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"events\"}", "tab", &m), 0);
+	assert_int_equal(m.kind, MESSAGE_EVENTS);
+	assert_int_equal(m.limit, 500);
+	assert_int_equal(m.since, 0);
+	message_finish(&m);
 	assert_int_equal(parse("{\"type\":\"subscribe\",\"logs\":true}", "tab", &m), 0);
 	assert_int_equal(m.kind, MESSAGE_SUBSCRIBE);
 	assert_false(m.events);
@@ -206,6 +223,42 @@ static void test_questions(void **state)
 	message_finish(&m);
 }
 
+/* What is said later replaces what was said before, field by field; the longest names fit, and what
+ * is not listed is ignored. */
+static void test_about_merges(void **state)
+{
+	(void)state;
+	struct about kept = {0};
+	struct message_in m;
+	char text[256], name[ABOUT_TEXT_BYTES + 2];
+	assert_int_equal(parse("{\"type\":\"about\",\"page\":\"Mic\",\"visible\":true,"
+			       "\"vram_mb\":7,\"mood\":[1]}",
+			       "tab", &m),
+			 0);
+	about_merge(&kept, &m.about);
+	message_finish(&m);
+	assert_int_equal(parse("{\"type\":\"about\",\"visible\":false,\"stalled_ms\":15000,"
+			       "\"page\":null}",
+			       "tab", &m),
+			 0);
+	about_merge(&kept, &m.about);
+	message_finish(&m);
+	assert_string_equal(kept.page, "Mic");
+	assert_true(kept.visible_known && !kept.visible);
+	assert_true(kept.stalled_known && kept.stalled_ms == 15000);
+	assert_true(kept.vram_known && kept.vram_mb == 7);
+	memset(name, 'n', sizeof(name));
+	for (int length = ABOUT_TEXT_BYTES; length <= ABOUT_TEXT_BYTES + 1; length++) {
+		snprintf(text, sizeof(text), "{\"type\":\"about\",\"adapter\":\"%.*s\"}", length,
+			 name);
+		assert_int_equal(parse(text, "tab", &m),
+				 length > ABOUT_TEXT_BYTES ? -ERR_BAD_FIELD : 0);
+		if (length == ABOUT_TEXT_BYTES)
+			assert_int_equal(strlen(m.about.adapter), ABOUT_TEXT_BYTES);
+		message_finish(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_ref_of_refused),
 		cmocka_unit_test(test_class_by_session),
 		cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_about_merges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,120 @@
+/* watch: collects what doors, rings and samples know, for people. Changes nothing. Called by
+ * sessions.c. */
+#include "server/watch.h"
+
+#include "net/loop.h"
+#include "server/deliver.h"
+#include "server/shell.h"
+#include "wire/render.h"
+#include "wire/watch.h"
+
+enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
+
+/* What an answer may be long; 0: nothing. */
+static size_t room(const struct shell *shell, uint64_t conn)
+{
+	size_t pending = session_pending(shell->doors.net, conn);
+	return pending < WATCH_PENDING_BYTES ? WATCH_PENDING_BYTES - pending : 0;
+}
+
+static void add_client(struct text *out, const struct door *door, struct mono_ms now)
+{
+	const struct door_session *session = door->session;
+	const struct watch_client client = {
+		.session = session->id,
+		.id = session->name,
+		.binding = session->binding,
+		.since_ms = mono_since(now, session->since),
+		.seen_ms = mono_since(now, session->seen),
+		.browser = session->browser,
+		.overdue = session->unconfirmed_count > 0,
+		.origin = door->origin,
+		.uid = session->peer.is_unix ? session->peer.uid : -1,
+		.pid = session->peer.is_unix ? session->peer.pid : 0,
+		.about = &session->about,
+	};
+	watch_clients_add(out, &client);
+}
+
+bool watch_send_clients(struct shell *shell, uint64_t conn)
+{
+	struct text *out = &shell->body;
+	struct mono_ms now = loop_now();
+	size_t most = room(shell, conn);
+	unsigned rows = 0, left_off = 0;
+	if (most == 0)
+		return false;
+	text_clear(out);
+	watch_clients_begin(out);
+	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	{
+		const struct door *door = container_of(it, struct door, link);
+		if (door->session->id == 0)
+			continue; /* the core has not let it in yet */
+		if (rows >= WATCH_CLIENTS_MAX || out->length > most) {
+			left_off++;
+			continue;
+		}
+		add_client(out, door, now);
+		rows++;
+	}
+	watch_clients_end(out, left_off);
+	deliver_body(shell, conn);
+	return true;
+}
+
+/* From the newest back to the oldest that is wanted and fits, for those who read them want the
+ * newest; then sent in their order. */
+bool watch_send_events(struct shell *shell, uint64_t conn, const struct message_in *in)
+{
+	const struct observers *observers = &shell->observers;
+	size_t ends[MESSAGE_EVENTS_MAX], count = 0, most = room(shell, conn);
+	struct text *rows = &shell->body;
+	if (most == 0)
+		return false;
+	text_clear(rows);
+	for (uint64_t id = observers->change_next - 1; count < in->limit && id > in->since; id--) {
+		const struct observed_change *change = observe_change_at(observers, id);
+		if (!change)
+			break;
+		render_trace_json(rows, &change->effect, change->id, change->at,
+				  &shell->live.settings.core);
+		if (rows->length + (count + 1) * FRAME_BYTES > most)
+			break;
+		ends[count++] = rows->length;
+	}
+	for (size_t i = count; i-- > 0;) {
+		size_t begin = i ? ends[i - 1] : 0;
+		session_send(shell->doors.net, conn, rows->bytes + begin, ends[i] - begin);
+	}
+	text_clear(rows);
+	message_render_ok(rows, count);
+	deliver_body(shell, conn);
+	return true;
+}
+
+bool watch_send_samples(struct shell *shell, uint64_t conn)
+{
+	static uint32_t granted_mb[SAMPLES_COUNT], used_mb[SAMPLES_COUNT]; /* scratch */
+	const struct samples *samples = &shell->samples;
+	struct gpu_view gpu;
+	if (room(shell, conn) == 0)
+		return false;
+	text_clear(&shell->body);
+	watch_samples_begin(&shell->body, SAMPLES_STEP_MS,
+			    samples_newest_ago_ms(samples, loop_now(), loop_suspended_ms()));
+	for (uint32_t i = 0; core_gpu(shell->broker.core, i, &gpu); i++) {
+		const struct watch_series series = {
+			.name = gpu.config->name,
+			.total_known = gpu.config->vram_known,
+			.total_mb = gpu.config->vram_bytes_total >> 20,
+			.granted_mb = granted_mb,
+			.used_mb = used_mb,
+			.count = samples_series(samples, i, granted_mb, used_mb),
+		};
+		watch_samples_add(&shell->body, &series);
+	}
+	watch_samples_end(&shell->body);
+	deliver_body(shell, conn);
+	return true;
+}

@@ -1,0 +1,86 @@
+/* about: reads, keeps and shows what a client says of itself. All texts are names, so none can end
+ * a line, reorder what stands beside it or be empty; whoever shows one still shows it as text.
+ * Called by message.c, by the sessions, and by watch.c of this folder. */
+#include "wire/about.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int text_field(struct parsed *parsed, const char *field, char ret[ABOUT_TEXT_BYTES + 1])
+{
+	const char *text = NULL;
+	int err = json_name(parsed, parsed->root, field, ABOUT_TEXT_BYTES, &text);
+	if (err == 0 && text)
+		snprintf(ret, ABOUT_TEXT_BYTES + 1, "%s", text);
+	return err;
+}
+
+static int number_field(struct parsed *parsed, const char *field, uint32_t *ret, bool *ret_known)
+{
+	uint64_t number = 0;
+	int err = json_u64(parsed, parsed->root, field, 0, ABOUT_NUMBER_MAX, &number, ret_known);
+	*ret = (uint32_t)number;
+	return err;
+}
+
+int about_parse(struct parsed *parsed, struct about *ret_about)
+{
+	struct about *about = ret_about;
+	*about = (struct about){0};
+	int err = text_field(parsed, "page", about->page);
+	err = err ? err : text_field(parsed, "adapter", about->adapter);
+	err = err ? err : text_field(parsed, "clamped", about->clamped);
+	err = err ? err : text_field(parsed, "origin", about->origin);
+	err = err ? err
+		  : number_field(parsed, "stalled_ms", &about->stalled_ms, &about->stalled_known);
+	err = err ? err : number_field(parsed, "vram_mb", &about->vram_mb, &about->vram_known);
+	err = err ? err : json_bool(parsed, parsed->root, "visible", &about->visible);
+	about->visible_known = json_is_boolean(json_object_get(parsed->root, "visible"));
+	return err;
+}
+
+static void merge_text(char kept[ABOUT_TEXT_BYTES + 1], const char said[ABOUT_TEXT_BYTES + 1])
+{
+	if (said[0])
+		memcpy(kept, said, ABOUT_TEXT_BYTES + 1);
+}
+
+void about_merge(struct about *about, const struct about *said)
+{
+	merge_text(about->page, said->page);
+	merge_text(about->adapter, said->adapter);
+	merge_text(about->clamped, said->clamped);
+	merge_text(about->origin, said->origin);
+	if (said->visible_known) {
+		about->visible = said->visible;
+		about->visible_known = true;
+	}
+	if (said->stalled_known) {
+		about->stalled_ms = said->stalled_ms;
+		about->stalled_known = true;
+	}
+	if (said->vram_known) {
+		about->vram_mb = said->vram_mb;
+		about->vram_known = true;
+	}
+}
+
+static void add_text(struct text *out, const char *key, const char *value)
+{
+	if (value[0])
+		text_json_str(out, key, value);
+}
+
+void about_render(struct text *out, const struct about *about)
+{
+	add_text(out, "page", about->page);
+	if (about->visible_known)
+		text_json_bool(out, "visible", about->visible);
+	if (about->stalled_known)
+		text_json_u64(out, "stalled_ms", about->stalled_ms);
+	add_text(out, "adapter", about->adapter);
+	add_text(out, "clamped", about->clamped);
+	if (about->vram_known)
+		text_json_u64(out, "vram_mb", about->vram_mb);
+	add_text(out, "origin", about->origin);
+}
