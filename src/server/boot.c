@@ -247,6 +247,7 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 	rc = rc ? rc : read_tokens(shell, detail, detail_size);
 	if (rc)
 		return rc;
+	page_cookies_load(&shell->policy.keys, shell->live.paths.state_dir);
 	policy_init(&shell->policy, shell->live.options.bridge);
 	reload_apply(shell, &shell->live.settings);
 	return open_doors(shell, detail, detail_size);

@@ -53,6 +53,21 @@ void files_set_origins(struct files *files, const struct settings *settings)
 				 settings->model_origins[i]);
 }
 
+bool files_url(const char *path, char *ret_url, size_t size)
+{
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+		size_t length = strlen(sources[i].folder);
+		if (strncmp(path, sources[i].folder, length) != 0)
+			continue;
+		if (size == 0)
+			return path[length] == '/' || path[length] == '\0';
+		return path[length] == '/' && media_is_known(path) &&
+		       (size_t)snprintf(ret_url, size, "%s%s", sources[i].prefix,
+					path + length + 1) < size;
+	}
+	return false;
+}
+
 /* The packed twin that lies beside a file, if it is not older. */
 static void prefer_twin(const char *root, const char *path, const struct stat *plain,
 			struct found *found)

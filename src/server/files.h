@@ -20,3 +20,7 @@ void files_answer(struct shell *shell, const struct asked *asked, const char *ur
 /* An HTML text of our own, never kept, under the same policy. */
 void files_answer_html(struct shell *shell, const struct asked *asked, int status,
 		       const struct text *html);
+/* The URL of a source by its path below web/: "kernel/sovereign.js" is "/modules/sovereign.js".
+ * False: it is not served. For a path without an end, such as a folder's, ask with size 0: it is
+ * true when something below it may be served. */
+bool files_url(const char *path, char *ret_url, size_t size);

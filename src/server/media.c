@@ -1,5 +1,5 @@
 /* media: one const table. Looks at names only, never at contents: nothing is sniffed. Called by
- * files.c. */
+ * files.c and dev.c. */
 #include "server/media.h"
 
 #include <string.h>
@@ -19,6 +19,8 @@ static const struct {
 	{".jinja", "text/plain; charset=utf-8"},
 };
 
+static const char unknown[] = "application/octet-stream";
+
 const char *media_type(const char *path)
 {
 	const char *name = strrchr(path, '/');
@@ -26,5 +28,10 @@ const char *media_type(const char *path)
 	for (size_t i = 0; end && i < sizeof types / sizeof *types; i++)
 		if (strcmp(end, types[i].end) == 0)
 			return types[i].type;
-	return "application/octet-stream";
+	return unknown;
+}
+
+bool media_is_known(const char *path)
+{
+	return media_type(path) != unknown;
 }

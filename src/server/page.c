@@ -78,6 +78,16 @@ static void redirect(struct shell *shell, const struct asked *asked, const char 
 	http_reply(shell->doors.net, asked->request->conn, 303, headers, cookie ? 3 : 2, "", 0);
 }
 
+static void keep_cookies(struct shell *shell)
+{
+	char detail[512];
+	if (page_cookies_save(&shell->policy.keys, shell->live.paths.state_dir, detail,
+			      sizeof detail))
+		log_event(&shell->observers.log, LOG_WARN,
+			  "cannot keep the pages' cookies; after a restart they sign in again",
+			  log_str("error", detail));
+}
+
 /* The key leaves the address bar at once: it is spent, and its cookie is not readable by pages. */
 static void log_in(struct shell *shell, const struct asked *asked, const char *hex)
 {
@@ -95,8 +105,9 @@ static void log_in(struct shell *shell, const struct asked *asked, const char *h
 		return;
 	}
 	policy_refresh(&shell->policy);
-	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; HttpOnly; SameSite=Strict",
-		 shell->policy.access.cookie_name, value);
+	keep_cookies(shell);
+	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
+		 shell->policy.access.cookie_name, value, COOKIE_MAX_AGE_S);
 	redirect(shell, asked, cookie);
 	explicit_bzero(cookie, sizeof cookie);
 }

@@ -45,24 +45,25 @@ static void find_web(char *out, size_t size)
 
 static int find_pages(const struct options *options, struct paths *p, char *detail, size_t size)
 {
-	if (options->web_dir) {
-		if ((size_t)snprintf(p->web, sizeof p->web, "%s", options->web_dir) >=
-			    sizeof p->web ||
-		    access(p->web, X_OK) != 0) {
-			snprintf(detail, size, "--web: no such folder: '%.200s'", options->web_dir);
-			return -ERR_CONFIG;
-		}
-	} else {
-		find_web(p->web, sizeof p->web);
+	const char *web = options->web_dir, *own = options->models_dir;
+	find_web(p->web, sizeof p->web);
+	if (web && (access(web, X_OK) != 0 || strlen(web) >= sizeof p->web)) {
+		snprintf(detail, size, "--web: no such folder: '%.200s'", web);
+		return -ERR_CONFIG;
 	}
-	if (!options->dev)
-		return 0;
-	if (access("web/pages", X_OK) != 0) {
+	if (web)
+		snprintf(p->web, sizeof p->web, "%s", web);
+	if (own && access(own, X_OK) != 0) {
+		snprintf(detail, size, "--models: no such folder: '%.200s'", own);
+		return -ERR_CONFIG;
+	}
+	if (options->dev && access("web/pages", X_OK) != 0) {
 		snprintf(detail, size,
 			 "--dev: there is no ./web/pages here; start it in Baton's source tree");
 		return -ERR_CONFIG;
 	}
-	snprintf(p->dev, sizeof p->dev, "web");
+	if (options->dev)
+		snprintf(p->dev, sizeof p->dev, "web");
 	return 0;
 }
 

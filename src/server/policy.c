@@ -25,6 +25,7 @@ void policy_init(struct policy *policy, bool bridge)
 	policy->access.cookies = policy->keys.views;
 	policy->access.uid = geteuid();
 	policy->access.bearer_is_admin = bridge;
+	policy_refresh(policy);
 }
 
 static void add_host(struct policy *policy, const char *host, uint16_t port)

@@ -17,7 +17,7 @@ struct policy {
 	bool bridge;
 };
 
-/* The tokens must be in place. Borrows itself: do not move it. */
+/* The tokens and kept cookies must be in place. Borrows itself: do not move it. */
 void policy_init(struct policy *policy, bool bridge);
 /* The Host values that name this listener: for a wildcard, all addresses of this machine. */
 void policy_add_listener(struct policy *policy, const char *address, uint16_t port);

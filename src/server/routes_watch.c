@@ -122,7 +122,10 @@ void route_logs(struct shell *shell, const struct asked *asked)
 	text_char(out, ']');
 	text_json_u64(out, "next", first);
 	text_char(out, '}');
-	routes_json(shell, asked, 200);
+	/* The same address is a page for who accepts text/html. */
+	const struct answer answer = {.status = 200, .content_type = "application/json"};
+	respond_with(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
+		     out, "Vary", "Accept");
 }
 
 void route_logs_clear(struct shell *shell, const struct asked *asked)

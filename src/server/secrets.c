@@ -1,5 +1,5 @@
-/* secrets: token files and page keys. Never logs a value. Called by serve.c at start, by the page's
- * route and by the `open` message. */
+/* secrets: token files, page keys, and the cookies kept on disk. Never logs a value. Called at
+ * start, by the page's route and by the `open` message. */
 #include "server/secrets.h"
 
 #include <ctype.h>
@@ -16,60 +16,88 @@
 #include "base/token.h"
 #include "server/settings.h"
 
+enum { COOKIES_TEXT_BYTES = COOKIES_MAX * SECRET_HEX_BYTES };
+
 static void to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES])
 {
 	for (int i = 0; i < 32; i++)
 		snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* 1: read; 0: there is no such file; else -ERR_IO. */
-static int read_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
+/* The whole of a file that is ours alone, as text. 1: read; 0: there is no such file; else -ERR_IO.
+ */
+static int read_private(const char *path, char *ret_text, size_t size, char *detail,
+			size_t detail_size)
 {
-	char bytes[256];
 	struct stat st;
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	ssize_t got = fd >= 0 && fstat(fd, &st) == 0 ? read(fd, bytes, sizeof bytes - 1) : -1;
+	ssize_t got = fd >= 0 && fstat(fd, &st) == 0 ? read(fd, ret_text, size - 1) : -1;
 	if (got < 0) {
-		snprintf(detail, size, "%s: %s", path, strerror(errno));
+		snprintf(detail, detail_size, "%s: %s", path, strerror(errno));
 		return -ERR_IO;
 	}
 	if (st.st_uid != geteuid() || (st.st_mode & 077)) {
-		snprintf(detail, size, "%s: others may read it; remove it, a new one is made",
-			 path);
+		snprintf(detail, detail_size,
+			 "%s: others may read it; remove it, a new one is made", path);
 		return -ERR_IO;
 	}
+	ret_text[got] = 0;
+	return 1;
+}
+
+/* Written beside and renamed, so that a crash leaves no half file. */
+static int write_private(const char *path, const char *text, size_t length, char *detail,
+			 size_t detail_size)
+{
+	char beside[SETTINGS_PATH_BYTES + 64];
+	snprintf(beside, sizeof beside, "%s.new", path);
+	(void)unlink(beside);
+	cleanup_close int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0 && write(fd, text, length) == (ssize_t)length && rename(beside, path) == 0)
+		return 0;
+	snprintf(detail, detail_size, "%s: %s", path, strerror(errno));
+	(void)unlink(beside);
+	return -ERR_IO;
+}
+
+static bool is_secret(const char *text, size_t length)
+{
+	return length == SECRET_HEX_BYTES - 1 && strspn(text, "0123456789abcdef") >= length;
+}
+
+/* 1: read; 0: there is no such file; else -ERR_IO. */
+static int read_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
+{
+	char bytes[256];
+	int rc = read_private(path, bytes, sizeof bytes, detail, size);
+	if (rc <= 0)
+		return rc;
+	size_t got = strlen(bytes);
 	while (got > 0 && isspace((unsigned char)bytes[got - 1]))
 		got--;
-	bytes[got] = 0;
-	if (got != SECRET_HEX_BYTES - 1 || strspn(bytes, "0123456789abcdef") != (size_t)got) {
+	if (!is_secret(bytes, got)) {
 		snprintf(detail, size, "%s: not 64 hex digits; remove it, a new one is made", path);
 		return -ERR_IO;
 	}
-	memcpy(ret_hex, bytes, SECRET_HEX_BYTES);
+	memcpy(ret_hex, bytes, got);
+	ret_hex[got] = 0;
 	explicit_bzero(bytes, sizeof bytes);
 	return 1;
 }
 
-/* Written beside and renamed, so that a crash leaves no half token. */
 static int make_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
 {
-	char beside[SETTINGS_PATH_BYTES + 64], line[SECRET_HEX_BYTES + 1];
+	char line[SECRET_HEX_BYTES + 1];
 	uint8_t bytes[32];
-	snprintf(beside, sizeof beside, "%s.new", path);
-	(void)unlink(beside);
-	cleanup_close int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && getrandom(bytes, sizeof bytes, 0) == sizeof bytes) {
-		to_hex(bytes, ret_hex);
-		snprintf(line, sizeof line, "%s\n", ret_hex);
-		if (write(fd, line, SECRET_HEX_BYTES) == SECRET_HEX_BYTES &&
-		    rename(beside, path) == 0)
-			return 0;
+	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) {
+		snprintf(detail, size, "%s: %s", path, strerror(errno));
+		return -ERR_IO;
 	}
-	snprintf(detail, size, "%s: %s", path, strerror(errno));
-	(void)unlink(beside);
-	return -ERR_IO;
+	to_hex(bytes, ret_hex);
+	snprintf(line, sizeof line, "%s\n", ret_hex);
+	return write_private(path, line, SECRET_HEX_BYTES, detail, size);
 }
 
 int secret_file(const char *dir, const char *name, char ret_hex[SECRET_HEX_BYTES], char *detail,
@@ -94,6 +122,17 @@ const char *page_link_new(struct page_keys *keys, const uint8_t random[32], stru
 	return keys->links[oldest].hex;
 }
 
+static const char *add_cookie(struct page_keys *keys, const char *value)
+{
+	if (keys->cookie_count == COOKIES_MAX)
+		memmove(keys->cookies[0], keys->cookies[1],
+			--keys->cookie_count * sizeof keys->cookies[0]);
+	unsigned at = keys->cookie_count++;
+	memcpy(keys->cookies[at], value, SECRET_HEX_BYTES);
+	keys->views[at] = keys->cookies[at];
+	return keys->cookies[at];
+}
+
 const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8_t random[32],
 			    struct mono_ms now)
 {
@@ -107,12 +146,45 @@ const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8
 		keys->links[i].until = (struct mono_ms){0};
 		if (old)
 			return NULL;
-		unsigned at = keys->cookie_next++ % COOKIES_MAX;
-		to_hex(random, keys->cookies[at]);
-		keys->views[at] = keys->cookies[at];
-		if (keys->cookie_count < COOKIES_MAX)
-			keys->cookie_count++;
-		return keys->cookies[at];
+		char value[SECRET_HEX_BYTES];
+		to_hex(random, value);
+		return add_cookie(keys, value);
 	}
 	return NULL;
+}
+
+static void cookies_path(const char *dir, char *ret_path, size_t size)
+{
+	snprintf(ret_path, size, "%s/cookies", dir);
+}
+
+/* A line each. What is no line of ours ends it. */
+void page_cookies_load(struct page_keys *keys, const char *dir)
+{
+	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[COOKIES_TEXT_BYTES + 1];
+	cookies_path(dir, path, sizeof path);
+	if (read_private(path, all, sizeof all, detail, sizeof detail) <= 0)
+		return;
+	for (char *at = all; is_secret(at, strcspn(at, "\n")); at += SECRET_HEX_BYTES) {
+		bool last = at[SECRET_HEX_BYTES - 1] == '\0';
+		at[SECRET_HEX_BYTES - 1] = '\0';
+		(void)add_cookie(keys, at);
+		if (last)
+			break;
+	}
+	explicit_bzero(all, sizeof all);
+}
+
+int page_cookies_save(const struct page_keys *keys, const char *dir, char *detail,
+		      size_t detail_size)
+{
+	char path[SETTINGS_PATH_BYTES + 32], all[COOKIES_TEXT_BYTES + 1];
+	size_t length = 0;
+	cookies_path(dir, path, sizeof path);
+	for (unsigned i = 0; i < keys->cookie_count; i++)
+		length += (size_t)snprintf(all + length, sizeof all - length, "%s\n",
+					   keys->cookies[i]);
+	int rc = write_private(path, all, length, detail, detail_size);
+	explicit_bzero(all, sizeof all);
+	return rc;
 }

@@ -352,6 +352,81 @@ static void test_long_answer(void **state)
 	bed_close(bed);
 }
 
+/* A file without a name, of `size` bytes that differ; the descriptor. */
+static int make_file(size_t size)
+{
+	char path[] = "/tmp/baton-http-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	unlink(path);
+	char *bytes = malloc(size);
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (char)('a' + i % 23);
+	assert_int_equal(write(fd, bytes, size), size);
+	free(bytes);
+	return fd;
+}
+
+/* Parts of a file arrive whole and are delivered only then; the next request is answered after. */
+static void test_file(void **state)
+{
+	(void)state;
+	enum { SIZE = 5 * 1024 * 1024, OFFSET = 1000001, PART = SIZE - OFFSET - 7 };
+	struct bed *bed = bed_open(NULL);
+	struct client *client = client_open(bed);
+	bed->mode = BED_PARK;
+	client_send_text(client, GET("/file") GET("/next"));
+	bed_wait(bed, &bed->requests, 1);
+	http_reply_file(bed->net, bed->conn, 206, NULL, 0, make_file(SIZE), OFFSET, PART);
+	bed_turn(bed);
+	assert_int_equal(bed->delivered, 0);
+	assert_int_equal(bed->requests, 1);
+	client_wait_text(bed, client, "\r\n\r\n");
+	assert_non_null(strstr(client->in, "206 Partial Content"));
+	size_t start = (size_t)(strstr(client->in, "\r\n\r\n") + 4 - client->in);
+	client_wait_bytes(bed, client, start + PART);
+	for (size_t i = 0; i < PART; i++)
+		assert_int_equal(client->in[start + i], 'a' + (OFFSET + i) % 23);
+	bed_wait(bed, &bed->requests, 2);
+	client->length = 0;
+	http_reply_file(bed->net, bed->conn, 200, NULL, 0, make_file(5), 0, 0);
+	client_wait_text(bed, client, "Content-Length: 0\r\n");
+	bed_wait(bed, &bed->delivered, 2);
+	client_close(client);
+	bed_close(bed);
+}
+
+/* A file that shrinks cannot be sent as promised: the connection ends, and the file is closed. So
+ * it is when the client leaves in the middle, or was gone before. */
+static void test_file_ends_early(void **state)
+{
+	(void)state;
+	enum { SIZE = 5 * 1024 * 1024 };
+	struct bed *bed = bed_open(NULL);
+	struct client *client = client_open(bed);
+	bed->mode = BED_PARK;
+	client_send_text(client, GET("/shrinks"));
+	bed_wait(bed, &bed->requests, 1);
+	int file = make_file(SIZE);
+	assert_int_equal(ftruncate(file, 100), 0);
+	http_reply_file(bed->net, bed->conn, 200, NULL, 0, file, 0, SIZE);
+	client_wait_end(bed, client);
+	assert_int_equal(bed->delivered, 0);
+	assert_int_equal(bed->error, ERR_IO);
+	client_close(client);
+	client = client_open(bed);
+	client->mute = true;
+	client_send_text(client, GET("/leaves"));
+	bed_wait(bed, &bed->requests, 2);
+	http_reply_file(bed->net, bed->conn, 200, NULL, 0, make_file(SIZE), 0, SIZE);
+	bed_turn(bed);
+	unsigned gone = bed->gone;
+	client_close(client);
+	bed_wait(bed, &bed->gone, gone + 1);
+	http_reply_file(bed->net, bed->conn, 200, NULL, 0, make_file(5), 0, 5);
+	bed_close(bed);
+}
+
 /* HTTP on the Unix socket tells who asks. */
 static void test_unix_http(void **state)
 {
@@ -385,6 +460,8 @@ int main(void)
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_stream_pressure),
 		cmocka_unit_test(test_long_answer),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_ends_early),
 		cmocka_unit_test(test_unix_http),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

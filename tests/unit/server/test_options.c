@@ -117,6 +117,47 @@ static void test_paths(void **state)
 	assert_true(p.config_given);
 }
 
+/* Where pages and models come from: what is named must be there, and --dev needs the source tree.
+ */
+static void test_pages(void **state)
+{
+	(void)state;
+	char dir[64] = "/tmp/baton-pages-XXXXXX", here[4096];
+	struct options o;
+	struct paths p;
+	struct settings s;
+	settings_defaults(&s);
+	assert_non_null(mkdtemp(dir));
+	assert_non_null(getcwd(here, sizeof here));
+	assert_int_equal(PARSE(&o, "--state", "d"), 0);
+	assert_int_equal(paths_find(&o, &p, detail, sizeof detail), 0);
+	assert_true(p.web[0] == '/');
+	assert_string_equal(p.dev, "");
+	assert_int_equal(PARSE(&o, "--state", "d", "--web", dir, "--models", dir), 0);
+	assert_int_equal(paths_find(&o, &p, detail, sizeof detail), 0);
+	assert_string_equal(p.web, dir);
+	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), 0);
+	assert_string_equal(s.models_dir, dir);
+	assert_int_equal(PARSE(&o, "--state", "d", "--web", "/nonexistent"), 0);
+	assert_int_equal(paths_find(&o, &p, detail, sizeof detail), -ERR_CONFIG);
+	assert_non_null(strstr(detail, "--web"));
+	assert_int_equal(PARSE(&o, "--state", "d", "--models", "/nonexistent"), 0);
+	assert_int_equal(paths_find(&o, &p, detail, sizeof detail), -ERR_CONFIG);
+	assert_non_null(strstr(detail, "--models"));
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(PARSE(&o, "--state", "d", "--dev"), 0);
+	assert_int_equal(paths_find(&o, &p, detail, sizeof detail), -ERR_CONFIG);
+	assert_non_null(strstr(detail, "--dev"));
+	assert_int_equal(mkdir("web", 0700), 0);
+	assert_int_equal(mkdir("web/pages", 0700), 0);
+	assert_int_equal(paths_find(&o, &p, detail, sizeof detail), 0);
+	assert_string_equal(p.dev, "web");
+	rmdir("web/pages");
+	rmdir("web");
+	assert_int_equal(chdir(here), 0);
+	rmdir(dir);
+}
+
 /* A folder is made 0700 with its parents; a file in its place is refused. */
 static void test_folder(void **state)
 {
@@ -146,7 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_apply),  cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_remote), cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_pages),  cmocka_unit_test(test_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,12 +100,65 @@ static void test_links(void **state)
 	assert_int_equal(keys.cookie_count, COOKIES_MAX);
 }
 
+/* Cookies outlive the daemon: the same ones, in their order, from a file that is ours alone. */
+static void test_cookies(void **state)
+{
+	(void)state;
+	struct page_keys keys = {0}, again = {0}, none = {0};
+	char link[SECRET_HEX_BYTES], cookies[96];
+	struct mono_ms now = {1000};
+	struct stat st;
+	snprintf(cookies, sizeof cookies, "%s/cookies", dir);
+	page_cookies_load(&none, dir);
+	assert_int_equal(none.cookie_count, 0);
+	for (uint8_t i = 0; i < COOKIES_MAX + 2; i++) {
+		snprintf(link, sizeof link, "%s", page_link_new(&keys, (uint8_t[32]){9, i}, now));
+		assert_non_null(page_link_spend(&keys, link, (uint8_t[32]){7, i}, now));
+	}
+	assert_int_equal(page_cookies_save(&keys, dir, detail, sizeof detail), 0);
+	assert_int_equal(stat(cookies, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	page_cookies_load(&again, dir);
+	assert_int_equal(again.cookie_count, COOKIES_MAX);
+	for (unsigned i = 0; i < COOKIES_MAX; i++)
+		assert_string_equal(again.views[i], keys.views[i]);
+	assert_int_equal(strncmp(keys.views[0], "0702", 4), 0); /* the oldest two went */
+	assert_int_equal(chmod(cookies, 0644), 0);
+	page_cookies_load(&none, dir);
+	assert_int_equal(none.cookie_count, 0);
+	unlink(cookies);
+}
+
+/* A file cut anywhere gives the whole lines in front of the cut, and no part of one. */
+static void test_cut_cookies(void **state)
+{
+	(void)state;
+	struct page_keys keys = {0};
+	char link[SECRET_HEX_BYTES], cookies[96];
+	struct mono_ms now = {1000};
+	snprintf(cookies, sizeof cookies, "%s/cookies", dir);
+	for (uint8_t i = 0; i < 2; i++) {
+		snprintf(link, sizeof link, "%s", page_link_new(&keys, (uint8_t[32]){9, i}, now));
+		assert_non_null(page_link_spend(&keys, link, (uint8_t[32]){7, i}, now));
+	}
+	assert_int_equal(page_cookies_save(&keys, dir, detail, sizeof detail), 0);
+	for (int length = 2 * SECRET_HEX_BYTES; length >= 0; length--) {
+		struct page_keys cut = {0};
+		assert_int_equal(truncate(cookies, length), 0);
+		page_cookies_load(&cut, dir);
+		assert_int_equal(cut.cookie_count, (length + 1) / SECRET_HEX_BYTES);
+	}
+	unlink(cookies);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
 		cmocka_unit_test(test_links),
+		cmocka_unit_test_setup_teardown(test_cookies, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut_cookies, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

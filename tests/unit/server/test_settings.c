@@ -82,6 +82,8 @@ static void test_all_keys(void **state)
 		load(f, "listen: ['127.0.0.1:1', '[::1]:2']\n"
 			"socket: /run/x/b.sock\n"
 			"origins: [http://localhost:8000]\n"
+			"models: /srv/models\n"
+			"model_origins: ['https://models.example', 'https://b.example:8443']\n"
 			"log_level: warn\n"
 			"connections: 2000\n"
 			"vram_headroom_mb: 7\n"
@@ -98,6 +100,9 @@ static void test_all_keys(void **state)
 	assert_string_equal(s->listen[1], "[::1]:2");
 	assert_string_equal(s->socket_path, "/run/x/b.sock");
 	assert_int_equal(s->origin_count, 1);
+	assert_string_equal(s->models_dir, "/srv/models");
+	assert_int_equal(s->model_origin_count, 2);
+	assert_string_equal(s->model_origins[1], "https://b.example:8443");
 	assert_int_equal(s->log_level, LOG_WARN);
 	assert_int_equal(s->connections_max, 2000);
 	assert_int_equal(s->core.vram_headroom_bytes, 7 << 20);
@@ -140,6 +145,13 @@ static void test_refusals(void **state)
 	refuse(f, "listen: [localhost]\n", "1: listen/0: not a numeric");
 	refuse(f, "origins: ['*']\n", "1: origins/0: not an origin");
 	refuse(f, "origins: ['http://a/']\n", "1: origins/0: not an origin");
+	refuse(f, "models: here\n", "1: models: not a whole path");
+	refuse(f, "model_origins: ['http://a.example']\n", "1: model_origins/0: not an origin");
+	refuse(f, "model_origins:\n - https://a.example\n - 'https://b; script-src *'\n",
+	       "3: model_origins/1: not an origin");
+	refuse(f, "model_origins: ['https://*.example']\n", "1: model_origins/0: not an origin");
+	refuse(f, "model_origins: ['https://a.example/x']\n", "1: model_origins/0: not an origin");
+	refuse(f, "model_origins: ['https://']\n", "1: model_origins/0: not an origin");
 	refuse(f, "class_rules:\n - {match: a, class: king}\n", "2: ");
 	refuse(f, "log_level: loud\n", "1: ");
 	refuse(f, "queue: {max: 2, per_session_max: 3}\n", "1: queue/per_session_max: not between");
@@ -221,6 +233,12 @@ static void test_compare(void **state)
 	settings_compare(&a, &b, &change);
 	assert_string_equal(change.applied, "classes, class_rules, timing");
 	assert_string_equal(change.restart, "listen");
+	b = a;
+	snprintf(b.models_dir, sizeof b.models_dir, "/srv/models");
+	b.model_origin_count = 1;
+	settings_compare(&a, &b, &change);
+	assert_string_equal(change.applied, "models, model_origins");
+	assert_string_equal(change.restart, "");
 	b = a;
 	snprintf(b.core.gpus[0].name, sizeof b.core.gpus[0].name, "other");
 	settings_compare(&a, &b, &change);
