@@ -1,6 +1,6 @@
 // @ts-check
-// "Debug GPU": what the browser says of its GPU and what the broker says of the machine's, as text that can
-// be copied into a bug report. Loaded by queue_panel.js when it is asked for.
+// "Debug GPU": what the browser says of its GPU and what the broker says of the machine's, as text
+// that can be copied into a bug report. Loaded by queue_panel.js when it is asked for.
 import { detect } from "/sdk/index.js";
 import { element, formatTime } from "/pages/shared/shell.js";
 
@@ -41,7 +41,8 @@ async function brokerText(broker) {
 export async function showReport(broker) {
 	const text = `Time: ${formatTime(Date.now())}\nBrowser: ${navigator.userAgent}\n`
 		+ `${await browserText()}\n${await brokerText(broker)}`;
-	const report = element("pre", { class: "report mono", tabindex: "0", "aria-label": "Report" }, text);
+	const report = element("pre",
+		{ class: "report mono", tabindex: "0", "aria-label": "Report" }, text);
 	const copy = element("button", { type: "button", class: "primary" }, "Copy");
 	const close = element("button", { type: "button" }, "Close");
 	const said = element("span", { class: "muted", role: "status" });

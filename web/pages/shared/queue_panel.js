@@ -1,6 +1,6 @@
 // @ts-check
-// Says where this page is in the queue, who holds the GPU, for how long at most, and why; offers "Debug GPU"
-// and "Force unlock". It never asks for the GPU itself. Used by Console, Mic and Dreamer.
+// Says where this page is in the queue, who holds the GPU, for how long at most, and why; offers
+// "Debug GPU" and "Force unlock". It never asks for the GPU itself. For Console, Mic, Dreamer.
 import { html, nothing, render } from "/vendor/lit-html/lit-html.js";
 import {
 	clearError, confirmDialog, formatBytes, formatSeconds, showConnection, showError,
@@ -112,7 +112,8 @@ class QueuePanel {
 			(/** @type {any} */ (this.status).waiting ?? []).map((/** @type {Holder} */ row) =>
 				String(row.lease)));
 		for (const lease of this.waiting.keys()) {
-			if (held.has(lease) || (/^\d+$/.test(lease) && !waits.has(lease))) this.waiting.delete(lease);
+			const gone = /^\d+$/.test(lease) && !waits.has(lease);
+			if (held.has(lease) || gone) this.waiting.delete(lease);
 		}
 	}
 
@@ -192,11 +193,12 @@ class QueuePanel {
 	idleView() {
 		const mine = this.mine();
 		if (mine?.yield?.revoked) {
-			return sayView("overdue", "revoked", "Your lease was taken. This page must stop using the GPU.");
+			return sayView("overdue", "revoked",
+				"Your lease was taken. This page must stop using the GPU.");
 		}
 		if (mine?.yield) {
-			return sayView("yielding", "asked to give way", html`You hold the GPU and were asked to give
-				way${forWhom(mine.yield.for)}: ${formatSeconds(mine.yield.left_s)} left.`);
+			return sayView("yielding", "asked to give way", html`You hold the GPU and were asked to
+				give way${forWhom(mine.yield.for)}: ${formatSeconds(mine.yield.left_s)} left.`);
 		}
 		if (mine) {
 			return sayView("holding", "holding",
@@ -213,7 +215,8 @@ class QueuePanel {
 		if (this.broker.state !== "open" || !others.length) return nothing;
 		return html`<ul class="stack-s">${others.map((holder) => html`<li>
 			<bdi>${holder.id}</bdi> ${holder.yield?.revoked ? "is overdue on" : "holds"}
-			${holder.gpu ?? "the GPU"}, class ${holder.class}, since ${formatSeconds(holder.held_s)}${
+			${holder.gpu ?? "the GPU"}, class ${holder.class},
+			since ${formatSeconds(holder.held_s)}${
 				holder.label ? html`, for <bdi>${holder.label}</bdi>` : nothing}${
 				holder.yield && !holder.yield.revoked
 					? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left` : nothing}.
@@ -248,8 +251,8 @@ function offlineView(state) {
 
 /** @param {Place} place */
 function waitingView(place) {
-	const say = place.position === 0 ? "You are next." : html`You are ${placeWord(place.position)} in the
-		queue; ${place.position} before you.`;
+	const say = place.position === 0 ? "You are next."
+		: `You are ${placeWord(place.position)} in the queue; ${place.position} before you.`;
 	const ahead = (place.ahead ?? []).slice(0, 8);
 	return html`${sayView("waiting", "waiting", say)}
 		<p class="why">${place.why?.text ?? ""}</p>

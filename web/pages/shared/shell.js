@@ -1,7 +1,7 @@
 // @ts-check
-// The frame of every page: header with navigation and connection state, title and favicon that show the
-// state, the error banner, the dialog that asks before an act, and how numbers are written. It knows no
-// broker and no page's content. Used by all pages; needs <header id="shell"> and <main id="main">.
+// The frame of every page: header with navigation and connection state, title and favicon that show
+// the state, the error banner, the dialog that asks before an act, and how numbers are written. It
+// knows no broker and no page's content. For all; needs <header id="shell"> and <main id="main">.
 
 /**
  * @typedef {"idle"|"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"|"paused"
@@ -28,7 +28,7 @@ const CONNECTION_WORDS = {
 	"signed-out": "Signed out",
 };
 
-/** Colours of the favicon's dot: an icon has no stylesheet, and must show on light and dark tabs. */
+/** Colours of the favicon's dot: an icon has no stylesheet, and lies on light and dark tabs. */
 const DOTS = {
 	idle: "#8a94a6", waiting: "#7d8db0", offered: "#8f6be8", holding: "#18a77f",
 	resident: "#3095c4", yielding: "#e09a1c", paused: "#e09a1c", reconnecting: "#e09a1c",
@@ -103,7 +103,8 @@ export function setState({ word, detail = "" }) {
 	const text = detail ? `${detail} · ${pageTitle} · Baton` : `${pageTitle} · Baton`;
 	if (document.title !== text) document.title = text;
 	const dot = DOTS[word] ?? DOTS.idle;
-	const shape = word === "overdue" || word === "lost" || word === "offline" || word === "signed-out"
+	const alarm = ["overdue", "lost", "offline", "signed-out"].includes(word);
+	const shape = alarm
 		? `<path d='M23 13.5 31.5 29h-17z' fill='${dot}' stroke='#fff' stroke-width='1.5'/>`
 		: `<circle cx='24' cy='24' r='7' fill='${dot}' stroke='#fff' stroke-width='1.5'/>`;
 	const icon = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>`
@@ -138,12 +139,15 @@ function codeOf(error) {
 	return typeof code === "string" ? code : "";
 }
 
-/** What the reader can do about it, where the message itself does not say so. @param {unknown} error */
+/**
+ * What the reader can do about it, where the message itself does not say so.
+ * @param {unknown} error
+ */
 function wayOn(error) {
 	switch (codeOf(error).toUpperCase()) {
 	case "UNAUTHORIZED": return "Run “baton open” in a terminal and use the link it prints.";
-	case "FORBIDDEN": return "This needs admin rights: run “baton open” and use the link it prints.";
-	case "UNREACHABLE": return "Start the broker with “baton serve”; this page comes back by itself.";
+	case "FORBIDDEN": return "Run “baton open” in a terminal: its link gives admin rights.";
+	case "UNREACHABLE": return "Start it with “baton serve”; this page comes back by itself.";
 	case "DENIED": return "Allow this site to reach programs on this device, then try again.";
 	default: return "";
 	}
@@ -180,7 +184,10 @@ export function clearError() {
 	document.getElementById("shell-alerts")?.replaceChildren();
 }
 
-/** Names and reasons carry no control, bidi or zero-width marks on the wire. @param {string} text */
+/**
+ * Names and reasons carry no control, bidi or zero-width marks on the wire.
+ * @param {string} text
+ */
 export function plainText(text) {
 	return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, " ").replace(/\s+/g, " ").trim();
 }
@@ -215,13 +222,13 @@ function reasonField() {
 }
 
 /**
- * Asks before an act. Resolves with the reason (empty when none was wanted), or null when it was left.
+ * Asks before an act. Resolves with the reason (empty if none was wanted), or null if it was left.
  * @param {Question} question
  * @returns {Promise<{reason: string}|null>}
  */
 export function confirmDialog({ title, body, victim, wantReason, action, danger = true }) {
-	const dialog = /** @type {HTMLDialogElement} */ (
-		element("dialog", { "aria-labelledby": "confirm-title", "aria-describedby": "confirm-body" }));
+	const dialog = /** @type {HTMLDialogElement} */ (element("dialog",
+		{ "aria-labelledby": "confirm-title", "aria-describedby": "confirm-body" }));
 	const form = element("form", {}, element("h2", { id: "confirm-title" }, title));
 	const about = element("div", { id: "confirm-body", class: "stack-s" });
 	if (body) about.append(element("p", { class: "muted" }, body));
@@ -268,7 +275,10 @@ export function formatBytes(bytes) {
 	return `${gib < 100 ? gib.toFixed(1) : Math.round(gib)} GiB`;
 }
 
-/** Seconds as people say them: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min. @param {number|null|undefined} s */
+/**
+ * Seconds as people say them: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min.
+ * @param {number|null|undefined} s
+ */
 export function formatSeconds(s) {
 	if (s === null || s === undefined || !Number.isFinite(s)) return "unknown";
 	const whole = Math.max(0, s);

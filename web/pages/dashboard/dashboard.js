@@ -1,0 +1,228 @@
+// @ts-check
+// The dashboard: one session that looks, a model of what it heard, and one drawing of all of it. It
+// asks for the status at most four times a second, and once a second while anything is held or
+// waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
+import { html, nothing, render } from "/vendor/lit-html/lit-html.js";
+import {
+	clearError, formatSeconds, mountShell, setState, showConnection, showError,
+} from "/pages/shared/shell.js";
+import { Watch } from "/pages/shared/watch.js";
+import { Acts } from "/pages/dashboard/acts.js";
+import { Model } from "/pages/dashboard/model.js";
+import { headline, nowView } from "/pages/dashboard/now.js";
+import { clientsView, eventsView, queueView } from "/pages/dashboard/tables.js";
+import { timelineView } from "/pages/dashboard/timeline.js";
+
+const ASK_EVERY_MS = 250;
+const TICK_MS = 1000;
+const IDLE_MS = 5000;
+const ANNOUNCE_MS = 5000;
+const PAST_EVENTS = 2000;
+
+mountShell({ page: "dashboard", title: "Dashboard" });
+const board = /** @type {HTMLElement} */ (document.getElementById("board"));
+const announcer = /** @type {HTMLElement} */ (document.getElementById("announce"));
+const model = new Model();
+const watch = new Watch({ id: "Dashboard" });
+const acts = new Acts(watch, model, soon);
+
+/** @type {import("./tables.js").EventFilter} */
+const filter = {
+	text: "", class: "", what: "", paused: null, shown: 100,
+	change(fields) {
+		Object.assign(filter, fields);
+		draw();
+	},
+};
+
+/** @type {import("./timeline.js").View} */
+const view = {
+	minutes: 10, width: 600, focus: "", chosen: null, all: false,
+	change(fields) {
+		Object.assign(view, fields);
+		draw();
+	},
+};
+
+/** @type {import("./vram.js").VramCharts|null} */
+let charts = null;
+/** @type {any[]|null} events that come while the past is asked for */
+let past = null;
+let askedAt = -Infinity;
+let asking = false;
+let wanted = 0;
+let announced = { at: -Infinity, text: "" };
+
+/** Own session, as the broker numbers it. */
+function ownSession() {
+	return Number.parseInt(String(watch.welcome?.session ?? ""), 10);
+}
+
+/** Asks anew, now or when the last time is long enough ago. */
+function soon() {
+	if (wanted) return;
+	const wait = Math.max(0, askedAt + ASK_EVERY_MS - performance.now());
+	wanted = setTimeout(ask, wait);
+}
+
+async function ask() {
+	wanted = 0;
+	if (asking || watch.state !== "open") return;
+	asking = true;
+	askedAt = performance.now();
+	try {
+		model.takeStatus(/** @type {any} */ (await watch.ask({ type: "status" }, "status")));
+		if (!document.hidden) {
+			model.takeClients((await watch.ask({ type: "clients" }, "clients")).clients);
+		}
+		if (model.status) charts?.push(model.status, model.now());
+	} catch (error) {
+		if (watch.state === "open") showError(error, { retry: soon });
+	} finally {
+		asking = false;
+		draw();
+	}
+}
+
+async function start() {
+	clearError();
+	past = [];
+	try {
+		await watch.ask({ type: "subscribe", events: true }, "ok");
+		soon();
+		const question = { type: "events", limit: PAST_EVENTS };
+		await watch.ask(model.lastId ? { ...question, since: model.lastId } : question, "ok");
+		takePast();
+		if (charts) charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
+		if (watch.welcome?.dev) (await import("/pages/shared/dev.js")).followReloads(watch);
+	} catch (error) {
+		if (watch.state === "open") showError(error, { retry: start });
+	} finally {
+		takePast();
+	}
+	draw();
+}
+
+function takePast() {
+	if (past) model.takePast(past);
+	past = null;
+}
+
+/** @param {string} state @param {string} reason */
+function connected(state, reason) {
+	showConnection(/** @type {any} */ (state), reason);
+	board.classList.toggle("stale", state !== "open");
+	if (state === "open") {
+		start();
+	} else if (state === "signed-out") {
+		setState({ word: "signed-out", detail: "Signed out" });
+		showError("This page is signed out. Run “baton open” and use the link it prints.");
+	} else {
+		setState({ word: "reconnecting", detail: "Reconnecting" });
+	}
+	draw();
+}
+
+/** Says a change of holder, at most every five seconds. @param {string} text */
+function announce(text) {
+	const now = performance.now();
+	if (text === announced.text || now - announced.at < ANNOUNCE_MS) return;
+	announced = { at: now, text };
+	announcer.textContent = text;
+}
+
+function noticeView() {
+	if (watch.state === "open" && !watch.admin) {
+		return html`<div class="notice" role="note"><strong>Needs admin rights.</strong>
+			You can look, but not act. Run “baton open” in a terminal and use the link it
+			prints.</div>`;
+	}
+	if (watch.state === "reconnecting") {
+		return html`<div class="notice" role="status"><strong>Reconnecting.</strong> The broker does
+			not answer now; what you see is ${formatSeconds(model.age())} old. This page comes back
+			by itself.</div>`;
+	}
+	return nothing;
+}
+
+function draw() {
+	const { word, text } = headline(model.status);
+	if (watch.state === "open" && model.status) {
+		setState({ word: /** @type {any} */ (word), detail: text });
+		announce(text.replace(/, \d+ waiting$/, ""));
+	}
+	if (document.hidden) return;
+	const admin = watch.admin && watch.state === "open";
+	render(html`${noticeView()}
+		${nowView(model, acts, admin)}
+		${queueView(model, acts, admin)}
+		${timelineView(model, view)}
+		<section class="card" id="vram-card" aria-labelledby="vram-title">
+			<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
+		${clientsView(model, ownSession())}
+		${eventsView(model, filter)}`, board);
+	observe();
+}
+
+let observed = false;
+
+/** Once the cards exist: follow the timeline's width, load the chart when it comes into view. */
+function observe() {
+	if (observed) return;
+	observed = true;
+	const measure = /** @type {HTMLElement} */ (document.getElementById("tl-measure"));
+	new ResizeObserver(() => {
+		if (measure.clientWidth && measure.clientWidth !== view.width) {
+			view.change({ width: measure.clientWidth });
+		}
+	}).observe(measure);
+	const card = /** @type {HTMLElement} */ (document.getElementById("vram-card"));
+	const seen = new IntersectionObserver((entries) => {
+		if (!entries.some((entry) => entry.isIntersecting) || watch.state !== "open") return;
+		seen.disconnect();
+		loadCharts();
+	});
+	seen.observe(card);
+}
+
+async function loadCharts() {
+	try {
+		const style = document.createElement("link");
+		Object.assign(style, { rel: "stylesheet", href: "/vendor/uplot.css" });
+		document.head.append(style);
+		const { VramCharts } = await import("/pages/dashboard/vram.js");
+		const place = /** @type {HTMLElement} */ (document.getElementById("vram-charts"));
+		charts = new VramCharts(place);
+		charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
+	} catch (error) {
+		showError(error, { retry: loadCharts });
+	}
+}
+
+/** @param {any} message */
+function heard(message) {
+	if (message.type !== "event") return;
+	if (past) past.push(message);
+	else if (model.takeEvent(message)) soon();
+}
+
+function tick() {
+	const status = model.status;
+	const busy = status !== null && (status.held > 0 || status.queue_depth > 0);
+	const stale = performance.now() - askedAt;
+	if (busy || stale >= IDLE_MS || status === null) soon();
+	model.forget();
+	draw();
+}
+
+watch.addEventListener("message", (event) => heard(/** @type {CustomEvent} */ (event).detail));
+watch.addEventListener("state", (event) => {
+	const { state, reason } = /** @type {CustomEvent} */ (event).detail;
+	connected(state, reason ?? "");
+});
+document.addEventListener("visibilitychange", () => {
+	if (!document.hidden) soon();
+});
+showConnection("connecting");
+draw();
+setInterval(tick, TICK_MS);

@@ -1,0 +1,214 @@
+// @ts-check
+// The timeline: a band per client with the states it was in, over 10 minutes or an hour, drawn as
+// SVG and also as a table. A band is chosen by a click or by Enter; arrow keys go from band to band.
+// Draws only what it is given. Used by dashboard.js.
+import { html, nothing, svg } from "/vendor/lit-html/lit-html.js";
+import { formatSeconds, formatTime } from "/pages/shared/shell.js";
+import { STATE_WORDS } from "/pages/dashboard/model.js";
+import { statePill } from "/pages/dashboard/now.js";
+import { eventHead, eventRow } from "/pages/dashboard/tables.js";
+
+/**
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./model.js").Row} Row
+ * @typedef {import("./model.js").Band} Band
+ * @typedef {{minutes: number, width: number, focus: string, chosen: {row: Row, band: Band}|null,
+ *   all: boolean, change(fields: object): void}} View
+ */
+
+const ROW_HEIGHT = 26;
+const ROWS_SHOWN = 12;
+const TICKS = 5;
+const LABEL_PX = 74;
+const CHARACTER_PX = 6.5;
+const STATES = /** @type {(keyof STATE_WORDS)[]} */ (Object.keys(STATE_WORDS));
+
+/** @param {Row} row @param {Band} band */
+export const bandKey = (row, band) => `${row.key} ${band.from} ${band.state}`;
+
+/** Patterns tell states apart without colours. They are drawn in their own colours. */
+const patterns = html`<svg class="visually-hidden" aria-hidden="true"><defs>
+	<pattern id="tl-waiting" width="6" height="6" patternUnits="userSpaceOnUse">
+		<rect class="tone-soft" width="6" height="6"></rect>
+		<path class="tone-line" d="M0 3h3"></path></pattern>
+	<pattern id="tl-yielding" width="7" height="7" patternUnits="userSpaceOnUse"
+		patternTransform="rotate(45)"><rect class="tone-yielding" width="7" height="7"></rect>
+		<path class="tone-cut" d="M0 0v7"></path></pattern>
+	<pattern id="tl-overdue" width="6" height="6" patternUnits="userSpaceOnUse">
+		<rect class="tone-overdue" width="6" height="6"></rect>
+		<path class="tone-cut thin" d="M0 0l6 6M6 0L0 6"></path></pattern>
+	<pattern id="tl-lost" width="6" height="6" patternUnits="userSpaceOnUse">
+		<rect class="tone-lost-soft" width="6" height="6"></rect>
+		<circle class="tone-lost" cx="3" cy="3" r="1.2"></circle></pattern>
+</defs></svg>`;
+
+/** @type {Record<string, string>} */
+const FILLS = {
+	waiting: "url(#tl-waiting)", yielding: "url(#tl-yielding)", overdue: "url(#tl-overdue)",
+	lost: "url(#tl-lost)",
+};
+
+/** @param {Band} band */
+const lengthText = (band) => (band.to === band.from ? "at that moment"
+	: `for ${formatSeconds((band.to - band.from) / 1000)}`);
+
+/** @param {Row} row @param {Band} band */
+function bandLabel(row, band) {
+	return `${row.client}: ${STATE_WORDS[band.state]}, ${formatTime(band.from)}${
+		band.open ? ", until now" : ""}, ${lengthText(band)}`;
+}
+
+/**
+ * @param {Row} row @param {Band} band @param {View} view
+ * @param {number} from @param {number} scale
+ */
+function bandView(row, band, view, from, scale) {
+	const key = bandKey(row, band);
+	const x = (band.from - from) * scale;
+	const width = Math.max(3, (band.to - band.from) * scale - 1);
+	const word = STATE_WORDS[band.state];
+	const chosen = view.chosen !== null && bandKey(view.chosen.row, view.chosen.band) === key;
+	return svg`<g class=${`band band-${band.state}${chosen ? " chosen" : ""}`} role="button"
+		tabindex=${view.focus === key ? 0 : -1} data-band=${key}
+		aria-label=${bandLabel(row, band)} aria-pressed=${chosen ? "true" : "false"}
+		@click=${() => view.change({ chosen: { row, band }, focus: key })}>
+		<title>${bandLabel(row, band)}</title>
+		<rect x=${x} y="3" width=${width} height=${ROW_HEIGHT - 6} rx="3"
+			fill=${FILLS[band.state] ?? "currentColor"}></rect>
+		${width > Math.max(LABEL_PX, word.length * CHARACTER_PX + 12) ? svg`<text x=${x + 7}
+			y=${ROW_HEIGHT / 2 + 4}>${word}</text>` : nothing}</g>`;
+}
+
+/** @param {Row} row @param {View} view @param {number} from @param {number} scale */
+function rowView(row, view, from, scale) {
+	return html`<div class="tl-name"><bdi>${row.client || "unnamed"}</bdi>${row.session
+		? html` <span class="faint">#${row.session}</span>` : nothing}</div>
+		<svg class="tl-bands" width=${view.width} height=${ROW_HEIGHT} role="group"
+			aria-label=${row.client}>${row.bands.map((band) =>
+				bandView(row, band, view, from, scale))}</svg>`;
+}
+
+/** @param {View} view @param {number} from @param {number} to */
+function axisView(view, from, to) {
+	const count = view.width < 420 ? 2 : TICKS;
+	const ticks = Array.from({ length: count + 1 }, (_, i) => i / count);
+	return html`<div class="tl-name"></div>
+		<svg class="tl-axis" width=${view.width} height="20" aria-hidden="true">${
+		ticks.map((part) => {
+			const anchor = part === 0 ? "start" : part === 1 ? "end" : "middle";
+			return svg`<text x=${part * view.width} y="14" text-anchor=${anchor}>${
+				part === 1 ? "now" : formatTime(from + part * (to - from))}</text>`;
+		})}</svg>`;
+}
+
+/** @param {Row[]} rows */
+function asTable(rows) {
+	const bands = rows.flatMap((row) => row.bands.map((band) => ({ row, band })))
+		.sort((a, b) => b.band.from - a.band.from);
+	return html`<table class="tl-table"><caption>The same, newest first</caption><thead><tr>
+		<th scope="col">Who</th><th scope="col">State</th><th scope="col">From</th>
+		<th scope="col">To</th><th scope="col" class="number">Time</th>
+		<th scope="col" class="number">Events</th></tr></thead>
+		<tbody>${bands.map(({ row, band }) => html`<tr data-events=${band.ids.join(" ")}>
+			<th scope="row"><bdi>${row.client}</bdi> ${row.session
+				? html`<span class="faint">#${row.session}</span>` : nothing}</th>
+			<td>${statePill(band.state)}</td>
+			<td class="nowrap mono">${formatTime(band.from)}</td>
+			<td class="nowrap mono">${band.open ? "now" : formatTime(band.to)}</td>
+			<td class="number">${formatSeconds((band.to - band.from) / 1000)}</td>
+			<td class="number">${band.ids.length}</td></tr>`)}</tbody></table>`;
+}
+
+/** @param {Model} model @param {View} view */
+function chosenView(model, view) {
+	if (!view.chosen) return nothing;
+	const { row, band } = view.chosen;
+	const ids = new Set(band.ids);
+	const events = model.events.filter((event) => ids.has(event.id));
+	return html`<div class="tl-chosen stack-s" role="region" aria-label="Events of the chosen band">
+		<div class="row spread"><div class="row"><strong><bdi>${row.client}</bdi></strong>
+			${statePill(band.state)}
+			<span class="muted">${formatTime(band.from)}, ${lengthText(band)}</span></div>
+			<button type="button" class="small quiet"
+				@click=${() => view.change({ chosen: null })}>Close</button></div>
+		${events.length ? html`<div class="table-scroll"><table class="events">${eventHead}
+			<tbody>${events.map(eventRow)}</tbody></table></div>`
+			: html`<p class="muted">Its events are older than those that are kept.</p>`}</div>`;
+}
+
+/** The keys of the timeline: arrows move, Enter and Space choose, Escape closes. */
+const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+/** @param {KeyboardEvent} event @param {Row[]} rows @param {View} view */
+function onKey(event, rows, view) {
+	const at = rows.findIndex((row) => row.bands.some((band) => bandKey(row, band) === view.focus));
+	if (at < 0) return;
+	const row = rows[at];
+	const index = row.bands.findIndex((band) => bandKey(row, band) === view.focus);
+	if (event.key === "Enter" || event.key === " ") {
+		event.preventDefault();
+		view.change({ chosen: { row, band: row.bands[index] } });
+	} else if (event.key === "Escape") {
+		view.change({ chosen: null });
+	} else if (event.key in MOVES) {
+		event.preventDefault();
+		const [down, right] = MOVES[/** @type {keyof MOVES} */ (event.key)];
+		const next = rows[Math.min(rows.length - 1, Math.max(0, at + down))];
+		const wanted = down ? nearest(next, row.bands[index].from) : index + right;
+		const band = next.bands[Math.min(next.bands.length - 1, Math.max(0, wanted))];
+		const focus = bandKey(next, band);
+		view.change({ focus });
+		for (const made of document.querySelectorAll("[data-band]")) {
+			if (made.getAttribute("data-band") === focus) /** @type {any} */ (made).focus();
+		}
+	}
+}
+
+/** @param {Row} row @param {number} at */
+function nearest(row, at) {
+	const distance = (/** @type {Band} */ band) =>
+		Math.max(band.from - at, at - Math.max(band.to, band.from), 0);
+	return row.bands.reduce((best, band, i) =>
+		(distance(band) < distance(row.bands[best]) ? i : best), 0);
+}
+
+const legend = html`<ul class="tl-legend" aria-label="States">${STATES.map((state) =>
+	html`<li>${statePill(state)}</li>`)}</ul>`;
+
+/** @param {View} view */
+function spanButtons(view) {
+	return html`<div class="segmented" role="group" aria-label="Time shown">
+		${[[10, "10 min"], [60, "1 h"]].map(([minutes, text]) => html`<button type="button"
+			aria-pressed=${view.minutes === minutes ? "true" : "false"}
+			@click=${() => view.change({ minutes })}>${text}</button>`)}</div>`;
+}
+
+/** @param {Model} model @param {View} view */
+export function timelineView(model, view) {
+	const to = model.now();
+	const from = to - view.minutes * 60_000;
+	const rows = model.status ? model.timeline(from, to) : [];
+	const shown = view.all ? rows : rows.slice(0, ROWS_SHOWN);
+	const keys = shown.flatMap((row) => row.bands.map((band) => bandKey(row, band)));
+	if (!keys.includes(view.focus)) view.focus = keys[0] ?? "";
+	const scale = view.width / (to - from);
+	return html`<section class="card timeline" aria-labelledby="timeline-title">
+		${patterns}
+		<div class="row spread card-head"><h2 id="timeline-title">Timeline</h2>
+			${spanButtons(view)}</div>
+		<div class="tl-grid" @keydown=${(/** @type {KeyboardEvent} */ event) =>
+			onKey(event, shown, view)}>
+			${shown.map((row) => rowView(row, view, from, scale))}
+			${rows.length ? axisView(view, from, to) : nothing}
+			<div class="tl-name tl-measure"></div><div class="tl-measure" id="tl-measure"></div>
+		</div>
+		${rows.length ? legend : html`<p class="empty">Nobody asked for a GPU in this time.</p>`}
+		${rows.length > ROWS_SHOWN ? html`<button type="button" class="small"
+			@click=${() => view.change({ all: !view.all })}>${view.all ? "Show fewer"
+				: `Show ${rows.length - ROWS_SHOWN} more`}</button>` : nothing}
+		${chosenView(model, view)}
+		${rows.length ? html`<details class="tl-details"><summary>As a table</summary>
+			<div class="table-scroll" tabindex="0" role="region" aria-label="Timeline as a table">
+			${asTable(rows)}</div></details>` : nothing}
+	</section>`;
+}

@@ -1,0 +1,143 @@
+// @ts-check
+// VRAM over time, one chart per GPU, drawn by uPlot: the past from the broker's samples, then each
+// status adds to it. Loaded by dashboard.js when the card comes into view. Times are the broker's.
+import uPlot from "/vendor/uplot.js";
+import { element, formatBytes } from "/pages/shared/shell.js";
+
+/**
+ * @typedef {import("./model.js").Status} Status
+ * @typedef {{name: string, vram_mb_total: number|null, granted_mb: number[],
+ *   used_mb: (number|null)[]}} Series
+ * @typedef {{plot: uPlot, data: [number[], (number|null)[], (number|null)[], (number|null)[]],
+ *   box: HTMLElement}} Chart
+ */
+
+const HOUR_S = 3600;
+const HEIGHT = 180;
+
+/** @param {string} name */
+const token = (name) => {
+	const probe = element("i", { class: `probe-${name}` });
+	document.body.append(probe);
+	const { color } = getComputedStyle(probe);
+	probe.remove();
+	return color;
+};
+
+/** @param {number|null|undefined} mb */
+const size = (mb) => (mb === null || mb === undefined ? "unknown" : formatBytes(mb * 2 ** 20));
+
+/** @param {number} seconds */
+const clockText = (seconds) => new Date(seconds * 1000).toLocaleTimeString([],
+	{ hour: "2-digit", minute: "2-digit", hour12: false });
+
+/** @param {number} width */
+function options(width) {
+	const [line, text] = [token("line"), token("text")];
+	const rule = { stroke: line, width: 1 };
+	const axis = { stroke: text, grid: rule, ticks: rule };
+	/** @param {unknown} _ @param {number|null} mb */
+	const value = (_, mb) => size(mb);
+	/** @param {unknown} _ @param {number|null} s */
+	const time = (_, s) => (s === null ? "" : clockText(s));
+	/** @param {unknown} _ @param {number} __ @param {number} most */
+	const range = (_, __, most) => [0, (most || 1024) * 1.05];
+	/** @param {unknown} _ @param {number[]} all */
+	const times = (_, all) => all.map(clockText);
+	/** @param {unknown} _ @param {number[]} all */
+	const sizes = (_, all) => all.map(size);
+	const points = { show: false };
+	return {
+		width, height: HEIGHT,
+		cursor: { drag: { x: false, y: false } },
+		scales: { y: { range } },
+		axes: [{ ...axis, values: times }, { ...axis, size: 70, values: sizes }],
+		series: [
+			{ label: "Time", value: time },
+			{ label: "Total", stroke: text, dash: [2, 4], width: 1, value, points },
+			{ label: "Claimed", stroke: token("claimed"), width: 2, value, points, dash: [7, 3] },
+			{ label: "Measured in use", stroke: token("used"), fill: token("used-soft"), width: 2,
+				value, points },
+		],
+	};
+}
+
+export class VramCharts {
+	/** @param {HTMLElement} place */
+	constructor(place) {
+		this.place = place;
+		/** @type {Map<string, Chart>} */
+		this.charts = new Map();
+		this.last = 0;
+		this.step = 5;
+		const resize = new ResizeObserver(() => this.resize());
+		resize.observe(place);
+		matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+	}
+
+	width() {
+		return Math.max(240, Math.floor(this.place.clientWidth));
+	}
+
+	/** @param {any} samples the answer to `samples` @param {number} now ms */
+	start(samples, now) {
+		this.step = samples.step_s;
+		const newest = now / 1000 - samples.newest_ago_s;
+		this.last = newest;
+		this.clear();
+		for (const gpu of /** @type {Series[]} */ (samples.gpus)) {
+			const count = gpu.granted_mb.length;
+			const times = gpu.granted_mb.map((_, i) => newest - (count - 1 - i) * this.step);
+			this.add(gpu.name, [times, times.map(() => gpu.vram_mb_total), [...gpu.granted_mb],
+				[...gpu.used_mb]]);
+		}
+	}
+
+	clear() {
+		for (const { plot, box } of this.charts.values()) {
+			plot.destroy();
+			box.remove();
+		}
+		this.charts.clear();
+	}
+
+	/** @param {string} name @param {Chart["data"]} data */
+	add(name, data) {
+		const box = element("figure", { class: "chart" },
+			element("figcaption", {}, element("bdi", {}, name)));
+		this.place.append(box);
+		const plot = new uPlot(/** @type {any} */ (options(this.width())), data, box);
+		this.charts.set(name, { plot, data, box });
+	}
+
+	/** One more point, at most one a step. @param {Status} status @param {number} now ms */
+	push(status, now) {
+		const at = now / 1000;
+		if (at - this.last < this.step) return;
+		this.last = at;
+		for (const gpu of status.gpus) {
+			const chart = this.charts.get(gpu.name);
+			if (!chart) continue;
+			const [times, total, granted, used] = chart.data;
+			times.push(at);
+			total.push(gpu.vram_mb_total);
+			granted.push(gpu.vram_mb_granted);
+			used.push(gpu.vram_mb_used);
+			while (times[0] < at - HOUR_S) for (const list of chart.data) list.shift();
+			chart.plot.setData(chart.data);
+		}
+	}
+
+	resize() {
+		for (const { plot } of this.charts.values()) {
+			if (plot.width !== this.width()) plot.setSize({ width: this.width(), height: HEIGHT });
+		}
+	}
+
+	/** The colours changed. */
+	redraw() {
+		const all = [...this.charts].map(([name, { data }]) => ({ name, data }));
+		this.clear();
+		for (const { name, data } of all) this.add(name, data);
+	}
+}
