@@ -5,7 +5,7 @@ import { render } from "/vendor/lit-html/lit-html.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";
-import { log } from "../shared/log.js";
+import { pageLog } from "../shared/log.js";
 import { openMemory } from "../shared/memory.js";
 import { queuePanel } from "../shared/queue_panel.js";
 import { confirmDialog, mountShell, setState, showError } from "../shared/shell.js";
@@ -23,7 +23,7 @@ const CHOSEN = "baton.dreamer.chat";
 const LOOK_MS = 5000;
 
 mountShell({ page: "dreamer", title: "Root Dreamer" });
-const logger = log("Root-Dreamer");
+const logger = pageLog("Root-Dreamer");
 const broker = new Broker({ name: "Root-Dreamer" });
 
 /** @param {string} id */
@@ -149,7 +149,7 @@ function onThought(thought) {
 	thoughts.unshift(thought);
 	say(`A new thought, ${thought.links.length} links.`);
 	logger.info(`thought ${thought.id}, ${thought.links.length} links`);
-	broker.about({ vramBytes: host?.memory().vramBytes });
+	host?.memory().then(({ vramBytes }) => broker.about({ vramBytes }));
 }
 
 /** @param {{error: unknown, fatal: boolean}} problem */

@@ -23,6 +23,10 @@ const LASTING = new Set(["NO_WEBGPU", "NO_ADAPTER", "MODEL_MISSING", "MODEL_CORR
 
 const TOKENS_MAX = 160;
 
+/** How long a step is expected to take until one was seen, and the most that the broker grants. */
+const STEP_MS_START = 4000;
+const STEP_MS_MAX = 20000;
+
 /**
  * @typedef {"asleep"|"elsewhere"|"waiting"|"loading"|"dreaming"|"giving-way"|"resting"|"done"} Phase
  *
@@ -49,6 +53,7 @@ export class Dreaming extends EventTarget {
 	/** @type {import("/sdk/index.js").Lease | null} */
 	#lease = null;
 	#failures = 0;
+	#stepMs = STEP_MS_START;
 	/** @type {(() => void) | null} Ends a rest or the wait for new memories. */
 	#rouse = null;
 	#o;
@@ -187,6 +192,7 @@ export class Dreaming extends EventTarget {
 		this.#lease = lease;
 		this.#set("dreaming");
 		try {
+			await this.#giveWay(lease); // also says how long the first step takes
 			return await dreamRound({
 				store: this.#o.store,
 				round: this.#o.round(),
@@ -214,7 +220,7 @@ export class Dreaming extends EventTarget {
 	/** @param {import("/sdk/index.js").Lease} lease */
 	async #giveWay(lease) {
 		if (lease.yieldSignal.aborted) this.#set("giving-way", this.detail);
-		const changed = await lease.yieldIfNeeded();
+		const changed = await lease.yieldIfNeeded({ graceMs: this.#stepMs });
 		this.#set("dreaming");
 		return changed;
 	}
@@ -225,6 +231,7 @@ export class Dreaming extends EventTarget {
 	 * @param {{role: string, content: string}[]} messages
 	 */
 	async #ask(engine, lease, messages) {
+		const startedMs = performance.now();
 		const { text } = await engine.chat(messages, {
 			signal: AbortSignal.any([lease.signal, this.#abort.signal]),
 			maxTokens: TOKENS_MAX,
@@ -233,6 +240,8 @@ export class Dreaming extends EventTarget {
 				this.dispatchEvent(new Event("change"));
 			},
 		});
+		const tookMs = performance.now() - startedMs;
+		this.#stepMs = Math.min(STEP_MS_MAX, Math.max(this.#stepMs, 1.5 * tookMs));
 		return text;
 	}
 

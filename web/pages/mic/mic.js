@@ -5,7 +5,7 @@ import { render } from "/vendor/lit-html/lit-html.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";
-import { log } from "../shared/log.js";
+import { pageLog } from "../shared/log.js";
 import { openMemory } from "../shared/memory.js";
 import { queuePanel } from "../shared/queue_panel.js";
 import { mountShell, setState, showError } from "../shared/shell.js";
@@ -21,7 +21,7 @@ import { CHUNKS_PER_WORKER, Transcriber } from "./transcriber.js";
 const CHOSEN = { transcribe: "baton.mic.transcribe", chat: "baton.mic.chat" };
 
 mountShell({ page: "mic", title: "Root Mic" });
-const logger = log("Root-Mic");
+const logger = pageLog("Root-Mic");
 const broker = new Broker({ name: "Root-Mic" });
 
 /** @param {string} id */

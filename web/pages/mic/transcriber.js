@@ -13,6 +13,9 @@ export const CHUNKS_PER_WORKER = 4;
 /** A lease that is lost this often in a row, without a chunk done between, is not bad luck. */
 const LOSSES_MAX = 3;
 
+/** How long a part may take before the GPU is given away: a part cannot be cut off and gone on with. */
+const PART_MS_MAX = 10000;
+
 /**
  * @typedef {object} TranscribeOptions
  * @property {AbortSignal} [signal]
@@ -65,11 +68,12 @@ export class Transcriber {
 		const options = { key: "transcribe", class: "voice", signal, onQueue, onProgress };
 		await this.host.turn(options, async (engine, lease) => {
 			o.onBegin?.();
-			const first = texts.length;
 			while (texts.length < parts.length && this.#chunks < CHUNKS_PER_WORKER) {
-				if (texts.length > first) await lease.yieldIfNeeded();
+				await lease.yieldIfNeeded({ graceMs: PART_MS_MAX });
 				this.#chunks++;
-				const { text } = await engine.transcribe(parts[texts.length], { signal });
+				// A copy: a view would send the whole recording to the worker.
+				const part = parts[texts.length].slice();
+				const { text } = await engine.transcribe(part, { signal });
 				texts.push(text.trim());
 				o.onText?.(join(texts), texts.length / parts.length);
 				const { vramBytes } = await engine.memory();
