@@ -1,5 +1,6 @@
 /* open: the broker's pages in a browser, by a link that the broker makes and that works once. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,9 +12,19 @@
 
 struct values {
 	bool print;
+	const char *page;
 };
 
+static const char *const pages[] = {"dashboard", "console", "mic", "dreamer", "logs", NULL};
+
 static const struct option_spec options[] = {
+	{.letter = 'P',
+	 .name = "page",
+	 .kind = OPTION_CHOICE,
+	 .argument = "PAGE",
+	 .help = "dashboard, console, mic, dreamer or logs (dashboard)",
+	 .offset = offsetof(struct values, page),
+	 .choices = pages},
 	{.letter = 'p',
 	 .name = "print",
 	 .kind = OPTION_FLAG,
@@ -53,6 +64,10 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	if (r < 0)
 		return cli_fail(command, baton_exit_code(r), "no address of the pages: %s",
 				baton_strerror(r));
+	if (values.page) {
+		size_t length = strlen(url);
+		snprintf(url + length, sizeof(url) - length, "&page=%s", values.page);
+	}
 	if (values.print || start_browser(url) < 0)
 		puts(url);
 	return 0;
@@ -61,7 +76,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 const struct command command_open = {
 	.name = "open",
 	.summary = "Open the broker's pages in a browser.",
-	.usage = "[--print]",
+	.usage = "[--page PAGE] [--print]",
 	.details = "The link works once and signs the browser in. Where no browser can be started "
 		   "it is\n"
 		   "printed.",

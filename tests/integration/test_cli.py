@@ -305,6 +305,13 @@ class Look(DaemonTest):
         jar = {"Cookie": cookie.split(";")[0]}
         self.assertEqual(self.d.http("GET", "/v1/gpu/status", headers=jar, token=None).status, 200)
 
+    def test_open_page(self):
+        """open --page: the link leads to that page; a page that does not exist is refused at once."""
+        link = self.run_cli(self.d, "open", "--page", "mic", "--print").stdout.strip()
+        answer = self.d.http("GET", link.split(self.d.host, 1)[1], token=None)
+        self.assertEqual((answer.status, answer.headers.get("location")), (303, "/mic"))
+        self.assertEqual(self.run_cli(self.d, "open", "--page", "kitchen", "--print").returncode, 64)
+
 
 class Replay(unittest.TestCase):
     def replay(self, *arguments):
