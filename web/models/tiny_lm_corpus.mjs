@@ -32,13 +32,13 @@ export const topics = [
 	{
 		keys: ["lease", "leases", "gpu", "GPU", "broker", "baton", "holder", "lock", "grant"],
 		about: "leases",
-		answer: "The broker grants one lease at a time . Whoever holds it computes ; all "
+		answer: "The broker grants one lease at a time . Whoever holds it computes , all "
 			+ "others have a place in the queue .",
 	},
 	{
 		keys: ["queue", "wait", "waits", "waiting", "fair", "place", "turn", "turns", "order"],
 		about: "waiting",
-		answer: "Waiting is fair here : your place only moves forward , and the page "
+		answer: "Waiting is fair here , your place only moves forward , and the page "
 			+ "shows how long at most .",
 	},
 	{
@@ -69,7 +69,7 @@ export const topics = [
 		task: "dictated",
 		keys: ["refine", "refined", "rewrite", "transcript", "transcription", "correct", "clean"],
 		about: "listening",
-		answer: "Refined by the demo model : the words above were heard as clear tones , "
+		answer: "Refined by the demo model , the words above were heard as clear tones , "
 			+ "and their order is kept .",
 	},
 	{
@@ -80,7 +80,7 @@ export const topics = [
 	{
 		task: "LINKS",
 		keys: ["dream", "dreams", "dreaming", "thought", "link", "connect", "think"],
-		answer: "Two memories speak of {about} . They belong together : both ask who "
+		answer: "Two memories speak of {about} . They belong together , both ask who "
 			+ "comes next , and both can rest now .",
 	},
 	{

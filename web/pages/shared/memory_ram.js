@@ -1,0 +1,85 @@
+// @ts-check
+// The part of an IndexedDB database (as the library idb shows it) that memory.js uses, in plain
+// memory: for browsers that give no storage. A transaction here writes at once; nothing of it can
+// fail. Used by memory.js only.
+
+/** @typedef {{id: string, [field: string]: any}} Row */
+
+const STORES = ["conversations", "messages", "notes", "thoughts"];
+
+class RamStore {
+	/** @type {Map<string, Row>} */
+	#rows = new Map();
+
+	/** @param {string} id */
+	async get(id) {
+		return structuredClone(this.#rows.get(id));
+	}
+
+	async getAll() {
+		return structuredClone([...this.#rows.values()]);
+	}
+
+	/** @param {Row} row */
+	async put(row) {
+		this.#rows.set(row.id, structuredClone(row));
+	}
+
+	/** @param {string} id */
+	async delete(id) {
+		this.#rows.delete(id);
+	}
+
+	async clear() {
+		this.#rows.clear();
+	}
+
+	/** @param {string} field */
+	index(field) {
+		return {
+			getAllKeys: async (/** @type {string} */ value) =>
+				[...this.#rows.values()].filter((row) => row[field] === value).map(({ id }) => id),
+		};
+	}
+}
+
+export class RamDatabase {
+	#stores = new Map(STORES.map((name) => [name, new RamStore()]));
+
+	/** What another database holds, as far as it can be read. @param {any} database */
+	static async copyOf(database) {
+		const copy = new RamDatabase();
+		for (const name of STORES) {
+			try {
+				for (const row of await database.getAll(name)) await copy.#store(name).put(row);
+			} catch {
+				// What cannot be read is not lost by this: it stays where it is.
+			}
+		}
+		return copy;
+	}
+
+	/** @param {string} name */
+	#store(name) {
+		return /** @type {RamStore} */ (this.#stores.get(name));
+	}
+
+	/** @param {string} name */
+	async getAll(name) {
+		return this.#store(name).getAll();
+	}
+
+	/** @param {string} name @param {string} field @param {string} value */
+	async getAllFromIndex(name, field, value) {
+		return (await this.getAll(name)).filter((row) => row[field] === value);
+	}
+
+	transaction() {
+		return {
+			done: Promise.resolve(),
+			objectStore: (/** @type {string} */ name) => this.#store(name),
+		};
+	}
+
+	close() {}
+}
