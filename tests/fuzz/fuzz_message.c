@@ -42,6 +42,30 @@ static void check_event(const struct message_in *m)
 	assert(m->limit <= LIMIT_LOG_LINES);
 }
 
+/* Texts that people are shown are names, and what was said is written as it was read. */
+static void check_about(const struct about *about)
+{
+	const char *const texts[] = {about->page, about->adapter, about->clamped, about->origin};
+	struct about kept = {0};
+	struct text text;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert(!texts[i][0] || !name_problem(texts[i], strlen(texts[i]), ABOUT_TEXT_BYTES));
+	assert(about->stalled_ms <= ABOUT_NUMBER_MAX && about->vram_mb <= ABOUT_NUMBER_MAX);
+	about_merge(&kept, about);
+	text_init(&text);
+	text_char(&text, '{');
+	about_render(&text, &kept);
+	text_char(&text, '}');
+	struct parsed parsed;
+	struct about again;
+	int rc = json_parse(text.bytes, text.length, LIMIT_BODY_BYTES, &parsed);
+	assert(rc == 0);
+	rc = about_parse(&parsed, &again);
+	assert(rc == 0 && memcmp(&again, &kept, sizeof(kept)) == 0);
+	parsed_finish(&parsed);
+	text_finish(&text);
+}
+
 /* A refusal is a message that the client's side reads, with the same code. */
 static void check_refusal(const struct message_in *m, int rc)
 {
@@ -65,6 +89,7 @@ static void try_message(const char *text, size_t length, const char *name)
 	if (rc == 0) {
 		assert((m.kind == MESSAGE_HELLO) == (name == NULL));
 		check_event(&m);
+		check_about(&m.about);
 	} else {
 		check_refusal(&m, rc);
 	}

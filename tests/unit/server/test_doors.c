@@ -58,11 +58,45 @@ static void test_browsers(void **state)
 	doors_finish(&doors);
 }
 
+static void open_session(struct doors *doors, uint64_t conn)
+{
+	door_open(doors, conn, DOOR_SESSION, NULL)->session =
+		calloc(1, sizeof(struct door_session));
+	assert_non_null(door_of(doors, conn)->session);
+}
+
+/* A session is remembered as long as a lease of it was revoked and not released; being told twice
+ * is one lease, a release of something else is none, and more than it remembers does not end it. */
+static void test_unconfirmed(void **state)
+{
+	(void)state;
+	struct doors doors;
+	doors_init(&doors, NULL);
+	open_session(&doors, 1);
+	struct door *door = door_of(&doors, 1);
+	door_revoked(door, 7);
+	door_revoked(door, 7);
+	assert_int_equal(door->session->unconfirmed_count, 1);
+	door_released(door, 8);
+	assert_int_equal(door->session->unconfirmed_count, 1);
+	door_released(door, 7);
+	assert_int_equal(door->session->unconfirmed_count, 0);
+	for (uint64_t lease = 1; lease <= DOOR_UNCONFIRMED_MAX + 5; lease++)
+		door_revoked(door, lease);
+	assert_int_equal(door->session->unconfirmed_count, DOOR_UNCONFIRMED_MAX);
+	assert_int_equal(door->session->unconfirmed[0], 6);
+	for (uint64_t lease = 1; lease < DOOR_UNCONFIRMED_MAX + 5; lease++)
+		door_released(door, lease);
+	assert_int_equal(door->session->unconfirmed_count, 1);
+	doors_finish(&doors);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_browsers),
+		cmocka_unit_test(test_unconfirmed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
