@@ -237,6 +237,7 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 	places_init(&shell->places);
 	doors_init(&shell->doors, NULL);
 	shell->config_watch.fd = -1;
+	shell->dev_watch.fd = -1;
 	detail[0] = 0;
 	int rc = read_settings(shell, argc, argv, detail, detail_size);
 	if (rc || shell->live.options.help)
@@ -256,6 +257,7 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 void boot_end(struct shell *shell)
 {
 	reload_watch_end(&shell->config_watch);
+	dev_end(&shell->dev_watch);
 	listings_finish(&shell->listings);
 	places_finish(&shell->places);
 	net_destroy(shell->doors.net);

@@ -112,6 +112,7 @@ static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
 	wake = mono_min(
 		wake, samples_step(&shell->samples, shell->broker.core, now, loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(shell, now));
+	wake = mono_min(wake, dev_when_due(shell, now));
 	wake = mono_min(wake, sessions_wake(shell));
 	if (streams == 0) {
 		shell->keepalive_at = mono_after(now, KEEPALIVE_MS);
@@ -189,6 +190,7 @@ int serve_main(int argc, char **argv)
 		return usage ? EXIT_USAGE : err_exit_code(rc);
 	}
 	reload_watch_begin(&shell, &shell.config_watch);
+	dev_begin(&shell);
 	boot_announce(&shell);
 	run(&shell);
 	log_write(&shell.observers.log, LOG_INFO, "stopped", NULL, 0);

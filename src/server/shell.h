@@ -1,6 +1,7 @@
 /* shell: the parts of a running daemon, put together by serve.c. A function takes the part that it
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
+#include "server/dev.h"
 #include "server/doors.h"
 #include "server/files.h"
 #include "server/listing.h"
@@ -37,6 +38,7 @@ struct shell {
 	struct samples samples;
 	struct processes processes;
 	struct reload_watch config_watch;
+	struct dev_watch dev_watch;
 	struct text body, line; /* scratch, for the length of one function */
 	uint64_t epoch, requests;
 	int64_t turn_ms_max; /* the longest that anybody waited for the loop */

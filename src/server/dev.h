@@ -1,0 +1,33 @@
+/* dev: under --dev, watches the sources of pages. */
+#pragma once
+#include <limits.h>
+
+#include "base/mono.h"
+
+struct shell;
+
+enum {
+	DEV_SETTLE_MS = 50, /* an editor that saves all its files makes one wave of it */
+	DEV_FOLDERS_MAX = 256,
+	DEV_CHANGES_MAX = 32, /* of one wave; more are one change of everything */
+	DEV_PATH_BYTES = 511,
+};
+
+struct dev_watch {
+	struct loop_watch *watch;
+	int fd;
+	struct {
+		int wd;                        /* of inotify; 0: free */
+		char path[DEV_PATH_BYTES + 1]; /* "" for the root, else "pages/shared" */
+	} * folders;
+	unsigned folder_count, change_count;
+	char changes[DEV_CHANGES_MAX][DEV_PATH_BYTES + 1]; /* as in URLs */
+	struct mono_ms due; /* MONO_NEVER: nothing changed since it was told */
+};
+
+/* Nothing without --dev. A folder that cannot be watched is logged, and pages are reloaded by hand.
+ */
+void dev_begin(struct shell *shell);
+/* Tells the open pages if that is due; returns when to ask again. Touches no lease. */
+struct mono_ms dev_when_due(struct shell *shell, struct mono_ms now);
+void dev_end(struct dev_watch *dev);
