@@ -1,0 +1,35 @@
+"""Signing in as a browser does, and the sources of the pages."""
+import pathlib
+import re
+import subprocess
+
+from .daemon import BATON
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+WEB = ROOT / "web"
+# Address -> folder below web/pages.
+PAGES = {"/": "dashboard", "/console": "console", "/mic": "mic", "/dreamer": "dreamer", "/logs": "logs"}
+# What a browser says when it opens an address.
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Site": "none"}
+
+
+def open_link(daemon):
+    """The path of a fresh one-time link."""
+    result = subprocess.run([BATON, "open", "--print"], capture_output=True, text=True, timeout=30, check=True,
+                            env={**daemon.environment(), "BATON_SOCKET": daemon.socket})
+    return re.search(r"http://[^/\s]+(/\S*)", result.stdout)[1]
+
+
+def sign_in(daemon):
+    """Headers of a browser that came by the link."""
+    answer = daemon.http("GET", open_link(daemon), headers=BROWSER, token=None)
+    assert answer.status == 303, answer
+    return {**BROWSER, "Cookie": answer.headers["set-cookie"].split(";")[0]}
+
+
+def sources():
+    """(URL, path) of each file that the executable should hold."""
+    for folder, prefix in (("pages", "/pages"), ("sdk", "/sdk"), ("kernel", "/modules")):
+        for path in sorted((WEB / folder).rglob("*")):
+            if path.suffix in (".html", ".js", ".css", ".json", ".svg"):
+                yield f"{prefix}/{path.relative_to(WEB / folder).as_posix()}", path

@@ -1,0 +1,331 @@
+"""Goal: pages and their files are served whole, right, to whom they belong, and nothing else is (CASES C29).
+Method: a daemon with what is compiled in, and folders of models made for it.
+"""
+import gzip
+import os
+import statistics
+import threading
+import time
+import unittest
+
+from lib.daemon import DaemonTest, in_thread
+from lib.pages import BROWSER, PAGES, WEB, open_link, sign_in, sources
+from lib.wait import wait_until
+
+TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+         ".css": "text/css; charset=utf-8", ".json": "application/json", ".svg": "image/svg+xml"}
+GZIP = {"Accept-Encoding": "gzip, deflate, br"}
+
+
+class PagesTest(DaemonTest):
+    def setUp(self):
+        self.d = self.daemon()
+
+    def get(self, path, headers=None, daemon=None):
+        return (daemon or self.d).http("GET", path, headers=headers, token=None)
+
+    def models(self):
+        """A daemon with a folder of models of its own, and that folder."""
+        daemon = self.daemon(start=False)
+        folder = daemon.dir / "models"
+        folder.mkdir()
+        daemon.args += ["--models", str(folder)]
+        return daemon.start(), folder
+
+    def assertIsolated(self, answer):
+        """The headers of everything that a page is made of."""
+        policy = answer.headers["content-security-policy"]
+        for part in ("default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self'",
+                     "connect-src 'self'", "worker-src 'self' blob:", "base-uri 'none'", "form-action 'none'",
+                     "frame-ancestors 'none'"):
+            self.assertIn(part, policy.split("; "), answer)
+        self.assertNotIn("unsafe-inline", policy)
+        for name, value in {"cross-origin-opener-policy": "same-origin", "x-content-type-options": "nosniff",
+                            "cross-origin-embedder-policy": "require-corp",
+                            "cross-origin-resource-policy": "same-origin"}.items():
+            self.assertEqual(answer.headers.get(name), value, answer)
+
+
+class SignIn(PagesTest):
+    def test_strangers_are_told_what_to_do(self):
+        """Each address of a page explains `baton open` to who has no cookie: no script, never kept."""
+        for headers in (BROWSER, {**BROWSER, "Cookie": "baton=" + "0" * 64}):
+            for address in PAGES:
+                answer = self.get(address, headers)
+                self.assertEqual(answer.status, 200, answer)
+                self.assertEqual(answer.headers["content-type"], TYPES[".html"])
+                self.assertIn(b"baton open", answer.body)
+                self.assertNotIn(b"<script", answer.body)
+                self.assertEqual(answer.headers["cache-control"], "no-store")
+                self.assertIsolated(answer)
+
+    def test_link(self):
+        """The link works once, sets the cookie, and leads to the page that was asked for, to no other."""
+        for page, target in (("", "/"), ("&page=console", "/console"), ("&page=dashboard", "/"),
+                             ("&page=logs", "/logs"), ("&page=nope", "/"), ("&page=//evil.example", "/"),
+                             ("&page=" + "x" * 300, "/")):
+            link = open_link(self.d)
+            answer = self.get(link + page, BROWSER)
+            self.assertEqual((answer.status, answer.headers["location"]), (303, target), page)
+            cookie = answer.headers["set-cookie"]
+            for part in ("HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=2592000"):
+                self.assertIn(part, cookie)
+            again = self.get(link, BROWSER)
+            self.assertEqual(again.status, 401)
+            self.assertIn(b"baton open", again.body)
+            self.assertNotIn("set-cookie", again.headers)
+            signed = self.get(link, {**BROWSER, "Cookie": cookie.split(";")[0]})
+            self.assertEqual((signed.status, signed.headers["location"]), (303, "/"))
+
+    def test_cookie_outlives_the_daemon(self):
+        """A page that reloads after `kill -9` is still signed in, for what changes something, too."""
+        headers = sign_in(self.d)
+        self.d.kill()
+        self.d.start()
+        self.assertIn(b"dashboard.js", self.get("/", headers).body)
+        self.assertEqual(self.get("/v1/gpu/status", {"Cookie": headers["Cookie"]}).status, 200)
+        origin = {"Cookie": headers["Cookie"], "Origin": f"http://{self.d.host}"}
+        answer = self.d.http("POST", "/v1/gpu/pause", {"reason": "test"}, origin, token=None)
+        self.assertEqual(answer.status, 200, answer)
+        (self.d.state / "cookies").unlink()
+        self.d.kill()
+        self.d.start()
+        self.assertNotIn(b"dashboard.js", self.get("/", headers).body)
+
+    def test_logs_are_a_page_and_lines(self):
+        """/logs: who accepts text/html gets the page, a program the lines; a cache can tell them apart."""
+        headers = sign_in(self.d)
+        page = self.get("/logs", headers)
+        self.assertEqual(page.body, (WEB / "pages/logs/index.html").read_bytes())
+        self.assertIn("Accept,", page.headers["vary"])
+        for accept in ("*/*", "application/json"):
+            lines = self.get("/logs", {**headers, "Accept": accept})
+            self.assertIn("logs", lines.json())
+            self.assertEqual(lines.headers["vary"], "Accept")
+            self.assertError(self.get("/logs", {"Accept": accept}), 401)
+        self.assertIn("logs", self.d.http("GET", "/logs").json())
+
+    def test_links_of_other_sites(self):
+        """A link may lead to a page; a file, and what another site embeds, may not be taken."""
+        foreign = {**BROWSER, "Sec-Fetch-Site": "cross-site"}
+        for address in PAGES:
+            self.assertEqual(self.get(address, foreign).status, 200, address)
+        self.assertError(self.get("/pages/shared/shell.css", foreign), 403)
+        self.assertError(self.get("/models/tiny-lm/config.json", foreign), 403)
+
+
+class Files(PagesTest):
+    def test_every_page(self):
+        """Each page is its source, with the headers that isolate it."""
+        headers = sign_in(self.d)
+        for address, folder in PAGES.items():
+            answer = self.get(address, headers)
+            self.assertEqual(answer.status, 200, address)
+            self.assertEqual(answer.body, (WEB / "pages" / folder / "index.html").read_bytes(), address)
+            self.assertEqual(answer.headers["content-type"], TYPES[".html"])
+            self.assertEqual(answer.headers["vary"], "Accept, Cookie, Accept-Encoding")
+            self.assertEqual(answer.headers["cache-control"], "no-cache")
+            self.assertIsolated(answer)
+            again = self.get(address, {**headers, "If-None-Match": answer.headers["etag"]})
+            self.assertEqual((again.status, again.body), (304, b""))
+            stranger = self.get(address, {**BROWSER, "If-None-Match": answer.headers["etag"]})
+            self.assertEqual(stranger.status, 200)
+
+    def test_every_source(self):
+        """All sources are compiled in, packed and not, each form with a tag of its own; without a token."""
+        found = list(sources())
+        self.assertGreater(len(found), 20)
+        for url, path in found:
+            plain, packed = self.get(url), self.get(url, GZIP)
+            self.assertEqual((plain.status, plain.body), (200, path.read_bytes()), url)
+            self.assertEqual(plain.headers["content-type"], TYPES[path.suffix], url)
+            self.assertNotIn("content-encoding", plain.headers)
+            self.assertEqual(packed.headers["content-encoding"], "gzip", url)
+            self.assertEqual(gzip.decompress(packed.body), plain.body, url)
+            self.assertEqual(packed.headers["vary"], "Accept-Encoding")
+            self.assertIsolated(packed)
+            tags = plain.headers["etag"], packed.headers["etag"]
+            self.assertNotEqual(*tags)
+            self.assertEqual(self.get(url, {"If-None-Match": f'"x", W/{tags[0]}'}).status, 304)
+            self.assertEqual(self.get(url, {"If-None-Match": tags[0], **GZIP}).status, 200)
+            answer = self.get(url, {"If-None-Match": tags[1], **GZIP})
+            self.assertEqual((answer.status, answer.headers["etag"]), (304, tags[1]))
+
+    def test_libraries(self):
+        """Small libraries are compiled in; large ones come from the disk, packed for who takes that."""
+        for name in ("lit-html/lit-html.js", "lit-html/directives/repeat.js", "uplot.js", "uplot.css", "marked.js",
+                     "purify.js", "idb.js"):
+            self.assertEqual(self.get(f"/vendor/{name}", GZIP).headers.get("content-encoding"), "gzip", name)
+        for name, kind in (("web-llm.js", TYPES[".js"]), ("transformers.js", TYPES[".js"]),
+                           ("ort-wasm-simd-threaded.asyncify.mjs", TYPES[".js"]),
+                           ("ort-wasm-simd-threaded.asyncify.wasm", "application/wasm")):
+            plain, packed = self.get(f"/vendor/{name}"), self.get(f"/vendor/{name}", GZIP)
+            self.assertEqual((plain.status, plain.headers["content-type"]), (200, kind), name)
+            self.assertEqual(len(plain.body), int(plain.headers["content-length"]))
+            self.assertIsolated(packed)
+            self.assertEqual(gzip.decompress(packed.body), plain.body, name)
+            answer = self.get(f"/vendor/{name}", {"If-None-Match": packed.headers["etag"], **GZIP})
+            self.assertEqual(answer.status, 304)
+        self.assertEqual(self.get("/models/tiny-lm/config.json").headers["content-type"], "application/json")
+
+    def test_c29_nothing_else(self):
+        """C29: whatever the spelling, what is not a file of the listed folders is 404, or no request at all."""
+        daemon, folder = self.models()
+        (folder / "good.bin").write_bytes(b"good")
+        (folder / "sub").mkdir()
+        (folder / ".hidden").write_text("x", encoding="utf-8")
+        (folder / "link").symlink_to(daemon.state / "token")
+        (folder / "up").symlink_to("..")
+        os.mkfifo(folder / "fifo")
+        self.assertEqual(self.get("/models/good.bin", daemon=daemon).body, b"good")
+        tails = ("", "sub", "sub/", ".hidden", "link", "up/state/token", "fifo", "good.bin/", "good.bin/x", "missing",
+                 "../state/token", "%2e%2e/state/token", "..%2fstate%2ftoken", "%2e%2e%2fstate/token", "..\\state",
+                 "sub/../good.bin", "./good.bin", "/good.bin", "good.bin%00", "good.bin%00.js", "%00", "good%2ebin%20",
+                 "GOOD.BIN", "x" * 300, "/".join("x" * 2000))
+        for tail in tails:
+            answer = self.get(f"/models/{tail}", daemon=daemon)
+            self.assertIn(answer.status, (400, 401, 404), f"{tail[:40]}: {answer}")
+            self.assertNotIn(daemon.token.encode(), answer.body)
+        self.assertEqual(self.get("/models/good%2ebin", daemon=daemon).status, 200)  # one file, spelt otherwise
+        for path in ("/pages/../state/token", "/pages/%2e%2e/package.json", "/pages/", "/pages/shared",
+                     "/pages/shared/", "/sdk/../package.json", "/vendor/../vendor.txt", "/vendor/%2e%2e/vendor.txt",
+                     "/vendor/lit-html", "/modules/../sdk/index.js", "/pages/shared/shell.css/", "/pages/models.txt",
+                     "/pages/meson.build", "/vendor/web-llm.js.gz/"):
+            self.assertIn(self.get(path).status, (400, 401, 404), path)
+        self.assertEqual(self.get("/pages/shared/../../sdk/index.js").status, 404)
+
+    def test_origins(self):
+        """A listed origin may import the SDK and the kernel; a foreign one gets nothing."""
+        daemon = self.daemon(config={"origins": ["http://localhost:8000"]})
+        for url in ("/sdk/index.js", "/modules/sovereign.js"):
+            listed = {"Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-site"}
+            answer = self.get(url, listed, daemon)
+            self.assertEqual(answer.status, 200, url)
+            self.assertEqual(answer.headers["access-control-allow-origin"], "http://localhost:8000")
+            answer = self.get(url, {"Origin": "https://evil.example"}, daemon)
+            self.assertError(answer, 403)
+            self.assertNotIn("access-control-allow-origin", answer.headers)
+
+    def test_model_origins(self):
+        """Only configured origins may be loaded from besides the broker; a reload of the file is enough."""
+        allowed = "connect-src 'self' https://models.example https://b.example:8443"
+        self.assertIn("; connect-src 'self'", self.get("/sdk/index.js").headers["content-security-policy"])
+        self.assertNotIn("models.example", self.get("/sdk/index.js").headers["content-security-policy"])
+        self.d.write_config({**self.d.config, "model_origins": ["https://models.example", "https://b.example:8443"]})
+        self.assertEqual(self.d.http("POST", "/v1/hot-reload", {}, unix=True).status, 200)
+        self.assertIn(allowed, self.get("/sdk/index.js").headers["content-security-policy"])
+
+    def test_own_models(self):
+        """The user's folder lies over the demo models, hides what it names and nothing else."""
+        daemon, folder = self.models()
+        (folder / "models.json").write_text('[{"id": "mine"}]', encoding="utf-8")
+        (folder / "tiny-lm").mkdir()
+        (folder / "tiny-lm" / "config.json").write_text("{}", encoding="utf-8")
+        self.assertEqual(self.get("/models/models.json", daemon=daemon).json(), [{"id": "mine"}])
+        self.assertEqual(self.get("/models/tiny-lm/config.json", daemon=daemon).body, b"{}")
+        self.assertGreater(len(self.get("/models/tiny-lm/onnx/model.onnx", daemon=daemon).body), 1000)
+        self.assertEqual(self.get("/models/models.json").status, 404)
+
+    def test_ranges(self):
+        """One part of a file on the disk: 206; beyond its end: 416; odd ones get the whole."""
+        daemon, folder = self.models()
+        (folder / "m.onnx").write_bytes(bytes(range(200)))
+        etag = self.get("/models/m.onnx", daemon=daemon).headers["etag"]
+        for value, first, last in (("bytes=0-9", 0, 9), ("bytes=190-", 190, 199), ("bytes=-5", 195, 199)):
+            for more in ({}, {"If-Range": etag}):
+                answer = self.get("/models/m.onnx", {"Range": value, **GZIP, **more}, daemon)
+                self.assertEqual((answer.status, answer.body), (206, bytes(range(first, last + 1))), value)
+                self.assertEqual(answer.headers["content-range"], f"bytes {first}-{last}/200")
+        answer = self.get("/models/m.onnx", {"Range": "bytes=200-"}, daemon)
+        self.assertEqual((answer.status, answer.headers["content-range"]), (416, "bytes */200"))
+        for headers in ({"Range": "bytes=0-1,3-4"}, {"Range": "lines=1-2"},
+                        {"Range": "bytes=0-9", "If-Range": '"old"'}):
+            answer = self.get("/models/m.onnx", headers, daemon)
+            self.assertEqual((answer.status, len(answer.body)), (200, 200), headers)
+
+
+class Streams(PagesTest):
+    SIZE = 300 << 20
+
+    def sparse(self, folder):
+        with open(folder / "big.onnx", "wb") as file:
+            file.truncate(self.SIZE)
+
+    def test_large_model(self):
+        """300 MB go out while another client's lock and unlock stay quick, and memory stays small."""
+        daemon, folder = self.models()
+        self.sparse(folder)
+
+        enough = threading.Event()
+
+        def download():
+            """Again and again, for as long as the other client is looked at."""
+            whole = 0
+            while whole == 0 or not enough.is_set():
+                with daemon.connect() as connection:
+                    connection.send(daemon.request("GET", "/models/big.onnx", token=None))
+                    _, headers = connection.read_head()
+                    left = int(headers["content-length"])
+                    self.assertEqual(left, self.SIZE)
+                    while left > 0 and (piece := connection.reader.read(min(left, 1 << 20))):
+                        left -= len(piece)
+                    self.assertEqual(left, 0)
+                whole += 1
+            return whole
+
+        jobs = [in_thread(download) for _ in range(2)]
+        times = []
+        for _ in range(30):
+            begun = time.monotonic()
+            lease = daemon.lock("beside").json()
+            self.assertEqual(daemon.unlock(lease["token"]).status, 200)
+            times.append(time.monotonic() - begun)
+        enough.set()
+        self.assertTrue(all(job.result() for job in jobs))
+        self.assertLess(statistics.median(times), 0.05)
+        with open(f"/proc/{daemon.process.pid}/statm", encoding="ascii") as file:
+            pages = int(file.read().split()[1])
+        if "asan" not in os.environ.get("BATON_BIN", "asan"):
+            self.assertLess(pages * os.sysconf("SC_PAGE_SIZE"), 64 << 20)
+
+    def test_file_that_shrinks(self):
+        """What was promised cannot be kept: the connection ends short, and the daemon serves on."""
+        daemon, folder = self.models()
+        self.sparse(folder)
+        with daemon.connect() as connection:
+            connection.send(daemon.request("GET", "/models/big.onnx", token=None))
+            status, _ = connection.read_head()
+            connection.reader.read(1 << 20)
+            with open(folder / "big.onnx", "r+b") as file:
+                file.truncate(2 << 20)
+            rest = connection.reader.read()
+        self.assertEqual(status, 200)
+        self.assertLess(len(rest), self.SIZE - (1 << 20))
+        self.assertEqual(self.get("/health", daemon=daemon).status, 200)
+
+    def test_reader_that_leaves(self):
+        """Who goes in the middle leaves nothing open."""
+        daemon, folder = self.models()
+        self.sparse(folder)
+        descriptors = f"/proc/{daemon.process.pid}/fd"
+        for _ in range(20):
+            with daemon.connect() as connection:
+                connection.send(daemon.request("GET", "/models/big.onnx", token=None))
+                connection.read_head()
+        wait_until(lambda: not any("big.onnx" in os.readlink(f"{descriptors}/{fd}")
+                                   for fd in os.listdir(descriptors) if os.path.islink(f"{descriptors}/{fd}")),
+                   "the file is closed")
+
+    def test_with_many_sockets(self):
+        """Pages and files are there while 300 connections are open, without a token."""
+        connections = [self.d.connect() for _ in range(300)]
+        try:
+            for path in ("/", "/sdk/index.js", "/models/tiny-lm/config.json"):
+                self.assertEqual(self.get(path).status, 200, path)
+        finally:
+            for connection in connections:
+                connection.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
