@@ -1,0 +1,173 @@
+// @ts-check
+// Tabs that do not answer, with short times by the configuration: a frozen holder loses its lease by
+// the TTL and does not touch the GPU when it wakes; one that ignores a revoke is overdue, its token is
+// refused, and the next is granted after the lock-delay.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "../lib/cdp.mjs";
+import { startDaemon } from "../lib/daemon.mjs";
+import { openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
+import { until } from "../lib/until.mjs";
+
+const LOCK_DELAY_S = 1;
+/** @type {import("../lib/daemon.mjs").Daemon} */
+let daemon;
+/** @type {import("../lib/cdp.mjs").Chromium} */
+let browser;
+
+before(async () => {
+	daemon = await startDaemon({ config: { timing: { heartbeat_s: 0.5, session_ttl_s: 2, grace_s: 0.5,
+		tab_linger_s: 0.5, lock_delay_s: LOCK_DELAY_S, settle_s: 0.5 } } });
+	browser = await launch();
+	await signIn(browser, daemon);
+});
+after(async () => {
+	await browser?.close();
+	await daemon?.stop();
+});
+
+/** Runs in the page: computes on its lease's device as often as it can, and notes when. */
+async function computeForEver() {
+	const { bench } = /** @type {any} */ (globalThis);
+	const lease = bench.leases.turn;
+	const device = await lease.requestDevice();
+	const buffer = device.createBuffer({ size: 16, usage: 8 });
+	bench.touched = [];
+	bench.frozen = [];
+	document.addEventListener("freeze", () => bench.frozen.push(bench.now()));
+	document.addEventListener("resume", () => { bench.resumed = bench.now(); });
+	device.lost.then((/** @type {any} */ info) => { bench.lost = info.reason; });
+	// Timers of hidden tabs are throttled; messages are not.
+	const { port1, port2 } = new MessageChannel();
+	port1.onmessage = () => {
+		if (lease.signal.aborted)
+			return;
+		device.queue.writeBuffer(buffer, 0, new Uint32Array(4));
+		bench.touched.push(bench.now());
+		port2.postMessage(0);
+	};
+	port2.postMessage(0);
+}
+
+test("a frozen holder loses its lease, and wakes without touching the GPU", async (t) => {
+	const holder = await openBench(browser, daemon, "holder");
+	await holder.ask("turn");
+	const held = await holder.granted("turn");
+	await holder.run(computeForEver);
+	await until(() => holder.run("() => bench.touched.length > 0"), { what: "it computes" });
+
+	const next = await openBench(browser, daemon, "next");
+	await next.ask("turn");
+	await untilWaiting(daemon, ["next"]);
+	await holder.tab.freeze();
+	const granted = await next.granted("turn");
+	assert.ok(granted.fence > held.fence);
+	assert.deepEqual((await daemon.status()).leases.map((/** @type {any} */ row) => row.id), ["next"]);
+
+	await holder.tab.resume();
+	const over = await holder.over("turn");
+	assert.match(over.code, /^(LOST|EXPIRED|REVOKED)$/);
+	await until(() => holder.run("() => bench.lost === 'destroyed'"),
+		{ what: "its device is destroyed" });
+	const { touched, frozen, resumed } = await holder.run(
+		"() => ({ touched: bench.touched.at(-1), frozen: bench.frozen[0], resumed: bench.resumed })");
+	assert.ok(frozen > 0 && resumed > granted.at, "it was frozen until the other held");
+	assert.ok(touched < granted.at,
+		`its last use of the GPU was ${touched - granted.at} ms after the other's grant`);
+	t.diagnostic(`the next was granted ${Math.round(granted.at - frozen)} ms after the freeze`);
+
+	// It is a client like any other again.
+	await holder.ask("again");
+	await next.release("turn");
+	assert.ok((await holder.granted("again")).fence > granted.fence);
+	await Promise.all([holder, next].map((bench) => bench.tab.close()));
+});
+
+test("a frozen waiter does not hold up the queue, and may come back", async () => {
+	const [holder, frozen, next] = [await openBench(browser, daemon, "holder"),
+		await openBench(browser, daemon, "frozen"), await openBench(browser, daemon, "next")];
+	await holder.ask("turn");
+	await holder.granted("turn");
+	await frozen.ask("turn");
+	await untilWaiting(daemon, ["frozen"]);
+	await next.ask("turn");
+	await untilWaiting(daemon, ["frozen", "next"]);
+	await frozen.tab.freeze();
+	await holder.release("turn");
+	await next.granted("turn");
+	await frozen.tab.resume();
+	await next.release("turn");
+	await frozen.granted("turn");
+	await Promise.all([holder, frozen, next].map((bench) => bench.tab.close()));
+});
+
+/** Runs in the page: a client of its own, without the SDK, that never gives back what it holds. */
+async function stubbornClient() {
+	const socket = new WebSocket(`ws://${location.host}/v1/gpu/session`);
+	/** @type {any} */
+	const seen = { types: [], token: null };
+	/** @type {any} */ (globalThis).stubborn = seen;
+	const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
+	socket.onopen = () => {
+		say({ type: "hello", version: 1, id: "stubborn" });
+		say({ type: "acquire", ref: 1, class: "normal" });
+	};
+	socket.onmessage = ({ data }) => {
+		const message = JSON.parse(data);
+		seen.types.push(message.type);
+		if (message.type === "heartbeat")
+			say({ type: "alive" });
+		else if (message.type === "offered")
+			say({ type: "accept", lease: message.lease });
+		else if (message.type === "granted")
+			seen.token = message.token;
+	};
+}
+
+test("a page that ignores a revoke is overdue, refused, and waited for no longer than the lock-delay",
+	async (t) => {
+		const tab = await browser.page(`${daemon.base}/health`);
+		await tab.run(stubbornClient);
+		const token = await until(() => tab.run("() => stubborn.token"), { what: "it holds" });
+		const next = await openBench(browser, daemon, "next");
+		await next.ask("turn");
+		await untilWaiting(daemon, ["next"]);
+
+		const [{ lease }] = (await daemon.status()).leases;
+		const revoked = await next.run("() => bench.now()");
+		await daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "test" });
+		const status = await daemon.status();
+		assert.equal(status.leases[0].id, "stubborn");
+		assert.equal(status.leases[0].yield.revoked, true, "it is shown as overdue");
+		assert.equal(status.waiting[0].why.code, "lock-delay");
+		assert.match(status.waiting[0].why.text, /stubborn/);
+		for (const path of ["/v1/gpu/renew", "/v1/gpu/unlock"])
+			assert.equal((await daemon.http("POST", path, { token })).error?.code, "revoked");
+
+		const after = (await next.granted("turn")).at - revoked;
+		t.diagnostic(`the next was granted ${Math.round(after)} ms after the revoke`);
+		assert.ok(after >= LOCK_DELAY_S * 1000 - 50, `${after} ms: it had its time to stop`);
+		assert.ok(after <= LOCK_DELAY_S * 1000 + 1500, `${after} ms`);
+		assert.ok((await tab.run("() => stubborn.types")).includes("revoked"));
+		assert.equal((await daemon.http("POST", "/v1/gpu/renew", { token })).status, "error");
+		await Promise.all([tab, next.tab].map((one) => one.close()));
+	});
+
+test("a page that hears a revoke stops, confirms, and the next is granted at once", async (t) => {
+	const holder = await openBench(browser, daemon, "holder");
+	await holder.ask("turn");
+	await holder.granted("turn");
+	await holder.run(computeForEver);
+	const next = await openBench(browser, daemon, "next");
+	await next.ask("turn");
+	await untilWaiting(daemon, ["next"]);
+	const [{ lease }] = (await daemon.status()).leases;
+	await daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "maintenance" });
+	const granted = await next.granted("turn");
+	const over = await holder.over("turn");
+	assert.equal(over.code, "REVOKED");
+	assert.ok(over.at <= granted.at + 5, "it had stopped before the other was granted");
+	t.diagnostic(`the next was granted ${(granted.at - over.at).toFixed(1)} ms after it had stopped`);
+	assert.ok(granted.at - over.at < LOCK_DELAY_S * 1000, "nobody waited for the lock-delay");
+	await Promise.all([holder, next].map((bench) => bench.tab.close()));
+});
