@@ -145,8 +145,8 @@ function thoughtView(thought, byId) {
 	const links = thought.links.map((id) => byId.get(id)).filter((found) => found !== undefined);
 	return html`<li class="thought stack-s" data-id=${thought.id}>
 		<p class="thought-text" dir="auto">${thought.text}</p>
-		${about.map((memory) => html`<p class="thought-about muted clamp" dir="auto">
-			${line(memory.text)}</p>`)}
+		${about.map((memory) => html`<p class="thought-about muted clamp"
+			dir="auto">${line(memory.text)}</p>`)}
 		${links.length === 0 ? nothing : html`<ul class="links" aria-label="Belongs with">
 			${links.map((memory) => html`<li dir="auto">${line(memory.text)}</li>`)}</ul>`}
 		<small class="faint">Round ${thought.round}, ${formatTime(thought.at)}</small>

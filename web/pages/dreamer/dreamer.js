@@ -224,7 +224,10 @@ function theHost() {
 async function start() {
 	queuePanel(place("queue"), broker);
 	own = await DreamState.open();
-	store = new DreamMemory(await openMemory());
+	const memory = await openMemory();
+	memory.addEventListener("problem", () => showError(memory.problem));
+	if (memory.problem) showError(memory.problem);
+	store = new DreamMemory(memory);
 	dreaming = new Dreaming({ host: theHost, store, round: () => own.state.round });
 	dreaming.addEventListener("change", draw);
 	dreaming.addEventListener("thought", (event) =>

@@ -6,7 +6,7 @@ import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";
 import { pageLog } from "../shared/log.js";
-import { openMemory } from "../shared/memory.js";
+import { newId, openMemory } from "../shared/memory.js";
 import { queuePanel } from "../shared/queue_panel.js";
 import { mountShell, setState, showError } from "../shared/shell.js";
 import { Capture } from "./capture.js";
@@ -96,7 +96,7 @@ async function copy(take) {
 async function save(take) {
 	const text = take.refined ?? take.text;
 	try {
-		await memory?.addNote({ text, source: "mic" });
+		await memory?.putNote({ id: newId(), text, source: "mic", at: Date.now() });
 		take.saved = text;
 		say("Saved as a note.");
 	} catch (error) {
@@ -214,7 +214,9 @@ async function start() {
 
 async function readCatalog() {
 	try {
-		catalog = await loadCatalog();
+		const read = await loadCatalog();
+		for (const problem of read.problems) logger.warn(problem);
+		catalog = read;
 	} catch (error) {
 		showError(error, { retry: () => readCatalog().then(draw) });
 		return;
@@ -226,12 +228,11 @@ async function readCatalog() {
 	}
 }
 
+/** Never fails: without storage, notes last as long as the page, and that is said. */
 async function readMemory() {
-	try {
-		memory = await openMemory();
-	} catch (error) {
-		showError(error, { retry: () => readMemory().then(draw) });
-	}
+	memory = await openMemory();
+	memory.addEventListener("problem", () => showError(memory?.problem));
+	if (memory.problem) showError(memory.problem);
 }
 
 start();

@@ -105,8 +105,9 @@ function takeView(take, actions, canSave) {
 	const busy = ["waiting", "loading", "working"].includes(take.state);
 	return html`<li class="take stack-s" data-state=${take.state} data-job=${take.job}>
 		<div class="row spread">
-			<span class="muted">${formatTime(take.at)} · <bdi>${take.source}</bdi> ·
+			<div class="row"><span class="muted">${formatTime(take.at)} · <bdi>${take.source}</bdi> ·
 				${formatSeconds(take.seconds)}</span>
+				${take.demo ? html`<span class="badge demo">Demo model</span>` : nothing}</div>
 			${take.tookMs !== null ? html`<span class="faint">text after
 				${formatSeconds(take.tookMs / 1000)}</span>` : nothing}
 		</div>
@@ -120,15 +121,18 @@ function takeView(take, actions, canSave) {
 
 /** @param {Take} take */
 function textView(take) {
-	return html`<p class="take-text" dir="auto">${take.text || "(The model heard no words.)"}
-		${take.demo ? html` <span class="badge demo">Demo model</span>` : nothing}</p>`;
+	const text = take.text || "(The model heard no words.)";
+	return html`<p class="take-text" dir="auto">${text}</p>`;
 }
 
 /** @param {Take} take */
 function refinedView(take) {
-	return html`<p class="take-text take-refined" dir="auto">${take.refined}
-		${take.refinedDemo ? html` <span class="badge demo">Demo model: it cannot refine, it only
-			shows the way</span>` : nothing}</p>`;
+	return html`<div class="take-refined stack-s">
+		<div class="row"><span class="muted">Refined</span>${take.refinedDemo
+			? html`<span class="badge demo">Demo model</span>
+				<span class="faint">It cannot refine; it only shows the way.</span>` : nothing}</div>
+		<p class="take-text" dir="auto">${take.refined}</p>
+	</div>`;
 }
 
 /** @param {Take} take */

@@ -1,0 +1,61 @@
+// @ts-check
+// The memory of all pages as the dreamer sees it: each note and each conversation is one memory to
+// think about. Used by dreamer.js.
+import { newId } from "../shared/memory.js";
+
+/** Of a long conversation the end says what it came to. */
+const CONVERSATION_CHARS_MAX = 4000;
+
+/** @typedef {import("./dream.js").Recollection} Recollection */
+/** @typedef {import("./dream.js").Thought} Thought */
+
+/** A DreamStore; see dream.js. */
+export class DreamMemory {
+	/** @param {import("../shared/memory.js").Memory} memory */
+	constructor(memory) {
+		this.memory = memory;
+	}
+
+	/** @returns {Promise<Recollection[]>} */
+	async memories() {
+		const notes = await this.memory.notes();
+		const conversations = await this.memory.conversations();
+		const told = await Promise.all(conversations.map((each) => this.#conversation(each)));
+		return [
+			...notes.map(({ id, text, at }) => ({ id, kind: /** @type {const} */ ("note"), text, at })),
+			...told.filter((each) => each !== null),
+		];
+	}
+
+	/**
+	 * @param {import("../shared/memory.js").Conversation} conversation
+	 * @returns {Promise<Recollection | null>} null while nothing was said
+	 */
+	async #conversation({ id, title, created }) {
+		const messages = await this.memory.messages(id);
+		if (messages.length === 0) return null;
+		const said = messages.map(({ role, text }) => `${role}: ${text}`).join("\n");
+		return { id, kind: "conversation", at: created,
+			text: `${title}\n${said.slice(-CONVERSATION_CHARS_MAX)}` };
+	}
+
+	/** @returns {Promise<Thought[]>} */
+	thoughts() {
+		return this.memory.thoughts();
+	}
+
+	/** @param {Thought} thought */
+	keep(thought) {
+		return this.memory.addThought(thought);
+	}
+
+	/** Removes all thoughts; what they are about stays. */
+	forget() {
+		return this.memory.clearThoughts();
+	}
+
+	/** @param {string} text */
+	addNote(text) {
+		return this.memory.putNote({ id: newId(), text, source: "dreamer", at: Date.now() });
+	}
+}
