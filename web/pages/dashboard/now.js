@@ -124,6 +124,16 @@ function nobody(status, age) {
 			${formatSeconds(status.uptime_s + age)}.</p></div>`;
 }
 
+/** @param {Status} status */
+function nextView(status) {
+	const next = status.waiting[0];
+	if (!next) return nothing;
+	const soon = next.eta_s !== null && next.eta_s < 0.05;
+	const eta = soon ? "any moment now" : `estimated in ${formatSeconds(next.eta_s)}`;
+	return html`<p class="next">Next: <strong><bdi>${next.id}</bdi></strong>, ${eta}, in
+		${formatSeconds(next.bound_s)} at most.</p>`;
+}
+
 /** What fills a GPU's VRAM, in the order it is drawn. @param {Gpu} gpu @param {Holder[]} leases */
 function vramParts(gpu, leases) {
 	/** @type {Part[]} */
@@ -226,7 +236,8 @@ export function nowView(model, acts, admin) {
 		${acts.done ? html`<p class="muted done" role="status">${acts.done}</p>` : nothing}
 		<div class="now-grid">
 			<div>${leases.length ? html`<ul class="holders">${leases.map((holder) =>
-				holderRow(holder, age, acts, admin))}</ul>` : nobody(status, age)}</div>
+				holderRow(holder, age, acts, admin))}</ul>` : nobody(status, age)}
+				${nextView(status)}</div>
 			<div class="gpus">${status.gpus.map((gpu) => gpuView(gpu, status.leases))}</div>
 		</div>
 	</section>`;

@@ -37,6 +37,10 @@ function needText(need) {
 	return parts.join(", ");
 }
 
+/** @param {number|null} seconds */
+export const etaText = (seconds) =>
+	(seconds !== null && seconds < 0.05 ? "any moment" : formatSeconds(seconds));
+
 /** @param {Waiter} waiter @param {number} age @param {Acts} acts @param {boolean} admin */
 function waiterRow(waiter, age, acts, admin) {
 	return html`<tr>
@@ -48,7 +52,7 @@ function waiterRow(waiter, age, acts, admin) {
 		<td class="why">${waiter.why?.text ?? ""}${waiter.ripe
 			? html` <span class="badge">waited long, goes first</span>` : nothing}</td>
 		<td class="number">${formatSeconds(waiter.waited_s + age)}</td>
-		<td class="number">${formatSeconds(waiter.eta_s)}</td>
+		<td class="number">${etaText(waiter.eta_s)}</td>
 		<td class="number">${formatSeconds(waiter.bound_s)}</td>
 		<td class="number"><button type="button" class="small danger" ?disabled=${!admin}
 			@click=${() => acts.remove(waiter)}>Remove…</button></td>

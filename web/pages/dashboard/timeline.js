@@ -1,6 +1,6 @@
 // @ts-check
 // The timeline: a band per client with the states it was in, over 10 minutes or an hour, drawn as
-// SVG and also as a table. A band is chosen by a click or by Enter; arrow keys go from band to band.
+// SVG and also as a table. A click or Enter chooses a band; arrow keys go from band to band.
 // Draws only what it is given. Used by dashboard.js.
 import { html, nothing, svg } from "/vendor/lit-html/lit-html.js";
 import { formatSeconds, formatTime } from "/pages/shared/shell.js";
@@ -126,7 +126,7 @@ function chosenView(model, view) {
 	const ids = new Set(band.ids);
 	const events = model.events.filter((event) => ids.has(event.id));
 	return html`<div class="tl-chosen stack-s" role="region" aria-label="Events of the chosen band">
-		<div class="row spread"><div class="row"><strong><bdi>${row.client}</bdi></strong>
+		<div class="tl-head"><div class="row"><strong><bdi>${row.client}</bdi></strong>
 			${statePill(band.state)}
 			<span class="muted">${formatTime(band.from)}, ${lengthText(band)}</span></div>
 			<button type="button" class="small quiet"

@@ -1,9 +1,7 @@
 // @ts-check
-// Development reload: swaps stylesheets in place; for anything else the page gives its own leases
-// back and loads anew, and the SDK takes up its place in the queue. Nobody else's lease is touched.
-// Loaded only where the broker runs with --dev.
-
-const RELEASE_MS = 2000;
+// Development reload: swaps stylesheets in place; for anything else the page loads anew. Leaving it
+// gives its own leases back, and the SDK takes up its places in the queue; nobody else's lease is
+// touched. Loaded only where the broker runs with --dev.
 
 /** @type {WeakSet<EventTarget>} */
 const followed = new WeakSet();
@@ -23,30 +21,19 @@ function swapStylesheets(path) {
 	}
 }
 
-/**
- * @param {EventTarget & {close?: () => unknown}} source a Broker, or a Watch
- */
-async function loadAnew(source) {
-	const prepared = dispatchEvent(new CustomEvent("baton-reload", { cancelable: true }));
-	if (!prepared || globalThis.GPU_HOT_RELOAD_ENABLED === false) return;
-	const release = Promise.resolve(source.close?.()).catch(() => {});
-	const late = new Promise((resolve) => setTimeout(resolve, RELEASE_MS));
-	await Promise.race([release, late]);
-	location.reload();
+/** @param {unknown} path */
+function follow(path) {
+	if (typeof path !== "string") return;
+	if (path.endsWith(".css")) swapStylesheets(path);
+	else location.reload();
 }
 
 /**
- * @param {EventTarget & {close?: () => unknown}} source
+ * @param {EventTarget} source a Broker, or a Watch
  */
 export function followReloads(source) {
 	if (followed.has(source)) return;
 	followed.add(source);
-	/** @param {unknown} path */
-	const follow = (path) => {
-		if (typeof path !== "string") return;
-		if (path.endsWith(".css")) swapStylesheets(path);
-		else loadAnew(source);
-	};
 	source.addEventListener("reload", (event) => {
 		follow(/** @type {CustomEvent} */ (event).detail?.path);
 	});

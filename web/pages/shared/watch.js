@@ -1,7 +1,7 @@
 // @ts-check
 // One session for pages that only look: it holds no lease and waits for none, answers heartbeats,
-// and comes back by itself with growing pauses. Questions go one at a time, so an answer is always the
-// one to the question before it. For the dashboard and the log viewer; pages that compute use the SDK.
+// and comes back by itself with growing pauses. Questions go one at a time, so an answer is always
+// the one to the question before it. For dashboard and log viewer; pages that compute use the SDK.
 
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 5000;
@@ -44,6 +44,7 @@ export class Watch extends EventTarget {
 		this.answerTimer = 0;
 		this.hurry = () => {
 			if (this.timer && !document.hidden) this.connect();
+			this.tellAbout();
 		};
 		document.addEventListener("visibilitychange", this.hurry);
 		addEventListener("online", this.hurry);
@@ -78,12 +79,19 @@ export class Watch extends EventTarget {
 		case "welcome":
 			this.welcome = message;
 			this.tries = 0;
+			this.tellAbout();
 			this.become("open");
 			return;
 		default:
 			this.settle(message);
 			this.dispatchEvent(new CustomEvent("message", { detail: message }));
 		}
+	}
+
+	/** What other people's dashboards say of this page. */
+	tellAbout() {
+		const page = location.pathname;
+		this.send({ type: "about", page, origin: location.origin, visible: !document.hidden });
 	}
 
 	/** The oldest question has its answer, or a refusal. @param {Message} message */
