@@ -71,8 +71,12 @@ async function finished(job = "transcribe") {
 }
 
 async function textOf(take) {
-	const text = await take.locator(".take-text").first().innerText();
-	return text.replace("Demo model", "").trim();
+	return take.locator(".take-text").first().innerText();
+}
+
+/** What the page threw; that there is no models file of the user's own is no problem. */
+function problems() {
+	return page.problems.filter((problem) => !problem.includes("/models/models.json"));
 }
 
 test("hold Space, speak, let go: the text is there, the microphone given back", async () => {
@@ -92,7 +96,7 @@ test("hold Space, speak, let go: the text is there, the microphone given back", 
 	assert.match(await page.locator("#chunks").textContent(), /^1 of/);
 	assert.notEqual(await page.locator("#vram").textContent(), "none");
 	console.log(`# from the end of the recording to its text, model loaded: ${Math.round(tookMs)} ms`);
-	assert.deepEqual(page.problems, []);
+	assert.deepEqual(problems(), []);
 });
 
 test("silence is noticed while recording, and nothing is made of it", async () => {
@@ -105,7 +109,7 @@ test("silence is noticed while recording, and nothing is made of it", async () =
 	await page.getByText("Nothing was heard").waitFor();
 	assert.equal(await page.locator(".take").count(), 0);
 	assert.equal(await liveTracks(), 0);
-	assert.deepEqual(page.problems, []);
+	assert.deepEqual(problems(), []);
 });
 
 test("Escape drops the recording, and so does leaving the page", async () => {
@@ -120,7 +124,7 @@ test("Escape drops the recording, and so does leaving the page", async () => {
 	await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
 	assert.equal(await liveTracks(), 0);
 	assert.equal(await page.locator(".take").count(), 0);
-	assert.deepEqual(page.problems, []);
+	assert.deepEqual(problems(), []);
 });
 
 test("test tones need no microphone; copy, refine and save do what they say", async () => {
@@ -132,9 +136,9 @@ test("test tones need no microphone; copy, refine and save do what they say", as
 	assert.equal(await page.evaluate(() => navigator.clipboard.readText()), TONES_TEXT);
 	await take.getByRole("button", { name: "Refine" }).click();
 	const refined = await finished("refine");
-	const text = await refined.locator(".take-refined").innerText();
-	assert.match(text, /broker|lease|queue|tab/i);
-	assert.match(text, /Demo model/);
+	const text = await refined.locator(".take-refined .take-text").innerText();
+	assert.ok(text.length > 10, text);
+	assert.ok(await refined.locator(".take-refined").getByText("Demo model").isVisible());
 	await refined.getByRole("button", { name: "Save as a note" }).click();
 	await page.getByRole("button", { name: "Saved as a note" }).waitFor();
 	const notes = await page.evaluate(async () => {
@@ -143,9 +147,9 @@ test("test tones need no microphone; copy, refine and save do what they say", as
 	});
 	assert.equal(notes.length, 1);
 	assert.equal(notes[0].source, "mic");
-	assert.ok(text.startsWith(notes[0].text));
+	assert.equal(notes[0].text, text);
 	assert.equal(await page.evaluate(() => window.streams.length), 0);
-	assert.deepEqual(page.problems, []);
+	assert.deepEqual(problems(), []);
 });
 
 test("while a voice turn is taken by another, the page waits and says who holds", async () => {
@@ -157,7 +161,7 @@ test("while a voice turn is taken by another, the page waits and says who holds"
 	assert.equal(await page.locator('.take[data-state="waiting"]').count(), 1);
 	await daemon.http("POST", "/v1/gpu/unlock", { token: holder.token });
 	assert.equal(await textOf(await finished()), TONES_TEXT);
-	assert.deepEqual(page.problems, []);
+	assert.deepEqual(problems(), []);
 });
 
 test("a refused microphone is explained, with a way on", async () => {

@@ -3,7 +3,10 @@
 // text. Decides nothing. Used by dreamer.js.
 import { html, nothing } from "/vendor/lit-html/lit-html.js";
 import { repeat } from "/vendor/lit-html/directives/repeat.js";
+import { deviceChooser } from "../shared/device_choice.js";
 import { formatTime } from "../shared/shell.js";
+
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 const SHOWN_MAX = 100;
 const LINE_CHARS_MAX = 200;
@@ -20,6 +23,7 @@ const LINE_CHARS_MAX = 200;
  * @property {(auto: Auto) => void} setAuto
  * @property {(text: string) => Promise<boolean>} addNote
  * @property {(id: string) => void} choose
+ * @property {(device: "webgpu"|"wasm") => void} setDevice
  */
 /**
  * @typedef {object} View
@@ -33,18 +37,33 @@ const LINE_CHARS_MAX = 200;
  * @property {Thought[]} thoughts
  * @property {import("../engines/catalog.js").ModelSpec[]} models
  * @property {string} model
+ * @property {"webgpu"|"wasm"} device
  */
 
 /** The words for each phase, and the state of the shell that goes with it. */
 const PHASES = {
 	asleep: ["Asleep", "idle"],
-	elsewhere: ["Another tab is dreaming; this one goes on when that one stops", "waiting"],
+	elsewhere: ["Another tab is dreaming", "waiting"],
 	waiting: ["Waiting for the GPU", "waiting"],
 	loading: ["Loading the model", "holding"],
 	dreaming: ["Dreaming", "holding"],
 	"giving-way": ["Gave way, goes on afterwards", "yielding"],
 	resting: ["Interrupted, goes on in a moment", "yielding"],
-	done: ["Awake: it has thought about everything, and waits for new memories", "resident"],
+	done: ["Waiting for new memories", "resident"],
+};
+
+/** What stands where the stream is not. */
+const SILENT = "What it thinks appears here as it comes.";
+/** @type {Record<string, string>} */
+const PAUSES = {
+	asleep: SILENT,
+	elsewhere: "This tab goes on when that one stops.",
+	waiting: "It thinks when the GPU is free: everybody else goes first.",
+	loading: SILENT,
+	dreaming: "Between two thoughts.",
+	"giving-way": "What it thought is kept. It goes on where it stopped.",
+	resting: "What it thought is kept. It goes on where it stopped.",
+	done: "It has thought about everything. Add a note, or let it dream again.",
 };
 
 /** @param {View["dreaming"]} dreaming @returns {{text: string, word: string}} */
@@ -111,11 +130,8 @@ function buttons({ dreaming, counts, ready }, actions) {
 }
 
 /** @param {View["dreaming"]} dreaming */
-function streamView({ stream, awake }) {
-	if (!stream) {
-		return html`<div class="stream muted">${awake ? "Between two thoughts."
-			: "What it thinks appears here as it comes."}</div>`;
-	}
+function streamView({ stream, awake, phase }) {
+	if (!stream) return html`<div class="stream muted">${awake ? PAUSES[phase] : SILENT}</div>`;
 	return html`<div class="stream stack-s">
 		<p class="stream-about muted clamp" dir="auto">About: ${line(stream.memory.text)}</p>
 		<p class="stream-text" dir="auto">${stream.text || "…"}</p>
@@ -127,7 +143,7 @@ export function thoughtsView({ thoughts, memories, demo }) {
 	const byId = new Map(memories.map((memory) => [memory.id, memory]));
 	const shown = thoughts.slice(0, SHOWN_MAX);
 	return html`
-		<div class="row spread">
+		<div class="row spread heading">
 			<h2>Thoughts</h2>
 			${demo && thoughts.length > 0 ? html`<span class="badge demo">Demo model</span>` : nothing}
 		</div>
@@ -149,8 +165,14 @@ function thoughtView(thought, byId) {
 			dir="auto">${line(memory.text)}</p>`)}
 		${links.length === 0 ? nothing : html`<ul class="links" aria-label="Belongs with">
 			${links.map((memory) => html`<li dir="auto">${line(memory.text)}</li>`)}</ul>`}
-		<small class="faint">Round ${thought.round}, ${formatTime(thought.at)}</small>
+		<small class="faint">Round ${thought.round}, ${when(thought.at)}</small>
 	</li>`;
+}
+
+/** Memories may be old: a day as well, unless it is today. @param {number} at */
+function when(at) {
+	const today = new Date(at).toDateString() === new Date().toDateString();
+	return today ? formatTime(at) : `${day.format(at)}, ${formatTime(at)}`;
 }
 
 /** The beginning of a text as one line. @param {string} text */
@@ -177,7 +199,7 @@ export function memoriesView({ memories, ready }, actions) {
 		<ul class="memories" tabindex="0" aria-label="Memories, newest first">
 			${repeat(newest, (memory) => memory.id, (memory) => html`<li class="memory">
 				<p class="clamp" dir="auto">${line(memory.text)}</p>
-				<small class="faint">${memory.kind}, ${formatTime(memory.at)}</small>
+				<small class="faint">${memory.kind}, ${when(memory.at)}</small>
 			</li>`)}
 		</ul>`;
 }
@@ -192,7 +214,7 @@ async function submitted(event, actions) {
 }
 
 /** @param {View} view @param {Actions} actions */
-export function modelView({ models, model, dreaming, demo }, actions) {
+export function modelView({ models, model, dreaming, demo, device }, actions) {
 	return html`
 		<h2>Model</h2>
 		<div class="stack-s">
@@ -204,6 +226,7 @@ export function modelView({ models, model, dreaming, demo }, actions) {
 						.selected=${spec.id === model}>${spec.name}</option>`)}
 				</select>
 			</label>
+			${deviceChooser(device, dreaming.awake || dreaming.stopping, actions.setDevice)}
 			${demo ? html`<p class="muted"><span class="badge demo">Demo model</span> Its thoughts mean
 				nothing: it knows a few sentences. It shows that dreaming works.</p>` : nothing}
 		</div>`;

@@ -5,6 +5,7 @@ import { render } from "/vendor/lit-html/lit-html.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";
+import { deviceFor, keepDevice, keptDevice } from "../shared/device_choice.js";
 import { pageLog } from "../shared/log.js";
 import { openMemory } from "../shared/memory.js";
 import { queuePanel } from "../shared/queue_panel.js";
@@ -32,6 +33,7 @@ const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 /** @type {import("../engines/catalog.js").ModelSpec[]} */
 let models = [];
 let model = "";
+let device = keptDevice("dreamer");
 /** @type {ModelHost | null} */
 let host = null;
 /** @type {DreamMemory} */
@@ -55,6 +57,7 @@ const actions = {
 	setAuto: (auto) => void own.set({ auto }).then(follow),
 	addNote,
 	choose,
+	setDevice,
 };
 
 async function wake() {
@@ -115,6 +118,17 @@ async function addNote(text) {
 async function choose(id) {
 	model = id;
 	localStorage.setItem(CHOSEN, id);
+	await renewHost();
+}
+
+/** @param {"webgpu"|"wasm"} chosen */
+async function setDevice(chosen) {
+	device = chosen;
+	keepDevice("dreamer", chosen);
+	await renewHost();
+}
+
+async function renewHost() {
 	const old = host;
 	host = null;
 	draw();
@@ -182,7 +196,7 @@ function draw() {
 function drawNow() {
 	const spec = models.find((entry) => entry.id === model);
 	const view = {
-		dreaming, memories, thoughts, models, model,
+		dreaming, memories, thoughts, models, model, device,
 		counts: count(memories, thoughts, own.state.round),
 		round: own.state.round,
 		auto: own.state.auto,
@@ -217,7 +231,7 @@ async function readModels() {
 function theHost() {
 	const spec = models.find((entry) => entry.id === model);
 	if (!spec) throw new Error("There is no chat model. See the models file in the docs.");
-	host ??= new ModelHost({ broker, spec, class: "background" });
+	host ??= new ModelHost({ broker, spec, class: "background", device: deviceFor(device, spec) });
 	return host;
 }
 

@@ -10,6 +10,7 @@ import { newId, openMemory } from "../shared/memory.js";
 import { queuePanel } from "../shared/queue_panel.js";
 import { mountShell, setState, showError } from "../shared/shell.js";
 import { Capture } from "./capture.js";
+import { deviceFor, keepDevice, keptDevice } from "../shared/device_choice.js";
 import { modelsView, recordingView, takesView } from "./mic_view.js";
 import { Takes } from "./takes.js";
 import { TalkControl } from "./talk_control.js";
@@ -31,6 +32,7 @@ const talk = /** @type {HTMLButtonElement} */ (place("talk"));
 /** @type {ModelSpec[]} */
 let catalog = [];
 const chosen = { transcribe: "", chat: "" };
+let device = keptDevice("mic");
 /** @type {Transcriber | null} */
 let transcriber = null;
 /** @type {ModelHost | null} */
@@ -61,7 +63,10 @@ function spec(task) {
 
 /** @param {"transcribe"|"chat"} task */
 function host(task) {
-	const made = new ModelHost({ broker, spec: spec(task), class: "voice" });
+	const chosenSpec = spec(task);
+	const made = new ModelHost({
+		broker, spec: chosenSpec, class: "voice", device: deviceFor(device, chosenSpec),
+	});
 	made.addEventListener("state", draw);
 	return made;
 }
@@ -78,6 +83,7 @@ const actions = {
 	copy,
 	save,
 	choose,
+	setDevice,
 	unload,
 };
 
@@ -115,6 +121,18 @@ async function choose(task, id) {
 	else transcriber = null;
 	draw();
 	await old?.unload();
+	draw();
+}
+
+/** @param {"webgpu"|"wasm"} wanted */
+async function setDevice(wanted) {
+	device = wanted;
+	keepDevice("mic", wanted);
+	const old = [transcriber?.host, refiner];
+	transcriber = null;
+	refiner = null;
+	draw();
+	await Promise.all(old.map((each) => each?.unload()));
 	draw();
 }
 
@@ -187,7 +205,7 @@ function draw() {
 	render(takesView(takes.list, actions, memory !== null), place("takes"));
 	const hosts = [transcriber?.host, refiner];
 	render(modelsView({
-		catalog, chosen, vramBytes,
+		catalog, chosen, device, vramBytes,
 		chunks: transcriber?.chunks ?? 0,
 		chunksMax: CHUNKS_PER_WORKER,
 		loaded: hosts.some(loaded),

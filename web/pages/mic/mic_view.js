@@ -5,6 +5,7 @@ import { html, nothing } from "/vendor/lit-html/lit-html.js";
 import { repeat } from "/vendor/lit-html/directives/repeat.js";
 import { formatBytes, formatSeconds, formatTime } from "../shared/shell.js";
 import { TEST_TONES } from "./audio.js";
+import { deviceChooser } from "../shared/device_choice.js";
 
 /** @typedef {import("./takes.js").Take} Take */
 /**
@@ -19,6 +20,7 @@ import { TEST_TONES } from "./audio.js";
  * @property {(take: Take) => void} stop
  * @property {(take: Take) => void} drop
  * @property {(task: "transcribe"|"chat", id: string) => void} choose
+ * @property {(device: "webgpu"|"wasm") => void} setDevice
  * @property {() => void} unload
  */
 /**
@@ -179,6 +181,7 @@ function buttonsView(take, actions, canSave) {
  * @typedef {object} ModelsState
  * @property {import("../engines/catalog.js").ModelSpec[]} catalog
  * @property {{transcribe: string, chat: string}} chosen
+ * @property {"webgpu"|"wasm"} device
  * @property {number | null} vramBytes What the loaded models take, as far as known.
  * @property {number} chunks
  * @property {number} chunksMax
@@ -193,11 +196,12 @@ export function modelsView(models, actions) {
 		<div class="stack-s">
 			${chooser(models, actions, "transcribe", "Transcribe with")}
 			${chooser(models, actions, "chat", "Refine with")}
+			${deviceChooser(models.device, models.busy, actions.setDevice)}
 			<dl class="facts">
 				<div><dt>GPU memory</dt>
 					<dd id="vram">${models.loaded ? formatBytes(models.vramBytes) : "none"}</dd></div>
-				<div><dt>Worker renewed after</dt>
-					<dd id="chunks">${models.chunks} of ${models.chunksMax} chunks</dd></div>
+				<div><dt>Chunks until renewal</dt>
+					<dd id="chunks">${models.chunks} of ${models.chunksMax}</dd></div>
 			</dl>
 			<div class="row">
 				<button type="button" class="small" ?disabled=${!models.loaded || models.busy}
