@@ -56,9 +56,11 @@ static void answer_sign_in(struct shell *shell, const struct asked *asked, int s
 	text_str(out, head);
 	text_format(out, "<p>%s</p>\n", why);
 	text_str(out, "<p>To open this page, run this on the machine on which Baton runs:</p>\n"
-		      "<pre>baton open</pre>\n"
-		      "<p>It opens a link that works once, within a minute, and signs this browser "
-		      "in. <code>baton open --print</code> prints the link instead.</p>\n");
+		      "<pre>baton open");
+	if (asked->request->path[1]) /* "/" is what it opens by itself */
+		text_format(out, " --page %s", asked->request->path + 1);
+	text_str(out, "</pre>\n<p>It opens a link that works once, within a minute, and signs this "
+		      "browser in. With <code>--print</code> it prints the link instead.</p>\n");
 	text_format(out,
 		    "<p>Signed in already? <a href=\"%s\">Open this page again</a>.</p>\n</main>\n",
 		    asked->request->path);

@@ -54,7 +54,8 @@ class SignIn(PagesTest):
                 answer = self.get(address, headers)
                 self.assertEqual(answer.status, 200, answer)
                 self.assertEqual(answer.headers["content-type"], TYPES[".html"])
-                self.assertIn(b"baton open", answer.body)
+                name = "" if address == "/" else f" --page {address[1:]}"
+                self.assertIn(f"<pre>baton open{name}</pre>".encode(), answer.body)
                 self.assertNotIn(b"<script", answer.body)
                 self.assertEqual(answer.headers["cache-control"], "no-store")
                 self.assertIsolated(answer)
