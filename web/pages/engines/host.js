@@ -123,6 +123,9 @@ export class ModelHost extends EventTarget {
 			class: o.class ?? this.class,
 			loadMs: this.#loadMs || undefined,
 			evict: () => this.#evict(),
+			key: o.key && `${o.key}:memory`,
+			signal: o.signal,
+			onQueue: o.onQueue,
 		});
 		const residence = await orAborted(asked, o.signal, (late) => void late.release());
 		this.#residence = residence;

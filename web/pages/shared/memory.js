@@ -17,6 +17,8 @@ import { RamDatabase } from "./memory_ram.js";
  * @property {string} [stopped] why an answer ended before its end
  * @property {string} [model] who answered
  * @property {boolean} [demo]
+ * @property {number} [tokens] how many an answer took
+ * @property {number} [perSecond] and how fast they came
  * @typedef {{id: string, text: string, source: string, at: number}} Note
  * @typedef {{id: string, about: string[], text: string, links: string[], round: number,
  *     at: number}} Thought

@@ -1,0 +1,273 @@
+// @ts-check One conversation at a time: its messages, the question that is being answered, and
+// what is kept of it. Asks a model through a ModelHost's turn; knows no page and no library. Used
+// by console.js.
+import { newId } from "../shared/memory.js";
+
+/**
+ * @typedef {import("../shared/memory.js").Memory} Memory
+ * @typedef {import("../shared/memory.js").Message} Message
+ * @typedef {import("../shared/memory.js").Conversation} Conversation
+ * @typedef {import("../engines/host.js").ModelHost} ModelHost
+ *
+ * @typedef {object} Turn The answer that is being made.
+ * @property {"waiting"|"loading"|"writing"} phase
+ * @property {Message} message what is written so far
+ * @property {import("../engines/engine.js").Progress | null} progress
+ * @property {any} queued where it is in the queue
+ * @property {string | null} giveWayTo who needs the GPU, once this turn was asked to give way
+ */
+
+/** The one name of this page's turns: after a reload the place in the queue is taken up by it. */
+const KEY = "answer";
+const PENDING = "baton.console.pending";
+const TITLE_CHARS_MAX = 48;
+const SAVE_MS = 1000;
+/** What the page asks to let a token or two be finished. */
+const GRACE_MS = 2000;
+
+/** Codes of a lease that was taken away, and of a model that had to make room. */
+const TAKEN = new Set(["REVOKED", "EXPIRED", "LOST", "DEVICE_LOST"]);
+const STOPPED = new Set(["ABORTED", "AbortError"]);
+
+/** Fires "change" after all that can be seen, "done" with the message when an answer ended. */
+export class Chat extends EventTarget {
+	/** @type {Conversation | null} */ conversation = null;
+	/** @type {Conversation[]} */ conversations = [];
+	/** @type {Message[]} */ messages = [];
+	/** @type {Turn | null} */ turn = null;
+	/** Why there is no answer. @type {{code: string, message: string} | null} */
+	failure = null;
+	/** @type {AbortController | null} */ #abort = null;
+	#savedAt = 0;
+
+	/**
+	 * @param {Memory} memory
+	 * @param {() => ModelHost} host the model that is chosen now
+	 */
+	constructor(memory, host) {
+		super();
+		this.memory = memory;
+		this.host = host;
+	}
+
+	/** Opens the latest conversation, and goes on with what a reload cut off. */
+	async restore() {
+		this.conversations = await this.memory.conversations();
+		const pending = sessionStorage.getItem(PENDING);
+		const cutOff = this.conversations.find(({ id }) => id === pending);
+		const latest = cutOff ?? this.conversations[0];
+		if (latest) await this.open(latest.id);
+		if (cutOff && this.messages.length > 0) void this.#goOnAfterReload();
+	}
+
+	async #goOnAfterReload() {
+		const last = this.messages[this.messages.length - 1];
+		if (last.role === "user") await this.#answer(null);
+		else if (last.stopped) await this.#answer(last);
+	}
+
+	/** @param {string} id */
+	async open(id) {
+		if (this.turn) await this.stop();
+		this.conversation = this.conversations.find((each) => each.id === id) ?? null;
+		this.messages = this.conversation ? await this.memory.messages(id) : [];
+		this.failure = null;
+		this.#changed();
+	}
+
+	/** An empty page; the conversation begins with its first question. */
+	async begin() {
+		if (this.turn) await this.stop();
+		this.conversation = null;
+		this.messages = [];
+		this.failure = null;
+		this.#changed();
+	}
+
+	/** @param {Conversation} conversation @param {string} title */
+	async rename(conversation, title) {
+		const renamed = { ...conversation, title };
+		await this.memory.putConversation(renamed);
+		if (this.conversation?.id === renamed.id) this.conversation = renamed;
+		await this.#relist();
+	}
+
+	/** @param {Conversation} conversation */
+	async remove(conversation) {
+		if (this.conversation?.id === conversation.id) await this.begin();
+		await this.memory.deleteConversation(conversation.id);
+		await this.#relist();
+	}
+
+	/** @param {string} text */
+	async ask(text) {
+		const at = Date.now();
+		if (!this.conversation) {
+			const title = text.replace(/\s+/g, " ").trim();
+			this.conversation = {
+				id: newId(),
+				title: title.length > TITLE_CHARS_MAX
+					? `${title.slice(0, TITLE_CHARS_MAX - 1)}…` : title,
+				model: this.host().spec.name,
+				created: at,
+				updated: at,
+			};
+			await this.memory.putConversation(this.conversation);
+		}
+		/** @type {Message} */
+		const question = {
+			id: newId(), conversation: this.conversation.id, role: "user", text, at,
+		};
+		this.messages.push(question);
+		await this.memory.putMessage(question);
+		await this.#relist();
+		await this.#answer(null);
+	}
+
+	/** Answers the last question anew. */
+	async retry() {
+		const last = this.messages[this.messages.length - 1];
+		if (last?.role === "assistant") {
+			this.messages.pop();
+			await this.memory.deleteMessage(last.id);
+		}
+		await this.#answer(null);
+	}
+
+	/** Goes on with the last answer, which was cut off. */
+	async goOn() {
+		const last = this.messages[this.messages.length - 1];
+		if (last?.role === "assistant") await this.#answer(last);
+	}
+
+	/** Ends the answer; what is there of it stays. Resolves when the GPU is given back. */
+	async stop() {
+		this.#abort?.abort();
+		await this.#running;
+	}
+
+	/** @type {Promise<void>} */
+	#running = Promise.resolve();
+
+	/** @param {Message | null} begun the answer that is gone on with */
+	#answer(begun) {
+		if (!this.turn) this.#running = this.#take(begun);
+		return this.#running;
+	}
+
+	/** @param {Message | null} begun */
+	async #take(begun) {
+		const host = this.host();
+		const conversation = /** @type {Conversation} */ (this.conversation);
+		const history = this.messages.map(({ role, text }) => ({ role, content: text }));
+		/** @type {Message} */
+		const message = begun ?? {
+			id: newId(), conversation: conversation.id, role: "assistant", text: "", at: Date.now(),
+		};
+		Object.assign(message, { model: host.spec.name, demo: host.spec.demo === true });
+		message.stopped = "the page was left";
+		this.#abort = new AbortController();
+		/** @type {Turn} */
+		const turn = { phase: "waiting", message, progress: null, queued: null, giveWayTo: null };
+		this.turn = turn;
+		this.failure = null;
+		sessionStorage.setItem(PENDING, conversation.id);
+		this.#changed();
+		try {
+			await this.#ask(host, history, turn, this.#abort.signal);
+			delete message.stopped;
+		} catch (error) {
+			this.#explain(error, turn);
+		}
+		sessionStorage.removeItem(PENDING);
+		this.turn = null;
+		this.#abort = null;
+		if (message.text !== "") await this.#keep(message);
+		this.#changed();
+		if (message.text !== "") this.dispatchEvent(new CustomEvent("done", { detail: message }));
+	}
+
+	/**
+	 * @param {ModelHost} host @param {{role: string, content: string}[]} history
+	 * @param {Turn} turn @param {AbortSignal} signal
+	 */
+	async #ask(host, history, turn, signal) {
+		const { message } = turn;
+		await host.turn({
+			key: KEY,
+			signal,
+			graceMs: GRACE_MS,
+			onQueue: (queued) => this.#show(turn, { queued }),
+			onProgress: (progress) => this.#show(turn, { phase: "loading", progress }),
+		}, async (engine, lease) => {
+			this.#show(turn, { phase: "writing", queued: null });
+			lease.yieldSignal.addEventListener("abort", () => {
+				if (!lease.signal.aborted) this.#show(turn, { giveWayTo: whoWants(lease) });
+			});
+			const answer = await engine.chat(history, {
+				signal,
+				onText: (_, full) => {
+					message.text = full;
+					this.#changed();
+					this.#keepNowAndThen(message);
+				},
+			});
+			message.text = answer.text;
+			message.tokens = answer.tokens;
+			message.perSecond = answer.tokensPerSecond;
+		});
+	}
+
+	/** @param {unknown} error @param {Turn} turn */
+	#explain(error, turn) {
+		const { code = "", name = "", message = String(error) } =
+			/** @type {{code?: string, name?: string, message?: string}} */ (error ?? {});
+		if (STOPPED.has(code) || STOPPED.has(name)) {
+			turn.message.stopped = "stopped by you";
+			return;
+		}
+		if (TAKEN.has(code) && code !== "DEVICE_LOST" && turn.message.text !== "") {
+			turn.message.stopped =
+				`stopped: the GPU was needed for ${turn.giveWayTo ?? "another page"}`;
+			return;
+		}
+		turn.message.stopped = "stopped by an error";
+		this.failure = { code, message };
+		this.dispatchEvent(new CustomEvent("failure", { detail: error }));
+	}
+
+	/** @param {Message} message */
+	#keepNowAndThen(message) {
+		if (performance.now() - this.#savedAt < SAVE_MS) return;
+		this.#savedAt = performance.now();
+		this.memory.putMessage({ ...message }).catch(() => {}); // the last one is judged
+	}
+
+	/** @param {Message} message */
+	async #keep(message) {
+		if (!this.messages.includes(message)) this.messages.push(message);
+		await this.memory.putMessage({ ...message });
+		await this.#relist();
+	}
+
+	async #relist() {
+		this.conversations = await this.memory.conversations();
+		this.#changed();
+	}
+
+	/** @param {Turn} turn @param {Partial<Turn>} news */
+	#show(turn, news) {
+		Object.assign(turn, news);
+		this.#changed();
+	}
+
+	#changed() {
+		this.dispatchEvent(new Event("change"));
+	}
+}
+
+/** Who asked for the GPU. @param {import("../engines/host.js").Lease} lease */
+function whoWants(lease) {
+	const name = /** @type {{detail?: {for?: unknown}}} */ (lease.yieldSignal.reason)?.detail?.for;
+	return typeof name === "string" && name !== "" ? name : "another page";
+}

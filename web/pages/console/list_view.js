@@ -1,0 +1,93 @@
+// @ts-check
+// Draws the list of conversations, and asks for a new name or before one is deleted.
+import { html } from "/vendor/lit-html/lit-html.js";
+import { repeat } from "/vendor/lit-html/directives/repeat.js";
+import { confirmDialog, element } from "../shared/shell.js";
+
+/**
+ * @typedef {import("../shared/memory.js").Conversation} Conversation
+ * @typedef {object} ListActions
+ * @property {() => void} begin
+ * @property {(id: string) => void} open
+ * @property {(conversation: Conversation) => void} rename
+ * @property {(conversation: Conversation) => void} remove
+ */
+
+const TITLE_CHARS_MAX = 100;
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+
+/** Today's by the hour, others by the day. @param {number} at */
+function when(at) {
+	const isToday = new Date(at).toDateString() === new Date().toDateString();
+	return (isToday ? hour : day).format(at);
+}
+
+/**
+ * @param {Conversation[]} conversations @param {string | undefined} current
+ * @param {ListActions} actions
+ */
+export function listView(conversations, current, actions) {
+	return html`<summary><h2>Conversations</h2>
+			<span class="badge">${conversations.length}</span></summary>
+		<div class="stack-s list-body">
+			<button type="button" class="new" @click=${actions.begin}>New conversation</button>
+			${conversations.length === 0
+				? html`<p class="faint">They are kept in this browser only.</p>` : ""}
+			<ul class="conversations">${repeat(conversations, ({ id }) => id, (each) => html`<li
+				class=${each.id === current ? "current" : ""}>
+				<button type="button" class="quiet pick" aria-current=${each.id === current}
+					@click=${() => actions.open(each.id)}>
+					<bdi>${each.title}</bdi><small class="faint">${when(each.updated)}</small>
+				</button>
+				<span class="list-acts">
+					<button type="button" class="small quiet" @click=${() => actions.rename(each)}
+						aria-label=${`Rename ${each.title}`}>Rename</button>
+					<button type="button" class="small quiet" @click=${() => actions.remove(each)}
+						aria-label=${`Delete ${each.title}`}>Delete</button>
+				</span>
+			</li>`)}</ul>
+		</div>`;
+}
+
+/** @param {Conversation} conversation @returns {Promise<boolean>} */
+export async function mayRemove({ title }) {
+	return await confirmDialog({
+		title: "Delete this conversation?",
+		body: "It is kept only in this browser, and cannot be brought back.",
+		victim: title,
+		action: "Delete",
+	}) !== null;
+}
+
+/** @param {Conversation} conversation @returns {Promise<string | null>} */
+export function askTitle({ title }) {
+	const input = /** @type {HTMLInputElement} */ (element("input",
+		{ required: "", maxlength: String(TITLE_CHARS_MAX), autocomplete: "off", autofocus: "" }));
+	input.value = title;
+	const cancel = element("button", { type: "button" }, "Cancel");
+	const form = element("form", {},
+		element("h2", { id: "rename-title" }, "Rename the conversation"),
+		element("label", {}, "Name", input),
+		element("div", { class: "row row-end" }, cancel,
+			element("button", { type: "submit", class: "primary" }, "Rename")));
+	const dialog = /** @type {HTMLDialogElement} */ (element("dialog",
+		{ "aria-labelledby": "rename-title" }, form));
+	document.body.append(dialog);
+	return new Promise((resolve) => {
+		/** @type {string | null} */
+		let answer = null;
+		form.addEventListener("submit", (event) => {
+			event.preventDefault();
+			answer = input.value.trim() || null;
+			dialog.close();
+		});
+		cancel.addEventListener("click", () => dialog.close());
+		dialog.addEventListener("close", () => {
+			dialog.remove();
+			resolve(answer);
+		});
+		dialog.showModal();
+		input.select();
+	});
+}
