@@ -18,17 +18,19 @@
 
 enum { WATCHED = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR };
 
+static const char everything[] = "/"; /* too much changed to say it one by one */
+
 static void note(struct dev_watch *dev, const char *url)
 {
 	if (!mono_before(dev->due, MONO_NEVER))
 		dev->due = mono_after(loop_now(), DEV_SETTLE_MS);
 	for (unsigned i = 0; i < dev->change_count; i++)
-		if (strcmp(dev->changes[i], url) == 0)
+		if (strcmp(dev->changes[i], url) == 0 || strcmp(dev->changes[i], everything) == 0)
 			return;
-	if (dev->change_count == DEV_CHANGES_MAX) { /* too much to say one by one */
+	if (dev->change_count == DEV_CHANGES_MAX)
+		url = everything;
+	if (strcmp(url, everything) == 0)
 		dev->change_count = 0;
-		url = "/";
-	}
 	snprintf(dev->changes[dev->change_count++], sizeof dev->changes[0], "%s", url);
 }
 
@@ -119,7 +121,7 @@ static void on_event(struct shell *shell, const struct inotify_event *event)
 	struct dev_watch *dev = &shell->dev_watch;
 	char path[DEV_PATH_BYTES + 1];
 	if (event->mask & IN_Q_OVERFLOW)
-		note(dev, "/");
+		note(dev, everything);
 	if (event->mask & IN_IGNORED)
 		forget(dev, event->wd);
 	for (unsigned i = 0; i < dev->folder_count && event->len > 0; i++) {
