@@ -91,7 +91,10 @@ static void walk(struct bed *bed)
 	client_send_text(clients[4], "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
 	for (int i = 0; i < 6; i++)
 		client_pump(bed, clients[i]);
-	for (int i = 0; i < 20; i++)
+	/* Until the kernel takes no more, however much that is, and then some. */
+	for (int i = 0; i < 400 && http_stream_pending(bed->net, bed->conn) == 0; i++)
+		http_stream_write(bed->net, bed->conn, block, sizeof block);
+	for (int i = 0; i < 8; i++)
 		http_stream_write(bed->net, bed->conn, block, sizeof block);
 	for (int i = 0; i < 6; i++)
 		client_pump(bed, clients[i]);
