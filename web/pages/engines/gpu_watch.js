@@ -81,6 +81,6 @@ function countBuffers(onChange) {
 	GPUBuffer.prototype.destroy = function () {
 		onChange(-(sizes.get(this) ?? 0));
 		sizes.delete(this);
-		destroy.call(this);
+		return destroy.call(this);
 	};
 }

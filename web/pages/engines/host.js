@@ -9,11 +9,13 @@ import { cpuLease } from "./cpu_lease.js";
  * @typedef {import("./engine.js").Engine} Engine
  * @typedef {import("./engine.js").Progress} Progress
  * @typedef {import("/sdk/lease.js").Lease} Lease
+ * @typedef {import("/sdk/broker.js").Broker} Broker
+ * @typedef {Awaited<ReturnType<Broker["reside"]>>} Residence
  * @typedef {"voice"|"chat"|"normal"|"background"} ClassName
  * @typedef {"empty"|"waiting"|"loading"|"ready"|"busy"} HostState
  *
  * @typedef {object} HostOptions
- * @property {import("/sdk/broker.js").Broker} broker
+ * @property {Broker} broker
  * @property {import("./catalog.js").ModelSpec} spec
  * @property {import("./profiles.js").ProfileName} [profile]
  * @property {ClassName} [class]
@@ -35,7 +37,7 @@ const GONE = Symbol("gone");
 /** Fires "state" when `state` changed. */
 export class ModelHost extends EventTarget {
 	/** @type {Engine | null} */ #engine = null;
-	/** @type {import("/sdk/broker.js").Residence | null} */ #residence = null;
+	/** @type {Residence | null} */ #residence = null;
 	/** @type {HostState} */ #state = "empty";
 	/** One Worker does one thing at a time: turns of one host follow each other. */
 	#turns = /** @type {Promise<unknown>} */ (Promise.resolve());
