@@ -96,8 +96,23 @@ static uint64_t revoke_holders(struct core *core, bool offers, enum end_reason e
 	return touched;
 }
 
+/* Whoever is hit is told the operator's words, and so is whoever follows the events. */
+static void give_reason(struct core *core, size_t first, const char *reason)
+{
+	for (size_t i = first; i < core->out.count; i++) {
+		struct effect *effect = &core->out.v[i];
+		bool hit = effect->type == EFFECT_SEND &&
+			   (effect->send.msg == MSG_REVOKED || effect->send.msg == MSG_RELEASED);
+		if (hit)
+			text_copy(effect->send.detail, sizeof(effect->send.detail), reason);
+		else if (effect->type == EFFECT_TRACE && effect->trace.claim != 0)
+			text_copy(effect->trace.detail, sizeof(effect->trace.detail), reason);
+	}
+}
+
 void on_admin(struct core *core, const struct event *event)
 {
+	size_t first = core->out.count;
 	uint64_t touched;
 
 	switch (event->admin.act) {
@@ -124,4 +139,5 @@ void on_admin(struct core *core, const struct event *event)
 		tell_denied(core, event->conn, 0, 0, ERR_BAD_REQUEST, "act");
 		break;
 	}
+	give_reason(core, first, event->admin.reason);
 }

@@ -81,6 +81,7 @@ static void test_revoked_lease(void **state)
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), waits = rig_wait(rig, b, LEASE_CHAT);
 
 	rig_admin(rig, ADMIN_REVOKE, held);
+	assert_string_equal(rig_sent(rig, MSG_REVOKED, held)->send.detail, "test");
 	rig_accept(rig, a, held);
 	assert_int_equal(rig_error(rig), ERR_REVOKED);
 	send_need(rig, a, held, (struct need){.slots = 1});
@@ -122,6 +123,7 @@ static void test_revoke_before_hold(void **state)
 	assert_int_equal(rig_error(rig), ERR_STATE);
 	rig_admin(rig, ADMIN_REVOKE, waits);
 	assert_int_equal(rig_end(rig, waits), END_FORCE_RELEASED);
+	assert_string_equal(rig_sent(rig, MSG_RELEASED, waits)->send.detail, "test");
 	rig_admin(rig, ADMIN_REVOKE, offered);
 	assert_int_equal(rig_end(rig, offered), END_REVOKED);
 	rig_accept(rig, a, offered);
