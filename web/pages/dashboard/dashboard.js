@@ -66,6 +66,7 @@ function soon() {
 }
 
 async function ask() {
+	clearTimeout(wanted);
 	wanted = 0;
 	if (asking || watch.state !== "open") return;
 	asking = true;
@@ -87,12 +88,13 @@ async function ask() {
 async function start() {
 	clearError();
 	past = [];
+	ask(); // first, so that there is something to see
 	try {
 		await watch.ask({ type: "subscribe", events: true }, "ok");
-		soon();
 		const question = { type: "events", limit: PAST_EVENTS };
 		await watch.ask(model.lastId ? { ...question, since: model.lastId } : question, "ok");
 		takePast();
+		soon();
 		if (charts) charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
 		if (watch.welcome?.dev) (await import("/pages/shared/dev.js")).followReloads(watch);
 	} catch (error) {

@@ -306,5 +306,5 @@ export function mergeSpans(spans, from, to) {
 		bands.push({ state, from: mark.from, to: mark.from, open: false, ids });
 	}
 	for (const band of bands) band.ids = [...new Set(band.ids)].sort((a, b) => a - b);
-	return bands.sort((a, b) => a.from - b.from || a.to - b.to);
+	return bands.sort((a, b) => a.from - b.from || a.ids[0] - b.ids[0] || a.to - b.to);
 }

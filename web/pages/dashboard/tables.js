@@ -223,7 +223,7 @@ export function eventsView(model, filter) {
 	return html`<section class="card" aria-labelledby="events-title">
 		<div class="row spread card-head"><h2 id="events-title">Events</h2>
 			${filterBar(model, filter)}</div>
-		<div class="table-box" tabindex="0" role="region" aria-labelledby="events-title">
+		<div class="table-box events-box" tabindex="0" role="region" aria-labelledby="events-title">
 		${rows.length ? html`<table class="events">${eventHead}
 			<tbody>${rows.map(eventRow)}</tbody></table>`
 			: html`<p class="empty">${model.events.length ? "No event fits the filter."

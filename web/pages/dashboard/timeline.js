@@ -104,7 +104,7 @@ function axisView(view, from, to) {
 /** @param {Row[]} rows */
 function asTable(rows) {
 	const bands = rows.flatMap((row) => row.bands.map((band) => ({ row, band })))
-		.sort((a, b) => b.band.from - a.band.from);
+		.sort((a, b) => b.band.from - a.band.from || (b.band.ids[0] ?? 0) - (a.band.ids[0] ?? 0));
 	return html`<table class="tl-table"><caption>The same, newest first</caption><thead><tr>
 		<th scope="col">Who</th><th scope="col">State</th><th scope="col">From</th>
 		<th scope="col">To</th><th scope="col" class="number">Time</th>

@@ -2,7 +2,7 @@
 // VRAM over time, one chart per GPU, drawn by uPlot: the past from the broker's samples, then each
 // status adds to it. Loaded by dashboard.js when the card comes into view. Times are the broker's.
 import uPlot from "/vendor/uplot.js";
-import { element, formatBytes } from "/pages/shared/shell.js";
+import { element, formatBytes, formatTime } from "/pages/shared/shell.js";
 
 /**
  * @typedef {import("./model.js").Status} Status
@@ -14,6 +14,7 @@ import { element, formatBytes } from "/pages/shared/shell.js";
 
 const HOUR_S = 3600;
 const HEIGHT = 180;
+const STEPS_MB = Array.from({ length: 16 }, (_, i) => 64 * 2 ** i);
 
 /** @param {string} name */
 const token = (name) => {
@@ -28,18 +29,20 @@ const token = (name) => {
 const size = (mb) => (mb === null || mb === undefined ? "unknown" : formatBytes(mb * 2 ** 20));
 
 /** @param {number} seconds */
-const clockText = (seconds) => new Date(seconds * 1000).toLocaleTimeString([],
-	{ hour: "2-digit", minute: "2-digit", hour12: false });
+const clockText = (seconds) => formatTime(seconds * 1000);
 
 /** @param {number} width */
 function options(width) {
 	const [line, text] = [token("line"), token("text")];
 	const rule = { stroke: line, width: 1 };
 	const axis = { stroke: text, grid: rule, ticks: rule };
-	/** @param {unknown} _ @param {number|null} mb */
-	const value = (_, mb) => size(mb);
+	/**
+	 * What the legend says: of the moment under the pointer, else of the newest.
+	 * @param {uPlot} plot @param {number|null} mb @param {number} series @param {number|null} index
+	 */
+	const value = (plot, mb, series, index) => size(index === null ? plot.data[series].at(-1) : mb);
 	/** @param {unknown} _ @param {number|null} s */
-	const time = (_, s) => (s === null ? "" : clockText(s));
+	const time = (_, s) => (s === null ? "now" : clockText(s));
 	/** @param {unknown} _ @param {number} __ @param {number} most */
 	const range = (_, __, most) => [0, (most || 1024) * 1.05];
 	/** @param {unknown} _ @param {number[]} all */
@@ -51,7 +54,8 @@ function options(width) {
 		width, height: HEIGHT,
 		cursor: { drag: { x: false, y: false } },
 		scales: { y: { range } },
-		axes: [{ ...axis, values: times }, { ...axis, size: 70, values: sizes }],
+		axes: [{ ...axis, values: times, space: 90 },
+			{ ...axis, size: 70, values: sizes, incrs: STEPS_MB }],
 		series: [
 			{ label: "Time", value: time },
 			{ label: "Total", stroke: text, dash: [2, 4], width: 1, value, points },

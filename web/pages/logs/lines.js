@@ -1,6 +1,6 @@
 // @ts-check
-// What a log line is, wherever it came from: the broker's line of text, or what a page posted on its
-// channel. Pure; liberal in what it reads, and bounded. Used by logs.js.
+// What a log line is, wherever it came from: the broker's line of text, or what a page posted on
+// its channel. Pure; liberal in what it reads, and bounded. Used by logs.js.
 
 export const LINES_MAX = 5000;
 const TEXT_MAX = 4000;

@@ -1,7 +1,7 @@
 // @ts-check
-// The log viewer: the broker's log over one session, and the pages' logs from their channels, as one
-// stream that can be filtered, paused, copied and cleared. Keeps the newest 5000 lines; a line is only
-// ever text. Entry of web/pages/logs/index.html.
+// The log viewer: the broker's log over one session, and the pages' logs from their channels, as
+// one stream that can be filtered, paused, copied and cleared. Keeps the newest 5000 lines; a line is
+// only ever text. Entry of web/pages/logs/index.html.
 import {
 	clearError, element, formatTime, mountShell, setState, showConnection, showError,
 } from "/pages/shared/shell.js";
@@ -110,7 +110,8 @@ function sayCount() {
 	const shown = place.childElementCount;
 	const all = lines.length;
 	const waiting = held?.length ? `, ${held.length} new` : "";
-	get("count").textContent = (shown === all ? `${all} lines` : `${shown} of ${all} lines`) + waiting;
+	const count = shown === all ? `${all} lines` : `${shown} of ${all} lines`;
+	get("count").textContent = count + waiting;
 	pauseButton.textContent = held ? "Go on" : "Pause";
 	pauseButton.setAttribute("aria-pressed", held ? "true" : "false");
 	followButton.hidden = following;

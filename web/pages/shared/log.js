@@ -1,6 +1,6 @@
 // @ts-check
-// The pages' logging: short lines for people on the channels that the log viewer follows. Never what
-// a person said or a model wrote. Used by Console, Mic and Dreamer.
+// The pages' logging: short lines for people on the channels that the log viewer follows. Never
+// what a person said or a model wrote. Used by Console, Mic and Dreamer.
 import { SovereignLogger } from "/modules/sovereign.js";
 
 /**
