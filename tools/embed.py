@@ -29,7 +29,7 @@ def served_files(folder):
 
 def collect(web, vendor):
     """(URL, path) of everything to embed, and the paths whose change makes the table old."""
-    found, watched = [], []
+    found, watched = [], [web]
     for name, prefix in FOLDERS:
         if not (web / name).is_dir():
             continue

@@ -87,6 +87,35 @@ static void test_idle_may_stay(void **state)
 	bed_close(bed);
 }
 
+/* A file costs no memory, so its reader may rest for a while; one that never reads on is dropped.
+ */
+static void test_file_reader_rests(void **state)
+{
+	(void)state;
+	enum { SIZE = 64 * 1024 * 1024 }; /* more than the kernel takes */
+	struct bed *bed = bed_open(&few);
+	struct client *client = client_open(bed);
+	char path[] = "/tmp/baton-limits-XXXXXX";
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	unlink(path);
+	assert_int_equal(ftruncate(file, SIZE), 0);
+	bed->mode = BED_PARK;
+	client->mute = true;
+	client_send_text(client, GET);
+	bed_wait(bed, &bed->requests, 1);
+	http_reply_file(bed->net, bed->conn, 200, NULL, 0, file, 0, SIZE);
+	struct mono_ms until = mono_after(loop_now(), 4 * few.write_time_ms);
+	while (!mono_due(until, loop_now()))
+		client_pump(bed, client);
+	assert_int_equal(bed->gone, 0);
+	bed_wait(bed, &bed->gone, 1);
+	assert_int_equal(bed->delivered, 0);
+	assert_int_equal(bed->error, ERR_SLOW);
+	client_close(client);
+	bed_close(bed);
+}
+
 /* C30: whoever does not read a long answer is dropped, and its exchange is told as gone. */
 static void test_slow_reader(void **state)
 {
@@ -367,6 +396,7 @@ static void test_stop_listening(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_file_reader_rests),
 		cmocka_unit_test(test_slow_headers),
 		cmocka_unit_test(test_slow_body),
 		cmocka_unit_test(test_idle_may_stay),
