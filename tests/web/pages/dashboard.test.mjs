@@ -1,7 +1,7 @@
 // @ts-check
 // Proves that the dashboard shows what the broker says (holders, queue, why, events, clients), that
-// its acts reach the broker with their reasons, by mouse and by keyboard, that hostile names stay text,
-// that it comes back after a restart, and that it loads within its budget of bytes and time.
+// its acts reach the broker with their reasons, by mouse and by keyboard, that hostile names stay
+// text, that it comes back after a restart, and that it loads within its budget of bytes and time.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";

@@ -5,6 +5,7 @@
 export const LINES_MAX = 5000;
 const TEXT_MAX = 4000;
 const SOURCE_MAX = 64;
+const TWIN_MS = 2000;
 
 /**
  * @typedef {"debug"|"info"|"success"|"warn"|"error"} Level
@@ -76,6 +77,36 @@ export function pageLine(data) {
 		source: textOf(inner.source ?? inner.agent ?? inner.from ?? "a page", SOURCE_MAX),
 		text: textOf(message, TEXT_MAX),
 	};
+}
+
+/**
+ * Pages post each line on both channels, for viewers that know only one of them. Tells, line by
+ * line, whether it is new or the twin of one that came on the other channel.
+ */
+export class Twins {
+	constructor() {
+		/** @type {Map<string, {at: number, counts: Map<string, number>}>} */
+		this.seen = new Map();
+	}
+
+	/**
+	 * @param {string} channel @param {any} data what was posted @param {Line} line
+	 * @param {number} now
+	 */
+	isNew(channel, data, line, now) {
+		for (const [key, { at }] of this.seen) {
+			if (now - at < TWIN_MS) break; // they are in the order of their time
+			this.seen.delete(key);
+		}
+		const stamp = data?.timestamp ?? data?.time ?? "";
+		const key = `${stamp}\n${line.source}\n${line.level}\n${line.text}`;
+		const entry = this.seen.get(key) ?? { at: now, counts: new Map() };
+		const count = (entry.counts.get(channel) ?? 0) + 1;
+		const others = [...entry.counts].filter(([name]) => name !== channel).map(([, n]) => n);
+		entry.counts.set(channel, count);
+		this.seen.set(key, entry);
+		return count > Math.max(0, ...others);
+	}
 }
 
 /** One line as it is copied. @param {Line} line */

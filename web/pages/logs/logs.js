@@ -1,19 +1,18 @@
 // @ts-check
 // The log viewer: the broker's log over one session, and the pages' logs from their channels, as
-// one stream that can be filtered, paused, copied and cleared. Keeps the newest 5000 lines; a line is
-// only ever text. Entry of web/pages/logs/index.html.
+// one stream that can be filtered, paused, copied and cleared. Keeps the newest 5000 lines; a line
+// is only ever text. Entry of web/pages/logs/index.html.
 import {
 	clearError, element, formatTime, mountShell, setState, showConnection, showError,
 } from "/pages/shared/shell.js";
 import { Watch } from "/pages/shared/watch.js";
-import { LINES_MAX, brokerLine, copyText, fits, pageLine } from "/pages/logs/lines.js";
+import { LINES_MAX, Twins, brokerLine, copyText, fits, pageLine } from "/pages/logs/lines.js";
 
 /** @typedef {import("./lines.js").Line} Line */
 
 const CHANNELS = ["sovereign-logs", "coda_logs"];
 const PAST_LINES = 1000;
 const FOLLOW_PX = 24;
-const TWICE_MS = 1000;
 const SOURCES_MAX = 50;
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -35,8 +34,7 @@ let fresh = [];
 let held = null;
 /** @type {Set<string>} */
 const sources = new Set();
-/** @type {Map<string, number>} what came on a channel just now: pages post on both */
-const recent = new Map();
+const twins = new Twins();
 let following = true;
 let drawing = 0;
 let errors = 0;
@@ -153,15 +151,10 @@ async function copy() {
 	}
 }
 
-/** @param {unknown} data */
-function fromPage(data) {
+/** @param {string} channel @param {unknown} data */
+function fromPage(channel, data) {
 	const line = pageLine(data);
-	if (!line) return;
-	const same = `${line.source}\n${line.level}\n${line.text}`;
-	const now = performance.now();
-	for (const [key, at] of recent) if (now - at > TWICE_MS) recent.delete(key);
-	take(line);
-	recent.set(same, now);
+	if (line && twins.isNew(channel, data, line, performance.now())) take(line);
 }
 
 /** @type {string[]} what the broker told, so that a reconnect does not show it twice */
@@ -221,7 +214,7 @@ watch.addEventListener("state", (event) => {
 });
 
 for (const name of CHANNELS) {
-	new BroadcastChannel(name).onmessage = (event) => fromPage(event.data);
+	new BroadcastChannel(name).onmessage = (event) => fromPage(name, event.data);
 }
 for (const field of [textField, levelField, sourceField]) field.addEventListener("input", redraw);
 pauseButton.addEventListener("click", pause);
