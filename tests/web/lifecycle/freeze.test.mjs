@@ -105,7 +105,7 @@ test("a frozen waiter does not hold up the queue, and may come back", async () =
 async function stubbornClient() {
 	const socket = new WebSocket(`ws://${location.host}/v1/gpu/session`);
 	/** @type {any} */
-	const seen = { types: [], token: null };
+	const seen = { heard: [], token: null };
 	/** @type {any} */ (globalThis).stubborn = seen;
 	const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
 	socket.onopen = () => {
@@ -114,13 +114,15 @@ async function stubbornClient() {
 	};
 	socket.onmessage = ({ data }) => {
 		const message = JSON.parse(data);
-		seen.types.push(message.type);
+		seen.heard.push(message);
 		if (message.type === "heartbeat")
 			say({ type: "alive" });
 		else if (message.type === "offered")
 			say({ type: "accept", lease: message.lease });
 		else if (message.type === "granted")
 			seen.token = message.token;
+		else if (message.type === "revoked")
+			say({ type: "renew", lease: message.lease });
 	};
 }
 
@@ -141,15 +143,20 @@ test("a page that ignores a revoke is overdue, refused, and waited for no longer
 		assert.equal(status.leases[0].yield.revoked, true, "it is shown as overdue");
 		assert.equal(status.waiting[0].why.code, "lock-delay");
 		assert.match(status.waiting[0].why.text, /stubborn/);
+		const heard = () => tab.run("() => stubborn.heard");
+		const denied = await until(async () =>
+			(await heard()).find((/** @type {any} */ m) => m.type === "denied"), { what: "it is denied" });
+		assert.equal(denied.code, "revoked", "it may not go on with this lease");
 		for (const path of ["/v1/gpu/renew", "/v1/gpu/unlock"])
-			assert.equal((await daemon.http("POST", path, { token })).error?.code, "revoked");
+			assert.equal((await daemon.http("POST", path, { token })).error?.code, "stale");
 
 		const after = (await next.granted("turn")).at - revoked;
 		t.diagnostic(`the next was granted ${Math.round(after)} ms after the revoke`);
 		assert.ok(after >= LOCK_DELAY_S * 1000 - 50, `${after} ms: it had its time to stop`);
 		assert.ok(after <= LOCK_DELAY_S * 1000 + 1500, `${after} ms`);
-		assert.ok((await tab.run("() => stubborn.types")).includes("revoked"));
-		assert.equal((await daemon.http("POST", "/v1/gpu/renew", { token })).status, "error");
+		const told = (await heard()).find((/** @type {any} */ m) => m.type === "revoked");
+		assert.equal(told.reason, "operator");
+		assert.equal((await daemon.status()).held, 1, "the stubborn one holds no longer");
 		await Promise.all([tab, next.tab].map((one) => one.close()));
 	});
 
