@@ -4,6 +4,7 @@ import { html, nothing } from "/vendor/lit-html/lit-html.js";
 import { live } from "/vendor/lit-html/directives/live.js";
 import { profileNames, profiles, suits } from "../engines/profiles.js";
 import { formatBytes } from "../shared/shell.js";
+import { showModelGuide } from "./model_guide.js";
 
 /**
  * @typedef {import("../engines/catalog.js").ModelSpec} ModelSpec
@@ -82,8 +83,7 @@ export function modelView(s, actions) {
 		${choosing(s, actions)}
 		${s.chosen?.demo ? html`<p class="notice demo-notice">
 			<span class="badge demo">Demo model</span> ${s.chosen.note}
-			Real models: put them into a folder and start <code>baton serve --models DIR</code>;
-			the <a href="/pages/engines/README.md">models guide</a> tells how.</p>`
+			Real ones are yours to add.</p>`
 			: s.chosen?.note ? html`<p class="muted"><bdi>${s.chosen.note}</bdi></p>` : nothing}
 		${s.problems.map((problem) => html`<p class="field-error"><bdi>${problem}</bdi></p>`)}
 		<dl class="facts">
@@ -94,6 +94,7 @@ export function modelView(s, actions) {
 				<dd><bdi>${s.device === "wasm" ? "the CPU" : s.gpu}</bdi></dd></div>
 		</dl>
 		<div class="row">
+			<button type="button" class="small" @click=${showModelGuide}>Add models…</button>
 			<button type="button" class="small" ?disabled=${s.busy || s.state !== "ready"}
 				@click=${actions.unload}>Unload</button>
 			${s.device === "wasm" ? html`<button type="button" class="small" ?disabled=${s.busy}

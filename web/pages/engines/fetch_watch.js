@@ -13,8 +13,9 @@ export function watchFetches() {
 		const address = input instanceof Request ? input.url : String(input);
 		const { origin, pathname } = new URL(address, location.href);
 		const file = origin === location.origin ? pathname : origin + pathname;
-		const response = await plainFetch(input, init);
-		if (last.blocked === undefined) {
+		const response = await plainFetch(input, init).catch(policySpeaksFirst);
+		// The libraries' own files are not the model's.
+		if (last.blocked === undefined && !file.startsWith("/vendor/")) {
 			last = response.ok ? { file } : { file, status: response.status };
 		}
 		return response;
@@ -25,12 +26,22 @@ export function watchFetches() {
 	return () => last;
 }
 
+/** The event that tells what the policy refused comes after the failure of the fetch: it is waited
+ * for, so that whoever handles the failure knows. @param {unknown} error @returns {Promise<never>} */
+async function policySpeaksFirst(error) {
+	await new Promise((done) => setTimeout(done));
+	throw error;
+}
+
 /**
- * Whether a file is there, asked before a library that would not name it fails.
+ * Whether a file is there, asked before a library that would not name it fails. Only the answer's
+ * head is waited for.
  * @param {string} address
  * @returns {Promise<boolean>}
  */
 export async function isThere(address) {
-	const { status } = await fetch(address, { method: "HEAD" });
+	const enough = new AbortController();
+	const { status } = await fetch(address, { signal: enough.signal });
+	enough.abort();
 	return status !== 404 && status !== 410;
 }

@@ -229,7 +229,9 @@ export async function openMemory() {
 			? new MemoryError("BLOCKED", problems.BLOCKED)
 			: new MemoryError("UNAVAILABLE", problems.UNAVAILABLE)), OPEN_MS_MAX);
 	});
-	const opening = openDB(NAME, VERSION, { upgrade, blocked: () => { isBlocked = true; } });
+	// A browser that gives no storage may throw where it should reject.
+	const opening = (async () =>
+		openDB(NAME, VERSION, { upgrade, blocked: () => { isBlocked = true; } }))();
 	try {
 		return new Memory(await Promise.race([opening, late]), null);
 	} catch (error) {
