@@ -103,7 +103,7 @@ void places_step(struct places *places, const struct core *core, struct mono_ms 
 		if (!places->dirty || !mono_due(places->sweep_at, now))
 			return;
 		places->dirty = false;
-		places->sweep_at = mono_after(now, PLACES_INTERVAL_MS);
+		places->sweep_at = mono_after(now, PLACES_SWEEP_MS);
 		places->cursor = places->all.next;
 	}
 	for (int n = 0; n < PLACES_PER_TURN && places->cursor != &places->all; n++) {

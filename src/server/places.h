@@ -1,11 +1,16 @@
 /* places: who is told about its place in the queue: claims that wait on a session or a lock stream.
- * At most one `queued` a second for each, and only when its position changed. */
+ * A `queued` only when its position changed, about one a second for each at most, and each change
+ * within a second: the two intervals together stay below it. */
 #pragma once
 #include "base/hash.h"
 #include "base/list.h"
 #include "core/view.h"
 
-enum { PLACES_INTERVAL_MS = 1000, PLACES_PER_TURN = 128 };
+enum {
+	PLACES_INTERVAL_MS = 800, /* from one `queued` of a claim to its next */
+	PLACES_SWEEP_MS = 150,    /* from one look at all claims to the next */
+	PLACES_PER_TURN = 128
+};
 
 struct places {
 	struct hash by_claim;

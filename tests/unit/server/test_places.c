@@ -1,5 +1,6 @@
-/* Goal: a waiter is told its place when it changed, at most once a second, and thousands are looked
- * at in small steps. Method: a core of the test's own that answers positions from an array. */
+/* Goal: a waiter is told within a second when its place changed, not much oftener, and thousands
+ * are looked at in small steps. Method: a core of the test's own that answers positions from an
+ * array. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +69,7 @@ static void test_quiet(void **state)
 	assert_true(places_wake(places, (struct mono_ms){9000}).v == INT64_MAX);
 }
 
-/* A change is told once a second at most, and never lost. */
+/* A claim is told once in the interval at most, and no change is lost. */
 static void test_rate(void **state)
 {
 	struct places *places = *state;
@@ -77,15 +78,39 @@ static void test_rate(void **state)
 	places->dirty = true;
 	step_at(places, 5500);
 	assert_int_equal(told, 0); /* told its place half a second ago */
-	assert_int_equal(places_wake(places, (struct mono_ms){5500}).v, 6500);
-	step_at(places, 6500);
+	assert_int_equal(places_wake(places, (struct mono_ms){5500}).v, 5500 + PLACES_SWEEP_MS);
+	step_at(places, 5500 + PLACES_SWEEP_MS - 1);
+	step_at(places, 5000 + PLACES_INTERVAL_MS);
 	assert_int_equal(told, 1);
 	positions[3] = 1;
 	places->dirty = true;
-	step_at(places, 6600);
+	step_at(places, 6000);
 	assert_int_equal(told, 1);
-	step_at(places, 7500);
+	step_at(places, 5000 + 2 * PLACES_INTERVAL_MS);
 	assert_int_equal(told, 2);
+}
+
+/* Whenever a place changes, its claim knows within a second: also when the claim was told just
+ * before, and when the sweep has just passed by for another's sake. */
+static void test_within_a_second(void **state)
+{
+	struct places *places = *state;
+	for (int64_t change = 1; change <= PLACES_INTERVAL_MS; change += 7) {
+		const int64_t start = 10000 * change;
+		told = 0;
+		places_watch(places, 3, 10, 1, positions[3], (struct mono_ms){start});
+		places->dirty = true;
+		step_at(places, start + change - 1); /* another's change */
+		positions[3]++;
+		places->dirty = true;
+		int64_t now = start + change;
+		for (step_at(places, now); told == 0; step_at(places, now))
+			now = places_wake(places, (struct mono_ms){now}).v;
+		assert_true(now - (start + change) < 1000);
+		assert_int_equal(told, 1);
+		places_forget(places, 3);
+		step_at(places, now + 1000);
+	}
 }
 
 /* A claim that no longer waits is forgotten; forgetting twice does no harm. */
@@ -134,6 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_quiet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_within_a_second, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_steps, set_up, tear_down),
 	};
