@@ -129,21 +129,32 @@ test("voice overtakes background work at its next step, and the work finishes la
 
 /**
  * Runs in the page: takes turns with the other tab until it had so many. It lets go only when the
- * other one waits, so that each release is a hand-off.
+ * other one has said that it waits, so that each release is a hand-off.
  * @param {number} count
  */
 async function takeTurns(count) {
 	const { bench } = /** @type {any} */ (globalThis);
+	const channel = new BroadcastChannel("turns");
+	let otherWaits = false;
+	let wake = () => {};
+	channel.onmessage = ({ data }) => {
+		otherWaits = data;
+		wake();
+	};
+	const onQueue = () => channel.postMessage(true);
 	const turns = [];
 	for (let i = 0; i < count; i++) {
-		const lease = await bench.broker.request({ slots: 2 });
+		const lease = await bench.broker.request({ slots: 2, onQueue });
 		const turn = { fence: Number(lease.fence), granted: bench.now(), released: 0 };
-		const last = i === count - 1;
-		while (!last && (await bench.broker.status()).queue_depth === 0);
+		channel.postMessage(false);
+		while (i < count - 1 && !otherWaits)
+			await new Promise((done) => { wake = () => done(undefined); });
+		otherWaits = false;
 		turn.released = bench.now();
 		turns.push(turn);
 		await lease.release();
 	}
+	channel.postMessage(true);
 	return turns;
 }
 
