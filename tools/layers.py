@@ -51,7 +51,9 @@ WEB = {
     "pages": ("/pages/", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
 }
 WEB_URLS = {"sdk": "/sdk/", "kernel": "/modules/", "pages": "/pages/"}
-IMPORT = re.compile(r'^\s*(?:import|export)\b[^"\';]*?\bfrom\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"', re.M)
+IMPORT = re.compile(
+    r'^\s*(?:import|export)\b[^"\';]*?\bfrom\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"',
+    re.M)
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 
 

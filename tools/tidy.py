@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The size and habit rules of HACKING.md as a test. Usage: tidy.py [ROOT]; 1 when a rule is broken.
 
-Rules: at most 100 columns in C (a tab is 8) and JavaScript (a tab is 4), 120 in Python; 70 lines
-a function, 800 lines a file; a comment at the top of each .c; no banned names; no effect inside assert(); no common.h or utils.c; at
-least 30 asserts per 1000 code lines in src/core; no leftovers; no address of a package registry, no path
-of somebody's home.
+Rules: at most 100 columns in C (a tab is 8) and JavaScript (a tab is 4), 120 in Python; 70 lines a
+function, 800 lines a file; a comment at the top of each .c; no banned names; no effect inside assert();
+no common.h or utils.c; at least 30 asserts per 1000 code lines in src/core; no leftovers; no address of a
+package registry, no path of somebody's home.
 """
 import pathlib
 import re
