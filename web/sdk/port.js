@@ -1,52 +1,35 @@
-// port: gives the Broker a Link, in a dedicated Worker where one can start, else on this thread
-// (then it answers from onmessage; page timers are throttled). Used by broker.js.
+// port: runs a Link in a dedicated Worker, or on this thread where none can start.
 // @ts-check
 import { Link } from "./link.js";
 
-/** @param {string} url of a script of another origin */
-function imported(url) {
-	const source = `import ${JSON.stringify(url)};`;
-	return URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-}
-
-/**
- * @param {(event: any) => void} on
- * @param {boolean} here never start a Worker
- * @param {number} timeoutMs for the Worker to come up
- * @returns {(command: any) => void}
- */
-export function openPort(on, here, timeoutMs) {
+/** @type {(on: (event: any) => void, here: boolean) => (command: any) => void} */
+export function openPort(on, here) {
 	/** @type {any[]} */
 	const early = [];
-	/** @type {((command: any) => void)|null} */
-	let send = null;
-	/** @param {(command: any) => void} to */
-	const ready = (to) => {
-		if (send)
-			return;
-		send = to;
-		early.splice(0).forEach(to);
-	};
+	/** @type {((command: any) => void)|undefined} */
+	let send;
+	const ready = (/** @type {(command: any) => void} */ to) => early.splice(0).forEach(send = to);
 	const onThisThread = () => {
 		const link = new Link(on);
 		ready((command) => link.do(command));
 	};
-	if (here || typeof Worker === "undefined") {
-		onThisThread();
-	} else try {
-		const worker = import.meta.url.startsWith(location.origin + "/")
+	try {
+		if (here)
+			throw here;
+		const { href, origin } = new URL("./worker.js", import.meta.url);
+		const worker = origin === location.origin
 			? new Worker(new URL("./worker.js", import.meta.url), { type: "module" })
-			: new Worker(imported(new URL("./worker.js", import.meta.url).href), { type: "module" });
+			: new Worker(URL.createObjectURL(new Blob([`import "${href}"`], { type: "text/javascript" })),
+				{ type: "module" });
 		const fail = () => {
-			if (send)
-				return;
-			worker.terminate();
-			onThisThread();
+			if (!send) {
+				worker.terminate();
+				onThisThread();
+			}
 		};
 		worker.onerror = fail;
-		worker.onmessage = ({ data }) => data.ev === "up"
-			? ready((command) => worker.postMessage(command)) : on(data);
-		setTimeout(fail, timeoutMs);
+		worker.onmessage = ({ data }) => data.ev ? on(data) : ready((command) => worker.postMessage(command));
+		setTimeout(fail, 4_000);
 	} catch {
 		onThisThread();
 	}

@@ -1,69 +1,54 @@
-// tab: what a page's life means for its session: left, kept in the back/forward cache, frozen,
-// hidden; the places that outlive a reload; the Web Lock that keeps browsers from freezing it.
-// Used by broker.js; does nothing outside a page.
+// tab: what a page's life means for its session, and the Web Lock that keeps it from being frozen.
 // @ts-check
+/** @import { Kept } from "./types.js" */
 
-/**
- * @param {{leave(): void, back(): void, thaw(): void, visible(yes: boolean): void}} page
- * @returns {() => void} stops listening
- */
+/** @type {(page: {leave(): void, back(): void, thaw(): void, visible(yes: boolean): void}) => () => void} */
 export function watchPage(page) {
-	if (typeof document === "undefined")
-		return () => {};
+	const { document } = globalThis;
 	const stop = new AbortController();
-	const { signal } = stop;
-	addEventListener("pagehide", () => page.leave(), { signal });
-	addEventListener("pageshow", (event) => event.persisted && page.back(), { signal });
-	document.addEventListener("resume", () => page.thaw(), { signal });
-	document.addEventListener("visibilitychange", () => page.visible(!document.hidden), { signal });
-	page.visible(!document.hidden);
+	if (document) {
+		const on = (/** @type {any} */ target, /** @type {string} */ type,
+			/** @type {(event: any) => void} */ fn) => target.addEventListener(type, fn, stop);
+		on(globalThis, "pagehide", page.leave);
+		on(globalThis, "pageshow", (event) => event.persisted && page.back());
+		on(document, "resume", page.thaw);
+		on(document, "visibilitychange", () => page.visible(!document.hidden));
+		page.visible(!document.hidden);
+	}
 	return () => stop.abort();
 }
 
-/** @typedef {{session: string, places: [string, {ref: number, rid: string}][]}} Kept */
-
-/**
- * Takes the places that this tab had before a reload: whoever reads them owns them.
- * @param {string} name
- * @returns {Kept|null}
- */
+/** Whoever reads them owns them. @type {(name: string) => Kept|null} */
 export function takePlaces(name) {
 	try {
 		const text = sessionStorage.getItem(name);
 		sessionStorage.removeItem(name);
-		return text ? JSON.parse(text) : null;
+		return JSON.parse(text ?? "null");
 	} catch {
 		return null;
 	}
 }
 
-/**
- * @param {string} name
- * @param {Kept} kept
- */
+/** @type {(name: string, kept: Kept) => void} */
 export function keepPlaces(name, kept) {
 	try {
 		sessionStorage.setItem(name, JSON.stringify(kept));
-	} catch {
-		// storage is full or forbidden: the place is lost, as before
-	}
+	} catch {} // no storage, no place
 }
 
-/** @returns {(busy: boolean) => void} holds a shared Web Lock while busy */
+/** @returns {(busy: boolean) => void} */
 export function awakeLock() {
 	/** @type {AbortController|null} */
 	let held = null;
 	return (busy) => {
-		if (busy === (held !== null))
-			return;
-		if (held) {
-			held.abort();
-			held = null;
-			return;
+		if (!busy)
+			held?.abort();
+		else if (!held) {
+			const { signal } = held = new AbortController();
+			globalThis.navigator?.locks?.request("baton-awake", { mode: "shared" }, () => signal.aborted
+				|| new Promise((resolve) => signal.addEventListener("abort", resolve))).catch(() => {});
 		}
-		const { signal } = held = new AbortController();
-		globalThis.navigator?.locks?.request("baton-awake", { mode: "shared" },
-			() => signal.aborted || new Promise((resolve) =>
-				signal.addEventListener("abort", resolve))).catch(() => {});
+		if (!busy)
+			held = null;
 	};
 }

@@ -1,5 +1,4 @@
-// worker: runs a Link in a dedicated Worker, where a hidden or blocked page still answers the
-// broker. Started by port.js.
+// worker: a Link where a hidden or blocked page still answers the broker. Started by port.js.
 // @ts-check
 import { Link } from "./link.js";
 
@@ -8,5 +7,5 @@ const link = new Link((event) => {
 	if (event.ev === "stopped")
 		close();
 });
-onmessage = (event) => link.do(event.data);
-postMessage({ ev: "up" });
+onmessage = ({ data }) => link.do(data);
+postMessage({});

@@ -1,0 +1,138 @@
+// @ts-check
+// What a page asks for and gets: turns, queue places, giving way, revocation, waits that end.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { until, within } from "../lib/until.mjs";
+import { bench, coded, next, sdk } from "./in_node.mjs";
+
+/** @type {Awaited<ReturnType<typeof bench>>} */
+let it;
+before(async () => { it = await bench(); });
+after(() => it.end());
+
+test("one holds, the other learns its place and why, and is granted at the release", async () => {
+	const [a, b] = [it.broker("first"), it.broker("second")];
+	const lease = await a.request();
+	assert.ok(lease.managed && lease.gpu === "rtx" && lease.fence > 0n);
+	/** @type {any[]} */
+	const heard = [];
+	const told = next(b, "queue");
+	const waits = b.request({ key: "k", onQueue: (q) => heard.push(q) });
+	const q = await within(told);
+	assert.deepEqual([q.key, q.position, q.why.code], ["k", 0, "holder"]);
+	assert.match(q.why.text, /first holds rtx/);
+	assert.ok(q.boundS > 0);
+	assert.equal((await b.status()).owner, "first");
+	await lease.release();
+	await lease.release();
+	assert.equal(lease.signal.reason.code, "RELEASED");
+	const second = await within(waits);
+	assert.ok(second.fence > lease.fence);
+	assert.equal(heard.length >= 1, true);
+	await second.release();
+});
+
+test("a holder that is asked gives way, waits, and holds again as the same object", async () => {
+	const [dream, mic] = [it.broker("Dreamer"), it.broker("Root-Mic")];
+	const lease = await dream.request({ class: "background" });
+	assert.equal(await lease.yieldIfNeeded(), false);
+	const { fence, yieldSignal } = lease;
+	const asked = next(dream, "yield");
+	const turn = mic.request();
+	const wish = await within(asked);
+	assert.deepEqual([wish.lease, wish.for, wish.reason], [lease, "Root-Mic", "preempted"]);
+	assert.ok(yieldSignal.aborted && !lease.signal.aborted);
+	const back = lease.yieldIfNeeded();
+	const voice = await within(turn);
+	await voice.release();
+	assert.equal(await within(back), true);
+	assert.ok(lease.fence > fence && !lease.yieldSignal.aborted && !lease.signal.aborted);
+	await lease.release();
+});
+
+test("revocation aborts the signal, then ends what is guarded, then run rejects", async () => {
+	const broker = it.broker("revoked");
+	/** @type {string[]} */
+	const order = [];
+	const done = broker.run({}, async (lease) => {
+		lease.signal.addEventListener("abort", () => order.push("signal"));
+		lease.guard({ terminate: () => order.push("worker") });
+		lease.guard({ destroy: () => order.push("device") });
+		await it.daemon.http("POST", `/v1/gpu/leases/${lease.id}/revoke`, { reason: "maintenance" });
+		await until(() => order.length === 3);
+		assert.throws(() => lease.guard({ terminate: () => order.push("late") }), coded("REVOKED"));
+	});
+	await assert.rejects(within(done), (error) => coded("REVOKED")(error) && /maintenance|operator/.test(
+		/** @type {any} */ (error).message));
+	assert.deepEqual(order, ["signal", "worker", "device", "late"]);
+	await until(async () => (await it.daemon.status()).leases.length === 0, { what: "it was confirmed" });
+});
+
+test("run rejects a second after the lease was taken from a task that never ends", async () => {
+	const broker = it.broker("stuck");
+	const done = broker.run({}, async (lease) => {
+		await it.daemon.http("POST", `/v1/gpu/leases/${lease.id}/revoke`, {});
+		return new Promise(() => {});
+	});
+	await assert.rejects(within(done, { ms: 5000 }), coded("REVOKED"));
+});
+
+test("a release of its own leaves what is guarded alone", async () => {
+	let ended = 0;
+	const lease = await it.broker("tidy").request();
+	lease.guard({ terminate: () => ended++ });
+	await lease.release();
+	assert.equal(ended, 0);
+});
+
+test("a wait ends by its time, by its signal, or never begins", async () => {
+	const [holder, other] = [it.broker("holder"), it.broker("other")];
+	const lease = await holder.request();
+	await assert.rejects(other.request({ waitMs: 50 }), coded("WAIT_TIMEOUT"));
+	const leave = new AbortController();
+	const waits = other.request({ signal: leave.signal });
+	await it.waiting(1);
+	leave.abort();
+	await assert.rejects(waits, { name: "AbortError" });
+	await it.waiting(0);
+	assert.equal(await other.request({ ifAvailable: true }), null);
+	await assert.rejects(other.request({ signal: AbortSignal.abort() }), { name: "AbortError" });
+	await lease.release();
+	const free = await other.request({ ifAvailable: true });
+	assert.ok(free);
+	await free.release();
+});
+
+test("what can never fit, and what is one too many, is said at once", async () => {
+	const broker = it.broker("greedy");
+	await assert.rejects(broker.request({ vramBytes: 2 ** 43 }), coded("NEVER_FITS"));
+	const lease = await broker.request();
+	const many = Array.from({ length: 17 }, () => broker.request());
+	await assert.rejects(within(Promise.race(many)), coded("QUEUE_FULL"));
+	await broker.close();
+	const left = await Promise.allSettled(many);
+	assert.equal(left.filter((r) => r.status === "rejected" && r.reason.code === "CLOSED").length, 16);
+	assert.equal(lease.signal.reason.code, "CLOSED");
+	await assert.rejects(broker.request(), coded("CLOSED"));
+	await it.waiting(0);
+});
+
+test("a task's own error comes through, and the lease is given back", async () => {
+	const broker = it.broker("faulty");
+	await assert.rejects(broker.run({}, () => { throw new RangeError("mine"); }), RangeError);
+	assert.equal((await broker.status()).locked, false);
+	assert.equal(await broker.run({}, () => 7), 7);
+});
+
+test("hostile names and labels reach people as plain text, cut to what the broker takes", async () => {
+	const names = ["<script>alert(1)</script>", "a\u202eb\u200b\u0000c\n2026 RELEASED", "é".repeat(300),
+		"\ud800x", "👩‍👩‍👧".repeat(40)];
+	for (const name of names) {
+		const broker = it.broker(name);
+		const lease = await within(broker.request({ model: name }), { what: JSON.stringify(name) });
+		const { owner } = await broker.status();
+		assert.ok(owner && Buffer.byteLength(owner) <= 128 && !/[\p{Cc}\p{Cf}\p{Cs}]/u.test(owner), owner ?? "");
+		await lease.release();
+	}
+	assert.equal(sdk.BrokerError.name, "BrokerError");
+});

@@ -1,0 +1,96 @@
+// @ts-check
+// The parts that decide without a broker, and the size that a page pays.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { closeError, endError, plain } from "../../../web/sdk/errors.js";
+import { backoffMs } from "../../../web/sdk/link.js";
+import { clamp, detect } from "../../../web/sdk/webgpu.js";
+
+test("tries come sooner or later within a limit that doubles up to the maximum", () => {
+	assert.deepEqual([0, 1, 5, 6, 99].map((n) => backoffMs(n, 250, 10_000, () => 1)),
+		[250, 500, 8000, 10_000, 10_000]);
+	assert.equal(backoffMs(3, 250, 10_000, () => 0), 0);
+	for (let n = 0; n < 50; n++)
+		assert.ok(backoffMs(n, 250, 10_000) <= 10_000);
+});
+
+test("each refusal has its code, and says whether to try again", () => {
+	const code = (/** @type {any} */ m) => [endError(m).code, endError(m).retryable];
+	const denied = (/** @type {string} */ code) => ({ type: "denied", code, message: "No." });
+	assert.deepEqual(code(denied("queue_full")), ["QUEUE_FULL", true]);
+	assert.deepEqual(code(denied("never_fits")), ["NEVER_FITS", false]);
+	assert.deepEqual(code(denied("bad_field")), ["PROTOCOL", false]);
+	assert.deepEqual(code(denied("unauthorized")), ["UNAUTHORIZED", false]);
+	assert.deepEqual(code({ type: "timeout" }), ["WAIT_TIMEOUT", true]);
+	assert.deepEqual(code({ type: "lost" }), ["LOST", true]);
+	assert.deepEqual(code({ type: "revoked", reason: "operator" }), ["REVOKED", true]);
+	assert.deepEqual(code({ type: "revoked", reason: "expired" }), ["EXPIRED", true]);
+	assert.deepEqual(code({ type: "released", reason: "force-released" }), ["RELEASED", true]);
+	assert.match(endError({ type: "revoked", reason: "operator", detail: "rest" }).message, /rest/);
+	assert.deepEqual([4401, 4403, 4409].map((c) => closeError(c)?.code),
+		["UNAUTHORIZED", "DENIED", "PROTOCOL"]);
+	for (const again of [1000, 1001, 1006, 1008, 4429, 4503])
+		assert.equal(closeError(again), null);
+});
+
+test("limits are never above the adapter's, sizes are whole words, and what shrank is named", () => {
+	const has = { maxBufferSize: 1003, maxStorageBufferBindingSize: 500, maxBindGroups: 4,
+		minUniformBufferOffsetAlignment: 64 };
+	assert.deepEqual(clamp({ maxBufferSize: 2 ** 40, maxStorageBufferBindingSize: 402, maxBindGroups: 4,
+		minUniformBufferOffsetAlignment: 32 }, has), {
+		limits: { maxBufferSize: 1000, maxStorageBufferBindingSize: 400, maxBindGroups: 4,
+			minUniformBufferOffsetAlignment: 64 },
+		clamped: ["maxBufferSize", "minUniformBufferOffsetAlignment"] });
+	assert.deepEqual(clamp({ maxNovelty: 1 }, has), { limits: {}, clamped: ["maxNovelty"] });
+});
+
+/** @param {(n: number) => any} requestAdapter given how often it was asked */
+async function withGpu(requestAdapter, o = {}) {
+	let asked = 0;
+	Object.defineProperty(globalThis, "navigator", { configurable: true,
+		value: { gpu: { requestAdapter: async () => requestAdapter(++asked) } } });
+	try {
+		return await detect(o);
+	} finally {
+		Reflect.deleteProperty(globalThis, "navigator");
+	}
+}
+
+const adapter = (info = {}) => ({ features: new Set(["shader-f16"]), info,
+	limits: { maxBufferSize: 1024, maxStorageBufferBindingSize: 512 } });
+
+test("an adapter that comes late is found; one that never comes is NO_ADAPTER", async () => {
+	const found = await withGpu((n) => n > 3 ? adapter() : null);
+	assert.deepEqual(found.descriptor.requiredLimits,
+		{ maxBufferSize: 1024, maxStorageBufferBindingSize: 512 });
+	await assert.rejects(withGpu(() => null), { code: "NO_ADAPTER" });
+	await assert.rejects(detect(), { code: "NO_WEBGPU" });
+});
+
+test("a software adapter is named, missing features are left out, strict refuses", async () => {
+	assert.equal((await withGpu(() => adapter({ isFallbackAdapter: true }))).software, true);
+	assert.equal((await withGpu(() => adapter({ architecture: "swiftshader" }))).software, true);
+	assert.equal((await withGpu(() => adapter({ vendor: "nvidia" }))).software, false);
+	const o = { features: ["shader-f16", "subgroups"], limits: { maxBufferSize: 4096 } };
+	const { descriptor, clamped } = await withGpu(() => adapter(), o);
+	assert.deepEqual([descriptor.requiredFeatures, clamped], [["shader-f16"], ["maxBufferSize"]]);
+	await assert.rejects(withGpu(() => adapter(), { ...o, strict: true }), { code: "LIMITS" });
+});
+
+test("a name is cut between characters and loses what could hide or reorder text", () => {
+	assert.equal(plain("a\u202eb\u0007c\u200d", 128), "a b c");
+	assert.equal(plain("é".repeat(100), 9), "éééé");
+	assert.equal(plain("😀😀", 5), "😀");
+	assert.equal(plain("", 128), "");
+});
+
+test("all that a page loads of the SDK is at most 12 kB gzipped", () => {
+	const folder = new URL("../../../web/sdk/", import.meta.url);
+	const files = readdirSync(folder).filter((name) => name.endsWith(".js"));
+	assert.ok(files.length > 5);
+	const all = Buffer.concat(files.map((name) => readFileSync(new URL(name, folder))));
+	const bytes = gzipSync(all, { level: 9 }).length;
+	assert.ok(bytes <= 12_000, `${bytes} bytes`);
+});

@@ -1,0 +1,154 @@
+// @ts-check
+// What becomes of a session: restarts of the daemon, refusals by token and origin, resumed places.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { until, within } from "../lib/until.mjs";
+import { bench, coded, next, sdk } from "./in_node.mjs";
+
+/** @type {Awaited<ReturnType<typeof bench>>} */
+let it;
+before(async () => { it = await bench({ timing: { tab_linger_s: 2 } }); });
+after(() => it.end());
+
+test("a killed and restarted daemon loses neither the lease nor the places", async () => {
+	const [a, b, c] = [it.broker("holder"), it.broker("w1"), it.broker("w2")];
+	const lease = await a.request();
+	/** @type {string[]} */
+	const order = [];
+	const turn = async (/** @type {typeof a} */ broker) => {
+		const mine = await broker.request();
+		order.push(broker === b ? "w1" : "w2");
+		await mine.release();
+	};
+	const first = turn(b);
+	await it.waiting(1);
+	const second = turn(c);
+	await it.waiting(2);
+	const gone = next(a, "state");
+	await it.daemon.kill();
+	assert.equal((await within(gone)).state, "reconnecting");
+	await it.daemon.restart();
+	await Promise.all([a, b, c].map((broker) => until(() => broker.state === "open")));
+	assert.ok(!lease.signal.aborted);
+	assert.equal((await a.status()).owner, "holder");
+	assert.deepEqual(order, []);
+	await lease.release();
+	await within(Promise.all([first, second]));
+	assert.deepEqual(order, ["w1", "w2"]);
+});
+
+test("a release while the daemon is down is kept and told when it is back", async () => {
+	const broker = it.broker("late");
+	const lease = await broker.request();
+	const gone = next(broker, "state");
+	await it.daemon.kill();
+	await within(gone);
+	await within(lease.release());
+	await it.daemon.restart();
+	await until(() => broker.state === "open");
+	await until(async () => (await broker.status()).leases.length === 0);
+});
+
+test("a daemon that forgot the session ends the lease as LOST and takes the waiter anew", async () => {
+	const other = await bench();
+	const [a, b] = [other.broker("a"), other.broker("b")];
+	const lease = await a.request();
+	const waits = b.request();
+	await other.waiting(1);
+	await other.daemon.kill();
+	const { rmSync } = await import("node:fs");
+	const { token } = other.daemon;
+	for (const name of ["journal", "journal-wal", "journal-shm", "journal.db", "journal.db-wal",
+		"journal.db-shm", "baton.db", "baton.db-wal", "baton.db-shm"])
+		rmSync(`${other.daemon.state}/${name}`, { force: true });
+	await other.daemon.restart();
+	assert.equal(other.daemon.token, token);
+	await until(() => lease.signal.aborted, { what: "the lease is lost" });
+	assert.equal(lease.signal.reason.code, "LOST");
+	const turn = await within(waits);
+	assert.ok(turn.managed);
+	await other.end();
+});
+
+test("a wrong token is final, and nothing is granted for it", async () => {
+	const broker = it.broker("wrong", { token: "0".repeat(64), fallback: "unmanaged" });
+	await assert.rejects(within(broker.request()), coded("UNAUTHORIZED"));
+	assert.equal(broker.state, "closed");
+	await assert.rejects(broker.ready(), coded("UNAUTHORIZED"));
+	assert.equal((await it.daemon.status()).sessions >= 0, true);
+});
+
+test("token may be a function; rights are told", async () => {
+	const broker = it.broker("fn", { token: async () => it.daemon.adminToken });
+	await within(broker.ready());
+	assert.equal(broker.rights, "admin");
+	const plain = it.broker("plain");
+	await within(plain.ready());
+	assert.equal(plain.rights, "token");
+});
+
+test("a page that is reloaded takes up its place by the key; the rest is given up", async () => {
+	const lease = await it.broker("holder").request();
+	const storage = new Map();
+	const page = fakePage(storage);
+	const before = it.broker("tab");
+	const lost = before.request({ key: "mine" });
+	lost.catch(() => {});
+	before.request({ key: "other" }).catch(() => {});
+	await it.waiting(2);
+	const places = (await it.daemon.status()).waiting.map((/** @type {any} */ w) => w.lease);
+	page.dispatchEvent(new Event("pagehide"));
+	assert.equal(storage.size, 1);
+	const reloaded = it.broker("tab");
+	assert.equal(storage.size, 0);
+	const mine = reloaded.request({ key: "mine" });
+	await within(reloaded.ready());
+	const status = await until(async () => {
+		const now = await it.daemon.status();
+		return now.waiting.length === 1 && now;
+	}, { what: "what nobody took up is cancelled", ms: 12_000 });
+	assert.equal(status.waiting[0].lease, places[0]);
+	await lease.release();
+	const turn = await within(mine);
+	assert.equal(turn.id, String(places[0]));
+	await turn.release();
+	page.end();
+});
+
+test("a page that is left gives back what it holds, and knows that it is over", async () => {
+	const page = fakePage(new Map());
+	const broker = it.broker("left");
+	const lease = await broker.request();
+	let ended = 0;
+	lease.guard({ destroy: () => ended++ });
+	page.dispatchEvent(new Event("pagehide"));
+	assert.equal(lease.signal.reason.code, "CLOSED");
+	await until(() => ended === 1);
+	await until(async () => (await it.daemon.status()).leases.length === 0);
+	page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+	const again = await within(broker.request());
+	await again.release();
+	page.end();
+});
+
+/** A window and document as far as the SDK listens to them. @param {Map<string, string>} storage */
+function fakePage(storage) {
+	const page = new EventTarget();
+	const globals = { document: Object.assign(new EventTarget(), { title: "", hidden: false }),
+		addEventListener: page.addEventListener.bind(page),
+		sessionStorage: { getItem: (/** @type {string} */ k) => storage.get(k) ?? null,
+			setItem: (/** @type {string} */ k, /** @type {string} */ v) => storage.set(k, v),
+			removeItem: (/** @type {string} */ k) => storage.delete(k) } };
+	Object.assign(globalThis, globals);
+	return Object.assign(page, {
+		end: () => Object.keys(globals).forEach((k) => delete (/** @type {any} */ (globalThis))[k]),
+	});
+}
+
+test("all errors are of one class, with a code and a way on", async () => {
+	const broker = it.broker("closed");
+	await broker.close();
+	const error = await broker.request().catch((/** @type {any} */ e) => e);
+	assert.ok(error instanceof sdk.BrokerError && !error.retryable);
+	assert.match(error.message, /make a new one/);
+});

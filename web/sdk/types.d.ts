@@ -1,0 +1,153 @@
+// types: the shapes that the SDK's files and its users name. Nothing of this runs; no page loads it.
+import type { Claim } from "./claim.js";
+import type { Lease } from "./lease.js";
+
+export type ErrorCode = "UNREACHABLE" | "DENIED" | "UNAUTHORIZED" | "PROTOCOL" | "QUEUE_FULL"
+	| "WAIT_TIMEOUT" | "REVOKED" | "EXPIRED" | "LOST" | "RELEASED" | "CLOSED" | "NO_WEBGPU"
+	| "NO_ADAPTER" | "LIMITS" | "DEVICE_LOST" | "NEVER_FITS";
+
+export type State = "connecting" | "open" | "reconnecting" | "offline" | "closed";
+
+export interface BrokerOptions {
+	/** Where the broker is; default: where the SDK came from, else http://127.0.0.1:8470. */
+	url?: string;
+	/** The install token; not needed on the broker's own pages. */
+	token?: string | (() => string | Promise<string>);
+	/** Shown to people, and what class rules look at; default: the document's title. */
+	name?: string;
+	/** What to do when nothing listens; default "error". */
+	fallback?: "error" | "origin-lock" | "unmanaged";
+	/** Longest time for one try to connect; default 4000. */
+	connectTimeoutMs?: number;
+	/** Between tries, with full jitter; default 250 to 10 000. */
+	backoff?: { minMs?: number; maxMs?: number };
+	/** "worker" (default): the session runs in a Worker; "reply": on the calling thread. */
+	heartbeat?: "worker" | "reply";
+}
+
+export interface RequestOptions {
+	/** How urgent; default: what the broker's rules say for the name. */
+	class?: "voice" | "chat" | "normal" | "background";
+	/** The predecessor's number, if there is no class: the nearest of 0, 10, 15, 20. */
+	priority?: number;
+	/** VRAM needed on the GPU, in bytes. */
+	vramBytes?: number;
+	/** Compute turns; default 1. 0 is a model that is only kept loaded: see Broker.reside(). */
+	slots?: number;
+	/** Name, uuid or index of a GPU; default any. */
+	gpu?: string | number;
+	/** A label for people. */
+	model?: string;
+	/** Longest time in the queue, in ms; default Infinity. */
+	waitMs?: number;
+	/** Time needed to give way, in ms; the broker grants at most 20 000. */
+	graceMs?: number;
+	/** Null at once instead of waiting. */
+	ifAvailable?: boolean;
+	/** Leaves the queue; has no effect once granted. */
+	signal?: AbortSignal;
+	/** A name within this tab: asked with it again after a reload, the place is kept. */
+	key?: string;
+	/** False: is not asked to give way before its class's hold limit. */
+	preemptible?: boolean;
+	/** May be asked to unload when VRAM is needed; reside() sets it. */
+	evictable?: boolean;
+	/** What loading again costs, in ms: dear ones are evicted last. */
+	loadMs?: number;
+	/** Is not evicted before, in ms. */
+	minResidenceMs?: number;
+	onQueue?(q: QueueInfo): void;
+}
+
+export interface QueueInfo {
+	key: string | null;
+	lease: string | null;
+	/** Claims that come before it: 0 is next. */
+	position: number;
+	/** Names of the first of them. */
+	ahead: string[];
+	/** An estimate, in seconds. */
+	etaS: number | null;
+	/** The proved longest wait, in seconds. */
+	boundS: number | null;
+	why: { code: string; text: string; holder?: number } | null;
+}
+
+/** A model that is kept loaded between turns. */
+export type Residence = Pick<Lease, "id" | "vramBytes" | "signal" | "release"> & AsyncDisposable;
+
+export interface Status {
+	locked: boolean;
+	owner: string | null;
+	queue_depth: number;
+	queued: string[];
+	gpus: any[];
+	leases: any[];
+	waiting: any[];
+	[key: string]: any;
+}
+
+export interface DeviceOptions {
+	/** Wanted limits; the two buffer sizes default to all that the adapter has. */
+	limits?: Record<string, number>;
+	/** Taken where the adapter has them. */
+	features?: GPUFeatureName[];
+	/** Default "high-performance". */
+	powerPreference?: GPUPowerPreference;
+	/** Rejects with LIMITS instead of clamping. */
+	strict?: boolean;
+	label?: string;
+}
+
+export interface Detected {
+	adapter: GPUAdapter;
+	info: GPUAdapterInfo;
+	/** For adapter.requestDevice(). */
+	descriptor: GPUDeviceDescriptor;
+	/** Names of the limits that had to be asked lower. */
+	clamped: string[];
+	/** Drawn by the CPU: works, slowly. */
+	software: boolean;
+}
+
+/** What a page says of itself, for people. */
+export interface About {
+	page?: string;
+	visible?: boolean;
+	adapter?: string;
+	clamped?: string[];
+	vramBytes?: number;
+	origin?: string;
+	model?: string;
+}
+
+/** What can be ended with a lease. */
+export type Guarded = { destroy(): unknown } | { terminate(): unknown };
+
+/** What a claim needs of its Broker. */
+export interface Hub {
+	send(command: any): void;
+	emit(type: string, detail: any): void;
+	about(fields: About): void;
+	forget(claim: Claim): void;
+	open(): boolean;
+}
+
+/** A claim as the Link knows it; "dropped": given up here, not yet at the broker. */
+export interface Known {
+	ref: number;
+	msg: object;
+	until: number | null;
+	lease: number;
+	/** Asked in this connection, or named by the broker after a resume. */
+	seen: boolean;
+	state: "asked" | "held" | "dropped";
+	/** Given back to come back; the broker has not said `queued` yet. */
+	requeue: boolean;
+}
+
+/** Places that outlive a reload. */
+export interface Kept {
+	session: string;
+	places: [string, { ref: number; rid: string }][];
+}
