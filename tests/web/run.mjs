@@ -1,9 +1,11 @@
 // @ts-check
 // Runs the browser tests: every tests/web/**/*.test.mjs, or the files and folders that are named.
 //   node tests/web/run.mjs [FILE | FOLDER]...
-// Two files at a time, each in a process of its own; those named *.long.test.mjs, which mostly wait,
-// begin first. Prints TAP with node's summary at the end; exit status 1 when a test failed, 2 when
-// something that the tests need is missing. Environment: BATON_BIN, BATON_WEB_ARGS, CHROMIUM.
+// Two files at a time, each in a process of its own; those named *.long.test.mjs, which mostly
+// wait, begin first. Prints TAP with node's summary at the end; exit status 1 when a test failed,
+// 2 when something that the tests need is missing. Environment: BATON_BIN, BATON_WEB_ARGS (such as
+// --dev, to serve the sources), CHROMIUM.
+import { setMaxListeners } from "node:events";
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { run } from "node:test";
@@ -25,7 +27,7 @@ function testFiles(path) {
 }
 
 /** @param {string} file */
-const late = (file) => (file.endsWith(".long.test.mjs") ? 0 : 1);
+const rank = (file) => (file.endsWith(".long.test.mjs") ? 0 : 1);
 
 function main() {
 	const lacks = missing();
@@ -37,8 +39,9 @@ function main() {
 	const named = process.argv.slice(2);
 	const files = (named.length > 0 ? named : [dirname(fileURLToPath(import.meta.url))])
 		.flatMap((path) => testFiles(resolve(path)))
-		.sort((a, b) => late(a) - late(b) || (a < b ? -1 : 1));
+		.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 	const stop = new AbortController();
+	setMaxListeners(0, stop.signal); // one for each file
 	for (const signal of /** @type {NodeJS.Signals[]} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
 		process.on(signal, () => {
 			process.exitCode = 1;

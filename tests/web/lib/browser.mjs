@@ -1,6 +1,7 @@
 // @ts-check
-// Chromium through Playwright, for the tests of ordinary pages: clicking, typing, looking. It emulates
-// focus and keeps background tabs awake, so whatever is about hidden, frozen or dying tabs uses cdp.mjs.
+// Chromium through Playwright, for the tests of ordinary pages: clicking, typing, looking. It
+// emulates focus and keeps background tabs awake, so whatever is about hidden, frozen or dying tabs
+// uses cdp.mjs.
 import { chromiumPath, load } from "./packages.mjs";
 
 const ARGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--no-first-run",
@@ -20,7 +21,7 @@ export class PageBrowser {
 		this.signedIn = new Set();
 	}
 
-	/** A new tab; `problems` collects what it throws and what it writes to its console as an error. */
+	/** A new tab; `problems` collects what it throws and what it logs as an error. */
 	async page() {
 		const page = /** @type {TestPage} */ (await this.context.newPage());
 		page.problems = [];

@@ -1,7 +1,7 @@
 // @ts-check
-// Chromium over the raw DevTools protocol, for the tests of tab lifecycles. Playwright would hide the
-// truth there: it emulates focus, so that no tab is ever hidden or frozen, and switches the throttling
-// of background tabs off. Tests of ordinary pages use browser.mjs.
+// Chromium over the raw DevTools protocol, for the tests of tab lifecycles. Playwright would hide
+// the truth there: it emulates focus, so that no tab is ever hidden or frozen, and switches the
+// throttling of background tabs off. Tests of ordinary pages use browser.mjs.
 import { ended, killGroup, removeFolder, start, tempFolder } from "./children.mjs";
 import { WebSocket, chromiumPath } from "./packages.mjs";
 import { until, within } from "./until.mjs";
@@ -23,7 +23,10 @@ export class Tab {
 		this.console = [];
 	}
 
-	/** A command to this tab. @param {string} method @param {object} [params] @param {number} [ms] */
+	/**
+	 * A command to this tab.
+	 * @param {string} method @param {object} [params] @param {number} [ms]
+	 */
 	send(method, params = {}, ms = 30000) {
 		return this.browser.send(method, params, this.sessionId, ms);
 	}
@@ -153,7 +156,10 @@ export class Chromium {
 		return within(answer, { ms, what: `the browser's answer to ${method}` });
 	}
 
-	/** Whatever was asked of that tab will not be answered. @param {string} id @param {string} why */
+	/**
+	 * Whatever was asked of that tab will not be answered.
+	 * @param {string} id @param {string} why
+	 */
 	forget(id, why) {
 		for (const [serial, asked] of this.pending) {
 			if (asked.sessionId === id) {

@@ -1,7 +1,7 @@
 // @ts-check
-// Child processes that never outlive the test: each leads a process group of its own, which is killed
-// when the test's process ends, be it by a throw, a signal or the end of the file; where setpriv is
-// installed also when that process itself is killed. Temporary folders go the same way.
+// Child processes that never outlive the test: each leads a process group of its own, which is
+// killed when the test's process ends, be it by a throw, a signal or the end of the file; where
+// setpriv is installed also when that process itself is killed. Temporary folders go the same way.
 // Used by daemon.mjs and cdp.mjs.
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";

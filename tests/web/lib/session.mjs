@@ -1,6 +1,7 @@
 // @ts-check
-// A client of the session protocol in the test's own process, without the SDK: to look at the broker
-// from outside the browser, and to be the client that does not behave. It answers heartbeats.
+// A client of the session protocol in the test's own process, without the SDK: to look at the
+// broker from outside the browser, and to be the client that does not behave. It answers
+// heartbeats.
 import { WebSocket } from "./packages.mjs";
 import { until } from "./until.mjs";
 

@@ -1,8 +1,8 @@
 // @ts-check
-// Tabs that hold and wait through the real SDK, for the tests of tab lifecycles: an empty document of
-// the daemon's origin (/health) into which the SDK is imported, and a small bench in its window that
-// notes when each request was granted and how each lease ended. Times are wall milliseconds with
-// fractions, so that those of two tabs and of the test itself can be compared.
+// Tabs that hold and wait through the real SDK, for the tests of tab lifecycles: an empty document
+// of the daemon's origin (/health) into which the SDK is imported, and a small bench in its window
+// that notes when each request was granted and how each lease ended. Times are wall milliseconds
+// with fractions, so that those of two tabs and of the test itself can be compared.
 import { until } from "./until.mjs";
 
 /** Now, on the scale of the tabs' times. */
@@ -17,21 +17,23 @@ async function install(module, options) {
 	const now = () => performance.timeOrigin + performance.now();
 	const broker = new sdk.Broker(options);
 	/** @type {any} */
-	const bench = { sdk, broker, now, leases: {}, asked: {}, queue: {}, at: {}, over: {}, errors: {},
-		states: [] };
+	const bench = { sdk, broker, now, states: [],
+		leases: {}, asked: {}, queue: {}, at: {}, over: {}, errors: {} };
 	broker.addEventListener("state", (/** @type {any} */ event) =>
 		bench.states.push({ at: now(), ...event.detail, error: event.detail.error?.code }));
 	bench.ask = (/** @type {string} */ name, /** @type {any} */ request = {}) => {
 		bench.queue[name] = [];
-		const onQueue = (/** @type {any} */ place) => bench.queue[name].push({ at: now(), ...place });
-		bench.asked[name] = broker.request({ ...request, onQueue }).then((/** @type {any} */ lease) => {
+		const onQueue = (/** @type {any} */ place) =>
+			bench.queue[name].push({ at: now(), ...place });
+		const granted = (/** @type {any} */ lease) => {
 			bench.at[name] = now();
 			bench.leases[name] = lease;
 			lease?.signal.addEventListener("abort", () => {
 				bench.over[name] = { at: now(), code: lease.signal.reason?.code };
 			});
 			return lease;
-		});
+		};
+		bench.asked[name] = broker.request({ ...request, onQueue }).then(granted);
 		bench.asked[name].catch((/** @type {any} */ error) => {
 			bench.errors[name] = { at: now(), code: error?.code, message: error?.message };
 		});
@@ -87,12 +89,16 @@ export class Bench {
 	/** Waits until that request is refused. @param {string} name @returns {Promise<any>} */
 	refused(name) {
 		return this.run(`async (name) => {
-			await bench.asked[name].then(() => { throw new Error("it was granted"); }, () => undefined);
+			if (await bench.asked[name].catch(() => null))
+				throw new Error("it was granted");
 			return bench.errors[name];
 		}`, name);
 	}
 
-	/** Waits until that lease is over: when and why. @param {string} name @returns {Promise<any>} */
+	/**
+	 * Waits until that lease is over: when and why.
+	 * @param {string} name @returns {Promise<any>}
+	 */
 	over(name) {
 		return until(() => this.run("(name) => bench.over[name]", name),
 			{ what: `the lease "${name}" is over`, ms: 15000 });
@@ -130,6 +136,14 @@ export async function openBench(browser, daemon, name, { broker = {}, ...rest } 
  */
 export async function waiting(daemon) {
 	return (await daemon.status()).waiting.map((/** @type {any} */ row) => row.id);
+}
+
+/**
+ * Names of those who hold.
+ * @param {import("./daemon.mjs").Daemon} daemon
+ */
+export async function holding(daemon) {
+	return (await daemon.status()).leases.map((/** @type {any} */ row) => row.id);
 }
 
 /**

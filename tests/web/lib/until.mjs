@@ -5,8 +5,8 @@
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /**
- * Polls until `fn` gives something true, and returns that. What it throws counts as "not yet" and is
- * shown when the deadline has passed.
+ * Polls until `fn` gives something true, and returns that. What it throws counts as "not yet" and
+ * is shown when the deadline has passed.
  * @template T
  * @param {() => T | Promise<T>} fn
  * @param {{ms?: number, every?: number, what?: string}} [options]

@@ -38,7 +38,8 @@ after(async () => {
 });
 
 /**
- * A page that asks at once, and would take the GPU without a broker if it were told that none is there.
+ * A page that asks at once, and would take the GPU without a broker if it were told that there is
+ * none.
  * @param {string} url @param {object} [broker] @param {object} [tab]
  */
 async function ask(url, broker = {}, tab = {}) {
@@ -63,11 +64,12 @@ test("no token and a wrong token: UNAUTHORIZED", async () => {
 		const bench = await ask(listed.base, { url: daemon.base, token });
 		await refusedWith(bench, "UNAUTHORIZED", /baton open|token/);
 	}
-	const own = await ask(`${daemon.base}/health`, {}, { browserContextId: await browser.createContext() });
+	const own = await ask(`${daemon.base}/health`, {},
+		{ browserContextId: await browser.createContext() });
 	await refusedWith(own, "UNAUTHORIZED", /baton open/);
 });
 
-test("the right token from a listed origin: granted, with no more rights than the token has", async () => {
+test("the right token from a listed origin: granted, with the token's rights", async () => {
 	const bench = await ask(listed.base, { url: daemon.base, token: daemon.token });
 	assert.equal((await bench.granted("turn")).managed, true);
 	assert.equal(await bench.run("() => bench.broker.rights"), "token");
@@ -102,9 +104,8 @@ test("a broker that is down is UNREACHABLE for the same page", async () => {
 test("a public page without the permission: DENIED; with it, granted", async () => {
 	const origin = publicBase;
 	const without = await ask(origin, { url: daemon.base, token: daemon.token });
-	const { state } = await without.run(
-		"async () => ({ state: (await navigator.permissions.query({ name: 'loopback-network' })).state })");
-	assert.notEqual(state, "granted");
+	assert.notEqual(await without.run(`async () =>
+		(await navigator.permissions.query({ name: "loopback-network" })).state`), "granted");
 	await refusedWith(without, "DENIED", /allow/i);
 
 	await browser.send("Browser.grantPermissions", { origin, permissions: ["loopbackNetwork"] });

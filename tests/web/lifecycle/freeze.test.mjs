@@ -1,12 +1,12 @@
 // @ts-check
-// Tabs that do not answer, with short times by the configuration: a frozen holder loses its lease by
-// the TTL and does not touch the GPU when it wakes; one that ignores a revoke is overdue, its token is
-// refused, and the next is granted after the lock-delay.
+// Tabs that do not answer, with short times by the configuration: a frozen holder loses its lease
+// by the TTL and does not touch the GPU when it wakes; one that ignores a revoke is overdue, its
+// token is refused, and the next is granted after the lock-delay.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
-import { openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
+import { holding, openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
 const LOCK_DELAY_S = 1;
@@ -16,8 +16,8 @@ let daemon;
 let browser;
 
 before(async () => {
-	daemon = await startDaemon({ config: { timing: { heartbeat_s: 0.5, session_ttl_s: 2, grace_s: 0.5,
-		tab_linger_s: 0.5, lock_delay_s: LOCK_DELAY_S, settle_s: 0.5 } } });
+	daemon = await startDaemon({ config: { timing: { heartbeat_s: 0.5, session_ttl_s: 2,
+		grace_s: 0.5, tab_linger_s: 0.5, lock_delay_s: LOCK_DELAY_S, settle_s: 0.5 } } });
 	browser = await launch();
 	await signIn(browser, daemon);
 });
@@ -62,15 +62,15 @@ test("a frozen holder loses its lease, and wakes without touching the GPU", asyn
 	await holder.tab.freeze();
 	const granted = await next.granted("turn");
 	assert.ok(granted.fence > held.fence);
-	assert.deepEqual((await daemon.status()).leases.map((/** @type {any} */ row) => row.id), ["next"]);
+	assert.deepEqual(await holding(daemon), ["next"]);
 
 	await holder.tab.resume();
 	const over = await holder.over("turn");
 	assert.match(over.code, /^(LOST|EXPIRED|REVOKED)$/);
 	await until(() => holder.run("() => bench.lost === 'destroyed'"),
 		{ what: "its device is destroyed" });
-	const { touched, frozen, resumed } = await holder.run(
-		"() => ({ touched: bench.touched.at(-1), frozen: bench.frozen[0], resumed: bench.resumed })");
+	const [touched, frozen, resumed] = await holder.run(
+		"() => [bench.touched.at(-1), bench.frozen[0], bench.resumed]");
 	assert.ok(frozen > 0 && resumed > granted.at, "it was frozen until the other held");
 	assert.ok(touched < granted.at,
 		`its last use of the GPU was ${touched - granted.at} ms after the other's grant`);
@@ -126,7 +126,7 @@ async function stubbornClient() {
 	};
 }
 
-test("a page that ignores a revoke is overdue, refused, and waited for no longer than the lock-delay",
+test("a page that ignores a revoke is overdue, refused, and waited for by the lock-delay only",
 	async (t) => {
 		const tab = await browser.page(`${daemon.base}/health`);
 		await tab.run(stubbornClient);
@@ -144,8 +144,8 @@ test("a page that ignores a revoke is overdue, refused, and waited for no longer
 		assert.equal(status.waiting[0].why.code, "lock-delay");
 		assert.match(status.waiting[0].why.text, /stubborn/);
 		const heard = () => tab.run("() => stubborn.heard");
-		const denied = await until(async () =>
-			(await heard()).find((/** @type {any} */ m) => m.type === "denied"), { what: "it is denied" });
+		const denied = await until(async () => (await heard())
+			.find((/** @type {any} */ m) => m.type === "denied"), { what: "it is denied" });
 		assert.equal(denied.code, "revoked", "it may not go on with this lease");
 		for (const path of ["/v1/gpu/renew", "/v1/gpu/unlock"])
 			assert.equal((await daemon.http("POST", path, { token })).error?.code, "stale");
@@ -174,7 +174,7 @@ test("a page that hears a revoke stops, confirms, and the next is granted at onc
 	const over = await holder.over("turn");
 	assert.equal(over.code, "REVOKED");
 	assert.ok(over.at <= granted.at + 5, "it had stopped before the other was granted");
-	t.diagnostic(`the next was granted ${(granted.at - over.at).toFixed(1)} ms after it had stopped`);
+	t.diagnostic(`the next was granted ${(granted.at - over.at).toFixed(1)} ms after the stop`);
 	assert.ok(granted.at - over.at < LOCK_DELAY_S * 1000, "nobody waited for the lock-delay");
 	await Promise.all([holder, next].map((bench) => bench.tab.close()));
 });

@@ -1,6 +1,6 @@
 // @ts-check
-// Tabs that queue: the predecessor's deadlock cannot happen, places are told in time, fifty tabs wait
-// without one failed request, and a hostile name is text.
+// Tabs that queue: the predecessor's deadlock cannot happen, places are told in time, fifty tabs
+// wait without one failed request, and a hostile name is text.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
@@ -44,7 +44,8 @@ test("eight tabs wait, and the holder's release is through within 100 ms", async
 		await untilWaiting(daemon, tabs.slice(0, i + 1).map((_, n) => `tab${n + 1}`));
 	}
 
-	// What the predecessor's waiters took from each other, a connection for a plain request, is free.
+	// What the predecessor's waiters took from each other, a connection for a plain request, is
+	// free.
 	for (const tab of [holder, ...tabs])
 		assert.equal(await tab.run("async () => (await fetch('/health')).status"), 200);
 
@@ -58,7 +59,7 @@ test("eight tabs wait, and the holder's release is through within 100 ms", async
 		from = tab;
 	}
 	await from.release("turn");
-	t.diagnostic(`release to grant, eight times: ${handed.map((ms) => ms.toFixed(1)).join(" ")} ms`);
+	t.diagnostic(`from release to grant: ${handed.map((ms) => ms.toFixed(1)).join(" ")} ms`);
 	assert.ok(Math.min(...handed) <= 100 && handed.filter((ms) => ms <= 100).length >= 6,
 		`the next is granted within 100 ms: ${handed}`);
 	await closeAll([holder, ...tabs]);
@@ -97,8 +98,8 @@ function place(bench) {
 	return bench.run("() => bench.queue.turn.at(-1)");
 }
 
-// Fifty renderers are too heavy for a small machine: ten tabs with five Brokers each, which are fifty
-// sessions, fifty workers and fifty WebSockets all the same.
+// Fifty renderers are too heavy for a small machine: ten tabs with five Brokers each, which are
+// fifty sessions, fifty workers and fifty WebSockets all the same.
 test("fifty sessions queue without a failed request, and each gets its turn", async (t) => {
 	const tabs = await benches(10, "crowd");
 	await daemon.http("POST", "/v1/gpu/pause", { reason: "until all fifty wait" });

@@ -1,11 +1,11 @@
 // @ts-check
-// The broker dies (SIGKILL) with a holder and waiters and is started again: no lease is lost, no place
-// is lost, the order is kept, and the holder's work is not disturbed.
+// The broker dies (SIGKILL) with a holder and waiters and is started again: no lease is lost, no
+// place is lost, the order is kept, and the holder's work is not disturbed.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
-import { openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
+import { holding, openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
@@ -47,7 +47,7 @@ test("killed and started again, the broker has lost no lease and no place", asyn
 			const { leases, waiting } = await daemon.status();
 			return leases.length === 1 && [...leases, ...waiting].every((row) => row.attached);
 		}, { what: "all are back", ms: 20000 });
-		t.diagnostic(`all four tabs were back ${Math.round(performance.now() - began)} ms after the start`);
+		t.diagnostic(`all four tabs were back after ${Math.round(performance.now() - began)} ms`);
 		const status = await daemon.status();
 		assert.equal(status.epoch, epoch + round);
 		assert.equal(status.leases[0].fence, held.fence, "the same hold");
@@ -82,6 +82,6 @@ test("a release while the broker is away is made good when it is back", async ()
 	await holder.release("turn");
 	await daemon.restart();
 	await next.granted("turn");
-	assert.deepEqual((await daemon.status()).leases.map((/** @type {any} */ row) => row.id), ["next"]);
+	assert.deepEqual(await holding(daemon), ["next"]);
 	await Promise.all([holder, next].map((bench) => bench.tab.close()));
 });

@@ -1,7 +1,7 @@
 // @ts-check
-// Healthy tabs that look dead, with the broker's own times: hidden for 70 s, which slows page timers
-// to one a minute, and a main thread that is blocked for 15 s. Both keep what they hold and their
-// place. Mostly waiting, so the runner begins with it.
+// Healthy tabs that look dead, with the broker's own times: hidden for 70 s, which slows page
+// timers to one a minute, and a main thread that is blocked for 15 s. Both keep what they hold and
+// their place. Mostly waiting, so the runner begins with it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
@@ -18,7 +18,8 @@ let daemon;
 let browser;
 
 before(async () => {
-	// A GPU for each test, and no limit on a hold while another waits: it is about silence only.
+	// A GPU for each test, and no limit on a hold while another waits: it is about silence
+	// only.
 	daemon = await startDaemon({ gpu: null,
 		args: ["--fake-gpu", "one:24576", "--fake-gpu", "two:24576"],
 		config: { classes: { normal: { hold_max_s: 600 } } } });
@@ -59,9 +60,9 @@ test("silent tabs keep what is theirs", { concurrency: true }, async (t) => {
 	await until(async () => (await daemon.status()).queue_depth === 1, { what: "one waits" });
 
 	await Promise.all([
-		t.test(`a main thread blocked for ${BLOCKED_MS / 1000} s keeps its lease, and people see it`,
+		t.test("a main thread blocked for 15 s keeps its lease, and people see that it is blocked",
 			() => blockedKeeps(blocked)),
-		t.test(`hidden for ${HIDDEN_S} s, a holder keeps its lease and a waiter its place`,
+		t.test("hidden for 70 s, a holder keeps its lease and a waiter its place",
 			() => hiddenKeep(holder, waiter, held)),
 	]);
 });
@@ -84,7 +85,7 @@ async function hiddenKeep(holder, waiter, held) {
 	assert.ok(ticks < HIDDEN_S, `the page's own timer was throttled: ${ticks} ticks`);
 	assert.deepEqual(await holder.run("() => bench.over"), {});
 	for (const bench of [holder, waiter])
-		assert.deepEqual(await bench.run("() => bench.states.filter((s) => s.state !== 'open')"), []);
+		assert.equal(await bench.run("() => bench.states.every((s) => s.state === 'open')"), true);
 
 	const { at } = await holder.release("turn");
 	const granted = await waiter.granted("turn");
