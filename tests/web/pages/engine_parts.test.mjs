@@ -79,7 +79,8 @@ test("the libraries' errors become codes, and messages that say what to do", () 
 	}
 	const missing = explain(new Error(cases[6][1]), { model: "One" });
 	assert.match(missing.message, /"One" is missing: \/models\/one\/onnx\/model\.onnx/);
-	const corrupt = explain(new Error("protobuf"), { model: "One", file: "/models/one/x.onnx" });
+	const corrupt = explain(new Error("protobuf"),
+		{ model: "One", file: "/models/one/config.json", weights: "/models/one/x.onnx" });
 	assert.match(corrupt.message, /\/models\/one\/x\.onnx/);
 	const failed = explain(new TypeError("Failed to fetch"),
 		{ model: "One", file: "/models/one/a.bin", status: 404 });

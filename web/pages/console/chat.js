@@ -1,6 +1,7 @@
-// @ts-check One conversation at a time: its messages, the question that is being answered, and
-// what is kept of it. Asks a model through a ModelHost's turn; knows no page and no library. Used
-// by console.js.
+// @ts-check
+// One conversation at a time: its messages, the question that is being answered, and what is kept
+// of it. Asks a model through a ModelHost's turn; knows no page and no library. Used by
+// console.js.
 import { newId } from "../shared/memory.js";
 
 /**

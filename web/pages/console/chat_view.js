@@ -1,6 +1,6 @@
-// @ts-check Draws a conversation: what was said, what is being written, and why it waits. What a
-// model wrote goes through markdown.js, everything else is text. Keeps no state but the drawn
-// answers.
+// @ts-check
+// Draws a conversation: what was said, what is being written, and why it waits. What a model wrote
+// goes through markdown.js, everything else is text. Keeps no state but the drawn answers.
 import { html, nothing } from "/vendor/lit-html/lit-html.js";
 import { repeat } from "/vendor/lit-html/directives/repeat.js";
 import { renderMarkdown } from "../shared/markdown.js";

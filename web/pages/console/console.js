@@ -1,5 +1,6 @@
-// @ts-check Root Console, wired together: the conversation, its list, the model that answers, and
-// the broker that gives the turns. Started by index.html.
+// @ts-check
+// Root Console, wired together: the conversation, its list, the model that answers, and the broker
+// that gives the turns. Started by index.html.
 import { html, render } from "/vendor/lit-html/lit-html.js";
 import { Broker, detect } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";

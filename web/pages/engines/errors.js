@@ -1,7 +1,7 @@
-// @ts-check What can go wrong with a model, in one class: a code for programs and a message that
-// tells people what happened and what to do. Turns the libraries' errors, which are told apart by
-// their texts only, into it. Runs in pages, in the engines' Workers and in Node. Never quotes a
-// prompt.
+// @ts-check
+// What can go wrong with a model, in one class: a code for programs and a message that tells
+// people what happened and what to do. Turns the libraries' errors, which are told apart by their
+// texts only, into it. Runs in pages, in the engines' Workers and in Node. Never quotes a prompt.
 
 /**
  * @typedef {"MODEL_MISSING"|"MODEL_CORRUPT"|"NO_WEBGPU"|"OUT_OF_MEMORY"|"DEVICE_LOST"|"ABORTED"
@@ -27,6 +27,7 @@ const DETAIL_CHARS_MAX = 160;
  * @typedef {object} Circumstances
  * @property {string} model the model's name
  * @property {string} [file] the model file that was asked for last
+ * @property {string} [weights] the last one that holds the model's numbers or code
  * @property {number} [status] the status of the answer, if it was not a success
  * @property {string} [blocked] an address that the page's policy refused
  */
@@ -80,14 +81,21 @@ function fileOf({ file }, text) {
 	return /"([^"\s]+\.\w+)"/.exec(text)?.[1] ?? file ?? "one of its files";
 }
 
+/** The small files are read at the same time, so which of them is wrong cannot be said.
+ * @param {Circumstances} known @param {string} text */
+function damagedFile({ weights, file }, text) {
+	return /JSON/.test(text) ? "its .json files" : weights ?? file ?? "its files";
+}
+
 /** @type {Record<EngineErrorCode, (known: Circumstances, text: string) => string>} */
 const messages = {
 	MODEL_MISSING: (known, text) =>
 		`A file of the model "${known.model}" is missing: ${fileOf(known, text)}. `
 		+ "Check the model's folder, or choose another model.",
 	MODEL_CORRUPT: (known, text) =>
-		`The model "${known.model}" cannot be read; look at ${fileOf(known, text)}. The file is `
-		+ "damaged or not what its name says. Fetch it again, or choose another model.",
+		`The model "${known.model}" cannot be read; look at ${damagedFile(known, text)}. `
+		+ "What is there is damaged or not what its name says. Fetch it again, or choose another "
+		+ "model.",
 	NO_WEBGPU: (known, text) => (/f16|FeatureSupport/i.test(text)
 		? `The model "${known.model}" needs 16-bit numbers, which this GPU does not offer. `
 			+ "Choose a model without it: its name has f32 instead of f16."

@@ -1,8 +1,11 @@
-// @ts-check Remembers what a model library fetched last, inside an engine's Worker: the
-// libraries' errors often do not say which file it was. Also notices what the page's policy
-// refused. Changes no request. Used by the engines' workers only.
+// @ts-check
+// Remembers what a model library fetched last, inside an engine's Worker: the libraries' errors
+// often do not say which file it was. Also notices what the page's policy refused. Changes no
+// request. Used by the engines' workers only.
 
-/** @typedef {{file?: string, status?: number, blocked?: string}} LastFetch */
+/** @typedef {{file?: string, status?: number, weights?: string, blocked?: string}} LastFetch */
+
+const WEIGHTS = /\.(onnx|onnx_data|bin|wasm)$/;
 
 /** @returns {() => LastFetch} what was fetched last */
 export function watchFetches() {
@@ -16,7 +19,8 @@ export function watchFetches() {
 		const response = await plainFetch(input, init).catch(policySpeaksFirst);
 		// The libraries' own files are not the model's.
 		if (last.blocked === undefined && !file.startsWith("/vendor/")) {
-			last = response.ok ? { file } : { file, status: response.status };
+			const weights = WEIGHTS.test(file) ? file : last.weights;
+			last = { file, weights, ...(response.ok ? {} : { status: response.status }) };
 		}
 		return response;
 	};
@@ -27,7 +31,8 @@ export function watchFetches() {
 }
 
 /** The event that tells what the policy refused comes after the failure of the fetch: it is waited
- * for, so that whoever handles the failure knows. @param {unknown} error @returns {Promise<never>} */
+ * for, so that whoever handles the failure knows.
+ * @param {unknown} error @returns {Promise<never>} */
 async function policySpeaksFirst(error) {
 	await new Promise((done) => setTimeout(done));
 	throw error;

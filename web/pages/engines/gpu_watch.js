@@ -1,7 +1,8 @@
-// @ts-check Stands between a model library and the GPU, inside an engine's Worker: clamps what
-// the library asks of the adapter, counts the bytes of its buffers, and tells when a device is
-// lost. The libraries have no option for any of it, so the browser's own functions are wrapped,
-// before they are loaded. Used by the engines' workers only.
+// @ts-check
+// Stands between a model library and the GPU, inside an engine's Worker: clamps what the library
+// asks of the adapter, counts the bytes of its buffers, and tells when a device is lost. The
+// libraries have no option for any of it, so the browser's own functions are wrapped, before they
+// are loaded. Used by the engines' workers only.
 
 /**
  * @typedef {object} GpuWatch

@@ -1,7 +1,8 @@
-// @ts-check Ties a model to the broker, so that a page says only "I want a turn": GPU memory
-// first, then the turn to compute, and the model loaded under a lease that nobody shares. Never
-// holds a turn while it waits for memory, so two pages cannot wait for each other. Knows no
-// library (engine.js does) and shows nothing. Used by Root Console, Root Mic and Root Dreamer.
+// @ts-check
+// Ties a model to the broker, so that a page says only "I want a turn": GPU memory first, then the
+// turn to compute, and the model loaded under a lease that nobody shares. Never holds a turn while
+// it waits for memory, so two pages cannot wait for each other. Knows no library (engine.js does)
+// and shows nothing. Used by Root Console, Root Mic and Root Dreamer.
 import { createEngine, EngineError } from "./engine.js";
 import { cpuLease } from "./cpu_lease.js";
 

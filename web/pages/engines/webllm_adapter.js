@@ -1,6 +1,7 @@
-// @ts-check WebLLM behind the calls of an engine. Gets the library as an argument, so that its
-// order of calls is tested against a stub: real models of its kind are too large for tests. Used
-// by webllm_worker.js.
+// @ts-check
+// WebLLM behind the calls of an engine. Gets the library as an argument, so that its order of
+// calls is tested against a stub: real models of its kind are too large for tests. Used by
+// webllm_worker.js.
 import { EngineError } from "./errors.js";
 import { isThere } from "./fetch_watch.js";
 

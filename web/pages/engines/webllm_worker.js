@@ -1,6 +1,6 @@
-// @ts-check The Worker in which WebLLM runs: one library, one model, one GPU device. The
-// library's own worker handler is not used: it passes errors on as texts, and knows no lost
-// device.
+// @ts-check
+// The Worker in which WebLLM runs: one library, one model, one GPU device. The library's own
+// worker handler is not used: it passes errors on as texts, and knows no lost device.
 import { serveEngine } from "./worker_side.js";
 import { webllmAdapter } from "./webllm_adapter.js";
 

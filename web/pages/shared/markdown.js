@@ -1,7 +1,7 @@
-// @ts-check Shows a model's text: Markdown becomes elements, everything else stays text. What a
-// model writes is hostile input: no scripts, styles, pictures, forms or addresses but http(s) get
-// through, and links neither tell where they came from nor reach back. Used by the pages for
-// model output only.
+// @ts-check
+// Shows a model's text: Markdown becomes elements, everything else stays text. What a model writes
+// is hostile input: no scripts, styles, pictures, forms or addresses but http(s) get through, and
+// links neither tell where they came from nor reach back. Used by the pages for model output only.
 import { marked } from "/vendor/marked.js";
 import DOMPurify from "/vendor/purify.js";
 

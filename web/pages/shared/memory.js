@@ -1,7 +1,8 @@
-// @ts-check What a person keeps in this browser: conversations with their messages, notes, and
-// the thoughts about them, in IndexedDB. Nothing of it is sent anywhere. Where the browser gives
-// no storage, or it is full or held by an older tab, the store goes on in memory and says why
-// (`problem`). Used by Root Console, Root Mic and Root Dreamer; renders nothing.
+// @ts-check
+// What a person keeps in this browser: conversations with their messages, notes, and the thoughts
+// about them, in IndexedDB. Nothing of it is sent anywhere. Where the browser gives no storage, or
+// it is full or held by an older tab, the store goes on in memory and says why (`problem`). Used
+// by Root Console, Root Mic and Root Dreamer; renders nothing.
 import { openDB } from "/vendor/idb.js";
 import { RamDatabase } from "./memory_ram.js";
 
