@@ -170,7 +170,10 @@ export class Dreaming extends EventTarget {
 			key: "dream",
 			class: "background",
 			signal: this.#abort.signal,
-			onQueue: () => this.#set("waiting"),
+			onQueue: () => {
+				// Who gave way is in the queue, too, and says so better.
+				if (this.phase !== "giving-way") this.#set("waiting");
+			},
 			/** @param {{text: string}} progress */
 			onProgress: ({ text }) => this.#set("loading", text),
 		}, (engine, lease) => this.#round(engine, lease, host.spec.name));
