@@ -16,7 +16,7 @@ const VICTIMS_MAX = 12;
 function describe(claim) {
 	const time = "position" in claim
 		? `waits, ${formatSeconds(claim.waited_s)} so far`
-		: `holds ${claim.gpu ?? "a GPU"}, since ${formatSeconds(claim.held_s)}`;
+		: `holds ${claim.gpu ?? "a GPU"}, for ${formatSeconds(claim.held_s)}`;
 	return `${claim.id} (${claim.class}, lease ${claim.lease}): ${time}`;
 }
 

@@ -6,10 +6,10 @@ import { html, nothing, render } from "/vendor/lit-html/lit-html.js";
 import {
 	clearError, formatSeconds, mountShell, setState, showConnection, showError,
 } from "/pages/shared/shell.js";
-import { Watch } from "/pages/shared/watch.js";
 import { Acts } from "/pages/dashboard/acts.js";
 import { Model } from "/pages/dashboard/model.js";
 import { headline, nowView } from "/pages/dashboard/now.js";
+import { firstStatus, watch } from "/pages/dashboard/session.js";
 import { clientsView, eventsView, queueView } from "/pages/dashboard/tables.js";
 import { timelineView } from "/pages/dashboard/timeline.js";
 
@@ -23,7 +23,6 @@ mountShell({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
 const announcer = /** @type {HTMLElement} */ (document.getElementById("announce"));
 const model = new Model();
-const watch = new Watch({ id: "Dashboard" });
 const acts = new Acts(watch, model, soon);
 
 /** @type {import("./tables.js").EventFilter} */
@@ -88,13 +87,12 @@ async function ask() {
 async function start() {
 	clearError();
 	past = [];
-	ask(); // first, so that there is something to see
 	try {
 		await watch.ask({ type: "subscribe", events: true }, "ok");
 		const question = { type: "events", limit: PAST_EVENTS };
 		await watch.ask(model.lastId ? { ...question, since: model.lastId } : question, "ok");
 		takePast();
-		soon();
+		ask();
 		if (charts) charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
 		if (watch.welcome?.dev) (await import("/pages/shared/dev.js")).followReloads(watch);
 	} catch (error) {
@@ -228,3 +226,9 @@ document.addEventListener("visibilitychange", () => {
 showConnection("connecting");
 draw();
 setInterval(tick, TICK_MS);
+if (watch.state !== "connecting") connected(watch.state, "");
+firstStatus.then((status) => {
+	if (!status || model.status) return;
+	model.takeStatus(status);
+	draw();
+});

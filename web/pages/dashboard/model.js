@@ -30,9 +30,9 @@ const SPANS_KEEP_MS = 65 * 60_000;
  *   held: number, paused: boolean, journal_ok: boolean, draining: boolean,
  *   gpus: Gpu[], leases: Holder[], waiting: Waiter[]}} Status
  * @typedef {{session: number, id: string, binding: string, since_s: number, seen_s: number,
- *   browser: boolean, page?: string, visible?: boolean, stalled_ms?: number, adapter?: string,
- *   clamped?: string|string[], vram_mb?: number, origin?: string, uid?: number, pid?: number
- * }} Client
+ *   browser: boolean, overdue?: boolean, page?: string, visible?: boolean, stalled_ms?: number,
+ *   adapter?: string, clamped?: string|string[], vram_mb?: number, origin?: string,
+ *   uid?: number, pid?: number}} Client
  * @typedef {{state: BandState, from: number, to: number|null, ids: number[]}} Span
  * @typedef {{row: string, lease: number, spans: Span[], guessed: boolean}} Track
  * @typedef {{state: BandState, from: number, to: number, open: boolean, ids: number[]}} Band

@@ -59,7 +59,7 @@ function short(name) {
 /** @param {Holder} holder @param {number} age */
 function holderTimes(holder, age) {
 	const parts = [`on ${holder.gpus?.map((gpu) => gpu.name).join(", ") || holder.gpu || "a GPU"}`];
-	if (holder.held_s !== undefined) parts.push(`since ${formatSeconds(holder.held_s + age)}`);
+	if (holder.held_s !== undefined) parts.push(`for ${formatSeconds(holder.held_s + age)}`);
 	if (holder.expires_in_s !== undefined) {
 		parts.push(`expires in ${formatSeconds(holder.expires_in_s - age)} unless renewed`);
 	}
@@ -120,7 +120,7 @@ function nobody(status, age) {
 		<span class="state state-idle">free</span>
 		<p>Nobody holds ${status.gpus.length === 1 ? "the GPU" : "a GPU"}.
 			${status.gpus.length ? `${ready} of ${status.gpus.length} ready`
-				: "No GPU is configured"}, up since
+				: "No GPU is configured"}, up for
 			${formatSeconds(status.uptime_s + age)}.</p></div>`;
 }
 

@@ -43,19 +43,20 @@ export const etaText = (seconds) =>
 
 /** @param {Waiter} waiter @param {number} age @param {Acts} acts @param {boolean} admin */
 function waiterRow(waiter, age, acts, admin) {
-	return html`<tr>
-		<td class="number">${waiter.position + 1}</td>
-		<th scope="row"><bdi>${waiter.id}</bdi>${waiter.label
-			? html` <span class="faint"><bdi>${waiter.label}</bdi></span>` : nothing}</th>
-		<td><span class="badge">${waiter.class}</span></td>
-		<td>${needText(waiter)}</td>
-		<td class="why">${waiter.why?.text ?? ""}${waiter.ripe
+	return html`<tr role="row">
+		<td class="number place" role="cell">${waiter.position + 1}</td>
+		<th scope="row" role="rowheader"><bdi>${waiter.id}</bdi>${waiter.label
+			? html` <bdi class="faint">${waiter.label}</bdi>` : nothing}</th>
+		<td role="cell"><span class="badge">${waiter.class}</span></td>
+		<td role="cell">${needText(waiter)}</td>
+		<td class="why" role="cell">${waiter.why?.text ?? ""}${waiter.ripe
 			? html` <span class="badge">waited long, goes first</span>` : nothing}</td>
-		<td class="number">${formatSeconds(waiter.waited_s + age)}</td>
-		<td class="number">${etaText(waiter.eta_s)}</td>
-		<td class="number">${formatSeconds(waiter.bound_s)}</td>
-		<td class="number"><button type="button" class="small danger" ?disabled=${!admin}
-			@click=${() => acts.remove(waiter)}>Remove…</button></td>
+		<td class="number" role="cell" data-label="waited">${
+			formatSeconds(waiter.waited_s + age)}</td>
+		<td class="number" role="cell" data-label="estimated">${etaText(waiter.eta_s)}</td>
+		<td class="number" role="cell" data-label="at most">${formatSeconds(waiter.bound_s)}</td>
+		<td class="number" role="cell"><button type="button" class="small danger"
+			?disabled=${!admin} @click=${() => acts.remove(waiter)}>Remove…</button></td>
 	</tr>`;
 }
 
@@ -69,14 +70,16 @@ export function queueView(model, acts, admin) {
 		<div class="row spread card-head"><h2 id="queue-title">Queue</h2>
 			<span class="muted">${status?.queue_depth ?? 0} waiting</span></div>
 		<div class="table-box" tabindex="0" role="region" aria-labelledby="queue-title">
-		${waiting.length ? html`<table class="queue">
-			<thead><tr><th scope="col" class="number">Place</th><th scope="col">Who</th>
+		${waiting.length ? html`<table class="queue" role="table">
+			<thead role="rowgroup"><tr role="row">
+				<th scope="col" class="number">Place</th><th scope="col">Who</th>
 				<th scope="col">Class</th><th scope="col">Wants</th>
 				<th scope="col">Why it waits</th><th scope="col" class="number">Waited</th>
 				<th scope="col" class="number">Estimated</th>
 				<th scope="col" class="number">At most</th>
 				<th scope="col"><span class="visually-hidden">Acts</span></th></tr></thead>
-			<tbody>${waiting.map((waiter) => waiterRow(waiter, age, acts, admin))}</tbody></table>
+			<tbody role="rowgroup">${waiting.map((waiter) =>
+				waiterRow(waiter, age, acts, admin))}</tbody></table>
 			${more > 0 ? html`<p class="empty">and ${more} more behind them</p>` : nothing}`
 			: html`<p class="empty">Nobody waits. Whoever asks now is served at once${
 				status?.paused ? ", as soon as grants are resumed" : ""}.</p>`}
@@ -85,6 +88,7 @@ export function queueView(model, acts, admin) {
 
 /** @param {Client} client @param {Model} model */
 function clientState(client, model) {
+	if (client.overdue) return html`<span class="state state-overdue">overdue</span>`;
 	const mine = (/** @type {{session?: number}} */ claim) => claim.session === client.session;
 	const held = (model.status?.leases ?? []).filter(mine).map(stateOfHolder);
 	for (const state of ["overdue", "yielding", "holding", "offered"]) {
@@ -146,8 +150,9 @@ export function clientsView(model, own) {
 			<th scope="col">Last heard of</th><th scope="col">Stalled</th>
 			<th scope="col">Adapter</th>
 			<th scope="col" class="number">VRAM</th><th scope="col" class="number">Connected</th>
-		</tr></thead><tbody>${clients.map((client) => html`<tr>
-			<th scope="row"><bdi>${client.id}</bdi> <span class="faint">#${client.session}</span>${
+		</tr></thead><tbody>${clients.map((client) => html`<tr
+			class=${client.overdue ? "alarm" : ""}><th scope="row"><bdi>${client.id}</bdi>
+				<span class="faint">#${client.session}</span>${
 				client.session === own ? html` <span class="badge">this page</span>` : nothing}</th>
 			<td>${clientState(client, model)}</td>
 			<td>${pageView(client)}</td>

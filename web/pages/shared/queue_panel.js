@@ -202,7 +202,7 @@ class QueuePanel {
 		}
 		if (mine) {
 			return sayView("holding", "holding",
-				html`You hold ${mine.gpu ?? "the GPU"}, since ${formatSeconds(mine.held_s)}.`);
+				html`You hold ${mine.gpu ?? "the GPU"}, for ${formatSeconds(mine.held_s)} now.`);
 		}
 		if (!this.status) return sayView("connecting", "asking", "Asking the broker…");
 		if (this.status.paused) return sayView("paused", "paused", "An operator paused grants.");
@@ -216,8 +216,8 @@ class QueuePanel {
 		return html`<ul class="stack-s">${others.map((holder) => html`<li>
 			<bdi>${holder.id}</bdi> ${holder.yield?.revoked ? "is overdue on" : "holds"}
 			${holder.gpu ?? "the GPU"}, class ${holder.class},
-			since ${formatSeconds(holder.held_s)}${
-				holder.label ? html`, for <bdi>${holder.label}</bdi>` : nothing}${
+			for ${formatSeconds(holder.held_s)} now${
+				holder.label ? html` (<bdi>${holder.label}</bdi>)` : nothing}${
 				holder.yield && !holder.yield.revoked
 					? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left` : nothing}.
 		</li>`)}</ul>`;
@@ -249,6 +249,10 @@ function offlineView(state) {
 		"No broker answers. Start it with “baton serve”; this page comes back by itself.");
 }
 
+/** @param {number|null} seconds */
+const etaText = (seconds) =>
+	(seconds !== null && seconds < 0.05 ? "any moment" : formatSeconds(seconds));
+
 /** @param {Place} place */
 function waitingView(place) {
 	const say = place.position === 0 ? "You are next."
@@ -257,9 +261,9 @@ function waitingView(place) {
 	return html`${sayView("waiting", "waiting", say)}
 		<p class="why">${place.why?.text ?? ""}</p>
 		<dl class="facts">
-			<div><dt>Waiting since</dt>
+			<div><dt>Waiting for</dt>
 				<dd>${formatSeconds((performance.now() - place.since) / 1000)}</dd></div>
-			<div><dt>Estimated</dt><dd>${formatSeconds(place.etaS)}</dd></div>
+			<div><dt>Estimated</dt><dd>${etaText(place.etaS)}</dd></div>
 			<div><dt>At most</dt><dd>${formatSeconds(place.boundS)}</dd></div>
 		</dl>
 		${ahead.length ? html`<p class="muted">Before you: ${ahead.map((name, index) =>
@@ -269,7 +273,7 @@ function waitingView(place) {
 /** @param {Holder} holder */
 function describe(holder) {
 	const vram = holder.vram_mb ? `, ${formatBytes(holder.vram_mb * 2 ** 20)} of VRAM` : "";
-	return `${holder.id}: class ${holder.class}, ${holder.state} ${holder.gpu ?? "the GPU"} since ${
+	return `${holder.id}: class ${holder.class}, ${holder.state} ${holder.gpu ?? "the GPU"} for ${
 		formatSeconds(holder.held_s)}${vram} (lease ${holder.lease})`;
 }
 

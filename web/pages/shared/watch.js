@@ -116,7 +116,7 @@ export class Watch extends EventTarget {
 
 	askOldest() {
 		const question = this.questions[0];
-		if (!question || this.state !== "open") return;
+		if (!question) return;
 		this.send(question.message);
 		this.answerTimer = setTimeout(() => this.socket?.close(4000, "no answer"), ANSWER_MS);
 	}
@@ -146,7 +146,6 @@ export class Watch extends EventTarget {
 		this.state = state;
 		if (before === state && state !== "open") return;
 		this.dispatchEvent(new CustomEvent("state", { detail: { state, ...detail } }));
-		if (state === "open") this.askOldest();
 	}
 
 	/** Says something that wants no answer. @param {Message} message */

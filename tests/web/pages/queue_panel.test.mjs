@@ -1,0 +1,127 @@
+// @ts-check
+// Proves that the panel of Console, Mic and Dreamer says where the page is in the queue, who holds,
+// how long at most and why, that it follows within a second, and that "Force unlock" names its
+// victim, takes its lease and tells it why. It uses the panel and the SDK, no page's engine.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openBrowser } from "../lib/browser.mjs";
+import { startDaemon } from "../lib/daemon.mjs";
+import { connect } from "../lib/session.mjs";
+import { until } from "../lib/until.mjs";
+
+const FOLLOWS_MS = 1500; // a second, and what drawing takes on a busy machine
+
+/** @type {import("../lib/daemon.mjs").Daemon} */
+let daemon;
+/** @type {import("../lib/browser.mjs").PageBrowser} */
+let browser;
+/** @type {import("../lib/browser.mjs").TestPage} */
+let page;
+/** @type {import("../lib/session.mjs").Session} */
+let holder;
+/** @type {import("../lib/session.mjs").Session} */
+let second;
+
+before(async () => {
+	daemon = await startDaemon({ config: { timing: { lock_delay_s: 0.2, ack_s: 10 } } });
+	browser = await openBrowser();
+	page = await browser.signedInPage(daemon, "/logs");
+	await page.evaluate(async () => {
+		/** @type {(path: string) => Promise<any>} */
+		const load = (path) => import(path);
+		const { Broker } = await load("/sdk/index.js");
+		const { queuePanel } = await load("/pages/shared/queue_panel.js");
+		const place = document.createElement("div");
+		place.id = "panel";
+		document.body.prepend(place);
+		const broker = new Broker({ name: "Panel page" });
+		Object.assign(globalThis, { broker, panel: queuePanel(place, broker) });
+		await broker.ready();
+	});
+	holder = await connect(daemon, "<b>Mallory</b>");
+	second = await connect(daemon, "second");
+});
+
+after(async () => {
+	await browser?.close();
+	await daemon?.stop();
+});
+
+/** @param {RegExp} pattern @param {number} [ms] */
+async function says(pattern, ms = 10000) {
+	await until(async () => pattern.test(await page.locator("#panel").innerText()),
+		{ ms, what: `the panel says ${pattern}` });
+}
+
+/** @param {import("../lib/session.mjs").Session} session @param {object} [fields] */
+async function hold(session, fields = {}) {
+	const from = session.messages.length;
+	session.send({ type: "acquire", ref: from + 1, timeout_s: null, ...fields });
+	const { lease } = await session.hear("offered", from);
+	await session.ask({ type: "accept", lease }, "granted");
+	return lease;
+}
+
+test("says that nobody uses the GPU, and whoever does", async () => {
+	await says(/Nobody uses the GPU/);
+	assert.equal(await page.getByRole("button", { name: "Force unlock…" }).isDisabled(), true);
+	await hold(holder, { class: "chat", preemptible: false });
+	await says(/not waiting[^]*<b>Mallory<\/b> holds rtx, class chat/, FOLLOWS_MS);
+	assert.equal(await page.locator("#panel bdi b").count(), 0);
+});
+
+test("says which place, after whom, how long at most, and why", async () => {
+	await second.ask({ type: "acquire", ref: 1, class: "chat", timeout_s: null }, "queued");
+	await page.evaluate(() => {
+		const { broker } = /** @type {any} */ (globalThis);
+		Object.assign(globalThis, { turn: broker.request({ class: "background" }) });
+	});
+	await says(/You are 2nd in the queue; 1 before you/, FOLLOWS_MS);
+	await says(/At most\s*\d+ (s|min)/);
+	await says(/Before you: second/);
+	await second.ask({ type: "cancel", ref: 1 }, "released");
+	await says(/You are next[^]*Mallory<\/b> holds rtx/, FOLLOWS_MS);
+});
+
+test("force unlock names the victim, wants a reason and takes the lease", async () => {
+	await page.getByRole("button", { name: "Force unlock…" }).click();
+	await page.locator("dialog .victim").getByText("<b>Mallory</b>").waitFor();
+	await page.locator("dialog input[name=reason]").fill("it hangs");
+	await page.locator("dialog button[type=submit]").click();
+	assert.equal((await holder.hear("revoked")).detail, "it hangs");
+	await says(/holding[^]*You hold rtx/);
+	await page.evaluate(async () => {
+		await (await /** @type {any} */ (globalThis).turn).release();
+	});
+	await says(/Nobody uses the GPU/);
+});
+
+test("says when it was asked to give way", async () => {
+	await page.evaluate(async () => {
+		const { broker } = /** @type {any} */ (globalThis);
+		Object.assign(globalThis, { lease: await broker.request({ graceMs: 15000 }) });
+	});
+	const { leases } = await daemon.status();
+	await daemon.http("POST", `/v1/gpu/leases/${leases[0].lease}/yield`, { reason: "please" });
+	await says(/asked to give way[^]*\d s left/, FOLLOWS_MS);
+	await page.evaluate(() => /** @type {any} */ (globalThis).lease.release());
+	await says(/Nobody uses the GPU/);
+});
+
+test("Debug GPU shows browser and broker as text", async () => {
+	await page.getByRole("button", { name: "Debug GPU" }).click();
+	const report = page.locator("dialog pre.report");
+	await report.waitFor();
+	const text = await report.innerText();
+	assert.match(text, /WebGPU/);
+	assert.match(text, /Broker: open[^]*"queue_depth": 0/);
+	await page.getByRole("button", { name: "Close" }).click();
+	await page.locator("dialog").waitFor({ state: "detached" });
+});
+
+test("says that the broker is away, and comes back", async () => {
+	await daemon.kill();
+	await says(/reconnecting|not connected/);
+	await daemon.restart();
+	await says(/Nobody uses the GPU/);
+});
