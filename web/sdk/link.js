@@ -329,7 +329,7 @@ export class Link {
 	#tell(claim, m) {
 		const { type, lease, reason } = m;
 		claim.lease = lease;
-		if (type === "released" && claim.requeue && !reason)
+		if (type === "renewed" || (type === "released" && claim.requeue && !reason))
 			return; // given back to come back
 		if (type === "timeout" || type === "released")
 			this.#end(claim, m);
