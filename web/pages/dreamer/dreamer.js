@@ -5,7 +5,7 @@ import { render } from "/vendor/lit-html/lit-html.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";
-import { deviceFor, keepDevice, keptDevice } from "../shared/device_choice.js";
+import { deviceFor, keepDevice, keptDevice, keptProfile } from "../shared/device_choice.js";
 import { pageLog } from "../shared/log.js";
 import { openMemory } from "../shared/memory.js";
 import { queuePanel } from "../shared/queue_panel.js";
@@ -231,7 +231,9 @@ async function readModels() {
 function theHost() {
 	const spec = models.find((entry) => entry.id === model);
 	if (!spec) throw new Error("There is no chat model. See the models file in the docs.");
-	host ??= new ModelHost({ broker, spec, class: "background", device: deviceFor(device, spec) });
+	host ??= new ModelHost({
+		broker, spec, profile: keptProfile(), class: "background", device: deviceFor(device, spec),
+	});
 	return host;
 }
 

@@ -10,7 +10,7 @@ import { newId, openMemory } from "../shared/memory.js";
 import { queuePanel } from "../shared/queue_panel.js";
 import { mountShell, setState, showError } from "../shared/shell.js";
 import { Capture } from "./capture.js";
-import { deviceFor, keepDevice, keptDevice } from "../shared/device_choice.js";
+import { deviceFor, keepDevice, keptDevice, keptProfile } from "../shared/device_choice.js";
 import { modelsView, recordingView, takesView } from "./mic_view.js";
 import { Takes } from "./takes.js";
 import { TalkControl } from "./talk_control.js";
@@ -65,7 +65,8 @@ function spec(task) {
 function host(task) {
 	const chosenSpec = spec(task);
 	const made = new ModelHost({
-		broker, spec: chosenSpec, class: "voice", device: deviceFor(device, chosenSpec),
+		broker, spec: chosenSpec, profile: keptProfile(), class: "voice",
+		device: deviceFor(device, chosenSpec),
 	});
 	made.addEventListener("state", draw);
 	return made;

@@ -1,7 +1,9 @@
 // @ts-check
 // Where the models of a page compute: on the GPU, in turns, or on the CPU, which is slow but needs no
-// WebGPU and asks nobody. Kept per page. Used by Root Mic and Root Dreamer.
+// WebGPU and asks nobody. Kept per page; the hardware profile is the one that was chosen in Console.
+// Used by Root Mic and Root Dreamer.
 import { html } from "/vendor/lit-html/lit-html.js";
+import { profileNames } from "../engines/profiles.js";
 
 /** @typedef {"webgpu"|"wasm"} Device */
 
@@ -13,6 +15,12 @@ export function keptDevice(page) {
 /** @param {string} page @param {Device} device */
 export function keepDevice(page, device) {
 	localStorage.setItem(`baton.${page}.device`, device);
+}
+
+/** @returns {import("../engines/profiles.js").ProfileName} */
+export function keptProfile() {
+	const kept = localStorage.getItem("baton.console.profile");
+	return profileNames.find((name) => name === kept) ?? "lite";
 }
 
 /** WebLLM computes on the GPU alone. @param {Device} device @param {{engine: string}} spec */
