@@ -11,7 +11,7 @@ import { Model } from "/pages/dashboard/model.js";
 import { headline, nowView } from "/pages/dashboard/now.js";
 import { firstStatus, watch } from "/pages/dashboard/session.js";
 import { clientsView, eventsView, queueView } from "/pages/dashboard/tables.js";
-import { timelineView } from "/pages/dashboard/timeline.js";
+import { keepFocus, timelineView } from "/pages/dashboard/timeline.js";
 
 const ASK_EVERY_MS = 250;
 const TICK_MS = 1000;
@@ -36,7 +36,7 @@ const filter = {
 
 /** @type {import("./timeline.js").View} */
 const view = {
-	minutes: 10, width: 600, focus: "", chosen: null, all: false,
+	minutes: 10, width: 600, focus: "", chosen: null, all: false, table: false,
 	change(fields) {
 		Object.assign(view, fields);
 		draw();
@@ -161,6 +161,7 @@ function draw() {
 			<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
 		${clientsView(model, ownSession())}
 		${eventsView(model, filter)}`, board);
+	keepFocus(view);
 	observe();
 }
 

@@ -4,6 +4,7 @@
 // dashboard.js and the views; tested through the page.
 
 const EVENTS_MAX = 4000;
+const TRACKS_MAX = 6000;
 const SPANS_KEEP_MS = 65 * 60_000;
 
 /**
@@ -51,6 +52,9 @@ const STATE_OF = { queued: "waiting", offered: "offered", held: "holding", yield
 
 /** Of several claims of one client the band shows the one that matters most. */
 const RANK = ["resident", "waiting", "lost", "offered", "holding", "yielding", "overdue"];
+
+/** @param {{state: BandState}} band */
+const rank = (band) => RANK.indexOf(band.state);
 
 /** @param {{yield?: {revoked: boolean}, state: string, slots: number}} holder */
 export function stateOfHolder(holder) {
@@ -196,7 +200,8 @@ export class Model {
 		const oldest = this.now() - SPANS_KEEP_MS;
 		for (const [lease, track] of this.tracks) {
 			const last = track.spans.at(-1);
-			if (!last || (last.to !== null && last.to < oldest)) {
+			const many = this.tracks.size > TRACKS_MAX;
+			if (!last || (last.to !== null && (many || last.to < oldest))) {
 				this.tracks.delete(lease);
 				this.residents.delete(lease);
 			}
@@ -268,43 +273,73 @@ function closeTrack(track, at) {
 	if (last && last.to === null) last.to = Math.max(at, last.from);
 }
 
+/** @param {Band[]} bands @param {Band} band */
+function addBand(bands, band) {
+	const last = bands.at(-1);
+	if (last && last.state === band.state && last.to === band.from) {
+		last.to = band.to;
+		last.open = band.open;
+		last.ids.push(...band.ids);
+	} else {
+		bands.push(band);
+	}
+}
+
 /**
  * Overlapping spans of one client as bands that follow each other; equal neighbours are one.
  * @param {Span[]} spans @param {number} from @param {number} to
  * @returns {Band[]}
  */
 export function mergeSpans(spans, from, to) {
-	const marks = spans.filter((span) => span.to === span.from);
-	const long = spans.filter((span) => span.to !== span.from);
-	const edges = new Set([from, to]);
-	for (const span of long) {
-		edges.add(Math.max(from, span.from));
-		edges.add(Math.min(to, span.to ?? to));
-	}
-	const cuts = [...edges].filter((edge) => edge >= from && edge <= to).sort((a, b) => a - b);
+	const edges = spans.filter((span) => span.to !== span.from).flatMap((span) => [
+		{ at: Math.max(from, span.from), span, begins: true },
+		{ at: Math.min(to, span.to ?? to), span, begins: false },
+	]).sort((a, b) => a.at - b.at);
 	/** @type {Band[]} */
 	const bands = [];
-	for (let i = 0; i + 1 < cuts.length; i++) {
-		const [start, end] = [cuts[i], cuts[i + 1]];
-		const over = long.filter((span) => span.from <= start && (span.to ?? to) >= end);
-		if (!over.length) continue;
-		const top = over.reduce((a, b) => (RANK.indexOf(b.state) > RANK.indexOf(a.state) ? b : a));
-		const last = bands.at(-1);
-		const open = over.some((span) => span.to === null) && end === to;
-		const ids = over.flatMap((span) => span.ids);
-		if (last && last.state === top.state && last.to === start) {
-			last.to = end;
-			last.open = open;
-			last.ids.push(...ids);
-		} else {
-			bands.push({ state: top.state, from: start, to: end, open, ids });
+	/** @type {Set<Span>} */
+	const over = new Set();
+	for (let i = 0; i < edges.length;) {
+		const start = edges[i].at;
+		for (; i < edges.length && edges[i].at === start; i++) {
+			if (edges[i].begins) over.add(edges[i].span);
+			else over.delete(edges[i].span);
 		}
+		if (i === edges.length || !over.size) continue;
+		const all = [...over];
+		const end = edges[i].at;
+		addBand(bands, {
+			state: all.reduce((a, b) => (rank(b) > rank(a) ? b : a)).state, from: start, to: end,
+			open: end === to && all.some((span) => span.to === null),
+			ids: all.flatMap((span) => span.ids),
+		});
 	}
-	for (const mark of marks) {
-		if (mark.from < from || mark.from > to) continue;
-		const { state, ids } = mark;
-		bands.push({ state, from: mark.from, to: mark.from, open: false, ids });
+	for (const mark of spans) {
+		if (mark.from !== mark.to || mark.from < from || mark.from > to) continue;
+		bands.push({ ...mark, to: mark.from, open: false });
 	}
 	for (const band of bands) band.ids = [...new Set(band.ids)].sort((a, b) => a - b);
 	return bands.sort((a, b) => a.from - b.from || a.ids[0] - b.ids[0] || a.to - b.to);
+}
+
+/**
+ * The same with whatever is too short to be drawn taken together; the more urgent state is shown.
+ * @param {Band[]} bands @param {number} shortest ms
+ * @returns {Band[]}
+ */
+export function coarsen(bands, shortest) {
+	/** @type {Band[]} */
+	const out = [];
+	for (const band of bands) {
+		const last = out.at(-1);
+		if (!last || band.to - last.from >= shortest) {
+			out.push({ ...band, ids: [...band.ids] });
+			continue;
+		}
+		if (rank(band) > rank(last)) last.state = band.state;
+		last.to = Math.max(last.to, band.to);
+		last.open ||= band.open;
+		last.ids.push(...band.ids);
+	}
+	return out;
 }

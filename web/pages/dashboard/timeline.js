@@ -4,7 +4,7 @@
 // Draws only what it is given. Used by dashboard.js.
 import { html, nothing, svg } from "/vendor/lit-html/lit-html.js";
 import { formatSeconds, formatTime } from "/pages/shared/shell.js";
-import { STATE_WORDS } from "/pages/dashboard/model.js";
+import { STATE_WORDS, coarsen } from "/pages/dashboard/model.js";
 import { statePill } from "/pages/dashboard/now.js";
 import { eventHead, eventRow } from "/pages/dashboard/tables.js";
 
@@ -13,18 +13,23 @@ import { eventHead, eventRow } from "/pages/dashboard/tables.js";
  * @typedef {import("./model.js").Row} Row
  * @typedef {import("./model.js").Band} Band
  * @typedef {{minutes: number, width: number, focus: string, chosen: {row: Row, band: Band}|null,
- *   all: boolean, change(fields: object): void}} View
+ *   all: boolean, table: boolean, change(fields: object): void}} View
  */
 
 const ROW_HEIGHT = 26;
 const ROWS_SHOWN = 12;
+const BANDS_MAX = 150; // in one row; more are drawn taken together
+const BAND_PX = 4;
 const TICKS = 5;
 const LABEL_PX = 74;
 const CHARACTER_PX = 6.5;
 const STATES = /** @type {(keyof STATE_WORDS)[]} */ (Object.keys(STATE_WORDS));
 
-/** @param {Row} row @param {Band} band */
-export const bandKey = (row, band) => `${row.key} ${band.from} ${band.state}`;
+/**
+ * By its first event, for where it begins moves with the window.
+ * @param {Row} row @param {Band} band
+ */
+const bandKey = (row, band) => `${row.key} ${band.ids[0] ?? ""} ${band.state}`;
 
 /** Patterns tell states apart without colours. They are drawn in their own colours. */
 const patterns = html`<svg class="visually-hidden" aria-hidden="true"><defs>
@@ -156,11 +161,19 @@ function onKey(event, rows, view) {
 		const next = rows[Math.min(rows.length - 1, Math.max(0, at + down))];
 		const wanted = down ? nearest(next, row.bands[index].from) : index + right;
 		const band = next.bands[Math.min(next.bands.length - 1, Math.max(0, wanted))];
-		const focus = bandKey(next, band);
-		view.change({ focus });
-		for (const made of document.querySelectorAll("[data-band]")) {
-			if (made.getAttribute("data-band") === focus) /** @type {any} */ (made).focus();
-		}
+		view.change({ focus: bandKey(next, band) });
+	}
+}
+
+/**
+ * After each drawing: elements are used again for other bands, so the focus follows its band.
+ * @param {View} view
+ */
+export function keepFocus(view) {
+	const now = document.activeElement?.getAttribute("data-band") ?? view.focus;
+	if (now === view.focus) return;
+	for (const made of document.querySelectorAll("[data-band]")) {
+		if (made.getAttribute("data-band") === view.focus) /** @type {any} */ (made).focus();
 	}
 }
 
@@ -188,10 +201,12 @@ export function timelineView(model, view) {
 	const to = model.now();
 	const from = to - view.minutes * 60_000;
 	const rows = model.status ? model.timeline(from, to) : [];
-	const shown = view.all ? rows : rows.slice(0, ROWS_SHOWN);
+	const scale = view.width / (to - from);
+	const shown = (view.all ? rows : rows.slice(0, ROWS_SHOWN)).map((row) =>
+		(row.bands.length > BANDS_MAX
+			? { ...row, bands: coarsen(row.bands, BAND_PX / scale) } : row));
 	const keys = shown.flatMap((row) => row.bands.map((band) => bandKey(row, band)));
 	if (!keys.includes(view.focus)) view.focus = keys[0] ?? "";
-	const scale = view.width / (to - from);
 	return html`<section class="card timeline" aria-labelledby="timeline-title">
 		${patterns}
 		<div class="row spread card-head"><h2 id="timeline-title">Timeline</h2>
@@ -207,8 +222,10 @@ export function timelineView(model, view) {
 			@click=${() => view.change({ all: !view.all })}>${view.all ? "Show fewer"
 				: `Show ${rows.length - ROWS_SHOWN} more`}</button>` : nothing}
 		${chosenView(model, view)}
-		${rows.length ? html`<details class="tl-details"><summary>As a table</summary>
+		${rows.length ? html`<details class="tl-details" @toggle=${(/** @type {Event} */ event) =>
+			view.change({ table: /** @type {HTMLDetailsElement} */ (event.target).open })}>
+			<summary>As a table</summary>
 			<div class="table-scroll" tabindex="0" role="region" aria-label="Timeline as a table">
-			${asTable(rows)}</div></details>` : nothing}
+			${view.table ? asTable(rows) : nothing}</div></details>` : nothing}
 	</section>`;
 }
