@@ -7,9 +7,10 @@ import { Broker, detect } from "../sdk/index.js";
 
 /**
  * @typedef {{success: true, token: string}|{success: false, error: string}} LockResult
- * @typedef {{load: boolean, lease: import("../sdk/index.js").Lease, users: number, free(): unknown}}
- *   Turn what this tab has; it is given back when nobody in the tab uses it any more
- * @typedef {{claim: Promise<import("../sdk/index.js").Lease>, leave: AbortController}} Parked
+ * @typedef {import("../sdk/index.js").Lease} Lease
+ * @typedef {{load: boolean, lease: Lease, users: number, free(): unknown}} Turn what this tab
+ *   has; it is given back when nobody in the tab uses it any more
+ * @typedef {{claim: Promise<Lease>, leave: AbortController}} Parked
  */
 
 /** A claim that timed out keeps its place for as long as a page needs to ask again. */
@@ -43,8 +44,8 @@ export class GPUController {
 		const key = JSON.stringify([agentId, this.BRIDGE_URL, this.TOKEN]);
 		let broker = this.#brokers.get(key);
 		if (!broker || broker.state === "closed") {
-			broker = new Broker({ url: this.BRIDGE_URL, token: this.TOKEN ?? undefined, name: agentId,
-				fallback: this.FALLBACK });
+			broker = new Broker({ url: this.BRIDGE_URL, token: this.TOKEN ?? undefined,
+				name: agentId, fallback: this.FALLBACK });
 			this.#brokers.set(key, broker);
 		}
 		return broker;
@@ -68,7 +69,8 @@ export class GPUController {
 		});
 		try {
 			const lease = /** @type {any} */ (await Promise.race([parked.claim, late]));
-			return this.#hold(agentId, { load: false, lease, users: 0, free: () => lease.release() });
+			return this.#hold(agentId,
+				{ load: false, lease, users: 0, free: () => lease.release() });
 		} catch (error) {
 			this.#park(agentId, parked);
 			return { success: false, error: text(error) };
@@ -80,7 +82,8 @@ export class GPUController {
 	/** @param {string} agentId @returns {Parked} */
 	static #ask(agentId) {
 		const leave = new AbortController();
-		const claim = this.#broker(agentId).request({ ...MANNERS, key: agentId, signal: leave.signal,
+		const claim = this.#broker(agentId).request({ ...MANNERS, key: agentId,
+			signal: leave.signal,
 			class: agentId.startsWith("Root-Dreamer") ? "background" : undefined });
 		return { claim, leave };
 	}
@@ -133,7 +136,8 @@ export class GPUController {
 	 * @param {string} [token] of acquireLock; without: the oldest lock of that agent in this tab
 	 */
 	static async releaseLock(agentId, token) {
-		const mine = token ?? [...this.#holds].find(([, hold]) => hold.agentId === agentId)?.[0] ?? "";
+		const oldest = [...this.#holds].find(([, hold]) => hold.agentId === agentId)?.[0];
+		const mine = token ?? oldest ?? "";
 		const turn = this.#holds.get(mine)?.turn;
 		this.#holds.delete(mine);
 		if (turn && --turn.users === 0)
@@ -168,7 +172,7 @@ export class GPUController {
 	 * @param {string} agentId
 	 * @param {() => Promise<T>|T} task
 	 * @param {number} [timeoutMs]
-	 * @returns {Promise<T>} rejects when there was no turn, or when it was taken away under the task
+	 * @returns {Promise<T>} rejects when there was no turn, or it was taken under the task
 	 */
 	static async withLock(agentId, task, timeoutMs = 120_000) {
 		return this.#under(agentId, await this.acquireLock(agentId, timeoutMs), task);
@@ -223,12 +227,12 @@ export class GPUController {
 		const waiting = this.#waitingLoads;
 		return { queueSize: waiting.length, activeLoaders: [...this.#loading],
 			hasPendingLoad: waiting.length > 0 || this.#loading.length > 0,
-			modelLoadQueueInfo: waiting.length ? `waiting: ${waiting.join(", ")}` : "no load waits" };
+			modelLoadQueueInfo: waiting.length ? `waiting: ${waiting.join()}` : "no load waits" };
 	}
 
 	/**
-	 * @returns {Promise<{locked: boolean, owner: string|null, queue_depth: number, queued: string[]}
-	 *   |{error: string}>}
+	 * @returns {Promise<{locked: boolean, owner: string|null, queue_depth: number,
+	 *   queued: string[]}|{error: string}>}
 	 */
 	static async checkStatus() {
 		try {
@@ -330,7 +334,7 @@ const MIB = 2 ** 20;
 const PROFILES = { lite: 256 * MIB, mid: 1024 * MIB, high: 2048 * MIB, ultra: 4096 * MIB };
 
 /**
- * An adapter and what to ask of it; `isConstrained`: the adapter offers less than the profile wants.
+ * An adapter and what to ask of it; `isConstrained`: it offers less than the profile wants.
  * @param {"lite"|"mid"|"high"|"ultra"} [profile]
  */
 export async function getWebGPUConfig(profile = "mid") {
@@ -338,7 +342,8 @@ export async function getWebGPUConfig(profile = "mid") {
 	const { adapter, descriptor, clamped } = await detect({ features: ["shader-f16"],
 		limits: { maxBufferSize: bytes, maxStorageBufferBindingSize: bytes } });
 	return { adapter, deviceConfig: descriptor,
-		maxBufferSize: Number(descriptor.requiredLimits?.maxBufferSize), isConstrained: clamped.length > 0 };
+		maxBufferSize: Number(descriptor.requiredLimits?.maxBufferSize),
+		isConstrained: clamped.length > 0 };
 }
 
 /** Code is reloaded by the broker's --dev; no lease is touched by these two. */

@@ -1,4 +1,4 @@
-// broker: a page's session with the broker. A claim's life is claim.js, the wire is link.js.
+// broker: a page's session. A claim's life is claim.js, the wire is link.js.
 // @ts-check
 import { Claim } from "./claim.js";
 import { BrokerError, plain } from "./errors.js";
@@ -7,10 +7,9 @@ import { now } from "./link.js";
 import { openPort } from "./port.js";
 import { awakeLock, keepPlaces, takePlaces, watchPage } from "./tab.js";
 
-/** @import { About, BrokerOptions, Hub, RequestOptions, State, Status } from "./types.js" */
-/** @import { Lease } from "./lease.js" */
+/** @import { About, BrokerOptions, Hub, Request, RequestOptions, Reside } from "./types.js" */
+/** @import { State, Status, Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
-/** @typedef {[resolve: (value: any) => void, reject: (error: any) => void]} Waiter */
 
 const SOURCE = import.meta.url.startsWith("http") ? import.meta.url : "http://127.0.0.1:8470";
 
@@ -41,7 +40,8 @@ export class Broker extends EventTarget {
 		super();
 		this.#o = o;
 		this.#base = new URL((o.url ?? SOURCE).replace(/^ws/, "http")).origin;
-		this.#name = plain(o.name || globalThis.document?.title || globalThis.location?.host || "page", 128);
+		const { document, location } = globalThis;
+		this.#name = plain(o.name || document?.title || location?.host || "page", 128);
 		this.#storage = `baton ${this.#base} ${this.#name}`;
 		this.#send = openPort((e) => this.#on(e), o.heartbeat === "reply");
 		this.#hub = {
@@ -56,7 +56,7 @@ export class Broker extends EventTarget {
 		};
 		this.#unwatch = watchPage({ leave: () => this.#leave(), back: () => this.#back(),
 			thaw: () => this.#thaw(), visible: (visible) => this.about({ visible }) });
-		this.#start();
+		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
 	}
 
 	get state() {
@@ -83,49 +83,43 @@ export class Broker extends EventTarget {
 		const shown = (typeof token === "function" ? await token() : token) || undefined;
 		this.#send({ op: "start", url: this.#base.replace("http", "ws") + "/v1/gpu/session",
 			hello: { id: this.#name, token: shown }, resume: kept?.session ?? null, adopt,
-			backoff: { minMs: 250, maxMs: 10_000, ...backoff }, timeoutMs: asks ? 60_000 : connectTimeoutMs });
+			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
+			timeoutMs: asks ? 60_000 : connectTimeoutMs });
 		if (kept)
 			setTimeout(() => this.#send({ op: "disown" }), 5_000);
 		this.about({ page: globalThis.location?.pathname, origin: globalThis.location?.origin });
 	}
 
 	async ready() {
+		if (this.#state === "closed")
+			throw this.#error;
 		if (this.#state !== "open")
-			await this.#outcome(this.#ready);
-	}
-
-	/** @param {Waiter[]} list @returns {Promise<any>} */
-	#outcome(list) {
-		return new Promise((...waiter) => {
-			if (this.#state === "closed")
-				waiter[1](this.#error);
-			list.push(waiter);
-			this.#kick();
-		});
+			await new Promise((...waiter) => {
+				this.#ready.push(waiter);
+				this.#kick();
+			});
 	}
 
 	#kick() {
 		if (this.#state === "offline") {
+			this.#error = undefined;
 			this.#set("connecting");
 			this.#send({ op: "kick" });
 		}
 	}
 
-	/**
-	 * @template {RequestOptions} O
-	 * @param {O} [o]
-	 * @returns {Promise<O extends {ifAvailable: true} ? Lease|null : Lease>}
-	 */
+	/** @type {Request} */
 	async request(o) {
-		return /** @type {any} */ (this.#request(o ?? {}));
+		return this.#request(o ?? {});
 	}
 
-	/** @param {RequestOptions} o @returns {Promise<any>} */
+	/** @type {(o: RequestOptions) => Promise<any>} */
 	async #request(o) {
 		o.signal?.throwIfAborted();
 		if (this.#state === "closed")
 			throw this.#error;
-		const { ref, rid } = this.#places.get(o.key ?? "") ?? { ref: this.#ref++, rid: crypto.getRandomValues(new Uint32Array(4)).join("-") };
+		const { ref, rid } = this.#places.get(o.key ?? "")
+			?? { ref: this.#ref++, rid: crypto.getRandomValues(new Uint32Array(4)).join("-") };
 		this.#places.delete(o.key ?? "");
 		const claim = new Claim(this.#hub, ref, rid, o);
 		this.#claims.set(ref, claim);
@@ -135,13 +129,8 @@ export class Broker extends EventTarget {
 		return turn;
 	}
 
-	/**
-	 * Rejects with the lease's error if it was taken under `fn`.
-	 * @template T
-	 * @param {RequestOptions} o
-	 * @param {(lease: Lease) => Promise<T>|T} fn
-	 * @returns {Promise<T>}
-	 */
+	/** Rejects with the lease's error if it was taken under `fn`.
+	 * @type {<T>(o: RequestOptions, fn: Task<T>) => Promise<T>} */
 	async run(o, fn) {
 		const lease = await this.#request(o);
 		try {
@@ -151,14 +140,8 @@ export class Broker extends EventTarget {
 		}
 	}
 
-	/**
-	 * A turn that nobody shares: all slots of its GPU.
-	 * @template T
-	 * @param {string} model
-	 * @param {(lease: Lease) => Promise<T>|T} fn
-	 * @param {RequestOptions} [o]
-	 * @returns {Promise<T>}
-	 */
+	/** A turn that nobody shares: all slots of its GPU.
+	 * @type {<T>(model: string, fn: Task<T>, o?: RequestOptions) => Promise<T>} */
 	async load(model, fn, o = {}) {
 		const { gpu } = o;
 		const { gpus } = await this.status().catch(() => ({ gpus: [] }));
@@ -167,10 +150,7 @@ export class Broker extends EventTarget {
 		return this.run({ graceMs: 20_000, ...o, model, slots: Math.max(1, ...slots) }, fn);
 	}
 
-	/**
-	 * @param {{model: string, vramBytes: number, evict(): unknown} & RequestOptions} o
-	 * @returns {Promise<Residence>}
-	 */
+	/** @type {(o: Reside) => Promise<Residence>} */
 	async reside(o) {
 		const lease = await this.#request({ ...o, slots: 0, evictable: true, ifAvailable: false });
 		/** @type {Promise<unknown>|undefined} */
@@ -186,10 +166,10 @@ export class Broker extends EventTarget {
 	}
 
 	/** @returns {Promise<Status>} */
-	status() {
-		const answer = this.#outcome(this.#asking);
+	async status() {
+		await this.ready();
 		this.#send({ op: "ask", msg: { type: "status" } });
-		return answer;
+		return new Promise((...waiter) => this.#asking.push(waiter));
 	}
 
 	/** @param {About} fields */
@@ -206,12 +186,12 @@ export class Broker extends EventTarget {
 		if (this.#state === "closed")
 			return;
 		const stopped = new Promise((resolve) => this.#stopped = () => resolve(0));
-		this.#end(new BrokerError("CLOSED", "This Broker was closed; make a new one."));
+		this.#end(new BrokerError("CLOSED", "Closed; make a new one."));
 		this.#send({ op: "stop" });
 		await stopped;
 	}
 
-	[Symbol.asyncDispose ?? Symbol.for("asyncDispose")]() {
+	[Symbol.asyncDispose ?? "asyncDispose"]() {
 		return this.close();
 	}
 
@@ -232,27 +212,20 @@ export class Broker extends EventTarget {
 			this.#stopped();
 			this.#end(new BrokerError(e.error?.code, e.error?.message));
 		} else if (m.type === "status")
-			this.#flush(0, m, this.#asking);
+			this.#asking.splice(0).forEach(([resolve]) => resolve(m));
 		else if (m.type === "reload")
 			this.#emit("reload", { path: m.path });
 		else
 			this.#claims.get(m.ref)?.hear(m);
 	}
 
-	/** @type {(how: 0|1, value: any, ...lists: Waiter[][]) => void} */
-	#flush(how, value, ...lists) {
-		for (const list of lists)
-			list.splice(0).forEach((waiter) => waiter[how](value));
-	}
-
 	/** @param {any} e */
 	#opened(e) {
 		this.#met = e;
 		this.#contact = e.at;
+		this.#error = undefined;
 		this.#set("open");
-		this.#flush(0, undefined, this.#ready);
-		if (this.#asking.length)
-			this.#send({ op: "ask", msg: { type: "status" } });
+		this.#ready.splice(0).forEach(([resolve]) => resolve(0));
 		for (const claim of this.#claims.values())
 			claim.brokerIsBack();
 	}
@@ -260,7 +233,7 @@ export class Broker extends EventTarget {
 	/** A broker that was there may be restarting, until it was silent for a TTL. @param {any} e */
 	async #down(e) {
 		const again = this.#state === "reconnecting" || e.code === 4429 || e.code === 4503;
-		const wanted = this.#state !== "offline" || this.#ready.length || this.#asking.length
+		const wanted = this.#state !== "offline" || this.#ready.length
 			|| [...this.#claims.values()].some((c) => c.state === "waiting" && !c.local);
 		if (this.#diagnosing || !wanted || (again && !e.silent))
 			return;
@@ -275,7 +248,6 @@ export class Broker extends EventTarget {
 	#offline(error) {
 		this.#error = error;
 		this.#set("offline");
-		this.#flush(1, error, this.#ready, this.#asking);
 		const { fallback = "error" } = this.#o;
 		for (const claim of [...this.#claims.values()])
 			if (claim.state !== "waiting" || claim.local)
@@ -301,7 +273,6 @@ export class Broker extends EventTarget {
 		for (const claim of this.#claims.values())
 			claim.fail(error);
 		this.#set("closed");
-		this.#flush(1, error, this.#ready, this.#asking);
 	}
 
 	#leave() {
@@ -323,22 +294,25 @@ export class Broker extends EventTarget {
 
 	/** Judged before the page may touch the GPU. */
 	#thaw() {
-		for (const claim of this.#met && now() - this.#contact >= this.#met.ttlMs ? this.#claims.values() : [])
-			if (claim.state === "held" && claim.managed)
-				claim.fail(new BrokerError("LOST", "The page was frozen for too long; ask again."));
+		const silent = now() - this.#contact >= this.#met?.ttlMs;
+		for (const claim of this.#claims.values())
+			if (silent && claim.state === "held" && claim.managed)
+				claim.fail(new BrokerError("LOST", "Frozen for too long; ask again."));
 	}
 
 	/** @param {State} state */
 	#set(state) {
 		const was = this.#state;
 		this.#state = state;
-		if (state !== "offline" && state !== "closed")
-			this.#error = undefined;
-		if (state !== "open")
-			for (const claim of this.#claims.values())
-				claim.settle(null);
+		const error = this.#error;
+		for (const [, reject] of this.#asking.splice(0))
+			reject(error ?? new BrokerError("UNREACHABLE", "Disconnected; try again."));
+		for (const [, reject] of error ? this.#ready.splice(0) : [])
+			reject(error);
+		for (const claim of this.#claims.values())
+			claim.settle(null);
 		if (state !== was)
-			this.#emit("state", { state, error: this.#error });
+			this.#emit("state", { state, error });
 	}
 
 	/** @type {(type: string, detail: any) => void} */

@@ -34,12 +34,7 @@ export class Claim {
 	/** @type {(error: unknown) => void} */ #reject = () => {};
 	#leave = () => this.fail(this.o.signal?.reason);
 
-	/**
-	 * @param {Hub} hub
-	 * @param {number} ref
-	 * @param {string} rid
-	 * @param {RequestOptions} o
-	 */
+	/** @param {Hub} hub @param {number} ref @param {string} rid @param {RequestOptions} o */
 	constructor(hub, ref, rid, o) {
 		this.hub = hub;
 		this.ref = ref;
@@ -89,7 +84,7 @@ export class Claim {
 			this.#send();
 		} else if (this.state === "held" && !this.managed) {
 			if (this.o.slots === 0)
-				this.#send(); // its VRAM belongs into the ledger
+				this.#send(); // for the ledger
 			else
 				this.asked({ reason: "the broker is back", grace_ms: 0 });
 		}
@@ -105,7 +100,7 @@ export class Claim {
 			this.granted(m);
 		else if (m.type === "yield")
 			this.asked(m);
-		else if (m.type === "denied" && m.code === "busy")
+		else if (m.code === "busy" || m.code === "paused")
 			this.none();
 		else
 			this.fail(endError(m));
@@ -137,10 +132,12 @@ export class Claim {
 
 	/** @param {any} m */
 	asked(m) {
+		if (this.state !== "held")
+			return;
 		if (this.stepMs)
 			this.say({ type: "yielding", need_ms: whole(this.stepMs) });
 		this.#lease?.please(new BrokerError("REVOKED",
-			`Asked to give way (${m.reason}): release, or call yieldIfNeeded().`, m));
+			`Give way (${m.reason}): release, or call yieldIfNeeded().`, m));
 		this.hub.emit("yield",
 			{ lease: this.#lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
 	}
@@ -161,11 +158,11 @@ export class Claim {
 
 	/** @param {any} error */
 	fail(error) {
-		return this.#over(error, true);
+		this.#over(error, true);
 	}
 
-	async release() {
-		await this.#over(new BrokerError("RELEASED", "The page released this lease."), false);
+	release() {
+		return this.#over(new BrokerError("RELEASED", "Released."), false);
 	}
 
 	/** @type {(error: any, taken: boolean) => Promise<void>} */
@@ -179,7 +176,7 @@ export class Claim {
 		if (this.#lease)
 			this.hub.emit("ended", { lease: this.#lease, error });
 		await done;
-		this.hub.send({ op: "release", ref: this.ref }); // confirms that the GPU is no longer used
+		this.hub.send({ op: "release", ref: this.ref });
 		if (!taken && this.managed && this.hub.open())
 			await new Promise((resolve) => this.settle = resolve);
 		this.hub.forget(this);
@@ -188,6 +185,6 @@ export class Claim {
 	/** @param {any} msg */
 	say(msg) {
 		if (this.managed)
-			this.hub.send({ op: "say", ref: this.ref, msg });
+			this.hub.send({ op: "ask", ref: this.ref, msg });
 	}
 }

@@ -6,11 +6,7 @@ const FINAL = "DENIED UNAUTHORIZED PROTOCOL CLOSED NO_WEBGPU LIMITS NEVER_FITS";
 
 /** `code` is for programs; `message` tells people what to do next. */
 export class BrokerError extends Error {
-	/**
-	 * @param {ErrorCode} code
-	 * @param {string} message
-	 * @param {any} [detail]
-	 */
+	/** @param {ErrorCode} code @param {string} message @param {any} [detail] */
 	constructor(code, message, detail) {
 		super(message);
 		this.name = "BrokerError";
@@ -21,28 +17,35 @@ export class BrokerError extends Error {
 }
 
 /** @type {Record<string, ErrorCode>} */
-const DENIED = { queue_full: "QUEUE_FULL", never_fits: "NEVER_FITS", no_such_gpu: "NEVER_FITS",
-	unauthorized: "UNAUTHORIZED", forbidden: "DENIED", paused: "WAIT_TIMEOUT", revoked: "REVOKED",
-	stale: "LOST", journal_unavailable: "UNREACHABLE", no_memory: "UNREACHABLE" };
+const DENIED = { queue_full: "QUEUE_FULL", never_fits: "NEVER_FITS", no_such_gpu: "NEVER_FITS" };
 
-/** @param {any} m the broker's last word about a claim */
+/** @param {any} m */
 export function endError(m) {
 	const { type, reason, detail } = m;
-	/** @type {[ErrorCode, string]} */
-	const [code, text] = type === "denied" ? [DENIED[m.code] ?? "PROTOCOL", m.message]
-		: type === "timeout" ? ["WAIT_TIMEOUT", "No GPU was free in time; ask again."]
-			: type === "lost" || reason === "disconnected" ? ["LOST", "The broker lost this claim; ask again."]
-				: reason === "expired" ? ["EXPIRED", "The page was silent for too long; ask again."]
-					: [type === "revoked" || reason === "revoked" ? "REVOKED" : "RELEASED",
-						`The broker took it (${reason}); ask again.`];
+	/** @type {ErrorCode} */
+	let code = type === "revoked" || reason === "revoked" ? "REVOKED" : "RELEASED";
+	let text = `The broker took it (${reason}); ask again.`;
+	if (type === "denied") {
+		code = DENIED[m.code] ?? (m.retry_after_s ? "UNREACHABLE" : "PROTOCOL");
+		text = m.message;
+	} else if (type === "timeout") {
+		code = "WAIT_TIMEOUT";
+		text = "No GPU was free in time; ask again.";
+	} else if (type === "lost" || reason === "disconnected") {
+		code = "LOST";
+		text = "The broker lost it; ask again.";
+	} else if (reason === "expired")
+		code = "EXPIRED";
 	return new BrokerError(code, detail ? `${text} (${detail})` : text, m);
 }
 
+export const ORIGIN = "List this page's origin under `origins` in the broker's configuration.";
+
 /** @type {Record<number, [ErrorCode, string]>} */
 const CLOSED = {
-	4401: ["UNAUTHORIZED", "The broker refused the token: open the link of `baton open`, or pass its token."],
-	4403: ["DENIED", "The broker does not serve this origin: list it under `origins` in its configuration."],
-	4409: ["PROTOCOL", "The broker speaks another version: use the SDK that it serves."],
+	4401: ["UNAUTHORIZED", "Open the link of `baton open`, or pass the right token."],
+	4403: ["DENIED", ORIGIN],
+	4409: ["PROTOCOL", "Use the SDK that this broker serves."],
 };
 
 /** Null: try again. @param {number} code of a closed WebSocket */
@@ -50,8 +53,7 @@ export const closeError = (code) => CLOSED[code] ? new BrokerError(...CLOSED[cod
 
 /** A name as the broker takes it. @type {(text: unknown, bytes: number) => string} */
 export function plain(text, bytes) {
-	const out = [...`${text}`.slice(0, bytes).replace(/[\p{C}\p{DI}\p{Zl}\p{Zp}]/gu, " ").trim()];
-	while (new TextEncoder().encode(out.join("")).length > bytes)
-		out.pop();
-	return out.join("");
+	const clean = `${text}`.slice(0, bytes).replace(/[\p{C}\p{DI}\p{Zl}\p{Zp}]/gu, " ").trim();
+	const cut = new TextEncoder().encode(clean).slice(0, bytes);
+	return new TextDecoder().decode(cut).replace(/\ufffd+$/, "");
 }

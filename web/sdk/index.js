@@ -1,4 +1,4 @@
-// index: what pages import. README.md explains it, types.d.ts has the options.
+// index: what pages import; see README.md.
 // @ts-check
 export { Broker } from "./broker.js";
 export { Lease } from "./lease.js";

@@ -3,7 +3,7 @@
 import { openDevice } from "./webgpu.js";
 
 /** @import { Claim } from "./claim.js" */
-/** @import { DeviceOptions, Guarded } from "./types.js" */
+/** @import { DeviceOptions, Guarded, Task } from "./types.js" */
 
 /** @param {any} x */
 const kill = async (x) => x.destroy ? x.destroy() : x.terminate();
@@ -14,7 +14,7 @@ export class Lease {
 	#please = new AbortController();
 	/** @type {Map<any, boolean>} */ #guards = new Map();
 
-	/** @internal @param {Claim} claim */
+	/** @param {Claim} claim */
 	constructor(claim) {
 		this.#claim = claim;
 	}
@@ -23,7 +23,6 @@ export class Lease {
 		return this.#claim.id;
 	}
 
-	/** Rises with every grant, for ever. */
 	get fence() {
 		return this.#claim.fence;
 	}
@@ -32,7 +31,6 @@ export class Lease {
 		return this.#claim.gpu;
 	}
 
-	/** False: a fallback's. */
 	get managed() {
 		return this.#claim.managed;
 	}
@@ -45,15 +43,12 @@ export class Lease {
 		return this.#over.signal;
 	}
 
-	/** A new one after each turn. */
 	get yieldSignal() {
 		return this.#please.signal;
 	}
 
-	/**
-	 * Gives way if asked, and resolves to true with the next turn; else to false.
-	 * @param {{graceMs?: number}} [o] what the next step takes at most
-	 */
+	/** Gives way if asked, and resolves to true with the next turn.
+	 * @param {{graceMs?: number}} [o] what the next step takes */
 	async yieldIfNeeded({ graceMs = 0 } = {}) {
 		this.signal.throwIfAborted();
 		this.#claim.stepMs = graceMs;
@@ -64,22 +59,13 @@ export class Lease {
 		return true;
 	}
 
-	/**
-	 * Ends `x` when the lease is taken; a release of your own leaves it.
-	 * @template {Guarded} T
-	 * @param {T} x
-	 */
+	/** Ends `x` when the lease is taken, not at a release of your own.
+	 * @type {<T extends Guarded>(x: T) => T} */
 	guard(x) {
 		return this.own(x, false);
 	}
 
-	/**
-	 * @internal
-	 * @template {Guarded} T
-	 * @param {T} x
-	 * @param {boolean} always
-	 * @returns {T}
-	 */
+	/** @type {<T extends Guarded>(x: T, always: boolean) => T} */
 	own(x, always) {
 		if (this.signal.aborted) {
 			kill(x);
@@ -89,33 +75,32 @@ export class Lease {
 		return x;
 	}
 
-	/** Clamped; destroyed with the lease. @param {DeviceOptions} [o] */
+	/** @param {DeviceOptions} [o] */
 	async requestDevice(o = {}) {
 		this.signal.throwIfAborted();
 		return openDevice(o, (device) => this.own(device, true), this.#claim.hub.about);
 	}
 
-	/** @param {{vramBytes?: number, model?: string, progress?: number}} u `progress`: 0 to 1 */
+	/** @param {{vramBytes?: number, model?: string, progress?: number}} u */
 	report({ progress = 0, ...u }) {
 		this.#claim.say({ type: "renew", progress: Math.min(1, Math.max(0, +progress || 0)) });
 		this.#claim.hub.about(u);
 	}
 
-	/** May be called again, and after the end. */
 	release() {
 		return this.#claim.release();
 	}
 
-	[Symbol.asyncDispose ?? Symbol.for("asyncDispose")]() {
+	[Symbol.asyncDispose ?? "asyncDispose"]() {
 		return this.release();
 	}
 
-	/** @internal @param {any} error */
+	/** @param {any} error */
 	please(error) {
 		this.#please.abort(error);
 	}
 
-	/** @internal @type {(error: any, taken: boolean) => Promise<void>} */
+	/** @type {(error: any, taken: boolean) => Promise<void>} */
 	async over(error, taken) {
 		this.#over.abort(error);
 		this.#please.abort(error);
@@ -124,12 +109,7 @@ export class Lease {
 		await Promise.allSettled(doomed.map(([x]) => kill(x)));
 	}
 
-	/**
-	 * @internal
-	 * @template T
-	 * @param {(lease: Lease) => Promise<T>|T} fn
-	 * @returns {Promise<T>}
-	 */
+	/** @type {<T>(fn: Task<T>) => Promise<T>} */
 	during(fn) {
 		return new Promise((resolve, reject) => {
 			const settle = (/** @type {() => void} */ then) =>

@@ -2,19 +2,19 @@
 // @ts-check
 import { closeError } from "./errors.js";
 
-/** @import { Known } from "./types.js" */
+/** @import { Backoff, Known, Send } from "./types.js" */
 
 /** Monotonic ms, the same in all threads. */
 export const now = () => performance.timeOrigin + performance.now();
 
-/** Full jitter. @type {(tries: number, minMs: number, maxMs: number, random?: () => number) => number} */
+/** @type {Backoff} */
 export const backoffMs = (tries, minMs, maxMs, random = Math.random) =>
 	random() * Math.min(maxMs, minMs * 2 ** tries);
 
 export class Link {
 	/** @type {WebSocket|null} */ #socket = null;
 	/** @type {Map<number, Known>} */ #claims = new Map();
-	/** Places of before a reload. @type {Map<number, any>} */ #orphans = new Map();
+	/** @type {Map<number, any>} */ #orphans = new Map();
 	/** @type {any} */ #o;
 	/** @type {string|null} */ #session = null;
 	#about = {};
@@ -31,7 +31,7 @@ export class Link {
 	#pingAt = 0;
 	#stalled = false;
 
-	/** @param {(event: any) => void} post */
+	/** @param {Send} post */
 	constructor(post) {
 		this.post = post;
 	}
@@ -43,6 +43,8 @@ export class Link {
 
 	/** @param {any} c */
 	start(c) {
+		if (this.#stopped)
+			return;
 		this.#o = c;
 		this.#session = c.resume;
 		for (const ref of c.adopt)
@@ -89,16 +91,10 @@ export class Link {
 	}
 
 	/** @param {any} c */
-	say({ ref, msg }) {
+	ask({ ref, msg }) {
 		const lease = this.#claims.get(ref)?.lease;
-		if (lease)
-			this.ask({ msg: { ...msg, lease } });
-	}
-
-	/** @param {any} c */
-	ask({ msg }) {
-		if (this.#open)
-			this.#socket?.send(JSON.stringify(msg));
+		if (this.#open && (lease || !ref))
+			this.#socket?.send(JSON.stringify({ lease, ...msg }));
 	}
 
 	/** @param {any} c */
@@ -128,9 +124,9 @@ export class Link {
 	/** @param {any} c */
 	leave({ keep }) {
 		this.#left = true;
-		for (const { ref, lease } of keep.length ? this.#claims.values() : [])
-			if (!keep.includes(ref))
-				this.#giveBack({ lease });
+		for (const claim of this.#claims.values())
+			if (!keep.includes(claim.ref))
+				this.#giveBack(claim);
 		if (!keep.length)
 			this.ask({ msg: { type: "bye" } });
 	}
@@ -157,13 +153,20 @@ export class Link {
 	#connect() {
 		clearTimeout(this.#retry);
 		const { url, hello, timeoutMs } = this.#o;
-		const socket = this.#socket = new WebSocket(url);
+		let socket;
+		try {
+			socket = this.#socket = new WebSocket(url);
+		} catch { // forbidden here
+			this.post({ ev: "down", blocked: true, silent: true });
+			return;
+		}
 		const resume = this.#session ?? undefined;
 		const timer = setTimeout(() => {
 			socket.close();
 			this.#closed(socket, 1006, true);
 		}, timeoutMs);
-		socket.onopen = () => socket.send(JSON.stringify({ type: "hello", version: 1, ...hello, resume }));
+		socket.onopen = () => socket.send(
+			JSON.stringify({ type: "hello", version: 1, ...hello, resume }));
 		socket.onmessage = ({ data }) => {
 			clearTimeout(timer);
 			if (this.#socket !== socket)
@@ -200,7 +203,8 @@ export class Link {
 		this.post({ ev: was && !silent ? "drop" : "down", code, late, silent });
 		const { minMs, maxMs } = this.#o.backoff;
 		if (!this.#left)
-			this.#retry = +setTimeout(() => this.#connect(), backoffMs(this.#tries++, minMs, maxMs));
+			this.#retry = +setTimeout(() => this.#connect(),
+				backoffMs(this.#tries++, minMs, maxMs));
 	}
 
 	/** A TTL after the broker's last word somebody else may hold the GPU. */
@@ -276,7 +280,6 @@ export class Link {
 			this.#settle();
 	}
 
-	/** What was not listed is over, or never got there. */
 	#settle() {
 		const listing = this.#listing;
 		this.#listing = false;
@@ -302,10 +305,8 @@ export class Link {
 			claim.lease = m.lease;
 			if (claim.state === "dropped" || (holds && claim.requeue))
 				this.release(claim);
-			else if (holds && claim.state === "asked")
-				this.#tell(claim, { ...m, type: "granted" });
-			else if (m.state === "offered")
-				this.#tell(claim, { ...m, type: "offered" });
+			else if (m.state === "offered" || (holds && claim.state === "asked"))
+				this.#tell(claim, { ...m, type: holds ? "granted" : "offered" });
 		}
 	}
 
@@ -320,7 +321,7 @@ export class Link {
 		if (claim.state !== "asked" && m.code === "stale")
 			this.#end(claim, { type: claim.state === "held" ? "lost" : "released" });
 		else if (m.code === "draining")
-			claim.seen = false; // asked again when the broker is back
+			claim.seen = false; // asked again
 		else if (claim.state === "asked" && !claim.requeue)
 			this.#end(claim, m);
 	}
@@ -329,8 +330,8 @@ export class Link {
 	#tell(claim, m) {
 		const { type, lease, reason } = m;
 		claim.lease = lease;
-		if (type === "renewed" || (type === "released" && claim.requeue && !reason))
-			return; // given back to come back
+		if (type === "released" && claim.requeue && !reason)
+			return;
 		if (type === "timeout" || type === "released")
 			this.#end(claim, m);
 		else if (claim.state === "dropped")
@@ -338,7 +339,7 @@ export class Link {
 		else if (type === "offered") {
 			if (!this.#left)
 				this.ask({ msg: { type: "accept", lease } });
-		} else {
+		} else if (["queued", "granted", "yield", "revoked"].includes(type)) {
 			if (type === "queued")
 				claim.requeue = false;
 			if (type === "granted")

@@ -2,13 +2,15 @@
 // @ts-check
 import { Link } from "./link.js";
 
-/** @type {(on: (event: any) => void, here: boolean) => (command: any) => void} */
+/** @import { Send } from "./types.js" */
+
+/** @type {(on: Send, here: boolean) => Send} */
 export function openPort(on, here) {
 	/** @type {any[]} */
 	const early = [];
-	/** @type {((command: any) => void)|undefined} */
+	/** @type {Send|undefined} */
 	let send;
-	const ready = (/** @type {(command: any) => void} */ to) => early.splice(0).forEach(send = to);
+	const ready = (/** @type {Send} */ to) => early.splice(0).forEach(send = to);
 	const onThisThread = () => {
 		const link = new Link(on);
 		ready((command) => link.do(command));
@@ -17,10 +19,8 @@ export function openPort(on, here) {
 		if (here)
 			throw here;
 		const { href, origin } = new URL("./worker.js", import.meta.url);
-		const worker = origin === location.origin
-			? new Worker(new URL("./worker.js", import.meta.url), { type: "module" })
-			: new Worker(URL.createObjectURL(new Blob([`import "${href}"`], { type: "text/javascript" })),
-				{ type: "module" });
+		const worker = new Worker(origin === location.origin ? href : URL.createObjectURL(
+			new Blob([`import "${href}"`], { type: "text/javascript" })), { type: "module" });
 		const fail = () => {
 			if (!send) {
 				worker.terminate();
@@ -28,7 +28,8 @@ export function openPort(on, here) {
 			}
 		};
 		worker.onerror = fail;
-		worker.onmessage = ({ data }) => data.ev ? on(data) : ready((command) => worker.postMessage(command));
+		worker.onmessage = ({ data }) => data.ev ? on(data)
+			: ready((command) => worker.postMessage(command));
 		setTimeout(fail, 4_000);
 	} catch {
 		onThisThread();

@@ -1,8 +1,8 @@
-// tab: what a page's life means for its session, and the Web Lock that keeps it from being frozen.
+// tab: a page's life, and the Web Lock that keeps it from being frozen.
 // @ts-check
-/** @import { Kept } from "./types.js" */
+/** @import { Kept, Page } from "./types.js" */
 
-/** @type {(page: {leave(): void, back(): void, thaw(): void, visible(yes: boolean): void}) => () => void} */
+/** @type {(page: Page) => () => void} */
 export function watchPage(page) {
 	const { document } = globalThis;
 	const stop = new AbortController();
@@ -33,7 +33,7 @@ export function takePlaces(name) {
 export function keepPlaces(name, kept) {
 	try {
 		sessionStorage.setItem(name, JSON.stringify(kept));
-	} catch {} // no storage, no place
+	} catch {}
 }
 
 /** @returns {(busy: boolean) => void} */
@@ -45,8 +45,10 @@ export function awakeLock() {
 			held?.abort();
 		else if (!held) {
 			const { signal } = held = new AbortController();
-			globalThis.navigator?.locks?.request("baton-awake", { mode: "shared" }, () => signal.aborted
-				|| new Promise((resolve) => signal.addEventListener("abort", resolve))).catch(() => {});
+			const hold = () => signal.aborted
+				|| new Promise((resolve) => signal.addEventListener("abort", resolve));
+			globalThis.navigator?.locks?.request("baton-awake", { mode: "shared" }, hold)
+				.catch(() => {});
 		}
 		if (!busy)
 			held = null;

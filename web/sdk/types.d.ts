@@ -1,4 +1,5 @@
-// types: the shapes that the SDK's files and its users name. Nothing of this runs; no page loads it.
+// types: the shapes that the SDK's files and its users name. No page loads this.
+/// <reference types="@webgpu/types" />
 import type { Claim } from "./claim.js";
 import type { Lease } from "./lease.js";
 
@@ -96,7 +97,6 @@ export interface DeviceOptions {
 	powerPreference?: GPUPowerPreference;
 	/** Rejects with LIMITS instead of clamping. */
 	strict?: boolean;
-	label?: string;
 }
 
 export interface Detected {
@@ -121,12 +121,27 @@ export interface About {
 	model?: string;
 }
 
+export type Task<T> = (lease: Lease) => Promise<T> | T;
+
+export type Send = (command: any) => void;
+
+/** What a promise's executor gets. */
+export type Waiter = [resolve: (value: any) => void, reject: (error: any) => void];
+
+export interface Reside extends RequestOptions {
+	model: string;
+	vramBytes: number;
+	/** Unloads the model: somebody needs the room, or the lease was taken. */
+	evict(): unknown;
+}
+
 /** What can be ended with a lease. */
 export type Guarded = { destroy(): unknown } | { terminate(): unknown };
 
 /** What a claim needs of its Broker. */
 export interface Hub {
-	send(command: any): void;
+	/** To the Link. */
+	send: Send;
 	emit(type: string, detail: any): void;
 	about(fields: About): void;
 	forget(claim: Claim): void;
@@ -150,4 +165,31 @@ export interface Known {
 export interface Kept {
 	session: string;
 	places: [string, { ref: number; rid: string }][];
+}
+
+// What the files above ask of each other.
+
+/** The browser's word about a page's life. */
+export interface Page {
+	leave(): void;
+	back(): void;
+	thaw(): void;
+	visible(yes: boolean): void;
+}
+
+export type Request = <O extends RequestOptions>(o?: O) =>
+	Promise<O extends { ifAvailable: true } ? Lease | null : Lease>;
+export type Backoff =
+	(tries: number, minMs: number, maxMs: number, random?: () => number) => number;
+export type Clamp = (wanted: Record<string, number>, has: any) =>
+	{ limits: Record<string, number>; clamped: string[] };
+export type OpenDevice = (o: DeviceOptions, own: (device: GPUDevice) => GPUDevice,
+	about: (fields: About) => void) => Promise<GPUDevice>;
+
+declare module "./lease.js" {
+	interface Lease extends AsyncDisposable {}
+}
+
+declare module "./broker.js" {
+	interface Broker extends AsyncDisposable {}
 }

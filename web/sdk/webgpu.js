@@ -1,14 +1,12 @@
 // webgpu: finds an adapter and asks it for no more than it has. Knows no broker.
 // @ts-check
-/// <reference types="@webgpu/types" />
 import { BrokerError } from "./errors.js";
 
-/** @import { About, Detected, DeviceOptions } from "./types.js" */
+/** @import { Clamp, Detected, DeviceOptions, OpenDevice } from "./types.js" */
 
 const SIZES = ["maxBufferSize", "maxStorageBufferBindingSize"];
 
-/** @type {(wanted: Record<string, number>, has: any) =>
- *   {limits: Record<string, number>, clamped: string[]}} */
+/** @type {Clamp} */
 export function clamp(wanted, has) {
 	/** @type {Record<string, number>} */
 	const limits = {};
@@ -23,12 +21,12 @@ export function clamp(wanted, has) {
 	return { limits, clamped };
 }
 
-/** A fresh adapter and what to ask of it. @type {(o?: DeviceOptions) => Promise<Detected>} */
+/** @type {(o?: DeviceOptions) => Promise<Detected>} */
 export async function detect(o = {}) {
 	const gpu = globalThis.navigator?.gpu;
 	if (!gpu)
-		throw new BrokerError("NO_WEBGPU", "No WebGPU here: use a browser that has it, over https or localhost.");
-	const { limits: wanted, features = [], powerPreference = "high-performance", strict, label } = o;
+		throw new BrokerError("NO_WEBGPU", "Use a browser with WebGPU, over https.");
+	const { limits: wanted, features = [], powerPreference = "high-performance", strict } = o;
 	let adapter = null;
 	for (let tries = 0; tries < 4 && !adapter; tries++) { // null while the GPU process starts
 		if (tries)
@@ -36,22 +34,21 @@ export async function detect(o = {}) {
 		adapter = await gpu.requestAdapter({ powerPreference }) ?? await gpu.requestAdapter();
 	}
 	if (!adapter)
-		throw new BrokerError("NO_ADAPTER", "The browser offers no GPU now: wait a moment, or restart it.");
+		throw new BrokerError("NO_ADAPTER", "The browser offers no GPU: wait, or restart it.");
 	const has = /** @type {any} */ (adapter.limits);
 	const { limits, clamped } = clamp(
 		{ ...Object.fromEntries(SIZES.map((name) => [name, has[name]])), ...wanted }, has);
 	if (strict && clamped.length)
-		throw new BrokerError("LIMITS", `This GPU offers too little ${clamped.join(", ")}.`);
+		throw new BrokerError("LIMITS", `This GPU has too little ${clamped.join()}.`);
 	const { info } = adapter;
 	return { adapter, info, clamped,
 		software: info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(
 			[info.vendor, info.architecture, info.device, info.description].join()),
-		descriptor: { label, requiredLimits: limits,
+		descriptor: { requiredLimits: limits,
 			requiredFeatures: features.filter((feature) => adapter.features.has(feature)) } };
 }
 
-/** @type {(o: DeviceOptions, own: (device: GPUDevice) => GPUDevice, about: (fields: About) => void) =>
- *   Promise<GPUDevice>} */
+/** @type {OpenDevice} */
 export async function openDevice(o, own, about) {
 	const { adapter, info, descriptor, clamped, software } = await detect(o);
 	const device = own(await adapter.requestDevice(descriptor).catch((error) => {
@@ -59,7 +56,8 @@ export async function openDevice(o, own, about) {
 	}));
 	const lost = await Promise.race([device.lost, null]);
 	if (lost)
-		throw new BrokerError("DEVICE_LOST", `The GPU was lost (${lost.message}); try again.`, lost);
-	about({ clamped, adapter: `${info.vendor} ${info.architecture}${software ? " (software)" : ""}` });
+		throw new BrokerError("DEVICE_LOST", `Lost the GPU (${lost.message}); try again.`, lost);
+	about({ clamped, adapter: info.vendor + " " + info.architecture
+		+ (software ? " (software)" : "") });
 	return device;
 }

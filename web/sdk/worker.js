@@ -1,4 +1,4 @@
-// worker: a Link where a hidden or blocked page still answers the broker. Started by port.js.
+// worker: a Link where a hidden or blocked page still answers.
 // @ts-check
 import { Link } from "./link.js";
 

@@ -1,6 +1,6 @@
 // @ts-check
-// The SDK in Node, against the real daemon: a WebSocket of the `ws` package where Node has none, and
-// the session on the main thread, since Node has no Worker of the web. Used by the tests beside it.
+// The SDK in Node, against the real daemon: the WebSocket is that of the `ws` package, and the
+// session runs on the main thread, since Node has no Worker of the web. Used by the tests here.
 import { startDaemon } from "../lib/daemon.mjs";
 import { WebSocket } from "../lib/packages.mjs";
 import { until } from "../lib/until.mjs";
@@ -39,9 +39,9 @@ export async function bench({ timing = {}, config = {}, gpu } = {}) {
 	};
 }
 
-/** The next event of a kind. @param {EventTarget} target @param {string} type @returns {Promise<any>} */
-export const next = (target, type) => new Promise((resolve) =>
-	target.addEventListener(type, (event) => resolve(/** @type {any} */ (event).detail), { once: true }));
+/** The next event's detail. @type {(target: EventTarget, type: string) => Promise<any>} */
+export const next = (target, type) => new Promise((resolve) => target.addEventListener(type,
+	(event) => resolve(/** @type {any} */ (event).detail), { once: true }));
 
 /** @param {string} code */
 export const coded = (code) => (/** @type {any} */ error) => error.code === code;

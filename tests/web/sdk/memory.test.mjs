@@ -1,5 +1,5 @@
 // @ts-check
-// Models that stay in VRAM, and their loads: eviction between two Brokers, loads that never overlap.
+// Models that stay in VRAM, and their loads: eviction between Brokers, loads that never overlap.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { until, within } from "../lib/until.mjs";

@@ -49,7 +49,7 @@ test("a release while the daemon is down is kept and told when it is back", asyn
 	await until(async () => (await broker.status()).leases.length === 0);
 });
 
-test("a daemon that forgot the session ends the lease as LOST and takes the waiter anew", async () => {
+test("a daemon that forgot the session: the lease is LOST, the waiter asks anew", async () => {
 	const other = await bench();
 	const [a, b] = [other.broker("a"), other.broker("b")];
 	const lease = await a.request();
