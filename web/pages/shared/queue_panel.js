@@ -258,8 +258,10 @@ function waitingView(place) {
 	const say = place.position === 0 ? "You are next."
 		: `You are ${placeWord(place.position)} in the queue; ${place.position} before you.`;
 	const ahead = (place.ahead ?? []).slice(0, 8);
+	const told = place.why?.code === "behind"; // by its place
+	const why = told ? "" : place.why?.text;
 	return html`${sayView("waiting", "waiting", say)}
-		<p class="why">${place.why?.text ?? ""}</p>
+		${why ? html`<p class="why">${why}</p>` : nothing}
 		<dl class="facts">
 			<div><dt>Waiting for</dt>
 				<dd>${formatSeconds((performance.now() - place.since) / 1000)}</dd></div>
