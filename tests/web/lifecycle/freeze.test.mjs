@@ -83,6 +83,26 @@ test("a frozen holder loses its lease, and wakes without touching the GPU", asyn
 	await Promise.all([holder, next].map((bench) => bench.tab.close()));
 });
 
+test("a holder that is frozen for less than the TTL has kept its lease when it wakes", async () => {
+	const holder = await openBench(browser, daemon, "holder");
+	await holder.ask("turn");
+	const held = await holder.granted("turn");
+	const row = async () => (await daemon.status()).leases[0];
+	await holder.tab.freeze();
+	const { held_s: before } = await row();
+	await until(async () => (await row()).held_s >= before + 0.7,
+		{ what: "it was frozen for 0.7 s" });
+	await holder.tab.resume();
+	// Chromium drops a frozen page's WebSockets when it wakes: the session is resumed on another.
+	await until(() => holder.run("() => bench.states.at(-1)?.state === 'open'"),
+		{ what: "it has its session" });
+	await until(async () => (await row())?.attached, { what: "it is back" });
+	assert.equal((await row()).fence, held.fence);
+	assert.deepEqual(await holder.run("() => bench.over"), {});
+	await holder.release("turn");
+	await holder.tab.close();
+});
+
 test("a frozen waiter does not hold up the queue, and may come back", async () => {
 	const [holder, frozen, next] = [await openBench(browser, daemon, "holder"),
 		await openBench(browser, daemon, "frozen"), await openBench(browser, daemon, "next")];
