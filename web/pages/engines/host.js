@@ -1,8 +1,8 @@
 // @ts-check
-// Ties a model to the broker, so that a page says only "I want a turn": GPU memory first, then the
-// turn to compute, and the model loaded under a lease that nobody shares. Never holds a turn while
-// it waits for memory, so two pages cannot wait for each other. Knows no library (engine.js does)
-// and shows nothing. Used by Root Console, Root Mic and Root Dreamer.
+// Ties a model to the broker, so that a page says only "I want a turn": GPU memory first, then
+// the turn to compute, and the model loaded under a lease that nobody shares. Never holds a turn
+// while it waits for memory, so two pages cannot wait for each other. Knows no library (engine.js
+// does) and shows nothing. Used by Root Console, Root Mic and Root Dreamer.
 import { createEngine, EngineError } from "./engine.js";
 import { cpuLease } from "./cpu_lease.js";
 
@@ -23,7 +23,7 @@ import { cpuLease } from "./cpu_lease.js";
  * @property {"webgpu"|"wasm"} [device] wasm computes on the CPU and asks nobody
  *
  * @typedef {object} TurnOptions
- * @property {string} [key] a name of this turn within the tab: a reload keeps its place by it
+ * @property {string} [key] a name of this turn within the tab: a reload takes up its wait for memory
  * @property {ClassName} [class]
  * @property {AbortSignal} [signal] leaves the queue; during the turn `fn` must heed it
  * @property {number} [graceMs] how long `fn` may take to end once asked to give way
@@ -126,7 +126,9 @@ export class ModelHost extends EventTarget {
 			class: o.class ?? this.class,
 			loadMs: this.#loadMs || undefined,
 			evict: () => this.#evict(),
-			key: o.key && `${o.key}:memory`,
+			// After a reload all begins with the memory, so only this place is worth taking up:
+			// one that was kept for a turn would stand before it and in its way.
+			key: o.key,
 			signal: o.signal,
 			onQueue: o.onQueue,
 		});
@@ -152,7 +154,6 @@ export class ModelHost extends EventTarget {
 		this.#become("waiting");
 		const options = {
 			class: o.class ?? this.class,
-			key: o.key && `${o.key}:load`,
 			signal: o.signal,
 			onQueue: o.onQueue,
 		};
@@ -191,7 +192,6 @@ export class ModelHost extends EventTarget {
 	async #compute(o, fn) {
 		const options = {
 			class: o.class ?? this.class,
-			key: o.key,
 			signal: o.signal,
 			onQueue: o.onQueue,
 			model: this.spec.name,
