@@ -23,8 +23,8 @@ import { cpuLease } from "./cpu_lease.js";
  * @property {"webgpu"|"wasm"} [device] wasm computes on the CPU and asks nobody
  *
  * @typedef {object} TurnOptions
- * @property {string} [key] a name of this turn within the tab: a reload takes up its wait for memory
- * @property {ClassName} [class]
+ * @property {string} [key] a name within the tab: a reload takes up the wait for memory by it
+ * @property {string} [class] a ClassName
  * @property {AbortSignal} [signal] leaves the queue; during the turn `fn` must heed it
  * @property {number} [graceMs] how long `fn` may take to end once asked to give way
  * @property {(queued: any) => void} [onQueue]
@@ -123,7 +123,7 @@ export class ModelHost extends EventTarget {
 		const asked = this.broker.reside({
 			model: this.spec.name,
 			vramBytes: this.spec.vram_mb * MIB,
-			class: o.class ?? this.class,
+			class: this.#classOf(o),
 			loadMs: this.#loadMs || undefined,
 			evict: () => this.#evict(),
 			// After a reload all begins with the memory, so only this place is worth taking up:
@@ -153,7 +153,7 @@ export class ModelHost extends EventTarget {
 	async #load(o) {
 		this.#become("waiting");
 		const options = {
-			class: o.class ?? this.class,
+			class: this.#classOf(o),
 			signal: o.signal,
 			onQueue: o.onQueue,
 		};
@@ -191,7 +191,7 @@ export class ModelHost extends EventTarget {
 	 * @returns {Promise<typeof GONE | {value: T}>} */
 	async #compute(o, fn) {
 		const options = {
-			class: o.class ?? this.class,
+			class: this.#classOf(o),
 			signal: o.signal,
 			onQueue: o.onQueue,
 			model: this.spec.name,
@@ -256,6 +256,11 @@ export class ModelHost extends EventTarget {
 	#gone(engine) {
 		if (this.#engine === engine) this.#engine = null;
 		if (!this.#computing) this.#become("empty");
+	}
+
+	/** @param {TurnOptions} o */
+	#classOf(o) {
+		return /** @type {ClassName} */ (o.class ?? this.class);
 	}
 
 	/** @param {HostState} state */
