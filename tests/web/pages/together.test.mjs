@@ -49,7 +49,6 @@ async function dreams() {
 	return page;
 }
 
-/** @returns what is to come, and the page that works on it */
 async function asks() {
 	const page = await browser.signedInPage(daemon, "/console");
 	await page.locator("#choose option").first().waitFor({ state: "attached" });
@@ -79,11 +78,14 @@ async function thinksAll(page) {
 	assert.deepEqual(ids.filter((id) => /^1:n/.test(id)), NOTES.map((_, n) => `1:n${n}`));
 }
 
-async function answered(page, n) {
-	await until(async () => (await page.locator(".answer:not(.writing)").count()) >= n,
-		{ ms: ALL_MS, what: `answer ${n} is there` });
-	assert.ok((await page.locator(".answer .prose, .answer").last().innerText()).length > 10);
-	assert.equal(await page.locator(".answer .stopped").count(), 0);
+/** An answer that a voice cut off says so, and goes on when the user wants it to. */
+async function answered(page) {
+	const goOn = page.getByRole("button", { name: "Continue" });
+	await until(async () => {
+		if (await goOn.count()) await goOn.click({ timeout: 1000 });
+		const whole = page.locator(".answer:not(.writing):not(:has(.stopped))");
+		return (await whole.count()) === 1 && (await whole.innerText()).length > 10;
+	}, { ms: ALL_MS, what: "the answer is whole" });
 }
 
 async function written(page) {
@@ -94,10 +96,13 @@ async function written(page) {
 /** All three at once, each to its end; who computed meanwhile. */
 async function together() {
 	const watch = await watchHolders(daemon);
-	const dreamer = await dreams();
-	const [asking, talking] = await Promise.all([asks(), talks()]);
-	await Promise.all([thinksAll(dreamer), answered(asking, 1), written(talking)]);
-	await watch.close();
+	try {
+		const dreamer = await dreams();
+		const [asking, talking] = await Promise.all([asks(), talks()]);
+		await Promise.all([thinksAll(dreamer), answered(asking), written(talking)]);
+	} finally {
+		await watch.close();
+	}
 	for (const sample of watch.samples) {
 		assert.ok(sample.length <= 1, `computing at once: ${sample.join(", ")}`);
 	}
@@ -108,8 +113,6 @@ async function together() {
 test("Console, Mic and Dreamer do their work at once and take turns", async () => {
 	daemon = await startDaemon();
 	await together();
-	const { counters } = await daemon.status();
-	assert.equal(counters.ended.revoked ?? 0, 0, "a lease had to be taken by force");
 });
 
 test("on a GPU that is too small for all models they make room, and all finish", async () => {
