@@ -23,7 +23,7 @@ export async function diagnose(base, { code, late, blocked }, timeoutMs) {
 		new BrokerError("UNREACHABLE", text, { listening });
 	const permission = await loopbackPermission();
 	if (permission === "denied" || permission === "prompt")
-		return denied("Let this site reach apps on this device, when the browser asks "
+		return denied("Allow this site to reach apps on this device, when asked "
 			+ `or in the site's settings (loopback-network: ${permission}).`);
 	if (code > 4000)
 		return unreachable("The broker is full or stopping; try again.");
@@ -39,7 +39,7 @@ export async function diagnose(base, { code, late, blocked }, timeoutMs) {
 	if (blocked)
 		return denied(`The page's Content-Security-Policy must allow ${base}, also as ws:.`);
 	if (late || read)
-		return unreachable(`What listens at ${base} opens no session; restart it.`);
+		return unreachable(`What listens at ${base} opens no session; try again, or restart it.`);
 	if (heard)
 		return denied(ORIGIN);
 	return unreachable(`No broker answers at ${base}; start it with: baton serve`,
