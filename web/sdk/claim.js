@@ -44,13 +44,9 @@ export class Claim {
 	}
 
 	ask() {
-		const { waitMs = Infinity } = this.o;
-		if (waitMs < 2 ** 31) {
-			this.#until = now() + waitMs;
-			this.#timer = +setTimeout(() => this.fail(endError({ type: "timeout" })), waitMs + 500);
-		}
+		const turn = this.#wait();
 		this.#send();
-		return this.#wait();
+		return turn;
 	}
 
 	#send() {
@@ -60,6 +56,11 @@ export class Claim {
 
 	/** @returns {Promise<any>} */
 	#wait() {
+		const { waitMs = Infinity } = this.o;
+		if (waitMs < 2 ** 31) {
+			this.#until = now() + waitMs;
+			this.#timer = +setTimeout(() => this.fail(endError({ type: "timeout" })), waitMs + 500);
+		}
 		return new Promise((resolve, reject) => {
 			this.#resolve = resolve;
 			this.#reject = reject;
@@ -69,8 +70,9 @@ export class Claim {
 	comeBack() {
 		this.state = "waiting";
 		if (this.managed) {
-			this.hub.send({ op: "release", ref: this.ref, requeue: true });
-			return this.#wait();
+			const turn = this.#wait();
+			this.hub.send({ op: "release", ref: this.ref, requeue: true, until: this.#until });
+			return turn;
 		}
 		this.unlock();
 		this.local = null;
@@ -137,7 +139,7 @@ export class Claim {
 		if (this.stepMs)
 			this.say({ type: "yielding", need_ms: whole(this.stepMs) });
 		this.#lease?.please(new BrokerError("REVOKED",
-			`Give way (${m.reason}): release, or call yieldIfNeeded().`, m));
+			`Give way (${m.reason}): yieldIfNeeded() or release.`, m));
 		this.hub.emit("yield",
 			{ lease: this.#lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
 	}

@@ -4,7 +4,7 @@
 
 const FINAL = "DENIED UNAUTHORIZED PROTOCOL CLOSED NO_WEBGPU LIMITS NEVER_FITS";
 
-/** `code` is for programs; `message` tells people what to do next. */
+/** `message` says what to do next. */
 export class BrokerError extends Error {
 	/** @param {ErrorCode} code @param {string} message @param {any} [detail] */
 	constructor(code, message, detail) {
@@ -39,7 +39,7 @@ export function endError(m) {
 	return new BrokerError(code, detail ? `${text} (${detail})` : text, m);
 }
 
-export const ORIGIN = "List this page's origin under `origins` in the broker's configuration.";
+export const ORIGIN = "List this origin under `origins` in the broker's configuration.";
 
 /** @type {Record<number, [ErrorCode, string]>} */
 const CLOSED = {

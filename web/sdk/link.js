@@ -76,12 +76,13 @@ export class Link {
 	}
 
 	/** @param {any} c */
-	release({ ref, requeue = false }) {
+	release({ ref, requeue = false, until = null }) {
 		const claim = this.#claims.get(ref);
 		if (!claim)
 			return;
 		claim.state = requeue ? "asked" : "dropped";
 		claim.requeue = requeue;
+		claim.until = until;
 		if (this.#open && claim.lease)
 			this.ask({ msg: { type: "release", lease: claim.lease, requeue } });
 		else if (this.#open && claim.seen)

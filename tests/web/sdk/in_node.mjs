@@ -1,11 +1,21 @@
 // @ts-check
 // The SDK in Node, against the real daemon: the WebSocket is that of the `ws` package, and the
 // session runs on the main thread, since Node has no Worker of the web. Used by the tests here.
+import { webcrypto } from "node:crypto";
 import { startDaemon } from "../lib/daemon.mjs";
 import { WebSocket } from "../lib/packages.mjs";
 import { until } from "../lib/until.mjs";
 
 /** @type {any} */ (globalThis).WebSocket = WebSocket;
+// What Node 18 lacks of what every browser has.
+/** @type {any} */ (globalThis).crypto ??= webcrypto;
+/** @type {any} */ (globalThis).CustomEvent ??= class extends Event {
+	/** @param {string} type @param {{detail?: unknown}} [init] */
+	constructor(type, init) {
+		super(type);
+		this.detail = init?.detail;
+	}
+};
 const sdk = await import("../../../web/sdk/index.js");
 
 /** Short enough to wait for. */
