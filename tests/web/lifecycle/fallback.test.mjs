@@ -46,7 +46,7 @@ function isOpen(bench) {
  * @param {"error" | "origin-lock" | "unmanaged"} how
  */
 async function twoWithout(how) {
-	// Else a lease of the test before is in the journal, and is kept for a tab that is gone for good.
+	// Else a lease of the test before is in the journal, and is kept for a tab that is gone.
 	await until(async () => (await daemon.status()).sessions === 0, { what: "no session is left" });
 	await daemon.kill();
 	return Promise.all([openForeign("one", how), openForeign("two", how)]);
