@@ -3,6 +3,7 @@
 // its acts reach the broker with their reasons, by mouse and by keyboard, that hostile names stay
 // text, that it comes back after a restart, and that it loads within its budget of bytes and time.
 import assert from "node:assert/strict";
+import { availableParallelism, loadavg } from "node:os";
 import { after, afterEach, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
@@ -10,9 +11,10 @@ import { connect } from "../lib/session.mjs";
 import { until } from "../lib/until.mjs";
 
 const BYTES_MAX = 60_000;
+const HEAD_BYTES = 800; // of an answer, rounded up; the browser tells the bodies' sizes only
 const LOAD_MS = 100;
 const LOADS_MIN = 5;
-const LOADS_MAX = 60;
+const LOADS_MAX = 30;
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
@@ -96,21 +98,15 @@ async function giveReason(reason) {
 
 /**
  * What loads cost, without the browser's cache: bytes over the wire, and milliseconds from the
- * navigation until the broker's answer is on the page. On a busy machine the fastest of many
- * counts, so it goes on until one was fast enough.
+ * navigation until the broker's answer is on the page. The fastest counts, so it goes on until one
+ * was fast enough.
+ * @param {number} allowedMs
  */
-async function measureLoads() {
+async function measureLoads(allowedMs) {
 	const fresh = await browser.page();
 	const cdp = await browser.context.newCDPSession(fresh);
 	await cdp.send("Network.enable");
 	await cdp.send("Network.setCacheDisabled", { cacheDisabled: true });
-	const loads = [];
-	let bytes = 0;
-	let requests = 0;
-	cdp.on("Network.loadingFinished", (event) => {
-		bytes += event.encodedDataLength;
-		requests += Number(event.encodedDataLength > 0); // not for data: URLs
-	});
 	await fresh.addInitScript(() => {
 		const look = () => {
 			if (document.querySelector(".gpu"))
@@ -120,14 +116,20 @@ async function measureLoads() {
 		};
 		look();
 	});
+	/** @type {{bytes: number, requests: number, ms: number}[]} */
+	const loads = [];
 	while (loads.length < LOADS_MIN
-		|| (loads.length < LOADS_MAX && loads.every(({ ms }) => ms > LOAD_MS))) {
-		bytes = 0;
-		requests = 0;
+		|| (loads.length < LOADS_MAX && loads.every(({ ms }) => ms > allowedMs))) {
 		await fresh.goto(daemon.base);
-		const ms = await until(() => fresh.evaluate(() =>
-			/** @type {any} */ (globalThis).usableAt), { what: "the dashboard is usable" });
-		loads.push({ bytes, requests, ms: Math.round(ms) });
+		loads.push(await until(() => fresh.evaluate((head) => {
+			const { usableAt } = /** @type {any} */ (globalThis);
+			const all = /** @type {PerformanceResourceTiming[]} */ ([
+				...performance.getEntriesByType("navigation"),
+				...performance.getEntriesByType("resource")])
+				.filter((entry) => entry.transferSize > 0 && entry.responseEnd <= usableAt);
+			return usableAt && { ms: Math.round(usableAt), requests: all.length,
+				bytes: all.reduce((sum, entry) => sum + entry.encodedBodySize + head, 0) };
+		}, HEAD_BYTES), { what: "the dashboard is usable" }));
 	}
 	assert.deepEqual(fresh.problems, []);
 	await fresh.close();
@@ -135,15 +137,19 @@ async function measureLoads() {
 }
 
 test("loads within its budget", async (t) => {
-	const loads = await measureLoads();
+	// Where more processes want to run than there are cores, each gets its share of the time only.
+	const allowedMs = LOAD_MS * Math.max(1, loadavg()[0] / availableParallelism());
+	const loads = await measureLoads(allowedMs);
 	const times = loads.map(({ ms }) => ms).sort((a, b) => a - b);
 	const { bytes, requests } = loads[0];
-	t.diagnostic(`${bytes} bytes in ${requests} requests; usable after ${times.join(", ")} ms`);
+	t.diagnostic(`${bytes} bytes in ${requests} requests; usable after ${times.join(", ")} ms, `
+		+ `allowed ${Math.round(allowedMs)}`);
 	if (process.env.BATON_WEB_ARGS)
 		return; // sources straight from the tree are not compressed
 	assert.ok(bytes > 10_000, `only ${bytes} bytes were seen`);
 	assert.ok(bytes <= BYTES_MAX, `${bytes} bytes`);
-	assert.ok(times[0] <= LOAD_MS, `the fastest load took ${times[0]} ms`);
+	assert.ok(times[0] <= allowedMs,
+		`the fastest load took ${times[0]} ms, ${Math.round(allowedMs)} are allowed`);
 });
 
 test("shows holder, queue and why, and names the state in its title", async () => {

@@ -100,6 +100,7 @@ async function start() {
 	} finally {
 		takePast();
 	}
+	settled = true;
 	draw();
 }
 
@@ -162,21 +163,30 @@ function draw() {
 		${clientsView(model, ownSession())}
 		${eventsView(model, filter)}`, board);
 	keepFocus(view);
-	observe();
+	followWidth();
+	if (settled) awaitCharts();
 }
 
-let observed = false;
+let settled = false; // the past is known, so the cards have their size
+let measured = false;
+let awaited = false;
 
-/** Once the cards exist: follow the timeline's width, load the chart when it comes into view. */
-function observe() {
-	if (observed) return;
-	observed = true;
+/** Once the cards exist: follow the timeline's width. */
+function followWidth() {
+	if (measured) return;
+	measured = true;
 	const measure = /** @type {HTMLElement} */ (document.getElementById("tl-measure"));
 	new ResizeObserver(() => {
 		if (measure.clientWidth && measure.clientWidth !== view.width) {
 			view.change({ width: measure.clientWidth });
 		}
 	}).observe(measure);
+}
+
+/** Once the cards have their size: load the chart when it comes into view. */
+function awaitCharts() {
+	if (awaited) return;
+	awaited = true;
 	const card = /** @type {HTMLElement} */ (document.getElementById("vram-card"));
 	const seen = new IntersectionObserver((entries) => {
 		if (!entries.some((entry) => entry.isIntersecting) || watch.state !== "open") return;
