@@ -185,11 +185,3 @@ export type Clamp = (wanted: Record<string, number>, has: any) =>
 	{ limits: Record<string, number>; clamped: string[] };
 export type OpenDevice = (o: DeviceOptions, own: (device: GPUDevice) => GPUDevice,
 	about: (fields: About) => void) => Promise<GPUDevice>;
-
-declare module "./lease.js" {
-	interface Lease extends AsyncDisposable {}
-}
-
-declare module "./broker.js" {
-	interface Broker extends AsyncDisposable {}
-}
