@@ -14,7 +14,7 @@ import { root } from "../lib/packages.mjs";
 import { until } from "../lib/until.mjs";
 import { Session } from "./sessions.mjs";
 
-const ANSWER_MS = 20000; // a model is loaded and computes on SwiftShader, on a busy machine
+const ANSWER_MS = 30000; // a model is loaded and computes on SwiftShader, on a busy machine
 const QUEUE_ANSWER = "Waiting is fair here, your place only moves forward, and the page shows how "
 	+ "long at most.";
 const HOSTILE = "<img src=x onerror='window.hit=1'> \u202Eelpmaxe **queue**";
