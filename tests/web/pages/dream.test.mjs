@@ -1,6 +1,6 @@
-// Proves that dreaming loses and doubles nothing: whatever call of a round fails, before or after it
-// took effect, the rounds that follow end with the same thoughts as a round that nothing disturbed.
-// Also what the pure parts of dream.js make of odd answers. No browser, no daemon.
+// Proves that dreaming loses and doubles nothing: whatever call of a round fails, before or after
+// it took effect, the rounds that follow end with the same thoughts as a round that nothing
+// disturbed. Also what the pure parts of dream.js make of odd answers. No browser, no daemon.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

@@ -72,7 +72,8 @@ async function untilThoughts(n, tab = page) {
 }
 
 async function untilPhase(wanted, tab = page) {
-	await until(async () => (await phase(tab)) === wanted, { ms: DREAM_MS, what: `it is ${wanted}` });
+	await until(async () => (await phase(tab)) === wanted,
+		{ ms: DREAM_MS, what: `it is ${wanted}` });
 }
 
 function kept(tab = page) {
@@ -215,7 +216,7 @@ test("of two tabs one dreams; the other goes on when that one is closed", async 
 	assert.deepEqual(problems(second), []);
 });
 
-test("sleep ends after the running step, waking goes on, reset removes thoughts alone", async () => {
+test("sleep ends after the running step, waking goes on, reset removes thoughts", async () => {
 	await open();
 	await wake();
 	await untilThoughts(1);

@@ -53,7 +53,10 @@ async function open() {
 }
 
 const status = () => page.locator(".talk-status").textContent();
-const recorded = async () => Number.parseFloat(await page.locator("#recording .mono").textContent());
+const recorded = async () =>
+	Number.parseFloat(await page.locator("#recording .mono").textContent());
+const connected = async () =>
+	/Connected/.test(await page.locator("#shell-connection").textContent());
 const liveTracks = () => page.evaluate(() => window.streams
 	.flatMap((stream) => stream.getTracks())
 	.filter((track) => track.readyState === "live").length);
@@ -77,7 +80,8 @@ async function textOf(take) {
 /** What the page threw; that there is no models file of the user's own is no problem, nor is that
  * the document before it has no icon. */
 function problems() {
-	return page.problems.filter((problem) => !/\/models\/models\.json|\/favicon\.ico/.test(problem));
+	return page.problems
+		.filter((problem) => !/\/models\/models\.json|\/favicon\.ico/.test(problem));
 }
 
 test("hold Space, speak, let go: the text is there, the microphone given back", async () => {
@@ -96,7 +100,7 @@ test("hold Space, speak, let go: the text is there, the microphone given back", 
 	assert.ok(await take.getByText("Demo model").isVisible());
 	assert.match(await page.locator("#chunks").textContent(), /^1 of/);
 	assert.notEqual(await page.locator("#vram").textContent(), "none");
-	console.log(`# from the end of the recording to its text, model loaded: ${Math.round(tookMs)} ms`);
+	console.log(`# from the end of the recording to its text: ${Math.round(tookMs)} ms`);
 	assert.deepEqual(problems(), []);
 });
 
@@ -216,10 +220,9 @@ test("a missing model is said, the sound is kept, and a retry goes on", async ()
 
 test("the broker may be away and come back: what was said is not lost", async () => {
 	await open();
-	await until(async () => /Connected/.test(await page.locator("#shell-connection").textContent()));
+	await until(connected, { what: "the page is connected" });
 	await daemon.kill();
-	await until(async () => !/Connected/.test(await page.locator("#shell-connection").textContent()),
-		{ what: "the page notices" });
+	await until(async () => !(await connected()), { what: "the page notices" });
 	await page.getByRole("button", { name: "Play test tones" }).click();
 	await page.locator(".take").waitFor();
 	await daemon.start();
@@ -231,7 +234,7 @@ test("the broker may be away and come back: what was said is not lost", async ()
 	assert.equal(await textOf(await finished()), TONES_TEXT);
 });
 
-test("a note that finds no room on the disk is kept while the page lives, and that is said", async () => {
+test("a note that finds no room is kept while the page lives, and that is said", async () => {
 	await open();
 	await page.getByRole("button", { name: "Play test tones" }).click();
 	const take = await finished();

@@ -43,8 +43,8 @@ test("long sound is divided in a pause, and every sample is in one part", () => 
 
 test("channels are mixed, levels are levels", () => {
 	const channels = [new Float32Array([1, 0]), new Float32Array([0, 0.5])];
-	assert.deepEqual([...mix({ numberOfChannels: 2, length: 2, getChannelData: (n) => channels[n] })],
-		[0.5, 0.25]);
+	const mixed = mix({ numberOfChannels: 2, length: 2, getChannelData: (n) => channels[n] });
+	assert.deepEqual([...mixed], [0.5, 0.25]);
 	const tones = testTones();
 	assert.equal(tones.length, 4 * SAMPLE_RATE_HZ);
 	assert.ok(Math.abs(level(tones) - 0.5 / Math.SQRT2) < 0.01);
@@ -53,7 +53,10 @@ test("channels are mixed, levels are levels", () => {
 	assert.ok(scale(0.1) > 0.5 && scale(0.1) < 0.7);
 });
 
-/** A host whose engine writes down the number of each part; `fails` names calls that lose the lease. */
+/**
+ * A host whose engine writes down the number of each part; `fails` names calls that lose the
+ * lease.
+ */
 function fakeHost({ fails = [], code = "REVOKED" } = {}) {
 	const seen = { calls: 0, turns: 0, recycled: [], reports: 0, heard: [], yields: 0 };
 	const lease = {
@@ -119,7 +122,7 @@ test("a lease that is lost again and again is an error, another error is one at 
 	assert.equal(broken.seen.turns, 1);
 });
 
-test("the worker is renewed after so many parts, within one recording and over several", async () => {
+test("the worker is renewed in time, within one recording and over several", async () => {
 	const host = fakeHost();
 	const transcriber = new Transcriber(host);
 	const n = CHUNKS_PER_WORKER + 1;

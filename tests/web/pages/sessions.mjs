@@ -1,6 +1,6 @@
 // @ts-check
-// A session of the broker from Node, as plain as the protocol: for tests in which somebody else than
-// a page wants the GPU. Used by the tests of the pages.
+// A session of the broker from Node, as plain as the protocol: for tests in which somebody else
+// than a page wants the GPU. Used by the tests of the pages.
 import { WebSocket } from "../lib/packages.mjs";
 import { until } from "../lib/until.mjs";
 
@@ -35,7 +35,12 @@ export class Session {
 		this.socket.send(JSON.stringify(message));
 	}
 
-	/** The first message of a type. @param {string} type @param {number} [ms] @returns {Promise<any>} */
+	/**
+	 * The first message of a type.
+	 * @param {string} type
+	 * @param {number} [ms]
+	 * @returns {Promise<any>}
+	 */
 	heard(type, ms = 20000) {
 		return until(() => this.messages.find((message) => message.type === type),
 			{ ms, what: `the session hears ${type}` });

@@ -1,7 +1,8 @@
-// Proves that the three pages take turns: Console answers, Mic listens to a fake microphone, Dreamer
-// dreams, all at once in one browser, and all finish; never do two of them compute at a time. Once on
-// a GPU where all models fit, and once on one where they must make room for each other, which is
-// where pages that hold one thing and wait for another would stand still for ever.
+// Proves that the three pages take turns: Console answers, Mic listens to a fake microphone,
+// Dreamer dreams, all at once in one browser, and all finish; never do two of them compute at a
+// time. Once on a GPU where all models fit, and once on one where they must make room for each
+// other, which is where pages that hold one thing and wait for another would stand still for
+// ever.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";

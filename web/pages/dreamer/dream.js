@@ -31,8 +31,8 @@
  * @property {DreamStore} store
  * @property {number} round
  * @property {(messages: {role: string, content: string}[]) => Promise<string>} ask
- * @property {() => Promise<boolean>} giveWay Called between steps: the GPU may change hands here, and
- *     then it says so.
+ * @property {() => Promise<boolean>} giveWay Called between steps: the GPU may change hands here,
+ * and     then it says so.
  * @property {() => boolean} stopped Whether to end after the step that runs.
  * @property {(step: {memory: Recollection, counts: Counts}) => void} [onStep] A step begins.
  * @property {(thought: Thought, counts: Counts) => void} [onThought] A thought was kept.
@@ -100,8 +100,8 @@ function shared(a, b) {
 }
 
 /**
- * The memories that a model is offered as links: those that share most words with this one, then the
- * oldest. The same input gives the same order.
+ * The memories that a model is offered as links: those that share most words with this one, then
+ * the oldest. The same input gives the same order.
  * @param {Recollection} memory
  * @param {Recollection[]} memories
  */
@@ -132,8 +132,8 @@ function clip(text, most) {
 }
 
 /**
- * Takes a model's answer apart. A small model that names no links gets those whose words it used, or
- * that the memory itself shares.
+ * Takes a model's answer apart. A small model that names no links gets those whose words it used,
+ * or that the memory itself shares.
  * @param {string} answer
  * @param {Recollection} memory
  * @param {Recollection[]} others as they were numbered in the question

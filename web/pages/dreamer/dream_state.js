@@ -1,7 +1,7 @@
 // @ts-check
-// What a dreamer remembers of itself over reloads: whether it was awake, when it wakes by itself, and
-// in which round it is. One record in a small database of its own; the thoughts are elsewhere. Where
-// the browser keeps nothing, it lasts as long as the page. Used by dreamer.js.
+// What a dreamer remembers of itself over reloads: whether it was awake, when it wakes by itself,
+// and in which round it is. One record in a small database of its own; the thoughts are
+// elsewhere. Where the browser keeps nothing, it lasts as long as the page. Used by dreamer.js.
 import { openDB } from "/vendor/idb.js";
 
 /** @typedef {{awake: boolean, auto: import("./dream_view.js").Auto, round: number}} State */

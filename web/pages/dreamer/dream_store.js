@@ -22,7 +22,8 @@ export class DreamMemory {
 		const conversations = await this.memory.conversations();
 		const told = await Promise.all(conversations.map((each) => this.#conversation(each)));
 		return [
-			...notes.map(({ id, text, at }) => ({ id, kind: /** @type {const} */ ("note"), text, at })),
+			...notes.map(({ id, text, at }) =>
+				({ id, kind: /** @type {const} */ ("note"), text, at })),
 			...told.filter((each) => each !== null),
 		];
 	}

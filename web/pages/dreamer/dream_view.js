@@ -145,7 +145,8 @@ export function thoughtsView({ thoughts, memories, demo }) {
 	return html`
 		<div class="row spread heading">
 			<h2>Thoughts</h2>
-			${demo && thoughts.length > 0 ? html`<span class="badge demo">Demo model</span>` : nothing}
+			${demo && thoughts.length > 0
+				? html`<span class="badge demo">Demo model</span>` : nothing}
 		</div>
 		${shown.length === 0 ? html`<p class="empty">No thoughts yet.</p>` : nothing}
 		<ol class="thoughts">
@@ -186,7 +187,8 @@ export function memoriesView({ memories, ready }, actions) {
 	const newest = [...memories].sort((a, b) => b.at - a.at).slice(0, SHOWN_MAX);
 	return html`
 		<h2>Memories</h2>
-		<form class="stack-s" @submit=${(/** @type {SubmitEvent} */ event) => submitted(event, actions)}>
+		<form class="stack-s" @submit=${(/** @type {SubmitEvent} */ event) =>
+			submitted(event, actions)}>
 			<label class="field">Add a note
 				<textarea name="text" rows="2" required maxlength="20000" dir="auto"></textarea>
 			</label>
@@ -227,7 +229,7 @@ export function modelView({ models, model, dreaming, demo, device }, actions) {
 				</select>
 			</label>
 			${deviceChooser(device, dreaming.awake || dreaming.stopping, actions.setDevice)}
-			${demo ? html`<p class="muted"><span class="badge demo">Demo model</span> Its thoughts mean
-				nothing: it knows a few sentences. It shows that dreaming works.</p>` : nothing}
+			${demo ? html`<p class="muted"><span class="badge demo">Demo model</span> Its thoughts
+				mean nothing: it knows a few sentences. It shows that dreaming works.</p>` : nothing}
 		</div>`;
 }

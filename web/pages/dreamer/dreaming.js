@@ -1,7 +1,7 @@
 // @ts-check
 // Keeps a dreamer going: wakes and sleeps, lets one tab dream at a time, takes turns on the GPU,
-// gives way between steps, and goes on after whatever can be gone on after. What a step is, dream.js
-// says. Knows the page only through events. Used by dreamer.js.
+// gives way between steps, and goes on after whatever can be gone on after. What a step is,
+// dream.js says. Knows the page only through events. Used by dreamer.js.
 import { dreamRound, nextMemory } from "./dream.js";
 
 /** One tab dreams at a time; the others wait for this Web Lock. */
@@ -28,7 +28,8 @@ const STEP_MS_START = 4000;
 const STEP_MS_MAX = 20000;
 
 /**
- * @typedef {"asleep"|"elsewhere"|"waiting"|"loading"|"dreaming"|"giving-way"|"resting"|"done"} Phase
+ * @typedef {"asleep"|"elsewhere"|"waiting"|"loading"|"dreaming"|"giving-way"|"resting"|"done"}
+ * Phase
  *
  * @typedef {object} DreamingOptions
  * @property {() => import("../engines/host.js").ModelHost} host

@@ -1,7 +1,8 @@
 // @ts-check
-// Sound as the transcription wants it: one channel of 16 kHz floats. Decodes what was recorded, cuts
-// the silence at both ends, divides long sound at quiet spots, and makes the test tones. Records
-// nothing and shows nothing. All but decode() also runs in Node. Used by mic.js and its tests.
+// Sound as the transcription wants it: one channel of 16 kHz floats. Decodes what was recorded,
+// cuts the silence at both ends, divides long sound at quiet spots, and makes the test tones.
+// Records nothing and shows nothing. All but decode() also runs in Node. Used by mic.js and its
+// tests.
 
 export const SAMPLE_RATE_HZ = 16000;
 
@@ -36,7 +37,8 @@ export async function decode(blob) {
 
 /**
  * All channels in one.
- * @param {{numberOfChannels: number, length: number, getChannelData(n: number): Float32Array}} sound
+ * @param {{numberOfChannels: number, length: number, getChannelData(n: number): Float32Array}}
+ * sound
  */
 export function mix(sound) {
 	const mono = new Float32Array(sound.length);

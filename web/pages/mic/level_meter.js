@@ -55,7 +55,8 @@ export class LevelMeter {
 }
 
 /**
- * From a peak to the length of a bar: ears hear ratios, so the bar is even in decibels from -54 to 0.
+ * From a peak to the length of a bar: ears hear ratios, so the bar is even in decibels from -54
+ * to 0.
  * @param {number} peak
  */
 export function scale(peak) {

@@ -1,6 +1,6 @@
 // @ts-check
-// Root Mic, wired together: recording, transcription, tidying, notes, the models, and the broker that
-// gives the turns. Started by index.html.
+// Root Mic, wired together: recording, transcription, tidying, notes, the models, and the broker
+// that gives the turns. Started by index.html.
 import { render } from "/vendor/lit-html/lit-html.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
@@ -94,8 +94,8 @@ async function copy(take) {
 		await navigator.clipboard.writeText(take.refined ?? take.text);
 		say("Copied.");
 	} catch {
-		showError("The browser does not let this page write to the clipboard. Select the text and " +
-			"copy it by hand.");
+		showError("The browser does not let this page write to the clipboard. Select the text " +
+			"and copy it by hand.");
 	}
 }
 
@@ -145,7 +145,8 @@ async function unload() {
 /** @param {Take} take */
 async function done(take) {
 	say(take.job === "refine" ? "Refined." : `Transcribed: ${take.text}`);
-	logger.success(`${take.job === "refine" ? "refined" : "transcribed"} ${take.text.length} characters`);
+	const did = take.job === "refine" ? "refined" : "transcribed";
+	logger.success(`${did} ${take.text.length} characters`);
 	await reportMemory();
 	draw();
 }

@@ -96,7 +96,8 @@ function demoHelp() {
 export function takesView(takes, actions, canSave) {
 	return html`
 		<h2>Transcripts of this visit</h2>
-		${takes.length === 0 ? html`<p class="empty">Nothing yet. What you say appears here.</p>` : nothing}
+		${takes.length === 0
+			? html`<p class="empty">Nothing yet. What you say appears here.</p>` : nothing}
 		<ol class="takes">
 			${repeat(takes, (take) => take.id, (take) => takeView(take, actions, canSave))}
 		</ol>`;
@@ -107,8 +108,8 @@ function takeView(take, actions, canSave) {
 	const busy = ["waiting", "loading", "working"].includes(take.state);
 	return html`<li class="take stack-s" data-state=${take.state} data-job=${take.job}>
 		<div class="row spread">
-			<div class="row"><span class="muted">${formatTime(take.at)} · <bdi>${take.source}</bdi> ·
-				${formatSeconds(take.seconds)}</span>
+			<div class="row"><span class="muted">${formatTime(take.at)} ·
+				<bdi>${take.source}</bdi> · ${formatSeconds(take.seconds)}</span>
 				${take.demo ? html`<span class="badge demo">Demo model</span>` : nothing}</div>
 			${take.tookMs !== null ? html`<span class="faint">text after
 				${formatSeconds(take.tookMs / 1000)}</span>` : nothing}
@@ -132,7 +133,8 @@ function refinedView(take) {
 	return html`<div class="take-refined stack-s">
 		<div class="row"><span class="muted">Refined</span>${take.refinedDemo
 			? html`<span class="badge demo">Demo model</span>
-				<span class="faint">It cannot refine; it only shows the way.</span>` : nothing}</div>
+				<span class="faint">It cannot refine; it only shows the way.</span>`
+			: nothing}</div>
 		<p class="take-text" dir="auto">${take.refined}</p>
 	</div>`;
 }
@@ -159,7 +161,8 @@ function workView(take, actions) {
 function problemView(take, actions) {
 	return html`<p class="take-problem">${take.note}</p>
 		<div class="row">
-			<button type="button" class="small" @click=${() => actions.retry(take)}>Try again</button>
+			<button type="button" class="small"
+				@click=${() => actions.retry(take)}>Try again</button>
 			${take.text ? nothing : html`<button type="button" class="small quiet"
 				@click=${() => actions.drop(take)}>Remove</button>`}
 		</div>`;
@@ -172,7 +175,8 @@ function buttonsView(take, actions, canSave) {
 		<button type="button" class="small" @click=${() => actions.copy(take)}>Copy</button>
 		<button type="button" class="small" @click=${() => actions.refine(take)}>Refine</button>
 		<button type="button" class="small" ?disabled=${saved || !canSave}
-			@click=${() => actions.save(take)}>${saved ? "Saved as a note" : "Save as a note"}</button>
+			@click=${() => actions.save(take)}>
+			${saved ? "Saved as a note" : "Save as a note"}</button>
 		<button type="button" class="small quiet" @click=${() => actions.drop(take)}>Remove</button>
 	</div>`;
 }
@@ -199,14 +203,16 @@ export function modelsView(models, actions) {
 			${deviceChooser(models.device, models.busy, actions.setDevice)}
 			<dl class="facts">
 				<div><dt>GPU memory</dt>
-					<dd id="vram">${models.loaded ? formatBytes(models.vramBytes) : "none"}</dd></div>
+					<dd id="vram">${models.loaded ? formatBytes(models.vramBytes)
+						: "none"}</dd></div>
 				<div><dt>Chunks until renewal</dt>
 					<dd id="chunks">${models.chunks} of ${models.chunksMax}</dd></div>
 			</dl>
 			<div class="row">
 				<button type="button" class="small" ?disabled=${!models.loaded || models.busy}
 					@click=${actions.unload}>Unload</button>
-				<span class="faint">Whisper keeps memory of each chunk; a new worker frees it.</span>
+				<span class="faint">Whisper keeps memory of each chunk; a new worker frees
+					it.</span>
 			</div>
 		</div>`;
 }

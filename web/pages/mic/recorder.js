@@ -1,6 +1,7 @@
 // @ts-check
-// One recording from the microphone: asks for it, records with a MediaRecorder, and stops the tracks
-// when the recording ends, however it ends. Decodes nothing and shows nothing. Used by mic.js.
+// One recording from the microphone: asks for it, records with a MediaRecorder, and stops the
+// tracks when the recording ends, however it ends. Decodes nothing and shows nothing. Used by
+// mic.js.
 
 /** Nobody dictates for longer in one breath, and sound is kept in memory. */
 export const RECORDING_S_MAX = 600;
@@ -119,7 +120,10 @@ export class Recording {
 	}
 }
 
-/** The browser shows its recording mark until every track is stopped. @param {MediaStream} [stream] */
+/**
+ * The browser shows its recording mark until every track is stopped.
+ * @param {MediaStream} [stream]
+ */
 function stopTracks(stream) {
 	for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -1,7 +1,7 @@
 // @ts-check
-// Push to talk: turns pointer and keyboard into start, stop and cancel. Held, it records while held;
-// tapped, it records until the next tap. Space works wherever no control wants it, Escape drops the
-// recording. Records nothing and draws nothing. Used by mic.js.
+// Push to talk: turns pointer and keyboard into start, stop and cancel. Held, it records while
+// held; tapped, it records until the next tap. Space works wherever no control wants it, Escape
+// drops the recording. Records nothing and draws nothing. Used by mic.js.
 
 /** A press that is shorter is a tap. */
 const HOLD_MS_MIN = 400;
@@ -63,7 +63,10 @@ export class TalkControl {
 		this.#down();
 	}
 
-	/** Assistive technology clicks without a pointer and without a key. @param {MouseEvent} event */
+	/**
+	 * Assistive technology clicks without a pointer and without a key.
+	 * @param {MouseEvent} event
+	 */
 	#onClick(event) {
 		const pointer = /** @type {PointerEvent} */ (event).pointerType;
 		if (event.detail !== 0 || pointer) return;

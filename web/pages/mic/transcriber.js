@@ -1,7 +1,7 @@
 // @ts-check
-// From sound to text with one model: divides the sound, takes turns on the GPU, goes on where it was
-// when a lease is lost, and renews the model's worker before its leaks add up. Knows engines and
-// leases only through the host it is given, and no page. Used by mic.js; also runs in Node.
+// From sound to text with one model: divides the sound, takes turns on the GPU, goes on where it
+// was when a lease is lost, and renews the model's worker before its leaks add up. Knows engines
+// and leases only through the host it is given, and no page. Used by mic.js; also runs in Node.
 import { SAMPLE_RATE_HZ, splitChunks } from "./audio.js";
 
 /**
@@ -13,7 +13,10 @@ export const CHUNKS_PER_WORKER = 4;
 /** A lease that is lost this often in a row, without a chunk done between, is not bad luck. */
 const LOSSES_MAX = 3;
 
-/** How long a part may take before the GPU is given away: a part cannot be cut off and gone on with. */
+/**
+ * How long a part may take before the GPU is given away: a part cannot be cut off and gone on
+ * with.
+ */
 const PART_MS_MAX = 10000;
 
 /**
