@@ -230,6 +230,7 @@ export function modelView({ models, model, dreaming, demo, device }, actions) {
 			</label>
 			${deviceChooser(device, dreaming.awake || dreaming.stopping, actions.setDevice)}
 			${demo ? html`<p class="muted"><span class="badge demo">Demo model</span> Its thoughts
-				mean nothing: it knows a few sentences. It shows that dreaming works.</p>` : nothing}
+				mean nothing: it knows a few sentences. It shows that dreaming works.</p>`
+				: nothing}
 		</div>`;
 }

@@ -4,7 +4,8 @@
 // tomorrow. Renders nothing. Used by mic.js; also runs in Node.
 
 const TASK = "You tidy dictated text. Mend punctuation, capitals and words that were misheard, " +
-	"and drop filler words. Keep the language, the meaning and the order. Answer with the text alone.";
+	"and drop filler words. Keep the language, the meaning and the order. Answer with the text " +
+	"alone.";
 
 /** A model that runs away is cut off: tidied text is about as long as what was said. */
 const TOKENS_MIN = 64;
