@@ -108,10 +108,13 @@ test("a page that is reloaded takes up its place by the key; the rest is given u
 		return now.waiting.length === 1 && now;
 	}, { what: "what nobody took up is cancelled", ms: 12_000 });
 	assert.equal(status.waiting[0].lease, places[0]);
+	const late = reloaded.request({ key: "other" }); // its place was given up, so it begins anew
+	await it.waiting(2);
 	await lease.release();
 	const turn = await within(mine);
 	assert.equal(turn.id, String(places[0]));
 	await turn.release();
+	await (await within(late)).release();
 	page.end();
 });
 
