@@ -1,6 +1,7 @@
 // Writes the demo models: `node web/models/build.mjs OUTDIR` makes OUTDIR/tiny-lm and
-// OUTDIR/tone-whisper. Downloads nothing, depends on nothing, and writes the same bytes every
-// time. Called by the build.
+// OUTDIR/tone-whisper, and the list of the user's own models, empty: a folder of theirs lies over it
+// (baton serve --models). Downloads nothing, depends on nothing, and writes the same bytes every time.
+// Called by the build.
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { tinyLm } from "./tiny_lm.mjs";
@@ -23,4 +24,5 @@ for (const [name, make] of Object.entries(models)) {
 		bytes += data.length;
 	}
 }
+await writeFile(join(folder, "models.json"), "[]\n");
 process.stdout.write(`models: ${Object.keys(models).join(", ")}: ${(bytes / 1e3).toFixed(0)} kB\n`);
