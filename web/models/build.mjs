@@ -1,7 +1,7 @@
 // Writes the demo models: `node web/models/build.mjs OUTDIR` makes OUTDIR/tiny-lm and
-// OUTDIR/tone-whisper, and the list of the user's own models, empty: a folder of theirs lies over it
-// (baton serve --models). Downloads nothing, depends on nothing, and writes the same bytes every time.
-// Called by the build.
+// OUTDIR/tone-whisper, and the list of the user's own models, empty: a folder of theirs lies over
+// it (baton serve --models). Downloads nothing, depends on nothing, and writes the same bytes every
+// time. Called by the build.
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { tinyLm } from "./tiny_lm.mjs";

@@ -32,7 +32,7 @@
  * @property {number} round
  * @property {(messages: {role: string, content: string}[]) => Promise<string>} ask
  * @property {() => Promise<boolean>} giveWay Called between steps: the GPU may change hands here,
- * and     then it says so.
+ *     and then it says so.
  * @property {() => boolean} stopped Whether to end after the step that runs.
  * @property {(step: {memory: Recollection, counts: Counts}) => void} [onStep] A step begins.
  * @property {(thought: Thought, counts: Counts) => void} [onThought] A thought was kept.
@@ -116,13 +116,14 @@ export function candidates(memory, memories) {
 }
 
 /**
+ * The memory comes last, nearest to the answer: small models dwell on what they read last.
  * @param {Recollection} memory
  * @param {Recollection[]} others
  */
 export function question(memory, others) {
 	const list = others.map((other, n) => `${n + 1}. ${clip(other.text, CANDIDATE_CHARS_MAX)}`);
-	const content = `The memory:\n${clip(memory.text, MEMORY_CHARS_MAX)}\n\n` +
-		`Other memories:\n${list.join("\n") || "none"}`;
+	const content = `Other memories:\n${list.join("\n") || "none"}\n\n` +
+		`The memory:\n${clip(memory.text, MEMORY_CHARS_MAX)}`;
 	return [{ role: "system", content: TASK }, { role: "user", content }];
 }
 

@@ -66,8 +66,7 @@ class QueuePanel {
 		});
 		on("yield", ({ lease }) => this.granted(lease));
 		on("ended", ({ lease }) => {
-			this.waiting.delete(leaseKey(lease));
-			this.own.delete(leaseKey(lease));
+			this.waiting.delete(leaseKey(lease)); // it stays an own one: the status may be older
 		});
 		document.addEventListener("visibilitychange", () => this.refresh(), { signal });
 		this.connected(this.broker.state);
@@ -114,6 +113,10 @@ class QueuePanel {
 		for (const lease of this.waiting.keys()) {
 			const gone = /^\d+$/.test(lease) && !waits.has(lease);
 			if (held.has(lease) || gone) this.waiting.delete(lease);
+		}
+		for (const lease of this.own) {
+			if (!held.has(lease) && !waits.has(lease) && !this.waiting.has(lease))
+				this.own.delete(lease);
 		}
 	}
 
