@@ -182,22 +182,42 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 	assert.deepEqual(problems(), []);
 });
 
-test("an answer that lost the GPU is kept, says who needed it, and is gone on with", async () => {
-	await slowDown(page, 250);
+test("an answer gives way to a voice between two words, and goes on by itself", async () => {
+	await slowDown(page, 100);
 	await open();
 	await ask("How does the queue work?");
 	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
 	const voice = await Session.open(daemon, "Voice <i>now</i>");
 	voice.send({ type: "acquire", ref: 1, class: "voice", vram_mb: 0, slots: 1, timeout_s: 60 });
-	await page.locator("#turn .state-yielding").waitFor({ timeout: ANSWER_MS });
-	assert.match(await page.locator("#turn").innerText(), /for Voice <i>now<\/i>/);
 	await voice.heard("granted");
+	await until(async () => /gave way to Voice <i>now<\/i>/.test(
+		await page.locator("#turn").innerText()), { what: "it says to whom it gave way" });
+	const half = await page.locator(".answer.writing").innerText();
+	assert.ok(half.length > 0 && QUEUE_ANSWER.startsWith(half.trim()), half);
+	const { leases } = await daemon.status();
+	assert.deepEqual(leases.filter((each) => each.slots > 0).map((each) => each.id),
+		["Voice <i>now</i>"], "it was given back, not taken");
+	voice.close();
+	await until(async () => await said() === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
+	assert.equal(await page.locator(".stopped").count(), 0);
+	assert.deepEqual(problems(), []);
+});
+
+test("an answer whose lease is taken is kept, says so, and is gone on with", async () => {
+	await slowDown(page, 250);
+	await open();
+	await ask("How does the queue work?");
+	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
+	const held = (await daemon.status()).leases.find((each) => each.slots > 0);
+	await daemon.http("POST", `/v1/gpu/leases/${held.lease}/revoke`, { reason: "test" });
 	await page.locator(".stopped").waitFor({ timeout: ANSWER_MS });
-	assert.equal(await page.locator(".stopped").innerText(),
-		"stopped: the GPU was needed for Voice <i>now</i>");
+	assert.equal(await page.locator(".stopped").innerText(), "stopped: the lease was taken");
 	const half = await said();
 	assert.ok(half.length > 0 && QUEUE_ANSWER.startsWith(half), half);
 
+	const voice = await Session.open(daemon, "Voice <i>now</i>");
+	voice.send({ type: "acquire", ref: 1, class: "voice", vram_mb: 0, slots: 1, timeout_s: 60 });
+	await voice.heard("granted");
 	await page.getByRole("button", { name: "Continue" }).click();
 	await page.locator("#turn .state-waiting").waitFor();
 	await until(async () => /next/.test(await page.locator("#turn").innerText()),

@@ -193,30 +193,67 @@ export class Chat extends EventTarget {
 	 * @param {Turn} turn @param {AbortSignal} signal
 	 */
 	async #ask(host, history, turn, signal) {
+		for (;;) {
+			try {
+				const answer = await host.turn({
+					key: KEY,
+					signal,
+					graceMs: GRACE_MS,
+					onQueue: (queued) => this.#show(turn, { queued }),
+					onProgress: (progress) => this.#show(turn, { phase: "loading", progress }),
+				}, (engine, lease) => this.#write(engine, lease, history, turn, signal));
+				turn.message.text = answer.text;
+				turn.message.tokens = answer.tokens;
+				turn.message.perSecond = answer.tokensPerSecond;
+				return;
+			} catch (error) {
+				// While it gave way its model made room, too: another turn loads it again.
+				const { code } = /** @type {{code?: string}} */ (error);
+				const madeRoom = code === "DEVICE_LOST" && turn.phase === "waiting"
+					&& turn.giveWayTo !== null;
+				if (!madeRoom || signal.aborted) throw error;
+			}
+		}
+	}
+
+	/**
+	 * Writes the answer. Asked to give way it stops between two words, and goes on from there when it
+	 * has the GPU again: a voice waits for a word, not for an answer.
+	 * @param {import("../engines/engine.js").Engine} engine
+	 * @param {import("../engines/host.js").Lease} lease
+	 * @param {{role: string, content: string}[]} history
+	 * @param {Turn} turn @param {AbortSignal} signal
+	 */
+	async #write(engine, lease, history, turn, signal) {
 		const { message } = turn;
-		await host.turn({
-			key: KEY,
-			signal,
-			graceMs: GRACE_MS,
-			onQueue: (queued) => this.#show(turn, { queued }),
-			onProgress: (progress) => this.#show(turn, { phase: "loading", progress }),
-		}, async (engine, lease) => {
-			this.#show(turn, { phase: "writing", queued: null });
+		const asked = history.at(-1)?.role === "assistant" ? history.slice(0, -1) : history;
+		for (;;) {
+			this.#show(turn, { phase: "writing", queued: null, giveWayTo: null });
+			const cut = new AbortController();
 			lease.yieldSignal.addEventListener("abort", () => {
-				if (!lease.signal.aborted) this.#show(turn, { giveWayTo: whoWants(lease) });
-			});
-			const answer = await engine.chat(history, {
-				signal,
-				onText: (_, full) => {
-					message.text = full;
-					this.#changed();
-					this.#keepNowAndThen(message);
-				},
-			});
-			message.text = answer.text;
-			message.tokens = answer.tokens;
-			message.perSecond = answer.tokensPerSecond;
-		});
+				if (lease.signal.aborted) return;
+				this.#show(turn, { giveWayTo: whoWants(lease) });
+				cut.abort();
+			}, { once: true });
+			const begun = { role: "assistant", content: message.text };
+			try {
+				return await engine.chat(message.text === "" ? asked : [...asked, begun], {
+					signal: AbortSignal.any([signal, cut.signal]),
+					onText: (_, full) => this.#wrote(message, full),
+				});
+			} catch (error) {
+				if (!cut.signal.aborted || signal.aborted || lease.signal.aborted) throw error;
+			}
+			this.#show(turn, { phase: "waiting" });
+			await lease.yieldIfNeeded({ graceMs: GRACE_MS });
+		}
+	}
+
+	/** @param {Message} message @param {string} full */
+	#wrote(message, full) {
+		message.text = full;
+		this.#changed();
+		this.#keepNowAndThen(message);
 	}
 
 	/** @param {unknown} error @param {Turn} turn */
@@ -228,8 +265,8 @@ export class Chat extends EventTarget {
 			return;
 		}
 		if (TAKEN.has(code) && code !== "DEVICE_LOST" && turn.message.text !== "") {
-			turn.message.stopped =
-				`stopped: the GPU was needed for ${turn.giveWayTo ?? "another page"}`;
+			turn.message.stopped = turn.giveWayTo === null ? "stopped: the lease was taken"
+				: `stopped: the GPU was needed for ${turn.giveWayTo}`;
 			return;
 		}
 		turn.message.stopped = "stopped by an error";

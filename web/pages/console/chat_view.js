@@ -115,6 +115,9 @@ export function messagesView(chat, actions, demo) {
 /** Where the answer is: in the queue, loading, writing.
  * @param {import("./chat.js").Turn} turn */
 function stateOf({ phase, queued, progress, giveWayTo, message }) {
+	if (giveWayTo && phase === "waiting") {
+		return { tone: "waiting", word: "waiting", text: `gave way to ${giveWayTo}, goes on after it` };
+	}
 	if (giveWayTo) {
 		return { tone: "yielding", word: "asked to give way", text: `for ${giveWayTo}` };
 	}
