@@ -68,24 +68,29 @@ bool files_url(const char *path, char *ret_url, size_t size)
 	return false;
 }
 
-/* The packed twin that lies beside a file, if it is not older. */
-static void prefer_twin(const char *root, const char *path, const struct stat *plain,
-			struct found *found)
+static bool is_older(const struct timespec *a, const struct timespec *b)
 {
-	char twin[SETTINGS_PATH_BYTES + 1];
-	struct stat st;
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/* The packed twin that lies beside a file, if it is not older. `st` is then the twin's: what is
+ * sent has the tag, so that a twin that was caught half written is not taken for the whole one. */
+static void prefer_twin(const char *root, const char *path, struct stat *st, struct found *found)
+{
+	char name[SETTINGS_PATH_BYTES + 1];
+	struct stat twin;
 	int fd;
-	if ((size_t)snprintf(twin, sizeof twin, "%s.gz", path) >= sizeof twin ||
-	    beneath_open(root, twin, &fd, &st) != 0)
+	if ((size_t)snprintf(name, sizeof name, "%s.gz", path) >= sizeof name ||
+	    beneath_open(root, name, &fd, &twin) != 0)
 		return;
-	if (st.st_mtim.tv_sec < plain->st_mtim.tv_sec) {
+	if (is_older(&twin.st_mtim, &st->st_mtim)) {
 		(void)close(fd);
 		return;
 	}
 	(void)close(found->fd);
 	found->fd = fd;
-	found->length = (uint64_t)st.st_size;
 	found->packed = true;
+	*st = twin;
 }
 
 static bool find_on_disk(const char *root, const char *path, bool packed, struct found *found)
@@ -93,9 +98,9 @@ static bool find_on_disk(const char *root, const char *path, bool packed, struct
 	struct stat st;
 	if (!root[0] || beneath_open(root, path, &found->fd, &st) != 0)
 		return false;
-	found->length = (uint64_t)st.st_size;
 	if (packed)
 		prefer_twin(root, path, &st, found);
+	found->length = (uint64_t)st.st_size;
 	snprintf(found->etag, sizeof found->etag, "\"%" PRIx64 "-%" PRIx64 ".%lx%s\"",
 		 (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
 		 (unsigned long)st.st_mtim.tv_nsec, found->packed ? "-gz" : "");

@@ -227,6 +227,25 @@ class Files(PagesTest):
         self.assertGreater(len(self.get("/models/tiny-lm/onnx/model.onnx", daemon=daemon).body), 1000)
         self.assertEqual(self.get("/models/models.json").json(), [])
 
+    def test_packed_twin(self):
+        """The `.gz` beside a file is sent while it is not older; each content of it has a tag of its own."""
+        daemon, folder = self.models()
+        plain, twin = folder / "m.json", folder / "m.json.gz"
+        whole = gzip.compress(b"[1, 2, 3]")
+        plain.write_bytes(b"[1, 2, 3]")
+        os.utime(plain, ns=(1_000_000_000, 1_000_000_000))
+        tags = set()
+        for content in (whole[:10], whole):  # a program that packs writes by and by
+            twin.write_bytes(content)
+            answer = self.get("/models/m.json", GZIP, daemon)
+            self.assertEqual((answer.headers["content-encoding"], answer.body), ("gzip", content))
+            tags.add(answer.headers["etag"])
+        self.assertEqual(len(tags), 2)
+        os.utime(plain, ns=(3_000_000_001, 3_000_000_001))
+        os.utime(twin, ns=(3_000_000_000, 3_000_000_000))
+        answer = self.get("/models/m.json", GZIP, daemon)
+        self.assertEqual((answer.headers.get("content-encoding"), answer.body), (None, b"[1, 2, 3]"))
+
     def test_ranges(self):
         """One part of a file on the disk: 206; beyond its end: 416; odd ones get the whole."""
         daemon, folder = self.models()
