@@ -219,7 +219,6 @@ void conn_write_file(struct conn *conn, int file, uint64_t offset, uint64_t leng
 	conn->file = file;
 	conn->file_at = (off_t)offset;
 	conn->file_left = length;
-	conn->file_lapses = 0; /* those of an earlier file are forgiven */
 	if (!waiting)
 		wait_writable(conn);
 }

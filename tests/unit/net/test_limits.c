@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,24 +88,6 @@ static void test_idle_may_stay(void **state)
 	bed_close(bed);
 }
 
-static int empty_file(off_t size)
-{
-	char path[] = "/tmp/baton-limits-XXXXXX";
-	int file = mkstemp(path);
-	assert_true(file >= 0);
-	unlink(path);
-	assert_int_equal(ftruncate(file, size), 0);
-	return file;
-}
-
-/* Turns the loop for so many write times, in which the client does what it does. */
-static void rest(struct bed *bed, struct client *client, int times)
-{
-	struct mono_ms until = mono_after(loop_now(), times * few.write_time_ms);
-	while (!mono_due(until, loop_now()))
-		client_pump(bed, client);
-}
-
 /* A file costs no memory, so its reader may rest for a while; one that never reads on is dropped.
  */
 static void test_file_reader_rests(void **state)
@@ -115,46 +96,24 @@ static void test_file_reader_rests(void **state)
 	enum { SIZE = 64 * 1024 * 1024 }; /* more than the kernel takes */
 	struct bed *bed = bed_open(&few);
 	struct client *client = client_open(bed);
-	int file = empty_file(SIZE);
+	char path[] = "/tmp/baton-limits-XXXXXX";
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	unlink(path);
+	assert_int_equal(ftruncate(file, SIZE), 0);
 	bed->mode = BED_PARK;
 	client->mute = true;
 	client_send_text(client, GET);
 	bed_wait(bed, &bed->requests, 1);
 	http_reply_file(bed->net, bed->conn, 200, NULL, 0, file, 0, SIZE);
-	rest(bed, client, 4);
+	struct mono_ms until = mono_after(loop_now(), 4 * few.write_time_ms);
+	while (!mono_due(until, loop_now()))
+		client_pump(bed, client);
 	assert_int_equal(bed->gone, 0);
 	bed_wait(bed, &bed->gone, 1);
 	assert_int_equal(bed->delivered, 0);
 	assert_int_equal(bed->error, ERR_SLOW);
 	client_close(client);
-	bed_close(bed);
-}
-
-/* How long it rested over one file is not held against it at the next. */
-static void test_file_rests_are_its_own(void **state)
-{
-	(void)state;
-	enum { SIZE = 16 * 1024 * 1024 };
-	struct bed *bed = bed_open(&few);
-	struct client *client = client_open(bed);
-	bed->mode = BED_PARK;
-	client->mute = true;
-	client_send_text(client, GET);
-	bed_wait(bed, &bed->requests, 1);
-	http_reply_file(bed->net, bed->conn, 200, NULL, 0, empty_file(SIZE), 0, SIZE);
-	rest(bed, client, 10);
-	while (bed->delivered == 0) {
-		(void)recv(client->fd, NULL, SIZE, MSG_TRUNC | MSG_DONTWAIT);
-		bed_turn(bed);
-		assert_int_equal(bed->gone, 0);
-	}
-	client_send_text(client, GET);
-	bed_wait(bed, &bed->requests, 2);
-	http_reply_file(bed->net, bed->conn, 200, NULL, 0, empty_file(SIZE), 0, SIZE);
-	rest(bed, client, 4);
-	assert_int_equal(bed->gone, 0);
-	client_close(client);
-	bed_wait(bed, &bed->gone, 1);
 	bed_close(bed);
 }
 
@@ -439,7 +398,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file_reader_rests),
-		cmocka_unit_test(test_file_rests_are_its_own),
 		cmocka_unit_test(test_slow_headers),
 		cmocka_unit_test(test_slow_body),
 		cmocka_unit_test(test_idle_may_stay),
