@@ -297,7 +297,7 @@ void boot_announce(const struct shell *shell)
 	}
 	fprintf(stderr,
 		"  state in %s\n"
-		"  try: baton status\n"
+		"  try: baton status, or in a browser: baton open\n"
 		"  or:  curl -N -H \"Authorization: Bearer $(cat %s/token)\" -H 'Content-Type: "
 		"application/json' -H 'Accept: text/event-stream' -d '{\"id\":\"me\"}' "
 		"%s/v1/gpu/lock\n",

@@ -154,7 +154,8 @@ void options_help(FILE *out)
 			 rows[i].argument ? rows[i].argument : "");
 		fprintf(out, "  %-32s %s\n", left, rows[i].help);
 	}
-	fputs("\nSIGHUP reads the configuration again, SIGTERM stops. Try next: baton status\n",
+	fputs("\nSIGHUP reads the configuration again, SIGTERM stops. Try next: baton status, "
+	      "baton open\n",
 	      out);
 }
 
