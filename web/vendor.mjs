@@ -35,6 +35,19 @@ async function litFiles() {
 	return Object.fromEntries(names.map((name) => [`lit-html/${name}`, `lit-html/${name}`]));
 }
 
+/** Each package's license, beside what is served of it. */
+async function layLicenses(folder) {
+	const paths = [...Object.values(files), "lit-html/lit-html.js"];
+	const packages = new Set(paths.map((path) => /^(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path));
+	await mkdir(join(folder, "licenses"), { recursive: true });
+	for (const name of packages) {
+		const { license } = JSON.parse(await readFile(join(modules, name, "package.json"), "utf8"));
+		const text = await readFile(join(modules, name, "LICENSE"), "utf8")
+			.catch(() => `${license}\n`); // onnxruntime-web names its license only
+		await writeFile(join(folder, "licenses", `${name.replace("/", "-")}.txt`), text);
+	}
+}
+
 /** Text: without the link to a source map that is not served. uPlot's small build is a script that
  * defines one variable; an export makes a module of it. */
 async function writeText(name, from, to) {
@@ -73,4 +86,5 @@ for (const [name, source] of all) {
 		process.exit(1);
 	}
 }
+await layLicenses(folder);
 process.stdout.write(`vendor: ${all.length} files, ${(bytes / 1e6).toFixed(1)} MB\n`);
