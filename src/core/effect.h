@@ -12,8 +12,9 @@ enum message {
 	MSG_QUEUED,  /* ref, lease: in the queue now; the position is asked for when written */
 	MSG_OFFERED, /* ref, lease, fence, gpus */
 	MSG_GRANTED, /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer) */
-	MSG_YIELD,   /* lease, reason, other = for whom (claim id or 0), grace_ms */
-	MSG_REVOKED, /* lease, reason */
+	MSG_YIELD,   /* lease, reason, other = for whom (claim id or 0), grace_ms, detail: an
+			operator's words */
+	MSG_REVOKED, /* lease, reason, detail */
 	MSG_RELEASED, /* ref, lease: answer to release or cancel, or ended by an operator (end says)
 		       */
 	MSG_TIMEOUT,  /* ref, lease: waited too long */

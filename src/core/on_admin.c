@@ -102,7 +102,8 @@ static void give_reason(struct core *core, size_t first, const char *reason)
 	for (size_t i = first; i < core->out.count; i++) {
 		struct effect *effect = &core->out.v[i];
 		bool hit = effect->type == EFFECT_SEND &&
-			   (effect->send.msg == MSG_REVOKED || effect->send.msg == MSG_RELEASED);
+			   (effect->send.msg == MSG_YIELD || effect->send.msg == MSG_REVOKED ||
+			    effect->send.msg == MSG_RELEASED);
 		if (hit)
 			text_copy(effect->send.detail, sizeof(effect->send.detail), reason);
 		else if (effect->type == EFFECT_TRACE && effect->trace.claim != 0)

@@ -95,6 +95,8 @@ void part_yield(struct text *out, const struct effect *send, const struct messag
 		text_json_str(out, "for", facts->other_name);
 	}
 	text_json_i64(out, "grace_ms", send->send.grace_ms);
+	if (send->send.detail[0])
+		text_json_str(out, "detail", send->send.detail);
 }
 
 static void add_welcome(struct text *out, const struct effect *send,

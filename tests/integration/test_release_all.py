@@ -96,7 +96,8 @@ class ReleaseAll(DaemonTest):
         one, two = daemon.session("one"), daemon.websocket("two")
         lease_one, lease_two = one.hold()["lease"], two.hold()["lease"]
         self.assertEqual(admin(daemon, f"/v1/gpu/leases/{lease_one}/yield", reason="please").status, 200)
-        self.assertEqual(one.wait("yield", lease=lease_one)["reason"], "operator")
+        asked = one.wait("yield", lease=lease_one)
+        self.assertEqual((asked["reason"], asked["detail"]), ("operator", "please"))
         one.release(lease_one)
         self.assertEqual(daemon.holders(), ["two"])
         self.assertEqual(admin(daemon, f"/v1/gpu/leases/{lease_two}/revoke").status, 200)

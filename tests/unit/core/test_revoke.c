@@ -204,6 +204,7 @@ static void test_operator_yield(void **state)
 	}
 	assert_true(audited);
 	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->send.reason, YIELD_OPERATOR);
+	assert_string_equal(rig_sent(rig, MSG_YIELD, held)->send.detail, "test");
 	rig_pass(rig, rig->config.grace_ms + rig->config.lock_delay_ms);
 	assert_int_equal(rig_end(rig, held), END_REVOKED);
 	rig_admin(rig, ADMIN_YIELD, held);

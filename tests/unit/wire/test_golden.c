@@ -400,6 +400,14 @@ static void test_endings(void **state)
 	assert_int_equal(r.other, 9);
 	assert_int_equal(r.grace_ms, 2000);
 	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_YIELD,
+					.lease = 7,
+					.reason = YIELD_OPERATOR,
+					.grace_ms = 2000,
+					.detail = "maintenance"}};
+	said(&send, &facts, "broker-yield-operator.json", &r);
+	assert_string_equal(r.detail, "maintenance");
+	reply_finish(&r);
 	send = (struct effect){.send = {.msg = MSG_REVOKED,
 					.lease = 7,
 					.reason = YIELD_OPERATOR,
