@@ -213,7 +213,9 @@ void files_answer(struct shell *shell, const struct asked *asked, const char *ur
 		respond_error(shell->doors.net, asked, &shell->body, ERR_NOT_FOUND, NULL);
 		return;
 	}
-	size_t count = common(shell, asked, headers, media_type(url));
+	/* A model was made by somebody else: it must not be a page or script of our origin. */
+	const char *type = begins(url, models) ? media_type_of_data(url) : media_type(url);
+	size_t count = common(shell, asked, headers, type);
 	snprintf(varies, sizeof varies, "%sAccept-Encoding", vary);
 	count = add(headers, count, "Vary", varies);
 	count = add(headers, count, "Cache-Control", "no-cache");

@@ -31,6 +31,16 @@ const char *media_type(const char *path)
 	return unknown;
 }
 
+const char *media_type_of_data(const char *path)
+{
+	static const char *const active[] = {"text/html", "text/javascript", "image/svg"};
+	const char *type = media_type(path);
+	for (size_t i = 0; i < sizeof active / sizeof *active; i++)
+		if (strncmp(type, active[i], strlen(active[i])) == 0)
+			return unknown;
+	return type;
+}
+
 bool media_is_known(const char *path)
 {
 	return media_type(path) != unknown;

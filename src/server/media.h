@@ -4,4 +4,7 @@
 
 /* Never NULL: what is not known is bytes. */
 const char *media_type(const char *path);
+/* The same, but what a browser would run or show as a page is bytes. WebAssembly stays: it has no
+ * rights but those that a script gives it. */
+const char *media_type_of_data(const char *path);
 bool media_is_known(const char *path);

@@ -227,6 +227,17 @@ class Files(PagesTest):
         self.assertGreater(len(self.get("/models/tiny-lm/onnx/model.onnx", daemon=daemon).body), 1000)
         self.assertEqual(self.get("/models/models.json").json(), [])
 
+    def test_models_are_no_pages(self):
+        """What came with somebody's model is data: no page and no script of the broker's origin."""
+        daemon, folder = self.models()
+        for name, kind in (("x.html", "application/octet-stream"), ("x.js", "application/octet-stream"),
+                           ("x.mjs", "application/octet-stream"), ("x.svg", "application/octet-stream"),
+                           ("x.json", "application/json"), ("x.wasm", "application/wasm")):
+            (folder / name).write_bytes(b"x")
+            answer = self.get(f"/models/{name}", daemon=daemon)
+            self.assertEqual((answer.status, answer.headers["content-type"]), (200, kind), name)
+            self.assertIsolated(answer)
+
     def test_packed_twin(self):
         """The `.gz` beside a file is sent while it is not older; each content of it has a tag of its own."""
         daemon, folder = self.models()
