@@ -217,8 +217,8 @@ export class Chat extends EventTarget {
 	}
 
 	/**
-	 * Writes the answer. Asked to give way it stops between two words, and goes on from there when it
-	 * has the GPU again: a voice waits for a word, not for an answer.
+	 * Writes the answer. Asked to give way it stops between two words, and goes on from there when
+	 * it has the GPU again: a voice waits for a word, not for an answer.
 	 * @param {import("../engines/engine.js").Engine} engine
 	 * @param {import("../engines/host.js").Lease} lease
 	 * @param {{role: string, content: string}[]} history

@@ -116,7 +116,8 @@ export function messagesView(chat, actions, demo) {
  * @param {import("./chat.js").Turn} turn */
 function stateOf({ phase, queued, progress, giveWayTo, message }) {
 	if (giveWayTo && phase === "waiting") {
-		return { tone: "waiting", word: "waiting", text: `gave way to ${giveWayTo}, goes on after it` };
+		const text = `gave way to ${giveWayTo}, goes on after it`;
+		return { tone: "waiting", word: "waiting", text };
 	}
 	if (giveWayTo) {
 		return { tone: "yielding", word: "asked to give way", text: `for ${giveWayTo}` };
