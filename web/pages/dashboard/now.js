@@ -203,11 +203,9 @@ function drainView(acts, status, admin) {
 /** @param {Acts} acts @param {Status} status @param {boolean} admin */
 function actsView(acts, status, admin) {
 	return html`<div class="row acts" role="group" aria-label="Acts on everybody">
-		${status.paused
-			? html`<button type="button" class="small primary" ?disabled=${!admin}
-				@click=${() => acts.resume()}>Resume grants…</button>`
-			: html`<button type="button" class="small" ?disabled=${!admin}
-				@click=${() => acts.pause()}>Pause grants…</button>`}
+		<button type="button" class=${status.paused ? "small primary" : "small"} ?disabled=${!admin}
+			@click=${() => (status.paused ? acts.resume() : acts.pause())}>${
+			status.paused ? "Resume grants…" : "Pause grants…"}</button>
 		<button type="button" class="small" ?disabled=${!admin || acts.drain !== null}
 			@click=${() => acts.startDrain()}>Drain…</button>
 		<button type="button" class="small danger" ?disabled=${!admin}

@@ -45,6 +45,11 @@ function options(width) {
 	const time = (_, s) => (s === null ? "now" : clockText(s));
 	/** @param {unknown} _ @param {number} __ @param {number} most */
 	const range = (_, __, most) => [0, (most || 1024) * 1.05];
+	/** A minute at least: of a single sample uPlot would make years. @param {uPlot} plot */
+	const span = ({ data: [at] }) => {
+		const end = at.at(-1) ?? Date.now() / 1000;
+		return [Math.min(at[0] ?? end, end - 60), end];
+	};
 	/** @param {unknown} _ @param {number[]} all */
 	const times = (_, all) => all.map(clockText);
 	/** @param {unknown} _ @param {number[]} all */
@@ -53,7 +58,7 @@ function options(width) {
 	return {
 		width, height: HEIGHT,
 		cursor: { drag: { x: false, y: false } },
-		scales: { y: { range } },
+		scales: { x: { range: span }, y: { range } },
 		axes: [{ ...axis, values: times, space: 90 },
 			{ ...axis, size: 70, values: sizes, incrs: STEPS_MB }],
 		series: [
