@@ -187,7 +187,8 @@ class QueuePanel {
 			${this.note ? html`<p class="muted" role="status">${this.note}</p>` : nothing}
 			<div class="row">
 				<button type="button" class="small" @click=${() => this.debug()}>Debug GPU</button>
-				<button type="button" class="small danger" ?disabled=${!this.victim()}
+				<button type="button" class="small danger"
+					?disabled=${this.broker.state !== "open" || !this.victim()}
 					@click=${() => this.forceUnlock()}>Force unlock…</button>
 			</div>
 		</section>`, this.place);
