@@ -23,10 +23,13 @@ void deliver_body(struct shell *shell, uint64_t conn)
 	session_send(shell->doors.net, conn, shell->body.bytes, shell->body.length);
 }
 
-/* Who is told its place from now on. */
+/* Who is told its place from now on. Who came back with a waiting claim has not heard it yet. */
 static void note_place(struct shell *shell, const struct effect *effect, const struct facts *facts)
 {
-	if (effect->send.msg == MSG_QUEUED)
+	if (effect->send.msg == MSG_CLAIM && effect->send.state == CLAIM_QUEUED)
+		places_watch(&shell->places, effect->send.lease, effect->conn, effect->send.ref,
+			     PLACES_UNTOLD, shell->broker.now);
+	else if (effect->send.msg == MSG_QUEUED)
 		places_watch(&shell->places, effect->send.lease, effect->conn, effect->send.ref,
 			     facts->wire.position, shell->broker.now);
 	else if (effect->send.msg == MSG_OFFERED || effect->send.msg == MSG_GRANTED)

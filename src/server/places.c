@@ -63,6 +63,7 @@ void places_watch(struct places *places, uint64_t claim, uint64_t conn, uint64_t
 	place->ref = ref;
 	place->position = position;
 	place->told = now;
+	places->dirty |= position == PLACES_UNTOLD;
 }
 
 void places_forget(struct places *places, uint64_t claim)

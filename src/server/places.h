@@ -9,7 +9,8 @@
 enum {
 	PLACES_INTERVAL_MS = 800, /* from one `queued` of a claim to its next */
 	PLACES_SWEEP_MS = 150,    /* from one look at all claims to the next */
-	PLACES_PER_TURN = 128
+	PLACES_PER_TURN = 128,
+	PLACES_UNTOLD = -1, /* instead of a position */
 };
 
 struct places {
@@ -22,7 +23,7 @@ struct places {
 
 void places_init(struct places *places);
 void places_finish(struct places *places);
-/* The claim was told `position` at `now`; from here on it is told changes. */
+/* The claim was told `position` at `now`, or none yet; from here on it is told changes. */
 void places_watch(struct places *places, uint64_t claim, uint64_t conn, uint64_t ref,
 		  int64_t position, struct mono_ms now);
 void places_forget(struct places *places, uint64_t claim); /* no harm when unknown */

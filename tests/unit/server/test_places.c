@@ -113,6 +113,20 @@ static void test_within_a_second(void **state)
 	}
 }
 
+/* Who came back with a waiting claim has heard no place yet: it is told, though nothing changed. */
+static void test_untold(void **state)
+{
+	struct places *places = *state;
+	struct mono_ms now = {5000};
+	places_watch(places, 3, 10, 1, PLACES_UNTOLD, now);
+	for (step_at(places, now.v); told == 0; step_at(places, now.v))
+		now = places_wake(places, now);
+	assert_true(now.v - 5000 < 1000);
+	assert_int_equal(told_claim[3], 1);
+	step_at(places, now.v + 1000);
+	assert_int_equal(told, 1);
+}
+
 /* A claim that no longer waits is forgotten; forgetting twice does no harm. */
 static void test_forget(void **state)
 {
@@ -160,6 +174,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_quiet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_within_a_second, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_untold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_steps, set_up, tear_down),
 	};
