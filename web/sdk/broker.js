@@ -1,7 +1,7 @@
 // broker: a page's session. A claim's life is claim.js, the wire is link.js.
 // @ts-check
 import { Claim } from "./claim.js";
-import { BrokerError, plain } from "./errors.js";
+import { BrokerError, closeError, plain } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
 import { now } from "./link.js";
 import { openPort } from "./port.js";
@@ -210,7 +210,7 @@ export class Broker extends EventTarget {
 			this.#down(e);
 		else if (ev === "stopped") {
 			this.#stopped();
-			this.#end(new BrokerError(e.error?.code, e.error?.message));
+			this.#end(closeError(e.code));
 		} else if (m.type === "status")
 			this.#asking.splice(0).forEach(([resolve]) => resolve(m));
 		else if (m.type === "reload")
@@ -264,7 +264,7 @@ export class Broker extends EventTarget {
 			}
 	}
 
-	/** @param {BrokerError} error */
+	/** @param {any} error */
 	#end(error) {
 		if (this.#state === "closed")
 			return;

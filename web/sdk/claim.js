@@ -30,6 +30,7 @@ export class Claim {
 	/** @type {Lease|undefined} */ #lease;
 	/** @type {number|null} */ #until = null;
 	#timer = 0;
+	/** @type {Promise<any>|undefined} */ #turn;
 	/** @type {(value: any) => void} */ #resolve = () => {};
 	/** @type {(error: unknown) => void} */ #reject = () => {};
 	#leave = () => this.fail(this.o.signal?.reason);
@@ -61,13 +62,15 @@ export class Claim {
 			this.#until = now() + waitMs;
 			this.#timer = +setTimeout(() => this.fail(endError({ type: "timeout" })), waitMs + 500);
 		}
-		return new Promise((resolve, reject) => {
+		return this.#turn = new Promise((resolve, reject) => {
 			this.#resolve = resolve;
 			this.#reject = reject;
 		});
 	}
 
 	comeBack() {
+		if (this.state === "waiting")
+			return this.#turn;
 		this.state = "waiting";
 		if (this.managed) {
 			const turn = this.#wait();

@@ -56,9 +56,11 @@ export function grantLocally(claim, how, error) {
 		claim.fail(error);
 	else
 		locks.request("baton", claim.o.ifAvailable ? { ifAvailable: true } : { signal }, (lock) => {
+			if (signal.aborted)
+				return;
 			if (!lock)
 				return claim.none();
-			return signal.aborted || new Promise((resolve) => {
+			return new Promise((resolve) => {
 				claim.unlock = () => resolve(0);
 				claim.granted(null);
 			});

@@ -55,7 +55,8 @@ export class Lease {
 		if (!this.yieldSignal.aborted)
 			return false;
 		await this.#claim.comeBack();
-		this.#please = new AbortController();
+		if (this.yieldSignal.aborted)
+			this.#please = new AbortController();
 		return true;
 	}
 
@@ -110,13 +111,15 @@ export class Lease {
 	}
 
 	/** @type {<T>(fn: Task<T>) => Promise<T>} */
-	during(fn) {
-		return new Promise((resolve, reject) => {
-			const settle = (/** @type {() => void} */ then) =>
-				this.#claim.taken ? reject(this.signal.reason) : then();
-			this.signal.addEventListener("abort", () => setTimeout(settle, 1000, () => {}));
-			(async () => fn(this))().then((value) => settle(() => resolve(value)),
-				(error) => settle(() => reject(error)));
-		});
+	async during(fn) {
+		/** @type {Promise<any>} */
+		const late = new Promise((resolve) => this.signal.addEventListener("abort",
+			() => this.#claim.taken && setTimeout(resolve, 1000)));
+		try {
+			return await Promise.race([fn(this), late]);
+		} finally {
+			if (this.#claim.taken)
+				throw this.signal.reason;
+		}
 	}
 }

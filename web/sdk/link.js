@@ -1,4 +1,4 @@
-// link: one session over a WebSocket, and which claims the broker knows. Commands come by do().
+// link: one session over a WebSocket, and which claims the broker knows.
 // @ts-check
 import { closeError } from "./errors.js";
 
@@ -88,7 +88,7 @@ export class Link {
 		else if (this.#open && claim.seen)
 			this.ask({ msg: { type: "cancel", ref } });
 		else if (!this.#session)
-			this.#end(claim, { type: "released" });
+			this.#end(claim);
 	}
 
 	/** @param {any} c */
@@ -100,6 +100,7 @@ export class Link {
 
 	/** @param {any} c */
 	about({ fields }) {
+		fields = JSON.parse(JSON.stringify(fields)); // no undefined
 		Object.assign(this.#about, fields);
 		this.ask({ msg: { type: "about", ...fields } });
 	}
@@ -141,14 +142,14 @@ export class Link {
 	}
 
 	/** @param {any} c */
-	stop({ error }) {
+	stop({ code }) {
 		clearTimeout(this.#retry);
 		clearTimeout(this.#deadline);
 		this.ask({ msg: { type: "bye" } });
 		this.#stopped = true;
 		this.#open = false;
 		this.#socket?.close();
-		this.post({ ev: "stopped", error });
+		this.post({ ev: "stopped", code });
 	}
 
 	#connect() {
@@ -191,9 +192,8 @@ export class Link {
 		const was = this.#open;
 		this.#socket = null;
 		this.#open = this.#listing = false;
-		const error = closeError(code);
-		if (error) {
-			this.stop({ error: { code: error.code, message: error.message } });
+		if (closeError(code)) {
+			this.stop({ code });
 			return;
 		}
 		if (was && now() - this.#openedAt >= 5_000)
@@ -213,7 +213,7 @@ export class Link {
 		const silent = now() - this.#contact >= this.#ttlMs;
 		for (const claim of silent ? [...this.#claims.values()] : [])
 			if (claim.state === "held")
-				this.#end(claim, { type: "lost" });
+				this.#end(claim);
 		return silent;
 	}
 
@@ -242,12 +242,14 @@ export class Link {
 			this.#settle();
 		else if (m.type === "claim")
 			this.#listed(m);
+		else if (!this.#open && m.code === "stale")
+			this.stop({ code: 4401 });
 		else if (claim && m.type === "denied")
 			this.#denied(claim, m);
 		else if (claim)
 			this.#tell(claim, m);
 		else if (m.type === "offered" || m.type === "granted")
-			this.#giveBack(m);
+			this.#listed({ ...m, state: m.type });
 		else if (m.type === "status" || m.type === "reload")
 			this.post({ ev: "msg", m });
 	}
@@ -290,13 +292,13 @@ export class Link {
 			else if (claim.state === "asked")
 				this.#ask(claim);
 			else
-				this.#end(claim, { type: claim.state === "held" ? "lost" : "released" });
+				this.#end(claim);
 	}
 
 	/** @param {any} m */
 	#listed(m) {
 		const claim = this.#claims.get(m.ref);
-		const holds = m.state === "held" || m.state === "yielding";
+		const holds = m.state !== "queued" && m.state !== "offered";
 		if (!claim && this.#orphans.has(m.ref) && !holds)
 			this.#orphans.set(m.ref, m);
 		else if (!claim)
@@ -319,11 +321,12 @@ export class Link {
 
 	/** @type {(claim: Known, m: any) => void} */
 	#denied(claim, m) {
-		if (claim.state !== "asked" && m.code === "stale")
-			this.#end(claim, { type: claim.state === "held" ? "lost" : "released" });
-		else if (m.code === "draining")
+		const asked = claim.state === "asked";
+		if (m.code === "draining")
 			claim.seen = false; // asked again
-		else if (claim.state === "asked" && !claim.requeue)
+		else if (m.code === "stale" && !asked)
+			this.#end(claim);
+		else if (m.code !== "stale" && asked && !claim.requeue)
 			this.#end(claim, m);
 	}
 
@@ -349,8 +352,8 @@ export class Link {
 		}
 	}
 
-	/** @type {(claim: Known, m: any) => void} */
-	#end(claim, m) {
+	/** @param {Known} claim @param {any} [m] */
+	#end(claim, m = { type: claim.state === "held" ? "lost" : "released" }) {
 		this.#claims.delete(claim.ref);
 		this.post({ ev: "msg", m: { ...m, ref: claim.ref } });
 	}

@@ -41,16 +41,15 @@ export function awakeLock() {
 	/** @type {AbortController|null} */
 	let held = null;
 	return (busy) => {
-		if (!busy)
+		if (!busy) {
 			held?.abort();
-		else if (!held) {
+			held = null;
+		} else if (!held) {
 			const { signal } = held = new AbortController();
 			const hold = () => signal.aborted
 				|| new Promise((resolve) => signal.addEventListener("abort", resolve));
 			globalThis.navigator?.locks?.request("baton-awake", { mode: "shared" }, hold)
 				.catch(() => {});
 		}
-		if (!busy)
-			held = null;
 	};
 }

@@ -1,4 +1,4 @@
-// webgpu: finds an adapter and asks it for no more than it has. Knows no broker.
+// webgpu: finds an adapter and asks it for no more than it has.
 // @ts-check
 import { BrokerError } from "./errors.js";
 
@@ -28,7 +28,7 @@ export async function detect(o = {}) {
 		throw new BrokerError("NO_WEBGPU", "Use a browser with WebGPU, over https.");
 	const { limits: wanted, features = [], powerPreference = "high-performance", strict } = o;
 	let adapter = null;
-	for (let tries = 0; tries < 4 && !adapter; tries++) { // null while the GPU process starts
+	for (let tries = 0; tries < 4 && !adapter; tries++) { // null at first
 		if (tries)
 			await new Promise((resolve) => setTimeout(resolve, 330));
 		adapter = await gpu.requestAdapter({ powerPreference }) ?? await gpu.requestAdapter();

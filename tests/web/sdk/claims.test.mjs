@@ -50,6 +50,19 @@ test("a holder that is asked gives way, waits, and holds again as the same objec
 	await lease.release();
 });
 
+test("two that ask at once whether to give way wait for the same turn", async () => {
+	const lease = await it.broker("twice").request({ class: "background" });
+	const wanted = next(lease.yieldSignal, "abort");
+	const voice = it.broker("voice").request({ class: "voice" });
+	await within(wanted);
+	const both = Promise.all([lease.yieldIfNeeded(), lease.yieldIfNeeded()]);
+	await (await within(voice)).release();
+	assert.deepEqual(await within(both), [true, true]);
+	assert.equal(lease.signal.aborted, false);
+	assert.equal(lease.yieldSignal.aborted, false);
+	await lease.release();
+});
+
 test("revocation aborts the signal, then ends what is guarded, then run rejects", async () => {
 	const broker = it.broker("revoked");
 	/** @type {string[]} */

@@ -37,6 +37,50 @@ test("a killed and restarted daemon loses neither the lease nor the places", asy
 	assert.deepEqual(order, ["w1", "w2"]);
 });
 
+test("a waiter is told its place again after a restart, and each change of it", async () => {
+	const lease = await it.broker("first").request();
+	const second = it.broker("second");
+	second.request().catch(() => {});
+	await it.waiting(1);
+	/** @type {number[]} */
+	let places = [];
+	const third = it.broker("third").request({ onQueue: (/** @type {any} */ place) => {
+		places.push(place.position);
+	} });
+	third.catch(() => {});
+	await it.waiting(2);
+	await it.daemon.kill();
+	places = [];
+	await it.daemon.start();
+	await until(() => places.at(-1) === 1, { what: "it is told its old place" });
+	await second.close();
+	await until(() => places.at(-1) === 0, { what: "it is told that it is next" });
+	await lease.release();
+	await (await within(third)).release();
+});
+
+test("an offer accepted too late leaves the place, and the next offer is taken", async () => {
+	const { send } = WebSocket.prototype;
+	/** @type {(() => void)[]} */
+	const late = [];
+	WebSocket.prototype.send = function (/** @type {string} */ text) {
+		if (late.length === 0 && text.includes('"accept"'))
+			late.push(() => send.call(this, text));
+		else
+			send.call(this, text);
+	};
+	try {
+		const turn = it.broker("slow").request();
+		await until(() => late.length === 1, { what: "it is offered the GPU" });
+		const back = / queued .*client="slow"[^]* queued .*client="slow"/;
+		await until(() => back.test(it.daemon.log()), { what: "the offer goes back" });
+		late[0]();
+		await (await within(turn)).release();
+	} finally {
+		WebSocket.prototype.send = send;
+	}
+});
+
 test("a release while the daemon is down is kept and told when it is back", async () => {
 	const broker = it.broker("late");
 	const lease = await broker.request();
