@@ -195,7 +195,8 @@ function say(text) {
 
 /** @returns {[import("../shared/shell.js").StateWord, string]} */
 function titleState() {
-	if (broker.state === "offline") return ["offline", ""];
+	const { state } = broker;
+	if (state === "offline" || state === "reconnecting") return [state, ""];
 	if (!chat.turn) return ["idle", ""];
 	if (chat.turn.phase === "writing") return ["holding", "Writing"];
 	return ["waiting", chat.turn.phase === "loading" ? "Loading" : "Waiting"];
@@ -241,9 +242,10 @@ async function readModels() {
 async function lookAtGpu() {
 	const kept = profileNames.find((name) => name === localStorage.getItem(KEPT.profile));
 	try {
-		const { adapter, info, software } = await detect();
+		const { adapter, info, software, clamped } = await detect();
 		const name = info.description || [info.vendor, info.architecture].filter(Boolean).join(" ");
 		model.gpu = `${name || "a GPU"}${software ? " (software)" : ""}`;
+		broker.about({ adapter: model.gpu, clamped });
 		const mobile = /Android|iPhone|iPad/.test(navigator.userAgent);
 		const { maxBufferSize } = adapter.limits;
 		model.suitable = suitableProfile({ software, mobile, maxBufferSize });

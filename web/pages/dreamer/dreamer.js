@@ -208,8 +208,10 @@ function drawNow() {
 	render(memoriesView(view, actions), place("memories"));
 	render(modelView(view, actions), place("model"));
 	const { text, word } = phaseOf(dreaming);
+	const { state } = broker;
 	setState({
-		word: /** @type {import("../shared/shell.js").StateWord} */ (word),
+		word: state === "offline" || state === "reconnecting" ? state
+			: /** @type {import("../shared/shell.js").StateWord} */ (word),
 		detail: dreaming.phase === "asleep" ? "" : text.split(/[:;]/)[0],
 	});
 }
@@ -250,6 +252,7 @@ async function start() {
 		onThought(/** @type {CustomEvent} */ (event).detail));
 	dreaming.addEventListener("problem", (event) =>
 		onProblem(/** @type {CustomEvent} */ (event).detail));
+	broker.addEventListener("state", draw);
 	broker.addEventListener("yield", (event) =>
 		dreaming.asked(/** @type {CustomEvent} */ (event).detail.for ?? "another"));
 	await readModels();

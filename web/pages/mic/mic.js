@@ -184,7 +184,8 @@ function say(text) {
 
 /** @returns {import("../shared/shell.js").StateWord} */
 function word() {
-	if (broker.state === "offline") return "offline";
+	const { state } = broker;
+	if (state === "offline" || state === "reconnecting") return state;
 	const states = takes.list.map((take) => take.state);
 	if (states.includes("working") || states.includes("loading")) return "holding";
 	return states.includes("waiting") ? "waiting" : "idle";
