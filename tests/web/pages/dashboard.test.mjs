@@ -13,6 +13,7 @@ import { until } from "../lib/until.mjs";
 const BYTES_MAX = 60_000;
 const HEAD_BYTES = 800; // of an answer, rounded up; the browser tells the bodies' sizes only
 const LOAD_MS = 100;
+const SLACK = 2; // what is measured is printed; what fails is a page that has become slow
 const LOADS_MIN = 5;
 const LOADS_MAX = 30;
 
@@ -143,13 +144,13 @@ test("loads within its budget", async (t) => {
 	const times = loads.map(({ ms }) => ms).sort((a, b) => a - b);
 	const { bytes, requests } = loads[0];
 	t.diagnostic(`${bytes} bytes in ${requests} requests; usable after ${times.join(", ")} ms, `
-		+ `allowed ${Math.round(allowedMs)}`);
+		+ `asked ${Math.round(allowedMs)}`);
 	if (process.env.BATON_WEB_ARGS)
 		return; // sources straight from the tree are not compressed
 	assert.ok(bytes > 10_000, `only ${bytes} bytes were seen`);
 	assert.ok(bytes <= BYTES_MAX, `${bytes} bytes`);
-	assert.ok(times[0] <= allowedMs,
-		`the fastest load took ${times[0]} ms, ${Math.round(allowedMs)} are allowed`);
+	assert.ok(times[0] <= SLACK * allowedMs,
+		`the fastest load took ${times[0]} ms, ${Math.round(SLACK * allowedMs)} are allowed`);
 });
 
 test("shows holder, queue and why, and names the state in its title", async () => {
