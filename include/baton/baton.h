@@ -9,14 +9,21 @@
  *	struct baton *baton;
  *	struct baton_request request;
  *	struct baton_claim *claim;
- *	if (baton_connect(NULL, &baton) < 0) ...
+ *	int code = baton_connect(NULL, &baton);
+ *	if (code < 0)
+ *		return code;
  *	baton_request_init(&request);
  *	request.vram_bytes = 8ull << 30;
- *	if (baton_acquire_wait(baton, &request, &claim) == 0) {
- *		while (work_left && baton_claim_lease(claim)) { one step; baton_dispatch(baton, 0);
- *} baton_release(claim, false);
+ *	code = baton_acquire_wait(baton, &request, &claim);
+ *	if (code == BATON_OK) {
+ *		while (steps_left > 0 && baton_claim_lease(claim) && !baton_yield_asked(claim)) {
+ *			steps_left -= 1; // one step of work, shorter than the grace
+ *			baton_dispatch(baton, 0);
+ *		}
+ *		baton_release(claim, false);
  *	}
  *	baton_close(baton);
+ *	return code;
  *
  * EVENT LOOPS. baton_fd() is one descriptor for the whole life of the session, over reconnects
  * too. Whenever it is readable, or at any other time, call baton_dispatch(): it reads, answers the
@@ -24,13 +31,19 @@
  * sign of life every 5 s and takes the lease after 20 s of silence, so a program that computes for
  * longer without dispatching starts the keepalive thread (baton_keepalive_start).
  *
+ * BREAKS. An open connection keeps a lease, however long the broker is silent. When it breaks, the
+ * broker lets nobody else in for a time that it told in the beginning (20 s); the library takes the
+ * lease away after half of that, counted from when it last saw the connection open, unless it is
+ * back before.
+ *
  * RETURNS. Functions that can fail return 0 or a negative enum baton_code; baton_strerror() puts
  * it in words. Output parameters named ret_* are written on success only, except where said.
  *
  * OWNERSHIP. A claim belongs to its session: baton_claim_free() frees it early, baton_close() frees
- * all that are left. A lease belongs to its claim and is gone once the claim's `ended` or `revoked`
- * handler has returned. Strings passed in are copied; strings handed out are borrowed, good until
- * the handler returns or the claim is freed, whichever the call names.
+ * all that are left. A lease belongs to its claim and is gone before the claim's `revoked` or
+ * `ended` handler is called (its number and fence remain: baton_claim_id, _fence). Strings passed
+ *in are copied; strings handed out are borrowed, good until the handler returns or the claim is
+ *freed, whichever the call names.
  *
  * THREADS. Calls on one session may come from any thread; they take the session's lock. Handlers
  * run only inside baton_dispatch() and baton_acquire_wait(), in the calling thread, without the
@@ -46,6 +59,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -86,6 +100,9 @@ enum baton_code {
 	BATON_E_IO = -21,
 	BATON_E_CLOSED = -22,   /* baton_close was called */
 	BATON_E_INTERNAL = -23, /* a bug in the broker or in this library */
+	BATON_E_PATH = -24,     /* the socket's path is empty or too long */
+	BATON_E_NAME = -25,     /* the name is not 1..128 printable bytes */
+	BATON_E_MISSED = -26,   /* three offers were not taken in time: we were stopped or busy */
 };
 
 /* A sentence for a code, with what to do next. Never NULL; static. Any thread. */
@@ -129,13 +146,13 @@ static inline void baton_options_init(struct baton_options *options)
 /* Writes the path that clients use when told none: $BATON_SOCKET, else
  * $XDG_RUNTIME_DIR/baton/baton.sock, else /run/user/UID/baton/baton.sock if that user folder
  * exists, else /tmp/baton-UID/baton.sock. A folder in /tmp that is not ours alone is not trusted:
- * BATON_E_FORBIDDEN. BATON_E_INVALID: too long for `size` or for a socket address. */
+ * BATON_E_FORBIDDEN. BATON_E_PATH: too long for `size` or for a socket address. */
 BATON_API int baton_socket_path(char *ret_path, size_t size);
 
 /* Connects and says hello; waits for the answer, at most connect_timeout_ms. `options` may be NULL
  * for the defaults and is not kept. On failure *ret_baton is set to NULL and there is no session:
  * BATON_E_UNREACHABLE, _UNAUTHORIZED, _FORBIDDEN, _PROTOCOL, _VERSION, _FULL, _UNAVAILABLE,
- * _TIMEOUT (it listens but does not answer), _INVALID, _NO_MEMORY, _IO. */
+ * _TIMEOUT (it listens but does not answer), _PATH, _NAME, _INVALID, _NO_MEMORY, _IO. */
 BATON_API int baton_connect(const struct baton_options *options, struct baton **ret_baton);
 
 /* Ends every claim and lease, tells the broker so, frees the session and its claims. No handler is
@@ -148,7 +165,8 @@ BATON_API int baton_fd(const struct baton *baton);
 /* Does all that is due and calls the handlers. Waits for something to do at most timeout_ms (0: not
  * at all, -1: as long as it takes). Returns the number of handlers called, or a negative code when
  * the session is over for good (refused, or broken under no_reconnect): then all claims have ended
- * and only baton_close is left. A broken connection that is being mended is no error. */
+ * (those with stops_later by baton_lease_stopped) and only baton_close is left. A broken connection
+ * that is being mended is no error. */
 BATON_API int baton_dispatch(struct baton *baton, int timeout_ms);
 
 /* BATON_LINK_UP or _DOWN at this moment. */
@@ -165,6 +183,14 @@ BATON_API const char *baton_detail(const struct baton *baton);
 BATON_API int baton_keepalive_start(struct baton *baton);
 /* Stops it; takes at most milliseconds. No error when none runs. baton_close does it too. */
 BATON_API void baton_keepalive_stop(struct baton *baton);
+
+/* Names processes that use the GPU for this session besides the one that is connected, and a cgroup
+ * that they are in (an absolute path below the cgroup file system); instead of what was named
+ * before, none and NULL take it back. The broker gives the room to others only when all of them are
+ * gone, and kills them with us. At most 16, of this user. Kept, and said again after a reconnect. A
+ * broker that does not know or refuses it says so in baton_detail. BATON_E_INVALID. */
+BATON_API int baton_processes(struct baton *baton, const pid_t *pids, size_t count,
+			      const char *cgroup);
 
 /* Asks for a link to the broker's pages that signs a browser in and works once; waits for the
  * answer, at most connect_timeout_ms (dispatching, so handlers run). BATON_E_FORBIDDEN,
@@ -204,15 +230,21 @@ struct baton_claim_handlers {
 	/* Please give it back within yield->grace_ms: baton_release, or baton_yielding to ask for
 	 * the time that a step still needs. Whoever ignores it is revoked. */
 	void (*yield)(struct baton_claim *claim, const struct baton_yield *yield, void *ctx);
-	/* Over: stop using the GPU before returning. The lease is gone when this returns, and that
-	 * is reported to the broker. `ended` follows. A local process that goes on is killed. */
+	/* Over: stop using the GPU before returning. The lease object is gone already (its fence:
+	 * baton_claim_fence). The return is reported to the broker, which lets the next one in;
+	 * `ended` follows. Who needs longer sets stops_later. A local process that goes on is
+	 * killed. */
 	void (*revoked)(struct baton_claim *claim, const char *reason, void *ctx);
-	/* The broker's answer to a change, lend, renew or yielding: 0 or a code. */
+	/* The broker's answer to a change, lend, renew or yielding: 0 or a code. How much time a
+	 * yielding was given: baton_time_left_ms. */
 	void (*answered)(struct baton_claim *claim, enum baton_question question, int code,
 			 void *ctx);
 	/* The last call for this claim: 0 after a release, else why it ended. A held lease that is
 	 * lost comes through here after `revoked`. */
 	void (*ended)(struct baton_claim *claim, int code, const char *reason, void *ctx);
+	/* `revoked` returns before the work has stopped: nothing is reported and `ended` does not
+	 * come before baton_lease_stopped. Go on dispatching meanwhile. */
+	bool stops_later;
 };
 
 static inline void baton_claim_handlers_init(struct baton_claim_handlers *handlers)
@@ -232,7 +264,7 @@ struct baton_request {
 	uint32_t slots;          /* compute turns per GPU; default 1; 0: only keeps memory */
 	uint32_t gpus;           /* how many at once; default 1 */
 	const char *gpu;         /* name, index or uuid; NULL: any */
-	int64_t timeout_ms;      /* the longest wait, or BATON_TIMEOUT_* */
+	int64_t timeout_ms;      /* the longest wait, or BATON_TIMEOUT_*; anew after a requeue */
 	bool no_wait;            /* BATON_E_BUSY instead of a place in the queue */
 	bool no_preempt;         /* not to be asked before its max_hold is over */
 	bool evictable;          /* may be asked to unload while idle, for the sake of its VRAM */
@@ -277,17 +309,29 @@ BATON_API bool baton_yield_asked(const struct baton_claim *claim);
 BATON_API int baton_claim_ended(const struct baton_claim *claim);
 
 /* Gives the lease back. requeue: comes back into the queue with its old place (for a program that
- * gives way and goes on later); `granted` will come again. A waiting claim is cancelled. The lease
+ * gives way and goes on later) and waits at most timeout_ms of its request once more; `granted`
+ * will come again. A revoked lease cannot be requeued. A waiting claim is cancelled. The lease
  * is gone when this returns; `ended` follows unless requeued. BATON_E_STATE: it has ended already.
  */
 BATON_API int baton_release(struct baton_claim *claim, bool requeue);
+/* With stops_later: the work under a revoked lease has stopped, all of it. That is what lets the
+ * next one in, so say it neither sooner nor later; `ended` follows. After a break it is reported
+ * once connected again. May be called from within `revoked`. baton_release, baton_claim_free and
+ * baton_close of such a claim say the same. BATON_E_STATE: its lease is not revoked, or this was
+ * said before. */
+BATON_API int baton_lease_stopped(struct baton_claim *claim);
 /* Takes a waiting claim out of the queue; releases one that was granted in the meantime. */
 BATON_API int baton_cancel(struct baton_claim *claim);
 /* Releases it if need be, and frees it. No handler is called for it any more. Takes NULL. */
 BATON_API void baton_claim_free(struct baton_claim *claim);
 
-/* Answers a yield: need_ms more are needed to reach a safe point. The broker may give less. */
+/* Answers a yield: need_ms more are needed to reach a safe point. The broker may give less:
+ * baton_time_left_ms knows once `answered` was called. */
 BATON_API int baton_yielding(struct baton_claim *claim, int64_t need_ms);
+/* How long the work may still go on: after a yield until the lease is revoked; after `revoked`
+ * (with stops_later) until whoever still runs is killed or may meet the next holder. -1: nothing
+ * was asked, or the broker did not say. */
+BATON_API int64_t baton_time_left_ms(const struct baton_claim *claim);
 /* Shows that work goes on; any message counts as a sign of life. The answer says whether the lease
  * still stands. */
 BATON_API int baton_renew(struct baton_claim *claim);
@@ -300,6 +344,9 @@ BATON_API int baton_lend(struct baton_claim *claim, uint64_t to_claim);
 
 /* The number of the claim in lists and logs (`baton why ID`); 0 until the broker answered. */
 BATON_API uint64_t baton_claim_id(const struct baton_claim *claim);
+/* The fence of its lease, also after the lease is gone (in `revoked` and `ended`); 0: it never had
+ * one. */
+BATON_API uint64_t baton_claim_fence(const struct baton_claim *claim);
 BATON_API struct baton *baton_claim_session(const struct baton_claim *claim);
 
 /* ---- leases ---- */

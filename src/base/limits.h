@@ -25,9 +25,11 @@ enum {
 	LIMIT_QUEUE = 4096,
 	LIMIT_QUEUE_PER_SESSION = 16,
 	LIMIT_GPUS = 16,
-	LIMIT_LOG_LINES = 2000,  /* ring behind /logs */
-	LIMIT_EVENT_RING = 4096, /* ring behind /v1/gpu/events */
-	LIMIT_HISTORY = 100000,  /* ended claims kept by the journal */
+	LIMIT_PROCESSES = 16,     /* that a session may name as using the GPU for it */
+	LIMIT_CGROUP_BYTES = 512, /* a path in a session message */
+	LIMIT_LOG_LINES = 2000,   /* ring behind /logs */
+	LIMIT_EVENT_RING = 4096,  /* ring behind /v1/gpu/events */
+	LIMIT_HISTORY = 100000,   /* ended claims kept by the journal */
 };
 
 static_assert(LIMIT_CONNECTIONS_RESERVED < LIMIT_CONNECTIONS, "the reserve is part of the whole");

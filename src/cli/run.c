@@ -469,7 +469,7 @@ static int connect_broker(struct run *run)
 	connect.link_changed = on_link;
 	connect.ctx = run;
 	int r = baton_connect(&connect, &run->baton);
-	if (r == BATON_E_INVALID)
+	if (r == BATON_E_NAME)
 		return cli_fail(run->command, EX_USAGE,
 				"'%.60s' cannot be a name; give another by --name", connect.name);
 	if (r < 0)

@@ -19,7 +19,7 @@ static int write_path(char *ret_path, size_t size, const char *folder, const cha
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int length = snprintf(path, sizeof(path), "%s%s", folder, rest);
 	if (length <= 0 || (size_t)length >= sizeof(path) || (size_t)length >= size)
-		return BATON_E_INVALID;
+		return BATON_E_PATH;
 	memcpy(ret_path, path, (size_t)length + 1);
 	return 0;
 }

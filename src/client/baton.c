@@ -207,7 +207,7 @@ static int deliver(struct baton *baton)
 		tell(baton, notice);
 		pthread_mutex_lock(&baton->lock);
 		if (notice->kind == NOTICE_REVOKED)
-			client_claim_revoked_told(notice->claim, notice->code, notice->reason);
+			client_claim_revoked_told(notice->claim);
 		free(notice);
 		count++;
 	}

@@ -70,38 +70,61 @@ static void note_ended(struct baton_claim *claim, int code, const char *reason)
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
 }
 
-void client_claim_revoke(struct baton_claim *claim, int code, const char *reason)
+void client_claim_revoke(struct baton_claim *claim, int code, const char *reason,
+			 struct mono_ms due)
 {
 	if (claim->phase != PHASE_HELD)
 		return;
 	claim->phase = PHASE_REVOKED;
+	claim->due = due;
+	claim->revoked_code = code;
+	snprintf(claim->revoked_reason, sizeof(claim->revoked_reason), "%s", reason);
 	atomic_store(&claim->held, false);
 	atomic_store(&claim->yield_asked, false);
 	struct notice *notice = notices_add(&claim->session->notices, NOTICE_REVOKED, claim);
-	notice->code = code;
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
 }
 
 void client_claim_end(struct baton_claim *claim, int code, const char *reason)
 {
 	if (claim->phase == PHASE_HELD)
-		client_claim_revoke(claim, code, reason);
+		client_claim_revoke(claim, code, reason, client_gone_at(claim->session));
 	if (claim->phase == PHASE_REVOKED || claim->phase == PHASE_ENDED)
-		return; /* a revoked one ends once its handler was told */
+		return; /* a revoked one ends once its work has stopped */
 	claim->phase = PHASE_ENDED;
 	claim->code = code;
 	note_ended(claim, code, reason);
 }
 
-void client_claim_revoked_told(struct baton_claim *claim, int code, const char *reason)
+/* Should there be no connection now, incoming.c says it after the next resume. */
+static void end_revoked(struct baton_claim *claim)
 {
-	if (claim->phase != PHASE_REVOKED)
-		return; /* the handler released it itself */
 	ask_release(&claim->session->out, claim->id, false);
 	client_send(claim->session);
 	claim->phase = PHASE_ENDED;
-	claim->code = code;
-	note_ended(claim, code, reason);
+	claim->code = claim->revoked_code;
+	note_ended(claim, claim->code, claim->revoked_reason);
+}
+
+void client_claim_revoked_told(struct baton_claim *claim)
+{
+	if (claim->phase != PHASE_REVOKED)
+		return; /* the handler released it itself */
+	if (!claim->handlers.stops_later)
+		end_revoked(claim);
+}
+
+int baton_lease_stopped(struct baton_claim *claim)
+{
+	struct baton *baton = claim->session;
+	pthread_mutex_lock(&baton->lock);
+	int r = claim->phase == PHASE_REVOKED ? 0 : BATON_E_STATE;
+	if (r == 0) {
+		end_revoked(claim);
+		client_settle(baton);
+	}
+	pthread_mutex_unlock(&baton->lock);
+	return r;
 }
 
 void client_claim_ask(struct baton_claim *claim, enum baton_question question)
@@ -156,8 +179,9 @@ struct mono_ms client_claim_tick(struct baton_claim *claim, struct mono_ms now)
 		return tick_waiting(claim, now);
 	if (claim->phase != PHASE_HELD || baton->state == SESSION_UP)
 		return MONO_NEVER; /* an open socket keeps a held lease good, however long */
-	if (!mono_due(baton->lost_at, now))
-		return baton->lost_at;
+	struct mono_ms lost_at = client_lost_at(baton);
+	if (!mono_due(lost_at, now))
+		return lost_at;
 	/* The broker may give the GPU to others from here on. */
 	client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 	return MONO_NEVER;
@@ -186,6 +210,11 @@ void client_claims_sweep(struct baton *baton)
 	}
 }
 
+static struct mono_ms wait_deadline(const struct baton_request *request)
+{
+	return request->timeout_ms < 0 ? MONO_NEVER : mono_after(client_now(), request->timeout_ms);
+}
+
 static struct baton_claim *claim_create(struct baton *baton, const struct baton_request *request,
 					int *ret_error)
 {
@@ -199,9 +228,8 @@ static struct baton_claim *claim_create(struct baton *baton, const struct baton_
 	claim->session = baton;
 	claim->phase = PHASE_WAITING;
 	claim->ref = ++baton->ref_last;
-	claim->deadline = MONO_NEVER;
-	if (claim->request.timeout_ms >= 0)
-		claim->deadline = mono_after(client_now(), claim->request.timeout_ms);
+	claim->due = MONO_NEVER;
+	claim->deadline = wait_deadline(&claim->request);
 	return claim;
 }
 
@@ -270,7 +298,8 @@ int baton_release(struct baton_claim *claim, bool requeue)
 		atomic_store(&claim->yield_asked, false);
 		claim->phase = PHASE_WAITING;
 		claim->requeued = true;
-		claim->deadline = MONO_NEVER; /* it had its turn: the wait to come has no end */
+		claim->due = MONO_NEVER;
+		claim->deadline = wait_deadline(&claim->request); /* anew, as the broker does */
 		notices_forget(&baton->notices, claim);
 	} else {
 		bool was_held = claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED;

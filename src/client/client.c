@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/margin.h"
 #include "client/error.h"
 #include "wire/ask.h"
 
@@ -60,6 +61,16 @@ static int64_t jittered(int64_t ms)
 	uint16_t random = 0;
 	(void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
 	return ms / 2 + ms / 2 * random / UINT16_MAX;
+}
+
+struct mono_ms client_lost_at(const struct baton *baton)
+{
+	return mono_after(baton->looked_at, margin_stop_after_ms(baton->linger_ms));
+}
+
+struct mono_ms client_gone_at(const struct baton *baton)
+{
+	return mono_after(baton->looked_at, margin_kill_after_ms(baton->linger_ms));
 }
 
 static void wait_to_retry(struct baton *baton, struct mono_ms now)
@@ -137,7 +148,6 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 	client_detail(baton, detail);
 	if (was_up) {
 		baton->down_since = now;
-		baton->lost_at = mono_after(now, baton->ttl_ms - SESSION_MARGIN_MS);
 		notices_add(&baton->notices, NOTICE_LINK, NULL)->link = BATON_LINK_DOWN;
 		for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
 			forget_questions(claim);
@@ -230,5 +240,7 @@ void client_step(struct baton *baton)
 	}
 	if (baton->state == SESSION_HELLO && mono_due(baton->hello_deadline, now))
 		client_break(baton, BATON_E_TIMEOUT, "the broker did not answer hello", now);
+	if (baton->state == SESSION_UP)
+		baton->looked_at = now;
 	client_settle(baton);
 }

@@ -18,7 +18,6 @@ enum {
 	SESSION_BACKOFF_MS_MIN = 250,
 	SESSION_BACKOFF_MS_MAX = 10 * 1000,
 	SESSION_TTL_MS = 20 * 1000,     /* of leases, when the broker does not say */
-	SESSION_MARGIN_MS = 1000,       /* we stop this much before the broker may give it away */
 	SESSION_ORPHAN_MS = 120 * 1000, /* a default wait ends after so long without a broker */
 	SESSION_LATE_MS = 1000,         /* how late the broker's own timeout may be */
 	SESSION_SECRET_BYTES = 128,
@@ -47,7 +46,7 @@ enum claim_phase {
 	PHASE_WAITING,  /* asked for, or back in the queue */
 	PHASE_ACCEPTED, /* offered, accept sent */
 	PHASE_HELD,
-	PHASE_REVOKED, /* the handler has to stop the work before release is sent */
+	PHASE_REVOKED, /* the work has to stop before release is sent */
 	PHASE_ENDED,
 };
 
@@ -60,6 +59,9 @@ struct baton_claim {
 	int code;      /* PHASE_ENDED: what `ended` says */
 	uint64_t ref, id, fence_last;
 	struct mono_ms deadline; /* of the wait; MONO_NEVER */
+	struct mono_ms due;      /* what baton_time_left_ms counts to; MONO_NEVER: unknown */
+	int revoked_code;        /* PHASE_REVOKED: what `ended` will say */
+	char revoked_reason[LIMIT_REASON_BYTES + 1];
 	atomic_bool held, yield_asked;
 	struct baton_lease lease;
 	enum baton_question questions[SESSION_QUESTIONS_MAX]; /* oldest first */
@@ -81,8 +83,11 @@ struct baton {
 	bool in_handler;
 	bool forgotten; /* the broker does not know `secret` any more */
 	int32_t connect_timeout_ms;
-	struct mono_ms hello_deadline, retry_at, down_since, lost_at;
-	int64_t backoff_ms, ttl_ms;
+	struct mono_ms hello_deadline, retry_at, down_since;
+	/* The link was open then. It may have broken at any time since, and what the broker leaves
+	 * us after a break is counted from here. */
+	struct mono_ms looked_at;
+	int64_t backoff_ms, linger_ms;
 	uint64_t epoch, ref_last;
 	int fatal; /* enum baton_code */
 	struct baton_claim *claims;
@@ -97,6 +102,10 @@ struct baton {
 	char name[LIMIT_ID_BYTES + 1];
 	char secret[SESSION_SECRET_BYTES + 1]; /* what `resume` shows; never logged */
 	char detail[SESSION_DETAIL_BYTES];
+	pid_t pids[LIMIT_PROCESSES]; /* baton_processes, said after each welcome */
+	size_t pid_count;
+	bool processes_named;
+	char cgroup[LIMIT_CGROUP_BYTES + 1];
 	int link_code; /* of baton_page_link: 1 asked, 0 link_url is there, else a code */
 	char link_url[SESSION_URL_BYTES];
 };
@@ -117,6 +126,11 @@ void client_die(struct baton *baton, int code, const char *detail);
  * hello: after a reconnect both sides compare what they know instead. */
 void client_send(struct baton *baton);
 void client_detail(struct baton *baton, const char *detail);
+/* After a welcome: what baton_processes named. */
+void client_send_processes(struct baton *baton);
+/* When others may be let in, as far as we must fear, minus the margin: to stop, to be gone. */
+struct mono_ms client_lost_at(const struct baton *baton);
+struct mono_ms client_gone_at(const struct baton *baton);
 
 /* incoming.c: one message of the broker. 0, or a negative enum err: the connection must go. */
 int client_receive(struct baton *baton, const struct reply *reply, struct mono_ms now);
@@ -125,12 +139,15 @@ int client_receive(struct baton *baton, const struct reply *reply, struct mono_m
 struct baton_claim *client_claim_by_ref(struct baton *baton, uint64_t ref);
 struct baton_claim *client_claim_by_id(struct baton *baton, uint64_t id);
 void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now);
-/* The `revoked` handler was told: gives the lease back and ends the claim. */
-void client_claim_revoked_told(struct baton_claim *claim, int code, const char *reason);
+/* The `revoked` handler was told: gives the lease back and ends the claim, unless it stops later.
+ */
+void client_claim_revoked_told(struct baton_claim *claim);
 /* Ends it, lease and all; notes `revoked` first when it was held. */
 void client_claim_end(struct baton_claim *claim, int code, const char *reason);
-/* The lease is over by the broker's word; release is sent once the handler was told. */
-void client_claim_revoke(struct baton_claim *claim, int code, const char *reason);
+/* The lease is over, `due` says when who goes on with it meets somebody; release is sent once the
+ * work has stopped. */
+void client_claim_revoke(struct baton_claim *claim, int code, const char *reason,
+			 struct mono_ms due);
 void client_claim_ask(struct baton_claim *claim, enum baton_question question);
 /* Takes the oldest unanswered question of this kind (0: any); 0: there was none. */
 int client_claim_answered(struct baton_claim *claim, int question);

@@ -60,6 +60,13 @@ static const struct {
 	{BATON_E_UNAVAILABLE, 75, "unavailable",
 	 "The broker grants nothing now; baton status says why."},
 	{BATON_E_INVALID, 64, "invalid", "An argument is wrong."},
+	{BATON_E_FORBIDDEN, 77, "forbidden",
+	 "Not allowed: the broker belongs to another user, or the act needs more rights."},
+	{BATON_E_PATH, 64, "bad_path",
+	 "The socket's path is empty or too long for a socket (at most 107 bytes)."},
+	{BATON_E_NAME, 64, "bad_name", "A name needs 1 to 128 printable bytes of UTF-8."},
+	{BATON_E_MISSED, 75, "missed",
+	 "The GPU was offered three times and not taken: this program was stopped or busy."},
 };
 
 int error_public(int err)

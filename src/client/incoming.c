@@ -43,6 +43,14 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 	}
 }
 
+/* A broker that does not tell it lets nobody in before the TTL. */
+static int64_t linger_of(const struct reply *reply)
+{
+	if (reply->linger_ms >= 0)
+		return reply->linger_ms;
+	return reply->session_ttl_ms > 0 ? reply->session_ttl_ms : SESSION_TTL_MS;
+}
+
 static int on_welcome(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	bool again = baton->secret[0] != '\0';
@@ -51,8 +59,8 @@ static int on_welcome(struct baton *baton, const struct reply *reply, struct mon
 		return -ERR_PROTOCOL;
 	memcpy(baton->secret, reply->session, length + 1);
 	baton->epoch = reply->epoch;
-	baton->ttl_ms =
-		reply->session_ttl_ms > SESSION_MARGIN_MS ? reply->session_ttl_ms : SESSION_TTL_MS;
+	baton->linger_ms = linger_of(reply);
+	baton->looked_at = now;
 	baton->backoff_ms = SESSION_BACKOFF_MS_MIN;
 	baton->state = SESSION_UP;
 	client_detail(baton, "");
@@ -61,6 +69,8 @@ static int on_welcome(struct baton *baton, const struct reply *reply, struct mon
 	if (again)
 		notices_add(&baton->notices, NOTICE_LINK, NULL)->link =
 			resumed ? BATON_LINK_UP : BATON_LINK_LOST;
+	if (baton->processes_named)
+		client_send_processes(baton);
 	take_up_claims(baton, resumed, now);
 	return 0;
 }
@@ -113,6 +123,15 @@ static int give_back(struct baton *baton, const struct reply *reply, enum claim_
 	return 0;
 }
 
+/* What is being stopped is given back once it has stopped, and not a moment sooner. */
+static int decline(const struct baton_claim *claim, struct baton *baton, const struct reply *reply,
+		   enum claim_state state)
+{
+	if (claim && claim->phase == PHASE_REVOKED)
+		return 0;
+	return give_back(baton, reply, state);
+}
+
 static bool lease_of_reply(const struct reply *reply, struct baton_lease *ret_lease)
 {
 	struct baton_lease lease = {.id = reply->lease, .fence = reply->fence};
@@ -144,6 +163,7 @@ static int hold(struct baton_claim *claim, const struct reply *reply)
 	claim->fence_last = reply->fence;
 	claim->id = reply->lease;
 	claim->phase = PHASE_HELD;
+	claim->due = MONO_NEVER;
 	atomic_store(&claim->yield_asked, false);
 	atomic_store(&claim->held, true);
 	notices_add(&claim->session->notices, NOTICE_GRANTED, claim);
@@ -171,7 +191,7 @@ static int on_offered(struct baton *baton, const struct reply *reply, struct mon
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return give_back(baton, reply, CLAIM_OFFERED);
+		return decline(claim, baton, reply, CLAIM_OFFERED);
 	return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
 }
 
@@ -180,7 +200,7 @@ static int on_granted(struct baton *baton, const struct reply *reply, struct mon
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim) || claim->requeued)
-		return give_back(baton, reply, CLAIM_HELD);
+		return decline(claim, baton, reply, CLAIM_HELD);
 	return hold(claim, reply);
 }
 
@@ -189,7 +209,7 @@ static int on_queued(struct baton *baton, const struct reply *reply, struct mono
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return give_back(baton, reply, CLAIM_QUEUED);
+		return decline(claim, baton, reply, CLAIM_QUEUED);
 	if (claim->phase == PHASE_HELD)
 		return 0;             /* sent before the grant was seen */
 	claim->phase = PHASE_WAITING; /* an accept that came too late: the place is kept */
@@ -207,9 +227,16 @@ static int on_queued(struct baton *baton, const struct reply *reply, struct mono
 	return 0;
 }
 
-static void note_yield(struct baton_claim *claim, const struct reply *reply)
+/* A time that was not told is unknown. */
+static struct mono_ms due_after(int64_t told_ms, struct mono_ms now)
+{
+	return told_ms < 0 ? MONO_NEVER : mono_after(now, told_ms);
+}
+
+static void note_yield(struct baton_claim *claim, const struct reply *reply, struct mono_ms now)
 {
 	atomic_store(&claim->yield_asked, true);
+	claim->due = due_after(reply->grace_ms, now);
 	struct notice *notice = notices_add(&claim->session->notices, NOTICE_YIELD, claim);
 	notice->grace_ms = reply->grace_ms;
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reply->reason ? reply->reason : "");
@@ -217,22 +244,27 @@ static void note_yield(struct baton_claim *claim, const struct reply *reply)
 		 reply->for_name ? reply->for_name : "");
 }
 
+static int resume_held(struct baton_claim *claim, const struct reply *reply, struct mono_ms now)
+{
+	int r = hold(claim, reply);
+	if (r == 0 && reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
+		note_yield(claim, reply, now);
+	return r;
+}
+
 /* After a resume: one message for each claim that the broker remembers. */
 static int on_claim(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
-	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return reply->state == CLAIM_ENDED ? 0 : give_back(baton, reply, reply->state);
+		return reply->state == CLAIM_ENDED ? 0 : decline(claim, baton, reply, reply->state);
 	claim->id = reply->lease;
 	switch (reply->state) {
 	case CLAIM_OFFERED:
 		return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
 	case CLAIM_HELD:
 	case CLAIM_YIELDING:
-		if (reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
-			note_yield(claim, reply);
-		return hold(claim, reply);
+		return resume_held(claim, reply, now);
 	case CLAIM_QUEUED:
 		if (claim->phase == PHASE_HELD)
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
@@ -255,22 +287,36 @@ static struct baton_claim *claim_of(struct baton *baton, const struct reply *rep
 
 static int on_yield(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
-	(void)now;
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	if (!is_live(claim))
-		return give_back(baton, reply, CLAIM_HELD);
+		return decline(claim, baton, reply, CLAIM_HELD);
 	if (claim->phase == PHASE_HELD)
-		note_yield(claim, reply);
+		note_yield(claim, reply, now);
 	return 0;
 }
 
 static int on_revoked(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
-	(void)now;
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
-	if (is_live(claim))
-		client_claim_end(claim, BATON_E_REVOKED, reply->reason ? reply->reason : "revoked");
+	const char *reason = reply->reason ? reply->reason : "revoked";
+	if (!is_live(claim))
+		return 0;
+	if (claim->phase == PHASE_HELD)
+		client_claim_revoke(claim, BATON_E_REVOKED, reason,
+				    due_after(reply->grace_ms, now));
+	else
+		client_claim_end(claim, BATON_E_REVOKED, reason);
 	return 0;
+}
+
+/* Of one that was not asked for. An open session is not disconnected: it did not answer offers. */
+static int code_of_release(const struct baton_claim *claim, const char *reason)
+{
+	if (claim->requeued)
+		return BATON_OK;
+	if (claim->phase != PHASE_HELD && reason && strcmp(reason, "disconnected") == 0)
+		return BATON_E_MISSED;
+	return BATON_E_RELEASED;
 }
 
 static int on_released(struct baton *baton, const struct reply *reply, struct mono_ms now)
@@ -282,7 +328,7 @@ static int on_released(struct baton *baton, const struct reply *reply, struct mo
 	 * operator's. */
 	if (!is_live(claim) || (claim->requeued && !reply->reason))
 		return 0;
-	client_claim_end(claim, claim->requeued ? BATON_OK : BATON_E_RELEASED,
+	client_claim_end(claim, code_of_release(claim, reply->reason),
 			 reply->reason ? reply->reason : "released");
 	return 0;
 }
@@ -347,13 +393,16 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 	return 0;
 }
 
-static int answered(struct baton *baton, const struct reply *reply, enum baton_question question)
+static int answered(struct baton *baton, const struct reply *reply, enum baton_question question,
+		    struct mono_ms now)
 {
 	struct baton_claim *claim = claim_of(baton, reply);
 	/* `renewed` answers both renew and yielding, in their order. */
 	int found = !is_live(claim)                 ? 0
 		    : question == BATON_ASKED_RENEW ? client_claim_answered(claim, 0)
 						    : client_claim_answered(claim, (int)question);
+	if (found == BATON_ASKED_YIELDING)
+		claim->due = due_after(reply->expires_ms, now);
 	if (found)
 		note_answer(claim, found, 0);
 	return 0;
@@ -361,20 +410,17 @@ static int answered(struct baton *baton, const struct reply *reply, enum baton_q
 
 static int on_renewed(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
-	(void)now;
-	return answered(baton, reply, BATON_ASKED_RENEW);
+	return answered(baton, reply, BATON_ASKED_RENEW, now);
 }
 
 static int on_changed(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
-	(void)now;
-	return answered(baton, reply, BATON_ASKED_CHANGE);
+	return answered(baton, reply, BATON_ASKED_CHANGE, now);
 }
 
 static int on_lent(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
-	(void)now;
-	return answered(baton, reply, BATON_ASKED_LEND);
+	return answered(baton, reply, BATON_ASKED_LEND, now);
 }
 
 static int on_link(struct baton *baton, const struct reply *reply, struct mono_ms now)

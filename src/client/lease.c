@@ -24,6 +24,29 @@ int baton_claim_ended(const struct baton_claim *claim)
 	return ended;
 }
 
+uint64_t baton_claim_fence(const struct baton_claim *claim)
+{
+	struct baton *baton = claim->session;
+	pthread_mutex_lock(&baton->lock);
+	uint64_t fence = claim->fence_last;
+	pthread_mutex_unlock(&baton->lock);
+	return fence;
+}
+
+int64_t baton_time_left_ms(const struct baton_claim *claim)
+{
+	struct baton *baton = claim->session;
+	pthread_mutex_lock(&baton->lock);
+	bool asked = claim->phase == PHASE_HELD && atomic_load(&claim->yield_asked);
+	int64_t left_ms = -1;
+	if ((asked || claim->phase == PHASE_REVOKED) && claim->due.v != MONO_NEVER.v) {
+		left_ms = mono_since(claim->due, client_now());
+		left_ms = left_ms > 0 ? left_ms : 0;
+	}
+	pthread_mutex_unlock(&baton->lock);
+	return left_ms;
+}
+
 uint64_t baton_claim_id(const struct baton_claim *claim)
 {
 	struct baton *baton = claim->session;

@@ -24,7 +24,7 @@ struct notice {
 	struct notice *next; /* notices */
 	enum notice_kind kind;
 	struct baton_claim *claim; /* NULL: NOTICE_LINK, NOTICE_PAGE */
-	int code;                  /* ANSWERED, ENDED, REVOKED (for the ENDED that follows) */
+	int code;                  /* ANSWERED, ENDED */
 	enum baton_link link;
 	enum baton_question question;
 	int64_t position, eta_ms, bound_ms, grace_ms;

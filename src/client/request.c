@@ -141,12 +141,13 @@ int client_options_copy(const struct baton_options *options, struct baton *baton
 	else if (is_printable(copy.name, LIMIT_ID_BYTES))
 		snprintf(baton->name, sizeof(baton->name), "%s", copy.name);
 	else
-		return BATON_E_INVALID;
+		return BATON_E_NAME;
 
 	if (!copy.socket_path)
 		return baton_socket_path(baton->socket_path, sizeof(baton->socket_path));
-	if (strnlen(copy.socket_path, sizeof(baton->socket_path)) >= sizeof(baton->socket_path))
-		return BATON_E_INVALID;
+	size_t length = strnlen(copy.socket_path, sizeof(baton->socket_path));
+	if (length == 0 || length >= sizeof(baton->socket_path))
+		return BATON_E_PATH;
 	snprintf(baton->socket_path, sizeof(baton->socket_path), "%s", copy.socket_path);
 	return 0;
 }

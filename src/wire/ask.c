@@ -126,6 +126,20 @@ void ask_lend(struct text *out, uint64_t lease, uint64_t to)
 	text_char(out, '}');
 }
 
+void ask_processes(struct text *out, const pid_t *pids, size_t count, const char *cgroup)
+{
+	open_message(out, "processes");
+	text_json_key(out, "pids");
+	text_char(out, '[');
+	for (size_t i = 0; i < count; i++) {
+		text_json_item(out);
+		text_i64(out, pids[i]);
+	}
+	text_char(out, ']');
+	optional_text(out, "cgroup", cgroup);
+	text_char(out, '}');
+}
+
 void ask_alive(struct text *out)
 {
 	open_message(out, "alive");

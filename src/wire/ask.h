@@ -1,6 +1,8 @@
 /* ask: the session protocol on the client's side, outgoing: each function adds one message, without
  * a newline, to `out`. Used by libbaton. */
 #pragma once
+#include <sys/types.h>
+
 #include "core/event.h"
 #include "wire/text.h"
 
@@ -36,6 +38,8 @@ void ask_yielding(struct text *out, uint64_t lease, int64_t need_ms);
 void ask_renew(struct text *out, uint64_t lease);
 void ask_change(struct text *out, uint64_t lease, uint32_t slots, uint64_t vram_mb);
 void ask_lend(struct text *out, uint64_t lease, uint64_t to);
+/* What uses the GPU for this session, instead of what was said before; cgroup may be NULL. */
+void ask_processes(struct text *out, const pid_t *pids, size_t count, const char *cgroup);
 void ask_alive(struct text *out);
 void ask_bye(struct text *out);
 /* `limit`: most waiting rows wanted, 0: the default. */

@@ -73,6 +73,7 @@ static void read_times(struct reply *r, const json_t *root)
 	r->expires_ms = seconds_ms(root, "expires_in_s");
 	r->ping_ms = seconds_ms(root, "ping_s");
 	r->session_ttl_ms = seconds_ms(root, "session_ttl_s");
+	r->linger_ms = seconds_ms(root, "linger_s");
 }
 
 static void read_numbers(struct reply *r, const json_t *root)

@@ -37,7 +37,8 @@ struct reply {
 	uint64_t ref, lease, fence, epoch;
 	uint64_t other; /* yield: for whom (claim); lent: to */
 	uint64_t count; /* ok: how many were touched; close: the code */
-	int64_t position, eta_ms, bound_ms, grace_ms, expires_ms, ping_ms, session_ttl_ms;
+	int64_t position, eta_ms, bound_ms, grace_ms, expires_ms, ping_ms, session_ttl_ms,
+		linger_ms;
 	enum claim_state state; /* claim */
 	int err;                /* denied: enum err, positive */
 	int retry_s;            /* denied: 0: do not retry by yourself */

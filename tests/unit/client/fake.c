@@ -259,6 +259,9 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	struct seen *seen = ctx;
 	seen->revoked++;
 	seen->lease_in_revoked = baton_claim_lease(claim) != NULL;
+	seen->fence_in_revoked = baton_claim_fence(claim);
+	if (seen->stopped_in_revoked)
+		assert_int_equal(baton_lease_stopped(claim), 0);
 	snprintf(seen->reason, sizeof(seen->reason), "%s", reason);
 }
 
@@ -311,12 +314,14 @@ void pump(struct baton *baton, const int *count, int wanted)
 	assert_int_equal(*count, wanted);
 }
 
-struct baton_claim *fake_claim(struct fake *fake, struct baton *baton, struct seen *seen)
+static struct baton_claim *claim_with(struct fake *fake, struct baton *baton, struct seen *seen,
+				      bool stops_later)
 {
 	struct baton_claim_handlers handlers;
 	struct baton_request request;
 	struct baton_claim *claim;
 	seen_handlers(&handlers);
+	handlers.stops_later = stops_later;
 	baton_request_init(&request);
 	request.handlers = &handlers;
 	request.ctx = seen;
@@ -325,9 +330,14 @@ struct baton_claim *fake_claim(struct fake *fake, struct baton *baton, struct se
 	return claim;
 }
 
-struct baton_claim *fake_hold(struct fake *fake, struct baton *baton, struct seen *seen)
+struct baton_claim *fake_claim(struct fake *fake, struct baton *baton, struct seen *seen)
 {
-	struct baton_claim *claim = fake_claim(fake, baton, seen);
+	return claim_with(fake, baton, seen, false);
+}
+
+static struct baton_claim *held(struct fake *fake, struct baton *baton, struct seen *seen,
+				struct baton_claim *claim)
+{
 	fake_send(fake, "{'type':'offered','ref':1,'lease':7,'fence':100}");
 	baton_dispatch(baton, 0);
 	assert_int_equal(fake_expect(fake, "accept"), 7);
@@ -335,4 +345,14 @@ struct baton_claim *fake_hold(struct fake *fake, struct baton *baton, struct see
 			"'gpus':[{'index':0,'name':'gpu0','uuid':'GPU-1'}]}");
 	pump(baton, &seen->granted, 1);
 	return claim;
+}
+
+struct baton_claim *fake_hold(struct fake *fake, struct baton *baton, struct seen *seen)
+{
+	return held(fake, baton, seen, fake_claim(fake, baton, seen));
+}
+
+struct baton_claim *fake_hold_later(struct fake *fake, struct baton *baton, struct seen *seen)
+{
+	return held(fake, baton, seen, claim_with(fake, baton, seen, true));
 }

@@ -52,7 +52,8 @@ struct seen {
 	struct baton_place place;
 	uint64_t fence, lease;
 	int64_t grace_ms;
-	bool lease_in_revoked, release_in_yield;
+	bool lease_in_revoked, release_in_yield, stopped_in_revoked;
+	uint64_t fence_in_revoked;
 	char reason[64], why[128], for_whom[64], gpu[64], uuid[64];
 };
 void seen_handlers(struct baton_claim_handlers *ret_handlers);
@@ -64,3 +65,5 @@ void pump(struct baton *baton, const int *count, int wanted);
  * session, its lease 7, its fence 100. */
 struct baton_claim *fake_claim(struct fake *fake, struct baton *baton, struct seen *seen);
 struct baton_claim *fake_hold(struct fake *fake, struct baton *baton, struct seen *seen);
+/* The same with stops_later. */
+struct baton_claim *fake_hold_later(struct fake *fake, struct baton *baton, struct seen *seen);

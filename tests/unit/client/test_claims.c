@@ -245,10 +245,130 @@ static void revoked(void **state)
 	assert_int_equal(seen->revoked, 1);
 	assert_string_equal(seen->reason, "hold-max");
 	assert_false(seen->lease_in_revoked);
+	assert_int_equal(seen->fence_in_revoked, 100);
 	assert_int_equal(seen->code, BATON_E_REVOKED);
 	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
 	assert_int_equal(baton_renew(claim), BATON_E_STATE);
 	assert_int_equal(baton_change(claim, 1, 0), BATON_E_STATE);
+}
+
+/* D1: the broker is told when the work has stopped, not when the handler has returned. Meanwhile
+ * heartbeats go on, and nothing that it says is taken for a wish to have the lease back. */
+static void stops_later(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold_later(&scene->fake, scene->baton, seen);
+	assert_int_equal(baton_time_left_ms(claim), -1);
+	assert_int_equal(baton_lease_stopped(claim), BATON_E_STATE);
+	fake_send(&scene->fake,
+		  "{'type':'revoked','lease':7,'reason':'preempted','grace_ms':5000}");
+	pump(scene->baton, &seen->revoked, 1);
+	assert_null(baton_claim_lease(claim));
+	assert_true(baton_time_left_ms(claim) > 4000 && baton_time_left_ms(claim) <= 5000);
+	fake_send(&scene->fake, "{'type':'revoked','lease':7,'reason':'preempted'}");
+	fake_send(&scene->fake, "{'type':'yield','lease':7,'reason':'preempted','grace_ms':1}");
+	fake_send(&scene->fake, "{'type':'heartbeat'}");
+	baton_dispatch(scene->baton, 0);
+	fake_expect(&scene->fake, "alive");
+	assert_true(fake_is_quiet(&scene->fake));
+	assert_int_equal(seen->revoked, 1);
+	assert_int_equal(seen->ended, 0);
+	assert_int_equal(baton_claim_ended(claim), 0);
+
+	assert_int_equal(baton_lease_stopped(claim), 0);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+	assert_int_equal(baton_lease_stopped(claim), BATON_E_STATE);
+	assert_int_equal(baton_time_left_ms(claim), -1);
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->code, BATON_E_REVOKED);
+	assert_true(fake_is_quiet(&scene->fake));
+}
+
+/* Said from within the handler, it is as if there were no stops_later. */
+static void stopped_in_handler(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	seen->stopped_in_revoked = true;
+	fake_hold_later(&scene->fake, scene->baton, seen);
+	fake_send(&scene->fake, "{'type':'revoked','lease':7,'reason':'hold-max'}");
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->revoked, 1);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+	assert_true(fake_is_quiet(&scene->fake));
+}
+
+/* Freeing a claim, and closing the session, say that the work has stopped. */
+static void freed_is_stopped(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold_later(&scene->fake, scene->baton, seen);
+	fake_send(&scene->fake, "{'type':'revoked','lease':7,'reason':'hold-max'}");
+	pump(scene->baton, &seen->revoked, 1);
+	assert_true(fake_is_quiet(&scene->fake));
+	baton_claim_free(claim);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+}
+
+/* How much time there is: by the yield, then by the answer to `yielding`. */
+static void time_left(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	assert_int_equal(baton_time_left_ms(claim), -1);
+	fake_send(&scene->fake, "{'type':'yield','lease':7,'reason':'preempted','grace_ms':60000}");
+	pump(scene->baton, &seen->yields, 1);
+	assert_true(baton_time_left_ms(claim) > 50000 && baton_time_left_ms(claim) <= 60000);
+	assert_int_equal(baton_yielding(claim, 3600000), 0);
+	fake_expect(&scene->fake, "yielding");
+	fake_send(&scene->fake, "{'type':'renewed','lease':7,'expires_in_s':300}");
+	pump(scene->baton, &seen->answered, 1);
+	assert_true(baton_time_left_ms(claim) > 290000 && baton_time_left_ms(claim) <= 300000);
+}
+
+/* Processes are named at once; what cannot be named is refused and changes nothing. */
+static void processes(void **state)
+{
+	struct scene *scene = *state;
+	const pid_t pids[] = {123, 456}, none[] = {0};
+	pid_t many[17];
+	char long_path[600];
+	assert_int_equal(baton_processes(scene->baton, pids, 2, "/sys/fs/cgroup/x"), 0);
+	json_t *message = fake_take(&scene->fake, "processes");
+	json_t *expected = json_pack("{s:s, s:[i,i], s:s}", "type", "processes", "pids", 123, 456,
+				     "cgroup", "/sys/fs/cgroup/x");
+	assert_true(json_equal(message, expected));
+	json_decref(message);
+	json_decref(expected);
+	for (size_t i = 0; i < 17; i++)
+		many[i] = 1;
+	memset(long_path, '/', sizeof(long_path) - 1);
+	long_path[sizeof(long_path) - 1] = '\0';
+	assert_int_equal(baton_processes(scene->baton, none, 1, NULL), BATON_E_INVALID);
+	assert_int_equal(baton_processes(scene->baton, many, 17, NULL), BATON_E_INVALID);
+	assert_int_equal(baton_processes(scene->baton, NULL, 0, "relative"), BATON_E_INVALID);
+	assert_int_equal(baton_processes(scene->baton, NULL, 0, ""), BATON_E_INVALID);
+	assert_int_equal(baton_processes(scene->baton, NULL, 0, long_path), BATON_E_INVALID);
+	assert_true(fake_is_quiet(&scene->fake));
+	assert_int_equal(baton_processes(scene->baton, NULL, 0, NULL), 0);
+	message = fake_take(&scene->fake, "processes");
+	assert_int_equal(json_array_size(json_object_get(message, "pids")), 0);
+	assert_null(json_object_get(message, "cgroup"));
+	json_decref(message);
+}
+
+/* Three offers that were not taken end the claim; nobody's operator did it. */
+static void missed_offers(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	fake_claim(&scene->fake, scene->baton, seen);
+	fake_send(&scene->fake, "{'type':'released','ref':1,'lease':7,'reason':'disconnected'}");
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->code, BATON_E_MISSED);
 }
 
 /* C13: once over, a lease stays over, whatever is said about it later. */
@@ -589,6 +709,12 @@ int main(void)
 		with_scene(requeue_too_late),
 		with_scene(fence_must_rise),
 		with_scene(revoked),
+		with_scene(stops_later),
+		with_scene(stopped_in_handler),
+		with_scene(freed_is_stopped),
+		with_scene(time_left),
+		with_scene(processes),
+		with_scene(missed_offers),
 		with_scene(over_is_over),
 		with_scene(questions),
 		with_scene(stale_ends_the_lease),

@@ -48,7 +48,17 @@ static void unreachable(void **state)
 	memset(long_path, 'x', sizeof(long_path) - 1);
 	long_path[sizeof(long_path) - 1] = '\0';
 	options.socket_path = long_path;
-	cannot_connect(&options, BATON_E_INVALID, "long path");
+	cannot_connect(&options, BATON_E_PATH, "long path");
+	options.socket_path = "";
+	cannot_connect(&options, BATON_E_PATH, "empty path");
+	options.socket_path = fake.path;
+	options.name = "two\nlines";
+	cannot_connect(&options, BATON_E_NAME, "bad name");
+	options.name = "";
+	cannot_connect(&options, BATON_E_NAME, "empty name");
+	options.name = NULL;
+	options.connect_timeout_ms = -1;
+	cannot_connect(&options, BATON_E_INVALID, "bad number");
 	unlink(fake.path);
 	fake_close(&fake);
 }

@@ -1,10 +1,12 @@
 /* Goal: a restart of the broker costs nobody a lease or a place that the broker still knows, and
  * leaves nobody with a lease that it does not know. Method: the scripted broker hangs up, comes
  * back and remembers all, some or nothing. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -16,10 +18,10 @@ struct scene {
 	struct seen seen;
 };
 
-/* The TTL of 1.2 s leaves 0.2 s after a break: client.h keeps a second of margin. */
-#define SHORT_TTL                                                                                  \
+/* A linger of 0.4 s leaves 0.2 s after a break: base/margin.h halves it. */
+#define SHORT_LINGER                                                                               \
 	"{'type':'welcome','version':1,'session':'3-secret','resumed':false,'epoch':1,"            \
-	"'session_ttl_s':1.2}"
+	"'session_ttl_s':1.2,'linger_s':0.4}"
 
 static int open_scene(struct scene *scene, const char *welcome)
 {
@@ -43,7 +45,7 @@ static int setup_short(void **state)
 {
 	static struct scene scene;
 	*state = &scene;
-	return open_scene(&scene, SHORT_TTL);
+	return open_scene(&scene, SHORT_LINGER);
 }
 
 static int teardown(void **state)
@@ -265,15 +267,20 @@ static void requeued_by_the_broker(void **state)
 	assert_int_equal(seen->code, BATON_E_LOST);
 }
 
-/* R3, R9: nobody answers until the TTL is over: the lease ends by itself. */
-static void ttl_ends_the_lease(void **state)
+/* R3, R9: nobody answers for half of the linger: the lease ends by itself. */
+static void linger_ends_the_lease(void **state)
 {
 	struct scene *scene = *state;
 	struct seen *seen = &scene->seen;
 	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	struct timespec start, end;
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	fake_stop_listening(&scene->fake);
 	fake_hang_up(&scene->fake);
 	pump(scene->baton, &seen->ended, 1);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_true((end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000 <
+		    400); /* TTL and linger are longer */
 	assert_int_equal(seen->revoked, 1);
 	assert_int_equal(seen->code, BATON_E_LOST);
 	assert_null(baton_claim_lease(claim));
@@ -286,6 +293,110 @@ static void ttl_ends_the_lease(void **state)
 	baton_dispatch(scene->baton, 0);
 	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
 	assert_null(baton_claim_lease(claim));
+}
+
+/* The same, judged by the keepalive thread while the program computes. */
+static void keepalive_ends_the_lease(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	assert_int_equal(baton_keepalive_start(scene->baton), 0);
+	fake_stop_listening(&scene->fake);
+	fake_hang_up(&scene->fake);
+	while (baton_claim_lease(claim))
+		sched_yield();
+	assert_int_equal(seen->revoked, 0); /* no handler but by baton_dispatch */
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->code, BATON_E_LOST);
+}
+
+static const char still_held[] = "{'type':'claim','ref':1,'lease':7,'state':'yielding',"
+				 "'fence':100,'gpus':[{'index':0,'name':'gpu0'}]}";
+
+/* D1: lost while away, still being stopped when the broker is back: not given back before. */
+static void stopped_after_the_break(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold_later(&scene->fake, scene->baton, seen);
+	fake_stop_listening(&scene->fake);
+	fake_hang_up(&scene->fake);
+	pump(scene->baton, &seen->revoked, 1);
+	assert_true(baton_time_left_ms(claim) <= 100); /* to be gone at 3/4 of the linger */
+	fake_listen(&scene->fake);
+	resume(scene, true);
+	fake_send(&scene->fake, "%s", still_held);
+	baton_dispatch(scene->baton, 0);
+	assert_true(fake_is_quiet(&scene->fake));
+	assert_null(baton_claim_lease(claim));
+	assert_int_equal(baton_lease_stopped(claim), 0);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+	pump(scene->baton, &seen->ended, 1);
+	assert_int_equal(seen->code, BATON_E_LOST);
+}
+
+/* D1: stopped while away: reported when the broker lists the lease. */
+static void revoked_over_a_break(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold_later(&scene->fake, scene->baton, seen);
+	fake_send(&scene->fake, "{'type':'revoked','lease':7,'reason':'preempted'}");
+	pump(scene->baton, &seen->revoked, 1);
+	break_link(scene);
+	assert_int_equal(baton_lease_stopped(claim), 0);
+	pump(scene->baton, &seen->ended, 1);
+	resume(scene, true);
+	fake_send(&scene->fake, "%s", still_held);
+	baton_dispatch(scene->baton, 0);
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+}
+
+/* Named processes are named again before anything else is said, also while we were away. */
+static void processes_over_a_break(void **state)
+{
+	struct scene *scene = *state;
+	const pid_t first = 123, second = 456;
+	assert_int_equal(baton_processes(scene->baton, &first, 1, NULL), 0);
+	fake_expect(&scene->fake, "processes");
+	break_link(scene);
+	assert_int_equal(baton_processes(scene->baton, &second, 1, "/sys/fs/cgroup/x"), 0);
+	resume(scene, false);
+	json_t *message = fake_take(&scene->fake, "processes");
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(message, "pids"), 0)),
+			 456);
+	json_decref(message);
+}
+
+/* L1: a claim that gave way asks again with what is left of its wait, not with nonsense. */
+static void requeued_with_a_timeout(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim_handlers handlers;
+	struct baton_request request;
+	struct baton_claim *claim;
+	seen_handlers(&handlers);
+	baton_request_init(&request);
+	request.timeout_ms = 60000;
+	request.handlers = &handlers;
+	request.ctx = seen;
+	assert_int_equal(baton_acquire(scene->baton, &request, &claim), 0);
+	fake_expect(&scene->fake, "acquire");
+	fake_send(&scene->fake, "{'type':'granted','ref':1,'lease':7,'fence':100,"
+				"'gpus':[{'index':0,'name':'gpu0'}]}");
+	pump(scene->baton, &seen->granted, 1);
+	assert_int_equal(baton_release(claim, true), 0);
+	fake_expect(&scene->fake, "release");
+	fake_send(&scene->fake, "{'type':'queued','ref':1,'lease':7,'position':0}");
+	pump(scene->baton, &seen->queued, 1);
+	break_link(scene);
+	resume(scene, true);
+	json_t *message = fake_take(&scene->fake, "acquire");
+	double timeout_s = json_number_value(json_object_get(message, "timeout_s"));
+	assert_true(timeout_s > 40 && timeout_s <= 60);
+	json_decref(message);
 }
 
 /* R3: a broker that is stopped but whose socket is open ends nobody's lease. */
@@ -433,7 +544,12 @@ int main(void)
 		with_scene(unknown_session_waits_on),
 		with_scene(unknown_lease_is_lost),
 		with_scene(requeued_by_the_broker),
-		with_short_scene(ttl_ends_the_lease),
+		with_short_scene(linger_ends_the_lease),
+		with_short_scene(keepalive_ends_the_lease),
+		with_short_scene(stopped_after_the_break),
+		with_scene(revoked_over_a_break),
+		with_scene(processes_over_a_break),
+		with_scene(requeued_with_a_timeout),
 		with_short_scene(silence_is_no_loss),
 		with_scene(release_while_away),
 		with_scene(cancel_while_away),
