@@ -187,10 +187,13 @@ BATON_API void baton_keepalive_stop(struct baton *baton);
 /* Names processes that use the GPU for this session besides the one that is connected, and a cgroup
  * that they are in (an absolute path below the cgroup file system); instead of what was named
  * before, none and NULL take it back. The broker gives the room to others only when all of them are
- * gone, and kills them with us. At most 16, of this user. Kept, and said again after a reconnect. A
+ * gone, and kills them with us. At most 15, of this user. Kept, and said again after a reconnect. A
  * broker that does not know or refuses it says so in baton_detail. BATON_E_INVALID. */
 BATON_API int baton_processes(struct baton *baton, const pid_t *pids, size_t count,
 			      const char *cgroup);
+/* Names one more that is only waited for and never signalled: it ends what we started when we are
+ * killed, and exits when none of it is left. 0: none. */
+BATON_API int baton_keeper(struct baton *baton, pid_t pid);
 
 /* Asks for a link to the broker's pages that signs a browser in and works once; waits for the
  * answer, at most connect_timeout_ms (dispatching, so handlers run). BATON_E_FORBIDDEN,

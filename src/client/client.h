@@ -105,6 +105,7 @@ struct baton {
 	pid_t pids[LIMIT_PROCESSES]; /* baton_processes, said after each welcome */
 	size_t pid_count;
 	bool processes_named;
+	pid_t keeper;
 	char cgroup[LIMIT_CGROUP_BYTES + 1];
 	int link_code; /* of baton_page_link: 1 asked, 0 link_url is there, else a code */
 	char link_url[SESSION_URL_BYTES];

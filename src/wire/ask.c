@@ -126,17 +126,19 @@ void ask_lend(struct text *out, uint64_t lease, uint64_t to)
 	text_char(out, '}');
 }
 
-void ask_processes(struct text *out, const pid_t *pids, size_t count, const char *cgroup)
+void ask_processes(struct text *out, const struct ask_processes *processes)
 {
 	open_message(out, "processes");
 	text_json_key(out, "pids");
 	text_char(out, '[');
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < processes->count; i++) {
 		text_json_item(out);
-		text_i64(out, pids[i]);
+		text_i64(out, processes->pids[i]);
 	}
 	text_char(out, ']');
-	optional_text(out, "cgroup", cgroup);
+	if (processes->keeper)
+		text_json_i64(out, "keeper", processes->keeper);
+	optional_text(out, "cgroup", processes->cgroup);
 	text_char(out, '}');
 }
 

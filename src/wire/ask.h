@@ -38,8 +38,15 @@ void ask_yielding(struct text *out, uint64_t lease, int64_t need_ms);
 void ask_renew(struct text *out, uint64_t lease);
 void ask_change(struct text *out, uint64_t lease, uint32_t slots, uint64_t vram_mb);
 void ask_lend(struct text *out, uint64_t lease, uint64_t to);
-/* What uses the GPU for this session, instead of what was said before; cgroup may be NULL. */
-void ask_processes(struct text *out, const pid_t *pids, size_t count, const char *cgroup);
+struct ask_processes {
+	const pid_t *pids;
+	size_t count;
+	pid_t keeper;       /* 0: none; of pids */
+	const char *cgroup; /* NULL: none */
+};
+
+/* What uses the GPU for this session, instead of what was said before. */
+void ask_processes(struct text *out, const struct ask_processes *processes);
 void ask_alive(struct text *out);
 void ask_bye(struct text *out);
 /* `limit`: most waiting rows wanted, 0: the default. */

@@ -334,7 +334,7 @@ static void processes(void **state)
 {
 	struct scene *scene = *state;
 	const pid_t pids[] = {123, 456}, none[] = {0};
-	pid_t many[17];
+	pid_t many[16];
 	char long_path[600];
 	assert_int_equal(baton_processes(scene->baton, pids, 2, "/sys/fs/cgroup/x"), 0);
 	json_t *message = fake_take(&scene->fake, "processes");
@@ -343,16 +343,24 @@ static void processes(void **state)
 	assert_true(json_equal(message, expected));
 	json_decref(message);
 	json_decref(expected);
-	for (size_t i = 0; i < 17; i++)
+	for (size_t i = 0; i < 16; i++)
 		many[i] = 1;
 	memset(long_path, '/', sizeof(long_path) - 1);
 	long_path[sizeof(long_path) - 1] = '\0';
 	assert_int_equal(baton_processes(scene->baton, none, 1, NULL), BATON_E_INVALID);
-	assert_int_equal(baton_processes(scene->baton, many, 17, NULL), BATON_E_INVALID);
+	assert_int_equal(baton_processes(scene->baton, many, 16, NULL), BATON_E_INVALID);
 	assert_int_equal(baton_processes(scene->baton, NULL, 0, "relative"), BATON_E_INVALID);
 	assert_int_equal(baton_processes(scene->baton, NULL, 0, ""), BATON_E_INVALID);
 	assert_int_equal(baton_processes(scene->baton, NULL, 0, long_path), BATON_E_INVALID);
+	assert_int_equal(baton_keeper(scene->baton, -1), BATON_E_INVALID);
 	assert_true(fake_is_quiet(&scene->fake));
+	assert_int_equal(baton_keeper(scene->baton, 789), 0);
+	message = fake_take(&scene->fake, "processes");
+	assert_int_equal(json_array_size(json_object_get(message, "pids")), 3);
+	assert_int_equal(json_integer_value(json_object_get(message, "keeper")), 789);
+	json_decref(message);
+	assert_int_equal(baton_keeper(scene->baton, 0), 0);
+	fake_expect(&scene->fake, "processes");
 	assert_int_equal(baton_processes(scene->baton, NULL, 0, NULL), 0);
 	message = fake_take(&scene->fake, "processes");
 	assert_int_equal(json_array_size(json_object_get(message, "pids")), 0);
