@@ -26,7 +26,7 @@ enum {
 	LIMIT_QUEUE_PER_SESSION = 16,
 	LIMIT_GPUS = 16,
 	LIMIT_PROCESSES = 16,     /* that a session may name as using the GPU for it */
-	LIMIT_CGROUP_BYTES = 512, /* a path in a session message */
+	LIMIT_CGROUP_BYTES = 255, /* a path in a session message */
 	LIMIT_LOG_LINES = 2000,   /* ring behind /logs */
 	LIMIT_EVENT_RING = 4096,  /* ring behind /v1/gpu/events */
 	LIMIT_HISTORY = 100000,   /* ended claims kept by the journal */

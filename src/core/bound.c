@@ -144,7 +144,7 @@ int64_t core_eta_ms(const struct core *core, uint64_t claim_id, struct mono_ms n
 	for (struct rank_node *node = rank_tree_first(&core->holders); node;
 	     node = rank_tree_next(node)) {
 		const struct claim *holder = claim_of_place(node);
-		int64_t left = larger(0, mean - mono_since(now, holder->turn_since));
+		int64_t left = larger(0, mean - mono_since(now, holder->rec.turn_since));
 		if (holder->slots_charged > 0 && (holder->rec.granted_mask & claim->mask))
 			soonest = left < soonest ? left : soonest;
 	}

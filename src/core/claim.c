@@ -30,7 +30,7 @@ bool claim_may_move(enum claim_state from, enum claim_state to)
 
 static void count_turn(struct core *core, const struct claim *claim)
 {
-	int64_t held_ms = mono_since(core->now, claim->turn_since);
+	int64_t held_ms = mono_since(core->now, claim->rec.turn_since);
 	int64_t *mean_ms = &core->hold_ms_mean[claim->rec.cls];
 
 	if (claim->rec.need.slots == 0)
@@ -71,7 +71,7 @@ static void inherit_room(struct core *core, struct claim *lender)
 	lender->rec.lender = 0;
 	lender->lent_to = NULL;
 	ledger_take(core, heir);
-	heir->turn_since = core->now;
+	heir->rec.turn_since = core->now;
 	claim_dirty(core, heir);
 }
 
@@ -135,7 +135,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	if (from == CLAIM_QUEUED && to == CLAIM_OFFERED)
 		take_room(core, claim);
 	if (to == CLAIM_HELD) {
-		claim->rec.held_since = claim->turn_since = core->now;
+		claim->rec.held_since = claim->rec.turn_since = core->now;
 		claim->rec.held_wall = core->wall;
 	}
 	trace = trace_claim(core, claim, move_words[to]);

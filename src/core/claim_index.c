@@ -66,7 +66,7 @@ void claim_unindex(struct core *core, struct claim *claim)
 	core->outstanding_native -= rec->binding == BIND_NATIVE;
 }
 
-static struct claim *claim_alloc(struct core *core, const struct claim_record *rec)
+static struct claim *claim_alloc(const struct claim_record *rec)
 {
 	struct claim *claim = calloc(1, sizeof(*claim));
 
@@ -75,7 +75,6 @@ static struct claim *claim_alloc(struct core *core, const struct claim_record *r
 		abort();
 	claim->rec = *rec;
 	claim->place_deadline = claim->deadline = MONO_NEVER;
-	claim->timeout_ms = rec->wait_deadline.v == INT64_MAX ? -1 : core->config.timeout_ms;
 	claim->timer.id = rec->id;
 	list_init(&claim->in_session);
 	list_init(&claim->in_dirty);
@@ -86,7 +85,7 @@ static struct claim *claim_alloc(struct core *core, const struct claim_record *r
 struct claim *claim_create(struct core *core, const struct claim_record *rec,
 			   struct session *session, uint64_t conn, uint32_t mask, bool silent)
 {
-	struct claim *claim = claim_alloc(core, rec);
+	struct claim *claim = claim_alloc(rec);
 
 	PRE(rec->state == CLAIM_QUEUED);
 	PRE(mask != 0);
@@ -121,11 +120,10 @@ void claim_announce(struct core *core, struct claim *claim)
 /* State and indexes only: sessions, room and places are put together at START. */
 struct claim *claim_restore(struct core *core, const struct claim_record *rec)
 {
-	struct claim *claim = claim_alloc(core, rec);
+	struct claim *claim = claim_alloc(rec);
 
 	PRE(!core->started);
 	PRE(rec->state != CLAIM_ENDED);
-	claim->turn_since = rec->held_since;
 	claim->end_as = END_REVOKED;
 	index_claim(core, claim);
 	return claim;

@@ -42,5 +42,8 @@ struct core_config {
 	struct gpu_config gpus[LIMIT_GPUS];
 };
 
+/* From the break of a session's connection: for so long nobody else is given what it holds, unless
+ * its process is known to be gone. */
+int64_t core_linger_ms(const struct core_config *config, enum binding binding);
 /* The defaults, with one GPU `gpu0` of unknown VRAM and one slot. */
 void core_config_defaults(struct core_config *ret_config);

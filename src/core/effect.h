@@ -27,17 +27,6 @@ enum message {
 	MSG_COUNT
 };
 
-enum yield_reason {
-	YIELD_PREEMPTED,
-	YIELD_HOLD_MAX,
-	YIELD_EVICTED,
-	YIELD_OPERATOR,
-	YIELD_UNRESPONSIVE,
-	YIELD_EXPIRED,
-	YIELD_REASON_COUNT
-};
-const char *yield_reason_name(int reason); /* "preempted", "hold-max", .. */
-
 enum effect_type {
 	EFFECT_APPEND, /* record */
 	EFFECT_SEND,   /* send to conn; a conn that is gone is no error */

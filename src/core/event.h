@@ -31,6 +31,7 @@ enum event_type {
 			       pinged */
 	EVENT_TICK,         /* judge deadlines, send heartbeats */
 	EVENT_DRAIN,        /* the broker stops: no new grants, for nobody is there to be told */
+	EVENT_PROCESSES,    /* processes: what uses the GPU for this session beside its peer */
 	EVENT_TYPE_COUNT
 };
 
@@ -73,6 +74,7 @@ struct event {
 			int64_t pid, uid;
 			uint64_t pid_start;
 		} session;
+		const struct named_processes *processes; /* checked: they are the peer's own */
 		struct {
 			bool peer_gone;   /* native: the process is known to be dead */
 			bool undelivered; /* HTTP: the answer was not wholly handed to the kernel */

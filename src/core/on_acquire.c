@@ -146,8 +146,8 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 		tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 	if (claim->rec.state == CLAIM_QUEUED) {
-		claim->timeout_ms = timeout_of(core, event);
-		claim->rec.wait_deadline = wait_until(core, claim->timeout_ms);
+		claim->rec.timeout_ms = timeout_of(core, event);
+		claim->rec.wait_deadline = wait_until(core, claim->rec.timeout_ms);
 	}
 	claim->place_deadline = MONO_NEVER;
 	claim_set_conn(core, claim, event->conn);
@@ -185,14 +185,13 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
 		    struct session *session, uint32_t mask)
 {
-	int64_t timeout_ms = timeout_of(core, event);
 	struct claim *claim;
 
-	rec->wait_deadline = wait_until(core, timeout_ms);
+	rec->timeout_ms = timeout_of(core, event);
+	rec->wait_deadline = wait_until(core, rec->timeout_ms);
 	memory_take(core, rec);
 	core->claim_id_next++;
 	claim = claim_create(core, rec, session, event->conn, mask, event->acquire.no_wait);
-	claim->timeout_ms = timeout_ms;
 	claim->no_wait = event->acquire.no_wait;
 	if (!claim->no_wait) {
 		tell_standing(core, claim);

@@ -54,7 +54,7 @@ void on_cancel(struct core *core, const struct event *event)
 static void come_back(struct core *core, struct claim *claim, const struct event *event)
 {
 	bool cut_short =
-		claim->rec.state == CLAIM_YIELDING && claim->yield_reason != YIELD_HOLD_MAX;
+		claim->rec.state == CLAIM_YIELDING && claim->rec.yield_reason != YIELD_HOLD_MAX;
 
 	if (claim->rec.state == CLAIM_HELD) {
 		claim->deadline = MONO_NEVER;
@@ -62,14 +62,15 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
 	if (cut_short && claim->rec.need.slots > 0) {
-		claim->rec.used_ms += mono_since(core->now, claim->turn_since);
+		claim->rec.used_ms += mono_since(core->now, claim->rec.turn_since);
 	} else if (!cut_short) {
 		claim->rec.used_ms = 0;
 		claim->rec.arrival = core->now;
 		claim->rec.arrival_wall = core->wall;
 	}
-	claim->rec.wait_deadline =
-		claim->timeout_ms < 0 ? MONO_NEVER : mono_after(core->now, claim->timeout_ms);
+	claim->rec.wait_deadline = claim->rec.timeout_ms < 0
+					   ? MONO_NEVER
+					   : mono_after(core->now, claim->rec.timeout_ms);
 	claim->rec.ttl_deadline = MONO_NEVER;
 	claim->yield_for = 0;
 	claim_set_token(core, claim, &event->random);

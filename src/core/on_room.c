@@ -59,7 +59,7 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	ledger_take(core, claim);
 	ledger_recap(core, claim->rec.granted_mask);
 	if (computed != computes) {
-		claim->turn_since = core->now;
+		claim->rec.turn_since = core->now;
 		claim->rec.used_ms = 0;
 		claim->ripe_turn = false;
 	}

@@ -29,7 +29,7 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 {
 	const struct core_config *config = &core->config;
 	int64_t left_ms = config->classes[holder->rec.cls].hold_ms_max - holder->rec.used_ms;
-	struct mono_ms hold_max = mono_after(holder->turn_since, left_ms > 0 ? left_ms : 0);
+	struct mono_ms hold_max = mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
 	struct mono_ms by_key = MONO_NEVER;
 
 	if (holder->rec.state != CLAIM_HELD || holder->slots_charged == 0)
@@ -37,11 +37,11 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 	if (!holder->rec.preemptible)
 		by_key = MONO_NEVER;
 	else if (head->rec.cls == LEASE_VOICE && holder->rec.cls != LEASE_VOICE)
-		by_key = holder->turn_since;
+		by_key = holder->rec.turn_since;
 	else if (head->rec.cls < holder->rec.cls && order_before(head, holder))
-		by_key = mono_after(holder->turn_since, config->min_run_ms);
+		by_key = mono_after(holder->rec.turn_since, config->min_run_ms);
 	if (holder->ripe_turn)
-		by_key = mono_max(by_key, mono_after(holder->turn_since, config->quantum_ms));
+		by_key = mono_max(by_key, mono_after(holder->rec.turn_since, config->quantum_ms));
 	*ret_reason = mono_before(by_key, hold_max) ? YIELD_PREEMPTED : YIELD_HOLD_MAX;
 	return mono_min(by_key, hold_max);
 }

@@ -5,6 +5,16 @@
 #pragma once
 #include "core/types.h"
 
+/* What uses the GPU for a native session beside the process at its connection. */
+struct named_processes {
+	uint32_t count;
+	struct named_process {
+		int64_t pid;
+		uint64_t pid_start;
+	} v[LIMIT_PROCESSES];
+	char cgroup[LIMIT_CGROUP_BYTES + 1]; /* a folder of cgroup2; "": none */
+};
+
 struct session_record {
 	uint64_t id;
 	struct token secret;  /* what `resume` must show */
@@ -13,6 +23,7 @@ struct session_record {
 	uint64_t pid_start;   /* /proc/PID/stat field 22, guards against pid reuse */
 	int64_t uid;          /* -1: unknown */
 	char name[LIMIT_ID_BYTES + 1];
+	struct named_processes named; /* BIND_NATIVE */
 };
 
 struct claim_record {
@@ -36,12 +47,15 @@ struct claim_record {
 	int64_t ttl_ms;        /* BIND_HTTP */
 	int64_t uninterruptible_ms;
 	int64_t min_residence_ms;
-	int64_t load_ms;              /* what reloading costs, for eviction */
-	int64_t used_ms;              /* service in earlier runs of this claim */
+	int64_t load_ms;    /* what reloading costs, for eviction */
+	int64_t used_ms;    /* service in earlier runs of this claim */
+	int64_t timeout_ms; /* how long it waits each time it queues; <0: for ever */
+	enum yield_reason yield_reason;
 	struct mono_ms arrival;       /* key = arrival + offset(class) */
 	struct mono_ms wait_deadline; /* MONO_NEVER: waits for ever */
 	struct mono_ms ttl_deadline;  /* BIND_HTTP while held */
 	struct mono_ms held_since;
+	struct mono_ms turn_since; /* when its present compute turn began */
 	struct wall_ms arrival_wall, held_wall, ended_wall;
 	char name[LIMIT_ID_BYTES + 1];
 	char request_id[LIMIT_REQUEST_ID_BYTES + 1];

@@ -127,7 +127,7 @@ static void go_on_revoking(struct core *core)
 		uint64_t id = claim->rec.id;
 		if (claim->rec.revoked) {
 			claim->rec.revoked = false;
-			revoke_begin(core, claim, YIELD_UNRESPONSIVE, END_REVOKED);
+			revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
 		} else if (claim->rec.binding == BIND_STREAM) {
 			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
 		}

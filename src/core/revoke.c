@@ -37,7 +37,7 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 
 	PRE(claim->rec.state == CLAIM_HELD);
 	PRE(grace_ms > 0);
-	claim->yield_reason = reason;
+	claim->rec.yield_reason = reason;
 	claim->yield_for = for_id;
 	claim->yield_since = core->now;
 	claim->deadline = mono_after(core->now, grace_ms);
@@ -72,7 +72,7 @@ void revoke_remind(struct core *core, const struct claim *claim)
 	struct effect *effect = tell_holder(core, claim, msg);
 
 	PRE(claim->rec.state == CLAIM_YIELDING);
-	effect->send.reason = claim->yield_reason;
+	effect->send.reason = claim->rec.yield_reason;
 	if (claim->rec.revoked) {
 		effect->send.end = claim->end_as;
 		return;
@@ -137,7 +137,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 		claim->yield_since = core->now;
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
-	claim->yield_reason = reason;
+	claim->rec.yield_reason = reason;
 	effect = tell_holder(core, claim, MSG_REVOKED);
 	effect->send.reason = reason;
 	effect->send.end = end_as;
@@ -179,7 +179,7 @@ void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reas
  * the deadline is set anew, so it gives way within one grace of the next need. */
 static bool still_needed(const struct core *core, const struct claim *claim)
 {
-	if (claim->yield_reason == YIELD_OPERATOR)
+	if (claim->rec.yield_reason == YIELD_OPERATOR)
 		return true;
 	if (!schedule_may_grant(core))
 		return false;
@@ -191,7 +191,7 @@ static void grace_over(struct core *core, struct claim *claim)
 	if (claim->rec.binding == BIND_HTTP && mono_due(claim->rec.ttl_deadline, core->now)) {
 		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
 	} else if (still_needed(core, claim)) {
-		revoke_begin(core, claim, claim->yield_reason, END_REVOKED);
+		revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
 	} else {
 		int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
 		claim->deadline = mono_after(core->now, grace_ms);

@@ -262,6 +262,25 @@ void session_peer_exit(struct core *core, struct session *session)
 		effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
 }
 
+void session_processes(struct core *core, const struct event *event)
+{
+	struct session *session = session_by_conn(core, event->conn);
+	const struct named_processes *named = event->processes;
+
+	PRE(named->count <= LIMIT_PROCESSES);
+	if (!session) {
+		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+		return;
+	}
+	if (session->rec.binding != BIND_NATIVE) {
+		tell_denied(core, event->conn, 0, 0, ERR_PROTOCOL, "only over the Unix socket");
+		return;
+	}
+	session->rec.named = *named;
+	session_dirty(core, session);
+	tell(core, event->conn, MSG_OK)->send.lease = named->count;
+}
+
 void session_bye(struct core *core, struct session *session)
 {
 	uint64_t conn = session->conn;

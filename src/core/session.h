@@ -15,6 +15,8 @@ void session_seen(struct core *core, struct session *session);
 void session_detach(struct core *core, struct session *session, bool peer_gone);
 /* The native process is dead: nothing of it can still use a GPU. */
 void session_peer_exit(struct core *core, struct session *session);
+/* What uses the GPU for it beside the process at its connection; replaces what it said before. */
+void session_processes(struct core *core, const struct event *event);
 void session_bye(struct core *core, struct session *session);
 /* Ends all its claims, those with room as `held_end` says. The session ends with them. */
 void session_end_all(struct core *core, struct session *session, enum end_reason queued_end,

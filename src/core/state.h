@@ -30,16 +30,13 @@ struct claim {
 	struct claim *lender;          /* runs inside this lease's room */
 	struct claim *lent_to;         /* runs inside this one */
 	struct mono_ms key;            /* arrival + offset(class): the order of the queue */
-	struct mono_ms turn_since;     /* when its present compute turn began */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
 	struct mono_ms yield_since;
-	int64_t timeout_ms; /* what it asked for; <0: for ever */
 	uint64_t yield_for;
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
 	uint32_t slots_charged;
-	uint32_t mask; /* GPUs that could ever hold it */
-	enum yield_reason yield_reason;
+	uint32_t mask;          /* GPUs that could ever hold it */
 	enum end_reason end_as; /* revoked: how it will end */
 	uint8_t acks_missed;
 	bool ripe_turn; /* its turn is the one that ripe work gets after a voice turn */

@@ -170,6 +170,7 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 	[EVENT_CLOCK_JUMP] = on_clock_jump,
 	[EVENT_TICK] = on_tick,
 	[EVENT_DRAIN] = on_drain,
+	[EVENT_PROCESSES] = session_processes,
 };
 
 static void append_claims(struct list *from, struct effects *fx, enum record_type type)

@@ -138,7 +138,7 @@ struct effect *trace_claim(struct core *core, const struct claim *claim, const c
 	effect->trace.session = claim->rec.session;
 	effect->trace.from = effect->trace.to = claim->rec.state;
 	effect->trace.end = claim->rec.end;
-	effect->trace.reason = claim->yield_reason;
+	effect->trace.reason = claim->rec.yield_reason;
 	effect->trace.cls = claim->rec.cls;
 	effect->trace.fence = claim->rec.fence;
 	effect->trace.other = claim->yield_for;

@@ -36,6 +36,17 @@ enum end_reason {
 	END_REASON_COUNT
 };
 
+/* Why a holder is asked to give way, or was not asked any more. */
+enum yield_reason {
+	YIELD_PREEMPTED,
+	YIELD_HOLD_MAX,
+	YIELD_EVICTED,
+	YIELD_OPERATOR,
+	YIELD_UNRESPONSIVE,
+	YIELD_EXPIRED,
+	YIELD_REASON_COUNT
+};
+
 /* What keeps a claim alive, and so how its holder's death is known (DESIGN.md section 1). */
 enum binding {
 	BIND_NATIVE, /* session on the Unix socket: connection + pidfd; broker may signal the
@@ -60,10 +71,11 @@ struct need {
 	uint32_t gpu_mask;
 };
 
-const char *lease_class_name(int cls);   /* "voice" .. */
-const char *claim_state_name(int state); /* "queued" .. */
-const char *end_reason_name(int reason); /* "released", .. "force-released" */
-const char *binding_name(int binding);   /* "native" .. */
+const char *lease_class_name(int cls);     /* "voice" .. */
+const char *claim_state_name(int state);   /* "queued" .. */
+const char *end_reason_name(int reason);   /* "released", .. "force-released" */
+const char *yield_reason_name(int reason); /* "preempted", "hold-max", .. */
+const char *binding_name(int binding);     /* "native" .. */
 /* The class of a name, or -1. */
 int lease_class_from_name(const char *name);
 /* The class nearest to one of the predecessor's numbers (ties go to the higher class). */

@@ -18,7 +18,7 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 		.detach_deadline = MONO_NEVER,
 		.yield_deadline = MONO_NEVER,
 		.yield_for = claim->yield_for,
-		.yield_reason = claim->yield_reason,
+		.yield_reason = claim->rec.yield_reason,
 		.ripe = mono_due(claim->key, now),
 	};
 	if (claim->session && claim->session->conn == 0)

@@ -55,7 +55,7 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 		if (slots_fit ? !asked : holder->slots_charged == 0)
 			continue;
 		why = of_holder(core, head, holder, now);
-		if (slots_fit && holder->yield_reason == YIELD_EVICTED)
+		if (slots_fit && holder->rec.yield_reason == YIELD_EVICTED)
 			why.code = WHY_EVICTING;
 		if (!found || rank_of(&why) < rank_of(&best))
 			best = why;

@@ -76,6 +76,7 @@ static void to_session(struct shell *shell, struct door *door, const struct effe
 	fill(shell, &facts, effect);
 	facts.wire.rights = door->session->rights == ACCESS_ADMIN ? "admin" : "token";
 	facts.wire.dev = shell->dev;
+	facts.wire.linger_ms = core_linger_ms(&shell->live.settings.core, door->session->binding);
 	text_clear(&shell->body);
 	message_render(&shell->body, effect, &facts.wire);
 	deliver_body(shell, door->conn);

@@ -1,7 +1,7 @@
 /* codec: a record as bytes and back. On disk: version, type, payload length (2 bytes), payload,
  * CRC-32 over all before it; all numbers little-endian. One walk over the fields serves both
  * directions, so writing and reading cannot drift apart. There is exactly one encoding of each
- * record: what decodes, encodes to the same bytes again.
+ * record in its newest version: what decodes, encodes to the same bytes again.
  * It does no I/O and allocates nothing. Called by the store and the simulator. */
 #include "store/codec.h"
 
@@ -11,29 +11,43 @@
 #include "store/crc32.h"
 
 enum {
-	CODEC_VERSION = 1,
 	HEADER_BYTES = 4,
 	CRC_BYTES = 4,
-	CLAIM_FIXED_BYTES = 200, /* at most: all of a claim but its three strings */
+	CLAIM_FIXED_BYTES = 220, /* at most: all of a claim but its three strings */
 	CLAIM_BYTES_MAX =
 		CLAIM_FIXED_BYTES + 3 + LIMIT_ID_BYTES + LIMIT_REQUEST_ID_BYTES + LIMIT_LABEL_BYTES,
 };
 
 static_assert(HEADER_BYTES + CLAIM_BYTES_MAX + CRC_BYTES <= CODEC_BYTES_MAX, "a claim fits");
+static_assert(HEADER_BYTES + 49 + 3 + LIMIT_ID_BYTES + 16 * LIMIT_PROCESSES + LIMIT_CGROUP_BYTES +
+			      CRC_BYTES <=
+		      CODEC_BYTES_MAX,
+	      "a session fits");
 static_assert(LIMIT_ID_BYTES <= UINT8_MAX, "a string's length is one byte");
-/* These numbers are on people's disks: a new value goes to the end, any other change needs a new
- * CODEC_VERSION. */
+static_assert(LIMIT_CGROUP_BYTES <= UINT8_MAX, "a string's length is one byte");
+/* These numbers are on people's disks: a new value goes to the end, a new field to the end of a new
+ * version of its record. */
 static_assert(RECORD_SESSION_PUT == 0 && RECORD_AUDIT == 6, "record types are on disk");
 static_assert(CLAIM_QUEUED == 0 && CLAIM_ENDED == 4, "claim states are on disk");
 static_assert(END_NONE == 0 && END_FORCE_RELEASED == 8, "end reasons are on disk");
 static_assert(LEASE_VOICE == 0 && LEASE_BACKGROUND == 3, "classes are on disk");
+static_assert(YIELD_PREEMPTED == 0 && YIELD_EXPIRED == 5, "reasons to yield are on disk");
 static_assert(BIND_NATIVE == 0 && BIND_HTTP == 3, "bindings are on disk");
+
+/* The layout that is written; older ones are read. 2: what a session names beside its process, and
+ * what of a claim's turn and wait a restart must not forget. */
+static const uint8_t newest[] = {
+	[RECORD_SESSION_PUT] = 2, [RECORD_SESSION_END] = 1, [RECORD_CLAIM_PUT] = 2,
+	[RECORD_CLAIM_END] = 2,   [RECORD_FENCE] = 1,       [RECORD_PAUSED] = 1,
+	[RECORD_AUDIT] = 1,
+};
 
 /* One pass over a record's bytes: writing copies fields out, reading replaces them. */
 struct walk {
 	uint8_t *write; /* NULL while reading */
 	const uint8_t *read;
 	size_t at, size;
+	unsigned version;
 	bool bad;
 };
 
@@ -119,6 +133,16 @@ static void walk_text(struct walk *w, char *text, size_t size)
 	w->at += length;
 }
 
+static void walk_named(struct walk *w, struct named_processes *named)
+{
+	named->count = walk_choice(w, named->count, LIMIT_PROCESSES + 1);
+	for (uint32_t i = 0; i < named->count; i++) {
+		walk_i64(w, &named->v[i].pid);
+		walk_u64(w, &named->v[i].pid_start);
+	}
+	walk_text(w, named->cgroup, sizeof named->cgroup);
+}
+
 static void walk_session(struct walk *w, struct session_record *s)
 {
 	walk_id(w, &s->id);
@@ -128,6 +152,20 @@ static void walk_session(struct walk *w, struct session_record *s)
 	walk_u64(w, &s->pid_start);
 	walk_i64(w, &s->uid);
 	walk_text(w, s->name, sizeof s->name);
+	if (w->version >= 2)
+		walk_named(w, &s->named);
+}
+
+/* As the first version had it: a wait of the length that it began with, a turn as old as the hold.
+ */
+static void claim_of_version_1(struct claim_record *c)
+{
+	c->timeout_ms = -1;
+	if (c->wait_deadline.v != INT64_MAX) {
+		int64_t wait_ms = mono_since(c->wait_deadline, c->arrival);
+		c->timeout_ms = wait_ms > 1 ? wait_ms : 1;
+	}
+	c->turn_since = c->held_since;
 }
 
 static void walk_claim(struct walk *w, struct claim_record *c)
@@ -167,6 +205,13 @@ static void walk_claim(struct walk *w, struct claim_record *c)
 	walk_text(w, c->name, sizeof c->name);
 	walk_text(w, c->request_id, sizeof c->request_id);
 	walk_text(w, c->label, sizeof c->label);
+	if (w->version < 2) {
+		claim_of_version_1(c);
+		return;
+	}
+	walk_i64(w, &c->timeout_ms);
+	walk_i64(w, &c->turn_since.v);
+	c->yield_reason = (enum yield_reason)walk_choice(w, c->yield_reason, YIELD_REASON_COUNT);
 }
 
 static void walk_payload(struct walk *w, struct record *r)
@@ -202,10 +247,13 @@ size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX])
 {
 	struct record copy = *record; /* the walk takes fields by pointer, to read them as well */
 	struct walk header = {.write = buf, .size = HEADER_BYTES};
-	struct walk body = {.write = buf, .at = HEADER_BYTES, .size = CODEC_BYTES_MAX - CRC_BYTES};
+	struct walk body = {.write = buf,
+			    .at = HEADER_BYTES,
+			    .size = CODEC_BYTES_MAX - CRC_BYTES,
+			    .version = newest[record->type]};
 	walk_payload(&body, &copy);
 	assert(!body.bad); /* a record of the core that cannot be written is a bug of the core */
-	walk_number(&header, CODEC_VERSION, 1);
+	walk_number(&header, newest[record->type], 1);
 	walk_number(&header, record->type, 1);
 	walk_number(&header, body.at - HEADER_BYTES, 2);
 	struct walk crc = {.write = buf, .at = body.at, .size = CODEC_BYTES_MAX};
@@ -235,8 +283,10 @@ int codec_decode(const uint8_t *bytes, size_t length, struct record *ret_record)
 	uint64_t version = walk_number(&w, 0, 1);
 	uint64_t type = walk_number(&w, 0, 1);
 	uint64_t payload = walk_number(&w, 0, 2);
-	if (version != CODEC_VERSION || type > RECORD_AUDIT || payload != end - HEADER_BYTES)
+	if (type > RECORD_AUDIT || version < 1 || version > newest[type] ||
+	    payload != end - HEADER_BYTES)
 		return -ERR_IO;
+	w.version = (unsigned)version;
 	record.type = (enum record_type)type;
 	walk_payload(&w, &record);
 	if (w.bad || w.at != end)

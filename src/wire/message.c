@@ -215,6 +215,43 @@ const char *message_act_name(enum admin_act act)
 	return act_names[act];
 }
 
+static int pids_field(struct message_in *m)
+{
+	const json_t *pids = json_object_get(m->parsed.root, "pids");
+	if (!pids || json_is_null(pids))
+		return 0;
+	size_t count = json_array_size(pids);
+	if (!json_is_array(pids) || count > LIMIT_PROCESSES)
+		return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
+	for (size_t i = 0; i < count; i++) {
+		const json_t *pid = json_array_get(pids, i);
+		json_int_t number = json_is_integer(pid) ? json_integer_value(pid) : 0;
+		if (number <= 0 || number > INT32_MAX)
+			return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
+		m->named.v[i].pid = number;
+	}
+	m->named.count = (uint32_t)count;
+	return 0;
+}
+
+/* What is not named any more is left out, so an empty message takes all back. */
+static int parse_processes(struct message_in *m)
+{
+	const char *cgroup = NULL;
+	m->event.type = EVENT_PROCESSES;
+	m->event.processes = &m->named;
+	int err = pids_field(m);
+	if (err == 0)
+		err = json_name(&m->parsed, m->parsed.root, "cgroup", LIMIT_CGROUP_BYTES, &cgroup);
+	if (err < 0)
+		return err;
+	if (cgroup && cgroup[0] != '/')
+		return json_refuse(&m->parsed, "cgroup", "expected an absolute path");
+	if (cgroup)
+		memcpy(m->named.cgroup, cgroup, strlen(cgroup) + 1);
+	return 0;
+}
+
 static int parse_admin(struct message_in *m, const char *name)
 {
 	const char *act = NULL;
@@ -279,6 +316,7 @@ static int parse_by_type(struct message_in *m, const char *type, const struct wi
 		{"lend", parse_lend},           {"status", parse_status},
 		{"subscribe", parse_subscribe}, {"logs", parse_logs},
 		{"events", parse_events},       {"about", parse_about},
+		{"processes", parse_processes},
 	};
 	if (strcmp(type, "acquire") == 0)
 		return parse_acquire(m, ctx, name);

@@ -48,6 +48,7 @@ struct message_in {
 	const char *token; /* hello, may be NULL; never to be logged */
 	bool events, logs;
 	struct about about;
+	struct named_processes named; /* processes; pid_start is the caller's to fill in */
 	uint64_t limit, since;
 };
 
@@ -62,6 +63,7 @@ void message_finish(struct message_in *message);
 struct message_facts {
 	const struct core_config *config;
 	uint64_t epoch;           /* welcome */
+	int64_t linger_ms;        /* welcome: how long a broken connection keeps all it has */
 	const char *server;       /* welcome: "baton/0.1.0" */
 	const char *rights;       /* welcome: "admin" or "token" */
 	bool dev;                 /* welcome: `reload` messages come */

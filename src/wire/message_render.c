@@ -112,6 +112,7 @@ static void add_welcome(struct text *out, const struct effect *send,
 	if (facts->config) {
 		text_json_seconds(out, "ping_s", facts->config->heartbeat_ms);
 		text_json_seconds(out, "session_ttl_s", facts->config->session_ttl_ms);
+		text_json_seconds(out, "linger_s", facts->linger_ms);
 	}
 	if (facts->server)
 		text_json_str(out, "server", facts->server);

@@ -17,6 +17,7 @@ static void check_claim(const struct claim_record *c)
 	assert(c->end < END_REASON_COUNT);
 	assert(c->cls < LEASE_CLASS_COUNT);
 	assert(c->binding < BINDING_COUNT);
+	assert(c->yield_reason < YIELD_REASON_COUNT);
 	assert(memchr(c->name, '\0', sizeof c->name));
 	assert(memchr(c->request_id, '\0', sizeof c->request_id));
 	assert(memchr(c->label, '\0', sizeof c->label));
@@ -32,6 +33,8 @@ static void check_record(const struct record *r)
 	case RECORD_SESSION_PUT:
 		assert(r->session.binding == BIND_NATIVE || r->session.binding == BIND_TAB);
 		assert(memchr(r->session.name, '\0', sizeof r->session.name));
+		assert(r->session.named.count <= LIMIT_PROCESSES);
+		assert(memchr(r->session.named.cgroup, '\0', sizeof r->session.named.cgroup));
 		break;
 	case RECORD_SESSION_END:
 		assert(r->session.id > 0);
@@ -57,8 +60,10 @@ static void try_bytes(const uint8_t *bytes, size_t length)
 	check_record(&record);
 	uint8_t written[CODEC_BYTES_MAX];
 	size_t written_length = codec_encode(&record, written);
-	assert(written_length == length);
-	assert(memcmp(written, bytes, length) == 0);
+	if (written[0] == bytes[0]) { /* an older layout is read, not written */
+		assert(written_length == length);
+		assert(memcmp(written, bytes, length) == 0);
+	}
 	int rc = codec_decode(written, written_length, &again);
 	assert(rc == 0);
 }

@@ -374,6 +374,43 @@ static void test_refs_and_owners(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 }
 
+static void name_processes(struct rig *rig, uint64_t conn, uint32_t count, const char *cgroup)
+{
+	struct named_processes named = {.count = count};
+
+	for (uint32_t i = 0; i < count; i++)
+		named.v[i] = (struct named_process){1000 + i, 7};
+	memcpy(named.cgroup, cgroup, strlen(cgroup));
+	rig_step(rig, (struct event){.type = EVENT_PROCESSES, .conn = conn, .processes = &named});
+}
+
+/* What a native session names is remembered, replaced as a whole, and survives a restart. */
+static void test_named_processes(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), tab;
+	const struct session_record *rec;
+	struct mono_ms seen;
+	uint64_t conn;
+
+	name_processes(rig, a, 2, "/sys/fs/cgroup/job");
+	assert_int_equal(rig_sent(rig, MSG_OK, 0)->send.lease, 2);
+	assert_int_equal(rig->sessions[0].named.count, 2);
+	rig_restart(rig, true);
+	assert_true(core_session_after(rig->core, 0, &rec, &conn, &seen));
+	assert_int_equal(rec->named.v[1].pid, 1001);
+	assert_string_equal(rec->named.cgroup, "/sys/fs/cgroup/job");
+	a = rig_resume(rig, BIND_NATIVE, rec->id);
+	name_processes(rig, a, 1, "");
+	assert_int_equal(rig->sessions[0].named.count, 1);
+	assert_string_equal(rig->sessions[0].named.cgroup, "");
+	tab = rig_session(rig, BIND_TAB, "t");
+	name_processes(rig, tab, 1, "");
+	assert_int_equal(rig_error(rig), ERR_PROTOCOL);
+	name_processes(rig, 4711, 1, "");
+	assert_int_equal(rig_error(rig), ERR_STATE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -399,6 +436,7 @@ int main(void)
 		TEST(test_cancel),
 		TEST(test_clock_jump),
 		TEST(test_refs_and_owners),
+		TEST(test_named_processes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

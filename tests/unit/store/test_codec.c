@@ -46,6 +46,9 @@ static struct record full_claim(void)
 		.min_residence_ms = 10,
 		.load_ms = 11,
 		.used_ms = 12,
+		.timeout_ms = -1,
+		.turn_since = {18},
+		.yield_reason = YIELD_EXPIRED,
 		.arrival = {INT64_MIN},
 		.wait_deadline = {INT64_MAX},
 		.ttl_deadline = {13},
@@ -70,6 +73,10 @@ static struct record sample(enum record_type type)
 		r.session = (struct session_record){
 			.id = 7, .binding = BIND_TAB, .pid = -2, .pid_start = 9, .uid = -1};
 		fill(r.session.name, sizeof r.session.name, 's');
+		r.session.named.count = LIMIT_PROCESSES;
+		for (int i = 0; i < LIMIT_PROCESSES; i++)
+			r.session.named.v[i] = (struct named_process){INT64_MAX - i, UINT64_MAX};
+		fill(r.session.named.cgroup, sizeof r.session.named.cgroup, 'c');
 		break;
 	case RECORD_SESSION_END:
 		r.session.id = 8;
@@ -126,6 +133,8 @@ static void test_claim_fields(void **state)
 	assert_true(out.claim.need.vram_bytes == UINT64_MAX);
 	assert_true(out.claim.arrival.v == INT64_MIN && out.claim.wait_deadline.v == INT64_MAX);
 	assert_true(out.claim.ended_wall.v == -17 && out.claim.ttl_ms == INT64_MIN);
+	assert_true(out.claim.timeout_ms == -1 && out.claim.turn_since.v == 18);
+	assert_int_equal(out.claim.yield_reason, YIELD_EXPIRED);
 	assert_string_equal(out.claim.name, in.claim.name);
 	assert_string_equal(out.claim.request_id, in.claim.request_id);
 	assert_string_equal(out.claim.label, in.claim.label);
@@ -198,8 +207,10 @@ static void test_wrong_content(void **state)
 	(void)state;
 	enum { STATE_AT = 4 + 6 * 8 + 16, NAME_AT = STATE_AT + 8 + 8 + 4 * 4 + 12 * 8 };
 	struct record claim = full_claim();
-	assert_int_equal(decode_with(&claim, 0, 1), 0);
-	assert_int_equal(decode_with(&claim, 0, 2), -ERR_IO);                /* version */
+	assert_int_equal(decode_with(&claim, 0, 2), 0);
+	for (uint8_t version = 0; version <= 3; version++)
+		if (version != 2)
+			assert_int_equal(decode_with(&claim, 0, version), -ERR_IO);
 	assert_int_equal(decode_with(&claim, 1, RECORD_AUDIT + 1), -ERR_IO); /* type */
 	assert_int_equal(decode_with(&claim, 1, RECORD_SESSION_PUT), -ERR_IO);
 	assert_int_equal(decode_with(&claim, 2, 0), -ERR_IO); /* payload length */
@@ -222,12 +233,63 @@ static void test_wrong_content(void **state)
 	assert_int_equal(decode_with(&fence, 4 + 7, 0x80), -ERR_IO);
 }
 
+/* The same record in the layout of version 1: without its last `tail` bytes. */
+static int decode_old(const struct record *in, size_t tail, struct record *ret_out)
+{
+	uint8_t bytes[CODEC_BYTES_MAX];
+	size_t length = codec_encode(in, bytes) - tail;
+	bytes[0] = 1;
+	bytes[2] = (uint8_t)(length - 8);
+	bytes[3] = (uint8_t)((length - 8) >> 8);
+	seal(bytes, length);
+	return codec_decode(bytes, length, ret_out);
+}
+
+/* A journal of the version before is read: what it could not say has the value that it had then. */
+static void test_version_1(void **state)
+{
+	(void)state;
+	enum {
+		CLAIM_TAIL = 8 + 8 + 1,
+		NAMED_TAIL = 1 + 16 * LIMIT_PROCESSES + 1 + LIMIT_CGROUP_BYTES
+	};
+	struct record in = full_claim(), out;
+	assert_int_equal(decode_old(&in, CLAIM_TAIL, &out), 0);
+	assert_true(out.claim.timeout_ms == -1 && out.claim.turn_since.v == 14);
+	assert_int_equal(out.claim.yield_reason, YIELD_PREEMPTED);
+	assert_string_equal(out.claim.label, in.claim.label);
+	in.claim.arrival.v = 1000;
+	in.claim.wait_deadline.v = 121000;
+	assert_int_equal(decode_old(&in, CLAIM_TAIL, &out), 0);
+	assert_int_equal(out.claim.timeout_ms, 120000);
+	assert_int_equal(decode_old(&in, CLAIM_TAIL - 1, &out), -ERR_IO);
+	in = sample(RECORD_SESSION_PUT);
+	assert_int_equal(decode_old(&in, NAMED_TAIL, &out), 0);
+	assert_true(out.session.named.count == 0 && out.session.named.cgroup[0] == '\0');
+	assert_string_equal(out.session.name, in.session.name);
+}
+
+/* What a session names comes back whole; more than it may name is refused. */
+static void test_named(void **state)
+{
+	(void)state;
+	enum { COUNT_AT = 4 + 8 + 16 + 1 + 3 * 8 + 1 + LIMIT_ID_BYTES };
+	struct record in = sample(RECORD_SESSION_PUT), out;
+	uint8_t bytes[CODEC_BYTES_MAX];
+	assert_int_equal(codec_decode(bytes, codec_encode(&in, bytes), &out), 0);
+	assert_memory_equal(&out.session.named, &in.session.named, sizeof in.session.named);
+	assert_int_equal(decode_with(&in, COUNT_AT, LIMIT_PROCESSES), 0);
+	assert_int_equal(decode_with(&in, COUNT_AT, LIMIT_PROCESSES + 1), -ERR_IO);
+	assert_int_equal(decode_with(&in, COUNT_AT, 1), -ERR_IO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_claim_fields),
 		cmocka_unit_test(test_golden_bytes), cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_flipped_bit),  cmocka_unit_test(test_wrong_content),
+		cmocka_unit_test(test_version_1),    cmocka_unit_test(test_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

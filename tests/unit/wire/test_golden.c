@@ -185,6 +185,18 @@ static void test_ask_rest(void **state)
 	asked(&out, "client-bye.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_BYE);
 	message_finish(&m);
+	ask_processes(&out, (pid_t[]){4711, 4712}, 2, "/sys/fs/cgroup/user.slice/job.scope");
+	asked(&out, "client-processes.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_PROCESSES);
+	assert_ptr_equal(m.event.processes, &m.named);
+	assert_int_equal(m.named.count, 2);
+	assert_int_equal(m.named.v[1].pid, 4712);
+	assert_string_equal(m.named.cgroup, "/sys/fs/cgroup/user.slice/job.scope");
+	message_finish(&m);
+	ask_processes(&out, NULL, 0, NULL);
+	asked(&out, "client-processes-none.json", "tab", &m);
+	assert_true(m.named.count == 0 && m.named.cgroup[0] == '\0');
+	message_finish(&m);
 	ask_status(&out, 50);
 	asked(&out, "client-status.json", "tab", &m);
 	assert_int_equal(m.kind, MESSAGE_STATUS);
@@ -280,8 +292,11 @@ static void said(struct effect *send, const struct message_facts *facts, const c
 static void test_welcome(void **state)
 {
 	(void)state;
-	struct message_facts facts = {
-		.config = &config, .epoch = 3, .server = "baton/0.1.0", .rights = "token"};
+	struct message_facts facts = {.config = &config,
+				      .epoch = 3,
+				      .linger_ms = 2000,
+				      .server = "baton/0.1.0",
+				      .rights = "token"};
 	struct effect send = {.send = {.msg = MSG_WELCOME, .lease = 17, .token = token()}};
 	struct reply r;
 	said(&send, &facts, "broker-welcome.json", &r);
@@ -291,6 +306,7 @@ static void test_welcome(void **state)
 	assert_int_equal(r.epoch, 3);
 	assert_int_equal(r.ping_ms, 5000);
 	assert_int_equal(r.session_ttl_ms, 20000);
+	assert_int_equal(r.linger_ms, 2000);
 	assert_int_equal(r.lease, 0);
 	assert_false(r.resumed);
 	reply_finish(&r);

@@ -80,6 +80,32 @@ static void test_bad_hello(void **state)
 	}
 }
 
+/* A list that is none, a number that is no process id, too many, and a path that is not absolute.
+ */
+static void test_bad_processes(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {
+		"{\"type\":\"processes\",\"pids\":7}",
+		"{\"type\":\"processes\",\"pids\":{}}",
+		"{\"type\":\"processes\",\"pids\":[0]}",
+		"{\"type\":\"processes\",\"pids\":[-1]}",
+		"{\"type\":\"processes\",\"pids\":[1.5]}",
+		"{\"type\":\"processes\",\"pids\":[\"1\"]}",
+		"{\"type\":\"processes\",\"pids\":[2147483648]}",
+		"{\"type\":\"processes\",\"pids\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}",
+		"{\"type\":\"processes\",\"cgroup\":\"sys/fs/cgroup\"}",
+		"{\"type\":\"processes\",\"cgroup\":\"\"}",
+		"{\"type\":\"processes\",\"cgroup\":7}",
+	};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct message_in m;
+		assert_int_equal(parse(texts[i], "tool", &m), -ERR_BAD_FIELD);
+		assert_true(m.parsed.detail[0]);
+		message_finish(&m);
+	}
+}
+
 /* C38, P31: a list, a number, an unknown type, a half message: an error each, and nothing else. */
 static void test_bad_messages(void **state)
 {
@@ -276,10 +302,15 @@ static void test_about_merges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hello),          cmocka_unit_test(test_bad_hello),
-		cmocka_unit_test(test_bad_messages),   cmocka_unit_test(test_bad_words_of_pages),
-		cmocka_unit_test(test_ref_of_refused), cmocka_unit_test(test_class_by_session),
-		cmocka_unit_test(test_questions),      cmocka_unit_test(test_about_merges),
+		cmocka_unit_test(test_hello),
+		cmocka_unit_test(test_bad_hello),
+		cmocka_unit_test(test_bad_processes),
+		cmocka_unit_test(test_bad_messages),
+		cmocka_unit_test(test_bad_words_of_pages),
+		cmocka_unit_test(test_ref_of_refused),
+		cmocka_unit_test(test_class_by_session),
+		cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_about_merges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
