@@ -185,7 +185,10 @@ static void test_ask_rest(void **state)
 	asked(&out, "client-bye.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_BYE);
 	message_finish(&m);
-	ask_processes(&out, (pid_t[]){4711, 4712}, 2, "/sys/fs/cgroup/user.slice/job.scope");
+	ask_processes(&out,
+		      &(struct ask_processes){.pids = (pid_t[]){4711, 4712},
+					      .count = 2,
+					      .cgroup = "/sys/fs/cgroup/user.slice/job.scope"});
 	asked(&out, "client-processes.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_PROCESSES);
 	assert_ptr_equal(m.event.processes, &m.named);
@@ -193,7 +196,7 @@ static void test_ask_rest(void **state)
 	assert_int_equal(m.named.v[1].pid, 4712);
 	assert_string_equal(m.named.cgroup, "/sys/fs/cgroup/user.slice/job.scope");
 	message_finish(&m);
-	ask_processes(&out, NULL, 0, NULL);
+	ask_processes(&out, &(struct ask_processes){0});
 	asked(&out, "client-processes-none.json", "tab", &m);
 	assert_true(m.named.count == 0 && m.named.cgroup[0] == '\0');
 	message_finish(&m);
