@@ -2,6 +2,7 @@
 #include <locale.h>
 
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "server/replay.h"
 #include "server/serve.h"
 
@@ -37,6 +38,7 @@ static const struct command command_replay = {
 
 int main(int argc, char **argv)
 {
+	output_begin();
 	const struct command *all[COMMANDS_MAX];
 	size_t count = 0, client_count;
 	const struct command *const *client = cli_commands(&client_count);
@@ -45,5 +47,5 @@ int main(int argc, char **argv)
 		all[count++] = client[i];
 	all[count++] = &command_replay;
 	setlocale(LC_CTYPE, "");
-	return cli_main(all, count, argc, argv);
+	return output_end(cli_main(all, count, argc, argv));
 }

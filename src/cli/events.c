@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "cli/api.h"
 #include "cli/field.h"
+#include "cli/output.h"
 #include "cli/sheet.h"
 #include "cli/units.h"
 
@@ -34,7 +35,6 @@ static const struct option_spec options[] = {
 struct reader {
 	bool json, color;
 	uint64_t last_id;
-	bool broken_pipe;
 };
 
 static void add_times(char *line, size_t size, const json_t *event)
@@ -113,6 +113,8 @@ static int read_all(struct api_stream *stream, struct reader *reader, bool follo
 		int r = ready > 0 ? api_stream_read(stream, on_line, reader) : 1;
 		if (r <= 0)
 			return r;
+		if (output_is_lost())
+			return 0;
 	}
 }
 
@@ -147,7 +149,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		said = false;
 		r = read_all(stream, &reader, values.follow);
 		api_stream_close(stream);
-		if (!values.follow)
+		if (!values.follow || output_is_lost())
 			return 0;
 	}
 }

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "cli/api.h"
 #include "cli/field.h"
+#include "cli/output.h"
 #include "cli/sheet.h"
 
 enum { POLL_MS = 500, LIMIT_DEFAULT = 100 };
@@ -82,11 +83,11 @@ static bool has_begun_anew(uint64_t next)
 	return anew;
 }
 
-/* Until Ctrl-C, over restarts of the broker. */
+/* Until Ctrl-C or until nobody reads it, over restarts of the broker. */
 static int follow(const struct command *command, bool json, uint64_t next)
 {
 	bool away = false, empty;
-	for (;;) {
+	while (!output_is_lost()) {
 		char path[96], error[512];
 		poll(NULL, 0, POLL_MS);
 		snprintf(path, sizeof(path), "/logs?limit=1000&since=%" PRIu64, next);
@@ -99,6 +100,7 @@ static int follow(const struct command *command, bool json, uint64_t next)
 		if (r == 0 && empty && has_begun_anew(next))
 			next = 1;
 	}
+	return 0;
 }
 
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)

@@ -192,10 +192,6 @@ int replay_main(int argc, char **argv)
 		replay_print_json(stdout, &trace, &result, &view);
 	else if (!o.svg || strcmp(o.svg, "-") != 0)
 		replay_print_table(stdout, &trace, &result, &view);
-	if (!status && (fflush(stdout) != 0 || ferror(stdout))) {
-		fprintf(stderr, "baton replay: standard output: %s\n", strerror(errno));
-		status = err_exit_code(ERR_IO);
-	}
 	replay_result_finish(&result);
 	replay_trace_finish(&trace);
 	return status;
