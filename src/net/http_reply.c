@@ -250,7 +250,7 @@ bool http_format_refusal(struct buf *out, const struct http_fault *fault)
 			      err_name(fault->err), err_text(fault->err));
 	if (length < 0 || (size_t)length >= sizeof body)
 		return false;
-	const char *extra = fault->status == 405 ? "Allow: GET, POST, OPTIONS\r\n"
+	const char *extra = fault->status == 405 ? "Allow: GET, HEAD, POST, OPTIONS\r\n"
 			    : fault->status == 426
 				    ? "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 			    : fault->status == 503 ? "Retry-After: 1\r\n"

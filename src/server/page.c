@@ -118,7 +118,8 @@ void route_page(struct shell *shell, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
 	char key[SECRET_HEX_BYTES], url[64];
-	if (strcmp(request->path, "/") == 0 &&
+	/* A preview of the link, which asks for the head alone, must not spend it. */
+	if (strcmp(request->path, "/") == 0 && !routes_is_head(asked) &&
 	    query_text(request->query, "open", key, sizeof key)) {
 		log_in(shell, asked, key);
 		explicit_bzero(key, sizeof key);

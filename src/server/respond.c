@@ -54,6 +54,8 @@ void respond_error(struct net *net, const struct asked *asked, struct text *scra
 	if (answer.status == 405 && asked->verdict.match.route) {
 		name = "Allow";
 		value = asked->verdict.match.route->method;
+		if (strcmp(value, "GET") == 0)
+			value = "GET, HEAD";
 	} else if (answer.status == 401) {
 		name = "WWW-Authenticate";
 		value = "Bearer";

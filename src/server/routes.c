@@ -33,6 +33,11 @@ void routes_who(const struct net_peer *peer, char *ret_who, size_t size)
 		snprintf(ret_who, size, "http");
 }
 
+bool routes_is_head(const struct asked *asked)
+{
+	return strcmp(asked->request->method, "HEAD") == 0;
+}
+
 void routes_json(struct shell *shell, const struct asked *asked, int status)
 {
 	const struct answer answer = {.status = status, .content_type = "application/json"};

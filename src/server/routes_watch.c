@@ -28,6 +28,10 @@ void route_events(struct shell *shell, const struct asked *asked)
 		door_open(&shell->doors, request->conn, DOOR_FEED, asked->verdict.allow_origin);
 	door->sent = last;
 	respond_stream(shell->doors.net, request->conn, door->origin, "text/event-stream");
+	if (routes_is_head(asked)) {
+		door_shut(&shell->doors, door);
+		http_stream_end(shell->doors.net, request->conn);
+	}
 }
 
 void route_health(struct shell *shell, const struct asked *asked)

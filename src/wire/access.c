@@ -217,8 +217,11 @@ static int judge(const struct access_policy *policy, const struct request_facts 
 int access_check(const struct access_policy *policy, const struct request_facts *facts,
 		 struct access_verdict *ret_verdict)
 {
+	struct request_facts judged = *facts;
 	*ret_verdict = (struct access_verdict){.browser = facts->origin != NULL};
-	int err = judge(policy, facts, ret_verdict);
+	if (strcmp(facts->method, "HEAD") == 0)
+		judged.method = "GET"; /* the same answer, without its body */
+	int err = judge(policy, &judged, ret_verdict);
 	ret_verdict->err = -err;
 	return err;
 }

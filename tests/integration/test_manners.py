@@ -3,6 +3,7 @@
 Method: the real commands, with standard output on a full device, closed, a broken pipe, a small terminal.
 """
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import unittest
 
 from lib.daemon import BATON, DaemonTest, end_process
 from lib.wait import wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def commands():
@@ -96,6 +99,70 @@ class Output(DaemonTest):
         result = subprocess.run(["bash", "-c", 'exec "$0" run -- sh -c "exit 3" >&-', BATON], check=False, timeout=30,
                                 env={**self.d.environment(), "BATON_SOCKET": self.d.socket})
         self.assertEqual(result.returncode, 3)
+
+
+class Head(DaemonTest):
+    """Probes ask with HEAD."""
+
+    PATHS = {"/pages/{path}": "/pages/shared/shell.css", "/sdk/{path}": "/sdk/index.js",
+             "/modules/{path}": "/modules/sovereign.js", "/vendor/{path}": "/vendor/none.js",
+             "/models/{path}": "/models/none.bin"}
+    # These differ between two exchanges, whatever the method.
+    UNSTEADY = ("date", "content-length")
+
+    def setUp(self):
+        self.d = self.daemon()
+
+    def exchange(self, method, path, **headers):
+        with self.d.connect() as connection:
+            connection.send(self.d.request(method, path, headers=headers))
+            answer = connection.read_answer(head_only=method == "HEAD")
+            # What follows on the connection is the next answer and no body.
+            if method == "HEAD":
+                self.assertEqual(answer.body, b"")
+                if not connection.is_closed(answer.headers):
+                    connection.send(self.d.request("GET", "/health"))
+                    self.assertEqual(connection.read_answer().json()["status"], "ok", path)
+            return answer
+
+    def test_every_get_route(self):
+        """HEAD on every GET route of the table: the status and headers of GET, no body, and the connection goes on."""
+        table = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+        paths = re.findall(r"(?m)^\| `GET` \| `(\S+)` \|", table)
+        self.assertGreater(len(paths), 10)
+        for path in paths:
+            if path == "/v1/gpu/events":
+                continue  # GET does not end
+            path = self.PATHS.get(path, path)
+            get, head = self.exchange("GET", path), self.exchange("HEAD", path)
+            self.assertEqual(head.status, get.status, path)
+            self.assertEqual(*({name: value for name, value in answer.headers.items() if name not in self.UNSTEADY}
+                               for answer in (head, get)), path)
+            self.assertEqual("content-length" in head.headers, "content-length" in get.headers, path)
+
+    def test_events_end(self):
+        """HEAD of the events: the head of the stream, which ends there."""
+        answer = self.exchange("HEAD", "/v1/gpu/events")
+        self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/event-stream"))
+
+    def test_access_is_that_of_get(self):
+        """HEAD shows nobody more than GET would: 401 without a token, 403 for a foreign origin."""
+        self.assertEqual(self.exchange("HEAD", "/v1/gpu/status", Authorization="Bearer " + "0" * 64).status, 401)
+        self.assertEqual(self.exchange("HEAD", "/v1/gpu/status", Origin="http://evil.example").status, 403)
+
+    def test_link_is_not_spent(self):
+        """A preview of the sign-in link asks for its head: the link still works once."""
+        url = self.run_cli(self.d, "open", "--print").stdout.strip()
+        path = url.split(self.d.host, 1)[1]
+        self.assertNotIn("set-cookie", self.exchange("HEAD", path).headers)
+        self.assertIn("set-cookie", self.exchange("GET", path).headers)
+
+    def test_others_are_refused(self):
+        """405 names the methods that the route takes."""
+        for method, path, allow in (("POST", "/health", "GET, HEAD"), ("DELETE", "/v1/gpu/status", "GET, HEAD"),
+                                    ("HEAD", "/v1/gpu/lock", "POST"), ("PUT", "/sdk/index.js", "GET, HEAD")):
+            answer = self.exchange(method, path)
+            self.assertEqual((answer.status, answer.headers.get("allow")), (405, allow), (method, path))
 
 
 if __name__ == "__main__":

@@ -234,6 +234,13 @@ static void test_methods(void **state)
 	facts.method = "DELETE";
 	facts.path = "/nowhere";
 	assert_int_equal(check(&facts), ERR_METHOD);
+	facts = (struct request_facts){
+		.method = "HEAD", .path = "/health", .host = "localhost:8470"};
+	assert_int_equal(check(&facts), 0);
+	facts.path = "/v1/gpu/status";
+	assert_int_equal(check(&facts), ERR_UNAUTHORIZED);
+	facts.authorization = "Bearer " TOKEN;
+	assert_int_equal(check(&facts), 0);
 }
 
 /* <img src> of another site sends no Origin; Sec-Fetch-Site gives it away. A link to the page may.
