@@ -16,7 +16,7 @@
 enum { EXIT_USAGE = 64, EXIT_BAD_TRACE = 65, EXIT_NO_INPUT = 66, EXIT_CANNOT_WRITE = 73 };
 
 static const char help_text[] =
-	"Usage: baton replay [OPTIONS] FILE\n"
+	"usage: baton replay [OPTION]... FILE\n\n"
 	"Runs a recorded trace through the broker's core in virtual time and prints, by class,\n"
 	"grants, timeouts and waits. No daemon is needed. FILE '-' is standard input.\n"
 	"\n"
@@ -27,8 +27,8 @@ static const char help_text[] =
 	"                   instead of the table)\n"
 	"  --help           this text\n"
 	"\n"
-	"Exit status: 0, 64 wrong usage, 65 bad trace, 66 no such file, 73 OUT cannot be "
-	"written.\n";
+	"Exit status: 0, 64 wrong usage, 65 bad trace, 66 no such file, 73 OUT cannot be\n"
+	"written, 74 standard output is full or closed.\n";
 
 struct options {
 	bool predecessor, json, help;
@@ -46,7 +46,8 @@ static int parse(int argc, char **argv, struct options *o)
 	};
 	*o = (struct options){0};
 	optind = 0; /* the command table may have parsed before */
-	for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+	opterr = 0;
+	for (int c; (c = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
 		if (c == 'j') {
 			o->json = true;
 		} else if (c == 's') {
@@ -60,21 +61,26 @@ static int parse(int argc, char **argv, struct options *o)
 		} else {
 			if (c == 'p')
 				fprintf(stderr,
-					"baton replay: no policy '%s'; there are baton and "
+					"baton: replay: no policy '%s'; there are baton and "
 					"predecessor\n",
 					optarg);
+			else
+				fprintf(stderr,
+					"baton: replay: %s '%.60s'; try: baton replay --help\n",
+					c == ':' ? "a value is missing after" : "unknown option",
+					argv[optind - 1]);
 			return -1;
 		}
 	}
 	if (o->help)
 		return 0;
 	if (optind != argc - 1) {
-		fprintf(stderr, "baton replay: name one trace; see baton replay --help\n");
+		fprintf(stderr, "baton: replay: name one trace; try: baton replay --help\n");
 		return -1;
 	}
 	o->file = argv[optind];
 	if (o->json && o->svg && strcmp(o->svg, "-") == 0) {
-		fprintf(stderr, "baton replay: --json and --svg - both want standard output\n");
+		fprintf(stderr, "baton: replay: --json and --svg - both want standard output\n");
 		return -1;
 	}
 	return 0;
@@ -86,7 +92,7 @@ static int read_trace(const struct options *o, struct replay_trace *trace)
 	bool standard = strcmp(o->file, "-") == 0;
 	FILE *file = standard ? stdin : fopen(o->file, "re");
 	if (!file) {
-		fprintf(stderr, "baton replay: %s: %s\n", o->file, strerror(errno));
+		fprintf(stderr, "baton: replay: %s: %s\n", o->file, strerror(errno));
 		return EXIT_NO_INPUT;
 	}
 	int rc = replay_trace_read(file, standard ? "standard input" : o->file, trace, detail,
@@ -95,7 +101,7 @@ static int read_trace(const struct options *o, struct replay_trace *trace)
 		fclose(file);
 	if (rc == 0)
 		return 0;
-	fprintf(stderr, "baton replay: %s\n", detail);
+	fprintf(stderr, "baton: replay: %s\n", detail);
 	return rc == -ERR_BAD_FIELD ? EXIT_BAD_TRACE : err_exit_code(rc);
 }
 
@@ -118,7 +124,7 @@ static void show_progress(void *ctx, int64_t now_ms)
 	if (first)
 		return;
 	p->shown = true;
-	fprintf(stderr, "\rbaton replay: %3d %% ",
+	fprintf(stderr, "\rbaton: replay: %3d %% ",
 		p->end_ms ? (int)(now_ms * 100 / p->end_ms) : 100);
 }
 
@@ -154,7 +160,7 @@ static int draw(const struct options *o, const struct replay_trace *trace,
 	if (file && !standard)
 		ok = fclose_checked(file);
 	if (!ok)
-		fprintf(stderr, "baton replay: %s: %s\n", o->svg, strerror(errno));
+		fprintf(stderr, "baton: replay: %s: %s\n", o->svg, strerror(errno));
 	return ok ? 0 : EXIT_CANNOT_WRITE;
 }
 

@@ -13,6 +13,7 @@ from lib.daemon import BATON, DaemonTest, end_process
 from lib.wait import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLOOD = str(ROOT / "traces" / "flood.jsonl")
 
 
 def commands():
@@ -31,6 +32,7 @@ PRINTING = {
     "version": (["version"], ["version", "--json"]),
     "completion": (["completion", "bash"], ["completion", "zsh"]),
     "help": (["help"], ["help", "run"]),
+    "replay": (["replay", FLOOD], ["replay", "--json", FLOOD], ["replay", "--svg", "-", FLOOD]),
     "history": (["history"], ["history", "--json"]),
 }
 
@@ -87,8 +89,9 @@ class Output(DaemonTest):
             read, write = os.pipe()
             os.close(read)
             handler = signal.SIG_IGN if ignored else signal.SIG_DFL
-            process = subprocess.Popen([BATON, "completion", "bash"], stdout=write, stderr=subprocess.PIPE, text=True,
-                                       restore_signals=False, preexec_fn=lambda h=handler: signal.signal(signal.SIGPIPE, h))
+            process = subprocess.Popen([BATON, "completion", "bash"], stdout=write, stderr=subprocess.PIPE,
+                                       text=True, restore_signals=False,
+                                       preexec_fn=lambda h=handler: signal.signal(signal.SIGPIPE, h))
             os.close(write)
             self.addCleanup(end_process, process)
             _, err = process.communicate(timeout=20)

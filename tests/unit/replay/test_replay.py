@@ -307,7 +307,7 @@ class Refusals(unittest.TestCase):
         done = run("-", text=self.GOOD + "\n" + line + "\n" + self.GOOD)
         self.assertEqual(done.returncode, 65, line)
         self.assertEqual(done.stdout, "")
-        self.assertTrue(done.stderr.startswith(f"baton replay: standard input:{number}: "), done.stderr)
+        self.assertTrue(done.stderr.startswith(f"baton: replay: standard input:{number}: "), done.stderr)
         self.assertIn(problem, done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1)
 
@@ -369,20 +369,17 @@ class Refusals(unittest.TestCase):
         self.assertIn("/nonexistent/out.svg", done.stderr)
         done = run(TRACES)
         self.assertNotEqual(done.returncode, 0)
-        with open("/dev/full", "w", encoding="utf-8") as full:
-            done = subprocess.run([PROGRAM, TRACES / "flood.jsonl"], stdout=full, stderr=subprocess.PIPE, timeout=60,
-                                  check=False)
-        self.assertEqual(done.returncode, 74)
 
     def test_usage(self):
         """Wrong usage is 64 and says how; help is 0 and goes to standard output."""
-        for args in ([], ["a", "b"], ["--policy", "fair", "a"], ["--nonsense", "a"], ["--svg", "-", "--json", "a"]):
+        for args in ([], ["a", "b"], ["--policy", "fair", "a"], ["--nonsense", "a"], ["--svg"],
+                     ["--svg", "-", "--json", "a"]):
             done = run(*args)
             self.assertEqual((done.returncode, done.stdout), (64, ""), args)
             self.assertIn("replay", done.stderr)
         done = run("--help")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertTrue(done.stdout.startswith("Usage: baton replay"))
+        self.assertTrue(done.stdout.startswith("usage: baton replay"))
 
 
 if __name__ == "__main__":
