@@ -3,7 +3,6 @@
 #include "client/client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/error.h"
+#include "client/world.h"
 #include "wire/ask.h"
 
 static int watch(int epoll_fd, int fd)
@@ -77,9 +77,9 @@ static int client_create(const struct baton_options *options, struct baton **ret
 /* Waits for the first welcome or a refusal; the timer brings the deadline. */
 static int await_welcome(struct baton *baton)
 {
-	struct pollfd io = {.fd = baton->io_fd, .events = POLLIN};
+	const struct client_world *world = client_world();
 	while (baton->state == SESSION_HELLO) {
-		if (poll(&io, 1, -1) < 0 && errno != EINTR)
+		if (world->wait(world->ctx, baton->io_fd, -1) < 0 && errno != EINTR)
 			return BATON_E_IO;
 		client_step(baton);
 	}
@@ -231,7 +231,7 @@ static int left_ms(int timeout_ms, struct mono_ms start)
 int baton_dispatch(struct baton *baton, int timeout_ms)
 {
 	struct mono_ms start = client_now();
-	struct pollfd user = {.fd = baton->user_fd, .events = POLLIN};
+	const struct client_world *world = client_world();
 	pthread_mutex_lock(&baton->lock);
 	if (baton->in_handler) {
 		pthread_mutex_unlock(&baton->lock);
@@ -248,7 +248,7 @@ int baton_dispatch(struct baton *baton, int timeout_ms)
 		if (r != 0 || wait_ms == 0)
 			break;
 		pthread_mutex_unlock(&baton->lock);
-		int ready = poll(&user, 1, wait_ms);
+		int ready = world->wait(world->ctx, baton->user_fd, wait_ms);
 		pthread_mutex_lock(&baton->lock);
 		if (ready < 0)
 			break; /* EINTR: the caller may have a flag to look at */

@@ -7,23 +7,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/random.h>
-#include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/margin.h"
 #include "client/error.h"
+#include "client/world.h"
 #include "wire/ask.h"
 
 enum { READS_PER_STEP = 64 };
 
 struct mono_ms client_now(void)
 {
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (struct mono_ms){ts.tv_sec * 1000 + ts.tv_nsec / 1000000};
+	return client_world()->now(client_world()->ctx);
 }
 
 void client_detail(struct baton *baton, const char *detail)
@@ -33,8 +28,8 @@ void client_detail(struct baton *baton, const char *detail)
 
 static void watch_link(struct baton *baton, bool for_write)
 {
-	struct epoll_event event = {.events = EPOLLIN | (for_write ? EPOLLOUT : 0u)};
-	epoll_ctl(baton->io_fd, EPOLL_CTL_MOD, baton->link.fd, &event);
+	const struct client_world *world = client_world();
+	(void)world->watch(world->ctx, baton->io_fd, baton->link.fd, false, for_write);
 	baton->link_watched_for_write = for_write;
 }
 
@@ -59,7 +54,7 @@ void client_send(struct baton *baton)
 static int64_t jittered(int64_t ms)
 {
 	uint16_t random = 0;
-	(void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
+	(void)client_world()->random(client_world()->ctx, &random, sizeof(random));
 	return ms / 2 + ms / 2 * random / UINT16_MAX;
 }
 
@@ -84,11 +79,11 @@ static void wait_to_retry(struct baton *baton, struct mono_ms now)
 
 int client_open(struct baton *baton, struct mono_ms now)
 {
+	const struct client_world *world = client_world();
 	int r = link_open(&baton->link, baton->socket_path);
 	if (r < 0)
 		return r;
-	struct epoll_event event = {.events = EPOLLIN};
-	if (epoll_ctl(baton->io_fd, EPOLL_CTL_ADD, baton->link.fd, &event) < 0) {
+	if (world->watch(world->ctx, baton->io_fd, baton->link.fd, true, false) < 0) {
 		link_close(&baton->link);
 		return -ERR_IO;
 	}
@@ -204,14 +199,7 @@ static void arm_timer(struct baton *baton, struct mono_ms now)
 		next = baton->retry_at;
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		next = mono_min(next, client_claim_tick(claim, now));
-	struct itimerspec when = {0};
-	if (next.v != INT64_MAX) {
-		/* One ms late rather than early: an early wake would find nothing due and spin. */
-		int64_t at_ms = next.v < 0 ? 1 : next.v + 1;
-		when.it_value.tv_sec = at_ms / 1000;
-		when.it_value.tv_nsec = at_ms % 1000 * 1000000;
-	}
-	timerfd_settime(baton->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+	client_world()->arm(client_world()->ctx, baton->timer_fd, next);
 }
 
 void client_settle(struct baton *baton)

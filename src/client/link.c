@@ -1,4 +1,4 @@
-/* link: a non-blocking Unix stream and its two buffers, cut into lines. It neither waits nor
+/* link: a stream that never blocks and its two buffers, cut into lines. It neither waits nor
  * retries: the session decides. Memory is bounded by LIMIT_FRAME_BYTES in and
  * LIMIT_SEND_BUFFER_BYTES out. */
 #include "client/link.h"
@@ -7,12 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "client/world.h"
 
 enum { IN_BYTES = LIMIT_FRAME_BYTES + 2, OUT_BYTES_MIN = 4096 };
 
@@ -32,50 +30,23 @@ void link_finish(struct link *link)
 void link_close(struct link *link)
 {
 	if (link->fd >= 0)
-		close(link->fd);
+		client_world()->close(client_world()->ctx, link->fd);
 	link->fd = -1;
 	link->in_start = link->in_end = 0;
 	link->out_start = link->out_end = 0;
 }
 
-static int error_of_connect(int error)
-{
-	switch (error) {
-	case EACCES:
-	case EPERM:
-		return -ERR_FORBIDDEN;
-	case EAGAIN:
-		return -ERR_TOO_MANY_CONNECTIONS;
-	case ENOENT:
-	case ENOTDIR:
-	case ECONNREFUSED:
-		return -ERR_UNREACHABLE;
-	default:
-		return -ERR_IO;
-	}
-}
-
 int link_open(struct link *link, const char *path)
 {
 	assert(link->fd < 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t length = strlen(path);
-	if (length == 0 || length >= sizeof(address.sun_path))
-		return -ERR_UNREACHABLE;
-	memcpy(address.sun_path, path, length + 1);
 	if (!link->in && !(link->in = malloc(IN_BYTES)))
 		return -ERR_NO_MEMORY;
 	link->in_size = IN_BYTES;
 
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct client_world *world = client_world();
+	int fd = world->connect(world->ctx, path);
 	if (fd < 0)
-		return -ERR_IO;
-	/* A Unix connect is done at once or fails: there is no EINPROGRESS to wait for. */
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		int err = error_of_connect(errno);
-		close(fd);
-		return err;
-	}
+		return fd;
 	link->fd = fd;
 	return 0;
 }
@@ -109,9 +80,10 @@ int link_queue(struct link *link, const char *line, size_t length)
 
 int link_flush(struct link *link)
 {
+	const struct client_world *world = client_world();
 	while (link->out_start < link->out_end) {
-		ssize_t sent = send(link->fd, link->out + link->out_start,
-				    link->out_end - link->out_start, MSG_NOSIGNAL);
+		ssize_t sent = world->send(world->ctx, link->fd, link->out + link->out_start,
+					   link->out_end - link->out_start);
 		if (sent >= 0) {
 			link->out_start += (size_t)sent;
 			continue;
@@ -138,9 +110,10 @@ int link_read(struct link *link)
 	}
 	if (link->in_end == link->in_size)
 		return 1; /* full: link_line finds a line or refuses its length */
+	const struct client_world *world = client_world();
 	for (;;) {
-		ssize_t got =
-			recv(link->fd, link->in + link->in_end, link->in_size - link->in_end, 0);
+		ssize_t got = world->receive(world->ctx, link->fd, link->in + link->in_end,
+					     link->in_size - link->in_end);
 		if (got > 0) {
 			link->in_end += (size_t)got;
 			return 1;

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "client/client.h"
+#include "client/world.h"
 
 /* Copies a caller's struct into ours of `size` bytes. Fields that the caller's header did not have
  * yet are zero; fields that ours does not have must be unused. */
@@ -47,7 +47,7 @@ static int request_id_make(const char **ret_id)
 {
 	unsigned char random[12];
 	char id[2 * sizeof(random) + 1];
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+	if (client_world()->random(client_world()->ctx, random, sizeof(random)) < 0)
 		return BATON_E_IO;
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(id + 2 * i, 3, "%02x", random[i]);
