@@ -6,7 +6,7 @@
 #include "server/replay.h"
 #include "server/serve.h"
 
-enum { COMMANDS_MAX = 32 };
+enum { COMMANDS_MAX = 64 };
 
 static int run_serve(const struct cli *cli, const struct command *command, int argc, char **argv)
 {

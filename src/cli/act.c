@@ -1,9 +1,10 @@
-/* act: the shared half of release, reset and force-release. The broker writes who did it, from
- * SO_PEERCRED, into its audit; the words come from here. */
+/* act: the shared half of release, cancel, reset, force-release, pause, resume and down. The broker
+ * writes who did it, from SO_PEERCRED, into its audit; the words come from here. */
 #include "cli/act.h"
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -13,8 +14,22 @@
 #include "cli/field.h"
 #include "cli/status_view.h"
 
-int act_post(const struct command *command, const char *path, const char *reason, const char *done,
-	     bool json)
+enum { NUMBERS_SHOWN = 5 };
+
+static void print_done(const json_t *answer, const struct act_words *words)
+{
+	const json_t *count = json_object_get(answer, "count");
+	json_int_t touched = json_integer_value(count);
+	if (json_is_integer(count) && touched == 0 && words->nothing)
+		puts(words->nothing);
+	else if (touched > 1)
+		printf("%s (%" JSON_INTEGER_FORMAT ")\n", words->done, touched);
+	else
+		puts(words->done);
+}
+
+int act_post(const struct command *command, const char *path, const char *reason,
+	     const struct act_words *words, bool json)
 {
 	json_t *body = reason ? json_pack("{s:s}", "reason", reason) : json_object();
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -29,47 +44,96 @@ int act_post(const struct command *command, const char *path, const char *reason
 	if (json) {
 		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		putchar('\n');
-	} else if (json_is_integer(json_object_get(answer, "count"))) {
-		printf("%s (%" PRIu64 ")\n", done, field_u64(answer, "count"));
 	} else {
-		puts(done);
+		print_done(answer, words);
 	}
 	json_decref(answer);
 	return 0;
 }
 
-uint64_t act_find_lease(const struct command *command, const char *word, int *ret_status)
+/* "5, 7, 9", the first few of the rows with this name; returns how many there are. */
+static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers, size_t size)
 {
-	json_t *status;
-	*ret_status = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
-	if (*ret_status > 0)
-		return 0;
-	const json_t *leases = json_object_get(status, "leases");
-	const json_t *found = status_find(leases, word);
-	uint64_t lease = found ? field_u64(found, "lease") : 0;
 	size_t same = 0, i;
 	json_t *row;
-	json_array_foreach(leases, i, row) same += strcmp(field_text(row, "id", ""), word) == 0;
-	if (!found)
-		*ret_status = cli_fail(
-			command, EX_NOINPUT, "'%.80s' holds no lease%s; see: baton status", word,
-			status_find(json_object_get(status, "waiting"), word) ? ", it waits" : "");
-	if (same > 1) {
-		*ret_status = cli_fail(command, EX_DATAERR,
-				       "%zu leases are called '%.80s'; give the number of one",
-				       same, word);
-		lease = 0;
+	ret_numbers[0] = '\0';
+	json_array_foreach(rows, i, row)
+	{
+		size_t length = strlen(ret_numbers);
+		if (strcmp(field_text(row, "id", ""), name) != 0)
+			continue;
+		if (same < NUMBERS_SHOWN)
+			snprintf(ret_numbers + length, size - length, "%s%" PRIu64,
+				 same ? ", " : "", field_u64(row, "lease"));
+		else if (same == NUMBERS_SHOWN)
+			snprintf(ret_numbers + length, size - length, ", ..");
+		same++;
 	}
-	json_decref(status);
-	return lease;
+	return same;
 }
 
-bool act_confirm(const struct command *command, const char *question)
+int act_find_among(const struct command *command, const json_t *rows, const char *word,
+		   const char *what, uint64_t *ret_id)
+{
+	char numbers[NUMBERS_SHOWN * 24];
+	const json_t *found = status_find(rows, word);
+	if (!found)
+		return 0;
+	size_t same = numbers_of(rows, word, numbers, sizeof(numbers));
+	if (same > 1)
+		return cli_fail(command, EX_DATAERR,
+				"%zu %s are called '%.80s': %s; give the number of one", same, what,
+				word, numbers);
+	*ret_id = field_u64(found, "lease");
+	return 1;
+}
+
+int act_find(const struct command *command, const char *word, struct act_claim *ret_claim)
+{
+	json_t *status;
+	int r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (r > 0)
+		return r;
+	ret_claim->waits = false;
+	r = act_find_among(command, json_object_get(status, "leases"), word, "leases",
+			   &ret_claim->id);
+	if (r == 0) {
+		ret_claim->waits = true;
+		r = act_find_among(command, json_object_get(status, "waiting"), word, "waiters",
+				   &ret_claim->id);
+	}
+	json_decref(status);
+	if (r == 0)
+		return cli_fail(command, EX_NOINPUT,
+				"'%.80s' neither holds nor waits; see: baton status", word);
+	return r == 1 ? 0 : r;
+}
+
+int act_cancel(const struct command *command, uint64_t claim, const char *name, const char *reason,
+	       bool json)
+{
+	char path[64], done[256];
+	snprintf(path, sizeof(path), "/v1/gpu/claims/%" PRIu64 "/cancel", claim);
+	snprintf(done, sizeof(done), "claim %" PRIu64 "%s%.140s%s is out of the queue", claim,
+		 name ? " (" : "", name ? name : "", name ? ")" : "");
+	return act_post(command, path, reason, &(struct act_words){.done = done}, json);
+}
+
+bool act_can_ask(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+bool act_confirm(const struct command *command, bool yes, const char *format, ...)
 {
 	char line[16];
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-		return true; /* a script that says so means it */
-	fprintf(stderr, "%s [y/N] ", question);
+	va_list args;
+	if (yes || !act_can_ask())
+		return true;
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputs(" [y/N] ", stderr);
 	fflush(stderr);
 	if (fgets(line, sizeof(line), stdin) && tolower((unsigned char)line[0]) == 'y')
 		return true;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { NAME_BYTES_MAX = 24 };
+enum { NAME_BYTES_MAX = 24, NAMES_MAX = 64 };
 
 const struct command *cli_find(const struct command *const *commands, size_t count,
 			       const char *name)
@@ -94,6 +94,7 @@ void cli_print_help(const struct cli *cli, const struct command *command, FILE *
 		 .argument = "PATH",
 		 .help = "the broker's socket; default $BATON_SOCKET, else in $XDG_RUNTIME_DIR"},
 		{.letter = 'h', .name = "help", .help = "this text"},
+		{.letter = 'V', .name = "version", .help = "the version of this program"},
 	};
 	fprintf(out, "usage: %s %s %s\n\n%s\n\noptions:\n", cli->program, command->name,
 		command->usage, command->summary);
@@ -115,14 +116,22 @@ static int check_arguments(const struct command *command, int argc, char **argv)
 	if (command->arguments == ARGUMENTS_COMMAND && words == 0)
 		return cli_fail(command, EX_USAGE, "no command given; try: baton %s -- COMMAND",
 				command->name);
-	int most = command->arguments == ARGUMENTS_NONE      ? 0
-		   : command->arguments == ARGUMENTS_COMMAND ? words
-							     : 1;
+	int most = 1;
+	if (command->arguments == ARGUMENTS_NONE)
+		most = 0;
+	else if (command->arguments == ARGUMENTS_COMMAND || command->arguments == ARGUMENTS_WORDS)
+		most = words;
 	if (words > most)
 		return cli_fail(command, EX_USAGE,
 				"unexpected argument '%.60s'; try: baton %s --help", argv[most + 1],
 				command->name);
 	return -1;
+}
+
+static int print_version(void)
+{
+	printf("baton %s\n", BATON_VERSION);
+	return 0;
 }
 
 int cli_parse(const struct cli *cli, const struct command *command, int *argc, char **argv,
@@ -134,7 +143,9 @@ int cli_parse(const struct cli *cli, const struct command *command, int *argc, c
 	if (r < 0)
 		return cli_fail(command, EX_USAGE, "%s; try: baton %s --help", error,
 				command->name);
-	if (r > 0) {
+	if (r == CLI_VERSION)
+		return print_version();
+	if (r == CLI_HELP) {
 		cli_print_help(cli, command, stdout);
 		return 0;
 	}
@@ -144,64 +155,77 @@ int cli_parse(const struct cli *cli, const struct command *command, int *argc, c
 	return check_arguments(command, *argc, argv);
 }
 
-static void print_overview(const struct command *const *commands, size_t count, FILE *out)
+void cli_print_overview(const struct cli *cli, FILE *out)
 {
 	fputs("usage: baton [--socket PATH] COMMAND [OPTION]...\n\n"
 	      "Takes turns on the GPU: one holder at a time, a fair queue for the rest.\n\n"
 	      "commands:\n",
 	      out);
-	for (size_t i = 0; i < count; i++)
-		fprintf(out, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
-	fputs("\n`baton COMMAND --help` lists the options of one. The broker is found by\n"
+	for (size_t i = 0; i < cli->command_count; i++)
+		fprintf(out, "  %-14s %s\n", cli->commands[i]->name, cli->commands[i]->summary);
+	fputs("\n`baton help COMMAND` lists the options of one. The broker is found by\n"
 	      "--socket, else $BATON_SOCKET, else $XDG_RUNTIME_DIR/baton/baton.sock.\n"
 	      "Exit status: 0 done, 64 usage, 66 no such thing, 69 no broker, 70 a bug,\n"
 	      "75 not now: try again, 76 protocol, 77 not allowed; `run`: that of the command.\n",
 	      out);
 }
 
-static int unknown_command(const struct command *const *commands, size_t count, const char *word)
+int cli_unknown_command(const struct cli *cli, const char *word)
 {
-	const char *names[32];
-	size_t known = count < 32 ? count : 32;
-	for (size_t i = 0; i < known; i++)
-		names[i] = commands[i]->name;
+	const char *names[NAMES_MAX];
+	size_t known = 0;
+	for (size_t i = 0; i < cli->command_count && known < NAMES_MAX; i++)
+		if (!cli->commands[i]->destructive)
+			names[known++] = cli->commands[i]->name;
 	const char *nearest = cli_nearest(word, names, known);
 	return cli_fail(NULL, EX_USAGE, "unknown command '%.60s'%s%s; try: baton --help", word,
 			nearest ? "; did you mean " : "", nearest ? nearest : "");
 }
 
-int cli_main(const struct command *const *commands, size_t count, int argc, char **argv)
+static bool is_version(const char *word)
 {
-	int at = 1;
-	while (at < argc && argv[at][0] == '-') {
-		const char *word = argv[at];
+	return strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0;
+}
+
+/* What stands before the command. Returns -1 to go on at *at, else the exit status. */
+static int take_globals(const struct cli *cli, int argc, char **argv, int *at)
+{
+	for (*at = 1; *at < argc && argv[*at][0] == '-'; (*at)++) {
+		const char *word = argv[*at], *value = NULL;
 		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-			print_overview(commands, count, stdout);
+			cli_print_overview(cli, stdout);
 			return 0;
 		}
-		if (strcmp(word, "--version") == 0) {
-			printf("baton %s\n", BATON_VERSION);
-			return 0;
-		}
-		const char *value = NULL;
+		if (is_version(word))
+			return print_version();
 		if (strncmp(word, "--socket=", 9) == 0)
 			value = word + 9;
-		else if (strcmp(word, "--socket") == 0 && at + 1 < argc)
-			value = argv[++at];
+		else if (strcmp(word, "--socket") == 0 && *at + 1 < argc)
+			value = argv[++*at];
 		if (!value)
 			return cli_fail(NULL, EX_USAGE, "unknown option '%.60s'; try: baton --help",
 					word);
 		if (setenv("BATON_SOCKET", value, 1) < 0)
 			return cli_fail(NULL, EX_OSERR, "%s", strerror(errno));
-		at++;
 	}
+	return -1;
+}
+
+int cli_main(const struct command *const *commands, size_t count, int argc, char **argv)
+{
+	const struct cli cli = {.program = "baton", .commands = commands, .command_count = count};
+	int at;
+	int r = take_globals(&cli, argc, argv, &at);
+	if (r >= 0)
+		return r;
 	if (at >= argc) {
-		print_overview(commands, count, stderr);
+		cli_print_overview(&cli, stderr);
 		return EX_USAGE;
 	}
 	const struct command *command = cli_find(commands, count, argv[at]);
 	if (!command)
-		return unknown_command(commands, count, argv[at]);
-	const struct cli cli = {.program = "baton", .commands = commands, .command_count = count};
+		return cli_unknown_command(&cli, argv[at]);
+	if (command->arguments == ARGUMENTS_RAW && at + 1 < argc && is_version(argv[at + 1]))
+		return print_version();
 	return command->run(&cli, command, argc - at, argv + at);
 }

@@ -34,7 +34,9 @@ enum argument_kind {
 	ARGUMENTS_CLAIM,   /* one claim, by number or name */
 	ARGUMENTS_CLAIM_OR_NONE,
 	ARGUMENTS_SHELL,
-	ARGUMENTS_RAW, /* the command parses all by itself */
+	ARGUMENTS_COMMAND_NAME, /* one of ours, or none */
+	ARGUMENTS_WORDS,        /* any number of words */
+	ARGUMENTS_RAW,          /* the command parses all by itself */
 };
 
 struct cli {
@@ -49,6 +51,7 @@ struct command {
 	const struct option_spec *options;
 	size_t option_count;
 	enum argument_kind arguments;
+	bool destructive; /* takes something from somebody: never suggested to who mistyped */
 	/* argv[0] is the command's name. Returns the exit status. */
 	int (*run)(const struct cli *cli, const struct command *command, int argc, char **argv);
 };
@@ -63,10 +66,14 @@ const struct command *const *cli_commands(size_t *ret_count);
  * --help, 64 after an error, both printed. */
 int cli_parse(const struct cli *cli, const struct command *command, int *argc, char **argv,
 	      void *values);
-/* The same without printing. 0, 1: --help was asked for, -1: `error` says what is wrong. */
+enum { CLI_HELP = 1, CLI_VERSION = 2 }; /* what was asked for instead */
+/* The same without printing. 0, one of the above, or -1: `error` says what is wrong. */
 int cli_parse_values(const struct command *command, int *argc, char **argv, void *values,
 		     const char **ret_socket, char *error, size_t error_size);
 void cli_print_help(const struct cli *cli, const struct command *command, FILE *out);
+void cli_print_overview(const struct cli *cli, FILE *out);
+/* Prints that there is no such command, and the nearest one. Returns the exit status. */
+int cli_unknown_command(const struct cli *cli, const char *word);
 const struct command *cli_find(const struct command *const *commands, size_t count,
 			       const char *name);
 /* The known word nearest to a mistyped one, or NULL when none is near. */

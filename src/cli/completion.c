@@ -36,7 +36,13 @@ static void bash_values(const struct command *command)
 	}
 }
 
-static void bash_arguments(const struct command *command)
+static void print_names(const struct cli *cli)
+{
+	for (size_t i = 0; i < cli->command_count; i++)
+		printf("%s ", cli->commands[i]->name);
+}
+
+static void bash_arguments(const struct cli *cli, const struct command *command)
 {
 	switch (command->arguments) {
 	case ARGUMENTS_CLAIM:
@@ -49,7 +55,13 @@ static void bash_arguments(const struct command *command)
 	case ARGUMENTS_RAW:
 		fputs("COMPREPLY=($(compgen -f -- \"$cur\"))", stdout);
 		break;
+	case ARGUMENTS_COMMAND_NAME:
+		fputs("words+=' ", stdout);
+		print_names(cli);
+		fputs("'", stdout);
+		break;
 	case ARGUMENTS_COMMAND:
+	case ARGUMENTS_WORDS:
 	case ARGUMENTS_NONE:
 		putchar(':');
 		break;
@@ -71,8 +83,7 @@ static void print_bash(const struct cli *cli)
 	      "\t\t*) command=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n"
 	      "\tif [[ -z $command ]]; then\n\t\tCOMPREPLY=($(compgen -W '",
 	      stdout);
-	for (size_t i = 0; i < cli->command_count; i++)
-		printf("%s ", cli->commands[i]->name);
+	print_names(cli);
 	fputs("--socket --help --version' -- \"$cur\")); return\n\tfi\n"
 	      "\tif [[ $command == run ]]; then\n"
 	      "\t\tfor ((i++; i < COMP_CWORD; i++)); do\n"
@@ -98,7 +109,7 @@ static void print_bash(const struct cli *cli)
 			fputs("'; ", stdout);
 		}
 		fputs("[[ $cur == -* ]] || { ", stdout);
-		bash_arguments(command);
+		bash_arguments(cli, command);
 		fputs("; } ;;\n", stdout);
 	}
 	fputs("\tesac\n\t[[ ${#COMPREPLY[@]} -gt 0 ]] || "
@@ -139,7 +150,7 @@ static void zsh_option(const struct option_spec *spec)
 	putchar('\'');
 }
 
-static void zsh_command(const struct command *command)
+static void zsh_command(const struct cli *cli, const struct command *command)
 {
 	printf("\t\t%s)\n\t\t\t_arguments", command->name);
 	for (size_t i = 0; i < command->option_count; i++)
@@ -157,9 +168,15 @@ static void zsh_command(const struct command *command)
 	case ARGUMENTS_SHELL:
 		fputs(" \\\n\t\t\t'1:shell:(bash zsh)'", stdout);
 		break;
+	case ARGUMENTS_COMMAND_NAME:
+		fputs(" \\\n\t\t\t'1:command:(", stdout);
+		print_names(cli);
+		fputs(")'", stdout);
+		break;
 	case ARGUMENTS_RAW:
 		fputs(" \\\n\t\t\t'*:file:_files'", stdout);
 		break;
+	case ARGUMENTS_WORDS:
 	case ARGUMENTS_NONE:
 		break;
 	}
@@ -183,7 +200,7 @@ static void print_zsh(const struct cli *cli)
 	      "\targument)\n\t\tcase $words[1] in\n",
 	      stdout);
 	for (size_t i = 0; i < cli->command_count; i++)
-		zsh_command(cli->commands[i]);
+		zsh_command(cli, cli->commands[i]);
 	fputs("\t\tesac ;;\n\tesac\n}\n_baton \"$@\"\n", stdout);
 }
 

@@ -33,25 +33,39 @@ static const struct option_spec options[] = {
 	 .offset = offsetof(struct values, json)},
 };
 
+static int end_one(const struct command *command, const struct values *values)
+{
+	char path[64], done[64];
+	struct act_claim claim;
+	int r = act_find(command, values->lease, &claim);
+	if (r > 0)
+		return r;
+	if (claim.waits)
+		return act_cancel(command, claim.id, NULL, values->reason, values->json);
+	if (!act_confirm(command, values->yes, "Take lease %" PRIu64 " of %.80s at once?", claim.id,
+			 values->lease))
+		return EX_NOPERM;
+	snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/revoke", claim.id);
+	snprintf(done, sizeof(done), "lease %" PRIu64 " is revoked", claim.id);
+	return act_post(command, path, values->reason, &(struct act_words){.done = done},
+			values->json);
+}
+
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
+	static const struct act_words words = {
+		.done = "all holders are revoked and the queue is empty",
+		.nothing = "nobody held or waited; nothing was ended",
+	};
 	struct values values = {0};
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	if (values.lease) {
-		char path[64], done[64];
-		uint64_t lease = act_find_lease(command, values.lease, &r);
-		if (!lease)
-			return r;
-		snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/revoke", lease);
-		snprintf(done, sizeof(done), "lease %" PRIu64 " is revoked", lease);
-		return act_post(command, path, values.reason, done, values.json);
-	}
-	if (!values.yes && !act_confirm(command, "Revoke all holders and end every waiter?"))
+	if (values.lease)
+		return end_one(command, &values);
+	if (!act_confirm(command, values.yes, "Revoke all holders and end every waiter?"))
 		return EX_NOPERM;
-	return act_post(command, "/v1/gpu/force-release-all", values.reason,
-			"all holders are revoked and the queue is empty", values.json);
+	return act_post(command, "/v1/gpu/force-release-all", values.reason, &words, values.json);
 }
 
 const struct command command_force_release = {
@@ -61,5 +75,6 @@ const struct command command_force_release = {
 	.options = options,
 	.option_count = sizeof(options) / sizeof(*options),
 	.arguments = ARGUMENTS_NONE,
+	.destructive = true,
 	.run = run,
 };

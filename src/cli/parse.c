@@ -103,10 +103,11 @@ static int unknown_long(struct parse *parse, const char *word)
 	const char *known[64];
 	size_t count = 0;
 	char hint[64];
-	for (size_t i = 0; i < parse->command->option_count && count < 62; i++)
+	for (size_t i = 0; i < parse->command->option_count && count < 61; i++)
 		known[count++] = parse->command->options[i].name;
 	known[count++] = socket_option.name;
 	known[count++] = "help";
+	known[count++] = "version";
 	char name[64];
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
 	const char *nearest = cli_nearest(name, known, count);
@@ -183,7 +184,9 @@ int cli_parse_values(const struct command *command, int *argc, char **argv, void
 		} else if (strcmp(argv[i], "--") == 0) {
 			options_over = true;
 		} else if (is_help(argv[i])) {
-			return 1;
+			return CLI_HELP;
+		} else if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0) {
+			return CLI_VERSION;
 		} else if (argv[i][1] == '-') {
 			r = take_long(&parse, argv + i, *argc - i, &used);
 		} else {

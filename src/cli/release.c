@@ -1,11 +1,13 @@
 /* release: asks one holder to give its lease back. Whoever ignores it is revoked when its grace is
- * over; --now skips the grace. A program gives its own lease back through libbaton, not by this. */
+ * over; --now skips the grace. Who only waits leaves the queue. A program gives its own lease back
+ * through libbaton, not by this. */
 #include <inttypes.h>
+#include <sysexits.h>
 
 #include "cli/act.h"
 
 struct values {
-	bool now, json;
+	bool now, yes, json;
 	const char *reason;
 };
 
@@ -19,6 +21,11 @@ static const struct option_spec options[] = {
 	 .argument = "WORDS",
 	 .help = "told to the holder and kept in the audit",
 	 .offset = offsetof(struct values, reason)},
+	{.letter = 'y',
+	 .name = "yes",
+	 .kind = OPTION_FLAG,
+	 .help = "do not ask before --now, on a terminal",
+	 .offset = offsetof(struct values, yes)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the broker's answer",
@@ -28,24 +35,33 @@ static const struct option_spec options[] = {
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct values values = {0};
+	struct act_claim claim;
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	uint64_t lease = act_find_lease(command, argv[1], &r);
-	if (!lease)
+	r = act_find(command, argv[1], &claim);
+	if (r > 0)
 		return r;
+	if (claim.waits)
+		return act_cancel(command, claim.id, NULL, values.reason, values.json);
+	if (values.now &&
+	    !act_confirm(command, values.yes, "Take lease %" PRIu64 " of %.80s at once?", claim.id,
+			 argv[1]))
+		return EX_NOPERM;
 	char path[64], done[96];
-	snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/%s", lease,
+	snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/%s", claim.id,
 		 values.now ? "revoke" : "yield");
-	snprintf(done, sizeof(done), "lease %" PRIu64 " %s", lease,
+	snprintf(done, sizeof(done), "lease %" PRIu64 " %s", claim.id,
 		 values.now ? "is revoked" : "was asked to yield");
-	return act_post(command, path, values.reason, done, values.json);
+	return act_post(command, path, values.reason, &(struct act_words){.done = done},
+			values.json);
 }
 
 const struct command command_release = {
 	.name = "release",
 	.summary = "Ask a holder to give its lease back.",
-	.usage = "LEASE|NAME [--now] [--reason WORDS]",
+	.usage = "LEASE|NAME [--now] [--reason WORDS] [--yes]",
+	.details = "Who waits and holds nothing leaves the queue, as by `baton cancel`.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(*options),
 	.arguments = ARGUMENTS_CLAIM,

@@ -1,8 +1,14 @@
-/* reset: revokes all holders and keeps the queue: who waits keeps its place. */
+/* reset: revokes all holders and keeps the queue: who waits keeps its place. Asks first, on a
+ * terminal. */
+#include <inttypes.h>
+#include <sysexits.h>
+
 #include "cli/act.h"
+#include "cli/api.h"
+#include "cli/field.h"
 
 struct values {
-	bool json;
+	bool yes, json;
 	const char *reason;
 };
 
@@ -12,6 +18,11 @@ static const struct option_spec options[] = {
 	 .argument = "WORDS",
 	 .help = "told to the holders and kept in the audit",
 	 .offset = offsetof(struct values, reason)},
+	{.letter = 'y',
+	 .name = "yes",
+	 .kind = OPTION_FLAG,
+	 .help = "do not ask, on a terminal",
+	 .offset = offsetof(struct values, yes)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the broker's answer",
@@ -20,20 +31,36 @@ static const struct option_spec options[] = {
 
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
+	static const struct act_words words = {
+		.done = "all holders are revoked; the queue stays",
+		.nothing = "nobody holds; nothing was revoked",
+	};
 	struct values values = {0};
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	return act_post(command, "/v1/gpu/reset", values.reason,
-			"all holders are revoked; the queue stays", values.json);
+	if (!values.yes && act_can_ask()) {
+		json_t *status;
+		r = api_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
+		if (r > 0)
+			return r;
+		uint64_t held = field_u64(status, "held");
+		json_decref(status);
+		if (held > 0 &&
+		    !act_confirm(command, false, "Stop %" PRIu64 " holder%s? The queue stays.",
+				 held, held == 1 ? "" : "s"))
+			return EX_NOPERM;
+	}
+	return act_post(command, "/v1/gpu/reset", values.reason, &words, values.json);
 }
 
 const struct command command_reset = {
 	.name = "reset",
 	.summary = "Revoke all holders; the queue stays.",
-	.usage = "[--reason WORDS]",
+	.usage = "[--reason WORDS] [--yes]",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(*options),
 	.arguments = ARGUMENTS_NONE,
+	.destructive = true,
 	.run = run,
 };

@@ -1,6 +1,7 @@
 /* status: who holds, who waits, since when and why; with --watch for as long as one looks. The act
  * of looking changes nothing. */
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "cli/api.h"
 #include "cli/status_view.h"
@@ -22,6 +23,38 @@ static const struct option_spec options[] = {
 	 .offset = offsetof(struct values, watch)},
 };
 
+static void print_json(const json_t *value)
+{
+	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
+	putchar('\n');
+}
+
+/* Everything of one name or number: it may hold and wait at once. */
+static int show_one(const struct command *command, const json_t *status, const char *who, bool json)
+{
+	struct sheet sheet = {0};
+	json_t *rows = json_array();
+	if (!rows)
+		abort();
+	status_rows_of(status, who, rows);
+	size_t count = json_array_size(rows), i;
+	if (count == 0) {
+		json_decref(rows);
+		return cli_fail(command, EX_NOINPUT,
+				"'%.80s' neither holds nor waits; see: baton history %.80s", who,
+				who);
+	}
+	json_t *row;
+	json_array_foreach(rows, i, row) status_detail(row, &sheet);
+	if (json)
+		print_json(rows);
+	else
+		sheet_print(&sheet, stdout, sheet_color(stdout));
+	sheet_finish(&sheet);
+	json_decref(rows);
+	return 0;
+}
+
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct values values = {0};
@@ -29,15 +62,18 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
+	if (values.watch && argc > 1)
+		return cli_fail(command, EX_USAGE, "--watch shows everybody; leave out '%.60s'",
+				argv[1]);
 	if (values.watch)
 		return watch_status(command, values.json);
 	r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
-	if (values.json) {
-		json_dumpf(status, stdout,
-			   JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
-		putchar('\n');
+	if (argc > 1) {
+		r = show_one(command, status, argv[1], values.json);
+	} else if (values.json) {
+		print_json(status);
 	} else {
 		struct sheet sheet = {0};
 		status_view(status, &sheet);
@@ -45,17 +81,18 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		sheet_finish(&sheet);
 	}
 	json_decref(status);
-	return 0;
+	return r;
 }
 
 const struct command command_status = {
 	.name = "status",
 	.summary = "Show who holds the GPU, who waits, and why.",
-	.usage = "[--watch] [--json]",
-	.details = "ETA is an estimate. AT MOST is proved: no arrival can make it longer.\n"
+	.usage = "[NAME|CLAIM] [--watch] [--json]",
+	.details = "With a name or number: all that is known of that client.\n"
+		   "ETA is an estimate. AT MOST is proved: no arrival can make it longer.\n"
 		   "Keys of --watch: q quits, arrows and page keys scroll.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(*options),
-	.arguments = ARGUMENTS_NONE,
+	.arguments = ARGUMENTS_CLAIM_OR_NONE,
 	.run = run,
 };

@@ -178,17 +178,35 @@ void status_view(const json_t *status, struct sheet *sheet)
 	view_waiting(status, sheet);
 }
 
-const json_t *status_find(const json_t *rows, const char *number_or_name)
+static bool is_named(const json_t *row, const char *number_or_name)
 {
 	char *end;
 	unsigned long long number = strtoull(number_or_name, &end, 10);
+	bool same_number = *end == '\0' && field_u64(row, "lease") == number;
+	return same_number || strcmp(field_text(row, "id", ""), number_or_name) == 0;
+}
+
+void status_rows_of(const json_t *status, const char *number_or_name, json_t *ret_rows)
+{
+	static const char *const lists[] = {"leases", "waiting"};
+	for (size_t list = 0; list < sizeof(lists) / sizeof(*lists); list++) {
+		size_t i;
+		json_t *row;
+		json_array_foreach(json_object_get(status, lists[list]), i, row)
+		{
+			if (is_named(row, number_or_name))
+				json_array_append(ret_rows, row);
+		}
+	}
+}
+
+const json_t *status_find(const json_t *rows, const char *number_or_name)
+{
 	size_t i;
 	json_t *row;
 	json_array_foreach(rows, i, row)
 	{
-		const char *name = field_text(row, "id", "");
-		if ((*end == '\0' && field_u64(row, "lease") == number) ||
-		    strcmp(name, number_or_name) == 0)
+		if (is_named(row, number_or_name))
 			return row;
 	}
 	return NULL;

@@ -38,6 +38,7 @@ enum event_type {
 enum admin_act {
 	ADMIN_YIELD,  /* of one lease */
 	ADMIN_REVOKE, /* of one lease, at once */
+	ADMIN_CANCEL, /* of one waiter: it leaves the queue */
 	ADMIN_PAUSE,
 	ADMIN_RESUME,
 	ADMIN_RESET,             /* revoke all holders, keep the queue */

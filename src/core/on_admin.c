@@ -6,9 +6,13 @@
 #include "core/tell.h"
 
 static const char *const act_words[] = {
-	[ADMIN_YIELD] = "yield", [ADMIN_REVOKE] = "revoke",
-	[ADMIN_PAUSE] = "pause", [ADMIN_RESUME] = "resume",
-	[ADMIN_RESET] = "reset", [ADMIN_FORCE_RELEASE_ALL] = "force-release-all",
+	[ADMIN_YIELD] = "yield",
+	[ADMIN_REVOKE] = "revoke",
+	[ADMIN_CANCEL] = "cancel",
+	[ADMIN_PAUSE] = "pause",
+	[ADMIN_RESUME] = "resume",
+	[ADMIN_RESET] = "reset",
+	[ADMIN_FORCE_RELEASE_ALL] = "force-release-all",
 };
 
 static void write_down(struct core *core, const struct event *event, enum record_type type)
@@ -51,6 +55,24 @@ static void one_lease(struct core *core, const struct event *event)
 		return;
 	}
 	done(core, event, 1);
+}
+
+/* A waiter leaves the queue, or the offer that it has not taken up. A holder does not: by the time
+ * an operator's word arrives the waiter of a moment ago may be computing. */
+static void cancel_waiter(struct core *core, const struct event *event)
+{
+	struct claim *claim = claim_by_id(core, event->admin.lease);
+
+	if (!claim) {
+		tell_denied(core, event->conn, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
+	} else if (claim->rec.state != CLAIM_QUEUED && claim->rec.state != CLAIM_OFFERED) {
+		tell_denied(core, event->conn, 0, event->admin.lease, ERR_STATE,
+			    "It waits no more, it holds; release it instead.");
+	} else {
+		claim_end(core, claim, END_FORCE_RELEASED);
+		tell_claim(core, claim, MSG_RELEASED);
+		done(core, event, 1);
+	}
 }
 
 static void set_paused(struct core *core, const struct event *event, bool paused)
@@ -120,6 +142,9 @@ void on_admin(struct core *core, const struct event *event)
 	case ADMIN_YIELD:
 	case ADMIN_REVOKE:
 		one_lease(core, event);
+		break;
+	case ADMIN_CANCEL:
+		cancel_waiter(core, event);
 		break;
 	case ADMIN_PAUSE:
 	case ADMIN_RESUME:

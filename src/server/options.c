@@ -145,7 +145,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *deta
 
 void options_help(FILE *out)
 {
-	fputs("usage: baton serve [options]\n\n"
+	fputs("usage: baton serve [OPTION]...\n\n"
 	      "Lends GPUs to one program at a time; everybody else has a place in the queue.\n\n",
 	      out);
 	for (size_t i = 0; i < ROW_COUNT; i++) {

@@ -183,7 +183,7 @@ void ask_admin(struct text *out, enum admin_act act, uint64_t lease, const char 
 {
 	open_message(out, "admin");
 	text_json_str(out, "act", message_act_name(act));
-	if (act == ADMIN_YIELD || act == ADMIN_REVOKE)
+	if (act == ADMIN_YIELD || act == ADMIN_REVOKE || act == ADMIN_CANCEL)
 		text_json_u64(out, "lease", lease);
 	optional_text(out, "reason", reason);
 	text_char(out, '}');

@@ -53,7 +53,7 @@ void ask_bye(struct text *out);
 void ask_status(struct text *out, uint64_t limit);
 void ask_subscribe(struct text *out, bool events, bool logs);
 void ask_logs(struct text *out, uint64_t limit, uint64_t since);
-/* `lease` only for ADMIN_YIELD and ADMIN_REVOKE; reason may be NULL. */
+/* `lease` only for ADMIN_YIELD, ADMIN_REVOKE and ADMIN_CANCEL; reason may be NULL. */
 void ask_admin(struct text *out, enum admin_act act, uint64_t lease, const char *reason);
 void ask_open(struct text *out);
 void ask_reload(struct text *out);

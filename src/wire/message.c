@@ -205,9 +205,13 @@ static int parse_about(struct message_in *m)
 
 /* The names of admin acts on the wire, also those of the HTTP routes. */
 static const char *const act_names[] = {
-	[ADMIN_YIELD] = "yield", [ADMIN_REVOKE] = "revoke",
-	[ADMIN_PAUSE] = "pause", [ADMIN_RESUME] = "resume",
-	[ADMIN_RESET] = "reset", [ADMIN_FORCE_RELEASE_ALL] = "force-release-all",
+	[ADMIN_YIELD] = "yield",
+	[ADMIN_REVOKE] = "revoke",
+	[ADMIN_CANCEL] = "cancel",
+	[ADMIN_PAUSE] = "pause",
+	[ADMIN_RESUME] = "resume",
+	[ADMIN_RESET] = "reset",
+	[ADMIN_FORCE_RELEASE_ALL] = "force-release-all",
 };
 
 const char *message_act_name(enum admin_act act)
@@ -269,12 +273,12 @@ static int parse_admin(struct message_in *m, const char *name)
 		i++;
 	if (i == sizeof(act_names) / sizeof(act_names[0]))
 		return json_refuse(&m->parsed, "act",
-				   "expected \"yield\", \"revoke\", \"pause\", \"resume\", "
-				   "\"reset\" or \"force-release-all\"");
+				   "expected \"yield\", \"revoke\", \"cancel\", \"pause\", "
+				   "\"resume\", \"reset\" or \"force-release-all\"");
 	m->event.type = EVENT_ADMIN;
 	m->event.admin.act = (enum admin_act)i;
 	m->event.admin.who = name;
-	bool one_lease = i == ADMIN_YIELD || i == ADMIN_REVOKE;
+	bool one_lease = i == ADMIN_YIELD || i == ADMIN_REVOKE || i == ADMIN_CANCEL;
 	return one_lease ? required(m, "lease", &m->event.admin.lease) : 0;
 }
 

@@ -29,6 +29,8 @@ static const struct route routes[] = {
 	 false},
 	{ROUTE_LEASE_REVOKE, "POST", "/v1/gpu/leases/{lease}/revoke", ACCESS_ADMIN, true, false,
 	 false},
+	{ROUTE_CLAIM_CANCEL, "POST", "/v1/gpu/claims/{lease}/cancel", ACCESS_ADMIN, true, false,
+	 false},
 	{ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, true, false, false},
 	{ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, true, false, false},
 	{ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, false, false, false},

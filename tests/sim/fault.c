@@ -67,7 +67,7 @@ static bool post_admin(struct world *w, enum admin_act act)
 	letter->event.admin.act = act;
 	letter->event.admin.who = "operator";
 	letter->event.admin.reason = "the simulator says so";
-	if (act == ADMIN_YIELD || act == ADMIN_REVOKE)
+	if (act == ADMIN_YIELD || act == ADMIN_REVOKE || act == ADMIN_CANCEL)
 		letter->event.admin.lease = some_lease(w);
 	net_up(w, letter);
 	return true;
@@ -76,7 +76,7 @@ static bool post_admin(struct world *w, enum admin_act act)
 static void strike_admin(struct world *w)
 {
 	static const enum admin_act acts[] = {
-		ADMIN_YIELD, ADMIN_YIELD, ADMIN_REVOKE,           ADMIN_REVOKE,
+		ADMIN_YIELD, ADMIN_YIELD, ADMIN_REVOKE,           ADMIN_CANCEL,
 		ADMIN_PAUSE, ADMIN_RESET, ADMIN_FORCE_RELEASE_ALL};
 	if (w->broker.state != BROKER_UP || w->fds_exhausted)
 		return;

@@ -111,6 +111,30 @@ static void test_late_unlock(void **state)
 	assert_int_equal(rig_state(rig, next), CLAIM_HELD);
 }
 
+/* Cancel takes who waits, or was only offered, and nobody who holds. */
+static void test_cancel_by_operator(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t first = rig_ask(rig, a, rig_want(BIND_TAB, LEASE_CHAT, NULL));
+	uint64_t waits = rig_wait(rig, b, LEASE_CHAT);
+
+	rig_admin(rig, ADMIN_CANCEL, first);
+	assert_int_equal(rig_end(rig, first), END_FORCE_RELEASED);
+	rig_accept(rig, a, first);
+	assert_int_equal(rig_error(rig), ERR_STALE);
+	rig_accept(rig, b, waits);
+	rig_admin(rig, ADMIN_CANCEL, waits);
+	assert_int_equal(rig_error(rig), ERR_STATE);
+	assert_int_equal(rig_state(rig, waits), CLAIM_HELD);
+	uint64_t last = rig_wait(rig, a, LEASE_CHAT);
+	rig_admin(rig, ADMIN_CANCEL, last);
+	assert_int_equal(rig_end(rig, last), END_FORCE_RELEASED);
+	assert_string_equal(rig_sent(rig, MSG_RELEASED, last)->send.detail, "test");
+	rig_admin(rig, ADMIN_CANCEL, last);
+	assert_int_equal(rig_error(rig), ERR_NOT_FOUND);
+}
+
 /* An operator can end a claim that waits, or one that is offered. */
 static void test_revoke_before_hold(void **state)
 {
@@ -407,6 +431,7 @@ int main(void)
 		TEST(test_resume_or_new),
 		TEST(test_revoked_lease),
 		TEST(test_late_unlock),
+		TEST(test_cancel_by_operator),
 		TEST(test_revoke_before_hold),
 		TEST(test_requeue_unasked),
 		TEST(test_no_wait_comes_back),

@@ -226,6 +226,11 @@ static void test_ask_rest(void **state)
 	asked(&out, "client-admin-all.json", "tab", &m);
 	assert_int_equal(m.event.admin.act, ADMIN_FORCE_RELEASE_ALL);
 	message_finish(&m);
+	ask_admin(&out, ADMIN_CANCEL, 8, "wrong model");
+	asked(&out, "client-admin-cancel.json", "tab", &m);
+	assert_int_equal(m.event.admin.act, ADMIN_CANCEL);
+	assert_int_equal(m.event.admin.lease, 8);
+	message_finish(&m);
 	ask_open(&out);
 	asked(&out, "client-open.json", "tab", &m);
 	assert_int_equal(m.kind, MESSAGE_OPEN);

@@ -1,0 +1,97 @@
+/* cancel: takes waiters out of the queue. Never a holder: it is for release to end those. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/act.h"
+#include "cli/api.h"
+#include "cli/field.h"
+#include "cli/status_view.h"
+
+struct values {
+	bool all, json;
+	const char *reason;
+};
+
+static const struct option_spec options[] = {
+	{.letter = 'a',
+	 .name = "all",
+	 .kind = OPTION_FLAG,
+	 .help = "every waiter of this name",
+	 .offset = offsetof(struct values, all)},
+	{.name = "reason",
+	 .kind = OPTION_TEXT,
+	 .argument = "WORDS",
+	 .help = "told to the waiter and kept in the audit",
+	 .offset = offsetof(struct values, reason)},
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: the broker's answer, one for each",
+	 .offset = offsetof(struct values, json)},
+};
+
+/* Each of this name, whatever becomes of the one before. */
+static int cancel_all(const struct command *command, const json_t *waiting, const char *name,
+		      const struct values *values)
+{
+	int worst = 0;
+	size_t i;
+	json_t *row;
+	json_array_foreach(waiting, i, row)
+	{
+		if (strcmp(field_text(row, "id", ""), name) != 0)
+			continue;
+		int r = act_cancel(command, field_u64(row, "lease"), name, values->reason,
+				   values->json);
+		worst = r > worst ? r : worst;
+	}
+	return worst;
+}
+
+static int cancel(const struct command *command, const json_t *status, const char *word,
+		  const struct values *values)
+{
+	const json_t *waiting = json_object_get(status, "waiting");
+	const json_t *found = status_find(waiting, word);
+	uint64_t id;
+	if (found && values->all && strcmp(field_text(found, "id", ""), word) == 0)
+		return cancel_all(command, waiting, word, values);
+	int r = act_find_among(command, waiting, word, "waiters", &id);
+	if (r == 1)
+		return act_cancel(command, id, NULL, values->reason, values->json);
+	if (r == 0 && status_find(json_object_get(status, "leases"), word))
+		return cli_fail(command, EX_DATAERR,
+				"'%.80s' does not wait, it holds; to take it: baton release %.80s",
+				word, word);
+	if (r == 0)
+		return cli_fail(command, EX_NOINPUT, "'%.80s' does not wait; see: baton status",
+				word);
+	return r;
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {0};
+	json_t *status;
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (r > 0)
+		return r;
+	r = cancel(command, status, argv[1], &values);
+	json_decref(status);
+	return r;
+}
+
+const struct command command_cancel = {
+	.name = "cancel",
+	.summary = "Take a waiter out of the queue.",
+	.usage = "NAME|CLAIM [--all] [--reason WORDS]",
+	.details = "A holder is not touched; `baton release` asks one to give its lease back.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_CLAIM,
+	.run = run,
+};

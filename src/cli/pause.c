@@ -1,0 +1,85 @@
+/* pause, resume: whether anything new is granted. Holders go on, the queue stays, both over a
+ * restart of the broker. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/act.h"
+
+struct values {
+	bool json;
+	const char *reason;
+};
+
+static const struct option_spec options[] = {
+	{.name = "reason",
+	 .kind = OPTION_TEXT,
+	 .argument = "WORDS",
+	 .help = "shown to everybody and kept in the audit; may stand without --reason",
+	 .offset = offsetof(struct values, reason)},
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: the broker's answer",
+	 .offset = offsetof(struct values, json)},
+};
+
+/* `baton pause new driver tonight` needs no quotes. */
+static char *joined(int argc, char **argv)
+{
+	size_t size = 1;
+	for (int i = 1; i < argc; i++)
+		size += strlen(argv[i]) + 1;
+	char *words = calloc(1, size);
+	if (!words)
+		abort();
+	size_t length = 0;
+	for (int i = 1; i < argc; i++)
+		length += (size_t)snprintf(words + length, size - length, "%s%s", i > 1 ? " " : "",
+					   argv[i]);
+	return words;
+}
+
+static int set(const struct cli *cli, const struct command *command, int argc, char **argv,
+	       const char *path, const char *done)
+{
+	struct values values = {0};
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	char *words = argc > 1 && !values.reason ? joined(argc, argv) : NULL;
+	r = act_post(command, path, words ? words : values.reason,
+		     &(struct act_words){.done = done}, values.json);
+	free(words);
+	return r;
+}
+
+static int run_pause(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	return set(cli, command, argc, argv, "/v1/gpu/pause",
+		   "paused: nothing new is granted, holders go on; go on with: baton resume");
+}
+
+static int run_resume(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	return set(cli, command, argc, argv, "/v1/gpu/resume", "resumed: grants go on");
+}
+
+const struct command command_pause = {
+	.name = "pause",
+	.summary = "Grant nothing new until `baton resume`.",
+	.usage = "[REASON]",
+	.details = "Holders go on and the queue stays, over a restart of the broker, too.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_WORDS,
+	.run = run_pause,
+};
+
+const struct command command_resume = {
+	.name = "resume",
+	.summary = "Grant again after `baton pause`.",
+	.usage = "[REASON]",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_WORDS,
+	.run = run_resume,
+};

@@ -1,0 +1,63 @@
+/* reload: has the broker read its configuration again, and says what came of it. */
+#include <string.h>
+
+#include "cli/api.h"
+
+struct values {
+	bool json;
+};
+
+static const struct option_spec options[] = {
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: {changed, needs_restart}",
+	 .offset = offsetof(struct values, json)},
+};
+
+/* "changed: classes, timing", or nothing for an empty list. */
+static size_t print_words(const char *title, const json_t *words)
+{
+	size_t i;
+	json_t *word;
+	if (json_array_size(words) == 0)
+		return 0;
+	fputs(title, stdout);
+	json_array_foreach(words, i, word) printf("%s%s", i ? ", " : " ", json_string_value(word));
+	putchar('\n');
+	return json_array_size(words);
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {0};
+	json_t *answer;
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	r = api_call(command, "POST", "/v1/hot-reload", "{}", &answer);
+	if (r > 0)
+		return r;
+	if (values.json) {
+		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		putchar('\n');
+	} else {
+		size_t said = print_words("changed:", json_object_get(answer, "changed"));
+		said += print_words("changes only with a restart:",
+				    json_object_get(answer, "needs_restart"));
+		if (said == 0)
+			puts("read again; nothing changed");
+	}
+	json_decref(answer);
+	return 0;
+}
+
+const struct command command_reload = {
+	.name = "reload",
+	.summary = "Read the broker's configuration again.",
+	.usage = "[--json]",
+	.details = "A file with a mistake is refused whole, with its line, and nothing changes.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_NONE,
+	.run = run,
+};
