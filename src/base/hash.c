@@ -6,6 +6,8 @@
 
 #include "base/prepost.h"
 
+enum { FIRST_SIZE = 64 };
+
 void hash_init(struct hash *hash)
 {
 	*hash = (struct hash){0};
@@ -22,22 +24,22 @@ static struct hash_node **bucket_of(const struct hash *hash, uint64_t value)
 	return &hash->v[value & (hash->size - 1)];
 }
 
-static void grow(struct hash *hash)
+static void set_size(struct hash *hash, size_t size)
 {
-	struct hash bigger = {.size = hash->size ? hash->size * 2 : 64, .count = hash->count};
+	struct hash other = {.size = size, .count = hash->count};
 
-	bigger.v = calloc(bigger.size, sizeof(*bigger.v));
-	if (!bigger.v)
+	other.v = calloc(other.size, sizeof(*other.v));
+	if (!other.v)
 		abort();
 	for (size_t i = 0; i < hash->size; i++)
 		for (struct hash_node *node = hash->v[i], *next; node; node = next) {
-			struct hash_node **bucket = bucket_of(&bigger, node->hash);
+			struct hash_node **bucket = bucket_of(&other, node->hash);
 			next = node->next;
 			node->next = *bucket;
 			*bucket = node;
 		}
 	free(hash->v);
-	*hash = bigger;
+	*hash = other;
 }
 
 void hash_add(struct hash *hash, struct hash_node *node, uint64_t value)
@@ -45,7 +47,7 @@ void hash_add(struct hash *hash, struct hash_node *node, uint64_t value)
 	struct hash_node **bucket;
 
 	if (hash->count == hash->size)
-		grow(hash);
+		set_size(hash, hash->size ? hash->size * 2 : FIRST_SIZE);
 	bucket = bucket_of(hash, value);
 	node->hash = value;
 	node->next = *bucket;
@@ -63,6 +65,17 @@ void hash_remove(struct hash *hash, struct hash_node *node)
 	*link = node->next;
 	node->next = NULL;
 	hash->count--;
+}
+
+void hash_trim(struct hash *hash)
+{
+	size_t size = hash->size;
+
+	while (size > FIRST_SIZE && hash->count < size / 8)
+		size /= 2;
+	if (size < hash->size)
+		set_size(hash, size);
+	POST(hash->count <= hash->size);
 }
 
 struct hash_node *hash_first(const struct hash *hash, uint64_t value)

@@ -19,8 +19,9 @@ void hash_init(struct hash *hash);
 void hash_finish(struct hash *hash);
 void hash_add(struct hash *hash, struct hash_node *node, uint64_t value); /* aborts: no memory */
 void hash_remove(struct hash *hash, struct hash_node *node);              /* must be in */
-struct hash_node *hash_first(const struct hash *hash, uint64_t value);    /* NULL: none */
-struct hash_node *hash_next(const struct hash_node *node);                /* of the same value */
+void hash_trim(struct hash *hash); /* gives buckets back where most are empty; moves nodes */
+struct hash_node *hash_first(const struct hash *hash, uint64_t value); /* NULL: none */
+struct hash_node *hash_next(const struct hash_node *node);             /* of the same value */
 
 uint64_t hash_u64(uint64_t value);
 /* Strings and other bytes; chain calls by passing the last value as seed, which begins as 0. */

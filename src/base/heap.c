@@ -6,6 +6,8 @@
 
 #include "base/prepost.h"
 
+enum { FIRST_CAPACITY = 64 };
+
 static bool before(const struct heap_node *a, const struct heap_node *b)
 {
 	return a->key != b->key ? a->key < b->key : a->id < b->id;
@@ -60,11 +62,9 @@ void heap_finish(struct heap *heap)
 	heap_init(heap);
 }
 
-static void grow(struct heap *heap)
+static void set_capacity(struct heap *heap, uint32_t capacity)
 {
-	uint32_t capacity = heap->capacity ? heap->capacity * 2 : 64;
-
-	PRE(capacity > heap->capacity);
+	PRE(capacity >= heap->count);
 	heap->v = realloc(heap->v, capacity * sizeof(*heap->v));
 	if (!heap->v)
 		abort();
@@ -75,7 +75,7 @@ void heap_set(struct heap *heap, struct heap_node *node, int64_t key)
 {
 	if (!heap_has(node)) {
 		if (heap->count == heap->capacity)
-			grow(heap);
+			set_capacity(heap, heap->capacity ? heap->capacity * 2 : FIRST_CAPACITY);
 		put(heap, heap->count++, node);
 	}
 	PRE(heap->v[node->place - 1] == node);
@@ -99,6 +99,8 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 		sift_down(heap, last);
 	}
 	node->place = 0;
+	if (heap->capacity > FIRST_CAPACITY && heap->count < heap->capacity / 4)
+		set_capacity(heap, heap->capacity / 2);
 }
 
 struct heap_node *heap_first(const struct heap *heap)

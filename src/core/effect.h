@@ -78,12 +78,13 @@ struct effect {
 struct effects {
 	struct effect *v;
 	size_t count, capacity;
+	size_t work;              /* claims that steps moved without an effect */
 	bool queue_changed;       /* some waiter's position or reason may have changed */
 	struct mono_ms next_wake; /* when the core wants the next EVENT_TICK; set by each step */
 };
 
 void effects_init(struct effects *fx);
-void effects_clear(struct effects *fx); /* keeps the memory */
+void effects_clear(struct effects *fx); /* keeps the memory of a usual turn */
 void effects_finish(struct effects *fx);
 /* A zeroed effect at the end; valid until the next add. Aborts when memory is out. */
 struct effect *effects_add(struct effects *fx, enum effect_type type);

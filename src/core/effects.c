@@ -7,6 +7,8 @@
 
 #include "base/prepost.h"
 
+enum { KEPT_CAPACITY = 8192 }; /* the memory of a larger turn is given back */
+
 void effects_init(struct effects *fx)
 {
 	*fx = (struct effects){.next_wake = MONO_NEVER};
@@ -14,7 +16,13 @@ void effects_init(struct effects *fx)
 
 void effects_clear(struct effects *fx)
 {
+	if (fx->capacity > KEPT_CAPACITY) {
+		free(fx->v);
+		fx->v = NULL;
+		fx->capacity = 0;
+	}
 	fx->count = 0;
+	fx->work = 0;
 	fx->queue_changed = false;
 	fx->next_wake = MONO_NEVER;
 }

@@ -94,8 +94,10 @@ static void set_conn(struct core *core, struct session *session, uint64_t conn)
 	list_each(it, next, &session->claims)
 	{
 		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim->rec.state == CLAIM_QUEUED)
-			order_regroup(core, claim);
+		if (claim->rec.state != CLAIM_QUEUED)
+			continue;
+		order_regroup(core, claim);
+		core->work++;
 	}
 	core->queue_changed = true;
 }

@@ -15,6 +15,7 @@ enum {
 	HELD_MAX = 4096,          /* leases in all: with the queue's cap, what memory may grow to */
 	PLACE_MEMORY_COUNT = 256, /* lost waiters whose keys are remembered */
 	FENCE_BLOCK = 1000,
+	TICK_WORK_MAX = 512, /* effects of one tick; what is due beside waits for the next one */
 };
 
 /* More bytes than any GPU has; sums over all sessions cannot overflow. */
@@ -114,6 +115,8 @@ struct core {
 	struct mono_ms wake; /* when waiting alone will change a decision */
 	struct wall_ms wall;
 	uint64_t epoch, fence_next, fence_reserved, claim_id_next, session_id_next;
+	size_t work; /* of this step: claims moved without an effect */
+	bool tick_unfinished;
 	bool configured, started, restarting, paused, draining, journal_ok, ticking, queue_changed;
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,
 		claims_by_conn;

@@ -12,6 +12,8 @@
 #include "core/tell.h"
 #include "core/timer.h"
 
+enum { TABLE_KEPT = 1024 };
+
 struct core *core_create(void)
 {
 	struct core *core = calloc(1, sizeof(*core));
@@ -213,6 +215,24 @@ static void reap(struct core *core)
 		session_free(core, container_of(it, struct session, in_dirty));
 }
 
+/* After a crowd has left, the tables are as large as it was. */
+static void trim_tables(struct core *core)
+{
+	if (core->claims_by_id.size > TABLE_KEPT &&
+	    core->claims_by_id.count < core->claims_by_id.size / 8) {
+		hash_trim(&core->claims_by_id);
+		hash_trim(&core->claims_by_token);
+		hash_trim(&core->claims_by_request);
+		hash_trim(&core->claims_by_owner);
+		hash_trim(&core->claims_by_conn);
+	}
+	if (core->sessions_by_secret.size > TABLE_KEPT &&
+	    core->sessions_by_secret.count < core->sessions_by_secret.size / 8) {
+		hash_trim(&core->sessions_by_conn);
+		hash_trim(&core->sessions_by_secret);
+	}
+}
+
 static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved_before)
 {
 	if (core->fence_reserved != fence_reserved_before && core->started) {
@@ -231,6 +251,9 @@ static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved
 	effects_clear(&core->answers);
 	effects_clear(&core->admin_records);
 	reap(core);
+	trim_tables(core);
+	fx->work += core->work;
+	core->work = 0;
 	fx->queue_changed |= core->queue_changed;
 	fx->next_wake = timer_next(core);
 	core->queue_changed = false;

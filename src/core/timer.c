@@ -140,23 +140,35 @@ static void heartbeats(struct core *core)
 			tell(core, session_of_id(node)->conn, MSG_HEARTBEAT);
 }
 
+static struct heap_node *due(const struct core *core, const struct heap *heap)
+{
+	struct heap_node *node = heap_first(heap);
+
+	return node && node->key <= core->now.v ? node : NULL;
+}
+
+/* When a crowd is due at once, others are heard between its parts. */
 void timer_tick(struct core *core)
 {
 	struct heap_node *node;
+	size_t enough;
 
 	PRE(core->ticking);
 	core->last_tick = core->now;
+	core->tick_unfinished = false;
 	if (mono_due(core->next_heartbeat, core->now))
 		heartbeats(core);
 	if (timer_frozen(core))
 		return;
-	while ((node = heap_first(&core->session_timers)) && node->key <= core->now.v) {
+	enough = core->out.count + TICK_WORK_MAX;
+	while (core->out.count < enough && (node = due(core, &core->session_timers))) {
 		struct session *session = container_of(node, struct session, timer);
 		session_due(core, session);
 		INVARIANT(!heap_has(&session->timer) || session->timer.key > core->now.v);
 	}
-	while ((node = heap_first(&core->claim_timers)) && node->key <= core->now.v)
+	while (core->out.count < enough && (node = due(core, &core->claim_timers)))
 		claim_due(core, container_of(node, struct claim, timer));
+	core->tick_unfinished = due(core, &core->session_timers) || due(core, &core->claim_timers);
 }
 
 void timer_jump(struct core *core)
@@ -190,5 +202,5 @@ struct mono_ms timer_next(const struct core *core)
 	next = mono_min(next, heap_next(core, &core->session_timers));
 	if (core->stats.sessions > 0)
 		next = mono_min(next, core->next_heartbeat);
-	return next;
+	return core->tick_unfinished ? core->now : next;
 }

@@ -2,6 +2,7 @@
  * nothing about leases. Called by main. */
 #include "server/serve.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -17,6 +18,8 @@ enum {
 	BACKLOG_LOOK_MS = 20, /* how often a reader that lags is looked at */
 	DRAIN_MS = 2000,      /* for what was said last to get out */
 	DRAIN_LAST_MS = 100,  /* once nobody is left who waits for something */
+	CROWD = 4096,         /* claims and sessions at once */
+	CROWD_GONE_MS = 1000,
 	EXIT_USAGE = 64,
 };
 
@@ -132,10 +135,32 @@ static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
 	return mono_min(wake, turn_wake(&shell->broker));
 }
 
+/* Freed memory stays with the allocator, and so with us, until it is told: a moment after a crowd
+ * has left, other programs of this machine shall have it. Returns when to look again. */
+static struct mono_ms give_memory_back(struct shell *shell, struct mono_ms now)
+{
+	struct core_stats stats;
+	core_stats(shell->broker.core, &stats);
+	unsigned there = stats.waiting + stats.held + stats.sessions;
+	if (there >= shell->crowd_max || shell->crowd_max < CROWD)
+		shell->crowd_max = there;
+	if (shell->crowd_max < CROWD || there > shell->crowd_max / 4)
+		shell->crowd_left = MONO_NEVER;
+	else if (shell->crowd_left.v == MONO_NEVER.v)
+		shell->crowd_left = mono_after(now, CROWD_GONE_MS);
+	if (mono_due(shell->crowd_left, now)) {
+		shell->crowd_max = there;
+		shell->crowd_left = MONO_NEVER;
+		(void)malloc_trim(0);
+	}
+	return shell->crowd_left;
+}
+
 static void run(struct shell *shell)
 {
 	const struct turn_out out = deliver_out(shell);
 	struct mono_ms asked = loop_now(), now = asked;
+	shell->crowd_left = MONO_NEVER;
 	while (!shell->stop) {
 		loop_wake_at(shell->loop, asked);
 		loop_turn(shell->loop);
@@ -154,6 +179,7 @@ static void run(struct shell *shell)
 		while (shell->broker.batch.count > TURN_EVENTS_MAX)
 			turn_run(&shell->broker, now, loop_wall_now(), false, &out);
 		asked = run_due(shell, now);
+		asked = mono_min(asked, give_memory_back(shell, now));
 		asked = mono_min(asked, observe_flush(&shell->observers, now));
 		int64_t turn_ms = mono_since(loop_now(), now);
 		shell->turn_ms_max = turn_ms > shell->turn_ms_max ? turn_ms : shell->turn_ms_max;

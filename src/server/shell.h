@@ -41,7 +41,9 @@ struct shell {
 	struct dev_watch dev_watch;
 	struct text body, line; /* scratch, for the length of one function */
 	uint64_t epoch, requests;
-	int64_t turn_ms_max; /* the longest that anybody waited for the loop */
+	unsigned crowd_max;        /* the most claims and sessions since memory was given back */
+	struct mono_ms crowd_left; /* when it will be, for most of them have left */
+	int64_t turn_ms_max;       /* the longest that anybody waited for the loop */
 	struct mono_ms started, keepalive_at, drain_until;
 	char paused_reason[LIMIT_REASON_BYTES + 1];
 	bool draining, stop;

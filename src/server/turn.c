@@ -86,7 +86,9 @@ static void queue_tick(struct broker *broker)
 static void step_batch(struct broker *broker)
 {
 	struct ticket *ticket;
-	for (int n = 0; n < TURN_EVENTS_MAX && (ticket = batch_shift(&broker->batch)); n++) {
+	for (int n = 0; n < TURN_EVENTS_MAX && broker->fx.count + broker->fx.work < TURN_WORK_MAX &&
+			(ticket = batch_shift(&broker->batch));
+	     n++) {
 		if (ticket->in.event.type == EVENT_TICK)
 			broker->tick_queued = false;
 		step(broker, &ticket->in.event);

@@ -7,7 +7,10 @@
 
 #include "base/err.h"
 
-enum { FIRST_CAPACITY = 64 };
+enum {
+	FIRST_CAPACITY = 64,
+	KEPT_CAPACITY = 4096, /* more is given back when it is empty again */
+};
 
 static bool is_claim(const struct record *r)
 {
@@ -27,6 +30,13 @@ static uint64_t id_of(const struct record *r)
 static bool goes_to_history(const struct record *r)
 {
 	return r->type == RECORD_CLAIM_END || r->type == RECORD_AUDIT;
+}
+
+/* History alone: nothing of it is in a table that it must be deleted from. */
+static bool is_spare(const struct pending *p, const struct record *r)
+{
+	return goes_to_history(r) &&
+	       !(r->type == RECORD_CLAIM_END && r->claim.id <= p->claim_id_written);
 }
 
 /* The slot of that id, or the free one where it belongs. */
@@ -104,6 +114,8 @@ static void drop(struct pending *p, size_t i)
 	assert(!p->v[i].dropped);
 	if (goes_to_history(&p->v[i].record))
 		p->ended_count--;
+	if (is_spare(p, &p->v[i].record))
+		p->spare_count--;
 	p->v[i].dropped = true;
 	p->dropped_count++;
 }
@@ -120,16 +132,14 @@ static int make_room(struct pending *p)
 }
 
 /* On a disk that stays full, old history gives way to new. An end that must still delete its row
- * is kept: there are no more of those than rows. */
+ * is kept, and not counted: there are no more of those than rows, and looking at them again with
+ * each add would make a crowd that leaves cost its square. */
 static void trim_history(struct pending *p)
 {
 	size_t enough = PENDING_ENDED_MAX - PENDING_ENDED_MAX / 10; /* not at every add */
-	for (size_t i = 0; i < p->count && p->ended_count > enough; i++) {
-		const struct record *r = &p->v[i].record;
-		bool deletes = r->type == RECORD_CLAIM_END && r->claim.id <= p->claim_id_written;
-		if (!p->v[i].dropped && goes_to_history(r) && !deletes)
+	for (size_t i = 0; i < p->count && p->spare_count > enough; i++)
+		if (!p->v[i].dropped && is_spare(p, &p->v[i].record))
 			drop(p, i);
-	}
 }
 
 int pending_add(struct pending *p, const struct record *record)
@@ -163,7 +173,9 @@ int pending_add(struct pending *p, const struct record *record)
 		return 0;
 	p->v[p->count] = (struct pending_entry){.record = *record};
 	index_entry(p, p->count++);
-	if (goes_to_history(record) && ++p->ended_count > PENDING_ENDED_MAX)
+	p->ended_count += goes_to_history(record);
+	p->spare_count += is_spare(p, record);
+	if (p->spare_count > PENDING_ENDED_MAX)
 		trim_history(p);
 	return 0;
 }
@@ -228,7 +240,9 @@ void pending_clear(struct pending *p)
 	}
 	if (!few)
 		memset(p->slots, 0, p->slot_count * sizeof *p->slots);
-	p->count = p->dropped_count = p->ended_count = 0;
+	p->count = p->dropped_count = p->ended_count = p->spare_count = 0;
 	p->fence_max = 0;
 	p->paused_set = false;
+	if (p->capacity > KEPT_CAPACITY)
+		(void)set_capacity(p, KEPT_CAPACITY); /* what stays too large does no harm */
 }

@@ -16,6 +16,7 @@ struct pending {
 	struct pending_entry *v; /* in order of arrival */
 	size_t count, capacity;
 	size_t dropped_count, ended_count;
+	size_t spare_count; /* of those ended, how many history could do without */
 	uint32_t *slots;    /* open addressing by (type, id): index into v plus 1, 0 = free */
 	size_t slot_count;  /* twice the capacity, a power of two */
 	uint64_t fence_max; /* 0: no fence to write */
@@ -36,5 +37,6 @@ int pending_reserve(struct pending *p, size_t count);
 /* Adds all of `from` to `to`, where room is reserved, and clears `from`. */
 void pending_move(struct pending *from, struct pending *to);
 bool pending_is_empty(const struct pending *p);
-/* All was committed: forget it and note the ids as written. Keeps the memory. */
+/* All was committed: forget it and note the ids as written. Keeps the memory of a usual
+ * turn. */
 void pending_clear(struct pending *p);

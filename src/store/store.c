@@ -19,6 +19,7 @@ enum {
 	 * a short one leaves its room to what must still be written. */
 	LOG_PAGES = 1000,
 	LOG_PAGES_DEGRADED = 32,
+	TURN_BYTES_KEPT = 4 * 1024 * 1024, /* a larger turn gives its memory back */
 };
 
 int store_append(struct store *store, const struct record *record)
@@ -78,6 +79,11 @@ static int write_turn(struct store *store, bool without_history)
 	if (rc < 0)
 		return rc;
 	int code = length ? database_put_turn(&store->db, store->turn_bytes, length) : SQLITE_OK;
+	if (store->turn_capacity > TURN_BYTES_KEPT) {
+		free(store->turn_bytes);
+		store->turn_bytes = NULL;
+		store->turn_capacity = 0;
+	}
 	if (code) {
 		int judged = database_judge(code);
 		return judged == DATABASE_BAD ? -ERR_IO : judged;

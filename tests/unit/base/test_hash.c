@@ -40,6 +40,28 @@ static void test_add_remove(void **state)
 	hash_finish(&hash);
 }
 
+/* A trimmed table is small and has lost nothing. */
+static void test_trim(void **state)
+{
+	static struct hash_node nodes[NODES];
+	struct hash hash;
+
+	(void)state;
+	hash_init(&hash);
+	hash_trim(&hash);
+	for (uint64_t i = 0; i < NODES; i++)
+		hash_add(&hash, &nodes[i], hash_u64(i));
+	hash_trim(&hash);
+	assert_in_range(hash.size, NODES, 2 * NODES);
+	for (uint64_t i = 0; i < NODES - 100; i++)
+		hash_remove(&hash, &nodes[i]);
+	hash_trim(&hash);
+	assert_in_range(hash.size, 100, 1024);
+	for (uint64_t i = 0; i < NODES; i++)
+		assert_int_equal(found(&hash, &nodes[i], hash_u64(i)), i >= NODES - 100);
+	hash_finish(&hash);
+}
+
 /* The same bytes give the same value, other bytes or another seed another one. */
 static void test_bytes(void **state)
 {
@@ -54,6 +76,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add_remove),
+		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_bytes),
 	};
 

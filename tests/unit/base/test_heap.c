@@ -70,11 +70,29 @@ static void test_ties_by_id(void **state)
 	heap_finish(&heap);
 }
 
+/* After a crowd has left, the array is not as large as it was. */
+static void test_shrinks(void **state)
+{
+	static struct heap_node nodes[10000];
+	struct heap heap;
+
+	(void)state;
+	heap_init(&heap);
+	for (int i = 0; i < 10000; i++)
+		heap_set(&heap, &nodes[i], i);
+	for (int i = 0; i < 9990; i++)
+		heap_remove(&heap, heap_first(&heap));
+	assert_in_range(heap.capacity, heap.count, 64);
+	assert_int_equal(heap_first(&heap)->key, 9990);
+	heap_finish(&heap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_is_least),
 		cmocka_unit_test(test_ties_by_id),
+		cmocka_unit_test(test_shrinks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

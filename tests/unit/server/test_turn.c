@@ -19,6 +19,7 @@ static bool degraded;
 static enum claim_state claim_state;
 static uint64_t claim_fence;
 static int64_t next_wake;
+static size_t work_per_step;
 
 __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
@@ -43,6 +44,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 		send->send.fence = 5;
 		effects_add(fx, EFFECT_TRACE);
 	}
+	fx->work += work_per_step;
 	fx->next_wake = (struct mono_ms){next_wake};
 }
 
@@ -124,6 +126,7 @@ static int set_up(void **state)
 	calls[0] = 0;
 	commit_rc = 0;
 	degraded = false;
+	work_per_step = 0;
 	next_wake = INT64_MAX;
 	claim_state = CLAIM_HELD;
 	claim_fence = 5;
@@ -305,6 +308,21 @@ static void test_random(void **state)
 	}
 }
 
+/* A turn ends when it has work enough to write and to tell; the rest is done in the next, at once.
+ */
+static void test_work_per_turn(void **state)
+{
+	(void)state;
+	work_per_step = TURN_WORK_MAX / 4;
+	for (int i = 0; i < 6; i++)
+		batch_event(&broker.batch, EVENT_CONN_CLOSED, 1);
+	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, false, &out);
+	assert_int_equal(broker.batch.count, 2);
+	assert_int_equal(turn_wake(&broker).v, 1000);
+	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, false, &out);
+	assert_int_equal(broker.batch.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +333,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_void_promise, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_degraded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_jumps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_work_per_turn, set_up, tear_down),
 		cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
