@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the commands of a file one after another, each under a lease of its own, so that others get
-# their turn in between. A command for which there is no GPU within the hour is put off to the end, once.
+# their turn in between. A command for which there is no GPU within the hour, or that had to give it back
+# before it was done, is put off to the end, once.
 #
 #	turns.sh jobs.txt        # one command a line
 set -u

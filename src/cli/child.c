@@ -7,11 +7,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,10 +53,12 @@ void child_finish(struct child *child)
 
 /* In the new process. Says on `error_fd` why it did not work. */
 static void run_command(const struct child *child, char *const *argv, const sigset_t *mask,
-			pid_t parent, int error_fd)
+			pid_t parent, int entry_fd, int error_fd)
 {
 	if (child->own_group)
 		setpgid(0, 0);
+	if (entry_fd >= 0 && write(entry_fd, "0", 1) < 0)
+		entry_fd = -1;    /* then it is found without */
 	signal(SIGPIPE, SIG_DFL); /* we ignore it; the command should not */
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -64,7 +69,46 @@ static void run_command(const struct child *child, char *const *argv, const sigs
 	_exit(written == sizeof(error) ? 127 : 126);
 }
 
-int child_spawn(struct child *child, char *const *argv, const sigset_t *mask)
+void child_forget(struct child *child)
+{
+	if (child->pidfd >= 0)
+		close(child->pidfd);
+	child->pid = 0;
+	child->pidfd = -1;
+	child->status = 0;
+	child->ended = child->status_unknown = false;
+}
+
+static int lookup_file(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return errno == EACCES ? EACCES : ENOENT;
+	return S_ISREG(st.st_mode) && access(path, X_OK) == 0 ? 0 : EACCES;
+}
+
+int child_lookup(const char *name)
+{
+	const char *paths = getenv("PATH");
+	int error = ENOENT;
+	if (strchr(name, '/'))
+		return lookup_file(name);
+	for (const char *at = paths ? paths : "/bin:/usr/bin"; *name && at;) {
+		char path[PATH_MAX];
+		size_t length = strcspn(at, ":");
+		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)length, at,
+				 length ? "/" : "./", name);
+		int r = n > 0 && n < (int)sizeof(path) ? lookup_file(path) : ENOENT;
+		if (r == 0)
+			return 0;
+		if (r == EACCES)
+			error = EACCES;
+		at = at[length] ? at + length + 1 : NULL;
+	}
+	return error;
+}
+
+int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int entry_fd)
 {
 	int pipe_fds[2], error = 0;
 	pid_t parent = getpid();
@@ -75,7 +119,7 @@ int child_spawn(struct child *child, char *const *argv, const sigset_t *mask)
 	if (pid < 0)
 		return errno;
 	if (pid == 0)
-		run_command(child, argv, mask, parent, write_fd);
+		run_command(child, argv, mask, parent, entry_fd, write_fd);
 	close(take_fd(&write_fd));
 	if (child->own_group)
 		setpgid(pid, pid); /* whoever comes first; EACCES: it has already executed */
@@ -109,12 +153,19 @@ void child_reap(struct child *child)
 		int status;
 		pid_t pid = waitpid(-1, &status, WNOHANG);
 		if (pid <= 0)
-			return;
+			break;
 		if (pid == child->pid) {
 			child->status = status;
 			child->ended = true;
 		}
 	}
+	struct pollfd exit = {.fd = child->pidfd, .events = POLLIN};
+	if (child->pid == 0 || child->ended || poll(&exit, 1, 0) <= 0)
+		return;
+	/* It has ended and was not among them: its status is lost, its end is not. */
+	pid_t pid = waitpid(child->pid, &child->status, WNOHANG);
+	child->ended = true;
+	child->status_unknown = pid != child->pid;
 }
 
 void child_restore_tty(const struct child *child)
@@ -139,10 +190,15 @@ static pid_t parent_of(pid_t pid)
 	stat[length] = '\0';
 	const char *name_end = strrchr(stat, ')'); /* a name may hold anything */
 	int parent;
+	long threads; /* field 20; the 16 between are of no use here */
 	char state;
-	if (!name_end || sscanf(name_end + 1, " %c %d", &state, &parent) != 2)
+	if (!name_end ||
+	    sscanf(name_end + 1,
+		   " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld", &state,
+		   &parent, &threads) != 3)
 		return 0;
-	return state == 'Z' || state == 'X' ? 0 : parent; /* the dead hold no GPU */
+	/* The dead hold no GPU; but a first thread that has ended looks dead while others go on. */
+	return (state == 'Z' && threads <= 1) || state == 'X' ? 0 : parent;
 }
 
 static void list_processes(struct processes *list)

@@ -13,8 +13,9 @@ struct child {
 	bool own_group;   /* leads a process group of its own: there is no terminal to share */
 	pid_t keeper_pid; /* of keeper.c, which is no part of the command; 0: none */
 	bool ended;
-	int status; /* of waitpid, once it has ended */
-	int tty_fd; /* -1: no terminal */
+	int status;          /* of waitpid, once it has ended */
+	bool status_unknown; /* somebody else has reaped it */
+	int tty_fd;          /* -1: no terminal */
 	struct termios tty_before;
 };
 
@@ -23,9 +24,13 @@ struct child {
 void child_init(struct child *child);
 void child_finish(struct child *child);
 
-/* Starts argv with `mask` as its signal mask. It gets SIGKILL should we die. 0 or the errno of why
- * it could not be executed. */
-int child_spawn(struct child *child, char *const *argv, const sigset_t *mask);
+/* Whether a command can be found, as execvp would: 0, ENOENT or EACCES. */
+int child_lookup(const char *name);
+/* Forgets the one of before, for the next child_spawn. */
+void child_forget(struct child *child);
+/* Starts argv with `mask` as its signal mask, in the cgroup behind `entry_fd` (-1: ours). It gets
+ * SIGKILL should we die. 0 or the errno of why it could not be executed. */
+int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int entry_fd);
 /* Passes a signal on to the command. */
 void child_signal(const struct child *child, int signo);
 /* Takes note of all that ended. */

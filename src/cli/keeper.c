@@ -1,13 +1,14 @@
 /* keeper: the kernel kills only the direct child of a wrapper that dies (PR_SET_PDEATHSIG), and the
  * broker gives the GPU to the next one in that moment. What that child had started would go on
  * computing on a GPU that is not its own. So this process waits for the wrapper's end and then
- * kills whoever carries its mark in the environment it was started with. It holds no other
- * descriptor, so it keeps neither the session nor a pipe open. */
+ * kills whoever carries its mark in the environment it was started with or is in its cgroup. It
+ * holds no other descriptor, so it keeps neither the session nor a pipe open. */
 #include "cli/keeper.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,27 +18,25 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
-enum { ENVIRON_BYTES_MAX = 256 * 1024, ROUNDS_MAX = 200, ROUND_MS = 10 };
+enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10 };
 
-enum { RANDOM_BYTES = 16, MARK_BYTES = 10 + 2 * RANDOM_BYTES + 1 };
+enum { RANDOM_BYTES = 16, MARKS_BYTES = 1024 };
 
-/* "BATON_RUN=" and random digits: leases of two brokers may have one number, marks never. */
+/* Random digits: leases of two brokers may have one number, marks never. */
 struct mark {
-	char entry[MARK_BYTES];
+	char digits[2 * RANDOM_BYTES + 1];
 };
 
-static bool has_entry(const char *block, size_t length, const char *entry)
+/* A run inside a run adds its mark to those that are there: both keepers must find what it starts.
+ * `block` ends with a NUL. */
+static bool has_mark(const char *block, size_t length, const struct mark *mark)
 {
-	size_t entry_length = strlen(entry) + 1; /* with its NUL */
-	for (const char *at = block; at < block + length;
-	     at += strnlen(at, (size_t)(block + length - at)) + 1)
-		if ((size_t)(block + length - at) >= entry_length &&
-		    memcmp(at, entry, entry_length) == 0)
+	for (const char *at = block; at < block + length; at += strlen(at) + 1)
+		if (strncmp(at, "BATON_RUN=", 10) == 0 && strstr(at, mark->digits))
 			return true;
 	return false;
 }
@@ -54,14 +53,21 @@ static bool is_marked(pid_t pid, const struct mark *mark, char *block)
 	while (length < ENVIRON_BYTES_MAX &&
 	       (n = read(fd, block + length, ENVIRON_BYTES_MAX - length)) > 0)
 		length += (size_t)n;
-	return has_entry(block, length, mark->entry);
+	block[length] = '\0';
+	return has_mark(block, length, mark);
 }
 
-/* Returns how many were found. The mark is read once more after the process is pinned by its pidfd,
- * so a number that was given to another meanwhile is safe. */
-static size_t kill_marked(const struct mark *mark, char *block)
+struct killed {
+	struct pollfd fds[KILLED_MAX];
+	size_t count;
+};
+
+/* The mark is read once more after the process is pinned by its pidfd, so a number that was given
+ * to another meanwhile is safe. The environment of one that is ending can no longer be read while
+ * it still has the GPU's device open: so each is held until it has really gone. */
+static bool kill_marked(const struct mark *mark, char *block, struct killed *killed)
 {
-	size_t found = 0;
+	bool found = false;
 	struct dirent *entry;
 	DIR *proc = opendir("/proc");
 	while (proc && (entry = readdir(proc))) {
@@ -71,33 +77,56 @@ static size_t kill_marked(const struct mark *mark, char *block)
 		cleanup_close int pidfd = pidfd_open(pid, 0);
 		if (pidfd < 0 || !is_marked(pid, mark, block))
 			continue;
+		found = true;
 		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-		found++;
+		if (killed->count < KILLED_MAX)
+			killed->fds[killed->count++] =
+				(struct pollfd){.fd = take_fd(&pidfd), .events = POLLIN};
 	}
 	if (proc)
 		closedir(proc);
 	return found;
 }
 
-static _Noreturn void keep(int fd, const struct mark *mark)
+/* Waits for those that were killed, but not for ever: one that came since is killed next. */
+static void await_killed(struct killed *killed)
 {
+	poll(killed->fds, killed->count, ROUND_MS);
+	size_t left = 0;
+	for (size_t i = 0; i < killed->count; i++) {
+		struct pollfd *fd = &killed->fds[i];
+		if (poll(fd, 1, 0) > 0)
+			close(fd->fd);
+		else
+			killed->fds[left++] = *fd;
+	}
+	killed->count = left;
+}
+
+static _Noreturn void keep(int fd, const struct mark *mark, struct cgroup *cgroup)
+{
+	static struct killed killed;
 	char orderly;
 	ssize_t n;
 	while ((n = read(fd, &orderly, 1)) < 0 && errno == EINTR)
 		;
 	if (n == 1)
 		_exit(0);
-	char *block = malloc(ENVIRON_BYTES_MAX);
+	char *block = malloc(ENVIRON_BYTES_MAX + 1);
 	/* Again until none is left: who forked meanwhile was not on the list. */
-	for (int i = 0; block && i < ROUNDS_MAX && kill_marked(mark, block) > 0; i++) {
-		const struct timespec pause = {.tv_nsec = ROUND_MS * 1000000};
-		nanosleep(&pause, NULL);
+	while (block) {
+		cgroup_kill(cgroup);
+		bool found = kill_marked(mark, block, &killed);
+		if (!found && killed.count == 0 && !cgroup_populated(cgroup))
+			break;
+		await_killed(&killed);
 	}
+	cgroup_remove(cgroup);
 	_exit(0);
 }
 
 /* In the new process: nothing of the wrapper's is kept but the pipe. */
-static _Noreturn void become_keeper(int fd, const struct mark *mark)
+static _Noreturn void become_keeper(int fd, const struct mark *mark, struct cgroup *cgroup)
 {
 	sigset_t all;
 	sigfillset(&all);
@@ -109,24 +138,29 @@ static _Noreturn void become_keeper(int fd, const struct mark *mark)
 		dup2(null_fd, i);
 	dup2(fd, STDERR_FILENO + 1);
 	closefrom(STDERR_FILENO + 2);
-	keep(STDERR_FILENO + 1, mark);
+	cgroup_reopen(cgroup);
+	keep(STDERR_FILENO + 1, mark, cgroup);
 }
 
 static int set_mark(struct mark *mark)
 {
 	unsigned char random[RANDOM_BYTES];
+	char marks[MARKS_BYTES];
+	const char *before = getenv("BATON_RUN");
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return EIO;
-	int length = snprintf(mark->entry, sizeof(mark->entry), "BATON_RUN=");
 	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(mark->entry + length + 2 * i, 3, "%02x", random[i]);
-	return setenv("BATON_RUN", mark->entry + length, 1) < 0 ? errno : 0;
+		snprintf(mark->digits + 2 * i, 3, "%02x", random[i]);
+	bool keep = before && *before && strlen(before) + sizeof(mark->digits) + 1 < sizeof(marks);
+	snprintf(marks, sizeof(marks), "%s%s%s", keep ? before : "", keep ? "," : "", mark->digits);
+	return setenv("BATON_RUN", marks, 1) < 0 ? errno : 0;
 }
 
-int keeper_start(struct keeper *keeper)
+int keeper_start(struct keeper *keeper, const struct cgroup *cgroup)
 {
 	int fds[2];
 	struct mark mark;
+	struct cgroup own = *cgroup;
 	*keeper = (struct keeper){.fd = -1};
 	int r = set_mark(&mark);
 	if (r)
@@ -135,7 +169,7 @@ int keeper_start(struct keeper *keeper)
 		return errno;
 	pid_t pid = fork();
 	if (pid == 0)
-		become_keeper(fds[0], &mark);
+		become_keeper(fds[0], &mark, &own);
 	int error = errno;
 	close(fds[0]);
 	if (pid < 0) {

@@ -1,31 +1,43 @@
 /* run: waits for a lease, runs a command under it, and sees to it that nothing of the command
- * outlives the lease. It never starts the command without one, whatever goes wrong. */
+ * outlives the lease. It never starts the command without one, and it gives a lease back only when
+ * the last process of the command is gone. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "baton/baton.h"
 #include "cli/api.h"
-#include "cli/child.h"
 #include "cli/field.h"
-#include "cli/keeper.h"
+#include "cli/job.h"
+#include "cli/run_env.h"
+#include "cli/run_inside.h"
+#include "cli/run_refuse.h"
 #include "cli/run_show.h"
 #include "cli/units.h"
 
-enum { GRACE_MS_DEFAULT = 2000, NOT_EXECUTABLE = 126, NOT_FOUND = 127, SIGNALLED = 128 };
+enum {
+	GRACE_MS_DEFAULT = 2000,
+	GRACE_MS_USUAL_MAX = 20 * 1000, /* what a broker gives unless configured otherwise */
+	KILL_MARGIN_MS = 250,           /* we kill so much before the broker would */
+	KILL_AGAIN_MS = 100,            /* who forked meanwhile was not on the list */
+	ECHO_MS = 1000, /* the broker's SIGTERM comes within this of its `revoked` */
+	NOT_EXECUTABLE = 126,
+	NOT_FOUND = 127,
+	SIGNALLED = 128,
+};
 
 enum run_phase {
 	RUN_WAITING,
 	RUN_RUNNING,
-	RUN_STOPPING, /* SIGTERM was sent, SIGKILL at kill_at_ms */
+	RUN_STOPPING, /* it was asked to end, SIGKILL at kill_at_ms */
 	RUN_KILLING,
 	RUN_DONE,
 };
@@ -35,7 +47,7 @@ struct values {
 	uint64_t vram_bytes;
 	uint32_t slots, gpus;
 	int64_t wait_ms, grace_ms;
-	bool no_wait, evictable, quiet;
+	bool no_wait, evictable, quiet, requeue;
 	int on_yield;
 };
 
@@ -43,8 +55,7 @@ struct run {
 	const struct command *command;
 	const struct values *values;
 	struct run_show show;
-	struct child child;
-	struct keeper keeper;
+	struct job job;
 	struct baton *baton;
 	struct baton_claim *claim;
 	enum run_phase phase;
@@ -52,9 +63,16 @@ struct run {
 	sigset_t mask_before;
 	int signal_fd, status; /* status: unless the command says */
 	bool started;
-	int64_t grace_ms, kill_at_ms;
-	int64_t started_ms;
-	bool interrupted; /* Ctrl-C on our terminal reached us and the command alike */
+	bool taken;     /* the lease was asked for or taken before the command ended by itself */
+	bool revoked;   /* libbaton waits for baton_lease_stopped */
+	bool ask_again; /* by a new claim: the old one is over */
+	bool end_noted;
+	int64_t kill_at_ms, asked_ms;
+	uint64_t parent; /* the lease that we were started under, as our environment says */
+	int told_signal; /* SIGTERM, SIGINT or SIGQUIT that was sent to us while it ran; 0: none */
+	int64_t told_at_ms;
+	bool interrupted; /* by SIGINT */
+	int die_of;       /* 0: exit with `status` */
 };
 
 static const char *const classes[] = {"voice", "chat", "normal", "background", NULL};
@@ -106,14 +124,18 @@ static const struct option_spec options[] = {
 	{.name = "grace",
 	 .kind = OPTION_DURATION,
 	 .argument = "TIME",
-	 .help = "from yield to revoke, and from SIGTERM to SIGKILL (the broker's: 2s; at most "
-		 "20s)",
+	 .help = "what the command needs to end when the GPU is wanted; then SIGKILL (the "
+		 "broker's: 2s; at most 20s)",
 	 .offset = offsetof(struct values, grace_ms)},
 	{.name = "on-yield",
 	 .kind = OPTION_SIGNAL,
 	 .argument = "SIGNAL",
-	 .help = "sent to the command when asked to give way, e.g. USR1 (none)",
+	 .help = "sent to the command when asked to give way, e.g. USR1 (TERM, to all of it)",
 	 .offset = offsetof(struct values, on_yield)},
+	{.name = "requeue",
+	 .kind = OPTION_FLAG,
+	 .help = "after giving way: wait for the old place and start the command again",
+	 .offset = offsetof(struct values, requeue)},
 	{.name = "evictable",
 	 .kind = OPTION_FLAG,
 	 .help = "may be asked to unload while idle, for the sake of its VRAM",
@@ -139,32 +161,39 @@ static int64_t now_ms(void)
 
 /* ---- stopping ---- */
 
-static void done_if_gone(struct run *run)
+static bool is_running(const struct run *run)
 {
-	if (run->child.ended && child_signal_all(&run->child, 0) == 0)
-		run->phase = RUN_DONE;
+	return run->phase == RUN_RUNNING || run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
 }
 
-/* SIGTERM to all of it now, SIGKILL after the grace. A little before the broker's own SIGKILL,
- * which would hit us and leave to the kernel what we can do in order. */
-static void stop_command(struct run *run)
+/* A little before the broker's own SIGKILL, which would hit us and leave to the keeper what we can
+ * do in order. */
+static int64_t kill_time(int64_t grace_ms)
+{
+	int64_t margin_ms = grace_ms / 10 < KILL_MARGIN_MS ? grace_ms / 10 : KILL_MARGIN_MS;
+	return now_ms() + grace_ms - margin_ms;
+}
+
+/* SIGTERM to all of it now, SIGKILL after the grace. */
+static void stop_command(struct run *run, int64_t grace_ms)
 {
 	if (run->phase != RUN_RUNNING)
 		return;
 	run->phase = RUN_STOPPING;
-	run->kill_at_ms = now_ms() + run->grace_ms * 9 / 10;
-	child_signal_all(&run->child, SIGTERM);
-	child_signal_all(&run->child, SIGCONT); /* a stopped process hears SIGTERM only then */
-	done_if_gone(run);
+	run->kill_at_ms = kill_time(grace_ms);
+	job_ask(&run->job, SIGTERM);
 }
 
 static void kill_command(struct run *run)
 {
 	run->phase = RUN_KILLING;
-	run->kill_at_ms = now_ms() + 100; /* again: who forked meanwhile was not on the list */
-	child_signal_all(&run->child, SIGKILL);
-	child_reap(&run->child);
-	done_if_gone(run);
+	run->kill_at_ms = now_ms() + KILL_AGAIN_MS;
+	job_kill(&run->job);
+}
+
+static int64_t own_grace_ms(const struct run *run)
+{
+	return run->values->grace_ms >= 0 ? run->values->grace_ms : GRACE_MS_DEFAULT;
 }
 
 /* ---- what libbaton tells ---- */
@@ -177,61 +206,50 @@ static void on_queued(struct baton_claim *claim, const struct baton_place *place
 		run_show_place(&run->show, place);
 }
 
-/* Names of the lease's GPUs, or their UUIDs; false: not all have one. */
-static bool list_gpus(const struct baton_lease *lease, bool uuids, struct buf *ret_list)
+static void say_started(struct run *run, const struct baton_lease *lease)
 {
-	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++) {
-		const char *text =
-			uuids ? baton_lease_gpu_uuid(lease, i) : baton_lease_gpu_name(lease, i);
-		if (!*text)
-			return false;
-		if (buf_printf(ret_list, "%s%s", i ? "," : "", text) < 0)
-			abort();
-	}
-	return buf_append(ret_list, "", 1) == 0;
+	char waited[UNITS_BYTES];
+	run_show_say(&run->show, false,
+		     "holding %s, lease %" PRIu64 ", after %s; %s is process %ld (baton status)",
+		     getenv("BATON_GPU"), baton_lease_id(lease),
+		     units_duration(waited, (double)(now_ms() - run->asked_ms) / 1000),
+		     run->argv[0], (long)run->job.child.pid);
 }
 
-static void set_number(const char *name, uint64_t value)
+static const char *cgroup_path(const struct run *run)
 {
-	char text[24];
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	setenv(name, text, 1);
+	return *run->job.cgroup.path ? run->job.cgroup.path : NULL;
 }
 
-/* A CUDA_VISIBLE_DEVICES of before is overridden: it may name a GPU that is not ours. Where the
- * broker knows no UUID there is nothing better than what the caller had set. */
-static void set_environment(const struct baton_lease *lease, struct buf *ret_names)
+/* The broker knows the keeper and the cgroup before there is anything that needs them. */
+static int start_command(struct run *run)
 {
-	struct buf uuids = {0};
-	set_number("BATON_LEASE", baton_lease_id(lease));
-	set_number("BATON_FENCE", baton_lease_fence(lease));
-	list_gpus(lease, false, ret_names);
-	setenv("BATON_GPU", buf_data(ret_names), 1);
-	if (list_gpus(lease, true, &uuids))
-		setenv("CUDA_VISIBLE_DEVICES", buf_data(&uuids), 1);
-	buf_finish(&uuids);
+	int error = job_prepare(&run->job);
+	if (error)
+		return error;
+	(void)baton_keeper(run->baton, run->job.keeper.pid);
+	(void)baton_processes(run->baton, NULL, 0, cgroup_path(run));
+	error = job_start(&run->job, run->argv, &run->mask_before);
+	if (error == 0)
+		(void)baton_processes(run->baton, &run->job.child.pid, 1, cgroup_path(run));
+	return error;
 }
 
 static void on_granted(struct baton_claim *claim, const struct baton_lease *lease, void *ctx)
 {
 	struct run *run = ctx;
-	struct buf names = {0};
-	char waited[UNITS_BYTES];
 	(void)claim;
-	set_environment(lease, &names);
-	run_show_say(&run->show, false, "holding %s, lease %" PRIu64 ", after %s", buf_data(&names),
-		     baton_lease_id(lease),
-		     units_duration(waited, (double)(now_ms() - run->started_ms) / 1000));
-	buf_finish(&names);
-	int error = keeper_start(&run->keeper);
-	run->child.keeper_pid = run->keeper.pid;
-	if (error == 0)
-		error = child_spawn(&run->child, run->argv, &run->mask_before);
+	run_show_clear(&run->show);
+	run_env_set(lease, &run->show);
+	run->taken = run->revoked = run->end_noted = false;
+	int error = start_command(run);
 	if (error == 0) {
 		run->started = true;
 		run->phase = RUN_RUNNING;
+		say_started(run, lease);
 		return;
 	}
+	run->started = false;
 	run_show_say(&run->show, true, "run: %s: %s", run->argv[0], strerror(error));
 	run->status = error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 	run->phase = RUN_DONE;
@@ -242,27 +260,53 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	struct run *run = ctx;
 	char left[UNITS_BYTES];
 	(void)claim;
-	if (yield->grace_ms >= 0 && run->values->grace_ms < 0)
-		run->grace_ms = yield->grace_ms;
+	if (run->phase != RUN_RUNNING)
+		return; /* it is being stopped already */
+	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : own_grace_ms(run);
+	run->taken = !run->job.child.ended;
 	if (yield->grace_ms >= 0)
 		run_show_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
 			     units_duration(left, (double)yield->grace_ms / 1000), yield->reason,
 			     *yield->for_whom ? " for " : "", yield->for_whom);
 	else /* found out by a resume */
 		run_show_say(&run->show, false, "was asked to give the GPU back");
-	if (run->values->on_yield)
-		child_signal(&run->child, run->values->on_yield);
+	if (!run->values->on_yield) {
+		stop_command(run, grace_ms);
+		return;
+	}
+	run->phase = RUN_STOPPING;
+	run->kill_at_ms = kill_time(grace_ms);
+	child_signal(&run->job.child, run->values->on_yield);
+}
+
+/* What it may still take to stop: what was declared, but no longer than others are kept out. */
+static int64_t revoked_grace_ms(const struct run *run, int64_t left_ms)
+{
+	if (run->values->grace_ms < 0 && left_ms >= 0)
+		return left_ms;
+	int64_t grace_ms = own_grace_ms(run);
+	return left_ms >= 0 && left_ms < grace_ms ? left_ms : grace_ms;
 }
 
 static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 {
 	struct run *run = ctx;
-	(void)claim;
-	if (run->phase != RUN_RUNNING)
-		return;
-	run_show_say(&run->show, true, "run: the lease is over (%s); stopping %s", reason,
-		     run->argv[0]);
-	stop_command(run);
+	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
+	run->revoked = true;
+	/* The broker sends SIGTERM as well, and it may come first: nobody told us to end. */
+	if (run->told_signal == SIGTERM && now_ms() - run->told_at_ms < ECHO_MS)
+		run->told_signal = 0;
+	if (run->phase == RUN_RUNNING) {
+		run->taken = !run->job.child.ended;
+		run_show_say(&run->show, true, "run: the lease is over (%s); stopping %s", reason,
+			     run->argv[0]);
+		stop_command(run, grace_ms);
+	} else if (run->phase == RUN_STOPPING) {
+		if (run->values->on_yield)
+			job_ask(&run->job, SIGTERM);
+		if (kill_time(grace_ms) < run->kill_at_ms)
+			run->kill_at_ms = kill_time(grace_ms);
+	}
 }
 
 /* Who is in the way. The refusal does not say, and to know it is worth a question. */
@@ -278,19 +322,37 @@ static void name_holder(char *ret_words, size_t size)
 	json_decref(status);
 }
 
+/* Where the broker says which number or name it was, the general sentence adds nothing. */
+static bool detail_says_all(int code)
+{
+	return code == BATON_E_NO_GPU || code == BATON_E_NEVER_FITS || code == BATON_E_INVALID;
+}
+
+static void say_no_lease(struct run *run, int code)
+{
+	const char *words = baton_strerror(code), *detail = baton_detail(run->baton);
+	char holder[160] = "";
+	bool more = *detail && strcmp(detail, words) != 0;
+	if (more && detail_says_all(code))
+		words = "";
+	if (code == BATON_E_BUSY)
+		name_holder(holder, sizeof(holder));
+	run_show_say(&run->show, true, "run: no lease for %s: %s%s%s%s", run->argv[0], words,
+		     more && *words ? " " : "", more ? detail : "", holder);
+}
+
 static void on_ended(struct baton_claim *claim, int code, const char *reason, void *ctx)
 {
 	struct run *run = ctx;
 	(void)claim, (void)reason;
 	if (run->phase != RUN_WAITING)
 		return;
-	const char *words = baton_strerror(code), *detail = baton_detail(run->baton);
-	bool more = *detail && strcmp(detail, words) != 0;
-	char holder[160] = "";
-	if (code == BATON_E_BUSY)
-		name_holder(holder, sizeof(holder));
-	run_show_say(&run->show, true, "run: no lease for %s: %s%s%s%s", run->argv[0], words,
-		     more ? " " : "", more ? detail : "", holder);
+	/* A release {requeue} that came too late: there was nothing left to come back to. */
+	if (run->started && (code == BATON_OK || code == BATON_E_REVOKED)) {
+		run->ask_again = true;
+		return;
+	}
+	say_no_lease(run, code);
 	run->status = baton_exit_code(code);
 	run->phase = RUN_DONE;
 }
@@ -310,15 +372,26 @@ static void on_link(struct baton *baton, enum baton_link link, void *ctx)
 static const int passed_on[] = {SIGTERM, SIGINT,   SIGHUP,  SIGQUIT, SIGUSR1,
 				SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
 
+static bool is_ignored(int signo)
+{
+	struct sigaction action;
+	return sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* What our parent ignores (nohup, a shell's background) is no business of ours or the command's.
+ * But SIGCHLD is: a parent that ignores or blocks it would keep us from hearing the command's end.
+ */
 static int catch_signals(struct run *run)
 {
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(passed_on) / sizeof(*passed_on); i++)
-		sigaddset(&set, passed_on[i]);
+		if (!is_ignored(passed_on[i]))
+			sigaddset(&set, passed_on[i]);
 	sigaddset(&set, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN); /* a closed stderr is no reason to drop a lease */
 	sigprocmask(SIG_BLOCK, &set, &run->mask_before);
+	sigdelset(&run->mask_before, SIGCHLD);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -328,14 +401,19 @@ static void stop_ourselves(void)
 	raise(SIGSTOP);
 }
 
+static bool is_ending(int signo)
+{
+	return signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
+}
+
 static void while_waiting(struct run *run, int signo)
 {
 	if (signo == SIGTSTP) {
 		stop_ourselves();
-	} else if (signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT) {
+	} else if (is_ending(signo)) {
 		run_show_clear(&run->show);
 		baton_cancel(run->claim);
-		run->status = SIGNALLED + signo;
+		run->die_of = signo;
 		run->phase = RUN_DONE;
 	}
 }
@@ -343,13 +421,21 @@ static void while_waiting(struct run *run, int signo)
 static void while_running(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
+	struct child *child = &run->job.child;
 	/* What the terminal sends goes to the whole group, so the command has it already. */
-	bool shared = info->ssi_code == SI_KERNEL && !run->child.own_group;
-	run->interrupted |= shared && signo == SIGINT;
+	bool shared = info->ssi_code == SI_KERNEL && !child->own_group;
 	/* After a revoke the broker sends SIGTERM, too; the command had one. */
-	bool had = signo == SIGTERM && run->phase != RUN_RUNNING;
-	if (!shared && !had && (pid_t)info->ssi_pid != run->child.pid)
-		child_signal(&run->child, signo);
+	bool had = signo == SIGTERM && run->phase != RUN_RUNNING &&
+		   (run->revoked || !run->values->on_yield);
+	run->interrupted |= signo == SIGINT;
+	if (is_ending(signo) && signo != SIGHUP && !(signo == SIGTERM && run->revoked)) {
+		run->told_signal = signo;
+		run->told_at_ms = now_ms();
+	}
+	if (!shared && !had && (pid_t)info->ssi_pid != child->pid)
+		child_signal(child, signo);
+	if (is_ending(signo) && child->ended)
+		kill_command(run); /* what it left behind: somebody is in a hurry */
 	if (signo == SIGTSTP)
 		stop_ourselves();
 }
@@ -359,72 +445,18 @@ static void take_signals(struct run *run)
 	struct signalfd_siginfo info;
 	while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
-			child_reap(&run->child);
+			child_reap(&run->job.child);
 		else if (run->phase == RUN_WAITING)
 			while_waiting(run, (int)info.ssi_signo);
-		else
+		else if (is_running(run))
 			while_running(run, &info);
 	}
 }
 
-/* ---- the loop ---- */
-
-static int status_of(const struct child *child)
-{
-	return WIFSIGNALED(child->status) ? SIGNALLED + WTERMSIG(child->status)
-					  : WEXITSTATUS(child->status);
-}
-
-static void command_ended(struct run *run)
-{
-	size_t left = child_signal_all(&run->child, 0);
-	if (left == 0) {
-		run->phase = RUN_DONE;
-	} else if (run->phase == RUN_RUNNING) {
-		run_show_say(&run->show, false, "%s has ended and left %zu process%s; stopping %s",
-			     run->argv[0], left, left == 1 ? "" : "es", left == 1 ? "it" : "them");
-		stop_command(run);
-	}
-}
-
-static int poll_timeout_ms(const struct run *run)
-{
-	if (run->phase != RUN_STOPPING && run->phase != RUN_KILLING)
-		return -1;
-	int64_t left = run->kill_at_ms - now_ms();
-	return left < 0 ? 0 : (int)left;
-}
-
-static void loop(struct run *run)
-{
-	bool noted_end = false;
-	while (run->phase != RUN_DONE) {
-		struct pollfd fds[] = {
-			{.fd = baton_fd(run->baton), .events = POLLIN},
-			{.fd = run->signal_fd, .events = POLLIN},
-			{.fd = run->child.ended ? -1 : run->child.pidfd, .events = POLLIN},
-		};
-		if (poll(fds, 3, poll_timeout_ms(run)) < 0 && errno != EINTR)
-			abort();
-		take_signals(run);
-		child_reap(&run->child);
-		if (run->phase != RUN_DONE)
-			(void)baton_dispatch(run->baton, 0); /* `ended` and `revoked` say all */
-		if (run->child.ended && run->phase != RUN_DONE && !noted_end) {
-			noted_end = true;
-			command_ended(run);
-		}
-		bool stopping = run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
-		if (stopping)
-			done_if_gone(run);
-		if (stopping && run->phase != RUN_DONE && now_ms() >= run->kill_at_ms)
-			kill_command(run);
-	}
-}
+/* ---- asking ---- */
 
 static void fill_request(const struct values *values, struct baton_request *request)
 {
-	const char *parent = getenv("BATON_LEASE");
 	baton_request_init(request);
 	request->lease_class = values->lease_class;
 	request->vram_bytes = values->vram_bytes;
@@ -436,8 +468,6 @@ static void fill_request(const struct values *values, struct baton_request *requ
 	request->evictable = values->evictable;
 	request->label = values->label;
 	request->uninterruptible_ms = values->grace_ms > 0 ? values->grace_ms : 0;
-	/* Inside another `baton run` that holds: waiting for ourselves would never end. */
-	request->parent_lease = parent ? strtoull(parent, NULL, 10) : 0;
 }
 
 static int ask(struct run *run)
@@ -450,15 +480,134 @@ static int ask(struct run *run)
 	handlers.yield = on_yield;
 	handlers.revoked = on_revoked;
 	handlers.ended = on_ended;
+	handlers.stops_later = true;
 	fill_request(run->values, &request);
+	/* Inside another `baton run` that holds: waiting for ourselves would never end. */
+	request.parent_lease = run->parent;
 	request.handlers = &handlers;
 	request.ctx = run;
+	run->asked_ms = now_ms();
 	int r = baton_acquire(run->baton, &request, &run->claim);
-	if (r < 0)
-		return cli_fail(run->command, baton_exit_code(r), "cannot ask for a lease: %s",
-				baton_strerror(r));
+	if (r < 0) {
+		say_no_lease(run, r);
+		return baton_exit_code(r);
+	}
 	return 0;
 }
+
+static void ask_anew(struct run *run)
+{
+	run->ask_again = false;
+	baton_claim_free(run->claim);
+	int r = ask(run);
+	if (r == 0)
+		return;
+	run->status = r;
+	run->started = false;
+	run->phase = RUN_DONE;
+}
+
+/* ---- the loop ---- */
+
+static int status_of(const struct child *child)
+{
+	if (child->status_unknown)
+		return EX_SOFTWARE;
+	return WIFSIGNALED(child->status) ? SIGNALLED + WTERMSIG(child->status)
+					  : WEXITSTATUS(child->status);
+}
+
+/* The last of it is gone. Only now may the lease go, too. */
+static void round_over(struct run *run)
+{
+	const struct child *child = &run->job.child;
+	if (WIFSIGNALED(child->status))
+		child_restore_tty(child);
+	bool revoked = run->revoked;
+	if (revoked)
+		(void)baton_lease_stopped(run->claim);
+	run->revoked = false;
+	run->phase = RUN_DONE;
+	if (child->status_unknown)
+		run_show_say(&run->show, true, "run: %s has ended; nobody knows its status",
+			     run->argv[0]);
+	if (!run->taken)
+		return;
+	if (!run->values->requeue || run->told_signal) {
+		run_show_say(&run->show, true,
+			     "run: %s had to give the GPU back before it was done%s", run->argv[0],
+			     run->values->requeue ? "" : " (--requeue would start it again)");
+		return;
+	}
+
+	run_show_say(&run->show, false, "%s gave way; it will be started again", run->argv[0]);
+	run->phase = RUN_WAITING;
+	run->asked_ms = now_ms();
+	if (revoked || baton_release(run->claim, true) < 0)
+		run->ask_again = true;
+}
+
+/* It ended by itself; what it left behind has to go as well. Its number is no longer its own. */
+static void note_end(struct run *run)
+{
+	size_t left = job_left(&run->job);
+	run->end_noted = true;
+	(void)baton_processes(run->baton, NULL, 0, cgroup_path(run));
+	if (run->phase != RUN_RUNNING || job_gone(&run->job))
+		return;
+	if (left > 0)
+		run_show_say(&run->show, false, "%s has ended and left %zu process%s; stopping %s",
+			     run->argv[0], left, left == 1 ? "" : "es", left == 1 ? "it" : "them");
+	stop_command(run, own_grace_ms(run));
+}
+
+static void look_at_job(struct run *run)
+{
+	child_reap(&run->job.child);
+	if (is_running(run) && run->job.child.ended && !run->end_noted)
+		note_end(run);
+	if (is_running(run) && job_gone(&run->job))
+		round_over(run);
+	bool stopping = run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
+	if (stopping && now_ms() >= run->kill_at_ms) {
+		kill_command(run);
+		if (job_gone(&run->job))
+			round_over(run);
+	}
+}
+
+static int poll_timeout_ms(const struct run *run)
+{
+	if (run->ask_again)
+		return 0;
+	if (run->phase != RUN_STOPPING && run->phase != RUN_KILLING)
+		return -1;
+	int64_t left = run->kill_at_ms - now_ms();
+	return left < 0 ? 0 : (int)left;
+}
+
+static void loop(struct run *run)
+{
+	const struct job *job = &run->job;
+	while (run->phase != RUN_DONE) {
+		struct pollfd fds[] = {
+			{.fd = baton_fd(run->baton), .events = POLLIN},
+			{.fd = run->signal_fd, .events = POLLIN},
+			{.fd = job->child.ended ? -1 : job->child.pidfd, .events = POLLIN},
+			{.fd = job->cgroup.events_fd, .events = POLLPRI},
+		};
+		if (poll(fds, 4, poll_timeout_ms(run)) < 0 && errno != EINTR)
+			abort();
+		/* First what the broker says: its SIGTERM comes with the reason for it. */
+		(void)baton_dispatch(run->baton, 0); /* `ended` and `revoked` say all */
+		take_signals(run);
+		look_at_job(run);
+		if (run->ask_again && run->phase == RUN_WAITING)
+			ask_anew(run);
+	}
+}
+
+/* ---- before and after ---- */
 
 static int connect_broker(struct run *run)
 {
@@ -472,10 +621,25 @@ static int connect_broker(struct run *run)
 	if (r == BATON_E_NAME)
 		return cli_fail(run->command, EX_USAGE,
 				"'%.60s' cannot be a name; give another by --name", connect.name);
+	if (r == BATON_E_PATH)
+		return run_refuse_path(run->command);
+	if (r == BATON_E_FORBIDDEN || r == BATON_E_UNAUTHORIZED)
+		return run_refuse_user(run->command, run->argv[0]);
 	if (r < 0)
 		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
 				run->argv[0], baton_strerror(r));
 	return 0;
+}
+
+/* The command's status is ours, unless it did not end by itself. */
+static int final_status(struct run *run)
+{
+	const struct child *child = &run->job.child;
+	if (!run->started)
+		return run->status;
+	if (run->interrupted && WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGINT)
+		run->die_of = SIGINT;
+	return run->taken ? EX_TEMPFAIL : status_of(child);
 }
 
 static int hold_and_run(struct run *run)
@@ -483,55 +647,97 @@ static int hold_and_run(struct run *run)
 	run->signal_fd = catch_signals(run);
 	if (run->signal_fd < 0)
 		return cli_fail(run->command, EX_OSERR, "no signalfd: %s", strerror(errno));
-	child_init(&run->child);
+	job_init(&run->job);
 	int r = ask(run);
 	if (r == 0) {
 		loop(run);
-		r = run->started ? status_of(&run->child) : run->status;
-		if (run->started && WIFSIGNALED(run->child.status))
-			child_restore_tty(&run->child);
+		r = final_status(run);
 	}
 	run_show_clear(&run->show);
-	keeper_dismiss(&run->keeper);
-	child_finish(&run->child);
+	job_finish(&run->job);
 	close(run->signal_fd);
 	return r;
 }
 
-/* A shell that runs a script stops at Ctrl-C only if it sees its child die of it. */
-static void die_of_interrupt(const struct run *run, int status)
+/* A shell that runs a script or a loop stops at Ctrl-C only if it sees its child die of it. */
+static void die_of_signal(int signo)
 {
-	if (!run->interrupted || status != SIGNALLED + SIGINT)
-		return;
+	const struct rlimit no_core = {0};
 	sigset_t set;
+	if (!signo)
+		return;
+	setrlimit(RLIMIT_CORE, &no_core); /* SIGQUIT would leave one of us */
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	signal(SIGINT, SIG_DFL);
-	raise(SIGINT);
+	sigaddset(&set, signo);
+	signal(signo, SIG_DFL);
+	raise(signo);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* What can be refused at once is not queued for hours first. */
+static int check_command(const struct run *run)
+{
+	int error = child_lookup(run->argv[0]);
+	if (error == 0)
+		return -1;
+	return cli_fail(run->command, error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE, "%s: %s",
+			run->argv[0],
+			error == ENOENT ? "there is no such command" : strerror(error));
+}
+
+/* Inside a lease that has room for it the command replaces us. Returns -1 when it was not that. */
+static int run_under_outer(struct run *run)
+{
+	const struct values *values = run->values;
+	const struct inside_need need = {.gpu = values->gpu,
+					 .gpus = values->gpus,
+					 .slots = values->slots,
+					 .vram_bytes = values->vram_bytes};
+	uint64_t lease;
+	if (!run_inside(&need, &lease))
+		return -1;
+	run_show_say(&run->show, false, "inside lease %" PRIu64 ", which has room for %s", lease,
+		     run->argv[0]);
+	execvp(run->argv[0], run->argv);
+	return cli_fail(run->command, errno == ENOENT ? NOT_FOUND : NOT_EXECUTABLE, "%s: %s",
+			run->argv[0], strerror(errno));
+}
+
+static void note_grace(struct run *run)
+{
+	char grace[UNITS_BYTES];
+	if (run->values->grace_ms > GRACE_MS_USUAL_MAX)
+		run_show_say(&run->show, false,
+			     "--grace %s is more than the 20s that a broker gives unless its "
+			     "grace_max_s says otherwise",
+			     units_duration(grace, (double)run->values->grace_ms / 1000));
 }
 
 static int run_run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct values values = {
 		.slots = 1, .gpus = 1, .wait_ms = BATON_TIMEOUT_NEVER, .grace_ms = -1};
+	signal(SIGCHLD, SIG_DFL);
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	struct run run = {
-		.command = command,
-		.values = &values,
-		.argv = argv + 1,
-		.grace_ms = values.grace_ms >= 0 ? values.grace_ms : GRACE_MS_DEFAULT,
-		.started_ms = now_ms(),
-	};
+	struct run run = {.command = command, .values = &values, .argv = argv + 1};
+	const char *parent = getenv("BATON_LEASE");
+	run.parent = parent ? strtoull(parent, NULL, 10) : 0;
 	run_show_init(&run.show, values.quiet);
+	run_env_init();
+	r = check_command(&run);
+	if (r < 0)
+		r = run_under_outer(&run);
+	if (r >= 0)
+		return r;
+	note_grace(&run);
 	r = connect_broker(&run);
 	if (r > 0)
 		return r;
 	r = hold_and_run(&run);
 	baton_close(run.baton);
-	die_of_interrupt(&run, r);
+	die_of_signal(run.die_of);
 	return r;
 }
 
@@ -539,16 +745,21 @@ const struct command command_run = {
 	.name = "run",
 	.summary = "Run a command while holding a lease.",
 	.usage = "[OPTION]... [--] COMMAND [ARGUMENT]...",
-	.details = "The command finds BATON_LEASE, BATON_FENCE, BATON_GPU and, where the broker "
-		   "knows the\n"
-		   "GPU's UUID, CUDA_VISIBLE_DEVICES in its environment. When the lease is revoked "
-		   "it gets\n"
-		   "SIGTERM, the grace, then SIGKILL; so does whatever it leaves running when it "
-		   "ends.\n"
-		   "A job stopped by Ctrl-Z answers no heartbeat and loses its lease after 20 s.\n"
-		   "Exit status: that of the command, 128 + N when signal N ended it, 75 no lease "
-		   "now,\n"
-		   "69 no broker, 126 or 127 when the command cannot be run.",
+	.details =
+		"When others need the GPU the command gets SIGTERM (or --on-yield), the grace, "
+		"then\n"
+		"SIGKILL; so does whatever it leaves running when it ends. Nobody else is let in "
+		"before\n"
+		"the last of it is gone. With --requeue it is started again later.\n"
+		"It finds BATON_LEASE, BATON_FENCE, BATON_GPU, BATON_GPU_INDEX, BATON_GPU_COUNT "
+		"and\n"
+		"CUDA_VISIBLE_DEVICES (and those of ROCm and Level Zero) in its environment.\n"
+		"A job stopped by Ctrl-Z answers no heartbeat and loses its lease after 20 s.\n"
+		"Exit status: that of the command, 128 + N when signal N ended it; 75 no lease "
+		"now, or\n"
+		"the lease was taken before it was done; 69 no broker, 126 or 127 when the "
+		"command\n"
+		"cannot be run.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(*options),
 	.arguments = ARGUMENTS_COMMAND,

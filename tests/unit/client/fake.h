@@ -28,13 +28,14 @@ void fake_hang_up(struct fake *fake);
 /* One line each. `'` stands for `"`. */
 __attribute__((format(printf, 2, 3))) void fake_send(struct fake *fake, const char *format, ...);
 void fake_send_bytes(struct fake *fake, const char *bytes, size_t length);
-/* The next message, which must be of this type; the caller's to json_decref. */
+/* The next message, which must be of this type; the caller's to json_decref. Only who asks for
+ * `processes` sees it. */
 json_t *fake_take(struct fake *fake, const char *type);
 /* The same, thrown away; returns its `lease` or `ref`. */
 json_int_t fake_expect(struct fake *fake, const char *type);
 /* True: no message is on its way. */
 bool fake_is_quiet(struct fake *fake);
-/* True: the client has closed the connection. */
+/* True: the client has closed the connection; what it said before is thrown away. */
 bool fake_is_closed(struct fake *fake);
 
 /* baton_connect, answered by a helper thread with `answer` (NULL: a plain welcome). The result is

@@ -1,0 +1,116 @@
+/* cgroup: made by mkdir, read and written as files. It decides nothing and reports no failure:
+ * where it cannot be had, the job is found by its tree and its mark alone. Called by job.c and
+ * keeper.c.
+ */
+#include "cli/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+enum { CGROUP2_MAGIC = 0x63677270 };
+
+/* Where the unified hierarchy lies: alone, or beside the old ones. */
+static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+
+static const char *find_root(void)
+{
+	for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
+		struct statfs fs;
+		if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_MAGIC)
+			return roots[i];
+	}
+	return NULL;
+}
+
+/* The line "0::/path" of the unified hierarchy. */
+static bool own_path(char *ret_path, size_t size)
+{
+	char line[LIMIT_CGROUP_BYTES + 8];
+	bool found = false;
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		char *end = strchr(line, '\n');
+		if (strncmp(line, "0::/", 4) != 0 || !end || strncmp(line + 3, "/..", 3) == 0)
+			continue;
+		*end = '\0';
+		found = (size_t)snprintf(ret_path, size, "%s", line + 3) < size;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static int open_file(const struct cgroup *cgroup, const char *name, int flags)
+{
+	char path[LIMIT_CGROUP_BYTES + 32];
+	if (!*cgroup->path)
+		return -1;
+	snprintf(path, sizeof(path), "%s/%s", cgroup->path, name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+void cgroup_make(struct cgroup *cgroup)
+{
+	char own[LIMIT_CGROUP_BYTES + 1];
+	const char *root = find_root();
+	*cgroup = (struct cgroup){.events_fd = -1};
+	if (!root || !own_path(own, sizeof(own)))
+		return;
+	int length = snprintf(cgroup->path, sizeof(cgroup->path), "%s%s/baton-run-%ld", root,
+			      strcmp(own, "/") == 0 ? "" : own, (long)getpid());
+	if (length >= (int)sizeof(cgroup->path) ||
+	    (mkdir(cgroup->path, 0755) < 0 && errno != EEXIST)) {
+		cgroup->path[0] = '\0';
+		return;
+	}
+
+	/* Old kernels have no cgroup.kill: then it is worth little. */
+	cleanup_close int kill_fd = open_file(cgroup, "cgroup.kill", O_WRONLY);
+	cleanup_close int entry_fd = cgroup_open_entry(cgroup);
+	cgroup->events_fd = open_file(cgroup, "cgroup.events", O_RDONLY);
+	if (kill_fd < 0 || entry_fd < 0 || cgroup->events_fd < 0)
+		cgroup_remove(cgroup);
+}
+
+void cgroup_reopen(struct cgroup *cgroup)
+{
+	cgroup->events_fd = open_file(cgroup, "cgroup.events", O_RDONLY);
+}
+
+int cgroup_open_entry(const struct cgroup *cgroup)
+{
+	return open_file(cgroup, "cgroup.procs", O_WRONLY);
+}
+
+bool cgroup_populated(const struct cgroup *cgroup)
+{
+	char text[256];
+	if (cgroup->events_fd < 0)
+		return false;
+	ssize_t length = pread(cgroup->events_fd, text, sizeof(text) - 1, 0);
+	text[length > 0 ? length : 0] = '\0';
+	return strstr(text, "populated 1") != NULL;
+}
+
+void cgroup_kill(const struct cgroup *cgroup)
+{
+	cleanup_close int fd = open_file(cgroup, "cgroup.kill", O_WRONLY);
+	if (fd >= 0 && write(fd, "1", 1) < 0)
+		return; /* it is gone */
+}
+
+void cgroup_remove(struct cgroup *cgroup)
+{
+	if (*cgroup->path)
+		rmdir(cgroup->path);
+	if (cgroup->events_fd >= 0)
+		close(cgroup->events_fd);
+	*cgroup = (struct cgroup){.events_fd = -1};
+}

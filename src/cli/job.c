@@ -1,0 +1,61 @@
+/* job: puts child, keeper and cgroup together. It knows nothing of leases. Called by run.c. */
+#include "cli/job.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+void job_init(struct job *job)
+{
+	*job = (struct job){.keeper = {.fd = -1}, .cgroup = {.events_fd = -1}};
+	child_init(&job->child);
+}
+
+int job_prepare(struct job *job)
+{
+	if (job->keeper.pid)
+		return 0;
+	cgroup_make(&job->cgroup);
+	int error = keeper_start(&job->keeper, &job->cgroup);
+	job->child.keeper_pid = job->keeper.pid;
+	return error;
+}
+
+int job_start(struct job *job, char *const *argv, const sigset_t *mask)
+{
+	child_forget(&job->child);
+	int entry_fd = cgroup_open_entry(&job->cgroup);
+	int error = child_spawn(&job->child, argv, mask, entry_fd);
+	if (entry_fd >= 0)
+		close(entry_fd);
+	return error;
+}
+
+void job_ask(struct job *job, int signo)
+{
+	child_signal_all(&job->child, signo);
+	child_signal_all(&job->child, SIGCONT);
+}
+
+void job_kill(struct job *job)
+{
+	cgroup_kill(&job->cgroup);
+	child_signal_all(&job->child, SIGKILL);
+	child_reap(&job->child);
+}
+
+size_t job_left(const struct job *job)
+{
+	return child_signal_all(&job->child, 0);
+}
+
+bool job_gone(const struct job *job)
+{
+	return job->child.ended && !cgroup_populated(&job->cgroup) && job_left(job) == 0;
+}
+
+void job_finish(struct job *job)
+{
+	keeper_dismiss(&job->keeper);
+	cgroup_remove(&job->cgroup);
+	child_finish(&job->child);
+}

@@ -1,0 +1,108 @@
+/* run_env: sets our own environment, which the command inherits. Called by run.c.
+ *
+ * The variables of before are overridden: they may name a GPU that is not ours, and a program that
+ * computes on another than it was granted is noticed by nobody. So an index is set also where
+ * nothing better is known. */
+#include "cli/run_env.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+static bool had_cuda, warned;
+
+void run_env_init(void)
+{
+	had_cuda = getenv("CUDA_VISIBLE_DEVICES") != NULL;
+}
+
+static void set_number(const char *name, uint64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	setenv(name, text, 1);
+}
+
+static void add(struct buf *list, size_t at, const char *text)
+{
+	if (buf_printf(list, "%s%s", at ? "," : "", text) < 0)
+		abort();
+}
+
+static void set_list(const char *name, struct buf *list)
+{
+	if (buf_append(list, "", 1) < 0)
+		abort();
+	setenv(name, buf_data(list), 1);
+	buf_finish(list);
+}
+
+static void set_names(const struct baton_lease *lease)
+{
+	struct buf names = {0};
+	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
+		add(&names, i, baton_lease_gpu_name(lease, i));
+	set_list("BATON_GPU", &names);
+}
+
+/* Of the machine, or of what is left visible of it (`relative`). */
+static void set_indexes(const char *name, const struct baton_lease *lease, bool relative)
+{
+	struct buf list = {0};
+	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++) {
+		char number[24];
+		size_t index = relative ? i : baton_lease_gpu_index(lease, i);
+		snprintf(number, sizeof(number), "%zu", index);
+		add(&list, i, number);
+	}
+	set_list(name, &list);
+}
+
+static bool set_uuids(const struct baton_lease *lease)
+{
+	struct buf uuids = {0};
+	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++) {
+		const char *uuid = baton_lease_gpu_uuid(lease, i);
+		if (!*uuid) {
+			buf_finish(&uuids);
+			return false;
+		}
+		add(&uuids, i, uuid);
+	}
+	set_list("CUDA_VISIBLE_DEVICES", &uuids);
+	return true;
+}
+
+/* Of a single GPU that is the first nobody is in doubt, unless its program was told otherwise. */
+static void warn_of_order(const struct baton_lease *lease, struct run_show *show)
+{
+	bool is_first = baton_lease_gpu_count(lease) == 1 && baton_lease_gpu_index(lease, 0) == 0;
+	if (warned || (is_first && !had_cuda))
+		return;
+	warned = true;
+	run_show_say(show, true,
+		     "the broker knows no UUID of %s: CUDA_VISIBLE_DEVICES=%s is its place in the "
+		     "configuration; give `uuid` there if that is not the driver's order",
+		     getenv("BATON_GPU"), getenv("CUDA_VISIBLE_DEVICES"));
+}
+
+void run_env_set(const struct baton_lease *lease, struct run_show *show)
+{
+	set_number("BATON_LEASE", baton_lease_id(lease));
+	set_number("BATON_FENCE", baton_lease_fence(lease));
+	set_number("BATON_GPU_COUNT", baton_lease_gpu_count(lease));
+	set_names(lease);
+	set_indexes("BATON_GPU_INDEX", lease, false);
+	/* ROCm's runtime leaves these GPUs and numbers them anew; HIP chooses among those. */
+	set_indexes("ROCR_VISIBLE_DEVICES", lease, false);
+	set_indexes("HIP_VISIBLE_DEVICES", lease, true);
+	set_indexes("ZE_AFFINITY_MASK", lease, false);
+	if (set_uuids(lease))
+		return;
+	setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1); /* else the fastest is number 0 */
+	set_indexes("CUDA_VISIBLE_DEVICES", lease, false);
+	warn_of_order(lease, show);
+}

@@ -1,0 +1,136 @@
+/* run_inside: compares a need with the lease that the environment names. The environment may be
+ * older than the lease (a server that was started inside and went on), so the broker is asked.
+ * Decides nothing about claims. Called by run.c. */
+#include "cli/run_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "cli/api.h"
+#include "cli/field.h"
+
+enum { BYTES_PER_MIB = 1024 * 1024, LIST_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1) };
+
+/* An environment list, cut at its commas. */
+struct list {
+	char text[LIST_BYTES];
+	const char *items[LIMIT_GPUS];
+	size_t count;
+};
+
+static void list_read(struct list *list, const char *variable)
+{
+	const char *value = getenv(variable);
+	char *rest = NULL;
+	list->count = 0;
+	snprintf(list->text, sizeof(list->text), "%s", value ? value : "");
+	for (char *item = strtok_r(list->text, ",", &rest); item && list->count < LIMIT_GPUS;
+	     item = strtok_r(NULL, ",", &rest))
+		list->items[list->count++] = item;
+}
+
+static uint64_t number_of(const char *variable)
+{
+	const char *value = getenv(variable);
+	return value ? strtoull(value, NULL, 10) : 0;
+}
+
+/* The lease of our environment, if it is held and not about to be taken with force. */
+static const json_t *find_lease(const json_t *status)
+{
+	uint64_t lease = number_of("BATON_LEASE"), fence = number_of("BATON_FENCE");
+	const json_t *row;
+	size_t at;
+	json_array_foreach(json_object_get(status, "leases"), at, row)
+	{
+		const char *state = field_text(row, "state", "");
+		if (field_u64(row, "lease") != lease || field_u64(row, "fence") != fence)
+			continue;
+		bool revoked = field_true(json_object_get(row, "yield"), "revoked") ||
+			       field_true(row, "revoked");
+		bool held = strcmp(state, "held") == 0 || strcmp(state, "yielding") == 0;
+		return held && !revoked ? row : NULL;
+	}
+	return NULL;
+}
+
+/* Whether `wanted` is the GPU of this name and index, or its UUID. */
+static bool names_gpu(const json_t *status, const char *wanted, const char *name, const char *index)
+{
+	const json_t *row;
+	size_t at;
+	if (strcmp(wanted, name) == 0 || strcmp(wanted, index) == 0)
+		return true;
+	json_array_foreach(json_object_get(status, "gpus"), at,
+			   row) if (strcmp(field_text(row, "name", ""), name) ==
+				    0) return strcmp(field_text(row, "uuid", ""), wanted) == 0;
+	return false;
+}
+
+/* Keeps `count` items from `first` on, where the list has one for each GPU. */
+static void narrow(const char *variable, size_t gpus, size_t first, size_t count)
+{
+	struct list list;
+	char kept[LIST_BYTES] = "";
+	list_read(&list, variable);
+	if (list.count != gpus)
+		return;
+	for (size_t i = 0, length = 0; i < count; i++)
+		length += (size_t)snprintf(kept + length, sizeof(kept) - length, "%s%s",
+					   i ? "," : "", list.items[first + i]);
+	setenv(variable, kept, 1);
+}
+
+static void narrow_all(size_t gpus, size_t first, size_t count)
+{
+	static const char *const variables[] = {"BATON_GPU", "BATON_GPU_INDEX",
+						"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+						"ZE_AFFINITY_MASK"};
+	char number[24];
+	if (count == gpus)
+		return;
+	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
+		narrow(variables[i], gpus, first, count);
+	narrow("HIP_VISIBLE_DEVICES", gpus, 0, count); /* numbered anew below ROCm's list */
+	snprintf(number, sizeof(number), "%zu", count);
+	setenv("BATON_GPU_COUNT", number, 1);
+}
+
+static bool fits(const json_t *status, const json_t *lease, const struct inside_need *need)
+{
+	struct list names, indexes;
+	size_t first = 0;
+	list_read(&names, "BATON_GPU");
+	list_read(&indexes, "BATON_GPU_INDEX");
+	if (names.count == 0 || names.count != indexes.count || need->gpus > names.count)
+		return false;
+	if (field_u64(lease, "slots") < need->slots ||
+	    field_u64(lease, "vram_mb") * BYTES_PER_MIB < need->vram_bytes)
+		return false;
+	if (need->gpu && strcmp(need->gpu, "any") != 0) {
+		while (first < names.count &&
+		       !names_gpu(status, need->gpu, names.items[first], indexes.items[first]))
+			first++;
+		if (first == names.count || need->gpus > 1)
+			return false;
+	}
+	narrow_all(names.count, first, need->gpus);
+	return true;
+}
+
+bool run_inside(const struct inside_need *need, uint64_t *ret_lease)
+{
+	json_t *status;
+	char error[512];
+	if (number_of("BATON_LEASE") == 0 || !getenv("BATON_RUN"))
+		return false;
+	if (api_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) < 0)
+		return false;
+	const json_t *lease = find_lease(status);
+	bool inside = lease && fits(status, lease, need);
+	json_decref(status);
+	*ret_lease = number_of("BATON_LEASE");
+	return inside;
+}
