@@ -2,7 +2,6 @@
  * the option parser and the tables. */
 #include "cli/units.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,48 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
-/* A plain decimal number: no sign, no exponent, no "inf". */
-static bool parse_number(const char **text, double *ret)
-{
-	const char *at = *text;
-	size_t digits = strspn(at, "0123456789");
-	size_t length = digits;
-	if (at[length] == '.') {
-		size_t fraction = strspn(at + length + 1, "0123456789");
-		if (fraction == 0)
-			return false;
-		length += 1 + fraction;
-	}
-	char copy[32];
-	if (digits == 0 || length >= sizeof(copy))
-		return false;
-	memcpy(copy, at, length);
-	copy[length] = '\0';
-	*ret = strtod(copy, NULL);
-	*text += length;
-	return true;
-}
+#include "base/number.h"
 
 bool units_parse_size(const char *text, uint64_t *ret_bytes)
 {
-	static const char letters[] = "BKMGTP";
-	double number;
-	if (!parse_number(&text, &number) || !*text)
-		return false;
-	const char *letter = strchr(letters, toupper((unsigned char)*text));
-	if (!letter || !*letter)
-		return false;
-	text++;
-	if (letter != letters && strcasecmp(text, "") != 0 && strcasecmp(text, "B") != 0 &&
-	    strcasecmp(text, "iB") != 0)
-		return false;
-	if (letter == letters && *text)
-		return false;
-	double bytes = ldexp(number, 10 * (int)(letter - letters));
-	if (bytes > ldexp(1, 60))
-		return false;
-	*ret_bytes = (uint64_t)bytes;
-	return true;
+	return number_parse_size(text, ret_bytes);
 }
 
 bool units_parse_duration(const char *text, int64_t *ret_ms)
@@ -63,7 +25,7 @@ bool units_parse_duration(const char *text, int64_t *ret_ms)
 	double total = 0, number;
 	bool bare = text[strspn(text, "0123456789.")] == '\0';
 	do {
-		if (!parse_number(&text, &number))
+		if (!number_parse(&text, &number))
 			return false;
 		size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz");
 		double factor = bare ? 1e3 : 0;

@@ -169,9 +169,8 @@ static int listen_bridge(struct shell *shell, char *detail, size_t size)
 {
 	const char *port = getenv("BRIDGE_PORT");
 	char address[64];
-	bool loopback;
 	snprintf(address, sizeof address, "127.0.0.1:%.32s", port && port[0] ? port : "8080");
-	if (!settings_address_ok(address, &loopback)) {
+	if (!settings_take_address(address, NULL, NULL)) {
 		snprintf(detail, size, "BRIDGE_PORT is not a port: '%.32s'", port);
 		return -ERR_BAD_FIELD;
 	}
@@ -240,7 +239,7 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 	shell->dev_watch.fd = -1;
 	detail[0] = 0;
 	int rc = read_settings(shell, argc, argv, detail, detail_size);
-	if (rc || shell->live.options.help)
+	if (rc || shell->live.options.help || shell->live.options.check)
 		return rc;
 	rc = paths_make_private(shell->live.paths.state_dir, detail, detail_size);
 	rc = rc ? rc : loop_create(&shell->loop);
@@ -256,6 +255,7 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 
 void boot_end(struct shell *shell)
 {
+	hangup_end(&shell->hangup);
 	reload_watch_end(&shell->config_watch);
 	dev_end(&shell->dev_watch);
 	listings_finish(&shell->listings);
@@ -273,6 +273,13 @@ void boot_end(struct shell *shell)
 	text_finish(&shell->body);
 	text_finish(&shell->line);
 	explicit_bzero(&shell->policy, sizeof shell->policy);
+}
+
+void boot_checked(const struct shell *shell)
+{
+	const char *config = shell->live.paths.config;
+	printf("baton serve: %s%s\n", config[0] ? config : "no configuration file",
+	       config[0] ? " is good" : "; the defaults are good");
 }
 
 void boot_announce(const struct shell *shell)

@@ -6,5 +6,7 @@
  * enum err; `detail` then says what to do. boot_end undoes whatever was done. */
 int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size);
 void boot_end(struct shell *shell);
+/* --check: says that options and file are good; nothing else was done. */
+void boot_checked(const struct shell *shell);
 /* Where it listens and what to try next. */
 void boot_announce(const struct shell *shell);

@@ -2,7 +2,9 @@
  * serve.c. */
 #include "server/options.h"
 
+#include <fcntl.h>
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -20,6 +22,8 @@ enum option_id {
 	OPTION_MODELS,
 	OPTION_DEV,
 	OPTION_ALLOW_REMOTE,
+	OPTION_READY_FD,
+	OPTION_CHECK,
 	OPTION_HELP,
 };
 
@@ -35,8 +39,8 @@ static const struct option_row {
 	{"state", "DIR", OPTION_STATE, "journal and token ($XDG_STATE_HOME/baton)"},
 	{"config", "FILE", OPTION_CONFIG,
 	 "YAML ($XDG_CONFIG_HOME/baton/config.yaml if it exists); read again on SIGHUP"},
-	{"fake-gpu", "NAME:VRAM_MB[:SLOTS]", OPTION_FAKE_GPU,
-	 "a GPU by declaration; repeatable; replaces those of the file"},
+	{"fake-gpu", "NAME:VRAM[:SLOTS]", OPTION_FAKE_GPU,
+	 "a GPU by declaration, VRAM as 24G or in MiB; repeatable; replaces those of the file"},
 	{"log-level", "LEVEL", OPTION_LOG_LEVEL, "error, warn, info or debug (info)"},
 	{"compat", "bridge", OPTION_COMPAT,
 	 "stand in for the predecessor: 127.0.0.1:$BRIDGE_PORT (8080), $BRIDGE_TOKEN"},
@@ -46,6 +50,10 @@ static const struct option_row {
 	{"dev", NULL, OPTION_DEV, "serve the pages from ./web and tell open ones what changed"},
 	{"allow-remote", NULL, OPTION_ALLOW_REMOTE,
 	 "let --listen name an address that is not loopback; put TLS in front of it"},
+	{"ready-fd", "N", OPTION_READY_FD,
+	 "write a line to this descriptor once it listens, then close it"},
+	{"check", NULL, OPTION_CHECK,
+	 "only check options and configuration: exit 0, or 78 with file:line"},
 	{"help", NULL, OPTION_HELP, "this text"},
 };
 
@@ -55,6 +63,15 @@ static int refuse(char *detail, size_t size, const char *what, const char *value
 {
 	snprintf(detail, size, "%s '%.100s'", what, value);
 	return -ERR_BAD_FIELD;
+}
+
+static bool take_descriptor(const char *text, int *ret_fd)
+{
+	size_t digits = strspn(text, "0123456789");
+	if (digits == 0 || digits > 5 || text[digits])
+		return false;
+	*ret_fd = atoi(text);
+	return fcntl(*ret_fd, F_GETFD) >= 0;
 }
 
 static int take(struct options *o, int id, const char *value, char *detail, size_t size)
@@ -102,6 +119,13 @@ static int take(struct options *o, int id, const char *value, char *detail, size
 	case OPTION_ALLOW_REMOTE:
 		o->allow_remote = true;
 		break;
+	case OPTION_READY_FD:
+		if (!take_descriptor(value, &o->ready_fd))
+			return refuse(detail, size, "--ready-fd: no open descriptor", value);
+		break;
+	case OPTION_CHECK:
+		o->check = true;
+		break;
 	case OPTION_HELP:
 		o->help = true;
 		break;
@@ -114,7 +138,7 @@ static int take(struct options *o, int id, const char *value, char *detail, size
 int options_parse(int argc, char **argv, struct options *ret_options, char *detail,
 		  size_t detail_size)
 {
-	struct options o = {.log_level = -1};
+	struct options o = {.log_level = -1, .ready_fd = -1};
 	struct option longs[ROW_COUNT + 1] = {0};
 	int id, rc = 0;
 	for (size_t i = 0; i < ROW_COUNT; i++)
@@ -162,18 +186,16 @@ void options_help(FILE *out)
 static int apply_listen(const struct options *options, struct settings *settings, char *detail,
 			size_t size)
 {
-	for (uint32_t i = 0; i < options->listen_count; i++) {
-		if (strlen(options->listen[i]) > SETTINGS_ADDRESS_BYTES)
-			return refuse(detail, size, "--listen: too long:", options->listen[i]);
-		snprintf(settings->listen[i], sizeof settings->listen[i], "%s", options->listen[i]);
-	}
+	for (uint32_t i = 0; i < options->listen_count; i++)
+		if (!settings_take_address(options->listen[i], settings->listen[i], NULL))
+			return refuse(detail, size,
+				      "not ADDRESS:PORT with a numeric address or localhost:",
+				      options->listen[i]);
 	if (options->listen_count > 0)
 		settings->listen_count = options->listen_count;
 	for (uint32_t i = 0; i < settings->listen_count; i++) {
-		bool loopback;
-		if (!settings_address_ok(settings->listen[i], &loopback))
-			return refuse(detail, size,
-				      "not a numeric ADDRESS:PORT:", settings->listen[i]);
+		bool loopback = false;
+		(void)settings_take_address(settings->listen[i], NULL, &loopback);
 		if (!loopback && !options->allow_remote)
 			return refuse(detail, size,
 				      "others could reach this address; --allow-remote permits it:",

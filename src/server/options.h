@@ -12,7 +12,8 @@ struct options {
 	const char *socket_path, *state_dir, *config_path; /* NULL: not given */
 	const char *web_dir, *models_dir;
 	int log_level; /* -1: not given */
-	bool bridge, allow_remote, dev, help;
+	int ready_fd;  /* -1: not given */
+	bool bridge, allow_remote, dev, check, help;
 };
 
 /* 0 or -ERR_BAD_FIELD; `detail` then says what is wrong. */

@@ -10,6 +10,7 @@
 #include "net/loop.h"
 #include "server/boot.h"
 #include "server/deliver.h"
+#include "server/notify.h"
 #include "server/respond.h"
 #include "server/sessions.h"
 
@@ -66,6 +67,7 @@ static void drain(struct shell *shell)
 	ticket->in.event.type = EVENT_DRAIN;
 	batch_push_first(&shell->broker.batch, ticket);
 	shell->drain_until = mono_after(loop_now(), DRAIN_MS);
+	notify_send(NOTIFY_STOPPING, "leases and places stay in the journal");
 	log_write(&shell->observers.log, LOG_INFO,
 		  "stopping; leases and places stay in the journal", NULL, 0);
 	net_stop_listening(shell->doors.net);
@@ -93,12 +95,19 @@ static void on_stop(void *ctx, int signo)
 	drain(shell);
 }
 
-static void on_reload(void *ctx, int signo)
+static void on_hangup(void *ctx, bool ends)
 {
+	struct shell *shell = ctx;
 	struct settings_change change;
 	char detail[512];
-	(void)signo;
-	(void)reload_settings(ctx, &change, detail, sizeof detail);
+	if (ends) {
+		log_write(&shell->observers.log, LOG_INFO, "the terminal was closed", NULL, 0);
+		drain(shell);
+		return;
+	}
+	notify_send(NOTIFY_RELOADING, NULL);
+	(void)reload_settings(shell, &change, detail, sizeof detail);
+	notify_send(NOTIFY_READY, NULL);
 }
 
 /* What is due beside the core's own deadlines; returns when to look again. */
@@ -190,7 +199,17 @@ static int begin_signals(struct shell *shell)
 {
 	int rc = loop_on_signal(shell->loop, SIGTERM, on_stop, shell);
 	rc = rc ? rc : loop_on_signal(shell->loop, SIGINT, on_stop, shell);
-	return rc ? rc : loop_on_signal(shell->loop, SIGHUP, on_reload, shell);
+	return rc ? rc : hangup_begin(&shell->hangup, shell->loop, on_hangup, shell);
+}
+
+/* Whoever started us may go on: from here on everybody who connects is served. */
+static void tell_ready(const struct shell *shell)
+{
+	char line[SETTINGS_SOCKET_BYTES + POLICY_HOST_BYTES + 64];
+	snprintf(line, sizeof line, "listens on %s and %s", shell->home,
+		 shell->live.settings.socket_path);
+	notify_send(NOTIFY_READY, line);
+	notify_descriptor(shell->live.options.ready_fd, line);
 }
 
 int serve_main(int argc, char **argv)
@@ -206,6 +225,11 @@ int serve_main(int argc, char **argv)
 		boot_end(&shell);
 		return 0;
 	}
+	if (rc == 0 && shell.live.options.check) {
+		boot_checked(&shell);
+		boot_end(&shell);
+		return 0;
+	}
 	rc = rc ? rc : begin_signals(&shell);
 	if (rc) {
 		fprintf(stderr, "baton serve: %s\n", detail[0] ? detail : err_text(rc));
@@ -218,6 +242,7 @@ int serve_main(int argc, char **argv)
 	reload_watch_begin(&shell, &shell.config_watch);
 	dev_begin(&shell);
 	boot_announce(&shell);
+	tell_ready(&shell);
 	run(&shell);
 	log_write(&shell.observers.log, LOG_INFO, "stopped", NULL, 0);
 	boot_end(&shell);

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/number.h"
 
 void settings_defaults(struct settings *ret_settings)
 {
@@ -36,26 +38,35 @@ static bool host_is_loopback(const char *host, bool is_v6)
 	return inet_pton(AF_INET, host, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
 }
 
-bool settings_address_ok(const char *address, bool *ret_loopback)
+static bool port_ok(const char *digits)
+{
+	size_t length = strspn(digits, "0123456789");
+	return length > 0 && length <= 5 && !digits[length] && atoi(digits) <= 65535;
+}
+
+bool settings_take_address(const char *text, char *ret_address, bool *ret_loopback)
 {
 	char host[SETTINGS_ADDRESS_BYTES + 1];
 	unsigned char binary[sizeof(struct in6_addr)];
-	const char *colon = strrchr(address, ':');
-	if (!colon || colon == address || (size_t)(colon - address) >= sizeof host)
+	const char *colon = strrchr(text, ':');
+	if (!colon || colon == text || (size_t)(colon - text) >= sizeof host || !port_ok(colon + 1))
 		return false;
-	bool is_v6 = address[0] == '[';
-	const char *begin = address + is_v6, *end = colon - is_v6;
+	bool is_v6 = text[0] == '[';
+	const char *begin = text + is_v6, *end = colon - is_v6;
 	if (end <= begin || (is_v6 && *end != ']'))
 		return false;
 	memcpy(host, begin, (size_t)(end - begin));
 	host[end - begin] = 0;
+	if (!is_v6 && strcasecmp(host, "localhost") == 0)
+		snprintf(host, sizeof host, "127.0.0.1");
 	if (inet_pton(is_v6 ? AF_INET6 : AF_INET, host, binary) != 1)
 		return false;
-	const char *digits = colon + 1;
-	size_t length = strspn(digits, "0123456789");
-	if (length == 0 || length > 5 || digits[length] || atoi(digits) > 65535)
-		return false;
-	*ret_loopback = host_is_loopback(host, is_v6);
+	if (ret_loopback)
+		*ret_loopback = host_is_loopback(host, is_v6);
+	if (!ret_address)
+		return true;
+	snprintf(ret_address, SETTINGS_ADDRESS_BYTES + 1, "%s%.*s%s%s", is_v6 ? "[" : "",
+		 SETTINGS_ADDRESS_BYTES - 8, host, is_v6 ? "]" : "", colon);
 	return true;
 }
 
@@ -70,6 +81,52 @@ static int64_t number_of(const char *text, int64_t max)
 	return value <= max ? value : -1;
 }
 
+/* A request names a GPU by name, index or uuid, several with commas, or says "any". */
+const char *settings_gpu_name_problem(const char *name)
+{
+	for (const char *at = name; *at; at++)
+		if ((unsigned char)*at <= 0x20 || *at == 0x7f)
+			return "has spaces or control bytes";
+	if (name[0] == 0)
+		return "is empty";
+	if (strchr(name, ','))
+		return "has a comma, which parts the names of a list";
+	if (strcasecmp(name, "any") == 0)
+		return "is what requests say for no certain GPU";
+	if (strspn(name, "0123456789") == strlen(name))
+		return "reads as an index; begin it with a letter";
+	return NULL;
+}
+
+/* MiB, or -1. */
+static int64_t vram_mb_of(const char *text)
+{
+	const int64_t max = 1 << 24;
+	uint64_t bytes;
+	if (!text[strspn(text, "0123456789")])
+		return number_of(text, max);
+	if (!number_parse_size(text, &bytes) || bytes >> 20 > (uint64_t)max)
+		return -1;
+	return (int64_t)(bytes >> 20);
+}
+
+static int check_new_name(const struct settings *settings, const char *name, char *detail,
+			  size_t size)
+{
+	const char *problem = settings_gpu_name_problem(name);
+	if (problem) {
+		snprintf(detail, size, "the GPU name '%s' %s", name, problem);
+		return -ERR_CONFIG;
+	}
+	for (uint32_t i = 0; i < settings->core.gpu_count; i++) {
+		if (strcmp(settings->core.gpus[i].name, name) == 0) {
+			snprintf(detail, size, "two GPUs are named '%s'", name);
+			return -ERR_CONFIG;
+		}
+	}
+	return 0;
+}
+
 int settings_add_gpu(struct settings *settings, const char *spec, char *detail, size_t detail_size)
 {
 	char copy[LIMIT_GPU_NAME_BYTES + 64];
@@ -79,23 +136,21 @@ int settings_add_gpu(struct settings *settings, const char *spec, char *detail, 
 		copy[0] = 0;
 	char *name = strtok_r(copy, ":", &save);
 	char *vram = strtok_r(NULL, ":", &save), *slots = strtok_r(NULL, ":", &save);
-	int64_t vram_mb = vram ? number_of(vram, 1 << 24) : -1;
+	int64_t vram_mb = vram ? vram_mb_of(vram) : -1;
 	int64_t slot_count = slots ? number_of(slots, 64) : 1;
 	if (!name || strlen(name) > LIMIT_GPU_NAME_BYTES || vram_mb < 1 || slot_count < 1 ||
 	    strtok_r(NULL, ":", &save)) {
-		snprintf(detail, detail_size, "'%.80s' is not NAME:VRAM_MB[:SLOTS]", spec);
+		snprintf(detail, detail_size,
+			 "'%.80s' is not NAME:VRAM[:SLOTS], such as gpu0:24G or gpu0:24576:2",
+			 spec);
 		return -ERR_CONFIG;
 	}
 	if (settings->core.gpu_count == LIMIT_GPUS) {
 		snprintf(detail, detail_size, "at most %d GPUs", LIMIT_GPUS);
 		return -ERR_CONFIG;
 	}
-	for (uint32_t i = 0; i < settings->core.gpu_count; i++) {
-		if (strcmp(settings->core.gpus[i].name, name) == 0) {
-			snprintf(detail, detail_size, "two GPUs are named '%s'", name);
-			return -ERR_CONFIG;
-		}
-	}
+	if (check_new_name(settings, name, detail, detail_size))
+		return -ERR_CONFIG;
 	snprintf(gpu.name, sizeof gpu.name, "%s", name);
 	gpu.vram_bytes_total = (uint64_t)vram_mb << 20;
 	gpu.slots = (uint32_t)slot_count;

@@ -40,9 +40,12 @@ void settings_defaults(struct settings *ret_settings);
 /* The file's values over those of `base`. 0 or -ERR_CONFIG; `detail` is "file:line: what". */
 int settings_load(const char *path, const struct settings *base, struct settings *ret_settings,
 		  char *detail, size_t detail_size);
-/* "host:port" with a numeric host. False: it is not one. */
-bool settings_address_ok(const char *address, bool *ret_loopback);
-/* "NAME:VRAM_MB[:SLOTS]". 0 or -ERR_CONFIG. */
+/* "host:port" with a numeric host or "localhost", which is 127.0.0.1, as net takes it. False: it is
+ * not one. `ret_address` (SETTINGS_ADDRESS_BYTES + 1) and `ret_loopback` may be NULL. */
+bool settings_take_address(const char *text, char *ret_address, bool *ret_loopback);
+/* Why no request could name a GPU so; NULL: it can. */
+const char *settings_gpu_name_problem(const char *name);
+/* "NAME:VRAM[:SLOTS]"; VRAM in MiB, or with a unit: 24G. 0 or -ERR_CONFIG. */
 int settings_add_gpu(struct settings *settings, const char *spec, char *detail, size_t detail_size);
 /* GPUs may grow, change their size or slots, and be added; one that is gone or has moved to another
  * place in the list needs a restart, because leases name GPUs by their place. */

@@ -176,8 +176,9 @@ static int take_gpus(const struct loading *l, const struct settings_file *from,
 			return refuse(l, key, "not between 1 and %u", 1u << 24);
 		gpu.vram_bytes_total = g->vram_mb ? *g->vram_mb << 20 : 0;
 		snprintf(key, sizeof key, "gpus/%u/name", i);
-		if (!text_is_plain(g->name))
-			return refuse(l, key, "has spaces or control bytes");
+		const char *problem = settings_gpu_name_problem(g->name);
+		if (problem)
+			return refuse(l, key, "'%s' %s", g->name, problem);
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(from->gpus[j].name, g->name) == 0)
 				return refuse(l, key, "two GPUs are named '%s'", g->name);
@@ -233,12 +234,11 @@ static int take_lists(const struct loading *l, const struct settings_file *from,
 		      struct settings *to)
 {
 	char key[64];
-	bool loopback;
 	for (unsigned i = 0; i < from->listen_count; i++) {
 		snprintf(key, sizeof key, "listen/%u", i);
-		if (!settings_address_ok(from->listen[i], &loopback))
-			return refuse(l, key, "not a numeric ADDRESS:PORT");
-		snprintf(to->listen[i], sizeof to->listen[i], "%s", from->listen[i]);
+		if (!settings_take_address(from->listen[i], to->listen[i], NULL))
+			return refuse(l, key,
+				      "not ADDRESS:PORT with a numeric address or localhost");
 	}
 	if (from->listen)
 		to->listen_count = from->listen_count;

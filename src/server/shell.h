@@ -4,6 +4,7 @@
 #include "server/dev.h"
 #include "server/doors.h"
 #include "server/files.h"
+#include "server/hangup.h"
 #include "server/listing.h"
 #include "server/observe.h"
 #include "server/options.h"
@@ -39,6 +40,7 @@ struct shell {
 	struct processes processes;
 	struct reload_watch config_watch;
 	struct dev_watch dev_watch;
+	struct hangup hangup;
 	struct text body, line; /* scratch, for the length of one function */
 	uint64_t epoch, requests;
 	unsigned crowd_max;        /* the most claims and sessions since memory was given back */

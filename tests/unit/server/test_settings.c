@@ -140,9 +140,11 @@ static void test_refusals(void **state)
 	refuse(f, "timing: {heartbeat_s: 30}\n", "1: timing/session_ttl_s: shorter");
 	refuse(f, "gpus:\n - {name: a}\n - {name: b, slots: 0}\n", "3: gpus/1/slots: not between");
 	refuse(f, "gpus:\n - {name: a}\n - {name: a}\n", "3: gpus/1/name: two GPUs");
+	refuse(f, "gpus:\n - {name: a}\n - {name: Any}\n", "3: gpus/1/name: 'Any' is what");
+	refuse(f, "gpus:\n - {name: '7'}\n", "2: gpus/0/name: '7' reads as an index");
 	refuse(f, "gpus:\n - {slots: 2}\n", "2: Missing required mapping field: name");
 	refuse(f, "gpus: []\n", "1: ");
-	refuse(f, "listen: [localhost]\n", "1: listen/0: not a numeric");
+	refuse(f, "listen: [localhost]\n", "1: listen/0: not ADDRESS:PORT");
 	refuse(f, "origins: ['*']\n", "1: origins/0: not an origin");
 	refuse(f, "origins: ['http://a/']\n", "1: origins/0: not an origin");
 	refuse(f, "models: here\n", "1: models: not a whole path");
@@ -185,21 +187,34 @@ static void test_addresses(void **state)
 {
 	(void)state;
 	bool loopback;
-	assert_true(settings_address_ok("127.0.0.1:8470", &loopback) && loopback);
-	assert_true(settings_address_ok("127.9.9.9:0", &loopback) && loopback);
-	assert_true(settings_address_ok("[::1]:65535", &loopback) && loopback);
-	assert_true(settings_address_ok("0.0.0.0:1", &loopback) && !loopback);
-	assert_true(settings_address_ok("[::]:1", &loopback) && !loopback);
-	const char *bad[] = {
-		"",          ":1",         "localhost:1", "127.0.0.1",  "127.0.0.1:",
-		"1.2.3:1",   "::1:1",      "[::1]",       "[::1:1",     "1.2.3.4:65536",
-		"1.2.3.4:x", "1.2.3.4:1 ", "1.2.3.4:-1",  "[1.2.3.4]:1"};
+	assert_true(settings_take_address("127.0.0.1:8470", NULL, &loopback) && loopback);
+	assert_true(settings_take_address("127.9.9.9:0", NULL, &loopback) && loopback);
+	assert_true(settings_take_address("[::1]:65535", NULL, &loopback) && loopback);
+	assert_true(settings_take_address("0.0.0.0:1", NULL, &loopback) && !loopback);
+	assert_true(settings_take_address("[::]:1", NULL, &loopback) && !loopback);
+	const char *bad[] = {"",          ":1",         "localhost",  "127.0.0.1",  "127.0.0.1:",
+			     "1.2.3:1",   "::1:1",      "[::1]",      "[::1:1",     "1.2.3.4:65536",
+			     "1.2.3.4:x", "1.2.3.4:1 ", "1.2.3.4:-1", "[1.2.3.4]:1"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		if (settings_address_ok(bad[i], &loopback))
+		if (settings_take_address(bad[i], NULL, &loopback))
 			fail_msg("taken: '%s'", bad[i]);
 }
 
-/* --fake-gpu takes NAME:VRAM_MB[:SLOTS] and nothing else. */
+/* "localhost" is 127.0.0.1, which is what is listened on and compared with. */
+static void test_localhost(void **state)
+{
+	(void)state;
+	char address[SETTINGS_ADDRESS_BYTES + 1];
+	bool loopback = false;
+	assert_true(settings_take_address("localhost:8470", address, &loopback) && loopback);
+	assert_string_equal(address, "127.0.0.1:8470");
+	assert_true(settings_take_address("[::1]:1", address, &loopback));
+	assert_string_equal(address, "[::1]:1");
+	assert_false(settings_take_address("[localhost]:1", address, &loopback));
+	assert_false(settings_take_address("example.org:1", address, &loopback));
+}
+
+/* --fake-gpu takes NAME:VRAM[:SLOTS], VRAM in MiB or with a unit, and nothing else. */
 static void test_gpu_specs(void **state)
 {
 	(void)state;
@@ -211,11 +226,17 @@ static void test_gpu_specs(void **state)
 	assert_int_equal(settings_add_gpu(&s, "b:16:3", detail, sizeof detail), 0);
 	assert_int_equal(s.core.gpus[1].slots, 3);
 	assert_int_equal(s.core.gpus[1].vram_bytes_total, 16 << 20);
-	const char *bad[] = {"", "a", "c:", "c:x", "c:0", "c:1:0", "c:1:2:3", "c:1:999", "a:5"};
+	const char *bad[] = {"",        "a",       "c:",   "c:x",   "c:0",     "c:1:0",
+			     "c:1:2:3", "c:1:999", "a:5",  "c:1Q",  "c:9999T", "c:1K",
+			     "any:5",   "ANY:5",   "12:5", "c d:5", "c,d:5"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (settings_add_gpu(&s, bad[i], detail, sizeof detail) != -ERR_CONFIG)
 			fail_msg("taken: '%s'", bad[i]);
 	assert_int_equal(s.core.gpu_count, 2);
+	assert_int_equal(settings_add_gpu(&s, "c:1.5G:2", detail, sizeof detail), 0);
+	assert_int_equal(s.core.gpus[2].vram_bytes_total, 1536u << 20);
+	assert_int_equal(settings_add_gpu(&s, "0a:512MiB", detail, sizeof detail), 0);
+	assert_int_equal(s.core.gpus[3].vram_bytes_total, 512u << 20);
 }
 
 /* A reload names what changed, and what only a restart can change. */
@@ -257,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_localhost),
 		cmocka_unit_test(test_gpu_specs),
 		cmocka_unit_test(test_compare),
 	};

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Called by `meson install` with the library folder: the loader finds a new libbaton.so.0 only after
+# ldconfig. Into a DESTDIR nothing is done, for the package does it.
+libdir=$1
+[ -z "${DESTDIR:-}" ] || exit 0
+ldconfig=$(PATH="$PATH:/sbin:/usr/sbin" command -v ldconfig) || exit 0
+[ "$(id -u)" != 0 ] || "$ldconfig" || exit 0
+if ! "$ldconfig" -p | grep -qF "$libdir/libbaton.so.0"; then
+	echo "The loader does not look in $libdir yet. As root: ldconfig"
+	echo "or, for programs that you link yourself: export LD_LIBRARY_PATH=$libdir"
+fi
