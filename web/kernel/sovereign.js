@@ -12,6 +12,10 @@ import { Broker, detect } from "../sdk/index.js";
  *   has; it is given back when nobody in the tab uses it any more
  * @typedef {{claim: Promise<Lease>, leave: AbortController}} Parked
  */
+/**
+ * @template T
+ * @typedef {(lease: Lease) => Promise<T>|T} Task
+ */
 
 /** A claim that timed out keeps its place for as long as a page needs to ask again. */
 const PLACE_MS = 30_000;
@@ -145,23 +149,22 @@ export class GPUController {
 	}
 
 	/**
-	 * Runs the task under a hold; rejects when the turn was taken away under it.
+	 * Runs the task under a hold; rejects when the turn was taken away under it, at the latest a
+	 * second after that. A task that listens to its lease's `signal` can stop in time.
 	 * @template T
 	 * @param {string} agentId
 	 * @param {LockResult} got
-	 * @param {() => Promise<T>|T} task
+	 * @param {Task<T>} task
 	 * @returns {Promise<T>}
 	 */
 	static async #under(agentId, got, task) {
 		if (!got.success)
 			throw new Error(`Failed to acquire GPU lock: ${got.error}`);
-		const signal = this.#holds.get(got.token)?.turn.lease.signal;
-		const taken = () => signal?.aborted && signal.reason;
+		const lease = this.#holds.get(got.token)?.turn.lease;
 		try {
-			const result = await task();
-			if (taken())
-				throw taken();
-			return result;
+			if (!lease)
+				throw new Error("The GPU lock was lost before the task began; ask again.");
+			return await lease.during(task);
 		} finally {
 			await this.releaseLock(agentId, got.token);
 		}
@@ -170,7 +173,7 @@ export class GPUController {
 	/**
 	 * @template T
 	 * @param {string} agentId
-	 * @param {() => Promise<T>|T} task
+	 * @param {Task<T>} task
 	 * @param {number} [timeoutMs]
 	 * @returns {Promise<T>} rejects when there was no turn, or it was taken under the task
 	 */
@@ -182,15 +185,15 @@ export class GPUController {
 	 * One model load at a time, in all tabs of all origins.
 	 * @template T
 	 * @param {string} agentId
-	 * @param {() => Promise<T>|T} task
+	 * @param {Task<T>} task
 	 * @param {number} [timeoutMs]
 	 * @returns {Promise<T>}
 	 */
 	static async withModelLoadLock(agentId, task, timeoutMs = 300_000) {
-		const act = async () => {
+		const act = async (/** @type {Lease} */ lease) => {
 			this.#loading.push(agentId);
 			try {
-				return await task();
+				return await task(lease);
 			} finally {
 				this.#loading.splice(this.#loading.indexOf(agentId), 1);
 			}

@@ -31,7 +31,10 @@ export class Broker extends EventTarget {
 	#awake = awakeLock();
 	/** @type {Hub} */ #hub;
 	#ref = 1;
-	#contact = 0;
+	/** When somebody else may hold what is held here, as far as was heard. */
+	#limit = Infinity;
+	#heardAt = 0;
+	/** @type {(() => void)[]} */ #unsure = [];
 	#diagnosing = false;
 	#stopped = () => {};
 
@@ -49,6 +52,7 @@ export class Broker extends EventTarget {
 			emit: (type, detail) => this.#emit(type, detail),
 			about: (fields) => this.about(fields),
 			open: () => this.#state === "open",
+			sure: () => this.#sure(),
 			forget: (claim) => {
 				this.#claims.delete(claim.ref);
 				this.#awake(this.#claims.size > 0);
@@ -198,8 +202,10 @@ export class Broker extends EventTarget {
 	/** @param {any} e */
 	#on(e) {
 		const { ev, m } = e;
-		if (ev === "contact")
-			this.#contact = e.at;
+		this.#heardAt = now();
+		this.#limit = e.limit ?? this.#limit;
+		if (ev === "sure")
+			this.#unsure.splice(0).forEach((resolve) => resolve());
 		else if (ev === "ping")
 			this.#send({ op: "pong" });
 		else if (ev === "open")
@@ -211,7 +217,9 @@ export class Broker extends EventTarget {
 		else if (ev === "stopped") {
 			this.#stopped();
 			this.#end(closeError(e.code));
-		} else if (m.type === "status")
+		} else if (!m)
+			return;
+		else if (m.type === "status")
 			this.#asking.splice(0).forEach(([resolve]) => resolve(m));
 		else if (m.type === "reload")
 			this.#emit("reload", { path: m.path });
@@ -222,7 +230,6 @@ export class Broker extends EventTarget {
 	/** @param {any} e */
 	#opened(e) {
 		this.#met = e;
-		this.#contact = e.at;
 		this.#error = undefined;
 		this.#set("open");
 		this.#ready.splice(0).forEach(([resolve]) => resolve(0));
@@ -272,6 +279,7 @@ export class Broker extends EventTarget {
 		this.#unwatch();
 		for (const claim of this.#claims.values())
 			claim.fail(error);
+		this.#unsure.splice(0).forEach((resolve) => resolve());
 		this.#set("closed");
 	}
 
@@ -294,10 +302,19 @@ export class Broker extends EventTarget {
 
 	/** Judged before the page may touch the GPU. */
 	#thaw() {
-		const silent = now() - this.#contact >= this.#met?.ttlMs;
-		for (const claim of this.#claims.values())
-			if (silent && claim.state === "held" && claim.managed)
+		for (const claim of now() < this.#limit ? [] : [...this.#claims.values()])
+			if (claim.state === "held" && claim.managed)
 				claim.fail(new BrokerError("LOST", "Frozen for too long; ask again."));
+	}
+
+	/** Resolves when all that the Link said before was heard: at once, if it just spoke. */
+	async #sure() {
+		this.#thaw();
+		if (now() - this.#heardAt < 200 || this.#state === "closed")
+			return;
+		const heard = new Promise((resolve) => this.#unsure.push(() => resolve(0)));
+		this.#send({ op: "sure" });
+		await heard;
 	}
 
 	/** @param {State} state */

@@ -47,10 +47,17 @@ export class Lease {
 		return this.#please.signal;
 	}
 
+	/** Also for a thread that stood still, and has not heard yet what happened meanwhile. */
+	async #stillMine() {
+		if (this.managed)
+			await this.#claim.hub.sure();
+		this.signal.throwIfAborted();
+	}
+
 	/** Gives way if asked, and resolves to true with the next turn.
 	 * @param {{graceMs?: number}} [o] what the next step takes */
 	async yieldIfNeeded({ graceMs = 0 } = {}) {
-		this.signal.throwIfAborted();
+		await this.#stillMine();
 		this.#claim.stepMs = graceMs;
 		if (!this.yieldSignal.aborted)
 			return false;
@@ -78,7 +85,7 @@ export class Lease {
 
 	/** @param {DeviceOptions} [o] */
 	async requestDevice(o = {}) {
-		this.signal.throwIfAborted();
+		await this.#stillMine();
 		return openDevice(o, (device) => this.own(device, true), this.#claim.hub.about);
 	}
 

@@ -11,6 +11,10 @@ export const now = () => performance.timeOrigin + performance.now();
 export const backoffMs = (tries, minMs, maxMs, random = Math.random) =>
 	random() * Math.min(maxMs, minMs * 2 ** tries);
 
+/** While a turn or a place is at stake: at once, then soon and often. */
+export const quickMs = (/** @type {number} */ tries) =>
+	tries && Math.min(50 * 2 ** (tries - 1), 200);
+
 export class Link {
 	/** @type {WebSocket|null} */ #socket = null;
 	/** @type {Map<number, Known>} */ #claims = new Map();
@@ -25,9 +29,19 @@ export class Link {
 	#left = false;
 	#stopped = false;
 	#tries = 0;
+	#quick = 0;
 	#openedAt = 0;
 	#contact = now();
 	#ttlMs = 20_000;
+	/** How long the broker keeps what a broken connection held. */
+	#lingerMs = 2_000;
+	/** When the session was last known to be open. */
+	#sure = now();
+	/** How long after that what is held is still ours: half of what the broker keeps it. */
+	#spanMs = 1_000;
+	/** When this thread woke and could not know what it had missed; 0: it knows. */
+	#doubt = 0;
+	#asked = false;
 	#pingAt = 0;
 	#stalled = false;
 
@@ -38,7 +52,15 @@ export class Link {
 
 	/** @param {any} c */
 	do(c) {
+		this.#judge();
 		/** @type {any} */ (this)[c.op](c);
+	}
+
+	/** Answers once it is known whether what is held is still ours. */
+	sure() {
+		this.#asked = Boolean(this.#open && this.#doubt);
+		if (!this.#asked)
+			this.post({ ev: "sure" });
 	}
 
 	/** @param {any} c */
@@ -166,7 +188,7 @@ export class Link {
 		const timer = setTimeout(() => {
 			socket.close();
 			this.#closed(socket, 1006, true);
-		}, timeoutMs);
+		}, Math.min(timeoutMs, this.#quick ? this.#spanMs / 2 : Infinity));
 		socket.onopen = () => socket.send(
 			JSON.stringify({ type: "hello", version: 1, ...hello, resume }));
 		socket.onmessage = ({ data }) => {
@@ -189,6 +211,7 @@ export class Link {
 	#closed(socket, code, late) {
 		if (this.#socket !== socket || this.#stopped)
 			return;
+		this.#judge(); // first, to know since when
 		const was = this.#open;
 		this.#socket = null;
 		this.#open = this.#listing = false;
@@ -196,38 +219,93 @@ export class Link {
 			this.stop({ code });
 			return;
 		}
-		if (was && now() - this.#openedAt >= 5_000)
-			this.#tries = 0;
-		if (code === 1000) // resumed elsewhere
+		if (was) {
+			if (now() - this.#openedAt >= 5_000)
+				this.#tries = 0;
+			// A broker that stops grants nothing, and keeps leases for a TTL when it is back.
+			this.#spanMs = (code === 4503 ? this.#ttlMs : this.#lingerMs) / 2;
+		}
+		if (code === 1000) { // resumed elsewhere: nothing here is ours any more
 			this.#session = null;
+			this.#spanMs = 0;
+		}
 		const silent = this.#judge();
-		this.post({ ev: was && !silent ? "drop" : "down", code, late, silent });
-		const { minMs, maxMs } = this.#o.backoff;
+		this.post({ ev: was && !silent ? "drop" : "down", code, late, silent, limit: this.#limit });
+		if (this.#asked)
+			this.sure();
+		if (!silent)
+			this.#arm();
 		if (!this.#left)
-			this.#retry = +setTimeout(() => this.#connect(),
-				backoffMs(this.#tries++, minMs, maxMs));
+			this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
 	}
 
-	/** A TTL after the broker's last word somebody else may hold the GPU. */
+	#pauseMs() {
+		const { minMs, maxMs } = this.#o.backoff;
+		const soon = quickMs(this.#quick);
+		if (!this.#session || !this.#claims.size || now() + soon >= this.#limit) {
+			this.#quick = 0;
+			return backoffMs(this.#tries++, minMs, maxMs);
+		}
+		this.#quick++;
+		return soon;
+	}
+
+	/** When somebody else may hold what is held here. */
+	get #limit() {
+		const known = this.#open ? this.#doubt || Infinity : this.#sure;
+		return Math.min(this.#contact + this.#ttlMs, known + this.#spanMs);
+	}
+
+	#holds() {
+		return [...this.#claims.values()].filter((claim) => claim.state === "held");
+	}
+
+	/** Comes before everything else, also on waking: ends what is not ours any more. A thread that
+	 * stood still may have missed that the connection broke, so it asks for an answer first. True
+	 * if the broker was silent for a TTL. */
 	#judge() {
-		const silent = now() - this.#contact >= this.#ttlMs;
-		for (const claim of silent ? [...this.#claims.values()] : [])
-			if (claim.state === "held")
-				this.#end(claim);
-		return silent;
+		const at = now();
+		if (this.#open && !this.#doubt) {
+			if (at - this.#sure < this.#spanMs || !this.#holds().length)
+				this.#sure = at;
+			else {
+				this.#doubt = at;
+				this.ask({ msg: { type: "events", limit: 0 } }); // `ok`
+			}
+		}
+		if (at >= this.#limit)
+			this.#holds().forEach((claim) => this.#end(claim));
+		return at >= this.#contact + this.#ttlMs;
+	}
+
+	#known() {
+		this.#doubt = 0;
+		this.#sure = now();
+		if (this.#asked)
+			this.sure();
 	}
 
 	#arm() {
 		clearTimeout(this.#deadline);
-		this.#deadline = +setTimeout(() => {
-			const socket = this.#open && this.#socket;
-			if (socket) {
-				socket.close();
-				this.#closed(socket, 1006, true);
-			} else {
-				this.post({ ev: "down", silent: this.#judge() });
-			}
-		}, this.#ttlMs + 10);
+		const ends = [this.#contact + this.#ttlMs];
+		if (this.#holds().length)
+			ends.push(this.#limit, ...this.#open ? [now() + this.#spanMs / 4] : []);
+		this.#deadline = +setTimeout(() => this.#due(), Math.min(...ends) - now() + 5);
+	}
+
+	#due() {
+		const gone = now() >= this.#limit;
+		const silent = this.#judge();
+		const socket = this.#open && this.#socket;
+		if (socket && gone) {
+			socket.close();
+			this.#closed(socket, 1006, true);
+			return;
+		}
+		if (silent)
+			this.post({ ev: "down", silent, limit: this.#limit });
+		else
+			this.#arm();
 	}
 
 	/** @param {any} m */
@@ -239,7 +317,7 @@ export class Link {
 		else if (m.type === "welcome")
 			this.#welcome(m);
 		else if (m.type === "ok")
-			this.#settle();
+			this.#listing ? this.#settle() : this.#known();
 		else if (m.type === "claim")
 			this.#listed(m);
 		else if (!this.#open && m.code === "stale")
@@ -256,7 +334,7 @@ export class Link {
 
 	#heartbeat() {
 		this.ask({ msg: { type: "alive" } });
-		this.post({ ev: "contact", at: this.#contact });
+		this.post({ ev: "contact", limit: this.#limit });
 		this.#stalled = this.#pingAt > 0;
 		if (this.#stalled)
 			this.about({ fields: { stalled_ms: Math.round(now() - this.#pingAt) } });
@@ -267,15 +345,19 @@ export class Link {
 	}
 
 	/** @param {any} m */
-	#welcome({ session, session_ttl_s, resumed, rights = null, dev = false }) {
+	#welcome({ session, session_ttl_s, linger_s = 2, resumed, rights = null, dev = false }) {
 		this.#open = this.#listing = true;
 		this.#openedAt = now();
 		this.#session = session;
 		this.#ttlMs = session_ttl_s * 1000;
+		this.#lingerMs = linger_s * 1000;
+		this.#spanMs = this.#lingerMs / 2;
+		this.#quick = 0;
+		this.#known();
 		this.#arm();
 		for (const claim of this.#claims.values())
 			claim.seen = false;
-		this.post({ ev: "open", at: this.#contact, session, ttlMs: this.#ttlMs, rights, dev });
+		this.post({ ev: "open", limit: this.#limit, session, rights, dev });
 		this.about({ fields: this.#about });
 		if (resumed)
 			this.ask({ msg: { type: "subscribe" } }); // `ok` ends the list
@@ -346,8 +428,10 @@ export class Link {
 		} else if (["queued", "granted", "yield", "revoked"].includes(type)) {
 			if (type === "queued")
 				claim.requeue = false;
-			if (type === "granted")
+			if (type === "granted") {
 				claim.state = "held";
+				this.#arm();
+			}
 			this.post({ ev: "msg", m: { ...m, ref: claim.ref } });
 		}
 	}

@@ -146,6 +146,8 @@ export interface Hub {
 	about(fields: About): void;
 	forget(claim: Claim): void;
 	open(): boolean;
+	/** What the Link knows of the leases was heard. */
+	sure(): Promise<void>;
 }
 
 /** A claim as the Link knows it; "dropped": given up here, not yet at the broker. */

@@ -13,7 +13,7 @@ import { bench } from "./in_node.mjs";
 let it;
 /** @type {Kernel[]} */
 const tabs = [];
-before(async () => { it = await bench(); });
+before(async () => { it = await bench({ timing: { tab_linger_s: 2 } }); });
 after(async () => {
 	await Promise.all(tabs.map((tab) => tab.GPUController.close()));
 	await it.end();
@@ -146,6 +146,43 @@ test("the old bridge's address and token work under --compat bridge", async () =
 	await gpu.releaseLock("Root-Console");
 	await gpu.close();
 	await daemon.stop();
+});
+
+test("a connection that breaks under the task: it hears so before the next is let in", async () => {
+	const [a, b] = [await openTab(), await openTab()];
+	const { WebSocket } = globalThis;
+	/** @type {any[]} */
+	const sockets = [];
+	let cut = false;
+	/** @type {any} */ (globalThis).WebSocket = class extends WebSocket {
+		/** @param {string} url */
+		constructor(url) {
+			super(cut ? "ws://127.0.0.1:1/" : url);
+			sockets.push(this);
+		}
+	};
+	try {
+		/** @type {string[]} */
+		const order = [];
+		const task = a.withLock("Root-Dreamer", (lease) => new Promise((_, reject) =>
+			lease.signal.addEventListener("abort", () => reject(lease.signal.reason))));
+		task.catch(() => order.push("told"));
+		await until(async () => (await it.daemon.status()).owner === "Root-Dreamer");
+		const next = b.acquireLock("Root-Dreamer-2").then((got) => {
+			order.push("next");
+			return got;
+		});
+		await it.waiting(1);
+		cut = true;
+		sockets[0].terminate();
+		await assert.rejects(within(task), { code: "LOST" });
+		cut = false;
+		granted(await within(next));
+		assert.deepEqual(order, ["told", "next"]);
+		await b.releaseLock("Root-Dreamer-2");
+	} finally {
+		globalThis.WebSocket = WebSocket;
+	}
 });
 
 test("log lines reach both channels, and none after close", async () => {

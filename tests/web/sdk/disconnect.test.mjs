@@ -1,0 +1,273 @@
+// @ts-check
+// A connection that breaks under a lease: the page stops at half of the time for which the broker
+// keeps what it held, so that no two ever compute at once; what comes back in time loses nothing.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import { WebSocket } from "../lib/packages.mjs";
+import { until, within } from "../lib/until.mjs";
+import { bench, coded, next, sdk } from "./in_node.mjs";
+
+/** What welcome tells: long enough to tell the half from the whole on a busy machine. */
+const LINGER_S = 2;
+/** The half, and what a timer may be late. */
+const HALF_MS = { least: 900, most: 1600 };
+
+/** @type {Awaited<ReturnType<typeof bench>>} */
+let it;
+/** Where connections go instead. @type {string|null} */
+let detour = null;
+/** @type {any[]} */
+let sockets = [];
+
+before(async () => { it = await bench({ timing: { tab_linger_s: LINGER_S } }); });
+after(() => it.end());
+beforeEach(() => {
+	detour = null;
+	sockets = [];
+	/** @type {any} */ (globalThis).WebSocket = class extends WebSocket {
+		/** @param {string} url */
+		constructor(url) {
+			super(detour ?? url);
+			sockets.push(this);
+		}
+	};
+});
+afterEach(() => { /** @type {any} */ (globalThis).WebSocket = WebSocket; });
+
+const NOWHERE = "ws://127.0.0.1:1/";
+
+/** A lease, what it guards, and when it was over. @param {string} name @param {object} [o] */
+async function hold(name, o = {}) {
+	const broker = it.broker(name);
+	const lease = await within(broker.request(o));
+	/** @type {{at: number, ended: string[], socket: any}} */
+	const seen = { at: 0, ended: [], socket: sockets.at(-1) };
+	lease.guard({ terminate: () => seen.ended.push("worker") });
+	lease.own({ destroy: () => seen.ended.push("device") }, true);
+	lease.signal.addEventListener("abort", () => { seen.at = performance.now(); });
+	return { broker, lease, seen };
+}
+
+/** @param {{lease: any, seen: any}} held @param {number} since */
+async function stoppedAtHalf({ lease, seen }, since) {
+	await until(() => seen.at > 0, { what: "the lease is over", every: 5 });
+	const after = seen.at - since;
+	assert.ok(after > HALF_MS.least && after < HALF_MS.most, `over after ${after} ms`);
+	assert.equal(lease.signal.reason.code, "LOST");
+	await until(() => seen.ended.length === 2);
+	assert.deepEqual(seen.ended, ["worker", "device"]);
+	await assert.rejects(lease.yieldIfNeeded(), coded("LOST"));
+}
+
+test("nothing listens any more: the page has stopped before the next one is let in", async () => {
+	const held = await hold("cut");
+	const other = it.broker("next");
+	let granted = 0;
+	const turn = other.request().then((lease) => {
+		granted = performance.now();
+		return lease;
+	});
+	await it.waiting(1);
+	const cut = performance.now();
+	detour = NOWHERE;
+	held.seen.socket.terminate();
+	await stoppedAtHalf(held, cut);
+	const second = await within(turn);
+	assert.ok(granted > held.seen.at, "never two at once");
+	detour = null;
+	const again = held.broker.request();
+	await second.release();
+	await (await within(again)).release();
+});
+
+test("too many connections (4429) at each try is a broken connection, too", async () => {
+	const server = createServer();
+	const full = new WebSocket.Server({ server });
+	let tries = 0;
+	full.on("connection", (/** @type {any} */ socket) => {
+		tries++;
+		socket.close(4429, "full");
+	});
+	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(0)));
+	const { port } = /** @type {any} */ (server.address());
+	const held = await hold("crowded");
+	const cut = performance.now();
+	detour = `ws://127.0.0.1:${port}/`;
+	held.seen.socket.terminate();
+	await stoppedAtHalf(held, cut);
+	assert.ok(tries >= 4, `tried ${tries} times within a second`);
+	detour = null;
+	await until(() => held.broker.state === "open");
+	full.close();
+	server.close();
+});
+
+test("what accepts and says nothing costs a try its time, not the lease", async () => {
+	const server = createServer();
+	server.on("upgrade", () => {});
+	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(0)));
+	const { port } = /** @type {any} */ (server.address());
+	const { lease, seen } = await hold("muted");
+	detour = `ws://127.0.0.1:${port}/`;
+	seen.socket.terminate();
+	await until(() => sockets.length > 1 && sockets.at(-1) !== seen.socket);
+	detour = null;
+	await until(() => it.daemon.log().includes("muted") && sockets.at(-1).readyState === 1);
+	assert.equal(await lease.yieldIfNeeded(), false);
+	await lease.release();
+	server.closeAllConnections();
+	server.close();
+});
+
+test("a break that ends in time loses neither lease nor place", async () => {
+	const { broker, lease, seen } = await hold("back");
+	const [b, c] = [it.broker("w1"), it.broker("w2")];
+	/** @type {string[]} */
+	const order = [];
+	const turns = [];
+	for (const waiter of [b, c]) {
+		turns.push(waiter.request().then((mine) => {
+			order.push(waiter === b ? "w1" : "w2");
+			return mine.release();
+		}));
+		await it.waiting(turns.length);
+	}
+	detour = NOWHERE;
+	const gone = next(broker, "state");
+	sockets.slice(-3).forEach((socket) => socket.terminate());
+	assert.equal((await within(gone)).state, "reconnecting");
+	await until(() => sockets.length > 8, { what: "each has tried" });
+	detour = null;
+	await Promise.all([broker, b, c].map((one) => until(() => one.state === "open")));
+	assert.equal(await lease.yieldIfNeeded(), false);
+	assert.equal(seen.at, 0);
+	await lease.release();
+	await within(Promise.all(turns));
+	assert.deepEqual(order, ["w1", "w2"]);
+});
+
+test("a broker that was killed and stays away ends the lease; a new one is had later", async () => {
+	const held = await hold("orphan");
+	const killed = performance.now();
+	await it.daemon.kill();
+	await stoppedAtHalf(held, killed);
+	await it.daemon.start();
+	const lease = await within(held.broker.request());
+	assert.ok(lease.fence > held.lease.fence);
+	await lease.release();
+});
+
+test("a broker that stops says so: nothing is granted meanwhile, the lease lasts", async () => {
+	const { broker, lease, seen } = await hold("patient");
+	const stopped = performance.now();
+	const gone = next(broker, "state");
+	it.daemon.process?.kill("SIGTERM");
+	await within(gone);
+	await until(() => performance.now() - stopped > HALF_MS.most, { what: "the half is over" });
+	assert.equal(seen.at, 0);
+	await it.daemon.restart();
+	await until(() => broker.state === "open");
+	assert.equal((await broker.status()).leases[0].lease, Number(lease.id));
+	assert.equal(await lease.yieldIfNeeded(), false);
+	await lease.release();
+});
+
+/** A broker that does what the test says, without a network. */
+function scripted() {
+	/** @type {any} */
+	const it = { sockets: [], said: [] };
+	/** @type {any} */ (globalThis).WebSocket = class {
+		constructor() {
+			it.sockets.push(this);
+			queueMicrotask(() => this.onopen());
+		}
+
+		/** @param {string} text */
+		send(text) {
+			const m = JSON.parse(text);
+			it.said.push(m);
+			if (m.type === "hello")
+				this.hear({ type: "welcome", session: "1-x", session_ttl_s: 20, ...it.welcome });
+			else if (m.type === "acquire")
+				this.hear({ type: "granted", ref: m.ref, lease: 7, fence: 1, gpu: "a" });
+			else if (m.type === "release")
+				this.hear({ type: "released", lease: m.lease });
+		}
+
+		close() {}
+
+		/** @param {object} m */
+		hear(m) {
+			queueMicrotask(() => this.onmessage({ data: JSON.stringify(m) }));
+		}
+	};
+	return it;
+}
+
+/** This thread stands still, as one that the browser froze. @param {number} ms */
+const standStill = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+/** @param {object} welcome */
+async function scriptedLease(welcome) {
+	const script = scripted();
+	script.welcome = welcome;
+	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "frozen" });
+	const lease = await within(broker.request());
+	return { script, broker, lease };
+}
+
+test("linger_s of welcome is what counts, and 2 s where it is missing", async () => {
+	for (const [welcome, half] of /** @type {[object, number][]} */ (
+		[[{ linger_s: 0.4 }, 200], [{}, 1000]])) {
+		const { script, broker, lease } = await scriptedLease(welcome);
+		const cut = performance.now();
+		/** @type {any} */ (globalThis).WebSocket = class {
+			close() {}
+		};
+		script.sockets[0].onclose({ code: 1006 });
+		await until(() => lease.signal.aborted, { every: 5 });
+		const after = performance.now() - cut;
+		assert.ok(after > half * 0.9 && after < half + 500, `over after ${after} ms`);
+		await broker.close();
+	}
+});
+
+test("a thread that stood still asks before it goes on, and hears of a break first", async () => {
+	const { script, broker, lease } = await scriptedLease({ linger_s: 0.4 });
+	standStill(300);
+	const step = lease.yieldIfNeeded();
+	let settled = false;
+	step.catch(() => {}).finally(() => { settled = true; });
+	await until(() => script.said.at(-1).type === "events", { what: "it asks for an answer" });
+	assert.equal(settled, false);
+	script.sockets[0].onclose({ code: 1006 });
+	await assert.rejects(within(step), coded("LOST"));
+	await broker.close();
+});
+
+test("a thread that stood still and missed nothing goes on", async () => {
+	const { script, broker, lease } = await scriptedLease({ linger_s: 0.4 });
+	standStill(300);
+	const step = lease.yieldIfNeeded();
+	await until(() => script.said.at(-1).type === "events");
+	script.sockets[0].hear({ type: "heartbeat" }); // may have come before it stood still
+	script.sockets[0].hear({ type: "ok" });
+	assert.equal(await within(step), false);
+	assert.equal(lease.signal.aborted, false);
+	await broker.close();
+});
+
+test("an answer that does not come after a stand-still is a broken connection", async () => {
+	const { broker, lease } = await scriptedLease({ linger_s: 0.4 });
+	standStill(300);
+	await assert.rejects(within(lease.yieldIfNeeded()), coded("LOST"));
+	await broker.close();
+});
+
+test("a session that was taken up elsewhere leaves nothing here", async () => {
+	const { script, broker, lease } = await scriptedLease({});
+	script.sockets[0].onclose({ code: 1000 });
+	assert.equal(lease.signal.reason.code, "LOST");
+	await broker.close();
+});
