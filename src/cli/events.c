@@ -45,7 +45,7 @@ static void add_times(char *line, size_t size, const json_t *event)
 		char text[UNITS_BYTES];
 		double seconds = field_number(event, keys[i], -1);
 		size_t length = strlen(line);
-		if (seconds >= 0)
+		if (seconds > 0)
 			snprintf(line + length, size - length, "  %s %s", words[i],
 				 units_duration(text, seconds));
 	}

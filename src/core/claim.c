@@ -144,6 +144,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		trace->trace.gpus = claim->rec.granted_mask;
 		if (from != CLAIM_OFFERED)
 			trace->trace.held_ms = mono_since(core->now, claim->rec.held_since);
+		if (from != CLAIM_OFFERED && to == CLAIM_ENDED)
+			trace->trace.waited_ms = tell_waited_ms(core, claim, true);
 	}
 	if (from != CLAIM_QUEUED && (to == CLAIM_QUEUED || to == CLAIM_ENDED))
 		leave_room(core, claim, from);

@@ -60,7 +60,9 @@ struct effect {
 			enum yield_reason reason;
 			enum lease_class cls;
 			uint64_t fence, other;
-			int64_t waited_ms, held_ms;
+			int64_t waited_ms; /* until the grant, turns before it not counted */
+			int64_t held_ms;   /* since the newest grant */
+			int64_t age_ms;    /* since it arrived */
 			uint32_t gpus;
 			char what[24]; /* "queued", "offered", "held", "yield", "revoked", "ended",
 					  "detached", "attached", "paused", .. */

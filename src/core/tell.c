@@ -124,6 +124,14 @@ struct effect *trace_session(struct core *core, const struct session *session, c
 	return effect;
 }
 
+int64_t tell_waited_ms(const struct core *core, const struct claim *claim, bool granted)
+{
+	struct mono_ms until = granted ? claim->rec.held_since : core->now;
+	int64_t waited_ms = mono_since(until, claim->rec.arrival) - claim->rec.used_ms;
+
+	return waited_ms > 0 ? waited_ms : 0;
+}
+
 struct effect *trace_claim(struct core *core, const struct claim *claim, const char *what)
 {
 	struct effect *effect;
@@ -142,12 +150,13 @@ struct effect *trace_claim(struct core *core, const struct claim *claim, const c
 	effect->trace.cls = claim->rec.cls;
 	effect->trace.fence = claim->rec.fence;
 	effect->trace.other = claim->yield_for;
-	effect->trace.waited_ms = mono_since(core->now, claim->rec.arrival);
-	if (claim_has_room(claim)) {
+	effect->trace.age_ms = mono_since(core->now, claim->rec.arrival);
+	bool granted = claim_has_room(claim) && claim->rec.state != CLAIM_OFFERED;
+	effect->trace.waited_ms = tell_waited_ms(core, claim, granted);
+	if (granted)
+		effect->trace.held_ms = mono_since(core->now, claim->rec.held_since);
+	if (claim_has_room(claim))
 		effect->trace.gpus = claim->rec.granted_mask;
-		if (claim->rec.state != CLAIM_OFFERED)
-			effect->trace.held_ms = mono_since(core->now, claim->rec.held_since);
-	}
 	text_copy(effect->trace.name, sizeof(effect->trace.name), claim->rec.name);
 	return effect;
 }

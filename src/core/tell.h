@@ -16,6 +16,8 @@ void tell_standing(struct core *core, const struct claim *claim);
 void tell_denied(struct core *core, uint64_t conn, uint64_t ref, uint64_t lease, int err,
 		 const char *detail);
 /* Traces: from and to are the same state unless claim.c fills them in. */
+/* How long it has waited, or did wait for its newest grant where it is `granted`. */
+int64_t tell_waited_ms(const struct core *core, const struct claim *claim, bool granted);
 struct effect *trace_claim(struct core *core, const struct claim *claim, const char *what);
 struct effect *trace_session(struct core *core, const struct session *session, const char *what);
 struct effect *trace_event(struct core *core, const char *what, const char *detail);

@@ -185,6 +185,7 @@ static void on_trace(void *ctx, const struct effect *effect)
 	struct shell *shell = ctx;
 	uint64_t id = shell->observers.change_next;
 	observe_change(&shell->observers, effect, shell->broker.wall);
+	tally_trace(&shell->tally, effect);
 	if (strcmp(effect->trace.what, "paused") == 0)
 		memcpy(shell->paused_reason, effect->trace.detail, sizeof shell->paused_reason);
 	if (shell->observers.subscribers > 0)

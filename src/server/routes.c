@@ -13,27 +13,17 @@ static const struct {
 	void (*run)(struct shell *shell, const struct asked *asked);
 	bool reserved; /* also on the last connections: it frees, or shows what is wrong */
 } table[ROUTE_COUNT] = {
-	[ROUTE_PAGE] = {route_page, false},
-	[ROUTE_FILE] = {route_file, false},
-	[ROUTE_LOCK] = {route_lock, false},
-	[ROUTE_UNLOCK] = {route_unlock, true},
-	[ROUTE_RENEW] = {route_renew, true},
-	[ROUTE_STATUS] = {route_status, true},
-	[ROUTE_RESET] = {route_admin, true},
-	[ROUTE_FORCE_RELEASE_ALL] = {route_admin, true},
-	[ROUTE_LEASE_YIELD] = {route_admin, true},
-	[ROUTE_LEASE_REVOKE] = {route_admin, true},
-	[ROUTE_CLAIM_CANCEL] = {route_admin, true},
-	[ROUTE_PAUSE] = {route_admin, true},
-	[ROUTE_RESUME] = {route_admin, true},
-	[ROUTE_EVENTS] = {route_events, false},
-	[ROUTE_SESSION] = {route_session, false},
-	[ROUTE_HEALTH] = {route_health, true},
-	[ROUTE_METRICS] = {route_metrics, true},
-	[ROUTE_LOGS] = {route_logs, true},
-	[ROUTE_LOGS_CLEAR] = {route_logs_clear, true},
-	[ROUTE_AUDIT_LOGS] = {route_logs, true},
-	[ROUTE_HOT_RELOAD] = {route_reload, true},
+	[ROUTE_PAGE] = {route_page, false},         [ROUTE_FILE] = {route_file, false},
+	[ROUTE_LOCK] = {route_lock, false},         [ROUTE_UNLOCK] = {route_unlock, true},
+	[ROUTE_RENEW] = {route_renew, true},        [ROUTE_STATUS] = {route_status, true},
+	[ROUTE_RESET] = {route_admin, true},        [ROUTE_FORCE_RELEASE_ALL] = {route_admin, true},
+	[ROUTE_LEASE_YIELD] = {route_admin, true},  [ROUTE_LEASE_REVOKE] = {route_admin, true},
+	[ROUTE_CLAIM_CANCEL] = {route_admin, true}, [ROUTE_PAUSE] = {route_admin, true},
+	[ROUTE_RESUME] = {route_admin, true},       [ROUTE_HISTORY] = {route_history, false},
+	[ROUTE_EVENTS] = {route_events, false},     [ROUTE_SESSION] = {route_session, false},
+	[ROUTE_HEALTH] = {route_health, true},      [ROUTE_METRICS] = {route_metrics, true},
+	[ROUTE_LOGS] = {route_logs, true},          [ROUTE_LOGS_CLEAR] = {route_logs_clear, true},
+	[ROUTE_AUDIT_LOGS] = {route_logs, true},    [ROUTE_HOT_RELOAD] = {route_reload, true},
 };
 
 void routes_who(const struct net_peer *peer, char *ret_who, size_t size)

@@ -10,6 +10,7 @@ void route_unlock(struct shell *shell, const struct asked *asked);
 void route_renew(struct shell *shell, const struct asked *asked);
 void route_status(struct shell *shell, const struct asked *asked);
 void route_admin(struct shell *shell, const struct asked *asked);
+void route_history(struct shell *shell, const struct asked *asked);
 void route_events(struct shell *shell, const struct asked *asked);
 void route_session(struct shell *shell, const struct asked *asked);
 void route_health(struct shell *shell, const struct asked *asked);

@@ -90,6 +90,11 @@ void route_metrics(struct shell *shell, const struct asked *asked)
 	while (count < LIMIT_GPUS && core_gpu(shell->broker.core, count, &gpus[count]))
 		count++;
 	render_gpu_metrics(&shell->body, gpus, count);
+	render_histograms(&shell->body, "baton_wait_seconds",
+			  "How long claims waited until they were granted, by class.",
+			  shell->tally.waits);
+	render_histograms(&shell->body, "baton_hold_seconds",
+			  "How long leases were held, by class.", shell->tally.holds);
 	add_own_metrics(shell, &shell->body);
 	respond_text(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
 		     &shell->body);

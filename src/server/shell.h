@@ -13,6 +13,7 @@
 #include "server/processes.h"
 #include "server/reload.h"
 #include "server/samples.h"
+#include "server/tally.h"
 #include "server/turn.h"
 
 struct loop;
@@ -37,6 +38,7 @@ struct shell {
 	struct listings listings;
 	struct places places;
 	struct samples samples;
+	struct tally tally;
 	struct processes processes;
 	struct reload_watch config_watch;
 	struct dev_watch dev_watch;

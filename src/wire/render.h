@@ -66,10 +66,19 @@ void render_trace_log(struct text *out, const struct effect *trace,
 /* 2026-11-23T15:04:05.678Z */
 void render_time(struct text *out, struct wall_ms wall);
 
+/* A row of the journal's history as one object: an ended claim, or an operator's act. */
+void render_history_row(struct text *out, uint64_t row, const struct record *record);
+/* When it ended or was done. */
+struct wall_ms render_history_time(const struct record *record);
+
 /* Prometheus text. `label` may be NULL. */
 void render_metric_head(struct text *out, const char *name, const char *type, const char *help);
 void render_metric(struct text *out, const char *name, const char *label, const char *label_value,
 		   double value);
 /* All that core_stats counts, under baton_. */
 void render_metrics(struct text *out, const struct core_stats *stats);
+/* A histogram for each class, as a label; LEASE_CLASS_COUNT of them. */
+struct histogram;
+void render_histograms(struct text *out, const char *name, const char *help,
+		       const struct histogram *by_class);
 void render_gpu_metrics(struct text *out, const struct gpu_view *gpus, size_t count);

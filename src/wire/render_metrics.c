@@ -1,5 +1,8 @@
 /* render_metrics: Prometheus text (exposition format 0.0.4) of the core's counters and GPUs. Keeps
  * no counter itself. Called by the server for GET /metrics. */
+#include <stdio.h>
+
+#include "base/histogram.h"
 #include "wire/render.h"
 
 static void add_escaped(struct text *out, const char *value, bool in_label)
@@ -66,6 +69,39 @@ void render_metrics(struct text *out, const struct core_stats *stats)
 	    stats->journal_ok);
 	one(out, "baton_epoch", "gauge", "Rises with each start.", stats->epoch);
 	one(out, "baton_fence", "gauge", "Newest fence.", stats->fence);
+}
+
+static void histogram_row(struct text *out, const char *name, const char *cls, const char *limit,
+			  uint64_t count)
+{
+	text_format(out, "%s_bucket{class=\"%s\",le=\"%s\"} %.15g\n", name, cls, limit,
+		    (double)count);
+}
+
+static void one_histogram(struct text *out, const char *name, const char *cls,
+			  const struct histogram *histogram)
+{
+	uint64_t below = 0;
+	char limit[32], series[64];
+	for (size_t i = 0; i < HISTOGRAM_LIMITS; i++) {
+		below += histogram->counts[i];
+		snprintf(limit, sizeof(limit), "%g", (double)histogram_limits_ms[i] / 1000);
+		histogram_row(out, name, cls, limit, below);
+	}
+	below += histogram->counts[HISTOGRAM_LIMITS];
+	histogram_row(out, name, cls, "+Inf", below);
+	snprintf(series, sizeof(series), "%s_sum", name);
+	render_metric(out, series, "class", cls, (double)histogram->sum_ms / 1000);
+	snprintf(series, sizeof(series), "%s_count", name);
+	render_metric(out, series, "class", cls, (double)below);
+}
+
+void render_histograms(struct text *out, const char *name, const char *help,
+		       const struct histogram *by_class)
+{
+	render_metric_head(out, name, "histogram", help);
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		one_histogram(out, name, lease_class_name(cls), &by_class[cls]);
 }
 
 static void gpu_metric(struct text *out, const char *name, const char *help,

@@ -54,8 +54,10 @@ void render_trace_json(struct text *out, const struct effect *trace, uint64_t id
 	if (trace->trace.other)
 		text_json_u64(out, "other", trace->trace.other);
 	part_gpus(out, trace->trace.gpus, config);
-	if (trace->trace.waited_ms > 0)
+	if (trace->trace.claim) {
+		text_json_seconds(out, "age_s", trace->trace.age_ms);
 		text_json_seconds(out, "waited_s", trace->trace.waited_ms);
+	}
 	if (trace->trace.held_ms > 0)
 		text_json_seconds(out, "held_s", trace->trace.held_ms);
 	if (trace->trace.detail[0])

@@ -33,6 +33,7 @@ static const struct route routes[] = {
 	 false},
 	{ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, true, false, false},
 	{ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, true, false, false},
+	{ROUTE_HISTORY, "GET", "/v1/gpu/history", ACCESS_TOKEN, false, false, false},
 	{ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, false, false, false},
 	{ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, false, false, false},
 	{ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, false, false, false},
@@ -104,21 +105,58 @@ int route_find(const char *method, const char *path, bool html, struct route_mat
 	return err;
 }
 
-bool route_query_u64(const char *query, const char *name, uint64_t *ret_value)
+/* Behind `name=` in a raw query, or NULL. */
+static const char *query_value(const char *query, const char *name)
 {
 	size_t length = strlen(name);
 	while (query && *query) {
-		if (strncmp(query, name, length) == 0 && query[length] == '=') {
-			uint64_t value;
-			const char *at = query + length + 1;
-			size_t digits = number_prefix(at, &value);
-			if (!digits || (at[digits] != '\0' && at[digits] != '&'))
-				return false;
-			*ret_value = value;
-			return true;
-		}
+		if (strncmp(query, name, length) == 0 && query[length] == '=')
+			return query + length + 1;
 		query = strchr(query, '&');
 		query = query ? query + 1 : NULL;
 	}
-	return false;
+	return NULL;
+}
+
+bool route_query_u64(const char *query, const char *name, uint64_t *ret_value)
+{
+	const char *at = query_value(query, name);
+	uint64_t value;
+	size_t digits = at ? number_prefix(at, &value) : 0;
+	if (!digits || (at[digits] != '\0' && at[digits] != '&'))
+		return false;
+	*ret_value = value;
+	return true;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int route_query_text(const char *query, const char *name, char *ret_text, size_t size)
+{
+	const char *at = query_value(query, name);
+	size_t length = 0;
+	if (!at)
+		return 0;
+	while (*at && *at != '&') {
+		int byte = *at == '+' ? ' ' : (unsigned char)*at;
+		if (*at == '%') {
+			int high = hex_digit(at[1]), low = high < 0 ? -1 : hex_digit(at[2]);
+			if (low < 0)
+				return -ERR_BAD_FIELD;
+			byte = high * 16 + low;
+			at += 2;
+		}
+		if (byte == 0 || length + 1 >= size)
+			return -ERR_BAD_FIELD;
+		ret_text[length++] = (char)byte;
+		at++;
+	}
+	ret_text[length] = '\0';
+	return 1;
 }

@@ -24,6 +24,7 @@ enum route_id {
 	ROUTE_CLAIM_CANCEL,
 	ROUTE_PAUSE,
 	ROUTE_RESUME,
+	ROUTE_HISTORY,
 	ROUTE_EVENTS,
 	ROUTE_SESSION, /* WebSocket; its token comes in hello */
 	ROUTE_HEALTH,
@@ -58,3 +59,6 @@ bool route_wants_html(const char *method, const char *accept);
 const struct route *route_table(size_t *ret_count);
 /* Value of `name` in a raw query string as a whole number; false: absent or not a number. */
 bool route_query_u64(const char *query, const char *name, uint64_t *ret_value);
+/* The same as text, percent-decoded. 1: there, 0: absent, or -ERR_BAD_FIELD: it is no text of the
+ * size, or holds a NUL. */
+int route_query_text(const char *query, const char *name, char *ret_text, size_t size);

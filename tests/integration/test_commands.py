@@ -7,10 +7,9 @@ import json
 import os
 import re
 import select
-import subprocess
 import unittest
 
-from lib.daemon import BATON, DaemonTest
+from lib.daemon import DaemonTest, in_thread
 from lib.wait import wait_until
 
 DESTRUCTIVE = ("reset", "force-release")
@@ -134,6 +133,85 @@ class Queue(Commands):
         self.assertEqual(json.loads(self.cli("status", "waiter", "--json").stdout)[0]["lease"], number)
         self.assertIn("baton history nobody", self.cli("status", "nobody", status=66).stderr)
         self.cli("status", "waiter", "--watch", status=64)
+
+
+class History(Commands):
+    def hold(self, name, seconds=0, **fields):
+        token = self.d.lock(name, **fields).json()["token"]
+        if seconds:
+            wait_until(lambda: self.d.status()["leases"][0]["held_s"] >= seconds, f"{name} held {seconds} s")
+        self.d.unlock(token)
+
+    def rows(self, *args):
+        return [json.loads(line) for line in self.cli("history", "--json", *args).stdout.splitlines()]
+
+    def test_history(self):
+        """history: who ended why, with wait and hold apart, over a restart; by name, by number of rows."""
+        token = self.d.lock("first").json()["token"]
+        waiter = in_thread(self.hold, "second", 0.2)
+        wait_until(lambda: self.d.waiting() == ["second"], "it waits")
+        wait_until(lambda: self.d.status()["waiting"][0]["waited_s"] >= 0.3, "for a moment")
+        self.d.unlock(token)
+        waiter.result()
+        self.cli("pause", "new driver")
+        self.cli("resume")
+        self.d.terminate()
+        self.d.start()
+        first, second, pause, resume = self.rows()
+        self.assertEqual([first["id"], second["id"], pause["act"], resume["act"]],
+                         ["first", "second", "pause", "resume"])
+        self.assertEqual((first["waited_s"], second["end"], pause["reason"]), (0, "released", "new driver"))
+        self.assertGreaterEqual(second["waited_s"], 0.3)
+        self.assertLess(second["held_s"], first["held_s"] + 5)
+        self.assertGreaterEqual(second["held_s"], 0.2)
+        table = self.cli("history").stdout
+        for word in ("WAITED", "second", "released", "operator: pause, new driver"):
+            self.assertIn(word, table)
+        self.assertEqual([row["id"] for row in self.rows("second")], ["second"])
+        self.assertEqual([row["act"] for row in self.rows("--limit", "1")], ["resume"])
+        self.assertEqual(len(self.rows("--since", "1h")), 4)
+        self.assertIn("nothing has ended", self.cli("history", "nobody").stdout)
+
+    def test_pages_of_history(self):
+        """GET /v1/gpu/history: a page at a time, newest first, each row once; bad input changes nothing."""
+        names = [f"job {n}" for n in range(7)]
+        for name in names:
+            self.hold(name)
+        seen, before = [], 0
+        while True:
+            answer = self.d.http("GET", f"/v1/gpu/history?limit=3&before={before}").json()
+            self.assertLessEqual(len(answer["history"]), 3)
+            seen += [row["id"] for row in answer["history"]]
+            before = answer.get("next")
+            if not before:
+                break
+        self.assertEqual(seen, names[::-1])
+        self.assertEqual([row["id"] for row in self.d.http("GET", "/v1/gpu/history?name=job%205").json()["history"]],
+                         ["job 5"])
+        self.assertEqual(self.d.http("GET", "/v1/gpu/history?since=99999999999").json()["history"], [])
+        for query in ("limit=0", "limit=x", "limit=99999999999999", "before=-1", "since=x", "x=%zz"):
+            self.assertEqual(len(self.d.http("GET", "/v1/gpu/history?" + query).json()["history"]), 7, query)
+        for query in ("name=%", "name=%00", "name=" + "x" * 200):
+            self.assertError(self.d.http("GET", "/v1/gpu/history?" + query), 400, "bad_field")
+        self.assertError(self.d.http("GET", "/v1/gpu/history", token=None), 401)
+        self.assertEqual(len(self.rows("job 2")), 1)
+
+    def test_events_and_metrics_tell_the_wait(self):
+        """A lease granted at once and held for a while waited for nothing, in events and histograms."""
+        self.hold("quick", seconds=0.3)
+        ended = [json.loads(line) for line in self.cli("events", "--json").stdout.splitlines()]
+        ended = [row for row in ended if row.get("what") == "ended"][-1]
+        self.assertEqual(ended["waited_s"], 0)
+        self.assertGreaterEqual(ended["held_s"], 0.3)
+        self.assertGreaterEqual(ended["age_s"], 0.3)
+        line = [line for line in self.cli("events").stdout.splitlines() if "ended" in line][-1]
+        self.assertIn("held", line)
+        self.assertNotIn("waited", line)
+        metrics = self.d.http("GET", "/metrics").body.decode()
+        self.assertIn('baton_wait_seconds_bucket{class="normal",le="0.05"} 1\n', metrics)
+        self.assertIn('baton_hold_seconds_bucket{class="normal",le="0.25"} 0\n', metrics)
+        self.assertIn('baton_hold_seconds_count{class="normal"} 1\n', metrics)
+        self.assertIn("# TYPE baton_clock_jumps_total counter", metrics)
 
 
 class Asking(Commands):

@@ -326,6 +326,7 @@ static struct effect trace(void)
 					  .cls = LEASE_BACKGROUND,
 					  .fence = 1001,
 					  .other = 9,
+					  .age_ms = 3500,
 					  .waited_ms = 1500,
 					  .held_ms = 2000,
 					  .gpus = 3,

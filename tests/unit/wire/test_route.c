@@ -137,12 +137,31 @@ static void test_query(void **state)
 	assert_int_equal(value, 5);
 }
 
+/* Text of a query: decoded, bounded, and refused where it is broken or would end early. */
+static void test_query_text(void **state)
+{
+	(void)state;
+	char text[8];
+	assert_int_equal(route_query_text("a=1&name=x%20%41+b", "name", text, sizeof(text)), 1);
+	assert_string_equal(text, "x A b");
+	assert_int_equal(route_query_text("name=", "name", text, sizeof(text)), 1);
+	assert_string_equal(text, "");
+	assert_int_equal(route_query_text("names=x", "name", text, sizeof(text)), 0);
+	assert_int_equal(route_query_text(NULL, "name", text, sizeof(text)), 0);
+	static const char *const bad[] = {"name=%", "name=%4", "name=%zz", "name=%00",
+					  "name=12345678"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(route_query_text(bad[i], "name", text, sizeof(text)),
+				 -ERR_BAD_FIELD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table), cmocka_unit_test(test_methods),
-		cmocka_unit_test(test_paths), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_html),  cmocka_unit_test(test_query),
+		cmocka_unit_test(test_table),      cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_paths),      cmocka_unit_test(test_files),
+		cmocka_unit_test(test_html),       cmocka_unit_test(test_query),
+		cmocka_unit_test(test_query_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,8 @@ const SPANS_KEEP_MS = 65 * 60_000;
  * @typedef {"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"} BandState
  * @typedef {{id: number, time: string, at: number, what: string, lease?: number, session?: number,
  *   client?: string, class?: string, from?: string, to?: string, end?: string, reason?: string,
- *   fence?: number, other?: number, gpu?: string, waited_s?: number, held_s?: number,
- *   detail?: string}} BatonEvent
+ *   fence?: number, other?: number, gpu?: string, age_s?: number, waited_s?: number,
+ *   held_s?: number, detail?: string}} BatonEvent
  * @typedef {{lease: number, id: string, label?: string, class: string, state: string,
  *   binding: string, attached: boolean, session?: number, slots: number, vram_mb: number,
  *   gpu?: string, gpus?: {name: string}[], held_s?: number, since?: string, expires_in_s?: number,

@@ -1,0 +1,171 @@
+/* history: what has ended: who waited and held how long and why it ended, and what operators did,
+ * as the journal remembers it over restarts. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "cli/api.h"
+#include "cli/field.h"
+#include "cli/sheet.h"
+#include "cli/units.h"
+
+enum { SHOWN = 30, PAGE = 1000 };
+
+struct values {
+	bool json;
+	uint32_t limit;
+	int64_t since_ms;
+};
+
+static const struct option_spec options[] = {
+	{.letter = 'n',
+	 .name = "limit",
+	 .kind = OPTION_COUNT,
+	 .argument = "N",
+	 .help = "the newest N (30)",
+	 .offset = offsetof(struct values, limit)},
+	{.name = "since",
+	 .kind = OPTION_DURATION,
+	 .argument = "TIME",
+	 .help = "only what ended within this time, e.g. 1h",
+	 .offset = offsetof(struct values, since_ms)},
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: one object a line, the newest last",
+	 .offset = offsetof(struct values, json)},
+};
+
+static void add_query(struct buf *path, const char *key, const char *value)
+{
+	buf_printf(path, "&%s=", key);
+	for (; *value; value++)
+		buf_printf(path, "%%%02X", (unsigned char)*value);
+}
+
+/* Adds the next page to `rows`, newest first. *before is where the one behind it begins, 0: none.
+ */
+static int read_page(const struct command *command, const char *name, const struct values *values,
+		     json_t *rows, uint64_t *before)
+{
+	struct buf path = {0};
+	json_t *answer;
+	uint64_t left = values->limit - json_array_size(rows);
+	buf_printf(&path, "/v1/gpu/history?limit=%" PRIu64, left < PAGE ? left : PAGE);
+	if (*before)
+		buf_printf(&path, "&before=%" PRIu64, *before);
+	if (values->since_ms)
+		buf_printf(&path, "&since=%" PRId64, time(NULL) - values->since_ms / 1000);
+	if (name)
+		add_query(&path, "name", name);
+	buf_append(&path, "", 1);
+	int r = api_call(command, "GET", buf_data(&path), NULL, &answer);
+	buf_finish(&path);
+	if (r > 0)
+		return r;
+	json_array_extend(rows, json_object_get(answer, "history"));
+	*before = field_u64(answer, "next");
+	json_decref(answer);
+	return 0;
+}
+
+/* "2026-11-28 16:05:12" of a time with T and milliseconds. */
+static void time_cell(struct table *table, const json_t *row)
+{
+	const char *time = field_text(row, "time", "?");
+	size_t day = strcspn(time, "T");
+	table_cell(table, STYLE_DIM, "%.*s %.8s", (int)day, time, time[day] ? time + day + 1 : "");
+}
+
+static void seconds_cell(struct table *table, const json_t *row, const char *key)
+{
+	char text[UNITS_BYTES];
+	table_cell(table, STYLE_PLAIN, "%s", units_duration(text, field_number(row, key, -1)));
+}
+
+static void add_row(struct table *table, const json_t *row)
+{
+	uint64_t lease = field_u64(row, "lease");
+	const char *end = field_text(row, "end", "?"), *reason = field_text(row, "reason", NULL);
+	bool act = strcmp(field_text(row, "what", ""), "act") == 0;
+	time_cell(table, row);
+	if (lease)
+		table_cell(table, STYLE_PLAIN, "%" PRIu64, lease);
+	else
+		table_cell(table, STYLE_PLAIN, "%s", "-");
+	if (act) {
+		table_cell(table, STYLE_PLAIN, "%s", field_text(row, "who", "?"));
+		table_cell(table, STYLE_PLAIN, "%s", "-");
+		table_cell(table, STYLE_PLAIN, "%s", "-");
+		table_cell(table, STYLE_PLAIN, "%s", "-");
+		table_cell(table, STYLE_WARN, "operator: %s%s%s", field_text(row, "act", "?"),
+			   reason ? ", " : "", reason ? reason : "");
+		return;
+	}
+	table_cell(table, STYLE_BOLD, "%s", field_text(row, "id", "?"));
+	table_cell(table, STYLE_PLAIN, "%s", field_text(row, "class", "?"));
+	seconds_cell(table, row, "waited_s");
+	seconds_cell(table, row, "held_s");
+	table_cell(table, strcmp(end, "released") == 0 ? STYLE_PLAIN : STYLE_WARN, "%s", end);
+}
+
+static void print_table(const json_t *rows)
+{
+	static const char *const titles[] = {"ENDED (UTC)", ">CLAIM", "WHO", "CLASS",
+					     ">WAITED",     ">HELD",  "END"};
+	struct table table = {0};
+	struct sheet sheet = {0};
+	for (size_t i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+	for (size_t i = json_array_size(rows); i-- > 0;)
+		add_row(&table, json_array_get(rows, i));
+	table_end(&table, &sheet);
+	sheet_print(&sheet, stdout, sheet_color(stdout));
+	sheet_finish(&sheet);
+}
+
+static void print_lines(const json_t *rows)
+{
+	for (size_t i = json_array_size(rows); i-- > 0;) {
+		json_dumpf(json_array_get(rows, i), stdout,
+			   JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
+		putchar('\n');
+	}
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {.limit = SHOWN};
+	uint64_t before = 0;
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	json_t *rows = json_array();
+	if (!rows)
+		abort();
+	do
+		r = values.limit
+			    ? read_page(command, argc > 1 ? argv[1] : NULL, &values, rows, &before)
+			    : 0;
+	while (r == 0 && before > 0 && json_array_size(rows) < values.limit);
+	if (r == 0 && values.json)
+		print_lines(rows);
+	else if (r == 0 && json_array_size(rows) == 0)
+		puts("nothing has ended");
+	else if (r == 0)
+		print_table(rows);
+	json_decref(rows);
+	return r;
+}
+
+const struct command command_history = {
+	.name = "history",
+	.summary = "Show what has ended: waits, holds, and why.",
+	.usage = "[NAME] [--limit N] [--since TIME] [--json]",
+	.details = "Over restarts of the broker, the newest last. With a name: only its claims.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_CLAIM_OR_NONE,
+	.run = run,
+};

@@ -1,0 +1,20 @@
+/* tally: reads the waits and holds off the core's traces, so that the core keeps no statistics of
+ * them. Called for each trace that is delivered; GET /metrics shows the result. */
+#include "server/tally.h"
+
+#include <assert.h>
+
+void tally_trace(struct tally *tally, const struct effect *trace)
+{
+	enum claim_state from = trace->trace.from, to = trace->trace.to;
+	enum lease_class cls = trace->trace.cls;
+	assert(trace->type == EFFECT_TRACE);
+	if (!trace->trace.claim || from == to) /* no move of a claim */
+		return;
+	assert(cls < LEASE_CLASS_COUNT);
+	if (to == CLAIM_HELD)
+		histogram_add(&tally->waits[cls], trace->trace.waited_ms);
+	bool held = from == CLAIM_HELD || from == CLAIM_YIELDING;
+	if (held && (to == CLAIM_ENDED || to == CLAIM_QUEUED))
+		histogram_add(&tally->holds[cls], trace->trace.held_ms);
+}

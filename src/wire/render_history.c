@@ -1,0 +1,67 @@
+/* render_history: a row of the journal's history as JSON. Its times are the wall clock's, and what
+ * is of one boot the monotonic one's. Called by the server for GET /v1/gpu/history. */
+#include <assert.h>
+
+#include "wire/render.h"
+
+static void add_time(struct text *out, const char *key, struct wall_ms wall)
+{
+	text_json_key(out, key);
+	text_char(out, '"');
+	render_time(out, wall);
+	text_char(out, '"');
+}
+
+static int64_t not_negative(int64_t ms)
+{
+	return ms > 0 ? ms : 0;
+}
+
+static void add_claim(struct text *out, const struct claim_record *rec)
+{
+	bool held = rec->granted_mask != 0 && rec->held_wall.v > 0;
+	int64_t waited_ms = held ? mono_since(rec->held_since, rec->arrival)
+				 : rec->ended_wall.v - rec->arrival_wall.v;
+	int64_t last_ms = held ? not_negative(rec->ended_wall.v - rec->held_wall.v) : 0;
+	text_json_str(out, "what", "claim");
+	text_json_u64(out, "lease", rec->id);
+	text_json_str(out, "id", rec->name);
+	if (rec->label[0])
+		text_json_str(out, "label", rec->label);
+	text_json_str(out, "class", lease_class_name(rec->cls));
+	text_json_str(out, "binding", binding_name(rec->binding));
+	text_json_str(out, "end", end_reason_name(rec->end));
+	add_time(out, "asked", rec->arrival_wall);
+	if (held)
+		add_time(out, "granted", rec->held_wall);
+	text_json_seconds(out, "waited_s", not_negative(waited_ms - rec->used_ms));
+	if (held || rec->used_ms > 0)
+		text_json_seconds(out, "held_s", rec->used_ms + last_ms);
+	if (rec->fence)
+		text_json_u64(out, "fence", rec->fence);
+}
+
+struct wall_ms render_history_time(const struct record *record)
+{
+	return record->type == RECORD_CLAIM_END ? record->claim.ended_wall : record->admin.wall;
+}
+
+void render_history_row(struct text *out, uint64_t row, const struct record *record)
+{
+	assert(record->type == RECORD_CLAIM_END || record->type == RECORD_AUDIT);
+	text_char(out, '{');
+	text_json_u64(out, "row", row);
+	add_time(out, "time", render_history_time(record));
+	if (record->type == RECORD_CLAIM_END) {
+		add_claim(out, &record->claim);
+	} else {
+		text_json_str(out, "what", "act");
+		text_json_str(out, "act", record->admin.act);
+		text_json_str(out, "who", record->admin.who);
+		if (record->admin.lease)
+			text_json_u64(out, "lease", record->admin.lease);
+		if (record->admin.reason[0])
+			text_json_str(out, "reason", record->admin.reason);
+	}
+	text_char(out, '}');
+}
