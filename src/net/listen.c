@@ -305,21 +305,52 @@ int net_listen_unix(struct net *net, const char *path, bool http, char *detail, 
 	return rc;
 }
 
+/* Not when another daemon took the place, or nobody has it. */
+static bool is_in_place(const struct listener *listener)
+{
+	struct stat status;
+	return lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
+	       status.st_ino == listener->inode;
+}
+
+static void close_listener(struct listener *listener)
+{
+	(void)event_del(&listener->event);
+	(void)close(listener->fd);
+	list_remove(&listener->node);
+	free(listener->path);
+	free(listener);
+}
+
+int net_listen_again(struct net *net, const char *path, char *detail, size_t detail_size)
+{
+	struct listener *old = NULL;
+	list_each(node, next, &net->listeners)
+	{
+		struct listener *listener = container_of(node, struct listener, node);
+		if (listener->path && strcmp(listener->path, path) == 0)
+			old = listener;
+	}
+	if (!old)
+		return -ERR_NOT_FOUND;
+	if (is_in_place(old))
+		return 0;
+	int rc = net_listen_unix(net, path, old->is_http, detail, detail_size);
+	if (rc)
+		return rc;
+	on_acceptable(old->fd, EV_READ, old); /* who came by the old name is let in */
+	close_listener(old);
+	return 1;
+}
+
 void net_stop_listening(struct net *net)
 {
 	(void)evtimer_del(&net->accept_timer);
 	list_each(node, next, &net->listeners)
 	{
 		struct listener *listener = container_of(node, struct listener, node);
-		struct stat status;
-		(void)event_del(&listener->event);
-		/* Only our own file: another daemon may have taken the place. */
-		if (listener->path && lstat(listener->path, &status) == 0 &&
-		    status.st_dev == listener->device && status.st_ino == listener->inode)
+		if (listener->path && is_in_place(listener))
 			(void)unlink(listener->path);
-		(void)close(listener->fd);
-		list_remove(&listener->node);
-		free(listener->path);
-		free(listener);
+		close_listener(listener);
 	}
 }

@@ -177,23 +177,6 @@ static int listen_bridge(struct shell *shell, char *detail, size_t size)
 	return listen_tcp(shell, address, detail, size);
 }
 
-static int listen_unix(struct shell *shell, char *detail, size_t size)
-{
-	const char *path = shell->live.settings.socket_path;
-	char folder[SETTINGS_SOCKET_BYTES + 1], beside[SETTINGS_SOCKET_BYTES + 16];
-	snprintf(folder, sizeof folder, "%s", path);
-	char *slash = strrchr(folder, '/');
-	if (!slash || slash == folder) {
-		snprintf(detail, size, "%s: the socket needs a folder of its own", path);
-		return -ERR_CONFIG;
-	}
-	*slash = 0;
-	snprintf(beside, sizeof beside, "%s/http.sock", folder);
-	int rc = paths_make_private(folder, detail, size);
-	rc = rc ? rc : net_listen_unix(shell->doors.net, path, false, detail, size);
-	return rc ? rc : net_listen_unix(shell->doors.net, beside, true, detail, size);
-}
-
 /* Descriptors for all connections; what the hard limit refuses, net handles by pausing accept. */
 static void raise_descriptors(unsigned connections)
 {
@@ -225,7 +208,7 @@ static int open_doors(struct shell *shell, char *detail, size_t size)
 		rc = listen_tcp(shell, settings->listen[i], detail, size);
 	if (!rc && shell->live.options.bridge)
 		rc = listen_bridge(shell, detail, size);
-	return rc ? rc : listen_unix(shell, detail, size);
+	return rc ? rc : sockets_listen(shell, detail, size);
 }
 
 int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size)
@@ -235,7 +218,8 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 	listings_init(&shell->listings);
 	places_init(&shell->places);
 	doors_init(&shell->doors, NULL);
-	shell->config_watch.fd = -1;
+	shell->config_watch.trail.fd = -1;
+	shell->sockets.trail.fd = -1;
 	shell->dev_watch.fd = -1;
 	detail[0] = 0;
 	int rc = read_settings(shell, argc, argv, detail, detail_size);
@@ -256,6 +240,7 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 void boot_end(struct shell *shell)
 {
 	hangup_end(&shell->hangup);
+	sockets_end(&shell->sockets);
 	reload_watch_end(&shell->config_watch);
 	dev_end(&shell->dev_watch);
 	listings_finish(&shell->listings);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "net/loop.h"
@@ -118,58 +117,45 @@ void route_reload(struct shell *shell, const struct asked *asked)
 	routes_json(shell, asked, 200);
 }
 
-static void on_inotify(void *ctx, int fd)
+static void on_changed(void *ctx)
 {
 	struct shell *shell = ctx;
-	char bytes[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	bool ours = false;
-	ssize_t got = read(fd, bytes, sizeof bytes);
-	for (char *at = bytes; got > 0 && at < bytes + got;) {
-		const struct inotify_event *event = (const struct inotify_event *)(void *)at;
-		ours |= event->len > 0 && strcmp(event->name, shell->config_watch.name) == 0;
-		at += sizeof *event + event->len;
-	}
-	if (ours)
-		shell->config_watch.due = mono_after(loop_now(), RELOAD_SETTLE_MS);
+	shell->config_watch.due = mono_after(loop_now(), RELOAD_SETTLE_MS);
+}
+
+static void follow(struct shell *shell)
+{
+	if (trail_follow(&shell->config_watch.trail) != 0)
+		log_event(&shell->observers.log, LOG_WARN,
+			  "cannot watch the configuration file; SIGHUP reads it again",
+			  log_str("error", strerror(errno)));
 }
 
 struct mono_ms reload_when_due(struct shell *shell, struct mono_ms now)
 {
 	struct settings_change change;
 	char detail[512];
-	if (mono_due(shell->config_watch.due, now))
+	struct reload_watch *watch = &shell->config_watch;
+	if (!mono_due(watch->due, now))
+		return watch->due;
+	watch->due = MONO_NEVER;
+	follow(shell);
+	/* Away for a moment, as some editors do it: its coming back is seen, too. */
+	if (access(watch->trail.path, F_OK) == 0)
 		(void)reload_settings(shell, &change, detail, sizeof detail);
-	return shell->config_watch.due;
+	return watch->due;
 }
 
-/* The folder is watched, not the file: editors replace it by a rename. */
 void reload_watch_begin(struct shell *shell, struct reload_watch *watch)
 {
-	char folder[SETTINGS_PATH_BYTES + 1];
-	*watch = (struct reload_watch){.fd = -1, .due = MONO_NEVER};
-	if (!shell->live.paths.config[0])
-		return;
-	snprintf(folder, sizeof folder, "%s", shell->live.paths.config);
-	char *slash = strrchr(folder, '/');
-	snprintf(watch->name, sizeof watch->name, "%.255s", slash ? slash + 1 : folder);
-	if (slash)
-		slash[slash == folder] = 0;
-	watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (watch->fd < 0 ||
-	    inotify_add_watch(watch->fd, slash ? folder : ".", IN_CLOSE_WRITE | IN_MOVED_TO) < 0 ||
-	    loop_watch(shell->loop, watch->fd, on_inotify, shell, &watch->watch)) {
-		log_event(&shell->observers.log, LOG_WARN,
-			  "cannot watch the configuration file; SIGHUP reads it again",
-			  log_str("error", strerror(errno)));
-		reload_watch_end(watch);
-	}
+	watch->due = MONO_NEVER;
+	trail_init(&watch->trail, shell->loop, shell->live.paths.config, on_changed, shell);
+	if (shell->live.paths.config[0])
+		follow(shell);
 }
 
 void reload_watch_end(struct reload_watch *watch)
 {
-	loop_unwatch(watch->watch);
-	watch->watch = NULL;
-	if (watch->fd >= 0)
-		(void)close(watch->fd);
-	watch->fd = -1;
+	trail_end(&watch->trail);
+	watch->due = MONO_NEVER;
 }

@@ -1,6 +1,7 @@
 /* reload: the configuration again, whole or not at all. */
 #pragma once
 #include "server/settings.h"
+#include "server/trail.h"
 
 struct shell;
 struct store;
@@ -14,13 +15,12 @@ int reload_settings(struct shell *shell, struct settings_change *ret_change, cha
 /* Puts settings in force: class rules, origins, log level; the core learns by an event. */
 void reload_apply(struct shell *shell, const struct settings *settings);
 
-/* Watches the file, so that saving it is enough; a file still being written is waited for. */
+/* Watches the file and the way to it, so that saving it, or switching a link, is enough; a file
+ * still being written is waited for. */
 enum { RELOAD_SETTLE_MS = 200 };
 struct reload_watch {
-	struct loop_watch *watch;
-	int fd;
-	struct mono_ms due; /* MONO_NEVER: the file did not change since it was read */
-	char name[256];     /* of the file in its folder */
+	struct trail trail;
+	struct mono_ms due; /* MONO_NEVER: nothing changed since it was read */
 };
 void reload_watch_begin(struct shell *shell, struct reload_watch *watch);
 /* Reads the file again if that is due; returns when to ask again. */

@@ -70,6 +70,7 @@ static void drain(struct shell *shell)
 	notify_send(NOTIFY_STOPPING, "leases and places stay in the journal");
 	log_write(&shell->observers.log, LOG_INFO,
 		  "stopping; leases and places stay in the journal", NULL, 0);
+	sockets_end(&shell->sockets);
 	net_stop_listening(shell->doors.net);
 	list_each(it, next, &shell->doors.kinds[DOOR_REQUEST])
 		tell_request(shell, container_of(it, struct door, link));
@@ -106,6 +107,7 @@ static void on_hangup(void *ctx, bool ends)
 		return;
 	}
 	notify_send(NOTIFY_RELOADING, NULL);
+	sockets_look(shell);
 	(void)reload_settings(shell, &change, detail, sizeof detail);
 	notify_send(NOTIFY_READY, NULL);
 }
@@ -124,6 +126,7 @@ static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
 	wake = mono_min(
 		wake, samples_step(&shell->samples, shell->broker.core, now, loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(shell, now));
+	wake = mono_min(wake, sockets_when_due(shell, now));
 	wake = mono_min(wake, dev_when_due(shell, now));
 	wake = mono_min(wake, sessions_wake(shell));
 	if (streams == 0) {
@@ -240,6 +243,7 @@ int serve_main(int argc, char **argv)
 		return usage ? EXIT_USAGE : err_exit_code(rc);
 	}
 	reload_watch_begin(&shell, &shell.config_watch);
+	sockets_watch(&shell);
 	dev_begin(&shell);
 	boot_announce(&shell);
 	tell_ready(&shell);

@@ -13,6 +13,7 @@
 #include "server/processes.h"
 #include "server/reload.h"
 #include "server/samples.h"
+#include "server/sockets.h"
 #include "server/tally.h"
 #include "server/turn.h"
 
@@ -41,6 +42,7 @@ struct shell {
 	struct tally tally;
 	struct processes processes;
 	struct reload_watch config_watch;
+	struct sockets sockets;
 	struct dev_watch dev_watch;
 	struct hangup hangup;
 	struct text body, line; /* scratch, for the length of one function */

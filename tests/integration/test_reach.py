@@ -5,6 +5,7 @@ terminals, real files.
 import contextlib
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -161,6 +162,211 @@ class Terminal(DaemonTest):
         self.assertFalse(self.gone(serving))
         os.close(terminal)
         wait_until(lambda: self.gone(serving), "it ended with its terminal")
+
+
+class Swept(DaemonTest):
+    """Whatever happens to the files of its sockets, clients find it again within a moment."""
+
+    def found(self, daemon):
+        """Both doors answer by their names."""
+        return self.run_cli(daemon, "status").returncode == 0 and self.run_cli(daemon, "run", "true").returncode == 0
+
+    def sweep(self, daemon, act):
+        """A session that is there before goes on after."""
+        holder = daemon.session("holder")
+        lease = holder.hold()["lease"]
+        act()
+        wait_until(lambda: "bound again" in daemon.log() and os.path.exists(daemon.socket),
+                   "it was noticed", 3)
+        wait_until(lambda: self.run_cli(daemon, "status").returncode == 0, "http.sock answers")
+        daemon.session("another").bye()
+        self.assertEqual(daemon.holders(), ["holder"])
+        holder.release(lease)
+        holder.wait("released")
+        self.assertTrue(self.found(daemon))
+        for path in (daemon.socket, daemon.dir / "run" / "http.sock"):
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertEqual(os.stat(daemon.dir / "run").st_mode & 0o777, 0o700)
+
+    def test_files_removed(self):
+        daemon = self.daemon()
+
+        def act():
+            os.unlink(daemon.socket)
+            os.unlink(daemon.dir / "run" / "http.sock")
+        self.sweep(daemon, act)
+
+    def test_one_file_removed(self):
+        daemon = self.daemon()
+        self.sweep(daemon, lambda: os.unlink(daemon.dir / "run" / "http.sock"))
+
+    def test_folder_removed(self):
+        daemon = self.daemon()
+        self.sweep(daemon, lambda: shutil.rmtree(daemon.dir / "run"))
+
+    def test_folder_renamed(self):
+        daemon = self.daemon()
+        self.sweep(daemon, lambda: os.rename(daemon.dir / "run", daemon.dir / "old"))
+
+    def test_folder_replaced(self):
+        """Another folder under its name, made by somebody's script."""
+        daemon = self.daemon()
+
+        def act():
+            os.rename(daemon.dir / "run", daemon.dir / "old")
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(daemon.dir / "run", mode=0o700)
+        self.sweep(daemon, act)
+
+    def test_folder_above_renamed(self):
+        daemon = self.daemon(start=False)
+        daemon.socket = str(daemon.dir / "run" / "deep" / "er" / "baton.sock")
+        daemon.start()
+        os.rename(daemon.dir / "run" / "deep", daemon.dir / "run" / "elsewhere")
+        wait_until(lambda: os.path.exists(daemon.socket), "bound again below a new folder", 3)
+        wait_until(lambda: self.found(daemon), "both doors answer")
+
+    def test_again_and_again(self):
+        daemon = self.daemon()
+        for _ in range(5):
+            os.unlink(daemon.socket)
+            wait_until(lambda: os.path.exists(daemon.socket), "bound again", 3)
+        self.assertTrue(self.found(daemon))
+
+    def test_stale_in_its_place(self):
+        """A dead socket in its place is removed; a file that is no socket is not, and is said."""
+        daemon = self.daemon()
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(daemon.dir / "dead"))
+        os.rename(daemon.dir / "dead", daemon.socket)
+        wait_until(lambda: self.found(daemon), "the dead one was replaced", 3)
+        (daemon.dir / "file").write_text("mine", encoding="ascii")
+        os.rename(daemon.dir / "file", daemon.socket)
+        wait_until(lambda: "is there and no socket" in daemon.log(), "it is said")
+        with open(daemon.socket, encoding="ascii") as kept:
+            self.assertEqual(kept.read(), "mine")
+        os.unlink(daemon.socket)
+        wait_until(lambda: self.found(daemon), "bound again once the place is free")
+
+    def test_another_broker_in_its_place(self):
+        """A live listener of somebody else is not pushed out; the place is taken when it is free again."""
+        daemon = self.daemon()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(daemon.dir / "other"))
+            other.listen()
+            os.rename(daemon.dir / "other", daemon.socket)
+            wait_until(lambda: "somebody listens" in daemon.log(), "it is said")
+            inode = os.stat(daemon.socket).st_ino
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "configuration read again" in daemon.log(), "SIGHUP was heard")
+            self.assertEqual(os.stat(daemon.socket).st_ino, inode, "not stolen")
+            os.unlink(daemon.socket)
+        wait_until(lambda: self.found(daemon), "bound again once the place is free")
+
+    def test_other_in_place_stays_at_the_end(self):
+        """Stopping removes no socket that is not its own."""
+        daemon = self.daemon()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(daemon.dir / "other"))
+            other.listen()
+            os.rename(daemon.dir / "other", daemon.socket)
+            self.assertEqual(daemon.terminate(), 0)
+            self.assertTrue(os.path.exists(daemon.socket))
+
+
+class Configuration(DaemonTest):
+    """The file is found through links, and their switching is seen."""
+
+    def text(self, vram_mb):
+        return f"gpus: [{{name: g, vram_mb: {vram_mb}}}]\n"
+
+    def in_force(self, daemon, vram_mb):
+        wait_until(lambda: daemon.status()["gpus"][0]["vram_mb_total"] == vram_mb, f"{vram_mb} MiB are in force", 5)
+
+    def linked(self, make):
+        """A daemon whose --config is made by `make(folder)` out of links."""
+        daemon = self.daemon(start=False)
+        daemon.config_path = make(daemon.dir)
+        daemon.start()
+        self.in_force(daemon, 1000)
+        return daemon
+
+    def version(self, folder, name, vram_mb):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "config.yaml").write_text(self.text(vram_mb), encoding="utf-8")
+
+    def switch(self, link, target):
+        """As ln -sfn does it well: a new link is renamed over the old one."""
+        os.symlink(target, f"{link}.new")
+        os.rename(f"{link}.new", link)
+
+    def test_link_to_a_file(self):
+        """stow, home-manager: the file is a link."""
+        def make(folder):
+            self.version(folder, "one", 1000)
+            self.version(folder, "two", 2000)
+            os.symlink(folder / "one" / "config.yaml", folder / "link.yaml")
+            return folder / "link.yaml"
+        daemon = self.linked(make)
+        (daemon.dir / "one" / "config.yaml").write_text(self.text(1500), encoding="utf-8")
+        self.in_force(daemon, 1500)
+        self.switch(daemon.config_path, daemon.dir / "two" / "config.yaml")
+        self.in_force(daemon, 2000)
+        (daemon.dir / "two" / "config.yaml").write_text(self.text(2500), encoding="utf-8")
+        self.in_force(daemon, 2500)
+
+    def test_data_link(self):
+        """Kubernetes: config.yaml -> ..data/config.yaml, and ..data is switched between folders."""
+        def make(folder):
+            volume = folder / "volume"
+            volume.mkdir()
+            self.version(volume, "..v1", 1000)
+            os.symlink("..v1", volume / "..data")
+            os.symlink("..data/config.yaml", volume / "config.yaml")
+            return volume / "config.yaml"
+        daemon = self.linked(make)
+        volume = daemon.dir / "volume"
+        for at in range(2, 5):
+            self.version(volume, f"..v{at}", at * 1000)
+            self.switch(volume / "..data", f"..v{at}")
+            shutil.rmtree(volume / f"..v{at - 1}")
+            self.in_force(daemon, at * 1000)
+
+    def test_folder_switched(self):
+        """The folder is a link, or is moved away and another takes its name."""
+        def make(folder):
+            self.version(folder, "one", 1000)
+            self.version(folder, "two", 2000)
+            os.symlink("one", folder / "conf")
+            return folder / "conf" / "config.yaml"
+        daemon = self.linked(make)
+        self.switch(daemon.dir / "conf", "two")
+        self.in_force(daemon, 2000)
+        self.version(daemon.dir, "three", 3000)
+        os.rename(daemon.dir / "two", daemon.dir / "away")
+        os.rename(daemon.dir / "three", daemon.dir / "two")
+        self.in_force(daemon, 3000)
+
+    def test_editors(self):
+        """Renamed into place, moved to a backup and written anew, written in place, removed for a while."""
+        def make(folder):
+            self.version(folder, "conf", 1000)
+            return folder / "conf" / "config.yaml"
+        daemon = self.linked(make)
+        path = daemon.config_path
+        path.with_suffix(".tmp").write_text(self.text(2000), encoding="utf-8")
+        os.rename(path.with_suffix(".tmp"), path)
+        self.in_force(daemon, 2000)
+        os.rename(path, path.with_suffix(".yaml~"))
+        path.write_text(self.text(3000), encoding="utf-8")
+        self.in_force(daemon, 3000)
+        path.write_text(self.text(4000), encoding="utf-8")
+        self.in_force(daemon, 4000)
+        shutil.rmtree(path.parent)
+        holds_for(lambda: daemon.status()["gpus"][0]["vram_mb_total"] == 4000, "without a file nothing changes", 0.4)
+        self.assertNotIn("refused", daemon.log())
+        self.version(daemon.dir, "conf", 5000)
+        self.in_force(daemon, 5000)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+/* sockets: see sockets.h. Sessions are not touched by any of this: a connection outlives the name
+ * that it came by. What is bound there by somebody else who listens is left alone. Called by boot.c
+ * and serve.c. */
+#include "server/sockets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/loop.h"
+#include "server/shell.h"
+
+static int find_paths(struct sockets *sockets, const char *path, char *detail, size_t size)
+{
+	snprintf(sockets->path, sizeof sockets->path, "%s", path);
+	snprintf(sockets->folder, sizeof sockets->folder, "%s", path);
+	char *slash = strrchr(sockets->folder, '/');
+	if (!slash || slash == sockets->folder) {
+		snprintf(detail, size, "%s: the socket needs a folder of its own", path);
+		return -ERR_CONFIG;
+	}
+	*slash = 0;
+	snprintf(sockets->http, sizeof sockets->http, "%s/http.sock", sockets->folder);
+	return 0;
+}
+
+int sockets_listen(struct shell *shell, char *detail, size_t detail_size)
+{
+	struct sockets *sockets = &shell->sockets;
+	struct net *net = shell->doors.net;
+	int rc = find_paths(sockets, shell->live.settings.socket_path, detail, detail_size);
+	rc = rc ? rc : paths_make_private(sockets->folder, detail, detail_size);
+	rc = rc ? rc : net_listen_unix(net, sockets->path, false, detail, detail_size);
+	return rc ? rc : net_listen_unix(net, sockets->http, true, detail, detail_size);
+}
+
+static int put_back(struct shell *shell, const char *path, char *detail, size_t size)
+{
+	int rc = net_listen_again(shell->doors.net, path, detail, size);
+	if (rc > 0)
+		log_event(&shell->observers.log, LOG_WARN,
+			  "the socket was gone from its place and was bound again",
+			  log_str("path", path));
+	return rc < 0 ? rc : 0;
+}
+
+static void try_again_later(struct shell *shell, const char *why)
+{
+	struct sockets *sockets = &shell->sockets;
+	sockets->retry_ms = sockets->retry_ms ? 2 * sockets->retry_ms : SOCKETS_RETRY_MS_MIN;
+	if (sockets->retry_ms > SOCKETS_RETRY_MS_MAX)
+		sockets->retry_ms = SOCKETS_RETRY_MS_MAX;
+	sockets->due = mono_after(loop_now(), sockets->retry_ms);
+	if (strncmp(sockets->said, why, sizeof sockets->said - 1) != 0)
+		log_event(&shell->observers.log, LOG_ERROR,
+			  "the sockets cannot be bound again; clients do not find the broker",
+			  log_str("error", why));
+	snprintf(sockets->said, sizeof sockets->said, "%s", why);
+}
+
+void sockets_look(struct shell *shell)
+{
+	struct sockets *sockets = &shell->sockets;
+	char detail[512] = "";
+	if (shell->draining)
+		return;
+	sockets->due = MONO_NEVER;
+	int rc = paths_make_private(sockets->folder, detail, sizeof detail);
+	/* Watched before they are looked at, so that nothing is missed in between. */
+	bool watched = trail_follow(&sockets->trail) == 0;
+	rc = rc ? rc : put_back(shell, sockets->path, detail, sizeof detail);
+	rc = rc ? rc : put_back(shell, sockets->http, detail, sizeof detail);
+	if (rc) {
+		try_again_later(shell, detail);
+		return;
+	}
+	sockets->retry_ms = 0;
+	sockets->said[0] = 0;
+	if (!watched) /* no inotify to be had: by looking now and then */
+		sockets->due = mono_after(loop_now(), SOCKETS_RETRY_MS_MIN);
+}
+
+static void on_changed(void *ctx)
+{
+	struct shell *shell = ctx;
+	struct mono_ms soon = mono_after(loop_now(), SOCKETS_SETTLE_MS);
+	shell->sockets.due = mono_min(shell->sockets.due, soon);
+}
+
+void sockets_watch(struct shell *shell)
+{
+	struct sockets *sockets = &shell->sockets;
+	trail_init(&sockets->trail, shell->loop, sockets->folder, on_changed, shell);
+	sockets_look(shell);
+	if (sockets->trail.fd < 0)
+		log_event(&shell->observers.log, LOG_WARN,
+			  "cannot watch the folder of the sockets; looking now and then",
+			  log_str("error", strerror(errno)));
+}
+
+struct mono_ms sockets_when_due(struct shell *shell, struct mono_ms now)
+{
+	if (mono_due(shell->sockets.due, now))
+		sockets_look(shell);
+	return shell->sockets.due;
+}
+
+void sockets_end(struct sockets *sockets)
+{
+	trail_end(&sockets->trail);
+	sockets->due = MONO_NEVER;
+}

@@ -1,0 +1,32 @@
+/* sockets: the Unix sockets that clients find the broker by, kept in their place: whatever sweeps
+ * them away (a cleaner of /tmp, the last logout, rm), they are bound again. */
+#pragma once
+#include "base/mono.h"
+#include "server/trail.h"
+
+enum {
+	SOCKETS_SETTLE_MS = 100, /* let an `rm -r` come to its end */
+	SOCKETS_RETRY_MS_MIN = 500,
+	SOCKETS_RETRY_MS_MAX = 16 * 1000,
+};
+
+struct shell;
+
+struct sockets {
+	struct trail trail;
+	char path[SETTINGS_SOCKET_BYTES + 1], http[SETTINGS_SOCKET_BYTES + 16];
+	char folder[SETTINGS_SOCKET_BYTES + 1];
+	struct mono_ms due; /* MONO_NEVER: nothing changed since they were looked at */
+	int64_t retry_ms;   /* 0: all is well */
+	char said[256];     /* why not, as it was logged last */
+};
+
+/* Makes the folder and listens. 0 or a negative enum err with detail. */
+int sockets_listen(struct shell *shell, char *detail, size_t detail_size);
+/* From now on they are watched. */
+void sockets_watch(struct shell *shell);
+/* SIGHUP: looks whether they are in their place, now. */
+void sockets_look(struct shell *shell);
+/* Looks if that is due; returns when to ask again. */
+struct mono_ms sockets_when_due(struct shell *shell, struct mono_ms now);
+void sockets_end(struct sockets *sockets);
