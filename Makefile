@@ -3,6 +3,7 @@ BUILD := build
 ARGS :=
 FILES :=
 SEEDS := 2000
+RUNS := 200
 TIME := 60
 WERROR := $(if $(filter true,$(CI)),true,false)
 SETUP := meson setup --buildtype=debugoptimized -Dwerror=$(WERROR)
@@ -22,6 +23,9 @@ test: ## lints, types, unit tests, simulator, browser tests; then under ASan and
 
 sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
 	@$(BUILD)/tests/sim/sim --seeds $(SEEDS)
+
+overlap: build ## RUNS=N jobs stopped in each situation: none may outlive its lease
+	@cd tests/integration && BATON_BIN=$(abspath $(BUILD))/baton python3 -m lib.overlap $(RUNS)
 
 fuzz: deps ## every fuzz target for TIME=seconds, built with clang's libFuzzer
 	@tools/fuzz.sh $(TIME)
@@ -50,5 +54,5 @@ deps:
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run build test sim fuzz web bench lint install clean deps
+.PHONY: help run build test sim overlap fuzz web bench lint install clean deps
 .DEFAULT_GOAL := help

@@ -177,7 +177,7 @@ void child_restore_tty(const struct child *child)
 
 /* ---- descendants ---- */
 
-static pid_t parent_of(pid_t pid)
+pid_t child_parent_of(pid_t pid)
 {
 	char path[64], stat[512];
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -207,7 +207,7 @@ static void list_processes(struct processes *list)
 	struct dirent *entry;
 	while (proc && (entry = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		pid_t parent = pid > 0 ? parent_of(pid) : 0;
+		pid_t parent = pid > 0 ? child_parent_of(pid) : 0;
 		if (parent == 0)
 			continue;
 		if (list->count == list->capacity) {
@@ -237,7 +237,7 @@ static bool is_ours(const struct processes *list, pid_t pid)
 static void signal_process(const struct process *process, int signo)
 {
 	cleanup_close int pidfd = pidfd_open(process->pid, 0);
-	if (pidfd >= 0 && parent_of(process->pid) == process->parent)
+	if (pidfd >= 0 && child_parent_of(process->pid) == process->parent)
 		pidfd_send_signal(pidfd, signo, NULL, 0);
 }
 

@@ -20,6 +20,7 @@
 #include "cli/run_env.h"
 #include "cli/run_inside.h"
 #include "cli/run_refuse.h"
+#include "cli/run_sender.h"
 #include "cli/run_show.h"
 #include "cli/units.h"
 
@@ -28,7 +29,6 @@ enum {
 	GRACE_MS_USUAL_MAX = 20 * 1000, /* what a broker gives unless configured otherwise */
 	KILL_MARGIN_MS = 250,           /* we kill so much before the broker would */
 	KILL_AGAIN_MS = 100,            /* who forked meanwhile was not on the list */
-	ECHO_MS = 1000, /* the broker's SIGTERM comes within this of its `revoked` */
 	NOT_EXECUTABLE = 126,
 	NOT_FOUND = 127,
 	SIGNALLED = 128,
@@ -68,9 +68,8 @@ struct run {
 	bool ask_again; /* by a new claim: the old one is over */
 	bool end_noted;
 	int64_t kill_at_ms, asked_ms;
-	uint64_t parent; /* the lease that we were started under, as our environment says */
-	int told_signal; /* SIGTERM, SIGINT or SIGQUIT that was sent to us while it ran; 0: none */
-	int64_t told_at_ms;
+	uint64_t parent;  /* the lease that we were started under, as our environment says */
+	int told_signal;  /* SIGTERM, SIGINT or SIGQUIT that was sent to us while it ran; 0: none */
 	bool interrupted; /* by SIGINT */
 	int die_of;       /* 0: exit with `status` */
 };
@@ -293,9 +292,6 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	struct run *run = ctx;
 	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
 	run->revoked = true;
-	/* The broker sends SIGTERM as well, and it may come first: nobody told us to end. */
-	if (run->told_signal == SIGTERM && now_ms() - run->told_at_ms < ECHO_MS)
-		run->told_signal = 0;
 	if (run->phase == RUN_RUNNING) {
 		run->taken = !run->job.child.ended;
 		run_show_say(&run->show, true, "run: the lease is over (%s); stopping %s", reason,
@@ -418,21 +414,31 @@ static void while_waiting(struct run *run, int signo)
 	}
 }
 
+static void taken_by_broker(struct run *run)
+{
+	if (run->phase != RUN_RUNNING)
+		return;
+	run->taken = !run->job.child.ended;
+	run_show_say(&run->show, true, "run: the broker takes the lease back; stopping %s",
+		     run->argv[0]);
+	stop_command(run, own_grace_ms(run));
+}
+
 static void while_running(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
 	struct child *child = &run->job.child;
+	if (run_sender_is_broker(info)) {
+		taken_by_broker(run);
+		return;
+	}
+
 	/* What the terminal sends goes to the whole group, so the command has it already. */
 	bool shared = info->ssi_code == SI_KERNEL && !child->own_group;
-	/* After a revoke the broker sends SIGTERM, too; the command had one. */
-	bool had = signo == SIGTERM && run->phase != RUN_RUNNING &&
-		   (run->revoked || !run->values->on_yield);
 	run->interrupted |= signo == SIGINT;
-	if (is_ending(signo) && signo != SIGHUP && !(signo == SIGTERM && run->revoked)) {
+	if (is_ending(signo) && signo != SIGHUP)
 		run->told_signal = signo;
-		run->told_at_ms = now_ms();
-	}
-	if (!shared && !had && (pid_t)info->ssi_pid != child->pid)
+	if (!shared && (pid_t)info->ssi_pid != child->pid)
 		child_signal(child, signo);
 	if (is_ending(signo) && child->ended)
 		kill_command(run); /* what it left behind: somebody is in a hurry */
