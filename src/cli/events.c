@@ -51,30 +51,42 @@ static void add_times(char *line, size_t size, const json_t *event)
 	}
 }
 
-static void print_event(struct reader *reader, const json_t *event)
+/* One line; on a terminal names are shortened so that what happened stays on it. */
+static void add_event(struct sheet *sheet, const json_t *event)
 {
-	struct sheet sheet = {0};
-	char rest[512] = "", lease[24] = "";
+	enum { NAME_LEAST = 12 };
+	char lease[24] = "", head[128], tail[1024], times[128] = "";
 	const char *time = field_text(event, "time", "?");
 	const char *clock = strchr(time, 'T');
 	const char *extra = field_text(event, "end", field_text(event, "reason", ""));
-	const char *detail = field_text(event, "detail", "");
-	add_times(rest, sizeof(rest), event);
+	const char *detail = field_text(event, "detail", ""), *on = field_text(event, "gpu", NULL);
 	if (field_u64(event, "lease"))
 		snprintf(lease, sizeof(lease), "%" PRIu64, field_u64(event, "lease"));
-	bool reset = strcmp(field_text(event, "type", ""), "reset") == 0;
-	if (reset && reader->last_id == 0)
-		return; /* all that there is was asked for, and some is always forgotten */
-	if (reset)
+	add_times(times, sizeof(times), event);
+	char *gpu = sheet_cut(on ? on : "", sheet->columns ? NAME_LEAST : 0);
+
+	snprintf(head, sizeof(head), "%c%.12s%c  %c%-10s%c %6s  %-10s", STYLE_DIM,
+		 clock ? clock + 1 : time, STYLE_PLAIN, STYLE_BOLD, field_text(event, "what", "?"),
+		 STYLE_PLAIN, lease, field_text(event, "class", ""));
+	snprintf(tail, sizeof(tail), "%s%s%s%s%s%s%s", *extra ? "  " : "", extra, on ? "  on " : "",
+		 gpu, times, *detail ? "  " : "", detail);
+	size_t others = sheet_width(head) + 1 + sheet_width(tail), room = 0;
+	if (sheet->columns)
+		room = sheet->columns > others + NAME_LEAST ? sheet->columns - others : NAME_LEAST;
+	char *client = sheet_cut(field_text(event, "client", ""), room);
+	sheet_add(sheet, "%s %s%s", head, client, tail);
+	free(client);
+	free(gpu);
+}
+
+static void print_event(struct reader *reader, const json_t *event)
+{
+	struct sheet sheet = {.columns = sheet_columns(stdout)};
+	if (strcmp(field_text(event, "type", ""), "reset") == 0)
 		sheet_add(&sheet, "%cevents before this one are forgotten; see: baton status",
 			  STYLE_WARN);
 	else
-		sheet_add(&sheet, "%c%.12s%c  %c%-10s%c %6s  %-10s %s%s%s%s%s%s%s%s", STYLE_DIM,
-			  clock ? clock + 1 : time, STYLE_PLAIN, STYLE_BOLD,
-			  field_text(event, "what", "?"), STYLE_PLAIN, lease,
-			  field_text(event, "class", ""), field_text(event, "client", ""),
-			  *extra ? "  " : "", extra, field_text(event, "gpu", NULL) ? "  on " : "",
-			  field_text(event, "gpu", ""), rest, *detail ? "  " : "", detail);
+		add_event(&sheet, event);
 	sheet_print(&sheet, stdout, reader->color);
 	sheet_finish(&sheet);
 }

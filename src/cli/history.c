@@ -112,10 +112,10 @@ static void add_row(struct table *table, const json_t *row)
 
 static void print_table(const json_t *rows)
 {
-	static const char *const titles[] = {"ENDED (UTC)", ">CLAIM", "WHO", "CLASS",
-					     ">WAITED",     ">HELD",  "END"};
+	static const char *const titles[] = {"ENDED (UTC)", ">CLAIM", "~WHO", "CLASS",
+					     ">WAITED",     ">HELD",  "=END"};
 	struct table table = {0};
-	struct sheet sheet = {0};
+	struct sheet sheet = {.columns = sheet_columns(stdout)};
 	for (size_t i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
 	for (size_t i = json_array_size(rows); i-- > 0;)

@@ -1,16 +1,15 @@
-/* sheet: text in lines and tables, for people. It knows no JSON and no terminal library. Called by
- * status, why, events and the watch. */
+/* sheet: text in lines, for people, fitted to a terminal. It knows no JSON and no terminal library.
+ * Called by status, why, events and the watch; tables are in table.c. */
 #include "cli/sheet.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
-#include "base/buf.h"
-
-enum { GAP = 2 };
+enum { WRAP_INDENT = 2, COLUMNS_DEFAULT = 80 };
 
 __attribute__((format(printf, 1, 0))) static char *format_text(const char *format, va_list args)
 {
@@ -40,8 +39,10 @@ void sheet_add(struct sheet *sheet, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	add_line(sheet, format_text(format, args));
+	char *text = format_text(format, args);
 	va_end(args);
+	sheet_add_wrapped(sheet, text, sheet->columns, WRAP_INDENT);
+	free(text);
 }
 
 void sheet_finish(struct sheet *sheet)
@@ -74,108 +75,126 @@ static bool is_style(char c)
 	return c > 0 && c < STYLE_END;
 }
 
+size_t sheet_columns(FILE *out)
+{
+	struct winsize size;
+	if (!isatty(fileno(out)))
+		return 0;
+	if (ioctl(fileno(out), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+		return COLUMNS_DEFAULT;
+	return size.ws_col;
+}
+
+static void print_line(const char *line, FILE *out, bool color)
+{
+	bool styled = false;
+	size_t blanks = 0; /* none is printed at the end of a line */
+	for (const char *c = line; *c; c++) {
+		if (*c == ' ') {
+			blanks++;
+		} else if (!is_style(*c)) {
+			/* Words of other programs reach us; none may steer the terminal. */
+			bool control = (unsigned char)*c < 0x20 || *c == 0x7f;
+			fprintf(out, "%*s", (int)blanks, "");
+			fputc(control ? '?' : *c, out);
+			blanks = 0;
+		} else if (color) {
+			fputs(ansi(*c), out); /* before the blanks: no style shows on them */
+			styled = *c != STYLE_PLAIN;
+		}
+	}
+	fputs(styled ? "\033[0m\n" : "\n", out);
+}
+
 void sheet_print(const struct sheet *sheet, FILE *out, bool color)
 {
-	for (size_t i = 0; i < sheet->count; i++) {
-		bool styled = false;
-		for (const char *c = sheet->lines[i]; *c; c++) {
-			if (!is_style(*c)) {
-				/* Words of other programs reach us; none may steer the terminal. */
-				bool control = (unsigned char)*c < 0x20 || *c == 0x7f;
-				fputc(control ? '?' : *c, out);
-			} else if (color) {
-				fputs(ansi(*c), out);
-				styled = *c != STYLE_PLAIN;
-			}
-		}
-		fputs(styled ? "\033[0m\n" : "\n", out);
-	}
+	for (size_t i = 0; i < sheet->count; i++)
+		print_line(sheet->lines[i], out, color);
 	fflush(out);
+}
+
+/* Columns of the first character; *ret_bytes of it. */
+static size_t first_width(const char *text, size_t *ret_bytes)
+{
+	mbstate_t state = {0};
+	wchar_t wide;
+	*ret_bytes = 1;
+	if (is_style(*text))
+		return 0;
+	size_t bytes = mbrtowc(&wide, text, strlen(text), &state);
+	if (bytes == 0 || bytes >= (size_t)-2)
+		return 1; /* not of this locale */
+	*ret_bytes = bytes;
+	int columns = wcwidth(wide);
+	return columns < 0 ? 1 : (size_t)columns;
 }
 
 size_t sheet_width(const char *text)
 {
-	size_t width = 0;
-	mbstate_t state = {0};
-	while (*text) {
-		wchar_t wide;
-		size_t bytes = mbrtowc(&wide, text, strlen(text), &state);
-		if (bytes == (size_t)-1 || bytes == (size_t)-2) { /* not of this locale */
-			memset(&state, 0, sizeof(state));
-			width++;
-			text++;
-			continue;
-		}
-		int columns = wcwidth(wide);
-		width += is_style(*text) ? 0 : columns < 0 ? 1 : (size_t)columns;
-		text += bytes;
-	}
+	size_t width = 0, bytes;
+	for (; *text; text += bytes)
+		width += first_width(text, &bytes);
 	return width;
 }
 
-void table_column(struct table *table, const char *title)
+/* Bytes of the longest head that fits into `columns`; at least one character. */
+static size_t head_bytes(const char *text, size_t columns)
 {
-	if (table->column_count == TABLE_COLUMNS_MAX)
-		abort();
-	table->right[table->column_count] = title[0] == '>';
-	table->titles[table->column_count++] = title + (title[0] == '>');
-}
-
-void table_cell(struct table *table, enum sheet_style style, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	char *text = format_text(format, args);
-	va_end(args);
-	char *cell;
-	if (asprintf(&cell, "%c%s%c", style, text, STYLE_PLAIN) < 0)
-		abort();
-	free(text);
-	if (table->cell_count == table->cell_capacity)
-		table->cells = grow(table->cells, &table->cell_capacity, sizeof(*table->cells));
-	table->cells[table->cell_count++] = cell;
-}
-
-static void add_padded(struct buf *line, const char *text, size_t width, bool right, bool last)
-{
-	size_t own = sheet_width(text);
-	int padding = own < width ? (int)(width - own) : 0;
-	if (right)
-		buf_printf(line, "%*s%s", padding, "", text);
-	else
-		buf_printf(line, "%s%*s", text, last ? 0 : padding, "");
-	if (!last)
-		buf_printf(line, "%*s", GAP, "");
-}
-
-static void add_row(struct sheet *sheet, const struct table *table, const char *const *cells,
-		    const size_t *widths, enum sheet_style style)
-{
-	struct buf line = {0};
-	buf_printf(&line, "%c", style);
-	for (size_t i = 0; i < table->column_count; i++)
-		add_padded(&line, cells[i], widths[i], table->right[i],
-			   i + 1 == table->column_count);
-	buf_append(&line, "", 1);
-	add_line(sheet, strdup(buf_data(&line)));
-	buf_finish(&line);
-}
-
-void table_end(struct table *table, struct sheet *sheet)
-{
-	size_t widths[TABLE_COLUMNS_MAX] = {0};
-	for (size_t i = 0; i < table->column_count; i++)
-		widths[i] = sheet_width(table->titles[i]);
-	for (size_t i = 0; i < table->cell_count; i++) {
-		size_t width = sheet_width(table->cells[i]),
-		       *column = &widths[i % table->column_count];
-		*column = width > *column ? width : *column;
+	size_t used = 0, width = 0, bytes;
+	while (text[used]) {
+		width += first_width(text + used, &bytes);
+		if (width > columns && used > 0)
+			break;
+		used += bytes;
 	}
-	add_row(sheet, table, table->titles, widths, STYLE_DIM);
-	for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count)
-		add_row(sheet, table, (const char *const *)table->cells + i, widths, STYLE_PLAIN);
-	for (size_t i = 0; i < table->cell_count; i++)
-		free(table->cells[i]);
-	free(table->cells);
-	*table = (struct table){0};
+	return used;
+}
+
+char *sheet_cut(const char *text, size_t columns)
+{
+	const char *more = MB_CUR_MAX > 1 ? "\u2026" : "~";
+	char *cut;
+	if (columns == 0 || sheet_width(text) <= columns)
+		cut = strdup(text);
+	else if (asprintf(&cut, "%.*s%s%c", (int)head_bytes(text, columns - 1), text, more,
+			  STYLE_PLAIN) < 0)
+		cut = NULL;
+	if (!cut)
+		abort();
+	return cut;
+}
+
+/* Where to end a line that is too long: at the last blank behind the first `from` columns. */
+static size_t break_at(const char *text, size_t columns, size_t from)
+{
+	size_t most = head_bytes(text, columns), least = from ? head_bytes(text, from) : 0;
+	if (!text[most])
+		return most;
+	for (size_t at = most; at > least; at--)
+		if (text[at] == ' ')
+			return at;
+	return most;
+}
+
+void sheet_add_wrapped(struct sheet *sheet, const char *text, size_t columns, size_t indent)
+{
+	char style = STYLE_PLAIN;
+	size_t from = indent;
+	if (columns <= indent)
+		columns = 0;
+	do {
+		size_t bytes =
+			columns ? break_at(text, columns - (indent - from), from) : strlen(text);
+		char *line;
+		const char styled[] = {style, '\0'};
+		if (asprintf(&line, "%*s%s%.*s", (int)(indent - from), "",
+			     style == STYLE_PLAIN ? "" : styled, (int)bytes, text) < 0)
+			abort();
+		add_line(sheet, line);
+		for (size_t i = 0; i < bytes; i++)
+			style = is_style(text[i]) ? text[i] : style;
+		text += bytes;
+		text += strspn(text, " ");
+		from = 0;
+	} while (*text && !(is_style(*text) && !text[1]));
 }

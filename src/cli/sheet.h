@@ -20,29 +20,46 @@ enum sheet_style {
 struct sheet {
 	char **lines; /* owned */
 	size_t count, capacity;
+	size_t columns; /* what is added is fitted to them; 0: as wide as it is */
 };
 
 void sheet_finish(struct sheet *sheet);
-/* One line, with style bytes in it where wanted. Aborts when memory is out. */
+/* One line, with style bytes in it where wanted, wrapped at the sheet's width. Aborts when memory
+ * is out. */
 __attribute__((format(printf, 2, 3))) void sheet_add(struct sheet *sheet, const char *format, ...);
 void sheet_print(const struct sheet *sheet, FILE *out, bool color);
+/* The same for a text, at `columns` (0: not); the lines that follow are indented, and the first is
+ * not broken before that column. */
+void sheet_add_wrapped(struct sheet *sheet, const char *text, size_t columns, size_t indent);
+/* Columns of the terminal `out`; 0: it is none, and nothing is to be shortened. */
+size_t sheet_columns(FILE *out);
 /* Whether `out` is a terminal that wants colours (NO_COLOR, TERM=dumb). */
 bool sheet_color(FILE *out);
 /* Columns that text takes on a terminal, style bytes not counted. */
 size_t sheet_width(const char *text);
+/* The text, or as much of it as fits with an ellipsis; the caller frees it. */
+char *sheet_cut(const char *text, size_t columns);
 
 enum { TABLE_COLUMNS_MAX = 12 };
 
+enum table_kind {
+	TABLE_WORD,
+	TABLE_NUMBER, /* '>': to the right */
+	TABLE_NAME,   /* '~': shortened first when the sheet is narrow */
+	TABLE_TEXT,   /* '=': a sentence, last; wrapped, or below its row */
+};
+
 struct table {
 	const char *titles[TABLE_COLUMNS_MAX];
-	bool right[TABLE_COLUMNS_MAX]; /* numbers */
+	enum table_kind kinds[TABLE_COLUMNS_MAX];
 	size_t column_count, cell_count, cell_capacity;
 	char **cells; /* owned, row after row */
 };
 
-/* A title that begins with '>' is of a column of numbers. */
+/* The kind of the column stands before its title. */
 void table_column(struct table *table, const char *title);
 __attribute__((format(printf, 3, 4))) void table_cell(struct table *table, enum sheet_style style,
 						      const char *format, ...);
-/* Adds the rows to the sheet, aligned, under their titles, and empties the table. */
+/* Adds the rows to the sheet, aligned, under their titles, and empties the table. What has no room
+ * in its row stands below it. */
 void table_end(struct table *table, struct sheet *sheet);

@@ -32,7 +32,7 @@ static void print_json(const json_t *value)
 /* Everything of one name or number: it may hold and wait at once. */
 static int show_one(const struct command *command, const json_t *status, const char *who, bool json)
 {
-	struct sheet sheet = {0};
+	struct sheet sheet = {.columns = sheet_columns(stdout)};
 	json_t *rows = json_array();
 	if (!rows)
 		abort();
@@ -75,7 +75,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	} else if (values.json) {
 		print_json(status);
 	} else {
-		struct sheet sheet = {0};
+		struct sheet sheet = {.columns = sheet_columns(stdout)};
 		status_view(status, &sheet);
 		sheet_print(&sheet, stdout, sheet_color(stdout));
 		sheet_finish(&sheet);

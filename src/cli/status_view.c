@@ -29,8 +29,8 @@ static void view_head(const json_t *status, struct sheet *sheet)
 
 static void view_gpus(const json_t *status, struct sheet *sheet)
 {
-	static const char *const titles[] = {"GPU",   ">SLOTS", ">GRANTED",
-					     ">USED", ">TOTAL", "STATE"};
+	static const char *const titles[] = {"~GPU",  ">SLOTS", ">GRANTED",
+					     ">USED", ">TOTAL", "=STATE"};
 	struct table table = {0};
 	size_t i;
 	json_t *gpu;
@@ -113,8 +113,8 @@ static void name_cell(struct table *table, const json_t *claim)
 
 static void view_leases(const json_t *status, struct sheet *sheet)
 {
-	static const char *const titles[] = {">LEASE", "HOLDER", "CLASS", "GPU",
-					     ">VRAM",  ">HELD",  "STATE"};
+	static const char *const titles[] = {">LEASE", "~HOLDER", "CLASS", "~GPU",
+					     ">VRAM",  ">HELD",   "=STATE"};
 	struct table table = {0};
 	size_t i;
 	json_t *lease;
@@ -141,8 +141,8 @@ static void view_leases(const json_t *status, struct sheet *sheet)
 
 static void view_waiting(const json_t *status, struct sheet *sheet)
 {
-	static const char *const titles[] = {">#",      ">CLAIM", "WAITER",   "CLASS",
-					     ">WAITED", ">ETA",   ">AT MOST", "WHY"};
+	static const char *const titles[] = {">#",      ">CLAIM", "~WAITER",  "CLASS",
+					     ">WAITED", ">ETA",   ">AT MOST", "=WHY"};
 	struct table table = {0};
 	size_t i;
 	json_t *claim;

@@ -70,6 +70,18 @@ static void read_events(struct watch *watch)
 	}
 }
 
+/* What is known, fitted to the screen as it is now. */
+static void compose(struct watch *watch)
+{
+	sheet_finish(&watch->sheet);
+	watch->sheet.columns = watch->screen_on ? (size_t)COLS : sheet_columns(stdout);
+	if (watch->err < 0)
+		sheet_add(&watch->sheet, "%c%s%c  (trying again; below is what was last known)",
+			  STYLE_BAD, watch->error, STYLE_PLAIN);
+	if (watch->status)
+		status_view(watch->status, &watch->sheet);
+}
+
 static void ask(struct watch *watch)
 {
 	json_t *status;
@@ -81,12 +93,7 @@ static void ask(struct watch *watch)
 		json_decref(watch->status);
 		watch->status = status;
 	}
-	sheet_finish(&watch->sheet);
-	if (watch->err < 0)
-		sheet_add(&watch->sheet, "%c%s%c  (trying again; below is what was last known)",
-			  STYLE_BAD, watch->error, STYLE_PLAIN);
-	if (watch->status)
-		status_view(watch->status, &watch->sheet);
+	compose(watch);
 }
 
 /* ---- full screen ---- */
@@ -168,6 +175,8 @@ static size_t last_first_line(const struct watch *watch)
 
 static void draw(struct watch *watch)
 {
+	if (watch->sheet.columns != (size_t)COLS)
+		compose(watch);
 	size_t most = last_first_line(watch);
 	if (watch->first_line > most)
 		watch->first_line = most;

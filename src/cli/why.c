@@ -68,7 +68,7 @@ static int print_json(const json_t *value)
 
 static int explain(const struct command *command, const json_t *status, const char *who, bool json)
 {
-	struct sheet sheet = {0};
+	struct sheet sheet = {.columns = sheet_columns(stdout)};
 	if (!who && json)
 		return print_json(json_object_get(status, "waiting"));
 	if (!who) {

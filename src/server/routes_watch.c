@@ -22,6 +22,8 @@ void route_events(struct shell *shell, const struct asked *asked)
 	if (request->last_event_id)
 		last = strtoull(request->last_event_id, NULL, 10);
 	(void)route_query_u64(request->query, "since", &last);
+	if (last == 0) /* all that is remembered: what was forgotten before is no gap */
+		last = observe_change_oldest(observers) - 1;
 	if (last >= observers->change_next) /* of a broker that was ahead of us: not ours */
 		last = observers->change_next - 1;
 	struct door *door =

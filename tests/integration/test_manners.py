@@ -2,11 +2,18 @@
 
 Method: the real commands, with standard output on a full device, closed, a broken pipe, a small terminal.
 """
+import fcntl
+import json
 import os
 import pathlib
+import pty
 import re
+import select
 import signal
+import struct
 import subprocess
+import termios
+import unicodedata
 import unittest
 
 from lib.daemon import BATON, DaemonTest, end_process
@@ -20,6 +27,11 @@ def commands():
     """The names of the command table, as the help lists them."""
     text = subprocess.run([BATON, "--help"], capture_output=True, text=True, check=True).stdout
     return re.findall(r"(?m)^  ([a-z-]+) +[A-Z]", text.split("commands:")[1])
+
+
+def width(text):
+    """Columns on a terminal."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 # What prints something, given a broker: each of the table is here or below.
@@ -102,6 +114,125 @@ class Output(DaemonTest):
         result = subprocess.run(["bash", "-c", 'exec "$0" run -- sh -c "exit 3" >&-', BATON], check=False, timeout=30,
                                 env={**self.d.environment(), "BATON_SOCKET": self.d.socket})
         self.assertEqual(result.returncode, 3)
+
+
+class Narrow(DaemonTest):
+    """What one opens the command for stays on the screen, whatever others call themselves."""
+
+    NAME, LABEL = "a-training-with-a-name-of-37-bytes-xy", "llama-3-8b-instruct"
+    LONG = "n" * 128
+    WIDE = "訓練" * 20  # 120 bytes, 80 columns
+    COLUMNS = (80, 60, 40)
+
+    def setUp(self):
+        self.d = self.daemon()
+        holder = self.d.session("h" * 128)
+        holder.hold(label=self.LABEL)
+        for name in (self.NAME, self.LONG, self.WIDE):
+            self.d.session(name).queue(label=self.LABEL, **{"class": "background"})
+        wait_until(lambda: len(self.d.waiting()) == 3, "they wait")
+
+    def screen(self, columns, *args, until=None, keys=b"", **env):
+        """What the command writes to a terminal of 24 lines, without escapes; with `until` it is left running."""
+        controller, terminal = pty.openpty()
+        self.addCleanup(os.close, controller)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        settings = {**self.d.environment(), "BATON_SOCKET": self.d.socket, "TERM": "xterm", "LC_ALL": "C.UTF-8", **env}
+        process = subprocess.Popen([BATON, *args], stdin=terminal, stdout=terminal, stderr=terminal, env=settings)
+        self.addCleanup(end_process, process)
+        os.close(terminal)
+        seen = b""
+
+        def over():
+            nonlocal seen
+            if select.select([controller], [], [], 0.05)[0]:
+                try:
+                    seen += os.read(controller, 65536)
+                except OSError:
+                    return True
+            return until is not None and re.search(until, seen.decode(errors="replace"), re.S)
+        wait_until(over, f"{args} at {columns}")
+        os.write(controller, keys) if keys else None
+        return seen.decode()
+
+    @staticmethod
+    def plain(text):
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\([A-Z]", "", text).replace("\r", "")
+
+    def test_status(self):
+        """CLASS, WAITED, ETA, AT MOST and WHY are there at 80, 60 and 40 columns; no line is wider."""
+        for columns in self.COLUMNS:
+            lines = self.plain(self.screen(columns, "status")).split("\n")
+            for line in lines:
+                self.assertLessEqual(width(line), columns, (columns, line))
+            text = "\n".join(lines)
+            for word in ("CLASS", "WAITED", "ETA", "AT MOST", "WHY", "STATE"):
+                self.assertIn(word, text, columns)
+            self.assertEqual(len(re.findall(r"background", text)), 3, columns)
+            # The sentence is whole, over however many lines.
+            self.assertIn("holdsgpu0.", re.sub(r"\s", "", text), columns)
+            for name in (self.NAME, self.LONG, self.WIDE):
+                self.assertIn(name[:5], text, columns)
+                self.assertIn("…", text, columns)
+
+    def test_wide_characters_keep_the_columns(self):
+        """A name of wide characters takes two columns for each: what follows stands where it stands in other rows."""
+        lines = [line for line in self.plain(self.screen(80, "status")).split("\n") if "background" in line]
+        self.assertEqual(len({width(line[:line.index("background")]) for line in lines}), 1, lines)
+
+    def test_enough_room_shortens_nothing(self):
+        """In a wide terminal each name is whole, in one row."""
+        text = self.plain(self.screen(400, "status"))
+        for name in (self.NAME, self.LONG, self.WIDE):
+            self.assertRegex(text, rf"{name} \({self.LABEL}\) +background ")
+
+    def test_pipes_are_not_shortened(self):
+        """A program that reads the text gets whole names, whatever COLUMNS says."""
+        self.d.env["COLUMNS"] = "40"
+        for command in ("status", "events"):
+            text = self.run_cli(self.d, command).stdout
+            for name in (self.NAME, self.LONG, self.WIDE):
+                self.assertIn(name, text, command)
+
+    def test_watch(self):
+        """--watch: the same on a full screen."""
+        for columns in self.COLUMNS:
+            text = self.plain(self.screen(columns, "status", "--watch", until="AT MOST.*WHY", keys=b"q"))
+            for word in ("CLASS", "WAITED", "ETA", "AT MOST", "WHY"):
+                self.assertIn(word, text, columns)
+
+    def test_events(self):
+        """events: no trailing blank; on a terminal the name is shortened and what happened stays on the line."""
+        for line in self.run_cli(self.d, "events").stdout.split("\n"):
+            self.assertEqual(line, line.rstrip())
+        for columns in self.COLUMNS:
+            text = self.plain(self.screen(columns, "events"))
+            for line in text.split("\n"):
+                self.assertLessEqual(width(line), columns, (columns, line))
+                self.assertEqual(line, line.rstrip())
+            self.assertNotIn(self.LONG, text)
+        self.assertRegex(self.plain(self.screen(80, "events")), r"held .* on gpu0")
+
+    def test_no_color(self):
+        """NO_COLOR: a terminal gets the text alone."""
+        for command in ("status", "events", "why", "logs"):
+            self.assertIn("\x1b[", self.screen(80, command), command)
+            self.assertNotIn("\x1b", self.screen(80, command, NO_COLOR="1"), command)
+
+    def test_other_locales(self):
+        """In a locale of single bytes nothing is cut in the middle, and the mark of it is plain."""
+        text = self.plain(self.screen(60, "status", LC_ALL="C"))
+        self.assertNotIn("…", text)
+        self.assertIn("~", text)
+
+    def test_events_of_a_fresh_broker(self):
+        """events --json: begins with the first event and no `reset`; after one that is forgotten there is a reset."""
+        first = json.loads(self.run_cli(self.d, "events", "--json").stdout.splitlines()[0])
+        self.assertEqual((first["type"], first["what"]), ("event", "started"))
+        with self.d.connect() as connection:
+            connection.send(self.d.request("GET", "/v1/gpu/events?since=1"))
+            connection.read_head()
+            self.assertIn(b"event: reset", next(connection.chunks()))
 
 
 class Head(DaemonTest):
