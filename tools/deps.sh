@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what Baton needs and what is missing: Debian packages, as root or through sudo, and the
 # pages' libraries, by npm from web/package-lock.json. Says what it does; silent when nothing is
-# missing. "tools/deps.sh test" adds the browser of the tests, "tools/deps.sh bench" what only the
+# missing. "tools/deps.sh test" adds the browser and the shells of the tests, "tools/deps.sh bench" what only the
 # benchmark compares with. Where dpkg is not the package manager, it says what to look for.
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 case "${1:-}" in
 bench) packages+=(redis-server redis-tools) ;;
-test) packages+=(chromium fonts-dejavu-core) ;;
+test) packages+=(chromium fonts-dejavu-core zsh fish) ;;
 esac
 
 install_libraries() {

@@ -1,228 +1,139 @@
-/* completion: shell scripts from the tables of commands and options. The build writes them for
- * installation; a shell can also do: source <(baton completion bash). */
-#include <stdlib.h>
+/* completion: the scripts that teach a shell to complete. They are short: they ask this program, at
+ * each Tab, what may follow (complete.c). The build writes them for installation; a shell can also
+ * do: source <(baton completion bash). */
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "cli/api.h"
-#include "cli/field.h"
+#include "cli/complete.h"
 
-static void bash_words_of_options(const struct command *command)
-{
-	for (size_t i = 0; i < command->option_count; i++)
-		printf("--%s ", command->options[i].name);
-	fputs("--socket --help", stdout);
-}
+static const char bash_script[] =
+	"# bash completion of baton, made by: baton completion bash\n"
+	"_baton()\n"
+	"{\n"
+	"\tlocal rest=${COMP_LINE:0:COMP_POINT} word trimmed how i\n"
+	"\tlocal -a words=() at=() lines=()\n"
+	"\t# Readline cuts --class=voice and a:b at their marks; here they are one word again.\n"
+	"\tfor ((i = 0; i <= COMP_CWORD; i++)); do\n"
+	"\t\ttrimmed=${rest#\"${rest%%[![:space:]]*}\"}\n"
+	"\t\tword=${COMP_WORDS[i]}\n"
+	"\t\t((i < COMP_CWORD)) || word=$trimmed\n"
+	"\t\tif ((i > 0)) && [[ $trimmed == \"$rest\" ]]; then\n"
+	"\t\t\twords[${#words[@]}-1]+=$word\n"
+	"\t\telse\n"
+	"\t\t\twords+=(\"$word\") at+=(\"$i\")\n"
+	"\t\tfi\n"
+	"\t\trest=${trimmed#\"$word\"}\n"
+	"\tdone\n"
+	"\tlocal cur=${words[${#words[@]}-1]} cut=\n"
+	"\t[[ $COMP_WORDBREAKS == *=* && $cur == *=* ]] && cut=${cur%\"${cur##*=}\"}\n"
+	"\t[[ $COMP_WORDBREAKS == *:* && ${cur#\"$cut\"} == *:* ]] && cut=${cur%\"${cur##*:}\"}\n"
+	"\tmapfile -t lines < <(\"${words[0]/#~\\//$HOME/}\" completion words \"${words[@]:1}\" "
+	"2>/dev/null)\n"
+	"\thow=${lines[0]-}\n"
+	"\tCOMPREPLY=()\n"
+	"\tcase $how in\n"
+	"\twords)\n"
+	"\t\tfor word in \"${lines[@]:1}\"; do\n"
+	"\t\t\tword=${word%%$'\\t'*}\n"
+	"\t\t\tCOMPREPLY+=(\"${word#\"$cut\"}\")\n"
+	"\t\tdone ;;\n"
+	"\tfiles | folders)\n"
+	"\t\thow=${how/#files/-f} how=${how/#folders/-d}\n"
+	"\t\tif [[ $cur != -*=* || -n $cut ]]; then\n"
+	"\t\t\tcompopt -o filenames 2>/dev/null\n"
+	"\t\t\t[[ $cur == -*=* ]] && cur=${cur#*=}\n"
+	"\t\t\tmapfile -t COMPREPLY < <(compgen \"$how\" -- \"$cur\")\n"
+	"\t\t\treturn\n"
+	"\t\tfi\n"
+	"\t\tmapfile -t lines < <(compgen \"$how\" -- \"${cur#*=}\")\n"
+	"\t\tfor word in \"${lines[@]}\"; do\n"
+	"\t\t\t[[ -d $word ]] && word+=/ && compopt -o nospace\n"
+	"\t\t\tprintf -v word %q \"$word\"\n"
+	"\t\t\tCOMPREPLY+=(\"${cur%%=*}=$word\")\n"
+	"\t\tdone ;;\n"
+	"\tcommand\\ *)\n"
+	"\t\ti=$((${how#command } + 1))\n"
+	"\t\tif declare -F _comp_command_offset >/dev/null; then\n"
+	"\t\t\t_comp_command_offset \"${at[i]}\"\n"
+	"\t\telif declare -F _command_offset >/dev/null; then\n"
+	"\t\t\t_command_offset \"${at[i]}\"\n"
+	"\t\telif ((i == ${#words[@]} - 1)) && [[ $cur != */* ]]; then\n"
+	"\t\t\tmapfile -t COMPREPLY < <(compgen -c -- \"$cur\")\n"
+	"\t\telse\n"
+	"\t\t\tcompopt -o filenames 2>/dev/null\n"
+	"\t\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+	"\t\tfi ;;\n"
+	"\tesac\n"
+	"}\n"
+	"complete -F _baton baton\n";
 
-/* What may follow an option that takes a value. */
-static void bash_values(const struct command *command)
-{
-	for (size_t i = 0; i < command->option_count; i++) {
-		const struct option_spec *spec = &command->options[i];
-		if (spec->kind == OPTION_FLAG)
-			continue;
-		printf("\t\t\"%s --%s\") ", command->name, spec->name);
-		if (spec->kind == OPTION_CHOICE) {
-			fputs("COMPREPLY=($(compgen -W '", stdout);
-			for (const char *const *choice = spec->choices; *choice; choice++)
-				printf("%s%s", choice == spec->choices ? "" : " ", *choice);
-			fputs("' -- \"$cur\"));", stdout);
-		} else if (spec->kind == OPTION_SIGNAL) {
-			fputs("COMPREPLY=($(compgen -A signal -- \"$cur\"));", stdout);
-		} else {
-			fputs("COMPREPLY=();", stdout);
-		}
-		fputs(" return ;;\n", stdout);
-	}
-}
+static const char zsh_script[] =
+	"#compdef baton\n"
+	"# zsh completion of baton, made by: baton completion zsh\n"
+	"_baton() {\n"
+	"\tlocal how line program=${(Q)words[1]}\n"
+	"\tlocal -a lines values shown\n"
+	"\tprogram=${program/#\\~\\//$HOME/}\n"
+	"\tlines=(\"${(@f)$($program completion words \"${(@Q)words[2,CURRENT-1]}\" "
+	"\"${(Q)PREFIX}\" 2>/dev/null)}\")\n"
+	"\thow=$lines[1]\n"
+	"\tshift lines\n"
+	"\tcase $how in\n"
+	"\twords)\n"
+	"\t\tfor line in $lines; do\n"
+	"\t\t\tvalues+=(\"${line%%$'\\t'*}\")\n"
+	"\t\t\tshown+=(\"${(r:24:: :)${line%%$'\\t'*}} ${line#*$'\\t'}\")\n"
+	"\t\tdone\n"
+	"\t\t(( $#values )) && compadd -l -d shown -a values ;;\n"
+	"\tfiles | folders)\n"
+	"\t\tcompset -P '-*='\n"
+	"\t\tif [[ $how == folders ]]; then _files -/; else _files; fi ;;\n"
+	"\tcommand\\ *)\n"
+	"\t\tshift $(( ${how#command } + 1 )) words\n"
+	"\t\t(( CURRENT -= ${how#command } + 1 ))\n"
+	"\t\t_normal ;;\n"
+	"\tesac\n"
+	"}\n"
+	"if [[ $funcstack[1] == _baton ]]; then\n"
+	"\t_baton \"$@\"\n"
+	"else\n"
+	"\t(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -D -i; }\n"
+	"\tcompdef _baton baton\n"
+	"fi\n";
 
-static void print_names(const struct cli *cli)
-{
-	for (size_t i = 0; i < cli->command_count; i++)
-		printf("%s ", cli->commands[i]->name);
-}
+static const char fish_script[] =
+	"# fish completion of baton, made by: baton completion fish\n"
+	"function __baton_words\n"
+	"\tset -l words (commandline -opc)\n"
+	"\tset -l current (commandline -ct)\n"
+	"\tset -l program $words[1]\n"
+	"\tset -e words[1]\n"
+	"\tset -l lines ($program completion words $words \"$current\" 2>/dev/null)\n"
+	"\tswitch \"$lines[1]\"\n"
+	"\t\tcase words\n"
+	"\t\t\ttest (count $lines) -gt 1; and printf '%s\\n' $lines[2..-1]\n"
+	"\t\tcase files folders\n"
+	"\t\t\tset -l option (string match -r -- '^-[^=]*=' \"$current\")\n"
+	"\t\t\tset -l rest (string replace -r -- '^-[^=]*=' '' \"$current\")\n"
+	"\t\t\tif test $lines[1] = folders\n"
+	"\t\t\t\tprintf \"$option%s\\n\" (__fish_complete_directories \"$rest\" '')\n"
+	"\t\t\telse\n"
+	"\t\t\t\tprintf \"$option%s\\n\" (__fish_complete_path \"$rest\")\n"
+	"\t\t\tend\n"
+	"\t\tcase 'command *'\n"
+	"\t\t\tset -l first (math (string replace 'command ' '' $lines[1]) + 1)\n"
+	"\t\t\tset -l command\n"
+	"\t\t\ttest $first -le (count $words); and set command (string escape -- "
+	"$words[$first..-1])\n"
+	"\t\t\tcomplete -C (string join ' ' -- $command \"$current\")\n"
+	"\tend\n"
+	"end\n"
+	"complete -c baton -f -a '(__baton_words)'\n";
 
-static void bash_arguments(const struct cli *cli, const struct command *command)
-{
-	switch (command->arguments) {
-	case ARGUMENTS_CLAIM:
-	case ARGUMENTS_CLAIM_OR_NONE:
-		fputs("words+=\" $(baton completion claims 2>/dev/null)\"", stdout);
-		break;
-	case ARGUMENTS_SHELL:
-		fputs("words+=' bash zsh'", stdout);
-		break;
-	case ARGUMENTS_RAW:
-		fputs("COMPREPLY=($(compgen -f -- \"$cur\"))", stdout);
-		break;
-	case ARGUMENTS_COMMAND_NAME:
-		fputs("words+=' ", stdout);
-		print_names(cli);
-		fputs("'", stdout);
-		break;
-	case ARGUMENTS_COMMAND:
-	case ARGUMENTS_WORDS:
-	case ARGUMENTS_NONE:
-		putchar(':');
-		break;
-	}
-}
-
-static void print_bash(const struct cli *cli)
-{
-	fputs("# bash completion of baton, made by: baton completion bash\n"
-	      "_baton()\n{\n"
-	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-	      "\tlocal command= words= i\n"
-	      "\tCOMPREPLY=()\n"
-	      "\tif [[ $prev == --socket ]]; then\n"
-	      "\t\tCOMPREPLY=($(compgen -f -- \"$cur\")); return\n\tfi\n"
-	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	      "\t\tcase ${COMP_WORDS[i]} in\n"
-	      "\t\t--socket) ((i++)) ;;\n\t\t-*) ;;\n"
-	      "\t\t*) command=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n"
-	      "\tif [[ -z $command ]]; then\n\t\tCOMPREPLY=($(compgen -W '",
-	      stdout);
-	print_names(cli);
-	fputs("--socket --help --version' -- \"$cur\")); return\n\tfi\n"
-	      "\tif [[ $command == run ]]; then\n"
-	      "\t\tfor ((i++; i < COMP_CWORD; i++)); do\n"
-	      "\t\t\tif [[ ${COMP_WORDS[i]} == -- ]]; then\n"
-	      "\t\t\t\t_command_offset $((i + 1)) 2>/dev/null; return\n"
-	      "\t\t\tfi\n\t\tdone\n\tfi\n"
-	      "\tcase \"$command $prev\" in\n",
-	      stdout);
-	for (size_t i = 0; i < cli->command_count; i++)
-		bash_values(cli->commands[i]);
-	fputs("\tesac\n\tcase $command in\n", stdout);
-	for (size_t i = 0; i < cli->command_count; i++) {
-		const struct command *command = cli->commands[i];
-		printf("\t%s) ", command->name);
-		if (command->arguments == ARGUMENTS_RAW) {
-			/* It has a table of its own, and shows it. */
-			printf("words=$(baton %s --help 2>/dev/null | grep -oE -- "
-			       "'--[a-z][a-z-]+'); ",
-			       command->name);
-		} else {
-			fputs("words='", stdout);
-			bash_words_of_options(command);
-			fputs("'; ", stdout);
-		}
-		fputs("[[ $cur == -* ]] || { ", stdout);
-		bash_arguments(cli, command);
-		fputs("; } ;;\n", stdout);
-	}
-	fputs("\tesac\n\t[[ ${#COMPREPLY[@]} -gt 0 ]] || "
-	      "COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
-	      "complete -F _baton baton\n",
-	      stdout);
-}
-
-/* Text inside a bracketed zsh description, in single quotes. */
-static void zsh_text(const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '\'')
-			fputs("'\\''", stdout);
-		else if (strchr("[]:\\", *text))
-			printf("\\%c", *text);
-		else
-			putchar(*text);
-	}
-}
-
-static void zsh_option(const struct option_spec *spec)
-{
-	fputs(" \\\n\t\t\t'--", stdout);
-	printf("%s%s[", spec->name, spec->kind == OPTION_FLAG ? "" : "=");
-	zsh_text(spec->help);
-	putchar(']');
-	if (spec->kind == OPTION_CHOICE) {
-		printf(":%s:(", spec->argument);
-		for (const char *const *choice = spec->choices; *choice; choice++)
-			printf("%s%s", choice == spec->choices ? "" : " ", *choice);
-		putchar(')');
-	} else if (spec->kind == OPTION_SIGNAL) {
-		printf(":%s:_signals -s", spec->argument);
-	} else if (spec->kind != OPTION_FLAG) {
-		printf(":%s: ", spec->argument);
-	}
-	putchar('\'');
-}
-
-static void zsh_command(const struct cli *cli, const struct command *command)
-{
-	printf("\t\t%s)\n\t\t\t_arguments", command->name);
-	for (size_t i = 0; i < command->option_count; i++)
-		zsh_option(&command->options[i]);
-	fputs(" \\\n\t\t\t'--socket=[socket of the broker]:PATH:_files' '--help[show the help]'",
-	      stdout);
-	switch (command->arguments) {
-	case ARGUMENTS_COMMAND:
-		fputs(" \\\n\t\t\t'*::command:_normal'", stdout);
-		break;
-	case ARGUMENTS_CLAIM:
-	case ARGUMENTS_CLAIM_OR_NONE:
-		fputs(" \\\n\t\t\t'1:claim:($(baton completion claims 2>/dev/null))'", stdout);
-		break;
-	case ARGUMENTS_SHELL:
-		fputs(" \\\n\t\t\t'1:shell:(bash zsh)'", stdout);
-		break;
-	case ARGUMENTS_COMMAND_NAME:
-		fputs(" \\\n\t\t\t'1:command:(", stdout);
-		print_names(cli);
-		fputs(")'", stdout);
-		break;
-	case ARGUMENTS_RAW:
-		fputs(" \\\n\t\t\t'*:file:_files'", stdout);
-		break;
-	case ARGUMENTS_WORDS:
-	case ARGUMENTS_NONE:
-		break;
-	}
-	fputs(" ;;\n", stdout);
-}
-
-static void print_zsh(const struct cli *cli)
-{
-	fputs("#compdef baton\n# zsh completion of baton, made by: baton completion zsh\n"
-	      "_baton() {\n\tlocal context state line\n\tlocal -a commands=(\n",
-	      stdout);
-	for (size_t i = 0; i < cli->command_count; i++) {
-		printf("\t\t'%s:", cli->commands[i]->name);
-		zsh_text(cli->commands[i]->summary);
-		fputs("'\n", stdout);
-	}
-	fputs("\t)\n\t_arguments -C '--socket=[socket of the broker]:PATH:_files' \\\n"
-	      "\t\t'--help[show the help]' '--version[show the version]' \\\n"
-	      "\t\t'1:command:->command' '*::argument:->argument'\n"
-	      "\tcase $state in\n\tcommand) _describe command commands ;;\n"
-	      "\targument)\n\t\tcase $words[1] in\n",
-	      stdout);
-	for (size_t i = 0; i < cli->command_count; i++)
-		zsh_command(cli, cli->commands[i]);
-	fputs("\t\tesac ;;\n\tesac\n}\n_baton \"$@\"\n", stdout);
-}
-
-/* For the scripts above: what `release` and `why` may name. Silent when no broker answers. */
-static int print_claims(void)
-{
-	char error[512];
-	json_t *status, *row;
-	size_t i;
-	if (api_try("GET", "/v1/gpu/status", NULL, &status, error, sizeof(error)) < 0)
-		return 0;
-	static const char *const lists[] = {"leases", "waiting"};
-	for (size_t list = 0; list < 2; list++)
-		json_array_foreach(json_object_get(status, lists[list]), i, row)
-		{
-			const char *name = field_text(row, "id", "");
-			if (name[strcspn(name, " \t'\"$`\\*?[](){};&|<>")] == '\0')
-				puts(name);
-		}
-	json_decref(status);
-	return 0;
-}
+static const struct {
+	const char *shell, *script;
+} scripts[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
 
 struct values {
 	bool unused;
@@ -231,26 +142,28 @@ struct values {
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct values values = {0};
+	if (argc > 1 && strcmp(argv[1], "words") == 0) { /* for the scripts, not for people */
+		complete_print(cli, argc - 2, argv + 2);
+		return 0;
+	}
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	if (strcmp(argv[1], "bash") == 0)
-		print_bash(cli);
-	else if (strcmp(argv[1], "zsh") == 0)
-		print_zsh(cli);
-	else if (strcmp(argv[1], "claims") == 0)
-		return print_claims();
-	else
-		return cli_fail(command, EX_USAGE,
-				"no completion for '%.40s'; bash and zsh are known", argv[1]);
-	return 0;
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++)
+		if (strcmp(argv[1], scripts[i].shell) == 0) {
+			fputs(scripts[i].script, stdout);
+			return 0;
+		}
+	return cli_fail(command, EX_USAGE,
+			"no completion for '%.40s'; bash, zsh and fish are known", argv[1]);
 }
 
 const struct command command_completion = {
 	.name = "completion",
 	.summary = "Print the completion script of a shell.",
-	.usage = "bash|zsh",
-	.details = "For this shell alone: source <(baton completion bash)",
+	.usage = "bash|zsh|fish",
+	.details = "For this shell alone: source <(baton completion bash), the same with zsh, or\n"
+		   "baton completion fish | source",
 	.arguments = ARGUMENTS_SHELL,
 	.run = run,
 };

@@ -234,3 +234,13 @@ int options_apply(const struct options *options, struct settings *settings, char
 		settings->log_level = options->log_level;
 	return 0;
 }
+
+bool options_row(size_t i, const char **ret_name, const char **ret_argument, const char **ret_help)
+{
+	if (i >= ROW_COUNT)
+		return false;
+	*ret_name = rows[i].name;
+	*ret_argument = rows[i].argument;
+	*ret_help = rows[i].help;
+	return true;
+}

@@ -20,6 +20,8 @@ struct options {
 int options_parse(int argc, char **argv, struct options *ret_options, char *detail,
 		  size_t detail_size);
 void options_help(FILE *out);
+/* Row i of the help, for completion; false past the last. The argument is NULL for flags. */
+bool options_row(size_t i, const char **ret_name, const char **ret_argument, const char **ret_help);
 /* What the command line says, over what the file said. 0 or -ERR_BAD_FIELD. */
 int options_apply(const struct options *options, struct settings *settings, char *detail,
 		  size_t detail_size);

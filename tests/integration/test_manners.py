@@ -42,7 +42,7 @@ PRINTING = {
     "logs": (["logs"], ["logs", "--json"], ["logs", "--follow"]),
     "open": (["open", "--print"],),
     "version": (["version"], ["version", "--json"]),
-    "completion": (["completion", "bash"], ["completion", "zsh"]),
+    "completion": (["completion", "bash"], ["completion", "zsh"], ["completion", "fish"]),
     "help": (["help"], ["help", "run"]),
     "replay": (["replay", FLOOD], ["replay", "--json", FLOOD], ["replay", "--svg", "-", FLOOD]),
     "history": (["history"], ["history", "--json"]),

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Goal: the generated bash completion is valid and offers what the tables hold; the zsh one is made, too.
+# Goal: the bash completion is valid and offers what the tables hold; tests/integration/test_completion.py
+# types into real shells.
 # Usage: completion.sh BATON
 set -u
 baton=$1
@@ -15,6 +16,8 @@ expect() {
 	shift
 	COMP_WORDS=("$@")
 	COMP_CWORD=$(($# - 1))
+	COMP_LINE=$*
+	COMP_POINT=${#COMP_LINE}
 	COMPREPLY=()
 	_baton
 	offered=" ${COMPREPLY[*]} "
@@ -37,5 +40,9 @@ expect zsh baton completion z
 expect --listen baton serve --li
 expect '' baton run --name x
 expect '' baton stat --zzz
+expect fish baton completion f
+expect bridge baton serve --compat br
+expect predecessor baton replay --policy pre
 "$baton" completion zsh | grep -q '^#compdef baton$' || failed=1
+"$baton" completion fish | grep -q '^complete -c baton' || failed=1
 exit "$failed"
