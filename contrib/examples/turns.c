@@ -89,7 +89,7 @@ int main(int argc, char **argv)
 	struct baton_request request;
 	struct baton_claim_handlers handlers;
 	struct job job = {.steps_left = argc > 1 ? (unsigned)atoi(argv[1]) : 20, .end_code = 1};
-	setlinebuf(stdout);
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	baton_claim_handlers_init(&handlers);
 	handlers.queued = on_queued;
 	handlers.granted = on_granted;

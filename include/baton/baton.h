@@ -292,8 +292,9 @@ static inline void baton_request_init(struct baton_request *request)
 }
 
 /* Asks for GPU and returns at once; the handlers tell the rest. `request` is copied. A session that
- * is just reconnecting sends it once connected; its deadline runs meanwhile. BATON_E_INVALID,
- * _NO_MEMORY, _FULL (16 claims in one session), _CLOSED. On failure *ret_claim is NULL. */
+ * is just reconnecting sends it once connected; its deadline runs meanwhile. BATON_E_INVALID
+ * (baton_detail says which field), _NO_MEMORY, _FULL (16 claims in one session), _CLOSED. On
+ * failure *ret_claim is NULL. */
 BATON_API int baton_acquire(struct baton *baton, const struct baton_request *request,
 			    struct baton_claim **ret_claim);
 

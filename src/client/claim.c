@@ -219,9 +219,13 @@ static struct baton_claim *claim_create(struct baton *baton, const struct baton_
 					int *ret_error)
 {
 	struct baton_claim *claim = calloc(1, sizeof(*claim));
-	*ret_error = claim ? client_request_copy(request, &claim->request, &claim->handlers)
-			   : BATON_E_NO_MEMORY;
+	const char *problem = NULL;
+	*ret_error =
+		claim ? client_request_copy(request, &claim->request, &claim->handlers, &problem)
+		      : BATON_E_NO_MEMORY;
 	if (*ret_error < 0) {
+		if (*ret_error == BATON_E_INVALID)
+			client_detail(baton, problem);
 		free(claim);
 		return NULL;
 	}

@@ -157,9 +157,10 @@ struct mono_ms client_claim_tick(struct baton_claim *claim, struct mono_ms now);
 /* Frees those that their owners freed. */
 void client_claims_sweep(struct baton *baton);
 
-/* request.c: copies what a caller gave, of any version of the struct. */
+/* request.c: copies what a caller gave, of any version of the struct. *ret_problem: of
+ * BATON_E_INVALID, which field and why. */
 int client_request_copy(const struct baton_request *request, struct baton_request *ret_request,
-			struct baton_claim_handlers *ret_handlers);
+			struct baton_claim_handlers *ret_handlers, const char **ret_problem);
 void client_request_finish(struct baton_request *request);
 /* A request id that was never used: the claim is a new one for the broker. */
 int client_request_id_renew(struct baton_request *request);

@@ -66,20 +66,35 @@ int client_request_id_renew(struct baton_request *request)
 	return r;
 }
 
-static bool numbers_ok(const struct baton_request *request)
+/* What is wrong with them, or NULL. */
+static const char *number_problem(const struct baton_request *request)
 {
-	return request->slots <= INT32_MAX && request->gpus >= 1 && request->gpus <= LIMIT_GPUS &&
-	       (request->slots > 0 || request->vram_bytes > 0) &&
-	       request->vram_bytes <= (uint64_t)1 << 44 && request->uninterruptible_ms >= 0 &&
-	       request->min_residence_ms >= 0 && request->load_ms >= 0 &&
-	       request->timeout_ms >= BATON_TIMEOUT_DEFAULT;
+	if (request->slots > INT32_MAX)
+		return "slots: there are not so many";
+	if (request->gpus < 1 || request->gpus > LIMIT_GPUS)
+		return "gpus: 1 to 16 at once";
+	if (request->slots == 0 && request->vram_bytes == 0)
+		return "0 slots need vram, or nothing is claimed";
+	if (request->vram_bytes > (uint64_t)1 << 44)
+		return "vram: at most 16 TiB";
+	if (request->uninterruptible_ms < 0 || request->min_residence_ms < 0 ||
+	    request->load_ms < 0 || request->timeout_ms < BATON_TIMEOUT_DEFAULT)
+		return "a time is negative";
+	return NULL;
 }
 
 int client_request_copy(const struct baton_request *request, struct baton_request *ret_request,
-			struct baton_claim_handlers *ret_handlers)
+			struct baton_claim_handlers *ret_handlers, const char **ret_problem)
 {
+	static const char *const problems[] = {
+		"class: 1 to 64 printable bytes",
+		"gpu: 1 to 63 printable bytes",
+		"label: 1 to 64 printable bytes",
+		"request_id: 1 to 64 printable bytes",
+	};
 	struct baton_request copy;
 	struct baton_claim_handlers handlers = {.size = sizeof(handlers)};
+	*ret_problem = "a struct has fields that this library does not know";
 	int r = struct_copy(request, request->size, &copy, sizeof(copy));
 	if (r == 0 && copy.handlers)
 		r = struct_copy(copy.handlers, copy.handlers->size, &handlers, sizeof(handlers));
@@ -94,10 +109,14 @@ int client_request_copy(const struct baton_request *request, struct baton_reques
 		string_own(&copy.label, LIMIT_LABEL_BYTES),
 		string_own(&copy.request_id, LIMIT_REQUEST_ID_BYTES),
 	};
-	for (size_t i = 0; i < sizeof(failed) / sizeof(*failed); i++)
-		r = r ? r : failed[i];
-	if (r == 0 && !numbers_ok(&copy))
+	*ret_problem = number_problem(&copy);
+	if (*ret_problem)
 		r = BATON_E_INVALID;
+	for (size_t i = 0; i < sizeof(failed) / sizeof(*failed); i++) {
+		if (failed[i] == BATON_E_INVALID)
+			*ret_problem = problems[i];
+		r = r ? r : failed[i];
+	}
 	if (r == 0 && !copy.request_id)
 		r = request_id_make(&copy.request_id);
 	if (r < 0) {

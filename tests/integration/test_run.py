@@ -1,0 +1,196 @@
+"""`baton run` with the real broker: giving way and coming back, a run inside a run, and its death."""
+import glob
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import unittest
+
+from lib.daemon import BATON, DaemonTest
+from lib.overlap import JOB, is_alive
+from lib.wait import wait_until
+
+TWO_GPUS = ("--fake-gpu", "a:24576", "--fake-gpu", "b:16384")
+# Says which start it is, and ends well from the second on.
+SECOND_ENDS = "echo start $BATON_FENCE; [ -e {0} ] && exit 0; touch {0}; while :; do sleep 0.02; done"
+
+
+class GivingWay(DaemonTest):
+    def setUp(self):
+        self.d = self.daemon()
+        self.mark = self.d.dir / "mark"
+
+    def worker(self, *options):
+        worker = self.start_cli(self.d, "run", "-q", "-c", "background", "-n", "train", *options, "--", "sh", "-c",
+                                SECOND_ENDS.format(self.mark))
+        self.assertTrue(worker.stdout.readline().startswith("start "))
+        return worker
+
+    def test_preempted_job_ends_with_75(self):
+        """nextflow#1367: neither 143 nor the 0 of a job that traps SIGTERM."""
+        for trap in ("", "trap 'exit 0' TERM; "):
+            worker = self.start_cli(self.d, "run", "-q", "-c", "background", "--", "sh", "-c",
+                                    trap + "echo ready; while :; do sleep 0.02; done")
+            self.assertEqual(worker.stdout.readline(), "ready\n")
+            voice = self.d.session("voice")
+            lease = voice.hold(**{"class": "voice"})["lease"]
+            self.assertEqual(worker.wait(20), 75)
+            voice.release(lease)
+
+    def test_requeue_starts_it_again(self):
+        """run --requeue: gives way, waits for its old place, starts again; 0 when it is done then."""
+        worker = self.worker("--requeue")
+        voice = self.d.session("voice")
+        lease = voice.hold(**{"class": "voice"})["lease"]
+        wait_until(lambda: self.d.waiting() == ["train"], "it waits for its place")
+        voice.release(lease)
+        out, _ = worker.communicate(timeout=20)
+        self.assertEqual((worker.returncode, out.count("start")), (0, 1))
+
+    def test_l1_requeued_with_a_timeout_over_a_restart(self):
+        """L1: a requeued claim with --wait lives over a restart of the broker."""
+        worker = self.worker("--requeue", "--wait", "60s")
+        voice = self.d.session("voice")
+        voice.hold(**{"class": "voice"})
+        wait_until(lambda: self.d.waiting() == ["train"], "it waits for its place")
+        resume = voice.welcome["session"]
+        self.d.kill()
+        voice.drop()
+        self.d.start()
+        voice = self.d.session("voice", resume=resume)
+        wait_until(lambda: self.d.waiting() == ["train"] and self.d.status()["waiting"][0]["attached"],
+                   "it is back in its place")
+        voice.bye()
+        self.assertEqual(worker.wait(20), 0)
+
+    def test_requeue_after_a_reset_asks_anew(self):
+        """run --requeue: a reset takes the lease and the place; it asks again and starts again."""
+        worker = self.worker("--requeue")
+        self.d.http("POST", "/v1/gpu/reset", unix=True)
+        self.assertEqual(worker.wait(20), 0)
+
+    def test_requeue_waits_no_longer_than_it_may(self):
+        """run --requeue --wait: 75 when the GPU does not come back in time."""
+        worker = self.worker("--requeue", "--wait", "300ms")
+        self.d.session("voice").hold(**{"class": "voice"})
+        self.assertEqual(worker.wait(20), 75)
+
+
+class Inside(DaemonTest):
+    def setUp(self):
+        self.d = self.daemon(args=TWO_GPUS)
+
+    def nested(self, outer, inner, script="echo $BATON_LEASE $BATON_GPU $BATON_GPU_INDEX $CUDA_VISIBLE_DEVICES"):
+        return self.run_cli(self.d, "run", "-q", *outer, "--", BATON, "run", "-q", *inner, "--", "sh", "-c", script)
+
+    def test_what_fits_runs_under_the_outer_lease(self):
+        """A run inside a run needs no lease of its own, and waits for nobody."""
+        result = self.nested(["--vram", "8G", "--gpu", "a"], ["--vram", "4G", "--wait", "5s"])
+        self.assertEqual((result.returncode, result.stdout.split()[1:]), (0, ["a", "0", "0"]), result)
+        self.assertEqual(self.d.status()["counters"]["granted"]["normal"], 1)
+
+    def test_it_is_narrowed_to_what_it_asked_for(self):
+        """One GPU of two, by name."""
+        result = self.nested(["--gpus", "2"], ["--gpu", "b"], "echo $BATON_GPU $BATON_GPU_COUNT $CUDA_VISIBLE_DEVICES "
+                             "$ROCR_VISIBLE_DEVICES $HIP_VISIBLE_DEVICES")
+        self.assertEqual((result.returncode, result.stdout), (0, "b 1 1 1 0\n"), result)
+
+    def test_what_does_not_fit_is_refused(self):
+        """More VRAM than the outer lease has, where it would wait for it: refused, not stuck."""
+        result = self.nested(["--gpu", "a", "--vram", "4G"], ["--gpu", "a", "--vram", "8G", "--wait", "20s"])
+        self.assertEqual(result.returncode, 75, result)
+        self.assertIn("wait for a lease that waits for it", result.stderr)
+
+    def test_what_does_not_fit_may_have_its_own(self):
+        """The other GPU is free: a lease of its own."""
+        result = self.nested(["--gpu", "a"], ["--gpu", "b", "--wait", "5s"])
+        self.assertEqual((result.returncode, result.stdout.split()[1:]), (0, ["b", "1", "1"]), result)
+
+    def test_a_lease_that_is_over_covers_nobody(self):
+        """An environment that is older than its lease (a server started inside) asks like anybody."""
+        result = self.run_cli(self.d, "run", "-q", "--", "sh", "-c", "echo $BATON_LEASE $BATON_FENCE $BATON_RUN")
+        lease, fence, mark = result.stdout.split()
+        self.d.env.update(BATON_LEASE=lease, BATON_FENCE=fence, BATON_RUN=mark, BATON_GPU="a", BATON_GPU_INDEX="0")
+        result = self.run_cli(self.d, "run", "-q", "--gpu", "a", "--", "sh", "-c", "echo $BATON_LEASE")
+        self.assertEqual(result.returncode, 0, result)
+        self.assertNotEqual(result.stdout.strip(), lease)
+
+
+class Devices(DaemonTest):
+    def test_gpu_without_uuid_is_set_by_index(self):
+        """sockeye#391: granted b, it must not compute on a; a preset list is overridden, and said."""
+        daemon = self.daemon(args=TWO_GPUS)
+        daemon.env["CUDA_VISIBLE_DEVICES"] = "0"
+        result = self.run_cli(daemon, "run", "--gpu", "b", "--", "sh", "-c",
+                              "echo $CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER $BATON_GPU_INDEX $BATON_GPU_COUNT")
+        self.assertEqual(result.stdout, "1 PCI_BUS_ID 1 1\n", result)
+        self.assertIn("no UUID of b", result.stderr)
+
+
+class Death(DaemonTest):
+    def test_killed_wrapper_frees_nothing_before_its_descendants_are_gone(self):
+        """D5: kill -9 of the wrapper: the next one is let in after the last grandchild, however it hid."""
+        daemon = self.daemon()
+        folder = daemon.dir / "job"
+        folder.mkdir()
+        wrapper = self.start_cli(daemon, "run", "-q", "--", "sh", "-c",
+                                 f"{sys.executable} -S {JOB} {folder} trap 1 & wait")
+        pid = wait_until(lambda: [int(path.name[6:]) for path in folder.glob("alive-*")], "it is at work")[0]
+        waiter = daemon.session("next")
+        ref = waiter.acquire()
+        waiter.wait("queued", ref=ref)
+        wrapper.kill()
+        waiter.wait("granted", ref=ref)
+        self.assertFalse(is_alive(pid))
+
+    def test_no_cgroup_is_left_behind(self):
+        """The cgroup goes with its job, in order or by force."""
+        daemon = self.daemon()
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            wrapper = self.start_cli(daemon, "run", "-q", "--", "sh", "-c", "echo ready; exec sleep 600")
+            self.assertEqual(wrapper.stdout.readline(), "ready\n")
+            wrapper.send_signal(end)
+            wrapper.wait(20)
+            wait_until(lambda: not glob.glob(f"/sys/fs/cgroup/**/baton-run-{wrapper.pid}", recursive=True),
+                       "its cgroup is gone")
+
+
+class Refusals(DaemonTest):
+    def test_a_socket_path_that_is_too_long(self):
+        """nut#1390: it is the path that is too long, not a name that is wrong."""
+        env = {**os.environ, "BATON_SOCKET": "/tmp/" + 120 * "x" + "/s"}
+        result = subprocess.run([BATON, "run", "--", "true"], env=env, capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 64, result)
+        self.assertIn("path is too long", result.stderr)
+
+    def test_arguments_that_cannot_be(self):
+        """Each says which one it was."""
+        daemon = self.daemon()
+        rows = [(["--label", ""], "label"), (["--slots", "0"], "vram"), (["--gpu", "x"], "GPU"),
+                (["--name", ""], "name")]
+        for options, word in rows:
+            result = self.run_cli(daemon, "run", *options, "--", "true")
+            self.assertNotEqual(result.returncode, 0, result)
+            self.assertIn(word, result.stderr)
+            self.assertNotIn("An argument is wrong", result.stderr)
+            self.assertEqual(result.stderr.count("no GPU of that name"), 1 if word == "GPU" else 0, result.stderr)
+
+    def test_offers_missed_while_stopped(self):
+        """Ctrl-Z while it waits, and fg much later: no operator did that."""
+        daemon = self.daemon(timing={"ack_s": 0.1})
+        holder = daemon.session("holder")
+        lease = holder.hold()["lease"]
+        runner = self.start_cli(daemon, "run", "-n", "sleepy", "--", "true")
+        wait_until(lambda: daemon.waiting() == ["sleepy"], "it waits")
+        runner.send_signal(signal.SIGSTOP)
+        holder.release(lease)
+        wait_until(lambda: not daemon.waiting() and not daemon.holders(), "it missed its offers")
+        runner.send_signal(signal.SIGCONT)
+        _, err = runner.communicate(timeout=20)
+        self.assertEqual(runner.returncode, 75)
+        self.assertIn("offered three times", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
