@@ -42,7 +42,7 @@
 	X(ERR_JOURNAL, "journal_unavailable", 503, 75, 5,                                          \
 	  "The journal cannot be written, so nothing new is granted; free disk space.")            \
 	X(ERR_NO_GPU, "no_such_gpu", 400, 66, 0, "No GPU of that name; baton status lists them.")  \
-	X(ERR_NEVER_FITS, "never_fits", 409, 69, 0, "No GPU is large enough for this need.")       \
+	X(ERR_NEVER_FITS, "never_fits", 409, 72, 0, "The GPUs here can never serve this need.")    \
 	X(ERR_NO_ROOM, "no_room", 409, 75, 1,                                                      \
 	  "The GPU has no room for the change; nothing changed.")                                  \
 	X(ERR_DEADLOCK, "deadlock", 409, 75, 0,                                                    \

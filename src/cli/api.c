@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,7 +20,8 @@
 #include "baton/baton.h"
 #include "cli/api_parser.h"
 
-enum { ANSWER_MS_MAX = 15 * 1000, ANSWER_BYTES_MAX = 64 * 1024 * 1024, LINE_BYTES_MAX = 1 << 20 };
+/* SILENT_MS_MAX: without a byte, not for the whole of a long answer. */
+enum { SILENT_MS_MAX = 4000, ANSWER_BYTES_MAX = 64 * 1024 * 1024, LINE_BYTES_MAX = 1 << 20 };
 
 static int fail(char *error, size_t size, int err, const char *what, const char *object)
 {
@@ -26,26 +29,95 @@ static int fail(char *error, size_t size, int err, const char *what, const char 
 	return err;
 }
 
+/* What was given, or what is the default, for errors. */
+static const char *given_path(void)
+{
+	const char *given = getenv("BATON_SOCKET");
+	return given && *given ? given : NULL;
+}
+
+static int silent(char *error, size_t error_size)
+{
+	snprintf(error, error_size,
+		 "the broker does not answer for %d s; it is stopped, or very busy",
+		 SILENT_MS_MAX / 1000);
+	return -ERR_SLOW;
+}
+
 static int find_socket(struct sockaddr_un *address, char *error, size_t error_size)
 {
 	static const char name[] = "http.sock";
 	char path[sizeof(address->sun_path)];
+	const char *given = given_path();
 	int r = baton_socket_path(path, sizeof(path));
-	if (r < 0)
-		return fail(error, error_size, -ERR_FORBIDDEN,
-			    "no broker's socket can be trusted; give --socket PATH", NULL);
-	char *slash = strrchr(path, '/');
+	if (r == BATON_E_FORBIDDEN) {
+		snprintf(error, error_size,
+			 "/tmp/baton-%lu belongs to another user, so no broker there can be "
+			 "trusted; give --socket PATH",
+			 (unsigned long)geteuid());
+		return -ERR_FORBIDDEN;
+	}
+	char *slash = r < 0 ? NULL : strrchr(path, '/');
 	size_t folder_length = slash ? (size_t)(slash + 1 - path) : 0;
-	if (folder_length + sizeof(name) > sizeof(address->sun_path))
-		return fail(error, error_size, -ERR_UNREACHABLE, "the path is too long:", path);
+	if (r < 0 || folder_length + sizeof(name) > sizeof(address->sun_path)) {
+		snprintf(error, error_size,
+			 "the socket's path is too long (at most %zu bytes): '%.40s..'",
+			 sizeof(address->sun_path) - 1, given ? given : path);
+		return -ERR_BAD_FIELD;
+	}
 	address->sun_family = AF_UNIX;
 	memcpy(address->sun_path, path, folder_length);
 	memcpy(address->sun_path + folder_length, name, sizeof(name));
 	return 0;
 }
 
+/* Whose folder or socket it is that we may not open; false: it cannot be told. */
+static bool find_owner(const char *path, uid_t *ret_owner)
+{
+	char at[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct stat st;
+	snprintf(at, sizeof(at), "%s", path);
+	for (char *slash = at; slash && slash != at + 1; slash = strrchr(at, '/')) {
+		if (slash > at)
+			*slash = '\0';
+		if (stat(at, &st) == 0) {
+			*ret_owner = st.st_uid;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int not_ours(uid_t owner, const char *path, char *error, size_t error_size)
+{
+	snprintf(error, error_size,
+		 "the broker on %s belongs to user %lu, and serves that user only", path,
+		 (unsigned long)owner);
+	return -ERR_FORBIDDEN;
+}
+
+static int no_connection(const struct sockaddr_un *address, char *error, size_t error_size)
+{
+	const char *path = address->sun_path, *given = given_path();
+	uid_t owner = 0;
+	bool refused = errno == EACCES || errno == EPERM;
+	if (errno == EAGAIN || errno == EINPROGRESS)
+		return silent(error, error_size);
+	if (refused && find_owner(path, &owner) && owner != geteuid())
+		return not_ours(owner, path, error, error_size);
+	if (refused)
+		return fail(error, error_size, -ERR_FORBIDDEN, "this user may not open", path);
+	if (given && !strchr(given, '/')) {
+		snprintf(error, error_size, "no broker answers on '%s', in this folder", given);
+		return -ERR_UNREACHABLE;
+	}
+	return fail(error, error_size, -ERR_UNREACHABLE, "no broker answers on",
+		    given ? given : path);
+}
+
 static int connect_socket(int *ret_fd, char *error, size_t error_size)
 {
+	const struct timeval limit = {.tv_sec = SILENT_MS_MAX / 1000};
 	struct sockaddr_un address = {0};
 	int r = find_socket(&address, error, error_size);
 	if (r < 0)
@@ -53,15 +125,23 @@ static int connect_socket(int *ret_fd, char *error, size_t error_size)
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail(error, error_size, -ERR_IO, "no socket:", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		if (errno == EACCES || errno == EPERM)
-			return fail(error, error_size, -ERR_FORBIDDEN, "this user may not open",
-				    address.sun_path);
-		return fail(error, error_size, -ERR_UNREACHABLE, "no broker answers on",
-			    address.sun_path);
-	}
+	/* A broker that is stopped takes nobody from its queue; once it is full, connect waits. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return no_connection(&address, error, error_size);
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+/* Whose broker answers; false: ours, or it cannot be told. */
+static bool is_foreign(int fd, uid_t *ret_owner)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid == geteuid())
+		return false;
+	*ret_owner = peer.uid;
+	return true;
 }
 
 static int send_request(int fd, const char *method, const char *path, const char *body,
@@ -126,10 +206,9 @@ static void collect(void *ctx, const char *bytes, size_t length)
 static int receive(int fd, struct api_parser *parser, struct buf *body)
 {
 	char bytes[16 * 1024];
-	int64_t deadline_ms = now_ms() + ANSWER_MS_MAX;
 	int r = 0;
 	while (r == 0 && parser->state != API_DONE) {
-		r = wait_readable(fd, deadline_ms);
+		r = wait_readable(fd, now_ms() + SILENT_MS_MAX);
 		if (r < 0)
 			break;
 		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
@@ -176,10 +255,15 @@ int api_try(const char *method, const char *path, const char *body, json_t **ret
 		r == 0 ? json_loadb(text.length ? buf_data(&text) : "", text.length, 0, NULL)
 		       : NULL;
 	buf_finish(&text);
-	if (r < 0) {
+	uid_t owner;
+	if (r == -ERR_SLOW) {
+		r = silent(error, error_size);
+	} else if (r < 0) {
 		snprintf(error, error_size, "%s", err_text(r));
 	} else if (parser.status / 100 != 2) {
 		r = error_of_answer(parser.status, answer, error, error_size);
+		if ((r == -ERR_UNAUTHORIZED || r == -ERR_FORBIDDEN) && is_foreign(fd, &owner))
+			r = not_ours(owner, "this socket", error, error_size);
 	} else if (!answer) {
 		r = fail(error, error_size, -ERR_PROTOCOL, "the broker's answer is no JSON", NULL);
 	}
@@ -270,7 +354,7 @@ int api_stream_read(struct api_stream *stream, void (*on_line)(void *ctx, const 
 /* Reads the head byte by byte, so that no line of the body is swallowed with it. */
 static int read_head(struct api_stream *stream)
 {
-	int64_t deadline_ms = now_ms() + ANSWER_MS_MAX;
+	int64_t deadline_ms = now_ms() + SILENT_MS_MAX;
 	while (stream->parser.state == API_STATUS_LINE || stream->parser.state == API_HEADER) {
 		char c;
 		int r = wait_readable(stream->fd, deadline_ms);
@@ -299,7 +383,9 @@ int api_stream_open(const char *path, struct api_stream **ret_stream, char *erro
 		r = send_request(stream->fd, "GET", path, NULL, "text/event-stream");
 		if (r == 0)
 			r = read_head(stream);
-		if (r < 0)
+		if (r == -ERR_SLOW)
+			r = silent(error, error_size);
+		else if (r < 0)
 			snprintf(error, error_size, "%s", err_text(r));
 		else if (stream->parser.status != 200)
 			r = error_of_answer(stream->parser.status, NULL, error, error_size);

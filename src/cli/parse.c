@@ -35,6 +35,23 @@ static bool is_choice(const struct option_spec *spec, const char *text)
 	return false;
 }
 
+/* "unknown value 'x' of --class; it is one of voice, chat, normal, background". */
+static int refuse_choice(struct parse *parse, const struct option_spec *spec, const char *text,
+			 const char *nearest)
+{
+	size_t used = (size_t)snprintf(parse->error, parse->error_size,
+				       "unknown value '%.60s' of --%s; ", text, spec->name);
+	if (nearest) {
+		snprintf(parse->error + used, parse->error_size - used, "did you mean %s?",
+			 nearest);
+		return -1;
+	}
+	for (size_t i = 0; spec->choices[i] && used < parse->error_size; i++)
+		used += (size_t)snprintf(parse->error + used, parse->error_size - used, "%s%s",
+					 i ? ", " : "it is one of ", spec->choices[i]);
+	return -1;
+}
+
 static const char *nearest_choice(const struct option_spec *spec, const char *text)
 {
 	size_t count = 0;
@@ -56,7 +73,7 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 		break;
 	case OPTION_CHOICE:
 		if (!is_choice(spec, text))
-			return refuse(parse, "unknown value", text, nearest_choice(spec, text));
+			return refuse_choice(parse, spec, text, nearest_choice(spec, text));
 		*(const char **)value = text;
 		break;
 	case OPTION_SIZE:

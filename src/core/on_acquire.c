@@ -8,6 +8,7 @@
 #include "core/handlers.h"
 #include "core/ledger.h"
 #include "core/memory.h"
+#include "core/refusal.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/tell.h"
@@ -220,6 +221,8 @@ static int judge(struct core *core, const struct event *event, const struct sess
 		err = ERR_JOURNAL;
 	if (!err)
 		err = judge_room(core, rec, ret_mask);
+	if (err == ERR_NEVER_FITS)
+		refusal_never_fits(core, &rec->need, detail, size);
 	if (!err)
 		err = judge_caps(core, session, rec);
 	if (!err && rec->parent && deadlock_found(core, rec, *ret_mask, detail, size))

@@ -11,8 +11,19 @@
 #include "core/tell.h"
 #include "core/timer.h"
 
-/* Growing in place must not pass those who wait for the same GPU. */
-static int judge_growth(const struct core *core, const struct claim *claim, const struct need *need)
+/* Where the total is unknown one lease has it all, and may say so anew. */
+static bool vram_may_grow(const struct core *core, const struct claim *claim, uint32_t gpu,
+			  uint64_t vram)
+{
+	if (vram == 0 || (!ledger_total_known(core, gpu) && claim->vram_charged > 0))
+		return true;
+	return ledger_vram_fits(core, claim->session, gpu, vram);
+}
+
+/* Growing in place must not pass those who wait for the same GPU; VRAM delays only who waits for
+ * VRAM. */
+static int judge_growth(const struct core *core, const struct claim *claim, const struct need *need,
+			const char **ret_detail)
 {
 	uint32_t slots =
 		need->slots > claim->rec.need.slots ? need->slots - claim->rec.need.slots : 0;
@@ -22,19 +33,20 @@ static int judge_growth(const struct core *core, const struct claim *claim, cons
 
 	if (slots == 0 && vram == 0)
 		return 0;
-	if (order_wanted(core) & claim->rec.granted_mask)
+	*ret_detail = "others wait for this GPU; try again when they were served";
+	if (order_wanted(core, slots == 0) & claim->rec.granted_mask)
 		return ERR_NO_ROOM;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		if (!(claim->rec.granted_mask & (1u << gpu)))
 			continue;
+		*ret_detail = "its GPU has not so many slots free";
 		if (gpu >= core->config.gpu_count || !ledger_slots_fit(core, gpu, slots))
 			return ERR_NO_ROOM;
-		/* Where the total is unknown one lease has it all, and may say so anew. */
-		if (!ledger_total_known(core, gpu) && claim->vram_charged > 0)
-			continue;
-		if (!ledger_vram_fits(core, claim->session, gpu, vram))
+		*ret_detail = "its GPU has not so much VRAM free";
+		if (!vram_may_grow(core, claim, gpu, vram))
 			return ERR_NO_ROOM;
 	}
+	*ret_detail = NULL;
 	return 0;
 }
 
@@ -67,7 +79,8 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	core->queue_changed = true;
 }
 
-static int judge_change(const struct core *core, const struct claim *claim, const struct need *need)
+static int judge_change(const struct core *core, const struct claim *claim, const struct need *need,
+			const char **ret_detail)
 {
 	if (claim->rec.revoked)
 		return ERR_REVOKED;
@@ -77,17 +90,18 @@ static int judge_change(const struct core *core, const struct claim *claim, cons
 		return ERR_BAD_FIELD;
 	if (need->vram_bytes > VRAM_BYTES_MAX)
 		return ERR_BAD_FIELD;
-	return judge_growth(core, claim, need);
+	return judge_growth(core, claim, need, ret_detail);
 }
 
 void on_change(struct core *core, const struct event *event)
 {
 	struct claim *claim = owner_claim(core, event->conn, event->change.lease);
-	int err = claim ? judge_change(core, claim, &event->change.need) : ERR_STALE;
+	const char *detail = NULL;
+	int err = claim ? judge_change(core, claim, &event->change.need, &detail) : ERR_STALE;
 
 	if (err) {
 		tell_denied(core, event->conn, claim ? claim->rec.ref : 0, event->change.lease, err,
-			    NULL);
+			    detail);
 		return;
 	}
 	apply_need(core, claim, &event->change.need);

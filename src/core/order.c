@@ -142,14 +142,15 @@ void order_rebuild(struct core *core)
 	POST(rank_tree_count(&core->places) == count);
 }
 
-uint32_t order_wanted(const struct core *core)
+uint32_t order_wanted(const struct core *core, bool vram)
 {
 	uint32_t mask = 0;
 
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
-		if (!group->detached && !group->beyond && rank_tree_count(&group->turns) > 0)
+		if (!group->detached && !group->beyond && (!vram || group->vram) &&
+		    rank_tree_count(&group->turns) > 0)
 			mask |= group->mask;
 	}
 	return mask;

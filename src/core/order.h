@@ -19,6 +19,6 @@ void order_remove(struct core *core, struct claim *claim);
 void order_regroup(struct core *core, struct claim *claim);
 /* After the classes or the GPUs were configured anew: all keys, masks and groups. */
 void order_rebuild(struct core *core);
-/* GPUs for which somebody waits who could be served at once. */
-uint32_t order_wanted(const struct core *core);
+/* GPUs for which somebody waits who could be served at once; `vram`: only those that want VRAM. */
+uint32_t order_wanted(const struct core *core, bool vram);
 void order_sweep(struct core *core); /* frees the groups that are empty */

@@ -183,7 +183,7 @@ static bool still_needed(const struct core *core, const struct claim *claim)
 		return true;
 	if (!schedule_may_grant(core))
 		return false;
-	return order_wanted(core) & claim->rec.granted_mask;
+	return order_wanted(core, false) & claim->rec.granted_mask;
 }
 
 static void grace_over(struct core *core, struct claim *claim)

@@ -4,6 +4,7 @@
 #include "wire/lock.h"
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -64,13 +65,34 @@ static int class_field(const json_t *object, const struct wire_context *ctx, con
 	return 0;
 }
 
+/* "there is no 'x'; the GPUs are a, b", as far as it fits. */
+static int unknown_gpu(struct parsed *parsed, const char *name, const struct core_config *config)
+{
+	char words[PARSED_DETAIL_BYTES - 16], names[PARSED_DETAIL_BYTES / 2] = "";
+	bool known = name && !name_problem(name, strlen(name), LIMIT_GPU_NAME_BYTES);
+	for (uint32_t i = 0; i < config->gpu_count; i++) {
+		size_t length = strlen(names), left = sizeof(names) - length;
+		int wants =
+			snprintf(names + length, left, "%s%s", i ? ", " : "", config->gpus[i].name);
+		if (wants >= (int)left) {
+			names[length] = '\0';
+			break;
+		}
+	}
+	snprintf(words, sizeof(words), "there is no %s%.40s%s; %s %s", known ? "'" : "such GPU",
+		 known ? name : "", known ? "'" : "",
+		 config->gpu_count == 1 ? "the GPU is" : "the GPUs are", names);
+	json_refuse(parsed, "gpu", words);
+	return -ERR_NO_GPU;
+}
+
 /* gpu: a name, a uuid, an index (number or text), "any", or a list of them. */
 static int gpu_one(const json_t *value, const struct core_config *config, struct parsed *parsed,
 		   uint32_t *ret_mask)
 {
+	const char *name = json_string_value(value);
 	int index = -1;
-	if (json_is_string(value)) {
-		const char *name = json_string_value(value);
+	if (name) {
 		if (strcmp(name, "any") == 0) {
 			*ret_mask = 0;
 			return 0;
@@ -82,10 +104,8 @@ static int gpu_one(const json_t *value, const struct core_config *config, struct
 	} else {
 		return json_refuse(parsed, "gpu", "expected a name, a uuid, an index or \"any\"");
 	}
-	if (index < 0) {
-		json_refuse(parsed, "gpu", "no GPU of that name; baton status lists them");
-		return -ERR_NO_GPU;
-	}
+	if (index < 0)
+		return unknown_gpu(parsed, name, config);
 	*ret_mask = UINT32_C(1) << index;
 	return 0;
 }

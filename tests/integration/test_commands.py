@@ -7,9 +7,12 @@ import json
 import os
 import re
 import select
+import signal
+import subprocess
+import time
 import unittest
 
-from lib.daemon import DaemonTest, in_thread
+from lib.daemon import BATON, DaemonTest, in_thread
 from lib.wait import wait_until
 
 DESTRUCTIVE = ("reset", "force-release")
@@ -252,6 +255,78 @@ class Asking(Commands):
             said = self.cli(word, status=64).stderr
             for name in DESTRUCTIVE:
                 self.assertNotRegex(said, rf"mean {name}\b", word)
+
+
+class Errors(Commands):
+    """Each error names the object, the limit and the next step."""
+
+    def said(self, *args, socket=None, status):
+        env = {**self.d.environment(), "BATON_SOCKET": socket or self.d.socket}
+        result = subprocess.run([BATON, *args], env=env, capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(result.returncode, status, (args, result))
+        return result.stderr
+
+    def test_socket_paths(self):
+        """What was given is named, and what is wrong with it."""
+        long = "/tmp/" + "x" * 120
+        self.assertIn("too long (at most 107 bytes)", self.said("status", socket=long, status=65))
+        self.assertIn("too long (at most 107 bytes)", self.said("run", "--", "true", socket=long, status=64))
+        self.assertIn("'nowhere'", self.said("--socket", "nowhere", "status", status=69))
+        self.assertIn("/tmp/no-such/x", self.said("--socket", "/tmp/no-such/x", "status", status=69))
+
+    def test_needs_that_never_fit(self):
+        """The limit is named, at every door, with a status that is not that of no broker."""
+        daemon = self.d = self.daemon(args=["--fake-gpu", "rtx3090:24576"])
+        rows = ((["--gpus", "3"], {"gpus": 3}, "there is 1"), (["--slots", "5"], {"slots": 5}, "rtx3090 has 1"),
+                (["--vram", "900G"], {"vram_mb": 900 * 1024}, "rtx3090 has 23.5 of 24.0 GiB"))
+        for args, fields, words in rows:
+            self.assertIn(words, self.said("run", *args, "--", "true", status=72))
+            answer = daemon.lock("x", **fields)
+            self.assertError(answer, 409, "never_fits")
+            self.assertIn(words, answer.json()["error"]["detail"])
+        said = self.said("run", "--gpu", "x", "--", "true", status=66)
+        self.assertIn("there is no 'x'; the GPU is rtx3090", said)
+        self.assertEqual(said.count("there is no"), 1)
+
+    def test_brokers_own_words(self):
+        """What libbaton refuses by itself it refuses in the broker's words."""
+        for args, fields, words in ((["--slots", "0"], {"slots": 0}, "0 slots need vram"),
+                                    (["--label", ""], {"label": ""}, "label")):
+            self.assertIn(words, self.said("run", *args, "--", "true", status=64))
+            self.assertIn(words, self.d.lock("x", **fields).json()["error"]["detail"])
+
+    def test_choices_are_listed(self):
+        """A wrong word where there are few right ones: they are named."""
+        self.assertIn("voice, chat, normal, background", self.said("run", "--class", "silly", "--", "true", status=64))
+        self.assertIn("dashboard, console, mic", self.said("open", "--page", "x", status=64))
+        self.assertIn("did you mean voice?", self.said("run", "--class", "vioce", "--", "true", status=64))
+
+    def test_stopped_broker(self):
+        """A broker that is stopped does not answer, and that is said within a few seconds."""
+        self.d.process.send_signal(signal.SIGSTOP)
+        try:
+            begin = time.monotonic()
+            self.assertIn("does not answer", self.said("status", status=75))
+            self.assertLess(time.monotonic() - begin, 10)
+        finally:
+            self.d.process.send_signal(signal.SIGCONT)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs a second user")
+    def test_broker_of_another_user(self):
+        """Whose broker it is, is said, whether its socket can be opened or not."""
+        self.d.dir.chmod(0o755)
+        run = self.d.dir / "run"
+        for folder, sockets in ((0o755, 0o777), (0o755, 0o600), (0o700, 0o600)):
+            run.chmod(folder)
+            for name in ("baton.sock", "http.sock"):
+                (run / name).chmod(sockets)
+            try:
+                result = subprocess.run([BATON, "status"], capture_output=True, text=True, timeout=30, check=False,
+                                        env={**self.d.environment(), "BATON_SOCKET": self.d.socket}, user=65534)
+            except PermissionError:
+                self.skipTest("the other user cannot execute the program where it lies")
+            self.assertEqual(result.returncode, 77, result)
+            self.assertIn("belongs to user 0", result.stderr)
 
 
 class Help(Commands):

@@ -78,7 +78,7 @@ static void never_without_a_lease(void **state)
 		{"{'type':'denied','ref':1,'code':'busy'}", 75},
 		{"{'type':'timeout','ref':1}", 75},
 		{"{'type':'denied','ref':1,'code':'queue_full'}", 75},
-		{"{'type':'denied','ref':1,'code':'never_fits'}", 69},
+		{"{'type':'denied','ref':1,'code':'never_fits'}", 72},
 		{"{'type':'denied','ref':1,'code':'no_such_gpu'}", 66},
 		{"{'type':'denied','ref':1,'code':'deadlock'}", 75},
 		{"{'type':'released','ref':1,'reason':'force-released'}", 75},

@@ -425,6 +425,71 @@ static void test_change(void **state)
 	assert_int_equal(rig_error(rig), ERR_BAD_FIELD);
 }
 
+static const char *denied_words(const struct rig *rig)
+{
+	return rig_sent(rig, MSG_DENIED, 0)->send.detail;
+}
+
+/* Growing delays only those who want what it takes: VRAM none who ask for a turn alone. */
+static void test_growth_beside_waiters(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, b, c, lease, turn;
+
+	start(rig, 1, 1, 24 * GIB);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	c = rig_session(rig, BIND_NATIVE, "c");
+	lease = held(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	turn = rig_wait(rig, b, LEASE_CHAT);
+	change(rig, a, lease, 1, 7 * GIB);
+	assert_non_null(rig_sent(rig, MSG_CHANGED, lease));
+	assert_int_equal(rig_state(rig, turn), CLAIM_QUEUED);
+	rig_ask(rig, c, need(LEASE_CHAT, 1, 1 * GIB, 1)); /* waits, and wants VRAM */
+	change(rig, a, lease, 1, 8 * GIB);
+	assert_int_equal(rig_error(rig), ERR_NO_ROOM);
+	assert_string_equal(rig_sent(rig, MSG_DENIED, lease)->send.detail,
+			    "others wait for this GPU; try again when they were served");
+	assert_int_equal(rig_row(rig, lease)->need.vram_bytes, 7 * GIB);
+	change(rig, a, lease, 1, 5 * GIB); /* less is always right */
+	assert_non_null(rig_sent(rig, MSG_CHANGED, lease));
+}
+
+/* A need that can never be served is refused with what was asked for and what there is. */
+static void test_never_fits_says_why(void **state)
+{
+	static const struct {
+		uint32_t gpus, slots, mask;
+		uint64_t vram_bytes;
+		const char *words;
+	} rows[] = {
+		{3, 1, 0, 0, "it asks for 3 GPUs, and there are 2"},
+		{2, 1, 1, 0, "it asks for 2 GPUs and names 1"},
+		{1, 5, 0, 0, "it asks for 5 slots, and a has 2"},
+		{1, 1, 0, 900 * GIB, "it asks for 900.0 GiB of VRAM, and b has 23.5 of 24.0 GiB"},
+		{2, 1, 0, 12 * GIB, "it asks for 2 GPUs, and only 1 of 2 is large enough"},
+		{1, 2, 0, 9 * GIB, "it asks for 9.0 GiB of VRAM, and a has 7.5 of 8.0 GiB"},
+	};
+	struct rig *rig = *state;
+	rig->config.gpu_count = 2;
+	rig->config.gpus[0] = (struct gpu_config){
+		.name = "a", .slots = 2, .vram_known = true, .vram_bytes_total = 8 * GIB};
+	rig->config.gpus[1] = (struct gpu_config){
+		.name = "b", .slots = 1, .vram_known = true, .vram_bytes_total = 24 * GIB};
+	rig->config.vram_headroom_bytes = GIB / 2;
+	rig_configure(rig);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct event event = rig_want(BIND_HTTP, LEASE_CHAT, "x");
+		event.acquire.need = (struct need){.gpu_count = rows[i].gpus,
+						   .slots = rows[i].slots,
+						   .gpu_mask = rows[i].mask,
+						   .vram_bytes = rows[i].vram_bytes};
+		rig_ask(rig, 0, event);
+		assert_int_equal(rig_error(rig), ERR_NEVER_FITS);
+		assert_string_equal(denied_words(rig), rows[i].words);
+	}
+}
+
 /* P12, I2: fences rise strictly over grants, and over restarts, in blocks that are written first.
  */
 static void test_fences_rise(void **state)
@@ -469,6 +534,8 @@ int main(void)
 		TEST(test_slots),
 		TEST(test_no_half_preemption),
 		TEST(test_change),
+		TEST(test_growth_beside_waiters),
+		TEST(test_never_fits_says_why),
 		TEST(test_fences_rise),
 	};
 
