@@ -190,6 +190,16 @@ static void read_link(struct baton *baton, struct mono_ms now)
 	}
 }
 
+/* A break is told at once, but only to who listens. Nobody can say afterwards how long the thread
+ * stood still, so it looks while all is quiet, too. */
+static bool holds_lease(const struct baton *baton)
+{
+	for (const struct baton_claim *claim = baton->claims; claim; claim = claim->next)
+		if (claim->phase == PHASE_HELD)
+			return true;
+	return false;
+}
+
 static void arm_timer(struct baton *baton, struct mono_ms now)
 {
 	struct mono_ms next = MONO_NEVER;
@@ -197,6 +207,8 @@ static void arm_timer(struct baton *baton, struct mono_ms now)
 		next = baton->hello_deadline;
 	else if (baton->state == SESSION_DOWN)
 		next = baton->retry_at;
+	else if (baton->state == SESSION_UP && holds_lease(baton))
+		next = mono_after(baton->looked_at, margin_look_every_ms(baton->linger_ms));
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		next = mono_min(next, client_claim_tick(claim, now));
 	client_world()->arm(client_world()->ctx, baton->timer_fd, next);

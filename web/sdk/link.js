@@ -78,7 +78,8 @@ export class Link {
 	/** @param {any} c */
 	acquire({ ref, msg, until }) {
 		/** @type {Known} */
-		const claim = { ref, msg, until, lease: 0, seen: false, state: "asked", requeue: false };
+		const claim = { ref, msg, until, lease: 0, fence: 0, seen: false, state: "asked",
+			requeue: false };
 		const orphan = this.#orphans.get(ref);
 		this.#orphans.delete(ref);
 		this.#claims.set(ref, claim);
@@ -274,7 +275,7 @@ export class Link {
 			}
 		}
 		if (at >= this.#limit)
-			this.#holds().forEach((claim) => this.#end(claim));
+			this.#holds().forEach((claim) => this.#lose(claim));
 		return at >= this.#contact + this.#ttlMs;
 	}
 
@@ -390,7 +391,9 @@ export class Link {
 			claim.lease = m.lease;
 			if (claim.state === "dropped" || (holds && claim.requeue))
 				this.release(claim);
-			else if (m.state === "offered" || (holds && claim.state === "asked"))
+			else if (claim.state === "held" && (!holds || m.fence !== claim.fence))
+				this.#lose(claim);
+			else if (claim.state === "asked" && m.state !== "queued")
 				this.#tell(claim, { ...m, type: holds ? "granted" : "offered" });
 		}
 	}
@@ -414,7 +417,7 @@ export class Link {
 
 	/** @type {(claim: Known, m: any) => void} */
 	#tell(claim, m) {
-		const { type, lease, reason } = m;
+		const { type, lease, reason, fence } = m;
 		claim.lease = lease;
 		if (type === "released" && claim.requeue && !reason)
 			return;
@@ -422,6 +425,11 @@ export class Link {
 			this.#end(claim, m);
 		else if (claim.state === "dropped")
 			this.#giveBack(m);
+		else if (claim.state === "lost")
+			return; // given back once the page has stopped
+		else if (type === "granted"
+			&& (claim.state === "held" ? fence !== claim.fence : fence <= claim.fence))
+			this.#lose(claim); // somebody may hold a newer one
 		else if (type === "offered") {
 			if (!this.#left)
 				this.ask({ msg: { type: "accept", lease } });
@@ -430,10 +438,18 @@ export class Link {
 				claim.requeue = false;
 			if (type === "granted") {
 				claim.state = "held";
+				claim.fence = fence;
 				this.#arm();
 			}
 			this.post({ ev: "msg", m: { ...m, ref: claim.ref } });
 		}
+	}
+
+	/** Not ours any more. The broker hears `release` when the page has stopped.
+	 * @param {Known} claim */
+	#lose(claim) {
+		claim.state = "lost";
+		this.post({ ev: "msg", m: { type: "lost", ref: claim.ref } });
 	}
 
 	/** @param {Known} claim @param {any} [m] */

@@ -156,9 +156,11 @@ export interface Known {
 	msg: object;
 	until: number | null;
 	lease: number;
+	/** The newest that it held. */
+	fence: number;
 	/** Asked in this connection, or named by the broker after a resume. */
 	seen: boolean;
-	state: "asked" | "held" | "dropped";
+	state: "asked" | "held" | "lost" | "dropped";
 	/** Given back to come back; the broker has not said `queued` yet. */
 	requeue: boolean;
 }
