@@ -5,11 +5,13 @@ FILES :=
 SEEDS := 2000
 RUNS := 200
 TIME := 60
+CLIENT :=
+BINDING := native
 WERROR := $(if $(filter true,$(CI)),true,false)
 SETUP := meson setup --buildtype=debugoptimized -Dwerror=$(WERROR)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: build ## install what is missing, build, start the broker (ARGS="--fake-gpu a:24000")
 	@exec $(BUILD)/baton serve $(ARGS)
@@ -26,6 +28,9 @@ sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
 
 overlap: build ## RUNS=N jobs stopped in each situation: none may outlive its lease
 	@cd tests/integration && BATON_BIN=$(abspath $(BUILD))/baton python3 -m lib.overlap $(RUNS)
+
+conformance: build ## the clients against a scripted broker (CLIENT="CMD" BINDING=tab: one of yours)
+	@tools/conformance.py --build $(BUILD) $(if $(CLIENT),--client '$(CLIENT)' --binding $(BINDING))
 
 fuzz: deps ## every fuzz target for TIME=seconds, built with clang's libFuzzer
 	@tools/fuzz.sh $(TIME)
@@ -54,5 +59,5 @@ deps:
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run build test sim overlap fuzz web bench lint install clean deps
+.PHONY: help run build test sim conformance overlap fuzz web bench lint install clean deps
 .DEFAULT_GOAL := help

@@ -5,7 +5,9 @@
   (.mjs) the name is its title.
 - Each key of the configuration stands in docs/operations.md and in the man page.
 - Each relative link of a Markdown file leads to a file.
+- docs/conformance.md has a row for each scenario of tests/conformance, in the scenario's own words.
 """
+import json
 import pathlib
 import re
 import sys
@@ -62,8 +64,22 @@ def check_links(root):
             yield f"{path.relative_to(root)}:{line}: no file {match[1]}"
 
 
+def check_scenarios(root):
+    """Each conformance scenario has its row, in its own words, and no row is of one that is gone."""
+    text = read(root / "docs" / "conformance.md")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \| (?:ok|–) \|", text, re.M))
+    scenarios = {path.stem: json.loads(read(path))["about"]
+                 for path in (root / "tests" / "conformance" / "scenarios").glob("*.json")}
+    for name in sorted(rows.keys() | scenarios.keys()):
+        if rows.get(name) != scenarios.get(name):
+            yield f"docs/conformance.md: the row of {name} and its scenario do not say the same"
+    for name in sorted(set(re.findall(r"`conformance/scenarios/([\w-]+)\.json`", read(root / "docs" / "cases.md")))):
+        if name not in scenarios:
+            yield f"docs/cases.md: no scenario {name}"
+
+
 def main(root):
-    problems = [*check_cases(root), *check_keys(root), *check_links(root)]
+    problems = [*check_cases(root), *check_keys(root), *check_links(root), *check_scenarios(root)]
     for problem in problems:
         print(problem)
     print(f"docs: {len(problems)} problems")

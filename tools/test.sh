@@ -30,7 +30,7 @@ run_suites() { # folder, then suites
 }
 
 configure build "-Dwerror=$werror"
-run_suites build lint unit sim web
+run_suites build lint unit sim conformance web
 # Sanitizers make gcc warn of what cannot be; the plain build is the one that must be clean.
 configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
 run_suites build-asan unit fuzz integration

@@ -152,13 +152,19 @@ class Lints(unittest.TestCase):
         self.write("src/server/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
         self.write("man/baton-config.5.scd", "*slots* *grace_s*\n")
         self.write("docs/operations.md", "`slots`, `grace_s`, [cases](cases.md)\n")
-        self.write("docs/cases.md", "`unit/test_a.c::test_real`\n")
+        self.write("docs/cases.md", "`unit/test_a.c::test_real` `conformance/scenarios/late.json`\n")
+        self.write("tests/conformance/scenarios/late.json", '{"about": "It is late."}')
+        self.write("docs/conformance.md", "| `late` | It is late. | ok | – | ok | |\n")
         self.assertEqual(self.lint("docs.py")[0], 0, self.lint("docs.py")[1])
-        self.write("docs/cases.md", "`unit/test_a.c::test_gone` `unit/test_b.c::test_real`\n")
+        self.write("docs/conformance.md", "| `late` | It is soon. | ok | – | ok | |\n"
+                   "| `gone` | It was. | ok | ok | ok | |\n")
+        self.write("docs/cases.md", "`unit/test_a.c::test_gone` `unit/test_b.c::test_real` "
+                   "`conformance/scenarios/lost.json`\n")
         self.write("docs/operations.md", "`slots`, [cases](case.md)\n")
         status, output = self.lint("docs.py")
         self.assertEqual(status, 1)
-        for words in ("has no test_gone", "no file tests/unit/test_b.c", "key grace_s", "no file case.md"):
+        for words in ("has no test_gone", "no file tests/unit/test_b.c", "key grace_s", "no file case.md",
+                      "row of late", "row of gone", "no scenario lost"):
             self.assertIn(words, output)
 
     def test_purity_sees_a_clock(self):

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Plays the conformance scenarios with clients, and says which of them conform.
+
+    tools/conformance.py                         libbaton, `baton run` and the web SDK
+    tools/conformance.py --client 'CMD' --binding native|tab    yours (docs/conformance.md)
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "conformance"))
+sys.dont_write_bytecode = True
+
+import clients  # noqa: E402
+from judge import judge  # noqa: E402
+from play import load  # noqa: E402
+
+
+def play_one(client, scenario, trace):
+    """The faults, or None: this client cannot be asked that."""
+    if client.cannot(scenario):
+        return None
+    play = client.play(scenario)
+    faults = judge(play, play.world.slack_ms)
+    if trace:
+        for entry in play.log:
+            print(entry)
+    return faults
+
+
+def play_all(client, scenarios, trace):
+    workers = 1 if trace else client.workers
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = {name: pool.submit(play_one, client, scenario, trace) for name, scenario in scenarios.items()}
+        return {name: future.result() for name, future in futures.items()}
+
+
+def print_table(scenarios, results):
+    width = max(map(len, scenarios))
+    print(f"{'scenario':{width}}  " + "  ".join(results))
+    for name in scenarios:
+        words = {True: "-", False: "ok"}
+        cells = []
+        for label, faults in results.items():
+            found = faults[name]
+            cells.append(f"{'FAILS' if found else words[found is None]:{len(label)}}")
+        print(f"{name:{width}}  " + "  ".join(cells).rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--client", action="append", help="libbaton, run, sdk, or a command of yours")
+    parser.add_argument("--binding", choices=["native", "tab"], default="native", help="how your client connects")
+    parser.add_argument("--build", default=str(ROOT / "build"), help="where Baton was built")
+    parser.add_argument("--scenario", action="append", help="only this one")
+    parser.add_argument("--trace", action="store_true", help="print everything that happened")
+    args = parser.parse_args()
+    scenarios = load(ROOT / "tests" / "conformance" / "scenarios")
+    if args.scenario:
+        scenarios = {name: scenarios[name] for name in args.scenario}
+    wanted = args.client or ["libbaton", "run", "sdk"]
+    chosen = [clients.find(name, args.binding, os.path.abspath(args.build)) for name in wanted]
+    results = {client.label: play_all(client, scenarios, args.trace) for client in chosen}
+    print_table(scenarios, results)
+    failed = 0
+    for label, faults in results.items():
+        for name, found in faults.items():
+            failed += bool(found)
+            for fault in found or []:
+                print(f"{label}: {name}: {fault}")
+    played = sum(found is not None for faults in results.values() for found in faults.values())
+    print(f"{played - failed} conform, {failed} do not")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
