@@ -52,8 +52,7 @@ uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t 
 	return placed;
 }
 
-/* Compute turns end, and evictable residents can be moved; only other residents stay. */
-static bool can_leave(const struct claim *claim)
+bool fit_can_leave(const struct claim *claim)
 {
 	return claim->slots_charged > 0 || claim->rec.evictable ||
 	       claim->rec.state == CLAIM_YIELDING || claim->lender;
@@ -71,7 +70,7 @@ bool fit_possible(const struct core *core, const struct claim *claim, uint32_t g
 	for (struct rank_node *node = rank_tree_first(&core->holders); node;
 	     node = rank_tree_next(node)) {
 		const struct claim *holder = claim_of_place(node);
-		if (!(holder->rec.granted_mask & (1u << gpu)) || can_leave(holder))
+		if (!(holder->rec.granted_mask & (1u << gpu)) || fit_can_leave(holder))
 			continue;
 		staying += holder->vram_charged;
 		takers += holder->vram_charged > 0;

@@ -12,5 +12,7 @@ uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t 
 uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t open);
 /* All that can be made to leave this GPU would make room for the claim. */
 bool fit_possible(const struct core *core, const struct claim *claim, uint32_t gpu);
-/* The same, by what was already asked to leave or may be asked now. */
+/* Compute turns end, and evictable residents can be moved; only other residents stay. */
+bool fit_can_leave(const struct claim *holder);
+/* As fit_possible, by what was already asked to leave or may be asked now. */
 bool fit_near(const struct core *core, const struct claim *claim, uint32_t gpu);

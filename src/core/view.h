@@ -33,12 +33,16 @@ uint32_t core_waiting_count(const struct core *core);
 #define WHY_TABLE(X)                                                                               \
 	X(WHY_NEXT, "next", "It is next and will be offered a GPU in this moment.")                \
 	X(WHY_HOLDER, "holder", "{holder} holds {gpu}.")                                           \
+	X(WHY_HOLDERS, "holders", "{count} GPUs are held, by {holder}.")                           \
 	X(WHY_YIELDING, "yielding",                                                                \
 	  "{holder} was asked to give {gpu} back and has {left} to do so.")                        \
 	X(WHY_LOCK_DELAY, "lock-delay", "{holder} lost {gpu}; it is free in {left} at most.")      \
 	X(WHY_DETACHED, "detached",                                                                \
 	  "{holder} is disconnected from {gpu} and has {left} to come back.")                      \
 	X(WHY_VRAM, "vram", "It needs {want} of VRAM on {gpu}, where {free} are free.")            \
+	X(WHY_PINNED, "pinned",                                                                    \
+	  "{holder} keeps {held} of VRAM on {gpu} and ends only by itself; {want} do not fit "     \
+	  "beside it.")                                                                            \
 	X(WHY_EVICTING, "evicting", "{holder} is asked to unload from {gpu} to make room.")        \
 	X(WHY_BEHIND, "behind", "{ahead} before it in the queue.")                                 \
 	X(WHY_RESERVED, "reserved", "{gpu} is kept for {holder}, which came before it.")           \
@@ -58,13 +62,17 @@ enum why_code {
 		WHY_COUNT
 };
 
+enum { WHY_NAMED_MAX = 3 };
+
 struct why {
 	enum why_code code;
 	uint64_t holder; /* claim id or 0 */
 	uint32_t gpu;
 	int64_t left_ms;
-	uint64_t want_bytes, free_bytes;
+	uint64_t want_bytes, free_bytes, held_bytes;
 	uint32_t ahead;
+	uint32_t gpu_count, holder_count; /* WHY_HOLDERS: of what it could use, and by how many */
+	uint64_t holders[WHY_NAMED_MAX];  /* the first of them */
 };
 
 const char *why_name(int code);

@@ -41,6 +41,27 @@ static int rank_of(const struct why *why)
 	return why->code == WHY_HOLDER ? 1 : 0;
 }
 
+/* No one is to unload, and what stays leaves too little: the largest of those that stay. */
+static void why_pinned(const struct core *core, const struct claim *head, uint32_t gpu,
+		       struct why *why)
+{
+	const struct claim *largest = NULL;
+
+	if (fit_possible(core, head, gpu))
+		return;
+	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
+	     holder = preempt_holder_after(core, holder->rec.id, gpu))
+		if (!fit_can_leave(holder) &&
+		    (!largest || holder->vram_charged > largest->vram_charged))
+			largest = holder;
+	if (!largest || largest->vram_charged == 0)
+		return;
+	why->code = WHY_PINNED;
+	why->holder = largest->rec.id;
+	why->held_bytes = largest->vram_charged;
+	why->left_ms = -1;
+}
+
 static void why_head(const struct core *core, const struct claim *head, uint32_t gpu,
 		     struct mono_ms now, struct why *ret_why)
 {
@@ -65,10 +86,35 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 		best.code = WHY_UNKNOWN;
 	else if (slots_fit && ledger_fits(core, head, gpu))
 		best.code = WHY_NEXT;
+	else if (slots_fit && (best.code == WHY_HOLDER || best.code == WHY_VRAM))
+		why_pinned(core, head, gpu, &best);
 	best.gpu = gpu;
 	best.want_bytes = head->rec.need.vram_bytes;
 	best.free_bytes = ledger_vram_free(core, gpu);
 	*ret_why = best;
+}
+
+/* Several GPUs would do, and all are held: who holds them, not only who is the next to leave. */
+static void why_holders(const struct core *core, const struct claim *claim, struct why *why)
+{
+	uint32_t mask = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if ((mask & (1u << gpu)) && ledger_slots_fit(core, gpu, claim->rec.need.slots))
+			return;
+	if (mask_count(mask) < 2)
+		return;
+	for (struct rank_node *node = rank_tree_first(&core->holders); node;
+	     node = rank_tree_next(node)) {
+		const struct claim *holder = claim_of_place(node);
+		if (!(holder->rec.granted_mask & mask) || holder->slots_charged == 0)
+			continue;
+		if (why->holder_count < WHY_NAMED_MAX)
+			why->holders[why->holder_count] = holder->rec.id;
+		why->holder_count++;
+	}
+	why->code = WHY_HOLDERS;
+	why->gpu_count = mask_count(mask);
 }
 
 static uint32_t first_gpu(uint32_t mask)
@@ -122,6 +168,8 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 			if (core->gpus[gpu].head == claim_id) {
 				why_head(core, claim, gpu, now, ret_why);
+				if (ret_why->code == WHY_HOLDER)
+					why_holders(core, claim, ret_why);
 				if (ret_why->code != WHY_NEXT)
 					return;
 			}

@@ -2,10 +2,32 @@
  * deliver.c and listing.c. */
 #include "server/facts.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 const char *facts_name(const struct core *core, uint64_t claim, struct mono_ms now)
 {
 	struct claim_view view;
 	return claim && core_claim(core, claim, now, &view) ? view.rec->name : NULL;
+}
+
+const char *facts_in_the_way(const struct core *core, const struct why *why, struct mono_ms now,
+			     char names[FACTS_NAMES_BYTES])
+{
+	uint32_t named = why->holder_count < WHY_NAMED_MAX ? why->holder_count : WHY_NAMED_MAX;
+	size_t length = 0;
+	if (why->holder_count == 0)
+		return facts_name(core, why->holder, now);
+	for (uint32_t i = 0; i < named; i++) {
+		const char *name = facts_name(core, why->holders[i], now);
+		const char *before = i == 0 ? "" : i + 1 == why->holder_count ? " and " : ", ";
+		length += (size_t)snprintf(names + length, FACTS_NAMES_BYTES - length, "%s%s",
+					   before, name ? name : "another client");
+	}
+	if (why->holder_count > named)
+		snprintf(names + length, FACTS_NAMES_BYTES - length, " and %" PRIu32 " more",
+			 why->holder_count - named);
+	return names;
 }
 
 static void fill_place(struct facts *facts, const struct core *core, uint64_t claim,
@@ -21,7 +43,7 @@ static void fill_place(struct facts *facts, const struct core *core, uint64_t cl
 	wire->bound_ms = core_bound_ms(core, claim, now);
 	core_why(core, claim, now, &facts->why);
 	wire->why = &facts->why;
-	wire->holder_name = facts_name(core, facts->why.holder, now);
+	wire->holder_name = facts_in_the_way(core, &facts->why, now, facts->names);
 	for (uint32_t i = 0; i < MESSAGE_AHEAD_MAX && i < wire->position; i++)
 		if (core_waiter_at(core, i, now, &ahead))
 			wire->ahead[wire->ahead_count++] = ahead.rec->name;

@@ -3,12 +3,18 @@
 #include "core/view.h"
 #include "wire/message.h"
 
+enum { FACTS_NAMES_BYTES = WHY_NAMED_MAX * (LIMIT_ID_BYTES + 2) + 32 };
+
 struct facts {
 	struct message_facts wire; /* points into `why` and the core: good until the next step */
 	struct why why;
+	char names[FACTS_NAMES_BYTES];
 };
 
 void facts_fill(struct facts *facts, const struct core *core, const struct core_config *config,
 		uint64_t epoch, struct mono_ms now, const struct effect *send);
 /* The name of a live claim, or NULL. */
 const char *facts_name(const struct core *core, uint64_t claim, struct mono_ms now);
+/* Who is in the way, as one name or as "a, b and 2 more" in `names`; NULL: nobody. */
+const char *facts_in_the_way(const struct core *core, const struct why *why, struct mono_ms now,
+			     char names[FACTS_NAMES_BYTES]);

@@ -73,12 +73,13 @@ static bool add_waiter(const struct shell *shell, struct listing *listing)
 		render_start_time(&listing->render, &view);
 	} else {
 		uint64_t id = view.rec->id;
+		char names[FACTS_NAMES_BYTES];
 		core_why(core, id, now, &why);
 		struct render_wait wait = {.position = listing->position,
 					   .eta_ms = core_eta_ms(core, id, now),
 					   .bound_ms = core_bound_ms(core, id, now),
 					   .why = &why,
-					   .holder_name = facts_name(core, why.holder, now)};
+					   .holder_name = facts_in_the_way(core, &why, now, names)};
 		render_waiter(&listing->render, &view, now, &shell->live.settings.core, &wait);
 	}
 	listing->position++;

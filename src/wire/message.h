@@ -71,7 +71,7 @@ struct message_facts {
 	int64_t position;         /* 0: next */
 	int64_t eta_ms, bound_ms; /* -1: unknown */
 	const struct why *why;
-	const char *holder_name; /* of why->holder */
+	const char *holder_name; /* of why->holder, or all of why->holders */
 	const char *ahead[MESSAGE_AHEAD_MAX];
 	size_t ahead_count;
 	const char *other_name; /* of send.other: yield's `for` */

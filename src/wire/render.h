@@ -48,7 +48,7 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 struct render_wait {
 	int64_t position, eta_ms, bound_ms;
 	const struct why *why;
-	const char *holder_name; /* of why->holder */
+	const char *holder_name; /* of why->holder, or all of why->holders */
 };
 void render_waiter(struct render *render, const struct claim_view *waiter, struct mono_ms now,
 		   const struct core_config *config, const struct render_wait *wait);

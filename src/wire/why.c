@@ -45,6 +45,10 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 		add_bytes(out, f->why->want_bytes);
 	else if (strncmp(field, "free", length) == 0)
 		add_bytes(out, f->why->free_bytes);
+	else if (strncmp(field, "held", length) == 0)
+		add_bytes(out, f->why->held_bytes);
+	else if (strncmp(field, "count", length) == 0)
+		text_format(out, "%" PRIu32, f->why->gpu_count);
 	else
 		text_format(out,
 			    f->why->ahead == 1 ? "%" PRIu32 " claim is" : "%" PRIu32 " claims are",

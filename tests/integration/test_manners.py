@@ -75,6 +75,7 @@ class Output(DaemonTest):
 
     def test_every_printing_command(self):
         """uutils/coreutils#9782: so is what the commands print; those that follow end instead of going on unheard."""
+        self.d.unlock(self.d.lock("past").json()["token"])
         self.d.lock("holder")
         self.d.parked("waiter")
         for command in commands():

@@ -89,6 +89,32 @@ static void test_waits_for_the_soonest(void **state)
 	assert_int_equal(rig_state(rig, head), CLAIM_OFFERED);
 }
 
+/* Who could use any of three GPUs is told of all that hold them, not of the next to leave only;
+ * who asked for one of them is told of that one's holder. */
+static void test_all_holders_are_told(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t holders[3], any, one;
+	struct event on_second = need(LEASE_CHAT, 1, 0);
+	struct why why;
+
+	start(rig, 3, 1, 0);
+	for (int i = 0; i < 3; i++)
+		holders[i] = held(rig, rig_session(rig, BIND_NATIVE, "h"), need(LEASE_CHAT, 1, 0));
+	any = rig_ask(rig, rig_session(rig, BIND_NATIVE, "any"), need(LEASE_CHAT, 1, 0));
+	core_why(rig->core, any, rig->now, &why);
+	assert_int_equal(why.code, WHY_HOLDERS);
+	assert_int_equal(why.gpu_count, 3);
+	assert_int_equal(why.holder_count, 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(why.holders[i], holders[i]);
+	on_second.acquire.need.gpu_mask = 2;
+	one = rig_ask(rig, rig_session(rig, BIND_NATIVE, "one"), on_second);
+	core_why(rig->core, one, rig->now, &why);
+	assert_int_equal(why.code, WHY_HOLDER);
+	assert_int_equal(why.holder, holders[1]);
+}
+
 /* Voice preempts the background turn, not the chat turn beside it. */
 static void test_last_in_order_goes(void **state)
 {
@@ -229,6 +255,7 @@ int main(void)
 		TEST(test_home),
 		TEST(test_best_fit),
 		TEST(test_waits_for_the_soonest),
+		TEST(test_all_holders_are_told),
 		TEST(test_last_in_order_goes),
 		TEST(test_turn_gives_memory_back),
 		TEST(test_ripe_turn_waits_for_memory),

@@ -187,6 +187,30 @@ static void test_headroom(void **state)
 	held(rig, a, need(LEASE_CHAT, 1, 7 * GIB, 1));
 }
 
+/* A model that nobody may unload and a need that does not fit beside it: the waiter is told which,
+ * and that nothing but its own end helps. One that may be unloaded is no such reason. */
+static void test_pinned(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, b, c, head;
+	struct why why;
+
+	start(rig, 1, 2, 24 * GIB);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	c = rig_session(rig, BIND_NATIVE, "c");
+	(void)held(rig, a, need(LEASE_CHAT, 0, 1 * GIB, 1));
+	uint64_t pinned = held(rig, b, need(LEASE_CHAT, 0, 3 * GIB, 1));
+	head = rig_ask(rig, c, need(LEASE_CHAT, 1, 22 * GIB, 1));
+	core_why(rig->core, head, rig->now, &why);
+	assert_int_equal(why.code, WHY_PINNED);
+	assert_int_equal(why.holder, pinned);
+	assert_int_equal(why.held_bytes, 3 * GIB);
+	assert_int_equal(why.want_bytes, 22 * GIB);
+	rig_release(rig, b, pinned, false);
+	assert_int_equal(rig_state(rig, head), CLAIM_OFFERED);
+}
+
 /* Of two idle models the one of the lower class goes; the busy one never. */
 static void test_evicts_lowest_class(void **state)
 {
@@ -523,6 +547,7 @@ int main(void)
 		TEST(test_unhealthy),
 		TEST(test_unknown_total),
 		TEST(test_headroom),
+		TEST(test_pinned),
 		TEST(test_evicts_lowest_class),
 		TEST(test_evicts_by_cost),
 		TEST(test_not_the_busy_nor_the_new),

@@ -304,6 +304,15 @@ static void test_why(void **state)
 		{{.code = WHY_VRAM, .want_bytes = UINT64_C(6656) << 20, .free_bytes = 512 << 20},
 		 NULL,
 		 "It needs 6.5 GiB of VRAM on gpu0, where 512 MiB are free."},
+		{{.code = WHY_HOLDERS, .gpu_count = 3, .holder_count = 3},
+		 "a, b and c",
+		 "3 GPUs are held, by a, b and c."},
+		{{.code = WHY_PINNED,
+		  .held_bytes = UINT64_C(3) << 30,
+		  .want_bytes = UINT64_C(22) << 30},
+		 "pin",
+		 "pin keeps 3.0 GiB of VRAM on gpu0 and ends only by itself; 22.0 GiB do not fit "
+		 "beside it."},
 		{{.code = WHY_BEHIND, .ahead = 1}, NULL, "1 claim is before it in the queue."},
 		{{.code = WHY_BEHIND, .ahead = 3}, NULL, "3 claims are before it in the queue."},
 	};
