@@ -440,6 +440,7 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 		run->told_signal = signo;
 	if (!shared && (pid_t)info->ssi_pid != child->pid)
 		child_signal(child, signo);
+	child_reap(child); /* its end may have come with the same news */
 	if (is_ending(signo) && child->ended)
 		kill_command(run); /* what it left behind: somebody is in a hurry */
 	if (signo == SIGTSTP)

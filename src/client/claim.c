@@ -210,8 +210,11 @@ void client_claims_sweep(struct baton *baton)
 	}
 }
 
-static struct mono_ms wait_deadline(const struct baton_request *request)
+/* Who does not want to wait needs an answer as soon as a hello does. */
+static struct mono_ms wait_deadline(const struct baton *baton, const struct baton_request *request)
 {
+	if (request->no_wait)
+		return mono_after(client_now(), baton->connect_timeout_ms);
 	return request->timeout_ms < 0 ? MONO_NEVER : mono_after(client_now(), request->timeout_ms);
 }
 
@@ -233,7 +236,7 @@ static struct baton_claim *claim_create(struct baton *baton, const struct baton_
 	claim->phase = PHASE_WAITING;
 	claim->ref = ++baton->ref_last;
 	claim->due = MONO_NEVER;
-	claim->deadline = wait_deadline(&claim->request);
+	claim->deadline = wait_deadline(baton, &claim->request);
 	return claim;
 }
 
@@ -303,7 +306,8 @@ int baton_release(struct baton_claim *claim, bool requeue)
 		claim->phase = PHASE_WAITING;
 		claim->requeued = true;
 		claim->due = MONO_NEVER;
-		claim->deadline = wait_deadline(&claim->request); /* anew, as the broker does */
+		claim->deadline =
+			wait_deadline(baton, &claim->request); /* anew, as the broker does */
 		notices_forget(&baton->notices, claim);
 	} else {
 		bool was_held = claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED;

@@ -447,9 +447,11 @@ int client_receive(struct baton *baton, const struct reply *reply, struct mono_m
 		[REPLY_LENT] = on_lent,       [REPLY_HEARTBEAT] = on_heartbeat,
 		[REPLY_LINK] = on_link,       [REPLY_CLOSE] = on_close,
 	};
-	/* Before the welcome nobody may speak of claims. */
-	bool early = reply->type != REPLY_WELCOME && reply->type != REPLY_DENIED &&
-		     reply->type != REPLY_CLOSE && reply->type != REPLY_OTHER;
+	/* Before the welcome nobody may speak of claims. A broker whose journal is slow may ask for
+	 * a sign of life first. */
+	bool early = reply->type != REPLY_HEARTBEAT && reply->type != REPLY_WELCOME &&
+		     reply->type != REPLY_DENIED && reply->type != REPLY_CLOSE &&
+		     reply->type != REPLY_OTHER;
 	if (baton->state == SESSION_HELLO && early)
 		return -ERR_PROTOCOL;
 	return handlers[reply->type] ? handlers[reply->type](baton, reply, now) : 0;

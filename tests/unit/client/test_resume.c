@@ -100,6 +100,28 @@ static void lease_survives(void **state)
 	assert_int_equal(seen->revoked + seen->ended + seen->yields, 0);
 }
 
+/* P3: a broker that cannot write its journal yet asks for a sign of life before it says welcome;
+ * that is no reason to lose what is held. */
+static void heartbeat_before_welcome(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	break_link(scene);
+	while (!fake_has_guest(&scene->fake))
+		baton_dispatch(scene->baton, 10);
+	fake_accept(&scene->fake);
+	fake_expect(&scene->fake, "hello");
+	fake_send(&scene->fake, "{'type':'heartbeat'}");
+	baton_dispatch(scene->baton, 0);
+	fake_expect(&scene->fake, "alive");
+	fake_send(&scene->fake, "{'type':'welcome','version':1,'session':'3-secret',"
+				"'resumed':true,'epoch':2}");
+	pump(scene->baton, &seen->links, seen->links + 1);
+	assert_int_equal(seen->link, BATON_LINK_UP);
+	assert_non_null(baton_claim_lease(claim));
+}
+
 /* S10: a place survives under the same ref and request id. */
 static void place_survives(void **state)
 {
@@ -535,6 +557,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_scene(lease_survives),
+		with_scene(heartbeat_before_welcome),
 		with_scene(place_survives),
 		with_scene(lost_grant_is_found),
 		with_scene(lost_offer_is_accepted),

@@ -230,6 +230,10 @@ static void mute_broker(void **state)
 	welcome(scene);
 	ends_with(scene, 75);
 	assert_true(now_ms() - asked_ms < 5000);
+	close_all(scene);
+	start(scene, false, "--no-wait", "echo", "started", NULL);
+	welcome(scene);
+	ends_with(scene, 75);
 }
 
 /* Yield passes a signal when told to; the lease goes on. */
