@@ -143,13 +143,17 @@ static inline void baton_options_init(struct baton_options *options)
 	options->connect_timeout_ms = 4000;
 }
 
-/* Writes the path that clients use when told none: $BATON_SOCKET, else
- * $XDG_RUNTIME_DIR/baton/baton.sock, else /run/user/UID/baton/baton.sock if that user folder
- * exists, else /tmp/baton-UID/baton.sock. A folder in /tmp that is not ours alone is not trusted:
- * BATON_E_FORBIDDEN. BATON_E_PATH: too long for `size` or for a socket address. */
+/* Writes the path that clients use when told none: $BATON_SOCKET, else the first of these that
+ * answers: $XDG_RUNTIME_DIR/baton/baton.sock, /run/user/UID/baton/baton.sock if that user folder
+ * exists, /tmp/baton-UID/baton.sock, and where the broker of the default state folder listens; the
+ * first of them when none answers. A folder in /tmp that is not ours alone is not trusted:
+ * BATON_E_FORBIDDEN when nothing else is left. BATON_E_PATH: too long for `size` or for a socket
+ * address. */
 BATON_API int baton_socket_path(char *ret_path, size_t size);
 
-/* Connects and says hello; waits for the answer, at most connect_timeout_ms. `options` may be NULL
+/* Connects and says hello; waits for the answer, at most connect_timeout_ms. A broker that seems to
+ * be restarting (its socket is there and nobody listens, or was there two seconds ago) is waited
+ * for, at most 3 s or connect_timeout_ms; not under no_reconnect. `options` may be NULL
  * for the defaults and is not kept. On failure *ret_baton is set to NULL and there is no session:
  * BATON_E_UNREACHABLE, _UNAUTHORIZED, _FORBIDDEN, _PROTOCOL, _VERSION, _FULL, _UNAVAILABLE,
  * _TIMEOUT (it listens but does not answer), _PATH, _NAME, _INVALID, _NO_MEMORY, _IO. */

@@ -17,8 +17,9 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "baton/baton.h"
+#include "base/where.h"
 #include "cli/api_parser.h"
+#include "cli/reach.h"
 
 /* SILENT_MS_MAX: without a byte, not for the whole of a long answer. */
 enum { SILENT_MS_MAX = 4000, ANSWER_BYTES_MAX = 64 * 1024 * 1024, LINE_BYTES_MAX = 1 << 20 };
@@ -27,6 +28,13 @@ static int fail(char *error, size_t size, int err, const char *what, const char 
 {
 	snprintf(error, size, "%s%s%s", what, object ? " " : "", object ? object : "");
 	return err;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* What was given, or what is the default, for errors. */
@@ -44,30 +52,27 @@ static int silent(char *error, size_t error_size)
 	return -ERR_SLOW;
 }
 
-static int find_socket(struct sockaddr_un *address, char *error, size_t error_size)
+static int find_socket(struct where *where, struct sockaddr_un *address, char *error,
+		       size_t error_size)
 {
-	static const char name[] = "http.sock";
-	char path[sizeof(address->sun_path)];
-	const char *given = given_path();
-	int r = baton_socket_path(path, sizeof(path));
-	if (r == BATON_E_FORBIDDEN) {
+	const char *given = given_path(), *path = given ? given : "";
+	int r = where_look(where);
+	if (r == -ERR_FORBIDDEN) {
 		snprintf(error, error_size,
 			 "/tmp/baton-%lu belongs to another user, so no broker there can be "
 			 "trusted; give --socket PATH",
 			 (unsigned long)geteuid());
 		return -ERR_FORBIDDEN;
 	}
-	char *slash = r < 0 ? NULL : strrchr(path, '/');
-	size_t folder_length = slash ? (size_t)(slash + 1 - path) : 0;
-	if (r < 0 || folder_length + sizeof(name) > sizeof(address->sun_path)) {
+	if (r == 0)
+		path = where_pick(where);
+	if (r < 0 || !where_http(path, address->sun_path, sizeof(address->sun_path))) {
 		snprintf(error, error_size,
 			 "the socket's path is too long (at most %zu bytes): '%.40s..'",
-			 sizeof(address->sun_path) - 1, given ? given : path);
+			 sizeof(address->sun_path) - 1, path);
 		return -ERR_BAD_FIELD;
 	}
 	address->sun_family = AF_UNIX;
-	memcpy(address->sun_path, path, folder_length);
-	memcpy(address->sun_path + folder_length, name, sizeof(name));
 	return 0;
 }
 
@@ -108,18 +113,20 @@ static int no_connection(const struct sockaddr_un *address, char *error, size_t 
 	if (refused)
 		return fail(error, error_size, -ERR_FORBIDDEN, "this user may not open", path);
 	if (given && !strchr(given, '/')) {
-		snprintf(error, error_size, "no broker answers on '%s', in this folder", given);
+		snprintf(error, error_size,
+			 "no broker answers on '%s', in this folder; start one with: baton serve",
+			 given);
 		return -ERR_UNREACHABLE;
 	}
-	return fail(error, error_size, -ERR_UNREACHABLE, "no broker answers on",
-		    given ? given : path);
+	error[0] = '\0'; /* connect_socket says where it looked */
+	return -ERR_UNREACHABLE;
 }
 
-static int connect_socket(int *ret_fd, char *error, size_t error_size)
+static int connect_once(struct where *where, int *ret_fd, char *error, size_t error_size)
 {
 	const struct timeval limit = {.tv_sec = SILENT_MS_MAX / 1000};
 	struct sockaddr_un address = {0};
-	int r = find_socket(&address, error, error_size);
+	int r = find_socket(where, &address, error, error_size);
 	if (r < 0)
 		return r;
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -142,6 +149,24 @@ static bool is_foreign(int fd, uid_t *ret_owner)
 		return false;
 	*ret_owner = peer.uid;
 	return true;
+}
+
+/* `patience_ms`: for a broker that seems to be restarting. */
+static int connect_socket(int64_t patience_ms, int *ret_fd, char *error, size_t error_size)
+{
+	struct where where;
+	int64_t until = now_ms() + patience_ms;
+	int pause_ms = WHERE_RESTART_STEP_MS, r;
+	while ((r = connect_once(&where, ret_fd, error, error_size)) == -ERR_UNREACHABLE &&
+	       now_ms() < until && where_may_return(&where)) {
+		(void)poll(NULL, 0, pause_ms);
+		pause_ms *= 2;
+		if (pause_ms > WHERE_RESTART_STEP_MS_MAX)
+			pause_ms = WHERE_RESTART_STEP_MS_MAX;
+	}
+	if (r == -ERR_UNREACHABLE && !error[0])
+		reach_words(error, error_size);
+	return r;
 }
 
 static int send_request(int fd, const char *method, const char *path, const char *body,
@@ -172,13 +197,6 @@ static int send_request(int fd, const char *method, const char *path, const char
 	}
 	buf_finish(&request);
 	return r;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static int wait_readable(int fd, int64_t deadline_ms)
@@ -238,14 +256,14 @@ static int error_of_answer(int status, const json_t *answer, char *error, size_t
 	return -err_from_name(code);
 }
 
-int api_try(const char *method, const char *path, const char *body, json_t **ret_answer,
-	    char *error, size_t error_size)
+static int ask(int64_t patience_ms, const char *method, const char *path, const char *body,
+	       json_t **ret_answer, char *error, size_t error_size)
 {
 	cleanup_close int fd = -1;
 	struct buf text = {0};
 	struct api_parser parser;
 	api_parser_init(&parser);
-	int r = connect_socket(&fd, error, error_size);
+	int r = connect_socket(patience_ms, &fd, error, error_size);
 	if (r < 0)
 		return r;
 	r = send_request(fd, method, path, body, "application/json");
@@ -274,19 +292,22 @@ int api_try(const char *method, const char *path, const char *body, json_t **ret
 	return r;
 }
 
+int api_try(const char *method, const char *path, const char *body, json_t **ret_answer,
+	    char *error, size_t error_size)
+{
+	return ask(0, method, path, body, ret_answer, error, error_size);
+}
+
 int api_fail(const struct command *command, int err, const char *error)
 {
-	const char *hint = "";
-	if (err == -ERR_UNREACHABLE)
-		hint = "; start one with: baton serve";
-	return cli_fail(command, err_exit_code(err), "%s%s", error, hint);
+	return cli_fail(command, err_exit_code(err), "%s", error);
 }
 
 int api_call(const struct command *command, const char *method, const char *path, const char *body,
 	     json_t **ret_answer)
 {
-	char error[512];
-	int r = api_try(method, path, body, ret_answer, error, sizeof(error));
+	char error[API_ERROR_BYTES];
+	int r = ask(WHERE_RESTART_MS, method, path, body, ret_answer, error, sizeof(error));
 	return r < 0 ? api_fail(command, r, error) : 0;
 }
 
@@ -378,7 +399,7 @@ int api_stream_open(const char *path, struct api_stream **ret_stream, char *erro
 		return fail(error, error_size, -ERR_NO_MEMORY, "out of memory", NULL);
 	stream->fd = -1;
 	api_parser_init(&stream->parser);
-	int r = connect_socket(&stream->fd, error, error_size);
+	int r = connect_socket(0, &stream->fd, error, error_size);
 	if (r == 0) {
 		r = send_request(stream->fd, "GET", path, NULL, "text/event-stream");
 		if (r == 0)

@@ -6,11 +6,14 @@
 
 #include "cli/cli.h"
 
-/* One request and its whole answer as JSON, which is the caller's to json_decref. Returns 0, or an
- * exit status after it printed what failed. `body` may be NULL. */
+enum { API_ERROR_BYTES = 1024 };
+
+/* One request and its whole answer as JSON, which is the caller's to json_decref. Waits a moment
+ * for a broker that restarts. Returns 0, or an exit status after it printed what failed. `body` may
+ * be NULL. */
 int api_call(const struct command *command, const char *method, const char *path, const char *body,
 	     json_t **ret_answer);
-/* The same, silent: 0 or a negative enum err. `error` gets the words. */
+/* The same, silent and without waiting: 0 or a negative enum err. `error` gets the words. */
 int api_try(const char *method, const char *path, const char *body, json_t **ret_answer,
 	    char *error, size_t error_size);
 /* Prints why a call failed. Returns the exit status. */

@@ -9,6 +9,7 @@
 
 #include "baton/baton.h"
 #include "cli/cli.h"
+#include "cli/reach.h"
 
 struct values {
 	bool print;
@@ -52,7 +53,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 {
 	struct values values = {0};
 	struct baton *baton;
-	char url[1024];
+	char url[1024], words[1024];
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
@@ -61,9 +62,11 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		r = baton_page_link(baton, url, sizeof(url));
 		baton_close(baton);
 	}
+	if (r == BATON_E_UNREACHABLE)
+		reach_words(words, sizeof(words));
 	if (r < 0)
 		return cli_fail(command, baton_exit_code(r), "no address of the pages: %s",
-				baton_strerror(r));
+				r == BATON_E_UNREACHABLE ? words : baton_strerror(r));
 	if (values.page) {
 		size_t length = strlen(url);
 		snprintf(url + length, sizeof(url) - length, "&page=%s", values.page);

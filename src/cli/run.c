@@ -17,6 +17,7 @@
 #include "cli/api.h"
 #include "cli/field.h"
 #include "cli/job.h"
+#include "cli/reach.h"
 #include "cli/run_env.h"
 #include "cli/run_inside.h"
 #include "cli/run_refuse.h"
@@ -632,6 +633,12 @@ static int connect_broker(struct run *run)
 		return run_refuse_path(run->command);
 	if (r == BATON_E_FORBIDDEN || r == BATON_E_UNAUTHORIZED)
 		return run_refuse_user(run->command, run->argv[0]);
+	if (r == BATON_E_UNREACHABLE) {
+		char words[API_ERROR_BYTES];
+		reach_words(words, sizeof(words));
+		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
+				run->argv[0], words);
+	}
 	if (r < 0)
 		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
 				run->argv[0], baton_strerror(r));

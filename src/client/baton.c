@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/where.h"
 #include "client/error.h"
 #include "client/world.h"
 #include "wire/ask.h"
@@ -86,26 +87,58 @@ static int await_welcome(struct baton *baton)
 	return baton->state == SESSION_UP ? 0 : baton->fatal;
 }
 
-int baton_connect(const struct baton_options *options, struct baton **ret_baton)
+/* `ret_passes`: the broker seems to be restarting. */
+static int connect_once(const struct baton_options *options, struct baton **ret_baton,
+			bool *ret_passes)
 {
 	struct baton *baton;
-	*ret_baton = NULL;
+	struct where where = {.count = 1};
+	*ret_passes = false;
 	int r = client_create(options, &baton);
 	if (r < 0)
 		return r;
 	r = client_open(baton, client_now());
+	bool cut_off = r == -ERR_UNREACHABLE;
 	if (r < 0) {
 		r = error_public(r);
 	} else {
 		client_settle(baton);
 		r = await_welcome(baton);
+		cut_off = baton->cut_off;
 	}
-	if (r < 0) {
-		client_destroy(baton);
-		return r;
+	if (r == 0) {
+		*ret_baton = baton;
+		return 0;
 	}
-	*ret_baton = baton;
-	return 0;
+	/* Nobody said where: then it may come back in any of the places. */
+	if ((options && options->socket_path) || where_look(&where) < 0)
+		memcpy(where.paths[0], baton->socket_path, sizeof(where.paths[0]));
+	*ret_passes = cut_off && where_may_return(&where);
+	client_destroy(baton);
+	return r;
+}
+
+int baton_connect(const struct baton_options *options, struct baton **ret_baton)
+{
+	const struct client_world *world = client_world();
+	struct mono_ms begin = client_now();
+	int64_t patience_ms = WHERE_RESTART_MS;
+	if (options && options->connect_timeout_ms < patience_ms)
+		patience_ms = options->connect_timeout_ms;
+	if (options && options->no_reconnect)
+		patience_ms = 0;
+	int pause_ms = WHERE_RESTART_STEP_MS;
+	bool passes;
+	*ret_baton = NULL;
+	int r;
+	while ((r = connect_once(options, ret_baton, &passes)) < 0 && passes &&
+	       mono_since(client_now(), begin) < patience_ms) {
+		(void)world->wait(world->ctx, -1, pause_ms);
+		pause_ms *= 2;
+		if (pause_ms > WHERE_RESTART_STEP_MS_MAX)
+			pause_ms = WHERE_RESTART_STEP_MS_MAX;
+	}
+	return r;
 }
 
 void baton_close(struct baton *baton)

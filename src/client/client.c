@@ -183,6 +183,7 @@ static void read_link(struct baton *baton, struct mono_ms now)
 		if (r == 0)
 			return;
 		if (r < 0) {
+			baton->cut_off = true;
 			client_break(baton, BATON_E_UNREACHABLE, "the broker closed the connection",
 				     now);
 			return;

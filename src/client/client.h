@@ -81,6 +81,7 @@ struct baton {
 	bool link_watched_for_write;
 	bool no_reconnect;
 	bool in_handler;
+	bool cut_off;   /* no answer to hello, as by a broker that stops or was killed */
 	bool forgotten; /* the broker does not know `secret` any more */
 	int32_t connect_timeout_ms;
 	struct mono_ms hello_deadline, retry_at, down_since;

@@ -365,6 +365,7 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 		/* The session is over there, so it is here; the next hello asks for a new one. */
 		if (code == BATON_E_LOST)
 			forget_session(baton);
+		baton->cut_off = reply->err == ERR_DRAINING;
 		client_break(baton, code, detail, now);
 		return 0;
 	}

@@ -242,9 +242,13 @@ int net_listen_tcp(struct net *net, const char *address, uint16_t *ret_port, cha
 	fine = fine && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0 &&
 	       setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) == 0 &&
 	       bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0;
+	int saved = errno;
 	freeaddrinfo(info);
+	errno = saved;
 	if (!fine)
-		return explain(detail, detail_size, ERR_IO, "cannot listen", address);
+		return explain(detail, detail_size,
+			       errno == EADDRINUSE ? ERR_ALREADY_RUNNING : ERR_IO, "cannot listen",
+			       address);
 	uint16_t port = port_of(fd);
 	int rc = add_listener(net, take_fd(&fd), &(struct listener){.is_http = true});
 	if (rc == 0 && ret_port)

@@ -55,7 +55,8 @@ int net_create(struct loop *loop, const struct net_options *options,
 	       const struct net_handlers *handlers, void *ctx, struct net **ret_net);
 void net_destroy(struct net *net); /* takes NULL; closes everything at once */
 
-/* "127.0.0.1:8470", "[::1]:0"; the port really used comes back (0 asks for any). */
+/* "127.0.0.1:8470", "[::1]:0"; the port really used comes back (0 asks for any).
+ * -ERR_ALREADY_RUNNING: somebody listens there. */
 int net_listen_tcp(struct net *net, const char *address, uint16_t *ret_port, char *detail,
 		   size_t detail_size);
 /* Replaces a socket file that nobody listens on; mode 0600. `http`: HTTP, else line sessions. */

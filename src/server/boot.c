@@ -15,6 +15,7 @@
 #include "server/deliver.h"
 #include "server/routes.h"
 #include "server/sessions.h"
+#include "server/taken.h"
 
 enum { HEADER_TIME_MS = LIMIT_HEADER_TIME_MS, BODY_TIME_MS = 10000, WRITE_TIME_MS = 10000 };
 
@@ -156,6 +157,8 @@ static int listen_tcp(struct shell *shell, const char *address, char *detail, si
 {
 	uint16_t port = 0;
 	int rc = net_listen_tcp(shell->doors.net, address, &port, detail, size);
+	if (rc == -ERR_ALREADY_RUNNING)
+		taken_address(address, shell->live.paths.state_dir, detail, size);
 	if (rc)
 		return rc;
 	policy_add_listener(&shell->policy, address, port);
@@ -188,7 +191,9 @@ static void raise_descriptors(unsigned connections)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int open_doors(struct shell *shell, char *detail, size_t size)
+/* Before anything is made on the disk, so that an address that is taken changes nothing. Who
+ * connects meanwhile is let in by the first turn. */
+static int open_addresses(struct shell *shell, char *detail, size_t size)
 {
 	const struct settings *settings = &shell->live.settings;
 	const struct net_options options = {
@@ -204,11 +209,27 @@ static int open_doors(struct shell *shell, char *detail, size_t size)
 	if (rc)
 		return rc;
 	doors_init(&shell->doors, net);
+	policy_init(&shell->policy, shell->live.options.bridge);
 	for (uint32_t i = 0; i < settings->listen_count && !rc; i++)
 		rc = listen_tcp(shell, settings->listen[i], detail, size);
 	if (!rc && shell->live.options.bridge)
 		rc = listen_bridge(shell, detail, size);
-	return rc ? rc : sockets_listen(shell, detail, size);
+	return rc;
+}
+
+static int open_state(struct shell *shell, char *detail, size_t size)
+{
+	const char *dir = shell->live.paths.state_dir;
+	int rc = paths_make_private(dir, detail, size);
+	rc = rc ? rc : open_broker(shell, detail, size);
+	if (rc == -ERR_ALREADY_RUNNING)
+		taken_state(dir, detail, size);
+	rc = rc ? rc : read_tokens(shell, detail, size);
+	if (rc)
+		return rc;
+	page_cookies_load(&shell->policy.keys, dir);
+	policy_refresh(&shell->policy);
+	return 0;
 }
 
 int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size)
@@ -225,22 +246,20 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 	int rc = read_settings(shell, argc, argv, detail, detail_size);
 	if (rc || shell->live.options.help || shell->live.options.check)
 		return rc;
-	rc = paths_make_private(shell->live.paths.state_dir, detail, detail_size);
-	rc = rc ? rc : loop_create(&shell->loop);
-	rc = rc ? rc : open_broker(shell, detail, detail_size);
-	rc = rc ? rc : read_tokens(shell, detail, detail_size);
+	rc = loop_create(&shell->loop);
+	rc = rc ? rc : open_addresses(shell, detail, detail_size);
+	rc = rc ? rc : open_state(shell, detail, detail_size);
 	if (rc)
 		return rc;
-	page_cookies_load(&shell->policy.keys, shell->live.paths.state_dir);
-	policy_init(&shell->policy, shell->live.options.bridge);
 	reload_apply(shell, &shell->live.settings);
-	return open_doors(shell, detail, detail_size);
+	return sockets_listen(shell, detail, detail_size);
 }
 
 void boot_end(struct shell *shell)
 {
 	hangup_end(&shell->hangup);
 	sockets_end(&shell->sockets);
+	sockets_forget(shell);
 	reload_watch_end(&shell->config_watch);
 	dev_end(&shell->dev_watch);
 	listings_finish(&shell->listings);

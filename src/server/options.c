@@ -35,7 +35,8 @@ static const struct option_row {
 	{"listen", "ADDR:PORT", OPTION_LISTEN,
 	 "HTTP and WebSocket; repeatable (127.0.0.1:8470); port 0 asks for any"},
 	{"socket", "PATH", OPTION_SOCKET,
-	 "Unix socket of sessions ($XDG_RUNTIME_DIR/baton/baton.sock); http.sock lies beside it"},
+	 "Unix socket of sessions ($XDG_RUNTIME_DIR/baton/baton.sock); http.sock (x.sock: "
+	 "x.http.sock) lies beside it"},
 	{"state", "DIR", OPTION_STATE, "journal and token ($XDG_STATE_HOME/baton)"},
 	{"config", "FILE", OPTION_CONFIG,
 	 "YAML ($XDG_CONFIG_HOME/baton/config.yaml if it exists); read again on SIGHUP"},

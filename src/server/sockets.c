@@ -4,12 +4,18 @@
 #include "server/sockets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
+#include "base/where.h"
 #include "net/loop.h"
 #include "server/shell.h"
+#include "server/taken.h"
 
 static int find_paths(struct sockets *sockets, const char *path, char *detail, size_t size)
 {
@@ -21,18 +27,66 @@ static int find_paths(struct sockets *sockets, const char *path, char *detail, s
 		return -ERR_CONFIG;
 	}
 	*slash = 0;
-	snprintf(sockets->http, sizeof sockets->http, "%s/http.sock", sockets->folder);
+	if (!where_http(path, sockets->http, sizeof sockets->http)) {
+		snprintf(detail, size, "%s: the path is too long", path);
+		return -ERR_CONFIG;
+	}
 	return 0;
+}
+
+static int listen_on(struct shell *shell, const char *path, bool http, char *detail, size_t size)
+{
+	int rc = net_listen_unix(shell->doors.net, path, http, detail, size);
+	if (rc == -ERR_ALREADY_RUNNING)
+		taken_socket(path, detail, size);
+	return rc;
 }
 
 int sockets_listen(struct shell *shell, char *detail, size_t detail_size)
 {
 	struct sockets *sockets = &shell->sockets;
-	struct net *net = shell->doors.net;
 	int rc = find_paths(sockets, shell->live.settings.socket_path, detail, detail_size);
 	rc = rc ? rc : paths_make_private(sockets->folder, detail, detail_size);
-	rc = rc ? rc : net_listen_unix(net, sockets->path, false, detail, detail_size);
-	return rc ? rc : net_listen_unix(net, sockets->http, true, detail, detail_size);
+	rc = rc ? rc : listen_on(shell, sockets->path, false, detail, detail_size);
+	return rc ? rc : listen_on(shell, sockets->http, true, detail, detail_size);
+}
+
+static bool write_note(int fd, const struct where_note *note)
+{
+	char text[WHERE_NOTE_BYTES];
+	ssize_t length = where_note_write(note, text);
+	return length > 0 && write(fd, text, (size_t)length) == length;
+}
+
+/* For clients that look elsewhere and for the next start's refusal. On a full disk there is none.
+ */
+static void write_down(struct shell *shell)
+{
+	const char *dir = shell->live.paths.state_dir;
+	char path[SETTINGS_PATH_BYTES + 32], fresh[SETTINGS_PATH_BYTES + 32];
+	struct where_note note = {.pid = getpid()};
+	if (!realpath(shell->sockets.folder, path) ||
+	    (size_t)snprintf(note.socket, sizeof note.socket, "%s%s", path,
+			     shell->sockets.path + strlen(shell->sockets.folder)) >=
+		    sizeof note.socket)
+		return;
+	snprintf(note.http, sizeof note.http, "%s", shell->home);
+	snprintf(path, sizeof path, "%s/%s", dir, where_note_name);
+	snprintf(fresh, sizeof fresh, "%s/%s.new", dir, where_note_name);
+	(void)unlink(fresh);
+	cleanup_close int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	shell->sockets.noted = fd >= 0 && write_note(fd, &note) && rename(fresh, path) == 0;
+	if (fd >= 0 && !shell->sockets.noted)
+		(void)unlink(fresh);
+}
+
+void sockets_forget(const struct shell *shell)
+{
+	char path[SETTINGS_PATH_BYTES + 32];
+	if (!shell->sockets.noted)
+		return;
+	snprintf(path, sizeof path, "%s/%s", shell->live.paths.state_dir, where_note_name);
+	(void)unlink(path);
 }
 
 static int put_back(struct shell *shell, const char *path, char *detail, size_t size)
@@ -91,6 +145,7 @@ static void on_changed(void *ctx)
 void sockets_watch(struct shell *shell)
 {
 	struct sockets *sockets = &shell->sockets;
+	write_down(shell);
 	trail_init(&sockets->trail, shell->loop, sockets->folder, on_changed, shell);
 	sockets_look(shell);
 	if (sockets->trail.fd < 0)

@@ -18,15 +18,18 @@ struct sockets {
 	char folder[SETTINGS_SOCKET_BYTES + 1];
 	struct mono_ms due; /* MONO_NEVER: nothing changed since they were looked at */
 	int64_t retry_ms;   /* 0: all is well */
+	bool noted;         /* in the state folder */
 	char said[256];     /* why not, as it was logged last */
 };
 
 /* Makes the folder and listens. 0 or a negative enum err with detail. */
 int sockets_listen(struct shell *shell, char *detail, size_t detail_size);
-/* From now on they are watched. */
+/* From now on they are watched, and the state folder tells where they are. */
 void sockets_watch(struct shell *shell);
 /* SIGHUP: looks whether they are in their place, now. */
 void sockets_look(struct shell *shell);
 /* Looks if that is due; returns when to ask again. */
 struct mono_ms sockets_when_due(struct shell *shell, struct mono_ms now);
 void sockets_end(struct sockets *sockets);
+/* Takes back what the state folder tells. */
+void sockets_forget(const struct shell *shell);

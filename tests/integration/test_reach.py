@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import unittest
 
 from lib.daemon import BATON, DaemonTest, die_with_parent
@@ -367,6 +368,139 @@ class Configuration(DaemonTest):
         self.assertNotIn("refused", daemon.log())
         self.version(daemon.dir, "conf", 5000)
         self.in_force(daemon, 5000)
+
+
+class Places(DaemonTest):
+    """Clients and refusals know where a broker of this user listens."""
+
+    def client(self, daemon, *args, **env):
+        """A command that is told nothing but these variables."""
+        told = {"PATH": os.environ["PATH"], "HOME": str(daemon.dir / "home"), **env}
+        return subprocess.run([BATON, *args], env=told, capture_output=True, text=True, timeout=30, check=False)
+
+    def with_runtime_folder(self, **options):
+        """A broker in its default place below $XDG_RUNTIME_DIR."""
+        daemon = self.daemon(start=False, **options)
+        daemon.socket = str(daemon.dir / "run" / "baton" / "baton.sock")
+        return daemon.start()
+
+    def test_other_default_place(self):
+        """`su -` and ssh have no runtime folder, or another: the state folder tells."""
+        daemon = self.daemon(start=False)
+        daemon.state = daemon.dir / "home" / ".local" / "state" / "baton"
+        daemon.start()
+        for env in ({}, {"XDG_RUNTIME_DIR": str(daemon.dir / "nothing")}):
+            for args in (("status",), ("run", "true"), ("version",)):
+                done = self.client(daemon, *args, **env)
+                self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.client(daemon, "status", BATON_SOCKET="/nowhere/x.sock").returncode, 69,
+                         "what is given is not second-guessed")
+        daemon.terminate()
+        self.assertFalse((daemon.state / "listens").exists())
+
+    def test_stale_first_place(self):
+        """A dead socket in the first place, a live broker in the second."""
+        daemon = self.daemon(start=False)
+        daemon.state = daemon.dir / "home" / ".local" / "state" / "baton"
+        daemon.start()
+        stale = daemon.dir / "runtime" / "baton"
+        stale.mkdir(parents=True, mode=0o700)
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(stale / "baton.sock"))
+        done = self.client(daemon, "run", "true", XDG_RUNTIME_DIR=str(stale.parent))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_hint_names_what_was_tried(self):
+        """Nobody in the places that were tried: they are named, and who listens elsewhere."""
+        daemon = self.with_runtime_folder()
+        for args in (("status",), ("run", "true"), ("open", "--print")):
+            done = self.client(daemon, *args, XDG_RUNTIME_DIR=str(daemon.dir / "nothing"))
+            self.assertEqual(done.returncode, 69)
+            self.assertIn(f"{daemon.dir}/nothing/baton/baton.sock", done.stderr)
+            self.assertIn(f"/tmp/baton-{os.geteuid()}/baton.sock", done.stderr)
+            self.assertRegex(done.stderr, r"one of yours \(process \d+\) listens on \S+: use --socket \S+")
+        done = self.client(daemon, "status", BATON_SOCKET="/nowhere/x.sock")
+        self.assertIn("/nowhere/x.sock", done.stderr)
+        self.assertNotIn("http.sock", done.stderr)
+
+    def second(self, daemon, *args):
+        return subprocess.run([BATON, "serve", *args], env=daemon.environment(), capture_output=True, text=True,
+                              timeout=30, check=False)
+
+    def test_second_on_the_same_state(self):
+        daemon = self.daemon()
+        done = self.second(daemon, "--state", str(daemon.state), "--listen", "127.0.0.1:0", "--socket",
+                           str(daemon.dir / "other" / "baton.sock"))
+        self.assertEqual(done.returncode, 69)
+        self.assertIn(f"in use by process {daemon.process.pid}", done.stderr)
+        self.assertIn(f"listens on http://{daemon.host} and {daemon.socket}", done.stderr)
+        self.assertFalse((daemon.dir / "other").exists())
+
+    def test_port_taken(self):
+        """69, by whom, and nothing is made."""
+        daemon = self.daemon()
+        fresh = daemon.dir / "fresh"
+        done = self.second(daemon, "--state", str(fresh), "--listen", daemon.host, "--socket",
+                           str(daemon.dir / "other" / "baton.sock"))
+        self.assertEqual(done.returncode, 69)
+        self.assertIn(f"{daemon.host} is taken by", done.stderr)
+        self.assertIn(f"(process {daemon.process.pid})", done.stderr)
+        self.assertFalse(fresh.exists())
+        done = self.second(daemon, "--state", str(daemon.state), "--listen", daemon.host, "--socket", daemon.socket)
+        self.assertEqual(done.returncode, 69)
+        self.assertIn(f"a broker of yours (process {daemon.process.pid})", done.stderr)
+        self.assertIn(daemon.socket, done.stderr)
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            done = self.second(daemon, "--state", str(fresh), "--listen", f"127.0.0.1:{other.getsockname()[1]}")
+        self.assertEqual(done.returncode, 69)
+        self.assertIn(f"(process {os.getpid()})", done.stderr)
+        self.assertFalse(fresh.exists())
+
+    def test_second_beside(self):
+        """A second broker in the same folder by its own --socket: its http.sock has its own name, too."""
+        daemon = self.daemon()
+        beside = self.daemon(start=False)
+        beside.socket = str(daemon.dir / "run" / "second.sock")
+        beside.start()
+        self.assertTrue((daemon.dir / "run" / "second.http.sock").is_socket())
+        for one in (daemon, beside):
+            done = self.run_cli(one, "status", "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        holder = beside.session("only-there")
+        holder.hold()
+        self.assertIn("only-there", self.run_cli(beside, "status").stdout)
+        self.assertNotIn("only-there", self.run_cli(daemon, "status").stdout)
+        done = self.second(daemon, "--state", str(daemon.dir / "third"), "--listen", "127.0.0.1:0", "--socket",
+                           beside.socket)
+        self.assertEqual(done.returncode, 69)
+        self.assertIn(f"process {beside.process.pid}", done.stderr)
+
+
+class Restart(DaemonTest):
+    """Who comes while it restarts waits a moment; where there is none, nobody waits."""
+
+    def test_run_and_status_wait_for_a_restart(self):
+        for end in ("kill", "terminate"):
+            with self.subTest(end):
+                daemon = self.daemon()
+                getattr(daemon, end)()
+                clients = [self.start_cli(daemon, *args) for args in
+                           (("run", "true"), ("status",), ("open", "--print"))]
+                holds_for(lambda: all(client.poll() is None for client in clients), "they wait", 0.3)
+                daemon.start()
+                for client in clients:
+                    self.assertEqual(client.wait(DEADLINE_S), 0, client.args)
+
+    def test_no_broker_at_all(self):
+        """No socket and no folder that had one lately: 69 at once."""
+        daemon = self.daemon(start=False)
+        daemon.socket = str(daemon.dir / "never" / "baton.sock")
+        for args in (("run", "true"), ("status",)):
+            started_at = time.monotonic()
+            done = self.run_cli(daemon, *args)
+            self.assertEqual(done.returncode, 69)
+            self.assertLess(time.monotonic() - started_at, 2, "it did not wait")
+            self.assertIn(f"no broker answers on {daemon.socket}", done.stderr)
 
 
 if __name__ == "__main__":

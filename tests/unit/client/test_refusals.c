@@ -97,7 +97,10 @@ static void refused_hello(void **state)
 		struct baton *baton = (struct baton *)1;
 		fake_open(&fake);
 		const char *answer = *rows[i].answer ? rows[i].answer : " ";
-		int r = fake_connect(&fake, NULL, answer, &baton);
+		struct baton_options options;
+		baton_options_init(&options);
+		options.no_reconnect = true; /* else a draining broker is waited for */
+		int r = fake_connect(&fake, &options, answer, &baton);
 		no_session(r, baton, rows[i].code, rows[i].answer);
 		assert_true(fake_is_closed(&fake));
 		fake_close(&fake);
