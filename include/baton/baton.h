@@ -192,7 +192,8 @@ BATON_API void baton_keepalive_stop(struct baton *baton);
  * that they are in (an absolute path below the cgroup file system); instead of what was named
  * before, none and NULL take it back. The broker gives the room to others only when all of them are
  * gone, and kills them with us. At most 15, of this user. Kept, and said again after a reconnect. A
- * broker that does not know or refuses it says so in baton_detail. BATON_E_INVALID. */
+ * broker that does not know or refuses it says so in baton_detail; one that cannot follow the
+ * cgroup is told the processes alone. BATON_E_INVALID. */
 BATON_API int baton_processes(struct baton *baton, const pid_t *pids, size_t count,
 			      const char *cgroup);
 /* Names one more that is only waited for and never signalled: it ends what we started when we are

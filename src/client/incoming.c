@@ -357,6 +357,16 @@ static void forget_session(struct baton *baton)
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 }
 
+/* A broker that sees other mounts than we do cannot follow our cgroup; the processes alone will do.
+ */
+static void drop_cgroup(struct baton *baton)
+{
+	if (!*baton->cgroup)
+		return;
+	baton->cgroup[0] = '\0';
+	client_send_processes(baton);
+}
+
 static int on_denied(struct baton *baton, const struct reply *reply, struct mono_ms now)
 {
 	int code = error_public(reply->err);
@@ -375,6 +385,8 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 		baton->link_code = code;
 		notices_add(&baton->notices, NOTICE_PAGE, NULL);
 	}
+	if (!claim && reply->lease == 0 && reply->ref == 0 && detail && strstr(detail, "cgroup"))
+		drop_cgroup(baton);
 	if (!is_live(claim))
 		return 0;
 	if (claim->phase == PHASE_ACCEPTED) {

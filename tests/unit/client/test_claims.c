@@ -343,6 +343,16 @@ static void processes(void **state)
 	assert_true(json_equal(message, expected));
 	json_decref(message);
 	json_decref(expected);
+	/* Another broker, other mounts: without the cgroup, then. Other refusals change nothing. */
+	fake_send(&scene->fake,
+		  "{'type':'denied','code':'bad_field','detail':'field `pids`: gone'}");
+	fake_send(&scene->fake,
+		  "{'type':'denied','code':'bad_field','detail':'field `cgroup`: no'}");
+	baton_dispatch(scene->baton, 0);
+	message = fake_take(&scene->fake, "processes");
+	assert_int_equal(json_array_size(json_object_get(message, "pids")), 2);
+	assert_null(json_object_get(message, "cgroup"));
+	json_decref(message);
 	for (size_t i = 0; i < 16; i++)
 		many[i] = 1;
 	memset(long_path, '/', sizeof(long_path) - 1);
