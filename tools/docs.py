@@ -6,6 +6,7 @@
 - Each key of the configuration stands in docs/operations.md and in the man page.
 - Each relative link of a Markdown file leads to a file.
 - docs/conformance.md has a row for each scenario of tests/conformance, in the scenario's own words.
+- A heading of a man page stands there once, and baton(1) and the help have each exit status of the table of errors.
 """
 import json
 import pathlib
@@ -78,8 +79,29 @@ def check_scenarios(root):
             yield f"docs/cases.md: no scenario {name}"
 
 
+def check_man(root):
+    for path in sorted((root / "man").glob("*.scd")):
+        headings = re.findall(r"(?m)^# (.+)$", read(path))
+        for heading in sorted({heading for heading in headings if headings.count(heading) > 1}):
+            yield f"{path.relative_to(root)}: {heading} stands there twice"
+
+
+def check_statuses(root):
+    table = re.findall(r'X\(ERR_\w+, "\w+", \d+, (\d+),', read(root / "src" / "base" / "err.h"))
+    if not table:
+        yield "src/base/err.h: no exit status was found"
+    section = read(root / "man" / "baton.1.scd").partition("# EXIT STATUS\n")[2].partition("\n# ")[0]
+    overview = re.search(r'"Exit status: .*?",', read(root / "src" / "cli" / "cli.c"), re.S)
+    for status in sorted({*table, "64"}):
+        if not re.search(rf"(?m)^\*{status}\*$", section):
+            yield f"man/baton.1.scd: EXIT STATUS has no {status}"
+        if not overview or not re.search(rf"\b{status} ", overview[0]):
+            yield f"src/cli/cli.c: the overview has no exit status {status}"
+
+
 def main(root):
-    problems = [*check_cases(root), *check_keys(root), *check_links(root), *check_scenarios(root)]
+    problems = [*check_cases(root), *check_keys(root), *check_links(root), *check_scenarios(root), *check_man(root),
+                *check_statuses(root)]
     for problem in problems:
         print(problem)
     print(f"docs: {len(problems)} problems")

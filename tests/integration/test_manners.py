@@ -300,5 +300,41 @@ class Head(DaemonTest):
             self.assertEqual((answer.status, answer.headers.get("allow")), (405, allow), (method, path))
 
 
+class InStep(unittest.TestCase):
+    """Help, manual and completion know the same commands and options."""
+
+    PAGES = {"serve": "baton-serve.1.scd", "run": "baton-run.1.scd", "replay": "baton-replay.1.scd"}
+
+    @staticmethod
+    def output(*args):
+        return subprocess.run([BATON, *args], capture_output=True, text=True, check=True).stdout
+
+    def test_commands(self):
+        """Each command of the table stands in baton(1), has a help of its own and is completed."""
+        page = (ROOT / "man" / "baton.1.scd").read_text(encoding="utf-8")
+        section = page.partition("# COMMANDS")[2].partition("\n# ")[0]
+        completed = [line.split("\t")[0] for line in self.output("completion", "words", "").splitlines()[1:]]
+        self.assertEqual(sorted(completed), sorted(commands()))
+        for command in commands():
+            self.assertRegex(section, rf"(?m)^\*{command}\*", command)
+            self.assertIn(f"usage: baton {command}", self.output(command, "--help"), command)
+
+    def test_options(self):
+        """Each option of a command's help stands in its manual and is completed, and the manual has no other."""
+        page = (ROOT / "man" / "baton.1.scd").read_text(encoding="utf-8")
+        for command in commands():
+            entry = re.search(rf"(?ms)^\*{command}\*.*?(?=^\*|^# )", page)[0]
+            if command in self.PAGES:
+                entry += (ROOT / "man" / self.PAGES[command]).read_text(encoding="utf-8")
+            known = set(re.findall(r"(?m)^  (?:-\w, |    )?--([a-z-]+)", self.output(command, "--help")))
+            completed = {line.split("\t")[0].removeprefix("--")
+                         for line in self.output("completion", "words", command, "--").splitlines()[1:]}
+            self.assertLessEqual(known, completed | {"version"}, command)
+            for option in known - {"help", "version", "socket"}:
+                self.assertRegex(entry, rf"\*--{option}\b", command)
+            for option in re.findall(r"\*--([a-z-]+)\*", entry.partition("\n")[0]):
+                self.assertIn(option, known, command)
+
+
 if __name__ == "__main__":
     unittest.main()

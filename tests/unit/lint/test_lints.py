@@ -151,6 +151,9 @@ class Lints(unittest.TestCase):
         self.write("src/server/settings_schema.c", 'CYAML_FIELD_UINT_PTR("slots", x)')
         self.write("src/server/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
         self.write("man/baton-config.5.scd", "*slots* *grace_s*\n")
+        self.write("src/base/err.h", '\tX(ERR_STALE, "stale", 409, 75, 0, "Gone.")\n')
+        self.write("src/cli/cli.c", '"Exit status: 0 done, 64 usage, 75 again",\n')
+        self.write("man/baton.1.scd", "# EXIT STATUS\n\n*64*\n\tUsage.\n\n*75*\n\tAgain.\n\n# FILES\n")
         self.write("docs/operations.md", "`slots`, `grace_s`, [cases](cases.md)\n")
         self.write("docs/cases.md", "`unit/test_a.c::test_real` `conformance/scenarios/late.json`\n")
         self.write("tests/conformance/scenarios/late.json", '{"about": "It is late."}')
@@ -161,10 +164,14 @@ class Lints(unittest.TestCase):
         self.write("docs/cases.md", "`unit/test_a.c::test_gone` `unit/test_b.c::test_real` "
                    "`conformance/scenarios/lost.json`\n")
         self.write("docs/operations.md", "`slots`, [cases](case.md)\n")
+        self.write("man/baton.1.scd", "# EXIT STATUS\n\n*64*\n\tUsage.\n\n# FILES\n\n# FILES\n")
+        self.write("src/cli/cli.c", '"Exit status: 0 done, 75 again",\n')
         status, output = self.lint("docs.py")
         self.assertEqual(status, 1)
         for words in ("has no test_gone", "no file tests/unit/test_b.c", "key grace_s", "no file case.md",
-                      "row of late", "row of gone", "no scenario lost"):
+                      "FILES stands there twice", "EXIT STATUS has no 75", "no exit status 64",
+                      "row of late",
+                      "row of gone", "no scenario lost"):
             self.assertIn(words, output)
 
     def test_purity_sees_a_clock(self):
