@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -114,7 +115,8 @@ static int no_connection(const struct sockaddr_un *address, char *error, size_t 
 		return fail(error, error_size, -ERR_FORBIDDEN, "this user may not open", path);
 	if (given && !strchr(given, '/')) {
 		snprintf(error, error_size,
-			 "no broker answers on '%s', in this folder; start one with: baton serve",
+			 "no broker answers on '%s', in this folder; start one with: baton up, or "
+			 "baton serve",
 			 given);
 		return -ERR_UNREACHABLE;
 	}
@@ -296,6 +298,26 @@ int api_try(const char *method, const char *path, const char *body, json_t **ret
 	    char *error, size_t error_size)
 {
 	return ask(0, method, path, body, ret_answer, error, error_size);
+}
+
+int api_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+	cleanup_close int fd = -1;
+	int r = connect_socket(0, &fd, error, error_size);
+	if (r < 0)
+		return r;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.pid <= 0)
+		return fail(error, error_size, -ERR_FORBIDDEN,
+			    "the broker runs in another container; stop it there", NULL);
+	int pidfd = pidfd_open(peer.pid, 0);
+	if (pidfd < 0)
+		return fail(error, error_size, errno == ESRCH ? -ERR_UNREACHABLE : -ERR_IO,
+			    "the broker's process cannot be found:", strerror(errno));
+	*ret_pid = peer.pid;
+	*ret_pidfd = pidfd;
+	return 0;
 }
 
 int api_fail(const struct command *command, int err, const char *error)

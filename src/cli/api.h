@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "cli/cli.h"
 
@@ -16,6 +17,8 @@ int api_call(const struct command *command, const char *method, const char *path
 /* The same, silent and without waiting: 0 or a negative enum err. `error` gets the words. */
 int api_try(const char *method, const char *path, const char *body, json_t **ret_answer,
 	    char *error, size_t error_size);
+/* The broker's process, pinned: the caller closes *ret_pidfd. 0 or a negative enum err. */
+int api_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size);
 /* Prints why a call failed. Returns the exit status. */
 int api_fail(const struct command *command, int err, const char *error);
 

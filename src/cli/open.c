@@ -1,5 +1,8 @@
 /* open: the broker's pages in a browser, by a link that the broker makes and that works once. */
+#include "cli/open.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +11,6 @@
 #include <unistd.h>
 
 #include "baton/baton.h"
-#include "cli/cli.h"
 #include "cli/reach.h"
 
 struct values {
@@ -40,6 +42,9 @@ static int start_browser(const char *url)
 	int status;
 	pid_t pid = fork();
 	if (pid == 0) {
+		/* Where it finds no browser it says so at length; the link is printed then. */
+		int nothing = open("/dev/null", O_WRONLY);
+		dup2(nothing, STDERR_FILENO);
 		execvp(argv[0], argv);
 		_exit(127);
 	}
@@ -49,15 +54,11 @@ static int start_browser(const char *url)
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+int open_page(const struct command *command, const char *page, bool print)
 {
-	struct values values = {0};
 	struct baton *baton;
 	char url[1024], words[1024];
-	int r = cli_parse(cli, command, &argc, argv, &values);
-	if (r >= 0)
-		return r;
-	r = baton_connect(NULL, &baton);
+	int r = baton_connect(NULL, &baton);
 	if (r == 0) {
 		r = baton_page_link(baton, url, sizeof(url));
 		baton_close(baton);
@@ -67,13 +68,20 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	if (r < 0)
 		return cli_fail(command, baton_exit_code(r), "no address of the pages: %s",
 				r == BATON_E_UNREACHABLE ? words : baton_strerror(r));
-	if (values.page) {
+	if (page) {
 		size_t length = strlen(url);
-		snprintf(url + length, sizeof(url) - length, "&page=%s", values.page);
+		snprintf(url + length, sizeof(url) - length, "&page=%s", page);
 	}
-	if (values.print || start_browser(url) < 0)
+	if (print || start_browser(url) < 0)
 		puts(url);
 	return 0;
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {0};
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	return r >= 0 ? r : open_page(command, values.page, values.print);
 }
 
 const struct command command_open = {

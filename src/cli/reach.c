@@ -23,5 +23,6 @@ void reach_words(char *ret_text, size_t size)
 			 "; one of yours (process %lld) listens on %s: use --socket %s",
 			 (long long)pid, other, other);
 	else
-		snprintf(ret_text + used, size - (size_t)used, "; start one with: baton serve");
+		snprintf(ret_text + used, size - (size_t)used,
+			 "; start one with: baton up, or baton serve");
 }

@@ -193,6 +193,7 @@ static void run(struct shell *shell)
 		asked = run_due(shell, now);
 		asked = mono_min(asked, give_memory_back(shell, now));
 		asked = mono_min(asked, observe_flush(&shell->observers, now));
+		logfile_step(&shell->logfile, now);
 		int64_t turn_ms = mono_since(loop_now(), now);
 		shell->turn_ms_max = turn_ms > shell->turn_ms_max ? turn_ms : shell->turn_ms_max;
 	}
@@ -246,6 +247,7 @@ int serve_main(int argc, char **argv)
 	sockets_watch(&shell);
 	dev_begin(&shell);
 	boot_announce(&shell);
+	logfile_begin(&shell.logfile, loop_now());
 	tell_ready(&shell);
 	run(&shell);
 	log_write(&shell.observers.log, LOG_INFO, "stopped", NULL, 0);

@@ -6,6 +6,7 @@
 #include "server/files.h"
 #include "server/hangup.h"
 #include "server/listing.h"
+#include "server/logfile.h"
 #include "server/observe.h"
 #include "server/options.h"
 #include "server/places.h"
@@ -40,6 +41,7 @@ struct shell {
 	struct places places;
 	struct samples samples;
 	struct tally tally;
+	struct logfile logfile;
 	struct processes processes;
 	struct reload_watch config_watch;
 	struct sockets sockets;

@@ -15,7 +15,16 @@ import unittest
 from lib.daemon import BATON, DaemonTest, in_thread
 from lib.wait import wait_until
 
-DESTRUCTIVE = ("reset", "force-release")
+DESTRUCTIVE = ("reset", "force-release", "down")
+
+
+def has_ended(pid):
+    """Gone, or a zombie that nobody has reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 class Commands(DaemonTest):
@@ -251,10 +260,110 @@ class Asking(Commands):
 
     def test_destructive_commands_are_never_suggested(self):
         """A mistyped word never leads to a command that takes something from somebody."""
-        for word in ("rest", "resets", "rese", "force", "force-relase", "forcerelease", "reset-all"):
+        for word in ("donw", "dow", "rest", "resets", "rese", "force", "force-relase", "forcerelease", "reset-all"):
             said = self.cli(word, status=64).stderr
             for name in DESTRUCTIVE:
                 self.assertNotRegex(said, rf"mean {name}\b", word)
+
+
+class UpAndDown(Commands):
+    """The launcher: a broker that is not there is started, one that is there is only opened."""
+
+    def setUp(self):
+        self.d = self.daemon(start=False)
+        (self.d.dir / "run").mkdir(mode=0o700)
+        opener = self.d.dir / "bin" / "xdg-open"
+        opener.parent.mkdir()
+        opener.write_text(f'#!/bin/sh\necho "$1" >> {self.d.dir}/opened\n', encoding="utf-8")
+        opener.chmod(0o755)
+        self.d.env.update(PATH=f"{opener.parent}:{os.environ['PATH']}", BATON_SOCKET=self.d.socket)
+        self.serve = ["--listen", "127.0.0.1:0", "--state", str(self.d.state), "--config", str(self.d.config_path)]
+        self.addCleanup(lambda: self.run_cli(self.d, "down"))
+
+    def opened(self):
+        path = self.d.dir / "opened"
+        return path.read_text(encoding="utf-8").split() if path.exists() else []
+
+    def process(self):
+        found = re.search(r"process (\d+)", self.up)
+        return int(found[1])
+
+    def start(self, *args):
+        self.up = self.cli("up", *args, "--", *self.serve).stdout
+        self.addCleanup(self.end, self.process())
+
+    @staticmethod
+    def end(pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def test_up_starts_and_opens(self):
+        """up: starts the broker, waits until it answers, opens a link that works once; again: only opens."""
+        self.start()
+        self.assertEqual(self.cli("status").returncode, 0)
+        again = self.cli("up", "--", "--fake-gpu", "other:1G").stdout
+        self.assertIn("runs already", again)
+        self.assertIn("not used", again)
+        first, second = self.opened()
+        self.assertRegex(first, r"^http://127\.0\.0\.1:\d+/\?open=[0-9a-f]+$")
+        self.assertNotEqual(first, second)
+        port = int(re.search(r":(\d+)/", first)[1])
+        self.d.address = ("127.0.0.1", port)
+        self.assertEqual(self.d.http("GET", first[first.index("/?"):], token=None).status, 303)
+        self.assertEqual(os.stat(self.d.state / "serve.log").st_mode & 0o777, 0o600)
+
+    def test_up_outlives_its_terminal(self):
+        """up: the broker is in a session of its own and goes on when the terminal is closed."""
+        controller, terminal = os.openpty()
+        process = self.start_cli(self.d, "up", "--no-open", "--", *self.serve, stdin=terminal, stderr=terminal,
+                                 start_new_session=True)
+        os.close(terminal)
+        self.up = process.communicate(timeout=30)[0]
+        self.addCleanup(self.end, self.process())
+        os.close(controller)
+        self.assertEqual(self.opened(), [])
+        self.assertEqual(os.getsid(self.process()), self.process())
+        self.assertEqual(self.cli("status").returncode, 0)
+
+    def test_down(self):
+        """down: stops it in good order, waits until it is gone, leaves the leases; without one it is content."""
+        self.start("--no-open")
+        holder = self.start_cli(self.d, "run", "--name", "job", "--", "sh", "-c", "echo on; read line",
+                                stdin=subprocess.PIPE)
+        self.assertEqual(holder.stdout.readline(), "on\n")
+        status, shown = self.on_terminal("down", answer="n")
+        self.assertEqual((status, "1 holder and 0 waiters" in shown), (77, True), shown)
+        pid = self.process()
+        status, shown = self.on_terminal("down", answer="y")
+        self.assertEqual(status, 0, shown)
+        self.assertTrue(has_ended(pid))
+        self.start("--no-open")
+        self.assertIn("job", self.cli("status").stdout)
+        holder.communicate("\n", timeout=30)
+        self.assertEqual(holder.returncode, 0)
+        self.cli("down")
+        self.assertIn("nothing to stop", self.cli("down").stdout)
+
+    def test_up_that_fails(self):
+        """up: a broker that does not start is reported by its own words and status, and left nowhere."""
+        refused = self.cli("up", "--no-open", "--", *self.serve, "--fake-gpu", "x", status=64).stderr
+        self.assertIn("is not NAME:VRAM", refused)
+        self.assertIn("serve.log", refused)
+        self.d.config_path.write_text("queue: {max: lots}\n", encoding="utf-8")
+        self.assertIn("config.yaml:1", self.cli("up", "--no-open", "--", *self.serve, status=78).stderr)
+        self.cli("status", status=69)
+
+    def test_two_at_once(self):
+        """up twice at the same time: one broker, and both are content."""
+        jobs = [in_thread(self.run_cli, self.d, "up", "--no-open", "--", *self.serve) for _ in range(2)]
+        results = [job.result(60) for job in jobs]
+        for result in results:
+            self.assertEqual(result.returncode, 0, results)
+        self.up = "".join(result.stdout for result in results)
+        self.addCleanup(self.end, self.process())
+        self.assertEqual(self.up.count("process"), 1, results)
 
 
 class Errors(Commands):

@@ -1,0 +1,100 @@
+/* down: has the broker stop in good order and waits until it is gone. Leases and places stay in its
+ * journal. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "cli/act.h"
+#include "cli/api.h"
+#include "cli/field.h"
+
+enum { GONE_MS = 15 * 1000 };
+
+struct values {
+	bool yes;
+};
+
+static const struct option_spec options[] = {
+	{.letter = 'y',
+	 .name = "yes",
+	 .kind = OPTION_FLAG,
+	 .help = "do not ask, on a terminal",
+	 .offset = offsetof(struct values, yes)},
+};
+
+/* Asks where somebody would notice. */
+static bool may_stop(const struct command *command, const json_t *status, bool yes)
+{
+	uint64_t held = field_u64(status, "held"), waiting = field_u64(status, "queue_depth");
+	if (held + waiting == 0)
+		return true;
+	return act_confirm(command, yes,
+			   "%" PRIu64 " holder%s and %" PRIu64
+			   " waiter%s keep what is theirs until "
+			   "the next start, and nothing is granted before. Stop the broker?",
+			   held, held == 1 ? "" : "s", waiting, waiting == 1 ? "" : "s");
+}
+
+static int stop(const struct command *command, int pidfd, pid_t pid)
+{
+	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+		return cli_fail(command, EX_NOPERM, "cannot stop process %ld: %s", (long)pid,
+				strerror(errno));
+	if (poll(&gone, 1, GONE_MS) <= 0)
+		return cli_fail(command, EX_TEMPFAIL,
+				"the broker (process %ld) was told to stop, and has not yet",
+				(long)pid);
+	puts("the broker is stopped; leases and places are kept for the next start");
+	return 0;
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct values values = {0};
+	cleanup_close int pidfd = -1;
+	char error[API_ERROR_BYTES];
+	pid_t pid;
+	json_t *status;
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	r = api_broker(&pid, &pidfd, error, sizeof(error));
+	if (r == -ERR_UNREACHABLE) {
+		char *hint = strstr(error, "; start one");
+		if (hint)
+			*hint = '\0';
+		printf("nothing to stop: %s\n", error);
+		return 0;
+	}
+	if (r < 0)
+		return api_fail(command, r, error);
+	/* It answers after its process was pinned, so the number is still its. */
+	r = api_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
+	if (r > 0)
+		return r;
+	bool may = may_stop(command, status, values.yes);
+	json_decref(status);
+	return may ? stop(command, pidfd, pid) : EX_NOPERM;
+}
+
+const struct command command_down = {
+	.name = "down",
+	.summary = "Stop the broker and wait until it is gone.",
+	.usage = "[--yes]",
+	.details = "Leases and places stay in the journal; holders go on computing, and the next "
+		   "start\n"
+		   "takes them up again.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_NONE,
+	.destructive = true,
+	.run = run,
+};
