@@ -159,14 +159,13 @@ static void check_sessions(const struct core *core)
 	}
 }
 
-/* After a tick nothing is overdue, unless the clock settles or too much was due at once. */
+/* After a tick nothing is overdue, unless too much was due at once. */
 static void check_deadlines(const struct core *core, struct mono_ms now)
 {
 	const struct heap_node *claim = heap_first(&core->claim_timers);
 	const struct heap_node *session = heap_first(&core->session_timers);
 
-	if (!core->ticking || core->last_tick.v != now.v || timer_frozen(core) ||
-	    core->tick_unfinished)
+	if (!core->ticking || core->last_tick.v != now.v || core->tick_unfinished)
 		return;
 	if (claim)
 		INVARIANT(claim->key > now.v);

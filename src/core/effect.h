@@ -14,12 +14,13 @@ enum message {
 	MSG_GRANTED, /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer) */
 	MSG_YIELD,   /* lease, reason, other = for whom (claim id or 0), grace_ms, detail: an
 			operator's words */
-	MSG_REVOKED, /* lease, reason, detail */
+	MSG_REVOKED, /* lease, reason, detail; grace_ms: until SIGKILL, 0: nobody is killed */
 	MSG_RELEASED, /* ref, lease: answer to release or cancel, or ended by an operator (end says)
 		       */
 	MSG_TIMEOUT,  /* ref, lease: waited too long */
 	MSG_DENIED,   /* ref, lease, err, detail: answer to any request that cannot be done */
-	MSG_RENEWED,  /* lease, expires_ms; answers renew, and yielding with the grace left */
+	MSG_RENEWED,  /* lease, expires_ms; flag: it was asked to give way, reason says why, and the
+			grace is what is left */
 	MSG_CHANGED,  /* lease */
 	MSG_LENT,     /* lease, other = claim that runs inside it; 0: it ended, the turn is back */
 	MSG_HEARTBEAT, /* answer with alive */

@@ -13,7 +13,7 @@ enum event_type {
 	EVENT_START,        /* start: replay is over, serve */
 	EVENT_SESSION_OPEN, /* session: hello on a session's connection -> WELCOME or DENIED */
 	EVENT_CONN_CLOSED,  /* closed */
-	EVENT_PEER_EXIT,    /* lease: a session id; its process is gone (pidfd) */
+	EVENT_PEER_EXIT,    /* peer: the process at its connection is gone, or all of them */
 	EVENT_ALIVE,        /* the session answered a heartbeat (any other message counts too) */
 	EVENT_ACQUIRE,      /* acquire */
 	EVENT_ACCEPT,       /* lease */
@@ -27,11 +27,12 @@ enum event_type {
 	EVENT_ADMIN,        /* admin */
 	EVENT_GPU_SAMPLE,   /* sample */
 	EVENT_JOURNAL,      /* journal_ok: false: no new grants until true (DESIGN S20) */
-	EVENT_CLOCK_JUMP,   /* suspend or stall seen: expiry is frozen for settle_ms, sessions are
-			       pinged */
+	EVENT_CLOCK_JUMP,   /* stalled_ms: suspend or stall seen: deadlines move by as much, silence
+			       is not judged for settle_ms, sessions are pinged */
 	EVENT_TICK,         /* judge deadlines, send heartbeats */
 	EVENT_DRAIN,        /* the broker stops: no new grants, for nobody is there to be told */
 	EVENT_PROCESSES,    /* processes: what uses the GPU for this session beside its peer */
+	EVENT_PEER_REACH,   /* peer: what can be done with the process changed */
 	EVENT_TYPE_COUNT
 };
 
@@ -55,9 +56,10 @@ struct event {
 	union {
 		const struct core_config *config;
 		const struct record *record;
-		uint64_t lease; /* ACCEPT; PEER_EXIT: session id */
+		uint64_t lease; /* ACCEPT */
 		uint64_t ref;   /* CANCEL */
 		bool journal_ok;
+		int64_t stalled_ms; /* of the monotonic clock, >= 0; a suspend has none of it */
 		struct {
 			uint64_t epoch;
 			uint64_t fence_max;    /* highest reserved so far; grants begin above it */
@@ -75,6 +77,12 @@ struct event {
 			int64_t pid, uid;
 			uint64_t pid_start;
 		} session;
+		struct {
+			uint64_t session;
+			bool rest;             /* PEER_EXIT: of what it named, something lives */
+			enum peer_reach reach; /* PEER_REACH; of a new session: by its pid */
+			const char *why;       /* PEER_REACH: in words; may be NULL */
+		} peer;
 		const struct named_processes *processes; /* checked: they are the peer's own */
 		struct {
 			bool peer_gone;   /* native: the process is known to be dead */
@@ -87,7 +95,7 @@ struct event {
 			enum lease_class cls;
 			uint64_t ref, parent;
 			struct need need;   /* gpu_mask 0 stands for any */
-			int64_t timeout_ms; /* <0: for ever */
+			int64_t timeout_ms; /* <0: for ever; 0: not at all */
 			int64_t ttl_ms;     /* BIND_HTTP; 0: default */
 			int64_t uninterruptible_ms, min_residence_ms, load_ms;
 			const char *name; /* HTTP: the `id`; NULL: the session's name */

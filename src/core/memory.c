@@ -55,3 +55,10 @@ uint32_t memory_count(const struct core *core)
 		count += alive(core, &core->memory[i]);
 	return count;
 }
+
+void memory_shift(struct core *core, int64_t ms)
+{
+	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++)
+		core->memory[i].until = mono_after(core->memory[i].until, ms);
+	core->memory_until = mono_after(core->memory_until, ms);
+}

@@ -9,3 +9,5 @@ void memory_keep(struct core *core, const struct claim *claim);
 void memory_take(struct core *core, struct claim_record *rec);
 /* How many lost waiters could come back before others. */
 uint32_t memory_count(const struct core *core);
+/* The broker stood still for so long: nobody could come back. */
+void memory_shift(struct core *core, int64_t ms);

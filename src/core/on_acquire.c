@@ -126,11 +126,6 @@ static int judge_room(const struct core *core, const struct claim_record *rec, u
 	return 0;
 }
 
-static int64_t timeout_of(const struct core *core, const struct event *event)
-{
-	return event->acquire.timeout_ms != 0 ? event->acquire.timeout_ms : core->config.timeout_ms;
-}
-
 static struct mono_ms wait_until(const struct core *core, int64_t timeout_ms)
 {
 	return timeout_ms < 0 ? MONO_NEVER
@@ -147,7 +142,7 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 		tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 	if (claim->rec.state == CLAIM_QUEUED) {
-		claim->rec.timeout_ms = timeout_of(core, event);
+		claim->rec.timeout_ms = event->acquire.timeout_ms;
 		claim->rec.wait_deadline = wait_until(core, claim->rec.timeout_ms);
 	}
 	claim->place_deadline = MONO_NEVER;
@@ -183,27 +178,36 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 		claim_set_conn(core, claim, 0);
 }
 
+/* Neither a place nor a trace is left of a claim that was not to wait. */
+static void turn_away(struct core *core, const struct event *event, struct claim *claim)
+{
+	claim_vanish(core, claim);
+	if (event->acquire.no_wait)
+		tell_denied(core, event->conn, event->acquire.ref, 0,
+			    core->paused ? ERR_PAUSED : ERR_BUSY, NULL);
+	else
+		tell(core, event->conn, MSG_TIMEOUT)->send.ref = event->acquire.ref;
+}
+
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
 		    struct session *session, uint32_t mask)
 {
+	bool no_wait = event->acquire.no_wait || event->acquire.timeout_ms == 0;
 	struct claim *claim;
 
-	rec->timeout_ms = timeout_of(core, event);
+	rec->timeout_ms = event->acquire.timeout_ms;
 	rec->wait_deadline = wait_until(core, rec->timeout_ms);
 	memory_take(core, rec);
 	core->claim_id_next++;
-	claim = claim_create(core, rec, session, event->conn, mask, event->acquire.no_wait);
-	claim->no_wait = event->acquire.no_wait;
-	if (!claim->no_wait) {
+	claim = claim_create(core, rec, session, event->conn, mask, no_wait);
+	claim->no_wait = no_wait;
+	if (!no_wait) {
 		tell_standing(core, claim);
 		return;
 	}
 	schedule_run(core);
-	if (claim->rec.state == CLAIM_QUEUED) {
-		claim_vanish(core, claim);
-		tell_denied(core, event->conn, rec->ref, 0, core->paused ? ERR_PAUSED : ERR_BUSY,
-			    NULL);
-	}
+	if (claim->rec.state == CLAIM_QUEUED)
+		turn_away(core, event, claim);
 }
 
 static int judge(struct core *core, const struct event *event, const struct session *session,

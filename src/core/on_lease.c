@@ -49,8 +49,9 @@ void on_cancel(struct core *core, const struct event *event)
 	tell_denied(core, event->conn, event->ref, 0, ERR_STALE, NULL);
 }
 
-/* Comes back to the queue: with its old key if it was cut short for another, as a new claim if it
- * had its full turn, for else it would pass those who wait (CASES.md G, lemma 3). */
+/* Comes back to the queue, to wait for as long as it said when it asked: with its old key if it was
+ * cut short for another, as a new claim if it had its full turn, for else it would pass those who
+ * wait (CASES.md G, lemma 3). */
 static void come_back(struct core *core, struct claim *claim, const struct event *event)
 {
 	bool cut_short =
@@ -127,10 +128,26 @@ static struct claim *renewed(const struct core *core, const struct event *event)
 	return event->renew.token ? owner_plain(core, event->renew.token) : NULL;
 }
 
+/* For how long the lease is good: never longer than the grace, once it was asked for. A plain
+ * holder has no other ear for that than this answer. */
+static void tell_renewed(struct core *core, const struct event *event, const struct claim *claim,
+			 int64_t good_ms)
+{
+	struct effect *effect = tell_at(core, event->conn, claim, MSG_RENEWED);
+
+	if (claim->rec.state == CLAIM_YIELDING) {
+		int64_t left_ms = mono_since(claim->deadline, core->now);
+		good_ms = left_ms < good_ms ? left_ms : good_ms;
+		effect->send.flag = true;
+		effect->send.reason = claim->rec.yield_reason;
+	}
+	effect->send.expires_ms = good_ms > 0 ? good_ms : 0;
+}
+
 void on_renew(struct core *core, const struct event *event)
 {
 	struct claim *claim = renewed(core, event);
-	struct effect *effect;
+	int64_t good_ms = core->config.session_ttl_ms;
 
 	if (!claim || claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
 		tell_denied(core, event->conn, 0, event->renew.lease, ERR_STALE, NULL);
@@ -140,24 +157,22 @@ void on_renew(struct core *core, const struct event *event)
 		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 		return;
 	}
-	effect = tell_at(core, event->conn, claim, MSG_RENEWED);
-	effect->send.expires_ms = core->config.session_ttl_ms;
 	if (claim->rec.binding == BIND_HTTP) {
 		if (event->renew.ttl_ms > 0)
 			claim->rec.ttl_ms = event->renew.ttl_ms < core->config.http_ttl_ms_max
 						    ? event->renew.ttl_ms
 						    : core->config.http_ttl_ms_max;
 		claim->rec.ttl_deadline = mono_after(core->now, claim->rec.ttl_ms);
-		effect->send.expires_ms = claim->rec.ttl_ms;
+		good_ms = claim->rec.ttl_ms;
 		timer_arm_claim(core, claim);
 		claim_dirty(core, claim);
 	}
+	tell_renewed(core, event, claim, good_ms);
 }
 
 void on_yielding(struct core *core, const struct event *event)
 {
 	struct claim *claim = renewed(core, event);
-	struct effect *effect;
 
 	if (!claim) {
 		tell_denied(core, event->conn, 0, event->renew.lease, ERR_STALE, NULL);
@@ -168,8 +183,7 @@ void on_yielding(struct core *core, const struct event *event)
 	} else {
 		int64_t need_ms = event->renew.ttl_ms > 0 ? event->renew.ttl_ms : 0;
 		revoke_extend(core, claim, need_ms);
-		effect = tell_at(core, event->conn, claim, MSG_RENEWED);
-		effect->send.expires_ms = mono_since(claim->deadline, core->now);
+		tell_renewed(core, event, claim, core->config.grace_ms_max);
 	}
 }
 

@@ -203,7 +203,6 @@ static void judge_silence(struct core *core, uint32_t gpu, bool slots, bool vram
 		if (!(slots && holder->slots_charged > 0) && !(vram && holder->vram_charged > 0))
 			continue;
 		silent_at = mono_after(session->last_seen, core->config.session_ttl_ms);
-		silent_at = mono_max(silent_at, core->frozen_until);
 		if (mono_due(silent_at, core->now) && core->ticking)
 			revoke_begin(core, holder, YIELD_UNRESPONSIVE, END_REVOKED);
 		else

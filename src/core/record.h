@@ -12,6 +12,7 @@ struct named_processes {
 		int64_t pid;
 		uint64_t pid_start;
 	} v[LIMIT_PROCESSES];
+	int64_t keeper; /* of v: waited for like the others, never killed; 0: none */
 	char cgroup[LIMIT_CGROUP_BYTES + 1]; /* a folder of cgroup2; "": none */
 };
 

@@ -7,6 +7,7 @@
 #include "core/claim.h"
 #include "core/order.h"
 #include "core/schedule.h"
+#include "core/session.h"
 #include "core/tell.h"
 #include "core/timer.h"
 
@@ -75,6 +76,9 @@ void revoke_remind(struct core *core, const struct claim *claim)
 	effect->send.reason = claim->rec.yield_reason;
 	if (claim->rec.revoked) {
 		effect->send.end = claim->end_as;
+		if (claim->rec.binding == BIND_NATIVE && session_stoppable(claim->session) &&
+		    !claim->killed)
+			effect->send.grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 		return;
 	}
 	effect->send.other = claim->yield_for;
@@ -107,13 +111,41 @@ static void send_signal(struct core *core, const struct claim *claim, int signo)
 	effect->signal.signo = signo;
 }
 
+/* Between SIGTERM and SIGKILL a native holder has the grace that it declared. Of one that was asked
+ * before, only what is left: it has heard its signal then. The usual grace is the least of it, so
+ * that who stops others can still say that they have stopped. */
+static int64_t stop_ms(const struct core *core, const struct claim *claim)
+{
+	int64_t declared_ms = revoke_grace_ms(core, claim);
+	int64_t left_ms = declared_ms;
+	int64_t least_ms = core->config.grace_ms;
+
+	if (claim->rec.state == CLAIM_YIELDING)
+		left_ms = mono_since(claim->deadline, core->now);
+	if (left_ms < least_ms)
+		left_ms = least_ms;
+	return at_least_1(left_ms < declared_ms ? left_ms : declared_ms);
+}
+
+/* Whom nothing reaches, but who is connected, hears it; who is not, has until its linger ends. */
+static int64_t native_ms(const struct core *core, const struct claim *claim)
+{
+	const struct session *session = claim->session;
+	int64_t wait_ms = stop_ms(core, claim);
+
+	if (session->conn == 0 && !session_stoppable(session) &&
+	    mono_since(session->detach_deadline, core->now) > wait_ms)
+		wait_ms = mono_since(session->detach_deadline, core->now);
+	return wait_ms;
+}
+
 /* How long the room stays taken after the token is dead: a native process until it exits, what runs
  * in a browser or behind a plain request for the lock-delay, a stream as long as its connection. */
 static int64_t delay_ms(const struct core *core, const struct claim *claim)
 {
 	switch (claim->rec.binding) {
 	case BIND_NATIVE:
-		return claim->session->peer_gone ? 0 : at_least_1(core->config.grace_ms);
+		return native_ms(core, claim);
 	case BIND_STREAM:
 		return claim->rec.browser || core->restarting ? core->config.lock_delay_ms : 0;
 	case BIND_TAB:
@@ -127,12 +159,14 @@ static int64_t delay_ms(const struct core *core, const struct claim *claim)
 static void revoke_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		       enum end_reason end_as)
 {
+	bool native = claim->rec.binding == BIND_NATIVE;
 	int64_t wait_ms;
 	struct effect *effect;
 
 	PRE(claim_has_room(claim));
 	if (claim->rec.revoked)
 		return;
+	wait_ms = delay_ms(core, claim);
 	if (claim->rec.state == CLAIM_HELD) {
 		claim->yield_since = core->now;
 		claim_move(core, claim, CLAIM_YIELDING);
@@ -141,13 +175,13 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	effect = tell_holder(core, claim, MSG_REVOKED);
 	effect->send.reason = reason;
 	effect->send.end = end_as;
+	effect->send.grace_ms = native && session_stoppable(claim->session) ? wait_ms : 0;
 	core->stats.revokes++;
 	trace_claim(core, claim, "revoked");
 	if (claim->rec.state == CLAIM_OFFERED) {
 		claim_end(core, claim, end_as);
 		return;
 	}
-	wait_ms = delay_ms(core, claim);
 	if (wait_ms <= 0) {
 		claim_end(core, claim, end_as);
 		return;
@@ -155,7 +189,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	claim->rec.revoked = true;
 	claim->end_as = end_as;
 	claim->deadline = mono_after(core->now, wait_ms);
-	if (claim->rec.binding == BIND_NATIVE)
+	if (native && session_stoppable(claim->session) && !claim->session->peer_gone)
 		send_signal(core, claim, SIGTERM);
 	timer_arm_claim(core, claim);
 	claim_dirty(core, claim);
@@ -199,16 +233,33 @@ static void grace_over(struct core *core, struct claim *claim)
 	}
 }
 
+static void kill_now(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.revoked);
+	claim->killed = true;
+	send_signal(core, claim, SIGKILL);
+	claim->deadline = mono_after(core->now, at_least_1(core->config.kill_wait_ms));
+	timer_arm_claim(core, claim);
+	trace_claim(core, claim, "killed");
+	core->queue_changed = true;
+}
+
+void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as)
+{
+	PRE(claim->rec.binding == BIND_NATIVE);
+	revoke_begin(core, claim, YIELD_UNRESPONSIVE, end_as);
+	if (claim->rec.state == CLAIM_YIELDING && !claim->killed)
+		kill_now(core, claim);
+}
+
 void revoke_due(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	if (!claim->rec.revoked) {
 		grace_over(core, claim);
-	} else if (claim->rec.binding == BIND_NATIVE && !claim->killed) {
-		claim->killed = true;
-		send_signal(core, claim, SIGKILL);
-		claim->deadline = mono_after(core->now, at_least_1(core->config.kill_wait_ms));
-		timer_arm_claim(core, claim);
+	} else if (claim->rec.binding == BIND_NATIVE && !claim->killed &&
+		   session_stoppable(claim->session)) {
+		kill_now(core, claim);
 	} else {
 		claim_end(core, claim, claim->end_as);
 	}

@@ -12,6 +12,9 @@ void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms);
  * step where nothing can still use the GPU. */
 void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
 		  enum end_reason end_as);
+/* The same for a native holder of whom only what it started lives: nobody hears a yield or SIGTERM.
+ */
+void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as);
 /* Says again, to a holder whose connection is new, what was asked of it. */
 void revoke_remind(struct core *core, const struct claim *claim);
 /* The deadline of a YIELDING claim came. */

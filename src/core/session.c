@@ -54,6 +54,15 @@ void session_dirty(struct core *core, struct session *session)
 		list_append(&core->dirty_sessions, &session->in_dirty);
 }
 
+/* Until the shell says more. */
+static void assume_reach(struct session *session)
+{
+	bool seen = session->rec.binding != BIND_NATIVE || session->rec.pid > 0;
+
+	session->reach = seen ? PEER_REACHED : PEER_UNKNOWN;
+	text_copy(session->unwatched, sizeof(session->unwatched), seen ? NULL : "no process id");
+}
+
 static struct session *session_create(struct core *core, const struct session_record *rec)
 {
 	struct session *session = calloc(1, sizeof(*session));
@@ -67,11 +76,14 @@ static struct session *session_create(struct core *core, const struct session_re
 	session->compute_ended = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
 	session->timer.id = rec->id;
+	assume_reach(session);
 	list_init(&session->claims);
 	list_init(&session->in_dirty);
 	rank_tree_insert(&core->sessions, &session->by_id, 0, rec->id);
 	hash_add(&core->sessions_by_secret, &session->by_secret, secret_hash(&rec->secret));
-	core->stats.sessions++;
+	/* Nobody was there to be asked, so the next time to ask lies in the past. */
+	if (core->stats.sessions++ == 0)
+		core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
 	return session;
 }
 
@@ -138,6 +150,7 @@ static void resume(struct core *core, const struct event *event, struct session 
 	session->rec.pid = event->session.pid;
 	session->rec.pid_start = event->session.pid_start;
 	session->peer_gone = false;
+	assume_reach(session);
 	session->last_seen = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
 	set_conn(core, session, event->conn);
@@ -235,33 +248,85 @@ static void drop_conn(struct core *core, struct session *session)
 		set_conn(core, session, 0);
 }
 
+/* For so long nobody else is given what it holds. A process that can be signalled is asked sooner,
+ * for its room is free only when it is gone; of one that cannot, nothing but time tells. */
+static int64_t linger_ms(const struct core *core, const struct session *session)
+{
+	if (session->rec.binding == BIND_NATIVE && session_stoppable(session))
+		return core->config.native_linger_ms;
+	return core_linger_ms(&core->config, session->rec.binding);
+}
+
+bool session_stoppable(const struct session *session)
+{
+	const struct named_processes *named = &session->rec.named;
+
+	return session->reach == PEER_REACHED || named->count > 0 || named->cgroup[0];
+}
+
 void session_detach(struct core *core, struct session *session, bool peer_gone)
 {
-	const struct core_config *config = &core->config;
-	int64_t linger_ms =
-		session->rec.binding == BIND_TAB ? config->tab_linger_ms : config->native_linger_ms;
+	int64_t held_ms = linger_ms(core, session);
+	int64_t place_ms = session->rec.binding == BIND_TAB ? core->config.tab_linger_ms
+							    : core->config.native_linger_ms;
 
 	PRE(session->conn != 0);
 	trace_session(core, session, "detached");
-	session->place_deadline = session->detach_deadline = mono_after(core->now, linger_ms);
+	session->place_deadline = mono_after(core->now, place_ms < held_ms ? place_ms : held_ms);
+	session->detach_deadline = mono_after(core->now, held_ms);
 	drop_conn(core, session);
 	if (peer_gone && session->rec.binding == BIND_NATIVE)
-		session_peer_exit(core, session);
+		session_peer_exit(core, session, false);
 	else
 		timer_arm_session(core, session);
 }
 
-void session_peer_exit(struct core *core, struct session *session)
+/* Nobody is left to come back; what it started goes at once, and its room with it. */
+static void stop_rest(struct core *core, struct session *session)
+{
+	session->ended = true;
+	timer_arm_session(core, session);
+	session_end_waiting(core, session, END_DISCONNECTED);
+	list_each(it, next, &session->claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim_has_room(claim))
+			revoke_kill(core, claim, END_DISCONNECTED);
+	}
+	session_claim_ended(core, session);
+}
+
+void session_peer_exit(struct core *core, struct session *session, bool rest_lives)
 {
 	uint64_t conn = session->conn;
 
 	PRE(session->rec.binding == BIND_NATIVE);
+	if (!session->peer_gone || !rest_lives)
+		trace_session(core, session, rest_lives ? "exited" : "gone");
 	session->peer_gone = true;
 	drop_conn(core, session);
 	session->detach_deadline = core->now;
-	session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
 	if (conn != 0)
 		effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
+	if (rest_lives)
+		stop_rest(core, session);
+	else
+		session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
+}
+
+void session_peer_reach(struct core *core, const struct event *event)
+{
+	struct session *session = session_by_id(core, event->peer.session);
+
+	if (!session || session->rec.binding != BIND_NATIVE)
+		return;
+	session->reach = event->peer.reach;
+	text_copy(session->unwatched, sizeof(session->unwatched),
+		  event->peer.reach == PEER_UNKNOWN ? event->peer.why : NULL);
+	if (event->peer.reach == PEER_UNKNOWN)
+		text_copy(trace_session(core, session, "unwatched")->trace.detail,
+			  LIMIT_REASON_BYTES + 1, session->unwatched);
+	core->queue_changed = true;
 }
 
 void session_processes(struct core *core, const struct event *event)
@@ -288,6 +353,7 @@ void session_bye(struct core *core, struct session *session)
 	uint64_t conn = session->conn;
 
 	PRE(conn != 0);
+	trace_session(core, session, "bye");
 	session_end_all(core, session, END_CANCELLED, END_RELEASED);
 	drop_conn(core, session);
 	session->detach_deadline = core->now;
@@ -307,14 +373,15 @@ static void tab_expired(struct core *core, struct session *session)
 	}
 }
 
-/* The linger is over. A tab is gone by now; of a native program that dropped its connection nothing
- * is known but that it lives, so it is stopped like one that was revoked. */
+/* The linger is over. A tab is gone by now, and whom nothing reaches has stopped by itself: it was
+ * told how long it has. A native program that dropped its connection lives, so it is stopped like
+ * one that was revoked. */
 static void linger_over(struct core *core, struct session *session)
 {
 	session_end_waiting(core, session, END_DISCONNECTED);
 	if (!mono_due(session->detach_deadline, core->now))
 		return;
-	if (session->rec.binding == BIND_TAB) {
+	if (session->rec.binding == BIND_TAB || !session_stoppable(session)) {
 		session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
 		return;
 	}

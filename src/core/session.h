@@ -13,8 +13,12 @@ void session_restore(struct core *core, const struct session_record *rec);
 void session_seen(struct core *core, struct session *session);
 /* Its connection is gone. */
 void session_detach(struct core *core, struct session *session, bool peer_gone);
-/* The native process is dead: nothing of it can still use a GPU. */
-void session_peer_exit(struct core *core, struct session *session);
+/* The native process is dead. Of what it named something may live; else nothing of it can still use
+ * a GPU. */
+void session_peer_exit(struct core *core, struct session *session, bool rest_lives);
+void session_peer_reach(struct core *core, const struct event *event);
+/* Native: something of it can be signalled, so its room is free when that is gone. */
+bool session_stoppable(const struct session *session);
 /* What uses the GPU for it beside the process at its connection; replaces what it said before. */
 void session_processes(struct core *core, const struct event *event);
 void session_bye(struct core *core, struct session *session);

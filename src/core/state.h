@@ -60,15 +60,17 @@ struct session_vram {
 
 struct session {
 	struct session_record rec;
-	uint64_t conn;                  /* 0: detached */
-	struct mono_ms last_seen;       /* last message of any kind */
-	struct mono_ms place_deadline;  /* detached: when its waiting claims end */
-	struct mono_ms detach_deadline; /* detached: when all it has ends; NEVER: attached */
-	struct mono_ms compute_ended;   /* when it last gave a compute turn back */
-	uint32_t waiting, holding;      /* its claims QUEUED; OFFERED, HELD or YIELDING */
-	uint32_t computing;             /* of those with room: with slots */
-	bool peer_gone;                 /* native: its process is dead */
-	bool ended;                     /* freed with its last claim; no resume any more */
+	uint64_t conn;                         /* 0: detached */
+	struct mono_ms last_seen;              /* last message of any kind */
+	struct mono_ms place_deadline;         /* detached: when its waiting claims end */
+	struct mono_ms detach_deadline;        /* detached: when all it has ends; NEVER: attached */
+	struct mono_ms compute_ended;          /* when it last gave a compute turn back */
+	uint32_t waiting, holding;             /* its claims QUEUED; OFFERED, HELD or YIELDING */
+	uint32_t computing;                    /* of those with room: with slots */
+	enum peer_reach reach;                 /* native: of the process at its connection */
+	bool peer_gone;                        /* native: that process is dead */
+	bool ended;                            /* freed with its last claim; no resume any more */
+	char unwatched[LIMIT_LABEL_BYTES + 1]; /* PEER_UNKNOWN: why */
 	struct session_vram vram[LIMIT_GPUS];
 	struct list claims;
 	struct list in_dirty; /* core.dirty_sessions or core.ended_sessions */

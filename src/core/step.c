@@ -98,10 +98,10 @@ static void on_alive(struct core *core, const struct event *event)
 
 static void on_peer_exit(struct core *core, const struct event *event)
 {
-	struct session *session = session_by_id(core, event->lease);
+	struct session *session = session_by_id(core, event->peer.session);
 
 	if (session && session->rec.binding == BIND_NATIVE)
-		session_peer_exit(core, session);
+		session_peer_exit(core, session, event->peer.rest);
 }
 
 static void on_bye(struct core *core, const struct event *event)
@@ -140,7 +140,8 @@ static void on_drain(struct core *core, const struct event *event)
 static void on_clock_jump(struct core *core, const struct event *event)
 {
 	PRE(event->type == EVENT_CLOCK_JUMP);
-	timer_jump(core);
+	PRE(event->stalled_ms >= 0);
+	timer_jump(core, event->stalled_ms);
 }
 
 static void on_tick(struct core *core, const struct event *event)
@@ -173,6 +174,7 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 	[EVENT_TICK] = on_tick,
 	[EVENT_DRAIN] = on_drain,
 	[EVENT_PROCESSES] = session_processes,
+	[EVENT_PEER_REACH] = session_peer_reach,
 };
 
 static void append_claims(struct list *from, struct effects *fx, enum record_type type)

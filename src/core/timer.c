@@ -74,11 +74,6 @@ void timer_arm_session(struct core *core, struct session *session)
 		heap_set(&core->session_timers, &session->timer, deadline.v);
 }
 
-bool timer_frozen(const struct core *core)
-{
-	return mono_before(core->now, core->frozen_until);
-}
-
 static void end_waiter(struct core *core, struct claim *claim, enum end_reason end,
 		       enum message msg)
 {
@@ -158,8 +153,6 @@ void timer_tick(struct core *core)
 	core->tick_unfinished = false;
 	if (mono_due(core->next_heartbeat, core->now))
 		heartbeats(core);
-	if (timer_frozen(core))
-		return;
 	enough = core->out.count + TICK_WORK_MAX;
 	while (core->out.count < enough && (node = due(core, &core->session_timers))) {
 		struct session *session = container_of(node, struct session, timer);
@@ -171,35 +164,82 @@ void timer_tick(struct core *core)
 	core->tick_unfinished = due(core, &core->session_timers) || due(core, &core->claim_timers);
 }
 
-void timer_jump(struct core *core)
+static void shift(struct mono_ms *deadline, int64_t ms)
 {
+	*deadline = mono_after(*deadline, ms);
+}
+
+static void shift_claim(struct core *core, struct claim *claim, int64_t ms)
+{
+	shift(&claim->deadline, ms);
+	shift(&claim->yield_since, ms);
+	shift(&claim->place_deadline, ms);
+	shift(&claim->rec.wait_deadline, ms);
+	shift(&claim->rec.ttl_deadline, ms);
+	timer_arm_claim(core, claim);
+	claim_dirty(core, claim);
+}
+
+static void shift_claims(struct core *core, int64_t ms)
+{
+	struct rank_node *node;
+
+	for (node = rank_tree_first(&core->places); node; node = rank_tree_next(node))
+		shift_claim(core, claim_of_place(node), ms);
+	for (node = rank_tree_first(&core->holders); node; node = rank_tree_next(node))
+		shift_claim(core, claim_of_place(node), ms);
+	memory_shift(core, ms);
+}
+
+/* A freeze lasts for settle_ms in which the broker is awake, and it is used once silence was judged
+ * after it: then, and only then, the next one may begin. Stalls in a row delay the judgement by
+ * their own length, never for ever. */
+static bool may_freeze(const struct core *core)
+{
+	return !mono_before(core->last_tick, core->frozen_until) && !core->tick_unfinished;
+}
+
+/* Whoever waits for an answer of the broker, or is waited for by it, has lost as much of its time
+ * as the broker stood still. Silence says nothing before everybody had time to speak. */
+void timer_jump(struct core *core, int64_t stalled_ms)
+{
+	bool freeze = may_freeze(core);
 	int64_t grace_ms = core->config.settle_ms - core->config.session_ttl_ms;
 	struct mono_ms seen = mono_after(core->now, grace_ms);
 	struct rank_node *node = rank_tree_first(&core->sessions);
 
-	core->frozen_until = mono_after(core->now, core->config.settle_ms);
+	if (stalled_ms > 0)
+		shift_claims(core, stalled_ms);
+	if (freeze)
+		core->frozen_until = mono_after(core->now, core->config.settle_ms);
+	else
+		shift(&core->frozen_until, stalled_ms);
 	for (; node; node = rank_tree_next(node)) {
 		struct session *session = session_of_id(node);
-		session->last_seen = mono_max(session->last_seen, seen);
+		shift(&session->last_seen, stalled_ms);
+		shift(&session->place_deadline, stalled_ms);
+		shift(&session->detach_deadline, stalled_ms);
+		if (freeze)
+			session->last_seen = mono_max(session->last_seen, seen);
 		timer_arm_session(core, session);
 	}
 	trace_event(core, "clock-jump", NULL);
 	heartbeats(core);
 }
 
-static struct mono_ms heap_next(const struct core *core, const struct heap *heap)
+static struct mono_ms heap_next(const struct heap *heap)
 {
 	const struct heap_node *node = heap_first(heap);
 
-	return node ? mono_max((struct mono_ms){node->key}, core->frozen_until) : MONO_NEVER;
+	return node ? (struct mono_ms){node->key} : MONO_NEVER;
 }
 
 struct mono_ms timer_next(const struct core *core)
 {
 	struct mono_ms next = core->wake;
 
-	next = mono_min(next, heap_next(core, &core->claim_timers));
-	next = mono_min(next, heap_next(core, &core->session_timers));
+	next = mono_min(next, heap_next(&core->claim_timers));
+	next = mono_min(next, heap_next(&core->session_timers));
 	if (core->stats.sessions > 0)
 		next = mono_min(next, core->next_heartbeat);
 	return core->tick_unfinished ? core->now : next;

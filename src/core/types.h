@@ -36,6 +36,13 @@ enum end_reason {
 	END_REASON_COUNT
 };
 
+/* What the kernel lets the broker do with the process at the other end of a native session. */
+enum peer_reach {
+	PEER_REACHED, /* its end is seen, and it can be signalled */
+	PEER_WATCHED, /* its end is seen; signals do not reach it (another PID namespace) */
+	PEER_UNKNOWN, /* neither: it lives until its linger says otherwise */
+};
+
 /* Why a holder is asked to give way, or was not asked any more. */
 enum yield_reason {
 	YIELD_PREEMPTED,

@@ -17,6 +17,7 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 		.key = claim->key,
 		.detach_deadline = MONO_NEVER,
 		.yield_deadline = MONO_NEVER,
+		.kill_at = MONO_NEVER,
 		.yield_for = claim->yield_for,
 		.yield_reason = claim->rec.yield_reason,
 		.ripe = mono_due(claim->key, now),
@@ -27,8 +28,16 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 						    : claim->session->detach_deadline;
 	else if (waits_plain && claim->conn == 0)
 		ret_view->detach_deadline = claim->place_deadline;
-	if (claim->rec.state == CLAIM_YIELDING)
-		ret_view->yield_deadline = claim->deadline;
+	if (claim->session && claim->session->reach == PEER_UNKNOWN)
+		ret_view->unwatched = claim->session->unwatched;
+	if (claim->rec.state != CLAIM_YIELDING)
+		return;
+	ret_view->yield_deadline = claim->deadline;
+	if (claim->rec.revoked && claim->killed)
+		ret_view->kill_at = now;
+	else if (claim->rec.revoked && claim->rec.binding == BIND_NATIVE &&
+		 session_stoppable(claim->session))
+		ret_view->kill_at = claim->deadline;
 }
 
 bool core_claim(const struct core *core, uint64_t claim_id, struct mono_ms now,

@@ -12,6 +12,9 @@ struct claim_view {
 		yield_deadline; /* YIELDING: when grace, then lock-delay or kill wait, ends */
 	uint64_t yield_for;     /* claim id or 0 */
 	enum yield_reason yield_reason;
+	struct mono_ms
+		kill_at;       /* revoked and native: when it gets SIGKILL, or got it; else NEVER */
+	const char *unwatched; /* native: why its process cannot be watched; else NULL */
 	bool ripe;
 };
 
@@ -36,6 +39,8 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_HOLDERS, "holders", "{count} GPUs are held, by {holder}.")                           \
 	X(WHY_YIELDING, "yielding",                                                                \
 	  "{holder} was asked to give {gpu} back and has {left} to do so.")                        \
+	X(WHY_STOPPING, "stopping",                                                                \
+	  "{holder} lost {gpu} and is being stopped; it is free in {left} at most.")               \
 	X(WHY_LOCK_DELAY, "lock-delay", "{holder} lost {gpu}; it is free in {left} at most.")      \
 	X(WHY_DETACHED, "detached",                                                                \
 	  "{holder} is disconnected from {gpu} and has {left} to come back.")                      \

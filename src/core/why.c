@@ -6,6 +6,7 @@
 #include "core/order.h"
 #include "core/preempt.h"
 #include "core/schedule.h"
+#include "core/session.h"
 #include "core/view.h"
 
 static int64_t left_ms(struct mono_ms deadline, struct mono_ms now)
@@ -23,9 +24,14 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 	enum yield_reason reason;
 
 	if (holder->rec.state == CLAIM_YIELDING) {
-		bool delay = holder->rec.revoked && holder->rec.binding != BIND_NATIVE;
-		why.code = delay ? WHY_LOCK_DELAY : WHY_YIELDING;
+		bool native = holder->rec.binding == BIND_NATIVE;
+		why.code = !holder->rec.revoked ? WHY_YIELDING
+			   : native             ? WHY_STOPPING
+						: WHY_LOCK_DELAY;
 		why.left_ms = left_ms(holder->deadline, now);
+		if (why.code == WHY_STOPPING && !holder->killed &&
+		    session_stoppable(holder->session))
+			why.left_ms += core->config.kill_wait_ms;
 	} else if (holder->session && holder->session->conn == 0) {
 		why.code = WHY_DETACHED;
 		why.left_ms = left_ms(holder->session->detach_deadline, now);
@@ -76,7 +82,7 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 		if (slots_fit ? !asked : holder->slots_charged == 0)
 			continue;
 		why = of_holder(core, head, holder, now);
-		if (slots_fit && holder->rec.yield_reason == YIELD_EVICTED)
+		if (slots_fit && holder->rec.yield_reason == YIELD_EVICTED && !holder->rec.revoked)
 			why.code = WHY_EVICTING;
 		if (!found || rank_of(&why) < rank_of(&best))
 			best = why;

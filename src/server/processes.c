@@ -73,7 +73,7 @@ void processes_finish(struct processes *processes)
 static void exited(struct process *process)
 {
 	let_go(process);
-	batch_event(process->owner->batch, EVENT_PEER_EXIT, 0)->lease = process->session;
+	batch_event(process->owner->batch, EVENT_PEER_EXIT, 0)->peer.session = process->session;
 }
 
 static void on_pidfd(void *ctx, int fd)

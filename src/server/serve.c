@@ -177,19 +177,20 @@ static void run(struct shell *shell)
 		loop_wake_at(shell->loop, asked);
 		loop_turn(shell->loop);
 		now = loop_now();
-		bool jumped = turn_jumped(&shell->broker, asked, now, loop_suspended_ms());
-		if (jumped) {
-			log_event(&shell->observers.log, LOG_WARN,
-				  "the machine slept or the broker stood still; nothing expires "
-				  "until its clients were heard",
-				  log_int("late_ms", mono_since(now, asked)));
+		int64_t stalled_ms = TURN_IN_TIME;
+		if (turn_jumped(&shell->broker, asked, now, loop_suspended_ms())) {
 			loop_drain(shell->loop);
 			now = loop_now();
+			stalled_ms = turn_late_ms(&shell->broker, asked, now);
+			log_event(&shell->observers.log, LOG_WARN,
+				  "the machine slept or the broker stood still; silence counts "
+				  "again once its clients had time to speak",
+				  log_int("late_ms", stalled_ms));
 		}
-		turn_run(&shell->broker, now, loop_wall_now(), jumped, &out);
+		turn_run(&shell->broker, now, loop_wall_now(), stalled_ms, &out);
 		/* What was read is done before more is read, so the batch has a bound. */
 		while (shell->broker.batch.count > TURN_EVENTS_MAX)
-			turn_run(&shell->broker, now, loop_wall_now(), false, &out);
+			turn_run(&shell->broker, now, loop_wall_now(), TURN_IN_TIME, &out);
 		asked = run_due(shell, now);
 		asked = mono_min(asked, give_memory_back(shell, now));
 		asked = mono_min(asked, observe_flush(&shell->observers, now));

@@ -51,11 +51,19 @@ void broker_finish(struct broker *broker)
 	effects_finish(&broker->held);
 }
 
+/* Nobody waits for a turn before the last one: a deadline that lies further back came from nowhere,
+ * and is no sign of a stall. */
+int64_t turn_late_ms(const struct broker *broker, struct mono_ms asked, struct mono_ms now)
+{
+	int64_t late_ms = mono_since(now, mono_max(asked, broker->now));
+	return late_ms > 0 ? late_ms : 0;
+}
+
 bool turn_jumped(struct broker *broker, struct mono_ms asked, struct mono_ms now,
 		 int64_t suspended_ms)
 {
 	int64_t moved = suspended_ms - broker->suspended_ms;
-	bool stalled = asked.v != INT64_MAX && mono_since(now, asked) > TURN_STALL_MS;
+	bool stalled = asked.v != INT64_MAX && turn_late_ms(broker, asked, now) > TURN_STALL_MS;
 	broker->suspended_ms = suspended_ms;
 	return stalled || moved > TURN_JUMP_MS || moved < -TURN_JUMP_MS;
 }
@@ -231,7 +239,7 @@ static void let_out(struct broker *broker, bool durable, const struct turn_out *
 		out->queue_changed(out->ctx);
 }
 
-void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, bool jumped,
+void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, int64_t stalled_ms,
 	      const struct turn_out *out)
 {
 	assert(!mono_before(now, broker->now));
@@ -239,9 +247,10 @@ void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, bo
 	broker->wall = wall;
 	broker->turns++;
 	broker->fx.next_wake = broker->tick_at; /* of the step that was last */
-	if (jumped) {
+	if (stalled_ms >= 0) {
 		struct ticket *ticket = batch_new(&broker->batch);
 		ticket->in.event.type = EVENT_CLOCK_JUMP;
+		ticket->in.event.stalled_ms = stalled_ms;
 		batch_push_first(&broker->batch, ticket);
 		broker->jumps++;
 	}

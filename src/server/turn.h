@@ -56,10 +56,14 @@ void broker_init(struct broker *broker, struct core *core, struct store *store, 
 		 int64_t suspended_ms);
 void broker_finish(struct broker *broker);
 /* True when the machine slept or the loop stood still since `asked`, the time at which this turn
- * was to begin: drain the sockets, then call turn_run with `jumped` (CASES.md R2, R8). */
+ * was to begin (no earlier than the last one began): drain the sockets, then call turn_run with how
+ * late it is by then (CASES.md R2, R8). */
 bool turn_jumped(struct broker *broker, struct mono_ms asked, struct mono_ms now,
 		 int64_t suspended_ms);
-void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, bool jumped,
+int64_t turn_late_ms(const struct broker *broker, struct mono_ms asked, struct mono_ms now);
+enum { TURN_IN_TIME = -1 };
+/* `stalled_ms`: for how long the loop stood still before, 0 after a suspend; TURN_IN_TIME. */
+void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, int64_t stalled_ms,
 	      const struct turn_out *out);
 /* When the next turn has to begin if nothing happens before. */
 struct mono_ms turn_wake(const struct broker *broker);

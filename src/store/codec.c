@@ -19,7 +19,7 @@ enum {
 };
 
 static_assert(HEADER_BYTES + CLAIM_BYTES_MAX + CRC_BYTES <= CODEC_BYTES_MAX, "a claim fits");
-static_assert(HEADER_BYTES + 49 + 3 + LIMIT_ID_BYTES + 16 * LIMIT_PROCESSES + LIMIT_CGROUP_BYTES +
+static_assert(HEADER_BYTES + 57 + 3 + LIMIT_ID_BYTES + 16 * LIMIT_PROCESSES + LIMIT_CGROUP_BYTES +
 			      CRC_BYTES <=
 		      CODEC_BYTES_MAX,
 	      "a session fits");
@@ -140,6 +140,7 @@ static void walk_named(struct walk *w, struct named_processes *named)
 		walk_i64(w, &named->v[i].pid);
 		walk_u64(w, &named->v[i].pid_start);
 	}
+	walk_i64(w, &named->keeper);
 	walk_text(w, named->cgroup, sizeof named->cgroup);
 }
 

@@ -74,7 +74,7 @@ static void answer_done(struct text *body, const struct effect *send,
 		add_grant(body, send, facts);
 	} else if (msg == MSG_RENEWED) {
 		text_json_str(body, "status", "renewed");
-		text_json_seconds(body, "expires_in_s", send->send.expires_ms);
+		part_renewed(body, send);
 	} else if (msg == MSG_OK) {
 		text_json_str(body, "status", "ok");
 		text_json_u64(body, "count", send->send.lease);

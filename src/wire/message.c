@@ -238,6 +238,19 @@ static int pids_field(struct message_in *m)
 	return 0;
 }
 
+static int keeper_field(struct message_in *m)
+{
+	uint64_t keeper = 0;
+	bool given = false, named = false;
+	int err = json_u64(&m->parsed, m->parsed.root, "keeper", 1, INT32_MAX, &keeper, &given);
+	if (err < 0 || !given)
+		return err;
+	for (uint32_t i = 0; i < m->named.count; i++)
+		named |= m->named.v[i].pid == (int64_t)keeper;
+	m->named.keeper = (int64_t)keeper;
+	return named ? 0 : json_refuse(&m->parsed, "keeper", "expected one of `pids`");
+}
+
 /* What is not named any more is left out, so an empty message takes all back. */
 static int parse_processes(struct message_in *m)
 {
@@ -245,6 +258,8 @@ static int parse_processes(struct message_in *m)
 	m->event.type = EVENT_PROCESSES;
 	m->event.processes = &m->named;
 	int err = pids_field(m);
+	if (err == 0)
+		err = keeper_field(m);
 	if (err == 0)
 		err = json_name(&m->parsed, m->parsed.root, "cgroup", LIMIT_CGROUP_BYTES, &cgroup);
 	if (err < 0)

@@ -99,6 +99,15 @@ void part_yield(struct text *out, const struct effect *send, const struct messag
 		text_json_str(out, "detail", send->send.detail);
 }
 
+void part_renewed(struct text *out, const struct effect *send)
+{
+	text_json_seconds(out, "expires_in_s", send->send.expires_ms);
+	if (!send->send.flag)
+		return;
+	text_json_bool(out, "yield", true);
+	text_json_str(out, "reason", yield_reason_name(send->send.reason));
+}
+
 static void add_welcome(struct text *out, const struct effect *send,
 			const struct message_facts *facts)
 {
@@ -180,6 +189,8 @@ static void add_body(struct text *out, const struct effect *send, const struct m
 		break;
 	case MSG_REVOKED:
 		text_json_str(out, "reason", yield_reason_name(send->send.reason));
+		if (send->send.grace_ms > 0)
+			text_json_i64(out, "grace_ms", send->send.grace_ms);
 		if (send->send.detail[0])
 			text_json_str(out, "detail", send->send.detail);
 		break;
@@ -193,7 +204,7 @@ static void add_body(struct text *out, const struct effect *send, const struct m
 		part_error(out, send->send.err, send->send.detail);
 		break;
 	case MSG_RENEWED:
-		text_json_seconds(out, "expires_in_s", send->send.expires_ms);
+		part_renewed(out, send);
 		break;
 	case MSG_LENT:
 		text_json_u64(out, "to", send->send.other);

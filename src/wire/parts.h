@@ -13,6 +13,8 @@ void part_token(struct text *out, const struct token *token);
 void part_error(struct text *out, int err, const char *detail);
 /* reason, for_lease?, for?, grace_ms. */
 void part_yield(struct text *out, const struct effect *send, const struct message_facts *facts);
+/* expires_in_s, and yield and reason while the holder is asked to give way. */
+void part_renewed(struct text *out, const struct effect *send);
 /* {"code","text"}. */
 void part_why(struct text *out, const struct why *why, const char *holder_name,
 	      const struct core_config *config);

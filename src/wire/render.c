@@ -194,10 +194,14 @@ static void add_claim(struct text *out, const struct claim_view *view)
 	if (rec->label[0])
 		text_json_str(out, "label", rec->label);
 	text_json_str(out, "class", lease_class_name(rec->cls));
-	text_json_str(out, "state", claim_state_name(rec->state));
+	text_json_str(out, "state", rec->revoked ? "stopping" : claim_state_name(rec->state));
 	text_json_str(out, "binding", binding_name(rec->binding));
 	bool bound = rec->binding != BIND_HTTP || rec->state == CLAIM_QUEUED;
 	text_json_bool(out, "attached", view->conn != 0 || !bound);
+	if (view->unwatched) {
+		text_json_bool(out, "watched", false);
+		text_json_str(out, "unwatched", view->unwatched);
+	}
 	if (rec->session)
 		text_json_u64(out, "session", rec->session);
 	text_json_u64(out, "slots", rec->need.slots);
@@ -251,6 +255,9 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 	if (rec->lender)
 		text_json_u64(out, "lender", rec->lender);
 	add_left(out, "detached_left_s", holder->detach_deadline, now);
+	if (rec->revoked)
+		text_json_bool(out, "revoked", true);
+	add_left(out, "stop_in_s", holder->kill_at, now);
 	if (rec->state == CLAIM_YIELDING)
 		add_yield(out, holder, now, yield_for_name);
 	text_char(out, '}');

@@ -90,7 +90,13 @@ void broker_step(struct world *w, struct event *event)
 	uint64_t random[2] = {rng_next(&w->token_rng), rng_next(&w->token_rng)};
 	memcpy(event->random.b, random, sizeof event->random.b);
 	b->steps++;
+	struct mono_ms wake = mono_min(b->wake, event->now);
 	core_step(b->core, event, &b->fx);
+	/* The real loop takes a wake-up that lies in the past for a stall. */
+	if (event->type > EVENT_START && mono_before(b->fx.next_wake, wake))
+		sim_fail(w, "the core asks to be woken %lld ms ago",
+			 (long long)mono_since(event->now, b->fx.next_wake));
+	b->wake = b->fx.next_wake;
 	check_step(w, event);
 }
 
@@ -252,8 +258,10 @@ static void step_inbox(struct world *w)
 			want->retried = true;
 		}
 		broker_step(w, &letter->event);
-		if (want && letter->event.type == EVENT_ACQUIRE && want->asked_t < 0)
+		if (want && letter->event.type == EVENT_ACQUIRE && want->asked_t < 0) {
 			want->asked_t = w->t;
+			want->asked_stalled_ms = w->stalled_ms;
+		}
 		net_free(w, letter);
 	}
 }
@@ -267,7 +275,8 @@ void broker_turn(struct world *w, int64_t t)
 	b->turns++;
 	if (b->clock_jump) {
 		b->clock_jump = false;
-		struct event jump = {.type = EVENT_CLOCK_JUMP};
+		struct event jump = {.type = EVENT_CLOCK_JUMP, .stalled_ms = b->stalled_ms};
+		b->stalled_ms = 0;
 		broker_step(w, &jump);
 	}
 	bool bad = b->disk_full || b->commit_failed;

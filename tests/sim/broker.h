@@ -19,9 +19,11 @@ struct broker {
 	size_t seen;     /* effects that were checked and hashed */
 	size_t appended; /* effects whose records lie with the journal */
 	struct letter *inbox, **inbox_tail;
-	int64_t turn_t; /* next planned turn; INT64_MAX: none */
+	int64_t turn_t;      /* next planned turn; INT64_MAX: none */
+	struct mono_ms wake; /* what the last step asked for */
 	enum crash_point crash;
-	bool clock_jump;       /* tell the core first */
+	bool clock_jump;       /* tell the core first .. */
+	int64_t stalled_ms;    /* .. and for how long it stood still */
 	bool disk_full;        /* commits fail past the reserve */
 	unsigned reserve;      /* commits that still succeed */
 	bool io_error;         /* the next commit fails */

@@ -11,13 +11,15 @@ static void begin(struct world *w)
 {
 	struct broker *b = &w->broker;
 	b->core = core_create();
-	w->check.settled_t = 0;
+	w->check.settled_t = w->check.ticked_t = 0;
 	b->state = BROKER_UP;
 	b->inbox = NULL;
 	b->inbox_tail = &b->inbox;
 	b->turn_t = INT64_MAX;
+	b->wake = MONO_NEVER;
 	b->crash = CRASH_NONE;
 	b->clock_jump = b->commit_failed = b->journal_told_bad = false;
+	b->stalled_ms = 0;
 	struct event config = {.type = EVENT_CONFIG, .config = &b->config};
 	broker_step(w, &config);
 }
@@ -84,7 +86,7 @@ static void probe_processes(struct world *w)
 		    client->pid_start == row->rec.pid_start)
 			continue;
 		struct letter *letter = broker_event(w, EVENT_PEER_EXIT);
-		letter->event.lease = id;
+		letter->event.peer.session = id;
 		broker_post(w, letter);
 	}
 }
@@ -168,8 +170,12 @@ void broker_resume(struct world *w)
 	if (b->state != BROKER_STALLED)
 		return;
 	b->state = BROKER_UP;
-	w->check.idle_since_t = INT64_MAX;                /* the probe was stopped too */
-	b->clock_jump |= w->t - b->stall_begin_t >= 1000; /* shorter ones are not seen */
+	w->check.idle_since_t = INT64_MAX;     /* the probe was stopped too */
+	if (w->t - b->stall_begin_t >= 1000) { /* shorter ones are not seen */
+		b->clock_jump = true;
+		b->stalled_ms += w->t - b->stall_begin_t;
+		w->stalled_ms += w->t - b->stall_begin_t;
+	}
 	bound_taint(w);
 	b->turn_t = INT64_MAX;
 	broker_plan_turn(w, w->t);

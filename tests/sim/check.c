@@ -184,7 +184,7 @@ static void observe_claim(struct world *w, const struct record *record)
 		want->arrival_ms = rec->arrival.v;
 	}
 	bool moved = check_place(w, want, rec);
-	check_settling(w, record);
+	check_settling(w, want, record);
 	want->lender = rec->lender;
 	if (claim_has_fence(rec))
 		observe_fence(w, want, rec->fence);
@@ -237,6 +237,23 @@ static void observe(struct world *w, const struct effect *fx)
 		return;
 	if (fx->record.type == RECORD_CLAIM_PUT || fx->record.type == RECORD_CLAIM_END)
 		observe_claim(w, &fx->record);
+}
+
+/* A jump freezes silence once; the next freeze may begin when this one was used. */
+static void note_time(struct world *w, const struct event *event)
+{
+	struct check *check = &w->check;
+	struct conn *conn = net_conn(w, event->conn);
+	if (conn)
+		conn->heard_ms = w->t - w->stalled_ms;
+	if (event->type == EVENT_TICK)
+		check->ticked_t = w->t;
+	if (event->type != EVENT_CLOCK_JUMP)
+		return;
+	if (check->ticked_t >= check->settled_t)
+		check->settled_t = w->t + w->broker.config.settle_ms;
+	else
+		check->settled_t += event->stalled_ms;
 }
 
 /* When the broker learned that a session's connection is gone: the linger runs from here. */
@@ -304,8 +321,7 @@ void check_step(struct world *w, const struct event *event)
 			   event->acquire.need.gpu_count, event->acquire.need.gpu_mask);
 	note_loss(w, event);
 	w->check.ticking = event->type == EVENT_TICK;
-	if (event->type == EVENT_CLOCK_JUMP)
-		w->check.settled_t = w->t + b->config.settle_ms;
+	note_time(w, event);
 	w->check.fence_before = w->check.fence_recorded;
 	for (; b->seen < b->fx.count; b->seen++)
 		observe(w, &b->fx.v[b->seen]);

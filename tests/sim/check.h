@@ -22,7 +22,8 @@ struct check {
 	uint64_t granted[4];  /* by class, since the core was started */
 	bool ticking;         /* this step is a tick .. */
 	int64_t started_t;    /* the daemon's last start */
-	int64_t settled_t;    /* .. and before this time it may judge nothing */
+	int64_t ticked_t;     /* the last one */
+	int64_t settled_t;    /* silence may not be judged before */
 	int64_t idle_since_t; /* I5: room and a waiter; INT64_MAX: no */
 };
 

@@ -127,13 +127,16 @@ bool check_place(struct world *w, struct want *want, const struct claim_record *
 	return moved;
 }
 
-/* R8: while the clock settles after a jump, nothing is judged by its deadline. */
-void check_settling(struct world *w, const struct record *record)
+/* R8: while the clock settles after a jump, nobody who is connected is judged by his silence. */
+void check_settling(struct world *w, struct want *want, const struct record *record)
 {
-	bool ends = record->type == RECORD_CLAIM_END;
-	if (w->check.ticking && w->t < w->check.settled_t && (ends || record->claim.revoked))
-		sim_fail(w, "R8: claim %llu is judged while the clock settles",
-			 (ull)record->claim.id);
+	const struct claim_record *rec = &record->claim;
+	bool silence = (rec->binding == BIND_TAB && rec->yield_reason == YIELD_EXPIRED) ||
+		       (rec->binding == BIND_NATIVE && rec->yield_reason == YIELD_UNRESPONSIVE);
+	if (w->check.ticking && w->t < w->check.settled_t && silence && rec->revoked &&
+	    !want->revoked && want->lost_t == INT64_MAX)
+		sim_fail(w, "R8: claim %llu is judged while the clock settles", (ull)rec->id);
+	want->revoked = rec->revoked;
 }
 
 /* A place or lease whose client may come back is not given up before its linger is over. */

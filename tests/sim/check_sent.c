@@ -154,6 +154,10 @@ static void sent_end(struct world *w, struct want *want, const struct conn *conn
 		     const struct effect *fx)
 {
 	const struct journal_claim *row = row_of(w, fx);
+	/* A stall is no waiting; a crash may forget one that was not committed. */
+	int64_t waited_ms = w->t - want->asked_t;
+	if (want->asked_t >= w->check.started_t)
+		waited_ms -= w->stalled_ms - want->asked_stalled_ms;
 	if (fx->send.end == END_NONE && want->yielded)
 		return; /* gave way and comes back: QUEUED says the rest */
 	if (row->live)
@@ -161,9 +165,9 @@ static void sent_end(struct world *w, struct want *want, const struct conn *conn
 			 (ull)want->uid, message_name(fx->send.msg),
 			 claim_state_name((int)row->rec.state));
 	if (fx->send.msg == MSG_TIMEOUT && want->timeout_ms >= 0 && !want->yielded &&
-	    !want->retried && want->asked_t >= 0 && w->t - want->asked_t < want->timeout_ms)
+	    !want->retried && want->asked_t >= 0 && waited_ms < want->timeout_ms)
 		sim_fail(w, "want %llu is told timeout after %lld ms of %lld", (ull)want->uid,
-			 (long long)(w->t - want->asked_t), (long long)want->timeout_ms);
+			 (long long)waited_ms, (long long)want->timeout_ms);
 	if (conn->want && conn->asks == EVENT_ACQUIRE && want->conn != conn->id)
 		return; /* an exchange that a retry took over */
 	want->said = WANT_OVER;

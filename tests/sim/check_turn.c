@@ -108,6 +108,22 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 		sim_fail(w, "I5: claim %llu waits while nothing is held", (ull)view.rec->id);
 }
 
+/* Stalls delay the judgement of a silent tab by their own length, never for ever. */
+static void check_silence(struct world *w, struct mono_ms now)
+{
+	const struct core_config *config = &w->broker.config;
+	struct claim_view view;
+	for (uint64_t id = 0; core_holder_after(w->broker.core, id, now, &view);
+	     id = view.rec->id) {
+		const struct conn *conn = net_conn(w, view.conn);
+		int64_t silent_ms = conn ? w->t - w->stalled_ms - conn->heard_ms : 0;
+		if (view.rec->binding == BIND_TAB && !view.rec->revoked &&
+		    silent_ms > config->session_ttl_ms + config->settle_ms + 10)
+			sim_fail(w, "S7: claim %llu is held, silent for %lld ms", (ull)view.rec->id,
+				 (long long)silent_ms);
+	}
+}
+
 /* As far as the core has heard from the probe. */
 static bool gpus_are_well(const struct world *w)
 {
@@ -188,6 +204,7 @@ void check_turn(struct world *w)
 		check_told(w, want_of(w, w->wants.active[i]), now);
 	check_no_idling(w, now, &stats, holders);
 	check_hold_limit(w, now, &stats);
+	check_silence(w, now);
 	check_views(w, now, stats.waiting);
 	if (stats.paused || !stats.journal_ok || !gpus_are_well(w))
 		bound_taint(w);

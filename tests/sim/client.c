@@ -228,7 +228,7 @@ void client_die(struct world *w, struct client *client)
 	client->life++;
 	if (client->plan->binding == BIND_NATIVE && client->session > 0) {
 		struct letter *letter = broker_event(w, EVENT_PEER_EXIT);
-		letter->event.lease = client->session;
+		letter->event.peer.session = client->session;
 		broker_post(w, letter);
 	}
 	if (!w->healed)

@@ -5,6 +5,8 @@
 /* Subject of a heal that only lets the clock of the bounds run again. */
 #define SETTLED UINT64_MAX
 
+enum { STALL_EVERY_MS = 4000 };
+
 static void heal_later(struct world *w, enum fault fault, uint64_t subject, int64_t lo_ms,
 		       int64_t hi_ms)
 {
@@ -43,6 +45,16 @@ static int64_t long_or_short(struct world *w)
 	return kind < 6   ? rng_between(&w->rng, 100, 5000)
 	       : kind < 9 ? rng_between(&w->rng, 5000, 60000)
 			  : rng_between(&w->rng, 60000, 300000);
+}
+
+/* Up to almost all of each 4 s, so that hardly a tick comes between two of them. */
+static void stall_again(struct world *w)
+{
+	if (w->stalls_left == 0 || w->healed)
+		return;
+	w->stalls_left--;
+	broker_stall(w, rng_between(&w->rng, 1000, STALL_EVERY_MS - 100));
+	heal_later(w, FAULT_STALLS, 0, STALL_EVERY_MS, STALL_EVERY_MS);
 }
 
 static uint64_t some_lease(struct world *w)
@@ -201,6 +213,29 @@ static void strike_kill(struct world *w, struct client *client)
 	client_set_timer(w, client, TIMER_DIE, 0, rng_between(&w->rng, 1000, 30000));
 }
 
+static void strike_io_error(struct world *w)
+{
+	w->broker.io_error = true;
+	bound_taint(w);
+	world_count(w, FAULT_IO_ERROR);
+}
+
+static void strike_stall(struct world *w)
+{
+	if (w->broker.state == BROKER_UP)
+		world_count(w, FAULT_STALL);
+	broker_stall(w, long_or_short(w));
+}
+
+/* On a host that is so busy, clients stand still as well. */
+static void strike_stalls(struct world *w, struct client *client)
+{
+	world_count(w, FAULT_STALLS);
+	w->stalls_left = (unsigned)rng_between(&w->rng, 5, 60);
+	client_pause(w, client, (int64_t)w->stalls_left * STALL_EVERY_MS);
+	stall_again(w);
+}
+
 static void strike(struct world *w, enum fault fault)
 {
 	struct client *client = &w->clients[rng_below(&w->rng, w->plan.client_count)];
@@ -232,9 +267,10 @@ static void strike(struct world *w, enum fault fault)
 		strike_suspend(w);
 		return;
 	case FAULT_STALL:
-		if (w->broker.state == BROKER_UP)
-			world_count(w, FAULT_STALL);
-		broker_stall(w, long_or_short(w));
+		strike_stall(w);
+		return;
+	case FAULT_STALLS:
+		strike_stalls(w, client);
 		return;
 	case FAULT_CRASH:
 		strike_crash(w);
@@ -250,9 +286,7 @@ static void strike(struct world *w, enum fault fault)
 		strike_flag(w, fault, &w->broker.disk_full, 120000);
 		return;
 	case FAULT_IO_ERROR:
-		w->broker.io_error = true;
-		bound_taint(w);
-		world_count(w, fault);
+		strike_io_error(w);
 		return;
 	case FAULT_FDS:
 		strike_flag(w, fault, &w->fds_exhausted, 60000);
@@ -335,6 +369,8 @@ void fault_heal(struct world *w, enum fault fault, uint64_t subject)
 			broker_crash(w, false);
 	} else if (fault == FAULT_STALL) {
 		broker_resume(w);
+	} else if (fault == FAULT_STALLS) {
+		stall_again(w);
 	} else if (fault == FAULT_ADMIN) {
 		resume_grants(w);
 	} else if (fault == FAULT_UNHEALTHY || fault == FAULT_SAMPLE_UNKNOWN ||

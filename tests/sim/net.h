@@ -17,6 +17,7 @@ struct conn {
 	bool stream;          /* closed by the broker after the last message */
 	bool answered;        /* the answer is wholly with the kernel */
 	int64_t up_t, down_t; /* when the latest message arrives */
+	int64_t heard_ms;     /* .. was stepped, on the clock of the daemon while it is awake */
 };
 
 struct net {

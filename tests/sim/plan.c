@@ -149,6 +149,7 @@ static void draw_timed_faults(struct plan *plan, struct rng *rng)
 		{FAULT_REBOOT, true, 600, 2400},    {FAULT_STOP, true, 200, 1500},
 		{FAULT_DISK_FULL, true, 300, 1500}, {FAULT_IO_ERROR, true, 30, 600},
 		{FAULT_FDS, true, 200, 1200},       {FAULT_WALL, false, 100, 1500},
+		{FAULT_STALLS, true, 200, 1500},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if ((plan->calm && rows[i].stops) || !rng_chance(rng, 400))

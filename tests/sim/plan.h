@@ -24,6 +24,7 @@
 	X(FAULT_CONFIG, "config")                 /* the configuration is reloaded */              \
 	X(FAULT_SUSPEND, "suspend")               /* the machine sleeps 1 s to 12 h */             \
 	X(FAULT_STALL, "stall")                   /* SIGSTOP of the daemon, 0.1 to 300 s */        \
+	X(FAULT_STALLS, "stalls")                 /* one after the other: a busy host, swap */     \
 	X(FAULT_CRASH, "crash")                   /* SIGKILL of the daemon at any point */         \
 	X(FAULT_REBOOT, "reboot")                 /* power cut or clean reboot */                  \
 	X(FAULT_STOP, "stop")                     /* SIGTERM of the daemon, and a start */         \

@@ -53,13 +53,15 @@ struct want {
 	bool active;   /* in wants.active */
 	bool queued;   /* since its last request: a place is recorded */
 	bool yielded;  /* gave way once */
+	bool revoked;  /* by the newest record */
 	bool had_room; /* by the newest record: held, and not yet back in the queue */
 	int64_t granted_t;
 
 	/* What the broker has said, delivered or not. */
 	enum want_stage said;
 	enum message said_last;
-	int64_t asked_t;    /* the broker stepped its ACQUIRE; the place counts from here */
+	int64_t asked_t;          /* the broker stepped its ACQUIRE; the place counts from here */
+	int64_t asked_stalled_ms; /* world.stalled_ms then */
 	int64_t lost_t;     /* the broker saw its session's connection go; INT64_MAX: attached */
 	int64_t arrival_ms; /* by the newest record of its lease: the place in the order */
 	enum yield_reason yield_reason;

@@ -63,6 +63,8 @@ struct world {
 	int64_t tainted_t;    /* .. and the last of them */
 	unsigned taints_open; /* conditions that stop it now */
 	int64_t pid_next;
+	int64_t stalled_ms;   /* for which the daemon stood still, as far as it notices */
+	unsigned stalls_left; /* of a series */
 };
 
 struct world_options {

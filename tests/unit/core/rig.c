@@ -196,6 +196,7 @@ uint64_t rig_resume(struct rig *rig, enum binding binding, uint64_t session)
 	struct event event = {.type = EVENT_SESSION_OPEN, .conn = conn};
 
 	event.session.binding = binding;
+	event.session.pid = 100 + (int64_t)conn;
 	event.session.name = "resumed";
 	for (uint32_t i = 0; i < rig->session_count; i++)
 		if (rig->sessions[i].id == session)

@@ -418,7 +418,7 @@ static void test_odd_events(void **state)
 	sample.sample.gpu = 7;
 	rig_step(rig, sample);
 	rig_close(rig, 4711);
-	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .lease = 4711});
+	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .peer.session = 4711});
 	assert_int_equal(rig->fx.count, 0);
 }
 

@@ -153,7 +153,8 @@ static struct event some_rare(const struct rig *rig)
 	switch (below(6)) {
 	case 0:
 		event.type = EVENT_PEER_EXIT;
-		event.lease = rig->session_id_max - below(6);
+		event.peer.session = rig->session_id_max - below(6);
+		event.peer.rest = one_in(2);
 		break;
 	case 1:
 		event.type = EVENT_BYE;
@@ -164,6 +165,7 @@ static struct event some_rare(const struct rig *rig)
 		break;
 	case 3:
 		event.type = EVENT_CLOCK_JUMP;
+		event.stalled_ms = one_in(2) ? 0 : below(60000);
 		break;
 	default:
 		event.admin.act = (enum admin_act)below(one_in(4) ? 6 : 4);

@@ -266,7 +266,7 @@ static void test_next_takes_the_room(void **state)
 	uint64_t chat = rig_wait(rig, c, LEASE_CHAT);
 
 	rig_close(rig, v);
-	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .lease = 2});
+	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .peer.session = 2});
 	assert_int_equal(rig_state(rig, voice), CLAIM_ENDED);
 	rig_release(rig, a, held, false);
 	assert_int_equal(rig_state(rig, chat), CLAIM_OFFERED);

@@ -327,6 +327,27 @@ static void test_time_to_live(void **state)
 	assert_int_equal(rig_error(rig), ERR_STALE);
 }
 
+/* A page that renews inside its grace learns that it was asked, and how long it has: it has no
+ * other ear. */
+static void test_renew_while_asked(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t held = lock(rig, "page"), b = rig_session(rig, BIND_NATIVE, "b");
+	struct token token = token_of(rig, held);
+	const struct effect *renewed;
+
+	rig_wait(rig, b, LEASE_CHAT);
+	rig_admin(rig, ADMIN_YIELD, held);
+	rig_pass(rig, 500);
+	renew(rig, &token, 300000);
+	renewed = rig_sent(rig, MSG_RENEWED, held);
+	assert_true(renewed->send.flag);
+	assert_int_equal(renewed->send.reason, YIELD_OPERATOR);
+	assert_int_equal(renewed->send.expires_ms, rig->config.grace_ms - 500);
+	rig_pass(rig, rig->config.grace_ms - 500);
+	assert_true(rig_row(rig, held)->revoked);
+}
+
 /* A time to live beyond the limit is cut to it. */
 static void test_time_to_live_limit(void **state)
 {
@@ -400,6 +421,29 @@ static void test_no_wait(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	rig_unlock(rig, (struct token[]){token_of(rig, held)});
 	assert_int_not_equal(rig_ask(rig, 0, want), 0);
+}
+
+/* A wait of no length is none: at once or not at all, and for that nobody is disturbed. */
+static void test_no_timeout(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_HTTP, LEASE_VOICE, "page");
+	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), held;
+
+	want.acquire.timeout_ms = 0;
+	held = rig_ask(rig, 0, want);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	rig_release(rig, 0, held, false);
+	rig_unlock(rig, &(struct token){0});
+	rig_admin(rig, ADMIN_RESET, 0);
+	rig_pass(rig, rig->config.lock_delay_ms);
+	held = rig_hold(rig, a, LEASE_BACKGROUND);
+	want.conn = rig->conn_next++;
+	want.acquire.ref = 7;
+	rig_step(rig, want);
+	assert_int_equal(rig_sent(rig, MSG_TIMEOUT, 0)->send.ref, 7);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD); /* nobody was asked to give way */
+	assert_int_equal(core_waiting_count(rig->core), 0);
 }
 
 /* C15: one name may queue so many and no more; others are not touched by the refusals. */
@@ -488,6 +532,8 @@ int main(void)
 		TEST(test_stream_moves),
 		TEST(test_place_is_remembered),
 		TEST(test_time_to_live),
+		TEST(test_renew_while_asked),
+		TEST(test_no_timeout),
 		TEST(test_time_to_live_limit),
 		TEST(test_stream),
 		TEST(test_stream_yields),

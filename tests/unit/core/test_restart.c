@@ -78,7 +78,7 @@ static void test_native_died_meanwhile(void **state)
 	uint64_t session = rig_session_id(rig, a);
 
 	rig_restart(rig, true);
-	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .lease = session});
+	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .peer.session = session});
 	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
 }
 
@@ -259,6 +259,58 @@ static void test_fewer_slots(void **state)
 	assert_int_equal(rig_state(rig, third), CLAIM_QUEUED);
 }
 
+/* Who comes back after a restart waits for as long as it asked for, and stands where it would stand
+ * without one: behind the others after its whole turn. */
+static void test_requeue_after_restart(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
+	uint64_t session_a = rig_session_id(rig, a), session_b = rig_session_id(rig, b), held;
+	struct event want = rig_want(BIND_NATIVE, LEASE_CHAT, NULL);
+	struct mono_ms arrival;
+
+	want.acquire.timeout_ms = 90000;
+	held = rig_ask(rig, a, want);
+	rig_accept(rig, a, held);
+	rig_wait(rig, b, LEASE_CHAT);
+	for (int64_t ms = 0; ms < rig->config.classes[LEASE_CHAT].hold_ms_max; ms += 10000) {
+		rig_pass(rig, 10000);
+		rig_alive(rig, a);
+		rig_alive(rig, b);
+	}
+	assert_int_equal(rig_row(rig, held)->yield_reason, YIELD_HOLD_MAX);
+	arrival = rig_row(rig, held)->arrival;
+	rig_restart(rig, true);
+	a = rig_resume(rig, BIND_NATIVE, session_a);
+	rig_resume(rig, BIND_NATIVE, session_b);
+	rig_release(rig, a, held, true);
+	assert_int_equal(rig_state(rig, held), CLAIM_QUEUED);
+	assert_true(mono_before(arrival, rig_row(rig, held)->arrival));
+	assert_int_equal(mono_since(rig_row(rig, held)->wait_deadline, rig->now), 90000);
+}
+
+/* A turn is as old after a restart as before it. */
+static void test_turn_is_kept(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
+	uint64_t held = rig_hold(rig, a, LEASE_CHAT), session_b = rig_session_id(rig, b);
+	struct event change = {.type = EVENT_CHANGE, .conn = a};
+
+	change.change.lease = held;
+	change.change.need = (struct need){.vram_bytes = GIB};
+	rig_step(rig, change);
+	rig_pass(rig, rig->config.classes[LEASE_CHAT].hold_ms_max);
+	rig_alive(rig, a);
+	change.change.need = (struct need){.slots = 1, .vram_bytes = GIB};
+	rig_step(rig, change);
+	rig_restart(rig, true);
+	b = rig_resume(rig, BIND_NATIVE, session_b);
+	rig_wait(rig, b, LEASE_CHAT);
+	rig_pass(rig, 1000);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -276,6 +328,8 @@ int main(void)
 		TEST(test_loan),
 		TEST(test_other_boot),
 		TEST(test_fewer_slots),
+		TEST(test_requeue_after_restart),
+		TEST(test_turn_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

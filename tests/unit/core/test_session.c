@@ -6,7 +6,7 @@
 
 static void exit_of(struct rig *rig, uint64_t session)
 {
-	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .lease = session});
+	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .peer.session = session});
 }
 
 /* S1: the death of a native holder frees its GPU in the same step. */

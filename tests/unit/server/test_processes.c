@@ -96,7 +96,7 @@ static uint64_t gone(struct fixture *f)
 	if (!ticket)
 		return 0;
 	assert_int_equal(ticket->in.event.type, EVENT_PEER_EXIT);
-	uint64_t session = ticket->in.event.lease;
+	uint64_t session = ticket->in.event.peer.session;
 	batch_drop(&f->batch, ticket);
 	return session;
 }

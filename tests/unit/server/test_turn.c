@@ -20,6 +20,7 @@ static enum claim_state claim_state;
 static uint64_t claim_fence;
 static int64_t next_wake;
 static size_t work_per_step;
+static int64_t stalled;
 
 __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
@@ -35,6 +36,8 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 {
 	(void)core;
 	note("step %d;", event->type);
+	if (event->type == EVENT_CLOCK_JUMP)
+		stalled = event->stalled_ms;
 	if (event->type == EVENT_ACQUIRE || event->type == EVENT_RELEASE) {
 		effects_add(fx, EFFECT_APPEND)->record.type = RECORD_CLAIM_PUT;
 		struct effect *send = effects_add(fx, EFFECT_SEND);
@@ -141,10 +144,10 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void turn_at(int64_t now, bool jumped)
+static void turn_at(int64_t now, int64_t stalled_ms)
 {
 	calls[0] = 0;
-	turn_run(&broker, (struct mono_ms){now}, (struct wall_ms){0}, jumped, &out);
+	turn_run(&broker, (struct mono_ms){now}, (struct wall_ms){0}, stalled_ms, &out);
 }
 
 static void expect(const char *expected)
@@ -177,10 +180,10 @@ static void test_commit_first(void **state)
 	(void)state;
 	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
 	batch_event(&broker.batch, EVENT_RELEASE, 9);
-	turn_at(1000, false);
+	turn_at(1000, TURN_IN_TIME);
 	expect_steps(EVENT_ACQUIRE, EVENT_RELEASE, -1,
 		     "append;append;commit 0;send 8;send 9;trace;trace;");
-	turn_at(1001, false);
+	turn_at(1001, TURN_IN_TIME);
 	expect("");
 }
 
@@ -191,13 +194,14 @@ static void test_order(void **state)
 	(void)state;
 	broker.tick_at = (struct mono_ms){1500};
 	batch_event(&broker.batch, EVENT_ALIVE, 8);
-	turn_at(1499, false);
+	turn_at(1499, TURN_IN_TIME);
 	expect_steps(EVENT_ALIVE, -1, -1, "");
 	broker.tick_at = (struct mono_ms){1500};
 	batch_event(&broker.batch, EVENT_ALIVE, 8);
-	turn_at(1500, true);
+	turn_at(1500, 4000);
 	expect_steps(EVENT_CLOCK_JUMP, EVENT_ALIVE, EVENT_TICK, "");
-	turn_at(1501, false);
+	assert_int_equal(stalled, 4000);
+	turn_at(1501, TURN_IN_TIME);
 	expect("");
 	assert_true(turn_wake(&broker).v == INT64_MAX);
 }
@@ -211,12 +215,12 @@ static void test_budget(void **state)
 		batch_event(&broker.batch, EVENT_ALIVE, 8);
 	broker.tick_at = (struct mono_ms){1000};
 	next_wake = 1000;
-	turn_at(1000, false);
+	turn_at(1000, TURN_IN_TIME);
 	assert_null(strstr(calls, STEP(EVENT_TICK)));
 	assert_true(turn_wake(&broker).v == 1000);
 	next_wake = INT64_MAX;
 	batch_event(&broker.batch, EVENT_BYE, 8);
-	turn_at(1001, false);
+	turn_at(1001, TURN_IN_TIME);
 	char expected[128];
 	snprintf(expected, sizeof expected, "%s%s%s%s", STEP(EVENT_ALIVE), STEP(EVENT_ALIVE),
 		 STEP(EVENT_TICK), STEP(EVENT_BYE));
@@ -231,20 +235,20 @@ static void test_journal_fails(void **state)
 	commit_rc = -1;
 	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
 	batch_event(&broker.batch, EVENT_RELEASE, 9);
-	turn_at(1000, false);
+	turn_at(1000, TURN_IN_TIME);
 	char expected[512];
 	snprintf(expected, sizeof expected,
 		 "%s%sappend;append;commit -1;%sjournal 0;send 9;trace;trace;", STEP(EVENT_ACQUIRE),
 		 STEP(EVENT_RELEASE), STEP(EVENT_JOURNAL));
 	expect(expected);
 	assert_int_equal(turn_wake(&broker).v, 1000 + TURN_JOURNAL_RETRY_MS);
-	turn_at(1500, false);
+	turn_at(1500, TURN_IN_TIME);
 	expect("");
 	commit_rc = 0;
-	turn_at(1000 + TURN_JOURNAL_RETRY_MS, false);
+	turn_at(1000 + TURN_JOURNAL_RETRY_MS, TURN_IN_TIME);
 	snprintf(expected, sizeof expected, "commit 0;%sjournal 1;send 8;", STEP(EVENT_JOURNAL));
 	expect(expected);
-	turn_at(9000, false);
+	turn_at(9000, TURN_IN_TIME);
 	expect("");
 }
 
@@ -254,18 +258,18 @@ static void test_void_promise(void **state)
 	(void)state;
 	commit_rc = -1;
 	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
-	turn_at(1000, false);
+	turn_at(1000, TURN_IN_TIME);
 	claim_state = CLAIM_ENDED;
 	commit_rc = 0;
-	turn_at(5000, false);
+	turn_at(5000, TURN_IN_TIME);
 	assert_null(strstr(calls, "send"));
 	commit_rc = -1;
 	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
-	turn_at(6000, false);
+	turn_at(6000, TURN_IN_TIME);
 	claim_state = CLAIM_HELD;
 	claim_fence = 6;
 	commit_rc = 0;
-	turn_at(9000, false);
+	turn_at(9000, TURN_IN_TIME);
 	assert_null(strstr(calls, "send"));
 }
 
@@ -275,11 +279,11 @@ static void test_degraded(void **state)
 	(void)state;
 	degraded = true;
 	batch_event(&broker.batch, EVENT_RELEASE, 9);
-	turn_at(1000, false);
+	turn_at(1000, TURN_IN_TIME);
 	expect_steps(EVENT_RELEASE, -1, -1, "append;commit 0;step 18;journal 0;send 9;trace;");
 	assert_int_equal(EVENT_JOURNAL, 18);
 	degraded = false;
-	turn_at(3000, false);
+	turn_at(3000, TURN_IN_TIME);
 	expect("commit 0;step 18;journal 1;");
 }
 
@@ -293,6 +297,19 @@ static void test_jumps(void **state)
 	assert_false(turn_jumped(&broker, never, (struct mono_ms){900000}, 0));
 	assert_true(turn_jumped(&broker, asked, (struct mono_ms){1000}, 8 * 3600 * 1000));
 	assert_false(turn_jumped(&broker, asked, (struct mono_ms){1000}, 8 * 3600 * 1000 + 1));
+}
+
+/* A deadline from before the last turn is nobody's stall: only what passed since then is. */
+static void test_no_stall_before_the_last_turn(void **state)
+{
+	(void)state;
+	const struct mono_ms asked = {1000};
+	turn_at(60000, TURN_IN_TIME);
+	assert_false(turn_jumped(&broker, asked, (struct mono_ms){60900}, 0));
+	assert_int_equal(turn_late_ms(&broker, asked, (struct mono_ms){60900}), 900);
+	assert_true(turn_jumped(&broker, asked, (struct mono_ms){61001}, 0));
+	assert_int_equal(turn_late_ms(&broker, (struct mono_ms){70000}, (struct mono_ms){61001}),
+			 0);
 }
 
 /* Random bits differ from draw to draw and from block to block. */
@@ -316,10 +333,10 @@ static void test_work_per_turn(void **state)
 	work_per_step = TURN_WORK_MAX / 4;
 	for (int i = 0; i < 6; i++)
 		batch_event(&broker.batch, EVENT_CONN_CLOSED, 1);
-	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, false, &out);
+	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, TURN_IN_TIME, &out);
 	assert_int_equal(broker.batch.count, 2);
 	assert_int_equal(turn_wake(&broker).v, 1000);
-	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, false, &out);
+	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, TURN_IN_TIME, &out);
 	assert_int_equal(broker.batch.count, 0);
 }
 
@@ -334,6 +351,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_degraded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_jumps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_work_per_turn, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_stall_before_the_last_turn, set_up,
+						tear_down),
 		cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,7 @@ static struct record sample(enum record_type type)
 		r.session.named.count = LIMIT_PROCESSES;
 		for (int i = 0; i < LIMIT_PROCESSES; i++)
 			r.session.named.v[i] = (struct named_process){INT64_MAX - i, UINT64_MAX};
+		r.session.named.keeper = INT64_MAX;
 		fill(r.session.named.cgroup, sizeof r.session.named.cgroup, 'c');
 		break;
 	case RECORD_SESSION_END:
@@ -251,7 +252,7 @@ static void test_version_1(void **state)
 	(void)state;
 	enum {
 		CLAIM_TAIL = 8 + 8 + 1,
-		NAMED_TAIL = 1 + 16 * LIMIT_PROCESSES + 1 + LIMIT_CGROUP_BYTES
+		NAMED_TAIL = 1 + 16 * LIMIT_PROCESSES + 8 + 1 + LIMIT_CGROUP_BYTES
 	};
 	struct record in = full_claim(), out;
 	assert_int_equal(decode_old(&in, CLAIM_TAIL, &out), 0);

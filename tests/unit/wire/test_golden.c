@@ -170,6 +170,33 @@ static void test_ask_lease(void **state)
 	text_finish(&out);
 }
 
+/* What uses the GPU beside the client itself, and that nothing does any more. */
+static void test_ask_processes(void **state)
+{
+	(void)state;
+	struct text out;
+	struct message_in m;
+	text_init(&out);
+	ask_processes(&out,
+		      &(struct ask_processes){.pids = (pid_t[]){4711, 4712},
+					      .keeper = 4712,
+					      .count = 2,
+					      .cgroup = "/sys/fs/cgroup/user.slice/job.scope"});
+	asked(&out, "client-processes.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_PROCESSES);
+	assert_ptr_equal(m.event.processes, &m.named);
+	assert_int_equal(m.named.count, 2);
+	assert_int_equal(m.named.v[1].pid, 4712);
+	assert_int_equal(m.named.keeper, 4712);
+	assert_string_equal(m.named.cgroup, "/sys/fs/cgroup/user.slice/job.scope");
+	message_finish(&m);
+	ask_processes(&out, &(struct ask_processes){0});
+	asked(&out, "client-processes-none.json", "tab", &m);
+	assert_true(m.named.count == 0 && m.named.cgroup[0] == '\0');
+	message_finish(&m);
+	text_finish(&out);
+}
+
 /* What concerns the session as a whole, and questions to the broker. */
 static void test_ask_rest(void **state)
 {
@@ -184,21 +211,6 @@ static void test_ask_rest(void **state)
 	ask_bye(&out);
 	asked(&out, "client-bye.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_BYE);
-	message_finish(&m);
-	ask_processes(&out,
-		      &(struct ask_processes){.pids = (pid_t[]){4711, 4712},
-					      .count = 2,
-					      .cgroup = "/sys/fs/cgroup/user.slice/job.scope"});
-	asked(&out, "client-processes.json", "tab", &m);
-	assert_int_equal(m.event.type, EVENT_PROCESSES);
-	assert_ptr_equal(m.event.processes, &m.named);
-	assert_int_equal(m.named.count, 2);
-	assert_int_equal(m.named.v[1].pid, 4712);
-	assert_string_equal(m.named.cgroup, "/sys/fs/cgroup/user.slice/job.scope");
-	message_finish(&m);
-	ask_processes(&out, &(struct ask_processes){0});
-	asked(&out, "client-processes-none.json", "tab", &m);
-	assert_true(m.named.count == 0 && m.named.cgroup[0] == '\0');
 	message_finish(&m);
 	ask_status(&out, 50);
 	asked(&out, "client-status.json", "tab", &m);
@@ -441,6 +453,14 @@ static void test_endings(void **state)
 	assert_string_equal(r.reason, "operator");
 	assert_string_equal(r.detail, "maintenance");
 	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_REVOKED,
+					.lease = 7,
+					.reason = YIELD_PREEMPTED,
+					.grace_ms = 8000}};
+	said(&send, &facts, "broker-revoked-grace.json", &r);
+	assert_int_equal(r.type, REPLY_REVOKED);
+	assert_int_equal(r.grace_ms, 8000);
+	reply_finish(&r);
 	send = (struct effect){.send = {.msg = MSG_RELEASED,
 					.ref = 2,
 					.lease = 7,
@@ -492,6 +512,12 @@ static void test_answers(void **state)
 	struct reply r;
 	said(&send, &facts, "broker-renewed.json", &r);
 	assert_true(r.type == REPLY_RENEWED && r.expires_ms == 20000);
+	reply_finish(&r);
+	send.send.flag = true;
+	send.send.reason = YIELD_PREEMPTED;
+	send.send.expires_ms = 1500;
+	said(&send, &facts, "broker-renewed-yield.json", &r);
+	assert_true(r.type == REPLY_RENEWED && r.expires_ms == 1500);
 	reply_finish(&r);
 	send = (struct effect){.send = {.msg = MSG_CHANGED, .lease = 7}};
 	said(&send, &facts, "broker-changed.json", &r);
@@ -686,6 +712,7 @@ int main(void)
 		cmocka_unit_test(test_ask_hello),
 		cmocka_unit_test(test_ask_acquire),
 		cmocka_unit_test(test_ask_lease),
+		cmocka_unit_test(test_ask_processes),
 		cmocka_unit_test(test_ask_rest),
 		cmocka_unit_test(test_ask_of_pages),
 		cmocka_unit_test(test_welcome),

@@ -95,6 +95,8 @@ static void test_bad_processes(void **state)
 		"{\"type\":\"processes\",\"pids\":[2147483648]}",
 		"{\"type\":\"processes\",\"pids\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}",
 		"{\"type\":\"processes\",\"cgroup\":\"sys/fs/cgroup\"}",
+		"{\"type\":\"processes\",\"pids\":[7],\"keeper\":8}",
+		"{\"type\":\"processes\",\"pids\":[7],\"keeper\":\"7\"}",
 		"{\"type\":\"processes\",\"cgroup\":\"\"}",
 		"{\"type\":\"processes\",\"cgroup\":7}",
 	};

@@ -40,8 +40,11 @@ static struct claim_record claim(uint64_t id, const char *name)
 
 static struct claim_view view(const struct claim_record *rec)
 {
-	return (struct claim_view){
-		.rec = rec, .conn = 9, .detach_deadline = MONO_NEVER, .yield_deadline = MONO_NEVER};
+	return (struct claim_view){.rec = rec,
+				   .conn = 9,
+				   .detach_deadline = MONO_NEVER,
+				   .yield_deadline = MONO_NEVER,
+				   .kill_at = MONO_NEVER};
 }
 
 static void head(struct render *render, struct text *out, const char *owner, uint32_t waiting)
@@ -137,6 +140,33 @@ static void all_rows(struct render *render, void (*between)(struct text *out, vo
 	}
 	assert_int_equal(render_next(render), RENDER_END);
 	between(render->out, ctx);
+}
+
+/* A native lease that was revoked is being stopped, until when is said, and that nobody sees its
+ * process. */
+static void test_stopping(void **state)
+{
+	(void)state;
+	struct claim_record holder = claim(5, "trainer");
+	struct claim_view held = view(&holder);
+	struct text out;
+	struct render render;
+	text_init(&out);
+	holder.state = CLAIM_YIELDING;
+	holder.revoked = true;
+	held.yield_deadline = held.kill_at = (struct mono_ms){6000};
+	held.unwatched = "Too many open files";
+	head(&render, &out, "trainer", 0);
+	while (render_next(&render) != RENDER_LEASES)
+		;
+	text_clear(&out);
+	render_lease(&render, &held, (struct mono_ms){4500}, &config, NULL);
+	assert_non_null(strstr(out.bytes, "\"state\":\"stopping\""));
+	assert_non_null(
+		strstr(out.bytes, "\"watched\":false,\"unwatched\":\"Too many open files\""));
+	assert_non_null(strstr(out.bytes, "\"revoked\":true,\"stop_in_s\":1.5"));
+	render_finish(&render);
+	text_finish(&out);
 }
 
 static void keep(struct text *out, void *ctx)
@@ -401,10 +431,11 @@ static void test_metrics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),       cmocka_unit_test(test_full),
-		cmocka_unit_test(test_many_twins),  cmocka_unit_test(test_http_lease),
-		cmocka_unit_test(test_forged_twin), cmocka_unit_test(test_why),
-		cmocka_unit_test(test_trace),       cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_empty),      cmocka_unit_test(test_stopping),
+		cmocka_unit_test(test_full),       cmocka_unit_test(test_many_twins),
+		cmocka_unit_test(test_http_lease), cmocka_unit_test(test_forged_twin),
+		cmocka_unit_test(test_why),        cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_metrics),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
