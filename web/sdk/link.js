@@ -39,8 +39,8 @@ export class Link {
 	#sure = now();
 	/** How long after that what is held is still ours: half of what the broker keeps it. */
 	#spanMs = 1_000;
-	/** When this thread woke and could not know what it had missed; 0: it knows. */
-	#doubt = 0;
+	/** This thread woke and cannot know what it missed: a break would be told in a moment. */
+	#doubt = false;
 	#asked = false;
 	#pingAt = 0;
 	#stalled = false;
@@ -58,7 +58,7 @@ export class Link {
 
 	/** Answers once it is known whether what is held is still ours. */
 	sure() {
-		this.#asked = Boolean(this.#open && this.#doubt);
+		this.#asked = this.#open && this.#doubt;
 		if (!this.#asked)
 			this.post({ ev: "sure" });
 	}
@@ -253,8 +253,8 @@ export class Link {
 
 	/** When somebody else may hold what is held here. */
 	get #limit() {
-		const known = this.#open ? this.#doubt || Infinity : this.#sure;
-		return Math.min(this.#contact + this.#ttlMs, known + this.#spanMs);
+		const silent = this.#contact + this.#ttlMs;
+		return this.#open ? silent : Math.min(silent, this.#sure + this.#spanMs);
 	}
 
 	#holds() {
@@ -270,7 +270,7 @@ export class Link {
 			if (at - this.#sure < this.#spanMs || !this.#holds().length)
 				this.#sure = at;
 			else {
-				this.#doubt = at;
+				this.#doubt = true;
 				this.ask({ msg: { type: "events", limit: 0 } }); // `ok`
 			}
 		}
@@ -280,7 +280,7 @@ export class Link {
 	}
 
 	#known() {
-		this.#doubt = 0;
+		this.#doubt = false;
 		this.#sure = now();
 		if (this.#asked)
 			this.sure();
