@@ -1,8 +1,7 @@
 // @ts-check
 // Draws a conversation: what was said, what is being written, and why it waits. What a model wrote
 // goes through markdown.js, everything else is text. Keeps no state but the drawn answers.
-import { html, nothing } from "/vendor/lit-html/lit-html.js";
-import { repeat } from "/vendor/lit-html/directives/repeat.js";
+import { html, nothing, repeat } from "/pages/shared/template.js";
 import { renderMarkdown } from "../shared/markdown.js";
 import { placeWord } from "../shared/queue_panel.js";
 import { formatSeconds, formatTime } from "../shared/shell.js";

@@ -1,7 +1,7 @@
 // @ts-check
 // Root Console, wired together: the conversation, its list, the model that answers, and the broker
 // that gives the turns. Started by index.html.
-import { html, render } from "/vendor/lit-html/lit-html.js";
+import { html, render } from "/pages/shared/template.js";
 import { Broker, detect } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";

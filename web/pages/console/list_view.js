@@ -1,7 +1,6 @@
 // @ts-check
 // Draws the list of conversations, and asks for a new name or before one is deleted.
-import { html } from "/vendor/lit-html/lit-html.js";
-import { repeat } from "/vendor/lit-html/directives/repeat.js";
+import { html, repeat } from "/pages/shared/template.js";
 import { confirmDialog, element } from "../shared/shell.js";
 
 /**

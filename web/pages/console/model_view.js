@@ -1,7 +1,6 @@
 // @ts-check
 // Draws which model answers, on what hardware profile, and what it takes of the GPU.
-import { html, nothing } from "/vendor/lit-html/lit-html.js";
-import { live } from "/vendor/lit-html/directives/live.js";
+import { html, live, nothing } from "/pages/shared/template.js";
 import { profileNames, profiles, suits } from "../engines/profiles.js";
 import { formatBytes } from "../shared/shell.js";
 import { showModelGuide } from "./model_guide.js";

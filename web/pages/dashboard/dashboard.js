@@ -2,7 +2,7 @@
 // The dashboard: one session that looks, a model of what it heard, and one drawing of all of it. It
 // asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
-import { html, nothing, render } from "/vendor/lit-html/lit-html.js";
+import { html, nothing, render } from "/pages/shared/template.js";
 import {
 	clearError, formatSeconds, mountShell, setState, showConnection, showError,
 } from "/pages/shared/shell.js";
@@ -12,6 +12,7 @@ import { headline, nowView } from "/pages/dashboard/now.js";
 import { firstStatus, watch } from "/pages/dashboard/session.js";
 import { clientsView, eventsView, queueView } from "/pages/dashboard/tables.js";
 import { keepFocus, timelineView } from "/pages/dashboard/timeline.js";
+import { awaitLibraries, libraryState } from "/pages/shared/libraries.js";
 
 const ASK_EVERY_MS = 250;
 const TICK_MS = 1000;
@@ -197,12 +198,14 @@ function awaitCharts() {
 }
 
 async function loadCharts() {
+	const place = /** @type {HTMLElement} */ (document.getElementById("vram-charts"));
 	try {
+		const libraries = await libraryState();
+		if (!libraries?.ready) await awaitLibraries(place, "The chart");
 		const style = document.createElement("link");
 		Object.assign(style, { rel: "stylesheet", href: "/vendor/uplot.css" });
 		document.head.append(style);
 		const { VramCharts } = await import("/pages/dashboard/vram.js");
-		const place = /** @type {HTMLElement} */ (document.getElementById("vram-charts"));
 		charts = new VramCharts(place);
 		charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
 	} catch (error) {

@@ -2,7 +2,7 @@
 // The dashboard's first card: who holds which GPU, since when and for how long at most, whether it
 // was asked to give way or is overdue; the VRAM of each GPU; the acts that touch everybody. Draws
 // only what it is given. Used by dashboard.js.
-import { html, nothing, svg } from "/vendor/lit-html/lit-html.js";
+import { html, nothing, svg } from "/pages/shared/template.js";
 import { formatBytes, formatSeconds } from "/pages/shared/shell.js";
 import { STATE_WORDS, stateOfHolder } from "/pages/dashboard/model.js";
 

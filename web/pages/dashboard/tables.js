@@ -1,7 +1,7 @@
 // @ts-check
 // The dashboard's tables: the queue with why each one waits, the clients, and the events with their
 // filter. Whatever others named is text. Draws only what it is given. Used by dashboard.js.
-import { html, nothing } from "/vendor/lit-html/lit-html.js";
+import { html, nothing } from "/pages/shared/template.js";
 import { formatBytes, formatSeconds, formatTime } from "/pages/shared/shell.js";
 import { stateOfHolder } from "/pages/dashboard/model.js";
 import { statePill } from "/pages/dashboard/now.js";

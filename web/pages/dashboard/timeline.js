@@ -2,7 +2,7 @@
 // The timeline: a band per client with the states it was in, over 10 minutes or an hour, drawn as
 // SVG and also as a table. A click or Enter chooses a band; arrow keys go from band to band.
 // Draws only what it is given. Used by dashboard.js.
-import { html, nothing, svg } from "/vendor/lit-html/lit-html.js";
+import { html, nothing, svg } from "/pages/shared/template.js";
 import { formatSeconds, formatTime } from "/pages/shared/shell.js";
 import { STATE_WORDS, coarsen } from "/pages/dashboard/model.js";
 import { statePill } from "/pages/dashboard/now.js";

@@ -1,8 +1,7 @@
 // @ts-check
 // What Root Dreamer shows: pure templates from its state. All text, whoever made it, is only ever
 // text. Decides nothing. Used by dreamer.js.
-import { html, nothing } from "/vendor/lit-html/lit-html.js";
-import { repeat } from "/vendor/lit-html/directives/repeat.js";
+import { html, nothing, repeat } from "/pages/shared/template.js";
 import { deviceChooser } from "../shared/device_choice.js";
 import { formatTime } from "../shared/shell.js";
 

@@ -1,7 +1,7 @@
 // @ts-check
 // Root Dreamer, wired together: the memories, the dreaming, what it remembers of itself, and the
 // broker that gives the turns. Started by index.html.
-import { render } from "/vendor/lit-html/lit-html.js";
+import { render } from "/pages/shared/template.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";

@@ -1,7 +1,7 @@
 // @ts-check
 // Root Mic, wired together: recording, transcription, tidying, notes, the models, and the broker
 // that gives the turns. Started by index.html.
-import { render } from "/vendor/lit-html/lit-html.js";
+import { render } from "/pages/shared/template.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";

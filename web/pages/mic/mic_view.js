@@ -1,8 +1,7 @@
 // @ts-check
 // What Root Mic shows: pure templates from its state. All text, whoever made it, is only ever text.
 // Decides nothing. Used by mic.js.
-import { html, nothing } from "/vendor/lit-html/lit-html.js";
-import { repeat } from "/vendor/lit-html/directives/repeat.js";
+import { html, nothing, repeat } from "/pages/shared/template.js";
 import { formatBytes, formatSeconds, formatTime } from "../shared/shell.js";
 import { TEST_TONES } from "./audio.js";
 import { deviceChooser } from "../shared/device_choice.js";

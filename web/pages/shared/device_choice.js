@@ -2,7 +2,7 @@
 // Where the models of a page compute: on the GPU, in turns, or on the CPU, which is slow but
 // needs no WebGPU and asks nobody. Kept per page; the hardware profile is the one that was chosen
 // in Console. Used by Root Mic and Root Dreamer.
-import { html } from "/vendor/lit-html/lit-html.js";
+import { html } from "/pages/shared/template.js";
 import { profileNames } from "../engines/profiles.js";
 
 /** @typedef {"webgpu"|"wasm"} Device */

@@ -1,7 +1,7 @@
 // @ts-check
 // Says where this page is in the queue, who holds the GPU, for how long at most, and why; offers
 // "Debug GPU" and "Force unlock". It never asks for the GPU itself. For Console, Mic, Dreamer.
-import { html, nothing, render } from "/vendor/lit-html/lit-html.js";
+import { html, nothing, render } from "/pages/shared/template.js";
 import {
 	clearError, confirmDialog, formatBytes, formatSeconds, showConnection, showError,
 } from "/pages/shared/shell.js";
