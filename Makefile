@@ -2,6 +2,7 @@
 BUILD := build
 ARGS :=
 FILES :=
+WEB := yes
 SEEDS := 2000
 RUNS := 200
 TIME := 60
@@ -13,8 +14,12 @@ SETUP := meson setup --buildtype=debugoptimized -Dwerror=$(WERROR)
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: build ## install what is missing, build, start the broker (ARGS="--fake-gpu a:24000")
-	@exec $(BUILD)/baton serve $(ARGS)
+run: deps $(BUILD)/build.ninja ## build, start the broker (ARGS="--fake-gpu a:24000"), then lay the pages' libraries (WEB=no: not)
+	@ninja -C $(BUILD) baton
+	@WEB=$(WEB) exec tools/run.sh $(BUILD) $(ARGS)
+
+pages: ## lay the pages' libraries and demo models beside the broker
+	@tools/pages.sh $(BUILD)
 
 build: deps $(BUILD)/build.ninja ## build/baton, optimised, with debug symbols
 	@ninja -C $(BUILD)
@@ -37,6 +42,7 @@ fuzz: deps ## every fuzz target for TIME=seconds, built with clang's libFuzzer
 
 web: build ## the browser tests alone, or those of FILES="..."
 	@tools/deps.sh test
+	@tools/pages.sh $(BUILD)
 	@BATON_BIN=$(BUILD)/baton node tests/web/run.mjs $(FILES)
 
 bench: build ## Baton beside a floor server and Redis, as ratios
@@ -59,5 +65,5 @@ deps:
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run build test sim conformance overlap fuzz web bench lint install clean deps
+.PHONY: help run pages build test sim conformance overlap fuzz web bench lint install clean deps
 .DEFAULT_GOAL := help

@@ -1,42 +1,57 @@
 #!/bin/bash
-# Installs what Baton needs and what is missing: Debian packages, as root or through sudo, and the
-# pages' libraries, by npm from web/package-lock.json. Says what it does; silent when nothing is
-# missing. "tools/deps.sh test" adds the browser and the shells of the tests, "tools/deps.sh bench" what only the
-# benchmark compares with. Where dpkg is not the package manager, it says what to look for.
+# Installs what Baton needs and what is missing: Debian packages, as root or through sudo. Says what
+# it does; silent when nothing is missing. Without a word: what building and running the broker
+# takes, which is no Node. "pages" adds that, for the pages' libraries and demo models; "test" also
+# the tests' browser, shells and all packages of web/package-lock.json; "bench" what only the benchmark
+# compares with. Where dpkg is not the package manager, it says what to look for.
+# Environment: SUDO, such as "sudo -n" to ask for no password.
 set -eu
 cd "$(dirname "$0")/.."
+what=${1:-build}
 
 # Compiler and build. clang is the second compiler (fuzz targets, the simulator's trace hash).
 packages=(gcc g++ clang libclang-rt-14-dev clang-format make meson ninja-build pkg-config python3 binutils)
 # Libraries, docs, tests: DESIGN.md section 11 says why each is there.
 packages+=(libevent-dev libjansson-dev libsqlite3-dev libcyaml-dev libyaml-dev libncurses-dev
 	libssl-dev libcmocka-dev scdoc)
-# The pages: Node.js lays out their libraries and makes the demo models; Debian's is recent enough, and
-# one that came from elsewhere, with its own npm, stays.
-command -v node >/dev/null || packages+=(nodejs)
-command -v npm >/dev/null || packages+=(npm)
-case "${1:-}" in
+
+# Debian's Node.js is recent enough; one that came from elsewhere, with its own npm, stays.
+with_node() {
+	command -v node >/dev/null || packages+=(nodejs)
+	command -v npm >/dev/null || packages+=(npm)
+}
+
+case "$what" in
+build) ;;
+pages) packages=() && with_node ;;
+test) with_node && packages+=(chromium fonts-dejavu-core zsh fish) ;;
 bench) packages+=(redis-server redis-tools) ;;
-test) packages+=(chromium fonts-dejavu-core zsh fish) ;;
+*)
+	echo "usage: tools/deps.sh [build|pages|test|bench]" >&2
+	exit 64
+	;;
 esac
 
+# The tests' own packages are many; the pages need a few files of them (web/fetch.mjs).
 install_libraries() {
 	local lock=web/package-lock.json have=web/node_modules/.package-lock.json
+	[ "$what" = test ] || return 0
 	[ -f "$have" ] && [ ! "$lock" -nt "$have" ] && return 0
 	command -v npm >/dev/null || return 0 # said above
-	echo "deps: installing the pages' libraries (npm ci in web/)"
+	echo "deps: installing the packages of the tests (npm ci in web/)"
 	(cd web && npm ci --ignore-scripts --no-progress)
 	touch "$have"
 }
 
 if ! command -v dpkg-query >/dev/null; then
-	echo "deps: no dpkg here; make sure that these are installed: ${packages[*]}" >&2
+	[ ${#packages[@]} -eq 0 ] ||
+		echo "deps: no dpkg here; make sure that these are installed: ${packages[*]}" >&2
 	install_libraries
 	exit 0
 fi
 
 missing=()
-for package in "${packages[@]}"; do
+for package in ${packages[@]+"${packages[@]}"}; do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 	[ "$state" = installed ] || missing+=("$package")
 done
@@ -51,7 +66,7 @@ if [ "$(id -u)" != 0 ]; then
 		echo "deps: missing ${missing[*]}; install them as root, or install sudo" >&2
 		exit 1
 	fi
-	as_root=(sudo)
+	read -ra as_root <<<"${SUDO:-sudo}"
 fi
 
 # A benchmark needs the program, not a service that starts by itself beside it.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the C table of the files that are compiled into the daemon (src/server/asset.h): the sources
-of the pages, the SDK and the kernel, and the small libraries.
-Usage: embed.py OUT.c DEPFILE WEB_DIR [VENDOR_DIR]; runs while Baton is built.
+of the pages, the SDK and the kernel. Libraries and models are not: they lie on the disk.
+Usage: embed.py OUT.c DEPFILE WEB_DIR; runs while Baton is built.
 """
 import gzip
 import hashlib
@@ -10,8 +10,6 @@ import sys
 
 SERVED = {".html", ".js", ".mjs", ".css", ".json", ".svg", ".png", ".txt"}
 FOLDERS = (("pages", "/pages"), ("sdk", "/sdk"), ("kernel", "/modules"))
-# What is larger is served from the web folder (src/server/files.c).
-VENDOR_BYTES_MAX = 256 * 1024
 
 
 def served_files(folder):
@@ -27,7 +25,7 @@ def served_files(folder):
     return files, folders
 
 
-def collect(web, vendor):
+def collect(web):
     """(URL, path) of everything to embed, and the paths whose change makes the table old."""
     found, watched = [], [web]
     for name, prefix in FOLDERS:
@@ -36,11 +34,6 @@ def collect(web, vendor):
         files, folders = served_files(web / name)
         found += [(f"{prefix}/{path.relative_to(web / name).as_posix()}", path) for path in files]
         watched += files + folders
-    if vendor:
-        files, folders = served_files(vendor)
-        small = [path for path in files if path.stat().st_size < VENDOR_BYTES_MAX]
-        found += [(f"/vendor/{path.relative_to(vendor).as_posix()}", path) for path in small]
-        watched += files
     return sorted(found, key=lambda item: item[0].encode()), watched
 
 
@@ -66,8 +59,8 @@ def write_table(out, found):
     out.write(f"const size_t asset_count = {len(rows)};\n")
 
 
-def main(out, depfile, web, vendor=None):
-    found, watched = collect(pathlib.Path(web), pathlib.Path(vendor) if vendor else None)
+def main(out, depfile, web):
+    found, watched = collect(pathlib.Path(web))
     with open(out, "w", encoding="ascii") as file:
         write_table(file, found)
     names = " ".join(str(path).replace(" ", "\\ ") for path in watched)

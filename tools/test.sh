@@ -11,6 +11,8 @@ configure() { # folder, then options
 	shift
 	if [ -f "$folder/build.ninja" ]; then
 		meson configure "$folder" "$@"
+		# Configured before the tests' packages were there: it does not know of them.
+		grep -q 'web/vendor.txt' "$folder/build.ninja" || meson setup --reconfigure "$folder"
 	else
 		meson setup "$folder" --buildtype=debugoptimized "$@"
 	fi

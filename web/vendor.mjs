@@ -1,18 +1,16 @@
 // Lays out the libraries that the pages use, as the daemon serves them under /vendor: copies them
-// out of node_modules into a folder, and puts a gzipped twin beside whatever is large. Downloads
-// nothing. Called by the build: node web/vendor.mjs OUTDIR
-import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, readFile, readdir, stat, writeFile, copyFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+// out of a folder of packages, and puts a gzipped twin beside each. Downloads nothing. A page finds
+// either all of them or none: they are laid beside, and then take the old ones' place. Called by
+// the build and by tools/pages.sh: node web/vendor.mjs OUTDIR [PACKAGES, else web/node_modules]
+import { createReadStream, createWriteStream, realpathSync } from "node:fs";
+import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { createGzip } from "node:zlib";
 
-const modules = fileURLToPath(new URL("./node_modules/", import.meta.url));
-const TWIN_BYTES_MIN = 256 * 1024; // the small ones are compressed when they are embedded
-
-/** What is served as it is, by its name under /vendor. */
-const files = {
+/** What is served, by its name under /vendor: a file of a package. */
+export const served = {
 	"web-llm.js": "@mlc-ai/web-llm/lib/index.js",
 	"transformers.js": "@huggingface/transformers/dist/transformers.min.js",
 	"ort-wasm-simd-threaded.asyncify.mjs":
@@ -26,23 +24,16 @@ const files = {
 	"idb.js": "idb/build/index.js",
 };
 
-/** lit-html is a folder of modules that import each other by relative names. */
-async function litFiles() {
-	const names = ["lit-html.js", "directive.js", "directive-helpers.js", "async-directive.js"];
-	for (const name of await readdir(join(modules, "lit-html/directives"))) {
-		if (name.endsWith(".js")) names.push(`directives/${name}`);
-	}
-	return Object.fromEntries(names.map((name) => [`lit-html/${name}`, `lit-html/${name}`]));
-}
+/** @param {string} path */
+export const packageOf = (path) => /^(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path;
 
 /** Each package's license, beside what is served of it. */
-async function layLicenses(folder) {
-	const paths = [...Object.values(files), "lit-html/lit-html.js"];
-	const packages = new Set(paths.map((path) => /^(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path));
+async function layLicenses(packages, folder) {
 	await mkdir(join(folder, "licenses"), { recursive: true });
-	for (const name of packages) {
-		const { license } = JSON.parse(await readFile(join(modules, name, "package.json"), "utf8"));
-		const text = await readFile(join(modules, name, "LICENSE"), "utf8")
+	for (const name of new Set(Object.values(served).map(packageOf))) {
+		const about = await readFile(join(packages, name, "package.json"), "utf8");
+		const { license } = JSON.parse(about);
+		const text = await readFile(join(packages, name, "LICENSE"), "utf8")
 			.catch(() => `${license}\n`); // onnxruntime-web names its license only
 		await writeFile(join(folder, "licenses", `${name.replace("/", "-")}.txt`), text);
 	}
@@ -57,34 +48,44 @@ async function writeText(name, from, to) {
 	await writeFile(to, text);
 }
 
-async function lay(name, source, folder) {
-	const from = join(modules, source);
+async function lay(name, from, folder) {
 	const to = join(folder, name);
-	await mkdir(dirname(to), { recursive: true });
 	if (/\.(m?js)$/.test(name)) await writeText(name, from, to);
 	else await copyFile(from, to);
-	const { size } = await stat(to);
-	if (size >= TWIN_BYTES_MIN) {
-		await pipeline(createReadStream(to), createGzip({ level: 9 }),
-			createWriteStream(`${to}.gz`));
-	}
-	return size;
+	await pipeline(createReadStream(to), createGzip({ level: 9 }), createWriteStream(`${to}.gz`));
+	return (await stat(to)).size;
 }
 
-const folder = process.argv[2];
-if (!folder) {
-	process.stderr.write("usage: node web/vendor.mjs OUTDIR\n");
-	process.exit(64);
+async function main(folder, packages) {
+	const fresh = `${folder}.new`;
+	const old = `${folder}.old`;
+	await rm(fresh, { recursive: true, force: true });
+	await mkdir(fresh, { recursive: true });
+	let bytes = 0;
+	for (const [name, path] of Object.entries(served))
+		bytes += await lay(name, join(packages, path), fresh).catch((error) => {
+			throw new Error(`${name}: ${error.message}; run: make pages`);
+		});
+	await layLicenses(packages, fresh);
+	await writeFile(join(fresh, "state.json"), "{\"ready\":true}\n");
+	await rm(old, { recursive: true, force: true });
+	await rename(folder, old).catch(() => {}); // there may be none yet
+	await rename(fresh, folder);
+	await rm(old, { recursive: true, force: true });
+	const count = Object.keys(served).length;
+	process.stdout.write(`vendor: ${count} files, ${(bytes / 1e6).toFixed(1)} MB\n`);
 }
-const all = Object.entries({ ...files, ...(await litFiles()) });
-let bytes = 0;
-for (const [name, source] of all) {
-	try {
-		bytes += await lay(name, source, folder);
-	} catch (error) {
-		process.stderr.write(`vendor: ${name}: ${error.message}; run: npm ci in web/\n`);
-		process.exit(1);
+
+const self = fileURLToPath(import.meta.url);
+if (process.argv[1] && realpathSync(process.argv[1]) === self) {
+	const [folder, packages = fileURLToPath(new URL("./node_modules/", import.meta.url))] =
+		process.argv.slice(2);
+	if (!folder) {
+		process.stderr.write("usage: node web/vendor.mjs OUTDIR [PACKAGES]\n");
+		process.exit(64);
 	}
+	main(folder.replace(/\/+$/, ""), packages).catch((error) => {
+		process.stderr.write(`vendor: ${error.message}\n`);
+		process.exit(1);
+	});
 }
-await layLicenses(folder);
-process.stdout.write(`vendor: ${all.length} files, ${(bytes / 1e6).toFixed(1)} MB\n`);

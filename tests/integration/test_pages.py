@@ -153,9 +153,8 @@ class Files(PagesTest):
             self.assertEqual((answer.status, answer.headers["etag"]), (304, tags[1]))
 
     def test_libraries(self):
-        """Small libraries are compiled in; large ones come from the disk, packed for who takes that."""
-        for name in ("lit-html/lit-html.js", "lit-html/directives/repeat.js", "uplot.js", "uplot.css", "marked.js",
-                     "purify.js", "idb.js"):
+        """Libraries come from the disk, packed for who takes that."""
+        for name in ("uplot.js", "uplot.css", "marked.js", "purify.js", "idb.js"):
             self.assertEqual(self.get(f"/vendor/{name}", GZIP).headers.get("content-encoding"), "gzip", name)
         for name, kind in (("web-llm.js", TYPES[".js"]), ("transformers.js", TYPES[".js"]),
                            ("ort-wasm-simd-threaded.asyncify.mjs", TYPES[".js"]),
@@ -190,7 +189,7 @@ class Files(PagesTest):
         self.assertEqual(self.get("/models/good%2ebin", daemon=daemon).status, 200)  # one file, spelt otherwise
         for path in ("/pages/../state/token", "/pages/%2e%2e/package.json", "/pages/", "/pages/shared",
                      "/pages/shared/", "/sdk/../package.json", "/vendor/../vendor.txt", "/vendor/%2e%2e/vendor.txt",
-                     "/vendor/lit-html", "/modules/../sdk/index.js", "/pages/shared/shell.css/", "/pages/models.txt",
+                     "/vendor/licenses", "/modules/../sdk/index.js", "/pages/shared/shell.css/", "/pages/models.txt",
                      "/pages/meson.build", "/vendor/web-llm.js.gz/"):
             self.assertIn(self.get(path).status, (400, 401, 404), path)
         self.assertEqual(self.get("/pages/shared/../../sdk/index.js").status, 404)

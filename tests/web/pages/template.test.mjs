@@ -35,7 +35,8 @@ test("texts, attributes, properties, listeners; values are text and never markup
 		/** @type {any[]} */
 		const heard = [];
 		const view = (/** @type {any} */ v) => t.html`<p class="a ${v.word} b" title=${v.title}
-			?hidden=${v.hidden} .lang=${"de"} @click=${() => heard.push(v.word)}>${v.text}<b>!</b></p>`;
+			?hidden=${v.hidden} .lang=${"de"}
+			@click=${() => heard.push(v.word)}>${v.text}<b>!</b></p>`;
 		t.render(view({ word: "x", title: "<i>", hidden: true, text: "<script>\"'&" }), place);
 		const p = /** @type {any} */ (place.firstElementChild);
 		const first = [p.className, p.title, p.hidden, p.lang, p.textContent, p.children.length];

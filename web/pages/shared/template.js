@@ -69,7 +69,8 @@ function prepare({ strings, drawing }) {
 	const walker = document.createTreeWalker(content, SHOWN);
 	for (let at = 0; walker.nextNode(); at++) {
 		const node = walker.currentNode;
-		if (node instanceof Comment && node.data === MARK) holes.push({ at, name: "", strings: [] });
+		if (node instanceof Comment && node.data === MARK)
+			holes.push({ at, name: "", strings: [] });
 		if (!(node instanceof Element)) continue;
 		for (const { name, value } of [...node.attributes]) {
 			if (!value.includes(MARK)) continue;
