@@ -60,13 +60,17 @@ static void add_yield(struct sheet *sheet, const json_t *row)
 	if (!yield)
 		return;
 	units_duration(left, field_number(yield, "left_s", 0));
-	if (field_true(yield, "revoked"))
+	if (field_number(row, "stop_in_s", 0) > 0) {
+		units_duration(left, field_number(row, "stop_in_s", 0));
+		add_line(sheet, "gives way", "it is being stopped, and killed in %s", left);
+	} else if (field_true(yield, "revoked")) {
 		add_line(sheet, "gives way", "revoked; the GPU is free in %s at most", left);
-	else
+	} else {
 		add_line(sheet, "gives way", "asked to (%s)%s%s, %s left",
 			 field_text(yield, "reason", "?"),
 			 field_text(yield, "for", NULL) ? " for " : "",
 			 field_text(yield, "for", ""), left);
+	}
 }
 
 static void add_client(struct sheet *sheet, const json_t *row)
@@ -89,7 +93,7 @@ static void add_client(struct sheet *sheet, const json_t *row)
 		add_line(sheet, "", "its connection is gone");
 	if (json_is_false(json_object_get(row, "watched")))
 		add_line(sheet, "", "its process cannot be watched: %s",
-			 field_text(row, "watched_reason", "its leases last for their time"));
+			 field_text(row, "unwatched", "its leases last for their time"));
 	add_time(sheet, row, "detached_left_s", "comes back within");
 }
 

@@ -63,6 +63,20 @@ static void view_gpus(const json_t *status, struct sheet *sheet)
 	table_end(&table, sheet);
 }
 
+/* A lease that was taken, until its room is free. */
+static void stopping_cell(struct table *table, const json_t *lease)
+{
+	char left[UNITS_BYTES];
+	double stop_s = field_number(lease, "stop_in_s", -1);
+	double free_s = field_number(json_object_get(lease, "yield"), "left_s", 0);
+	if (stop_s > 0)
+		table_cell(table, STYLE_BAD, "being stopped, killed in %s",
+			   units_duration(left, stop_s));
+	else
+		table_cell(table, STYLE_BAD, "%s, free in %s at most",
+			   stop_s == 0 ? "killed" : "revoked", units_duration(left, free_s));
+}
+
 static void state_cell(struct table *table, const json_t *lease)
 {
 	const char *state = field_text(lease, "state", "?");
@@ -71,8 +85,7 @@ static void state_cell(struct table *table, const json_t *lease)
 	double expires = field_number(lease, "expires_in_s", -1);
 	char left[UNITS_BYTES];
 	if (field_true(yield, "revoked"))
-		table_cell(table, STYLE_BAD, "revoked, free in %s at most",
-			   units_duration(left, field_number(yield, "left_s", 0)));
+		stopping_cell(table, lease);
 	else if (yield)
 		table_cell(table, STYLE_WARN, "asked to yield: %s%s%s, %s left",
 			   field_text(yield, "reason", ""),
@@ -85,6 +98,8 @@ static void state_cell(struct table *table, const json_t *lease)
 	else if (expires >= 0)
 		table_cell(table, STYLE_PLAIN, "%s, expires in %s", state,
 			   units_duration(left, expires));
+	else if (json_is_false(json_object_get(lease, "watched")))
+		table_cell(table, STYLE_WARN, "%s, unwatched", state);
 	else
 		table_cell(table, STYLE_PLAIN, "%s", state);
 }

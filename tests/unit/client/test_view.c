@@ -108,6 +108,74 @@ static void little_to_say(void **state)
 	}
 }
 
+static char *shown(json_t *status, const char *who)
+{
+	struct sheet sheet = {0};
+	json_t *rows = json_array(), *row;
+	size_t i;
+	status_rows_of(status, who, rows);
+	json_array_foreach(rows, i, row) status_detail(row, &sheet);
+	char *plain = print(&sheet, false);
+	sheet_finish(&sheet);
+	json_decref(rows);
+	return plain;
+}
+
+/* A lease that is being stopped, one whose process was killed, one that cannot be watched: each
+ * says so, in the list and by itself. */
+static void ends_by_force(void **state)
+{
+	static const char text[] =
+		"{'leases':[{'lease':1,'id':'a','state':'stopping','stop_in_s':1.5,"
+		"'yield':{'reason':'preempted','left_s':11,'revoked':true}},"
+		"{'lease':2,'id':'b','state':'stopping','stop_in_s':0,"
+		"'yield':{'reason':'operator','left_s':9,'revoked':true}},"
+		"{'lease':3,'id':'c','state':'held','watched':false,'binding':'native',"
+		"'unwatched':'it runs in another pid namespace'}]}";
+	static const struct {
+		const char *who, *list, *alone;
+	} rows[] = {
+		{"a", "being stopped, killed in 1.5s", "it is being stopped, and killed in 1.5s"},
+		{"b", "killed, free in 9.0s at most", "the GPU is free in 9.0s at most"},
+		{"c", "held, unwatched", "cannot be watched: it runs in another pid namespace"},
+	};
+	struct sheet sheet = {0};
+	json_t *status = load(text);
+	(void)state;
+	status_view(status, &sheet);
+	char *list = print(&sheet, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *alone = shown(status, rows[i].who);
+		assert_non_null(strstr(list, rows[i].list));
+		assert_non_null(strstr(alone, rows[i].alone));
+		free(alone);
+	}
+	free(list);
+	sheet_finish(&sheet);
+	json_decref(status);
+}
+
+/* One client in full: as a holder, as a waiter, and of an answer that says little. */
+static void one_in_full(void **state)
+{
+	json_t *status = load(status_text), *odd = load("{'leases':[{'id':'x','yield':5}]}");
+	(void)state;
+	char *holder = shown(status, "train"), *waiter = shown(status, "14"), *x = shown(odd, "x");
+	static const char *const of_holder[] = {"train  lease 12, background, yielding",
+						"label      llama", "holds      gpu0", "VRAM 8.0G",
+						"asked to (preempted) for mic"};
+	for (size_t i = 0; i < sizeof(of_holder) / sizeof(*of_holder); i++)
+		assert_non_null(strstr(holder, of_holder[i]));
+	assert_non_null(strstr(waiter, "mic  claim 14, voice, queued"));
+	assert_non_null(strstr(waiter, "why        train was asked."));
+	assert_non_null(strstr(x, "x  lease 0"));
+	free(holder);
+	free(waiter);
+	free(x);
+	json_decref(status);
+	json_decref(odd);
+}
+
 /* By number or by name; a number is never taken for a part of one. */
 static void find(void **state)
 {
@@ -141,10 +209,9 @@ static void wide_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole_status),
-		cmocka_unit_test(little_to_say),
-		cmocka_unit_test(find),
-		cmocka_unit_test(wide_names),
+		cmocka_unit_test(whole_status),  cmocka_unit_test(little_to_say),
+		cmocka_unit_test(ends_by_force), cmocka_unit_test(one_in_full),
+		cmocka_unit_test(find),          cmocka_unit_test(wide_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ export class Acts {
 		return this.act({
 			title: "Remove from the queue", victim: describe(waiter), action: "Remove",
 			body: "The claim ends and loses its place. The client is told why.",
-		}, "revoke", waiter.lease, `${waiter.id} was removed from the queue.`);
+		}, "cancel", waiter.lease, `${waiter.id} was removed from the queue.`);
 	}
 
 	reset() {
