@@ -32,7 +32,9 @@ struct processes {
 
 void child_init(struct child *child)
 {
+	struct sigaction pipe;
 	*child = (struct child){.pidfd = -1};
+	child->pipe_ignored = sigaction(SIGPIPE, NULL, &pipe) == 0 && pipe.sa_handler == SIG_IGN;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	child->tty_fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	child->own_group = child->tty_fd < 0;
@@ -58,8 +60,8 @@ static void run_command(const struct child *child, char *const *argv, const sigs
 	if (child->own_group)
 		setpgid(0, 0);
 	if (entry_fd >= 0 && write(entry_fd, "0", 1) < 0)
-		entry_fd = -1;    /* then it is found without */
-	signal(SIGPIPE, SIG_DFL); /* we ignore it; the command should not */
+		entry_fd = -1;                                    /* then it is found without */
+	signal(SIGPIPE, child->pipe_ignored ? SIG_IGN : SIG_DFL); /* we ignore it ourselves */
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == parent) /* else we died before that line */

@@ -386,7 +386,6 @@ static int catch_signals(struct run *run)
 		if (!is_ignored(passed_on[i]))
 			sigaddset(&set, passed_on[i]);
 	sigaddset(&set, SIGCHLD);
-	signal(SIGPIPE, SIG_IGN); /* a closed stderr is no reason to drop a lease */
 	sigprocmask(SIG_BLOCK, &set, &run->mask_before);
 	sigdelset(&run->mask_before, SIGCHLD);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -662,6 +661,7 @@ static int hold_and_run(struct run *run)
 	if (run->signal_fd < 0)
 		return cli_fail(run->command, EX_OSERR, "no signalfd: %s", strerror(errno));
 	job_init(&run->job);
+	signal(SIGPIPE, SIG_IGN); /* a closed stderr is no reason to drop a lease */
 	int r = ask(run);
 	if (r == 0) {
 		loop(run);
