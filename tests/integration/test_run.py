@@ -13,7 +13,7 @@ from lib.wait import wait_until
 
 TWO_GPUS = ("--fake-gpu", "a:24576", "--fake-gpu", "b:16384")
 # Says which start it is, and ends well from the second on.
-SECOND_ENDS = "echo start $BATON_FENCE; [ -e {0} ] && exit 0; touch {0}; while :; do sleep 0.02; done"
+SECOND_ENDS = "mkdir {0}; second=$?; echo start; [ $second = 0 ] || exit 0; while :; do sleep 0.02; done"
 
 
 class GivingWay(DaemonTest):
@@ -24,7 +24,7 @@ class GivingWay(DaemonTest):
     def worker(self, *options):
         worker = self.start_cli(self.d, "run", "-q", "-c", "background", "-n", "train", *options, "--", "sh", "-c",
                                 SECOND_ENDS.format(self.mark))
-        self.assertTrue(worker.stdout.readline().startswith("start "))
+        self.assertEqual(worker.stdout.readline(), "start\n")
         return worker
 
     def test_preempted_job_ends_with_75(self):
