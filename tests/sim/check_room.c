@@ -23,6 +23,21 @@ static void add(struct world *w, struct sum *sum, const struct want *want, const
 		sum->slots += need->slots;
 }
 
+/* What the broker may give away must be free in truth: whoever can act has stopped by itself when
+ * the linger of its own broken connection is over, by its own clock. */
+static void check_stopped(struct world *w, const struct want *other)
+{
+	const struct client *client = &w->clients[other->client];
+	bool able = client->life == other->life && client->state != CLIENT_DEAD &&
+		    !client->paused && !client->stood_still && !other->ignores;
+	if (!able || client->state == CLIENT_READY || client->broke_ms == INT64_MAX)
+		return;
+	int64_t broken_ms = broker_now(w).v - client->broke_ms;
+	if (broken_ms > client->linger_ms)
+		sim_fail(w, "%s works on %lld ms after its connection broke, and is not alone",
+			 client->plan->name, (long long)broken_ms);
+}
+
 static void check_gpu(struct world *w, const struct want *want, uint32_t gpu)
 {
 	const struct core_config *config = &w->broker.config;
@@ -30,9 +45,12 @@ static void check_gpu(struct world *w, const struct want *want, uint32_t gpu)
 	struct sum sum = {0};
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
-		if (other != want && want_in_room(other, w->t) &&
-		    other->uses_mask & UINT32_C(1) << gpu)
+		if (other == want || !other->uses || !(other->uses_mask & UINT32_C(1) << gpu))
+			continue;
+		if (want_in_room(other, w->t))
 			add(w, &sum, other, &other->uses_need);
+		else if (other->binding <= BIND_TAB)
+			check_stopped(w, other);
 	}
 	add(w, &sum, want, &want->need);
 	if (want->need.slots > 0 && sum.slots > g->slots)

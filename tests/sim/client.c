@@ -22,7 +22,8 @@ void client_start(struct world *w, struct client *client)
 	client->state = has_session(client) ? CLIENT_OFFLINE : CLIENT_READY;
 	client->conn = client->session = 0;
 	client->claim_count = 0;
-	client->silence_t = INT64_MAX;
+	client->linger_ms = core_linger_ms(&w->broker.config, client->plan->binding);
+	client->silence_t = client->broke_ms = INT64_MAX;
 	if (has_session(client))
 		client_set_timer(w, client, TIMER_CONNECT, 0, rng_between(&w->rng, 0, 200));
 	client_set_timer(w, client, TIMER_THINK, 0,
@@ -35,11 +36,6 @@ static void connect_session(struct world *w, struct client *client)
 		return;
 	struct conn *conn = net_connect(w, (int)client->index);
 	if (!conn) {
-		/* Refused: no broker, so nobody else is let in either. Silence is another thing. */
-		if (w->broker.state == BROKER_DOWN && client->silence_t != INT64_MAX) {
-			client->silence_t = w->t + w->plan.config.tab_linger_ms;
-			client_set_timer(w, client, TIMER_SILENCE, 0, w->plan.config.tab_linger_ms);
-		}
 		client_set_timer(w, client, TIMER_CONNECT, 0, rng_between(&w->rng, 100, 1000));
 		return;
 	}
@@ -48,7 +44,8 @@ static void connect_session(struct world *w, struct client *client)
 	client_hello(w, client);
 }
 
-/* Offline for as long as the broker would have waited: the SDK stops the GPU's use by itself. */
+/* Offline for half of what the broker waits, as libbaton and the SDK count it (base/margin.h); the
+ * other half is for the stopping. */
 static void fall_silent(struct world *w, struct client *client)
 {
 	if (client->state == CLIENT_READY || w->t < client->silence_t)
@@ -60,10 +57,10 @@ static void fall_silent(struct world *w, struct client *client)
 			continue;
 		if (rng_chance(&w->rng, world_permille(w, FAULT_IGNORE_REVOKE))) {
 			world_count(w, FAULT_IGNORE_REVOKE);
+			want->ignores = true;
 			continue;
 		}
-		want_stop(w, want);
-		want->done = want->stage == WANT_HELD;
+		client_stop(w, client, want, client->linger_ms / 2 * 8 / 10);
 	}
 }
 
@@ -171,7 +168,7 @@ void client_pause(struct world *w, struct client *client, int64_t pause_ms)
 	if (client->state == CLIENT_DEAD || client->paused)
 		return;
 	world_count(w, FAULT_PAUSE);
-	client->paused = true;
+	client->paused = client->stood_still = true;
 	trace_line(&w->trace, "%s is stopped for %lld ms", client->plan->name, (long long)pause_ms);
 	client_set_timer(w, client, TIMER_UNPAUSE, 0, pause_ms);
 }

@@ -32,6 +32,7 @@ enum timer {
 	TIMER_CHANGE,
 	TIMER_LEND,
 	TIMER_RETRY,
+	TIMER_STOPPED, /* the work has stopped: now it may be said */
 };
 
 struct client {
@@ -47,7 +48,10 @@ struct client {
 	unsigned claim_count;
 	bool paused;
 	uint64_t attached;     /* conn of its session, as the broker said last; 0: none */
+	int64_t linger_ms;     /* as welcome told */
 	int64_t silence_t;     /* offline: when it must stop using the GPU */
+	int64_t broke_ms;      /* by the monotonic clock, when it saw its connection break */
+	bool stood_still;      /* stopped or asleep since then */
 	struct item *deferred; /* while paused */
 	size_t deferred_count, deferred_capacity;
 };
@@ -77,3 +81,6 @@ void client_send_alive(struct world *w, struct client *client);
 /* client_hear.c: what clients do about what they are told. */
 void client_hear(struct world *w, struct client *client, const struct letter *letter);
 void client_lose_conn(struct world *w, struct client *client, uint64_t conn);
+/* Stops the work, which takes a slow one up to max_ms, and says so only then. */
+void client_stopped(struct world *w, struct client *client, struct want *want);
+void client_stop(struct world *w, struct client *client, struct want *want, int64_t max_ms);

@@ -357,7 +357,9 @@ static void accept(struct world *w, struct client *client, struct want *want)
 void client_want_timer(struct world *w, struct client *client, enum timer what, struct want *want)
 {
 	bool holds = want->stage == WANT_HELD && !want->done;
-	if (what == TIMER_ACCEPT && want->stage == WANT_OFFERED)
+	if (what == TIMER_STOPPED && want->stopping)
+		client_stopped(w, client, want);
+	else if (what == TIMER_ACCEPT && want->stage == WANT_OFFERED)
 		accept(w, client, want);
 	else if (what == TIMER_RELEASE && holds)
 		client_release(w, want, false);

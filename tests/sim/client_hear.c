@@ -1,6 +1,7 @@
 /* client_hear: what clients do about what the broker tells them. An honest one stops when it must;
  * faults make it deaf, slow or stubborn. Called by client.c for each letter that arrives. */
 #include "base/err.h"
+#include "base/margin.h"
 #include "world.h"
 
 static bool struck(struct world *w, enum fault fault)
@@ -87,12 +88,39 @@ static void hear_yield(struct world *w, struct client *client, struct want *want
 
 static void hear_revoked(struct world *w, struct client *client, struct want *want)
 {
-	if (want->uses && struck(w, FAULT_IGNORE_REVOKE))
+	if (want->uses && struck(w, FAULT_IGNORE_REVOKE)) {
+		want->ignores = true;
 		return; /* goes on until its own release, or until it is killed */
+	}
 	bool used = want->uses;
+	if (client->plan->binding <= BIND_TAB && used) {
+		client_stop(w, client, want, w->broker.config.lock_delay_ms * 8 / 10);
+		return;
+	}
 	want_stop(w, want);
-	if (used && client->plan->binding <= BIND_TAB && client->state == CLIENT_READY)
-		client_release(w, want, false); /* confirms that the GPU is free */
+	want_over(w, want);
+}
+
+void client_stop(struct world *w, struct client *client, struct want *want, int64_t max_ms)
+{
+	int64_t after_ms = client->plan->slow && max_ms > 0 ? rng_between(&w->rng, 0, max_ms) : 0;
+	want->done = want->stage == WANT_HELD;
+	if (want->stopping)
+		return;
+	want->stopping = true;
+	if (after_ms > 0 && want->uses)
+		want_timer(w, client, TIMER_STOPPED, want, after_ms);
+	else
+		client_stopped(w, client, want);
+}
+
+void client_stopped(struct world *w, struct client *client, struct want *want)
+{
+	want->stopping = false;
+	want_stop(w, want);
+	if (want->stage != WANT_HELD || client->state != CLIENT_READY)
+		return;                 /* offline: given back once it is listed */
+	client_release(w, want, false); /* confirms that the GPU is free */
 	want_over(w, want);
 }
 
@@ -105,8 +133,10 @@ static void hear_denied(struct world *w, struct want *want, const struct effect 
 	}
 	int err = fx->send.err;
 	if (want->stage == WANT_HELD && (err == ERR_STALE || err == ERR_REVOKED)) {
-		if (want->uses && struck(w, FAULT_IGNORE_REVOKE))
+		if (want->uses && struck(w, FAULT_IGNORE_REVOKE)) {
+			want->ignores = true;
 			return;
+		}
 		want_stop(w, want);
 		want_over(w, want);
 	}
@@ -119,7 +149,7 @@ static void hear_listed(struct world *w, struct client *client)
 		struct want *want = want_of(w, w->wants.active[i]);
 		if (want->client != (int)client->index || want->life != client->life)
 			continue;
-		if (!want->listed && want->stage != WANT_OVER) {
+		if (!want->listed && !want->stopping && want->stage != WANT_OVER) {
 			want_stop(w, want);
 			want_over(w, want);
 		}
@@ -131,6 +161,8 @@ static void hear_claim(struct world *w, struct client *client, struct want *want
 {
 	want->listed = true;
 	want->lease = fx->send.lease;
+	if (want->stopping)
+		return;
 	if (fx->send.state == CLAIM_QUEUED) {
 		want_stop(w, want);
 		want->stage = WANT_WAITING;
@@ -156,6 +188,7 @@ static void hear_welcome(struct world *w, struct client *client, const struct ef
 	client->silence_t = INT64_MAX;
 	client->session = fx->send.lease;
 	client->secret = fx->send.token;
+	client->linger_ms = core_linger_ms(&w->broker.config, client->plan->binding);
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
 		if (want->client == (int)client->index && want->life == client->life)
@@ -177,6 +210,8 @@ static void hear_queued(struct world *w, struct client *client, struct want *wan
 static void hear_about(struct world *w, struct client *client, struct want *want,
 		       const struct effect *fx)
 {
+	if (want->stopping)
+		return; /* whatever it is told: first the work has to stop */
 	switch (fx->send.msg) {
 	case MSG_CLAIM:
 		hear_claim(w, client, want, fx);
@@ -295,8 +330,9 @@ void client_lose_conn(struct world *w, struct client *client, uint64_t conn)
 	client->conn = 0;
 	client->state = CLIENT_OFFLINE;
 	client_set_timer(w, client, TIMER_CONNECT, 0, rng_between(&w->rng, 5, 500));
-	int64_t linger_ms = client->plan->binding == BIND_TAB ? w->broker.config.tab_linger_ms
-							      : w->broker.config.native_linger_ms;
-	client->silence_t = w->t + linger_ms;
-	client_set_timer(w, client, TIMER_SILENCE, 0, linger_ms);
+	client->broke_ms = broker_now(w).v;
+	client->stood_still = false;
+	int64_t stop_ms = margin_stop_after_ms(client->linger_ms);
+	client->silence_t = w->t + stop_ms;
+	client_set_timer(w, client, TIMER_SILENCE, 0, stop_ms);
 }

@@ -82,6 +82,7 @@ static void draw_client(struct plan *plan, struct client_plan *client, uint32_t 
 	client->mute = rng_chance(rng, 250);
 	client->deaf = rng_chance(rng, 300);
 	client->greedy = rng_chance(rng, load_permille);
+	client->slow = rng_chance(rng, 400);
 	client->claims_max = rng_chance(rng, 700) ? 1 : (unsigned)rng_between(rng, 2, 4);
 	client->think_ms_max = client->greedy ? 500 : rng_between(rng, 1, 120) * 1000;
 	client->hold_ms_max = rng_between(rng, 1, client->greedy ? 200 : 40) * 1000;

@@ -50,6 +50,7 @@ struct client_plan {
 	bool browser; /* HTTP and streams: has an Origin */
 	bool mute;    /* ignores yields at times */
 	bool deaf;    /* native: SIGTERM does not end it */
+	bool slow;    /* its work takes a moment to stop */
 	bool stays;   /* comes back each time it gave way, until it is through */
 	bool greedy;  /* holds until asked, comes back at once */
 	unsigned claims_max;

@@ -47,6 +47,8 @@ struct want {
 	uint32_t gpus;
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
 	bool listed;
+	bool stopping; /* told to stop; the work needs a moment */
+	bool ignores;  /* a fault: it goes on whatever it is told */
 	bool changed;  /* it asked for a change, whose answer may be lost */
 	bool retried;  /* under the same request id: limits may count from the first */
 	bool live;     /* by the newest record; a crash takes back what was not committed */
