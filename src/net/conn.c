@@ -316,6 +316,9 @@ void conn_drop(struct conn *conn)
 	conn->fd = -1;
 	end_file(conn);
 	conn->again = false;
+	crowd_leave(&net->crowd, conn->process);
+	conn->process = NULL;
+	net->crowd.sessions -= conn->counted_session;
 	if (conn->refused)
 		net->refused_count--;
 	else

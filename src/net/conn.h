@@ -40,6 +40,7 @@ struct deadline {
 };
 
 struct conn;
+struct crowd_process;
 
 /* What differs between HTTP, WebSocket, lines and a connection that is only being closed. */
 struct conn_kind {
@@ -89,6 +90,8 @@ struct conn {
 	struct deadline read_deadline, write_deadline;
 	uint64_t written, written_mark; /* bytes ever; at the start of write_deadline */
 	struct net_peer peer;
+	struct crowd_process *process; /* NULL: not counted */
+	bool counted_session;
 	struct http_conn http;
 	struct session_conn session;
 };

@@ -114,18 +114,48 @@ static void refuse_connection(struct net *net, int fd, bool is_http, const struc
 	conn_linger(conn);
 }
 
+/* The last quarter of the reserve is HTTP's alone, for that is how an operator looks and acts. A
+ * program that leaks sessions finds an end before: of its own places first, then of all that line
+ * sessions may take while a holder that comes back still gets in. */
+static bool has_room(const struct listener *listener, struct net_peer *peer)
+{
+	const struct net *net = listener->net;
+	unsigned max = net->options.connections_max;
+	unsigned reserved = net->options.connections_reserved_max;
+	unsigned per_process = net->options.connections_per_process_max;
+	unsigned own = per_process ? crowd_count(&net->crowd, peer->pid) : 0;
+	unsigned general = max - reserved;
+	/* TCP gets only half of the reserve: any page can open sockets, only the user's own
+	 * programs reach the Unix sockets. */
+	if (!listener->is_unix)
+		return net->count < max - reserved / 2;
+	if (listener->is_http)
+		return net->count < max && (!per_process || own < per_process);
+	bool over_own = per_process && own >= per_process;
+	bool over_all = net->count >= general && net->crowd.sessions >= general / 2;
+	unsigned room = over_all ? general + reserved / 4 : max - reserved / 4;
+	peer->crowded = over_own || over_all;
+	return net->count < room && (!over_own || own < per_process + reserved / 4);
+}
+
+static void count_process(struct conn *conn)
+{
+	struct net *net = conn->net;
+	if (net->options.connections_per_process_max)
+		conn->process = crowd_enter(&net->crowd, conn->peer.pid);
+	conn->counted_session = conn->kind == &conn_line;
+	net->crowd.sessions += conn->counted_session;
+}
+
 static void admit(struct listener *listener, int fd)
 {
 	struct net *net = listener->net;
-	unsigned max = net->options.connections_max;
-	unsigned reserved = net->options.connections_reserved_max;
+	unsigned general = net->options.connections_max - net->options.connections_reserved_max;
 	struct net_peer peer;
 	peer_of_socket(fd, listener->is_unix, &peer);
-	if (net->count >= max - reserved)
+	if (net->count >= general)
 		(void)drop_longest_idle(net);
-	/* TCP gets only half of the reserve: any page can open sockets, only the user's own
-	 * programs reach the Unix socket. */
-	if (net->count >= (listener->is_unix ? max : max - reserved / 2)) {
+	if (!has_room(listener, &peer)) {
 		refuse_connection(net, fd, listener->is_http, &peer);
 		return;
 	}
@@ -135,7 +165,9 @@ static void admit(struct listener *listener, int fd)
 		(void)close(fd);
 		return;
 	}
-	conn->reserved = net->count > max - reserved;
+	conn->reserved = net->count > general;
+	if (listener->is_unix)
+		count_process(conn);
 	if (!listener->is_http) {
 		line_conn_begin(conn);
 		return;

@@ -65,6 +65,7 @@ static void net_free(struct net *net)
 {
 	(void)event_del(&net->deadline_timer);
 	(void)event_del(&net->accept_timer);
+	crowd_finish(&net->crowd);
 	buf_finish(&net->head);
 	free(net->slots);
 	free(net->free_slots);
@@ -143,6 +144,7 @@ int net_create(struct loop *loop, const struct net_options *options,
 	net->handlers = *handlers;
 	net->ctx = ctx;
 	net->date_s = -1;
+	crowd_init(&net->crowd);
 	list_init(&net->idle);
 	list_init(&net->ready);
 	list_init(&net->dropped);

@@ -15,6 +15,7 @@ struct http_request;
 struct net_peer {
 	bool is_unix;
 	int64_t pid, uid;   /* SO_PEERCRED, else 0 and -1 */
+	bool crowded;       /* let in only to resume a session: places, or its own, are used up */
 	uint64_t pid_start; /* /proc/PID/stat field 22; 0: unknown */
 };
 
@@ -41,13 +42,16 @@ struct net_handlers {
 };
 
 struct net_options {
-	unsigned connections_max;          /* LIMIT_CONNECTIONS unless configured */
-	unsigned connections_reserved_max; /* the last so many: request->reserved is set, sessions
-					      on the Unix socket are always let in up to them;
-					      TCP gets half of them; at most half of all */
+	unsigned connections_max; /* LIMIT_CONNECTIONS unless configured */
+	/* The last so many, at most half of all: request->reserved is set. TCP gets half of them;
+	 * HTTP over the Unix socket all; new line sessions three quarters, but when line sessions
+	 * have half of the other places themselves, only one quarter, and only those that resume
+	 * (peer->crowded). */
+	unsigned connections_reserved_max;
 	int header_time_ms, body_time_ms, write_time_ms;
 	int ping_time_ms;  /* between WebSocket pings; 0: 10 s */
 	int close_time_ms; /* for a close handshake, and to read a last answer; 0: 2 s */
+	unsigned connections_per_process_max; /* over Unix sockets, by pid; 0: any number */
 };
 
 /* `handlers` and `ctx` are borrowed until net_destroy. */

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include "net/conn.h"
+#include "net/crowd.h"
 
 struct listener {
 	struct list node; /* net.listeners */
@@ -33,7 +34,8 @@ struct net {
 	uint32_t *free_slots;
 	uint32_t free_count;
 	unsigned count, refused_count; /* connections; those over the limit apart */
-	uint64_t sequence;             /* of exchanges and sessions */
+	struct crowd crowd;
+	uint64_t sequence; /* of exchanges and sessions */
 	struct list idle, ready, dropped, listeners;
 	struct list deadlines[DEADLINE_COUNT];
 	struct event deadline_timer;

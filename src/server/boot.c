@@ -199,6 +199,9 @@ static int open_addresses(struct shell *shell, char *detail, size_t size)
 	const struct net_options options = {
 		.connections_max = settings->connections_max,
 		.connections_reserved_max = LIMIT_CONNECTIONS_RESERVED,
+		.connections_per_process_max = settings->connections_per_process_max
+						       ? settings->connections_per_process_max
+						       : settings->connections_max / 2,
 		.header_time_ms = HEADER_TIME_MS,
 		.body_time_ms = BODY_TIME_MS,
 		.write_time_ms = WRITE_TIME_MS,

@@ -18,6 +18,7 @@ static void keep_running(const struct settings *running, struct settings *next)
 	next->listen_count = running->listen_count;
 	memcpy(next->socket_path, running->socket_path, sizeof next->socket_path);
 	next->connections_max = running->connections_max;
+	next->connections_per_process_max = running->connections_per_process_max;
 	if (settings_gpus_moved(running, next)) {
 		memcpy(next->core.gpus, running->core.gpus, sizeof next->core.gpus);
 		next->core.gpu_count = running->core.gpu_count;

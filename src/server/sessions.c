@@ -106,6 +106,13 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 		batch_drop(&shell->broker.batch, ticket);
 		return;
 	}
+	if (peer->crowded && !in->event.session.resume) {
+		turn_away(shell, door->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
+		batch_drop(&shell->broker.batch, ticket);
+		return;
+	}
+	/* On the last places only a session that is there is taken up again. */
+	in->event.session.or_new &= !peer->crowded;
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
 	session->since = session->seen = loop_now();

@@ -255,6 +255,8 @@ void settings_compare(const struct settings *from, const struct settings *to,
 		 true},
 		{"socket", strcmp(from->socket_path, to->socket_path) != 0, true},
 		{"connections", from->connections_max != to->connections_max, true},
+		{"connections_per_process",
+		 from->connections_per_process_max != to->connections_per_process_max, true},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (!rows[i].differs)

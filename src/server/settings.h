@@ -32,7 +32,8 @@ struct settings {
 	char models_dir[SETTINGS_PATH_BYTES + 1]; /* "": none */
 	struct settings_rule rules[SETTINGS_RULE_COUNT];
 	uint32_t connections_max;
-	int log_level; /* enum log_level */
+	uint32_t connections_per_process_max; /* 0: half of all */
+	int log_level;                        /* enum log_level */
 };
 
 /* DESIGN.md section 12, and the predecessor's names as class rules. */

@@ -59,7 +59,7 @@ struct settings_file {
 	struct file_timing *timing;
 	struct file_queue *queue;
 	uint64_t *vram_headroom_mb;
-	uint32_t *connections;
+	uint32_t *connections, *connections_per_process;
 	enum log_level *log_level;
 };
 

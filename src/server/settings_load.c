@@ -283,6 +283,12 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 	if (to->connections_max <= LIMIT_CONNECTIONS_RESERVED || to->connections_max > 60000)
 		return refuse(l, "connections", "not between %d and 60000",
 			      LIMIT_CONNECTIONS_RESERVED + 1);
+	if (from->connections_per_process)
+		to->connections_per_process_max = *from->connections_per_process;
+	if (from->connections_per_process &&
+	    (to->connections_per_process_max < 1 ||
+	     to->connections_per_process_max > to->connections_max))
+		return refuse(l, "connections_per_process", "not between 1 and connections");
 	if (from->log_level)
 		to->log_level = (int)*from->log_level;
 	return 0;

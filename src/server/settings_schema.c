@@ -78,6 +78,8 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_MAPPING_PTR("queue", OPT, struct settings_file, queue, queue_fields),
 	CYAML_FIELD_UINT_PTR("vram_headroom_mb", OPT, struct settings_file, vram_headroom_mb),
 	CYAML_FIELD_UINT_PTR("connections", OPT, struct settings_file, connections),
+	CYAML_FIELD_UINT_PTR("connections_per_process", OPT, struct settings_file,
+			     connections_per_process),
 	CYAML_FIELD_ENUM_PTR("log_level", OPT | CYAML_FLAG_STRICT, struct settings_file, log_level,
 			     level_names, CYAML_ARRAY_LEN(level_names)),
 	CYAML_FIELD_END};

@@ -9,10 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import unittest
 
-from lib.daemon import BATON, DaemonTest, die_with_parent
+from lib.daemon import BATON, DaemonTest, die_with_parent, end_process
 from lib.wait import DEADLINE_S, holds_for, wait_until
 
 
@@ -501,6 +502,72 @@ class Restart(DaemonTest):
             self.assertEqual(done.returncode, 69)
             self.assertLess(time.monotonic() - started_at, 2, "it did not wait")
             self.assertIn(f"no broker answers on {daemon.socket}", done.stderr)
+
+
+LEAK = """
+import json, socket, sys
+kept, welcome = [], 0
+for i in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(15)
+    s.connect(sys.argv[1])
+    kept.append(s)
+for i, s in enumerate(kept):
+    try:
+        s.sendall(json.dumps({"type": "hello", "id": f"leak{i}"}).encode() + b"\\n")
+        if json.loads(s.makefile().readline()).get("type") == "welcome":
+            welcome += 1
+            continue
+    except (OSError, ValueError):
+        pass
+    s.close()  # refused
+print(welcome, flush=True)
+sys.stdin.read()
+"""
+
+
+class Crowd(DaemonTest):
+    """However many sessions a program leaks, the operator, holders and other programs get in."""
+
+    def leak(self, daemon, count):
+        """How many of `count` idle sessions of one new process were let in; they stay."""
+        process = subprocess.Popen([sys.executable, "-c", LEAK, daemon.socket, str(count)], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=die_with_parent)
+        self.addCleanup(end_process, process)
+        self.addCleanup(process.stdin.close)
+        return int(process.stdout.readline())
+
+    def test_one_leaks(self):
+        """One process has its own end: half of the places, or what is configured. Others do not notice."""
+        daemon = self.daemon(config={"connections": 256, "connections_per_process": 100})
+        self.assertEqual(self.leak(daemon, 150), 100)
+        self.assertEqual(self.run_cli(daemon, "run", "true").returncode, 0)
+        self.assertEqual(self.run_cli(daemon, "status").returncode, 0)
+        daemon = self.daemon(config={"connections": 200})
+        self.assertEqual(self.leak(daemon, 150), 100)
+
+    def test_many_leak(self):
+        """All places are leaked: the operator looks and acts, a holder resumes, curl is answered; new ones: 75."""
+        daemon = self.daemon(config={"connections": 128, "connections_per_process": 40})
+        holder = daemon.session("holder")
+        lease = holder.hold()["lease"]
+        self.assertEqual(self.leak(daemon, 80), 40)
+        self.assertLess(self.leak(daemon, 80), 40)
+        wait_until(lambda: self.leak(daemon, 1) == 0, "all places are taken")
+        refused = self.run_cli(daemon, "run", "true")
+        self.assertEqual(refused.returncode, 75, refused.stderr)
+        for args in (("status",), ("pause",), ("resume",), ("reload",), ("release", "--now", "nobody")):
+            done = self.run_cli(daemon, *args)
+            self.assertIn(done.returncode, (0, 66), done.stderr)
+        self.assertEqual(daemon.http("GET", "/v1/gpu/status").status, 200)
+        holder.drop()
+        back = daemon.session("holder", resume=holder.welcome["session"])
+        self.assertEqual(back.wait("claim")["lease"], lease)
+        back.release(lease)
+        back.wait("released", lease=lease)
+        daemon.kill()
+        daemon.start()
+        self.assertEqual(self.run_cli(daemon, "status").returncode, 0)
 
 
 if __name__ == "__main__":

@@ -141,8 +141,8 @@ static void test_slow_reader(void **state)
 	bed_close(bed);
 }
 
-/* C31: TCP gets the general places and half of the reserve, the rest is the Unix socket's; beyond
- * that the answer is 503. */
+/* C31: TCP gets the general places and half of the reserve, line sessions another quarter, HTTP
+ * over the Unix socket the last; beyond that the answer is 503. */
 static void test_too_many(void **state)
 {
 	(void)state;
@@ -162,19 +162,106 @@ static void test_too_many(void **state)
 	assert_int_equal(client_status(clients[n]), 503);
 	assert_non_null(strstr(clients[n]->in, "Retry-After: "));
 	assert_int_equal(bed->error, ERR_TOO_MANY_CONNECTIONS);
-	for (n++; n < 9; n++) {
-		clients[n] = client_open_unix(bed->line_path);
-		bed_wait(bed, &bed->sessions, n - 6);
-	}
-	clients[n] = client_open_unix(bed->line_path);
+	clients[++n] = client_open_unix(bed->line_path);
+	bed_wait(bed, &bed->sessions, 1);
+	assert_false(bed->peer.crowded);
+	clients[++n] = client_open_unix(bed->line_path);
 	client_wait_end(bed, clients[n]);
 	assert_non_null(strstr(clients[n]->in, "\"code\":4429"));
-	assert_int_equal(bed->sessions, 2);
+	assert_int_equal(bed->sessions, 1);
 	assert_int_equal(bed->closed, 0); /* the refused one never was a session */
-	assert_int_equal(net_connection_count(bed->net), 8);
+	bed->mode = BED_REPLY;
+	clients[++n] = client_open_unix(bed->http_path);
+	assert_int_equal(net_connection_count(bed->net), 7);
+	client_send_text(clients[n], GET);
+	client_wait_text(bed, clients[n], "200 OK");
+	assert_true(bed->reserved);
 	for (unsigned i = 0; i <= n; i++)
 		client_close(clients[i]);
-	bed_wait(bed, &bed->closed, 2);
+	bed_wait(bed, &bed->closed, 1);
+	bed_close(bed);
+}
+
+static const struct net_options some = {
+	.connections_max = 24,
+	.connections_reserved_max = 8,
+	.header_time_ms = 1000,
+	.body_time_ms = 1000,
+	.write_time_ms = 1000,
+	.close_time_ms = 50,
+};
+
+/* An operator looks, on a connection of its own. */
+static void http_is_served(struct bed *bed)
+{
+	struct client *client = client_open_unix(bed->http_path);
+	client_send_text(client, GET);
+	client_wait_text(bed, client, "200 OK");
+	client_close(client);
+}
+
+static void line_is_refused(struct bed *bed)
+{
+	struct client *client = client_open_unix(bed->line_path);
+	client_wait_end(bed, client);
+	assert_non_null(strstr(client->in, "\"code\":4429"));
+	client_close(client);
+}
+
+/* Line sessions that fill the table: from the reserve on only those that resume are let in, into a
+ * quarter of it; TCP and HTTP over the Unix socket have places still. */
+static void test_leaked_sessions(void **state)
+{
+	(void)state;
+	enum { GENERAL = 16, LEAKED = 18 };
+	struct bed *bed = bed_open(&some);
+	struct client *leaked[LEAKED];
+	for (unsigned i = 0; i < LEAKED; i++) {
+		leaked[i] = client_open_unix(bed->line_path);
+		bed_wait(bed, &bed->sessions, i + 1);
+		assert_int_equal(bed->peer.crowded, i >= GENERAL);
+	}
+	line_is_refused(bed);
+	struct client *tcp = client_open(bed);
+	client_send_text(tcp, GET);
+	client_wait_text(bed, tcp, "200 OK");
+	http_is_served(bed);
+	client_close(tcp);
+	for (unsigned i = 0; i < LEAKED; i++)
+		client_close(leaked[i]);
+	bed_wait(bed, &bed->closed, LEAKED);
+	bed_close(bed);
+}
+
+/* One process has its own end, long before the table is full; what it gives back it may have again,
+ * and TCP, which names no process, is not counted. */
+static void test_per_process(void **state)
+{
+	(void)state;
+	struct net_options options = some;
+	options.connections_per_process_max = 4;
+	struct bed *bed = bed_open(&options);
+	struct client *mine[6], *tcp = client_open(bed);
+	for (unsigned i = 0; i < 6; i++) {
+		mine[i] = client_open_unix(bed->line_path);
+		bed_wait(bed, &bed->sessions, i + 1);
+		assert_int_equal(bed->peer.crowded, i >= 4);
+	}
+	line_is_refused(bed);
+	struct client *http = client_open_unix(bed->http_path);
+	client_wait_end(bed, http);
+	assert_int_equal(client_status(http), 503);
+	client_close(http);
+	client_send_text(tcp, GET);
+	client_wait_text(bed, tcp, "200 OK");
+	for (unsigned i = 0; i < 4; i++)
+		client_close(mine[i]);
+	bed_wait(bed, &bed->closed, 4);
+	http_is_served(bed);
+	client_close(mine[4]);
+	client_close(mine[5]);
+	bed_wait(bed, &bed->closed, 6);
+	client_close(tcp);
 	bed_close(bed);
 }
 
@@ -325,7 +412,7 @@ static void test_stall(void **state)
 {
 	(void)state;
 	enum { CLIENTS = 150 };
-	const struct net_options options = {512, 32, 300, 300, 5000, 0, 0};
+	const struct net_options options = {512, 32, 300, 300, 5000, 0, 0, 0};
 	struct bed *bed = bed_open(&options);
 	struct client *clients[CLIENTS];
 	for (int i = 0; i < CLIENTS; i++) {
@@ -352,7 +439,7 @@ static void test_flood(void **state)
 {
 	(void)state;
 	enum { IDLE = 300, SLOW = 100, BEATS = 50 };
-	const struct net_options options = {512, 32, 5000, 5000, 5000, 0, 0};
+	const struct net_options options = {512, 32, 5000, 5000, 5000, 0, 0, 0};
 	struct bed *bed = bed_open(&options);
 	struct client *others[IDLE + SLOW], *holder = client_open_unix(bed->line_path);
 	int64_t worst_ms = 0;
@@ -408,6 +495,8 @@ int main(void)
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_odd_sizes),
 		cmocka_unit_test(test_reserved_silence),
+		cmocka_unit_test(test_leaked_sessions),
+		cmocka_unit_test(test_per_process),
 		cmocka_unit_test(test_longest_idle_makes_place),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_idle_sleeps),

@@ -241,7 +241,7 @@ static void test_close_inside_message(void **state)
 {
 	(void)state;
 	struct bed *bed = bed_open(NULL);
-	const struct net_options options = {16, 2, 1000, 1000, 1000, 0, 0};
+	const struct net_options options = {16, 2, 1000, 1000, 1000, 0, 0, 0};
 	const struct net_handlers handlers = {.on_gone = ignore_conn,
 					      .on_delivered = ignore_conn,
 					      .on_session = ignore_session,

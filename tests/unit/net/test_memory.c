@@ -127,7 +127,7 @@ static void test_each_allocation(void **state)
 static void test_create(void **state)
 {
 	(void)state;
-	const struct net_options options = {16, 2, 1000, 1000, 1000, 0, 0};
+	const struct net_options options = {16, 2, 1000, 1000, 1000, 0, 0, 0};
 	const struct net_handlers handlers = {0};
 	bool made = false;
 	for (int left = 0; !made; left++) {

@@ -86,6 +86,7 @@ static void test_all_keys(void **state)
 			"model_origins: ['https://models.example', 'https://b.example:8443']\n"
 			"log_level: warn\n"
 			"connections: 2000\n"
+			"connections_per_process: 70\n"
 			"vram_headroom_mb: 7\n"
 			"classes:\n  voice: {offset_s: 0, hold_max_s: 1.5}\n"
 			"  background: {offset_s: 300}\n"
@@ -105,6 +106,7 @@ static void test_all_keys(void **state)
 	assert_string_equal(s->model_origins[1], "https://b.example:8443");
 	assert_int_equal(s->log_level, LOG_WARN);
 	assert_int_equal(s->connections_max, 2000);
+	assert_int_equal(s->connections_per_process_max, 70);
 	assert_int_equal(s->core.vram_headroom_bytes, 7 << 20);
 	assert_int_equal(s->core.classes[LEASE_VOICE].hold_ms_max, 1500);
 	assert_int_equal(s->core.classes[LEASE_BACKGROUND].offset_ms, 300000);
@@ -158,6 +160,8 @@ static void test_refusals(void **state)
 	refuse(f, "log_level: loud\n", "1: ");
 	refuse(f, "queue: {max: 2, per_session_max: 3}\n", "1: queue/per_session_max: not between");
 	refuse(f, "connections: 64\n", "1: connections: not between");
+	refuse(f, "connections_per_process: 0\n", "1: connections_per_process: not between");
+	refuse(f, "connections_per_process: 1025\n", "1: connections_per_process: not between");
 	refuse(f, "[]\n", "1: ");
 	refuse(f, "listen: [1\nx: 2\n", "2: ");
 	refuse(f, "a: &x 1\nlisten: *x\n", "1: unknown key 'a'");
