@@ -41,6 +41,9 @@
 	  "The broker is stopping; connect again in a moment.")                                    \
 	X(ERR_JOURNAL, "journal_unavailable", 503, 75, 5,                                          \
 	  "The journal cannot be written, so nothing new is granted; free disk space.")            \
+	X(ERR_IN_DOUBT, "in_doubt", 503, 75, 5,                                                    \
+	  "The record of who held the GPUs is lost, so nothing is granted for a while; "           \
+	  "baton status says how long.")                                                           \
 	X(ERR_NO_GPU, "no_such_gpu", 400, 66, 0, "No GPU of that name; baton status lists them.")  \
 	X(ERR_NEVER_FITS, "never_fits", 409, 72, 0, "The GPUs here can never serve this need.")    \
 	X(ERR_NO_ROOM, "no_room", 409, 75, 1,                                                      \

@@ -9,6 +9,26 @@
 #include "cli/field.h"
 #include "cli/units.h"
 
+/* What stands against all grants, but for what has a line of its own. */
+static void view_grants(const json_t *status, struct sheet *sheet)
+{
+	const json_t *grants = json_object_get(status, "grants");
+	const char *reason = field_text(grants, "reason", ""),
+		   *detail = field_text(grants, "detail", "");
+	double left_s = field_number(grants, "remaining_s", -1);
+	char left[UNITS_BYTES];
+	if (strcmp(reason, "in_doubt") != 0 && strcmp(reason, "journal") != 0)
+		return;
+	if (left_s >= 0)
+		sheet_add(sheet,
+			  "%cnothing is granted for another %s: %s, and who held before may still "
+			  "use a GPU",
+			  STYLE_WARN, units_duration(left, left_s), detail);
+	else
+		sheet_add(sheet, "%cthe journal cannot be written: nothing is granted%s%s",
+			  STYLE_BAD, detail[0] ? "; " : "", detail);
+}
+
 static void view_head(const json_t *status, struct sheet *sheet)
 {
 	char uptime[UNITS_BYTES];
@@ -21,8 +41,7 @@ static void view_head(const json_t *status, struct sheet *sheet)
 	if (field_true(status, "paused"))
 		sheet_add(sheet, "%cpaused: nothing is granted. %s", STYLE_WARN,
 			  field_text(status, "paused_reason", ""));
-	if (json_is_false(json_object_get(status, "journal_ok")))
-		sheet_add(sheet, "%cthe journal cannot be written: nothing is granted", STYLE_BAD);
+	view_grants(status, sheet);
 	if (field_true(status, "draining"))
 		sheet_add(sheet, "%cthe broker is stopping", STYLE_WARN);
 }

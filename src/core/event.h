@@ -26,7 +26,8 @@ enum event_type {
 	EVENT_BYE,          /* the session ends all it has, then closes */
 	EVENT_ADMIN,        /* admin */
 	EVENT_GPU_SAMPLE,   /* sample */
-	EVENT_JOURNAL,      /* journal_ok: false: no new grants until true (DESIGN S20) */
+	EVENT_JOURNAL,      /* journal: whether and what it can write (DESIGN S20) */
+	EVENT_REWRITE,      /* the journal was lost: append all that lives, and the fence */
 	EVENT_CLOCK_JUMP,   /* stalled_ms: suspend or stall seen: deadlines move by as much, silence
 			       is not judged for settle_ms, sessions are pinged */
 	EVENT_TICK,         /* judge deadlines, send heartbeats */
@@ -56,16 +57,22 @@ struct event {
 	union {
 		const struct core_config *config;
 		const struct record *record;
-		uint64_t lease; /* ACCEPT */
-		uint64_t ref;   /* CANCEL */
-		bool journal_ok;
+		uint64_t lease;     /* ACCEPT */
+		uint64_t ref;       /* CANCEL */
 		int64_t stalled_ms; /* of the monotonic clock, >= 0; a suspend has none of it */
+		struct {
+			bool ok;         /* false: no new grants until true */
+			bool unwritable; /* not even from the reserve: nothing that must be written
+					    is taken on */
+		} journal;
 		struct {
 			uint64_t epoch;
 			uint64_t fence_max;    /* highest reserved so far; grants begin above it */
 			uint64_t claim_id_max; /* highest claim and session ids ever used */
 			uint64_t session_id_max;
 			bool same_boot;
+			int64_t in_doubt_ms; /* who held before is not known: nothing is
+						granted before so long; 0: all is known */
 		} start;
 		struct {
 			enum binding binding; /* BIND_NATIVE or BIND_TAB */

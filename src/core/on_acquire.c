@@ -178,13 +178,20 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 		claim_set_conn(core, claim, 0);
 }
 
+/* For who was not to wait. */
+static int why_not(const struct core *core)
+{
+	if (schedule_in_doubt(core, core->now))
+		return ERR_IN_DOUBT;
+	return core->paused ? ERR_PAUSED : ERR_BUSY;
+}
+
 /* Neither a place nor a trace is left of a claim that was not to wait. */
 static void turn_away(struct core *core, const struct event *event, struct claim *claim)
 {
 	claim_vanish(core, claim);
 	if (event->acquire.no_wait)
-		tell_denied(core, event->conn, event->acquire.ref, 0,
-			    core->paused ? ERR_PAUSED : ERR_BUSY, NULL);
+		tell_denied(core, event->conn, event->acquire.ref, 0, why_not(core), NULL);
 	else
 		tell(core, event->conn, MSG_TIMEOUT)->send.ref = event->acquire.ref;
 }

@@ -77,7 +77,13 @@ static void cancel_waiter(struct core *core, const struct event *event)
 
 static void set_paused(struct core *core, const struct event *event, bool paused)
 {
+	if (core->unwritable) {
+		tell_denied(core, event->conn, 0, 0, ERR_JOURNAL, NULL);
+		return;
+	}
 	core->paused = paused;
+	if (!paused)
+		core->in_doubt_until = core->now; /* the operator knows that nobody goes on */
 	core->queue_changed = true;
 	write_down(core, event, RECORD_PAUSED);
 	trace_event(core, paused ? "paused" : "resumed", event->admin.reason);

@@ -157,6 +157,11 @@ void on_renew(struct core *core, const struct event *event)
 		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 		return;
 	}
+	/* A longer life that the journal does not know would end with the broker. */
+	if (core->unwritable && claim->rec.binding == BIND_HTTP) {
+		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
+		return;
+	}
 	if (claim->rec.binding == BIND_HTTP) {
 		if (event->renew.ttl_ms > 0)
 			claim->rec.ttl_ms = event->renew.ttl_ms < core->config.http_ttl_ms_max

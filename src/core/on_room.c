@@ -84,6 +84,8 @@ static int judge_change(const struct core *core, const struct claim *claim, cons
 {
 	if (claim->rec.revoked)
 		return ERR_REVOKED;
+	if (core->unwritable)
+		return ERR_JOURNAL;
 	if (claim->rec.state != CLAIM_HELD || claim->lender || claim->lent_to)
 		return ERR_STATE;
 	if (need->slots == 0 && need->vram_bytes == 0)
@@ -145,6 +147,8 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_JOURNAL;
 	if (core->draining)
 		return ERR_DRAINING;
+	if (schedule_in_doubt(core, core->now))
+		return ERR_IN_DOUBT;
 	if (core->paused)
 		return ERR_PAUSED;
 	return to->rec.need.slots > lender->rec.need.slots ? ERR_NO_ROOM : 0;

@@ -200,6 +200,8 @@ void on_start(struct core *core, const struct event *event)
 	core->claim_id_next = event->start.claim_id_max + 1;
 	core->session_id_next = event->start.session_id_max + 1;
 	core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
+	if (event->start.in_doubt_ms > 0)
+		core->in_doubt_until = mono_after(core->now, event->start.in_doubt_ms);
 	each_row(core, join_session);
 	if (event->start.same_boot) {
 		each_row(core, join_lender);

@@ -17,7 +17,13 @@ struct walk {
 
 bool schedule_may_grant(const struct core *core)
 {
-	return core->started && !core->paused && !core->draining && core->journal_ok;
+	return core->started && !core->paused && !core->draining && core->journal_ok &&
+	       !schedule_in_doubt(core, core->now);
+}
+
+bool schedule_in_doubt(const struct core *core, struct mono_ms now)
+{
+	return mono_before(now, core->in_doubt_until);
 }
 
 uint32_t schedule_open(const struct core *core, bool vram)

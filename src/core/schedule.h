@@ -8,6 +8,8 @@ void schedule_run(struct core *core);
 void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus);
 /* OFFERED -> HELD. */
 void schedule_hold(struct core *core, struct claim *claim);
+/* The journal was lost: who held before the start may still use a GPU. */
+bool schedule_in_doubt(const struct core *core, struct mono_ms now);
 bool schedule_may_grant(const struct core *core);
 /* GPUs that work, for a claim with or without VRAM. */
 uint32_t schedule_open(const struct core *core, bool vram);

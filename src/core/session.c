@@ -186,6 +186,10 @@ void session_open(struct core *core, const struct event *event)
 			return;
 		}
 	}
+	if (core->unwritable) {
+		tell_denied(core, event->conn, 0, 0, ERR_JOURNAL, NULL);
+		return;
+	}
 	if (!event->session.name || !event->session.name[0]) {
 		tell_denied(core, event->conn, 0, 0, ERR_BAD_FIELD, "name");
 		return;

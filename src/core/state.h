@@ -114,12 +114,14 @@ struct core {
 	struct core_config config;
 	struct gpu gpus[LIMIT_GPUS];
 	struct mono_ms now, frozen_until, next_heartbeat, last_tick;
-	struct mono_ms wake; /* when waiting alone will change a decision */
+	struct mono_ms in_doubt_until; /* nothing is granted before */
+	struct mono_ms wake;           /* when waiting alone will change a decision */
 	struct wall_ms wall;
 	uint64_t epoch, fence_next, fence_reserved, claim_id_next, session_id_next;
 	size_t work; /* of this step: claims moved without an effect */
 	bool tick_unfinished;
-	bool configured, started, restarting, paused, draining, journal_ok, ticking, queue_changed;
+	bool configured, started, restarting, paused, draining, journal_ok, unwritable, ticking,
+		queue_changed;
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,
 		claims_by_conn;
 	struct hash sessions_by_conn, sessions_by_secret;

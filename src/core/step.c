@@ -22,6 +22,7 @@ struct core *core_create(void)
 		abort();
 	core->now = (struct mono_ms){INT64_MIN};
 	core->last_tick = core->frozen_until = core->memory_until = core->now;
+	core->in_doubt_until = core->now;
 	core->wake = core->next_heartbeat = MONO_NEVER;
 	core->journal_ok = true;
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
@@ -124,10 +125,27 @@ static void on_sample(struct core *core, const struct event *event)
 
 static void on_journal(struct core *core, const struct event *event)
 {
-	if (core->journal_ok != event->journal_ok)
-		trace_event(core, event->journal_ok ? "journal-ok" : "journal-failed", NULL);
-	core->journal_ok = event->journal_ok;
+	if (core->journal_ok != event->journal.ok)
+		trace_event(core, event->journal.ok ? "journal-ok" : "journal-failed", NULL);
+	PRE(!(event->journal.ok && event->journal.unwritable));
+	core->journal_ok = event->journal.ok;
+	core->unwritable = event->journal.unwritable;
 	core->queue_changed = true;
+}
+
+static void on_rewrite(struct core *core, const struct event *event)
+{
+	PRE(event->type == EVENT_REWRITE);
+	for (struct rank_node *node = rank_tree_first(&core->sessions); node;
+	     node = rank_tree_next(node))
+		session_dirty(core, session_of_id(node));
+	for (struct rank_node *node = rank_tree_first(&core->holders); node;
+	     node = rank_tree_next(node))
+		claim_dirty(core, claim_of_place(node));
+	for (struct rank_node *node = rank_tree_first(&core->places); node;
+	     node = rank_tree_next(node))
+		claim_dirty(core, claim_of_place(node));
+	trace_event(core, "journal-rewritten", NULL);
 }
 
 static void on_drain(struct core *core, const struct event *event)
@@ -170,6 +188,7 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 	[EVENT_ADMIN] = on_admin,
 	[EVENT_GPU_SAMPLE] = on_sample,
 	[EVENT_JOURNAL] = on_journal,
+	[EVENT_REWRITE] = on_rewrite,
 	[EVENT_CLOCK_JUMP] = on_clock_jump,
 	[EVENT_TICK] = on_tick,
 	[EVENT_DRAIN] = on_drain,

@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "core/order.h"
 #include "core/revoke.h"
+#include "core/schedule.h"
 #include "core/session.h"
 #include "core/tell.h"
 
@@ -242,5 +243,7 @@ struct mono_ms timer_next(const struct core *core)
 	next = mono_min(next, heap_next(&core->session_timers));
 	if (core->stats.sessions > 0)
 		next = mono_min(next, core->next_heartbeat);
+	if (schedule_in_doubt(core, core->now))
+		next = mono_min(next, core->in_doubt_until);
 	return core->tick_unfinished ? core->now : next;
 }

@@ -59,6 +59,18 @@ static const char *const why_texts[WHY_COUNT] = {
 #undef X
 };
 
+static const char *const grants_names[GRANTS_COUNT] = {
+#define X(code, name, text) [code] = name,
+	GRANTS_TABLE(X)
+#undef X
+};
+
+static const char *const grants_texts[GRANTS_COUNT] = {
+#define X(code, name, text) [code] = text,
+	GRANTS_TABLE(X)
+#undef X
+};
+
 /* A number from outside the table is a bug of the caller, but printing must not die of it. */
 static const char *name_of(const char *const *names, int count, int index)
 {
@@ -98,6 +110,16 @@ const char *why_name(int code)
 const char *why_text(int code)
 {
 	return name_of(why_texts, WHY_COUNT, code);
+}
+
+const char *grants_name(int grants)
+{
+	return name_of(grants_names, GRANTS_COUNT, grants);
+}
+
+const char *grants_text(int grants)
+{
+	return name_of(grants_texts, GRANTS_COUNT, grants);
 }
 
 int lease_class_from_name(const char *name)

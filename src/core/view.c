@@ -5,6 +5,7 @@
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/order.h"
+#include "core/schedule.h"
 #include "core/session.h"
 
 static void fill(const struct claim *claim, struct mono_ms now, struct claim_view *ret_view)
@@ -119,6 +120,25 @@ void core_stats(const struct core *core, struct core_stats *ret_stats)
 	ret_stats->sessions = rank_tree_count(&core->sessions);
 	ret_stats->paused = core->paused;
 	ret_stats->journal_ok = core->journal_ok;
+}
+
+bool core_in_doubt(const struct core *core, struct mono_ms now)
+{
+	return schedule_in_doubt(core, now);
+}
+
+enum grants core_grants(const struct core *core, struct mono_ms now, int64_t *ret_left_ms)
+{
+	*ret_left_ms = -1;
+	if (core->draining)
+		return GRANTS_DRAINING;
+	if (!core->journal_ok)
+		return GRANTS_JOURNAL;
+	if (schedule_in_doubt(core, now)) {
+		*ret_left_ms = mono_since(core->in_doubt_until, now);
+		return GRANTS_IN_DOUBT;
+	}
+	return core->paused ? GRANTS_PAUSED : GRANTS_ALLOWED;
 }
 
 bool core_session_after(const struct core *core, uint64_t session_id,

@@ -55,6 +55,8 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_UNHEALTHY, "unhealthy", "{gpu} does not work.")                                      \
 	X(WHY_PAUSED, "paused", "An operator paused grants.")                                      \
 	X(WHY_JOURNAL, "journal", "The journal cannot be written, so nothing is granted.")         \
+	X(WHY_IN_DOUBT, "in_doubt",                                                                \
+	  "The record of who held the GPUs is lost; nothing is granted for another {left}.")       \
 	X(WHY_BEYOND, "beyond",                                                                    \
 	  "It needs more than the GPUs have since they were configured anew.")                     \
 	X(WHY_DETACHED_SELF, "disconnected",                                                       \
@@ -96,6 +98,28 @@ struct gpu_view {
 	bool used_known, healthy;
 };
 bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view);
+
+/* Whether anything is granted now, and what stands against it. */
+#define GRANTS_TABLE(X)                                                                            \
+	X(GRANTS_ALLOWED, "none", "Grants are given.")                                             \
+	X(GRANTS_DRAINING, "draining", "The broker is stopping.")                                  \
+	X(GRANTS_JOURNAL, "journal", "The journal cannot be written.")                             \
+	X(GRANTS_IN_DOUBT, "in_doubt",                                                             \
+	  "The record of who held the GPUs is lost: they may still use them.")                     \
+	X(GRANTS_PAUSED, "paused", "An operator paused grants.")
+
+enum grants {
+#define X(code, name, text) code,
+	GRANTS_TABLE(X)
+#undef X
+		GRANTS_COUNT
+};
+const char *grants_name(int grants);
+const char *grants_text(int grants);
+/* `ret_left_ms`: until it ends by itself, or -1. */
+enum grants core_grants(const struct core *core, struct mono_ms now, int64_t *ret_left_ms);
+/* Also while something else stands against grants. */
+bool core_in_doubt(const struct core *core, struct mono_ms now);
 
 struct core_stats {
 	uint64_t epoch, fence;

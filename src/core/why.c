@@ -162,6 +162,9 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 					   now);
 	} else if (!core->journal_ok) {
 		ret_why->code = WHY_JOURNAL;
+	} else if (schedule_in_doubt(core, now)) {
+		ret_why->code = WHY_IN_DOUBT;
+		ret_why->left_ms = left_ms(core->in_doubt_until, now);
 	} else if (core->paused) {
 		ret_why->code = WHY_PAUSED;
 	} else if (order_beyond(core, claim)) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -39,8 +40,9 @@ static int read_tokens(struct shell *shell, char *detail, size_t size)
 	struct policy *policy = &shell->policy;
 	const char *bridge = getenv("BRIDGE_TOKEN");
 	const char *dir = shell->live.paths.state_dir;
-	int rc = secret_file(dir, "token", policy->token, detail, size);
-	rc = rc ? rc : secret_file(dir, "admin-token", policy->admin_token, detail, size);
+	bool writable = !store_is_degraded(shell->broker.store);
+	int rc = secret_file(dir, "token", writable, policy->token, detail, size);
+	rc = rc ? rc : secret_file(dir, "admin-token", writable, policy->admin_token, detail, size);
 	if (rc || !shell->live.options.bridge || !bridge || !bridge[0])
 		return rc;
 	if ((size_t)snprintf(policy->token, sizeof policy->token, "%s", bridge) >=
@@ -83,6 +85,27 @@ static void restore_row(void *ctx, const struct record *record)
 	r->rows++;
 }
 
+static void log_troubles(struct shell *shell, const struct store_boot *boot, const char *why)
+{
+	struct log *log = &shell->observers.log;
+	const char *trouble = store_trouble(shell->broker.store);
+	if (boot->quarantined)
+		log_event(log, LOG_ERROR,
+			  "the journal was unreadable; it was put aside and a new one begun",
+			  log_str("kept", boot->quarantine_path), log_str("why", why));
+	if (boot->in_doubt_ms > 0)
+		log_event(log, LOG_ERROR,
+			  "it is not known who held a GPU before; nothing is granted until they "
+			  "must have stopped",
+			  log_str("why", boot->doubt), log_int("in_ms", boot->in_doubt_ms));
+	if (trouble[0])
+		log_event(log, LOG_ERROR,
+			  "the journal cannot be written: nothing is granted; trying again",
+			  log_str("why", trouble));
+	snprintf(shell->doubt, sizeof shell->doubt, "%s", boot->doubt);
+	shell->doubt_open = boot->in_doubt_ms > 0;
+}
+
 /* The journal's rows, then START. `why`: of a quarantine. What that decides is let out by the first
  * turn. */
 static int restore(struct shell *shell, const struct store_boot *boot, const char *why)
@@ -107,16 +130,49 @@ static int restore(struct shell *shell, const struct store_boot *boot, const cha
 	start.start.claim_id_max = boot->claim_id_max;
 	start.start.session_id_max = boot->session_id_max;
 	start.start.same_boot = boot->same_boot;
+	start.start.in_doubt_ms = boot->in_doubt_ms;
 	core_step(broker->core, &start, &broker->fx);
+	broker_begin(broker);
 	broker->tick_at = broker->fx.next_wake;
 	log_event(&shell->observers.log, LOG_INFO, "journal read",
 		  log_int("epoch", (int64_t)boot->epoch), log_int("rows", (int64_t)r.rows),
 		  log_str("boot", boot->same_boot ? "same" : "new"));
-	if (boot->quarantined)
-		log_event(&shell->observers.log, LOG_ERROR,
-			  "the journal was unreadable; it was put aside and a new one begun",
-			  log_str("kept", boot->quarantine_path), log_str("why", why));
+	log_troubles(shell, boot, why);
 	return 0;
+}
+
+/* What tells that a broker ran here before, beside the state folder: its socket, which a clean stop
+ * removes, and the copy of its fence file, which nothing removes but the end of the boot. */
+static void find_traces(const struct settings *settings, struct store_place *place, char *ret_copy,
+			size_t size)
+{
+	struct stat st;
+	place->traces = lstat(settings->socket_path, &st) == 0 && S_ISSOCK(st.st_mode);
+	if ((size_t)snprintf(ret_copy, size, "%s.fence", settings->socket_path) < size)
+		place->copy = ret_copy;
+}
+
+/* The longest that a lease may outlive this broker. */
+static int64_t promised_ms(const struct core_config *config)
+{
+	return config->session_ttl_ms > config->restart_linger_ms ? config->session_ttl_ms
+								  : config->restart_linger_ms;
+}
+
+static int open_store(struct shell *shell, const char *boot_id, struct store **ret_store,
+		      struct store_boot *ret_boot, char *detail, size_t size)
+{
+	const struct settings *settings = &shell->live.settings;
+	char copy[SETTINGS_SOCKET_BYTES + 16];
+	struct store_place place = {.dir = shell->live.paths.state_dir,
+				    .boot_id = boot_id,
+				    .now = loop_wall_now(),
+				    .ttl_ms = promised_ms(&settings->core),
+				    .ttl_ms_max = settings->core.http_ttl_ms_max};
+	if (place.ttl_ms_max < place.ttl_ms)
+		place.ttl_ms_max = place.ttl_ms;
+	find_traces(settings, &place, copy, sizeof copy);
+	return store_open(&place, ret_store, ret_boot, detail, size);
 }
 
 static int open_broker(struct shell *shell, char *detail, size_t size)
@@ -125,9 +181,7 @@ static int open_broker(struct shell *shell, char *detail, size_t size)
 	struct store_boot boot;
 	struct store *store;
 	int rc = read_boot_id(boot_id, sizeof boot_id, detail, size);
-	rc = rc ? rc
-		: store_open(shell->live.paths.state_dir, boot_id, loop_wall_now(), &store, &boot,
-			     detail, size);
+	rc = rc ? rc : open_store(shell, boot_id, &store, &boot, detail, size);
 	if (rc)
 		return rc;
 	shell->epoch = boot.epoch;
@@ -224,6 +278,8 @@ static int open_state(struct shell *shell, char *detail, size_t size)
 {
 	const char *dir = shell->live.paths.state_dir;
 	int rc = paths_make_private(dir, detail, size);
+	if (rc && errno == ENOSPC)
+		rc = 0; /* the store waits for room, and is told of */
 	rc = rc ? rc : open_broker(shell, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
 		taken_state(dir, detail, size);
@@ -233,6 +289,14 @@ static int open_state(struct shell *shell, char *detail, size_t size)
 	page_cookies_load(&shell->policy.keys, dir);
 	policy_refresh(&shell->policy);
 	return 0;
+}
+
+/* Only once the socket is ours: until then the copy may be that of another broker. */
+static void keep_copy(struct shell *shell)
+{
+	char copy[SETTINGS_SOCKET_BYTES + 16];
+	snprintf(copy, sizeof copy, "%s.fence", shell->live.settings.socket_path);
+	store_keep_copy(shell->broker.store, copy);
 }
 
 int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size)
@@ -255,7 +319,10 @@ int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t 
 	if (rc)
 		return rc;
 	reload_apply(shell, &shell->live.settings);
-	return sockets_listen(shell, detail, detail_size);
+	rc = sockets_listen(shell, detail, detail_size);
+	if (rc == 0)
+		keep_copy(shell);
+	return rc;
 }
 
 void boot_end(struct shell *shell)

@@ -3,6 +3,7 @@
 #include "server/deliver.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/facts.h"
@@ -47,6 +48,7 @@ static int close_code(int err)
 	case ERR_QUEUE_FULL:
 		return CLOSE_TOO_MANY;
 	case ERR_DRAINING:
+	case ERR_JOURNAL:
 		return CLOSE_DRAINING;
 	default:
 		return 1008;
@@ -252,17 +254,34 @@ static void on_queue_changed(void *ctx)
 	shell->places.dirty = true;
 }
 
+/* The folder may have been made anew. */
+static void keep_secrets(const struct shell *shell)
+{
+	const char *dir = shell->live.paths.state_dir, *bridge = getenv("BRIDGE_TOKEN");
+	if (!shell->live.options.bridge || !bridge || !bridge[0])
+		secret_keep(dir, "token", shell->policy.token);
+	secret_keep(dir, "admin-token", shell->policy.admin_token);
+}
+
 static void on_journal(void *ctx, bool ok)
 {
 	struct shell *shell = ctx;
-	if (ok)
+	const char *trouble = store_trouble(shell->broker.store);
+	if (ok) {
 		log_write(&shell->observers.log, LOG_INFO, "journal works again; granting", NULL,
 			  0);
-	else
+		keep_secrets(shell);
+	} else if (trouble[0]) {
+		log_event(&shell->observers.log, LOG_ERROR,
+			  "the journal is lost: nothing new is granted until it can be begun anew; "
+			  "trying",
+			  log_str("why", trouble), log_int("in_ms", TURN_JOURNAL_RETRY_MS));
+	} else {
 		log_event(&shell->observers.log, LOG_ERROR,
 			  "journal cannot be written: nothing new is granted, releases are "
 			  "taken; free disk space; retrying",
 			  log_int("in_ms", TURN_JOURNAL_RETRY_MS));
+	}
 }
 
 struct turn_out deliver_out(struct shell *shell)

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "server/shell.h"
+
 const char *facts_name(const struct core *core, uint64_t claim, struct mono_ms now)
 {
 	struct claim_view view;
@@ -58,4 +60,16 @@ void facts_fill(struct facts *facts, const struct core *core, const struct core_
 		fill_place(facts, core, send->send.lease, now);
 	else if (send->send.msg == MSG_YIELD)
 		facts->wire.other_name = facts_name(core, send->send.other, now);
+}
+
+const char *facts_grants_detail(const struct shell *shell, enum grants grants)
+{
+	const char *detail = NULL;
+	if (grants == GRANTS_IN_DOUBT)
+		detail = shell->doubt;
+	else if (grants == GRANTS_JOURNAL)
+		detail = store_trouble(shell->broker.store);
+	else if (grants == GRANTS_PAUSED)
+		detail = shell->paused_reason;
+	return detail && detail[0] ? detail : NULL;
 }

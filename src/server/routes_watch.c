@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/facts.h"
 #include "server/routes.h"
 #include "server/shell.h"
 #include "wire/render.h"
@@ -46,6 +47,9 @@ void route_health(struct shell *shell, const struct asked *asked)
 	text_json_str(&shell->body, "version", BATON_VERSION);
 	text_json_bool(&shell->body, "journal", stats.journal_ok);
 	text_json_bool(&shell->body, "paused", stats.paused);
+	int64_t left_ms;
+	enum grants grants = core_grants(shell->broker.core, shell->broker.now, &left_ms);
+	render_grants(&shell->body, grants, left_ms, facts_grants_detail(shell, grants));
 	text_json_u64(&shell->body, "epoch", stats.epoch);
 	text_char(&shell->body, '}');
 	routes_json(shell, asked, shell->draining ? 503 : 200);
@@ -89,6 +93,9 @@ void route_metrics(struct shell *shell, const struct asked *asked)
 	text_clear(&shell->body);
 	core_stats(shell->broker.core, &stats);
 	render_metrics(&shell->body, &stats);
+	int64_t left_ms;
+	enum grants grants = core_grants(shell->broker.core, shell->broker.now, &left_ms);
+	render_grants_metrics(&shell->body, grants, left_ms);
 	while (count < LIMIT_GPUS && core_gpu(shell->broker.core, count, &gpus[count]))
 		count++;
 	render_gpu_metrics(&shell->body, gpus, count);

@@ -87,28 +87,44 @@ static int read_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *det
 	return 1;
 }
 
-static int make_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
+static int write_file(const char *path, const char *hex, char *detail, size_t size)
 {
 	char line[SECRET_HEX_BYTES + 1];
+	snprintf(line, sizeof line, "%s\n", hex);
+	return write_private(path, line, SECRET_HEX_BYTES, detail, size);
+}
+
+static int make_secret(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
+{
 	uint8_t bytes[32];
 	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) {
 		snprintf(detail, size, "%s: %s", path, strerror(errno));
 		return -ERR_IO;
 	}
 	to_hex(bytes, ret_hex);
-	snprintf(line, sizeof line, "%s\n", ret_hex);
-	return write_private(path, line, SECRET_HEX_BYTES, detail, size);
+	return 0;
 }
 
-int secret_file(const char *dir, const char *name, char ret_hex[SECRET_HEX_BYTES], char *detail,
-		size_t detail_size)
+int secret_file(const char *dir, const char *name, bool writable, char ret_hex[SECRET_HEX_BYTES],
+		char *detail, size_t detail_size)
 {
 	char path[SETTINGS_PATH_BYTES + 32];
 	snprintf(path, sizeof path, "%s/%s", dir, name);
 	int rc = read_file(path, ret_hex, detail, detail_size);
-	if (rc == 0)
-		return make_file(path, ret_hex, detail, detail_size);
-	return rc < 0 ? rc : 0;
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = make_secret(path, ret_hex, detail, detail_size);
+	if (rc == 0 && write_file(path, ret_hex, detail, detail_size) && writable)
+		return -ERR_IO;
+	return rc;
+}
+
+void secret_keep(const char *dir, const char *name, const char *hex)
+{
+	char path[SETTINGS_PATH_BYTES + 32], detail[SETTINGS_PATH_BYTES + 128];
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	if (hex[0] && access(path, F_OK) != 0)
+		(void)write_file(path, hex, detail, sizeof detail);
 }
 
 const char *page_link_new(struct page_keys *keys, const uint8_t random[32], struct mono_ms now)

@@ -12,9 +12,12 @@ enum {
 };
 
 /* Reads DIR/name, or makes it: 0600, 256 random bits as hex. Refuses a file that others can read or
- * that belongs to somebody else. 0 or -ERR_IO with detail. */
-int secret_file(const char *dir, const char *name, char ret_hex[SECRET_HEX_BYTES], char *detail,
-		size_t detail_size);
+ * that belongs to somebody else. 0 or -ERR_IO with detail. `writable` false: the disk is known to
+ * be full, and one that cannot be written is good until the end of this run. */
+int secret_file(const char *dir, const char *name, bool writable, char ret_hex[SECRET_HEX_BYTES],
+		char *detail, size_t detail_size);
+/* Writes a secret of this run to where it is missing. */
+void secret_keep(const char *dir, const char *name, const char *hex);
 
 /* One-time links of `baton open`, lost on a restart, and the cookies that pages got for them, which
  * are not. */

@@ -168,6 +168,18 @@ static struct mono_ms give_memory_back(struct shell *shell, struct mono_ms now)
 	return shell->crowd_left;
 }
 
+/* From here on a restart need not wait again. The core wakes us at that moment. */
+static void end_doubt(struct shell *shell)
+{
+	if (!shell->doubt_open || core_in_doubt(shell->broker.core, shell->broker.now) ||
+	    !shell->broker.journal_ok)
+		return;
+	store_end_doubt(shell->broker.store);
+	shell->doubt_open = false;
+	log_write(&shell->observers.log, LOG_INFO,
+		  "who held before must have stopped by now; granting", NULL, 0);
+}
+
 static void run(struct shell *shell)
 {
 	const struct turn_out out = deliver_out(shell);
@@ -191,6 +203,7 @@ static void run(struct shell *shell)
 		/* What was read is done before more is read, so the batch has a bound. */
 		while (shell->broker.batch.count > TURN_EVENTS_MAX)
 			turn_run(&shell->broker, now, loop_wall_now(), TURN_IN_TIME, &out);
+		end_doubt(shell);
 		asked = run_due(shell, now);
 		asked = mono_min(asked, give_memory_back(shell, now));
 		asked = mono_min(asked, observe_flush(&shell->observers, now));

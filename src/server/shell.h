@@ -54,6 +54,8 @@ struct shell {
 	int64_t turn_ms_max;       /* the longest that anybody waited for the loop */
 	struct mono_ms started, keepalive_at, drain_until;
 	char paused_reason[LIMIT_REASON_BYTES + 1];
+	char doubt[160]; /* why it is not known who held before */
+	bool doubt_open; /* the journal says that nothing may be granted yet */
 	bool draining, stop;
 	bool dev; /* for who writes pages: they are told when a file of theirs changes */
 	char home[POLICY_HOST_BYTES + 16]; /* http://host:port of the first listener */

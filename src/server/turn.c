@@ -36,6 +36,7 @@ void broker_init(struct broker *broker, struct core *core, struct store *store, 
 				  .now = now,
 				  .tick_at = MONO_NEVER,
 				  .retry_at = store_is_degraded(store) ? now : MONO_NEVER,
+				  .checked = now,
 				  .suspended_ms = suspended_ms,
 				  .journal_ok = true,
 				  .durable = true};
@@ -130,21 +131,64 @@ static bool commit(struct broker *broker, size_t *from, const struct turn_out *o
 	return broker->durable;
 }
 
+void broker_begin(struct broker *broker)
+{
+	if (!store_is_degraded(broker->store))
+		return;
+	broker->durable = store_trouble(broker->store)[0] == 0;
+	broker->journal_ok = false;
+	broker->unwritable = !broker->durable;
+	struct event event = {.type = EVENT_JOURNAL, .journal.unwritable = !broker->durable};
+	step(broker, &event);
+}
+
+/* A journal that was lost is begun anew with all that lives. */
+static void bring_all(struct broker *broker)
+{
+	struct event event = {.type = EVENT_REWRITE};
+	if (mono_due(broker->retry_at, broker->now) && store_wants_all(broker->store))
+		step(broker, &event);
+}
+
+static void tell_journal(struct broker *broker, bool ok, const struct turn_out *out)
+{
+	bool news = ok != broker->journal_ok;
+	struct event event = {.type = EVENT_JOURNAL,
+			      .journal = {.ok = ok, .unwritable = !broker->durable}};
+	broker->journal_ok = ok;
+	broker->unwritable = !broker->durable;
+	step(broker, &event);
+	if (news)
+		out->journal(out->ctx, ok);
+}
+
+/* Somebody may have removed the folder while nothing was written. */
+static void look_for_journal(struct broker *broker, const struct turn_out *out)
+{
+	if (mono_since(broker->now, broker->checked) < TURN_CHECK_MS)
+		return;
+	broker->checked = broker->now;
+	if (broker->retry_at.v != INT64_MAX || store_check(broker->store))
+		return;
+	broker->retry_at = broker->now;
+	broker->durable = false;
+	tell_journal(broker, false, out);
+}
+
 /* Writes the journal and tells the core when that begins or ceases to work; what the core then
  * decides is written, too. */
 static bool commit_all(struct broker *broker, const struct turn_out *out)
 {
 	size_t from = 0;
 	bool durable = true;
+	look_for_journal(broker, out);
 	for (int round = 0; round < 4; round++) {
+		bring_all(broker);
 		durable = commit(broker, &from, out);
 		bool ok = broker->retry_at.v == INT64_MAX;
-		if (ok == broker->journal_ok)
+		if (ok == broker->journal_ok && !broker->durable == broker->unwritable)
 			break;
-		broker->journal_ok = ok;
-		struct event event = {.type = EVENT_JOURNAL, .journal_ok = ok};
-		step(broker, &event);
-		out->journal(out->ctx, ok);
+		tell_journal(broker, ok, out);
 	}
 	return durable;
 }
@@ -157,6 +201,7 @@ static bool is_promise(const struct effect *effect)
 		return false;
 	switch (effect->send.msg) {
 	case MSG_WELCOME:
+		return !effect->send.flag; /* who resumes is in the journal */
 	case MSG_CLAIM:
 	case MSG_QUEUED:
 	case MSG_OFFERED:
@@ -176,6 +221,44 @@ static bool is_promise(const struct effect *effect)
 		break;
 	}
 	return false;
+}
+
+/* What a resumed session is told again may leave, unless it was never told in the first place; and
+ * acts of operators that the core did although it knew that they cannot be written. */
+static bool must_wait(const struct broker *broker, bool was_unwritable, const struct effect *effect)
+{
+	if (!is_promise(effect) || (effect->send.msg == MSG_OK && was_unwritable))
+		return false;
+	if (effect->send.msg != MSG_CLAIM)
+		return true;
+	for (size_t i = 0; i < broker->held.count; i++)
+		if (broker->held.v[i].send.lease == effect->send.lease)
+			return true;
+	return false;
+}
+
+/* Who has asked for something new in the very turn whose commit fails gets an answer, too: the core
+ * undoes it in the next turn. True: that was it. */
+static bool refuse(struct broker *broker, const struct effect *effect, const struct turn_out *out)
+{
+	struct claim_view view;
+	struct effect denied = {.type = EFFECT_SEND, .conn = effect->conn};
+	struct event *undo;
+	denied.send.msg = MSG_DENIED;
+	denied.send.err = ERR_JOURNAL;
+	denied.send.ref = effect->send.ref;
+	if (effect->send.msg == MSG_WELCOME) {
+		batch_event(&broker->batch, EVENT_BYE, effect->conn);
+	} else if (effect->send.msg == MSG_GRANTED &&
+		   core_claim(broker->core, effect->send.lease, broker->now, &view) &&
+		   view.rec->session == 0) {
+		undo = batch_event(&broker->batch, EVENT_CONN_CLOSED, effect->conn);
+		undo->closed.undelivered = true;
+	} else {
+		return false;
+	}
+	out->send(out->ctx, &denied);
+	return true;
 }
 
 /* A promise that waited for the journal may be void by now (I7). */
@@ -217,7 +300,8 @@ static void carry_out(const struct effect *effect, const struct turn_out *out)
 
 /* What clients wait for leaves first, in its order; what people read about it is rendered while
  * they work already. */
-static void let_out(struct broker *broker, bool durable, const struct turn_out *out)
+static void let_out(struct broker *broker, bool durable, bool was_unwritable,
+		    const struct turn_out *out)
 {
 	if (durable && broker->held.count > 0) {
 		for (size_t i = 0; i < broker->held.count; i++)
@@ -227,10 +311,12 @@ static void let_out(struct broker *broker, bool durable, const struct turn_out *
 	}
 	for (size_t i = 0; i < broker->fx.count; i++) {
 		const struct effect *effect = &broker->fx.v[i];
-		if (!durable && is_promise(effect))
-			*effects_add(&broker->held, EFFECT_SEND) = *effect;
-		else if (effect->type != EFFECT_TRACE)
+		if (!durable && must_wait(broker, was_unwritable, effect)) {
+			if (!refuse(broker, effect, out))
+				*effects_add(&broker->held, EFFECT_SEND) = *effect;
+		} else if (effect->type != EFFECT_TRACE) {
 			carry_out(effect, out);
+		}
 	}
 	for (size_t i = 0; i < broker->fx.count; i++)
 		if (broker->fx.v[i].type == EFFECT_TRACE)
@@ -256,9 +342,10 @@ void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, in
 	}
 	queue_tick(broker);
 	step_batch(broker);
+	bool was_unwritable = broker->unwritable;
 	bool durable = commit_all(broker, out);
 	broker->tick_at = broker->fx.next_wake;
-	let_out(broker, durable, out);
+	let_out(broker, durable, was_unwritable, out);
 	effects_clear(&broker->fx);
 }
 

@@ -11,6 +11,7 @@ enum {
 	TURN_STALL_MS = 1000,   /* a turn that begins so much too late was a stall */
 	TURN_JUMP_MS = 1000,    /* BOOTTIME - MONOTONIC that moved by so much was a suspend */
 	TURN_JOURNAL_RETRY_MS = 1000,
+	TURN_CHECK_MS = 1000, /* between two looks whether the journal is still where it was */
 };
 
 struct random_pool {
@@ -31,10 +32,11 @@ struct broker {
 	struct wall_ms wall;
 	struct mono_ms tick_at;  /* when the core wants to be asked */
 	struct mono_ms retry_at; /* of a journal that failed, or MONO_NEVER */
+	struct mono_ms checked;  /* .. that works: when it was looked for last */
 	int64_t suspended_ms;
 	bool tick_queued;
-	bool durable;    /* the newest commit worked: the journal has all that was decided */
-	bool journal_ok; /* what the core was told last */
+	bool durable; /* the newest commit worked: the journal has all that was decided */
+	bool journal_ok, unwritable; /* what the core was told last */
 	uint64_t jumps, turns, commits, commit_failures;
 };
 
@@ -55,6 +57,8 @@ struct turn_out {
 void broker_init(struct broker *broker, struct core *core, struct store *store, struct mono_ms now,
 		 int64_t suspended_ms);
 void broker_finish(struct broker *broker);
+/* Before the first turn: tells the core of a journal that cannot be written as it should. */
+void broker_begin(struct broker *broker);
 /* True when the machine slept or the loop stood still since `asked`, the time at which this turn
  * was to begin (no earlier than the last one began): drain the sockets, then call turn_run with how
  * late it is by then (CASES.md R2, R8). */

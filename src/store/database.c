@@ -32,6 +32,8 @@ static const char *const statement_texts[STMT_COUNT] = {
 	[STMT_TURN_PUT] = "INSERT INTO turn(records) VALUES(?1)",
 	[STMT_TURNS] = "SELECT records FROM turn ORDER BY seq",
 	[STMT_TURNS_CLEAR] = "DELETE FROM turn",
+	[STMT_SESSIONS_CLEAR] = "DELETE FROM session",
+	[STMT_CLAIMS_CLEAR] = "DELETE FROM claim",
 	[STMT_META_PUT] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)",
 	[STMT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
 	[STMT_SESSION_PUT] = "INSERT OR REPLACE INTO session(id, record) VALUES(?1, ?2)",
@@ -123,6 +125,8 @@ static int check_or_create(struct database *db, const char *path, bool empty_ok,
 		rc = ask(db, "SELECT count(*) FROM sqlite_schema", &count, text, sizeof text);
 	if (rc != SQLITE_OK)
 		return judge_with_detail(db, rc, path, detail, size);
+	if (version == 0 && count == 0 && sqlite3_db_readonly(db->sqlite, "main"))
+		return DATABASE_EMPTY;
 	if (version == 0 && count == 0 && empty_ok) {
 		rc = sqlite3_exec(db->sqlite, schema, NULL, NULL, NULL);
 		return judge_with_detail(db, rc, path, detail, size);
@@ -175,6 +179,33 @@ int database_open(struct database *db, const char *path, bool empty_ok, char *de
 	if (rc == SQLITE_OK)
 		rc = prepare_all(db);
 	return judge_with_detail(db, rc, path, detail, detail_size);
+}
+
+/* A database of write-ahead mode without its log can be read in a folder that takes no file only if
+ * SQLite is told that nobody will write. */
+int database_open_read(struct database *db, const char *path, bool no_log, char *detail,
+		       size_t detail_size)
+{
+	char uri[3 * 4096 + 32] = "file:";
+	size_t length = strlen(uri);
+	memset(db, 0, sizeof *db);
+	for (; *path && length < sizeof uri - 32; path++) {
+		if (strchr("%?#", *path))
+			length += (size_t)snprintf(uri + length, sizeof uri - length, "%%%02x",
+						   (unsigned char)*path);
+		else
+			uri[length++] = *path;
+	}
+	snprintf(uri + length, sizeof uri - length, "%s", no_log ? "?immutable=1" : "");
+	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+		    SQLITE_OPEN_EXRESCODE;
+	int rc = sqlite3_open_v2(uri, &db->sqlite, flags, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db->sqlite, "PRAGMA locking_mode=EXCLUSIVE;", NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return judge_with_detail(db, rc, uri, detail, detail_size);
+	int judged = check_or_create(db, uri, false, detail, detail_size);
+	return judged ? judged : judge_with_detail(db, prepare_all(db), uri, detail, detail_size);
 }
 
 void database_close(struct database *db, bool tidy)

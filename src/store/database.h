@@ -11,6 +11,8 @@ enum statement {
 	STMT_TURN_PUT, /* records */
 	STMT_TURNS,    /* all in order */
 	STMT_TURNS_CLEAR,
+	STMT_SESSIONS_CLEAR,
+	STMT_CLAIMS_CLEAR,
 	STMT_META_PUT,      /* key, value */
 	STMT_META_GET,      /* key */
 	STMT_SESSION_PUT,   /* id, record */
@@ -31,12 +33,19 @@ struct database {
 	sqlite3_stmt *statements[STMT_COUNT];
 };
 
-enum { DATABASE_BAD = 2 }; /* what the functions below return for a journal to be quarantined */
+enum {
+	DATABASE_EMPTY = 1,
+	DATABASE_BAD = 2
+}; /* what the functions below return for a journal to be quarantined */
 
 /* `empty_ok`: a file without a schema is a new journal, not a damaged one. 0, DATABASE_BAD, or a
  * negative enum err; all but 0 with `detail`. Call database_close whatever it returned. */
 int database_open(struct database *db, const char *path, bool empty_ok, char *detail,
 		  size_t detail_size);
+/* To be read alone, whatever rights there are; `no_log`: there is no log beside it. The same, or
+ * DATABASE_EMPTY for a journal that was never begun. */
+int database_open_read(struct database *db, const char *path, bool no_log, char *detail,
+		       size_t detail_size);
 /* `tidy`: fold the log into the database. Otherwise every byte stays as it is. Takes a zeroed or
  * half-open one. */
 void database_close(struct database *db, bool tidy);

@@ -5,7 +5,8 @@
  * per block of fences. It also outlives a journal that is quarantined, and a wall clock that was
  * set back.
  * Two slots are written in turn, each with a checksum: a torn write spoils one, and the other holds
- * the marks before. Written in place, so a full disk does not stop it. Called by store.c. */
+ * the marks before. Written in place, so a full disk does not stop it. The two shorter slots of the
+ * first version are still read. Called by store.c and opening.c. */
 #include "store/fence_file.h"
 
 #include <errno.h>
@@ -17,9 +18,13 @@
 #include "base/err.h"
 #include "store/crc32.h"
 
-static const char file_name[] = "fence";
-
-enum { SLOT_BYTES = 32, SLOT_COUNT = 2, CRC_AT = 24 };
+enum {
+	SLOT_BYTES = 64,
+	SLOT_COUNT = 2,
+	CRC_AT = 60,
+	OLD_SLOT_BYTES = 32,
+	OLD_CRC_AT = 24,
+};
 
 static void put(uint8_t *to, uint64_t value, size_t width)
 {
@@ -35,48 +40,76 @@ static uint64_t get(const uint8_t *from, size_t width)
 	return value;
 }
 
-/* Slot: turn number, fence, epoch, checksum, 4 zero bytes. The slot with the higher turn counts. */
-static int newest_slot(int fd, uint64_t *ret_turn, struct fence_marks *ret_marks)
+uint32_t fence_boot(const char *boot_id)
 {
-	int newest = -1;
-	*ret_turn = 0;
-	*ret_marks = (struct fence_marks){0};
-	for (int i = 0; i < SLOT_COUNT; i++) {
-		uint8_t slot[SLOT_BYTES];
-		ssize_t got = pread(fd, slot, sizeof slot, i * SLOT_BYTES);
-		if (got < 0)
-			return -ERR_IO;
-		if (got != sizeof slot || get(slot + CRC_AT, 4) != crc32_of(slot, CRC_AT))
-			continue;
-		uint64_t turn = get(slot, 8);
-		if (turn < *ret_turn)
-			continue;
-		newest = i;
-		*ret_turn = turn;
-		*ret_marks = (struct fence_marks){get(slot + 8, 8), get(slot + 16, 8)};
-	}
-	return newest + 1;
+	uint32_t boot = crc32_of((const uint8_t *)boot_id, strlen(boot_id));
+	return boot ? boot : 1;
 }
 
-int fence_file_read(int dir_fd, struct fence_marks *ret_marks, char *detail, size_t detail_size)
+static bool is_whole(const uint8_t *slot, size_t crc_at)
+{
+	return get(slot + crc_at, 4) == crc32_of(slot, crc_at);
+}
+
+/* Slot: turn number, fence, epoch, TTL, boot, idle, zeros, checksum. */
+static struct fence_marks read_slot(const uint8_t *slot)
+{
+	return (struct fence_marks){.fence_max = get(slot + 8, 8),
+				    .epoch = get(slot + 16, 8),
+				    .ttl_ms = get(slot + 24, 8),
+				    .boot = (uint32_t)get(slot + 32, 4),
+				    .idle = slot[36] != 0};
+}
+
+/* The slot with the highest turn counts: 1 or 2, SLOT_COUNT for those of the first version, so that
+ * none of these is overwritten first; 0: none is whole. */
+static int newest_slot(int fd, uint64_t *ret_turn, struct fence_marks *ret_marks)
+{
+	uint8_t bytes[SLOT_COUNT * SLOT_BYTES] = {0};
+	int newest = 0;
+	*ret_turn = 0;
+	*ret_marks = (struct fence_marks){0};
+	if (pread(fd, bytes, sizeof bytes, 0) < 0)
+		return -ERR_IO;
+	for (int i = 0; i < SLOT_COUNT; i++) {
+		const uint8_t *old = bytes + i * OLD_SLOT_BYTES;
+		if (!is_whole(old, OLD_CRC_AT) || get(old, 8) < *ret_turn || get(old, 8) == 0)
+			continue;
+		*ret_turn = get(old, 8);
+		*ret_marks = (struct fence_marks){.fence_max = get(old + 8, 8),
+						  .epoch = get(old + 16, 8)};
+		newest = 1; /* the next is written behind them */
+	}
+	for (int i = 0; i < SLOT_COUNT; i++) {
+		const uint8_t *slot = bytes + i * SLOT_BYTES;
+		if (!is_whole(slot, CRC_AT) || get(slot, 8) < *ret_turn || get(slot, 8) == 0)
+			continue;
+		newest = i + 1;
+		*ret_turn = get(slot, 8);
+		*ret_marks = read_slot(slot);
+	}
+	return newest;
+}
+
+int fence_file_read(int dir_fd, const char *name, struct fence_marks *ret_marks, char *detail,
+		    size_t detail_size)
 {
 	*ret_marks = (struct fence_marks){0};
-	int fd = openat(dir_fd, file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 && errno == ENOENT)
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	uint64_t turn;
 	int rc = fd < 0 ? -ERR_IO : newest_slot(fd, &turn, ret_marks);
 	if (rc < 0)
-		snprintf(detail, detail_size, "cannot read the file %s: %s", file_name,
-			 strerror(errno));
+		snprintf(detail, detail_size, "cannot read the file %s: %s", name, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return rc < 0 ? rc : 1;
 }
 
-int fence_file_write(int dir_fd, const struct fence_marks *marks)
+int fence_file_write(int dir_fd, const char *name, const struct fence_marks *marks, bool sync)
 {
-	int fd = openat(dir_fd, file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -ERR_IO;
 	uint64_t turn;
@@ -86,14 +119,18 @@ int fence_file_write(int dir_fd, const struct fence_marks *marks)
 	put(slot, turn + 1, 8);
 	put(slot + 8, marks->fence_max, 8);
 	put(slot + 16, marks->epoch, 8);
+	put(slot + 24, marks->ttl_ms, 8);
+	put(slot + 32, marks->boot, 4);
+	slot[36] = marks->idle;
 	put(slot + CRC_AT, crc32_of(slot, CRC_AT), 4);
 	/* newest counts from 1 and the slots from 0, so this is always the other one. */
 	off_t at = (newest % SLOT_COUNT) * SLOT_BYTES;
-	int rc = newest < 0 || pwrite(fd, slot, sizeof slot, at) != sizeof slot || fdatasync(fd) < 0
+	int rc = newest < 0 || pwrite(fd, slot, sizeof slot, at) != sizeof slot ||
+				 (sync && fdatasync(fd) < 0)
 			 ? -ERR_IO
 			 : 0;
 	/* The first write also makes the name: sync the folder, or a power cut forgets the file. */
-	if (!rc && newest == 0 && fsync(dir_fd) < 0)
+	if (!rc && sync && newest == 0 && fsync(dir_fd) < 0)
 		rc = -ERR_IO;
 	close(fd);
 	return rc;

@@ -1,6 +1,8 @@
 /* fold: turns the rows of bytes that the last turns wrote into the tables of live sessions, live
  * claims and history, in one transaction; a claim that came and went meanwhile touches history
  * alone. Also reads the turns back when the journal is opened. Called by store.c and opening.c. */
+#include <string.h>
+
 #include "base/err.h"
 #include "store/codec.h"
 #include "store/store_private.h"
@@ -60,6 +62,20 @@ static int write_record(struct store *store, const struct record *record, struct
 	return SQLITE_MISUSE;
 }
 
+/* Everything of `p`, inside the open transaction. A SQLite result code. */
+static int write_pending(struct store *store, const struct pending *p, struct folding *folding)
+{
+	int rc = SQLITE_OK;
+	if (p->fence_max)
+		rc = database_meta_set(&store->db, "fence_max", p->fence_max);
+	if (!rc && p->paused_set)
+		rc = write_record(store, &p->paused, folding);
+	for (size_t i = 0; i < p->count && !rc; i++)
+		if (!p->v[i].dropped)
+			rc = write_record(store, &p->v[i].record, folding);
+	return rc;
+}
+
 /* Everything unfolded, inside the open transaction. A SQLite result code. */
 static int write_all(struct store *store, struct folding *folding)
 {
@@ -69,16 +85,29 @@ static int write_all(struct store *store, struct folding *folding)
 	if (!rc)
 		rc = reserve_ids(store, "session_id_reserved", store->session_id_max,
 				 &folding->session_id_reserved);
-	if (!rc && p->fence_max)
-		rc = database_meta_set(&store->db, "fence_max", p->fence_max);
-	if (!rc && p->paused_set)
-		rc = write_record(store, &p->paused, folding);
-	for (size_t i = 0; i < p->count && !rc; i++)
-		if (!p->v[i].dropped)
-			rc = write_record(store, &p->v[i].record, folding);
+	if (!rc)
+		rc = write_pending(store, p, folding);
 	if (!rc)
 		rc = history_prune(store, folding->history_newest, &folding->history_oldest);
 	return rc;
+}
+
+static int give_up(struct database *db, int code)
+{
+	/* Some errors have rolled back already; then this one has nothing to do. */
+	if (!sqlite3_get_autocommit(db->sqlite))
+		database_run(db, STMT_ROLLBACK);
+	int judged = database_judge(code);
+	return judged == DATABASE_BAD ? -ERR_IO : judged;
+}
+
+static void take_over(struct store *store, const struct folding *folding)
+{
+	store->claim_id_reserved = folding->claim_id_reserved;
+	store->session_id_reserved = folding->session_id_reserved;
+	store->history_oldest = folding->history_oldest;
+	store->history_newest = folding->history_newest;
+	pending_clear(&store->unfolded);
 }
 
 static int try_fold(struct store *store, bool without_history)
@@ -93,18 +122,57 @@ static int try_fold(struct store *store, bool without_history)
 		rc = database_run(db, STMT_TURNS_CLEAR);
 	if (!rc)
 		rc = database_run(db, STMT_COMMIT);
-	if (rc) {
-		/* Some errors have rolled back already; then this one has nothing to do. */
-		if (!sqlite3_get_autocommit(db->sqlite))
-			database_run(db, STMT_ROLLBACK);
-		int judged = database_judge(rc);
-		return judged == DATABASE_BAD ? -ERR_IO : judged;
-	}
-	store->claim_id_reserved = folding.claim_id_reserved;
-	store->session_id_reserved = folding.session_id_reserved;
-	store->history_oldest = folding.history_oldest;
-	store->history_newest = folding.history_newest;
-	pending_clear(&store->unfolded);
+	if (rc)
+		return give_up(db, rc);
+	take_over(store, &folding);
+	return 0;
+}
+
+/* What was in the tables is over, or comes again in this turn. */
+static int clear_tables(struct database *db)
+{
+	int rc = database_run(db, STMT_SESSIONS_CLEAR);
+	rc = rc ? rc : database_run(db, STMT_CLAIMS_CLEAR);
+	return rc ? rc : database_run(db, STMT_TURNS_CLEAR);
+}
+
+static int write_marks_of(struct store *store)
+{
+	struct database *db = &store->db;
+	int rc = database_meta_set(db, "epoch", store->marks.epoch);
+	rc = rc ? rc : database_meta_set(db, "fence_max", store->marks.fence_max);
+	rc = rc ? rc
+		: database_meta_set_bytes(db, "boot_id", store->boot_id, strlen(store->boot_id));
+	return rc ? rc : database_meta_set_bytes(db, "gpus", store->gpus, sizeof store->gpus);
+}
+
+static int write_paused(struct store *store, struct folding *folding)
+{
+	struct record record = {.type = RECORD_PAUSED, .admin.paused = store->paused};
+	memcpy(record.admin.reason, store->paused_reason, sizeof record.admin.reason);
+	return store->paused ? write_record(store, &record, folding) : SQLITE_OK;
+}
+
+int fold_rewrite(struct store *store)
+{
+	struct database *db = &store->db;
+	struct folding folding = {store->claim_id_max, store->session_id_max, store->history_oldest,
+				  store->history_newest, false};
+	int rc = database_run(db, STMT_BEGIN);
+	rc = rc ? rc : clear_tables(db);
+	rc = rc ? rc : write_marks_of(store);
+	rc = rc ? rc : database_meta_set(db, "claim_id_reserved", store->claim_id_max);
+	rc = rc ? rc : database_meta_set(db, "session_id_reserved", store->session_id_max);
+	rc = rc ? rc : write_paused(store, &folding);
+	/* History that this run wrote no more is still to come; of what lives all comes. */
+	rc = rc ? rc : write_pending(store, &store->pending, &folding);
+	rc = rc ? rc : database_run(db, STMT_COMMIT);
+	if (rc)
+		return give_up(db, rc);
+	take_over(store, &folding);
+	pending_clear(&store->pending);
+	store->unfolded.claim_id_written = store->claim_id_max;
+	store->unfolded.session_id_written = store->session_id_max;
 	return 0;
 }
 
@@ -112,6 +180,8 @@ int fold(struct store *store, bool history_may_go)
 {
 	if (pending_is_empty(&store->unfolded))
 		return 0;
+	if (store->away)
+		return -ERR_IO;
 	int rc = try_fold(store, false);
 	if (rc < 0 && history_may_go && store->unfolded.ended_count)
 		rc = try_fold(store, true);
@@ -140,6 +210,8 @@ static bool take_back(void *ctx, const struct record *record)
 		store->paused = record->admin.paused;
 	if (record->type == RECORD_FENCE && record->fence_max > store->marks.fence_max)
 		store->marks.fence_max = record->fence_max;
+	if (record->type == RECORD_CLAIM_PUT)
+		store_note_claim(store, &record->claim);
 	if (record->type == RECORD_CLAIM_PUT || record->type == RECORD_CLAIM_END)
 		store->claim_id_max = record->claim.id > store->claim_id_max ? record->claim.id
 									     : store->claim_id_max;

@@ -18,6 +18,12 @@
 
 static const char lock_name[] = "lock";
 
+static bool is_unwritable(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EROFS || error == EACCES ||
+	       error == EPERM || error == EFBIG;
+}
+
 static int make_folder(const char *dir)
 {
 	char path[PATH_MAX];
@@ -60,27 +66,43 @@ static long holder_of(int lock_fd)
 	return pread(lock_fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 }
 
+static int refuse_lock(const char *dir, int lock_fd, char *detail, size_t size)
+{
+	if (errno != EWOULDBLOCK) {
+		snprintf(detail, size, "cannot lock %s/%s: %s", dir, lock_name, strerror(errno));
+		return -ERR_IO;
+	}
+	snprintf(detail, size, "%s is in use by process %ld", dir,
+		 lock_fd >= 0 ? holder_of(lock_fd) : 0L);
+	return -ERR_ALREADY_RUNNING;
+}
+
+/* The folder itself is locked, too: where it cannot be written there may be no file to lock. Some
+ * file systems lock files only. */
 static int take_lock(int dir_fd, const char *dir, int *ret_lock_fd, char *detail, size_t size)
 {
 	int fd = openat(dir_fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		snprintf(detail, size, "cannot write in %s: %s", dir, strerror(errno));
+	int saved = errno, rc = 0;
+	bool unwritable = is_unwritable(saved);
+	if (fd < 0 && unwritable)
+		fd = openat(dir_fd, lock_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && !unwritable) {
+		snprintf(detail, size, "cannot write in %s: %s", dir, strerror(saved));
 		return -ERR_IO;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int rc = errno == EWOULDBLOCK ? -ERR_ALREADY_RUNNING : -ERR_IO;
-		if (rc == -ERR_IO)
-			snprintf(detail, size, "cannot lock %s/%s: %s", dir, lock_name,
-				 strerror(errno));
-		else
-			snprintf(detail, size, "%s is in use by process %ld", dir, holder_of(fd));
-		close(fd);
+	if (flock(dir_fd, LOCK_EX | LOCK_NB) < 0 && (fd < 0 || errno == EWOULDBLOCK))
+		rc = refuse_lock(dir, fd, detail, size);
+	if (!rc && fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		rc = refuse_lock(dir, fd, detail, size);
+	if (rc < 0) {
+		if (fd >= 0)
+			close(fd);
 		return rc;
 	}
 	char text[32];
 	int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 	/* Only for that message, so a full disk does not matter here. */
-	if (ftruncate(fd, 0) == 0)
+	if (fd >= 0 && ftruncate(fd, 0) == 0)
 		(void)!pwrite(fd, text, (size_t)length, 0);
 	*ret_lock_fd = fd;
 	return 0;
@@ -91,9 +113,10 @@ int folder_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *detail
 {
 	int fd = make_folder(dir) < 0 ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
+		bool full = errno == ENOSPC || errno == EDQUOT;
 		snprintf(detail, detail_size, "cannot open the folder %s: %s", dir,
 			 strerror(errno));
-		return -ERR_IO;
+		return full ? FOLDER_FULL : -ERR_IO;
 	}
 	int rc = -ERR_IO;
 	if (folder_is_safe(fd))
@@ -130,9 +153,10 @@ int folder_private_file(int dir_fd, const char *dir, const char *name, char *det
 	struct stat st;
 	bool ok = fd >= 0 && !fstat(fd, &st) &&
 		  (!(st.st_mode & 0077) || !fchmod(fd, st.st_mode & 0700));
+	int rc = ok ? made : is_unwritable(errno) ? -ERR_IO : -ERR_CONFIG;
 	if (!ok)
 		snprintf(detail, detail_size, "cannot write %s/%s: %s", dir, name, strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	return ok ? made : -ERR_IO;
+	return rc;
 }

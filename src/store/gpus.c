@@ -15,6 +15,8 @@ struct names {
 	char v[LIMIT_GPUS][LIMIT_GPU_NAME_BYTES + 1];
 };
 
+static_assert(sizeof(struct names) == STORE_GPUS_BYTES, "a rewrite writes the same");
+
 struct move {
 	uint32_t bit[LIMIT_GPUS]; /* the new one of each old bit */
 	struct record *rows;
@@ -115,17 +117,22 @@ int store_gpus(struct store *store, const char *const *names, uint32_t count, bo
 	assert(count <= LIMIT_GPUS);
 	for (uint32_t i = 0; i < count; i++)
 		memcpy(now.v[i], names[i], strnlen(names[i], LIMIT_GPU_NAME_BYTES));
-	int rc = database_meta_get_bytes(&store->db, "gpus", &old, sizeof old, &length);
+	int rc = store->db.sqlite
+			 ? database_meta_get_bytes(&store->db, "gpus", &old, sizeof old, &length)
+			 : 0;
 	if (rc)
 		return rc < 0 ? rc : -ERR_IO;
 	for (uint32_t i = 0; i < LIMIT_GPUS; i++)
 		old.v[i][LIMIT_GPU_NAME_BYTES] = '\0';
 	written = old;
 	bool changed = plan(&old, &now, &move);
+	memcpy(store->gpus, &now, sizeof store->gpus);
 	if (memcmp(&written, &now, sizeof now) == 0)
 		return 0;
 	if (changed && !may_move)
 		return -ERR_STATE;
+	if (store->away) /* a rewrite brings the names; what stands at other bits must stay there */
+		return changed ? -ERR_JOURNAL : 0;
 	if (changed)
 		rc = fold(store, false); /* the tables hold what lives only then */
 	rc = rc < 0 ? rc : write_names(store, &now, changed ? &move : NULL);

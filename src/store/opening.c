@@ -18,8 +18,12 @@
 
 /* What one opening passes along. */
 struct opening {
+	const struct store_place *place;
 	const char *dir, *boot_id;
 	struct wall_ms now;
+	bool known;      /* a fence file was in the folder */
+	bool copy_known; /* its copy is there */
+	bool fresh;      /* there was no journal */
 	struct store *store;
 	struct store_boot *boot;
 	char *detail;
@@ -28,6 +32,7 @@ struct opening {
 
 /* A live row must be what its key and table say. */
 struct live_check {
+	struct store *store;
 	enum record_type type;
 	uint64_t id_max;
 	bool bad;
@@ -39,6 +44,8 @@ static void check_live(void *ctx, uint64_t id, const struct record *record)
 	bool claim = record->type == RECORD_CLAIM_PUT;
 	if (record->type != check->type || (claim ? record->claim.id : record->session.id) != id)
 		check->bad = true;
+	if (claim)
+		store_note_claim(check->store, &record->claim);
 	if (id > check->id_max)
 		check->id_max = id;
 }
@@ -46,7 +53,7 @@ static void check_live(void *ctx, uint64_t id, const struct record *record)
 static int check_table(struct store *store, enum statement statement, enum record_type type,
 		       uint64_t *max)
 {
-	struct live_check check = {.type = type, .id_max = *max};
+	struct live_check check = {.store = store, .type = type, .id_max = *max};
 	int rc = database_each(&store->db, statement, false, check_live, &check);
 	if (rc)
 		return rc;
@@ -69,6 +76,19 @@ static int load_paused(struct store *store)
 	return 0;
 }
 
+/* Who held before is not known. `least_ms`: as an earlier start had it. All that ran in another
+ * boot is over, and so is all where nobody held or waited at the end. */
+static void doubt(struct opening *o, int64_t least_ms, const char *why)
+{
+	const struct fence_marks *marks = &o->store->marks;
+	int64_t ttl_ms = marks->ttl_ms ? (int64_t)marks->ttl_ms : o->place->ttl_ms_max;
+	if (marks->idle || (marks->boot && marks->boot != fence_boot(o->boot_id)))
+		return;
+	ttl_ms = ttl_ms > o->place->ttl_ms ? ttl_ms : o->place->ttl_ms;
+	o->boot->in_doubt_ms = ttl_ms > least_ms ? ttl_ms : least_ms;
+	snprintf(o->boot->doubt, sizeof o->boot->doubt, "%s", why);
+}
+
 /* Reads the counters and every live row. 0, DATABASE_BAD, or a negative enum err. */
 static int load(struct opening *o)
 {
@@ -76,8 +96,10 @@ static int load(struct opening *o)
 	struct database *db = &store->db;
 	char boot_id[128];
 	size_t length = 0;
-	uint64_t epoch = 0, fence_max = 0;
+	uint64_t epoch = 0, fence_max = 0, in_doubt_ms = 0;
 	int rc = database_meta_get(db, "epoch", &epoch);
+	if (!rc)
+		rc = database_meta_get(db, "in_doubt_ms", &in_doubt_ms);
 	if (!rc)
 		rc = database_meta_get(db, "fence_max", &fence_max);
 	if (!rc)
@@ -104,6 +126,11 @@ static int load(struct opening *o)
 		return rc;
 	}
 	o->boot->same_boot = length == strlen(o->boot_id) && !memcmp(boot_id, o->boot_id, length);
+	if (o->boot->same_boot && in_doubt_ms > 0)
+		doubt(o, (int64_t)in_doubt_ms,
+		      "an earlier start found no record, and ended too soon");
+	else if (epoch < store->marks.epoch && !o->fresh)
+		doubt(o, 0, "the journal is older than the last start");
 	if (epoch > store->marks.epoch)
 		store->marks.epoch = epoch;
 	if (fence_max > store->marks.fence_max)
@@ -124,6 +151,7 @@ static int open_journal(struct opening *o, bool known)
 	snprintf(path, sizeof path, "%s/%s", o->dir, journal_name);
 	snprintf(wal, sizeof wal, "%s/%s-wal", o->dir, journal_name);
 	bool was_there = is_there(o->store, journal_name);
+	o->fresh = !was_there;
 	if (!was_there && is_there(o->store, "journal.db-wal")) {
 		snprintf(o->detail, o->detail_size, "%s has no database beside it", wal);
 		return DATABASE_BAD;
@@ -144,29 +172,38 @@ static int open_journal(struct opening *o, bool known)
 	return rc;
 }
 
-/* An unreadable journal is moved aside, and the numbers go on from where none can have been: one
- * fence per microsecond since 1970 would not have reached it. */
+/* The numbers go on from where none can have been: one fence per microsecond since 1970 would not
+ * have reached it. */
+static void number_afresh(struct opening *o)
+{
+	struct store *store = o->store;
+	uint64_t wall_ms = o->now.v > 0 ? (uint64_t)o->now.v : 0;
+	if (o->boot->quarantined || store->marks.fence_max == 0)
+		if (wall_ms << 10 > store->marks.fence_max)
+			store->marks.fence_max = wall_ms << 10;
+	if (store->marks.epoch == 0)
+		store->marks.epoch = wall_ms / 1000;
+	store->claim_id_max = store->claim_id_reserved = wall_ms / 1000;
+	store->session_id_max = store->session_id_reserved = wall_ms / 1000;
+}
+
+/* An unreadable journal is moved aside. */
 static int start_afresh(struct opening *o)
 {
 	struct store *store = o->store;
 	struct store_boot *boot = o->boot;
 	database_close(&store->db, false);
 	pending_clear(&store->unfolded);
+	doubt(o, 0, "the journal was unreadable");
 	int rc = quarantine_journal(o->dir, store->dir_fd, o->now, boot->quarantine_path,
 				    sizeof boot->quarantine_path, o->detail, o->detail_size);
 	if (rc < 0)
 		return rc;
+	boot->quarantined = true;
 	rc = open_journal(o, false);
 	if (rc)
 		return rc < 0 ? rc : -ERR_IO;
-	boot->quarantined = true;
-	uint64_t wall_ms = o->now.v > 0 ? (uint64_t)o->now.v : 0;
-	if (wall_ms << 10 > store->marks.fence_max)
-		store->marks.fence_max = wall_ms << 10;
-	if (store->marks.epoch == 0)
-		store->marks.epoch = wall_ms / 1000;
-	store->claim_id_max = store->claim_id_reserved = wall_ms / 1000;
-	store->session_id_max = store->session_id_reserved = wall_ms / 1000;
+	number_afresh(o); /* an empty one knows no numbers */
 	return 0;
 }
 
@@ -175,10 +212,11 @@ static int write_start(struct opening *o)
 {
 	struct store *store = o->store;
 	struct database *db = &store->db;
-	store->marks.epoch++;
 	int rc = database_run(db, STMT_BEGIN);
 	if (!rc)
 		rc = database_meta_set(db, "epoch", store->marks.epoch);
+	if (!rc)
+		rc = database_meta_set(db, "in_doubt_ms", (uint64_t)o->boot->in_doubt_ms);
 	if (!rc)
 		rc = database_meta_set(db, "fence_max", store->marks.fence_max);
 	if (!rc)
@@ -193,9 +231,11 @@ static int write_start(struct opening *o)
 		int judged = database_judge(rc);
 		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, journal_name,
 			 sqlite3_errmsg(db->sqlite));
+		if (!sqlite3_get_autocommit(db->sqlite))
+			database_run(db, STMT_ROLLBACK);
 		return judged == DATABASE_BAD ? -ERR_IO : judged;
 	}
-	if (fence_file_write(store->dir_fd, &store->marks) < 0) {
+	if (store_write_marks(store, &store->marks) < 0) {
 		snprintf(o->detail, o->detail_size, "cannot write %s/fence: %s", o->dir,
 			 strerror(errno));
 		return -ERR_IO;
@@ -213,37 +253,145 @@ static int fold_start(struct opening *o)
 	return rc;
 }
 
-static int bring_up(struct opening *o)
+/* The newer of the fence file and its copy says how it ended; no number of either goes back. */
+static int read_marks(struct opening *o)
 {
-	struct store *store = o->store;
-	int rc = folder_open(o->dir, &store->dir_fd, &store->lock_fd, o->detail, o->detail_size);
-	if (rc < 0)
-		return rc;
-	int known = fence_file_read(store->dir_fd, &store->marks, o->detail, o->detail_size);
+	struct fence_marks *marks = &o->store->marks, copy = {0};
+	int known = 0, copied = 0;
+	if (o->store->dir_fd >= 0)
+		known = fence_file_read(o->store->dir_fd, fence_name, marks, o->detail,
+					o->detail_size);
 	if (known < 0)
 		return known;
-	rc = open_journal(o, known);
-	if (rc == DATABASE_BAD)
-		rc = start_afresh(o);
-	if (rc == 0)
-		rc = fold_start(o);
-	if (rc == 0)
-		rc = write_start(o);
-	if (rc < 0)
+	if (o->place->copy)
+		copied =
+			fence_file_read(AT_FDCWD, o->place->copy, &copy, o->detail, o->detail_size);
+	o->known = known > 0;
+	o->copy_known = copied > 0;
+	bool newer = o->copy_known && (!o->known || copy.epoch > marks->epoch);
+	if (newer) {
+		marks->boot = copy.boot;
+		marks->idle = copy.idle;
+		marks->epoch = copy.epoch;
+	}
+	if (copy.fence_max > marks->fence_max)
+		marks->fence_max = copy.fence_max;
+	if (copy.ttl_ms > marks->ttl_ms)
+		marks->ttl_ms = copy.ttl_ms;
+	return 0;
+}
+
+/* No journal lies where a broker ran before. Where none did, the numbers begin at 1, at once. */
+static void judge_fresh(struct opening *o)
+{
+	if (!o->known && !o->copy_known && !o->place->traces)
+		return;
+	doubt(o, 0, "there is no journal where a broker ran before");
+	number_afresh(o);
+}
+
+/* What cannot be written may still be read, so that those who hold are known. */
+static int read_only(struct opening *o)
+{
+	struct store *store = o->store;
+	char path[PATH_MAX];
+	database_close(&store->db, false);
+	pending_clear(&store->unfolded);
+	o->fresh |= store->dir_fd < 0 || !is_there(store, journal_name);
+	if (o->fresh)
+		return 0;
+	snprintf(path, sizeof path, "%s/%s", o->dir, journal_name);
+	int rc = database_open_read(&store->db, path, !is_there(store, "journal.db-wal"), o->detail,
+				    o->detail_size);
+	rc = rc ? rc : load(o);
+	o->fresh = rc == DATABASE_EMPTY;
+	if (rc) {
+		database_close(&store->db, false);
+		pending_clear(&store->unfolded);
+	}
+	if (rc && !o->fresh) {
+		doubt(o, 0, "the journal cannot be read");
+		number_afresh(o);
+	}
+	return rc == -ERR_NO_MEMORY || rc == -ERR_ALREADY_RUNNING ? rc : 0;
+}
+
+/* The journal of this start, written; once more without the reserve. */
+static int write_first(struct opening *o)
+{
+	int rc = fold_start(o);
+	rc = rc ? rc : write_start(o);
+	if (rc != -ERR_IO)
 		return rc;
-	store_set_degraded(store, !reserve_take(store->dir_fd));
+	reserve_give_up(o->store->dir_fd);
+	rc = fold_start(o);
+	return rc ? rc : write_start(o);
+}
+
+static void promise(struct opening *o)
+{
+	struct store *store = o->store;
+	struct fence_marks *marks = &store->marks;
+	if (o->boot->in_doubt_ms == 0)
+		marks->ttl_ms = 0; /* all that lives is known, and was looked at */
+	store_promise(store, o->place->ttl_ms);
+	store_promise(store, o->boot->in_doubt_ms);
+	if (store->ttl_ms_wanted > marks->ttl_ms)
+		marks->ttl_ms = store->ttl_ms_wanted;
+	marks->boot = fence_boot(o->boot_id);
+	marks->idle = false;
+	marks->epoch++;
+}
+
+static void begin(struct opening *o, bool unwritable)
+{
+	struct store *store = o->store;
+	if (unwritable || store_note_journal(store) < 0) {
+		store_go_away(store, "");
+		snprintf(store->trouble, sizeof store->trouble, "%s", o->detail);
+	} else {
+		store_set_degraded(store, !reserve_take(store->dir_fd));
+	}
 	store->pending.claim_id_written = store->claim_id_max;
 	store->pending.session_id_written = store->session_id_max;
+	store->in_doubt_ms = o->boot->in_doubt_ms;
+	store->fresh = o->fresh && store->in_doubt_ms == 0;
 	o->boot->epoch = store->marks.epoch;
 	o->boot->fence_max = store->marks.fence_max;
 	o->boot->claim_id_max = store->claim_id_max;
 	o->boot->session_id_max = store->session_id_max;
 	o->boot->paused = store->paused;
 	memcpy(o->boot->paused_reason, store->paused_reason, sizeof o->boot->paused_reason);
+}
+
+static int bring_up(struct opening *o)
+{
+	struct store *store = o->store;
+	int full = folder_open(o->dir, &store->dir_fd, &store->lock_fd, o->detail, o->detail_size);
+	int rc = full < 0 ? full : read_marks(o);
+	if (rc < 0)
+		return rc;
+	rc = full ? -ERR_IO : open_journal(o, o->known);
+	if (rc == DATABASE_BAD)
+		rc = start_afresh(o);
+	bool unwritable = rc == -ERR_IO;
+	if (unwritable && !o->boot->quarantined)
+		rc = read_only(o);
+	if ((rc == 0 || unwritable) && o->fresh && !o->boot->quarantined)
+		judge_fresh(o);
+	if (rc == 0 || unwritable)
+		promise(o);
+	if (rc == 0 && !unwritable) {
+		rc = write_first(o);
+		unwritable = rc == -ERR_IO;
+	}
+	if (rc < 0 && !unwritable)
+		return rc == -ERR_CONFIG ? -ERR_IO : rc;
+	begin(o, unwritable);
 	return 0;
 }
 
-int store_open(const char *dir, const char *boot_id, struct wall_ms now, struct store **ret_store,
+int store_open(const struct store_place *place, struct store **ret_store,
 	       struct store_boot *ret_boot, char *detail, size_t detail_size)
 {
 	struct store *store = calloc(1, sizeof *store);
@@ -259,7 +407,17 @@ int store_open(const char *dir, const char *boot_id, struct wall_ms now, struct 
 		return -ERR_NO_MEMORY;
 	}
 	store->dir_fd = store->lock_fd = -1;
-	struct opening o = {dir, boot_id, now, store, &boot, detail, detail_size};
+	store->started = place->now;
+	snprintf(store->dir, sizeof store->dir, "%s", place->dir);
+	snprintf(store->boot_id, sizeof store->boot_id, "%s", place->boot_id);
+	struct opening o = {.place = place,
+			    .dir = place->dir,
+			    .boot_id = place->boot_id,
+			    .now = place->now,
+			    .store = store,
+			    .boot = &boot,
+			    .detail = detail,
+			    .detail_size = detail_size};
 	int rc = bring_up(&o);
 	if (rc < 0) {
 		database_close(&store->db, false);

@@ -193,6 +193,12 @@ bool pending_takes(const struct pending *p, const struct record *record)
 	return type == RECORD_CLAIM_PUT || type == RECORD_SESSION_PUT;
 }
 
+bool pending_takes_place(const struct pending *p, const struct record *row)
+{
+	uint32_t at = p->slots[find_slot(p, row)];
+	return at && !p->v[at - 1].dropped;
+}
+
 int pending_reserve(struct pending *p, size_t count)
 {
 	while (p->capacity - p->count < count) {

@@ -32,6 +32,8 @@ void pending_finish(struct pending *p);
 int pending_add(struct pending *p, const struct record *record);
 /* False: no broker can have written this after what is here; pending_add would assert. */
 bool pending_takes(const struct pending *p, const struct record *record);
+/* True: what is here is newer than this row of a table, or says that it is over. */
+bool pending_takes_place(const struct pending *p, const struct record *row);
 /* So many adds will find room. 0 or -ERR_NO_MEMORY. */
 int pending_reserve(struct pending *p, size_t count);
 /* Adds all of `from` to `to`, where room is reserved, and clears `from`. */

@@ -6,7 +6,10 @@
  */
 #include "store/store.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "store/codec.h"
@@ -22,6 +25,35 @@ enum {
 	TURN_BYTES_KEPT = 4 * 1024 * 1024, /* a larger turn gives its memory back */
 };
 
+const char fence_name[] = "fence";
+
+int store_write_marks(struct store *store, const struct fence_marks *marks)
+{
+	if (store->dir_fd < 0 || fence_file_write(store->dir_fd, fence_name, marks, true) < 0)
+		return -ERR_IO;
+	store->marks = *marks;
+	/* Only for the day on which the folder is lost, so it may fail. */
+	if (store->copy[0])
+		(void)fence_file_write(AT_FDCWD, store->copy, marks, false);
+	return 0;
+}
+
+void store_keep_copy(struct store *store, const char *path)
+{
+	struct fence_marks marks = store->marks;
+	snprintf(store->copy, sizeof store->copy, "%s", path);
+	marks.idle = store->away; /* one that grants nothing yet is no reason for doubt */
+	if (!store->away || store->fresh)
+		(void)fence_file_write(AT_FDCWD, store->copy, &marks, false);
+}
+
+void store_end_doubt(struct store *store)
+{
+	store->in_doubt_ms = 0;
+	if (!store->away)
+		(void)database_meta_set(&store->db, "in_doubt_ms", 0);
+}
+
 int store_append(struct store *store, const struct record *record)
 {
 	int rc = pending_add(&store->pending, record);
@@ -31,7 +63,25 @@ int store_append(struct store *store, const struct record *record)
 		store->claim_id_max = record->claim.id;
 	if (record->type == RECORD_SESSION_PUT && record->session.id > store->session_id_max)
 		store->session_id_max = record->session.id;
+	if (record->type == RECORD_CLAIM_PUT)
+		store_note_claim(store, &record->claim);
+	if (record->type == RECORD_PAUSED) {
+		store->paused = record->admin.paused;
+		memcpy(store->paused_reason, record->admin.reason, sizeof store->paused_reason);
+	}
 	return 0;
+}
+
+void store_note_claim(struct store *store, const struct claim_record *claim)
+{
+	if (claim->binding == BIND_HTTP)
+		store_promise(store, claim->ttl_ms);
+}
+
+void store_promise(struct store *store, int64_t ttl_ms)
+{
+	if (ttl_ms > 0 && (uint64_t)ttl_ms > store->ttl_ms_wanted)
+		store->ttl_ms_wanted = (uint64_t)ttl_ms;
 }
 
 /* All that is pending, one record after the other. 0 or -ERR_NO_MEMORY. */
@@ -67,12 +117,16 @@ static int write_turn(struct store *store, bool without_history)
 	/* Before the transaction: a fence on disk that the journal does not know only leaves a gap
 	 * in the numbers; the other way round one could be granted twice. */
 	struct fence_marks marks = store->marks;
-	if (store->pending.fence_max > marks.fence_max) {
+	if (store->pending.fence_max > marks.fence_max)
 		marks.fence_max = store->pending.fence_max;
-		if (fence_file_write(store->dir_fd, &marks) < 0)
-			return -ERR_IO;
-		store->marks = marks;
-	}
+	if (store->ttl_ms_wanted > marks.ttl_ms)
+		marks.ttl_ms = store->ttl_ms_wanted;
+	bool news =
+		marks.fence_max != store->marks.fence_max || marks.ttl_ms != store->marks.ttl_ms;
+	if ((news || store->rewrite) && store_write_marks(store, &marks) < 0)
+		return -ERR_IO;
+	if (store->rewrite)
+		return fold_rewrite(store);
 	int rc = pending_reserve(&store->unfolded, store->pending.count);
 	if (!rc)
 		rc = encode_turn(store, without_history, &length);
@@ -94,7 +148,7 @@ static int write_turn(struct store *store, bool without_history)
 
 void store_set_degraded(struct store *store, bool degraded)
 {
-	if (store->degraded != degraded)
+	if (store->degraded != degraded && store->db.sqlite)
 		sqlite3_wal_autocheckpoint(store->db.sqlite,
 					   degraded ? LOG_PAGES_DEGRADED : LOG_PAGES);
 	store->degraded = degraded;
@@ -116,11 +170,29 @@ static int write_in_need(struct store *store)
 	return rc;
 }
 
+/* The first turn after the journal was away. */
+static int commit_anew(struct store *store)
+{
+	int rc = write_turn(store, false);
+	if (rc < 0) {
+		store_go_away(store, "the journal cannot be begun anew");
+		return rc;
+	}
+	store->away = store->rewrite = false;
+	store->trouble[0] = '\0';
+	store_set_degraded(store, !reserve_take(store->dir_fd));
+	return 0;
+}
+
 int store_commit(struct store *store)
 {
 	bool empty = pending_is_empty(&store->pending);
 	if (empty && !store->degraded)
 		return 0;
+	if (store->rewrite)
+		return commit_anew(store);
+	if (!store_check(store))
+		return -ERR_IO;
 	int rc = empty ? 0 : write_turn(store, false);
 	if (rc < 0)
 		return write_in_need(store);
@@ -139,27 +211,55 @@ bool store_is_degraded(const struct store *store)
 }
 
 struct replay {
+	const struct store *store;
 	void (*each)(void *ctx, const struct record *record);
 	void *ctx;
 };
 
+/* What a turn that could not be folded says of a row stands instead of it. */
 static void pass_on(void *ctx, uint64_t id, const struct record *record)
 {
-	(void)id;
 	struct replay *replay = ctx;
+	(void)id;
+	if (pending_takes_place(&replay->store->unfolded, record))
+		return;
 	replay->each(replay->ctx, record);
+}
+
+static void replay_unfolded(struct replay *replay, enum record_type type)
+{
+	const struct pending *p = &replay->store->unfolded;
+	for (size_t i = 0; i < p->count; i++)
+		if (!p->v[i].dropped && p->v[i].record.type == type)
+			replay->each(replay->ctx, &p->v[i].record);
 }
 
 int store_replay(struct store *store, void (*each)(void *ctx, const struct record *record),
 		 void *ctx)
 {
-	struct replay replay = {each, ctx};
-	int rc = fold(store, false); /* the tables hold what lives only then */
-	if (!rc)
+	struct replay replay = {store, each, ctx};
+	int rc =
+		fold(store, false); /* the tables hold what lives only then, or on a full disk .. */
+	if (rc == -ERR_NO_MEMORY)
+		return rc;
+	if (store->db.sqlite)
 		rc = database_each(&store->db, STMT_SESSIONS, false, pass_on, &replay);
-	if (!rc)
+	replay_unfolded(&replay, RECORD_SESSION_PUT); /* .. with what waits to be folded */
+	if (!rc && store->db.sqlite)
 		rc = database_each(&store->db, STMT_CLAIMS, false, pass_on, &replay);
+	replay_unfolded(&replay, RECORD_CLAIM_PUT);
 	return rc == DATABASE_BAD ? -ERR_IO : rc; /* opening has read every row before */
+}
+
+/* Nobody holds or waits: should all be lost before the next start, there is no doubt. */
+static void note_idle(struct store *store)
+{
+	struct fence_marks marks = store->marks;
+	sqlite3_stmt *s = store->db.statements[STMT_CLAIMS];
+	marks.idle = store->in_doubt_ms == 0 && sqlite3_step(s) == SQLITE_DONE;
+	sqlite3_reset(s);
+	if (marks.idle)
+		(void)store_write_marks(store, &marks);
 }
 
 void store_close(struct store *store)
@@ -167,11 +267,13 @@ void store_close(struct store *store)
 	if (!store)
 		return;
 	if (store->db.sqlite) {
-		bool clean = store_commit(store) == 0 && fold(store, false) == 0;
+		bool clean = !store->away && store_commit(store) == 0 && fold(store, false) == 0;
 		if (clean && store->claim_id_max < store->claim_id_reserved)
 			database_meta_set(&store->db, "claim_id_reserved", store->claim_id_max);
 		if (clean && store->session_id_max < store->session_id_reserved)
 			database_meta_set(&store->db, "session_id_reserved", store->session_id_max);
+		if (clean)
+			note_idle(store);
 		database_close(&store->db, clean);
 	}
 	pending_finish(&store->pending);

@@ -8,6 +8,17 @@
 
 struct store;
 
+struct store_place {
+	const char *dir;
+	const char *copy; /* of the fence file, outside of the folder; NULL: none */
+	const char *boot_id;
+	struct wall_ms now;
+	/* How long a lease may outlive its broker: what is promised now, and the most that can have
+	 * been promised by one of whom nothing is known. */
+	int64_t ttl_ms, ttl_ms_max;
+	bool traces; /* something else says that a broker ran here before */
+};
+
 struct store_boot {
 	uint64_t epoch;                        /* of this start: one more than the last */
 	uint64_t fence_max;                    /* highest fence that may ever have been granted */
@@ -15,15 +26,20 @@ struct store_boot {
 	bool same_boot; /* false: times in the records mean nothing, processes are gone */
 	bool paused;
 	char paused_reason[LIMIT_REASON_BYTES + 1];
+	/* Not 0: who held before is not known, and may go on for so long. `doubt` says why. */
+	int64_t in_doubt_ms;
+	char doubt[160];
 	bool quarantined; /* the old journal was unreadable and lies beside under quarantine_path */
 	char quarantine_path[4096];
 };
 
-/* Opens or creates the journal in `dir` (0700, file 0600), bumps the epoch and commits that.
+/* Opens or creates the journal in the folder (0700, file 0600), bumps the epoch and commits that.
  * -ERR_ALREADY_RUNNING: another broker holds it. -ERR_IO: `detail` says what and where. A corrupt
- * file, or one of a newer schema, is renamed aside and never overwritten, `detail` says why, and
- * the fence goes on from wall time. */
-int store_open(const char *dir, const char *boot_id, struct wall_ms now, struct store **ret_store,
+ * file, or one of a newer schema, is renamed aside and never overwritten, `detail` says why. Where
+ * a broker ran before and its journal is gone, the fence goes on from the fence file, its copy or
+ * wall time. What can be read and not be written is read; the store is degraded then, and each
+ * commit fails until it can be written. */
+int store_open(const struct store_place *place, struct store **ret_store,
 	       struct store_boot *ret_boot, char *detail, size_t detail_size);
 /* Calls `each` for every live row: sessions first, then claims by rising id. */
 int store_replay(struct store *store, void (*each)(void *ctx, const struct record *record),
@@ -38,6 +54,20 @@ int store_append(struct store *store, const struct record *record);
  * work, at last without their history. While degraded, call it each second or so even with nothing
  * appended: that is how room is noticed. */
 int store_commit(struct store *store);
+/* False: the folder or the journal in it is not ours any more (removed, renamed, replaced). Nothing
+ * is committed from then on, until a fresh one could be begun in that place. */
+bool store_check(struct store *store);
+/* True: the journal can be written again, and lost what it had: append all that lives, then commit.
+ * Looks when it was lost, so call it before a commit that is tried again. */
+bool store_wants_all(struct store *store);
+/* In words: what cannot be written and why; empty: nothing is wrong. */
+const char *store_trouble(const struct store *store);
+/* Keeps a copy of the fence file under this path from now on. */
+void store_keep_copy(struct store *store, const char *path);
+/* A lease may outlive this broker for so long. */
+void store_promise(struct store *store, int64_t ttl_ms);
+/* The time of doubt is over: the next start need not wait for it again. */
+void store_end_doubt(struct store *store);
 /* True while the disk has no room to spare: the core must be told (EVENT_JOURNAL). */
 bool store_is_degraded(const struct store *store);
 /* Ended claims and audits, newest first, beginning below `before` (0: the newest). A damaged row is

@@ -4,6 +4,13 @@
 #include "store/fence_file.h"
 #include "store/pending.h"
 
+enum {
+	STORE_PATH_BYTES = 4096,
+	STORE_GPUS_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1),
+};
+
+extern const char fence_name[];
+
 struct store {
 	int dir_fd, lock_fd;
 	struct database db;
@@ -14,6 +21,18 @@ struct store {
 	uint8_t *turn_bytes;
 	size_t turn_capacity;
 	struct fence_marks marks; /* as in the fence file */
+	uint64_t ttl_ms_wanted;   /* more than in the marks: written before the next turn */
+	char dir[STORE_PATH_BYTES], copy[STORE_PATH_BYTES];
+	char boot_id[64];
+	struct wall_ms started;
+	uint64_t journal_inode;
+	/* The journal cannot be written where it is, and `trouble` says why: turns wait. */
+	bool away;
+	bool fresh; /* no journal was there, and no doubt about one */
+	int64_t in_doubt_ms;
+	bool rewrite; /* the next turn replaces all that lives in the tables */
+	char trouble[256];
+	char gpus[STORE_GPUS_BYTES]; /* names by bit, for a rewrite */
 	bool degraded;
 	/* Ids are reserved in blocks, so that not every turn writes the counters. A restart after a
 	 * crash skips what was left of a block; a clean close gives it back. */
@@ -21,10 +40,23 @@ struct store {
 	uint64_t claim_id_max, session_id_max;
 	/* Rows of history are numbered without gaps; empty while oldest > newest. */
 	uint64_t history_oldest, history_newest;
-	bool paused; /* as it was when the journal was opened */
+	bool paused; /* as it was when the journal was opened, or said last */
 	char paused_reason[LIMIT_REASON_BYTES + 1];
 };
 
+/* Writes the marks beside the journal and, if that works, their copy. 0 or -ERR_IO. */
+int store_write_marks(struct store *store, const struct fence_marks *marks);
+/* away.c: from here on turns wait; the folder is looked at again with each commit. */
+void store_go_away(struct store *store, const char *why);
+/* Opens the journal anew, in a folder made anew if need be. True: the next turn can be written, and
+ * must bring all that lives. */
+bool store_come_back(struct store *store);
+/* Within one transaction: all that is pending takes the place of all that lived. 0 or a negative
+ * enum err, and then nothing has changed. */
+int fold_rewrite(struct store *store);
+/* A plain lease outlives the broker by its time to live. */
+void store_note_claim(struct store *store, const struct claim_record *claim);
+int store_note_journal(struct store *store); /* which file it is, for store_check */
 /* Also shortens the log, so that a full disk keeps its room for what must be written. */
 void store_set_degraded(struct store *store, bool degraded);
 /* Moves what the last turns wrote into the tables. 0 or a negative enum err, and then nothing has

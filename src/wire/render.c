@@ -46,6 +46,22 @@ static void add_counters(struct text *out, const struct core_stats *stats)
 	text_char(out, '}');
 }
 
+void render_grants(struct text *out, enum grants grants, int64_t left_ms, const char *detail)
+{
+	text_json_key(out, "grants");
+	text_char(out, '{');
+	text_json_bool(out, "allowed", grants == GRANTS_ALLOWED);
+	if (grants != GRANTS_ALLOWED) {
+		text_json_str(out, "reason", grants_name(grants));
+		text_json_str(out, "text", grants_text(grants));
+		if (detail && detail[0])
+			text_json_str(out, "detail", detail);
+		if (left_ms >= 0)
+			text_json_seconds(out, "remaining_s", left_ms);
+	}
+	text_char(out, '}');
+}
+
 void render_begin(struct render *render, struct text *out, const struct render_head *head,
 		  bool as_message)
 {
@@ -71,6 +87,7 @@ void render_begin(struct render *render, struct text *out, const struct render_h
 		text_json_str(out, "paused_reason", head->paused_reason);
 	text_json_bool(out, "journal_ok", stats->journal_ok);
 	text_json_bool(out, "draining", head->draining);
+	render_grants(out, head->grants, head->grants_left_ms, head->grants_detail);
 	add_counters(out, stats);
 }
 

@@ -30,6 +30,9 @@ struct render_head {
 	const char *version;
 	const char *owner;         /* name of the holder with the lowest id, NULL: free */
 	const char *paused_reason; /* may be NULL */
+	enum grants grants;
+	int64_t grants_left_ms;
+	const char *grants_detail; /* may be NULL */
 	int64_t uptime_ms;
 	struct wall_ms wall;
 	bool draining;
@@ -40,6 +43,9 @@ void render_begin(struct render *render, struct text *out, const struct render_h
 enum render_part render_next(struct render *render); /* closes the part, opens the next */
 void render_finish(struct render *render);           /* frees, at any point */
 
+/* "grants":{..}: whether anything is granted, and if not why and for how long. `detail` may be
+ * NULL. */
+void render_grants(struct text *out, enum grants grants, int64_t left_ms, const char *detail);
 void render_queued(struct render *render, const struct claim_view *waiter);
 void render_start_time(struct render *render, const struct claim_view *waiter);
 void render_gpu(struct render *render, uint32_t index, const struct gpu_view *gpu);
@@ -77,6 +83,7 @@ void render_metric(struct text *out, const char *name, const char *label, const 
 		   double value);
 /* All that core_stats counts, under baton_. */
 void render_metrics(struct text *out, const struct core_stats *stats);
+void render_grants_metrics(struct text *out, enum grants grants, int64_t left_ms);
 /* A histogram for each class, as a label; LEASE_CLASS_COUNT of them. */
 struct histogram;
 void render_histograms(struct text *out, const char *name, const char *help,

@@ -104,6 +104,18 @@ void render_histograms(struct text *out, const char *name, const char *help,
 		one_histogram(out, name, lease_class_name(cls), &by_class[cls]);
 }
 
+void render_grants_metrics(struct text *out, enum grants grants, int64_t left_ms)
+{
+	static const char name[] = "baton_grants_stopped";
+	render_metric_head(out, name, "gauge", "1: nothing is granted, for this reason.");
+	for (int reason = GRANTS_ALLOWED + 1; reason < GRANTS_COUNT; reason++)
+		render_metric(out, name, "reason", grants_name(reason), (int)grants == reason);
+	render_metric_head(out, "baton_in_doubt_seconds", "gauge",
+			   "Until grants begin after the record of holders was lost.");
+	render_metric(out, "baton_in_doubt_seconds", NULL, NULL,
+		      grants == GRANTS_IN_DOUBT ? (double)left_ms / 1000 : 0);
+}
+
 static void gpu_metric(struct text *out, const char *name, const char *help,
 		       const struct gpu_view *gpus, size_t count,
 		       double (*value)(const struct gpu_view *gpu))

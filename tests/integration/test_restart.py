@@ -230,6 +230,10 @@ class Stopped(DaemonTest):
         waiter.wait("granted")
 
 
+# What a lost journal may have promised to anybody: nothing is granted for so long.
+SHORT_DOUBT = {"session_ttl_s": 1, "heartbeat_s": 0.3, "http_ttl_s": 2, "restart_linger_s": 1}
+
+
 class Journal(DaemonTest):
     def test_c41_second_daemon_refuses(self):
         """C41: a second daemon on one state folder refuses with 69, and the first goes on."""
@@ -244,7 +248,7 @@ class Journal(DaemonTest):
 
     def restart_with(self, damage):
         """Holds a lease, stops, damages the journal, starts again; (daemon, old fence, old bytes)."""
-        daemon = self.daemon()
+        daemon = self.daemon(timing=SHORT_DOUBT)
         fence = daemon.lock("before").json()["fence"]
         self.assertEqual(daemon.terminate(), 0)
         path = journal_of(daemon)

@@ -282,7 +282,7 @@ void broker_turn(struct world *w, int64_t t)
 	bool bad = b->disk_full || b->commit_failed;
 	if (bad != b->journal_told_bad) {
 		b->journal_told_bad = bad;
-		struct event event = {.type = EVENT_JOURNAL, .journal_ok = !bad};
+		struct event event = {.type = EVENT_JOURNAL, .journal.ok = !bad};
 		broker_step(w, &event);
 	}
 	step_inbox(w);

@@ -105,7 +105,7 @@ export class Claim {
 			this.granted(m);
 		else if (m.type === "yield")
 			this.asked(m);
-		else if (m.code === "busy" || m.code === "paused")
+		else if (m.code === "busy" || m.code === "paused" || m.code === "in_doubt")
 			this.none();
 		else
 			this.fail(endError(m));

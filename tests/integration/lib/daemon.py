@@ -165,6 +165,10 @@ class Daemon:
         assert answer.status == 200, answer
         return answer.json()
 
+    def status_by_socket(self):
+        """Without the token: its file may be gone."""
+        return self.http("GET", "/v1/gpu/status", unix=True).json()
+
     def waiting(self):
         """Names in the order in which they will be served."""
         return [row["id"] for row in self.status()["waiting"]]

@@ -119,6 +119,7 @@ static void begin(struct rig *rig, bool same_boot)
 	start.start.claim_id_max = rig->claim_id_max;
 	start.start.session_id_max = rig->session_id_max;
 	start.start.same_boot = same_boot;
+	start.start.in_doubt_ms = rig->in_doubt_ms;
 	rig_step(rig, start);
 }
 

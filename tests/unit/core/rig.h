@@ -26,6 +26,7 @@ struct rig {
 	struct claim_record claims[RIG_ROWS];
 	struct session_record sessions[RIG_ROWS];
 	uint32_t claim_count, session_count;
+	int64_t in_doubt_ms; /* of the next start */
 	uint64_t fence_max, claim_id_max, session_id_max, epoch;
 	bool paused, unchecked; /* unchecked: no core_check and no journal, for tests of scale */
 };

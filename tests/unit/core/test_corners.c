@@ -306,10 +306,10 @@ static void test_lend_needs(void **state)
 	lend(rig, a, held, waits);
 	assert_int_equal(rig_error(rig), ERR_PAUSED);
 	rig_admin(rig, ADMIN_RESUME, 0);
-	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal_ok = false});
+	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = false});
 	lend(rig, a, held, waits);
 	assert_int_equal(rig_error(rig), ERR_JOURNAL);
-	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal_ok = true});
+	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = true});
 	rig_sample(rig, 0, 5 * GIB, 0, 0); /* a stranger has the memory */
 	lend(rig, a, held, big);
 	assert_int_equal(rig_error(rig), ERR_NO_ROOM);

@@ -161,7 +161,7 @@ static struct event some_rare(const struct rig *rig)
 		break;
 	case 2:
 		event.type = EVENT_JOURNAL;
-		event.journal_ok = !one_in(3);
+		event.journal.ok = !one_in(3);
 		break;
 	case 3:
 		event.type = EVENT_CLOCK_JUMP;
@@ -215,7 +215,7 @@ static void some_repair(struct rig *rig)
 
 	resume.admin.act = ADMIN_RESUME;
 	rig_step(rig, resume);
-	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal_ok = true});
+	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = true});
 }
 
 /* Ended rows are of no further use, and the rig's journal is small. */

@@ -311,6 +311,98 @@ static void test_turn_is_kept(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 }
 
+/* The journal was lost: whoever held may go on, so nothing is granted for a while, and everybody
+ * who asks is told why and for how long. */
+static void test_in_doubt(void **state)
+{
+	struct rig *rig = *state;
+	struct event hasty = rig_want(BIND_HTTP, LEASE_CHAT, "hasty");
+	uint64_t a, waits, plain;
+	int64_t left;
+	struct why why;
+
+	rig->in_doubt_ms = 20000;
+	rig->claim_count = rig->session_count = 0;
+	rig_restart(rig, true);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	waits = rig_wait(rig, a, LEASE_CHAT);
+	plain = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "plain"));
+	hasty.acquire.no_wait = true;
+	assert_int_equal(rig_ask(rig, 0, hasty), 0);
+	assert_int_equal(rig_error(rig), ERR_IN_DOUBT);
+	rig_pass(rig, 19999);
+	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
+	core_why(rig->core, waits, rig->now, &why);
+	assert_int_equal(why.code, WHY_IN_DOUBT);
+	assert_int_equal(why.left_ms, 1);
+	assert_int_equal(core_grants(rig->core, rig->now, &left), GRANTS_IN_DOUBT);
+	assert_int_equal(left, 1);
+	assert_int_equal(core_bound_ms(rig->core, waits, rig->now), -1);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, plain), CLAIM_QUEUED);
+	assert_int_equal(core_grants(rig->core, rig->now, &left), GRANTS_ALLOWED);
+}
+
+/* An operator who resumes grants knows that nobody goes on. */
+static void test_operator_ends_doubt(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t waits;
+
+	rig->in_doubt_ms = 20000;
+	rig->claim_count = rig->session_count = 0;
+	rig_restart(rig, true);
+	waits = rig_wait(rig, rig_session(rig, BIND_NATIVE, "a"), LEASE_CHAT);
+	rig_admin(rig, ADMIN_RESUME, 0);
+	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
+}
+
+/* Nothing that must be written is taken on while nothing can be; who is known keeps what he has. */
+static void test_unwritable(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), held = rig_hold(rig, a, LEASE_CHAT);
+	uint64_t session = rig_session_id(rig, a);
+	struct event open = {.type = EVENT_SESSION_OPEN, .conn = 900};
+	struct event change = {.type = EVENT_CHANGE};
+
+	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.unwritable = true});
+	open.session.binding = BIND_NATIVE;
+	open.session.name = "new";
+	rig_step(rig, open);
+	assert_int_equal(rig_error(rig), ERR_JOURNAL);
+	a = rig_resume(rig, BIND_TAB, session);
+	assert_int_equal(rig_sent(rig, MSG_CLAIM, held)->send.state, CLAIM_HELD);
+	change.conn = a;
+	change.change.lease = held;
+	change.change.need = rig_row(rig, held)->need;
+	rig_step(rig, change);
+	assert_int_equal(rig_error(rig), ERR_JOURNAL);
+	rig_admin(rig, ADMIN_PAUSE, 0);
+	assert_int_equal(rig_error(rig), ERR_JOURNAL);
+	rig_release(rig, a, held, false);
+	assert_int_equal(rig_end(rig, held), END_RELEASED);
+	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = true});
+	rig_session(rig, BIND_NATIVE, "new");
+}
+
+/* All that lives is handed out anew. */
+static void test_rewrite(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), held = rig_hold(rig, a, LEASE_CHAT);
+	uint64_t waits = rig_wait(rig, a, LEASE_CHAT);
+
+	rig->claim_count = rig->session_count = 0;
+	rig_step(rig, (struct event){.type = EVENT_REWRITE});
+	assert_int_equal(rig->session_count, 1);
+	assert_int_equal(rig->claim_count, 2);
+	rig_restart(rig, true);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -330,6 +422,10 @@ int main(void)
 		TEST(test_fewer_slots),
 		TEST(test_requeue_after_restart),
 		TEST(test_turn_is_kept),
+		TEST(test_in_doubt),
+		TEST(test_operator_ends_doubt),
+		TEST(test_unwritable),
+		TEST(test_rewrite),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,14 +244,14 @@ static void test_journal_down(void **state)
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), next = rig_wait(rig, b, LEASE_CHAT);
 
-	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal_ok = false});
+	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = false});
 	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "new")), 0);
 	assert_int_equal(rig_error(rig), ERR_JOURNAL);
 	rig_release(rig, a, held, false);
 	assert_non_null(rig_sent(rig, MSG_RELEASED, held));
 	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
 	assert_int_equal(rig_why(rig, next), WHY_JOURNAL);
-	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal_ok = true});
+	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = true});
 	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
 }
 

@@ -40,15 +40,15 @@ static void test_once(void **state)
 	(void)state;
 	char first[SECRET_HEX_BYTES], second[SECRET_HEX_BYTES];
 	struct stat st;
-	assert_int_equal(secret_file(dir, "token", first, detail, sizeof detail), 0);
+	assert_int_equal(secret_file(dir, "token", true, first, detail, sizeof detail), 0);
 	assert_int_equal(strlen(first), 64);
 	assert_int_equal(strspn(first, "0123456789abcdef"), 64);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(secret_file(dir, "token", second, detail, sizeof detail), 0);
+	assert_int_equal(secret_file(dir, "token", true, second, detail, sizeof detail), 0);
 	assert_string_equal(first, second);
 	unlink(path);
-	assert_int_equal(secret_file(dir, "token", second, detail, sizeof detail), 0);
+	assert_int_equal(secret_file(dir, "token", true, second, detail, sizeof detail), 0);
 	assert_string_not_equal(first, second);
 }
 
@@ -58,18 +58,19 @@ static void test_refusals(void **state)
 {
 	(void)state;
 	char hex[SECRET_HEX_BYTES];
-	assert_int_equal(secret_file(dir, "token", hex, detail, sizeof detail), 0);
+	assert_int_equal(secret_file(dir, "token", true, hex, detail, sizeof detail), 0);
 	assert_int_equal(chmod(path, 0640), 0);
-	assert_int_equal(secret_file(dir, "token", hex, detail, sizeof detail), -ERR_IO);
+	assert_int_equal(secret_file(dir, "token", true, hex, detail, sizeof detail), -ERR_IO);
 	assert_non_null(strstr(detail, "others may read it"));
 	unlink(path);
 	FILE *file = fopen(path, "w");
 	fputs("short\n", file);
 	fclose(file);
 	assert_int_equal(chmod(path, 0600), 0);
-	assert_int_equal(secret_file(dir, "token", hex, detail, sizeof detail), -ERR_IO);
+	assert_int_equal(secret_file(dir, "token", true, hex, detail, sizeof detail), -ERR_IO);
 	assert_null(strstr(detail, "short"));
-	assert_int_equal(secret_file("/nonexistent", "token", hex, detail, sizeof detail), -ERR_IO);
+	assert_int_equal(secret_file("/nonexistent", "token", true, hex, detail, sizeof detail),
+			 -ERR_IO);
 }
 
 /* A link gives one cookie, once, and only within its minute. */

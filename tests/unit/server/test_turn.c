@@ -15,12 +15,13 @@
 
 static char calls[4096]; /* "step 3;append;commit;send 4;" .. */
 static int commit_rc;
-static bool degraded;
+static bool degraded, gone, wants_all;
 static enum claim_state claim_state;
-static uint64_t claim_fence;
+static uint64_t claim_fence, claim_session;
 static int64_t next_wake;
 static size_t work_per_step;
 static int64_t stalled;
+static unsigned denied;
 
 __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
@@ -47,6 +48,10 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 		send->send.fence = 5;
 		effects_add(fx, EFFECT_TRACE);
 	}
+	if (event->type == EVENT_SESSION_OPEN) {
+		effects_add(fx, EFFECT_APPEND)->record.type = RECORD_SESSION_PUT;
+		effects_add(fx, EFFECT_SEND)->conn = event->conn; /* MSG_WELCOME */
+	}
 	fx->work += work_per_step;
 	fx->next_wake = (struct mono_ms){next_wake};
 }
@@ -58,6 +63,7 @@ bool core_claim(const struct core *core, uint64_t claim_id, struct mono_ms now,
 	(void)core, (void)claim_id, (void)now;
 	rec.state = claim_state;
 	rec.fence = claim_fence;
+	rec.session = claim_session;
 	*ret_view = (struct claim_view){.rec = &rec};
 	return true;
 }
@@ -76,6 +82,24 @@ int store_commit(struct store *store)
 	return commit_rc;
 }
 
+bool store_check(struct store *store)
+{
+	(void)store;
+	return !gone;
+}
+
+bool store_wants_all(struct store *store)
+{
+	(void)store;
+	return wants_all;
+}
+
+const char *store_trouble(const struct store *store)
+{
+	(void)store;
+	return gone ? "gone" : "";
+}
+
 bool store_is_degraded(const struct store *store)
 {
 	(void)store;
@@ -91,6 +115,7 @@ static void on_send(void *ctx, const struct effect *effect)
 {
 	(void)ctx;
 	note("send %llu;", (unsigned long long)effect->conn);
+	denied += effect->send.msg == MSG_DENIED && effect->send.err == ERR_JOURNAL;
 }
 
 static void on_trace(void *ctx, const struct effect *effect)
@@ -128,11 +153,13 @@ static int set_up(void **state)
 	(void)state;
 	calls[0] = 0;
 	commit_rc = 0;
-	degraded = false;
+	degraded = gone = wants_all = false;
 	work_per_step = 0;
+	denied = 0;
 	next_wake = INT64_MAX;
 	claim_state = CLAIM_HELD;
 	claim_fence = 5;
+	claim_session = 3;
 	broker_init(&broker, NULL, NULL, (struct mono_ms){1000}, 0);
 	return 0;
 }
@@ -325,6 +352,48 @@ static void test_random(void **state)
 	}
 }
 
+/* What was asked for anew in the very turn that cannot be written is refused at once and undone: a
+ * plain grant as one that did not arrive, a session as one that said bye. */
+static void test_refused_at_once(void **state)
+{
+	(void)state;
+	commit_rc = -1;
+	claim_session = 0;
+	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
+	batch_event(&broker.batch, EVENT_SESSION_OPEN, 9);
+	turn_at(1000, TURN_IN_TIME);
+	assert_int_equal(broker.held.count, 0);
+	assert_non_null(strstr(calls, "send 8;"));
+	assert_non_null(strstr(calls, "send 9;"));
+	assert_int_equal(denied, 2);
+	assert_int_equal(broker.batch.count, 2);
+	turn_at(1001, TURN_IN_TIME);
+	assert_non_null(strstr(calls, STEP(EVENT_CONN_CLOSED)));
+	assert_non_null(strstr(calls, STEP(EVENT_BYE)));
+}
+
+/* A folder that is gone is noticed though nothing is written, the core is told, and asked for all
+ * that lives as soon as there is a journal again. */
+static void test_journal_is_lost(void **state)
+{
+	(void)state;
+	turn_at(1000 + TURN_CHECK_MS - 1, TURN_IN_TIME);
+	expect("");
+	gone = degraded = true;
+	commit_rc = -1;
+	turn_at(1000 + TURN_CHECK_MS, TURN_IN_TIME);
+	assert_non_null(strstr(calls, "journal 0;"));
+	assert_null(strstr(calls, STEP(EVENT_REWRITE)));
+	assert_true(broker.unwritable);
+	wants_all = true;
+	gone = degraded = false;
+	commit_rc = 0;
+	turn_at(1000 + TURN_CHECK_MS + TURN_JOURNAL_RETRY_MS, TURN_IN_TIME);
+	assert_non_null(strstr(calls, STEP(EVENT_REWRITE)));
+	assert_non_null(strstr(calls, "journal 1;"));
+	assert_false(broker.unwritable);
+}
+
 /* A turn ends when it has work enough to write and to tell; the rest is done in the next, at once.
  */
 static void test_work_per_turn(void **state)
@@ -350,6 +419,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_void_promise, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_degraded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_jumps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_refused_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_journal_is_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_work_per_turn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_stall_before_the_last_turn, set_up,
 						tear_down),

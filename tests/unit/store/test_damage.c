@@ -48,9 +48,21 @@ static int teardown(void **state)
 	return 0;
 }
 
+enum { TTL_MS = 20000, TTL_MS_MAX = 3600000 };
+
+static int open_in_boot(struct journal *j, const char *boot_id)
+{
+	const struct store_place place = {.dir = j->dir,
+					  .boot_id = boot_id,
+					  .now = wall,
+					  .ttl_ms = TTL_MS,
+					  .ttl_ms_max = TTL_MS_MAX};
+	return store_open(&place, &j->store, &j->boot, j->detail, sizeof j->detail);
+}
+
 static int try_open(struct journal *j)
 {
-	return store_open(j->dir, "boot-1", wall, &j->store, &j->boot, j->detail, sizeof j->detail);
+	return open_in_boot(j, "boot-1");
 }
 
 static void write_turns(struct journal *j, int turns)
@@ -354,9 +366,7 @@ static void test_flipped_log_other_boot(void **state)
 	size_t size;
 	free(read_whole(j->wal, &size));
 	overwrite(j->wal, (long)size / 2, "#");
-	assert_int_equal(store_open(j->dir, "boot-2", wall, &j->store, &j->boot, j->detail,
-				    sizeof j->detail),
-			 0);
+	assert_int_equal(open_in_boot(j, "boot-2"), 0);
 	assert_false(j->boot.quarantined);
 	assert_false(j->boot.same_boot);
 	assert_int_equal(j->boot.fence_max, 2000);

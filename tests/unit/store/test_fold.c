@@ -26,7 +26,12 @@ struct count {
 static int try_open(const char *dir, struct store **ret_store, struct store_boot *ret_boot)
 {
 	char detail[512];
-	return store_open(dir, "boot-1", wall, ret_store, ret_boot, detail, sizeof detail);
+	const struct store_place place = {.dir = dir,
+					  .boot_id = "boot-1",
+					  .now = wall,
+					  .ttl_ms = 20000,
+					  .ttl_ms_max = 3600000};
+	return store_open(&place, ret_store, ret_boot, detail, sizeof detail);
 }
 
 /* Claim n comes in turn n and leaves LIVE turns later; then the process is gone, as if killed. */

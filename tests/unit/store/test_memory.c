@@ -66,7 +66,12 @@ struct journal {
 
 static int try_open(struct journal *j)
 {
-	return store_open(j->dir, "boot-1", wall, &j->store, &j->boot, j->detail, sizeof j->detail);
+	const struct store_place place = {.dir = j->dir,
+					  .boot_id = "boot-1",
+					  .now = wall,
+					  .ttl_ms = 20000,
+					  .ttl_ms_max = 3600000};
+	return store_open(&place, &j->store, &j->boot, j->detail, sizeof j->detail);
 }
 
 static void fail_from(unsigned at, bool on)

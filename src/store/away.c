@@ -1,0 +1,135 @@
+/* away: a journal that is lost while the broker runs, or that could not be written when it started.
+ * Nothing is dropped: turns wait in memory, and when the journal can be written again, the core
+ * hands out all that lives and one transaction puts it in the place of what was there. Called by
+ * store.c with each commit that is tried, and by opening.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "store/folder.h"
+#include "store/quarantine.h"
+#include "store/store_private.h"
+
+int store_note_journal(struct store *store)
+{
+	struct stat st;
+	if (fstatat(store->dir_fd, journal_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -ERR_IO;
+	store->journal_inode = st.st_ino;
+	return 0;
+}
+
+void store_go_away(struct store *store, const char *why)
+{
+	snprintf(store->trouble, sizeof store->trouble, "%.150s: %s", store->dir, why);
+	store->away = true;
+	store->rewrite = false;
+	store_set_degraded(store, true);
+}
+
+static bool is_folder(const struct store *store, const struct stat *named)
+{
+	struct stat ours;
+	return store->dir_fd >= 0 && !fstat(store->dir_fd, &ours) && ours.st_dev == named->st_dev &&
+	       ours.st_ino == named->st_ino;
+}
+
+/* A failing look says nothing: only what is seen to be another counts. */
+bool store_check(struct store *store)
+{
+	struct stat named, journal;
+	if (store->away)
+		return store->rewrite;
+	if (stat(store->dir, &named) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			return true;
+		store_go_away(store, "the state folder is gone");
+	} else if (!is_folder(store, &named)) {
+		store_go_away(store, "another folder took the place of the state folder");
+	} else if (fstatat(store->dir_fd, journal_name, &journal, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			return true;
+		store_go_away(store, "the journal was removed");
+	} else if (journal.st_ino != store->journal_inode) {
+		store_go_away(store, "another file took the place of the journal");
+	}
+	return !store->away;
+}
+
+/* The folder of that name now, made anew if need be, with its lock. 0 or a negative enum err. */
+static int open_folder(struct store *store, char *detail, size_t size)
+{
+	struct stat named;
+	int dir_fd = -1, lock_fd = -1;
+	if (!stat(store->dir, &named) && is_folder(store, &named))
+		return 0;
+	int rc = folder_open(store->dir, &dir_fd, &lock_fd, detail, size);
+	if (rc)
+		return rc < 0 ? rc : -ERR_IO;
+	folder_close(store->dir_fd, store->lock_fd);
+	store->dir_fd = dir_fd;
+	store->lock_fd = lock_fd;
+	return 0;
+}
+
+static int open_journal(struct store *store, char *detail, size_t size)
+{
+	char path[PATH_MAX + 16];
+	snprintf(path, sizeof path, "%s/%s", store->dir, journal_name);
+	int rc = folder_private_file(store->dir_fd, store->dir, journal_name, detail, size);
+	if (rc < 0)
+		return rc;
+	rc = database_open(&store->db, path, true, detail, size);
+	rc = rc ? rc : history_load(store);
+	return rc;
+}
+
+/* Whatever lies there now: what can be read is kept for its history, else it is put aside. */
+static int take_journal(struct store *store, char *detail, size_t size)
+{
+	char kept[PATH_MAX + 64];
+	int rc = open_journal(store, detail, size);
+	if (rc != DATABASE_BAD)
+		return rc;
+	database_close(&store->db, false);
+	rc = quarantine_journal(store->dir, store->dir_fd, store->started, kept, sizeof kept,
+				detail, size);
+	rc = rc ? rc : open_journal(store, detail, size);
+	return rc == DATABASE_BAD ? -ERR_IO : rc;
+}
+
+bool store_come_back(struct store *store)
+{
+	char detail[sizeof store->trouble];
+	struct fence_marks there;
+	detail[0] = '\0';
+	database_close(&store->db, false);
+	int rc = open_folder(store, detail, sizeof detail);
+	rc = rc ? rc : take_journal(store, detail, sizeof detail);
+	if (!rc && fence_file_read(store->dir_fd, fence_name, &there, detail, sizeof detail) > 0 &&
+	    there.epoch > store->marks.epoch)
+		store->marks.epoch = there.epoch;
+	rc = rc ? rc : store_note_journal(store);
+	if (rc) {
+		database_close(&store->db, false);
+		if (detail[0])
+			snprintf(store->trouble, sizeof store->trouble, "%s", detail);
+		return false;
+	}
+	store->rewrite = true;
+	return true;
+}
+
+bool store_wants_all(struct store *store)
+{
+	return store->away && (store->rewrite || store_come_back(store));
+}
+
+const char *store_trouble(const struct store *store)
+{
+	return store->trouble;
+}
