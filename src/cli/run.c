@@ -605,6 +605,9 @@ static void loop(struct run *run)
 		};
 		if (poll(fds, 4, poll_timeout_ms(run)) < 0 && errno != EINTR)
 			abort();
+		/* Ready until it is read, also while nobody asks: else this loop never sleeps. */
+		(void)cgroup_populated(&job->cgroup);
+
 		/* First what the broker says: its SIGTERM comes with the reason for it. */
 		(void)baton_dispatch(run->baton, 0); /* `ended` and `revoked` say all */
 		take_signals(run);

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 from lib.daemon import BATON, DaemonTest
@@ -14,6 +15,11 @@ from lib.wait import wait_until
 TWO_GPUS = ("--fake-gpu", "a:24576", "--fake-gpu", "b:16384")
 # Says which start it is, and ends well from the second on.
 SECOND_ENDS = "mkdir {0}; second=$?; echo start; [ $second = 0 ] || exit 0; while :; do sleep 0.02; done"
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class GivingWay(DaemonTest):
@@ -47,6 +53,24 @@ class GivingWay(DaemonTest):
         voice.release(lease)
         out, _ = worker.communicate(timeout=20)
         self.assertEqual((worker.returncode, out.count("start")), (0, 1))
+
+    def assert_sleeps(self, worker):
+        used, begun = cpu_seconds(worker.pid), time.monotonic()
+        wait_until(lambda: time.monotonic() - begun > 0.5, "half a second of its life is over")
+        self.assertLess(cpu_seconds(worker.pid) - used, 0.1)
+
+    def test_a_wrapper_costs_nothing(self):
+        """run: the wrapper sleeps while its job runs, while it waits, and while its job runs again."""
+        worker = self.start_cli(self.d, "run", "-q", "-c", "background", "-n", "train", "--requeue", "--", "sh", "-c",
+                                "trap 'exit 0' TERM; echo ready; while :; do sleep 1 & wait; done")
+        for _ in range(2):
+            self.assertEqual(worker.stdout.readline(), "ready\n")
+            self.assert_sleeps(worker)
+            voice = self.d.session("voice")
+            voice.hold(**{"class": "voice"})
+            wait_until(lambda: self.d.waiting() == ["train"], "it waits for its place")
+            self.assert_sleeps(worker)
+            voice.bye()
 
     def test_l1_requeued_with_a_timeout_over_a_restart(self):
         """L1: a requeued claim with --wait lives over a restart of the broker."""
