@@ -23,7 +23,8 @@ lay_pages() {
 	tail --pid="$broker" -f /dev/null &
 	local watch=$!
 	wait -n "$pages" "$watch" || true
-	kill -- "-$pages" "-$watch" 2>/dev/null || true
+	exec 2>/dev/null # which of them was killed is nobody's concern
+	kill -- "-$pages" "-$watch" || true
 }
 
 exec 7> >(lay_pages)
