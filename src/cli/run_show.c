@@ -3,10 +3,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/sheet.h"
 #include "cli/units.h"
 
 void run_show_init(struct run_show *show, bool quiet)
@@ -24,13 +25,12 @@ void run_show_clear(struct run_show *show)
 
 static void write_over(struct run_show *show, const char *text)
 {
-	struct winsize size = {0};
-	int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1
-			      ? size.ws_col - 1
-			      : 79;
-	/* Cut by bytes: a broken last character is better than a second line that stays. */
-	fprintf(stderr, "\r\033[K%.*s", columns, text);
+	size_t columns = sheet_columns(stderr);
+	char *line =
+		sheet_cut(text, columns > 1 ? columns - 1 : 1); /* no second line would go away */
+	fprintf(stderr, "\r\033[K%s", line);
 	fflush(stderr);
+	free(line);
 	show->line_open = true;
 }
 
@@ -67,9 +67,11 @@ void run_show_say(struct run_show *show, bool always, const char *format, ...)
 		return;
 	run_show_clear(show);
 	va_list args;
+	char *text;
 	va_start(args, format);
-	fputs("baton: ", stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	if (vasprintf(&text, format, args) < 0)
+		abort();
 	va_end(args);
+	fprintf(stderr, "baton: %s\n", text); /* in one piece: others write to the terminal, too */
+	free(text);
 }

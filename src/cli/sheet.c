@@ -122,8 +122,11 @@ static size_t first_width(const char *text, size_t *ret_bytes)
 	if (is_style(*text))
 		return 0;
 	size_t bytes = mbrtowc(&wide, text, strlen(text), &state);
-	if (bytes == 0 || bytes >= (size_t)-2)
-		return 1; /* not of this locale */
+	if (bytes == 0 || bytes >= (size_t)-2) { /* not of this locale; UTF-8 stays in one piece */
+		while (((unsigned char)text[*ret_bytes] & 0xc0) == 0x80)
+			++*ret_bytes;
+		return 1;
+	}
 	*ret_bytes = bytes;
 	int columns = wcwidth(wide);
 	return columns < 0 ? 1 : (size_t)columns;
@@ -156,8 +159,7 @@ char *sheet_cut(const char *text, size_t columns)
 	char *cut;
 	if (columns == 0 || sheet_width(text) <= columns)
 		cut = strdup(text);
-	else if (asprintf(&cut, "%.*s%s%c", (int)head_bytes(text, columns - 1), text, more,
-			  STYLE_PLAIN) < 0)
+	else if (asprintf(&cut, "%.*s%s", (int)head_bytes(text, columns - 1), text, more) < 0)
 		cut = NULL;
 	if (!cut)
 		abort();

@@ -179,7 +179,7 @@ class Watching(DaemonTest):
         self.assertIn("text/plain", answer.headers["content-type"])
         text = answer.body.decode()
         for line in text.splitlines():
-            self.assertRegex(line, r'^(#|baton_[a-z0-9_]+(\{[a-z_]+="[^"]*"\})? -?[0-9.e+]+$)')
+            self.assertRegex(line, r'^(#|baton_[a-z0-9_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? -?[0-9.e+]+$)')
         self.assertRegex(text, r'baton_granted_total\{class="normal"\} 1\n')
 
     def test_logs(self):

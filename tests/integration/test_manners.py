@@ -127,7 +127,7 @@ class Narrow(DaemonTest):
 
     def setUp(self):
         self.d = self.daemon()
-        holder = self.d.session("h" * 128)
+        holder = self.d.websocket("持" * 42)
         holder.hold(label=self.LABEL)
         for name in (self.NAME, self.LONG, self.WIDE):
             self.d.session(name).queue(label=self.LABEL, **{"class": "background"})
@@ -180,6 +180,14 @@ class Narrow(DaemonTest):
         """A name of wide characters takes two columns for each: what follows stands where it stands in other rows."""
         lines = [line for line in self.plain(self.screen(80, "status")).split("\n") if "background" in line]
         self.assertEqual(len({width(line[:line.index("background")]) for line in lines}), 1, lines)
+
+    def test_run_waits_in_one_line(self):
+        """run: the line that is written over never becomes two, with names of wide characters, too."""
+        for columns in self.COLUMNS:
+            text = self.plain(self.screen(columns, "run", "--class", "voice", "--", "true", until="waiting.*…"))
+            line = text[text.rindex("baton: waiting"):]
+            self.assertTrue(line.endswith("…"), line)
+            self.assertLessEqual(width(line), columns - 1)
 
     def test_enough_room_shortens_nothing(self):
         """In a wide terminal each name is whole, in one row."""
