@@ -170,7 +170,7 @@ static bool is_running(const struct run *run)
  * do in order. */
 static int64_t kill_time(int64_t grace_ms)
 {
-	int64_t margin_ms = grace_ms / 10 < KILL_MARGIN_MS ? grace_ms / 10 : KILL_MARGIN_MS;
+	int64_t margin_ms = grace_ms / 4 < KILL_MARGIN_MS ? grace_ms / 4 : KILL_MARGIN_MS;
 	return now_ms() + grace_ms - margin_ms;
 }
 

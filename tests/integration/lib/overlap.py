@@ -89,6 +89,7 @@ class Run:
     @staticmethod
     def offered(session, ref):
         session.wait("granted", ref=ref, deadline_s=30)
+        session.bye()  # or the broker would end this process for what it holds when its daemon is stopped
         return session.messages("offered", ref=ref)[0]["at"]
 
     def preempt(self):
