@@ -14,6 +14,8 @@ class Overlap(unittest.TestCase):
         print("\n".join(table(results)))
         self.assertEqual(len(results), len(KINDS) * len(SITUATIONS))
         self.assertEqual([r for r in results if r.get("gap_ms", -1) < 0], [])
+        # Never the job's own 0: its lease was taken. SIGKILL is the broker's, on a machine too busy for ours.
+        self.assertLessEqual({result["status"] for result in results}, {75, -9})
 
 
 if __name__ == "__main__":
