@@ -365,7 +365,7 @@ class Overdue(DaemonTest):
         other = self.d.websocket("other")
         self.revoke()
         lease = self.d.status()["leases"][0]
-        self.assertEqual((lease["id"], lease["state"], lease["yield"]["revoked"]), ("page", "yielding", True))
+        self.assertEqual((lease["id"], lease["state"], lease["yield"]["revoked"]), ("page", "stopping", True))
         self.assertEqual(self.d.status()["gpus"][0]["vram_mb_granted"], 1024)
         for path in ("/v1/gpu/unlock", "/v1/gpu/renew"):
             self.assertEqual(self.d.http("POST", path, {"token": self.held["token"]}).status, 409, path)
