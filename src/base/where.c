@@ -227,27 +227,32 @@ static bool is_ours(const char *path)
 	       st.st_uid == geteuid();
 }
 
-bool where_elsewhere(const struct where *where, char ret_path[WHERE_PATH_BYTES], int64_t *ret_pid)
+/* Rather those in a default place than those that somebody placed by hand. */
+static void add_other(struct where *others, const char *path)
+{
+	bool usual = ends_with(path, "/baton/baton.sock");
+	unsigned at = usual ? 0 : others->count;
+	if (is_named(others, path) || at == WHERE_PLACES_MAX)
+		return;
+	others->count += others->count < WHERE_PLACES_MAX;
+	for (unsigned i = others->count - 1; i > at; i--)
+		memcpy(others->paths[i], others->paths[i - 1], sizeof others->paths[i]);
+	memcpy(others->paths[at], path, strlen(path) + 1); /* it fits: is_ours */
+}
+
+unsigned where_elsewhere(const struct where *where, struct where *ret_others)
 {
 	char line[512];
-	bool found = false, usual = false;
 	FILE *list = fopen("/proc/net/unix", "re");
-	while (list && !usual && fgets(line, sizeof line, list)) {
+	*ret_others = (struct where){0};
+	while (list && fgets(line, sizeof line, list)) {
 		const char *path = listening_path(line);
-		if (!path || is_named(where, path) || !is_ours(path))
-			continue;
-		/* Rather one in a default place than one that somebody placed by hand. */
-		usual = ends_with(path, "/baton/baton.sock");
-		if (found && !usual)
-			continue;
-		memcpy(ret_path, path, strlen(path) + 1); /* it fits: is_ours */
-		found = true;
+		if (path && !is_named(where, path) && is_ours(path))
+			add_other(ret_others, path);
 	}
 	if (list)
 		(void)fclose(list);
-	if (found)
-		*ret_pid = where_listener(ret_path);
-	return found;
+	return ret_others->count;
 }
 
 /* ---- the note in the state folder ---- */

@@ -34,9 +34,9 @@ void where_tried(const struct where *where, char *ret_text, size_t size);
 /* The HTTP socket beside one of sessions: baton.sock has http.sock, x.sock has x.http.sock. False:
  * too long. */
 bool where_http(const char *path, char *ret_path, size_t size);
-/* Another socket that a broker of this user listens on, named nowhere above; as the kernel lists
- * them. `ret_pid`: whose it is, 0: unknown. */
-bool where_elsewhere(const struct where *where, char ret_path[WHERE_PATH_BYTES], int64_t *ret_pid);
+/* Other sockets that brokers of this user listen on, as the kernel lists them, those in a place
+ * like the usual one first. Returns how many. */
+unsigned where_elsewhere(const struct where *where, struct where *ret_others);
 /* The process that listens on a socket; 0: nobody, or it cannot be told. */
 int64_t where_listener(const char *path);
 

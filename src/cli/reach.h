@@ -3,6 +3,6 @@
 #pragma once
 #include <stddef.h>
 
-/* "no broker answers on A or B; one of yours (process 12) listens on C: use --socket C", or how to
- * start one. */
+/* "no broker answers on A or B; one of yours (process 12) listens elsewhere: use --socket C", or
+ * how to start one. */
 void reach_words(char *ret_text, size_t size);

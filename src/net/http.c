@@ -40,12 +40,14 @@ static void fill_request(struct conn *conn, const char *bytes, struct http_reque
 	};
 }
 
-/* Still over the line that was crossed when this connection came? */
+/* Still over the line that was crossed when this connection came? That of its own process counts
+ * to the connection's end. */
 static bool is_reserved_now(const struct conn *conn)
 {
 	const struct net_options *options = &conn->net->options;
-	return conn->reserved &&
-	       conn->net->count > options->connections_max - options->connections_reserved_max;
+	return conn->peer.crowded ||
+	       (conn->reserved &&
+		conn->net->count > options->connections_max - options->connections_reserved_max);
 }
 
 static size_t dispatch(struct conn *conn, char *bytes, size_t length)

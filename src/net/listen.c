@@ -129,9 +129,11 @@ static bool has_room(const struct listener *listener, struct net_peer *peer)
 	 * programs reach the Unix sockets. */
 	if (!listener->is_unix)
 		return net->count < max - reserved / 2;
-	if (listener->is_http)
-		return net->count < max && (!per_process || own < per_process);
 	bool over_own = per_process && own >= per_process;
+	if (listener->is_http) {
+		peer->crowded = over_own; /* its requests are short ones, see http.c */
+		return net->count < max && (!over_own || own < per_process + reserved / 2);
+	}
 	bool over_all = net->count >= general && net->crowd.sessions >= general / 2;
 	unsigned room = over_all ? general + reserved / 4 : max - reserved / 4;
 	peer->crowded = over_own || over_all;
@@ -165,7 +167,7 @@ static void admit(struct listener *listener, int fd)
 		(void)close(fd);
 		return;
 	}
-	conn->reserved = net->count > general;
+	conn->reserved = net->count > general || peer.crowded;
 	if (listener->is_unix)
 		count_process(conn);
 	if (!listener->is_http) {

@@ -15,7 +15,8 @@ struct http_request;
 struct net_peer {
 	bool is_unix;
 	int64_t pid, uid;   /* SO_PEERCRED, else 0 and -1 */
-	bool crowded;       /* let in only to resume a session: places, or its own, are used up */
+	bool crowded;       /* places, or its own, are used up: let in only to resume a session, or
+			       for a short request */
 	uint64_t pid_start; /* /proc/PID/stat field 22; 0: unknown */
 };
 

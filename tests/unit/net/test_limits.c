@@ -248,10 +248,15 @@ static void test_per_process(void **state)
 		assert_int_equal(bed->peer.crowded, i >= 4);
 	}
 	line_is_refused(bed);
-	struct client *http = client_open_unix(bed->http_path);
-	client_wait_end(bed, http);
-	assert_int_equal(client_status(http), 503);
-	client_close(http);
+	http_is_served(bed); /* in short requests */
+	assert_true(bed->reserved);
+	struct client *http[3];
+	for (unsigned i = 0; i < 3; i++)
+		http[i] = client_open_unix(bed->http_path);
+	client_wait_end(bed, http[2]);
+	assert_int_equal(client_status(http[2]), 503);
+	for (unsigned i = 0; i < 3; i++)
+		client_close(http[i]);
 	client_send_text(tcp, GET);
 	client_wait_text(bed, tcp, "200 OK");
 	for (unsigned i = 0; i < 4; i++)
