@@ -181,8 +181,10 @@ int cli_unknown_command(const struct cli *cli, const char *word)
 		if (!cli->commands[i]->destructive)
 			names[known++] = cli->commands[i]->name;
 	const char *nearest = cli_nearest(word, names, known);
-	return cli_fail(NULL, EX_USAGE, "unknown command '%.60s'%s%s; try: baton --help", word,
-			nearest ? "; did you mean " : "", nearest ? nearest : "");
+	if (nearest)
+		return cli_fail(NULL, EX_USAGE, "unknown command '%.60s'; did you mean %s?", word,
+				nearest);
+	return cli_fail(NULL, EX_USAGE, "unknown command '%.60s'; try: baton --help", word);
 }
 
 static bool is_version(const char *word)

@@ -328,6 +328,7 @@ static int on_released(struct baton *baton, const struct reply *reply, struct mo
 	 * operator's. */
 	if (!is_live(claim) || (claim->requeued && !reply->reason))
 		return 0;
+	client_detail(baton, reply->detail); /* an operator's words */
 	client_claim_end(claim, code_of_release(claim, reply->reason),
 			 reply->reason ? reply->reason : "released");
 	return 0;

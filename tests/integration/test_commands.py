@@ -78,6 +78,11 @@ class Queue(Commands):
         self.assertEqual(first.wait("released")["detail"], "wrong model")
         self.cli("cancel", str(lease))
         second.wait("released")
+        third = self.start_cli(self.d, "run", "--name", "three", "--", "true")
+        wait_until(lambda: self.d.waiting() == ["three"], "it waits")
+        self.cli("cancel", "three", "--reason", "wrong model")
+        self.assertIn("wrong model", third.communicate(timeout=30)[1])
+        self.assertEqual(third.returncode, 75)
         self.assertEqual((self.d.waiting(), self.d.holders()), ([], ["holder"]))
 
     def test_cancel_of_several(self):
