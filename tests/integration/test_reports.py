@@ -98,6 +98,8 @@ class Surroundings(DaemonTest):
         shutil.rmtree(daemon.state)
         daemon.start()
         self.assertNotEqual(daemon.unlock(token).status, 200)
+        wait_until(lambda: daemon.waiting() == ["patient"], "it asks anew")
+        self.assertEqual(self.run_cli(daemon, "resume").returncode, 0)  # who lost the state knows that nobody holds
         out, _ = process.communicate(timeout=40)
         self.assertEqual((process.returncode, out), (0, "done\n"))
 
