@@ -419,7 +419,7 @@ class Places(DaemonTest):
             self.assertEqual(done.returncode, 69)
             self.assertIn(f"{daemon.dir}/nothing/baton/baton.sock", done.stderr)
             self.assertIn(f"/tmp/baton-{os.geteuid()}/baton.sock", done.stderr)
-            self.assertRegex(done.stderr, r"one of yours that listens elsewhere: --socket \S+ \(process \d+\)")
+            self.assertRegex(done.stderr, r"one of yours \(process \d+\) listens elsewhere: use --socket \S+")
         done = self.client(daemon, "status", BATON_SOCKET="/nowhere/x.sock")
         self.assertIn("/nowhere/x.sock", done.stderr)
         self.assertNotIn("http.sock", done.stderr)

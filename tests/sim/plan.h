@@ -32,8 +32,7 @@
 	X(FAULT_IO_ERROR, "io-error")             /* one commit fails */                           \
 	X(FAULT_FDS, "fds")                       /* no new connections */                         \
 	X(FAULT_WALL, "wall")                     /* the wall clock jumps by up to a day */        \
-	X(FAULT_STUCK, "stuck")       /* a killed process goes late, past kill_wait perhaps */     \
-	X(FAULT_LOST, "journal-lost") /* a restart finds no record of who holds */
+	X(FAULT_STUCK, "stuck") /* a killed process goes late, past kill_wait perhaps */
 
 enum fault {
 #define X(code, name) code,

@@ -14,7 +14,8 @@ let daemon;
 let browser;
 
 before(async () => {
-	daemon = await startDaemon();
+	// Long: how soon it is back depends on the machine, and tabs stop at half of it.
+	daemon = await startDaemon({ config: { timing: { tab_linger_s: 20 } } });
 	browser = await launch();
 	await signIn(browser, daemon);
 });
@@ -84,4 +85,30 @@ test("a release while the broker is away is made good when it is back", async ()
 	await next.granted("turn");
 	assert.deepEqual(await holding(daemon), ["next"]);
 	await Promise.all([holder, next].map((bench) => bench.tab.close()));
+});
+
+/** Runs in the page: its thread stands still for so long, then goes on at once. */
+async function stepsAfterStandingStill(/** @type {number} */ ms) {
+	const { bench } = /** @type {any} */ (globalThis);
+	const lease = bench.leases.turn;
+	for (const until = performance.now() + ms; performance.now() < until;);
+	const told = lease.signal.aborted;
+	const error = await lease.yieldIfNeeded().catch((/** @type {any} */ e) => e);
+	return { told, code: error?.code ?? error };
+}
+
+test("the broker dies while a page's thread stands still: its next step is not taken", async () => {
+	const short = await startDaemon({ config: { timing: { tab_linger_s: 1 } } });
+	try {
+		await signIn(browser, short);
+		const holder = await openBench(browser, short, "holder");
+		await holder.ask("turn");
+		await holder.granted("turn");
+		const step = holder.run(stepsAfterStandingStill, 3000);
+		await short.kill();
+		assert.deepEqual(await step, { told: false, code: "LOST" });
+		await holder.tab.close();
+	} finally {
+		await short.stop();
+	}
 });

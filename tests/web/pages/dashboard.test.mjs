@@ -3,7 +3,9 @@
 // its acts reach the broker with their reasons, by mouse and by keyboard, that hostile names stay
 // text, that it comes back after a restart, and that it loads within its budget of bytes and time.
 import assert from "node:assert/strict";
+import { readdirSync, rmSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
@@ -371,6 +373,25 @@ test("says that it reconnects, and comes back by itself after a restart", async 
 	await hold(back);
 	await shows(".holder", /back again/);
 	assert.deepEqual(page.problems.filter((text) => !/WebSocket/.test(text)), []);
+});
+
+test("says why nothing is granted after the journal was lost, and for how long", async () => {
+	const own = await openBrowser(); // its cookies are not the others'
+	const other = await startDaemon({ config: { timing: { session_ttl_s: 60 } } });
+	try {
+		const holder = await connect(other, "holder");
+		await hold(holder);
+		await other.kill();
+		for (const name of readdirSync(other.state).filter((name) => name.startsWith("journal")))
+			rmSync(join(other.state, name));
+		await other.restart();
+		const looking = await own.signedInPage(other);
+		await looking.getByText(/Nothing is granted now[^]*left\./).waitFor();
+		assert.equal((await other.status()).grants.reason, "in_doubt");
+	} finally {
+		await own.close();
+		await other.stop();
+	}
 });
 
 test("without admin rights it shows all and lets nobody act", async () => {

@@ -144,6 +144,12 @@ function noticeView() {
 			not answer now; what you see is ${formatSeconds(model.age())} old. This page comes back
 			by itself.</div>`;
 	}
+	const grants = model.status?.grants;
+	if (grants && !grants.allowed && grants.reason !== "paused") { // pausing has a place of its own
+		const left = (grants.remaining_s ?? 0) - model.age();
+		return html`<div class="notice" role="status"><strong>Nothing is granted now.</strong>
+			${grants.text}${left > 0 ? ` ${formatSeconds(left)} left.` : ""}</div>`;
+	}
 	return nothing;
 }
 

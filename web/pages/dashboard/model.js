@@ -16,7 +16,7 @@ const SPANS_KEEP_MS = 65 * 60_000;
  * @typedef {{lease: number, id: string, label?: string, class: string, state: string,
  *   binding: string, attached: boolean, session?: number, slots: number, vram_mb: number,
  *   gpu?: string, gpus?: {name: string}[], held_s?: number, since?: string, expires_in_s?: number,
- *   evictable?: boolean, detached_left_s?: number,
+ *   evictable?: boolean, detached_left_s?: number, stop_in_s?: number,
  *   yield?: {reason: string, for?: string, for_lease?: number, left_s: number, revoked: boolean}
  * }} Holder
  * @typedef {{position: number, lease: number, id: string, label?: string, class: string,
@@ -29,6 +29,7 @@ const SPANS_KEEP_MS = 65 * 60_000;
  *   vram_mb_unmanaged: number|null, healthy: boolean}} Gpu
  * @typedef {{version: string, time: string, uptime_s: number, epoch: number, queue_depth: number,
  *   held: number, paused: boolean, journal_ok: boolean, draining: boolean,
+ *   grants?: {allowed: boolean, reason?: string, text?: string, remaining_s?: number},
  *   gpus: Gpu[], leases: Holder[], waiting: Waiter[]}} Status
  * @typedef {{session: number, id: string, binding: string, since_s: number, seen_s: number,
  *   browser: boolean, overdue?: boolean, page?: string, visible?: boolean, stalled_ms?: number,

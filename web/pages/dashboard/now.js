@@ -71,9 +71,11 @@ function holderTimes(holder, age) {
 /** @param {Holder} holder @param {number} age */
 function holderTrouble(holder, age) {
 	if (holder.yield?.revoked) {
+		const kill = holder.stop_in_s ? ` It is killed in ${
+			formatSeconds(Math.max(0, holder.stop_in_s - age))}.` : "";
 		return html`<p class="trouble trouble-overdue"><span class="icon" aria-hidden="true"></span>
 			<span>Overdue: its token is refused, and its room counts as taken until it is really
-			free.</span></p>`;
+			free.${kill}</span></p>`;
 	}
 	if (holder.yield) {
 		const why = YIELD_WORDS[/** @type {keyof YIELD_WORDS} */ (holder.yield.reason)]
@@ -129,9 +131,12 @@ function nextView(status) {
 	const next = status.waiting[0];
 	if (!next) return nothing;
 	const soon = next.eta_s !== null && next.eta_s < 0.05;
-	const eta = soon ? "any moment now" : `estimated in ${formatSeconds(next.eta_s)}`;
-	return html`<p class="next">Next: <strong><bdi>${next.id}</bdi></strong>, ${eta}, in
-		${formatSeconds(next.bound_s)} at most.</p>`;
+	const when = [];
+	if (soon) when.push("any moment now");
+	else if (next.eta_s !== null) when.push(`estimated in ${formatSeconds(next.eta_s)}`);
+	if (next.bound_s !== null) when.push(`in ${formatSeconds(next.bound_s)} at most`);
+	return html`<p class="next">Next: <strong><bdi>${next.id}</bdi></strong>${
+		when.map((words) => `, ${words}`)}.</p>`;
 }
 
 /** What fills a GPU's VRAM, in the order it is drawn. @param {Gpu} gpu @param {Holder[]} leases */
