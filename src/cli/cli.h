@@ -25,6 +25,7 @@ struct option_spec {
 	const char *help;
 	size_t offset;              /* into the command's values */
 	const char *const *choices; /* OPTION_CHOICE, NULL-terminated */
+	bool destructive;           /* never suggested to who mistyped, as with commands */
 };
 
 /* What stands after the options, for checks and completion. */

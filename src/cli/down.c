@@ -26,7 +26,8 @@ static const struct option_spec options[] = {
 	 .name = "yes",
 	 .kind = OPTION_FLAG,
 	 .help = "do not ask, on a terminal",
-	 .offset = offsetof(struct values, yes)},
+	 .offset = offsetof(struct values, yes),
+	 .destructive = true},
 };
 
 /* Asks where somebody would notice. */

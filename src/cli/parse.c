@@ -121,7 +121,8 @@ static int unknown_long(struct parse *parse, const char *word)
 	size_t count = 0;
 	char hint[64];
 	for (size_t i = 0; i < parse->command->option_count && count < 61; i++)
-		known[count++] = parse->command->options[i].name;
+		if (!parse->command->options[i].destructive)
+			known[count++] = parse->command->options[i].name;
 	known[count++] = socket_option.name;
 	known[count++] = "help";
 	known[count++] = "version";

@@ -269,6 +269,10 @@ class Asking(Commands):
             said = self.cli(word, status=64).stderr
             for name in DESTRUCTIVE:
                 self.assertNotRegex(said, rf"mean {name}\b", word)
+        for command, slip in (("release", "--nwo"), ("release", "--no"), ("reset", "--yse"), ("force-release", "--ye"),
+                              ("down", "--yess"), ("cancel", "--al")):
+            said = self.cli(command, slip, status=64).stderr
+            self.assertNotRegex(said, r"mean --(now|yes|all)\b", slip)
 
 
 class UpAndDown(Commands):

@@ -26,6 +26,10 @@ static const struct option_spec options[] = {
 	 .name = "flag",
 	 .kind = OPTION_FLAG,
 	 .offset = offsetof(struct values, flag)},
+	{.name = "force",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct values, flag),
+	 .destructive = true},
 	{.letter = 't',
 	 .name = "text",
 	 .kind = OPTION_TEXT,
@@ -157,6 +161,7 @@ static void mistakes(void **state)
 		{{"--clas=chat", NULL}, "did you mean --class?"},
 		{{"--sokcet", "x", NULL}, "did you mean --socket?"},
 		{{"--zebra", NULL}, "unknown option '--zebra'"},
+		{{"--forec", NULL}, "unknown option '--forec'"},
 		{{"-z", NULL}, "unknown option '-z'"},
 		{{"--flag=1", NULL}, "takes no value"},
 		{{"--text", NULL}, "needs a value: T"},
@@ -180,6 +185,23 @@ static void mistakes(void **state)
 		if (!strstr(error, rows[i].says))
 			fail_msg("%s: '%s' does not say '%s'", rows[i].words[0], error,
 				 rows[i].says);
+	}
+}
+
+/* What takes something from somebody is taken as typed, and never suggested. */
+static void never_suggested(void **state)
+{
+	static const char *const slips[] = {"--forec", "--forc", "--fo", "--forces"};
+	(void)state;
+	for (size_t i = 0; i < sizeof(slips) / sizeof(*slips); i++) {
+		const char *words[] = {slips[i], NULL}, *socket_path = NULL;
+		struct values values;
+		char *argv[WORDS_MAX], error[256];
+		int argc;
+		assert_int_equal(
+			parse(ARGUMENTS_NONE, words, &values, argv, &argc, error, &socket_path),
+			-1);
+		assert_null(strstr(error, "--force?"));
 	}
 }
 
@@ -214,11 +236,9 @@ static void nearest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_kinds),
-		cmocka_unit_test(mixed_words),
-		cmocka_unit_test(program_arguments),
-		cmocka_unit_test(mistakes),
-		cmocka_unit_test(help),
+		cmocka_unit_test(all_kinds),         cmocka_unit_test(mixed_words),
+		cmocka_unit_test(program_arguments), cmocka_unit_test(mistakes),
+		cmocka_unit_test(never_suggested),   cmocka_unit_test(help),
 		cmocka_unit_test(nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
