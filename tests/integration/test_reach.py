@@ -100,6 +100,7 @@ class Terminal(DaemonTest):
         pid, terminal = pty.fork()
         if pid == 0:
             die_with_parent()
+            os.chdir(daemon.dir)  # where nohup may leave its file
             os.execve("/bin/bash", ["bash", "--norc", "-c", shell_words, "bash", *daemon.command()],
                       daemon.environment())
         self.addCleanup(self.reap, pid)
@@ -419,7 +420,7 @@ class Places(DaemonTest):
             self.assertEqual(done.returncode, 69)
             self.assertIn(f"{daemon.dir}/nothing/baton/baton.sock", done.stderr)
             self.assertIn(f"/tmp/baton-{os.geteuid()}/baton.sock", done.stderr)
-            self.assertRegex(done.stderr, r"one of yours \(process \d+\) listens elsewhere: use --socket \S+")
+            self.assertRegex(done.stderr, r"use one of yours that listens elsewhere: --socket \S+ \(process \d+\)")
         done = self.client(daemon, "status", BATON_SOCKET="/nowhere/x.sock")
         self.assertIn("/nowhere/x.sock", done.stderr)
         self.assertNotIn("http.sock", done.stderr)
