@@ -82,10 +82,13 @@ static void write_down(struct shell *shell)
 
 void sockets_forget(const struct shell *shell)
 {
+	const char *dir = shell->live.paths.state_dir;
 	char path[SETTINGS_PATH_BYTES + 32];
-	if (!shell->sockets.noted)
+	struct where_note note;
+	/* The folder may have been replaced, and another broker may have written its own there. */
+	if (!shell->sockets.noted || !where_note_read(dir, &note) || note.pid != getpid())
 		return;
-	snprintf(path, sizeof path, "%s/%s", shell->live.paths.state_dir, where_note_name);
+	snprintf(path, sizeof path, "%s/%s", dir, where_note_name);
 	(void)unlink(path);
 }
 

@@ -400,6 +400,15 @@ class Places(DaemonTest):
         daemon.terminate()
         self.assertFalse((daemon.state / "listens").exists())
 
+    def test_note_of_another_stays(self):
+        """Who stops takes back what it wrote itself, not what lies there by then."""
+        daemon = self.daemon()
+        note = daemon.state / "listens"
+        self.assertIn(f"pid {daemon.process.pid}\nsocket {daemon.socket}\n", note.read_text(encoding="ascii"))
+        note.write_text("pid 1\nsocket /else/where.sock\nhttp http://h:1\n", encoding="ascii")
+        self.assertEqual(daemon.terminate(), 0)
+        self.assertTrue(note.exists())
+
     def test_stale_first_place(self):
         """A dead socket in the first place, a live broker in the second."""
         daemon = self.daemon(start=False)
