@@ -141,7 +141,7 @@ class Terminal(DaemonTest):
 
     def test_outlives(self):
         """nohup, setsid: the terminal is not its own, so it serves on, and SIGHUP reloads."""
-        for words in ('nohup "$@" & wait', 'setsid "$@" & wait'):
+        for words in ('nohup "$@" >/dev/null 2>&1 & wait', 'setsid "$@" & wait'):
             with self.subTest(words):
                 daemon = self.daemon(start=False)
                 _, terminal = self.in_terminal(daemon, words)
