@@ -37,7 +37,8 @@ overlap: build ## RUNS=N jobs stopped in each situation: none may outlive its le
 conformance: build ## the clients against a scripted broker (CLIENT="CMD" BINDING=tab: one of yours)
 	@tools/conformance.py --build $(BUILD) $(if $(CLIENT),--client '$(CLIENT)' --binding $(BINDING))
 
-fuzz: deps ## every fuzz target for TIME=seconds, built with clang's libFuzzer
+fuzz: ## every fuzz target for TIME=seconds, built with clang's libFuzzer
+	@tools/deps.sh fuzz
 	@tools/fuzz.sh $(TIME)
 
 web: build ## the browser tests alone, or those of FILES="..."
@@ -51,6 +52,7 @@ bench: build ## Baton beside a floor server and Redis, as ratios
 	@bench/bench.py $(BUILD)
 
 lint: build ## layers, purity, tidiness, format, headers
+	@tools/deps.sh lint
 	@meson test -C $(BUILD) --suite lint --print-errorlogs
 
 install: build ## meson install (DESTDIR is respected)

@@ -1,16 +1,17 @@
 #!/bin/bash
 # Installs what Baton needs and what is missing: Debian packages, as root or through sudo. Says what
 # it does; silent when nothing is missing. Without a word: what building and running the broker
-# takes, which is no Node. "pages" adds that, for the pages' libraries and demo models; "test" also
-# the tests' browser, shells and all packages of web/package-lock.json; "bench" what only the benchmark
-# compares with. Where dpkg is not the package manager, it says what to look for.
+# takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
+# models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browser and shells and
+# all packages of web/package-lock.json; "bench" what only the benchmark compares with. Where dpkg is
+# not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-build}
 
-# Compiler and build. clang is the second compiler (fuzz targets, the simulator's trace hash).
-packages=(gcc g++ clang libclang-rt-14-dev clang-format make meson ninja-build pkg-config python3 binutils)
+# Compiler and build.
+packages=(gcc make meson ninja-build pkg-config python3 binutils)
 # Libraries, docs, tests: DESIGN.md section 11 says why each is there.
 packages+=(libevent-dev libjansson-dev libsqlite3-dev libcyaml-dev libyaml-dev libncurses-dev
 	libssl-dev libcmocka-dev scdoc)
@@ -21,13 +22,17 @@ with_node() {
 	command -v npm >/dev/null || packages+=(npm)
 }
 
+# clang is the second compiler (fuzz targets, the simulator's trace hash), g++ reads the public headers.
+with_clang() { packages+=(g++ clang libclang-rt-14-dev clang-format); }
+
 case "$what" in
 build) ;;
 pages) packages=() && with_node ;;
-test) with_node && packages+=(chromium fonts-dejavu-core zsh fish) ;;
+lint | fuzz) with_clang ;;
+test) with_clang && with_node && packages+=(chromium fonts-dejavu-core zsh fish) ;;
 bench) packages+=(redis-server redis-tools) ;;
 *)
-	echo "usage: tools/deps.sh [build|pages|test|bench]" >&2
+	echo "usage: tools/deps.sh [build|pages|lint|fuzz|test|bench]" >&2
 	exit 64
 	;;
 esac

@@ -15,7 +15,8 @@ def main(built, target):
     destination = pathlib.Path(os.environ.get("DESTDIR", "/")) / target.lstrip("/")
     for name in FOLDERS:
         if not (pathlib.Path(built) / name).is_dir():
-            print(f"install-web: {name} was not built (no Node packages); pages that need it will say so")
+            print(f"install-web: {name} is not there; until `make pages` has laid it and this was run again, "
+                  "pages that need it say so")
             continue
         shutil.rmtree(destination / name, ignore_errors=True)
         shutil.copytree(pathlib.Path(built) / name, destination / name)
