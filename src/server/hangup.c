@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -42,6 +43,38 @@ static void on_readable(void *ctx, int fd)
 						    (pid_t)info.ssi_pid, !has_terminal()));
 }
 
+static void end_closing(struct hangup *hangup)
+{
+	loop_unwatch(hangup->closing_watch);
+	hangup->closing_watch = NULL;
+	if (hangup->closing_fd > 0)
+		(void)close(hangup->closing_fd);
+	if (hangup->terminal_fd > 0)
+		(void)close(hangup->terminal_fd);
+	hangup->closing_fd = hangup->terminal_fd = -1;
+}
+
+static void on_closed(void *ctx, int fd)
+{
+	struct hangup *hangup = ctx;
+	(void)fd;
+	end_closing(hangup);
+	hangup->fn(hangup->ctx, true);
+}
+
+/* The kernel signals the leader of the session only, and make, as one, waits for us instead of
+ * passing it on. A job that a shell put into a process group of its own hears it from the shell. */
+static void watch_closing(struct hangup *hangup, struct loop *loop)
+{
+	struct epoll_event hung_up = {.events = 0}; /* EPOLLHUP is always told, input never */
+	hangup->terminal_fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	hangup->closing_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (hangup->terminal_fd < 0 || hangup->closing_fd < 0 ||
+	    epoll_ctl(hangup->closing_fd, EPOLL_CTL_ADD, hangup->terminal_fd, &hung_up) != 0 ||
+	    loop_watch(loop, hangup->closing_fd, on_closed, hangup, &hangup->closing_watch) != 0)
+		end_closing(hangup);
+}
+
 int hangup_begin(struct hangup *hangup, struct loop *loop, void (*fn)(void *ctx, bool ends),
 		 void *ctx)
 {
@@ -65,6 +98,8 @@ int hangup_begin(struct hangup *hangup, struct loop *loop, void (*fn)(void *ctx,
 	int rc = loop_watch(loop, hangup->fd, on_readable, hangup, &hangup->watch);
 	if (rc)
 		hangup_end(hangup);
+	else if (hangup->had_terminal && getpgrp() == hangup->session)
+		watch_closing(hangup, loop);
 	return rc;
 }
 
@@ -75,4 +110,5 @@ void hangup_end(struct hangup *hangup)
 	if (hangup->fd > 0)
 		(void)close(hangup->fd);
 	hangup->fd = -1;
+	end_closing(hangup);
 }

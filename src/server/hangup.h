@@ -12,11 +12,14 @@ struct hangup {
 	pid_t session, parent;
 	int fd; /* signalfd */
 	struct loop_watch *watch;
+	int terminal_fd, closing_fd; /* an epoll set that is readable once the terminal is gone */
+	struct loop_watch *closing_watch;
 	void (*fn)(void *ctx, bool ends);
 	void *ctx;
 };
 
-/* `fn` on each SIGHUP; `ends`: our terminal is gone. 0 or a negative enum err. */
+/* `fn` on each SIGHUP, and when the terminal is closed and nobody will signal us; `ends`: our
+ * terminal is gone. 0 or a negative enum err. */
 int hangup_begin(struct hangup *hangup, struct loop *loop, void (*fn)(void *ctx, bool ends),
 		 void *ctx);
 void hangup_end(struct hangup *hangup);

@@ -101,6 +101,8 @@ static void on_hangup(void *ctx, bool ends)
 	struct shell *shell = ctx;
 	struct settings_change change;
 	char detail[512];
+	if (ends && shell->draining)
+		return;
 	if (ends) {
 		log_write(&shell->observers.log, LOG_INFO, "the terminal was closed", NULL, 0);
 		drain(shell);

@@ -125,8 +125,11 @@ class Terminal(DaemonTest):
             return True
 
     def test_closed(self):
-        """In the foreground and as a job of the shell: gone in order, and leases stay in the journal."""
-        for words in ('exec "$@"', '"$@"', '"$@" & wait'):
+        """In the foreground and as a job of the shell: gone in order, and leases stay in the journal.
+
+        The last is as make does it, when it is the terminal's first process: it hears the hang-up, and waits.
+        """
+        for words in ('exec "$@"', '"$@"', '"$@" & wait', 'trap : HUP; "$@"; exit'):
             with self.subTest(words):
                 daemon = self.daemon(start=False)
                 _, terminal = self.in_terminal(daemon, words)
