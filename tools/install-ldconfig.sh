@@ -6,6 +6,7 @@ libdir=$1
 ldconfig=$(PATH="$PATH:/sbin:/usr/sbin" command -v ldconfig) || exit 0
 [ "$(id -u)" != 0 ] || "$ldconfig" || exit 0
 if ! "$ldconfig" -p | grep -qF "$libdir/libbaton.so.0"; then
-	echo "The loader does not look in $libdir yet. As root: ldconfig"
-	echo "or, for programs that you link yourself: export LD_LIBRARY_PATH=$libdir"
+	echo "The loader does not find $libdir/libbaton.so.0 yet. As root:"
+	echo "    echo $libdir >/etc/ld.so.conf.d/baton.conf && ldconfig"
+	echo "or, for your own programs: export LD_LIBRARY_PATH=$libdir"
 fi

@@ -3,6 +3,6 @@
 #pragma once
 #include <stddef.h>
 
-/* "no broker answers on A or B; one of yours (process 12) listens elsewhere: use --socket C", or
- * how to start one. */
+/* "no broker answers on A or B; start one with: baton serve, or use one of yours that listens
+ * elsewhere: --socket C (process 12)" */
 void reach_words(char *ret_text, size_t size);

@@ -81,9 +81,10 @@ static void set_paused(struct core *core, const struct event *event, bool paused
 		tell_denied(core, event->conn, 0, 0, ERR_JOURNAL, NULL);
 		return;
 	}
+	/* Said where nothing is paused: the operator knows that nobody goes on. */
+	if (!paused && !core->paused)
+		core->in_doubt_until = core->now;
 	core->paused = paused;
-	if (!paused)
-		core->in_doubt_until = core->now; /* the operator knows that nobody goes on */
 	core->queue_changed = true;
 	write_down(core, event, RECORD_PAUSED);
 	trace_event(core, paused ? "paused" : "resumed", event->admin.reason);

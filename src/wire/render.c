@@ -225,6 +225,15 @@ static void add_claim(struct text *out, const struct claim_view *view)
 	text_json_u64(out, "vram_mb", rec->need.vram_bytes / MIB);
 }
 
+/* Its wait until a moment, earlier turns not counted, and its age. */
+static void add_wait(struct text *out, const struct claim_record *rec, struct mono_ms until,
+		     struct mono_ms now)
+{
+	int64_t waited_ms = mono_since(until, rec->arrival) - rec->used_ms;
+	text_json_seconds(out, "waited_s", waited_ms > 0 ? waited_ms : 0);
+	text_json_seconds(out, "age_s", mono_since(now, rec->arrival));
+}
+
 static void add_yield(struct text *out, const struct claim_view *view, struct mono_ms now,
 		      const char *yield_for_name)
 {
@@ -260,6 +269,7 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 	part_gpus(out, rec->granted_mask, config);
 	if (rec->state != CLAIM_OFFERED) {
 		text_json_seconds(out, "held_s", mono_since(now, rec->held_since));
+		add_wait(out, rec, rec->held_since, now);
 		text_json_key(out, "since");
 		text_char(out, '"');
 		render_time(out, rec->held_wall);
@@ -291,7 +301,7 @@ void render_waiter(struct render *render, const struct claim_view *waiter, struc
 	text_json_u64(out, "gpu_count", rec->need.gpu_count);
 	if (rec->request_id[0])
 		text_json_str(out, "request_id", rec->request_id);
-	text_json_seconds(out, "waited_s", mono_since(now, rec->arrival));
+	add_wait(out, rec, now, now);
 	text_json_key(out, "since");
 	text_char(out, '"');
 	render_time(out, rec->arrival_wall);

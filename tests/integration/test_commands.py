@@ -215,7 +215,12 @@ class History(Commands):
 
     def test_events_and_metrics_tell_the_wait(self):
         """A lease granted at once and held for a while waited for nothing, in events and histograms."""
-        self.hold("quick", seconds=0.3)
+        token = self.d.lock("quick").json()["token"]
+        wait_until(lambda: self.d.status()["leases"][0]["held_s"] >= 0.3, "it is held for a while")
+        row = self.d.status()["leases"][0]
+        self.assertEqual(row["waited_s"], 0)
+        self.assertGreaterEqual(row["age_s"], row["held_s"])
+        self.d.unlock(token)
         ended = [json.loads(line) for line in self.cli("events", "--json").stdout.splitlines()]
         ended = [row for row in ended if row.get("what") == "ended"][-1]
         self.assertEqual(ended["waited_s"], 0)

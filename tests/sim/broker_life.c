@@ -24,7 +24,7 @@ static void begin(struct world *w)
 	broker_step(w, &config);
 }
 
-static void serve(struct world *w, bool same_boot)
+static void serve(struct world *w, bool same_boot, int64_t in_doubt_ms)
 {
 	struct journal *journal = &w->journal;
 	journal->epoch++;
@@ -33,7 +33,8 @@ static void serve(struct world *w, bool same_boot)
 					.fence_max = journal->fence_max,
 					.claim_id_max = journal->claim_id_max,
 					.session_id_max = journal->session_id_max,
-					.same_boot = same_boot}};
+					.same_boot = same_boot,
+					.in_doubt_ms = in_doubt_ms}};
 	broker_step(w, &start);
 }
 
@@ -42,7 +43,7 @@ void broker_start(struct world *w)
 	w->broker.config = w->plan.config;
 	effects_init(&w->broker.fx);
 	begin(w);
-	serve(w, true);
+	serve(w, true, 0);
 	broker_plan_turn(w, w->t);
 }
 
@@ -91,14 +92,47 @@ static void probe_processes(struct world *w)
 	}
 }
 
+/* Nothing is left but the fence file: the numbers go on, and so does what the longest lease was
+ * promised. */
+static void lose_journal(struct world *w)
+{
+	const struct core_config *config = &w->broker.config;
+	struct journal *journal = &w->journal;
+	int64_t ms = config->session_ttl_ms;
+	if (config->restart_linger_ms > ms)
+		ms = config->restart_linger_ms;
+	for (size_t i = 0; i < w->wants.count; i++)
+		if (w->wants.v[i].ttl_ms > ms)
+			ms = w->wants.v[i].ttl_ms;
+	for (size_t id = 0; id < journal->sessions_size; id++)
+		journal->sessions[id].live = false;
+	for (size_t id = 0; id < journal->claims_size; id++)
+		journal->claims[id].live = false;
+	memset(journal->live_count, 0, sizeof journal->live_count);
+	journal->paused = false;
+	world_count(w, FAULT_LOST);
+	trace_line(&w->trace, "the journal is lost: in doubt for %lld ms", (long long)ms);
+	if (ms > journal->in_doubt_ms)
+		journal->in_doubt_ms = ms;
+	check_lost(w, ms);
+}
+
 void broker_restart(struct world *w, bool same_boot)
 {
 	assert(w->broker.state == BROKER_DOWN);
 	w->tally.restarts++;
 	trace_line(&w->trace, "broker starts, %s boot", same_boot ? "same" : "another");
+	struct journal *journal = &w->journal;
+	if (!same_boot || w->t >= journal->in_doubt_until_t)
+		journal->in_doubt_ms = 0;
+	bool lost = same_boot && rng_chance(&w->lost_rng, world_permille(w, FAULT_LOST));
+	if (lost)
+		lose_journal(w);
+	same_boot = same_boot && !lost;
+	journal->in_doubt_until_t = w->t + journal->in_doubt_ms; /* anew, if it was not over */
 	begin(w);
 	restore(w);
-	serve(w, same_boot);
+	serve(w, same_boot, journal->in_doubt_ms);
 	check_restart(w, same_boot);
 	broker_flush(w);
 	if (same_boot)

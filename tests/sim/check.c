@@ -149,6 +149,18 @@ void check_crash(struct world *w)
 	}
 }
 
+void check_lost(struct world *w, int64_t in_doubt_ms)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		want->live = want->queued = want->had_room = want->yield_asked = false;
+		if (want->said != WANT_OVER)
+			want->said = WANT_ASKED;
+		excuse(w, want, w->t + in_doubt_ms);
+		bound_drop(want);
+	}
+}
+
 /* A wait begins, or goes on. */
 static void observe_queued(struct world *w, struct want *want, bool moved)
 {
@@ -299,6 +311,7 @@ static const char *event_name(enum event_type type)
 		[EVENT_ADMIN] = "admin",
 		[EVENT_GPU_SAMPLE] = "gpu-sample",
 		[EVENT_JOURNAL] = "journal",
+		[EVENT_REWRITE] = "rewrite",
 		[EVENT_CLOCK_JUMP] = "clock-jump",
 		[EVENT_TICK] = "tick",
 		[EVENT_DRAIN] = "drain",

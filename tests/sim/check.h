@@ -35,6 +35,8 @@ void check_sent(struct world *w, struct conn *conn, const struct effect *effect)
 void check_turn(struct world *w);
 /* The daemon dies; what it had not yet told is as if it had never been. */
 void check_crash(struct world *w);
+/* The journal is lost: who holds must have stopped when the time of doubt is over. */
+void check_lost(struct world *w, int64_t in_doubt_ms);
 void check_restart(struct world *w, int same_boot);
 void check_idle(struct world *w); /* the end of a run: nothing is left over */
 void check_finish(struct world *w);

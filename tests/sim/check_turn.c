@@ -85,6 +85,12 @@ static void check_told(struct world *w, const struct want *want, struct mono_ms 
 			 (long long)(w->t - want->asked_t), (long long)want->timeout_ms);
 }
 
+static bool grants_are_given(const struct world *w)
+{
+	int64_t left_ms;
+	return core_grants(w->broker.core, broker_now(w), &left_ms) == GRANTS_ALLOWED;
+}
+
 /* I5: with everything free and well, a connected waiter is not left waiting past one turn. */
 static void check_no_idling(struct world *w, struct mono_ms now, const struct core_stats *stats,
 			    uint32_t holders)
@@ -93,7 +99,7 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 	bool waits = false;
 	for (uint32_t at = 0; at < stats->waiting && !waits; at++)
 		waits = core_waiter_at(w->broker.core, at, now, &view) && view.conn != 0;
-	bool free = holders == 0 && !stats->paused && stats->journal_ok && w->taints_open == 0;
+	bool free = holders == 0 && grants_are_given(w) && w->taints_open == 0;
 	/* One that was taken its lease and goes on is a stranger now: its memory is in use. */
 	for (size_t i = 0; free && i < w->wants.active_count; i++)
 		free = !want_of(w, w->wants.active[i])->uses;
@@ -206,7 +212,7 @@ void check_turn(struct world *w)
 	check_hold_limit(w, now, &stats);
 	check_silence(w, now);
 	check_views(w, now, stats.waiting);
-	if (stats.paused || !stats.journal_ok || !gpus_are_well(w))
+	if (!grants_are_given(w) || !gpus_are_well(w))
 		bound_taint(w);
 	bound_step(w);
 }

@@ -302,6 +302,7 @@ static void strike(struct world *w, enum fault fault)
 	case FAULT_IGNORE_REVOKE:
 	case FAULT_CANCEL:
 	case FAULT_STUCK:
+	case FAULT_LOST:
 	case FAULT_COUNT:
 		return; /* these strike acts, not times */
 	}
@@ -322,8 +323,14 @@ static void settle_later(struct world *w, enum fault fault)
 	heal_later(w, fault, SETTLED, 2 * SAMPLE_EVERY_MS, 2 * SAMPLE_EVERY_MS);
 }
 
+/* This operator does not know better than a broker in doubt. */
 static void resume_grants(struct world *w)
 {
+	if (w->broker.core && core_in_doubt(w->broker.core, broker_now(w))) {
+		heal_later(w, FAULT_ADMIN, 0, 1000, 1000);
+		return;
+	}
+
 	if (post_admin(w, ADMIN_RESUME))
 		settle_later(w, FAULT_ADMIN);
 	else

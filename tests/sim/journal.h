@@ -21,6 +21,7 @@ struct journal {
 	uint32_t live_count[CLAIM_STATE_COUNT];
 	uint64_t claim_id_max, session_id_max, fence_max, epoch;
 	bool paused;
+	int64_t in_doubt_ms, in_doubt_until_t; /* 0: who holds is known */
 	struct record paused_rec;
 	uint8_t *pending; /* encoded records, each after its 2 bytes of length */
 	size_t pending_bytes, pending_capacity;

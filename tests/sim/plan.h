@@ -32,7 +32,8 @@
 	X(FAULT_IO_ERROR, "io-error")             /* one commit fails */                           \
 	X(FAULT_FDS, "fds")                       /* no new connections */                         \
 	X(FAULT_WALL, "wall")                     /* the wall clock jumps by up to a day */        \
-	X(FAULT_STUCK, "stuck") /* a killed process goes late, past kill_wait perhaps */
+	X(FAULT_STUCK, "stuck")       /* a killed process goes late, past kill_wait perhaps */     \
+	X(FAULT_LOST, "journal-lost") /* a restart finds no record of who holds */
 
 enum fault {
 #define X(code, name) code,

@@ -66,6 +66,10 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	trace_init(&w->trace, options->mode);
 	w->bounds_only = options->bounds_only;
 	plan_draw(&w->plan, &w->rng);
+	/* From numbers of its own, so that the other seeds stay what they were. */
+	rng_seed(&w->lost_rng, seed ^ UINT64_C(0x6c6f7374));
+	if (rng_chance(&w->lost_rng, 350))
+		w->plan.permille[FAULT_LOST] = (uint32_t)rng_between(&w->lost_rng, 200, 800);
 	w->boot_mono_ms = rng_between(&w->rng, 1000, 100000000);
 	w->wall_offset_ms = INT64_C(1790000000000);
 	w->pid_next = 1000;

@@ -36,7 +36,7 @@ struct world_session {
 struct world {
 	uint64_t seed;
 	struct plan plan;
-	struct rng rng, token_rng;
+	struct rng rng, token_rng, lost_rng;
 	struct trace trace;
 	struct agenda agenda;
 	struct net net;

@@ -236,6 +236,7 @@ static void test_http_lease(void **state)
 		;
 	render_lease(&render, &held, (struct mono_ms){4500}, &config, NULL);
 	rec.state = CLAIM_QUEUED;
+	rec.used_ms = 1000; /* an earlier turn */
 	render_next(&render);
 	render_waiter(&render, &held, (struct mono_ms){4500}, &config, &(struct render_wait){0});
 	render_next(&render);
@@ -249,6 +250,8 @@ static void test_http_lease(void **state)
 	assert_int_equal(json_integer_value(json_object_get(lease, "lender")), 4);
 	assert_string_equal(json_string_value(json_object_get(waiter, "request_id")), "r-1");
 	assert_null(json_object_get(waiter, "why"));
+	assert_true(json_number_value(json_object_get(waiter, "waited_s")) == 2.5);
+	assert_true(json_number_value(json_object_get(waiter, "age_s")) == 3.5);
 	parsed_finish(&parsed);
 	text_finish(&out);
 }
