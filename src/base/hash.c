@@ -105,13 +105,48 @@ uint64_t hash_u64(uint64_t value)
 	return value ^ (value >> 31);
 }
 
-/* FNV-1a, finished by the mixer above because buckets are picked by the low bits. */
+static uint64_t turn_left(uint64_t value, int bits)
+{
+	return value << bits | value >> (64 - bits);
+}
+
+static void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = turn_left(v[1], 13) ^ v[0];
+	v[3] = turn_left(v[3], 16) ^ v[2];
+	v[0] = turn_left(v[0], 32);
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = turn_left(v[1], 17) ^ v[2];
+	v[3] = turn_left(v[3], 21) ^ v[0];
+	v[2] = turn_left(v[2], 32);
+}
+
+static void sip_word(uint64_t v[4], const unsigned char *bytes, size_t size, uint64_t word)
+{
+	for (size_t i = 0; i < size; i++)
+		word |= (uint64_t)bytes[i] << (8 * i);
+	v[3] ^= word;
+	sip_round(v);
+	v[0] ^= word;
+}
+
+/* SipHash-1-3: who does not know the seed cannot choose names that meet in one bucket. */
 uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t size)
 {
 	const unsigned char *at = bytes;
-	uint64_t value = seed ^ 0xcbf29ce484222325u;
+	uint64_t other = hash_u64(seed);
+	uint64_t v[4] = {seed ^ 0x736f6d6570736575u, other ^ 0x646f72616e646f6du,
+			 seed ^ 0x6c7967656e657261u, other ^ 0x7465646279746573u};
+	size_t whole = size - size % 8;
 
-	for (size_t i = 0; i < size; i++)
-		value = (value ^ at[i]) * 0x100000001b3u;
-	return hash_u64(value);
+	for (size_t i = 0; i < whole; i += 8)
+		sip_word(v, at + i, 8, 0);
+	sip_word(v, at + whole, size - whole, (uint64_t)size << 56);
+	v[2] ^= 0xff;
+	for (int i = 0; i < 3; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

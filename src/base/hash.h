@@ -24,5 +24,6 @@ struct hash_node *hash_first(const struct hash *hash, uint64_t value); /* NULL: 
 struct hash_node *hash_next(const struct hash_node *node);             /* of the same value */
 
 uint64_t hash_u64(uint64_t value);
-/* Strings and other bytes; chain calls by passing the last value as seed, which begins as 0. */
+/* Strings and other bytes; chain calls by passing the last value as seed. The first is secret where
+ * clients choose what is hashed. */
 uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t size);

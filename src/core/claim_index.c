@@ -16,9 +16,12 @@ static uint64_t text_hash(uint64_t seed, const char *text)
 	return hash_bytes(seed, text, strlen(text));
 }
 
-static uint64_t request_hash(const char *name, const char *request_id, uint64_t session_id)
+static uint64_t request_hash(const struct core *core, const char *name, const char *request_id,
+			     uint64_t session_id)
 {
-	return text_hash(text_hash(hash_u64(session_id), name), request_id);
+	uint64_t seed = core->hash_seed ^ hash_u64(session_id);
+
+	return text_hash(text_hash(seed, name), request_id);
 }
 
 static uint64_t token_hash(const struct token *token)
@@ -35,9 +38,10 @@ static void index_claim(struct core *core, struct claim *claim)
 	hash_add(&core->claims_by_token, &claim->by_token, token_hash(&rec->token));
 	if (rec->request_id[0])
 		hash_add(&core->claims_by_request, &claim->by_request,
-			 request_hash(rec->name, rec->request_id, rec->session));
+			 request_hash(core, rec->name, rec->request_id, rec->session));
 	if (rec->session == 0)
-		hash_add(&core->claims_by_owner, &claim->by_owner, text_hash(0, rec->name));
+		hash_add(&core->claims_by_owner, &claim->by_owner,
+			 text_hash(core->hash_seed, rec->name));
 	if (claim->conn != 0)
 		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(claim->conn));
 	claim->indexed = true;
@@ -204,8 +208,8 @@ struct claim *claim_by_request(const struct core *core, const struct session *se
 			       const char *name, const char *request_id)
 {
 	uint64_t session_id = session ? session->rec.id : 0;
-	struct hash_node *node =
-		hash_first(&core->claims_by_request, request_hash(name, request_id, session_id));
+	struct hash_node *node = hash_first(&core->claims_by_request,
+					    request_hash(core, name, request_id, session_id));
 
 	for (; node; node = hash_next(node)) {
 		struct claim *claim = container_of(node, struct claim, by_request);
@@ -219,7 +223,8 @@ struct claim *claim_by_request(const struct core *core, const struct session *se
 struct claim *claim_by_name(const struct core *core, const char *name, uint32_t *ret_waiting,
 			    uint32_t *ret_holding, uint32_t *ret_http_held)
 {
-	struct hash_node *node = hash_first(&core->claims_by_owner, text_hash(0, name));
+	struct hash_node *node =
+		hash_first(&core->claims_by_owner, text_hash(core->hash_seed, name));
 	uint32_t waiting = 0, holding = 0, http_held = 0;
 	struct claim *found = NULL;
 

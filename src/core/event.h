@@ -53,7 +53,7 @@ struct event {
 	struct wall_ms wall;
 	uint64_t conn;       /* 0: none */
 	struct token random; /* fresh random bits: ACQUIRE, RELEASE and SESSION_OPEN use them for
-				tokens */
+				tokens, the first CONFIG for the tables of names */
 	union {
 		const struct core_config *config;
 		const struct record *record;

@@ -117,6 +117,7 @@ struct core {
 	struct mono_ms in_doubt_until; /* nothing is granted before */
 	struct mono_ms wake;           /* when waiting alone will change a decision */
 	struct wall_ms wall;
+	uint64_t hash_seed; /* of the tables by names, which clients choose */
 	uint64_t epoch, fence_next, fence_reserved, claim_id_next, session_id_next;
 	size_t work; /* of this step: claims moved without an effect */
 	bool tick_unfinished;

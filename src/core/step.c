@@ -81,6 +81,8 @@ void core_destroy(struct core *core)
 void on_config(struct core *core, const struct event *event)
 {
 	PRE(event->config->gpu_count <= LIMIT_GPUS);
+	if (!core->configured)
+		memcpy(&core->hash_seed, event->random.b, sizeof(core->hash_seed));
 	core->config = *event->config;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		if (!core->gpus[gpu].sampled)
@@ -145,7 +147,6 @@ static void on_rewrite(struct core *core, const struct event *event)
 	for (struct rank_node *node = rank_tree_first(&core->places); node;
 	     node = rank_tree_next(node))
 		claim_dirty(core, claim_of_place(node));
-	trace_event(core, "journal-rewritten", NULL);
 }
 
 static void on_drain(struct core *core, const struct event *event)

@@ -170,15 +170,21 @@ static void shift(struct mono_ms *deadline, int64_t ms)
 	*deadline = mono_after(*deadline, ms);
 }
 
+/* Only what a record knows is written anew: a crowd that waits for ever would make the next turn so
+ * late that it is taken for a stall, too. */
 static void shift_claim(struct core *core, struct claim *claim, int64_t ms)
 {
+	bool recorded =
+		claim->rec.wait_deadline.v != INT64_MAX || claim->rec.ttl_deadline.v != INT64_MAX;
+
 	shift(&claim->deadline, ms);
 	shift(&claim->yield_since, ms);
 	shift(&claim->place_deadline, ms);
 	shift(&claim->rec.wait_deadline, ms);
 	shift(&claim->rec.ttl_deadline, ms);
 	timer_arm_claim(core, claim);
-	claim_dirty(core, claim);
+	if (recorded)
+		claim_dirty(core, claim);
 }
 
 static void shift_claims(struct core *core, int64_t ms)

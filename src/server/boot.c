@@ -114,6 +114,7 @@ static int restore(struct shell *shell, const struct store_boot *boot, const cha
 	struct restoring r = {.shell = shell};
 	struct event event = {.type = EVENT_CONFIG, .now = broker->now, .wall = broker->wall};
 	event.config = &shell->live.settings.core;
+	random_fill(&broker->random, &event.random, sizeof event.random);
 	core_step(broker->core, &event, &broker->fx);
 	if (boot->paused) {
 		const struct record record = {.type = RECORD_PAUSED, .admin.paused = true};

@@ -175,7 +175,10 @@ static int commit_anew(struct store *store)
 {
 	int rc = write_turn(store, false);
 	if (rc < 0) {
-		store_go_away(store, "the journal cannot be begun anew");
+		char why[128];
+		snprintf(why, sizeof why, "the journal cannot be begun anew (%s)",
+			 sqlite3_errmsg(store->db.sqlite));
+		store_go_away(store, why);
 		return rc;
 	}
 	store->away = store->rewrite = false;

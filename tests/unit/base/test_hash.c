@@ -70,6 +70,25 @@ static void test_bytes(void **state)
 	assert_true(hash_bytes(0, "abc", 3) != hash_bytes(0, "abd", 3));
 	assert_true(hash_bytes(0, "abc", 3) != hash_bytes(1, "abc", 3));
 	assert_true(hash_bytes(0, "", 0) == hash_bytes(0, "x", 0));
+	for (size_t size = 0; size < 20; size++)
+		assert_true(hash_bytes(7, "abcdefghijklmnopqrstuvw", size) !=
+			    hash_bytes(7, "abcdefghijklmnopqrstuvw", size + 1));
+}
+
+/* Names that meet in one bucket under one seed do not under another: who does not know the seed can
+ * choose none. */
+static void test_seed_scatters(void **state)
+{
+	unsigned together = 0;
+
+	(void)state;
+	for (uint32_t name = 0, met = 0; met < 500; name++) {
+		if (hash_bytes(1, &name, sizeof(name)) & 255)
+			continue;
+		met++;
+		together += (hash_bytes(2, &name, sizeof(name)) & 255) == 0;
+	}
+	assert_in_range(together, 0, 20);
 }
 
 int main(void)
@@ -78,6 +97,7 @@ int main(void)
 		cmocka_unit_test(test_add_remove),
 		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_seed_scatters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

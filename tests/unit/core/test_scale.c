@@ -193,7 +193,10 @@ static void test_crowd_leaves(void **state)
 		rig_step(rig, event);
 		assert_in_range(rig->fx.work, MANY / SESSIONS, MANY / SESSIONS);
 	}
-	rig->now = mono_after(rig->now, rig->config.tab_linger_ms);
+	/* A stall writes none of them anew: they wait for ever. */
+	rig_step(rig, (struct event){.type = EVENT_CLOCK_JUMP, .stalled_ms = 2000});
+	assert_in_range(rig->fx.count, 0, 2 * SESSIONS);
+	rig->now = mono_after(rig->now, 2000 + rig->config.tab_linger_ms + rig->config.settle_ms);
 	do {
 		rig_step(rig, (struct event){.type = EVENT_TICK});
 		most = rig->fx.count > most ? rig->fx.count : most;
