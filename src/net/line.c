@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "net/net_impl.h"
+#include "net/peer.h"
 #include "net/utf8.h"
 
 enum { LINES_PER_TURN = 128 };
@@ -15,7 +16,9 @@ enum { LINES_PER_TURN = 128 };
 void line_conn_begin(struct conn *conn)
 {
 	conn->id = net_number(conn->net, conn);
-	conn->net->handlers.on_session(conn->net->ctx, conn->id, &conn->peer);
+	struct net_peer peer = conn->peer;
+	peer.pidfd = peer_pidfd(conn->fd);
+	conn->net->handlers.on_session(conn->net->ctx, conn->id, &peer);
 }
 
 static void refuse(struct conn *conn, int code, int err, const char *what)

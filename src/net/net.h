@@ -18,6 +18,7 @@ struct net_peer {
 	bool crowded;       /* places, or its own, are used up: let in only to resume a session, or
 			       for a short request */
 	uint64_t pid_start; /* /proc/PID/stat field 22; 0: unknown */
+	int pidfd;          /* of a line session's process, for on_session alone; else -1 */
 };
 
 struct net_handlers {
@@ -30,7 +31,8 @@ struct net_handlers {
 	void (*on_gone)(void *ctx, uint64_t conn);
 	/* The answer's last byte was handed to the kernel. */
 	void (*on_delivered)(void *ctx, uint64_t conn);
-	/* A line session on the Unix socket. (WebSocket sessions begin by on_request.) */
+	/* A line session on the Unix socket. (WebSocket sessions begin by on_request.) Takes over
+	 * peer->pidfd, to be closed by the callee. */
 	void (*on_session)(void *ctx, uint64_t conn, const struct net_peer *peer);
 	/* One text message, at most LIMIT_FRAME_BYTES, valid UTF-8, NUL-terminated after `length`.
 	 */

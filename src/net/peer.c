@@ -11,6 +11,10 @@
 
 #include "base/cleanup.h"
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
 /* The command in field 2 may hold spaces and parentheses: count from the last one. */
 uint64_t peer_parse_start(const char *stat)
 {
@@ -39,10 +43,19 @@ void peer_of_socket(int fd, bool is_unix, struct net_peer *ret_peer)
 {
 	struct ucred cred;
 	socklen_t length = sizeof cred;
-	*ret_peer = (struct net_peer){.is_unix = is_unix, .uid = -1};
+	*ret_peer = (struct net_peer){.is_unix = is_unix, .uid = -1, .pidfd = -1};
 	if (!is_unix || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) != 0)
 		return;
 	ret_peer->pid = cred.pid;
 	ret_peer->uid = cred.uid;
 	ret_peer->pid_start = cred.pid > 0 ? read_start(cred.pid) : 0;
+}
+
+int peer_pidfd(int fd)
+{
+	int pidfd = -1;
+	socklen_t length = sizeof pidfd;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) != 0)
+		return -1;
+	return pidfd;
 }

@@ -56,12 +56,15 @@ static int close_code(int err)
 }
 
 /* What the door remembers of what its session is told. */
-static void note_told(struct door *door, const struct effect *effect)
+static void note_told(struct shell *shell, struct door *door, const struct effect *effect)
 {
 	struct door_session *session = door->session;
 	uint64_t lease = effect->send.lease;
 	if (effect->send.msg == MSG_WELCOME) {
 		session->id = lease;
+		if (session->binding == BIND_NATIVE)
+			processes_take(&shell->processes, lease, session->pidfd);
+		session->pidfd = -1;
 		if (session->rights == ACCESS_NONE) /* its secret was right */
 			session->rights = ACCESS_TOKEN;
 	} else if (effect->send.msg == MSG_REVOKED && effect->send.state != CLAIM_OFFERED) {
@@ -74,7 +77,7 @@ static void note_told(struct door *door, const struct effect *effect)
 static void to_session(struct shell *shell, struct door *door, const struct effect *effect)
 {
 	struct facts facts;
-	note_told(door, effect);
+	note_told(shell, door, effect);
 	fill(shell, &facts, effect);
 	facts.wire.rights = door->session->rights == ACCESS_ADMIN ? "admin" : "token";
 	facts.wire.dev = shell->dev;

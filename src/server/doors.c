@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void doors_init(struct doors *doors, struct net *net)
 {
@@ -78,6 +79,8 @@ void door_shut(struct doors *doors, struct door *door)
 	hash_remove(&doors->by_conn, &door->by_conn);
 	assert(doors->counts[door->kind] > 0);
 	doors->counts[door->kind]--;
+	if (door->session && door->session->pidfd >= 0)
+		(void)close(door->session->pidfd);
 	free(door->origin);
 	free(door->session);
 	free(door);

@@ -29,6 +29,7 @@ struct door_session {
 	enum access_right rights;
 	bool browser;
 	bool events, logs;          /* subscriptions */
+	int pidfd;                  /* of the peer, until welcome hands it on; -1: none; owned */
 	uint64_t id;                /* of the core; 0 until welcome */
 	struct mono_ms hello_due;   /* DOOR_GREETING */
 	struct mono_ms since, seen; /* its hello, its last message */

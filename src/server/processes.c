@@ -1,63 +1,240 @@
-/* processes: pidfds by session. Decides nothing: exits become events, signals come as effects.
- * Called for each journal record of a session and by whoever delivers effects. */
+/* processes: pidfds and cgroups by session. Decides nothing: what is seen becomes events, signals
+ * come as effects. Called for each journal record of a session and by whoever delivers effects. */
 #include "server/processes.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/list.h"
 #include "net/loop.h"
+#include "net/net.h"
+#include "server/cgroup2.h"
+#include "server/pidfd.h"
 
-struct process {
+enum { LOOK_AGAIN_MS = 500 };
+
+struct watched {
+	struct party *party;
+	struct loop_watch *watch;
+	struct named_process name;
+	enum life life;
+	int pidfd, err; /* err: LIFE_UNKNOWN, an errno */
+};
+
+/* All that uses the GPU for one session. */
+struct party {
 	struct hash_node by_session; /* processes.by_session */
 	struct processes *owner;
-	struct loop_watch *watch;
-	uint64_t session, pid_start;
-	int64_t pid;
-	int pidfd; /* -1: exited */
+	uint64_t session;
+	struct watched own, named[LIMIT_PROCESSES];
+	struct named_processes said;
+	struct cgroup cgroup;
+	int cgroup_watch;    /* of inotify; -1: looked at by the clock */
+	bool cgroup_unknown; /* it could not be opened: something may live in it */
+	bool told_exit, told_gone;
+	enum peer_reach told_reach;
 };
 
 void processes_init(struct processes *processes, struct loop *loop, struct batch *batch,
 		    struct log *log)
 {
-	*processes = (struct processes){.loop = loop, .batch = batch, .log = log};
+	*processes = (struct processes){
+		.loop = loop, .batch = batch, .log = log, .inotify = -1, .look_at = MONO_NEVER};
 	hash_init(&processes->by_session);
 }
 
-static struct process *process_of(const struct processes *processes, uint64_t session)
+static struct party *party_of(const struct processes *processes, uint64_t session)
 {
 	for (struct hash_node *n = hash_first(&processes->by_session, hash_u64(session)); n;
 	     n = hash_next(n)) {
-		struct process *process = container_of(n, struct process, by_session);
-		if (process->session == session)
-			return process;
+		struct party *party = container_of(n, struct party, by_session);
+		if (party->session == session)
+			return party;
 	}
 	return NULL;
 }
 
-static void let_go(struct process *process)
+static void look_again(struct processes *processes)
 {
-	loop_unwatch(process->watch);
-	process->watch = NULL;
-	if (process->pidfd >= 0)
-		(void)close(process->pidfd);
-	process->pidfd = -1;
+	if (processes->look_at.v == INT64_MAX)
+		processes->look_at = mono_after(loop_now(), LOOK_AGAIN_MS);
+}
+
+static void let_go(struct watched *watched, enum life life)
+{
+	loop_unwatch(watched->watch);
+	watched->watch = NULL;
+	if (watched->pidfd >= 0)
+		(void)close(watched->pidfd);
+	watched->pidfd = -1;
+	watched->life = life;
+}
+
+static bool rest_is_gone(const struct party *party)
+{
+	for (uint32_t i = 0; i < party->said.count; i++)
+		if (party->named[i].life == LIFE_UNKNOWN ||
+		    (party->named[i].life == LIFE_WATCHED && !pidfd_is_gone(party->named[i].pidfd)))
+			return false;
+	return !party->cgroup_unknown &&
+	       (party->cgroup.events < 0 || !cgroup2_populated(&party->cgroup));
+}
+
+static enum peer_reach reach_of(const struct watched *own)
+{
+	int rc = own->life == LIFE_WATCHED ? pidfd_signal(own->pidfd, 0) : 0;
+	if (own->life == LIFE_UNKNOWN)
+		return PEER_UNKNOWN;
+	return rc == 0 || rc == -ESRCH ? PEER_REACHED : PEER_WATCHED;
+}
+
+static const char *why_unknown(const struct watched *own)
+{
+	return own->name.pid <= 0 ? "its process is in another PID namespace" : strerror(own->err);
+}
+
+/* Tells the core what changed. */
+static void settle(struct party *party)
+{
+	struct batch *batch = party->owner->batch;
+	bool exited = party->own.life == LIFE_GONE, gone = exited && rest_is_gone(party);
+	enum peer_reach reach = reach_of(&party->own);
+	if (!exited && reach != party->told_reach) {
+		struct event *event = batch_event(batch, EVENT_PEER_REACH, 0);
+		event->peer.session = party->session;
+		event->peer.reach = reach;
+		event->peer.why = why_unknown(&party->own);
+		party->told_reach = reach;
+	}
+	if (party->told_gone || !exited || (party->told_exit && !gone))
+		return;
+	struct event *event = batch_event(batch, EVENT_PEER_EXIT, 0);
+	event->peer.session = party->session;
+	event->peer.rest = !gone;
+	party->told_exit = true;
+	party->told_gone = gone;
+}
+
+static void on_pidfd(void *ctx, int fd)
+{
+	struct watched *watched = ctx;
+	(void)fd;
+	let_go(watched, LIFE_GONE);
+	settle(watched->party);
+}
+
+/* Takes the pidfd. */
+static void begin(struct watched *watched, int pidfd)
+{
+	watched->pidfd = pidfd;
+	watched->life = LIFE_WATCHED;
+	if (!loop_watch(watched->party->owner->loop, pidfd, on_pidfd, watched, &watched->watch))
+		return;
+	let_go(watched, LIFE_UNKNOWN);
+	watched->err = ENOMEM;
+	look_again(watched->party->owner);
+}
+
+static void open_watched(struct watched *watched)
+{
+	int pidfd = -1;
+	watched->life = LIFE_UNKNOWN;
+	if (watched->name.pid <= 0)
+		return; /* nothing to try again by */
+	watched->life = pidfd_open_checked(watched->name.pid, watched->name.pid_start, &pidfd,
+					   &watched->err);
+	if (watched->life == LIFE_WATCHED)
+		begin(watched, pidfd);
+	else if (watched->life == LIFE_UNKNOWN)
+		look_again(watched->party->owner);
+}
+
+static void watch_name(struct party *party, struct watched *watched,
+		       const struct named_process *name)
+{
+	*watched = (struct watched){.party = party, .name = *name, .pidfd = -1};
+	open_watched(watched);
+}
+
+static void on_inotify(void *ctx, int fd)
+{
+	struct processes *processes = ctx;
+	_Alignas(struct inotify_event) char bytes[4096];
+	while (read(fd, bytes, sizeof bytes) > 0)
+		;
+	/* Few sessions name one, and each read is cheap: who it was need not be sorted out. */
+	for (size_t i = 0; i < processes->by_session.size; i++)
+		for (struct hash_node *n = processes->by_session.v[i]; n; n = n->next) {
+			struct party *party = container_of(n, struct party, by_session);
+			if (party->cgroup.events >= 0)
+				settle(party);
+		}
+}
+
+static void open_inotify(struct processes *processes)
+{
+	if (processes->inotify >= 0)
+		return;
+	processes->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (processes->inotify >= 0 && loop_watch(processes->loop, processes->inotify, on_inotify,
+						  processes, &processes->inotify_watch)) {
+		(void)close(processes->inotify);
+		processes->inotify = -1;
+	}
+}
+
+static void open_cgroup(struct party *party)
+{
+	char path[64];
+	struct processes *processes = party->owner;
+	party->cgroup_watch = -1;
+	party->cgroup_unknown = false;
+	if (!party->said.cgroup[0])
+		return;
+	int rc = cgroup2_open(party->said.cgroup, &party->cgroup);
+	party->cgroup_unknown = rc != 0 && rc != -ENOENT && rc != -EINVAL;
+	if (rc == 0) {
+		open_inotify(processes);
+		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", party->cgroup.events);
+		party->cgroup_watch = processes->inotify < 0 ? -1
+							     : inotify_add_watch(processes->inotify,
+										 path, IN_MODIFY);
+	}
+	if (party->cgroup_unknown || (rc == 0 && party->cgroup_watch < 0))
+		look_again(processes);
+}
+
+static void close_cgroup(struct party *party)
+{
+	if (party->cgroup_watch >= 0)
+		(void)inotify_rm_watch(party->owner->inotify, party->cgroup_watch);
+	party->cgroup_watch = -1;
+	party->cgroup_unknown = false;
+	cgroup2_close(&party->cgroup);
+}
+
+static void drop_named(struct party *party)
+{
+	for (uint32_t i = 0; i < party->said.count; i++)
+		let_go(&party->named[i], LIFE_GONE);
+	close_cgroup(party);
+	party->said = (struct named_processes){0};
 }
 
 void processes_forget(struct processes *processes, uint64_t session)
 {
-	struct process *process = process_of(processes, session);
-	if (!process)
+	struct party *party = party_of(processes, session);
+	if (!party)
 		return;
-	let_go(process);
-	hash_remove(&processes->by_session, &process->by_session);
-	free(process);
+	let_go(&party->own, LIFE_GONE);
+	drop_named(party);
+	hash_remove(&processes->by_session, &party->by_session);
+	free(party);
 }
 
 void processes_finish(struct processes *processes)
@@ -65,100 +242,187 @@ void processes_finish(struct processes *processes)
 	for (size_t i = 0; i < processes->by_session.size; i++)
 		while (processes->by_session.v[i])
 			processes_forget(processes, container_of(processes->by_session.v[i],
-								 struct process, by_session)
+								 struct party, by_session)
 							    ->session);
 	hash_finish(&processes->by_session);
+	loop_unwatch(processes->inotify_watch);
+	processes->inotify_watch = NULL;
+	if (processes->inotify >= 0)
+		(void)close(processes->inotify);
+	processes->inotify = -1;
 }
 
-static void exited(struct process *process)
+static struct party *party_new(struct processes *processes, uint64_t session)
 {
-	let_go(process);
-	batch_event(process->owner->batch, EVENT_PEER_EXIT, 0)->peer.session = process->session;
-}
-
-static void on_pidfd(void *ctx, int fd)
-{
-	(void)fd;
-	exited(ctx);
-}
-
-/* Field 22 of /proc/PID/stat, counted from the last parenthesis, for a name may hold anything. */
-static uint64_t start_of(int64_t pid)
-{
-	char path[64], line[1024];
-	snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-	FILE *file = fopen(path, "re");
-	size_t got = file ? fread(line, 1, sizeof line - 1, file) : 0;
-	if (file)
-		(void)fclose(file);
-	line[got] = 0;
-	char *at = strrchr(line, ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	return at ? strtoull(at + 1, NULL, 10) : 0;
-}
-
-static void open_pidfd(struct processes *processes, struct process *process)
-{
-	process->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)process->pid, 0);
-	if (process->pidfd < 0 && errno != ESRCH) {
-		log_event(processes->log, LOG_WARN,
-			  "cannot watch a client's process; its connection has to do",
-			  log_int("pid", process->pid), log_str("error", strerror(errno)));
-		return;
-	}
-	/* The pidfd first, then the check: from here on the pid cannot be reused unseen. */
-	if (process->pidfd < 0 ||
-	    (process->pid_start && start_of(process->pid) != process->pid_start)) {
-		exited(process);
-		return;
-	}
-	if (loop_watch(processes->loop, process->pidfd, on_pidfd, process, &process->watch))
-		log_event(processes->log, LOG_WARN,
-			  "cannot watch a client's process; its connection has to do",
-			  log_int("pid", process->pid));
+	struct party *party = calloc(1, sizeof *party);
+	if (!party)
+		abort();
+	party->owner = processes;
+	party->session = session;
+	party->own = (struct watched){.party = party, .pidfd = -1, .name.pid = -1};
+	party->cgroup = CGROUP_NONE;
+	party->cgroup_watch = -1;
+	hash_add(&processes->by_session, &party->by_session, hash_u64(session));
+	return party;
 }
 
 void processes_watch(struct processes *processes, const struct session_record *session)
 {
-	if (session->binding != BIND_NATIVE || session->pid <= 0)
+	if (session->binding != BIND_NATIVE)
 		return;
-	struct process *process = process_of(processes, session->id);
-	if (process && process->pid == session->pid && process->pid_start == session->pid_start)
+	const struct named_process own = {session->pid, session->pid_start};
+	struct party *party = party_of(processes, session->id);
+	if (!party)
+		party = party_new(processes, session->id);
+	if (party->own.name.pid != own.pid || party->own.name.pid_start != own.pid_start) {
+		let_go(&party->own, LIFE_GONE);
+		party->told_exit = party->told_gone = false;
+		party->told_reach = own.pid > 0 ? PEER_REACHED : PEER_UNKNOWN; /* as the core */
+		watch_name(party, &party->own, &own);
+	}
+	if (memcmp(&party->said, &session->named, sizeof party->said) != 0) {
+		drop_named(party);
+		party->said = session->named;
+		for (uint32_t i = 0; i < party->said.count; i++)
+			watch_name(party, &party->named[i], &party->said.v[i]);
+		open_cgroup(party);
+	}
+	settle(party);
+}
+
+void processes_take(struct processes *processes, uint64_t session, int pidfd)
+{
+	struct party *party = party_of(processes, session);
+	bool numbered = party && party->own.name.pid > 0;
+	if (!party || (numbered && party->own.life != LIFE_UNKNOWN)) {
+		if (pidfd >= 0)
+			(void)close(pidfd);
 		return;
-	processes_forget(processes, session->id);
-	process = calloc(1, sizeof *process);
-	if (!process)
-		abort();
-	*process = (struct process){.owner = processes,
-				    .session = session->id,
-				    .pid = session->pid,
-				    .pid_start = session->pid_start,
-				    .pidfd = -1};
-	hash_add(&processes->by_session, &process->by_session, hash_u64(session->id));
-	open_pidfd(processes, process);
+	}
+	let_go(&party->own, LIFE_UNKNOWN); /* of another connection */
+	if (pidfd >= 0)
+		begin(&party->own, pidfd);
+	else if (!numbered)
+		party->told_reach = PEER_REACHED; /* so that it is said once */
+	settle(party);
 }
 
 bool processes_gone(const struct processes *processes, uint64_t session)
 {
-	const struct process *process = process_of(processes, session);
-	if (!process)
+	const struct party *party = party_of(processes, session);
+	if (!party || party->own.life == LIFE_UNKNOWN)
 		return false;
-	struct pollfd fd = {.fd = process->pidfd, .events = POLLIN};
-	return process->pidfd < 0 || poll(&fd, 1, 0) > 0;
+	return (party->own.life == LIFE_GONE || pidfd_is_gone(party->own.pidfd)) &&
+	       rest_is_gone(party);
+}
+
+static void signal_one(struct watched *watched, int signo)
+{
+	struct log *log = watched->party->owner->log;
+	if (watched->life == LIFE_UNKNOWN)
+		open_watched(watched);
+	if (watched->life != LIFE_WATCHED)
+		return;
+	int rc = pidfd_signal(watched->pidfd, signo);
+	if (rc == 0)
+		log_event(log, LOG_WARN, "signalled a holder that did not yield",
+			  log_int("pid", watched->name.pid),
+			  log_str("signal", sigabbrev_np(signo)));
+	else if (rc != -ESRCH)
+		log_event(log, LOG_ERROR, "cannot signal a holder",
+			  log_int("pid", watched->name.pid), log_str("signal", sigabbrev_np(signo)),
+			  log_str("error", strerror(-rc)));
 }
 
 void processes_signal(struct processes *processes, uint64_t session, int signo)
 {
-	struct process *process = process_of(processes, session);
-	if (!process || process->pidfd < 0)
+	struct party *party = party_of(processes, session);
+	if (!party)
 		return;
-	int rc = (int)syscall(SYS_pidfd_send_signal, process->pidfd, signo, NULL, 0);
-	if (rc == 0)
-		log_event(processes->log, LOG_WARN, "signalled a holder that did not yield",
-			  log_int("pid", process->pid), log_str("signal", sigabbrev_np(signo)));
-	else if (errno != ESRCH)
-		log_event(processes->log, LOG_ERROR, "cannot signal a holder",
-			  log_int("pid", process->pid), log_str("signal", sigabbrev_np(signo)),
-			  log_str("error", strerror(errno)));
+	if (party->told_reach == PEER_REACHED)
+		signal_one(&party->own, signo);
+	if (signo != SIGKILL)
+		return;
+	for (uint32_t i = 0; i < party->said.count; i++)
+		if (party->said.v[i].pid != party->said.keeper)
+			signal_one(&party->named[i], signo);
+	if (party->cgroup_unknown)
+		open_cgroup(party);
+	if (party->cgroup.dir >= 0)
+		cgroup2_kill(&party->cgroup);
+}
+
+/* True: something of it still has to be looked at. */
+static bool look_at(struct party *party)
+{
+	bool again = false;
+	for (uint32_t i = 0; i <= party->said.count; i++) {
+		struct watched *watched = i == 0 ? &party->own : &party->named[i - 1];
+		if (watched->life == LIFE_UNKNOWN)
+			open_watched(watched);
+		again |= watched->life == LIFE_UNKNOWN && watched->name.pid > 0;
+	}
+	if (party->cgroup_unknown)
+		open_cgroup(party);
+	again |= party->cgroup_unknown || (party->cgroup.events >= 0 && party->cgroup_watch < 0);
+	settle(party);
+	return again;
+}
+
+struct mono_ms processes_step(struct processes *processes, struct mono_ms now)
+{
+	bool again = false;
+	if (!mono_due(processes->look_at, now))
+		return processes->look_at;
+	for (size_t i = 0; i < processes->by_session.size; i++)
+		for (struct hash_node *n = processes->by_session.v[i]; n; n = n->next)
+			again |= look_at(container_of(n, struct party, by_session));
+	processes->look_at = again ? mono_after(now, LOOK_AGAIN_MS) : MONO_NEVER;
+	return processes->look_at;
+}
+
+static int judge_cgroup(const struct net_peer *peer, const char *path, char *detail, size_t size)
+{
+	struct cgroup cgroup;
+	const char *wrong = NULL;
+	int rc = cgroup2_open(path, &cgroup);
+	if (rc != 0)
+		wrong = rc == -EINVAL ? "not a folder of cgroup2" : strerror(-rc);
+	else if (cgroup2_may_hold(&cgroup, getpid()))
+		wrong = "the broker itself lives in it";
+	else if (cgroup2_owner(&cgroup) != peer->uid &&
+		 (peer->pid <= 0 || !cgroup2_may_hold(&cgroup, peer->pid)))
+		wrong = "it belongs to another user";
+	cgroup2_close(&cgroup);
+	if (!wrong)
+		return 0;
+	(void)snprintf(detail, size, "field `cgroup`: %s", wrong);
+	return -ERR_BAD_FIELD;
+}
+
+int processes_judge(const struct net_peer *peer, struct named_processes *named, char *detail,
+		    size_t detail_size)
+{
+	uint32_t kept = 0;
+	if (named->count > 0 && (peer->pid <= 0 || pid_is_nested(peer->pid))) {
+		(void)snprintf(
+			detail, detail_size,
+			"field `pids`: the numbers of another PID namespace mean nothing here");
+		return -ERR_BAD_FIELD;
+	}
+	for (uint32_t i = 0; i < named->count; i++) {
+		struct named_process name = {named->v[i].pid, pid_start_of(named->v[i].pid)};
+		int64_t uid = pid_uid_of(name.pid);
+		if ((uid >= 0 && uid != peer->uid && peer->uid != 0) || name.pid == getpid()) {
+			(void)snprintf(detail, detail_size,
+				       "field `pids`: %lld is not a process of this user",
+				       (long long)name.pid);
+			return -ERR_BAD_FIELD;
+		}
+		if (uid >= 0 && name.pid_start)
+			named->v[kept++] = name;
+	}
+	memset(&named->v[kept], 0, sizeof named->v - kept * sizeof *named->v);
+	named->count = kept;
+	return named->cgroup[0] ? judge_cgroup(peer, named->cgroup, detail, detail_size) : 0;
 }

@@ -129,6 +129,7 @@ static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
 		wake, samples_step(&shell->samples, shell->broker.core, now, loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(shell, now));
 	wake = mono_min(wake, sockets_when_due(shell, now));
+	wake = mono_min(wake, processes_step(&shell->processes, now));
 	wake = mono_min(wake, dev_when_due(shell, now));
 	wake = mono_min(wake, sessions_wake(shell));
 	if (streams == 0) {

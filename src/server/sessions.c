@@ -40,6 +40,7 @@ static struct door *greet(struct shell *shell, uint64_t conn, const struct net_p
 		abort();
 	door->session->peer = *peer;
 	door->session->binding = binding;
+	door->session->pidfd = binding == BIND_NATIVE ? peer->pidfd : -1;
 	door->session->hello_due = mono_after(loop_now(), LIMIT_HELLO_TIME_MS);
 	return door;
 }
@@ -133,6 +134,15 @@ static void on_event(struct shell *shell, struct door *door, struct ticket *tick
 	if (event->type == EVENT_ACQUIRE) {
 		event->acquire.binding = door->session->binding;
 		event->acquire.browser = door->session->browser;
+	} else if (event->type == EVENT_PROCESSES && door->session->binding == BIND_NATIVE) {
+		char detail[128];
+		int rc = processes_judge(&door->session->peer, &ticket->in.named, detail,
+					 sizeof detail);
+		if (rc) {
+			deny(shell, door->conn, 0, -rc, detail);
+			batch_drop(&shell->broker.batch, ticket);
+			return;
+		}
 	} else if (event->type == EVENT_RELEASE) {
 		door_released(door, event->release.lease); /* also when it comes too late */
 	}

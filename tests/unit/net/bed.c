@@ -68,6 +68,9 @@ static void on_session(void *ctx, uint64_t conn, const struct net_peer *peer)
 	bed->sessions++;
 	bed->conn = conn;
 	bed->peer = *peer;
+	bed->had_pidfd = peer->pidfd >= 0;
+	if (bed->had_pidfd)
+		close(peer->pidfd);
 }
 
 static void on_message(void *ctx, uint64_t conn, const char *text, size_t length)

@@ -34,6 +34,7 @@ struct bed {
 	char path[256], body[256], text[256], what[128], order[256];
 	size_t body_length, text_length;
 	struct net_peer peer;
+	bool had_pidfd; /* the newest session came with one; closed already */
 };
 
 struct client {

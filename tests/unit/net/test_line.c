@@ -36,6 +36,14 @@ static void test_peer(void **state)
 	assert_int_equal(bed->peer.pid, getpid());
 	assert_int_equal(bed->peer.uid, getuid());
 	assert_true(bed->peer.pid_start > 0);
+	int pair[2], pidfd; /* where the kernel has it, it is given */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	pidfd = peer_pidfd(pair[0]);
+	assert_int_equal(bed->had_pidfd, pidfd >= 0);
+	if (pidfd >= 0)
+		close(pidfd);
+	close(pair[0]);
+	close(pair[1]);
 	client_close(client);
 	bed_wait(bed, &bed->closed, 1);
 	bed_close(bed);
@@ -228,7 +236,9 @@ static void ignore_conn(void *ctx, uint64_t conn)
 
 static void ignore_session(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
-	(void)ctx, (void)conn, (void)peer;
+	(void)ctx, (void)conn;
+	if (peer->pidfd >= 0)
+		close(peer->pidfd);
 }
 
 static void count_closed(void *ctx, uint64_t conn, bool clean)

@@ -63,6 +63,7 @@ static void open_session(struct doors *doors, uint64_t conn)
 	door_open(doors, conn, DOOR_SESSION, NULL)->session =
 		calloc(1, sizeof(struct door_session));
 	assert_non_null(door_of(doors, conn)->session);
+	door_of(doors, conn)->session->pidfd = -1;
 }
 
 /* A session is remembered as long as a lease of it was revoked and not released; being told twice

@@ -9,12 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "net/loop.h"
+#include "net/net.h"
 #include "server/processes.h"
 
 enum { DEADLINE_MS = 10000 };
@@ -77,6 +82,55 @@ static uint64_t start_of(pid_t pid)
 	return start;
 }
 
+/* The next event, waiting for it; the ticket is the caller's. NULL: none in time. */
+static struct ticket *next_event(struct fixture *f)
+{
+	struct mono_ms end = mono_after(loop_now(), DEADLINE_MS);
+	while (f->batch.count == 0 && mono_before(loop_now(), end)) {
+		loop_wake_at(f->loop, mono_min(end, processes_step(&f->processes, loop_now())));
+		if (f->batch.count == 0)
+			loop_turn(f->loop);
+	}
+	return batch_shift(&f->batch);
+}
+
+static void expect_exit(struct fixture *f, uint64_t session, bool rest)
+{
+	struct ticket *ticket = next_event(f);
+	assert_non_null(ticket);
+	assert_int_equal(ticket->in.event.type, EVENT_PEER_EXIT);
+	assert_int_equal(ticket->in.event.peer.session, session);
+	assert_int_equal(ticket->in.event.peer.rest, rest);
+	batch_drop(&f->batch, ticket);
+}
+
+static void expect_reach(struct fixture *f, uint64_t session, enum peer_reach reach)
+{
+	struct ticket *ticket = next_event(f);
+	assert_non_null(ticket);
+	assert_int_equal(ticket->in.event.type, EVENT_PEER_REACH);
+	assert_int_equal(ticket->in.event.peer.session, session);
+	assert_int_equal(ticket->in.event.peer.reach, reach);
+	batch_drop(&f->batch, ticket);
+}
+
+static pid_t sleeper(void)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		for (;;)
+			pause();
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 static void watch(struct fixture *f, uint64_t session, uint64_t pid_start)
 {
 	const struct session_record record = {
@@ -87,15 +141,11 @@ static void watch(struct fixture *f, uint64_t session, uint64_t pid_start)
 /* The session whose process is said to be gone, waiting for it; 0: none in time. */
 static uint64_t gone(struct fixture *f)
 {
-	struct mono_ms end = mono_after(loop_now(), DEADLINE_MS);
-	while (f->batch.count == 0 && mono_before(loop_now(), end)) {
-		loop_wake_at(f->loop, end);
-		loop_turn(f->loop);
-	}
-	struct ticket *ticket = batch_shift(&f->batch);
+	struct ticket *ticket = next_event(f);
 	if (!ticket)
 		return 0;
 	assert_int_equal(ticket->in.event.type, EVENT_PEER_EXIT);
+	assert_false(ticket->in.event.peer.rest);
 	uint64_t session = ticket->in.event.peer.session;
 	batch_drop(&f->batch, ticket);
 	return session;
@@ -168,6 +218,171 @@ static void test_forget(void **state)
 	assert_false(processes_gone(&f->processes, 11));
 }
 
+static struct session_record record_of(struct fixture *f, uint64_t session)
+{
+	return (struct session_record){.id = session,
+				       .binding = BIND_NATIVE,
+				       .pid = f->child,
+				       .pid_start = start_of(f->child),
+				       .uid = getuid()};
+}
+
+/* The room is free when the last of what a session named is gone, in whatever order they go;
+ * SIGKILL is for all but the keeper. */
+static void test_named(void **state)
+{
+	struct fixture *f = *state;
+	struct session_record record = record_of(f, 20);
+	pid_t job = sleeper(), keeper = sleeper();
+	int status;
+	record.named.count = 2;
+	record.named.v[0] = (struct named_process){job, start_of(job)};
+	record.named.v[1] = (struct named_process){keeper, start_of(keeper)};
+	record.named.keeper = keeper;
+	processes_watch(&f->processes, &record);
+	end(f->child);
+	expect_exit(f, 20, true);
+	assert_false(processes_gone(&f->processes, 20));
+	processes_signal(&f->processes, 20, SIGTERM); /* for who is gone already */
+	assert_int_equal(waitpid(job, NULL, WNOHANG), 0);
+	processes_signal(&f->processes, 20, SIGKILL);
+	assert_int_equal(waitpid(job, &status, 0), job);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(waitpid(keeper, NULL, WNOHANG), 0);
+	loop_drain(f->loop);
+	assert_int_equal(f->batch.count, 0);
+	end(keeper);
+	expect_exit(f, 20, false);
+	assert_true(processes_gone(&f->processes, 20));
+	f->child = sleeper();
+}
+
+/* What is named no more counts no more. */
+static void test_named_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct session_record record = record_of(f, 21);
+	pid_t job = sleeper();
+	record.named.count = 1;
+	record.named.v[0] = (struct named_process){job, start_of(job)};
+	processes_watch(&f->processes, &record);
+	record.named = (struct named_processes){0};
+	processes_watch(&f->processes, &record);
+	end(f->child);
+	assert_int_equal(gone(f), 21);
+	assert_int_equal(waitpid(job, NULL, WNOHANG), 0);
+	end(job);
+	f->child = sleeper();
+}
+
+/* Without a free descriptor nobody knows whether it lives: it counts as alive, and is watched as
+ * soon as one is free (C42). */
+static void test_no_descriptor(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit limit, none;
+	struct session_record record = record_of(f, 22);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	processes_watch(&f->processes, &record);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_false(processes_gone(&f->processes, 22));
+	expect_reach(f, 22, PEER_UNKNOWN);
+	expect_reach(f, 22, PEER_REACHED);
+	end(f->child);
+	assert_int_equal(gone(f), 22);
+	f->child = sleeper();
+}
+
+/* A peer without a number is watched by the descriptor of its connection, which is closed when
+ * another takes its place; without one it is unknown, and that is said. */
+static void test_without_a_number(void **state)
+{
+	struct fixture *f = *state;
+	const struct session_record record = {.id = 23, .binding = BIND_NATIVE};
+	int pidfd = pidfd_open(f->child, 0);
+	assert_true(pidfd >= 0);
+	processes_watch(&f->processes, &record);
+	assert_int_equal(f->batch.count, 0);
+	processes_take(&f->processes, 23, -1);
+	expect_reach(f, 23, PEER_UNKNOWN);
+	processes_take(&f->processes, 23, pidfd);
+	expect_reach(f, 23, PEER_REACHED);
+	processes_signal(&f->processes, 23, SIGKILL);
+	assert_int_equal(gone(f), 23);
+	processes_take(&f->processes, 99, pidfd_open(getpid(), 0)); /* not known: closed */
+}
+
+/* A folder of cgroup2: what lives in it is seen to go, and killed at once. Needs one that may be
+ * made: where none may, nothing is shown. */
+static void test_cgroup(void **state)
+{
+	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	struct fixture *f = *state;
+	struct session_record record = record_of(f, 24);
+	struct named_processes *named = &record.named;
+	char procs[LIMIT_CGROUP_BYTES + 32];
+	const struct net_peer peer = {.is_unix = true, .pid = f->child, .uid = getuid()};
+	char detail[128];
+	FILE *file = NULL;
+	for (size_t i = 0; i < 2 && !file; i++) {
+		snprintf(named->cgroup, sizeof named->cgroup, "%s/baton-test-%d", roots[i],
+			 getpid());
+		snprintf(procs, sizeof procs, "%s/cgroup.procs", named->cgroup);
+		if (mkdir(named->cgroup, 0755) == 0 && !(file = fopen(procs, "r+")))
+			rmdir(named->cgroup);
+	}
+	if (!file) {
+		print_message("no cgroup may be made here\n");
+		skip();
+	}
+	pid_t job = sleeper();
+	fprintf(file, "%d\n", job);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(processes_judge(&peer, named, detail, sizeof detail), 0);
+	processes_watch(&f->processes, &record);
+	end(f->child);
+	expect_exit(f, 24, true);
+	processes_signal(&f->processes, 24, SIGKILL);
+	assert_int_equal(waitpid(job, NULL, 0), job);
+	expect_exit(f, 24, false);
+	assert_int_equal(rmdir(named->cgroup), 0);
+	f->child = sleeper();
+}
+
+/* What a client may name: processes of its own user, by their numbers here, and a folder of cgroup2
+ * that the broker does not live in. */
+static void test_judge(void **state)
+{
+	struct fixture *f = *state;
+	struct net_peer peer = {.is_unix = true, .pid = f->child, .uid = getuid()};
+	struct named_processes named = {.count = 2, .v = {{f->child, 0}, {INT32_MAX, 0}}};
+	char detail[128] = "";
+	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), 0);
+	assert_int_equal(named.count, 1); /* nobody has the other number */
+	assert_int_equal(named.v[0].pid_start, start_of(f->child));
+	peer.uid = 4711;
+	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), -ERR_BAD_FIELD);
+	assert_non_null(strstr(detail, "field `pids`"));
+	peer.uid = getuid();
+	named.v[0].pid = getpid();
+	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), -ERR_BAD_FIELD);
+	named.v[0].pid = f->child;
+	peer.pid = 0;
+	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), -ERR_BAD_FIELD);
+	static const char *const folders[] = {"/tmp", "/proc/self", "/sys/fs/cgroup/../cgroup",
+					      "/sys/fs/cgroup/no such folder", "/sys/fs/cgroup"};
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		named = (struct named_processes){0};
+		snprintf(named.cgroup, sizeof named.cgroup, "%s", folders[i]);
+		assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail),
+				 -ERR_BAD_FIELD);
+		assert_non_null(strstr(detail, "field `cgroup`"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +391,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gone_before, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_signal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_named_no_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_without_a_number, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cgroup, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_judge, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
