@@ -3,12 +3,15 @@ from somebody asks first where there is somebody to ask.
 
 Method: the real commands against the real daemon; on a pseudo terminal where they ask.
 """
+import fcntl
 import json
 import os
 import re
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 import unittest
 
@@ -40,6 +43,7 @@ class Commands(DaemonTest):
         """Runs a command on a terminal and answers its question; exit status and all that it showed."""
         controller, terminal = os.openpty()
         self.addCleanup(os.close, controller)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         process = self.start_cli(self.d, *args, stdin=terminal, stdout=terminal, stderr=terminal)
         os.close(terminal)
         shown = ""
@@ -188,6 +192,16 @@ class History(Commands):
         self.assertEqual([row["act"] for row in self.rows("--limit", "1")], ["resume"])
         self.assertEqual(len(self.rows("--since", "1h")), 4)
         self.assertIn("nothing has ended", self.cli("history", "nobody").stdout)
+
+    def test_history_fits_the_terminal(self):
+        """history at 80 columns: a long name gives way, and why it ended stays in sight."""
+        self.hold("x" * 120)
+        self.d.env.update(TERM="xterm", NO_COLOR="1")
+        status, shown = self.on_terminal("history", answer=None)
+        self.assertEqual(status, 0, shown)
+        row = next(line for line in shown.splitlines() if "xxx" in line)
+        self.assertLessEqual(len(row.rstrip()), 80)
+        self.assertIn("released", row)
 
     def test_pages_of_history(self):
         """GET /v1/gpu/history: a page at a time, newest first, each row once; bad input changes nothing."""
