@@ -69,7 +69,7 @@ class Run(DaemonTest):
         mark = self.d.dir / "mark"
         result = self.run_cli(self.d, "run", "--", "touch", str(mark))
         self.assertEqual(result.returncode, 69, result)
-        self.assertRegex(result.stderr, "baton serve|use --socket")
+        self.assertIn("baton serve", result.stderr)
         self.assertFalse(mark.exists())
 
     def test_waits_and_shows_its_place(self):
@@ -268,7 +268,7 @@ class Look(DaemonTest):
                         ["logs"]):
             result = self.run_cli(self.d, *command)
             self.assertEqual(result.returncode, 69, (command, result))
-            self.assertRegex(result.stderr, "baton serve|use --socket", command)
+            self.assertIn("baton serve", result.stderr, command)
 
     def test_help_and_usage(self):
         """help exits 0 on stdout; wrong usage exits 64 on stderr and names the way out."""
