@@ -19,12 +19,16 @@ from judge import judge  # noqa: E402
 from play import load  # noqa: E402
 
 
+LOGS = {}  # what happened, by client and scenario: printed of what failed
+
+
 def play_one(client, scenario, trace):
     """The faults, or None: this client cannot be asked that."""
     if client.cannot(scenario):
         return None
     play = client.play(scenario)
     faults = judge(play, play.world.slack_ms)
+    LOGS.setdefault(client.label, {})[scenario["name"]] = play.log
     if trace:
         for entry in play.log:
             print(entry)
@@ -71,6 +75,8 @@ def main():
             failed += bool(found)
             for fault in found or []:
                 print(f"{label}: {name}: {fault}")
+            if found and name in LOGS.get(label, {}):
+                print("\n".join(f"    {entry}" for entry in LOGS[label][name]))
     played = sum(found is not None for faults in results.values() for found in faults.values())
     print(f"{played - failed} conform, {failed} do not")
     return 1 if failed else 0

@@ -88,6 +88,22 @@ static int await_welcome(struct baton *baton)
 }
 
 /* `ret_passes`: the broker seems to be restarting. */
+int client_begin(const struct baton_options *options, struct baton **ret_baton)
+{
+	struct baton *baton;
+	int r = client_create(options, &baton);
+	if (r < 0)
+		return r;
+	r = client_open(baton, client_now());
+	if (r < 0) {
+		client_destroy(baton);
+		return error_public(r);
+	}
+	client_settle(baton);
+	*ret_baton = baton;
+	return 0;
+}
+
 static int connect_once(const struct baton_options *options, struct baton **ret_baton,
 			bool *ret_passes)
 {

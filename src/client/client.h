@@ -113,6 +113,9 @@ struct baton {
 };
 
 struct mono_ms client_now(void);
+/* baton_connect without waiting for the answer: 0 and a session that said hello, or a public code.
+ * For the simulator. */
+int client_begin(const struct baton_options *options, struct baton **ret_baton);
 /* One attempt to connect and say hello. 0 or a negative enum err; the state is HELLO or DOWN. */
 int client_open(struct baton *baton, struct mono_ms now);
 /* Reads, writes, reconnects, judges deadlines: all that is due. */

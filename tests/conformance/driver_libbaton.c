@@ -34,11 +34,12 @@ struct driver {
 	struct baton *baton;
 	struct baton_claim *claim;
 	bool using;
-	struct mono_ms stop_at, release_at;
+	struct mono_ms stop_at, release_at, wait_end;
 	enum after_stop then;
 };
 
-static struct driver driver = {.stop_at = {INT64_MAX}, .release_at = {INT64_MAX}};
+static struct driver driver = {
+	.stop_at = {INT64_MAX}, .release_at = {INT64_MAX}, .wait_end = {INT64_MAX}};
 
 static void report(json_t *event)
 {
@@ -87,7 +88,8 @@ static void obey(json_t *order)
 
 static struct mono_ms next_wake(void)
 {
-	return mono_min(driver.armed, mono_min(driver.stop_at, driver.release_at));
+	struct mono_ms program = mono_min(driver.stop_at, driver.release_at);
+	return mono_min(program, mono_min(driver.armed, driver.wait_end));
 }
 
 /* Gives the round's answer and takes the next round. */
@@ -195,8 +197,10 @@ static void world_arm(void *ctx, int timer_fd, struct mono_ms next)
 /* baton_connect waits for its welcome. */
 static int world_wait(void *ctx, int fd, int timeout_ms)
 {
-	(void)ctx, (void)fd, (void)timeout_ms;
+	(void)ctx, (void)fd;
+	driver.wait_end = timeout_ms < 0 ? MONO_NEVER : mono_after(driver.now, timeout_ms);
 	exchange(true);
+	driver.wait_end = MONO_NEVER;
 	return 1;
 }
 
