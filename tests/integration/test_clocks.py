@@ -54,6 +54,19 @@ class Clocks(DaemonTest):
         holds_for(lambda: "alive" in daemon.holders() and daemon.waiting() == order, "the others stay", 1)
         self.assertEqual(alive.messages("yield") + alive.messages("revoked"), [])
 
+    def test_s13_idleness_is_no_stall(self):
+        """S13: after a pause without any session the first one finds a broker that is wide awake."""
+        daemon = self.daemon(timing={"heartbeat_s": 0.1, "grace_s": 0.2, "settle_s": 5})
+        wait_until(lambda: daemon.status()["uptime_s"] > 1.5, "longer than a stall is")
+        mute = daemon.websocket("mute")
+        mute.hold(**{"class": "background"})
+        asked_at = time.monotonic()
+        voice = daemon.session("voice")
+        voice.hold(**{"class": "voice"})
+        self.assertLess(time.monotonic() - asked_at, 4)
+        self.assertNotIn("clock-jump", daemon.log())
+        self.assertIn("baton_clock_jumps_total 0", daemon.http("GET", "/metrics").body.decode())
+
     def test_c43_wall_clock_is_set(self):
         """C43, P25: the wall clock goes back and ahead by a day: order, leases and timeouts do not care."""
         daemon = self.shifting()

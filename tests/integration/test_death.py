@@ -5,6 +5,7 @@ Method: the real daemon, holders as real processes that are killed and stopped.
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +16,25 @@ from lib.daemon import DaemonTest, end_process
 from lib.wait import holds_for, wait_until
 
 HOLDER = str(pathlib.Path(__file__).parent / "lib" / "holder.py")
+
+
+# A wrapper: holds, starts a job that ignores SIGTERM, names it, and prints its number.
+WRAPPER = """
+import json, signal, socket, subprocess, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); lines = s.makefile("rw")
+def say(**message): lines.write(json.dumps(message) + "\\n"); lines.flush()
+def wait(kind):
+    while (message := json.loads(lines.readline()))["type"] != kind: pass
+    return message
+say(type="hello", id="wrapper"); wait("welcome")
+say(type="acquire", ref=1); say(type="accept", lease=wait("offered")["lease"]); wait("granted")
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+job = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL)
+say(type="processes", pids=[job.pid]); wait("ok")
+say(type="processes", pids=[job.pid], cgroup="/tmp"); wait("denied")
+print(job.pid, flush=True)
+while True: lines.readline()
+"""
 
 
 class Holder:
@@ -62,6 +82,20 @@ class Death(DaemonTest):
         print(f"S1: kill to offer {min(delays):.1f} to {max(delays):.1f} ms (100 ms promised)")
         self.assertLess(min(delays), 100)
         self.assertLess(max(delays), 1000)
+
+    def test_s1_job_outlives_its_wrapper(self):
+        """S1: the wrapper dies by SIGKILL; the job that it named is ended, and only then the next one is offered."""
+        daemon = self.daemon(timing={"native_linger_s": 30})
+        wrapper = subprocess.Popen([sys.executable, "-c", WRAPPER, daemon.socket], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(end_process, wrapper)
+        job = os.pidfd_open(int(wrapper.stdout.readline()))
+        self.addCleanup(os.close, job)
+        waiter = daemon.session("next")
+        waiter.queue()
+        wrapper.kill()
+        waiter.wait("granted")
+        self.assertTrue(select.select([job], [], [], 0)[0], "the job is gone before the grant")
+        wait_until(lambda: "exited" in daemon.log(), "it says so")
 
     def test_s1_killed_waiter_leaves(self):
         """P14: a waiter that died is not granted when its turn comes."""
