@@ -130,7 +130,8 @@ static void arrive(struct stage *s, struct actor *a)
 	event.acquire.cls = q->cls;
 	event.acquire.ref = a->index + 1;
 	event.acquire.need = (struct need){.slots = 1, .gpu_count = 1, .vram_bytes = q->vram_bytes};
-	event.acquire.timeout_ms = q->timeout_ms ? q->timeout_ms : 1; /* 0 would be the default */
+	event.acquire.timeout_ms =
+		q->timeout_ms ? q->timeout_ms : 1; /* 0 would be no wait at all */
 	event.acquire.name = q->id;
 	step(s, &event);
 }
