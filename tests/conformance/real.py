@@ -39,6 +39,7 @@ class Real:
         self.users = []
         self.listener, self.port, self.stalled = None, 0, False
         self.stream, self.process, self.pidfd = None, None, -1
+        self.guests = []  # connections that have said nothing yet
         self.start = time.monotonic()
         self.play = Play(scenario, self, binding)
 
@@ -165,20 +166,29 @@ class Real:
 
     def welcome_client(self):
         sock = self.listener.accept()[0]
+        self.guests.append(LineStream(sock) if self.binding == "native" else WebSocketStream(sock))
+
+    def take_guest(self, guest):
+        """Somebody who only looks whether a broker listens here is no client: it says nothing."""
+        self.guests.remove(guest)
         if self.stream:
             self.close(1000, "resumed on another connection")
-        self.stream = LineStream(sock) if self.binding == "native" else WebSocketStream(sock)
+        self.stream = guest
         if self.binding == "native":
             self.play.event(self.now(), "connect")
 
-    def read_stream(self):
-        stream = self.stream
+    def read_stream(self, stream):
         for text in stream.read():
+            if stream in self.guests:
+                self.take_guest(stream)
             self.look_at_gpu()
             if text is None:
                 self.play.event(self.now(), "connect")
             else:
                 self.play.event(self.now(), "heard", msg=json.loads(text))
+        if stream.over and stream in self.guests:
+            self.guests.remove(stream)
+            stream.sock.close()
         if stream.over and self.stream is stream:
             self.stream = None
             self.look_at_gpu()
@@ -187,18 +197,22 @@ class Real:
     def wait(self, limit):
         watched = [self.gpu_listener] + self.users
         watched += [self.listener] if self.listener and not self.stalled else []
-        watched += [self.stream.sock] if self.stream else []
+        watched += [stream.sock for stream in self.streams()]
         watched += [self.pidfd] if self.process.returncode is None else []
         left = min(limit, self.play.next_at() or limit) - self.now()
         return select.select(watched, [], [], max(0, left) / 1000)[0]
 
+    def streams(self):
+        return ([self.stream] if self.stream else []) + self.guests
+
     def turn(self, limit):
         ready = self.wait(limit)
+        said = [stream for stream in self.streams() if stream.sock in ready]
         self.look_at_gpu()
         if self.listener in ready:
             self.welcome_client()
-        elif self.stream and self.stream.sock in ready:
-            self.read_stream()
+        elif said:
+            self.read_stream(said[0])
         elif self.pidfd in ready and self.process.poll() is not None:
             self.play.event(self.now(), "exited", status=self.process.returncode)
         self.play.go_on(self.now())
@@ -215,8 +229,8 @@ class Real:
             if self.process:
                 self.end_client()
             self.close_door()
-            if self.stream:
-                self.stream.sock.close()
+            for stream in self.streams():
+                stream.sock.close()
             self.gpu_listener.close()
             self.folder.cleanup()
         return self.play
