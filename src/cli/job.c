@@ -55,7 +55,7 @@ bool job_gone(const struct job *job)
 
 void job_finish(struct job *job)
 {
+	cgroup_remove(&job->cgroup); /* first: the keeper takes it away if we cannot */
 	keeper_dismiss(&job->keeper);
-	cgroup_remove(&job->cgroup);
 	child_finish(&job->child);
 }
