@@ -36,7 +36,7 @@ def sdk(_build):
 
 def run(build):
     command = [f"{build}/baton"]
-    return Client("run", "native", {"tell", "cancel", "timeout", "processes"}, 8,
+    return Client("run", "native", {"tell", "cancel", "timeout", "processes", "requeue"}, 8,
                   lambda scenario: Real(command, scenario, "native", run=True))
 
 
