@@ -42,8 +42,8 @@
  * OWNERSHIP. A claim belongs to its session: baton_claim_free() frees it early, baton_close() frees
  * all that are left. A lease belongs to its claim and is gone before the claim's `revoked` or
  * `ended` handler is called (its number and fence remain: baton_claim_id, _fence). Strings passed
- *in are copied; strings handed out are borrowed, good until the handler returns or the claim is
- *freed, whichever the call names.
+ * in are copied; strings handed out are borrowed, good until the handler returns or the claim is
+ * freed, whichever the call names.
  *
  * THREADS. Calls on one session may come from any thread; they take the session's lock. Handlers
  * run only inside baton_dispatch() and baton_acquire_wait(), in the calling thread, without the

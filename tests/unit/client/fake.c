@@ -33,7 +33,8 @@ void fake_open(struct fake *fake)
 	*fake = (struct fake){.listen_fd = -1, .fd = -1};
 	snprintf(fake->folder, sizeof(fake->folder), "/tmp/baton-test-XXXXXX");
 	assert_non_null(mkdtemp(fake->folder));
-	snprintf(fake->path, sizeof(fake->path), "%s/baton.sock", fake->folder);
+	/* Not a broker's name: those are looked up and asked who they are by any that starts. */
+	snprintf(fake->path, sizeof(fake->path), "%s/fake.sock", fake->folder);
 	fake_listen(fake);
 }
 
