@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,7 @@
 
 #include "base/cleanup.h"
 
-enum { CGROUP2_MAGIC = 0x63677270 };
+enum { CGROUP2_MAGIC = 0x63677270, DEPTH_MAX = 16 };
 
 /* Where the unified hierarchy lies: alone, or beside the old ones. */
 static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -106,10 +107,19 @@ void cgroup_kill(const struct cgroup *cgroup)
 		return; /* it is gone */
 }
 
+/* The job may have made some of its own below; nothing lives in them any more. */
+static int remove_folder(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st, (void)at;
+	if (type == FTW_DP)
+		rmdir(path);
+	return 0;
+}
+
 void cgroup_remove(struct cgroup *cgroup)
 {
-	if (*cgroup->path)
-		rmdir(cgroup->path);
+	if (*cgroup->path && rmdir(cgroup->path) < 0)
+		nftw(cgroup->path, remove_folder, DEPTH_MAX, FTW_DEPTH | FTW_PHYS);
 	if (cgroup->events_fd >= 0)
 		close(cgroup->events_fd);
 	*cgroup = (struct cgroup){.events_fd = -1};

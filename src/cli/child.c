@@ -160,6 +160,8 @@ void child_reap(struct child *child)
 			child->status = status;
 			child->ended = true;
 		}
+		if (pid == child->keeper_pid)
+			child->keeper_pid = 0;
 	}
 	struct pollfd exit = {.fd = child->pidfd, .events = POLLIN};
 	if (child->pid == 0 || child->ended || poll(&exit, 1, 0) <= 0)

@@ -12,12 +12,23 @@ void job_init(struct job *job)
 
 int job_prepare(struct job *job)
 {
-	if (job->keeper.pid)
+	if (job->keeper.pid) {
+		(void)job_keep(job);
 		return 0;
+	}
 	cgroup_make(&job->cgroup);
 	int error = keeper_start(&job->keeper, &job->cgroup);
 	job->child.keeper_pid = job->keeper.pid;
 	return error;
+}
+
+bool job_keep(struct job *job)
+{
+	if (job->keeper.pid == 0 || job->child.keeper_pid != 0 ||
+	    keeper_start(&job->keeper, &job->cgroup))
+		return false;
+	job->child.keeper_pid = job->keeper.pid;
+	return true;
 }
 
 int job_start(struct job *job, char *const *argv, const sigset_t *mask)

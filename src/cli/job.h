@@ -16,6 +16,8 @@ struct job {
 void job_init(struct job *job);
 /* Makes what must be there before the first process of it. 0 or an errno. Once for all rounds. */
 int job_prepare(struct job *job);
+/* True: the keeper was killed, and another one took its place. */
+bool job_keep(struct job *job);
 /* Starts the command, again if it ran before. 0 or the errno of why it cannot be executed. */
 int job_start(struct job *job, char *const *argv, const sigset_t *mask);
 /* SIGTERM or another request to all of it; a stopped process hears it only when continued. */

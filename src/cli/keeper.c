@@ -24,24 +24,19 @@
 
 enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10 };
 
-enum { RANDOM_BYTES = 16, MARKS_BYTES = 1024 };
-
-/* Random digits: leases of two brokers may have one number, marks never. */
-struct mark {
-	char digits[2 * RANDOM_BYTES + 1];
-};
+enum { MARKS_BYTES = 1024 };
 
 /* A run inside a run adds its mark to those that are there: both keepers must find what it starts.
  * `block` ends with a NUL. */
-static bool has_mark(const char *block, size_t length, const struct mark *mark)
+static bool has_mark(const char *block, size_t length, const char *mark)
 {
 	for (const char *at = block; at < block + length; at += strlen(at) + 1)
-		if (strncmp(at, "BATON_RUN=", 10) == 0 && strstr(at, mark->digits))
+		if (strncmp(at, "BATON_RUN=", 10) == 0 && strstr(at, mark))
 			return true;
 	return false;
 }
 
-static bool is_marked(pid_t pid, const struct mark *mark, char *block)
+static bool is_marked(pid_t pid, const char *mark, char *block)
 {
 	char path[64];
 	size_t length = 0;
@@ -65,7 +60,7 @@ struct killed {
 /* The mark is read once more after the process is pinned by its pidfd, so a number that was given
  * to another meanwhile is safe. The environment of one that is ending can no longer be read while
  * it still has the GPU's device open: so each is held until it has really gone. */
-static bool kill_marked(const struct mark *mark, char *block, struct killed *killed)
+static bool kill_marked(const char *mark, char *block, struct killed *killed)
 {
 	bool found = false;
 	struct dirent *entry;
@@ -103,7 +98,7 @@ static void await_killed(struct killed *killed)
 	killed->count = left;
 }
 
-static _Noreturn void keep(int fd, const struct mark *mark, struct cgroup *cgroup)
+static _Noreturn void keep(int fd, const char *mark, struct cgroup *cgroup)
 {
 	static struct killed killed;
 	char orderly;
@@ -126,7 +121,7 @@ static _Noreturn void keep(int fd, const struct mark *mark, struct cgroup *cgrou
 }
 
 /* In the new process: nothing of the wrapper's is kept but the pipe. */
-static _Noreturn void become_keeper(int fd, const struct mark *mark, struct cgroup *cgroup)
+static _Noreturn void become_keeper(int fd, const char *mark, struct cgroup *cgroup)
 {
 	sigset_t all;
 	sigfillset(&all);
@@ -142,41 +137,42 @@ static _Noreturn void become_keeper(int fd, const struct mark *mark, struct cgro
 	keep(STDERR_FILENO + 1, mark, cgroup);
 }
 
-static int set_mark(struct mark *mark)
+static int set_mark(struct keeper *keeper)
 {
-	unsigned char random[RANDOM_BYTES];
+	unsigned char random[KEEPER_RANDOM_BYTES];
 	char marks[MARKS_BYTES];
 	const char *before = getenv("BATON_RUN");
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return EIO;
 	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(mark->digits + 2 * i, 3, "%02x", random[i]);
-	bool keep = before && *before && strlen(before) + sizeof(mark->digits) + 1 < sizeof(marks);
-	snprintf(marks, sizeof(marks), "%s%s%s", keep ? before : "", keep ? "," : "", mark->digits);
+		snprintf(keeper->mark + 2 * i, 3, "%02x", random[i]);
+	bool keep = before && *before && strlen(before) + sizeof(keeper->mark) + 1 < sizeof(marks);
+	snprintf(marks, sizeof(marks), "%s%s%s", keep ? before : "", keep ? "," : "", keeper->mark);
 	return setenv("BATON_RUN", marks, 1) < 0 ? errno : 0;
 }
 
 int keeper_start(struct keeper *keeper, const struct cgroup *cgroup)
 {
 	int fds[2];
-	struct mark mark;
 	struct cgroup own = *cgroup;
-	*keeper = (struct keeper){.fd = -1};
-	int r = set_mark(&mark);
+	int r = *keeper->mark ? 0 : set_mark(keeper);
 	if (r)
 		return r;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return errno;
 	pid_t pid = fork();
 	if (pid == 0)
-		become_keeper(fds[0], &mark, &own);
+		become_keeper(fds[0], keeper->mark, &own);
 	int error = errno;
 	close(fds[0]);
 	if (pid < 0) {
 		close(fds[1]);
 		return error;
 	}
-	*keeper = (struct keeper){.pid = pid, .fd = fds[1]};
+	if (keeper->fd >= 0)
+		close(keeper->fd);
+	keeper->pid = pid;
+	keeper->fd = fds[1];
 	return 0;
 }
 

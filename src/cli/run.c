@@ -571,6 +571,8 @@ static void note_end(struct run *run)
 static void look_at_job(struct run *run)
 {
 	child_reap(&run->job.child);
+	if (is_running(run) && job_keep(&run->job))
+		(void)baton_keeper(run->baton, run->job.keeper.pid);
 	if (is_running(run) && run->job.child.ended && !run->end_noted)
 		note_end(run);
 	if (is_running(run) && job_gone(&run->job))
@@ -643,7 +645,10 @@ static int connect_broker(struct run *run)
 	}
 	if (r < 0)
 		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
-				run->argv[0], baton_strerror(r));
+				run->argv[0],
+				r == BATON_E_TIMEOUT
+					? "the broker does not answer; it is stopped, or very busy"
+					: baton_strerror(r));
 	return 0;
 }
 

@@ -22,6 +22,14 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def keeper_of(wrapper):
+    """The process beside a wrapper that outlives it; None while there is none."""
+    for child in pathlib.Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split():
+        if pathlib.Path(f"/proc/{child}/comm").read_text() == "baton-keeper\n":
+            return int(child)
+    return None
+
+
 class GivingWay(DaemonTest):
     def setUp(self):
         self.d = self.daemon()
@@ -167,6 +175,27 @@ class Death(DaemonTest):
         wrapper.kill()
         waiter.wait("granted", ref=ref)
         self.assertFalse(is_alive(pid))
+
+    def test_killed_keeper_is_replaced(self):
+        """D5: the keeper alone is killed: another one ends what the wrapper leaves when it is killed, too."""
+        daemon = self.daemon()
+        wrapper = self.start_cli(daemon, "run", "-q", "--", "sh", "-c", "setsid sleep 600 & echo $!; wait")
+        pid = int(wrapper.stdout.readline())
+        first = wait_until(lambda: keeper_of(wrapper.pid), "it has a keeper")
+        os.kill(first, signal.SIGKILL)
+        second = wait_until(lambda: (keeper := keeper_of(wrapper.pid)) != first and keeper, "it has another")
+        wrapper.kill()
+        wait_until(lambda: not is_alive(second), "the other one is done")
+        self.assertFalse(is_alive(pid))
+
+    def test_cgroups_of_the_job_are_removed(self):
+        """What the job made below its own cgroup does not keep that one."""
+        daemon = self.daemon()
+        wrapper = self.start_cli(daemon, "run", "-q", "--", "sh", "-c",
+                                 "for made in $(find /sys/fs/cgroup -name baton-run-$PPID); do "
+                                 "mkdir -p $made/a/b; done")
+        wrapper.wait(20)
+        self.assertEqual(glob.glob(f"/sys/fs/cgroup/**/baton-run-{wrapper.pid}", recursive=True), [])
 
     def test_no_cgroup_is_left_behind(self):
         """The cgroup goes with its job, in order or by force."""
