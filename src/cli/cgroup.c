@@ -90,12 +90,16 @@ int cgroup_open_entry(const struct cgroup *cgroup)
 	return open_file(cgroup, "cgroup.procs", O_WRONLY);
 }
 
-bool cgroup_populated(const struct cgroup *cgroup)
+bool cgroup_populated(struct cgroup *cgroup)
 {
 	char text[256];
 	if (cgroup->events_fd < 0)
 		return false;
 	ssize_t length = pread(cgroup->events_fd, text, sizeof(text) - 1, 0);
+	if (length < 0 && errno == ENODEV) { /* removed; from then on it is always readable */
+		close(cgroup->events_fd);
+		cgroup->events_fd = -1;
+	}
 	text[length > 0 ? length : 0] = '\0';
 	return strstr(text, "populated 1") != NULL;
 }

@@ -12,11 +12,12 @@ void job_init(struct job *job)
 
 int job_prepare(struct job *job)
 {
+	if (job->cgroup.events_fd < 0)
+		cgroup_make(&job->cgroup);
 	if (job->keeper.pid) {
 		(void)job_keep(job);
 		return 0;
 	}
-	cgroup_make(&job->cgroup);
 	int error = keeper_start(&job->keeper, &job->cgroup);
 	job->child.keeper_pid = job->keeper.pid;
 	return error;
@@ -59,7 +60,7 @@ size_t job_left(const struct job *job)
 	return child_signal_all(&job->child, 0);
 }
 
-bool job_gone(const struct job *job)
+bool job_gone(struct job *job)
 {
 	return job->child.ended && !cgroup_populated(&job->cgroup) && job_left(job) == 0;
 }

@@ -26,5 +26,5 @@ void job_kill(struct job *job);
 /* How many processes of it are left, without what only the cgroup knows. */
 size_t job_left(const struct job *job);
 /* True: nothing of it lives, so nothing of it uses the GPU. */
-bool job_gone(const struct job *job);
+bool job_gone(struct job *job);
 void job_finish(struct job *job);

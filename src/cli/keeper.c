@@ -108,6 +108,7 @@ static _Noreturn void keep(int fd, const char *mark, struct cgroup *cgroup)
 	if (n == 1)
 		_exit(0);
 	char *block = malloc(ENVIRON_BYTES_MAX + 1);
+	cgroup_reopen(cgroup);
 	/* Again until none is left: who forked meanwhile was not on the list. */
 	while (block) {
 		cgroup_kill(cgroup);
@@ -133,7 +134,6 @@ static _Noreturn void become_keeper(int fd, const char *mark, struct cgroup *cgr
 		dup2(null_fd, i);
 	dup2(fd, STDERR_FILENO + 1);
 	closefrom(STDERR_FILENO + 2);
-	cgroup_reopen(cgroup);
 	keep(STDERR_FILENO + 1, mark, cgroup);
 }
 

@@ -597,7 +597,7 @@ static int poll_timeout_ms(const struct run *run)
 
 static void loop(struct run *run)
 {
-	const struct job *job = &run->job;
+	struct job *job = &run->job;
 	while (run->phase != RUN_DONE) {
 		struct pollfd fds[] = {
 			{.fd = baton_fd(run->baton), .events = POLLIN},

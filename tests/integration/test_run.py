@@ -30,6 +30,10 @@ def keeper_of(wrapper):
     return None
 
 
+def cgroups_of(wrapper):
+    return glob.glob(f"/sys/fs/cgroup/**/baton-run-{wrapper.pid}", recursive=True)
+
+
 class GivingWay(DaemonTest):
     def setUp(self):
         self.d = self.daemon()
@@ -77,6 +81,8 @@ class GivingWay(DaemonTest):
             voice = self.d.session("voice")
             voice.hold(**{"class": "voice"})
             wait_until(lambda: self.d.waiting() == ["train"], "it waits for its place")
+            for made in cgroups_of(worker):  # by whoever tidies up
+                os.rmdir(made)
             self.assert_sleeps(worker)
             voice.bye()
 
@@ -195,7 +201,7 @@ class Death(DaemonTest):
                                  "for made in $(find /sys/fs/cgroup -name baton-run-$PPID); do "
                                  "mkdir -p $made/a/b; done")
         wrapper.wait(20)
-        self.assertEqual(glob.glob(f"/sys/fs/cgroup/**/baton-run-{wrapper.pid}", recursive=True), [])
+        self.assertEqual(cgroups_of(wrapper), [])
 
     def test_no_cgroup_is_left_behind(self):
         """The cgroup goes with its job, in order or by force."""
@@ -205,8 +211,7 @@ class Death(DaemonTest):
             self.assertEqual(wrapper.stdout.readline(), "ready\n")
             wrapper.send_signal(end)
             wrapper.wait(20)
-            wait_until(lambda: not glob.glob(f"/sys/fs/cgroup/**/baton-run-{wrapper.pid}", recursive=True),
-                       "its cgroup is gone")
+            wait_until(lambda: not cgroups_of(wrapper), "its cgroup is gone")
 
 
 class Refusals(DaemonTest):
