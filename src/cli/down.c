@@ -43,18 +43,23 @@ static bool may_stop(const struct command *command, const json_t *status, bool y
 			   held, held == 1 ? "" : "s", waiting, waiting == 1 ? "" : "s");
 }
 
-static int stop(const struct command *command, int pidfd, pid_t pid)
+static int await_end(const struct command *command, int pidfd, pid_t pid)
 {
 	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
-	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
-		return cli_fail(command, EX_NOPERM, "cannot stop process %ld: %s", (long)pid,
-				strerror(errno));
 	if (poll(&gone, 1, GONE_MS) <= 0)
 		return cli_fail(command, EX_TEMPFAIL,
 				"the broker (process %ld) was told to stop, and has not yet",
 				(long)pid);
 	puts("the broker is stopped; leases and places are kept for the next start");
 	return 0;
+}
+
+static int stop(const struct command *command, int pidfd, pid_t pid)
+{
+	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+		return cli_fail(command, EX_NOPERM, "cannot stop process %ld: %s", (long)pid,
+				strerror(errno));
+	return await_end(command, pidfd, pid);
 }
 
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
@@ -78,9 +83,11 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	if (r < 0)
 		return api_fail(command, r, error);
 	/* It answers after its process was pinned, so the number is still its. */
-	r = api_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
-	if (r > 0)
-		return r;
+	r = api_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error));
+	if (r == -ERR_UNREACHABLE) /* it listened just now: somebody else stops it */
+		return await_end(command, pidfd, pid);
+	if (r < 0)
+		return api_fail(command, r, error);
 	bool may = may_stop(command, status, values.yes);
 	json_decref(status);
 	return may ? stop(command, pidfd, pid) : EX_NOPERM;

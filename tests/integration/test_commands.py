@@ -374,6 +374,14 @@ class UpAndDown(Commands):
         self.cli("down")
         self.assertIn("nothing to stop", self.cli("down").stdout)
 
+    def test_down_by_several(self):
+        """down, by several at once: each waits until it is gone, and none calls that a failure."""
+        self.start("--no-open")
+        downs = [self.start_cli(self.d, "down") for _ in range(6)]
+        for down in downs:
+            said = down.communicate(timeout=30)
+            self.assertEqual(down.returncode, 0, said)
+
     def test_up_that_fails(self):
         """up: a broker that does not start is reported by its own words and status, and left nowhere."""
         refused = self.cli("up", "--no-open", "--", *self.serve, "--fake-gpu", "x", status=64).stderr
