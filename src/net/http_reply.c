@@ -246,8 +246,10 @@ void http_stream_end(struct net *net, uint64_t number)
 bool http_format_refusal(struct buf *out, const struct http_fault *fault)
 {
 	char body[512];
-	int length = snprintf(body, sizeof body, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
-			      err_name(fault->err), err_text(fault->err));
+	int length = snprintf(body, sizeof body,
+			      "{\"status\":\"error\",\"msg\":\"%s\",\"error\":{\"code\":\"%s\","
+			      "\"message\":\"%s\"}}",
+			      err_text(fault->err), err_name(fault->err), err_text(fault->err));
 	if (length < 0 || (size_t)length >= sizeof body)
 		return false;
 	const char *extra = fault->status == 405 ? "Allow: GET, HEAD, POST, OPTIONS\r\n"

@@ -42,6 +42,9 @@ class Framing(DaemonTest):
         answer = self.raw(data)
         self.assertIn(answer.status, (*statuses, None), f"{what}: {answer}")
         self.assertTrue(answer.closed, f"{what}: not closed: {answer}")
+        if answer.status:
+            said = answer.json()
+            self.assertEqual((said["status"], said["msg"]), ("error", said["error"]["message"]), what)
         self.assertEqual(self.d.holders() + self.d.waiting(), [], what)
 
     def test_good_head_is_good(self):
