@@ -35,15 +35,21 @@ static int read_settings(struct shell *shell, int argc, char **argv, char *detai
 	return rc ? rc : paths_socket(settings, detail, size);
 }
 
+/* What stands in for the install token under --compat bridge; NULL: nothing. */
+static const char *bridge_token(const struct shell *shell)
+{
+	const char *token = shell->live.options.bridge ? getenv("BRIDGE_TOKEN") : NULL;
+	return token && token[0] ? token : NULL;
+}
+
 static int read_tokens(struct shell *shell, char *detail, size_t size)
 {
 	struct policy *policy = &shell->policy;
-	const char *bridge = getenv("BRIDGE_TOKEN");
-	const char *dir = shell->live.paths.state_dir;
+	const char *bridge = bridge_token(shell), *dir = shell->live.paths.state_dir;
 	bool writable = !store_is_degraded(shell->broker.store);
 	int rc = secret_file(dir, "token", writable, policy->token, detail, size);
 	rc = rc ? rc : secret_file(dir, "admin-token", writable, policy->admin_token, detail, size);
-	if (rc || !shell->live.options.bridge || !bridge || !bridge[0])
+	if (rc || !bridge)
 		return rc;
 	if ((size_t)snprintf(policy->token, sizeof policy->token, "%s", bridge) >=
 	    sizeof policy->token) {
@@ -380,8 +386,14 @@ void boot_announce(const struct shell *shell)
 	fprintf(stderr,
 		"  state in %s\n"
 		"  try: baton status, or in a browser: baton open\n"
-		"  or:  curl -N -H \"Authorization: Bearer $(cat %s/token)\" -H 'Content-Type: "
-		"application/json' -H 'Accept: text/event-stream' -d '{\"id\":\"me\"}' "
-		"%s/v1/gpu/lock\n",
-		live->paths.state_dir, live->paths.state_dir, shell->home);
+		"  or:  curl -N -H \"Authorization: Bearer ",
+		live->paths.state_dir);
+	if (bridge_token(shell))
+		fprintf(stderr, "$BRIDGE_TOKEN");
+	else
+		fprintf(stderr, "$(cat %s/token)", live->paths.state_dir);
+	fprintf(stderr,
+		"\" -H 'Content-Type: application/json' -H 'Accept: text/event-stream' "
+		"-d '{\"id\":\"me\"}' %s/v1/gpu/lock\n",
+		shell->home);
 }

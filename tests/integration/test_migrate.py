@@ -120,6 +120,14 @@ class Migrate(DaemonTest):
         plain = {"Content-Type": "text/plain"}
         self.assertEqual(self.ask("POST", "/v1/gpu/lock", {"id": "x"}, headers=plain).status, 415)
 
+    def test_hint(self):
+        """What the broker says at its start to try works with BRIDGE_TOKEN, too."""
+        self.serve(self.blocks[0])
+        said = (self.home / "serve.log").read_text(encoding="utf-8")
+        hint = re.search(r"or:  (curl -N .*)", said).group(1)
+        tried = self.shell(f"{self.blocks[0].splitlines()[0]}\n{hint} -sm 2 || true")
+        self.assertIn("event: granted", tried.stdout, tried)
+
     def test_classes(self):
         """The names of the old pages have their old urgency."""
         self.serve(self.blocks[0])
