@@ -85,7 +85,8 @@ struct why {
 const char *why_name(int code);
 const char *why_text(int code);
 void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, struct why *ret_why);
-/* The proved longest wait from now on (CASES.md G), and a plain estimate; -1: unknown. */
+/* The longest wait from now on, proved for the claims that are outstanding now (CASES.md G: its N),
+ * and a plain estimate; -1: unknown. */
 int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
 int64_t core_eta_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
 
