@@ -76,6 +76,23 @@ static void test_turns_over(void **state)
 	assert_int_equal(size_of(scene->old), 13); /* over the older one */
 }
 
+/* Its name is gone, as after somebody removed it or after a new one could not be made: else what is
+ * written would grow for ever where nobody sees it. */
+static void test_name_gone(void **state)
+{
+	struct scene *scene = *state;
+	struct logfile logfile;
+	logfile_begin(&logfile, (struct mono_ms){0});
+	logfile.bytes_max = 3;
+	assert_int_equal(unlink(scene->path), 0);
+	assert_int_equal(write(STDERR_FILENO, "lost", 4), 4);
+	logfile_step(&logfile, (struct mono_ms){0});
+	assert_int_equal(size_of(scene->path), 0);
+	assert_int_equal(size_of(scene->old), -1);
+	assert_int_equal(write(STDERR_FILENO, "new", 3), 3);
+	assert_int_equal(size_of(scene->path), 3);
+}
+
 static void test_left_alone(void **state)
 {
 	struct scene *scene = *state;
@@ -96,6 +113,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_turns_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_name_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_alone, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
