@@ -80,13 +80,13 @@ static void kill_listed(int dir)
 	if (fd >= 0 && !file)
 		(void)close(fd);
 	while (file && fscanf(file, "%ld", &pid) == 1)
-		if (pid > 1)
+		if (pid > 1 && pid != getpid())
 			(void)kill((pid_t)pid, SIGKILL);
 	if (file)
 		(void)fclose(file);
 }
 
-/* For kernels without cgroup.kill: one by one, all folders below too. */
+/* For kernels without cgroup.kill, and where we live: one by one, all folders below too. */
 static void kill_tree(int dir, int depth)
 {
 	kill_listed(dir);
@@ -105,13 +105,6 @@ static void kill_tree(int dir, int depth)
 	}
 	if (list)
 		(void)closedir(list);
-}
-
-void cgroup2_kill(const struct cgroup *cgroup)
-{
-	cleanup_close int fd = openat(cgroup->dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		kill_tree(cgroup->dir, DEPTH_MAX);
 }
 
 int64_t cgroup2_owner(const struct cgroup *cgroup)
@@ -177,4 +170,13 @@ bool cgroup2_may_hold(const struct cgroup *cgroup, int64_t pid)
 		at = up;
 	}
 	return true;
+}
+
+void cgroup2_kill(const struct cgroup *cgroup)
+{
+	/* Asked again: a broker may have been started anew by what lives in it. */
+	bool ours = cgroup2_may_hold(cgroup, getpid());
+	cleanup_close int fd = ours ? -1 : openat(cgroup->dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		kill_tree(cgroup->dir, DEPTH_MAX);
 }

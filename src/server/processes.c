@@ -209,9 +209,22 @@ static void open_cgroup(struct party *party)
 		look_again(processes);
 }
 
+/* The kernel has one watch for a folder, however often it is asked for. */
+static bool is_shared(const struct party *party)
+{
+	const struct hash *all = &party->owner->by_session;
+	for (size_t i = 0; i < all->size; i++)
+		for (struct hash_node *n = all->v[i]; n; n = n->next) {
+			const struct party *other = container_of(n, struct party, by_session);
+			if (other != party && other->cgroup_watch == party->cgroup_watch)
+				return true;
+		}
+	return false;
+}
+
 static void close_cgroup(struct party *party)
 {
-	if (party->cgroup_watch >= 0)
+	if (party->cgroup_watch >= 0 && !is_shared(party))
 		(void)inotify_rm_watch(party->owner->inotify, party->cgroup_watch);
 	party->cgroup_watch = -1;
 	party->cgroup_unknown = false;

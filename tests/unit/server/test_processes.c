@@ -315,32 +315,46 @@ static void test_without_a_number(void **state)
 	processes_take(&f->processes, 99, pidfd_open(getpid(), 0)); /* not known: closed */
 }
 
-/* A folder of cgroup2: what lives in it is seen to go, and killed at once. Needs one that may be
- * made: where none may, nothing is shown. */
-static void test_cgroup(void **state)
+/* Needs a cgroup2 that may be written: where none may be made, nothing is shown. */
+static void make_cgroup(struct named_processes *named)
 {
 	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	struct fixture *f = *state;
-	struct session_record record = record_of(f, 24);
-	struct named_processes *named = &record.named;
 	char procs[LIMIT_CGROUP_BYTES + 32];
-	const struct net_peer peer = {.is_unix = true, .pid = f->child, .uid = getuid()};
-	char detail[128];
-	FILE *file = NULL;
-	for (size_t i = 0; i < 2 && !file; i++) {
+	for (size_t i = 0; i < 2; i++) {
 		snprintf(named->cgroup, sizeof named->cgroup, "%s/baton-test-%d", roots[i],
 			 getpid());
 		snprintf(procs, sizeof procs, "%s/cgroup.procs", named->cgroup);
-		if (mkdir(named->cgroup, 0755) == 0 && !(file = fopen(procs, "r+")))
-			rmdir(named->cgroup);
+		if (mkdir(named->cgroup, 0755) != 0)
+			continue;
+		if (access(procs, W_OK) == 0)
+			return;
+		rmdir(named->cgroup);
 	}
-	if (!file) {
-		print_message("no cgroup may be made here\n");
-		skip();
-	}
-	pid_t job = sleeper();
-	fprintf(file, "%d\n", job);
+	print_message("no cgroup may be made here\n");
+	skip();
+}
+
+static void enter_cgroup(const struct named_processes *named, const char *beside, pid_t pid)
+{
+	char procs[LIMIT_CGROUP_BYTES + 32];
+	snprintf(procs, sizeof procs, "%s%s/cgroup.procs", named->cgroup, beside);
+	FILE *file = fopen(procs, "r+");
+	assert_non_null(file);
+	fprintf(file, "%d\n", pid);
 	assert_int_equal(fclose(file), 0);
+}
+
+/* A folder of cgroup2: what lives in it is seen to go, and killed at once. */
+static void test_cgroup(void **state)
+{
+	struct fixture *f = *state;
+	struct session_record record = record_of(f, 24);
+	struct named_processes *named = &record.named;
+	const struct net_peer peer = {.is_unix = true, .pid = f->child, .uid = getuid()};
+	char detail[128];
+	make_cgroup(named);
+	pid_t job = sleeper();
+	enter_cgroup(named, "", job);
 	assert_int_equal(processes_judge(&peer, named, detail, sizeof detail), 0);
 	processes_watch(&f->processes, &record);
 	end(f->child);
@@ -350,6 +364,42 @@ static void test_cgroup(void **state)
 	expect_exit(f, 24, false);
 	assert_int_equal(rmdir(named->cgroup), 0);
 	f->child = sleeper();
+}
+
+/* Two sessions name one folder: that one of them goes does not make the other blind. */
+static void test_cgroup_of_two(void **state)
+{
+	struct fixture *f = *state;
+	struct session_record first = record_of(f, 25), second = record_of(f, 26);
+	make_cgroup(&first.named);
+	second.named = first.named;
+	pid_t job = sleeper();
+	enter_cgroup(&first.named, "", job);
+	processes_watch(&f->processes, &first);
+	processes_watch(&f->processes, &second);
+	processes_forget(&f->processes, 25);
+	end(f->child);
+	expect_exit(f, 26, true);
+	end(job);
+	expect_exit(f, 26, false);
+	assert_int_equal(rmdir(first.named.cgroup), 0);
+	f->child = sleeper();
+}
+
+/* A broker that what lives there started anew kills the others and not itself. */
+static void test_cgroup_of_ours(void **state)
+{
+	struct fixture *f = *state;
+	struct session_record record = record_of(f, 27);
+	make_cgroup(&record.named);
+	pid_t job = sleeper();
+	enter_cgroup(&record.named, "", job);
+	enter_cgroup(&record.named, "", getpid());
+	processes_watch(&f->processes, &record);
+	processes_signal(&f->processes, 27, SIGKILL);
+	assert_int_equal(waitpid(job, NULL, 0), job);
+	enter_cgroup(&record.named, "/..", getpid());
+	assert_int_equal(rmdir(record.named.cgroup), 0);
 }
 
 /* What a client may name: processes of its own user, by their numbers here, and a folder of cgroup2
@@ -396,6 +446,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_without_a_number, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cgroup, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cgroup_of_two, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cgroup_of_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_judge, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
