@@ -87,7 +87,6 @@ static int await_welcome(struct baton *baton)
 	return baton->state == SESSION_UP ? 0 : baton->fatal;
 }
 
-/* `ret_passes`: the broker seems to be restarting. */
 int client_begin(const struct baton_options *options, struct baton **ret_baton)
 {
 	struct baton *baton;
@@ -104,6 +103,7 @@ int client_begin(const struct baton_options *options, struct baton **ret_baton)
 	return 0;
 }
 
+/* `ret_passes`: the broker seems to be restarting. */
 static int connect_once(const struct baton_options *options, struct baton **ret_baton,
 			bool *ret_passes)
 {
