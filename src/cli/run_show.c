@@ -1,6 +1,7 @@
 /* run_show: the words of `baton run` while it waits and holds. Called by run.c. */
 #include "cli/run_show.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,16 @@
 #include "cli/sheet.h"
 #include "cli/units.h"
 
+enum { PATIENCE_MS = 20 };
+
+/* A reader that stands still (Ctrl-S, a pager, a stuck collector of logs) must keep us neither from
+ * the broker nor from the command: what it does not take is not said. */
+static bool is_taken(void)
+{
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return poll(&out, 1, PATIENCE_MS) > 0;
+}
+
 void run_show_init(struct run_show *show, bool quiet)
 {
 	*show = (struct run_show){.quiet = quiet, .is_tty = isatty(STDERR_FILENO)};
@@ -17,7 +28,7 @@ void run_show_init(struct run_show *show, bool quiet)
 
 void run_show_clear(struct run_show *show)
 {
-	if (show->line_open)
+	if (show->line_open && is_taken())
 		fputs("\r\033[K", stderr);
 	show->line_open = false;
 	fflush(stderr);
@@ -39,6 +50,8 @@ void run_show_place(struct run_show *show, const struct baton_place *place)
 	char text[512], eta[UNITS_BYTES + 16] = "", bound[UNITS_BYTES + 16] = "";
 	char number[UNITS_BYTES];
 	if (show->quiet || place->position < 0) /* offered in the same moment: no place to tell */
+		return;
+	if (!is_taken())
 		return;
 	if (place->eta_ms >= 0)
 		snprintf(eta, sizeof(eta), ", about %s",
@@ -66,6 +79,8 @@ void run_show_say(struct run_show *show, bool always, const char *format, ...)
 	if (show->quiet && !always)
 		return;
 	run_show_clear(show);
+	if (!is_taken())
+		return;
 	va_list args;
 	char *text;
 	va_start(args, format);

@@ -56,6 +56,27 @@ class GivingWay(DaemonTest):
             self.assertEqual(worker.wait(20), 75)
             voice.release(lease)
 
+    def test_nobody_reads_what_it_says(self):
+        """run: a reader that stands still takes neither the job's grace nor the end of a wait from it."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        os.set_blocking(writer, False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        worker = self.start_cli(self.d, "run", "-c", "background", "--", "sh", "-c",
+                                f"exec 2> {os.devnull}; trap 'mkdir {self.mark}; exit 0' TERM; echo ready; "
+                                "while :; do sleep 0.02; done", stderr=writer)
+        self.assertEqual(worker.stdout.readline(), "ready\n")
+        voice = self.d.session("voice")
+        voice.hold(**{"class": "voice"})
+        self.assertEqual(worker.wait(20), 75)
+        self.assertTrue(self.mark.exists(), "the job heard that it was asked")
+        waiter = self.start_cli(self.d, "run", "--wait", "300ms", "--", "true", stderr=writer)
+        self.assertEqual(waiter.wait(20), 75)
+
     def test_requeue_starts_it_again(self):
         """run --requeue: gives way, waits for its old place, starts again; 0 when it is done then."""
         worker = self.worker("--requeue")
