@@ -33,8 +33,12 @@ static void hear_offered(struct world *w, struct client *client, struct want *wa
 	want_timer(w, client, TIMER_ACCEPT, want, rng_between(&w->rng, 0, 50));
 }
 
+/* Once all faults are off nobody keeps others for long, also who is granted only then: the check
+ * that all are served counts on it. */
 static void plan_hold(struct world *w, struct client *client, struct want *want)
 {
+	if (w->healed && want->hold_ms > HEALED_HOLD_MS_MAX)
+		want->hold_ms = HEALED_HOLD_MS_MAX;
 	want_timer(w, client, TIMER_RELEASE, want, want->hold_ms);
 	if (want->binding == BIND_HTTP && want->hold_ms > want->ttl_ms / 2)
 		want_timer(w, client, TIMER_RENEW, want, want->ttl_ms / 2);

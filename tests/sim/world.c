@@ -146,7 +146,7 @@ static void heal(struct world *w)
 		struct want *want = want_of(w, w->wants.active[i]);
 		struct client *client = &w->clients[want->client];
 		client_set_timer(w, client, TIMER_RELEASE, want->uid,
-				 rng_between(&w->rng, 1000, 20000));
+				 rng_between(&w->rng, 1000, HEALED_HOLD_MS_MAX));
 	}
 	w->end_t = w->t + liveness_ms(w);
 }

@@ -11,7 +11,7 @@
 #include "trace.h"
 #include "want.h"
 
-enum { SAMPLE_EVERY_MS = 5000 };
+enum { SAMPLE_EVERY_MS = 5000, HEALED_HOLD_MS_MAX = 20000 };
 
 enum {
 	BOUND_THEOREM, /* CASES.md G: theorems 1 to 3, from the outside */
