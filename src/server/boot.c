@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,6 +367,9 @@ void boot_checked(const struct shell *shell)
 void boot_announce(const struct shell *shell)
 {
 	const struct live *live = &shell->live;
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+	if (poll(&out, 1, 0) == 0)
+		return; /* nobody reads: that must not keep us from serving */
 	bool pretty = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
 	const char *bold = pretty ? "\033[1m" : "", *plain = pretty ? "\033[0m" : "";
 	fprintf(stderr, "%sbaton %s listens on", bold, BATON_VERSION);

@@ -96,6 +96,23 @@ class Output(DaemonTest):
             wait_until(ended, "it ends")
         self.assertEqual(process.returncode, 74)
 
+    def test_a_daemon_that_nobody_reads_serves(self):
+        """What it says at its start is not waited for, as little as its log."""
+        daemon = self.daemon(start=False)
+        (daemon.dir / "run").mkdir(mode=0o700)
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        os.set_blocking(writer, False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        daemon.process = subprocess.Popen(daemon.command(), stdin=subprocess.DEVNULL, stdout=writer, stderr=writer,
+                                          env=daemon.environment(), preexec_fn=daemon.before_exec)
+        wait_until(lambda: os.path.exists(daemon.socket), "it listens")
+        self.assertEqual(self.run_cli(daemon, "status").returncode, 0)
+
     def test_broken_pipe_is_quiet(self):
         """`baton events | head`: the end of the reader ends the command without a word."""
         for ignored, status in ((False, -signal.SIGPIPE), (True, 74)):
