@@ -116,26 +116,33 @@ static void try_again_later(struct shell *shell, const char *why)
 	snprintf(sockets->said, sizeof sockets->said, "%s", why);
 }
 
-void sockets_look(struct shell *shell)
+/* 0: what happens to the folder is seen at once; else an errno. */
+static int look(struct shell *shell)
 {
 	struct sockets *sockets = &shell->sockets;
 	char detail[512] = "";
-	if (shell->draining)
-		return;
 	sockets->due = MONO_NEVER;
 	int rc = paths_make_private(sockets->folder, detail, sizeof detail);
 	/* Watched before they are looked at, so that nothing is missed in between. */
-	bool watched = trail_follow(&sockets->trail) == 0;
+	int rc_watch = trail_follow(&sockets->trail);
+	int unwatched = rc_watch == 0 ? 0 : errno ? errno : EIO;
 	rc = rc ? rc : put_back(shell, sockets->path, detail, sizeof detail);
 	rc = rc ? rc : put_back(shell, sockets->http, detail, sizeof detail);
 	if (rc) {
 		try_again_later(shell, detail);
-		return;
+		return unwatched;
 	}
 	sockets->retry_ms = 0;
 	sockets->said[0] = 0;
-	if (!watched) /* no inotify to be had: by looking now and then */
+	if (unwatched) /* no inotify to be had: by looking now and then */
 		sockets->due = mono_after(loop_now(), SOCKETS_RETRY_MS_MIN);
+	return unwatched;
+}
+
+void sockets_look(struct shell *shell)
+{
+	if (!shell->draining)
+		(void)look(shell);
 }
 
 static void on_changed(void *ctx)
@@ -150,11 +157,11 @@ void sockets_watch(struct shell *shell)
 	struct sockets *sockets = &shell->sockets;
 	write_down(shell);
 	trail_init(&sockets->trail, shell->loop, sockets->folder, on_changed, shell);
-	sockets_look(shell);
-	if (sockets->trail.fd < 0)
+	int unwatched = look(shell);
+	if (unwatched)
 		log_event(&shell->observers.log, LOG_WARN,
 			  "cannot watch the folder of the sockets; looking now and then",
-			  log_str("error", strerror(errno)));
+			  log_str("error", strerror(unwatched)));
 }
 
 struct mono_ms sockets_when_due(struct shell *shell, struct mono_ms now)
