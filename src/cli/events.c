@@ -143,8 +143,9 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	for (;;) {
 		struct api_stream *stream;
 		char path[64] = "/v1/gpu/events", error[512];
-		/* Without --follow: what the broker's ring still has. */
-		if (!values.follow || reader.last_id)
+		/* Without --follow: what the broker's ring still has. A new broker's has only what
+		 * came after its start. */
+		if (!values.follow || reader.last_id || said)
 			snprintf(path, sizeof(path), "/v1/gpu/events?since=%" PRIu64,
 				 reader.last_id);
 		r = api_stream_open(path, &stream, error, sizeof(error));

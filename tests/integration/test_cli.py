@@ -261,6 +261,24 @@ class Look(DaemonTest):
         self.assertEqual(result.returncode, 0, result)
         self.assertIn("eventful", result.stdout)
 
+    def test_events_over_a_restart(self):
+        """events --follow that has heard nothing yet shows what the next broker did before it was reached again."""
+        process = self.start_cli(self.d, "events", "--follow", "--json")
+        folder = f"/proc/{process.pid}/fd"
+
+        def connected():
+            return any(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder))
+        wait_until(connected, "it is connected")
+        holds_for(lambda: process.poll() is None, "and heard", 0.3)
+        self.d.kill()
+        away = in_thread(process.stderr.readline)
+        wait_until(lambda: not away.is_alive(), "it says so")
+        self.assertIn("away", away.result())
+        self.d.start()
+        first = in_thread(process.stdout.readline)
+        wait_until(lambda: not first.is_alive(), "an event comes")
+        self.assertEqual(json.loads(first.result())["what"], "started")
+
     def test_no_broker_is_69(self):
         """Every command that needs a broker says so the same way."""
         self.d.terminate()
