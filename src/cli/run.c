@@ -780,9 +780,8 @@ const struct command command_run = {
 		"once somebody waits for it.\n"
 		"Exit status: that of the command, 128 + N when signal N ended it; 75 no lease "
 		"now, or\n"
-		"the lease was taken before it was done; 69 no broker, 126 or 127 when the "
-		"command\n"
-		"cannot be run.",
+		"the lease was taken before it was done; 69 no broker, 72 never fits, 126 or\n"
+		"127 when the command cannot be run.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(*options),
 	.arguments = ARGUMENTS_COMMAND,
