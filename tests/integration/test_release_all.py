@@ -55,6 +55,7 @@ class ReleaseAll(DaemonTest):
             self.assertEqual(len(waiter.messages("released")), 1)
         for connection in parked:
             self.assertError(connection.read_answer(), 409, "released")
+        holder.wait("revoked", lease=lease)  # its thread may read later than ours
         self.assertEqual(len(holder.messages("revoked", lease=lease)), 1)
         late = [daemon.session(f"late-{i}") for i in range(3)]
         for session in late:
