@@ -15,7 +15,7 @@ enum {
 	HELD_MAX = 4096,          /* leases in all: with the queue's cap, what memory may grow to */
 	PLACE_MEMORY_COUNT = 256, /* lost waiters whose keys are remembered */
 	FENCE_BLOCK = 1000,
-	TICK_WORK_MAX = 512, /* effects of one tick; what is due beside waits for the next one */
+	TICK_WORK_MAX = 256, /* effects of one tick; what is due beside waits for the next one */
 };
 
 /* More bytes than any GPU has; sums over all sessions cannot overflow. */

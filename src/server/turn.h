@@ -7,7 +7,7 @@
 
 enum {
 	TURN_EVENTS_MAX = 1024, /* per turn; the rest waits for the next one, in order */
-	TURN_WORK_MAX = 2048,   /* effects, and claims moved without one: the same */
+	TURN_WORK_MAX = 1024,   /* effects, and claims moved without one: the same */
 	TURN_STALL_MS = 1000,   /* a turn that begins so much too late was a stall */
 	TURN_JUMP_MS = 1000,    /* BOOTTIME - MONOTONIC that moved by so much was a suspend */
 	TURN_JOURNAL_RETRY_MS = 1000,
