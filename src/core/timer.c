@@ -228,7 +228,11 @@ void timer_jump(struct core *core, int64_t stalled_ms)
 		shift(&session->detach_deadline, stalled_ms);
 		if (freeze)
 			session->last_seen = mono_max(session->last_seen, seen);
-		timer_arm_session(core, session);
+		/* Its time was over in this very moment: it is judged now, not a TTL later. */
+		if (heap_has(&session->timer) && session_silent(core, session))
+			heap_set(&core->session_timers, &session->timer, core->now.v);
+		else
+			timer_arm_session(core, session);
 	}
 	trace_event(core, "clock-jump", NULL);
 	heartbeats(core);
