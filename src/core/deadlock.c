@@ -1,5 +1,7 @@
 /* deadlock: the wait-for graph, walked when a claim names the lease whose holder waits for it. New
- * edges appear only then, so a cycle is always found by the claim that would close it. */
+ * edges appear only then, so a cycle is always found by the claim that would close it. Whom the
+ * blocked leases leave without a GPU only becomes more as they do, so each waiter is looked at once
+ * for each GPU, largest needs first: the cost is that of sorting those who wait. */
 #include "core/deadlock.h"
 
 #include <stdio.h>
@@ -13,69 +15,158 @@ struct blocked {
 	const struct claim *via; /* the waiting claim it waits for; NULL: the new one */
 };
 
-struct graph {
-	struct blocked *v;
-	uint32_t count;
+/* A claim for which a holder waits, or the new one. */
+struct caller {
+	const struct claim *claim;  /* NULL: the new one */
+	const struct claim *parent; /* NULL: nobody new is blocked by it */
+	const struct need *need;
+	uint32_t mask; /* GPUs that can serve it beside the blocked leases */
 };
 
-static const struct blocked *find(const struct graph *graph, const struct claim *lease)
+enum resource { SLOTS, VRAM, RESOURCE_COUNT };
+
+struct demand {
+	uint64_t amount;
+	struct caller *caller;
+};
+
+/* What blocked leases have of one GPU, and how many of the sorted demands they keep out. */
+struct load {
+	uint64_t taken[RESOURCE_COUNT];
+	uint32_t kept_out[RESOURCE_COUNT];
+};
+
+struct graph {
+	const struct core *core;
+	struct blocked *v;
+	bool *blocked; /* by their place among the holders */
+	struct caller *callers;
+	struct demand *demands[RESOURCE_COUNT]; /* largest first */
+	struct load loads[LIMIT_GPUS];
+	uint32_t count, caller_count;
+	bool found;
+};
+
+static void block_lease(struct graph *graph, const struct claim *lease, const struct claim *via)
 {
-	for (uint32_t i = 0; i < graph->count; i++)
-		if (graph->v[i].lease == lease)
-			return &graph->v[i];
-	return NULL;
+	bool *blocked = &graph->blocked[rank_tree_rank(&lease->place)];
+
+	if (!*blocked)
+		graph->v[graph->count++] = (struct blocked){lease, via};
+	*blocked = true;
 }
 
-/* Could this GPU serve the need while the blocked leases stay? Their children run in their room. */
-static bool served_without(const struct core *core, const struct graph *graph,
-			   const struct need *need, uint32_t gpu)
+/* Too few GPUs are left for it: whoever waits for it is blocked as well. */
+static void judge_caller(struct graph *graph, struct caller *caller)
 {
-	const struct gpu_config *config = &core->config.gpus[gpu];
-	uint64_t room = config->vram_bytes_total, vram = need->vram_bytes;
-	uint32_t slots = need->slots;
+	if (mask_count(caller->mask) >= caller->need->gpu_count)
+		return;
+	if (!caller->claim)
+		graph->found = true;
+	else if (caller->parent)
+		block_lease(graph, caller->parent, caller->claim);
+	caller->parent = NULL;
+}
 
-	for (uint32_t i = 0; i < graph->count; i++) {
-		const struct claim *lease = graph->v[i].lease;
+static bool keeps_out(const struct graph *graph, uint32_t gpu, enum resource resource,
+		      uint64_t amount)
+{
+	const struct gpu_config *config = &graph->core->config.gpus[gpu];
+	uint64_t taken = graph->loads[gpu].taken[resource];
+
+	if (amount == 0)
+		return false;
+	if (resource == SLOTS)
+		return amount + taken > config->slots;
+	return config->vram_known ? amount + taken > config->vram_bytes_total : taken > 0;
+}
+
+static void press(struct graph *graph, uint32_t gpu, enum resource resource)
+{
+	uint32_t *at = &graph->loads[gpu].kept_out[resource];
+
+	for (; *at < graph->caller_count; (*at)++) {
+		const struct demand *demand = &graph->demands[resource][*at];
+		if (!keeps_out(graph, gpu, resource, demand->amount))
+			return;
+		if (!(demand->caller->mask & (1u << gpu)))
+			continue;
+		demand->caller->mask &= ~(1u << gpu);
+		judge_caller(graph, demand->caller);
+	}
+}
+
+/* The room of a blocked lease stays taken; its children run in it. */
+static void add_load(struct graph *graph, const struct claim *lease)
+{
+	for (uint32_t gpu = 0; gpu < graph->core->config.gpu_count; gpu++) {
 		if (!(lease->rec.granted_mask & (1u << gpu)))
 			continue;
-		slots += lease->slots_charged;
-		vram += lease->vram_charged;
-		if (!config->vram_known && need->vram_bytes > 0 && lease->vram_charged > 0)
-			return false;
+		graph->loads[gpu].taken[SLOTS] += lease->slots_charged;
+		graph->loads[gpu].taken[VRAM] += lease->vram_charged;
+		press(graph, gpu, SLOTS);
+		press(graph, gpu, VRAM);
 	}
-	if (need->slots > 0 && slots > config->slots)
-		return false;
-	return need->vram_bytes == 0 || !config->vram_known || vram <= room;
 }
 
-static bool stuck(const struct core *core, const struct graph *graph, const struct need *need,
-		  uint32_t mask)
+static int larger_first(const void *left, const void *right)
 {
-	uint32_t free_count = 0;
+	const struct demand *a = left, *b = right;
 
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if (mask & (1u << gpu))
-			free_count += served_without(core, graph, need, gpu);
-	return free_count < need->gpu_count;
+	if (a->amount != b->amount)
+		return a->amount > b->amount ? -1 : 1;
+	return (a->caller > b->caller) - (a->caller < b->caller);
 }
 
-/* Adds the holders whose children can only be served by leases that are blocked already. */
-static bool spread(const struct core *core, struct graph *graph)
+static void *zeroed(size_t count, size_t size)
 {
-	bool grew = false;
+	void *v = calloc(count, size);
 
-	list_each(it, next, &core->nested)
+	if (!v)
+		abort();
+	return v;
+}
+
+static void add_caller(struct graph *graph, const struct claim *claim, const struct claim *parent,
+		       const struct need *need, uint32_t mask)
+{
+	uint32_t configured = (uint32_t)((1ull << graph->core->config.gpu_count) - 1);
+	uint32_t at = graph->caller_count++;
+	struct caller *caller = &graph->callers[at];
+
+	*caller = (struct caller){claim, parent, need, mask & configured};
+	graph->demands[SLOTS][at] = (struct demand){need->slots, caller};
+	graph->demands[VRAM][at] = (struct demand){need->vram_bytes, caller};
+}
+
+static void collect_callers(struct graph *graph, const struct claim_record *rec, uint32_t mask)
+{
+	uint32_t most = 1;
+
+	list_each(it, next, &graph->core->nested) most++;
+	graph->callers = zeroed(most, sizeof(*graph->callers));
+	for (int resource = 0; resource < RESOURCE_COUNT; resource++)
+		graph->demands[resource] = zeroed(most, sizeof(struct demand));
+	add_caller(graph, NULL, NULL, &rec->need, mask);
+	list_each(it, next, &graph->core->nested)
 	{
-		const struct claim *waiter = container_of(it, struct claim, in_nested);
-		const struct claim *parent = claim_by_id(core, waiter->rec.parent);
-		if (!parent || !claim_has_room(parent) || find(graph, parent))
-			continue;
-		if (!stuck(core, graph, &waiter->rec.need, waiter->mask))
-			continue;
-		graph->v[graph->count++] = (struct blocked){parent, waiter};
-		grew = true;
+		const struct claim *claim = container_of(it, struct claim, in_nested);
+		const struct claim *parent = claim_by_id(graph->core, claim->rec.parent);
+		if (parent && claim_has_room(parent))
+			add_caller(graph, claim, parent, &claim->rec.need, claim->mask);
 	}
-	return grew;
+	for (int resource = 0; resource < RESOURCE_COUNT; resource++)
+		qsort(graph->demands[resource], graph->caller_count, sizeof(struct demand),
+		      larger_first);
+}
+
+/* From the parent on: what blocked leases keep out blocks more of them, until nothing is new. */
+static void spread(struct graph *graph)
+{
+	for (uint32_t i = 0; i < graph->caller_count; i++)
+		judge_caller(graph, &graph->callers[i]);
+	for (uint32_t i = 0; i < graph->count && !graph->found; i++)
+		add_load(graph, graph->v[i].lease);
 }
 
 /* The last blocked lease that holds a GPU of the mask: what stands in the claim's way. */
@@ -113,22 +204,25 @@ bool deadlock_found(const struct core *core, const struct claim_record *rec, uin
 		    char *detail, size_t detail_size)
 {
 	const struct claim *parent = claim_by_id(core, rec->parent);
-	struct graph graph = {0};
-	bool found;
+	uint32_t holders = rank_tree_count(&core->holders);
+	struct graph graph = {.core = core};
 
 	PRE(rec->parent != 0);
 	PRE(detail_size > 0);
 	if (!parent || !claim_has_room(parent))
 		return false;
-	graph.v = calloc(rank_tree_count(&core->holders) + 1, sizeof(*graph.v));
-	if (!graph.v)
-		abort();
-	graph.v[graph.count++] = (struct blocked){parent, NULL};
-	while (!(found = stuck(core, &graph, &rec->need, mask)) && spread(core, &graph))
-		;
-	INVARIANT(graph.count <= rank_tree_count(&core->holders));
-	if (found)
+	graph.v = zeroed(holders, sizeof(*graph.v));
+	graph.blocked = zeroed(holders, sizeof(bool));
+	collect_callers(&graph, rec, mask);
+	block_lease(&graph, parent, NULL);
+	spread(&graph);
+	INVARIANT(graph.count <= holders);
+	if (graph.found)
 		describe(&graph, rec->id, mask, detail, detail_size);
 	free(graph.v);
-	return found;
+	free(graph.blocked);
+	free(graph.callers);
+	free(graph.demands[SLOTS]);
+	free(graph.demands[VRAM]);
+	return graph.found;
 }
