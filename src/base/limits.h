@@ -11,7 +11,8 @@ enum {
 	LIMIT_FRAME_BYTES = 64 * 1024,         /* one session message, WebSocket or line */
 	LIMIT_SEND_BUFFER_BYTES = 1024 * 1024, /* a peer that does not read is closed past this */
 	LIMIT_JSON_DEPTH = 16,
-	LIMIT_ID_BYTES = 128, /* names of clients: 1..128 printable bytes of UTF-8 */
+	LIMIT_ID_BYTES = 128,       /* names of clients: 1..128 printable bytes of UTF-8 */
+	LIMIT_PRINCIPAL_BYTES = 63, /* "uid:1000", "origin:https://host:8443" */
 	LIMIT_REQUEST_ID_BYTES = 64,
 	LIMIT_LABEL_BYTES = 64,   /* model or job label */
 	LIMIT_REASON_BYTES = 120, /* an operator's reason, an error's detail */

@@ -4,6 +4,7 @@
 #include "core/fit.h"
 #include "core/ledger.h"
 #include "core/order.h"
+#include "core/principal.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/timer.h"
@@ -192,5 +193,6 @@ void core_check(const struct core *core, struct mono_ms now)
 	INVARIANT(count == core->claims_by_id.count);
 	check_heads(core);
 	check_sessions(core);
+	principal_check(core);
 	check_deadlines(core, now);
 }

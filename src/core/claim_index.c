@@ -7,6 +7,7 @@
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/order.h"
+#include "core/principal.h"
 #include "core/session.h"
 #include "core/tell.h"
 #include "core/timer.h"
@@ -97,6 +98,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 	claim->mask = mask;
 	claim->silent = silent;
 	claim->session = session;
+	claim->principal = principal_join(core, rec->principal);
 	if (session)
 		list_append(&session->claims, &claim->in_session);
 	index_claim(core, claim);
@@ -162,6 +164,7 @@ void claim_free(struct core *core, struct claim *claim)
 {
 	PRE(!claim->indexed);
 	PRE(!claim_has_room(claim));
+	claim->principal = principal_leave(core, claim->principal);
 	heap_remove(&core->claim_timers, &claim->timer);
 	list_remove(&claim->in_session);
 	list_remove(&claim->in_dirty);

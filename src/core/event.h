@@ -81,6 +81,7 @@ struct event {
 			bool or_new; /* an unknown `resume` opens a new session: the peer may do so
 					anyway */
 			const char *name;
+			const char *principal; /* NULL: by the uid, else "token" */
 			int64_t pid, uid;
 			uint64_t pid_start;
 		} session;
@@ -107,6 +108,7 @@ struct event {
 			int64_t uninterruptible_ms, min_residence_ms, load_ms;
 			const char *name; /* HTTP: the `id`; NULL: the session's name */
 			const char *request_id, *label; /* may be NULL */
+			const char *principal; /* plain; NULL: "token". A session has its own */
 		} acquire;
 		struct {
 			uint64_t lease;            /* of the session on conn; 0: by token */

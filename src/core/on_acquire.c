@@ -8,6 +8,7 @@
 #include "core/handlers.h"
 #include "core/ledger.h"
 #include "core/memory.h"
+#include "core/principal.h"
 #include "core/refusal.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -55,6 +56,7 @@ static void fill_record(struct core *core, const struct event *event, const stru
 	text_copy(rec.name, sizeof(rec.name), name);
 	text_copy(rec.request_id, sizeof(rec.request_id), ask->request_id);
 	text_copy(rec.label, sizeof(rec.label), ask->label);
+	principal_name(rec.principal, session ? session->rec.principal : ask->principal, -1);
 	if (rec.need.gpu_mask == 0)
 		rec.need.gpu_mask = UINT32_MAX;
 	if (rec.need.gpu_count == 0)

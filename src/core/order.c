@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/ledger.h"
+#include "core/principal.h"
 
 /* Voice stands before all others in the list of places, whatever its key. */
 #define VOICE_FIRST_MS ((int64_t)1 << 61)
@@ -99,6 +100,7 @@ void order_insert(struct core *core, struct claim *claim)
 		list_append(&core->nested, &claim->in_nested);
 	if (claim->session)
 		claim->session->waiting++;
+	principal_waits(claim);
 	POST(claim->group != NULL);
 }
 
@@ -108,6 +110,7 @@ void order_remove(struct core *core, struct claim *claim)
 	rank_tree_remove(&core->places, &claim->place);
 	leave(claim);
 	list_remove(&claim->in_nested);
+	principal_waits_no_more(claim);
 	if (claim->session) {
 		INVARIANT(claim->session->waiting > 0);
 		claim->session->waiting--;

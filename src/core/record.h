@@ -25,6 +25,7 @@ struct session_record {
 	int64_t uid;          /* -1: unknown */
 	char name[LIMIT_ID_BYTES + 1];
 	struct named_processes named; /* BIND_NATIVE */
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 };
 
 struct claim_record {
@@ -61,6 +62,7 @@ struct claim_record {
 	char name[LIMIT_ID_BYTES + 1];
 	char request_id[LIMIT_REQUEST_ID_BYTES + 1];
 	char label[LIMIT_LABEL_BYTES + 1];
+	char principal[LIMIT_PRINCIPAL_BYTES + 1]; /* "": a session's, of an old journal */
 };
 
 enum record_type {

@@ -7,6 +7,7 @@
 #include "core/handlers.h"
 #include "core/ledger.h"
 #include "core/order.h"
+#include "core/principal.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/tell.h"
@@ -52,11 +53,16 @@ static void drop_row(struct core *core, struct claim *claim, enum end_reason end
 
 static void join_session(struct core *core, struct claim *claim)
 {
-	if (claim->rec.session == 0)
-		return;
-	claim->session = session_by_id(core, claim->rec.session);
+	char *principal = claim->rec.principal;
+
+	if (claim->rec.session != 0)
+		claim->session = session_by_id(core, claim->rec.session);
 	if (claim->session)
 		list_append(&claim->session->claims, &claim->in_session);
+	if (!principal[0])
+		principal_name(principal, claim->session ? claim->session->rec.principal : NULL,
+			       -1);
+	claim->principal = principal_join(core, principal);
 }
 
 static void restore_waiter(struct core *core, struct claim *claim)

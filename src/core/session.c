@@ -8,6 +8,7 @@
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/order.h"
+#include "core/principal.h"
 #include "core/revoke.h"
 #include "core/tell.h"
 #include "core/timer.h"
@@ -72,6 +73,8 @@ static struct session *session_create(struct core *core, const struct session_re
 	if (!session)
 		abort();
 	session->rec = *rec;
+	principal_name(session->rec.principal, rec->principal, rec->uid);
+	session->principal = principal_join(core, session->rec.principal);
 	session->last_seen = core->now;
 	session->compute_ended = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
@@ -195,6 +198,7 @@ void session_open(struct core *core, const struct event *event)
 		return;
 	}
 	text_copy(rec.name, sizeof(rec.name), event->session.name);
+	text_copy(rec.principal, sizeof(rec.principal), event->session.principal);
 	core->session_id_next++;
 	session = session_create(core, &rec);
 	set_conn(core, session, event->conn);
@@ -416,6 +420,7 @@ void session_due(struct core *core, struct session *session)
 
 void session_took_room(struct claim *claim)
 {
+	principal_holds(claim);
 	if (!claim->session)
 		return;
 	claim->session->holding++;
@@ -426,6 +431,7 @@ void session_gave_room(struct core *core, struct claim *claim)
 {
 	struct session *session = claim->session;
 
+	principal_holds_no_more(claim);
 	if (!session)
 		return;
 	INVARIANT(session->holding > 0);
@@ -455,6 +461,7 @@ void session_free(struct core *core, struct session *session)
 {
 	PRE(list_empty(&session->claims));
 	PRE(session->by_id.count == 0);
+	session->principal = principal_leave(core, session->principal);
 	if (session->conn != 0)
 		hash_remove(&core->sessions_by_conn, &session->by_conn);
 	list_remove(&session->in_dirty);

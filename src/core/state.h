@@ -26,6 +26,7 @@ enum {
 struct claim {
 	struct claim_record rec;
 	struct session *session;       /* NULL: plain HTTP or stream */
+	struct principal *principal;   /* on whose behalf */
 	uint64_t conn;                 /* plain: its exchange, 0: gone */
 	struct group *group;           /* QUEUED: where it waits */
 	struct claim *lender;          /* runs inside this lease's room */
@@ -60,6 +61,7 @@ struct session_vram {
 
 struct session {
 	struct session_record rec;
+	struct principal *principal;
 	uint64_t conn;                         /* 0: detached */
 	struct mono_ms last_seen;              /* last message of any kind */
 	struct mono_ms place_deadline;         /* detached: when its waiting claims end */
@@ -126,6 +128,8 @@ struct core {
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,
 		claims_by_conn;
 	struct hash sessions_by_conn, sessions_by_secret;
+	struct hash principals_by_name;
+	struct list principals, idle_principals;
 	struct rank_tree sessions, places, holders;
 	struct list groups, nested;
 	struct heap claim_timers, session_timers;

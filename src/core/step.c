@@ -7,6 +7,7 @@
 #include "core/handlers.h"
 #include "core/ledger.h"
 #include "core/order.h"
+#include "core/principal.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/tell.h"
@@ -29,6 +30,8 @@ struct core *core_create(void)
 		core->hold_ms_mean[cls] = -1;
 	list_init(&core->groups);
 	list_init(&core->nested);
+	list_init(&core->principals);
+	list_init(&core->idle_principals);
 	list_init(&core->dirty_claims);
 	list_init(&core->ended_claims);
 	list_init(&core->dirty_sessions);
@@ -70,6 +73,7 @@ void core_destroy(struct core *core)
 	hash_finish(&core->claims_by_conn);
 	hash_finish(&core->sessions_by_conn);
 	hash_finish(&core->sessions_by_secret);
+	principal_finish(core);
 	heap_finish(&core->claim_timers);
 	heap_finish(&core->session_timers);
 	effects_finish(&core->out);
@@ -273,6 +277,8 @@ static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved
 	effects_clear(&core->answers);
 	effects_clear(&core->admin_records);
 	reap(core);
+	if (core->ticking)
+		principal_sweep(core);
 	trim_tables(core);
 	fx->work += core->work;
 	core->work = 0;

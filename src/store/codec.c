@@ -13,14 +13,14 @@
 enum {
 	HEADER_BYTES = 4,
 	CRC_BYTES = 4,
-	CLAIM_FIXED_BYTES = 220, /* at most: all of a claim but its three strings */
-	CLAIM_BYTES_MAX =
-		CLAIM_FIXED_BYTES + 3 + LIMIT_ID_BYTES + LIMIT_REQUEST_ID_BYTES + LIMIT_LABEL_BYTES,
+	CLAIM_FIXED_BYTES = 220, /* at most: all of a claim but its four strings */
+	CLAIM_BYTES_MAX = CLAIM_FIXED_BYTES + 4 + LIMIT_ID_BYTES + LIMIT_REQUEST_ID_BYTES +
+			  LIMIT_LABEL_BYTES + LIMIT_PRINCIPAL_BYTES,
 };
 
 static_assert(HEADER_BYTES + CLAIM_BYTES_MAX + CRC_BYTES <= CODEC_BYTES_MAX, "a claim fits");
-static_assert(HEADER_BYTES + 57 + 3 + LIMIT_ID_BYTES + 16 * LIMIT_PROCESSES + LIMIT_CGROUP_BYTES +
-			      CRC_BYTES <=
+static_assert(HEADER_BYTES + 57 + 4 + LIMIT_ID_BYTES + 16 * LIMIT_PROCESSES + LIMIT_CGROUP_BYTES +
+			      LIMIT_PRINCIPAL_BYTES + CRC_BYTES <=
 		      CODEC_BYTES_MAX,
 	      "a session fits");
 static_assert(LIMIT_ID_BYTES <= UINT8_MAX, "a string's length is one byte");
@@ -35,10 +35,10 @@ static_assert(YIELD_PREEMPTED == 0 && YIELD_EXPIRED == 5, "reasons to yield are 
 static_assert(BIND_NATIVE == 0 && BIND_HTTP == 3, "bindings are on disk");
 
 /* The layout that is written; older ones are read. 2: what a session names beside its process, and
- * what of a claim's turn and wait a restart must not forget. */
+ * what of a claim's turn and wait a restart must not forget. 3: on whose behalf. */
 static const uint8_t newest[] = {
-	[RECORD_SESSION_PUT] = 2, [RECORD_SESSION_END] = 1, [RECORD_CLAIM_PUT] = 2,
-	[RECORD_CLAIM_END] = 2,   [RECORD_FENCE] = 1,       [RECORD_PAUSED] = 1,
+	[RECORD_SESSION_PUT] = 3, [RECORD_SESSION_END] = 1, [RECORD_CLAIM_PUT] = 3,
+	[RECORD_CLAIM_END] = 3,   [RECORD_FENCE] = 1,       [RECORD_PAUSED] = 1,
 	[RECORD_AUDIT] = 1,
 };
 
@@ -155,6 +155,8 @@ static void walk_session(struct walk *w, struct session_record *s)
 	walk_text(w, s->name, sizeof s->name);
 	if (w->version >= 2)
 		walk_named(w, &s->named);
+	if (w->version >= 3)
+		walk_text(w, s->principal, sizeof s->principal);
 }
 
 /* As the first version had it: a wait of the length that it began with, a turn as old as the hold.
@@ -213,6 +215,9 @@ static void walk_claim(struct walk *w, struct claim_record *c)
 	walk_i64(w, &c->timeout_ms);
 	walk_i64(w, &c->turn_since.v);
 	c->yield_reason = (enum yield_reason)walk_choice(w, c->yield_reason, YIELD_REASON_COUNT);
+	if (w->version < 3)
+		return;
+	walk_text(w, c->principal, sizeof c->principal);
 }
 
 static void walk_payload(struct walk *w, struct record *r)

@@ -21,6 +21,7 @@ static void check_claim(const struct claim_record *c)
 	assert(memchr(c->name, '\0', sizeof c->name));
 	assert(memchr(c->request_id, '\0', sizeof c->request_id));
 	assert(memchr(c->label, '\0', sizeof c->label));
+	assert(memchr(c->principal, '\0', sizeof c->principal));
 }
 
 static void check_record(const struct record *r)
@@ -33,6 +34,7 @@ static void check_record(const struct record *r)
 	case RECORD_SESSION_PUT:
 		assert(r->session.binding == BIND_NATIVE || r->session.binding == BIND_TAB);
 		assert(memchr(r->session.name, '\0', sizeof r->session.name));
+		assert(memchr(r->session.principal, '\0', sizeof r->session.principal));
 		assert(r->session.named.count <= LIMIT_PROCESSES);
 		assert(memchr(r->session.named.cgroup, '\0', sizeof r->session.named.cgroup));
 		break;

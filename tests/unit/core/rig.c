@@ -185,6 +185,7 @@ uint64_t rig_session(struct rig *rig, enum binding binding, const char *name)
 	event.session.binding = binding;
 	event.session.browser = binding == BIND_TAB;
 	event.session.name = name;
+	event.session.principal = rig->principal;
 	event.session.pid = 100 + (int64_t)conn;
 	rig_step(rig, event);
 	assert_non_null(rig_sent(rig, MSG_WELCOME, 0));
@@ -243,6 +244,8 @@ uint64_t rig_ask(struct rig *rig, uint64_t conn, struct event event)
 	const struct effect *denied;
 
 	event.conn = conn ? conn : rig->conn_next++;
+	if (!event.acquire.principal)
+		event.acquire.principal = rig->principal;
 	if (event.acquire.ref == 0)
 		event.acquire.ref = rig->ref_next++;
 	rig_step(rig, event);

@@ -21,6 +21,8 @@ struct rig {
 	struct core_config config; /* change it before rig_start, or call rig_configure after */
 	struct effects fx;         /* of the last act: one event, or all ticks of a rig_pass */
 	struct mono_ms now;
+	const char *principal; /* of sessions opened and plain requests made from now on; NULL:
+				  derived, "uid:0" and "token" */
 	uint64_t conn_next, ref_next, random_next;
 	/* the journal */
 	struct claim_record claims[RIG_ROWS];

@@ -61,6 +61,7 @@ static struct record full_claim(void)
 	fill(c->name, sizeof c->name, 'n');
 	fill(c->request_id, sizeof c->request_id, 'r');
 	fill(c->label, sizeof c->label, 'l');
+	fill(c->principal, sizeof c->principal, 'p');
 	return r;
 }
 
@@ -73,6 +74,7 @@ static struct record sample(enum record_type type)
 		r.session = (struct session_record){
 			.id = 7, .binding = BIND_TAB, .pid = -2, .pid_start = 9, .uid = -1};
 		fill(r.session.name, sizeof r.session.name, 's');
+		fill(r.session.principal, sizeof r.session.principal, 'p');
 		r.session.named.count = LIMIT_PROCESSES;
 		for (int i = 0; i < LIMIT_PROCESSES; i++)
 			r.session.named.v[i] = (struct named_process){INT64_MAX - i, UINT64_MAX};
@@ -139,6 +141,7 @@ static void test_claim_fields(void **state)
 	assert_string_equal(out.claim.name, in.claim.name);
 	assert_string_equal(out.claim.request_id, in.claim.request_id);
 	assert_string_equal(out.claim.label, in.claim.label);
+	assert_string_equal(out.claim.principal, in.claim.principal);
 }
 
 /* The format on disk does not move by accident: one small record, byte by byte. */
@@ -208,9 +211,9 @@ static void test_wrong_content(void **state)
 	(void)state;
 	enum { STATE_AT = 4 + 6 * 8 + 16, NAME_AT = STATE_AT + 8 + 8 + 4 * 4 + 12 * 8 };
 	struct record claim = full_claim();
-	assert_int_equal(decode_with(&claim, 0, 2), 0);
-	for (uint8_t version = 0; version <= 3; version++)
-		if (version != 2)
+	assert_int_equal(decode_with(&claim, 0, 3), 0);
+	for (uint8_t version = 0; version <= 4; version++)
+		if (version != 3)
 			assert_int_equal(decode_with(&claim, 0, version), -ERR_IO);
 	assert_int_equal(decode_with(&claim, 1, RECORD_AUDIT + 1), -ERR_IO); /* type */
 	assert_int_equal(decode_with(&claim, 1, RECORD_SESSION_PUT), -ERR_IO);
@@ -234,38 +237,44 @@ static void test_wrong_content(void **state)
 	assert_int_equal(decode_with(&fence, 4 + 7, 0x80), -ERR_IO);
 }
 
-/* The same record in the layout of version 1: without its last `tail` bytes. */
-static int decode_old(const struct record *in, size_t tail, struct record *ret_out)
+/* The same record in the layout of an older version: without its last `tail` bytes. */
+static int decode_old(const struct record *in, uint8_t version, size_t tail, struct record *ret_out)
 {
 	uint8_t bytes[CODEC_BYTES_MAX];
 	size_t length = codec_encode(in, bytes) - tail;
-	bytes[0] = 1;
+	bytes[0] = version;
 	bytes[2] = (uint8_t)(length - 8);
 	bytes[3] = (uint8_t)((length - 8) >> 8);
 	seal(bytes, length);
 	return codec_decode(bytes, length, ret_out);
 }
 
-/* A journal of the version before is read: what it could not say has the value that it had then. */
-static void test_version_1(void **state)
+/* A journal of an older version is read: what it could not say has the value that it had then. */
+static void test_old_versions(void **state)
 {
 	(void)state;
 	enum {
-		CLAIM_TAIL = 8 + 8 + 1,
-		NAMED_TAIL = 1 + 16 * LIMIT_PROCESSES + 8 + 1 + LIMIT_CGROUP_BYTES
+		TAIL_2 = 1 + LIMIT_PRINCIPAL_BYTES,
+		CLAIM_TAIL = 8 + 8 + 1 + TAIL_2,
+		NAMED_TAIL = 1 + 16 * LIMIT_PROCESSES + 8 + 1 + LIMIT_CGROUP_BYTES + TAIL_2
 	};
 	struct record in = full_claim(), out;
-	assert_int_equal(decode_old(&in, CLAIM_TAIL, &out), 0);
+	assert_int_equal(decode_old(&in, 1, CLAIM_TAIL, &out), 0);
 	assert_true(out.claim.timeout_ms == -1 && out.claim.turn_since.v == 14);
 	assert_int_equal(out.claim.yield_reason, YIELD_PREEMPTED);
 	assert_string_equal(out.claim.label, in.claim.label);
 	in.claim.arrival.v = 1000;
 	in.claim.wait_deadline.v = 121000;
-	assert_int_equal(decode_old(&in, CLAIM_TAIL, &out), 0);
+	assert_int_equal(decode_old(&in, 1, CLAIM_TAIL, &out), 0);
 	assert_int_equal(out.claim.timeout_ms, 120000);
-	assert_int_equal(decode_old(&in, CLAIM_TAIL - 1, &out), -ERR_IO);
+	assert_int_equal(decode_old(&in, 1, CLAIM_TAIL - 1, &out), -ERR_IO);
+	assert_int_equal(decode_old(&in, 2, TAIL_2, &out), 0);
+	assert_true(out.claim.turn_since.v == 18 && out.claim.principal[0] == '\0');
 	in = sample(RECORD_SESSION_PUT);
-	assert_int_equal(decode_old(&in, NAMED_TAIL, &out), 0);
+	assert_int_equal(decode_old(&in, 2, TAIL_2, &out), 0);
+	assert_int_equal(out.session.named.count, LIMIT_PROCESSES);
+	assert_string_equal(out.session.principal, "");
+	assert_int_equal(decode_old(&in, 1, NAMED_TAIL, &out), 0);
 	assert_true(out.session.named.count == 0 && out.session.named.cgroup[0] == '\0');
 	assert_string_equal(out.session.name, in.session.name);
 }
@@ -290,7 +299,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_claim_fields),
 		cmocka_unit_test(test_golden_bytes), cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_flipped_bit),  cmocka_unit_test(test_wrong_content),
-		cmocka_unit_test(test_version_1),    cmocka_unit_test(test_named),
+		cmocka_unit_test(test_old_versions), cmocka_unit_test(test_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,37 @@
+/* principal: on whose behalf a claim is made: "uid:1000" over the Unix socket, "token" or
+ * "key:NAME" over HTTP, "origin:URL" for a page. Caps, rights and fairness are the principal's;
+ * names are for people. One exists while it has sessions or claims, or a tag in the future. */
+#pragma once
+#include "core/state.h"
+
+struct principal {
+	char name[LIMIT_PRINCIPAL_BYTES + 1];
+	uint32_t refs; /* sessions and claims that point here */
+	uint32_t waiting[LEASE_CLASS_COUNT], held[LEASE_CLASS_COUNT];
+	struct mono_ms last_tag[LEASE_CLASS_COUNT]; /* of its newest claim; MONO_NEVER.. */
+	struct shape {
+		struct need need;
+		uint32_t waiting;
+	} * shapes; /* the distinct needs of its waiting claims */
+	uint32_t shape_count, shape_size;
+	struct hash_node by_name; /* core.principals_by_name */
+	struct list in_core;      /* core.principals, or core.idle_principals: refs 0 */
+};
+
+/* What a record says: `given`, else by the uid of the socket, else "token". */
+void principal_name(char *ret_name, const char *given, int64_t uid);
+/* The one of that name, made where there is none, with one reference more; never NULL. */
+struct principal *principal_join(struct core *core, const char *name);
+struct principal *principal_leave(struct core *core, struct principal *principal); /* -> NULL */
+/* A claim of it enters or leaves the queue, takes room or gives it back. */
+void principal_waits(struct claim *claim);
+void principal_waits_no_more(struct claim *claim);
+void principal_holds(struct claim *claim);
+void principal_holds_no_more(struct claim *claim);
+
+uint32_t principal_waiting(const struct principal *principal);
+uint32_t principal_held(const struct principal *principal);
+/* One that is idle goes; called now and then. */
+void principal_sweep(struct core *core);
+void principal_finish(struct core *core);
+void principal_check(const struct core *core);
