@@ -46,10 +46,11 @@ web: build ## the browser tests alone, or those of FILES="..."
 	@tools/pages.sh $(BUILD)
 	@BATON_BIN=$(BUILD)/baton node tests/web/run.mjs $(FILES)
 
-bench: build ## Baton beside a floor server and Redis, as ratios
+bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
 	@tools/deps.sh bench
 	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost
 	@bench/bench.py $(BUILD)
+	@bench/instructions.py $(BUILD)
 
 lint: build ## layers, purity, tidiness, format, headers
 	@tools/deps.sh lint

@@ -44,7 +44,7 @@ class Server:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(10)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -82,25 +82,25 @@ class Redis(Server):
 
 
 class Baton(Server):
-    def __init__(self, build):
+    def __init__(self, build, under=()):
         def argv(where):
             config = f"{where}/bench.yaml"
             with open(config, "w", encoding="utf-8") as file:
                 file.write("connections: 2048\nqueue:\n  max: 20000\n  per_session_max: 12000\n")
-            return [f"{build}/baton", "serve", "--listen", "127.0.0.1:0", "--socket", f"{where}/baton.sock",
+            return [*under, f"{build}/baton", "serve", "--listen", "127.0.0.1:0", "--socket", f"{where}/baton.sock",
                     "--state", f"{where}/state", "--config", config, "--log-level", "warn"]
         self.log = tempfile.TemporaryFile("w+")
         super().__init__(argv, stdout=self.log, stderr=self.log)
         self.socket = f"{self.dir}/baton.sock"
         self.bearer = f"{self.dir}/state/token"
-        self.address = wait_until("baton", self.port)
+        self.address = wait_until("baton", self.port, 30)
 
     def port(self):
         if self.process.poll() is not None:
             self.log.seek(0)
             sys.exit("bench: baton serve ended: " + self.log.read())
         self.log.seek(0)
-        found = re.search(r"127\.0\.0\.1:\d+", self.log.read())
+        found = re.search(r"127\.0\.0\.1:[1-9]\d*", self.log.read())
         return found.group(0) if found and os.path.exists(self.socket) else None
 
     def rss_kib(self):

@@ -1,10 +1,12 @@
 /* load: the engine of the lock benchmark. One thread, epoll, N keep-alive clients; prints one JSON
  * line with cycles per second and the hand-off from a release being written to the next grant being
  * read. The same engine drives every server, so the ratios compare servers and nothing else. usage:
- * load PROTOCOL ADDRESS CLIENTS SECONDS [BEARER-FILE] */
+ * load PROTOCOL ADDRESS CLIENTS SECONDS [BEARER-FILE]; "500c" in place of seconds: 500 cycles */
 #include "load.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,11 +208,13 @@ int main(int argc, char **argv)
 	struct client *clients = clients_connect(protocol, argv[2], count, epoll);
 	struct tally tally = {.offered.v = malloc(SAMPLES_MAX * sizeof(double)),
 			      .granted.v = malloc(SAMPLES_MAX * sizeof(double))};
-	double begin = now_s(), end = begin + atof(argv[4]);
+	bool by_cycles = strchr(argv[4], 'c') != NULL;
+	long cycles_max = by_cycles ? atol(argv[4]) : LONG_MAX;
+	double begin = now_s(), end = by_cycles ? INFINITY : begin + atof(argv[4]);
 	for (int i = 0; i < count; i++)
 		protocol->take(&clients[i]);
 	struct epoll_event events[256];
-	while (now_s() < end) {
+	while (tally.cycles < cycles_max && now_s() < end) {
 		int ready = epoll_wait(epoll, events, 256, 100);
 		for (int i = 0; i < ready; i++)
 			client_readable(&tally, protocol, events[i].data.ptr);

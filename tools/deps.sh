@@ -3,8 +3,8 @@
 # it does; silent when nothing is missing. Without a word: what building and running the broker
 # takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
 # models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browser and shells and
-# all packages of web/package-lock.json; "bench" what only the benchmark compares with. Where dpkg is
-# not the package manager, it says what to look for.
+# all packages of web/package-lock.json; "bench" what only the benchmark compares with, or counts by.
+# Where dpkg is not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
 set -eu
 cd "$(dirname "$0")/.."
@@ -30,7 +30,7 @@ build) ;;
 pages) packages=() && with_node ;;
 lint | fuzz) with_clang ;;
 test) with_clang && with_node && packages+=(chromium fonts-dejavu-core zsh fish) ;;
-bench) packages+=(redis-server redis-tools) ;;
+bench) packages+=(redis-server redis-tools valgrind) ;;
 *)
 	echo "usage: tools/deps.sh [build|pages|lint|fuzz|test|bench]" >&2
 	exit 64
