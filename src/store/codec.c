@@ -5,6 +5,7 @@
  * It does no I/O and allocates nothing. Called by the store and the simulator. */
 #include "store/codec.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -51,23 +52,26 @@ struct walk {
 	bool bad;
 };
 
-static uint64_t walk_number(struct walk *w, uint64_t value, size_t width)
+/* Widths are constants where this is called, so that a number is one move of the processor: a turn
+ * writes some dozens of them. */
+static inline __attribute__((always_inline)) uint64_t walk_number(struct walk *w, uint64_t value,
+								  size_t width)
 {
 	if (w->bad || w->size - w->at < width) {
 		w->bad = true;
 		return 0;
 	}
 	size_t at = w->at;
+	uint64_t little;
 	w->at += width;
 	if (w->write) {
-		for (size_t i = 0; i < width; i++)
-			w->write[at + i] = (uint8_t)(value >> (8 * i));
+		little = htole64(value);
+		memcpy(w->write + at, &little, width);
 		return value;
 	}
-	uint64_t got = 0;
-	for (size_t i = 0; i < width; i++)
-		got |= (uint64_t)w->read[at + i] << (8 * i);
-	return got;
+	little = 0;
+	memcpy(&little, w->read + at, width);
+	return le64toh(little);
 }
 
 static void walk_u64(struct walk *w, uint64_t *field)
@@ -109,8 +113,15 @@ static void walk_id(struct walk *w, uint64_t *field)
 
 static void walk_token(struct walk *w, struct token *token)
 {
-	for (size_t i = 0; i < sizeof token->b; i++)
-		token->b[i] = (uint8_t)walk_number(w, token->b[i], 1);
+	if (w->bad || w->size - w->at < sizeof token->b) {
+		w->bad = true;
+		return;
+	}
+	if (w->write)
+		memcpy(w->write + w->at, token->b, sizeof token->b);
+	else
+		memcpy(token->b, w->read + w->at, sizeof token->b);
+	w->at += sizeof token->b;
 }
 
 /* `size` is the room of the field with its NUL. */

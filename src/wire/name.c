@@ -54,6 +54,10 @@ const char *name_problem(const char *name, size_t length, size_t max_bytes)
 	if (length > max_bytes)
 		return "is too long";
 	for (size_t at = 0; at < length;) {
+		if (name[at] >= 0x20 && name[at] < 0x7f) { /* ASCII, as nearly always */
+			at++;
+			continue;
+		}
 		uint32_t code;
 		size_t bytes = code_point((const unsigned char *)name + at, length - at, &code);
 		if (!bytes)

@@ -29,21 +29,25 @@ void text_finish(struct text *text)
 	*text = (struct text){0};
 }
 
+__attribute__((noinline)) static void text_grow(struct text *text, size_t wanted)
+{
+	size_t capacity = text->capacity ? text->capacity : TEXT_BYTES_MIN;
+	while (capacity < wanted)
+		capacity *= 2;
+	char *bytes = realloc(text->bytes, capacity);
+	if (!bytes)
+		abort();
+	text->bytes = bytes;
+	text->capacity = capacity;
+}
+
 /* Room for `length` more bytes and the NUL. */
-static char *text_room(struct text *text, size_t length)
+static inline char *text_room(struct text *text, size_t length)
 {
 	assert(length < SIZE_MAX / 4);
 	size_t wanted = text->length + length + 1;
-	if (wanted > text->capacity) {
-		size_t capacity = text->capacity ? text->capacity : TEXT_BYTES_MIN;
-		while (capacity < wanted)
-			capacity *= 2;
-		char *bytes = realloc(text->bytes, capacity);
-		if (!bytes)
-			abort();
-		text->bytes = bytes;
-		text->capacity = capacity;
-	}
+	if (wanted > text->capacity)
+		text_grow(text, wanted);
 	return text->bytes + text->length;
 }
 
@@ -63,7 +67,10 @@ void text_str(struct text *text, const char *string)
 
 void text_char(struct text *text, char c)
 {
-	text_add(text, &c, 1);
+	char *end = text_room(text, 1);
+	end[0] = c;
+	end[1] = '\0';
+	text->length++;
 }
 
 void text_u64(struct text *text, uint64_t value)
@@ -126,6 +133,12 @@ void text_json_item(struct text *text)
 		text_char(text, ',');
 }
 
+/* May have to be escaped: quotes, backslash, controls, DEL, and what begins a line separator. */
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && c != 0xe2;
+}
+
 /* Only what JSON demands: quotes, backslash, controls; and DEL and the line separators, so that a
  * message stays one line for every reader. */
 void text_json_string(struct text *text, const char *string)
@@ -138,6 +151,8 @@ void text_json_string(struct text *text, const char *string)
 	text_char(text, '"');
 	const char *plain = string;
 	for (const char *at = string;; at++) {
+		while (is_plain((unsigned char)*at))
+			at++;
 		unsigned char c = (unsigned char)*at;
 		bool separator = c == 0xe2 && (unsigned char)at[1] == 0x80 &&
 				 ((unsigned char)at[2] == 0xa8 || (unsigned char)at[2] == 0xa9);
@@ -160,11 +175,19 @@ void text_json_string(struct text *text, const char *string)
 	text_char(text, '"');
 }
 
+/* Keys are ours: nothing in them is to be escaped. */
 void text_json_key(struct text *text, const char *key)
 {
-	text_json_item(text);
-	text_json_string(text, key);
-	text_char(text, ':');
+	size_t length = strlen(key);
+	char last = text->length ? text->bytes[text->length - 1] : '{';
+	char *end = text_room(text, length + 4);
+	if (last != '{' && last != '[')
+		*end++ = ',';
+	*end++ = '"';
+	memcpy(end, key, length);
+	end += length;
+	memcpy(end, "\":", 3);
+	text->length = (size_t)(end + 2 - text->bytes);
 }
 
 void text_json_str(struct text *text, const char *key, const char *string)
