@@ -13,7 +13,7 @@ static void check_ledger(const struct core *core)
 {
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		uint64_t vram = 0, plain = 0;
-		uint32_t slots = 0, takers = 0;
+		uint32_t slots = 0, takers = 0, computing = 0, keeping = 0;
 		for (struct rank_node *node = rank_tree_first(&core->holders); node;
 		     node = rank_tree_next(node)) {
 			const struct claim *claim = claim_of_place(node);
@@ -23,7 +23,14 @@ static void check_ledger(const struct core *core)
 			vram += claim->vram_charged;
 			plain += claim->session ? 0 : claim->vram_charged;
 			takers += claim->vram_charged > 0;
+			computing += claim->slots_charged > 0;
+			keeping += claim->slots_charged == 0 && claim->vram_charged > 0;
 		}
+		gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
+			computing -= holder->slots_charged > 0;
+		gpu_holders (holder, core, gpu, HOLDER_KEEPS)
+			keeping -= holder->slots_charged == 0;
+		INVARIANT(computing == 0 && keeping == 0);
 		INVARIANT(slots == core->gpus[gpu].slots_used);
 		INVARIANT(vram == core->gpus[gpu].vram_declared);
 		INVARIANT(plain == core->gpus[gpu].vram_plain);
@@ -37,13 +44,17 @@ static void check_ledger(const struct core *core)
 static void check_session_vram(const struct core *core)
 {
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
-		uint64_t sum = 0;
+		uint64_t sum = 0, unseen = 0;
 		for (struct rank_node *node = rank_tree_first(&core->sessions); node;
 		     node = rank_tree_next(node)) {
 			const struct session_vram *vram = &session_of_id(node)->vram[gpu];
 			sum += vram->declared > vram->observed ? vram->declared : vram->observed;
+			if (session_of_id(node)->rec.binding != BIND_NATIVE &&
+			    vram->declared > vram->observed)
+				unseen += vram->declared - vram->observed;
 		}
 		INVARIANT(sum == core->gpus[gpu].vram_sessions);
+		INVARIANT(unseen == core->gpus[gpu].vram_unseen);
 	}
 }
 

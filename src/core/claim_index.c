@@ -164,6 +164,7 @@ void claim_free(struct core *core, struct claim *claim)
 {
 	PRE(!claim->indexed);
 	PRE(!claim_has_room(claim));
+	PRE(claim->seats == NULL);
 	claim->principal = principal_leave(core, claim->principal);
 	heap_remove(&core->claim_timers, &claim->timer);
 	list_remove(&claim->in_session);

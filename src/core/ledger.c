@@ -2,6 +2,8 @@
  * claim.c (which alone charges), by fit.c and by those who explain. */
 #include "core/ledger.h"
 
+#include <stdlib.h>
+
 static uint64_t larger(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -31,16 +33,7 @@ uint64_t ledger_room(const struct core *core, uint32_t gpu)
  * process works for all its tabs), declared and were not seen to use by name. */
 static uint64_t pool_of(const struct core *core, uint32_t gpu)
 {
-	uint64_t pool = core->gpus[gpu].vram_plain;
-	struct rank_node *node = rank_tree_first(&core->sessions);
-
-	for (; node; node = rank_tree_next(node)) {
-		const struct session *session = session_of_id(node);
-		const struct session_vram *vram = &session->vram[gpu];
-		if (session->rec.binding != BIND_NATIVE)
-			pool += minus(vram->declared, vram->observed);
-	}
-	return pool;
+	return core->gpus[gpu].vram_plain + core->gpus[gpu].vram_unseen;
 }
 
 uint64_t ledger_vram_unmanaged(const struct core *core, uint32_t gpu)
@@ -129,18 +122,98 @@ uint32_t ledger_eligible(const struct core *core, const struct need *need)
 	return mask;
 }
 
-/* Moves the declared bytes of one session on one GPU, keeping the GPU's sums. */
-static void session_declare(struct core *core, struct session *session, uint32_t gpu, uint64_t add,
-			    uint64_t drop)
+/* What one session declared and uses on one GPU, and the GPU's sums over all of them. */
+static void session_set(struct core *core, struct session *session, uint32_t gpu, uint64_t declared,
+			uint64_t observed)
 {
 	struct session_vram *vram = &session->vram[gpu];
 	struct gpu *state = &core->gpus[gpu];
+	bool unnamed = session->rec.binding != BIND_NATIVE;
 
-	PRE(vram->declared + add >= drop);
 	INVARIANT(state->vram_sessions >= larger(vram->declared, vram->observed));
 	state->vram_sessions -= larger(vram->declared, vram->observed);
-	vram->declared = vram->declared + add - drop;
-	state->vram_sessions += larger(vram->declared, vram->observed);
+	state->vram_sessions += larger(declared, observed);
+	if (unnamed) {
+		INVARIANT(state->vram_unseen >= minus(vram->declared, vram->observed));
+		state->vram_unseen -= minus(vram->declared, vram->observed);
+		state->vram_unseen += minus(declared, observed);
+	}
+	vram->declared = declared;
+	vram->observed = observed;
+}
+
+static uint32_t seat_index(const struct claim *claim, uint32_t gpu)
+{
+	return mask_count(claim->rec.granted_mask & ((1u << gpu) - 1));
+}
+
+struct claim *ledger_holder_after(const struct core *core, uint32_t gpu, enum holder_kind kind,
+				  uint64_t id)
+{
+	struct rank_node *node = rank_tree_from(&core->gpus[gpu].holders[kind], 0, id + 1);
+
+	PRE(gpu < LIMIT_GPUS);
+	PRE(kind < HOLDER_KIND_COUNT);
+	return node ? container_of(node, struct seat, by_id)->claim : NULL;
+}
+
+struct claim *ledger_holder_next(const struct claim *holder, uint32_t gpu)
+{
+	struct rank_node *node;
+
+	PRE(holder->rec.granted_mask & (1u << gpu));
+	PRE(holder->seats != NULL);
+	node = rank_tree_next(&holder->seats[seat_index(holder, gpu)].by_id);
+	return node ? container_of(node, struct seat, by_id)->claim : NULL;
+}
+
+static struct rank_tree *holders_like(struct core *core, const struct claim *claim, uint32_t gpu)
+{
+	return &core->gpus[gpu].holders[claim->slots_charged > 0 ? HOLDER_COMPUTES : HOLDER_KEEPS];
+}
+
+/* One that is charged nothing keeps nobody out. */
+static void take_seats(struct core *core, struct claim *claim)
+{
+	uint32_t count = mask_count(claim->rec.granted_mask);
+
+	PRE(claim->seats == NULL);
+	if (claim->slots_charged == 0 && claim->vram_charged == 0)
+		return;
+	claim->seats = calloc(count, sizeof(*claim->seats));
+	if (!claim->seats)
+		abort();
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		struct seat *seat = &claim->seats[seat_index(claim, gpu)];
+		if (!(claim->rec.granted_mask & (1u << gpu)))
+			continue;
+		seat->claim = claim;
+		rank_tree_insert(holders_like(core, claim, gpu), &seat->by_id, 0, claim->rec.id);
+	}
+}
+
+static void leave_seats(struct core *core, struct claim *claim)
+{
+	for (uint32_t gpu = 0; claim->seats && gpu < LIMIT_GPUS; gpu++)
+		if (claim->rec.granted_mask & (1u << gpu))
+			rank_tree_remove(holders_like(core, claim, gpu),
+					 &claim->seats[seat_index(claim, gpu)].by_id);
+	free(claim->seats);
+	claim->seats = NULL;
+}
+
+static void declare(struct core *core, const struct claim *claim, uint32_t gpu, uint64_t add,
+		    uint64_t drop)
+{
+	struct session *session = claim->session;
+	uint64_t *plain = &core->gpus[gpu].vram_plain;
+
+	PRE((session ? session->vram[gpu].declared : *plain) + add >= drop);
+	if (session)
+		session_set(core, session, gpu, session->vram[gpu].declared + add - drop,
+			    session->vram[gpu].observed);
+	else
+		*plain = *plain + add - drop;
 }
 
 void ledger_take(struct core *core, struct claim *claim)
@@ -161,16 +234,15 @@ void ledger_take(struct core *core, struct claim *claim)
 		state->slots_used += claim->slots_charged;
 		state->vram_declared += claim->vram_charged;
 		state->takers += claim->vram_charged > 0;
-		if (claim->session)
-			session_declare(core, claim->session, gpu, claim->vram_charged, 0);
-		else
-			state->vram_plain += claim->vram_charged;
+		declare(core, claim, gpu, claim->vram_charged, 0);
 	}
+	take_seats(core, claim);
 }
 
 void ledger_drop(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
+	leave_seats(core, claim);
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		struct gpu *state = &core->gpus[gpu];
 		if (!(claim->rec.granted_mask & (1u << gpu)))
@@ -183,10 +255,7 @@ void ledger_drop(struct core *core, struct claim *claim)
 			INVARIANT(state->takers > 0);
 			state->takers--;
 		}
-		if (claim->session)
-			session_declare(core, claim->session, gpu, 0, claim->vram_charged);
-		else
-			state->vram_plain -= claim->vram_charged;
+		declare(core, claim, gpu, 0, claim->vram_charged);
 		/* What a tab leaves behind until its browser frees it belongs to nobody. */
 		if (state->vram_seen > 0)
 			state->vram_seen = less_of(state->vram_seen, pool_of(core, gpu));
@@ -217,13 +286,7 @@ void ledger_recap(struct core *core, uint32_t gpu_mask)
 
 static void observe(struct core *core, struct session *session, uint32_t gpu, uint64_t bytes)
 {
-	struct session_vram *vram = &session->vram[gpu];
-	struct gpu *state = &core->gpus[gpu];
-
-	INVARIANT(state->vram_sessions >= larger(vram->declared, vram->observed));
-	state->vram_sessions -= larger(vram->declared, vram->observed);
-	vram->observed = bytes;
-	state->vram_sessions += larger(vram->declared, vram->observed);
+	session_set(core, session, gpu, session->vram[gpu].declared, bytes);
 }
 
 /* Of what no session was seen to use, growth since the last reading is taken to be that of tabs and

@@ -21,6 +21,16 @@ bool ledger_total_known(const struct core *core, uint32_t gpu);
 /* GPUs that could hold the need if nothing else were there, within need.gpu_mask. */
 uint32_t ledger_eligible(const struct core *core, const struct need *need);
 
+/* Who is charged on a GPU, by rising id: those whose turn runs there, or those that only keep
+ * memory. A guest that has all it needs from its host is charged nothing. */
+struct claim *ledger_holder_after(const struct core *core, uint32_t gpu, enum holder_kind kind,
+				  uint64_t id); /* first with id 0; NULL: no more */
+struct claim *ledger_holder_next(const struct claim *holder, uint32_t gpu);
+/* No claim may be charged or discharged in the body. */
+#define gpu_holders(holder, core, gpu, kind)                                                       \
+	for (struct claim *holder = ledger_holder_after(core, gpu, kind, 0); holder;               \
+	     holder = ledger_holder_next(holder, gpu))
+
 /* Charge and discharge a claim on its granted_mask, by its need and its lender. */
 void ledger_take(struct core *core, struct claim *claim);
 void ledger_drop(struct core *core, struct claim *claim);

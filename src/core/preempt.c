@@ -16,12 +16,12 @@ struct leaving {
 
 struct claim *preempt_holder_after(const struct core *core, uint64_t id, uint32_t gpu)
 {
-	struct rank_node *node = rank_tree_from(&core->holders, 0, id + 1);
+	struct claim *computes = ledger_holder_after(core, gpu, HOLDER_COMPUTES, id);
+	struct claim *keeps = ledger_holder_after(core, gpu, HOLDER_KEEPS, id);
 
-	for (; node; node = rank_tree_next(node))
-		if (claim_of_place(node)->rec.granted_mask & (1u << gpu))
-			return claim_of_place(node);
-	return NULL;
+	if (computes && keeps)
+		return computes->rec.id < keeps->rec.id ? computes : keeps;
+	return computes ? computes : keeps;
 }
 
 struct mono_ms preempt_when(const struct core *core, const struct claim *head,

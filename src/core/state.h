@@ -23,6 +23,15 @@ enum {
 /* Longer than anybody waits; sums of a few such cannot overflow. */
 #define DURATION_MS_MAX ((int64_t)1 << 50)
 
+/* What a lease is on a GPU on which it is charged: one that computes, or that only keeps memory. */
+enum holder_kind { HOLDER_COMPUTES, HOLDER_KEEPS, HOLDER_KIND_COUNT };
+
+/* Its place among the holders of one GPU. */
+struct seat {
+	struct rank_node by_id;
+	struct claim *claim;
+};
+
 struct claim {
 	struct claim_record rec;
 	struct session *session;       /* NULL: plain HTTP or stream */
@@ -38,6 +47,7 @@ struct claim {
 	uint64_t yield_for;
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
 	uint32_t slots_charged;
+	struct seat *seats;     /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t mask;          /* GPUs that could ever hold it */
 	enum end_reason end_as; /* revoked: how it will end */
 	uint8_t acks_missed;
@@ -96,6 +106,8 @@ struct gpu {
 	uint32_t takers;        /* leases that state VRAM; matters where the total is unknown */
 	uint64_t vram_sessions; /* sum over sessions of the larger of declared and observed */
 	uint64_t vram_plain;    /* declared by leases without a session */
+	uint64_t vram_unseen;   /* declared by sessions of tabs beyond what they were seen to use */
+	struct rank_tree holders[HOLDER_KIND_COUNT]; /* of seats, by id */
 	uint64_t vram_declared, vram_cap; /* sum of all charges, and what it may reach (I1) */
 	uint64_t vram_used,
 		vram_outside; /* last sample: all, and what no session was seen to use */

@@ -49,6 +49,7 @@ static void free_claims(struct core *core)
 			struct claim *claim =
 				container_of(core->claims_by_id.v[i], struct claim, by_id);
 			core->claims_by_id.v[i] = claim->by_id.next;
+			free(claim->seats);
 			free(claim);
 		}
 }
