@@ -235,8 +235,8 @@ struct baton_claim_handlers {
 	void (*queued)(struct baton_claim *claim, const struct baton_place *place, void *ctx);
 	/* The GPU is ours from here on. Can come again after baton_release(claim, true). */
 	void (*granted)(struct baton_claim *claim, const struct baton_lease *lease, void *ctx);
-	/* Please give it back within yield->grace_ms: baton_release, or baton_yielding to ask for
-	 * the time that a step still needs. Whoever ignores it is revoked. */
+	/* Please give it back within yield->grace_ms: baton_release. Comes again when another needs
+	 * it by now. Whoever ignores it is revoked. */
 	void (*yield)(struct baton_claim *claim, const struct baton_yield *yield, void *ctx);
 	/* Over: stop using the GPU before returning. The lease object is gone already (its fence:
 	 * baton_claim_fence). The return is reported to the broker, which lets the next one in;
@@ -244,7 +244,7 @@ struct baton_claim_handlers {
 	 * killed. */
 	void (*revoked)(struct baton_claim *claim, const char *reason, void *ctx);
 	/* The broker's answer to a change, lend, renew or yielding: 0 or a code. How much time a
-	 * yielding was given: baton_time_left_ms. */
+	 * yielding has: baton_time_left_ms. */
 	void (*answered)(struct baton_claim *claim, enum baton_question question, int code,
 			 void *ctx);
 	/* The last call for this claim: 0 after a release, else why it ended. A held lease that is
@@ -253,6 +253,8 @@ struct baton_claim_handlers {
 	/* `revoked` returns before the work has stopped: nothing is reported and `ended` does not
 	 * come before baton_lease_stopped. Go on dispatching meanwhile. */
 	bool stops_later;
+	/* Nobody needs it any more: what `yield` asked is taken back, and the lease stays ours. */
+	void (*kept)(struct baton_claim *claim, void *ctx);
 };
 
 static inline void baton_claim_handlers_init(struct baton_claim_handlers *handlers)
@@ -334,8 +336,9 @@ BATON_API int baton_cancel(struct baton_claim *claim);
 /* Releases it if need be, and frees it. No handler is called for it any more. Takes NULL. */
 BATON_API void baton_claim_free(struct baton_claim *claim);
 
-/* Answers a yield: need_ms more are needed to reach a safe point. The broker may give less:
- * baton_time_left_ms knows once `answered` was called. */
+/* Answers a yield: need_ms more are needed to reach a safe point. There is no more time than
+ * uninterruptible_ms of the request declared: baton_time_left_ms knows once `answered` was called.
+ */
 BATON_API int baton_yielding(struct baton_claim *claim, int64_t need_ms);
 /* How long the work may still go on: after a yield until the lease is revoked; after `revoked`
  * (with stops_later) until whoever still runs is killed or may meet the next holder. -1: nothing

@@ -279,6 +279,15 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	child_signal(&run->job.child, run->values->on_yield);
 }
 
+/* A command that got a signal of its own choice may go on; what got SIGTERM is on its way out. */
+static void on_kept(struct baton_claim *claim, void *ctx)
+{
+	struct run *run = ctx;
+	(void)claim;
+	if (run->phase == RUN_STOPPING && run->values->on_yield && !run->revoked)
+		run->phase = RUN_RUNNING, run->taken = false;
+}
+
 /* What it may still take to stop: what was declared, but no longer than others are kept out. */
 static int64_t revoked_grace_ms(const struct run *run, int64_t left_ms)
 {
@@ -485,6 +494,7 @@ static int ask(struct run *run)
 	handlers.queued = on_queued;
 	handlers.granted = on_granted;
 	handlers.yield = on_yield;
+	handlers.kept = on_kept;
 	handlers.revoked = on_revoked;
 	handlers.ended = on_ended;
 	handlers.stops_later = true;

@@ -228,6 +228,10 @@ static void tell(struct baton *baton, const struct notice *notice)
 			handlers->yield(claim, &yield, ctx);
 		}
 		break;
+	case NOTICE_KEPT:
+		if (handlers->kept && baton_claim_lease(claim))
+			handlers->kept(claim, ctx);
+		break;
 	case NOTICE_REVOKED:
 		if (handlers->revoked)
 			handlers->revoked(claim, notice->reason, ctx);

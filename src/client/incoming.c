@@ -244,9 +244,20 @@ static void note_yield(struct baton_claim *claim, const struct reply *reply, str
 		 reply->for_name ? reply->for_name : "");
 }
 
+static void note_kept(struct baton_claim *claim)
+{
+	if (!atomic_exchange(&claim->yield_asked, false))
+		return;
+	claim->due = MONO_NEVER;
+	if (!notices_drop_yield(&claim->session->notices, claim))
+		notices_add(&claim->session->notices, NOTICE_KEPT, claim);
+}
+
 static int resume_held(struct baton_claim *claim, const struct reply *reply, struct mono_ms now)
 {
 	int r = hold(claim, reply);
+	if (r == 0 && reply->state == CLAIM_HELD)
+		note_kept(claim);
 	if (r == 0 && reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
 		note_yield(claim, reply, now);
 	return r;
@@ -292,6 +303,15 @@ static int on_yield(struct baton *baton, const struct reply *reply, struct mono_
 		return decline(claim, baton, reply, CLAIM_HELD);
 	if (claim->phase == PHASE_HELD)
 		note_yield(claim, reply, now);
+	return 0;
+}
+
+static int on_keep(struct baton *baton, const struct reply *reply, struct mono_ms now)
+{
+	(void)now;
+	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
+	if (claim && claim->phase == PHASE_HELD)
+		note_kept(claim);
 	return 0;
 }
 
@@ -460,6 +480,7 @@ int client_receive(struct baton *baton, const struct reply *reply, struct mono_m
 		[REPLY_RENEWED] = on_renewed, [REPLY_CHANGED] = on_changed,
 		[REPLY_LENT] = on_lent,       [REPLY_HEARTBEAT] = on_heartbeat,
 		[REPLY_LINK] = on_link,       [REPLY_CLOSE] = on_close,
+		[REPLY_KEEP] = on_keep,
 	};
 	/* Before the welcome nobody may speak of claims. A broker whose journal is slow may ask for
 	 * a sign of life first. */

@@ -38,20 +38,35 @@ struct notice *notices_take(struct notices *notices)
 	return notice;
 }
 
-void notices_forget(struct notices *notices, const struct baton_claim *claim)
+/* Of any kind, or of one. */
+static bool drop(struct notices *notices, const struct baton_claim *claim, int kind)
 {
 	struct notice **at = &notices->first;
+	bool dropped = false;
 	notices->last = NULL;
 	while (*at) {
 		struct notice *notice = *at;
-		if (notice->claim == claim) {
+		if (notice->claim == claim &&
+		    (kind < 0 || notice->kind == (enum notice_kind)kind)) {
 			*at = notice->next;
 			free(notice);
+			dropped = true;
 		} else {
 			notices->last = notice;
 			at = &notice->next;
 		}
 	}
+	return dropped;
+}
+
+void notices_forget(struct notices *notices, const struct baton_claim *claim)
+{
+	(void)drop(notices, claim, -1);
+}
+
+bool notices_drop_yield(struct notices *notices, const struct baton_claim *claim)
+{
+	return drop(notices, claim, NOTICE_YIELD);
 }
 
 void notices_finish(struct notices *notices)

@@ -12,6 +12,7 @@ enum notice_kind {
 	NOTICE_QUEUED,
 	NOTICE_GRANTED,
 	NOTICE_YIELD,
+	NOTICE_KEPT,
 	NOTICE_REVOKED,
 	NOTICE_ANSWERED,
 	NOTICE_ENDED,
@@ -44,4 +45,6 @@ struct notice *notices_add(struct notices *notices, enum notice_kind kind,
 struct notice *notices_take(struct notices *notices);
 /* Drops those about a claim. */
 void notices_forget(struct notices *notices, const struct baton_claim *claim);
+/* Drops the yield of a claim that was not told yet; false: there was none. */
+bool notices_drop_yield(struct notices *notices, const struct baton_claim *claim);
 void notices_finish(struct notices *notices);

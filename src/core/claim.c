@@ -126,6 +126,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 {
 	enum claim_state from = claim->rec.state;
 	struct effect *trace;
+	bool kept;
 
 	PRE(claim_may_move(from, to));
 	PRE(to != CLAIM_ENDED || claim->rec.end != END_NONE);
@@ -134,11 +135,14 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	claim->rec.state = to;
 	if (from == CLAIM_QUEUED && to == CLAIM_OFFERED)
 		take_room(core, claim);
-	if (to == CLAIM_HELD) {
+	if (to == CLAIM_OFFERED)
+		claim->offered_since = core->now;
+	if (from == CLAIM_OFFERED && to == CLAIM_HELD) {
 		claim->rec.held_since = claim->rec.turn_since = core->now;
 		claim->rec.held_wall = core->wall;
 	}
-	trace = trace_claim(core, claim, move_words[to]);
+	kept = from == CLAIM_YIELDING && to == CLAIM_HELD;
+	trace = trace_claim(core, claim, kept ? "kept" : move_words[to]);
 	trace->trace.from = from;
 	if (from != CLAIM_QUEUED) {
 		trace->trace.gpus = claim->rec.granted_mask;

@@ -16,7 +16,7 @@
 	X(CLAIM_QUEUED, TO(CLAIM_OFFERED) | TO(CLAIM_ENDED))                                       \
 	X(CLAIM_OFFERED, TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                      \
 	X(CLAIM_HELD, TO(CLAIM_YIELDING) | TO(CLAIM_ENDED))                                        \
-	X(CLAIM_YIELDING, TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                                      \
+	X(CLAIM_YIELDING, TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                     \
 	X(CLAIM_ENDED, 0)
 
 bool claim_may_move(enum claim_state from, enum claim_state to);

@@ -14,6 +14,7 @@ enum message {
 	MSG_GRANTED, /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer) */
 	MSG_YIELD,   /* lease, reason, other = for whom (claim id or 0), grace_ms, detail: an
 			operator's words */
+	MSG_KEEP,    /* lease: the yield is taken back, it stays held */
 	MSG_REVOKED, /* lease, reason, detail; grace_ms: until SIGKILL, 0: nobody is killed */
 	MSG_RELEASED, /* ref, lease: answer to release or cancel, or ended by an operator (end says)
 		       */

@@ -175,6 +175,8 @@ void on_renew(struct core *core, const struct event *event)
 	tell_renewed(core, event, claim, good_ms);
 }
 
+/* The grace is what it declared when it asked, however long it says now that it needs: what others
+ * were told about their wait stands on it. */
 void on_yielding(struct core *core, const struct event *event)
 {
 	struct claim *claim = renewed(core, event);
@@ -186,8 +188,6 @@ void on_yielding(struct core *core, const struct event *event)
 	} else if (claim->rec.state != CLAIM_YIELDING) {
 		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_STATE, NULL);
 	} else {
-		int64_t need_ms = event->renew.ttl_ms > 0 ? event->renew.ttl_ms : 0;
-		revoke_extend(core, claim, need_ms);
 		tell_renewed(core, event, claim, core->config.grace_ms_max);
 	}
 }

@@ -85,20 +85,28 @@ void revoke_remind(struct core *core, const struct claim *claim)
 	effect->send.grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 }
 
-void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms)
+void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
+{
+	PRE(claim->rec.state == CLAIM_YIELDING);
+	if (claim->yield_for == for_id)
+		return;
+	claim->yield_for = for_id;
+	revoke_remind(core, claim);
+}
+
+/* Whoever was asked with it, for running in its room, goes on with it. */
+void revoke_withdraw(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	PRE(!claim->rec.revoked);
-	PRE(need_ms >= 0);
-	for (; claim; claim = claim->lender) {
-		struct mono_ms most = mono_after(claim->yield_since, core->config.grace_ms_max);
-		struct mono_ms want = mono_after(core->now, need_ms);
+	for (; claim; claim = claim->lent_to) {
 		if (claim->rec.state != CLAIM_YIELDING || claim->rec.revoked)
 			continue;
-		claim->deadline = mono_max(claim->deadline, mono_min(want, most));
-		timer_arm_claim(core, claim);
+		claim->yield_for = 0;
+		claim->deadline = MONO_NEVER;
+		claim_move(core, claim, CLAIM_HELD);
+		tell_holder(core, claim, MSG_KEEP);
 	}
-	core->queue_changed = true;
 }
 
 static void send_signal(struct core *core, const struct claim *claim, int signo)
@@ -209,8 +217,7 @@ void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reas
 	core->queue_changed = true;
 }
 
-/* A holder that was asked for somebody who has left again keeps its lease until somebody needs it:
- * the deadline is set anew, so it gives way within one grace of the next need. */
+/* A holder that was asked for somebody who has left again keeps its lease. */
 static bool still_needed(const struct core *core, const struct claim *claim)
 {
 	if (claim->rec.yield_reason == YIELD_OPERATOR)
@@ -227,9 +234,7 @@ static void grace_over(struct core *core, struct claim *claim)
 	} else if (still_needed(core, claim)) {
 		revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
 	} else {
-		int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
-		claim->deadline = mono_after(core->now, grace_ms);
-		timer_arm_claim(core, claim);
+		revoke_withdraw(core, claim);
 	}
 }
 

@@ -6,8 +6,10 @@
 
 /* HELD -> YIELDING: please give way, for claim for_id (0: for none). */
 void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id);
-/* The holder needs so much longer; grace_ms_max in all is the most it gets. */
-void revoke_extend(struct core *core, struct claim *claim, int64_t need_ms);
+/* YIELDING, not revoked: another needs it now than the one for whom it was asked. */
+void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id);
+/* YIELDING, not revoked -> HELD: nobody needs it any more, and the holder may keep it. */
+void revoke_withdraw(struct core *core, struct claim *claim);
 /* Any state with room -> revoked, and whoever runs inside its room with it. Ends as end_as, in this
  * step where nothing can still use the GPU. */
 void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,

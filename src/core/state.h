@@ -43,7 +43,7 @@ struct claim {
 	struct mono_ms key;            /* arrival + offset(class): the order of the queue */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
-	struct mono_ms yield_since;
+	struct mono_ms offered_since, yield_since;
 	uint64_t yield_for;
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
 	uint32_t slots_charged;

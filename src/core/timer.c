@@ -84,11 +84,10 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 	tell_claim(core, claim, msg);
 }
 
-/* Who could not hear the offer did not ignore it. */
+/* Only who is connected is offered anything: who is away by now has left with the offer. */
 static void offer_missed(struct core *core, struct claim *claim)
 {
-	if (claim_conn(claim) != 0)
-		claim->acks_missed++;
+	claim->acks_missed++;
 	core->stats.acks_missed++;
 	if (claim->acks_missed >= ACKS_MISSED_MAX) {
 		claim_end(core, claim, END_DISCONNECTED);

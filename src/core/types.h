@@ -12,8 +12,8 @@
 enum lease_class { LEASE_VOICE, LEASE_CHAT, LEASE_NORMAL, LEASE_BACKGROUND, LEASE_CLASS_COUNT };
 
 /* QUEUED -> OFFERED -> HELD -> YIELDING -> ENDED, QUEUED/OFFERED -> ENDED, OFFERED -> QUEUED (ack
- * missed, place kept), YIELDING -> QUEUED (gave way, comes back with its key). HELD -> ENDED:
- * released. */
+ * missed, place kept), YIELDING -> QUEUED (gave way, comes back with its key), YIELDING -> HELD
+ * (the asking was taken back). HELD -> ENDED: released. */
 enum claim_state {
 	CLAIM_QUEUED,
 	CLAIM_OFFERED,

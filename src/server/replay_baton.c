@@ -243,6 +243,9 @@ static void hear(struct stage *s, struct actor *a, const struct effect *effect)
 		if (a->runs && !heap_has(&a->timers[ACT_YIELD]))
 			plan(s, a, ACT_YIELD, s->now_ms + a->request->yield_ms);
 		break;
+	case MSG_KEEP:
+		unplan(s, a, ACT_YIELD);
+		break;
 	case MSG_HEARTBEAT:
 		a->alive = true;
 		plan(s, a, ACT_LIVE, s->now_ms);

@@ -12,7 +12,7 @@ void tally_trace(struct tally *tally, const struct effect *trace)
 	if (!trace->trace.claim || from == to) /* no move of a claim */
 		return;
 	assert(cls < LEASE_CLASS_COUNT);
-	if (to == CLAIM_HELD)
+	if (from == CLAIM_OFFERED && to == CLAIM_HELD)
 		histogram_add(&tally->waits[cls], trace->trace.waited_ms);
 	bool held = from == CLAIM_HELD || from == CLAIM_YIELDING;
 	if (held && (to == CLAIM_ENDED || to == CLAIM_QUEUED))

@@ -211,6 +211,7 @@ static bool is_promise(const struct effect *effect)
 	case MSG_OK:
 		return true;
 	case MSG_YIELD:
+	case MSG_KEEP:
 	case MSG_REVOKED:
 	case MSG_RELEASED:
 	case MSG_TIMEOUT:

@@ -116,6 +116,7 @@ bool answer_effect(struct text *body, enum route_id route, const struct effect *
 	case MSG_QUEUED:
 	case MSG_OFFERED:
 	case MSG_YIELD:
+	case MSG_KEEP:
 	case MSG_CHANGED:
 	case MSG_LENT:
 	case MSG_HEARTBEAT:
@@ -151,7 +152,7 @@ bool answer_stream(struct text *out, const struct effect *send, const struct mes
 	bool last = msg == MSG_REVOKED || msg == MSG_RELEASED || msg == MSG_TIMEOUT ||
 		    msg == MSG_DENIED;
 	*ret_last = last;
-	if (!last && msg != MSG_QUEUED && msg != MSG_GRANTED && msg != MSG_YIELD)
+	if (!last && msg != MSG_QUEUED && msg != MSG_GRANTED && msg != MSG_YIELD && msg != MSG_KEEP)
 		return false;
 	text_str(out, "event: ");
 	text_str(out, message_type_name(msg));

@@ -14,6 +14,7 @@ static const char *const type_names[MSG_COUNT] = {
 	[MSG_REVOKED] = "revoked", [MSG_RELEASED] = "released",   [MSG_TIMEOUT] = "timeout",
 	[MSG_DENIED] = "denied",   [MSG_RENEWED] = "renewed",     [MSG_CHANGED] = "changed",
 	[MSG_LENT] = "lent",       [MSG_HEARTBEAT] = "heartbeat", [MSG_OK] = "ok",
+	[MSG_KEEP] = "keep",
 };
 
 const char *message_type_name(enum message msg)
@@ -213,6 +214,7 @@ static void add_body(struct text *out, const struct effect *send, const struct m
 		text_json_u64(out, "count", send->send.lease);
 		break;
 	case MSG_CHANGED:
+	case MSG_KEEP:
 	case MSG_HEARTBEAT:
 	case MSG_COUNT:
 		break;

@@ -12,7 +12,8 @@ static const char *const type_names[REPLY_TYPE_COUNT] = {
 	[REPLY_DENIED] = "denied",   [REPLY_RENEWED] = "renewed",     [REPLY_CHANGED] = "changed",
 	[REPLY_LENT] = "lent",       [REPLY_HEARTBEAT] = "heartbeat", [REPLY_OK] = "ok",
 	[REPLY_STATUS] = "status",   [REPLY_EVENT] = "event",         [REPLY_LOG] = "log",
-	[REPLY_LINK] = "link",       [REPLY_RELOADED] = "reloaded",   [REPLY_CLOSE] = "close",
+	[REPLY_KEEP] = "keep",       [REPLY_LINK] = "link",           [REPLY_RELOADED] = "reloaded",
+	[REPLY_CLOSE] = "close",
 };
 
 static uint64_t number(const json_t *object, const char *field)

@@ -20,6 +20,7 @@ WORDS = {
     "granted": {"ref": "$ref", "lease": 7, "fence": 100, "gpu": "gpu0", "gpus": GPUS,
                 "token": "00112233445566778899aabbccddeeff", "expires_in_s": 20},
     "claim": {"ref": "$ref", "lease": 7, "state": "held", "fence": 100, "gpu": "gpu0", "gpus": GPUS},
+    "keep": {"ref": "$ref", "lease": 7},
     "yield": {"ref": "$ref", "lease": 7, "reason": "preempted", "for": "voice", "for_lease": 9, "grace_ms": 1000},
     "revoked": {"ref": "$ref", "lease": 7, "reason": "preempted"},
     "released": {"ref": "$ref", "lease": 7},

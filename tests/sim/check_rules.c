@@ -106,6 +106,8 @@ void check_rules(struct world *w, const struct effect *fx)
 		return;
 	if (fx->send.msg == MSG_YIELD)
 		rule_yield(w, want, fx);
+	else if (fx->send.msg == MSG_KEEP)
+		want->yield_asked = false;
 	else if (fx->send.msg == MSG_REVOKED)
 		rule_revoked(w, want, fx);
 	else if (fx->send.msg == MSG_RENEWED || fx->send.msg == MSG_CHANGED)

@@ -11,10 +11,10 @@ typedef unsigned long long ull;
 
 static const char *message_name(enum message msg)
 {
-	static const char *const names[MSG_COUNT] = {"welcome", "claim",     "queued",  "offered",
-						     "granted", "yield",     "revoked", "released",
-						     "timeout", "denied",    "renewed", "changed",
-						     "lent",    "heartbeat", "ok"};
+	static const char *const names[MSG_COUNT] = {"welcome",  "claim",   "queued",    "offered",
+						     "granted",  "yield",   "keep",      "revoked",
+						     "released", "timeout", "denied",    "renewed",
+						     "changed",  "lent",    "heartbeat", "ok"};
 	return names[msg];
 }
 

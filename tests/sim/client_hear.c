@@ -232,6 +232,9 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 	case MSG_YIELD:
 		hear_yield(w, client, want, fx);
 		return;
+	case MSG_KEEP:
+		want->asked_to_yield = false;
+		return;
 	case MSG_REVOKED:
 		hear_revoked(w, client, want);
 		return;

@@ -105,6 +105,8 @@ export class Claim {
 			this.granted(m);
 		else if (m.type === "yield")
 			this.asked(m);
+		else if (m.type === "keep")
+			this.#keep();
 		else if (m.code === "busy" || m.code === "paused" || m.code === "in_doubt")
 			this.none();
 		else
@@ -145,6 +147,11 @@ export class Claim {
 			`Give way (${m.reason}): yieldIfNeeded() or release.`, m));
 		this.hub.emit("yield",
 			{ lease: this.#lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
+	}
+
+	#keep() {
+		if (this.state === "held" && this.#lease?.kept())
+			this.hub.emit("kept", { lease: this.#lease });
 	}
 
 	none() {

@@ -108,6 +108,14 @@ export class Lease {
 		this.#please.abort(error);
 	}
 
+	/** Nobody needs it any more. True if it had been asked for. */
+	kept() {
+		const asked = this.yieldSignal.aborted;
+		if (asked)
+			this.#please = new AbortController();
+		return asked;
+	}
+
 	/** @type {(error: any, taken: boolean) => Promise<void>} */
 	async over(error, taken) {
 		this.#over.abort(error);

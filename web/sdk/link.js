@@ -395,6 +395,8 @@ export class Link {
 				this.#lose(claim);
 			else if (claim.state === "asked" && m.state !== "queued")
 				this.#tell(claim, { ...m, type: holds ? "granted" : "offered" });
+			else if (m.state === "held")
+				this.#tell(claim, { ...m, type: "keep" });
 		}
 	}
 
@@ -433,7 +435,7 @@ export class Link {
 		else if (type === "offered") {
 			if (!this.#left)
 				this.ask({ msg: { type: "accept", lease } });
-		} else if (["queued", "granted", "yield", "revoked"].includes(type)) {
+		} else if (["queued", "granted", "yield", "keep", "revoked"].includes(type)) {
 			if (type === "queued")
 				claim.requeue = false;
 			if (type === "granted") {

@@ -266,6 +266,13 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 		assert_int_equal(baton_release(claim, false), 0);
 }
 
+static void on_kept(struct baton_claim *claim, void *ctx)
+{
+	struct seen *seen = ctx;
+	assert_non_null(baton_claim_lease(claim));
+	seen->kept++;
+}
+
 static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 {
 	struct seen *seen = ctx;
@@ -302,6 +309,7 @@ void seen_handlers(struct baton_claim_handlers *ret_handlers)
 	ret_handlers->queued = on_queued;
 	ret_handlers->granted = on_granted;
 	ret_handlers->yield = on_yield;
+	ret_handlers->kept = on_kept;
 	ret_handlers->revoked = on_revoked;
 	ret_handlers->answered = on_answered;
 	ret_handlers->ended = on_ended;

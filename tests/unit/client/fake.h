@@ -47,7 +47,7 @@ void fake_resume(struct fake *fake, bool known);
 
 /* What the handlers saw. */
 struct seen {
-	int queued, granted, yields, revoked, answered, ended, links;
+	int queued, granted, yields, kept, revoked, answered, ended, links;
 	int code, answer_code, question; /* of the last ended and answered */
 	enum baton_link link;
 	struct baton_place place;

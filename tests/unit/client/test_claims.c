@@ -312,6 +312,27 @@ static void freed_is_stopped(void **state)
 	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
 }
 
+/* A yield that is taken back is over; one that the program had not heard of yet is not told at all.
+ */
+static void kept(void **state)
+{
+	struct scene *scene = *state;
+	struct seen *seen = &scene->seen;
+	struct baton_claim *claim = fake_hold(&scene->fake, scene->baton, seen);
+	fake_send(&scene->fake, "{'type':'yield','lease':7,'reason':'preempted','grace_ms':60000}");
+	pump(scene->baton, &seen->yields, 1);
+	fake_send(&scene->fake, "{'type':'keep','lease':7}");
+	pump(scene->baton, &seen->kept, 1);
+	assert_false(baton_yield_asked(claim));
+	assert_int_equal(baton_time_left_ms(claim), -1);
+	assert_non_null(baton_claim_lease(claim));
+	fake_send(&scene->fake, "{'type':'yield','lease':7,'reason':'preempted','grace_ms':60000}");
+	fake_send(&scene->fake, "{'type':'keep','lease':7}");
+	fake_send(&scene->fake, "{'type':'revoked','lease':7,'reason':'operator'}");
+	pump(scene->baton, &seen->revoked, 1);
+	assert_int_equal(seen->yields + seen->kept, 2);
+}
+
 /* How much time there is: by the yield, then by the answer to `yielding`. */
 static void time_left(void **state)
 {
@@ -719,33 +740,20 @@ static void keepalive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_scene(request_fields),
-		with_scene(timeouts),
-		with_scene(plain_life),
-		with_scene(blocking_acquire),
-		with_scene(yield_and_requeue),
-		with_scene(requeue_too_late),
-		with_scene(fence_must_rise),
-		with_scene(revoked),
-		with_scene(stops_later),
-		with_scene(stopped_in_handler),
-		with_scene(freed_is_stopped),
-		with_scene(time_left),
-		with_scene(processes),
-		with_scene(missed_offers),
-		with_scene(over_is_over),
-		with_scene(questions),
-		with_scene(stale_ends_the_lease),
-		with_scene(heartbeat),
-		with_scene(release_in_handler),
-		with_scene(free_in_handler),
-		with_scene(free_held),
-		with_scene(one_descriptor),
-		with_scene(claim_limit),
-		with_scene(bad_requests),
-		with_scene(other_versions),
-		with_scene(close_says_bye),
-		with_scene(page_link),
+		with_scene(request_fields),    with_scene(timeouts),
+		with_scene(plain_life),        with_scene(blocking_acquire),
+		with_scene(yield_and_requeue), with_scene(requeue_too_late),
+		with_scene(fence_must_rise),   with_scene(revoked),
+		with_scene(stops_later),       with_scene(stopped_in_handler),
+		with_scene(freed_is_stopped),  with_scene(kept),
+		with_scene(time_left),         with_scene(processes),
+		with_scene(missed_offers),     with_scene(over_is_over),
+		with_scene(questions),         with_scene(stale_ends_the_lease),
+		with_scene(heartbeat),         with_scene(release_in_handler),
+		with_scene(free_in_handler),   with_scene(free_held),
+		with_scene(one_descriptor),    with_scene(claim_limit),
+		with_scene(bad_requests),      with_scene(other_versions),
+		with_scene(close_says_bye),    with_scene(page_link),
 		with_scene(keepalive),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -389,16 +389,11 @@ static void test_time_to_live_while_yielding(void **state)
 	struct rig *rig = *state;
 	struct event want = rig_want(BIND_HTTP, LEASE_BACKGROUND, "w");
 	uint64_t held, voice;
-	struct token token;
-	struct event more = {.type = EVENT_YIELDING, .conn = 60};
 
 	want.acquire.ttl_ms = 5000;
+	want.acquire.uninterruptible_ms = 20000;
 	held = rig_ask(rig, 0, want);
-	token = rig_row(rig, held)->token;
 	voice = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "v"));
-	more.renew.token = &token;
-	more.renew.ttl_ms = 20000;
-	rig_step(rig, more);
 	rig_pass(rig, 5000);
 	assert_int_equal(rig_sent(rig, MSG_REVOKED, held) != NULL, 0); /* nobody listens there */
 	assert_true(rig_row(rig, held)->revoked);

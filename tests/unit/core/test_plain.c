@@ -390,10 +390,14 @@ static void test_stream(void **state)
 static void test_stream_yields(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t held = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_BACKGROUND, "curl")), voice;
-	struct token token = token_of(rig, held);
+	struct event want = rig_want(BIND_STREAM, LEASE_BACKGROUND, "curl");
+	uint64_t held, voice;
+	struct token token;
 	struct event event = {.type = EVENT_YIELDING, .conn = 800};
 
+	want.acquire.uninterruptible_ms = 8000;
+	held = rig_ask(rig, 0, want);
+	token = token_of(rig, held);
 	voice = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_VOICE, "mic"));
 	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->conn, conn_of(rig, held));
 	event.renew.token = &token;

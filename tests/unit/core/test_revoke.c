@@ -84,42 +84,52 @@ static void test_uninterruptible(void **state)
 	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->send.grace_ms, rig->config.grace_ms_max);
 }
 
-/* `yielding` buys time, but no more than the greatest grace in all, however often it is said. */
-static void test_yielding_extends(void **state)
+/* `yielding` says what a step still needs, and buys no time: the grace is what the claim declared,
+ * for others were told how long they wait at most. */
+static void test_yielding_extends_nothing(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), v = rig_session(rig, BIND_NATIVE, "v");
-	uint64_t held = rig_hold(rig, a, LEASE_BACKGROUND);
+	struct event want = rig_want(BIND_TAB, LEASE_BACKGROUND, NULL);
+	uint64_t held;
 
+	want.acquire.uninterruptible_ms = 5000;
+	held = rig_ask(rig, a, want);
+	rig_accept(rig, a, held);
 	yielding(rig, a, held, 5000);
 	assert_int_equal(rig_error(rig), ERR_STATE);
 	rig_wait(rig, v, LEASE_VOICE);
-	yielding(rig, a, held, 5000);
-	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms, 5000);
-	rig_pass(rig, 4999);
-	assert_false(rig_row(rig, held)->revoked);
+	rig_pass(rig, 1000);
 	yielding(rig, a, held, 3600000);
-	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms,
-			 rig->config.grace_ms_max - 4999);
-	rig_pass(rig, rig->config.grace_ms_max - 4999);
+	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms, 4000);
+	rig_pass(rig, 3999);
+	assert_false(rig_row(rig, held)->revoked);
+	rig_pass(rig, 1);
 	assert_true(rig_row(rig, held)->revoked);
 	yielding(rig, a, held, 1000);
 	assert_int_equal(rig_error(rig), ERR_REVOKED);
 }
 
-/* Nobody is stopped for a waiter that has left; the wish stands, and is enforced for the next. */
+/* Nobody is stopped for a waiter that has left: the holder is told that it may keep its lease, its
+ * turn goes on as it was, and the next one who needs it asks anew. */
 static void test_not_for_nobody(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), v = rig_session(rig, BIND_TAB, "v");
 	uint64_t held = rig_hold(rig, a, LEASE_BACKGROUND), voice = rig_wait(rig, v, LEASE_VOICE);
+	struct mono_ms turn_since = rig_row(rig, held)->turn_since;
 
 	rig_release(rig, v, voice, false);
 	assert_int_equal(rig_end(rig, voice), END_CANCELLED);
-	rig_pass(rig, 3 * rig->config.grace_ms);
-	assert_false(rig_row(rig, held)->revoked);
-	rig_wait(rig, v, LEASE_CHAT);
 	rig_pass(rig, rig->config.grace_ms);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	assert_int_equal(rig_row(rig, held)->turn_since.v, turn_since.v);
+	rig_pass(rig, rig->config.min_run_ms);
+	rig_wait(rig, v, LEASE_CHAT);
+	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
+	rig_pass(rig, rig->config.grace_ms - 1);
+	assert_false(rig_row(rig, held)->revoked);
+	rig_pass(rig, 1);
 	assert_true(rig_row(rig, held)->revoked);
 }
 
@@ -263,7 +273,7 @@ int main(void)
 		TEST(test_confirmed_by_tab),
 		TEST(test_ignored_by_native),
 		TEST(test_uninterruptible),
-		TEST(test_yielding_extends),
+		TEST(test_yielding_extends_nothing),
 		TEST(test_not_for_nobody),
 		TEST(test_token_is_dead),
 		TEST(test_reset),

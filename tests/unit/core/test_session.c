@@ -293,6 +293,33 @@ static void test_missed_acks(void **state)
 	assert_int_equal(stats.acks_missed, 3);
 }
 
+/* Who closes its connection at each offer, and is back before its linger ends, has missed it like
+ * one that heard it: two of them in turn would else hold the GPU for ever. */
+static void test_flapping(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t conns[2], ids[2], mine[2], other = rig_session(rig, BIND_NATIVE, "honest"), chat;
+
+	for (int i = 0; i < 2; i++) {
+		conns[i] = rig_session(rig, BIND_NATIVE, "flaps");
+		ids[i] = rig_session_id(rig, conns[i]);
+		mine[i] = rig_ask(rig, conns[i], rig_want(BIND_NATIVE, LEASE_CHAT, NULL));
+	}
+	chat = rig_wait(rig, other, LEASE_CHAT);
+	for (int round = 0; round < 2 * 3; round++) {
+		int on = rig_state(rig, mine[0]) == CLAIM_OFFERED ? 0 : 1;
+		assert_int_equal(rig_state(rig, mine[on]), CLAIM_OFFERED);
+		rig_pass(rig, 20);
+		rig_close(rig, conns[on]);
+		rig_pass(rig, rig->config.ack_ms - 20);
+		conns[on] = rig_resume(rig, BIND_NATIVE, ids[on]);
+		rig_alive(rig, other);
+	}
+	assert_int_equal(rig_end(rig, mine[0]), END_DISCONNECTED);
+	assert_int_equal(rig_end(rig, mine[1]), END_DISCONNECTED);
+	assert_int_equal(rig_state(rig, chat), CLAIM_OFFERED);
+}
+
 /* An accept that comes twice gets the same answer; one that comes too late is stale. */
 static void test_accept_again(void **state)
 {
@@ -432,6 +459,7 @@ int main(void)
 		TEST(test_silent_native_alone),
 		TEST(test_silent_native_in_the_way),
 		TEST(test_missed_acks),
+		TEST(test_flapping),
 		TEST(test_accept_again),
 		TEST(test_cancel),
 		TEST(test_clock_jump),

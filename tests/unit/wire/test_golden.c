@@ -523,6 +523,10 @@ static void test_answers(void **state)
 	said(&send, &facts, "broker-changed.json", &r);
 	assert_true(r.type == REPLY_CHANGED && r.lease == 7);
 	reply_finish(&r);
+	send = (struct effect){.send = {.msg = MSG_KEEP, .lease = 7}};
+	said(&send, &facts, "broker-keep.json", &r);
+	assert_true(r.type == REPLY_KEEP && r.lease == 7);
+	reply_finish(&r);
 	send = (struct effect){.send = {.msg = MSG_LENT, .lease = 7, .other = 8}};
 	said(&send, &facts, "broker-lent.json", &r);
 	assert_true(r.type == REPLY_LENT && r.lease == 7 && r.other == 8);
@@ -676,7 +680,7 @@ static void test_every_type_has_a_file(void **state)
 		[MSG_TIMEOUT] = "broker-timeout.json", [MSG_DENIED] = "broker-denied.json",
 		[MSG_RENEWED] = "broker-renewed.json", [MSG_CHANGED] = "broker-changed.json",
 		[MSG_LENT] = "broker-lent.json",       [MSG_HEARTBEAT] = "broker-heartbeat.json",
-		[MSG_OK] = "broker-ok.json",
+		[MSG_OK] = "broker-ok.json",           [MSG_KEEP] = "broker-keep.json",
 	};
 	for (size_t msg = 0; msg < MSG_COUNT; msg++) {
 		assert_non_null(files[msg]);

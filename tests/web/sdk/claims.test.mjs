@@ -93,7 +93,7 @@ test("run rejects a second after the lease was taken from a task that never ends
 
 test("reports and steps that take their time keep the lease", async () => {
 	const [dream, mic] = [it.broker("Dreamer"), it.broker("Root-Mic")];
-	const lease = await dream.request({ class: "background" });
+	const lease = await dream.request({ class: "background", graceMs: 3000 });
 	lease.report({ progress: 0.5, vramBytes: 2 ** 20, model: "m" });
 	lease.report({ progress: NaN });
 	await lease.yieldIfNeeded({ graceMs: 3000 });

@@ -171,6 +171,7 @@ export class Dreaming extends EventTarget {
 			key: "dream",
 			class: "background",
 			signal: this.#abort.signal,
+			graceMs: STEP_MS_MAX,
 			onQueue: () => {
 				// Who gave way is in the queue, too, and says so better.
 				if (this.phase !== "giving-way") this.#set("waiting");

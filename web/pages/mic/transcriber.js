@@ -68,11 +68,12 @@ export class Transcriber {
 	 * @param {Float32Array[]} parts @param {string[]} texts @param {TranscribeOptions} o */
 	async #turn(parts, texts, o) {
 		const { signal, onQueue, onProgress } = o;
-		const options = { key: "transcribe", class: "voice", signal, onQueue, onProgress };
+		const options = { key: "transcribe", class: "voice", signal, onQueue, onProgress,
+			graceMs: PART_MS_MAX };
 		await this.host.turn(options, async (engine, lease) => {
 			o.onBegin?.();
 			while (texts.length < parts.length && this.#chunks < CHUNKS_PER_WORKER) {
-				await lease.yieldIfNeeded({ graceMs: PART_MS_MAX });
+				await lease.yieldIfNeeded();
 				this.#chunks++;
 				// A copy: a view would send the whole recording to the worker.
 				const part = parts[texts.length].slice();
