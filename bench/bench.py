@@ -86,7 +86,8 @@ class Baton(Server):
         def argv(where):
             config = f"{where}/bench.yaml"
             with open(config, "w", encoding="utf-8") as file:
-                file.write("connections: 2048\nqueue:\n  max: 20000\n  per_session_max: 12000\n")
+                file.write("connections: 2048\nqueue:\n  max: 20000\n  per_session_max: 12000\n"
+                           "  per_principal_max: 20000\n")
             return [*under, f"{build}/baton", "serve", "--listen", "127.0.0.1:0", "--socket", f"{where}/baton.sock",
                     "--state", f"{where}/state", "--config", config, "--log-level", "warn"]
         self.log = tempfile.TemporaryFile("w+")

@@ -36,7 +36,7 @@ static struct bench bench_begin(void)
 	static struct core_config config;
 	effects_init(&bench.fx);
 	core_config_defaults(&config);
-	config.queue_count_max = 1000000;
+	config.queue_count_max = config.queue_per_principal_max = UINT32_MAX;
 	step(&bench, &(struct event){.type = EVENT_CONFIG, .config = &config});
 	step(&bench,
 	     &(struct event){.type = EVENT_START, .start = {.epoch = 1, .same_boot = true}});

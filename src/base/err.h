@@ -29,6 +29,8 @@
 	  "This browser already has four parked lock requests; use one WebSocket session "         \
 	  "instead.")                                                                              \
 	X(ERR_QUEUE_FULL, "queue_full", 429, 75, 5, "The queue is full; try again later.")         \
+	X(ERR_QUOTA, "quota", 429, 75, 5,                                                          \
+	  "You have as many claims as you may; end some of them first.")                           \
 	X(ERR_TOO_MANY_CONNECTIONS, "too_many_connections", 503, 75, 1,                            \
 	  "The broker has no free connection; close some and try again.")                          \
 	X(ERR_STALE, "stale", 409, 75, 0, "No held lease carries this token; acquire again.")      \

@@ -25,6 +25,9 @@ enum {
 	LIMIT_WAITING_PER_BROWSER = 4,   /* parked lock requests per Origin and User-Agent */
 	LIMIT_QUEUE = 4096,
 	LIMIT_QUEUE_PER_SESSION = 16,
+	LIMIT_QUEUE_PER_PRINCIPAL = 512,
+	LIMIT_HELD_PER_PRINCIPAL = 512,
+	LIMIT_NEEDS_PER_PRINCIPAL = 64, /* distinct ones among its waiting claims */
 	LIMIT_GPUS = 16,
 	LIMIT_PROCESSES = 16,     /* that a session may name as using the GPU for it */
 	LIMIT_CGROUP_BYTES = 255, /* a path in a session message */
@@ -35,4 +38,5 @@ enum {
 
 static_assert(LIMIT_CONNECTIONS_RESERVED < LIMIT_CONNECTIONS, "the reserve is part of the whole");
 static_assert(LIMIT_QUEUE_PER_SESSION < LIMIT_QUEUE, "one session cannot fill the queue");
+static_assert(LIMIT_QUEUE_PER_PRINCIPAL < LIMIT_QUEUE, "one user cannot fill the queue");
 static_assert(LIMIT_BODY_BYTES == LIMIT_FRAME_BYTES, "what HTTP may say, a session may say");

@@ -43,9 +43,10 @@ void claim_free(struct core *core, struct claim *claim);
 struct claim *claim_by_id(const struct core *core, uint64_t id); /* NULL: none that lives */
 struct claim *claim_by_conn(const struct core *core, uint64_t conn);
 struct claim *claim_by_token(const struct core *core, const struct token *token);
+/* Of this session, or of this principal and name. */
 struct claim *claim_by_request(const struct core *core, const struct session *session,
-			       const char *name, const char *request_id);
-/* Of plain claims with this name: how many wait, how many have room, and the last of BIND_HTTP
- * that is held. */
-struct claim *claim_by_name(const struct core *core, const char *name, uint32_t *ret_waiting,
-			    uint32_t *ret_holding, uint32_t *ret_http_held);
+			       const struct claim_record *want);
+/* Of plain claims with this name, of one principal or of any (NULL): how many wait, how many have
+ * room, and the last of BIND_HTTP that is held. */
+struct claim *claim_by_name(const struct core *core, const char *principal, const char *name,
+			    uint32_t *ret_waiting, uint32_t *ret_holding, uint32_t *ret_http_held);

@@ -209,23 +209,25 @@ struct claim *claim_by_token(const struct core *core, const struct token *token)
 }
 
 struct claim *claim_by_request(const struct core *core, const struct session *session,
-			       const char *name, const char *request_id)
+			       const struct claim_record *want)
 {
 	uint64_t session_id = session ? session->rec.id : 0;
-	struct hash_node *node = hash_first(&core->claims_by_request,
-					    request_hash(core, name, request_id, session_id));
+	struct hash_node *node =
+		hash_first(&core->claims_by_request,
+			   request_hash(core, want->name, want->request_id, session_id));
 
 	for (; node; node = hash_next(node)) {
 		struct claim *claim = container_of(node, struct claim, by_request);
-		if (claim->rec.session == session_id && strcmp(claim->rec.name, name) == 0 &&
-		    strcmp(claim->rec.request_id, request_id) == 0)
+		if (claim->rec.session == session_id && strcmp(claim->rec.name, want->name) == 0 &&
+		    strcmp(claim->rec.principal, want->principal) == 0 &&
+		    strcmp(claim->rec.request_id, want->request_id) == 0)
 			return claim;
 	}
 	return NULL;
 }
 
-struct claim *claim_by_name(const struct core *core, const char *name, uint32_t *ret_waiting,
-			    uint32_t *ret_holding, uint32_t *ret_http_held)
+struct claim *claim_by_name(const struct core *core, const char *principal, const char *name,
+			    uint32_t *ret_waiting, uint32_t *ret_holding, uint32_t *ret_http_held)
 {
 	struct hash_node *node =
 		hash_first(&core->claims_by_owner, text_hash(core->hash_seed, name));
@@ -234,7 +236,8 @@ struct claim *claim_by_name(const struct core *core, const char *name, uint32_t 
 
 	for (; node; node = hash_next(node)) {
 		struct claim *claim = container_of(node, struct claim, by_owner);
-		if (strcmp(claim->rec.name, name) != 0)
+		if (strcmp(claim->rec.name, name) != 0 ||
+		    (principal && strcmp(claim->rec.principal, principal) != 0))
 			continue;
 		waiting += claim->rec.state == CLAIM_QUEUED;
 		holding += claim_has_room(claim);

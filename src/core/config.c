@@ -29,10 +29,13 @@ void core_config_defaults(struct core_config *ret_config)
 		.lock_delay_ms = 2 * SECOND_MS,
 		.kill_wait_ms = 10 * SECOND_MS,
 		.place_memory_ms = 30 * SECOND_MS,
+		.min_residence_ms_max = 60 * SECOND_MS,
 		.settle_ms = 5 * SECOND_MS,
 		.vram_headroom_bytes = (uint64_t)512 << 20,
 		.queue_count_max = LIMIT_QUEUE,
 		.queue_per_session_max = LIMIT_QUEUE_PER_SESSION,
+		.queue_per_principal_max = LIMIT_QUEUE_PER_PRINCIPAL,
+		.held_per_principal_max = LIMIT_HELD_PER_PRINCIPAL,
 		.gpu_count = 1,
 		.gpus = {[0] = {.name = "gpu0", .slots = 1}},
 	};

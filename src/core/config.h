@@ -34,10 +34,12 @@ struct core_config {
 	int64_t lock_delay_ms;     /* 2 s: after a forced revoke of a tab or plain HTTP lease */
 	int64_t kill_wait_ms;      /* 10 s: after SIGKILL, until the room is taken as free anyway */
 	int64_t place_memory_ms; /* 30 s: a lost waiter that repeats its request_id keeps its key */
-	int64_t settle_ms;       /* 5 s: after a suspend or stall nothing expires before this */
+	int64_t min_residence_ms_max; /* 60 s: what a resident may ask for */
+	int64_t settle_ms; /* 5 s: after a suspend or stall nothing expires before this */
 	uint64_t vram_headroom_bytes; /* 512 MiB per GPU of known VRAM */
 	uint32_t queue_count_max;
 	uint32_t queue_per_session_max; /* also per name over plain HTTP */
+	uint32_t queue_per_principal_max, held_per_principal_max;
 	uint32_t gpu_count;
 	struct gpu_config gpus[LIMIT_GPUS];
 };

@@ -109,6 +109,7 @@ struct event {
 			const char *name; /* HTTP: the `id`; NULL: the session's name */
 			const char *request_id, *label; /* may be NULL */
 			const char *principal; /* plain; NULL: "token". A session has its own */
+			uint32_t waiting_max, held_max; /* of the principal; 0: the default */
 		} acquire;
 		struct {
 			uint64_t lease;            /* of the session on conn; 0: by token */

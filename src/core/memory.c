@@ -17,6 +17,7 @@ void memory_keep(struct core *core, const struct claim *claim)
 	place->arrival = claim->rec.arrival;
 	place->cls = claim->rec.cls;
 	text_copy(place->name, sizeof(place->name), claim->rec.name);
+	text_copy(place->principal, sizeof(place->principal), claim->rec.principal);
 	text_copy(place->request_id, sizeof(place->request_id), claim->rec.request_id);
 	core->memory_next = (core->memory_next + 1) % PLACE_MEMORY_COUNT;
 	core->memory_until = mono_max(core->memory_until, place->until);
@@ -36,6 +37,7 @@ void memory_take(struct core *core, struct claim_record *rec)
 		struct place_memory *place = &core->memory[i];
 		if (!alive(core, place) || place->cls != rec->cls ||
 		    strcmp(place->name, rec->name) != 0 ||
+		    strcmp(place->principal, rec->principal) != 0 ||
 		    strcmp(place->request_id, rec->request_id) != 0)
 			continue;
 		INVARIANT(!mono_before(rec->arrival, place->arrival));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/caps.h"
 #include "core/claim.h"
 #include "core/deadlock.h"
 #include "core/handlers.h"
@@ -42,7 +43,8 @@ static void fill_record(struct core *core, const struct event *event, const stru
 		.ttl_ms = ask->binding == BIND_HTTP ? clamp_ms(ttl_ms, core->config.http_ttl_ms_max)
 						    : 0,
 		.uninterruptible_ms = clamp_ms(ask->uninterruptible_ms, DURATION_MS_MAX),
-		.min_residence_ms = clamp_ms(ask->min_residence_ms, DURATION_MS_MAX),
+		.min_residence_ms =
+			clamp_ms(ask->min_residence_ms, core->config.min_residence_ms_max),
 		.load_ms = clamp_ms(ask->load_ms, DURATION_MS_MAX),
 		.arrival = core->now,
 		.wait_deadline = MONO_NEVER,
@@ -93,25 +95,6 @@ static bool ref_taken(const struct session *session, uint64_t ref)
 			return true;
 	}
 	return false;
-}
-
-static int judge_caps(const struct core *core, const struct session *session,
-		      const struct claim_record *rec)
-{
-	uint32_t waiting, holding, http_held;
-
-	if (rank_tree_count(&core->places) >= core->config.queue_count_max ||
-	    rank_tree_count(&core->holders) >= HELD_MAX)
-		return ERR_QUEUE_FULL;
-	if (session) {
-		waiting = session->waiting;
-		holding = session->holding;
-	} else {
-		claim_by_name(core, rec->name, &waiting, &holding, &http_held);
-	}
-	if (waiting >= core->config.queue_per_session_max || holding >= HELD_PER_OWNER_MAX)
-		return ERR_QUEUE_FULL;
-	return 0;
 }
 
 static int judge_room(const struct core *core, const struct claim_record *rec, uint32_t *ret_mask)
@@ -237,7 +220,7 @@ static int judge(struct core *core, const struct event *event, const struct sess
 	if (err == ERR_NEVER_FITS)
 		refusal_never_fits(core, &rec->need, detail, size);
 	if (!err)
-		err = judge_caps(core, session, rec);
+		err = caps_judge(core, event, session, rec, detail, size);
 	if (!err && rec->parent && deadlock_found(core, rec, *ret_mask, detail, size))
 		err = ERR_DEADLOCK;
 	return err;
@@ -261,8 +244,7 @@ void on_acquire(struct core *core, const struct event *event)
 	fill_record(core, event, session, &rec);
 	if (session)
 		rec.binding = session->rec.binding;
-	claim = rec.request_id[0] ? claim_by_request(core, session, rec.name, rec.request_id)
-				  : NULL;
+	claim = rec.request_id[0] ? claim_by_request(core, session, &rec) : NULL;
 	if (claim) {
 		repeat(core, event, claim);
 		return;

@@ -112,7 +112,8 @@ void on_release(struct core *core, const struct event *event)
 	else if (event->release.token)
 		claim = owner_plain(core, event->release.token);
 	else if (event->release.id) {
-		claim = claim_by_name(core, event->release.id, &waiting, &holding, &http_held);
+		claim = claim_by_name(core, NULL, event->release.id, &waiting, &holding,
+				      &http_held);
 		claim = http_held == 1 ? claim : NULL;
 	}
 	if (claim)

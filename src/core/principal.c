@@ -23,7 +23,25 @@ void principal_name(char *ret_name, const char *given, int64_t uid)
 	POST(ret_name[0] != '\0');
 }
 
-static struct principal *create(struct core *core, const char *name, uint64_t hash)
+static uint64_t name_hash(const struct core *core, const char *name)
+{
+	return hash_bytes(core->hash_seed, name, strlen(name));
+}
+
+struct principal *principal_find(const struct core *core, const char *name)
+{
+	struct hash_node *node = hash_first(&core->principals_by_name, name_hash(core, name));
+
+	PRE(name[0] != '\0');
+	for (; node; node = hash_next(node)) {
+		struct principal *principal = container_of(node, struct principal, by_name);
+		if (strcmp(principal->name, name) == 0)
+			return principal;
+	}
+	return NULL;
+}
+
+static struct principal *create(struct core *core, const char *name)
 {
 	struct principal *principal = calloc(1, sizeof(*principal));
 
@@ -32,24 +50,17 @@ static struct principal *create(struct core *core, const char *name, uint64_t ha
 	text_copy(principal->name, sizeof(principal->name), name);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		principal->last_tag[cls] = (struct mono_ms){INT64_MIN};
-	hash_add(&core->principals_by_name, &principal->by_name, hash);
+	hash_add(&core->principals_by_name, &principal->by_name, name_hash(core, name));
 	list_init(&principal->in_core);
-	list_append(&core->idle_principals, &principal->in_core);
 	return principal;
 }
 
 struct principal *principal_join(struct core *core, const char *name)
 {
-	uint64_t hash = hash_bytes(core->hash_seed, name, strlen(name));
-	struct hash_node *node = hash_first(&core->principals_by_name, hash);
-	struct principal *principal = NULL;
+	struct principal *principal = principal_find(core, name);
 
-	PRE(name[0] != '\0');
-	for (; node && !principal; node = hash_next(node))
-		if (strcmp(container_of(node, struct principal, by_name)->name, name) == 0)
-			principal = container_of(node, struct principal, by_name);
 	if (!principal)
-		principal = create(core, name, hash);
+		principal = create(core, name);
 	if (principal->refs++ == 0) {
 		list_remove(&principal->in_core);
 		list_append(&core->principals, &principal->in_core);
@@ -107,6 +118,11 @@ static struct shape *add_shape(struct principal *principal, const struct need *n
 	shape = &principal->shapes[principal->shape_count++];
 	*shape = (struct shape){.need = *need};
 	return shape;
+}
+
+bool principal_wants(const struct principal *principal, const struct need *need)
+{
+	return find_shape(principal, need) != NULL;
 }
 
 void principal_waits(struct claim *claim)

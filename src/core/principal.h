@@ -8,7 +8,7 @@ struct principal {
 	char name[LIMIT_PRINCIPAL_BYTES + 1];
 	uint32_t refs; /* sessions and claims that point here */
 	uint32_t waiting[LEASE_CLASS_COUNT], held[LEASE_CLASS_COUNT];
-	struct mono_ms last_tag[LEASE_CLASS_COUNT]; /* of its newest claim; MONO_NEVER.. */
+	struct mono_ms last_tag[LEASE_CLASS_COUNT]; /* of its newest claim */
 	struct shape {
 		struct need need;
 		uint32_t waiting;
@@ -20,6 +20,8 @@ struct principal {
 
 /* What a record says: `given`, else by the uid of the socket, else "token". */
 void principal_name(char *ret_name, const char *given, int64_t uid);
+/* NULL: none of that name. */
+struct principal *principal_find(const struct core *core, const char *name);
 /* The one of that name, made where there is none, with one reference more; never NULL. */
 struct principal *principal_join(struct core *core, const char *name);
 struct principal *principal_leave(struct core *core, struct principal *principal); /* -> NULL */
@@ -29,6 +31,8 @@ void principal_waits_no_more(struct claim *claim);
 void principal_holds(struct claim *claim);
 void principal_holds_no_more(struct claim *claim);
 
+/* Does a claim of it wait for just this? */
+bool principal_wants(const struct principal *principal, const struct need *need);
 uint32_t principal_waiting(const struct principal *principal);
 uint32_t principal_held(const struct principal *principal);
 /* One that is idle goes; called now and then. */

@@ -121,6 +121,7 @@ struct place_memory {
 	struct mono_ms until, arrival;
 	enum lease_class cls;
 	char name[LIMIT_ID_BYTES + 1];
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	char request_id[LIMIT_REQUEST_ID_BYTES + 1];
 };
 

@@ -237,7 +237,9 @@ void settings_compare(const struct settings *from, const struct settings *to,
 		 false},
 		{"queue",
 		 from->core.queue_count_max != to->core.queue_count_max ||
-			 from->core.queue_per_session_max != to->core.queue_per_session_max,
+			 from->core.queue_per_session_max != to->core.queue_per_session_max ||
+			 from->core.queue_per_principal_max != to->core.queue_per_principal_max ||
+			 from->core.held_per_principal_max != to->core.held_per_principal_max,
 		 false},
 		{"origins",
 		 lists_differ(from->origins, from->origin_count, to->origins, to->origin_count,

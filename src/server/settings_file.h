@@ -24,6 +24,7 @@
 	X(lock_delay_s, lock_delay_ms, 0, 600)                                                     \
 	X(kill_wait_s, kill_wait_ms, 0, 600)                                                       \
 	X(place_memory_s, place_memory_ms, 0, 3600)                                                \
+	X(min_residence_max_s, min_residence_ms_max, 0, 86400)                                     \
 	X(settle_s, settle_ms, 0, 600)
 
 /* The file as libcyaml gives it; a NULL pointer is a key that is absent. */
@@ -48,7 +49,7 @@ struct file_timing {
 #undef X
 };
 struct file_queue {
-	uint32_t *max, *per_session_max;
+	uint32_t *max, *per_session_max, *per_principal_max, *held_per_principal_max;
 };
 struct settings_file {
 	char **listen, **origins, **model_origins, *socket, *models;

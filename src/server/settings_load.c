@@ -261,19 +261,38 @@ static int take_lists(const struct loading *l, const struct settings_file *from,
 	return 0;
 }
 
+static int take_queue(const struct loading *l, const struct file_queue *from,
+		      struct core_config *to)
+{
+	const uint32_t most = 1000000;
+	if (!from)
+		return 0;
+	const struct {
+		const char *key;
+		const uint32_t *from;
+		uint32_t *to;
+	} rows[] = {
+		{"queue/max", from->max, &to->queue_count_max},
+		{"queue/per_session_max", from->per_session_max, &to->queue_per_session_max},
+		{"queue/per_principal_max", from->per_principal_max, &to->queue_per_principal_max},
+		{"queue/held_per_principal_max", from->held_per_principal_max,
+		 &to->held_per_principal_max},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (!rows[i].from)
+			continue;
+		if (*rows[i].from < 1 || *rows[i].from > most)
+			return refuse(l, rows[i].key, "not between 1 and %u", most);
+		*rows[i].to = *rows[i].from;
+	}
+	if (to->queue_per_session_max > to->queue_count_max)
+		return refuse(l, "queue/per_session_max", "not between 1 and queue max");
+	return 0;
+}
+
 static int take_limits(const struct loading *l, const struct settings_file *from,
 		       struct settings *to)
 {
-	const struct file_queue *queue = from->queue;
-	if (queue && queue->max)
-		to->core.queue_count_max = *queue->max;
-	if (to->core.queue_count_max < 1 || to->core.queue_count_max > 1000000)
-		return refuse(l, "queue/max", "not between 1 and 1000000");
-	if (queue && queue->per_session_max)
-		to->core.queue_per_session_max = *queue->per_session_max;
-	if (to->core.queue_per_session_max < 1 ||
-	    to->core.queue_per_session_max > to->core.queue_count_max)
-		return refuse(l, "queue/per_session_max", "not between 1 and queue max");
 	if (from->vram_headroom_mb && *from->vram_headroom_mb > 1u << 20)
 		return refuse(l, "vram_headroom_mb", "above %u", 1u << 20);
 	if (from->vram_headroom_mb)
@@ -301,6 +320,7 @@ static int take_file(const struct loading *l, const struct settings_file *from, 
 	rc = rc ? rc : take_classes(l, from->classes, &to->core);
 	rc = rc ? rc : take_timing(l, from->timing, &to->core);
 	rc = rc ? rc : take_gpus(l, from, &to->core);
+	rc = rc ? rc : take_queue(l, from->queue, &to->core);
 	return rc ? rc : take_limits(l, from, to);
 }
 

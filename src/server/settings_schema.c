@@ -49,6 +49,9 @@ static const cyaml_schema_field_t timing_fields[] = {
 static const cyaml_schema_field_t queue_fields[] = {
 	CYAML_FIELD_UINT_PTR("max", OPT, struct file_queue, max),
 	CYAML_FIELD_UINT_PTR("per_session_max", OPT, struct file_queue, per_session_max),
+	CYAML_FIELD_UINT_PTR("per_principal_max", OPT, struct file_queue, per_principal_max),
+	CYAML_FIELD_UINT_PTR("held_per_principal_max", OPT, struct file_queue,
+			     held_per_principal_max),
 	CYAML_FIELD_END};
 
 static const cyaml_schema_value_t address_schema = {

@@ -212,7 +212,7 @@ class Watching(DaemonTest):
 
     def test_status_of_thousands_does_not_stall(self):
         """A long queue is listed in slices; others are served in between."""
-        daemon = self.daemon(config={"queue": {"max": 4096, "per_session_max": 150}})
+        daemon = self.daemon(config={"queue": {"max": 4096, "per_session_max": 150, "per_principal_max": 4096}})
         daemon.session("holder").hold()
         for i in range(20):  # each under the message rate of one session
             crowd = daemon.session(f"crowd-{i}")

@@ -335,7 +335,8 @@ class Crowd(DaemonTest):
     def test_thousands_leave_at_once(self):
         sessions, each = 100, 100
         daemon = self.daemon(timing={"native_linger_s": 1},
-                             config={"queue": {"max": sessions * each, "per_session_max": each}})
+                             config={"queue": {"max": 2 * sessions * each, "per_session_max": each,
+                                               "per_principal_max": sessions * each}})
         daemon.session("holder").hold()
         crowd = [daemon.session(f"c{i}") for i in range(sessions)]
         for session in crowd:

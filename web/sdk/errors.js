@@ -17,7 +17,12 @@ export class BrokerError extends Error {
 }
 
 /** @type {Record<string, ErrorCode>} */
-const DENIED = { queue_full: "QUEUE_FULL", never_fits: "NEVER_FITS", no_such_gpu: "NEVER_FITS" };
+const DENIED = {
+	queue_full: "QUEUE_FULL",
+	quota: "QUEUE_FULL",
+	never_fits: "NEVER_FITS",
+	no_such_gpu: "NEVER_FITS",
+};
 
 /** @param {any} m */
 export function endError(m) {

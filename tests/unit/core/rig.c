@@ -9,6 +9,7 @@ void rig_init(struct rig *rig)
 	memset(rig, 0, sizeof(*rig));
 	core_config_defaults(&rig->config);
 	rig->config.vram_headroom_bytes = 0;
+	rig->config.queue_per_principal_max = rig->config.held_per_principal_max = UINT32_MAX;
 	effects_init(&rig->fx);
 	rig->now = (struct mono_ms){1000000};
 	rig->conn_next = rig->ref_next = rig->random_next = 1;

@@ -33,7 +33,7 @@ struct rig {
 	bool paused, unchecked; /* unchecked: no core_check and no journal, for tests of scale */
 };
 
-/* One GPU of one turn and unknown VRAM; headroom 0. */
+/* One GPU of one turn and unknown VRAM; headroom 0; no limit of its own for a principal. */
 void rig_init(struct rig *rig);
 void rig_gpus(struct rig *rig, uint32_t count, uint32_t slots,
 	      uint64_t vram_bytes); /* 0: unknown */

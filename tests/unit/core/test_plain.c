@@ -462,7 +462,7 @@ static void test_cap_per_name(void **state)
 		assert_int_not_equal(lock(rig, "flood"), 0);
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(lock(rig, "flood"), 0);
-		assert_int_equal(rig_error(rig), ERR_QUEUE_FULL);
+		assert_int_equal(rig_error(rig), ERR_QUOTA);
 		assert_int_equal(rig->fx.count, 1);
 	}
 	assert_int_equal(core_position(rig->core, other), 0);
@@ -479,8 +479,10 @@ static void test_cap_in_all(void **state)
 	rig_configure(rig);
 	for (int i = 0; i <= 20; i++) {
 		snprintf(name, sizeof(name), "n%d", i);
+		rig->principal = name;
 		assert_int_not_equal(lock(rig, name), 0);
 	}
+	rig->principal = NULL;
 	assert_int_equal(lock(rig, "one more"), 0);
 	assert_int_equal(rig_error(rig), ERR_QUEUE_FULL);
 }

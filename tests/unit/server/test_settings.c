@@ -93,7 +93,8 @@ static void test_all_keys(void **state)
 			"class_rules:\n  - {match: 'a*', class: background}\n"
 			"gpus:\n  - {name: a, uuid: GPU-1, vram_mb: 24576, slots: 2}\n  - name: b\n"
 			"timing: {grace_s: 0.3, http_ttl_s: 10, settle_s: 0}\n"
-			"queue: {max: 20000, per_session_max: 3}\n");
+			"queue: {max: 20000, per_session_max: 3, per_principal_max: 700, "
+			"held_per_principal_max: 9}\n");
 	if (rc)
 		fail_msg("%s", f->detail);
 	const struct settings *s = &f->got;
@@ -124,6 +125,8 @@ static void test_all_keys(void **state)
 	assert_int_equal(s->core.settle_ms, 0);
 	assert_int_equal(s->core.queue_count_max, 20000);
 	assert_int_equal(s->core.queue_per_session_max, 3);
+	assert_int_equal(s->core.queue_per_principal_max, 700);
+	assert_int_equal(s->core.held_per_principal_max, 9);
 }
 
 /* A mistake is named with the line it stands in, whoever finds it: tree, libcyaml or range check.
@@ -158,6 +161,9 @@ static void test_refusals(void **state)
 	refuse(f, "model_origins: ['https://']\n", "1: model_origins/0: not an origin");
 	refuse(f, "class_rules:\n - {match: a, class: king}\n", "2: ");
 	refuse(f, "log_level: loud\n", "1: ");
+	refuse(f, "queue: {per_principal_max: 0}\n", "1: queue/per_principal_max: not between");
+	refuse(f, "queue: {held_per_principal_max: 1000001}\n",
+	       "1: queue/held_per_principal_max: not between");
 	refuse(f, "queue: {max: 2, per_session_max: 3}\n", "1: queue/per_session_max: not between");
 	refuse(f, "connections: 64\n", "1: connections: not between");
 	refuse(f, "connections_per_process: 0\n", "1: connections_per_process: not between");
