@@ -56,8 +56,24 @@ bool store_check(struct store *store)
 		store_go_away(store, "the journal was removed");
 	} else if (journal.st_ino != store->journal_inode) {
 		store_go_away(store, "another file took the place of the journal");
+	} else if (fstatat(store->dir_fd, turns_name, &journal, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			return true;
+		store_go_away(store, "the journal's file of turns was removed");
+	} else if (journal.st_ino != store->turns.inode) {
+		store_go_away(store, "another file took the place of the journal's file of turns");
 	}
 	return !store->away;
+}
+
+/* The path leads to the file of turns only through the folder, so one look tells of both; who
+ * removes the database alone is noticed by the next whole look (store_check), or when the turns are
+ * folded. A start finds turns without their database, or of another one, and is in doubt. */
+bool store_look(struct store *store)
+{
+	if (store->away)
+		return store->rewrite;
+	return turns_look(&store->turns, store->turns_path) != 0 || store_check(store);
 }
 
 /* The folder of that name now, made anew if need be, with its lock. 0 or a negative enum err. */
@@ -76,6 +92,32 @@ static int open_folder(struct store *store, char *detail, size_t size)
 	return 0;
 }
 
+static bool is_ignored(void *ctx, const struct record *record)
+{
+	(void)ctx, (void)record;
+	return true;
+}
+
+/* All that lives comes anew, so what it says does not matter; but no later start may take it for
+ * turns of the round that begins then. */
+static int open_turns(struct store *store, char *detail, size_t size)
+{
+	struct turns_found found;
+	uint64_t round, ours = store->turns.round;
+	turns_close(&store->turns);
+	int rc = database_meta_get(&store->db, "turns_round", &round);
+	rc = rc ? rc : turns_open(&store->turns, store->dir_fd, true);
+	rc = rc ? rc : turns_load(&store->turns, round, is_ignored, NULL, &found);
+	if (rc < 0)
+		snprintf(detail, size, "cannot write %.150s/%s: %s", store->dir, turns_name,
+			 strerror(errno));
+	if (rc)
+		return rc;
+	round = found.round_max > round ? found.round_max : round;
+	turns_begin(&store->turns, round > ours ? round : ours);
+	return 0;
+}
+
 static int open_journal(struct store *store, char *detail, size_t size)
 {
 	char path[PATH_MAX + 16];
@@ -85,7 +127,7 @@ static int open_journal(struct store *store, char *detail, size_t size)
 		return rc;
 	rc = database_open(&store->db, path, true, detail, size);
 	rc = rc ? rc : history_load(store);
-	return rc;
+	return rc ? rc : open_turns(store, detail, size);
 }
 
 /* Whatever lies there now: what can be read is kept for its history, else it is put aside. */

@@ -13,8 +13,10 @@
 
 #include "base/err.h"
 #include "store/codec.h"
+#include "store/turns.h"
 
-enum { SCHEMA_VERSION = 1 };
+/* 1: turns were rows of the table `turn`; they are read, and taken over with the first fold. */
+enum { SCHEMA_VERSION_MIN = 1, SCHEMA_VERSION = 2 };
 
 static const char schema[] = "BEGIN;"
 			     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -22,14 +24,13 @@ static const char schema[] = "BEGIN;"
 			     "CREATE TABLE session(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
 			     "CREATE TABLE claim(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
 			     "CREATE TABLE history(row INTEGER PRIMARY KEY, record BLOB NOT NULL);"
-			     "PRAGMA user_version=1;"
+			     "PRAGMA user_version=2;"
 			     "COMMIT;";
 
 static const char *const statement_texts[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_ROLLBACK] = "ROLLBACK",
-	[STMT_TURN_PUT] = "INSERT INTO turn(records) VALUES(?1)",
 	[STMT_TURNS] = "SELECT records FROM turn ORDER BY seq",
 	[STMT_TURNS_CLEAR] = "DELETE FROM turn",
 	[STMT_SESSIONS_CLEAR] = "DELETE FROM session",
@@ -131,9 +132,10 @@ static int check_or_create(struct database *db, const char *path, bool empty_ok,
 		rc = sqlite3_exec(db->sqlite, schema, NULL, NULL, NULL);
 		return judge_with_detail(db, rc, path, detail, size);
 	}
-	if (version != SCHEMA_VERSION) {
-		snprintf(detail, size, "%s has schema version %lld; this program reads version %d",
-			 path, (long long)version, SCHEMA_VERSION);
+	if (version < SCHEMA_VERSION_MIN || version > SCHEMA_VERSION) {
+		snprintf(detail, size,
+			 "%s has schema version %lld; this program reads version %d to %d", path,
+			 (long long)version, SCHEMA_VERSION_MIN, SCHEMA_VERSION);
 		return DATABASE_BAD;
 	}
 	rc = ask(db, "PRAGMA quick_check(1)", &count, text, sizeof text);
@@ -237,6 +239,11 @@ int database_run_number(struct database *db, enum statement statement, uint64_t 
 	return finish(db->statements[statement]);
 }
 
+int database_upgrade(struct database *db)
+{
+	return sqlite3_exec(db->sqlite, "PRAGMA user_version=2", NULL, NULL, NULL);
+}
+
 int database_put(struct database *db, enum statement statement, uint64_t id, const void *bytes,
 		 size_t length)
 {
@@ -314,28 +321,6 @@ int database_meta_get_bytes(struct database *db, const char *key, void *buf, siz
 	return rc;
 }
 
-int database_put_turn(struct database *db, const void *bytes, size_t length)
-{
-	sqlite3_stmt *s = db->statements[STMT_TURN_PUT];
-	int rc = sqlite3_bind_blob64(s, 1, bytes, length, SQLITE_STATIC);
-	return rc == SQLITE_OK ? finish(s) : rc;
-}
-
-/* False: these are not whole records, or `each` refused one. */
-static bool each_record(const uint8_t *bytes, size_t length,
-			bool (*each)(void *ctx, const struct record *record), void *ctx)
-{
-	while (length > 0) {
-		struct record record;
-		size_t one = codec_length(bytes, length);
-		if (one == 0 || codec_decode(bytes, one, &record) < 0 || !each(ctx, &record))
-			return false;
-		bytes += one;
-		length -= one;
-	}
-	return true;
-}
-
 int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct record *record),
 		       void *ctx)
 {
@@ -348,7 +333,7 @@ int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct
 			sqlite3_reset(s);
 			return -ERR_NO_MEMORY;
 		}
-		bad = !bytes || !each_record(bytes, length, each, ctx);
+		bad = !bytes || !turns_each_record(bytes, length, each, ctx);
 	}
 	int rc = database_judge(sqlite3_reset(s));
 	return rc ? rc : bad ? DATABASE_BAD : 0;

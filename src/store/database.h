@@ -8,8 +8,7 @@ enum statement {
 	STMT_BEGIN,
 	STMT_COMMIT,
 	STMT_ROLLBACK,
-	STMT_TURN_PUT, /* records */
-	STMT_TURNS,    /* all in order */
+	STMT_TURNS, /* of version 1: all in order */
 	STMT_TURNS_CLEAR,
 	STMT_SESSIONS_CLEAR,
 	STMT_CLAIMS_CLEAR,
@@ -55,6 +54,8 @@ int database_judge(int sqlite_code);
 /* Run a statement that gives no row, with its arguments. SQLite result codes. */
 int database_run(struct database *db, enum statement statement);
 int database_run_number(struct database *db, enum statement statement, uint64_t first);
+/* Within a transaction: no program of an earlier version may write it from now on. */
+int database_upgrade(struct database *db);
 int database_put(struct database *db, enum statement statement, uint64_t id, const void *bytes,
 		 size_t length);
 int database_meta_set(struct database *db, const char *key, uint64_t value);
@@ -63,9 +64,8 @@ int database_meta_set_bytes(struct database *db, const char *key, const void *by
 int database_meta_get(struct database *db, const char *key, uint64_t *ret_value);
 int database_meta_get_bytes(struct database *db, const char *key, void *buf, size_t size,
 			    size_t *ret_length);
-int database_put_turn(struct database *db, const void *bytes, size_t length);
-/* Calls `each` for every record of every turn, oldest first, until it returns false; then, and
- * where the codec refuses a record, DATABASE_BAD. */
+/* Calls `each` for every record of every turn that an earlier version wrote, oldest first, until it
+ * returns false; then, and where the codec refuses a record, DATABASE_BAD. */
 int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct record *record),
 		       void *ctx);
 /* Calls `each` for every row of a statement whose columns are (id, record); a row that the codec

@@ -1,6 +1,6 @@
-/* fold: turns the rows of bytes that the last turns wrote into the tables of live sessions, live
- * claims and history, in one transaction; a claim that came and went meanwhile touches history
- * alone. Also reads the turns back when the journal is opened. Called by store.c and opening.c. */
+/* fold: turns what the last turns wrote into rows of the tables of live sessions, live claims and
+ * history, in one transaction; a claim that came and went meanwhile touches history alone. Also
+ * reads the turns back when the journal is opened. Called by store.c and opening.c. */
 #include <string.h>
 
 #include "base/err.h"
@@ -12,6 +12,7 @@ enum {
 	/* Few enough that a fold takes about a millisecond, many enough that its cost is shared. */
 	FOLD_RECORDS = 512,
 	FOLD_RECORDS_DEGRADED = 32,
+	FOLD_BYTES = 1024 * 1024, /* of turns whose records stand for nothing any more */
 };
 
 /* What a fold will have changed in our own state once it is committed. */
@@ -108,6 +109,13 @@ static void take_over(struct store *store, const struct folding *folding)
 	store->history_oldest = folding->history_oldest;
 	store->history_newest = folding->history_newest;
 	pending_clear(&store->unfolded);
+	turns_begin(&store->turns, store->turns.round + 1);
+}
+
+int fold_next_round(struct store *store, uint64_t round)
+{
+	int rc = database_run(&store->db, STMT_TURNS_CLEAR);
+	return rc ? rc : database_meta_set(&store->db, "turns_round", round);
 }
 
 static int try_fold(struct store *store, bool without_history)
@@ -119,7 +127,7 @@ static int try_fold(struct store *store, bool without_history)
 	if (!rc)
 		rc = write_all(store, &folding);
 	if (!rc)
-		rc = database_run(db, STMT_TURNS_CLEAR);
+		rc = fold_next_round(store, store->turns.round + 1);
 	if (!rc)
 		rc = database_run(db, STMT_COMMIT);
 	if (rc)
@@ -132,8 +140,7 @@ static int try_fold(struct store *store, bool without_history)
 static int clear_tables(struct database *db)
 {
 	int rc = database_run(db, STMT_SESSIONS_CLEAR);
-	rc = rc ? rc : database_run(db, STMT_CLAIMS_CLEAR);
-	return rc ? rc : database_run(db, STMT_TURNS_CLEAR);
+	return rc ? rc : database_run(db, STMT_CLAIMS_CLEAR);
 }
 
 static int write_marks_of(struct store *store)
@@ -160,6 +167,7 @@ int fold_rewrite(struct store *store)
 				  store->history_newest, false};
 	int rc = database_run(db, STMT_BEGIN);
 	rc = rc ? rc : clear_tables(db);
+	rc = rc ? rc : fold_next_round(store, store->turns.round + 1);
 	rc = rc ? rc : write_marks_of(store);
 	rc = rc ? rc : database_meta_set(db, "claim_id_reserved", store->claim_id_max);
 	rc = rc ? rc : database_meta_set(db, "session_id_reserved", store->session_id_max);
@@ -178,7 +186,7 @@ int fold_rewrite(struct store *store)
 
 int fold(struct store *store, bool history_may_go)
 {
-	if (pending_is_empty(&store->unfolded))
+	if (pending_is_empty(&store->unfolded) && store->turns.count == 0)
 		return 0;
 	if (store->away)
 		return -ERR_IO;
@@ -188,13 +196,16 @@ int fold(struct store *store, bool history_may_go)
 	/* After a failure not at every turn again, which may be many on a disk that stays full. */
 	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
 	store->fold_at = rc < 0 ? store->unfolded.count + step : 0;
+	store->fold_at_bytes = rc < 0 ? store->turns.length + FOLD_BYTES : 0;
 	return rc;
 }
 
 bool fold_is_due(const struct store *store)
 {
 	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
-	return store->unfolded.count >= (store->fold_at > step ? store->fold_at : step);
+	uint64_t bytes = store->fold_at_bytes ? store->fold_at_bytes : FOLD_BYTES;
+	return store->unfolded.count >= (store->fold_at > step ? store->fold_at : step) ||
+	       store->turns.length >= bytes;
 }
 
 /* Numbers rise and nothing comes after an end, or no broker has written this. */
@@ -222,10 +233,18 @@ static bool take_back(void *ctx, const struct record *record)
 	return true;
 }
 
-int fold_load(struct store *store)
+int fold_load(struct store *store, struct turns_found *ret_found)
 {
+	uint64_t round = 0;
+	*ret_found = (struct turns_found){0};
 	store->unfolded.claim_id_written = store->claim_id_max;
 	store->unfolded.session_id_written = store->session_id_max;
 	int rc = database_each_turn(&store->db, take_back, store);
+	rc = rc ? rc : database_meta_get(&store->db, "turns_round", &round);
+	if (!rc && store->turns.fd >= 0)
+		rc = turns_load(&store->turns, round, take_back, store, ret_found);
+	store->turns.round = round;
+	if (rc == 0 && ret_found->wrong)
+		rc = DATABASE_BAD;
 	return store->turns_rc < 0 ? store->turns_rc : rc;
 }

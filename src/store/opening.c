@@ -24,6 +24,8 @@ struct opening {
 	bool known;      /* a fence file was in the folder */
 	bool copy_known; /* its copy is there */
 	bool fresh;      /* there was no journal */
+	bool turns_gone; /* there was no file of turns */
+	struct turns_found found;
 	struct store *store;
 	struct store_boot *boot;
 	char *detail;
@@ -119,18 +121,28 @@ static int load(struct opening *o)
 	if (!rc)
 		rc = history_load(store);
 	if (!rc)
-		rc = fold_load(store);
+		rc = fold_load(store, &o->found);
 	if (rc) {
 		snprintf(o->detail, o->detail_size, "%s/%s: %s", o->dir, journal_name,
 			 rc == DATABASE_BAD ? "a row is damaged" : sqlite3_errmsg(db->sqlite));
 		return rc;
 	}
 	o->boot->same_boot = length == strlen(o->boot_id) && !memcmp(boot_id, o->boot_id, length);
+	/* A power cut may leave such a file too, but then the holders are gone with it. */
+	if (o->boot->same_boot && o->found.lost) {
+		snprintf(o->detail, o->detail_size, "%s/%s is damaged in the middle", o->dir,
+			 turns_name);
+		return DATABASE_BAD;
+	}
 	if (o->boot->same_boot && in_doubt_ms > 0)
 		doubt(o, (int64_t)in_doubt_ms,
 		      "an earlier start found no record, and ended too soon");
 	else if (epoch < store->marks.epoch && !o->fresh)
 		doubt(o, 0, "the journal is older than the last start");
+	else if (o->boot->same_boot && o->found.round_max > store->turns.round)
+		doubt(o, 0, "the journal is older than its last turns");
+	else if (o->boot->same_boot && o->turns_gone && store->turns.round > 0)
+		doubt(o, 0, "the last turns of the journal are gone");
 	if (epoch > store->marks.epoch)
 		store->marks.epoch = epoch;
 	if (fence_max > store->marks.fence_max)
@@ -144,6 +156,13 @@ static bool is_there(struct store *store, const char *name)
 	return !fstatat(store->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT;
 }
 
+/* Turns of an earlier start lie there; a clean end leaves none. */
+static bool has_turns(struct store *store)
+{
+	struct stat st;
+	return !fstatat(store->dir_fd, turns_name, &st, AT_SYMLINK_NOFOLLOW) && st.st_size > 0;
+}
+
 /* The journal as it lies there. `known`: this folder had one before, so an empty file is damage. */
 static int open_journal(struct opening *o, bool known)
 {
@@ -152,14 +171,21 @@ static int open_journal(struct opening *o, bool known)
 	snprintf(wal, sizeof wal, "%s/%s-wal", o->dir, journal_name);
 	bool was_there = is_there(o->store, journal_name);
 	o->fresh = !was_there;
-	if (!was_there && is_there(o->store, "journal.db-wal")) {
-		snprintf(o->detail, o->detail_size, "%s has no database beside it", wal);
+	if (!was_there && (is_there(o->store, "journal.db-wal") || has_turns(o->store))) {
+		snprintf(o->detail, o->detail_size, "%s has no database beside it",
+			 has_turns(o->store) ? o->store->turns_path : wal);
 		return DATABASE_BAD;
 	}
 	int made = folder_private_file(o->store->dir_fd, o->dir, journal_name, o->detail,
 				       o->detail_size);
 	if (made < 0)
 		return made;
+	o->turns_gone = !is_there(o->store, turns_name);
+	if (turns_open(&o->store->turns, o->store->dir_fd, true) < 0) {
+		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, turns_name,
+			 strerror(errno));
+		return -ERR_IO;
+	}
 	bool whole = wal_is_whole(wal); /* opening may change the log */
 	int rc = database_open(&o->store->db, path, made || !known, o->detail, o->detail_size);
 	if (!rc)
@@ -187,13 +213,19 @@ static void number_afresh(struct opening *o)
 	store->session_id_max = store->session_id_reserved = wall_ms / 1000;
 }
 
+static void close_journal(struct store *store)
+{
+	database_close(&store->db, false);
+	turns_close(&store->turns);
+	pending_clear(&store->unfolded);
+}
+
 /* An unreadable journal is moved aside. */
 static int start_afresh(struct opening *o)
 {
 	struct store *store = o->store;
 	struct store_boot *boot = o->boot;
-	database_close(&store->db, false);
-	pending_clear(&store->unfolded);
+	close_journal(store);
 	doubt(o, 0, "the journal was unreadable");
 	int rc = quarantine_journal(o->dir, store->dir_fd, o->now, boot->quarantine_path,
 				    sizeof boot->quarantine_path, o->detail, o->detail_size);
@@ -207,12 +239,25 @@ static int start_afresh(struct opening *o)
 	return 0;
 }
 
+/* No file of turns of an earlier start, or of another journal, knows this number. */
+static uint64_t next_round(const struct opening *o)
+{
+	uint64_t round = o->store->marks.epoch << 24;
+	round = round > o->store->turns.round ? round : o->store->turns.round + 1;
+	return round > o->found.round_max ? round : o->found.round_max + 1;
+}
+
 /* Makes this start known: the new epoch, whose boot it is. */
 static int write_start(struct opening *o)
 {
 	struct store *store = o->store;
 	struct database *db = &store->db;
+	uint64_t round = next_round(o);
 	int rc = database_run(db, STMT_BEGIN);
+	if (!rc)
+		rc = database_upgrade(db);
+	if (!rc)
+		rc = fold_next_round(store, round);
 	if (!rc)
 		rc = database_meta_set(db, "epoch", store->marks.epoch);
 	if (!rc)
@@ -235,6 +280,7 @@ static int write_start(struct opening *o)
 			database_run(db, STMT_ROLLBACK);
 		return judged == DATABASE_BAD ? -ERR_IO : judged;
 	}
+	turns_begin(&store->turns, round);
 	if (store_write_marks(store, &store->marks) < 0) {
 		snprintf(o->detail, o->detail_size, "cannot write %s/fence: %s", o->dir,
 			 strerror(errno));
@@ -295,20 +341,19 @@ static int read_only(struct opening *o)
 {
 	struct store *store = o->store;
 	char path[PATH_MAX];
-	database_close(&store->db, false);
-	pending_clear(&store->unfolded);
+	close_journal(store);
 	o->fresh |= store->dir_fd < 0 || !is_there(store, journal_name);
 	if (o->fresh)
 		return 0;
 	snprintf(path, sizeof path, "%s/%s", o->dir, journal_name);
 	int rc = database_open_read(&store->db, path, !is_there(store, "journal.db-wal"), o->detail,
 				    o->detail_size);
+	if (!rc && turns_open(&store->turns, store->dir_fd, false) < 0)
+		rc = -ERR_IO;
 	rc = rc ? rc : load(o);
 	o->fresh = rc == DATABASE_EMPTY;
-	if (rc) {
-		database_close(&store->db, false);
-		pending_clear(&store->unfolded);
-	}
+	if (rc)
+		close_journal(store);
 	if (rc && !o->fresh) {
 		doubt(o, 0, "the journal cannot be read");
 		number_afresh(o);
@@ -406,9 +451,10 @@ int store_open(const struct store_place *place, struct store **ret_store,
 		snprintf(detail, detail_size, "out of memory");
 		return -ERR_NO_MEMORY;
 	}
-	store->dir_fd = store->lock_fd = -1;
+	store->dir_fd = store->lock_fd = store->turns.fd = -1;
 	store->started = place->now;
 	snprintf(store->dir, sizeof store->dir, "%s", place->dir);
+	snprintf(store->turns_path, sizeof store->turns_path, "%s/%s", store->dir, turns_name);
 	snprintf(store->boot_id, sizeof store->boot_id, "%s", place->boot_id);
 	struct opening o = {.place = place,
 			    .dir = place->dir,
@@ -420,7 +466,7 @@ int store_open(const struct store_place *place, struct store **ret_store,
 			    .detail_size = detail_size};
 	int rc = bring_up(&o);
 	if (rc < 0) {
-		database_close(&store->db, false);
+		close_journal(store);
 		pending_finish(&store->pending);
 		pending_finish(&store->unfolded);
 		folder_close(store->dir_fd, store->lock_fd);

@@ -17,7 +17,7 @@ const char journal_name[] = "journal.db";
 
 enum { ATTEMPTS = 1000 };
 
-static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", "-turns"};
 
 static bool exists(int dir_fd, const char *name)
 {

@@ -1,8 +1,8 @@
 /* store: the journal's turns: append, commit, what happens when the disk is full, close. A turn is
- * one row of bytes at the end of one table, which is the least that SQLite can be asked to write;
- * now and then the turns are folded into the tables of what lives and what ended (fold.c). The
- * files beside this one open it (opening.c), keep SQLite (database.c), coalesce a turn (pending.c),
- * keep history, the fence file, the reserve. Called by the shell (src/server) once per loop turn.
+ * one frame at the end of the file of turns (turns.c); now and then the turns are folded into the
+ * tables of what lives and what ended (fold.c). The files beside this one open it (opening.c), keep
+ * SQLite (database.c), coalesce a turn (pending.c), keep history, the fence file, the reserve.
+ * Called by the shell (src/server) once per loop turn.
  */
 #include "store/store.h"
 
@@ -84,11 +84,12 @@ void store_promise(struct store *store, int64_t ttl_ms)
 		store->ttl_ms_wanted = (uint64_t)ttl_ms;
 }
 
-/* All that is pending, one record after the other. 0 or -ERR_NO_MEMORY. */
+/* All that is pending, one record after the other, behind room for the front of their frame. 0 or
+ * -ERR_NO_MEMORY. */
 static int encode_turn(struct store *store, bool without_history, size_t *ret_length)
 {
 	const struct pending *p = &store->pending;
-	size_t most = (p->count + 2) * CODEC_BYTES_MAX, length = 0;
+	size_t most = (p->count + 3) * CODEC_BYTES_MAX, length = TURNS_HEADER_BYTES;
 	if (most > store->turn_capacity) {
 		uint8_t *bytes = realloc(store->turn_bytes, most);
 		if (!bytes)
@@ -132,16 +133,15 @@ static int write_turn(struct store *store, bool without_history)
 		rc = encode_turn(store, without_history, &length);
 	if (rc < 0)
 		return rc;
-	int code = length ? database_put_turn(&store->db, store->turn_bytes, length) : SQLITE_OK;
+	if (length > TURNS_HEADER_BYTES)
+		rc = turns_append(&store->turns, store->turn_bytes, length);
 	if (store->turn_capacity > TURN_BYTES_KEPT) {
 		free(store->turn_bytes);
 		store->turn_bytes = NULL;
 		store->turn_capacity = 0;
 	}
-	if (code) {
-		int judged = database_judge(code);
-		return judged == DATABASE_BAD ? -ERR_IO : judged;
-	}
+	if (rc < 0)
+		return rc;
 	pending_move(&store->pending, &store->unfolded);
 	return 0;
 }
@@ -194,7 +194,7 @@ int store_commit(struct store *store)
 		return 0;
 	if (store->rewrite)
 		return commit_anew(store);
-	if (!store_check(store))
+	if (!store_look(store))
 		return -ERR_IO;
 	int rc = empty ? 0 : write_turn(store, false);
 	if (rc < 0)
@@ -271,14 +271,17 @@ void store_close(struct store *store)
 		return;
 	if (store->db.sqlite) {
 		bool clean = !store->away && store_commit(store) == 0 && fold(store, false) == 0;
-		if (clean && store->claim_id_max < store->claim_id_reserved)
+		if (clean)
+			turns_end(&store->turns);
+		if (clean && store->claim_id_max != store->claim_id_reserved)
 			database_meta_set(&store->db, "claim_id_reserved", store->claim_id_max);
-		if (clean && store->session_id_max < store->session_id_reserved)
+		if (clean && store->session_id_max != store->session_id_reserved)
 			database_meta_set(&store->db, "session_id_reserved", store->session_id_max);
 		if (clean)
 			note_idle(store);
 		database_close(&store->db, clean);
 	}
+	turns_close(&store->turns);
 	pending_finish(&store->pending);
 	pending_finish(&store->unfolded);
 	free(store->turn_bytes);

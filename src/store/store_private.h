@@ -3,6 +3,7 @@
 #include "store/database.h"
 #include "store/fence_file.h"
 #include "store/pending.h"
+#include "store/turns.h"
 
 enum {
 	STORE_PATH_BYTES = 4096,
@@ -15,9 +16,11 @@ struct store {
 	int dir_fd, lock_fd;
 	struct database db;
 	struct pending pending;  /* of this turn */
-	struct pending unfolded; /* in the rows of turns, not in the tables yet */
-	size_t fold_at;          /* 0: at the usual count */
-	int turns_rc;            /* of fold_load */
+	struct pending unfolded; /* in the file of turns, not in the tables yet */
+	struct turns turns;
+	size_t fold_at;         /* 0: at the usual count */
+	uint64_t fold_at_bytes; /* 0: at the usual length of the turns */
+	int turns_rc;           /* of fold_load */
 	uint8_t *turn_bytes;
 	size_t turn_capacity;
 	struct fence_marks marks; /* as in the fence file */
@@ -26,6 +29,7 @@ struct store {
 	char boot_id[64];
 	struct wall_ms started;
 	uint64_t journal_inode;
+	char turns_path[STORE_PATH_BYTES + 32];
 	/* The journal cannot be written where it is, and `trouble` says why: turns wait. */
 	bool away;
 	bool fresh; /* no journal was there, and no doubt about one */
@@ -57,6 +61,8 @@ int fold_rewrite(struct store *store);
 /* A plain lease outlives the broker by its time to live. */
 void store_note_claim(struct store *store, const struct claim_record *claim);
 int store_note_journal(struct store *store); /* which file it is, for store_check */
+/* Before each turn: as store_check, as cheap as can be. */
+bool store_look(struct store *store);
 /* Also shortens the log, so that a full disk keeps its room for what must be written. */
 void store_set_degraded(struct store *store, bool degraded);
 /* Moves what the last turns wrote into the tables. 0 or a negative enum err, and then nothing has
@@ -64,7 +70,9 @@ void store_set_degraded(struct store *store, bool degraded);
 int fold(struct store *store, bool history_may_go);
 bool fold_is_due(const struct store *store);
 /* Reads the turns of the last run into store->unfolded. 0, DATABASE_BAD or a negative enum err. */
-int fold_load(struct store *store);
+int fold_load(struct store *store, struct turns_found *ret_found);
+/* Within a transaction: the turns until now are over. A SQLite result code. */
+int fold_next_round(struct store *store, uint64_t round);
 /* Both SQLite result codes. Within a transaction: adds a row; prunes a few old ones. */
 int history_add(struct store *store, uint64_t row, const void *bytes, size_t length);
 int history_prune(struct store *store, uint64_t newest, uint64_t *ret_oldest);

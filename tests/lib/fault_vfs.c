@@ -162,34 +162,38 @@ void fault_vfs_install(struct fault_plan *plan)
 	assert(rc == SQLITE_OK);
 }
 
-ssize_t __real_pwrite(int fd, const void *from, size_t amount, off_t at);
-ssize_t __wrap_pwrite(int fd, const void *from, size_t amount, off_t at);
+/* The names that glibc gives these with 64-bit offsets, as the build asks for. */
+ssize_t __real_pwrite64(int fd, const void *from, size_t amount, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *from, size_t amount, off_t at);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
-int __real_posix_fallocate(int fd, off_t at, off_t amount);
-int __wrap_posix_fallocate(int fd, off_t at, off_t amount);
+int __real_posix_fallocate64(int fd, off_t at, off_t amount);
+int __wrap_posix_fallocate64(int fd, off_t at, off_t amount);
 
 /* errno of the fault, or 0. */
-static int fault_errno(void)
+static int errno_of(enum fault fault)
 {
-	int rc = fault_code(next_operation(), SQLITE_IOERR);
+	int rc = fault_code(fault, SQLITE_IOERR);
 	return rc == SQLITE_FULL ? ENOSPC : rc ? EIO : 0;
 }
 
-ssize_t __wrap_pwrite(int fd, const void *from, size_t amount, off_t at)
+ssize_t __wrap_pwrite64(int fd, const void *from, size_t amount, off_t at)
 {
-	errno = fault_errno();
-	return errno ? -1 : __real_pwrite(fd, from, amount, at);
+	enum fault fault = next_operation();
+	if (fault == FAULT_TEAR || (fault == FAULT_FULL && amount >= TORN_BYTES_MIN))
+		(void)!__real_pwrite64(fd, from, amount / 2, at);
+	errno = errno_of(fault);
+	return errno ? -1 : __real_pwrite64(fd, from, amount, at);
 }
 
 int __wrap_fdatasync(int fd)
 {
-	errno = fault_errno();
+	errno = errno_of(next_operation());
 	return errno ? -1 : __real_fdatasync(fd);
 }
 
-int __wrap_posix_fallocate(int fd, off_t at, off_t amount)
+int __wrap_posix_fallocate64(int fd, off_t at, off_t amount)
 {
-	int fault = fault_errno();
-	return fault ? fault : __real_posix_fallocate(fd, at, amount);
+	int fault = errno_of(next_operation());
+	return fault ? fault : __real_posix_fallocate64(fd, at, amount);
 }

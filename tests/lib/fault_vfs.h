@@ -1,6 +1,6 @@
 /* fault_vfs: a SQLite VFS over the usual one that dies or fails at its n-th write, and the same for
- * the plain writes of code linked with -Wl,--wrap=pwrite,--wrap=fdatasync,--wrap=posix_fallocate.
- * For tests of the store. */
+ * the plain writes of code that is linked with these wrapped: pwrite64, fdatasync,
+ * posix_fallocate64. For tests of the store. */
 #pragma once
 #include <stdbool.h>
 

@@ -23,7 +23,7 @@
 static const struct wall_ms wall = {1700000000000};
 
 struct journal {
-	char *dir, *db, *wal;
+	char *dir, *db, *wal, *turns;
 	struct store *store;
 	struct store_boot boot;
 	char detail[512];
@@ -35,7 +35,8 @@ static int setup(void **state)
 	journal = (struct journal){.dir = model_folder_create()};
 	*state = &journal;
 	return asprintf(&journal.db, "%s/journal.db", journal.dir) < 0 ||
-	       asprintf(&journal.wal, "%s/journal.db-wal", journal.dir) < 0;
+	       asprintf(&journal.wal, "%s/journal.db-wal", journal.dir) < 0 ||
+	       asprintf(&journal.turns, "%s/journal.db-turns", journal.dir) < 0;
 }
 
 static int teardown(void **state)
@@ -45,6 +46,7 @@ static int teardown(void **state)
 	model_folder_destroy(j->dir);
 	free(j->db);
 	free(j->wal);
+	free(j->turns);
 	return 0;
 }
 
@@ -72,17 +74,33 @@ static void write_turns(struct journal *j, int turns)
 		assert_int_equal(model_run_turn(j->store, turn), 0);
 }
 
-/* All turns in the log, none in the database but the schema: as kill -9 leaves it. */
-static void make_killed(struct journal *j, int turns)
+static void ignore_row(void *ctx, uint64_t row, const struct record *record)
+{
+	(void)ctx, (void)row, (void)record;
+}
+
+/* As kill -9 leaves it: all turns in their file, none in the database; `folded`: each in the
+ * database's log, by a look at the history. */
+static void make_killed_as(struct journal *j, int turns, bool folded)
 {
 	pid_t child = fork();
 	if (child == 0) {
-		write_turns(j, turns);
+		assert_int_equal(try_open(j), 0);
+		for (int turn = 0; turn < turns; turn++) {
+			assert_int_equal(model_run_turn(j->store, turn), 0);
+			if (folded)
+				store_history(j->store, 0, 1, ignore_row, NULL);
+		}
 		raise(SIGKILL);
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFSIGNALED(status));
+}
+
+static void make_killed(struct journal *j, int turns)
+{
+	make_killed_as(j, turns, false);
 }
 
 /* All turns in the database, no log: as a clean stop leaves it. */
@@ -231,13 +249,13 @@ static void test_newer(void **state)
 {
 	struct journal *j = *state;
 	make_closed(j, 10);
-	run_sql(j->db, "PRAGMA user_version=2");
-	check_quarantine(j, "schema version 2");
+	run_sql(j->db, "PRAGMA user_version=3");
+	check_quarantine(j, "schema version 3");
 	char first[4096];
 	snprintf(first, sizeof first, "%s.quarantine-1700000000000", j->db);
 	store_close(j->store);
 	j->store = NULL;
-	run_sql(j->db, "PRAGMA user_version=3");
+	run_sql(j->db, "PRAGMA user_version=4");
 	assert_int_equal(try_open(j), 0);
 	assert_true(j->boot.quarantined);
 	assert_true(strlen(j->boot.quarantine_path) > strlen(first));
@@ -315,7 +333,7 @@ static void test_flipped_database(void **state)
 static void test_cut_log(void **state)
 {
 	struct journal *j = *state;
-	make_killed(j, 10);
+	make_killed_as(j, 10, true);
 	size_t size, db_size;
 	uint8_t *log = read_whole(j->wal, &size), *db = read_whole(j->db, &db_size);
 	for (size_t cut = 0; cut <= size; cut += cut == 0 ? 40 : 1237) {
@@ -342,7 +360,7 @@ static void test_cut_log(void **state)
 static void test_flipped_log(void **state)
 {
 	struct journal *j = *state;
-	make_killed(j, 10);
+	make_killed_as(j, 10, true);
 	size_t size;
 	uint8_t *log = read_whole(j->wal, &size);
 	assert_true(wal_is_whole(j->wal));
@@ -362,7 +380,7 @@ static void test_flipped_log(void **state)
 static void test_flipped_log_other_boot(void **state)
 {
 	struct journal *j = *state;
-	make_killed(j, 10);
+	make_killed_as(j, 10, true);
 	size_t size;
 	free(read_whole(j->wal, &size));
 	overwrite(j->wal, (long)size / 2, "#");
@@ -370,6 +388,120 @@ static void test_flipped_log_other_boot(void **state)
 	assert_false(j->boot.quarantined);
 	assert_false(j->boot.same_boot);
 	assert_int_equal(j->boot.fence_max, 2000);
+}
+
+static void close_again(struct journal *j)
+{
+	store_close(j->store);
+	j->store = NULL;
+}
+
+/* Turns cut at any length are some earlier turn, whole; it is not damage. */
+static void test_cut_turns(void **state)
+{
+	struct journal *j = *state;
+	make_killed(j, 10);
+	size_t size, db_size, wal_size;
+	uint8_t *turns = read_whole(j->turns, &size), *db = read_whole(j->db, &db_size);
+	uint8_t *wal = read_whole(j->wal, &wal_size);
+	int last = 10;
+	for (size_t cut = size; cut > 0; cut -= cut > 97 ? 97 : cut) {
+		write_whole(j->db, db, db_size);
+		write_whole(j->wal, wal, wal_size);
+		write_whole(j->turns, turns, cut);
+		if (try_open(j) != 0)
+			fail_msg("cut at %zu: %s", cut, j->detail);
+		assert_false(j->boot.quarantined);
+		assert_int_equal(j->boot.fence_max, 2000);
+		while (last >= 0 && model_compare(j->store, &j->boot, last))
+			last--;
+		if (last < 0)
+			fail_msg("cut at %zu: no state that ever was", cut);
+		close_again(j);
+	}
+	assert_int_equal(last, 0);
+	free(turns);
+	free(db);
+	free(wal);
+}
+
+/* Each byte of the turns flipped in its turn: no turn but the last is lost unseen. */
+static void test_flipped_turns(void **state)
+{
+	struct journal *j = *state;
+	make_killed(j, 6);
+	size_t size, db_size, wal_size;
+	uint8_t *turns = read_whole(j->turns, &size), *db = read_whole(j->db, &db_size);
+	uint8_t *wal = read_whole(j->wal, &wal_size);
+	unsigned seen = 0, crashes = 0;
+	for (size_t at = 0; at < size; at += 31) {
+		write_whole(j->db, db, db_size);
+		write_whole(j->wal, wal, wal_size);
+		turns[at] ^= 0x10;
+		write_whole(j->turns, turns, size);
+		turns[at] ^= 0x10;
+		assert_int_equal(try_open(j), 0);
+		seen += j->boot.quarantined;
+		if (j->boot.quarantined)
+			assert_true(j->boot.in_doubt_ms > 0);
+		else if (model_compare(j->store, &j->boot, 5))
+			fail_msg("byte %zu of %zu: not the turn before the last", at, size);
+		crashes += !j->boot.quarantined;
+		close_again(j);
+	}
+	assert_true(seen > 20 && crashes > 5 && crashes < seen);
+	free(turns);
+	free(db);
+	free(wal);
+}
+
+/* After a reboot such turns are the trace of a power cut: those before are taken. */
+static void test_flipped_turns_other_boot(void **state)
+{
+	struct journal *j = *state;
+	make_killed(j, 10);
+	size_t size;
+	free(read_whole(j->turns, &size));
+	overwrite(j->turns, (long)size / 2, "#");
+	assert_int_equal(open_in_boot(j, "boot-2"), 0);
+	assert_false(j->boot.quarantined);
+	assert_int_equal(j->boot.fence_max, 2000);
+}
+
+/* Turns without their database are moved aside with nothing lost; a database without the turns of
+ * a killed start, or with turns newer than itself, knows that it does not know who holds. */
+static void test_parted(void **state)
+{
+	struct journal *j = *state;
+	size_t size, moved_size, db_size;
+	make_closed(j, 3);
+	uint8_t *db = read_whole(j->db, &db_size);
+	make_killed(j, 10);
+	uint8_t *turns = read_whole(j->turns, &size);
+	assert_int_equal(unlink(j->turns), 0);
+	assert_int_equal(try_open(j), 0);
+	assert_false(j->boot.quarantined);
+	assert_int_equal(j->boot.in_doubt_ms, TTL_MS);
+	assert_string_equal(j->boot.doubt, "the last turns of the journal are gone");
+	close_again(j);
+	write_whole(j->db, db, db_size);
+	write_whole(j->turns, turns, size);
+	assert_int_equal(try_open(j), 0);
+	assert_false(j->boot.quarantined);
+	assert_int_equal(j->boot.in_doubt_ms, TTL_MS);
+	close_again(j);
+	assert_int_equal(unlink(j->db), 0);
+	write_whole(j->turns, turns, size);
+	assert_int_equal(try_open(j), 0);
+	assert_true(j->boot.quarantined);
+	char moved[5000];
+	snprintf(moved, sizeof moved, "%s-turns", j->boot.quarantine_path);
+	uint8_t *after = read_whole(moved, &moved_size);
+	assert_int_equal(moved_size, size);
+	assert_memory_equal(after, turns, size);
+	free(after);
+	free(turns);
+	free(db);
 }
 
 /* One spoiled slot of the fence file leaves the other; without the file the journal's own counts.
@@ -404,7 +536,9 @@ int main(void)
 		TEST(test_bad_rows),         TEST(test_bad_history_row),
 		TEST(test_flipped_database), TEST(test_cut_log),
 		TEST(test_flipped_log),      TEST(test_flipped_log_other_boot),
-		TEST(test_fence_file),
+		TEST(test_fence_file),       TEST(test_cut_turns),
+		TEST(test_flipped_turns),    TEST(test_flipped_turns_other_boot),
+		TEST(test_parted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@
 #include "journal_model.h"
 #include "store/store_private.h"
 
-enum { TURNS_BEFORE_CLOSE = 13, POINTS_MIN = 150 };
+enum { TURNS_BEFORE_CLOSE = 13, POINTS_MIN = 80 };
 
 static const struct wall_ms wall = {1700000000000};
 static struct fault_plan plan;

@@ -80,8 +80,8 @@ static void drop(const char *dir, const char *name)
 /* rm -r of the state folder. */
 static void remove_state(struct lost *lost)
 {
-	static const char *const names[] = {"journal.db", "journal.db-wal", "lock", "fence",
-					    "reserve"};
+	static const char *const names[] = {"journal.db", "journal.db-wal", "journal.db-turns",
+					    "lock",       "fence",          "reserve"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		drop(lost->state, names[i]);
 	assert_int_equal(rmdir(lost->state), 0);

@@ -311,8 +311,8 @@ static unsigned mode_of(const struct journal *j, const char *name)
 static void test_modes(void **state)
 {
 	struct journal *j = *state;
-	static const char *const names[] = {"journal.db", "journal.db-wal", "lock", "fence",
-					    "reserve"};
+	static const char *const names[] = {"journal.db", "journal.db-wal", "journal.db-turns",
+					    "lock",       "fence",          "reserve"};
 	append(j, model_claim(1, 0));
 	commit(j);
 	char path[4096];
@@ -410,7 +410,8 @@ static void test_read_only(void **state)
 	store_close(j->store);
 	j->store = NULL;
 	static const char *const names[] = {"", "journal.db"};
-	static const char *const all[] = {"", "lock", "fence", "reserve", "journal.db"};
+	static const char *const all[] = {"",        "lock",       "fence",
+					  "reserve", "journal.db", "journal.db-turns"};
 	char path[4096];
 	for (size_t k = 0; geteuid() == 0 && k < sizeof all / sizeof *all; k++) {
 		snprintf(path, sizeof path, "%s/%s", j->dir, all[k]);

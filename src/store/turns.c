@@ -1,0 +1,207 @@
+/* turns: see turns.h. Why not one transaction of SQLite per turn: that is two pages of log with
+ * their checksums, a walk through the machine of SQLite and its locks, thirty times the bytes that
+ * a turn has to say. The promise is the same: what was written before a process died is there; it
+ * waits for no disk (fence_file.c says why). Called by store.c, fold.c, opening.c and away.c.
+ * On disk, little-endian: magic, length of the records (4 bytes each), round (8), number of the
+ * frame in its round (4), CRC-32 of all before it (4); then the records, each with a checksum of
+ * its own. */
+#include "store/turns.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "store/codec.h"
+#include "store/crc32.h"
+
+const char turns_name[] = "journal.db-turns";
+
+enum {
+	MAGIC = 0x6e727442, /* "Btrn" */
+	CRC_AT = TURNS_HEADER_BYTES - 4,
+	KEPT_BYTES = 1024 * 1024, /* a longer file is cut when its round is over */
+};
+
+struct header {
+	uint32_t magic, length;
+	uint64_t round;
+	uint32_t index, crc;
+};
+
+static_assert(sizeof(struct header) == TURNS_HEADER_BYTES, "no gaps");
+
+void turns_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index)
+{
+	struct header header = {.magic = htole32(MAGIC),
+				.length = htole32((uint32_t)(length - TURNS_HEADER_BYTES)),
+				.round = htole64(round),
+				.index = htole32(index)};
+	header.crc = htole32(crc32_of((const uint8_t *)&header, CRC_AT));
+	memcpy(frame, &header, sizeof header);
+}
+
+/* False: no frame begins here. */
+static bool read_header(const uint8_t *bytes, size_t left, struct header *ret_header)
+{
+	struct header h;
+	if (left < sizeof h)
+		return false;
+	memcpy(&h, bytes, sizeof h);
+	if (le32toh(h.magic) != MAGIC || le32toh(h.crc) != crc32_of(bytes, CRC_AT))
+		return false;
+	*ret_header = (struct header){
+		.length = le32toh(h.length), .round = le64toh(h.round), .index = le32toh(h.index)};
+	return true;
+}
+
+bool turns_each_record(const uint8_t *bytes, size_t length,
+		       bool (*each)(void *ctx, const struct record *record), void *ctx)
+{
+	while (length > 0) {
+		struct record record;
+		size_t one = codec_length(bytes, length);
+		if (one == 0 || codec_decode(bytes, one, &record) < 0 ||
+		    (each && !each(ctx, &record)))
+			return false;
+		bytes += one;
+		length -= one;
+	}
+	return true;
+}
+
+/* Behind a crash lies at most the rest of the frame that was being written; a frame of this round
+ * behind one that cannot be read was answered, and would be lost. */
+static bool is_behind(const uint8_t *bytes, size_t length, uint64_t at, uint64_t round,
+		      uint32_t count)
+{
+	struct header h;
+	for (uint64_t i = at + 1; i + sizeof h <= length; i++)
+		if (bytes[i] == (MAGIC & 0xff) && read_header(bytes + i, length - i, &h) &&
+		    h.round == round && h.index > count)
+			return true;
+	return false;
+}
+
+struct turns_found turns_read(const uint8_t *bytes, size_t length, uint64_t round,
+			      bool (*each)(void *ctx, const struct record *record), void *ctx)
+{
+	struct turns_found found = {0};
+	struct header h;
+	if (read_header(bytes, length, &h))
+		found.round_max = h.round;
+	while (read_header(bytes + found.length, length - found.length, &h) && h.round == round &&
+	       h.index == found.count) {
+		const uint8_t *records = bytes + found.length + sizeof h;
+		if (h.length == 0 || h.length > length - found.length - sizeof h ||
+		    !turns_each_record(records, h.length, NULL, NULL))
+			break;
+		found.wrong = !turns_each_record(records, h.length, each, ctx);
+		if (found.wrong)
+			return found;
+		found.length += sizeof h + h.length;
+		found.count++;
+	}
+	found.lost = is_behind(bytes, length, found.length, round, found.count);
+	return found;
+}
+
+int turns_open(struct turns *turns, int dir_fd, bool write)
+{
+	struct stat st;
+	*turns = (struct turns){.fd = -1};
+	int flags = (write ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(dir_fd, turns_name, flags, 0600);
+	if (fd < 0)
+		return errno == ENOENT && !write ? 1 : -ERR_IO;
+	if (fstat(fd, &st) < 0 || (write && (st.st_mode & 0077) && fchmod(fd, 0600) < 0)) {
+		close(fd);
+		return -ERR_IO;
+	}
+	*turns = (struct turns){.fd = fd, .device = st.st_dev, .inode = st.st_ino};
+	return 0;
+}
+
+void turns_close(struct turns *turns)
+{
+	if (turns->fd >= 0)
+		close(turns->fd);
+	*turns = (struct turns){.fd = -1};
+}
+
+int turns_load(struct turns *turns, uint64_t round,
+	       bool (*each)(void *ctx, const struct record *record), void *ctx,
+	       struct turns_found *ret_found)
+{
+	struct stat st;
+	if (fstat(turns->fd, &st) < 0)
+		return -ERR_IO;
+	size_t size = (size_t)st.st_size, got = 0;
+	uint8_t *bytes = malloc(size + 1);
+	if (!bytes)
+		return -ERR_NO_MEMORY;
+	while (got < size) {
+		ssize_t n = pread(turns->fd, bytes + got, size - got, (off_t)got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			free(bytes);
+			return -ERR_IO;
+		}
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	*ret_found = turns_read(bytes, got, round, each, ctx);
+	free(bytes);
+	turns->round = round;
+	turns->length = ret_found->length;
+	turns->count = ret_found->count;
+	return 0;
+}
+
+int turns_append(struct turns *turns, uint8_t *frame, size_t length)
+{
+	turns_frame(frame, length, turns->round, turns->count);
+	size_t done = 0;
+	while (done < length) {
+		ssize_t n = pwrite(turns->fd, frame + done, length - done,
+				   (off_t)(turns->length + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -ERR_IO;
+		done += (size_t)n;
+	}
+	turns->length += length;
+	turns->count++;
+	return 0;
+}
+
+void turns_begin(struct turns *turns, uint64_t round)
+{
+	if (turns->length > KEPT_BYTES)
+		(void)!ftruncate(turns->fd, 0); /* what stays too long does no harm */
+	turns->round = round;
+	turns->length = 0;
+	turns->count = 0;
+}
+
+void turns_end(struct turns *turns)
+{
+	turns->length = 0;
+	turns->count = 0;
+	(void)!ftruncate(turns->fd, 0);
+}
+
+int turns_look(const struct turns *turns, const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+	return st.st_ino == turns->inode && st.st_dev == turns->device;
+}
