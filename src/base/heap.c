@@ -99,6 +99,7 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 		sift_down(heap, last);
 	}
 	node->place = 0;
+	node->key = INT64_MAX;
 	if (heap->capacity > FIRST_CAPACITY && heap->count < heap->capacity / 4)
 		set_capacity(heap, heap->capacity / 2);
 }

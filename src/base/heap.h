@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct heap_node {
-	int64_t key;
+	int64_t key; /* INT64_MAX once it was taken out */
 	uint64_t id;
 	uint32_t place; /* 1 + index in the array; 0: in no heap */
 };

@@ -14,13 +14,17 @@ struct wall_ms {
 };
 
 #define MONO_NEVER ((struct mono_ms){INT64_MAX})
+#define MONO_PAST  ((struct mono_ms){INT64_MIN}) /* before all others: it was never */
 
-/* t + d_ms, clamped: a deadline that would overflow never comes (cf. libuv's timer.c). */
+/* t + d_ms, clamped: a deadline that would overflow never comes (cf. libuv's timer.c). What is
+ * never, or never was, stays so. */
 static inline struct mono_ms mono_after(struct mono_ms t, int64_t d_ms)
 {
 	int64_t sum;
-	if (t.v == INT64_MAX || __builtin_add_overflow(t.v, d_ms, &sum))
-		return d_ms < 0 && t.v != INT64_MAX ? (struct mono_ms){INT64_MIN} : MONO_NEVER;
+	if (t.v == INT64_MAX || t.v == INT64_MIN)
+		return t;
+	if (__builtin_add_overflow(t.v, d_ms, &sum))
+		return d_ms < 0 ? MONO_PAST : MONO_NEVER;
 	return (struct mono_ms){sum};
 }
 

@@ -37,6 +37,8 @@ void claim_set_token(struct core *core, struct claim *claim, const struct token 
 /* Its record goes to the journal at the end of the step. */
 void claim_dirty(struct core *core, struct claim *claim);
 void claim_set_conn(struct core *core, struct claim *claim, uint64_t conn); /* plain claims */
+struct claim *claim_alloc(const struct claim_record *rec); /* not indexed, without a place */
+void claim_index(struct core *core, struct claim *claim);
 void claim_unindex(struct core *core, struct claim *claim); /* it ended: found no more */
 void claim_free(struct core *core, struct claim *claim);
 

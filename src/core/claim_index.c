@@ -30,7 +30,7 @@ static uint64_t token_hash(const struct token *token)
 	return token_bytes_hash(token->b, sizeof(token->b));
 }
 
-static void index_claim(struct core *core, struct claim *claim)
+void claim_index(struct core *core, struct claim *claim)
 {
 	struct claim_record *rec = &claim->rec;
 
@@ -71,7 +71,7 @@ void claim_unindex(struct core *core, struct claim *claim)
 	core->outstanding_native -= rec->binding == BIND_NATIVE;
 }
 
-static struct claim *claim_alloc(const struct claim_record *rec)
+struct claim *claim_alloc(const struct claim_record *rec)
 {
 	struct claim *claim = calloc(1, sizeof(*claim));
 
@@ -80,7 +80,10 @@ static struct claim *claim_alloc(const struct claim_record *rec)
 		abort();
 	claim->rec = *rec;
 	claim->place_deadline = claim->deadline = MONO_NEVER;
-	claim->timer.id = rec->id;
+	if (rec->fence == 0)
+		claim->rec.held_since = claim->rec.turn_since = MONO_PAST;
+	claim->offered_since = claim->yield_since = MONO_PAST;
+	claim->timer = (struct heap_node){.key = INT64_MAX, .id = rec->id};
 	list_init(&claim->in_session);
 	list_init(&claim->in_dirty);
 	list_init(&claim->in_nested);
@@ -101,7 +104,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 	claim->principal = principal_join(core, rec->principal);
 	if (session)
 		list_append(&session->claims, &claim->in_session);
-	index_claim(core, claim);
+	claim_index(core, claim);
 	order_insert(core, claim);
 	if (session)
 		timer_arm_session(core, session);
@@ -131,7 +134,7 @@ struct claim *claim_restore(struct core *core, const struct claim_record *rec)
 	PRE(!core->started);
 	PRE(rec->state != CLAIM_ENDED);
 	claim->end_as = END_REVOKED;
-	index_claim(core, claim);
+	claim_index(core, claim);
 	return claim;
 }
 

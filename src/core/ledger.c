@@ -227,6 +227,12 @@ void ledger_take(struct core *core, struct claim *claim)
 	claim->vram_charged = claim->lender
 				      ? minus(need->vram_bytes, claim->lender->rec.need.vram_bytes)
 				      : need->vram_bytes;
+	ledger_charge(core, claim);
+}
+
+void ledger_charge(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.granted_mask != 0);
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		struct gpu *state = &core->gpus[gpu];
 		if (!(claim->rec.granted_mask & (1u << gpu)))
@@ -331,6 +337,16 @@ void ledger_sample(struct core *core, const struct event *event)
 	}
 	state->used_known = event->sample.used_known;
 	state->sampled = true;
+}
+
+void ledger_recall(struct core *core, struct session *session)
+{
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		uint64_t bytes = session->vram[gpu].observed;
+		PRE(session->vram[gpu].declared == 0);
+		session->vram[gpu].observed = 0;
+		observe(core, session, gpu, bytes);
+	}
 }
 
 void ledger_forget(struct core *core, struct session *session)

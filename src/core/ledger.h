@@ -33,11 +33,14 @@ struct claim *ledger_holder_next(const struct claim *holder, uint32_t gpu);
 
 /* Charge and discharge a claim on its granted_mask, by its need and its lender. */
 void ledger_take(struct core *core, struct claim *claim);
+void ledger_charge(struct core *core, struct claim *claim); /* what it was charged before */
 void ledger_drop(struct core *core, struct claim *claim);
 /* After drops, a reload or a restart: what may be used is what is configured, or what is in use
  * where that is more. */
 void ledger_recap(struct core *core, uint32_t gpu_mask);
 /* A probe's reading. */
 void ledger_sample(struct core *core, const struct event *event);
+/* What the session was last seen to use, before any of its claims is charged. */
+void ledger_recall(struct core *core, struct session *session);
 /* Before a session is freed. */
 void ledger_forget(struct core *core, struct session *session);

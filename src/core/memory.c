@@ -23,7 +23,7 @@ void memory_keep(struct core *core, const struct claim *claim)
 	core->memory_until = mono_max(core->memory_until, place->until);
 }
 
-static bool alive(const struct core *core, const struct place_memory *place)
+bool memory_alive(const struct core *core, const struct place_memory *place)
 {
 	return place->request_id[0] && !mono_due(place->until, core->now);
 }
@@ -35,7 +35,7 @@ void memory_take(struct core *core, struct claim_record *rec)
 		return;
 	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++) {
 		struct place_memory *place = &core->memory[i];
-		if (!alive(core, place) || place->cls != rec->cls ||
+		if (!memory_alive(core, place) || place->cls != rec->cls ||
 		    strcmp(place->name, rec->name) != 0 ||
 		    strcmp(place->principal, rec->principal) != 0 ||
 		    strcmp(place->request_id, rec->request_id) != 0)
@@ -54,7 +54,7 @@ uint32_t memory_count(const struct core *core)
 	if (mono_due(core->memory_until, core->now))
 		return 0;
 	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++)
-		count += alive(core, &core->memory[i]);
+		count += memory_alive(core, &core->memory[i]);
 	return count;
 }
 

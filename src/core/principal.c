@@ -180,6 +180,14 @@ uint32_t principal_held(const struct principal *principal)
 	return sum(principal->held);
 }
 
+bool principal_remembered(const struct principal *principal)
+{
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		if (principal->last_tag[cls].v != INT64_MIN)
+			return true;
+	return false;
+}
+
 static bool has_future(const struct core *core, const struct principal *principal)
 {
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)

@@ -35,6 +35,8 @@ void principal_holds_no_more(struct claim *claim);
 bool principal_wants(const struct principal *principal, const struct need *need);
 uint32_t principal_waiting(const struct principal *principal);
 uint32_t principal_held(const struct principal *principal);
+/* It has tags: more is known of it than its claims and sessions say. */
+bool principal_remembered(const struct principal *principal);
 /* One that is idle goes; called now and then. */
 void principal_sweep(struct core *core);
 void principal_finish(struct core *core);

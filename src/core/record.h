@@ -3,6 +3,7 @@
  * EVENT_RESTORE. Times are of the boot that wrote them; the store knows the boot id. Strings are
  * NUL-terminated UTF-8. */
 #pragma once
+#include "base/fields.h"
 #include "core/types.h"
 
 /* What uses the GPU for a native session beside the process at its connection. */
@@ -91,3 +92,15 @@ struct record {
 		} admin; /* RECORD_PAUSED and RECORD_AUDIT */
 	};
 };
+
+/* What a number of a record is, for who renames it (core/export.h). */
+enum record_sense {
+	SENSE_NONE,
+	SENSE_CLAIM,
+	SENSE_SESSION,
+	SENSE_CONN,
+	SENSE_NOISE, /* decides nothing: words for people, wall times, secrets, counts */
+};
+
+/* All that a record has, for the journal and the core's export. A new field is a row more. */
+extern const struct field_table session_record_fields, claim_record_fields;

@@ -64,28 +64,43 @@ static void assume_reach(struct session *session)
 	text_copy(session->unwatched, sizeof(session->unwatched), seen ? NULL : "no process id");
 }
 
-static struct session *session_create(struct core *core, const struct session_record *rec)
+struct session *session_alloc(const struct session_record *rec)
 {
 	struct session *session = calloc(1, sizeof(*session));
 
-	PRE(rec->id != 0);
-	PRE(rec->binding == BIND_NATIVE || rec->binding == BIND_TAB);
 	if (!session)
 		abort();
 	session->rec = *rec;
-	principal_name(session->rec.principal, rec->principal, rec->uid);
+	list_init(&session->claims);
+	list_init(&session->in_dirty);
+	return session;
+}
+
+void session_index(struct core *core, struct session *session)
+{
+	PRE(session->rec.id != 0);
+	PRE(session->rec.binding == BIND_NATIVE || session->rec.binding == BIND_TAB);
+	session->timer = (struct heap_node){.key = INT64_MAX, .id = session->rec.id};
+	rank_tree_insert(&core->sessions, &session->by_id, 0, session->rec.id);
+	hash_add(&core->sessions_by_secret, &session->by_secret, secret_hash(&session->rec.secret));
+	if (session->conn != 0)
+		hash_add(&core->sessions_by_conn, &session->by_conn, hash_u64(session->conn));
 	session->principal = principal_join(core, session->rec.principal);
+	core->stats.sessions++;
+}
+
+static struct session *session_create(struct core *core, const struct session_record *rec)
+{
+	struct session *session = session_alloc(rec);
+
+	principal_name(session->rec.principal, rec->principal, rec->uid);
 	session->last_seen = core->now;
 	session->compute_ended = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
-	session->timer.id = rec->id;
 	assume_reach(session);
-	list_init(&session->claims);
-	list_init(&session->in_dirty);
-	rank_tree_insert(&core->sessions, &session->by_id, 0, rec->id);
-	hash_add(&core->sessions_by_secret, &session->by_secret, secret_hash(&rec->secret));
+	session_index(core, session);
 	/* Nobody was there to be asked, so the next time to ask lies in the past. */
-	if (core->stats.sessions++ == 0)
+	if (core->stats.sessions == 1)
 		core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
 	return session;
 }

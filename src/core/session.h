@@ -6,6 +6,8 @@
 struct session *session_by_conn(const struct core *core, uint64_t conn); /* NULL: none */
 struct session *session_by_id(const struct core *core, uint64_t id);
 
+struct session *session_alloc(const struct session_record *rec); /* not indexed */
+void session_index(struct core *core, struct session *session);  /* by id, secret and conn */
 /* hello: a new session, or an old one that shows its secret. */
 void session_open(struct core *core, const struct event *event);
 /* A row of the journal, before START. */

@@ -56,6 +56,17 @@ class Lints(unittest.TestCase):
         """Each library has one folder that knows it."""
         self.expect("layers.py", "src/server/a.c", "#include <sqlite3.h>\n", "may not use this library")
 
+    def test_fields_see_a_member_without_a_row(self):
+        """A struct cannot grow without its table."""
+        self.write("src/core/a.h", "struct a {\n\tint one, two; /* three */\n\tstruct list *links;\n};\n")
+        rows = "#define T struct a\nstatic const struct field rows[] = {ROW_INT(T, 1, one)%s};\n#undef T\n"
+        self.write("src/core/a.c", rows % "")
+        status, output = self.lint("fields.py")
+        self.assertEqual(status, 1, output)
+        self.assertIn("`two` has no row", output)
+        self.write("src/core/a.c", rows % ", ROW_INT(T, 2, two)")
+        self.assertEqual(self.lint("fields.py")[0], 0, output)
+
     def test_layers_see_system_header_in_core(self):
         """No clock and no socket in the core."""
         self.expect("layers.py", "src/core/a.c", "#include <time.h>\n", "core is pure")

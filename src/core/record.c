@@ -1,0 +1,89 @@
+/* record: the fields of sessions and claims, one row each. Their tags are on people's disks: a new
+ * field takes a tag that was never used, and none is used again. Decides nothing. Read by the
+ * journal's codec and by the core's export. */
+#include "core/record.h"
+
+#define T struct named_process
+static const struct field process_rows[] = {
+	ROW_INT(T, 1, pid),
+	ROW_UINT(T, 2, pid_start),
+};
+static const struct field_table process_fields = FIELD_TABLE(process_rows);
+#undef T
+
+#define T struct named_processes
+static const struct field named_rows[] = {
+	ROW_LESS(T, 1, count, LIMIT_PROCESSES + 1),
+	ROW_OF(T, 2, FIELD_PARTS, v, SENSE_NONE, &process_fields),
+	ROW_INT(T, 3, keeper),
+	ROW_TEXT(T, 4, cgroup),
+};
+static const struct field_table named_fields = FIELD_TABLE(named_rows);
+#undef T
+
+#define T struct session_record
+static const struct field session_rows[] = {
+	ROW_MARK(T, 1, id, SENSE_SESSION),
+	ROW(T, 2, FIELD_BYTES, secret, SENSE_NOISE, 0),
+	ROW_LESS(T, 3, binding, BIND_TAB + 1),
+	ROW(T, 4, FIELD_INT, pid, SENSE_NOISE, 0),
+	ROW_MARK(T, 5, pid_start, SENSE_NOISE),
+	ROW_INT(T, 6, uid),
+	ROW_TEXT(T, 7, name),
+	ROW_PART(T, 8, named, &named_fields),
+	ROW_TEXT(T, 9, principal),
+};
+const struct field_table session_record_fields = FIELD_TABLE(session_rows);
+#undef T
+
+#define T struct need
+static const struct field need_rows[] = {
+	ROW_UINT(T, 1, vram_bytes),
+	ROW_UINT(T, 2, slots),
+	ROW_UINT(T, 3, gpu_count),
+	ROW_UINT(T, 4, gpu_mask),
+};
+static const struct field_table need_fields = FIELD_TABLE(need_rows);
+#undef T
+
+#define T struct claim_record
+static const struct field claim_rows[] = {
+	ROW_MARK(T, 1, id, SENSE_CLAIM),
+	ROW_MARK(T, 2, session, SENSE_SESSION),
+	ROW_UINT(T, 3, ref),
+	ROW_MARK(T, 4, fence, SENSE_NOISE),
+	ROW_MARK(T, 5, parent, SENSE_CLAIM),
+	ROW_MARK(T, 6, lender, SENSE_CLAIM),
+	ROW(T, 7, FIELD_BYTES, token, SENSE_NOISE, 0),
+	ROW_LESS(T, 8, state, CLAIM_STATE_COUNT),
+	ROW_LESS(T, 9, end, END_REASON_COUNT),
+	ROW_LESS(T, 10, cls, LEASE_CLASS_COUNT),
+	ROW_LESS(T, 11, binding, BINDING_COUNT),
+	ROW_LESS(T, 12, browser, 2),
+	ROW_LESS(T, 13, preemptible, 2),
+	ROW_LESS(T, 14, evictable, 2),
+	ROW_LESS(T, 15, revoked, 2),
+	ROW_PART(T, 16, need, &need_fields),
+	ROW_UINT(T, 17, granted_mask),
+	ROW_INT(T, 18, ttl_ms),
+	ROW_INT(T, 19, uninterruptible_ms),
+	ROW_INT(T, 20, min_residence_ms),
+	ROW_INT(T, 21, load_ms),
+	ROW_INT(T, 22, used_ms),
+	ROW_INT(T, 23, timeout_ms),
+	ROW_LESS(T, 24, yield_reason, YIELD_REASON_COUNT),
+	ROW_TIME(T, 25, arrival),
+	ROW_TIME(T, 26, wait_deadline),
+	ROW_TIME(T, 27, ttl_deadline),
+	ROW_TIME(T, 28, held_since),
+	ROW_TIME(T, 29, turn_since),
+	ROW(T, 30, FIELD_INT, arrival_wall, SENSE_NOISE, 0),
+	ROW(T, 31, FIELD_INT, held_wall, SENSE_NOISE, 0),
+	ROW(T, 32, FIELD_INT, ended_wall, SENSE_NOISE, 0),
+	ROW_TEXT(T, 33, name),
+	ROW_TEXT(T, 34, request_id),
+	ROW(T, 35, FIELD_TEXT, label, SENSE_NOISE, 0),
+	ROW_TEXT(T, 36, principal),
+};
+const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
+#undef T

@@ -1,0 +1,22 @@
+/* state_rows: the fields of all that the core keeps, for its export and import. What is missing
+ * there can be made anew from the rest: pointers, tables, counts of a session's claims. */
+#pragma once
+#include "core/state.h"
+
+/* In this order: a mark, one core, then as many of the others as there are, a checksum. */
+enum section {
+	SECTION_CORE = 1,
+	SECTION_PLACE,
+	SECTION_PRINCIPAL, /* by name */
+	SECTION_SESSION,   /* by id */
+	SECTION_CLAIM,     /* by id */
+};
+static const char export_mark[5] = "BTNC\1"; /* the last: the version of all but the rows */
+
+struct kept_place {
+	uint32_t slot; /* in the ring */
+	struct place_memory place;
+};
+
+extern const struct field_table core_fields, kept_place_fields, principal_fields, session_fields,
+	claim_fields;

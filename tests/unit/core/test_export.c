@@ -1,0 +1,231 @@
+/* Goal: a core that was exported and imported is the same one: the same bytes again, and the same
+ * effects of whatever comes next; its bytes do not depend on what is not its state; bytes that are
+ * no state are refused. Method: states of the rig, exported in the middle of things. */
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "core/export.h"
+#include "core/state_rows.h"
+#include "rig.h"
+
+/* A holder of each kind, waiters, an offer, a loan, a revoke, a lost place, samples, a pause. */
+static void set_the_scene(struct rig *rig)
+{
+	struct event want = rig_want(BIND_HTTP, LEASE_NORMAL, "plain");
+	uint64_t tab, native, lease, inside;
+
+	rig_gpus(rig, 3, 2, 24 * GIB);
+	rig_configure(rig);
+	tab = rig_session(rig, BIND_TAB, "tab");
+	native = rig_session(rig, BIND_NATIVE, "native");
+	want.acquire.need.vram_bytes = 3 * GIB;
+	want.acquire.request_id = "again";
+	rig_ask(rig, 0, want);
+	rig_sample(rig, 0, 9 * GIB, rig_session_id(rig, native), 2 * GIB);
+	lease = rig_hold(rig, native, LEASE_BACKGROUND);
+	rig_pass(rig, 700);
+	for (int i = 0; i < 4; i++)
+		rig_hold(rig, tab, LEASE_CHAT);
+	inside = rig_wait(rig, tab, LEASE_NORMAL);
+	rig_step(rig, (struct event){.type = EVENT_LEND,
+				     .conn = native,
+				     .lend = {.lease = lease, .to = inside}});
+	rig_wait(rig, tab, LEASE_VOICE);
+	want = rig_want(BIND_HTTP, LEASE_CHAT, "lost");
+	want.acquire.request_id = "lost";
+	want.conn = 999;
+	rig_step(rig, want);
+	rig_close(rig, 999);
+	rig_pass(rig, 300);
+	rig_admin(rig, ADMIN_REVOKE, lease);
+	rig_close(rig, tab);
+}
+
+static struct core *copy_of(const struct core *core)
+{
+	struct buf bytes = {0};
+	const char *why = NULL;
+	struct core *copy;
+
+	core_export(core, &bytes);
+	copy = core_import(buf_data(&bytes), bytes.length, 77, &why);
+	assert_null(why);
+	assert_non_null(copy);
+	buf_finish(&bytes);
+	return copy;
+}
+
+static void assert_same(const struct core *a, const struct core *b)
+{
+	struct buf one = {0}, other = {0};
+
+	core_export(a, &one);
+	core_export(b, &other);
+	assert_int_equal(one.length, other.length);
+	assert_memory_equal(buf_data(&one), buf_data(&other), one.length);
+	buf_finish(&one);
+	buf_finish(&other);
+}
+
+static void comes_back_the_same(void **state)
+{
+	struct rig *rig = *state;
+	struct core *copy;
+
+	set_the_scene(rig);
+	copy = copy_of(rig->core);
+	core_check(copy, rig->now);
+	assert_same(rig->core, copy);
+	core_destroy(copy);
+}
+
+static void has_the_same_future(void **state)
+{
+	struct rig *rig = *state;
+	struct core *copy;
+	struct effects fx;
+
+	set_the_scene(rig);
+	copy = copy_of(rig->core);
+	effects_init(&fx);
+	for (int i = 0; i < 400; i++) {
+		struct event event = {.type = EVENT_TICK, .now = mono_after(rig->now, 200)};
+		rig_pass(rig, 200);
+		event.now = rig->now;
+		effects_clear(&fx);
+		core_step(copy, &event, &fx);
+		core_check(copy, rig->now);
+	}
+	/* The rig ticked more often: the states meet when all deadlines are over. */
+	assert_same(rig->core, copy);
+	effects_finish(&fx);
+	core_destroy(copy);
+}
+
+static void relative_knows_no_clock(void **state)
+{
+	struct rig *rig = *state, late;
+	struct buf one = {0}, other = {0};
+	const char *why;
+	struct core *copy;
+
+	rig_init(&late);
+	late.now = mono_after(late.now, 1234567);
+	rig_start(&late);
+	set_the_scene(rig);
+	set_the_scene(&late);
+	core_export_relative(rig->core, rig->now, &one);
+	core_export_relative(late.core, late.now, &other);
+	assert_int_equal(one.length, other.length);
+	assert_memory_equal(buf_data(&one), buf_data(&other), one.length);
+	copy = core_import(buf_data(&one), one.length, 0, &why);
+	assert_non_null(copy);
+	core_check(copy, (struct mono_ms){0});
+	buf_clear(&other, 0);
+	core_export_relative(copy, (struct mono_ms){0}, &other);
+	assert_int_equal(one.length, other.length);
+	assert_memory_equal(buf_data(&one), buf_data(&other), one.length);
+	core_destroy(copy);
+	rig_finish(&late);
+	buf_finish(&one);
+	buf_finish(&other);
+}
+
+/* One that had other claims before is, in the end, where the other is. */
+static void canonical_forgets_numbers(void **state)
+{
+	struct rig *rig = *state, other;
+	struct buf one = {0}, two = {0};
+	uint64_t conn;
+
+	rig_init(&other);
+	rig_start(&other);
+	conn = rig_session(&other, BIND_TAB, "was");
+	rig_release(&other, conn, rig_hold(&other, conn, LEASE_NORMAL), false);
+	rig_step(&other, (struct event){.type = EVENT_BYE, .conn = conn});
+	other.ref_next = rig->ref_next;
+	rig_pass(rig, 60000);
+	rig_pass(&other, 60000);
+	set_the_scene(rig);
+	set_the_scene(&other);
+	core_export_canonical(rig->core, rig->now, &one);
+	core_export_canonical(other.core, other.now, &two);
+	assert_int_equal(one.length, two.length);
+	assert_memory_equal(buf_data(&one), buf_data(&two), one.length);
+	rig_finish(&other);
+	buf_finish(&one);
+	buf_finish(&two);
+}
+
+static void seal(struct buf *bytes)
+{
+	uint64_t sum = hash_bytes(0, buf_data(bytes), bytes->length - sizeof(sum));
+
+	memcpy(buf_data(bytes) + bytes->length - sizeof(sum), &sum, sizeof(sum));
+}
+
+/* With a checksum that is right, too. */
+static void damage_is_refused_or_harmless(void **state)
+{
+	struct rig *rig = *state;
+	struct buf bytes = {0};
+
+	set_the_scene(rig);
+	core_export(rig->core, &bytes);
+	for (size_t i = 0; i < bytes.length; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			const char *why = NULL;
+			char was = buf_data(&bytes)[i];
+			struct core *core;
+			buf_data(&bytes)[i] = (char)(was ^ 1 << bit);
+			core = core_import(buf_data(&bytes), bytes.length, 0, &why);
+			assert_null(core);
+			assert_non_null(why);
+			seal(&bytes);
+			core_destroy(core_import(buf_data(&bytes), bytes.length, 0, &why));
+			buf_data(&bytes)[i] = was;
+			seal(&bytes);
+		}
+	for (size_t cut = 0; cut < bytes.length; cut++) {
+		const char *why = NULL;
+		assert_null(core_import(buf_data(&bytes), cut, 0, &why));
+		assert_non_null(why);
+	}
+	buf_finish(&bytes);
+}
+
+/* A newer broker writes a section and fields that this one does not know. */
+static void unknown_is_passed_over(void **state)
+{
+	struct rig *rig = *state;
+	struct buf bytes = {0};
+	const char *why = NULL;
+	struct core *core;
+
+	set_the_scene(rig);
+	core_export(rig->core, &bytes);
+	bytes.length -= 8;
+	buf_append(&bytes, "\x7d\x03new", 5);
+	buf_append(&bytes, "checksum", 8);
+	seal(&bytes);
+	core = core_import(buf_data(&bytes), bytes.length, 0, &why);
+	assert_non_null(core);
+	assert_same(rig->core, core);
+	core_destroy(core);
+	buf_finish(&bytes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(comes_back_the_same, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(has_the_same_future, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(relative_knows_no_clock, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(canonical_forgets_numbers, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(damage_is_refused_or_harmless, rig_setup,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(unknown_is_passed_over, rig_setup, rig_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
