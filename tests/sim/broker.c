@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "broker_private.h"
+#include "fault.h"
 #include "world.h"
 
 struct mono_ms broker_now(const struct world *w)
@@ -60,8 +61,9 @@ static void see_close(struct world *w, struct conn *conn)
 	letter->event.conn = conn->id;
 	letter->event.closed.undelivered = (conn->exchange || conn->stream) && !conn->answered;
 	const struct client *client = conn->client < 0 ? NULL : &w->clients[conn->client];
-	letter->event.closed.peer_gone =
-		client && client->plan->binding == BIND_NATIVE && client->life != conn->life;
+	letter->event.closed.peer_gone = client && client->plan->binding == BIND_NATIVE &&
+					 client->life != conn->life &&
+					 !fault_unwatched(client, conn->life);
 	broker_post(w, letter);
 }
 
@@ -152,8 +154,10 @@ static void deliver_send(struct world *w, const struct effect *fx)
 	if (!conn || !conn->broker_open)
 		return; /* gone: no error */
 	check_sent(w, conn, fx);
-	if (fx->send.msg == MSG_WELCOME)
+	if (fx->send.msg == MSG_WELCOME) {
 		conn->session = fx->send.lease;
+		fault_welcome(w, &w->clients[conn->client], fx->send.lease);
+	}
 	struct letter *letter = net_letter(w, LETTER_SEND, conn->id);
 	letter->effect = *fx;
 	net_down(w, letter);
@@ -251,8 +255,10 @@ static void step_inbox(struct world *w)
 	for (struct letter *next; letter; letter = next) {
 		next = letter->next;
 		struct want *want = want_of(w, letter->want);
-		if (letter->event.type == EVENT_CONFIG)
+		if (letter->event.type == EVENT_CONFIG) {
 			b->config = *letter->event.config;
+			check_config(w, &b->config);
+		}
 		if (want && want->said == WANT_OVER) { /* a late copy of its request asks anew */
 			want->said = WANT_ASKED;
 			want->retried = true;

@@ -21,6 +21,7 @@ static void begin(struct world *w)
 	b->clock_jump = b->commit_failed = b->journal_told_bad = false;
 	b->stalled_ms = 0;
 	struct event config = {.type = EVENT_CONFIG, .config = &b->config};
+	check_config(w, &b->config);
 	broker_step(w, &config);
 }
 
@@ -77,6 +78,8 @@ static void restore(struct world *w)
 /* The new daemon opens a pidfd per restored native session: a process that is gone is seen. */
 static void probe_processes(struct world *w)
 {
+	for (unsigned i = 0; i < w->plan.client_count; i++)
+		w->clients[i].blind_session = 0;
 	const struct journal *journal = &w->journal;
 	for (size_t id = 0; id < journal->sessions_size; id++) {
 		const struct journal_session *row = &journal->sessions[id];

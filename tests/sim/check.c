@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check_private.h"
+#include "fault.h"
 #include "store/codec.h"
 #include "world.h"
 
@@ -94,6 +95,10 @@ static void observe_taken(struct world *w, struct want *want, const struct claim
 	int64_t lock_ms = want->browser || want->binding != BIND_STREAM ? config->lock_delay_ms : 0;
 	switch (want->binding) {
 	case BIND_NATIVE:
+		if (fault_unwatched(&w->clients[want->client], want->life)) /* nothing reaches it */
+			excuse(w, want,
+			       want->lost_t == INT64_MAX ? w->t + config->grace_ms
+							 : want->lost_t + config->session_ttl_ms);
 		return;
 	case BIND_TAB:
 		if (want->lost_t != INT64_MAX)
@@ -127,6 +132,7 @@ static void observe_fence(struct world *w, struct want *want, uint64_t fence)
 		sim_fail(w, "I2: fence %llu of want %llu after %llu", (unsigned long long)fence,
 			 (unsigned long long)want->uid, (unsigned long long)w->check.fence_before);
 	want->recorded_fence = fence;
+	want->offered_t = w->t;
 	bound_end(w, want); /* its wait is over */
 	if (fence > w->check.fence_recorded)
 		w->check.fence_recorded = fence;
@@ -198,13 +204,17 @@ static void observe_claim(struct world *w, const struct record *record)
 	bool moved = check_place(w, want, rec);
 	check_settling(w, want, record);
 	want->lender = rec->lender;
+	want->was_lent |= rec->lender != 0;
 	if (claim_has_fence(rec))
 		observe_fence(w, want, rec->fence);
 	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED)
 		observe_queued(w, want, moved);
+	bool ends = record->type == RECORD_CLAIM_END;
+	if (ends)
+		check_linger(w, want, rec);
 	want->queued = true;
 	want->had_room = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
-	bool ends = record->type == RECORD_CLAIM_END;
+	want->had_offer = rec->state == CLAIM_OFFERED;
 	want->live = !ends;
 	if (rec->revoked || (ends && rec->end != END_RELEASED))
 		observe_taken(w, want, rec);
@@ -217,7 +227,6 @@ static void observe_claim(struct world *w, const struct record *record)
 		w->tally.grants++;
 	}
 	if (ends) {
-		check_linger(w, want, rec);
 		w->tally.ended++;
 		w->tally.timeouts += rec->end == END_TIMEOUT;
 		bound_drop(want);
@@ -315,6 +324,8 @@ static const char *event_name(enum event_type type)
 		[EVENT_CLOCK_JUMP] = "clock-jump",
 		[EVENT_TICK] = "tick",
 		[EVENT_DRAIN] = "drain",
+		[EVENT_PROCESSES] = "processes",
+		[EVENT_PEER_REACH] = "peer-reach",
 	};
 	return names[type];
 }

@@ -3,11 +3,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/limits.h"
+
 struct world;
 struct event;
 struct effect;
 struct conn;
 struct want;
+struct core_config;
 
 struct check_token {
 	uint64_t hi, lo, claim, fence;
@@ -25,8 +28,15 @@ struct check {
 	int64_t ticked_t;     /* the last one */
 	int64_t settled_t;    /* silence may not be judged before */
 	int64_t idle_since_t; /* I5: room and a waiter; INT64_MAX: no */
+	int64_t config_t;     /* the last reload */
+	/* The most that each GPU had while there may be leases from then. */
+	struct {
+		uint64_t vram_bytes;
+		uint32_t slots;
+	} most[LIMIT_GPUS];
 };
 
+void check_config(struct world *w, const struct core_config *config); /* is reloaded */
 /* After each core_step: core_check, hash, and what the new effects say. */
 void check_step(struct world *w, const struct event *event);
 /* A committed message leaves for conn (never NULL). */

@@ -38,10 +38,33 @@ static void check_stopped(struct world *w, const struct want *other)
 			 client->plan->name, (long long)broken_ms);
 }
 
-static void check_gpu(struct world *w, const struct want *want, uint32_t gpu)
+/* A reload takes nothing from who has it: what was granted before counts by what there was. */
+static struct gpu_config limits_of(const struct world *w, uint32_t gpu, bool anew)
+{
+	struct gpu_config g = w->broker.config.gpus[gpu];
+	if (anew)
+		return g;
+	g.slots = w->check.most[gpu].slots;
+	g.vram_bytes_total = w->check.most[gpu].vram_bytes;
+	return g;
+}
+
+void check_config(struct world *w, const struct core_config *config)
+{
+	w->check.config_t = w->t;
+	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++) {
+		const struct gpu_config *g = &config->gpus[gpu];
+		if (g->slots > w->check.most[gpu].slots)
+			w->check.most[gpu].slots = g->slots;
+		if (g->vram_bytes_total > w->check.most[gpu].vram_bytes)
+			w->check.most[gpu].vram_bytes = g->vram_bytes_total;
+	}
+}
+
+static void check_gpu(struct world *w, const struct want *want, uint32_t gpu, bool anew)
 {
 	const struct core_config *config = &w->broker.config;
-	const struct gpu_config *g = &config->gpus[gpu];
+	const struct gpu_config limits = limits_of(w, gpu, anew), *g = &limits;
 	struct sum sum = {0};
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
@@ -56,7 +79,7 @@ static void check_gpu(struct world *w, const struct want *want, uint32_t gpu)
 	if (want->need.slots > 0 && sum.slots > g->slots)
 		sim_fail(w, "I1: %llu turns on %s at once, which has %u",
 			 (unsigned long long)sum.slots, g->name, g->slots);
-	if (want->need.vram_bytes == 0)
+	if (want->need.vram_bytes == 0 || !anew)
 		return;
 	if (g->vram_known && sum.vram_bytes + config->vram_headroom_bytes > g->vram_bytes_total)
 		sim_fail(w, "I1: %llu bytes promised on %s", (unsigned long long)sum.vram_bytes,
@@ -68,7 +91,9 @@ static void check_gpu(struct world *w, const struct want *want, uint32_t gpu)
 
 void check_room(struct world *w, const struct want *want, uint32_t gpus)
 {
-	if (w->broker.config.gpu_count < 32 && gpus >> w->broker.config.gpu_count != 0)
+	bool anew = w->plan.every_ms[FAULT_REGPU] == 0 ||
+		    (want->offered_t > w->check.config_t && !want->was_lent);
+	if (anew && w->broker.config.gpu_count < 32 && gpus >> w->broker.config.gpu_count != 0)
 		sim_fail(w, "want %llu got a GPU that is not there", (unsigned long long)want->uid);
 	if ((uint32_t)__builtin_popcount(gpus) != want->need.gpu_count)
 		sim_fail(w, "want %llu asked for %u GPUs and got mask %#x",
@@ -78,6 +103,6 @@ void check_room(struct world *w, const struct want *want, uint32_t gpus)
 			 gpus, want->need.gpu_mask);
 	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
 		if (gpus & UINT32_C(1) << gpu)
-			check_gpu(w, want, gpu);
+			check_gpu(w, want, gpu, anew);
 	}
 }

@@ -150,6 +150,8 @@ void check_linger(struct world *w, const struct want *want, const struct claim_r
 	if (want->lost_t == INT64_MAX || client->life != want->life)
 		return; /* silent, deaf to offers, or dead */
 	const struct core_config *config = &w->broker.config;
+	if (want->had_offer && w->t - want->offered_t >= config->ack_ms)
+		return; /* it missed its last offer */
 	int64_t linger_ms =
 		want->binding == BIND_TAB ? config->tab_linger_ms : config->native_linger_ms;
 	if (w->t - want->lost_t < linger_ms)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "fault.h"
 #include "world.h"
 
 static bool has_session(const struct client *client)
@@ -223,11 +224,9 @@ void client_die(struct world *w, struct client *client)
 	close_conns(w, client, rng_chance(&w->rng, 500));
 	client->state = CLIENT_DEAD;
 	client->life++;
-	if (client->plan->binding == BIND_NATIVE && client->session > 0) {
-		struct letter *letter = broker_event(w, EVENT_PEER_EXIT);
-		letter->event.peer.session = client->session;
-		broker_post(w, letter);
-	}
+	if (client->plan->binding == BIND_NATIVE && client->session > 0 &&
+	    !fault_unwatched(client, client->life - 1))
+		fault_exit(w, client->session);
 	if (!w->healed)
 		client_set_timer(w, client, TIMER_RESPAWN, 0, rng_between(&w->rng, 100, 20000));
 }
@@ -241,8 +240,8 @@ void client_signal(struct world *w, struct client *client, int signo)
 	if (signo == SIGKILL) {
 		int64_t after_ms = rng_between(&w->rng, 0, 50);
 		if (rng_chance(&w->rng, world_permille(w, FAULT_STUCK))) {
-			world_count(w, FAULT_STUCK);
 			after_ms = rng_between(&w->rng, 1000, 30000);
+			fault_stuck(w, after_ms);
 		}
 		client_set_timer(w, client, TIMER_DIE, 0, after_ms);
 	} else if (obeys) {

@@ -42,8 +42,10 @@ struct client {
 	int64_t pid;
 	uint64_t pid_start;
 	enum client_state state;
-	uint64_t conn;    /* session clients */
-	uint64_t session; /* 0: none */
+	uint64_t conn;          /* session clients */
+	uint64_t session;       /* 0: none */
+	uint64_t blind_session; /* whose process cannot be watched now; 0: none */
+	uint32_t blind_life;    /* .. and of which life it is */
 	struct token secret;
 	unsigned claim_count;
 	bool paused;

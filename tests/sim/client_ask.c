@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "trick.h"
 #include "world.h"
 
 void client_set_timer(struct world *w, struct client *client, enum timer what, uint64_t subject,
@@ -38,6 +39,7 @@ void client_hello(struct world *w, struct client *client)
 	if (client->session > 0) {
 		letter->token = client->secret;
 		event->session.resume = &letter->token;
+		event->session.or_new = w->plan.or_new;
 	}
 	net_up(w, letter);
 }
@@ -68,6 +70,8 @@ static void draw_need(struct world *w, const struct client_plan *plan, struct wa
 	want->resident = rng_chance(rng, plan->resident_permille);
 	if (want->resident || rng_chance(rng, plan->vram_permille))
 		want->need.vram_bytes = (uint64_t)rng_between(rng, 1, 10) * w->plan.vram_unit;
+	if (plan->slots_max > 1)
+		want->need.slots = (uint32_t)rng_between(rng, 1, plan->slots_max);
 	if (want->resident && rng_chance(rng, 500))
 		want->need.slots = 0;
 	if (rng_chance(rng, plan->gang_permille))
@@ -97,6 +101,11 @@ static void draw_want(struct world *w, struct client *client, struct want *want)
 	draw_need(w, plan, want);
 	want->preemptible = !rng_chance(rng, 50);
 	want->evictable = want->resident && rng_chance(rng, 700);
+	want->load_ms = want->evictable ? 1000 : 0;
+	if (want->evictable && plan->residence_ms_max > 0) {
+		want->min_residence_ms = rng_between(rng, 0, plan->residence_ms_max);
+		want->load_ms = rng_between(rng, 100, 60000);
+	}
 	want->no_wait = !w->healed && rng_chance(rng, plan->no_wait_permille);
 	want->has_request_id = rng_chance(rng, 500);
 	want->timeout_ms = rng_chance(rng, 300)   ? rng_between(rng, 5, 300) * 1000
@@ -114,9 +123,11 @@ static void draw_want(struct world *w, struct client *client, struct want *want)
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
 		if (other != want && other->client == want->client && other->life == want->life &&
-		    other->stage == WANT_HELD && plan->binding <= BIND_TAB && rng_chance(rng, 200))
+		    other->stage == WANT_HELD && plan->binding <= BIND_TAB &&
+		    (plan->trick == TRICK_LENDS || rng_chance(rng, 200)))
 			want->parent = other->lease;
 	}
+	trick_draw(w, client, want);
 }
 
 static void send_acquire(struct world *w, struct client *client, struct want *want, uint64_t conn)
@@ -136,7 +147,8 @@ static void send_acquire(struct world *w, struct client *client, struct want *wa
 	acquire->timeout_ms = want->timeout_ms;
 	acquire->ttl_ms = want->ttl_ms;
 	acquire->uninterruptible_ms = want->uninterruptible_ms;
-	acquire->load_ms = want->evictable ? 1000 : 0;
+	acquire->min_residence_ms = want->min_residence_ms;
+	acquire->load_ms = want->load_ms;
 	acquire->name = client->plan->name;
 	if (want->has_request_id) {
 		snprintf(letter->request_id, sizeof letter->request_id, "request-%llu",
@@ -185,7 +197,8 @@ void client_ask_new(struct world *w, struct client *client)
 	if (w->healed)
 		return;
 	client_set_timer(w, client, TIMER_THINK, 0,
-			 300 + rng_between(&w->rng, 0, client->plan->think_ms_max));
+			 client->plan->think_ms_min +
+				 rng_between(&w->rng, 0, client->plan->think_ms_max));
 	if (client->state == CLIENT_READY && client->conn > 0 && rng_chance(&w->rng, 3)) {
 		client_bye(w, client);
 		client_die(w, client);
@@ -287,6 +300,7 @@ static void renew(struct world *w, struct client *client, struct want *want)
 	net_up(w, letter);
 	if (want->binding == BIND_HTTP)
 		client_set_timer(w, client, TIMER_RENEW, want->uid, want->ttl_ms / 2);
+	trick_renewed(w, client, want);
 }
 
 static void yielding(struct world *w, struct client *client, struct want *want)
@@ -328,7 +342,9 @@ static void lend(struct world *w, struct client *client, struct want *want)
 		return;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
-		if (other->stage != WANT_WAITING || !rng_chance(&w->rng, 700))
+		bool own = other->client == want->client && other->life == want->life;
+		if (other->stage != WANT_WAITING ||
+		    !(client->plan->trick == TRICK_LENDS ? own : rng_chance(&w->rng, 700)))
 			continue;
 		struct letter *letter = act(w, client, want, EVENT_LEND);
 		if (!letter)

@@ -2,6 +2,7 @@
  * faults make it deaf, slow or stubborn. Called by client.c for each letter that arrives. */
 #include "base/err.h"
 #include "base/margin.h"
+#include "trick.h"
 #include "world.h"
 
 static bool struck(struct world *w, enum fault fault)
@@ -24,6 +25,8 @@ static void hear_offered(struct world *w, struct client *client, struct want *wa
 	want->stage = WANT_OFFERED;
 	want->fence = fx->send.fence;
 	int64_t ack_ms = w->broker.config.ack_ms;
+	if (trick_offered(w, client, want))
+		return;
 	if (struck(w, FAULT_MISSED_ACK)) {
 		if (rng_chance(&w->rng, 500)) /* late, else never */
 			want_timer(w, client, TIMER_ACCEPT, want,
@@ -67,8 +70,10 @@ static void hear_granted(struct world *w, struct client *client, struct want *wa
 	want->asked_to_yield = want->requeueing = false;
 	want->granted_t = w->t;
 	want_use(w, want, fx->send.gpus);
-	if (!again)
-		plan_hold(w, client, want);
+	if (again)
+		return;
+	plan_hold(w, client, want);
+	trick_granted(w, client, want); /* may move the wants */
 }
 
 static void hear_yield(struct world *w, struct client *client, struct want *want,
@@ -77,6 +82,8 @@ static void hear_yield(struct world *w, struct client *client, struct want *want
 	if (want->asked_to_yield || want->stage != WANT_HELD)
 		return;
 	want->asked_to_yield = true;
+	if (trick_asked(w, client, want, fx->send.grace_ms))
+		return;
 	if (client->plan->mute && struck(w, FAULT_MUTE))
 		return;
 	int64_t grace_ms = fx->send.grace_ms > 0 ? fx->send.grace_ms : 1;
@@ -86,6 +93,7 @@ static void hear_yield(struct world *w, struct client *client, struct want *want
 	}
 	bool back = !w->healed && w->t - want->granted_t < want->hold_ms &&
 		    (client->plan->stays || rng_chance(&w->rng, 600));
+	back |= trick_returns(w, client);
 	want_timer(w, client, back ? TIMER_REQUEUE : TIMER_RELEASE, want,
 		   rng_between(&w->rng, 0, grace_ms * 8 / 10));
 }
@@ -250,10 +258,13 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 	case MSG_DENIED:
 		hear_denied(w, want, fx);
 		return;
+	case MSG_LENT:
+		if (fx->send.other != 0)
+			trick_lent(w, client, want);
+		return;
 	case MSG_WELCOME:
 	case MSG_RENEWED:
 	case MSG_CHANGED:
-	case MSG_LENT:
 	case MSG_HEARTBEAT:
 	case MSG_OK:
 	case MSG_COUNT:

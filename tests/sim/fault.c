@@ -1,5 +1,7 @@
 /* fault: the timed faults: when they strike, what they do, when they pass. Faults that strike while
  * a client acts are drawn where the act is. Called by world.c from the agenda. */
+#include "fault.h"
+
 #include "world.h"
 
 /* Subject of a heal that only lets the clock of the bounds run again. */
@@ -7,8 +9,8 @@
 
 enum { STALL_EVERY_MS = 4000 };
 
-static void heal_later(struct world *w, enum fault fault, uint64_t subject, int64_t lo_ms,
-		       int64_t hi_ms)
+void fault_heal_later(struct world *w, enum fault fault, uint64_t subject, int64_t lo_ms,
+		      int64_t hi_ms)
 {
 	agenda_add(&w->agenda, (struct item){.t = w->t + rng_between(&w->rng, lo_ms, hi_ms),
 					     .kind = ITEM_HEAL,
@@ -33,7 +35,7 @@ void fault_schedule_all(struct world *w)
 }
 
 /* The clock of the bounds stands still from begin to end of such a condition. */
-static void condition(struct world *w, bool begins)
+void fault_condition(struct world *w, bool begins)
 {
 	bound_taint(w);
 	w->taints_open = begins ? w->taints_open + 1 : w->taints_open - 1;
@@ -54,7 +56,7 @@ static void stall_again(struct world *w)
 		return;
 	w->stalls_left--;
 	broker_stall(w, rng_between(&w->rng, 1000, STALL_EVERY_MS - 100));
-	heal_later(w, FAULT_STALLS, 0, STALL_EVERY_MS, STALL_EVERY_MS);
+	fault_heal_later(w, FAULT_STALLS, 0, STALL_EVERY_MS, STALL_EVERY_MS);
 }
 
 static uint64_t some_lease(struct world *w)
@@ -98,38 +100,8 @@ static void strike_admin(struct world *w)
 	post_admin(w, act);
 	if (act != ADMIN_PAUSE)
 		return;
-	condition(w, true);
-	heal_later(w, FAULT_ADMIN, 0, 1000, 60000);
-}
-
-static void strike_gpu(struct world *w, enum fault fault)
-{
-	uint32_t gpu = (uint32_t)rng_below(&w->rng, w->plan.config.gpu_count);
-	uint32_t bit = UINT32_C(1) << gpu;
-	const struct gpu_config *g = &w->plan.config.gpus[gpu];
-	if (fault == FAULT_UNMANAGED) {
-		if (w->unmanaged_bytes[gpu] > 0 || !g->vram_known)
-			return;
-		w->unmanaged_bytes[gpu] = 1 + rng_below(&w->rng, g->vram_bytes_total);
-	} else {
-		uint32_t *mask = fault == FAULT_UNHEALTHY ? &w->unhealthy_mask : &w->unknown_mask;
-		if (*mask & bit)
-			return;
-		*mask |= bit;
-	}
-	world_count(w, fault);
-	condition(w, true);
-	heal_later(w, fault, gpu, 5000, 90000);
-}
-
-static void strike_config(struct world *w)
-{
-	plan_redraw_config(&w->plan, &w->config_next, &w->rng);
-	struct letter *letter = broker_event(w, EVENT_CONFIG);
-	letter->event.config = &w->config_next;
-	world_count(w, FAULT_CONFIG);
-	bound_taint(w);
-	broker_post(w, letter);
+	fault_condition(w, true);
+	fault_heal_later(w, FAULT_ADMIN, 0, 1000, 60000);
 }
 
 static void strike_suspend(struct world *w)
@@ -173,7 +145,7 @@ static void strike_reboot(struct world *w)
 		w->journal.epoch = epoch;
 		want_forget_leases(w);
 	}
-	heal_later(w, FAULT_REBOOT, w->boots, 5000, 60000);
+	fault_heal_later(w, FAULT_REBOOT, w->boots, 5000, 60000);
 }
 
 /* A clean stop: nothing is granted any more, then the process ends, and another starts. */
@@ -182,9 +154,9 @@ static void strike_stop(struct world *w)
 	if (w->broker.state != BROKER_UP)
 		return;
 	world_count(w, FAULT_STOP);
-	condition(w, true);
+	fault_condition(w, true);
 	broker_post(w, broker_event(w, EVENT_DRAIN));
-	heal_later(w, FAULT_STOP, w->boots, 10, 5000);
+	fault_heal_later(w, FAULT_STOP, w->boots, 10, 5000);
 }
 
 static void strike_flag(struct world *w, enum fault fault, bool *flag, int64_t hi_ms)
@@ -193,8 +165,15 @@ static void strike_flag(struct world *w, enum fault fault, bool *flag, int64_t h
 		return;
 	*flag = true;
 	world_count(w, fault);
-	condition(w, true);
-	heal_later(w, fault, 0, 1000, hi_ms);
+	fault_condition(w, true);
+	fault_heal_later(w, fault, 0, 1000, hi_ms);
+}
+
+void fault_stuck(struct world *w, int64_t after_ms)
+{
+	world_count(w, FAULT_STUCK);
+	fault_condition(w, true);
+	fault_heal_later(w, FAULT_STUCK, 0, after_ms + 1000, after_ms + 1000);
 }
 
 /* A native process may hang in a driver call: dead to all, but not gone. */
@@ -208,9 +187,10 @@ static void strike_kill(struct world *w, struct client *client)
 		client_die(w, client);
 		return;
 	}
-	world_count(w, FAULT_STUCK);
+	int64_t after_ms = rng_between(&w->rng, 1000, 30000);
+	fault_stuck(w, after_ms);
 	client_pause(w, client, 60000);
-	client_set_timer(w, client, TIMER_DIE, 0, rng_between(&w->rng, 1000, 30000));
+	client_set_timer(w, client, TIMER_DIE, 0, after_ms);
 }
 
 static void strike_io_error(struct world *w)
@@ -258,10 +238,9 @@ static void strike(struct world *w, enum fault fault)
 	case FAULT_SAMPLE_UNKNOWN:
 	case FAULT_UNHEALTHY:
 	case FAULT_UNMANAGED:
-		strike_gpu(w, fault);
-		return;
 	case FAULT_CONFIG:
-		strike_config(w);
+	case FAULT_REGPU:
+		fault_machine_strike(w, fault);
 		return;
 	case FAULT_SUSPEND:
 		strike_suspend(w);
@@ -303,6 +282,7 @@ static void strike(struct world *w, enum fault fault)
 	case FAULT_CANCEL:
 	case FAULT_STUCK:
 	case FAULT_LOST:
+	case FAULT_PIDFD:
 	case FAULT_COUNT:
 		return; /* these strike acts, not times */
 	}
@@ -318,23 +298,23 @@ void fault_strike(struct world *w, enum fault fault)
 }
 
 /* The core hears of it by a probe or a message; until then the clock of the bounds stands still. */
-static void settle_later(struct world *w, enum fault fault)
+void fault_settle_later(struct world *w, enum fault fault)
 {
-	heal_later(w, fault, SETTLED, 2 * SAMPLE_EVERY_MS, 2 * SAMPLE_EVERY_MS);
+	fault_heal_later(w, fault, SETTLED, 2 * SAMPLE_EVERY_MS, 2 * SAMPLE_EVERY_MS);
 }
 
 /* This operator does not know better than a broker in doubt. */
 static void resume_grants(struct world *w)
 {
 	if (w->broker.core && core_in_doubt(w->broker.core, broker_now(w))) {
-		heal_later(w, FAULT_ADMIN, 0, 1000, 1000);
+		fault_heal_later(w, FAULT_ADMIN, 0, 1000, 1000);
 		return;
 	}
 
 	if (post_admin(w, ADMIN_RESUME))
-		settle_later(w, FAULT_ADMIN);
+		fault_settle_later(w, FAULT_ADMIN);
 	else
-		heal_later(w, FAULT_ADMIN, 0, 1000, 1000); /* nobody answers: try again */
+		fault_heal_later(w, FAULT_ADMIN, 0, 1000, 1000); /* nobody answers: try again */
 }
 
 static void heal_flag(struct world *w, bool *flag)
@@ -342,19 +322,7 @@ static void heal_flag(struct world *w, bool *flag)
 	if (!*flag)
 		return;
 	*flag = false;
-	condition(w, false);
-}
-
-static void heal_gpu(struct world *w, enum fault fault, uint64_t gpu)
-{
-	uint32_t bit = UINT32_C(1) << gpu;
-	if (fault == FAULT_UNHEALTHY)
-		w->unhealthy_mask &= ~bit;
-	else if (fault == FAULT_SAMPLE_UNKNOWN)
-		w->unknown_mask &= ~bit;
-	else
-		w->unmanaged_bytes[gpu] = 0;
-	settle_later(w, fault);
+	fault_condition(w, false);
 }
 
 void fault_heal(struct world *w, enum fault fault, uint64_t subject)
@@ -363,7 +331,7 @@ void fault_heal(struct world *w, enum fault fault, uint64_t subject)
 	if (subject == SETTLED && fault == FAULT_ADMIN && w->journal.paused) {
 		resume_grants(w); /* the operator's word was lost on the way */
 	} else if (subject == SETTLED) {
-		condition(w, false);
+		fault_condition(w, false);
 	} else if (fault == FAULT_CRASH && subject == w->boots && w->broker.state == BROKER_DOWN) {
 		broker_restart(w, true);
 	} else if (fault == FAULT_REBOOT && subject == w->boots) {
@@ -371,7 +339,7 @@ void fault_heal(struct world *w, enum fault fault, uint64_t subject)
 		w->boot_mono_ms = rng_between(&w->rng, 5000, 60000);
 		broker_restart(w, false);
 	} else if (fault == FAULT_STOP) {
-		condition(w, false);
+		fault_condition(w, false);
 		if (subject == w->boots)
 			broker_crash(w, false);
 	} else if (fault == FAULT_STALL) {
@@ -381,12 +349,14 @@ void fault_heal(struct world *w, enum fault fault, uint64_t subject)
 	} else if (fault == FAULT_ADMIN) {
 		resume_grants(w);
 	} else if (fault == FAULT_UNHEALTHY || fault == FAULT_SAMPLE_UNKNOWN ||
-		   fault == FAULT_UNMANAGED) {
-		heal_gpu(w, fault, subject);
+		   fault == FAULT_UNMANAGED || fault == FAULT_PIDFD) {
+		fault_machine_heal(w, fault, subject);
 	} else if (fault == FAULT_DISK_FULL) {
 		heal_flag(w, &w->broker.disk_full);
 		broker_wake(w);
 	} else if (fault == FAULT_FDS) {
 		heal_flag(w, &w->fds_exhausted);
+	} else if (fault == FAULT_STUCK) {
+		fault_condition(w, false);
 	}
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { USUAL_CLIENTS_MAX = 12 };
+
 const char *fault_name(int fault)
 {
 	static const char *const names[FAULT_COUNT] = {
@@ -12,6 +14,15 @@ const char *fault_name(int fault)
 #undef X
 	};
 	return fault >= 0 && fault < FAULT_COUNT ? names[fault] : "?";
+}
+
+void plan_draw_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct rng *rng)
+{
+	ret_gpu->slots =
+		plan->strict || rng_chance(rng, 700) ? 1 : (uint32_t)rng_between(rng, 2, 3);
+	ret_gpu->vram_known = rng_chance(rng, 700);
+	ret_gpu->vram_bytes_total =
+		ret_gpu->vram_known ? (uint64_t)rng_between(rng, 8, 24) * plan->vram_unit : 0;
 }
 
 static void draw_gpus(struct plan *plan, struct rng *rng)
@@ -24,11 +35,7 @@ static void draw_gpus(struct plan *plan, struct rng *rng)
 		struct gpu_config *gpu = &config->gpus[i];
 		memset(gpu, 0, sizeof *gpu);
 		snprintf(gpu->name, sizeof gpu->name, "gpu%u", i);
-		gpu->slots =
-			plan->strict || rng_chance(rng, 700) ? 1 : (uint32_t)rng_between(rng, 2, 3);
-		gpu->vram_known = rng_chance(rng, 700);
-		gpu->vram_bytes_total =
-			gpu->vram_known ? (uint64_t)rng_between(rng, 8, 24) * plan->vram_unit : 0;
+		plan_draw_gpu(plan, gpu, rng);
 	}
 }
 
@@ -84,6 +91,8 @@ static void draw_client(struct plan *plan, struct client_plan *client, uint32_t 
 	client->greedy = rng_chance(rng, load_permille);
 	client->slow = rng_chance(rng, 400);
 	client->claims_max = rng_chance(rng, 700) ? 1 : (unsigned)rng_between(rng, 2, 4);
+	client->slots_max = 1;
+	client->think_ms_min = 300;
 	client->think_ms_max = client->greedy ? 500 : rng_between(rng, 1, 120) * 1000;
 	client->hold_ms_max = rng_between(rng, 1, client->greedy ? 200 : 40) * 1000;
 	client->no_wait_permille = rng_chance(rng, 300) ? 200 : 0;
@@ -106,6 +115,8 @@ static void draw_storm(struct plan *plan, enum lease_class cls, struct rng *rng)
 		client->greedy = i < greedy_count;
 		client->claims_max = 1;
 		client->stays = true;
+		client->slots_max = 1;
+		client->think_ms_min = 300;
 		client->think_ms_max = client->greedy ? 100 : 30000;
 		client->hold_ms_max = client->greedy ? 300000 : rng_between(rng, 1, 60) * 1000;
 	}
@@ -159,7 +170,7 @@ static void draw_timed_faults(struct plan *plan, struct rng *rng)
 	}
 }
 
-void plan_draw(struct plan *plan, struct rng *rng)
+void plan_draw(struct plan *plan, struct rng *rng, struct rng *more)
 {
 	memset(plan, 0, sizeof *plan);
 	plan->calm = rng_chance(rng, 350);
@@ -172,7 +183,10 @@ void plan_draw(struct plan *plan, struct rng *rng)
 	draw_timing(plan, rng);
 	draw_gpus(plan, rng);
 	plan->client_count =
-		(unsigned)rng_between(rng, 2, rng_chance(rng, 200) ? PLAN_CLIENTS_MAX : 6);
+		(unsigned)rng_between(rng, 2, rng_chance(rng, 200) ? USUAL_CLIENTS_MAX : 6);
+	plan->unkind = rng_chance(more, 500);
+	if (plan->unkind)
+		plan_draw_machine(plan, more);
 	uint32_t load = (uint32_t)rng_between(rng, 0, 900);
 	uint32_t voice = rng_chance(rng, 400) ? 0 : (uint32_t)rng_between(rng, 50, 600);
 	for (unsigned i = 0; i < plan->client_count; i++)
@@ -181,4 +195,6 @@ void plan_draw(struct plan *plan, struct rng *rng)
 		draw_storm(plan, rng_chance(rng, 500) ? LEASE_VOICE : LEASE_CHAT, rng);
 	draw_act_faults(plan, rng);
 	draw_timed_faults(plan, rng);
+	if (plan->unkind)
+		plan_draw_tricks(plan, more);
 }

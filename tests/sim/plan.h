@@ -33,7 +33,9 @@
 	X(FAULT_FDS, "fds")                       /* no new connections */                         \
 	X(FAULT_WALL, "wall")                     /* the wall clock jumps by up to a day */        \
 	X(FAULT_STUCK, "stuck")       /* a killed process goes late, past kill_wait perhaps */     \
-	X(FAULT_LOST, "journal-lost") /* a restart finds no record of who holds */
+	X(FAULT_LOST, "journal-lost") /* a restart finds no record of who holds */                 \
+	X(FAULT_PIDFD, "pidfd")       /* a process cannot be watched for a time */                 \
+	X(FAULT_REGPU, "regpu")       /* a reload changes GPUs, slots, VRAM */
 
 enum fault {
 #define X(code, name) code,
@@ -43,7 +45,34 @@ enum fault {
 };
 const char *fault_name(int fault);
 
-enum { PLAN_CLIENTS_MAX = 12, PLAN_NAME_BYTES = 32 };
+/* What an adversary does in place of what an honest client would do (trick.c). */
+#define TRICK_TABLE(X)                                                                             \
+	X(TRICK_NONE, "honest")                                                                    \
+	X(TRICK_NEVER_ACCEPTS, "never-accepts")                                                    \
+	X(TRICK_CANCELS, "cancels-offers")  /* and asks anew */                                    \
+	X(TRICK_FLAPS, "flaps")             /* closes and resumes at each offer */                 \
+	X(TRICK_LENDS, "lends-and-leaves")  /* a turn passed on from claim to claim */             \
+	X(TRICK_RETURNS, "returns")         /* an evicted resident that comes back at once */      \
+	X(TRICK_VOICE_MODEL, "voice-model") /* the same of class voice, too big for two */         \
+	X(TRICK_FLOODS, "floods")           /* acquires, more than it may have */                  \
+	X(TRICK_LIES, "lies-of-class")      /* says voice, works for an hour */                    \
+	X(TRICK_UNSTOPPABLE, "unstoppable") /* uninterruptible for 20 s, each time */              \
+	X(TRICK_TO_LIMIT, "to-the-limit")   /* holds as long as the grace lasts, comes back */     \
+	X(TRICK_RENEWS, "renews")           /* asks for renewals and more grace while asked */     \
+	X(TRICK_IGNORES, "ignores-yields")                                                         \
+	X(TRICK_SQUATS, "squats")       /* a resident with a min_residence of a year */            \
+	X(TRICK_SETS, "names-sets")     /* each claim another set of GPUs */                       \
+	X(TRICK_STANDS, "stands-still") /* stopped whenever it is offered a GPU */
+
+enum trick {
+#define X(code, name) code,
+	TRICK_TABLE(X)
+#undef X
+		TRICK_COUNT
+};
+const char *trick_name(int trick);
+
+enum { PLAN_CLIENTS_MAX = 40, PLAN_NAME_BYTES = 32 };
 
 struct client_plan {
 	char name[PLAN_NAME_BYTES];
@@ -54,10 +83,11 @@ struct client_plan {
 	bool slow;    /* its work takes a moment to stop */
 	bool stays;   /* comes back each time it gave way, until it is through */
 	bool greedy;  /* holds until asked, comes back at once */
-	unsigned claims_max;
+	enum trick trick;
+	unsigned claims_max, slots_max;
 	uint32_t class_permille[LEASE_CLASS_COUNT]; /* sums to 1000 */
-	int64_t think_ms_max;                       /* between claims */
-	int64_t hold_ms_max;
+	int64_t think_ms_min, think_ms_max;         /* between claims */
+	int64_t hold_ms_max, residence_ms_max;
 	uint32_t no_wait_permille;
 	uint32_t resident_permille, gang_permille, vram_permille;
 };
@@ -73,11 +103,22 @@ struct plan {
 	bool uses_lend;
 	bool tabs_seen; /* the probe can tell which tab uses how much */
 	bool uses_more; /* leases take more VRAM than they said */
+	bool unkind;    /* many clients, several slots, adversaries */
+	bool war;       /* every class always has somebody waiting for turns */
+	bool or_new;    /* who resumes in vain takes a new session at once */
 	uint64_t vram_unit;
 	uint32_t permille[FAULT_COUNT]; /* of the acts that a fault can strike; 0: off */
 	int64_t every_ms[FAULT_COUNT];  /* mean distance of a timed fault; 0: off */
 };
 
-void plan_draw(struct plan *plan, struct rng *rng);
+/* `more`: the numbers that make it unkind, so that the others stay what they were. */
+void plan_draw(struct plan *plan, struct rng *rng, struct rng *more);
+void plan_draw_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct rng *rng);
+/* plan_unkind.c: before the clients are drawn, and after. */
+void plan_draw_machine(struct plan *plan, struct rng *rng);
+void plan_draw_tricks(struct plan *plan, struct rng *rng);
+void plan_widen_gpus(const struct plan *plan, struct core_config *config);
+/* The plan's configuration with other GPUs: more or fewer, other slots, other memory. */
+void plan_redraw_gpus(const struct plan *plan, struct core_config *config, struct rng *rng);
 /* A reloaded configuration: the same GPUs, other timings within sane ranges. */
 void plan_redraw_config(const struct plan *plan, struct core_config *config, struct rng *rng);

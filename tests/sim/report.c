@@ -17,6 +17,8 @@ static void add_tally(struct tally *sum, const struct tally *tally)
 	sum->ended += tally->ended;
 	for (int i = 0; i < FAULT_COUNT; i++)
 		sum->faults[i] += tally->faults[i];
+	for (int i = 0; i < TRICK_COUNT; i++)
+		sum->tricks[i] += tally->tricks[i];
 	for (int kind = 0; kind < BOUND_KINDS; kind++) {
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 			sum->waits[kind][cls] += tally->waits[kind][cls];
@@ -90,6 +92,9 @@ static void print_json(const struct report *report, int64_t took_ms, unsigned jo
 	for (int i = 0; i < FAULT_COUNT; i++)
 		printf("%s\"%s\":{\"count\":%llu,\"seeds\":%llu}", i ? "," : "", fault_name(i),
 		       (ull)sum->faults[i], (ull)report->seeds_with[i]);
+	printf("},\"tricks\":{");
+	for (int i = 1; i < TRICK_COUNT; i++)
+		printf("%s\"%s\":%llu", i > 1 ? "," : "", trick_name(i), (ull)sum->tricks[i]);
 	printf("},\"bounds\":{");
 	for (int kind = 0; kind < BOUND_KINDS; kind++) {
 		printf("%s\"%s\":{", kind ? "," : "", kind == BOUND_THEOREM ? "theorem" : "core");
@@ -120,6 +125,9 @@ void report_print(const struct report *report, int64_t took_ms, unsigned jobs, b
 		printf("%-16s %12llu %7.1f%%\n", fault_name(i), (ull)sum->faults[i],
 		       100.0 * (double)report->seeds_with[i] /
 			       (double)(report->seeds ? report->seeds : 1));
+	printf("\n%-16s %12s\n", "adversary", "acts");
+	for (int i = 1; i < TRICK_COUNT; i++)
+		printf("%-16s %12llu\n", trick_name(i), (ull)sum->tricks[i]);
 	printf("\n%-12s %10s %8s %8s %10s %8s %8s\n", "class", "theorem", "worst", "seed",
 	       "why's bound", "worst", "seed");
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)

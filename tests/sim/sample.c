@@ -1,10 +1,11 @@
 /* sample: the GPU probe. Measures what clients in truth use, plus strangers; fails when told to. */
+#include "fault.h"
 #include "world.h"
 
 static void sample_gpu(struct world *w, uint32_t gpu)
 {
 	uint32_t bit = UINT32_C(1) << gpu;
-	const struct gpu_config *g = &w->plan.config.gpus[gpu];
+	const struct gpu_config *g = &w->broker.config.gpus[gpu];
 	struct letter *letter = broker_event(w, EVENT_GPU_SAMPLE);
 	struct event *event = &letter->event;
 	struct observed *observed = w->observed[gpu];
@@ -42,6 +43,6 @@ void fault_sample(struct world *w)
 {
 	if (w->broker.state != BROKER_UP)
 		return;
-	for (uint32_t gpu = 0; gpu < w->plan.config.gpu_count; gpu++)
+	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++)
 		sample_gpu(w, gpu);
 }

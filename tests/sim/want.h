@@ -37,7 +37,7 @@ struct want {
 	enum lease_class cls;
 	struct need need;
 	bool preemptible, evictable, no_wait, browser, has_request_id, resident;
-	int64_t timeout_ms, ttl_ms, uninterruptible_ms, hold_ms;
+	int64_t timeout_ms, ttl_ms, uninterruptible_ms, hold_ms, min_residence_ms, load_ms;
 	uint64_t parent;
 
 	/* The client's view. */
@@ -47,17 +47,18 @@ struct want {
 	uint32_t gpus;
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
 	bool listed;
-	bool stopping; /* told to stop; the work needs a moment */
-	bool ignores;  /* a fault: it goes on whatever it is told */
-	bool changed;  /* it asked for a change, whose answer may be lost */
-	bool retried;  /* under the same request id: limits may count from the first */
-	bool live;     /* by the newest record; a crash takes back what was not committed */
-	bool active;   /* in wants.active */
-	bool queued;   /* since its last request: a place is recorded */
-	bool yielded;  /* gave way once */
-	bool revoked;  /* by the newest record */
-	bool had_room; /* by the newest record: held, and not yet back in the queue */
-	int64_t granted_t;
+	bool stopping;  /* told to stop; the work needs a moment */
+	bool ignores;   /* a fault: it goes on whatever it is told */
+	bool changed;   /* it asked for a change, whose answer may be lost */
+	bool retried;   /* under the same request id: limits may count from the first */
+	bool live;      /* by the newest record; a crash takes back what was not committed */
+	bool active;    /* in wants.active */
+	bool queued;    /* since its last request: a place is recorded */
+	bool yielded;   /* gave way once */
+	bool revoked;   /* by the newest record */
+	bool had_room;  /* by the newest record: held, and not yet back in the queue */
+	bool had_offer; /* .. : offered */
+	int64_t granted_t, offered_t;
 
 	/* What the broker has said, delivered or not. */
 	enum want_stage said;
@@ -78,6 +79,7 @@ struct want {
 	struct need uses_need;
 	int64_t excused_t; /* from then on the broker may give the room away; INT64_MAX: not yet */
 	uint64_t lender;   /* lease inside whose room it runs; 0 */
+	bool was_lent;     /* it ran inside another once */
 
 	struct want_bound bound;
 };

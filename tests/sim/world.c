@@ -2,6 +2,7 @@
  * faults: first a safety phase with faults, then a liveness phase in which all is healed and
  * everybody must be served. Called by main.c. */
 #include "world.h"
+#include "fault.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -65,7 +66,8 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	rng_seed(&w->token_rng, ~seed);
 	trace_init(&w->trace, options->mode);
 	w->bounds_only = options->bounds_only;
-	plan_draw(&w->plan, &w->rng);
+	rng_seed(&w->unkind_rng, seed ^ UINT64_C(0x756e6b696e64));
+	plan_draw(&w->plan, &w->rng, &w->unkind_rng);
 	/* From numbers of its own, so that the other seeds stay what they were. */
 	rng_seed(&w->lost_rng, seed ^ UINT64_C(0x6c6f7374));
 	if (rng_chance(&w->lost_rng, 350))
@@ -136,6 +138,7 @@ static void heal(struct world *w)
 	w->healed = true;
 	w->broker.crash = CRASH_NONE;
 	w->broker.io_error = false;
+	fault_restore_config(w);
 	for (unsigned i = 0; i < w->plan.client_count; i++) {
 		struct client *client = &w->clients[i];
 		client_set_timer(w, client, TIMER_UNPAUSE, 0, 0);

@@ -22,7 +22,7 @@ enum {
 /* What a run counted. Plain numbers: workers add theirs in shared memory. */
 struct tally {
 	uint64_t grants, claims, steps, turns, restarts, sim_ms, timeouts, ended;
-	uint64_t faults[FAULT_COUNT];
+	uint64_t faults[FAULT_COUNT], tricks[TRICK_COUNT];
 	uint64_t waits[BOUND_KINDS][LEASE_CLASS_COUNT];
 	uint64_t worst_permille[BOUND_KINDS][LEASE_CLASS_COUNT]; /* observed / bound */
 	uint64_t hash;
@@ -36,7 +36,7 @@ struct world_session {
 struct world {
 	uint64_t seed;
 	struct plan plan;
-	struct rng rng, token_rng, lost_rng;
+	struct rng rng, token_rng, lost_rng, unkind_rng;
 	struct trace trace;
 	struct agenda agenda;
 	struct net net;
@@ -82,12 +82,6 @@ void world_count(struct world *w, enum fault fault);
 void world_session_set(struct world *w, uint64_t session, int client, uint32_t life);
 /* The client whose living process has the session, or NULL. */
 struct client *world_session_client(struct world *w, uint64_t session);
-
-/* fault.c */
-void fault_schedule_all(struct world *w);
-void fault_strike(struct world *w, enum fault fault);
-void fault_heal(struct world *w, enum fault fault, uint64_t subject);
-void fault_sample(struct world *w); /* the GPU probe speaks */
 
 /* Prints why, then aborts. */
 _Noreturn void sim_fail(struct world *w, const char *format, ...)

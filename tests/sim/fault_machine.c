@@ -1,0 +1,137 @@
+/* fault_machine: faults of GPUs and of what the kernel tells of processes, and reloads of the
+ * configuration. Called by fault.c when they strike and pass, and by the shell and the clients. */
+#include "fault.h"
+#include "world.h"
+
+static void strike_gpu(struct world *w, enum fault fault)
+{
+	uint32_t gpu = (uint32_t)rng_below(&w->rng, w->plan.config.gpu_count);
+	uint32_t bit = UINT32_C(1) << gpu;
+	const struct gpu_config *g = &w->plan.config.gpus[gpu];
+	if (fault == FAULT_UNMANAGED) {
+		if (w->unmanaged_bytes[gpu] > 0 || !g->vram_known)
+			return;
+		w->unmanaged_bytes[gpu] = 1 + rng_below(&w->rng, g->vram_bytes_total);
+	} else {
+		uint32_t *mask = fault == FAULT_UNHEALTHY ? &w->unhealthy_mask : &w->unknown_mask;
+		if (*mask & bit)
+			return;
+		*mask |= bit;
+	}
+	world_count(w, fault);
+	fault_condition(w, true);
+	fault_heal_later(w, fault, gpu, 5000, 90000);
+}
+
+static void heal_gpu(struct world *w, enum fault fault, uint64_t gpu)
+{
+	uint32_t bit = UINT32_C(1) << gpu;
+	if (fault == FAULT_UNHEALTHY)
+		w->unhealthy_mask &= ~bit;
+	else if (fault == FAULT_SAMPLE_UNKNOWN)
+		w->unknown_mask &= ~bit;
+	else
+		w->unmanaged_bytes[gpu] = 0;
+	fault_settle_later(w, fault);
+}
+
+static void post_config(struct world *w)
+{
+	struct letter *letter = broker_event(w, EVENT_CONFIG);
+	letter->event.config = &w->config_next;
+	bound_taint(w);
+	broker_post(w, letter);
+}
+
+static void strike_config(struct world *w, enum fault fault)
+{
+	world_count(w, fault);
+	if (fault == FAULT_REGPU) {
+		plan_redraw_gpus(&w->plan, &w->config_next, &w->unkind_rng);
+	} else {
+		plan_redraw_config(&w->plan, &w->config_next, &w->rng);
+		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+			w->config_next.gpus[gpu] = w->broker.config.gpus[gpu];
+		w->config_next.gpu_count = w->broker.config.gpu_count;
+	}
+	post_config(w);
+}
+
+void fault_restore_config(struct world *w)
+{
+	if (w->plan.every_ms[FAULT_REGPU] == 0)
+		return;
+	plan_widen_gpus(&w->plan, &w->config_next);
+	if (w->broker.state == BROKER_DOWN)
+		w->broker.config = w->config_next;
+	else
+		post_config(w);
+}
+
+static void tell_reach(struct world *w, uint64_t session, enum peer_reach reach)
+{
+	struct letter *letter = broker_event(w, EVENT_PEER_REACH);
+	letter->event.peer.session = session;
+	letter->event.peer.reach = reach;
+	letter->event.peer.why = "the simulator says so";
+	broker_post(w, letter);
+}
+
+void fault_welcome(struct world *w, struct client *client, uint64_t session)
+{
+	bool was_blind = client->blind_session > 0;
+	client->blind_session = 0;
+	if (client->plan->binding != BIND_NATIVE ||
+	    !rng_chance(&w->unkind_rng, world_permille(w, FAULT_PIDFD)))
+		return;
+	client->blind_session = session;
+	client->blind_life = client->life;
+	tell_reach(w, session, PEER_UNKNOWN);
+	if (was_blind)
+		return;
+	world_count(w, FAULT_PIDFD);
+	fault_condition(w, true);
+	fault_heal_later(w, FAULT_PIDFD, client->index, 5000, 60000);
+}
+
+bool fault_unwatched(const struct client *client, uint32_t life)
+{
+	return client->blind_session > 0 && client->blind_life == life;
+}
+
+void fault_exit(struct world *w, uint64_t session)
+{
+	struct letter *letter = broker_event(w, EVENT_PEER_EXIT);
+	letter->event.peer.session = session;
+	broker_post(w, letter);
+}
+
+/* The next try to watch it succeeds, or shows that it is gone. */
+static void heal_pidfd(struct world *w, struct client *client)
+{
+	uint64_t session = client->blind_session;
+	fault_condition(w, false);
+	client->blind_session = 0;
+	if (session == 0 || w->broker.state == BROKER_DOWN)
+		return;
+	if (client->state == CLIENT_DEAD || client->life != client->blind_life)
+		fault_exit(w, session);
+	else
+		tell_reach(w, session, PEER_REACHED);
+}
+
+void fault_machine_strike(struct world *w, enum fault fault)
+{
+	if (fault == FAULT_CONFIG || fault == FAULT_REGPU)
+		strike_config(w, fault);
+	else
+		strike_gpu(w, fault);
+}
+
+void fault_machine_heal(struct world *w, enum fault fault, uint64_t subject)
+{
+	if (fault == FAULT_PIDFD)
+		heal_pidfd(w, &w->clients[subject]);
+	else
+		heal_gpu(w, fault, subject);
+}

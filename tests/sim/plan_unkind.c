@@ -1,0 +1,196 @@
+/* plan_unkind: a world that means no good: many clients, several slots and GPUs, and adversaries
+ * among honest clients. Called by plan.c, with numbers of its own. */
+#include <stdio.h>
+#include <string.h>
+
+#include "plan.h"
+
+enum { UNKIND_GPUS_MAX = 8, UNKIND_SLOTS_MAX = 4 };
+
+const char *trick_name(int trick)
+{
+	static const char *const names[TRICK_COUNT] = {
+#define X(code, name) [code] = name,
+		TRICK_TABLE(X)
+#undef X
+	};
+	return trick >= 0 && trick < TRICK_COUNT ? names[trick] : "?";
+}
+
+static void draw_unkind_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct rng *rng)
+{
+	plan_draw_gpu(plan, ret_gpu, rng);
+	if (rng_chance(rng, 500))
+		ret_gpu->slots = (uint32_t)rng_between(rng, 1, UNKIND_SLOTS_MAX);
+}
+
+static void name_gpus(struct core_config *config)
+{
+	for (uint32_t i = 0; i < config->gpu_count; i++)
+		snprintf(config->gpus[i].name, sizeof config->gpus[i].name, "gpu%u", i);
+}
+
+void plan_draw_machine(struct plan *plan, struct rng *rng)
+{
+	struct core_config *config = &plan->config;
+	plan->war = rng_chance(rng, 300);
+	plan->or_new = rng_chance(rng, 300);
+	plan->strict = rng_chance(rng, plan->war ? 500 : 150);
+	plan->uses_lend = !plan->strict && rng_chance(rng, 400);
+	plan->calm |= rng_chance(rng, plan->war ? 600 : 300);
+	plan->client_count = (unsigned)(rng_chance(rng, 80) ? rng_between(rng, 13, PLAN_CLIENTS_MAX)
+					: rng_chance(rng, 300) ? rng_between(rng, 6, 12)
+							       : rng_between(rng, 3, 6));
+	config->gpu_count = plan->strict || rng_chance(rng, 500) ? 1
+			    : rng_chance(rng, 800)               ? (uint32_t)rng_between(rng, 2, 4)
+						   : (uint32_t)rng_between(rng, 5, UNKIND_GPUS_MAX);
+	for (uint32_t i = 0; i < config->gpu_count && !plan->strict; i++)
+		draw_unkind_gpu(plan, &config->gpus[i], rng);
+	if (plan->strict)
+		config->gpus[0].slots = 1;
+	name_gpus(config);
+	if (!plan->calm && rng_chance(rng, 300))
+		plan->every_ms[FAULT_REGPU] = rng_between(rng, 100, 900) * 1000;
+	if (rng_chance(rng, 300))
+		plan->permille[FAULT_PIDFD] = (uint32_t)rng_between(rng, 100, 800);
+}
+
+void plan_redraw_gpus(const struct plan *plan, struct core_config *config, struct rng *rng)
+{
+	*config = plan->config;
+	if (rng_chance(rng, 300))
+		config->gpu_count = (uint32_t)rng_between(rng, 1, UNKIND_GPUS_MAX);
+	name_gpus(config);
+	for (uint32_t i = 0; i < config->gpu_count; i++) {
+		struct gpu_config *gpu = &config->gpus[i];
+		if (gpu->slots == 0 || rng_chance(rng, 500))
+			draw_unkind_gpu(plan, gpu, rng);
+	}
+}
+
+void plan_widen_gpus(const struct plan *plan, struct core_config *config)
+{
+	*config = plan->config;
+	config->gpu_count = UNKIND_GPUS_MAX;
+	name_gpus(config);
+	for (uint32_t i = 0; i < config->gpu_count; i++) {
+		config->gpus[i].slots = UNKIND_SLOTS_MAX;
+		config->gpus[i].vram_bytes_total = 64 * plan->vram_unit;
+	}
+}
+
+static uint32_t slots_most(const struct plan *plan)
+{
+	uint32_t most = 1;
+	for (uint32_t i = 0; i < plan->config.gpu_count; i++)
+		if (plan->config.gpus[i].slots > most)
+			most = plan->config.gpus[i].slots;
+	return most;
+}
+
+/* Classes never rest: each has two who hold until they are asked and come back at once. */
+static void draw_warrior(struct client_plan *client, unsigned index, struct rng *rng)
+{
+	memset(client->class_permille, 0, sizeof client->class_permille);
+	client->class_permille[index % LEASE_CLASS_COUNT] = 1000;
+	client->greedy = rng_chance(rng, 700);
+	client->stays = rng_chance(rng, 500);
+	client->claims_max = (unsigned)rng_between(rng, 2, 4);
+	client->think_ms_min = 200;
+	client->think_ms_max = 1000;
+	client->hold_ms_max = rng_between(rng, 1, client->greedy ? 300 : 60) * 1000;
+	client->resident_permille = client->gang_permille = 0;
+	client->vram_permille = rng_chance(rng, 800) ? 0 : 300;
+}
+
+static void only_class(struct client_plan *client, enum lease_class cls)
+{
+	memset(client->class_permille, 0, sizeof client->class_permille);
+	client->class_permille[cls] = 1000;
+}
+
+static void make_greedy(struct client_plan *client)
+{
+	client->greedy = client->stays = true;
+	client->think_ms_min = 200;
+	client->think_ms_max = 1000;
+	client->hold_ms_max = 3600 * 1000;
+}
+
+/* Tricks about memory, which a strict plan has none of. */
+static bool is_about_memory(enum trick trick)
+{
+	return trick == TRICK_RETURNS || trick == TRICK_VOICE_MODEL || trick == TRICK_SQUATS ||
+	       trick == TRICK_SETS || trick == TRICK_LENDS;
+}
+
+static bool needs_session(enum trick trick)
+{
+	return trick != TRICK_FLOODS && trick != TRICK_LIES && trick != TRICK_TO_LIMIT &&
+	       trick != TRICK_SETS;
+}
+
+static void equip(struct client_plan *client, enum trick trick, struct rng *rng)
+{
+	client->trick = trick;
+	client->think_ms_min = 200;
+	if (client->think_ms_max > 5000)
+		client->think_ms_max = 5000;
+	client->no_wait_permille = 0;
+	if (needs_session(trick) && client->binding > BIND_TAB)
+		client->binding = rng_chance(rng, 500) ? BIND_NATIVE : BIND_TAB;
+	client->browser |= client->binding == BIND_TAB;
+	if (trick == TRICK_LIES || trick == TRICK_VOICE_MODEL ||
+	    (trick <= TRICK_FLAPS && rng_chance(rng, 500)))
+		only_class(client, LEASE_VOICE);
+	if (trick == TRICK_LIES || trick == TRICK_TO_LIMIT || trick == TRICK_UNSTOPPABLE ||
+	    trick == TRICK_RENEWS || trick == TRICK_LENDS || trick == TRICK_IGNORES)
+		make_greedy(client);
+	if (trick == TRICK_RETURNS || trick == TRICK_VOICE_MODEL || trick == TRICK_SQUATS) {
+		client->resident_permille = 1000;
+		client->stays = true;
+		client->claims_max = 1;
+	}
+	if (trick == TRICK_NEVER_ACCEPTS || trick == TRICK_CANCELS)
+		client->claims_max = (unsigned)rng_between(rng, 1, 6);
+	if (trick == TRICK_LENDS)
+		client->claims_max = 3;
+	if (trick == TRICK_FLOODS) {
+		client->claims_max = 24;
+		client->hold_ms_max = 5000;
+	}
+	if (trick == TRICK_SETS)
+		client->claims_max = 6;
+}
+
+static void name_clients(struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->client_count; i++) {
+		struct client_plan *client = &plan->clients[i];
+		snprintf(client->name, sizeof client->name, "%s-%u",
+			 client->trick ? trick_name((int)client->trick)
+				       : binding_name((int)client->binding),
+			 i);
+	}
+}
+
+void plan_draw_tricks(struct plan *plan, struct rng *rng)
+{
+	bool has_slots = rng_chance(rng, 600), resides = !plan->strict && rng_chance(rng, 500);
+	uint32_t evil_permille = (uint32_t)rng_between(rng, 0, 500);
+	for (unsigned i = 0; i < plan->client_count; i++) {
+		struct client_plan *client = &plan->clients[i];
+		if (plan->war)
+			draw_warrior(client, i, rng);
+		if (has_slots)
+			client->slots_max = (unsigned)rng_between(rng, 1, slots_most(plan));
+		if (resides)
+			client->residence_ms_max = rng_between(rng, 0, 120) * 1000;
+		if (!rng_chance(rng, evil_permille))
+			continue;
+		enum trick trick = (enum trick)rng_between(rng, 1, TRICK_COUNT - 1);
+		if (!plan->strict || !is_about_memory(trick))
+			equip(client, trick, rng);
+	}
+	name_clients(plan);
+}

@@ -1,0 +1,150 @@
+/* trick: adversaries (plan.h, TRICK_TABLE). They send nothing that an honest client could not send
+ * in some situation; they only do it always. Called by client_ask.c and client_hear.c. */
+#include "trick.h"
+
+#include "world.h"
+
+enum { YEAR_S = 365 * 86400 };
+
+static bool plays(const struct world *w, const struct client *client, enum trick trick)
+{
+	return !w->healed && client->plan->trick == trick;
+}
+
+static void acted(struct world *w, const struct client *client)
+{
+	w->tally.tricks[client->plan->trick]++;
+}
+
+static void timer(struct world *w, struct client *client, enum timer what, const struct want *want,
+		  int64_t after_ms)
+{
+	client_set_timer(w, client, what, want->uid, after_ms);
+}
+
+static uint64_t vram_most(const struct world *w)
+{
+	const struct core_config *config = &w->plan.config;
+	uint64_t most = 0;
+	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++)
+		if (config->gpus[gpu].vram_known && config->gpus[gpu].vram_bytes_total > most)
+			most = config->gpus[gpu].vram_bytes_total;
+	return most > 0 ? most : 8 * w->plan.vram_unit;
+}
+
+static void draw_sets(struct world *w, struct want *want)
+{
+	uint32_t count = w->plan.config.gpu_count;
+	want->need.gpu_mask = 1 + (uint32_t)rng_below(&w->rng, (UINT64_C(1) << count) - 1);
+	want->need.gpu_count =
+		(uint32_t)rng_between(&w->rng, 1, __builtin_popcount(want->need.gpu_mask));
+}
+
+void trick_draw(struct world *w, const struct client *client, struct want *want)
+{
+	enum trick trick = client->plan->trick;
+	if (w->healed || trick == TRICK_NONE)
+		return;
+	want->timeout_ms = -1;
+	if (trick == TRICK_FLOODS || trick == TRICK_SETS || trick == TRICK_SQUATS)
+		acted(w, client);
+	if (trick == TRICK_UNSTOPPABLE || trick == TRICK_RENEWS)
+		want->uninterruptible_ms = 20000;
+	if (trick == TRICK_SETS)
+		draw_sets(w, want);
+	if (trick != TRICK_RETURNS && trick != TRICK_VOICE_MODEL && trick != TRICK_SQUATS)
+		return;
+	want->evictable = want->resident = true;
+	want->need.slots = rng_chance(&w->rng, 500) ? 0 : 1;
+	want->need.gpu_count = 1;
+	want->hold_ms = 3600 * 1000;
+	want->need.vram_bytes = vram_most(w) * 6 / 10;
+	if (trick == TRICK_SQUATS) {
+		want->min_residence_ms = YEAR_S * INT64_C(1000);
+		want->need.vram_bytes = vram_most(w) * 3 / 10;
+	}
+}
+
+static void drop_line(struct world *w, struct client *client)
+{
+	struct conn *conn = net_conn(w, client->conn);
+	if (!conn || !conn->client_open)
+		return;
+	net_close_client(w, conn, true);
+	client_lose_conn(w, client, conn->id);
+}
+
+bool trick_offered(struct world *w, struct client *client, struct want *want)
+{
+	if (plays(w, client, TRICK_NEVER_ACCEPTS)) {
+		acted(w, client);
+		return true;
+	}
+	if (plays(w, client, TRICK_CANCELS)) {
+		acted(w, client);
+		timer(w, client, TIMER_CANCEL, want, rng_between(&w->rng, 0, 50));
+		return true;
+	}
+	if (plays(w, client, TRICK_FLAPS) && rng_chance(&w->rng, 900)) {
+		acted(w, client);
+		drop_line(w, client);
+		return true;
+	}
+	if (plays(w, client, TRICK_STANDS)) {
+		acted(w, client);
+		timer(w, client, TIMER_ACCEPT, want, 0);
+		client_pause(w, client, rng_between(&w->rng, 100, 15000));
+		return true;
+	}
+	return false;
+}
+
+void trick_granted(struct world *w, struct client *client, struct want *want)
+{
+	if (!plays(w, client, TRICK_LENDS) || client->state != CLIENT_READY)
+		return;
+	uint64_t uid = want->uid;
+	client_ask_one(w, client); /* moves the wants */
+	client_set_timer(w, client, TIMER_LEND, uid, 100);
+}
+
+void trick_lent(struct world *w, struct client *client, struct want *want)
+{
+	if (!plays(w, client, TRICK_LENDS) || want->stage != WANT_HELD || want->done)
+		return;
+	acted(w, client);
+	client_release(w, want, false);
+}
+
+/* Asked to give way: how it answers, by what it says and when. */
+bool trick_asked(struct world *w, struct client *client, struct want *want, int64_t grace_ms)
+{
+	enum trick trick = w->healed ? TRICK_NONE : client->plan->trick;
+	if (trick == TRICK_IGNORES) {
+		acted(w, client);
+	} else if (trick == TRICK_RENEWS) {
+		acted(w, client);
+		timer(w, client, TIMER_RENEW, want, 100);
+		timer(w, client, TIMER_YIELDING, want, grace_ms / 2);
+	} else if (trick == TRICK_UNSTOPPABLE || trick == TRICK_TO_LIMIT || trick == TRICK_LIES) {
+		acted(w, client);
+		timer(w, client, TIMER_REQUEUE, want, grace_ms * 95 / 100);
+	} else if (trick == TRICK_RETURNS || trick == TRICK_VOICE_MODEL) {
+		acted(w, client);
+		timer(w, client, TIMER_REQUEUE, want, rng_between(&w->rng, 0, 20));
+	} else {
+		return false;
+	}
+	return true;
+}
+
+void trick_renewed(struct world *w, struct client *client, const struct want *want)
+{
+	if (plays(w, client, TRICK_RENEWS) && want->asked_to_yield)
+		timer(w, client, TIMER_RENEW, want, 500);
+}
+
+bool trick_returns(const struct world *w, const struct client *client)
+{
+	return !w->healed && client->plan->trick != TRICK_NONE && client->plan->stays;
+}
