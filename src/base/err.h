@@ -29,6 +29,8 @@
 	  "This browser already has four parked lock requests; use one WebSocket session "         \
 	  "instead.")                                                                              \
 	X(ERR_QUEUE_FULL, "queue_full", 429, 75, 5, "The queue is full; try again later.")         \
+	X(ERR_CLASS, "class_not_allowed", 403, 77, 0,                                              \
+	  "That class is not yours to ask for; name another one, or none.")                        \
 	X(ERR_QUOTA, "quota", 429, 75, 5,                                                          \
 	  "You have as many claims as you may; end some of them first.")                           \
 	X(ERR_TOO_MANY_CONNECTIONS, "too_many_connections", 503, 75, 1,                            \

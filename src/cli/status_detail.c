@@ -89,6 +89,7 @@ static void add_client(struct sheet *sheet, const json_t *row)
 		add_line(sheet, "client", "%s, session %" PRIu64, words, field_u64(row, "session"));
 	else
 		add_line(sheet, "client", "%s", words);
+	add_text(sheet, row, "principal", "principal");
 	if (json_is_false(json_object_get(row, "attached")))
 		add_line(sheet, "", "its connection is gone");
 	if (json_is_false(json_object_get(row, "watched")))

@@ -69,6 +69,7 @@ struct effect {
 			char what[24]; /* "queued", "offered", "held", "yield", "revoked", "ended",
 					  "detached", "attached", "paused", .. */
 			char name[LIMIT_ID_BYTES + 1];
+			char principal[LIMIT_PRINCIPAL_BYTES + 1]; /* of sessions, and waiting */
 			char detail[LIMIT_REASON_BYTES + 1];
 		} trace;
 		struct {

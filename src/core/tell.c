@@ -121,6 +121,7 @@ struct effect *trace_session(struct core *core, const struct session *session, c
 	PRE(session->rec.id != 0);
 	effect->trace.session = session->rec.id;
 	text_copy(effect->trace.name, sizeof(effect->trace.name), session->rec.name);
+	text_copy(effect->trace.principal, sizeof(effect->trace.principal), session->rec.principal);
 	return effect;
 }
 
@@ -158,5 +159,8 @@ struct effect *trace_claim(struct core *core, const struct claim *claim, const c
 	if (claim_has_room(claim))
 		effect->trace.gpus = claim->rec.granted_mask;
 	text_copy(effect->trace.name, sizeof(effect->trace.name), claim->rec.name);
+	if (claim->rec.state == CLAIM_QUEUED)
+		text_copy(effect->trace.principal, sizeof(effect->trace.principal),
+			  claim->rec.principal);
 	return effect;
 }

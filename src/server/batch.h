@@ -4,9 +4,9 @@
 #include "wire/message.h"
 
 struct ticket {
-	struct message_in in; /* in.event is stepped; it may point into in.parsed and who */
-	char who[LIMIT_ID_BYTES + 1];
-	struct ticket *next; /* batch.head or batch.unused */
+	struct message_in in;         /* in.event is stepped; it may point into in.parsed and who */
+	char who[LIMIT_ID_BYTES + 1]; /* an operator, or the principal that asks */
+	struct ticket *next;          /* batch.head or batch.unused */
 };
 
 struct batch {

@@ -33,6 +33,7 @@ static int read_settings(struct shell *shell, int argc, char **argv, char *detai
 	if (!rc && live->paths.config[0])
 		rc = settings_load(live->paths.config, settings, settings, detail, size);
 	rc = rc ? rc : options_apply(&live->options, settings, detail, size);
+	rc = rc ? rc : policy_read_keys(settings, &shell->policy.ring, detail, size);
 	return rc ? rc : paths_socket(settings, detail, size);
 }
 
@@ -275,6 +276,7 @@ static int open_addresses(struct shell *shell, char *detail, size_t size)
 		return rc;
 	doors_init(&shell->doors, net);
 	policy_init(&shell->policy, shell->live.options.bridge);
+	policy_take_keys(&shell->policy, &shell->policy.ring);
 	for (uint32_t i = 0; i < settings->listen_count && !rc; i++)
 		rc = listen_tcp(shell, settings->listen[i], detail, size);
 	if (!rc && shell->live.options.bridge)

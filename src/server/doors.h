@@ -34,6 +34,7 @@ struct door_session {
 	struct mono_ms hello_due;   /* DOOR_GREETING */
 	struct mono_ms since, seen; /* its hello, its last message */
 	char name[LIMIT_ID_BYTES + 1];
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	struct about about; /* what it says of itself, for people */
 	/* Leases that were revoked and that it did not `release` yet; the newest of them. */
 	uint64_t unconfirmed[DOOR_UNCONFIRMED_MAX];

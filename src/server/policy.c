@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
+
 #define BRIDGE_ORIGIN "http://localhost:8000"
 
 void policy_init(struct policy *policy, bool bridge)
@@ -21,11 +23,46 @@ void policy_init(struct policy *policy, bool bridge)
 	policy->access.origins = policy->origin_views;
 	policy->access.token = policy->token;
 	policy->access.admin_token = policy->admin_token;
+	policy->access.keys = policy->key_views;
 	policy->access.cookie_name = "baton";
 	policy->access.cookies = policy->keys.views;
 	policy->access.uid = geteuid();
 	policy->access.bearer_is_admin = bridge;
 	policy_refresh(policy);
+}
+
+int policy_read_keys(const struct settings *settings, struct key_ring *ret_ring, char *detail,
+		     size_t detail_size)
+{
+	ret_ring->count = 0;
+	for (uint32_t i = 0; i < settings->key_count; i++) {
+		const struct settings_key *key = &settings->keys[i];
+		char why[SETTINGS_KEY_PATH_BYTES * 2 + 128];
+		if (secret_read(key->file, ret_ring->secrets[i], why, sizeof why)) {
+			snprintf(detail, detail_size, "keys: %s: %s", key->name, why);
+			return -ERR_CONFIG;
+		}
+		for (uint32_t j = 0; j < i; j++) {
+			if (strcmp(ret_ring->secrets[j], ret_ring->secrets[i]) != 0)
+				continue;
+			snprintf(detail, detail_size, "keys: %s and %s have the same secret",
+				 ret_ring->names[j], key->name);
+			return -ERR_CONFIG;
+		}
+		snprintf(ret_ring->names[i], sizeof ret_ring->names[i], "%s", key->name);
+		ret_ring->count = i + 1;
+	}
+	return 0;
+}
+
+void policy_take_keys(struct policy *policy, const struct key_ring *ring)
+{
+	if (ring != &policy->ring)
+		policy->ring = *ring;
+	for (uint32_t i = 0; i < policy->ring.count; i++)
+		policy->key_views[i] =
+			(struct access_key){policy->ring.names[i], policy->ring.secrets[i]};
+	policy->access.key_count = policy->ring.count;
 }
 
 static void add_host(struct policy *policy, const char *host, uint16_t port)

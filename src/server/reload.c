@@ -33,9 +33,16 @@ void reload_apply(struct shell *shell, const struct settings *settings)
 	for (uint32_t i = 0; i < live->settings.rule_count; i++)
 		live->rules[i] = (struct class_rule){live->settings.rules[i].match,
 						     live->settings.rules[i].cls};
+	for (uint32_t i = 0; i < live->settings.principal_count; i++) {
+		const struct settings_principal *from = &live->settings.principals[i];
+		live->rights[i] = (struct class_rights){from->match, from->classes, from->queue_max,
+							from->held_max};
+	}
 	live->wire = (struct wire_context){.config = &live->settings.core,
 					   .rules = live->rules,
-					   .rule_count = live->settings.rule_count};
+					   .rule_count = live->settings.rule_count,
+					   .rights = live->rights,
+					   .right_count = live->settings.principal_count};
 	policy_set_origins(&shell->policy, &live->settings);
 	files_set_origins(&shell->files, &live->settings);
 	shell->observers.log.level = (enum log_level)live->settings.log_level;
@@ -65,9 +72,11 @@ int reload_settings(struct shell *shell, struct settings_change *ret_change, cha
 {
 	struct log *log = &shell->observers.log;
 	struct settings next;
+	struct key_ring ring;
 	detail[0] = 0;
 	shell->config_watch.due = MONO_NEVER;
 	int rc = read_again(shell, &next, detail, detail_size);
+	rc = rc ? rc : policy_read_keys(&next, &ring, detail, detail_size);
 	if (!rc && !settings_gpus_moved(&shell->live.settings, &next)) {
 		rc = reload_name_gpus(shell->broker.store, &next.core, false);
 		if (rc)
@@ -82,6 +91,8 @@ int reload_settings(struct shell *shell, struct settings_change *ret_change, cha
 	}
 	settings_compare(&shell->live.settings, &next, ret_change);
 	keep_running(&shell->live.settings, &next);
+	policy_take_keys(&shell->policy, &ring);
+	explicit_bzero(&ring, sizeof ring);
 	reload_apply(shell, &next);
 	log_event(log, LOG_INFO, "configuration read again",
 		  log_str("changed", ret_change->applied),

@@ -26,12 +26,12 @@ static const struct {
 	[ROUTE_AUDIT_LOGS] = {route_logs, true},    [ROUTE_HOT_RELOAD] = {route_reload, true},
 };
 
-void routes_who(const struct net_peer *peer, char *ret_who, size_t size)
+void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size)
 {
 	if (peer->is_unix)
 		snprintf(ret_who, size, "uid=%" PRId64 " pid=%" PRId64, peer->uid, peer->pid);
 	else
-		snprintf(ret_who, size, "http");
+		snprintf(ret_who, size, "%s", principal);
 }
 
 bool routes_is_head(const struct asked *asked)

@@ -28,8 +28,8 @@ void routes_on_delivered(void *ctx, uint64_t conn);
 /* Of any connection: one log line; it says whose fault it was. */
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what);
 
-/* Names the operator in the audit: "uid=1000 pid=4242" or "token". */
-void routes_who(const struct net_peer *peer, char *ret_who, size_t size);
+/* Names the operator in the audit: "uid=1000 pid=4242", or the principal. */
+void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size);
 /* The answer's body is not sent, by net; a route asks only where GET does more than answer. */
 bool routes_is_head(const struct asked *asked);
 /* One JSON line that is ready in shell->body. */

@@ -50,11 +50,15 @@ void route_lock(struct shell *shell, const struct asked *asked)
 	struct ticket *ticket = batch_new(&shell->broker.batch);
 	struct event *event = &ticket->in.event;
 	enum binding binding = stream ? BIND_STREAM : BIND_HTTP;
-	int rc = lock_parse(request->body, request->body_length, &shell->live.wire, binding,
-			    &ticket->in.parsed, event);
+	struct wire_context wire = shell->live.wire;
+	access_principal(&asked->verdict.who, ticket->who);
+	wire.principal = ticket->who;
+	int rc = lock_parse(request->body, request->body_length, &wire, binding, &ticket->in.parsed,
+			    event);
 	if (refused(shell, asked, ticket, rc))
 		return;
 	event->acquire.browser = asked->verdict.browser;
+	event->acquire.principal = ticket->who;
 	struct door *door = park(shell, asked, stream ? DOOR_STREAM : DOOR_REQUEST);
 	if (request->origin &&
 	    !door_count_browser(&shell->doors, door, request->origin, request->user_agent)) {
@@ -115,7 +119,9 @@ void route_admin(struct shell *shell, const struct asked *asked)
 	const struct http_request *request = asked->request;
 	const struct route_match *match = &asked->verdict.match;
 	struct ticket *ticket = batch_new(&shell->broker.batch);
-	routes_who(&request->peer, ticket->who, sizeof ticket->who);
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+	access_principal(&asked->verdict.who, principal);
+	routes_who(&request->peer, principal, ticket->who, sizeof ticket->who);
 	int rc = admin_parse(request->body, request->body_length, act_of(match->route->id),
 			     match->lease, ticket->who, &ticket->in.parsed, &ticket->in.event);
 	if (refused(shell, asked, ticket, rc))

@@ -26,8 +26,8 @@ static void to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES])
 
 /* The whole of a file that is ours alone, as text. 1: read; 0: there is no such file; else -ERR_IO.
  */
-static int read_private(const char *path, char *ret_text, size_t size, char *detail,
-			size_t detail_size)
+static int read_private(const char *path, char *ret_text, size_t size, const char *remedy,
+			char *detail, size_t detail_size)
 {
 	struct stat st;
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -39,12 +39,42 @@ static int read_private(const char *path, char *ret_text, size_t size, char *det
 		return -ERR_IO;
 	}
 	if (st.st_uid != geteuid() || (st.st_mode & 077)) {
-		snprintf(detail, detail_size,
-			 "%s: others may read it; remove it, a new one is made", path);
+		snprintf(detail, detail_size, "%s: others may read it; %s", path, remedy);
 		return -ERR_IO;
 	}
 	ret_text[got] = 0;
 	return 1;
+}
+
+int secret_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *detail,
+		size_t detail_size)
+{
+	enum { SHORTEST = 16 };
+	char text[SECRET_TEXT_BYTES + 2];
+	int rc = read_private(path, text, sizeof text, "chmod 600 it", detail, detail_size);
+	if (rc < 0)
+		return rc;
+	if (rc == 0) {
+		snprintf(detail, detail_size,
+			 "%s: there is no such file; make it: (umask 077; openssl rand -hex 32 > "
+			 "%s)",
+			 path, path);
+		return -ERR_IO;
+	}
+	size_t length = strcspn(text, "\r\n");
+	bool more = text[length + strspn(text + length, "\r\n")] != '\0';
+	text[length] = '\0';
+	for (size_t i = 0; i < length; i++)
+		more |= text[i] < 0x21 || text[i] == 0x7f;
+	if (length < SHORTEST || length >= SECRET_TEXT_BYTES || more) {
+		snprintf(detail, detail_size, "%s: not one line of %d to %d printable bytes", path,
+			 SHORTEST, SECRET_TEXT_BYTES - 1);
+		explicit_bzero(text, sizeof text);
+		return -ERR_IO;
+	}
+	memcpy(ret_secret, text, length + 1);
+	explicit_bzero(text, sizeof text);
+	return 0;
 }
 
 /* Written beside and renamed, so that a crash leaves no half file. */
@@ -71,7 +101,8 @@ static bool is_secret(const char *text, size_t length)
 static int read_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
 {
 	char bytes[256];
-	int rc = read_private(path, bytes, sizeof bytes, detail, size);
+	int rc = read_private(path, bytes, sizeof bytes, "remove it, a new one is made", detail,
+			      size);
 	if (rc <= 0)
 		return rc;
 	size_t got = strlen(bytes);
@@ -179,7 +210,7 @@ void page_cookies_load(struct page_keys *keys, const char *dir)
 {
 	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[COOKIES_TEXT_BYTES + 1];
 	cookies_path(dir, path, sizeof path);
-	if (read_private(path, all, sizeof all, detail, sizeof detail) <= 0)
+	if (read_private(path, all, sizeof all, "", detail, sizeof detail) <= 0)
 		return;
 	for (char *at = all; is_secret(at, strcspn(at, "\n")); at += SECRET_HEX_BYTES) {
 		bool last = at[SECRET_HEX_BYTES - 1] == '\0';

@@ -5,6 +5,7 @@
 
 enum {
 	SECRET_HEX_BYTES = 64 + 1, /* 256 bits */
+	SECRET_TEXT_BYTES = 128 + 1,
 	COOKIES_MAX = 32,
 	LINKS_MAX = 8,
 	LINK_TIME_MS = 60 * 1000,
@@ -16,6 +17,10 @@ enum {
  * be full, and one that cannot be written is good until the end of this run. */
 int secret_file(const char *dir, const char *name, bool writable, char ret_hex[SECRET_HEX_BYTES],
 		char *detail, size_t detail_size);
+/* The secret that an operator put into a file: one line of 16 to 128 printable bytes, in a file
+ * that nobody else can read. 0 or -ERR_IO with detail. */
+int secret_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *detail,
+		size_t detail_size);
 /* Writes a secret of this run to where it is missing. */
 void secret_keep(const char *dir, const char *name, const char *hex);
 

@@ -52,6 +52,8 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 	struct door *door = greet(shell, conn, peer, BIND_NATIVE, NULL);
 	door->session->rights =
 		access_token_rights(&shell->policy.access, NULL, peer->is_unix, peer->uid);
+	access_principal(&(struct access_who){.is_unix = peer->is_unix, .uid = peer->uid},
+			 door->session->principal);
 	if (shell->draining) {
 		turn_away(shell, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	} else if (door->session->rights == ACCESS_NONE) {
@@ -80,6 +82,7 @@ void route_session(struct shell *shell, const struct asked *asked)
 		greet(shell, request->conn, &request->peer, BIND_TAB, asked->verdict.allow_origin);
 	door->session->rights = asked->verdict.rights;
 	door->session->browser = asked->verdict.browser;
+	access_principal(&asked->verdict.who, door->session->principal);
 	if (shell->draining)
 		turn_away(shell, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	else if (request->reserved)
@@ -114,6 +117,9 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	}
 	/* On the last places only a session that is there is taken up again. */
 	in->event.session.or_new &= !peer->crowded;
+	const char *key = in->token ? access_key_name(&shell->policy.access, in->token) : NULL;
+	if (key)
+		access_principal(&(struct access_who){.key = key}, session->principal);
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
 	session->since = session->seen = loop_now();
@@ -124,6 +130,8 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	in->event.session.pid = session->binding == BIND_NATIVE ? peer->pid : 0;
 	in->event.session.pid_start = session->binding == BIND_NATIVE ? peer->pid_start : 0;
 	in->event.session.uid = peer->uid;
+	snprintf(ticket->who, sizeof ticket->who, "%s", session->principal);
+	in->event.session.principal = ticket->who;
 	batch_push(&shell->broker.batch, ticket);
 }
 
@@ -151,7 +159,7 @@ static void on_event(struct shell *shell, struct door *door, struct ticket *tick
 
 static void on_admin(struct shell *shell, struct door *door, struct ticket *ticket)
 {
-	routes_who(&door->session->peer, ticket->who, sizeof ticket->who);
+	routes_who(&door->session->peer, door->session->principal, ticket->who, sizeof ticket->who);
 	ticket->in.event.admin.who = ticket->who;
 	on_event(shell, door, ticket);
 }
@@ -298,8 +306,10 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 	bool greeted = door->kind == DOOR_SESSION;
 	if (greeted)
 		door->session->seen = loop_now();
-	int rc = message_parse(text, length, &shell->live.wire,
-			       greeted ? door->session->name : NULL, &ticket->in);
+	struct wire_context wire = shell->live.wire;
+	wire.principal = door->session->principal;
+	int rc = message_parse(text, length, &wire, greeted ? door->session->name : NULL,
+			       &ticket->in);
 	if (rc == 0 && greeted) {
 		on_said(shell, door, ticket);
 		return;

@@ -209,6 +209,30 @@ static bool rules_differ(const struct settings *a, const struct settings *b)
 	return false;
 }
 
+static bool principals_differ(const struct settings *a, const struct settings *b)
+{
+	if (a->principal_count != b->principal_count)
+		return true;
+	for (uint32_t i = 0; i < a->principal_count; i++) {
+		const struct settings_principal *x = &a->principals[i], *y = &b->principals[i];
+		if (strcmp(x->match, y->match) != 0 || x->classes != y->classes ||
+		    x->queue_max != y->queue_max || x->held_max != y->held_max)
+			return true;
+	}
+	return false;
+}
+
+static bool keys_differ(const struct settings *a, const struct settings *b)
+{
+	if (a->key_count != b->key_count)
+		return true;
+	for (uint32_t i = 0; i < a->key_count; i++)
+		if (strcmp(a->keys[i].name, b->keys[i].name) != 0 ||
+		    strcmp(a->keys[i].file, b->keys[i].file) != 0)
+			return true;
+	return false;
+}
+
 static bool lists_differ(const void *a, uint32_t a_count, const void *b, uint32_t b_count,
 			 size_t row_size)
 {
@@ -231,6 +255,8 @@ void settings_compare(const struct settings *from, const struct settings *to,
 		{"classes", memcmp(from->core.classes, to->core.classes, sizeof to->core.classes),
 		 false},
 		{"class_rules", rules_differ(from, to), false},
+		{"principals", principals_differ(from, to), false},
+		{"keys", keys_differ(from, to), false},
 		{"gpus", gpus_differ(&from->core, &to->core), settings_gpus_moved(from, to)},
 		{"timing", timing_differs(&from->core, &to->core), false},
 		{"vram_headroom_mb", from->core.vram_headroom_bytes != to->core.vram_headroom_bytes,

@@ -7,6 +7,10 @@ enum {
 	SETTINGS_LISTEN_COUNT = 8,
 	SETTINGS_ORIGIN_COUNT = 32,
 	SETTINGS_RULE_COUNT = 64,
+	SETTINGS_PRINCIPAL_COUNT = 64,
+	SETTINGS_KEY_COUNT = 32,
+	SETTINGS_KEY_NAME_BYTES = 40,
+	SETTINGS_KEY_PATH_BYTES = 255,
 	SETTINGS_MODEL_ORIGIN_COUNT = 16,
 	SETTINGS_ADDRESS_BYTES = 127,
 	SETTINGS_ORIGIN_BYTES = 255,
@@ -21,9 +25,25 @@ struct settings_rule {
 	enum lease_class cls;
 };
 
+/* What principals whose name matches the glob may do; the first match counts. */
+struct settings_principal {
+	char match[LIMIT_PRINCIPAL_BYTES + 1];
+	uint32_t classes;             /* bit = enum lease_class */
+	uint32_t queue_max, held_max; /* 0: the default */
+};
+
+/* Who shows the secret in this file is the principal "key:NAME". */
+struct settings_key {
+	char name[SETTINGS_KEY_NAME_BYTES + 1];
+	char file[SETTINGS_KEY_PATH_BYTES + 1];
+};
+
 struct settings {
 	struct core_config core;
 	uint32_t listen_count, origin_count, rule_count, model_origin_count;
+	uint32_t principal_count, key_count;
+	struct settings_principal principals[SETTINGS_PRINCIPAL_COUNT];
+	struct settings_key keys[SETTINGS_KEY_COUNT];
 	char listen[SETTINGS_LISTEN_COUNT][SETTINGS_ADDRESS_BYTES + 1];
 	char socket_path[SETTINGS_SOCKET_BYTES + 1]; /* "": the default */
 	char origins[SETTINGS_ORIGIN_COUNT][SETTINGS_ORIGIN_BYTES + 1];

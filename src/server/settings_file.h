@@ -38,6 +38,15 @@ struct file_rule {
 	char *match;
 	enum lease_class cls;
 };
+struct file_principal {
+	char *match;
+	enum lease_class *classes;
+	unsigned classes_count;
+	uint32_t *queue, *held;
+};
+struct file_key {
+	char *name, *file;
+};
 struct file_gpu {
 	char *name, *uuid;
 	uint64_t *vram_mb;
@@ -54,8 +63,11 @@ struct file_queue {
 struct settings_file {
 	char **listen, **origins, **model_origins, *socket, *models;
 	unsigned listen_count, origins_count, model_origins_count, rules_count, gpus_count;
+	unsigned principals_count, keys_count;
 	struct file_classes *classes;
 	struct file_rule *rules;
+	struct file_principal *principals;
+	struct file_key *keys;
 	struct file_gpu *gpus;
 	struct file_timing *timing;
 	struct file_queue *queue;
@@ -63,6 +75,10 @@ struct settings_file {
 	uint32_t *connections, *connections_per_process;
 	enum log_level *log_level;
 };
+
+/* Principals and keys. NULL, or what is wrong, in words, and `key`: with which one. */
+const char *settings_take_who(const struct settings_file *from, struct settings *to, char *key,
+			      size_t key_size);
 
 extern const cyaml_schema_value_t settings_schema;
 

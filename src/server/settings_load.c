@@ -315,6 +315,10 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 
 static int take_file(const struct loading *l, const struct settings_file *from, struct settings *to)
 {
+	char key[64] = "";
+	const char *problem = settings_take_who(from, to, key, sizeof key);
+	if (problem)
+		return refuse(l, key, "%s", problem);
 	int rc = take_lists(l, from, to);
 	rc = rc ? rc : take_models(l, from, to);
 	rc = rc ? rc : take_classes(l, from->classes, &to->core);

@@ -31,6 +31,27 @@ static const cyaml_schema_field_t rule_fields[] = {
 static const cyaml_schema_value_t rule_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_rule, rule_fields)};
 
+static const cyaml_schema_value_t class_schema = {CYAML_VALUE_ENUM(
+	CYAML_FLAG_STRICT, enum lease_class, class_names, CYAML_ARRAY_LEN(class_names))};
+static const cyaml_schema_field_t principal_fields[] = {
+	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct file_principal, match, 1,
+			       LIMIT_PRINCIPAL_BYTES),
+	CYAML_FIELD_SEQUENCE("classes", OPT, struct file_principal, classes, &class_schema, 1,
+			     LEASE_CLASS_COUNT),
+	CYAML_FIELD_UINT_PTR("queue", OPT, struct file_principal, queue),
+	CYAML_FIELD_UINT_PTR("held", OPT, struct file_principal, held), CYAML_FIELD_END};
+static const cyaml_schema_value_t principal_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_principal, principal_fields)};
+
+static const cyaml_schema_field_t key_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct file_key, name, 1,
+			       SETTINGS_KEY_NAME_BYTES),
+	CYAML_FIELD_STRING_PTR("file", CYAML_FLAG_POINTER, struct file_key, file, 1,
+			       SETTINGS_KEY_PATH_BYTES),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t key_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_key, key_fields)};
+
 static const cyaml_schema_field_t gpu_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct file_gpu, name, 1,
 			       LIMIT_GPU_NAME_BYTES),
@@ -76,6 +97,10 @@ static const cyaml_schema_field_t file_fields[] = {
 	 .count_size = sizeof(unsigned),
 	 .value = {CYAML_VALUE_SEQUENCE(OPT, struct file_rule, &rule_schema, 0,
 					SETTINGS_RULE_COUNT)}},
+	CYAML_FIELD_SEQUENCE("principals", OPT, struct settings_file, principals, &principal_schema,
+			     0, SETTINGS_PRINCIPAL_COUNT),
+	CYAML_FIELD_SEQUENCE("keys", OPT, struct settings_file, keys, &key_schema, 0,
+			     SETTINGS_KEY_COUNT),
 	CYAML_FIELD_SEQUENCE("gpus", OPT, struct settings_file, gpus, &gpu_schema, 1, LIMIT_GPUS),
 	CYAML_FIELD_MAPPING_PTR("timing", OPT, struct settings_file, timing, timing_fields),
 	CYAML_FIELD_MAPPING_PTR("queue", OPT, struct settings_file, queue, queue_fields),

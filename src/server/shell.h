@@ -24,7 +24,8 @@ struct loop;
 struct live {
 	struct settings settings;
 	struct class_rule rules[SETTINGS_RULE_COUNT];
-	struct wire_context wire; /* points into the two above */
+	struct class_rights rights[SETTINGS_PRINCIPAL_COUNT];
+	struct wire_context wire; /* points into those above */
 	struct options options;
 	struct paths paths;
 };

@@ -23,6 +23,7 @@ static void add_client(struct text *out, const struct door *door, struct mono_ms
 	const struct watch_client client = {
 		.session = session->id,
 		.id = session->name,
+		.principal = session->principal,
 		.binding = session->binding,
 		.since_ms = mono_since(now, session->since),
 		.seen_ms = mono_since(now, session->seen),

@@ -2,10 +2,14 @@
  * bodies nor leases. Called by the server before anything else looks at a request. */
 #include "wire/access.h"
 
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/token.h"
 
@@ -86,15 +90,31 @@ static int check_media_type(const struct request_facts *facts, const struct acce
 	return *rest == '\0' || *rest == ';' ? 0 : -ERR_MEDIA_TYPE;
 }
 
-static enum access_right bearer_rights(const struct access_policy *policy, const char *token,
-				       size_t length)
+/* All are compared, so that time does not tell which one it was. */
+static const char *key_name(const struct access_policy *policy, const char *token, size_t length)
 {
-	/* Both compares always run, so that time does not tell which one failed. */
+	const char *found = NULL;
+	for (size_t i = 0; i < policy->key_count; i++)
+		if (secret_equal(policy->keys[i].secret, token, length))
+			found = policy->keys[i].name;
+	return found;
+}
+
+const char *access_key_name(const struct access_policy *policy, const char *token)
+{
+	return key_name(policy, token, strlen(token));
+}
+
+static enum access_right bearer_rights(const struct access_policy *policy, const char *token,
+				       size_t length, const char **ret_key)
+{
+	/* All compares always run, so that time does not tell which one failed. */
 	bool admin = policy->admin_token && secret_equal(policy->admin_token, token, length);
 	bool user = policy->token && secret_equal(policy->token, token, length);
+	*ret_key = key_name(policy, token, length);
 	if (admin || (user && policy->bearer_is_admin))
 		return ACCESS_ADMIN;
-	return user ? ACCESS_TOKEN : ACCESS_NONE;
+	return user || *ret_key ? ACCESS_TOKEN : ACCESS_NONE;
 }
 
 /* The value of our cookie in `a=b; c=d`, or NULL. */
@@ -117,7 +137,8 @@ static const char *cookie_value(const char *cookie, const char *name, size_t *re
 /* A page session counts only in Baton's own pages. Reading needs no Origin (a browser sends none on
  * its own GETs, and Sec-Fetch-Site was judged); whatever changes something must show it. */
 static enum access_right cookie_rights(const struct access_policy *policy,
-				       const struct request_facts *facts, bool *ret_shown)
+				       const struct request_facts *facts, bool *ret_shown,
+				       uint32_t *ret_sign_in)
 {
 	size_t length = 0;
 	const char *value = NULL;
@@ -131,6 +152,8 @@ static enum access_right cookie_rights(const struct access_policy *policy,
 	bool live = false;
 	for (size_t i = 0; i < policy->cookie_count; i++)
 		live |= secret_equal(policy->cookies[i], value, length);
+	/* 24 bits of a hash: they tell sign-ins apart and nothing of 256 random ones. */
+	*ret_sign_in = (uint32_t)(hash_bytes(0, value, length) & 0xffffff);
 	return own && live ? ACCESS_ADMIN : ACCESS_NONE;
 }
 
@@ -143,8 +166,9 @@ enum access_right access_token_rights(const struct access_policy *policy, const 
 				      bool is_unix, int64_t uid)
 {
 	enum access_right rights = ACCESS_NONE;
+	const char *key;
 	if (token)
-		rights = bearer_rights(policy, token, strlen(token));
+		rights = bearer_rights(policy, token, strlen(token), &key);
 	else if (peer_is_trusted(policy, is_unix, uid))
 		rights = ACCESS_ADMIN;
 	return rights;
@@ -162,7 +186,8 @@ static void find_rights(const struct access_policy *policy, const struct request
 		if (bearer) {
 			token += sizeof(scheme) - 1;
 			token += strspn(token, " ");
-			verdict->rights = bearer_rights(policy, token, strlen(token));
+			verdict->rights =
+				bearer_rights(policy, token, strlen(token), &verdict->who.key);
 		}
 		verdict->bad_token = verdict->rights == ACCESS_NONE;
 		return;
@@ -171,7 +196,7 @@ static void find_rights(const struct access_policy *policy, const struct request
 	if (peer_is_trusted(policy, facts->is_unix, facts->uid))
 		verdict->rights = ACCESS_ADMIN;
 	else
-		verdict->rights = cookie_rights(policy, facts, &shown);
+		verdict->rights = cookie_rights(policy, facts, &shown, &verdict->who.sign_in);
 	verdict->bad_token = shown && verdict->rights == ACCESS_NONE;
 }
 
@@ -218,12 +243,40 @@ int access_check(const struct access_policy *policy, const struct request_facts 
 		 struct access_verdict *ret_verdict)
 {
 	struct request_facts judged = *facts;
-	*ret_verdict = (struct access_verdict){.browser = facts->origin != NULL};
+	*ret_verdict =
+		(struct access_verdict){.browser = facts->origin != NULL,
+					.who = {.is_unix = facts->is_unix, .uid = facts->uid}};
 	if (strcmp(facts->method, "HEAD") == 0)
 		judged.method = "GET"; /* the same answer, without its body */
 	int err = judge(policy, &judged, ret_verdict);
 	ret_verdict->err = -err;
+	ret_verdict->who.origin = ret_verdict->allow_origin;
 	return err;
+}
+
+/* Hosts and schemes are compared without case, so they are one principal in any. */
+static void lower(char *text)
+{
+	for (; *text; text++)
+		*text = (char)tolower((unsigned char)*text);
+}
+
+void access_principal(const struct access_who *who, char ret_name[LIMIT_PRINCIPAL_BYTES + 1])
+{
+	enum { SIZE = LIMIT_PRINCIPAL_BYTES + 1, TAG_BYTES = 7 };
+	if (who->key) {
+		snprintf(ret_name, SIZE, "key:%s", who->key);
+	} else if (who->is_unix && who->uid >= 0) {
+		snprintf(ret_name, SIZE, "uid:%" PRId64, who->uid);
+	} else if (!who->origin) {
+		snprintf(ret_name, SIZE, "token");
+	} else {
+		snprintf(ret_name, SIZE - TAG_BYTES, "origin:%s", who->origin);
+		lower(ret_name);
+		if (who->sign_in)
+			snprintf(ret_name + strlen(ret_name), TAG_BYTES + 1, "+%06" PRIx32,
+				 who->sign_in & 0xffffff);
+	}
 }
 
 size_t access_headers(const struct access_verdict *verdict,

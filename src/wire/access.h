@@ -2,6 +2,7 @@
  * size, method, Host, Origin and Sec-Fetch-Site, media type, token, route. Pure: no clock, no state
  * but what is given. Tokens are compared in constant time and never copied into a message. */
 #pragma once
+#include "base/limits.h"
 #include "base/mono.h"
 #include "wire/route.h"
 
@@ -21,6 +22,10 @@ struct access_policy {
 	size_t host_count;
 	const char *const *origins; /* of other pages, from the configuration, never "null" */
 	size_t origin_count;
+	const struct access_key {
+		const char *name, *secret;
+	} * keys; /* of the configuration: good for what the install token is */
+	size_t key_count;
 	const char *token;       /* install token, text */
 	const char *admin_token; /* may be NULL */
 	const char *cookie_name;
@@ -30,10 +35,20 @@ struct access_policy {
 	bool bearer_is_admin; /* --compat bridge */
 };
 
+/* What tells principals apart. Borrowed, like the rest of the verdict. */
+struct access_who {
+	const char *key; /* the name of the key that was shown, or NULL */
+	bool is_unix;
+	int64_t uid;        /* of the peer on a Unix socket; -1: unknown */
+	const char *origin; /* allowed, or NULL */
+	uint32_t sign_in;   /* tells the pages' cookies apart; 0: none was needed */
+};
+
 struct access_verdict {
 	int err;                  /* 0: go on; else a positive enum err to answer */
 	struct route_match match; /* route is NULL when the path is unknown */
 	enum access_right rights; /* what the caller has, not what the route needs */
+	struct access_who who;
 	const char *allow_origin; /* the request's own Origin if allowed, else NULL; borrowed */
 	bool browser;             /* has an Origin */
 	bool preflight;           /* answer 204 with the CORS headers and nothing else */
@@ -47,6 +62,12 @@ int access_check(const struct access_policy *policy, const struct request_facts 
 /* Token of a session's hello, or of a Unix peer: the rights it has. `token` may be NULL. */
 enum access_right access_token_rights(const struct access_policy *policy, const char *token,
 				      bool is_unix, int64_t uid);
+
+/* The key of this text, by name, or NULL: it is none. */
+const char *access_key_name(const struct access_policy *policy, const char *token);
+/* "key:NAME", else "uid:1000", else "origin:URL", with "+1a2b3c" behind it for a page that signed
+ * in by a link, else "token". */
+void access_principal(const struct access_who *who, char ret_name[LIMIT_PRINCIPAL_BYTES + 1]);
 
 /* CORS headers of any answer, errors too, so that a page can tell 401 from down (CASES.md C10).
  * Values are borrowed from the verdict. Returns how many of at most ACCESS_HEADERS_MAX. */

@@ -39,9 +39,54 @@ int gpu_index(const struct core_config *config, const char *name)
 	return index < (int)config->gpu_count ? index : -1;
 }
 
+static const struct class_rights *rights_of(const struct wire_context *ctx)
+{
+	for (size_t i = 0; ctx->principal && i < ctx->right_count; i++)
+		if (fnmatch(ctx->rights[i].glob, ctx->principal, 0) == 0)
+			return &ctx->rights[i];
+	return NULL;
+}
+
+/* The nearest class that is allowed, rather a lower one. */
+static enum lease_class nearest(uint32_t allowed, enum lease_class cls)
+{
+	for (int lower = cls; lower < LEASE_CLASS_COUNT; lower++)
+		if (allowed & 1u << lower)
+			return (enum lease_class)lower;
+	for (int higher = cls; higher > 0; higher--)
+		if (allowed & 1u << (higher - 1))
+			return (enum lease_class)(higher - 1);
+	return cls;
+}
+
+/* Who names a class that it may not ask for is told; a class that came from a rule is lowered. */
+static int judge_class(struct parsed *parsed, const struct wire_context *ctx, bool named,
+		       struct ev_acquire *acquire)
+{
+	const struct class_rights *rights = rights_of(ctx);
+	int used;
+	if (!rights)
+		return 0;
+	acquire->waiting_max = rights->waiting_max;
+	acquire->held_max = rights->held_max;
+	if (rights->classes & 1u << acquire->cls)
+		return 0;
+	if (!named) {
+		acquire->cls = nearest(rights->classes, acquire->cls);
+		return 0;
+	}
+	used = snprintf(parsed->detail, sizeof parsed->detail, "%s may ask for", ctx->principal);
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		if (rights->classes & 1u << cls)
+			used += snprintf(parsed->detail + used,
+					 sizeof parsed->detail - (size_t)used, " %s",
+					 lease_class_name(cls));
+	return -ERR_CLASS;
+}
+
 /* class by name, else the predecessor's number, else the rules. */
 static int class_field(const json_t *object, const struct wire_context *ctx, const char *name,
-		       struct parsed *parsed, enum lease_class *ret_cls)
+		       struct parsed *parsed, struct ev_acquire *acquire)
 {
 	const char *text = NULL;
 	int err = json_name(parsed, object, "class", LIMIT_LABEL_BYTES, &text);
@@ -53,16 +98,16 @@ static int class_field(const json_t *object, const struct wire_context *ctx, con
 	if (err < 0)
 		return err;
 	if (!text) {
-		*ret_cls = given ? lease_class_from_priority((int64_t)priority)
-				 : lock_class_of(ctx, name);
-		return 0;
+		acquire->cls = given ? lease_class_from_priority((int64_t)priority)
+				     : lock_class_of(ctx, name);
+		return judge_class(parsed, ctx, given, acquire);
 	}
 	int cls = lease_class_from_name(text);
 	if (cls < 0)
 		return json_refuse(parsed, "class",
 				   "expected \"voice\", \"chat\", \"normal\" or \"background\"");
-	*ret_cls = (enum lease_class)cls;
-	return 0;
+	acquire->cls = (enum lease_class)cls;
+	return judge_class(parsed, ctx, true, acquire);
 }
 
 /* "there is no 'x'; the GPUs are a, b", as far as it fits. */
@@ -202,7 +247,7 @@ int lock_fields(const json_t *object, const struct wire_context *ctx, const char
 {
 	/* Who cannot hear a yield would only ever learn of the revocation. */
 	struct ev_acquire acquire = {.binding = binding, .preemptible = binding != BIND_HTTP};
-	int err = class_field(object, ctx, name, parsed, &acquire.cls);
+	int err = class_field(object, ctx, name, parsed, &acquire);
 	if (err == 0)
 		err = need_fields(object, ctx, parsed, &acquire.need);
 	if (err == 0)

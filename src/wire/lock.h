@@ -11,10 +11,20 @@ struct class_rule {
 	enum lease_class cls;
 };
 
+/* Of the principals whose name matches the glob; the first match counts. */
+struct class_rights {
+	const char *glob;
+	uint32_t classes;               /* bit = enum lease_class */
+	uint32_t waiting_max, held_max; /* 0: the default */
+};
+
 struct wire_context {
 	const struct core_config *config; /* GPU names, default timeout and TTL limits */
 	const struct class_rule *rules;
 	size_t rule_count;
+	const struct class_rights *rights; /* whom none matches may ask for every class */
+	size_t right_count;
+	const char *principal; /* of who asks; NULL: not judged */
 };
 
 /* All return 0 or a negative enum err with parsed->detail in words for the client. */

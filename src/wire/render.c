@@ -213,6 +213,7 @@ static void add_claim(struct text *out, const struct claim_view *view)
 	text_json_str(out, "class", lease_class_name(rec->cls));
 	text_json_str(out, "state", rec->revoked ? "stopping" : claim_state_name(rec->state));
 	text_json_str(out, "binding", binding_name(rec->binding));
+	text_json_str(out, "principal", rec->principal);
 	bool bound = rec->binding != BIND_HTTP || rec->state == CLAIM_QUEUED;
 	text_json_bool(out, "attached", view->conn != 0 || !bound);
 	if (view->unwatched) {

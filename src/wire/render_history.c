@@ -30,6 +30,8 @@ static void add_claim(struct text *out, const struct claim_record *rec)
 		text_json_str(out, "label", rec->label);
 	text_json_str(out, "class", lease_class_name(rec->cls));
 	text_json_str(out, "binding", binding_name(rec->binding));
+	if (rec->principal[0])
+		text_json_str(out, "principal", rec->principal);
 	text_json_str(out, "end", end_reason_name(rec->end));
 	add_time(out, "asked", rec->arrival_wall);
 	if (held)

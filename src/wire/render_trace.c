@@ -45,6 +45,8 @@ void render_trace_json(struct text *out, const struct effect *trace, uint64_t id
 		text_json_u64(out, "session", trace->trace.session);
 	if (trace->trace.name[0])
 		text_json_str(out, "client", trace->trace.name);
+	if (trace->trace.principal[0])
+		text_json_str(out, "principal", trace->trace.principal);
 	if (trace->trace.end != END_NONE)
 		text_json_str(out, "end", end_reason_name(trace->trace.end));
 	if (trace->trace.claim && trace->trace.to == CLAIM_YIELDING)
@@ -118,6 +120,8 @@ void render_trace_log(struct text *out, const struct effect *trace,
 	log_u64(out, "session", trace->trace.session);
 	if (trace->trace.name[0])
 		text_log_str(out, "client", trace->trace.name);
+	if (trace->trace.principal[0])
+		log_word(out, "principal", trace->trace.principal);
 	if (trace->trace.claim)
 		log_word(out, "class", lease_class_name(trace->trace.cls));
 	if (trace->trace.end != END_NONE)

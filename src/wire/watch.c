@@ -20,6 +20,8 @@ void watch_clients_add(struct text *out, const struct watch_client *client)
 	text_json_u64(out, "session", client->session);
 	text_json_str(out, "id", client->id);
 	text_json_str(out, "binding", binding_name(client->binding));
+	if (client->principal)
+		text_json_str(out, "principal", client->principal);
 	text_json_seconds(out, "since_s", client->since_ms);
 	text_json_seconds(out, "seen_s", client->seen_ms);
 	text_json_bool(out, "browser", client->browser);

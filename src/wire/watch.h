@@ -7,6 +7,7 @@
 struct watch_client {
 	uint64_t session;
 	const char *id; /* the name it said hello with */
+	const char *principal;
 	enum binding binding;
 	int64_t since_ms, seen_ms; /* ago: its hello, its last message */
 	bool browser;

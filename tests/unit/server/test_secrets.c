@@ -74,6 +74,54 @@ static void test_refusals(void **state)
 }
 
 /* A link gives one cookie, once, and only within its minute. */
+static void put(const char *text, unsigned mode)
+{
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+/* An operator's own secret: one line, ours alone; whatever is wrong, its text is in no message. */
+static void test_key_file(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		unsigned mode;
+		const char *why;
+	} bad[] = {
+		{"0123456789abcdef\n", 0644, "others may read it; chmod 600 it"},
+		{"0123456789abcde\n", 0600, "not one line of 16 to 128"},
+		{"", 0600, "not one line"},
+		{"0123456789abcdef\nanother line\n", 0600, "not one line"},
+		{"0123456789 abcdef\n", 0600, "not one line"},
+	};
+	char secret[SECRET_TEXT_BYTES], longest[SECRET_TEXT_BYTES + 1];
+	unlink(path);
+	assert_int_equal(secret_read(path, secret, detail, sizeof detail), -ERR_IO);
+	assert_non_null(strstr(detail, "there is no such file; make it: (umask 077;"));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		put(bad[i].text, bad[i].mode);
+		assert_int_equal(secret_read(path, secret, detail, sizeof detail), -ERR_IO);
+		if (!strstr(detail, bad[i].why))
+			fail_msg("%s", detail);
+		assert_null(strstr(detail, "0123456789"));
+	}
+	put("0123456789abcdef\r\n", 0600);
+	assert_int_equal(secret_read(path, secret, detail, sizeof detail), 0);
+	assert_string_equal(secret, "0123456789abcdef");
+	memset(longest, 'k', sizeof longest);
+	longest[SECRET_TEXT_BYTES] = '\0';
+	put(longest, 0600);
+	assert_int_equal(secret_read(path, secret, detail, sizeof detail), -ERR_IO);
+	longest[SECRET_TEXT_BYTES - 1] = '\0';
+	put(longest, 0600);
+	assert_int_equal(secret_read(path, secret, detail, sizeof detail), 0);
+	assert_string_equal(secret, longest);
+}
+
 static void test_links(void **state)
 {
 	(void)state;
@@ -157,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_key_file, set_up, tear_down),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test_setup_teardown(test_cookies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_cookies, set_up, tear_down),

@@ -91,6 +91,9 @@ static void test_all_keys(void **state)
 			"classes:\n  voice: {offset_s: 0, hold_max_s: 1.5}\n"
 			"  background: {offset_s: 300}\n"
 			"class_rules:\n  - {match: 'a*', class: background}\n"
+			"principals:\n  - {match: 'uid:1000'}\n"
+			"  - {match: 'key:*', classes: [chat, background], queue: 5, held: 1}\n"
+			"keys:\n  - {name: alice, file: /etc/baton/alice.key}\n"
 			"gpus:\n  - {name: a, uuid: GPU-1, vram_mb: 24576, slots: 2}\n  - name: b\n"
 			"timing: {grace_s: 0.3, http_ttl_s: 10, settle_s: 0}\n"
 			"queue: {max: 20000, per_session_max: 3, per_principal_max: 700, "
@@ -115,6 +118,16 @@ static void test_all_keys(void **state)
 			 f->defaults.core.classes[LEASE_BACKGROUND].hold_ms_max);
 	assert_int_equal(s->rule_count, 1);
 	assert_int_equal(s->rules[0].cls, LEASE_BACKGROUND);
+	assert_int_equal(s->principal_count, 2);
+	assert_int_equal(s->principals[0].classes, 0xf);
+	assert_int_equal(s->principals[0].queue_max, 0);
+	assert_string_equal(s->principals[1].match, "key:*");
+	assert_int_equal(s->principals[1].classes, 1 << LEASE_CHAT | 1 << LEASE_BACKGROUND);
+	assert_int_equal(s->principals[1].queue_max, 5);
+	assert_int_equal(s->principals[1].held_max, 1);
+	assert_int_equal(s->key_count, 1);
+	assert_string_equal(s->keys[0].name, "alice");
+	assert_string_equal(s->keys[0].file, "/etc/baton/alice.key");
 	assert_int_equal(s->core.gpu_count, 2);
 	assert_int_equal(s->core.gpus[0].vram_bytes_total, UINT64_C(24576) << 20);
 	assert_int_equal(s->core.gpus[0].slots, 2);
@@ -161,6 +174,18 @@ static void test_refusals(void **state)
 	refuse(f, "model_origins: ['https://']\n", "1: model_origins/0: not an origin");
 	refuse(f, "class_rules:\n - {match: a, class: king}\n", "2: ");
 	refuse(f, "log_level: loud\n", "1: ");
+	refuse(f, "principals:\n - {match: a, classes: [king]}\n", "2: ");
+	refuse(f, "principals:\n - {match: a, classes: []}\n", "2: ");
+	refuse(f, "principals:\n - {match: a}\n - {match: 'b c'}\n",
+	       "3: principals/1: has a space");
+	refuse(f, "principals:\n - {match: a, queue: 0}\n", "2: principals/0: has a count");
+	refuse(f, "principals:\n - {match: a, held: 1000001}\n", "2: principals/0: has a count");
+	refuse(f, "principals:\n - {match: a, rights: all}\n", "2: unknown key 'rights'");
+	refuse(f, "keys:\n - {name: a}\n", "2: Missing required mapping field: file");
+	refuse(f, "keys:\n - {name: a, file: x}\n", "2: keys/0: has a file that is not a whole");
+	refuse(f, "keys:\n - {name: 'a b', file: /x}\n", "2: keys/0: has a name with other");
+	refuse(f, "keys:\n - {name: a, file: /x}\n - {name: a, file: /y}\n",
+	       "3: keys/1: has the name of another");
 	refuse(f, "queue: {per_principal_max: 0}\n", "1: queue/per_principal_max: not between");
 	refuse(f, "queue: {held_per_principal_max: 1000001}\n",
 	       "1: queue/held_per_principal_max: not between");

@@ -375,6 +375,67 @@ static void test_unix_peers(void **state)
 	assert_int_equal(access_token_rights(&policy, NULL, false, 1000), ACCESS_NONE);
 }
 
+static void is_principal(const struct access_policy *of, const struct request_facts *facts,
+			 const char *wanted)
+{
+	struct access_verdict verdict;
+	char name[LIMIT_PRINCIPAL_BYTES + 1];
+	assert_int_equal(access_check(of, facts, &verdict), 0);
+	access_principal(&verdict.who, name);
+	assert_string_equal(name, wanted);
+}
+
+/* On whose behalf a request comes is what it cannot choose: a key, the socket's user, the page. */
+static void test_principals(void **state)
+{
+	(void)state;
+	static const struct access_key keys[] = {{"alice", "alice's secret text"},
+						 {"bob", "bob's secret text"}};
+	struct access_policy with_keys = policy;
+	struct request_facts facts = lock_request();
+	with_keys.keys = keys;
+	with_keys.key_count = 2;
+	is_principal(&with_keys, &facts, "token");
+	facts.authorization = "Bearer bob's secret text";
+	is_principal(&with_keys, &facts, "key:bob");
+	assert_int_equal(check(&facts), ERR_UNAUTHORIZED);
+	facts.path = "/v1/gpu/reset";
+	struct access_verdict verdict;
+	assert_int_equal(access_check(&with_keys, &facts, &verdict), -ERR_FORBIDDEN);
+	facts = lock_request();
+	facts.origin = "http://localhost:8000";
+	is_principal(&with_keys, &facts, "origin:http://localhost:8000");
+	facts.origin = "http://LocalHost:8470";
+	is_principal(&with_keys, &facts, "origin:http://localhost:8470");
+	facts.authorization = NULL;
+	facts.cookie = "baton=cccccccccccccccccccccccccccccccc";
+	assert_int_equal(access_check(&with_keys, &facts, &verdict), 0);
+	char name[LIMIT_PRINCIPAL_BYTES + 1];
+	access_principal(&verdict.who, name);
+	assert_int_equal(strlen(name), strlen("origin:http://localhost:8470+123456"));
+	assert_memory_equal(name, "origin:http://localhost:8470+", 29);
+	facts = lock_request();
+	facts.is_unix = true;
+	facts.uid = 1001;
+	is_principal(&with_keys, &facts, "uid:1001");
+	facts.authorization = "Bearer alice's secret text";
+	is_principal(&with_keys, &facts, "key:alice");
+	facts.uid = -1;
+	facts.authorization = "Bearer " TOKEN;
+	is_principal(&with_keys, &facts, "token");
+	assert_string_equal(access_key_name(&with_keys, "alice's secret text"), "alice");
+	assert_null(access_key_name(&with_keys, TOKEN));
+	assert_null(access_key_name(&with_keys, ""));
+	assert_int_equal(access_token_rights(&with_keys, "bob's secret text", false, -1),
+			 ACCESS_TOKEN);
+	/* The longest origin is cut, and what tells sign-ins apart is not. */
+	struct access_who who = {.uid = -1, .sign_in = 0xabcdef};
+	who.origin = "https://a.very.long.name.of.a.host.that.goes.on.and.on.and.on.example:8443";
+	access_principal(&who, name);
+	assert_int_equal(strlen(name), LIMIT_PRINCIPAL_BYTES);
+	assert_string_equal(name + LIMIT_PRINCIPAL_BYTES - 7, "+abcdef");
+}
+
 /* A page's cookie serves Baton's own pages, for changes only with their Origin. */
 static void test_cookies(void **state)
 {
@@ -451,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_unix_peers),
+		cmocka_unit_test(test_principals),
 		cmocka_unit_test(test_cookies),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_throttle),

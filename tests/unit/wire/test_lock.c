@@ -58,6 +58,55 @@ static void test_defaults(void **state)
 	parsed_finish(&parsed);
 }
 
+static const struct class_rights rights[] = {
+	{"key:alice", 1 << LEASE_NORMAL | 1 << LEASE_BACKGROUND, 20, 4},
+	{"key:*", 1 << LEASE_VOICE | 1 << LEASE_BACKGROUND, 0, 0},
+	{"uid:7", 1 << LEASE_VOICE, 0, 0},
+};
+
+/* A class that is not the principal's: named, it is refused; from a rule or the default, it is
+ * lowered, or raised where nothing lower is allowed. */
+static void test_class_rights(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *principal, *body;
+		int err;
+		enum lease_class cls;
+	} rows[] = {
+		{"token", "{\"id\":\"x\",\"class\":\"voice\"}", 0, LEASE_VOICE},
+		{"key:alice", "{\"id\":\"x\"}", 0, LEASE_NORMAL},
+		{"key:alice", "{\"id\":\"Root-Mic-1\"}", 0, LEASE_NORMAL},
+		{"key:alice", "{\"id\":\"x\",\"class\":\"background\"}", 0, LEASE_BACKGROUND},
+		{"key:alice", "{\"id\":\"x\",\"class\":\"voice\"}", -ERR_CLASS, 0},
+		{"key:alice", "{\"id\":\"x\",\"priority\":10}", -ERR_CLASS, 0},
+		{"key:bob", "{\"id\":\"Root-Console\"}", 0, LEASE_BACKGROUND},
+		{"uid:7", "{\"id\":\"x\"}", 0, LEASE_VOICE},
+		{"uid:77", "{\"id\":\"x\"}", 0, LEASE_NORMAL},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct wire_context with = ctx;
+		struct parsed parsed;
+		struct event event;
+		with.rights = rights;
+		with.right_count = 3;
+		with.principal = rows[i].principal;
+		assert_int_equal(lock_parse(rows[i].body, strlen(rows[i].body), &with, BIND_HTTP,
+					    &parsed, &event),
+				 rows[i].err);
+		if (rows[i].err) {
+			assert_string_equal(parsed.detail,
+					    "key:alice may ask for normal background");
+		} else {
+			bool alice = strcmp(rows[i].principal, "key:alice") == 0;
+			assert_int_equal(event.acquire.cls, rows[i].cls);
+			assert_int_equal(event.acquire.waiting_max, alice ? 20 : 0);
+			assert_int_equal(event.acquire.held_max, alice ? 4 : 0);
+		}
+		parsed_finish(&parsed);
+	}
+}
+
 /* Who can hear a yield may be asked for one unless it says no; a plain request only if it says yes.
  */
 static void test_preemptible_by_default(void **state)
@@ -370,11 +419,17 @@ static void test_admin(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_preemptible_by_default),
-		cmocka_unit_test(test_all_fields), cmocka_unit_test(test_wait_for_ever),
-		cmocka_unit_test(test_classes),    cmocka_unit_test(test_gpus),
-		cmocka_unit_test(test_bad_fields), cmocka_unit_test(test_long_id),
-		cmocka_unit_test(test_unlock),     cmocka_unit_test(test_renew),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_class_rights),
+		cmocka_unit_test(test_preemptible_by_default),
+		cmocka_unit_test(test_all_fields),
+		cmocka_unit_test(test_wait_for_ever),
+		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_gpus),
+		cmocka_unit_test(test_bad_fields),
+		cmocka_unit_test(test_long_id),
+		cmocka_unit_test(test_unlock),
+		cmocka_unit_test(test_renew),
 		cmocka_unit_test(test_admin),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

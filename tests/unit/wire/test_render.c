@@ -35,6 +35,7 @@ static struct claim_record claim(uint64_t id, const char *name)
 				   .arrival_wall = {1766447000123},
 				   .wait_deadline = MONO_NEVER};
 	snprintf(rec.name, sizeof(rec.name), "%s", name);
+	snprintf(rec.principal, sizeof(rec.principal), "token");
 	return rec;
 }
 
