@@ -5,6 +5,8 @@ FILES :=
 WEB := yes
 SEEDS := 2000
 RUNS := 200
+STATES := 12000000
+JOBS := 2
 TIME := 60
 CLIENT :=
 BINDING := native
@@ -30,6 +32,9 @@ test: ## lints, types, unit tests, simulator, browser tests; then under ASan and
 
 sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
 	@$(BUILD)/tests/sim/sim --seeds $(SEEDS)
+
+exhaust: build ## every order of events in small worlds, STATES=N states in all
+	@$(BUILD)/tests/exhaust/exhaust --states $(STATES) --jobs $(JOBS)
 
 overlap: build ## RUNS=N jobs stopped in each situation: none may outlive its lease
 	@cd tests/integration && BATON_BIN=$(abspath $(BUILD))/baton python3 -m lib.overlap $(RUNS)
@@ -68,5 +73,5 @@ deps:
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim conformance overlap fuzz web bench lint install clean deps
+.PHONY: help run pages build test sim exhaust conformance overlap fuzz web bench lint install clean deps
 .DEFAULT_GOAL := help
