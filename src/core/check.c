@@ -49,7 +49,7 @@ static void check_session_vram(const struct core *core)
 		     node = rank_tree_next(node)) {
 			const struct session_vram *vram = &session_of_id(node)->vram[gpu];
 			sum += vram->declared > vram->observed ? vram->declared : vram->observed;
-			if (session_of_id(node)->rec.binding != BIND_NATIVE &&
+			if (!session_has_process(session_of_id(node)) &&
 			    vram->declared > vram->observed)
 				unseen += vram->declared - vram->observed;
 		}
@@ -88,9 +88,9 @@ static void check_holder(const struct core *core, const struct claim *claim)
 		bool bound = claim->session->conn != 0 || heap_has(&claim->session->timer);
 		INVARIANT(bound);
 	}
-	if (claim->rec.state == CLAIM_HELD && claim->rec.binding == BIND_HTTP)
+	if (claim->rec.state == CLAIM_HELD && claim_proof(claim) == PROOF_TIME)
 		INVARIANT(heap_has(&claim->timer));
-	if (claim->rec.state == CLAIM_HELD && claim->rec.binding == BIND_STREAM)
+	if (claim->rec.state == CLAIM_HELD && claim_proof(claim) == PROOF_CUT)
 		INVARIANT(claim->conn != 0);
 	if (claim->rec.state == CLAIM_YIELDING)
 		INVARIANT(heap_has(&claim->timer));

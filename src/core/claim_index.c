@@ -48,7 +48,7 @@ void claim_index(struct core *core, struct claim *claim)
 	claim->indexed = true;
 	core->outstanding[rec->cls]++;
 	core->outstanding_firm += !rec->preemptible;
-	core->outstanding_native += rec->binding == BIND_NATIVE;
+	core->outstanding_native += claim_proof(claim) == PROOF_EXIT;
 }
 
 void claim_unindex(struct core *core, struct claim *claim)
@@ -68,7 +68,7 @@ void claim_unindex(struct core *core, struct claim *claim)
 	INVARIANT(core->outstanding[rec->cls] > 0);
 	core->outstanding[rec->cls]--;
 	core->outstanding_firm -= !rec->preemptible;
-	core->outstanding_native -= rec->binding == BIND_NATIVE;
+	core->outstanding_native -= claim_proof(claim) == PROOF_EXIT;
 }
 
 struct claim *claim_alloc(const struct claim_record *rec)
@@ -244,7 +244,7 @@ struct claim *claim_by_name(const struct core *core, const char *principal, cons
 			continue;
 		waiting += claim->rec.state == CLAIM_QUEUED;
 		holding += claim_has_room(claim);
-		if (claim->rec.binding == BIND_HTTP && claim_has_room(claim)) {
+		if (claim_proof(claim) == PROOF_TIME && claim_has_room(claim)) {
 			http_held++;
 			found = claim;
 		}

@@ -40,8 +40,3 @@ void core_config_defaults(struct core_config *ret_config)
 		.gpus = {[0] = {.name = "gpu0", .slots = 1}},
 	};
 }
-
-int64_t core_linger_ms(const struct core_config *config, enum binding binding)
-{
-	return binding == BIND_TAB ? config->tab_linger_ms : config->session_ttl_ms;
-}

@@ -106,7 +106,8 @@ struct event {
 			int64_t timeout_ms; /* <0: for ever; 0: not at all */
 			int64_t ttl_ms;     /* BIND_HTTP; 0: default */
 			int64_t uninterruptible_ms, min_residence_ms, load_ms;
-			const char *name; /* HTTP: the `id`; NULL: the session's name */
+			int64_t waited_ms; /* elsewhere, for the same; by binding */
+			const char *name;  /* HTTP: the `id`; NULL: the session's name */
 			const char *request_id, *label; /* may be NULL */
 			const char *principal; /* plain; NULL: "token". A session has its own */
 			uint32_t waiting_max, held_max; /* of the principal; 0: the default */

@@ -96,7 +96,7 @@ static bool bound(const struct claim *claim)
 	case CLAIM_OFFERED:
 		return session && timed;
 	case CLAIM_HELD:
-		return claim->rec.binding == BIND_HTTP ? timed : attached;
+		return claim_proof(claim) == PROOF_TIME ? timed : attached;
 	case CLAIM_YIELDING:
 		return timed;
 	case CLAIM_ENDED:
@@ -110,7 +110,7 @@ static const char *judge_claim(const struct core *core, const struct claim *clai
 {
 	const struct claim_record *rec = &claim->rec;
 	const struct session *session = claim->session;
-	bool plain = rec->binding != BIND_NATIVE && rec->binding != BIND_TAB;
+	bool plain = !binding_of(rec->binding)->session;
 	uint32_t gpus = claim_has_room(claim) ? rec->need.gpu_count : 0;
 
 	if (rec->id == 0 || rec->id >= core->claim_id_next || claim_by_id(core, rec->id) ||

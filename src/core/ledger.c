@@ -128,7 +128,7 @@ static void session_set(struct core *core, struct session *session, uint32_t gpu
 {
 	struct session_vram *vram = &session->vram[gpu];
 	struct gpu *state = &core->gpus[gpu];
-	bool unnamed = session->rec.binding != BIND_NATIVE;
+	bool unnamed = !session_has_process(session);
 
 	INVARIANT(state->vram_sessions >= larger(vram->declared, vram->observed));
 	state->vram_sessions -= larger(vram->declared, vram->observed);

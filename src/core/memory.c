@@ -11,7 +11,7 @@ void memory_keep(struct core *core, const struct claim *claim)
 	struct place_memory *place = &core->memory[core->memory_next];
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	if (claim->rec.binding != BIND_HTTP || !claim->rec.request_id[0])
+	if (claim_proof(claim) != PROOF_TIME || !claim->rec.request_id[0])
 		return;
 	place->until = mono_after(core->now, core->config.place_memory_ms);
 	place->arrival = claim->rec.arrival;
@@ -30,7 +30,7 @@ bool memory_alive(const struct core *core, const struct place_memory *place)
 
 void memory_take(struct core *core, struct claim_record *rec)
 {
-	if (rec->binding != BIND_HTTP || !rec->request_id[0] ||
+	if (binding_of(rec->binding)->proof != PROOF_TIME || !rec->request_id[0] ||
 	    mono_due(core->memory_until, core->now))
 		return;
 	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++) {

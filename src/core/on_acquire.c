@@ -27,7 +27,10 @@ static void fill_record(struct core *core, const struct event *event, const stru
 			struct claim_record *ret_rec)
 {
 	const struct ev_acquire *ask = &event->acquire;
+	enum binding binding = session ? session->rec.binding : ask->binding;
+	const struct binding_traits *traits = binding_of(binding);
 	int64_t ttl_ms = ask->ttl_ms > 0 ? ask->ttl_ms : core->config.http_ttl_ms;
+	int64_t waited_ms = traits->carries_age ? clamp_ms(ask->waited_ms, DURATION_MS_MAX) : 0;
 	struct claim_record rec = {
 		.id = core->claim_id_next,
 		.session = session ? session->rec.id : 0,
@@ -35,18 +38,19 @@ static void fill_record(struct core *core, const struct event *event, const stru
 		.parent = ask->parent,
 		.token = event->random,
 		.cls = ask->cls,
-		.binding = ask->binding,
+		.binding = binding,
 		.browser = ask->browser,
 		.preemptible = ask->preemptible,
 		.evictable = ask->evictable,
 		.need = ask->need,
-		.ttl_ms = ask->binding == BIND_HTTP ? clamp_ms(ttl_ms, core->config.http_ttl_ms_max)
-						    : 0,
+		.ttl_ms = traits->proof == PROOF_TIME
+				  ? clamp_ms(ttl_ms, core->config.http_ttl_ms_max)
+				  : 0,
 		.uninterruptible_ms = clamp_ms(ask->uninterruptible_ms, DURATION_MS_MAX),
 		.min_residence_ms =
 			clamp_ms(ask->min_residence_ms, core->config.min_residence_ms_max),
 		.load_ms = clamp_ms(ask->load_ms, DURATION_MS_MAX),
-		.arrival = core->now,
+		.arrival = mono_after(core->now, -waited_ms),
 		.wait_deadline = MONO_NEVER,
 		.ttl_deadline = MONO_NEVER,
 		.arrival_wall = core->wall,
@@ -123,7 +127,7 @@ static struct mono_ms wait_until(const struct core *core, int64_t timeout_ms)
 static void rebind(struct core *core, const struct event *event, struct claim *claim)
 {
 	if (claim->conn != 0 &&
-	    (claim->rec.state == CLAIM_QUEUED || claim->rec.binding == BIND_STREAM))
+	    (claim->rec.state == CLAIM_QUEUED || claim_proof(claim) == PROOF_CUT))
 		tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 	if (claim->rec.state == CLAIM_QUEUED) {
@@ -159,7 +163,7 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 	tell_standing(core, claim);
 	/* Should this answer be lost, an earlier one may have arrived: from here on only its time
 	 * to live ends such a lease. */
-	if (claim->rec.binding == BIND_HTTP && claim_has_room(claim))
+	if (claim_proof(claim) == PROOF_TIME && claim_has_room(claim))
 		claim_set_conn(core, claim, 0);
 }
 
@@ -229,7 +233,7 @@ static int judge(struct core *core, const struct event *event, const struct sess
 void on_acquire(struct core *core, const struct event *event)
 {
 	const struct ev_acquire *ask = &event->acquire;
-	bool plain = ask->binding == BIND_HTTP || ask->binding == BIND_STREAM;
+	bool plain = !binding_of(ask->binding)->session;
 	struct session *session = session_by_conn(core, event->conn);
 	char detail[LIMIT_REASON_BYTES + 1];
 	struct claim_record rec;
@@ -242,8 +246,6 @@ void on_acquire(struct core *core, const struct event *event)
 		return;
 	}
 	fill_record(core, event, session, &rec);
-	if (session)
-		rec.binding = session->rec.binding;
 	claim = rec.request_id[0] ? claim_by_request(core, session, &rec) : NULL;
 	if (claim) {
 		repeat(core, event, claim);

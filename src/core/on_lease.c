@@ -87,8 +87,8 @@ static void release(struct core *core, const struct event *event, struct claim *
 	bool revoked = claim->rec.revoked;
 	enum end_reason end = revoked ? claim->end_as : END_RELEASED;
 
-	if (event->release.requeue && !waits && !revoked && claim->rec.binding != BIND_HTTP &&
-	    claim_conn(claim) != 0) {
+	if (event->release.requeue && !waits && !revoked &&
+	    binding_of(claim->rec.binding)->requeue && claim_conn(claim) != 0) {
 		come_back(core, claim, event);
 		return;
 	}
@@ -98,7 +98,7 @@ static void release(struct core *core, const struct event *event, struct claim *
 		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
 		tell_last(core, event->conn, claim, MSG_RELEASED);
-	if (claim->rec.binding == BIND_STREAM && claim->conn != event->conn)
+	if (claim_proof(claim) == PROOF_CUT && claim->conn != event->conn)
 		tell_claim(core, claim, MSG_RELEASED);
 }
 
@@ -159,11 +159,11 @@ void on_renew(struct core *core, const struct event *event)
 		return;
 	}
 	/* A longer life that the journal does not know would end with the broker. */
-	if (core->unwritable && claim->rec.binding == BIND_HTTP) {
+	if (core->unwritable && claim_proof(claim) == PROOF_TIME) {
 		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
 		return;
 	}
-	if (claim->rec.binding == BIND_HTTP) {
+	if (claim_proof(claim) == PROOF_TIME) {
 		if (event->renew.ttl_ms > 0)
 			claim->rec.ttl_ms = event->renew.ttl_ms < core->config.http_ttl_ms_max
 						    ? event->renew.ttl_ms
@@ -195,7 +195,7 @@ void on_yielding(struct core *core, const struct event *event)
 
 static void plain_closed(struct core *core, struct claim *claim, bool undelivered)
 {
-	bool stream = claim->rec.binding == BIND_STREAM;
+	bool stream = claim_proof(claim) == PROOF_CUT;
 
 	claim_set_conn(core, claim, 0);
 	if (claim->rec.state == CLAIM_QUEUED) {

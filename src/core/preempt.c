@@ -197,8 +197,8 @@ static void judge_silence(struct core *core, uint32_t gpu, bool slots, bool vram
 	     holder = preempt_holder_after(core, holder->rec.id, gpu)) {
 		const struct session *session = holder->session;
 		struct mono_ms silent_at;
-		if (holder->rec.binding != BIND_NATIVE || session->conn == 0 ||
-		    holder->rec.revoked || holder->rec.state == CLAIM_OFFERED)
+		if (binding_of(holder->rec.binding)->silence != SILENCE_WANTED ||
+		    session->conn == 0 || holder->rec.revoked || holder->rec.state == CLAIM_OFFERED)
 			continue;
 		if (!(slots && holder->slots_charged > 0) && !(vram && holder->vram_charged > 0))
 			continue;

@@ -77,11 +77,11 @@ static void restore_waiter(struct core *core, struct claim *claim)
 		drop_row(core, claim, END_DENIED);
 		return;
 	}
-	if (claim->rec.binding == BIND_STREAM) {
+	if (claim_proof(claim) == PROOF_CUT) {
 		drop_row(core, claim, END_DISCONNECTED);
 		return;
 	}
-	if (claim->rec.binding == BIND_HTTP)
+	if (claim_proof(claim) == PROOF_TIME)
 		claim->place_deadline = mono_after(core->now, core->config.restart_linger_ms);
 	order_insert(core, claim);
 	timer_arm_claim(core, claim);
@@ -96,7 +96,7 @@ static void restore_holder(struct core *core, struct claim *claim)
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 	ledger_take(core, claim);
 	session_took_room(claim);
-	if (claim->rec.binding == BIND_HTTP) {
+	if (claim_proof(claim) == PROOF_TIME) {
 		struct mono_ms settled = mono_after(core->now, core->config.settle_ms);
 		claim->rec.ttl_deadline = mono_max(claim->rec.ttl_deadline, settled);
 	}
@@ -134,7 +134,7 @@ static void go_on_revoking(struct core *core)
 		if (claim->rec.revoked) {
 			claim->rec.revoked = false;
 			revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
-		} else if (claim->rec.binding == BIND_STREAM) {
+		} else if (claim_proof(claim) == PROOF_CUT) {
 			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
 		}
 		node = rank_tree_from(&core->holders, 0, id + 1);

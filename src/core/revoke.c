@@ -28,7 +28,15 @@ int64_t revoke_grace_ms(const struct core *core, const struct claim *claim)
 /* A plain request had its whole answer when it was granted: nobody listens there any more. */
 static struct effect *tell_holder(struct core *core, const struct claim *claim, enum message msg)
 {
-	return tell_at(core, claim->rec.binding == BIND_HTTP ? 0 : claim_conn(claim), claim, msg);
+	bool hears = binding_of(claim->rec.binding)->ears;
+
+	return tell_at(core, hears ? claim_conn(claim) : 0, claim, msg);
+}
+
+/* Something of it can be signalled, so that its room is free when that is gone. */
+static bool stoppable(const struct claim *claim)
+{
+	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
 }
 
 static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
@@ -76,8 +84,7 @@ void revoke_remind(struct core *core, const struct claim *claim)
 	effect->send.reason = claim->rec.yield_reason;
 	if (claim->rec.revoked) {
 		effect->send.end = claim->end_as;
-		if (claim->rec.binding == BIND_NATIVE && session_stoppable(claim->session) &&
-		    !claim->killed)
+		if (stoppable(claim) && !claim->killed)
 			effect->send.grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 		return;
 	}
@@ -113,7 +120,7 @@ static void send_signal(struct core *core, const struct claim *claim, int signo)
 {
 	struct effect *effect = effects_add(&core->out, EFFECT_SIGNAL);
 
-	PRE(claim->rec.binding == BIND_NATIVE);
+	PRE(claim_proof(claim) == PROOF_EXIT);
 	effect->conn = claim->session->conn;
 	effect->signal.session = claim->rec.session;
 	effect->signal.signo = signo;
@@ -151,23 +158,18 @@ static int64_t native_ms(const struct core *core, const struct claim *claim)
  * in a browser or behind a plain request for the lock-delay, a stream as long as its connection. */
 static int64_t delay_ms(const struct core *core, const struct claim *claim)
 {
-	switch (claim->rec.binding) {
-	case BIND_NATIVE:
+	const struct binding_traits *traits = binding_of(claim->rec.binding);
+
+	if (traits->proof == PROOF_EXIT)
 		return native_ms(core, claim);
-	case BIND_STREAM:
-		return claim->rec.browser || core->restarting ? core->config.lock_delay_ms : 0;
-	case BIND_TAB:
-	case BIND_HTTP:
-	case BINDING_COUNT:
-		break;
-	}
-	return core->config.lock_delay_ms;
+	if (traits->proof == PROOF_CUT && !claim->rec.browser && !core->restarting)
+		return 0;
+	return binding_ms(&core->config, traits->delay);
 }
 
 static void revoke_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		       enum end_reason end_as)
 {
-	bool native = claim->rec.binding == BIND_NATIVE;
 	int64_t wait_ms;
 	struct effect *effect;
 
@@ -183,7 +185,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	effect = tell_holder(core, claim, MSG_REVOKED);
 	effect->send.reason = reason;
 	effect->send.end = end_as;
-	effect->send.grace_ms = native && session_stoppable(claim->session) ? wait_ms : 0;
+	effect->send.grace_ms = stoppable(claim) ? wait_ms : 0;
 	core->stats.revokes++;
 	trace_claim(core, claim, "revoked");
 	if (claim->rec.state == CLAIM_OFFERED) {
@@ -197,7 +199,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	claim->rec.revoked = true;
 	claim->end_as = end_as;
 	claim->deadline = mono_after(core->now, wait_ms);
-	if (native && session_stoppable(claim->session) && !claim->session->peer_gone)
+	if (stoppable(claim) && !claim->session->peer_gone)
 		send_signal(core, claim, SIGTERM);
 	timer_arm_claim(core, claim);
 	claim_dirty(core, claim);
@@ -229,7 +231,7 @@ static bool still_needed(const struct core *core, const struct claim *claim)
 
 static void grace_over(struct core *core, struct claim *claim)
 {
-	if (claim->rec.binding == BIND_HTTP && mono_due(claim->rec.ttl_deadline, core->now)) {
+	if (claim_proof(claim) == PROOF_TIME && mono_due(claim->rec.ttl_deadline, core->now)) {
 		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
 	} else if (still_needed(core, claim)) {
 		revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
@@ -251,7 +253,7 @@ static void kill_now(struct core *core, struct claim *claim)
 
 void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as)
 {
-	PRE(claim->rec.binding == BIND_NATIVE);
+	PRE(claim_proof(claim) == PROOF_EXIT);
 	revoke_begin(core, claim, YIELD_UNRESPONSIVE, end_as);
 	if (claim->rec.state == CLAIM_YIELDING && !claim->killed)
 		kill_now(core, claim);
@@ -262,8 +264,7 @@ void revoke_due(struct core *core, struct claim *claim)
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	if (!claim->rec.revoked) {
 		grace_over(core, claim);
-	} else if (claim->rec.binding == BIND_NATIVE && !claim->killed &&
-		   session_stoppable(claim->session)) {
+	} else if (stoppable(claim) && !claim->killed) {
 		kill_now(core, claim);
 	} else {
 		claim_end(core, claim, claim->end_as);

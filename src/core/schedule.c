@@ -72,11 +72,11 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 	claim->rec.fence = fence;
 	claim->rec.granted_mask = gpus;
 	claim->deadline = mono_after(core->now, core->config.ack_ms);
-	claim->rec.ttl_deadline = claim->rec.binding == BIND_HTTP
+	claim->rec.ttl_deadline = claim_proof(claim) == PROOF_TIME
 					  ? mono_after(core->now, claim->rec.ttl_ms)
 					  : MONO_NEVER;
 	claim_move(core, claim, CLAIM_OFFERED);
-	if (claim->session)
+	if (binding_of(claim->rec.binding)->ack)
 		tell_standing(core, claim);
 	else
 		schedule_hold(core, claim);

@@ -58,7 +58,7 @@ void session_dirty(struct core *core, struct session *session)
 /* Until the shell says more. */
 static void assume_reach(struct session *session)
 {
-	bool seen = session->rec.binding != BIND_NATIVE || session->rec.pid > 0;
+	bool seen = !session_has_process(session) || session->rec.pid > 0;
 
 	session->reach = seen ? PEER_REACHED : PEER_UNKNOWN;
 	text_copy(session->unwatched, sizeof(session->unwatched), seen ? NULL : "no process id");
@@ -79,7 +79,7 @@ struct session *session_alloc(const struct session_record *rec)
 void session_index(struct core *core, struct session *session)
 {
 	PRE(session->rec.id != 0);
-	PRE(session->rec.binding == BIND_NATIVE || session->rec.binding == BIND_TAB);
+	PRE(binding_of(session->rec.binding)->session);
 	session->timer = (struct heap_node){.key = INT64_MAX, .id = session->rec.id};
 	rank_tree_insert(&core->sessions, &session->by_id, 0, session->rec.id);
 	hash_add(&core->sessions_by_secret, &session->by_secret, secret_hash(&session->rec.secret));
@@ -190,7 +190,7 @@ void session_open(struct core *core, const struct event *event)
 	};
 	struct session *session;
 
-	if ((rec.binding != BIND_NATIVE && rec.binding != BIND_TAB) || event->conn == 0 ||
+	if (!binding_of(rec.binding)->session || event->conn == 0 ||
 	    session_by_conn(core, event->conn) || claim_by_conn(core, event->conn)) {
 		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
 		return;
@@ -275,7 +275,7 @@ static void drop_conn(struct core *core, struct session *session)
  * for its room is free only when it is gone; of one that cannot, nothing but time tells. */
 static int64_t linger_ms(const struct core *core, const struct session *session)
 {
-	if (session->rec.binding == BIND_NATIVE && session_stoppable(session))
+	if (session_has_process(session) && session_stoppable(session))
 		return core->config.native_linger_ms;
 	return core_linger_ms(&core->config, session->rec.binding);
 }
@@ -290,15 +290,15 @@ bool session_stoppable(const struct session *session)
 void session_detach(struct core *core, struct session *session, bool peer_gone)
 {
 	int64_t held_ms = linger_ms(core, session);
-	int64_t place_ms = session->rec.binding == BIND_TAB ? core->config.tab_linger_ms
-							    : core->config.native_linger_ms;
+	int64_t place_ms =
+		binding_ms(&core->config, binding_of(session->rec.binding)->place_linger);
 
 	PRE(session->conn != 0);
 	trace_session(core, session, "detached");
 	session->place_deadline = mono_after(core->now, place_ms < held_ms ? place_ms : held_ms);
 	session->detach_deadline = mono_after(core->now, held_ms);
 	drop_conn(core, session);
-	if (peer_gone && session->rec.binding == BIND_NATIVE)
+	if (peer_gone && session_has_process(session))
 		session_peer_exit(core, session, false);
 	else
 		timer_arm_session(core, session);
@@ -323,7 +323,7 @@ void session_peer_exit(struct core *core, struct session *session, bool rest_liv
 {
 	uint64_t conn = session->conn;
 
-	PRE(session->rec.binding == BIND_NATIVE);
+	PRE(session_has_process(session));
 	if (!session->peer_gone || !rest_lives)
 		trace_session(core, session, rest_lives ? "exited" : "gone");
 	session->peer_gone = true;
@@ -341,7 +341,7 @@ void session_peer_reach(struct core *core, const struct event *event)
 {
 	struct session *session = session_by_id(core, event->peer.session);
 
-	if (!session || session->rec.binding != BIND_NATIVE)
+	if (!session || !session_has_process(session))
 		return;
 	session->reach = event->peer.reach;
 	text_copy(session->unwatched, sizeof(session->unwatched),
@@ -362,7 +362,7 @@ void session_processes(struct core *core, const struct event *event)
 		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
 		return;
 	}
-	if (session->rec.binding != BIND_NATIVE) {
+	if (!session_has_process(session)) {
 		tell_denied(core, event->conn, 0, 0, ERR_PROTOCOL, "only over the Unix socket");
 		return;
 	}
@@ -404,7 +404,7 @@ static void linger_over(struct core *core, struct session *session)
 	session_end_waiting(core, session, END_DISCONNECTED);
 	if (!mono_due(session->detach_deadline, core->now))
 		return;
-	if (session->rec.binding == BIND_TAB || !session_stoppable(session)) {
+	if (!session_has_process(session) || !session_stoppable(session)) {
 		session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
 		return;
 	}
@@ -427,7 +427,8 @@ void session_due(struct core *core, struct session *session)
 			session->place_deadline = session->detach_deadline;
 			linger_over(core, session);
 		}
-	} else if (session->rec.binding == BIND_TAB && session_silent(core, session)) {
+	} else if (binding_of(session->rec.binding)->silence == SILENCE_ENDS &&
+		   session_silent(core, session)) {
 		tab_expired(core, session);
 	}
 	timer_arm_session(core, session);

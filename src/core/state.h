@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/prepost.h"
 #include "base/rank_tree.h"
+#include "core/binding.h"
 #include "core/core.h"
 #include "core/view.h"
 
@@ -171,6 +172,14 @@ static inline bool claim_has_room(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_OFFERED || claim->rec.state == CLAIM_HELD ||
 	       claim->rec.state == CLAIM_YIELDING;
+}
+static inline enum binding_proof claim_proof(const struct claim *claim)
+{
+	return binding_of(claim->rec.binding)->proof;
+}
+static inline bool session_has_process(const struct session *session)
+{
+	return binding_of(session->rec.binding)->proof == PROOF_EXIT;
 }
 static inline uint64_t claim_conn(const struct claim *claim)
 {

@@ -108,7 +108,7 @@ static void on_peer_exit(struct core *core, const struct event *event)
 {
 	struct session *session = session_by_id(core, event->peer.session);
 
-	if (session && session->rec.binding == BIND_NATIVE)
+	if (session && session_has_process(session))
 		session_peer_exit(core, session, event->peer.rest);
 }
 

@@ -68,9 +68,9 @@ struct effect *tell_claim(struct core *core, const struct claim *claim, enum mes
 
 static int64_t expires_ms(const struct core *core, const struct claim *claim)
 {
-	if (claim->rec.binding == BIND_HTTP)
+	if (claim_proof(claim) == PROOF_TIME)
 		return mono_since(claim->rec.ttl_deadline, core->now);
-	return claim->rec.binding == BIND_STREAM ? 0 : core->config.session_ttl_ms;
+	return claim->session ? core->config.session_ttl_ms : 0;
 }
 
 void tell_standing(struct core *core, const struct claim *claim)
@@ -79,7 +79,7 @@ void tell_standing(struct core *core, const struct claim *claim)
 
 	PRE(claim->rec.state != CLAIM_ENDED);
 	if (claim->rec.state == CLAIM_QUEUED) {
-		if (claim->rec.binding != BIND_HTTP)
+		if (binding_of(claim->rec.binding)->ears)
 			tell_claim(core, claim, MSG_QUEUED);
 	} else if (claim->rec.state == CLAIM_OFFERED) {
 		tell_claim(core, claim, MSG_OFFERED);

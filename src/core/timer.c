@@ -12,7 +12,7 @@
 
 static struct mono_ms claim_deadline(const struct claim *claim)
 {
-	struct mono_ms ttl = claim->rec.binding == BIND_HTTP && !claim->rec.revoked
+	struct mono_ms ttl = claim_proof(claim) == PROOF_TIME && !claim->rec.revoked
 				     ? claim->rec.ttl_deadline
 				     : MONO_NEVER;
 
@@ -53,7 +53,8 @@ static struct mono_ms session_deadline(const struct core *core, const struct ses
 		return session->waiting > 0
 			       ? mono_min(session->place_deadline, session->detach_deadline)
 			       : session->detach_deadline;
-	if (session->rec.binding != BIND_TAB || session->waiting + session->holding == 0)
+	if (binding_of(session->rec.binding)->silence != SILENCE_ENDS ||
+	    session->waiting + session->holding == 0)
 		return MONO_NEVER;
 	if (session_silent(core, session))
 		return mono_after(core->now, ttl_ms);

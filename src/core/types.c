@@ -34,13 +34,6 @@ static const char *const end_names[END_REASON_COUNT] = {
 	[END_FORCE_RELEASED] = "force-released",
 };
 
-static const char *const binding_names[BINDING_COUNT] = {
-	[BIND_NATIVE] = "native",
-	[BIND_TAB] = "tab",
-	[BIND_STREAM] = "stream",
-	[BIND_HTTP] = "http",
-};
-
 static const char *const yield_names[YIELD_REASON_COUNT] = {
 	[YIELD_PREEMPTED] = "preempted", [YIELD_HOLD_MAX] = "hold-max",
 	[YIELD_EVICTED] = "evicted",     [YIELD_OPERATOR] = "operator",
@@ -90,11 +83,6 @@ const char *claim_state_name(int state)
 const char *end_reason_name(int reason)
 {
 	return name_of(end_names, END_REASON_COUNT, reason);
-}
-
-const char *binding_name(int binding)
-{
-	return name_of(binding_names, BINDING_COUNT, binding);
 }
 
 const char *yield_reason_name(int reason)

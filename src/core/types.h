@@ -54,13 +54,15 @@ enum yield_reason {
 	YIELD_REASON_COUNT
 };
 
-/* What keeps a claim alive, and so how its holder's death is known (DESIGN.md section 1). */
+/* What keeps a claim alive, and so how its holder's death is known (DESIGN.md section 1). What each
+ * means is one row in core/binding.c. */
 enum binding {
-	BIND_NATIVE, /* session on the Unix socket: connection + pidfd; broker may signal the
-			process */
-	BIND_TAB,    /* WebSocket session: connection + heartbeat; unclean loss lingers */
-	BIND_STREAM, /* lock over Server-Sent Events: lives exactly as long as its connection */
-	BIND_HTTP,   /* plain lock request: its connection while it waits, then only the TTL */
+	BIND_NATIVE,  /* session on the Unix socket */
+	BIND_TAB,     /* WebSocket session */
+	BIND_STREAM,  /* lock over Server-Sent Events */
+	BIND_HTTP,    /* plain lock request */
+	BIND_PROXIED, /* a request that the broker itself forwards, and can cut */
+	BIND_REMOTE,  /* session of another broker */
 	BINDING_COUNT
 };
 

@@ -36,7 +36,7 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 	ret_view->yield_deadline = claim->deadline;
 	if (claim->rec.revoked && claim->killed)
 		ret_view->kill_at = now;
-	else if (claim->rec.revoked && claim->rec.binding == BIND_NATIVE &&
+	else if (claim->rec.revoked && claim_proof(claim) == PROOF_EXIT &&
 		 session_stoppable(claim->session))
 		ret_view->kill_at = claim->deadline;
 }

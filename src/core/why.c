@@ -24,7 +24,7 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 	enum yield_reason reason;
 
 	if (holder->rec.state == CLAIM_YIELDING) {
-		bool native = holder->rec.binding == BIND_NATIVE;
+		bool native = claim_proof(holder) == PROOF_EXIT;
 		why.code = !holder->rec.revoked ? WHY_YIELDING
 			   : native             ? WHY_STOPPING
 						: WHY_LOCK_DELAY;

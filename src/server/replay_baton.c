@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "core/binding.h"
 #include "core/core.h"
 #include "server/replay_result.h"
 
@@ -126,7 +127,7 @@ static void arrive(struct stage *s, struct actor *a)
 	struct event event = event_of(s, a, EVENT_ACQUIRE);
 	event.acquire.binding = q->binding;
 	event.acquire.browser = browser;
-	event.acquire.preemptible = q->binding != BIND_HTTP; /* it would not hear the asking */
+	event.acquire.preemptible = binding_of(q->binding)->ears; /* it would not hear the asking */
 	event.acquire.cls = q->cls;
 	event.acquire.ref = a->index + 1;
 	event.acquire.need = (struct need){.slots = 1, .gpu_count = 1, .vram_bytes = q->vram_bytes};

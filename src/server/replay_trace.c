@@ -195,7 +195,7 @@ static int take_request(struct reader *r, json_t *object, struct replay_request 
 	rc = rc ? rc : take_seconds(r, object, "timeout_s", &q->timeout_ms);
 	rc = rc ? rc : take_seconds(r, object, "yield_s", &q->yield_ms);
 	rc = rc ? rc : take_vram(r, object, "vram_mb", &q->vram_bytes);
-	rc = rc ? rc : take_choice(r, object, "binding", binding_name, BINDING_COUNT, &binding);
+	rc = rc ? rc : take_choice(r, object, "binding", binding_name, BIND_HTTP + 1, &binding);
 	if (!rc && q->dies_ms >= 0 && json_object_get(object, "hold_s") && q->dies_ms > q->hold_ms)
 		rc = refuse(r, "dies_s", "is later than hold_s, so it would never happen");
 	rc = rc ? rc : take_id(r, object, &q->id);

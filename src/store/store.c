@@ -74,8 +74,7 @@ int store_append(struct store *store, const struct record *record)
 
 void store_note_claim(struct store *store, const struct claim_record *claim)
 {
-	if (claim->binding == BIND_HTTP)
-		store_promise(store, claim->ttl_ms);
+	store_promise(store, claim->ttl_ms); /* 0 of who is not held by time */
 }
 
 void store_promise(struct store *store, int64_t ttl_ms)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/binding.h"
+
 enum {
 	MIB = 1024 * 1024,
 	VRAM_MB_MAX = 16 * 1024 * 1024, /* 16 TiB */
@@ -246,7 +248,7 @@ int lock_fields(const json_t *object, const struct wire_context *ctx, const char
 		enum binding binding, struct parsed *parsed, struct event *ret_event)
 {
 	/* Who cannot hear a yield would only ever learn of the revocation. */
-	struct ev_acquire acquire = {.binding = binding, .preemptible = binding != BIND_HTTP};
+	struct ev_acquire acquire = {.binding = binding, .preemptible = binding_of(binding)->ears};
 	int err = class_field(object, ctx, name, parsed, &acquire);
 	if (err == 0)
 		err = need_fields(object, ctx, parsed, &acquire.need);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/binding.h"
 #include "wire/parts.h"
 
 enum { MIB = 1024 * 1024, SEEN_MIN = 64 };
@@ -214,7 +215,7 @@ static void add_claim(struct text *out, const struct claim_view *view)
 	text_json_str(out, "state", rec->revoked ? "stopping" : claim_state_name(rec->state));
 	text_json_str(out, "binding", binding_name(rec->binding));
 	text_json_str(out, "principal", rec->principal);
-	bool bound = rec->binding != BIND_HTTP || rec->state == CLAIM_QUEUED;
+	bool bound = binding_of(rec->binding)->proof != PROOF_TIME || rec->state == CLAIM_QUEUED;
 	text_json_bool(out, "attached", view->conn != 0 || !bound);
 	if (view->unwatched) {
 		text_json_bool(out, "watched", false);
@@ -275,7 +276,7 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 		text_char(out, '"');
 		render_time(out, rec->held_wall);
 		text_char(out, '"');
-		if (rec->binding == BIND_HTTP)
+		if (binding_of(rec->binding)->proof == PROOF_TIME)
 			add_left(out, "expires_in_s", rec->ttl_deadline, now);
 	}
 	text_json_bool(out, "preemptible", rec->preemptible);

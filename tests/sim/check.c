@@ -112,6 +112,8 @@ static void observe_taken(struct world *w, struct want *want, const struct claim
 	case BIND_HTTP:
 		excuse(w, want, rec->end == END_EXPIRED ? w->t : w->t + lock_ms);
 		return;
+	case BIND_PROXIED:
+	case BIND_REMOTE:
 	case BINDING_COUNT:
 		return;
 	}

@@ -81,8 +81,8 @@ static void draw_classes(struct client_plan *client, uint32_t voice_permille, st
 static void draw_client(struct plan *plan, struct client_plan *client, uint32_t load_permille,
 			uint32_t voice_permille, struct rng *rng)
 {
-	static const char *const kinds[BINDING_COUNT] = {"native", "tab", "stream", "http"};
-	client->binding = (enum binding)rng_below(rng, BINDING_COUNT);
+	static const char *const kinds[BIND_HTTP + 1] = {"native", "tab", "stream", "http"};
+	client->binding = (enum binding)rng_below(rng, BIND_HTTP + 1);
 	client->browser = client->binding == BIND_TAB || rng_chance(rng, 300);
 	unsigned index = (unsigned)(client - plan->clients);
 	snprintf(client->name, sizeof client->name, "%s-%u", kinds[client->binding], index);

@@ -1,0 +1,47 @@
+/* binding: what each way to hold a lease means, in one table: how the end of a holder is known, how
+ * long it may be away, what it hears and may do. A new way is a new row. */
+#pragma once
+#include "core/types.h"
+
+struct core_config;
+
+/* What tells that a holder uses the GPU no more. */
+enum binding_proof {
+	PROOF_EXIT, /* its processes are gone: they are watched, signalled and measured */
+	PROOF_WORD, /* its own word; without it a delay stands for what may still run */
+	PROOF_CUT,  /* the end of its connection: hold the connection, hold the GPU */
+	PROOF_TIME, /* its time to live: while it holds it has no connection */
+};
+
+/* What follows when a session has said nothing for session_ttl_ms. */
+enum binding_silence {
+	SILENCE_NOTHING,
+	SILENCE_WANTED, /* it is stopped as soon as its room is needed */
+	SILENCE_ENDS,   /* its waiting claims end, its leases are revoked */
+};
+
+struct binding_traits {
+	const char *name;
+	enum binding_proof proof;
+	enum binding_silence silence;
+	/* Of a session whose connection broke: for so long its places are kept, and nobody else is
+	 * given what it holds; a client stops at half of that. Fields of core_config by offset. */
+	size_t place_linger, lease_linger;
+	size_t delay;     /* from a revoke until the room is free, if nothing tells it sooner */
+	bool session;     /* lives in a session; else by one exchange of its own */
+	bool ack;         /* an offer is held once it is accepted; else at once */
+	bool ears;        /* hears yields */
+	bool requeue;     /* may give way and come back */
+	bool carries_age; /* says how long it has waited elsewhere, and is believed */
+	bool outside;     /* a grant needs the word of somebody outside this broker */
+};
+
+extern const struct binding_traits binding_table[BINDING_COUNT];
+
+static inline const struct binding_traits *binding_of(enum binding binding)
+{
+	return &binding_table[binding];
+}
+
+/* A time of the configuration by its offset there; offset 0: none. */
+int64_t binding_ms(const struct core_config *config, size_t offset);

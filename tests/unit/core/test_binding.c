@@ -1,0 +1,108 @@
+/* Goal: what a binding means follows from its row alone, also for those that no door speaks yet: a
+ * request that the broker forwards itself, and a session of another broker. */
+#include "rig.h"
+
+#include "core/binding.h"
+
+/* A row must not promise what its other fields forbid. */
+static void test_rows_agree(void **state)
+{
+	struct core_config config;
+
+	(void)state;
+	core_config_defaults(&config);
+	for (int binding = 0; binding < BINDING_COUNT; binding++) {
+		const struct binding_traits *row = binding_of((enum binding)binding);
+		assert_string_equal(binding_name(binding), row->name);
+		assert_true(binding_ms(&config, row->delay) > 0);
+		assert_int_equal(row->ack, row->session);
+		assert_int_equal(row->session, row->lease_linger != 0);
+		assert_true(row->ears || !row->requeue);
+		assert_true(row->session || row->silence == SILENCE_NOTHING);
+		assert_true(binding_ms(&config, row->place_linger) <=
+			    binding_ms(&config, row->lease_linger));
+	}
+	assert_int_equal(binding_ms(&config, 0), 0);
+}
+
+/* The broker is the holder: what it forwards is held at once, is asked to yield on its exchange,
+ * may come back, and the end of its stream is proof. */
+static void test_proxied(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v = rig_session(rig, BIND_TAB, "v");
+	uint64_t held = rig_ask(rig, 0, rig_want(BIND_PROXIED, LEASE_BACKGROUND, "openai"));
+	uint64_t conn = rig->conn_next - 1, voice;
+
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	voice = rig_wait(rig, v, LEASE_VOICE);
+	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->conn, conn);
+	rig_close(rig, conn);
+	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
+	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
+}
+
+/* A request that waited elsewhere before stands where it would stand had it waited here; of who is
+ * not trusted with that, it is not believed. */
+static void test_age_is_carried(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a");
+	struct event want = rig_want(BIND_PROXIED, LEASE_CHAT, "retried");
+	struct event plain = rig_want(BIND_STREAM, LEASE_CHAT, "liar");
+	uint64_t first, retried, liar;
+
+	rig_hold(rig, a, LEASE_CHAT);
+	first = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_CHAT, "first"));
+	rig_pass(rig, 1000);
+	want.acquire.waited_ms = 5000;
+	retried = rig_ask(rig, 0, want);
+	plain.acquire.waited_ms = 60000;
+	liar = rig_ask(rig, 0, plain);
+	assert_int_equal(mono_since(rig->now, rig_row(rig, retried)->arrival), 5000);
+	assert_int_equal(core_position(rig->core, retried), 0);
+	assert_int_equal(core_position(rig->core, first), 1);
+	assert_int_equal(core_position(rig->core, liar), 2);
+}
+
+/* Another broker's session that is cut off keeps what it holds for a whole TTL: it stops at half of
+ * that, and nothing else tells. */
+static void test_remote(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t r = rig_session(rig, BIND_REMOTE, "other"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t held = rig_hold(rig, r, LEASE_CHAT), next = rig_wait(rig, b, LEASE_CHAT);
+
+	rig_close(rig, r);
+	rig_pass(rig, rig->config.session_ttl_ms / 2);
+	rig_alive(rig, b);
+	rig_pass(rig, rig->config.session_ttl_ms / 2 - 1);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
+	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
+}
+
+/* What the broker forwarded ended with it; the lock-delay stands for what may still run. */
+static void test_proxied_restart(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t held = rig_ask(rig, 0, rig_want(BIND_PROXIED, LEASE_CHAT, "openai"));
+
+	rig_restart(rig, true);
+	assert_true(rig_row(rig, held)->revoked);
+	rig_pass(rig, rig->config.lock_delay_ms);
+	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_rows_agree), TEST(test_proxied),         TEST(test_age_is_carried),
+		TEST(test_remote),     TEST(test_proxied_restart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
