@@ -53,7 +53,7 @@ def check_table(name, table, headers):
     anew = {word for text in ANEW.findall(table) for word in re.findall(r"\w+", text)}
     body = next((b for text in headers if (b := body_of(text, name)) is not None), None)
     if body is None:
-        yield f"struct {name} is in no header of src/core"
+        yield f"struct {name} is in no header of src/core and src/base"
         return
     members = members_of(body)
     for member, link in members.items():
@@ -69,7 +69,8 @@ def check_table(name, table, headers):
 
 def main(root):
     core = root / "src" / "core"
-    headers = [COMMENT.sub(" ", path.read_text(encoding="utf-8")) for path in sorted(core.glob("*.h"))]
+    paths = sorted(core.glob("*.h")) + sorted((root / "src" / "base").glob("*.h"))
+    headers = [COMMENT.sub(" ", path.read_text(encoding="utf-8")) for path in paths]
     problems = count = 0
     for path in sorted(core.glob("*.c")):
         for name, table in TABLE.findall(path.read_text(encoding="utf-8")):

@@ -209,10 +209,13 @@ BATON_API int baton_page_link(struct baton *baton, char *ret_url, size_t size);
 
 struct baton_place {
 	int64_t position;     /* 0: next; -1: unknown, as in the first moment */
-	int64_t eta_ms;       /* an estimate; -1: unknown */
-	int64_t bound_ms;     /* it cannot take longer, whatever others do; -1: unknown */
+	int64_t eta_ms;       /* an estimate from waits that were; -1: unknown */
+	int64_t bound_ms;     /* guaranteed as long as the broker runs and nobody pauses it; -1:
+				 nothing is */
 	const char *why;      /* a sentence: "train.py holds gpu0." */
 	const char *why_code; /* "holder", "behind", "vram", .. (docs/protocol.md) */
+	int64_t eta_p90_ms;   /* nine of ten such waits are shorter; -1: unknown */
+	const char *estimate; /* in words: "about 30 s; 9 of 10 such waits under 75 s", or "" */
 };
 
 struct baton_yield {

@@ -207,6 +207,8 @@ static void tell(struct baton *baton, const struct notice *notice)
 				.position = notice->position,
 				.eta_ms = notice->eta_ms,
 				.bound_ms = notice->bound_ms,
+				.eta_p90_ms = notice->eta_p90_ms,
+				.estimate = notice->estimate,
 				.why = notice->words,
 				.why_code = notice->reason,
 			};

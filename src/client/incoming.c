@@ -219,7 +219,10 @@ static int on_queued(struct baton *baton, const struct reply *reply, struct mono
 	struct notice *notice = notices_add(&baton->notices, NOTICE_QUEUED, claim);
 	notice->position = reply->position;
 	notice->eta_ms = reply->eta_ms;
+	notice->eta_p90_ms = reply->eta_p90_ms;
 	notice->bound_ms = reply->bound_ms;
+	snprintf(notice->estimate, sizeof(notice->estimate), "%s",
+		 reply->estimate ? reply->estimate : "");
 	snprintf(notice->words, sizeof(notice->words), "%s", reply->why ? reply->why : "");
 	const char *code = json_string_value(
 		json_object_get(json_object_get(reply->parsed.root, "why"), "code"));

@@ -19,7 +19,7 @@ enum notice_kind {
 	NOTICE_PAGE, /* no handler: wakes baton_page_link */
 };
 
-enum { NOTICE_WORDS_BYTES = 240 };
+enum { NOTICE_WORDS_BYTES = 240, NOTICE_ESTIMATE_BYTES = 80 };
 
 struct notice {
 	struct notice *next; /* notices */
@@ -28,9 +28,10 @@ struct notice {
 	int code;                  /* ANSWERED, ENDED */
 	enum baton_link link;
 	enum baton_question question;
-	int64_t position, eta_ms, bound_ms, grace_ms;
+	int64_t position, eta_ms, eta_p90_ms, bound_ms, grace_ms;
 	char reason[LIMIT_REASON_BYTES + 1]; /* of yield, revoked, ended */
 	char words[NOTICE_WORDS_BYTES];      /* why of a place, for whom of a yield */
+	char estimate[NOTICE_ESTIMATE_BYTES];
 };
 
 struct notices {

@@ -1,5 +1,5 @@
-/* bound: the longest that a waiter can still wait, by the theorems of CASES.md G, and a plain
- * estimate. Both are for people: no decision is taken by them. */
+/* bound: the longest that a waiter can still wait, by the theorems of CASES.md G. For
+ * people: no decision is taken by it. */
 #include "core/claim.h"
 #include "core/fit.h"
 #include "core/memory.h"
@@ -115,39 +115,4 @@ int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms
 	if (claim->rec.cls == LEASE_VOICE)
 		return bound_voice(core, claim);
 	return bound_other(core, claim, now);
-}
-
-static int64_t mean_ms(const struct core *core)
-{
-	int64_t sum = 0, count = 0;
-
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
-		if (core->hold_ms_mean[cls] < 0)
-			continue;
-		sum += core->hold_ms_mean[cls];
-		count++;
-	}
-	return count > 0 ? sum / count : -1;
-}
-
-/* Turns ahead at the mean length of those that ended, over the turns that run side by side. */
-int64_t core_eta_ms(const struct core *core, uint64_t claim_id, struct mono_ms now)
-{
-	const struct claim *claim = claim_by_id(core, claim_id);
-	int64_t mean = mean_ms(core), slots = 0, soonest = INT64_MAX;
-
-	if (!claim || claim->rec.state != CLAIM_QUEUED || mean < 0 || voided(core, claim))
-		return -1;
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if (claim->mask & (1u << gpu))
-			slots += core->config.gpus[gpu].slots;
-	for (struct rank_node *node = rank_tree_first(&core->holders); node;
-	     node = rank_tree_next(node)) {
-		const struct claim *holder = claim_of_place(node);
-		int64_t left = larger(0, mean - mono_since(now, holder->rec.turn_since));
-		if (holder->slots_charged > 0 && (holder->rec.granted_mask & claim->mask))
-			soonest = left < soonest ? left : soonest;
-	}
-	return (soonest == INT64_MAX ? 0 : soonest) +
-	       (int64_t)rank_tree_rank(&claim->place) * mean / larger(slots, 1);
 }

@@ -28,16 +28,6 @@ bool claim_may_move(enum claim_state from, enum claim_state to)
 	return moves[from] & TO(to);
 }
 
-static void count_turn(struct core *core, const struct claim *claim)
-{
-	int64_t held_ms = mono_since(core->now, claim->rec.turn_since);
-	int64_t *mean_ms = &core->hold_ms_mean[claim->rec.cls];
-
-	if (claim->rec.need.slots == 0)
-		return;
-	*mean_ms = *mean_ms < 0 ? held_ms : (*mean_ms * 7 + held_ms) / 8;
-}
-
 /* After a voice turn, one ripe claim is next on that GPU. A ripe turn that was offered and not
  * taken up is owed again. */
 static void owe_ripe_turn(struct core *core, const struct claim *claim, enum claim_state from)
@@ -95,7 +85,7 @@ static void leave_room(struct core *core, struct claim *claim, enum claim_state 
 	PRE(mask != 0);
 	owe_ripe_turn(core, claim, from);
 	if (from != CLAIM_OFFERED)
-		count_turn(core, claim);
+		estimate_hold_ended(core, claim);
 	rank_tree_remove(&core->holders, &claim->place);
 	ledger_drop(core, claim);
 	inherit_room(core, claim);
@@ -133,8 +123,10 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	if (from == CLAIM_QUEUED)
 		order_remove(core, claim);
 	claim->rec.state = to;
-	if (from == CLAIM_QUEUED && to == CLAIM_OFFERED)
+	if (from == CLAIM_QUEUED && to == CLAIM_OFFERED) {
+		estimate_wait_ended(core, claim);
 		take_room(core, claim);
+	}
 	if (to == CLAIM_OFFERED)
 		claim->offered_since = core->now;
 	if (from == CLAIM_OFFERED && to == CLAIM_HELD) {
@@ -156,6 +148,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	if (to == CLAIM_QUEUED) {
 		claim->rec.granted_mask = 0;
 		order_insert(core, claim);
+		estimate_wait_began(core, claim);
 	}
 	timer_arm_claim(core, claim);
 	claim_dirty(core, claim);

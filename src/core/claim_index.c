@@ -106,6 +106,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 		list_append(&session->claims, &claim->in_session);
 	claim_index(core, claim);
 	order_insert(core, claim);
+	estimate_wait_began(core, claim);
 	if (session)
 		timer_arm_session(core, session);
 	timer_arm_claim(core, claim);

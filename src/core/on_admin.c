@@ -85,6 +85,7 @@ static void set_paused(struct core *core, const struct event *event, bool paused
 	if (!paused && !core->paused)
 		core->in_doubt_until = core->now;
 	core->paused = paused;
+	estimate_disturbed(core);
 	core->queue_changed = true;
 	write_down(core, event, RECORD_PAUSED);
 	trace_event(core, paused ? "paused" : "resumed", event->admin.reason);

@@ -199,6 +199,7 @@ void on_start(struct core *core, const struct event *event)
 {
 	PRE(!core->started);
 	PRE(core->configured);
+	estimate_disturbed(core);
 	core->started = core->restarting = true;
 	core->epoch = event->start.epoch;
 	core->fence_next = event->start.fence_max + 1;

@@ -8,6 +8,7 @@
 #include "base/rank_tree.h"
 #include "core/binding.h"
 #include "core/core.h"
+#include "core/estimate.h"
 #include "core/view.h"
 
 enum {
@@ -44,13 +45,16 @@ struct claim {
 	struct mono_ms key;            /* arrival + offset(class): the order of the queue */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
-	struct mono_ms offered_since, yield_since;
+	struct mono_ms offered_since;
+	struct mono_ms yield_since; /* YIELDING: since it was asked; QUEUED: since it waits */
 	uint64_t yield_for;
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
 	uint32_t slots_charged;
+	uint32_t told_ms;       /* QUEUED: how long this wait was reckoned to be; 0: unknown */
 	struct seat *seats;     /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t mask;          /* GPUs that could ever hold it */
 	enum end_reason end_as; /* revoked: how it will end */
+	uint8_t told_depth;     /* and with how many before it, in steps */
 	uint8_t acks_missed;
 	bool ripe_turn; /* its turn is the one that ripe work gets after a voice turn */
 	bool killed;    /* SIGKILL was sent */
@@ -154,7 +158,7 @@ struct core {
 	struct effect discard;        /* written when nobody is there to be told */
 	struct core_stats stats;
 	uint32_t outstanding[LEASE_CLASS_COUNT], outstanding_firm, outstanding_native;
-	int64_t hold_ms_mean[LEASE_CLASS_COUNT]; /* of ended turns, smoothed; -1: none yet */
+	struct estimates estimates;
 	struct place_memory memory[PLACE_MEMORY_COUNT];
 	uint32_t memory_next;
 	struct mono_ms memory_until; /* no place is remembered longer */

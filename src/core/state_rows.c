@@ -23,6 +23,8 @@ static const struct field claim_rows[] = {
 	ROW_LESS(T, 14, killed, 2),
 	ROW_TIME(T, 15, timer.key),
 	ROW_TIME(T, 16, offered_since),
+	ROW_MARK(T, 17, told_ms, SENSE_NOISE),
+	ROW(T, 18, FIELD_UINT, told_depth, SENSE_NOISE, ESTIMATE_DEPTHS),
 };
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T
@@ -152,6 +154,30 @@ static const struct field stats_rows[] = {
 static const struct field_table stats_fields = FIELD_TABLE(stats_rows);
 #undef T
 
+#define T struct spread
+static const struct field spread_rows[] = {
+	ROW_OF(T, 1, FIELD_UINT, counts, SENSE_NOISE, NULL),
+};
+static const struct field_table spread_fields = FIELD_TABLE(spread_rows);
+#undef T
+
+#define T struct estimates
+static const struct field estimates_rows[] = {
+	ROW(T, 1, FIELD_TIME, since, SENSE_NOISE, 0),
+	ROW(T, 2, FIELD_TIME, faded, SENSE_NOISE, 0),
+	ROW(T, 3, FIELD_INT, seen_ms, SENSE_NOISE, 0),
+	ROW_OF(T, 4, FIELD_UINT, grants, SENSE_NOISE, NULL),
+	ROW_OF(T, 5, FIELD_INT, mean_ms, SENSE_NOISE, NULL),
+	ROW(T, 6, FIELD_INT, leaving_ms, SENSE_NOISE, 0),
+	ROW_PART(T, 7, leaving, &spread_fields),
+	ROW_OF(T, 8, FIELD_PARTS, turns, SENSE_NONE, &spread_fields),
+	ROW_OF(T, 9, FIELD_PARTS, stays, SENSE_NONE, &spread_fields),
+	ROW_OF(T, 10, FIELD_PARTS, waits, SENSE_NONE, &spread_fields),
+	ROW_OF(T, 11, FIELD_PARTS, ratios, SENSE_NONE, &spread_fields),
+};
+static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
+#undef T
+
 #define T struct core
 /* Made anew: hash_seed, memory, work, restarting, queue_changed, outstanding, outstanding_firm,
  * outstanding_native. */
@@ -179,9 +205,9 @@ static const struct field core_rows[] = {
 	ROW_LESS(T, 21, unwritable, 2),
 	ROW_LESS(T, 22, ticking, 2),
 	ROW_PART(T, 23, stats, &stats_fields),
-	ROW_OF(T, 24, FIELD_INT, hold_ms_mean, SENSE_NOISE, NULL),
 	ROW(T, 25, FIELD_UINT, memory_next, SENSE_NOISE, PLACE_MEMORY_COUNT),
 	ROW_TIME(T, 26, memory_until),
+	ROW_PART(T, 27, estimates, &estimates_fields),
 };
 const struct field_table core_fields = FIELD_TABLE(core_rows);
 #undef T

@@ -26,8 +26,6 @@ struct core *core_create(void)
 	core->in_doubt_until = core->now;
 	core->wake = core->next_heartbeat = MONO_NEVER;
 	core->journal_ok = true;
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		core->hold_ms_mean[cls] = -1;
 	list_init(&core->groups);
 	list_init(&core->nested);
 	list_init(&core->principals);
@@ -136,6 +134,7 @@ static void on_journal(struct core *core, const struct event *event)
 		trace_event(core, event->journal.ok ? "journal-ok" : "journal-failed", NULL);
 	PRE(!(event->journal.ok && event->journal.unwritable));
 	core->journal_ok = event->journal.ok;
+	estimate_disturbed(core);
 	core->unwritable = event->journal.unwritable;
 	core->queue_changed = true;
 }

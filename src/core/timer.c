@@ -234,6 +234,7 @@ void timer_jump(struct core *core, int64_t stalled_ms)
 		else
 			timer_arm_session(core, session);
 	}
+	estimate_disturbed(core);
 	trace_event(core, "clock-jump", NULL);
 	heartbeats(core);
 }

@@ -85,10 +85,18 @@ struct why {
 const char *why_name(int code);
 const char *why_text(int code);
 void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, struct why *ret_why);
-/* The longest wait from now on, proved for the claims that are outstanding now (CASES.md G: its N),
- * and a plain estimate; -1: unknown. */
+/* The longest wait from now on, proved for the claims that are outstanding now (CASES.md G: its N);
+ * -1: unknown. */
 int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
-int64_t core_eta_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
+
+/* What it will still wait, as likely more as less, and what nine of ten such waits stay under; -1:
+ * nothing is known. From waits and turns that were, not from what is promised. */
+struct estimate {
+	int64_t p50_ms, p90_ms;
+	uint32_t samples; /* waits of its class with as many before them that were seen */
+};
+void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		   struct estimate *ret);
 
 struct gpu_view {
 	const struct gpu_config *config;

@@ -16,7 +16,7 @@ enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 static void fill(struct shell *shell, struct facts *facts, const struct effect *effect)
 {
 	facts_fill(facts, shell->broker.core, &shell->live.settings.core, shell->epoch,
-		   shell->broker.now, effect);
+		   shell->broker.now, shell->broker.wall, effect);
 }
 
 void deliver_body(struct shell *shell, uint64_t conn)

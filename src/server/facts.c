@@ -32,8 +32,15 @@ const char *facts_in_the_way(const struct core *core, const struct why *why, str
 	return names;
 }
 
+void facts_told(const struct core *core, uint64_t claim, struct mono_ms now, struct wall_ms wall,
+		struct told *ret_told)
+{
+	*ret_told = (struct told){.bound_ms = core_bound_ms(core, claim, now), .wall = wall};
+	core_estimate(core, claim, now, &ret_told->estimate);
+}
+
 static void fill_place(struct facts *facts, const struct core *core, uint64_t claim,
-		       struct mono_ms now)
+		       struct mono_ms now, struct wall_ms wall)
 {
 	struct message_facts *wire = &facts->wire;
 	struct claim_view ahead;
@@ -41,8 +48,7 @@ static void fill_place(struct facts *facts, const struct core *core, uint64_t cl
 	if (wire->position < 0)
 		return;
 	wire->has_place = true;
-	wire->eta_ms = core_eta_ms(core, claim, now);
-	wire->bound_ms = core_bound_ms(core, claim, now);
+	facts_told(core, claim, now, wall, &wire->told);
 	core_why(core, claim, now, &facts->why);
 	wire->why = &facts->why;
 	wire->holder_name = facts_in_the_way(core, &facts->why, now, facts->names);
@@ -52,12 +58,12 @@ static void fill_place(struct facts *facts, const struct core *core, uint64_t cl
 }
 
 void facts_fill(struct facts *facts, const struct core *core, const struct core_config *config,
-		uint64_t epoch, struct mono_ms now, const struct effect *send)
+		uint64_t epoch, struct mono_ms now, struct wall_ms wall, const struct effect *send)
 {
 	facts->wire = (struct message_facts){
 		.config = config, .epoch = epoch, .server = "baton/" BATON_VERSION};
 	if (send->send.msg == MSG_QUEUED)
-		fill_place(facts, core, send->send.lease, now);
+		fill_place(facts, core, send->send.lease, now, wall);
 	else if (send->send.msg == MSG_YIELD)
 		facts->wire.other_name = facts_name(core, send->send.other, now);
 }

@@ -76,10 +76,9 @@ static bool add_waiter(const struct shell *shell, struct listing *listing)
 		char names[FACTS_NAMES_BYTES];
 		core_why(core, id, now, &why);
 		struct render_wait wait = {.position = listing->position,
-					   .eta_ms = core_eta_ms(core, id, now),
-					   .bound_ms = core_bound_ms(core, id, now),
 					   .why = &why,
 					   .holder_name = facts_in_the_way(core, &why, now, names)};
+		facts_told(core, id, now, shell->broker.wall, &wait.told);
 		render_waiter(&listing->render, &view, now, &shell->live.settings.core, &wait);
 	}
 	listing->position++;

@@ -6,7 +6,7 @@
 #include "core/view.h"
 #include "wire/about.h"
 #include "wire/lock.h"
-#include "wire/text.h"
+#include "wire/told.h"
 
 enum {
 	MESSAGE_VERSION = 1,
@@ -62,14 +62,14 @@ void message_finish(struct message_in *message);
 /* What a message says besides its effect, looked up when it is written; zeroed where unknown. */
 struct message_facts {
 	const struct core_config *config;
-	uint64_t epoch;           /* welcome */
-	int64_t linger_ms;        /* welcome: how long a broken connection keeps all it has */
-	const char *server;       /* welcome: "baton/0.1.0" */
-	const char *rights;       /* welcome: "admin" or "token" */
-	bool dev;                 /* welcome: `reload` messages come */
-	bool has_place;           /* queued: the next four are known */
-	int64_t position;         /* 0: next */
-	int64_t eta_ms, bound_ms; /* -1: unknown */
+	uint64_t epoch;     /* welcome */
+	int64_t linger_ms;  /* welcome: how long a broken connection keeps all it has */
+	const char *server; /* welcome: "baton/0.1.0" */
+	const char *rights; /* welcome: "admin" or "token" */
+	bool dev;           /* welcome: `reload` messages come */
+	bool has_place;     /* queued: the next four are known */
+	int64_t position;   /* 0: next */
+	struct told told;
 	const struct why *why;
 	const char *holder_name; /* of why->holder, or all of why->holders */
 	const char *ahead[MESSAGE_AHEAD_MAX];

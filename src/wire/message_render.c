@@ -60,8 +60,7 @@ void part_place(struct text *out, const struct message_facts *facts)
 		text_json_string(out, facts->ahead[i]);
 	}
 	text_char(out, ']');
-	text_json_seconds_or_null(out, "eta_s", facts->eta_ms);
-	text_json_seconds_or_null(out, "bound_s", facts->bound_ms);
+	part_told(out, &facts->told);
 	if (facts->why) {
 		text_json_key(out, "why");
 		part_why(out, facts->why, facts->holder_name, facts->config);

@@ -5,7 +5,7 @@
 
 /* "gpu": name of the first, "gpus": [{index, name, uuid?}..]; nothing for an empty mask. */
 void part_gpus(struct text *out, uint32_t mask, const struct core_config *config);
-/* position, ahead, eta_s, bound_s, why. */
+/* position, ahead, what part_told adds, why. */
 void part_place(struct text *out, const struct message_facts *facts);
 /* "token": 32 hex digits, unless it is all zero. */
 void part_token(struct text *out, const struct token *token);

@@ -310,8 +310,7 @@ void render_waiter(struct render *render, const struct claim_view *waiter, struc
 	text_char(out, '"');
 	add_left(out, "timeout_in_s", rec->wait_deadline, now);
 	text_json_bool(out, "ripe", waiter->ripe);
-	text_json_seconds_or_null(out, "eta_s", wait->eta_ms);
-	text_json_seconds_or_null(out, "bound_s", wait->bound_ms);
+	part_told(out, &wait->told);
 	add_left(out, "detached_left_s", waiter->detach_deadline, now);
 	if (wait->why) {
 		text_json_key(out, "why");

@@ -3,7 +3,7 @@
  * send and clear the buffer. Asks nothing of the core: views come in as arguments. */
 #pragma once
 #include "core/view.h"
-#include "wire/text.h"
+#include "wire/told.h"
 
 /* The parts of status in their order. */
 enum render_part {
@@ -52,7 +52,8 @@ void render_gpu(struct render *render, uint32_t index, const struct gpu_view *gp
 void render_lease(struct render *render, const struct claim_view *holder, struct mono_ms now,
 		  const struct core_config *config, const char *yield_for_name);
 struct render_wait {
-	int64_t position, eta_ms, bound_ms;
+	int64_t position;
+	struct told told;
 	const struct why *why;
 	const char *holder_name; /* of why->holder, or all of why->holders */
 };
@@ -69,8 +70,6 @@ void render_trace_json(struct text *out, const struct effect *trace, uint64_t id
 		       struct wall_ms wall, const struct core_config *config);
 void render_trace_log(struct text *out, const struct effect *trace,
 		      const struct core_config *config);
-/* 2026-11-23T15:04:05.678Z */
-void render_time(struct text *out, struct wall_ms wall);
 
 /* A row of the journal's history as one object: an ended claim, or an operator's act. */
 void render_history_row(struct text *out, uint64_t row, const struct record *record);

@@ -1,28 +1,9 @@
 /* render_trace: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
  * token: traces carry none. Called by the server for each EFFECT_TRACE. */
 #include <assert.h>
-#include <stdio.h>
-#include <time.h>
 
 #include "wire/parts.h"
 #include "wire/render.h"
-
-void render_time(struct text *out, struct wall_ms wall)
-{
-	time_t seconds = (time_t)(wall.v / 1000);
-	int ms = (int)(wall.v % 1000);
-	if (ms < 0) {
-		ms += 1000;
-		seconds--;
-	}
-	struct tm tm;
-	char day[32];
-	if (!gmtime_r(&seconds, &tm) || !strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm)) {
-		text_str(out, "unknown");
-		return;
-	}
-	text_format(out, "%s.%03dZ", day, ms);
-}
 
 void render_trace_json(struct text *out, const struct effect *trace, uint64_t id,
 		       struct wall_ms wall, const struct core_config *config)

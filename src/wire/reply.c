@@ -70,6 +70,7 @@ static void read_times(struct reply *r, const json_t *root)
 	r->position = json_is_integer(position) ? json_integer_value(position) : -1;
 	r->grace_ms = json_is_integer(grace) ? json_integer_value(grace) : -1;
 	r->eta_ms = seconds_ms(root, "eta_s");
+	r->eta_p90_ms = seconds_ms(root, "eta_p90_s");
 	r->bound_ms = seconds_ms(root, "bound_s");
 	r->expires_ms = seconds_ms(root, "expires_in_s");
 	r->ping_ms = seconds_ms(root, "ping_s");
@@ -99,6 +100,7 @@ static void read_texts(struct reply *r, const json_t *root)
 	r->for_name = text_of(root, "for");
 	r->ahead = json_string_value(json_array_get(json_object_get(root, "ahead"), 0));
 	r->why = text_of(json_object_get(root, "why"), "text");
+	r->estimate = text_of(root, "estimate");
 	r->text = text_of(root, r->type == REPLY_LINK ? "url" : "line");
 	const char *token = text_of(root, "token");
 	r->has_token = token && token_from_hex(token, strlen(token), &r->token);

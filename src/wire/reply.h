@@ -38,8 +38,8 @@ struct reply {
 	uint64_t ref, lease, fence, epoch;
 	uint64_t other; /* yield: for whom (claim); lent: to */
 	uint64_t count; /* ok: how many were touched; close: the code */
-	int64_t position, eta_ms, bound_ms, grace_ms, expires_ms, ping_ms, session_ttl_ms,
-		linger_ms;
+	int64_t position, eta_ms, eta_p90_ms, bound_ms, grace_ms, expires_ms, ping_ms,
+		session_ttl_ms, linger_ms;
 	enum claim_state state; /* claim */
 	int err;                /* denied: enum err, positive */
 	int retry_s;            /* denied: 0: do not retry by yourself */
@@ -54,6 +54,7 @@ struct reply {
 	const char *for_name; /* yield: who needs it */
 	const char *ahead;    /* queued: the first one before it */
 	const char *why;      /* queued: one sentence */
+	const char *estimate; /* queued: of its wait, in words */
 	const char *text;     /* log: the line; link: the URL */
 	uint32_t gpu_count;
 	struct reply_gpu {

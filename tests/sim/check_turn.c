@@ -175,6 +175,7 @@ static void check_views(struct world *w, struct mono_ms now, uint32_t waiting)
 		return;
 	struct claim_view view;
 	struct why why;
+	struct estimate estimate;
 	uint32_t at = (uint32_t)(w->broker.turns % waiting);
 	core_waiter_at(w->broker.core, at, now, &view);
 	core_why(w->broker.core, view.rec->id, now, &why);
@@ -182,8 +183,9 @@ static void check_views(struct world *w, struct mono_ms now, uint32_t waiting)
 		sim_fail(w, "claim %llu does not know why it waits", (ull)view.rec->id);
 	if (core_bound_ms(w->broker.core, view.rec->id, now) < -1)
 		sim_fail(w, "claim %llu has a negative bound", (ull)view.rec->id);
-	if (core_eta_ms(w->broker.core, view.rec->id, now) < -1)
-		sim_fail(w, "claim %llu has a negative estimate", (ull)view.rec->id);
+	core_estimate(w->broker.core, view.rec->id, now, &estimate);
+	if (estimate.p50_ms < -1 || estimate.p50_ms > estimate.p90_ms || estimate.p50_ms == 0)
+		sim_fail(w, "claim %llu has no sane estimate", (ull)view.rec->id);
 }
 
 void check_turn(struct world *w)

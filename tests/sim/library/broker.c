@@ -46,8 +46,7 @@ static void send_effect(struct town *town, const struct effect *fx)
 		.linger_ms = core_linger_ms(&town->config, BIND_NATIVE),
 		.server = "baton/0",
 		.rights = "admin",
-		.eta_ms = -1,
-		.bound_ms = -1,
+		.told = {.estimate = {.p50_ms = -1, .p90_ms = -1}, .bound_ms = -1},
 	};
 	struct text out;
 	text_init(&out);

@@ -139,11 +139,12 @@ static void test_status(void **state)
 		double begin = cpu_s();
 		struct claim_view view;
 		struct why why;
+		struct estimate estimate;
 		for (uint32_t at = 0; core_waiter_at(rig->core, at, rig->now, &view); at++) {
 			core_why(rig->core, view.rec->id, rig->now, &why);
 			assert_int_equal(core_position(rig->core, view.rec->id), at);
 			assert_true(core_bound_ms(rig->core, view.rec->id, rig->now) > 0);
-			core_eta_ms(rig->core, view.rec->id, rig->now);
+			core_estimate(rig->core, view.rec->id, rig->now, &estimate);
 		}
 		best = cpu_s() - begin < best ? cpu_s() - begin : best;
 	}

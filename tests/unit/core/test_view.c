@@ -106,23 +106,6 @@ static void test_bound_of_voice(void **state)
 	(void)held;
 }
 
-/* No estimate before a turn was seen to its end; then about the mean for each turn ahead. */
-static void test_eta(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t held = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "a"));
-	uint64_t next = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
-	uint64_t last = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "c"));
-	struct token token = rig_row(rig, held)->token;
-
-	assert_int_equal(core_eta_ms(rig->core, next, rig->now), -1);
-	rig_pass(rig, 8000);
-	rig_unlock(rig, &token);
-	assert_int_equal(core_eta_ms(rig->core, last, rig->now), 8000);
-	rig_pass(rig, 3000);
-	assert_int_equal(core_eta_ms(rig->core, last, rig->now), 5000);
-}
-
 /* Counters count what happened. */
 static void test_stats(void **state)
 {
@@ -172,9 +155,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_twins),         TEST(test_holders),           TEST(test_why),
-		TEST(test_bound_is_kept), TEST(test_bound_of_voice),    TEST(test_eta),
-		TEST(test_stats),         cmocka_unit_test(test_names),
+		TEST(test_twins),
+		TEST(test_holders),
+		TEST(test_why),
+		TEST(test_bound_is_kept),
+		TEST(test_bound_of_voice),
+		TEST(test_stats),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

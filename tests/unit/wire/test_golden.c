@@ -372,8 +372,9 @@ static void test_queued(void **state)
 	struct message_facts facts = {.config = &config,
 				      .has_place = true,
 				      .position = 1,
-				      .eta_ms = -1,
-				      .bound_ms = 96000,
+				      .told = {.estimate = {.p50_ms = 29500, .p90_ms = 74100},
+					       .bound_ms = 95500,
+					       .wall = {UINT64_C(1766447001000)}},
 				      .why = &why,
 				      .holder_name = "Root \"Mic\"",
 				      .ahead = {"first", "second"},
@@ -383,7 +384,9 @@ static void test_queued(void **state)
 	said(&send, &facts, "broker-queued.json", &r);
 	assert_int_equal(r.type, REPLY_QUEUED);
 	assert_int_equal(r.position, 1);
-	assert_int_equal(r.eta_ms, -1);
+	assert_int_equal(r.eta_ms, 29500);
+	assert_int_equal(r.eta_p90_ms, 74100);
+	assert_string_equal(r.estimate, "about 30 s; 9 of 10 such waits under 75 s");
 	assert_int_equal(r.bound_ms, 96000);
 	assert_string_equal(r.ahead, "first");
 	assert_string_equal(r.why, "Root \"Mic\" holds gpu0.");

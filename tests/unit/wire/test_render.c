@@ -130,12 +130,14 @@ static void all_rows(struct render *render, void (*between)(struct text *out, vo
 	between(render->out, ctx);
 	render_lease(render, &held, now, &config, "tab \"1\"");
 	render_next(render);
+	const struct told told[2] = {
+		{.estimate = {.p50_ms = 1500, .p90_ms = 4210},
+		 .bound_ms = 95001,
+		 .wall = {1766447001000}},
+		{.estimate = {.p50_ms = -1, .p90_ms = -1}, .bound_ms = -1, .bound_why = "paused"}};
 	for (int i = 0; i < 2; i++) {
-		const struct render_wait wait = {.position = i,
-						 .eta_ms = i ? -1 : 1500,
-						 .bound_ms = 96000,
-						 .why = &why,
-						 .holder_name = "Root-Mic"};
+		const struct render_wait wait = {
+			.position = i, .told = told[i], .why = &why, .holder_name = "Root-Mic"};
 		between(render->out, ctx);
 		render_waiter(render, &waits[i], now, &config, &wait);
 	}

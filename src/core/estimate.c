@@ -1,0 +1,384 @@
+/* estimate: reckons a wait from who holds, who is before it and who is expected to pass it, and
+ * corrects that by how such reckonings came out before: the quantiles of the ratio are those of the
+ * answer. So it stays right whatever the order is, once some waits were seen. */
+#include "core/estimate.h"
+
+#include "core/claim.h"
+#include "core/fit.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/preempt.h"
+#include "core/schedule.h"
+
+enum {
+	FADE_MS = 120 * 1000,     /* a fade of 1/32 each: a half-life of 44 minutes */
+	FADES_MAX = 512,          /* then nothing is left */
+	LOOKED_AT_MAX = 32,       /* those behind them are taken to be like them */
+	RATIO_ONE = 1 << 14,      /* in the middle of what a spread can tell apart */
+	PRIOR_WAITS = 4,          /* how many waits weigh as much as a guess */
+	SEEN_LEAST_MS = 5 * 1000, /* a rate needs some time */
+	TOLD_LEAST_MS = 100,      /* nobody is through at once who waits */
+	MANY_TIMES = 16,          /* of its base, that those who pass can make of a wait */
+};
+
+struct reckoning {
+	int64_t work_ms;          /* all turns before it */
+	int64_t slots, slots_all; /* it could use; there are */
+	uint32_t ahead;
+};
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void fade_all(struct estimates *e)
+{
+	e->seen_ms -= e->seen_ms / 32;
+	spread_fade(&e->leaving);
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		e->grants[cls] -= (e->grants[cls] + 31) / 32;
+		spread_fade(&e->waits[cls]);
+		spread_fade(&e->turns[cls]);
+		spread_fade(&e->stays[cls]);
+	}
+	for (int i = 0; i < LEASE_CLASS_COUNT * ESTIMATE_DEPTHS; i++)
+		spread_fade(&e->ratios[i]);
+}
+
+static void fade(struct core *core)
+{
+	struct estimates *e = &core->estimates;
+
+	for (int i = 0; i < FADES_MAX && mono_since(core->now, e->faded) >= FADE_MS; i++) {
+		e->faded = mono_after(e->faded, FADE_MS);
+		e->seen_ms += FADE_MS;
+		fade_all(e);
+	}
+	if (mono_since(core->now, e->faded) >= FADE_MS)
+		e->faded = core->now;
+}
+
+void estimate_disturbed(struct core *core)
+{
+	if (!core->started)
+		core->estimates.faded = core->now;
+	core->estimates.since = core->now;
+}
+
+/* Memory only, for as long as a model is loaded; else a turn. */
+static bool stays(const struct claim *claim)
+{
+	return claim->rec.need.slots == 0;
+}
+
+/* Of a class that had none yet: the longest of what the others have. */
+int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls)
+{
+	const int64_t *mean_ms = core->estimates.mean_ms;
+	int64_t most = 0;
+
+	PRE(cls < LEASE_CLASS_COUNT);
+	for (int other = 0; other < LEASE_CLASS_COUNT; other++)
+		most = larger(most, mean_ms[other]);
+	most = mean_ms[cls] > 0 ? mean_ms[cls] : most;
+	return most > 0 ? most : -1;
+}
+
+/* A turn of which the broker saw only a part says nothing about the others: it was not there, or
+ * learnt of the end too late. */
+void estimate_hold_ended(struct core *core, const struct claim *claim)
+{
+	struct estimates *e = &core->estimates;
+	enum lease_class cls = claim->rec.cls;
+
+	PRE(cls < LEASE_CLASS_COUNT);
+	if (mono_before(claim->rec.turn_since, e->since))
+		return;
+	fade(core);
+	if (stays(claim)) {
+		spread_add(&e->stays[cls], mono_since(core->now, claim->rec.turn_since));
+	} else {
+		spread_add(&e->turns[cls], mono_since(core->now, claim->rec.turn_since));
+		e->mean_ms[cls] =
+			spread_rest(&e->turns[cls], 0, core->config.classes[cls].hold_ms_max);
+	}
+	if (mono_before(claim->rec.turn_since, claim->yield_since) &&
+	    mono_before(claim->yield_since, core->now)) {
+		spread_add(&e->leaving, mono_since(core->now, claim->yield_since));
+		e->leaving_ms = spread_rest(&e->leaving, 0, core->config.grace_ms_max);
+	}
+}
+
+/* ---- the reckoning ---- */
+
+static int64_t rest_ms(const struct core *core, const struct claim *holder, int64_t past_ms,
+		       int64_t most_ms)
+{
+	const struct estimates *e = &core->estimates;
+	enum lease_class cls = holder->rec.cls;
+	const struct spread *holds = stays(holder) ? &e->stays[cls] : &e->turns[cls];
+	int64_t mean_ms =
+		stays(holder) ? spread_rest(holds, 0, most_ms) : estimate_mean_hold_ms(core, cls);
+	int64_t rest;
+
+	if (past_ms == 0 || mean_ms < 0)
+		return smaller(mean_ms, most_ms);
+	rest = spread_rest(holds, past_ms, most_ms);
+	if (rest >= 0)
+		return rest;
+	/* It is longer than any before: as long again as half of it. */
+	return smaller(larger(mean_ms - past_ms, past_ms / 2), most_ms);
+}
+
+static int64_t leaving_ms(const struct core *core, int64_t past_ms)
+{
+	const struct estimates *e = &core->estimates;
+	int64_t rest = past_ms == 0 ? e->leaving_ms
+				    : spread_rest(&e->leaving, past_ms, core->config.grace_ms_max);
+
+	return rest > 0 ? rest : core->config.grace_ms;
+}
+
+/* How long this one still has its room, when the waiter wants it. */
+static int64_t left_ms(const struct core *core, const struct claim *claim,
+		       const struct claim *holder, struct mono_ms now)
+{
+	int64_t most = core->config.classes[holder->rec.cls].hold_ms_max + leaving_ms(core, 0);
+	int64_t past = 0;
+	struct mono_ms when = MONO_NEVER;
+	enum yield_reason reason;
+
+	if (holder->rec.state != CLAIM_OFFERED)
+		past = larger(0, mono_since(now, holder->rec.turn_since));
+	if (holder->rec.state == CLAIM_YIELDING)
+		most = smaller(larger(0, mono_since(holder->deadline, now)),
+			       leaving_ms(core, larger(0, mono_since(now, holder->yield_since))));
+	else if (stays(holder))
+		when = preempt_evict_when(core, holder);
+	else
+		when = preempt_when(core, claim, holder, &reason);
+	if (when.v != INT64_MAX)
+		most = larger(0, mono_since(when, now)) + leaving_ms(core, 0);
+	return rest_ms(core, holder, past, most);
+}
+
+/* What those who compute there still need, or of memory: until the first leaves. False: nothing is
+ * known of them. */
+static bool add_holders(const struct core *core, const struct claim *claim, struct mono_ms now,
+			enum holder_kind kind, struct reckoning *r)
+{
+	int64_t soonest = INT64_MAX;
+	int looked_at = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		const struct claim *holder = NULL;
+		if (claim->mask & (1u << gpu))
+			holder = ledger_holder_after(core, gpu, kind, 0);
+		for (; holder && looked_at++ < LOOKED_AT_MAX;
+		     holder = ledger_holder_next(holder, gpu)) {
+			int64_t left = left_ms(core, claim, holder, now);
+			if (left < 0)
+				return false;
+			soonest = smaller(soonest, left);
+			r->work_ms += left * holder->slots_charged;
+		}
+	}
+	if (kind == HOLDER_KEEPS && soonest != INT64_MAX)
+		r->work_ms = soonest * r->slots;
+	return true;
+}
+
+static bool add_ahead(const struct core *core, const struct claim *claim, struct reckoning *r)
+{
+	struct rank_node *node = rank_tree_first(&core->places);
+	int64_t work = 0, mean_ms;
+	uint32_t looked_at = 0;
+
+	for (; node && node != &claim->place && looked_at < LOOKED_AT_MAX;
+	     node = rank_tree_next(node), looked_at++) {
+		const struct claim *other = claim_of_place(node);
+		uint32_t shared = mask_count(other->mask & claim->mask);
+		if (shared == 0 || other->rec.need.slots == 0 || order_detached(other))
+			continue;
+		mean_ms = estimate_mean_hold_ms(core, other->rec.cls);
+		if (mean_ms < 0)
+			return false;
+		work += mean_ms * other->rec.need.slots * other->rec.need.gpu_count * shared /
+			mask_count(other->mask);
+	}
+	if (looked_at == LOOKED_AT_MAX)
+		work = work * r->ahead / LOOKED_AT_MAX;
+	r->work_ms += work;
+	return true;
+}
+
+/* In how much of the time, in 1024 parts, turns of a class are had that was not there before. */
+static int64_t load_of(const struct core *core, int cls, const struct reckoning *r,
+		       struct mono_ms now)
+{
+	const struct estimates *e = &core->estimates;
+	int64_t seen_ms = e->seen_ms + larger(0, mono_since(now, e->faded)) + SEEN_LEAST_MS;
+
+	return (int64_t)(e->grants[cls] * 1024 / SPREAD_ONE) *
+	       larger(0, estimate_mean_hold_ms(core, (enum lease_class)cls)) /
+	       (seen_ms * r->slots_all);
+}
+
+/* Who is more urgent passes it until its key has come; voice always does. */
+static int64_t with_passers(const struct core *core, const struct claim *claim, struct mono_ms now,
+			    const struct reckoning *r)
+{
+	int64_t base = r->work_ms / r->slots, wait = base;
+	int64_t load[LEASE_CLASS_COUNT], window[LEASE_CLASS_COUNT];
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		int64_t offset = core->config.classes[cls].offset_ms;
+		load[cls] = cls < (int)claim->rec.cls ? load_of(core, cls, r, now) : 0;
+		window[cls] = cls == LEASE_VOICE ? DURATION_MS_MAX
+						 : larger(0, mono_since(claim->key, now) - offset);
+	}
+	for (int round = 0; round < 8; round++) {
+		int64_t more = 0;
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			more += load[cls] * smaller(wait, window[cls]) / 1024;
+		wait = smaller(base + more, base * MANY_TIMES);
+	}
+	return wait;
+}
+
+static bool slots_free(const struct core *core, const struct claim *claim)
+{
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if ((claim->mask & (1u << gpu)) &&
+		    ledger_slots_fit(core, gpu, claim->rec.need.slots))
+			return true;
+	return false;
+}
+
+/* The wait by what is known now; -1: nothing is known, 0: there is nothing in the way. */
+static int64_t reckon_ms(const struct core *core, const struct claim *claim, struct mono_ms now)
+{
+	struct reckoning r = {.ahead = rank_tree_rank(&claim->place)};
+	bool memory = claim->rec.need.slots == 0 || slots_free(core, claim);
+	enum holder_kind kind = memory ? HOLDER_KEEPS : HOLDER_COMPUTES;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		r.slots_all += core->config.gpus[gpu].slots;
+		if (claim->mask & (1u << gpu))
+			r.slots += core->config.gpus[gpu].slots;
+	}
+	if (r.slots == 0)
+		return -1;
+	if (!add_holders(core, claim, now, kind, &r) || !add_ahead(core, claim, &r))
+		return -1;
+	return with_passers(core, claim, now, &r);
+}
+
+/* ---- what comes of it ---- */
+
+static int depth_of(uint32_t ahead)
+{
+	return ahead == 0 ? 0 : ahead < 3 ? 1 : ahead < 7 ? 2 : 3;
+}
+
+static int ratio_at(int cls, int depth)
+{
+	return cls * ESTIMATE_DEPTHS + depth;
+}
+
+void estimate_wait_began(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	claim->yield_since = core->now;
+	claim->told_depth = (uint8_t)depth_of(rank_tree_rank(&claim->place));
+	claim->told_ms = 0;
+	if (claim->told_depth > 0 || claim->rec.need.vram_bytes > 0 || !slots_free(core, claim))
+		claim->told_ms =
+			(uint32_t)larger(0, smaller(reckon_ms(core, claim, core->now), INT32_MAX));
+}
+
+void estimate_wait_ended(struct core *core, const struct claim *claim)
+{
+	struct estimates *e = &core->estimates;
+	int64_t wait_ms = larger(1, mono_since(core->now, claim->yield_since));
+
+	fade(core);
+	e->grants[claim->rec.cls] += SPREAD_ONE;
+	if (mono_before(claim->yield_since, e->since))
+		return;
+	spread_add(&e->waits[claim->rec.cls], mono_since(core->now, claim->yield_since));
+	if (claim->told_ms > 0)
+		spread_add(&e->ratios[ratio_at(claim->rec.cls, claim->told_depth)],
+			   smaller(wait_ms, DURATION_MS_MAX / RATIO_ONE) * RATIO_ONE /
+				   claim->told_ms);
+}
+
+/* Those of its class and depth weigh most, but the others are not without a word. */
+static void mix_ratios(const struct core *core, const struct claim *claim, int depth,
+		       struct spread *ret_mix)
+{
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		for (int other = 0; other < ESTIMATE_DEPTHS; other++) {
+			bool same = cls == (int)claim->rec.cls;
+			spread_mix(ret_mix, &core->estimates.ratios[ratio_at(cls, other)],
+				   same && other == depth   ? 16
+				   : same || other == depth ? 2
+							    : 1);
+		}
+}
+
+/* The quantile of the ratios; few of them weigh against a guess by the turns themselves: that they
+ * are about what they were, and that one long one makes less of many. */
+static int64_t times(int64_t ms, const struct spread *mix, unsigned per_mille, int64_t guess)
+{
+	int64_t count = (int64_t)(spread_total(mix) / (SPREAD_ONE * 16));
+	int64_t ratio = count > 0 ? spread_quantile(mix, per_mille) : guess;
+
+	ratio = (ratio * count + guess * PRIOR_WAITS) / (count + PRIOR_WAITS);
+	return smaller(ms, DURATION_MS_MAX / RATIO_ONE / 1024) * ratio / RATIO_ONE;
+}
+
+static int64_t guess_p90(const struct core *core, const struct claim *claim, int depth)
+{
+	const struct spread *holds = &core->estimates.turns[claim->rec.cls];
+	int64_t mean = spread_rest(holds, 0, DURATION_MS_MAX), most = spread_quantile(holds, 900);
+	int64_t more = mean > 0 ? (most - mean) * RATIO_ONE / mean : RATIO_ONE;
+
+	return RATIO_ONE + larger(more, RATIO_ONE) * 2 / (2 + depth);
+}
+
+void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		   struct estimate *ret)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+	struct spread mix = {0};
+	int64_t reckoned_ms, bound_ms;
+	int depth;
+
+	*ret = (struct estimate){.p50_ms = -1, .p90_ms = -1};
+	if (!claim || claim->rec.state != CLAIM_QUEUED || !schedule_may_grant(core) ||
+	    order_detached(claim) || order_beyond(core, claim))
+		return;
+	reckoned_ms = reckon_ms(core, claim, now);
+	if (reckoned_ms < 0)
+		return;
+	depth = depth_of(rank_tree_rank(&claim->place));
+	mix_ratios(core, claim, depth, &mix);
+	bound_ms = core_bound_ms(core, claim_id, now);
+	bound_ms = bound_ms < 0 ? DURATION_MS_MAX : bound_ms;
+	ret->samples =
+		(uint32_t)(spread_total(&core->estimates.ratios[ratio_at(claim->rec.cls, depth)]) /
+			   SPREAD_ONE);
+	ret->p50_ms = larger(TOLD_LEAST_MS, times(reckoned_ms, &mix, 500, RATIO_ONE));
+	ret->p90_ms =
+		larger(ret->p50_ms, times(reckoned_ms, &mix, 900, guess_p90(core, claim, depth)));
+	ret->p50_ms = smaller(ret->p50_ms, bound_ms);
+	ret->p90_ms = smaller(ret->p90_ms, bound_ms);
+	POST(ret->p50_ms <= ret->p90_ms);
+}

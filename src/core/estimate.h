@@ -1,0 +1,36 @@
+/* estimate: how long turns and waits really were, and from that how long a wait will be. For people
+ * and for tags of the order; no grant depends on a number told here. Counts fade with a half-life
+ * of three quarters of an hour. Called by claim.c when a wait or a turn begins or ends. */
+#pragma once
+#include "base/spread.h"
+#include "core/types.h"
+
+enum { ESTIMATE_DEPTHS = 4 }; /* how many are before it: none, 1 or 2, 3 to 6, more */
+
+/* Plain numbers, so that they can be kept and exported. */
+struct estimates {
+	struct mono_ms since; /* what began before was not seen whole: a start, a stall, a pause */
+	struct mono_ms faded;
+	int64_t seen_ms; /* until `faded`, in which the grants came; fades like them */
+	uint64_t grants[LEASE_CLASS_COUNT];
+	int64_t mean_ms[LEASE_CLASS_COUNT]; /* turns, cut off where they would be; 0: none */
+	struct spread turns[LEASE_CLASS_COUNT];
+	struct spread stays[LEASE_CLASS_COUNT]; /* of what takes memory only */
+	struct spread waits[LEASE_CLASS_COUNT];
+	int64_t leaving_ms;    /* mean of the next; 0: none */
+	struct spread leaving; /* from being asked to give way to having done so */
+	/* Waits over what was reckoned when they began, by class and by how many were before. */
+	struct spread ratios[LEASE_CLASS_COUNT * ESTIMATE_DEPTHS];
+};
+
+struct claim;
+struct core;
+
+void estimate_wait_began(struct core *core, struct claim *claim);
+void estimate_wait_ended(struct core *core, const struct claim *claim);
+void estimate_hold_ended(struct core *core, const struct claim *claim);
+/* Grants were stopped, the clock stood, or the broker began: what lasts now is like nothing else.
+ */
+void estimate_disturbed(struct core *core);
+/* The mean turn of a class, or of all where it had none; -1: none was seen. */
+int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls);

@@ -1,0 +1,228 @@
+/* What a waiter is told comes true: nothing before anything is known, never 0 while somebody holds,
+ * and in a crowd nine waits of ten stay under what was told. */
+#include "crowd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct estimate told(struct rig *rig, uint64_t claim)
+{
+	struct estimate estimate;
+
+	core_estimate(rig->core, claim, rig->now, &estimate);
+	assert_true(estimate.p50_ms <= estimate.p90_ms);
+	return estimate;
+}
+
+static uint64_t ask_plain(struct rig *rig, enum lease_class cls, const char *name)
+{
+	struct event want = rig_want(BIND_HTTP, cls, name);
+
+	want.acquire.timeout_ms = -1;
+	return rig_ask(rig, 0, want);
+}
+
+static void unlock(struct rig *rig, uint64_t lease)
+{
+	struct token token = rig_row(rig, lease)->token;
+
+	rig_unlock(rig, &token);
+}
+
+/* No estimate before a turn was seen to its end; then about the rest of it, and one for each that
+ * is before it. */
+static void test_from_holds(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t held = ask_plain(rig, LEASE_CHAT, "a");
+	uint64_t next = ask_plain(rig, LEASE_CHAT, "b");
+	uint64_t last = ask_plain(rig, LEASE_CHAT, "c");
+
+	assert_int_equal(told(rig, next).p50_ms, -1);
+	assert_int_equal(told(rig, last).p90_ms, -1);
+	rig_pass(rig, 8000);
+	unlock(rig, held);
+	assert_in_range(told(rig, last).p50_ms, 7000, 9000);
+	assert_in_range(told(rig, last).p90_ms, 8000, 20000);
+	assert_in_range(told(rig, ask_plain(rig, LEASE_CHAT, "d")).p50_ms, 14000, 18000);
+	rig_pass(rig, 3000);
+	assert_in_range(told(rig, last).p50_ms, 4000, 6000);
+	assert_int_equal(told(rig, next).p50_ms, -1); /* it holds */
+}
+
+/* A holder may be there longer than any before it: the estimate grows, and is never 0. */
+static void test_never_zero(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t first = ask_plain(rig, LEASE_CHAT, "a");
+	uint64_t second = ask_plain(rig, LEASE_CHAT, "b");
+	uint64_t waits;
+
+	rig_pass(rig, 500);
+	unlock(rig, first);
+	waits = ask_plain(rig, LEASE_CHAT, "c");
+	for (int i = 0; i < 100; i++) {
+		rig_pass(rig, 97);
+		assert_true(told(rig, waits).p50_ms >= 100);
+	}
+	assert_true(told(rig, waits).p50_ms >= 3000);
+	(void)second;
+}
+
+/* A turn of which the broker did not see the end, and the pause in which somebody waited, say
+ * nothing about the others. */
+static void test_unseen(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t conn = rig_session(rig, BIND_NATIVE, "a"), waits;
+	uint64_t session = rig_session_id(rig, conn), held = rig_hold(rig, conn, LEASE_CHAT);
+
+	rig_pass(rig, 3600 * 1000);
+	rig_restart(rig, true);
+	conn = rig_resume(rig, BIND_NATIVE, session);
+	waits = ask_plain(rig, LEASE_CHAT, "b");
+	rig_release(rig, conn, held, false);
+	waits = ask_plain(rig, LEASE_CHAT, "c");
+	assert_int_equal(told(rig, waits).p50_ms, -1);
+}
+
+/* While nothing is granted nobody knows for how long. */
+static void test_paused(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t first = ask_plain(rig, LEASE_CHAT, "a"), second = ask_plain(rig, LEASE_CHAT, "b");
+	uint64_t third = ask_plain(rig, LEASE_CHAT, "c");
+
+	rig_pass(rig, 1000);
+	unlock(rig, first);
+	assert_true(told(rig, third).p50_ms > 0);
+	rig_admin(rig, ADMIN_PAUSE, 0);
+	assert_int_equal(told(rig, third).p50_ms, -1);
+	rig_admin(rig, ADMIN_RESUME, 0);
+	assert_true(told(rig, third).p50_ms > 0);
+	(void)second;
+}
+
+/* ---- the crowd ---- */
+
+struct score {
+	size_t waits, covered, error_count;
+	double *errors;
+};
+
+static void count(struct score *score, const struct crowd_wait *wait)
+{
+	double off = (double)(wait->p50_ms - wait->wait_ms) / (double)(wait->wait_ms + 1);
+
+	score->waits++;
+	score->covered += wait->wait_ms <= wait->p90_ms;
+	/* Who did not wait for as long as a fifth of a second was not seen to wait. */
+	if (wait->wait_ms >= 200)
+		score->errors[score->error_count++] = off < 0 ? -off : off;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double left = *(const double *)a, right = *(const double *)b;
+
+	return (left > right) - (left < right);
+}
+
+static double median_error(const struct score *score)
+{
+	qsort(score->errors, score->error_count, sizeof(double), by_size);
+	return score->error_count ? score->errors[score->error_count / 2] : 0;
+}
+
+static double covered(const struct score *score)
+{
+	return score->waits ? (double)score->covered / (double)score->waits : 1;
+}
+
+static void report(const char *who, const struct score *score)
+{
+	print_message("  %-10s %5zu waits, %2.0f %% under what 9 of 10 were to be; error of the "
+		      "estimate: median %2.0f %%\n",
+		      who, score->waits, 100 * covered(score), 100 * median_error(score));
+}
+
+static void crowds(int seeds, int64_t think_ms, int64_t before_ms, int64_t ms, struct score *all)
+{
+	struct score by_class[LEASE_CLASS_COUNT] = {0};
+
+	*all = (struct score){.errors = calloc((size_t)seeds * CROWD_WAITS_MAX, sizeof(double))};
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		by_class[cls].errors = calloc((size_t)seeds * CROWD_WAITS_MAX, sizeof(double));
+	for (int seed = 0; seed < seeds; seed++) {
+		struct crowd *crowd = crowd_begin((uint64_t)seed + 1, think_ms);
+		crowd_run(crowd, before_ms);
+		crowd->wait_count = 0;
+		crowd_run(crowd, ms);
+		for (size_t i = 0; i < crowd->wait_count; i++) {
+			const struct crowd_wait *wait = &crowd->waits[i];
+			count(all, wait);
+			count(&by_class[wait->cls], wait);
+			if (getenv("CROWD_DUMP"))
+				printf("D %d %lld %lld %lld %lld\n", wait->cls,
+				       (long long)wait->asked_ms - 1000000,
+				       (long long)wait->wait_ms, (long long)wait->p50_ms,
+				       (long long)wait->p90_ms);
+		}
+		crowd_end(crowd);
+	}
+	print_message("thinking %lld s, from %lld s on for %lld s:\n", (long long)think_ms / 1000,
+		      (long long)before_ms / 1000, (long long)ms / 1000);
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		report(lease_class_name(cls), &by_class[cls]);
+		free(by_class[cls].errors);
+	}
+	report("all", all);
+}
+
+/* From the first moment of a broker that knows nothing. */
+static void test_crowd_cold(void **state)
+{
+	struct score score;
+
+	(void)state;
+	crowds(40, 8000, 0, 150000, &score);
+	assert_true(covered(&score) > 0.80);
+	assert_true(median_error(&score) < 0.40);
+	free(score.errors);
+}
+
+static void test_crowd_warm(void **state)
+{
+	struct score score;
+
+	(void)state;
+	crowds(10, 8000, 600000, 600000, &score);
+	assert_true(covered(&score) > 0.85 && covered(&score) < 0.97);
+	assert_true(median_error(&score) < 0.30);
+	free(score.errors);
+}
+
+/* Less is asked for than there is, so that waits are short and of all kinds. */
+static void test_crowd_light(void **state)
+{
+	struct score score;
+
+	(void)state;
+	crowds(10, 70000, 600000, 600000, &score);
+	assert_true(covered(&score) > 0.80 && covered(&score) < 0.97);
+	free(score.errors);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_from_holds, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_never_zero, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_unseen, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_paused, rig_setup, rig_teardown),
+		cmocka_unit_test(test_crowd_cold),
+		cmocka_unit_test(test_crowd_warm),
+		cmocka_unit_test(test_crowd_light),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
