@@ -93,7 +93,10 @@ void broker_step(struct world *w, struct event *event)
 	memcpy(event->random.b, random, sizeof event->random.b);
 	b->steps++;
 	struct mono_ms wake = mono_min(b->wake, event->now);
+	size_t from = b->fx.count;
+	twin_begin_step(w, event);
 	core_step(b->core, event, &b->fx);
+	twin_end_step(w, event, from);
 	/* The real loop takes a wake-up that lies in the past for a stall. */
 	if (event->type > EVENT_START && mono_before(b->fx.next_wake, wake))
 		sim_fail(w, "the core asks to be woken %lld ms ago",

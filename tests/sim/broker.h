@@ -4,6 +4,7 @@
 #include "core/core.h"
 #include "core/view.h"
 #include "letter.h"
+#include "twin.h"
 
 struct world;
 struct conn;
@@ -31,6 +32,7 @@ struct broker {
 	bool journal_told_bad; /* what the core was told last */
 	int64_t stall_begin_t;
 	uint64_t turns, steps;
+	struct twin twin;
 };
 
 void broker_start(struct world *w); /* the first start of a run */

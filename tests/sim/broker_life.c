@@ -161,6 +161,7 @@ void broker_crash(struct world *w, bool reboot)
 		return;
 	trace_line(&w->trace, "broker dies%s", reboot ? " with the machine" : "");
 	bound_taint(w);
+	twin_drop(w);
 	core_destroy(b->core);
 	b->core = NULL;
 	b->state = BROKER_DOWN;
@@ -220,6 +221,7 @@ void broker_resume(struct world *w)
 
 void broker_finish(struct world *w)
 {
+	twin_drop(w);
 	core_destroy(w->broker.core);
 	drop_inbox(w);
 	effects_finish(&w->broker.fx);

@@ -18,7 +18,8 @@ def compile_one(compiler, source, target, include):
 def sources(root):
     """What the simulator consists of, by part; base only as far as the core needs it."""
     root = pathlib.Path(root)
-    base = [root / f"src/base/{name}.c" for name in ("err", "hash", "heap", "list", "rank_tree", "token")]
+    names = ("buf", "err", "fields", "hash", "heap", "list", "rank_tree", "token")
+    base = [root / f"src/base/{name}.c" for name in names]
     return {
         "base": base,
         "core": sorted((root / "src/core").glob("*.c")),

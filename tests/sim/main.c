@@ -165,21 +165,20 @@ static const char usage[] =
 	"  --jobs J       processes (one per processor)\n"
 	"  --trace        print each line of the story; with --seed\n"
 	"  --hashes       print each seed's trace hash instead of the report\n"
+	"  --twin N       every N steps an imported copy of the core goes on in its place (100); "
+	"0:\n"
+	"                 never\n"
 	"  --json         the report as one JSON object\n";
 
 static void parse(int argc, char **argv, struct options *options)
 {
-	static const struct option table[] = {{"seeds", required_argument, NULL, 'n'},
-					      {"first", required_argument, NULL, 'f'},
-					      {"seed", required_argument, NULL, 's'},
-					      {"minutes", required_argument, NULL, 'm'},
-					      {"jobs", required_argument, NULL, 'j'},
-					      {"trace", no_argument, NULL, 't'},
-					      {"hashes", no_argument, NULL, 'x'},
-					      {"bounds-only", no_argument, NULL, 'b'},
-					      {"json", no_argument, NULL, 'J'},
-					      {"help", no_argument, NULL, 'h'},
-					      {0}};
+	static const struct option table[] = {
+		{"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
+		{"seed", required_argument, NULL, 's'},  {"minutes", required_argument, NULL, 'm'},
+		{"jobs", required_argument, NULL, 'j'},  {"trace", no_argument, NULL, 't'},
+		{"hashes", no_argument, NULL, 'x'},      {"bounds-only", no_argument, NULL, 'b'},
+		{"twin", required_argument, NULL, 'w'},  {"json", no_argument, NULL, 'J'},
+		{"help", no_argument, NULL, 'h'},        {0}};
 	for (int c; (c = getopt_long(argc, argv, "h", table, NULL)) != -1;) {
 		if (c == 'n')
 			options->count = strtoull(optarg, NULL, 10);
@@ -197,6 +196,8 @@ static void parse(int argc, char **argv, struct options *options)
 			options->hashes = true;
 		else if (c == 'b')
 			options->world.bounds_only = true;
+		else if (c == 'w')
+			options->world.twin_every = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'J')
 			options->json = true;
 		else {
@@ -211,7 +212,7 @@ int main(int argc, char **argv)
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct options options = {.first = 1,
 				  .count = 100,
-				  .world = {.minutes = 60},
+				  .world = {.minutes = 60, .twin_every = 100},
 				  .jobs = processors > 0 ? (unsigned)processors : 1};
 	parse(argc, argv, &options);
 	if (options.jobs > JOBS_MAX)

@@ -71,6 +71,7 @@ struct world_options {
 	int64_t minutes;
 	enum trace_mode mode;
 	bool bounds_only;
+	unsigned twin_every; /* steps from one export and import to the next; 0: none */
 };
 
 /* Runs one seed in `w`, which may be anything before; a failure ends the process, by sim_fail or an
