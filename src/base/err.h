@@ -53,8 +53,10 @@
 	X(ERR_NO_ROOM, "no_room", 409, 75, 1,                                                      \
 	  "The GPU has no room for the change; nothing changed.")                                  \
 	X(ERR_DEADLOCK, "deadlock", 409, 75, 0,                                                    \
-	  "The claim would wait for a lease that waits for it; lend the lease or release it "      \
-	  "first.")                                                                                \
+	  "The claim would wait for a lease that waits for it; name it as host, or "               \
+	  "release it first.")                                                                     \
+	X(ERR_HOST_OVER, "host_over", 409, 75, 0,                                                  \
+	  "The lease inside which it was to run has ended.")                                       \
 	X(ERR_STATE, "wrong_state", 409, 65, 0, "The claim is not in a state that allows this.")   \
 	X(ERR_PROTOCOL, "protocol", 400, 76, 0,                                                    \
 	  "This message is not part of the session protocol.")                                     \

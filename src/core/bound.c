@@ -98,7 +98,8 @@ static bool voided(const struct core *core, const struct claim *claim)
 	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
 	uint32_t possible = 0;
 
-	if (!schedule_may_grant(core) || order_detached(claim) || order_beyond(core, claim))
+	if (!schedule_may_grant(core) || order_detached(claim) || claim->host ||
+	    order_beyond(core, claim))
 		return true;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (open & (1u << gpu))

@@ -2,6 +2,7 @@
  * with what the core keeps. O(n) or worse; called by tests and the simulator after each step. */
 #include "core/claim.h"
 #include "core/fit.h"
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/principal.h"
@@ -58,18 +59,32 @@ static void check_session_vram(const struct core *core)
 	}
 }
 
-static void check_loan(const struct claim *claim)
+static void check_inside(const struct claim *claim)
 {
-	if (claim->lender) {
-		INVARIANT(claim->lender->lent_to == claim);
-		INVARIANT(claim->rec.lender == claim->lender->rec.id);
+	const struct claim *host = claim->host;
+	uint64_t inside_bytes = 0;
+	uint32_t count = 0;
+
+	if (host) {
+		INVARIANT(claim_has_room(host));
+		INVARIANT(claim->rec.lender ? claim->rec.lender == host->rec.id
+					    : claim->rec.host == host->rec.id);
 		INVARIANT(claim->slots_charged == 0);
-		INVARIANT((claim->rec.granted_mask & ~claim->lender->rec.granted_mask) == 0);
+		INVARIANT((claim->rec.granted_mask & ~host->rec.granted_mask) == 0);
 	}
-	if (claim->lent_to) {
-		INVARIANT(claim->lent_to->lender == claim);
-		INVARIANT(claim_has_room(claim->lent_to));
+	if (!claim->house)
+		return;
+	list_each(it, next, &claim->house->guests)
+	{
+		const struct claim *guest = container_of(it, struct claim, in_nested);
+		INVARIANT(guest->host == claim);
+		inside_bytes += guest->rec.need.vram_bytes - guest->vram_charged;
+		count++;
 	}
+	INVARIANT(count == claim->house->count);
+	INVARIANT(count <= (claim->rec.guests > 0 ? claim->rec.guests : 1u));
+	INVARIANT(inside_bytes == claim->house->vram_lent);
+	INVARIANT(inside_bytes <= claim->rec.need.vram_bytes);
 }
 
 static void check_holder(const struct core *core, const struct claim *claim)
@@ -82,7 +97,7 @@ static void check_holder(const struct core *core, const struct claim *claim)
 	INVARIANT(claim->rec.fence != 0);
 	INVARIANT(claim->rec.fence < core->fence_next);
 	INVARIANT(claim->rec.fence <= core->fence_reserved);
-	check_loan(claim);
+	check_inside(claim);
 	/* I3: a live binding, or a running deadline that ends it */
 	if (claim->rec.state == CLAIM_HELD && claim->session) {
 		bool bound = claim->session->conn != 0 || heap_has(&claim->session->timer);
@@ -101,6 +116,21 @@ static void check_holder(const struct core *core, const struct claim *claim)
 	}
 }
 
+/* I5, inside: no place is free, or others come before it, or memory beyond its host's is short. */
+static void check_guest_waits(const struct core *core, const struct claim *claim)
+{
+	const struct claim *host = claim->host;
+	uint64_t inside_bytes = ledger_vram_inside(host, &claim->rec.need);
+
+	if (claim_guests(host) >= host->rec.guests || claim->rec.need.vram_bytes > inside_bytes)
+		return;
+	for (const struct rank_node *node = rank_tree_first(&claim->group->turns);
+	     node != &claim->turn; node = rank_tree_next(node))
+		if (!order_detached(claim_of_turn((struct rank_node *)node)))
+			return;
+	INVARIANT(host_gpus(core, host, claim) == 0);
+}
+
 static void check_waiter(const struct core *core, const struct claim *claim)
 {
 	uint32_t closed = 0, open;
@@ -111,8 +141,12 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 	INVARIANT(claim->slots_charged == 0);
 	INVARIANT(claim->rec.end == END_NONE);
 	INVARIANT(!claim->silent);
-	INVARIANT(claim->group->detached == order_detached(claim));
-	INVARIANT(claim->group->beyond == order_beyond(core, claim));
+	if (claim->host) {
+		INVARIANT(claim->group == claim->host->house->queue);
+	} else {
+		INVARIANT(claim->group->detached == order_detached(claim));
+		INVARIANT(claim->group->beyond == order_beyond(core, claim));
+	}
 	/* I4 */
 	if (order_detached(claim)) {
 		bool timed =
@@ -123,6 +157,10 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 	/* I5: it is the head of a GPU, or every GPU that it could use is kept for another */
 	if (!schedule_may_grant(core) || claim->group->beyond)
 		return;
+	if (claim->host) {
+		check_guest_waits(core, claim);
+		return;
+	}
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		if (core->gpus[gpu].head == claim->rec.id)
 			return;

@@ -2,6 +2,7 @@
  * (schedule.c, revoke.c, the handlers do). */
 #include "core/claim.h"
 
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/session.h"
@@ -43,41 +44,6 @@ static void owe_ripe_turn(struct core *core, const struct claim *claim, enum cla
 			core->gpus[gpu].ripe_due = true;
 }
 
-/* Whoever runs inside the room of a lease that leaves goes on in its own right, or inside the room
- * that the leaving one had borrowed itself: its need is within what becomes free in this moment. */
-static void inherit_room(struct core *core, struct claim *lender)
-{
-	struct claim *heir = lender->lent_to;
-
-	if (!heir)
-		return;
-	INVARIANT(heir->lender == lender);
-	ledger_drop(core, heir);
-	heir->lender = lender->lender;
-	heir->rec.lender = lender->rec.lender;
-	if (heir->lender)
-		heir->lender->lent_to = heir;
-	lender->lender = NULL;
-	lender->rec.lender = 0;
-	lender->lent_to = NULL;
-	ledger_take(core, heir);
-	heir->rec.turn_since = core->now;
-	claim_dirty(core, heir);
-}
-
-static void end_loan(struct core *core, struct claim *claim)
-{
-	struct claim *lender = claim->lender;
-
-	if (!lender)
-		return;
-	INVARIANT(lender->lent_to == claim);
-	lender->lent_to = NULL;
-	claim->lender = NULL;
-	claim->rec.lender = 0;
-	tell_claim(core, lender, MSG_LENT);
-}
-
 static void leave_room(struct core *core, struct claim *claim, enum claim_state from)
 {
 	uint32_t mask = claim->rec.granted_mask;
@@ -88,9 +54,9 @@ static void leave_room(struct core *core, struct claim *claim, enum claim_state 
 		estimate_hold_ended(core, claim);
 	rank_tree_remove(&core->holders, &claim->place);
 	ledger_drop(core, claim);
-	inherit_room(core, claim);
+	host_inherit(core, claim);
 	ledger_recap(core, mask);
-	end_loan(core, claim);
+	host_leave(core, claim);
 	claim->ripe_turn = false;
 	session_gave_room(core, claim);
 	POST(claim->slots_charged == 0);
@@ -100,6 +66,8 @@ static void take_room(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
+	if (claim->host)
+		host_enter(core, claim);
 	ledger_take(core, claim);
 	session_took_room(claim);
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
@@ -164,6 +132,7 @@ void claim_end(struct core *core, struct claim *claim, enum end_reason end)
 	claim->rec.end = end;
 	claim->rec.ended_wall = core->wall;
 	claim_move(core, claim, CLAIM_ENDED);
+	host_over(core, claim);
 	claim_unindex(core, claim);
 	core->stats.ended[end]++;
 	list_remove(&claim->in_dirty);

@@ -97,6 +97,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 
 	PRE(rec->state == CLAIM_QUEUED);
 	PRE(mask != 0);
+	claim->host = rec->host ? claim_by_id(core, rec->host) : NULL;
 	claim->conn = session ? 0 : conn;
 	claim->mask = mask;
 	claim->silent = silent;
@@ -169,10 +170,12 @@ void claim_free(struct core *core, struct claim *claim)
 	PRE(!claim->indexed);
 	PRE(!claim_has_room(claim));
 	PRE(claim->seats == NULL);
+	PRE(!claim->house || (claim->house->count == 0 && !claim->house->queue));
 	claim->principal = principal_leave(core, claim->principal);
 	heap_remove(&core->claim_timers, &claim->timer);
 	list_remove(&claim->in_session);
 	list_remove(&claim->in_dirty);
+	free(claim->house);
 	free(claim);
 }
 

@@ -19,8 +19,15 @@ struct blocked {
 struct caller {
 	const struct claim *claim;  /* NULL: the new one */
 	const struct claim *parent; /* NULL: nobody new is blocked by it */
-	const struct need *need;
-	uint32_t mask; /* GPUs that can serve it beside the blocked leases */
+	struct need need;           /* of the GPUs: beside what its host has for it */
+	uint32_t mask;              /* GPUs that can serve it beside the blocked leases */
+	struct caller *next;        /* waits for the same host */
+};
+
+/* Places of a host: who waits for one, and how many are taken by guests that are blocked. */
+struct places {
+	struct caller *callers;
+	uint32_t taken;
 };
 
 enum resource { SLOTS, VRAM, RESOURCE_COUNT };
@@ -39,7 +46,8 @@ struct load {
 struct graph {
 	const struct core *core;
 	struct blocked *v;
-	bool *blocked; /* by their place among the holders */
+	bool *blocked;         /* by their place among the holders */
+	struct places *places; /* likewise */
 	struct caller *callers;
 	struct demand *demands[RESOURCE_COUNT]; /* largest first */
 	struct load loads[LIMIT_GPUS];
@@ -47,19 +55,24 @@ struct graph {
 	bool found;
 };
 
+/* With a lease that is blocked its own parent waits, too. */
 static void block_lease(struct graph *graph, const struct claim *lease, const struct claim *via)
 {
-	bool *blocked = &graph->blocked[rank_tree_rank(&lease->place)];
-
-	if (!*blocked)
+	while (lease && claim_has_room(lease)) {
+		bool *blocked = &graph->blocked[rank_tree_rank(&lease->place)];
+		if (*blocked)
+			return;
 		graph->v[graph->count++] = (struct blocked){lease, via};
-	*blocked = true;
+		*blocked = true;
+		via = lease;
+		lease = lease->rec.parent ? claim_by_id(graph->core, lease->rec.parent) : NULL;
+	}
 }
 
 /* Too few GPUs are left for it: whoever waits for it is blocked as well. */
 static void judge_caller(struct graph *graph, struct caller *caller)
 {
-	if (mask_count(caller->mask) >= caller->need->gpu_count)
+	if (mask_count(caller->mask) >= caller->need.gpu_count)
 		return;
 	if (!caller->claim)
 		graph->found = true;
@@ -96,9 +109,24 @@ static void press(struct graph *graph, uint32_t gpu, enum resource resource)
 	}
 }
 
+static void take_place(struct graph *graph, const struct claim *host)
+{
+	struct places *places = &graph->places[rank_tree_rank(&host->place)];
+	uint32_t count = host->rec.guests > 0 ? host->rec.guests : 1;
+
+	if (++places->taken < count)
+		return;
+	for (struct caller *caller = places->callers; caller; caller = caller->next) {
+		caller->mask = 0;
+		judge_caller(graph, caller);
+	}
+}
+
 /* The room of a blocked lease stays taken; its children run in it. */
 static void add_load(struct graph *graph, const struct claim *lease)
 {
+	if (lease->host)
+		take_place(graph, lease->host);
 	for (uint32_t gpu = 0; gpu < graph->core->config.gpu_count; gpu++) {
 		if (!(lease->rec.granted_mask & (1u << gpu)))
 			continue;
@@ -127,16 +155,40 @@ static void *zeroed(size_t count, size_t size)
 	return v;
 }
 
+/* What its host has needs no GPU; a host that waits itself needs what it needs. */
+static void seek_host(struct graph *graph, struct caller *caller, const struct claim *host)
+{
+	struct places *places;
+
+	if (!claim_has_room(host)) {
+		caller->need = host->rec.need;
+		caller->mask = host->mask;
+		return;
+	}
+	places = &graph->places[rank_tree_rank(&host->place)];
+	caller->next = places->callers;
+	places->callers = caller;
+	caller->mask &= host->rec.granted_mask;
+	caller->need.slots = 0;
+	caller->need.vram_bytes = caller->need.vram_bytes > host->rec.need.vram_bytes
+					  ? caller->need.vram_bytes - host->rec.need.vram_bytes
+					  : 0;
+}
+
 static void add_caller(struct graph *graph, const struct claim *claim, const struct claim *parent,
-		       const struct need *need, uint32_t mask)
+		       const struct claim_record *rec, uint32_t mask)
 {
 	uint32_t configured = (uint32_t)((1ull << graph->core->config.gpu_count) - 1);
+	const struct claim *host = rec->host ? claim_by_id(graph->core, rec->host) : NULL;
 	uint32_t at = graph->caller_count++;
 	struct caller *caller = &graph->callers[at];
 
-	*caller = (struct caller){claim, parent, need, mask & configured};
-	graph->demands[SLOTS][at] = (struct demand){need->slots, caller};
-	graph->demands[VRAM][at] = (struct demand){need->vram_bytes, caller};
+	*caller = (struct caller){claim, parent, rec->need, mask, NULL};
+	if (host)
+		seek_host(graph, caller, host);
+	caller->mask &= configured;
+	graph->demands[SLOTS][at] = (struct demand){caller->need.slots, caller};
+	graph->demands[VRAM][at] = (struct demand){caller->need.vram_bytes, caller};
 }
 
 static void collect_callers(struct graph *graph, const struct claim_record *rec, uint32_t mask)
@@ -147,13 +199,13 @@ static void collect_callers(struct graph *graph, const struct claim_record *rec,
 	graph->callers = zeroed(most, sizeof(*graph->callers));
 	for (int resource = 0; resource < RESOURCE_COUNT; resource++)
 		graph->demands[resource] = zeroed(most, sizeof(struct demand));
-	add_caller(graph, NULL, NULL, &rec->need, mask);
+	add_caller(graph, NULL, NULL, rec, mask);
 	list_each(it, next, &graph->core->nested)
 	{
 		const struct claim *claim = container_of(it, struct claim, in_nested);
 		const struct claim *parent = claim_by_id(graph->core, claim->rec.parent);
 		if (parent && claim_has_room(parent))
-			add_caller(graph, claim, parent, &claim->rec.need, claim->mask);
+			add_caller(graph, claim, parent, &claim->rec, claim->mask);
 	}
 	for (int resource = 0; resource < RESOURCE_COUNT; resource++)
 		qsort(graph->demands[resource], graph->caller_count, sizeof(struct demand),
@@ -213,6 +265,7 @@ bool deadlock_found(const struct core *core, const struct claim_record *rec, uin
 		return false;
 	graph.v = zeroed(holders, sizeof(*graph.v));
 	graph.blocked = zeroed(holders, sizeof(bool));
+	graph.places = zeroed(holders, sizeof(*graph.places));
 	collect_callers(&graph, rec, mask);
 	block_lease(&graph, parent, NULL);
 	spread(&graph);
@@ -221,6 +274,7 @@ bool deadlock_found(const struct core *core, const struct claim_record *rec, uin
 		describe(&graph, rec->id, mask, detail, detail_size);
 	free(graph.v);
 	free(graph.blocked);
+	free(graph.places);
 	free(graph.callers);
 	free(graph.demands[SLOTS]);
 	free(graph.demands[VRAM]);

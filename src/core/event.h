@@ -101,7 +101,9 @@ struct event {
 			bool browser, preemptible, evictable;
 			bool no_wait; /* BUSY at once instead of a place */
 			enum lease_class cls;
-			uint64_t ref, parent;
+			uint64_t ref, parent, host;
+			uint32_t guests;    /* places that it offers */
+			bool guests_open;   /* to other principals, too */
 			struct need need;   /* gpu_mask 0 stands for any */
 			int64_t timeout_ms; /* <0: for ever; 0: not at all */
 			int64_t ttl_ms;     /* BIND_HTTP; 0: default */

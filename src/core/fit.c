@@ -55,7 +55,7 @@ uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t 
 bool fit_can_leave(const struct claim *claim)
 {
 	return claim->slots_charged > 0 || claim->rec.evictable ||
-	       claim->rec.state == CLAIM_YIELDING || claim->lender;
+	       claim->rec.state == CLAIM_YIELDING || claim->host;
 }
 
 bool fit_possible(const struct core *core, const struct claim *claim, uint32_t gpu)

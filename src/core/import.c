@@ -6,6 +6,7 @@
 
 #include "core/claim.h"
 #include "core/export.h"
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/principal.h"
@@ -170,21 +171,14 @@ static const char *read_claim(struct core *core, const uint8_t *bytes, size_t si
 /* What names another claim, once all are there. */
 static const char *join(struct core *core)
 {
-	struct rank_node *node = rank_tree_first(&core->holders);
+	struct rank_node *node;
 
-	for (; node; node = rank_tree_next(node)) {
-		struct claim *claim = claim_of_place(node);
-		struct claim *lender = claim_by_id(core, claim->rec.lender);
-		if (claim->rec.lender == 0)
-			continue;
-		/* The fence rises along a chain of loans, so none is a ring. */
-		if (!lender || lender->lent_to || !claim_has_room(lender) ||
-		    lender->rec.fence >= claim->rec.fence || claim->slots_charged > 0 ||
-		    (claim->rec.granted_mask & ~lender->rec.granted_mask))
-			return "a loan has no lender";
-		claim->lender = lender;
-		lender->lent_to = claim;
-	}
+	for (node = rank_tree_first(&core->holders); node; node = rank_tree_next(node))
+		if (!host_join(core, claim_of_place(node)))
+			return "a lease is inside one that cannot be its host";
+	for (node = rank_tree_first(&core->places); node; node = rank_tree_next(node))
+		if (!host_join(core, claim_of_place(node)))
+			return "a claim waits for a host that is not there";
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		const struct claim *head = claim_by_id(core, core->gpus[gpu].head);
 		if (core->gpus[gpu].head != 0 && (!head || head->rec.state != CLAIM_QUEUED))

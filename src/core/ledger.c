@@ -202,6 +202,14 @@ static void leave_seats(struct core *core, struct claim *claim)
 	claim->seats = NULL;
 }
 
+uint64_t ledger_vram_inside(const struct claim *host, const struct need *need)
+{
+	uint64_t lent = host->house ? host->house->vram_lent : 0;
+
+	PRE(host->rec.need.vram_bytes >= lent);
+	return less_of(need->vram_bytes, host->rec.need.vram_bytes - lent);
+}
+
 static void declare(struct core *core, const struct claim *claim, uint32_t gpu, uint64_t add,
 		    uint64_t drop)
 {
@@ -223,16 +231,18 @@ void ledger_take(struct core *core, struct claim *claim)
 	PRE(claim->rec.granted_mask != 0);
 	PRE(claim->slots_charged == 0);
 	PRE(claim->vram_charged == 0);
-	claim->slots_charged = claim->lender ? 0 : need->slots;
-	claim->vram_charged = claim->lender
-				      ? minus(need->vram_bytes, claim->lender->rec.need.vram_bytes)
-				      : need->vram_bytes;
+	claim->slots_charged = claim->host ? 0 : need->slots;
+	claim->vram_charged = need->vram_bytes;
+	if (claim->host)
+		claim->vram_charged -= ledger_vram_inside(claim->host, need);
 	ledger_charge(core, claim);
 }
 
 void ledger_charge(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
+	if (claim->host)
+		claim->host->house->vram_lent += claim->rec.need.vram_bytes - claim->vram_charged;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		struct gpu *state = &core->gpus[gpu];
 		if (!(claim->rec.granted_mask & (1u << gpu)))
@@ -265,6 +275,11 @@ void ledger_drop(struct core *core, struct claim *claim)
 		/* What a tab leaves behind until its browser frees it belongs to nobody. */
 		if (state->vram_seen > 0)
 			state->vram_seen = less_of(state->vram_seen, pool_of(core, gpu));
+	}
+	if (claim->host) {
+		uint64_t inside = claim->rec.need.vram_bytes - claim->vram_charged;
+		INVARIANT(claim->host->house->vram_lent >= inside);
+		claim->host->house->vram_lent -= inside;
 	}
 	claim->slots_charged = 0;
 	claim->vram_charged = 0;

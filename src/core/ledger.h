@@ -31,7 +31,9 @@ struct claim *ledger_holder_next(const struct claim *holder, uint32_t gpu);
 	for (struct claim *holder = ledger_holder_after(core, gpu, kind, 0); holder;               \
 	     holder = ledger_holder_next(holder, gpu))
 
-/* Charge and discharge a claim on its granted_mask, by its need and its lender. */
+/* What of the need a host's memory covers, beside what it lent already. */
+uint64_t ledger_vram_inside(const struct claim *host, const struct need *need);
+/* Charge and discharge a claim on its granted_mask, by its need and its host. */
 void ledger_take(struct core *core, struct claim *claim);
 void ledger_charge(struct core *core, struct claim *claim); /* what it was charged before */
 void ledger_drop(struct core *core, struct claim *claim);

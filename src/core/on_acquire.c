@@ -7,6 +7,7 @@
 #include "core/claim.h"
 #include "core/deadlock.h"
 #include "core/handlers.h"
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/memory.h"
 #include "core/principal.h"
@@ -36,6 +37,9 @@ static void fill_record(struct core *core, const struct event *event, const stru
 		.session = session ? session->rec.id : 0,
 		.ref = ask->ref,
 		.parent = ask->parent,
+		.host = ask->host,
+		.guests = (uint8_t)(ask->guests <= GUESTS_MAX ? ask->guests : 0),
+		.guests_open = ask->guests_open,
 		.token = event->random,
 		.cls = ask->cls,
 		.binding = binding,
@@ -87,6 +91,8 @@ static int judge_fields(const struct event *event, const struct claim_record *re
 		*ret_detail = "vram_mb";
 	else if (rec->need.gpu_count > LIMIT_GPUS)
 		*ret_detail = "gpu_count";
+	else if (ask->guests > GUESTS_MAX)
+		*ret_detail = "guests";
 	return *ret_detail ? ERR_BAD_FIELD : 0;
 }
 
@@ -207,7 +213,7 @@ static void enqueue(struct core *core, const struct event *event, struct claim_r
 }
 
 static int judge(struct core *core, const struct event *event, const struct session *session,
-		 const struct claim_record *rec, uint32_t *ret_mask, char *detail, size_t size)
+		 struct claim_record *rec, uint32_t *ret_mask, char *detail, size_t size)
 {
 	const char *field;
 	int err = judge_fields(event, rec, &field);
@@ -225,6 +231,10 @@ static int judge(struct core *core, const struct event *event, const struct sess
 		refusal_never_fits(core, &rec->need, detail, size);
 	if (!err)
 		err = caps_judge(core, event, session, rec, detail, size);
+	if (!err) {
+		err = host_judge(core, rec, session, &field);
+		text_copy(detail, size, field);
+	}
 	if (!err && rec->parent && deadlock_found(core, rec, *ret_mask, detail, size))
 		err = ERR_DEADLOCK;
 	return err;

@@ -2,6 +2,7 @@
  * waits for. Called by step.c. */
 #include "core/claim.h"
 #include "core/handlers.h"
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/owner.h"
@@ -86,7 +87,7 @@ static int judge_change(const struct core *core, const struct claim *claim, cons
 		return ERR_REVOKED;
 	if (core->unwritable)
 		return ERR_JOURNAL;
-	if (claim->rec.state != CLAIM_HELD || claim->lender || claim->lent_to)
+	if (claim->rec.state != CLAIM_HELD || claim->host || claim_guests(claim) > 0)
 		return ERR_STATE;
 	if (need->slots == 0 && need->vram_bytes == 0)
 		return ERR_BAD_FIELD;
@@ -111,24 +112,6 @@ void on_change(struct core *core, const struct event *event)
 	tell_claim(core, claim, MSG_CHANGED);
 }
 
-/* The first GPUs of the lender that could hold the borrower; 0: too few. */
-static uint32_t lent_gpus(const struct core *core, const struct claim *lender,
-			  const struct claim *to)
-{
-	uint32_t mask = lender->rec.granted_mask & to->mask, gpus = 0;
-	uint64_t own = lender->rec.need.vram_bytes, want = to->rec.need.vram_bytes;
-
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
-		if (!(mask & (1u << gpu)) || !core->gpus[gpu].healthy)
-			continue;
-		if (!ledger_vram_fits(core, to->session, gpu, want > own ? want - own : 0))
-			continue;
-		if (mask_count(gpus) < to->rec.need.gpu_count)
-			gpus |= 1u << gpu;
-	}
-	return mask_count(gpus) == to->rec.need.gpu_count ? gpus : 0;
-}
-
 static int judge_lend(const struct core *core, const struct claim *lender, const struct claim *to)
 {
 	if (!lender)
@@ -137,12 +120,6 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_REVOKED;
 	if (!to)
 		return ERR_NOT_FOUND;
-	if (lender->rec.state != CLAIM_HELD || lender->lent_to || to->rec.state != CLAIM_QUEUED ||
-	    order_detached(to))
-		return ERR_STATE;
-	/* What is lent is a compute turn. */
-	if (lender->rec.need.slots == 0 || to->rec.need.slots == 0)
-		return ERR_STATE;
 	if (!core->journal_ok)
 		return ERR_JOURNAL;
 	if (core->draining)
@@ -151,6 +128,15 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_IN_DOUBT;
 	if (core->paused)
 		return ERR_PAUSED;
+	if (lender->rec.state != CLAIM_HELD || to->rec.state != CLAIM_QUEUED || order_detached(to))
+		return ERR_STATE;
+	/* Past the queue goes only what the lender itself waits for, and one at a time. */
+	if (to->rec.parent != lender->rec.id || (to->host && to->host != lender) ||
+	    claim_guests(lender) > 0 || lender->rec.guests > 0 || to->rec.guests > 0)
+		return ERR_STATE;
+	/* What is lent is a compute turn. */
+	if (lender->rec.need.slots == 0 || to->rec.need.slots == 0)
+		return ERR_STATE;
 	return to->rec.need.slots > lender->rec.need.slots ? ERR_NO_ROOM : 0;
 }
 
@@ -159,7 +145,7 @@ void on_lend(struct core *core, const struct event *event)
 	struct claim *lender = owner_claim(core, event->conn, event->lend.lease);
 	struct claim *to = claim_by_id(core, event->lend.to);
 	int err = judge_lend(core, lender, to);
-	uint32_t gpus = err ? 0 : lent_gpus(core, lender, to);
+	uint32_t gpus = err ? 0 : host_gpus(core, lender, to);
 	struct effect *effect;
 
 	if (!err && gpus == 0)
@@ -169,9 +155,8 @@ void on_lend(struct core *core, const struct event *event)
 			    NULL);
 		return;
 	}
-	to->lender = lender;
+	order_host(core, to, lender);
 	to->rec.lender = lender->rec.id;
-	lender->lent_to = to;
 	effect = tell_claim(core, lender, MSG_LENT);
 	effect->send.other = to->rec.id;
 	trace_claim(core, lender, "lent")->trace.other = to->rec.id;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/principal.h"
 
@@ -70,8 +71,9 @@ static void join(struct core *core, struct claim *claim)
 {
 	PRE(claim->group == NULL);
 	PRE(claim->mask != 0);
-	claim->group = group_of(core, claim);
-	rank_tree_insert(&claim->group->turns, &claim->turn, claim->key.v, claim->rec.id);
+	claim->group = claim->host ? host_queue(core, claim) : group_of(core, claim);
+	rank_tree_insert(&claim->group->turns, &claim->turn,
+			 claim->host ? claim->place.key : claim->key.v, claim->rec.id);
 }
 
 static void leave(struct claim *claim)
@@ -125,6 +127,14 @@ void order_regroup(struct core *core, struct claim *claim)
 	join(core, claim);
 }
 
+void order_host(struct core *core, struct claim *claim, struct claim *host)
+{
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	leave(claim);
+	claim->host = host;
+	join(core, claim);
+}
+
 void order_rebuild(struct core *core)
 {
 	uint32_t count = rank_tree_count(&core->places);
@@ -161,6 +171,7 @@ uint32_t order_wanted(const struct core *core, bool vram)
 
 void order_sweep(struct core *core)
 {
+	host_sweep(core);
 	list_each(it, next, &core->groups)
 	{
 		struct group *group = container_of(it, struct group, in_groups);

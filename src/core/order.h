@@ -15,6 +15,8 @@ bool order_beyond(const struct core *core, const struct claim *claim);
 
 void order_insert(struct core *core, struct claim *claim);
 void order_remove(struct core *core, struct claim *claim);
+/* It waits to run inside that one from here on. */
+void order_host(struct core *core, struct claim *claim, struct claim *host);
 /* After its connection came or went. */
 void order_regroup(struct core *core, struct claim *claim);
 /* After the classes or the GPUs were configured anew: all keys, masks and groups. */

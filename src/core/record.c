@@ -84,6 +84,9 @@ static const struct field claim_rows[] = {
 	ROW_TEXT(T, 34, request_id),
 	ROW(T, 35, FIELD_TEXT, label, SENSE_NOISE, 0),
 	ROW_TEXT(T, 36, principal),
+	ROW_MARK(T, 37, host, SENSE_CLAIM),
+	ROW_LESS(T, 38, guests, 256),
+	ROW_LESS(T, 39, guests_open, 2),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T

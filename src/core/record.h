@@ -35,7 +35,8 @@ struct claim_record {
 	uint64_t ref;     /* the client's number for its claim, echoed */
 	uint64_t fence;   /* of the newest grant; 0 before the first */
 	uint64_t parent;  /* the lease whose holder waits for this claim; 0: none */
-	uint64_t lender;  /* HELD inside that lease's room (sub-lease); 0: none */
+	uint64_t lender;  /* HELD inside that lease's room, which was lent to it; 0: none */
+	uint64_t host;    /* the lease inside which it runs, or waits for a place; 0: none */
 	struct token token;
 	enum claim_state state;
 	enum end_reason end;
@@ -44,16 +45,18 @@ struct claim_record {
 	bool browser;     /* has an Origin: unclean loss is followed by the lock-delay */
 	bool preemptible; /* may be asked to yield before hold_ms_max */
 	bool evictable;
+	uint8_t guests;   /* how many may run inside it */
+	bool guests_open; /* of anybody, not only of its principal */
 	bool revoked; /* YIELDING: the grace is over, the token refused, the room not yet free */
 	struct need need;
 	uint32_t granted_mask; /* GPUs held or offered */
-	int64_t ttl_ms;        /* BIND_HTTP */
+	enum yield_reason yield_reason;
+	int64_t ttl_ms; /* BIND_HTTP */
 	int64_t uninterruptible_ms;
 	int64_t min_residence_ms;
-	int64_t load_ms;    /* what reloading costs, for eviction */
-	int64_t used_ms;    /* service in earlier runs of this claim */
-	int64_t timeout_ms; /* how long it waits each time it queues; <0: for ever */
-	enum yield_reason yield_reason;
+	int64_t load_ms;              /* what reloading costs, for eviction */
+	int64_t used_ms;              /* service in earlier runs of this claim */
+	int64_t timeout_ms;           /* how long it waits each time it queues; <0: for ever */
 	struct mono_ms arrival;       /* key = arrival + offset(class) */
 	struct mono_ms wait_deadline; /* MONO_NEVER: waits for ever */
 	struct mono_ms ttl_deadline;  /* BIND_HTTP while held */

@@ -5,6 +5,7 @@
 
 #include "core/claim.h"
 #include "core/handlers.h"
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/principal.h"
@@ -73,7 +74,8 @@ static void restore_waiter(struct core *core, struct claim *claim)
 	claim->rec.granted_mask = 0;
 	claim->rec.lender = 0;
 	claim->mask = mask;
-	if (mask_count(mask) < claim->rec.need.gpu_count) {
+	claim->host = claim->rec.host ? claim_by_id(core, claim->rec.host) : NULL;
+	if (mask_count(mask) < claim->rec.need.gpu_count || (claim->rec.host && !claim->host)) {
 		drop_row(core, claim, END_DENIED);
 		return;
 	}
@@ -110,16 +112,32 @@ static bool row_holds(const struct claim *claim)
 	       claim->rec.granted_mask != 0 && (claim->rec.session == 0 || claim->session);
 }
 
-static void join_lender(struct core *core, struct claim *claim)
+/* It goes on inside its host, or in its own right. */
+static void join_host(struct core *core, struct claim *claim)
 {
-	struct claim *lender = claim->rec.lender ? claim_by_id(core, claim->rec.lender) : NULL;
+	uint64_t id = claim->rec.lender ? claim->rec.lender : claim->rec.host;
+	struct claim *host = id && row_holds(claim) ? claim_by_id(core, id) : NULL;
 
-	claim->rec.lender = 0;
-	if (!lender || lender->lent_to || !row_holds(lender) || !row_holds(claim))
+	if (!host || !row_holds(host) ||
+	    claim_guests(host) >= (host->rec.guests > 0 ? host->rec.guests : 1u)) {
+		claim->rec.lender = 0;
 		return;
-	claim->lender = lender;
-	claim->rec.lender = lender->rec.id;
-	lender->lent_to = claim;
+	}
+	claim->host = host;
+	host_seat(claim);
+}
+
+/* It waits for a place inside a claim whose row could not be honoured. */
+static void drop_orphan(struct core *core, struct claim *claim)
+{
+	struct claim *host = claim->host;
+
+	if (claim->rec.state != CLAIM_QUEUED || !host || host->rec.state != CLAIM_ENDED)
+		return;
+	order_remove(core, claim);
+	host->house->queue = NULL;
+	claim->host = NULL;
+	drop_row(core, claim, END_DENIED);
 }
 
 /* What was being taken back goes on being taken back, from the start of its second phase. A stream
@@ -134,6 +152,8 @@ static void go_on_revoking(struct core *core)
 		if (claim->rec.revoked) {
 			claim->rec.revoked = false;
 			revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
+		} else if (claim->rec.host && !claim->host) {
+			revoke_begin(core, claim, YIELD_HOST_OVER, END_REVOKED);
 		} else if (claim_proof(claim) == PROOF_CUT) {
 			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
 		}
@@ -211,8 +231,9 @@ void on_start(struct core *core, const struct event *event)
 		core->in_doubt_until = mono_after(core->now, event->start.in_doubt_ms);
 	each_row(core, join_session);
 	if (event->start.same_boot) {
-		each_row(core, join_lender);
+		each_row(core, join_host);
 		each_row(core, place_row);
+		each_row(core, drop_orphan);
 		ledger_recap(core, UINT32_MAX);
 		restore_sessions(core);
 		go_on_revoking(core);

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "core/claim.h"
+#include "core/host.h"
 #include "core/order.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -66,13 +67,15 @@ void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason
 	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
 
 	PRE(reason < YIELD_REASON_COUNT);
-	for (const struct claim *inside = claim->lent_to; inside; inside = inside->lent_to)
+	for (const struct claim *inside = host_next_inside(claim, claim); inside;
+	     inside = host_next_inside(claim, inside))
 		if (revoke_grace_ms(core, inside) > grace_ms)
 			grace_ms = revoke_grace_ms(core, inside);
 	ask_one(core, claim, reason, for_id, grace_ms);
-	for (claim = claim->lent_to; claim; claim = claim->lent_to)
-		if (claim->rec.state == CLAIM_HELD)
-			ask_one(core, claim, reason, for_id, grace_ms);
+	for (struct claim *inside = host_next_inside(claim, claim); inside;
+	     inside = host_next_inside(claim, inside))
+		if (inside->rec.state == CLAIM_HELD)
+			ask_one(core, inside, reason, for_id, grace_ms);
 }
 
 void revoke_remind(struct core *core, const struct claim *claim)
@@ -106,13 +109,13 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	PRE(!claim->rec.revoked);
-	for (; claim; claim = claim->lent_to) {
-		if (claim->rec.state != CLAIM_YIELDING || claim->rec.revoked)
+	for (struct claim *kept = claim; kept; kept = host_next_inside(claim, kept)) {
+		if (kept->rec.state != CLAIM_YIELDING || kept->rec.revoked)
 			continue;
-		claim->yield_for = 0;
-		claim->deadline = MONO_NEVER;
-		claim_move(core, claim, CLAIM_HELD);
-		tell_holder(core, claim, MSG_KEEP);
+		kept->yield_for = 0;
+		kept->deadline = MONO_NEVER;
+		claim_move(core, kept, CLAIM_HELD);
+		tell_holder(core, kept, MSG_KEEP);
 	}
 }
 
@@ -206,22 +209,36 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	POST(claim->rec.state == CLAIM_YIELDING);
 }
 
+/* Guests before their host, so that it is out at once where they are. */
+static struct claim *next_to_revoke(struct claim *host)
+{
+	struct claim *inside = host_next_inside(host, host);
+
+	while (inside && inside->rec.revoked)
+		inside = host_next_inside(host, inside);
+	return inside;
+}
+
 void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
 		  enum end_reason end_as)
 {
+	struct claim *inside;
+
 	PRE(end_as != END_NONE);
 	PRE(reason < YIELD_REASON_COUNT);
-	while (claim) {
-		struct claim *inside = claim->lent_to;
-		revoke_one(core, claim, reason, end_as);
-		claim = inside;
-	}
+	while ((inside = next_to_revoke(claim)))
+		revoke_one(core, inside, reason, end_as);
+	revoke_one(core, claim, reason, end_as);
 	core->queue_changed = true;
 }
 
 /* A holder that was asked for somebody who has left again keeps its lease. */
 static bool still_needed(const struct core *core, const struct claim *claim)
 {
+	const struct claim *host = claim->host;
+
+	if (host && host->rec.state == CLAIM_HELD)
+		return host->house->queue && rank_tree_count(&host->house->queue->turns) > 0;
 	if (claim->rec.yield_reason == YIELD_OPERATOR)
 		return true;
 	if (!schedule_may_grant(core))

@@ -5,6 +5,7 @@
 
 #include "core/claim.h"
 #include "core/fit.h"
+#include "core/host.h"
 #include "core/order.h"
 #include "core/preempt.h"
 #include "core/tell.h"
@@ -227,4 +228,5 @@ void schedule_run(struct core *core)
 		walk = (struct walk){.open = open, .ripe = open & ripe_due(core)};
 		walk_once(core, &walk);
 	} while (walk.again);
+	host_run(core);
 }

@@ -34,14 +34,22 @@ struct seat {
 	struct claim *claim;
 };
 
+/* What a lease has that others run inside of. */
+struct house {
+	struct list guests;
+	struct group *queue; /* who waits for a place; NULL: nobody */
+	uint64_t vram_lent;  /* of its memory, to its guests */
+	uint32_t count;
+};
+
 struct claim {
 	struct claim_record rec;
 	struct session *session;       /* NULL: plain HTTP or stream */
 	struct principal *principal;   /* on whose behalf */
 	uint64_t conn;                 /* plain: its exchange, 0: gone */
 	struct group *group;           /* QUEUED: where it waits */
-	struct claim *lender;          /* runs inside this lease's room */
-	struct claim *lent_to;         /* runs inside this one */
+	struct claim *host;            /* runs inside this one's room, or waits to; else NULL */
+	struct house *house;           /* who runs inside this one, or waits to; NULL: nobody yet */
 	struct mono_ms key;            /* arrival + offset(class): the order of the queue */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
@@ -49,9 +57,9 @@ struct claim {
 	struct mono_ms yield_since; /* YIELDING: since it was asked; QUEUED: since it waits */
 	uint64_t yield_for;
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
+	struct seat *seats;    /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t slots_charged;
 	uint32_t told_ms;       /* QUEUED: how long this wait was reckoned to be; 0: unknown */
-	struct seat *seats;     /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t mask;          /* GPUs that could ever hold it */
 	enum end_reason end_as; /* revoked: how it will end */
 	uint8_t told_depth;     /* and with how many before it, in steps */
@@ -67,7 +75,8 @@ struct claim {
 	struct heap_node timer; /* core.claim_timers */
 	struct list in_session; /* session.claims, until freed */
 	struct list in_dirty;   /* core.dirty_claims or core.ended_claims */
-	struct list in_nested;  /* core.nested: waits, and names a parent */
+	struct list
+		in_nested; /* QUEUED, and names a parent: core.nested. With room: house.guests */
 };
 
 struct session_vram {
@@ -103,7 +112,8 @@ struct group {
 	struct rank_node *cursor;
 	uint32_t mask;
 	bool voice, vram, detached;
-	bool beyond; /* more than the GPUs have since a reload: waits for the next one */
+	struct claim *host; /* in core.hosted: all wait for a place inside it; NULL: it is over */
+	bool beyond;        /* more than the GPUs have since a reload: waits for the next one */
 };
 
 struct gpu {
@@ -149,7 +159,7 @@ struct core {
 	struct hash principals_by_name;
 	struct list principals, idle_principals;
 	struct rank_tree sessions, places, holders;
-	struct list groups, nested;
+	struct list groups, nested, hosted;
 	struct heap claim_timers, session_timers;
 	struct list dirty_claims, ended_claims, dirty_sessions, ended_sessions;
 	struct effects out;     /* all but APPENDs, until the end of the step */
@@ -188,6 +198,10 @@ static inline bool session_has_process(const struct session *session)
 static inline uint64_t claim_conn(const struct claim *claim)
 {
 	return claim->session ? claim->session->conn : claim->conn;
+}
+static inline uint32_t claim_guests(const struct claim *claim)
+{
+	return claim->house ? claim->house->count : 0;
 }
 static inline struct claim *claim_of_place(struct rank_node *node)
 {

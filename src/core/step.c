@@ -28,6 +28,7 @@ struct core *core_create(void)
 	core->journal_ok = true;
 	list_init(&core->groups);
 	list_init(&core->nested);
+	list_init(&core->hosted);
 	list_init(&core->principals);
 	list_init(&core->idle_principals);
 	list_init(&core->dirty_claims);
@@ -48,6 +49,7 @@ static void free_claims(struct core *core)
 				container_of(core->claims_by_id.v[i], struct claim, by_id);
 			core->claims_by_id.v[i] = claim->by_id.next;
 			free(claim->seats);
+			free(claim->house);
 			free(claim);
 		}
 }
@@ -65,6 +67,7 @@ void core_destroy(struct core *core)
 		free(session);
 	}
 	list_each(it, next, &core->groups) free(container_of(it, struct group, in_groups));
+	list_each(it, next, &core->hosted) free(container_of(it, struct group, in_groups));
 	hash_finish(&core->claims_by_id);
 	hash_finish(&core->claims_by_token);
 	hash_finish(&core->claims_by_request);

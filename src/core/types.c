@@ -35,9 +35,10 @@ static const char *const end_names[END_REASON_COUNT] = {
 };
 
 static const char *const yield_names[YIELD_REASON_COUNT] = {
-	[YIELD_PREEMPTED] = "preempted", [YIELD_HOLD_MAX] = "hold-max",
-	[YIELD_EVICTED] = "evicted",     [YIELD_OPERATOR] = "operator",
-	[YIELD_EXPIRED] = "expired",     [YIELD_UNRESPONSIVE] = "unresponsive",
+	[YIELD_PREEMPTED] = "preempted",       [YIELD_HOLD_MAX] = "hold-max",
+	[YIELD_EVICTED] = "evicted",           [YIELD_OPERATOR] = "operator",
+	[YIELD_EXPIRED] = "expired",           [YIELD_HOST_OVER] = "host-over",
+	[YIELD_UNRESPONSIVE] = "unresponsive",
 };
 
 static const char *const why_names[WHY_COUNT] = {

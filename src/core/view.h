@@ -59,6 +59,7 @@ uint32_t core_waiting_count(const struct core *core);
 	  "The record of who held the GPUs is lost; nothing is granted for another {left}.")       \
 	X(WHY_BEYOND, "beyond",                                                                    \
 	  "It needs more than the GPUs have since they were configured anew.")                     \
+	X(WHY_HOST, "host", "It waits for a place inside {holder}.")                               \
 	X(WHY_DETACHED_SELF, "disconnected",                                                       \
 	  "Its own connection is gone; it has {left} to come back.")
 

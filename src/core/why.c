@@ -167,6 +167,9 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 		ret_why->left_ms = left_ms(core->in_doubt_until, now);
 	} else if (core->paused) {
 		ret_why->code = WHY_PAUSED;
+	} else if (claim->host) {
+		ret_why->code = WHY_HOST;
+		ret_why->holder = claim->host->rec.id;
 	} else if (order_beyond(core, claim)) {
 		ret_why->code = WHY_BEYOND;
 	} else if (!(claim->mask & schedule_open(core, false))) {

@@ -229,6 +229,9 @@ static void walk_claim(struct walk *w, struct claim_record *c)
 	if (w->version < 3)
 		return;
 	walk_text(w, c->principal, sizeof c->principal);
+	walk_u64(w, &c->host);
+	c->guests = (uint8_t)walk_number(w, c->guests, 1);
+	walk_bool(w, &c->guests_open);
 }
 
 static void walk_payload(struct walk *w, struct record *r)

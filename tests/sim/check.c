@@ -205,6 +205,7 @@ static void observe_claim(struct world *w, const struct record *record)
 	}
 	bool moved = check_place(w, want, rec);
 	check_settling(w, want, record);
+	want->heir = rec->state != CLAIM_QUEUED && (want->heir || (want->lender && !rec->lender));
 	want->lender = rec->lender;
 	want->was_lent |= rec->lender != 0;
 	if (claim_has_fence(rec))

@@ -27,12 +27,12 @@ static void rule_preempted(struct world *w, const struct want *want, const struc
 			 lease_class_name((int)r->cls), (ull)h->id, lease_class_name((int)h->cls));
 	if (h->cls == LEASE_VOICE)
 		return;
-	if (key_ms(w, h) > key_ms(w, r))
+	if (!want->heir && key_ms(w, h) > key_ms(w, r))
 		sim_fail(w, "lease %llu is preempted for %llu, whose key is later", (ull)r->id,
 			 (ull)h->id);
-	if (now.v - r->held_since.v < w->broker.config.min_run_ms)
+	if (now.v - r->turn_since.v < w->broker.config.min_run_ms)
 		sim_fail(w, "lease %llu is preempted after %lld ms", (ull)r->id,
-			 (long long)(now.v - r->held_since.v));
+			 (long long)(now.v - r->turn_since.v));
 }
 
 /* Never the busy one: a session that computes keeps its models. */

@@ -127,6 +127,9 @@ static void draw_want(struct world *w, struct client *client, struct want *want)
 		    (plan->trick == TRICK_LENDS || rng_chance(rng, 200)))
 			want->parent = other->lease;
 	}
+	/* Else it would wait for its own holder, where there is one GPU. */
+	if (want->parent && w->plan.uses_lend && rng_chance(rng, 700))
+		want->host = want->parent;
 	trick_draw(w, client, want);
 }
 
@@ -143,6 +146,7 @@ static void send_acquire(struct world *w, struct client *client, struct want *wa
 	acquire->cls = want->cls;
 	acquire->ref = want->uid;
 	acquire->parent = want->parent;
+	acquire->host = want->host;
 	acquire->need = want->need;
 	acquire->timeout_ms = want->timeout_ms;
 	acquire->ttl_ms = want->ttl_ms;
@@ -343,7 +347,7 @@ static void lend(struct world *w, struct client *client, struct want *want)
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
 		bool own = other->client == want->client && other->life == want->life;
-		if (other->stage != WANT_WAITING ||
+		if (other->stage != WANT_WAITING || other->parent != want->lease ||
 		    !(client->plan->trick == TRICK_LENDS ? own : rng_chance(&w->rng, 700)))
 			continue;
 		struct letter *letter = act(w, client, want, EVENT_LEND);

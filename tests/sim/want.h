@@ -39,6 +39,7 @@ struct want {
 	bool preemptible, evictable, no_wait, browser, has_request_id, resident;
 	int64_t timeout_ms, ttl_ms, uninterruptible_ms, hold_ms, min_residence_ms, load_ms;
 	uint64_t parent;
+	uint64_t host; /* where it can run, if that is lent to it */
 
 	/* The client's view. */
 	enum want_stage stage;
@@ -80,6 +81,7 @@ struct want {
 	int64_t excused_t; /* from then on the broker may give the room away; INT64_MAX: not yet */
 	uint64_t lender;   /* lease inside whose room it runs; 0 */
 	bool was_lent;     /* it ran inside another once */
+	bool heir;         /* goes on in the turn of its lender, which has left */
 
 	struct want_bound bound;
 };

@@ -58,6 +58,15 @@ static bool stuck(const struct core *core, const struct graph *graph, const stru
 	return free_count < need->gpu_count;
 }
 
+/* With its parent, and the parent of that. */
+static void block(const struct core *core, struct graph *graph, const struct claim *lease,
+		  const struct claim *via)
+{
+	for (; lease && claim_has_room(lease) && !find(graph, lease);
+	     via = lease, lease = claim_by_id(core, lease->rec.parent))
+		graph->v[graph->count++] = (struct blocked){lease, via};
+}
+
 /* Adds the holders whose children can only be served by leases that are blocked already. */
 static bool spread(const struct core *core, struct graph *graph)
 {
@@ -71,7 +80,7 @@ static bool spread(const struct core *core, struct graph *graph)
 			continue;
 		if (!stuck(core, graph, &waiter->rec.need, waiter->mask))
 			continue;
-		graph->v[graph->count++] = (struct blocked){parent, waiter};
+		block(core, graph, parent, waiter);
 		grew = true;
 	}
 	return grew;
@@ -88,7 +97,7 @@ bool oracle_deadlock(const struct core *core, const struct claim_record *rec, ui
 	graph.v = calloc(rank_tree_count(&core->holders) + 1, sizeof(*graph.v));
 	if (!graph.v)
 		abort();
-	graph.v[graph.count++] = (struct blocked){parent, NULL};
+	block(core, &graph, parent, NULL);
 	while (!(found = stuck(core, &graph, &rec->need, mask)) && spread(core, &graph))
 		;
 	free(graph.v);

@@ -301,6 +301,7 @@ static void test_lend_needs(void **state)
 	held = rig_hold(rig, a, LEASE_CHAT);
 	waits = rig_wait(rig, b, LEASE_CHAT);
 	model.acquire.need = (struct need){.slots = 1, .vram_bytes = 6 * GIB, .gpu_count = 1};
+	model.acquire.parent = model.acquire.host = held;
 	big = rig_ask(rig, b, model);
 	rig_admin(rig, ADMIN_PAUSE, 0);
 	lend(rig, a, held, waits);

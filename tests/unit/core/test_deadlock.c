@@ -109,33 +109,38 @@ static void test_as_the_plain_one(void **state)
 	free(rig);
 }
 
+/* Nobody may wait for so many different needs alone. */
+static uint64_t session_of(struct rig *rig, uint64_t block)
+{
+	static char principal[32];
+
+	snprintf(principal, sizeof(principal), "uid:%u", (unsigned)block);
+	rig->principal = principal;
+	return rig_session(rig, BIND_TAB, "s");
+}
+
 /* Each waiter is stuck once the one before it has blocked its parent: the longest way there is. */
 static void chain(struct rig *rig, uint64_t *leases)
 {
 	struct event want = rig_want(BIND_TAB, LEASE_NORMAL, NULL);
 	uint64_t conn = 0, voice;
-	char principal[32];
 
 	want.acquire.need = (struct need){.vram_bytes = 1 << 20, .gpu_count = 1};
 	for (uint32_t i = 0; i < MANY; i++) {
 		if (i % PER_SESSION == 0)
-			conn = rig_session(rig, BIND_TAB, "s");
+			conn = session_of(rig, (MANY - 1 - i) / PER_SESSION);
 		want.acquire.need.vram_bytes = (i == 0 ? 2 : 1) << 20;
 		leases[i] = rig_ask(rig, conn, want);
 		rig_accept(rig, conn, leases[i]);
 	}
-	conn = rig_session(rig, BIND_TAB, "v");
+	conn = session_of(rig, MANY);
 	voice = rig_hold(rig, conn, LEASE_VOICE);
 	assert_int_not_equal(voice, 0);
 	want.acquire.need.slots = 1;
 	for (uint64_t i = 0; i + 1 < MANY; i++) {
 		uint64_t at = MANY - 2 - i;
-		if (i % PER_SESSION == 0) {
-			/* Nobody may wait for so many different needs alone. */
-			snprintf(principal, sizeof(principal), "uid:%u", (unsigned)i);
-			rig->principal = principal;
-			conn = rig_session(rig, BIND_TAB, "w");
-		}
+		if (i % PER_SESSION == 0)
+			conn = session_of(rig, i / PER_SESSION);
 		want.acquire.need.vram_bytes = 4096 * GIB - ((at + 2) << 20) + 1;
 		want.acquire.parent = leases[at + 1];
 		assert_int_not_equal(rig_ask(rig, conn, want), 0);

@@ -20,6 +20,18 @@ static uint64_t hold_on(struct rig *rig, uint64_t conn, uint32_t gpu_mask)
 	return lease;
 }
 
+/* A call that can only run in the room of its parent. */
+static uint64_t call_of(struct rig *rig, uint64_t conn, enum lease_class cls, uint64_t parent)
+{
+	struct event event = rig_want(BIND_NATIVE, cls, NULL);
+	uint64_t call;
+
+	event.acquire.parent = event.acquire.host = parent;
+	call = rig_ask(rig, conn, event);
+	assert_int_equal(rig_state(rig, call), CLAIM_QUEUED);
+	return call;
+}
+
 static void lend(struct rig *rig, uint64_t conn, uint64_t lease, uint64_t to)
 {
 	struct event event = {.type = EVENT_LEND, .conn = conn};
@@ -87,7 +99,7 @@ static void test_lend(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
-	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call = rig_wait(rig, b, LEASE_CHAT);
+	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call = call_of(rig, b, LEASE_CHAT, held);
 	struct gpu_view gpu;
 
 	lend(rig, a, held, call);
@@ -119,6 +131,7 @@ static void test_lend_refused(void **state)
 	b = rig_session(rig, BIND_NATIVE, "b");
 	held = rig_hold(rig, a, LEASE_CHAT);
 	event.acquire.need.slots = 2;
+	event.acquire.parent = event.acquire.host = held;
 	two = rig_ask(rig, b, event);
 	lend(rig, a, held, two);
 	assert_int_equal(rig_error(rig), ERR_NO_ROOM);
@@ -128,6 +141,10 @@ static void test_lend_refused(void **state)
 	assert_int_equal(rig_error(rig), ERR_NOT_FOUND);
 	lend(rig, a, held, held);
 	assert_int_equal(rig_error(rig), ERR_STATE);
+	/* Past the queue goes only what the lender waits for. */
+	rig_hold(rig, b, LEASE_CHAT);
+	lend(rig, a, held, rig_wait(rig, b, LEASE_CHAT));
+	assert_int_equal(rig_error(rig), ERR_STATE);
 }
 
 /* An offer within a lent room that is not taken up leaves the loan; the lender goes on. */
@@ -135,7 +152,7 @@ static void test_lent_offer_missed(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
-	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call = rig_wait(rig, b, LEASE_CHAT);
+	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call = call_of(rig, b, LEASE_CHAT, held);
 
 	lend(rig, a, held, call);
 	rig_pass(rig, rig->config.ack_ms);
@@ -150,7 +167,7 @@ static void test_revoked_with_lender(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
 	uint64_t v = rig_session(rig, BIND_TAB, "v"), held = rig_hold(rig, a, LEASE_BACKGROUND);
-	uint64_t call = rig_wait(rig, b, LEASE_BACKGROUND), voice;
+	uint64_t call = call_of(rig, b, LEASE_BACKGROUND, held), voice;
 
 	lend(rig, a, held, call);
 	rig_accept(rig, b, call);
@@ -178,6 +195,7 @@ static void test_one_grace(void **state)
 	uint64_t call, voice;
 
 	want.acquire.uninterruptible_ms = 7000;
+	want.acquire.parent = want.acquire.host = held;
 	call = rig_ask(rig, b, want);
 	lend(rig, a, held, call);
 	rig_accept(rig, b, call);
@@ -203,7 +221,7 @@ static void test_borrower_inherits(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
 	uint64_t c = rig_session(rig, BIND_NATIVE, "c"), held = rig_hold(rig, a, LEASE_CHAT);
-	uint64_t call = rig_wait(rig, b, LEASE_CHAT), next = rig_wait(rig, c, LEASE_CHAT);
+	uint64_t call = call_of(rig, b, LEASE_CHAT, held), next = rig_wait(rig, c, LEASE_CHAT);
 
 	lend(rig, a, held, call);
 	rig_accept(rig, b, call);
@@ -225,9 +243,8 @@ static void test_nested_loans(void **state)
 	for (int i = 0; i < 3; i++)
 		conn[i] = rig_session(rig, BIND_NATIVE, "x");
 	lease[0] = rig_hold(rig, conn[0], LEASE_CHAT);
-	lease[1] = rig_wait(rig, conn[1], LEASE_CHAT);
-	lease[2] = rig_wait(rig, conn[2], LEASE_CHAT);
 	for (int i = 0; i < 2; i++) {
+		lease[i + 1] = call_of(rig, conn[i + 1], LEASE_CHAT, lease[i]);
 		lend(rig, conn[i], lease[i], lease[i + 1]);
 		rig_accept(rig, conn[i + 1], lease[i + 1]);
 	}

@@ -200,10 +200,13 @@ static void test_loan(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
-	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call = rig_wait(rig, b, LEASE_CHAT);
+	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call;
 	struct event event = {.type = EVENT_LEND, .conn = a};
+	struct event want = rig_want(BIND_NATIVE, LEASE_CHAT, NULL);
 	struct gpu_view gpu;
 
+	want.acquire.parent = want.acquire.host = held;
+	call = rig_ask(rig, b, want);
 	event.lend.lease = held;
 	event.lend.to = call;
 	rig_step(rig, event);

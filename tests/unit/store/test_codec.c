@@ -31,6 +31,9 @@ static struct record full_claim(void)
 		.fence = UINT64_C(1) << 62,
 		.parent = 5,
 		.lender = 6,
+		.host = 7,
+		.guests = 64,
+		.guests_open = true,
 		.state = CLAIM_ENDED,
 		.end = END_FORCE_RELEASED,
 		.cls = LEASE_BACKGROUND,
@@ -255,7 +258,8 @@ static void test_old_versions(void **state)
 	(void)state;
 	enum {
 		TAIL_2 = 1 + LIMIT_PRINCIPAL_BYTES,
-		CLAIM_TAIL = 8 + 8 + 1 + TAIL_2,
+		CLAIM_TAIL_2 = TAIL_2 + 8 + 1 + 1,
+		CLAIM_TAIL = 8 + 8 + 1 + CLAIM_TAIL_2,
 		NAMED_TAIL = 1 + 16 * LIMIT_PROCESSES + 8 + 1 + LIMIT_CGROUP_BYTES + TAIL_2
 	};
 	struct record in = full_claim(), out;
@@ -268,7 +272,7 @@ static void test_old_versions(void **state)
 	assert_int_equal(decode_old(&in, 1, CLAIM_TAIL, &out), 0);
 	assert_int_equal(out.claim.timeout_ms, 120000);
 	assert_int_equal(decode_old(&in, 1, CLAIM_TAIL - 1, &out), -ERR_IO);
-	assert_int_equal(decode_old(&in, 2, TAIL_2, &out), 0);
+	assert_int_equal(decode_old(&in, 2, CLAIM_TAIL_2, &out), 0);
 	assert_true(out.claim.turn_since.v == 18 && out.claim.principal[0] == '\0');
 	in = sample(RECORD_SESSION_PUT);
 	assert_int_equal(decode_old(&in, 2, TAIL_2, &out), 0);
