@@ -48,7 +48,8 @@ void bound_begin(struct world *w, struct want *want, int64_t begin_t)
 	count_return(w, want);
 	if (w->taints > 0 && w->tainted_t >= want->bound.begin_t)
 		return; /* it was asked before a crash and is queued after it */
-	if (w->taints_open > 0 || want->need.slots == 0 || w->plan.unkind)
+	if (w->taints_open > 0 || want->need.slots == 0 || w->plan.unkind ||
+	    !judge_is_on(w, JUDGE_THEOREM))
 		return;
 	want->bound.running = true;
 	for (size_t i = 0; i < w->wants.active_count; i++) {

@@ -159,6 +159,8 @@ static void deliver_send(struct world *w, const struct effect *fx)
 	check_sent(w, conn, fx);
 	if (fx->send.msg == MSG_WELCOME) {
 		conn->session = fx->send.lease;
+		if (!fx->send.flag)
+			w->clients[conn->client].compute_ended_ms = broker_now(w).v;
 		fault_welcome(w, &w->clients[conn->client], fx->send.lease);
 	}
 	struct letter *letter = net_letter(w, LETTER_SEND, conn->id);

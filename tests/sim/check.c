@@ -8,6 +8,7 @@
 
 #include "check_private.h"
 #include "fault.h"
+#include "outside.h"
 #include "store/codec.h"
 #include "world.h"
 
@@ -136,6 +137,7 @@ static void observe_fence(struct world *w, struct want *want, uint64_t fence)
 	want->recorded_fence = fence;
 	want->offered_t = w->t;
 	bound_end(w, want); /* its wait is over */
+	told_end(w, want);
 	if (fence > w->check.fence_recorded)
 		w->check.fence_recorded = fence;
 }
@@ -152,6 +154,7 @@ void check_crash(struct world *w)
 		if (row)
 			want->arrival_ms = row->rec.arrival.v;
 		want->live = row && row->live;
+		want->now.state = want->live ? row->rec.state : CLAIM_ENDED;
 		if (!row || row->rec.state != CLAIM_YIELDING)
 			want->yield_asked = false;
 	}
@@ -166,6 +169,8 @@ void check_lost(struct world *w, int64_t in_doubt_ms)
 			want->said = WANT_ASKED;
 		excuse(w, want, w->t + in_doubt_ms);
 		bound_drop(want);
+		told_drop(want);
+		want->now.state = CLAIM_ENDED;
 	}
 }
 
@@ -176,12 +181,34 @@ static void observe_queued(struct world *w, struct want *want, bool moved)
 		if (want->binding == BIND_HTTP) /* is told nothing while it waits */
 			want->said = WANT_WAITING;
 		bound_begin(w, want, want->asked_t >= 0 ? want->asked_t : w->t);
+		told_begin(w, want, want->asked_t >= 0 ? want->asked_t : w->t);
 	} else if (want->had_room) {
+		told_begin(w, want, w->t);
 		if (moved)
 			bound_begin(w, want, w->t);
 		else
 			bound_resume(w, want);
 	}
+}
+
+/* What it has now; and when its session computed last. */
+static void observe_now(struct world *w, struct want *want, const struct claim_record *rec,
+			bool ends)
+{
+	bool computed = outside_has_room_now(want) && want->now.slots > 0;
+	want->now = (struct want_now){.state = ends ? CLAIM_ENDED : rec->state,
+				      .gpus = rec->granted_mask,
+				      .slots = rec->need.slots,
+				      .held_ms = rec->held_since.v,
+				      .turn_ms = rec->turn_since.v,
+				      .used_ms = rec->used_ms};
+	if (computed && !(outside_has_room_now(want) && want->now.slots > 0))
+		w->clients[want->client].compute_ended_ms = broker_now(w).v;
+	if (rec->lender == 0)
+		return;
+	struct want *lender = want_of_lease(w, rec->lender);
+	if (lender)
+		lender->lends = true;
 }
 
 static void observe_claim(struct world *w, const struct record *record)
@@ -204,6 +231,9 @@ static void observe_claim(struct world *w, const struct record *record)
 		want->arrival_ms = rec->arrival.v;
 	}
 	bool moved = check_place(w, want, rec);
+	yield_record(w, want, rec, record->type == RECORD_CLAIM_END);
+	if (rec->state == CLAIM_OFFERED && rec->fence != want->recorded_fence)
+		evict_offered(w, want, rec);
 	check_settling(w, want, record);
 	want->heir = rec->state != CLAIM_QUEUED && (want->heir || (want->lender && !rec->lender));
 	want->lender = rec->lender;
@@ -233,7 +263,9 @@ static void observe_claim(struct world *w, const struct record *record)
 		w->tally.ended++;
 		w->tally.timeouts += rec->end == END_TIMEOUT;
 		bound_drop(want);
+		told_drop(want);
 	}
+	observe_now(w, want, rec, ends);
 }
 
 static void observe_signal(struct world *w, const struct effect *fx)
@@ -298,6 +330,7 @@ static void note_loss(struct world *w, const struct event *event)
 		if (want->lost_t == INT64_MAX)
 			want->lost_t = w->t;
 		bound_drop(want);
+		told_drop(want);
 	}
 }
 
@@ -352,6 +385,7 @@ void check_step(struct world *w, const struct event *event)
 	w->check.fence_before = w->check.fence_recorded;
 	for (; b->seen < b->fx.count; b->seen++)
 		observe(w, &b->fx.v[b->seen]);
+	yield_step(w);
 	core_check(b->core, event->now);
 	w->tally.steps++;
 }

@@ -29,6 +29,8 @@ struct check {
 	int64_t settled_t;    /* silence may not be judged before */
 	int64_t idle_since_t; /* I5: room and a waiter; INT64_MAX: no */
 	int64_t config_t;     /* the last reload */
+	int64_t looked_t;     /* judge_idle.c looked last */
+	bool kept;            /* in this step a yield was taken back */
 	/* The most that each GPU had while there may be leases from then. */
 	struct {
 		uint64_t vram_bytes;
@@ -49,6 +51,7 @@ void check_crash(struct world *w);
 void check_lost(struct world *w, int64_t in_doubt_ms);
 void check_restart(struct world *w, int same_boot);
 void check_idle(struct world *w); /* the end of a run: nothing is left over */
+void check_show(struct world *w); /* who waits and who holds, into the trace */
 void check_finish(struct world *w);
 
 /* bound.c: waits against the theorems of CASES.md G. */

@@ -16,7 +16,8 @@ static void rule_preempted(struct world *w, const struct want *want, const struc
 {
 	struct claim_view holder, head;
 	struct mono_ms now = broker_now(w);
-	if (w->bounds_only || !core_claim(w->broker.core, want->lease, now, &holder) ||
+	if (!judge_is_on(w, JUDGE_ORDER) ||
+	    !core_claim(w->broker.core, want->lease, now, &holder) ||
 	    !core_claim(w->broker.core, fx->send.other, now, &head) || holder.rec->lender != 0)
 		return;
 	const struct claim_record *h = head.rec, *r = holder.rec;
@@ -70,8 +71,10 @@ static void rule_yield(struct world *w, struct want *want, const struct effect *
 	want->yield_grace_ms = fx->send.grace_ms - (reminded ? 1 : 0);
 	if (fx->send.reason == YIELD_PREEMPTED)
 		rule_preempted(w, want, fx);
-	else if (fx->send.reason == YIELD_EVICTED)
+	else if (fx->send.reason == YIELD_EVICTED) {
 		rule_evicted(w, want);
+		evict_asked(w, want, fx->send.other);
+	}
 }
 
 /* Whoever was asked has the grace that it was told. */
@@ -104,6 +107,7 @@ void check_rules(struct world *w, const struct effect *fx)
 	struct want *want = want_of_lease(w, fx->send.lease);
 	if (!want)
 		return;
+	yield_sent(w, want, fx);
 	if (fx->send.msg == MSG_YIELD)
 		rule_yield(w, want, fx);
 	else if (fx->send.msg == MSG_KEEP)
@@ -122,7 +126,7 @@ bool check_place(struct world *w, struct want *want, const struct claim_record *
 	bool moved = want->arrival_ms != rec->arrival.v;
 	bool may_move = want->held_fence != 0 &&
 			(!want->yield_asked || want->yield_reason == YIELD_HOLD_MAX);
-	if (moved && !may_move && !w->bounds_only && want->boots == w->boots)
+	if (moved && !may_move && judge_is_on(w, JUDGE_ORDER) && want->boots == w->boots)
 		sim_fail(w, "claim %llu lost its key: arrived at %lld, now %lld", (ull)rec->id,
 			 (long long)want->arrival_ms, (long long)rec->arrival.v);
 	want->arrival_ms = rec->arrival.v;

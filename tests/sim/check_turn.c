@@ -28,7 +28,7 @@ static void check_waiters(struct world *w, struct mono_ms now)
 		int64_t key = rec->arrival.v + w->broker.config.classes[rec->cls].offset_ms;
 		if (row->rec.arrival.v != rec->arrival.v)
 			sim_fail(w, "claim %llu: its arrival moved", (ull)rec->id);
-		if (w->bounds_only)
+		if (!judge_is_on(w, JUDGE_ORDER))
 			continue;
 		if (view.key.v != key)
 			sim_fail(w, "claim %llu: its key moved", (ull)rec->id);
@@ -150,7 +150,8 @@ static void check_hold_limit(struct world *w, struct mono_ms now, const struct c
 	const struct core_config *config = &w->broker.config;
 	struct claim_view head, view;
 	if (config->gpu_count > 1 || config->gpus[0].slots > 1 || w->plan.uses_lend ||
-	    stats->paused || !stats->journal_ok || w->taints_open > 0 || !gpus_are_well(w))
+	    w->plan.unkind || stats->paused || !stats->journal_ok || w->taints_open > 0 ||
+	    !gpus_are_well(w))
 		return;
 	if (!core_waiter_at(w->broker.core, 0, now, &head) || head.conn == 0 ||
 	    head.rec->need.slots == 0 || head.rec->need.vram_bytes > 0)
@@ -221,6 +222,10 @@ void check_turn(struct world *w)
 	if (!grants_are_given(w) || !gpus_are_well(w))
 		bound_taint(w);
 	bound_step(w);
+	told_turn(w);
+	share_turn(w);
+	idle_turn(w);
+	yield_turn(w);
 }
 
 /* R5: every lease and every place of the journal is there again, with fence and key. A stream ended
@@ -264,23 +269,33 @@ void check_restart(struct world *w, int same_boot)
 		sim_fail(w, "R5: lease %llu outlived the reboot", (ull)view.rec->id);
 }
 
-static void trace_left(struct world *w, const struct core_stats *stats)
+void check_show(struct world *w)
 {
 	struct mono_ms now = broker_now(w);
+	if (w->broker.state != BROKER_UP)
+		return;
 	struct claim_view view;
 	struct why why;
-	for (uint32_t at = 0; at < stats->waiting; at++) {
-		core_waiter_at(w->broker.core, at, now, &view);
+	for (uint32_t at = 0; core_waiter_at(w->broker.core, at, now, &view); at++) {
 		core_why(w->broker.core, view.rec->id, now, &why);
 		trace_line(&w->trace,
-			   "claim %llu waits: %s, gpu %u, holder %llu, wants %llu of %llu",
-			   (ull)view.rec->id, why_name((int)why.code), why.gpu, (ull)why.holder,
-			   (ull)why.want_bytes, (ull)why.free_bytes);
+			   "claim %llu (%s, %u turns, %llu MiB on %u of %#x) waits: %s, gpu %u, "
+			   "holder %llu, wants %llu of %llu",
+			   (ull)view.rec->id, lease_class_name((int)view.rec->cls),
+			   view.rec->need.slots, (ull)view.rec->need.vram_bytes >> 20,
+			   view.rec->need.gpu_count, view.rec->need.gpu_mask,
+			   why_name((int)why.code), why.gpu, (ull)why.holder,
+			   (ull)why.want_bytes >> 20, (ull)why.free_bytes >> 20);
 	}
 	for (uint64_t id = 0; core_holder_after(w->broker.core, id, now, &view); id = view.rec->id)
-		trace_line(&w->trace, "claim %llu of want %llu (%s) is %s, conn %llu",
+		trace_line(&w->trace,
+			   "claim %llu of want %llu (%s, %s, %u turns, %llu MiB%s) on %#x is %s, "
+			   "conn %llu",
 			   (ull)view.rec->id, (ull)view.rec->ref,
 			   binding_name((int)view.rec->binding),
+			   lease_class_name((int)view.rec->cls), view.rec->need.slots,
+			   (ull)view.rec->need.vram_bytes >> 20,
+			   view.rec->evictable ? ", evictable" : "", view.rec->granted_mask,
 			   claim_state_name((int)view.rec->state), (ull)view.conn);
 }
 
@@ -290,7 +305,7 @@ void check_idle(struct world *w)
 	if (w->broker.state != BROKER_UP)
 		sim_fail(w, "the broker is not up at the end");
 	core_stats(w->broker.core, &stats);
-	trace_left(w, &stats);
+	check_show(w);
 	if (stats.waiting > 0 || stats.held > 0)
 		sim_fail(w, "T3: with all faults off, %u still wait and %u still hold",
 			 stats.waiting, stats.held);

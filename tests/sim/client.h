@@ -49,12 +49,13 @@ struct client {
 	struct token secret;
 	unsigned claim_count;
 	bool paused;
-	uint64_t attached;     /* conn of its session, as the broker said last; 0: none */
-	int64_t linger_ms;     /* as welcome told */
-	int64_t silence_t;     /* offline: when it must stop using the GPU */
-	int64_t broke_ms;      /* by the monotonic clock, when it saw its connection break */
-	bool stood_still;      /* stopped or asleep since then */
-	struct item *deferred; /* while paused */
+	uint64_t attached;        /* conn of its session, as the broker said last; 0: none */
+	int64_t compute_ended_ms; /* its session's last turn, monotonic */
+	int64_t linger_ms;        /* as welcome told */
+	int64_t silence_t;        /* offline: when it must stop using the GPU */
+	int64_t broke_ms;         /* by the monotonic clock, when it saw its connection break */
+	bool stood_still;         /* stopped or asleep since then */
+	struct item *deferred;    /* while paused */
 	size_t deferred_count, deferred_capacity;
 };
 

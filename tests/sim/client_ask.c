@@ -35,6 +35,8 @@ void client_hello(struct world *w, struct client *client)
 		event->session.pid = client->pid;
 		event->session.pid_start = client->pid_start;
 	}
+	if (client->plan->principal[0])
+		event->session.principal = client->plan->principal;
 	event->session.uid = client->plan->binding == BIND_NATIVE ? 1000 : -1;
 	if (client->session > 0) {
 		letter->token = client->secret;
@@ -154,6 +156,8 @@ static void send_acquire(struct world *w, struct client *client, struct want *wa
 	acquire->min_residence_ms = want->min_residence_ms;
 	acquire->load_ms = want->load_ms;
 	acquire->name = client->plan->name;
+	if (client->plan->principal[0])
+		acquire->principal = client->plan->principal;
 	if (want->has_request_id) {
 		snprintf(letter->request_id, sizeof letter->request_id, "request-%llu",
 			 (unsigned long long)want->uid);

@@ -163,6 +163,9 @@ static const char usage[] =
 	"  --seed SEED    only this one\n"
 	"  --minutes M    simulated minutes per seed (60)\n"
 	"  --jobs J       processes (one per processor)\n"
+	"  --only NAMES   these judges alone, with commas between; --with and --without\n"
+	"                 turn on and off beside the usual ones\n"
+	"  --trick NAME   calm worlds whose adversaries all play this one\n"
 	"  --trace        print each line of the story; with --seed\n"
 	"  --hashes       print each seed's trace hash instead of the report\n"
 	"  --twin N       every N steps an imported copy of the core goes on in its place (100); "
@@ -170,15 +173,45 @@ static const char usage[] =
 	"                 never\n"
 	"  --json         the report as one JSON object\n";
 
+static uint32_t judges_of(const char *names)
+{
+	uint32_t mask = judge_mask(names);
+	if (mask != 0)
+		return mask;
+	fprintf(stderr, "sim: %s: not all of these are judges:", names);
+	for (int i = 0; i < JUDGE_COUNT; i++)
+		fprintf(stderr, " %s", judge_name(i));
+	fprintf(stderr, " all\n");
+	exit(64);
+}
+
+static enum trick trick_of(const char *name)
+{
+	for (int i = 0; i < TRICK_COUNT; i++)
+		if (strcmp(trick_name(i), name) == 0)
+			return (enum trick)i;
+	fprintf(stderr, "sim: no adversary is called %s\n", name);
+	exit(64);
+}
+
 static void parse(int argc, char **argv, struct options *options)
 {
-	static const struct option table[] = {
-		{"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-		{"seed", required_argument, NULL, 's'},  {"minutes", required_argument, NULL, 'm'},
-		{"jobs", required_argument, NULL, 'j'},  {"trace", no_argument, NULL, 't'},
-		{"hashes", no_argument, NULL, 'x'},      {"bounds-only", no_argument, NULL, 'b'},
-		{"twin", required_argument, NULL, 'w'},  {"json", no_argument, NULL, 'J'},
-		{"help", no_argument, NULL, 'h'},        {0}};
+	static const struct option table[] = {{"seeds", required_argument, NULL, 'n'},
+					      {"first", required_argument, NULL, 'f'},
+					      {"seed", required_argument, NULL, 's'},
+					      {"minutes", required_argument, NULL, 'm'},
+					      {"jobs", required_argument, NULL, 'j'},
+					      {"trace", no_argument, NULL, 't'},
+					      {"hashes", no_argument, NULL, 'x'},
+					      {"trick", required_argument, NULL, 'T'},
+					      {"only", required_argument, NULL, 'o'},
+					      {"with", required_argument, NULL, 'w'},
+					      {"without", required_argument, NULL, 'W'},
+					      {"bounds-only", no_argument, NULL, 'b'},
+					      {"twin", required_argument, NULL, 'i'},
+					      {"json", no_argument, NULL, 'J'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	for (int c; (c = getopt_long(argc, argv, "h", table, NULL)) != -1;) {
 		if (c == 'n')
 			options->count = strtoull(optarg, NULL, 10);
@@ -195,8 +228,16 @@ static void parse(int argc, char **argv, struct options *options)
 		else if (c == 'x')
 			options->hashes = true;
 		else if (c == 'b')
-			options->world.bounds_only = true;
+			options->world.judges &= ~(UINT32_C(1) << JUDGE_ORDER);
+		else if (c == 'T')
+			options->world.trick = trick_of(optarg);
+		else if (c == 'o')
+			options->world.judges = judges_of(optarg);
 		else if (c == 'w')
+			options->world.judges |= judges_of(optarg);
+		else if (c == 'W')
+			options->world.judges &= ~judges_of(optarg);
+		else if (c == 'i')
 			options->world.twin_every = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'J')
 			options->json = true;
@@ -210,10 +251,11 @@ static void parse(int argc, char **argv, struct options *options)
 int main(int argc, char **argv)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	struct options options = {.first = 1,
-				  .count = 100,
-				  .world = {.minutes = 60, .twin_every = 100},
-				  .jobs = processors > 0 ? (unsigned)processors : 1};
+	struct options options = {
+		.first = 1,
+		.count = 100,
+		.world = {.minutes = 60, .judges = judge_defaults(), .twin_every = 100},
+		.jobs = processors > 0 ? (unsigned)processors : 1};
 	parse(argc, argv, &options);
 	if (options.jobs > JOBS_MAX)
 		options.jobs = JOBS_MAX;

@@ -170,7 +170,7 @@ static void draw_timed_faults(struct plan *plan, struct rng *rng)
 	}
 }
 
-void plan_draw(struct plan *plan, struct rng *rng, struct rng *more)
+void plan_draw(struct plan *plan, enum trick trick, struct rng *rng, struct rng *more)
 {
 	memset(plan, 0, sizeof *plan);
 	plan->calm = rng_chance(rng, 350);
@@ -184,7 +184,8 @@ void plan_draw(struct plan *plan, struct rng *rng, struct rng *more)
 	draw_gpus(plan, rng);
 	plan->client_count =
 		(unsigned)rng_between(rng, 2, rng_chance(rng, 200) ? USUAL_CLIENTS_MAX : 6);
-	plan->unkind = rng_chance(more, 500);
+	plan->unkind = rng_chance(more, 500) || trick != TRICK_NONE;
+	plan->calm |= trick != TRICK_NONE;
 	if (plan->unkind)
 		plan_draw_machine(plan, more);
 	uint32_t load = (uint32_t)rng_between(rng, 0, 900);
@@ -196,5 +197,5 @@ void plan_draw(struct plan *plan, struct rng *rng, struct rng *more)
 	draw_act_faults(plan, rng);
 	draw_timed_faults(plan, rng);
 	if (plan->unkind)
-		plan_draw_tricks(plan, more);
+		plan_draw_tricks(plan, trick, more);
 }

@@ -70,12 +70,12 @@ enum trick {
 #undef X
 		TRICK_COUNT
 };
-const char *trick_name(int trick);
 
 enum { PLAN_CLIENTS_MAX = 40, PLAN_NAME_BYTES = 32 };
 
 struct client_plan {
 	char name[PLAN_NAME_BYTES];
+	char principal[PLAN_NAME_BYTES]; /* "": what the socket and the token say */
 	enum binding binding;
 	bool browser; /* HTTP and streams: has an Origin */
 	bool mute;    /* ignores yields at times */
@@ -111,12 +111,14 @@ struct plan {
 	int64_t every_ms[FAULT_COUNT];  /* mean distance of a timed fault; 0: off */
 };
 
-/* `more`: the numbers that make it unkind, so that the others stay what they were. */
-void plan_draw(struct plan *plan, struct rng *rng, struct rng *more);
+const char *trick_name(int trick);
+/* `more`: the numbers that make it unkind, so that the others stay what they were. `trick`: not
+ * NONE: a calm but unkind world whose adversaries all play this one. */
+void plan_draw(struct plan *plan, enum trick trick, struct rng *rng, struct rng *more);
 void plan_draw_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct rng *rng);
 /* plan_unkind.c: before the clients are drawn, and after. */
 void plan_draw_machine(struct plan *plan, struct rng *rng);
-void plan_draw_tricks(struct plan *plan, struct rng *rng);
+void plan_draw_tricks(struct plan *plan, enum trick trick, struct rng *rng);
 void plan_widen_gpus(const struct plan *plan, struct core_config *config);
 /* The plan's configuration with other GPUs: more or fewer, other slots, other memory. */
 void plan_redraw_gpus(const struct plan *plan, struct core_config *config, struct rng *rng);

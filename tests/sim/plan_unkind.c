@@ -163,6 +163,15 @@ static void equip(struct client_plan *client, enum trick trick, struct rng *rng)
 		client->claims_max = 6;
 }
 
+/* Everybody for himself, or a few users with many programs each. */
+static void draw_principals(struct plan *plan, struct rng *rng)
+{
+	unsigned users =
+		rng_chance(rng, 600) ? plan->client_count : (unsigned)rng_between(rng, 1, 4);
+	for (unsigned i = 0; i < plan->client_count; i++)
+		snprintf(plan->clients[i].principal, PLAN_NAME_BYTES, "user:%u", i % users);
+}
+
 static void name_clients(struct plan *plan)
 {
 	for (unsigned i = 0; i < plan->client_count; i++) {
@@ -174,7 +183,7 @@ static void name_clients(struct plan *plan)
 	}
 }
 
-void plan_draw_tricks(struct plan *plan, struct rng *rng)
+void plan_draw_tricks(struct plan *plan, enum trick only, struct rng *rng)
 {
 	bool has_slots = rng_chance(rng, 600), resides = !plan->strict && rng_chance(rng, 500);
 	uint32_t evil_permille = (uint32_t)rng_between(rng, 0, 500);
@@ -189,8 +198,11 @@ void plan_draw_tricks(struct plan *plan, struct rng *rng)
 		if (!rng_chance(rng, evil_permille))
 			continue;
 		enum trick trick = (enum trick)rng_between(rng, 1, TRICK_COUNT - 1);
+		if (only != TRICK_NONE)
+			trick = only;
 		if (!plan->strict || !is_about_memory(trick))
 			equip(client, trick, rng);
 	}
 	name_clients(plan);
+	draw_principals(plan, rng);
 }

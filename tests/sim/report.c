@@ -5,6 +5,23 @@
 
 typedef unsigned long long ull;
 
+static void add_judged(struct tally *sum, const struct tally *tally)
+{
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		sum->told_nulls[cls] += tally->told_nulls[cls];
+		if (tally->told_most_ms[cls] > sum->told_most_ms[cls])
+			sum->told_most_ms[cls] = tally->told_most_ms[cls];
+		for (int which = 0; which < 2; which++) {
+			if (tally->share_windows[which][cls] == 0)
+				continue;
+			if (sum->share_windows[which][cls] == 0 ||
+			    tally->share_least[which][cls] < sum->share_least[which][cls])
+				sum->share_least[which][cls] = tally->share_least[which][cls];
+			sum->share_windows[which][cls] += tally->share_windows[which][cls];
+		}
+	}
+}
+
 static void add_tally(struct tally *sum, const struct tally *tally)
 {
 	sum->grants += tally->grants;
@@ -23,6 +40,7 @@ static void add_tally(struct tally *sum, const struct tally *tally)
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 			sum->waits[kind][cls] += tally->waits[kind][cls];
 	}
+	add_judged(sum, tally);
 }
 
 /* The worst of both, and the seed it was seen in; the smaller seed where they are equal. */
@@ -96,8 +114,9 @@ static void print_json(const struct report *report, int64_t took_ms, unsigned jo
 	for (int i = 1; i < TRICK_COUNT; i++)
 		printf("%s\"%s\":%llu", i > 1 ? "," : "", trick_name(i), (ull)sum->tricks[i]);
 	printf("},\"bounds\":{");
+	static const char *const kinds[BOUND_KINDS] = {"theorem", "core", "told"};
 	for (int kind = 0; kind < BOUND_KINDS; kind++) {
-		printf("%s\"%s\":{", kind ? "," : "", kind == BOUND_THEOREM ? "theorem" : "core");
+		printf("%s\"%s\":{", kind ? "," : "", kinds[kind]);
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 			printf("%s\"%s\":{\"waits\":%llu,\"worst\":%.3f}", cls ? "," : "",
 			       lease_class_name(cls), (ull)sum->waits[kind][cls],
@@ -105,6 +124,21 @@ static void print_json(const struct report *report, int64_t took_ms, unsigned jo
 		printf("}");
 	}
 	printf("}}\n");
+}
+
+static void print_judged(const struct report *report)
+{
+	const struct tally *sum = &report->sum;
+	printf("\n%-12s %9s %6s %8s %8s %8s %7s %6s %7s %6s\n", "class", "told", "worst", "seed",
+	       "most", "null", "25 min", "share", "60 min", "share");
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		printf("%-12s %9llu %6.3f %8llu %6llu s %8llu %7llu %6.3f %7llu %6.3f\n",
+		       lease_class_name(cls), (ull)sum->waits[BOUND_TOLD][cls],
+		       (double)sum->worst_permille[BOUND_TOLD][cls] / 1000.0,
+		       (ull)report->worst_seed[BOUND_TOLD][cls], (ull)sum->told_most_ms[cls] / 1000,
+		       (ull)sum->told_nulls[cls], (ull)sum->share_windows[0][cls],
+		       (double)sum->share_least[0][cls] / 1000.0, (ull)sum->share_windows[1][cls],
+		       (double)sum->share_least[1][cls] / 1000.0);
 }
 
 void report_print(const struct report *report, int64_t took_ms, unsigned jobs, bool json)
@@ -128,15 +162,6 @@ void report_print(const struct report *report, int64_t took_ms, unsigned jobs, b
 	printf("\n%-16s %12s\n", "adversary", "acts");
 	for (int i = 1; i < TRICK_COUNT; i++)
 		printf("%-16s %12llu\n", trick_name(i), (ull)sum->tricks[i]);
-	printf("\n%-12s %10s %8s %8s %10s %8s %8s\n", "class", "theorem", "worst", "seed",
-	       "why's bound", "worst", "seed");
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		printf("%-12s %10llu %8.3f %8llu %11llu %8.3f %8llu\n", lease_class_name(cls),
-		       (ull)sum->waits[BOUND_THEOREM][cls],
-		       (double)sum->worst_permille[BOUND_THEOREM][cls] / 1000.0,
-		       (ull)report->worst_seed[BOUND_THEOREM][cls],
-		       (ull)sum->waits[BOUND_CORE][cls],
-		       (double)sum->worst_permille[BOUND_CORE][cls] / 1000.0,
-		       (ull)report->worst_seed[BOUND_CORE][cls]);
+	print_judged(report);
 	printf("\ntrace hash %016llx\n", (ull)sum->hash);
 }

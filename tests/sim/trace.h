@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TRACE_LINES = 40, TRACE_LINE_BYTES = 240 };
+enum { TRACE_LINES = 80, TRACE_LINE_BYTES = 240 };
 
 enum trace_mode {
 	TRACE_HASH, /* no text: the fast way */

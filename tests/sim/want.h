@@ -28,6 +28,20 @@ struct want_bound {
 	int64_t held_t, held_ms; /* not waiting: since when now, and before */
 };
 
+/* What its client could be told about its wait (judge_told.c). */
+struct want_told {
+	bool running;
+	uint64_t taints;              /* of the world when the wait began */
+	int64_t begin_t, since_t, ms; /* asked; told; -1: nothing */
+};
+
+/* By its newest record, committed or not. */
+struct want_now {
+	enum claim_state state;
+	uint32_t gpus, slots;
+	int64_t held_ms, turn_ms, used_ms; /* monotonic; monotonic; service before this turn */
+};
+
 struct want {
 	uint64_t uid; /* index + 1; also the ref that the client uses */
 	int client;
@@ -84,6 +98,18 @@ struct want {
 	bool heir;         /* goes on in the turn of its lender, which has left */
 
 	struct want_bound bound;
+
+	/* For the judges. */
+	struct want_told told;
+	struct want_now now;
+	bool lends, kept_untold;
+	uint64_t yield_for;                /* lease for which it was asked to give way */
+	uint64_t evicted_for;              /* .. for whose memory */
+	int64_t evicted_t, left_since_t;   /* then; since its head has left, 0: it has not */
+	int64_t idle_since_t;              /* beside room that it could use; 0: it is not */
+	int64_t starve_since_t;            /* waits though possible; 0: it does not */
+	uint64_t starve_ahead, asked_turn; /* others there were; turn in which asked_gpus counts */
+	uint32_t asked_gpus;               /* of holders that are to give way for it */
 };
 
 struct wants {

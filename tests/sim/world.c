@@ -65,10 +65,10 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	rng_seed(&w->rng, seed);
 	rng_seed(&w->token_rng, ~seed);
 	trace_init(&w->trace, options->mode);
-	w->bounds_only = options->bounds_only;
+	w->judges = options->judges;
 	w->broker.twin.every = options->twin_every;
 	rng_seed(&w->unkind_rng, seed ^ UINT64_C(0x756e6b696e64));
-	plan_draw(&w->plan, &w->rng, &w->unkind_rng);
+	plan_draw(&w->plan, options->trick, &w->rng, &w->unkind_rng);
 	/* From numbers of its own, so that the other seeds stay what they were. */
 	rng_seed(&w->lost_rng, seed ^ UINT64_C(0x6c6f7374));
 	if (rng_chance(&w->lost_rng, 350))

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "client.h"
 #include "journal.h"
+#include "judge.h"
 #include "net.h"
 #include "plan.h"
 #include "rng.h"
@@ -15,7 +16,8 @@ enum { SAMPLE_EVERY_MS = 5000, HEALED_HOLD_MS_MAX = 20000 };
 
 enum {
 	BOUND_THEOREM, /* CASES.md G: theorems 1 to 3, from the outside */
-	BOUND_CORE,    /* core_bound_ms at enqueue */
+	BOUND_CORE,    /* core_bound_ms, for the claims that are there */
+	BOUND_TOLD,    /* the number told first */
 	BOUND_KINDS
 };
 
@@ -25,7 +27,27 @@ struct tally {
 	uint64_t faults[FAULT_COUNT], tricks[TRICK_COUNT];
 	uint64_t waits[BOUND_KINDS][LEASE_CLASS_COUNT];
 	uint64_t worst_permille[BOUND_KINDS][LEASE_CLASS_COUNT]; /* observed / bound */
+	/* The most that was told first, and how often there was nothing to tell. */
+	uint64_t told_most_ms[LEASE_CLASS_COUNT], told_nulls[LEASE_CLASS_COUNT];
+	/* Of 25 and 60 minutes of backlog: how many, and the least of got / guaranteed. */
+	uint64_t share_windows[2][LEASE_CLASS_COUNT], share_least[2][LEASE_CLASS_COUNT];
 	uint64_t hash;
+};
+
+enum { SHARE_MINUTES = 64 };
+
+/* Of one class on one GPU (judge_share.c). */
+struct share {
+	bool waits;      /* since the last turn somebody of it waits for this GPU */
+	int64_t uses;    /* .. and it uses so many turns of it */
+	int64_t since_t; /* that long it has had waiters */
+	int64_t got_ms[SHARE_MINUTES];
+};
+
+struct shares {
+	struct share v[LEASE_CLASS_COUNT][LIMIT_GPUS];
+	int64_t turned_t;
+	uint64_t taints;
 };
 
 struct world_session {
@@ -45,14 +67,15 @@ struct world {
 	struct journal journal, synced; /* synced: what a power cut leaves */
 	struct client clients[PLAN_CLIENTS_MAX];
 	struct check check;
+	struct shares shares;
 	struct tally tally;
 	struct world_session *sessions; /* by session id */
 	size_t sessions_size;
 	int64_t t, end_t;
 	int64_t boot_t, boot_mono_ms; /* monotonic = t - boot_t + boot_mono_ms */
 	int64_t wall_offset_ms;
-	bool healed;      /* the liveness phase */
-	bool bounds_only; /* leave the rules of order to the bounds */
+	bool healed;     /* the liveness phase */
+	uint32_t judges; /* mask of enum judge */
 	bool fds_exhausted;
 	struct core_config config_next; /* what EVENT_CONFIG points to */
 	uint64_t boots;
@@ -70,7 +93,8 @@ struct world {
 struct world_options {
 	int64_t minutes;
 	enum trace_mode mode;
-	bool bounds_only;
+	uint32_t judges;
+	enum trick trick;    /* TRICK_NONE: as the seed says */
 	unsigned twin_every; /* steps from one export and import to the next; 0: none */
 };
 

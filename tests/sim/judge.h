@@ -1,0 +1,61 @@
+/* judge: what a world must be like for those who live in it, judged from outside: by the messages
+ * that were sent, by the records that were committed and by what clients in truth do, never by the
+ * core's ledger. Each judge has a name and can be turned off by it, so that one alone must see a
+ * fault. The invariants in check*.c are always on. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+struct world;
+struct want;
+struct effect;
+struct claim_record;
+
+/* X(code, name, on by default) */
+#define JUDGE_TABLE(X)                                                                             \
+	X(JUDGE_TOLD, "told", 0)         /* nobody waits longer than he was first told */          \
+	X(JUDGE_RAISED, "raised", 0)     /* .. and what was told never becomes more */             \
+	X(JUDGE_CONSERVE, "conserve", 0) /* nobody waits for 1 s whose need is free */             \
+	X(JUDGE_SHARE, "share", 0)       /* each class has its share while it waits */             \
+	X(JUDGE_STARVE, "starve", 0)     /* who is possible is served, told or not */              \
+	X(JUDGE_COMEBACK, "comeback", 0) /* nobody evicted is before whom he made room for */      \
+	X(JUDGE_EVICT, "evict", 0)       /* the lowest class, then the longest idle by load */     \
+	X(JUDGE_KEEP, "keep", 0)         /* a yield taken back is told, and revokes nobody */      \
+	X(JUDGE_TWO, "two", 0)           /* nobody is asked on two GPUs for one claim */           \
+	X(JUDGE_ROOM, "room", 0)         /* no room is free inside and used outside */             \
+	X(JUDGE_HOLD, "hold", 0)         /* a hold ends when it is somebody's turn */              \
+	X(JUDGE_ORDER, "order", 1)       /* who may be asked for whom, and who comes first */      \
+	X(JUDGE_THEOREM, "theorem", 1)   /* the waits of the policy that was, in kind worlds */
+
+enum judge {
+#define X(code, name, on) code,
+	JUDGE_TABLE(X)
+#undef X
+		JUDGE_COUNT
+};
+const char *judge_name(int judge);
+uint32_t judge_defaults(void);
+/* Names, with commas between; 0: one is unknown. */
+uint32_t judge_mask(const char *names);
+bool judge_is_on(const struct world *w, enum judge judge);
+/* The run ends with this judge's name in front. */
+_Noreturn void judge_fail(struct world *w, enum judge judge, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* judge_told.c: a wait begins (its record says queued), goes on, ends in an offer, ends in none. */
+void told_begin(struct world *w, struct want *want, int64_t begin_t);
+void told_turn(struct world *w);
+void told_end(struct world *w, struct want *want);
+void told_drop(struct want *want);
+
+/* judge_share.c, judge_idle.c: the end of a loop turn. */
+void share_turn(struct world *w);
+void idle_turn(struct world *w);
+/* judge_evict.c: a lease is asked to leave for memory; a claim is offered room. */
+void evict_asked(struct world *w, struct want *want, uint64_t for_lease);
+void evict_offered(struct world *w, const struct want *want, const struct claim_record *rec);
+/* judge_yield.c */
+void yield_sent(struct world *w, struct want *want, const struct effect *fx);
+void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
+void yield_step(struct world *w); /* after all effects of a step */
+void yield_turn(struct world *w);

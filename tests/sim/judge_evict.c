@@ -1,0 +1,104 @@
+/* judge_evict: who has to leave for another's memory, and who is back too soon. Called for each
+ * yield that says evicted, and for each offer. */
+#include "judge.h"
+#include "outside.h"
+
+typedef unsigned long long ull;
+
+static int64_t residence_ms(const struct world *w, const struct want *want)
+{
+	(void)w;
+	return want->min_residence_ms;
+}
+
+static bool computes(struct world *w, const struct want *want)
+{
+	if (want->binding > BIND_TAB)
+		return false;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		if (other->client == want->client && other->life == want->life && other->live &&
+		    outside_has_room_now(other) && other->now.slots > 0)
+			return true;
+	}
+	return false;
+}
+
+static bool may_be_evicted(struct world *w, const struct want *want)
+{
+	return want->live && want->now.state == CLAIM_HELD && want->evictable &&
+	       want->now.slots == 0 && want->lender == 0 && !want->lends &&
+	       broker_now(w).v - want->now.held_ms >= residence_ms(w, want) && !computes(w, want);
+}
+
+static int64_t idle_ms(struct world *w, const struct want *want)
+{
+	int64_t since_ms = want->now.held_ms;
+	const struct client *client = &w->clients[want->client];
+	if (want->binding <= BIND_TAB && client->compute_ended_ms > since_ms)
+		since_ms = client->compute_ended_ms;
+	return broker_now(w).v - since_ms;
+}
+
+static int64_t cost_ms(const struct want *want)
+{
+	return want->load_ms > 0 ? want->load_ms : 1;
+}
+
+static void judge_choice(struct world *w, const struct want *want, const struct want *other)
+{
+	if (other->cls > want->cls)
+		judge_fail(w, JUDGE_EVICT, "lease %llu (%s) is evicted, %llu (%s) beside it stays",
+			   (ull)want->lease, lease_class_name((int)want->cls), (ull)other->lease,
+			   lease_class_name((int)other->cls));
+	/* What was used when is not in the journal. */
+	if (other->cls < want->cls || w->tally.restarts > 0 || w->stalled_ms > 0)
+		return;
+	__extension__ __int128 mine = idle_ms(w, want), theirs = idle_ms(w, other);
+	if (theirs * cost_ms(want) > mine * cost_ms(other))
+		judge_fail(w, JUDGE_EVICT,
+			   "lease %llu, idle for %lld ms, loaded in %lld, is evicted; %llu, idle "
+			   "for %lld, loaded in %lld, stays",
+			   (ull)want->lease, (long long)mine, (long long)want->load_ms,
+			   (ull)other->lease, (long long)theirs, (long long)other->load_ms);
+}
+
+void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
+{
+	want->evicted_for = for_lease;
+	want->evicted_t = w->t;
+	if (!judge_is_on(w, JUDGE_EVICT) || want->lender != 0)
+		return;
+	int64_t held_ms = broker_now(w).v - want->now.held_ms;
+	if (held_ms < residence_ms(w, want))
+		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted after %lld ms of %lld",
+			   (ull)want->lease, (long long)held_ms, (long long)residence_ms(w, want));
+	if (computes(w, want))
+		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted, its session computes",
+			   (ull)want->lease);
+	if (__builtin_popcount(want->now.gpus) != 1 || want->lends)
+		return;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		if (other != want && (other->now.gpus & want->now.gpus) &&
+		    may_be_evicted(w, other) && other->need.vram_bytes > 0)
+			judge_choice(w, want, other);
+	}
+}
+
+void evict_offered(struct world *w, const struct want *want, const struct claim_record *rec)
+{
+	const struct want *head = want_of_lease(w, want->evicted_for);
+	struct outside outside;
+	if (!judge_is_on(w, JUDGE_COMEBACK) || !head || !head->live || w->taints_open > 0 ||
+	    head->now.state != CLAIM_QUEUED || head->offered_t > want->evicted_t ||
+	    w->tainted_t > want->evicted_t || !outside_waits(w, head))
+		return;
+	outside_count(w, &outside);
+	const struct claim_record *row = outside_row(w, head);
+	uint32_t possible = outside_possible(&outside, &row->need);
+	if (row->need.gpu_count == 1 && (possible & rec->granted_mask))
+		judge_fail(w, JUDGE_COMEBACK,
+			   "claim %llu made room for %llu and is served again before it",
+			   (ull)rec->id, (ull)want->evicted_for);
+}

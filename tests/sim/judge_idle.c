@@ -1,0 +1,131 @@
+/* judge_idle: room that nobody uses beside somebody who could, waits without end, and room that the
+ * core takes for free though it is used. Called at the end of a turn, a few times per second. */
+#include "judge.h"
+#include "outside.h"
+
+typedef unsigned long long ull;
+
+enum { LOOK_EVERY_MS = 200, IDLE_MS_MAX = 1000, STARVE_MS = 30 * 60 * 1000 };
+
+/* Strangers, and what a client left behind, are seen by the next probe. */
+static int64_t idle_ms_max(const struct need *need)
+{
+	return need->vram_bytes > 0 ? IDLE_MS_MAX + 2 * SAMPLE_EVERY_MS : IDLE_MS_MAX;
+}
+
+static uint32_t named_mask(const struct need *need)
+{
+	return need->gpu_mask == 0 ? UINT32_MAX : need->gpu_mask;
+}
+
+/* `other` may be why room is kept that `need` could use: it is possible, it does not fit now, and
+ * it waits for a resource that `need` wants, too. Who waits for memory keeps nobody from a turn. */
+static bool may_block(const struct outside *outside, const struct claim_record *other,
+		      const struct need *need)
+{
+	uint32_t count = other->need.gpu_count;
+	if (!(named_mask(&other->need) & named_mask(need)))
+		return false;
+	if ((uint32_t)__builtin_popcount(outside_possible(outside, &other->need)) < count)
+		return false;
+	uint32_t slots = outside_fits_slots(outside, &other->need);
+	uint32_t vram = outside_fits_vram(outside, &other->need);
+	if ((uint32_t)__builtin_popcount(slots & vram) >= count)
+		return false; /* it fits: one of the two should have it */
+	bool for_memory = (uint32_t)__builtin_popcount(vram) < count;
+	return need->vram_bytes > 0 || !for_memory;
+}
+
+static bool is_blocked(struct world *w, const struct outside *outside, const struct want *want,
+		       const struct need *need)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		if (other != want && outside_waits(w, other) &&
+		    may_block(outside, outside_row(w, other), need))
+			return true;
+	}
+	return false;
+}
+
+static void judge_conserve(struct world *w, const struct outside *outside, struct want *want,
+			   const struct need *need)
+{
+	uint32_t fits = outside_fits(outside, need);
+	bool idle = (uint32_t)__builtin_popcount(fits) >= need->gpu_count &&
+		    !is_blocked(w, outside, want, need);
+	if (!idle || want->idle_since_t == 0 || want->idle_since_t < w->tainted_t)
+		want->idle_since_t = idle ? w->t : 0;
+	if (idle && judge_is_on(w, JUDGE_CONSERVE) && w->t - want->idle_since_t > idle_ms_max(need))
+		judge_fail(w, JUDGE_CONSERVE,
+			   "claim %llu (%s, %u turns, %llu MiB) waits %lld ms beside room on %#x "
+			   "that nobody before it could use",
+			   (ull)want->lease, lease_class_name((int)want->cls), need->slots,
+			   (ull)need->vram_bytes >> 20, (long long)(w->t - want->idle_since_t),
+			   fits);
+}
+
+static void judge_starve(struct world *w, const struct outside *outside, struct want *want,
+			 const struct need *need)
+{
+	bool possible =
+		(uint32_t)__builtin_popcount(outside_possible(outside, need)) >= need->gpu_count;
+	if (!possible || want->starve_since_t == 0 || want->starve_since_t < w->tainted_t ||
+	    want->starve_since_t < want->offered_t) {
+		want->starve_since_t = possible ? w->t : 0;
+		want->starve_ahead = w->wants.active_count;
+	}
+	int64_t limit_ms = STARVE_MS * (int64_t)(4 + want->starve_ahead) / 4;
+	if (possible && judge_is_on(w, JUDGE_STARVE) && w->t - want->starve_since_t > limit_ms)
+		judge_fail(w, JUDGE_STARVE, "claim %llu (%s) is possible and waits %lld minutes",
+			   (ull)want->lease, lease_class_name((int)want->cls),
+			   (long long)((w->t - want->starve_since_t) / 60000));
+}
+
+/* Whoever uses a GPU and is excused by nothing has his room in the ledger. */
+static void judge_room(struct world *w)
+{
+	uint64_t slots[LIMIT_GPUS] = {0}, bytes[LIMIT_GPUS] = {0};
+	struct gpu_view view;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		if (!want_in_room(want, w->t) || want->lender != 0)
+			continue;
+		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+			bool here = want->uses_mask >> gpu & 1;
+			slots[gpu] += here ? want->uses_need.slots : 0;
+			bytes[gpu] += here ? want->uses_need.vram_bytes : 0;
+		}
+	}
+	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+		if (!core_gpu(w->broker.core, gpu, &view))
+			continue;
+		if (view.slots_used < slots[gpu] || view.vram_bytes_granted < bytes[gpu])
+			judge_fail(
+				w, JUDGE_ROOM,
+				"gpu%u: %llu turns and %llu MiB are used, the core has %u and %llu",
+				gpu, (ull)slots[gpu], (ull)bytes[gpu] >> 20, view.slots_used,
+				(ull)view.vram_bytes_granted >> 20);
+	}
+}
+
+void idle_turn(struct world *w)
+{
+	struct outside outside;
+	if (w->t < w->check.looked_t + LOOK_EVERY_MS)
+		return;
+	w->check.looked_t = w->t;
+	if (judge_is_on(w, JUDGE_ROOM) && !core_in_doubt(w->broker.core, broker_now(w)))
+		judge_room(w);
+	outside_count(w, &outside);
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (w->taints_open > 0 || !outside_waits(w, want)) {
+			want->idle_since_t = want->starve_since_t = 0;
+			continue;
+		}
+		const struct need *need = &outside_row(w, want)->need;
+		judge_conserve(w, &outside, want, need);
+		judge_starve(w, &outside, want, need);
+	}
+}

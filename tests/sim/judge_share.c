@@ -1,0 +1,124 @@
+/* judge_share: what each class got of each GPU while it had somebody waiting for a turn there. Time
+ * offered counts for whom it was offered; the grace of who gives way for him and for whom he makes
+ * room, since from outside both may be meant; a lock-delay for whom it was. */
+#include "judge.h"
+#include "outside.h"
+
+enum { SHORT_MINUTES = 25, LONG_MINUTES = 60, SHORT_PERMILLE = 750, LONG_PERMILLE = 950 };
+
+static uint32_t share_permille(const struct world *w, int cls)
+{
+	static const uint32_t permille[LEASE_CLASS_COUNT] = {500, 250, 150, 100};
+	(void)w;
+	return permille[cls];
+}
+
+/* A window of full minutes that ends with this one. */
+static void judge_window(struct world *w, int cls, uint32_t gpu, int64_t minutes, uint32_t permille)
+{
+	struct share *share = &w->shares.v[cls][gpu];
+	int64_t last = (w->t - share->since_t) / 60000; /* full minutes */
+	if (last < minutes)
+		return;
+	int64_t got_ms = 0;
+	for (int64_t i = last - minutes; i < last; i++)
+		got_ms += share->got_ms[i % SHARE_MINUTES];
+	int64_t due_ms = minutes * 60 * share_permille(w, cls);
+	uint64_t part = (uint64_t)(got_ms * 1000 / due_ms);
+	int which = minutes == LONG_MINUTES;
+	if (w->tally.share_windows[which][cls]++ == 0 || part < w->tally.share_least[which][cls])
+		w->tally.share_least[which][cls] = part;
+	if (judge_is_on(w, JUDGE_SHARE) && part < permille)
+		judge_fail(w, JUDGE_SHARE,
+			   "%s got %lld s of gpu%u in %lld minutes, it is owed %lld",
+			   lease_class_name(cls), (long long)(got_ms / 1000), gpu,
+			   (long long)minutes, (long long)(due_ms / 1000));
+}
+
+static void add_time(struct world *w, int cls, uint32_t gpu, int64_t from_t)
+{
+	struct share *share = &w->shares.v[cls][gpu];
+	while (from_t < w->t) {
+		int64_t minute = (from_t - share->since_t) / 60000;
+		int64_t end_t = share->since_t + (minute + 1) * 60000;
+		int64_t to_t = end_t < w->t ? end_t : w->t;
+		if ((from_t - share->since_t) % 60000 == 0)
+			share->got_ms[minute % SHARE_MINUTES] = 0;
+		share->got_ms[minute % SHARE_MINUTES] += (to_t - from_t) * share->uses;
+		from_t = to_t;
+	}
+}
+
+/* What the last turn left lasted until now. */
+static void account(struct world *w)
+{
+	int64_t from_t = w->shares.turned_t;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+			struct share *share = &w->shares.v[cls][gpu];
+			if (!share->waits || w->shares.taints != w->taints) {
+				share->since_t = w->t;
+				continue;
+			}
+			int64_t before = (from_t - share->since_t) / 60000;
+			add_time(w, cls, gpu, from_t);
+			if ((w->t - share->since_t) / 60000 == before)
+				continue;
+			judge_window(w, cls, gpu, SHORT_MINUTES, SHORT_PERMILLE);
+			judge_window(w, cls, gpu, LONG_MINUTES, LONG_PERMILLE);
+		}
+	}
+	w->shares.turned_t = w->t;
+	w->shares.taints = w->taints;
+}
+
+static void note_holder(struct world *w, const struct want *want, const struct claim_record *rec)
+{
+	const struct want *head = want_of_lease(w, want->yield_for);
+	bool for_other = rec->state == CLAIM_YIELDING && head && head->cls != rec->cls;
+	if (rec->lender != 0)
+		return;
+	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+		if (!(rec->granted_mask >> gpu & 1))
+			continue;
+		w->shares.v[rec->cls][gpu].uses += rec->need.slots;
+		if (for_other)
+			w->shares.v[head->cls][gpu].uses += rec->need.slots;
+	}
+}
+
+static void note_waiter(struct world *w, const struct outside *outside,
+			const struct claim_record *rec)
+{
+	if (rec->need.vram_bytes > 0 || rec->need.gpu_count != 1 || rec->need.slots == 0)
+		return;
+	uint32_t gpus = outside_possible(outside, &rec->need);
+	for (uint32_t gpu = 0; gpu < outside->count; gpu++)
+		if (gpus >> gpu & 1)
+			w->shares.v[rec->cls][gpu].waits = true;
+}
+
+void share_turn(struct world *w)
+{
+	struct outside outside;
+	if (!w->plan.war)
+		return;
+	account(w);
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+			w->shares.v[cls][gpu].uses = 0;
+			w->shares.v[cls][gpu].waits = false;
+		}
+	}
+	if (w->healed || w->taints_open > 0)
+		return;
+	outside_count(w, &outside);
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		const struct claim_record *rec = outside_row(w, want);
+		if (rec && outside_has_room(rec))
+			note_holder(w, want, rec);
+		else if (rec && outside_waits(w, want))
+			note_waiter(w, &outside, rec);
+	}
+}

@@ -1,0 +1,141 @@
+/* judge_yield: what becomes of those who were asked to give way: a yield that is taken back is
+ * told, nobody is asked for somebody who has left, nobody is asked on two GPUs for one claim, and a
+ * hold that is too long ends when it is somebody's turn. */
+#include "judge.h"
+#include "outside.h"
+
+typedef unsigned long long ull;
+
+enum { LEFT_MS_MAX = 10, HOLD_MS_SLACK = 10, RELOADED_MS = 1000 };
+
+void yield_sent(struct world *w, struct want *want, const struct effect *fx)
+{
+	(void)w;
+	if (fx->send.msg == MSG_YIELD) {
+		want->yield_for = fx->send.other;
+	} else if (fx->send.msg == MSG_KEEP) {
+		want->yield_for = 0;
+		want->kept_untold = false;
+	}
+}
+
+static bool has_ears(const struct want *want)
+{
+	return want->binding != BIND_HTTP && want->lost_t == INT64_MAX;
+}
+
+void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
+{
+	bool kept = want->now.state == CLAIM_YIELDING && rec->state == CLAIM_HELD && !ends &&
+		    rec->fence == want->held_fence;
+	if (!kept)
+		return;
+	want->kept_untold = has_ears(want);
+	w->check.kept = true;
+}
+
+void yield_step(struct world *w)
+{
+	if (!w->check.kept)
+		return;
+	w->check.kept = false;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->kept_untold && judge_is_on(w, JUDGE_KEEP))
+			judge_fail(w, JUDGE_KEEP, "lease %llu may stay and is not told",
+				   (ull)want->lease);
+		want->kept_untold = false;
+	}
+}
+
+static bool is_asked(const struct want *want)
+{
+	return want->live && want->now.state == CLAIM_YIELDING && !want->revoked &&
+	       want->yield_asked && want->lender == 0 && want->yield_for != 0 &&
+	       (want->yield_reason == YIELD_PREEMPTED || want->yield_reason == YIELD_EVICTED);
+}
+
+/* Asked for somebody who does not wait any more: it is asked for another, or may stay. */
+static void judge_left(struct world *w, struct want *want, const struct want *head)
+{
+	bool left = !head || !head->live || head->now.state != CLAIM_QUEUED;
+	if (!left || want->left_since_t == 0)
+		want->left_since_t = left ? w->t : 0;
+	if (left && judge_is_on(w, JUDGE_KEEP) && w->t - want->left_since_t > LEFT_MS_MAX)
+		judge_fail(w, JUDGE_KEEP,
+			   "lease %llu still has to go for claim %llu, which has left",
+			   (ull)want->lease, (ull)want->yield_for);
+}
+
+static void judge_two(struct world *w, const struct want *want, struct want *head)
+{
+	if (head->need.gpu_count != 1 || !judge_is_on(w, JUDGE_TWO))
+		return;
+	if (head->asked_turn != w->broker.turns) {
+		head->asked_turn = w->broker.turns;
+		head->asked_gpus = UINT32_MAX;
+	}
+	head->asked_gpus &= want->now.gpus;
+	if (head->asked_gpus == 0)
+		judge_fail(w, JUDGE_TWO,
+			   "lease %llu is asked for claim %llu on %#x, another elsewhere",
+			   (ull)want->lease, (ull)head->lease, want->now.gpus);
+}
+
+/* Would its turn serve somebody who waits for nothing else? */
+static const struct want *whom_it_serves(struct world *w, const struct outside *outside,
+					 const struct want *holder)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		if (!outside_waits(w, want))
+			continue;
+		const struct need *need = &outside_row(w, want)->need;
+		if (need->vram_bytes == 0 && need->gpu_count == 1 && need->slots > 0 &&
+		    need->slots <= holder->now.slots &&
+		    (outside_possible(outside, need) & holder->now.gpus))
+			return want;
+	}
+	return NULL;
+}
+
+static void judge_hold(struct world *w, const struct outside *outside, const struct want *holder)
+{
+	const struct class_config *cls = &w->broker.config.classes[holder->cls];
+	int64_t ran_ms = broker_now(w).v - holder->now.turn_ms;
+	if (holder->now.state != CLAIM_HELD || holder->now.slots == 0 || holder->lender != 0 ||
+	    holder->lends || ran_ms <= cls->hold_ms_max - holder->now.used_ms + HOLD_MS_SLACK)
+		return;
+	const struct want *waiter = whom_it_serves(w, outside, holder);
+	if (waiter)
+		judge_fail(w, JUDGE_HOLD,
+			   "lease %llu (%s) is held for %lld ms of %lld beside claim %llu",
+			   (ull)holder->lease, lease_class_name((int)holder->cls),
+			   (long long)ran_ms, (long long)cls->hold_ms_max, (ull)waiter->lease);
+}
+
+void yield_turn(struct world *w)
+{
+	struct outside outside;
+	bool counted = false, calm = w->taints_open == 0;
+	/* On several GPUs or slots another's turn may end for the same waiter. */
+	bool holds = judge_is_on(w, JUDGE_HOLD) && w->broker.config.gpu_count == 1 &&
+		     w->broker.config.gpus[0].slots == 1 && w->t - w->check.config_t > RELOADED_MS;
+	for (size_t i = 0; calm && i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		struct want *head = want_of_lease(w, want->yield_for);
+		if (is_asked(want)) {
+			judge_left(w, want, head);
+			if (head && head->live && head->now.state == CLAIM_QUEUED)
+				judge_two(w, want, head);
+		} else {
+			want->left_since_t = 0;
+		}
+		if (!holds || !want->live || !want->now.state)
+			continue;
+		if (!counted)
+			outside_count(w, &outside);
+		counted = true;
+		judge_hold(w, &outside, want);
+	}
+}

@@ -1,0 +1,142 @@
+/* outside: sums of records and of true use. It judges nothing. Called by the judges. */
+#include "outside.h"
+
+const struct claim_record *outside_row(const struct world *w, const struct want *want)
+{
+	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
+	return row && row->live && row->rec.ref == want->uid ? &row->rec : NULL;
+}
+
+bool outside_has_room(const struct claim_record *rec)
+{
+	return rec->state != CLAIM_QUEUED && rec->state != CLAIM_ENDED;
+}
+
+bool outside_has_room_now(const struct want *want)
+{
+	return want->now.state != CLAIM_QUEUED && want->now.state != CLAIM_ENDED;
+}
+
+bool outside_waits(struct world *w, const struct want *want)
+{
+	const struct claim_record *rec = outside_row(w, want);
+	if (!rec || rec->state != CLAIM_QUEUED)
+		return false;
+	if (want->binding <= BIND_TAB)
+		return want->lost_t == INT64_MAX && w->clients[want->client].attached != 0 &&
+		       w->clients[want->client].life == want->life;
+	const struct conn *conn = net_conn(w, want->conn);
+	return conn && conn->broker_open && conn->client_open;
+}
+
+/* A lease that computes ends by its limit, a resident only if it may be evicted. */
+static bool can_leave(const struct claim_record *rec)
+{
+	return rec->need.slots > 0 || rec->evictable || rec->state == CLAIM_YIELDING ||
+	       rec->lender != 0;
+}
+
+static uint64_t more(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t bytes_of(const struct world *w, const struct want *want,
+			 const struct claim_record *rec)
+{
+	uint64_t uses = want->uses ? want->uses_need.vram_bytes : 0;
+	uses += w->plan.uses_more ? uses / 4 : 0;
+	return more(rec ? rec->need.vram_bytes : 0, uses);
+}
+
+static void add(const struct world *w, struct outside *outside, const struct want *want)
+{
+	const struct claim_record *rec = outside_row(w, want);
+	bool has = rec && outside_has_room(rec);
+	uint32_t mask = has ? rec->granted_mask : 0;
+	uint32_t slots = has && rec->lender == 0 ? rec->need.slots : 0;
+	if (want->uses)
+		mask |= want->uses_mask;
+	if (want->uses && !has)
+		slots = want->uses_need.slots;
+	uint64_t bytes = mask ? bytes_of(w, want, has ? rec : NULL) : 0;
+	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
+		struct outside_gpu *g = &outside->gpus[gpu];
+		if (!(mask >> gpu & 1))
+			continue;
+		g->slots_used += slots;
+		g->used_bytes += bytes;
+		g->takers += bytes > 0;
+		if (!has || can_leave(rec))
+			continue;
+		g->staying_bytes += bytes;
+		g->staying_takers += bytes > 0;
+	}
+}
+
+void outside_count(struct world *w, struct outside *ret_outside)
+{
+	const struct core_config *config = &w->broker.config;
+	*ret_outside = (struct outside){.count = config->gpu_count};
+	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++) {
+		struct outside_gpu *g = &ret_outside->gpus[gpu];
+		uint64_t gone = config->vram_headroom_bytes + w->unmanaged_bytes[gpu];
+		uint64_t total = config->gpus[gpu].vram_bytes_total;
+		g->slots = config->gpus[gpu].slots;
+		g->vram_known = config->gpus[gpu].vram_known;
+		g->room_bytes = total > gone ? total - gone : 0;
+		g->healthy = !(w->unhealthy_mask >> gpu & 1) && !(w->unknown_mask >> gpu & 1);
+	}
+	for (size_t i = 0; i < w->wants.active_count; i++)
+		add(w, ret_outside, want_of(w, w->wants.active[i]));
+}
+
+static bool named(const struct need *need, uint32_t gpu)
+{
+	return need->gpu_mask == 0 || need->gpu_mask >> gpu & 1;
+}
+
+uint32_t outside_fits_slots(const struct outside *outside, const struct need *need)
+{
+	uint32_t mask = 0;
+	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
+		const struct outside_gpu *g = &outside->gpus[gpu];
+		bool fits = need->slots == 0 || g->slots_used + need->slots <= g->slots;
+		if (named(need, gpu) && g->healthy && fits)
+			mask |= UINT32_C(1) << gpu;
+	}
+	return mask;
+}
+
+uint32_t outside_fits_vram(const struct outside *outside, const struct need *need)
+{
+	uint32_t mask = 0;
+	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
+		const struct outside_gpu *g = &outside->gpus[gpu];
+		bool fits = need->vram_bytes == 0 ||
+			    (g->vram_known ? g->used_bytes + need->vram_bytes <= g->room_bytes
+					   : g->takers == 0);
+		if (named(need, gpu) && g->healthy && fits)
+			mask |= UINT32_C(1) << gpu;
+	}
+	return mask;
+}
+
+uint32_t outside_fits(const struct outside *outside, const struct need *need)
+{
+	return outside_fits_slots(outside, need) & outside_fits_vram(outside, need);
+}
+
+uint32_t outside_possible(const struct outside *outside, const struct need *need)
+{
+	uint32_t mask = 0;
+	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
+		const struct outside_gpu *g = &outside->gpus[gpu];
+		bool fits = need->vram_bytes == 0 ||
+			    (g->vram_known ? g->staying_bytes + need->vram_bytes <= g->room_bytes
+					   : g->staying_takers == 0);
+		if (named(need, gpu) && g->healthy && fits && need->slots <= g->slots)
+			mask |= UINT32_C(1) << gpu;
+	}
+	return mask;
+}

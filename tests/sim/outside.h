@@ -1,0 +1,31 @@
+/* outside: who has what, counted from the committed records and from what clients in truth do. The
+ * core's ledger is not asked. */
+#pragma once
+#include "world.h"
+
+struct outside_gpu {
+	uint32_t slots, slots_used;
+	uint32_t takers, staying_takers;
+	uint64_t room_bytes, used_bytes; /* meaningless unless vram_known */
+	uint64_t staying_bytes;          /* .. by who leaves only by himself */
+	bool vram_known, healthy;
+};
+
+struct outside {
+	uint32_t count;
+	struct outside_gpu gpus[LIMIT_GPUS];
+};
+
+void outside_count(struct world *w, struct outside *ret_outside);
+/* The row that says where it waits or what it holds; NULL: it does not live. */
+const struct claim_record *outside_row(const struct world *w, const struct want *want);
+bool outside_has_room(const struct claim_record *rec);
+bool outside_has_room_now(const struct want *want); /* by its newest record */
+/* It waits, and there is somebody to be told. */
+bool outside_waits(struct world *w, const struct want *want);
+/* Masks of GPUs: where it fits now; where it fits once all who can leave have left. */
+uint32_t outside_fits(const struct outside *outside, const struct need *need);
+uint32_t outside_possible(const struct outside *outside, const struct need *need);
+/* Fits by its compute turns alone, and by its memory alone. */
+uint32_t outside_fits_slots(const struct outside *outside, const struct need *need);
+uint32_t outside_fits_vram(const struct outside *outside, const struct need *need);
