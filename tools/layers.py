@@ -29,7 +29,7 @@ PROJECT = {
 # Libraries by the folders that may know them; libc and Linux headers are free but for base and core.
 LIBRARIES = [
     (re.compile(r"^(event2/|event\.h|evhttp\.h)"), {"net"}),
-    (re.compile(r"^jansson\.h"), {"wire", "client", "cli", "server", "gateway"}),
+    (re.compile(r"^jansson\.h"), {"cli", "server", "gateway"}),
     (re.compile(r"^sqlite3\.h"), {"store"}),
     (re.compile(r"^cyaml/"), {"server"}),
     (re.compile(r"^(ncurses|curses|ncursesw)"), {"cli"}),

@@ -224,8 +224,7 @@ static int on_queued(struct baton *baton, const struct reply *reply, struct mono
 	snprintf(notice->estimate, sizeof(notice->estimate), "%s",
 		 reply->estimate ? reply->estimate : "");
 	snprintf(notice->words, sizeof(notice->words), "%s", reply->why ? reply->why : "");
-	const char *code = json_string_value(
-		json_object_get(json_object_get(reply->parsed.root, "why"), "code"));
+	const char *code = json_text(json_get(json_get(reply->parsed.root, "why"), "code"));
 	snprintf(notice->reason, sizeof(notice->reason), "%s", code ? code : "");
 	return 0;
 }

@@ -35,7 +35,8 @@ int about_parse(struct parsed *parsed, struct about *ret_about)
 		  : number_field(parsed, "stalled_ms", &about->stalled_ms, &about->stalled_known);
 	err = err ? err : number_field(parsed, "vram_mb", &about->vram_mb, &about->vram_known);
 	err = err ? err : json_bool(parsed, parsed->root, "visible", &about->visible);
-	about->visible_known = json_is_boolean(json_object_get(parsed->root, "visible"));
+	const struct json *visible = json_get(parsed->root, "visible");
+	about->visible_known = json_is(visible, TREE_TRUE) || json_is(visible, TREE_FALSE);
 	return err;
 }
 

@@ -3,17 +3,16 @@
  * number that does not fit, no negative zero, no NUL in strings. Errors are words for the client:
  * where in the text, or which field and what was expected. Unknown fields are ignored. */
 #pragma once
-#include <jansson.h>
-
 #include "base/err.h"
-#include "core/types.h"
+#include "wire/name.h"
+#include "wire/tree.h"
 
 enum { PARSED_DETAIL_BYTES = 200 };
 
 /* Owns what the event of a body or message points to: keep it, unmoved, until core_step is done.
  * After an error it owns nothing but `detail`, and parsed_finish may still be called. */
 struct parsed {
-	json_t *root;
+	struct json *root;
 	struct token token;
 	char detail[PARSED_DETAIL_BYTES]; /* what was wrong, in words; "" when nothing */
 };
@@ -25,30 +24,21 @@ void parsed_finish(struct parsed *parsed);
 /* Fields of `object` (parsed->root or a part of it). Absent and null alike leave *ret as it is, so
  * the caller sets the default first, and `ret_present` (may be NULL) tells. 0 or -ERR_BAD_FIELD
  * with parsed->detail: "field `vram_mb`: expected a whole number from 0 to 16777216". */
-int json_u64(struct parsed *parsed, const json_t *object, const char *field, uint64_t min,
+int json_u64(struct parsed *parsed, const struct json *object, const char *field, uint64_t min,
 	     uint64_t max, uint64_t *ret, bool *ret_present);
 /* A number of seconds, fractions allowed, as milliseconds. */
-int json_seconds(struct parsed *parsed, const json_t *object, const char *field, int64_t max_s,
+int json_seconds(struct parsed *parsed, const struct json *object, const char *field, int64_t max_s,
 		 int64_t *ret_ms, bool *ret_present);
-int json_ms(struct parsed *parsed, const json_t *object, const char *field, int64_t max_ms,
+int json_ms(struct parsed *parsed, const struct json *object, const char *field, int64_t max_ms,
 	    int64_t *ret_ms);
-int json_bool(struct parsed *parsed, const json_t *object, const char *field, bool *ret);
-/* Text of 1 to max_bytes printable bytes (name_problem below); *ret is borrowed from parsed. */
-int json_name(struct parsed *parsed, const json_t *object, const char *field, size_t max_bytes,
+int json_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret);
+/* Text of 1 to max_bytes printable bytes (name_problem); *ret is borrowed from parsed. */
+int json_name(struct parsed *parsed, const struct json *object, const char *field, size_t max_bytes,
 	      const char **ret);
 /* 32 hex digits into parsed->token. */
-int json_token(struct parsed *parsed, const json_t *object, const char *field, bool *ret_present);
+int json_token(struct parsed *parsed, const struct json *object, const char *field,
+	       bool *ret_present);
 /* -ERR_BAD_FIELD with "field `x`: <words>"; the way to refuse what the getters cannot judge. */
 int json_refuse(struct parsed *parsed, const char *field, const char *words);
 /* -ERR_BAD_FIELD with "field `x`: required". */
 int json_missing(struct parsed *parsed, const char *field);
-
-/* NULL when `name` may be shown to people: 1..max_bytes bytes of UTF-8, no control, no bidi mark,
- * no zero-width or unassigned-noncharacter code point (CASES.md C16). Else what is wrong, in words.
- */
-const char *name_problem(const char *name, size_t length, size_t max_bytes);
-
-enum { TOKEN_HEX_BYTES = 32 + 1 };
-void token_to_hex(const struct token *token, char ret_hex[TOKEN_HEX_BYTES]);
-bool token_from_hex(const char *hex, size_t length,
-		    struct token *ret_token); /* exactly 32 digits */

@@ -87,7 +87,7 @@ static int judge_class(struct parsed *parsed, const struct wire_context *ctx, bo
 }
 
 /* class by name, else the predecessor's number, else the rules. */
-static int class_field(const json_t *object, const struct wire_context *ctx, const char *name,
+static int class_field(const struct json *object, const struct wire_context *ctx, const char *name,
 		       struct parsed *parsed, struct ev_acquire *acquire)
 {
 	const char *text = NULL;
@@ -134,10 +134,10 @@ static int unknown_gpu(struct parsed *parsed, const char *name, const struct cor
 }
 
 /* gpu: a name, a uuid, an index (number or text), "any", or a list of them. */
-static int gpu_one(const json_t *value, const struct core_config *config, struct parsed *parsed,
-		   uint32_t *ret_mask)
+static int gpu_one(const struct json *value, const struct core_config *config,
+		   struct parsed *parsed, uint32_t *ret_mask)
 {
-	const char *name = json_string_value(value);
+	const char *name = json_text(value);
 	int index = -1;
 	if (name) {
 		if (strcmp(name, "any") == 0) {
@@ -145,9 +145,9 @@ static int gpu_one(const json_t *value, const struct core_config *config, struct
 			return 0;
 		}
 		index = gpu_index(config, name);
-	} else if (json_is_integer(value)) {
-		json_int_t number = json_integer_value(value);
-		index = number >= 0 && number < (json_int_t)config->gpu_count ? (int)number : -1;
+	} else if (json_is(value, TREE_WHOLE)) {
+		int64_t number = json_whole(value);
+		index = number >= 0 && number < (int64_t)config->gpu_count ? (int)number : -1;
 	} else {
 		return json_refuse(parsed, "gpu", "expected a name, a uuid, an index or \"any\"");
 	}
@@ -157,21 +157,21 @@ static int gpu_one(const json_t *value, const struct core_config *config, struct
 	return 0;
 }
 
-static int gpu_field(const json_t *object, const struct core_config *config, struct parsed *parsed,
-		     uint32_t *ret_mask)
+static int gpu_field(const struct json *object, const struct core_config *config,
+		     struct parsed *parsed, uint32_t *ret_mask)
 {
-	const json_t *value = json_object_get(object, "gpu");
+	const struct json *value = json_get(object, "gpu");
 	*ret_mask = 0;
-	if (!value || json_is_null(value))
+	if (!value || json_is(value, TREE_NO))
 		return 0;
-	if (!json_is_array(value))
+	if (!json_is(value, TREE_ROW))
 		return gpu_one(value, config, parsed, ret_mask);
-	size_t count = json_array_size(value);
+	size_t count = json_count(value);
 	if (!count || count > LIMIT_GPUS)
 		return json_refuse(parsed, "gpu", "expected 1 to 16 GPUs in the list");
 	for (size_t i = 0; i < count; i++) {
 		uint32_t mask;
-		int err = gpu_one(json_array_get(value, i), config, parsed, &mask);
+		int err = gpu_one(json_at(value, i), config, parsed, &mask);
 		if (err < 0)
 			return err;
 		*ret_mask |= mask;
@@ -179,8 +179,8 @@ static int gpu_field(const json_t *object, const struct core_config *config, str
 	return 0;
 }
 
-static int need_fields(const json_t *object, const struct wire_context *ctx, struct parsed *parsed,
-		       struct need *ret_need)
+static int need_fields(const struct json *object, const struct wire_context *ctx,
+		       struct parsed *parsed, struct need *ret_need)
 {
 	uint64_t vram_mb = 0, slots = 1, count = 1;
 	uint32_t mask;
@@ -204,12 +204,12 @@ static int need_fields(const json_t *object, const struct wire_context *ctx, str
 	return 0;
 }
 
-static int time_fields(const json_t *object, const struct wire_context *ctx, struct parsed *parsed,
-		       struct ev_acquire *acquire)
+static int time_fields(const struct json *object, const struct wire_context *ctx,
+		       struct parsed *parsed, struct ev_acquire *acquire)
 {
 	acquire->timeout_ms = ctx->config->timeout_ms;
 	int err = json_seconds(parsed, object, "timeout_s", WAIT_S_MAX, &acquire->timeout_ms, NULL);
-	if (json_is_null(json_object_get(object, "timeout_s")))
+	if (json_is(json_get(object, "timeout_s"), TREE_NO))
 		acquire->timeout_ms = -1; /* said outright: wait for ever */
 	if (err == 0)
 		err = json_seconds(parsed, object, "ttl_s", ctx->config->http_ttl_ms_max / 1000,
@@ -225,7 +225,7 @@ static int time_fields(const json_t *object, const struct wire_context *ctx, str
 	return err;
 }
 
-static int flag_fields(const json_t *object, struct parsed *parsed, struct ev_acquire *acquire)
+static int flag_fields(const struct json *object, struct parsed *parsed, struct ev_acquire *acquire)
 {
 	bool wait = true;
 	int err = json_bool(parsed, object, "wait", &wait);
@@ -244,7 +244,7 @@ static int flag_fields(const json_t *object, struct parsed *parsed, struct ev_ac
 	return err;
 }
 
-int lock_fields(const json_t *object, const struct wire_context *ctx, const char *name,
+int lock_fields(const struct json *object, const struct wire_context *ctx, const char *name,
 		enum binding binding, struct parsed *parsed, struct event *ret_event)
 {
 	/* Who cannot hear a yield would only ever learn of the revocation. */

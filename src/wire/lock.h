@@ -46,7 +46,7 @@ int admin_parse(const char *body, size_t length, enum admin_act act, uint64_t le
 		const char *who, struct parsed *ret_parsed, struct event *ret_event);
 
 /* The shared part: `object` into event->acquire but ref. `name` is what class rules see. */
-int lock_fields(const json_t *object, const struct wire_context *ctx, const char *name,
+int lock_fields(const struct json *object, const struct wire_context *ctx, const char *name,
 		enum binding binding, struct parsed *parsed, struct event *ret_event);
 /* A GPU's index by name, uuid or index text; -1: none such. */
 int gpu_index(const struct core_config *config, const char *name);

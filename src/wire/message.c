@@ -221,15 +221,15 @@ const char *message_act_name(enum admin_act act)
 
 static int pids_field(struct message_in *m)
 {
-	const json_t *pids = json_object_get(m->parsed.root, "pids");
-	if (!pids || json_is_null(pids))
+	const struct json *pids = json_get(m->parsed.root, "pids");
+	if (!pids || json_is(pids, TREE_NO))
 		return 0;
-	size_t count = json_array_size(pids);
-	if (!json_is_array(pids) || count > LIMIT_PROCESSES)
+	size_t count = json_count(pids);
+	if (!json_is(pids, TREE_ROW) || count > LIMIT_PROCESSES)
 		return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
 	for (size_t i = 0; i < count; i++) {
-		const json_t *pid = json_array_get(pids, i);
-		json_int_t number = json_is_integer(pid) ? json_integer_value(pid) : 0;
+		const struct json *pid = json_at(pids, i);
+		int64_t number = json_is(pid, TREE_WHOLE) ? json_whole(pid) : 0;
 		if (number <= 0 || number > INT32_MAX)
 			return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
 		m->named.v[i].pid = number;

@@ -1,11 +1,10 @@
 /* name: which texts of clients may be shown to people, and the hex form of tokens. Does not look
- * into JSON. Called by json.c, and by whoever takes a name from elsewhere. */
-#include "wire/json.h"
+ * into JSON. Called by json.c and tree.c, and by whoever takes a name from elsewhere. */
+#include "wire/name.h"
 
 #include <string.h>
 
-/* The code point at `at` and its length in bytes; 0: not valid UTF-8 (RFC 3629). */
-static size_t code_point(const unsigned char *at, size_t left, uint32_t *ret_code)
+size_t name_code_point(const unsigned char *at, size_t left, uint32_t *ret_code)
 {
 	static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
 	if (at[0] < 0x80) {
@@ -59,7 +58,8 @@ const char *name_problem(const char *name, size_t length, size_t max_bytes)
 			continue;
 		}
 		uint32_t code;
-		size_t bytes = code_point((const unsigned char *)name + at, length - at, &code);
+		size_t bytes =
+			name_code_point((const unsigned char *)name + at, length - at, &code);
 		if (!bytes)
 			return "is not valid UTF-8";
 		if (is_unprintable(code))
@@ -79,7 +79,7 @@ void token_to_hex(const struct token *token, char ret_hex[TOKEN_HEX_BYTES])
 	ret_hex[2 * sizeof(token->b)] = '\0';
 }
 
-static int hex_value(char c)
+int name_hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -96,7 +96,7 @@ bool token_from_hex(const char *hex, size_t length, struct token *ret_token)
 	if (length != 2 * sizeof(token.b))
 		return false;
 	for (size_t i = 0; i < sizeof(token.b); i++) {
-		int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+		int high = name_hex_value(hex[2 * i]), low = name_hex_value(hex[2 * i + 1]);
 		if (high < 0 || low < 0)
 			return false;
 		token.b[i] = (uint8_t)(high << 4 | low);

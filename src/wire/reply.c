@@ -16,22 +16,22 @@ static const char *const type_names[REPLY_TYPE_COUNT] = {
 	[REPLY_CLOSE] = "close",
 };
 
-static uint64_t number(const json_t *object, const char *field)
+static uint64_t number(const struct json *object, const char *field)
 {
-	json_int_t value = json_integer_value(json_object_get(object, field));
+	int64_t value = json_whole(json_get(object, field));
 	return value > 0 ? (uint64_t)value : 0;
 }
 
-static int64_t seconds_ms(const json_t *object, const char *field)
+static int64_t seconds_ms(const struct json *object, const char *field)
 {
-	const json_t *value = json_object_get(object, field);
-	double seconds = json_is_number(value) ? json_number_value(value) : -1;
+	const struct json *value = json_get(object, field);
+	double seconds = json_is_numeric(value) ? json_number(value) : -1;
 	return seconds >= 0 && seconds < 1e12 ? (int64_t)llround(seconds * 1000) : -1;
 }
 
-static const char *text_of(const json_t *object, const char *field)
+static const char *text_of(const struct json *object, const char *field)
 {
-	return json_string_value(json_object_get(object, field));
+	return json_text(json_get(object, field));
 }
 
 static enum reply_type type_of(const char *name)
@@ -50,12 +50,12 @@ static enum claim_state state_of(const char *name)
 	return CLAIM_ENDED;
 }
 
-static void read_gpus(struct reply *r, const json_t *root)
+static void read_gpus(struct reply *r, const struct json *root)
 {
-	const json_t *list = json_object_get(root, "gpus");
-	size_t count = json_array_size(list);
+	const struct json *list = json_get(root, "gpus");
+	size_t count = json_count(list);
 	for (size_t i = 0; i < count && i < LIMIT_GPUS; i++) {
-		const json_t *gpu = json_array_get(list, i);
+		const struct json *gpu = json_at(list, i);
 		r->gpus[r->gpu_count++] =
 			(struct reply_gpu){.index = (uint32_t)number(gpu, "index"),
 					   .name = text_of(gpu, "name"),
@@ -63,12 +63,12 @@ static void read_gpus(struct reply *r, const json_t *root)
 	}
 }
 
-static void read_times(struct reply *r, const json_t *root)
+static void read_times(struct reply *r, const struct json *root)
 {
-	const json_t *position = json_object_get(root, "position");
-	const json_t *grace = json_object_get(root, "grace_ms");
-	r->position = json_is_integer(position) ? json_integer_value(position) : -1;
-	r->grace_ms = json_is_integer(grace) ? json_integer_value(grace) : -1;
+	const struct json *position = json_get(root, "position");
+	const struct json *grace = json_get(root, "grace_ms");
+	r->position = json_is(position, TREE_WHOLE) ? json_whole(position) : -1;
+	r->grace_ms = json_is(grace, TREE_WHOLE) ? json_whole(grace) : -1;
 	r->eta_ms = seconds_ms(root, "eta_s");
 	r->eta_p90_ms = seconds_ms(root, "eta_p90_s");
 	r->bound_ms = seconds_ms(root, "bound_s");
@@ -78,7 +78,7 @@ static void read_times(struct reply *r, const json_t *root)
 	r->linger_ms = seconds_ms(root, "linger_s");
 }
 
-static void read_numbers(struct reply *r, const json_t *root)
+static void read_numbers(struct reply *r, const struct json *root)
 {
 	r->ref = number(root, "ref");
 	r->lease = number(root, "lease");
@@ -87,10 +87,10 @@ static void read_numbers(struct reply *r, const json_t *root)
 	r->other = number(root, r->type == REPLY_LENT ? "to" : "for_lease");
 	r->count = number(root, r->type == REPLY_CLOSE ? "code" : "count");
 	r->retry_s = (int)number(root, "retry_after_s");
-	r->resumed = json_is_true(json_object_get(root, "resumed"));
+	r->resumed = json_is(json_get(root, "resumed"), TREE_TRUE);
 }
 
-static void read_texts(struct reply *r, const json_t *root)
+static void read_texts(struct reply *r, const struct json *root)
 {
 	r->session = text_of(root, "session");
 	r->server = text_of(root, "server");
@@ -98,8 +98,8 @@ static void read_texts(struct reply *r, const json_t *root)
 	r->message = text_of(root, "message");
 	r->detail = text_of(root, "detail");
 	r->for_name = text_of(root, "for");
-	r->ahead = json_string_value(json_array_get(json_object_get(root, "ahead"), 0));
-	r->why = text_of(json_object_get(root, "why"), "text");
+	r->ahead = json_text(json_at(json_get(root, "ahead"), 0));
+	r->why = text_of(json_get(root, "why"), "text");
 	r->estimate = text_of(root, "estimate");
 	r->text = text_of(root, r->type == REPLY_LINK ? "url" : "line");
 	const char *token = text_of(root, "token");

@@ -1,6 +1,7 @@
 /* broker: the real core behind the real wire, with the journal of the simulator. One turn per
  * message. Decides nothing. Called by main.c. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,6 +2,7 @@
  * revoked, needs a moment to stop, ends by signals. Written as baton.h tells programs to be. The
  * judge sits where the work begins: nobody else may be at work then. Called by main.c. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

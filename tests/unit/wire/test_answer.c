@@ -136,13 +136,10 @@ static void test_error_table(void **state)
 		assert_int_equal(answer.status, err_http_status(err));
 		assert_int_equal(answer.retry_after_s, err_retry_s(err));
 		assert_int_equal(json_parse(text.bytes, text.length, text.length, &parsed), 0);
-		const json_t *error = json_object_get(parsed.root, "error");
-		assert_string_equal(json_string_value(json_object_get(error, "code")),
-				    err_name(err));
-		assert_string_equal(json_string_value(json_object_get(error, "message")),
-				    err_text(err));
-		assert_string_equal(json_string_value(json_object_get(error, "detail")),
-				    "which \"one\"");
+		const struct json *error = json_get(parsed.root, "error");
+		assert_string_equal(json_text(json_get(error, "code")), err_name(err));
+		assert_string_equal(json_text(json_get(error, "message")), err_text(err));
+		assert_string_equal(json_text(json_get(error, "detail")), "which \"one\"");
 		parsed_finish(&parsed);
 		text_finish(&text);
 	}

@@ -337,7 +337,7 @@ static void test_welcome(void **state)
 	facts.rights = "admin";
 	facts.dev = true;
 	said(&send, &facts, "broker-welcome-dev.json", &r);
-	assert_true(json_is_true(json_object_get(r.parsed.root, "dev")));
+	assert_true(json_is(json_get(r.parsed.root, "dev"), TREE_TRUE));
 	reply_finish(&r);
 }
 
@@ -619,7 +619,7 @@ static void test_clients(void **state)
 	watch_clients_add(&out, &program);
 	watch_clients_end(&out, 0);
 	written(&out, "broker-clients.json", &r);
-	assert_int_equal(json_array_size(json_object_get(r.parsed.root, "clients")), 2);
+	assert_int_equal(json_count(json_get(r.parsed.root, "clients")), 2);
 	reply_finish(&r);
 	watch_clients_begin(&out);
 	watch_clients_end(&out, 3);
@@ -651,7 +651,7 @@ static void test_samples(void **state)
 						       .count = 3});
 	watch_samples_end(&out);
 	written(&out, "broker-samples.json", &r);
-	assert_int_equal(json_array_size(json_object_get(r.parsed.root, "gpus")), 2);
+	assert_int_equal(json_count(json_get(r.parsed.root, "gpus")), 2);
 	reply_finish(&r);
 	text_finish(&out);
 }

@@ -115,6 +115,70 @@ static void test_good_texts(void **state)
 	}
 }
 
+static void assert_whole(const struct parsed *p, const char *field, int64_t want)
+{
+	const struct json *value = json_get(p->root, field);
+	assert_true(json_is(value, TREE_WHOLE) && json_whole(value) == want);
+}
+
+/* Values of every kind are what the text says, at any depth; what is not there is nothing. */
+static void test_values(void **state)
+{
+	(void)state;
+	static const char text[] =
+		"{\"least\":-9223372036854775808,\"most\":9223372036854775807,\"part\":-2.5e-1,"
+		"\"text\":\"\\u00e9\\ud83d\\ude00\\\"\\\\\\/\\b\\f\\n\\r\\t \xc3\xa9\",\"\":7,"
+		"\"list\":[[1,{\"x\":[]}],true,false,null,\"end\"],\"last\":1}";
+	struct parsed p;
+	assert_int_equal(parse(text, sizeof(text) - 1, &p), 0);
+	assert_whole(&p, "least", INT64_MIN);
+	assert_whole(&p, "most", INT64_MAX);
+	assert_whole(&p, "", 7);
+	assert_whole(&p, "last", 1);
+	assert_true(json_number(json_get(p.root, "part")) == -0.25);
+	assert_int_equal(json_whole(json_get(p.root, "part")), 0);
+	assert_string_equal(json_text(json_get(p.root, "text")),
+			    "\xc3\xa9\xf0\x9f\x98\x80\"\\/\b\f\n\r\t \xc3\xa9");
+	const struct json *list = json_get(p.root, "list");
+	assert_int_equal(json_count(list), 5);
+	assert_int_equal(json_count(json_at(list, 0)), 2);
+	assert_int_equal(json_whole(json_at(json_at(list, 0), 0)), 1);
+	assert_true(json_is(json_get(json_at(json_at(list, 0), 1), "x"), TREE_ROW));
+	assert_true(json_is(json_at(list, 1), TREE_TRUE) && json_is(json_at(list, 2), TREE_FALSE));
+	assert_true(json_is(json_at(list, 3), TREE_NO));
+	assert_string_equal(json_text(json_at(list, 4)), "end");
+	assert_null(json_at(list, 5));
+	assert_null(json_get(list, "x"));
+	assert_null(json_get(p.root, "las"));
+	assert_null(json_text(list));
+	parsed_finish(&p);
+}
+
+/* Many keys cost no square, and one that stands twice is found among them. */
+static void test_many_keys(void **state)
+{
+	(void)state;
+	enum { KEYS = 7000 };
+	struct parsed p;
+	char *text = malloc(LIMIT_BODY_BYTES);
+	size_t length = 1;
+	assert_non_null(text);
+	text[0] = '{';
+	for (int i = 0; i < KEYS; i++)
+		length +=
+			(size_t)snprintf(text + length, LIMIT_BODY_BYTES - length, "\"%d\":1,", i);
+	text[length - 1] = '}';
+	clock_t before = clock();
+	assert_int_equal(parse(text, length, &p), 0);
+	assert_true(clock() - before < CLOCKS_PER_SEC / 20);
+	assert_whole(&p, "6999", 1);
+	parsed_finish(&p);
+	memcpy(strstr(text, "\"6999\""), "\"1234\"", 6);
+	assert_int_equal(parse(text, length, &p), -ERR_BAD_JSON);
+	assert_non_null(strstr(p.detail, "a key stands twice"));
+	free(text);
+}
+
 /* C18: a depth bomb costs no stack and no time; the limit itself is still taken. */
 static void test_depth(void **state)
 {
@@ -288,7 +352,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_good_texts),
-		cmocka_unit_test(test_depth),     cmocka_unit_test(test_size),
+		cmocka_unit_test(test_depth),     cmocka_unit_test(test_values),
+		cmocka_unit_test(test_many_keys), cmocka_unit_test(test_size),
 		cmocka_unit_test(test_no_echo),   cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_names),     cmocka_unit_test(test_tokens),
 	};
