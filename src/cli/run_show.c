@@ -47,21 +47,16 @@ static void write_over(struct run_show *show, const char *text)
 
 void run_show_place(struct run_show *show, const struct baton_place *place)
 {
-	char text[512], eta[UNITS_BYTES + 16] = "", bound[UNITS_BYTES + 16] = "";
-	char number[UNITS_BYTES];
+	const char *estimate = place->estimate ? place->estimate : "";
+	const char *comma = *estimate ? ", " : "";
+	char text[512];
 	if (show->quiet || place->position < 0) /* offered in the same moment: no place to tell */
 		return;
 	if (!is_taken())
 		return;
-	if (place->eta_ms >= 0)
-		snprintf(eta, sizeof(eta), ", about %s",
-			 units_duration(number, (double)place->eta_ms / 1000));
-	if (place->bound_ms >= 0)
-		snprintf(bound, sizeof(bound), ", at most %s",
-			 units_duration(number, (double)place->bound_ms / 1000));
 	if (show->is_tty) {
 		snprintf(text, sizeof(text), "baton: waiting, number %lld%s%s: %s",
-			 (long long)place->position + 1, eta, bound, place->why);
+			 (long long)place->position + 1, comma, estimate, place->why);
 		write_over(show, text);
 		return;
 	}
@@ -71,7 +66,7 @@ void run_show_place(struct run_show *show, const struct baton_place *place)
 		return;
 	memcpy(show->last, text, sizeof(text));
 	fprintf(stderr, "baton: waiting, number %lld%s%s: %s\n", (long long)place->position + 1,
-		eta, bound, place->why);
+		comma, estimate, place->why);
 }
 
 void run_show_say(struct run_show *show, bool always, const char *format, ...)

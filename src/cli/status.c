@@ -89,8 +89,8 @@ const struct command command_status = {
 	.summary = "Show who holds the GPU, who waits, and why.",
 	.usage = "[NAME|CLAIM] [--watch] [--json]",
 	.details = "With a name or number: all that is known of that client.\n"
-		   "ETA is an estimate. AT MOST is proved for who is there now: more urgent\n"
-		   "claims that arrive later can make it longer.\n"
+		   "ETA is an estimate from waits and turns of about the last hour; 9 OF 10\n"
+		   "such waits are shorter than that. What is guaranteed: baton why.\n"
 		   "Keys of --watch: q quits, arrows and page keys scroll.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(*options),

@@ -117,8 +117,7 @@ void status_detail(const json_t *row, struct sheet *sheet)
 		add_line(sheet, "place", "%.0f", field_number(row, "position", 0) + 1);
 	add_time(sheet, row, "waited_s", "waited");
 	add_text(sheet, json_object_get(row, "why"), "text", "why");
-	add_time(sheet, row, "eta_s", "likely");
-	add_time(sheet, row, "bound_s", "at most");
+	add_text(sheet, row, "estimate", "estimate");
 	add_time(sheet, row, "timeout_in_s", "gives up in");
 	if (field_u64(row, "fence"))
 		add_line(sheet, "fence", "%" PRIu64, field_u64(row, "fence"));

@@ -176,7 +176,7 @@ static void view_leases(const json_t *status, struct sheet *sheet)
 static void view_waiting(const json_t *status, struct sheet *sheet)
 {
 	static const char *const titles[] = {">#",      ">CLAIM", "~WAITER",  "CLASS",
-					     ">WAITED", ">ETA",   ">AT MOST", "=WHY"};
+					     ">WAITED", ">ETA",   ">9 OF 10", "=WHY"};
 	struct table table = {0};
 	size_t i;
 	json_t *claim;
@@ -196,7 +196,7 @@ static void view_waiting(const json_t *status, struct sheet *sheet)
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   units_duration(text, field_number(claim, "eta_s", -1)));
 		table_cell(&table, STYLE_PLAIN, "%s",
-			   units_duration(text, field_number(claim, "bound_s", -1)));
+			   units_duration(text, field_number(claim, "eta_p90_s", -1)));
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   field_text(json_object_get(claim, "why"), "text", ""));
 	}

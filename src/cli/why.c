@@ -1,7 +1,8 @@
-/* why: the reason and the bound of one waiter, or of all, in whole sentences. */
+/* why: the reason, the estimate and the guarantee of one waiter, or of all, in whole sentences. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "cli/api.h"
 #include "cli/field.h"
@@ -19,11 +20,36 @@ static const struct option_spec options[] = {
 	 .offset = offsetof(struct values, json)},
 };
 
+/* The broker's time as one of the clock here; with its day where that is another. */
+static bool clock_time(const char *time_text, char *ret_clock, size_t size)
+{
+	struct tm tm = {0}, here, today;
+	time_t now = time(NULL), moment;
+	if (!strptime(time_text, "%Y-%m-%dT%H:%M:%S", &tm))
+		return false;
+	moment = timegm(&tm);
+	if (!localtime_r(&moment, &here) || !localtime_r(&now, &today))
+		return false;
+	bool is_today = here.tm_yday == today.tm_yday && here.tm_year == today.tm_year;
+	return strftime(ret_clock, size, is_today ? "%H:%M:%S" : "%H:%M:%S on %Y-%m-%d", &here) > 0;
+}
+
+static void explain_guarantee(const json_t *waiter, struct sheet *sheet)
+{
+	char clock[64];
+	const char *time_text = field_text(waiter, "guaranteed_by", NULL);
+	if (time_text && clock_time(time_text, clock, sizeof(clock)))
+		sheet_add(sheet,
+			  "  guarantee: guaranteed by %s, as long as the broker runs and nobody "
+			  "pauses it",
+			  clock);
+	else
+		sheet_add(sheet, "  guarantee: none. %s", field_text(waiter, "bound_text", ""));
+}
+
 static void explain_waiter(const json_t *waiter, struct sheet *sheet)
 {
-	char waited[UNITS_BYTES], eta[UNITS_BYTES], bound[UNITS_BYTES];
-	double bound_s = field_number(waiter, "bound_s", -1);
-	double eta_s = field_number(waiter, "eta_s", -1);
+	char waited[UNITS_BYTES];
 	const json_t *why = json_object_get(waiter, "why");
 	sheet_add(sheet,
 		  "%c%s%c (claim %" PRIu64 ", %s) has waited %s and is number %.0f in the queue.",
@@ -31,10 +57,10 @@ static void explain_waiter(const json_t *waiter, struct sheet *sheet)
 		  field_u64(waiter, "lease"), field_text(waiter, "class", "?"),
 		  units_duration(waited, field_number(waiter, "waited_s", -1)),
 		  field_number(waiter, "position", 0) + 1);
-	sheet_add(sheet, "  why:     %s", field_text(why, "text", "the broker does not say"));
-	sheet_add(sheet, "  likely:  %s", eta_s < 0 ? "unknown" : units_duration(eta, eta_s));
-	sheet_add(sheet, "  at most: %s",
-		  bound_s < 0 ? "no bound can be given now" : units_duration(bound, bound_s));
+	sheet_add(sheet, "  why:       %s", field_text(why, "text", "the broker does not say"));
+	sheet_add(sheet, "  estimate:  %s",
+		  field_text(waiter, "estimate", "nothing is known yet of such waits"));
+	explain_guarantee(waiter, sheet);
 	if (field_number(waiter, "timeout_in_s", -1) >= 0)
 		sheet_add(sheet, "  gives up in %s",
 			  units_duration(waited, field_number(waiter, "timeout_in_s", -1)));
@@ -108,7 +134,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 
 const struct command command_why = {
 	.name = "why",
-	.summary = "Explain why a claim waits, and for how long at most.",
+	.summary = "Explain why a claim waits, for how long, and what is guaranteed.",
 	.usage = "[NAME|CLAIM] [--json]",
 	.details = "Without a name: all waiters, in the order in which they will be served.",
 	.options = options,

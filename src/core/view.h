@@ -35,7 +35,7 @@ uint32_t core_waiting_count(const struct core *core);
 /* Why a waiter waits. The texts are in why_text; `%` fields are filled by wire. */
 #define WHY_TABLE(X)                                                                               \
 	X(WHY_NEXT, "next", "It is next and will be offered a GPU in this moment.")                \
-	X(WHY_HOLDER, "holder", "{holder} holds {gpu}.")                                           \
+	X(WHY_HOLDER, "holder", "{holder} holds {gpu}{limit}.")                                    \
 	X(WHY_HOLDERS, "holders", "{count} GPUs are held, by {holder}.")                           \
 	X(WHY_YIELDING, "yielding",                                                                \
 	  "{holder} was asked to give {gpu} back and has {left} to do so.")                        \

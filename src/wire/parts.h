@@ -15,7 +15,7 @@ void part_error(struct text *out, int err, const char *detail);
 void part_yield(struct text *out, const struct effect *send, const struct message_facts *facts);
 /* expires_in_s, and yield and reason while the holder is asked to give way. */
 void part_renewed(struct text *out, const struct effect *send);
-/* {"code","text"}. */
+/* {"code","text","holder"?,"gives_way_in_s"?}. */
 void part_why(struct text *out, const struct why *why, const char *holder_name,
 	      const struct core_config *config);
 const char *message_type_name(enum message msg);

@@ -89,6 +89,8 @@ void part_told(struct text *out, const struct told *told)
 		text_json_seconds_or_null(out, "bound_s", -1);
 		if (told->bound_why)
 			text_json_str(out, "bound_why", told->bound_why);
+		if (told->bound_text)
+			text_json_str(out, "bound_text", told->bound_text);
 		return;
 	}
 	text_json_i64(out, "bound_s", seconds_up(told->bound_ms));

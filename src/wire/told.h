@@ -9,12 +9,13 @@ void render_time(struct text *out, struct wall_ms wall);
 
 struct told {
 	struct estimate estimate;
-	int64_t bound_ms;      /* -1: nothing can be promised */
-	const char *bound_why; /* then the code of why not, may be NULL */
-	struct wall_ms wall;   /* of this moment */
+	int64_t bound_ms;                   /* -1: nothing can be promised */
+	const char *bound_why, *bound_text; /* then the code and a sentence of why not, or NULL */
+	struct wall_ms wall;                /* of this moment */
 };
 
-/* eta_s, eta_p90_s, estimate?, bound_s, bound_why?, guaranteed_by?: fields of an open object. */
+/* eta_s, eta_p90_s, estimate?, bound_s, bound_why?, bound_text?, guaranteed_by?: fields of an open
+ * object. */
 void part_told(struct text *out, const struct told *told);
 /* "about 30 s; 9 of 10 such waits under 75 s"; nothing where nothing is known. */
 void told_estimate(struct text *out, const struct estimate *estimate);

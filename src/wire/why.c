@@ -31,6 +31,19 @@ static void add_left(struct text *out, int64_t ms)
 		text_format(out, "%" PRId64 " min %" PRId64 " s", ms / 60000, ms / 1000 % 60);
 }
 
+/* What the holder may still take, once the broker knows. */
+static void add_limit(struct text *out, int64_t left_ms)
+{
+	if (left_ms < 0)
+		return;
+	text_str(out, " and must give way ");
+	if (left_ms > 0) {
+		text_str(out, "in ");
+		told_duration(out, left_ms, true);
+	}
+	text_str(out, left_ms > 0 ? ", now that others wait" : "now");
+}
+
 static void add_field(struct text *out, const struct filling *f, const char *field, size_t length)
 {
 	const struct core_config *config = f->config;
@@ -39,6 +52,8 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 		text_str(out, f->holder_name ? f->holder_name : "Another client");
 	else if (strncmp(field, "gpu", length) == 0)
 		text_str(out, config && gpu < config->gpu_count ? config->gpus[gpu].name : "a GPU");
+	else if (strncmp(field, "limit", length) == 0)
+		add_limit(out, f->why->left_ms);
 	else if (strncmp(field, "left", length) == 0)
 		add_left(out, f->why->left_ms);
 	else if (strncmp(field, "want", length) == 0)
@@ -83,6 +98,8 @@ void part_why(struct text *out, const struct why *why, const char *holder_name,
 	text_json_str(out, "text", sentence.bytes);
 	if (why->holder)
 		text_json_u64(out, "holder", why->holder);
+	if (why->code == WHY_HOLDER && why->left_ms >= 0)
+		text_json_seconds(out, "gives_way_in_s", why->left_ms);
 	text_char(out, '}');
 	text_finish(&sentence);
 }

@@ -14,7 +14,7 @@ WITHIN_MS = 5000  # an awaited thing comes within this, unless the step says oth
 WORDS = {
     "welcome": {"version": 1, "session": SECRET, "resumed": False, "epoch": 3, "ping_s": 5, "session_ttl_s": 20,
                 "linger_s": 2, "server": "baton/0.1.0", "rights": "token"},
-    "queued": {"ref": "$ref", "lease": 7, "position": 0, "ahead": [], "eta_s": None, "bound_s": None,
+    "queued": {"ref": "$ref", "lease": 7, "position": 0, "ahead": [], "eta_s": None, "eta_p90_s": None, "bound_s": None,
                "why": {"code": "holder", "text": "Somebody holds gpu0.", "holder": 5}},
     "offered": {"ref": "$ref", "lease": 7, "fence": 100, "gpu": "gpu0", "gpus": GPUS},
     "granted": {"ref": "$ref", "lease": 7, "fence": 100, "gpu": "gpu0", "gpus": GPUS,

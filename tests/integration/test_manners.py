@@ -178,13 +178,13 @@ class Narrow(DaemonTest):
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\([A-Z]", "", text).replace("\r", "")
 
     def test_status(self):
-        """CLASS, WAITED, ETA, AT MOST and WHY are there at 80, 60 and 40 columns; no line is wider."""
+        """CLASS, WAITED, ETA, 9 OF 10 and WHY are there at 80, 60 and 40 columns; no line is wider."""
         for columns in self.COLUMNS:
             lines = self.plain(self.screen(columns, "status")).split("\n")
             for line in lines:
                 self.assertLessEqual(width(line), columns, (columns, line))
             text = "\n".join(lines)
-            for word in ("CLASS", "WAITED", "ETA", "AT MOST", "WHY", "STATE"):
+            for word in ("CLASS", "WAITED", "ETA", "9 OF 10", "WHY", "STATE"):
                 self.assertIn(word, text, columns)
             self.assertEqual(len(re.findall(r"background", text)), 3, columns)
             # The sentence is whole, over however many lines.
@@ -223,8 +223,8 @@ class Narrow(DaemonTest):
     def test_watch(self):
         """--watch: the same on a full screen."""
         for columns in self.COLUMNS:
-            text = self.plain(self.screen(columns, "status", "--watch", until="AT MOST.*WHY", keys=b"q"))
-            for word in ("CLASS", "WAITED", "ETA", "AT MOST", "WHY"):
+            text = self.plain(self.screen(columns, "status", "--watch", until="9 OF 10.*WHY", keys=b"q"))
+            for word in ("CLASS", "WAITED", "ETA", "9 OF 10", "WHY"):
                 self.assertIn(word, text, columns)
 
     def test_events(self):

@@ -67,10 +67,16 @@ export interface QueueInfo {
 	position: number;
 	/** Names of the first of them. */
 	ahead: string[];
-	/** An estimate, in seconds. */
+	/** An estimate from waits that were, in seconds. */
 	etaS: number | null;
-	/** The proved longest wait, in seconds. */
+	/** Nine of ten such waits are shorter, in seconds. */
+	etaP90S: number | null;
+	/** Both in words: "about 30 s; 9 of 10 such waits under 75 s"; "": nothing is known yet. */
+	estimate: string;
+	/** Guaranteed, in seconds, as long as the broker runs and nobody pauses it. */
 	boundS: number | null;
+	/** The same as a time. */
+	guaranteedBy: string | null;
 	why: { code: string; text: string; holder?: number } | null;
 }
 

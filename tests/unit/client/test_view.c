@@ -28,10 +28,12 @@ static const char status_text[] =
 	"'gpus':[{'index':0,'name':'gpu0'},{'index':1,'name':'gpu1'}],'held_s':4,"
 	"'expires_in_s':290}],"
 	"'waiting':[{'position':0,'lease':14,'id':'mic','class':'voice','state':'queued',"
-	"'waited_s':0.4,'eta_s':2,'bound_s':12,'why':{'code':'yielding','text':'train was "
+	"'waited_s':0.4,'eta_s':2,'eta_p90_s':12,'estimate':'about 2 "
+	"s','bound_s':12,'why':{'code':'yielding','text':'train was "
 	"asked.'}},"
 	"{'position':1,'lease':15,'id':'\\u0001w\\u001b[2Jx','class':'normal','waited_s':70,"
-	"'eta_s':null,'bound_s':null,'why':{'code':'behind','text':'1 before it.'}}]}";
+	"'eta_s':null,'eta_p90_s':null,'bound_s':null,'why':{'code':'behind','text':'1 before "
+	"it.'}}]}";
 
 static const char expected[] =
 	"baton 0.1.0  up 2h 05m  epoch 3  held 2  waiting 2\n"
@@ -46,7 +48,7 @@ static const char expected[] =
 	"mic, 1.8s left\n"
 	"   13  tab            chat        gpu0,gpu1     -    4.0s  held, expires in 4m 50s\n"
 	"\n"
-	"#  CLAIM  WAITER  CLASS   WAITED   ETA  AT MOST  WHY\n"
+	"#  CLAIM  WAITER  CLASS   WAITED   ETA  9 OF 10  WHY\n"
 	"1     14  mic     voice     0.4s  2.0s      12s  train was asked.\n"
 	"2     15  w?[2Jx  normal  1m 10s     -        -  1 before it.\n";
 

@@ -368,7 +368,7 @@ static void test_claim(void **state)
 static void test_queued(void **state)
 {
 	(void)state;
-	const struct why why = {.code = WHY_HOLDER, .holder = 5, .gpu = 0};
+	const struct why why = {.code = WHY_HOLDER, .holder = 5, .gpu = 0, .left_ms = 48000};
 	struct message_facts facts = {.config = &config,
 				      .has_place = true,
 				      .position = 1,
@@ -389,7 +389,8 @@ static void test_queued(void **state)
 	assert_string_equal(r.estimate, "about 30 s; 9 of 10 such waits under 75 s");
 	assert_int_equal(r.bound_ms, 96000);
 	assert_string_equal(r.ahead, "first");
-	assert_string_equal(r.why, "Root \"Mic\" holds gpu0.");
+	assert_string_equal(
+		r.why, "Root \"Mic\" holds gpu0 and must give way in 48 s, now that others wait.");
 	reply_finish(&r);
 }
 

@@ -130,11 +130,13 @@ static void all_rows(struct render *render, void (*between)(struct text *out, vo
 	between(render->out, ctx);
 	render_lease(render, &held, now, &config, "tab \"1\"");
 	render_next(render);
-	const struct told told[2] = {
-		{.estimate = {.p50_ms = 1500, .p90_ms = 4210},
-		 .bound_ms = 95001,
-		 .wall = {1766447001000}},
-		{.estimate = {.p50_ms = -1, .p90_ms = -1}, .bound_ms = -1, .bound_why = "paused"}};
+	const struct told told[2] = {{.estimate = {.p50_ms = 1500, .p90_ms = 4210},
+				      .bound_ms = 95001,
+				      .wall = {1766447001000}},
+				     {.estimate = {.p50_ms = -1, .p90_ms = -1},
+				      .bound_ms = -1,
+				      .bound_why = "paused",
+				      .bound_text = "An operator paused grants."}};
 	for (int i = 0; i < 2; i++) {
 		const struct render_wait wait = {
 			.position = i, .told = told[i], .why = &why, .holder_name = "Root-Mic"};
@@ -328,8 +330,13 @@ static void test_why(void **state)
 		struct why why;
 		const char *holder, *text;
 	} rows[] = {
-		{{.code = WHY_HOLDER, .gpu = 1}, "Root-Mic", "Root-Mic holds big."},
-		{{.code = WHY_HOLDER, .gpu = 9}, NULL, "Another client holds a GPU."},
+		{{.code = WHY_HOLDER, .gpu = 1, .left_ms = -1}, "Root-Mic", "Root-Mic holds big."},
+		{{.code = WHY_HOLDER, .gpu = 9, .left_ms = -1},
+		 NULL,
+		 "Another client holds a GPU."},
+		{{.code = WHY_HOLDER, .left_ms = 47100},
+		 "x",
+		 "x holds gpu0 and must give way in 48 s, now that others wait."},
 		{{.code = WHY_YIELDING, .left_ms = 1530},
 		 "x",
 		 "x was asked to give gpu0 back and has 1.5 s to do so."},

@@ -1,6 +1,6 @@
 // @ts-check
 // Proves that the panel of Console, Mic and Dreamer says where the page is in the queue, who holds,
-// how long at most and why, that it follows within a second, and that "Force unlock" names its
+// for about how long and why, that it follows within a second, and that "Force unlock" names its
 // victim, takes its lease and tells it why. It uses the panel and the SDK, no page's engine.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -70,14 +70,14 @@ test("says that nobody uses the GPU, and whoever does", async () => {
 	assert.equal(await page.locator("#panel bdi b").count(), 0);
 });
 
-test("says which place, after whom, how long at most, and why", async () => {
+test("says which place, after whom, for about how long, and why", async () => {
 	await second.ask({ type: "acquire", ref: 1, class: "chat", timeout_s: null }, "queued");
 	await page.evaluate(() => {
 		const { broker } = /** @type {any} */ (globalThis);
 		Object.assign(globalThis, { turn: broker.request({ class: "background" }) });
 	});
 	await says(/You are 2nd in the queue; 1 before you/, FOLLOWS_MS);
-	await says(/At most\s*\d+ (s|min)/);
+	await says(/Estimated\s*(about \d|not known yet)/);
 	await says(/Before you: second/);
 	await second.ask({ type: "cancel", ref: 1 }, "released");
 	await says(/You are next[^]*Mallory<\/b> holds rtx/, FOLLOWS_MS);

@@ -4,7 +4,7 @@
 import { html, nothing, repeat } from "/pages/shared/template.js";
 import { renderMarkdown } from "../shared/markdown.js";
 import { placeWord } from "../shared/queue_panel.js";
-import { formatSeconds, formatTime } from "../shared/shell.js";
+import { formatTime } from "../shared/shell.js";
 
 /**
  * @typedef {import("./chat.js").Chat} Chat
@@ -129,9 +129,8 @@ function stateOf({ phase, queued, progress, giveWayTo, message }) {
 		return { tone: "resident", word: "loading", text: part };
 	}
 	if (!queued) return { tone: "waiting", word: "waiting", text: "for the GPU" };
-	const most = queued.boundS === null || queued.boundS === undefined
-		? "" : `, at most ${formatSeconds(queued.boundS)}`;
-	return { tone: "waiting", word: "waiting", text: `${placeWord(queued.position)}${most}` };
+	const estimate = queued.estimate ? `, ${queued.estimate}` : "";
+	return { tone: "waiting", word: "waiting", text: `${placeWord(queued.position)}${estimate}` };
 }
 
 /** The line above the composer: the turn's state, or what went wrong and the way on.

@@ -22,7 +22,8 @@ const SPANS_KEEP_MS = 65 * 60_000;
  * @typedef {{position: number, lease: number, id: string, label?: string, class: string,
  *   state: string, binding: string, attached: boolean, session?: number, slots: number,
  *   vram_mb: number, gpu_count: number, waited_s: number, since?: string, timeout_in_s?: number,
- *   ripe: boolean, eta_s: number|null, bound_s: number|null, detached_left_s?: number,
+ *   ripe: boolean, eta_s: number|null, eta_p90_s: number|null, estimate?: string,
+ *   bound_s: number|null, detached_left_s?: number,
  *   why?: {code: string, text: string, holder?: number}}} Waiter
  * @typedef {{index: number, name: string, slots: number, slots_used: number,
  *   vram_mb_total: number|null, vram_mb_granted: number, vram_mb_used: number|null,

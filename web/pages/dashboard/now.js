@@ -130,13 +130,8 @@ function nobody(status, age) {
 function nextView(status) {
 	const next = status.waiting[0];
 	if (!next) return nothing;
-	const soon = next.eta_s !== null && next.eta_s < 0.05;
-	const when = [];
-	if (soon) when.push("any moment now");
-	else if (next.eta_s !== null) when.push(`estimated in ${formatSeconds(next.eta_s)}`);
-	if (next.bound_s !== null) when.push(`in ${formatSeconds(next.bound_s)} at most`);
 	return html`<p class="next">Next: <strong><bdi>${next.id}</bdi></strong>${
-		when.map((words) => `, ${words}`)}.</p>`;
+		next.estimate ? `, ${next.estimate}` : nothing}.</p>`;
 }
 
 /** What fills a GPU's VRAM, in the order it is drawn. @param {Gpu} gpu @param {Holder[]} leases */

@@ -2,7 +2,7 @@
 // The dashboard's tables: the queue with why each one waits, the clients, and the events with their
 // filter. Whatever others named is text. Draws only what it is given. Used by dashboard.js.
 import { html, nothing } from "/pages/shared/template.js";
-import { formatBytes, formatSeconds, formatTime } from "/pages/shared/shell.js";
+import { formatAbout, formatBytes, formatSeconds, formatTime } from "/pages/shared/shell.js";
 import { stateOfHolder } from "/pages/dashboard/model.js";
 import { statePill } from "/pages/dashboard/now.js";
 
@@ -37,10 +37,6 @@ function needText(need) {
 	return parts.join(", ");
 }
 
-/** @param {number|null} seconds */
-export const etaText = (seconds) =>
-	(seconds !== null && seconds < 0.05 ? "any moment" : formatSeconds(seconds));
-
 /** @param {Waiter} waiter @param {number} age @param {Acts} acts @param {boolean} admin */
 function waiterRow(waiter, age, acts, admin) {
 	return html`<tr role="row">
@@ -53,8 +49,9 @@ function waiterRow(waiter, age, acts, admin) {
 			? html` <span class="badge">waited long, goes first</span>` : nothing}</td>
 		<td class="number" role="cell" data-label="waited">${
 			formatSeconds(waiter.waited_s + age)}</td>
-		<td class="number" role="cell" data-label="estimated">${etaText(waiter.eta_s)}</td>
-		<td class="number" role="cell" data-label="at most">${formatSeconds(waiter.bound_s)}</td>
+		<td class="number" role="cell" data-label="estimated">${formatAbout(waiter.eta_s)}</td>
+		<td class="number" role="cell" data-label="9 of 10 under">${
+			formatAbout(waiter.eta_p90_s)}</td>
 		<td class="number" role="cell"><button type="button" class="small danger"
 			?disabled=${!admin} @click=${() => acts.remove(waiter)}>Remove…</button></td>
 	</tr>`;
@@ -76,7 +73,7 @@ export function queueView(model, acts, admin) {
 				<th scope="col">Class</th><th scope="col">Wants</th>
 				<th scope="col">Why it waits</th><th scope="col" class="number">Waited</th>
 				<th scope="col" class="number">Estimated</th>
-				<th scope="col" class="number">At most</th>
+				<th scope="col" class="number">9 of 10 under</th>
 				<th scope="col"><span class="visually-hidden">Acts</span></th></tr></thead>
 			<tbody role="rowgroup">${waiting.map((waiter) =>
 				waiterRow(waiter, age, acts, admin))}</tbody></table>

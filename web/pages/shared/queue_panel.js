@@ -1,5 +1,5 @@
 // @ts-check
-// Says where this page is in the queue, who holds the GPU, for how long at most, and why; offers
+// Says where this page is in the queue, who holds the GPU, for about how long, and why; offers
 // "Debug GPU" and "Force unlock". It never asks for the GPU itself. For Console, Mic, Dreamer.
 import { html, nothing, render } from "/pages/shared/template.js";
 import {
@@ -11,7 +11,7 @@ const POLL_MS = 1000;
 /**
  * @typedef {import("/sdk/index.js").Broker} Broker
  * @typedef {{lease?: string|number, key?: string, position: number, ahead: string[],
- *   etaS: number|null, boundS: number|null,
+ *   estimate: string,
  *   why?: {code: string, text: string, holder?: number}, since: number}} Place
  * @typedef {{lease: number, id: string, class: string, state: string, gpu?: string, slots: number,
  *   vram_mb: number, held_s?: number, label?: string, session?: number,
@@ -253,10 +253,6 @@ function offlineView(state) {
 		"No broker answers. Start it with “baton serve”; this page comes back by itself.");
 }
 
-/** @param {number|null} seconds */
-const etaText = (seconds) =>
-	(seconds !== null && seconds < 0.05 ? "any moment" : formatSeconds(seconds));
-
 /** @param {Place} place */
 function waitingView(place) {
 	const say = place.position === 0 ? "You are next."
@@ -269,8 +265,7 @@ function waitingView(place) {
 		<dl class="facts">
 			<div><dt>Waiting for</dt>
 				<dd>${formatSeconds((performance.now() - place.since) / 1000)}</dd></div>
-			<div><dt>Estimated</dt><dd>${etaText(place.etaS)}</dd></div>
-			<div><dt>At most</dt><dd>${formatSeconds(place.boundS)}</dd></div>
+			<div><dt>Estimated</dt><dd>${place.estimate || "not known yet"}</dd></div>
 		</dl>
 		${ahead.length ? html`<p class="muted">Before you: ${ahead.map((name, index) =>
 			html`${index ? ", " : ""}<bdi>${name}</bdi>`)}.</p>` : nothing}`;
