@@ -188,7 +188,7 @@ class Narrow(DaemonTest):
                 self.assertIn(word, text, columns)
             self.assertEqual(len(re.findall(r"background", text)), 3, columns)
             # The sentence is whole, over however many lines.
-            self.assertIn("holdsgpu0.", re.sub(r"\s", "", text), columns)
+            self.assertIn("holdsgpu0andmustgivewayin", re.sub(r"\s", "", text), columns)
             for name in (self.NAME, self.LONG, self.WIDE):
                 self.assertIn(name[:5], text, columns)
                 self.assertIn("…", text, columns)
