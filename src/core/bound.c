@@ -1,119 +1,362 @@
-/* bound: the longest that a waiter can still wait, by the theorems of CASES.md G. For
- * people: no decision is taken by it. */
+/* bound: the longest wait that a waiter may be promised, by the theorem of docs/states.md: what is
+ * known of those before it, and the worst that anybody may do who comes later. It decides nothing.
+ * Called when a claim queues; the number first told stays. */
+#include "core/bound.h"
+
 #include "core/claim.h"
 #include "core/fit.h"
+#include "core/ledger.h"
 #include "core/memory.h"
 #include "core/order.h"
+#include "core/revoke.h"
 #include "core/schedule.h"
+#include "core/session.h"
+#include "core/shares.h"
 #include "core/view.h"
+
+/* No promise is longer: nobody plans by it, and sums stay far from overflow. */
+#define PROMISE_MS_MAX ((int64_t)1 << 40)
 
 static int64_t larger(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
 }
 
-/* N: all who could come before it; lost places that may come back count too. */
-static int64_t outstanding(const struct core *core)
+static int64_t lesser(int64_t a, int64_t b)
 {
-	int64_t count = memory_count(core);
+	return a < b ? a : b;
+}
+
+static int64_t times(int64_t a, int64_t b)
+{
+	int64_t product;
+
+	PRE(a >= 0);
+	PRE(b >= 0);
+	if (__builtin_mul_overflow(a, b, &product))
+		return PROMISE_MS_MAX;
+	return lesser(product, PROMISE_MS_MAX);
+}
+
+static int64_t hold_ms_max(const struct core *core)
+{
+	int64_t most_ms = 0;
 
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		count += core->outstanding[cls];
-	return count;
+		most_ms = larger(most_ms, core->config.classes[cls].hold_ms_max);
+	return most_ms;
 }
 
-/* H: the longest turn of any class that is there. */
-static int64_t hold_ms(const struct core *core)
+static bool is_big(const struct need *need)
 {
-	int64_t most = 0;
-
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		if (core->outstanding[cls] > 0)
-			most = larger(most, core->config.classes[cls].hold_ms_max);
-	return most;
+	return need->slots > 1 || need->gpu_count > 1;
 }
 
-/* G: a holder may answer `yielding` until grace_ms_max. S: from there to the next grant. */
-static int64_t handoff_ms(const struct core *core)
+/* Somebody waits or holds who keeps, or may come back and keep, what is free here until it has all
+ * it needs. Of those who come later nobody keeps anything from who waits already. */
+static bool big_is_here(const struct core *core, uint32_t gpu)
 {
-	const struct core_config *config = &core->config;
-	int64_t stop_ms = config->lock_delay_ms;
-	int64_t grace_ms = larger(config->grace_ms_max, config->grace_ms);
-
-	if (core->outstanding_native > 0)
-		stop_ms = larger(stop_ms, config->grace_ms + config->kill_wait_ms);
-	return grace_ms + stop_ms + ACKS_MISSED_MAX * config->ack_ms + 100;
+	list_each(it, next, &core->groups)
+	{
+		const struct group *group = container_of(it, struct group, in_groups);
+		if (is_big(&group->need) && (group->mask & (1u << gpu)) &&
+		    rank_tree_count(&group->turns) > 0)
+			return true;
+	}
+	for (uint32_t other = 0; other < core->config.gpu_count; other++)
+		gpu_holders (holder, core, other, HOLDER_COMPUTES)
+			if (is_big(&holder->rec.need) && (holder->mask & (1u << gpu)))
+				return true;
+	return false;
 }
 
-static int64_t offset_min_ms(const struct core *core)
+/* How long a turn of several slots, or a set, may keep what is free. */
+static int64_t keep_ms(const struct core *core, uint32_t gpu)
 {
-	int64_t least = core->config.classes[LEASE_CHAT].offset_ms;
+	int64_t slots = core->config.gpus[gpu].slots;
+	int64_t each_ms = core->config.min_run_ms + share_handoff_ms(core);
 
-	for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++)
-		if (core->config.classes[cls].offset_ms < least)
-			least = core->config.classes[cls].offset_ms;
-	return least;
+	if (!big_is_here(core, gpu))
+		return slots > 1 ? times(slots - 1, each_ms) : 0;
+	return times(slots, each_ms) + hold_ms_max(core) + core->config.grace_ms_max +
+	       share_handoff_ms(core);
 }
 
-static int64_t voice_holders(const struct core *core)
+/* The longest turn, with all that goes with it, that another class may have as its due within so
+ * long: a longer one than its lag pays for it cannot have. */
+static int64_t due_turn_ms(const struct core *core, uint32_t gpu, int cls, int64_t within_ms)
+{
+	const struct class_config *class = &core->config.classes[cls];
+	int64_t lag_ms = larger(0, share_lag_ms(core, gpu, (enum lease_class)cls));
+	int64_t paid_ms = lag_ms + times(class->share_permille, within_ms) / 1000;
+	int64_t most_ms = larger(class->hold_ms_max, core->config.grace_ms_max);
+	int64_t turn_ms = larger(core->config.quantum_ms, lesser(paid_ms, most_ms));
+
+	return turn_ms + share_handoff_ms(core) + keep_ms(core, gpu);
+}
+
+/* One claim's whole turn, cut into pieces by classes that are due. */
+static int64_t turn_work_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
+			    int64_t left_ms)
+{
+	int64_t quantum_ms = larger(1, core->config.quantum_ms);
+	int64_t pieces = (left_ms + quantum_ms - 1) / quantum_ms;
+	bool big = is_big(&claim->rec.need);
+
+	return left_ms +
+	       times(larger(1, pieces), share_handoff_ms(core) + (big ? keep_ms(core, gpu) : 0));
+}
+
+static int64_t left_ms(const struct core *core, const struct claim *holder)
+{
+	int64_t most_ms = core->config.classes[holder->rec.cls].hold_ms_max;
+	int64_t used_ms = holder->rec.used_ms;
+
+	if (holder->rec.state != CLAIM_OFFERED)
+		used_ms += mono_since(core->now, holder->rec.turn_since);
+	return larger(0, most_ms - larger(0, used_ms));
+}
+
+static uint32_t ahead_in(const struct group *group, const struct claim *claim)
+{
+	struct rank_node *node = rank_tree_from(&group->turns, claim->key.v, claim->rec.id);
+
+	return node ? rank_tree_rank(node) : rank_tree_count(&group->turns);
+}
+
+/* W: all of its class that stand before it or hold, each for as long as it may. */
+static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
+{
+	int64_t most_ms = core->config.classes[claim->rec.cls].hold_ms_max, sum;
+	enum lease_class cls = claim->rec.cls;
+
+	/* Lost places may come back; so may whoever gives way, also on another GPU. */
+	sum = times(memory_count(core, cls), turn_work_ms(core, gpu, claim, most_ms));
+	for (uint32_t other = 0; other < core->config.gpu_count; other++)
+		gpu_holders (holder, core, other, HOLDER_COMPUTES)
+			if (holder->rec.cls == cls && (holder->mask & (1u << gpu)))
+				sum += turn_work_ms(core, gpu, holder, left_ms(core, holder));
+
+	list_each(it, next, &core->groups)
+	{
+		const struct group *group = container_of(it, struct group, in_groups);
+		const struct claim *first = claim_of_turn(rank_tree_first(&group->turns));
+		if (!first || group->cls != cls || !(group->mask & (1u << gpu)))
+			continue;
+		sum += times(ahead_in(group, claim), turn_work_ms(core, gpu, first, most_ms));
+	}
+	return lesser(sum, PROMISE_MS_MAX);
+}
+
+/* After a holder's grace, until its room is free. */
+static int64_t stop_ms(const struct core *core, const struct claim *holder)
+{
+	int64_t usual_ms = share_handoff_ms(core) - core->config.grace_ms;
+	const struct session *session = holder->session;
+
+	if (holder->rec.binding == BIND_NATIVE && !session_stoppable(session))
+		return larger(usual_ms, core->config.session_ttl_ms);
+	return usual_ms;
+}
+
+/* From now until this holder's turn can be had by who is due, or by voice. */
+static int64_t leave_ms(const struct core *core, const struct claim *holder)
+{
+	int64_t grace_ms = revoke_grace_ms(core, holder);
+	int64_t run_ms = core->config.min_run_ms;
+
+	if (holder->rec.state == CLAIM_YIELDING)
+		return larger(0, mono_since(holder->deadline, core->now)) + stop_ms(core, holder);
+	if (!holder->rec.preemptible)
+		run_ms = larger(0, left_ms(core, holder) - share_early_ms(core, holder)) +
+			 core->config.ack_ms;
+	run_ms = larger(run_ms, mono_since(share_protected_until(core, holder), core->now));
+	return run_ms + grace_ms + stop_ms(core, holder);
+}
+
+static int64_t leave_all_ms(const struct core *core, uint32_t gpu)
+{
+	int64_t most_ms = 0;
+
+	gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
+		most_ms = larger(most_ms, leave_ms(core, holder));
+	return most_ms;
+}
+
+/* What may run when its class is due, and was not due itself: a turn that cannot be cut short only
+ * if it began before the claim came, or beside it, where others could not use the room. */
+static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
+			   int64_t due_in_ms)
+{
+	int64_t usual_ms = core->config.min_run_ms + share_handoff_ms(core);
+	int64_t present_ms = leave_all_ms(core, gpu) - due_in_ms;
+	int64_t most_ms = 0;
+
+	if (is_big(&claim->rec.need))
+		most_ms = hold_ms_max(core) + share_handoff_ms(core);
+	return larger(usual_ms, larger(present_ms, most_ms)) + keep_ms(core, gpu);
+}
+
+/* Once its class is due its turn comes after those that were due before: at most one of each other
+ * class, for what they are owed comes at their shares. */
+static int64_t delay_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
+			int64_t due_in_ms)
+{
+	int64_t voice_ms =
+		larger(core->config.classes[LEASE_VOICE].hold_ms_max, core->config.grace_ms_max) +
+		share_handoff_ms(core);
+	int64_t fixed_ms =
+		blocking_ms(core, gpu, claim, due_in_ms) + core->config.voice_credit_ms + voice_ms;
+	int64_t sum_ms = 0, before_ms = -1;
+
+	/* The longer it takes, the longer may the others' turns be; a few rounds settle it. */
+	for (int round = 0; round < 16 && sum_ms != before_ms; round++) {
+		before_ms = sum_ms;
+		sum_ms = 0;
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			if (cls != (int)claim->rec.cls)
+				sum_ms += due_turn_ms(core, gpu, cls,
+						      due_in_ms + fixed_ms + before_ms);
+	}
+	return fixed_ms + sum_ms;
+}
+
+static int64_t by_share_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
+{
+	const struct class_config *class = &core->config.classes[claim->rec.cls];
+	int64_t debt_ms = SHARE_DEBT_MS, work_ms = work_ahead_ms(core, gpu, claim), due_in_ms;
+
+	if (claim->rec.cls == LEASE_VOICE)
+		debt_ms += core->config.voice_credit_ms;
+	if (work_ms == 0) /* nobody of its class uses anything meanwhile */
+		debt_ms = lesser(debt_ms, larger(0, -share_lag_ms(core, gpu, claim->rec.cls)) + 1);
+	due_in_ms =
+		times(work_ms + share_turn_ms(core, claim) + debt_ms, 1000) / class->share_permille;
+	return due_in_ms + delay_ms(core, gpu, claim, due_in_ms);
+}
+
+/* How many turns the other classes may be owed within so long. */
+static int64_t dues_within(const struct core *core, uint32_t gpu, int64_t within_ms)
 {
 	int64_t count = 0;
 
-	for (struct rank_node *node = rank_tree_first(&core->holders); node;
-	     node = rank_tree_next(node))
-		count += claim_of_place(node)->rec.cls == LEASE_VOICE;
+	for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++) {
+		int64_t owed_ms = larger(0, share_lag_ms(core, gpu, (enum lease_class)cls)) +
+				  times(core->config.classes[cls].share_permille, within_ms) / 1000;
+		count += owed_ms / larger(1, core->config.quantum_ms);
+	}
 	return count;
 }
 
-/* Theorem 3. A holder that may not be preempted runs its whole turn. */
-static int64_t bound_voice(const struct core *core, const struct claim *claim)
+/* Voice within its credit: at once, but for the turns that others are owed. With nobody of its
+ * class before it that is one. -1: its credit does not cover those before it. */
+static int64_t by_credit_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
 {
-	int64_t quantum = core->config.quantum_ms;
-	int64_t hold = core->config.classes[LEASE_VOICE].hold_ms_max;
-	int64_t handoff = handoff_ms(core);
-	int64_t ahead = rank_tree_rank(&claim->place) + voice_holders(core);
+	int64_t work_ms = work_ahead_ms(core, gpu, claim);
+	int64_t between_ms = core->config.min_run_ms + share_handoff_ms(core);
+	int64_t wait_ms = 0, before_ms = -1, dues = 0;
 
-	if (core->outstanding_firm > 0)
-		quantum = larger(quantum, hold_ms(core));
-	return quantum + 2 * handoff + ahead * (hold + quantum + 2 * handoff);
+	for (int round = 0; round < 16 && wait_ms != before_ms; round++) {
+		int64_t turn_ms = 0;
+		before_ms = wait_ms;
+		for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++)
+			turn_ms = larger(turn_ms, due_turn_ms(core, gpu, cls, wait_ms));
+		dues = work_ms == 0 ? 1 : 1 + dues_within(core, gpu, wait_ms);
+		wait_ms = leave_all_ms(core, gpu) + work_ms + keep_ms(core, gpu) +
+			  times(dues, turn_ms) + times(dues - 1, between_ms);
+	}
+	if (wait_ms != before_ms ||
+	    share_lag_ms(core, gpu, LEASE_VOICE) - work_ms - dues * between_ms <=
+		    -core->config.voice_credit_ms)
+		return -1;
+	return wait_ms;
 }
 
-/* Theorem 1 without voice, theorem 2 with it. */
-static int64_t bound_other(const struct core *core, const struct claim *claim, struct mono_ms now)
+static int64_t on_gpu_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
 {
-	int64_t hold = hold_ms(core), handoff = handoff_ms(core), count = outstanding(core);
-	int64_t quantum = larger(core->config.quantum_ms, 1);
-	int64_t ripe_ms = larger(0, mono_since(claim->key, now));
-	int64_t turns = (hold + quantum - 1) / quantum;
+	int64_t share_ms = by_share_ms(core, gpu, claim);
+	int64_t credit_ms = claim->rec.cls == LEASE_VOICE ? by_credit_ms(core, gpu, claim) : -1;
 
-	if (core->outstanding[LEASE_VOICE] == 0)
-		return larger(0, ripe_ms - offset_min_ms(core)) + count * (hold + handoff);
-	return ripe_ms +
-	       count * turns *
-		       (quantum + core->config.classes[LEASE_VOICE].hold_ms_max + 2 * handoff);
+	return credit_ms >= 0 ? lesser(credit_ms, share_ms) : share_ms;
 }
 
-static bool voided(const struct core *core, const struct claim *claim)
+static uint32_t possible_now(const struct core *core, const struct claim *claim)
 {
 	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
-	uint32_t possible = 0;
 
-	if (!schedule_may_grant(core) || order_detached(claim) || claim->host ||
-	    order_beyond(core, claim))
-		return true;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if (open & (1u << gpu))
-			possible += fit_possible(core, claim, gpu);
-	return possible < claim->rec.need.gpu_count;
+		if ((open & (1u << gpu)) &&
+		    !fit_possible(core, claim->session, &claim->rec.need, gpu))
+			open &= ~(1u << gpu);
+	return open;
+}
+
+static enum bound_none why_none(const struct core *core, const struct claim *claim)
+{
+	if (!schedule_may_grant(core))
+		return BOUND_STOPPED;
+	if (order_detached(claim))
+		return BOUND_DETACHED;
+	if (claim->host)
+		return BOUND_HOST;
+	if (order_beyond(core, claim) ||
+	    mask_count(possible_now(core, claim)) < claim->rec.need.gpu_count)
+		return BOUND_BLOCKED;
+	if (claim->rec.need.vram_bytes > 0)
+		return BOUND_MEMORY;
+	if (claim->rec.need.gpu_count > 1)
+		return BOUND_SET;
+	if (mono_before(mono_after(core->now, 1), claim->rec.tag))
+		return BOUND_OWN;
+	return BOUND_GIVEN;
+}
+
+void bound_promise(struct core *core, struct claim *claim)
+{
+	int64_t best_ms = PROMISE_MS_MAX;
+	uint32_t gpus;
+
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	if (claim->promise.v != INT64_MAX || why_none(core, claim) != BOUND_GIVEN)
+		return;
+	gpus = possible_now(core, claim);
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (gpus & (1u << gpu))
+			best_ms = lesser(best_ms, on_gpu_ms(core, gpu, claim));
+	if (best_ms < PROMISE_MS_MAX)
+		claim->promise = mono_after(core->now, best_ms);
+}
+
+void bound_promise_all(struct core *core)
+{
+	for (struct rank_node *node = rank_tree_first(&core->places); node;
+	     node = rank_tree_next(node)) {
+		claim_of_place(node)->promise = MONO_NEVER;
+		bound_promise(core, claim_of_place(node));
+	}
+}
+
+void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		struct bound *ret_bound)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+
+	*ret_bound = (struct bound){.ms = -1, .none = BOUND_LATER};
+	if (!claim || claim->rec.state != CLAIM_QUEUED)
+		return;
+	ret_bound->none = why_none(core, claim);
+	if (ret_bound->none != BOUND_GIVEN)
+		return;
+	if (mono_before(claim->promise, now) || claim->promise.v == INT64_MAX)
+		ret_bound->none = BOUND_LATER;
+	else
+		ret_bound->ms = mono_since(claim->promise, now);
 }
 
 int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now)
 {
-	const struct claim *claim = claim_by_id(core, claim_id);
+	struct bound bound;
 
-	if (!claim || claim->rec.state != CLAIM_QUEUED || voided(core, claim))
-		return -1;
-	if (claim->rec.cls == LEASE_VOICE)
-		return bound_voice(core, claim);
-	return bound_other(core, claim, now);
+	core_bound(core, claim_id, now, &bound);
+	return bound.ms;
 }

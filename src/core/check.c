@@ -131,10 +131,41 @@ static void check_guest_waits(const struct core *core, const struct claim *claim
 	INVARIANT(host_gpus(core, host, claim) == 0);
 }
 
+/* A resource of the GPU that the need asks for is kept, for `id` or for whom it is not. */
+static bool kept_from(const struct core *core, const struct need *need, uint32_t gpu, uint64_t id)
+{
+	const struct gpu *state = &core->gpus[gpu];
+
+	return (need->slots > 0 && state->turn_head != 0 && state->turn_head != id) ||
+	       (need->vram_bytes > 0 && state->memory_head != 0 && state->memory_head != id);
+}
+
+/* I5: it is the head of a GPU, or on every GPU that could be made to serve it something that it
+ * needs is kept for another. A turn of several slots or GPUs may lose what it kept to who came
+ * before it; then it could not begin on the rest. */
+static void check_turned_down(const struct core *core, const struct claim *claim)
+{
+	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
+	bool big = claim->rec.need.slots > 1 || claim->rec.need.gpu_count > 1;
+	uint32_t possible = 0, free = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		const struct gpu *state = &core->gpus[gpu];
+		if (state->turn_head == claim->rec.id || state->memory_head == claim->rec.id)
+			return;
+		if (!(open & (1u << gpu)) ||
+		    !fit_possible(core, claim->session, &claim->rec.need, gpu))
+			continue;
+		possible++;
+		if (!kept_from(core, &claim->rec.need, gpu, claim->rec.id))
+			free |= 1u << gpu;
+	}
+	INVARIANT(possible < claim->rec.need.gpu_count || free == 0 ||
+		  (big && fit_place(core, claim, free, 0) == 0));
+}
+
 static void check_waiter(const struct core *core, const struct claim *claim)
 {
-	uint32_t closed = 0, open;
-
 	INVARIANT(claim->rec.state == CLAIM_QUEUED);
 	INVARIANT(claim->group != NULL);
 	INVARIANT(claim->rec.granted_mask == 0);
@@ -154,36 +185,36 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 		INVARIANT(timed);
 		return;
 	}
-	/* I5: it is the head of a GPU, or every GPU that it could use is kept for another */
 	if (!schedule_may_grant(core) || claim->group->beyond)
 		return;
-	if (claim->host) {
+	if (claim->host)
 		check_guest_waits(core, claim);
-		return;
-	}
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
-		if (core->gpus[gpu].head == claim->rec.id)
-			return;
-		closed |= core->gpus[gpu].head != 0 ? 1u << gpu : 0;
-	}
-	open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
-	INVARIANT((open & ~closed) == 0);
+	else
+		check_turned_down(core, claim);
+}
+
+static void check_head(const struct core *core, const struct claim *head)
+{
+	uint32_t kept = 0;
+
+	INVARIANT(head != NULL);
+	INVARIANT(head->rec.state == CLAIM_QUEUED);
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (!kept_from(core, &head->rec.need, gpu, head->rec.id))
+			kept |= 1u << gpu;
+	INVARIANT(fit_place(core, head, kept, 0) == 0);
 }
 
 /* I5: the head of a GPU could not be placed on what is kept for it or for nobody. */
 static void check_heads(const struct core *core)
 {
+	if (!schedule_may_grant(core))
+		return;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
-		const struct claim *head = claim_by_id(core, core->gpus[gpu].head);
-		uint32_t kept = 0;
-		if (core->gpus[gpu].head == 0 || !schedule_may_grant(core))
-			continue;
-		INVARIANT(head != NULL);
-		INVARIANT(head->rec.state == CLAIM_QUEUED);
-		for (uint32_t other = 0; other < core->config.gpu_count; other++)
-			if (core->gpus[other].head == head->rec.id || core->gpus[other].head == 0)
-				kept |= 1u << other;
-		INVARIANT(fit_place(core, head, kept, 0) == 0);
+		if (core->gpus[gpu].turn_head != 0)
+			check_head(core, claim_by_id(core, core->gpus[gpu].turn_head));
+		if (core->gpus[gpu].memory_head != 0)
+			check_head(core, claim_by_id(core, core->gpus[gpu].memory_head));
 	}
 }
 

@@ -2,6 +2,7 @@
  * (schedule.c, revoke.c, the handlers do). */
 #include "core/claim.h"
 
+#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
@@ -29,35 +30,21 @@ bool claim_may_move(enum claim_state from, enum claim_state to)
 	return moves[from] & TO(to);
 }
 
-/* After a voice turn, one ripe claim is next on that GPU. A ripe turn that was offered and not
- * taken up is owed again. */
-static void owe_ripe_turn(struct core *core, const struct claim *claim, enum claim_state from)
-{
-	bool voice_ended =
-		claim->rec.cls == LEASE_VOICE && from != CLAIM_OFFERED && claim->slots_charged > 0;
-	bool ripe_missed = claim->ripe_turn && from == CLAIM_OFFERED;
-
-	if (!voice_ended && !ripe_missed)
-		return;
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
-		if (claim->rec.granted_mask & (1u << gpu))
-			core->gpus[gpu].ripe_due = true;
-}
-
 static void leave_room(struct core *core, struct claim *claim, enum claim_state from)
 {
 	uint32_t mask = claim->rec.granted_mask;
 
 	PRE(mask != 0);
-	owe_ripe_turn(core, claim, from);
 	if (from != CLAIM_OFFERED)
 		estimate_hold_ended(core, claim);
+	else if (claim->rec.need.slots > 0) /* a turn that was offered is a turn that was used */
+		claim->rec.used_ms += mono_since(core->now, claim->offered_since);
 	rank_tree_remove(&core->holders, &claim->place);
 	ledger_drop(core, claim);
 	host_inherit(core, claim);
 	ledger_recap(core, mask);
 	host_leave(core, claim);
-	claim->ripe_turn = false;
+	claim->due_turn = false;
 	session_gave_room(core, claim);
 	POST(claim->slots_charged == 0);
 }
@@ -95,6 +82,9 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		estimate_wait_ended(core, claim);
 		take_room(core, claim);
 	}
+	fit_unsettle(core, claim->rec.granted_mask);
+	list_remove(&claim->in_asked);
+	claim->asked = false;
 	if (to == CLAIM_OFFERED)
 		claim->offered_since = core->now;
 	if (from == CLAIM_OFFERED && to == CLAIM_HELD) {

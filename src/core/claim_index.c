@@ -46,9 +46,6 @@ void claim_index(struct core *core, struct claim *claim)
 	if (claim->conn != 0)
 		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(claim->conn));
 	claim->indexed = true;
-	core->outstanding[rec->cls]++;
-	core->outstanding_firm += !rec->preemptible;
-	core->outstanding_native += claim_proof(claim) == PROOF_EXIT;
 }
 
 void claim_unindex(struct core *core, struct claim *claim)
@@ -65,10 +62,6 @@ void claim_unindex(struct core *core, struct claim *claim)
 	if (claim->conn != 0)
 		hash_remove(&core->claims_by_conn, &claim->by_conn);
 	claim->indexed = false;
-	INVARIANT(core->outstanding[rec->cls] > 0);
-	core->outstanding[rec->cls]--;
-	core->outstanding_firm -= !rec->preemptible;
-	core->outstanding_native -= claim_proof(claim) == PROOF_EXIT;
 }
 
 struct claim *claim_alloc(const struct claim_record *rec)
@@ -87,6 +80,8 @@ struct claim *claim_alloc(const struct claim_record *rec)
 	list_init(&claim->in_session);
 	list_init(&claim->in_dirty);
 	list_init(&claim->in_nested);
+	list_init(&claim->in_asked);
+	claim->promise = claim->due_since = MONO_NEVER;
 	return claim;
 }
 

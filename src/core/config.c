@@ -5,15 +5,17 @@
 #include <string.h>
 
 #define SECOND_MS ((int64_t)1000)
+#define DAY_MS    (86400 * SECOND_MS)
 
 void core_config_defaults(struct core_config *ret_config)
 {
 	*ret_config = (struct core_config){
-		.classes = {[LEASE_VOICE] = {0, 30 * SECOND_MS},
-			    [LEASE_CHAT] = {15 * SECOND_MS, 60 * SECOND_MS},
-			    [LEASE_NORMAL] = {30 * SECOND_MS, 60 * SECOND_MS},
-			    [LEASE_BACKGROUND] = {120 * SECOND_MS, 30 * SECOND_MS}},
+		.classes = {[LEASE_VOICE] = {0, 30 * SECOND_MS, 500},
+			    [LEASE_CHAT] = {15 * SECOND_MS, 60 * SECOND_MS, 250},
+			    [LEASE_NORMAL] = {30 * SECOND_MS, 60 * SECOND_MS, 150},
+			    [LEASE_BACKGROUND] = {120 * SECOND_MS, 30 * SECOND_MS, 100}},
 		.quantum_ms = 10 * SECOND_MS,
+		.voice_credit_ms = 30 * SECOND_MS,
 		.min_run_ms = 2 * SECOND_MS,
 		.grace_ms = 2 * SECOND_MS,
 		.grace_ms_max = 20 * SECOND_MS,
@@ -39,4 +41,27 @@ void core_config_defaults(struct core_config *ret_config)
 		.gpu_count = 1,
 		.gpus = {[0] = {.name = "gpu0", .slots = 1}},
 	};
+}
+
+const char *core_config_flaw(const struct core_config *config)
+{
+	int64_t shares = 0;
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		const struct class_config *class = &config->classes[cls];
+		if (class->share_permille < 1 || class->share_permille > 1000)
+			return "each class needs a share above 0, or it is promised nothing";
+		if (class->hold_ms_max < 1 || class->hold_ms_max > DAY_MS)
+			return "hold_max_s must be above 0 and at most a day, or no wait is "
+			       "bounded";
+		shares += class->share_permille;
+	}
+	if (shares > 1000)
+		return "the shares of the classes add up to more than 1";
+	if (config->quantum_ms < 1 || config->quantum_ms > DAY_MS)
+		return "quantum_s must be above 0 and at most a day: it is the turn of a class "
+		       "that is due";
+	if (config->voice_credit_ms < 0 || config->voice_credit_ms > DAY_MS)
+		return "voice_credit_s must be from 0 to a day";
+	return NULL;
 }

@@ -4,8 +4,9 @@
 #include "core/types.h"
 
 struct class_config {
-	int64_t offset_ms;   /* key = arrival + offset */
-	int64_t hold_ms_max; /* a hold ends by this + grace when others wait */
+	int64_t offset_ms;      /* key = tag + offset */
+	int64_t hold_ms_max;    /* a hold ends by this + grace when others wait */
+	int64_t share_permille; /* of every GPU's turn time, guaranteed while it has waiters */
 };
 
 struct gpu_config {
@@ -18,18 +19,19 @@ struct gpu_config {
 
 struct core_config {
 	struct class_config classes[LEASE_CLASS_COUNT];
-	int64_t quantum_ms;        /* 10 s: a ripe claim's turn between two voice turns */
-	int64_t min_run_ms;        /* 2 s: against thrash, not against voice */
-	int64_t grace_ms;          /* 2 s: from yield to revoke */
-	int64_t grace_ms_max;      /* 20 s: most that uninterruptible_ms or yielding can buy */
-	int64_t ack_ms;            /* 2 s: offer unanswered -> back to its place */
-	int64_t heartbeat_ms;      /* 5 s: how often the broker asks a session */
-	int64_t session_ttl_ms;    /* 20 s from the session's last message */
-	int64_t http_ttl_ms;       /* 300 s default of plain HTTP leases */
-	int64_t http_ttl_ms_max;   /* 3600 s */
-	int64_t timeout_ms;        /* 120 s default wait */
-	int64_t tab_linger_ms;     /* 2 s: closed WebSocket waits for a resume; the lock-delay */
-	int64_t native_linger_ms;  /* 2 s: closed Unix session whose process still lives */
+	int64_t quantum_ms;       /* 10 s: the turn of a class that is due */
+	int64_t voice_credit_ms;  /* 30 s: what voice may use beyond its share and still go first */
+	int64_t min_run_ms;       /* 2 s: against thrash, not against voice */
+	int64_t grace_ms;         /* 2 s: from yield to revoke */
+	int64_t grace_ms_max;     /* 20 s: most that uninterruptible_ms or yielding can buy */
+	int64_t ack_ms;           /* 2 s: offer unanswered -> back to its place */
+	int64_t heartbeat_ms;     /* 5 s: how often the broker asks a session */
+	int64_t session_ttl_ms;   /* 20 s from the session's last message */
+	int64_t http_ttl_ms;      /* 300 s default of plain HTTP leases */
+	int64_t http_ttl_ms_max;  /* 3600 s */
+	int64_t timeout_ms;       /* 120 s default wait */
+	int64_t tab_linger_ms;    /* 2 s: closed WebSocket waits for a resume; the lock-delay */
+	int64_t native_linger_ms; /* 2 s: closed Unix session whose process still lives */
 	int64_t restart_linger_ms; /* 10 s: places after a broker restart */
 	int64_t lock_delay_ms;     /* 2 s: after a forced revoke of a tab or plain HTTP lease */
 	int64_t kill_wait_ms;      /* 10 s: after SIGKILL, until the room is taken as free anyway */
@@ -49,3 +51,6 @@ struct core_config {
 int64_t core_linger_ms(const struct core_config *config, enum binding binding);
 /* The defaults, with one GPU `gpu0` of unknown VRAM and one slot. */
 void core_config_defaults(struct core_config *ret_config);
+/* Why the guarantees of docs/states.md would not hold under it, in words that name the setting;
+ * NULL: they hold. */
+const char *core_config_flaw(const struct core_config *config);

@@ -147,7 +147,7 @@ static int64_t leaving_ms(const struct core *core, int64_t past_ms)
 
 /* How long this one still has its room, when the waiter wants it. */
 static int64_t left_ms(const struct core *core, const struct claim *claim,
-		       const struct claim *holder, struct mono_ms now)
+		       const struct claim *holder, uint32_t gpu, struct mono_ms now)
 {
 	int64_t most = core->config.classes[holder->rec.cls].hold_ms_max + leaving_ms(core, 0);
 	int64_t past = 0;
@@ -162,7 +162,7 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 	else if (stays(holder))
 		when = preempt_evict_when(core, holder);
 	else
-		when = preempt_when(core, claim, holder, &reason);
+		when = preempt_when(core, claim, holder, gpu, &reason);
 	if (when.v != INT64_MAX)
 		most = larger(0, mono_since(when, now)) + leaving_ms(core, 0);
 	return rest_ms(core, holder, past, most);
@@ -182,7 +182,7 @@ static bool add_holders(const struct core *core, const struct claim *claim, stru
 			holder = ledger_holder_after(core, gpu, kind, 0);
 		for (; holder && looked_at++ < LOOKED_AT_MAX;
 		     holder = ledger_holder_next(holder, gpu)) {
-			int64_t left = left_ms(core, claim, holder, now);
+			int64_t left = left_ms(core, claim, holder, gpu, now);
 			if (left < 0)
 				return false;
 			soonest = smaller(soonest, left);

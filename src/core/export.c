@@ -98,7 +98,7 @@ static void put_places(const struct core *core, const struct fields_how *how, st
 {
 	struct kept_place kept;
 
-	if (memory_count(core) == 0)
+	if (mono_due(core->memory_until, core->now))
 		return;
 	for (kept.slot = 0; kept.slot < PLACE_MEMORY_COUNT; kept.slot++) {
 		kept.place = core->memory[kept.slot];

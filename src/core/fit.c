@@ -58,65 +58,88 @@ bool fit_can_leave(const struct claim *claim)
 	       claim->rec.state == CLAIM_YIELDING || claim->host;
 }
 
-bool fit_possible(const struct core *core, const struct claim *claim, uint32_t gpu)
+/* What nobody can make leave, summed once after each change of who holds. */
+static void settle_gpu(struct core *core, uint32_t gpu)
 {
-	uint64_t staying = 0, taken;
-	uint32_t takers = 0;
+	struct gpu *state = &core->gpus[gpu];
 
-	if (claim->rec.need.vram_bytes == 0)
+	state->pinned_bytes = 0;
+	state->pinned_takers = 0;
+	gpu_holders (holder, core, gpu, HOLDER_KEEPS) {
+		if (fit_can_leave(holder))
+			continue;
+		state->pinned_bytes += holder->vram_charged;
+		state->pinned_takers += holder->vram_charged > 0;
+	}
+	state->settled = true;
+}
+
+void fit_settle(struct core *core)
+{
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (!core->gpus[gpu].settled)
+			settle_gpu(core, gpu);
+}
+
+void fit_unsettle(struct core *core, uint32_t gpus)
+{
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		if (gpus & (1u << gpu))
+			core->gpus[gpu].settled = false;
+}
+
+bool fit_possible(const struct core *core, const struct session *session, const struct need *need,
+		  uint32_t gpu)
+{
+	const struct gpu *state = &core->gpus[gpu];
+	uint64_t total = core->config.gpus[gpu].vram_bytes_total, taken;
+
+	if (need->vram_bytes == 0)
 		return true;
 	if (!ledger_vram_known(core, gpu))
 		return false;
-	for (struct rank_node *node = rank_tree_first(&core->holders); node;
-	     node = rank_tree_next(node)) {
-		const struct claim *holder = claim_of_place(node);
-		if (!(holder->rec.granted_mask & (1u << gpu)) || fit_can_leave(holder))
-			continue;
-		staying += holder->vram_charged;
-		takers += holder->vram_charged > 0;
-	}
+	if (ledger_vram_fits(core, session, gpu, need->vram_bytes))
+		return true;
 	if (!ledger_total_known(core, gpu))
-		return takers == 0;
-	taken = staying + ledger_vram_unmanaged(core, gpu) + core->config.vram_headroom_bytes;
-	return taken <= core->config.gpus[gpu].vram_bytes_total &&
-	       claim->rec.need.vram_bytes <= core->config.gpus[gpu].vram_bytes_total - taken;
+		return state->pinned_takers == 0;
+	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) +
+		core->config.vram_headroom_bytes;
+	return taken <= total && need->vram_bytes <= total - taken;
+}
+
+/* What has been asked to leave, or may be asked now, will free. */
+static void count_near(const struct core *core, uint32_t gpu, enum holder_kind kind,
+		       uint64_t *bytes, uint32_t *takers)
+{
+	gpu_holders (holder, core, gpu, kind) {
+		if (holder->rec.state != CLAIM_YIELDING &&
+		    !mono_due(preempt_evict_when(core, holder), core->now))
+			continue;
+		*bytes += holder->vram_charged;
+		*takers += holder->vram_charged > 0;
+	}
 }
 
 bool fit_near(const struct core *core, const struct claim *claim, uint32_t gpu)
 {
-	const struct need *need = &claim->rec.need;
-	uint32_t slots = need->slots > 0 ? core->gpus[gpu].slots_used : 0;
-	uint64_t leaving = 0;
-	uint32_t takers = core->gpus[gpu].takers;
+	uint64_t bytes = 0, vram = claim->rec.need.vram_bytes;
+	uint32_t takers = 0;
 
-	for (struct rank_node *node = rank_tree_first(&core->holders); node;
-	     node = rank_tree_next(node)) {
-		const struct claim *holder = claim_of_place(node);
-		if (!(holder->rec.granted_mask & (1u << gpu)))
-			continue;
-		if (holder->rec.state != CLAIM_YIELDING &&
-		    !mono_due(preempt_evict_when(core, holder), core->now))
-			continue;
-		slots -= need->slots > 0 ? holder->slots_charged : 0;
-		leaving += holder->vram_charged;
-		takers -= holder->vram_charged > 0;
-	}
-	if (slots + need->slots > core->config.gpus[gpu].slots)
-		return false;
-	if (need->vram_bytes == 0)
+	PRE(vram > 0);
+	if (ledger_vram_fits(core, claim->session, gpu, vram))
 		return true;
+	count_near(core, gpu, HOLDER_COMPUTES, &bytes, &takers);
+	count_near(core, gpu, HOLDER_KEEPS, &bytes, &takers);
 	if (!ledger_total_known(core, gpu))
-		return takers == 0;
+		return core->gpus[gpu].takers == takers;
 	return ledger_vram_known(core, gpu) &&
-	       core->gpus[gpu].vram_declared + need->vram_bytes <=
-		       ledger_room(core, gpu) + leaving &&
-	       ledger_vram_delta(claim->session, gpu, need->vram_bytes) <=
-		       ledger_vram_free(core, gpu) + leaving;
+	       core->gpus[gpu].vram_declared + vram <= ledger_room(core, gpu) + bytes &&
+	       ledger_vram_delta(claim->session, gpu, vram) <= ledger_vram_free(core, gpu) + bytes;
 }
 
 /* When this holder can be expected to be gone, by what may be asked of it. */
 static int64_t leave_ms(const struct core *core, const struct claim *head,
-			const struct claim *holder)
+			const struct claim *holder, uint32_t gpu)
 {
 	enum yield_reason reason;
 	struct mono_ms when;
@@ -125,7 +148,7 @@ static int64_t leave_ms(const struct core *core, const struct claim *head,
 	if (holder->rec.state == CLAIM_YIELDING)
 		wait_ms = mono_since(holder->deadline, core->now);
 	else {
-		when = holder->slots_charged > 0 ? preempt_when(core, head, holder, &reason)
+		when = holder->slots_charged > 0 ? preempt_when(core, head, holder, gpu, &reason)
 						 : preempt_evict_when(core, holder);
 		if (when.v == INT64_MAX)
 			return NEVER_MS;
@@ -133,6 +156,19 @@ static int64_t leave_ms(const struct core *core, const struct claim *head,
 		wait_ms = (wait_ms > 0 ? wait_ms : 0) + revoke_grace_ms(core, holder);
 	}
 	return wait_ms > 0 ? wait_ms : 0;
+}
+
+static void scan_leavers(const struct core *core, const struct claim *claim, uint32_t gpu,
+			 enum holder_kind kind, bool vram_only, int64_t *soonest, int64_t *last)
+{
+	gpu_holders (holder, core, gpu, kind) {
+		int64_t leave;
+		if (vram_only && holder->vram_charged == 0)
+			continue;
+		leave = leave_ms(core, claim, holder, gpu);
+		*soonest = leave < *soonest ? leave : *soonest;
+		*last = leave > *last && leave < NEVER_MS ? leave : *last;
+	}
 }
 
 /* An estimate, good enough to choose by: the soonest leaver if one is enough, else the last. */
@@ -144,39 +180,41 @@ static int64_t wait_ms(const struct core *core, const struct claim *claim, uint3
 
 	if (slots_fit && vram_fit)
 		return 0;
-	if (!fit_possible(core, claim, gpu))
+	if (!fit_possible(core, claim->session, &claim->rec.need, gpu))
 		return NEVER_MS;
-	for (struct rank_node *node = rank_tree_first(&core->holders); node;
-	     node = rank_tree_next(node)) {
-		const struct claim *holder = claim_of_place(node);
-		bool blocks = (!slots_fit && holder->slots_charged > 0) ||
-			      (!vram_fit && holder->vram_charged > 0);
-		int64_t leave;
-		if (!blocks || !(holder->rec.granted_mask & (1u << gpu)))
-			continue;
-		leave = leave_ms(core, claim, holder);
-		soonest = leave < soonest ? leave : soonest;
-		last = leave > last && leave < NEVER_MS ? leave : last;
-	}
+	scan_leavers(core, claim, gpu, HOLDER_COMPUTES, slots_fit, &soonest, &last);
+	if (!vram_fit)
+		scan_leavers(core, claim, gpu, HOLDER_KEEPS, true, &soonest, &last);
 	return vram_fit && claim->rec.need.slots == 1 ? soonest : last;
+}
+
+/* One head does not ask a second holder while the first still goes for it. */
+static int64_t cost_ms(const struct core *core, const struct claim *claim, uint32_t gpu,
+		       uint32_t open)
+{
+	int64_t cost = wait_ms(core, claim, gpu);
+
+	if (!(open & (1u << gpu)))
+		cost += 4 * NEVER_MS;
+	return claim->asked_mask & (1u << gpu) ? cost - NEVER_MS : cost;
 }
 
 uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t open)
 {
+	uint32_t within = claim->group->possible;
 	int64_t cost[LIMIT_GPUS] = {0};
 	uint32_t chosen = 0;
 
-	PRE(open & claim->mask);
-	if (mask_count(claim->mask) == claim->rec.need.gpu_count)
-		return claim->mask;
+	PRE(open & within);
+	if (mask_count(within) == claim->rec.need.gpu_count)
+		return within;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if (claim->mask & (1u << gpu))
-			cost[gpu] =
-				wait_ms(core, claim, gpu) + (open & (1u << gpu) ? 0 : 2 * NEVER_MS);
+		if (within & (1u << gpu))
+			cost[gpu] = cost_ms(core, claim, gpu, open);
 	for (uint32_t taken = 0; taken < claim->rec.need.gpu_count; taken++) {
 		uint32_t best = LIMIT_GPUS;
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-			if ((claim->mask & ~chosen & (1u << gpu)) &&
+			if ((within & ~chosen & (1u << gpu)) &&
 			    (best == LIMIT_GPUS || cost[gpu] < cost[best]))
 				best = gpu;
 		INVARIANT(best < LIMIT_GPUS);

@@ -10,8 +10,13 @@ uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t 
 /* Where it should wait: need.gpu_count GPUs of its mask, among them at least one of `open`, that
  * can be had soonest. */
 uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t open);
-/* All that can be made to leave this GPU would make room for the claim. */
-bool fit_possible(const struct core *core, const struct claim *claim, uint32_t gpu);
+/* All that can be made to leave this GPU would make room for the need. By sums of who cannot, which
+ * fit_settle brings up to date. */
+bool fit_possible(const struct core *core, const struct session *session, const struct need *need,
+		  uint32_t gpu);
+void fit_settle(struct core *core);
+/* Who holds there, or may stay, has changed. */
+void fit_unsettle(struct core *core, uint32_t gpus);
 /* Compute turns end, and evictable residents can be moved; only other residents stay. */
 bool fit_can_leave(const struct claim *holder);
 /* As fit_possible, by what was already asked to leave or may be asked now. */

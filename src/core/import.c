@@ -6,6 +6,7 @@
 
 #include "core/claim.h"
 #include "core/export.h"
+#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
@@ -147,6 +148,8 @@ static void place_claim(struct core *core, struct claim *claim)
 		rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 		ledger_charge(core, claim);
 		session_took_room(claim);
+		if (claim->asked)
+			list_append(&core->asked, &claim->in_asked);
 	}
 	if (due != INT64_MAX)
 		heap_set(&core->claim_timers, &claim->timer, due);
@@ -168,6 +171,13 @@ static const char *read_claim(struct core *core, const uint8_t *bytes, size_t si
 	return why;
 }
 
+static bool keeps_for_waiter(const struct core *core, uint64_t id)
+{
+	const struct claim *head = claim_by_id(core, id);
+
+	return id == 0 || (head && head->rec.state == CLAIM_QUEUED);
+}
+
 /* What names another claim, once all are there. */
 static const char *join(struct core *core)
 {
@@ -180,11 +190,12 @@ static const char *join(struct core *core)
 		if (!host_join(core, claim_of_place(node)))
 			return "a claim waits for a host that is not there";
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
-		const struct claim *head = claim_by_id(core, core->gpus[gpu].head);
-		if (core->gpus[gpu].head != 0 && (!head || head->rec.state != CLAIM_QUEUED))
+		if (!keeps_for_waiter(core, core->gpus[gpu].turn_head) ||
+		    !keeps_for_waiter(core, core->gpus[gpu].memory_head))
 			return "a GPU is kept for nobody";
 	}
 	ledger_recap(core, UINT32_MAX);
+	fit_settle(core);
 	return NULL;
 }
 

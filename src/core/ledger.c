@@ -248,6 +248,8 @@ void ledger_charge(struct core *core, struct claim *claim)
 		if (!(claim->rec.granted_mask & (1u << gpu)))
 			continue;
 		state->slots_used += claim->slots_charged;
+		state->class_slots[claim->rec.cls] += claim->slots_charged;
+		state->settled = false;
 		state->vram_declared += claim->vram_charged;
 		state->takers += claim->vram_charged > 0;
 		declare(core, claim, gpu, claim->vram_charged, 0);
@@ -266,6 +268,8 @@ void ledger_drop(struct core *core, struct claim *claim)
 		INVARIANT(state->slots_used >= claim->slots_charged);
 		INVARIANT(state->vram_declared >= claim->vram_charged);
 		state->slots_used -= claim->slots_charged;
+		state->class_slots[claim->rec.cls] -= claim->slots_charged;
+		state->settled = false;
 		state->vram_declared -= claim->vram_charged;
 		if (claim->vram_charged > 0) {
 			INVARIANT(state->takers > 0);

@@ -41,20 +41,20 @@ void memory_take(struct core *core, struct claim_record *rec)
 		    strcmp(place->request_id, rec->request_id) != 0)
 			continue;
 		INVARIANT(!mono_before(rec->arrival, place->arrival));
-		rec->arrival = place->arrival;
+		rec->arrival = rec->tag = place->arrival;
 		place->request_id[0] = '\0';
 		return;
 	}
 }
 
-uint32_t memory_count(const struct core *core)
+uint32_t memory_count(const struct core *core, enum lease_class cls)
 {
 	uint32_t count = 0;
 
 	if (mono_due(core->memory_until, core->now))
 		return 0;
 	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++)
-		count += memory_alive(core, &core->memory[i]);
+		count += core->memory[i].cls == cls && memory_alive(core, &core->memory[i]);
 	return count;
 }
 

@@ -55,6 +55,7 @@ static void fill_record(struct core *core, const struct event *event, const stru
 			clamp_ms(ask->min_residence_ms, core->config.min_residence_ms_max),
 		.load_ms = clamp_ms(ask->load_ms, DURATION_MS_MAX),
 		.arrival = mono_after(core->now, -waited_ms),
+		.tag = mono_after(core->now, -waited_ms),
 		.wait_deadline = MONO_NEVER,
 		.ttl_deadline = MONO_NEVER,
 		.arrival_wall = core->wall,

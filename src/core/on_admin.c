@@ -1,5 +1,6 @@
 /* on_admin: what an operator may do: to one lease, to all, or to granting itself. Every act is
  * written down with who did it and why. Permission was checked at the edge. Called by step.c. */
+#include "core/bound.h"
 #include "core/claim.h"
 #include "core/handlers.h"
 #include "core/revoke.h"
@@ -90,6 +91,7 @@ static void set_paused(struct core *core, const struct event *event, bool paused
 	write_down(core, event, RECORD_PAUSED);
 	trace_event(core, paused ? "paused" : "resumed", event->admin.reason);
 	done(core, event, 0);
+	bound_promise_all(core);
 }
 
 static uint64_t end_waiters(struct core *core)

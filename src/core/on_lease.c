@@ -49,13 +49,13 @@ void on_cancel(struct core *core, const struct event *event)
 	tell_denied(core, event->conn, event->ref, 0, ERR_STALE, NULL);
 }
 
-/* Comes back to the queue, to wait for as long as it said when it asked: with its old key if it was
- * cut short for another, as a new claim if it had its full turn, for else it would pass those who
- * wait (CASES.md G, lemma 3). */
+/* Comes back to the queue, to wait for as long as it said when it asked: with its old place if its
+ * turn was cut short for one that goes before it; else as a new claim, for it would pass those who
+ * wait, and those whom it made room for. */
 static void come_back(struct core *core, struct claim *claim, const struct event *event)
 {
 	bool cut_short =
-		claim->rec.state == CLAIM_YIELDING && claim->rec.yield_reason != YIELD_HOLD_MAX;
+		claim->rec.state == CLAIM_YIELDING && claim->rec.yield_reason == YIELD_PREEMPTED;
 
 	if (claim->rec.state == CLAIM_HELD) {
 		claim->deadline = MONO_NEVER;
@@ -67,6 +67,8 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	} else if (!cut_short) {
 		claim->rec.used_ms = 0;
 		claim->rec.arrival = core->now;
+		/* Behind all who came in this very moment. */
+		claim->rec.tag = mono_after(core->now, 1);
 		claim->rec.arrival_wall = core->wall;
 	}
 	claim->rec.wait_deadline = claim->rec.timeout_ms < 0

@@ -56,10 +56,6 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	bool computed = claim->rec.need.slots > 0;
 	bool computes = need->slots > 0;
 
-	if (computed && !computes && claim->rec.cls == LEASE_VOICE)
-		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
-			if (claim->rec.granted_mask & (1u << gpu))
-				core->gpus[gpu].ripe_due = true;
 	if (claim->session) {
 		claim->session->computing += computes;
 		claim->session->computing -= computed;
@@ -74,7 +70,7 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	if (computed != computes) {
 		claim->rec.turn_since = core->now;
 		claim->rec.used_ms = 0;
-		claim->ripe_turn = false;
+		claim->due_turn = false;
 	}
 	claim_dirty(core, claim);
 	core->queue_changed = true;

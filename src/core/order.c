@@ -8,6 +8,7 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/principal.h"
+#include "core/shares.h"
 
 /* Voice stands before all others in the list of places, whatever its key. */
 #define VOICE_FIRST_MS ((int64_t)1 << 61)
@@ -16,17 +17,12 @@ void order_key(const struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	PRE(claim->group == NULL);
-	claim->key = mono_after(claim->rec.arrival, core->config.classes[claim->rec.cls].offset_ms);
+	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
 }
 
 bool order_before(const struct claim *a, const struct claim *b)
 {
 	return a->key.v != b->key.v ? a->key.v < b->key.v : a->rec.id < b->rec.id;
-}
-
-bool order_ripe(const struct core *core, const struct claim *claim)
-{
-	return mono_due(claim->key, core->now);
 }
 
 bool order_detached(const struct claim *claim)
@@ -39,29 +35,47 @@ bool order_beyond(const struct core *core, const struct claim *claim)
 	return mask_count(ledger_eligible(core, &claim->rec.need)) < claim->rec.need.gpu_count;
 }
 
+/* What a session uses already is not asked for twice, so its memory fits where another's does not.
+ */
+static const struct session *group_session(const struct claim *claim)
+{
+	return claim->rec.need.vram_bytes > 0 ? claim->session : NULL;
+}
+
+static bool group_is(const struct core *core, const struct group *group, const struct claim *claim,
+		     bool beyond)
+{
+	const struct need *need = &claim->rec.need;
+
+	return group->mask == claim->mask && group->cls == claim->rec.cls &&
+	       group->detached == order_detached(claim) && group->beyond == beyond &&
+	       group->need.slots == need->slots && group->need.gpu_count == need->gpu_count &&
+	       group->need.vram_bytes == need->vram_bytes &&
+	       group->session == group_session(claim) &&
+	       group->stop_ms == share_stop_ms(core, claim);
+}
+
 static struct group *group_of(struct core *core, const struct claim *claim)
 {
-	struct group want = {
-		.mask = claim->mask,
-		.voice = claim->rec.cls == LEASE_VOICE,
-		.vram = claim->rec.need.vram_bytes > 0,
-		.detached = order_detached(claim),
-		.beyond = order_beyond(core, claim),
-	};
+	bool beyond = order_beyond(core, claim);
 	struct group *group;
 
 	list_each(it, next, &core->groups)
 	{
 		group = container_of(it, struct group, in_groups);
-		if (group->mask == want.mask && group->voice == want.voice &&
-		    group->vram == want.vram && group->detached == want.detached &&
-		    group->beyond == want.beyond)
+		if (group_is(core, group, claim, beyond))
 			return group;
 	}
-	group = malloc(sizeof(*group));
+	group = calloc(1, sizeof(*group));
 	if (!group)
 		abort();
-	*group = want;
+	group->mask = claim->mask;
+	group->cls = claim->rec.cls;
+	group->need = claim->rec.need;
+	group->session = group_session(claim);
+	group->stop_ms = share_stop_ms(core, claim);
+	group->detached = order_detached(claim);
+	group->beyond = beyond;
 	list_init(&group->in_groups);
 	list_append(&core->groups, &group->in_groups);
 	return group;
@@ -82,6 +96,8 @@ static void leave(struct claim *claim)
 	INVARIANT(claim->group->cursor != &claim->turn);
 	rank_tree_remove(&claim->group->turns, &claim->turn);
 	claim->group = NULL;
+	claim->promise = MONO_NEVER;
+	claim->asked_mask = 0;
 }
 
 void order_insert(struct core *core, struct claim *claim)
@@ -162,7 +178,7 @@ uint32_t order_wanted(const struct core *core, bool vram)
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
-		if (!group->detached && !group->beyond && (!vram || group->vram) &&
+		if (!group->detached && !group->beyond && (!vram || group->need.vram_bytes > 0) &&
 		    rank_tree_count(&group->turns) > 0)
 			mask |= group->mask;
 	}

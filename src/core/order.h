@@ -1,13 +1,13 @@
 /* order: the queue. Everybody has one constant key, so two waiters never change places; one tree
- * over all gives positions, and one tree per kind of waiter lets the scheduler pass over all those
- * whose GPUs are closed (docs/decisions/0001-order-tree.md). */
+ * over all gives positions, and one tree per group of waiters of one class and one need lets the
+ * scheduler pass over all those whom nothing open could serve
+ * (docs/decisions/0001-order-tree.md). */
 #pragma once
 #include "core/state.h"
 
-/* key = arrival + offset(class), by the present configuration. */
+/* key = tag + offset(class), by the present configuration. */
 void order_key(const struct core *core, struct claim *claim);
 bool order_before(const struct claim *a, const struct claim *b); /* by key, then by id */
-bool order_ripe(const struct core *core, const struct claim *claim);
 /* Its connection is gone and may come back: it keeps its place but is given nothing. */
 bool order_detached(const struct claim *claim);
 /* It needs more than the GPUs have since they were configured anew: likewise. */

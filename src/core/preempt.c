@@ -2,10 +2,12 @@
  * revoke.c. Called by the scheduler for each claim that closes a GPU. */
 #include "core/preempt.h"
 
+#include "core/claim.h"
 #include "core/fit.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/revoke.h"
+#include "core/shares.h"
 #include "core/timer.h"
 
 /* What those who leave, or are sure to, will free on one GPU. */
@@ -14,47 +16,64 @@ struct leaving {
 	uint64_t vram_bytes;
 };
 
-struct claim *preempt_holder_after(const struct core *core, uint64_t id, uint32_t gpu)
+/* By order: for a class that is due, for voice within its credit, and for a higher class that came
+ * first; of its own class it waits for the end. */
+static struct mono_ms by_order(const struct core *core, const struct claim *head,
+			       const struct claim *holder, uint32_t gpu)
 {
-	struct claim *computes = ledger_holder_after(core, gpu, HOLDER_COMPUTES, id);
-	struct claim *keeps = ledger_holder_after(core, gpu, HOLDER_KEEPS, id);
+	const struct gpu *state = &core->gpus[gpu];
+	bool due = state->turn_head == head->rec.id && state->head_due;
+	struct mono_ms since = holder->rec.turn_since;
+	struct mono_ms when = MONO_NEVER;
 
-	if (computes && keeps)
-		return computes->rec.id < keeps->rec.id ? computes : keeps;
-	return computes ? computes : keeps;
+	if (!holder->rec.preemptible || head->rec.cls == holder->rec.cls)
+		return MONO_NEVER;
+	if (head->rec.cls == LEASE_VOICE && share_urgent(core, gpu))
+		when = since;
+	else if (due || (head->rec.cls < holder->rec.cls && order_before(head, holder)))
+		when = mono_after(since, core->config.min_run_ms);
+	return mono_max(when, share_protected_until(core, holder));
+}
+
+static struct mono_ms turn_when(const struct core *core, const struct claim *head,
+				const struct claim *holder, uint32_t gpu,
+				enum yield_reason *ret_reason)
+{
+	int64_t most_ms = core->config.classes[holder->rec.cls].hold_ms_max;
+	int64_t left_ms = most_ms - holder->rec.used_ms - share_early_ms(core, holder);
+	struct mono_ms hold_max = mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
+	struct mono_ms when;
+
+	when = by_order(core, head, holder, gpu);
+	*ret_reason = mono_before(when, hold_max) ? YIELD_PREEMPTED : YIELD_HOLD_MAX;
+	return mono_min(when, hold_max);
 }
 
 struct mono_ms preempt_when(const struct core *core, const struct claim *head,
-			    const struct claim *holder, enum yield_reason *ret_reason)
+			    const struct claim *holder, uint32_t gpu, enum yield_reason *ret_reason)
 {
-	const struct core_config *config = &core->config;
-	int64_t left_ms = config->classes[holder->rec.cls].hold_ms_max - holder->rec.used_ms;
-	struct mono_ms hold_max = mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
-	struct mono_ms by_key = MONO_NEVER;
-
+	PRE(gpu < core->config.gpu_count);
 	if (holder->rec.state != CLAIM_HELD || holder->slots_charged == 0)
 		return MONO_NEVER;
-	if (!holder->rec.preemptible)
-		by_key = MONO_NEVER;
-	else if (head->rec.cls == LEASE_VOICE && holder->rec.cls != LEASE_VOICE)
-		by_key = holder->rec.turn_since;
-	else if (head->rec.cls < holder->rec.cls && order_before(head, holder))
-		by_key = mono_after(holder->rec.turn_since, config->min_run_ms);
-	if (holder->ripe_turn)
-		by_key = mono_max(by_key, mono_after(holder->rec.turn_since, config->quantum_ms));
-	*ret_reason = mono_before(by_key, hold_max) ? YIELD_PREEMPTED : YIELD_HOLD_MAX;
-	return mono_min(by_key, hold_max);
+	return turn_when(core, head, holder, gpu, ret_reason);
 }
 
+/* A resident that had to wait until it was due is not evicted before a quantum is over. */
 struct mono_ms preempt_evict_when(const struct core *core, const struct claim *resident)
 {
+	int64_t stay_ms = resident->rec.min_residence_ms;
+
 	PRE(core->started);
 	if (resident->rec.state != CLAIM_HELD || !resident->rec.evictable ||
 	    resident->rec.need.slots > 0)
 		return MONO_NEVER;
 	if (resident->session && resident->session->computing > 0)
 		return MONO_NEVER;
-	return mono_after(resident->rec.held_since, resident->rec.min_residence_ms);
+	if (stay_ms > core->config.min_residence_ms_max)
+		stay_ms = core->config.min_residence_ms_max;
+	if (resident->due_turn && stay_ms < core->config.quantum_ms)
+		stay_ms = core->config.quantum_ms;
+	return mono_after(resident->rec.held_since, stay_ms);
 }
 
 static void count_leaving(struct leaving *leaving, const struct claim *claim)
@@ -116,16 +135,16 @@ static bool evict_rather(const struct core *core, const struct claim *a, const s
 
 /* The one to ask next of those whose time has come: of compute turns the one that stands last in
  * the order, or the resident that costs least. Others only set when to look again. */
-static struct claim *pick(struct core *core, const struct claim *head, uint32_t gpu, bool residents,
-			  bool only_hold_max, enum yield_reason *ret_reason)
+static struct claim *pick(struct core *core, const struct claim *head, uint32_t gpu,
+			  enum holder_kind kind, bool only_hold_max, enum yield_reason *ret_reason)
 {
+	bool residents = kind == HOLDER_KEEPS;
 	struct claim *best = NULL;
 
-	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
-	     holder = preempt_holder_after(core, holder->rec.id, gpu)) {
+	gpu_holders (holder, core, gpu, kind) {
 		enum yield_reason reason = YIELD_EVICTED;
 		struct mono_ms when = residents ? preempt_evict_when(core, holder)
-						: preempt_when(core, head, holder, &reason);
+						: preempt_when(core, head, holder, gpu, &reason);
 		if (!mono_due(when, core->now)) {
 			core->wake = mono_min(core->wake, when);
 			continue;
@@ -141,23 +160,45 @@ static struct claim *pick(struct core *core, const struct claim *head, uint32_t 
 	return best;
 }
 
+/* By rising id: who is told first must not depend on who was asked first. */
+static void insert_asked(struct core *core, struct claim *holder)
+{
+	list_each(it, next, &core->asked)
+	{
+		if (container_of(it, struct claim, in_asked)->rec.id < holder->rec.id)
+			continue;
+		list_append(it, &holder->in_asked);
+		return;
+	}
+	list_append(&core->asked, &holder->in_asked);
+}
+
+static void ask(struct core *core, struct claim *head, uint32_t gpu, struct claim *holder,
+		enum yield_reason reason, struct leaving *leaving)
+{
+	count_leaving(leaving, holder);
+	head->asked_mask |= 1u << gpu;
+	holder->wanted_walk = core->walks;
+	revoke_ask(core, holder, reason, head->rec.id);
+	holder->asked = true;
+	insert_asked(core, holder);
+}
+
 /* One turn of several is not cut short for a claim that could not begin even then. */
 static bool enough_may_go(const struct core *core, const struct claim *head, uint32_t gpu,
 			  uint32_t short_slots)
 {
 	uint32_t slots = 0;
 
-	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
-	     holder = preempt_holder_after(core, holder->rec.id, gpu)) {
+	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
 		enum yield_reason reason;
-		if (mono_due(preempt_when(core, head, holder, &reason), core->now))
+		if (mono_due(preempt_when(core, head, holder, gpu, &reason), core->now))
 			slots += holder->slots_charged;
 	}
 	return slots >= short_slots;
 }
 
-static void free_slots(struct core *core, const struct claim *head, uint32_t gpu,
-		       struct leaving *leaving)
+static void free_slots(struct core *core, struct claim *head, uint32_t gpu, struct leaving *leaving)
 {
 	uint32_t missing = slots_short(core, head, gpu, leaving);
 	bool only_hold_max = missing > 0 && !enough_may_go(core, head, gpu, missing);
@@ -165,74 +206,122 @@ static void free_slots(struct core *core, const struct claim *head, uint32_t gpu
 	struct claim *victim;
 
 	while (slots_short(core, head, gpu, leaving) > 0 &&
-	       (victim = pick(core, head, gpu, false, only_hold_max, &reason))) {
-		count_leaving(leaving, victim);
-		revoke_ask(core, victim, reason, head->rec.id);
-	}
+	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, only_hold_max, &reason)))
+		ask(core, head, gpu, victim, reason, leaving);
 }
 
-static void free_vram(struct core *core, const struct claim *head, uint32_t gpu,
-		      struct leaving *leaving)
+static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struct leaving *leaving)
 {
 	enum yield_reason reason;
 	struct claim *victim;
 
 	while (vram_short(core, head, gpu, leaving) &&
-	       (victim = pick(core, head, gpu, true, false, &reason))) {
-		count_leaving(leaving, victim);
-		revoke_ask(core, victim, YIELD_EVICTED, head->rec.id);
-	}
+	       (victim = pick(core, head, gpu, HOLDER_KEEPS, false, &reason)))
+		ask(core, head, gpu, victim, YIELD_EVICTED, leaving);
 	while (vram_short(core, head, gpu, leaving) &&
-	       (victim = pick(core, head, gpu, false, false, &reason))) {
-		count_leaving(leaving, victim);
-		revoke_ask(core, victim, reason, head->rec.id);
-	}
+	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, false, &reason)))
+		ask(core, head, gpu, victim, reason, leaving);
 }
 
 /* A native holder that answers nothing is stopped once its room is needed. Silence is judged by
  * ticks only, after all that was readable was read. */
-static void judge_silence(struct core *core, uint32_t gpu, bool slots, bool vram)
+static void judge_silence(struct core *core, struct claim *holder)
 {
-	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
-	     holder = preempt_holder_after(core, holder->rec.id, gpu)) {
-		const struct session *session = holder->session;
-		struct mono_ms silent_at;
-		if (binding_of(holder->rec.binding)->silence != SILENCE_WANTED ||
-		    session->conn == 0 || holder->rec.revoked || holder->rec.state == CLAIM_OFFERED)
+	const struct session *session = holder->session;
+	struct mono_ms silent_at;
+
+	if (binding_of(holder->rec.binding)->silence != SILENCE_WANTED || session->conn == 0 ||
+	    holder->rec.revoked || holder->rec.state == CLAIM_OFFERED)
+		return;
+	silent_at = mono_after(session->last_seen, core->config.session_ttl_ms);
+	if (mono_due(silent_at, core->now) && core->ticking)
+		revoke_begin(core, holder, YIELD_UNRESPONSIVE, END_REVOKED);
+	else
+		core->wake = mono_min(core->wake, mono_max(silent_at, core->now));
+}
+
+/* Asked for another, who may have left again: then this head must have the right to its room. */
+static bool goes_for(struct core *core, const struct claim *head, struct claim *holder,
+		     uint32_t gpu)
+{
+	const struct claim *other = claim_by_id(core, holder->yield_for);
+	enum yield_reason reason;
+
+	if (holder->rec.revoked || holder->rec.yield_reason == YIELD_OPERATOR ||
+	    (other && other->rec.state == CLAIM_QUEUED))
+		return true;
+	if (holder->slots_charged > 0) {
+		if (!mono_due(turn_when(core, head, holder, gpu, &reason), core->now))
+			return false;
+		holder->rec.yield_reason = reason;
+		claim_dirty(core, holder);
+	}
+	revoke_pass(core, holder, head->rec.id);
+	return true;
+}
+
+/* Those who go already go for this head, too. */
+static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enum holder_kind kind,
+			struct leaving *leaving)
+{
+	gpu_holders (holder, core, gpu, kind) {
+		judge_silence(core, holder);
+		if (holder->rec.state != CLAIM_YIELDING || !goes_for(core, head, holder, gpu))
 			continue;
-		if (!(slots && holder->slots_charged > 0) && !(vram && holder->vram_charged > 0))
-			continue;
-		silent_at = mono_after(session->last_seen, core->config.session_ttl_ms);
-		if (mono_due(silent_at, core->now) && core->ticking)
-			revoke_begin(core, holder, YIELD_UNRESPONSIVE, END_REVOKED);
-		else
-			core->wake = mono_min(core->wake, mono_max(silent_at, core->now));
+		count_leaving(leaving, holder);
+		holder->wanted_walk = core->walks;
+		head->asked_mask |= 1u << gpu;
 	}
 }
 
-void preempt_for(struct core *core, const struct claim *head, uint32_t gpu)
+/* It needs every turn of this GPU, so all who compute there will be gone. */
+static void count_computing(const struct core *core, uint32_t gpu, struct leaving *leaving)
 {
+	gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
+		if (holder->rec.state != CLAIM_YIELDING)
+			count_leaving(leaving, holder);
+}
+
+void preempt_for(struct core *core, struct claim *head, uint32_t gpu)
+{
+	const struct need *need = &head->rec.need;
+	const struct gpu *state = &core->gpus[gpu];
+	bool turns = state->turn_head == head->rec.id && !ledger_slots_fit(core, gpu, need->slots);
+	bool memory = state->memory_head == head->rec.id &&
+		      !ledger_vram_fits(core, head->session, gpu, need->vram_bytes);
 	struct leaving leaving = {0};
-	uint32_t missing;
+	bool all_turns;
 
 	PRE(head->rec.state == CLAIM_QUEUED);
 	PRE(!head->no_wait);
-	if (!fit_possible(core, head, gpu))
+	if (!fit_possible(core, head->session, need, gpu))
 		return;
-	judge_silence(core, gpu, !ledger_slots_fit(core, gpu, head->rec.need.slots),
-		      !ledger_vram_fits(core, head->session, gpu, head->rec.need.vram_bytes));
-	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
-	     holder = preempt_holder_after(core, holder->rec.id, gpu))
-		if (holder->rec.state == CLAIM_YIELDING)
-			count_leaving(&leaving, holder);
-	missing = slots_short(core, head, gpu, &leaving);
-	free_slots(core, head, gpu, &leaving);
-	if (missing > 0 && head->rec.need.slots == core->config.gpus[gpu].slots) {
-		/* It needs every turn of this GPU, so all who compute there will be gone. */
-		for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
-		     holder = preempt_holder_after(core, holder->rec.id, gpu))
-			if (holder->rec.state != CLAIM_YIELDING && holder->slots_charged > 0)
-				count_leaving(&leaving, holder);
+	if (turns || memory)
+		count_goers(core, head, gpu, HOLDER_COMPUTES, &leaving);
+	if (memory)
+		count_goers(core, head, gpu, HOLDER_KEEPS, &leaving);
+	all_turns = turns && slots_short(core, head, gpu, &leaving) > 0 &&
+		    need->slots == core->config.gpus[gpu].slots;
+	if (turns)
+		free_slots(core, head, gpu, &leaving);
+	if (all_turns)
+		count_computing(core, gpu, &leaving);
+	if (memory)
+		free_vram(core, head, gpu, &leaving);
+}
+
+bool preempt_withdraw(struct core *core)
+{
+	bool any = false;
+
+	list_each(it, next, &core->asked)
+	{
+		struct claim *holder = container_of(it, struct claim, in_asked);
+		if (holder->wanted_walk == core->walks || holder->rec.revoked ||
+		    holder->rec.yield_reason == YIELD_OPERATOR)
+			continue;
+		revoke_withdraw(core, holder);
+		any = true;
 	}
-	free_vram(core, head, gpu, &leaving);
+	return any;
 }

@@ -87,6 +87,7 @@ static const struct field claim_rows[] = {
 	ROW_MARK(T, 37, host, SENSE_CLAIM),
 	ROW_LESS(T, 38, guests, 256),
 	ROW_LESS(T, 39, guests_open, 2),
+	ROW_TIME(T, 40, tag),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T

@@ -54,10 +54,11 @@ struct claim_record {
 	int64_t ttl_ms; /* BIND_HTTP */
 	int64_t uninterruptible_ms;
 	int64_t min_residence_ms;
-	int64_t load_ms;              /* what reloading costs, for eviction */
-	int64_t used_ms;              /* service in earlier runs of this claim */
-	int64_t timeout_ms;           /* how long it waits each time it queues; <0: for ever */
-	struct mono_ms arrival;       /* key = arrival + offset(class) */
+	int64_t load_ms;    /* what reloading costs, for eviction */
+	int64_t used_ms;    /* service in earlier runs of this claim */
+	int64_t timeout_ms; /* how long it waits each time it queues; <0: for ever */
+	struct mono_ms arrival;
+	struct mono_ms tag;           /* the order inside its class; key = tag + offset(class) */
 	struct mono_ms wait_deadline; /* MONO_NEVER: waits for ever */
 	struct mono_ms ttl_deadline;  /* BIND_HTTP while held */
 	struct mono_ms held_since;

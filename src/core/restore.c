@@ -92,7 +92,7 @@ static void restore_waiter(struct core *core, struct claim *claim)
 static void restore_holder(struct core *core, struct claim *claim)
 {
 	claim->mask = claim->rec.granted_mask;
-	claim->key = mono_after(claim->rec.arrival, core->config.classes[claim->rec.cls].offset_ms);
+	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
 	claim->deadline = mono_after(core->now, revoke_grace_ms(core, claim));
 	claim->yield_since = core->now;
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
@@ -221,6 +221,7 @@ void on_start(struct core *core, const struct event *event)
 	PRE(core->configured);
 	estimate_disturbed(core);
 	core->started = core->restarting = true;
+	core->shares_at = core->now;
 	core->epoch = event->start.epoch;
 	core->fence_next = event->start.fence_max + 1;
 	core->fence_reserved = event->start.fence_max;

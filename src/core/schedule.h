@@ -1,5 +1,6 @@
-/* schedule: the walk over the queue at the end of each step. Whoever fits is offered or granted;
- * the first that does not fit closes the GPUs it waits for, so nobody behind it takes them (I5). */
+/* schedule: who is granted, and the walk over the queue at the end of each step that decides it.
+ * Compute turns and memory are closed each on its own, and only by who could be served: classes
+ * that are due first, then voice, then all by their keys (docs/states.md, Order). */
 #pragma once
 #include "core/state.h"
 

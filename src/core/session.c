@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/token.h"
+#include "core/bound.h"
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/order.h"
@@ -127,6 +128,7 @@ static void set_conn(struct core *core, struct session *session, uint64_t conn)
 		if (claim->rec.state != CLAIM_QUEUED)
 			continue;
 		order_regroup(core, claim);
+		bound_promise(core, claim);
 		core->work++;
 	}
 	core->queue_changed = true;
@@ -467,6 +469,7 @@ void session_claim_ended(struct core *core, struct session *session)
 	hash_remove(&core->sessions_by_secret, &session->by_secret);
 	heap_remove(&core->session_timers, &session->timer);
 	ledger_forget(core, session);
+	core->queue_changed = true;
 	list_remove(&session->in_dirty);
 	list_append(&core->ended_sessions, &session->in_dirty);
 	INVARIANT(core->stats.sessions > 0);

@@ -50,11 +50,13 @@ struct claim {
 	struct group *group;           /* QUEUED: where it waits */
 	struct claim *host;            /* runs inside this one's room, or waits to; else NULL */
 	struct house *house;           /* who runs inside this one, or waits to; NULL: nobody yet */
-	struct mono_ms key;            /* arrival + offset(class): the order of the queue */
+	struct mono_ms key;            /* tag + offset(class): the order of the queue */
+	struct mono_ms promise;        /* QUEUED: told to be offered by then; NEVER: nothing told */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
 	struct mono_ms offered_since;
 	struct mono_ms yield_since; /* YIELDING: since it was asked; QUEUED: since it waits */
+	struct mono_ms due_since;   /* when its present turn was granted, or became a due one */
 	uint64_t yield_for;
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
 	struct seat *seats;    /* charged: one per GPU of granted_mask, lowest first; else NULL */
@@ -64,17 +66,21 @@ struct claim {
 	enum end_reason end_as; /* revoked: how it will end */
 	uint8_t told_depth;     /* and with how many before it, in steps */
 	uint8_t acks_missed;
-	bool ripe_turn; /* its turn is the one that ripe work gets after a voice turn */
-	bool killed;    /* SIGKILL was sent */
-	bool no_wait;   /* leaves again in the step that brought it, unless granted */
-	bool silent;    /* nothing of it was told or written yet */
-	bool indexed;   /* in the tables below */
+	uint32_t asked_mask; /* QUEUED: GPUs whose holders were asked for it */
+	bool asked;          /* in core.asked */
+	bool due_turn;       /* its turn was its class's due: its own for a quantum */
+	bool killed;         /* SIGKILL was sent */
+	bool no_wait;        /* leaves again in the step that brought it, unless granted */
+	bool silent;         /* nothing of it was told or written yet */
+	bool indexed;        /* in the tables below */
 	struct hash_node by_id, by_token, by_request, by_owner, by_conn;
 	struct rank_node place; /* core.places while QUEUED, core.holders while it has room */
 	struct rank_node turn;  /* group.turns while QUEUED */
 	struct heap_node timer; /* core.claim_timers */
 	struct list in_session; /* session.claims, until freed */
 	struct list in_dirty;   /* core.dirty_claims or core.ended_claims */
+	struct list in_asked;   /* core.asked: YIELDING, asked for the sake of a waiter */
+	uint64_t wanted_walk;   /* the newest one that wanted its room */
 	struct list
 		in_nested; /* QUEUED, and names a parent: core.nested. With room: house.guests */
 };
@@ -105,15 +111,20 @@ struct session {
 	struct heap_node timer; /* core.session_timers */
 };
 
-/* Waiters that any GPU of one mask could serve, so a walk can pass over all of them at once. */
+/* Waiters of one class that ask for the same, so a walk can pass over all of them at once. */
 struct group {
 	struct list in_groups;
 	struct rank_tree turns; /* by (key, id) */
 	struct rank_node *cursor;
-	uint32_t mask;
-	bool voice, vram, detached;
+	struct need need; /* of each: its gpu_mask may differ, what it comes to is `mask` */
+	const struct session *session; /* of all of them; NULL: any, or no memory is asked for */
+	enum lease_class cls;
+	int64_t stop_ms;    /* share_stop_ms of each */
+	uint32_t mask;      /* GPUs that could ever hold them */
+	uint32_t possible;  /* in this walk: where they could be served by who can be made to go */
 	struct claim *host; /* in core.hosted: all wait for a place inside it; NULL: it is over */
-	bool beyond;        /* more than the GPUs have since a reload: waits for the next one */
+	bool detached;
+	bool beyond; /* more than the GPUs have since a reload: waits for the next one */
 };
 
 struct gpu {
@@ -127,9 +138,20 @@ struct gpu {
 	uint64_t vram_used,
 		vram_outside; /* last sample: all, and what no session was seen to use */
 	uint64_t vram_seen;   /* of vram_outside: taken to be that of tabs and plain leases */
-	uint64_t head;        /* the waiting claim for which it is kept; 0: open */
+	uint64_t turn_head, memory_head; /* the waiting claim for which it is kept; 0: open */
+	int64_t lag[LEASE_CLASS_COUNT];  /* shares.c */
+	struct mono_ms memory_since[LEASE_CLASS_COUNT]; /* who waits for memory, or got some */
+	uint32_t class_slots[LEASE_CLASS_COUNT];        /* of slots_used */
+	uint64_t pinned_bytes; /* charged to who cannot be made to leave (fit.c) */
+	uint32_t pinned_takers;
+	bool settled;                  /* the two above are true */
+	struct mono_ms keeper_arrival; /* of the turn head */
+	uint32_t kept_slots;           /* free, and kept for the turn head */
+	enum lease_class kept_cls;
+	uint8_t waiting; /* bit per class: somebody waits whom a turn here could serve */
+	bool head_due;   /* the turn head is there because its class is due */
+	bool last_due;   /* the newest turn here was a due one: a voice goes next */
 	bool healthy, sampled, used_known;
-	bool ripe_due; /* a voice turn ended here: one ripe claim is next */
 };
 
 struct place_memory {
@@ -144,6 +166,7 @@ struct core {
 	struct core_config config;
 	struct gpu gpus[LIMIT_GPUS];
 	struct mono_ms now, frozen_until, next_heartbeat, last_tick;
+	struct mono_ms shares_at;      /* until when lags are counted */
 	struct mono_ms in_doubt_until; /* nothing is granted before */
 	struct mono_ms wake;           /* when waiting alone will change a decision */
 	struct wall_ms wall;
@@ -159,7 +182,8 @@ struct core {
 	struct hash principals_by_name;
 	struct list principals, idle_principals;
 	struct rank_tree sessions, places, holders;
-	struct list groups, nested, hosted;
+	struct list groups, nested, hosted, asked;
+	uint64_t walks; /* runs of the scheduler so far */
 	struct heap claim_timers, session_timers;
 	struct list dirty_claims, ended_claims, dirty_sessions, ended_sessions;
 	struct effects out;     /* all but APPENDs, until the end of the step */
@@ -167,7 +191,6 @@ struct core {
 	struct effects admin_records; /* and what operators did */
 	struct effect discard;        /* written when nobody is there to be told */
 	struct core_stats stats;
-	uint32_t outstanding[LEASE_CLASS_COUNT], outstanding_firm, outstanding_native;
 	struct estimates estimates;
 	struct place_memory memory[PLACE_MEMORY_COUNT];
 	uint32_t memory_next;

@@ -5,7 +5,7 @@
 #include "core/principal.h"
 
 #define T struct claim
-/* Made anew: no_wait, silent, indexed. */
+/* Made anew: no_wait, silent, indexed, in_asked. */
 static const struct field claim_rows[] = {
 	ROW_PART(T, 1, rec, &claim_record_fields),
 	ROW_MARK(T, 2, conn, SENSE_CONN),
@@ -19,12 +19,17 @@ static const struct field claim_rows[] = {
 	ROW_UINT(T, 10, mask),
 	ROW_LESS(T, 11, end_as, END_REASON_COUNT),
 	ROW_UINT(T, 12, acks_missed),
-	ROW_LESS(T, 13, ripe_turn, 2),
 	ROW_LESS(T, 14, killed, 2),
 	ROW_TIME(T, 15, timer.key),
 	ROW_TIME(T, 16, offered_since),
 	ROW_MARK(T, 17, told_ms, SENSE_NOISE),
 	ROW(T, 18, FIELD_UINT, told_depth, SENSE_NOISE, ESTIMATE_DEPTHS),
+	ROW_TIME(T, 19, promise),
+	ROW_UINT(T, 20, asked_mask),
+	ROW_LESS(T, 21, due_turn, 2),
+	ROW_TIME(T, 22, due_since),
+	ROW_LESS(T, 23, asked, 2),
+	ROW_MARK(T, 24, wanted_walk, SENSE_NOISE),
 };
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T
@@ -67,12 +72,25 @@ const struct field_table session_fields = FIELD_TABLE(session_rows);
 #undef T
 
 #define T struct gpu
-/* Made anew: slots_used, slots_cap, takers, vram_sessions, vram_plain, vram_unseen, vram_declared,
- * vram_cap. */
+/* Made anew: slots_used, slots_cap, class_slots, takers, vram_sessions, vram_plain, vram_unseen,
+ * vram_declared, vram_cap, pinned_bytes, pinned_takers, settled. */
 static const struct field gpu_rows[] = {
-	ROW_UINT(T, 1, vram_used),         ROW_UINT(T, 2, vram_outside), ROW_UINT(T, 3, vram_seen),
-	ROW_MARK(T, 4, head, SENSE_CLAIM), ROW_LESS(T, 5, healthy, 2),   ROW_LESS(T, 6, sampled, 2),
-	ROW_LESS(T, 7, used_known, 2),     ROW_LESS(T, 8, ripe_due, 2),
+	ROW_UINT(T, 1, vram_used),
+	ROW_UINT(T, 2, vram_outside),
+	ROW_UINT(T, 3, vram_seen),
+	ROW_LESS(T, 5, healthy, 2),
+	ROW_LESS(T, 6, sampled, 2),
+	ROW_LESS(T, 7, used_known, 2),
+	ROW_MARK(T, 9, turn_head, SENSE_CLAIM),
+	ROW_MARK(T, 10, memory_head, SENSE_CLAIM),
+	ROW_OF(T, 11, FIELD_INT, lag, SENSE_NONE, NULL),
+	ROW_OF(T, 12, FIELD_TIME, memory_since, SENSE_NONE, NULL),
+	ROW_TIME(T, 13, keeper_arrival),
+	ROW_UINT(T, 14, kept_slots),
+	ROW_LESS(T, 15, kept_cls, LEASE_CLASS_COUNT),
+	ROW_UINT(T, 16, waiting),
+	ROW_LESS(T, 17, head_due, 2),
+	ROW_LESS(T, 18, last_due, 2),
 };
 static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 #undef T
@@ -97,6 +115,7 @@ const struct field_table kept_place_fields = FIELD_TABLE(kept_rows);
 static const struct field class_rows[] = {
 	ROW_INT(T, 1, offset_ms),
 	ROW_INT(T, 2, hold_ms_max),
+	ROW_INT(T, 3, share_permille),
 };
 static const struct field_table class_fields = FIELD_TABLE(class_rows);
 #undef T
@@ -137,6 +156,7 @@ static const struct field config_rows[] = {
 	ROW_INT(T, 24, min_residence_ms_max),
 	ROW_UINT(T, 25, queue_per_principal_max),
 	ROW_UINT(T, 26, held_per_principal_max),
+	ROW_INT(T, 27, voice_credit_ms),
 };
 static const struct field_table config_fields = FIELD_TABLE(config_rows);
 #undef T
@@ -179,8 +199,7 @@ static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
 #undef T
 
 #define T struct core
-/* Made anew: hash_seed, memory, work, restarting, queue_changed, outstanding, outstanding_firm,
- * outstanding_native. */
+/* Made anew: hash_seed, memory, work, restarting, queue_changed. */
 static const struct field core_rows[] = {
 	ROW_PART(T, 1, config, &config_fields),
 	ROW_OF(T, 2, FIELD_PARTS, gpus, SENSE_NONE, &gpu_fields),
@@ -208,6 +227,8 @@ static const struct field core_rows[] = {
 	ROW(T, 25, FIELD_UINT, memory_next, SENSE_NOISE, PLACE_MEMORY_COUNT),
 	ROW_TIME(T, 26, memory_until),
 	ROW_PART(T, 27, estimates, &estimates_fields),
+	ROW_TIME(T, 28, shares_at),
+	ROW_MARK(T, 29, walks, SENSE_NOISE),
 };
 const struct field_table core_fields = FIELD_TABLE(core_rows);
 #undef T

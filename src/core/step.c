@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bound.h"
 #include "core/claim.h"
 #include "core/handlers.h"
 #include "core/ledger.h"
@@ -10,6 +11,7 @@
 #include "core/principal.h"
 #include "core/schedule.h"
 #include "core/session.h"
+#include "core/shares.h"
 #include "core/tell.h"
 #include "core/timer.h"
 
@@ -23,12 +25,16 @@ struct core *core_create(void)
 		abort();
 	core->now = (struct mono_ms){INT64_MIN};
 	core->last_tick = core->frozen_until = core->memory_until = core->now;
-	core->in_doubt_until = core->now;
+	core->in_doubt_until = core->shares_at = core->now;
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			core->gpus[gpu].memory_since[cls] = MONO_NEVER;
 	core->wake = core->next_heartbeat = MONO_NEVER;
 	core->journal_ok = true;
 	list_init(&core->groups);
 	list_init(&core->nested);
 	list_init(&core->hosted);
+	list_init(&core->asked);
 	list_init(&core->principals);
 	list_init(&core->idle_principals);
 	list_init(&core->dirty_claims);
@@ -290,6 +296,19 @@ static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved
 	core->queue_changed = false;
 }
 
+/* Who has come to the queue in this step is told a bound with its place. */
+static void promise_new(struct core *core, enum event_type type)
+{
+	if (type == EVENT_CONFIG || type == EVENT_START || type == EVENT_JOURNAL)
+		bound_promise_all(core);
+	list_each(it, next, &core->dirty_claims)
+	{
+		struct claim *claim = container_of(it, struct claim, in_dirty);
+		if (claim->rec.state == CLAIM_QUEUED)
+			bound_promise(core, claim);
+	}
+}
+
 void core_step(struct core *core, const struct event *event, struct effects *fx)
 {
 	uint64_t fence_reserved;
@@ -302,6 +321,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	core->now = event->now;
 	core->wall = event->wall;
 	core->ticking = event->type == EVENT_TICK;
+	shares_pass(core);
 	session = event->conn ? session_by_conn(core, event->conn) : NULL;
 	if (session)
 		session_seen(core, session);
@@ -313,7 +333,9 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	}
 	if (event->type == EVENT_START)
 		fence_reserved = core->fence_reserved;
-	schedule_run(core);
+	if (core->queue_changed || mono_due(core->wake, core->now))
+		schedule_run(core);
+	promise_new(core, event->type);
 	order_sweep(core);
 	flush(core, fx, fence_reserved);
 	POST(list_empty(&core->dirty_claims));

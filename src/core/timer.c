@@ -180,6 +180,7 @@ static void shift_claim(struct core *core, struct claim *claim, int64_t ms)
 	shift(&claim->deadline, ms);
 	shift(&claim->yield_since, ms);
 	shift(&claim->place_deadline, ms);
+	shift(&claim->promise, ms);
 	shift(&claim->rec.wait_deadline, ms);
 	shift(&claim->rec.ttl_deadline, ms);
 	timer_arm_claim(core, claim);

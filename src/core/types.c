@@ -53,6 +53,18 @@ static const char *const why_texts[WHY_COUNT] = {
 #undef X
 };
 
+static const char *const bound_names[BOUND_NONE_COUNT] = {
+#define X(code, name, text) [code] = name,
+	BOUND_NONE_TABLE(X)
+#undef X
+};
+
+static const char *const bound_texts[BOUND_NONE_COUNT] = {
+#define X(code, name, text) [code] = text,
+	BOUND_NONE_TABLE(X)
+#undef X
+};
+
 static const char *const grants_names[GRANTS_COUNT] = {
 #define X(code, name, text) [code] = name,
 	GRANTS_TABLE(X)
@@ -99,6 +111,16 @@ const char *why_name(int code)
 const char *why_text(int code)
 {
 	return name_of(why_texts, WHY_COUNT, code);
+}
+
+const char *bound_none_name(int none)
+{
+	return name_of(bound_names, BOUND_NONE_COUNT, none);
+}
+
+const char *bound_none_text(int none)
+{
+	return name_of(bound_texts, BOUND_NONE_COUNT, none);
 }
 
 const char *grants_name(int grants)

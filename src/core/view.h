@@ -86,8 +86,39 @@ struct why {
 const char *why_name(int code);
 const char *why_text(int code);
 void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, struct why *ret_why);
-/* The longest wait from now on, proved for the claims that are outstanding now (CASES.md G: its N);
- * -1: unknown. */
+/* Why no wait is guaranteed. */
+#define BOUND_NONE_TABLE(X)                                                                        \
+	X(BOUND_GIVEN, "none", "A wait is guaranteed.")                                            \
+	X(BOUND_STOPPED, "stopped", "Nothing is granted now.")                                     \
+	X(BOUND_DETACHED, "disconnected", "Its own connection is gone.")                           \
+	X(BOUND_BLOCKED, "blocked",                                                                \
+	  "It cannot be served now, and nobody can be made to give way for it.")                   \
+	X(BOUND_MEMORY, "memory",                                                                  \
+	  "It needs memory, which others may keep for as long as they like.")                      \
+	X(BOUND_SET, "set", "It needs several GPUs at once.")                                      \
+	X(BOUND_OWN, "own_claims",                                                                 \
+	  "Its own earlier claims stand before it, and others may pass those that come after "     \
+	  "them.")                                                                                 \
+	X(BOUND_HOST, "host", "It waits for a place inside another lease.")                        \
+	X(BOUND_LATER, "later", "What it depended on has changed; a wait is told once it is next.")
+
+enum bound_none {
+#define X(code, name, text) code,
+	BOUND_NONE_TABLE(X)
+#undef X
+		BOUND_NONE_COUNT
+};
+const char *bound_none_name(int none);
+const char *bound_none_text(int none);
+
+struct bound {
+	int64_t ms; /* from now; -1: none is guaranteed */
+	enum bound_none none;
+};
+/* The longest wait from now on, whatever others do: what was told at first, less the time since. It
+ * holds while the broker runs and may grant, and as long as its GPU works. */
+void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		struct bound *ret_bound);
 int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
 
 /* What it will still wait, as likely more as less, and what nine of ten such waits stay under; -1:

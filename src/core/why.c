@@ -18,7 +18,7 @@ static int64_t left_ms(struct mono_ms deadline, struct mono_ms now)
 
 /* What stands between the head of a GPU and one holder's room there. */
 static struct why of_holder(const struct core *core, const struct claim *head,
-			    const struct claim *holder, struct mono_ms now)
+			    const struct claim *holder, uint32_t gpu, struct mono_ms now)
 {
 	struct why why = {.code = WHY_HOLDER, .holder = holder->rec.id, .left_ms = -1};
 	enum yield_reason reason;
@@ -36,7 +36,7 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 		why.code = WHY_DETACHED;
 		why.left_ms = left_ms(holder->session->detach_deadline, now);
 	} else if (holder->slots_charged > 0) {
-		why.left_ms = left_ms(preempt_when(core, head, holder, &reason), now);
+		why.left_ms = left_ms(preempt_when(core, head, holder, gpu, &reason), now);
 	}
 	return why;
 }
@@ -53,10 +53,9 @@ static void why_pinned(const struct core *core, const struct claim *head, uint32
 {
 	const struct claim *largest = NULL;
 
-	if (fit_possible(core, head, gpu))
+	if (fit_possible(core, head->session, &head->rec.need, gpu))
 		return;
-	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
-	     holder = preempt_holder_after(core, holder->rec.id, gpu))
+	gpu_holders (holder, core, gpu, HOLDER_KEEPS)
 		if (!fit_can_leave(holder) &&
 		    (!largest || holder->vram_charged > largest->vram_charged))
 			largest = holder;
@@ -68,26 +67,33 @@ static void why_pinned(const struct core *core, const struct claim *head, uint32
 	why->left_ms = -1;
 }
 
+static void scan_holders(const struct core *core, const struct claim *head, uint32_t gpu,
+			 enum holder_kind kind, struct mono_ms now, struct why *best)
+{
+	bool slots_fit = ledger_slots_fit(core, gpu, head->rec.need.slots);
+
+	gpu_holders (holder, core, gpu, kind) {
+		bool asked = holder->rec.state == CLAIM_YIELDING && holder->vram_charged > 0;
+		struct why why;
+		if (slots_fit && !asked)
+			continue;
+		why = of_holder(core, head, holder, gpu, now);
+		if (slots_fit && holder->rec.yield_reason == YIELD_EVICTED && !holder->rec.revoked)
+			why.code = WHY_EVICTING;
+		if (best->code == WHY_VRAM || rank_of(&why) < rank_of(best))
+			*best = why;
+	}
+}
+
 static void why_head(const struct core *core, const struct claim *head, uint32_t gpu,
 		     struct mono_ms now, struct why *ret_why)
 {
 	bool slots_fit = ledger_slots_fit(core, gpu, head->rec.need.slots);
-	bool found = false;
-	struct why best = {.code = WHY_VRAM};
+	struct why best = {.code = WHY_VRAM, .left_ms = -1};
 
-	for (struct claim *holder = preempt_holder_after(core, 0, gpu); holder;
-	     holder = preempt_holder_after(core, holder->rec.id, gpu)) {
-		bool asked = holder->rec.state == CLAIM_YIELDING && holder->vram_charged > 0;
-		struct why why;
-		if (slots_fit ? !asked : holder->slots_charged == 0)
-			continue;
-		why = of_holder(core, head, holder, now);
-		if (slots_fit && holder->rec.yield_reason == YIELD_EVICTED && !holder->rec.revoked)
-			why.code = WHY_EVICTING;
-		if (!found || rank_of(&why) < rank_of(&best))
-			best = why;
-		found = true;
-	}
+	scan_holders(core, head, gpu, HOLDER_COMPUTES, now, &best);
+	if (slots_fit)
+		scan_holders(core, head, gpu, HOLDER_KEEPS, now, &best);
 	if (slots_fit && !ledger_vram_known(core, gpu))
 		best.code = WHY_UNKNOWN;
 	else if (slots_fit && ledger_fits(core, head, gpu))
@@ -134,16 +140,55 @@ static void why_behind(const struct core *core, const struct claim *claim, struc
 	ret_why->code = WHY_BEHIND;
 	ret_why->ahead = rank_tree_rank(&claim->place);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
-		if (!(claim->mask & (1u << gpu)) || core->gpus[gpu].head == 0 ||
-		    !ledger_fits(core, claim, gpu))
+		const struct gpu *state = &core->gpus[gpu];
+		uint64_t head = claim->rec.need.slots > 0 ? state->turn_head : 0;
+		if (head == 0 && claim->rec.need.vram_bytes > 0)
+			head = state->memory_head;
+		if (!(claim->mask & (1u << gpu)) || head == 0 || !ledger_fits(core, claim, gpu))
 			continue;
 		ret_why->code = WHY_RESERVED;
-		ret_why->holder = core->gpus[gpu].head;
+		ret_why->holder = head;
 		ret_why->gpu = gpu;
 		return;
 	}
 	if (ret_why->ahead == 0)
 		ret_why->code = WHY_NEXT;
+}
+
+/* Whoever were asked to go, there would not be room. */
+static void why_blocked(const struct core *core, const struct claim *claim, uint32_t gpu,
+			struct why *ret_why)
+{
+	ret_why->code = WHY_VRAM;
+	ret_why->gpu = gpu;
+	ret_why->free_bytes = ledger_vram_free(core, gpu);
+	why_pinned(core, claim, gpu, ret_why);
+}
+
+/* By the GPU whose head it is; else by what keeps all of them from it; else by the queue. */
+static void why_served(const struct core *core, const struct claim *claim, struct mono_ms now,
+		       struct why *ret_why)
+{
+	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
+	uint32_t possible = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		const struct gpu *state = &core->gpus[gpu];
+		if (!(open & (1u << gpu)))
+			continue;
+		possible += fit_possible(core, claim->session, &claim->rec.need, gpu);
+		if (state->turn_head != claim->rec.id && state->memory_head != claim->rec.id)
+			continue;
+		why_head(core, claim, gpu, now, ret_why);
+		if (ret_why->code == WHY_HOLDER)
+			why_holders(core, claim, ret_why);
+		if (ret_why->code != WHY_NEXT)
+			return;
+	}
+	if (possible >= claim->rec.need.gpu_count)
+		why_behind(core, claim, ret_why);
+	else
+		why_blocked(core, claim, first_gpu(open), ret_why);
 }
 
 void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, struct why *ret_why)
@@ -177,14 +222,6 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 	} else if (!(claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0))) {
 		ret_why->code = WHY_UNKNOWN;
 	} else {
-		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-			if (core->gpus[gpu].head == claim_id) {
-				why_head(core, claim, gpu, now, ret_why);
-				if (ret_why->code == WHY_HOLDER)
-					why_holders(core, claim, ret_why);
-				if (ret_why->code != WHY_NEXT)
-					return;
-			}
-		why_behind(core, claim, ret_why);
+		why_served(core, claim, now, ret_why);
 	}
 }

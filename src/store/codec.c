@@ -219,6 +219,8 @@ static void walk_claim(struct walk *w, struct claim_record *c)
 	walk_text(w, c->name, sizeof c->name);
 	walk_text(w, c->request_id, sizeof c->request_id);
 	walk_text(w, c->label, sizeof c->label);
+	if (w->version < 3)
+		c->tag = c->arrival;
 	if (w->version < 2) {
 		claim_of_version_1(c);
 		return;
@@ -232,6 +234,7 @@ static void walk_claim(struct walk *w, struct claim_record *c)
 	walk_u64(w, &c->host);
 	c->guests = (uint8_t)walk_number(w, c->guests, 1);
 	walk_bool(w, &c->guests_open);
+	walk_i64(w, &c->tag.v);
 }
 
 static void walk_payload(struct walk *w, struct record *r)

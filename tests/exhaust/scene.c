@@ -111,10 +111,10 @@ const size_t scene_count = sizeof(scenes) / sizeof(*scenes);
 
 static void set_times(const struct scene *scene, struct core_config *config)
 {
-	config->classes[LEASE_VOICE] = (struct class_config){0, TICKS(3)};
-	config->classes[LEASE_CHAT] = (struct class_config){TICKS(1), TICKS(4)};
-	config->classes[LEASE_NORMAL] = (struct class_config){TICKS(2), TICKS(4)};
-	config->classes[LEASE_BACKGROUND] = (struct class_config){TICKS(4), TICKS(3)};
+	config->classes[LEASE_VOICE] = (struct class_config){0, TICKS(3), 500};
+	config->classes[LEASE_CHAT] = (struct class_config){TICKS(1), TICKS(4), 250};
+	config->classes[LEASE_NORMAL] = (struct class_config){TICKS(2), TICKS(4), 150};
+	config->classes[LEASE_BACKGROUND] = (struct class_config){TICKS(4), TICKS(3), 100};
 	config->quantum_ms = TICKS(2);
 	config->min_run_ms = TICKS(1);
 	config->grace_ms = TICKS(2);

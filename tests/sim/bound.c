@@ -66,55 +66,12 @@ void bound_resume(struct world *w, struct want *want)
 	if (!b->resumable || want->cls == LEASE_VOICE)
 		return;
 	b->held_ms += w->t - b->held_t;
-	b->running = b->resumed = b->core_voided = true;
+	b->running = false; /* a wait of its own, promised anew */
 }
 
 void bound_drop(struct want *want)
 {
 	want->bound.running = want->bound.resumable = false;
-}
-
-/* Longest non-voice hold, grace, and hand-off (accepting, and the longest way to be sure that a
- * holder is gone). */
-struct terms {
-	int64_t hold_ms, voice_ms, grace_ms, hand_off_ms, quantum_ms, offset_min_ms;
-};
-
-static struct terms terms_of(const struct world *w)
-{
-	const struct core_config *c = &w->broker.config;
-	struct terms terms = {.voice_ms = c->classes[LEASE_VOICE].hold_ms_max,
-			      .quantum_ms = c->quantum_ms,
-			      .offset_min_ms = INT64_MAX};
-	for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++) {
-		terms.hold_ms = max_i64(terms.hold_ms, c->classes[cls].hold_ms_max);
-		if (c->classes[cls].offset_ms < terms.offset_min_ms)
-			terms.offset_min_ms = c->classes[cls].offset_ms;
-	}
-	terms.grace_ms = w->plan.uses_yielding ? c->grace_ms_max : c->grace_ms;
-	int64_t kill_ms = terms.grace_ms + c->kill_wait_ms;
-	terms.hand_off_ms =
-		max_i64(kill_ms, max_i64(c->lock_delay_ms, c->tab_linger_ms)) + 2 * c->ack_ms;
-	return terms;
-}
-
-static int64_t theorem_ms(const struct world *w, const struct want *want)
-{
-	struct terms t = terms_of(w);
-	const struct core_config *c = &w->broker.config;
-	int64_t n = max_i64(want->bound.outstanding_max, 1);
-	int64_t gs_ms = t.grace_ms + t.hand_off_ms;
-	/* Each of those before it may cut it short once, which costs a grace and a hand-off more.
-	 */
-	int64_t turn_ms = t.hold_ms + (want->bound.resumed ? 2 : 1) * gs_ms;
-	if (want->cls == LEASE_VOICE) /* theorem 3 */
-		return max_i64(t.quantum_ms, t.grace_ms) + 2 * gs_ms +
-		       want->bound.voice_others * (t.voice_ms + t.quantum_ms + 2 * gs_ms);
-	int64_t offset_ms = c->classes[want->cls].offset_ms;
-	if (!want->bound.saw_voice) /* theorem 1 */
-		return offset_ms - t.offset_min_ms + n * turn_ms;
-	int64_t quanta = (t.hold_ms + t.quantum_ms - 1) / t.quantum_ms; /* theorem 2 */
-	return offset_ms + n * quanta * (t.quantum_ms + t.voice_ms + 2 * gs_ms);
 }
 
 static void judge(struct world *w, const struct want *want, int kind, int64_t bound_ms, bool ended)
@@ -138,11 +95,10 @@ static void judge_both(struct world *w, struct want *want, bool ended)
 	struct want_bound *b = &want->bound;
 	if (!b->running)
 		return;
-	if (b->taints != w->taints || w->taints_open > 0 || b->saw_other) {
+	if (b->taints != w->taints || w->taints_open > 0) {
 		bound_drop(want);
 		return;
 	}
-	judge(w, want, BOUND_THEOREM, theorem_ms(w, want), ended);
 	if (!b->core_voided && b->promised_t > 0)
 		judge(w, want, BOUND_CORE, b->promised_t - b->begin_t, ended);
 	b->running = !ended;
@@ -179,15 +135,12 @@ static struct crowd count_crowd(struct world *w)
 
 /* What core_bound_ms says holds for the claims that are there. When there are more than ever in
  * this wait, or one of a new kind, it may say more; but never more because time went by. */
-static void renew_promise(struct world *w, struct want *want, const struct crowd *crowd)
+static void note_promise(struct world *w, struct want *want)
 {
 	struct want_bound *b = &want->bound;
-	if (crowd->outstanding <= b->outstanding_max && (crowd->kinds & ~b->kinds) == 0)
-		return;
-	b->kinds |= crowd->kinds;
 	int64_t bound_ms = core_bound_ms(w->broker.core, want->lease, broker_now(w));
-	b->core_voided |= bound_ms < 0;
-	b->promised_t = max_i64(b->promised_t, w->t + bound_ms);
+	if (b->promised_t == 0 && bound_ms >= 0)
+		b->promised_t = w->t + bound_ms;
 }
 
 void bound_step(struct world *w)
@@ -198,7 +151,7 @@ void bound_step(struct world *w)
 		struct want_bound *b = &want->bound;
 		if (!b->running)
 			continue;
-		renew_promise(w, want, &crowd);
+		note_promise(w, want);
 		if (crowd.outstanding > b->outstanding_max)
 			b->outstanding_max = crowd.outstanding;
 		b->saw_voice |= crowd.voice > 0;

@@ -6,11 +6,6 @@
 
 typedef unsigned long long ull;
 
-static int64_t key_ms(const struct world *w, const struct claim_record *rec)
-{
-	return rec->arrival.v + w->broker.config.classes[rec->cls].offset_ms;
-}
-
 /* Asked to give way for a claim: by key and class, and not before min_run, but for voice. */
 static void rule_preempted(struct world *w, const struct want *want, const struct effect *fx)
 {
@@ -23,14 +18,11 @@ static void rule_preempted(struct world *w, const struct want *want, const struc
 	const struct claim_record *h = head.rec, *r = holder.rec;
 	if (!r->preemptible)
 		sim_fail(w, "lease %llu is preempted, though it is not preemptible", (ull)r->id);
-	if (h->cls >= r->cls)
-		sim_fail(w, "lease %llu (%s) is preempted for %llu (%s)", (ull)r->id,
-			 lease_class_name((int)r->cls), (ull)h->id, lease_class_name((int)h->cls));
+	if (h->cls == r->cls)
+		sim_fail(w, "lease %llu is preempted for %llu of its own class", (ull)r->id,
+			 (ull)h->id);
 	if (h->cls == LEASE_VOICE)
 		return;
-	if (!want->heir && key_ms(w, h) > key_ms(w, r))
-		sim_fail(w, "lease %llu is preempted for %llu, whose key is later", (ull)r->id,
-			 (ull)h->id);
 	if (now.v - r->turn_since.v < w->broker.config.min_run_ms)
 		sim_fail(w, "lease %llu is preempted after %lld ms", (ull)r->id,
 			 (long long)(now.v - r->turn_since.v));
@@ -62,11 +54,11 @@ static void rule_yield(struct world *w, struct want *want, const struct effect *
 {
 	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
 	bool reminded = row && row->rec.state == CLAIM_YIELDING;
+	want->yield_reason = fx->send.reason;
 	if (reminded && want->yield_asked)
 		return;
 	want->yield_t = w->t;
 	want->yield_asked = true;
-	want->yield_reason = fx->send.reason;
 	/* A resumed client is told what is left, at least 1 ms, though it may be over now. */
 	want->yield_grace_ms = fx->send.grace_ms - (reminded ? 1 : 0);
 	if (fx->send.reason == YIELD_PREEMPTED)
@@ -125,7 +117,7 @@ bool check_place(struct world *w, struct want *want, const struct claim_record *
 {
 	bool moved = want->arrival_ms != rec->arrival.v;
 	bool may_move = want->held_fence != 0 &&
-			(!want->yield_asked || want->yield_reason == YIELD_HOLD_MAX);
+			(!want->yield_asked || want->yield_reason != YIELD_PREEMPTED);
 	if (moved && !may_move && judge_is_on(w, JUDGE_ORDER) && want->boots == w->boots)
 		sim_fail(w, "claim %llu lost its key: arrived at %lld, now %lld", (ull)rec->id,
 			 (long long)want->arrival_ms, (long long)rec->arrival.v);

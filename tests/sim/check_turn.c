@@ -25,7 +25,7 @@ static void check_waiters(struct world *w, struct mono_ms now)
 		if (!row || !row->live || row->rec.state != CLAIM_QUEUED)
 			sim_fail(w, "P35: claim %llu waits, the journal says otherwise",
 				 (ull)rec->id);
-		int64_t key = rec->arrival.v + w->broker.config.classes[rec->cls].offset_ms;
+		int64_t key = rec->tag.v + w->broker.config.classes[rec->cls].offset_ms;
 		if (row->rec.arrival.v != rec->arrival.v)
 			sim_fail(w, "claim %llu: its arrival moved", (ull)rec->id);
 		if (!judge_is_on(w, JUDGE_ORDER))

@@ -321,30 +321,6 @@ static void test_lend_needs(void **state)
 	assert_int_equal(rig_error(rig), ERR_STATE);
 }
 
-/* A voice turn that becomes a resident model was a voice turn: ripe work is next. */
-static void test_voice_turn_ends_by_change(void **state)
-{
-	struct rig *rig = *state;
-	struct event want = rig_want(BIND_NATIVE, LEASE_VOICE, NULL);
-	uint64_t v, v2, w, held, work, voice;
-
-	rig_gpus(rig, 1, 1, 8 * GIB);
-	rig->config.session_ttl_ms = 1000000;
-	rig_configure(rig);
-	v = rig_session(rig, BIND_NATIVE, "v");
-	v2 = rig_session(rig, BIND_NATIVE, "v2");
-	w = rig_session(rig, BIND_NATIVE, "w");
-	want.acquire.need.vram_bytes = GIB;
-	held = rig_ask(rig, v, want);
-	rig_accept(rig, v, held);
-	work = rig_wait(rig, w, LEASE_CHAT);
-	rig_pass(rig, 15000);
-	voice = rig_wait(rig, v2, LEASE_VOICE);
-	send_need(rig, v, held, (struct need){.vram_bytes = GIB});
-	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
-	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
-}
-
 /* A plain waiter that does not come back after a restart loses its place, and is remembered. */
 static void test_lost_plain_waiter(void **state)
 {
@@ -436,7 +412,6 @@ int main(void)
 		TEST(test_same_request_refused),
 		TEST(test_same_request_in_session),
 		TEST(test_lend_needs),
-		TEST(test_voice_turn_ends_by_change),
 		TEST(test_lost_plain_waiter),
 		TEST(test_restart_with_smaller_gpu),
 		TEST(test_time_to_live_while_yielding),

@@ -149,65 +149,6 @@ static void test_turn_gives_memory_back(void **state)
 	assert_int_equal(rig_state(rig, lean), CLAIM_HELD);
 }
 
-/* The turn owed to ripe work is kept for it while a model makes room, before voice. */
-static void test_ripe_turn_waits_for_memory(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t v1, v2, m, w, first, second, model, work;
-	struct event loaded = need(LEASE_BACKGROUND, 0, 6 * GIB);
-
-	start(rig, 1, 1, 8 * GIB);
-	v1 = rig_session(rig, BIND_NATIVE, "v1");
-	v2 = rig_session(rig, BIND_NATIVE, "v2");
-	m = rig_session(rig, BIND_NATIVE, "m");
-	w = rig_session(rig, BIND_NATIVE, "w");
-	loaded.acquire.evictable = true;
-	loaded.acquire.min_residence_ms = 20000;
-	model = held(rig, m, loaded);
-	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
-	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 4 * GIB));
-	rig_pass(rig, 16000);
-	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
-	/* The model may not be moved yet: voice goes on, the turn stays owed. */
-	rig_release(rig, v1, first, false);
-	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
-	rig_accept(rig, v2, second);
-	rig_pass(rig, 4000);
-	first = rig_ask(rig, v1, need(LEASE_VOICE, 1, 0));
-	rig_release(rig, v2, second, false);
-	assert_int_equal(rig_state(rig, first), CLAIM_QUEUED);
-	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
-	rig_release(rig, m, model, false);
-	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
-	assert_int_equal(rig_state(rig, first), CLAIM_QUEUED);
-}
-
-/* A set of GPUs has its ripe turn as one: what came free first is kept until the rest is, else
- * voice on one or the other would pass it for ever. */
-static void test_ripe_turn_of_a_set(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t v1, v2, w, first, second, pair, voice;
-	struct event set = need(LEASE_CHAT, 1, 0);
-
-	start(rig, 2, 1, 0);
-	v1 = rig_session(rig, BIND_NATIVE, "v1");
-	v2 = rig_session(rig, BIND_NATIVE, "v2");
-	w = rig_session(rig, BIND_NATIVE, "w");
-	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
-	second = held(rig, v2, need(LEASE_VOICE, 1, 0));
-	set.acquire.need.gpu_count = 2;
-	pair = rig_ask(rig, w, set);
-	rig_pass(rig, 15000);
-	voice = rig_ask(rig, v1, need(LEASE_VOICE, 1, 0));
-	rig_release(rig, v2, second, false);
-	assert_int_equal(rig_state(rig, pair), CLAIM_QUEUED);
-	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
-	rig_release(rig, v1, first, false);
-	assert_int_equal(rig_state(rig, pair), CLAIM_OFFERED);
-	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
-}
-
 /* A lease whose GPU a reload took away goes on; whoever waited for that GPU waits for the others.
  */
 static void test_reload_takes_gpu(void **state)
@@ -258,8 +199,6 @@ int main(void)
 		TEST(test_all_holders_are_told),
 		TEST(test_last_in_order_goes),
 		TEST(test_turn_gives_memory_back),
-		TEST(test_ripe_turn_waits_for_memory),
-		TEST(test_ripe_turn_of_a_set),
 		TEST(test_reload_takes_gpu),
 		TEST(test_reload_too_small),
 	};

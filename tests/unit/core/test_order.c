@@ -189,73 +189,6 @@ static void test_full_turn_goes_to_the_end(void **state)
 	assert_int_equal(rig_row(rig, held)->used_ms, 0);
 }
 
-/* Under saturating voice, after each voice turn one ripe claim gets a turn that voice leaves alone
- * for the quantum. */
-static void test_ripe_turn(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t v1 = rig_session(rig, BIND_NATIVE, "v1"), v2 = rig_session(rig, BIND_NATIVE, "v2");
-	uint64_t w = rig_session(rig, BIND_NATIVE, "w");
-	uint64_t first, second, work;
-
-	rig->config.session_ttl_ms = 1000000;
-	rig_configure(rig);
-	first = rig_hold(rig, v1, LEASE_VOICE);
-	work = rig_wait(rig, w, LEASE_CHAT);
-	rig_pass(rig, 15000); /* now it is ripe */
-	second = rig_wait(rig, v2, LEASE_VOICE);
-	assert_int_equal(core_position(rig->core, second), 0);
-	rig_release(rig, v1, first, false);
-	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
-	rig_accept(rig, w, work);
-	rig_pass(rig, rig->config.quantum_ms - 1);
-	assert_int_equal(rig_state(rig, work), CLAIM_HELD);
-	rig_pass(rig, 1);
-	assert_int_equal(rig_state(rig, work), CLAIM_YIELDING);
-	rig_release(rig, w, work, true);
-	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
-}
-
-/* Work that is not ripe yet does not get the turn; it stays owed. */
-static void test_unripe_waits_for_voice(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t v1 = rig_session(rig, BIND_NATIVE, "v1"), v2 = rig_session(rig, BIND_NATIVE, "v2");
-	uint64_t w = rig_session(rig, BIND_NATIVE, "w");
-	uint64_t first = rig_hold(rig, v1, LEASE_VOICE), work = rig_wait(rig, w, LEASE_CHAT);
-	uint64_t second = rig_wait(rig, v2, LEASE_VOICE);
-
-	rig_release(rig, v1, first, false);
-	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
-	rig_accept(rig, v2, second);
-	rig_pass(rig, 15000);
-	first = rig_wait(rig, v1, LEASE_VOICE);
-	rig_release(rig, v2, second, false);
-	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
-	assert_int_equal(rig_state(rig, first), CLAIM_QUEUED);
-}
-
-/* A ripe turn that is offered and not taken up is owed to the next ripe one. */
-static void test_ripe_turn_missed(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t v1 = rig_session(rig, BIND_NATIVE, "v1"), v2 = rig_session(rig, BIND_NATIVE, "v2");
-	uint64_t w = rig_session(rig, BIND_NATIVE, "w"), x = rig_session(rig, BIND_NATIVE, "x");
-	uint64_t first = rig_hold(rig, v1, LEASE_VOICE);
-	uint64_t mute = rig_wait(rig, w, LEASE_CHAT), other = rig_wait(rig, x, LEASE_CHAT);
-	uint64_t second;
-
-	rig_pass(rig, 15000);
-	second = rig_wait(rig, v2, LEASE_VOICE);
-	rig_release(rig, v1, first, false);
-	assert_int_equal(rig_state(rig, mute), CLAIM_OFFERED);
-	rig_step(rig,
-		 (struct event){.type = EVENT_CANCEL, .conn = w, .ref = rig_row(rig, mute)->ref});
-	assert_int_equal(rig_end(rig, mute), END_CANCELLED);
-	assert_int_equal(rig_state(rig, other), CLAIM_OFFERED);
-	assert_int_equal(rig_state(rig, second), CLAIM_QUEUED);
-}
-
 /* If the head leaves while a holder yields, the next in line gets the room. */
 static void test_next_takes_the_room(void **state)
 {
@@ -338,9 +271,6 @@ int main(void)
 		TEST(test_comes_back_with_its_key),
 		TEST(test_hold_max),
 		TEST(test_full_turn_goes_to_the_end),
-		TEST(test_ripe_turn),
-		TEST(test_unripe_waits_for_voice),
-		TEST(test_ripe_turn_missed),
 		TEST(test_next_takes_the_room),
 		TEST(test_reload_reorders),
 	};

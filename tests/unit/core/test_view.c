@@ -87,25 +87,6 @@ static void test_bound_is_kept(void **state)
 	}
 }
 
-/* Voice has the tight bound of its own, and one that may not be preempted widens it. */
-static void test_bound_of_voice(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t held = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_CHAT, "a")), voice;
-	struct event firm = rig_want(BIND_STREAM, LEASE_CHAT, "firm");
-	int64_t soft_ms, firm_ms;
-
-	voice = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "v"));
-	soft_ms = core_bound_ms(rig->core, voice, rig->now);
-	firm.acquire.preemptible = false;
-	rig_ask(rig, 0, firm);
-	firm_ms = core_bound_ms(rig->core, voice, rig->now);
-	assert_true(soft_ms > 0);
-	assert_true(firm_ms >=
-		    soft_ms + rig->config.classes[LEASE_CHAT].hold_ms_max - rig->config.quantum_ms);
-	(void)held;
-}
-
 /* Counters count what happened. */
 static void test_stats(void **state)
 {
@@ -155,13 +136,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_twins),
-		TEST(test_holders),
-		TEST(test_why),
-		TEST(test_bound_is_kept),
-		TEST(test_bound_of_voice),
-		TEST(test_stats),
-		cmocka_unit_test(test_names),
+		TEST(test_twins),         TEST(test_holders), TEST(test_why),
+		TEST(test_bound_is_kept), TEST(test_stats),   cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,7 +258,7 @@ static void test_old_versions(void **state)
 	(void)state;
 	enum {
 		TAIL_2 = 1 + LIMIT_PRINCIPAL_BYTES,
-		CLAIM_TAIL_2 = TAIL_2 + 8 + 1 + 1,
+		CLAIM_TAIL_2 = TAIL_2 + 8 + 1 + 1 + 8,
 		CLAIM_TAIL = 8 + 8 + 1 + CLAIM_TAIL_2,
 		NAMED_TAIL = 1 + 16 * LIMIT_PROCESSES + 8 + 1 + LIMIT_CGROUP_BYTES + TAIL_2
 	};

@@ -1,0 +1,159 @@
+/* shares: lags and what follows from them. It grants nothing and asks nobody. Called by step.c
+ * before each event, and by the walk, the bound and preempt.c. */
+#include "core/shares.h"
+
+#include "core/ledger.h"
+#include "core/revoke.h"
+#include "core/schedule.h"
+
+/* Lags are counted in thousandths of slot-ms, so that permille of a millisecond are whole. */
+enum { UNIT = 1000 };
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t slots_of(const struct core *core, uint32_t gpu)
+{
+	return core->config.gpus[gpu].slots;
+}
+
+/* What is owed stays payable: no more than four quanta and the longest turn. */
+static int64_t most_ms(const struct core *core)
+{
+	int64_t most = 0;
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		most = larger(most, core->config.classes[cls].hold_ms_max);
+	return most + 4 * core->config.quantum_ms;
+}
+
+static int64_t debt_ms(const struct core *core, int cls)
+{
+	return SHARE_DEBT_MS + (cls == LEASE_VOICE ? core->config.voice_credit_ms : 0);
+}
+
+static int64_t clamp(int64_t value, int64_t least, int64_t most)
+{
+	if (value < least)
+		return least;
+	return value < most ? value : most;
+}
+
+static void pass_class(const struct core *core, struct gpu *state, int64_t slots, int cls,
+		       int64_t ms)
+{
+	int64_t *lag = &state->lag[cls];
+	int64_t used = state->class_slots[cls];
+	int64_t owed = core->config.classes[cls].share_permille * slots * ms;
+	bool waits = state->waiting & (1u << cls);
+
+	if (state->kept_slots > 0 && (int)state->kept_cls == cls)
+		used += state->kept_slots;
+	if (!waits && used == 0)
+		*lag = *lag < 0 ? clamp(*lag + owed, INT64_MIN, 0) : 0;
+	else if (state->waiting)
+		*lag += owed - used * UNIT * ms;
+	*lag = clamp(*lag, -debt_ms(core, cls) * slots * UNIT, most_ms(core) * slots * UNIT);
+}
+
+void shares_pass(struct core *core)
+{
+	int64_t ms = mono_since(core->now, core->shares_at);
+
+	if (ms <= 0 || !core->started)
+		return;
+	core->shares_at = core->now;
+	if (!schedule_may_grant(core))
+		return;
+	/* A sleep of days moves no lag further than its limits. */
+	ms = clamp(ms, 0, (int64_t)1 << 32);
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			pass_class(core, &core->gpus[gpu], slots_of(core, gpu), cls, ms);
+}
+
+int64_t share_early_ms(const struct core *core, const struct claim *claim)
+{
+	return larger(0, revoke_grace_ms(core, claim) - core->config.grace_ms);
+}
+
+int64_t share_handoff_ms(const struct core *core)
+{
+	return core->config.grace_ms + larger(core->config.lock_delay_ms, core->config.grace_ms);
+}
+
+int64_t share_turn_ms(const struct core *core, const struct claim *claim)
+{
+	int64_t turn_ms = larger(core->config.quantum_ms, share_early_ms(core, claim));
+
+	if (claim->rec.preemptible)
+		return turn_ms;
+	return larger(turn_ms, core->config.classes[claim->rec.cls].hold_ms_max);
+}
+
+int64_t share_stop_ms(const struct core *core, const struct claim *claim)
+{
+	int64_t early_ms = share_early_ms(core, claim);
+	int64_t run_ms = core->config.min_run_ms + early_ms;
+
+	if (!claim->rec.preemptible)
+		run_ms = larger(core->config.classes[claim->rec.cls].hold_ms_max, early_ms);
+	return run_ms + share_handoff_ms(core);
+}
+
+struct mono_ms share_protected_until(const struct core *core, const struct claim *holder)
+{
+	if (!holder->due_turn)
+		return MONO_PAST;
+	return mono_after(holder->due_since,
+			  larger(0, core->config.quantum_ms - share_early_ms(core, holder)));
+}
+
+/* What due turns that run now will still use of their quantum is paid already. */
+static int64_t prepaid(const struct core *core, uint32_t gpu, int cls)
+{
+	int64_t sum = 0;
+
+	if (core->gpus[gpu].class_slots[cls] == 0)
+		return 0;
+	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
+		int64_t left_ms = mono_since(share_protected_until(core, holder), core->now);
+		if (holder->due_turn && (int)holder->rec.cls == cls && left_ms > 0)
+			sum += left_ms * holder->slots_charged * UNIT;
+	}
+	return sum;
+}
+
+int64_t share_lag_ms(const struct core *core, uint32_t gpu, enum lease_class cls)
+{
+	int64_t slots = larger(1, slots_of(core, gpu));
+
+	PRE(gpu < core->config.gpu_count);
+	return (core->gpus[gpu].lag[cls] - prepaid(core, gpu, (int)cls)) / (slots * UNIT);
+}
+
+struct mono_ms share_due_at(const struct core *core, uint32_t gpu, const struct claim *claim)
+{
+	int cls = (int)claim->rec.cls;
+	int64_t rate = core->config.classes[cls].share_permille * slots_of(core, gpu);
+	int64_t lag = core->gpus[gpu].lag[cls] - prepaid(core, gpu, cls);
+	int64_t missing = share_turn_ms(core, claim) * claim->rec.need.slots * UNIT - lag;
+
+	PRE(gpu < core->config.gpu_count);
+	if (rate == 0)
+		return MONO_NEVER;
+	/* Rounded up: whoever is woken then finds it due. */
+	if (missing > 0)
+		return mono_after(core->now, (missing + rate - 1) / rate);
+	return (struct mono_ms){core->now.v + missing / rate};
+}
+
+bool share_urgent(const struct core *core, uint32_t gpu)
+{
+	int64_t credit = core->config.voice_credit_ms * slots_of(core, gpu) * UNIT;
+
+	PRE(gpu < core->config.gpu_count);
+	return core->gpus[gpu].lag[LEASE_VOICE] > -credit;
+}

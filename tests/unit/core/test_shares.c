@@ -1,0 +1,308 @@
+/* Goal: every class has its share of the turns, whatever the others do; voice goes first as far as
+ * its credit reaches; and what a waiter is told at first is never exceeded (docs/states.md). */
+#include "rig.h"
+
+static struct event need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes)
+{
+	struct event event = rig_want(BIND_NATIVE, cls, NULL);
+
+	event.acquire.need =
+		(struct need){.slots = slots, .vram_bytes = vram_bytes, .gpu_count = 1};
+	event.acquire.timeout_ms = -1;
+	return event;
+}
+
+static uint64_t held(struct rig *rig, uint64_t conn, struct event event)
+{
+	uint64_t lease = rig_ask(rig, conn, event);
+
+	rig_accept(rig, conn, lease);
+	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
+	return lease;
+}
+
+static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
+{
+	rig_gpus(rig, gpus, slots, vram_bytes);
+	rig->config.session_ttl_ms = 100000000;
+	rig->config.classes[LEASE_VOICE].hold_ms_max = 200000;
+	rig_configure(rig);
+}
+
+/* Chat is owed a quarter of the time: 40 s of waiting pay for a quantum, in which voice does not
+ * cut it short; then one voice goes before anything else that is due. */
+static void test_due_turn(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v1, v2, w, first, second, work;
+
+	start(rig, 1, 1, 0);
+	v1 = rig_session(rig, BIND_NATIVE, "v1");
+	v2 = rig_session(rig, BIND_NATIVE, "v2");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 0));
+	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
+	rig_pass(rig, 39999);
+	assert_int_equal(rig_state(rig, first), CLAIM_HELD);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_state(rig, first), CLAIM_YIELDING);
+	rig_release(rig, v1, first, true);
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+	rig_accept(rig, w, work);
+	rig_pass(rig, rig->config.quantum_ms - 1);
+	assert_int_equal(rig_state(rig, work), CLAIM_HELD);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_state(rig, work), CLAIM_YIELDING);
+	rig_release(rig, w, work, true);
+	/* Cut short, it has its old place. */
+	assert_int_equal(rig_state(rig, first), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, second), CLAIM_QUEUED);
+}
+
+/* A due turn that is offered and not taken up is used: a voice is next. */
+static void test_due_turn_missed(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v1, v2, w, x, first, second, mute, other;
+
+	start(rig, 1, 1, 0);
+	v1 = rig_session(rig, BIND_NATIVE, "v1");
+	v2 = rig_session(rig, BIND_NATIVE, "v2");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	x = rig_session(rig, BIND_NATIVE, "x");
+	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	mute = rig_ask(rig, w, need(LEASE_CHAT, 1, 0));
+	other = rig_ask(rig, x, need(LEASE_CHAT, 1, 0));
+	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
+	rig_pass(rig, 40000);
+	rig_release(rig, v1, first, false);
+	assert_int_equal(rig_state(rig, mute), CLAIM_OFFERED);
+	rig_step(rig,
+		 (struct event){.type = EVENT_CANCEL, .conn = w, .ref = rig_row(rig, mute)->ref});
+	assert_int_equal(rig_end(rig, mute), END_CANCELLED);
+	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, other), CLAIM_QUEUED);
+}
+
+/* Memory that cannot be had yet keeps nobody from the turn; once it can, the due one has both. */
+static void test_due_turn_with_memory(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v1, m, w, first, model, work;
+	struct event loaded = need(LEASE_BACKGROUND, 0, 6 * GIB);
+
+	start(rig, 1, 1, 8 * GIB);
+	v1 = rig_session(rig, BIND_NATIVE, "v1");
+	m = rig_session(rig, BIND_NATIVE, "m");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	loaded.acquire.evictable = true;
+	loaded.acquire.min_residence_ms = 50000;
+	model = held(rig, m, loaded);
+	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 4 * GIB));
+	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	rig_pass(rig, 49999);
+	assert_int_equal(rig_state(rig, first), CLAIM_HELD);
+	assert_int_equal(rig_state(rig, model), CLAIM_HELD);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
+	assert_int_equal(rig_state(rig, first), CLAIM_YIELDING);
+	rig_release(rig, m, model, false);
+	rig_release(rig, v1, first, false);
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+}
+
+/* Voice that used its credit up has its share like the others: the older chat goes before it. */
+static void test_credit(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v1, v2, w, first, second, work;
+
+	start(rig, 1, 1, 0);
+	rig->config.voice_credit_ms = 5000;
+	rig_configure(rig);
+	v1 = rig_session(rig, BIND_NATIVE, "v1");
+	v2 = rig_session(rig, BIND_NATIVE, "v2");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	work = rig_ask(rig, w, need(LEASE_NORMAL, 1, 0));
+	rig_pass(rig, 30000);
+	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
+	assert_int_equal(rig_state(rig, first), CLAIM_HELD);
+	rig_release(rig, v1, first, false);
+	/* Its key is arrival + 30 s, that of the voice its arrival: the older id. */
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, second), CLAIM_QUEUED);
+}
+
+/* What nobody can be made to serve closes nothing: neither a turn nor memory for others. */
+static void test_blocked_closes_nothing(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t r, b, c, d, holder, behind;
+	struct bound bound;
+
+	start(rig, 1, 1, 24 * GIB);
+	r = rig_session(rig, BIND_NATIVE, "r");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	c = rig_session(rig, BIND_NATIVE, "c");
+	d = rig_session(rig, BIND_NATIVE, "d");
+	held(rig, r, need(LEASE_NORMAL, 0, 10 * GIB));
+	holder = held(rig, b, need(LEASE_BACKGROUND, 1, 0));
+	uint64_t head = rig_ask(rig, c, need(LEASE_CHAT, 1, 20 * GIB));
+	core_bound(rig->core, head, rig->now, &bound);
+	assert_int_equal(bound.ms, -1);
+	assert_int_equal(bound.none, BOUND_BLOCKED);
+	assert_int_equal(rig_why(rig, head), WHY_PINNED);
+	behind = rig_ask(rig, d, need(LEASE_BACKGROUND, 1, 0));
+	/* The hold limit is judged for who can be served. */
+	rig_pass(rig, rig->config.classes[LEASE_BACKGROUND].hold_ms_max);
+	assert_int_equal(rig_state(rig, holder), CLAIM_YIELDING);
+	rig_release(rig, b, holder, false);
+	assert_int_equal(rig_state(rig, behind), CLAIM_OFFERED);
+}
+
+/* Who waits for memory keeps nobody from a turn that needs none. */
+static void test_memory_and_turns_apart(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t r, b, s, model, big, small;
+	struct event loaded = need(LEASE_BACKGROUND, 0, 20 * GIB);
+
+	start(rig, 1, 1, 24 * GIB);
+	r = rig_session(rig, BIND_NATIVE, "r");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	s = rig_session(rig, BIND_NATIVE, "s");
+	loaded.acquire.evictable = true;
+	model = held(rig, r, loaded);
+	big = rig_ask(rig, b, need(LEASE_CHAT, 0, 16 * GIB));
+	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
+	small = rig_ask(rig, s, need(LEASE_CHAT, 1, 0));
+	assert_int_equal(rig_state(rig, small), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
+}
+
+/* An evicted resident that comes back stands behind whom it made room for, also in that very
+ * millisecond. */
+static void test_evicted_comes_back_last(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t r, b, model, work;
+	struct event loaded = need(LEASE_CHAT, 0, 20 * GIB);
+
+	start(rig, 1, 1, 24 * GIB);
+	r = rig_session(rig, BIND_NATIVE, "r");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	loaded.acquire.evictable = true;
+	model = held(rig, r, loaded);
+	work = rig_ask(rig, b, need(LEASE_CHAT, 0, 16 * GIB));
+	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
+	rig_release(rig, r, model, true);
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, model), CLAIM_QUEUED);
+}
+
+/* At the defaults, with nobody ahead in its class, in the worst of worlds. */
+static void test_first_told(void **state)
+{
+	static const int64_t most_s[LEASE_CLASS_COUNT] = {20, 240, 300, 360};
+	struct rig *rig = *state;
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		int other = cls == LEASE_BACKGROUND ? LEASE_CHAT : LEASE_BACKGROUND;
+		uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+		uint64_t holder = rig_hold(rig, a, (enum lease_class)other);
+		uint64_t waiter = rig_wait(rig, b, (enum lease_class)cls);
+		int64_t told_ms = core_bound_ms(rig->core, waiter, rig->now);
+		print_message("%s is told %lld ms\n", lease_class_name(cls), (long long)told_ms);
+		assert_in_range(told_ms, 1, most_s[cls] * 1000);
+		rig_release(rig, b, waiter, false);
+		rig_release(rig, a, holder, false);
+	}
+}
+
+static void test_told_with_ten_ahead(void **state)
+{
+	struct rig *rig = *state;
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		int other = cls == LEASE_BACKGROUND ? LEASE_CHAT : LEASE_BACKGROUND;
+		uint64_t a = rig_session(rig, BIND_TAB, "a"), waiter = 0, conn[11];
+		uint64_t holder = rig_hold(rig, a, (enum lease_class)other);
+		for (int i = 0; i < 11; i++) {
+			conn[i] = rig_session(rig, BIND_TAB, "w");
+			waiter = rig_wait(rig, conn[i], (enum lease_class)cls);
+		}
+		int64_t told_ms = core_bound_ms(rig->core, waiter, rig->now);
+		print_message("%s with ten ahead is told %lld ms\n", lease_class_name(cls),
+			      (long long)told_ms);
+		assert_in_range(told_ms, 1, 100 * 60 * 1000);
+		for (int i = 0; i < 11; i++)
+			rig_step(rig, (struct event){.type = EVENT_BYE, .conn = conn[i]});
+		rig_release(rig, a, holder, false);
+	}
+}
+
+/* Once told it only falls, with the time: neither arrivals nor holders raise it. */
+static void test_never_raised(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t waiter, voice;
+	int64_t told_ms;
+
+	rig_hold(rig, a, LEASE_BACKGROUND);
+	waiter = rig_wait(rig, b, LEASE_BACKGROUND);
+	told_ms = core_bound_ms(rig->core, waiter, rig->now);
+	for (int i = 0; i < 30; i++) {
+		uint64_t c = rig_session(rig, BIND_TAB, "c");
+		voice = rig_ask(rig, c, need(i % 2 ? LEASE_CHAT : LEASE_VOICE, 1, 0));
+		rig_pass(rig, 100);
+		assert_int_equal(core_bound_ms(rig->core, waiter, rig->now),
+				 told_ms - 100 * (i + 1));
+	}
+	(void)voice;
+}
+
+/* A configuration under which nothing could be promised is refused, in words. */
+static void test_flaws(void **state)
+{
+	struct core_config config;
+
+	(void)state;
+	core_config_defaults(&config);
+	assert_null(core_config_flaw(&config));
+	config.quantum_ms = 0;
+	assert_non_null(strstr(core_config_flaw(&config), "quantum_s"));
+	core_config_defaults(&config);
+	config.classes[LEASE_CHAT].share_permille = 300;
+	assert_non_null(strstr(core_config_flaw(&config), "shares"));
+	config.classes[LEASE_CHAT].share_permille = 0;
+	assert_non_null(strstr(core_config_flaw(&config), "share"));
+	core_config_defaults(&config);
+	config.classes[LEASE_CHAT].hold_ms_max = (int64_t)1 << 40;
+	assert_non_null(strstr(core_config_flaw(&config), "hold_max_s"));
+	core_config_defaults(&config);
+	config.voice_credit_ms = -1;
+	assert_non_null(strstr(core_config_flaw(&config), "voice_credit_s"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_due_turn),
+		TEST(test_due_turn_missed),
+		TEST(test_due_turn_with_memory),
+		TEST(test_credit),
+		TEST(test_blocked_closes_nothing),
+		TEST(test_memory_and_turns_apart),
+		TEST(test_evicted_comes_back_last),
+		TEST(test_first_told),
+		TEST(test_told_with_ten_ahead),
+		TEST(test_never_raised),
+		TEST(test_flaws),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
