@@ -1,6 +1,8 @@
 /* caps: admission by counts. Nobody can fill the queue or hold all that may be held: a principal
  * has its own limit, and of the last places it gets none while it has eight times as many as are
- * left, so that whoever has none always finds one. Changes nothing. Called by on_acquire.c. */
+ * left, so that whoever has none always finds one. Of its own limit less urgent claims take
+ * nothing: what runs wild in the background shuts no voice of the same user out. Changes nothing.
+ * Called by on_acquire.c. */
 #include "core/caps.h"
 
 #include <stdio.h>
@@ -43,17 +45,19 @@ static int judge_principal(const struct core *core, const struct ev_acquire *ask
 			   const struct principal *own, const struct need *need, char *detail,
 			   size_t size)
 {
+	const char *cls = lease_class_name(ask->cls);
 	uint32_t waiting_max =
 		ask->waiting_max ? ask->waiting_max : core->config.queue_per_principal_max;
 	uint32_t held_max = ask->held_max ? ask->held_max : core->config.held_per_principal_max;
 
-	if (principal_waiting(own) >= waiting_max)
-		snprintf(detail, size, "%.40s waits with %u claims, the most it may have",
-			 own->name, waiting_max);
-	else if (principal_held(own) >= held_max)
-		snprintf(detail, size, "%.40s holds %u leases, the most it may have", own->name,
-			 held_max);
-	else if (own->shape_count >= LIMIT_NEEDS_PER_PRINCIPAL && !principal_wants(own, need))
+	if (principal_waiting(own, ask->cls) >= waiting_max)
+		snprintf(detail, size, "%.40s waits with %u claims of class %s or above, the most",
+			 own->name, waiting_max, cls);
+	else if (principal_held(own, ask->cls) >= held_max)
+		snprintf(detail, size, "%.40s holds %u leases of class %s or above, the most",
+			 own->name, held_max, cls);
+	else if (own->shape_count >= LIMIT_NEEDS_PER_PRINCIPAL && own->waiting[ask->cls] > 0 &&
+		 !principal_wants(own, need))
 		snprintf(detail, size,
 			 "%.40s waits for %u different needs (slots, VRAM, GPUs), the most",
 			 own->name, own->shape_count);
@@ -89,7 +93,8 @@ int caps_judge(const struct core *core, const struct event *event, const struct 
 	       const struct claim_record *rec, char *detail, size_t size)
 {
 	const struct principal *own = principal_find(core, rec->principal);
-	uint32_t waiting = own ? principal_waiting(own) : 0, held = own ? principal_held(own) : 0;
+	uint32_t waiting = own ? principal_waiting(own, LEASE_BACKGROUND) : 0;
+	uint32_t held = own ? principal_held(own, LEASE_BACKGROUND) : 0;
 	int err = judge_owner(core, session, rec, detail, size);
 
 	PRE(event->type == EVENT_ACQUIRE);

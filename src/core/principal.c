@@ -161,23 +161,23 @@ void principal_holds_no_more(struct claim *claim)
 	claim->principal->held[claim->rec.cls]--;
 }
 
-static uint32_t sum(const uint32_t *counts)
+static uint32_t sum(const uint32_t *counts, enum lease_class last)
 {
 	uint32_t total = 0;
 
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+	for (int cls = 0; cls <= (int)last; cls++)
 		total += counts[cls];
 	return total;
 }
 
-uint32_t principal_waiting(const struct principal *principal)
+uint32_t principal_waiting(const struct principal *principal, enum lease_class cls)
 {
-	return sum(principal->waiting);
+	return sum(principal->waiting, cls);
 }
 
-uint32_t principal_held(const struct principal *principal)
+uint32_t principal_held(const struct principal *principal, enum lease_class cls)
 {
-	return sum(principal->held);
+	return sum(principal->held, cls);
 }
 
 bool principal_remembered(const struct principal *principal)
@@ -235,10 +235,10 @@ void principal_check(const struct core *core)
 		uint32_t in_shapes = 0;
 		for (uint32_t i = 0; i < principal->shape_count; i++)
 			in_shapes += principal->shapes[i].waiting;
-		INVARIANT(in_shapes == principal_waiting(principal));
+		INVARIANT(in_shapes == principal_waiting(principal, LEASE_BACKGROUND));
 		INVARIANT(principal->refs > 0);
 		waiting += in_shapes;
-		held += principal_held(principal);
+		held += principal_held(principal, LEASE_BACKGROUND);
 		count++;
 	}
 	INVARIANT(count <= core->principals_by_name.count);

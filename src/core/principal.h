@@ -33,8 +33,9 @@ void principal_holds_no_more(struct claim *claim);
 
 /* Does a claim of it wait for just this? */
 bool principal_wants(const struct principal *principal, const struct need *need);
-uint32_t principal_waiting(const struct principal *principal);
-uint32_t principal_held(const struct principal *principal);
+/* Of the classes down to this one: LEASE_BACKGROUND: all. */
+uint32_t principal_waiting(const struct principal *principal, enum lease_class cls);
+uint32_t principal_held(const struct principal *principal, enum lease_class cls);
 /* It has tags: more is known of it than its claims and sessions say. */
 bool principal_remembered(const struct principal *principal);
 /* One that is idle goes; called now and then. */

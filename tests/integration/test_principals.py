@@ -112,11 +112,12 @@ class Principals(DaemonTest):
         return sorted(waits)
 
     def compare(self, what, alone, beside):
-        """Waits beside a flood against those without it: the grace of a holder is the most that may come on top."""
+        """Waits beside a flood against those without it; the limits are those of a busy machine with sanitizers."""
         print(f"{what}: voice of another waits {1000 * alone[len(alone) // 2]:.1f} ms (worst "
               f"{1000 * alone[-1]:.1f}), beside it {1000 * beside[len(beside) // 2]:.1f} ms (worst "
               f"{1000 * beside[-1]:.1f})")
-        self.assertLess(beside[-1], alone[-1] + 2)
+        self.assertLess(beside[len(beside) // 2], alone[len(alone) // 2] + 0.5)
+        self.assertLess(beside[-1], alone[-1] + 5)
 
     def test_one_user_cannot_fill_the_queue(self):
         """256 sessions that ask 16 times each are one user; the voice of others is queued and served."""
@@ -127,7 +128,7 @@ class Principals(DaemonTest):
         flood = self.flood(daemon, 256, 16)
         wait_until(lambda: sum(flood.denied.values()) == 256 * 16 - 512, "the rest is refused", 60)
         self.assertEqual(flood.denied, {"quota": 256 * 16 - 512})
-        self.assertEqual(flood.detail, f"{UID} waits with 512 claims, the most it may have")
+        self.assertEqual(flood.detail, f"{UID} waits with 512 claims of class normal or above, the most")
         self.assertEqual(daemon.status()["queue_depth"], 512)
         page = daemon.websocket("page", {"Origin": ORIGIN})
         queued = page.queue(**{"class": "voice"})
@@ -135,6 +136,9 @@ class Principals(DaemonTest):
         rows = {row["id"]: row for row in daemon.status()["waiting"]}
         self.assertEqual(rows["page"]["principal"], f"origin:{ORIGIN}")
         self.assertEqual(rows["flood-0"]["principal"], UID)
+        mic = daemon.session("mic")
+        self.assertEqual(mic.queue(**{"class": "voice"})["position"], 1, "nor is its own voice shut out")
+        mic.bye()
         holder.release(lease)
         page.release(page.wait("granted")["lease"])
         beside = self.voice_waits(daemon)
@@ -200,7 +204,7 @@ class Principals(DaemonTest):
                 session.hold(slots=0, vram_mb=1)
             refused = session.wait("denied", ref=session.acquire(slots=0, vram_mb=1))
             self.assertEqual(refused["code"], "quota")
-        self.assertEqual(refused["detail"], f"{UID} holds 100 leases, the most it may have")
+        self.assertEqual(refused["detail"], f"{UID} holds 100 leases of class normal or above, the most")
         self.assertEqual(daemon.lock("curl", slots=0, vram_mb=1).status, 200)
         self.compare("100 leases of one user", self.voice_waits(self.daemon()), self.voice_waits(daemon))
 
@@ -304,7 +308,8 @@ class Rights(DaemonTest):
             daemon.parked(name, headers={"Authorization": f"Bearer {self.secret}"})
         answer = daemon.http("POST", "/v1/gpu/lock", {"id": "c"}, {"Authorization": f"Bearer {self.secret}"})
         self.assertError(answer, 429, "quota")
-        self.assertEqual(answer.json()["error"]["detail"], "key:alice waits with 2 claims, the most it may have")
+        detail = answer.json()["error"]["detail"]
+        self.assertEqual(detail, "key:alice waits with 2 claims of class normal or above, the most")
         self.assertEqual(answer.headers["retry-after"], "5")
         daemon.parked("d")
         holder.release(lease)

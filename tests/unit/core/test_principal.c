@@ -136,13 +136,19 @@ static void test_waiting_cap(void **state)
 	limits(rig, LIMIT_QUEUE, 100, 100);
 	assert_int_equal(flood(rig, "uid:1000", want, 1000), 101); /* the first one is offered */
 	assert_string_equal(denied(rig, ERR_QUOTA)->send.detail,
-			    "uid:1000 waits with 100 claims, the most it may have");
+			    "uid:1000 waits with 100 claims of class normal or above, the most");
 	rig->principal = "uid:1001";
 	voice = rig_wait(rig, rig_session(rig, BIND_NATIVE, "mic"), LEASE_VOICE);
 	assert_int_equal(core_position(rig->core, voice), 0);
 	assert_int_equal(core_waiting_count(rig->core), 101);
-	/* One that leaves makes room for one. */
+	/* Its own voice, too, is not shut out by what is less urgent; background is. */
 	rig->principal = "uid:1000";
+	rig_wait(rig, rig_session(rig, BIND_NATIVE, "mic"), LEASE_VOICE);
+	want.acquire.cls = LEASE_BACKGROUND;
+	assert_int_equal(flood(rig, "uid:1000", want, 1), 0);
+	denied(rig, ERR_QUOTA);
+	want.acquire.cls = LEASE_NORMAL;
+	/* One that leaves makes room for one. */
 	rig_close(rig, 1);
 	rig_pass(rig, 60000);
 	assert_int_equal(flood(rig, "uid:1000", want, 1), 1);
@@ -162,7 +168,7 @@ static void test_own_cap(void **state)
 	want.acquire.held_max = 1;
 	assert_int_equal(flood(rig, "uid:1000", want, 1), 0);
 	assert_string_equal(denied(rig, ERR_QUOTA)->send.detail,
-			    "uid:1000 holds 1 leases, the most it may have");
+			    "uid:1000 holds 1 leases of class normal or above, the most");
 }
 
 /* Also where no principal has a limit of its own: the queue is never full for who has nothing in
@@ -228,6 +234,9 @@ static void test_needs(void **state)
 	}
 	assert_in_range(taken, LIMIT_NEEDS_PER_PRINCIPAL - 1, LIMIT_NEEDS_PER_PRINCIPAL + 16);
 	denied(rig, ERR_QUOTA);
+	want.acquire.cls = LEASE_VOICE;
+	assert_int_not_equal(rig_ask(rig, rig_session(rig, BIND_NATIVE, "mic"), want), 0);
+	want.acquire.cls = LEASE_NORMAL;
 	want.acquire.need.gpu_mask = UINT32_MAX;
 	want.acquire.need.gpu_count = 16;
 	last_conn = rig_session(rig, BIND_NATIVE, "again");
