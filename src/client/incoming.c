@@ -283,6 +283,7 @@ static int on_claim(struct baton *baton, const struct reply *reply, struct mono_
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 		return 0;
 	case CLAIM_ENDED:
+	case CLAIM_DRAINING:
 	case CLAIM_STATE_COUNT:
 		break;
 	}

@@ -91,7 +91,7 @@ static void check_holder(const struct core *core, const struct claim *claim)
 {
 	INVARIANT(claim_has_room(claim));
 	INVARIANT(claim->group == NULL);
-	INVARIANT(claim->rec.end == END_NONE);
+	INVARIANT((claim->rec.end == END_NONE) == (claim->rec.state != CLAIM_DRAINING));
 	INVARIANT(claim->rec.granted_mask != 0);
 	/* I2 */
 	INVARIANT(claim->rec.fence != 0);
@@ -109,6 +109,8 @@ static void check_holder(const struct core *core, const struct claim *claim)
 		INVARIANT(claim->conn != 0);
 	if (claim->rec.state == CLAIM_YIELDING)
 		INVARIANT(heap_has(&claim->timer));
+	if (claim->rec.state == CLAIM_DRAINING)
+		INVARIANT(heap_has(&claim->timer) || claim_guests(claim) > 0);
 	/* I6 */
 	if (claim->rec.state == CLAIM_OFFERED) {
 		INVARIANT(heap_has(&claim->timer));
@@ -230,7 +232,7 @@ static void check_sessions(const struct core *core)
 			INVARIANT(claim->session == session);
 			waiting += claim->rec.state == CLAIM_QUEUED;
 			holding += claim_has_room(claim);
-			computing += claim_has_room(claim) && claim->rec.need.slots > 0;
+			computing += claim_has_room(claim) && claim_computes(claim);
 		}
 		INVARIANT(waiting == session->waiting);
 		INVARIANT(holding == session->holding);

@@ -2,6 +2,7 @@
  * (schedule.c, revoke.c, the handlers do). */
 #include "core/claim.h"
 
+#include "core/drain.h"
 #include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
@@ -20,7 +21,7 @@ static const unsigned moves[CLAIM_STATE_COUNT] = {
 
 static const char *const move_words[CLAIM_STATE_COUNT] = {
 	[CLAIM_QUEUED] = "queued",  [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
-	[CLAIM_YIELDING] = "yield", [CLAIM_ENDED] = "ended",
+	[CLAIM_YIELDING] = "yield", [CLAIM_ENDED] = "ended",     [CLAIM_DRAINING] = "draining",
 };
 
 bool claim_may_move(enum claim_state from, enum claim_state to)
@@ -30,22 +31,29 @@ bool claim_may_move(enum claim_state from, enum claim_state to)
 	return moves[from] & TO(to);
 }
 
+static void end_turn(struct core *core, struct claim *claim, enum claim_state from)
+{
+	if (from != CLAIM_OFFERED)
+		estimate_hold_ended(core, claim);
+	else if (claim->rec.need.slots > 0) /* a turn that was offered is a turn that was used */
+		claim->rec.used_ms += mono_since(core->now, claim->offered_since);
+	claim->due_turn = false;
+	session_gave_turn(core, claim);
+}
+
 static void leave_room(struct core *core, struct claim *claim, enum claim_state from)
 {
 	uint32_t mask = claim->rec.granted_mask;
 
 	PRE(mask != 0);
-	if (from != CLAIM_OFFERED)
-		estimate_hold_ended(core, claim);
-	else if (claim->rec.need.slots > 0) /* a turn that was offered is a turn that was used */
-		claim->rec.used_ms += mono_since(core->now, claim->offered_since);
+	if (from != CLAIM_DRAINING)
+		end_turn(core, claim, from);
 	rank_tree_remove(&core->holders, &claim->place);
 	ledger_drop(core, claim);
 	host_inherit(core, claim);
 	ledger_recap(core, mask);
 	host_leave(core, claim);
-	claim->due_turn = false;
-	session_gave_room(core, claim);
+	session_gave_room(claim);
 	POST(claim->slots_charged == 0);
 }
 
@@ -98,9 +106,11 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		trace->trace.gpus = claim->rec.granted_mask;
 		if (from != CLAIM_OFFERED)
 			trace->trace.held_ms = mono_since(core->now, claim->rec.held_since);
-		if (from != CLAIM_OFFERED && to == CLAIM_ENDED)
+		if (from != CLAIM_OFFERED && (to == CLAIM_ENDED || to == CLAIM_DRAINING))
 			trace->trace.waited_ms = tell_waited_ms(core, claim, true);
 	}
+	if (to == CLAIM_DRAINING)
+		end_turn(core, claim, from);
 	if (from != CLAIM_QUEUED && (to == CLAIM_QUEUED || to == CLAIM_ENDED))
 		leave_room(core, claim, from);
 	if (to == CLAIM_QUEUED) {
@@ -119,6 +129,10 @@ void claim_end(struct core *core, struct claim *claim, enum end_reason end)
 {
 	PRE(end != END_NONE);
 	PRE(!claim->silent);
+	if (drain_needed(core, claim)) {
+		drain_begin(core, claim, end);
+		return;
+	}
 	claim->rec.end = end;
 	claim->rec.ended_wall = core->wall;
 	claim_move(core, claim, CLAIM_ENDED);
@@ -129,7 +143,7 @@ void claim_end(struct core *core, struct claim *claim, enum end_reason end)
 	list_append(&core->ended_claims, &claim->in_dirty);
 	if (claim->session)
 		session_claim_ended(core, claim->session);
-	POST(!claim->indexed);
+	POST(claim->rec.state == CLAIM_ENDED);
 }
 
 void claim_vanish(struct core *core, struct claim *claim)

@@ -15,8 +15,10 @@
 #define CLAIM_MOVES(X)                                                                             \
 	X(CLAIM_QUEUED, TO(CLAIM_OFFERED) | TO(CLAIM_ENDED))                                       \
 	X(CLAIM_OFFERED, TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                      \
-	X(CLAIM_HELD, TO(CLAIM_YIELDING) | TO(CLAIM_ENDED))                                        \
-	X(CLAIM_YIELDING, TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                     \
+	X(CLAIM_HELD, TO(CLAIM_YIELDING) | TO(CLAIM_DRAINING) | TO(CLAIM_ENDED))                   \
+	X(CLAIM_YIELDING,                                                                          \
+	  TO(CLAIM_DRAINING) | TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                \
+	X(CLAIM_DRAINING, TO(CLAIM_ENDED))                                                         \
 	X(CLAIM_ENDED, 0)
 
 bool claim_may_move(enum claim_state from, enum claim_state to);
@@ -40,6 +42,7 @@ void claim_set_conn(struct core *core, struct claim *claim, uint64_t conn); /* p
 struct claim *claim_alloc(const struct claim_record *rec); /* not indexed, without a place */
 void claim_index(struct core *core, struct claim *claim);
 void claim_unindex(struct core *core, struct claim *claim); /* it ended: found no more */
+void claim_unname(struct core *core, struct claim *claim);  /* it drains: found by its id alone */
 void claim_free(struct core *core, struct claim *claim);
 
 struct claim *claim_by_id(const struct core *core, uint64_t id); /* NULL: none that lives */

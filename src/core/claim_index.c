@@ -48,12 +48,11 @@ void claim_index(struct core *core, struct claim *claim)
 	claim->indexed = true;
 }
 
-void claim_unindex(struct core *core, struct claim *claim)
+void claim_unname(struct core *core, struct claim *claim)
 {
 	struct claim_record *rec = &claim->rec;
 
 	PRE(claim->indexed);
-	hash_remove(&core->claims_by_id, &claim->by_id);
 	hash_remove(&core->claims_by_token, &claim->by_token);
 	if (rec->request_id[0])
 		hash_remove(&core->claims_by_request, &claim->by_request);
@@ -62,6 +61,14 @@ void claim_unindex(struct core *core, struct claim *claim)
 	if (claim->conn != 0)
 		hash_remove(&core->claims_by_conn, &claim->by_conn);
 	claim->indexed = false;
+}
+
+void claim_unindex(struct core *core, struct claim *claim)
+{
+	if (claim->indexed)
+		claim_unname(core, claim);
+	hash_remove(&core->claims_by_id, &claim->by_id);
+	POST(!claim->indexed);
 }
 
 struct claim *claim_alloc(const struct claim_record *rec)

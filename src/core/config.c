@@ -32,6 +32,8 @@ void core_config_defaults(struct core_config *ret_config)
 		.kill_wait_ms = 10 * SECOND_MS,
 		.place_memory_ms = 30 * SECOND_MS,
 		.min_residence_ms_max = 60 * SECOND_MS,
+		.drain_ms_max = 30 * SECOND_MS,
+		.sample_ms_max = 15 * SECOND_MS,
 		.settle_ms = 5 * SECOND_MS,
 		.vram_headroom_bytes = (uint64_t)512 << 20,
 		.queue_count_max = LIMIT_QUEUE,

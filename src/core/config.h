@@ -37,7 +37,9 @@ struct core_config {
 	int64_t kill_wait_ms;      /* 10 s: after SIGKILL, until the room is taken as free anyway */
 	int64_t place_memory_ms; /* 30 s: a lost waiter that repeats its request_id keeps its key */
 	int64_t min_residence_ms_max; /* 60 s: what a resident may ask for */
-	int64_t settle_ms; /* 5 s: after a suspend or stall nothing expires before this */
+	int64_t drain_ms_max;  /* 30 s: after the end of a lease, for its memory to be seen free */
+	int64_t sample_ms_max; /* 15 s: an older reading is unknown */
+	int64_t settle_ms;     /* 5 s: after a suspend or stall nothing expires before this */
 	uint64_t vram_headroom_bytes; /* 512 MiB per GPU of known VRAM */
 	uint32_t queue_count_max;
 	uint32_t queue_per_session_max; /* also per name over plain HTTP */

@@ -143,13 +143,15 @@ struct event {
 		struct {
 			uint32_t gpu;
 			bool healthy;
+			struct mono_ms measured; /* when it was taken; 0: now */
 			bool used_known; /* a failed or stale probe is unknown, never zero */
 			uint64_t vram_bytes_used; /* by everybody */
 			uint32_t observed_count;
 			const struct observed {
 				uint64_t session;
 				uint64_t vram_bytes;
-			} * observed; /* per session, borrowed; what is in none is unmanaged */
+				uint64_t lease; /* of which of its leases; 0: not known */
+			} * observed;           /* borrowed; what is in none is unmanaged */
 		} sample;
 	};
 };

@@ -54,8 +54,8 @@ uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t 
 
 bool fit_can_leave(const struct claim *claim)
 {
-	return claim->slots_charged > 0 || claim->rec.evictable ||
-	       claim->rec.state == CLAIM_YIELDING || claim->host;
+	return claim->slots_charged > 0 || claim->rec.evictable || claim_leaves(claim) ||
+	       claim->host;
 }
 
 /* What nobody can make leave, summed once after each change of who holds. */
@@ -112,8 +112,7 @@ static void count_near(const struct core *core, uint32_t gpu, enum holder_kind k
 		       uint64_t *bytes, uint32_t *takers)
 {
 	gpu_holders (holder, core, gpu, kind) {
-		if (holder->rec.state != CLAIM_YIELDING &&
-		    !mono_due(preempt_evict_when(core, holder), core->now))
+		if (!claim_leaves(holder) && !mono_due(preempt_evict_when(core, holder), core->now))
 			continue;
 		*bytes += holder->vram_charged;
 		*takers += holder->vram_charged > 0;
@@ -145,7 +144,7 @@ static int64_t leave_ms(const struct core *core, const struct claim *head,
 	struct mono_ms when;
 	int64_t wait_ms;
 
-	if (holder->rec.state == CLAIM_YIELDING)
+	if (claim_leaves(holder))
 		wait_ms = mono_since(holder->deadline, core->now);
 	else {
 		when = holder->slots_charged > 0 ? preempt_when(core, head, holder, gpu, &reason)

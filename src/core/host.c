@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/claim.h"
+#include "core/drain.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/revoke.h"
@@ -257,6 +258,7 @@ void host_leave(struct core *core, struct claim *guest)
 	take_out(core, guest);
 	if (lent)
 		tell_claim(core, host, MSG_LENT);
+	drain_settle(core, host);
 	core->queue_changed = true;
 }
 
@@ -279,6 +281,7 @@ void host_inherit(struct core *core, struct claim *lender)
 	heir->rec.turn_since = lender->rec.turn_since;
 	heir->rec.used_ms = lender->rec.used_ms;
 	heir->key = lender->key;
+	heir->rec.tag = mono_after(lender->key, -core->config.classes[heir->rec.cls].offset_ms);
 	claim_dirty(core, heir);
 	POST(claim_guests(lender) == 0);
 }

@@ -101,6 +101,8 @@ static bool bound(const struct claim *claim)
 		return claim_proof(claim) == PROOF_TIME ? timed : attached;
 	case CLAIM_YIELDING:
 		return timed;
+	case CLAIM_DRAINING:
+		return true; /* or by those inside it */
 	case CLAIM_ENDED:
 	case CLAIM_STATE_COUNT:
 		break;
@@ -130,7 +132,9 @@ static const char *judge_claim(const struct core *core, const struct claim *clai
 	if (claim->vram_charged > VRAM_BYTES_MAX || claim->slots_charged > SLOTS_CHARGED_MAX ||
 	    (!gpus && claim->vram_charged + claim->slots_charged > 0))
 		return "a claim is charged for what it has not";
-	return rec->end != END_NONE || !bound(claim) ? "a claim has no end" : NULL;
+	if ((rec->end != END_NONE) != (rec->state == CLAIM_DRAINING) || !bound(claim))
+		return "a claim has no end";
+	return NULL;
 }
 
 static void place_claim(struct core *core, struct claim *claim)
@@ -142,6 +146,8 @@ static void place_claim(struct core *core, struct claim *claim)
 	claim->timer = (struct heap_node){.key = INT64_MAX, .id = claim->rec.id};
 	claim->principal = principal_join(core, claim->rec.principal);
 	claim_index(core, claim);
+	if (claim->rec.state == CLAIM_DRAINING)
+		claim_unname(core, claim);
 	if (claim->rec.state == CLAIM_QUEUED) {
 		order_insert(core, claim);
 	} else {

@@ -31,7 +31,7 @@ uint64_t ledger_room(const struct core *core, uint32_t gpu)
 
 /* What leases without a session, and sessions whose use a probe cannot tell (a browser's GPU
  * process works for all its tabs), declared and were not seen to use by name. */
-static uint64_t pool_of(const struct core *core, uint32_t gpu)
+uint64_t ledger_pool(const struct core *core, uint32_t gpu)
 {
 	return core->gpus[gpu].vram_plain + core->gpus[gpu].vram_unseen;
 }
@@ -60,7 +60,10 @@ bool ledger_vram_known(const struct core *core, uint32_t gpu)
 	const struct gpu *state = &core->gpus[gpu];
 
 	PRE(gpu < LIMIT_GPUS);
-	return !state->sampled || state->used_known || !ledger_total_known(core, gpu);
+	if (!state->sampled || !ledger_total_known(core, gpu))
+		return true;
+	return state->used_known &&
+	       mono_before(core->now, mono_after(state->measured, core->config.sample_ms_max));
 }
 
 bool ledger_slots_fit(const struct core *core, uint32_t gpu, uint32_t slots)
@@ -224,6 +227,15 @@ static void declare(struct core *core, const struct claim *claim, uint32_t gpu, 
 		*plain = *plain + add - drop;
 }
 
+static void promise_pool(struct core *core, const struct claim *claim)
+{
+	if (claim->vram_charged == 0 || (claim->session && session_has_process(claim->session)))
+		return;
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		if (claim->rec.granted_mask & (1u << gpu))
+			core->gpus[gpu].pool_since = core->now;
+}
+
 void ledger_take(struct core *core, struct claim *claim)
 {
 	const struct need *need = &claim->rec.need;
@@ -232,9 +244,13 @@ void ledger_take(struct core *core, struct claim *claim)
 	PRE(claim->slots_charged == 0);
 	PRE(claim->vram_charged == 0);
 	claim->slots_charged = claim->host ? 0 : need->slots;
+	/* What runs inside it goes on in its turn; without, that is over. */
+	if (!claim_computes(claim) && claim_guests(claim) == 0)
+		claim->slots_charged = 0;
 	claim->vram_charged = need->vram_bytes;
 	if (claim->host)
 		claim->vram_charged -= ledger_vram_inside(claim->host, need);
+	promise_pool(core, claim);
 	ledger_charge(core, claim);
 }
 
@@ -278,7 +294,7 @@ void ledger_drop(struct core *core, struct claim *claim)
 		declare(core, claim, gpu, 0, claim->vram_charged);
 		/* What a tab leaves behind until its browser frees it belongs to nobody. */
 		if (state->vram_seen > 0)
-			state->vram_seen = less_of(state->vram_seen, pool_of(core, gpu));
+			state->vram_seen = less_of(state->vram_seen, ledger_pool(core, gpu));
 	}
 	if (claim->host) {
 		uint64_t inside = claim->rec.need.vram_bytes - claim->vram_charged;
@@ -309,53 +325,9 @@ void ledger_recap(struct core *core, uint32_t gpu_mask)
 	}
 }
 
-static void observe(struct core *core, struct session *session, uint32_t gpu, uint64_t bytes)
+void ledger_observe(struct core *core, struct session *session, uint32_t gpu, uint64_t bytes)
 {
 	session_set(core, session, gpu, session->vram[gpu].declared, bytes);
-}
-
-/* Of what no session was seen to use, growth since the last reading is taken to be that of tabs and
- * plain leases, up to what they declared; so their bytes are not counted twice (E2). */
-static void judge_outside(struct core *core, uint32_t gpu, uint64_t outside)
-{
-	struct gpu *state = &core->gpus[gpu];
-	uint64_t pool = pool_of(core, gpu);
-	uint64_t before = state->sampled ? state->vram_outside : 0;
-	uint64_t seen = state->vram_seen + minus(outside, before);
-
-	state->vram_seen = less_of(less_of(seen, pool), outside);
-	state->vram_outside = outside;
-	POST(state->vram_seen <= state->vram_outside);
-}
-
-void ledger_sample(struct core *core, const struct event *event)
-{
-	uint32_t gpu = event->sample.gpu;
-	struct gpu *state = &core->gpus[gpu];
-	uint64_t used = less_of(event->sample.vram_bytes_used, VRAM_BYTES_MAX);
-	uint64_t known = 0;
-
-	PRE(gpu < core->config.gpu_count);
-	state->healthy = event->sample.healthy;
-	if (event->sample.used_known) {
-		struct rank_node *node = rank_tree_first(&core->sessions);
-		for (; node; node = rank_tree_next(node))
-			observe(core, session_of_id(node), gpu, 0);
-		for (uint32_t i = 0; i < event->sample.observed_count; i++) {
-			const struct observed *seen = &event->sample.observed[i];
-			struct rank_node *found = rank_tree_from(&core->sessions, 0, seen->session);
-			uint64_t bytes = less_of(seen->vram_bytes, VRAM_BYTES_MAX);
-			if (!found || found->id != seen->session)
-				continue;
-			bytes += session_of_id(found)->vram[gpu].observed;
-			known += bytes - session_of_id(found)->vram[gpu].observed;
-			observe(core, session_of_id(found), gpu, bytes);
-		}
-		judge_outside(core, gpu, minus(used, known));
-		state->vram_used = used;
-	}
-	state->used_known = event->sample.used_known;
-	state->sampled = true;
 }
 
 void ledger_recall(struct core *core, struct session *session)
@@ -364,14 +336,19 @@ void ledger_recall(struct core *core, struct session *session)
 		uint64_t bytes = session->vram[gpu].observed;
 		PRE(session->vram[gpu].declared == 0);
 		session->vram[gpu].observed = 0;
-		observe(core, session, gpu, bytes);
+		ledger_observe(core, session, gpu, bytes);
 	}
 }
 
 void ledger_forget(struct core *core, struct session *session)
 {
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		struct gpu *state = &core->gpus[gpu];
+		uint64_t bytes = session->vram[gpu].observed;
 		PRE(session->vram[gpu].declared == 0);
-		observe(core, session, gpu, 0);
+		/* Its memory is in use until a sample shows that it is not. */
+		state->vram_outside += bytes;
+		state->outside_base += bytes;
+		ledger_observe(core, session, gpu, 0);
 	}
 }

@@ -40,8 +40,9 @@ void ledger_drop(struct core *core, struct claim *claim);
 /* After drops, a reload or a restart: what may be used is what is configured, or what is in use
  * where that is more. */
 void ledger_recap(struct core *core, uint32_t gpu_mask);
-/* A probe's reading. */
-void ledger_sample(struct core *core, const struct event *event);
+void ledger_observe(struct core *core, struct session *session, uint32_t gpu, uint64_t bytes);
+/* What may be in use by those whose use a probe cannot tell: they declared so much. */
+uint64_t ledger_pool(const struct core *core, uint32_t gpu);
 /* What the session was last seen to use, before any of its claims is charged. */
 void ledger_recall(struct core *core, struct session *session);
 /* Before a session is freed. */

@@ -102,7 +102,7 @@ static bool ref_taken(const struct session *session, uint64_t ref)
 	list_each(it, next, &session->claims)
 	{
 		const struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim->rec.state != CLAIM_ENDED && claim->rec.ref == ref)
+		if (!claim_over(claim) && claim->rec.ref == ref)
 			return true;
 	}
 	return false;

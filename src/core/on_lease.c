@@ -35,7 +35,7 @@ void on_cancel(struct core *core, const struct event *event)
 		list_each(it, next, &session->claims)
 		{
 			struct claim *claim = container_of(it, struct claim, in_session);
-			if (claim->rec.ref != event->ref || claim->rec.state == CLAIM_ENDED)
+			if (claim->rec.ref != event->ref || claim_over(claim))
 				continue;
 			if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
 				claim_end(core, claim, END_CANCELLED);

@@ -10,7 +10,7 @@ struct claim *owner_claim(const struct core *core, uint64_t conn, uint64_t lease
 	const struct session *session = session_by_conn(core, conn);
 	struct claim *claim = claim_by_id(core, lease);
 
-	if (!session || !claim || claim->session != session)
+	if (!session || !claim || claim->session != session || claim_over(claim))
 		return NULL;
 	POST(claim->rec.state != CLAIM_ENDED);
 	return claim;

@@ -266,7 +266,8 @@ static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enu
 {
 	gpu_holders (holder, core, gpu, kind) {
 		judge_silence(core, holder);
-		if (holder->rec.state != CLAIM_YIELDING || !goes_for(core, head, holder, gpu))
+		if (!claim_leaves(holder) ||
+		    (holder->rec.state == CLAIM_YIELDING && !goes_for(core, head, holder, gpu)))
 			continue;
 		count_leaving(leaving, holder);
 		holder->wanted_walk = core->walks;
@@ -278,7 +279,7 @@ static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enu
 static void count_computing(const struct core *core, uint32_t gpu, struct leaving *leaving)
 {
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
-		if (holder->rec.state != CLAIM_YIELDING)
+		if (!claim_leaves(holder))
 			count_leaving(leaving, holder);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/claim.h"
+#include "core/drain.h"
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
@@ -89,6 +90,17 @@ static void restore_waiter(struct core *core, struct claim *claim)
 	timer_arm_claim(core, claim);
 }
 
+/* It may still use what it had, until a sample says otherwise. */
+static void restore_draining(struct core *core, struct claim *claim)
+{
+	claim_unname(core, claim);
+	claim->deadline = MONO_NEVER;
+	for (uint32_t gpu = 0; claim->session && gpu < core->config.gpu_count; gpu++)
+		if (claim->rec.granted_mask & (1u << gpu))
+			ledger_observe(core, claim->session, gpu,
+				       claim->session->vram[gpu].observed + claim->vram_charged);
+}
+
 static void restore_holder(struct core *core, struct claim *claim)
 {
 	claim->mask = claim->rec.granted_mask;
@@ -102,13 +114,15 @@ static void restore_holder(struct core *core, struct claim *claim)
 		struct mono_ms settled = mono_after(core->now, core->config.settle_ms);
 		claim->rec.ttl_deadline = mono_max(claim->rec.ttl_deadline, settled);
 	}
+	if (claim->rec.state == CLAIM_DRAINING)
+		restore_draining(core, claim);
 	timer_arm_claim(core, claim);
 }
 
 /* An offer did not outlive the broker, a hold did. */
 static bool row_holds(const struct claim *claim)
 {
-	return (claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_YIELDING) &&
+	return (claim->rec.state == CLAIM_HELD || claim_leaves(claim)) &&
 	       claim->rec.granted_mask != 0 && (claim->rec.session == 0 || claim->session);
 }
 
@@ -149,7 +163,9 @@ static void go_on_revoking(struct core *core)
 	while (node) {
 		struct claim *claim = claim_of_place(node);
 		uint64_t id = claim->rec.id;
-		if (claim->rec.revoked) {
+		if (claim->rec.state == CLAIM_DRAINING) {
+			drain_settle(core, claim);
+		} else if (claim->rec.revoked) {
 			claim->rec.revoked = false;
 			revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
 		} else if (claim->rec.host && !claim->host) {

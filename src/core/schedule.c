@@ -5,6 +5,7 @@
 #include "core/claim.h"
 #include "core/fit.h"
 #include "core/host.h"
+#include "core/ledger.h"
 #include "core/preempt.h"
 #include "core/tell.h"
 #include "core/walk.h"
@@ -25,10 +26,7 @@ uint32_t schedule_open(const struct core *core, bool vram)
 	uint32_t open = 0;
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
-		const struct gpu *state = &core->gpus[gpu];
-		bool unknown =
-			state->sampled && !state->used_known && core->config.gpus[gpu].vram_known;
-		if (state->healthy && !(vram && unknown))
+		if (core->gpus[gpu].healthy && !(vram && !ledger_vram_known(core, gpu)))
 			open |= 1u << gpu;
 	}
 	return open;

@@ -144,7 +144,7 @@ static void welcome(struct core *core, const struct session *session, bool resum
 	list_each(it, next, &session->claims)
 	{
 		const struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim->rec.state == CLAIM_ENDED)
+		if (claim_over(claim))
 			continue;
 		effect = tell_claim(core, claim, MSG_CLAIM);
 		if (claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_YIELDING)
@@ -259,12 +259,12 @@ void session_end_all(struct core *core, struct session *session, enum end_reason
 	list_each(it, next, &session->claims)
 	{
 		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim->rec.state == CLAIM_ENDED)
+		if (claim_over(claim))
 			continue;
 		claim_end(core, claim, claim->rec.revoked ? claim->end_as : held_end);
 	}
 	session_claim_ended(core, session);
-	POST(session->holding == 0);
+	POST(session->waiting == 0);
 }
 
 static void drop_conn(struct core *core, struct session *session)
@@ -442,23 +442,27 @@ void session_took_room(struct claim *claim)
 	if (!claim->session)
 		return;
 	claim->session->holding++;
-	claim->session->computing += claim->rec.need.slots > 0;
+	claim->session->computing += claim_computes(claim);
 }
 
-void session_gave_room(struct core *core, struct claim *claim)
+void session_gave_turn(struct core *core, const struct claim *claim)
 {
 	struct session *session = claim->session;
 
-	principal_holds_no_more(claim);
-	if (!session)
+	if (!session || claim->rec.need.slots == 0)
 		return;
-	INVARIANT(session->holding > 0);
-	session->holding--;
-	if (claim->rec.need.slots > 0) {
-		INVARIANT(session->computing > 0);
-		session->computing--;
-		session->compute_ended = core->now;
-	}
+	INVARIANT(session->computing > 0);
+	session->computing--;
+	session->compute_ended = core->now;
+}
+
+void session_gave_room(struct claim *claim)
+{
+	principal_holds_no_more(claim);
+	if (!claim->session)
+		return;
+	INVARIANT(claim->session->holding > 0);
+	claim->session->holding--;
 }
 
 void session_claim_ended(struct core *core, struct session *session)

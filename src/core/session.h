@@ -36,6 +36,7 @@ void session_free(struct core *core, struct session *session);
 
 /* Told by claim.c. */
 void session_took_room(struct claim *claim);
-void session_gave_room(struct core *core, struct claim *claim);
+void session_gave_turn(struct core *core, const struct claim *claim);
+void session_gave_room(struct claim *claim);
 void session_claim_ended(struct core *core, struct session *session);
 void session_dirty(struct core *core, struct session *session);

@@ -136,10 +136,14 @@ struct gpu {
 	struct rank_tree holders[HOLDER_KIND_COUNT]; /* of seats, by id */
 	uint64_t vram_declared, vram_cap; /* sum of all charges, and what it may reach (I1) */
 	uint64_t vram_used,
-		vram_outside; /* last sample: all, and what no session was seen to use */
-	uint64_t vram_seen;   /* of vram_outside: taken to be that of tabs and plain leases */
-	uint64_t turn_head, memory_head; /* the waiting claim for which it is kept; 0: open */
-	int64_t lag[LEASE_CLASS_COUNT];  /* shares.c */
+		vram_outside;      /* last sample: all, and what no session was seen to use */
+	uint64_t vram_seen;        /* of vram_outside: taken to be that of tabs and plain leases */
+	uint64_t outside_base;     /* from where growth of vram_outside is a tab's */
+	struct mono_ms measured;   /* the last sample was taken then */
+	struct mono_ms pool_since; /* when tabs or plain leases were last promised more */
+	char left_by[LIMIT_ID_BYTES + 1]; /* who ended and left some of what is unmanaged */
+	uint64_t turn_head, memory_head;  /* the waiting claim for which it is kept; 0: open */
+	int64_t lag[LEASE_CLASS_COUNT];   /* shares.c */
 	struct mono_ms memory_since[LEASE_CLASS_COUNT]; /* who waits for memory, or got some */
 	uint32_t class_slots[LEASE_CLASS_COUNT];        /* of slots_used */
 	uint64_t pinned_bytes; /* charged to who cannot be made to leave (fit.c) */
@@ -208,7 +212,22 @@ static inline uint32_t mask_count(uint32_t mask)
 static inline bool claim_has_room(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_OFFERED || claim->rec.state == CLAIM_HELD ||
-	       claim->rec.state == CLAIM_YIELDING;
+	       claim->rec.state == CLAIM_YIELDING || claim->rec.state == CLAIM_DRAINING;
+}
+/* For its client; its room may still be taken. */
+static inline bool claim_over(const struct claim *claim)
+{
+	return claim->rec.state == CLAIM_ENDED || claim->rec.state == CLAIM_DRAINING;
+}
+/* Its turn is not over: others may wait for that. */
+static inline bool claim_computes(const struct claim *claim)
+{
+	return claim->rec.need.slots > 0 && claim->rec.state != CLAIM_DRAINING;
+}
+/* Nobody needs to be asked for its room any more. */
+static inline bool claim_leaves(const struct claim *claim)
+{
+	return claim->rec.state == CLAIM_YIELDING || claim->rec.state == CLAIM_DRAINING;
 }
 static inline enum binding_proof claim_proof(const struct claim *claim)
 {

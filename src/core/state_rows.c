@@ -91,6 +91,10 @@ static const struct field gpu_rows[] = {
 	ROW_UINT(T, 16, waiting),
 	ROW_LESS(T, 17, head_due, 2),
 	ROW_LESS(T, 18, last_due, 2),
+	ROW_TIME(T, 19, measured),
+	ROW_TIME(T, 20, pool_since),
+	ROW_UINT(T, 21, outside_base),
+	ROW_TEXT(T, 22, left_by),
 };
 static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 #undef T
@@ -157,6 +161,8 @@ static const struct field config_rows[] = {
 	ROW_UINT(T, 25, queue_per_principal_max),
 	ROW_UINT(T, 26, held_per_principal_max),
 	ROW_INT(T, 27, voice_credit_ms),
+	ROW_INT(T, 28, drain_ms_max),
+	ROW_INT(T, 29, sample_ms_max),
 };
 static const struct field_table config_fields = FIELD_TABLE(config_rows);
 #undef T

@@ -9,6 +9,7 @@
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/principal.h"
+#include "core/sample.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/shares.h"
@@ -31,6 +32,8 @@ struct core *core_create(void)
 			core->gpus[gpu].memory_since[cls] = MONO_NEVER;
 	core->wake = core->next_heartbeat = MONO_NEVER;
 	core->journal_ok = true;
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		core->gpus[gpu].measured = core->gpus[gpu].pool_since = MONO_PAST;
 	list_init(&core->groups);
 	list_init(&core->nested);
 	list_init(&core->hosted);
@@ -133,7 +136,7 @@ static void on_sample(struct core *core, const struct event *event)
 {
 	if (event->sample.gpu >= core->config.gpu_count)
 		return;
-	ledger_sample(core, event);
+	sample_take(core, event);
 	core->queue_changed = true;
 }
 

@@ -41,7 +41,7 @@ struct effect *tell_at(struct core *core, uint64_t conn, const struct claim *cla
 	effect->send.lease = claim->rec.id;
 	effect->send.state = claim->rec.state;
 	effect->send.end = claim->rec.end;
-	if (claim_has_room(claim)) {
+	if (claim_has_room(claim) && !claim_over(claim)) {
 		INVARIANT(claim->rec.fence != 0);
 		INVARIANT(claim->rec.granted_mask != 0);
 		effect->send.fence = claim->rec.fence;

@@ -3,6 +3,7 @@
 #include "core/timer.h"
 
 #include "core/claim.h"
+#include "core/drain.h"
 #include "core/memory.h"
 #include "core/order.h"
 #include "core/revoke.h"
@@ -25,6 +26,8 @@ static struct mono_ms claim_deadline(const struct claim *claim)
 		return ttl;
 	case CLAIM_YIELDING:
 		return mono_min(claim->deadline, ttl);
+	case CLAIM_DRAINING:
+		return claim->deadline;
 	case CLAIM_ENDED:
 	case CLAIM_STATE_COUNT:
 		break;
@@ -116,6 +119,9 @@ static void claim_due(struct core *core, struct claim *claim)
 		break;
 	case CLAIM_YIELDING:
 		revoke_due(core, claim);
+		break;
+	case CLAIM_DRAINING:
+		drain_due(core, claim);
 		break;
 	case CLAIM_ENDED:
 	case CLAIM_STATE_COUNT:

@@ -19,7 +19,7 @@ static const int64_t class_priorities[LEASE_CLASS_COUNT] = {0, 10, 15, 20};
 
 static const char *const state_names[CLAIM_STATE_COUNT] = {
 	[CLAIM_QUEUED] = "queued",     [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
-	[CLAIM_YIELDING] = "yielding", [CLAIM_ENDED] = "ended",
+	[CLAIM_YIELDING] = "yielding", [CLAIM_ENDED] = "ended",     [CLAIM_DRAINING] = "draining",
 };
 
 static const char *const end_names[END_REASON_COUNT] = {

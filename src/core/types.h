@@ -13,13 +13,15 @@ enum lease_class { LEASE_VOICE, LEASE_CHAT, LEASE_NORMAL, LEASE_BACKGROUND, LEAS
 
 /* QUEUED -> OFFERED -> HELD -> YIELDING -> ENDED, QUEUED/OFFERED -> ENDED, OFFERED -> QUEUED (ack
  * missed, place kept), YIELDING -> QUEUED (gave way, comes back with its key), YIELDING -> HELD
- * (the asking was taken back). HELD -> ENDED: released. */
+ * (the asking was taken back). HELD -> ENDED: released. Between
+ * HELD or YIELDING and ENDED it is DRAINING while its room is not free yet. */
 enum claim_state {
 	CLAIM_QUEUED,
 	CLAIM_OFFERED,
 	CLAIM_HELD,
 	CLAIM_YIELDING,
 	CLAIM_ENDED,
+	CLAIM_DRAINING,
 	CLAIM_STATE_COUNT
 };
 

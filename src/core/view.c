@@ -104,9 +104,13 @@ bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
 		.vram_bytes_granted = state->vram_sessions + state->vram_plain,
 		.vram_bytes_unmanaged = ledger_vram_unmanaged(core, gpu),
 		.vram_bytes_used = state->vram_used,
-		.used_known = state->sampled && state->used_known,
+		.used_known = state->sampled && state->used_known && ledger_vram_known(core, gpu),
 		.healthy = state->healthy,
+		.left_by = state->left_by,
 	};
+	gpu_holders (holder, core, gpu, HOLDER_KEEPS)
+		if (holder->rec.state == CLAIM_DRAINING)
+			ret_view->vram_bytes_draining += holder->vram_charged;
 	return true;
 }
 

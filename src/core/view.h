@@ -60,6 +60,8 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_BEYOND, "beyond",                                                                    \
 	  "It needs more than the GPUs have since they were configured anew.")                     \
 	X(WHY_HOST, "host", "It waits for a place inside {holder}.")                               \
+	X(WHY_DRAINING, "draining",                                                                \
+	  "{holder} has ended, but what it used on {gpu} is not seen to be free yet.")             \
 	X(WHY_DETACHED_SELF, "disconnected",                                                       \
 	  "Its own connection is gone; it has {left} to come back.")
 
@@ -136,6 +138,8 @@ struct gpu_view {
 	uint64_t vram_bytes_granted;   /* declared or observed, whichever is more, by leases */
 	uint64_t vram_bytes_unmanaged; /* used by nobody that the broker knows */
 	uint64_t vram_bytes_used;      /* measured */
+	uint64_t vram_bytes_draining;  /* of granted: by leases that are over, not free yet */
+	const char *left_by;           /* who left some of what is unmanaged; "": nobody known */
 	bool used_known, healthy;
 };
 bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view);

@@ -248,8 +248,7 @@ static struct due next_due(const struct core *core, const struct walk *walk,
 static bool promote_holder(struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
-		if (holder->rec.cls != claim->rec.cls || holder->due_turn ||
-		    holder->rec.state == CLAIM_YIELDING)
+		if (holder->rec.cls != claim->rec.cls || holder->due_turn || claim_leaves(holder))
 			continue;
 		holder->due_turn = true;
 		holder->due_since = core->now;

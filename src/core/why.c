@@ -32,6 +32,9 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 		if (why.code == WHY_STOPPING && !holder->killed &&
 		    session_stoppable(holder->session))
 			why.left_ms += core->config.kill_wait_ms;
+	} else if (holder->rec.state == CLAIM_DRAINING) {
+		why.code = WHY_DRAINING;
+		why.left_ms = left_ms(holder->deadline, now);
 	} else if (holder->session && holder->session->conn == 0) {
 		why.code = WHY_DETACHED;
 		why.left_ms = left_ms(holder->session->detach_deadline, now);
@@ -73,7 +76,7 @@ static void scan_holders(const struct core *core, const struct claim *head, uint
 	bool slots_fit = ledger_slots_fit(core, gpu, head->rec.need.slots);
 
 	gpu_holders (holder, core, gpu, kind) {
-		bool asked = holder->rec.state == CLAIM_YIELDING && holder->vram_charged > 0;
+		bool asked = claim_leaves(holder) && holder->vram_charged > 0;
 		struct why why;
 		if (slots_fit && !asked)
 			continue;

@@ -25,6 +25,8 @@
 	X(kill_wait_s, kill_wait_ms, 0, 600)                                                       \
 	X(place_memory_s, place_memory_ms, 0, 3600)                                                \
 	X(min_residence_max_s, min_residence_ms_max, 0, 86400)                                     \
+	X(drain_max_s, drain_ms_max, 0, 3600)                                                      \
+	X(sample_max_s, sample_ms_max, 0.1, 3600)                                                  \
 	X(settle_s, settle_ms, 0, 600)
 
 /* The file as libcyaml gives it; a NULL pointer is a key that is absent. */

@@ -15,6 +15,6 @@ void tally_trace(struct tally *tally, const struct effect *trace)
 	if (from == CLAIM_OFFERED && to == CLAIM_HELD)
 		histogram_add(&tally->waits[cls], trace->trace.waited_ms);
 	bool held = from == CLAIM_HELD || from == CLAIM_YIELDING;
-	if (held && (to == CLAIM_ENDED || to == CLAIM_QUEUED))
+	if (held && (to == CLAIM_ENDED || to == CLAIM_DRAINING || to == CLAIM_QUEUED))
 		histogram_add(&tally->holds[cls], trace->trace.held_ms);
 }

@@ -108,6 +108,7 @@ static enum stage stage_of(enum claim_state state)
 	case CLAIM_YIELDING:
 		return STAGE_HELD;
 	case CLAIM_ENDED:
+	case CLAIM_DRAINING:
 	case CLAIM_STATE_COUNT:
 		break;
 	}

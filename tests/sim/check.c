@@ -154,7 +154,8 @@ void check_crash(struct world *w)
 		if (row)
 			want->arrival_ms = row->rec.arrival.v;
 		want->live = row && row->live;
-		want->now.state = want->live ? row->rec.state : CLAIM_ENDED;
+		want->draining = want->live && row->rec.state == CLAIM_DRAINING;
+		want->now.state = want->live && !want->draining ? row->rec.state : CLAIM_ENDED;
 		if (!row || row->rec.state != CLAIM_YIELDING)
 			want->yield_asked = false;
 	}
@@ -230,8 +231,13 @@ static void observe_claim(struct world *w, const struct record *record)
 		want->lease = rec->id;
 		want->arrival_ms = rec->arrival.v;
 	}
+	bool ends = record->type == RECORD_CLAIM_END, drains = rec->state == CLAIM_DRAINING;
+	if (want->draining) { /* it was over before: now its room is free, too */
+		want->live = !ends;
+		return;
+	}
 	bool moved = check_place(w, want, rec);
-	yield_record(w, want, rec, record->type == RECORD_CLAIM_END);
+	yield_record(w, want, rec, ends || drains);
 	if (rec->state == CLAIM_OFFERED && rec->fence != want->recorded_fence)
 		evict_offered(w, want, rec);
 	check_settling(w, want, record);
@@ -242,14 +248,15 @@ static void observe_claim(struct world *w, const struct record *record)
 		observe_fence(w, want, rec->fence);
 	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED)
 		observe_queued(w, want, moved);
-	bool ends = record->type == RECORD_CLAIM_END;
+	want->live = !ends;
+	want->draining = drains;
+	ends |= drains;
 	if (ends)
 		check_linger(w, want, rec);
 	want->queued = true;
 	want->had_room = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
 	want->had_offer = rec->state == CLAIM_OFFERED;
-	want->live = !ends;
-	if (rec->revoked || (ends && rec->end != END_RELEASED))
+	if ((rec->revoked && !drains) || (ends && rec->end != END_RELEASED))
 		observe_taken(w, want, rec);
 	bool has = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
 	bool held = !ends && has && rec->fence != want->held_fence;

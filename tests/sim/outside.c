@@ -33,7 +33,7 @@ bool outside_waits(struct world *w, const struct want *want)
 static bool can_leave(const struct claim_record *rec)
 {
 	return rec->need.slots > 0 || rec->evictable || rec->state == CLAIM_YIELDING ||
-	       rec->lender != 0;
+	       rec->state == CLAIM_DRAINING || rec->lender != 0;
 }
 
 static uint64_t more(uint64_t a, uint64_t b)
@@ -54,7 +54,8 @@ static void add(const struct world *w, struct outside *outside, const struct wan
 	const struct claim_record *rec = outside_row(w, want);
 	bool has = rec && outside_has_room(rec);
 	uint32_t mask = has ? rec->granted_mask : 0;
-	uint32_t slots = has && rec->lender == 0 ? rec->need.slots : 0;
+	bool computes = has && rec->lender == 0 && rec->state != CLAIM_DRAINING;
+	uint32_t slots = computes ? rec->need.slots : 0;
 	if (want->uses)
 		mask |= want->uses_mask;
 	if (want->uses && !has)

@@ -95,6 +95,7 @@ struct want {
 	int64_t excused_t; /* from then on the broker may give the room away; INT64_MAX: not yet */
 	uint64_t lender;   /* lease inside whose room it runs; 0 */
 	bool was_lent;     /* it ran inside another once */
+	bool draining;     /* it is over, but its room is not free */
 	bool heir;         /* goes on in the turn of its lender, which has left */
 
 	struct want_bound bound;

@@ -256,7 +256,8 @@ uint64_t rig_ask(struct rig *rig, uint64_t conn, struct event event)
 	/* A plain request is told nothing while it waits: its row has the number. */
 	for (size_t i = rig->fx.count; i-- > 0;) {
 		const struct effect *effect = &rig->fx.v[i];
-		if (effect->type == EFFECT_SEND && effect->conn == event.conn)
+		if (effect->type == EFFECT_SEND && effect->conn == event.conn &&
+		    effect->send.ref == event.acquire.ref)
 			return effect->send.lease;
 		if (effect->type == EFFECT_APPEND && effect->record.type == RECORD_CLAIM_PUT &&
 		    effect->record.claim.ref == event.acquire.ref)
@@ -319,7 +320,7 @@ void rig_admin(struct rig *rig, enum admin_act act, uint64_t lease)
 
 void rig_sample(struct rig *rig, uint32_t gpu, uint64_t used, uint64_t session, uint64_t observed)
 {
-	struct observed seen = {session, observed};
+	struct observed seen = {.session = session, .vram_bytes = observed};
 	struct event event = {.type = EVENT_GPU_SAMPLE};
 
 	event.sample.gpu = gpu;

@@ -105,7 +105,9 @@ static struct event some_sample(const struct rig *rig, struct observed *observed
 {
 	struct event event = {.type = EVENT_GPU_SAMPLE};
 
-	*observed = (struct observed){rig->session_id_max - below(6), below(8) * GIB};
+	*observed = (struct observed){.session = rig->session_id_max - below(6),
+				      .vram_bytes = below(8) * GIB,
+				      .lease = one_in(2) ? some_claim(rig) : 0};
 	event.sample.gpu = (uint32_t)below(5);
 	event.sample.healthy = !one_in(20);
 	event.sample.used_known = !one_in(8);

@@ -1,0 +1,114 @@
+/* sample: whose the bytes are that a probe saw. It decides nothing; the ledger counts with what it
+ * finds. Called for EVENT_GPU_SAMPLE. */
+#include "core/sample.h"
+
+#include <stdlib.h>
+
+#include "core/drain.h"
+#include "core/ledger.h"
+
+static uint64_t less_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* What each session was seen to use, in the order of their ids. The caller frees it. */
+static uint64_t *seen_by_session(const struct core *core, const struct event *event,
+				 uint64_t *ret_sum)
+{
+	uint64_t *seen = calloc(rank_tree_count(&core->sessions) + 1, sizeof(*seen));
+
+	if (!seen)
+		abort();
+	*ret_sum = 0;
+	for (uint32_t i = 0; i < event->sample.observed_count; i++) {
+		const struct observed *observed = &event->sample.observed[i];
+		uint64_t bytes = less_of(observed->vram_bytes, VRAM_BYTES_MAX);
+		struct rank_node *node = rank_tree_from(&core->sessions, 0, observed->session);
+		if (!node || node->id != observed->session)
+			continue;
+		seen[rank_tree_rank(node)] += bytes;
+		*ret_sum += bytes;
+	}
+	return seen;
+}
+
+static uint64_t growth_of(const struct gpu *state, uint64_t outside)
+{
+	return minus(outside, state->sampled ? state->outside_base : 0);
+}
+
+/* What was last seen to be that of a client who has left stays its own, wherever it is seen now,
+ * until it is gone. Returns what is then nobody's. */
+static uint64_t observe_sessions(struct core *core, uint32_t gpu, const uint64_t *seen,
+				 uint64_t outside)
+{
+	uint64_t growth = growth_of(&core->gpus[gpu], outside);
+	struct rank_node *node = rank_tree_first(&core->sessions);
+
+	for (; node; node = rank_tree_next(node), seen++) {
+		struct session *session = session_of_id(node);
+		uint64_t before = session->vram[gpu].observed, left = 0;
+		if (session->conn == 0)
+			left = less_of(minus(before, *seen), growth);
+		growth -= left;
+		outside -= left;
+		if (*seen + left != before)
+			ledger_observe(core, session, gpu, *seen + left);
+	}
+	return outside;
+}
+
+/* Of what no session was seen to use, growth since the last reading is taken to be that of tabs and
+ * plain leases, up to what they declared; so their bytes are not counted twice (E2). A reading from
+ * before the newest of these promises says nothing yet. */
+static void judge_outside(struct core *core, uint32_t gpu, uint64_t outside,
+			  struct mono_ms measured)
+{
+	struct gpu *state = &core->gpus[gpu];
+
+	if (!mono_before(measured, state->pool_since)) {
+		state->vram_seen += growth_of(state, outside);
+		state->outside_base = outside;
+	} else {
+		state->outside_base = less_of(state->outside_base, outside);
+	}
+	state->vram_seen = less_of(less_of(state->vram_seen, ledger_pool(core, gpu)), outside);
+	state->vram_outside = outside;
+	if (ledger_vram_unmanaged(core, gpu) == 0)
+		state->left_by[0] = '\0';
+	POST(state->vram_seen <= state->vram_outside);
+}
+
+void sample_take(struct core *core, const struct event *event)
+{
+	uint32_t gpu = event->sample.gpu;
+	struct gpu *state = &core->gpus[gpu];
+	uint64_t used = less_of(event->sample.vram_bytes_used, VRAM_BYTES_MAX), known;
+	struct mono_ms measured = event->sample.measured;
+	uint64_t *seen;
+
+	PRE(gpu < core->config.gpu_count);
+	if (measured.v == 0 || mono_before(core->now, measured))
+		measured = core->now;
+	if (state->sampled && mono_before(measured, state->measured))
+		return; /* a later one was heard already */
+	state->healthy = event->sample.healthy;
+	if (event->sample.used_known) {
+		seen = seen_by_session(core, event, &known);
+		judge_outside(core, gpu, observe_sessions(core, gpu, seen, minus(used, known)),
+			      measured);
+		state->vram_used = used;
+		free(seen);
+	}
+	state->used_known = event->sample.used_known;
+	state->sampled = true;
+	state->measured = measured;
+	if (event->sample.used_known)
+		drain_judge(core, event, measured);
+}
