@@ -339,7 +339,7 @@ int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct
 	return rc ? rc : bad ? DATABASE_BAD : 0;
 }
 
-int database_each(struct database *db, enum statement statement, bool lenient,
+int database_each(struct database *db, enum statement statement,
 		  void (*each)(void *ctx, uint64_t id, const struct record *record), void *ctx)
 {
 	sqlite3_stmt *s = db->statements[statement];
@@ -355,7 +355,7 @@ int database_each(struct database *db, enum statement statement, bool lenient,
 		if (bytes && !codec_decode(bytes, length, &record))
 			each(ctx, (uint64_t)sqlite3_column_int64(s, 0), &record);
 		else
-			bad = !lenient;
+			bad = true;
 	}
 	int rc = database_judge(sqlite3_reset(s));
 	return rc ? rc : bad ? DATABASE_BAD : 0;

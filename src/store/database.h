@@ -69,6 +69,6 @@ int database_meta_get_bytes(struct database *db, const char *key, void *buf, siz
 int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct record *record),
 		       void *ctx);
 /* Calls `each` for every row of a statement whose columns are (id, record); a row that the codec
- * refuses is left out if `lenient`, else ends the walk with DATABASE_BAD. */
-int database_each(struct database *db, enum statement statement, bool lenient,
+ * refuses ends the walk with DATABASE_BAD. */
+int database_each(struct database *db, enum statement statement,
 		  void (*each)(void *ctx, uint64_t id, const struct record *record), void *ctx);

@@ -20,6 +20,11 @@ struct folding {
 	uint64_t claim_id_reserved, session_id_reserved;
 	uint64_t history_oldest, history_newest;
 	bool without_history;
+	struct {
+		unsigned count;
+		size_t length;
+		uint8_t bytes[HISTORY_ROW_RECORDS * CODEC_BYTES_MAX];
+	} ends; /* that are no row yet */
 };
 
 /* Reserves the next block of ids when the last one is used up. A SQLite result code. */
@@ -31,36 +36,63 @@ static int reserve_ids(struct store *store, const char *key, uint64_t used, uint
 	return database_meta_set(&store->db, key, *reserved);
 }
 
-static int write_record(struct store *store, const struct record *record, struct folding *folding)
+/* The ends gathered until now, as one row of history. A SQLite result code. */
+static int write_ends(struct store *store, struct folding *folding)
+{
+	if (folding->ends.count == 0)
+		return SQLITE_OK;
+	int rc = history_add(store, folding->history_newest + 1, folding->ends.bytes,
+			     folding->ends.length);
+	folding->history_newest += folding->ends.count;
+	folding->ends.count = 0;
+	folding->ends.length = 0;
+	return rc;
+}
+
+static int add_end(struct store *store, const struct pending *p, size_t i, struct folding *folding)
+{
+	if (folding->without_history)
+		return SQLITE_OK;
+	memcpy(folding->ends.bytes + folding->ends.length, pending_bytes(p, i), p->v[i].length);
+	folding->ends.length += p->v[i].length;
+	folding->ends.count++;
+	return folding->ends.count == HISTORY_ROW_RECORDS ? write_ends(store, folding) : SQLITE_OK;
+}
+
+static int write_entry(struct store *store, const struct pending *p, size_t i,
+		       struct folding *folding)
 {
 	struct database *db = &store->db;
-	uint8_t bytes[CODEC_BYTES_MAX];
-	size_t length = codec_encode(record, bytes);
+	const struct pending_entry *entry = &p->v[i];
 	int rc = SQLITE_OK;
-	switch (record->type) {
+	switch (entry->type) {
 	case RECORD_SESSION_PUT:
-		return database_put(db, STMT_SESSION_PUT, record->session.id, bytes, length);
+		return database_put(db, STMT_SESSION_PUT, entry->id, pending_bytes(p, i),
+				    entry->length);
 	case RECORD_SESSION_END:
-		return database_run_number(db, STMT_SESSION_END, record->session.id);
+		return database_run_number(db, STMT_SESSION_END, entry->id);
 	case RECORD_CLAIM_PUT:
-		return database_put(db, STMT_CLAIM_PUT, record->claim.id, bytes, length);
+		return database_put(db, STMT_CLAIM_PUT, entry->id, pending_bytes(p, i),
+				    entry->length);
 	case RECORD_CLAIM_END:
 		/* What is in no table needs no delete; most short claims are of this kind. */
-		if (record->claim.id <= store->unfolded.claim_id_written)
-			rc = database_run_number(db, STMT_CLAIM_END, record->claim.id);
-		if (rc || folding->without_history)
-			return rc;
-		return history_add(store, ++folding->history_newest, bytes, length);
+		if (entry->id <= store->unfolded.claim_id_written)
+			rc = database_run_number(db, STMT_CLAIM_END, entry->id);
+		return rc ? rc : add_end(store, p, i, folding);
 	case RECORD_AUDIT:
-		if (folding->without_history)
-			return SQLITE_OK;
-		return history_add(store, ++folding->history_newest, bytes, length);
+		return add_end(store, p, i, folding);
 	case RECORD_PAUSED:
-		return database_meta_set_bytes(db, "paused", bytes, length);
 	case RECORD_FENCE:
-		return database_meta_set(db, "fence_max", record->fence_max);
+		break; /* no entries */
 	}
 	return SQLITE_MISUSE;
+}
+
+static int write_pause(struct store *store, const struct record *paused)
+{
+	uint8_t bytes[CODEC_BYTES_MAX];
+	size_t length = codec_encode(paused, bytes);
+	return database_meta_set_bytes(&store->db, "paused", bytes, length);
 }
 
 /* Everything of `p`, inside the open transaction. A SQLite result code. */
@@ -70,11 +102,11 @@ static int write_pending(struct store *store, const struct pending *p, struct fo
 	if (p->fence_max)
 		rc = database_meta_set(&store->db, "fence_max", p->fence_max);
 	if (!rc && p->paused_set)
-		rc = write_record(store, &p->paused, folding);
+		rc = write_pause(store, &p->paused);
 	for (size_t i = 0; i < p->count && !rc; i++)
 		if (!p->v[i].dropped)
-			rc = write_record(store, &p->v[i].record, folding);
-	return rc;
+			rc = write_entry(store, p, i, folding);
+	return rc ? rc : write_ends(store, folding);
 }
 
 /* Everything unfolded, inside the open transaction. A SQLite result code. */
@@ -118,11 +150,23 @@ int fold_next_round(struct store *store, uint64_t round)
 	return rc ? rc : database_meta_set(&store->db, "turns_round", round);
 }
 
+static void begin_folding(const struct store *store, bool without_history,
+			  struct folding *ret_folding)
+{
+	ret_folding->claim_id_reserved = store->claim_id_reserved;
+	ret_folding->session_id_reserved = store->session_id_reserved;
+	ret_folding->history_oldest = store->history_oldest;
+	ret_folding->history_newest = store->history_newest;
+	ret_folding->without_history = without_history;
+	ret_folding->ends.count = 0;
+	ret_folding->ends.length = 0;
+}
+
 static int try_fold(struct store *store, bool without_history)
 {
 	struct database *db = &store->db;
-	struct folding folding = {store->claim_id_reserved, store->session_id_reserved,
-				  store->history_oldest, store->history_newest, without_history};
+	struct folding folding;
+	begin_folding(store, without_history, &folding);
 	int rc = database_run(db, STMT_BEGIN);
 	if (!rc)
 		rc = write_all(store, &folding);
@@ -153,25 +197,27 @@ static int write_marks_of(struct store *store)
 	return rc ? rc : database_meta_set_bytes(db, "gpus", store->gpus, sizeof store->gpus);
 }
 
-static int write_paused(struct store *store, struct folding *folding)
+static int write_paused(struct store *store)
 {
 	struct record record = {.type = RECORD_PAUSED, .admin.paused = store->paused};
 	memcpy(record.admin.reason, store->paused_reason, sizeof record.admin.reason);
-	return store->paused ? write_record(store, &record, folding) : SQLITE_OK;
+	return store->paused ? write_pause(store, &record) : SQLITE_OK;
 }
 
 int fold_rewrite(struct store *store)
 {
 	struct database *db = &store->db;
-	struct folding folding = {store->claim_id_max, store->session_id_max, store->history_oldest,
-				  store->history_newest, false};
+	struct folding folding;
+	begin_folding(store, false, &folding);
+	folding.claim_id_reserved = store->claim_id_max;
+	folding.session_id_reserved = store->session_id_max;
 	int rc = database_run(db, STMT_BEGIN);
 	rc = rc ? rc : clear_tables(db);
 	rc = rc ? rc : fold_next_round(store, store->turns.round + 1);
 	rc = rc ? rc : write_marks_of(store);
 	rc = rc ? rc : database_meta_set(db, "claim_id_reserved", store->claim_id_max);
 	rc = rc ? rc : database_meta_set(db, "session_id_reserved", store->session_id_max);
-	rc = rc ? rc : write_paused(store, &folding);
+	rc = rc ? rc : write_paused(store);
 	/* History that this run wrote no more is still to come; of what lives all comes. */
 	rc = rc ? rc : write_pending(store, &store->pending, &folding);
 	rc = rc ? rc : database_run(db, STMT_COMMIT);
@@ -182,6 +228,12 @@ int fold_rewrite(struct store *store)
 	store->unfolded.claim_id_written = store->claim_id_max;
 	store->unfolded.session_id_written = store->session_id_max;
 	return 0;
+}
+
+/* How many rows a fold would write. */
+static size_t records_of(const struct store *store)
+{
+	return store->unfolded.count - store->unfolded.dropped_count;
 }
 
 int fold(struct store *store, bool history_may_go)
@@ -195,7 +247,7 @@ int fold(struct store *store, bool history_may_go)
 		rc = try_fold(store, true);
 	/* After a failure not at every turn again, which may be many on a disk that stays full. */
 	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
-	store->fold_at = rc < 0 ? store->unfolded.count + step : 0;
+	store->fold_at = rc < 0 ? records_of(store) + step : 0;
 	store->fold_at_bytes = rc < 0 ? store->turns.length + FOLD_BYTES : 0;
 	return rc;
 }
@@ -204,7 +256,7 @@ bool fold_is_due(const struct store *store)
 {
 	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
 	uint64_t bytes = store->fold_at_bytes ? store->fold_at_bytes : FOLD_BYTES;
-	return store->unfolded.count >= (store->fold_at > step ? store->fold_at : step) ||
+	return records_of(store) >= (store->fold_at > step ? store->fold_at : step) ||
 	       store->turns.length >= bytes;
 }
 

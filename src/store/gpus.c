@@ -80,7 +80,7 @@ static void keep_row(void *ctx, uint64_t id, const struct record *record)
 static int move_rows(struct store *store, struct move *move)
 {
 	uint8_t bytes[CODEC_BYTES_MAX];
-	int rc = database_each(&store->db, STMT_CLAIMS, false, keep_row, move);
+	int rc = database_each(&store->db, STMT_CLAIMS, keep_row, move);
 	if (rc || move->no_memory)
 		return rc && !move->no_memory ? SQLITE_CORRUPT : SQLITE_NOMEM;
 	for (size_t i = 0; i < move->count && !rc; i++) {

@@ -1,10 +1,49 @@
-/* history: ended claims and audits, numbered rows, newest kept up to LIMIT_HISTORY. Reads and
- * prunes; store.c decides when, within its transactions. */
+/* history: ended claims and audits, numbered, some to a row, which bears the number of its first;
+ * the newest are kept up to LIMIT_HISTORY. Reads and prunes; store.c decides when, within its
+ * transactions. */
 #include "base/err.h"
+#include "store/codec.h"
 #include "store/store_private.h"
 
 /* More than one, so that a history above the limit shrinks; few, so that no turn feels it. */
 enum { PRUNE_STEP = 16 };
+
+/* Where the records of a row begin: they stand one behind the other, as a fold wrote them. */
+struct row {
+	uint64_t first; /* number of the first */
+	const uint8_t *bytes;
+	size_t at[HISTORY_ROW_RECORDS + 1];
+	unsigned count;
+};
+
+/* What no longer says how long it is hides the rest of its row, and no other row. */
+static int read_row(struct store *store, struct row *ret_row)
+{
+	sqlite3_stmt *s = store->db.statements[STMT_HISTORY_READ];
+	const uint8_t *bytes = sqlite3_column_blob(s, 1);
+	size_t length = (size_t)sqlite3_column_bytes(s, 1), at = 0, one;
+	*ret_row = (struct row){.first = (uint64_t)sqlite3_column_int64(s, 0), .bytes = bytes};
+	if (!bytes && sqlite3_errcode(store->db.sqlite) == SQLITE_NOMEM)
+		return -ERR_NO_MEMORY;
+	while (ret_row->count < HISTORY_ROW_RECORDS && at < length &&
+	       (one = codec_length(bytes + at, length - at)) > 0) {
+		at += one;
+		ret_row->at[++ret_row->count] = at;
+	}
+	return 0;
+}
+
+static uint64_t number_of_last(struct store *store, uint64_t last_row)
+{
+	sqlite3_stmt *s = store->db.statements[STMT_HISTORY_READ];
+	struct row row = {.count = 1};
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)last_row + (last_row < INT64_MAX));
+	sqlite3_bind_int64(s, 2, 1);
+	if (sqlite3_step(s) == SQLITE_ROW)
+		(void)read_row(store, &row);
+	sqlite3_reset(s);
+	return last_row + (row.count > 1 ? row.count - 1 : 0);
+}
 
 int history_load(struct store *store)
 {
@@ -17,11 +56,11 @@ int history_load(struct store *store)
 	int rc = database_judge(sqlite3_reset(s));
 	if (!rc && (oldest == 0 || oldest > newest + 1 || newest > INT64_MAX))
 		rc = DATABASE_BAD;
-	if (!rc) {
-		store->history_oldest = oldest;
-		store->history_newest = newest;
-	}
-	return rc;
+	if (rc)
+		return rc;
+	store->history_oldest = oldest;
+	store->history_newest = newest ? number_of_last(store, newest) : 0;
+	return 0;
 }
 
 int history_add(struct store *store, uint64_t row, const void *bytes, size_t length)
@@ -35,8 +74,9 @@ int history_prune(struct store *store, uint64_t newest, uint64_t *ret_oldest)
 	*ret_oldest = oldest;
 	if (newest < oldest)
 		return SQLITE_OK;
-	uint64_t excess =
-		newest - oldest + 1 > LIMIT_HISTORY ? newest - oldest + 1 - LIMIT_HISTORY : 0;
+	/* A row goes whole, so it must not reach into what stays. */
+	uint64_t kept = LIMIT_HISTORY + HISTORY_ROW_RECORDS - 1;
+	uint64_t excess = newest - oldest + 1 > kept ? newest - oldest + 1 - kept : 0;
 	/* In steps of the full size, so that most turns delete nothing at all. */
 	if (excess < PRUNE_STEP)
 		return SQLITE_OK;
@@ -48,29 +88,33 @@ int history_prune(struct store *store, uint64_t newest, uint64_t *ret_oldest)
 	return database_run_number(&store->db, STMT_HISTORY_PRUNE, oldest + step - 1);
 }
 
-struct read {
-	void (*each)(void *ctx, uint64_t row, const struct record *record);
-	void *ctx;
-};
-
-static void pass_on(void *ctx, uint64_t id, const struct record *record)
-{
-	struct read *read = ctx;
-	read->each(read->ctx, id, record);
-}
-
 int store_history(struct store *store, uint64_t before, unsigned limit,
 		  void (*each)(void *ctx, uint64_t row, const struct record *record), void *ctx)
 {
 	sqlite3_stmt *s = store->db.statements[STMT_HISTORY_READ];
-	struct read read = {each, ctx};
-	int folded = fold(store, false); /* else the newest were missing */
-	if (folded < 0)
-		return folded;
-	bool from_newest = before == 0 || before > INT64_MAX;
-	sqlite3_bind_int64(s, 1, from_newest ? INT64_MAX : (sqlite3_int64)before);
-	sqlite3_bind_int64(s, 2, limit);
-	/* Old rows decide nothing any more: one damaged row must not hide the others. */
-	int rc = database_each(&store->db, STMT_HISTORY_READ, true, pass_on, &read);
+	unsigned given = 0;
+	struct row row;
+	int rc = fold(store, false); /* else the newest were missing */
+	if (rc < 0)
+		return rc;
+	if (before == 0 || before > INT64_MAX)
+		before = INT64_MAX;
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)before);
+	sqlite3_bind_int64(s, 2, -1);
+	/* Old rows decide nothing any more: a damaged record must not hide the others. */
+	while (given < limit && rc == 0 && sqlite3_step(s) == SQLITE_ROW) {
+		rc = read_row(store, &row);
+		for (unsigned i = row.count; i-- > 0 && given < limit;) {
+			struct record record;
+			if (row.first + i >= before ||
+			    codec_decode(row.bytes + row.at[i], row.at[i + 1] - row.at[i],
+					 &record) < 0)
+				continue;
+			each(ctx, row.first + i, &record);
+			given++;
+		}
+	}
+	int end = database_judge(sqlite3_reset(s));
+	rc = rc ? rc : end;
 	return rc == DATABASE_BAD ? -ERR_IO : rc;
 }

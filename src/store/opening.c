@@ -56,7 +56,7 @@ static int check_table(struct store *store, enum statement statement, enum recor
 		       uint64_t *max)
 {
 	struct live_check check = {.store = store, .type = type, .id_max = *max};
-	int rc = database_each(&store->db, statement, false, check_live, &check);
+	int rc = database_each(&store->db, statement, check_live, &check);
 	if (rc)
 		return rc;
 	*max = check.id_max;

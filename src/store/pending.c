@@ -6,48 +6,44 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "store/codec.h"
 
 enum {
 	FIRST_CAPACITY = 64,
+	FIRST_BYTES = 16 * 1024,
+	KEPT_BYTES = 2 * 1024 * 1024,
 	KEPT_CAPACITY = 4096, /* more is given back when it is empty again */
 };
 
-static bool is_claim(const struct record *r)
+static bool is_claim_type(enum record_type type)
 {
-	return r->type == RECORD_CLAIM_PUT || r->type == RECORD_CLAIM_END;
-}
-
-static bool is_session(const struct record *r)
-{
-	return r->type == RECORD_SESSION_PUT || r->type == RECORD_SESSION_END;
+	return type == RECORD_CLAIM_PUT || type == RECORD_CLAIM_END;
 }
 
 static uint64_t id_of(const struct record *r)
 {
-	return is_claim(r) ? r->claim.id : r->session.id;
+	return r->type == RECORD_AUDIT ? 0 : is_claim_type(r->type) ? r->claim.id : r->session.id;
 }
 
-static bool goes_to_history(const struct record *r)
+static bool goes_to_history(enum record_type type)
 {
-	return r->type == RECORD_CLAIM_END || r->type == RECORD_AUDIT;
+	return type == RECORD_CLAIM_END || type == RECORD_AUDIT;
 }
 
 /* History alone: nothing of it is in a table that it must be deleted from. */
-static bool is_spare(const struct pending *p, const struct record *r)
+static bool is_spare(const struct pending *p, enum record_type type, uint64_t id)
 {
-	return goes_to_history(r) &&
-	       !(r->type == RECORD_CLAIM_END && r->claim.id <= p->claim_id_written);
+	return type == RECORD_AUDIT || (type == RECORD_CLAIM_END && id > p->claim_id_written);
 }
 
 /* The slot of that id, or the free one where it belongs. */
-static uint32_t find_slot(const struct pending *p, const struct record *r)
+static uint32_t find_slot(const struct pending *p, bool claim, uint64_t id)
 {
-	uint64_t id = id_of(r);
-	uint64_t hash = (id * 2 + is_claim(r)) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = (id * 2 + claim) * UINT64_C(0x9e3779b97f4a7c15);
 	size_t slot = (hash >> 32) & (p->slot_count - 1);
 	while (p->slots[slot]) {
-		const struct record *other = &p->v[p->slots[slot] - 1].record;
-		if (is_claim(other) == is_claim(r) && id_of(other) == id)
+		const struct pending_entry *other = &p->v[p->slots[slot] - 1];
+		if (other->id == id && is_claim_type(other->type) == claim)
 			break;
 		slot = (slot + 1) & (p->slot_count - 1);
 	}
@@ -56,25 +52,28 @@ static uint32_t find_slot(const struct pending *p, const struct record *r)
 
 static void index_entry(struct pending *p, size_t i)
 {
-	if (!is_claim(&p->v[i].record) && !is_session(&p->v[i].record))
+	if (p->v[i].type == RECORD_AUDIT)
 		return;
-	p->v[i].slot = find_slot(p, &p->v[i].record);
+	p->v[i].slot = find_slot(p, is_claim_type(p->v[i].type), p->v[i].id);
 	p->slots[p->v[i].slot] = (uint32_t)i + 1;
 }
 
 /* Closes the gaps of dropped entries; order is kept. */
 static void compact(struct pending *p)
 {
-	size_t kept = 0;
+	size_t kept = 0, kept_bytes = 0;
 	memset(p->slots, 0, p->slot_count * sizeof *p->slots);
 	for (size_t i = 0; i < p->count; i++) {
 		if (p->v[i].dropped)
 			continue;
-		if (kept != i)
-			p->v[kept] = p->v[i];
+		p->v[kept] = p->v[i];
+		memmove(p->bytes + kept_bytes, p->bytes + p->v[kept].at, p->v[kept].length);
+		p->v[kept].at = kept_bytes;
+		kept_bytes += p->v[kept].length;
 		index_entry(p, kept++);
 	}
 	p->count = kept;
+	p->byte_count = kept_bytes;
 	p->dropped_count = 0;
 }
 
@@ -99,36 +98,55 @@ static int set_capacity(struct pending *p, size_t capacity)
 int pending_init(struct pending *p)
 {
 	memset(p, 0, sizeof *p);
-	return set_capacity(p, FIRST_CAPACITY);
+	p->bytes = malloc(FIRST_BYTES);
+	if (!p->bytes)
+		return -ERR_NO_MEMORY;
+	p->byte_capacity = FIRST_BYTES;
+	int rc = set_capacity(p, FIRST_CAPACITY);
+	if (rc < 0)
+		pending_finish(p);
+	return rc;
 }
 
 void pending_finish(struct pending *p)
 {
 	free(p->v);
 	free(p->slots);
+	free(p->bytes);
 	memset(p, 0, sizeof *p);
 }
 
 static void drop(struct pending *p, size_t i)
 {
 	assert(!p->v[i].dropped);
-	if (goes_to_history(&p->v[i].record))
-		p->ended_count--;
-	if (is_spare(p, &p->v[i].record))
-		p->spare_count--;
+	p->ended_count -= goes_to_history(p->v[i].type);
+	p->spare_count -= is_spare(p, p->v[i].type, p->v[i].id);
 	p->v[i].dropped = true;
 	p->dropped_count++;
 }
 
-static int make_room(struct pending *p)
+static int make_room(struct pending *p, size_t count, size_t bytes)
 {
-	if (p->count < p->capacity)
+	if (p->byte_capacity - p->byte_count < bytes) {
+		size_t capacity = p->byte_capacity;
+		while (capacity - p->byte_count < bytes)
+			capacity *= 2;
+		uint8_t *grown = realloc(p->bytes, capacity);
+		if (!grown)
+			return -ERR_NO_MEMORY;
+		p->bytes = grown;
+		p->byte_capacity = capacity;
+	}
+	if (p->capacity - p->count >= count)
 		return 0;
 	if (p->dropped_count >= p->capacity / 2) {
 		compact(p);
-		return 0;
+		return make_room(p, count, bytes);
 	}
-	return set_capacity(p, p->capacity * 2);
+	size_t capacity = p->capacity;
+	while (capacity - p->count < count)
+		capacity *= 2;
+	return set_capacity(p, capacity);
 }
 
 /* On a disk that stays full, old history gives way to new. An end that must still delete its row
@@ -138,12 +156,41 @@ static void trim_history(struct pending *p)
 {
 	size_t enough = PENDING_ENDED_MAX - PENDING_ENDED_MAX / 10; /* not at every add */
 	for (size_t i = 0; i < p->count && p->spare_count > enough; i++)
-		if (!p->v[i].dropped && is_spare(p, &p->v[i].record))
+		if (!p->v[i].dropped && is_spare(p, p->v[i].type, p->v[i].id))
 			drop(p, i);
+}
+
+/* What it stands for before is dropped. True: it stands for something itself. */
+static bool replaces(struct pending *p, enum record_type type, uint64_t id)
+{
+	if (type == RECORD_AUDIT)
+		return true;
+	uint32_t at = p->slots[find_slot(p, is_claim_type(type), id)];
+	if (at && !p->v[at - 1].dropped) {
+		/* Ids are never used twice, so nothing comes after an end. */
+		assert(p->v[at - 1].type == RECORD_CLAIM_PUT ||
+		       p->v[at - 1].type == RECORD_SESSION_PUT);
+		drop(p, at - 1);
+	}
+	return type != RECORD_SESSION_END || id <= p->session_id_written;
+}
+
+/* An entry for bytes that stand at the end already. */
+static void add_entry(struct pending *p, enum record_type type, uint64_t id, size_t length)
+{
+	p->v[p->count] = (struct pending_entry){
+		.id = id, .at = p->byte_count, .length = (uint32_t)length, .type = type};
+	p->byte_count += length;
+	index_entry(p, p->count++);
+	p->ended_count += goes_to_history(type);
+	p->spare_count += is_spare(p, type, id);
+	if (p->spare_count > PENDING_ENDED_MAX)
+		trim_history(p);
 }
 
 int pending_add(struct pending *p, const struct record *record)
 {
+	uint64_t id = id_of(record);
 	if (record->type == RECORD_FENCE) {
 		assert(record->fence_max > p->fence_max);
 		p->fence_max = record->fence_max;
@@ -154,29 +201,10 @@ int pending_add(struct pending *p, const struct record *record)
 		p->paused_set = true;
 		return 0;
 	}
-	if (make_room(p) < 0)
+	if (make_room(p, 1, CODEC_BYTES_MAX) < 0)
 		return -ERR_NO_MEMORY;
-	if (record->type != RECORD_AUDIT) {
-		uint32_t at = p->slots[find_slot(p, record)];
-		if (at && !p->v[at - 1].dropped) {
-			struct record *old = &p->v[at - 1].record;
-			/* Ids are never used twice, so nothing comes after an end. */
-			assert(old->type == RECORD_CLAIM_PUT || old->type == RECORD_SESSION_PUT);
-			if (record->type == old->type) {
-				*old = *record;
-				return 0;
-			}
-			drop(p, at - 1);
-		}
-	}
-	if (record->type == RECORD_SESSION_END && record->session.id > p->session_id_written)
-		return 0;
-	p->v[p->count] = (struct pending_entry){.record = *record};
-	index_entry(p, p->count++);
-	p->ended_count += goes_to_history(record);
-	p->spare_count += is_spare(p, record);
-	if (p->spare_count > PENDING_ENDED_MAX)
-		trim_history(p);
+	if (replaces(p, record->type, id))
+		add_entry(p, record->type, id, codec_encode(record, p->bytes + p->byte_count));
 	return 0;
 }
 
@@ -184,29 +212,30 @@ bool pending_takes(const struct pending *p, const struct record *record)
 {
 	if (record->type == RECORD_FENCE)
 		return record->fence_max > p->fence_max;
-	if (!is_claim(record) && !is_session(record))
+	if (record->type == RECORD_AUDIT || record->type == RECORD_PAUSED)
 		return true;
-	uint32_t at = p->slots[find_slot(p, record)];
+	uint32_t at = p->slots[find_slot(p, is_claim_type(record->type), id_of(record))];
 	if (!at || p->v[at - 1].dropped)
 		return true;
-	enum record_type type = p->v[at - 1].record.type;
-	return type == RECORD_CLAIM_PUT || type == RECORD_SESSION_PUT;
+	return p->v[at - 1].type == RECORD_CLAIM_PUT || p->v[at - 1].type == RECORD_SESSION_PUT;
 }
 
 bool pending_takes_place(const struct pending *p, const struct record *row)
 {
-	uint32_t at = p->slots[find_slot(p, row)];
+	uint32_t at = p->slots[find_slot(p, is_claim_type(row->type), id_of(row))];
 	return at && !p->v[at - 1].dropped;
 }
 
-int pending_reserve(struct pending *p, size_t count)
+int pending_reserve(struct pending *p, const struct pending *from)
 {
-	while (p->capacity - p->count < count) {
-		int rc = set_capacity(p, p->capacity * 2);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	return make_room(p, from->count, from->byte_count);
+}
+
+void pending_record(const struct pending *p, size_t i, struct record *ret_record)
+{
+	int rc = codec_decode(pending_bytes(p, i), p->v[i].length, ret_record);
+	assert(rc == 0); /* it was written here */
+	(void)rc;
 }
 
 void pending_move(struct pending *from, struct pending *to)
@@ -218,10 +247,11 @@ void pending_move(struct pending *from, struct pending *to)
 	if (from->paused_set)
 		pending_add(to, &from->paused);
 	for (size_t i = 0; i < from->count; i++) {
-		if (from->v[i].dropped)
+		const struct pending_entry *entry = &from->v[i];
+		if (entry->dropped || !replaces(to, entry->type, entry->id))
 			continue;
-		int rc = pending_add(to, &from->v[i].record);
-		assert(rc == 0); /* the room was reserved */
+		memcpy(to->bytes + to->byte_count, pending_bytes(from, i), entry->length);
+		add_entry(to, entry->type, entry->id, entry->length);
 	}
 	pending_clear(from);
 }
@@ -235,20 +265,27 @@ void pending_clear(struct pending *p)
 {
 	bool few = p->count < p->slot_count / 16;
 	for (size_t i = 0; i < p->count; i++) {
-		const struct record *r = &p->v[i].record;
-		uint64_t *written = r->type == RECORD_CLAIM_PUT     ? &p->claim_id_written
-				    : r->type == RECORD_SESSION_PUT ? &p->session_id_written
+		const struct pending_entry *e = &p->v[i];
+		uint64_t *written = e->type == RECORD_CLAIM_PUT     ? &p->claim_id_written
+				    : e->type == RECORD_SESSION_PUT ? &p->session_id_written
 								    : NULL;
-		if (written && !p->v[i].dropped && *written < id_of(r))
-			*written = id_of(r);
-		if (few && r->type != RECORD_AUDIT)
+		if (written && !e->dropped && *written < e->id)
+			*written = e->id;
+		if (few && e->type != RECORD_AUDIT)
 			p->slots[p->v[i].slot] = 0;
 	}
 	if (!few)
 		memset(p->slots, 0, p->slot_count * sizeof *p->slots);
 	p->count = p->dropped_count = p->ended_count = p->spare_count = 0;
+	p->byte_count = 0;
 	p->fence_max = 0;
 	p->paused_set = false;
 	if (p->capacity > KEPT_CAPACITY)
 		(void)set_capacity(p, KEPT_CAPACITY); /* what stays too large does no harm */
+	uint8_t *less = p->byte_capacity > KEPT_BYTES ? malloc(FIRST_BYTES) : NULL;
+	if (less) {
+		free(p->bytes);
+		p->bytes = less;
+		p->byte_capacity = FIRST_BYTES;
+	}
 }

@@ -6,15 +6,21 @@
 
 enum { PENDING_ENDED_MAX = 10000 }; /* ended claims and audits kept for history while not written */
 
+/* A record as the codec writes it, once: the file of turns and the tables take it as it is. */
 struct pending_entry {
-	struct record record;
-	bool dropped;  /* a newer entry, or nothing, stands for it */
-	uint32_t slot; /* where the index points here */
+	uint64_t id;     /* of the session or claim; 0: an audit */
+	size_t at;       /* in bytes */
+	uint32_t length; /* there */
+	uint32_t slot;   /* where the index points here */
+	enum record_type type;
+	bool dropped; /* a newer entry, or nothing, stands for it */
 };
 
 struct pending {
 	struct pending_entry *v; /* in order of arrival */
 	size_t count, capacity;
+	uint8_t *bytes; /* of all entries, in their order; of those dropped, too */
+	size_t byte_count, byte_capacity;
 	size_t dropped_count, ended_count;
 	size_t spare_count; /* of those ended, how many history could do without */
 	uint32_t *slots;    /* open addressing by (type, id): index into v plus 1, 0 = free */
@@ -34,8 +40,13 @@ int pending_add(struct pending *p, const struct record *record);
 bool pending_takes(const struct pending *p, const struct record *record);
 /* True: what is here is newer than this row of a table, or says that it is over. */
 bool pending_takes_place(const struct pending *p, const struct record *row);
-/* So many adds will find room. 0 or -ERR_NO_MEMORY. */
-int pending_reserve(struct pending *p, size_t count);
+/* All of `from` will find room. 0 or -ERR_NO_MEMORY. */
+int pending_reserve(struct pending *p, const struct pending *from);
+static inline const uint8_t *pending_bytes(const struct pending *p, size_t i)
+{
+	return p->bytes + p->v[i].at;
+}
+void pending_record(const struct pending *p, size_t i, struct record *ret_record);
 /* Adds all of `from` to `to`, where room is reserved, and clears `from`. */
 void pending_move(struct pending *from, struct pending *to);
 bool pending_is_empty(const struct pending *p);

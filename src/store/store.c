@@ -88,7 +88,7 @@ void store_promise(struct store *store, int64_t ttl_ms)
 static int encode_turn(struct store *store, bool without_history, size_t *ret_length)
 {
 	const struct pending *p = &store->pending;
-	size_t most = (p->count + 3) * CODEC_BYTES_MAX, length = TURNS_HEADER_BYTES;
+	size_t most = p->byte_count + 3 * CODEC_BYTES_MAX, length = TURNS_HEADER_BYTES;
 	if (most > store->turn_capacity) {
 		uint8_t *bytes = realloc(store->turn_bytes, most);
 		if (!bytes)
@@ -103,9 +103,11 @@ static int encode_turn(struct store *store, bool without_history, size_t *ret_le
 	if (p->paused_set)
 		length += codec_encode(&p->paused, store->turn_bytes + length);
 	for (size_t i = 0; i < p->count; i++) {
-		const struct record *record = &p->v[i].record;
-		if (!p->v[i].dropped && !(without_history && record->type == RECORD_AUDIT))
-			length += codec_encode(record, store->turn_bytes + length);
+		const struct pending_entry *entry = &p->v[i];
+		if (entry->dropped || (without_history && entry->type == RECORD_AUDIT))
+			continue;
+		memcpy(store->turn_bytes + length, pending_bytes(p, i), entry->length);
+		length += entry->length;
 	}
 	*ret_length = length;
 	return 0;
@@ -127,7 +129,7 @@ static int write_turn(struct store *store, bool without_history)
 		return -ERR_IO;
 	if (store->rewrite)
 		return fold_rewrite(store);
-	int rc = pending_reserve(&store->unfolded, store->pending.count);
+	int rc = pending_reserve(&store->unfolded, &store->pending);
 	if (!rc)
 		rc = encode_turn(store, without_history, &length);
 	if (rc < 0)
@@ -231,9 +233,13 @@ static void pass_on(void *ctx, uint64_t id, const struct record *record)
 static void replay_unfolded(struct replay *replay, enum record_type type)
 {
 	const struct pending *p = &replay->store->unfolded;
-	for (size_t i = 0; i < p->count; i++)
-		if (!p->v[i].dropped && p->v[i].record.type == type)
-			replay->each(replay->ctx, &p->v[i].record);
+	for (size_t i = 0; i < p->count; i++) {
+		struct record record;
+		if (p->v[i].dropped || p->v[i].type != type)
+			continue;
+		pending_record(p, i, &record);
+		replay->each(replay->ctx, &record);
+	}
 }
 
 int store_replay(struct store *store, void (*each)(void *ctx, const struct record *record),
@@ -245,10 +251,10 @@ int store_replay(struct store *store, void (*each)(void *ctx, const struct recor
 	if (rc == -ERR_NO_MEMORY)
 		return rc;
 	if (store->db.sqlite)
-		rc = database_each(&store->db, STMT_SESSIONS, false, pass_on, &replay);
+		rc = database_each(&store->db, STMT_SESSIONS, pass_on, &replay);
 	replay_unfolded(&replay, RECORD_SESSION_PUT); /* .. with what waits to be folded */
 	if (!rc && store->db.sqlite)
-		rc = database_each(&store->db, STMT_CLAIMS, false, pass_on, &replay);
+		rc = database_each(&store->db, STMT_CLAIMS, pass_on, &replay);
 	replay_unfolded(&replay, RECORD_CLAIM_PUT);
 	return rc == DATABASE_BAD ? -ERR_IO : rc; /* opening has read every row before */
 }

@@ -7,6 +7,7 @@
 
 enum {
 	STORE_PATH_BYTES = 4096,
+	HISTORY_ROW_RECORDS = 16, /* in a row of history, at most */
 	STORE_GPUS_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1),
 };
 
@@ -73,7 +74,8 @@ bool fold_is_due(const struct store *store);
 int fold_load(struct store *store, struct turns_found *ret_found);
 /* Within a transaction: the turns until now are over. A SQLite result code. */
 int fold_next_round(struct store *store, uint64_t round);
-/* Both SQLite result codes. Within a transaction: adds a row; prunes a few old ones. */
+/* Both SQLite result codes. Within a transaction: adds a row of records, numbered from `row` on;
+ * prunes a few old ones. */
 int history_add(struct store *store, uint64_t row, const void *bytes, size_t length);
 int history_prune(struct store *store, uint64_t newest, uint64_t *ret_oldest);
 /* 0, DATABASE_BAD or a negative enum err. */

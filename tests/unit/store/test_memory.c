@@ -165,7 +165,7 @@ static void test_growth(void **state)
 		if (rc)
 			assert_int_equal(store_append(j.store, &record), 0);
 	}
-	assert_in_range(refused, 2, 6);
+	assert_in_range(refused, 2, 10);
 	assert_int_equal(store_commit(j.store), 0);
 	store_close(j.store);
 	assert_int_equal(try_open(&j), 0);

@@ -32,12 +32,19 @@ static size_t kept(const struct pending *p)
 	return p->count - p->dropped_count;
 }
 
-/* The k-th entry that is to be written. */
+static const struct record *decoded(const struct pending *p, size_t i)
+{
+	static struct record record;
+	pending_record(p, i, &record);
+	return &record;
+}
+
+/* The k-th entry that is to be written; good until the next. */
 static const struct record *at(const struct pending *p, size_t k)
 {
 	for (size_t i = 0; i < p->count; i++)
 		if (!p->v[i].dropped && k-- == 0)
-			return &p->v[i].record;
+			return decoded(p, i);
 	return NULL;
 }
 
