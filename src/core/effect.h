@@ -91,5 +91,9 @@ struct effects {
 void effects_init(struct effects *fx);
 void effects_clear(struct effects *fx); /* keeps the memory of a usual turn */
 void effects_finish(struct effects *fx);
-/* A zeroed effect at the end; valid until the next add. Aborts when memory is out. */
+/* Zeroes what an effect of this type says: of a text its first byte, of a record nothing. */
+void effect_clear(struct effect *effect, enum effect_type type);
+/* Copies what is said, not the room behind it. */
+void effect_copy(struct effect *to, const struct effect *from);
+/* Such a cleared effect at the end; valid until the next add. Aborts when memory is out. */
 struct effect *effects_add(struct effects *fx, enum effect_type type);

@@ -2,6 +2,7 @@
  * emptied by the shell after each turn. */
 #include "core/effect.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,35 @@ struct effect *effects_add(struct effects *fx, enum effect_type type)
 	if (fx->count == fx->capacity)
 		grow(fx);
 	effect = &fx->v[fx->count++];
-	memset(effect, 0, sizeof(*effect));
-	effect->type = type;
+	effect_clear(effect, type);
 	return effect;
+}
+
+/* Texts need no clearing behind their first byte, and a record is given whole. */
+void effect_clear(struct effect *effect, enum effect_type type)
+{
+	size_t bytes = sizeof(*effect);
+
+	if (type == EFFECT_APPEND)
+		bytes = offsetof(struct effect, record);
+	else if (type == EFFECT_SEND)
+		bytes = offsetof(struct effect, send.detail) + 1;
+	else if (type == EFFECT_TRACE)
+		bytes = offsetof(struct effect, trace.what) + 1;
+	memset(effect, 0, bytes);
+	effect->type = type;
+	if (type == EFFECT_TRACE)
+		effect->trace.name[0] = effect->trace.principal[0] = effect->trace.detail[0] = 0;
+}
+
+void effect_copy(struct effect *to, const struct effect *from)
+{
+	size_t bytes = sizeof(*from);
+
+	if (from->type == EFFECT_SEND)
+		bytes = offsetof(struct effect, send.detail) + strlen(from->send.detail) + 1;
+	else if (from->type == EFFECT_TRACE)
+		bytes = offsetof(struct effect, trace.detail) + strlen(from->trace.detail) + 1;
+	POST(bytes <= sizeof(*to));
+	memcpy(to, from, bytes);
 }

@@ -12,7 +12,7 @@ void text_copy(char *dst, size_t size, const char *src)
 	if (length > 0)
 		memcpy(dst, src, length);
 	dst[length] = '\0';
-	POST(strlen(dst) < size);
+	POST(length < size);
 }
 
 struct effect *tell(struct core *core, uint64_t conn, enum message msg)
@@ -24,7 +24,7 @@ struct effect *tell(struct core *core, uint64_t conn, enum message msg)
 		effect = effects_add(&core->out, EFFECT_SEND);
 	} else {
 		effect = &core->discard;
-		memset(effect, 0, sizeof(*effect));
+		effect_clear(effect, EFFECT_SEND);
 	}
 	effect->conn = conn;
 	effect->send.msg = msg;
@@ -57,7 +57,7 @@ void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum
 	tell_at(core, conn, claim, msg);
 	if (core->out.count == count)
 		return; /* nobody is there to be told */
-	*effects_add(&core->answers, EFFECT_SEND) = core->out.v[count];
+	effect_copy(effects_add(&core->answers, EFFECT_SEND), &core->out.v[count]);
 	core->out.count = count;
 }
 
@@ -139,7 +139,7 @@ struct effect *trace_claim(struct core *core, const struct claim *claim, const c
 
 	PRE(claim->rec.id != 0);
 	if (claim->silent) {
-		memset(&core->discard, 0, sizeof(core->discard));
+		effect_clear(&core->discard, EFFECT_TRACE);
 		return &core->discard;
 	}
 	effect = trace_event(core, what, NULL);

@@ -95,7 +95,7 @@ void observe_change(struct observers *observers, const struct effect *trace, str
 	assert(trace->type == EFFECT_TRACE);
 	row->id = observers->change_next++;
 	row->at = at;
-	row->effect = *trace;
+	effect_copy(&row->effect, trace);
 }
 
 uint64_t observe_change_oldest(const struct observers *observers)
