@@ -2,15 +2,23 @@
  * the core, which finds leases and sessions by their tokens, and by the edges. */
 #include "base/token.h"
 
+#include <string.h>
+
 #include "base/hash.h"
 #include "base/prepost.h"
 
 bool token_bytes_equal(const void *a, const void *b, size_t size)
 {
-	const volatile uint8_t *left = a, *right = b;
-	uint8_t differ = 0;
+	const uint8_t *left = a, *right = b;
+	volatile uint64_t differ = 0;
+	uint64_t x, y;
 
 	PRE(size > 0);
+	for (; size >= sizeof(x); left += sizeof(x), right += sizeof(x), size -= sizeof(x)) {
+		memcpy(&x, left, sizeof(x));
+		memcpy(&y, right, sizeof(y));
+		differ |= x ^ y;
+	}
 	for (size_t i = 0; i < size; i++)
 		differ |= (uint8_t)(left[i] ^ right[i]);
 	return differ == 0;

@@ -86,23 +86,28 @@ static const char *date_line(struct net *net)
 /* A value that would end its line is cut of that power: it may hold what a client sent. */
 static int add_header(struct buf *out, const char *name, const char *value)
 {
-	size_t length = strlen(value);
+	size_t name_length = strlen(name), length = strlen(value);
 	char *tail;
-	if (buf_append_text(out, name) || buf_append(out, ": ", 2) ||
-	    buf_reserve(out, length + 2, &tail))
+	if (buf_reserve(out, name_length + length + 4, &tail))
 		return -ERR_NO_MEMORY;
+	memcpy(tail, name, name_length);
+	tail += name_length;
+	*tail++ = ':';
+	*tail++ = ' ';
 	for (size_t i = 0; i < length; i++) {
 		unsigned char byte = (unsigned char)value[i];
 		tail[i] = byte < 0x20 || byte == 0x7f ? ' ' : value[i];
 	}
 	tail[length] = '\r';
 	tail[length + 1] = '\n';
-	buf_extend(out, length + 2);
+	buf_extend(out, name_length + length + 4);
 	return 0;
 }
 
 static int add_status(struct buf *out, int status)
 {
+	if (status == 200)
+		return buf_append(out, "HTTP/1.1 200 OK\r\n", 17);
 	return buf_append(out, "HTTP/1.1 ", 9) || add_number(out, (uint64_t)status) ||
 	       buf_append(out, " ", 1) || buf_append_text(out, http_status_text(status)) ||
 	       buf_append(out, "\r\n", 2);

@@ -2,11 +2,18 @@
 #include "net/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 bool utf8_is_valid(const char *text, size_t length)
 {
 	const uint8_t *at = (const uint8_t *)text, *end = at + length;
 	while (at < end) {
+		uint64_t word;
+		if (end - at >= 8 &&
+		    (memcpy(&word, at, 8), !(word & UINT64_C(0x8080808080808080)))) {
+			at += 8;
+			continue;
+		}
 		uint8_t lead = *at++;
 		if (lead < 0x80)
 			continue;

@@ -45,17 +45,19 @@ static const uint8_t newest[] = {
 
 /* One pass over a record's bytes: writing copies fields out, reading replaces them. */
 struct walk {
-	uint8_t *write; /* NULL while reading */
+	bool writing;
+	uint8_t *write;
 	const uint8_t *read;
 	size_t at, size;
 	unsigned version;
 	bool bad;
 };
 
-/* Widths are constants where this is called, so that a number is one move of the processor: a turn
- * writes some dozens of them. */
-static inline __attribute__((always_inline)) uint64_t walk_number(struct walk *w, uint64_t value,
-								  size_t width)
+/* All in one, so that a walk lies in registers and a number, whose width is a constant then, is one
+ * move of the processor: a turn writes some dozens of them. */
+#define WALK static inline __attribute__((always_inline))
+
+WALK uint64_t walk_number(struct walk *w, uint64_t value, size_t width)
 {
 	if (w->bad || w->size - w->at < width) {
 		w->bad = true;
@@ -64,7 +66,7 @@ static inline __attribute__((always_inline)) uint64_t walk_number(struct walk *w
 	size_t at = w->at;
 	uint64_t little;
 	w->at += width;
-	if (w->write) {
+	if (w->writing) {
 		little = htole64(value);
 		memcpy(w->write + at, &little, width);
 		return value;
@@ -74,23 +76,23 @@ static inline __attribute__((always_inline)) uint64_t walk_number(struct walk *w
 	return le64toh(little);
 }
 
-static void walk_u64(struct walk *w, uint64_t *field)
+WALK void walk_u64(struct walk *w, uint64_t *field)
 {
 	*field = walk_number(w, *field, 8);
 }
 
-static void walk_i64(struct walk *w, int64_t *field)
+WALK void walk_i64(struct walk *w, int64_t *field)
 {
 	*field = (int64_t)walk_number(w, (uint64_t)*field, 8);
 }
 
-static void walk_u32(struct walk *w, uint32_t *field)
+WALK void walk_u32(struct walk *w, uint32_t *field)
 {
 	*field = (uint32_t)walk_number(w, *field, 4);
 }
 
 /* A value below `count`, in one byte. */
-static unsigned walk_choice(struct walk *w, unsigned value, unsigned count)
+WALK unsigned walk_choice(struct walk *w, unsigned value, unsigned count)
 {
 	unsigned got = (unsigned)walk_number(w, value, 1);
 	if (got >= count)
@@ -98,26 +100,26 @@ static unsigned walk_choice(struct walk *w, unsigned value, unsigned count)
 	return w->bad ? 0 : got;
 }
 
-static void walk_bool(struct walk *w, bool *field)
+WALK void walk_bool(struct walk *w, bool *field)
 {
 	*field = walk_choice(w, *field, 2) == 1;
 }
 
 /* Ids count from 1 and must fit SQLite's signed integers. */
-static void walk_id(struct walk *w, uint64_t *field)
+WALK void walk_id(struct walk *w, uint64_t *field)
 {
 	walk_u64(w, field);
 	if (*field == 0 || *field > INT64_MAX)
 		w->bad = true;
 }
 
-static void walk_token(struct walk *w, struct token *token)
+WALK void walk_token(struct walk *w, struct token *token)
 {
 	if (w->bad || w->size - w->at < sizeof token->b) {
 		w->bad = true;
 		return;
 	}
-	if (w->write)
+	if (w->writing)
 		memcpy(w->write + w->at, token->b, sizeof token->b);
 	else
 		memcpy(token->b, w->read + w->at, sizeof token->b);
@@ -127,13 +129,13 @@ static void walk_token(struct walk *w, struct token *token)
 /* `size` is the room of the field with its NUL. */
 static void walk_text(struct walk *w, char *text, size_t size)
 {
-	size_t length = w->write ? strnlen(text, size) : 0;
+	size_t length = w->writing ? strnlen(text, size) : 0;
 	length = (size_t)walk_number(w, length, 1);
 	if (w->bad || length >= size || w->size - w->at < length) {
 		w->bad = true;
 		return;
 	}
-	if (w->write) {
+	if (w->writing) {
 		memcpy(w->write + w->at, text, length);
 	} else {
 		memcpy(text, w->read + w->at, length);
@@ -182,7 +184,7 @@ static void claim_of_version_1(struct claim_record *c)
 	c->turn_since = c->held_since;
 }
 
-static void walk_claim(struct walk *w, struct claim_record *c)
+WALK void walk_claim(struct walk *w, struct claim_record *c)
 {
 	walk_id(w, &c->id);
 	walk_u64(w, &c->session);
@@ -237,7 +239,7 @@ static void walk_claim(struct walk *w, struct claim_record *c)
 	walk_i64(w, &c->tag.v);
 }
 
-static void walk_payload(struct walk *w, struct record *r)
+WALK void walk_payload(struct walk *w, struct record *r)
 {
 	switch (r->type) {
 	case RECORD_SESSION_PUT:
@@ -269,8 +271,9 @@ static void walk_payload(struct walk *w, struct record *r)
 size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX])
 {
 	struct record copy = *record; /* the walk takes fields by pointer, to read them as well */
-	struct walk header = {.write = buf, .size = HEADER_BYTES};
-	struct walk body = {.write = buf,
+	struct walk header = {.writing = true, .write = buf, .size = HEADER_BYTES};
+	struct walk body = {.writing = true,
+			    .write = buf,
 			    .at = HEADER_BYTES,
 			    .size = CODEC_BYTES_MAX - CRC_BYTES,
 			    .version = newest[record->type]};
@@ -279,7 +282,7 @@ size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX])
 	walk_number(&header, newest[record->type], 1);
 	walk_number(&header, record->type, 1);
 	walk_number(&header, body.at - HEADER_BYTES, 2);
-	struct walk crc = {.write = buf, .at = body.at, .size = CODEC_BYTES_MAX};
+	struct walk crc = {.writing = true, .write = buf, .at = body.at, .size = CODEC_BYTES_MAX};
 	walk_number(&crc, crc32_of(buf, body.at), CRC_BYTES);
 	return crc.at;
 }

@@ -17,10 +17,19 @@ enum {
 	PHASE_MS_MAX = 3600 * 1000, /* what a client may say of its own phases; the core clips it */
 };
 
+/* fnmatch turns both into wide characters first; most names differ before the first star. */
+static bool glob_matches(const char *glob, const char *name)
+{
+	for (size_t i = 0; glob[i] && !strchr("*?[\\", glob[i]); i++)
+		if (glob[i] != name[i])
+			return false;
+	return fnmatch(glob, name, 0) == 0;
+}
+
 enum lease_class lock_class_of(const struct wire_context *ctx, const char *name)
 {
 	for (size_t i = 0; name && i < ctx->rule_count; i++)
-		if (fnmatch(ctx->rules[i].glob, name, 0) == 0)
+		if (glob_matches(ctx->rules[i].glob, name))
 			return ctx->rules[i].cls;
 	return LEASE_NORMAL;
 }
@@ -44,7 +53,7 @@ int gpu_index(const struct core_config *config, const char *name)
 static const struct class_rights *rights_of(const struct wire_context *ctx)
 {
 	for (size_t i = 0; ctx->principal && i < ctx->right_count; i++)
-		if (fnmatch(ctx->rights[i].glob, ctx->principal, 0) == 0)
+		if (glob_matches(ctx->rights[i].glob, ctx->principal))
 			return &ctx->rights[i];
 	return NULL;
 }

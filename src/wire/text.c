@@ -136,7 +136,9 @@ void text_json_item(struct text *text)
 /* May have to be escaped: quotes, backslash, controls, DEL, and what begins a line separator. */
 static bool is_plain(unsigned char c)
 {
-	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && c != 0xe2;
+	static const uint32_t plain[8] = {0,          0xfffffffb, 0xefffffff, 0x7fffffff,
+					  0xffffffff, 0xffffffff, 0xffffffff, 0xfffffffb};
+	return plain[c / 32] >> (c % 32) & 1;
 }
 
 /* Only what JSON demands: quotes, backslash, controls; and DEL and the line separators, so that a

@@ -14,7 +14,8 @@
 #include "wire/name.h"
 
 enum {
-	FEW_KEYS = 16, /* so many are compared each with each */
+	SHORT_BYTES = 1024, /* for such a text it is not worth looking */
+	FEW_KEYS = 16,      /* so many are compared each with each */
 };
 
 static_assert(LIMIT_JSON_DEPTH == 16, "the words say so");
@@ -22,7 +23,7 @@ static_assert(LIMIT_JSON_DEPTH == 16, "the words say so");
 struct reading {
 	const char *at, *end;
 	struct json *values;
-	uint32_t count;
+	uint32_t count, count_max;
 	char *copy;        /* of the texts, each with its NUL */
 	const char *words; /* why it ended */
 };
@@ -105,9 +106,11 @@ static bool read_escape(struct reading *r)
 	return read_unicode(r);
 }
 
+/* ASCII but for controls, quotes and backslashes, a bit each. */
 static bool is_plain(unsigned char c)
 {
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+	static const uint32_t plain[8] = {0, 0xfffffffb, 0xefffffff, 0xffffffff};
+	return plain[c / 32] >> (c % 32) & 1;
 }
 
 /* From its first quote to behind its last. */
@@ -329,7 +332,9 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 		return true;
 	}
 	for (;;) {
-		struct json *value = &r->values[r->count++];
+		struct json *value = &r->values[r->count];
+		if (r->count++ == r->count_max)
+			return fail(r, "a value is expected"); /* each takes two bytes */
 		if (map && !read_key(r, value))
 			return false;
 		if (!read_value(r, value, depth))
@@ -366,10 +371,12 @@ static bool read_value(struct reading *r, struct json *value, unsigned depth)
 	return ok;
 }
 
-/* No text has more: each but the first stands behind one of these. */
+/* No text has more: each takes two bytes, and each but the first stands behind one of these. */
 static size_t values_of(const char *bytes, size_t length)
 {
 	size_t count = 1;
+	if (length <= SHORT_BYTES)
+		return length / 2 + 1;
 	for (size_t i = 0; i < length; i++)
 		count += bytes[i] == ',' || bytes[i] == '[' || bytes[i] == '{';
 	return count;
@@ -377,12 +384,13 @@ static size_t values_of(const char *bytes, size_t length)
 
 struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const char **ret_words)
 {
-	size_t values = values_of(bytes, length) * sizeof(struct json);
+	size_t count_max = values_of(bytes, length), values = count_max * sizeof(struct json);
 	struct json *block = malloc(values + length + 2);
 	struct reading r = {.at = bytes,
 			    .end = bytes + length,
 			    .values = block,
 			    .count = 1,
+			    .count_max = (uint32_t)count_max,
 			    .copy = (char *)block + values};
 	*ret_at = 0;
 	*ret_words = "";

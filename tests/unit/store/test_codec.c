@@ -159,6 +159,30 @@ static void test_golden_bytes(void **state)
 	assert_int_equal(crc32_of((const uint8_t *)"123456789", 9), 0xcbf43926);
 }
 
+static uint32_t crc_by_bits(const uint8_t *bytes, size_t length)
+{
+	uint32_t crc = UINT32_MAX;
+	for (size_t i = 0; i < length; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+	}
+	return ~crc;
+}
+
+/* However many bytes are summed at a step, and wherever they begin, the sum is that of the bits. */
+static void test_crc_of_any_length(void **state)
+{
+	(void)state;
+	uint8_t bytes[320];
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i * i * 31 + i * 7 + 13);
+	for (size_t from = 0; from < 9; from++)
+		for (size_t length = 0; from + length <= sizeof bytes; length++)
+			assert_int_equal(crc32_of(bytes + from, length),
+					 crc_by_bits(bytes + from, length));
+}
+
 /* A record cut anywhere, or with anything behind it, is refused and the output untouched. */
 static void test_cut(void **state)
 {
@@ -300,10 +324,11 @@ static void test_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_claim_fields),
-		cmocka_unit_test(test_golden_bytes), cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_flipped_bit),  cmocka_unit_test(test_wrong_content),
-		cmocka_unit_test(test_old_versions), cmocka_unit_test(test_named),
+		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_claim_fields),
+		cmocka_unit_test(test_golden_bytes),  cmocka_unit_test(test_crc_of_any_length),
+		cmocka_unit_test(test_cut),           cmocka_unit_test(test_flipped_bit),
+		cmocka_unit_test(test_wrong_content), cmocka_unit_test(test_old_versions),
+		cmocka_unit_test(test_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
