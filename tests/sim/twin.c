@@ -76,10 +76,15 @@ static bool same(const struct effect *a, const struct effect *b)
 		size_t length = codec_encode(&a->record, one);
 		return codec_encode(&b->record, other) == length && !memcmp(one, other, length);
 	}
-	case EFFECT_SEND:
-		return !memcmp(&a->send, &b->send, sizeof a->send);
+	case EFFECT_SEND: /* what lies behind a text means nothing */
+		return !memcmp(&a->send, &b->send, (size_t)(a->send.detail - (char *)&a->send)) &&
+		       !strcmp(a->send.detail, b->send.detail);
 	case EFFECT_TRACE:
-		return !memcmp(&a->trace, &b->trace, sizeof a->trace);
+		return !memcmp(&a->trace, &b->trace, (size_t)(a->trace.what - (char *)&a->trace)) &&
+		       !strcmp(a->trace.what, b->trace.what) &&
+		       !strcmp(a->trace.name, b->trace.name) &&
+		       !strcmp(a->trace.principal, b->trace.principal) &&
+		       !strcmp(a->trace.detail, b->trace.detail);
 	case EFFECT_SIGNAL:
 		return a->signal.session == b->signal.session && a->signal.signo == b->signal.signo;
 	case EFFECT_CLOSE:
