@@ -353,6 +353,16 @@ static int64_t guess_p90(const struct core *core, const struct claim *claim, int
 	return RATIO_ONE + larger(more, RATIO_ONE) * 2 / (2 + depth);
 }
 
+void core_waits(const struct core *core, enum lease_class cls, struct estimate *ret)
+{
+	const struct spread *waits = &core->estimates.waits[cls];
+
+	PRE(cls < LEASE_CLASS_COUNT);
+	*ret = (struct estimate){.p50_ms = spread_quantile(waits, 500),
+				 .p90_ms = spread_quantile(waits, 900),
+				 .samples = (uint32_t)(spread_total(waits) / SPREAD_ONE)};
+}
+
 void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		   struct estimate *ret)
 {

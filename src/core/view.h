@@ -129,6 +129,8 @@ struct estimate {
 	int64_t p50_ms, p90_ms;
 	uint32_t samples; /* waits of its class with as many before them that were seen */
 };
+/* Of all that were granted in about the last hour, who waited not at all too. */
+void core_waits(const struct core *core, enum lease_class cls, struct estimate *ret);
 void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		   struct estimate *ret);
 

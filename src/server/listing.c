@@ -208,6 +208,8 @@ bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t
 		.wall = shell->broker.wall,
 		.draining = shell->draining,
 	};
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		core_waits(shell->broker.core, (enum lease_class)cls, &head.waits[cls]);
 	head.grants = core_grants(shell->broker.core, shell->broker.now, &head.grants_left_ms);
 	head.grants_detail = facts_grants_detail(shell, head.grants);
 	if (core_holder_after(shell->broker.core, 0, shell->broker.now, &holder))

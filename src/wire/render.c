@@ -63,6 +63,22 @@ void render_grants(struct text *out, enum grants grants, int64_t left_ms, const 
 	text_char(out, '}');
 }
 
+/* What was normal here of late. */
+static void add_waits(struct text *out, const struct estimate *waits)
+{
+	text_json_key(out, "waits");
+	text_char(out, '{');
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		text_json_key(out, lease_class_name(cls));
+		text_char(out, '{');
+		text_json_u64(out, "count", waits[cls].samples);
+		text_json_seconds_or_null(out, "p50_s", waits[cls].p50_ms);
+		text_json_seconds_or_null(out, "p90_s", waits[cls].p90_ms);
+		text_char(out, '}');
+	}
+	text_char(out, '}');
+}
+
 void render_begin(struct render *render, struct text *out, const struct render_head *head,
 		  bool as_message)
 {
@@ -90,6 +106,7 @@ void render_begin(struct render *render, struct text *out, const struct render_h
 	text_json_bool(out, "draining", head->draining);
 	render_grants(out, head->grants, head->grants_left_ms, head->grants_detail);
 	add_counters(out, stats);
+	add_waits(out, head->waits);
 }
 
 enum render_part render_next(struct render *render)

@@ -27,6 +27,7 @@ struct render {
 
 struct render_head {
 	const struct core_stats *stats;
+	struct estimate waits[LEASE_CLASS_COUNT];
 	const char *version;
 	const char *owner;         /* name of the holder with the lowest id, NULL: free */
 	const char *paused_reason; /* may be NULL */

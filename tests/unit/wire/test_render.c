@@ -57,11 +57,13 @@ static void head(struct render *render, struct text *out, const char *owner, uin
 					 .waiting = waiting,
 					 .held = owner ? 1 : 0,
 					 .journal_ok = true};
-	const struct render_head values = {.stats = &stats,
-					   .version = "0.1.0",
-					   .owner = owner,
-					   .uptime_ms = 61500,
-					   .wall = {1766447001000}};
+	const struct render_head values = {
+		.stats = &stats,
+		.waits = {{400, 2100, 31}, {-1, -1, 0}, {-1, -1, 0}, {-1, -1, 0}},
+		.version = "0.1.0",
+		.owner = owner,
+		.uptime_ms = 61500,
+		.wall = {1766447001000}};
 	render_begin(render, out, &values, false);
 }
 
