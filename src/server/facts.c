@@ -35,7 +35,12 @@ const char *facts_in_the_way(const struct core *core, const struct why *why, str
 void facts_told(const struct core *core, uint64_t claim, struct mono_ms now, struct wall_ms wall,
 		struct told *ret_told)
 {
-	*ret_told = (struct told){.bound_ms = core_bound_ms(core, claim, now), .wall = wall};
+	struct bound bound;
+	core_bound(core, claim, now, &bound);
+	*ret_told = (struct told){.bound_ms = bound.ms,
+				  .bound_why = bound_none_name((int)bound.none),
+				  .bound_text = bound_none_text((int)bound.none),
+				  .wall = wall};
 	core_estimate(core, claim, now, &ret_told->estimate);
 }
 

@@ -137,8 +137,8 @@ static void all_rows(struct render *render, void (*between)(struct text *out, vo
 				      .wall = {1766447001000}},
 				     {.estimate = {.p50_ms = -1, .p90_ms = -1},
 				      .bound_ms = -1,
-				      .bound_why = "paused",
-				      .bound_text = "An operator paused grants."}};
+				      .bound_why = "stopped",
+				      .bound_text = "Nothing is granted now."}};
 	for (int i = 0; i < 2; i++) {
 		const struct render_wait wait = {
 			.position = i, .told = told[i], .why = &why, .holder_name = "Root-Mic"};
