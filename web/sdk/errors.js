@@ -20,6 +20,7 @@ export class BrokerError extends Error {
 const DENIED = {
 	queue_full: "QUEUE_FULL",
 	quota: "QUEUE_FULL",
+	class_not_allowed: "DENIED",
 	never_fits: "NEVER_FITS",
 	no_such_gpu: "NEVER_FITS",
 };

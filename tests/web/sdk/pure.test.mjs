@@ -20,6 +20,8 @@ test("each refusal has its code, and says whether to try again", () => {
 	const code = (/** @type {any} */ m) => [endError(m).code, endError(m).retryable];
 	const denied = (/** @type {string} */ code) => ({ type: "denied", code, message: "No." });
 	assert.deepEqual(code(denied("queue_full")), ["QUEUE_FULL", true]);
+	assert.deepEqual(code(denied("quota")), ["QUEUE_FULL", true]);
+	assert.deepEqual(code(denied("class_not_allowed")), ["DENIED", false]);
 	assert.deepEqual(code(denied("never_fits")), ["NEVER_FITS", false]);
 	assert.deepEqual(code(denied("bad_field")), ["PROTOCOL", false]);
 	assert.deepEqual(code({ ...denied("journal_unavailable"), retry_after_s: 5 }),
