@@ -119,7 +119,7 @@ static bool commit(struct world *w)
 	if (b->io_error || (b->disk_full && b->reserve == 0)) {
 		b->io_error = false;
 		b->commit_failed = true;
-		bound_taint(w);
+		told_taint(w);
 		return false;
 	}
 	if (b->disk_full)

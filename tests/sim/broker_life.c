@@ -160,7 +160,7 @@ void broker_crash(struct world *w, bool reboot)
 	if (b->state == BROKER_DOWN)
 		return;
 	trace_line(&w->trace, "broker dies%s", reboot ? " with the machine" : "");
-	bound_taint(w);
+	told_taint(w);
 	twin_drop(w);
 	core_destroy(b->core);
 	b->core = NULL;
@@ -197,7 +197,7 @@ void broker_stall(struct world *w, int64_t stall_ms)
 		return;
 	b->state = BROKER_STALLED;
 	b->stall_begin_t = w->t;
-	bound_taint(w);
+	told_taint(w);
 	agenda_add(&w->agenda,
 		   (struct item){.t = w->t + stall_ms, .kind = ITEM_HEAL, .what = FAULT_STALL});
 }
@@ -214,7 +214,7 @@ void broker_resume(struct world *w)
 		b->stalled_ms += w->t - b->stall_begin_t;
 		w->stalled_ms += w->t - b->stall_begin_t;
 	}
-	bound_taint(w);
+	told_taint(w);
 	b->turn_t = INT64_MAX;
 	broker_plan_turn(w, w->t);
 }

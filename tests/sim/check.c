@@ -136,8 +136,7 @@ static void observe_fence(struct world *w, struct want *want, uint64_t fence)
 			 (unsigned long long)want->uid, (unsigned long long)w->check.fence_before);
 	want->recorded_fence = fence;
 	want->offered_t = w->t;
-	bound_end(w, want); /* its wait is over */
-	told_end(w, want);
+	told_end(w, want); /* its wait is over */
 	if (fence > w->check.fence_recorded)
 		w->check.fence_recorded = fence;
 }
@@ -169,26 +168,20 @@ void check_lost(struct world *w, int64_t in_doubt_ms)
 		if (want->said != WANT_OVER)
 			want->said = WANT_ASKED;
 		excuse(w, want, w->t + in_doubt_ms);
-		bound_drop(want);
 		told_drop(want);
 		want->now.state = CLAIM_ENDED;
 	}
 }
 
 /* A wait begins, or goes on. */
-static void observe_queued(struct world *w, struct want *want, bool moved)
+static void observe_queued(struct world *w, struct want *want)
 {
 	if (!want->queued) {
 		if (want->binding == BIND_HTTP) /* is told nothing while it waits */
 			want->said = WANT_WAITING;
-		bound_begin(w, want, want->asked_t >= 0 ? want->asked_t : w->t);
 		told_begin(w, want, want->asked_t >= 0 ? want->asked_t : w->t);
 	} else if (want->had_room) {
 		told_begin(w, want, w->t);
-		if (moved)
-			bound_begin(w, want, w->t);
-		else
-			bound_resume(w, want);
 	}
 }
 
@@ -236,7 +229,7 @@ static void observe_claim(struct world *w, const struct record *record)
 		want->live = !ends;
 		return;
 	}
-	bool moved = check_place(w, want, rec);
+	check_place(w, want, rec);
 	yield_record(w, want, rec, ends || drains);
 	if (rec->state == CLAIM_OFFERED && rec->fence != want->recorded_fence)
 		evict_offered(w, want, rec);
@@ -247,7 +240,7 @@ static void observe_claim(struct world *w, const struct record *record)
 	if (claim_has_fence(rec))
 		observe_fence(w, want, rec->fence);
 	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED)
-		observe_queued(w, want, moved);
+		observe_queued(w, want);
 	want->live = !ends;
 	want->draining = drains;
 	ends |= drains;
@@ -269,7 +262,6 @@ static void observe_claim(struct world *w, const struct record *record)
 	if (ends) {
 		w->tally.ended++;
 		w->tally.timeouts += rec->end == END_TIMEOUT;
-		bound_drop(want);
 		told_drop(want);
 	}
 	observe_now(w, want, rec, ends);
@@ -336,7 +328,6 @@ static void note_loss(struct world *w, const struct event *event)
 			continue;
 		if (want->lost_t == INT64_MAX)
 			want->lost_t = w->t;
-		bound_drop(want);
 		told_drop(want);
 	}
 }

@@ -53,11 +53,3 @@ void check_restart(struct world *w, int same_boot);
 void check_idle(struct world *w); /* the end of a run: nothing is left over */
 void check_show(struct world *w); /* who waits and who holds, into the trace */
 void check_finish(struct world *w);
-
-/* bound.c: waits against the theorems of CASES.md G. */
-void bound_begin(struct world *w, struct want *want, int64_t begin_t);
-void bound_resume(struct world *w, struct want *want);
-void bound_step(struct world *w);
-void bound_end(struct world *w, struct want *want);
-void bound_drop(struct want *want); /* it ended without a grant, or nothing can be said */
-void bound_taint(struct world *w);  /* the clock of the bounds stopped for all */

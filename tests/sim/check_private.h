@@ -10,7 +10,7 @@ struct record;
 void check_room(struct world *w, const struct want *want, uint32_t gpus);
 /* One effect of a step, against the rules of the policy (check_rules.c). */
 void check_rules(struct world *w, const struct effect *fx);
-bool check_place(struct world *w, struct want *want, const struct claim_record *rec);
+void check_place(struct world *w, struct want *want, const struct claim_record *rec);
 void check_settling(struct world *w, struct want *want, const struct record *record);
 void check_linger(struct world *w, const struct want *want, const struct claim_record *rec);
 void check_sent_finish(struct check *check);

@@ -1,12 +1,12 @@
 /* check_rules: rules of the policy that a single effect can break, judged from journal rows and
  * from what was said before. Called for each effect of a step, before it is committed or sent. With
- * --bounds-only the rules of order are left out, so that the bounds alone must see a bad policy. */
+ * --without order they are left out, so that the judges alone must see a bad policy. */
 #include "check_private.h"
 #include "world.h"
 
 typedef unsigned long long ull;
 
-/* Asked to give way for a claim: by key and class, and not before min_run, but for voice. */
+/* Asked to give way for a claim of another class, and not before min_run, but for voice. */
 static void rule_preempted(struct world *w, const struct want *want, const struct effect *fx)
 {
 	struct claim_view holder, head;
@@ -111,9 +111,8 @@ void check_rules(struct world *w, const struct effect *fx)
 }
 
 /* P19: who gave way for another comes back with its old key; who had its full turn, or came back
- * unasked, has a new one. No other move touches the place.
- * True when it moved. */
-bool check_place(struct world *w, struct want *want, const struct claim_record *rec)
+ * unasked, has a new one. No other move touches the place. */
+void check_place(struct world *w, struct want *want, const struct claim_record *rec)
 {
 	bool moved = want->arrival_ms != rec->arrival.v;
 	bool may_move = want->held_fence != 0 &&
@@ -122,7 +121,6 @@ bool check_place(struct world *w, struct want *want, const struct claim_record *
 		sim_fail(w, "claim %llu lost its key: arrived at %lld, now %lld", (ull)rec->id,
 			 (long long)want->arrival_ms, (long long)rec->arrival.v);
 	want->arrival_ms = rec->arrival.v;
-	return moved;
 }
 
 /* R8: while the clock settles after a jump, nobody who is connected is judged by his silence. */

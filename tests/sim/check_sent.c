@@ -223,6 +223,7 @@ static void note_attached(struct world *w, const struct conn *conn)
 		if (want->client != conn->client || want->life != conn->life)
 			continue;
 		want->lost_t = INT64_MAX;
+		told_drop(want);
 		if (want->said != WANT_OVER)
 			want->said = WANT_ASKED; /* CLAIM says it anew; what is not listed ended */
 	}

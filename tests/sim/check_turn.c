@@ -79,7 +79,7 @@ static void check_told(struct world *w, const struct want *want, struct mono_ms 
 		sim_fail(w, "P35: want %llu was told granted, claim %llu is %s", (ull)want->uid,
 			 (ull)want->lease, claim_state_name((int)view.rec->state));
 	if (want->said == WANT_WAITING && want->timeout_ms >= 0 && !want->yielded &&
-	    !want->retried && w->taints_open == 0 && want->bound.taints == w->taints &&
+	    !want->retried && w->taints_open == 0 && want->told.taints == w->taints &&
 	    want->asked_t >= 0 && w->t - want->asked_t > want->timeout_ms + 10)
 		sim_fail(w, "want %llu waits %lld ms, its limit is %lld", (ull)want->uid,
 			 (long long)(w->t - want->asked_t), (long long)want->timeout_ms);
@@ -143,33 +143,6 @@ static bool gpus_are_well(const struct world *w)
 	return true;
 }
 
-/* Nobody keeps a GPU past its limit while somebody waits for it: by then it was asked to yield.
- * Judged on one GPU with one turn, without loans, whose turns begin anew. */
-static void check_hold_limit(struct world *w, struct mono_ms now, const struct core_stats *stats)
-{
-	const struct core_config *config = &w->broker.config;
-	struct claim_view head, view;
-	if (config->gpu_count > 1 || config->gpus[0].slots > 1 || w->plan.uses_lend ||
-	    w->plan.unkind || stats->paused || !stats->journal_ok || w->taints_open > 0 ||
-	    !gpus_are_well(w))
-		return;
-	if (!core_waiter_at(w->broker.core, 0, now, &head) || head.conn == 0 ||
-	    head.rec->need.slots == 0 || head.rec->need.vram_bytes > 0)
-		return;
-	for (uint64_t id = 0; core_holder_after(w->broker.core, id, now, &view);
-	     id = view.rec->id) {
-		const struct claim_record *rec = view.rec;
-		int64_t limit_ms = config->classes[rec->cls].hold_ms_max - rec->used_ms;
-		if (rec->granted_mask != 1)
-			continue; /* on a GPU that is gone since a reload */
-		if (rec->state == CLAIM_HELD && rec->need.slots > 0 && limit_ms > 0 &&
-		    now.v - rec->held_since.v > limit_ms + 10)
-			sim_fail(w, "lease %llu is held for %lld ms of %lld while claim %llu waits",
-				 (ull)rec->id, (long long)(now.v - rec->held_since.v),
-				 (long long)limit_ms, (ull)head.rec->id);
-	}
-}
-
 static void check_views(struct world *w, struct mono_ms now, uint32_t waiting)
 {
 	if (waiting == 0)
@@ -218,12 +191,11 @@ void check_turn(struct world *w)
 	for (size_t i = 0; i < w->wants.active_count; i++)
 		check_told(w, want_of(w, w->wants.active[i]), now);
 	check_no_idling(w, now, &stats, holders);
-	check_hold_limit(w, now, &stats);
 	check_silence(w, now);
 	check_views(w, now, stats.waiting);
+	w->well = w->taints_open == 0 && grants_are_given(w) && gpus_are_well(w);
 	if (!grants_are_given(w) || !gpus_are_well(w))
-		bound_taint(w);
-	bound_step(w);
+		told_taint(w);
 	told_turn(w);
 	share_turn(w);
 	idle_turn(w);

@@ -175,6 +175,8 @@ static void hear_claim(struct world *w, struct client *client, struct want *want
 	want->lease = fx->send.lease;
 	if (want->stopping)
 		return;
+	if (fx->send.state == CLAIM_HELD)
+		want->asked_to_yield = false;
 	if (fx->send.state == CLAIM_QUEUED) {
 		want_stop(w, want);
 		want->stage = WANT_WAITING;

@@ -37,7 +37,7 @@ void fault_schedule_all(struct world *w)
 /* The clock of the bounds stands still from begin to end of such a condition. */
 void fault_condition(struct world *w, bool begins)
 {
-	bound_taint(w);
+	told_taint(w);
 	w->taints_open = begins ? w->taints_open + 1 : w->taints_open - 1;
 }
 
@@ -96,7 +96,7 @@ static void strike_admin(struct world *w)
 		return;
 	world_count(w, FAULT_ADMIN);
 	enum admin_act act = acts[rng_below(&w->rng, sizeof acts / sizeof *acts)];
-	bound_taint(w);
+	told_taint(w);
 	post_admin(w, act);
 	if (act != ADMIN_PAUSE)
 		return;
@@ -107,7 +107,7 @@ static void strike_admin(struct world *w)
 static void strike_suspend(struct world *w)
 {
 	world_count(w, FAULT_SUSPEND);
-	bound_taint(w);
+	told_taint(w);
 	w->wall_offset_ms += rng_between(&w->rng, 1, 12 * 3600) * 1000;
 	w->broker.clock_jump = true; /* monotonic time stood still, boot time did not */
 	broker_wake(w);
@@ -137,7 +137,7 @@ static void strike_reboot(struct world *w)
 		want_stop(w, want);
 		want->stage = want->said = WANT_OVER;
 		want->live = false;
-		bound_drop(want);
+		told_drop(want);
 	}
 	if (rng_chance(&w->rng, 500)) { /* power cut: only what was synced is left */
 		uint64_t epoch = w->journal.epoch;
@@ -196,7 +196,7 @@ static void strike_kill(struct world *w, struct client *client)
 static void strike_io_error(struct world *w)
 {
 	w->broker.io_error = true;
-	bound_taint(w);
+	told_taint(w);
 	world_count(w, FAULT_IO_ERROR);
 }
 

@@ -39,7 +39,7 @@ static void post_config(struct world *w)
 {
 	struct letter *letter = broker_event(w, EVENT_CONFIG);
 	letter->event.config = &w->config_next;
-	bound_taint(w);
+	told_taint(w);
 	broker_post(w, letter);
 }
 

@@ -13,19 +13,18 @@ struct claim_record;
 
 /* X(code, name, on by default) */
 #define JUDGE_TABLE(X)                                                                             \
-	X(JUDGE_TOLD, "told", 0)         /* nobody waits longer than he was first told */          \
-	X(JUDGE_RAISED, "raised", 0)     /* .. and what was told never becomes more */             \
+	X(JUDGE_TOLD, "told", 1)         /* nobody waits longer than he was first told */          \
+	X(JUDGE_RAISED, "raised", 1)     /* .. and what was told never becomes more */             \
 	X(JUDGE_CONSERVE, "conserve", 0) /* nobody waits for 1 s whose need is free */             \
-	X(JUDGE_SHARE, "share", 0)       /* each class has its share while it waits */             \
-	X(JUDGE_STARVE, "starve", 0)     /* who is possible is served, told or not */              \
+	X(JUDGE_SHARE, "share", 1)       /* each class has its share while it waits */             \
+	X(JUDGE_STARVE, "starve", 1)     /* who is possible is served, told or not */              \
 	X(JUDGE_COMEBACK, "comeback", 0) /* nobody evicted is before whom he made room for */      \
 	X(JUDGE_EVICT, "evict", 0)       /* the lowest class, then the longest idle by load */     \
 	X(JUDGE_KEEP, "keep", 0)         /* a yield taken back is told, and revokes nobody */      \
 	X(JUDGE_TWO, "two", 0)           /* nobody is asked on two GPUs for one claim */           \
-	X(JUDGE_ROOM, "room", 0)         /* no room is free inside and used outside */             \
-	X(JUDGE_HOLD, "hold", 0)         /* a hold ends when it is somebody's turn */              \
-	X(JUDGE_ORDER, "order", 1)       /* who may be asked for whom, and who comes first */      \
-	X(JUDGE_THEOREM, "theorem", 1)   /* the waits of the policy that was, in kind worlds */
+	X(JUDGE_ROOM, "room", 1)         /* no room is free inside and used outside */             \
+	X(JUDGE_HOLD, "hold", 1)         /* a hold ends when it is somebody's turn */              \
+	X(JUDGE_ORDER, "order", 1)       /* who may be asked for whom, and who comes first */
 
 enum judge {
 #define X(code, name, on) code,
@@ -42,7 +41,9 @@ bool judge_is_on(const struct world *w, enum judge judge);
 _Noreturn void judge_fail(struct world *w, enum judge judge, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* judge_told.c: a wait begins (its record says queued), goes on, ends in an offer, ends in none. */
+/* judge_told.c: the clock stops for all; a wait begins (its record says queued), goes on, ends in
+ * an offer, ends in none. */
+void told_taint(struct world *w);
 void told_begin(struct world *w, struct want *want, int64_t begin_t);
 void told_turn(struct world *w);
 void told_end(struct world *w, struct want *want);

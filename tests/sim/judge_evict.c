@@ -7,8 +7,8 @@ typedef unsigned long long ull;
 
 static int64_t residence_ms(const struct world *w, const struct want *want)
 {
-	(void)w;
-	return want->min_residence_ms;
+	int64_t most_ms = w->broker.config.min_residence_ms_max;
+	return want->min_residence_ms < most_ms ? want->min_residence_ms : most_ms;
 }
 
 static bool computes(struct world *w, const struct want *want)
@@ -18,7 +18,7 @@ static bool computes(struct world *w, const struct want *want)
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
 		if (other->client == want->client && other->life == want->life && other->live &&
-		    outside_has_room_now(other) && other->now.slots > 0)
+		    outside_has_room_now(other) && other->now.slots > 0 && other->offered_t < w->t)
 			return true;
 	}
 	return false;
@@ -90,7 +90,7 @@ void evict_offered(struct world *w, const struct want *want, const struct claim_
 {
 	const struct want *head = want_of_lease(w, want->evicted_for);
 	struct outside outside;
-	if (!judge_is_on(w, JUDGE_COMEBACK) || !head || !head->live || w->taints_open > 0 ||
+	if (!judge_is_on(w, JUDGE_COMEBACK) || !head || !head->live || !w->well ||
 	    head->now.state != CLAIM_QUEUED || head->offered_t > want->evicted_t ||
 	    w->tainted_t > want->evicted_t || !outside_waits(w, head))
 		return;

@@ -120,7 +120,7 @@ void idle_turn(struct world *w)
 	outside_count(w, &outside);
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
-		if (w->taints_open > 0 || !outside_waits(w, want)) {
+		if (!w->well || !outside_waits(w, want)) {
 			want->idle_since_t = want->starve_since_t = 0;
 			continue;
 		}

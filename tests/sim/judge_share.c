@@ -8,9 +8,7 @@ enum { SHORT_MINUTES = 25, LONG_MINUTES = 60, SHORT_PERMILLE = 750, LONG_PERMILL
 
 static uint32_t share_permille(const struct world *w, int cls)
 {
-	static const uint32_t permille[LEASE_CLASS_COUNT] = {500, 250, 150, 100};
-	(void)w;
-	return permille[cls];
+	return (uint32_t)w->broker.config.classes[cls].share_permille;
 }
 
 /* A window of full minutes that ends with this one. */
@@ -110,7 +108,7 @@ void share_turn(struct world *w)
 			w->shares.v[cls][gpu].waits = false;
 		}
 	}
-	if (w->healed || w->taints_open > 0)
+	if (w->healed || !w->well)
 		return;
 	outside_count(w, &outside);
 	for (size_t i = 0; i < w->wants.active_count; i++) {

@@ -9,6 +9,12 @@
 
 typedef unsigned long long ull;
 
+void told_taint(struct world *w)
+{
+	w->taints++;
+	w->tainted_t = w->t;
+}
+
 void told_begin(struct world *w, struct want *want, int64_t begin_t)
 {
 	struct want_told *told = &want->told;
@@ -16,9 +22,11 @@ void told_begin(struct world *w, struct want *want, int64_t begin_t)
 	if (w->taints_open > 0 || (w->taints > 0 && w->tainted_t >= begin_t))
 		return;
 	told->running = true;
-	told->ms = core_bound_ms(w->broker.core, want->lease, broker_now(w));
+	struct bound bound;
+	core_bound(w->broker.core, want->lease, broker_now(w), &bound);
+	told->ms = bound.ms;
 	if (told->ms < 0)
-		w->tally.told_nulls[want->cls]++;
+		w->tally.told_none[bound.none]++;
 	else if ((uint64_t)told->ms > w->tally.told_most_ms[want->cls])
 		w->tally.told_most_ms[want->cls] = (uint64_t)told->ms;
 }
@@ -56,9 +64,9 @@ void told_end(struct world *w, struct want *want)
 		(uint64_t)waited_ms * 1000 / (uint64_t)(want->told.ms > 0 ? want->told.ms : 1);
 	if (want->told.ms == 0)
 		permille = 0; /* served at once */
-	w->tally.waits[BOUND_TOLD][want->cls]++;
-	if (permille > w->tally.worst_permille[BOUND_TOLD][want->cls])
-		w->tally.worst_permille[BOUND_TOLD][want->cls] = permille;
+	w->tally.waits[want->cls]++;
+	if (permille > w->tally.worst_permille[want->cls])
+		w->tally.worst_permille[want->cls] = permille;
 	told_drop(want);
 }
 

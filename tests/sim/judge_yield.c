@@ -30,6 +30,7 @@ void yield_record(struct world *w, struct want *want, const struct claim_record 
 		    rec->fence == want->held_fence;
 	if (!kept)
 		return;
+	want->yield_asked = false;
 	want->kept_untold = has_ears(want);
 	w->check.kept = true;
 }
@@ -117,7 +118,7 @@ static void judge_hold(struct world *w, const struct outside *outside, const str
 void yield_turn(struct world *w)
 {
 	struct outside outside;
-	bool counted = false, calm = w->taints_open == 0;
+	bool counted = false, calm = w->well;
 	/* On several GPUs or slots another's turn may end for the same waiter. */
 	bool holds = judge_is_on(w, JUDGE_HOLD) && w->broker.config.gpu_count == 1 &&
 		     w->broker.config.gpus[0].slots == 1 && w->t - w->check.config_t > RELOADED_MS;

@@ -207,7 +207,6 @@ static void parse(int argc, char **argv, struct options *options)
 					      {"only", required_argument, NULL, 'o'},
 					      {"with", required_argument, NULL, 'w'},
 					      {"without", required_argument, NULL, 'W'},
-					      {"bounds-only", no_argument, NULL, 'b'},
 					      {"twin", required_argument, NULL, 'i'},
 					      {"json", no_argument, NULL, 'J'},
 					      {"help", no_argument, NULL, 'h'},
@@ -227,8 +226,6 @@ static void parse(int argc, char **argv, struct options *options)
 			options->world.mode = TRACE_ECHO;
 		else if (c == 'x')
 			options->hashes = true;
-		else if (c == 'b')
-			options->world.judges &= ~(UINT32_C(1) << JUDGE_ORDER);
 		else if (c == 'T')
 			options->world.trick = trick_of(optarg);
 		else if (c == 'o')

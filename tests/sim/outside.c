@@ -20,8 +20,8 @@ bool outside_has_room_now(const struct want *want)
 bool outside_waits(struct world *w, const struct want *want)
 {
 	const struct claim_record *rec = outside_row(w, want);
-	if (!rec || rec->state != CLAIM_QUEUED)
-		return false;
+	if (!rec || rec->state != CLAIM_QUEUED || rec->host != 0)
+		return false; /* a guest waits for a place inside another, not for a GPU */
 	if (want->binding <= BIND_TAB)
 		return want->lost_t == INT64_MAX && w->clients[want->client].attached != 0 &&
 		       w->clients[want->client].life == want->life;
@@ -33,7 +33,7 @@ bool outside_waits(struct world *w, const struct want *want)
 static bool can_leave(const struct claim_record *rec)
 {
 	return rec->need.slots > 0 || rec->evictable || rec->state == CLAIM_YIELDING ||
-	       rec->state == CLAIM_DRAINING || rec->lender != 0;
+	       rec->state == CLAIM_DRAINING || rec->lender != 0 || rec->host != 0;
 }
 
 static uint64_t more(uint64_t a, uint64_t b)
@@ -54,7 +54,7 @@ static void add(const struct world *w, struct outside *outside, const struct wan
 	const struct claim_record *rec = outside_row(w, want);
 	bool has = rec && outside_has_room(rec);
 	uint32_t mask = has ? rec->granted_mask : 0;
-	bool computes = has && rec->lender == 0 && rec->state != CLAIM_DRAINING;
+	bool computes = has && rec->lender == 0 && rec->host == 0 && rec->state != CLAIM_DRAINING;
 	uint32_t slots = computes ? rec->need.slots : 0;
 	if (want->uses)
 		mask |= want->uses_mask;

@@ -144,7 +144,8 @@ static void draw_act_faults(struct plan *plan, struct rng *rng)
 	}
 }
 
-/* Faults that strike at their own times. `stops`: they stop the clock of the bounds (bound.c). */
+/* Faults that strike at their own times. `stops`: they stop the clock of the bounds (judge_told.c).
+ */
 static void draw_timed_faults(struct plan *plan, struct rng *rng)
 {
 	static const struct {

@@ -7,8 +7,10 @@ typedef unsigned long long ull;
 
 static void add_judged(struct tally *sum, const struct tally *tally)
 {
+	for (int none = 0; none < BOUND_NONE_COUNT; none++)
+		sum->told_none[none] += tally->told_none[none];
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
-		sum->told_nulls[cls] += tally->told_nulls[cls];
+		sum->waits[cls] += tally->waits[cls];
 		if (tally->told_most_ms[cls] > sum->told_most_ms[cls])
 			sum->told_most_ms[cls] = tally->told_most_ms[cls];
 		for (int which = 0; which < 2; which++) {
@@ -36,33 +38,26 @@ static void add_tally(struct tally *sum, const struct tally *tally)
 		sum->faults[i] += tally->faults[i];
 	for (int i = 0; i < TRICK_COUNT; i++)
 		sum->tricks[i] += tally->tricks[i];
-	for (int kind = 0; kind < BOUND_KINDS; kind++) {
-		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-			sum->waits[kind][cls] += tally->waits[kind][cls];
-	}
 	add_judged(sum, tally);
 }
 
 /* The worst of both, and the seed it was seen in; the smaller seed where they are equal. */
 static void add_worst(struct report *report, const struct tally *tally, const uint64_t *seeds)
 {
-	for (int kind = 0; kind < BOUND_KINDS; kind++) {
-		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
-			uint64_t worst = tally->worst_permille[kind][cls];
-			uint64_t seed = seeds[kind * LEASE_CLASS_COUNT + cls];
-			uint64_t *mine = &report->sum.worst_permille[kind][cls];
-			uint64_t *my_seed = &report->worst_seed[kind][cls];
-			if (worst > *mine || (worst > 0 && worst == *mine && seed < *my_seed)) {
-				*mine = worst;
-				*my_seed = seed;
-			}
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		uint64_t worst = tally->worst_permille[cls];
+		uint64_t *mine = &report->sum.worst_permille[cls];
+		uint64_t *my_seed = &report->worst_seed[cls];
+		if (worst > *mine || (worst > 0 && worst == *mine && seeds[cls] < *my_seed)) {
+			*mine = worst;
+			*my_seed = seeds[cls];
 		}
 	}
 }
 
 void report_add(struct report *report, uint64_t seed, const struct tally *tally)
 {
-	uint64_t seeds[BOUND_KINDS * LEASE_CLASS_COUNT];
+	uint64_t seeds[LEASE_CLASS_COUNT];
 	for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++)
 		seeds[i] = seed;
 	add_tally(&report->sum, tally);
@@ -76,7 +71,7 @@ void report_add(struct report *report, uint64_t seed, const struct tally *tally)
 void report_merge(struct report *report, const struct report *other)
 {
 	add_tally(&report->sum, &other->sum);
-	add_worst(report, &other->sum, other->worst_seed[0]);
+	add_worst(report, &other->sum, other->worst_seed);
 	report->sum.hash ^= other->sum.hash;
 	report->seeds += other->seeds;
 	for (int i = 0; i < FAULT_COUNT; i++)
@@ -89,6 +84,11 @@ static uint64_t all_faults(const struct report *report)
 	for (int i = 0; i < FAULT_COUNT; i++)
 		sum += report->sum.faults[i];
 	return sum;
+}
+
+static double part(uint64_t permille)
+{
+	return (double)permille / 1000.0;
 }
 
 static double rate_of(const struct report *report, int64_t took_ms)
@@ -113,32 +113,32 @@ static void print_json(const struct report *report, int64_t took_ms, unsigned jo
 	printf("},\"tricks\":{");
 	for (int i = 1; i < TRICK_COUNT; i++)
 		printf("%s\"%s\":%llu", i > 1 ? "," : "", trick_name(i), (ull)sum->tricks[i]);
-	printf("},\"bounds\":{");
-	static const char *const kinds[BOUND_KINDS] = {"theorem", "core", "told"};
-	for (int kind = 0; kind < BOUND_KINDS; kind++) {
-		printf("%s\"%s\":{", kind ? "," : "", kinds[kind]);
-		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-			printf("%s\"%s\":{\"waits\":%llu,\"worst\":%.3f}", cls ? "," : "",
-			       lease_class_name(cls), (ull)sum->waits[kind][cls],
-			       (double)sum->worst_permille[kind][cls] / 1000.0);
-		printf("}");
-	}
+	printf("},\"told\":{");
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		printf("%s\"%s\":{\"waits\":%llu,\"worst\":%.3f,\"share_25\":%.3f,\"share_60\":%."
+		       "3f}",
+		       cls ? "," : "", lease_class_name(cls), (ull)sum->waits[cls],
+		       part(sum->worst_permille[cls]), part(sum->share_least[0][cls]),
+		       part(sum->share_least[1][cls]));
 	printf("}}\n");
 }
 
 static void print_judged(const struct report *report)
 {
 	const struct tally *sum = &report->sum;
-	printf("\n%-12s %9s %6s %8s %8s %8s %7s %6s %7s %6s\n", "class", "told", "worst", "seed",
-	       "most", "null", "25 min", "share", "60 min", "share");
+	printf("\n%-12s %9s %6s %8s %8s %7s %6s %7s %6s\n", "class", "told", "worst", "seed",
+	       "most", "25 min", "share", "60 min", "share");
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		printf("%-12s %9llu %6.3f %8llu %6llu s %8llu %7llu %6.3f %7llu %6.3f\n",
-		       lease_class_name(cls), (ull)sum->waits[BOUND_TOLD][cls],
-		       (double)sum->worst_permille[BOUND_TOLD][cls] / 1000.0,
-		       (ull)report->worst_seed[BOUND_TOLD][cls], (ull)sum->told_most_ms[cls] / 1000,
-		       (ull)sum->told_nulls[cls], (ull)sum->share_windows[0][cls],
-		       (double)sum->share_least[0][cls] / 1000.0, (ull)sum->share_windows[1][cls],
-		       (double)sum->share_least[1][cls] / 1000.0);
+		printf("%-12s %9llu %6.3f %8llu %6llu s %7llu %6.3f %7llu %6.3f\n",
+		       lease_class_name(cls), (ull)sum->waits[cls], part(sum->worst_permille[cls]),
+		       (ull)report->worst_seed[cls], (ull)sum->told_most_ms[cls] / 1000,
+		       (ull)sum->share_windows[0][cls], part(sum->share_least[0][cls]),
+		       (ull)sum->share_windows[1][cls], part(sum->share_least[1][cls]));
+	printf("nothing was told:");
+	for (int none = 0; none < BOUND_NONE_COUNT; none++)
+		if (sum->told_none[none] > 0)
+			printf(" %s %llu", bound_none_name(none), (ull)sum->told_none[none]);
+	printf("\n");
 }
 
 void report_print(const struct report *report, int64_t took_ms, unsigned jobs, bool json)

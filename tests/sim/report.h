@@ -6,7 +6,7 @@ struct report {
 	struct tally sum;
 	uint64_t seeds;
 	uint64_t seeds_with[FAULT_COUNT]; /* that saw the fault at least once */
-	uint64_t worst_seed[BOUND_KINDS][LEASE_CLASS_COUNT];
+	uint64_t worst_seed[LEASE_CLASS_COUNT];
 };
 
 void report_add(struct report *report, uint64_t seed, const struct tally *tally);

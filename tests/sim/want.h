@@ -16,18 +16,6 @@ enum want_stage {
 };
 const char *want_stage_name(enum want_stage stage);
 
-/* What the checks of bounds remember (bound.c). */
-struct want_bound {
-	bool running;
-	bool resumable, resumed; /* it was offered in time; it came back from that */
-	uint64_t taints;         /* of the world when the wait began */
-	uint32_t outstanding_max;
-	uint32_t kinds; /* of claims seen outstanding: classes, native, not preemptible */
-	bool saw_voice, saw_other, core_voided;
-	int64_t begin_t, promised_t, voice_others;
-	int64_t held_t, held_ms; /* not waiting: since when now, and before */
-};
-
 /* What its client could be told about its wait (judge_told.c). */
 struct want_told {
 	bool running;
@@ -97,8 +85,6 @@ struct want {
 	bool was_lent;     /* it ran inside another once */
 	bool draining;     /* it is over, but its room is not free */
 	bool heir;         /* goes on in the turn of its lender, which has left */
-
-	struct want_bound bound;
 
 	/* For the judges. */
 	struct want_told told;

@@ -14,21 +14,14 @@
 
 enum { SAMPLE_EVERY_MS = 5000, HEALED_HOLD_MS_MAX = 20000 };
 
-enum {
-	BOUND_THEOREM, /* CASES.md G: theorems 1 to 3, from the outside */
-	BOUND_CORE,    /* core_bound_ms, for the claims that are there */
-	BOUND_TOLD,    /* the number told first */
-	BOUND_KINDS
-};
-
 /* What a run counted. Plain numbers: workers add theirs in shared memory. */
 struct tally {
 	uint64_t grants, claims, steps, turns, restarts, sim_ms, timeouts, ended;
 	uint64_t faults[FAULT_COUNT], tricks[TRICK_COUNT];
-	uint64_t waits[BOUND_KINDS][LEASE_CLASS_COUNT];
-	uint64_t worst_permille[BOUND_KINDS][LEASE_CLASS_COUNT]; /* observed / bound */
-	/* The most that was told first, and how often there was nothing to tell. */
-	uint64_t told_most_ms[LEASE_CLASS_COUNT], told_nulls[LEASE_CLASS_COUNT];
+	/* Waits that ended in an offer, and the worst of waited / told. */
+	uint64_t waits[LEASE_CLASS_COUNT], worst_permille[LEASE_CLASS_COUNT];
+	/* The most that was told first, and how often there was nothing to tell, by reason. */
+	uint64_t told_most_ms[LEASE_CLASS_COUNT], told_none[BOUND_NONE_COUNT];
 	/* Of 25 and 60 minutes of backlog: how many, and the least of got / guaranteed. */
 	uint64_t share_windows[2][LEASE_CLASS_COUNT], share_least[2][LEASE_CLASS_COUNT];
 	uint64_t hash;
@@ -85,6 +78,7 @@ struct world {
 	uint64_t taints;      /* times the clock of the bounds was stopped */
 	int64_t tainted_t;    /* .. and the last of them */
 	unsigned taints_open; /* conditions that stop it now */
+	bool well;            /* no condition, and the core knows it: the judges may judge */
 	int64_t pid_next;
 	int64_t stalled_ms;   /* for which the daemon stood still, as far as it notices */
 	unsigned stalls_left; /* of a series */
