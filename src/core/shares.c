@@ -49,8 +49,6 @@ static void pass_class(const struct core *core, struct gpu *state, int64_t slots
 	int64_t owed = core->config.classes[cls].share_permille * slots * ms;
 	bool waits = state->waiting & (1u << cls);
 
-	if (state->kept_slots > 0 && (int)state->kept_cls == cls)
-		used += state->kept_slots;
 	if (!waits && used == 0)
 		*lag = *lag < 0 ? clamp(*lag + owed, INT64_MIN, 0) : 0;
 	else if (state->waiting)

@@ -1,8 +1,9 @@
 /* shares: the turn time that each class is guaranteed on each GPU. Its *lag* is what it was owed
  * minus what it used, as in EEVDF (Stoica and Abdel-Wahab, 1995): it rises at the class's share of
  * the GPU's slots while the class has a waiter whom the GPU could serve, and falls with each slot
- * that the class has, or that is kept for it, while anybody waits there. A class whose lag pays for
- * the whole turn of its first waiter is *due* (docs/states.md has the theorem). */
+ * that the class has while anybody waits there. What is only kept for it is not used: else who
+ * collects several slots would pay for the first until it could not afford the last. A class whose
+ * lag pays for the whole turn of its first waiter is *due* (docs/states.md has the theorem). */
 #pragma once
 #include "core/state.h"
 

@@ -150,8 +150,6 @@ struct gpu {
 	uint32_t pinned_takers;
 	bool settled;                  /* the two above are true */
 	struct mono_ms keeper_arrival; /* of the turn head */
-	uint32_t kept_slots;           /* free, and kept for the turn head */
-	enum lease_class kept_cls;
 	uint8_t waiting; /* bit per class: somebody waits whom a turn here could serve */
 	bool head_due;   /* the turn head is there because its class is due */
 	bool last_due;   /* the newest turn here was a due one: a voice goes next */

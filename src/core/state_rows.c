@@ -86,8 +86,6 @@ static const struct field gpu_rows[] = {
 	ROW_OF(T, 11, FIELD_INT, lag, SENSE_NONE, NULL),
 	ROW_OF(T, 12, FIELD_TIME, memory_since, SENSE_NONE, NULL),
 	ROW_TIME(T, 13, keeper_arrival),
-	ROW_UINT(T, 14, kept_slots),
-	ROW_LESS(T, 15, kept_cls, LEASE_CLASS_COUNT),
 	ROW_UINT(T, 16, waiting),
 	ROW_LESS(T, 17, head_due, 2),
 	ROW_LESS(T, 18, last_due, 2),

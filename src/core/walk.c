@@ -182,17 +182,12 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 		need->slots > 0 && (keeps == KEEPS_ALL || short_of_turns || need->gpu_count > 1);
 
 	if (turns && (open_turns(core, walk, claim) & bit(gpu))) {
-		uint32_t slots = core->config.gpus[gpu].slots;
 		walk->turns &= ~bit(gpu);
 		walk->behind_big &= ~bit(gpu);
 		walk->behind_big |= is_big(need) ? bit(gpu) : 0;
 		state->keeper_arrival = claim->rec.arrival;
 		state->turn_head = claim->rec.id;
 		state->head_due = keeps == KEEPS_ALL;
-		state->kept_cls = claim->rec.cls;
-		state->kept_slots = slots > state->slots_used ? slots - state->slots_used : 0;
-		if (state->kept_slots > need->slots)
-			state->kept_slots = need->slots;
 	}
 	if (need->vram_bytes > 0 && (walk->memory & bit(gpu))) {
 		walk->memory &= ~bit(gpu);
@@ -453,8 +448,6 @@ void walk_forget(struct core *core)
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		struct gpu *state = &core->gpus[gpu];
 		state->turn_head = state->memory_head = 0;
-		state->kept_slots = 0;
-		state->kept_cls = LEASE_VOICE;
 		state->keeper_arrival = MONO_NEVER;
 		state->head_due = false;
 	}

@@ -174,7 +174,7 @@ static void check_import(struct explorer *x, uint32_t depth, struct choice choic
 }
 
 /* All that may happen in one state. */
-static bool expand(struct explorer *x, uint32_t node, bool goes_on)
+static bool expand(struct explorer *x, uint32_t node, const struct explore_options *options)
 {
 	struct choice choices[CHOICES_MAX];
 	struct going_path path = {.count = 0};
@@ -197,8 +197,8 @@ static bool expand(struct explorer *x, uint32_t node, bool goes_on)
 		    set_add(&x->seen, canon_hash(x->w))) {
 			x->parents[x->count] = node;
 			x->choices[x->count++] = choice_pack(choices[i]);
-			going = goes_on;
-			if (goes_on)
+			going = options->goes_on;
+			if (going)
 				go_on(x, &path);
 		}
 		if (!judge_found())
@@ -206,7 +206,7 @@ static bool expand(struct explorer *x, uint32_t node, bool goes_on)
 		tell_path(x, node, &choices[i], going ? &path : NULL);
 		return false;
 	}
-	if (node % IMPORT_EVERY == 0 && count > 0)
+	if (options->imports && node % IMPORT_EVERY == 0 && count > 0)
 		check_import(x, depth, choices[node / IMPORT_EVERY % count]);
 	if (judge_found())
 		tell_path(x, node, NULL, NULL);
@@ -230,8 +230,7 @@ static void levels(struct explorer *x, const struct explore_options *options)
 
 	for (uint32_t depth = 0; depth < options->depth_max; depth++) {
 		for (size_t node = from; node < to; node++)
-			if (x->count >= x->count_max ||
-			    !expand(x, (uint32_t)node, options->goes_on))
+			if (x->count >= x->count_max || !expand(x, (uint32_t)node, options))
 				return;
 		if (x->count >= x->count_max)
 			return;
@@ -261,6 +260,8 @@ void explore(const struct scene *scene, const struct explore_options *options,
 	set_init(&x.seen, x.count_max);
 	going_init(options->goes_on ? x.count_max * 4 : 1);
 	signal(SIGABRT, on_abort);
+	signal(SIGSEGV, on_abort);
+	signal(SIGFPE, on_abort);
 	begin(&x);
 	levels(&x, options);
 	ret_explored->states = x.count;

@@ -17,7 +17,7 @@ struct explored {
 struct explore_options {
 	size_t states_max;
 	uint32_t depth_max;
-	bool goes_on, progress;
+	bool goes_on, imports, progress;
 };
 
 void explore(const struct scene *scene, const struct explore_options *options,

@@ -1,5 +1,6 @@
 /* exhaust: every order of events in small worlds, on the real core. Usage: exhaust [--states N]
- * [--scenes A,B..] [--jobs N] [--depth N] [--no-bounds] [--no-going-on] [--progress] [--list] */
+ * [--scenes A,B..] [--jobs N] [--depth N] [--no-bounds] [--no-going-on] [--no-import] [--progress]
+ * [--list] */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ struct options {
 
 static const char usage[] =
 	"usage: exhaust [--states N] [--scenes A,B..] [--jobs N] [--depth N] [--no-bounds]\n"
-	"               [--no-going-on] [--progress] [--list]\n";
+	"               [--no-going-on] [--no-import] [--progress] [--list]\n";
 
 static void list_scenes(void)
 {
@@ -33,20 +34,17 @@ static void list_scenes(void)
 
 static void parse(int argc, char **argv, struct options *ret_options)
 {
-	static const struct option longs[] = {{"states", required_argument, NULL, 's'},
-					      {"scenes", required_argument, NULL, 'c'},
-					      {"jobs", required_argument, NULL, 'j'},
-					      {"depth", required_argument, NULL, 'd'},
-					      {"no-bounds", no_argument, NULL, 'b'},
-					      {"no-going-on", no_argument, NULL, 'g'},
-					      {"progress", no_argument, NULL, 'p'},
-					      {"list", no_argument, NULL, 'l'},
-					      {0}};
+	static const struct option longs[] = {
+		{"states", required_argument, NULL, 's'}, {"scenes", required_argument, NULL, 'c'},
+		{"jobs", required_argument, NULL, 'j'},   {"depth", required_argument, NULL, 'd'},
+		{"no-bounds", no_argument, NULL, 'b'},    {"no-going-on", no_argument, NULL, 'g'},
+		{"no-import", no_argument, NULL, 'i'},    {"progress", no_argument, NULL, 'p'},
+		{"list", no_argument, NULL, 'l'},         {0}};
 	int option;
 
 	*ret_options = (struct options){.states = 100000, .jobs = 1};
 	ret_options->explore.depth_max = 240;
-	ret_options->explore.goes_on = true;
+	ret_options->explore.goes_on = ret_options->explore.imports = true;
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1)
 		switch (option) {
 		case 's':
@@ -66,6 +64,9 @@ static void parse(int argc, char **argv, struct options *ret_options)
 			break;
 		case 'g':
 			ret_options->explore.goes_on = false;
+			break;
+		case 'i':
+			ret_options->explore.imports = false;
 			break;
 		case 'p':
 			ret_options->explore.progress = true;

@@ -2,6 +2,8 @@
  * everything, so that all deadlines come within a short path. */
 #include "scene.h"
 
+#include <assert.h>
+
 #define GIB      ((uint64_t)1 << 30)
 #define TICKS(n) ((n)*TICK_MS)
 
@@ -111,11 +113,16 @@ const size_t scene_count = sizeof(scenes) / sizeof(*scenes);
 
 static void set_times(const struct scene *scene, struct core_config *config)
 {
-	config->classes[LEASE_VOICE] = (struct class_config){0, TICKS(3), 500};
-	config->classes[LEASE_CHAT] = (struct class_config){TICKS(1), TICKS(4), 250};
-	config->classes[LEASE_NORMAL] = (struct class_config){TICKS(2), TICKS(4), 150};
-	config->classes[LEASE_BACKGROUND] = (struct class_config){TICKS(4), TICKS(3), 100};
+	static const int64_t offset_ticks[LEASE_CLASS_COUNT] = {0, 1, 2, 4};
+	static const int64_t hold_ticks[LEASE_CLASS_COUNT] = {3, 4, 4, 3};
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		config->classes[cls].offset_ms = TICKS(offset_ticks[cls]);
+		config->classes[cls].hold_ms_max = TICKS(hold_ticks[cls]);
+	}
 	config->quantum_ms = TICKS(2);
+	config->voice_credit_ms = TICKS(6);
+	config->min_residence_ms_max = TICKS(4);
 	config->min_run_ms = TICKS(1);
 	config->grace_ms = TICKS(2);
 	config->grace_ms_max = TICKS(3);
@@ -146,4 +153,5 @@ void scene_config(const struct scene *scene, bool reloaded, struct core_config *
 			.vram_bytes_total = scene->vram_gib * GIB,
 			.vram_known = scene->vram_gib > 0,
 		};
+	assert(!core_config_flaw(ret_config));
 }

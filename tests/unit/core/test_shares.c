@@ -202,6 +202,42 @@ static void test_evicted_comes_back_last(void **state)
 	assert_int_equal(rig_state(rig, model), CLAIM_QUEUED);
 }
 
+/* Holds to the last moment and comes back at once. */
+static void go_on_greedily(struct rig *rig, uint64_t conn, uint64_t lease)
+{
+	if (rig_state(rig, lease) == CLAIM_YIELDING)
+		rig_release(rig, conn, lease, true);
+	if (rig_state(rig, lease) == CLAIM_OFFERED)
+		rig_accept(rig, conn, lease);
+}
+
+/* The slot that is kept for a claim of two is not charged to it: it would never afford the other.
+ */
+static void test_wide_turn_is_served(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t v, c, w, voice, chat, wide;
+	int64_t told_ms, waited_ms = 0;
+
+	start(rig, 1, 2, 0);
+	rig->config.classes[LEASE_VOICE].hold_ms_max = 30000;
+	rig_configure(rig);
+	v = rig_session(rig, BIND_NATIVE, "v");
+	c = rig_session(rig, BIND_NATIVE, "c");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	voice = held(rig, v, need(LEASE_VOICE, 1, 0));
+	chat = held(rig, c, need(LEASE_CHAT, 1, 0));
+	wide = rig_ask(rig, w, need(LEASE_NORMAL, 2, 0));
+	told_ms = core_bound_ms(rig->core, wide, rig->now);
+	assert_in_range(told_ms, 1, 24 * 3600 * 1000);
+	for (; rig_state(rig, wide) == CLAIM_QUEUED; waited_ms += 1000) {
+		assert_in_range(waited_ms, 0, told_ms);
+		rig_pass(rig, 1000);
+		go_on_greedily(rig, v, voice);
+		go_on_greedily(rig, c, chat);
+	}
+}
+
 /* At the defaults, with nobody ahead in its class, in the worst of worlds. */
 static void test_first_told(void **state)
 {
@@ -298,6 +334,7 @@ int main(void)
 		TEST(test_blocked_closes_nothing),
 		TEST(test_memory_and_turns_apart),
 		TEST(test_evicted_comes_back_last),
+		TEST(test_wide_turn_is_served),
 		TEST(test_first_told),
 		TEST(test_told_with_ten_ahead),
 		TEST(test_never_raised),
