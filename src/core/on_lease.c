@@ -91,7 +91,12 @@ static void release(struct core *core, const struct event *event, struct claim *
 
 	if (event->release.requeue && !waits && !revoked &&
 	    binding_of(claim->rec.binding)->requeue && claim_conn(claim) != 0) {
-		come_back(core, claim, event);
+		/* Its room is not its own to give while others run in it. */
+		if (claim->rec.guests > 0 && claim_guests(claim) > 0)
+			tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
+				    "guests");
+		else
+			come_back(core, claim, event);
 		return;
 	}
 	claim_end(core, claim, waits ? END_CANCELLED : end);

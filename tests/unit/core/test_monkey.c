@@ -65,7 +65,7 @@ static const char *some_name(void)
 	return names[below(NAMES)];
 }
 
-static struct event some_acquire(void)
+static struct event some_acquire(const struct rig *rig)
 {
 	struct event event = {.type = EVENT_ACQUIRE};
 	struct ev_acquire *ask = &event.acquire;
@@ -77,7 +77,11 @@ static struct event some_acquire(void)
 	ask->no_wait = one_in(8);
 	ask->cls = (enum lease_class)below(one_in(50) ? 9 : LEASE_CLASS_COUNT);
 	ask->ref = below(40);
-	ask->parent = one_in(5) ? below(100) : 0;
+	ask->parent = one_in(5) ? some_claim(rig) : 0;
+	ask->host = one_in(6) ? some_claim(rig) : 0;
+	ask->host = ask->parent && one_in(2) ? ask->parent : ask->host;
+	ask->guests = one_in(3) ? (uint32_t)below(4) : 0;
+	ask->guests_open = one_in(2);
 	ask->need = one_in(2) ? (struct need){.slots = 1, .gpu_count = 1} : some_need();
 	ask->timeout_ms = some_ms();
 	ask->ttl_ms = some_ms();
@@ -184,7 +188,7 @@ static void some_step(struct rig *rig)
 	uint64_t kind = below(100);
 
 	if (kind < 25)
-		event = some_acquire();
+		event = some_acquire(rig);
 	else if (kind < 35)
 		event = some_session(rig);
 	else if (kind < 70)
