@@ -290,6 +290,10 @@ struct baton_request {
 				       as in $BATON_LEASE): a cycle is refused; 0: none */
 	const struct baton_claim_handlers *handlers; /* copied; may be NULL */
 	void *ctx;
+	uint64_t host_lease; /* runs inside that lease: waits for one of the places that it offers,
+				uses its turn, and ends with it; 0: in its own right */
+	uint32_t guests;     /* places inside this lease for others, at most 64 */
+	bool guests_open;    /* for other users' claims, too */
 };
 
 static inline void baton_request_init(struct baton_request *request)

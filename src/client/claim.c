@@ -50,6 +50,9 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		.min_residence_ms = request->min_residence_ms,
 		.load_ms = request->load_ms,
 		.parent = request->parent_lease,
+		.host = request->host_lease,
+		.guests = request->guests,
+		.guests_open = request->guests_open,
 	};
 	if (request->timeout_ms != BATON_TIMEOUT_DEFAULT) {
 		acquire.timeout_given = true;

@@ -62,18 +62,23 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 struct mono_ms preempt_evict_when(const struct core *core, const struct claim *resident)
 {
 	int64_t stay_ms = resident->rec.min_residence_ms;
+	struct mono_ms used_until = MONO_PAST;
 
 	PRE(core->started);
 	if (resident->rec.state != CLAIM_HELD || !resident->rec.evictable ||
 	    resident->rec.need.slots > 0)
 		return MONO_NEVER;
-	if (resident->session && resident->session->computing > 0)
+	/* While others run in it, it has a turn, as long as any. */
+	if (claim_guests(resident) > 0)
+		used_until = mono_after(resident->rec.turn_since,
+					core->config.classes[resident->rec.cls].hold_ms_max);
+	else if (resident->session && resident->session->computing > 0)
 		return MONO_NEVER;
 	if (stay_ms > core->config.min_residence_ms_max)
 		stay_ms = core->config.min_residence_ms_max;
 	if (resident->due_turn && stay_ms < core->config.quantum_ms)
 		stay_ms = core->config.quantum_ms;
-	return mono_after(resident->rec.held_since, stay_ms);
+	return mono_max(mono_after(resident->rec.held_since, stay_ms), used_until);
 }
 
 static void count_leaving(struct leaving *leaving, const struct claim *claim)

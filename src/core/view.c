@@ -20,6 +20,7 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 		.yield_deadline = MONO_NEVER,
 		.kill_at = MONO_NEVER,
 		.yield_for = claim->yield_for,
+		.guests = claim_guests(claim),
 		.yield_reason = claim->rec.yield_reason,
 		.ripe = mono_due(claim->key, now),
 	};

@@ -11,6 +11,7 @@ struct claim_view {
 	struct mono_ms
 		yield_deadline; /* YIELDING: when grace, then lock-delay or kill wait, ends */
 	uint64_t yield_for;     /* claim id or 0 */
+	uint32_t guests;        /* who run inside it */
 	enum yield_reason yield_reason;
 	struct mono_ms
 		kill_at;       /* revoked and native: when it gets SIGKILL, or got it; else NEVER */

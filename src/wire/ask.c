@@ -72,6 +72,11 @@ void ask_acquire(struct text *out, const struct ask_acquire *acquire)
 	optional_ms(out, "load_ms", acquire->load_ms);
 	if (acquire->parent)
 		text_json_u64(out, "parent", acquire->parent);
+	if (acquire->host)
+		text_json_u64(out, "host", acquire->host);
+	if (acquire->guests)
+		text_json_u64(out, "guests", acquire->guests);
+	optional_true(out, "guests_open", acquire->guests_open);
 	optional_text(out, "request_id", acquire->request_id);
 	optional_text(out, "label", acquire->label);
 	text_char(out, '}');

@@ -27,6 +27,9 @@ struct ask_acquire {
 	bool no_wait, no_preempt, evictable;
 	int64_t uninterruptible_ms, min_residence_ms, load_ms;
 	uint64_t parent; /* lease whose holder waits for this claim */
+	uint64_t host;   /* lease inside which it is to run */
+	uint32_t guests; /* places inside it */
+	bool guests_open;
 };
 
 void ask_hello(struct text *out, const struct ask_hello *hello);

@@ -234,6 +234,21 @@ static int time_fields(const struct json *object, const struct wire_context *ctx
 	return err;
 }
 
+/* What it has to do with other leases. */
+static int room_fields(const struct json *object, struct parsed *parsed, struct ev_acquire *acquire)
+{
+	uint64_t guests = 0;
+	int err = json_u64(parsed, object, "parent", 1, INT64_MAX, &acquire->parent, NULL);
+	if (err == 0)
+		err = json_u64(parsed, object, "host", 1, INT64_MAX, &acquire->host, NULL);
+	if (err == 0)
+		err = json_u64(parsed, object, "guests", 0, 64, &guests, NULL);
+	if (err == 0)
+		err = json_bool(parsed, object, "guests_open", &acquire->guests_open);
+	acquire->guests = (uint32_t)guests;
+	return err;
+}
+
 static int flag_fields(const struct json *object, struct parsed *parsed, struct ev_acquire *acquire)
 {
 	bool wait = true;
@@ -243,7 +258,7 @@ static int flag_fields(const struct json *object, struct parsed *parsed, struct 
 	if (err == 0)
 		err = json_bool(parsed, object, "evictable", &acquire->evictable);
 	if (err == 0)
-		err = json_u64(parsed, object, "parent", 1, INT64_MAX, &acquire->parent, NULL);
+		err = room_fields(object, parsed, acquire);
 	if (err == 0)
 		err = json_name(parsed, object, "request_id", LIMIT_REQUEST_ID_BYTES,
 				&acquire->request_id);

@@ -216,6 +216,10 @@ void render_gpu(struct render *render, uint32_t index, const struct gpu_view *gp
 	add_mb(out, "vram_mb_granted", gpu->vram_bytes_granted, true);
 	add_mb(out, "vram_mb_used", gpu->vram_bytes_used, gpu->used_known);
 	add_mb(out, "vram_mb_unmanaged", gpu->vram_bytes_unmanaged, gpu->used_known);
+	if (gpu->vram_bytes_draining > 0)
+		add_mb(out, "vram_mb_draining", gpu->vram_bytes_draining, true);
+	if (gpu->left_by && gpu->left_by[0])
+		text_json_str(out, "vram_left_by", gpu->left_by);
 	text_json_bool(out, "healthy", gpu->healthy);
 	text_char(out, '}');
 }
@@ -229,7 +233,11 @@ static void add_claim(struct text *out, const struct claim_view *view)
 	if (rec->label[0])
 		text_json_str(out, "label", rec->label);
 	text_json_str(out, "class", lease_class_name(rec->cls));
-	text_json_str(out, "state", rec->revoked ? "stopping" : claim_state_name(rec->state));
+	text_json_str(out, "state",
+		      rec->revoked && rec->state == CLAIM_YIELDING ? "stopping"
+								   : claim_state_name(rec->state));
+	if (rec->host)
+		text_json_u64(out, "host", rec->host);
 	text_json_str(out, "binding", binding_name(rec->binding));
 	text_json_str(out, "principal", rec->principal);
 	bool bound = binding_of(rec->binding)->proof != PROOF_TIME || rec->state == CLAIM_QUEUED;
@@ -300,6 +308,10 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 	text_json_bool(out, "evictable", rec->evictable);
 	if (rec->lender)
 		text_json_u64(out, "lender", rec->lender);
+	if (rec->guests)
+		text_json_u64(out, "guests_max", rec->guests);
+	if (rec->guests)
+		text_json_u64(out, "guests", holder->guests);
 	add_left(out, "detached_left_s", holder->detach_deadline, now);
 	if (rec->revoked)
 		text_json_bool(out, "revoked", true);

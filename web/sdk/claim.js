@@ -14,7 +14,8 @@ const message = (o) => ({ class: o.class, priority: o.priority, slots: o.slots, 
 	label: plain(o.model ?? "", 64) || undefined,
 	wait: !o.ifAvailable, preemptible: o.preemptible, evictable: o.evictable,
 	uninterruptible_ms: whole(o.graceMs), load_ms: whole(o.loadMs),
-	min_residence_ms: whole(o.minResidenceMs) });
+	min_residence_ms: whole(o.minResidenceMs), host: Number(o.host) || undefined,
+	guests: o.guests, guests_open: o.guestsOpen });
 
 export class Claim {
 	id = "";

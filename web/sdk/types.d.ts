@@ -57,6 +57,12 @@ export interface RequestOptions {
 	loadMs?: number;
 	/** Is not evicted before, in ms. */
 	minResidenceMs?: number;
+	/** Id of a lease to run inside of, as one of its guests: it ends with that one. */
+	host?: string;
+	/** How many claims may run inside this lease at once. */
+	guests?: number;
+	/** Those of other origins and users, too. */
+	guestsOpen?: boolean;
 	onQueue?(q: QueueInfo): void;
 }
 

@@ -156,6 +156,31 @@ static void test_host_over(void **state)
 	assert_int_equal(rig_error(rig), ERR_HOST_OVER);
 }
 
+/* A resident in use is not evicted, but nobody keeps it in use for ever. */
+static void test_in_use(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t s = rig_session(rig, BIND_NATIVE, "server"), c, host;
+	struct event want = model(2);
+
+	rig_gpus(rig, 1, 1, 24 * GIB);
+	rig_configure(rig);
+	want.acquire.evictable = true;
+	host = rig_ask(rig, s, want);
+	rig_accept(rig, s, host);
+	c = rig_session(rig, BIND_NATIVE, "c");
+	guest_in(rig, c, host);
+	want.acquire.need.vram_bytes = 20 * GIB;
+	assert_int_equal(rig_state(rig, rig_ask(rig, c, want)), CLAIM_QUEUED);
+	for (int64_t ms = 0; ms < rig->config.classes[LEASE_NORMAL].hold_ms_max; ms += 10000) {
+		assert_int_equal(rig_state(rig, host), CLAIM_HELD);
+		rig_pass(rig, 10000);
+		rig_alive(rig, s);
+		rig_alive(rig, c);
+	}
+	assert_int_equal(rig_state(rig, host), CLAIM_YIELDING);
+}
+
 /* A host that is asked to give way is asked with all its guests, and lets nobody in meanwhile. */
 static void test_asked_with_guests(void **state)
 {
@@ -277,7 +302,7 @@ int main(void)
 		TEST(test_places),        TEST(test_closes_nothing),  TEST(test_hold_limit_inside),
 		TEST(test_memory_inside), TEST(test_host_over),       TEST(test_asked_with_guests),
 		TEST(test_who_may),       TEST(test_cycle_of_places), TEST(test_restart),
-		TEST(test_lend_chain),
+		TEST(test_lend_chain),    TEST(test_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

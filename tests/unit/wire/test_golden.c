@@ -98,7 +98,10 @@ static void test_ask_acquire(void **state)
 					.uninterruptible_ms = 1000,
 					.min_residence_ms = 2000,
 					.load_ms = 3000,
-					.parent = 7};
+					.parent = 7,
+					.host = 8,
+					.guests = 4,
+					.guests_open = true};
 	ask_acquire(&out, &all);
 	asked(&out, "client-acquire-all.json", "tab", &m);
 	assert_int_equal(m.event.acquire.cls, LEASE_CHAT);
@@ -109,6 +112,8 @@ static void test_ask_acquire(void **state)
 	assert_true(m.event.acquire.no_wait && !m.event.acquire.preemptible);
 	assert_true(m.event.acquire.evictable);
 	assert_int_equal(m.event.acquire.parent, 7);
+	assert_int_equal(m.event.acquire.host, 8);
+	assert_true(m.event.acquire.guests == 4 && m.event.acquire.guests_open);
 	assert_string_equal(m.event.acquire.label, "llama-3-8b");
 	message_finish(&m);
 	ask_acquire(&out, &(struct ask_acquire){.ref = 3, .timeout_given = true, .timeout_ms = -1});

@@ -285,6 +285,8 @@ static void test_bad_fields(void **state)
 		{"{\"id\":\"x\",\"preemptible\":\"no\"}", "field `preemptible`", 0},
 		{"{\"id\":\"x\",\"uninterruptible_ms\":3600001}", "field `uninterruptible_ms`", 0},
 		{"{\"id\":\"x\",\"parent\":0}", "field `parent`", 0},
+		{"{\"id\":\"x\",\"host\":0}", "field `host`", 0},
+		{"{\"id\":\"x\",\"guests\":65}", "field `guests`", 0},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct parsed parsed;
