@@ -90,15 +90,15 @@ int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls)
 	return most > 0 ? most : -1;
 }
 
-/* A turn of which the broker saw only a part says nothing about the others: it was not there, or
- * learnt of the end too late. */
+/* A guest's turn is its host's. A turn of which the broker saw only a part says nothing about the
+ * others: it was not there, or learnt of the end too late. */
 void estimate_hold_ended(struct core *core, const struct claim *claim)
 {
 	struct estimates *e = &core->estimates;
 	enum lease_class cls = claim->rec.cls;
 
 	PRE(cls < LEASE_CLASS_COUNT);
-	if (mono_before(claim->rec.turn_since, e->since))
+	if (claim->host || mono_before(claim->rec.turn_since, e->since))
 		return;
 	fade(core);
 	if (stays(claim)) {
@@ -204,7 +204,8 @@ static bool add_ahead(const struct core *core, const struct claim *claim, struct
 	     node = rank_tree_next(node), looked_at++) {
 		const struct claim *other = claim_of_place(node);
 		uint32_t shared = mask_count(other->mask & claim->mask);
-		if (shared == 0 || other->rec.need.slots == 0 || order_detached(other))
+		if (shared == 0 || other->rec.need.slots == 0 || other->host ||
+		    order_detached(other))
 			continue;
 		mean_ms = estimate_mean_hold_ms(core, other->rec.cls);
 		if (mean_ms < 0)
@@ -273,7 +274,7 @@ static int64_t reckon_ms(const struct core *core, const struct claim *claim, str
 		if (claim->mask & (1u << gpu))
 			r.slots += core->config.gpus[gpu].slots;
 	}
-	if (r.slots == 0)
+	if (r.slots == 0 || claim->host) /* how long guests stay was not kept */
 		return -1;
 	if (!add_holders(core, claim, now, kind, &r) || !add_ahead(core, claim, &r))
 		return -1;
@@ -309,11 +310,12 @@ void estimate_wait_ended(struct core *core, const struct claim *claim)
 	int64_t wait_ms = larger(1, mono_since(core->now, claim->yield_since));
 
 	fade(core);
-	e->grants[claim->rec.cls] += SPREAD_ONE;
+	e->grants[claim->rec.cls] += claim->host ? 0 : SPREAD_ONE;
 	if (mono_before(claim->yield_since, e->since))
 		return;
 	spread_add(&e->waits[claim->rec.cls], mono_since(core->now, claim->yield_since));
-	if (claim->told_ms > 0)
+	/* What is through in a moment, as was reckoned, says nothing about longer ones. */
+	if (claim->told_ms > 0 && larger(wait_ms, claim->told_ms) >= TOLD_LEAST_MS)
 		spread_add(&e->ratios[ratio_at(claim->rec.cls, claim->told_depth)],
 			   smaller(wait_ms, DURATION_MS_MAX / RATIO_ONE) * RATIO_ONE /
 				   claim->told_ms);

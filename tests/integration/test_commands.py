@@ -152,6 +152,18 @@ class Queue(Commands):
         for word in ("waiter", "chat", "holder holds gpu0", "place"):
             self.assertIn(word, waiter)
         self.assertEqual(json.loads(self.cli("status", "waiter", "--json").stdout)[0]["lease"], number)
+        why = self.cli("why", "waiter").stdout
+        self.assertRegex(why, r"holder holds gpu0 and must give way in \d+ s, now that others wait\.")
+        self.assertIn("nothing is known yet of such waits", why)
+        self.assertRegex(why, r"guaranteed by \d\d:\d\d:\d\d.*, as long as the broker runs and nobody pauses it")
+        row = json.loads(self.cli("why", "waiter", "--json").stdout)
+        self.assertGreater(row["why"]["gives_way_in_s"], 0)
+        self.assertIsNone(row["eta_s"])
+        self.assertEqual(row["bound_s"], int(row["bound_s"]))
+        self.assertRegex(row["guaranteed_by"], r"^\d{4}-\d\d-\d\dT")
+        self.cli("pause")
+        self.assertIn("guarantee: none. Nothing is granted now.", self.cli("why", "waiter").stdout)
+        self.cli("resume")
         self.assertIn("baton history nobody", self.cli("status", "nobody", status=66).stderr)
         self.cli("status", "waiter", "--watch", status=64)
 

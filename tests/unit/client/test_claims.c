@@ -108,11 +108,13 @@ static void plain_life(void **state)
 	struct scene *scene = *state;
 	struct seen *seen = &scene->seen;
 	struct baton_claim *claim = fake_claim(&scene->fake, scene->baton, seen);
-	fake_send(&scene->fake, "{'type':'queued','ref':1,'lease':7,'position':2,'eta_s':1.5,"
+	fake_send(&scene->fake, "{'type':'queued','ref':1,'lease':7,'position':2,'eta_s':1.5,'eta_"
+				"p90_s':4,'estimate':'about 1.5 s',"
 				"'bound_s':60,'why':{'code':'holder','text':'x holds gpu0.'}}");
 	pump(scene->baton, &seen->queued, 1);
 	assert_int_equal(seen->place.position, 2);
 	assert_int_equal(seen->place.eta_ms, 1500);
+	assert_int_equal(seen->place.eta_p90_ms, 4000);
 	assert_int_equal(seen->place.bound_ms, 60000);
 	assert_string_equal(seen->why, "x holds gpu0.");
 	assert_string_equal(seen->reason, "holder");
