@@ -2,6 +2,7 @@
  * nothing. Called by the core's export and by the journal's codec. */
 #include "base/fields.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "base/mono.h"
@@ -34,18 +35,28 @@ bool fields_take_number(const uint8_t **at, const uint8_t *end, uint64_t *ret_va
 	return false;
 }
 
+static size_t number_size(uint64_t value)
+{
+	uint8_t bytes[NUMBER_BYTES_MAX];
+
+	return (size_t)(fields_put_number(bytes, value) - bytes);
+}
+
 size_t fields_bytes_max(const struct field_table *table)
 {
 	size_t sum = 0;
 
 	for (size_t i = 0; i < table->count; i++) {
 		const struct field *field = &table->v[i];
-		size_t one = field->size < 8 ? 8 : field->size;
-		if (field->kind == FIELD_PARTS)
-			one = fields_bytes_max(field->parts);
-		sum += field->count * (1 + LENGTH_BYTES_MAX + LENGTH_BYTES_MAX + one);
+		size_t one =
+			field->kind == FIELD_PARTS ? fields_bytes_max(field->parts) : field->size;
+		if (field->count > 1)
+			one += number_size(field->count);
+		sum += field->count * (1 + number_size(one) + one);
 	}
-	return sum;
+	/* What turns out to be zero was begun, and is taken back; a number is written as eight
+	 * bytes and cut. */
+	return sum + 1 + 2 * LENGTH_BYTES_MAX + 8;
 }
 
 /* Small numbers of either sign are short. */
@@ -123,6 +134,16 @@ static uint8_t *write_bytes(const struct field *field, const uint8_t *from, uint
 	return at + length;
 }
 
+static uint8_t *write_number(uint8_t *at, uint64_t value)
+{
+	uint64_t little = htole64(value);
+
+	if (value == 0)
+		return at;
+	memcpy(at, &little, 8);
+	return at + (71 - __builtin_clzll(value)) / 8;
+}
+
 static uint8_t *write_value(const struct field *field, const struct fields_how *how,
 			    const uint8_t *from, uint8_t *at)
 {
@@ -133,9 +154,7 @@ static uint8_t *write_value(const struct field *field, const struct fields_how *
 		return fields_write(field->parts, from, how, at);
 	if (field->kind == FIELD_TEXT || field->kind == FIELD_BYTES)
 		return write_bytes(field, from, at);
-	for (uint64_t value = number_of(field, how, from); value; value >>= 8)
-		*at++ = (uint8_t)value;
-	return at;
+	return write_number(at, number_of(field, how, from));
 }
 
 /* Most lengths take one byte; for the others the value moves. */
@@ -163,10 +182,20 @@ uint8_t *fields_write(const struct field_table *table, const void *object,
 {
 	for (size_t i = 0; i < table->count; i++) {
 		const struct field *field = &table->v[i];
-		const uint8_t *from = (const uint8_t *)object + field->offset;
+		const uint8_t *from = (const uint8_t *)object + field->offset, *end;
 		PRE(i == 0 || table->v[i - 1].tag < field->tag);
-		for (size_t n = 0; n < field->count; n++)
-			at = write_one(field, how, n, from + n * field->size, at);
+		if (field->kind > FIELD_TIME || field->count > 1) {
+			for (size_t n = 0; n < field->count; n++)
+				at = write_one(field, how, n, from + n * field->size, at);
+			continue;
+		}
+		/* Most fields are one number. */
+		end = write_number(at + 2, number_of(field, how, from));
+		if (end == at + 2)
+			continue;
+		at[0] = field->tag;
+		at[1] = (uint8_t)(end - at - 2);
+		at += 2 + at[1];
 	}
 	return at;
 }
@@ -178,8 +207,8 @@ static bool read_number(const struct field *field, const struct fields_how *how,
 
 	if (size > 8 || bytes[size - 1] == 0)
 		return false;
-	for (size_t i = 0; i < size; i++)
-		value |= (uint64_t)bytes[i] << (8 * i);
+	memcpy(&value, bytes, size);
+	value = le64toh(value);
 	if (field->kind == FIELD_TIME)
 		value = (uint64_t)rebase(unfold_sign(value), how->base, true);
 	else if (field->kind == FIELD_INT)
@@ -206,28 +235,32 @@ static bool read_value(const struct field *field, const struct fields_how *how, 
 	return true;
 }
 
-static const struct field *field_of(const struct field_table *table, uint64_t tag)
+/* As if nothing was there: zero, and for a time `base` itself. */
+static void clear(const struct field *field, uint8_t *to, int64_t base)
 {
-	for (size_t i = 0; i < table->count; i++)
-		if (table->v[i].tag == tag)
-			return &table->v[i];
-	return NULL;
+	for (size_t n = 0; n < field->count; n++, to += field->size)
+		if (field->kind == FIELD_TIME)
+			store(field, to, (uint64_t)base);
+		else if (field->kind != FIELD_PARTS)
+			memset(to, 0, field->size);
+		else
+			for (size_t i = 0; i < field->parts->count; i++)
+				clear(&field->parts->v[i], to + field->parts->v[i].offset, base);
 }
 
-/* As if nothing was there: zero, and for a time `base` itself. */
-static void clear(const struct field_table *table, uint8_t *object, int64_t base)
+/* The field of a tag, NULL: none. *at is moved behind it; what it passes is cleared, and so is what
+ * will not be written as a whole. */
+static const struct field *find(const struct field_table *table, size_t *at, uint64_t tag,
+				uint8_t *object, int64_t base)
 {
-	for (size_t i = 0; i < table->count; i++) {
-		const struct field *field = &table->v[i];
-		uint8_t *to = object + field->offset;
-		for (size_t n = 0; n < field->count; n++, to += field->size)
-			if (field->kind == FIELD_PARTS)
-				clear(field->parts, to, base);
-			else if (field->kind == FIELD_TIME)
-				store(field, to, (uint64_t)base);
-			else
-				memset(to, 0, field->size);
+	const struct field *field;
+
+	for (; *at < table->count && table->v[*at].tag <= tag; ++*at) {
+		field = &table->v[*at];
+		if (field->tag < tag || field->count > 1 || field->kind > FIELD_TIME)
+			clear(field, object + field->offset, base);
 	}
+	return *at > 0 && table->v[*at - 1].tag == tag ? &table->v[*at - 1] : NULL;
 }
 
 bool fields_read(const struct field_table *table, void *object, const struct fields_how *how,
@@ -235,15 +268,15 @@ bool fields_read(const struct field_table *table, void *object, const struct fie
 {
 	const uint8_t *end = bytes + size;
 	uint64_t least = 1; /* tag * 2^32 + index of an array: they rise */
+	size_t at = 0;
 
-	clear(table, object, how->base);
 	while (bytes < end) {
 		uint64_t tag, length, index = 0;
 		const uint8_t *value;
 		if (!fields_take_number(&bytes, end, &tag) || tag > UINT16_MAX ||
 		    !fields_take_number(&bytes, end, &length) || length > (size_t)(end - bytes))
 			return false;
-		const struct field *field = field_of(table, tag);
+		const struct field *field = find(table, &at, tag, object, how->base);
 		value = bytes;
 		bytes += length;
 		if (field && field->count > 1 &&
@@ -257,5 +290,6 @@ bool fields_read(const struct field_table *table, void *object, const struct fie
 				value, (size_t)(bytes - value)))
 			return false;
 	}
+	find(table, &at, UINT64_MAX, object, how->base);
 	return true;
 }

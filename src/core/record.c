@@ -47,6 +47,7 @@ static const struct field_table need_fields = FIELD_TABLE(need_rows);
 #undef T
 
 #define T struct claim_record
+/* Made anew: written. */
 static const struct field claim_rows[] = {
 	ROW_MARK(T, 1, id, SENSE_CLAIM),
 	ROW_MARK(T, 2, session, SENSE_SESSION),

@@ -68,6 +68,7 @@ struct claim_record {
 	char request_id[LIMIT_REQUEST_ID_BYTES + 1];
 	char label[LIMIT_LABEL_BYTES + 1];
 	char principal[LIMIT_PRINCIPAL_BYTES + 1]; /* "": a session's, of an old journal */
+	struct mono_ms written; /* when this row was, for what its times mean in another boot */
 };
 
 enum record_type {

@@ -226,8 +226,22 @@ static void place_row(struct core *core, struct claim *claim)
 		drop_row(core, claim, END_DISCONNECTED);
 }
 
+/* Another boot's clock means nothing here: what remains is how old all was when it was written. */
+static void carry_ages(const struct core *core, struct claim_record *rec)
+{
+	const struct fields_how then = {.base = rec->written.v}, here = {.base = core->now.v};
+	uint8_t bytes[2048], *end;
+
+	PRE(fields_bytes_max(&claim_record_fields) <= sizeof(bytes));
+	if (rec->written.v == 0) /* of an older layout, which did not say */
+		return;
+	end = fields_write(&claim_record_fields, rec, &then, bytes);
+	fields_read(&claim_record_fields, rec, &here, bytes, (size_t)(end - bytes));
+}
+
 static void end_row(struct core *core, struct claim *claim)
 {
+	carry_ages(core, &claim->rec);
 	drop_row(core, claim, claim->rec.revoked ? END_REVOKED : END_DISCONNECTED);
 }
 

@@ -213,7 +213,8 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 	[EVENT_PEER_REACH] = session_peer_reach,
 };
 
-static void append_claims(struct list *from, struct effects *fx, enum record_type type)
+static void append_claims(struct list *from, struct effects *fx, enum record_type type,
+			  struct mono_ms now)
 {
 	list_each(it, next, from)
 	{
@@ -223,6 +224,7 @@ static void append_claims(struct list *from, struct effects *fx, enum record_typ
 		struct record *record = &effects_add(fx, EFFECT_APPEND)->record;
 		record->type = type;
 		record->claim = claim->rec;
+		record->claim.written = now;
 	}
 }
 
@@ -279,8 +281,8 @@ static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved
 		record->fence_max = core->fence_reserved;
 	}
 	append_sessions(&core->dirty_sessions, fx, RECORD_SESSION_PUT);
-	append_claims(&core->dirty_claims, fx, RECORD_CLAIM_PUT);
-	append_claims(&core->ended_claims, fx, RECORD_CLAIM_END);
+	append_claims(&core->dirty_claims, fx, RECORD_CLAIM_PUT, core->now);
+	append_claims(&core->ended_claims, fx, RECORD_CLAIM_END, core->now);
 	append_sessions(&core->ended_sessions, fx, RECORD_SESSION_END);
 	append_all(fx, &core->admin_records);
 	append_all(fx, &core->out);

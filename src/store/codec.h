@@ -2,7 +2,7 @@
 #pragma once
 #include "core/record.h"
 
-enum { CODEC_BYTES_MAX = 1024 };
+enum { CODEC_BYTES_MAX = 1280 };
 
 /* Writes the record to `buf` and returns its length, at most CODEC_BYTES_MAX. */
 size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX]);
