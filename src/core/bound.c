@@ -155,7 +155,7 @@ static int64_t stop_ms(const struct core *core, const struct claim *holder)
 	const struct session *session = holder->session;
 
 	if (holder->rec.binding == BIND_NATIVE && !session_stoppable(session))
-		return larger(usual_ms, core->config.session_ttl_ms);
+		return larger(usual_ms, session_ttl_ms(core, session));
 	return usual_ms;
 }
 
@@ -293,7 +293,7 @@ static uint32_t possible_now(const struct core *core, const struct claim *claim)
 
 static enum bound_none why_none(const struct core *core, const struct claim *claim)
 {
-	if (!schedule_may_grant(core))
+	if (!schedule_may_grant(core) || order_withheld(core, claim))
 		return BOUND_STOPPED;
 	if (order_detached(claim))
 		return BOUND_DETACHED;

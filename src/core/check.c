@@ -179,6 +179,7 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 	} else {
 		INVARIANT(claim->group->detached == order_detached(claim));
 		INVARIANT(claim->group->beyond == order_beyond(core, claim));
+		INVARIANT(claim->group->withheld == order_withheld(core, claim));
 	}
 	/* I4 */
 	if (order_detached(claim)) {
@@ -187,7 +188,7 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 		INVARIANT(timed);
 		return;
 	}
-	if (!schedule_may_grant(core) || claim->group->beyond)
+	if (!schedule_may_grant(core) || claim->group->beyond || order_withheld(core, claim))
 		return;
 	if (claim->host)
 		check_guest_waits(core, claim);

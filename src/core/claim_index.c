@@ -81,14 +81,14 @@ struct claim *claim_alloc(const struct claim_record *rec)
 	claim->rec = *rec;
 	claim->place_deadline = claim->deadline = MONO_NEVER;
 	if (rec->fence == 0)
-		claim->rec.held_since = claim->rec.turn_since = MONO_PAST;
+		claim->rec.held_since = claim->rec.turn_since = claim->rec.due_since = MONO_PAST;
 	claim->offered_since = claim->yield_since = MONO_PAST;
 	claim->timer = (struct heap_node){.key = INT64_MAX, .id = rec->id};
 	list_init(&claim->in_session);
 	list_init(&claim->in_dirty);
 	list_init(&claim->in_nested);
 	list_init(&claim->in_asked);
-	claim->promise = claim->due_since = MONO_NEVER;
+	claim->promise = MONO_NEVER;
 	return claim;
 }
 
@@ -137,7 +137,8 @@ struct claim *claim_restore(struct core *core, const struct claim_record *rec)
 
 	PRE(!core->started);
 	PRE(rec->state != CLAIM_ENDED);
-	claim->end_as = END_REVOKED;
+	if (claim->rec.end_as == END_NONE)
+		claim->rec.end_as = END_REVOKED;
 	claim_index(core, claim);
 	return claim;
 }

@@ -375,7 +375,7 @@ void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms no
 
 	*ret = (struct estimate){.p50_ms = -1, .p90_ms = -1};
 	if (!claim || claim->rec.state != CLAIM_QUEUED || !schedule_may_grant(core) ||
-	    order_detached(claim) || order_beyond(core, claim))
+	    order_detached(claim) || order_withheld(core, claim) || order_beyond(core, claim))
 		return;
 	reckoned_ms = reckon_ms(core, claim, now);
 	if (reckoned_ms < 0)

@@ -34,6 +34,7 @@ enum event_type {
 	EVENT_DRAIN,        /* the broker stops: no new grants, for nobody is there to be told */
 	EVENT_PROCESSES,    /* processes: what uses the GPU for this session beside its peer */
 	EVENT_PEER_REACH,   /* peer: what can be done with the process changed */
+	EVENT_AUTHORITY,    /* authority: whether this broker may grant to one kind of claim */
 	EVENT_TYPE_COUNT
 };
 
@@ -65,6 +66,10 @@ struct event {
 			bool unwritable; /* not even from the reserve: nothing that must be written
 					    is taken on */
 		} journal;
+		struct {
+			enum binding binding;
+			bool ok; /* of a binding that needs it, false until it is said */
+		} authority;
 		struct {
 			uint64_t epoch;
 			uint64_t fence_max;    /* highest reserved so far; grants begin above it */

@@ -151,7 +151,7 @@ static void serve_guests(struct core *core, struct group *group)
 		struct claim *claim = claim_of_turn(node);
 		uint32_t gpus;
 		node = rank_tree_next(node);
-		if (order_detached(claim))
+		if (order_detached(claim) || order_withheld(core, claim))
 			continue;
 		/* Of one that offers no places: it waits for a loan. */
 		if (claim_guests(host) >= host->rec.guests) {

@@ -59,6 +59,8 @@ static const char *judge_session(const struct core *core, const struct session *
 	if (id == 0 || id >= core->session_id_next || session_by_id(core, id) ||
 	    session_by_conn(core, session->conn) || !session->rec.principal[0])
 		return "a session's numbers are wrong";
+	if (!binding_of(session->rec.binding)->session)
+		return "a session is bound to nothing";
 	if (session->ended ? timed : session->conn == 0 && !timed)
 		return "a session has no end";
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)

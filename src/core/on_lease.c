@@ -87,7 +87,7 @@ static void release(struct core *core, const struct event *event, struct claim *
 	bool waits = claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED;
 	bool plain = claim->session == NULL;
 	bool revoked = claim->rec.revoked;
-	enum end_reason end = revoked ? claim->end_as : END_RELEASED;
+	enum end_reason end = revoked ? claim->rec.end_as : END_RELEASED;
 
 	if (event->release.requeue && !waits && !revoked &&
 	    binding_of(claim->rec.binding)->requeue && claim_conn(claim) != 0) {
@@ -210,7 +210,7 @@ static void plain_closed(struct core *core, struct claim *claim, bool undelivere
 		claim_end(core, claim, END_DISCONNECTED);
 	} else if (claim->rec.revoked) {
 		if (stream && !claim->rec.browser)
-			claim_end(core, claim, claim->end_as);
+			claim_end(core, claim, claim->rec.end_as);
 	} else if (stream && claim->rec.browser) {
 		revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
 	} else if (stream || undelivered) {

@@ -70,7 +70,7 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	if (computed != computes) {
 		claim->rec.turn_since = core->now;
 		claim->rec.used_ms = 0;
-		claim->due_turn = false;
+		claim->rec.due_turn = false;
 	}
 	claim_dirty(core, claim);
 	core->queue_changed = true;
@@ -122,7 +122,7 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_DRAINING;
 	if (schedule_in_doubt(core, core->now))
 		return ERR_IN_DOUBT;
-	if (core->paused)
+	if (core->paused || (to && order_withheld(core, to)))
 		return ERR_PAUSED;
 	if (lender->rec.state != CLAIM_HELD || to->rec.state != CLAIM_QUEUED || order_detached(to))
 		return ERR_STATE;

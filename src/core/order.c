@@ -30,6 +30,11 @@ bool order_detached(const struct claim *claim)
 	return claim_conn(claim) == 0;
 }
 
+bool order_withheld(const struct core *core, const struct claim *claim)
+{
+	return core->withheld & (1u << claim->rec.binding);
+}
+
 bool order_beyond(const struct core *core, const struct claim *claim)
 {
 	return mask_count(ledger_eligible(core, &claim->rec.need)) < claim->rec.need.gpu_count;
@@ -49,7 +54,8 @@ static bool group_is(const struct core *core, const struct group *group, const s
 
 	return group->mask == claim->mask && group->cls == claim->rec.cls &&
 	       group->detached == order_detached(claim) && group->beyond == beyond &&
-	       group->need.slots == need->slots && group->need.gpu_count == need->gpu_count &&
+	       group->withheld == order_withheld(core, claim) && group->need.slots == need->slots &&
+	       group->need.gpu_count == need->gpu_count &&
 	       group->need.vram_bytes == need->vram_bytes &&
 	       group->session == group_session(claim) &&
 	       group->stop_ms == share_stop_ms(core, claim);
@@ -75,6 +81,7 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 	group->session = group_session(claim);
 	group->stop_ms = share_stop_ms(core, claim);
 	group->detached = order_detached(claim);
+	group->withheld = order_withheld(core, claim);
 	group->beyond = beyond;
 	list_init(&group->in_groups);
 	list_append(&core->groups, &group->in_groups);
@@ -178,8 +185,8 @@ uint32_t order_wanted(const struct core *core, bool vram)
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
-		if (!group->detached && !group->beyond && (!vram || group->need.vram_bytes > 0) &&
-		    rank_tree_count(&group->turns) > 0)
+		if (!group->detached && !group->withheld && !group->beyond &&
+		    (!vram || group->need.vram_bytes > 0) && rank_tree_count(&group->turns) > 0)
 			mask |= group->mask;
 	}
 	return mask;

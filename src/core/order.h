@@ -10,6 +10,8 @@ void order_key(const struct core *core, struct claim *claim);
 bool order_before(const struct claim *a, const struct claim *b); /* by key, then by id */
 /* Its connection is gone and may come back: it keeps its place but is given nothing. */
 bool order_detached(const struct claim *claim);
+/* Its grants need a word from outside that is not there: likewise. */
+bool order_withheld(const struct core *core, const struct claim *claim);
 /* It needs more than the GPUs have since they were configured anew: likewise. */
 bool order_beyond(const struct core *core, const struct claim *claim);
 

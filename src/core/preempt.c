@@ -7,6 +7,7 @@
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/revoke.h"
+#include "core/session.h"
 #include "core/shares.h"
 #include "core/timer.h"
 
@@ -76,7 +77,7 @@ struct mono_ms preempt_evict_when(const struct core *core, const struct claim *r
 		return MONO_NEVER;
 	if (stay_ms > core->config.min_residence_ms_max)
 		stay_ms = core->config.min_residence_ms_max;
-	if (resident->due_turn && stay_ms < core->config.quantum_ms)
+	if (resident->rec.due_turn && stay_ms < core->config.quantum_ms)
 		stay_ms = core->config.quantum_ms;
 	return mono_max(mono_after(resident->rec.held_since, stay_ms), used_until);
 }
@@ -238,7 +239,7 @@ static void judge_silence(struct core *core, struct claim *holder)
 	if (binding_of(holder->rec.binding)->silence != SILENCE_WANTED || session->conn == 0 ||
 	    holder->rec.revoked || holder->rec.state == CLAIM_OFFERED)
 		return;
-	silent_at = mono_after(session->last_seen, core->config.session_ttl_ms);
+	silent_at = mono_after(session->last_seen, session_ttl_ms(core, session));
 	if (mono_due(silent_at, core->now) && core->ticking)
 		revoke_begin(core, holder, YIELD_UNRESPONSIVE, END_REVOKED);
 	else

@@ -25,13 +25,14 @@ static const struct field_table named_fields = FIELD_TABLE(named_rows);
 static const struct field session_rows[] = {
 	ROW_MARK(T, 1, id, SENSE_SESSION),
 	ROW(T, 2, FIELD_BYTES, secret, SENSE_NOISE, 0),
-	ROW_LESS(T, 3, binding, BIND_TAB + 1),
+	ROW_LESS(T, 3, binding, BINDING_COUNT),
 	ROW(T, 4, FIELD_INT, pid, SENSE_NOISE, 0),
 	ROW_MARK(T, 5, pid_start, SENSE_NOISE),
 	ROW_INT(T, 6, uid),
 	ROW_TEXT(T, 7, name),
 	ROW_PART(T, 8, named, &named_fields),
 	ROW_TEXT(T, 9, principal),
+	ROW_INT(T, 10, ttl_ms),
 };
 const struct field_table session_record_fields = FIELD_TABLE(session_rows);
 #undef T
@@ -89,6 +90,10 @@ static const struct field claim_rows[] = {
 	ROW_LESS(T, 38, guests, 256),
 	ROW_LESS(T, 39, guests_open, 2),
 	ROW_TIME(T, 40, tag),
+	ROW_LESS(T, 41, end_as, END_REASON_COUNT),
+	ROW_UINT(T, 42, acks_missed),
+	ROW_LESS(T, 43, due_turn, 2),
+	ROW_TIME(T, 44, due_since),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T

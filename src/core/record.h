@@ -27,6 +27,7 @@ struct session_record {
 	char name[LIMIT_ID_BYTES + 1];
 	struct named_processes named; /* BIND_NATIVE */
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+	int64_t ttl_ms; /* of silence, as it was told */
 };
 
 struct claim_record {
@@ -51,7 +52,10 @@ struct claim_record {
 	struct need need;
 	uint32_t granted_mask; /* GPUs held or offered */
 	enum yield_reason yield_reason;
-	int64_t ttl_ms; /* BIND_HTTP */
+	enum end_reason end_as; /* revoked: how it will end; NONE: was not */
+	uint8_t acks_missed;    /* offers left unanswered in a row */
+	bool due_turn;          /* its turn was its class's due: its own for a quantum */
+	int64_t ttl_ms;         /* BIND_HTTP */
 	int64_t uninterruptible_ms;
 	int64_t min_residence_ms;
 	int64_t load_ms;    /* what reloading costs, for eviction */
@@ -63,6 +67,7 @@ struct claim_record {
 	struct mono_ms ttl_deadline;  /* BIND_HTTP while held */
 	struct mono_ms held_since;
 	struct mono_ms turn_since; /* when its present compute turn began */
+	struct mono_ms due_since;  /* when that was granted, or became a due one */
 	struct wall_ms arrival_wall, held_wall, ended_wall;
 	char name[LIMIT_ID_BYTES + 1];
 	char request_id[LIMIT_REQUEST_ID_BYTES + 1];

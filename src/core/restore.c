@@ -167,7 +167,7 @@ static void go_on_revoking(struct core *core)
 			drain_settle(core, claim);
 		} else if (claim->rec.revoked) {
 			claim->rec.revoked = false;
-			revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
+			revoke_begin(core, claim, claim->rec.yield_reason, claim->rec.end_as);
 		} else if (claim->rec.host && !claim->host) {
 			revoke_begin(core, claim, YIELD_HOST_OVER, END_REVOKED);
 		} else if (claim_proof(claim) == PROOF_CUT) {
@@ -179,17 +179,16 @@ static void go_on_revoking(struct core *core)
 
 static void restore_sessions(struct core *core)
 {
-	const struct core_config *config = &core->config;
-	int64_t held_ms = config->session_ttl_ms > config->restart_linger_ms
-				  ? config->session_ttl_ms
-				  : config->restart_linger_ms;
+	int64_t linger_ms = core->config.restart_linger_ms;
 
 	for (struct rank_node *node = rank_tree_first(&core->sessions); node;
 	     node = rank_tree_next(node)) {
 		struct session *session = session_of_id(node);
+		int64_t ttl_ms = session_ttl_ms(core, session);
 		session->last_seen = session->compute_ended = core->now;
-		session->place_deadline = mono_after(core->now, config->restart_linger_ms);
-		session->detach_deadline = mono_after(core->now, held_ms);
+		session->place_deadline = mono_after(core->now, linger_ms);
+		session->detach_deadline =
+			mono_after(core->now, ttl_ms > linger_ms ? ttl_ms : linger_ms);
 		timer_arm_session(core, session);
 	}
 }

@@ -86,7 +86,7 @@ void revoke_remind(struct core *core, const struct claim *claim)
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	effect->send.reason = claim->rec.yield_reason;
 	if (claim->rec.revoked) {
-		effect->send.end = claim->end_as;
+		effect->send.end = claim->rec.end_as;
 		if (stoppable(claim) && !claim->killed)
 			effect->send.grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 		return;
@@ -200,7 +200,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 		return;
 	}
 	claim->rec.revoked = true;
-	claim->end_as = end_as;
+	claim->rec.end_as = end_as;
 	claim->deadline = mono_after(core->now, wait_ms);
 	if (stoppable(claim) && !claim->session->peer_gone)
 		send_signal(core, claim, SIGTERM);
@@ -284,6 +284,6 @@ void revoke_due(struct core *core, struct claim *claim)
 	} else if (stoppable(claim) && !claim->killed) {
 		kill_now(core, claim);
 	} else {
-		claim_end(core, claim, claim->end_as);
+		claim_end(core, claim, claim->rec.end_as);
 	}
 }

@@ -6,6 +6,7 @@
 #include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/order.h"
 #include "core/preempt.h"
 #include "core/tell.h"
 #include "core/walk.h"
@@ -44,7 +45,7 @@ static uint64_t next_fence(struct core *core)
 void schedule_hold(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_OFFERED);
-	claim->acks_missed = 0;
+	claim->rec.acks_missed = 0;
 	claim_move(core, claim, CLAIM_HELD);
 	core->stats.granted[claim->rec.cls]++;
 	tell_standing(core, claim);
@@ -55,6 +56,7 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 	uint64_t fence = next_fence(core);
 
 	PRE(schedule_may_grant(core));
+	PRE(!order_withheld(core, claim));
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	PRE(mask_count(gpus) == claim->rec.need.gpu_count);
 	PRE(fence > claim->rec.fence);

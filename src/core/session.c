@@ -134,10 +134,11 @@ static void set_conn(struct core *core, struct session *session, uint64_t conn)
 	core->queue_changed = true;
 }
 
-static void welcome(struct core *core, const struct session *session, bool resumed)
+static void welcome(struct core *core, struct session *session, bool resumed)
 {
 	struct effect *effect = tell(core, session->conn, MSG_WELCOME);
 
+	session->rec.ttl_ms = core->config.session_ttl_ms;
 	effect->send.lease = session->rec.id;
 	effect->send.token = session->rec.secret;
 	effect->send.flag = resumed;
@@ -231,10 +232,18 @@ void session_seen(struct core *core, struct session *session)
 	session->last_seen = core->now;
 }
 
+int64_t session_ttl_ms(const struct core *core, const struct session *session)
+{
+	int64_t ttl_ms = core->config.session_ttl_ms;
+
+	return session->rec.ttl_ms > ttl_ms ? session->rec.ttl_ms : ttl_ms;
+}
+
 bool session_silent(const struct core *core, const struct session *session)
 {
-	return session->conn != 0 &&
-	       mono_due(mono_after(session->last_seen, core->config.session_ttl_ms), core->now);
+	int64_t ttl_ms = session_ttl_ms(core, session);
+
+	return session->conn != 0 && mono_due(mono_after(session->last_seen, ttl_ms), core->now);
 }
 
 void session_end_waiting(struct core *core, struct session *session, enum end_reason end)
@@ -261,7 +270,7 @@ void session_end_all(struct core *core, struct session *session, enum end_reason
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_over(claim))
 			continue;
-		claim_end(core, claim, claim->rec.revoked ? claim->end_as : held_end);
+		claim_end(core, claim, claim->rec.revoked ? claim->rec.end_as : held_end);
 	}
 	session_claim_ended(core, session);
 	POST(session->waiting == 0);

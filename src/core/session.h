@@ -31,6 +31,8 @@ void session_end_waiting(struct core *core, struct session *session, enum end_re
 /* Its timer came due: silence of a tab, or the end of a linger. */
 void session_due(struct core *core, struct session *session);
 /* Silent for longer than its time to live. */
+/* How long it may be silent: what it was told when it came, or more. */
+int64_t session_ttl_ms(const struct core *core, const struct session *session);
 bool session_silent(const struct core *core, const struct session *session);
 void session_free(struct core *core, struct session *session);
 

@@ -103,9 +103,9 @@ int64_t share_stop_ms(const struct core *core, const struct claim *claim)
 
 struct mono_ms share_protected_until(const struct core *core, const struct claim *holder)
 {
-	if (!holder->due_turn)
+	if (!holder->rec.due_turn)
 		return MONO_PAST;
-	return mono_after(holder->due_since,
+	return mono_after(holder->rec.due_since,
 			  larger(0, core->config.quantum_ms - share_early_ms(core, holder)));
 }
 
@@ -118,7 +118,7 @@ static int64_t prepaid(const struct core *core, uint32_t gpu, int cls)
 		return 0;
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
 		int64_t left_ms = mono_since(share_protected_until(core, holder), core->now);
-		if (holder->due_turn && (int)holder->rec.cls == cls && left_ms > 0)
+		if (holder->rec.due_turn && (int)holder->rec.cls == cls && left_ms > 0)
 			sum += left_ms * holder->slots_charged * UNIT;
 	}
 	return sum;

@@ -56,19 +56,15 @@ struct claim {
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
 	struct mono_ms offered_since;
 	struct mono_ms yield_since; /* YIELDING: since it was asked; QUEUED: since it waits */
-	struct mono_ms due_since;   /* when its present turn was granted, or became a due one */
 	uint64_t yield_for;
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
 	struct seat *seats;    /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t slots_charged;
-	uint32_t told_ms;       /* QUEUED: how long this wait was reckoned to be; 0: unknown */
-	uint32_t mask;          /* GPUs that could ever hold it */
-	enum end_reason end_as; /* revoked: how it will end */
-	uint8_t told_depth;     /* and with how many before it, in steps */
-	uint8_t acks_missed;
+	uint32_t told_ms;    /* QUEUED: how long this wait was reckoned to be; 0: unknown */
+	uint32_t mask;       /* GPUs that could ever hold it */
+	uint8_t told_depth;  /* and with how many before it, in steps */
 	uint32_t asked_mask; /* QUEUED: GPUs whose holders were asked for it */
 	bool asked;          /* in core.asked */
-	bool due_turn;       /* its turn was its class's due: its own for a quantum */
 	bool killed;         /* SIGKILL was sent */
 	bool no_wait;        /* leaves again in the step that brought it, unless granted */
 	bool silent;         /* nothing of it was told or written yet */
@@ -123,7 +119,7 @@ struct group {
 	uint32_t mask;      /* GPUs that could ever hold them */
 	uint32_t possible;  /* in this walk: where they could be served by who can be made to go */
 	struct claim *host; /* in core.hosted: all wait for a place inside it; NULL: it is over */
-	bool detached;
+	bool detached, withheld;
 	bool beyond; /* more than the GPUs have since a reload: waits for the next one */
 };
 
@@ -174,7 +170,8 @@ struct core {
 	struct wall_ms wall;
 	uint64_t hash_seed; /* of the tables by names, which clients choose */
 	uint64_t epoch, fence_next, fence_reserved, claim_id_next, session_id_next;
-	size_t work; /* of this step: claims moved without an effect */
+	uint32_t withheld; /* bit per binding: its claims are granted nothing for now */
+	size_t work;       /* of this step: claims moved without an effect */
 	bool tick_unfinished;
 	bool configured, started, restarting, paused, draining, journal_ok, unwritable, ticking,
 		queue_changed;

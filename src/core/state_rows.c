@@ -17,8 +17,6 @@ static const struct field claim_rows[] = {
 	ROW_UINT(T, 8, vram_charged),
 	ROW_UINT(T, 9, slots_charged),
 	ROW_UINT(T, 10, mask),
-	ROW_LESS(T, 11, end_as, END_REASON_COUNT),
-	ROW_UINT(T, 12, acks_missed),
 	ROW_LESS(T, 14, killed, 2),
 	ROW_TIME(T, 15, timer.key),
 	ROW_TIME(T, 16, offered_since),
@@ -26,8 +24,6 @@ static const struct field claim_rows[] = {
 	ROW(T, 18, FIELD_UINT, told_depth, SENSE_NOISE, ESTIMATE_DEPTHS),
 	ROW_TIME(T, 19, promise),
 	ROW_UINT(T, 20, asked_mask),
-	ROW_LESS(T, 21, due_turn, 2),
-	ROW_TIME(T, 22, due_since),
 	ROW_LESS(T, 23, asked, 2),
 	ROW_MARK(T, 24, wanted_walk, SENSE_NOISE),
 };
@@ -233,6 +229,7 @@ static const struct field core_rows[] = {
 	ROW_PART(T, 27, estimates, &estimates_fields),
 	ROW_TIME(T, 28, shares_at),
 	ROW_MARK(T, 29, walks, SENSE_NOISE),
+	ROW_LESS(T, 30, withheld, 1u << BINDING_COUNT),
 };
 const struct field_table core_fields = FIELD_TABLE(core_rows);
 #undef T

@@ -34,6 +34,8 @@ struct core *core_create(void)
 	core->journal_ok = true;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		core->gpus[gpu].measured = core->gpus[gpu].pool_since = MONO_PAST;
+	for (int binding = 0; binding < BINDING_COUNT; binding++)
+		core->withheld |= binding_table[binding].outside ? 1u << binding : 0;
 	list_init(&core->groups);
 	list_init(&core->nested);
 	list_init(&core->hosted);
@@ -151,6 +153,24 @@ static void on_journal(struct core *core, const struct event *event)
 	core->queue_changed = true;
 }
 
+static void on_authority(struct core *core, const struct event *event)
+{
+	uint32_t bit = 1u << event->authority.binding;
+
+	PRE(event->authority.binding < BINDING_COUNT);
+	core->withheld = event->authority.ok ? core->withheld & ~bit : core->withheld | bit;
+	for (struct rank_node *node = rank_tree_first(&core->places); node;
+	     node = rank_tree_next(node)) {
+		struct claim *claim = claim_of_place(node);
+		if (claim->rec.binding != event->authority.binding)
+			continue;
+		order_regroup(core, claim);
+		bound_promise(core, claim);
+		core->work++;
+	}
+	core->queue_changed = true;
+}
+
 static void on_rewrite(struct core *core, const struct event *event)
 {
 	PRE(event->type == EVENT_REWRITE);
@@ -205,6 +225,7 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 	[EVENT_ADMIN] = on_admin,
 	[EVENT_GPU_SAMPLE] = on_sample,
 	[EVENT_JOURNAL] = on_journal,
+	[EVENT_AUTHORITY] = on_authority,
 	[EVENT_REWRITE] = on_rewrite,
 	[EVENT_CLOCK_JUMP] = on_clock_jump,
 	[EVENT_TICK] = on_tick,

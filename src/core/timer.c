@@ -50,7 +50,7 @@ void timer_arm_claim(struct core *core, struct claim *claim)
  * when somebody waits for its GPU. */
 static struct mono_ms session_deadline(const struct core *core, const struct session *session)
 {
-	int64_t ttl_ms = core->config.session_ttl_ms;
+	int64_t ttl_ms = session_ttl_ms(core, session);
 
 	if (session->conn == 0)
 		return session->waiting > 0
@@ -91,9 +91,9 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 /* Only who is connected is offered anything: who is away by now has left with the offer. */
 static void offer_missed(struct core *core, struct claim *claim)
 {
-	claim->acks_missed++;
+	claim->rec.acks_missed++;
 	core->stats.acks_missed++;
-	if (claim->acks_missed >= ACKS_MISSED_MAX) {
+	if (claim->rec.acks_missed >= ACKS_MISSED_MAX) {
 		claim_end(core, claim, END_DISCONNECTED);
 		tell_claim(core, claim, MSG_RELEASED);
 	} else {
@@ -218,8 +218,6 @@ static bool may_freeze(const struct core *core)
 void timer_jump(struct core *core, int64_t stalled_ms)
 {
 	bool freeze = may_freeze(core);
-	int64_t grace_ms = core->config.settle_ms - core->config.session_ttl_ms;
-	struct mono_ms seen = mono_after(core->now, grace_ms);
 	struct rank_node *node = rank_tree_first(&core->sessions);
 
 	if (stalled_ms > 0)
@@ -230,11 +228,13 @@ void timer_jump(struct core *core, int64_t stalled_ms)
 		shift(&core->frozen_until, stalled_ms);
 	for (; node; node = rank_tree_next(node)) {
 		struct session *session = session_of_id(node);
+		int64_t grace_ms = core->config.settle_ms - session_ttl_ms(core, session);
 		shift(&session->last_seen, stalled_ms);
 		shift(&session->place_deadline, stalled_ms);
 		shift(&session->detach_deadline, stalled_ms);
 		if (freeze)
-			session->last_seen = mono_max(session->last_seen, seen);
+			session->last_seen =
+				mono_max(session->last_seen, mono_after(core->now, grace_ms));
 		/* Its time was over in this very moment: it is judged now, not a TTL later. */
 		if (heap_has(&session->timer) && session_silent(core, session))
 			heap_set(&core->session_timers, &session->timer, core->now.v);

@@ -56,6 +56,7 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_UNHEALTHY, "unhealthy", "{gpu} does not work.")                                      \
 	X(WHY_PAUSED, "paused", "An operator paused grants.")                                      \
 	X(WHY_JOURNAL, "journal", "The journal cannot be written, so nothing is granted.")         \
+	X(WHY_AUTHORITY, "authority", "It asks for another machine, whose broker has not agreed.") \
 	X(WHY_IN_DOUBT, "in_doubt",                                                                \
 	  "The record of who held the GPUs is lost; nothing is granted for another {left}.")       \
 	X(WHY_BEYOND, "beyond",                                                                    \

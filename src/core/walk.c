@@ -98,7 +98,8 @@ static uint32_t possible_gpus(const struct core *core, const struct group *group
 	uint32_t open = group->mask & schedule_open(core, vram);
 	uint32_t possible = 0;
 
-	if (group->detached || group->beyond || rank_tree_count(&group->turns) == 0)
+	if (group->detached || group->withheld || group->beyond ||
+	    rank_tree_count(&group->turns) == 0)
 		return 0;
 	if (!vram)
 		possible = open;
@@ -154,8 +155,8 @@ static void grant(struct core *core, struct walk *walk, struct claim *claim, uin
 	if (group->cursor == &claim->turn)
 		group->cursor = rank_tree_next(&claim->turn);
 	walk->again |= kept_turns(core, claim) || kept_memory(core, claim);
-	claim->due_turn = due;
-	claim->due_since = core->now;
+	claim->rec.due_turn = due;
+	claim->rec.due_since = core->now;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		struct gpu *state = &core->gpus[gpu];
 		if (!(gpus & bit(gpu)))
@@ -243,10 +244,12 @@ static struct due next_due(const struct core *core, const struct walk *walk,
 static bool promote_holder(struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
-		if (holder->rec.cls != claim->rec.cls || holder->due_turn || claim_leaves(holder))
+		if (holder->rec.cls != claim->rec.cls || holder->rec.due_turn ||
+		    claim_leaves(holder))
 			continue;
-		holder->due_turn = true;
-		holder->due_since = core->now;
+		holder->rec.due_turn = true;
+		holder->rec.due_since = core->now;
+		claim_dirty(core, holder);
 		core->gpus[gpu].last_due = true;
 		return true;
 	}

@@ -215,6 +215,8 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 		ret_why->left_ms = left_ms(core->in_doubt_until, now);
 	} else if (core->paused) {
 		ret_why->code = WHY_PAUSED;
+	} else if (order_withheld(core, claim)) {
+		ret_why->code = WHY_AUTHORITY;
 	} else if (claim->host) {
 		ret_why->code = WHY_HOST;
 		ret_why->holder = claim->host->rec.id;

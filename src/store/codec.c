@@ -215,6 +215,7 @@ WALK void walk_claim(struct walk *w, struct claim_record *c)
 	walk_text(w, c->request_id, sizeof c->request_id);
 	walk_text(w, c->label, sizeof c->label);
 	c->tag = c->arrival;
+	c->due_since = c->held_since;
 	if (w->version < 2) {
 		claim_of_version_1(c);
 		return;
@@ -244,6 +245,8 @@ static void read_by_table(struct walk *w, struct record *r)
 		w->bad |= !fields_read(&session_record_fields, &r->session, &how, w->read + w->at,
 				       w->size - w->at);
 		id = r->session.id;
+		w->bad |= r->session.binding == BIND_STREAM || r->session.binding == BIND_HTTP ||
+			  r->session.binding == BIND_PROXIED;
 	} else {
 		walk_i64(w, &r->claim.written.v);
 		how.base = r->claim.written.v;

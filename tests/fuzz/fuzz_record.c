@@ -32,7 +32,8 @@ static void check_record(const struct record *r)
 		check_claim(&r->claim);
 		break;
 	case RECORD_SESSION_PUT:
-		assert(r->session.binding == BIND_NATIVE || r->session.binding == BIND_TAB);
+		assert(r->session.binding == BIND_NATIVE || r->session.binding == BIND_TAB ||
+		       r->session.binding == BIND_REMOTE);
 		assert(memchr(r->session.name, '\0', sizeof r->session.name));
 		assert(memchr(r->session.principal, '\0', sizeof r->session.principal));
 		assert(r->session.named.count <= LIMIT_PROCESSES);

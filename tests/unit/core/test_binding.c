@@ -65,14 +65,52 @@ static void test_age_is_carried(void **state)
 	assert_int_equal(core_position(rig->core, liar), 2);
 }
 
+static void authority(struct rig *rig, enum binding binding, bool ok)
+{
+	rig_step(rig, (struct event){.type = EVENT_AUTHORITY,
+				     .authority = {.binding = binding, .ok = ok}});
+}
+
+/* Who needs a word from outside waits for it; nobody else waits for them. */
+static void test_authority(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t r = rig_session(rig, BIND_REMOTE, "other"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t remote = rig_wait(rig, r, LEASE_VOICE), local, behind;
+	struct bound bound;
+
+	assert_int_equal(rig_why(rig, remote), WHY_AUTHORITY);
+	core_bound(rig->core, remote, rig->now, &bound);
+	assert_int_equal(bound.none, BOUND_STOPPED);
+	local = rig_hold(rig, b, LEASE_BACKGROUND);
+	behind = rig_wait(rig, b, LEASE_CHAT);
+	authority(rig, BIND_REMOTE, true);
+	assert_int_not_equal(rig_why(rig, remote), WHY_AUTHORITY);
+	rig_release(rig, b, local, false);
+	assert_int_equal(rig_state(rig, remote), CLAIM_OFFERED);
+	authority(rig, BIND_REMOTE, false);
+	rig_pass(rig, rig->config.ack_ms);
+	assert_int_equal(rig_state(rig, remote), CLAIM_QUEUED);
+	assert_int_equal(rig_state(rig, behind), CLAIM_OFFERED);
+	/* Of any binding. */
+	authority(rig, BIND_TAB, false);
+	rig_pass(rig, rig->config.ack_ms);
+	assert_int_equal(rig_state(rig, behind), CLAIM_QUEUED);
+	authority(rig, BIND_TAB, true);
+	assert_int_equal(rig_state(rig, behind), CLAIM_OFFERED);
+}
+
 /* Another broker's session that is cut off keeps what it holds for a whole TTL: it stops at half of
  * that, and nothing else tells. */
 static void test_remote(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t r = rig_session(rig, BIND_REMOTE, "other"), b = rig_session(rig, BIND_TAB, "b");
-	uint64_t held = rig_hold(rig, r, LEASE_CHAT), next = rig_wait(rig, b, LEASE_CHAT);
+	uint64_t held, next;
 
+	authority(rig, BIND_REMOTE, true);
+	held = rig_hold(rig, r, LEASE_CHAT);
+	next = rig_wait(rig, b, LEASE_CHAT);
 	rig_close(rig, r);
 	rig_pass(rig, rig->config.session_ttl_ms / 2);
 	rig_alive(rig, b);
@@ -100,8 +138,8 @@ static void test_proxied_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rows_agree), TEST(test_proxied),         TEST(test_age_is_carried),
-		TEST(test_remote),     TEST(test_proxied_restart),
+		TEST(test_rows_agree), TEST(test_proxied),   TEST(test_age_is_carried),
+		TEST(test_remote),     TEST(test_authority), TEST(test_proxied_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -406,6 +406,65 @@ static void test_rewrite(void **state)
 	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
 }
 
+/* A shorter time to live, by a reload or at a restart, is not the one that a holder was told. */
+static void test_ttl_does_not_shrink(void **state)
+{
+	struct rig *rig = *state;
+	int64_t told_ms = rig->config.session_ttl_ms;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), held = rig_hold(rig, a, LEASE_CHAT);
+
+	rig->config.session_ttl_ms = told_ms / 2;
+	rig_configure(rig);
+	rig_alive(rig, a);
+	rig_pass(rig, told_ms - 1);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	rig_alive(rig, a);
+	rig_restart(rig, true);
+	rig_pass(rig, told_ms - 1);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
+}
+
+/* How a lease that is being taken back will end is not forgotten, nor how often it ignored an
+ * offer. */
+static void test_ends_as_it_was_to(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t held = rig_hold(rig, a, LEASE_CHAT), offered = rig_wait(rig, b, LEASE_CHAT);
+	uint64_t session = rig_session_id(rig, b);
+
+	rig_admin(rig, ADMIN_FORCE_RELEASE_ALL, 0);
+	rig_restart(rig, true);
+	rig_pass(rig, rig->config.lock_delay_ms);
+	assert_int_equal(rig_end(rig, held), END_FORCE_RELEASED);
+	b = rig_resume(rig, BIND_TAB, session);
+	offered = rig_ask(rig, b, rig_want(BIND_TAB, LEASE_CHAT, "b"));
+	assert_int_equal(rig_state(rig, offered), CLAIM_OFFERED);
+	rig_pass(rig, rig->config.ack_ms);
+	rig_restart(rig, true);
+	rig_resume(rig, BIND_TAB, session);
+	assert_int_equal(rig_row(rig, offered)->acks_missed, 1);
+}
+
+/* Neither a holder that was not due nor one that was is protected for ever. */
+static void test_voice_after_restart(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), v = rig_session(rig, BIND_TAB, "v");
+	uint64_t held = rig_hold(rig, a, LEASE_BACKGROUND), voice = rig_session_id(rig, v);
+	uint64_t session = rig_session_id(rig, a);
+
+	rig_pass(rig, 1000);
+	rig_restart(rig, true);
+	rig_resume(rig, BIND_TAB, session);
+	v = rig_resume(rig, BIND_TAB, voice);
+	rig_wait(rig, v, LEASE_VOICE);
+	rig_pass(rig, rig->config.min_run_ms);
+	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -429,6 +488,9 @@ int main(void)
 		TEST(test_operator_ends_doubt),
 		TEST(test_unwritable),
 		TEST(test_rewrite),
+		TEST(test_ttl_does_not_shrink),
+		TEST(test_ends_as_it_was_to),
+		TEST(test_voice_after_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,6 +345,7 @@ static void test_times_are_distances(void **state)
 	late.claim.written.v += 1234567;
 	late.claim.arrival.v += 1234567;
 	late.claim.tag.v += 1234567;
+	late.claim.due_since.v += 1234567;
 	late.claim.turn_since.v += 1234567;
 	late.claim.held_since.v += 1234567;
 	late.claim.ttl_deadline.v += 1234567;
