@@ -175,21 +175,11 @@ void host_run(struct core *core)
 	list_each(it, next, &core->hosted) serve_guests(core, group_in(it));
 }
 
-/* In the order of ids, so that who comes first does not depend on how they came here. */
-static void insert_guest(struct list *guests, struct claim *guest)
-{
-	struct list *after = guests->prev;
-
-	while (after != guests && guest_of(after)->rec.id > guest->rec.id)
-		after = after->prev;
-	list_append(after->next, &guest->in_nested);
-}
-
 void host_seat(struct claim *guest)
 {
 	struct house *house = house_of(guest->host);
 
-	insert_guest(&house->guests, guest);
+	order_by_id(&house->guests, guest);
 	house->count++;
 }
 

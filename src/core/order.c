@@ -107,6 +107,17 @@ static void leave(struct claim *claim)
 	claim->asked_mask = 0;
 }
 
+void order_by_id(struct list *nested, struct claim *claim)
+{
+	struct list *after = nested->prev;
+
+	PRE(list_empty(&claim->in_nested));
+	while (after != nested &&
+	       container_of(after, struct claim, in_nested)->rec.id > claim->rec.id)
+		after = after->prev;
+	list_append(after->next, &claim->in_nested);
+}
+
 void order_insert(struct core *core, struct claim *claim)
 {
 	uint32_t mask = ledger_eligible(core, &claim->rec.need);
@@ -122,7 +133,7 @@ void order_insert(struct core *core, struct claim *claim)
 	rank_tree_insert(&core->places, &claim->place, rank, claim->rec.id);
 	join(core, claim);
 	if (claim->rec.parent != 0)
-		list_append(&core->nested, &claim->in_nested);
+		order_by_id(&core->nested, claim);
 	if (claim->session)
 		claim->session->waiting++;
 	principal_waits(claim);

@@ -15,6 +15,9 @@ bool order_withheld(const struct core *core, const struct claim *claim);
 /* It needs more than the GPUs have since they were configured anew: likewise. */
 bool order_beyond(const struct core *core, const struct claim *claim);
 
+/* By its in_nested, among others in the order of ids: what is said of them does not depend on how
+ * they came there. */
+void order_by_id(struct list *nested, struct claim *claim);
 void order_insert(struct core *core, struct claim *claim);
 void order_remove(struct core *core, struct claim *claim);
 /* It waits to run inside that one from here on. */
