@@ -3,6 +3,8 @@
  * grants or closes something, and a group with nothing open is passed over whole. */
 #include "core/walk.h"
 
+#include <string.h>
+
 #include "core/claim.h"
 #include "core/fit.h"
 #include "core/ledger.h"
@@ -131,7 +133,7 @@ static void rewind_groups(struct core *core, bool to_first)
 /* Of those who want a turn, or of those who want memory and no turn. */
 static void find_firsts(const struct core *core, bool memory, struct firsts *ret)
 {
-	*ret = (struct firsts){0};
+	memset(ret->v, 0, core->config.gpu_count * sizeof(ret->v[0]));
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
@@ -431,6 +433,8 @@ bool walk_once(struct core *core)
 	core->wake = MONO_NEVER;
 	core->walks++;
 	walk_forget(core);
+	if (list_empty(&core->groups))
+		return true;
 	prepare_groups(core);
 	find_firsts(core, false, &firsts);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
@@ -461,10 +465,11 @@ static void settle_memory(struct core *core, const struct firsts *firsts, uint32
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		struct mono_ms *since = &core->gpus[gpu].memory_since[cls];
 		struct mono_ms due;
-		if (!firsts->v[gpu][cls])
+		if (!firsts->v[gpu][cls]) {
 			*since = MONO_NEVER;
-		else
-			*since = mono_min(*since, core->now);
+			continue;
+		}
+		*since = mono_min(*since, core->now);
 		due = mono_after(*since, walk_memory_ms(core, (enum lease_class)cls));
 		if (!mono_due(due, core->now))
 			core->wake = mono_min(core->wake, due);
@@ -489,18 +494,32 @@ static void settle_turns(struct core *core, const struct firsts *firsts, uint32_
 		core->wake = mono_min(core->wake, mono_after(core->now, core->config.min_run_ms));
 }
 
+/* Nobody waits for them. */
+static void settle_empty(struct core *core, uint32_t from)
+{
+	for (uint32_t gpu = from; gpu < LIMIT_GPUS; gpu++) {
+		core->gpus[gpu].waiting = 0;
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			core->gpus[gpu].memory_since[cls] = MONO_NEVER;
+	}
+}
+
 void walk_settle(struct core *core)
 {
+	uint32_t count = list_empty(&core->groups) ? 0 : core->config.gpu_count;
 	struct firsts turns, memory;
 
-	prepare_groups(core);
-	find_firsts(core, false, &turns);
-	find_firsts(core, true, &memory);
-	rewind_groups(core, false);
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+	if (count > 0) {
+		prepare_groups(core);
+		find_firsts(core, false, &turns);
+		find_firsts(core, true, &memory);
+		rewind_groups(core, false);
+	}
+	for (uint32_t gpu = 0; gpu < count; gpu++) {
 		settle_turns(core, &turns, gpu);
 		settle_memory(core, &memory, gpu);
 	}
+	settle_empty(core, count);
 	if (schedule_in_doubt(core, core->now))
 		core->wake = mono_min(core->wake, core->in_doubt_until);
 }
