@@ -79,10 +79,14 @@ int64_t spread_rest(const struct spread *spread, int64_t past, int64_t most)
 	PRE(past >= 0);
 	PRE(most >= 0);
 	for (int i = bucket_of(past); i < SPREAD_BUCKETS; i++) {
-		int64_t begin = begin_of(i), end = begin_of(i + 1);
-		int64_t from = begin > past ? begin : past, rest;
 		uint64_t count = spread->counts[i];
-		if (count == 0 || from >= end)
+		int64_t begin, end, from, rest;
+		if (count == 0) /* most are */
+			continue;
+		begin = begin_of(i);
+		end = begin_of(i + 1);
+		from = begin > past ? begin : past;
+		if (from >= end)
 			continue;
 		rest = (from + end) / 2 - past;
 		if (from > begin)

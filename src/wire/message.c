@@ -255,6 +255,7 @@ static int keeper_field(struct message_in *m)
 static int parse_processes(struct message_in *m)
 {
 	const char *cgroup = NULL;
+	m->named = (struct named_processes){0};
 	m->event.type = EVENT_PROCESSES;
 	m->event.processes = &m->named;
 	int err = pids_field(m);
@@ -347,12 +348,24 @@ static int parse_by_type(struct message_in *m, const char *type, const struct wi
 	return parse_plain(m, type);
 }
 
+/* The large parts are cleared by whoever fills them: a message for each step of a lease is read
+ * here. */
+static void begin(struct message_in *m)
+{
+	m->kind = MESSAGE_EVENT;
+	memset(&m->event, 0, sizeof(m->event));
+	m->event.type = EVENT_ALIVE;
+	m->ref = m->limit = m->since = 0;
+	m->token = NULL;
+	m->events = m->logs = false;
+}
+
 int message_parse(const char *text, size_t length, const struct wire_context *ctx, const char *name,
 		  struct message_in *ret_message)
 {
 	struct message_in *m = ret_message;
 	const char *type = NULL;
-	*m = (struct message_in){.kind = MESSAGE_EVENT, .event.type = EVENT_ALIVE};
+	begin(m);
 	int err = json_parse(text, length, LIMIT_FRAME_BYTES, &m->parsed);
 	if (err == 0)
 		err = json_name(&m->parsed, m->parsed.root, "type", LIMIT_LABEL_BYTES, &type);

@@ -13,9 +13,12 @@
 #include "base/limits.h"
 #include "wire/name.h"
 
+static const char too_many[] = "more values than a message has";
+
 enum {
-	SHORT_BYTES = 1024, /* for such a text it is not worth looking */
-	FEW_KEYS = 16,      /* so many are compared each with each */
+	FEW_VALUES =
+		16,    /* a usual message has; so its block is one of the allocator's small ones */
+	FEW_KEYS = 16, /* so many are compared each with each */
 };
 
 static_assert(LIMIT_JSON_DEPTH == 16, "the words say so");
@@ -334,7 +337,7 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 	for (;;) {
 		struct json *value = &r->values[r->count];
 		if (r->count++ == r->count_max)
-			return fail(r, "a value is expected"); /* each takes two bytes */
+			return fail(r, too_many);
 		if (map && !read_key(r, value))
 			return false;
 		if (!read_value(r, value, depth))
@@ -371,20 +374,19 @@ static bool read_value(struct reading *r, struct json *value, unsigned depth)
 	return ok;
 }
 
-/* No text has more: each takes two bytes, and each but the first stands behind one of these. */
+/* No text has more: each but the first stands behind one of these. */
 static size_t values_of(const char *bytes, size_t length)
 {
 	size_t count = 1;
-	if (length <= SHORT_BYTES)
-		return length / 2 + 1;
 	for (size_t i = 0; i < length; i++)
 		count += bytes[i] == ',' || bytes[i] == '[' || bytes[i] == '{';
 	return count;
 }
 
-struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const char **ret_words)
+static struct json *read_with(const char *bytes, size_t length, size_t count_max, size_t *ret_at,
+			      const char **ret_words)
 {
-	size_t count_max = values_of(bytes, length), values = count_max * sizeof(struct json);
+	size_t values = count_max * sizeof(struct json);
 	struct json *block = malloc(values + length + 2);
 	struct reading r = {.at = bytes,
 			    .end = bytes + length,
@@ -407,6 +409,14 @@ struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const c
 	*ret_at = (size_t)(r.at - bytes);
 	*ret_words = r.words;
 	return NULL;
+}
+
+struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const char **ret_words)
+{
+	struct json *values = read_with(bytes, length, FEW_VALUES, ret_at, ret_words);
+	if (values || *ret_words != too_many)
+		return values;
+	return read_with(bytes, length, values_of(bytes, length), ret_at, ret_words);
 }
 
 const struct json *json_get(const struct json *object, const char *field)

@@ -89,7 +89,8 @@ static void try_message(const char *text, size_t length, const char *name)
 	if (rc == 0) {
 		assert((m.kind == MESSAGE_HELLO) == (name == NULL));
 		check_event(&m);
-		check_about(&m.about);
+		if (m.kind == MESSAGE_ABOUT)
+			check_about(&m.about);
 	} else {
 		check_refusal(&m, rc);
 	}
