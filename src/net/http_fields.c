@@ -35,14 +35,6 @@ static const struct {
 #undef X
 };
 
-/* Letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 5.6.2), a bit each. */
-static const uint32_t token_bytes[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
-
-bool http_is_token_byte(unsigned char byte)
-{
-	return token_bytes[byte / 32] >> (byte % 32) & 1;
-}
-
 /* Eight bytes at a time: does any of them look like a control? A high bit may, too: then each is
  * looked at. */
 static bool may_hold_control(const char *bytes)

@@ -10,7 +10,12 @@ bool http_read_field(struct http_parser *parser, char *bytes, char *line, size_t
 bool http_read_trailer(char *line, size_t length, struct http_fault *ret_fault);
 /* After the empty line: Host, framing, upgrade. Sets the phase that follows. */
 bool http_judge_head(struct http_parser *parser, char *bytes, struct http_fault *ret_fault);
-bool http_is_token_byte(unsigned char byte);
+/* Letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 5.6.2), a bit each. */
+static inline bool http_is_token_byte(unsigned char byte)
+{
+	static const uint32_t bits[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
+	return bits[byte / 32] >> (byte % 32) & 1;
+}
 /* reg-name or [IPv6], with an optional port; no userinfo, no space. */
 bool http_is_host(const char *host, size_t length);
 

@@ -48,10 +48,18 @@ bool http_is_host(const char *host, size_t length)
 	return true;
 }
 
+/* Letters, digits and -._~, a bit each. */
 static bool is_unreserved(unsigned char byte)
 {
-	return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') ||
-	       (byte && strchr("-._~", byte));
+	static const uint32_t bits[8] = {0, 0x03ff6000, 0x87fffffe, 0x47fffffe};
+	return bits[byte / 32] >> (byte % 32) & 1;
+}
+
+/* These and !$&'()*+,;=:@/ */
+static bool is_of_path(unsigned char byte)
+{
+	static const uint32_t bits[8] = {0, 0x2fffffd2, 0x87ffffff, 0x47fffffe};
+	return bits[byte / 32] >> (byte % 32) & 1;
 }
 
 static int hex_value(char c)
@@ -84,7 +92,7 @@ static bool clean_path(char *path)
 			from += 3;
 			continue;
 		}
-		if (!is_unreserved(byte) && !strchr("!$&'()*+,;=:@/", byte))
+		if (!is_of_path(byte))
 			return false;
 		if (byte == '/' && to > path && to[-1] == '/')
 			return false;
