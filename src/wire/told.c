@@ -5,6 +5,15 @@
 #include <inttypes.h>
 #include <time.h>
 
+static void add_digits(struct text *out, int number, int width, char behind)
+{
+	char digits[8];
+	digits[width] = behind;
+	for (int i = width; i-- > 0; number /= 10)
+		digits[i] = (char)('0' + number % 10);
+	text_add(out, digits, (size_t)width + 1);
+}
+
 void render_time(struct text *out, struct wall_ms wall)
 {
 	time_t seconds = (time_t)(wall.v / 1000);
@@ -14,12 +23,17 @@ void render_time(struct text *out, struct wall_ms wall)
 		seconds--;
 	}
 	struct tm tm;
-	char day[32];
-	if (!gmtime_r(&seconds, &tm) || !strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm)) {
+	if (!gmtime_r(&seconds, &tm) || tm.tm_year < 1000 - 1900 || tm.tm_year > 9999 - 1900) {
 		text_str(out, "unknown");
 		return;
 	}
-	text_format(out, "%s.%03dZ", day, ms);
+	add_digits(out, tm.tm_year + 1900, 4, '-');
+	add_digits(out, tm.tm_mon + 1, 2, '-');
+	add_digits(out, tm.tm_mday, 2, 'T');
+	add_digits(out, tm.tm_hour, 2, ':');
+	add_digits(out, tm.tm_min, 2, ':');
+	add_digits(out, tm.tm_sec, 2, '.');
+	add_digits(out, ms, 3, 'Z');
 }
 
 static int64_t in_steps(int64_t ms, int64_t step_ms, bool up)
@@ -30,10 +44,13 @@ static int64_t in_steps(int64_t ms, int64_t step_ms, bool up)
 /* Without a digit that says nothing: "30 s", not "30.0 s". */
 static void add_tenths(struct text *out, int64_t tenths, const char *unit)
 {
-	if (tenths % 10 == 0)
-		text_format(out, "%" PRId64 " %s", tenths / 10, unit);
-	else
-		text_format(out, "%" PRId64 ".%" PRId64 " %s", tenths / 10, tenths % 10, unit);
+	text_i64(out, tenths / 10);
+	if (tenths % 10 != 0) {
+		text_char(out, '.');
+		text_i64(out, tenths % 10);
+	}
+	text_char(out, ' ');
+	text_str(out, unit);
 }
 
 void told_duration(struct text *out, int64_t ms, bool up)
