@@ -181,6 +181,8 @@ def print_core_cost(rows):
         if "waiting" in row:
             print(f"{row['waiting']:>7} waiting {row['ns_per_cycle']:>8.0f} ns"
                   f"{row['ns_per_cycle'] / base:>7.2f} x 1,000's{row['bytes_per_waiter']:>7} bytes per waiter")
+        elif "residents" in row:
+            print(f"{row['residents']:>7} residents and one waiter: {row['ns_per_event'] / 1000:.2f} us an event")
         else:
             print(f"{row['grants']} grants leave {row['bytes_grown']} bytes more allocated")
 

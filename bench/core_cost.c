@@ -1,6 +1,8 @@
 /* core_cost: what the core alone costs, without sockets and disk: one claim leaves, the next is
  * granted, a new one comes, with a given number of claims waiting all the time; bytes per waiting
- * claim; and what a million grants leave behind. Prints one JSON line per row. usage: core_cost */
+ * claim; an event after which the queue is walked, beside many residents, while one waits for what
+ * they hold; and what a million grants leave behind. Prints one JSON line per row. usage:
+ * core_cost */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,8 @@ static void step(struct bench *bench, struct event *event)
 	core_step(bench->core, event, &bench->fx);
 }
 
+static const uint64_t mib = 1024 * 1024, gpu_bytes = UINT64_C(4096) * 1024 * 1024 * 1024;
+
 static struct bench bench_begin(void)
 {
 	struct bench bench = {.core = core_create(), .now = {1000000}};
@@ -37,6 +41,9 @@ static struct bench bench_begin(void)
 	effects_init(&bench.fx);
 	core_config_defaults(&config);
 	config.queue_count_max = config.queue_per_principal_max = UINT32_MAX;
+	config.queue_per_session_max = config.held_per_principal_max = UINT32_MAX;
+	config.gpus[0].vram_known = true;
+	config.gpus[0].vram_bytes_total = gpu_bytes;
 	step(&bench, &(struct event){.type = EVENT_CONFIG, .config = &config});
 	step(&bench,
 	     &(struct event){.type = EVENT_START, .start = {.epoch = 1, .same_boot = true}});
@@ -49,22 +56,29 @@ static void bench_end(struct bench *bench)
 	effects_finish(&bench->fx);
 }
 
-static void enqueue(struct bench *bench)
+static void ask(struct bench *bench, enum lease_class cls, struct need need, bool evictable)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "client-%llu", (unsigned long long)++bench->conn);
-	struct event event = {
-		.type = EVENT_ACQUIRE,
-		.conn = bench->conn,
-		.acquire = {.binding = BIND_HTTP,
-			    .preemptible = true,
-			    .cls = (enum lease_class)(bench->conn % LEASE_CLASS_COUNT),
-			    .need = {.slots = 1, .gpu_count = 1},
-			    .timeout_ms = 3600000,
-			    .name = name}};
+	struct event event = {.type = EVENT_ACQUIRE,
+			      .conn = bench->conn,
+			      .acquire = {.binding = BIND_HTTP,
+					  .preemptible = true,
+					  .evictable = evictable,
+					  .cls = cls,
+					  .need = need,
+					  .timeout_ms = 3600000,
+					  .principal = need.slots > 0 ? "one" : name,
+					  .name = name}};
 	for (int i = 0; i < 8; i++)
 		event.random.b[i] = (uint8_t)(bench->conn >> (8 * i));
 	step(bench, &event);
+}
+
+static void enqueue(struct bench *bench)
+{
+	ask(bench, (enum lease_class)((bench->conn + 1) % LEASE_CLASS_COUNT),
+	    (struct need){.slots = 1, .gpu_count = 1}, false);
 }
 
 /* The holder leaves; whoever is next holds afterwards. */
@@ -100,6 +114,28 @@ static void cost_with(uint32_t waiting)
 	bench_end(&bench);
 }
 
+/* One waits for memory and a turn, and each event has the queue walked again. */
+static void cost_beside(uint32_t residents)
+{
+	enum { EVENTS = 20000 };
+	struct bench bench = bench_begin();
+	for (uint32_t i = 0; i < residents; i++)
+		ask(&bench, LEASE_NORMAL, (struct need){.vram_bytes = mib, .gpu_count = 1}, i % 2);
+	ask(&bench, LEASE_VOICE, (struct need){.slots = 1, .gpu_count = 1}, false);
+	ask(&bench, LEASE_CHAT,
+	    (struct need){.slots = 1, .vram_bytes = gpu_bytes - mib * 600, .gpu_count = 1}, false);
+	if (core_waiting_count(bench.core) != 1)
+		abort();
+	double begin = now_s();
+	for (int i = 0; i < EVENTS; i++) {
+		bench.now.v += i % 64 == 0;
+		step(&bench, &(struct event){.type = EVENT_JOURNAL, .journal = {.ok = true}});
+	}
+	printf("{\"residents\":%u,\"ns_per_event\":%.0f}\n", residents,
+	       (now_s() - begin) / EVENTS * 1e9);
+	bench_end(&bench);
+}
+
 static void million_grants(void)
 {
 	struct bench bench = bench_begin();
@@ -122,6 +158,8 @@ int main(void)
 {
 	for (uint32_t waiting = 100; waiting <= 100000; waiting *= 10)
 		cost_with(waiting);
+	cost_beside(40);
+	cost_beside(4000);
 	million_grants();
 	return 0;
 }
