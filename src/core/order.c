@@ -156,9 +156,13 @@ void order_remove(struct core *core, struct claim *claim)
 
 void order_regroup(struct core *core, struct claim *claim)
 {
+	struct mono_ms promise = claim->promise;
+
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	leave(claim);
 	join(core, claim);
+	if (!order_detached(claim)) /* another connection, the same wait */
+		claim->promise = promise;
 }
 
 void order_host(struct core *core, struct claim *claim, struct claim *host)
