@@ -264,6 +264,7 @@ void session_end_all(struct core *core, struct session *session, enum end_reason
 		     enum end_reason held_end)
 {
 	session->ended = true;
+	timer_arm_session(core, session); /* some of its room may be measured still */
 	session_end_waiting(core, session, queued_end);
 	list_each(it, next, &session->claims)
 	{

@@ -190,13 +190,15 @@ static void observe_now(struct world *w, struct want *want, const struct claim_r
 			bool ends)
 {
 	bool computed = outside_has_room_now(want) && want->now.slots > 0;
+	bool anew = rec->fence != want->now.fence; /* gave way and was served again in one step */
 	want->now = (struct want_now){.state = ends ? CLAIM_ENDED : rec->state,
 				      .gpus = rec->granted_mask,
 				      .slots = rec->need.slots,
+				      .fence = rec->fence,
 				      .held_ms = rec->held_since.v,
 				      .turn_ms = rec->turn_since.v,
 				      .used_ms = rec->used_ms};
-	if (computed && !(outside_has_room_now(want) && want->now.slots > 0))
+	if (computed && (anew || !(outside_has_room_now(want) && want->now.slots > 0)))
 		w->clients[want->client].compute_ended_ms = broker_now(w).v;
 	if (rec->lender == 0)
 		return;

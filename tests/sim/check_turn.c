@@ -70,7 +70,8 @@ static void check_told(struct world *w, const struct want *want, struct mono_ms 
 	if (want->binding <= BIND_TAB && conn->session == 0)
 		return;
 	struct claim_view view;
-	bool lives = core_claim(w->broker.core, want->lease, now, &view);
+	bool lives = core_claim(w->broker.core, want->lease, now, &view) &&
+		     view.rec->state != CLAIM_DRAINING; /* over: only its memory lives */
 	if (want->said == WANT_WAITING && (!lives || view.rec->state != CLAIM_QUEUED))
 		sim_fail(w, "P35: want %llu was told queued, claim %llu is %s", (ull)want->uid,
 			 (ull)want->lease, lives ? claim_state_name((int)view.rec->state) : "gone");

@@ -24,8 +24,11 @@ static bool computes(struct world *w, const struct want *want)
 	return false;
 }
 
+/* One that had to wait until its class was due stays for a quantum. */
 static bool may_be_evicted(struct world *w, const struct want *want)
 {
+	if (broker_now(w).v - want->now.held_ms < w->broker.config.quantum_ms)
+		return false;
 	return want->live && want->now.state == CLAIM_HELD && want->evictable &&
 	       want->now.slots == 0 && want->lender == 0 && !want->lends &&
 	       broker_now(w).v - want->now.held_ms >= residence_ms(w, want) && !computes(w, want);

@@ -32,8 +32,8 @@ static bool may_block(const struct outside *outside, const struct claim_record *
 	uint32_t vram = outside_fits_vram(outside, &other->need);
 	if ((uint32_t)__builtin_popcount(slots & vram) >= count)
 		return false; /* it fits: one of the two should have it */
-	bool for_memory = (uint32_t)__builtin_popcount(vram) < count;
-	return need->vram_bytes > 0 || !for_memory;
+	bool for_memory_alone = (uint32_t)__builtin_popcount(slots) >= count;
+	return need->vram_bytes > 0 || !for_memory_alone;
 }
 
 static bool is_blocked(struct world *w, const struct outside *outside, const struct want *want,

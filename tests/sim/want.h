@@ -27,6 +27,7 @@ struct want_told {
 struct want_now {
 	enum claim_state state;
 	uint32_t gpus, slots;
+	uint64_t fence;
 	int64_t held_ms, turn_ms, used_ms; /* monotonic; monotonic; service before this turn */
 };
 
