@@ -155,6 +155,7 @@ void check_crash(struct world *w)
 		want->live = row && row->live;
 		want->draining = want->live && row->rec.state == CLAIM_DRAINING;
 		want->now.state = want->live && !want->draining ? row->rec.state : CLAIM_ENDED;
+		want->yield_for = 0;
 		if (!row || row->rec.state != CLAIM_YIELDING)
 			want->yield_asked = false;
 	}

@@ -19,7 +19,7 @@ struct claim_record;
 	X(JUDGE_SHARE, "share", 1)       /* each class has its share while it waits */             \
 	X(JUDGE_STARVE, "starve", 1)     /* who is possible is served, told or not */              \
 	X(JUDGE_COMEBACK, "comeback", 0) /* nobody evicted is before whom he made room for */      \
-	X(JUDGE_EVICT, "evict", 0)       /* the lowest class, then the longest idle by load */     \
+	X(JUDGE_EVICT, "evict", 1)       /* the lowest class, then the longest idle by load */     \
 	X(JUDGE_KEEP, "keep", 0)         /* a yield taken back is told, and revokes nobody */      \
 	X(JUDGE_TWO, "two", 0)           /* nobody is asked on two GPUs for one claim */           \
 	X(JUDGE_ROOM, "room", 1)         /* no room is free inside and used outside */             \

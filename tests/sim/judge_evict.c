@@ -68,6 +68,8 @@ static void judge_choice(struct world *w, const struct want *want, const struct 
 
 void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 {
+	if (want->now.state != CLAIM_YIELDING)
+		return; /* asked for another, and let go, in one step */
 	want->evicted_for = for_lease;
 	want->evicted_t = w->t;
 	if (!judge_is_on(w, JUDGE_EVICT) || want->lender != 0)

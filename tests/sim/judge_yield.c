@@ -10,9 +10,10 @@ enum { LEFT_MS_MAX = 10, HOLD_MS_SLACK = 10, RELOADED_MS = 1000 };
 
 void yield_sent(struct world *w, struct want *want, const struct effect *fx)
 {
-	(void)w;
 	if (fx->send.msg == MSG_YIELD) {
 		want->yield_for = fx->send.other;
+		trace_line(&w->trace, "  lease %llu is asked for claim %llu", (ull)want->lease,
+			   (ull)fx->send.other);
 	} else if (fx->send.msg == MSG_KEEP) {
 		want->yield_for = 0;
 		want->kept_untold = false;
