@@ -5,6 +5,19 @@
 #include "outside.h"
 
 enum { SHORT_MINUTES = 25, LONG_MINUTES = 60, SHORT_PERMILLE = 750, LONG_PERMILLE = 950 };
+/* Where turns are longer than usual, windows end in the middle of more of a share. */
+enum { COARSE_PERMILLE = 100 };
+
+static bool is_coarse(const struct world *w)
+{
+	struct core_config usual;
+	core_config_defaults(&usual);
+	bool coarse = w->broker.config.quantum_ms > usual.quantum_ms;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		coarse |=
+			w->broker.config.classes[cls].hold_ms_max > usual.classes[cls].hold_ms_max;
+	return coarse;
+}
 
 static uint32_t share_permille(const struct world *w, int cls)
 {
@@ -26,6 +39,8 @@ static void judge_window(struct world *w, int cls, uint32_t gpu, int64_t minutes
 	int which = minutes == LONG_MINUTES;
 	if (w->tally.share_windows[which][cls]++ == 0 || part < w->tally.share_least[which][cls])
 		w->tally.share_least[which][cls] = part;
+	if (is_coarse(w))
+		permille -= COARSE_PERMILLE;
 	if (judge_is_on(w, JUDGE_SHARE) && part < permille)
 		judge_fail(w, JUDGE_SHARE,
 			   "%s got %lld s of gpu%u in %lld minutes, it is owed %lld",
