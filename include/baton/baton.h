@@ -103,6 +103,8 @@ enum baton_code {
 	BATON_E_PATH = -24,     /* the socket's path is empty or too long */
 	BATON_E_NAME = -25,     /* the name is not 1..128 printable bytes */
 	BATON_E_MISSED = -26,   /* three offers were not taken in time: we were stopped or busy */
+	BATON_E_QUOTA = -27,    /* this user has as many claims as it may */
+	BATON_E_CLASS = -28,    /* this user may not ask for that class */
 };
 
 /* A sentence for a code, with what to do next. Never NULL; static. Any thread. */

@@ -167,6 +167,8 @@ static void refused_claim(void **state)
 		 BATON_E_RELEASED},
 		{"{'type':'denied','ref':1,'code':'busy'}", BATON_E_BUSY},
 		{"{'type':'denied','ref':1,'code':'queue_full'}", BATON_E_FULL},
+		{"{'type':'denied','ref':1,'code':'quota'}", BATON_E_QUOTA},
+		{"{'type':'denied','ref':1,'code':'class_not_allowed'}", BATON_E_CLASS},
 		{"{'type':'denied','ref':1,'code':'no_such_gpu'}", BATON_E_NO_GPU},
 		{"{'type':'denied','ref':1,'code':'never_fits'}", BATON_E_NEVER_FITS},
 		{"{'type':'denied','ref':1,'code':'deadlock'}", BATON_E_DEADLOCK},
