@@ -10,6 +10,7 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "core/principal.h"
 #include "core/refusal.h"
 #include "core/schedule.h"
@@ -55,7 +56,6 @@ static void fill_record(struct core *core, const struct event *event, const stru
 			clamp_ms(ask->min_residence_ms, core->config.min_residence_ms_max),
 		.load_ms = clamp_ms(ask->load_ms, DURATION_MS_MAX),
 		.arrival = mono_after(core->now, -waited_ms),
-		.tag = mono_after(core->now, -waited_ms),
 		.wait_deadline = MONO_NEVER,
 		.ttl_deadline = MONO_NEVER,
 		.arrival_wall = core->wall,
@@ -196,10 +196,14 @@ static void enqueue(struct core *core, const struct event *event, struct claim_r
 		    struct session *session, uint32_t mask)
 {
 	bool no_wait = event->acquire.no_wait || event->acquire.timeout_ms == 0;
+	struct principal *principal;
 	struct claim *claim;
 
 	rec->timeout_ms = event->acquire.timeout_ms;
 	rec->wait_deadline = wait_until(core, rec->timeout_ms);
+	principal = principal_join(core, rec->principal);
+	rec->tag = order_tag(core, rec, session, principal);
+	principal_leave(core, principal);
 	memory_take(core, rec);
 	core->claim_id_next++;
 	claim = claim_create(core, rec, session, event->conn, mask, no_wait);

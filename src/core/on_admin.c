@@ -1,6 +1,5 @@
 /* on_admin: what an operator may do: to one lease, to all, or to granting itself. Every act is
  * written down with who did it and why. Permission was checked at the edge. Called by step.c. */
-#include "core/bound.h"
 #include "core/claim.h"
 #include "core/handlers.h"
 #include "core/revoke.h"
@@ -85,13 +84,13 @@ static void set_paused(struct core *core, const struct event *event, bool paused
 	/* Said where nothing is paused: the operator knows that nobody goes on. */
 	if (!paused && !core->paused)
 		core->in_doubt_until = core->now;
+	core->promise_anew |= core->paused && !paused;
 	core->paused = paused;
 	estimate_disturbed(core);
 	core->queue_changed = true;
 	write_down(core, event, RECORD_PAUSED);
 	trace_event(core, paused ? "paused" : "resumed", event->admin.reason);
 	done(core, event, 0);
-	bound_promise_all(core);
 }
 
 static uint64_t end_waiters(struct core *core)

@@ -5,6 +5,7 @@
 #include "core/claim.h"
 #include "core/handlers.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "core/owner.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
@@ -67,8 +68,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	} else if (!cut_short) {
 		claim->rec.used_ms = 0;
 		claim->rec.arrival = core->now;
-		/* Behind all who came in this very moment. */
-		claim->rec.tag = mono_after(core->now, 1);
+		claim->rec.tag = order_behind(core, claim->rec.cls, claim->yield_for);
 		claim->rec.arrival_wall = core->wall;
 	}
 	claim->rec.wait_deadline = claim->rec.timeout_ms < 0

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "core/claim.h"
+#include "core/estimate.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/principal.h"
@@ -18,6 +20,52 @@ void order_key(const struct core *core, struct claim *claim)
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	PRE(claim->group == NULL);
 	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
+}
+
+/* Claims of one principal that stand by their arrival, if each is its program's first. */
+enum { FIRM_PLACES = 16 };
+
+static bool has_waiting(const struct core *core, const struct claim_record *rec,
+			const struct session *session)
+{
+	uint32_t waiting, holding, http_held;
+
+	if (!session) {
+		claim_by_name(core, rec->principal, rec->name, &waiting, &holding, &http_held);
+		return waiting > 0;
+	}
+	list_each(it, next, &session->claims)
+	{
+		const struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim->rec.state == CLAIM_QUEUED && claim->rec.cls == rec->cls)
+			return true;
+	}
+	return false;
+}
+
+struct mono_ms order_tag(const struct core *core, const struct claim_record *rec,
+			 const struct session *session, struct principal *principal)
+{
+	struct mono_ms *last = &principal->last_tag[rec->cls];
+	uint32_t waiting = principal->waiting[rec->cls];
+	int64_t mean_ms = estimate_mean_hold_ms(core, rec->cls);
+	struct mono_ms tag = rec->arrival;
+
+	if (waiting > 0 && (waiting >= FIRM_PLACES || has_waiting(core, rec, session)))
+		tag = mono_max(tag,
+			       mono_after(*last, mean_ms > 0 ? mean_ms : core->config.quantum_ms));
+	*last = mono_max(*last, tag);
+	return tag;
+}
+
+struct mono_ms order_behind(const struct core *core, enum lease_class cls, uint64_t for_id)
+{
+	const struct claim *claim = claim_by_id(core, for_id);
+	struct mono_ms tag = mono_after(core->now, 1);
+
+	if (!claim || claim->rec.state != CLAIM_QUEUED)
+		return tag;
+	return mono_max(tag, mono_after(claim->key, 1 - core->config.classes[cls].offset_ms));
 }
 
 bool order_before(const struct claim *a, const struct claim *b)

@@ -141,8 +141,10 @@ static bool evict_rather(const struct core *core, const struct claim *a, const s
 
 /* The one to ask next of those whose time has come: of compute turns the one that stands last in
  * the order, or the resident that costs least. Others only set when to look again. */
+enum among { AMONG_ALL, AMONG_OVERDUE, AMONG_MEMORY };
+
 static struct claim *pick(struct core *core, const struct claim *head, uint32_t gpu,
-			  enum holder_kind kind, bool only_hold_max, enum yield_reason *ret_reason)
+			  enum holder_kind kind, enum among among, enum yield_reason *ret_reason)
 {
 	bool residents = kind == HOLDER_KEEPS;
 	struct claim *best = NULL;
@@ -155,7 +157,8 @@ static struct claim *pick(struct core *core, const struct claim *head, uint32_t 
 			core->wake = mono_min(core->wake, when);
 			continue;
 		}
-		if (only_hold_max && reason != YIELD_HOLD_MAX)
+		if ((among == AMONG_OVERDUE && reason != YIELD_HOLD_MAX) ||
+		    (among == AMONG_MEMORY && holder->vram_charged == 0))
 			continue;
 		if (!best ||
 		    (residents ? evict_rather(core, holder, best) : order_before(best, holder))) {
@@ -207,12 +210,12 @@ static bool enough_may_go(const struct core *core, const struct claim *head, uin
 static void free_slots(struct core *core, struct claim *head, uint32_t gpu, struct leaving *leaving)
 {
 	uint32_t missing = slots_short(core, head, gpu, leaving);
-	bool only_hold_max = missing > 0 && !enough_may_go(core, head, gpu, missing);
+	enum among among = enough_may_go(core, head, gpu, missing) ? AMONG_ALL : AMONG_OVERDUE;
 	enum yield_reason reason;
 	struct claim *victim;
 
 	while (slots_short(core, head, gpu, leaving) > 0 &&
-	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, only_hold_max, &reason)))
+	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, among, &reason)))
 		ask(core, head, gpu, victim, reason, leaving);
 }
 
@@ -222,10 +225,10 @@ static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struc
 	struct claim *victim;
 
 	while (vram_short(core, head, gpu, leaving) &&
-	       (victim = pick(core, head, gpu, HOLDER_KEEPS, false, &reason)))
+	       (victim = pick(core, head, gpu, HOLDER_KEEPS, AMONG_MEMORY, &reason)))
 		ask(core, head, gpu, victim, YIELD_EVICTED, leaving);
 	while (vram_short(core, head, gpu, leaving) &&
-	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, false, &reason)))
+	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, AMONG_MEMORY, &reason)))
 		ask(core, head, gpu, victim, reason, leaving);
 }
 
@@ -246,19 +249,23 @@ static void judge_silence(struct core *core, struct claim *holder)
 		core->wake = mono_min(core->wake, mono_max(silent_at, core->now));
 }
 
-/* Asked for another, who may have left again: then this head must have the right to its room. */
+/* Asked for another, who may have left again, or waits elsewhere now: then this head must have the
+ * right to its room. */
 static bool goes_for(struct core *core, const struct claim *head, struct claim *holder,
 		     uint32_t gpu)
 {
-	const struct claim *other = claim_by_id(core, holder->yield_for);
 	enum yield_reason reason;
 
 	if (holder->rec.revoked || holder->rec.yield_reason == YIELD_OPERATOR ||
-	    (other && other->rec.state == CLAIM_QUEUED))
+	    holder->yield_for == core->gpus[gpu].turn_head ||
+	    holder->yield_for == core->gpus[gpu].memory_head)
 		return true;
 	if (holder->slots_charged > 0) {
-		if (!mono_due(turn_when(core, head, holder, gpu, &reason), core->now))
+		struct mono_ms when = turn_when(core, head, holder, gpu, &reason);
+		if (!mono_due(when, core->now)) {
+			core->wake = mono_min(core->wake, when);
 			return false;
+		}
 		holder->rec.yield_reason = reason;
 		claim_dirty(core, holder);
 	}
@@ -266,11 +273,13 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 	return true;
 }
 
-/* Those who go already go for this head, too. */
+/* Those who go already go for this head, too, if they have what it lacks. */
 static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enum holder_kind kind,
-			struct leaving *leaving)
+			bool memory_only, struct leaving *leaving)
 {
 	gpu_holders (holder, core, gpu, kind) {
+		if (memory_only && holder->vram_charged == 0)
+			continue;
 		judge_silence(core, holder);
 		if (!claim_leaves(holder) ||
 		    (holder->rec.state == CLAIM_YIELDING && !goes_for(core, head, holder, gpu)))
@@ -289,7 +298,7 @@ static void count_computing(const struct core *core, uint32_t gpu, struct leavin
 			count_leaving(leaving, holder);
 }
 
-void preempt_for(struct core *core, struct claim *head, uint32_t gpu)
+static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 {
 	const struct need *need = &head->rec.need;
 	const struct gpu *state = &core->gpus[gpu];
@@ -300,13 +309,12 @@ void preempt_for(struct core *core, struct claim *head, uint32_t gpu)
 	bool all_turns;
 
 	PRE(head->rec.state == CLAIM_QUEUED);
-	PRE(!head->no_wait);
 	if (!fit_possible(core, head->session, need, gpu))
 		return;
 	if (turns || memory)
-		count_goers(core, head, gpu, HOLDER_COMPUTES, &leaving);
+		count_goers(core, head, gpu, HOLDER_COMPUTES, !turns, &leaving);
 	if (memory)
-		count_goers(core, head, gpu, HOLDER_KEEPS, &leaving);
+		count_goers(core, head, gpu, HOLDER_KEEPS, true, &leaving);
 	all_turns = turns && slots_short(core, head, gpu, &leaving) > 0 &&
 		    need->slots == core->config.gpus[gpu].slots;
 	if (turns)
@@ -317,10 +325,9 @@ void preempt_for(struct core *core, struct claim *head, uint32_t gpu)
 		free_vram(core, head, gpu, &leaving);
 }
 
-bool preempt_withdraw(struct core *core)
+/* Whoever was asked for somebody who waits no more, and is wanted by nobody else, may go on. */
+static void withdraw_rest(struct core *core)
 {
-	bool any = false;
-
 	list_each(it, next, &core->asked)
 	{
 		struct claim *holder = container_of(it, struct claim, in_asked);
@@ -328,7 +335,19 @@ bool preempt_withdraw(struct core *core)
 		    holder->rec.yield_reason == YIELD_OPERATOR)
 			continue;
 		revoke_withdraw(core, holder);
-		any = true;
 	}
-	return any;
+}
+
+void preempt_heads(struct core *core)
+{
+	core->walks++;
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		struct claim *turn = claim_by_id(core, core->gpus[gpu].turn_head);
+		struct claim *memory = claim_by_id(core, core->gpus[gpu].memory_head);
+		if (turn && !turn->no_wait)
+			free_room(core, turn, gpu);
+		if (memory && memory != turn && !memory->no_wait)
+			free_room(core, memory, gpu);
+	}
+	withdraw_rest(core);
 }

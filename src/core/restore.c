@@ -249,7 +249,7 @@ void on_start(struct core *core, const struct event *event)
 	PRE(!core->started);
 	PRE(core->configured);
 	estimate_disturbed(core);
-	core->started = core->restarting = true;
+	core->started = core->restarting = core->promise_anew = true;
 	core->shares_at = core->now;
 	core->epoch = event->start.epoch;
 	core->fence_next = event->start.fence_max + 1;

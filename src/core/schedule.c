@@ -84,7 +84,9 @@ void schedule_run(struct core *core)
 	fit_settle(core);
 	walk_forget(core);
 	while (again && schedule_may_grant(core))
-		again = !walk_once(core) || preempt_withdraw(core);
+		again = !walk_once(core);
+	if (schedule_may_grant(core))
+		preempt_heads(core);
 	fit_settle(core);
 	walk_settle(core);
 	if (schedule_may_grant(core))

@@ -173,6 +173,7 @@ struct core {
 	uint32_t withheld; /* bit per binding: its claims are granted nothing for now */
 	size_t work;       /* of this step: claims moved without an effect */
 	bool tick_unfinished;
+	bool promise_anew; /* what the promises of all depend on has changed */
 	bool configured, started, restarting, paused, draining, journal_ok, unwritable, ticking,
 		queue_changed;
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,

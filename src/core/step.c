@@ -106,7 +106,7 @@ void on_config(struct core *core, const struct event *event)
 			core->gpus[gpu].healthy = gpu < core->config.gpu_count;
 	ledger_recap(core, UINT32_MAX);
 	order_rebuild(core);
-	core->configured = true;
+	core->configured = core->promise_anew = true;
 	core->queue_changed = true;
 }
 
@@ -146,6 +146,7 @@ static void on_journal(struct core *core, const struct event *event)
 {
 	if (core->journal_ok != event->journal.ok)
 		trace_event(core, event->journal.ok ? "journal-ok" : "journal-failed", NULL);
+	core->promise_anew |= event->journal.ok && !core->journal_ok;
 	PRE(!(event->journal.ok && event->journal.unwritable));
 	core->journal_ok = event->journal.ok;
 	estimate_disturbed(core);
@@ -323,10 +324,11 @@ static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved
 }
 
 /* Who has come to the queue in this step is told a bound with its place. */
-static void promise_new(struct core *core, enum event_type type)
+static void promise_new(struct core *core)
 {
-	if (type == EVENT_CONFIG || type == EVENT_START || type == EVENT_JOURNAL)
+	if (core->promise_anew)
 		bound_promise_all(core);
+	core->promise_anew = false;
 	list_each(it, next, &core->dirty_claims)
 	{
 		struct claim *claim = container_of(it, struct claim, in_dirty);
@@ -361,7 +363,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 		fence_reserved = core->fence_reserved;
 	if (core->queue_changed || mono_due(core->wake, core->now))
 		schedule_run(core);
-	promise_new(core, event->type);
+	promise_new(core);
 	order_sweep(core);
 	flush(core, fx, fence_reserved);
 	POST(list_empty(&core->dirty_claims));

@@ -58,7 +58,7 @@ static uint32_t kept_memory(const struct core *core, const struct claim *claim)
 /* Something that it waits for is kept for it. */
 static bool is_head(const struct core *core, const struct claim *claim)
 {
-	return claim->rec.need.slots > 0 ? kept_turns(core, claim) : kept_memory(core, claim);
+	return kept_turns(core, claim) || kept_memory(core, claim);
 }
 
 /* Turns of several slots and sets of GPUs keep what is free until they have the rest. They keep it
@@ -156,7 +156,7 @@ static void grant(struct core *core, struct walk *walk, struct claim *claim, uin
 
 	if (group->cursor == &claim->turn)
 		group->cursor = rank_tree_next(&claim->turn);
-	walk->again |= kept_turns(core, claim) || kept_memory(core, claim);
+	walk->again |= is_head(core, claim);
 	claim->rec.due_turn = due;
 	claim->rec.due_since = core->now;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -208,10 +208,7 @@ static void close_for(struct core *core, struct walk *walk, struct claim *claim,
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (gpus & bit(gpu))
 			close_on(core, walk, claim, gpu, keeps);
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count && !claim->no_wait; gpu++)
-		if (gpus & bit(gpu))
-			preempt_for(core, claim, gpu);
-	POST(kept_turns(core, claim) || kept_memory(core, claim));
+	POST(is_head(core, claim));
 }
 
 /* After a due turn one voice goes before the next. */
@@ -232,7 +229,7 @@ static struct due next_due(const struct core *core, const struct walk *walk,
 			struct claim *claim = firsts->v[gpu][cls];
 			struct mono_ms at;
 			if (!claim || !(gpus & open_for(core, walk, claim) & bit(gpu)) ||
-			    kept_turns(core, claim))
+			    is_head(core, claim))
 				continue;
 			at = share_due_at(core, gpu, claim);
 			if (mono_due(at, core->now) && mono_before(at, best.at))
@@ -316,7 +313,7 @@ static void serve_memory(struct core *core, struct walk *walk)
 				best_at = at;
 			}
 		}
-		if (!best || kept_memory(core, best))
+		if (!best || is_head(core, best))
 			continue;
 		uint32_t gpus = fit_place(core, best, open_for(core, walk, best), bit(gpu));
 		if (gpus)
@@ -325,6 +322,14 @@ static void serve_memory(struct core *core, struct walk *walk)
 			close_for(core, walk, best, fit_choose(core, best, bit(gpu)),
 				  KEEPS_LACKING);
 	}
+}
+
+/* Voice; but not one that gave way for another and was put behind it. */
+static bool goes_first(const struct core *core, const struct group *group)
+{
+	const struct claim *claim = claim_of_turn(group->cursor);
+
+	return group->cls == LEASE_VOICE && mono_due(claim->rec.tag, mono_after(core->now, 1));
 }
 
 /* The next group in the order of the keys that has something open within `gpus`. */
@@ -336,7 +341,7 @@ static struct group *next_group(struct core *core, const struct walk *walk, bool
 	list_each(it, next, &core->groups)
 	{
 		struct group *group = container_of(it, struct group, in_groups);
-		if ((voice_only && group->cls != LEASE_VOICE) || !group->cursor ||
+		if (!group->cursor || (voice_only && !goes_first(core, group)) ||
 		    !(open_for(core, walk, claim_of_turn(group->cursor)) & gpus))
 			continue;
 		if (!best ||
@@ -388,7 +393,7 @@ static struct group *endangered_by(const struct core *core, const struct walk *w
 			bool other = first && first->group->cls != group->cls &&
 				     (open_for(core, walk, claim) & open_for(core, walk, first) &
 				      bit(gpu));
-			if (!other || is_big(&first->rec.need) || kept_turns(core, first) ||
+			if (!other || is_big(&first->rec.need) || is_head(core, first) ||
 			    !mono_before(share_due_at(core, gpu, first), before))
 				continue;
 			before = share_due_at(core, gpu, first);
@@ -431,7 +436,6 @@ bool walk_once(struct core *core)
 	uint32_t after_voice = 0;
 
 	core->wake = MONO_NEVER;
-	core->walks++;
 	walk_forget(core);
 	if (list_empty(&core->groups))
 		return true;

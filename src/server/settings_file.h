@@ -9,6 +9,7 @@
 /* Seconds in the file, milliseconds in the core: X(key, member, smallest, largest in seconds) */
 #define SETTINGS_TIMING(X)                                                                         \
 	X(quantum_s, quantum_ms, 0, 3600)                                                          \
+	X(voice_credit_s, voice_credit_ms, 0, 86400)                                               \
 	X(min_run_s, min_run_ms, 0, 3600)                                                          \
 	X(grace_s, grace_ms, 0.05, 600)                                                            \
 	X(grace_max_s, grace_ms_max, 0.05, 3600)                                                   \
@@ -31,7 +32,7 @@
 
 /* The file as libcyaml gives it; a NULL pointer is a key that is absent. */
 struct file_class {
-	double *offset_s, *hold_max_s;
+	double *offset_s, *hold_max_s, *share;
 };
 struct file_classes {
 	struct file_class *voice, *chat, *normal, *background;

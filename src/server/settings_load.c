@@ -101,7 +101,14 @@ static int take_class(const struct loading *l, const char *name, const struct fi
 	snprintf(key, sizeof key, "classes/%s/offset_s", name);
 	int rc = take_seconds(l, key, from->offset_s, 0, 86400, &to->offset_ms);
 	snprintf(key, sizeof key, "classes/%s/hold_max_s", name);
-	return rc ? rc : take_seconds(l, key, from->hold_max_s, 0.1, 86400, &to->hold_ms_max);
+	rc = rc ? rc : take_seconds(l, key, from->hold_max_s, 0.1, 86400, &to->hold_ms_max);
+	if (rc || !from->share)
+		return rc;
+	snprintf(key, sizeof key, "classes/%s/share", name);
+	if (!isfinite(*from->share) || *from->share < 0.001 || *from->share > 1)
+		return refuse(l, key, "not between 0.001 and 1");
+	to->share_permille = (int64_t)(*from->share * 1000 + 0.5);
+	return 0;
 }
 
 static int take_classes(const struct loading *l, const struct file_classes *from,
@@ -325,7 +332,9 @@ static int take_file(const struct loading *l, const struct settings_file *from, 
 	rc = rc ? rc : take_timing(l, from->timing, &to->core);
 	rc = rc ? rc : take_gpus(l, from, &to->core);
 	rc = rc ? rc : take_queue(l, from->queue, &to->core);
-	return rc ? rc : take_limits(l, from, to);
+	rc = rc ? rc : take_limits(l, from, to);
+	problem = rc ? NULL : core_config_flaw(&to->core);
+	return problem ? refuse(l, "classes", "%s", problem) : rc;
 }
 
 static int load_text(struct loading *l, const struct settings *base, struct settings *ret_settings)

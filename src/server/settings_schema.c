@@ -13,7 +13,8 @@ static const cyaml_strval_t level_names[] = {
 
 static const cyaml_schema_field_t class_fields[] = {
 	CYAML_FIELD_FLOAT_PTR("offset_s", OPT, struct file_class, offset_s),
-	CYAML_FIELD_FLOAT_PTR("hold_max_s", OPT, struct file_class, hold_max_s), CYAML_FIELD_END};
+	CYAML_FIELD_FLOAT_PTR("hold_max_s", OPT, struct file_class, hold_max_s),
+	CYAML_FIELD_FLOAT_PTR("share", OPT, struct file_class, share), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t classes_fields[] = {
 	CYAML_FIELD_MAPPING_PTR("voice", OPT, struct file_classes, voice, class_fields),
