@@ -10,7 +10,7 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 			    enum yield_reason *ret_reason);
 /* When an idle resident may be asked to leave; NEVER: it is busy, or not evictable. */
 struct mono_ms preempt_evict_when(const struct core *core, const struct claim *resident);
-/* Asks whoever must go so that those for whom a GPU is kept get it, as far as the time has come, and
- * sets core.wake to when more may be asked. Whoever was asked before and is wanted by none of them
- * may go on. */
+/* Asks whoever must go so that those for whom a GPU is kept get it, as far as the time has come,
+ * and sets core.wake to when more may be asked. Whoever was asked before and is wanted by none of
+ * them may go on. */
 void preempt_heads(struct core *core);
