@@ -15,11 +15,9 @@ bool order_withheld(const struct core *core, const struct claim *claim);
 /* It needs more than the GPUs have since they were configured anew: likewise. */
 bool order_beyond(const struct core *core, const struct claim *claim);
 
-<<<<<<< HEAD
 /* By its in_nested, among others in the order of ids: what is said of them does not depend on how
  * they came there. */
 void order_by_id(struct list *nested, struct claim *claim);
-=======
 /* Where a new claim stands inside its class: by its arrival, if it is the first that its program
  * has waiting, or among the firm places of its principal; else after the principal's last by a mean
  * hold, so that others' claims go between. */
@@ -30,7 +28,6 @@ struct mono_ms order_tag(const struct core *core, const struct claim_record *rec
  * behind the claim for which it gave way, whatever its class. */
 struct mono_ms order_behind(const struct core *core, enum lease_class cls, uint64_t for_id);
 
->>>>>>> fbd1106 (core: ask at the end of the walk, tags by principal)
 void order_insert(struct core *core, struct claim *claim);
 void order_remove(struct core *core, struct claim *claim);
 /* It waits to run inside that one from here on. */

@@ -201,7 +201,9 @@ static void test_why_nothing_is_told(void **state)
 	assert_int_equal(why_none(rig, rig_ask(rig, b, event)), BOUND_SET);
 	event.acquire.ref = 0;
 	event.acquire.need = (struct need){.slots = 1, .gpu_count = 1};
-	claim = rig_ask(rig, b, event);
+	assert_int_equal(why_none(rig, rig_ask(rig, b, event)), BOUND_OWN);
+	event.acquire.ref = 0;
+	claim = rig_ask(rig, tab(rig), event);
 	assert_in_range(told(rig, claim), 1, INT64_MAX);
 	rig_gpus(rig, 1, 1, 24 * GIB);
 	rig->config.gpus[0].slots = 1;
