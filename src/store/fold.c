@@ -273,8 +273,7 @@ static bool take_back(void *ctx, const struct record *record)
 		store->paused = record->admin.paused;
 	if (record->type == RECORD_FENCE && record->fence_max > store->marks.fence_max)
 		store->marks.fence_max = record->fence_max;
-	if (record->type == RECORD_CLAIM_PUT)
-		store_note_claim(store, &record->claim);
+	store_note_ttl(store, record);
 	if (record->type == RECORD_CLAIM_PUT || record->type == RECORD_CLAIM_END)
 		store->claim_id_max = record->claim.id > store->claim_id_max ? record->claim.id
 									     : store->claim_id_max;

@@ -46,8 +46,7 @@ static void check_live(void *ctx, uint64_t id, const struct record *record)
 	bool claim = record->type == RECORD_CLAIM_PUT;
 	if (record->type != check->type || (claim ? record->claim.id : record->session.id) != id)
 		check->bad = true;
-	if (claim)
-		store_note_claim(check->store, &record->claim);
+	store_note_ttl(check->store, record);
 	if (id > check->id_max)
 		check->id_max = id;
 }

@@ -63,8 +63,7 @@ int store_append(struct store *store, const struct record *record)
 		store->claim_id_max = record->claim.id;
 	if (record->type == RECORD_SESSION_PUT && record->session.id > store->session_id_max)
 		store->session_id_max = record->session.id;
-	if (record->type == RECORD_CLAIM_PUT)
-		store_note_claim(store, &record->claim);
+	store_note_ttl(store, record);
 	if (record->type == RECORD_PAUSED) {
 		store->paused = record->admin.paused;
 		memcpy(store->paused_reason, record->admin.reason, sizeof store->paused_reason);
@@ -72,9 +71,12 @@ int store_append(struct store *store, const struct record *record)
 	return 0;
 }
 
-void store_note_claim(struct store *store, const struct claim_record *claim)
+void store_note_ttl(struct store *store, const struct record *record)
 {
-	store_promise(store, claim->ttl_ms); /* 0 of who is not held by time */
+	if (record->type == RECORD_CLAIM_PUT)
+		store_promise(store, record->claim.ttl_ms); /* 0 of who is not held by time */
+	else if (record->type == RECORD_SESSION_PUT)
+		store_promise(store, record->session.ttl_ms);
 }
 
 void store_promise(struct store *store, int64_t ttl_ms)

@@ -59,8 +59,8 @@ bool store_come_back(struct store *store);
 /* Within one transaction: all that is pending takes the place of all that lived. 0 or a negative
  * enum err, and then nothing has changed. */
 int fold_rewrite(struct store *store);
-/* A plain lease outlives the broker by its time to live. */
-void store_note_claim(struct store *store, const struct claim_record *claim);
+/* A plain lease outlives the broker by its time to live, a session by what it was told. */
+void store_note_ttl(struct store *store, const struct record *record);
 int store_note_journal(struct store *store); /* which file it is, for store_check */
 /* Before each turn: as store_check, as cheap as can be. */
 bool store_look(struct store *store);

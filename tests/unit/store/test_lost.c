@@ -211,6 +211,25 @@ static void test_folder_is_lost(void **state)
 	assert_int_equal(lost->boot.in_doubt_ms, 0); /* .. and once it is over no more */
 }
 
+/* A session that was told a longer time to live, over a start whose configuration has a shorter. */
+static void test_longer_promise_before(void **state)
+{
+	struct lost *lost = *state;
+	struct record session = model_session(1);
+	open_in(lost, "boot-1", false);
+	session.session.ttl_ms = 4 * TTL_MS;
+	append(lost, session);
+	append(lost, model_fence(5000));
+	commit(lost);
+	crash(lost);
+	open_in(lost, "boot-1", false);
+	assert_int_equal(lost->boot.in_doubt_ms, 0);
+	crash(lost);
+	remove_state(lost);
+	open_in(lost, "boot-1", false);
+	assert_int_equal(lost->boot.in_doubt_ms, 4 * TTL_MS);
+}
+
 /* All programs ended with another boot, and none ran where nobody held at the end. */
 static void test_nobody_can_go_on(void **state)
 {
@@ -248,7 +267,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_removed_while_running), TEST(test_replaced_while_running),
 		TEST(test_first_start),           TEST(test_folder_is_lost),
-		TEST(test_nobody_can_go_on),      TEST(test_traces_alone),
+		TEST(test_longer_promise_before), TEST(test_nobody_can_go_on),
+		TEST(test_traces_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
