@@ -26,10 +26,13 @@ static void set_the_scene(struct rig *rig)
 	rig_pass(rig, 700);
 	for (int i = 0; i < 4; i++)
 		rig_hold(rig, tab, LEASE_CHAT);
-	inside = rig_wait(rig, tab, LEASE_NORMAL);
+	want = rig_want(BIND_NATIVE, LEASE_NORMAL, NULL);
+	want.acquire.parent = lease;
+	inside = rig_ask(rig, native, want);
 	rig_step(rig, (struct event){.type = EVENT_LEND,
 				     .conn = native,
 				     .lend = {.lease = lease, .to = inside}});
+	assert_int_equal(rig_state(rig, inside), CLAIM_OFFERED);
 	rig_wait(rig, tab, LEASE_VOICE);
 	want = rig_want(BIND_HTTP, LEASE_CHAT, "lost");
 	want.acquire.request_id = "lost";
