@@ -10,6 +10,9 @@
 
 enum { NUMBER_BYTES_MAX = 10, LENGTH_BYTES_MAX = 3 };
 
+/* What a walk does for each number: a turn of a busy broker writes some hundred. */
+#define INLINE static inline __attribute__((always_inline))
+
 uint8_t *fields_put_number(uint8_t *at, uint64_t value)
 {
 	for (; value >= 0x80; value >>= 7)
@@ -60,18 +63,18 @@ size_t fields_bytes_max(const struct field_table *table)
 }
 
 /* Small numbers of either sign are short. */
-static uint64_t fold_sign(int64_t value)
+INLINE uint64_t fold_sign(int64_t value)
 {
 	return ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0);
 }
 
-static int64_t unfold_sign(uint64_t value)
+INLINE int64_t unfold_sign(uint64_t value)
 {
 	return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
 }
 
 /* "Never" and "always" are no distance from anywhere. */
-static int64_t rebase(int64_t time, int64_t base, bool back)
+INLINE int64_t rebase(int64_t time, int64_t base, bool back)
 {
 	struct mono_ms from = {time};
 
@@ -80,7 +83,7 @@ static int64_t rebase(int64_t time, int64_t base, bool back)
 	return back ? mono_after(from, base).v : mono_since(from, (struct mono_ms){base});
 }
 
-static uint64_t load(const struct field *field, const uint8_t *from)
+INLINE uint64_t load(const struct field *field, const uint8_t *from)
 {
 	uint64_t wide;
 	uint32_t word;
@@ -96,7 +99,7 @@ static uint64_t load(const struct field *field, const uint8_t *from)
 	return wide;
 }
 
-static void store(const struct field *field, uint8_t *to, uint64_t value)
+INLINE void store(const struct field *field, uint8_t *to, uint64_t value)
 {
 	uint32_t word = (uint32_t)value;
 
@@ -108,15 +111,15 @@ static void store(const struct field *field, uint8_t *to, uint64_t value)
 		memcpy(to, &value, 8);
 }
 
-static uint64_t number_of(const struct field *field, const struct fields_how *how,
+/* Zero: it is left out. */
+INLINE uint64_t number_of(const struct field *field, const struct fields_how *how,
 			  const uint8_t *from)
 {
 	uint64_t value = load(field, from);
 
-	PRE(field->kind <= FIELD_TIME);
 	if (field->kind == FIELD_TIME)
 		value = (uint64_t)rebase((int64_t)value, how->base, false);
-	if (field->sense && how->map)
+	if (how->map && field->sense)
 		value = how->map(how->arg, field->sense, value);
 	return field->kind == FIELD_UINT ? value : fold_sign((int64_t)value);
 }
@@ -134,12 +137,10 @@ static uint8_t *write_bytes(const struct field *field, const uint8_t *from, uint
 	return at + length;
 }
 
-static uint8_t *write_number(uint8_t *at, uint64_t value)
+INLINE uint8_t *write_number(uint8_t *at, uint64_t value)
 {
 	uint64_t little = htole64(value);
 
-	if (value == 0)
-		return at;
 	memcpy(at, &little, 8);
 	return at + (71 - __builtin_clzll(value)) / 8;
 }
@@ -154,7 +155,8 @@ static uint8_t *write_value(const struct field *field, const struct fields_how *
 		return fields_write(field->parts, from, how, at);
 	if (field->kind == FIELD_TEXT || field->kind == FIELD_BYTES)
 		return write_bytes(field, from, at);
-	return write_number(at, number_of(field, how, from));
+	uint64_t value = number_of(field, how, from);
+	return value ? write_number(at, value) : at;
 }
 
 /* Most lengths take one byte; for the others the value moves. */
@@ -177,30 +179,56 @@ static uint8_t *write_one(const struct field *field, const struct fields_how *ho
 	return at + 1 + length_size + size;
 }
 
+/* Most fields are one number, and many of them zero. */
+INLINE uint8_t *write_single(const struct field *field, const struct fields_how *how,
+			     const uint8_t *from, uint8_t *at)
+{
+	uint32_t word;
+	uint64_t value;
+
+	switch (field->shape) {
+	case FIELD_SHAPE(FIELD_UINT, 1):
+		value = *from;
+		break;
+	case FIELD_SHAPE(FIELD_UINT, 4):
+		memcpy(&word, from, 4);
+		value = word;
+		break;
+	case FIELD_SHAPE(FIELD_TIME, 8):
+		memcpy(&value, from, 8);
+		value = (uint64_t)rebase((int64_t)value, how->base, false);
+		break;
+	default:
+		memcpy(&value, from, 8);
+	}
+	if (how->map && field->sense)
+		value = how->map(how->arg, field->sense, value);
+	if (value == 0)
+		return at;
+	if (field->kind != FIELD_UINT)
+		value = fold_sign((int64_t)value);
+	at[0] = field->tag;
+	at[1] = (uint8_t)(write_number(at + 2, value) - at - 2);
+	return at + 2 + at[1];
+}
+
 uint8_t *fields_write(const struct field_table *table, const void *object,
 		      const struct fields_how *how, uint8_t *at)
 {
-	for (size_t i = 0; i < table->count; i++) {
-		const struct field *field = &table->v[i];
-		const uint8_t *from = (const uint8_t *)object + field->offset, *end;
-		PRE(i == 0 || table->v[i - 1].tag < field->tag);
-		if (field->kind > FIELD_TIME || field->count > 1) {
+	const struct field *end = table->v + table->count;
+
+	for (const struct field *field = table->v; field < end; field++) {
+		const uint8_t *from = (const uint8_t *)object + field->offset;
+		if (field->shape)
+			at = write_single(field, how, from, at);
+		else if (field->kind != FIELD_TEXT || *from != '\0')
 			for (size_t n = 0; n < field->count; n++)
 				at = write_one(field, how, n, from + n * field->size, at);
-			continue;
-		}
-		/* Most fields are one number. */
-		end = write_number(at + 2, number_of(field, how, from));
-		if (end == at + 2)
-			continue;
-		at[0] = field->tag;
-		at[1] = (uint8_t)(end - at - 2);
-		at += 2 + at[1];
 	}
 	return at;
 }
 
-static bool read_number(const struct field *field, const struct fields_how *how, uint8_t *to,
+INLINE bool read_number(const struct field *field, const struct fields_how *how, uint8_t *to,
 			const uint8_t *bytes, size_t size)
 {
 	uint64_t value = 0;
@@ -273,8 +301,14 @@ bool fields_read(const struct field_table *table, void *object, const struct fie
 	while (bytes < end) {
 		uint64_t tag, length, index = 0;
 		const uint8_t *value;
-		if (!fields_take_number(&bytes, end, &tag) || tag > UINT16_MAX ||
-		    !fields_take_number(&bytes, end, &length) || length > (size_t)(end - bytes))
+		if (end - bytes >= 2 && bytes[0] < 0x80 && bytes[1] < 0x80) {
+			tag = *bytes++;
+			length = *bytes++;
+		} else if (!fields_take_number(&bytes, end, &tag) || tag > UINT16_MAX ||
+			   !fields_take_number(&bytes, end, &length)) {
+			return false;
+		}
+		if (length > (size_t)(end - bytes))
 			return false;
 		const struct field *field = find(table, &at, tag, object, how->base);
 		value = bytes;

@@ -25,20 +25,24 @@ struct field_table {
 		uint32_t offset, size;
 		uint64_t below; /* FIELD_UINT: values are less; 0: any */
 		const struct field_table *parts;
+		uint8_t shape; /* FIELD_SHAPE, so that one look says how it is read; 0: it does not
+				*/
 	} * v;
 	size_t count;
 };
 
 /* Rows of a table for struct T: a number, one below a limit, a signed one, a time, a text, bytes, a
  * field whose number means something elsewhere, a struct, an array of numbers, of structs. */
+#define FIELD_SHAPE(kind, size) ((kind) <= FIELD_TIME ? (kind)*16 + (size) : 0)
 #define ROW(T, tag, kind, member, sense, below)                                                    \
 	{                                                                                          \
-		tag, kind, sense, 1, offsetof(T, member), sizeof(((T *)0)->member), below, NULL    \
+		tag, kind, sense, 1, offsetof(T, member), sizeof(((T *)0)->member), below, NULL,   \
+			FIELD_SHAPE(kind, sizeof(((T *)0)->member))                                \
 	}
 #define ROW_OF(T, tag, kind, member, sense, parts)                                                 \
 	{                                                                                          \
 		tag, kind, sense, sizeof(((T *)0)->member) / sizeof(((T *)0)->member[0]),          \
-			offsetof(T, member), sizeof(((T *)0)->member[0]), 0, parts                 \
+			offsetof(T, member), sizeof(((T *)0)->member[0]), 0, parts, 0              \
 	}
 #define ROW_UINT(T, tag, member)        ROW(T, tag, FIELD_UINT, member, 0, 0)
 #define ROW_LESS(T, tag, member, below) ROW(T, tag, FIELD_UINT, member, 0, below)
@@ -48,7 +52,7 @@ struct field_table {
 #define ROW_TEXT(T, tag, member)        ROW(T, tag, FIELD_TEXT, member, 0, 0)
 #define ROW_PART(T, tag, member, parts)                                                            \
 	{                                                                                          \
-		tag, FIELD_PARTS, 0, 1, offsetof(T, member), sizeof(((T *)0)->member), 0, parts    \
+		tag, FIELD_PARTS, 0, 1, offsetof(T, member), sizeof(((T *)0)->member), 0, parts, 0 \
 	}
 #define FIELD_TABLE(rows)                                                                          \
 	{                                                                                          \

@@ -81,7 +81,7 @@ static uint64_t rename_id(const void *arg, unsigned sense, uint64_t value)
 static void put(struct buf *out, enum section section, const struct fields_how *how,
 		const struct field_table *table, const void *object)
 {
-	const struct field part = {(uint8_t)section, FIELD_PARTS, 0, 1, 0, 0, 0, table};
+	const struct field part = {(uint8_t)section, FIELD_PARTS, 0, 1, 0, 0, 0, table, 0};
 	const struct field_table one = {&part, 1};
 	char *tail;
 	uint8_t *end;
