@@ -154,6 +154,45 @@ static void test_waiting_cap(void **state)
 	assert_int_equal(flood(rig, "uid:1000", want, 1), 1);
 }
 
+/* Whoever holds one second and gives back, until `claim` has its turn; how many turns that took. */
+static int turns_until(struct rig *rig, uint64_t claim)
+{
+	for (int turns = 0; turns < 200; turns++) {
+		struct claim_view view;
+		if (!core_holder_after(rig->core, 0, rig->now, &view))
+			return -1;
+		if (view.rec->id == claim)
+			return turns;
+		uint64_t conn = view.conn, lease = view.rec->id;
+		rig_accept(rig, conn, lease);
+		rig_pass(rig, 1000);
+		rig_release(rig, conn, lease, false);
+	}
+	return 200;
+}
+
+/* One user asks for voice 160 times in 10 programs: another's one call does not wait for all of
+ * them, only for the first of each program, and what came long before it. */
+static void test_every_class(void **state)
+{
+	struct rig *rig = *state;
+	static const enum lease_class classes[] = {LEASE_VOICE, LEASE_BACKGROUND};
+
+	rig->config.session_ttl_ms = 1000000;
+	rig_configure(rig);
+	for (int i = 0; i < 2; i++) {
+		struct event want = rig_want(BIND_NATIVE, classes[i], NULL);
+		uint64_t other;
+		assert_int_equal(flood(rig, "uid:1000", want, 160), 160);
+		rig->principal = "uid:1001";
+		other = rig_wait(rig, rig_session(rig, BIND_NATIVE, "other"), classes[i]);
+		assert_in_range(turns_until(rig, other), 1, 20);
+		for (uint64_t conn = 1; conn < rig->conn_next; conn++)
+			if (rig_session_id(rig, conn) != 0)
+				rig_step(rig, (struct event){.type = EVENT_BYE, .conn = conn});
+	}
+}
+
 /* What an operator grants one principal stands before the default. */
 static void test_own_cap(void **state)
 {
@@ -292,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restart, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_come_and_go, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_waiting_cap, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_every_class, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_own_cap, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_last_places, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_held_cap, rig_setup, rig_teardown),
