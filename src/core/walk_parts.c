@@ -1,0 +1,184 @@
+/* walk_parts: groups, openings and what is kept. It grants nothing and asks nobody. Called by
+ * walk.c.
+ */
+#include "core/walk_parts.h"
+
+#include <string.h>
+
+#include "core/fit.h"
+#include "core/ledger.h"
+#include "core/order.h"
+#include "core/schedule.h"
+
+static uint32_t kept_turns(const struct core *core, const struct claim *claim)
+{
+	uint32_t mask = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		mask |= core->gpus[gpu].turn_head == claim->rec.id ? gpu_bit(gpu) : 0;
+	return mask;
+}
+
+static uint32_t kept_memory(const struct core *core, const struct claim *claim)
+{
+	uint32_t mask = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		mask |= core->gpus[gpu].memory_head == claim->rec.id ? gpu_bit(gpu) : 0;
+	return mask;
+}
+
+/* Something that it waits for is kept for it. */
+bool walk_is_head(const struct core *core, const struct claim *claim)
+{
+	return kept_turns(core, claim) || kept_memory(core, claim);
+}
+
+/* Turns of several slots and sets of GPUs keep what is free until they have the rest. They keep it
+ * from those who came later only: so nobody is late for one who was not there when it came. */
+bool walk_is_big(const struct need *need)
+{
+	return need->slots > 1 || need->gpu_count > 1;
+}
+
+static uint32_t open_turns(const struct core *core, const struct walk *walk,
+			   const struct claim *claim)
+{
+	uint32_t open = walk->turns;
+
+	for (uint32_t gpu = 0; walk->behind_big && gpu < core->config.gpu_count; gpu++)
+		if ((walk->behind_big & gpu_bit(gpu)) &&
+		    mono_before(claim->rec.arrival, core->gpus[gpu].keeper_arrival))
+			open |= gpu_bit(gpu);
+	return open;
+}
+
+uint32_t walk_open(const struct core *core, const struct walk *walk, const struct claim *claim)
+{
+	const struct group *group = claim->group;
+	uint32_t open = group->possible;
+
+	if (group->need.slots > 0)
+		open &= open_turns(core, walk, claim);
+	if (group->need.vram_bytes > 0)
+		open &= walk->memory;
+	return open;
+}
+
+/* What cannot be served now, whoever is asked to go, closes nothing. */
+static uint32_t possible_gpus(const struct core *core, const struct group *group)
+{
+	bool vram = group->need.vram_bytes > 0;
+	uint32_t open = group->mask & schedule_open(core, vram);
+	uint32_t possible = 0;
+
+	if (group->detached || group->withheld || group->beyond ||
+	    rank_tree_count(&group->turns) == 0)
+		return 0;
+	if (!vram)
+		possible = open;
+	for (uint32_t gpu = 0; vram && gpu < core->config.gpu_count; gpu++)
+		if ((open & gpu_bit(gpu)) && fit_possible(core, group->session, &group->need, gpu))
+			possible |= gpu_bit(gpu);
+	return mask_count(possible) >= group->need.gpu_count ? possible : 0;
+}
+
+void walk_prepare(struct core *core)
+{
+	list_each(it, next, &core->groups)
+	{
+		struct group *group = container_of(it, struct group, in_groups);
+		group->cursor = rank_tree_first(&group->turns);
+		group->possible = possible_gpus(core, group);
+	}
+}
+
+void walk_rewind(struct core *core, bool to_first)
+{
+	list_each(it, next, &core->groups)
+	{
+		struct group *group = container_of(it, struct group, in_groups);
+		group->cursor = to_first ? rank_tree_first(&group->turns) : NULL;
+	}
+}
+
+/* Of those who want a turn, or of those who want memory and no turn. */
+void walk_firsts(const struct core *core, bool memory, struct firsts *ret)
+{
+	memset(ret->v, 0, core->config.gpu_count * sizeof(ret->v[0]));
+	list_each(it, next, &core->groups)
+	{
+		const struct group *group = container_of(it, struct group, in_groups);
+		struct claim *claim = claim_of_turn(group->cursor);
+		if (!claim || memory == (group->need.slots > 0))
+			continue;
+		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+			struct claim **first = &ret->v[gpu][group->cls];
+			if ((group->possible & gpu_bit(gpu)) &&
+			    (!*first || order_before(claim, *first)))
+				*first = claim;
+		}
+	}
+}
+
+/* Voice; but not one that gave way for another and was put behind it. */
+static bool goes_first(const struct core *core, const struct group *group)
+{
+	const struct claim *claim = claim_of_turn(group->cursor);
+
+	return group->cls == LEASE_VOICE && mono_due(claim->rec.tag, mono_after(core->now, 1));
+}
+
+/* The next group in the order of the keys that has something open within `gpus`. */
+struct group *walk_next(struct core *core, const struct walk *walk, bool voice_only, uint32_t gpus)
+{
+	struct group *best = NULL;
+
+	list_each(it, next, &core->groups)
+	{
+		struct group *group = container_of(it, struct group, in_groups);
+		if (!group->cursor || (voice_only && !goes_first(core, group)) ||
+		    !(walk_open(core, walk, claim_of_turn(group->cursor)) & gpus))
+			continue;
+		if (!best ||
+		    order_before(claim_of_turn(group->cursor), claim_of_turn(best->cursor)))
+			best = group;
+	}
+	return best;
+}
+
+static void close_on(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpu,
+		     enum keeps keeps)
+{
+	const struct need *need = &claim->rec.need;
+	struct gpu *state = &core->gpus[gpu];
+	bool short_of_turns = need->slots > 0 && !ledger_slots_fit(core, gpu, need->slots);
+	bool turns =
+		need->slots > 0 && (keeps == KEEPS_ALL || short_of_turns || need->gpu_count > 1);
+
+	if (turns && (open_turns(core, walk, claim) & gpu_bit(gpu))) {
+		walk->turns &= ~gpu_bit(gpu);
+		walk->behind_big &= ~gpu_bit(gpu);
+		walk->behind_big |= walk_is_big(need) ? gpu_bit(gpu) : 0;
+		state->keeper_arrival = claim->rec.arrival;
+		state->turn_head = claim->rec.id;
+		state->head_due = keeps == KEEPS_ALL;
+	}
+	if (need->vram_bytes > 0 && (walk->memory & gpu_bit(gpu))) {
+		walk->memory &= ~gpu_bit(gpu);
+		state->memory_head = claim->rec.id;
+	}
+}
+
+void walk_close(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpus,
+		enum keeps keeps)
+{
+	/* Nobody keeps a turn of a GPU whose memory is kept for another, who may wait for that
+	 * turn. */
+	gpus &= walk_open(core, walk, claim);
+	PRE(gpus != 0);
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (gpus & gpu_bit(gpu))
+			close_on(core, walk, claim, gpu, keeps);
+	POST(walk_is_head(core, claim));
+}

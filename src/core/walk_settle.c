@@ -1,0 +1,80 @@
+/* walk_settle: what a step leaves behind: who waits where, for the shares, and when to look again.
+ * Called by schedule.c when its passes are over. */
+#include "core/order.h"
+#include "core/schedule.h"
+#include "core/shares.h"
+#include "core/walk_parts.h"
+
+void walk_forget(struct core *core)
+{
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+		struct gpu *state = &core->gpus[gpu];
+		state->turn_head = state->memory_head = 0;
+		state->keeper_arrival = MONO_NEVER;
+		state->head_due = false;
+	}
+}
+
+static void settle_memory(struct core *core, const struct firsts *firsts, uint32_t gpu)
+{
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		struct mono_ms *since = &core->gpus[gpu].memory_since[cls];
+		struct mono_ms due;
+		if (!firsts->v[gpu][cls]) {
+			*since = MONO_NEVER;
+			continue;
+		}
+		*since = mono_min(*since, core->now);
+		due = mono_after(*since, walk_memory_ms(core, (enum lease_class)cls));
+		if (!mono_due(due, core->now))
+			core->wake = mono_min(core->wake, due);
+	}
+}
+
+static void settle_turns(struct core *core, const struct firsts *firsts, uint32_t gpu)
+{
+	struct gpu *state = &core->gpus[gpu];
+
+	state->waiting = 0;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		struct mono_ms due;
+		if (!firsts->v[gpu][cls])
+			continue;
+		state->waiting |= (uint8_t)(1u << cls);
+		due = share_due_at(core, gpu, firsts->v[gpu][cls]);
+		if (!mono_due(due, core->now))
+			core->wake = mono_min(core->wake, due);
+	}
+	if (firsts->v[gpu][LEASE_VOICE] && !share_urgent(core, gpu))
+		core->wake = mono_min(core->wake, mono_after(core->now, core->config.min_run_ms));
+}
+
+/* Nobody waits for them. */
+static void settle_empty(struct core *core, uint32_t from)
+{
+	for (uint32_t gpu = from; gpu < LIMIT_GPUS; gpu++) {
+		core->gpus[gpu].waiting = 0;
+		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+			core->gpus[gpu].memory_since[cls] = MONO_NEVER;
+	}
+}
+
+void walk_settle(struct core *core)
+{
+	uint32_t count = list_empty(&core->groups) ? 0 : core->config.gpu_count;
+	struct firsts turns, memory;
+
+	if (count > 0) {
+		walk_prepare(core);
+		walk_firsts(core, false, &turns);
+		walk_firsts(core, true, &memory);
+		walk_rewind(core, false);
+	}
+	for (uint32_t gpu = 0; gpu < count; gpu++) {
+		settle_turns(core, &turns, gpu);
+		settle_memory(core, &memory, gpu);
+	}
+	settle_empty(core, count);
+	if (schedule_in_doubt(core, core->now))
+		core->wake = mono_min(core->wake, core->in_doubt_until);
+}
