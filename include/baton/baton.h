@@ -231,6 +231,7 @@ enum baton_question {
 	BATON_ASKED_LEND = 2,
 	BATON_ASKED_RENEW = 3,
 	BATON_ASKED_YIELDING = 4,
+	BATON_ASKED_READY = 5,
 };
 
 /* All may be NULL. `ctx` is the request's. */
@@ -248,8 +249,8 @@ struct baton_claim_handlers {
 	 * `ended` follows. Who needs longer sets stops_later. A local process that goes on is
 	 * killed. */
 	void (*revoked)(struct baton_claim *claim, const char *reason, void *ctx);
-	/* The broker's answer to a change, lend, renew or yielding: 0 or a code. How much time a
-	 * yielding has: baton_time_left_ms. */
+	/* The broker's answer to a change, lend, renew, ready or yielding: 0 or a code. How much
+	 * time a yielding has: baton_time_left_ms. */
 	void (*answered)(struct baton_claim *claim, enum baton_question question, int code,
 			 void *ctx);
 	/* The last call for this claim: 0 after a release, else why it ended. A held lease that is
@@ -296,6 +297,7 @@ struct baton_request {
 				uses its turn, and ends with it; 0: in its own right */
 	uint32_t guests;     /* places inside this lease for others, at most 64 */
 	bool guests_open;    /* for other users' claims, too */
+	bool loads;          /* brings a model in first: its hold limit begins at baton_ready */
 };
 
 static inline void baton_request_init(struct baton_request *request)
@@ -356,6 +358,10 @@ BATON_API int64_t baton_time_left_ms(const struct baton_claim *claim);
 /* Shows that work goes on; any message counts as a sign of life. The answer says whether the lease
  * still stands. */
 BATON_API int baton_renew(struct baton_claim *claim);
+/* What a request with `loads` brings in is there: the turn begins now. Whoever does not say it in
+ * the time that the broker's configuration gives (120 s) is revoked with `load-max`. During a break
+ * it is kept, and said once connected again. */
+BATON_API int baton_ready(struct baton_claim *claim);
 /* Changes a held lease in place, e.g. {slots 1, vram N} while loading to {slots 0, vram N}
  * afterwards. The answer comes through `answered`; until it is 0 nothing has changed. */
 BATON_API int baton_change(struct baton_claim *claim, uint32_t slots, uint64_t vram_bytes);

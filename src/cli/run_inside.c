@@ -50,7 +50,8 @@ static const json_t *find_lease(const json_t *status)
 			continue;
 		bool revoked = field_true(json_object_get(row, "yield"), "revoked") ||
 			       field_true(row, "revoked");
-		bool held = strcmp(state, "held") == 0 || strcmp(state, "yielding") == 0;
+		bool held = strcmp(state, "held") == 0 || strcmp(state, "loading") == 0 ||
+			    strcmp(state, "yielding") == 0;
 		return held && !revoked ? row : NULL;
 	}
 	return NULL;

@@ -46,6 +46,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		.no_wait = request->no_wait,
 		.no_preempt = request->no_preempt,
 		.evictable = request->evictable,
+		.loads = request->loads,
 		.uninterruptible_ms = request->uninterruptible_ms,
 		.min_residence_ms = request->min_residence_ms,
 		.load_ms = request->load_ms,

@@ -56,6 +56,7 @@ struct baton_claim {
 	enum claim_phase phase;
 	bool freed;    /* by its owner: swept once no handler runs */
 	bool requeued; /* release {requeue} not answered yet */
+	bool ready;    /* baton_ready was called under this lease */
 	int code;      /* PHASE_ENDED: what `ended` says */
 	uint64_t ref, id, fence_last;
 	struct mono_ms deadline; /* of the wait; MONO_NEVER */

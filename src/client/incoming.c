@@ -35,7 +35,11 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 		if (!resumed && claim->phase == PHASE_HELD)
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 		if (claim->phase == PHASE_HELD) {
-			ask_renew(&baton->out, claim->id); /* denied if it is not ours any more */
+			/* Denied if it is not ours any more. */
+			if (claim->ready)
+				ask_ready(&baton->out, claim->id);
+			else
+				ask_renew(&baton->out, claim->id);
 			client_send(baton);
 		} else if (claim->phase == PHASE_ACCEPTED || claim->phase == PHASE_WAITING) {
 			ask_again(claim, now);
@@ -163,6 +167,7 @@ static int hold(struct baton_claim *claim, const struct reply *reply)
 	claim->fence_last = reply->fence;
 	claim->id = reply->lease;
 	claim->phase = PHASE_HELD;
+	claim->ready = false;
 	claim->due = MONO_NEVER;
 	atomic_store(&claim->yield_asked, false);
 	atomic_store(&claim->held, true);
@@ -258,7 +263,7 @@ static void note_kept(struct baton_claim *claim)
 static int resume_held(struct baton_claim *claim, const struct reply *reply, struct mono_ms now)
 {
 	int r = hold(claim, reply);
-	if (r == 0 && reply->state == CLAIM_HELD)
+	if (r == 0 && reply->state != CLAIM_YIELDING)
 		note_kept(claim);
 	if (r == 0 && reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
 		note_yield(claim, reply, now);
@@ -276,6 +281,7 @@ static int on_claim(struct baton *baton, const struct reply *reply, struct mono_
 	case CLAIM_OFFERED:
 		return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
 	case CLAIM_HELD:
+	case CLAIM_LOADING:
 	case CLAIM_YIELDING:
 		return resume_held(claim, reply, now);
 	case CLAIM_QUEUED:

@@ -139,6 +139,18 @@ int baton_renew(struct baton_claim *claim)
 	return unlock(claim, r);
 }
 
+/* Without a connection it is said once there is one. */
+int baton_ready(struct baton_claim *claim)
+{
+	int r = lock_held(claim);
+	if (r == 0) {
+		ask_ready(&claim->session->out, claim->id);
+		r = send_question(claim, BATON_ASKED_READY);
+	}
+	claim->ready = r == 0 || r == BATON_E_UNREACHABLE;
+	return unlock(claim, claim->ready ? 0 : r);
+}
+
 int baton_change(struct baton_claim *claim, uint32_t slots, uint64_t vram_bytes)
 {
 	const uint64_t mib = 1024 * 1024;

@@ -114,6 +114,8 @@ static int64_t left_ms(const struct core *core, const struct claim *holder)
 
 	if (holder->rec.state != CLAIM_OFFERED)
 		used_ms += mono_since(core->now, holder->rec.turn_since);
+	if (holder->rec.loading)
+		most_ms += core->config.load_ms_max;
 	return larger(0, most_ms - larger(0, used_ms));
 }
 
@@ -132,6 +134,7 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 
 	/* Lost places may come back; so may whoever gives way, also on another GPU. */
 	sum = times(memory_count(core, cls), turn_work_ms(core, gpu, claim, most_ms));
+	sum += times(core->loads[cls], turn_work_ms(core, gpu, claim, core->config.load_ms_max));
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)
 		gpu_holders (holder, core, other, HOLDER_COMPUTES)
 			if (holder->rec.cls == cls && (holder->mask & (1u << gpu)))

@@ -99,15 +99,15 @@ static void check_holder(const struct core *core, const struct claim *claim)
 	INVARIANT(claim->rec.fence <= core->fence_reserved);
 	check_inside(claim);
 	/* I3: a live binding, or a running deadline that ends it */
-	if (claim->rec.state == CLAIM_HELD && claim->session) {
+	if (claim_is_held(claim) && claim->session) {
 		bool bound = claim->session->conn != 0 || heap_has(&claim->session->timer);
 		INVARIANT(bound);
 	}
 	if (claim->rec.state == CLAIM_HELD && claim_proof(claim) == PROOF_TIME)
 		INVARIANT(heap_has(&claim->timer));
-	if (claim->rec.state == CLAIM_HELD && claim_proof(claim) == PROOF_CUT)
+	if (claim_is_held(claim) && claim_proof(claim) == PROOF_CUT)
 		INVARIANT(claim->conn != 0);
-	if (claim->rec.state == CLAIM_YIELDING)
+	if (claim->rec.state == CLAIM_YIELDING || claim->rec.state == CLAIM_LOADING)
 		INVARIANT(heap_has(&claim->timer));
 	if (claim->rec.state == CLAIM_DRAINING)
 		INVARIANT(heap_has(&claim->timer) || claim_guests(claim) > 0);

@@ -20,8 +20,9 @@ static const unsigned moves[CLAIM_STATE_COUNT] = {
 };
 
 static const char *const move_words[CLAIM_STATE_COUNT] = {
-	[CLAIM_QUEUED] = "queued",  [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
-	[CLAIM_YIELDING] = "yield", [CLAIM_ENDED] = "ended",     [CLAIM_DRAINING] = "draining",
+	[CLAIM_QUEUED] = "queued",   [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
+	[CLAIM_YIELDING] = "yield",  [CLAIM_ENDED] = "ended",     [CLAIM_DRAINING] = "draining",
+	[CLAIM_LOADING] = "loading",
 };
 
 bool claim_may_move(enum claim_state from, enum claim_state to)
@@ -95,11 +96,14 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	claim->asked = false;
 	if (to == CLAIM_OFFERED)
 		claim->offered_since = core->now;
-	if (from == CLAIM_OFFERED && to == CLAIM_HELD) {
+	if (from == CLAIM_OFFERED && (to == CLAIM_HELD || to == CLAIM_LOADING)) {
 		claim->rec.held_since = claim->rec.turn_since = core->now;
 		claim->rec.held_wall = core->wall;
+		claim->rec.loading = to == CLAIM_LOADING;
 	}
-	kept = from == CLAIM_YIELDING && to == CLAIM_HELD;
+	if (to == CLAIM_LOADING)
+		claim->deadline = claim_load_until(core, claim);
+	kept = from == CLAIM_YIELDING && (to == CLAIM_HELD || to == CLAIM_LOADING);
 	trace = trace_claim(core, claim, kept ? "kept" : move_words[to]);
 	trace->trace.from = from;
 	if (from != CLAIM_QUEUED) {
@@ -163,4 +167,20 @@ void claim_dirty(struct core *core, struct claim *claim)
 	if (claim->silent || !list_empty(&claim->in_dirty))
 		return;
 	list_append(&core->dirty_claims, &claim->in_dirty);
+}
+
+struct mono_ms claim_load_until(const struct core *core, const struct claim *claim)
+{
+	int64_t left_ms = core->config.load_ms_max - claim->rec.loaded_ms;
+
+	return mono_after(claim->rec.held_since, left_ms > 0 ? left_ms : 0);
+}
+
+void claim_loaded(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.loading);
+	claim->rec.loading = false;
+	claim->rec.loaded_ms += mono_since(core->now, claim->rec.held_since);
+	claim->rec.turn_since = core->now;
+	claim_dirty(core, claim);
 }

@@ -1,7 +1,8 @@
 /* claim: the life of one request for GPU. claim_move is the one function that changes a state; it
  * checks the table and keeps queue, ledger, deadlines and traces in step with it.
  *
- *   create -> QUEUED -> OFFERED -> HELD -> YIELDING -> ENDED -> freed at the end of the step
+ *   create -> QUEUED -> OFFERED -> HELD <-> YIELDING -> ENDED -> freed at the end of the step
+ *               .          |--> LOADING (until what it loads is ready; else like HELD)
  *               ^ |        |  \     \________________^  ^
  *               | |________|___\________________________|   ended while it waits, or declined
  *               |__________|      \
@@ -14,10 +15,12 @@
 /* from, name, the states it may move to */
 #define CLAIM_MOVES(X)                                                                             \
 	X(CLAIM_QUEUED, TO(CLAIM_OFFERED) | TO(CLAIM_ENDED))                                       \
-	X(CLAIM_OFFERED, TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                      \
+	X(CLAIM_OFFERED, TO(CLAIM_LOADING) | TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))  \
+	X(CLAIM_LOADING,                                                                           \
+	  TO(CLAIM_HELD) | TO(CLAIM_YIELDING) | TO(CLAIM_DRAINING) | TO(CLAIM_ENDED))              \
 	X(CLAIM_HELD, TO(CLAIM_YIELDING) | TO(CLAIM_DRAINING) | TO(CLAIM_ENDED))                   \
-	X(CLAIM_YIELDING,                                                                          \
-	  TO(CLAIM_DRAINING) | TO(CLAIM_HELD) | TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                \
+	X(CLAIM_YIELDING, TO(CLAIM_LOADING) | TO(CLAIM_HELD) | TO(CLAIM_DRAINING) |                \
+				  TO(CLAIM_QUEUED) | TO(CLAIM_ENDED))                              \
 	X(CLAIM_DRAINING, TO(CLAIM_ENDED))                                                         \
 	X(CLAIM_ENDED, 0)
 
@@ -35,6 +38,10 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to);
 void claim_end(struct core *core, struct claim *claim, enum end_reason end);
 /* A silent claim leaves as if it had never come. */
 void claim_vanish(struct core *core, struct claim *claim);
+/* LOADING: until then it must be ready, earlier tries in the same turn counted. */
+struct mono_ms claim_load_until(const struct core *core, const struct claim *claim);
+/* The time of loading of its present run is over, ready or not. */
+void claim_loaded(struct core *core, struct claim *claim);
 void claim_set_token(struct core *core, struct claim *claim, const struct token *token);
 /* Its record goes to the journal at the end of the step. */
 void claim_dirty(struct core *core, struct claim *claim);

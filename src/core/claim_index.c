@@ -45,6 +45,7 @@ void claim_index(struct core *core, struct claim *claim)
 			 text_hash(core->hash_seed, rec->name));
 	if (claim->conn != 0)
 		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(claim->conn));
+	core->loads[rec->cls] += rec->loads;
 	claim->indexed = true;
 }
 
@@ -60,6 +61,7 @@ void claim_unname(struct core *core, struct claim *claim)
 		hash_remove(&core->claims_by_owner, &claim->by_owner);
 	if (claim->conn != 0)
 		hash_remove(&core->claims_by_conn, &claim->by_conn);
+	core->loads[rec->cls] -= rec->loads;
 	claim->indexed = false;
 }
 

@@ -19,6 +19,7 @@ void core_config_defaults(struct core_config *ret_config)
 		.min_run_ms = 2 * SECOND_MS,
 		.grace_ms = 2 * SECOND_MS,
 		.grace_ms_max = 20 * SECOND_MS,
+		.load_ms_max = 120 * SECOND_MS,
 		.ack_ms = 2 * SECOND_MS,
 		.heartbeat_ms = 5 * SECOND_MS,
 		.session_ttl_ms = 20 * SECOND_MS,

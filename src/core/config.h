@@ -24,6 +24,7 @@ struct core_config {
 	int64_t min_run_ms;       /* 2 s: against thrash, not against voice */
 	int64_t grace_ms;         /* 2 s: from yield to revoke */
 	int64_t grace_ms_max;     /* 20 s: most that uninterruptible_ms or yielding can buy */
+	int64_t load_ms_max;      /* 120 s: from a grant until what it loads must be ready */
 	int64_t ack_ms;           /* 2 s: offer unanswered -> back to its place */
 	int64_t heartbeat_ms;     /* 5 s: how often the broker asks a session */
 	int64_t session_ttl_ms;   /* 20 s from the session's last message */

@@ -98,7 +98,7 @@ void estimate_hold_ended(struct core *core, const struct claim *claim)
 	enum lease_class cls = claim->rec.cls;
 
 	PRE(cls < LEASE_CLASS_COUNT);
-	if (claim->host || mono_before(claim->rec.turn_since, e->since))
+	if (claim->host || claim->rec.loading || mono_before(claim->rec.turn_since, e->since))
 		return;
 	fade(core);
 	if (stays(claim)) {

@@ -35,6 +35,7 @@ enum event_type {
 	EVENT_PROCESSES,    /* processes: what uses the GPU for this session beside its peer */
 	EVENT_PEER_REACH,   /* peer: what can be done with the process changed */
 	EVENT_AUTHORITY,    /* authority: whether this broker may grant to one kind of claim */
+	EVENT_READY,        /* renew: lease or token: what it loads is there */
 	EVENT_TYPE_COUNT
 };
 
@@ -104,6 +105,7 @@ struct event {
 		struct ev_acquire {
 			enum binding binding; /* BIND_HTTP and BIND_STREAM need no session */
 			bool browser, preemptible, evictable;
+			bool loads;   /* its hold limit begins at READY, due in load_ms_max */
 			bool no_wait; /* BUSY at once instead of a place */
 			enum lease_class cls;
 			uint64_t ref, parent, host;

@@ -128,8 +128,10 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 	{
 		struct claim *guest = guest_of(it);
 		int64_t most_ms = core->config.classes[guest->rec.cls].hold_ms_max;
-		struct mono_ms due = mono_after(guest->rec.turn_since, most_ms);
-		if (guest->rec.state != CLAIM_HELD)
+		struct mono_ms due = guest->rec.loading
+					     ? MONO_NEVER
+					     : mono_after(guest->rec.turn_since, most_ms);
+		if (!claim_is_held(guest))
 			return; /* a place comes free already */
 		if (mono_before(due, oldest_due)) {
 			oldest = guest;

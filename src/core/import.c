@@ -99,6 +99,8 @@ static bool bound(const struct claim *claim)
 		return attached || (!session && timed);
 	case CLAIM_OFFERED:
 		return session && timed;
+	case CLAIM_LOADING:
+		return attached && timed;
 	case CLAIM_HELD:
 		return claim_proof(claim) == PROOF_TIME ? timed : attached;
 	case CLAIM_YIELDING:

@@ -11,7 +11,7 @@ void memory_keep(struct core *core, const struct claim *claim)
 	struct place_memory *place = &core->memory[core->memory_next];
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	if (claim_proof(claim) != PROOF_TIME || !claim->rec.request_id[0])
+	if (claim_proof(claim) != PROOF_TIME || claim->rec.loads || !claim->rec.request_id[0])
 		return;
 	place->until = mono_after(core->now, core->config.place_memory_ms);
 	place->arrival = claim->rec.arrival;

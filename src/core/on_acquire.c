@@ -47,6 +47,7 @@ static void fill_record(struct core *core, const struct event *event, const stru
 		.browser = ask->browser,
 		.preemptible = ask->preemptible,
 		.evictable = ask->evictable,
+		.loads = ask->loads,
 		.need = ask->need,
 		.ttl_ms = traits->proof == PROOF_TIME
 				  ? clamp_ms(ttl_ms, core->config.http_ttl_ms_max)

@@ -48,7 +48,7 @@ static void one_lease(struct core *core, const struct event *event)
 		tell_claim(core, claim, MSG_RELEASED);
 	} else if (claim_has_room(claim) && !ask && !claim->rec.revoked) {
 		revoke_begin(core, claim, YIELD_OPERATOR, END_REVOKED);
-	} else if (claim->rec.state == CLAIM_HELD) {
+	} else if (claim_is_held(claim)) {
 		revoke_ask(core, claim, YIELD_OPERATOR, 0);
 	} else {
 		tell_denied(core, event->conn, 0, event->admin.lease, ERR_STATE, NULL);

@@ -58,15 +58,17 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	bool cut_short =
 		claim->rec.state == CLAIM_YIELDING && claim->rec.yield_reason == YIELD_PREEMPTED;
 
-	if (claim->rec.state == CLAIM_HELD) {
+	if (claim_is_held(claim)) {
 		claim->deadline = MONO_NEVER;
 		claim->yield_since = core->now;
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
+	if (claim->rec.loading)
+		claim_loaded(core, claim);
 	if (cut_short && claim->rec.need.slots > 0) {
 		claim->rec.used_ms += mono_since(core->now, claim->rec.turn_since);
 	} else if (!cut_short) {
-		claim->rec.used_ms = 0;
+		claim->rec.used_ms = claim->rec.loaded_ms = 0;
 		claim->rec.arrival = core->now;
 		claim->rec.tag = order_behind(core, claim->rec.cls, claim->yield_for);
 		claim->rec.arrival_wall = core->wall;
@@ -152,6 +154,16 @@ static void tell_renewed(struct core *core, const struct event *event, const str
 	effect->send.expires_ms = good_ms > 0 ? good_ms : 0;
 }
 
+/* What it loads is there: its turn begins, for its limits. Said again it changes nothing. */
+static void begin_turn(struct core *core, struct claim *claim)
+{
+	if (!claim->rec.loading)
+		return;
+	claim_loaded(core, claim);
+	if (claim->rec.state == CLAIM_LOADING)
+		claim_move(core, claim, CLAIM_HELD);
+}
+
 void on_renew(struct core *core, const struct event *event)
 {
 	struct claim *claim = renewed(core, event);
@@ -180,6 +192,8 @@ void on_renew(struct core *core, const struct event *event)
 		timer_arm_claim(core, claim);
 		claim_dirty(core, claim);
 	}
+	if (event->type == EVENT_READY)
+		begin_turn(core, claim);
 	tell_renewed(core, event, claim, good_ms);
 }
 

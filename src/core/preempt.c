@@ -24,7 +24,8 @@ static struct mono_ms by_order(const struct core *core, const struct claim *head
 {
 	const struct gpu *state = &core->gpus[gpu];
 	bool due = state->turn_head == head->rec.id && state->head_due;
-	struct mono_ms since = holder->rec.turn_since;
+	/* For others its turn began with the grant, whatever it had to load. */
+	struct mono_ms since = holder->rec.loads ? holder->rec.held_since : holder->rec.turn_since;
 	struct mono_ms when = MONO_NEVER;
 
 	if (!holder->rec.preemptible || head->rec.cls == holder->rec.cls)
@@ -45,6 +46,9 @@ static struct mono_ms turn_when(const struct core *core, const struct claim *hea
 	struct mono_ms hold_max = mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
 	struct mono_ms when;
 
+	if (holder->rec.loading)
+		hold_max = MONO_NEVER; /* load_ms_max ends it */
+
 	when = by_order(core, head, holder, gpu);
 	*ret_reason = mono_before(when, hold_max) ? YIELD_PREEMPTED : YIELD_HOLD_MAX;
 	return mono_min(when, hold_max);
@@ -54,7 +58,7 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu, enum yield_reason *ret_reason)
 {
 	PRE(gpu < core->config.gpu_count);
-	if (holder->rec.state != CLAIM_HELD || holder->slots_charged == 0)
+	if (!claim_is_held(holder) || holder->slots_charged == 0)
 		return MONO_NEVER;
 	return turn_when(core, head, holder, gpu, ret_reason);
 }

@@ -94,6 +94,9 @@ static const struct field claim_rows[] = {
 	ROW_UINT(T, 42, acks_missed),
 	ROW_LESS(T, 43, due_turn, 2),
 	ROW_TIME(T, 44, due_since),
+	ROW_LESS(T, 45, loads, 2),
+	ROW_LESS(T, 46, loading, 2),
+	ROW_INT(T, 47, loaded_ms),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T

@@ -48,6 +48,8 @@ struct claim_record {
 	bool evictable;
 	uint8_t guests;   /* how many may run inside it */
 	bool guests_open; /* of anybody, not only of its principal */
+	bool loads;       /* says when what it loads is ready: only then its turn begins */
+	bool loading;     /* .. and has not said so since its newest grant */
 	bool revoked; /* YIELDING: the grace is over, the token refused, the room not yet free */
 	struct need need;
 	uint32_t granted_mask; /* GPUs held or offered */
@@ -60,6 +62,7 @@ struct claim_record {
 	int64_t min_residence_ms;
 	int64_t load_ms;    /* what reloading costs, for eviction */
 	int64_t used_ms;    /* service in earlier runs of this claim */
+	int64_t loaded_ms;  /* `loads`: time of loading, in all runs that make up one turn */
 	int64_t timeout_ms; /* how long it waits each time it queues; <0: for ever */
 	struct mono_ms arrival;
 	struct mono_ms tag;           /* the order inside its class; key = tag + offset(class) */

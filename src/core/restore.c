@@ -106,6 +106,8 @@ static void restore_holder(struct core *core, struct claim *claim)
 	claim->mask = claim->rec.granted_mask;
 	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
 	claim->deadline = mono_after(core->now, revoke_grace_ms(core, claim));
+	if (claim->rec.state == CLAIM_LOADING)
+		claim->deadline = mono_max(claim->deadline, claim_load_until(core, claim));
 	claim->yield_since = core->now;
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 	ledger_take(core, claim);
@@ -122,8 +124,8 @@ static void restore_holder(struct core *core, struct claim *claim)
 /* An offer did not outlive the broker, a hold did. */
 static bool row_holds(const struct claim *claim)
 {
-	return (claim->rec.state == CLAIM_HELD || claim_leaves(claim)) &&
-	       claim->rec.granted_mask != 0 && (claim->rec.session == 0 || claim->session);
+	return (claim_is_held(claim) || claim_leaves(claim)) && claim->rec.granted_mask != 0 &&
+	       (claim->rec.session == 0 || claim->session);
 }
 
 /* It goes on inside its host, or in its own right. */

@@ -45,7 +45,7 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 {
 	struct effect *effect;
 
-	PRE(claim->rec.state == CLAIM_HELD);
+	PRE(claim_is_held(claim));
 	PRE(grace_ms > 0);
 	claim->rec.yield_reason = reason;
 	claim->yield_for = for_id;
@@ -74,7 +74,7 @@ void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason
 	ask_one(core, claim, reason, for_id, grace_ms);
 	for (struct claim *inside = host_next_inside(claim, claim); inside;
 	     inside = host_next_inside(claim, inside))
-		if (inside->rec.state == CLAIM_HELD)
+		if (claim_is_held(inside))
 			ask_one(core, inside, reason, for_id, grace_ms);
 }
 
@@ -114,7 +114,7 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 			continue;
 		kept->yield_for = 0;
 		kept->deadline = MONO_NEVER;
-		claim_move(core, kept, CLAIM_HELD);
+		claim_move(core, kept, kept->rec.loading ? CLAIM_LOADING : CLAIM_HELD);
 		tell_holder(core, kept, MSG_KEEP);
 	}
 }
@@ -180,7 +180,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	if (claim->rec.revoked)
 		return;
 	wait_ms = delay_ms(core, claim);
-	if (claim->rec.state == CLAIM_HELD) {
+	if (claim_is_held(claim)) {
 		claim->yield_since = core->now;
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
@@ -237,7 +237,7 @@ static bool still_needed(const struct core *core, const struct claim *claim)
 {
 	const struct claim *host = claim->host;
 
-	if (host && host->rec.state == CLAIM_HELD)
+	if (host && claim_is_held(host))
 		return host->house->queue && rank_tree_count(&host->house->queue->turns) > 0;
 	if (claim->rec.yield_reason == YIELD_OPERATOR)
 		return true;

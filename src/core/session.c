@@ -148,7 +148,7 @@ static void welcome(struct core *core, struct session *session, bool resumed)
 		if (claim_over(claim))
 			continue;
 		effect = tell_claim(core, claim, MSG_CLAIM);
-		if (claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_YIELDING)
+		if (claim_is_held(claim) || claim->rec.state == CLAIM_YIELDING)
 			effect->send.token = claim->rec.token;
 		if (claim->rec.state == CLAIM_YIELDING)
 			revoke_remind(core, claim);

@@ -183,7 +183,8 @@ struct core {
 	struct list principals, idle_principals;
 	struct rank_tree sessions, places, holders;
 	struct list groups, nested, hosted, asked;
-	uint64_t walks; /* runs of the scheduler so far */
+	uint64_t walks;                    /* runs of the scheduler so far */
+	uint32_t loads[LEASE_CLASS_COUNT]; /* live claims that say `loads` */
 	struct heap claim_timers, session_timers;
 	struct list dirty_claims, ended_claims, dirty_sessions, ended_sessions;
 	struct effects out;     /* all but APPENDs, until the end of the step */
@@ -207,8 +208,7 @@ static inline uint32_t mask_count(uint32_t mask)
 }
 static inline bool claim_has_room(const struct claim *claim)
 {
-	return claim->rec.state == CLAIM_OFFERED || claim->rec.state == CLAIM_HELD ||
-	       claim->rec.state == CLAIM_YIELDING || claim->rec.state == CLAIM_DRAINING;
+	return claim->rec.state != CLAIM_QUEUED && claim->rec.state != CLAIM_ENDED;
 }
 /* For its client; its room may still be taken. */
 static inline bool claim_over(const struct claim *claim)
@@ -224,6 +224,11 @@ static inline bool claim_computes(const struct claim *claim)
 static inline bool claim_leaves(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_YIELDING || claim->rec.state == CLAIM_DRAINING;
+}
+/* It was not asked to give way, or may keep it. */
+static inline bool claim_is_held(const struct claim *claim)
+{
+	return claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_LOADING;
 }
 static inline enum binding_proof claim_proof(const struct claim *claim)
 {

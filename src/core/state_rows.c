@@ -157,6 +157,7 @@ static const struct field config_rows[] = {
 	ROW_INT(T, 27, voice_credit_ms),
 	ROW_INT(T, 28, drain_ms_max),
 	ROW_INT(T, 29, sample_ms_max),
+	ROW_INT(T, 40, load_ms_max),
 };
 static const struct field_table config_fields = FIELD_TABLE(config_rows);
 #undef T
@@ -199,7 +200,8 @@ static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
 #undef T
 
 #define T struct core
-/* Made anew: hash_seed, memory, work, restarting, queue_changed, promise_anew. */
+/* Made anew: hash_seed, memory, work, restarting, queue_changed, promise_anew,
+ * loads. */
 static const struct field core_rows[] = {
 	ROW_PART(T, 1, config, &config_fields),
 	ROW_OF(T, 2, FIELD_PARTS, gpus, SENSE_NONE, &gpu_fields),

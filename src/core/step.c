@@ -233,6 +233,7 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 	[EVENT_DRAIN] = on_drain,
 	[EVENT_PROCESSES] = session_processes,
 	[EVENT_PEER_REACH] = session_peer_reach,
+	[EVENT_READY] = on_renew,
 };
 
 static void append_claims(struct list *from, struct effects *fx, enum record_type type,

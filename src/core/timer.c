@@ -24,6 +24,7 @@ static struct mono_ms claim_deadline(const struct claim *claim)
 		return claim->deadline;
 	case CLAIM_HELD:
 		return ttl;
+	case CLAIM_LOADING:
 	case CLAIM_YIELDING:
 		return mono_min(claim->deadline, ttl);
 	case CLAIM_DRAINING:
@@ -117,6 +118,12 @@ static void claim_due(struct core *core, struct claim *claim)
 	case CLAIM_HELD:
 		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
 		break;
+	case CLAIM_LOADING:
+		if (mono_due(claim->deadline, core->now))
+			revoke_begin(core, claim, YIELD_LOAD_MAX, END_REVOKED);
+		else
+			revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
+		break;
 	case CLAIM_YIELDING:
 		revoke_due(core, claim);
 		break;
@@ -125,7 +132,7 @@ static void claim_due(struct core *core, struct claim *claim)
 		break;
 	case CLAIM_ENDED:
 	case CLAIM_STATE_COUNT:
-		INVARIANT(claim->rec.state < CLAIM_ENDED); /* what ended has no deadline */
+		INVARIANT(claim->rec.state != CLAIM_ENDED); /* what ended has no deadline */
 		break;
 	}
 	POST(claim->timer.place == 0 || claim->timer.key > core->now.v ||

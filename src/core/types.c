@@ -20,6 +20,7 @@ static const int64_t class_priorities[LEASE_CLASS_COUNT] = {0, 10, 15, 20};
 static const char *const state_names[CLAIM_STATE_COUNT] = {
 	[CLAIM_QUEUED] = "queued",     [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
 	[CLAIM_YIELDING] = "yielding", [CLAIM_ENDED] = "ended",     [CLAIM_DRAINING] = "draining",
+	[CLAIM_LOADING] = "loading",
 };
 
 static const char *const end_names[END_REASON_COUNT] = {
@@ -38,7 +39,7 @@ static const char *const yield_names[YIELD_REASON_COUNT] = {
 	[YIELD_PREEMPTED] = "preempted",       [YIELD_HOLD_MAX] = "hold-max",
 	[YIELD_EVICTED] = "evicted",           [YIELD_OPERATOR] = "operator",
 	[YIELD_EXPIRED] = "expired",           [YIELD_HOST_OVER] = "host-over",
-	[YIELD_UNRESPONSIVE] = "unresponsive",
+	[YIELD_UNRESPONSIVE] = "unresponsive", [YIELD_LOAD_MAX] = "load-max",
 };
 
 static const char *const why_names[WHY_COUNT] = {

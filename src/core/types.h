@@ -11,10 +11,10 @@
 /* Highest first. The wire also takes the predecessor's numbers: 0, 10, 15, 20. */
 enum lease_class { LEASE_VOICE, LEASE_CHAT, LEASE_NORMAL, LEASE_BACKGROUND, LEASE_CLASS_COUNT };
 
-/* QUEUED -> OFFERED -> HELD -> YIELDING -> ENDED, QUEUED/OFFERED -> ENDED, OFFERED -> QUEUED (ack
- * missed, place kept), YIELDING -> QUEUED (gave way, comes back with its key), YIELDING -> HELD
- * (the asking was taken back). HELD -> ENDED: released. Between
- * HELD or YIELDING and ENDED it is DRAINING while its room is not free yet. */
+/* QUEUED -> OFFERED -> [LOADING ->] HELD -> YIELDING -> ENDED, QUEUED/OFFERED -> ENDED, OFFERED ->
+ * QUEUED (ack missed, place kept), LOADING -> YIELDING, YIELDING -> QUEUED (gave way, comes back
+ * with its key), YIELDING -> HELD (the asking was taken back). HELD -> ENDED: released. Before
+ * ENDED it is DRAINING while its room is not free yet. */
 enum claim_state {
 	CLAIM_QUEUED,
 	CLAIM_OFFERED,
@@ -22,6 +22,7 @@ enum claim_state {
 	CLAIM_YIELDING,
 	CLAIM_ENDED,
 	CLAIM_DRAINING,
+	CLAIM_LOADING, /* granted; its turn begins when what it loads is ready */
 	CLAIM_STATE_COUNT
 };
 
@@ -54,6 +55,7 @@ enum yield_reason {
 	YIELD_UNRESPONSIVE,
 	YIELD_EXPIRED,
 	YIELD_HOST_OVER,
+	YIELD_LOAD_MAX, /* what it loads was not ready in time */
 	YIELD_REASON_COUNT
 };
 

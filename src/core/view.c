@@ -19,6 +19,7 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 		.detach_deadline = MONO_NEVER,
 		.yield_deadline = MONO_NEVER,
 		.kill_at = MONO_NEVER,
+		.load_deadline = claim->rec.state == CLAIM_LOADING ? claim->deadline : MONO_NEVER,
 		.yield_for = claim->yield_for,
 		.guests = claim_guests(claim),
 		.yield_reason = claim->rec.yield_reason,

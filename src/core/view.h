@@ -13,6 +13,7 @@ struct claim_view {
 	uint64_t yield_for;     /* claim id or 0 */
 	uint32_t guests;        /* who run inside it */
 	enum yield_reason yield_reason;
+	struct mono_ms load_deadline; /* LOADING: until it must be ready; else NEVER */
 	struct mono_ms
 		kill_at;       /* revoked and native: when it gets SIGKILL, or got it; else NEVER */
 	const char *unwatched; /* native: why its process cannot be watched; else NULL */

@@ -294,9 +294,10 @@ static void note(struct stage *s, const struct record *record)
 	if (record->type != RECORD_CLAIM_PUT && record->type != RECORD_CLAIM_END)
 		return;
 	static const enum replay_phase phases[CLAIM_STATE_COUNT] = {
-		[CLAIM_QUEUED] = PHASE_WAITING, [CLAIM_OFFERED] = PHASE_WAITING,
-		[CLAIM_HELD] = PHASE_HOLDING,   [CLAIM_YIELDING] = PHASE_YIELDING,
-		[CLAIM_ENDED] = PHASE_NONE,     [CLAIM_DRAINING] = PHASE_NONE,
+		[CLAIM_QUEUED] = PHASE_WAITING,    [CLAIM_OFFERED] = PHASE_WAITING,
+		[CLAIM_LOADING] = PHASE_HOLDING,   [CLAIM_HELD] = PHASE_HOLDING,
+		[CLAIM_YIELDING] = PHASE_YIELDING, [CLAIM_ENDED] = PHASE_NONE,
+		[CLAIM_DRAINING] = PHASE_NONE,
 	};
 	const struct claim_record *claim = &record->claim;
 	size_t i = claim->ref - 1;

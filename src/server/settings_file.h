@@ -23,6 +23,7 @@
 	X(native_linger_s, native_linger_ms, 0, 600)                                               \
 	X(restart_linger_s, restart_linger_ms, 0, 600)                                             \
 	X(lock_delay_s, lock_delay_ms, 0, 600)                                                     \
+	X(load_max_s, load_ms_max, 1, 3600)                                                        \
 	X(kill_wait_s, kill_wait_ms, 0, 600)                                                       \
 	X(place_memory_s, place_memory_ms, 0, 3600)                                                \
 	X(min_residence_max_s, min_residence_ms_max, 0, 86400)                                     \

@@ -12,9 +12,9 @@ void tally_trace(struct tally *tally, const struct effect *trace)
 	if (!trace->trace.claim || from == to) /* no move of a claim */
 		return;
 	assert(cls < LEASE_CLASS_COUNT);
-	if (from == CLAIM_OFFERED && to == CLAIM_HELD)
+	if (from == CLAIM_OFFERED && (to == CLAIM_HELD || to == CLAIM_LOADING))
 		histogram_add(&tally->waits[cls], trace->trace.waited_ms);
-	bool held = from == CLAIM_HELD || from == CLAIM_YIELDING;
+	bool held = from == CLAIM_HELD || from == CLAIM_LOADING || from == CLAIM_YIELDING;
 	if (held && (to == CLAIM_ENDED || to == CLAIM_DRAINING || to == CLAIM_QUEUED))
 		histogram_add(&tally->holds[cls], trace->trace.held_ms);
 }

@@ -275,8 +275,9 @@ static bool still_true(const struct broker *broker, const struct effect *effect)
 	if (msg == MSG_QUEUED)
 		return state == CLAIM_QUEUED;
 	return view.rec->fence == effect->send.fence &&
-	       (msg == MSG_OFFERED ? state == CLAIM_OFFERED
-				   : state == CLAIM_HELD || state == CLAIM_YIELDING);
+	       (msg == MSG_OFFERED
+			? state == CLAIM_OFFERED
+			: state == CLAIM_HELD || state == CLAIM_LOADING || state == CLAIM_YIELDING);
 }
 
 static void carry_out(const struct effect *effect, const struct turn_out *out)

@@ -23,11 +23,13 @@ static_assert(LIMIT_CGROUP_BYTES <= UINT8_MAX, "a string's length is one byte");
 /* These numbers are on people's disks: a new value goes to the end, a new field to the end of a new
  * version of its record. */
 static_assert(RECORD_SESSION_PUT == 0 && RECORD_AUDIT == 6, "record types are on disk");
-static_assert(CLAIM_QUEUED == 0 && CLAIM_ENDED == 4, "claim states are on disk");
+static_assert(CLAIM_QUEUED == 0 && CLAIM_ENDED == 4 && CLAIM_LOADING == 6,
+	      "claim states are on disk");
 static_assert(END_NONE == 0 && END_FORCE_RELEASED == 8, "end reasons are on disk");
 static_assert(LEASE_VOICE == 0 && LEASE_BACKGROUND == 3, "classes are on disk");
-static_assert(YIELD_PREEMPTED == 0 && YIELD_EXPIRED == 5, "reasons to yield are on disk");
-static_assert(BIND_NATIVE == 0 && BIND_HTTP == 3, "bindings are on disk");
+static_assert(YIELD_PREEMPTED == 0 && YIELD_EXPIRED == 5 && YIELD_LOAD_MAX == 7,
+	      "reasons to yield are on disk");
+static_assert(BIND_NATIVE == 0 && BIND_HTTP == 3 && BIND_REMOTE == 5, "bindings are on disk");
 
 /* The layout that is written; older ones are read. 2: what a session names beside its process, and
  * what of a claim's turn and wait a restart must not forget. 3: by tables. */

@@ -67,6 +67,7 @@ void ask_acquire(struct text *out, const struct ask_acquire *acquire)
 	if (acquire->no_preempt)
 		text_json_bool(out, "preemptible", false);
 	optional_true(out, "evictable", acquire->evictable);
+	optional_true(out, "loads", acquire->loads);
 	optional_ms(out, "uninterruptible_ms", acquire->uninterruptible_ms);
 	optional_ms(out, "min_residence_ms", acquire->min_residence_ms);
 	optional_ms(out, "load_ms", acquire->load_ms);
@@ -113,6 +114,12 @@ void ask_yielding(struct text *out, uint64_t lease, int64_t need_ms)
 void ask_renew(struct text *out, uint64_t lease)
 {
 	lease_message(out, "renew", lease);
+	text_char(out, '}');
+}
+
+void ask_ready(struct text *out, uint64_t lease)
+{
+	lease_message(out, "ready", lease);
 	text_char(out, '}');
 }
 

@@ -24,7 +24,7 @@ struct ask_acquire {
 	uint64_t vram_mb;
 	bool timeout_given;
 	int64_t timeout_ms; /* <0: for ever */
-	bool no_wait, no_preempt, evictable;
+	bool no_wait, no_preempt, evictable, loads;
 	int64_t uninterruptible_ms, min_residence_ms, load_ms;
 	uint64_t parent; /* lease whose holder waits for this claim */
 	uint64_t host;   /* lease inside which it is to run */
@@ -39,6 +39,7 @@ void ask_cancel(struct text *out, uint64_t ref);
 void ask_release(struct text *out, uint64_t lease, bool requeue);
 void ask_yielding(struct text *out, uint64_t lease, int64_t need_ms);
 void ask_renew(struct text *out, uint64_t lease);
+void ask_ready(struct text *out, uint64_t lease);
 void ask_change(struct text *out, uint64_t lease, uint32_t slots, uint64_t vram_mb);
 void ask_lend(struct text *out, uint64_t lease, uint64_t to);
 struct ask_processes {

@@ -258,6 +258,8 @@ static int flag_fields(const struct json *object, struct parsed *parsed, struct 
 	if (err == 0)
 		err = json_bool(parsed, object, "evictable", &acquire->evictable);
 	if (err == 0)
+		err = json_bool(parsed, object, "loads", &acquire->loads);
+	if (err == 0)
 		err = room_fields(object, parsed, acquire);
 	if (err == 0)
 		err = json_name(parsed, object, "request_id", LIMIT_REQUEST_ID_BYTES,
@@ -334,7 +336,7 @@ int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
 		return err;
 	int64_t ttl_ms = 0;
 	uint64_t need_ms = 0;
-	bool given = false, yields = false;
+	bool given = false, yields = false, ready = false;
 	err = json_token(ret_parsed, ret_parsed->root, "token", &given);
 	if (err == 0)
 		err = json_seconds(ret_parsed, ret_parsed->root, "ttl_s",
@@ -342,11 +344,15 @@ int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
 	if (err == 0)
 		err = json_u64(ret_parsed, ret_parsed->root, "need_ms", 0, PHASE_MS_MAX, &need_ms,
 			       &yields);
+	if (err == 0)
+		err = json_bool(ret_parsed, ret_parsed->root, "ready", &ready);
 	if (err < 0)
 		return err;
 	if (!given)
 		return json_missing(ret_parsed, "token");
-	*ret_event = (struct event){.type = yields ? EVENT_YIELDING : EVENT_RENEW,
+	*ret_event = (struct event){.type = yields  ? EVENT_YIELDING
+					    : ready ? EVENT_READY
+						    : EVENT_RENEW,
 				    .renew = {.token = &ret_parsed->token,
 					      .ttl_ms = yields ? (int64_t)need_ms : ttl_ms}};
 	return 0;

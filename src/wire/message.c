@@ -123,6 +123,12 @@ static int parse_yielding(struct message_in *m)
 	return given ? 0 : json_missing(&m->parsed, "need_ms");
 }
 
+static int parse_ready(struct message_in *m)
+{
+	m->event.type = EVENT_READY;
+	return required(m, "lease", &m->event.renew.lease);
+}
+
 static int parse_renew(struct message_in *m)
 {
 	m->event.type = EVENT_RENEW;
@@ -336,7 +342,7 @@ static int parse_by_type(struct message_in *m, const char *type, const struct wi
 		{"lend", parse_lend},           {"status", parse_status},
 		{"subscribe", parse_subscribe}, {"logs", parse_logs},
 		{"events", parse_events},       {"about", parse_about},
-		{"processes", parse_processes},
+		{"processes", parse_processes}, {"ready", parse_ready},
 	};
 	if (strcmp(type, "acquire") == 0)
 		return parse_acquire(m, ctx, name);

@@ -316,6 +316,8 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 	if (rec->revoked)
 		text_json_bool(out, "revoked", true);
 	add_left(out, "stop_in_s", holder->kill_at, now);
+	if (rec->state == CLAIM_LOADING)
+		add_left(out, "load_left_s", holder->load_deadline, now);
 	if (rec->state == CLAIM_YIELDING)
 		add_yield(out, holder, now, yield_for_name);
 	text_char(out, '}');

@@ -104,6 +104,7 @@ static enum stage stage_of(enum claim_state state)
 		return STAGE_WAITING;
 	case CLAIM_OFFERED:
 		return STAGE_OFFERED;
+	case CLAIM_LOADING:
 	case CLAIM_HELD:
 	case CLAIM_YIELDING:
 		return STAGE_HELD;

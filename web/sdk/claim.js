@@ -13,6 +13,7 @@ const message = (o) => ({ class: o.class, priority: o.priority, slots: o.slots, 
 	vram_mb: whole((o.vramBytes ?? 0) / 2 ** 20),
 	label: plain(o.model ?? "", 64) || undefined,
 	wait: !o.ifAvailable, preemptible: o.preemptible, evictable: o.evictable,
+	loads: o.loads,
 	uninterruptible_ms: whole(o.graceMs), load_ms: whole(o.loadMs),
 	min_residence_ms: whole(o.minResidenceMs), host: Number(o.host) || undefined,
 	guests: o.guests, guests_open: o.guestsOpen });
@@ -24,6 +25,7 @@ export class Claim {
 	managed = true;
 	taken = false;
 	stepMs = 0;
+	isReady = false;
 	/** @type {"waiting"|"held"|"ended"} */ state = "waiting";
 	/** Of a fallback. @type {AbortController|null} */ local = null;
 	unlock = () => {};
@@ -107,7 +109,7 @@ export class Claim {
 		else if (m.type === "yield")
 			this.asked(m);
 		else if (m.type === "keep")
-			this.#keep();
+			this.#keep(m);
 		else if (m.code === "busy" || m.code === "paused" || m.code === "in_doubt")
 			this.none();
 		else
@@ -130,6 +132,7 @@ export class Claim {
 	/** @param {any} m null: by a fallback */
 	granted(m) {
 		this.state = "held";
+		this.isReady = false;
 		this.managed = Boolean(m);
 		this.id = m ? `${m.lease}` : `local-${this.ref}`;
 		this.fence = BigInt(m?.fence ?? 0);
@@ -151,7 +154,10 @@ export class Claim {
 			{ lease: this.#lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
 	}
 
-	#keep() {
+	/** @param {any} m */
+	#keep({ state }) {
+		if (state === "loading" && this.isReady)
+			this.say({ type: "ready" }); // it was lost with the connection
 		if (this.state === "held" && this.#lease?.kept())
 			this.hub.emit("kept", { lease: this.#lease });
 	}

@@ -95,6 +95,12 @@ export class Lease {
 		this.#claim.hub.about(u);
 	}
 
+	/** What a request with `loads` brings in is there: the turn begins now. */
+	ready() {
+		this.#claim.isReady = true;
+		this.#claim.say({ type: "ready" });
+	}
+
 	release() {
 		return this.#claim.release();
 	}

@@ -395,7 +395,7 @@ export class Link {
 				this.#lose(claim);
 			else if (claim.state === "asked" && m.state !== "queued")
 				this.#tell(claim, { ...m, type: holds ? "granted" : "offered" });
-			else if (m.state === "held")
+			else if (m.state === "held" || m.state === "loading")
 				this.#tell(claim, { ...m, type: "keep" });
 		}
 	}

@@ -53,6 +53,8 @@ export interface RequestOptions {
 	preemptible?: boolean;
 	/** May be asked to unload when VRAM is needed; reside() sets it. */
 	evictable?: boolean;
+	/** Brings a model in first: its hold limit begins at lease.ready(). */
+	loads?: boolean;
 	/** What loading again costs, in ms: dear ones are evicted last. */
 	loadMs?: number;
 	/** Is not evicted before, in ms. */

@@ -95,6 +95,7 @@ static void test_ask_acquire(void **state)
 					.no_wait = true,
 					.no_preempt = true,
 					.evictable = true,
+					.loads = true,
 					.uninterruptible_ms = 1000,
 					.min_residence_ms = 2000,
 					.load_ms = 3000,
@@ -111,6 +112,7 @@ static void test_ask_acquire(void **state)
 	assert_int_equal(m.event.acquire.timeout_ms, 1500);
 	assert_true(m.event.acquire.no_wait && !m.event.acquire.preemptible);
 	assert_true(m.event.acquire.evictable);
+	assert_true(m.event.acquire.loads);
 	assert_int_equal(m.event.acquire.parent, 7);
 	assert_int_equal(m.event.acquire.host, 8);
 	assert_true(m.event.acquire.guests == 4 && m.event.acquire.guests_open);
@@ -160,6 +162,11 @@ static void test_ask_lease(void **state)
 	asked(&out, "client-renew.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_RENEW);
 	assert_null(m.event.renew.token);
+	message_finish(&m);
+	ask_ready(&out, 7);
+	asked(&out, "client-ready.json", "tab", &m);
+	assert_int_equal(m.event.type, EVENT_READY);
+	assert_int_equal(m.event.renew.lease, 7);
 	message_finish(&m);
 	ask_change(&out, 7, 0, 6144);
 	asked(&out, "client-change.json", "tab", &m);

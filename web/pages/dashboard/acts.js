@@ -139,7 +139,7 @@ export class Acts {
 	/** Asks all who still hold while draining; the reason is the drain's. */
 	async hurryDrain() {
 		for (const holder of this.model.status?.leases ?? []) {
-			if (holder.state !== "held") continue;
+			if (!["held", "loading"].includes(holder.state)) continue;
 			await this.say("yield", this.drain?.reason ?? "draining", holder.lease, "");
 		}
 	}

@@ -50,7 +50,8 @@ export const STATE_WORDS = {
 };
 
 /** @type {Record<string, BandState>} */
-const STATE_OF = { queued: "waiting", offered: "offered", held: "holding", yielding: "yielding" };
+const STATE_OF = { queued: "waiting", offered: "offered", loading: "holding", held: "holding",
+	yielding: "yielding" };
 
 /** Of several claims of one client the band shows the one that matters most. */
 const RANK = ["resident", "waiting", "lost", "offered", "holding", "yielding", "overdue"];

@@ -21,6 +21,7 @@ const TONES = 5;
 const YIELD_WORDS = {
 	preempted: "somebody more urgent waits", "hold-max": "its time is over, and somebody waits",
 	evicted: "its VRAM is needed", operator: "an operator asked", unresponsive: "it did not answer",
+	"load-max": "it loaded for too long",
 	expired: "its time ran out",
 };
 
@@ -106,7 +107,8 @@ function holderRow(holder, age, acts, admin) {
 			${holderTrouble(holder, age)}
 		</div>
 		<div class="row holder-acts">
-			<button type="button" class="small" ?disabled=${!admin || holder.state !== "held"}
+			<button type="button" class="small"
+				?disabled=${!admin || !["held", "loading"].includes(holder.state)}
 				@click=${() => acts.askToYield(holder)}>Ask to give way…</button>
 			<button type="button" class="small danger"
 				?disabled=${!admin || Boolean(holder.yield?.revoked)}

@@ -20,8 +20,8 @@ const SILENT_S = 12; // two heartbeats missed
 const ROWS_STEP = 100;
 const CLASSES = ["voice", "chat", "normal", "background"];
 const WHATS = [
-	"queued", "offered", "held", "yield", "revoked", "ended", "attached", "detached", "started",
-	"paused", "resumed", "reset", "force-release-all", "clock-jump",
+	"queued", "offered", "loading", "held", "yield", "kept", "revoked", "ended", "attached",
+	"detached", "started", "paused", "resumed", "reset", "force-release-all", "clock-jump",
 ];
 
 /** @param {number} mb */
