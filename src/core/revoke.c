@@ -170,43 +170,82 @@ static int64_t delay_ms(const struct core *core, const struct claim *claim)
 	return binding_ms(&core->config, traits->delay);
 }
 
+static int64_t kill_ms(const struct core *core, const struct claim *claim)
+{
+	return stoppable(claim) ? at_least_1(core->config.kill_wait_ms) : 0;
+}
+
+static void refuse_token(struct core *core, struct claim *claim)
+{
+	claim->rec.revoked = true;
+	if (stoppable(claim) && !claim->session->peer_gone)
+		send_signal(core, claim, SIGTERM);
+}
+
+static void kill_rest(struct core *core, struct claim *claim)
+{
+	claim->killed = true;
+	send_signal(core, claim, SIGKILL);
+	trace_claim(core, claim, "killed");
+}
+
+/* How a lease is taken back, rung by rung: for how long (0: not for this one), what is done, and
+ * who says that it worked, which frees the room at once. On top it is free whoever says what. */
+enum rung { RUNG_ASK, RUNG_REFUSE, RUNG_KILL, RUNG_COUNT };
+
+static const struct {
+	int64_t (*lasts_ms)(const struct core *core, const struct claim *claim);
+	void (*act)(struct core *core, struct claim *claim);
+	const char *judge;
+} rungs[RUNG_COUNT] = {
+	[RUNG_ASK] = {revoke_grace_ms, NULL, "its holder, by release"}, /* ask_one: for whom */
+	[RUNG_REFUSE] = {delay_ms, refuse_token, "its holder, or the proof of its binding"},
+	[RUNG_KILL] = {kill_ms, kill_rest, "the kernel: its processes are gone"},
+};
+
+static void climb(struct core *core, struct claim *claim, enum rung rung)
+{
+	int64_t wait_ms = 0;
+
+	PRE(claim->rec.state == CLAIM_YIELDING);
+	while (rung < RUNG_COUNT && (wait_ms = rungs[rung].lasts_ms(core, claim)) <= 0)
+		rung++;
+	if (rung == RUNG_COUNT) {
+		claim_end(core, claim, claim->rec.end_as);
+		return;
+	}
+	rungs[rung].act(core, claim);
+	claim->deadline = mono_after(core->now, wait_ms);
+	timer_arm_claim(core, claim);
+	claim_dirty(core, claim);
+	core->queue_changed = true;
+}
+
 static void revoke_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		       enum end_reason end_as)
 {
-	int64_t wait_ms;
 	struct effect *effect;
 
 	PRE(claim_has_room(claim));
 	if (claim->rec.revoked)
 		return;
-	wait_ms = delay_ms(core, claim);
 	if (claim_is_held(claim)) {
 		claim->yield_since = core->now;
+		claim->deadline = MONO_NEVER;
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
 	claim->rec.yield_reason = reason;
+	claim->rec.end_as = end_as;
 	effect = tell_holder(core, claim, MSG_REVOKED);
 	effect->send.reason = reason;
 	effect->send.end = end_as;
-	effect->send.grace_ms = stoppable(claim) ? wait_ms : 0;
+	effect->send.grace_ms = stoppable(claim) ? delay_ms(core, claim) : 0;
 	core->stats.revokes++;
 	trace_claim(core, claim, "revoked");
-	if (claim->rec.state == CLAIM_OFFERED) {
+	if (claim->rec.state == CLAIM_YIELDING)
+		climb(core, claim, RUNG_REFUSE);
+	else
 		claim_end(core, claim, end_as);
-		return;
-	}
-	if (wait_ms <= 0) {
-		claim_end(core, claim, end_as);
-		return;
-	}
-	claim->rec.revoked = true;
-	claim->rec.end_as = end_as;
-	claim->deadline = mono_after(core->now, wait_ms);
-	if (stoppable(claim) && !claim->session->peer_gone)
-		send_signal(core, claim, SIGTERM);
-	timer_arm_claim(core, claim);
-	claim_dirty(core, claim);
-	POST(claim->rec.state == CLAIM_YIELDING);
 }
 
 /* Guests before their host, so that it is out at once where they are. */
@@ -257,33 +296,19 @@ static void grace_over(struct core *core, struct claim *claim)
 	}
 }
 
-static void kill_now(struct core *core, struct claim *claim)
-{
-	PRE(claim->rec.revoked);
-	claim->killed = true;
-	send_signal(core, claim, SIGKILL);
-	claim->deadline = mono_after(core->now, at_least_1(core->config.kill_wait_ms));
-	timer_arm_claim(core, claim);
-	trace_claim(core, claim, "killed");
-	core->queue_changed = true;
-}
-
 void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as)
 {
 	PRE(claim_proof(claim) == PROOF_EXIT);
 	revoke_begin(core, claim, YIELD_UNRESPONSIVE, end_as);
 	if (claim->rec.state == CLAIM_YIELDING && !claim->killed)
-		kill_now(core, claim);
+		climb(core, claim, RUNG_KILL);
 }
 
 void revoke_due(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);
-	if (!claim->rec.revoked) {
+	if (!claim->rec.revoked)
 		grace_over(core, claim);
-	} else if (stoppable(claim) && !claim->killed) {
-		kill_now(core, claim);
-	} else {
-		claim_end(core, claim, claim->rec.end_as);
-	}
+	else
+		climb(core, claim, claim->killed ? RUNG_COUNT : RUNG_KILL);
 }
