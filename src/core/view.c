@@ -25,7 +25,7 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 		.yield_reason = claim->rec.yield_reason,
 		.ripe = mono_due(claim->key, now),
 	};
-	if (claim->session && claim->session->conn == 0)
+	if (claim->session && claim->session->conn == 0 && !claim_over(claim))
 		ret_view->detach_deadline = claim->rec.state == CLAIM_QUEUED
 						    ? claim->session->place_deadline
 						    : claim->session->detach_deadline;

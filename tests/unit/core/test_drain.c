@@ -117,6 +117,26 @@ static void test_free_by_sample(void **state)
 	assert_int_equal(rig_state(rig, big), CLAIM_OFFERED);
 }
 
+/* A session that drains has ended: its linger is not judged again. */
+static void test_session_over(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, id, lease;
+
+	begin(rig);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	id = rig_session_id(rig, a);
+	lease = keeps(rig, a, BIND_NATIVE, 20 * GIB);
+	rig_sample(rig, 0, 20 * GIB, id, 20 * GIB);
+	rig_close(rig, a);
+	rig_step(rig, (struct event){.type = EVENT_PEER_EXIT, .peer.session = id});
+	assert_int_equal(rig_state(rig, lease), CLAIM_DRAINING);
+	rig_pass(rig, rig->config.native_linger_ms + 1000);
+	assert_int_equal(rig_state(rig, lease), CLAIM_DRAINING);
+	rig_sample(rig, 0, 0, 0, 0);
+	assert_int_equal(rig_end(rig, lease), END_DISCONNECTED);
+}
+
 /* Where nothing measured it, its word is enough, as before. */
 static void test_unmeasured(void **state)
 {
@@ -226,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_leftover_is_no_tabs),
 		TEST(test_free_by_sample),
+		TEST(test_session_over),
 		TEST(test_unmeasured),
 		TEST(test_figure_per_lease),
 		TEST(test_old_reading),
