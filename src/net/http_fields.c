@@ -35,30 +35,6 @@ static const struct {
 #undef X
 };
 
-/* Eight bytes at a time: does any of them look like a control? A high bit may, too: then each is
- * looked at. */
-static bool may_hold_control(const char *bytes)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-	uint64_t word;
-	memcpy(&word, bytes, sizeof word);
-	uint64_t is_del = word ^ (ones * 0x7f);
-	return ((word - ones * 0x20) | (is_del - ones) | word) & highs;
-}
-
-static bool has_control(const char *bytes, size_t length)
-{
-	size_t i = 0;
-	for (; i + 8 <= length && !may_hold_control(bytes + i); i += 8)
-		;
-	for (; i < length; i++) {
-		unsigned char byte = (unsigned char)bytes[i];
-		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-			return true;
-	}
-	return false;
-}
-
 static enum http_field find_known(const char *name, size_t length)
 {
 	for (enum http_field field = 0; field < HTTP_FIELD_COUNT; field++) {
@@ -87,7 +63,7 @@ static bool split_line(char *line, size_t length, size_t *ret_name_length, char 
 		start++;
 	while (end > start && (line[end - 1] == ' ' || line[end - 1] == '\t'))
 		end--;
-	if (has_control(line + start, end - start))
+	if (http_has_control(line + start, end - start))
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "control byte in a header");
 	line[end] = '\0';
 	*ret_name_length = name;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "net/http.h"
+#include "net/http_fields.h"
 #include "net/net_impl.h"
 
 enum { CHUNK_JOIN_BYTES = 16 * 1024 }; /* copying so much costs less than a second write */
@@ -94,10 +95,10 @@ static int add_header(struct buf *out, const char *name, const char *value)
 	tail += name_length;
 	*tail++ = ':';
 	*tail++ = ' ';
-	for (size_t i = 0; i < length; i++) {
-		unsigned char byte = (unsigned char)value[i];
-		tail[i] = byte < 0x20 || byte == 0x7f ? ' ' : value[i];
-	}
+	memcpy(tail, value, length);
+	for (size_t i = 0; http_has_control(tail, length) && i < length; i++)
+		if ((unsigned char)tail[i] < 0x20 || tail[i] == 0x7f)
+			tail[i] = ' ';
 	tail[length] = '\r';
 	tail[length + 1] = '\n';
 	buf_extend(out, name_length + length + 4);

@@ -66,6 +66,9 @@ static size_t number_prefix(const char *at, uint64_t *ret_value)
 static bool path_matches(const char *pattern, const char *path, uint64_t *ret_lease)
 {
 	static const char hole[] = "{lease}", tail[] = "{path}";
+	/* All begin with a slash, and most differ in the letter behind it. */
+	if (pattern[1] != path[path[0] != '\0'] && pattern[1] != '{')
+		return false;
 	const char *at = strchr(pattern, '{');
 	if (!at)
 		return strcmp(pattern, path) == 0;
