@@ -18,7 +18,7 @@ def compile_one(compiler, source, target, include):
 def sources(root):
     """What the simulator consists of, by part; base only as far as the core needs it."""
     root = pathlib.Path(root)
-    names = ("buf", "err", "fields", "hash", "heap", "list", "rank_tree", "token")
+    names = ("buf", "err", "fields", "hash", "heap", "list", "rank_tree", "spread", "token")
     base = [root / f"src/base/{name}.c" for name in names]
     return {
         "base": base,
