@@ -11,27 +11,32 @@ static int64_t residence_ms(const struct world *w, const struct want *want)
 	return want->min_residence_ms < most_ms ? want->min_residence_ms : most_ms;
 }
 
-static bool computes(struct world *w, const struct want *want)
+/* `before_t`: served before then. */
+static bool computes(struct world *w, const struct want *want, int64_t before_t)
 {
 	if (want->binding > BIND_TAB)
 		return false;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
 		if (other->client == want->client && other->life == want->life && other->live &&
-		    outside_has_room_now(other) && other->now.slots > 0 && other->offered_t < w->t)
+		    outside_has_room_now(other) && other->now.slots > 0 &&
+		    other->offered_t < before_t)
 			return true;
 	}
 	return false;
 }
 
-/* One that had to wait until its class was due stays for a quantum. */
+/* One that had to wait until its class was due stays for a quantum. What its session was given or
+ * gave back in this very step may have been before or after. */
 static bool may_be_evicted(struct world *w, const struct want *want)
 {
 	if (broker_now(w).v - want->now.held_ms < w->broker.config.quantum_ms)
 		return false;
 	return want->live && want->now.state == CLAIM_HELD && want->evictable &&
 	       want->now.slots == 0 && want->lender == 0 && !want->lends &&
-	       broker_now(w).v - want->now.held_ms >= residence_ms(w, want) && !computes(w, want);
+	       broker_now(w).v - want->now.held_ms >= residence_ms(w, want) &&
+	       w->clients[want->client].compute_ended_ms != broker_now(w).v &&
+	       !computes(w, want, INT64_MAX);
 }
 
 static int64_t idle_ms(struct world *w, const struct want *want)
@@ -78,7 +83,7 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 	if (held_ms < residence_ms(w, want))
 		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted after %lld ms of %lld",
 			   (ull)want->lease, (long long)held_ms, (long long)residence_ms(w, want));
-	if (computes(w, want))
+	if (computes(w, want, w->t))
 		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted, its session computes",
 			   (ull)want->lease);
 	if (__builtin_popcount(want->now.gpus) != 1 || want->lends)

@@ -108,6 +108,9 @@ static void judge_hold(struct world *w, const struct outside *outside, const str
 	if (holder->now.state != CLAIM_HELD || holder->now.slots == 0 || holder->lender != 0 ||
 	    holder->lends || ran_ms <= cls->hold_ms_max - holder->now.used_ms + HOLD_MS_SLACK)
 		return;
+	/* Since a reload there may be fewer turns than are used: one that ends serves nobody. */
+	if (outside->gpus[0].slots_used > outside->gpus[0].slots)
+		return;
 	const struct want *waiter = whom_it_serves(w, outside, holder);
 	if (waiter)
 		judge_fail(w, JUDGE_HOLD,
