@@ -89,17 +89,24 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 	tell_claim(core, claim, msg);
 }
 
-/* Only who is connected is offered anything: who is away by now has left with the offer. */
+/* Only who is connected is offered anything: who is away by now has left with the offer. Who has
+ * been away for longer than a place is kept has none to go back to. */
 static void offer_missed(struct core *core, struct claim *claim)
 {
+	const struct session *session = claim->session;
+	bool placeless =
+		session && session->conn == 0 && mono_due(session->place_deadline, core->now);
+
 	claim->rec.acks_missed++;
 	core->stats.acks_missed++;
-	if (claim->rec.acks_missed >= ACKS_MISSED_MAX) {
+	if (placeless || claim->rec.acks_missed >= ACKS_MISSED_MAX) {
 		claim_end(core, claim, END_DISCONNECTED);
 		tell_claim(core, claim, MSG_RELEASED);
 	} else {
 		claim_move(core, claim, CLAIM_QUEUED);
 		tell_standing(core, claim);
+		if (claim->session)
+			timer_arm_session(core, claim->session); /* it has a place to lose */
 	}
 }
 

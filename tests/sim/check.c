@@ -98,8 +98,9 @@ static void observe_taken(struct world *w, struct want *want, const struct claim
 	case BIND_NATIVE:
 		if (fault_unwatched(&w->clients[want->client], want->life)) /* nothing reaches it */
 			excuse(w, want,
-			       want->lost_t == INT64_MAX ? w->t + config->grace_ms
-							 : want->lost_t + config->session_ttl_ms);
+			       want->lost_t == INT64_MAX
+				       ? (rec->revoked ? want->revoked_t : w->t) + config->grace_ms
+				       : want->lost_t + config->session_ttl_ms);
 		return;
 	case BIND_TAB:
 		if (want->lost_t != INT64_MAX)

@@ -132,6 +132,8 @@ void check_settling(struct world *w, struct want *want, const struct record *rec
 	if (w->check.ticking && w->t < w->check.settled_t && silence && rec->revoked &&
 	    !want->revoked && want->lost_t == INT64_MAX)
 		sim_fail(w, "R8: claim %llu is judged while the clock settles", (ull)rec->id);
+	if (rec->revoked && !want->revoked)
+		want->revoked_t = w->t;
 	want->revoked = rec->revoked;
 }
 

@@ -62,7 +62,7 @@ struct want {
 	bool revoked;   /* by the newest record */
 	bool had_room;  /* by the newest record: held, and not yet back in the queue */
 	bool had_offer; /* .. : offered */
-	int64_t granted_t, offered_t;
+	int64_t granted_t, offered_t, revoked_t;
 
 	/* What the broker has said, delivered or not. */
 	enum want_stage said;
