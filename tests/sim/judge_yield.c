@@ -57,10 +57,11 @@ static bool is_asked(const struct want *want)
 	       (want->yield_reason == YIELD_PREEMPTED || want->yield_reason == YIELD_EVICTED);
 }
 
-/* Asked for somebody who does not wait any more: it is asked for another, or may stay. */
+/* Asked for somebody who does not wait any more: it is asked for another, or may stay. Who has no
+ * ears is told neither. */
 static void judge_left(struct world *w, struct want *want, const struct want *head)
 {
-	bool left = !head || !head->live || head->now.state != CLAIM_QUEUED;
+	bool left = has_ears(want) && (!head || !head->live || head->now.state != CLAIM_QUEUED);
 	if (!left || want->left_since_t == 0)
 		want->left_since_t = left ? w->t : 0;
 	if (left && judge_is_on(w, JUDGE_KEEP) && w->t - want->left_since_t > LEFT_MS_MAX)
