@@ -112,22 +112,25 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*(struct principal *const *)a)->name, (*(struct principal *const *)b)->name);
 }
 
+/* Those that are idle in the order in which they will be forgotten, then the others by name; where
+ * only the state counts, all by name. */
 static void put_principals(const struct core *core, const struct fields_how *how, struct buf *out)
 {
-	size_t count = 0;
+	size_t count = 0, idle;
 	struct principal **v =
 		calloc(core->principals_by_name.count + 1, sizeof(struct principal *));
 
 	if (!v)
 		abort();
-	list_each(it, next, &core->principals) v[count++] =
-		container_of(it, struct principal, in_core);
 	list_each(it, next, &core->idle_principals) v[count++] =
 		container_of(it, struct principal, in_core);
+	idle = how->map ? 0 : count;
+	list_each(it, next, &core->principals) v[count++] =
+		container_of(it, struct principal, in_core);
 	INVARIANT(count == core->principals_by_name.count);
-	qsort(v, count, sizeof(struct principal *), by_name);
+	qsort(v + idle, count - idle, sizeof(struct principal *), by_name);
 	for (size_t i = 0; i < count; i++)
-		if (principal_remembered(v[i]))
+		if (i < idle || principal_remembered(v[i]))
 			put(out, SECTION_PRINCIPAL, how, &principal_fields, v[i]);
 	free(v);
 }

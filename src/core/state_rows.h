@@ -7,7 +7,7 @@
 enum section {
 	SECTION_CORE = 1,
 	SECTION_PLACE,
-	SECTION_PRINCIPAL, /* by name */
+	SECTION_PRINCIPAL, /* idle ones in their order, others by name */
 	SECTION_SESSION,   /* by id */
 	SECTION_CLAIM,     /* by id */
 };
