@@ -22,7 +22,7 @@ enum {
 };
 
 struct reckoning {
-	int64_t work_ms;          /* all turns before it */
+	int64_t work_ms;          /* turns before it, over the slots that it could use */
 	int64_t slots, slots_all; /* it could use; there are */
 	uint32_t ahead;
 };
@@ -156,7 +156,7 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 
 	if (holder->rec.state != CLAIM_OFFERED)
 		past = larger(0, mono_since(now, holder->rec.turn_since));
-	if (holder->rec.state == CLAIM_YIELDING)
+	if (holder->rec.state == CLAIM_YIELDING || holder->rec.state == CLAIM_DRAINING)
 		most = smaller(larger(0, mono_since(holder->deadline, now)),
 			       leaving_ms(core, larger(0, mono_since(now, holder->yield_since))));
 	else if (stays(holder))
@@ -168,12 +168,12 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 	return rest_ms(core, holder, past, most);
 }
 
-/* What those who compute there still need, or of memory: until the first leaves. False: nothing is
- * known of them. */
+/* Until the first of those who compute there leaves, or of those who only keep memory; a set waits
+ * for the last. False: nothing is known of them. */
 static bool add_holders(const struct core *core, const struct claim *claim, struct mono_ms now,
 			enum holder_kind kind, struct reckoning *r)
 {
-	int64_t soonest = INT64_MAX;
+	int64_t soonest = DURATION_MS_MAX, latest = 0;
 	int looked_at = 0;
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -186,11 +186,10 @@ static bool add_holders(const struct core *core, const struct claim *claim, stru
 			if (left < 0)
 				return false;
 			soonest = smaller(soonest, left);
-			r->work_ms += left * holder->slots_charged;
+			latest = larger(latest, left);
 		}
 	}
-	if (kind == HOLDER_KEEPS && soonest != INT64_MAX)
-		r->work_ms = soonest * r->slots;
+	r->work_ms = (claim->rec.need.gpu_count > 1 ? latest : smaller(soonest, latest)) * r->slots;
 	return true;
 }
 

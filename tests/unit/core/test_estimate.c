@@ -103,6 +103,65 @@ static void test_paused(void **state)
 	(void)second;
 }
 
+/* Of three GPUs the first that comes free is enough; of one that is named, its own. */
+static void test_several_gpus(void **state)
+{
+	struct rig rig;
+	uint64_t held[3], any, named;
+	struct event want = rig_want(BIND_HTTP, LEASE_CHAT, "named");
+
+	(void)state;
+	rig_init(&rig);
+	rig_gpus(&rig, 3, 1, 0);
+	rig_start(&rig);
+	for (int i = 0; i < 3; i++)
+		held[i] = ask_plain(&rig, LEASE_CHAT, "a");
+	rig_pass(&rig, 9000);
+	for (int i = 0; i < 3; i++)
+		unlock(&rig, held[i]);
+	for (int i = 0; i < 3; i++) {
+		held[i] = ask_plain(&rig, LEASE_CHAT, "b");
+		rig_pass(&rig, 2000);
+	}
+	any = ask_plain(&rig, LEASE_CHAT, "any");
+	assert_in_range(told(&rig, any).p50_ms, 2500, 4000); /* 9 s less 6 s */
+	want.acquire.need.gpu_mask = 1;
+	want.acquire.timeout_ms = -1;
+	named = rig_ask(&rig, 0, want);
+	assert_in_range(told(&rig, named).p50_ms, 5000, 13000);
+	rig_finish(&rig);
+}
+
+/* Of a model that stays loaded nobody knows for how long, until some were seen to leave. */
+static void test_memory(void **state)
+{
+	struct rig rig;
+	struct event model = rig_want(BIND_NATIVE, LEASE_CHAT, "model");
+	uint64_t conn, first, waits;
+
+	(void)state;
+	rig_init(&rig);
+	rig_gpus(&rig, 1, 1, 24 * GIB);
+	rig_start(&rig);
+	rig_sample(&rig, 0, 0, 0, 0);
+	model.acquire.need.slots = 0;
+	model.acquire.need.vram_bytes = 16 * GIB;
+	model.acquire.timeout_ms = -1;
+	conn = rig_session(&rig, BIND_NATIVE, "a");
+	first = rig_ask(&rig, conn, model);
+	rig_accept(&rig, conn, first);
+	waits = rig_ask(&rig, rig_session(&rig, BIND_NATIVE, "b"), model);
+	assert_int_equal(rig_state(&rig, waits), CLAIM_QUEUED);
+	assert_int_equal(told(&rig, waits).p50_ms, -1);
+	rig_pass(&rig, 15000);
+	rig_release(&rig, conn, first, false);
+	rig_sample(&rig, 0, 0, 0, 0); /* the last one is too old */
+	assert_int_equal(rig_state(&rig, waits), CLAIM_OFFERED);
+	waits = rig_ask(&rig, rig_session(&rig, BIND_NATIVE, "c"), model);
+	assert_in_range(told(&rig, waits).p50_ms, 10000, 20000);
+	rig_finish(&rig);
+}
+
 /* ---- the crowd ---- */
 
 struct score {
@@ -221,6 +280,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_never_zero, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_unseen, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_paused, rig_setup, rig_teardown),
+		cmocka_unit_test(test_several_gpus),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_crowd_cold),
 		cmocka_unit_test(test_crowd_warm),
 		cmocka_unit_test(test_crowd_light),
