@@ -20,8 +20,8 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-MUTANT = re.compile(r"^## (\S+): (.*)\n((?:file: \S+\n<<<<\n(?:.*\n)*?>>>>\n)+)", re.M)
-PART = re.compile(r"file: (\S+)\n<<<<\n(.*?)\n====\n(.*?)\n?>>>>\n", re.S)
+MUTANT = re.compile(r"^## (\S+): (.*)\n((?:<<<<\n(?:.*\n)*?>>>>\n)+)", re.M)
+PART = re.compile(r"<<<<\n(.*?)\n====\n(.*?)\n?>>>>\n", re.S)
 WRAP = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "free")]
 CPU_S = 90  # what a mutant may take at most in one program; one that never ends is seen as well
 FIRST = ("bound", "lags", "turns", "order", "shares", "fit", "room", "plain")  # of the unit tests: they see most
@@ -52,16 +52,25 @@ def read_mutants(folder):
     return mutants
 
 
+def find(mutant, root, texts, old):
+    """Where the passage is: exactly once in all of the core, however it is wrapped."""
+    pattern = re.compile(r"\s+".join(map(re.escape, old.split())))
+    found = []
+    for path in sorted((root / "src/core").glob("*.c")):
+        name = str(path.relative_to(root))
+        text = texts.get(name) or path.read_text(encoding="utf-8")
+        found += [(name, text, pattern)] * len(pattern.findall(text))
+    if len(found) != 1:
+        raise ValueError(f"{mutant.name}: the core holds the text {len(found)} times, not once:\n{old}")
+    return found[0]
+
+
 def edit(mutant, root):
-    """The edited texts: {file: text}. Each passage must be there exactly once, however it is wrapped."""
+    """The edited texts: {file: text}."""
     texts = {}
-    for name, old, new in mutant.parts:
-        text = texts.get(name) or (root / name).read_text(encoding="utf-8")
-        pattern = re.compile(r"\s+".join(map(re.escape, old.split())))
-        count = len(pattern.findall(text))
-        if count != 1:
-            raise ValueError(f"{mutant.name}: {name} holds the text {count} times, not once:\n{old}")
-        texts[name] = pattern.sub(lambda _: new, text)
+    for old, new in mutant.parts:
+        name, text, pattern = find(mutant, root, texts, old)
+        texts[name] = pattern.sub(lambda _, new=new: new, text)
     return texts
 
 
