@@ -4,6 +4,7 @@
 
 #include "core/claim.h"
 #include "core/fit.h"
+#include "core/host.h"
 #include "core/ledger.h"
 #include "core/order.h"
 #include "core/revoke.h"
@@ -173,9 +174,18 @@ static struct claim *pick(struct core *core, const struct claim *head, uint32_t 
 	return best;
 }
 
+/* One that wants one GPU stays where somebody goes for it. */
+static void note_asked(struct claim *head, uint32_t gpu)
+{
+	if (head->rec.need.gpu_count == 1)
+		head->asked_mask = 0;
+	head->asked_mask |= 1u << gpu;
+}
+
 /* By rising id: who is told first must not depend on who was asked first. */
 static void insert_asked(struct core *core, struct claim *holder)
 {
+	holder->asked = true;
 	list_each(it, next, &core->asked)
 	{
 		if (container_of(it, struct claim, in_asked)->rec.id < holder->rec.id)
@@ -190,11 +200,12 @@ static void ask(struct core *core, struct claim *head, uint32_t gpu, struct clai
 		enum yield_reason reason, struct leaving *leaving)
 {
 	count_leaving(leaving, holder);
-	head->asked_mask |= 1u << gpu;
+	note_asked(head, gpu);
 	holder->wanted_walk = core->walks;
 	revoke_ask(core, holder, reason, head->rec.id);
-	holder->asked = true;
-	insert_asked(core, holder);
+	for (struct claim *in = holder; in; in = host_next_inside(holder, in))
+		if (in->rec.state == CLAIM_YIELDING && !in->asked)
+			insert_asked(core, in);
 }
 
 /* One turn of several is not cut short for a claim that could not begin even then. */
@@ -290,7 +301,7 @@ static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enu
 			continue;
 		count_leaving(leaving, holder);
 		holder->wanted_walk = core->walks;
-		head->asked_mask |= 1u << gpu;
+		note_asked(head, gpu);
 	}
 }
 
@@ -329,21 +340,24 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 		free_vram(core, head, gpu, &leaving);
 }
 
-/* Whoever was asked for somebody who waits no more, and is wanted by nobody else, may go on. */
-static void withdraw_rest(struct core *core)
+/* Whoever was asked for somebody who waits no more, and is wanted by nobody else; NULL: none.
+ * Whoever runs inside another goes on with it. */
+static struct claim *next_unwanted(const struct core *core)
 {
 	list_each(it, next, &core->asked)
 	{
 		struct claim *holder = container_of(it, struct claim, in_asked);
-		if (holder->wanted_walk == core->walks || holder->rec.revoked ||
-		    holder->rec.yield_reason == YIELD_OPERATOR)
-			continue;
-		revoke_withdraw(core, holder);
+		if (!holder->host && holder->wanted_walk != core->walks && !holder->rec.revoked &&
+		    holder->rec.yield_reason != YIELD_OPERATOR)
+			return holder;
 	}
+	return NULL;
 }
 
 void preempt_heads(struct core *core)
 {
+	struct claim *unwanted;
+
 	core->walks++;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		struct claim *turn = claim_by_id(core, core->gpus[gpu].turn_head);
@@ -353,5 +367,6 @@ void preempt_heads(struct core *core)
 		if (memory && memory != turn && !memory->no_wait)
 			free_room(core, memory, gpu);
 	}
-	withdraw_rest(core);
+	while ((unwanted = next_unwanted(core)))
+		revoke_withdraw(core, unwanted);
 }

@@ -147,14 +147,27 @@ struct group *walk_next(struct core *core, const struct walk *walk, bool voice_o
 	return best;
 }
 
+/* On which of them a head keeps turns: where it lacks them; all, if a set lacks one, for what it
+ * has found must not be lost again, or once its class is due. Who waits for memory alone keeps
+ * none. */
+static uint32_t turns_to_keep(const struct core *core, const struct claim *claim, uint32_t gpus,
+			      enum keeps keeps)
+{
+	uint32_t lacking = 0;
+
+	if (claim->rec.need.slots == 0)
+		return 0;
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if ((gpus & gpu_bit(gpu)) && !ledger_slots_fit(core, gpu, claim->rec.need.slots))
+			lacking |= gpu_bit(gpu);
+	return keeps == KEEPS_ALL || lacking ? gpus : 0;
+}
+
 static void close_on(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpu,
-		     enum keeps keeps)
+		     bool turns, enum keeps keeps)
 {
 	const struct need *need = &claim->rec.need;
 	struct gpu *state = &core->gpus[gpu];
-	bool short_of_turns = need->slots > 0 && !ledger_slots_fit(core, gpu, need->slots);
-	bool turns =
-		need->slots > 0 && (keeps == KEEPS_ALL || short_of_turns || need->gpu_count > 1);
 
 	if (turns && (open_turns(core, walk, claim) & gpu_bit(gpu))) {
 		walk->turns &= ~gpu_bit(gpu);
@@ -173,12 +186,14 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 void walk_close(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpus,
 		enum keeps keeps)
 {
+	uint32_t kept = turns_to_keep(core, claim, gpus, keeps);
+
 	/* Nobody keeps a turn of a GPU whose memory is kept for another, who may wait for that
 	 * turn. */
 	gpus &= walk_open(core, walk, claim);
 	PRE(gpus != 0);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (gpus & gpu_bit(gpu))
-			close_on(core, walk, claim, gpu, keeps);
-	POST(walk_is_head(core, claim));
+			close_on(core, walk, claim, gpu, kept & gpu_bit(gpu), keeps);
+	POST(claim->rec.need.gpu_count > 1 || walk_is_head(core, claim));
 }
