@@ -55,7 +55,24 @@ static struct principal *create(struct core *core, const char *name)
 	return principal;
 }
 
+/* It had gone: what it asked for before says nothing any more, whether it was swept or not. */
+static void forget_past_tags(const struct core *core, struct principal *principal)
+{
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		if (mono_due(principal->last_tag[cls], core->now))
+			principal->last_tag[cls] = MONO_PAST;
+}
+
 struct principal *principal_join(struct core *core, const char *name)
+{
+	struct principal *principal = principal_rejoin(core, name);
+
+	if (principal->refs == 1)
+		forget_past_tags(core, principal);
+	return principal;
+}
+
+struct principal *principal_rejoin(struct core *core, const char *name)
 {
 	struct principal *principal = principal_find(core, name);
 

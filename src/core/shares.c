@@ -155,3 +155,13 @@ bool share_urgent(const struct core *core, uint32_t gpu)
 	PRE(gpu < core->config.gpu_count);
 	return core->gpus[gpu].lag[LEASE_VOICE] > -credit;
 }
+
+struct mono_ms share_urgent_at(const struct core *core, uint32_t gpu)
+{
+	int64_t rate = core->config.classes[LEASE_VOICE].share_permille * slots_of(core, gpu);
+	int64_t credit = core->config.voice_credit_ms * slots_of(core, gpu) * UNIT;
+	int64_t missing = -credit - core->gpus[gpu].lag[LEASE_VOICE];
+
+	PRE(missing >= 0);
+	return rate > 0 ? mono_after(core->now, missing / rate + 1) : MONO_NEVER;
+}

@@ -16,6 +16,8 @@ void shares_pass(struct core *core);
 struct mono_ms share_due_at(const struct core *core, uint32_t gpu, const struct claim *claim);
 /* Voice goes first here: it has not used its credit up. */
 bool share_urgent(const struct core *core, uint32_t gpu);
+/* When it will, if it waits until then: later than now. */
+struct mono_ms share_urgent_at(const struct core *core, uint32_t gpu);
 /* In ms of the GPU's whole time: lag / slots. */
 int64_t share_lag_ms(const struct core *core, uint32_t gpu, enum lease_class cls);
 

@@ -46,10 +46,7 @@ static void settle_turns(struct core *core, const struct firsts *firsts, uint32_
 			core->wake = mono_min(core->wake, due);
 	}
 	if (firsts->v[gpu][LEASE_VOICE] && !share_urgent(core, gpu))
-		core->wake =
-			mono_min(core->wake, mono_after(core->now, core->config.min_run_ms > 0
-									   ? core->config.min_run_ms
-									   : 1));
+		core->wake = mono_min(core->wake, share_urgent_at(core, gpu));
 }
 
 /* Nobody waits for them. */
