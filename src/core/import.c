@@ -45,7 +45,7 @@ static const char *read_principal(struct core *core, const uint8_t *bytes, size_
 	if (!fields_read(&principal_fields, &read, &as_it_is, bytes, size) || !read.name[0] ||
 	    principal_find(core, read.name))
 		return "a principal cannot be read";
-	principal = principal_rejoin(core, read.name);
+	principal = principal_join(core, read.name);
 	memcpy(principal->last_tag, read.last_tag, sizeof(read.last_tag));
 	principal_leave(core, principal);
 	return NULL;
@@ -148,7 +148,7 @@ static void place_claim(struct core *core, struct claim *claim)
 	if (claim->session)
 		list_append(&claim->session->claims, &claim->in_session);
 	claim->timer = (struct heap_node){.key = INT64_MAX, .id = claim->rec.id};
-	claim->principal = principal_rejoin(core, claim->rec.principal);
+	claim->principal = principal_join(core, claim->rec.principal);
 	claim_index(core, claim);
 	if (claim->rec.state == CLAIM_DRAINING)
 		claim_unname(core, claim);
@@ -252,7 +252,9 @@ struct core *core_import(const void *bytes, size_t size, uint64_t hash_seed, con
 		return NULL;
 	core = core_create();
 	core->hash_seed = hash_seed;
+	core->importing = true;
 	*ret_why = read_all(core, (const uint8_t *)bytes + mark, (const uint8_t *)bytes + size);
+	core->importing = false;
 	if (!*ret_why)
 		return core;
 	core_destroy(core);

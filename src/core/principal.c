@@ -65,20 +65,13 @@ static void forget_past_tags(const struct core *core, struct principal *principa
 
 struct principal *principal_join(struct core *core, const char *name)
 {
-	struct principal *principal = principal_rejoin(core, name);
-
-	if (principal->refs == 1)
-		forget_past_tags(core, principal);
-	return principal;
-}
-
-struct principal *principal_rejoin(struct core *core, const char *name)
-{
 	struct principal *principal = principal_find(core, name);
 
 	if (!principal)
 		principal = create(core, name);
 	if (principal->refs++ == 0) {
+		if (!core->importing)
+			forget_past_tags(core, principal);
 		list_remove(&principal->in_core);
 		list_append(&core->principals, &principal->in_core);
 	}

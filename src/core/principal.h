@@ -24,8 +24,6 @@ void principal_name(char *ret_name, const char *given, int64_t uid);
 struct principal *principal_find(const struct core *core, const char *name);
 /* The one of that name, made where there is none, with one reference more; never NULL. */
 struct principal *principal_join(struct core *core, const char *name);
-/* The same as it was: out of an export. */
-struct principal *principal_rejoin(struct core *core, const char *name);
 struct principal *principal_leave(struct core *core, struct principal *principal); /* -> NULL */
 /* A claim of it enters or leaves the queue, takes room or gives it back. */
 void principal_waits(struct claim *claim);

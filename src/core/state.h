@@ -173,6 +173,7 @@ struct core {
 	uint32_t withheld; /* bit per binding: its claims are granted nothing for now */
 	size_t work;       /* of this step: claims moved without an effect */
 	bool tick_unfinished;
+	bool importing;    /* what was comes back as it was */
 	bool promise_anew; /* what the promises of all depend on has changed */
 	bool configured, started, restarting, paused, draining, journal_ok, unwritable, ticking,
 		queue_changed;

@@ -200,7 +200,7 @@ static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
 #undef T
 
 #define T struct core
-/* Made anew: hash_seed, memory, work, restarting, queue_changed, promise_anew,
+/* Made anew: hash_seed, memory, work, restarting, queue_changed, promise_anew, importing,
  * loads. */
 static const struct field core_rows[] = {
 	ROW_PART(T, 1, config, &config_fields),
