@@ -109,7 +109,7 @@ static int64_t turn_work_ms(const struct core *core, uint32_t gpu, const struct 
 
 static int64_t left_ms(const struct core *core, const struct claim *holder)
 {
-	int64_t most_ms = core->config.classes[holder->rec.cls].hold_ms_max;
+	int64_t most_ms = core->config.classes[holder->turn_cls].hold_ms_max;
 	int64_t used_ms = holder->rec.used_ms;
 
 	if (holder->rec.state != CLAIM_OFFERED)
@@ -137,7 +137,7 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 	sum += times(core->loads[cls], turn_work_ms(core, gpu, claim, core->config.load_ms_max));
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)
 		gpu_holders (holder, core, other, HOLDER_COMPUTES)
-			if (holder->rec.cls == cls && (holder->mask & (1u << gpu)))
+			if (holder->turn_cls == cls && (holder->mask & (1u << gpu)))
 				sum += turn_work_ms(core, gpu, holder, left_ms(core, holder));
 
 	list_each(it, next, &core->groups)

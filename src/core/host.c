@@ -269,6 +269,7 @@ void host_inherit(struct core *core, struct claim *lender)
 		take_out(core, lender);
 		host_enter(core, heir);
 	}
+	heir->turn_cls = lender->turn_cls;
 	ledger_take(core, heir);
 	heir->rec.turn_since = lender->rec.turn_since;
 	heir->rec.used_ms = lender->rec.used_ms;

@@ -264,7 +264,7 @@ void ledger_charge(struct core *core, struct claim *claim)
 		if (!(claim->rec.granted_mask & (1u << gpu)))
 			continue;
 		state->slots_used += claim->slots_charged;
-		state->class_slots[claim->rec.cls] += claim->slots_charged;
+		state->class_slots[claim->turn_cls] += claim->slots_charged;
 		state->settled = false;
 		state->vram_declared += claim->vram_charged;
 		state->takers += claim->vram_charged > 0;
@@ -284,7 +284,7 @@ void ledger_drop(struct core *core, struct claim *claim)
 		INVARIANT(state->slots_used >= claim->slots_charged);
 		INVARIANT(state->vram_declared >= claim->vram_charged);
 		state->slots_used -= claim->slots_charged;
-		state->class_slots[claim->rec.cls] -= claim->slots_charged;
+		state->class_slots[claim->turn_cls] -= claim->slots_charged;
 		state->settled = false;
 		state->vram_declared -= claim->vram_charged;
 		if (claim->vram_charged > 0) {

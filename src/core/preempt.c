@@ -29,11 +29,11 @@ static struct mono_ms by_order(const struct core *core, const struct claim *head
 	struct mono_ms since = holder->rec.loads ? holder->rec.held_since : holder->rec.turn_since;
 	struct mono_ms when = MONO_NEVER;
 
-	if (!holder->rec.preemptible || head->rec.cls == holder->rec.cls)
+	if (!holder->rec.preemptible || head->rec.cls == holder->turn_cls)
 		return MONO_NEVER;
 	if (head->rec.cls == LEASE_VOICE && share_urgent(core, gpu))
 		when = since;
-	else if (due || (head->rec.cls < holder->rec.cls && order_before(head, holder)))
+	else if (due || (head->rec.cls < holder->turn_cls && order_before(head, holder)))
 		when = mono_after(since, core->config.min_run_ms);
 	return mono_max(when, share_protected_until(core, holder));
 }
@@ -42,7 +42,7 @@ static struct mono_ms turn_when(const struct core *core, const struct claim *hea
 				const struct claim *holder, uint32_t gpu,
 				enum yield_reason *ret_reason)
 {
-	int64_t most_ms = core->config.classes[holder->rec.cls].hold_ms_max;
+	int64_t most_ms = core->config.classes[holder->turn_cls].hold_ms_max;
 	int64_t left_ms = most_ms - holder->rec.used_ms - share_early_ms(core, holder);
 	struct mono_ms hold_max = mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
 	struct mono_ms when;

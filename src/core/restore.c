@@ -104,6 +104,7 @@ static void restore_draining(struct core *core, struct claim *claim)
 static void restore_holder(struct core *core, struct claim *claim)
 {
 	claim->mask = claim->rec.granted_mask;
+	claim->turn_cls = claim->rec.cls;
 	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
 	claim->deadline = mono_after(core->now, revoke_grace_ms(core, claim));
 	if (claim->rec.state == CLAIM_LOADING)

@@ -65,6 +65,7 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 	claim->no_wait = false; /* should it come back to the queue, it waits like any other */
 	claim->rec.fence = fence;
 	claim->rec.granted_mask = gpus;
+	claim->turn_cls = claim->rec.cls;
 	claim->deadline = mono_after(core->now, core->config.ack_ms);
 	claim->rec.ttl_deadline = claim_proof(claim) == PROOF_TIME
 					  ? mono_after(core->now, claim->rec.ttl_ms)

@@ -118,7 +118,7 @@ static int64_t prepaid(const struct core *core, uint32_t gpu, int cls)
 		return 0;
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
 		int64_t left_ms = mono_since(share_protected_until(core, holder), core->now);
-		if (holder->rec.due_turn && (int)holder->rec.cls == cls && left_ms > 0)
+		if (holder->rec.due_turn && (int)holder->turn_cls == cls && left_ms > 0)
 			sum += left_ms * holder->slots_charged * UNIT;
 	}
 	return sum;

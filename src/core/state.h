@@ -60,15 +60,16 @@ struct claim {
 	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
 	struct seat *seats;    /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t slots_charged;
-	uint32_t told_ms;    /* QUEUED: how long this wait was reckoned to be; 0: unknown */
-	uint32_t mask;       /* GPUs that could ever hold it */
-	uint8_t told_depth;  /* and with how many before it, in steps */
-	uint32_t asked_mask; /* QUEUED: GPUs whose holders were asked for it */
-	bool asked;          /* in core.asked */
-	bool killed;         /* SIGKILL was sent */
-	bool no_wait;        /* leaves again in the step that brought it, unless granted */
-	bool silent;         /* nothing of it was told or written yet */
-	bool indexed;        /* in the tables below */
+	uint32_t told_ms;          /* QUEUED: how long this wait was reckoned to be; 0: unknown */
+	uint32_t mask;             /* GPUs that could ever hold it */
+	uint8_t told_depth;        /* and with how many before it, in steps */
+	enum lease_class turn_cls; /* with room: whose turn it uses; of a loan its lender's */
+	uint32_t asked_mask;       /* QUEUED: GPUs whose holders were asked for it */
+	bool asked;                /* in core.asked */
+	bool killed;               /* SIGKILL was sent */
+	bool no_wait;              /* leaves again in the step that brought it, unless granted */
+	bool silent;               /* nothing of it was told or written yet */
+	bool indexed;              /* in the tables below */
 	struct hash_node by_id, by_token, by_request, by_owner, by_conn;
 	struct rank_node place; /* core.places while QUEUED, core.holders while it has room */
 	struct rank_node turn;  /* group.turns while QUEUED */

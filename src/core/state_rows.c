@@ -26,6 +26,7 @@ static const struct field claim_rows[] = {
 	ROW_UINT(T, 20, asked_mask),
 	ROW_LESS(T, 23, asked, 2),
 	ROW_MARK(T, 24, wanted_walk, SENSE_NOISE),
+	ROW_LESS(T, 30, turn_cls, LEASE_CLASS_COUNT),
 };
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T

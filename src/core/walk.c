@@ -74,7 +74,7 @@ static struct due next_due(const struct core *core, const struct walk *walk,
 static bool promote_holder(struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
-		if (holder->rec.cls != claim->rec.cls || holder->rec.due_turn ||
+		if (holder->turn_cls != claim->rec.cls || holder->rec.due_turn ||
 		    claim_leaves(holder))
 			continue;
 		holder->rec.due_turn = true;

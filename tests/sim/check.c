@@ -250,6 +250,9 @@ static void observe_claim(struct world *w, const struct record *record)
 	ends |= drains;
 	if (ends)
 		check_linger(w, want, rec);
+	/* Nobody is there to be told; perhaps it has asked again already, elsewhere. */
+	if (ends && rec->end == END_DISCONNECTED && want->binding == BIND_HTTP)
+		want->said = WANT_ASKED;
 	want->queued = true;
 	want->had_room = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
 	want->had_offer = rec->state == CLAIM_OFFERED;

@@ -18,7 +18,7 @@ static void rule_preempted(struct world *w, const struct want *want, const struc
 	const struct claim_record *h = head.rec, *r = holder.rec;
 	if (!r->preemptible)
 		sim_fail(w, "lease %llu is preempted, though it is not preemptible", (ull)r->id);
-	if (h->cls == r->cls)
+	if (h->cls == r->cls && !want->heir) /* whose turn is its lender's */
 		sim_fail(w, "lease %llu is preempted for %llu of its own class", (ull)r->id,
 			 (ull)h->id);
 	if (h->cls == LEASE_VOICE)

@@ -102,12 +102,23 @@ static const struct want *whom_it_serves(struct world *w, const struct outside *
 	return NULL;
 }
 
+/* An heir goes on with the turn of its lender, who may be of any class. */
+static int64_t hold_limit_ms(const struct world *w, const struct want *holder)
+{
+	const struct class_config *classes = w->broker.config.classes;
+	int64_t most_ms = classes[holder->cls].hold_ms_max;
+	for (int cls = 0; holder->heir && cls < LEASE_CLASS_COUNT; cls++)
+		if (classes[cls].hold_ms_max > most_ms)
+			most_ms = classes[cls].hold_ms_max;
+	return most_ms;
+}
+
 static void judge_hold(struct world *w, const struct outside *outside, const struct want *holder)
 {
-	const struct class_config *cls = &w->broker.config.classes[holder->cls];
+	int64_t limit_ms = hold_limit_ms(w, holder);
 	int64_t ran_ms = broker_now(w).v - holder->now.turn_ms;
 	if (holder->now.state != CLAIM_HELD || holder->now.slots == 0 || holder->lender != 0 ||
-	    holder->lends || ran_ms <= cls->hold_ms_max - holder->now.used_ms + HOLD_MS_SLACK)
+	    holder->lends || ran_ms <= limit_ms - holder->now.used_ms + HOLD_MS_SLACK)
 		return;
 	/* Since a reload there may be fewer turns than are used: one that ends serves nobody. */
 	if (outside->gpus[0].slots_used > outside->gpus[0].slots)
@@ -117,7 +128,7 @@ static void judge_hold(struct world *w, const struct outside *outside, const str
 		judge_fail(w, JUDGE_HOLD,
 			   "lease %llu (%s) is held for %lld ms of %lld beside claim %llu",
 			   (ull)holder->lease, lease_class_name((int)holder->cls),
-			   (long long)ran_ms, (long long)cls->hold_ms_max, (ull)waiter->lease);
+			   (long long)ran_ms, (long long)limit_ms, (ull)waiter->lease);
 }
 
 void yield_turn(struct world *w)
