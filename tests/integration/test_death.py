@@ -264,7 +264,7 @@ class Death(DaemonTest):
         denied = inner.wait("denied", ref=inner.acquire(parent=lease))
         self.assertEqual(denied["code"], "deadlock")
         self.assertIn("outer", denied["detail"])
-        queued = inner.queue()
+        queued = inner.queue(parent=lease, host=lease)
         outer.send(type="lend", lease=lease, to=queued["lease"])
         granted = inner.wait("granted", ref=queued["ref"])
         self.assertEqual(sorted(daemon.holders()), ["inner", "outer"])
