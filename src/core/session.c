@@ -1,5 +1,5 @@
-/* session: opening, resuming, losing and ending. It judges no claim on its own merits; what the end
- * of a session means for its claims is decided here (DESIGN.md section 4, detached). */
+/* session: opening, resuming and finding, and what a session counts of its claims. It judges no
+ * claim on its own merits. Called by step.c, claim.c and whoever looks for a session. */
 #include "core/session.h"
 
 #include <stdlib.h>
@@ -114,7 +114,7 @@ void session_restore(struct core *core, const struct session_record *rec)
 }
 
 /* Its waiting claims change groups, for only those of attached sessions are offered anything. */
-static void set_conn(struct core *core, struct session *session, uint64_t conn)
+void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 {
 	PRE(session->conn != conn);
 	if (session->conn != 0)
@@ -174,7 +174,7 @@ static void resume(struct core *core, const struct event *event, struct session 
 	assume_reach(session);
 	session->last_seen = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
-	set_conn(core, session, event->conn);
+	session_set_conn(core, session, event->conn);
 	session_dirty(core, session);
 	trace_session(core, session, "attached");
 	timer_arm_session(core, session);
@@ -219,7 +219,7 @@ void session_open(struct core *core, const struct event *event)
 	text_copy(rec.principal, sizeof(rec.principal), event->session.principal);
 	core->session_id_next++;
 	session = session_create(core, &rec);
-	set_conn(core, session, event->conn);
+	session_set_conn(core, session, event->conn);
 	session_dirty(core, session);
 	trace_session(core, session, "attached");
 	timer_arm_session(core, session);
@@ -244,109 +244,6 @@ bool session_silent(const struct core *core, const struct session *session)
 	int64_t ttl_ms = session_ttl_ms(core, session);
 
 	return session->conn != 0 && mono_due(mono_after(session->last_seen, ttl_ms), core->now);
-}
-
-void session_end_waiting(struct core *core, struct session *session, enum end_reason end)
-{
-	list_each(it, next, &session->claims)
-	{
-		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim->rec.state != CLAIM_QUEUED)
-			continue;
-		claim_end(core, claim, end);
-		tell_claim(core, claim, MSG_RELEASED);
-	}
-	POST(session->waiting == 0);
-}
-
-/* A claim that ended stays linked until the step is over, so the walk is safe. */
-void session_end_all(struct core *core, struct session *session, enum end_reason queued_end,
-		     enum end_reason held_end)
-{
-	session->ended = true;
-	timer_arm_session(core, session); /* some of its room may be measured still */
-	session_end_waiting(core, session, queued_end);
-	list_each(it, next, &session->claims)
-	{
-		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim_over(claim))
-			continue;
-		claim_end(core, claim, claim->rec.revoked ? claim->rec.end_as : held_end);
-	}
-	session_claim_ended(core, session);
-	POST(session->waiting == 0);
-}
-
-static void drop_conn(struct core *core, struct session *session)
-{
-	if (session->conn != 0)
-		set_conn(core, session, 0);
-}
-
-/* For so long nobody else is given what it holds. A process that can be signalled is asked sooner,
- * for its room is free only when it is gone; of one that cannot, nothing but time tells. */
-static int64_t linger_ms(const struct core *core, const struct session *session)
-{
-	if (session_has_process(session) && session_stoppable(session))
-		return core->config.native_linger_ms;
-	return core_linger_ms(&core->config, session->rec.binding);
-}
-
-bool session_stoppable(const struct session *session)
-{
-	const struct named_processes *named = &session->rec.named;
-
-	return session->reach == PEER_REACHED || named->count > 0 || named->cgroup[0];
-}
-
-void session_detach(struct core *core, struct session *session, bool peer_gone)
-{
-	int64_t held_ms = linger_ms(core, session);
-	int64_t place_ms =
-		binding_ms(&core->config, binding_of(session->rec.binding)->place_linger);
-
-	PRE(session->conn != 0);
-	trace_session(core, session, "detached");
-	session->place_deadline = mono_after(core->now, place_ms < held_ms ? place_ms : held_ms);
-	session->detach_deadline = mono_after(core->now, held_ms);
-	drop_conn(core, session);
-	if (peer_gone && session_has_process(session))
-		session_peer_exit(core, session, false);
-	else
-		timer_arm_session(core, session);
-}
-
-/* Nobody is left to come back; what it started goes at once, and its room with it. */
-static void stop_rest(struct core *core, struct session *session)
-{
-	session->ended = true;
-	timer_arm_session(core, session);
-	session_end_waiting(core, session, END_DISCONNECTED);
-	list_each(it, next, &session->claims)
-	{
-		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim_has_room(claim))
-			revoke_kill(core, claim, END_DISCONNECTED);
-	}
-	session_claim_ended(core, session);
-}
-
-void session_peer_exit(struct core *core, struct session *session, bool rest_lives)
-{
-	uint64_t conn = session->conn;
-
-	PRE(session_has_process(session));
-	if (!session->peer_gone || !rest_lives)
-		trace_session(core, session, rest_lives ? "exited" : "gone");
-	session->peer_gone = true;
-	drop_conn(core, session);
-	session->detach_deadline = core->now;
-	if (conn != 0)
-		effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
-	if (rest_lives)
-		stop_rest(core, session);
-	else
-		session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
 }
 
 void session_peer_reach(struct core *core, const struct event *event)
@@ -381,69 +278,6 @@ void session_processes(struct core *core, const struct event *event)
 	session->rec.named = *named;
 	session_dirty(core, session);
 	tell(core, event->conn, MSG_OK)->send.lease = named->count;
-}
-
-void session_bye(struct core *core, struct session *session)
-{
-	uint64_t conn = session->conn;
-
-	PRE(conn != 0);
-	trace_session(core, session, "bye");
-	session_end_all(core, session, END_CANCELLED, END_RELEASED);
-	drop_conn(core, session);
-	session->detach_deadline = core->now;
-	effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
-}
-
-/* A tab that went silent, frozen by its browser perhaps: it must find its leases lost when it
- * wakes. Its session stays as long as its connection does. */
-static void tab_expired(struct core *core, struct session *session)
-{
-	session_end_waiting(core, session, END_DISCONNECTED);
-	list_each(it, next, &session->claims)
-	{
-		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim_has_room(claim))
-			revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
-	}
-}
-
-/* The linger is over. A tab is gone by now, and whom nothing reaches has stopped by itself: it was
- * told how long it has. A native program that dropped its connection lives, so it is stopped like
- * one that was revoked. */
-static void linger_over(struct core *core, struct session *session)
-{
-	session_end_waiting(core, session, END_DISCONNECTED);
-	if (!mono_due(session->detach_deadline, core->now))
-		return;
-	if (!session_has_process(session) || !session_stoppable(session)) {
-		session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
-		return;
-	}
-	session->ended = true;
-	session_claim_ended(core, session);
-	list_each(it, next, &session->claims)
-	{
-		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim_has_room(claim))
-			revoke_begin(core, claim, YIELD_UNRESPONSIVE, END_DISCONNECTED);
-	}
-}
-
-void session_due(struct core *core, struct session *session)
-{
-	PRE(!session->ended);
-	if (session->conn == 0) {
-		if (mono_due(session->place_deadline, core->now) ||
-		    mono_due(session->detach_deadline, core->now)) {
-			session->place_deadline = session->detach_deadline;
-			linger_over(core, session);
-		}
-	} else if (binding_of(session->rec.binding)->silence == SILENCE_ENDS &&
-		   session_silent(core, session)) {
-		tab_expired(core, session);
-	}
-	timer_arm_session(core, session);
 }
 
 void session_took_room(struct claim *claim)

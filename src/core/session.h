@@ -12,6 +12,8 @@ void session_index(struct core *core, struct session *session);  /* by id, secre
 void session_open(struct core *core, const struct event *event);
 /* A row of the journal, before START. */
 void session_restore(struct core *core, const struct session_record *rec);
+/* It has this connection from now on; 0: none. */
+void session_set_conn(struct core *core, struct session *session, uint64_t conn);
 void session_seen(struct core *core, struct session *session);
 /* Its connection is gone. */
 void session_detach(struct core *core, struct session *session, bool peer_gone);
