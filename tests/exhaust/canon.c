@@ -67,7 +67,8 @@ static void put_client(const struct world *w, const struct client *client)
 	put(distance(w, client->stop_at));
 	put(distance(w, client->promise));
 	put(client->stopping ? distance(w, client->stop_since) : 0);
-	put(client->lagging ? distance(w, client->lag_since) : 0);
+	put((client->lagging ? distance(w, client->lag_since) : 0) << 1 |
+	    (client->using && client->began.v == w->now.v));
 	for (uint8_t i = 0; i < client->inbox_count; i++)
 		put_note(w, &client->inbox[i]);
 }

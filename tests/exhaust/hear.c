@@ -77,6 +77,8 @@ static void hear_granted(struct world *w, struct client *client, const struct no
 	if (client->done)
 		return;
 	client->stage = STAGE_HELD;
+	if (!client->using)
+		client->began = w->now;
 	client->using = true;
 	client->gpus = note->gpus;
 	client->fence = note->fence;
@@ -150,7 +152,9 @@ static void hear_own(struct world *w, struct client *client, const struct note *
 		client->asked = client->stretched = false;
 		break;
 	case MSG_REVOKED:
-		if (client->using && !client->stopping) {
+		if (client->using && client->began.v == w->now.v) {
+			client_stopped(w, client); /* in the same breath: nothing has begun */
+		} else if (client->using && !client->stopping) {
 			client->stopping = true;
 			client->stop_since = w->now;
 		} else if (!client->using) {

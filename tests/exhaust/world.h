@@ -43,6 +43,7 @@ struct client {
 	uint32_t gpus, slots, vram_gib;
 	struct mono_ms stop_at;    /* without a word from the broker */
 	struct mono_ms stop_since; /* it was told to */
+	struct mono_ms began;      /* to use it */
 	struct mono_ms lag_since;
 	struct mono_ms promise;       /* waits no longer than this; NEVER: nothing was promised */
 	struct mono_ms waits_since;   /* of the promise */
