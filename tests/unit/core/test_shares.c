@@ -238,6 +238,30 @@ static void test_wide_turn_is_served(void **state)
 	}
 }
 
+/* .. also if it is of a higher class, and the other has to wait for its turn yet. */
+static void test_evicted_waits_for_whom_it_made_room(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t r, h, b, model, holder, work;
+	struct event loaded = need(LEASE_CHAT, 0, 20 * GIB);
+
+	start(rig, 1, 1, 24 * GIB);
+	r = rig_session(rig, BIND_NATIVE, "r");
+	h = rig_session(rig, BIND_NATIVE, "h");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	loaded.acquire.evictable = true;
+	model = held(rig, r, loaded);
+	holder = held(rig, h, need(LEASE_BACKGROUND, 1, 0));
+	work = rig_ask(rig, b, need(LEASE_BACKGROUND, 1, 16 * GIB));
+	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
+	rig_release(rig, r, model, true);
+	assert_int_equal(rig_state(rig, model), CLAIM_QUEUED);
+	rig_pass(rig, 1000);
+	assert_int_equal(rig_state(rig, model), CLAIM_QUEUED);
+	rig_release(rig, h, holder, false);
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+}
+
 /* At the defaults, with nobody ahead in its class, in the worst of worlds. */
 static void test_first_told(void **state)
 {
@@ -334,6 +358,7 @@ int main(void)
 		TEST(test_blocked_closes_nothing),
 		TEST(test_memory_and_turns_apart),
 		TEST(test_evicted_comes_back_last),
+		TEST(test_evicted_waits_for_whom_it_made_room),
 		TEST(test_wide_turn_is_served),
 		TEST(test_first_told),
 		TEST(test_told_with_ten_ahead),
