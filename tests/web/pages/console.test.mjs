@@ -222,7 +222,7 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	await page.locator("#turn .state-waiting").waitFor();
 	await until(async () => /next/.test(await page.locator("#turn").innerText()),
 		{ what: "the place in the queue is shown" });
-	assert.match(await page.locator("#queue").innerText(), /You are next[\s\S]*At most/);
+	assert.match(await page.locator("#queue").innerText(), /You are next[\s\S]*Estimated/);
 	voice.close();
 	await until(async () => await said() === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.deepEqual(problems(), []);
