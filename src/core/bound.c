@@ -16,6 +16,8 @@
 
 /* No promise is longer: nobody plans by it, and sums stay far from overflow. */
 #define PROMISE_MS_MAX ((int64_t)1 << 40)
+/* What the broker's own turns may take between all those deadlines. */
+#define PROMISE_SLACK_MS 1000
 
 static int64_t larger(int64_t a, int64_t b)
 {
@@ -327,7 +329,7 @@ void bound_promise(struct core *core, struct claim *claim)
 		if (gpus & (1u << gpu))
 			best_ms = lesser(best_ms, on_gpu_ms(core, gpu, claim));
 	if (best_ms < PROMISE_MS_MAX)
-		claim->promise = mono_after(core->now, best_ms);
+		claim->promise = mono_after(core->now, best_ms + PROMISE_SLACK_MS);
 }
 
 void bound_promise_all(struct core *core)
