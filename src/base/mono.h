@@ -55,3 +55,14 @@ static inline struct mono_ms mono_max(struct mono_ms a, struct mono_ms b)
 {
 	return a.v > b.v ? a : b;
 }
+
+/* Of two durations. */
+static inline int64_t ms_longer(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms > b_ms ? a_ms : b_ms;
+}
+
+static inline int64_t ms_shorter(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
+}

@@ -19,16 +19,6 @@
 /* What the broker's own turns may take between all those deadlines. */
 #define PROMISE_SLACK_MS 1000
 
-static int64_t larger(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-static int64_t lesser(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 static int64_t times(int64_t a, int64_t b)
 {
 	int64_t product;
@@ -37,21 +27,7 @@ static int64_t times(int64_t a, int64_t b)
 	PRE(b >= 0);
 	if (__builtin_mul_overflow(a, b, &product))
 		return PROMISE_MS_MAX;
-	return lesser(product, PROMISE_MS_MAX);
-}
-
-static int64_t hold_ms_max(const struct core *core)
-{
-	int64_t most_ms = 0;
-
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		most_ms = larger(most_ms, core->config.classes[cls].hold_ms_max);
-	return most_ms;
-}
-
-static bool is_big(const struct need *need)
-{
-	return need->slots > 1 || need->gpu_count > 1;
+	return ms_shorter(product, PROMISE_MS_MAX);
 }
 
 /* Somebody waits or holds who keeps, or may come back and keep, what is free here until it has all
@@ -61,13 +37,13 @@ static bool big_is_here(const struct core *core, uint32_t gpu)
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
-		if (is_big(&group->need) && (group->mask & (1u << gpu)) &&
+		if (need_is_big(&group->need) && (group->mask & (1u << gpu)) &&
 		    rank_tree_count(&group->turns) > 0)
 			return true;
 	}
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)
 		gpu_holders (holder, core, other, HOLDER_COMPUTES)
-			if (is_big(&holder->rec.need) && (holder->mask & (1u << gpu)))
+			if (need_is_big(&holder->rec.need) && (holder->mask & (1u << gpu)))
 				return true;
 	return false;
 }
@@ -80,7 +56,7 @@ static int64_t keep_ms(const struct core *core, uint32_t gpu)
 
 	if (!big_is_here(core, gpu))
 		return slots > 1 ? times(slots - 1, each_ms) : 0;
-	return times(slots, each_ms) + hold_ms_max(core) + core->config.grace_ms_max +
+	return times(slots, each_ms) + core_hold_ms_max(&core->config) + core->config.grace_ms_max +
 	       share_handoff_ms(core);
 }
 
@@ -89,10 +65,10 @@ static int64_t keep_ms(const struct core *core, uint32_t gpu)
 static int64_t due_turn_ms(const struct core *core, uint32_t gpu, int cls, int64_t within_ms)
 {
 	const struct class_config *class = &core->config.classes[cls];
-	int64_t lag_ms = larger(0, share_lag_ms(core, gpu, (enum lease_class)cls));
+	int64_t lag_ms = ms_longer(0, share_lag_ms(core, gpu, (enum lease_class)cls));
 	int64_t paid_ms = lag_ms + times(class->share_permille, within_ms) / 1000;
-	int64_t most_ms = larger(class->hold_ms_max, core->config.grace_ms_max);
-	int64_t turn_ms = larger(core->config.quantum_ms, lesser(paid_ms, most_ms));
+	int64_t most_ms = ms_longer(class->hold_ms_max, core->config.grace_ms_max);
+	int64_t turn_ms = ms_longer(core->config.quantum_ms, ms_shorter(paid_ms, most_ms));
 
 	return turn_ms + share_handoff_ms(core) + keep_ms(core, gpu);
 }
@@ -101,12 +77,12 @@ static int64_t due_turn_ms(const struct core *core, uint32_t gpu, int cls, int64
 static int64_t turn_work_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
 			    int64_t left_ms)
 {
-	int64_t quantum_ms = larger(1, core->config.quantum_ms);
+	int64_t quantum_ms = ms_longer(1, core->config.quantum_ms);
 	int64_t pieces = (left_ms + quantum_ms - 1) / quantum_ms;
-	bool big = is_big(&claim->rec.need);
+	bool big = need_is_big(&claim->rec.need);
 
 	return left_ms +
-	       times(larger(1, pieces), share_handoff_ms(core) + (big ? keep_ms(core, gpu) : 0));
+	       times(ms_longer(1, pieces), share_handoff_ms(core) + (big ? keep_ms(core, gpu) : 0));
 }
 
 static int64_t left_ms(const struct core *core, const struct claim *holder)
@@ -118,7 +94,7 @@ static int64_t left_ms(const struct core *core, const struct claim *holder)
 		used_ms += mono_since(core->now, holder->rec.turn_since);
 	if (holder->rec.loading)
 		most_ms += core->config.load_ms_max;
-	return larger(0, most_ms - larger(0, used_ms));
+	return ms_longer(0, most_ms - ms_longer(0, used_ms));
 }
 
 static uint32_t ahead_in(const struct group *group, const struct claim *claim)
@@ -150,7 +126,7 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 			continue;
 		sum += times(ahead_in(group, claim), turn_work_ms(core, gpu, first, most_ms));
 	}
-	return lesser(sum, PROMISE_MS_MAX);
+	return ms_shorter(sum, PROMISE_MS_MAX);
 }
 
 /* After a holder's grace, until its room is free. */
@@ -160,7 +136,7 @@ static int64_t stop_ms(const struct core *core, const struct claim *holder)
 	const struct session *session = holder->session;
 
 	if (holder->rec.binding == BIND_NATIVE && !session_stoppable(session))
-		return larger(usual_ms, session_ttl_ms(core, session));
+		return ms_longer(usual_ms, session_ttl_ms(core, session));
 	return usual_ms;
 }
 
@@ -171,11 +147,12 @@ static int64_t leave_ms(const struct core *core, const struct claim *holder)
 	int64_t run_ms = core->config.min_run_ms;
 
 	if (holder->rec.state == CLAIM_YIELDING)
-		return larger(0, mono_since(holder->deadline, core->now)) + stop_ms(core, holder);
+		return ms_longer(0, mono_since(holder->deadline, core->now)) +
+		       stop_ms(core, holder);
 	if (!holder->rec.preemptible)
-		run_ms = larger(0, left_ms(core, holder) - share_early_ms(core, holder)) +
+		run_ms = ms_longer(0, left_ms(core, holder) - share_early_ms(core, holder)) +
 			 core->config.ack_ms;
-	run_ms = larger(run_ms, mono_since(share_protected_until(core, holder), core->now));
+	run_ms = ms_longer(run_ms, mono_since(share_protected_until(core, holder), core->now));
 	return run_ms + grace_ms + stop_ms(core, holder);
 }
 
@@ -184,7 +161,7 @@ static int64_t leave_all_ms(const struct core *core, uint32_t gpu)
 	int64_t most_ms = 0;
 
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
-		most_ms = larger(most_ms, leave_ms(core, holder));
+		most_ms = ms_longer(most_ms, leave_ms(core, holder));
 	return most_ms;
 }
 
@@ -197,9 +174,9 @@ static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct c
 	int64_t present_ms = leave_all_ms(core, gpu) - due_in_ms;
 	int64_t most_ms = 0;
 
-	if (is_big(&claim->rec.need))
-		most_ms = hold_ms_max(core) + share_handoff_ms(core);
-	return larger(usual_ms, larger(present_ms, most_ms)) + keep_ms(core, gpu);
+	if (need_is_big(&claim->rec.need))
+		most_ms = core_hold_ms_max(&core->config) + share_handoff_ms(core);
+	return ms_longer(usual_ms, ms_longer(present_ms, most_ms)) + keep_ms(core, gpu);
 }
 
 /* Once its class is due its turn comes after those that were due before: at most one of each other
@@ -207,9 +184,9 @@ static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct c
 static int64_t delay_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
 			int64_t due_in_ms)
 {
-	int64_t voice_ms =
-		larger(core->config.classes[LEASE_VOICE].hold_ms_max, core->config.grace_ms_max) +
-		share_handoff_ms(core);
+	int64_t voice_ms = ms_longer(core->config.classes[LEASE_VOICE].hold_ms_max,
+				     core->config.grace_ms_max) +
+			   share_handoff_ms(core);
 	int64_t fixed_ms =
 		blocking_ms(core, gpu, claim, due_in_ms) + core->config.voice_credit_ms + voice_ms;
 	int64_t sum_ms = 0, before_ms = -1;
@@ -234,7 +211,8 @@ static int64_t by_share_ms(const struct core *core, uint32_t gpu, const struct c
 	if (claim->rec.cls == LEASE_VOICE)
 		debt_ms += core->config.voice_credit_ms;
 	if (work_ms == 0) /* nobody of its class uses anything meanwhile */
-		debt_ms = lesser(debt_ms, larger(0, -share_lag_ms(core, gpu, claim->rec.cls)) + 1);
+		debt_ms = ms_shorter(debt_ms,
+				     ms_longer(0, -share_lag_ms(core, gpu, claim->rec.cls)) + 1);
 	due_in_ms =
 		times(work_ms + share_turn_ms(core, claim) + debt_ms, 1000) / class->share_permille;
 	return due_in_ms + delay_ms(core, gpu, claim, due_in_ms);
@@ -246,9 +224,9 @@ static int64_t dues_within(const struct core *core, uint32_t gpu, int64_t within
 	int64_t count = 0;
 
 	for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++) {
-		int64_t owed_ms = larger(0, share_lag_ms(core, gpu, (enum lease_class)cls)) +
+		int64_t owed_ms = ms_longer(0, share_lag_ms(core, gpu, (enum lease_class)cls)) +
 				  times(core->config.classes[cls].share_permille, within_ms) / 1000;
-		count += owed_ms / larger(1, core->config.quantum_ms);
+		count += owed_ms / ms_longer(1, core->config.quantum_ms);
 	}
 	return count;
 }
@@ -265,7 +243,7 @@ static int64_t by_credit_ms(const struct core *core, uint32_t gpu, const struct 
 		int64_t turn_ms = 0;
 		before_ms = wait_ms;
 		for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++)
-			turn_ms = larger(turn_ms, due_turn_ms(core, gpu, cls, wait_ms));
+			turn_ms = ms_longer(turn_ms, due_turn_ms(core, gpu, cls, wait_ms));
 		dues = work_ms == 0 ? 1 : 1 + dues_within(core, gpu, wait_ms);
 		wait_ms = leave_all_ms(core, gpu) + work_ms + keep_ms(core, gpu) +
 			  times(dues, turn_ms) + times(dues - 1, between_ms);
@@ -282,7 +260,7 @@ static int64_t on_gpu_ms(const struct core *core, uint32_t gpu, const struct cla
 	int64_t share_ms = by_share_ms(core, gpu, claim);
 	int64_t credit_ms = claim->rec.cls == LEASE_VOICE ? by_credit_ms(core, gpu, claim) : -1;
 
-	return credit_ms >= 0 ? lesser(credit_ms, share_ms) : share_ms;
+	return credit_ms >= 0 ? ms_shorter(credit_ms, share_ms) : share_ms;
 }
 
 static uint32_t possible_now(const struct core *core, const struct claim *claim)
@@ -327,7 +305,7 @@ void bound_promise(struct core *core, struct claim *claim)
 	gpus = possible_now(core, claim);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (gpus & (1u << gpu))
-			best_ms = lesser(best_ms, on_gpu_ms(core, gpu, claim));
+			best_ms = ms_shorter(best_ms, on_gpu_ms(core, gpu, claim));
 	if (best_ms < PROMISE_MS_MAX)
 		claim->promise = mono_after(core->now, best_ms + PROMISE_SLACK_MS);
 }

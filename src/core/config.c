@@ -68,3 +68,12 @@ const char *core_config_flaw(const struct core_config *config)
 		return "voice_credit_s must be from 0 to a day";
 	return NULL;
 }
+
+int64_t core_hold_ms_max(const struct core_config *config)
+{
+	int64_t most_ms = 0;
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		most_ms = ms_longer(most_ms, config->classes[cls].hold_ms_max);
+	return most_ms;
+}

@@ -57,3 +57,5 @@ void core_config_defaults(struct core_config *ret_config);
 /* Why the guarantees of docs/states.md would not hold under it, in words that name the setting;
  * NULL: they hold. */
 const char *core_config_flaw(const struct core_config *config);
+/* The longest hold of any class. */
+int64_t core_hold_ms_max(const struct core_config *config);

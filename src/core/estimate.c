@@ -27,16 +27,6 @@ struct reckoning {
 	uint32_t ahead;
 };
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
 static void fade_all(struct estimates *e)
 {
 	e->seen_ms -= e->seen_ms / 32;
@@ -85,7 +75,7 @@ int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls)
 
 	PRE(cls < LEASE_CLASS_COUNT);
 	for (int other = 0; other < LEASE_CLASS_COUNT; other++)
-		most = larger(most, mean_ms[other]);
+		most = ms_longer(most, mean_ms[other]);
 	most = mean_ms[cls] > 0 ? mean_ms[cls] : most;
 	return most > 0 ? most : -1;
 }
@@ -128,12 +118,12 @@ static int64_t rest_ms(const struct core *core, const struct claim *holder, int6
 	int64_t rest;
 
 	if (past_ms == 0 || mean_ms < 0)
-		return smaller(mean_ms, most_ms);
+		return ms_shorter(mean_ms, most_ms);
 	rest = spread_rest(holds, past_ms, most_ms);
 	if (rest >= 0)
 		return rest;
 	/* It is longer than any before: as long again as half of it. */
-	return smaller(larger(mean_ms - past_ms, past_ms / 2), most_ms);
+	return ms_shorter(ms_longer(mean_ms - past_ms, past_ms / 2), most_ms);
 }
 
 static int64_t leaving_ms(const struct core *core, int64_t past_ms)
@@ -155,16 +145,17 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 	enum yield_reason reason;
 
 	if (holder->rec.state != CLAIM_OFFERED)
-		past = larger(0, mono_since(now, holder->rec.turn_since));
+		past = ms_longer(0, mono_since(now, holder->rec.turn_since));
 	if (holder->rec.state == CLAIM_YIELDING || holder->rec.state == CLAIM_DRAINING)
-		most = smaller(larger(0, mono_since(holder->deadline, now)),
-			       leaving_ms(core, larger(0, mono_since(now, holder->yield_since))));
+		most = ms_shorter(
+			ms_longer(0, mono_since(holder->deadline, now)),
+			leaving_ms(core, ms_longer(0, mono_since(now, holder->yield_since))));
 	else if (stays(holder))
 		when = preempt_evict_when(core, holder);
 	else
 		when = preempt_when(core, claim, holder, gpu, &reason);
 	if (when.v != INT64_MAX)
-		most = larger(0, mono_since(when, now)) + leaving_ms(core, 0);
+		most = ms_longer(0, mono_since(when, now)) + leaving_ms(core, 0);
 	return rest_ms(core, holder, past, most);
 }
 
@@ -185,11 +176,12 @@ static bool add_holders(const struct core *core, const struct claim *claim, stru
 			int64_t left = left_ms(core, claim, holder, gpu, now);
 			if (left < 0)
 				return false;
-			soonest = smaller(soonest, left);
-			latest = larger(latest, left);
+			soonest = ms_shorter(soonest, left);
+			latest = ms_longer(latest, left);
 		}
 	}
-	r->work_ms = (claim->rec.need.gpu_count > 1 ? latest : smaller(soonest, latest)) * r->slots;
+	r->work_ms =
+		(claim->rec.need.gpu_count > 1 ? latest : ms_shorter(soonest, latest)) * r->slots;
 	return true;
 }
 
@@ -223,10 +215,10 @@ static int64_t load_of(const struct core *core, int cls, const struct reckoning 
 		       struct mono_ms now)
 {
 	const struct estimates *e = &core->estimates;
-	int64_t seen_ms = e->seen_ms + larger(0, mono_since(now, e->faded)) + SEEN_LEAST_MS;
+	int64_t seen_ms = e->seen_ms + ms_longer(0, mono_since(now, e->faded)) + SEEN_LEAST_MS;
 
 	return (int64_t)(e->grants[cls] * 1024 / SPREAD_ONE) *
-	       larger(0, estimate_mean_hold_ms(core, (enum lease_class)cls)) /
+	       ms_longer(0, estimate_mean_hold_ms(core, (enum lease_class)cls)) /
 	       (seen_ms * r->slots_all);
 }
 
@@ -240,14 +232,15 @@ static int64_t with_passers(const struct core *core, const struct claim *claim, 
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		int64_t offset = core->config.classes[cls].offset_ms;
 		load[cls] = cls < (int)claim->rec.cls ? load_of(core, cls, r, now) : 0;
-		window[cls] = cls == LEASE_VOICE ? DURATION_MS_MAX
-						 : larger(0, mono_since(claim->key, now) - offset);
+		window[cls] = cls == LEASE_VOICE
+				      ? DURATION_MS_MAX
+				      : ms_longer(0, mono_since(claim->key, now) - offset);
 	}
 	for (int round = 0; round < 8; round++) {
 		int64_t more = 0;
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-			more += load[cls] * smaller(wait, window[cls]) / 1024;
-		wait = smaller(base + more, base * MANY_TIMES);
+			more += load[cls] * ms_shorter(wait, window[cls]) / 1024;
+		wait = ms_shorter(base + more, base * MANY_TIMES);
 	}
 	return wait;
 }
@@ -299,14 +292,14 @@ void estimate_wait_began(struct core *core, struct claim *claim)
 	claim->told_depth = (uint8_t)depth_of(rank_tree_rank(&claim->place));
 	claim->told_ms = 0;
 	if (claim->told_depth > 0 || claim->rec.need.vram_bytes > 0 || !slots_free(core, claim))
-		claim->told_ms =
-			(uint32_t)larger(0, smaller(reckon_ms(core, claim, core->now), INT32_MAX));
+		claim->told_ms = (uint32_t)ms_longer(
+			0, ms_shorter(reckon_ms(core, claim, core->now), INT32_MAX));
 }
 
 void estimate_wait_ended(struct core *core, const struct claim *claim)
 {
 	struct estimates *e = &core->estimates;
-	int64_t wait_ms = larger(1, mono_since(core->now, claim->yield_since));
+	int64_t wait_ms = ms_longer(1, mono_since(core->now, claim->yield_since));
 
 	fade(core);
 	e->grants[claim->rec.cls] += claim->host ? 0 : SPREAD_ONE;
@@ -314,9 +307,9 @@ void estimate_wait_ended(struct core *core, const struct claim *claim)
 		return;
 	spread_add(&e->waits[claim->rec.cls], mono_since(core->now, claim->yield_since));
 	/* What is through in a moment, as was reckoned, says nothing about longer ones. */
-	if (claim->told_ms > 0 && larger(wait_ms, claim->told_ms) >= TOLD_LEAST_MS)
+	if (claim->told_ms > 0 && ms_longer(wait_ms, claim->told_ms) >= TOLD_LEAST_MS)
 		spread_add(&e->ratios[ratio_at(claim->rec.cls, claim->told_depth)],
-			   smaller(wait_ms, DURATION_MS_MAX / RATIO_ONE) * RATIO_ONE /
+			   ms_shorter(wait_ms, DURATION_MS_MAX / RATIO_ONE) * RATIO_ONE /
 				   claim->told_ms);
 }
 
@@ -342,7 +335,7 @@ static int64_t times(int64_t ms, const struct spread *mix, unsigned per_mille, i
 	int64_t ratio = count > 0 ? spread_quantile(mix, per_mille) : guess;
 
 	ratio = (ratio * count + guess * PRIOR_WAITS) / (count + PRIOR_WAITS);
-	return smaller(ms, DURATION_MS_MAX / RATIO_ONE / 1024) * ratio / RATIO_ONE;
+	return ms_shorter(ms, DURATION_MS_MAX / RATIO_ONE / 1024) * ratio / RATIO_ONE;
 }
 
 static int64_t guess_p90(const struct core *core, const struct claim *claim, int depth)
@@ -351,7 +344,7 @@ static int64_t guess_p90(const struct core *core, const struct claim *claim, int
 	int64_t mean = spread_rest(holds, 0, DURATION_MS_MAX), most = spread_quantile(holds, 900);
 	int64_t more = mean > 0 ? (most - mean) * RATIO_ONE / mean : RATIO_ONE;
 
-	return RATIO_ONE + larger(more, RATIO_ONE) * 2 / (2 + depth);
+	return RATIO_ONE + ms_longer(more, RATIO_ONE) * 2 / (2 + depth);
 }
 
 void core_waits(const struct core *core, enum lease_class cls, struct estimate *ret)
@@ -386,10 +379,10 @@ void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms no
 	ret->samples =
 		(uint32_t)(spread_total(&core->estimates.ratios[ratio_at(claim->rec.cls, depth)]) /
 			   SPREAD_ONE);
-	ret->p50_ms = larger(TOLD_LEAST_MS, times(reckoned_ms, &mix, 500, RATIO_ONE));
-	ret->p90_ms =
-		larger(ret->p50_ms, times(reckoned_ms, &mix, 900, guess_p90(core, claim, depth)));
-	ret->p50_ms = smaller(ret->p50_ms, bound_ms);
-	ret->p90_ms = smaller(ret->p90_ms, bound_ms);
+	ret->p50_ms = ms_longer(TOLD_LEAST_MS, times(reckoned_ms, &mix, 500, RATIO_ONE));
+	ret->p90_ms = ms_longer(ret->p50_ms,
+				times(reckoned_ms, &mix, 900, guess_p90(core, claim, depth)));
+	ret->p50_ms = ms_shorter(ret->p50_ms, bound_ms);
+	ret->p90_ms = ms_shorter(ret->p90_ms, bound_ms);
 	POST(ret->p50_ms <= ret->p90_ms);
 }

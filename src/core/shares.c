@@ -9,11 +9,6 @@
 /* Lags are counted in thousandths of slot-ms, so that permille of a millisecond are whole. */
 enum { UNIT = 1000 };
 
-static int64_t larger(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
 static int64_t slots_of(const struct core *core, uint32_t gpu)
 {
 	return core->config.gpus[gpu].slots;
@@ -22,11 +17,7 @@ static int64_t slots_of(const struct core *core, uint32_t gpu)
 /* What is owed stays payable: no more than four quanta and the longest turn. */
 static int64_t most_ms(const struct core *core)
 {
-	int64_t most = 0;
-
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		most = larger(most, core->config.classes[cls].hold_ms_max);
-	return most + 4 * core->config.quantum_ms;
+	return core_hold_ms_max(&core->config) + 4 * core->config.quantum_ms;
 }
 
 static int64_t debt_ms(const struct core *core, int cls)
@@ -74,21 +65,21 @@ void shares_pass(struct core *core)
 
 int64_t share_early_ms(const struct core *core, const struct claim *claim)
 {
-	return larger(0, revoke_grace_ms(core, claim) - core->config.grace_ms);
+	return ms_longer(0, revoke_grace_ms(core, claim) - core->config.grace_ms);
 }
 
 int64_t share_handoff_ms(const struct core *core)
 {
-	return core->config.grace_ms + larger(core->config.lock_delay_ms, core->config.grace_ms);
+	return core->config.grace_ms + ms_longer(core->config.lock_delay_ms, core->config.grace_ms);
 }
 
 int64_t share_turn_ms(const struct core *core, const struct claim *claim)
 {
-	int64_t turn_ms = larger(core->config.quantum_ms, share_early_ms(core, claim));
+	int64_t turn_ms = ms_longer(core->config.quantum_ms, share_early_ms(core, claim));
 
 	if (claim->rec.preemptible)
 		return turn_ms;
-	return larger(turn_ms, core->config.classes[claim->rec.cls].hold_ms_max);
+	return ms_longer(turn_ms, core->config.classes[claim->rec.cls].hold_ms_max);
 }
 
 int64_t share_stop_ms(const struct core *core, const struct claim *claim)
@@ -97,7 +88,7 @@ int64_t share_stop_ms(const struct core *core, const struct claim *claim)
 	int64_t run_ms = core->config.min_run_ms + early_ms;
 
 	if (!claim->rec.preemptible)
-		run_ms = larger(core->config.classes[claim->rec.cls].hold_ms_max, early_ms);
+		run_ms = ms_longer(core->config.classes[claim->rec.cls].hold_ms_max, early_ms);
 	return run_ms + share_handoff_ms(core);
 }
 
@@ -106,7 +97,7 @@ struct mono_ms share_protected_until(const struct core *core, const struct claim
 	if (!holder->rec.due_turn)
 		return MONO_PAST;
 	return mono_after(holder->rec.due_since,
-			  larger(0, core->config.quantum_ms - share_early_ms(core, holder)));
+			  ms_longer(0, core->config.quantum_ms - share_early_ms(core, holder)));
 }
 
 /* What due turns that run now will still use of their quantum is paid already. */
@@ -126,7 +117,7 @@ static int64_t prepaid(const struct core *core, uint32_t gpu, int cls)
 
 int64_t share_lag_ms(const struct core *core, uint32_t gpu, enum lease_class cls)
 {
-	int64_t slots = larger(1, slots_of(core, gpu));
+	int64_t slots = ms_longer(1, slots_of(core, gpu));
 
 	PRE(gpu < core->config.gpu_count);
 	return (core->gpus[gpu].lag[cls] - prepaid(core, gpu, (int)cls)) / (slots * UNIT);

@@ -208,6 +208,12 @@ static inline uint32_t mask_count(uint32_t mask)
 		count++;
 	return count;
 }
+/* A turn of several slots, or a set of GPUs: it keeps what is free until it has the rest, but only
+ * from those who came later; so nobody is late for one who was not there when it came. */
+static inline bool need_is_big(const struct need *need)
+{
+	return need->slots > 1 || need->gpu_count > 1;
+}
 static inline bool claim_has_room(const struct claim *claim)
 {
 	return claim->rec.state != CLAIM_QUEUED && claim->rec.state != CLAIM_ENDED;

@@ -34,13 +34,6 @@ bool walk_is_head(const struct core *core, const struct claim *claim)
 	return kept_turns(core, claim) || kept_memory(core, claim);
 }
 
-/* Turns of several slots and sets of GPUs keep what is free until they have the rest. They keep it
- * from those who came later only: so nobody is late for one who was not there when it came. */
-bool walk_is_big(const struct need *need)
-{
-	return need->slots > 1 || need->gpu_count > 1;
-}
-
 static uint32_t open_turns(const struct core *core, const struct walk *walk,
 			   const struct claim *claim)
 {
@@ -172,7 +165,7 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 	if (turns && (open_turns(core, walk, claim) & gpu_bit(gpu))) {
 		walk->turns &= ~gpu_bit(gpu);
 		walk->behind_big &= ~gpu_bit(gpu);
-		walk->behind_big |= walk_is_big(need) ? gpu_bit(gpu) : 0;
+		walk->behind_big |= need_is_big(need) ? gpu_bit(gpu) : 0;
 		state->keeper_arrival = claim->rec.arrival;
 		state->turn_head = claim->rec.id;
 		state->head_due = keeps == KEEPS_ALL;

@@ -31,8 +31,6 @@ void walk_firsts(const struct core *core, bool memory, struct firsts *ret);
 /* The next group in the order of the keys that has something open within `gpus`. */
 struct group *walk_next(struct core *core, const struct walk *walk, bool voice_only, uint32_t gpus);
 
-/* Several slots or several GPUs. */
-bool walk_is_big(const struct need *need);
 /* Something that it waits for is kept for it. */
 bool walk_is_head(const struct core *core, const struct claim *claim);
 /* GPUs where all that it needs is open to it. */
