@@ -272,14 +272,28 @@ void rig_accept(struct rig *rig, uint64_t conn, uint64_t lease)
 	rig_step(rig, (struct event){.type = EVENT_ACCEPT, .conn = conn, .lease = lease});
 }
 
-uint64_t rig_hold(struct rig *rig, uint64_t conn, enum lease_class cls)
+struct event rig_need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes)
 {
-	uint64_t lease = rig_ask(rig, conn, rig_want(BIND_NATIVE, cls, NULL));
+	struct event event = rig_want(BIND_NATIVE, cls, NULL);
+
+	event.acquire.need =
+		(struct need){.slots = slots, .vram_bytes = vram_bytes, .gpu_count = 1};
+	return event;
+}
+
+uint64_t rig_take(struct rig *rig, uint64_t conn, struct event event)
+{
+	uint64_t lease = rig_ask(rig, conn, event);
 
 	assert_int_equal(rig_state(rig, lease), CLAIM_OFFERED);
 	rig_accept(rig, conn, lease);
 	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
 	return lease;
+}
+
+uint64_t rig_hold(struct rig *rig, uint64_t conn, enum lease_class cls)
+{
+	return rig_take(rig, conn, rig_want(BIND_NATIVE, cls, NULL));
 }
 
 uint64_t rig_wait(struct rig *rig, uint64_t conn, enum lease_class cls)

@@ -53,9 +53,12 @@ uint64_t rig_session_id(const struct rig *rig, uint64_t conn);
 void rig_close(struct rig *rig, uint64_t conn);
 /* A request for one compute turn; change it and pass it to rig_ask. conn 0: a new exchange. */
 struct event rig_want(enum binding binding, enum lease_class cls, const char *name);
+/* A native program's, for so much of one GPU. */
+struct event rig_need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes);
 /* The claim's id, or 0 if it was denied. The event gets its conn and ref. */
 uint64_t rig_ask(struct rig *rig, uint64_t conn, struct event event);
 /* In a session: asks and accepts; the lease must be held afterwards. */
+uint64_t rig_take(struct rig *rig, uint64_t conn, struct event event);
 uint64_t rig_hold(struct rig *rig, uint64_t conn, enum lease_class cls);
 uint64_t rig_wait(struct rig *rig, uint64_t conn, enum lease_class cls); /* must wait */
 void rig_accept(struct rig *rig, uint64_t conn, uint64_t lease);

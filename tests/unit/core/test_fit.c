@@ -2,24 +2,6 @@
  * soonest; whatever must go for it is asked, in the right order. */
 #include "rig.h"
 
-static struct event need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes)
-{
-	struct event event = rig_want(BIND_NATIVE, cls, NULL);
-
-	event.acquire.need =
-		(struct need){.slots = slots, .vram_bytes = vram_bytes, .gpu_count = 1};
-	return event;
-}
-
-static uint64_t held(struct rig *rig, uint64_t conn, struct event event)
-{
-	uint64_t lease = rig_ask(rig, conn, event);
-
-	rig_accept(rig, conn, lease);
-	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
-	return lease;
-}
-
 static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
 {
 	rig_gpus(rig, gpus, slots, vram_bytes);
@@ -31,14 +13,14 @@ static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_
 static void test_home(void **state)
 {
 	struct rig *rig = *state;
-	struct event model = need(LEASE_CHAT, 0, 2 * GIB);
+	struct event model = rig_need(LEASE_CHAT, 0, 2 * GIB);
 	uint64_t a, turn;
 
 	start(rig, 2, 2, 8 * GIB);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	model.acquire.need.gpu_mask = 2;
-	held(rig, a, model);
-	turn = held(rig, a, need(LEASE_CHAT, 1, 0));
+	rig_take(rig, a, model);
+	turn = rig_take(rig, a, rig_need(LEASE_CHAT, 1, 0));
 	assert_int_equal(rig_row(rig, turn)->granted_mask, 2);
 }
 
@@ -53,9 +35,9 @@ static void test_best_fit(void **state)
 	rig_configure(rig);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	small = held(rig, a, need(LEASE_CHAT, 0, 4 * GIB));
+	small = rig_take(rig, a, rig_need(LEASE_CHAT, 0, 4 * GIB));
 	assert_int_equal(rig_row(rig, small)->granted_mask, 2);
-	large = held(rig, b, need(LEASE_CHAT, 0, 14 * GIB));
+	large = rig_take(rig, b, rig_need(LEASE_CHAT, 0, 14 * GIB));
 	assert_int_equal(rig_row(rig, large)->granted_mask, 1);
 }
 
@@ -71,13 +53,14 @@ static void test_waits_for_the_soonest(void **state)
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
 	d = rig_session(rig, BIND_NATIVE, "d");
-	first = held(rig, a, need(LEASE_CHAT, 1, 0));
+	first = rig_take(rig, a, rig_need(LEASE_CHAT, 1, 0));
 	rig_pass(rig, 20000);
-	second = held(rig, b, need(LEASE_BACKGROUND, 1, 0)); /* 30 s: free before the first */
-	head = rig_ask(rig, c, need(LEASE_BACKGROUND, 1, 0));
+	second = rig_take(rig, b,
+			  rig_need(LEASE_BACKGROUND, 1, 0)); /* 30 s: free before the first */
+	head = rig_ask(rig, c, rig_need(LEASE_BACKGROUND, 1, 0));
 	core_why(rig->core, head, rig->now, &why);
 	assert_int_equal(why.holder, second);
-	other = rig_ask(rig, d, need(LEASE_BACKGROUND, 1, 0));
+	other = rig_ask(rig, d, rig_need(LEASE_BACKGROUND, 1, 0));
 	core_why(rig->core, other, rig->now, &why);
 	assert_int_equal(why.holder, first);
 	rig_pass(rig, 30000);
@@ -95,13 +78,14 @@ static void test_all_holders_are_told(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t holders[3], any, one;
-	struct event on_second = need(LEASE_CHAT, 1, 0);
+	struct event on_second = rig_need(LEASE_CHAT, 1, 0);
 	struct why why;
 
 	start(rig, 3, 1, 0);
 	for (int i = 0; i < 3; i++)
-		holders[i] = held(rig, rig_session(rig, BIND_NATIVE, "h"), need(LEASE_CHAT, 1, 0));
-	any = rig_ask(rig, rig_session(rig, BIND_NATIVE, "any"), need(LEASE_CHAT, 1, 0));
+		holders[i] = rig_take(rig, rig_session(rig, BIND_NATIVE, "h"),
+				      rig_need(LEASE_CHAT, 1, 0));
+	any = rig_ask(rig, rig_session(rig, BIND_NATIVE, "any"), rig_need(LEASE_CHAT, 1, 0));
 	core_why(rig->core, any, rig->now, &why);
 	assert_int_equal(why.code, WHY_HOLDERS);
 	assert_int_equal(why.gpu_count, 3);
@@ -125,9 +109,9 @@ static void test_last_in_order_goes(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	v = rig_session(rig, BIND_NATIVE, "v");
-	chat = held(rig, a, need(LEASE_CHAT, 1, 0));
-	work = held(rig, b, need(LEASE_BACKGROUND, 1, 0));
-	rig_ask(rig, v, need(LEASE_VOICE, 1, 0));
+	chat = rig_take(rig, a, rig_need(LEASE_CHAT, 1, 0));
+	work = rig_take(rig, b, rig_need(LEASE_BACKGROUND, 1, 0));
+	rig_ask(rig, v, rig_need(LEASE_VOICE, 1, 0));
 	assert_int_equal(rig_state(rig, work), CLAIM_YIELDING);
 	assert_int_equal(rig_state(rig, chat), CLAIM_HELD);
 }
@@ -142,9 +126,9 @@ static void test_turn_gives_memory_back(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	v = rig_session(rig, BIND_NATIVE, "v");
-	fat = held(rig, b, need(LEASE_BACKGROUND, 1, 6 * GIB));
-	lean = held(rig, a, need(LEASE_CHAT, 1, GIB));
-	rig_ask(rig, v, need(LEASE_VOICE, 1, 5 * GIB));
+	fat = rig_take(rig, b, rig_need(LEASE_BACKGROUND, 1, 6 * GIB));
+	lean = rig_take(rig, a, rig_need(LEASE_CHAT, 1, GIB));
+	rig_ask(rig, v, rig_need(LEASE_VOICE, 1, 5 * GIB));
 	assert_int_equal(rig_sent(rig, MSG_YIELD, fat)->send.reason, YIELD_PREEMPTED);
 	assert_int_equal(rig_state(rig, lean), CLAIM_HELD);
 }
@@ -159,9 +143,9 @@ static void test_reload_takes_gpu(void **state)
 	start(rig, 2, 1, 0);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	first = held(rig, a, need(LEASE_CHAT, 1, 0));
-	second = held(rig, a, need(LEASE_CHAT, 1, 0));
-	waits = rig_ask(rig, b, need(LEASE_CHAT, 1, 0));
+	first = rig_take(rig, a, rig_need(LEASE_CHAT, 1, 0));
+	second = rig_take(rig, a, rig_need(LEASE_CHAT, 1, 0));
+	waits = rig_ask(rig, b, rig_need(LEASE_CHAT, 1, 0));
 	start(rig, 1, 1, 0);
 	assert_int_equal(rig_row(rig, second)->granted_mask, 2);
 	rig_release(rig, a, second, false);
@@ -175,11 +159,11 @@ static void test_reload_too_small(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t a, waits;
-	struct event set = need(LEASE_CHAT, 1, 0);
+	struct event set = rig_need(LEASE_CHAT, 1, 0);
 
 	start(rig, 3, 1, 0);
 	a = rig_session(rig, BIND_NATIVE, "a");
-	held(rig, a, need(LEASE_CHAT, 1, 0));
+	rig_take(rig, a, rig_need(LEASE_CHAT, 1, 0));
 	set.acquire.need.gpu_count = 3;
 	waits = rig_ask(rig, a, set);
 	start(rig, 1, 1, 0);

@@ -4,10 +4,9 @@
 
 static struct event need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes, uint32_t count)
 {
-	struct event event = rig_want(BIND_NATIVE, cls, NULL);
+	struct event event = rig_need(cls, slots, vram_bytes);
 
-	event.acquire.need =
-		(struct need){.slots = slots, .vram_bytes = vram_bytes, .gpu_count = count};
+	event.acquire.need.gpu_count = count;
 	return event;
 }
 
@@ -34,15 +33,6 @@ static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_
 	rig_configure(rig);
 }
 
-static uint64_t held(struct rig *rig, uint64_t conn, struct event event)
-{
-	uint64_t lease = rig_ask(rig, conn, event);
-
-	rig_accept(rig, conn, lease);
-	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
-	return lease;
-}
-
 /* E1: two claims of 6 GB on 8 GB, both before the first has allocated a byte: one waits. */
 static void test_two_of_six_on_eight(void **state)
 {
@@ -52,7 +42,7 @@ static void test_two_of_six_on_eight(void **state)
 	start(rig, 1, 4, 8 * GIB);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	first = held(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	first = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
 	second = rig_ask(rig, b, need(LEASE_CHAT, 1, 6 * GIB, 1));
 	assert_int_equal(rig_state(rig, second), CLAIM_QUEUED);
 	assert_int_equal(rig_why(rig, second), WHY_VRAM);
@@ -70,9 +60,9 @@ static void test_observed_counts_once(void **state)
 	start(rig, 1, 4, 8 * GIB);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	held(rig, a, need(LEASE_CHAT, 1, 3 * GIB, 1));
+	rig_take(rig, a, need(LEASE_CHAT, 1, 3 * GIB, 1));
 	rig_sample(rig, 0, 3 * GIB, rig_session_id(rig, a), 3 * GIB);
-	held(rig, b, need(LEASE_CHAT, 1, 5 * GIB, 1));
+	rig_take(rig, b, need(LEASE_CHAT, 1, 5 * GIB, 1));
 	rig_sample(rig, 0, 4 * GIB, rig_session_id(rig, a), 3 * GIB);
 	core_gpu(rig->core, 0, &gpu);
 	assert_true(gpu.vram_bytes_unmanaged == GIB);
@@ -90,13 +80,13 @@ static void test_own_bytes(void **state)
 	start(rig, 1, 4, 8 * GIB);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	held(rig, a, need(LEASE_CHAT, 1, 2 * GIB, 1));
+	rig_take(rig, a, need(LEASE_CHAT, 1, 2 * GIB, 1));
 	rig_sample(rig, 0, 6 * GIB, rig_session_id(rig, a), 6 * GIB);
 	waits = rig_ask(rig, b, need(LEASE_CHAT, 1, 3 * GIB, 1));
 	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
 	rig_release(rig, b, waits, false);
 	/* It uses 6 already, so 4 more of declared bytes are no new ones. */
-	held(rig, a, need(LEASE_CHAT, 1, 4 * GIB, 1));
+	rig_take(rig, a, need(LEASE_CHAT, 1, 4 * GIB, 1));
 }
 
 /* A tab's bytes belong to its browser's process: growth after its grant is taken to be its own. */
@@ -110,7 +100,7 @@ static void test_tab_bytes(void **state)
 	rig_sample(rig, 0, GIB, 0, 0);
 	tab = rig_session(rig, BIND_TAB, "tab");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	claim = held(rig, tab, need(LEASE_CHAT, 1, 3 * GIB, 1));
+	claim = rig_take(rig, tab, need(LEASE_CHAT, 1, 3 * GIB, 1));
 	rig_sample(rig, 0, 4 * GIB, 0, 0);
 	core_gpu(rig->core, 0, &gpu);
 	assert_true(gpu.vram_bytes_unmanaged == GIB);
@@ -139,7 +129,7 @@ static void test_unknown_is_not_zero(void **state)
 	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
 	assert_int_equal(rig_why(rig, waits), WHY_UNKNOWN);
 	assert_int_equal(core_bound_ms(rig->core, waits, rig->now), -1);
-	held(rig, a, need(LEASE_CHAT, 1, 0, 1));
+	rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
 	rig_sample(rig, 0, 0, 0, 0);
 	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
 }
@@ -166,7 +156,7 @@ static void test_unknown_total(void **state)
 
 	start(rig, 1, 4, 0);
 	a = rig_session(rig, BIND_NATIVE, "a");
-	first = held(rig, a, need(LEASE_CHAT, 1, 1, 1));
+	first = rig_take(rig, a, need(LEASE_CHAT, 1, 1, 1));
 	second = rig_ask(rig, a, need(LEASE_CHAT, 1, 1, 1));
 	assert_int_equal(rig_state(rig, second), CLAIM_QUEUED);
 	rig_release(rig, a, first, false);
@@ -184,7 +174,7 @@ static void test_headroom(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	assert_int_equal(rig_ask(rig, a, need(LEASE_CHAT, 1, 7 * GIB + 1, 1)), 0);
 	assert_int_equal(rig_error(rig), ERR_NEVER_FITS);
-	held(rig, a, need(LEASE_CHAT, 1, 7 * GIB, 1));
+	rig_take(rig, a, need(LEASE_CHAT, 1, 7 * GIB, 1));
 }
 
 /* A model that nobody may unload and a need that does not fit beside it: the waiter is told which,
@@ -199,8 +189,8 @@ static void test_pinned(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
-	(void)held(rig, a, need(LEASE_CHAT, 0, 1 * GIB, 1));
-	uint64_t pinned = held(rig, b, need(LEASE_CHAT, 0, 3 * GIB, 1));
+	(void)rig_take(rig, a, need(LEASE_CHAT, 0, 1 * GIB, 1));
+	uint64_t pinned = rig_take(rig, b, need(LEASE_CHAT, 0, 3 * GIB, 1));
 	head = rig_ask(rig, c, need(LEASE_CHAT, 1, 22 * GIB, 1));
 	core_why(rig->core, head, rig->now, &why);
 	assert_int_equal(why.code, WHY_PINNED);
@@ -264,7 +254,7 @@ static void test_not_the_busy_nor_the_new(void **state)
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
 	busy = resident(rig, a, LEASE_BACKGROUND, 3 * GIB, 1000, 0);
-	turn = held(rig, a, need(LEASE_CHAT, 1, 0, 1));
+	turn = rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
 	fresh = resident(rig, b, LEASE_CHAT, 3 * GIB, 1000, 5000);
 	rig_ask(rig, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
 	rig_pass(rig, 4999);
@@ -285,7 +275,7 @@ static void test_no_vain_eviction(void **state)
 	start(rig, 1, 2, 8 * GIB);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	held(rig, a, need(LEASE_CHAT, 0, 4 * GIB, 1)); /* not evictable */
+	rig_take(rig, a, need(LEASE_CHAT, 0, 4 * GIB, 1)); /* not evictable */
 	model = resident(rig, a, LEASE_BACKGROUND, 2 * GIB, 1000, 0);
 	head = rig_ask(rig, b, need(LEASE_VOICE, 1, 6 * GIB, 1));
 	rig_pass(rig, 200000);
@@ -303,7 +293,7 @@ static void test_resident_has_no_hold_limit(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	model = resident(rig, a, LEASE_CHAT, 3 * GIB, 1000, 0);
-	turn = held(rig, a, need(LEASE_CHAT, 1, 0, 1));
+	turn = rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
 	rig_wait(rig, b, LEASE_CHAT);
 	rig_pass(rig, 60000);
 	assert_int_equal(rig_state(rig, turn), CLAIM_YIELDING);
@@ -321,7 +311,7 @@ static void test_gang(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
-	one = held(rig, a, need(LEASE_CHAT, 1, 0, 1));
+	one = rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
 	pair = rig_ask(rig, b, need(LEASE_CHAT, 1, 0, 2));
 	assert_int_equal(rig_state(rig, pair), CLAIM_QUEUED);
 	/* The idle GPU is kept for the pair: nobody behind it may pass. */
@@ -348,7 +338,7 @@ static void test_idle_gpu_is_used(void **state)
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
 	on_first.acquire.need.gpu_mask = 1;
-	held(rig, a, on_first);
+	rig_take(rig, a, on_first);
 	big = rig_ask(rig, b, on_first);
 	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
 	small = rig_ask(rig, c, need(LEASE_CHAT, 1, 0, 1));
@@ -365,7 +355,7 @@ static void test_small_behind_big(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
-	first = held(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	first = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
 	big = rig_ask(rig, b, need(LEASE_CHAT, 1, 7 * GIB, 1));
 	small = rig_ask(rig, c, need(LEASE_CHAT, 1, GIB, 1));
 	assert_int_equal(rig_state(rig, small), CLAIM_QUEUED);
@@ -402,10 +392,10 @@ static void test_no_half_preemption(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	v = rig_session(rig, BIND_NATIVE, "v");
-	soft = held(rig, a, need(LEASE_BACKGROUND, 1, 0, 1));
+	soft = rig_take(rig, a, need(LEASE_BACKGROUND, 1, 0, 1));
 	event = need(LEASE_BACKGROUND, 1, 0, 1);
 	event.acquire.preemptible = false;
-	firm = held(rig, b, event);
+	firm = rig_take(rig, b, event);
 	rig_ask(rig, v, need(LEASE_VOICE, 2, 0, 1));
 	assert_int_equal(rig_state(rig, soft), CLAIM_HELD);
 	rig_pass(rig, rig->config.classes[LEASE_BACKGROUND].hold_ms_max);
@@ -431,7 +421,7 @@ static void test_change(void **state)
 	start(rig, 1, 1, 8 * GIB);
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
-	lease = held(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	lease = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
 	next = rig_wait(rig, b, LEASE_CHAT);
 	change(rig, a, lease, 0, 6 * GIB);
 	assert_non_null(rig_sent(rig, MSG_CHANGED, lease));
@@ -464,7 +454,7 @@ static void test_growth_beside_waiters(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
-	lease = held(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	lease = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
 	turn = rig_wait(rig, b, LEASE_CHAT);
 	change(rig, a, lease, 1, 7 * GIB);
 	assert_non_null(rig_sent(rig, MSG_CHANGED, lease));

@@ -4,21 +4,10 @@
 
 static struct event need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes)
 {
-	struct event event = rig_want(BIND_NATIVE, cls, NULL);
+	struct event event = rig_need(cls, slots, vram_bytes);
 
-	event.acquire.need =
-		(struct need){.slots = slots, .vram_bytes = vram_bytes, .gpu_count = 1};
 	event.acquire.timeout_ms = -1;
 	return event;
-}
-
-static uint64_t held(struct rig *rig, uint64_t conn, struct event event)
-{
-	uint64_t lease = rig_ask(rig, conn, event);
-
-	rig_accept(rig, conn, lease);
-	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
-	return lease;
 }
 
 static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
@@ -40,7 +29,7 @@ static void test_due_turn(void **state)
 	v1 = rig_session(rig, BIND_NATIVE, "v1");
 	v2 = rig_session(rig, BIND_NATIVE, "v2");
 	w = rig_session(rig, BIND_NATIVE, "w");
-	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	first = rig_take(rig, v1, need(LEASE_VOICE, 1, 0));
 	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 0));
 	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
 	rig_pass(rig, 39999);
@@ -71,7 +60,7 @@ static void test_due_turn_missed(void **state)
 	v2 = rig_session(rig, BIND_NATIVE, "v2");
 	w = rig_session(rig, BIND_NATIVE, "w");
 	x = rig_session(rig, BIND_NATIVE, "x");
-	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	first = rig_take(rig, v1, need(LEASE_VOICE, 1, 0));
 	mute = rig_ask(rig, w, need(LEASE_CHAT, 1, 0));
 	other = rig_ask(rig, x, need(LEASE_CHAT, 1, 0));
 	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
@@ -98,9 +87,9 @@ static void test_due_turn_with_memory(void **state)
 	w = rig_session(rig, BIND_NATIVE, "w");
 	loaded.acquire.evictable = true;
 	loaded.acquire.min_residence_ms = 50000;
-	model = held(rig, m, loaded);
+	model = rig_take(rig, m, loaded);
 	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 4 * GIB));
-	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	first = rig_take(rig, v1, need(LEASE_VOICE, 1, 0));
 	rig_pass(rig, 49999);
 	assert_int_equal(rig_state(rig, first), CLAIM_HELD);
 	assert_int_equal(rig_state(rig, model), CLAIM_HELD);
@@ -124,7 +113,7 @@ static void test_credit(void **state)
 	v1 = rig_session(rig, BIND_NATIVE, "v1");
 	v2 = rig_session(rig, BIND_NATIVE, "v2");
 	w = rig_session(rig, BIND_NATIVE, "w");
-	first = held(rig, v1, need(LEASE_VOICE, 1, 0));
+	first = rig_take(rig, v1, need(LEASE_VOICE, 1, 0));
 	work = rig_ask(rig, w, need(LEASE_NORMAL, 1, 0));
 	rig_pass(rig, 30000);
 	second = rig_ask(rig, v2, need(LEASE_VOICE, 1, 0));
@@ -147,8 +136,8 @@ static void test_blocked_closes_nothing(void **state)
 	b = rig_session(rig, BIND_NATIVE, "b");
 	c = rig_session(rig, BIND_NATIVE, "c");
 	d = rig_session(rig, BIND_NATIVE, "d");
-	held(rig, r, need(LEASE_NORMAL, 0, 10 * GIB));
-	holder = held(rig, b, need(LEASE_BACKGROUND, 1, 0));
+	rig_take(rig, r, need(LEASE_NORMAL, 0, 10 * GIB));
+	holder = rig_take(rig, b, need(LEASE_BACKGROUND, 1, 0));
 	uint64_t head = rig_ask(rig, c, need(LEASE_CHAT, 1, 20 * GIB));
 	core_bound(rig->core, head, rig->now, &bound);
 	assert_int_equal(bound.ms, -1);
@@ -174,7 +163,7 @@ static void test_memory_and_turns_apart(void **state)
 	b = rig_session(rig, BIND_NATIVE, "b");
 	s = rig_session(rig, BIND_NATIVE, "s");
 	loaded.acquire.evictable = true;
-	model = held(rig, r, loaded);
+	model = rig_take(rig, r, loaded);
 	big = rig_ask(rig, b, need(LEASE_CHAT, 0, 16 * GIB));
 	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
 	small = rig_ask(rig, s, need(LEASE_CHAT, 1, 0));
@@ -194,7 +183,7 @@ static void test_evicted_comes_back_last(void **state)
 	r = rig_session(rig, BIND_NATIVE, "r");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	loaded.acquire.evictable = true;
-	model = held(rig, r, loaded);
+	model = rig_take(rig, r, loaded);
 	work = rig_ask(rig, b, need(LEASE_CHAT, 0, 16 * GIB));
 	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
 	rig_release(rig, r, model, true);
@@ -225,8 +214,8 @@ static void test_wide_turn_is_served(void **state)
 	v = rig_session(rig, BIND_NATIVE, "v");
 	c = rig_session(rig, BIND_NATIVE, "c");
 	w = rig_session(rig, BIND_NATIVE, "w");
-	voice = held(rig, v, need(LEASE_VOICE, 1, 0));
-	chat = held(rig, c, need(LEASE_CHAT, 1, 0));
+	voice = rig_take(rig, v, need(LEASE_VOICE, 1, 0));
+	chat = rig_take(rig, c, need(LEASE_CHAT, 1, 0));
 	wide = rig_ask(rig, w, need(LEASE_NORMAL, 2, 0));
 	told_ms = core_bound_ms(rig->core, wide, rig->now);
 	assert_in_range(told_ms, 1, 24 * 3600 * 1000);
@@ -250,8 +239,8 @@ static void test_evicted_waits_for_whom_it_made_room(void **state)
 	h = rig_session(rig, BIND_NATIVE, "h");
 	b = rig_session(rig, BIND_NATIVE, "b");
 	loaded.acquire.evictable = true;
-	model = held(rig, r, loaded);
-	holder = held(rig, h, need(LEASE_BACKGROUND, 1, 0));
+	model = rig_take(rig, r, loaded);
+	holder = rig_take(rig, h, need(LEASE_BACKGROUND, 1, 0));
 	work = rig_ask(rig, b, need(LEASE_BACKGROUND, 1, 16 * GIB));
 	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
 	rig_release(rig, r, model, true);

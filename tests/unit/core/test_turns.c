@@ -17,21 +17,10 @@ static uint64_t native(struct rig *rig)
 
 static struct event need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes)
 {
-	struct event event = rig_want(BIND_NATIVE, cls, NULL);
+	struct event event = rig_need(cls, slots, vram_bytes);
 
-	event.acquire.need =
-		(struct need){.slots = slots, .vram_bytes = vram_bytes, .gpu_count = 1};
 	event.acquire.evictable = slots == 0;
 	return event;
-}
-
-static uint64_t held(struct rig *rig, uint64_t conn, struct event event)
-{
-	uint64_t lease = rig_ask(rig, conn, event);
-
-	rig_accept(rig, conn, lease);
-	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
-	return lease;
 }
 
 static void assert_asked_after(struct rig *rig, uint64_t lease, int64_t ms)
@@ -51,7 +40,7 @@ static void test_slow_stopper_is_asked_sooner(void **state)
 
 	start(rig, 1, 1, 0);
 	event.acquire.uninterruptible_ms = 10000;
-	lease = held(rig, native(rig), event);
+	lease = rig_take(rig, native(rig), event);
 	rig_wait(rig, native(rig), LEASE_BACKGROUND);
 	assert_asked_after(rig, lease, 60000 - 10000 + rig->config.grace_ms);
 }
@@ -142,7 +131,7 @@ static void test_residence_has_a_cap(void **state)
 
 	start(rig, 1, 1, 24 * GIB);
 	event.acquire.min_residence_ms = 3600000;
-	model = held(rig, native(rig), event);
+	model = rig_take(rig, native(rig), event);
 	rig->config.min_residence_ms_max = 20000;
 	rig_configure(rig);
 	rig_ask(rig, native(rig), need(LEASE_CHAT, 1, 14 * GIB));
@@ -236,8 +225,8 @@ static void test_sooner_gpu_is_asked(void **state)
 
 	start(rig, 2, 1, 0);
 	event.acquire.uninterruptible_ms = 10000;
-	slow = held(rig, native(rig), event);
-	quick = held(rig, native(rig), need(LEASE_BACKGROUND, 1, 0));
+	slow = rig_take(rig, native(rig), event);
+	quick = rig_take(rig, native(rig), need(LEASE_BACKGROUND, 1, 0));
 	assert_int_equal(rig_row(rig, slow)->granted_mask, 1);
 	rig_pass(rig, 3000);
 	rig_wait(rig, native(rig), LEASE_VOICE);
@@ -255,9 +244,9 @@ static void test_head_does_not_wander(void **state)
 
 	start(rig, 2, 1, 0);
 	event.acquire.uninterruptible_ms = 10000;
-	slow = held(rig, native(rig), event);
+	slow = rig_take(rig, native(rig), event);
 	conn = native(rig);
-	quick = held(rig, conn, need(LEASE_BACKGROUND, 1, 0));
+	quick = rig_take(rig, conn, need(LEASE_BACKGROUND, 1, 0));
 	rig_pass(rig, 3000);
 	rig_wait(rig, native(rig), LEASE_VOICE);
 	assert_int_equal(rig_state(rig, quick), CLAIM_YIELDING);
@@ -305,7 +294,7 @@ static void test_dues_in_their_order(void **state)
 	v = native(rig);
 	c = native(rig);
 	event.acquire.preemptible = false;
-	first = held(rig, v, event);
+	first = rig_take(rig, v, event);
 	normal = rig_wait(rig, native(rig), LEASE_NORMAL);
 	chat = rig_wait(rig, c, LEASE_CHAT);
 	rig_wait(rig, native(rig), LEASE_VOICE);
@@ -382,7 +371,7 @@ static void test_turn_beside_who_waits_for_memory(void **state)
 
 	start(rig, 1, 1, 24 * GIB);
 	event.acquire.min_residence_ms = 60000;
-	held(rig, native(rig), event);
+	rig_take(rig, native(rig), event);
 	rig_ask(rig, native(rig), need(LEASE_CHAT, 1, 20 * GIB));
 	claim = rig_ask(rig, native(rig), need(LEASE_BACKGROUND, 1, 0));
 	assert_int_equal(rig_state(rig, claim), CLAIM_OFFERED);
