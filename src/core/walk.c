@@ -86,6 +86,18 @@ static bool promote_holder(struct core *core, const struct claim *claim, uint32_
 	return false;
 }
 
+static bool memory_is_there(const struct core *core, const struct claim *claim, uint32_t gpus)
+{
+	uint64_t bytes = claim->rec.need.vram_bytes;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if ((gpus & gpu_bit(gpu)) && !ledger_vram_fits(core, claim->session, gpu, bytes))
+			return false;
+	return true;
+}
+
+/* While memory is made free for it the turn goes on: others were not told that they wait for that.
+ */
 static void visit_due(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpu)
 {
 	uint32_t open = walk_open(core, walk, claim);
@@ -98,10 +110,11 @@ static void visit_due(struct core *core, struct walk *walk, struct claim *claim,
 		grant(core, walk, claim, gpus, gpus & gpu_bit(gpu));
 		return;
 	}
-	/* Memory that does not come soon keeps nobody from the turn. */
 	if (claim->rec.need.vram_bytes > 0 && !fit_near(core, claim, gpu))
 		return;
-	walk_close(core, walk, claim, fit_choose(core, claim, open & gpu_bit(gpu)), KEEPS_ALL);
+	gpus = fit_choose(core, claim, open & gpu_bit(gpu));
+	walk_close(core, walk, claim, gpus,
+		   memory_is_there(core, claim, gpus) ? KEEPS_ALL : KEEPS_MEMORY);
 }
 
 static void serve_due(struct core *core, struct walk *walk, uint32_t gpus)

@@ -148,7 +148,7 @@ static uint32_t turns_to_keep(const struct core *core, const struct claim *claim
 {
 	uint32_t lacking = 0;
 
-	if (claim->rec.need.slots == 0)
+	if (claim->rec.need.slots == 0 || keeps == KEEPS_MEMORY)
 		return 0;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if ((gpus & gpu_bit(gpu)) && !ledger_slots_fit(core, gpu, claim->rec.need.slots))

@@ -15,8 +15,8 @@ struct firsts {
 };
 
 /* What a head keeps: what it lacks, and of what it has found what must not be lost again, a set's
- * other GPUs and memory; or all of it, once its class is due. */
-enum keeps { KEEPS_LACKING, KEEPS_ALL };
+ * other GPUs and memory; all of it, once its class is due; or memory alone. */
+enum keeps { KEEPS_LACKING, KEEPS_ALL, KEEPS_MEMORY };
 
 static inline uint32_t gpu_bit(uint32_t gpu)
 {
