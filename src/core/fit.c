@@ -107,35 +107,6 @@ bool fit_possible(const struct core *core, const struct session *session, const 
 	return taken <= total && need->vram_bytes <= total - taken;
 }
 
-/* What has been asked to leave, or may be asked now, will free. */
-static void count_near(const struct core *core, uint32_t gpu, enum holder_kind kind,
-		       uint64_t *bytes, uint32_t *takers)
-{
-	gpu_holders (holder, core, gpu, kind) {
-		if (!claim_leaves(holder) && !mono_due(preempt_evict_when(core, holder), core->now))
-			continue;
-		*bytes += holder->vram_charged;
-		*takers += holder->vram_charged > 0;
-	}
-}
-
-bool fit_near(const struct core *core, const struct claim *claim, uint32_t gpu)
-{
-	uint64_t bytes = 0, vram = claim->rec.need.vram_bytes;
-	uint32_t takers = 0;
-
-	PRE(vram > 0);
-	if (ledger_vram_fits(core, claim->session, gpu, vram))
-		return true;
-	count_near(core, gpu, HOLDER_COMPUTES, &bytes, &takers);
-	count_near(core, gpu, HOLDER_KEEPS, &bytes, &takers);
-	if (!ledger_total_known(core, gpu))
-		return core->gpus[gpu].takers == takers;
-	return ledger_vram_known(core, gpu) &&
-	       core->gpus[gpu].vram_declared + vram <= ledger_room(core, gpu) + bytes &&
-	       ledger_vram_delta(claim->session, gpu, vram) <= ledger_vram_free(core, gpu) + bytes;
-}
-
 /* When this holder can be expected to be gone, by what may be asked of it. */
 static int64_t leave_ms(const struct core *core, const struct claim *head,
 			const struct claim *holder, uint32_t gpu)

@@ -19,5 +19,3 @@ void fit_settle(struct core *core);
 void fit_unsettle(struct core *core, uint32_t gpus);
 /* Compute turns end, and evictable residents can be moved; only other residents stay. */
 bool fit_can_leave(const struct claim *holder);
-/* As fit_possible, by what was already asked to leave or may be asked now. */
-bool fit_near(const struct core *core, const struct claim *claim, uint32_t gpu);

@@ -110,8 +110,6 @@ static void visit_due(struct core *core, struct walk *walk, struct claim *claim,
 		grant(core, walk, claim, gpus, gpus & gpu_bit(gpu));
 		return;
 	}
-	if (claim->rec.need.vram_bytes > 0 && !fit_near(core, claim, gpu))
-		return;
 	gpus = fit_choose(core, claim, open & gpu_bit(gpu));
 	walk_close(core, walk, claim, gpus,
 		   memory_is_there(core, claim, gpus) ? KEEPS_ALL : KEEPS_MEMORY);

@@ -253,6 +253,62 @@ static void test_evicted_waits_for_whom_it_made_room(void **state)
 	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
 }
 
+/* Memory that came free is kept for a class that is due until it has all of it, also from voice. */
+static void test_due_memory_is_kept(void **state)
+{
+	struct rig *rig = *state;
+	struct event loaded = need(LEASE_BACKGROUND, 0, 12 * GIB);
+	uint64_t r, w, v, soon, late, work, voice;
+
+	start(rig, 1, 1, 24 * GIB);
+	r = rig_session(rig, BIND_NATIVE, "r");
+	w = rig_session(rig, BIND_NATIVE, "w");
+	v = rig_session(rig, BIND_NATIVE, "v");
+	loaded.acquire.evictable = true;
+	soon = rig_take(rig, r, loaded);
+	loaded.acquire.min_residence_ms = 60000;
+	late = rig_take(rig, r, loaded);
+	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 20 * GIB));
+	assert_int_equal(rig_state(rig, soon), CLAIM_YIELDING);
+	rig_release(rig, r, soon, false);
+	rig_pass(rig, 45000);
+	voice = rig_ask(rig, v, need(LEASE_VOICE, 0, 12 * GIB));
+	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
+	rig_pass(rig, 15000);
+	assert_int_equal(rig_state(rig, late), CLAIM_YIELDING);
+	rig_release(rig, r, late, false);
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+}
+
+/* Two models of class voice that do not fit together, and come back each time they were evicted,
+ * leave their memory to a class that is due, also while one of them is giving it back. */
+static void test_models_of_voice_take_turns_with_others(void **state)
+{
+	struct rig *rig = *state;
+	struct event loaded = need(LEASE_VOICE, 0, 14 * GIB);
+	uint64_t conn[2], model[2], w, work;
+
+	start(rig, 1, 1, 24 * GIB);
+	loaded.acquire.evictable = true;
+	loaded.acquire.min_residence_ms = 2000;
+	for (int i = 0; i < 2; i++) {
+		conn[i] = rig_session(rig, BIND_NATIVE, "v");
+		model[i] = rig_ask(rig, conn[i], loaded);
+	}
+	w = rig_session(rig, BIND_NATIVE, "w");
+	work = rig_ask(rig, w, need(LEASE_CHAT, 1, 16 * GIB));
+	for (int step = 0; step < 500 && rig_state(rig, work) == CLAIM_QUEUED; step++) {
+		for (int i = 0; i < 2; i++)
+			if (rig_state(rig, model[i]) == CLAIM_OFFERED)
+				rig_accept(rig, conn[i], model[i]);
+		rig_pass(rig, 100);
+		for (int i = 0; i < 2; i++)
+			if (rig_state(rig, model[i]) == CLAIM_YIELDING)
+				rig_release(rig, conn[i], model[i], true);
+	}
+	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+}
+
 /* At the defaults, with nobody ahead in its class, in the worst of worlds. */
 static void test_first_told(void **state)
 {
@@ -351,6 +407,8 @@ int main(void)
 		TEST(test_evicted_comes_back_last),
 		TEST(test_evicted_waits_for_whom_it_made_room),
 		TEST(test_wide_turn_is_served),
+		TEST(test_due_memory_is_kept),
+		TEST(test_models_of_voice_take_turns_with_others),
 		TEST(test_first_told),
 		TEST(test_told_with_ten_ahead),
 		TEST(test_never_raised),
