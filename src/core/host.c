@@ -191,6 +191,9 @@ void host_enter(struct core *core, struct claim *guest)
 
 	PRE(host != NULL);
 	PRE(claim_has_room(host));
+	/* Others were told when the host is gone: nobody inside has longer to stop. */
+	guest->rec.uninterruptible_ms =
+		ms_shorter(guest->rec.uninterruptible_ms, revoke_grace_ms(core, host));
 	/* A resident that is used has a turn of its own: it is over when nobody uses it. */
 	if (claim_guests(host) == 0 && host->rec.need.slots == 0) {
 		host->rec.turn_since = core->now;

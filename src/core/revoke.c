@@ -60,17 +60,12 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	POST(!claim->rec.revoked);
 }
 
-/* A lender cannot stop before those who run in its room, so all have the longest of their graces.
- */
+/* Nobody inside has a longer grace than its host (host_enter), so one is for all. */
 void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
 {
 	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
 
 	PRE(reason < YIELD_REASON_COUNT);
-	for (const struct claim *inside = host_next_inside(claim, claim); inside;
-	     inside = host_next_inside(claim, inside))
-		if (revoke_grace_ms(core, inside) > grace_ms)
-			grace_ms = revoke_grace_ms(core, inside);
 	ask_one(core, claim, reason, for_id, grace_ms);
 	for (struct claim *inside = host_next_inside(claim, claim); inside;
 	     inside = host_next_inside(claim, inside))

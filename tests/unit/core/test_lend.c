@@ -184,17 +184,18 @@ static void test_revoked_with_lender(void **state)
 	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
 }
 
-/* A lender cannot stop before its borrower, so both have the longer of their graces; and who may
- * keep its room keeps it for both. */
+/* A lender cannot stop before its borrower, so both have one grace: the lender's, for by that
+ * others were told when it is gone. And who may keep its room keeps it for both. */
 static void test_one_grace(void **state)
 {
 	struct rig *rig = *state;
 	struct event want = rig_want(BIND_TAB, LEASE_BACKGROUND, NULL);
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
-	uint64_t v = rig_session(rig, BIND_TAB, "v"), held = rig_hold(rig, a, LEASE_BACKGROUND);
-	uint64_t call, voice;
+	uint64_t v = rig_session(rig, BIND_TAB, "v"), held, call, voice;
 
 	want.acquire.uninterruptible_ms = 7000;
+	held = rig_take(rig, a, want);
+	want.acquire.uninterruptible_ms = 20000;
 	want.acquire.parent = want.acquire.host = held;
 	call = rig_ask(rig, b, want);
 	lend(rig, a, held, call);
@@ -206,6 +207,7 @@ static void test_one_grace(void **state)
 	rig_pass(rig, 7000);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	assert_int_equal(rig_state(rig, call), CLAIM_HELD);
+	assert_int_equal(rig_row(rig, call)->uninterruptible_ms, 7000);
 	rig_wait(rig, v, LEASE_VOICE);
 	rig_pass(rig, 6999);
 	assert_false(rig_row(rig, held)->revoked);
