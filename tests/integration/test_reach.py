@@ -100,6 +100,7 @@ class Terminal(DaemonTest):
         pid, terminal = pty.fork()
         if pid == 0:
             die_with_parent()
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else a suite under nohup would not end with a terminal
             os.chdir(daemon.dir)  # where nohup may leave its file
             os.execve("/bin/bash", ["bash", "--norc", "-c", shell_words, "bash", *daemon.command()],
                       daemon.environment())
