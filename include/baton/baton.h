@@ -297,7 +297,8 @@ struct baton_request {
 				uses its turn, and ends with it; 0: in its own right */
 	uint32_t guests;     /* places inside this lease for others, at most 64 */
 	bool guests_open;    /* for other users' claims, too */
-	bool loads;          /* brings a model in first: its hold limit begins at baton_ready */
+	bool loads;          /* brings a model in first: its hold limit begins at baton_ready (with
+				no_preempt: at the grant) */
 };
 
 static inline void baton_request_init(struct baton_request *request)

@@ -52,7 +52,7 @@ static bool big_is_here(const struct core *core, uint32_t gpu)
 static int64_t keep_ms(const struct core *core, uint32_t gpu)
 {
 	int64_t slots = core->config.gpus[gpu].slots;
-	int64_t each_ms = core->config.min_run_ms + share_handoff_ms(core);
+	int64_t each_ms = share_run_ms(core) + share_handoff_ms(core);
 
 	if (!big_is_here(core, gpu))
 		return slots > 1 ? times(slots - 1, each_ms) : 0;
@@ -68,7 +68,8 @@ static int64_t due_turn_ms(const struct core *core, uint32_t gpu, int cls, int64
 	int64_t lag_ms = ms_longer(0, share_lag_ms(core, gpu, (enum lease_class)cls));
 	int64_t paid_ms = lag_ms + times(class->share_permille, within_ms) / 1000;
 	int64_t most_ms = ms_longer(class->hold_ms_max, core->config.grace_ms_max);
-	int64_t turn_ms = ms_longer(core->config.quantum_ms, ms_shorter(paid_ms, most_ms));
+	int64_t least_ms = ms_longer(core->config.quantum_ms, core->config.ack_ms);
+	int64_t turn_ms = ms_longer(least_ms, ms_shorter(paid_ms, most_ms));
 
 	return turn_ms + share_handoff_ms(core) + keep_ms(core, gpu);
 }
@@ -90,9 +91,10 @@ static int64_t left_ms(const struct core *core, const struct claim *holder)
 	int64_t most_ms = core->config.classes[holder->turn_cls].hold_ms_max;
 	int64_t used_ms = holder->rec.used_ms;
 
-	if (holder->rec.state != CLAIM_OFFERED)
-		used_ms += mono_since(core->now, holder->rec.turn_since);
-	if (holder->rec.loading)
+	used_ms +=
+		mono_since(core->now, holder->rec.state == CLAIM_OFFERED ? holder->offered_since
+									 : holder->rec.turn_since);
+	if (holder->rec.loading && holder->rec.preemptible)
 		most_ms += core->config.load_ms_max;
 	return ms_longer(0, most_ms - ms_longer(0, used_ms));
 }
@@ -144,14 +146,13 @@ static int64_t stop_ms(const struct core *core, const struct claim *holder)
 static int64_t leave_ms(const struct core *core, const struct claim *holder)
 {
 	int64_t grace_ms = revoke_grace_ms(core, holder);
-	int64_t run_ms = core->config.min_run_ms;
+	int64_t run_ms = share_run_ms(core);
 
 	if (holder->rec.state == CLAIM_YIELDING)
 		return ms_longer(0, mono_since(holder->deadline, core->now)) +
 		       stop_ms(core, holder);
 	if (!holder->rec.preemptible)
-		run_ms = ms_longer(0, left_ms(core, holder) - share_early_ms(core, holder)) +
-			 core->config.ack_ms;
+		run_ms = ms_longer(run_ms, left_ms(core, holder) - share_early_ms(core, holder));
 	run_ms = ms_longer(run_ms, mono_since(share_protected_until(core, holder), core->now));
 	return run_ms + grace_ms + stop_ms(core, holder);
 }
@@ -170,7 +171,7 @@ static int64_t leave_all_ms(const struct core *core, uint32_t gpu)
 static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
 			   int64_t due_in_ms)
 {
-	int64_t usual_ms = core->config.min_run_ms + share_handoff_ms(core);
+	int64_t usual_ms = share_run_ms(core) + share_handoff_ms(core);
 	int64_t present_ms = leave_all_ms(core, gpu) - due_in_ms;
 	int64_t most_ms = 0;
 
@@ -236,7 +237,7 @@ static int64_t dues_within(const struct core *core, uint32_t gpu, int64_t within
 static int64_t by_credit_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
 {
 	int64_t work_ms = work_ahead_ms(core, gpu, claim);
-	int64_t between_ms = core->config.min_run_ms + share_handoff_ms(core);
+	int64_t between_ms = share_run_ms(core) + share_handoff_ms(core);
 	int64_t wait_ms = 0, before_ms = -1, dues = 0;
 
 	for (int round = 0; round < 16 && wait_ms != before_ms; round++) {

@@ -97,7 +97,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	if (to == CLAIM_OFFERED)
 		claim->offered_since = core->now;
 	if (from == CLAIM_OFFERED && (to == CLAIM_HELD || to == CLAIM_LOADING)) {
-		claim->rec.held_since = claim->rec.turn_since = core->now;
+		claim->rec.held_since = core->now;
+		claim->rec.turn_since = claim->offered_since; /* what was offered is used */
 		claim->rec.held_wall = core->wall;
 		claim->rec.loading = to == CLAIM_LOADING;
 	}
@@ -181,6 +182,7 @@ void claim_loaded(struct core *core, struct claim *claim)
 	PRE(claim->rec.loading);
 	claim->rec.loading = false;
 	claim->rec.loaded_ms += mono_since(core->now, claim->rec.held_since);
-	claim->rec.turn_since = core->now;
+	if (claim->rec.preemptible) /* else nobody could end what it loads, and then its hold */
+		claim->rec.turn_since = core->now;
 	claim_dirty(core, claim);
 }

@@ -25,8 +25,8 @@ static struct mono_ms by_order(const struct core *core, const struct claim *head
 {
 	const struct gpu *state = &core->gpus[gpu];
 	bool due = state->turn_head == head->rec.id && state->head_due;
-	/* For others its turn began with the grant, whatever it had to load. */
-	struct mono_ms since = holder->rec.loads ? holder->rec.held_since : holder->rec.turn_since;
+	/* For others its turn began with the offer, whatever it had to load. */
+	struct mono_ms since = holder->rec.loads ? holder->offered_since : holder->rec.turn_since;
 	struct mono_ms when = MONO_NEVER;
 
 	if (!holder->rec.preemptible || head->rec.cls == holder->turn_cls)
@@ -47,7 +47,7 @@ static struct mono_ms turn_when(const struct core *core, const struct claim *hea
 	struct mono_ms hold_max = mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
 	struct mono_ms when;
 
-	if (holder->rec.loading)
+	if (holder->rec.loading && holder->rec.preemptible)
 		hold_max = MONO_NEVER; /* load_ms_max ends it */
 
 	when = by_order(core, head, holder, gpu);

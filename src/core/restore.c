@@ -110,6 +110,7 @@ static void restore_holder(struct core *core, struct claim *claim)
 	if (claim->rec.state == CLAIM_LOADING)
 		claim->deadline = mono_max(claim->deadline, claim_load_until(core, claim));
 	claim->yield_since = core->now;
+	claim->offered_since = claim->rec.held_since;
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 	ledger_take(core, claim);
 	session_took_room(claim);

@@ -73,9 +73,15 @@ int64_t share_handoff_ms(const struct core *core)
 	return core->config.grace_ms + ms_longer(core->config.lock_delay_ms, core->config.grace_ms);
 }
 
+int64_t share_run_ms(const struct core *core)
+{
+	return ms_longer(core->config.min_run_ms, core->config.ack_ms);
+}
+
 int64_t share_turn_ms(const struct core *core, const struct claim *claim)
 {
-	int64_t turn_ms = ms_longer(core->config.quantum_ms, share_early_ms(core, claim));
+	int64_t turn_ms = ms_longer(ms_longer(core->config.quantum_ms, core->config.ack_ms),
+				    share_early_ms(core, claim));
 
 	if (claim->rec.preemptible)
 		return turn_ms;
@@ -85,7 +91,7 @@ int64_t share_turn_ms(const struct core *core, const struct claim *claim)
 int64_t share_stop_ms(const struct core *core, const struct claim *claim)
 {
 	int64_t early_ms = share_early_ms(core, claim);
-	int64_t run_ms = core->config.min_run_ms + early_ms;
+	int64_t run_ms = share_run_ms(core) + early_ms;
 
 	if (!claim->rec.preemptible)
 		run_ms = ms_longer(core->config.classes[claim->rec.cls].hold_ms_max, early_ms);
@@ -100,7 +106,8 @@ struct mono_ms share_protected_until(const struct core *core, const struct claim
 			  ms_longer(0, core->config.quantum_ms - share_early_ms(core, holder)));
 }
 
-/* What due turns that run now will still use of their quantum is paid already. */
+/* What due turns that run now will still use, of their quantum or of the longer time that they need
+ * to stop, is paid already. */
 static int64_t prepaid(const struct core *core, uint32_t gpu, int cls)
 {
 	int64_t sum = 0;
@@ -108,7 +115,8 @@ static int64_t prepaid(const struct core *core, uint32_t gpu, int cls)
 	if (core->gpus[gpu].class_slots[cls] == 0)
 		return 0;
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
-		int64_t left_ms = mono_since(share_protected_until(core, holder), core->now);
+		int64_t least_ms = ms_longer(core->config.quantum_ms, share_early_ms(core, holder));
+		int64_t left_ms = least_ms - mono_since(core->now, holder->rec.due_since);
 		if (holder->rec.due_turn && (int)holder->turn_cls == cls && left_ms > 0)
 			sum += left_ms * holder->slots_charged * UNIT;
 	}

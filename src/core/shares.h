@@ -28,6 +28,9 @@ int64_t share_turn_ms(const struct core *core, const struct claim *claim);
 int64_t share_early_ms(const struct core *core, const struct claim *claim);
 /* From the grant until its room can be had, by whoever is due then. */
 int64_t share_stop_ms(const struct core *core, const struct claim *claim);
+/* From an offer until whoever has it may be asked, or did not take it: the least run, or longer
+ * where an answer may take longer. */
+int64_t share_run_ms(const struct core *core);
 /* Grace and lock-delay of a holder that states nothing. */
 int64_t share_handoff_ms(const struct core *core);
 /* A holder's due turn is its own until then. */

@@ -51,15 +51,17 @@ static bool voice_is_next(const struct core *core, const struct firsts *firsts, 
 /* Of all that are due, on all GPUs, the one that became so first: what each class is owed arrives
  * at its share, so a queue of due turns in the order of their arrival is bounded (Cruz, 1991). */
 static struct due next_due(const struct core *core, const struct walk *walk,
-			   const struct firsts *firsts, uint32_t gpus)
+			   const struct firsts *firsts, bool after_voice)
 {
 	struct due best = {MONO_NEVER, 0, NULL};
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		if (!after_voice && voice_is_next(core, firsts, gpu))
+			continue;
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 			struct claim *claim = firsts->v[gpu][cls];
 			struct mono_ms at;
-			if (!claim || !(gpus & walk_open(core, walk, claim) & gpu_bit(gpu)) ||
+			if (!claim || !(walk_open(core, walk, claim) & gpu_bit(gpu)) ||
 			    walk_is_head(core, claim))
 				continue;
 			at = share_due_at(core, gpu, claim);
@@ -96,32 +98,36 @@ static bool memory_is_there(const struct core *core, const struct claim *claim, 
 	return true;
 }
 
-/* While memory is made free for it the turn goes on: others were not told that they wait for that.
- */
+/* It has its due turn where it is due: elsewhere it would pass those who are due there, so there it
+ * comes by key; a set that fits keeps nothing until then. While memory is made free for it the turn
+ * goes on: others were not told that they wait for that. */
 static void visit_due(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpu)
 {
 	uint32_t open = walk_open(core, walk, claim);
 	uint32_t gpus = fit_place(core, claim, open, gpu_bit(gpu));
+	bool fits = gpus & gpu_bit(gpu);
 
-	if (!gpus && promote_holder(core, claim, gpu))
+	if (!fits && promote_holder(core, claim, gpu))
 		return;
 	claim->group->cursor = rank_tree_next(&claim->turn);
-	if (gpus) {
-		grant(core, walk, claim, gpus, gpus & gpu_bit(gpu));
+	if (fits) {
+		grant(core, walk, claim, gpus, true);
 		return;
 	}
+	if (gpus && claim->rec.need.gpu_count > 1)
+		return;
 	gpus = fit_choose(core, claim, open & gpu_bit(gpu));
 	walk_close(core, walk, claim, gpus,
 		   memory_is_there(core, claim, gpus) ? KEEPS_ALL : KEEPS_MEMORY);
 }
 
-static void serve_due(struct core *core, struct walk *walk, uint32_t gpus)
+static void serve_due(struct core *core, struct walk *walk, bool after_voice)
 {
 	struct firsts firsts;
 	struct due due;
 
 	walk_firsts(core, false, &firsts);
-	while ((due = next_due(core, walk, &firsts, gpus)).claim) {
+	while ((due = next_due(core, walk, &firsts, after_voice)).claim) {
 		visit_due(core, walk, due.claim, due.gpu);
 		walk_firsts(core, false, &firsts);
 	}
@@ -193,7 +199,7 @@ static void visit_next(struct core *core, struct walk *walk, struct group *group
 static struct group *endangered_by(const struct core *core, const struct walk *walk,
 				   const struct group *group)
 {
-	int64_t late_ms = group->stop_ms - core->config.min_run_ms - share_handoff_ms(core);
+	int64_t late_ms = group->stop_ms - share_run_ms(core) - share_handoff_ms(core);
 	struct mono_ms before = mono_after(core->now, late_ms);
 	const struct claim *claim = claim_of_turn(group->cursor);
 	struct group *found = NULL;
@@ -247,23 +253,18 @@ bool walk_once(struct core *core)
 {
 	struct walk walk = {.turns = schedule_open(core, false),
 			    .memory = schedule_open(core, true)};
-	struct firsts firsts;
-	uint32_t after_voice = 0;
 
 	core->wake = MONO_NEVER;
 	walk_forget(core);
 	if (list_empty(&core->groups))
 		return true;
 	walk_prepare(core);
-	walk_firsts(core, false, &firsts);
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		after_voice |= voice_is_next(core, &firsts, gpu) ? gpu_bit(gpu) : 0;
-	serve_due(core, &walk, ~after_voice);
+	serve_due(core, &walk, false);
 	walk_rewind(core, true);
 	serve_memory(core, &walk);
 	serve_voice(core, &walk);
 	walk_rewind(core, true);
-	serve_due(core, &walk, after_voice);
+	serve_due(core, &walk, true);
 	serve_rest(core, &walk);
 	walk_rewind(core, false);
 	return !walk.again;

@@ -53,7 +53,7 @@ export interface RequestOptions {
 	preemptible?: boolean;
 	/** May be asked to unload when VRAM is needed; reside() sets it. */
 	evictable?: boolean;
-	/** Brings a model in first: its hold limit begins at lease.ready(). */
+	/** Brings a model in first: its hold limit begins at lease.ready(); at the grant if not preemptible. */
 	loads?: boolean;
 	/** What loading again costs, in ms: dear ones are evicted last. */
 	loadMs?: number;

@@ -168,6 +168,23 @@ static void test_restart_while_loading(void **state)
 	assert_true(rig_row(rig, held)->revoked);
 }
 
+/* Nor the least run of who has loaded: it is from the grant on. */
+static void test_restart_keeps_least_run(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), id = rig_session_id(rig, a);
+	uint64_t held = load(rig, a, LEASE_BACKGROUND);
+
+	ready(rig, a, held);
+	rig_restart(rig, true);
+	rig_resume(rig, BIND_TAB, id);
+	rig_wait(rig, rig_session(rig, BIND_TAB, "b"), LEASE_CHAT);
+	rig_pass(rig, rig->config.min_run_ms - 1);
+	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
+}
+
 /* Plain HTTP says it by its token, and its time to live goes on meanwhile. */
 static void test_plain_loads(void **state)
 {
@@ -197,10 +214,15 @@ static void test_plain_loads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_turn_begins_when_ready),  TEST(test_never_ready),
-		TEST(test_asked_while_loading),     TEST(test_comes_back),
-		TEST(test_cut_short_while_loading), TEST(test_promise_of_who_waits),
-		TEST(test_restart_while_loading),   TEST(test_plain_loads),
+		TEST(test_turn_begins_when_ready),
+		TEST(test_never_ready),
+		TEST(test_asked_while_loading),
+		TEST(test_comes_back),
+		TEST(test_cut_short_while_loading),
+		TEST(test_promise_of_who_waits),
+		TEST(test_restart_while_loading),
+		TEST(test_restart_keeps_least_run),
+		TEST(test_plain_loads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -309,6 +309,189 @@ static void test_models_of_voice_take_turns_with_others(void **state)
 	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
 }
 
+/* A due turn begins; then a voice is told when it will be offered. The holder does its worst. */
+static void due_turn_then_voice(struct rig *rig, uint64_t conn, struct event want,
+				uint64_t *ret_due, uint64_t *ret_voice, int64_t *ret_told_ms)
+{
+	uint64_t a = rig_session(rig, BIND_TAB, "a");
+	struct event holds = rig_want(BIND_TAB, LEASE_NORMAL, NULL);
+	uint64_t holder;
+
+	rig->config.session_ttl_ms = 100000000;
+	rig_configure(rig);
+	holds.acquire.preemptible = false;
+	holder = rig_take(rig, a, holds);
+	want.acquire.timeout_ms = -1;
+	*ret_due = rig_ask(rig, conn, want);
+	for (int i = 0; rig_state(rig, holder) == CLAIM_HELD; i++) {
+		assert_in_range(i, 0, 10000);
+		rig_pass(rig, 100);
+	}
+	rig_release(rig, a, holder, false);
+	rig_accept(rig, conn, *ret_due);
+	*ret_voice = rig_wait(rig, rig_session(rig, BIND_TAB, "v"), LEASE_VOICE);
+	*ret_told_ms = core_bound_ms(rig->core, *ret_voice, rig->now);
+}
+
+static void assert_within(struct rig *rig, uint64_t voice, int64_t told_ms)
+{
+	struct mono_ms begin = rig->now;
+
+	while (rig_state(rig, voice) == CLAIM_QUEUED && mono_since(rig->now, begin) <= told_ms)
+		rig_pass(rig, 100);
+	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
+}
+
+/* A guest that comes after the promise has no longer to stop than its host. */
+static void test_guest_makes_nobody_late(void **state)
+{
+	struct rig *rig = *state;
+	struct event host = rig_want(BIND_TAB, LEASE_CHAT, NULL);
+	struct event guest = rig_want(BIND_TAB, LEASE_CHAT, NULL);
+	uint64_t h = rig_session(rig, BIND_TAB, "h"), g = rig_session(rig, BIND_TAB, "g");
+	uint64_t due, voice, inside;
+	int64_t told_ms;
+
+	host.acquire.guests = 1;
+	due_turn_then_voice(rig, h, host, &due, &voice, &told_ms);
+	guest.acquire.host = due;
+	guest.acquire.uninterruptible_ms = 20000;
+	inside = rig_ask(rig, g, guest);
+	rig_accept(rig, g, inside);
+	assert_int_equal(rig_state(rig, inside), CLAIM_HELD);
+	assert_within(rig, voice, told_ms);
+}
+
+/* What one loads that nobody may cut short is part of its hold. */
+static void test_load_makes_nobody_late(void **state)
+{
+	struct rig *rig = *state;
+	struct event loads = rig_want(BIND_TAB, LEASE_BACKGROUND, NULL);
+	struct event ready = {.type = EVENT_READY, .conn = rig_session(rig, BIND_TAB, "b")};
+	uint64_t due, voice;
+	int64_t told_ms;
+
+	loads.acquire.preemptible = false;
+	loads.acquire.loads = true;
+	due_turn_then_voice(rig, ready.conn, loads, &due, &voice, &told_ms);
+	assert_int_equal(rig_state(rig, due), CLAIM_LOADING);
+	assert_in_range(told_ms, 1, 60000);
+	rig_pass(rig, told_ms / 2);
+	ready.renew.lease = due;
+	rig_step(rig, ready);
+	assert_int_equal(rig_state(rig, due), CLAIM_HELD);
+	assert_within(rig, voice, told_ms - told_ms / 2);
+}
+
+/* An offer is part of a turn: one that is taken up at the last moment, and kept, ends as early. */
+static void test_offer_makes_nobody_late(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t c = rig_session(rig, BIND_TAB, "c"), v = rig_session(rig, BIND_TAB, "v");
+	uint64_t offered, voice;
+	int64_t told_ms;
+
+	rig->config.ack_ms = 60000;
+	rig->config.session_ttl_ms = 100000000;
+	rig_configure(rig);
+	offered = rig_ask(rig, c, rig_want(BIND_TAB, LEASE_CHAT, NULL));
+	voice = rig_wait(rig, v, LEASE_VOICE);
+	told_ms = core_bound_ms(rig->core, voice, rig->now);
+	rig_pass(rig, rig->config.ack_ms - 1);
+	rig_accept(rig, c, offered);
+	assert_within(rig, voice, told_ms - rig->config.ack_ms + 1);
+}
+
+static void test_offer_is_part_of_least_run(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t b = rig_session(rig, BIND_TAB, "b"), c = rig_session(rig, BIND_TAB, "c");
+	uint64_t offered = rig_ask(rig, b, rig_want(BIND_TAB, LEASE_BACKGROUND, NULL));
+
+	rig_wait(rig, c, LEASE_CHAT);
+	rig_pass(rig, rig->config.min_run_ms - 1);
+	rig_accept(rig, b, offered);
+	assert_int_equal(rig_state(rig, offered), CLAIM_HELD);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_state(rig, offered), CLAIM_YIELDING);
+}
+
+/* A holder that nobody may cut short leaves once a plain request in background is due, that needs
+ * long to stop; the conn is the holder's. */
+static uint64_t long_stop_is_due(struct rig *rig, uint64_t *ret_holder, uint64_t *ret_due)
+{
+	uint64_t n = rig_session(rig, BIND_NATIVE, "n");
+	struct event holds = need(LEASE_NORMAL, 1, 0);
+	struct event due = rig_want(BIND_HTTP, LEASE_BACKGROUND, "due");
+
+	start(rig, 1, 1, 0);
+	rig->config.classes[LEASE_NORMAL].hold_ms_max = 100000000;
+	rig_configure(rig);
+	holds.acquire.preemptible = false;
+	*ret_holder = rig_take(rig, n, holds);
+	due.acquire.uninterruptible_ms = due.acquire.timeout_ms = 100000000;
+	*ret_due = rig_ask(rig, 0, due);
+	return n;
+}
+
+/* After a due turn one voice is next, whoever else is due: it asks when that turn has begun. */
+static void test_voice_is_next_at_once(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t holder, due, n = long_stop_is_due(rig, &holder, &due);
+
+	rig_pass(rig, 200000);
+	rig_wait(rig, rig_session(rig, BIND_NATIVE, "c"), LEASE_CHAT);
+	rig_pass(rig, 100000);
+	rig_wait(rig, rig_session(rig, BIND_NATIVE, "v"), LEASE_VOICE);
+	rig_release(rig, n, holder, false);
+	assert_int_equal(rig_state(rig, due), CLAIM_YIELDING);
+}
+
+/* The time that a due turn needs to stop is paid with it: its class is not due again at once. */
+static void test_stopping_is_paid(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t holder, due, n = long_stop_is_due(rig, &holder, &due);
+
+	rig_wait(rig, rig_session(rig, BIND_NATIVE, "b"), LEASE_BACKGROUND);
+	rig_wait(rig, rig_session(rig, BIND_NATIVE, "w"), LEASE_NORMAL);
+	rig_pass(rig, 180000);
+	rig_release(rig, n, holder, false);
+	assert_int_equal(rig_state(rig, due), CLAIM_HELD);
+	rig_pass(rig, rig->config.min_run_ms);
+	assert_int_equal(rig_state(rig, due), CLAIM_YIELDING);
+}
+
+/* A class that is owed a turn of one GPU passes nobody on another. */
+static void test_due_elsewhere_passes_nobody(void **state)
+{
+	struct rig *rig = *state;
+	struct event stays = need(LEASE_NORMAL, 1, 0);
+	struct event comes = need(LEASE_CHAT, 1, 0);
+	uint64_t n, b, c, work, chat;
+
+	start(rig, 2, 1, 0);
+	rig->config.classes[LEASE_NORMAL].hold_ms_max = 100000000;
+	rig->config.classes[LEASE_BACKGROUND].hold_ms_max = 100000000;
+	rig_configure(rig);
+	n = rig_session(rig, BIND_NATIVE, "n");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	c = rig_session(rig, BIND_NATIVE, "c");
+	stays.acquire.need.gpu_mask = 1;
+	stays.acquire.preemptible = false;
+	rig_take(rig, n, stays);
+	work = rig_take(rig, b, need(LEASE_BACKGROUND, 1, 0));
+	rig_ask(rig, b, need(LEASE_BACKGROUND, 1, 0));
+	rig_pass(rig, 1000000);
+	comes.acquire.need.gpu_mask = 2;
+	chat = rig_ask(rig, c, comes);
+	rig_pass(rig, 4 * rig->config.quantum_ms);
+	assert_int_equal(rig_state(rig, work), CLAIM_YIELDING);
+	rig_release(rig, b, work, true);
+	assert_int_equal(rig_state(rig, chat), CLAIM_OFFERED);
+}
+
 /* At the defaults, with nobody ahead in its class, in the worst of worlds. */
 static void test_first_told(void **state)
 {
@@ -409,6 +592,13 @@ int main(void)
 		TEST(test_wide_turn_is_served),
 		TEST(test_due_memory_is_kept),
 		TEST(test_models_of_voice_take_turns_with_others),
+		TEST(test_guest_makes_nobody_late),
+		TEST(test_load_makes_nobody_late),
+		TEST(test_offer_makes_nobody_late),
+		TEST(test_offer_is_part_of_least_run),
+		TEST(test_voice_is_next_at_once),
+		TEST(test_stopping_is_paid),
+		TEST(test_due_elsewhere_passes_nobody),
 		TEST(test_first_told),
 		TEST(test_told_with_ten_ahead),
 		TEST(test_never_raised),
