@@ -98,6 +98,33 @@ static bool memory_is_there(const struct core *core, const struct claim *claim, 
 	return true;
 }
 
+static uint32_t due_on(const struct core *core, const struct claim *claim)
+{
+	uint32_t due = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (mono_due(share_due_at(core, gpu, claim), core->now))
+			due |= gpu_bit(gpu);
+	return due;
+}
+
+/* It waits for one turn: there, or where it may ask as well and is served sooner. */
+static uint32_t where_to_ask(const struct core *core, const struct claim *claim, uint32_t open,
+			     uint32_t gpu)
+{
+	uint32_t asks = gpu_bit(gpu), due = due_on(core, claim);
+
+	if (claim->rec.need.gpu_count > 1)
+		return fit_choose(core, claim, open & asks);
+	for (uint32_t other = 0; other < core->config.gpu_count; other++) {
+		bool voice = claim->rec.cls == LEASE_VOICE && share_urgent(core, other);
+		if ((voice || (due & gpu_bit(other))) &&
+		    !ledger_slots_fit(core, other, claim->rec.need.slots))
+			asks |= gpu_bit(other);
+	}
+	return fit_choose(core, claim, open & asks);
+}
+
 /* It has its due turn where it is due: elsewhere it would pass those who are due there, so there it
  * comes by key; a set that fits keeps nothing until then. While memory is made free for it the turn
  * goes on: others were not told that they wait for that. */
@@ -106,6 +133,7 @@ static void visit_due(struct core *core, struct walk *walk, struct claim *claim,
 	uint32_t open = walk_open(core, walk, claim);
 	uint32_t gpus = fit_place(core, claim, open, gpu_bit(gpu));
 	bool fits = gpus & gpu_bit(gpu);
+	enum keeps keeps = KEEPS_ALL;
 
 	if (!fits && promote_holder(core, claim, gpu))
 		return;
@@ -116,9 +144,12 @@ static void visit_due(struct core *core, struct walk *walk, struct claim *claim,
 	}
 	if (gpus && claim->rec.need.gpu_count > 1)
 		return;
-	gpus = fit_choose(core, claim, open & gpu_bit(gpu));
-	walk_close(core, walk, claim, gpus,
-		   memory_is_there(core, claim, gpus) ? KEEPS_ALL : KEEPS_MEMORY);
+	gpus = where_to_ask(core, claim, open, gpu);
+	if (!(gpus & due_on(core, claim)))
+		keeps = KEEPS_LACKING;
+	else if (!memory_is_there(core, claim, gpus))
+		keeps = KEEPS_MEMORY;
+	walk_close(core, walk, claim, gpus, keeps);
 }
 
 static void serve_due(struct core *core, struct walk *walk, bool after_voice)

@@ -492,6 +492,29 @@ static void test_due_elsewhere_passes_nobody(void **state)
 	assert_int_equal(rig_state(rig, chat), CLAIM_OFFERED);
 }
 
+/* A voice that is owed a turn of one GPU asks on another where it is served sooner. */
+static void test_due_asks_where_it_is_sooner(void **state)
+{
+	struct rig *rig = *state;
+	struct event quick = need(LEASE_CHAT, 1, 0), firm = need(LEASE_CHAT, 1, 0);
+	struct event voice = need(LEASE_VOICE, 1, 0);
+	uint64_t a, v, held, first;
+
+	start(rig, 2, 1, 0);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	v = rig_session(rig, BIND_NATIVE, "v");
+	quick.acquire.need.gpu_mask = 1;
+	firm.acquire.need.gpu_mask = voice.acquire.need.gpu_mask = 2;
+	firm.acquire.preemptible = false;
+	held = rig_take(rig, a, quick);
+	rig_take(rig, a, firm);
+	first = rig_ask(rig, v, voice);
+	rig_pass(rig, 2 * rig->config.quantum_ms);
+	rig_release(rig, v, first, false);
+	rig_wait(rig, v, LEASE_VOICE);
+	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
+}
+
 /* At the defaults, with nobody ahead in its class, in the worst of worlds. */
 static void test_first_told(void **state)
 {
@@ -599,6 +622,7 @@ int main(void)
 		TEST(test_voice_is_next_at_once),
 		TEST(test_stopping_is_paid),
 		TEST(test_due_elsewhere_passes_nobody),
+		TEST(test_due_asks_where_it_is_sooner),
 		TEST(test_first_told),
 		TEST(test_told_with_ten_ahead),
 		TEST(test_never_raised),
