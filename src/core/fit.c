@@ -58,6 +58,28 @@ bool fit_can_leave(const struct claim *claim)
 	       claim->host;
 }
 
+/* What its session uses there beyond what it declared, if nothing of that can leave; told of one of
+ * its claims. */
+static uint64_t undeclared_bytes(const struct claim *claim, uint32_t gpu)
+{
+	const struct session *session = claim->session;
+	const struct session_vram *vram = session ? &session->vram[gpu] : NULL;
+	bool first = true;
+
+	if (!vram || vram->observed <= vram->declared)
+		return 0;
+	list_each(it, next, &session->claims)
+	{
+		const struct claim *other = container_of(it, struct claim, in_session);
+		if (other->vram_charged == 0 || !(other->rec.granted_mask & (1u << gpu)))
+			continue;
+		if (fit_can_leave(other) || (first && other != claim))
+			return 0;
+		first = false;
+	}
+	return vram->observed - vram->declared;
+}
+
 /* What nobody can make leave, summed once after each change of who holds. */
 static void settle_gpu(struct core *core, uint32_t gpu)
 {
@@ -68,17 +90,24 @@ static void settle_gpu(struct core *core, uint32_t gpu)
 	gpu_holders (holder, core, gpu, HOLDER_KEEPS) {
 		if (fit_can_leave(holder))
 			continue;
-		state->pinned_bytes += holder->vram_charged;
+		state->pinned_bytes += holder->vram_charged + undeclared_bytes(holder, gpu);
 		state->pinned_takers += holder->vram_charged > 0;
 	}
 	state->settled = true;
 }
 
-void fit_settle(struct core *core)
+bool fit_settle(struct core *core)
 {
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if (!core->gpus[gpu].settled)
-			settle_gpu(core, gpu);
+	bool more = false;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		uint64_t before_bytes = core->gpus[gpu].pinned_bytes;
+		if (core->gpus[gpu].settled)
+			continue;
+		settle_gpu(core, gpu);
+		more |= core->gpus[gpu].pinned_bytes < before_bytes;
+	}
+	return more;
 }
 
 void fit_unsettle(struct core *core, uint32_t gpus)

@@ -14,7 +14,8 @@ uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t
  * fit_settle brings up to date. */
 bool fit_possible(const struct core *core, const struct session *session, const struct need *need,
 		  uint32_t gpu);
-void fit_settle(struct core *core);
+/* Whether somebody is possible now who was not. */
+bool fit_settle(struct core *core);
 /* Who holds there, or may stay, has changed. */
 void fit_unsettle(struct core *core, uint32_t gpus);
 /* Compute turns end, and evictable residents can be moved; only other residents stay. */

@@ -141,6 +141,7 @@ static void session_set(struct core *core, struct session *session, uint32_t gpu
 		state->vram_unseen -= minus(vram->declared, vram->observed);
 		state->vram_unseen += minus(declared, observed);
 	}
+	state->settled &= vram->observed == observed;
 	vram->declared = declared;
 	vram->observed = observed;
 }

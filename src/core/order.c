@@ -131,6 +131,7 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 	group->detached = order_detached(claim);
 	group->withheld = order_withheld(core, claim);
 	group->beyond = beyond;
+	group->oldest = MONO_NEVER;
 	list_init(&group->in_groups);
 	list_append(&core->groups, &group->in_groups);
 	return group;
@@ -143,6 +144,7 @@ static void join(struct core *core, struct claim *claim)
 	claim->group = claim->host ? host_queue(core, claim) : group_of(core, claim);
 	rank_tree_insert(&claim->group->turns, &claim->turn,
 			 claim->host ? claim->place.key : claim->key.v, claim->rec.id);
+	claim->group->oldest = mono_min(claim->group->oldest, claim->rec.arrival);
 }
 
 static void leave(struct claim *claim)

@@ -84,8 +84,10 @@ void schedule_run(struct core *core)
 	core->wake = MONO_NEVER;
 	fit_settle(core);
 	walk_forget(core);
-	while (again && schedule_may_grant(core))
+	while (again && schedule_may_grant(core)) {
 		again = !walk_once(core);
+		again |= fit_settle(core);
+	}
 	if (schedule_may_grant(core))
 		preempt_heads(core);
 	fit_settle(core);

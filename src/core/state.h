@@ -116,8 +116,9 @@ struct group {
 	struct need need; /* of each: its gpu_mask may differ, what it comes to is `mask` */
 	const struct session *session; /* of all of them; NULL: any, or no memory is asked for */
 	enum lease_class cls;
-	int64_t stop_ms;    /* share_stop_ms of each */
-	uint32_t mask;      /* GPUs that could ever hold them */
+	int64_t stop_ms;       /* share_stop_ms of each */
+	struct mono_ms oldest; /* nobody in it arrived before */
+	uint32_t mask;         /* GPUs that could ever hold them */
 	uint32_t possible;  /* in this walk: where they could be served by who can be made to go */
 	struct claim *host; /* in core.hosted: all wait for a place inside it; NULL: it is over */
 	bool detached, withheld;

@@ -157,10 +157,10 @@ static void serve_due(struct core *core, struct walk *walk, bool after_voice)
 	struct firsts firsts;
 	struct due due;
 
-	walk_firsts(core, false, &firsts);
+	walk_firsts(core, walk, false, &firsts);
 	while ((due = next_due(core, walk, &firsts, after_voice)).claim) {
 		visit_due(core, walk, due.claim, due.gpu);
-		walk_firsts(core, false, &firsts);
+		walk_firsts(core, walk, false, &firsts);
 	}
 }
 
@@ -177,7 +177,7 @@ static void serve_memory(struct core *core, struct walk *walk)
 {
 	struct firsts firsts;
 
-	walk_firsts(core, true, &firsts);
+	walk_firsts(core, walk, true, &firsts);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		struct claim *best = NULL;
 		struct mono_ms best_at = MONO_NEVER;
@@ -186,7 +186,7 @@ static void serve_memory(struct core *core, struct walk *walk)
 			struct mono_ms at = mono_after(core->gpus[gpu].memory_since[cls],
 						       walk_memory_ms(core, (enum lease_class)cls));
 			bool open = claim && claim->rec.state == CLAIM_QUEUED &&
-				    (walk->memory & gpu_bit(gpu));
+				    (walk_open(core, walk, claim) & gpu_bit(gpu));
 			if (open && mono_due(at, core->now) && mono_before(at, best_at)) {
 				best = claim;
 				best_at = at;
@@ -227,7 +227,7 @@ static void visit_next(struct core *core, struct walk *walk, struct group *group
 
 /* The group of another class whose first would be due before a turn of this group, which cannot be
  * cut short, were over. */
-static struct group *endangered_by(const struct core *core, const struct walk *walk,
+static struct group *endangered_by(struct core *core, const struct walk *walk,
 				   const struct group *group)
 {
 	int64_t late_ms = group->stop_ms - share_run_ms(core) - share_handoff_ms(core);
@@ -238,7 +238,7 @@ static struct group *endangered_by(const struct core *core, const struct walk *w
 
 	if (group->need.slots == 0 || late_ms <= 0)
 		return NULL;
-	walk_firsts(core, false, &firsts);
+	walk_firsts(core, walk, false, &firsts);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 			const struct claim *first = firsts.v[gpu][cls];

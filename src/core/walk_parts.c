@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "core/claim.h"
 #include "core/fit.h"
 #include "core/ledger.h"
 #include "core/order.h"
@@ -46,6 +47,19 @@ static uint32_t open_turns(const struct core *core, const struct walk *walk,
 	return open;
 }
 
+static uint32_t open_memory(const struct core *core, const struct walk *walk,
+			    const struct claim *claim)
+{
+	uint32_t open = walk->memory;
+
+	for (uint32_t gpu = 0; walk->behind_set && gpu < core->config.gpu_count; gpu++)
+		if ((walk->behind_set & gpu_bit(gpu)) &&
+		    mono_before(claim->rec.arrival,
+				claim_by_id(core, core->gpus[gpu].memory_head)->rec.arrival))
+			open |= gpu_bit(gpu);
+	return open;
+}
+
 uint32_t walk_open(const struct core *core, const struct walk *walk, const struct claim *claim)
 {
 	const struct group *group = claim->group;
@@ -54,7 +68,7 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 	if (group->need.slots > 0)
 		open &= open_turns(core, walk, claim);
 	if (group->need.vram_bytes > 0)
-		open &= walk->memory;
+		open &= open_memory(core, walk, claim);
 	return open;
 }
 
@@ -86,6 +100,48 @@ void walk_prepare(struct core *core)
 	}
 }
 
+/* Somebody in it may have arrived before the keeper of a turn or of memory there. */
+static bool has_elder(const struct core *core, const struct walk *walk, const struct group *group)
+{
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		const struct gpu *state = &core->gpus[gpu];
+		uint32_t bit = group->possible & gpu_bit(gpu);
+		if ((walk->behind_big & bit) && mono_before(group->oldest, state->keeper_arrival))
+			return true;
+		if ((walk->behind_set & bit) &&
+		    mono_before(group->oldest, claim_by_id(core, state->memory_head)->rec.arrival))
+			return true;
+	}
+	return false;
+}
+
+static struct mono_ms oldest_of(const struct group *group)
+{
+	struct mono_ms oldest = MONO_NEVER;
+
+	for (struct rank_node *node = rank_tree_first(&group->turns); node;
+	     node = rank_tree_next(node))
+		oldest = mono_min(oldest, claim_of_turn(node)->rec.arrival);
+	return oldest;
+}
+
+/* What is kept from the first of a group is not kept from one behind it that came before the
+ * keeper: that one is visited in its place. */
+static void pass_over_kept(const struct core *core, const struct walk *walk, struct group *group)
+{
+	struct rank_node *node = group->cursor;
+
+	if (!node || (walk->behind_big | walk->behind_set) == 0 ||
+	    walk_open(core, walk, claim_of_turn(node)) || !has_elder(core, walk, group))
+		return;
+	while (node && !walk_open(core, walk, claim_of_turn(node)))
+		node = rank_tree_next(node);
+	if (node)
+		group->cursor = node;
+	else
+		group->oldest = oldest_of(group);
+}
+
 void walk_rewind(struct core *core, bool to_first)
 {
 	list_each(it, next, &core->groups)
@@ -96,13 +152,15 @@ void walk_rewind(struct core *core, bool to_first)
 }
 
 /* Of those who want a turn, or of those who want memory and no turn. */
-void walk_firsts(const struct core *core, bool memory, struct firsts *ret)
+void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct firsts *ret)
 {
 	memset(ret->v, 0, core->config.gpu_count * sizeof(ret->v[0]));
 	list_each(it, next, &core->groups)
 	{
-		const struct group *group = container_of(it, struct group, in_groups);
-		struct claim *claim = claim_of_turn(group->cursor);
+		struct group *group = container_of(it, struct group, in_groups);
+		struct claim *claim;
+		pass_over_kept(core, walk, group);
+		claim = claim_of_turn(group->cursor);
 		if (!claim || memory == (group->need.slots > 0))
 			continue;
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -130,6 +188,7 @@ struct group *walk_next(struct core *core, const struct walk *walk, bool voice_o
 	list_each(it, next, &core->groups)
 	{
 		struct group *group = container_of(it, struct group, in_groups);
+		pass_over_kept(core, walk, group);
 		if (!group->cursor || (voice_only && !goes_first(core, group)) ||
 		    !(walk_open(core, walk, claim_of_turn(group->cursor)) & gpus))
 			continue;
@@ -170,8 +229,11 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 		state->turn_head = claim->rec.id;
 		state->head_due = keeps == KEEPS_ALL;
 	}
-	if (need->vram_bytes > 0 && (walk->memory & gpu_bit(gpu))) {
+	if (need->vram_bytes > 0 && (open_memory(core, walk, claim) & gpu_bit(gpu))) {
+		bool found = ledger_vram_fits(core, claim->session, gpu, need->vram_bytes);
 		walk->memory &= ~gpu_bit(gpu);
+		walk->behind_set &= ~gpu_bit(gpu);
+		walk->behind_set |= found && need->gpu_count > 1 ? gpu_bit(gpu) : 0;
 		state->memory_head = claim->rec.id;
 	}
 }

@@ -6,6 +6,7 @@
 struct walk {
 	uint32_t turns, memory; /* GPUs whose turns and memory may be given to who comes next */
 	uint32_t behind_big;    /* turns that are kept, but not from who came before the keeper */
+	uint32_t behind_set;    /* the same of memory */
 	bool again;             /* a kept GPU came free: begin anew */
 };
 
@@ -27,7 +28,7 @@ static inline uint32_t gpu_bit(uint32_t gpu)
 void walk_prepare(struct core *core);
 void walk_rewind(struct core *core, bool to_first);
 /* Of those not visited yet: who want a turn, or who want memory and no turn. */
-void walk_firsts(const struct core *core, bool memory, struct firsts *ret);
+void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct firsts *ret);
 /* The next group in the order of the keys that has something open within `gpus`. */
 struct group *walk_next(struct core *core, const struct walk *walk, bool voice_only, uint32_t gpus);
 

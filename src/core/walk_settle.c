@@ -62,12 +62,13 @@ static void settle_empty(struct core *core, uint32_t from)
 void walk_settle(struct core *core)
 {
 	uint32_t count = list_empty(&core->groups) ? 0 : core->config.gpu_count;
+	const struct walk none = {0};
 	struct firsts turns, memory;
 
 	if (count > 0) {
 		walk_prepare(core);
-		walk_firsts(core, false, &turns);
-		walk_firsts(core, true, &memory);
+		walk_firsts(core, &none, false, &turns);
+		walk_firsts(core, &none, true, &memory);
 		walk_rewind(core, false);
 	}
 	for (uint32_t gpu = 0; gpu < count; gpu++) {

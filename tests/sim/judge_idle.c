@@ -18,31 +18,67 @@ static uint32_t named_mask(const struct need *need)
 	return need->gpu_mask == 0 ? UINT32_MAX : need->gpu_mask;
 }
 
-/* `other` may be why room is kept that `need` could use: it is possible, it does not fit now, and
- * it waits for a resource that `need` wants, too. Who waits for memory keeps nobody from a turn. */
-static bool may_block(const struct outside *outside, const struct claim_record *other,
-		      const struct need *need)
+static bool is_possible(const struct outside *outside, const struct need *need)
 {
-	uint32_t count = other->need.gpu_count;
-	if (!(named_mask(&other->need) & named_mask(need)))
-		return false;
-	if ((uint32_t)__builtin_popcount(outside_possible(outside, &other->need)) < count)
-		return false;
-	uint32_t slots = outside_fits_slots(outside, &other->need);
-	uint32_t vram = outside_fits_vram(outside, &other->need);
-	if ((uint32_t)__builtin_popcount(slots & vram) >= count)
-		return false; /* it fits: one of the two should have it */
-	bool for_memory_alone = (uint32_t)__builtin_popcount(slots) >= count;
-	return need->vram_bytes > 0 || !for_memory_alone;
+	return (uint32_t)__builtin_popcount(outside_possible(outside, need)) >= need->gpu_count;
 }
 
-static bool is_blocked(struct world *w, const struct outside *outside, const struct want *want,
-		       const struct need *need)
+static bool fits_now(const struct outside *outside, const struct need *need)
+{
+	return (uint32_t)__builtin_popcount(outside_fits(outside, need)) >= need->gpu_count;
+}
+
+/* `other` does not begin, and may keep what `row` could use: it wants that, too. Who waits for
+ * memory keeps nobody from a turn; a set keeps all that it has found from who came later. */
+static bool may_keep(const struct outside *outside, const struct claim_record *other,
+		     const struct claim_record *row)
+{
+	uint32_t lacks = outside_possible(outside, &other->need) &
+			 ~outside_fits_slots(outside, &other->need);
+
+	if (!(named_mask(&other->need) & named_mask(&row->need)))
+		return false;
+	if (other->need.gpu_count > 1 && !mono_before(row->arrival, other->arrival))
+		return true;
+	return row->need.vram_bytes > 0 || (lacks & named_mask(&row->need));
+}
+
+/* It waits, or died just now and the broker may not have heard of it. */
+static bool may_wait(struct world *w, const struct want *want)
+{
+	const struct claim_record *rec = outside_row(w, want);
+	bool died = want->binding <= BIND_TAB && w->clients[want->client].life != want->life;
+
+	return outside_waits(w, want) ||
+	       (died && rec && rec->state == CLAIM_QUEUED && rec->host == 0);
+}
+
+/* Somebody is possible and lacks something who may keep what `row` could use. */
+static bool is_kept_by_lack(struct world *w, const struct outside *outside,
+			    const struct claim_record *row)
 {
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
-		if (other != want && outside_waits(w, other) &&
-		    may_block(outside, outside_row(w, other), need))
+		const struct claim_record *rec = outside_row(w, other);
+		if (rec && rec != row && may_wait(w, other) && is_possible(outside, &rec->need) &&
+		    !fits_now(outside, &rec->need) && may_keep(outside, rec, row))
+			return true;
+	}
+	return false;
+}
+
+/* So does one that would fit if nothing were kept from it. */
+static bool is_blocked(struct world *w, const struct outside *outside, const struct want *want)
+{
+	const struct claim_record *row = outside_row(w, want);
+
+	if (is_kept_by_lack(w, outside, row))
+		return true;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		const struct claim_record *rec = outside_row(w, other);
+		if (rec && rec != row && may_wait(w, other) && fits_now(outside, &rec->need) &&
+		    may_keep(outside, rec, row) && is_kept_by_lack(w, outside, rec))
 			return true;
 	}
 	return false;
@@ -52,8 +88,11 @@ static void judge_conserve(struct world *w, const struct outside *outside, struc
 			   const struct need *need)
 {
 	uint32_t fits = outside_fits(outside, need);
+	/* Of programs that no probe can name nobody can tell which one uses what. */
+	if (need->vram_bytes > 0)
+		fits &= ~w->unnamed_mask;
 	bool idle = (uint32_t)__builtin_popcount(fits) >= need->gpu_count &&
-		    !is_blocked(w, outside, want, need);
+		    !is_blocked(w, outside, want);
 	if (!idle || want->idle_since_t == 0 || want->idle_since_t < w->tainted_t)
 		want->idle_since_t = idle ? w->t : 0;
 	if (idle && judge_is_on(w, JUDGE_CONSERVE) && w->t - want->idle_since_t > idle_ms_max(need))

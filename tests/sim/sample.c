@@ -21,8 +21,10 @@ static void sample_gpu(struct world *w, uint32_t gpu)
 		used_bytes += bytes;
 		const struct client *client = &w->clients[want->client];
 		if (client->session == 0 || client->life != want->life ||
-		    (want->binding == BIND_TAB && !w->plan.tabs_seen))
+		    (want->binding == BIND_TAB && !w->plan.tabs_seen)) {
+			w->unnamed_mask |= bit;
 			continue;
+		}
 		uint32_t at = 0;
 		while (at < count && observed[at].session != client->session)
 			at++;
@@ -30,6 +32,8 @@ static void sample_gpu(struct world *w, uint32_t gpu)
 			observed[count++] = (struct observed){.session = client->session};
 		observed[at].vram_bytes += bytes;
 	}
+	if (used_bytes == w->unmanaged_bytes[gpu])
+		w->unnamed_mask &= ~bit;
 	event->sample.gpu = gpu;
 	event->sample.healthy = !(w->unhealthy_mask & bit);
 	event->sample.used_known = g->vram_known && !(w->unknown_mask & bit);

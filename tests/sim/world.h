@@ -73,6 +73,8 @@ struct world {
 	struct core_config config_next; /* what EVENT_CONFIG points to */
 	uint64_t boots;
 	uint32_t unhealthy_mask, unknown_mask;
+	uint32_t
+		unnamed_mask; /* used by somebody whom a probe cannot name, and never empty since */
 	uint64_t unmanaged_bytes[LIMIT_GPUS];
 	struct observed observed[LIMIT_GPUS][PLAN_CLIENTS_MAX];
 	uint64_t taints;      /* times the clock of the bounds was stopped */

@@ -281,6 +281,79 @@ static void test_what_nobody_frees(void **state)
 	assert_int_equal(why_none(rig, rig_ask(rig, native(rig), event)), BOUND_MEMORY);
 }
 
+/* Nor does anybody free what a resident uses beyond what it declared, once it has stayed: who needs
+ * it keeps nobody from a turn. If something of its session can leave, that may free it. */
+static void test_what_is_undeclared_stays(void **state)
+{
+	struct rig *rig = *state;
+	struct event stays = need(LEASE_NORMAL, 0, 10 * GIB), leaves = need(LEASE_NORMAL, 0, GIB);
+	uint64_t r, b, big, small;
+
+	start(rig, 1, 2, 24 * GIB);
+	r = native(rig);
+	b = native(rig);
+	stays.acquire.evictable = false;
+	rig_take(rig, r, stays);
+	rig_hold(rig, native(rig), LEASE_CHAT);
+	rig_sample(rig, 0, 15 * GIB, rig_session_id(rig, r), 15 * GIB);
+	big = rig_ask(rig, b, need(LEASE_VOICE, 2, 12 * GIB));
+	assert_int_equal(why_none(rig, big), BOUND_BLOCKED);
+	small = rig_ask(rig, native(rig), need(LEASE_BACKGROUND, 1, 0));
+	assert_int_equal(rig_state(rig, small), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, rig_ask(rig, r, leaves)), CLAIM_OFFERED);
+	assert_int_equal(why_none(rig, big), BOUND_MEMORY);
+}
+
+/* Also one that stands behind a younger one of its kind. */
+static void test_elder_behind_a_younger(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a, s, held[2], elder[2], younger;
+
+	start(rig, 1, 2, 0);
+	a = native(rig);
+	s = native(rig);
+	for (int i = 0; i < 2; i++)
+		held[i] = rig_take(rig, a, need(LEASE_CHAT, 1, 0));
+	for (int i = 0; i < 2; i++)
+		elder[i] = rig_wait(rig, s, LEASE_NORMAL);
+	rig_pass(rig, 1);
+	rig_ask(rig, native(rig), need(LEASE_VOICE, 2, 0));
+	younger = rig_wait(rig, native(rig), LEASE_NORMAL);
+	rig_release(rig, a, held[0], false);
+	assert_int_equal(rig_state(rig, elder[0]), CLAIM_OFFERED);
+	rig_release(rig, a, held[1], false);
+	assert_int_equal(rig_state(rig, elder[1]), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, younger), CLAIM_QUEUED);
+}
+
+/* A set keeps the memory that it has found, but not from who waited before it. */
+static void test_elder_takes_the_kept_memory(void **state)
+{
+	struct rig *rig = *state;
+	struct event stays = need(LEASE_NORMAL, 0, 20 * GIB), elder = stays, set = stays;
+	uint64_t h[2], held[2], first, younger;
+
+	start(rig, 2, 4, 24 * GIB);
+	for (int i = 0; i < 2; i++) {
+		h[i] = native(rig);
+		stays.acquire.need.gpu_mask = 1u << i;
+		stays.acquire.evictable = i == 1;
+		stays.acquire.min_residence_ms = 60000;
+		held[i] = rig_take(rig, h[i], stays);
+	}
+	elder.acquire.need.gpu_mask = 1;
+	first = rig_ask(rig, native(rig), elder);
+	set.acquire.cls = LEASE_VOICE;
+	set.acquire.need.gpu_count = 2;
+	rig_pass(rig, 1);
+	rig_ask(rig, native(rig), set);
+	younger = rig_ask(rig, native(rig), elder);
+	rig_release(rig, h[0], held[0], false);
+	assert_int_equal(rig_state(rig, first), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, younger), CLAIM_QUEUED);
+}
+
 /* Two classes are due: the one that became so first has its turn first, and then the other, for
  * voice has used up its credit. */
 static void test_dues_in_their_order(void **state)
@@ -433,6 +506,9 @@ int main(void)
 		TEST(test_sooner_gpu_is_asked),
 		TEST(test_head_does_not_wander),
 		TEST(test_what_nobody_frees),
+		TEST(test_what_is_undeclared_stays),
+		TEST(test_elder_behind_a_younger),
+		TEST(test_elder_takes_the_kept_memory),
 		TEST(test_dues_in_their_order),
 		TEST(test_due_turn_of_a_holder),
 		TEST(test_elder_takes_the_kept_turn),
