@@ -162,6 +162,7 @@ static void check_turned_down(const struct core *core, const struct claim *claim
 		if (!kept_from(core, &claim->rec.need, gpu, claim->rec.id))
 			free |= 1u << gpu;
 	}
+	free &= ~order_held_back(core, claim);
 	INVARIANT(possible < claim->rec.need.gpu_count || free == 0 ||
 		  (big && fit_place(core, claim, free, 0) == 0));
 }
@@ -205,6 +206,7 @@ static void check_head(const struct core *core, const struct claim *head)
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (!kept_from(core, &head->rec.need, gpu, head->rec.id))
 			kept |= 1u << gpu;
+	kept &= ~order_held_back(core, head);
 	INVARIANT(fit_place(core, head, kept, 0) == 0);
 }
 

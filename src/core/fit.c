@@ -58,15 +58,16 @@ bool fit_can_leave(const struct claim *claim)
 	       claim->host;
 }
 
-/* What its session uses there beyond what it declared, if nothing of that can leave; told of one of
- * its claims. */
-static uint64_t undeclared_bytes(const struct claim *claim, uint32_t gpu)
+/* What its session uses there beyond what it declared, if nothing of that can leave, by a reading
+ * from after it gave something back; told of one of its claims. */
+static uint64_t undeclared_bytes(const struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	const struct session *session = claim->session;
 	const struct session_vram *vram = session ? &session->vram[gpu] : NULL;
 	bool first = true;
 
-	if (!vram || vram->observed <= vram->declared)
+	if (!vram || vram->observed <= vram->declared ||
+	    !mono_before(vram->dropped, core->gpus[gpu].measured))
 		return 0;
 	list_each(it, next, &session->claims)
 	{
@@ -90,7 +91,7 @@ static void settle_gpu(struct core *core, uint32_t gpu)
 	gpu_holders (holder, core, gpu, HOLDER_KEEPS) {
 		if (fit_can_leave(holder))
 			continue;
-		state->pinned_bytes += holder->vram_charged + undeclared_bytes(holder, gpu);
+		state->pinned_bytes += holder->vram_charged + undeclared_bytes(core, holder, gpu);
 		state->pinned_takers += holder->vram_charged > 0;
 	}
 	state->settled = true;
@@ -98,16 +99,16 @@ static void settle_gpu(struct core *core, uint32_t gpu)
 
 bool fit_settle(struct core *core)
 {
-	bool more = false;
+	bool changed = false;
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		uint64_t before_bytes = core->gpus[gpu].pinned_bytes;
 		if (core->gpus[gpu].settled)
 			continue;
 		settle_gpu(core, gpu);
-		more |= core->gpus[gpu].pinned_bytes < before_bytes;
+		changed |= core->gpus[gpu].pinned_bytes != before_bytes;
 	}
-	return more;
+	return changed;
 }
 
 void fit_unsettle(struct core *core, uint32_t gpus)
@@ -131,8 +132,8 @@ bool fit_possible(const struct core *core, const struct session *session, const 
 		return true;
 	if (!ledger_total_known(core, gpu))
 		return state->pinned_takers == 0;
-	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) +
-		core->config.vram_headroom_bytes;
+	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) -
+		ledger_vram_left(core, gpu) + core->config.vram_headroom_bytes;
 	return taken <= total && need->vram_bytes <= total - taken;
 }
 

@@ -14,7 +14,7 @@ uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t
  * fit_settle brings up to date. */
 bool fit_possible(const struct core *core, const struct session *session, const struct need *need,
 		  uint32_t gpu);
-/* Whether somebody is possible now who was not. */
+/* Whether somebody else may be possible now. */
 bool fit_settle(struct core *core);
 /* Who holds there, or may stay, has changed. */
 void fit_unsettle(struct core *core, uint32_t gpus);

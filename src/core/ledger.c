@@ -141,7 +141,6 @@ static void session_set(struct core *core, struct session *session, uint32_t gpu
 		state->vram_unseen -= minus(vram->declared, vram->observed);
 		state->vram_unseen += minus(declared, observed);
 	}
-	state->settled &= vram->observed == observed;
 	vram->declared = declared;
 	vram->observed = observed;
 }
@@ -221,6 +220,8 @@ static void declare(struct core *core, const struct claim *claim, uint32_t gpu, 
 	uint64_t *plain = &core->gpus[gpu].vram_plain;
 
 	PRE((session ? session->vram[gpu].declared : *plain) + add >= drop);
+	if (session && drop > 0)
+		session->vram[gpu].dropped = core->now;
 	if (session)
 		session_set(core, session, gpu, session->vram[gpu].declared + add - drop,
 			    session->vram[gpu].observed);
@@ -274,6 +275,28 @@ void ledger_charge(struct core *core, struct claim *claim)
 	take_seats(core, claim);
 }
 
+/* What a tab leaves behind belongs to nobody until its browser frees it, which takes a moment. */
+static void leave_behind(struct core *core, uint32_t gpu)
+{
+	struct gpu *state = &core->gpus[gpu];
+	uint64_t left_bytes = minus(state->vram_seen, ledger_pool(core, gpu));
+
+	if (left_bytes == 0)
+		return;
+	state->vram_seen -= left_bytes;
+	state->left_bytes += left_bytes;
+	state->left_until = mono_after(core->now, core->config.drain_ms_max);
+}
+
+uint64_t ledger_vram_left(const struct core *core, uint32_t gpu)
+{
+	const struct gpu *state = &core->gpus[gpu];
+
+	if (!mono_before(core->now, state->left_until))
+		return 0;
+	return less_of(state->left_bytes, ledger_vram_unmanaged(core, gpu));
+}
+
 void ledger_drop(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
@@ -293,9 +316,7 @@ void ledger_drop(struct core *core, struct claim *claim)
 			state->takers--;
 		}
 		declare(core, claim, gpu, 0, claim->vram_charged);
-		/* What a tab leaves behind until its browser frees it belongs to nobody. */
-		if (state->vram_seen > 0)
-			state->vram_seen = less_of(state->vram_seen, ledger_pool(core, gpu));
+		leave_behind(core, gpu);
 	}
 	if (claim->host) {
 		uint64_t inside = claim->rec.need.vram_bytes - claim->vram_charged;

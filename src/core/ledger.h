@@ -13,6 +13,9 @@ bool ledger_fits(const struct core *core, const struct claim *claim, uint32_t gp
 bool ledger_vram_known(const struct core *core, uint32_t gpu);
 uint64_t ledger_vram_free(const struct core *core, uint32_t gpu);
 uint64_t ledger_vram_unmanaged(const struct core *core, uint32_t gpu);
+/* Of that: what tabs and plain leases that ended had, until a sample shows that it is free, or for
+ * drain_ms_max. */
+uint64_t ledger_vram_left(const struct core *core, uint32_t gpu);
 /* What the session's taken VRAM would grow by: bytes it already uses are not asked for twice. */
 uint64_t ledger_vram_delta(const struct session *session, uint32_t gpu, uint64_t vram_bytes);
 /* What leases may have in all, where the total is known. */

@@ -7,6 +7,7 @@
 
 #include "core/claim.h"
 #include "core/estimate.h"
+#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/principal.h"
@@ -86,6 +87,26 @@ bool order_withheld(const struct core *core, const struct claim *claim)
 bool order_beyond(const struct core *core, const struct claim *claim)
 {
 	return mask_count(ledger_eligible(core, &claim->rec.need)) < claim->rec.need.gpu_count;
+}
+
+uint32_t order_held_back(const struct core *core, const struct claim *claim)
+{
+	const struct claim *head;
+	uint32_t gpus = 0;
+
+	if (claim->made_room_for == 0)
+		return 0;
+	head = claim_by_id(core, claim->made_room_for);
+	/* Once it was granted, and comes back, it may be behind this one. */
+	if (!head || head->rec.state != CLAIM_QUEUED || order_detached(head) ||
+	    order_withheld(core, head) || order_beyond(core, head) ||
+	    head->rec.fence != claim->made_room_fence)
+		return 0;
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if ((claim->made_room_on & head->mask & (1u << gpu)) && core->gpus[gpu].healthy &&
+		    fit_possible(core, head->session, &head->rec.need, gpu))
+			gpus |= 1u << gpu;
+	return gpus;
 }
 
 /* What a session uses already is not asked for twice, so its memory fits where another's does not.

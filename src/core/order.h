@@ -14,6 +14,8 @@ bool order_detached(const struct claim *claim);
 bool order_withheld(const struct core *core, const struct claim *claim);
 /* It needs more than the GPUs have since they were configured anew: likewise. */
 bool order_beyond(const struct core *core, const struct claim *claim);
+/* GPUs on which it made room for one that still waits and can be served there: not before it. */
+uint32_t order_held_back(const struct core *core, const struct claim *claim);
 
 /* By its in_nested, among others in the order of ids: what is said of them does not depend on how
  * they came there. */

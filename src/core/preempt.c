@@ -236,9 +236,13 @@ static void free_slots(struct core *core, struct claim *head, uint32_t gpu, stru
 
 static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struct leaving *leaving)
 {
+	uint64_t left_bytes = ledger_vram_left(core, gpu);
 	enum yield_reason reason;
 	struct claim *victim;
 
+	leaving->vram_bytes += left_bytes;
+	if (left_bytes > 0)
+		core->wake = mono_min(core->wake, core->gpus[gpu].left_until);
 	while (vram_short(core, head, gpu, leaving) &&
 	       (victim = pick(core, head, gpu, HOLDER_KEEPS, AMONG_MEMORY, &reason)))
 		ask(core, head, gpu, victim, YIELD_EVICTED, leaving);

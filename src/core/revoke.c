@@ -40,6 +40,21 @@ static bool stoppable(const struct claim *claim)
 	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
 }
 
+static bool claim_waits(const struct core *core, uint64_t id)
+{
+	const struct claim *claim = claim_by_id(core, id);
+
+	return claim && claim->rec.state == CLAIM_QUEUED;
+}
+
+static void make_room(struct core *core, struct claim *claim, uint64_t for_id)
+{
+	const struct claim *head = claim_by_id(core, for_id);
+
+	claim->made_room_for = head ? for_id : 0;
+	claim->made_room_fence = head ? head->rec.fence : 0;
+}
+
 static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		    uint64_t for_id, int64_t grace_ms)
 {
@@ -49,6 +64,7 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	PRE(grace_ms > 0);
 	claim->rec.yield_reason = reason;
 	claim->yield_for = for_id;
+	make_room(core, claim, reason == YIELD_EVICTED ? for_id : 0);
 	claim->yield_since = core->now;
 	claim->deadline = mono_after(core->now, grace_ms);
 	claim_move(core, claim, CLAIM_YIELDING);
@@ -96,6 +112,8 @@ void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
 	if (claim->yield_for == for_id)
 		return;
 	claim->yield_for = for_id;
+	if (claim->rec.yield_reason == YIELD_EVICTED && !claim_waits(core, claim->made_room_for))
+		make_room(core, claim, for_id);
 	revoke_remind(core, claim);
 }
 
@@ -107,7 +125,7 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 	for (struct claim *kept = claim; kept; kept = host_next_inside(claim, kept)) {
 		if (kept->rec.state != CLAIM_YIELDING || kept->rec.revoked)
 			continue;
-		kept->yield_for = 0;
+		kept->yield_for = kept->made_room_for = 0;
 		kept->deadline = MONO_NEVER;
 		claim_move(core, kept, kept->rec.loading ? CLAIM_LOADING : CLAIM_HELD);
 		tell_holder(core, kept, MSG_KEEP);

@@ -80,6 +80,7 @@ static void judge_outside(struct core *core, uint32_t gpu, uint64_t outside,
 	}
 	state->vram_seen = less_of(less_of(state->vram_seen, ledger_pool(core, gpu)), outside);
 	state->vram_outside = outside;
+	state->left_bytes = less_of(state->left_bytes, ledger_vram_unmanaged(core, gpu));
 	if (ledger_vram_unmanaged(core, gpu) == 0)
 		state->left_by[0] = '\0';
 	POST(state->vram_seen <= state->vram_outside);
@@ -109,6 +110,7 @@ void sample_take(struct core *core, const struct event *event)
 	state->used_known = event->sample.used_known;
 	state->sampled = true;
 	state->measured = measured;
+	state->settled = false;
 	if (event->sample.used_known)
 		drain_judge(core, event, measured);
 }

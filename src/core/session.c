@@ -74,6 +74,8 @@ struct session *session_alloc(const struct session_record *rec)
 	session->rec = *rec;
 	list_init(&session->claims);
 	list_init(&session->in_dirty);
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		session->vram[gpu].dropped = MONO_PAST;
 	return session;
 }
 

@@ -57,8 +57,11 @@ struct claim {
 	struct mono_ms offered_since;
 	struct mono_ms yield_since; /* YIELDING: since it was asked; QUEUED: since it waits */
 	uint64_t yield_for;
-	uint64_t vram_charged; /* in the ledger, on each GPU of granted_mask */
-	struct seat *seats;    /* charged: one per GPU of granted_mask, lowest first; else NULL */
+	uint64_t made_room_for;   /* YIELDING, then QUEUED: it was evicted for this one; 0: no */
+	uint64_t made_room_fence; /* that one's then: granted once, it has a later one */
+	uint32_t made_room_on;    /* QUEUED: on these GPUs */
+	uint64_t vram_charged;    /* in the ledger, on each GPU of granted_mask */
+	struct seat *seats; /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t slots_charged;
 	uint32_t told_ms;          /* QUEUED: how long this wait was reckoned to be; 0: unknown */
 	uint32_t mask;             /* GPUs that could ever hold it */
@@ -84,6 +87,7 @@ struct claim {
 
 struct session_vram {
 	uint64_t declared, observed;
+	struct mono_ms dropped; /* when it gave back some of what it declared */
 };
 
 struct session {
@@ -140,6 +144,8 @@ struct gpu {
 	struct mono_ms measured;   /* the last sample was taken then */
 	struct mono_ms pool_since; /* when tabs or plain leases were last promised more */
 	char left_by[LIMIT_ID_BYTES + 1]; /* who ended and left some of what is unmanaged */
+	uint64_t left_bytes;              /* of that: what tabs and plain leases had just now .. */
+	struct mono_ms left_until;        /* .. and are given until then to free */
 	uint64_t turn_head, memory_head;  /* the waiting claim for which it is kept; 0: open */
 	int64_t lag[LEASE_CLASS_COUNT];   /* shares.c */
 	struct mono_ms memory_since[LEASE_CLASS_COUNT]; /* who waits for memory, or got some */

@@ -27,6 +27,9 @@ static const struct field claim_rows[] = {
 	ROW_LESS(T, 23, asked, 2),
 	ROW_MARK(T, 24, wanted_walk, SENSE_NOISE),
 	ROW_LESS(T, 30, turn_cls, LEASE_CLASS_COUNT),
+	ROW_MARK(T, 31, made_room_for, SENSE_CLAIM),
+	ROW_UINT(T, 32, made_room_on),
+	ROW_UINT(T, 33, made_room_fence),
 };
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T
@@ -44,6 +47,7 @@ const struct field_table principal_fields = FIELD_TABLE(principal_rows);
 /* Made anew: declared. */
 static const struct field vram_rows[] = {
 	ROW_UINT(T, 1, observed),
+	ROW_TIME(T, 2, dropped),
 };
 static const struct field_table vram_fields = FIELD_TABLE(vram_rows);
 #undef T
@@ -90,6 +94,8 @@ static const struct field gpu_rows[] = {
 	ROW_TIME(T, 20, pool_since),
 	ROW_UINT(T, 21, outside_base),
 	ROW_TEXT(T, 22, left_by),
+	ROW_UINT(T, 23, left_bytes),
+	ROW_TIME(T, 24, left_until),
 };
 static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 #undef T

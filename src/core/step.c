@@ -33,7 +33,8 @@ struct core *core_create(void)
 	core->wake = core->next_heartbeat = MONO_NEVER;
 	core->journal_ok = true;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
-		core->gpus[gpu].measured = core->gpus[gpu].pool_since = MONO_PAST;
+		core->gpus[gpu].measured = core->gpus[gpu].pool_since = core->gpus[gpu].left_until =
+			MONO_PAST;
 	for (int binding = 0; binding < BINDING_COUNT; binding++)
 		core->withheld |= binding_table[binding].outside ? 1u << binding : 0;
 	list_init(&core->groups);

@@ -69,7 +69,7 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 		open &= open_turns(core, walk, claim);
 	if (group->need.vram_bytes > 0)
 		open &= open_memory(core, walk, claim);
-	return open;
+	return open & ~order_held_back(core, claim);
 }
 
 /* What cannot be served now, whoever is asked to go, closes nothing. */
@@ -103,6 +103,8 @@ void walk_prepare(struct core *core)
 /* Somebody in it may have arrived before the keeper of a turn or of memory there. */
 static bool has_elder(const struct core *core, const struct walk *walk, const struct group *group)
 {
+	if ((walk->behind_big | walk->behind_set) == 0)
+		return false;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		const struct gpu *state = &core->gpus[gpu];
 		uint32_t bit = group->possible & gpu_bit(gpu);
@@ -126,13 +128,13 @@ static struct mono_ms oldest_of(const struct group *group)
 }
 
 /* What is kept from the first of a group is not kept from one behind it that came before the
- * keeper: that one is visited in its place. */
+ * keeper, or that made room for nobody: that one is visited in its place. */
 static void pass_over_kept(const struct core *core, const struct walk *walk, struct group *group)
 {
 	struct rank_node *node = group->cursor;
 
-	if (!node || (walk->behind_big | walk->behind_set) == 0 ||
-	    walk_open(core, walk, claim_of_turn(node)) || !has_elder(core, walk, group))
+	if (!node || walk_open(core, walk, claim_of_turn(node)) ||
+	    (!order_held_back(core, claim_of_turn(node)) && !has_elder(core, walk, group)))
 		return;
 	while (node && !walk_open(core, walk, claim_of_turn(node)))
 		node = rank_tree_next(node);

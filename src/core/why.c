@@ -147,6 +147,8 @@ static void why_behind(const struct core *core, const struct claim *claim, struc
 		uint64_t head = claim->rec.need.slots > 0 ? state->turn_head : 0;
 		if (head == 0 && claim->rec.need.vram_bytes > 0)
 			head = state->memory_head;
+		if (head == 0 && (order_held_back(core, claim) & (1u << gpu)))
+			head = claim->made_room_for;
 		if (!(claim->mask & (1u << gpu)) || head == 0 || !ledger_fits(core, claim, gpu))
 			continue;
 		ret_why->code = WHY_RESERVED;

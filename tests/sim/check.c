@@ -236,7 +236,7 @@ static void observe_claim(struct world *w, const struct record *record)
 	check_place(w, want, rec);
 	yield_record(w, want, rec, ends || drains);
 	if (rec->state == CLAIM_OFFERED && rec->fence != want->recorded_fence)
-		evict_offered(w, want, rec);
+		evict_offered(w, want);
 	check_settling(w, want, record);
 	want->heir = rec->state != CLAIM_QUEUED && (want->heir || (want->lender && !rec->lender));
 	want->lender = rec->lender;
@@ -391,6 +391,7 @@ void check_step(struct world *w, const struct event *event)
 	for (; b->seen < b->fx.count; b->seen++)
 		observe(w, &b->fx.v[b->seen]);
 	yield_step(w);
+	evict_step(w);
 	core_check(b->core, event->now);
 	w->tally.steps++;
 }

@@ -31,6 +31,7 @@ struct check {
 	int64_t config_t;     /* the last reload */
 	int64_t looked_t;     /* judge_idle.c looked last */
 	bool kept;            /* in this step a yield was taken back */
+	bool back;            /* somebody evicted was offered room in this step */
 	/* The most that each GPU had while there may be leases from then. */
 	struct {
 		uint64_t vram_bytes;

@@ -18,7 +18,7 @@ struct claim_record;
 	X(JUDGE_CONSERVE, "conserve", 0) /* nobody waits for 1 s whose need is free */             \
 	X(JUDGE_SHARE, "share", 1)       /* each class has its share while it waits */             \
 	X(JUDGE_STARVE, "starve", 1)     /* who is possible is served, told or not */              \
-	X(JUDGE_COMEBACK, "comeback", 0) /* nobody evicted is before whom he made room for */      \
+	X(JUDGE_COMEBACK, "comeback", 0) /* nobody evicted is back there before its head */        \
 	X(JUDGE_EVICT, "evict", 1)       /* the lowest class, then the longest idle by load */     \
 	X(JUDGE_KEEP, "keep", 0)         /* a yield taken back is told, and revokes nobody */      \
 	X(JUDGE_TWO, "two", 0)           /* nobody is asked on two GPUs for one claim */           \
@@ -54,7 +54,8 @@ void share_turn(struct world *w);
 void idle_turn(struct world *w);
 /* judge_evict.c: a lease is asked to leave for memory; a claim is offered room. */
 void evict_asked(struct world *w, struct want *want, uint64_t for_lease);
-void evict_offered(struct world *w, const struct want *want, const struct claim_record *rec);
+void evict_offered(struct world *w, struct want *want);
+void evict_step(struct world *w); /* after all effects of a step */
 /* judge_yield.c */
 void yield_sent(struct world *w, struct want *want, const struct effect *fx);
 void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);

@@ -77,6 +77,7 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 		return; /* asked for another, and let go, in one step */
 	want->evicted_for = for_lease;
 	want->evicted_t = w->t;
+	want->evicted_gpus = want->now.gpus;
 	if (!judge_is_on(w, JUDGE_EVICT) || want->lender != 0)
 		return;
 	int64_t held_ms = broker_now(w).v - want->now.held_ms;
@@ -96,19 +97,39 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 	}
 }
 
-void evict_offered(struct world *w, const struct want *want, const struct claim_record *rec)
+void evict_offered(struct world *w, struct want *want)
+{
+	want->back = judge_is_on(w, JUDGE_COMEBACK) && want->evicted_for != 0;
+	w->check.back |= want->back;
+}
+
+static void judge_back(struct world *w, const struct outside *outside, const struct want *want)
 {
 	const struct want *head = want_of_lease(w, want->evicted_for);
-	struct outside outside;
-	if (!judge_is_on(w, JUDGE_COMEBACK) || !head || !head->live || !w->well ||
-	    head->now.state != CLAIM_QUEUED || head->offered_t > want->evicted_t ||
-	    w->tainted_t > want->evicted_t || !outside_waits(w, head))
+	if (!head || !head->live || !w->well || head->now.state != CLAIM_QUEUED ||
+	    head->offered_t > want->evicted_t || w->tainted_t > want->evicted_t ||
+	    !outside_waits(w, head))
 		return;
-	outside_count(w, &outside);
-	const struct claim_record *row = outside_row(w, head);
-	uint32_t possible = outside_possible(&outside, &row->need);
-	if (row->need.gpu_count == 1 && (possible & rec->granted_mask))
+	const struct need *need = &outside_row(w, head)->need;
+	uint32_t back = outside_possible(outside, need) & want->evicted_gpus & want->now.gpus;
+	if (need->gpu_count == 1 && back)
 		judge_fail(w, JUDGE_COMEBACK,
 			   "claim %llu made room for %llu and is served again before it",
-			   (ull)rec->id, (ull)want->evicted_for);
+			   (ull)want->lease, (ull)want->evicted_for);
+}
+
+/* Whoever waited may have left in the same step. */
+void evict_step(struct world *w)
+{
+	struct outside outside;
+	if (!w->check.back)
+		return;
+	w->check.back = false;
+	outside_count(w, &outside);
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->back)
+			judge_back(w, &outside, want);
+		want->back = false;
+	}
 }

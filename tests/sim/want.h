@@ -93,6 +93,8 @@ struct want {
 	bool lends, kept_untold;
 	uint64_t yield_for;                /* lease for which it was asked to give way */
 	uint64_t evicted_for;              /* .. for whose memory */
+	uint32_t evicted_gpus;             /* .. from where */
+	bool back;                         /* offered room again in this step */
 	int64_t evicted_t, left_since_t;   /* then; since its head has left, 0: it has not */
 	int64_t idle_since_t;              /* beside room that it could use; 0: it is not */
 	int64_t starve_since_t;            /* waits though possible; 0: it does not */

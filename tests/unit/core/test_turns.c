@@ -327,6 +327,30 @@ static void test_elder_behind_a_younger(void **state)
 	assert_int_equal(rig_state(rig, younger), CLAIM_QUEUED);
 }
 
+/* Whoever was evicted is not back before the one that it made room for, also while that one waits
+ * for a turn that is kept for another. */
+static void test_evicted_is_not_back_first(void **state)
+{
+	struct rig *rig = *state;
+	struct event firm = need(LEASE_NORMAL, 1, 0);
+	uint64_t r, x, resident, work;
+
+	start(rig, 1, 1, 24 * GIB);
+	r = native(rig);
+	x = native(rig);
+	firm.acquire.preemptible = false;
+	rig_take(rig, native(rig), firm);
+	resident = rig_take(rig, r, need(LEASE_BACKGROUND, 0, 20 * GIB));
+	work = rig_ask(rig, x, need(LEASE_BACKGROUND, 1, 20 * GIB));
+	assert_int_equal(rig_state(rig, resident), CLAIM_YIELDING);
+	rig_release(rig, r, resident, true);
+	rig_wait(rig, native(rig), LEASE_CHAT);
+	assert_int_equal(rig_state(rig, resident), CLAIM_QUEUED);
+	assert_int_equal(rig_why(rig, resident), WHY_RESERVED);
+	rig_release(rig, x, work, false);
+	assert_int_equal(rig_state(rig, resident), CLAIM_OFFERED);
+}
+
 /* A set keeps the memory that it has found, but not from who waited before it. */
 static void test_elder_takes_the_kept_memory(void **state)
 {
@@ -508,6 +532,7 @@ int main(void)
 		TEST(test_what_nobody_frees),
 		TEST(test_what_is_undeclared_stays),
 		TEST(test_elder_behind_a_younger),
+		TEST(test_evicted_is_not_back_first),
 		TEST(test_elder_takes_the_kept_memory),
 		TEST(test_dues_in_their_order),
 		TEST(test_due_turn_of_a_holder),
