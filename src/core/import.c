@@ -100,7 +100,7 @@ static bool bound(const struct claim *claim)
 	case CLAIM_OFFERED:
 		return session && timed;
 	case CLAIM_LOADING:
-		return attached && timed;
+		return timed && (claim_proof(claim) == PROOF_TIME || attached);
 	case CLAIM_HELD:
 		return claim_proof(claim) == PROOF_TIME ? timed : attached;
 	case CLAIM_YIELDING:

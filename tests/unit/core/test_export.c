@@ -218,11 +218,49 @@ static void unknown_is_passed_over(void **state)
 	buf_finish(&bytes);
 }
 
+static void grant(struct rig *rig, enum binding binding, bool loads)
+{
+	struct event want = rig_want(binding, LEASE_CHAT, NULL);
+	struct claim_view view;
+	uint64_t conn = binding <= BIND_TAB ? rig_session(rig, binding, "holder") : 0, lease;
+
+	want.acquire.name = "holder";
+	want.acquire.loads = loads;
+	lease = rig_ask(rig, conn, want);
+	if (binding <= BIND_TAB)
+		rig_accept(rig, conn, lease);
+	if (binding == BIND_HTTP) { /* it has its whole answer */
+		assert_true(core_claim(rig->core, lease, rig->now, &view));
+		rig_close(rig, view.conn);
+	}
+	assert_int_equal(rig_state(rig, lease), loads ? CLAIM_LOADING : CLAIM_HELD);
+}
+
+/* Whatever keeps a lease alive, ready or not. */
+static void leases_of_all_bindings_come_back(void **state)
+{
+	struct rig *rig = *state;
+	struct core *copy;
+
+	rig_gpus(rig, 1, 2 * (BIND_HTTP + 1), 0);
+	rig_configure(rig);
+	for (int binding = 0; binding <= BIND_HTTP; binding++) {
+		grant(rig, (enum binding)binding, false);
+		grant(rig, (enum binding)binding, true);
+	}
+	copy = copy_of(rig->core);
+	core_check(copy, rig->now);
+	assert_same(rig->core, copy);
+	core_destroy(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(comes_back_the_same, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(has_the_same_future, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(leases_of_all_bindings_come_back, rig_setup,
+						rig_teardown),
 		cmocka_unit_test_setup_teardown(relative_knows_no_clock, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(canonical_forgets_numbers, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(damage_is_refused_or_harmless, rig_setup,
