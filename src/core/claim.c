@@ -102,8 +102,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		claim->rec.held_wall = core->wall;
 		claim->rec.loading = to == CLAIM_LOADING;
 	}
-	if (to == CLAIM_LOADING)
-		claim->deadline = claim_load_until(core, claim);
+	if (to == CLAIM_LOADING) /* kept when its time is over: for the next tick to judge */
+		claim->deadline = mono_max(claim_load_until(core, claim), mono_after(core->now, 1));
 	kept = from == CLAIM_YIELDING && (to == CLAIM_HELD || to == CLAIM_LOADING);
 	trace = trace_claim(core, claim, kept ? "kept" : move_words[to]);
 	trace->trace.from = from;

@@ -90,6 +90,26 @@ static void test_asked_while_loading(void **state)
 	assert_true(rig_row(rig, held)->revoked);
 }
 
+/* Asked just before its time is over, and let go after it: that is judged by the next tick. The
+ * core never asks for one that should have been: the loop would take it for a stall. */
+static void test_kept_after_its_time(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b"), voice;
+	uint64_t held = load(rig, a, LEASE_CHAT);
+
+	pass(rig, rig->config.load_ms_max - 100, a, b);
+	voice = rig_wait(rig, b, LEASE_VOICE);
+	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
+	pass(rig, 500, a, b);
+	rig_release(rig, b, voice, false);
+	assert_non_null(rig_sent(rig, MSG_KEEP, held));
+	assert_int_equal(rig_state(rig, held), CLAIM_LOADING);
+	assert_true(rig->fx.next_wake.v > rig->now.v);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.reason, YIELD_LOAD_MAX);
+}
+
 /* Time spent with loading is no time of its turn: it comes back with all of it. */
 static void test_comes_back(void **state)
 {
@@ -217,6 +237,7 @@ int main(void)
 		TEST(test_turn_begins_when_ready),
 		TEST(test_never_ready),
 		TEST(test_asked_while_loading),
+		TEST(test_kept_after_its_time),
 		TEST(test_comes_back),
 		TEST(test_cut_short_while_loading),
 		TEST(test_promise_of_who_waits),
