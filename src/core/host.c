@@ -9,6 +9,7 @@
 #include "core/drain.h"
 #include "core/ledger.h"
 #include "core/order.h"
+#include "core/preempt.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/tell.h"
@@ -26,12 +27,12 @@ static bool same_owner(const struct claim *claim, const struct claim_record *rec
 	       strcmp(claim->rec.principal, rec->principal) == 0;
 }
 
-static int judge_host(const struct claim *host, const struct claim_record *rec,
-		      const struct session *session)
+static int judge_host(const struct core *core, const struct claim *host,
+		      const struct claim_record *rec, const struct session *session)
 {
 	uint32_t mask;
 
-	if (!host)
+	if (!host || claim_over(host))
 		return ERR_HOST_OVER;
 	if (!host->rec.guests_open && !same_owner(host, rec, session))
 		return ERR_FORBIDDEN;
@@ -41,7 +42,8 @@ static int judge_host(const struct claim *host, const struct claim_record *rec,
 	if (rec->guests > 0)
 		return ERR_BAD_FIELD;
 	mask = claim_has_room(host) ? host->rec.granted_mask : host->mask;
-	return mask_count(mask & rec->need.gpu_mask) < rec->need.gpu_count ? ERR_NEVER_FITS : 0;
+	mask &= ledger_eligible(core, &rec->need);
+	return mask_count(mask) < rec->need.gpu_count ? ERR_NEVER_FITS : 0;
 }
 
 int host_judge(const struct core *core, struct claim_record *rec, const struct session *session,
@@ -58,7 +60,7 @@ int host_judge(const struct core *core, struct claim_record *rec, const struct s
 	if (rec->host == 0)
 		return 0;
 	*ret_detail = "host";
-	return judge_host(claim_by_id(core, rec->host), rec, session);
+	return judge_host(core, claim_by_id(core, rec->host), rec, session);
 }
 
 uint32_t host_gpus(const struct core *core, const struct claim *host, const struct claim *claim)
@@ -127,12 +129,10 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 	list_each(it, next, &host->house->guests)
 	{
 		struct claim *guest = guest_of(it);
-		int64_t most_ms = core->config.classes[guest->rec.cls].hold_ms_max;
-		struct mono_ms due = guest->rec.loading
-					     ? MONO_NEVER
-					     : mono_after(guest->rec.turn_since, most_ms);
+		struct mono_ms due;
 		if (!claim_is_held(guest))
 			return; /* a place comes free already */
+		due = preempt_hold_until(core, guest, 0);
 		if (mono_before(due, oldest_due)) {
 			oldest = guest;
 			oldest_due = due;
@@ -144,6 +144,14 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 		core->wake = mono_min(core->wake, oldest_due);
 }
 
+/* It named its need before it was known which GPUs the host would have. */
+static bool could_be_inside(const struct claim *host, const struct claim *claim)
+{
+	uint32_t mask = host->rec.granted_mask & claim->mask;
+
+	return mask_count(mask) >= claim->rec.need.gpu_count;
+}
+
 static void serve_guests(struct core *core, struct group *group)
 {
 	struct claim *host = group->host;
@@ -153,7 +161,8 @@ static void serve_guests(struct core *core, struct group *group)
 		struct claim *claim = claim_of_turn(node);
 		uint32_t gpus;
 		node = rank_tree_next(node);
-		if (order_detached(claim) || order_withheld(core, claim))
+		if (order_detached(claim) || order_withheld(core, claim) ||
+		    !could_be_inside(host, claim))
 			continue;
 		/* Of one that offers no places: it waits for a loan. */
 		if (claim_guests(host) >= host->rec.guests) {

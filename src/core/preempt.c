@@ -38,19 +38,25 @@ static struct mono_ms by_order(const struct core *core, const struct claim *head
 	return mono_max(when, share_protected_until(core, holder));
 }
 
+struct mono_ms preempt_hold_until(const struct core *core, const struct claim *holder,
+				  int64_t early_ms)
+{
+	int64_t most_ms = core->config.classes[holder->turn_cls].hold_ms_max;
+	int64_t left_ms = most_ms - holder->rec.used_ms - early_ms;
+
+	PRE(claim_has_room(holder));
+	if (holder->rec.loading && holder->rec.preemptible)
+		return MONO_NEVER; /* load_ms_max ends it */
+	return mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
+}
+
 static struct mono_ms turn_when(const struct core *core, const struct claim *head,
 				const struct claim *holder, uint32_t gpu,
 				enum yield_reason *ret_reason)
 {
-	int64_t most_ms = core->config.classes[holder->turn_cls].hold_ms_max;
-	int64_t left_ms = most_ms - holder->rec.used_ms - share_early_ms(core, holder);
-	struct mono_ms hold_max = mono_after(holder->rec.turn_since, left_ms > 0 ? left_ms : 0);
-	struct mono_ms when;
+	struct mono_ms hold_max = preempt_hold_until(core, holder, share_early_ms(core, holder));
+	struct mono_ms when = by_order(core, head, holder, gpu);
 
-	if (holder->rec.loading && holder->rec.preemptible)
-		hold_max = MONO_NEVER; /* load_ms_max ends it */
-
-	when = by_order(core, head, holder, gpu);
 	*ret_reason = mono_before(when, hold_max) ? YIELD_PREEMPTED : YIELD_HOLD_MAX;
 	return mono_min(when, hold_max);
 }

@@ -3,6 +3,9 @@
 #pragma once
 #include "core/state.h"
 
+/* When the hold limit of its turn is over, or so much sooner; NEVER while another one holds. */
+struct mono_ms preempt_hold_until(const struct core *core, const struct claim *holder,
+				  int64_t early_ms);
 /* When the holder may be asked to yield its compute turn on this GPU to head; NEVER: only of its
  * own will. */
 struct mono_ms preempt_when(const struct core *core, const struct claim *head,

@@ -245,6 +245,89 @@ static void test_cycle_of_places(void **state)
 	assert_int_equal(rig_error(rig), ERR_DEADLOCK);
 }
 
+/* It is over, though its guest is not out yet: who comes now is told so at once. */
+static void test_asked_while_it_drains(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t s = rig_session(rig, BIND_NATIVE, "server"),
+		 c = rig_session(rig, BIND_NATIVE, "c");
+	uint64_t host = host_with(rig, s, 2);
+
+	guest_in(rig, c, host);
+	rig_release(rig, s, host, false);
+	assert_int_equal(rig_state(rig, host), CLAIM_DRAINING);
+	assert_int_equal(rig_ask(rig, c, request(LEASE_CHAT, host)), 0);
+	assert_int_equal(rig_error(rig), ERR_HOST_OVER);
+}
+
+/* Two GPUs, of one turn and of two; all is held, and a host waits for either. */
+static uint64_t host_of_either(struct rig *rig, uint64_t conn, uint64_t *ret_first)
+{
+	struct event want = rig_need(LEASE_NORMAL, 1, 0);
+
+	rig_gpus(rig, 2, 1, 0);
+	rig->config.gpus[1].slots = 2;
+	rig_configure(rig);
+	want.acquire.need.gpu_mask = 1;
+	*ret_first = rig_take(rig, conn, want);
+	want = rig_need(LEASE_NORMAL, 2, 0);
+	want.acquire.need.gpu_mask = 2;
+	rig_take(rig, conn, want);
+	want = rig_need(LEASE_NORMAL, 1, 0);
+	want.acquire.guests = 2;
+	return rig_ask(rig, conn, want);
+}
+
+/* Who can never be inside, by the GPU that its host got, keeps no place from others; and where that
+ * is known when it asks it does not wait at all. */
+static void test_never_inside(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t s = rig_session(rig, BIND_NATIVE, "server"),
+		 c = rig_session(rig, BIND_NATIVE, "c");
+	uint64_t first, host = host_of_either(rig, s, &first), wide, next;
+	struct event want = request(LEASE_VOICE, host);
+
+	want.acquire.need.slots = 2;
+	wide = rig_ask(rig, c, want);
+	next = rig_ask(rig, c, request(LEASE_BACKGROUND, host));
+	rig_release(rig, s, first, false);
+	rig_accept(rig, s, host);
+	assert_int_equal(rig_row(rig, host)->granted_mask, 1);
+	assert_int_equal(rig_state(rig, wide), CLAIM_QUEUED);
+	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
+	assert_int_equal(rig_ask(rig, c, want), 0);
+	assert_int_equal(rig_error(rig), ERR_NEVER_FITS);
+}
+
+/* The limit of a guest is that of everybody: what was offered and not taken up is used, and of one
+ * that cannot be cut short it runs while it loads. */
+static void test_limit_is_as_outside(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t s = rig_session(rig, BIND_NATIVE, "server"),
+		 c = rig_session(rig, BIND_NATIVE, "c");
+	uint64_t host = host_with(rig, s, 1), guest, next;
+	int64_t hold_ms = rig->config.classes[LEASE_CHAT].hold_ms_max;
+	struct event want = request(LEASE_CHAT, host);
+
+	want.acquire.loads = true;
+	want.acquire.preemptible = false;
+	guest = rig_ask(rig, c, want);
+	next = rig_ask(rig, c, request(LEASE_CHAT, host));
+	rig_pass(rig, rig->config.ack_ms); /* missed, and offered again */
+	rig_accept(rig, c, guest);
+	assert_int_equal(rig_state(rig, guest), CLAIM_LOADING);
+	for (int64_t ms = rig->config.ack_ms; ms < hold_ms - 1000; ms += 1000) {
+		rig_pass(rig, 1000);
+		rig_alive(rig, c);
+	}
+	rig_pass(rig, 999);
+	assert_int_equal(rig_state(rig, guest), CLAIM_LOADING);
+	rig_pass(rig, 1);
+	assert_int_equal(rig_sent(rig, MSG_YIELD, guest)->send.other, next);
+}
+
 /* Who runs inside, and who waits to, does so after a restart. */
 static void test_restart(void **state)
 {
@@ -299,10 +382,20 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_places),        TEST(test_closes_nothing),  TEST(test_hold_limit_inside),
-		TEST(test_memory_inside), TEST(test_host_over),       TEST(test_asked_with_guests),
-		TEST(test_who_may),       TEST(test_cycle_of_places), TEST(test_restart),
-		TEST(test_lend_chain),    TEST(test_in_use),
+		TEST(test_places),
+		TEST(test_closes_nothing),
+		TEST(test_hold_limit_inside),
+		TEST(test_memory_inside),
+		TEST(test_host_over),
+		TEST(test_asked_with_guests),
+		TEST(test_who_may),
+		TEST(test_cycle_of_places),
+		TEST(test_restart),
+		TEST(test_lend_chain),
+		TEST(test_in_use),
+		TEST(test_asked_while_it_drains),
+		TEST(test_never_inside),
+		TEST(test_limit_is_as_outside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
