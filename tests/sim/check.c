@@ -123,8 +123,7 @@ static void observe_taken(struct world *w, struct want *want, const struct claim
 
 static bool claim_has_fence(const struct claim_record *rec)
 {
-	return rec->state == CLAIM_OFFERED || rec->state == CLAIM_HELD ||
-	       rec->state == CLAIM_YIELDING;
+	return rec->state == CLAIM_OFFERED || outside_is_held(rec->state);
 }
 
 /* I2: each grant has a fence above all before it, over crashes and reboots. */
@@ -155,6 +154,9 @@ void check_crash(struct world *w)
 			want->arrival_ms = row->rec.arrival.v;
 		want->live = row && row->live;
 		want->draining = want->live && row->rec.state == CLAIM_DRAINING;
+		want->inside = want->live ? outside_inside(&row->rec) : 0;
+		want->load.on = want->live && row->rec.loading;
+		want->load.fence = want->load.on ? row->rec.fence : 0;
 		want->now.state = want->live && !want->draining ? row->rec.state : CLAIM_ENDED;
 		want->yield_for = 0;
 		if (!row || row->rec.state != CLAIM_YIELDING)
@@ -167,6 +169,8 @@ void check_lost(struct world *w, int64_t in_doubt_ms)
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
 		want->live = want->queued = want->had_room = want->yield_asked = false;
+		want->load = (struct want_load){0};
+		want->inside = 0;
 		if (want->said != WANT_OVER)
 			want->said = WANT_ASKED;
 		excuse(w, want, w->t + in_doubt_ms);
@@ -237,6 +241,8 @@ static void observe_claim(struct world *w, const struct record *record)
 	yield_record(w, want, rec, ends || drains);
 	if (rec->state == CLAIM_OFFERED && rec->fence != want->recorded_fence)
 		evict_offered(w, want);
+	inside_record(w, want, rec, ends || drains);
+	load_record(w, want, rec, ends || drains);
 	check_settling(w, want, record);
 	want->heir = rec->state != CLAIM_QUEUED && (want->heir || (want->lender && !rec->lender));
 	want->lender = rec->lender;
@@ -254,11 +260,11 @@ static void observe_claim(struct world *w, const struct record *record)
 	if (ends && rec->end == END_DISCONNECTED && want->binding == BIND_HTTP)
 		want->said = WANT_ASKED;
 	want->queued = true;
-	want->had_room = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
+	want->had_room = outside_is_held(rec->state);
 	want->had_offer = rec->state == CLAIM_OFFERED;
 	if ((rec->revoked && !drains) || (ends && rec->end != END_RELEASED))
 		observe_taken(w, want, rec);
-	bool has = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
+	bool has = outside_is_held(rec->state);
 	bool held = !ends && has && rec->fence != want->held_fence;
 	if (held) {
 		want->held_fence = rec->fence;
@@ -371,6 +377,15 @@ static const char *event_name(enum event_type type)
 	return names[type];
 }
 
+/* Whose lease the sender may say this of. */
+static uint64_t ready_of(struct world *w, const struct event *event)
+{
+	const struct conn *conn = net_conn(w, event->conn);
+	const struct want *want = conn && event->renew.lease ? want_of_lease(w, event->renew.lease)
+							     : want_of(w, conn ? conn->want : 0);
+	return want && want->client == conn->client && want->life == conn->life ? want->uid : 0;
+}
+
 void check_step(struct world *w, const struct event *event)
 {
 	struct broker *b = &w->broker;
@@ -384,14 +399,22 @@ void check_step(struct world *w, const struct event *event)
 			   lease_class_name((int)event->acquire.cls), event->acquire.need.slots,
 			   (unsigned long long)event->acquire.need.vram_bytes >> 20,
 			   event->acquire.need.gpu_count, event->acquire.need.gpu_mask);
+	if (event->type == EVENT_ACQUIRE &&
+	    (event->acquire.loads || event->acquire.guests || event->acquire.host))
+		trace_line(&w->trace, "  .. %sinside %llu, takes in %u%s",
+			   event->acquire.loads ? "loads, " : "",
+			   (unsigned long long)event->acquire.host, event->acquire.guests,
+			   event->acquire.guests_open ? " of anybody" : "");
 	note_loss(w, event);
 	w->check.ticking = event->type == EVENT_TICK;
+	w->check.ready = event->type == EVENT_READY ? ready_of(w, event) : 0;
 	note_time(w, event);
 	w->check.fence_before = w->check.fence_recorded;
 	for (; b->seen < b->fx.count; b->seen++)
 		observe(w, &b->fx.v[b->seen]);
 	yield_step(w);
 	evict_step(w);
+	inside_step(w, event);
 	core_check(b->core, event->now);
 	w->tally.steps++;
 }

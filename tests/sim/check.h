@@ -24,6 +24,7 @@ struct check {
 	uint64_t tokens_size, token_count;
 	uint64_t granted[4];  /* by class, since the core was started */
 	bool ticking;         /* this step is a tick .. */
+	uint64_t ready;       /* .. or says so of this want's lease; 0: it does not */
 	int64_t started_t;    /* the daemon's last start */
 	int64_t ticked_t;     /* the last one */
 	int64_t settled_t;    /* silence may not be judged before */
@@ -32,6 +33,7 @@ struct check {
 	int64_t looked_t;     /* judge_idle.c looked last */
 	bool kept;            /* in this step a yield was taken back */
 	bool back;            /* somebody evicted was offered room in this step */
+	bool over;            /* .. or a place or a lease */
 	/* The most that each GPU had while there may be leases from then. */
 	struct {
 		uint64_t vram_bytes;

@@ -2,26 +2,8 @@
  * the broker until they stopped, died, or were taken the lease and had the time that the contract
  * gives (want.excused_t, set in check.c). The core's ledger is not asked. */
 #include "check_private.h"
+#include "outside.h"
 #include "world.h"
-
-struct sum {
-	uint64_t slots, vram_bytes;
-	unsigned vram_claims;
-};
-
-/* A sub-lease runs inside its lender's room while the lender is there: only what it needs beyond
- * that counts. */
-static void add(struct world *w, struct sum *sum, const struct want *want, const struct need *need)
-{
-	const struct want *lender = want->lender ? want_of_lease(w, want->lender) : NULL;
-	uint64_t inside_bytes = lender ? lender->uses_need.vram_bytes : 0;
-	if (need->vram_bytes > inside_bytes) {
-		sum->vram_bytes += need->vram_bytes - inside_bytes;
-		sum->vram_claims++;
-	}
-	if (!lender)
-		sum->slots += need->slots;
-}
 
 /* What the broker may give away must be free in truth: whoever can act has stopped by itself when
  * the linger of its own broken connection is over, by its own clock. */
@@ -65,17 +47,15 @@ static void check_gpu(struct world *w, const struct want *want, uint32_t gpu, bo
 {
 	const struct core_config *config = &w->broker.config;
 	const struct gpu_config limits = limits_of(w, gpu, anew), *g = &limits;
-	struct sum sum = {0};
+	struct outside_use sum;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
 		if (other == want || !other->uses || !(other->uses_mask & UINT32_C(1) << gpu))
 			continue;
-		if (want_in_room(other, w->t))
-			add(w, &sum, other, &other->uses_need);
-		else if (other->binding <= BIND_TAB)
+		if (!want_in_room(other, w->t) && other->binding <= BIND_TAB)
 			check_stopped(w, other);
 	}
-	add(w, &sum, want, &want->need);
+	outside_use(w, gpu, want, &sum);
 	if (want->need.slots > 0 && sum.slots > g->slots)
 		sim_fail(w, "I1: %llu turns on %s at once, which has %u",
 			 (unsigned long long)sum.slots, g->name, g->slots);
@@ -84,15 +64,36 @@ static void check_gpu(struct world *w, const struct want *want, uint32_t gpu, bo
 	if (g->vram_known && sum.vram_bytes + config->vram_headroom_bytes > g->vram_bytes_total)
 		sim_fail(w, "I1: %llu bytes promised on %s", (unsigned long long)sum.vram_bytes,
 			 g->name);
-	if (!g->vram_known && sum.vram_claims > 1)
+	if (!g->vram_known && sum.takers > 1)
 		sim_fail(w, "I1: %u claims that state VRAM on %s, whose VRAM is unknown",
-			 sum.vram_claims, g->name);
+			 sum.takers, g->name);
+}
+
+/* The places of a host, by who in truth is inside and not excused. */
+static void check_places(struct world *w, const struct want *want)
+{
+	const struct want *host = want_of_lease(w, want->inside);
+	uint32_t count = 1;
+	if (!host || want->lender != 0)
+		return;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		count +=
+			other != want && other->inside == want->inside && want_in_room(other, w->t);
+	}
+	if (count > host->guests)
+		sim_fail(w, "%u guests run inside lease %llu, which takes in %u", count,
+			 (unsigned long long)host->lease, host->guests);
+	if (!host->live || host->draining)
+		sim_fail(w, "want %llu runs inside lease %llu, which is over",
+			 (unsigned long long)want->uid, (unsigned long long)host->lease);
 }
 
 void check_room(struct world *w, const struct want *want, uint32_t gpus)
 {
+	check_places(w, want);
 	bool anew = w->plan.every_ms[FAULT_REGPU] == 0 ||
-		    (want->offered_t > w->check.config_t && !want->was_lent);
+		    (want->offered_t > w->check.config_t && !want->was_lent && want->inside == 0);
 	if (anew && w->broker.config.gpu_count < 32 && gpus >> w->broker.config.gpu_count != 0)
 		sim_fail(w, "want %llu got a GPU that is not there", (unsigned long long)want->uid);
 	if ((uint32_t)__builtin_popcount(gpus) != want->need.gpu_count)

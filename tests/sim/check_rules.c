@@ -2,6 +2,7 @@
  * from what was said before. Called for each effect of a step, before it is committed or sent. With
  * --without order they are left out, so that the judges alone must see a bad policy. */
 #include "check_private.h"
+#include "outside.h"
 #include "world.h"
 
 typedef unsigned long long ull;
@@ -13,8 +14,9 @@ static void rule_preempted(struct world *w, const struct want *want, const struc
 	struct mono_ms now = broker_now(w);
 	if (!judge_is_on(w, JUDGE_ORDER) ||
 	    !core_claim(w->broker.core, want->lease, now, &holder) ||
-	    !core_claim(w->broker.core, fx->send.other, now, &head) || holder.rec->lender != 0)
-		return;
+	    !core_claim(w->broker.core, fx->send.other, now, &head) ||
+	    outside_inside(holder.rec) != 0)
+		return; /* it goes with the lease in whose room it runs */
 	const struct claim_record *h = head.rec, *r = holder.rec;
 	if (!r->preemptible)
 		sim_fail(w, "lease %llu is preempted, though it is not preemptible", (ull)r->id);
@@ -23,19 +25,20 @@ static void rule_preempted(struct world *w, const struct want *want, const struc
 			 (ull)h->id);
 	if (h->cls == LEASE_VOICE)
 		return;
-	if (now.v - r->turn_since.v < w->broker.config.min_run_ms)
-		sim_fail(w, "lease %llu is preempted after %lld ms", (ull)r->id,
-			 (long long)(now.v - r->turn_since.v));
+	/* For others the turn of who loads began with the offer. */
+	int64_t ran_ms = want->loads ? w->t - want->offered_t : now.v - r->turn_since.v;
+	if (ran_ms < w->broker.config.min_run_ms)
+		sim_fail(w, "lease %llu is preempted after %lld ms", (ull)r->id, (long long)ran_ms);
 }
 
 /* Never the busy one: a session that computes keeps its models. */
 static void rule_evicted(struct world *w, const struct want *want)
 {
-	if (want->lender != 0)
+	if (want->inside != 0)
 		return; /* it goes with the lease in whose room it runs */
 	if (!want->evictable)
 		sim_fail(w, "lease %llu is evicted, though it is not evictable", (ull)want->lease);
-	if (want->binding > BIND_TAB)
+	if (want->binding > BIND_TAB || inside_anybody(w, want))
 		return;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
@@ -100,6 +103,7 @@ void check_rules(struct world *w, const struct effect *fx)
 	if (!want)
 		return;
 	yield_sent(w, want, fx);
+	inside_sent(w, want, fx);
 	if (fx->send.msg == MSG_YIELD)
 		rule_yield(w, want, fx);
 	else if (fx->send.msg == MSG_KEEP)

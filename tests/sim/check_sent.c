@@ -193,11 +193,12 @@ static void sent_claim(struct world *w, struct want *want, const struct effect *
 	if (want->said == WANT_OVER)
 		sim_fail(w, "I7: want %llu was told %s and is listed as %s", (ull)want->uid,
 			 message_name(want->said_last), claim_state_name((int)fx->send.state));
-	if (fx->send.state == CLAIM_OFFERED || fx->send.state == CLAIM_HELD)
+	bool held = fx->send.state == CLAIM_HELD || fx->send.state == CLAIM_LOADING;
+	if (fx->send.state == CLAIM_OFFERED || held)
 		check_fence(w, want, fx);
-	if (fx->send.state == CLAIM_HELD || fx->send.state == CLAIM_YIELDING)
+	if (held || fx->send.state == CLAIM_YIELDING)
 		check_token(w, want, fx);
-	if (fx->send.state == CLAIM_HELD && row->live && row->rec.state == CLAIM_HELD) {
+	if (held && row->live && row->rec.state == fx->send.state) {
 		want->excused_t = INT64_MAX; /* its GRANTED may never have left */
 		want->need = row->rec.need;  /* nor the answer to a change */
 		check_room(w, want, fx->send.gpus);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check_private.h"
+#include "outside.h"
 #include "world.h"
 
 typedef unsigned long long ull;
@@ -76,7 +77,7 @@ static void check_told(struct world *w, const struct want *want, struct mono_ms 
 		sim_fail(w, "P35: want %llu was told queued, claim %llu is %s", (ull)want->uid,
 			 (ull)want->lease, lives ? claim_state_name((int)view.rec->state) : "gone");
 	if (want->said == WANT_HELD && want->binding != BIND_HTTP && lives &&
-	    view.rec->state != CLAIM_HELD && view.rec->state != CLAIM_YIELDING)
+	    !outside_is_held(view.rec->state))
 		sim_fail(w, "P35: want %llu was told granted, claim %llu is %s", (ull)want->uid,
 			 (ull)want->lease, claim_state_name((int)view.rec->state));
 	if (want->said == WANT_WAITING && want->timeout_ms >= 0 && !want->yielded &&
@@ -99,7 +100,8 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 	struct claim_view view;
 	bool waits = false;
 	for (uint32_t at = 0; at < stats->waiting && !waits; at++)
-		waits = core_waiter_at(w->broker.core, at, now, &view) && view.conn != 0;
+		waits = core_waiter_at(w->broker.core, at, now, &view) && view.conn != 0 &&
+			view.rec->host == 0;
 	/* After a reload somebody may need more than there is. */
 	bool free = holders == 0 && grants_are_given(w) && w->taints_open == 0 &&
 		    w->plan.every_ms[FAULT_REGPU] == 0;
@@ -178,11 +180,11 @@ void check_turn(struct world *w)
 	    stats.waiting != core_waiting_count(w->broker.core))
 		sim_fail(w, "P35: status has %u waiting, the journal %u", stats.waiting,
 			 live[CLAIM_QUEUED]);
-	if (holders !=
-	    live[CLAIM_OFFERED] + live[CLAIM_HELD] + live[CLAIM_YIELDING] + live[CLAIM_DRAINING])
+	if (holders != live[CLAIM_OFFERED] + live[CLAIM_HELD] + live[CLAIM_LOADING] +
+			       live[CLAIM_YIELDING] + live[CLAIM_DRAINING])
 		sim_fail(w, "P35: status has %u holders, the journal %u", holders,
-			 live[CLAIM_OFFERED] + live[CLAIM_HELD] + live[CLAIM_YIELDING] +
-				 live[CLAIM_DRAINING]);
+			 live[CLAIM_OFFERED] + live[CLAIM_HELD] + live[CLAIM_LOADING] +
+				 live[CLAIM_YIELDING] + live[CLAIM_DRAINING]);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		if (stats.granted[cls] != w->check.granted[cls])
 			sim_fail(w, "status counts %llu %s grants, the journal %llu",
@@ -201,6 +203,8 @@ void check_turn(struct world *w)
 	share_turn(w);
 	idle_turn(w);
 	yield_turn(w);
+	load_turn(w);
+	inside_turn(w);
 }
 
 /* R5: every lease and every place of the journal is there again, with fence and key. A stream ended
@@ -215,11 +219,14 @@ static void check_restored(struct world *w, const struct claim_record *rec)
 		return;
 	if (!lives && rec->state == CLAIM_QUEUED && w->plan.every_ms[FAULT_REGPU] > 0)
 		return; /* it needs more than there is since a reload */
+	if (!lives && rec->state == CLAIM_QUEUED && rec->host != 0 &&
+	    (!core_claim(w->broker.core, rec->host, broker_now(w), &view) ||
+	     view.rec->state == CLAIM_DRAINING))
+		return; /* it waited for a place in a stream, or in what a stream was to have */
 	if (!lives)
 		sim_fail(w, "R5: claim %llu (%s) is lost by the restart", (ull)rec->id,
 			 claim_state_name((int)rec->state));
-	bool held = rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING;
-	bool held_now = view.rec->state == CLAIM_HELD || view.rec->state == CLAIM_YIELDING;
+	bool held = outside_is_held(rec->state), held_now = outside_is_held(view.rec->state);
 	if (held != held_now || (held && view.rec->fence != rec->fence))
 		sim_fail(w, "R5: claim %llu was %s fence %llu, after the restart %s fence %llu",
 			 (ull)rec->id, claim_state_name((int)rec->state), (ull)rec->fence,

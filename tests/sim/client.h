@@ -2,6 +2,7 @@
  * messages and signals told it. */
 #pragma once
 #include "agenda.h"
+#include "core/event.h"
 #include "plan.h"
 
 struct world;
@@ -31,6 +32,7 @@ enum timer {
 	TIMER_RENEW,
 	TIMER_CHANGE,
 	TIMER_LEND,
+	TIMER_READY,
 	TIMER_RETRY,
 	TIMER_STOPPED, /* the work has stopped: now it may be said */
 };
@@ -80,6 +82,16 @@ void client_want_timer(struct world *w, struct client *client, enum timer what, 
 void client_release(struct world *w, struct want *want, bool requeue);
 void client_bye(struct world *w, struct client *client);
 void client_send_alive(struct world *w, struct client *client);
+
+/* client_inside.c: what they load, and whom they run inside of. */
+void client_draw_inside(struct world *w, const struct client *client, struct want *want);
+/* From its grant on: loading, perhaps for ever. Then how long it keeps its lease in all. */
+void client_plan_ready(struct world *w, struct client *client, struct want *want);
+int64_t client_work_ms(struct world *w, const struct want *want);
+void client_say_ready(struct world *w, struct client *client, struct want *want);
+/* A new exchange of plain HTTP or a stream, or the session's connection; NULL: not now. */
+struct letter *client_act(struct world *w, struct client *client, struct want *want,
+			  enum event_type type);
 
 /* client_hear.c: what clients do about what they are told. */
 void client_hear(struct world *w, struct client *client, const struct letter *letter);

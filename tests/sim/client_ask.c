@@ -132,6 +132,7 @@ static void draw_want(struct world *w, struct client *client, struct want *want)
 	/* Else it would wait for its own holder, where there is one GPU. */
 	if (want->parent && w->plan.uses_lend && rng_chance(rng, 700))
 		want->host = want->parent;
+	client_draw_inside(w, client, want);
 	trick_draw(w, client, want);
 }
 
@@ -149,6 +150,9 @@ static void send_acquire(struct world *w, struct client *client, struct want *wa
 	acquire->ref = want->uid;
 	acquire->parent = want->parent;
 	acquire->host = want->host;
+	acquire->loads = want->loads;
+	acquire->guests = want->guests;
+	acquire->guests_open = want->guests_open;
 	acquire->need = want->need;
 	acquire->timeout_ms = want->timeout_ms;
 	acquire->ttl_ms = want->ttl_ms;
@@ -228,7 +232,7 @@ void client_ask_one(struct world *w, struct client *client)
 }
 
 /* One act on the lease, over the session or by an exchange with the token. */
-static struct letter *act(struct world *w, struct client *client, struct want *want,
+struct letter *client_act(struct world *w, struct client *client, struct want *want,
 			  enum event_type type)
 {
 	bool session = want->binding <= BIND_TAB;
@@ -240,7 +244,7 @@ static struct letter *act(struct world *w, struct client *client, struct want *w
 
 static void send_release(struct world *w, struct client *client, struct want *want, bool requeue)
 {
-	struct letter *letter = act(w, client, want, EVENT_RELEASE);
+	struct letter *letter = client_act(w, client, want, EVENT_RELEASE);
 	if (!letter)
 		return;
 	letter->event.release.requeue = requeue;
@@ -280,7 +284,7 @@ void client_release(struct world *w, struct want *want, bool requeue)
 static void cancel(struct world *w, struct client *client, struct want *want)
 {
 	if (want->binding <= BIND_TAB) {
-		struct letter *letter = act(w, client, want, EVENT_CANCEL);
+		struct letter *letter = client_act(w, client, want, EVENT_CANCEL);
 		if (!letter)
 			return;
 		letter->event.ref = want->uid;
@@ -296,7 +300,7 @@ static void cancel(struct world *w, struct client *client, struct want *want)
 
 static void renew(struct world *w, struct client *client, struct want *want)
 {
-	struct letter *letter = act(w, client, want, EVENT_RENEW);
+	struct letter *letter = client_act(w, client, want, EVENT_RENEW);
 	if (!letter)
 		return;
 	if (want->binding <= BIND_TAB) {
@@ -314,7 +318,7 @@ static void renew(struct world *w, struct client *client, struct want *want)
 static void yielding(struct world *w, struct client *client, struct want *want)
 {
 	int64_t ttl_ms = rng_between(&w->rng, 500, 25000);
-	struct letter *letter = act(w, client, want, EVENT_YIELDING);
+	struct letter *letter = client_act(w, client, want, EVENT_YIELDING);
 	if (!letter)
 		return;
 	letter->event.renew.lease = want->lease;
@@ -333,7 +337,7 @@ static void change(struct world *w, struct client *client, struct want *want)
 {
 	if (want->binding > BIND_TAB)
 		return;
-	struct letter *letter = act(w, client, want, EVENT_CHANGE);
+	struct letter *letter = client_act(w, client, want, EVENT_CHANGE);
 	if (!letter)
 		return;
 	letter->event.change.lease = want->lease;
@@ -354,7 +358,7 @@ static void lend(struct world *w, struct client *client, struct want *want)
 		if (other->stage != WANT_WAITING || other->parent != want->lease ||
 		    !(client->plan->trick == TRICK_LENDS ? own : rng_chance(&w->rng, 700)))
 			continue;
-		struct letter *letter = act(w, client, want, EVENT_LEND);
+		struct letter *letter = client_act(w, client, want, EVENT_LEND);
 		if (!letter)
 			return;
 		letter->event.lend.lease = want->lease;
@@ -367,7 +371,7 @@ static void lend(struct world *w, struct client *client, struct want *want)
 static void accept(struct world *w, struct client *client, struct want *want)
 {
 	for (int copies = 0; copies < 2; copies++) {
-		struct letter *letter = act(w, client, want, EVENT_ACCEPT);
+		struct letter *letter = client_act(w, client, want, EVENT_ACCEPT);
 		if (!letter)
 			return;
 		letter->event.lease = want->lease;
@@ -399,6 +403,8 @@ void client_want_timer(struct world *w, struct client *client, enum timer what, 
 		change(w, client, want);
 	else if (what == TIMER_LEND && holds)
 		lend(w, client, want);
+	else if (what == TIMER_READY && holds)
+		client_say_ready(w, client, want);
 	else if (what == TIMER_RETRY && want->stage <= WANT_WAITING && !ask(w, client, want))
 		client_set_timer(w, client, TIMER_RETRY, want->uid, 500);
 }

@@ -42,8 +42,10 @@ static void plan_hold(struct world *w, struct client *client, struct want *want)
 {
 	if (w->healed && want->hold_ms > HEALED_HOLD_MS_MAX)
 		want->hold_ms = HEALED_HOLD_MS_MAX;
-	want_timer(w, client, TIMER_RELEASE, want, want->hold_ms);
-	if (want->binding == BIND_HTTP && want->hold_ms > want->ttl_ms / 2)
+	client_plan_ready(w, client, want);
+	int64_t work_ms = client_work_ms(w, want);
+	want_timer(w, client, TIMER_RELEASE, want, work_ms);
+	if (want->binding == BIND_HTTP && work_ms > want->ttl_ms / 2)
 		want_timer(w, client, TIMER_RENEW, want, want->ttl_ms / 2);
 	else if (rng_chance(&w->rng, 50))
 		want_timer(w, client, TIMER_RENEW, want, rng_between(&w->rng, 0, want->hold_ms));
@@ -144,6 +146,13 @@ static void hear_denied(struct world *w, struct want *want, const struct effect 
 		return;
 	}
 	int err = fx->send.err;
+	if (err == ERR_STATE && want->requeueing && want->stage == WANT_HELD) {
+		want->requeueing =
+			false; /* it has guests: it may only go for good, or is made to */
+		if (rng_chance(&w->inside_rng, 700))
+			client_release(w, want, false);
+		return;
+	}
 	if (want->stage == WANT_HELD && (err == ERR_STALE || err == ERR_REVOKED)) {
 		if (want->uses && struck(w, FAULT_IGNORE_REVOKE)) {
 			want->ignores = true;
@@ -175,7 +184,7 @@ static void hear_claim(struct world *w, struct client *client, struct want *want
 	want->lease = fx->send.lease;
 	if (want->stopping)
 		return;
-	if (fx->send.state == CLAIM_HELD)
+	if (fx->send.state == CLAIM_HELD || fx->send.state == CLAIM_LOADING)
 		want->asked_to_yield = false;
 	if (fx->send.state == CLAIM_QUEUED) {
 		want_stop(w, want);
@@ -192,6 +201,11 @@ static void hear_claim(struct world *w, struct client *client, struct want *want
 		want->granted_t = w->t;
 		want_use(w, want, fx->send.gpus);
 		plan_hold(w, client, want);
+	} else if (fx->send.state == CLAIM_LOADING && want->ready_t < INT64_MAX) {
+		/* That it is ready was lost, or is still to come. */
+		want_timer(w, client, TIMER_READY, want,
+			   want->ready_t > w->t ? want->ready_t - w->t
+						: rng_between(&w->inside_rng, 0, 50));
 	}
 }
 

@@ -49,7 +49,8 @@ static void apply_claim(struct journal *journal, const struct record *record)
 	if (row->live)
 		journal->live_count[rec->state]++;
 	row->rec = *rec;
-	if (row->live && (rec->state == CLAIM_HELD || rec->state == CLAIM_YIELDING))
+	if (row->live && (rec->state == CLAIM_HELD || rec->state == CLAIM_LOADING ||
+			  rec->state == CLAIM_YIELDING))
 		row->held_fence = rec->fence;
 	if (rec->id > journal->claim_id_max)
 		journal->claim_id_max = rec->id;

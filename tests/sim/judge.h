@@ -9,6 +9,7 @@
 struct world;
 struct want;
 struct effect;
+struct event;
 struct claim_record;
 
 /* X(code, name, on by default) */
@@ -24,6 +25,8 @@ struct claim_record;
 	X(JUDGE_TWO, "two", 0)           /* nobody is asked on two GPUs for one claim */           \
 	X(JUDGE_ROOM, "room", 1)         /* no room is free inside and used outside */             \
 	X(JUDGE_HOLD, "hold", 1)         /* a hold ends when it is somebody's turn */              \
+	X(JUDGE_LOAD, "load", 1)         /* loading ends when it must, and begins the turn */      \
+	X(JUDGE_INSIDE, "inside", 1)     /* places of a host: who is in, who waits, who goes */    \
 	X(JUDGE_ORDER, "order", 1)       /* who may be asked for whom, and who comes first */
 
 enum judge {
@@ -61,3 +64,13 @@ void yield_sent(struct world *w, struct want *want, const struct effect *fx);
 void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
 void yield_step(struct world *w); /* after all effects of a step */
 void yield_turn(struct world *w);
+/* judge_load.c */
+void load_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
+void load_turn(struct world *w);
+/* judge_inside.c */
+void inside_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
+void inside_sent(struct world *w, struct want *want, const struct effect *fx);
+void inside_step(struct world *w, const struct event *event);
+void inside_turn(struct world *w);
+/* By their newest records others run inside it. */
+bool inside_anybody(struct world *w, const struct want *want);

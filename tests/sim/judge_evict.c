@@ -33,7 +33,8 @@ static bool may_be_evicted(struct world *w, const struct want *want)
 	if (broker_now(w).v - want->now.held_ms < w->broker.config.quantum_ms)
 		return false;
 	return want->live && want->now.state == CLAIM_HELD && want->evictable &&
-	       want->now.slots == 0 && want->lender == 0 && !want->lends &&
+	       want->now.slots == 0 && want->inside == 0 && !want->lends &&
+	       !inside_anybody(w, want) &&
 	       broker_now(w).v - want->now.held_ms >= residence_ms(w, want) &&
 	       w->clients[want->client].compute_ended_ms != broker_now(w).v &&
 	       !computes(w, want, INT64_MAX);
@@ -78,16 +79,17 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 	want->evicted_for = for_lease;
 	want->evicted_t = w->t;
 	want->evicted_gpus = want->now.gpus;
-	if (!judge_is_on(w, JUDGE_EVICT) || want->lender != 0)
+	bool full = inside_anybody(w, want); /* in use, for a turn at a time */
+	if (!judge_is_on(w, JUDGE_EVICT) || want->inside != 0)
 		return;
 	int64_t held_ms = broker_now(w).v - want->now.held_ms;
 	if (held_ms < residence_ms(w, want))
 		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted after %lld ms of %lld",
 			   (ull)want->lease, (long long)held_ms, (long long)residence_ms(w, want));
-	if (computes(w, want, w->t))
+	if (!full && computes(w, want, w->t))
 		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted, its session computes",
 			   (ull)want->lease);
-	if (__builtin_popcount(want->now.gpus) != 1 || want->lends)
+	if (__builtin_popcount(want->now.gpus) != 1 || want->lends || full)
 		return;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);

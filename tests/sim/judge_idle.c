@@ -124,26 +124,17 @@ static void judge_starve(struct world *w, const struct outside *outside, struct 
 /* Whoever uses a GPU and is excused by nothing has his room in the ledger. */
 static void judge_room(struct world *w)
 {
-	uint64_t slots[LIMIT_GPUS] = {0}, bytes[LIMIT_GPUS] = {0};
 	struct gpu_view view;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		if (!want_in_room(want, w->t) || want->lender != 0)
-			continue;
-		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
-			bool here = want->uses_mask >> gpu & 1;
-			slots[gpu] += here ? want->uses_need.slots : 0;
-			bytes[gpu] += here ? want->uses_need.vram_bytes : 0;
-		}
-	}
 	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+		struct outside_use use;
 		if (!core_gpu(w->broker.core, gpu, &view))
 			continue;
-		if (view.slots_used < slots[gpu] || view.vram_bytes_granted < bytes[gpu])
+		outside_use(w, gpu, NULL, &use);
+		if (view.slots_used < use.slots || view.vram_bytes_granted < use.vram_bytes)
 			judge_fail(
 				w, JUDGE_ROOM,
 				"gpu%u: %llu turns and %llu MiB are used, the core has %u and %llu",
-				gpu, (ull)slots[gpu], (ull)bytes[gpu] >> 20, view.slots_used,
+				gpu, (ull)use.slots, (ull)use.vram_bytes >> 20, view.slots_used,
 				(ull)view.vram_bytes_granted >> 20);
 	}
 }

@@ -89,7 +89,7 @@ static void note_holder(struct world *w, const struct want *want, const struct c
 {
 	const struct want *head = want_of_lease(w, want->yield_for);
 	bool for_other = rec->state == CLAIM_YIELDING && head && head->cls != rec->cls;
-	if (rec->lender != 0)
+	if (outside_inside(rec) != 0)
 		return;
 	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
 		if (!(rec->granted_mask >> gpu & 1))

@@ -27,7 +27,8 @@ static bool has_ears(const struct want *want)
 
 void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
 {
-	bool kept = want->now.state == CLAIM_YIELDING && rec->state == CLAIM_HELD && !ends &&
+	bool held = rec->state == CLAIM_HELD || rec->state == CLAIM_LOADING;
+	bool kept = want->now.state == CLAIM_YIELDING && held && !ends &&
 		    rec->fence == want->held_fence;
 	if (!kept)
 		return;
@@ -53,7 +54,7 @@ void yield_step(struct world *w)
 static bool is_asked(const struct want *want)
 {
 	return want->live && want->now.state == CLAIM_YIELDING && !want->revoked &&
-	       want->yield_asked && want->lender == 0 && want->yield_for != 0 &&
+	       want->yield_asked && want->inside == 0 && want->yield_for != 0 &&
 	       (want->yield_reason == YIELD_PREEMPTED || want->yield_reason == YIELD_EVICTED);
 }
 
@@ -117,8 +118,10 @@ static void judge_hold(struct world *w, const struct outside *outside, const str
 {
 	int64_t limit_ms = hold_limit_ms(w, holder);
 	int64_t ran_ms = broker_now(w).v - holder->now.turn_ms;
-	if (holder->now.state != CLAIM_HELD || holder->now.slots == 0 || holder->lender != 0 ||
-	    holder->lends || ran_ms <= limit_ms - holder->now.used_ms + HOLD_MS_SLACK)
+	bool runs = holder->now.state == CLAIM_HELD ||
+		    (holder->now.state == CLAIM_LOADING && !holder->preemptible);
+	if (!runs || holder->now.slots == 0 || holder->inside != 0 || holder->lends ||
+	    ran_ms <= limit_ms - holder->now.used_ms + HOLD_MS_SLACK)
 		return;
 	/* Since a reload there may be fewer turns than are used: one that ends serves nobody. */
 	if (outside->gpus[0].slots_used > outside->gpus[0].slots)

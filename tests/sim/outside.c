@@ -12,6 +12,18 @@ bool outside_has_room(const struct claim_record *rec)
 	return rec->state != CLAIM_QUEUED && rec->state != CLAIM_ENDED;
 }
 
+bool outside_is_held(enum claim_state state)
+{
+	return state == CLAIM_HELD || state == CLAIM_LOADING || state == CLAIM_YIELDING;
+}
+
+uint64_t outside_inside(const struct claim_record *rec)
+{
+	if (!outside_has_room(rec))
+		return 0;
+	return rec->lender != 0 ? rec->lender : rec->host;
+}
+
 bool outside_has_room_now(const struct want *want)
 {
 	return want->now.state != CLAIM_QUEUED && want->now.state != CLAIM_ENDED;
@@ -22,6 +34,11 @@ bool outside_waits(struct world *w, const struct want *want)
 	const struct claim_record *rec = outside_row(w, want);
 	if (!rec || rec->state != CLAIM_QUEUED || rec->host != 0)
 		return false; /* a guest waits for a place inside another, not for a GPU */
+	return outside_attached(w, want);
+}
+
+bool outside_attached(struct world *w, const struct want *want)
+{
 	if (want->binding <= BIND_TAB)
 		return want->lost_t == INT64_MAX && w->clients[want->client].attached != 0 &&
 		       w->clients[want->client].life == want->life;
@@ -54,7 +71,7 @@ static void add(const struct world *w, struct outside *outside, const struct wan
 	const struct claim_record *rec = outside_row(w, want);
 	bool has = rec && outside_has_room(rec);
 	uint32_t mask = has ? rec->granted_mask : 0;
-	bool computes = has && rec->lender == 0 && rec->host == 0 && rec->state != CLAIM_DRAINING;
+	bool computes = has && outside_inside(rec) == 0 && rec->state != CLAIM_DRAINING;
 	uint32_t slots = computes ? rec->need.slots : 0;
 	if (want->uses)
 		mask |= want->uses_mask;

@@ -20,8 +20,21 @@ void outside_count(struct world *w, struct outside *ret_outside);
 /* The row that says where it waits or what it holds; NULL: it does not live. */
 const struct claim_record *outside_row(const struct world *w, const struct want *want);
 bool outside_has_room(const struct claim_record *rec);
+bool outside_is_held(enum claim_state state); /* granted, and not over: it loads, works or stops */
+/* The lease inside whose room it runs, as its lender's borrower or its host's guest; 0: none. */
+uint64_t outside_inside(const struct claim_record *rec);
+/* What clients in truth use of one GPU, by nobody excused, `more` counted whether it does or not.
+ */
+struct outside_use {
+	uint64_t slots, vram_bytes;
+	uint32_t takers;
+};
+void outside_use(struct world *w, uint32_t gpu, const struct want *more,
+		 struct outside_use *ret_use);
 bool outside_has_room_now(const struct want *want); /* by its newest record */
-/* It waits, and there is somebody to be told. */
+/* There is somebody to be told. */
+bool outside_attached(struct world *w, const struct want *want);
+/* It waits for a GPU, and there is somebody to be told. */
 bool outside_waits(struct world *w, const struct want *want);
 /* Masks of GPUs: where it fits now; where it fits once all who can leave have left. */
 uint32_t outside_fits(const struct outside *outside, const struct need *need);

@@ -60,9 +60,13 @@ const char *fault_name(int fault);
 	X(TRICK_TO_LIMIT, "to-the-limit")   /* holds as long as the grace lasts, comes back */     \
 	X(TRICK_RENEWS, "renews")           /* asks for renewals and more grace while asked */     \
 	X(TRICK_IGNORES, "ignores-yields")                                                         \
-	X(TRICK_SQUATS, "squats")       /* a resident with a min_residence of a year */            \
-	X(TRICK_SETS, "names-sets")     /* each claim another set of GPUs */                       \
-	X(TRICK_STANDS, "stands-still") /* stopped whenever it is offered a GPU */
+	X(TRICK_SQUATS, "squats")              /* a resident with a min_residence of a year */     \
+	X(TRICK_SETS, "names-sets")            /* each claim another set of GPUs */                \
+	X(TRICK_STANDS, "stands-still")        /* stopped whenever it is offered a GPU */          \
+	X(TRICK_LOADS, "loads-for-ever")       /* never ready, and comes back */                   \
+	X(TRICK_FLAPS_READY, "flaps-at-ready") /* closes and resumes when it should say so */      \
+	X(TRICK_HOSTS, "hosts-and-leaves")     /* takes its own guests in, and goes */             \
+	X(TRICK_STAYS, "stays-inside")         /* a guest that never leaves, or stops for long */
 
 enum trick {
 #define X(code, name) code,
@@ -90,6 +94,7 @@ struct client_plan {
 	int64_t hold_ms_max, residence_ms_max;
 	uint32_t no_wait_permille;
 	uint32_t resident_permille, gang_permille, vram_permille;
+	uint32_t loads_permille, hosts_permille, guest_permille; /* of its claims */
 };
 
 struct plan {
@@ -104,8 +109,9 @@ struct plan {
 	bool tabs_seen; /* the probe can tell which tab uses how much */
 	bool uses_more; /* leases take more VRAM than they said */
 	bool unkind;    /* many clients, several slots, adversaries */
-	bool war;       /* every class always has somebody waiting for turns */
-	bool or_new;    /* who resumes in vain takes a new session at once */
+	bool uses_loads, uses_guests;
+	bool war;    /* every class always has somebody waiting for turns */
+	bool or_new; /* who resumes in vain takes a new session at once */
 	uint64_t vram_unit;
 	uint32_t permille[FAULT_COUNT]; /* of the acts that a fault can strike; 0: off */
 	int64_t every_ms[FAULT_COUNT];  /* mean distance of a timed fault; 0: off */
@@ -120,6 +126,10 @@ void plan_draw_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct r
 void plan_draw_machine(struct plan *plan, struct rng *rng);
 void plan_draw_tricks(struct plan *plan, enum trick trick, struct rng *rng);
 void plan_widen_gpus(const struct plan *plan, struct core_config *config);
+/* A client that plays this trick. */
+void plan_equip(struct client_plan *client, enum trick trick, struct rng *rng);
+/* plan_inside.c: who loads and who hosts, over all that was drawn before. */
+void plan_draw_inside(struct plan *plan, struct rng *rng);
 /* The plan's configuration with other GPUs: more or fewer, other slots, other memory. */
 void plan_redraw_gpus(const struct plan *plan, struct core_config *config, struct rng *rng);
 /* A reloaded configuration: the same GPUs, other timings within sane ranges. */

@@ -130,7 +130,7 @@ static bool needs_session(enum trick trick)
 	       trick != TRICK_SETS;
 }
 
-static void equip(struct client_plan *client, enum trick trick, struct rng *rng)
+void plan_equip(struct client_plan *client, enum trick trick, struct rng *rng)
 {
 	client->trick = trick;
 	client->think_ms_min = 200;
@@ -161,6 +161,10 @@ static void equip(struct client_plan *client, enum trick trick, struct rng *rng)
 	}
 	if (trick == TRICK_SETS)
 		client->claims_max = 6;
+	if (trick >= TRICK_LOADS) {
+		make_greedy(client);
+		client->claims_max = (unsigned)rng_between(rng, 1, 4);
+	}
 }
 
 /* Everybody for himself, or a few users with many programs each. */
@@ -197,11 +201,11 @@ void plan_draw_tricks(struct plan *plan, enum trick only, struct rng *rng)
 			client->residence_ms_max = rng_between(rng, 0, 120) * 1000;
 		if (!rng_chance(rng, evil_permille))
 			continue;
-		enum trick trick = (enum trick)rng_between(rng, 1, TRICK_COUNT - 1);
+		enum trick trick = (enum trick)rng_between(rng, 1, TRICK_STANDS);
 		if (only != TRICK_NONE)
 			trick = only;
 		if (!plan->strict || !is_about_memory(trick))
-			equip(client, trick, rng);
+			plan_equip(client, trick, rng);
 	}
 	name_clients(plan);
 	draw_principals(plan, rng);

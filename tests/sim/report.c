@@ -33,6 +33,11 @@ static void add_tally(struct tally *sum, const struct tally *tally)
 	sum->restarts += tally->restarts;
 	sum->sim_ms += tally->sim_ms;
 	sum->timeouts += tally->timeouts;
+	sum->loads += tally->loads;
+	sum->readies += tally->readies;
+	sum->load_maxes += tally->load_maxes;
+	sum->guests += tally->guests;
+	sum->host_overs += tally->host_overs;
 	sum->ended += tally->ended;
 	for (int i = 0; i < FAULT_COUNT; i++)
 		sum->faults[i] += tally->faults[i];
@@ -101,12 +106,13 @@ static void print_json(const struct report *report, int64_t took_ms, unsigned jo
 {
 	const struct tally *sum = &report->sum;
 	printf("{\"seeds\":%llu,\"claims\":%llu,\"grants\":%llu,\"timeouts\":%llu,\"steps\":%llu,"
-	       "\"restarts\":%llu,\"sim_hours\":%.2f,\"jobs\":%u,\"took_ms\":%lld,"
+	       "\"restarts\":%llu,\"loads\":%llu,\"guests\":%llu,\"sim_hours\":%.2f,\"jobs\":%u,"
+	       "\"took_ms\":%lld,"
 	       "\"sim_hours_per_s\":%.2f,\"hash\":\"%016llx\",\"faults_total\":%llu,\"faults\":{",
 	       (ull)report->seeds, (ull)sum->claims, (ull)sum->grants, (ull)sum->timeouts,
-	       (ull)sum->steps, (ull)sum->restarts, (double)sum->sim_ms / 3600000.0, jobs,
-	       (long long)took_ms, rate_of(report, took_ms), (ull)sum->hash,
-	       (ull)all_faults(report));
+	       (ull)sum->steps, (ull)sum->restarts, (ull)sum->loads, (ull)sum->guests,
+	       (double)sum->sim_ms / 3600000.0, jobs, (long long)took_ms, rate_of(report, took_ms),
+	       (ull)sum->hash, (ull)all_faults(report));
 	for (int i = 0; i < FAULT_COUNT; i++)
 		printf("%s\"%s\":{\"count\":%llu,\"seeds\":%llu}", i ? "," : "", fault_name(i),
 		       (ull)sum->faults[i], (ull)report->seeds_with[i]);
@@ -154,6 +160,9 @@ void report_print(const struct report *report, int64_t took_ms, unsigned jobs, b
 	printf("claims %llu, grants %llu, timeouts %llu, steps %llu, restarts %llu, faults %llu\n",
 	       (ull)sum->claims, (ull)sum->grants, (ull)sum->timeouts, (ull)sum->steps,
 	       (ull)sum->restarts, (ull)all_faults(report));
+	printf("loads %llu, ready %llu, too late %llu; guests %llu, their host over %llu\n",
+	       (ull)sum->loads, (ull)sum->readies, (ull)sum->load_maxes, (ull)sum->guests,
+	       (ull)sum->host_overs);
 	printf("\n%-16s %12s %8s\n", "fault", "count", "of seeds");
 	for (int i = 0; i < FAULT_COUNT; i++)
 		printf("%-16s %12llu %7.1f%%\n", fault_name(i), (ull)sum->faults[i],

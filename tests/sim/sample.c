@@ -16,6 +16,11 @@ static void sample_gpu(struct world *w, uint32_t gpu)
 		if (!want->uses || !(want->uses_mask & bit) || want->uses_need.vram_bytes == 0)
 			continue;
 		uint64_t bytes = want->uses_need.vram_bytes;
+		const struct want *host = want->lender ? NULL : want_of_lease(w, want->inside);
+		if (host) /* it works with what its host has loaded */
+			bytes -= bytes < host->need.vram_bytes ? bytes : host->need.vram_bytes;
+		if (bytes == 0)
+			continue;
 		if (w->plan.uses_more)
 			bytes += bytes / 4;
 		used_bytes += bytes;

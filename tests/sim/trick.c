@@ -99,8 +99,48 @@ bool trick_offered(struct world *w, struct client *client, struct want *want)
 	return false;
 }
 
+/* Goes as soon as somebody is inside: for good, to come back, or without a word. */
+static void leave_guest(struct world *w, struct client *client, uint64_t lease)
+{
+	struct want *host = want_of_lease(w, lease);
+	uint64_t way = rng_below(&w->inside_rng, 4);
+	if (!host || host->client != (int)client->index || host->life != client->life ||
+	    host->stage != WANT_HELD || host->done)
+		return;
+	acted(w, client);
+	if (way == 0)
+		drop_line(w, client);
+	else
+		client_release(w, host, way == 1);
+}
+
+static void take_in(struct world *w, struct client *client, const struct want *want)
+{
+	uint32_t count = want->guests;
+	uint64_t host = want->host;
+	if (count > 0)
+		for (; count > 0; count--)
+			client_ask_one(w, client); /* moves the wants */
+	else if (host != 0)
+		leave_guest(w, client, host);
+}
+
+bool trick_ready(struct world *w, struct client *client, const struct want *want)
+{
+	if (want->binding > BIND_TAB || !plays(w, client, TRICK_FLAPS_READY) ||
+	    !rng_chance(&w->inside_rng, 800))
+		return false;
+	acted(w, client);
+	drop_line(w, client);
+	return true;
+}
+
 void trick_granted(struct world *w, struct client *client, struct want *want)
 {
+	if (plays(w, client, TRICK_HOSTS) && client->state == CLIENT_READY) {
+		take_in(w, client, want);
+		return;
+	}
 	if (!plays(w, client, TRICK_LENDS) || client->state != CLIENT_READY)
 		return;
 	uint64_t uid = want->uid;
@@ -120,7 +160,7 @@ void trick_lent(struct world *w, struct client *client, struct want *want)
 bool trick_asked(struct world *w, struct client *client, struct want *want, int64_t grace_ms)
 {
 	enum trick trick = w->healed ? TRICK_NONE : client->plan->trick;
-	if (trick == TRICK_IGNORES) {
+	if (trick == TRICK_IGNORES || (trick == TRICK_STAYS && want->host != 0)) {
 		acted(w, client);
 	} else if (trick == TRICK_RENEWS) {
 		acted(w, client);
@@ -129,7 +169,7 @@ bool trick_asked(struct world *w, struct client *client, struct want *want, int6
 	} else if (trick == TRICK_UNSTOPPABLE || trick == TRICK_TO_LIMIT || trick == TRICK_LIES) {
 		acted(w, client);
 		timer(w, client, TIMER_REQUEUE, want, grace_ms * 95 / 100);
-	} else if (trick == TRICK_RETURNS || trick == TRICK_VOICE_MODEL) {
+	} else if (trick == TRICK_RETURNS || trick == TRICK_VOICE_MODEL || trick == TRICK_LOADS) {
 		acted(w, client);
 		timer(w, client, TIMER_REQUEUE, want, rng_between(&w->rng, 0, 20));
 	} else {

@@ -8,6 +8,8 @@ void trick_draw(struct world *w, const struct client *client, struct want *want)
 bool trick_offered(struct world *w, struct client *client, struct want *want);
 void trick_granted(struct world *w, struct client *client, struct want *want);
 bool trick_asked(struct world *w, struct client *client, struct want *want, int64_t grace_ms);
+/* What it loads is there. */
+bool trick_ready(struct world *w, struct client *client, const struct want *want);
 void trick_renewed(struct world *w, struct client *client, const struct want *want);
 void trick_lent(struct world *w, struct client *client, struct want *want);
 /* Whether it comes back after a yield, whatever it has done already. */

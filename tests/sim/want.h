@@ -23,6 +23,30 @@ struct want_told {
 	int64_t begin_t, since_t, ms; /* asked; told; -1: nothing */
 };
 
+/* One turn's loading (judge_load.c). */
+struct want_load {
+	bool on;                   /* by its newest record */
+	int64_t since_t, spent_ms; /* its present run; those before */
+	int64_t entered_t;         /* LOADING, also after it was asked to give way */
+	uint64_t fence;            /* of its present run */
+	bool cut_short;            /* .. which is asked for one that goes before it */
+};
+
+/* For outside_use.c, while it counts. */
+struct want_sum {
+	uint64_t inside_bytes;
+	bool used; /* by itself or by one inside */
+};
+
+/* For judge_inside.c, at the end of a turn. */
+struct want_places {
+	uint32_t inside, waiting;                          /* guests by their committed rows */
+	uint64_t need_bytes;                               /* .. and what they need in all */
+	bool comes_free;                                   /* one of them leaves */
+	int64_t due_t;                                     /* when the first of them had its turn */
+	int64_t free_since_t, empty_since_t, late_since_t; /* 0: it is not so */
+};
+
 /* By its newest record, committed or not. */
 struct want_now {
 	enum claim_state state;
@@ -41,6 +65,9 @@ struct want {
 	struct need need;
 	bool preemptible, evictable, no_wait, browser, has_request_id, resident;
 	int64_t timeout_ms, ttl_ms, uninterruptible_ms, hold_ms, min_residence_ms, load_ms;
+	bool loads, guests_open;
+	uint32_t guests; /* places that it offers */
+	int64_t ready_t; /* when it will have loaded; INT64_MAX: never */
 	uint64_t parent;
 	uint64_t host; /* where it can run, if that is lent to it */
 
@@ -83,6 +110,7 @@ struct want {
 	struct need uses_need;
 	int64_t excused_t; /* from then on the broker may give the room away; INT64_MAX: not yet */
 	uint64_t lender;   /* lease inside whose room it runs; 0 */
+	uint64_t inside;   /* the same, or the host whose guest it is */
 	bool was_lent;     /* it ran inside another once */
 	bool draining;     /* it is over, but its room is not free */
 	bool heir;         /* goes on in the turn of its lender, which has left */
@@ -90,6 +118,10 @@ struct want {
 	/* For the judges. */
 	struct want_told told;
 	struct want_now now;
+	struct want_load load;
+	struct want_places places;
+	struct want_sum sum;
+	uint64_t over_step, told_step; /* steps in which it was taken back, and told so */
 	bool lends, kept_untold;
 	uint64_t yield_for;                /* lease for which it was asked to give way */
 	uint64_t evicted_for;              /* .. for whose memory */

@@ -69,6 +69,8 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	w->broker.twin.every = options->twin_every;
 	rng_seed(&w->unkind_rng, seed ^ UINT64_C(0x756e6b696e64));
 	plan_draw(&w->plan, options->trick, &w->rng, &w->unkind_rng);
+	rng_seed(&w->inside_rng, seed ^ UINT64_C(0x696e73696465));
+	plan_draw_inside(&w->plan, &w->inside_rng);
 	/* From numbers of its own, so that the other seeds stay what they were. */
 	rng_seed(&w->lost_rng, seed ^ UINT64_C(0x6c6f7374));
 	if (rng_chance(&w->lost_rng, 350))
@@ -126,8 +128,9 @@ static int64_t liveness_ms(struct world *w)
 		if (c->classes[cls].hold_ms_max > hold_ms)
 			hold_ms = c->classes[cls].hold_ms_max;
 	}
-	int64_t turn_ms =
-		hold_ms + c->grace_ms_max + c->kill_wait_ms + c->lock_delay_ms + c->ack_ms;
+	int64_t load_ms = w->plan.uses_loads ? c->load_ms_max : 0;
+	int64_t turn_ms = hold_ms + load_ms + c->grace_ms_max + c->kill_wait_ms + c->lock_delay_ms +
+			  c->ack_ms;
 	int64_t http_ms = 200 * 1000; /* a plain HTTP lease whose client died, restarted once */
 	return 60000 + linger_ms + http_ms + (int64_t)w->wants.active_count * 2 * turn_ms;
 }
@@ -192,7 +195,8 @@ static bool all_served(const struct world *w)
 	if (!w->healed || w->broker.state != BROKER_UP || w->wants.active_count > 0)
 		return false;
 	return w->journal.live_count[CLAIM_QUEUED] + w->journal.live_count[CLAIM_OFFERED] +
-		       w->journal.live_count[CLAIM_HELD] + w->journal.live_count[CLAIM_YIELDING] ==
+		       w->journal.live_count[CLAIM_HELD] + w->journal.live_count[CLAIM_LOADING] +
+		       w->journal.live_count[CLAIM_YIELDING] ==
 	       0;
 }
 

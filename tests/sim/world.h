@@ -18,6 +18,7 @@ enum { SAMPLE_EVERY_MS = 5000, HEALED_HOLD_MS_MAX = 20000 };
 struct tally {
 	uint64_t grants, claims, steps, turns, restarts, sim_ms, timeouts, ended;
 	uint64_t faults[FAULT_COUNT], tricks[TRICK_COUNT];
+	uint64_t loads, readies, load_maxes, guests, host_overs;
 	/* Waits that ended in an offer, and the worst of waited / told. */
 	uint64_t waits[LEASE_CLASS_COUNT], worst_permille[LEASE_CLASS_COUNT];
 	/* The most that was told first, and how often there was nothing to tell, by reason. */
@@ -51,7 +52,7 @@ struct world_session {
 struct world {
 	uint64_t seed;
 	struct plan plan;
-	struct rng rng, token_rng, lost_rng, unkind_rng;
+	struct rng rng, token_rng, lost_rng, unkind_rng, inside_rng;
 	struct trace trace;
 	struct agenda agenda;
 	struct net net;

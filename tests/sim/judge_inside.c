@@ -1,0 +1,230 @@
+/* judge_inside: the places of a host. Nobody is in whom it does not take, nobody waits beside a
+ * free place, a guest that had its turn is asked when others wait, and who ends a lease ends its
+ * house: those who wait for it are denied, those inside are revoked, and it is over when they are
+ * gone. Called for each record, message and step, and at the end of a turn. */
+#include "base/err.h"
+#include "judge.h"
+#include "outside.h"
+
+typedef unsigned long long ull;
+
+enum { PLACE_MS_MAX = 10 };
+
+bool inside_anybody(struct world *w, const struct want *want)
+{
+	for (size_t i = 0; i < w->wants.active_count && want->lease != 0; i++) {
+		const struct want *guest = want_of(w, w->wants.active[i]);
+		if (guest->inside == want->lease && guest->live)
+			return true;
+	}
+	return false;
+}
+
+/* Its client can be told. */
+static bool has_ears(struct world *w, const struct want *want)
+{
+	const struct conn *conn = net_conn(w, want->conn);
+	if (want->binding <= BIND_TAB)
+		return want->lost_t == INT64_MAX && w->clients[want->client].attached != 0 &&
+		       w->clients[want->client].life == want->life;
+	return want->binding == BIND_STREAM && conn && conn->broker_open;
+}
+
+void inside_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
+{
+	uint64_t inside = ends ? 0 : outside_inside(rec);
+	struct want *host = want_of_lease(w, want->inside);
+	bool taken = rec->revoked && !want->revoked && rec->state == CLAIM_YIELDING;
+	if (host && inside != want->inside && host->binding <= BIND_TAB)
+		w->clients[host->client].compute_ended_ms = broker_now(w).v;
+	if (inside != 0 && rec->lender == 0 && inside != want->inside)
+		w->tally.guests++;
+	want->inside = inside;
+	if (taken || (ends && rec->end == END_DENIED))
+		want->over_step = w->tally.steps + 1;
+	w->check.over |= want->over_step == w->tally.steps + 1;
+	w->tally.host_overs += taken && rec->yield_reason == YIELD_HOST_OVER;
+}
+
+/* Others were told when the host will be gone: nobody inside has longer than it declared. */
+static void judge_grace(struct world *w, const struct want *want, const struct effect *fx)
+{
+	const struct core_config *config = &w->broker.config;
+	const struct want *host = want_of_lease(w, want->inside);
+	if (!host || want->offered_t < w->check.config_t)
+		return;
+	int64_t most_ms = host->uninterruptible_ms < config->grace_ms_max ? host->uninterruptible_ms
+									  : config->grace_ms_max;
+	if (most_ms < config->grace_ms)
+		most_ms = config->grace_ms;
+	if (fx->send.grace_ms > most_ms)
+		judge_fail(w, JUDGE_INSIDE, "lease %llu has %lld ms to stop, its host has %lld",
+			   (ull)want->lease, (long long)fx->send.grace_ms, (long long)most_ms);
+}
+
+void inside_sent(struct world *w, struct want *want, const struct effect *fx)
+{
+	if (fx->send.msg == MSG_REVOKED || fx->send.msg == MSG_DENIED)
+		want->told_step = w->tally.steps + 1;
+	if (fx->send.msg == MSG_YIELD && want->inside != 0 && judge_is_on(w, JUDGE_INSIDE))
+		judge_grace(w, want, fx);
+}
+
+/* Whoever lost its place or its lease hears it at once. */
+void inside_step(struct world *w, const struct event *event)
+{
+	bool over = w->check.over;
+	w->check.over = false;
+	if (!over || !judge_is_on(w, JUDGE_INSIDE) || event->type <= EVENT_START)
+		return;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		if (want->over_step == w->tally.steps + 1 && want->told_step != want->over_step &&
+		    has_ears(w, want))
+			judge_fail(w, JUDGE_INSIDE, "claim %llu is over and is not told",
+				   (ull)want->lease);
+	}
+}
+
+static void begin(struct world *w)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		want->places.inside = want->places.waiting = 0;
+		want->places.need_bytes = 0;
+		want->places.comes_free = false;
+		want->places.due_t = INT64_MAX;
+	}
+}
+
+/* When a guest has had its turn, on the clock of the run. */
+static int64_t turn_over_t(const struct world *w, const struct claim_record *rec)
+{
+	int64_t left_ms = w->broker.config.classes[rec->cls].hold_ms_max - rec->used_ms;
+	if (rec->loading && rec->preemptible)
+		return INT64_MAX;
+	return w->t - (broker_now(w).v - rec->turn_since.v) + (left_ms > 0 ? left_ms : 0);
+}
+
+static void note_guest(struct world *w, const struct want *want, const struct claim_record *rec)
+{
+	struct want *host = want_of_lease(w, rec->host);
+	const struct claim_record *house = host ? outside_row(w, host) : NULL;
+	if (!house || !outside_is_held(house->state)) {
+		bool over = house && house->state == CLAIM_DRAINING;
+		if (!over || !(rec->revoked || rec->state == CLAIM_DRAINING))
+			judge_fail(w, JUDGE_INSIDE, "lease %llu runs inside %llu, which is %s",
+				   (ull)want->lease, (ull)rec->host,
+				   house ? claim_state_name((int)house->state) : "gone");
+	}
+	struct want_places *places = &host->places;
+	int64_t due_t = turn_over_t(w, rec);
+	places->inside++;
+	places->need_bytes += rec->need.vram_bytes;
+	places->comes_free |= rec->state == CLAIM_YIELDING || rec->state == CLAIM_DRAINING ||
+			      rec->state == CLAIM_OFFERED;
+	if (due_t < places->due_t)
+		places->due_t = due_t;
+	if (places->inside > house->guests)
+		judge_fail(w, JUDGE_INSIDE, "%u run inside lease %llu, which takes in %u",
+			   places->inside, (ull)rec->host, house->guests);
+}
+
+/* Those inside, and that everybody who waits has somebody to wait for. */
+static void look_around(struct world *w)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		const struct claim_record *rec = outside_row(w, want);
+		if (!rec || rec->host == 0)
+			continue;
+		if (rec->lender == 0 && outside_has_room(rec)) {
+			note_guest(w, want, rec);
+		} else if (rec->state == CLAIM_QUEUED) {
+			struct want *host = want_of_lease(w, rec->host);
+			if (!host || !host->live || host->draining)
+				judge_fail(w, JUDGE_INSIDE,
+					   "claim %llu waits for a place in %llu, which is over",
+					   (ull)want->lease, (ull)rec->host);
+			host->places.waiting++;
+		}
+	}
+}
+
+static bool stands(int64_t *since_t, bool is, const struct world *w, int64_t most_ms)
+{
+	if (!is || *since_t == 0 || *since_t <= w->tainted_t)
+		*since_t = is ? w->t : 0;
+	return is && w->t - *since_t > most_ms;
+}
+
+/* The GPUs of its host are such that it could be there; some may be gone since a reload. */
+static bool could_be_inside(const struct world *w, const struct claim_record *rec,
+			    const struct claim_record *house)
+{
+	const struct core_config *config = &w->broker.config;
+	uint32_t count = 0;
+	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++) {
+		uint64_t room = config->gpus[gpu].vram_bytes_total - config->vram_headroom_bytes;
+		count += (house->granted_mask & rec->need.gpu_mask) >> gpu & 1 &&
+			 rec->need.slots <= config->gpus[gpu].slots &&
+			 (!config->gpus[gpu].vram_known || rec->need.vram_bytes <= room);
+	}
+	return count >= rec->need.gpu_count;
+}
+
+/* The first who waits and could go in at once: NULL where one waits who may be before it. */
+static const struct want *first_waiter(struct world *w, const struct want *host,
+				       const struct claim_record *house)
+{
+	const struct want *first = NULL;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		const struct claim_record *rec = outside_row(w, want);
+		if (!rec || rec->state != CLAIM_QUEUED || rec->host != host->lease)
+			continue;
+		if (!could_be_inside(w, rec, house))
+			continue; /* it waits in vain, until its host is over */
+		if (rec->need.vram_bytes > 0 &&
+		    host->places.need_bytes + rec->need.vram_bytes > house->need.vram_bytes)
+			return NULL; /* for memory beyond its host's */
+		if (outside_attached(w, want))
+			first = want;
+	}
+	return first;
+}
+
+static void judge_house(struct world *w, struct want *host, const struct claim_record *house)
+{
+	struct want_places *places = &host->places;
+	bool full = places->inside >= house->guests;
+	bool asks = house->state == CLAIM_HELD && w->well && places->waiting > 0 &&
+		    (!full || places->due_t <= w->t);
+	const struct want *waiter = asks ? first_waiter(w, host, house) : NULL;
+	if (stands(&places->free_since_t, waiter && !full, w, PLACE_MS_MAX))
+		judge_fail(w, JUDGE_INSIDE, "claim %llu waits beside a free place of lease %llu",
+			   (ull)waiter->lease, (ull)host->lease);
+	if (stands(&places->late_since_t,
+		   waiter && full && !places->comes_free && places->due_t <= w->t, w, PLACE_MS_MAX))
+		judge_fail(w, JUDGE_INSIDE, "a guest of lease %llu had its turn, claim %llu waits",
+			   (ull)host->lease, (ull)waiter->lease);
+	bool empty = house->state == CLAIM_DRAINING && places->inside == 0;
+	int64_t most_ms = host->binding == BIND_NATIVE ? w->broker.config.drain_ms_max : 0;
+	if (stands(&places->empty_since_t, empty, w, most_ms + PLACE_MS_MAX))
+		judge_fail(w, JUDGE_INSIDE, "lease %llu is over and empty, and keeps its room",
+			   (ull)host->lease);
+}
+
+void inside_turn(struct world *w)
+{
+	if (!w->plan.uses_guests || !judge_is_on(w, JUDGE_INSIDE))
+		return;
+	begin(w);
+	look_around(w);
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *host = want_of(w, w->wants.active[i]);
+		const struct claim_record *house = outside_row(w, host);
+		if (house && house->guests > 0)
+			judge_house(w, host, house);
+	}
+}

@@ -1,0 +1,101 @@
+/* judge_load: a lease that loads. It is ready when its own client says so; only then its turn
+ * begins, or has run since the grant where it cannot be cut short; and all its loading in one turn
+ * is over in time, never before. Called for each record of a claim and at the end of a turn. */
+#include "judge.h"
+#include "outside.h"
+
+typedef unsigned long long ull;
+
+enum { LOAD_MS_SLACK = 10 };
+
+static int64_t spent_ms(const struct world *w, const struct want *want)
+{
+	return want->load.spent_ms + (want->load.on ? w->t - want->load.since_t : 0);
+}
+
+static void judge_ready(struct world *w, const struct want *want, const struct claim_record *rec)
+{
+	int64_t began_ms = broker_now(w).v;
+	if (w->check.ready != want->uid)
+		judge_fail(w, JUDGE_LOAD, "lease %llu is ready, and nobody said so",
+			   (ull)want->lease);
+	if (!want->preemptible)
+		began_ms -= w->t - want->offered_t;
+	/* A restart forgets when it was offered; a resident's turn is that of its guests. */
+	if (rec->turn_since.v != began_ms && rec->need.slots > 0 &&
+	    want->offered_t > w->check.started_t)
+		judge_fail(w, JUDGE_LOAD, "lease %llu is ready, and its turn began %lld ms ago",
+			   (ull)want->lease, (long long)(broker_now(w).v - rec->turn_since.v));
+}
+
+static void judge_over(struct world *w, const struct want *want)
+{
+	int64_t ms = spent_ms(w, want);
+	w->tally.load_maxes++;
+	if (!want->load.on || ms < w->broker.config.load_ms_max)
+		judge_fail(w, JUDGE_LOAD, "lease %llu is revoked after %lld ms of loading",
+			   (ull)want->lease, (long long)ms);
+}
+
+/* Nothing but being ready gives a turn a new beginning. */
+static bool begins_anew(const struct want *want, const struct claim_record *rec)
+{
+	return want->now.state == CLAIM_HELD && rec->state == CLAIM_HELD &&
+	       rec->fence == want->now.fence && want->now.slots > 0 && rec->need.slots > 0 &&
+	       !want->heir && !want->was_lent && rec->turn_since.v != want->now.turn_ms;
+}
+
+/* One that had its whole turn, or comes back of its own, has all its time again. */
+static bool comes_back(const struct want *want, const struct claim_record *rec)
+{
+	return want->had_room && (rec->state == CLAIM_QUEUED || rec->fence != want->now.fence);
+}
+
+void load_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
+{
+	struct want_load *load = &want->load;
+	bool judged = judge_is_on(w, JUDGE_LOAD);
+	bool has = !ends && outside_is_held(rec->state);
+	bool anew = has && rec->loading && rec->fence != load->fence;
+	if (judged && rec->revoked && !want->revoked && rec->yield_reason == YIELD_LOAD_MAX)
+		judge_over(w, want);
+	if (judged && begins_anew(want, rec))
+		judge_fail(w, JUDGE_LOAD, "the turn of lease %llu begins anew", (ull)want->lease);
+	if (load->on && has && !rec->loading && rec->fence == load->fence) {
+		w->tally.readies++;
+		if (judged)
+			judge_ready(w, want, rec);
+	}
+	if (load->on && !(has && rec->loading && rec->fence == load->fence)) {
+		load->spent_ms = spent_ms(w, want);
+		load->on = false;
+	}
+	if (!ends && comes_back(want, rec) && !want->load.cut_short)
+		load->spent_ms = 0;
+	if (anew)
+		*load = (struct want_load){.on = true,
+					   .since_t = w->t,
+					   .spent_ms = load->spent_ms,
+					   .fence = rec->fence};
+	if (rec->state == CLAIM_LOADING && (anew || want->now.state != CLAIM_LOADING))
+		load->entered_t = w->t;
+	load->cut_short = rec->state == CLAIM_YIELDING && rec->yield_reason == YIELD_PREEMPTED;
+}
+
+void load_turn(struct world *w)
+{
+	for (size_t i = 0; i < w->wants.active_count && w->plan.uses_loads; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		if (!want->load.on || want->now.state != CLAIM_LOADING ||
+		    !judge_is_on(w, JUDGE_LOAD))
+			continue;
+		/* A stall moves every deadline; a crash gives who held a moment more; and one that
+		 * is let go when its time is over is judged by the next tick. */
+		if (w->tainted_t < want->load.since_t && w->taints_open == 0 &&
+		    w->t - want->load.entered_t > LOAD_MS_SLACK &&
+		    spent_ms(w, want) > w->broker.config.load_ms_max + LOAD_MS_SLACK)
+			judge_fail(w, JUDGE_LOAD, "lease %llu loads for %lld ms of %lld",
+				   (ull)want->lease, (long long)spent_ms(w, want),
+				   (long long)w->broker.config.load_ms_max);
+	}
+}
