@@ -147,9 +147,9 @@ static void hear_denied(struct world *w, struct want *want, const struct effect 
 	}
 	int err = fx->send.err;
 	if (err == ERR_STATE && want->requeueing && want->stage == WANT_HELD) {
-		want->requeueing =
-			false; /* it has guests: it may only go for good, or is made to */
-		if (rng_chance(&w->inside_rng, 700))
+		/* It has guests: it may only go for good. Some stay for now. */
+		want->requeueing = want->done = false;
+		if (w->healed || rng_chance(&w->inside_rng, 700))
 			client_release(w, want, false);
 		return;
 	}
