@@ -98,9 +98,13 @@ static void begin(struct world *w)
 }
 
 /* When a guest has had its turn, on the clock of the run. */
-static int64_t turn_over_t(const struct world *w, const struct claim_record *rec)
+static int64_t turn_over_t(const struct world *w, const struct want *want,
+			   const struct claim_record *rec)
 {
-	int64_t left_ms = w->broker.config.classes[rec->cls].hold_ms_max - rec->used_ms;
+	/* An heir goes on with the turn of its lender, who may be of any class. */
+	int64_t most_ms = want->heir ? core_hold_ms_max(&w->broker.config)
+				     : w->broker.config.classes[rec->cls].hold_ms_max;
+	int64_t left_ms = most_ms - rec->used_ms;
 	if (rec->loading && rec->preemptible)
 		return INT64_MAX;
 	return w->t - (broker_now(w).v - rec->turn_since.v) + (left_ms > 0 ? left_ms : 0);
@@ -118,7 +122,7 @@ static void note_guest(struct world *w, const struct want *want, const struct cl
 				   house ? claim_state_name((int)house->state) : "gone");
 	}
 	struct want_places *places = &host->places;
-	int64_t due_t = turn_over_t(w, rec);
+	int64_t due_t = turn_over_t(w, want, rec);
 	places->inside++;
 	places->need_bytes += rec->need.vram_bytes;
 	places->comes_free |= rec->state == CLAIM_YIELDING || rec->state == CLAIM_DRAINING ||
