@@ -10,7 +10,8 @@ import sys
 
 # What a folder may include of the project, beside itself. "core/x.h" allows one header, "core" all.
 CORE_VALUES = {"core/types.h", "core/record.h", "core/binding.h"}
-CORE_CONTRACT = CORE_VALUES | {"core/event.h", "core/effect.h", "core/view.h", "core/config.h"}
+CORE_CONTRACT = CORE_VALUES | {"core/event.h", "core/effect.h", "core/send.h", "core/trace.h", "core/view.h",
+                               "core/config.h"}
 PROJECT = {
     "base": set(),
     "core": {"base"},

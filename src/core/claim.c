@@ -19,10 +19,11 @@ static const unsigned moves[CLAIM_STATE_COUNT] = {
 #undef X
 };
 
-static const char *const move_words[CLAIM_STATE_COUNT] = {
-	[CLAIM_QUEUED] = "queued",   [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
-	[CLAIM_YIELDING] = "yield",  [CLAIM_ENDED] = "ended",     [CLAIM_DRAINING] = "draining",
-	[CLAIM_LOADING] = "loading",
+static const enum trace_what move_traces[CLAIM_STATE_COUNT] = {
+	[CLAIM_QUEUED] = TRACE_QUEUED,   [CLAIM_OFFERED] = TRACE_OFFERED,
+	[CLAIM_LOADING] = TRACE_LOADING, [CLAIM_HELD] = TRACE_HELD,
+	[CLAIM_YIELDING] = TRACE_YIELD,  [CLAIM_DRAINING] = TRACE_DRAINING,
+	[CLAIM_ENDED] = TRACE_ENDED,
 };
 
 bool claim_may_move(enum claim_state from, enum claim_state to)
@@ -79,7 +80,7 @@ static void take_room(struct core *core, struct claim *claim)
 void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 {
 	enum claim_state from = claim->rec.state;
-	struct effect *trace;
+	struct trace_effect *trace;
 	bool kept;
 
 	PRE(claim_may_move(from, to));
@@ -105,14 +106,14 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	if (to == CLAIM_LOADING) /* kept when its time is over: for the next tick to judge */
 		claim->deadline = mono_max(claim_load_until(core, claim), mono_after(core->now, 1));
 	kept = from == CLAIM_YIELDING && (to == CLAIM_HELD || to == CLAIM_LOADING);
-	trace = trace_claim(core, claim, kept ? "kept" : move_words[to]);
-	trace->trace.from = from;
+	trace = trace_claim(core, claim, kept ? TRACE_KEPT : move_traces[to]);
+	trace->from = from;
 	if (from != CLAIM_QUEUED) {
-		trace->trace.gpus = claim->rec.granted_mask;
+		trace->gpus = claim->rec.granted_mask;
 		if (from != CLAIM_OFFERED)
-			trace->trace.held_ms = mono_since(core->now, claim->rec.held_since);
+			trace->held_ms = mono_since(core->now, claim->rec.held_since);
 		if (from != CLAIM_OFFERED && (to == CLAIM_ENDED || to == CLAIM_DRAINING))
-			trace->trace.waited_ms = tell_waited_ms(core, claim, true);
+			trace->waited_ms = tell_waited_ms(core, claim, true);
 	}
 	if (to == CLAIM_DRAINING)
 		end_turn(core, claim, from);

@@ -116,7 +116,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 		timer_arm_session(core, session);
 	timer_arm_claim(core, claim);
 	if (!silent) {
-		trace_claim(core, claim, "queued");
+		trace_claim(core, claim, TRACE_QUEUED);
 		claim_dirty(core, claim);
 	}
 	core->queue_changed = true;
@@ -128,7 +128,7 @@ void claim_announce(struct core *core, struct claim *claim)
 {
 	PRE(claim->silent);
 	claim->silent = false;
-	trace_claim(core, claim, "queued");
+	trace_claim(core, claim, TRACE_QUEUED);
 	claim_dirty(core, claim);
 }
 

@@ -107,16 +107,16 @@ void drain_judge(struct core *core, const struct event *event, struct mono_ms me
 
 void drain_due(struct core *core, struct claim *claim)
 {
-	struct effect *trace;
+	struct trace_effect *trace;
 
 	PRE(claim->rec.state == CLAIM_DRAINING);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (claim->mask & (1u << gpu))
 			text_copy(core->gpus[gpu].left_by, sizeof(core->gpus[gpu].left_by),
 				  claim->rec.name);
-	trace = trace_claim(core, claim, "leftover");
-	trace->trace.gpus = claim->mask;
-	snprintf(trace->trace.detail, sizeof(trace->trace.detail),
+	trace = trace_claim(core, claim, TRACE_LEFTOVER);
+	trace->gpus = claim->mask;
+	snprintf(trace->detail, sizeof(trace->detail),
 		 "up to %llu MiB are still in use %lld s after its end",
 		 (unsigned long long)(claim->vram_charged >> 20),
 		 (long long)mono_since(core->now, claim->yield_since) / 1000);

@@ -67,11 +67,11 @@ void effect_clear(struct effect *effect, enum effect_type type)
 	else if (type == EFFECT_SEND)
 		bytes = offsetof(struct effect, send.detail) + 1;
 	else if (type == EFFECT_TRACE)
-		bytes = offsetof(struct effect, trace.what) + 1;
+		bytes = offsetof(struct effect, trace.name) + 1;
 	memset(effect, 0, bytes);
 	effect->type = type;
 	if (type == EFFECT_TRACE)
-		effect->trace.name[0] = effect->trace.principal[0] = effect->trace.detail[0] = 0;
+		effect->trace.principal[0] = effect->trace.detail[0] = 0;
 }
 
 void effect_copy(struct effect *to, const struct effect *from)

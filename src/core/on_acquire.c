@@ -145,7 +145,7 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 	claim->place_deadline = MONO_NEVER;
 	claim_set_conn(core, claim, event->conn);
 	claim_dirty(core, claim);
-	trace_claim(core, claim, "attached");
+	trace_claim(core, claim, TRACE_ATTACHED);
 	core->queue_changed = true;
 }
 
@@ -190,7 +190,7 @@ static void turn_away(struct core *core, const struct event *event, struct claim
 	if (event->acquire.no_wait)
 		tell_denied(core, event->conn, event->acquire.ref, 0, why_not(core), NULL);
 	else
-		tell(core, event->conn, MSG_TIMEOUT)->send.ref = event->acquire.ref;
+		tell(core, event->conn, MSG_TIMEOUT)->ref = event->acquire.ref;
 }
 
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,

@@ -31,7 +31,7 @@ static void write_down(struct core *core, const struct event *event, enum record
 static void done(struct core *core, const struct event *event, uint64_t touched)
 {
 	write_down(core, event, RECORD_AUDIT);
-	tell(core, event->conn, MSG_OK)->send.lease = touched;
+	tell(core, event->conn, MSG_OK)->lease = touched;
 }
 
 static void one_lease(struct core *core, const struct event *event)
@@ -89,7 +89,7 @@ static void set_paused(struct core *core, const struct event *event, bool paused
 	estimate_disturbed(core);
 	core->queue_changed = true;
 	write_down(core, event, RECORD_PAUSED);
-	trace_event(core, paused ? "paused" : "resumed", event->admin.reason);
+	trace_event(core, paused ? TRACE_PAUSED : TRACE_RESUMED, event->admin.reason);
 	done(core, event, 0);
 }
 
@@ -161,13 +161,13 @@ void on_admin(struct core *core, const struct event *event)
 		break;
 	case ADMIN_RESET:
 		touched = revoke_holders(core, false, END_REVOKED);
-		trace_event(core, "reset", event->admin.reason);
+		trace_event(core, TRACE_RESET, event->admin.reason);
 		done(core, event, touched);
 		break;
 	case ADMIN_FORCE_RELEASE_ALL:
 		touched = end_waiters(core);
 		touched += revoke_holders(core, true, END_FORCE_RELEASED);
-		trace_event(core, "force-release-all", event->admin.reason);
+		trace_event(core, TRACE_FORCE_RELEASE_ALL, event->admin.reason);
 		done(core, event, touched);
 		break;
 	default:

@@ -146,15 +146,15 @@ static struct claim *renewed(const struct core *core, const struct event *event)
 static void tell_renewed(struct core *core, const struct event *event, const struct claim *claim,
 			 int64_t good_ms)
 {
-	struct effect *effect = tell_at(core, event->conn, claim, MSG_RENEWED);
+	struct send_effect *send = tell_at(core, event->conn, claim, MSG_RENEWED);
 
 	if (claim->rec.state == CLAIM_YIELDING) {
 		int64_t left_ms = mono_since(claim->deadline, core->now);
 		good_ms = left_ms < good_ms ? left_ms : good_ms;
-		effect->send.flag = true;
-		effect->send.reason = claim->rec.yield_reason;
+		send->flag = true;
+		send->reason = claim->rec.yield_reason;
 	}
-	effect->send.expires_ms = good_ms > 0 ? good_ms : 0;
+	send->expires_ms = good_ms > 0 ? good_ms : 0;
 }
 
 /* What it loads is there: its turn begins, for its limits. Said again it changes nothing. */

@@ -104,7 +104,7 @@ void on_change(struct core *core, const struct event *event)
 		return;
 	}
 	apply_need(core, claim, &event->change.need);
-	trace_claim(core, claim, "changed");
+	trace_claim(core, claim, TRACE_CHANGED);
 	tell_claim(core, claim, MSG_CHANGED);
 }
 
@@ -142,7 +142,7 @@ void on_lend(struct core *core, const struct event *event)
 	struct claim *to = claim_by_id(core, event->lend.to);
 	int err = judge_lend(core, lender, to);
 	uint32_t gpus = err ? 0 : host_gpus(core, lender, to);
-	struct effect *effect;
+	struct send_effect *send;
 
 	if (!err && gpus == 0)
 		err = ERR_NO_ROOM;
@@ -153,9 +153,9 @@ void on_lend(struct core *core, const struct event *event)
 	}
 	order_host(core, to, lender);
 	to->rec.lender = lender->rec.id;
-	effect = tell_claim(core, lender, MSG_LENT);
-	effect->send.other = to->rec.id;
-	trace_claim(core, lender, "lent")->trace.other = to->rec.id;
+	send = tell_claim(core, lender, MSG_LENT);
+	send->other = to->rec.id;
+	trace_claim(core, lender, TRACE_LENT)->other = to->rec.id;
 	schedule_grant(core, to, gpus);
 	POST(to->slots_charged == 0);
 }

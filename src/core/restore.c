@@ -48,7 +48,7 @@ static void drop_row(struct core *core, struct claim *claim, enum end_reason end
 	claim->rec.ended_wall = core->wall;
 	claim_unindex(core, claim);
 	core->stats.ended[end]++;
-	trace_claim(core, claim, "ended");
+	trace_claim(core, claim, TRACE_ENDED);
 	list_remove(&claim->in_dirty);
 	list_append(&core->ended_claims, &claim->in_dirty);
 }
@@ -276,6 +276,6 @@ void on_start(struct core *core, const struct event *event)
 		end_all_sessions(core);
 	}
 	core->restarting = false;
-	trace_event(core, "started", NULL);
+	trace_event(core, TRACE_STARTED, NULL);
 	POST(core->fence_next > event->start.fence_max);
 }

@@ -27,7 +27,8 @@ int64_t revoke_grace_ms(const struct core *core, const struct claim *claim)
 }
 
 /* A plain request had its whole answer when it was granted: nobody listens there any more. */
-static struct effect *tell_holder(struct core *core, const struct claim *claim, enum message msg)
+static struct send_effect *tell_holder(struct core *core, const struct claim *claim,
+				       enum message msg)
 {
 	bool hears = binding_of(claim->rec.binding)->ears;
 
@@ -58,7 +59,7 @@ static void make_room(struct core *core, struct claim *claim, uint64_t for_id)
 static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		    uint64_t for_id, int64_t grace_ms)
 {
-	struct effect *effect;
+	struct send_effect *send;
 
 	PRE(claim_is_held(claim));
 	PRE(grace_ms > 0);
@@ -69,10 +70,10 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	claim->deadline = mono_after(core->now, grace_ms);
 	claim_move(core, claim, CLAIM_YIELDING);
 	core->stats.yields++;
-	effect = tell_holder(core, claim, MSG_YIELD);
-	effect->send.reason = reason;
-	effect->send.other = for_id;
-	effect->send.grace_ms = grace_ms;
+	send = tell_holder(core, claim, MSG_YIELD);
+	send->reason = reason;
+	send->other = for_id;
+	send->grace_ms = grace_ms;
 	POST(!claim->rec.revoked);
 }
 
@@ -92,18 +93,18 @@ void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason
 void revoke_remind(struct core *core, const struct claim *claim)
 {
 	enum message msg = claim->rec.revoked ? MSG_REVOKED : MSG_YIELD;
-	struct effect *effect = tell_holder(core, claim, msg);
+	struct send_effect *send = tell_holder(core, claim, msg);
 
 	PRE(claim->rec.state == CLAIM_YIELDING);
-	effect->send.reason = claim->rec.yield_reason;
+	send->reason = claim->rec.yield_reason;
 	if (claim->rec.revoked) {
-		effect->send.end = claim->rec.end_as;
+		send->end = claim->rec.end_as;
 		if (stoppable(claim) && !claim->killed)
-			effect->send.grace_ms = at_least_1(mono_since(claim->deadline, core->now));
+			send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 		return;
 	}
-	effect->send.other = claim->yield_for;
-	effect->send.grace_ms = at_least_1(mono_since(claim->deadline, core->now));
+	send->other = claim->yield_for;
+	send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 }
 
 void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
@@ -199,7 +200,7 @@ static void kill_rest(struct core *core, struct claim *claim)
 {
 	claim->killed = true;
 	send_signal(core, claim, SIGKILL);
-	trace_claim(core, claim, "killed");
+	trace_claim(core, claim, TRACE_KILLED);
 }
 
 /* How a lease is taken back, rung by rung: for how long (0: not for this one), what is done, and
@@ -237,7 +238,7 @@ static void climb(struct core *core, struct claim *claim, enum rung rung)
 static void revoke_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		       enum end_reason end_as)
 {
-	struct effect *effect;
+	struct send_effect *send;
 
 	PRE(claim_has_room(claim));
 	if (claim->rec.revoked)
@@ -249,12 +250,12 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	}
 	claim->rec.yield_reason = reason;
 	claim->rec.end_as = end_as;
-	effect = tell_holder(core, claim, MSG_REVOKED);
-	effect->send.reason = reason;
-	effect->send.end = end_as;
-	effect->send.grace_ms = stoppable(claim) ? delay_ms(core, claim) : 0;
+	send = tell_holder(core, claim, MSG_REVOKED);
+	send->reason = reason;
+	send->end = end_as;
+	send->grace_ms = stoppable(claim) ? delay_ms(core, claim) : 0;
 	core->stats.revokes++;
-	trace_claim(core, claim, "revoked");
+	trace_claim(core, claim, TRACE_REVOKED);
 	if (claim->rec.state == CLAIM_YIELDING)
 		climb(core, claim, RUNG_REFUSE);
 	else

@@ -138,20 +138,20 @@ void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 
 static void welcome(struct core *core, struct session *session, bool resumed)
 {
-	struct effect *effect = tell(core, session->conn, MSG_WELCOME);
+	struct send_effect *send = tell(core, session->conn, MSG_WELCOME);
 
 	session->rec.ttl_ms = core->config.session_ttl_ms;
-	effect->send.lease = session->rec.id;
-	effect->send.token = session->rec.secret;
-	effect->send.flag = resumed;
+	send->lease = session->rec.id;
+	send->token = session->rec.secret;
+	send->flag = resumed;
 	list_each(it, next, &session->claims)
 	{
 		const struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_over(claim))
 			continue;
-		effect = tell_claim(core, claim, MSG_CLAIM);
+		send = tell_claim(core, claim, MSG_CLAIM);
 		if (claim_is_held(claim) || claim->rec.state == CLAIM_YIELDING)
-			effect->send.token = claim->rec.token;
+			send->token = claim->rec.token;
 		if (claim->rec.state == CLAIM_YIELDING)
 			revoke_remind(core, claim);
 	}
@@ -178,7 +178,7 @@ static void resume(struct core *core, const struct event *event, struct session 
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
 	session_set_conn(core, session, event->conn);
 	session_dirty(core, session);
-	trace_session(core, session, "attached");
+	trace_session(core, session, TRACE_ATTACHED);
 	timer_arm_session(core, session);
 	welcome(core, session, true);
 }
@@ -223,7 +223,7 @@ void session_open(struct core *core, const struct event *event)
 	session = session_create(core, &rec);
 	session_set_conn(core, session, event->conn);
 	session_dirty(core, session);
-	trace_session(core, session, "attached");
+	trace_session(core, session, TRACE_ATTACHED);
 	timer_arm_session(core, session);
 	welcome(core, session, false);
 }
@@ -258,7 +258,7 @@ void session_peer_reach(struct core *core, const struct event *event)
 	text_copy(session->unwatched, sizeof(session->unwatched),
 		  event->peer.reach == PEER_UNKNOWN ? event->peer.why : NULL);
 	if (event->peer.reach == PEER_UNKNOWN)
-		text_copy(trace_session(core, session, "unwatched")->trace.detail,
+		text_copy(trace_session(core, session, TRACE_UNWATCHED)->detail,
 			  LIMIT_REASON_BYTES + 1, session->unwatched);
 	core->queue_changed = true;
 }
@@ -279,7 +279,7 @@ void session_processes(struct core *core, const struct event *event)
 	}
 	session->rec.named = *named;
 	session_dirty(core, session);
-	tell(core, event->conn, MSG_OK)->send.lease = named->count;
+	tell(core, event->conn, MSG_OK)->lease = named->count;
 }
 
 void session_took_room(struct claim *claim)

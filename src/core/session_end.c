@@ -68,7 +68,7 @@ void session_detach(struct core *core, struct session *session, bool peer_gone)
 		binding_ms(&core->config, binding_of(session->rec.binding)->place_linger);
 
 	PRE(session->conn != 0);
-	trace_session(core, session, "detached");
+	trace_session(core, session, TRACE_DETACHED);
 	session->place_deadline = mono_after(core->now, place_ms < held_ms ? place_ms : held_ms);
 	session->detach_deadline = mono_after(core->now, held_ms);
 	drop_conn(core, session);
@@ -99,7 +99,7 @@ void session_peer_exit(struct core *core, struct session *session, bool rest_liv
 
 	PRE(session_has_process(session));
 	if (!session->peer_gone || !rest_lives)
-		trace_session(core, session, rest_lives ? "exited" : "gone");
+		trace_session(core, session, rest_lives ? TRACE_EXITED : TRACE_GONE);
 	session->peer_gone = true;
 	drop_conn(core, session);
 	session->detach_deadline = core->now;
@@ -116,7 +116,7 @@ void session_bye(struct core *core, struct session *session)
 	uint64_t conn = session->conn;
 
 	PRE(conn != 0);
-	trace_session(core, session, "bye");
+	trace_session(core, session, TRACE_BYE);
 	session_end_all(core, session, END_CANCELLED, END_RELEASED);
 	drop_conn(core, session);
 	session->detach_deadline = core->now;

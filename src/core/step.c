@@ -146,7 +146,8 @@ static void on_sample(struct core *core, const struct event *event)
 static void on_journal(struct core *core, const struct event *event)
 {
 	if (core->journal_ok != event->journal.ok)
-		trace_event(core, event->journal.ok ? "journal-ok" : "journal-failed", NULL);
+		trace_event(core, event->journal.ok ? TRACE_JOURNAL_OK : TRACE_JOURNAL_FAILED,
+			    NULL);
 	core->promise_anew |= event->journal.ok && !core->journal_ok;
 	PRE(!(event->journal.ok && event->journal.unwritable));
 	core->journal_ok = event->journal.ok;

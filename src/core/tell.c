@@ -15,39 +15,37 @@ void text_copy(char *dst, size_t size, const char *src)
 	POST(length < size);
 }
 
-struct effect *tell(struct core *core, uint64_t conn, enum message msg)
+struct send_effect *tell(struct core *core, uint64_t conn, enum message msg)
 {
-	struct effect *effect;
+	struct effect *effect = &core->discard;
 
 	PRE(msg < MSG_COUNT);
-	if (conn != 0) {
+	if (conn != 0)
 		effect = effects_add(&core->out, EFFECT_SEND);
-	} else {
-		effect = &core->discard;
+	else
 		effect_clear(effect, EFFECT_SEND);
-	}
 	effect->conn = conn;
 	effect->send.msg = msg;
-	return effect;
+	return &effect->send;
 }
 
-struct effect *tell_at(struct core *core, uint64_t conn, const struct claim *claim,
-		       enum message msg)
+struct send_effect *tell_at(struct core *core, uint64_t conn, const struct claim *claim,
+			    enum message msg)
 {
-	struct effect *effect = tell(core, conn, msg);
+	struct send_effect *send = tell(core, conn, msg);
 
 	PRE(claim->rec.id != 0);
-	effect->send.ref = claim->rec.ref;
-	effect->send.lease = claim->rec.id;
-	effect->send.state = claim->rec.state;
-	effect->send.end = claim->rec.end;
+	send->ref = claim->rec.ref;
+	send->lease = claim->rec.id;
+	send->state = claim->rec.state;
+	send->end = claim->rec.end;
 	if (claim_has_room(claim) && !claim_over(claim)) {
 		INVARIANT(claim->rec.fence != 0);
 		INVARIANT(claim->rec.granted_mask != 0);
-		effect->send.fence = claim->rec.fence;
-		effect->send.gpus = claim->rec.granted_mask;
+		send->fence = claim->rec.fence;
+		send->gpus = claim->rec.granted_mask;
 	}
-	return effect;
+	return send;
 }
 
 void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum message msg)
@@ -61,7 +59,7 @@ void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum
 	core->out.count = count;
 }
 
-struct effect *tell_claim(struct core *core, const struct claim *claim, enum message msg)
+struct send_effect *tell_claim(struct core *core, const struct claim *claim, enum message msg)
 {
 	return tell_at(core, claim_conn(claim), claim, msg);
 }
@@ -75,7 +73,7 @@ static int64_t expires_ms(const struct core *core, const struct claim *claim)
 
 void tell_standing(struct core *core, const struct claim *claim)
 {
-	struct effect *effect;
+	struct send_effect *send;
 
 	PRE(claim->rec.state != CLAIM_ENDED);
 	if (claim->rec.state == CLAIM_QUEUED) {
@@ -84,45 +82,46 @@ void tell_standing(struct core *core, const struct claim *claim)
 	} else if (claim->rec.state == CLAIM_OFFERED) {
 		tell_claim(core, claim, MSG_OFFERED);
 	} else {
-		effect = tell_claim(core, claim, MSG_GRANTED);
-		effect->send.token = claim->rec.token;
-		effect->send.expires_ms = expires_ms(core, claim);
+		send = tell_claim(core, claim, MSG_GRANTED);
+		send->token = claim->rec.token;
+		send->expires_ms = expires_ms(core, claim);
 	}
 }
 
 void tell_denied(struct core *core, uint64_t conn, uint64_t ref, uint64_t lease, int err,
 		 const char *detail)
 {
-	struct effect *effect = tell(core, conn, MSG_DENIED);
+	struct send_effect *send = tell(core, conn, MSG_DENIED);
 
 	PRE(err > ERR_NONE);
 	PRE(err < ERR_COUNT);
-	effect->send.ref = ref;
-	effect->send.lease = lease;
-	effect->send.err = err;
-	text_copy(effect->send.detail, sizeof(effect->send.detail), detail);
+	send->ref = ref;
+	send->lease = lease;
+	send->err = err;
+	text_copy(send->detail, sizeof(send->detail), detail);
 	if (err == ERR_STALE || err == ERR_REVOKED)
 		core->stats.stale++;
 }
 
-struct effect *trace_event(struct core *core, const char *what, const char *detail)
+struct trace_effect *trace_event(struct core *core, enum trace_what what, const char *detail)
 {
-	struct effect *effect = effects_add(&core->out, EFFECT_TRACE);
+	struct trace_effect *trace = &effects_add(&core->out, EFFECT_TRACE)->trace;
 
-	text_copy(effect->trace.what, sizeof(effect->trace.what), what);
-	text_copy(effect->trace.detail, sizeof(effect->trace.detail), detail);
-	return effect;
+	trace->what = what;
+	text_copy(trace->detail, sizeof(trace->detail), detail);
+	return trace;
 }
 
-struct effect *trace_session(struct core *core, const struct session *session, const char *what)
+struct trace_effect *trace_session(struct core *core, const struct session *session,
+				   enum trace_what what)
 {
-	struct effect *effect = trace_event(core, what, NULL);
+	struct trace_effect *trace = trace_event(core, what, NULL);
 
 	PRE(session->rec.id != 0);
-	effect->trace.session = session->rec.id;
-	text_copy(effect->trace.name, sizeof(effect->trace.name), session->rec.name);
-	text_copy(effect->trace.principal, sizeof(effect->trace.principal), session->rec.principal);
-	return effect;
+	trace->session = session->rec.id;
+	text_copy(trace->name, sizeof(trace->name), session->rec.name);
+	text_copy(trace->principal, sizeof(trace->principal), session->rec.principal);
+	return trace;
 }
 
 int64_t tell_waited_ms(const struct core *core, const struct claim *claim, bool granted)
@@ -133,34 +132,33 @@ int64_t tell_waited_ms(const struct core *core, const struct claim *claim, bool 
 	return waited_ms > 0 ? waited_ms : 0;
 }
 
-struct effect *trace_claim(struct core *core, const struct claim *claim, const char *what)
+struct trace_effect *trace_claim(struct core *core, const struct claim *claim, enum trace_what what)
 {
-	struct effect *effect;
+	struct trace_effect *trace;
 
 	PRE(claim->rec.id != 0);
 	if (claim->silent) {
 		effect_clear(&core->discard, EFFECT_TRACE);
-		return &core->discard;
+		return &core->discard.trace;
 	}
-	effect = trace_event(core, what, NULL);
-	effect->trace.claim = claim->rec.id;
-	effect->trace.session = claim->rec.session;
-	effect->trace.from = effect->trace.to = claim->rec.state;
-	effect->trace.end = claim->rec.end;
-	effect->trace.reason = claim->rec.yield_reason;
-	effect->trace.cls = claim->rec.cls;
-	effect->trace.fence = claim->rec.fence;
-	effect->trace.other = claim->yield_for;
-	effect->trace.age_ms = mono_since(core->now, claim->rec.arrival);
+	trace = trace_event(core, what, NULL);
+	trace->claim = claim->rec.id;
+	trace->session = claim->rec.session;
+	trace->from = trace->to = claim->rec.state;
+	trace->end = claim->rec.end;
+	trace->reason = claim->rec.yield_reason;
+	trace->cls = claim->rec.cls;
+	trace->fence = claim->rec.fence;
+	trace->other = claim->yield_for;
+	trace->age_ms = mono_since(core->now, claim->rec.arrival);
 	bool granted = claim_has_room(claim) && claim->rec.state != CLAIM_OFFERED;
-	effect->trace.waited_ms = tell_waited_ms(core, claim, granted);
+	trace->waited_ms = tell_waited_ms(core, claim, granted);
 	if (granted)
-		effect->trace.held_ms = mono_since(core->now, claim->rec.held_since);
+		trace->held_ms = mono_since(core->now, claim->rec.held_since);
 	if (claim_has_room(claim))
-		effect->trace.gpus = claim->rec.granted_mask;
-	text_copy(effect->trace.name, sizeof(effect->trace.name), claim->rec.name);
+		trace->gpus = claim->rec.granted_mask;
+	text_copy(trace->name, sizeof(trace->name), claim->rec.name);
 	if (claim->rec.state == CLAIM_QUEUED)
-		text_copy(effect->trace.principal, sizeof(effect->trace.principal),
-			  claim->rec.principal);
-	return effect;
+		text_copy(trace->principal, sizeof(trace->principal), claim->rec.principal);
+	return trace;
 }

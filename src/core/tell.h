@@ -4,23 +4,25 @@
 #include "core/state.h"
 
 /* A message for conn, to be filled by the caller; conn 0: nobody is there, it is dropped. */
-struct effect *tell(struct core *core, uint64_t conn, enum message msg);
+struct send_effect *tell(struct core *core, uint64_t conn, enum message msg);
 /* The same, about a claim: ref, lease, state, end, and once granted its fence and GPUs. */
-struct effect *tell_at(struct core *core, uint64_t conn, const struct claim *claim,
-		       enum message msg);
+struct send_effect *tell_at(struct core *core, uint64_t conn, const struct claim *claim,
+			    enum message msg);
 /* The same, after all that this step grants: whoever gets the GPU next hears of it first. */
 void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum message msg);
-struct effect *tell_claim(struct core *core, const struct claim *claim, enum message msg);
+struct send_effect *tell_claim(struct core *core, const struct claim *claim, enum message msg);
 /* MSG_GRANTED or MSG_OFFERED as the claim's state says, or MSG_QUEUED. */
 void tell_standing(struct core *core, const struct claim *claim);
 void tell_denied(struct core *core, uint64_t conn, uint64_t ref, uint64_t lease, int err,
 		 const char *detail);
-/* Traces: from and to are the same state unless claim.c fills them in. */
 /* How long it has waited, or did wait for its newest grant where it is `granted`. */
 int64_t tell_waited_ms(const struct core *core, const struct claim *claim, bool granted);
-struct effect *trace_claim(struct core *core, const struct claim *claim, const char *what);
-struct effect *trace_session(struct core *core, const struct session *session, const char *what);
-struct effect *trace_event(struct core *core, const char *what, const char *detail);
+/* Traces: from and to are the same state unless claim.c fills them in. */
+struct trace_effect *trace_claim(struct core *core, const struct claim *claim,
+				 enum trace_what what);
+struct trace_effect *trace_session(struct core *core, const struct session *session,
+				   enum trace_what what);
+struct trace_effect *trace_event(struct core *core, enum trace_what what, const char *detail);
 
 /* dst is terminated always; what does not fit is cut. src may be NULL: empty. */
 void text_copy(char *dst, size_t size, const char *src);

@@ -256,7 +256,7 @@ void timer_jump(struct core *core, int64_t stalled_ms)
 			timer_arm_session(core, session);
 	}
 	estimate_disturbed(core);
-	trace_event(core, "clock-jump", NULL);
+	trace_event(core, TRACE_CLOCK_JUMP, NULL);
 	heartbeats(core);
 }
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "core/effect.h"
+#include "core/trace.h"
 #include "core/view.h"
 
 static const char *const class_names[LEASE_CLASS_COUNT] = {
@@ -78,6 +78,12 @@ static const char *const grants_texts[GRANTS_COUNT] = {
 #undef X
 };
 
+static const char *const trace_names[TRACE_COUNT] = {
+#define X(what, word) [what] = word,
+	TRACE_TABLE(X)
+#undef X
+};
+
 /* A number from outside the table is a bug of the caller, but printing must not die of it. */
 static const char *name_of(const char *const *names, int count, int index)
 {
@@ -132,6 +138,11 @@ const char *grants_name(int grants)
 const char *grants_text(int grants)
 {
 	return name_of(grants_texts, GRANTS_COUNT, grants);
+}
+
+const char *trace_name(enum trace_what what)
+{
+	return name_of(trace_names, TRACE_COUNT, (int)what);
 }
 
 int lease_class_from_name(const char *name)

@@ -13,10 +13,10 @@
 
 enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 
-static void fill(struct shell *shell, struct facts *facts, const struct effect *effect)
+static void fill(struct shell *shell, struct facts *facts, const struct send_effect *send)
 {
 	facts_fill(facts, shell->broker.core, &shell->live.settings.core, shell->epoch,
-		   shell->broker.now, shell->broker.wall, effect);
+		   shell->broker.now, shell->broker.wall, send);
 }
 
 void deliver_body(struct shell *shell, uint64_t conn)
@@ -25,16 +25,17 @@ void deliver_body(struct shell *shell, uint64_t conn)
 }
 
 /* Who is told its place from now on. Who came back with a waiting claim has not heard it yet. */
-static void note_place(struct shell *shell, const struct effect *effect, const struct facts *facts)
+static void note_place(struct shell *shell, uint64_t conn, const struct send_effect *send,
+		       const struct facts *facts)
 {
-	if (effect->send.msg == MSG_CLAIM && effect->send.state == CLAIM_QUEUED)
-		places_watch(&shell->places, effect->send.lease, effect->conn, effect->send.ref,
-			     PLACES_UNTOLD, shell->broker.now);
-	else if (effect->send.msg == MSG_QUEUED)
-		places_watch(&shell->places, effect->send.lease, effect->conn, effect->send.ref,
-			     facts->wire.position, shell->broker.now);
-	else if (effect->send.msg == MSG_OFFERED || effect->send.msg == MSG_GRANTED)
-		places_forget(&shell->places, effect->send.lease);
+	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED)
+		places_watch(&shell->places, send->lease, conn, send->ref, PLACES_UNTOLD,
+			     shell->broker.now);
+	else if (send->msg == MSG_QUEUED)
+		places_watch(&shell->places, send->lease, conn, send->ref, facts->wire.position,
+			     shell->broker.now);
+	else if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)
+		places_forget(&shell->places, send->lease);
 }
 
 static int close_code(int err)
@@ -56,55 +57,55 @@ static int close_code(int err)
 }
 
 /* What the door remembers of what its session is told. */
-static void note_told(struct shell *shell, struct door *door, const struct effect *effect)
+static void note_told(struct shell *shell, struct door *door, const struct send_effect *send)
 {
 	struct door_session *session = door->session;
-	uint64_t lease = effect->send.lease;
-	if (effect->send.msg == MSG_WELCOME) {
+	uint64_t lease = send->lease;
+	if (send->msg == MSG_WELCOME) {
 		session->id = lease;
 		if (session->binding == BIND_NATIVE)
 			processes_take(&shell->processes, lease, session->pidfd);
 		session->pidfd = -1;
 		if (session->rights == ACCESS_NONE) /* its secret was right */
 			session->rights = ACCESS_TOKEN;
-	} else if (effect->send.msg == MSG_REVOKED && effect->send.state != CLAIM_OFFERED) {
+	} else if (send->msg == MSG_REVOKED && send->state != CLAIM_OFFERED) {
 		door_revoked(door, lease);
-	} else if (effect->send.msg == MSG_RELEASED) {
+	} else if (send->msg == MSG_RELEASED) {
 		door_released(door, lease);
 	}
 }
 
-static void to_session(struct shell *shell, struct door *door, const struct effect *effect)
+static void to_session(struct shell *shell, struct door *door, const struct send_effect *send)
 {
 	struct facts facts;
-	note_told(shell, door, effect);
-	fill(shell, &facts, effect);
+	note_told(shell, door, send);
+	fill(shell, &facts, send);
 	facts.wire.rights = door->session->rights == ACCESS_ADMIN ? "admin" : "token";
 	facts.wire.dev = shell->dev;
 	facts.wire.linger_ms = core_linger_ms(&shell->live.settings.core, door->session->binding);
 	text_clear(&shell->body);
-	message_render(&shell->body, effect, &facts.wire);
+	message_render(&shell->body, send, &facts.wire);
 	deliver_body(shell, door->conn);
-	note_place(shell, effect, &facts);
-	if (effect->send.msg == MSG_DENIED && door->session->id == 0)
-		session_close(shell->doors.net, door->conn, close_code(effect->send.err),
-			      err_name(effect->send.err));
+	note_place(shell, door->conn, send, &facts);
+	if (send->msg == MSG_DENIED && door->session->id == 0)
+		session_close(shell->doors.net, door->conn, close_code(send->err),
+			      err_name(send->err));
 }
 
-static void to_request(struct shell *shell, struct door *door, const struct effect *effect)
+static void to_request(struct shell *shell, struct door *door, const struct send_effect *send)
 {
 	struct facts facts;
 	struct answer answer;
 	struct net *net = shell->doors.net;
 	uint64_t conn = door->conn;
-	fill(shell, &facts, effect);
+	fill(shell, &facts, send);
 	text_clear(&shell->body);
-	if (!answer_effect(&shell->body, door->route, effect, &facts.wire, &answer))
+	if (!answer_effect(&shell->body, door->route, send, &facts.wire, &answer))
 		return;
 	/* A grant that does not arrive must not be held: the door stays until it is known. */
 	char *origin = door->origin;
 	door->origin = NULL;
-	if (effect->send.msg == MSG_GRANTED)
+	if (send->msg == MSG_GRANTED)
 		door_turn(&shell->doors, door, DOOR_ANSWERED);
 	else
 		door_shut(&shell->doors, door);
@@ -112,22 +113,22 @@ static void to_request(struct shell *shell, struct door *door, const struct effe
 	free(origin);
 }
 
-static void to_stream(struct shell *shell, struct door *door, const struct effect *effect)
+static void to_stream(struct shell *shell, struct door *door, const struct send_effect *send)
 {
 	struct facts facts;
 	struct net *net = shell->doors.net;
 	uint64_t conn = door->conn;
 	bool last = false;
-	enum message msg = effect->send.msg;
+	enum message msg = send->msg;
 	if (!door->begun && (msg == MSG_DENIED || msg == MSG_TIMEOUT || msg == MSG_RELEASED)) {
-		to_request(shell, door, effect);
+		to_request(shell, door, send);
 		return;
 	}
-	fill(shell, &facts, effect);
+	fill(shell, &facts, send);
 	text_clear(&shell->body);
-	if (!answer_stream(&shell->body, effect, &facts.wire, &last))
+	if (!answer_stream(&shell->body, send, &facts.wire, &last))
 		return;
-	note_place(shell, effect, &facts);
+	note_place(shell, door->conn, send, &facts);
 	if (!door->begun)
 		respond_stream(net, conn, door->origin, "text/event-stream");
 	door->begun = true;
@@ -139,22 +140,22 @@ static void to_stream(struct shell *shell, struct door *door, const struct effec
 	http_stream_end(net, conn);
 }
 
-static void on_send(void *ctx, const struct effect *effect)
+static void on_send(void *ctx, uint64_t conn, const struct send_effect *send)
 {
 	struct shell *shell = ctx;
-	struct door *door = door_of(&shell->doors, effect->conn);
+	struct door *door = door_of(&shell->doors, conn);
 	if (!door)
 		return;
 	switch (door->kind) {
 	case DOOR_REQUEST:
-		to_request(shell, door, effect);
+		to_request(shell, door, send);
 		break;
 	case DOOR_STREAM:
-		to_stream(shell, door, effect);
+		to_stream(shell, door, send);
 		break;
 	case DOOR_GREETING:
 	case DOOR_SESSION:
-		to_session(shell, door, effect);
+		to_session(shell, door, send);
 		break;
 	case DOOR_ANSWERED:
 	case DOOR_FEED:
@@ -165,9 +166,9 @@ static void on_send(void *ctx, const struct effect *effect)
 	}
 }
 
-void deliver_place(void *ctx, const struct effect *queued)
+void deliver_place(void *ctx, uint64_t conn, const struct send_effect *queued)
 {
-	on_send(ctx, queued);
+	on_send(ctx, conn, queued);
 }
 
 static void tell_subscribers(struct shell *shell, const struct observed_change *change)
@@ -179,26 +180,26 @@ static void tell_subscribers(struct shell *shell, const struct observed_change *
 		if (!door->session->events)
 			continue;
 		if (shell->body.length == 0)
-			render_trace_json(&shell->body, &change->effect, change->id, change->at,
+			render_trace_json(&shell->body, &change->trace, change->id, change->at,
 					  &shell->live.settings.core);
 		deliver_body(shell, door->conn);
 	}
 }
 
-static void on_trace(void *ctx, const struct effect *effect)
+static void on_trace(void *ctx, const struct trace_effect *trace)
 {
 	struct shell *shell = ctx;
 	uint64_t id = shell->observers.change_next;
-	observe_change(&shell->observers, effect, shell->broker.wall);
-	tally_trace(&shell->tally, effect);
-	if (strcmp(effect->trace.what, "paused") == 0)
-		memcpy(shell->paused_reason, effect->trace.detail, sizeof shell->paused_reason);
+	observe_change(&shell->observers, trace, shell->broker.wall);
+	tally_trace(&shell->tally, trace);
+	if (trace->what == TRACE_PAUSED)
+		memcpy(shell->paused_reason, trace->detail, sizeof shell->paused_reason);
 	if (shell->observers.subscribers > 0)
 		tell_subscribers(shell, observe_change_at(&shell->observers, id));
 	if (shell->observers.log.level < LOG_INFO)
 		return;
 	text_clear(&shell->line);
-	render_trace_log(&shell->line, effect, &shell->live.settings.core);
+	render_trace_log(&shell->line, trace, &shell->live.settings.core);
 	log_write(&shell->observers.log, LOG_INFO, shell->line.bytes, NULL, 0);
 }
 
@@ -230,10 +231,10 @@ void deliver_render_line(struct text *scratch, struct text *out, const struct ob
 	message_render_log(out, scratch->bytes);
 }
 
-static void on_signal(void *ctx, const struct effect *effect)
+static void on_signal(void *ctx, const struct signal_effect *signal)
 {
 	struct shell *shell = ctx;
-	processes_signal(&shell->processes, effect->signal.session, effect->signal.signo);
+	processes_signal(&shell->processes, signal->session, signal->signo);
 }
 
 static void on_close(void *ctx, uint64_t conn)
@@ -319,9 +320,10 @@ static bool feed(struct shell *shell, struct door *door)
 		const struct observed_change *change = observe_change_at(o, door->sent + 1);
 		assert(change);
 		text_clear(&shell->line);
-		render_trace_json(&shell->line, &change->effect, change->id, change->at,
+		render_trace_json(&shell->line, &change->trace, change->id, change->at,
 				  &shell->live.settings.core);
-		answer_sse(&shell->body, change->id, change->effect.trace.what, shell->line.bytes);
+		answer_sse(&shell->body, change->id, trace_name(change->trace.what),
+			   shell->line.bytes);
 		door->sent = change->id;
 	}
 	http_stream_write(net, door->conn, shell->body.bytes, shell->body.length);

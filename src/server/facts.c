@@ -63,14 +63,15 @@ static void fill_place(struct facts *facts, const struct core *core, uint64_t cl
 }
 
 void facts_fill(struct facts *facts, const struct core *core, const struct core_config *config,
-		uint64_t epoch, struct mono_ms now, struct wall_ms wall, const struct effect *send)
+		uint64_t epoch, struct mono_ms now, struct wall_ms wall,
+		const struct send_effect *send)
 {
 	facts->wire = (struct message_facts){
 		.config = config, .epoch = epoch, .server = "baton/" BATON_VERSION};
-	if (send->send.msg == MSG_QUEUED)
-		fill_place(facts, core, send->send.lease, now, wall);
-	else if (send->send.msg == MSG_YIELD)
-		facts->wire.other_name = facts_name(core, send->send.other, now);
+	if (send->msg == MSG_QUEUED)
+		fill_place(facts, core, send->lease, now, wall);
+	else if (send->msg == MSG_YIELD)
+		facts->wire.other_name = facts_name(core, send->other, now);
 }
 
 const char *facts_grants_detail(const struct shell *shell, enum grants grants)

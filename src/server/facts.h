@@ -12,7 +12,8 @@ struct facts {
 };
 
 void facts_fill(struct facts *facts, const struct core *core, const struct core_config *config,
-		uint64_t epoch, struct mono_ms now, struct wall_ms wall, const struct effect *send);
+		uint64_t epoch, struct mono_ms now, struct wall_ms wall,
+		const struct send_effect *send);
 /* What a waiter is told about time. */
 void facts_told(const struct core *core, uint64_t claim, struct mono_ms now, struct wall_ms wall,
 		struct told *ret_told);

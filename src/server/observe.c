@@ -88,14 +88,14 @@ struct mono_ms observe_flush(struct observers *observers, struct mono_ms now)
 	return MONO_NEVER;
 }
 
-void observe_change(struct observers *observers, const struct effect *trace, struct wall_ms at)
+void observe_change(struct observers *observers, const struct trace_effect *trace,
+		    struct wall_ms at)
 {
 	struct observed_change *row =
 		&observers->changes[observers->change_next % LIMIT_EVENT_RING];
-	assert(trace->type == EFFECT_TRACE);
 	row->id = observers->change_next++;
 	row->at = at;
-	effect_copy(&row->effect, trace);
+	row->trace = *trace;
 }
 
 uint64_t observe_change_oldest(const struct observers *observers)

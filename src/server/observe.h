@@ -2,7 +2,7 @@
  * changes behind /v1/gpu/events. Tells whoever subscribed. */
 #pragma once
 #include "base/log.h"
-#include "core/effect.h"
+#include "core/trace.h"
 #include "wire/text.h"
 
 /* An event's id is epoch * OBSERVE_EPOCH + number, so it rises over restarts and stays exact in
@@ -26,7 +26,7 @@ struct observed_line {
 struct observed_change {
 	uint64_t id;
 	struct wall_ms at;
-	struct effect effect; /* EFFECT_TRACE */
+	struct trace_effect trace;
 };
 
 struct observers {
@@ -51,7 +51,8 @@ void observe_finish(struct observers *observers);
 struct mono_ms observe_flush(struct observers *observers, struct mono_ms now);
 void observe_on_line(struct observers *observers,
 		     void (*on_line)(void *ctx, const struct observed_line *line), void *ctx);
-void observe_change(struct observers *observers, const struct effect *trace, struct wall_ms at);
+void observe_change(struct observers *observers, const struct trace_effect *trace,
+		    struct wall_ms at);
 /* NULL when the ring does not have it (yet, or any more). */
 const struct observed_change *observe_change_at(const struct observers *observers, uint64_t id);
 uint64_t observe_change_oldest(const struct observers *observers);

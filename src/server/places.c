@@ -75,7 +75,8 @@ void places_forget(struct places *places, uint64_t claim)
 
 /* True: told, or there was nothing to tell; false: it is too early to tell. */
 static bool look(struct places *places, struct place *place, const struct core *core,
-		 struct mono_ms now, void (*tell)(void *ctx, const struct effect *queued),
+		 struct mono_ms now,
+		 void (*tell)(void *ctx, uint64_t conn, const struct send_effect *queued),
 		 void *ctx)
 {
 	int64_t position = core_position(core, place->claim);
@@ -87,18 +88,16 @@ static bool look(struct places *places, struct place *place, const struct core *
 		return true;
 	if (mono_since(now, place->told) < PLACES_INTERVAL_MS)
 		return false;
-	struct effect effect = {.type = EFFECT_SEND, .conn = place->conn};
-	effect.send.msg = MSG_QUEUED;
-	effect.send.ref = place->ref;
-	effect.send.lease = place->claim;
+	struct send_effect queued = {.msg = MSG_QUEUED, .ref = place->ref, .lease = place->claim};
 	place->position = position;
 	place->told = now;
-	tell(ctx, &effect);
+	tell(ctx, place->conn, &queued);
 	return true;
 }
 
 void places_step(struct places *places, const struct core *core, struct mono_ms now,
-		 void (*tell)(void *ctx, const struct effect *queued), void *ctx)
+		 void (*tell)(void *ctx, uint64_t conn, const struct send_effect *queued),
+		 void *ctx)
 {
 	if (!places->cursor) {
 		if (!places->dirty || !mono_due(places->sweep_at, now))

@@ -4,6 +4,7 @@
 #pragma once
 #include "base/hash.h"
 #include "base/list.h"
+#include "core/send.h"
 #include "core/view.h"
 
 enum {
@@ -27,8 +28,9 @@ void places_finish(struct places *places);
 void places_watch(struct places *places, uint64_t claim, uint64_t conn, uint64_t ref,
 		  int64_t position, struct mono_ms now);
 void places_forget(struct places *places, uint64_t claim); /* no harm when unknown */
-/* Looks at the next few claims and calls `tell` with a MSG_QUEUED effect for each that moved. */
+/* Looks at the next few claims and calls `tell` with a MSG_QUEUED for each that moved. */
 void places_step(struct places *places, const struct core *core, struct mono_ms now,
-		 void (*tell)(void *ctx, const struct effect *queued), void *ctx);
+		 void (*tell)(void *ctx, uint64_t conn, const struct send_effect *queued),
+		 void *ctx);
 /* When places_step has work; MONO_NEVER: none. */
 struct mono_ms places_wake(const struct places *places, struct mono_ms now);

@@ -243,38 +243,36 @@ static bool must_wait(const struct broker *broker, bool was_unwritable, const st
 static bool refuse(struct broker *broker, const struct effect *effect, const struct turn_out *out)
 {
 	struct claim_view view;
-	struct effect denied = {.type = EFFECT_SEND, .conn = effect->conn};
+	const struct send_effect *send = &effect->send;
+	struct send_effect denied = {.msg = MSG_DENIED, .err = ERR_JOURNAL, .ref = send->ref};
 	struct event *undo;
-	denied.send.msg = MSG_DENIED;
-	denied.send.err = ERR_JOURNAL;
-	denied.send.ref = effect->send.ref;
-	if (effect->send.msg == MSG_WELCOME) {
+	if (send->msg == MSG_WELCOME) {
 		batch_event(&broker->batch, EVENT_BYE, effect->conn);
-	} else if (effect->send.msg == MSG_GRANTED &&
-		   core_claim(broker->core, effect->send.lease, broker->now, &view) &&
+	} else if (send->msg == MSG_GRANTED &&
+		   core_claim(broker->core, send->lease, broker->now, &view) &&
 		   view.rec->session == 0) {
 		undo = batch_event(&broker->batch, EVENT_CONN_CLOSED, effect->conn);
 		undo->closed.undelivered = true;
 	} else {
 		return false;
 	}
-	out->send(out->ctx, &denied);
+	out->send(out->ctx, effect->conn, &denied);
 	return true;
 }
 
 /* A promise that waited for the journal may be void by now (I7). */
-static bool still_true(const struct broker *broker, const struct effect *effect)
+static bool still_true(const struct broker *broker, const struct send_effect *send)
 {
 	struct claim_view view;
-	enum message msg = effect->send.msg;
+	enum message msg = send->msg;
 	if (msg != MSG_QUEUED && msg != MSG_OFFERED && msg != MSG_GRANTED)
 		return true;
-	if (!core_claim(broker->core, effect->send.lease, broker->now, &view))
+	if (!core_claim(broker->core, send->lease, broker->now, &view))
 		return false;
 	enum claim_state state = view.rec->state;
 	if (msg == MSG_QUEUED)
 		return state == CLAIM_QUEUED;
-	return view.rec->fence == effect->send.fence &&
+	return view.rec->fence == send->fence &&
 	       (msg == MSG_OFFERED
 			? state == CLAIM_OFFERED
 			: state == CLAIM_HELD || state == CLAIM_LOADING || state == CLAIM_YIELDING);
@@ -286,13 +284,13 @@ static void carry_out(const struct effect *effect, const struct turn_out *out)
 	case EFFECT_APPEND:
 		break;
 	case EFFECT_SEND:
-		out->send(out->ctx, effect);
+		out->send(out->ctx, effect->conn, &effect->send);
 		break;
 	case EFFECT_TRACE:
-		out->trace(out->ctx, effect);
+		out->trace(out->ctx, &effect->trace);
 		break;
 	case EFFECT_SIGNAL:
-		out->signal(out->ctx, effect);
+		out->signal(out->ctx, &effect->signal);
 		break;
 	case EFFECT_CLOSE:
 		out->close(out->ctx, effect->conn);
@@ -307,7 +305,7 @@ static void let_out(struct broker *broker, bool durable, bool was_unwritable,
 {
 	if (durable && broker->held.count > 0) {
 		for (size_t i = 0; i < broker->held.count; i++)
-			if (still_true(broker, &broker->held.v[i]))
+			if (still_true(broker, &broker->held.v[i].send))
 				carry_out(&broker->held.v[i], out);
 		effects_clear(&broker->held);
 	}

@@ -42,9 +42,9 @@ struct broker {
 
 /* What carries effects out. All are called in the order of the effects, after the commit. */
 struct turn_out {
-	void (*send)(void *ctx, const struct effect *effect);
-	void (*trace)(void *ctx, const struct effect *effect);
-	void (*signal)(void *ctx, const struct effect *effect);
+	void (*send)(void *ctx, uint64_t conn, const struct send_effect *send);
+	void (*trace)(void *ctx, const struct trace_effect *trace);
+	void (*signal)(void *ctx, const struct signal_effect *signal);
 	void (*close)(void *ctx, uint64_t conn);
 	/* A record was appended: who watches sessions and GPUs learns from it. */
 	void (*appended)(void *ctx, const struct record *record);

@@ -78,7 +78,7 @@ bool watch_send_events(struct shell *shell, uint64_t conn, const struct message_
 		const struct observed_change *change = observe_change_at(observers, id);
 		if (!change)
 			break;
-		render_trace_json(rows, &change->effect, change->id, change->at,
+		render_trace_json(rows, &change->trace, change->id, change->at,
 				  &shell->live.settings.core);
 		if (rows->length + (count + 1) * FRAME_BYTES > most)
 			break;

@@ -2,8 +2,6 @@
  * knows no connection. Called by the server when it carries out EFFECT_SEND, and for refusals. */
 #include "wire/answer.h"
 
-#include <assert.h>
-
 #include "wire/parts.h"
 
 static const char json_media_type[] = "application/json";
@@ -52,22 +50,22 @@ void answer_ok(struct text *body, struct answer *ret_answer)
 	set(ret_answer, 200, 0);
 }
 
-static void add_grant(struct text *body, const struct effect *send,
+static void add_grant(struct text *body, const struct send_effect *send,
 		      const struct message_facts *facts)
 {
-	part_token(body, &send->send.token);
-	text_json_u64(body, "lease", send->send.lease);
-	text_json_u64(body, "fence", send->send.fence);
-	part_gpus(body, send->send.gpus, facts->config);
-	if (send->send.expires_ms > 0)
-		text_json_seconds(body, "expires_in_s", send->send.expires_ms);
+	part_token(body, &send->token);
+	text_json_u64(body, "lease", send->lease);
+	text_json_u64(body, "fence", send->fence);
+	part_gpus(body, send->gpus, facts->config);
+	if (send->expires_ms > 0)
+		text_json_seconds(body, "expires_in_s", send->expires_ms);
 }
 
 /* Done: one word in `status`, and what more there is to say. */
-static void answer_done(struct text *body, const struct effect *send,
+static void answer_done(struct text *body, const struct send_effect *send,
 			const struct message_facts *facts, struct answer *ret_answer)
 {
-	enum message msg = send->send.msg;
+	enum message msg = send->msg;
 	text_char(body, '{');
 	if (msg == MSG_GRANTED) {
 		text_json_str(body, "status", "acquired");
@@ -77,7 +75,7 @@ static void answer_done(struct text *body, const struct effect *send,
 		part_renewed(body, send);
 	} else if (msg == MSG_OK) {
 		text_json_str(body, "status", "ok");
-		text_json_u64(body, "count", send->send.lease);
+		text_json_u64(body, "count", send->lease);
 	} else {
 		text_json_str(body, "status", "released");
 	}
@@ -85,11 +83,10 @@ static void answer_done(struct text *body, const struct effect *send,
 	set(ret_answer, 200, 0);
 }
 
-bool answer_effect(struct text *body, enum route_id route, const struct effect *send,
+bool answer_effect(struct text *body, enum route_id route, const struct send_effect *send,
 		   const struct message_facts *facts, struct answer *ret_answer)
 {
-	assert(send->type == EFFECT_SEND);
-	switch (send->send.msg) {
+	switch (send->msg) {
 	case MSG_GRANTED:
 	case MSG_RENEWED:
 	case MSG_OK:
@@ -98,7 +95,7 @@ bool answer_effect(struct text *body, enum route_id route, const struct effect *
 	case MSG_RELEASED:
 		/* To the holder's unlock: done. To a parked lock: an operator ended it. */
 		if (route == ROUTE_LOCK)
-			answer_error(body, ERR_RELEASED, send->send.detail, ret_answer);
+			answer_error(body, ERR_RELEASED, send->detail, ret_answer);
 		else
 			answer_done(body, send, facts, ret_answer);
 		return true;
@@ -106,10 +103,10 @@ bool answer_effect(struct text *body, enum route_id route, const struct effect *
 		answer_error(body, ERR_TIMEOUT, NULL, ret_answer);
 		return true;
 	case MSG_REVOKED:
-		answer_error(body, ERR_REVOKED, send->send.detail, ret_answer);
+		answer_error(body, ERR_REVOKED, send->detail, ret_answer);
 		return true;
 	case MSG_DENIED:
-		answer_error(body, send->send.err, send->send.detail, ret_answer);
+		answer_error(body, send->err, send->detail, ret_answer);
 		return true;
 	case MSG_WELCOME:
 	case MSG_CLAIM:
@@ -145,10 +142,10 @@ void answer_sse_keepalive(struct text *out)
 	text_str(out, ":\n\n");
 }
 
-bool answer_stream(struct text *out, const struct effect *send, const struct message_facts *facts,
-		   bool *ret_last)
+bool answer_stream(struct text *out, const struct send_effect *send,
+		   const struct message_facts *facts, bool *ret_last)
 {
-	enum message msg = send->send.msg;
+	enum message msg = send->msg;
 	bool last = msg == MSG_REVOKED || msg == MSG_RELEASED || msg == MSG_TIMEOUT ||
 		    msg == MSG_DENIED;
 	*ret_last = last;

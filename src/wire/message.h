@@ -2,7 +2,7 @@
  * on the Unix socket: what clients say becomes events, what the core sends becomes text. The
  * client's side is ask.h and reply.h. docs/protocol.md has every field. */
 #pragma once
-#include "core/effect.h"
+#include "core/send.h"
 #include "core/view.h"
 #include "wire/about.h"
 #include "wire/lock.h"
@@ -78,7 +78,8 @@ struct message_facts {
 };
 
 /* Adds one JSON object without a newline. */
-void message_render(struct text *out, const struct effect *send, const struct message_facts *facts);
+void message_render(struct text *out, const struct send_effect *send,
+		    const struct message_facts *facts);
 /* `denied` for what never reached the core: a malformed message, a missing right. */
 void message_render_denied(struct text *out, uint64_t ref, int err, const char *detail);
 /* {"type":"ok","count":..}, {"type":"log","line":..}, {"type":"link","url":..}, and

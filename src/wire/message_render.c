@@ -87,36 +87,36 @@ void part_error(struct text *out, int err, const char *detail)
 		text_json_i64(out, "retry_after_s", err_retry_s(err));
 }
 
-void part_yield(struct text *out, const struct effect *send, const struct message_facts *facts)
+void part_yield(struct text *out, const struct send_effect *send, const struct message_facts *facts)
 {
-	text_json_str(out, "reason", yield_reason_name(send->send.reason));
-	if (send->send.other) {
-		text_json_u64(out, "for_lease", send->send.other);
+	text_json_str(out, "reason", yield_reason_name(send->reason));
+	if (send->other) {
+		text_json_u64(out, "for_lease", send->other);
 		text_json_str(out, "for", facts->other_name);
 	}
-	text_json_i64(out, "grace_ms", send->send.grace_ms);
-	if (send->send.detail[0])
-		text_json_str(out, "detail", send->send.detail);
+	text_json_i64(out, "grace_ms", send->grace_ms);
+	if (send->detail[0])
+		text_json_str(out, "detail", send->detail);
 }
 
-void part_renewed(struct text *out, const struct effect *send)
+void part_renewed(struct text *out, const struct send_effect *send)
 {
-	text_json_seconds(out, "expires_in_s", send->send.expires_ms);
-	if (!send->send.flag)
+	text_json_seconds(out, "expires_in_s", send->expires_ms);
+	if (!send->flag)
 		return;
 	text_json_bool(out, "yield", true);
-	text_json_str(out, "reason", yield_reason_name(send->send.reason));
+	text_json_str(out, "reason", yield_reason_name(send->reason));
 }
 
-static void add_welcome(struct text *out, const struct effect *send,
+static void add_welcome(struct text *out, const struct send_effect *send,
 			const struct message_facts *facts)
 {
 	char hex[TOKEN_HEX_BYTES];
-	token_to_hex(&send->send.token, hex);
+	token_to_hex(&send->token, hex);
 	text_json_i64(out, "version", MESSAGE_VERSION);
 	text_json_key(out, "session");
-	text_format(out, "\"%" PRIu64 "-%s\"", send->send.lease, hex);
-	text_json_bool(out, "resumed", send->send.flag);
+	text_format(out, "\"%" PRIu64 "-%s\"", send->lease, hex);
+	text_json_bool(out, "resumed", send->flag);
 	text_json_u64(out, "epoch", facts->epoch);
 	if (facts->config) {
 		text_json_seconds(out, "ping_s", facts->config->heartbeat_ms);
@@ -131,46 +131,47 @@ static void add_welcome(struct text *out, const struct effect *send,
 		text_json_bool(out, "dev", true);
 }
 
-static void add_claim(struct text *out, const struct effect *send,
+static void add_claim(struct text *out, const struct send_effect *send,
 		      const struct message_facts *facts)
 {
-	text_json_str(out, "state", claim_state_name(send->send.state));
-	if (send->send.fence)
-		text_json_u64(out, "fence", send->send.fence);
-	part_gpus(out, send->send.gpus, facts->config);
-	part_token(out, &send->send.token);
+	text_json_str(out, "state", claim_state_name(send->state));
+	if (send->fence)
+		text_json_u64(out, "fence", send->fence);
+	part_gpus(out, send->gpus, facts->config);
+	part_token(out, &send->token);
 }
 
-static void add_grant(struct text *out, const struct effect *send,
+static void add_grant(struct text *out, const struct send_effect *send,
 		      const struct message_facts *facts)
 {
-	text_json_u64(out, "fence", send->send.fence);
-	part_gpus(out, send->send.gpus, facts->config);
-	part_token(out, &send->send.token);
-	if (send->send.expires_ms > 0)
-		text_json_seconds(out, "expires_in_s", send->send.expires_ms);
+	text_json_u64(out, "fence", send->fence);
+	part_gpus(out, send->gpus, facts->config);
+	part_token(out, &send->token);
+	if (send->expires_ms > 0)
+		text_json_seconds(out, "expires_in_s", send->expires_ms);
 }
 
-static void add_numbers(struct text *out, const struct effect *send)
+static void add_numbers(struct text *out, const struct send_effect *send)
 {
-	bool numbered = send->send.msg != MSG_WELCOME && send->send.msg != MSG_OK;
-	if (numbered && send->send.ref)
-		text_json_u64(out, "ref", send->send.ref);
-	if (numbered && send->send.lease)
-		text_json_u64(out, "lease", send->send.lease);
+	bool numbered = send->msg != MSG_WELCOME && send->msg != MSG_OK;
+	if (numbered && send->ref)
+		text_json_u64(out, "ref", send->ref);
+	if (numbered && send->lease)
+		text_json_u64(out, "lease", send->lease);
 }
 
-static void add_end(struct text *out, const struct effect *send)
+static void add_end(struct text *out, const struct send_effect *send)
 {
-	if (send->send.end != END_NONE)
-		text_json_str(out, "reason", end_reason_name(send->send.end));
-	if (send->send.detail[0])
-		text_json_str(out, "detail", send->send.detail);
+	if (send->end != END_NONE)
+		text_json_str(out, "reason", end_reason_name(send->end));
+	if (send->detail[0])
+		text_json_str(out, "detail", send->detail);
 }
 
-static void add_body(struct text *out, const struct effect *send, const struct message_facts *facts)
+static void add_body(struct text *out, const struct send_effect *send,
+		     const struct message_facts *facts)
 {
-	switch (send->send.msg) {
+	switch (send->msg) {
 	case MSG_WELCOME:
 		add_welcome(out, send, facts);
 		break;
@@ -188,11 +189,11 @@ static void add_body(struct text *out, const struct effect *send, const struct m
 		part_yield(out, send, facts);
 		break;
 	case MSG_REVOKED:
-		text_json_str(out, "reason", yield_reason_name(send->send.reason));
-		if (send->send.grace_ms > 0)
-			text_json_i64(out, "grace_ms", send->send.grace_ms);
-		if (send->send.detail[0])
-			text_json_str(out, "detail", send->send.detail);
+		text_json_str(out, "reason", yield_reason_name(send->reason));
+		if (send->grace_ms > 0)
+			text_json_i64(out, "grace_ms", send->grace_ms);
+		if (send->detail[0])
+			text_json_str(out, "detail", send->detail);
 		break;
 	case MSG_RELEASED:
 		add_end(out, send);
@@ -201,16 +202,16 @@ static void add_body(struct text *out, const struct effect *send, const struct m
 		text_json_str(out, "message", err_text(ERR_TIMEOUT));
 		break;
 	case MSG_DENIED:
-		part_error(out, send->send.err, send->send.detail);
+		part_error(out, send->err, send->detail);
 		break;
 	case MSG_RENEWED:
 		part_renewed(out, send);
 		break;
 	case MSG_LENT:
-		text_json_u64(out, "to", send->send.other);
+		text_json_u64(out, "to", send->other);
 		break;
 	case MSG_OK:
-		text_json_u64(out, "count", send->send.lease);
+		text_json_u64(out, "count", send->lease);
 		break;
 	case MSG_CHANGED:
 	case MSG_KEEP:
@@ -220,12 +221,12 @@ static void add_body(struct text *out, const struct effect *send, const struct m
 	}
 }
 
-void message_render(struct text *out, const struct effect *send, const struct message_facts *facts)
+void message_render(struct text *out, const struct send_effect *send,
+		    const struct message_facts *facts)
 {
-	assert(send->type == EFFECT_SEND);
-	assert(send->send.msg < MSG_COUNT);
+	assert(send->msg < MSG_COUNT);
 	text_char(out, '{');
-	text_json_str(out, "type", type_names[send->send.msg]);
+	text_json_str(out, "type", type_names[send->msg]);
 	add_numbers(out, send);
 	add_body(out, send, facts);
 	text_char(out, '}');

@@ -12,9 +12,10 @@ void part_token(struct text *out, const struct token *token);
 /* code, message, detail?, retry_after_s?. `err` with or without minus. */
 void part_error(struct text *out, int err, const char *detail);
 /* reason, for_lease?, for?, grace_ms. */
-void part_yield(struct text *out, const struct effect *send, const struct message_facts *facts);
+void part_yield(struct text *out, const struct send_effect *send,
+		const struct message_facts *facts);
 /* expires_in_s, and yield and reason while the holder is asked to give way. */
-void part_renewed(struct text *out, const struct effect *send);
+void part_renewed(struct text *out, const struct send_effect *send);
 /* {"code","text","holder"?,"gives_way_in_s"?}. */
 void part_why(struct text *out, const struct why *why, const char *holder_name,
 	      const struct core_config *config);

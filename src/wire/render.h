@@ -2,6 +2,7 @@
  * written one at a time, so the server can stream 10,000 of them in slices; between calls it may
  * send and clear the buffer. Asks nothing of the core: views come in as arguments. */
 #pragma once
+#include "core/trace.h"
 #include "core/view.h"
 #include "wire/told.h"
 
@@ -65,11 +66,11 @@ void render_waiter(struct render *render, const struct claim_view *waiter, struc
 void render_why(struct text *out, const struct why *why, const char *holder_name,
 		const struct core_config *config);
 
-/* An EFFECT_TRACE: as the JSON object of /v1/gpu/events (`id` counts events), and as the tail of a
+/* A trace: as the JSON object of /v1/gpu/events (`id` counts events), and as the tail of a
  * log line: `held lease=7 client="x" ..`. */
-void render_trace_json(struct text *out, const struct effect *trace, uint64_t id,
+void render_trace_json(struct text *out, const struct trace_effect *trace, uint64_t id,
 		       struct wall_ms wall, const struct core_config *config);
-void render_trace_log(struct text *out, const struct effect *trace,
+void render_trace_log(struct text *out, const struct trace_effect *trace,
 		      const struct core_config *config);
 
 /* A row of the journal's history as one object: an ended claim, or an operator's act. */

@@ -1,50 +1,47 @@
 /* render_trace: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
  * token: traces carry none. Called by the server for each EFFECT_TRACE. */
-#include <assert.h>
-
 #include "wire/parts.h"
 #include "wire/render.h"
 
-void render_trace_json(struct text *out, const struct effect *trace, uint64_t id,
+void render_trace_json(struct text *out, const struct trace_effect *trace, uint64_t id,
 		       struct wall_ms wall, const struct core_config *config)
 {
-	assert(trace->type == EFFECT_TRACE);
 	text_str(out, "{\"type\":\"event\"");
 	text_json_u64(out, "id", id);
 	text_json_key(out, "time");
 	text_char(out, '"');
 	render_time(out, wall);
 	text_char(out, '"');
-	text_json_str(out, "what", trace->trace.what);
-	if (trace->trace.claim) {
-		text_json_u64(out, "lease", trace->trace.claim);
-		text_json_str(out, "class", lease_class_name(trace->trace.cls));
-		text_json_str(out, "from", claim_state_name(trace->trace.from));
-		text_json_str(out, "to", claim_state_name(trace->trace.to));
+	text_json_str(out, "what", trace_name(trace->what));
+	if (trace->claim) {
+		text_json_u64(out, "lease", trace->claim);
+		text_json_str(out, "class", lease_class_name(trace->cls));
+		text_json_str(out, "from", claim_state_name(trace->from));
+		text_json_str(out, "to", claim_state_name(trace->to));
 	}
-	if (trace->trace.session)
-		text_json_u64(out, "session", trace->trace.session);
-	if (trace->trace.name[0])
-		text_json_str(out, "client", trace->trace.name);
-	if (trace->trace.principal[0])
-		text_json_str(out, "principal", trace->trace.principal);
-	if (trace->trace.end != END_NONE)
-		text_json_str(out, "end", end_reason_name(trace->trace.end));
-	if (trace->trace.claim && trace->trace.to == CLAIM_YIELDING)
-		text_json_str(out, "reason", yield_reason_name(trace->trace.reason));
-	if (trace->trace.fence)
-		text_json_u64(out, "fence", trace->trace.fence);
-	if (trace->trace.other)
-		text_json_u64(out, "other", trace->trace.other);
-	part_gpus(out, trace->trace.gpus, config);
-	if (trace->trace.claim) {
-		text_json_seconds(out, "age_s", trace->trace.age_ms);
-		text_json_seconds(out, "waited_s", trace->trace.waited_ms);
+	if (trace->session)
+		text_json_u64(out, "session", trace->session);
+	if (trace->name[0])
+		text_json_str(out, "client", trace->name);
+	if (trace->principal[0])
+		text_json_str(out, "principal", trace->principal);
+	if (trace->end != END_NONE)
+		text_json_str(out, "end", end_reason_name(trace->end));
+	if (trace->claim && trace->to == CLAIM_YIELDING)
+		text_json_str(out, "reason", yield_reason_name(trace->reason));
+	if (trace->fence)
+		text_json_u64(out, "fence", trace->fence);
+	if (trace->other)
+		text_json_u64(out, "other", trace->other);
+	part_gpus(out, trace->gpus, config);
+	if (trace->claim) {
+		text_json_seconds(out, "age_s", trace->age_ms);
+		text_json_seconds(out, "waited_s", trace->waited_ms);
 	}
-	if (trace->trace.held_ms > 0)
-		text_json_seconds(out, "held_s", trace->trace.held_ms);
-	if (trace->trace.detail[0])
-		text_json_str(out, "detail", trace->trace.detail);
+	if (trace->held_ms > 0)
+		text_json_seconds(out, "held_s", trace->held_ms);
+	if (trace->detail[0])
+		text_json_str(out, "detail", trace->detail);
 	text_char(out, '}');
 }
 
@@ -92,28 +89,27 @@ static void log_gpus(struct text *out, uint32_t mask, const struct core_config *
 	}
 }
 
-void render_trace_log(struct text *out, const struct effect *trace,
+void render_trace_log(struct text *out, const struct trace_effect *trace,
 		      const struct core_config *config)
 {
-	assert(trace->type == EFFECT_TRACE);
-	text_str(out, trace->trace.what);
-	log_u64(out, "lease", trace->trace.claim);
-	log_u64(out, "session", trace->trace.session);
-	if (trace->trace.name[0])
-		text_log_str(out, "client", trace->trace.name);
-	if (trace->trace.principal[0])
-		log_word(out, "principal", trace->trace.principal);
-	if (trace->trace.claim)
-		log_word(out, "class", lease_class_name(trace->trace.cls));
-	if (trace->trace.end != END_NONE)
-		log_word(out, "end", end_reason_name(trace->trace.end));
-	if (trace->trace.claim && trace->trace.to == CLAIM_YIELDING)
-		log_word(out, "reason", yield_reason_name(trace->trace.reason));
-	log_u64(out, "fence", trace->trace.fence);
-	log_u64(out, "for", trace->trace.other);
-	log_gpus(out, trace->trace.gpus, config);
-	log_seconds(out, "waited_s", trace->trace.waited_ms);
-	log_seconds(out, "held_s", trace->trace.held_ms);
-	if (trace->trace.detail[0])
-		text_log_str(out, "detail", trace->trace.detail);
+	text_str(out, trace_name(trace->what));
+	log_u64(out, "lease", trace->claim);
+	log_u64(out, "session", trace->session);
+	if (trace->name[0])
+		text_log_str(out, "client", trace->name);
+	if (trace->principal[0])
+		log_word(out, "principal", trace->principal);
+	if (trace->claim)
+		log_word(out, "class", lease_class_name(trace->cls));
+	if (trace->end != END_NONE)
+		log_word(out, "end", end_reason_name(trace->end));
+	if (trace->claim && trace->to == CLAIM_YIELDING)
+		log_word(out, "reason", yield_reason_name(trace->reason));
+	log_u64(out, "fence", trace->fence);
+	log_u64(out, "for", trace->other);
+	log_gpus(out, trace->gpus, config);
+	log_seconds(out, "waited_s", trace->waited_ms);
+	log_seconds(out, "held_s", trace->held_ms);
+	if (trace->detail[0])
+		text_log_str(out, "detail", trace->detail);
 }

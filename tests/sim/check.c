@@ -49,7 +49,7 @@ static void hash_change(struct trace *trace, const struct effect *fx)
 				    fx->trace.gpus};
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		trace_number(trace, numbers[i]);
-	trace_bytes(trace, fx->trace.what, strlen(fx->trace.what));
+	trace_bytes(trace, trace_name(fx->trace.what), strlen(trace_name(fx->trace.what)));
 	trace_bytes(trace, fx->trace.name, strlen(fx->trace.name));
 	trace_bytes(trace, fx->trace.detail, strlen(fx->trace.detail));
 }

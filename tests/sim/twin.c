@@ -80,8 +80,7 @@ static bool same(const struct effect *a, const struct effect *b)
 		return !memcmp(&a->send, &b->send, (size_t)(a->send.detail - (char *)&a->send)) &&
 		       !strcmp(a->send.detail, b->send.detail);
 	case EFFECT_TRACE:
-		return !memcmp(&a->trace, &b->trace, (size_t)(a->trace.what - (char *)&a->trace)) &&
-		       !strcmp(a->trace.what, b->trace.what) &&
+		return !memcmp(&a->trace, &b->trace, (size_t)(a->trace.name - (char *)&a->trace)) &&
 		       !strcmp(a->trace.name, b->trace.name) &&
 		       !strcmp(a->trace.principal, b->trace.principal) &&
 		       !strcmp(a->trace.detail, b->trace.detail);

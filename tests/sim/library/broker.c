@@ -51,7 +51,7 @@ static void send_effect(struct town *town, const struct effect *fx)
 	};
 	struct text out;
 	text_init(&out);
-	message_render(&out, fx, &facts);
+	message_render(&out, &fx->send, &facts);
 	send_text(town, conn, out.bytes);
 	text_finish(&out);
 	town->revokes += fx->send.msg == MSG_REVOKED;

@@ -36,10 +36,10 @@ static uint64_t stranger(struct rig *rig)
 	return conn;
 }
 
-static bool traced(const struct rig *rig, const char *what)
+static bool traced(const struct rig *rig, enum trace_what what)
 {
 	for (size_t i = 0; i < rig->fx.count; i++)
-		if (rig->fx.v[i].type == EFFECT_TRACE && strcmp(rig->fx.v[i].trace.what, what) == 0)
+		if (rig->fx.v[i].type == EFFECT_TRACE && rig->fx.v[i].trace.what == what)
 			return true;
 	return false;
 }
@@ -125,7 +125,7 @@ static void test_reached_later(void **state)
 	uint64_t session = rig_session_id(rig, a);
 
 	peer_reach(rig, session, PEER_UNKNOWN, "Too many open files");
-	assert_true(traced(rig, "unwatched"));
+	assert_true(traced(rig, TRACE_UNWATCHED));
 	assert_string_equal(seen(rig, held).unwatched, "Too many open files");
 	peer_reach(rig, session, PEER_REACHED, NULL);
 	assert_null(seen(rig, held).unwatched);
@@ -162,7 +162,7 @@ static void test_wrapper_dies(void **state)
 	uint64_t session = rig_session_id(rig, a), next = rig_wait(rig, b, LEASE_CHAT);
 
 	peer_exit(rig, session, true);
-	assert_true(traced(rig, "exited") && traced(rig, "killed"));
+	assert_true(traced(rig, TRACE_EXITED) && traced(rig, TRACE_KILLED));
 	assert_null(rig_signal(rig, SIGTERM));
 	assert_int_equal(rig_signal(rig, SIGKILL)->signal.session, session);
 	assert_int_equal(rig_end(rig, waits), END_DISCONNECTED);
@@ -266,11 +266,11 @@ static void test_told_apart(void **state)
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
 
 	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = a});
-	assert_true(traced(rig, "bye") && !traced(rig, "detached"));
+	assert_true(traced(rig, TRACE_BYE) && !traced(rig, TRACE_DETACHED));
 	rig_close(rig, b);
-	assert_true(traced(rig, "detached") && !traced(rig, "bye"));
+	assert_true(traced(rig, TRACE_DETACHED) && !traced(rig, TRACE_BYE));
 	peer_exit(rig, 2, false);
-	assert_true(traced(rig, "gone"));
+	assert_true(traced(rig, TRACE_GONE));
 }
 
 int main(void)

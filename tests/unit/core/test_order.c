@@ -221,12 +221,12 @@ static void test_reload_reorders(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 }
 
-static const struct effect *last_trace(const struct rig *rig, const char *what)
+static const struct trace_effect *last_trace(const struct rig *rig, enum trace_what what)
 {
-	const struct effect *found = NULL;
+	const struct trace_effect *found = NULL;
 	for (size_t i = 0; i < rig->fx.count; i++)
-		if (rig->fx.v[i].type == EFFECT_TRACE && strcmp(rig->fx.v[i].trace.what, what) == 0)
-			found = &rig->fx.v[i];
+		if (rig->fx.v[i].type == EFFECT_TRACE && rig->fx.v[i].trace.what == what)
+			found = &rig->fx.v[i].trace;
 	return found;
 }
 
@@ -238,23 +238,23 @@ static void test_wait_and_age(void **state)
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
 	uint64_t first = rig_hold(rig, a, LEASE_CHAT);
 	uint64_t second = rig_wait(rig, b, LEASE_BACKGROUND);
-	const struct effect *trace;
+	const struct trace_effect *trace;
 
 	rig_pass(rig, 3000);
 	rig_release(rig, a, first, false);
-	trace = last_trace(rig, "ended");
-	assert_int_equal(trace->trace.waited_ms, 0); /* granted at once */
-	assert_int_equal(trace->trace.held_ms, 3000);
-	assert_int_equal(trace->trace.age_ms, 3000);
+	trace = last_trace(rig, TRACE_ENDED);
+	assert_int_equal(trace->waited_ms, 0); /* granted at once */
+	assert_int_equal(trace->held_ms, 3000);
+	assert_int_equal(trace->age_ms, 3000);
 	rig_accept(rig, b, second);
-	assert_int_equal(last_trace(rig, "held")->trace.waited_ms, 3000);
+	assert_int_equal(last_trace(rig, TRACE_HELD)->waited_ms, 3000);
 	rig_pass(rig, 2000);
 	rig_wait(rig, a, LEASE_VOICE); /* asks it to give way */
 	rig_release(rig, b, second, true);
-	trace = last_trace(rig, "queued");
-	assert_int_equal(trace->trace.waited_ms, 3000);
-	assert_int_equal(trace->trace.held_ms, 2000);
-	assert_int_equal(trace->trace.age_ms, 5000);
+	trace = last_trace(rig, TRACE_QUEUED);
+	assert_int_equal(trace->waited_ms, 3000);
+	assert_int_equal(trace->held_ms, 2000);
+	assert_int_equal(trace->age_ms, 5000);
 }
 
 int main(void)

@@ -130,6 +130,8 @@ static void test_names(void **state)
 	assert_string_equal(end_reason_name(END_FORCE_RELEASED), "force-released");
 	assert_string_equal(yield_reason_name(YIELD_HOLD_MAX), "hold-max");
 	assert_string_equal(why_name(WHY_LOCK_DELAY), "lock-delay");
+	assert_string_equal(trace_name(TRACE_FORCE_RELEASE_ALL), "force-release-all");
+	assert_string_equal(trace_name(TRACE_COUNT), "unknown");
 }
 
 int main(void)

@@ -34,19 +34,19 @@ static void test_changes(void **state)
 {
 	(void)state;
 	struct observers o;
-	struct effect trace = {.type = EFFECT_TRACE};
+	struct trace_effect trace = {0};
 	observe_init(&o, LOG_ERROR, 7);
 	uint64_t first = o.change_next;
 	assert_true(first > 6 * OBSERVE_EPOCH + 1000 && first < 8 * OBSERVE_EPOCH);
 	assert_null(observe_change_at(&o, first));
 	for (uint64_t i = 0; i < LIMIT_EVENT_RING + 10; i++) {
-		trace.trace.claim = i;
+		trace.claim = i;
 		observe_change(&o, &trace, (struct wall_ms){(int64_t)i});
 	}
 	assert_int_equal(observe_change_oldest(&o), first + 10);
 	assert_null(observe_change_at(&o, first + 9));
-	assert_int_equal(observe_change_at(&o, first + 10)->effect.trace.claim, 10);
-	assert_int_equal(observe_change_at(&o, o.change_next - 1)->effect.trace.claim,
+	assert_int_equal(observe_change_at(&o, first + 10)->trace.claim, 10);
+	assert_int_equal(observe_change_at(&o, o.change_next - 1)->trace.claim,
 			 LIMIT_EVENT_RING + 9);
 	assert_null(observe_change_at(&o, o.change_next));
 	observe_finish(&o);

@@ -21,13 +21,13 @@ int64_t core_position(const struct core *core, uint64_t claim_id)
 	return positions[claim_id];
 }
 
-static void tell(void *ctx, const struct effect *queued)
+static void tell(void *ctx, uint64_t conn, const struct send_effect *queued)
 {
 	(void)ctx;
-	assert_int_equal(queued->send.msg, MSG_QUEUED);
-	assert_int_equal(queued->conn, queued->send.lease + 7);
+	assert_int_equal(queued->msg, MSG_QUEUED);
+	assert_int_equal(conn, queued->lease + 7);
 	told++;
-	told_claim[queued->send.lease]++;
+	told_claim[queued->lease]++;
 }
 
 static int set_up(void **state)

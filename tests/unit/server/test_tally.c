@@ -12,13 +12,13 @@
 static void moved(struct tally *tally, enum lease_class cls, enum claim_state from,
 		  enum claim_state to)
 {
-	struct effect effect = {.type = EFFECT_TRACE};
-	effect.trace.claim = 7;
-	effect.trace.cls = cls;
-	effect.trace.from = from;
-	effect.trace.to = to;
-	effect.trace.waited_ms = 3000;
-	effect.trace.held_ms = 12000;
+	struct trace_effect effect = {0};
+	effect.claim = 7;
+	effect.cls = cls;
+	effect.from = from;
+	effect.to = to;
+	effect.waited_ms = 3000;
+	effect.held_ms = 12000;
 	tally_trace(tally, &effect);
 }
 
@@ -54,12 +54,12 @@ static void test_life(void **state)
 static void test_never_granted(void **state)
 {
 	struct tally tally = {0};
-	struct effect broker = {.type = EFFECT_TRACE};
+	struct trace_effect broker = {0};
 	(void)state;
 	moved(&tally, LEASE_VOICE, CLAIM_QUEUED, CLAIM_ENDED);
 	moved(&tally, LEASE_VOICE, CLAIM_OFFERED, CLAIM_ENDED);
 	moved(&tally, LEASE_VOICE, CLAIM_OFFERED, CLAIM_QUEUED);
-	broker.trace.to = CLAIM_HELD;
+	broker.to = CLAIM_HELD;
 	tally_trace(&tally, &broker);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		assert_int_equal(count(&tally.waits[cls]), 0);

@@ -111,16 +111,16 @@ void parsed_finish(struct parsed *parsed)
 	(void)parsed;
 }
 
-static void on_send(void *ctx, const struct effect *effect)
+static void on_send(void *ctx, uint64_t conn, const struct send_effect *send)
 {
 	(void)ctx;
-	note("send %llu;", (unsigned long long)effect->conn);
-	denied += effect->send.msg == MSG_DENIED && effect->send.err == ERR_JOURNAL;
+	note("send %llu;", (unsigned long long)conn);
+	denied += send->msg == MSG_DENIED && send->err == ERR_JOURNAL;
 }
 
-static void on_trace(void *ctx, const struct effect *effect)
+static void on_trace(void *ctx, const struct trace_effect *trace)
 {
-	(void)ctx, (void)effect;
+	(void)ctx, (void)trace;
 	note("trace;");
 }
 

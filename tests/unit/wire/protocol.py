@@ -1,5 +1,5 @@
-"""Goal: docs/protocol.md says what the source does. Method: the tables of errors, reasons, routes and
-close codes are compared with the source, each message and each field of its golden files must have a
+"""Goal: docs/protocol.md says what the source does. Method: the tables of errors, reasons, events,
+routes and close codes are compared with the source, each message and each field of its golden files must have a
 place in the document, and each example must be a golden file. Usage: protocol.py ROOT
 """
 import json
@@ -54,6 +54,13 @@ def check_reasons(root, document):
     yield source == shown, f"reasons: differ in {sorted(set(source) ^ set(shown))[:4]}, or in their order"
 
 
+def check_traces(root, document):
+    source = macro((root / "src/core/trace.h").read_text(), "TRACE_TABLE", r'X\(TRACE_\w+,\s*"([\w-]+)"\)')
+    shown = re.findall(r"`([\w-]+)`", re.search(r"^\| `what` \| text \| (of a claim.*)", document, re.M)[1])
+    yield len(source) > 20, "the table of core/trace.h was not read"
+    yield sorted(source) == sorted(shown), f"events: differ in {sorted(set(source) ^ set(shown))}, or one comes twice"
+
+
 def check_routes(root, document):
     source = [(method, path, right.lower()) for method, path, right in
               re.findall(r'\{ROUTE_\w+, "(\w+)", "([^"]+)", ACCESS_(\w+)',
@@ -97,8 +104,8 @@ def check_messages(root, document, side, title):
 def main(root):
     document = (root / "docs/protocol.md").read_text()
     problems = []
-    checks = [check_errors(root, document), check_reasons(root, document), check_routes(root, document),
-              check_close_codes(root, document),
+    checks = [check_errors(root, document), check_reasons(root, document), check_traces(root, document),
+              check_routes(root, document), check_close_codes(root, document),
               check_messages(root, document, "client", "Client to broker"),
               check_messages(root, document, "broker", "Broker to client")]
     count = 0

@@ -15,7 +15,7 @@
 static struct core_config config = {.gpu_count = 1, .gpus = {{.name = "gpu0", .uuid = "GPU-6f1d"}}};
 static const struct message_facts facts = {.config = &config};
 
-static void expect(enum route_id route, const struct effect *send, int status, int retry_s,
+static void expect(enum route_id route, const struct send_effect *send, int status, int retry_s,
 		   const char *body)
 {
 	struct text text;
@@ -33,13 +33,9 @@ static void expect(enum route_id route, const struct effect *send, int status, i
 static void test_granted(void **state)
 {
 	(void)state;
-	struct effect send = {.type = EFFECT_SEND,
-			      .send = {.msg = MSG_GRANTED,
-				       .lease = 7,
-				       .fence = 1001,
-				       .gpus = 1,
-				       .expires_ms = 300000}};
-	assert_true(token_from_hex(HEX, 32, &send.send.token));
+	struct send_effect send = {
+		.msg = MSG_GRANTED, .lease = 7, .fence = 1001, .gpus = 1, .expires_ms = 300000};
+	assert_true(token_from_hex(HEX, 32, &send.token));
 	expect(ROUTE_LOCK, &send, 200, 0,
 	       "{\"status\":\"acquired\",\"token\":\"" HEX "\",\"lease\":7,\"fence\":1001,"
 	       "\"gpu\":\"gpu0\",\"gpus\":[{\"index\":0,\"name\":\"gpu0\",\"uuid\":\"GPU-6f1d\"}],"
@@ -50,21 +46,19 @@ static void test_granted(void **state)
 static void test_refusals(void **state)
 {
 	(void)state;
-	struct effect send = {.type = EFFECT_SEND, .send = {.msg = MSG_TIMEOUT, .lease = 7}};
+	struct send_effect send = {.msg = MSG_TIMEOUT, .lease = 7};
 	expect(ROUTE_LOCK, &send, 503, 1,
 	       "{\"status\":\"timeout\",\"msg\":\"GPU Queue Timeout\",\"error\":{\"code\":"
 	       "\"timeout\",\"message\":\"GPU Queue Timeout\",\"retry_after_s\":1}}");
-	send = (struct effect){.type = EFFECT_SEND,
-			       .send = {.msg = MSG_RELEASED,
-					.lease = 7,
-					.end = END_FORCE_RELEASED,
-					.detail = "maintenance"}};
+	send = (struct send_effect){.msg = MSG_RELEASED,
+				    .lease = 7,
+				    .end = END_FORCE_RELEASED,
+				    .detail = "maintenance"};
 	expect(ROUTE_LOCK, &send, 409, 0,
 	       "{\"status\":\"released\",\"msg\":\"The claim was ended by an operator; ask "
 	       "again.\",\"error\":{\"code\":\"released\",\"message\":\"The claim was ended by an "
 	       "operator; ask again.\",\"detail\":\"maintenance\"}}");
-	send = (struct effect){.type = EFFECT_SEND,
-			       .send = {.msg = MSG_DENIED, .err = ERR_TOO_MANY_WAITING}};
+	send = (struct send_effect){.msg = MSG_DENIED, .err = ERR_TOO_MANY_WAITING};
 	struct text text;
 	struct answer answer;
 	text_init(&text);
@@ -79,10 +73,9 @@ static void test_refusals(void **state)
 static void test_unlock(void **state)
 {
 	(void)state;
-	struct effect send = {.type = EFFECT_SEND,
-			      .send = {.msg = MSG_RELEASED, .lease = 7, .end = END_RELEASED}};
+	struct send_effect send = {.msg = MSG_RELEASED, .lease = 7, .end = END_RELEASED};
 	expect(ROUTE_UNLOCK, &send, 200, 0, "{\"status\":\"released\"}");
-	send = (struct effect){.type = EFFECT_SEND, .send = {.msg = MSG_DENIED, .err = ERR_STALE}};
+	send = (struct send_effect){.msg = MSG_DENIED, .err = ERR_STALE};
 	expect(ROUTE_UNLOCK, &send, 409, 0,
 	       "{\"status\":\"error\",\"msg\":\"No held lease carries this token; acquire "
 	       "again.\",\"error\":{\"code\":\"stale\",\"message\":\"No held lease carries this "
@@ -93,12 +86,11 @@ static void test_unlock(void **state)
 static void test_others(void **state)
 {
 	(void)state;
-	struct effect send = {.type = EFFECT_SEND,
-			      .send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 90500}};
+	struct send_effect send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 90500};
 	expect(ROUTE_RENEW, &send, 200, 0, "{\"status\":\"renewed\",\"expires_in_s\":90.5}");
-	send = (struct effect){.type = EFFECT_SEND, .send = {.msg = MSG_OK, .lease = 3}};
+	send = (struct send_effect){.msg = MSG_OK, .lease = 3};
 	expect(ROUTE_RESET, &send, 200, 0, "{\"status\":\"ok\",\"count\":3}");
-	send = (struct effect){.type = EFFECT_SEND, .send = {.msg = MSG_REVOKED, .lease = 7}};
+	send = (struct send_effect){.msg = MSG_REVOKED, .lease = 7};
 	expect(ROUTE_LOCK, &send, 409, 0,
 	       "{\"status\":\"error\",\"msg\":\"The lease was revoked; stop using the "
 	       "GPU.\",\"error\":{\"code\":\"revoked\",\"message\":\"The lease was revoked; stop "
@@ -116,7 +108,7 @@ static void test_others(void **state)
 		struct text text;
 		struct answer answer;
 		text_init(&text);
-		send.send.msg = silent[i];
+		send.msg = silent[i];
 		assert_false(answer_effect(&text, ROUTE_LOCK, &send, &facts, &answer));
 		assert_int_equal(text.length, 0);
 		text_finish(&text);
@@ -160,8 +152,7 @@ static void test_stream(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct text text;
 		bool last;
-		const struct effect send = {.type = EFFECT_SEND,
-					    .send = {.msg = rows[i].msg, .lease = 7}};
+		const struct send_effect send = {.msg = rows[i].msg, .lease = 7};
 		text_init(&text);
 		assert_int_equal(answer_stream(&text, &send, &facts, &last), rows[i].said);
 		assert_int_equal(last, rows[i].last);
@@ -170,11 +161,8 @@ static void test_stream(void **state)
 	}
 	struct text text;
 	bool last;
-	const struct effect send = {.type = EFFECT_SEND,
-				    .send = {.msg = MSG_REVOKED,
-					     .lease = 7,
-					     .reason = YIELD_OPERATOR,
-					     .detail = "a\nb"}};
+	const struct send_effect send = {
+		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "a\nb"};
 	text_init(&text);
 	answer_stream(&text, &send, &facts, &last);
 	assert_string_equal(text.bytes, "event: revoked\ndata: {\"type\":\"revoked\",\"lease\":7,"

@@ -308,12 +308,11 @@ static void test_ask_of_pages(void **state)
 }
 
 /* Renders, compares with broker-NAME.json, parses as the client does. The caller finishes *r. */
-static void said(struct effect *send, const struct message_facts *facts, const char *file,
+static void said(struct send_effect *send, const struct message_facts *facts, const char *file,
 		 struct reply *r)
 {
 	struct text out;
 	text_init(&out);
-	send->type = EFFECT_SEND;
 	message_render(&out, send, facts);
 	golden_check(file, out.bytes);
 	assert_int_equal(reply_parse(out.bytes, out.length, r), 0);
@@ -329,7 +328,7 @@ static void test_welcome(void **state)
 				      .linger_ms = 2000,
 				      .server = "baton/0.1.0",
 				      .rights = "token"};
-	struct effect send = {.send = {.msg = MSG_WELCOME, .lease = 17, .token = token()}};
+	struct send_effect send = {.msg = MSG_WELCOME, .lease = 17, .token = token()};
 	struct reply r;
 	said(&send, &facts, "broker-welcome.json", &r);
 	assert_int_equal(r.type, REPLY_WELCOME);
@@ -342,7 +341,7 @@ static void test_welcome(void **state)
 	assert_int_equal(r.lease, 0);
 	assert_false(r.resumed);
 	reply_finish(&r);
-	send.send.flag = true;
+	send.flag = true;
 	said(&send, &facts, "broker-welcome-resumed.json", &r);
 	assert_true(r.resumed);
 	reply_finish(&r);
@@ -358,17 +357,16 @@ static void test_claim(void **state)
 {
 	(void)state;
 	struct message_facts facts = {.config = &config};
-	struct effect send = {
-		.send = {.msg = MSG_CLAIM, .ref = 2, .lease = 7, .state = CLAIM_QUEUED}};
+	struct send_effect send = {.msg = MSG_CLAIM, .ref = 2, .lease = 7, .state = CLAIM_QUEUED};
 	struct reply r;
 	said(&send, &facts, "broker-claim-queued.json", &r);
 	assert_int_equal(r.type, REPLY_CLAIM);
 	assert_int_equal(r.state, CLAIM_QUEUED);
 	assert_int_equal(r.gpu_count, 0);
 	reply_finish(&r);
-	send.send.state = CLAIM_HELD;
-	send.send.fence = 1001;
-	send.send.gpus = 1;
+	send.state = CLAIM_HELD;
+	send.fence = 1001;
+	send.gpus = 1;
 	said(&send, &facts, "broker-claim-held.json", &r);
 	assert_int_equal(r.state, CLAIM_HELD);
 	assert_int_equal(r.fence, 1001);
@@ -391,7 +389,7 @@ static void test_queued(void **state)
 				      .holder_name = "Root \"Mic\"",
 				      .ahead = {"first", "second"},
 				      .ahead_count = 2};
-	struct effect send = {.send = {.msg = MSG_QUEUED, .ref = 2, .lease = 7}};
+	struct send_effect send = {.msg = MSG_QUEUED, .ref = 2, .lease = 7};
 	struct reply r;
 	said(&send, &facts, "broker-queued.json", &r);
 	assert_int_equal(r.type, REPLY_QUEUED);
@@ -411,9 +409,9 @@ static void test_granted(void **state)
 {
 	(void)state;
 	struct message_facts facts = {.config = &config};
-	struct effect send = {.send = {.msg = MSG_OFFERED, .ref = 2, .lease = 7, .fence = 1001}};
+	struct send_effect send = {.msg = MSG_OFFERED, .ref = 2, .lease = 7, .fence = 1001};
 	struct reply r;
-	send.send.gpus = 3;
+	send.gpus = 3;
 	said(&send, &facts, "broker-offered.json", &r);
 	assert_int_equal(r.type, REPLY_OFFERED);
 	assert_int_equal(r.gpu_count, 2);
@@ -422,9 +420,9 @@ static void test_granted(void **state)
 	assert_null(r.gpus[1].uuid);
 	assert_false(r.has_token);
 	reply_finish(&r);
-	send.send.msg = MSG_GRANTED;
-	send.send.token = token();
-	send.send.expires_ms = 20000;
+	send.msg = MSG_GRANTED;
+	send.token = token();
+	send.expires_ms = 20000;
 	said(&send, &facts, "broker-granted.json", &r);
 	assert_int_equal(r.type, REPLY_GRANTED);
 	assert_int_equal(r.fence, 1001);
@@ -439,11 +437,11 @@ static void test_endings(void **state)
 {
 	(void)state;
 	struct message_facts facts = {.config = &config, .other_name = "Root-Mic"};
-	struct effect send = {.send = {.msg = MSG_YIELD,
-				       .lease = 7,
-				       .other = 9,
-				       .reason = YIELD_PREEMPTED,
-				       .grace_ms = 2000}};
+	struct send_effect send = {.msg = MSG_YIELD,
+				   .lease = 7,
+				   .other = 9,
+				   .reason = YIELD_PREEMPTED,
+				   .grace_ms = 2000};
 	struct reply r;
 	said(&send, &facts, "broker-yield.json", &r);
 	assert_int_equal(r.type, REPLY_YIELD);
@@ -452,42 +450,38 @@ static void test_endings(void **state)
 	assert_int_equal(r.other, 9);
 	assert_int_equal(r.grace_ms, 2000);
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_YIELD,
-					.lease = 7,
-					.reason = YIELD_OPERATOR,
-					.grace_ms = 2000,
-					.detail = "maintenance"}};
+	send = (struct send_effect){.msg = MSG_YIELD,
+				    .lease = 7,
+				    .reason = YIELD_OPERATOR,
+				    .grace_ms = 2000,
+				    .detail = "maintenance"};
 	said(&send, &facts, "broker-yield-operator.json", &r);
 	assert_string_equal(r.detail, "maintenance");
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_REVOKED,
-					.lease = 7,
-					.reason = YIELD_OPERATOR,
-					.detail = "maintenance"}};
+	send = (struct send_effect){
+		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "maintenance"};
 	said(&send, &facts, "broker-revoked.json", &r);
 	assert_int_equal(r.type, REPLY_REVOKED);
 	assert_string_equal(r.reason, "operator");
 	assert_string_equal(r.detail, "maintenance");
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_REVOKED,
-					.lease = 7,
-					.reason = YIELD_PREEMPTED,
-					.grace_ms = 8000}};
+	send = (struct send_effect){
+		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_PREEMPTED, .grace_ms = 8000};
 	said(&send, &facts, "broker-revoked-grace.json", &r);
 	assert_int_equal(r.type, REPLY_REVOKED);
 	assert_int_equal(r.grace_ms, 8000);
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_RELEASED,
-					.ref = 2,
-					.lease = 7,
-					.end = END_FORCE_RELEASED,
-					.detail = "maintenance"}};
+	send = (struct send_effect){.msg = MSG_RELEASED,
+				    .ref = 2,
+				    .lease = 7,
+				    .end = END_FORCE_RELEASED,
+				    .detail = "maintenance"};
 	said(&send, &facts, "broker-released.json", &r);
 	assert_int_equal(r.type, REPLY_RELEASED);
 	assert_string_equal(r.reason, "force-released");
 	assert_string_equal(r.detail, "maintenance");
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_TIMEOUT, .ref = 2, .lease = 7}};
+	send = (struct send_effect){.msg = MSG_TIMEOUT, .ref = 2, .lease = 7};
 	said(&send, &facts, "broker-timeout.json", &r);
 	assert_int_equal(r.type, REPLY_TIMEOUT);
 	assert_int_equal(r.ref, 2);
@@ -499,7 +493,7 @@ static void test_denied(void **state)
 {
 	(void)state;
 	struct message_facts facts = {.config = &config};
-	struct effect send = {.send = {.msg = MSG_DENIED, .ref = 2, .err = ERR_QUEUE_FULL}};
+	struct send_effect send = {.msg = MSG_DENIED, .ref = 2, .err = ERR_QUEUE_FULL};
 	struct reply r;
 	struct text out;
 	said(&send, &facts, "broker-denied.json", &r);
@@ -524,34 +518,34 @@ static void test_answers(void **state)
 {
 	(void)state;
 	struct message_facts facts = {.config = &config};
-	struct effect send = {.send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 20000}};
+	struct send_effect send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 20000};
 	struct reply r;
 	said(&send, &facts, "broker-renewed.json", &r);
 	assert_true(r.type == REPLY_RENEWED && r.expires_ms == 20000);
 	reply_finish(&r);
-	send.send.flag = true;
-	send.send.reason = YIELD_PREEMPTED;
-	send.send.expires_ms = 1500;
+	send.flag = true;
+	send.reason = YIELD_PREEMPTED;
+	send.expires_ms = 1500;
 	said(&send, &facts, "broker-renewed-yield.json", &r);
 	assert_true(r.type == REPLY_RENEWED && r.expires_ms == 1500);
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_CHANGED, .lease = 7}};
+	send = (struct send_effect){.msg = MSG_CHANGED, .lease = 7};
 	said(&send, &facts, "broker-changed.json", &r);
 	assert_true(r.type == REPLY_CHANGED && r.lease == 7);
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_KEEP, .lease = 7}};
+	send = (struct send_effect){.msg = MSG_KEEP, .lease = 7};
 	said(&send, &facts, "broker-keep.json", &r);
 	assert_true(r.type == REPLY_KEEP && r.lease == 7);
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_LENT, .lease = 7, .other = 8}};
+	send = (struct send_effect){.msg = MSG_LENT, .lease = 7, .other = 8};
 	said(&send, &facts, "broker-lent.json", &r);
 	assert_true(r.type == REPLY_LENT && r.lease == 7 && r.other == 8);
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_HEARTBEAT}};
+	send = (struct send_effect){.msg = MSG_HEARTBEAT};
 	said(&send, &facts, "broker-heartbeat.json", &r);
 	assert_int_equal(r.type, REPLY_HEARTBEAT);
 	reply_finish(&r);
-	send = (struct effect){.send = {.msg = MSG_OK, .lease = 4}};
+	send = (struct send_effect){.msg = MSG_OK, .lease = 4};
 	said(&send, &facts, "broker-ok.json", &r);
 	assert_true(r.type == REPLY_OK && r.count == 4 && r.lease == 0);
 	reply_finish(&r);

@@ -368,23 +368,22 @@ static void test_why(void **state)
 	text_finish(&out);
 }
 
-static struct effect trace(void)
+static struct trace_effect trace(void)
 {
-	struct effect effect = {.type = EFFECT_TRACE,
-				.trace = {.claim = 7,
-					  .session = 17,
-					  .from = CLAIM_HELD,
-					  .to = CLAIM_YIELDING,
-					  .reason = YIELD_PREEMPTED,
-					  .cls = LEASE_BACKGROUND,
-					  .fence = 1001,
-					  .other = 9,
-					  .age_ms = 3500,
-					  .waited_ms = 1500,
-					  .held_ms = 2000,
-					  .gpus = 3,
-					  .what = "yield"}};
-	snprintf(effect.trace.name, sizeof(effect.trace.name), "x\n2026-01-01 RELEASED");
+	struct trace_effect effect = {.claim = 7,
+				      .session = 17,
+				      .from = CLAIM_HELD,
+				      .to = CLAIM_YIELDING,
+				      .reason = YIELD_PREEMPTED,
+				      .cls = LEASE_BACKGROUND,
+				      .fence = 1001,
+				      .other = 9,
+				      .age_ms = 3500,
+				      .waited_ms = 1500,
+				      .held_ms = 2000,
+				      .gpus = 3,
+				      .what = TRACE_YIELD};
+	snprintf(effect.name, sizeof(effect.name), "x\n2026-01-01 RELEASED");
 	return effect;
 }
 
@@ -393,7 +392,7 @@ static void test_trace(void **state)
 {
 	(void)state;
 	struct text out;
-	struct effect effect = trace();
+	struct trace_effect effect = trace();
 	text_init(&out);
 	render_trace_json(&out, &effect, 12, (struct wall_ms){1766447001000}, &config);
 	golden_check("broker-event.json", out.bytes);
@@ -404,8 +403,7 @@ static void test_trace(void **state)
 			    "class=background reason=preempted fence=1001 for=9 gpu=gpu0,big "
 			    "waited_s=1.5 held_s=2");
 	text_clear(&out);
-	effect = (struct effect){.type = EFFECT_TRACE,
-				 .trace = {.what = "paused", .detail = "say \"why\""}};
+	effect = (struct trace_effect){.what = TRACE_PAUSED, .detail = "say \"why\""};
 	render_trace_log(&out, &effect, &config);
 	assert_string_equal(out.bytes, "paused detail=\"say \\\"why\\\"\"");
 	text_clear(&out);
