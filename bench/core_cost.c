@@ -61,7 +61,7 @@ static void ask(struct bench *bench, enum lease_class cls, struct need need, boo
 	char name[32];
 	snprintf(name, sizeof(name), "client-%llu", (unsigned long long)++bench->conn);
 	struct event event = {.type = EVENT_ACQUIRE,
-			      .conn = bench->conn,
+			      .from = {PARTY_EXCHANGE, bench->conn},
 			      .acquire = {.binding = BIND_HTTP,
 					  .preemptible = true,
 					  .evictable = evictable,

@@ -9,7 +9,7 @@ import re
 import sys
 
 # What a folder may include of the project, beside itself. "core/x.h" allows one header, "core" all.
-CORE_VALUES = {"core/types.h", "core/record.h", "core/binding.h"}
+CORE_VALUES = {"core/types.h", "core/record.h", "core/binding.h", "core/party.h"}
 CORE_CONTRACT = CORE_VALUES | {"core/event.h", "core/effect.h", "core/send.h", "core/trace.h", "core/view.h",
                                "core/config.h"}
 PROJECT = {

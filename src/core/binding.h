@@ -1,6 +1,7 @@
 /* binding: what each way to hold a lease means, in one table: how the end of a holder is known, how
  * long it may be away, what it hears and may do. A new way is a new row. */
 #pragma once
+#include "core/party.h"
 #include "core/types.h"
 
 struct core_config;
@@ -27,13 +28,13 @@ struct binding_traits {
 	/* Of a session whose connection broke: for so long its places are kept, and nobody else is
 	 * given what it holds; a client stops at half of that. Fields of core_config by offset. */
 	size_t place_linger, lease_linger;
-	size_t delay;     /* from a revoke until the room is free, if nothing tells it sooner */
-	bool session;     /* lives in a session; else by one exchange of its own */
-	bool ack;         /* an offer is held once it is accepted; else at once */
-	bool ears;        /* hears yields */
-	bool requeue;     /* may give way and come back */
-	bool carries_age; /* says how long it has waited elsewhere, and is believed */
-	bool outside;     /* a grant needs the word of somebody outside this broker */
+	size_t delay; /* from a revoke until the room is free, if nothing tells it sooner */
+	enum party_kind party; /* what it lives by, and hears on */
+	bool ack;              /* an offer is held once it is accepted; else at once */
+	bool ears;             /* hears yields */
+	bool requeue;          /* may give way and come back */
+	bool carries_age;      /* says how long it has waited elsewhere, and is believed */
+	bool outside;          /* a grant needs the word of somebody outside this broker */
 };
 
 extern const struct binding_traits binding_table[BINDING_COUNT];

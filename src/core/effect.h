@@ -2,16 +2,17 @@
  * turn first and carries out the rest only then (I8). Everything is by value: an effect stays good
  * after later steps. */
 #pragma once
+#include "core/party.h"
 #include "core/record.h"
 #include "core/send.h"
 #include "core/trace.h"
 
 enum effect_type {
 	EFFECT_APPEND, /* record */
-	EFFECT_SEND,   /* send to conn; a conn that is gone is no error */
+	EFFECT_SEND,   /* send, to a party; one that is gone is no error */
 	EFFECT_TRACE,  /* trace: a change people may want to see (log, /v1/gpu/events) */
 	EFFECT_SIGNAL, /* signal the process of a native session: revoke by force */
-	EFFECT_CLOSE,  /* close conn: a session was resumed elsewhere, or said bye */
+	EFFECT_CLOSE,  /* close a connection: its session was resumed elsewhere, or said bye */
 };
 
 struct signal_effect {
@@ -21,7 +22,7 @@ struct signal_effect {
 
 struct effect {
 	enum effect_type type;
-	uint64_t conn;
+	struct party to; /* SEND, SIGNAL, CLOSE */
 	union {
 		struct record record;
 		struct send_effect send;

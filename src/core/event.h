@@ -1,10 +1,9 @@
 /* event: all that can happen to the core, each with one `now`. Strings and arrays are borrowed for
- * the length of core_step. `conn` names a connection (a session's socket, or one HTTP exchange);
- * the shell never uses a number twice in one run. Only EVENT_TICK judges deadlines: the shell sends
- * it last in each loop turn, after all that was readable, so waiting heartbeats count (CASES.md
- * R8). */
+ * the length of core_step. Only EVENT_TICK judges deadlines: the shell sends it last in each loop
+ * turn, after all that was readable, so waiting heartbeats count (CASES.md R8). */
 #pragma once
 #include "core/config.h"
+#include "core/party.h"
 #include "core/record.h"
 
 enum event_type {
@@ -53,7 +52,7 @@ struct event {
 	enum event_type type;
 	struct mono_ms now;
 	struct wall_ms wall;
-	uint64_t conn;       /* 0: none */
+	struct party from;   /* whom the answer goes to */
 	struct token random; /* fresh random bits: ACQUIRE, RELEASE and SESSION_OPEN use them for
 				tokens, the first CONFIG for the tables of names */
 	union {
@@ -122,7 +121,7 @@ struct event {
 			uint32_t waiting_max, held_max; /* of the principal; 0: the default */
 		} acquire;
 		struct {
-			uint64_t lease;            /* of the session on conn; 0: by token */
+			uint64_t lease;            /* of the session it is from; 0: by token */
 			const struct token *token; /* plain HTTP, or NULL */
 			const char
 				*id;  /* --compat bridge: by id where just one plain lease has it */
@@ -139,7 +138,7 @@ struct event {
 					     given back is out of use when it is sent */
 		} change;
 		struct {
-			uint64_t lease; /* of the session on conn */
+			uint64_t lease; /* of the session it is from */
 			uint64_t to;    /* a waiting claim */
 		} lend;
 		struct {

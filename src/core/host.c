@@ -303,7 +303,7 @@ void host_over(struct core *core, struct claim *host)
 		if (guest->silent)
 			continue; /* it leaves in this step */
 		claim_end(core, guest, END_DENIED);
-		tell_denied(core, claim_conn(guest), guest->rec.ref, guest->rec.id, ERR_HOST_OVER,
+		tell_denied(core, claim_party(guest), guest->rec.ref, guest->rec.id, ERR_HOST_OVER,
 			    NULL);
 	}
 	if (queue)

@@ -59,7 +59,7 @@ static const char *judge_session(const struct core *core, const struct session *
 	if (id == 0 || id >= core->session_id_next || session_by_id(core, id) ||
 	    session_by_conn(core, session->conn) || !session->rec.principal[0])
 		return "a session's numbers are wrong";
-	if (!binding_of(session->rec.binding)->session)
+	if (binding_of(session->rec.binding)->party != PARTY_SESSION)
 		return "a session is bound to nothing";
 	if (session->ended ? timed : session->conn == 0 && !timed)
 		return "a session has no end";
@@ -118,7 +118,7 @@ static const char *judge_claim(const struct core *core, const struct claim *clai
 {
 	const struct claim_record *rec = &claim->rec;
 	const struct session *session = claim->session;
-	bool plain = !binding_of(rec->binding)->session;
+	bool plain = binding_of(rec->binding)->party != PARTY_SESSION;
 	uint32_t gpus = claim_has_room(claim) ? rec->need.gpu_count : 0;
 
 	if (rec->id == 0 || rec->id >= core->claim_id_next || claim_by_id(core, rec->id) ||

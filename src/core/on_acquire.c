@@ -136,14 +136,14 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 {
 	if (claim->conn != 0 &&
 	    (claim->rec.state == CLAIM_QUEUED || claim_proof(claim) == PROOF_CUT))
-		tell_denied(core, claim->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
+		tell_denied(core, claim_party(claim), claim->rec.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 	if (claim->rec.state == CLAIM_QUEUED) {
 		claim->rec.timeout_ms = event->acquire.timeout_ms;
 		claim->rec.wait_deadline = wait_until(core, claim->rec.timeout_ms);
 	}
 	claim->place_deadline = MONO_NEVER;
-	claim_set_conn(core, claim, event->conn);
+	claim_set_conn(core, claim, event->from.id);
 	claim_dirty(core, claim);
 	trace_claim(core, claim, TRACE_ATTACHED);
 	core->queue_changed = true;
@@ -153,16 +153,16 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 static void repeat(struct core *core, const struct event *event, struct claim *claim)
 {
 	if (claim->rec.revoked) {
-		tell_denied(core, event->conn, event->acquire.ref, claim->rec.id, ERR_REVOKED,
+		tell_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_REVOKED,
 			    NULL);
 		return;
 	}
 	if (claim->rec.binding != event->acquire.binding) {
-		tell_denied(core, event->conn, event->acquire.ref, claim->rec.id, ERR_STATE,
+		tell_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 		return;
 	}
-	if (!claim->session && claim->conn != event->conn)
+	if (!claim->session && claim->conn != event->from.id)
 		rebind(core, event, claim);
 	if (claim->rec.ref != event->acquire.ref) {
 		claim->rec.ref = event->acquire.ref;
@@ -188,9 +188,9 @@ static void turn_away(struct core *core, const struct event *event, struct claim
 {
 	claim_vanish(core, claim);
 	if (event->acquire.no_wait)
-		tell_denied(core, event->conn, event->acquire.ref, 0, why_not(core), NULL);
+		tell_denied(core, event->from, event->acquire.ref, 0, why_not(core), NULL);
 	else
-		tell(core, event->conn, MSG_TIMEOUT)->ref = event->acquire.ref;
+		tell(core, event->from, MSG_TIMEOUT)->ref = event->acquire.ref;
 }
 
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
@@ -207,7 +207,7 @@ static void enqueue(struct core *core, const struct event *event, struct claim_r
 	principal_leave(core, principal);
 	memory_take(core, rec);
 	core->claim_id_next++;
-	claim = claim_create(core, rec, session, event->conn, mask, no_wait);
+	claim = claim_create(core, rec, session, event->from.id, mask, no_wait);
 	claim->no_wait = no_wait;
 	if (!no_wait) {
 		tell_standing(core, claim);
@@ -249,16 +249,17 @@ static int judge(struct core *core, const struct event *event, const struct sess
 void on_acquire(struct core *core, const struct event *event)
 {
 	const struct ev_acquire *ask = &event->acquire;
-	bool plain = !binding_of(ask->binding)->session;
-	struct session *session = session_by_conn(core, event->conn);
+	bool plain = binding_of(ask->binding)->party != PARTY_SESSION;
+	struct session *session = session_by_conn(core, event->from.id);
 	char detail[LIMIT_REASON_BYTES + 1];
 	struct claim_record rec;
 	struct claim *claim;
 	uint32_t mask = 0;
 	int err;
 
-	if (event->conn == 0 || plain != !session || (plain && claim_by_conn(core, event->conn))) {
-		tell_denied(core, event->conn, ask->ref, 0, ERR_STATE, "session");
+	if (event->from.id == 0 || plain != !session ||
+	    (plain && claim_by_conn(core, event->from.id))) {
+		tell_denied(core, event->from, ask->ref, 0, ERR_STATE, "session");
 		return;
 	}
 	fill_record(core, event, session, &rec);
@@ -269,7 +270,7 @@ void on_acquire(struct core *core, const struct event *event)
 	}
 	err = judge(core, event, session, &rec, &mask, detail, sizeof(detail));
 	if (err)
-		tell_denied(core, event->conn, ask->ref, 0, err, detail);
+		tell_denied(core, event->from, ask->ref, 0, err, detail);
 	else
 		enqueue(core, event, &rec, session, mask);
 }

@@ -31,7 +31,7 @@ static void write_down(struct core *core, const struct event *event, enum record
 static void done(struct core *core, const struct event *event, uint64_t touched)
 {
 	write_down(core, event, RECORD_AUDIT);
-	tell(core, event->conn, MSG_OK)->lease = touched;
+	tell(core, event->from, MSG_OK)->lease = touched;
 }
 
 static void one_lease(struct core *core, const struct event *event)
@@ -40,7 +40,7 @@ static void one_lease(struct core *core, const struct event *event)
 	bool ask = event->admin.act == ADMIN_YIELD;
 
 	if (!claim) {
-		tell_denied(core, event->conn, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
+		tell_denied(core, event->from, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
 		return;
 	}
 	if (claim->rec.state == CLAIM_QUEUED && !ask) {
@@ -51,7 +51,7 @@ static void one_lease(struct core *core, const struct event *event)
 	} else if (claim_is_held(claim)) {
 		revoke_ask(core, claim, YIELD_OPERATOR, 0);
 	} else {
-		tell_denied(core, event->conn, 0, event->admin.lease, ERR_STATE, NULL);
+		tell_denied(core, event->from, 0, event->admin.lease, ERR_STATE, NULL);
 		return;
 	}
 	done(core, event, 1);
@@ -64,9 +64,9 @@ static void cancel_waiter(struct core *core, const struct event *event)
 	struct claim *claim = claim_by_id(core, event->admin.lease);
 
 	if (!claim) {
-		tell_denied(core, event->conn, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
+		tell_denied(core, event->from, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
 	} else if (claim->rec.state != CLAIM_QUEUED && claim->rec.state != CLAIM_OFFERED) {
-		tell_denied(core, event->conn, 0, event->admin.lease, ERR_STATE,
+		tell_denied(core, event->from, 0, event->admin.lease, ERR_STATE,
 			    "It waits no more, it holds; release it instead.");
 	} else {
 		claim_end(core, claim, END_FORCE_RELEASED);
@@ -78,7 +78,7 @@ static void cancel_waiter(struct core *core, const struct event *event)
 static void set_paused(struct core *core, const struct event *event, bool paused)
 {
 	if (core->unwritable) {
-		tell_denied(core, event->conn, 0, 0, ERR_JOURNAL, NULL);
+		tell_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
 		return;
 	}
 	/* Said where nothing is paused: the operator knows that nobody goes on. */
@@ -171,7 +171,7 @@ void on_admin(struct core *core, const struct event *event)
 		done(core, event, touched);
 		break;
 	default:
-		tell_denied(core, event->conn, 0, 0, ERR_BAD_REQUEST, "act");
+		tell_denied(core, event->from, 0, 0, ERR_BAD_REQUEST, "act");
 		break;
 	}
 	give_reason(core, first, event->admin.reason);

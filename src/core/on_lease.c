@@ -15,12 +15,12 @@
 
 void on_accept(struct core *core, const struct event *event)
 {
-	struct claim *claim = owner_claim(core, event->conn, event->lease);
+	struct claim *claim = owner_claim(core, event->from.id, event->lease);
 
 	if (!claim || claim->rec.state == CLAIM_QUEUED) {
-		tell_denied(core, event->conn, 0, event->lease, ERR_STALE, NULL);
+		tell_denied(core, event->from, 0, event->lease, ERR_STALE, NULL);
 	} else if (claim->rec.revoked) {
-		tell_denied(core, event->conn, claim->rec.ref, event->lease, ERR_REVOKED, NULL);
+		tell_denied(core, event->from, claim->rec.ref, event->lease, ERR_REVOKED, NULL);
 	} else if (claim->rec.state == CLAIM_OFFERED) {
 		schedule_hold(core, claim);
 	} else {
@@ -30,7 +30,7 @@ void on_accept(struct core *core, const struct event *event)
 
 void on_cancel(struct core *core, const struct event *event)
 {
-	struct session *session = session_by_conn(core, event->conn);
+	struct session *session = session_by_conn(core, event->from.id);
 
 	if (session)
 		list_each(it, next, &session->claims)
@@ -42,12 +42,12 @@ void on_cancel(struct core *core, const struct event *event)
 				claim_end(core, claim, END_CANCELLED);
 				tell_claim(core, claim, MSG_RELEASED);
 			} else {
-				tell_denied(core, event->conn, event->ref, claim->rec.id, ERR_STATE,
+				tell_denied(core, event->from, event->ref, claim->rec.id, ERR_STATE,
 					    NULL);
 			}
 			return;
 		}
-	tell_denied(core, event->conn, event->ref, 0, ERR_STALE, NULL);
+	tell_denied(core, event->from, event->ref, 0, ERR_STALE, NULL);
 }
 
 /* Comes back to the queue, to wait for as long as it said when it asked: with its old place if its
@@ -82,7 +82,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	claim->made_room_on = claim->rec.granted_mask;
 	claim->yield_for = 0;
 	claim_set_token(core, claim, &event->random);
-	tell_at(core, event->conn, claim, MSG_RELEASED);
+	tell_at(core, event->from, claim, MSG_RELEASED);
 	claim_move(core, claim, CLAIM_QUEUED);
 	tell_standing(core, claim);
 }
@@ -98,7 +98,7 @@ static void release(struct core *core, const struct event *event, struct claim *
 	    binding_of(claim->rec.binding)->requeue && claim_conn(claim) != 0) {
 		/* Its room is not its own to give while others run in it. */
 		if (claim->rec.guests > 0 && claim_guests(claim) > 0)
-			tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_STATE,
+			tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_STATE,
 				    "guests");
 		else
 			come_back(core, claim, event);
@@ -107,10 +107,10 @@ static void release(struct core *core, const struct event *event, struct claim *
 	claim_end(core, claim, waits ? END_CANCELLED : end);
 	/* A late holder's word frees the room, but it must learn that it was too late. */
 	if (plain && revoked)
-		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
-		tell_last(core, event->conn, claim, MSG_RELEASED);
-	if (claim_proof(claim) == PROOF_CUT && claim->conn != event->conn)
+		tell_last(core, event->from, claim, MSG_RELEASED);
+	if (claim_proof(claim) == PROOF_CUT && claim->conn != event->from.id)
 		tell_claim(core, claim, MSG_RELEASED);
 }
 
@@ -120,7 +120,7 @@ void on_release(struct core *core, const struct event *event)
 	uint32_t waiting, holding, http_held;
 
 	if (event->release.lease)
-		claim = owner_claim(core, event->conn, event->release.lease);
+		claim = owner_claim(core, event->from.id, event->release.lease);
 	else if (event->release.token)
 		claim = owner_plain(core, event->release.token);
 	else if (event->release.id) {
@@ -131,13 +131,13 @@ void on_release(struct core *core, const struct event *event)
 	if (claim)
 		release(core, event, claim);
 	else
-		tell_denied(core, event->conn, 0, event->release.lease, ERR_STALE, NULL);
+		tell_denied(core, event->from, 0, event->release.lease, ERR_STALE, NULL);
 }
 
 static struct claim *renewed(const struct core *core, const struct event *event)
 {
 	if (event->renew.lease)
-		return owner_claim(core, event->conn, event->renew.lease);
+		return owner_claim(core, event->from.id, event->renew.lease);
 	return event->renew.token ? owner_plain(core, event->renew.token) : NULL;
 }
 
@@ -146,7 +146,7 @@ static struct claim *renewed(const struct core *core, const struct event *event)
 static void tell_renewed(struct core *core, const struct event *event, const struct claim *claim,
 			 int64_t good_ms)
 {
-	struct send_effect *send = tell_at(core, event->conn, claim, MSG_RENEWED);
+	struct send_effect *send = tell_at(core, event->from, claim, MSG_RENEWED);
 
 	if (claim->rec.state == CLAIM_YIELDING) {
 		int64_t left_ms = mono_since(claim->deadline, core->now);
@@ -173,16 +173,16 @@ void on_renew(struct core *core, const struct event *event)
 	int64_t good_ms = core->config.session_ttl_ms;
 
 	if (!claim || claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
-		tell_denied(core, event->conn, 0, event->renew.lease, ERR_STALE, NULL);
+		tell_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
 		return;
 	}
 	if (claim->rec.revoked) {
-		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 		return;
 	}
 	/* A longer life that the journal does not know would end with the broker. */
 	if (core->unwritable && claim_proof(claim) == PROOF_TIME) {
-		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
+		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
 		return;
 	}
 	if (claim_proof(claim) == PROOF_TIME) {
@@ -207,11 +207,11 @@ void on_yielding(struct core *core, const struct event *event)
 	struct claim *claim = renewed(core, event);
 
 	if (!claim) {
-		tell_denied(core, event->conn, 0, event->renew.lease, ERR_STALE, NULL);
+		tell_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
 	} else if (claim->rec.revoked) {
-		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	} else if (claim->rec.state != CLAIM_YIELDING) {
-		tell_denied(core, event->conn, claim->rec.ref, claim->rec.id, ERR_STATE, NULL);
+		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_STATE, NULL);
 	} else {
 		tell_renewed(core, event, claim, core->config.grace_ms_max);
 	}
@@ -237,11 +237,11 @@ static void plain_closed(struct core *core, struct claim *claim, bool undelivere
 
 void on_conn_closed(struct core *core, const struct event *event)
 {
-	struct session *session = session_by_conn(core, event->conn);
-	struct claim *claim = session ? NULL : claim_by_conn(core, event->conn);
+	struct session *session = session_by_conn(core, event->from.id);
+	struct claim *claim = session ? NULL : claim_by_conn(core, event->from.id);
 
 	if (session)
 		session_detach(core, session, event->closed.peer_gone);
-	else if (claim && event->conn != 0)
+	else if (claim && event->from.id != 0)
 		plain_closed(core, claim, event->closed.undelivered);
 }

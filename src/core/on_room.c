@@ -94,12 +94,12 @@ static int judge_change(const struct core *core, const struct claim *claim, cons
 
 void on_change(struct core *core, const struct event *event)
 {
-	struct claim *claim = owner_claim(core, event->conn, event->change.lease);
+	struct claim *claim = owner_claim(core, event->from.id, event->change.lease);
 	const char *detail = NULL;
 	int err = claim ? judge_change(core, claim, &event->change.need, &detail) : ERR_STALE;
 
 	if (err) {
-		tell_denied(core, event->conn, claim ? claim->rec.ref : 0, event->change.lease, err,
+		tell_denied(core, event->from, claim ? claim->rec.ref : 0, event->change.lease, err,
 			    detail);
 		return;
 	}
@@ -138,7 +138,7 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 
 void on_lend(struct core *core, const struct event *event)
 {
-	struct claim *lender = owner_claim(core, event->conn, event->lend.lease);
+	struct claim *lender = owner_claim(core, event->from.id, event->lend.lease);
 	struct claim *to = claim_by_id(core, event->lend.to);
 	int err = judge_lend(core, lender, to);
 	uint32_t gpus = err ? 0 : host_gpus(core, lender, to);
@@ -147,7 +147,7 @@ void on_lend(struct core *core, const struct event *event)
 	if (!err && gpus == 0)
 		err = ERR_NO_ROOM;
 	if (err) {
-		tell_denied(core, event->conn, lender ? lender->rec.ref : 0, event->lend.lease, err,
+		tell_denied(core, event->from, lender ? lender->rec.ref : 0, event->lend.lease, err,
 			    NULL);
 		return;
 	}

@@ -32,7 +32,7 @@ static struct send_effect *tell_holder(struct core *core, const struct claim *cl
 {
 	bool hears = binding_of(claim->rec.binding)->ears;
 
-	return tell_at(core, hears ? claim_conn(claim) : 0, claim, msg);
+	return tell_at(core, hears ? claim_party(claim) : (struct party){0}, claim, msg);
 }
 
 /* Something of it can be signalled, so that its room is free when that is gone. */
@@ -138,7 +138,7 @@ static void send_signal(struct core *core, const struct claim *claim, int signo)
 	struct effect *effect = effects_add(&core->out, EFFECT_SIGNAL);
 
 	PRE(claim_proof(claim) == PROOF_EXIT);
-	effect->conn = claim->session->conn;
+	effect->to = claim_party(claim);
 	effect->signal.session = claim->rec.session;
 	effect->signal.signo = signo;
 }

@@ -82,7 +82,7 @@ struct session *session_alloc(const struct session_record *rec)
 void session_index(struct core *core, struct session *session)
 {
 	PRE(session->rec.id != 0);
-	PRE(binding_of(session->rec.binding)->session);
+	PRE(binding_of(session->rec.binding)->party == PARTY_SESSION);
 	session->timer = (struct heap_node){.key = INT64_MAX, .id = session->rec.id};
 	rank_tree_insert(&core->sessions, &session->by_id, 0, session->rec.id);
 	hash_add(&core->sessions_by_secret, &session->by_secret, secret_hash(&session->rec.secret));
@@ -138,7 +138,7 @@ void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 
 static void welcome(struct core *core, struct session *session, bool resumed)
 {
-	struct send_effect *send = tell(core, session->conn, MSG_WELCOME);
+	struct send_effect *send = tell(core, session_party(session), MSG_WELCOME);
 
 	session->rec.ttl_ms = core->config.session_ttl_ms;
 	send->lease = session->rec.id;
@@ -160,23 +160,23 @@ static void welcome(struct core *core, struct session *session, bool resumed)
 static void resume(struct core *core, const struct event *event, struct session *session)
 {
 	if (!session) {
-		tell_denied(core, event->conn, 0, 0, ERR_STALE, "session");
+		tell_denied(core, event->from, 0, 0, ERR_STALE, "session");
 		return;
 	}
 	if (session->rec.binding != event->session.binding ||
 	    session->rec.uid != event->session.uid) {
-		tell_denied(core, event->conn, 0, 0, ERR_FORBIDDEN, "session");
+		tell_denied(core, event->from, 0, 0, ERR_FORBIDDEN, "session");
 		return;
 	}
 	if (session->conn != 0)
-		effects_add(&core->out, EFFECT_CLOSE)->conn = session->conn;
+		effects_add(&core->out, EFFECT_CLOSE)->to = session_party(session);
 	session->rec.pid = event->session.pid;
 	session->rec.pid_start = event->session.pid_start;
 	session->peer_gone = false;
 	assume_reach(session);
 	session->last_seen = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
-	session_set_conn(core, session, event->conn);
+	session_set_conn(core, session, event->from.id);
 	session_dirty(core, session);
 	trace_session(core, session, TRACE_ATTACHED);
 	timer_arm_session(core, session);
@@ -195,9 +195,9 @@ void session_open(struct core *core, const struct event *event)
 	};
 	struct session *session;
 
-	if (!binding_of(rec.binding)->session || event->conn == 0 ||
-	    session_by_conn(core, event->conn) || claim_by_conn(core, event->conn)) {
-		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+	if (binding_of(rec.binding)->party != PARTY_SESSION || event->from.id == 0 ||
+	    session_by_conn(core, event->from.id) || claim_by_conn(core, event->from.id)) {
+		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
 		return;
 	}
 	if (event->session.resume) {
@@ -210,18 +210,18 @@ void session_open(struct core *core, const struct event *event)
 		}
 	}
 	if (core->unwritable) {
-		tell_denied(core, event->conn, 0, 0, ERR_JOURNAL, NULL);
+		tell_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
 		return;
 	}
 	if (!event->session.name || !event->session.name[0]) {
-		tell_denied(core, event->conn, 0, 0, ERR_BAD_FIELD, "name");
+		tell_denied(core, event->from, 0, 0, ERR_BAD_FIELD, "name");
 		return;
 	}
 	text_copy(rec.name, sizeof(rec.name), event->session.name);
 	text_copy(rec.principal, sizeof(rec.principal), event->session.principal);
 	core->session_id_next++;
 	session = session_create(core, &rec);
-	session_set_conn(core, session, event->conn);
+	session_set_conn(core, session, event->from.id);
 	session_dirty(core, session);
 	trace_session(core, session, TRACE_ATTACHED);
 	timer_arm_session(core, session);
@@ -265,21 +265,21 @@ void session_peer_reach(struct core *core, const struct event *event)
 
 void session_processes(struct core *core, const struct event *event)
 {
-	struct session *session = session_by_conn(core, event->conn);
+	struct session *session = session_by_conn(core, event->from.id);
 	const struct named_processes *named = event->processes;
 
 	PRE(named->count <= LIMIT_PROCESSES);
 	if (!session) {
-		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
 		return;
 	}
 	if (!session_has_process(session)) {
-		tell_denied(core, event->conn, 0, 0, ERR_PROTOCOL, "only over the Unix socket");
+		tell_denied(core, event->from, 0, 0, ERR_PROTOCOL, "only over the Unix socket");
 		return;
 	}
 	session->rec.named = *named;
 	session_dirty(core, session);
-	tell(core, event->conn, MSG_OK)->lease = named->count;
+	tell(core, event->from, MSG_OK)->lease = named->count;
 }
 
 void session_took_room(struct claim *claim)

@@ -95,7 +95,7 @@ static void stop_rest(struct core *core, struct session *session)
 
 void session_peer_exit(struct core *core, struct session *session, bool rest_lives)
 {
-	uint64_t conn = session->conn;
+	struct party party = session_party(session);
 
 	PRE(session_has_process(session));
 	if (!session->peer_gone || !rest_lives)
@@ -103,8 +103,8 @@ void session_peer_exit(struct core *core, struct session *session, bool rest_liv
 	session->peer_gone = true;
 	drop_conn(core, session);
 	session->detach_deadline = core->now;
-	if (conn != 0)
-		effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
+	if (party.id != 0)
+		effects_add(&core->out, EFFECT_CLOSE)->to = party;
 	if (rest_lives)
 		stop_rest(core, session);
 	else
@@ -113,14 +113,14 @@ void session_peer_exit(struct core *core, struct session *session, bool rest_liv
 
 void session_bye(struct core *core, struct session *session)
 {
-	uint64_t conn = session->conn;
+	struct party party = session_party(session);
 
-	PRE(conn != 0);
+	PRE(party.id != 0);
 	trace_session(core, session, TRACE_BYE);
 	session_end_all(core, session, END_CANCELLED, END_RELEASED);
 	drop_conn(core, session);
 	session->detach_deadline = core->now;
-	effects_add(&core->out, EFFECT_CLOSE)->conn = conn;
+	effects_add(&core->out, EFFECT_CLOSE)->to = party;
 }
 
 /* A tab that went silent, frozen by its browser perhaps: it must find its leases lost when it

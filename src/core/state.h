@@ -257,6 +257,14 @@ static inline uint64_t claim_conn(const struct claim *claim)
 {
 	return claim->session ? claim->session->conn : claim->conn;
 }
+static inline struct party claim_party(const struct claim *claim)
+{
+	return party_of(binding_of(claim->rec.binding)->party, claim_conn(claim));
+}
+static inline struct party session_party(const struct session *session)
+{
+	return party_of(PARTY_SESSION, session->conn);
+}
 static inline uint32_t claim_guests(const struct claim *claim)
 {
 	return claim->house ? claim->house->count : 0;

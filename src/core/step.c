@@ -113,8 +113,8 @@ void on_config(struct core *core, const struct event *event)
 
 static void on_alive(struct core *core, const struct event *event)
 {
-	if (!session_by_conn(core, event->conn))
-		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+	if (!session_by_conn(core, event->from.id))
+		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
 }
 
 static void on_peer_exit(struct core *core, const struct event *event)
@@ -127,12 +127,12 @@ static void on_peer_exit(struct core *core, const struct event *event)
 
 static void on_bye(struct core *core, const struct event *event)
 {
-	struct session *session = session_by_conn(core, event->conn);
+	struct session *session = session_by_conn(core, event->from.id);
 
 	if (session)
 		session_bye(core, session);
 	else
-		tell_denied(core, event->conn, 0, 0, ERR_STATE, "session");
+		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
 }
 
 static void on_sample(struct core *core, const struct event *event)
@@ -346,6 +346,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	struct session *session;
 
 	PRE((unsigned)event->type < EVENT_TYPE_COUNT);
+	PRE((event->from.kind == PARTY_NONE) == (event->from.id == 0));
 	PRE(event->now.v >= core->now.v);
 	PRE(core->configured || event->type == EVENT_CONFIG);
 	PRE(core->started || event->type <= EVENT_START);
@@ -353,7 +354,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	core->wall = event->wall;
 	core->ticking = event->type == EVENT_TICK;
 	shares_pass(core);
-	session = event->conn ? session_by_conn(core, event->conn) : NULL;
+	session = event->from.kind == PARTY_SESSION ? session_by_conn(core, event->from.id) : NULL;
 	if (session)
 		session_seen(core, session);
 	fence_reserved = core->fence_reserved;

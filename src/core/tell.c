@@ -15,24 +15,24 @@ void text_copy(char *dst, size_t size, const char *src)
 	POST(length < size);
 }
 
-struct send_effect *tell(struct core *core, uint64_t conn, enum message msg)
+struct send_effect *tell(struct core *core, struct party to, enum message msg)
 {
 	struct effect *effect = &core->discard;
 
 	PRE(msg < MSG_COUNT);
-	if (conn != 0)
+	if (to.kind != PARTY_NONE)
 		effect = effects_add(&core->out, EFFECT_SEND);
 	else
 		effect_clear(effect, EFFECT_SEND);
-	effect->conn = conn;
+	effect->to = to;
 	effect->send.msg = msg;
 	return &effect->send;
 }
 
-struct send_effect *tell_at(struct core *core, uint64_t conn, const struct claim *claim,
+struct send_effect *tell_at(struct core *core, struct party to, const struct claim *claim,
 			    enum message msg)
 {
-	struct send_effect *send = tell(core, conn, msg);
+	struct send_effect *send = tell(core, to, msg);
 
 	PRE(claim->rec.id != 0);
 	send->ref = claim->rec.ref;
@@ -48,11 +48,11 @@ struct send_effect *tell_at(struct core *core, uint64_t conn, const struct claim
 	return send;
 }
 
-void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum message msg)
+void tell_last(struct core *core, struct party to, const struct claim *claim, enum message msg)
 {
 	size_t count = core->out.count;
 
-	tell_at(core, conn, claim, msg);
+	tell_at(core, to, claim, msg);
 	if (core->out.count == count)
 		return; /* nobody is there to be told */
 	effect_copy(effects_add(&core->answers, EFFECT_SEND), &core->out.v[count]);
@@ -61,7 +61,7 @@ void tell_last(struct core *core, uint64_t conn, const struct claim *claim, enum
 
 struct send_effect *tell_claim(struct core *core, const struct claim *claim, enum message msg)
 {
-	return tell_at(core, claim_conn(claim), claim, msg);
+	return tell_at(core, claim_party(claim), claim, msg);
 }
 
 static int64_t expires_ms(const struct core *core, const struct claim *claim)
@@ -88,10 +88,10 @@ void tell_standing(struct core *core, const struct claim *claim)
 	}
 }
 
-void tell_denied(struct core *core, uint64_t conn, uint64_t ref, uint64_t lease, int err,
+void tell_denied(struct core *core, struct party to, uint64_t ref, uint64_t lease, int err,
 		 const char *detail)
 {
-	struct send_effect *send = tell(core, conn, MSG_DENIED);
+	struct send_effect *send = tell(core, to, MSG_DENIED);
 
 	PRE(err > ERR_NONE);
 	PRE(err < ERR_COUNT);

@@ -153,7 +153,7 @@ static void heartbeats(struct core *core)
 	core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
 	for (; node; node = rank_tree_next(node))
 		if (session_of_id(node)->conn != 0)
-			tell(core, session_of_id(node)->conn, MSG_HEARTBEAT);
+			tell(core, session_party(session_of_id(node)), MSG_HEARTBEAT);
 }
 
 static struct heap_node *due(const struct core *core, const struct heap *heap)

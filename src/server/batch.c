@@ -92,11 +92,11 @@ void batch_drop(struct batch *batch, struct ticket *ticket)
 	batch->unused_count++;
 }
 
-struct event *batch_event(struct batch *batch, enum event_type type, uint64_t conn)
+struct event *batch_event(struct batch *batch, enum event_type type, struct party from)
 {
 	struct ticket *ticket = batch_new(batch);
 	ticket->in.event.type = type;
-	ticket->in.event.conn = conn;
+	ticket->in.event.from = from;
 	batch_push(batch, ticket);
 	return &ticket->in.event;
 }

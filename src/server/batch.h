@@ -22,5 +22,5 @@ void batch_push(struct batch *batch, struct ticket *ticket);       /* takes it *
 void batch_push_first(struct batch *batch, struct ticket *ticket); /* takes it */
 struct ticket *batch_shift(struct batch *batch);                   /* NULL: empty; then drop it */
 void batch_drop(struct batch *batch, struct ticket *ticket);       /* takes it */
-/* An event with a type and a connection only; fill in the rest before the next turn. */
-struct event *batch_event(struct batch *batch, enum event_type type, uint64_t conn);
+/* An event with a type and a sender only; fill in the rest before the next turn. */
+struct event *batch_event(struct batch *batch, enum event_type type, struct party from);

@@ -25,14 +25,14 @@ void deliver_body(struct shell *shell, uint64_t conn)
 }
 
 /* Who is told its place from now on. Who came back with a waiting claim has not heard it yet. */
-static void note_place(struct shell *shell, uint64_t conn, const struct send_effect *send,
+static void note_place(struct shell *shell, struct party to, const struct send_effect *send,
 		       const struct facts *facts)
 {
 	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED)
-		places_watch(&shell->places, send->lease, conn, send->ref, PLACES_UNTOLD,
+		places_watch(&shell->places, send->lease, to, send->ref, PLACES_UNTOLD,
 			     shell->broker.now);
 	else if (send->msg == MSG_QUEUED)
-		places_watch(&shell->places, send->lease, conn, send->ref, facts->wire.position,
+		places_watch(&shell->places, send->lease, to, send->ref, facts->wire.position,
 			     shell->broker.now);
 	else if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)
 		places_forget(&shell->places, send->lease);
@@ -86,7 +86,7 @@ static void to_session(struct shell *shell, struct door *door, const struct send
 	text_clear(&shell->body);
 	message_render(&shell->body, send, &facts.wire);
 	deliver_body(shell, door->conn);
-	note_place(shell, door->conn, send, &facts);
+	note_place(shell, party_of(PARTY_SESSION, door->conn), send, &facts);
 	if (send->msg == MSG_DENIED && door->session->id == 0)
 		session_close(shell->doors.net, door->conn, close_code(send->err),
 			      err_name(send->err));
@@ -118,6 +118,7 @@ static void to_stream(struct shell *shell, struct door *door, const struct send_
 	struct facts facts;
 	struct net *net = shell->doors.net;
 	uint64_t conn = door->conn;
+	struct party exchange = party_of(PARTY_EXCHANGE, conn);
 	bool last = false;
 	enum message msg = send->msg;
 	if (!door->begun && (msg == MSG_DENIED || msg == MSG_TIMEOUT || msg == MSG_RELEASED)) {
@@ -128,7 +129,7 @@ static void to_stream(struct shell *shell, struct door *door, const struct send_
 	text_clear(&shell->body);
 	if (!answer_stream(&shell->body, send, &facts.wire, &last))
 		return;
-	note_place(shell, door->conn, send, &facts);
+	note_place(shell, exchange, send, &facts);
 	if (!door->begun)
 		respond_stream(net, conn, door->origin, "text/event-stream");
 	door->begun = true;
@@ -136,15 +137,16 @@ static void to_stream(struct shell *shell, struct door *door, const struct send_
 	if (!last)
 		return;
 	door_shut(&shell->doors, door);
-	batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, conn);
+	batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, exchange);
 	http_stream_end(net, conn);
 }
 
-static void on_send(void *ctx, uint64_t conn, const struct send_effect *send)
+/* What was said to a connection that is gone is dropped, whoever resumed its session meanwhile. */
+static void on_send(void *ctx, struct party to, const struct send_effect *send)
 {
 	struct shell *shell = ctx;
-	struct door *door = door_of(&shell->doors, conn);
-	if (!door)
+	struct door *door = door_of(&shell->doors, to.id);
+	if (!door || to.kind == PARTY_GATEWAY) /* nothing is forwarded yet */
 		return;
 	switch (door->kind) {
 	case DOOR_REQUEST:
@@ -166,9 +168,9 @@ static void on_send(void *ctx, uint64_t conn, const struct send_effect *send)
 	}
 }
 
-void deliver_place(void *ctx, uint64_t conn, const struct send_effect *queued)
+void deliver_place(void *ctx, struct party to, const struct send_effect *queued)
 {
-	on_send(ctx, conn, queued);
+	on_send(ctx, to, queued);
 }
 
 static void tell_subscribers(struct shell *shell, const struct observed_change *change)
@@ -237,10 +239,10 @@ static void on_signal(void *ctx, const struct signal_effect *signal)
 	processes_signal(&shell->processes, signal->session, signal->signo);
 }
 
-static void on_close(void *ctx, uint64_t conn)
+static void on_close(void *ctx, struct party to)
 {
 	struct shell *shell = ctx;
-	session_close(shell->doors.net, conn, 1000, "the session ended here");
+	session_close(shell->doors.net, to.id, 1000, "the session ended here");
 }
 
 static void on_appended(void *ctx, const struct record *record)

@@ -8,7 +8,7 @@ struct shell;
 /* The calls of turn_out, with the shell as their context. */
 struct turn_out deliver_out(struct shell *shell);
 /* A MSG_QUEUED that places.c found due. */
-void deliver_place(void *ctx, uint64_t conn, const struct send_effect *queued);
+void deliver_place(void *ctx, struct party to, const struct send_effect *queued);
 /* Writes new changes to those who read /v1/gpu/events. True: some have more to read. */
 bool deliver_feeds(struct shell *shell);
 /* A comment line to every stream, so that proxies keep it open. */

@@ -8,7 +8,8 @@
 struct place {
 	struct hash_node by_claim; /* places.by_claim */
 	struct list link;          /* places.all */
-	uint64_t claim, conn, ref;
+	uint64_t claim, ref;
+	struct party to;
 	int64_t position;
 	struct mono_ms told;
 };
@@ -46,7 +47,7 @@ static struct place *place_of(const struct places *places, uint64_t claim)
 	return NULL;
 }
 
-void places_watch(struct places *places, uint64_t claim, uint64_t conn, uint64_t ref,
+void places_watch(struct places *places, uint64_t claim, struct party to, uint64_t ref,
 		  int64_t position, struct mono_ms now)
 {
 	struct place *place = place_of(places, claim);
@@ -59,7 +60,7 @@ void places_watch(struct places *places, uint64_t claim, uint64_t conn, uint64_t
 		list_append(&places->all, &place->link);
 		hash_add(&places->by_claim, &place->by_claim, hash_u64(claim));
 	}
-	place->conn = conn;
+	place->to = to;
 	place->ref = ref;
 	place->position = position;
 	place->told = now;
@@ -76,7 +77,7 @@ void places_forget(struct places *places, uint64_t claim)
 /* True: told, or there was nothing to tell; false: it is too early to tell. */
 static bool look(struct places *places, struct place *place, const struct core *core,
 		 struct mono_ms now,
-		 void (*tell)(void *ctx, uint64_t conn, const struct send_effect *queued),
+		 void (*tell)(void *ctx, struct party to, const struct send_effect *queued),
 		 void *ctx)
 {
 	int64_t position = core_position(core, place->claim);
@@ -91,12 +92,12 @@ static bool look(struct places *places, struct place *place, const struct core *
 	struct send_effect queued = {.msg = MSG_QUEUED, .ref = place->ref, .lease = place->claim};
 	place->position = position;
 	place->told = now;
-	tell(ctx, place->conn, &queued);
+	tell(ctx, place->to, &queued);
 	return true;
 }
 
 void places_step(struct places *places, const struct core *core, struct mono_ms now,
-		 void (*tell)(void *ctx, uint64_t conn, const struct send_effect *queued),
+		 void (*tell)(void *ctx, struct party to, const struct send_effect *queued),
 		 void *ctx)
 {
 	if (!places->cursor) {

@@ -25,12 +25,12 @@ struct places {
 void places_init(struct places *places);
 void places_finish(struct places *places);
 /* The claim was told `position` at `now`, or none yet; from here on it is told changes. */
-void places_watch(struct places *places, uint64_t claim, uint64_t conn, uint64_t ref,
+void places_watch(struct places *places, uint64_t claim, struct party to, uint64_t ref,
 		  int64_t position, struct mono_ms now);
 void places_forget(struct places *places, uint64_t claim); /* no harm when unknown */
 /* Looks at the next few claims and calls `tell` with a MSG_QUEUED for each that moved. */
 void places_step(struct places *places, const struct core *core, struct mono_ms now,
-		 void (*tell)(void *ctx, uint64_t conn, const struct send_effect *queued),
+		 void (*tell)(void *ctx, struct party to, const struct send_effect *queued),
 		 void *ctx);
 /* When places_step has work; MONO_NEVER: none. */
 struct mono_ms places_wake(const struct places *places, struct mono_ms now);

@@ -19,7 +19,7 @@
 enum { LOOK_AGAIN_MS = 500 };
 
 struct watched {
-	struct party *party;
+	struct family *family;
 	struct loop_watch *watch;
 	struct named_process name;
 	enum life life;
@@ -27,7 +27,7 @@ struct watched {
 };
 
 /* All that uses the GPU for one session. */
-struct party {
+struct family {
 	struct hash_node by_session; /* processes.by_session */
 	struct processes *owner;
 	uint64_t session;
@@ -48,13 +48,13 @@ void processes_init(struct processes *processes, struct loop *loop, struct batch
 	hash_init(&processes->by_session);
 }
 
-static struct party *party_of(const struct processes *processes, uint64_t session)
+static struct family *family_of(const struct processes *processes, uint64_t session)
 {
 	for (struct hash_node *n = hash_first(&processes->by_session, hash_u64(session)); n;
 	     n = hash_next(n)) {
-		struct party *party = container_of(n, struct party, by_session);
-		if (party->session == session)
-			return party;
+		struct family *family = container_of(n, struct family, by_session);
+		if (family->session == session)
+			return family;
 	}
 	return NULL;
 }
@@ -75,14 +75,15 @@ static void let_go(struct watched *watched, enum life life)
 	watched->life = life;
 }
 
-static bool rest_is_gone(const struct party *party)
+static bool rest_is_gone(const struct family *family)
 {
-	for (uint32_t i = 0; i < party->said.count; i++)
-		if (party->named[i].life == LIFE_UNKNOWN ||
-		    (party->named[i].life == LIFE_WATCHED && !pidfd_is_gone(party->named[i].pidfd)))
+	for (uint32_t i = 0; i < family->said.count; i++)
+		if (family->named[i].life == LIFE_UNKNOWN ||
+		    (family->named[i].life == LIFE_WATCHED &&
+		     !pidfd_is_gone(family->named[i].pidfd)))
 			return false;
-	return !party->cgroup_unknown &&
-	       (party->cgroup.events < 0 || !cgroup2_populated(&party->cgroup));
+	return !family->cgroup_unknown &&
+	       (family->cgroup.events < 0 || !cgroup2_populated(&family->cgroup));
 }
 
 static enum peer_reach reach_of(const struct watched *own)
@@ -99,25 +100,25 @@ static const char *why_unknown(const struct watched *own)
 }
 
 /* Tells the core what changed. */
-static void settle(struct party *party)
+static void settle(struct family *family)
 {
-	struct batch *batch = party->owner->batch;
-	bool exited = party->own.life == LIFE_GONE, gone = exited && rest_is_gone(party);
-	enum peer_reach reach = reach_of(&party->own);
-	if (!exited && reach != party->told_reach) {
-		struct event *event = batch_event(batch, EVENT_PEER_REACH, 0);
-		event->peer.session = party->session;
+	struct batch *batch = family->owner->batch;
+	bool exited = family->own.life == LIFE_GONE, gone = exited && rest_is_gone(family);
+	enum peer_reach reach = reach_of(&family->own);
+	if (!exited && reach != family->told_reach) {
+		struct event *event = batch_event(batch, EVENT_PEER_REACH, (struct party){0});
+		event->peer.session = family->session;
 		event->peer.reach = reach;
-		event->peer.why = why_unknown(&party->own);
-		party->told_reach = reach;
+		event->peer.why = why_unknown(&family->own);
+		family->told_reach = reach;
 	}
-	if (party->told_gone || !exited || (party->told_exit && !gone))
+	if (family->told_gone || !exited || (family->told_exit && !gone))
 		return;
-	struct event *event = batch_event(batch, EVENT_PEER_EXIT, 0);
-	event->peer.session = party->session;
+	struct event *event = batch_event(batch, EVENT_PEER_EXIT, (struct party){0});
+	event->peer.session = family->session;
 	event->peer.rest = !gone;
-	party->told_exit = true;
-	party->told_gone = gone;
+	family->told_exit = true;
+	family->told_gone = gone;
 }
 
 static void on_pidfd(void *ctx, int fd)
@@ -125,7 +126,7 @@ static void on_pidfd(void *ctx, int fd)
 	struct watched *watched = ctx;
 	(void)fd;
 	let_go(watched, LIFE_GONE);
-	settle(watched->party);
+	settle(watched->family);
 }
 
 /* Takes the pidfd. */
@@ -133,11 +134,11 @@ static void begin(struct watched *watched, int pidfd)
 {
 	watched->pidfd = pidfd;
 	watched->life = LIFE_WATCHED;
-	if (!loop_watch(watched->party->owner->loop, pidfd, on_pidfd, watched, &watched->watch))
+	if (!loop_watch(watched->family->owner->loop, pidfd, on_pidfd, watched, &watched->watch))
 		return;
 	let_go(watched, LIFE_UNKNOWN);
 	watched->err = ENOMEM;
-	look_again(watched->party->owner);
+	look_again(watched->family->owner);
 }
 
 static void open_watched(struct watched *watched)
@@ -151,13 +152,13 @@ static void open_watched(struct watched *watched)
 	if (watched->life == LIFE_WATCHED)
 		begin(watched, pidfd);
 	else if (watched->life == LIFE_UNKNOWN)
-		look_again(watched->party->owner);
+		look_again(watched->family->owner);
 }
 
-static void watch_name(struct party *party, struct watched *watched,
+static void watch_name(struct family *family, struct watched *watched,
 		       const struct named_process *name)
 {
-	*watched = (struct watched){.party = party, .name = *name, .pidfd = -1};
+	*watched = (struct watched){.family = family, .name = *name, .pidfd = -1};
 	open_watched(watched);
 }
 
@@ -170,9 +171,9 @@ static void on_inotify(void *ctx, int fd)
 	/* Few sessions name one, and each read is cheap: who it was need not be sorted out. */
 	for (size_t i = 0; i < processes->by_session.size; i++)
 		for (struct hash_node *n = processes->by_session.v[i]; n; n = n->next) {
-			struct party *party = container_of(n, struct party, by_session);
-			if (party->cgroup.events >= 0)
-				settle(party);
+			struct family *family = container_of(n, struct family, by_session);
+			if (family->cgroup.events >= 0)
+				settle(family);
 		}
 }
 
@@ -188,66 +189,67 @@ static void open_inotify(struct processes *processes)
 	}
 }
 
-static void open_cgroup(struct party *party)
+static void open_cgroup(struct family *family)
 {
 	char path[64];
-	struct processes *processes = party->owner;
-	party->cgroup_watch = -1;
-	party->cgroup_unknown = false;
-	if (!party->said.cgroup[0])
+	struct processes *processes = family->owner;
+	family->cgroup_watch = -1;
+	family->cgroup_unknown = false;
+	if (!family->said.cgroup[0])
 		return;
-	int rc = cgroup2_open(party->said.cgroup, &party->cgroup);
-	party->cgroup_unknown = rc != 0 && rc != -ENOENT && rc != -EINVAL;
+	int rc = cgroup2_open(family->said.cgroup, &family->cgroup);
+	family->cgroup_unknown = rc != 0 && rc != -ENOENT && rc != -EINVAL;
 	if (rc == 0) {
 		open_inotify(processes);
-		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", party->cgroup.events);
-		party->cgroup_watch = processes->inotify < 0 ? -1
-							     : inotify_add_watch(processes->inotify,
-										 path, IN_MODIFY);
+		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", family->cgroup.events);
+		family->cgroup_watch =
+			processes->inotify < 0
+				? -1
+				: inotify_add_watch(processes->inotify, path, IN_MODIFY);
 	}
-	if (party->cgroup_unknown || (rc == 0 && party->cgroup_watch < 0))
+	if (family->cgroup_unknown || (rc == 0 && family->cgroup_watch < 0))
 		look_again(processes);
 }
 
 /* The kernel has one watch for a folder, however often it is asked for. */
-static bool is_shared(const struct party *party)
+static bool is_shared(const struct family *family)
 {
-	const struct hash *all = &party->owner->by_session;
+	const struct hash *all = &family->owner->by_session;
 	for (size_t i = 0; i < all->size; i++)
 		for (struct hash_node *n = all->v[i]; n; n = n->next) {
-			const struct party *other = container_of(n, struct party, by_session);
-			if (other != party && other->cgroup_watch == party->cgroup_watch)
+			const struct family *other = container_of(n, struct family, by_session);
+			if (other != family && other->cgroup_watch == family->cgroup_watch)
 				return true;
 		}
 	return false;
 }
 
-static void close_cgroup(struct party *party)
+static void close_cgroup(struct family *family)
 {
-	if (party->cgroup_watch >= 0 && !is_shared(party))
-		(void)inotify_rm_watch(party->owner->inotify, party->cgroup_watch);
-	party->cgroup_watch = -1;
-	party->cgroup_unknown = false;
-	cgroup2_close(&party->cgroup);
+	if (family->cgroup_watch >= 0 && !is_shared(family))
+		(void)inotify_rm_watch(family->owner->inotify, family->cgroup_watch);
+	family->cgroup_watch = -1;
+	family->cgroup_unknown = false;
+	cgroup2_close(&family->cgroup);
 }
 
-static void drop_named(struct party *party)
+static void drop_named(struct family *family)
 {
-	for (uint32_t i = 0; i < party->said.count; i++)
-		let_go(&party->named[i], LIFE_GONE);
-	close_cgroup(party);
-	party->said = (struct named_processes){0};
+	for (uint32_t i = 0; i < family->said.count; i++)
+		let_go(&family->named[i], LIFE_GONE);
+	close_cgroup(family);
+	family->said = (struct named_processes){0};
 }
 
 void processes_forget(struct processes *processes, uint64_t session)
 {
-	struct party *party = party_of(processes, session);
-	if (!party)
+	struct family *family = family_of(processes, session);
+	if (!family)
 		return;
-	let_go(&party->own, LIFE_GONE);
-	drop_named(party);
-	hash_remove(&processes->by_session, &party->by_session);
-	free(party);
+	let_go(&family->own, LIFE_GONE);
+	drop_named(family);
+	hash_remove(&processes->by_session, &family->by_session);
+	free(family);
 }
 
 void processes_finish(struct processes *processes)
@@ -255,7 +257,7 @@ void processes_finish(struct processes *processes)
 	for (size_t i = 0; i < processes->by_session.size; i++)
 		while (processes->by_session.v[i])
 			processes_forget(processes, container_of(processes->by_session.v[i],
-								 struct party, by_session)
+								 struct family, by_session)
 							    ->session);
 	hash_finish(&processes->by_session);
 	loop_unwatch(processes->inotify_watch);
@@ -265,18 +267,18 @@ void processes_finish(struct processes *processes)
 	processes->inotify = -1;
 }
 
-static struct party *party_new(struct processes *processes, uint64_t session)
+static struct family *party_new(struct processes *processes, uint64_t session)
 {
-	struct party *party = calloc(1, sizeof *party);
-	if (!party)
+	struct family *family = calloc(1, sizeof *family);
+	if (!family)
 		abort();
-	party->owner = processes;
-	party->session = session;
-	party->own = (struct watched){.party = party, .pidfd = -1, .name.pid = -1};
-	party->cgroup = CGROUP_NONE;
-	party->cgroup_watch = -1;
-	hash_add(&processes->by_session, &party->by_session, hash_u64(session));
-	return party;
+	family->owner = processes;
+	family->session = session;
+	family->own = (struct watched){.family = family, .pidfd = -1, .name.pid = -1};
+	family->cgroup = CGROUP_NONE;
+	family->cgroup_watch = -1;
+	hash_add(&processes->by_session, &family->by_session, hash_u64(session));
+	return family;
 }
 
 void processes_watch(struct processes *processes, const struct session_record *session)
@@ -284,54 +286,54 @@ void processes_watch(struct processes *processes, const struct session_record *s
 	if (session->binding != BIND_NATIVE)
 		return;
 	const struct named_process own = {session->pid, session->pid_start};
-	struct party *party = party_of(processes, session->id);
-	if (!party)
-		party = party_new(processes, session->id);
-	if (party->own.name.pid != own.pid || party->own.name.pid_start != own.pid_start) {
-		let_go(&party->own, LIFE_GONE);
-		party->told_exit = party->told_gone = false;
-		party->told_reach = own.pid > 0 ? PEER_REACHED : PEER_UNKNOWN; /* as the core */
-		watch_name(party, &party->own, &own);
+	struct family *family = family_of(processes, session->id);
+	if (!family)
+		family = party_new(processes, session->id);
+	if (family->own.name.pid != own.pid || family->own.name.pid_start != own.pid_start) {
+		let_go(&family->own, LIFE_GONE);
+		family->told_exit = family->told_gone = false;
+		family->told_reach = own.pid > 0 ? PEER_REACHED : PEER_UNKNOWN; /* as the core */
+		watch_name(family, &family->own, &own);
 	}
-	if (memcmp(&party->said, &session->named, sizeof party->said) != 0) {
-		drop_named(party);
-		party->said = session->named;
-		for (uint32_t i = 0; i < party->said.count; i++)
-			watch_name(party, &party->named[i], &party->said.v[i]);
-		open_cgroup(party);
+	if (memcmp(&family->said, &session->named, sizeof family->said) != 0) {
+		drop_named(family);
+		family->said = session->named;
+		for (uint32_t i = 0; i < family->said.count; i++)
+			watch_name(family, &family->named[i], &family->said.v[i]);
+		open_cgroup(family);
 	}
-	settle(party);
+	settle(family);
 }
 
 void processes_take(struct processes *processes, uint64_t session, int pidfd)
 {
-	struct party *party = party_of(processes, session);
-	bool numbered = party && party->own.name.pid > 0;
-	if (!party || (numbered && party->own.life != LIFE_UNKNOWN)) {
+	struct family *family = family_of(processes, session);
+	bool numbered = family && family->own.name.pid > 0;
+	if (!family || (numbered && family->own.life != LIFE_UNKNOWN)) {
 		if (pidfd >= 0)
 			(void)close(pidfd);
 		return;
 	}
-	let_go(&party->own, LIFE_UNKNOWN); /* of another connection */
+	let_go(&family->own, LIFE_UNKNOWN); /* of another connection */
 	if (pidfd >= 0)
-		begin(&party->own, pidfd);
+		begin(&family->own, pidfd);
 	else if (!numbered)
-		party->told_reach = PEER_REACHED; /* so that it is said once */
-	settle(party);
+		family->told_reach = PEER_REACHED; /* so that it is said once */
+	settle(family);
 }
 
 bool processes_gone(const struct processes *processes, uint64_t session)
 {
-	const struct party *party = party_of(processes, session);
-	if (!party || party->own.life == LIFE_UNKNOWN)
+	const struct family *family = family_of(processes, session);
+	if (!family || family->own.life == LIFE_UNKNOWN)
 		return false;
-	return (party->own.life == LIFE_GONE || pidfd_is_gone(party->own.pidfd)) &&
-	       rest_is_gone(party);
+	return (family->own.life == LIFE_GONE || pidfd_is_gone(family->own.pidfd)) &&
+	       rest_is_gone(family);
 }
 
 static void signal_one(struct watched *watched, int signo)
 {
-	struct log *log = watched->party->owner->log;
+	struct log *log = watched->family->owner->log;
 	if (watched->life == LIFE_UNKNOWN)
 		open_watched(watched);
 	if (watched->life != LIFE_WATCHED)
@@ -349,36 +351,36 @@ static void signal_one(struct watched *watched, int signo)
 
 void processes_signal(struct processes *processes, uint64_t session, int signo)
 {
-	struct party *party = party_of(processes, session);
-	if (!party)
+	struct family *family = family_of(processes, session);
+	if (!family)
 		return;
-	if (party->told_reach == PEER_REACHED)
-		signal_one(&party->own, signo);
+	if (family->told_reach == PEER_REACHED)
+		signal_one(&family->own, signo);
 	if (signo != SIGKILL)
 		return;
-	for (uint32_t i = 0; i < party->said.count; i++)
-		if (party->said.v[i].pid != party->said.keeper)
-			signal_one(&party->named[i], signo);
-	if (party->cgroup_unknown)
-		open_cgroup(party);
-	if (party->cgroup.dir >= 0)
-		cgroup2_kill(&party->cgroup);
+	for (uint32_t i = 0; i < family->said.count; i++)
+		if (family->said.v[i].pid != family->said.keeper)
+			signal_one(&family->named[i], signo);
+	if (family->cgroup_unknown)
+		open_cgroup(family);
+	if (family->cgroup.dir >= 0)
+		cgroup2_kill(&family->cgroup);
 }
 
 /* True: something of it still has to be looked at. */
-static bool look_at(struct party *party)
+static bool look_at(struct family *family)
 {
 	bool again = false;
-	for (uint32_t i = 0; i <= party->said.count; i++) {
-		struct watched *watched = i == 0 ? &party->own : &party->named[i - 1];
+	for (uint32_t i = 0; i <= family->said.count; i++) {
+		struct watched *watched = i == 0 ? &family->own : &family->named[i - 1];
 		if (watched->life == LIFE_UNKNOWN)
 			open_watched(watched);
 		again |= watched->life == LIFE_UNKNOWN && watched->name.pid > 0;
 	}
-	if (party->cgroup_unknown)
-		open_cgroup(party);
-	again |= party->cgroup_unknown || (party->cgroup.events >= 0 && party->cgroup_watch < 0);
-	settle(party);
+	if (family->cgroup_unknown)
+		open_cgroup(family);
+	again |= family->cgroup_unknown || (family->cgroup.events >= 0 && family->cgroup_watch < 0);
+	settle(family);
 	return again;
 }
 
@@ -389,7 +391,7 @@ struct mono_ms processes_step(struct processes *processes, struct mono_ms now)
 		return processes->look_at;
 	for (size_t i = 0; i < processes->by_session.size; i++)
 		for (struct hash_node *n = processes->by_session.v[i]; n; n = n->next)
-			again |= look_at(container_of(n, struct party, by_session));
+			again |= look_at(container_of(n, struct family, by_session));
 	processes->look_at = again ? mono_after(now, LOOK_AGAIN_MS) : MONO_NEVER;
 	return processes->look_at;
 }

@@ -46,7 +46,8 @@ void reload_apply(struct shell *shell, const struct settings *settings)
 	policy_set_origins(&shell->policy, &live->settings);
 	files_set_origins(&shell->files, &live->settings);
 	shell->observers.log.level = (enum log_level)live->settings.log_level;
-	batch_event(&shell->broker.batch, EVENT_CONFIG, 0)->config = &live->settings.core;
+	batch_event(&shell->broker.batch, EVENT_CONFIG, (struct party){0})->config =
+		&live->settings.core;
 }
 
 static int read_again(struct shell *shell, struct settings *next, char *detail, size_t size)

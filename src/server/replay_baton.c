@@ -77,7 +77,8 @@ static struct event event_of(struct stage *s, const struct actor *a, enum event_
 	event.type = type;
 	event.now.v = s->now_ms;
 	event.wall.v = s->now_ms;
-	event.conn = a ? a->conn : 0;
+	if (a)
+		event.from = party_of(binding_of(a->request->binding)->party, a->conn);
 	event.random = next_token(s);
 	return event;
 }
@@ -315,10 +316,10 @@ static void deliver(struct stage *s)
 		const struct effect *effect = &s->fx.v[i];
 		if (effect->type == EFFECT_APPEND)
 			note(s, &effect->record);
-		if (effect->type != EFFECT_SEND || !effect->conn)
+		if (effect->type != EFFECT_SEND)
 			continue;
-		assert(effect->conn <= s->trace->count);
-		struct actor *a = &s->actors[effect->conn - 1];
+		assert(effect->to.id <= s->trace->count);
+		struct actor *a = &s->actors[effect->to.id - 1];
 		if (!a->gone)
 			hear(s, a, effect);
 	}

@@ -122,7 +122,8 @@ void routes_on_gone(void *ctx, uint64_t conn)
 	case DOOR_ANSWERED:
 	case DOOR_STREAM:
 		if (door->route == ROUTE_LOCK && !shell->draining)
-			batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, conn)
+			batch_event(&shell->broker.batch, EVENT_CONN_CLOSED,
+				    party_of(PARTY_EXCHANGE, conn))
 				->closed.undelivered = door->kind != DOOR_STREAM;
 		break;
 	case DOOR_LISTING:

@@ -30,7 +30,7 @@ static bool refused(struct shell *shell, const struct asked *asked, struct ticke
 
 static void push(struct shell *shell, const struct asked *asked, struct ticket *ticket)
 {
-	ticket->in.event.conn = asked->request->conn;
+	ticket->in.event.from = party_of(PARTY_EXCHANGE, asked->request->conn);
 	batch_push(&shell->broker.batch, ticket);
 }
 

@@ -124,7 +124,7 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
 	session->since = session->seen = loop_now();
 	door_turn(&shell->doors, door, DOOR_SESSION);
-	in->event.conn = door->conn;
+	in->event.from = party_of(PARTY_SESSION, door->conn);
 	in->event.session.binding = session->binding;
 	in->event.session.browser = session->browser;
 	in->event.session.pid = session->binding == BIND_NATIVE ? peer->pid : 0;
@@ -138,7 +138,7 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 static void on_event(struct shell *shell, struct door *door, struct ticket *ticket)
 {
 	struct event *event = &ticket->in.event;
-	event->conn = door->conn;
+	event->from = party_of(PARTY_SESSION, door->conn);
 	if (event->type == EVENT_ACQUIRE) {
 		event->acquire.binding = door->session->binding;
 		event->acquire.browser = door->session->browser;
@@ -257,7 +257,7 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 		return;
 	}
 	if (!event) /* whatever a session says shows that it lives */
-		batch_event(&shell->broker.batch, EVENT_ALIVE, door->conn);
+		batch_event(&shell->broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, door->conn));
 	switch (in->kind) {
 	case MESSAGE_EVENT:
 		on_event(shell, door, ticket);
@@ -336,7 +336,8 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 	if (!door || !door->session)
 		return;
 	if (door->kind == DOOR_SESSION && !shell->draining) {
-		struct event *event = batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, conn);
+		struct event *event = batch_event(&shell->broker.batch, EVENT_CONN_CLOSED,
+						  party_of(PARTY_SESSION, conn));
 		event->closed.peer_gone =
 			door->session->id && processes_gone(&shell->processes, door->session->id);
 	}

@@ -88,7 +88,7 @@ static void queue_tick(struct broker *broker)
 {
 	if (broker->tick_queued || !mono_due(broker->tick_at, broker->now))
 		return;
-	batch_event(&broker->batch, EVENT_TICK, 0);
+	batch_event(&broker->batch, EVENT_TICK, (struct party){0});
 	broker->tick_queued = true;
 }
 
@@ -247,16 +247,16 @@ static bool refuse(struct broker *broker, const struct effect *effect, const str
 	struct send_effect denied = {.msg = MSG_DENIED, .err = ERR_JOURNAL, .ref = send->ref};
 	struct event *undo;
 	if (send->msg == MSG_WELCOME) {
-		batch_event(&broker->batch, EVENT_BYE, effect->conn);
+		batch_event(&broker->batch, EVENT_BYE, effect->to);
 	} else if (send->msg == MSG_GRANTED &&
 		   core_claim(broker->core, send->lease, broker->now, &view) &&
 		   view.rec->session == 0) {
-		undo = batch_event(&broker->batch, EVENT_CONN_CLOSED, effect->conn);
+		undo = batch_event(&broker->batch, EVENT_CONN_CLOSED, effect->to);
 		undo->closed.undelivered = true;
 	} else {
 		return false;
 	}
-	out->send(out->ctx, effect->conn, &denied);
+	out->send(out->ctx, effect->to, &denied);
 	return true;
 }
 
@@ -284,7 +284,7 @@ static void carry_out(const struct effect *effect, const struct turn_out *out)
 	case EFFECT_APPEND:
 		break;
 	case EFFECT_SEND:
-		out->send(out->ctx, effect->conn, &effect->send);
+		out->send(out->ctx, effect->to, &effect->send);
 		break;
 	case EFFECT_TRACE:
 		out->trace(out->ctx, &effect->trace);
@@ -293,7 +293,7 @@ static void carry_out(const struct effect *effect, const struct turn_out *out)
 		out->signal(out->ctx, &effect->signal);
 		break;
 	case EFFECT_CLOSE:
-		out->close(out->ctx, effect->conn);
+		out->close(out->ctx, effect->to);
 		break;
 	}
 }

@@ -42,10 +42,10 @@ struct broker {
 
 /* What carries effects out. All are called in the order of the effects, after the commit. */
 struct turn_out {
-	void (*send)(void *ctx, uint64_t conn, const struct send_effect *send);
+	void (*send)(void *ctx, struct party to, const struct send_effect *send);
 	void (*trace)(void *ctx, const struct trace_effect *trace);
 	void (*signal)(void *ctx, const struct signal_effect *signal);
-	void (*close)(void *ctx, uint64_t conn);
+	void (*close)(void *ctx, struct party to);
 	/* A record was appended: who watches sessions and GPUs learns from it. */
 	void (*appended)(void *ctx, const struct record *record);
 	void (*queue_changed)(void *ctx);

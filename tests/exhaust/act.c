@@ -163,7 +163,7 @@ static uint64_t lender_of(const struct world *w, const struct client *client)
 static void ask(struct world *w, struct client *client)
 {
 	const struct cast *cast = cast_of(w, client);
-	struct event event = {.type = EVENT_ACQUIRE, .conn = client->conn};
+	struct event event = {.type = EVENT_ACQUIRE, .from = party_of(PARTY_SESSION, client->conn)};
 
 	client->asks--;
 	client->ref = 1 + (uint64_t)(client - w->clients) + CAST_MAX * (uint64_t)client->asks;
@@ -173,7 +173,7 @@ static void ask(struct world *w, struct client *client)
 	client->vram_gib = cast->vram_gib;
 	client->parent = may(w, client, MAY_NEST) ? lender_of(w, client) : 0;
 	if (is_http(w, client))
-		event.conn = client->exchange = ++w->conn_next;
+		event.from = party_of(PARTY_EXCHANGE, client->exchange = ++w->conn_next);
 	event.acquire.binding = cast->binding;
 	event.acquire.browser = cast->binding == BIND_TAB;
 	event.acquire.preemptible = !cast->firm;
@@ -190,16 +190,17 @@ static void ask(struct world *w, struct client *client)
 static void open_session(struct world *w, struct client *client)
 {
 	const struct cast *cast = cast_of(w, client);
-	struct event event = {.type = EVENT_SESSION_OPEN, .conn = ++w->conn_next};
+	struct event event = {.type = EVENT_SESSION_OPEN,
+			      .from = party_of(PARTY_SESSION, ++w->conn_next)};
 	uint64_t session = client->session;
 
-	client->conn = event.conn;
+	client->conn = event.from.id;
 	event.session.binding = cast->binding;
 	event.session.browser = cast->binding == BIND_TAB;
 	event.session.resume = session ? &client->secret : NULL;
 	event.session.name = cast->name;
 	event.session.uid = 1000 + (client - w->clients);
-	event.session.pid = cast->binding == BIND_NATIVE ? 100 + (int64_t)event.conn : 0;
+	event.session.pid = cast->binding == BIND_NATIVE ? 100 + (int64_t)event.from.id : 0;
 	client->listed = true;
 	client->session = 0;
 	broker_turn(w, event);
@@ -213,10 +214,13 @@ static void open_session(struct world *w, struct client *client)
 
 static void cancel(struct world *w, struct client *client)
 {
-	struct event event = {.type = EVENT_CANCEL, .conn = client->conn, .ref = client->ref};
+	struct event event = {.type = EVENT_CANCEL,
+			      .from = party_of(PARTY_SESSION, client->conn),
+			      .ref = client->ref};
 
 	if (is_http(w, client)) {
-		event = (struct event){.type = EVENT_CONN_CLOSED, .conn = client->exchange};
+		event = (struct event){.type = EVENT_CONN_CLOSED,
+				       .from = party_of(PARTY_EXCHANGE, client->exchange)};
 		client->exchange = 0;
 		client_rests(client);
 	}
@@ -225,7 +229,7 @@ static void cancel(struct world *w, struct client *client)
 
 static void release(struct world *w, struct client *client, bool requeue)
 {
-	struct event event = {.type = EVENT_RELEASE, .conn = client->conn};
+	struct event event = {.type = EVENT_RELEASE, .from = party_of(PARTY_SESSION, client->conn)};
 	struct token token = client->token;
 
 	client->using = false;
@@ -233,7 +237,7 @@ static void release(struct world *w, struct client *client, bool requeue)
 	event.release.requeue = requeue;
 	event.release.lease = client->lease;
 	if (is_http(w, client)) {
-		event.conn = ++w->conn_next;
+		event.from = party_of(PARTY_EXCHANGE, ++w->conn_next);
 		event.release.lease = 0;
 		event.release.token = &token;
 		client_over(client);
@@ -244,7 +248,7 @@ static void release(struct world *w, struct client *client, bool requeue)
 static void change(struct world *w, struct client *client)
 {
 	const struct cast *cast = cast_of(w, client);
-	struct event event = {.type = EVENT_CHANGE, .conn = client->conn};
+	struct event event = {.type = EVENT_CHANGE, .from = party_of(PARTY_SESSION, client->conn)};
 
 	event.change.lease = client->lease;
 	event.change.need = (struct need){.vram_bytes = cast->vram_gib * GIB,
@@ -254,7 +258,8 @@ static void change(struct world *w, struct client *client)
 
 static void close_conn(struct world *w, struct client *client)
 {
-	struct event event = {.type = EVENT_CONN_CLOSED, .conn = client->conn};
+	struct event event = {.type = EVENT_CONN_CLOSED,
+			      .from = party_of(PARTY_SESSION, client->conn)};
 
 	client_lose_conn(w, client);
 	broker_turn(w, event);
@@ -305,7 +310,7 @@ static void reload(struct world *w)
 
 static void of_lease(struct world *w, struct client *client, enum event_type type)
 {
-	struct event event = {.type = type, .conn = client->conn};
+	struct event event = {.type = type, .from = party_of(PARTY_SESSION, client->conn)};
 
 	if (type == EVENT_ACCEPT)
 		event.lease = client->lease;
@@ -320,7 +325,7 @@ static void of_lease(struct world *w, struct client *client, enum event_type typ
 	}
 	if (type == EVENT_ADMIN) {
 		w->asked--;
-		event.conn = ++w->conn_next;
+		event.from = party_of(PARTY_EXCHANGE, ++w->conn_next);
 		event.admin.act = ADMIN_YIELD;
 		event.admin.lease = client->lease;
 	}

@@ -112,7 +112,8 @@ static void answer(struct world *w, struct client *client, const struct effect *
 		return;
 	client->exchange = 0;
 	client_told(w, client, fx);
-	broker_follow(w, (struct event){.type = EVENT_CONN_CLOSED, .conn = exchange});
+	broker_follow(w, (struct event){.type = EVENT_CONN_CLOSED,
+					.from = party_of(PARTY_EXCHANGE, exchange)});
 }
 
 static void tell(struct world *w, const struct effect *fx)
@@ -121,11 +122,11 @@ static void tell(struct world *w, const struct effect *fx)
 
 	switch (fx->type) {
 	case EFFECT_SEND:
-		client = client_of_conn(w, fx->conn);
-		if (client && client->exchange == fx->conn)
+		client = client_of_conn(w, fx->to.id);
+		if (client && client->exchange == fx->to.id)
 			answer(w, client, fx);
 		else if (client && fx->send.msg == MSG_HEARTBEAT)
-			broker_follow(w, (struct event){.type = EVENT_ALIVE, .conn = fx->conn});
+			broker_follow(w, (struct event){.type = EVENT_ALIVE, .from = fx->to});
 		else if (client)
 			client_told(w, client, fx);
 		return;
@@ -135,7 +136,7 @@ static void tell(struct world *w, const struct effect *fx)
 			client_dies(w, client);
 		return;
 	case EFFECT_CLOSE:
-		client = client_of_conn(w, fx->conn);
+		client = client_of_conn(w, fx->to.id);
 		if (client)
 			client_lose_conn(w, client);
 		return;

@@ -46,7 +46,8 @@ void client_lose_conn(struct world *w, struct client *client)
 void client_dies(struct world *w, struct client *client)
 {
 	bool native = cast_of(w, client)->binding == BIND_NATIVE;
-	struct event event = {.type = EVENT_CONN_CLOSED, .conn = client->conn};
+	struct event event = {.type = EVENT_CONN_CLOSED,
+			      .from = party_of(PARTY_SESSION, client->conn)};
 
 	if (client->conn == 0) {
 		event.type = EVENT_PEER_EXIT;
@@ -64,7 +65,7 @@ void client_dies(struct world *w, struct client *client)
 /* Confirms that the GPU is free. */
 void client_stopped(struct world *w, struct client *client)
 {
-	struct event event = {.type = EVENT_RELEASE, .conn = client->conn};
+	struct event event = {.type = EVENT_RELEASE, .from = party_of(PARTY_SESSION, client->conn)};
 
 	event.release.lease = client->lease;
 	client_rests(client);

@@ -58,7 +58,7 @@ static void see_close(struct world *w, struct conn *conn)
 		return;
 	conn->broker_open = false;
 	struct letter *letter = broker_event(w, EVENT_CONN_CLOSED);
-	letter->event.conn = conn->id;
+	letter->event.from = net_party(conn);
 	letter->event.closed.undelivered = (conn->exchange || conn->stream) && !conn->answered;
 	const struct client *client = conn->client < 0 ? NULL : &w->clients[conn->client];
 	letter->event.closed.peer_gone = client && client->plan->binding == BIND_NATIVE &&
@@ -80,7 +80,7 @@ void broker_arrive(struct world *w, struct letter *letter)
 		net_free(w, letter);
 		return;
 	}
-	letter->event.conn = conn->id;
+	letter->event.from = net_party(conn);
 	broker_post(w, letter);
 }
 
@@ -147,15 +147,18 @@ static bool ends_exchange(const struct conn *conn, const struct effect *fx)
 static void tell_closed(struct world *w, const struct conn *conn)
 {
 	struct letter *letter = broker_event(w, EVENT_CONN_CLOSED);
-	letter->event.conn = conn->id;
+	letter->event.from = net_party(conn);
 	broker_post(w, letter);
 }
 
 static void deliver_send(struct world *w, const struct effect *fx)
 {
-	struct conn *conn = net_conn(w, fx->conn);
+	struct conn *conn = net_conn(w, fx->to.id);
 	if (!conn || !conn->broker_open)
 		return; /* gone: no error */
+	if (fx->to.kind != net_party(conn).kind)
+		sim_fail(w, "conn %llu is party %d, not %d", (unsigned long long)conn->id,
+			 (int)net_party(conn).kind, (int)fx->to.kind);
 	check_sent(w, conn, fx);
 	if (fx->send.msg == MSG_WELCOME) {
 		conn->session = fx->send.lease;
@@ -187,7 +190,7 @@ static void deliver(struct world *w, const struct effect *fx)
 			client_signal(w, client, fx->signal.signo);
 		return;
 	case EFFECT_CLOSE:
-		conn = net_conn(w, fx->conn);
+		conn = net_conn(w, fx->to.id);
 		if (!conn || !conn->broker_open)
 			return;
 		net_close_broker(w, conn, true);
@@ -210,16 +213,16 @@ static void deliver_all(struct world *w)
 	uint64_t listing = 0;
 	for (size_t i = 0; i < stop; i++) {
 		const struct effect *fx = &b->fx.v[i];
-		bool lists =
-			fx->type == EFFECT_SEND && fx->send.msg == MSG_CLAIM && fx->conn == listing;
+		bool lists = fx->type == EFFECT_SEND && fx->send.msg == MSG_CLAIM &&
+			     fx->to.id == listing;
 		if (listing && fx->type == EFFECT_SEND && !lists) {
 			net_down(w, net_letter(w, LETTER_LISTED, listing));
 			listing = 0;
 		}
 		deliver(w, fx);
-		const struct conn *conn = fx->type == EFFECT_SEND ? net_conn(w, fx->conn) : NULL;
+		const struct conn *conn = fx->type == EFFECT_SEND ? net_conn(w, fx->to.id) : NULL;
 		if (conn && conn->broker_open && fx->send.msg == MSG_WELCOME && fx->send.flag)
-			listing = fx->conn;
+			listing = fx->to.id;
 	}
 	if (listing)
 		net_down(w, net_letter(w, LETTER_LISTED, listing));

@@ -57,7 +57,7 @@ static void hash_change(struct trace *trace, const struct effect *fx)
 static void hash_effect(struct world *w, const struct effect *fx)
 {
 	uint8_t bytes[CODEC_BYTES_MAX];
-	trace_number(&w->trace, (uint64_t)fx->type << 56 ^ fx->conn);
+	trace_number(&w->trace, (uint64_t)fx->type << 56 ^ fx->to.id);
 	switch (fx->type) {
 	case EFFECT_APPEND:
 		trace_bytes(&w->trace, bytes, codec_encode(&fx->record, bytes));
@@ -311,7 +311,7 @@ static void observe(struct world *w, const struct effect *fx)
 static void note_time(struct world *w, const struct event *event)
 {
 	struct check *check = &w->check;
-	struct conn *conn = net_conn(w, event->conn);
+	struct conn *conn = net_conn(w, event->from.id);
 	if (conn)
 		conn->heard_ms = w->t - w->stalled_ms;
 	if (event->type == EVENT_TICK)
@@ -327,7 +327,7 @@ static void note_time(struct world *w, const struct event *event)
 /* When the broker learned that a session's connection is gone: the linger runs from here. */
 static void note_loss(struct world *w, const struct event *event)
 {
-	const struct conn *conn = net_conn(w, event->conn);
+	const struct conn *conn = net_conn(w, event->from.id);
 	if (event->type != EVENT_CONN_CLOSED || !conn || conn->client < 0 || conn->session == 0)
 		return;
 	struct client *client = &w->clients[conn->client];
@@ -391,7 +391,7 @@ void check_step(struct world *w, const struct event *event)
 	struct broker *b = &w->broker;
 	if (event->type != EVENT_TICK || b->fx.count > b->seen)
 		trace_line(&w->trace, "%s conn %llu", event_name(event->type),
-			   (unsigned long long)event->conn);
+			   (unsigned long long)event->from.id);
 	if (event->type == EVENT_ACQUIRE)
 		trace_line(&w->trace, "  want %llu (%s, %s) needs %u turns, %llu MiB on %u of %#x",
 			   (unsigned long long)event->acquire.ref,

@@ -35,6 +35,12 @@ struct conn *net_conn(struct world *w, uint64_t id)
 	return id > 0 && id <= w->net.count ? &w->net.conns[id - 1] : NULL;
 }
 
+struct party net_party(const struct conn *conn)
+{
+	bool plain = conn->exchange || conn->stream;
+	return party_of(plain ? PARTY_EXCHANGE : PARTY_SESSION, conn->id);
+}
+
 struct letter *net_letter(struct world *w, enum letter_kind kind, uint64_t conn)
 {
 	struct letter *letter = w->net.spare;

@@ -29,6 +29,7 @@ struct net {
 /* NULL: refused, the broker is down or has no free descriptor. */
 struct conn *net_connect(struct world *w, int client);
 struct conn *net_conn(struct world *w, uint64_t id); /* NULL for 0 */
+struct party net_party(const struct conn *conn);
 struct letter *net_letter(struct world *w, enum letter_kind kind, uint64_t conn);
 void net_free(struct world *w, struct letter *letter);
 /* Both take the letter. */

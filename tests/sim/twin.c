@@ -69,7 +69,7 @@ void twin_begin_step(struct world *w, const struct event *event)
 static bool same(const struct effect *a, const struct effect *b)
 {
 	uint8_t one[CODEC_BYTES_MAX], other[CODEC_BYTES_MAX];
-	if (a->type != b->type || a->conn != b->conn)
+	if (a->type != b->type || a->to.kind != b->to.kind || a->to.id != b->to.id)
 		return false;
 	switch (a->type) {
 	case EFFECT_APPEND: {

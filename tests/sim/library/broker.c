@@ -38,7 +38,7 @@ static void send_text(struct town *town, int conn, const char *text)
 
 static void send_effect(struct town *town, const struct effect *fx)
 {
-	int conn = (int)fx->conn - 1;
+	int conn = (int)fx->to.id - 1;
 	if (conn < 0 || !town->conns[conn].broker_open)
 		return;
 	const struct message_facts facts = {
@@ -96,7 +96,7 @@ static void flush(struct town *town)
 		else if (fx->type == EFFECT_SIGNAL)
 			signal_session(town, fx->signal.session, fx->signal.signo);
 		else if (fx->type == EFFECT_CLOSE)
-			end_conn(town, (int)fx->conn - 1);
+			end_conn(town, (int)fx->to.id - 1);
 	}
 	int64_t wake_ms = mono_since(town->fx.next_wake, (struct mono_ms){town->t});
 	town->wake_t = wake_ms < INT64_MAX - town->t ? town->t + wake_ms : INT64_MAX;
@@ -134,7 +134,7 @@ void broker_hear(struct town *town, int conn, const char *text)
 			  in.parsed.detail, text);
 	if (in.kind == MESSAGE_HELLO)
 		hear_hello(town, conn, &in);
-	in.event.conn = (uint64_t)conn + 1;
+	in.event.from = (struct party){PARTY_SESSION, (uint64_t)conn + 1};
 	if (in.kind == MESSAGE_HELLO || in.kind == MESSAGE_EVENT) {
 		if (in.event.type == EVENT_ACQUIRE)
 			in.event.acquire.binding = BIND_NATIVE;
@@ -153,7 +153,8 @@ void broker_see_end(struct town *town, int conn)
 	if (!town->up || !*gone->name)
 		return;
 	const struct process *process = &town->processes[gone->process];
-	struct event event = {.type = EVENT_CONN_CLOSED, .conn = (uint64_t)conn + 1};
+	struct event event = {.type = EVENT_CONN_CLOSED,
+			      .from = {PARTY_SESSION, (uint64_t)conn + 1}};
 	event.closed.peer_gone = process->life != gone->life || !process->baton;
 	step(town, &event);
 	broker_tick(town);

@@ -53,7 +53,7 @@ static void hear(struct crowd *crowd)
 		const struct effect *effect = &crowd->rig.fx.v[i];
 		for (int at = 0; effect->type == EFFECT_SEND && at < CROWD_LOOPS; at++) {
 			struct crowd_loop *loop = &crowd->loops[at];
-			if (effect->conn != loop->conn || loop->lease == 0)
+			if (effect->to.id != loop->conn || loop->lease == 0)
 				continue;
 			if (effect->send.msg == MSG_OFFERED)
 				offered[offers++] = loop;
@@ -94,7 +94,7 @@ static void end_turn(struct crowd *crowd, struct crowd_loop *loop)
 	rig_release(&crowd->rig, conn, loop->lease, false);
 	think(crowd, loop);
 	hear(crowd);
-	rig_step(&crowd->rig, (struct event){.type = EVENT_BYE, .conn = conn});
+	rig_step(&crowd->rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
 	hear(crowd);
 }
 

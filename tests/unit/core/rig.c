@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "core/binding.h"
+
 void rig_init(struct rig *rig)
 {
 	memset(rig, 0, sizeof(*rig));
@@ -181,7 +183,7 @@ void rig_pass(struct rig *rig, int64_t ms)
 uint64_t rig_session(struct rig *rig, enum binding binding, const char *name)
 {
 	uint64_t conn = rig->conn_next++;
-	struct event event = {.type = EVENT_SESSION_OPEN, .conn = conn};
+	struct event event = {.type = EVENT_SESSION_OPEN, .from = party_of(PARTY_SESSION, conn)};
 
 	event.session.binding = binding;
 	event.session.browser = binding == BIND_TAB;
@@ -196,7 +198,7 @@ uint64_t rig_session(struct rig *rig, enum binding binding, const char *name)
 uint64_t rig_resume(struct rig *rig, enum binding binding, uint64_t session)
 {
 	uint64_t conn = rig->conn_next++;
-	struct event event = {.type = EVENT_SESSION_OPEN, .conn = conn};
+	struct event event = {.type = EVENT_SESSION_OPEN, .from = party_of(PARTY_SESSION, conn)};
 
 	event.session.binding = binding;
 	event.session.pid = 100 + (int64_t)conn;
@@ -224,7 +226,8 @@ uint64_t rig_session_id(const struct rig *rig, uint64_t conn)
 
 void rig_close(struct rig *rig, uint64_t conn)
 {
-	rig_step(rig, (struct event){.type = EVENT_CONN_CLOSED, .conn = conn});
+	rig_step(rig,
+		 (struct event){.type = EVENT_CONN_CLOSED, .from = party_of(PARTY_SESSION, conn)});
 }
 
 struct event rig_want(enum binding binding, enum lease_class cls, const char *name)
@@ -244,19 +247,20 @@ uint64_t rig_ask(struct rig *rig, uint64_t conn, struct event event)
 {
 	const struct effect *denied;
 
-	event.conn = conn ? conn : rig->conn_next++;
+	event.from = (struct party){binding_of(event.acquire.binding)->party,
+				    conn ? conn : rig->conn_next++};
 	if (!event.acquire.principal)
 		event.acquire.principal = rig->principal;
 	if (event.acquire.ref == 0)
 		event.acquire.ref = rig->ref_next++;
 	rig_step(rig, event);
 	denied = rig_sent(rig, MSG_DENIED, 0);
-	if (denied && denied->conn == event.conn)
+	if (denied && denied->to.id == event.from.id)
 		return 0;
 	/* A plain request is told nothing while it waits: its row has the number. */
 	for (size_t i = rig->fx.count; i-- > 0;) {
 		const struct effect *effect = &rig->fx.v[i];
-		if (effect->type == EFFECT_SEND && effect->conn == event.conn &&
+		if (effect->type == EFFECT_SEND && effect->to.id == event.from.id &&
 		    effect->send.ref == event.acquire.ref)
 			return effect->send.lease;
 		if (effect->type == EFFECT_APPEND && effect->record.type == RECORD_CLAIM_PUT &&
@@ -269,7 +273,9 @@ uint64_t rig_ask(struct rig *rig, uint64_t conn, struct event event)
 
 void rig_accept(struct rig *rig, uint64_t conn, uint64_t lease)
 {
-	rig_step(rig, (struct event){.type = EVENT_ACCEPT, .conn = conn, .lease = lease});
+	rig_step(rig, (struct event){.type = EVENT_ACCEPT,
+				     .from = party_of(PARTY_SESSION, conn),
+				     .lease = lease});
 }
 
 struct event rig_need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes)
@@ -306,7 +312,7 @@ uint64_t rig_wait(struct rig *rig, uint64_t conn, enum lease_class cls)
 
 void rig_release(struct rig *rig, uint64_t conn, uint64_t lease, bool requeue)
 {
-	struct event event = {.type = EVENT_RELEASE, .conn = conn};
+	struct event event = {.type = EVENT_RELEASE, .from = party_of(PARTY_SESSION, conn)};
 
 	event.release.lease = lease;
 	event.release.requeue = requeue;
@@ -315,7 +321,7 @@ void rig_release(struct rig *rig, uint64_t conn, uint64_t lease, bool requeue)
 
 void rig_unlock(struct rig *rig, const struct token *token)
 {
-	struct event event = {.type = EVENT_RELEASE, .conn = rig->conn_next++};
+	struct event event = {.type = EVENT_RELEASE, .from = {PARTY_EXCHANGE, rig->conn_next++}};
 
 	event.release.token = token;
 	rig_step(rig, event);
@@ -323,7 +329,7 @@ void rig_unlock(struct rig *rig, const struct token *token)
 
 void rig_admin(struct rig *rig, enum admin_act act, uint64_t lease)
 {
-	struct event event = {.type = EVENT_ADMIN, .conn = rig->conn_next++};
+	struct event event = {.type = EVENT_ADMIN, .from = {PARTY_EXCHANGE, rig->conn_next++}};
 
 	event.admin.act = act;
 	event.admin.lease = lease;
@@ -348,7 +354,7 @@ void rig_sample(struct rig *rig, uint32_t gpu, uint64_t used, uint64_t session, 
 
 void rig_alive(struct rig *rig, uint64_t conn)
 {
-	rig_step(rig, (struct event){.type = EVENT_ALIVE, .conn = conn});
+	rig_step(rig, (struct event){.type = EVENT_ALIVE, .from = party_of(PARTY_SESSION, conn)});
 }
 
 const struct effect *rig_sent(const struct rig *rig, enum message msg, uint64_t lease)

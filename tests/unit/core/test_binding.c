@@ -15,10 +15,12 @@ static void test_rows_agree(void **state)
 		const struct binding_traits *row = binding_of((enum binding)binding);
 		assert_string_equal(binding_name(binding), row->name);
 		assert_true(binding_ms(&config, row->delay) > 0);
-		assert_int_equal(row->ack, row->session);
-		assert_int_equal(row->session, row->lease_linger != 0);
+		bool session = row->party == PARTY_SESSION;
+		assert_int_not_equal(row->party, PARTY_NONE);
+		assert_int_equal(row->ack, session);
+		assert_int_equal(session, row->lease_linger != 0);
 		assert_true(row->ears || !row->requeue);
-		assert_true(row->session || row->silence == SILENCE_NOTHING);
+		assert_true(session || row->silence == SILENCE_NOTHING);
 		assert_true(binding_ms(&config, row->place_linger) <=
 			    binding_ms(&config, row->lease_linger));
 	}
@@ -36,10 +38,15 @@ static void test_proxied(void **state)
 
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	voice = rig_wait(rig, v, LEASE_VOICE);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->conn, conn);
+	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.kind, PARTY_GATEWAY);
+	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.id, conn);
 	rig_close(rig, conn);
 	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
 	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
+	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_PROXIED, LEASE_BACKGROUND, "")), 0);
+	assert_int_equal(rig_sent(rig, MSG_DENIED, 0)->to.kind, PARTY_GATEWAY);
+	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_BACKGROUND, "")), 0);
+	assert_int_equal(rig_sent(rig, MSG_DENIED, 0)->to.kind, PARTY_EXCHANGE);
 }
 
 /* A request that waited elsewhere before stands where it would stand had it waited here; of who is

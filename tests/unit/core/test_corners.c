@@ -4,7 +4,7 @@
 
 static void send_need(struct rig *rig, uint64_t conn, uint64_t lease, struct need need)
 {
-	struct event event = {.type = EVENT_CHANGE, .conn = conn};
+	struct event event = {.type = EVENT_CHANGE, .from = {PARTY_SESSION, conn}};
 
 	event.change.lease = lease;
 	event.change.need = need;
@@ -13,7 +13,7 @@ static void send_need(struct rig *rig, uint64_t conn, uint64_t lease, struct nee
 
 static void lend(struct rig *rig, uint64_t conn, uint64_t lease, uint64_t to)
 {
-	struct event event = {.type = EVENT_LEND, .conn = conn};
+	struct event event = {.type = EVENT_LEND, .from = {PARTY_SESSION, conn}};
 
 	event.lend.lease = lease;
 	event.lend.to = to;
@@ -29,7 +29,7 @@ static void test_no_session(void **state)
 						EVENT_CHANGE, EVENT_LEND,  EVENT_RELEASE};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		rig_step(rig, (struct event){.type = words[i], .conn = 40});
+		rig_step(rig, (struct event){.type = words[i], .from = {PARTY_SESSION, 40}});
 		assert_int_not_equal(rig_error(rig), 0);
 		assert_int_equal(rig->fx.count, 1);
 	}
@@ -40,7 +40,7 @@ static void test_bad_hello(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t taken = rig_session(rig, BIND_TAB, "a");
-	struct event event = {.type = EVENT_SESSION_OPEN, .conn = 41};
+	struct event event = {.type = EVENT_SESSION_OPEN, .from = {PARTY_SESSION, 41}};
 
 	event.session.binding = BIND_TAB;
 	rig_step(rig, event);
@@ -50,7 +50,7 @@ static void test_bad_hello(void **state)
 	rig_step(rig, event);
 	assert_int_equal(rig_error(rig), ERR_STATE);
 	event.session.binding = BIND_TAB;
-	event.conn = taken;
+	event.from = (struct party){PARTY_SESSION, taken};
 	rig_step(rig, event);
 	assert_int_equal(rig_error(rig), ERR_STATE);
 }
@@ -61,9 +61,9 @@ static void test_resume_or_new(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), id = rig_session_id(rig, a);
 	struct token secret = rig->sessions[0].secret;
-	struct event event = {.type = EVENT_SESSION_OPEN, .conn = 42};
+	struct event event = {.type = EVENT_SESSION_OPEN, .from = {PARTY_SESSION, 42}};
 
-	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = a});
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, a}});
 	event.session.binding = BIND_TAB;
 	event.session.name = "a";
 	event.session.resume = &secret;
@@ -277,7 +277,7 @@ static void test_same_request_in_session(void **state)
 
 	want.acquire.request_id = "r-1";
 	claim = rig_ask(rig, a, want);
-	want.conn = a;
+	want.from = (struct party){PARTY_SESSION, a};
 	rig_step(rig, want);
 	assert_non_null(rig_sent(rig, MSG_OFFERED, claim));
 	rig_accept(rig, a, claim);

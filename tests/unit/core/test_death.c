@@ -27,7 +27,7 @@ static void peer_reach(struct rig *rig, uint64_t session, enum peer_reach reach,
 static uint64_t stranger(struct rig *rig)
 {
 	uint64_t conn = rig->conn_next++;
-	struct event event = {.type = EVENT_SESSION_OPEN, .conn = conn};
+	struct event event = {.type = EVENT_SESSION_OPEN, .from = {PARTY_SESSION, conn}};
 
 	event.session.binding = BIND_NATIVE;
 	event.session.name = "stranger";
@@ -265,7 +265,7 @@ static void test_told_apart(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
 
-	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = a});
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, a}});
 	assert_true(traced(rig, TRACE_BYE) && !traced(rig, TRACE_DETACHED));
 	rig_close(rig, b);
 	assert_true(traced(rig, TRACE_DETACHED) && !traced(rig, TRACE_BYE));

@@ -60,7 +60,7 @@ static void test_leftover_is_no_tabs(void **state)
 	keeps(rig, s, BIND_NATIVE, 10 * GIB);
 	rig_sample(rig, 0, 10 * GIB, id, 10 * GIB);
 	keeps(rig, t, BIND_TAB, 12 * GIB);
-	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = s});
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, s}});
 	assert_int_equal(view_of(rig).vram_bytes_draining, 10 * GIB);
 	rig_pass(rig, 1000);
 	rig_sample(rig, 0, 10 * GIB, 0, 0);
@@ -228,7 +228,7 @@ static void test_restart(void **state)
 	a = rig_session(rig, BIND_NATIVE, "a");
 	lease = keeps(rig, a, BIND_NATIVE, 20 * GIB);
 	rig_sample(rig, 0, 20 * GIB, rig_session_id(rig, a), 20 * GIB);
-	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = a});
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, a}});
 	rig_restart(rig, true);
 	assert_int_equal(rig_state(rig, lease), CLAIM_DRAINING);
 	assert_int_equal(view_of(rig).vram_bytes_draining, 20 * GIB);

@@ -30,13 +30,13 @@ static void set_the_scene(struct rig *rig)
 	want.acquire.parent = lease;
 	inside = rig_ask(rig, native, want);
 	rig_step(rig, (struct event){.type = EVENT_LEND,
-				     .conn = native,
+				     .from = {PARTY_SESSION, native},
 				     .lend = {.lease = lease, .to = inside}});
 	assert_int_equal(rig_state(rig, inside), CLAIM_OFFERED);
 	rig_wait(rig, tab, LEASE_VOICE);
 	want = rig_want(BIND_HTTP, LEASE_CHAT, "lost");
 	want.acquire.request_id = "lost";
-	want.conn = 999;
+	want.from = (struct party){PARTY_EXCHANGE, 999};
 	rig_step(rig, want);
 	rig_close(rig, 999);
 	rig_pass(rig, 300);
@@ -145,7 +145,7 @@ static void canonical_forgets_numbers(void **state)
 	rig_start(&other);
 	conn = rig_session(&other, BIND_TAB, "was");
 	rig_release(&other, conn, rig_hold(&other, conn, LEASE_NORMAL), false);
-	rig_step(&other, (struct event){.type = EVENT_BYE, .conn = conn});
+	rig_step(&other, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
 	other.ref_next = rig->ref_next;
 	rig_pass(rig, 60000);
 	rig_pass(&other, 60000);

@@ -361,7 +361,7 @@ static void test_lend_chain(void **state)
 	chat = rig_wait(rig, b, LEASE_NORMAL);
 	while (rig_state(rig, chat) == CLAIM_QUEUED && waited_ms < 120000) {
 		struct event want = request(LEASE_BACKGROUND, held);
-		struct event lend = {.type = EVENT_LEND, .conn = a};
+		struct event lend = {.type = EVENT_LEND, .from = {PARTY_SESSION, a}};
 		want.acquire.parent = lend.lend.lease = held;
 		lend.lend.to = rig_ask(rig, a, want);
 		rig_step(rig, lend);

@@ -34,7 +34,7 @@ static uint64_t call_of(struct rig *rig, uint64_t conn, enum lease_class cls, ui
 
 static void lend(struct rig *rig, uint64_t conn, uint64_t lease, uint64_t to)
 {
-	struct event event = {.type = EVENT_LEND, .conn = conn};
+	struct event event = {.type = EVENT_LEND, .from = {PARTY_SESSION, conn}};
 
 	event.lend.lease = lease;
 	event.lend.to = to;

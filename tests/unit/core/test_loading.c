@@ -16,7 +16,7 @@ static uint64_t load(struct rig *rig, uint64_t conn, enum lease_class cls)
 
 static void ready(struct rig *rig, uint64_t conn, uint64_t lease)
 {
-	struct event event = {.type = EVENT_READY, .conn = conn};
+	struct event event = {.type = EVENT_READY, .from = {PARTY_SESSION, conn}};
 
 	event.renew.lease = lease;
 	rig_step(rig, event);
@@ -210,7 +210,7 @@ static void test_plain_loads(void **state)
 {
 	struct rig *rig = *state;
 	struct event want = rig_want(BIND_HTTP, LEASE_CHAT, "curl");
-	struct event event = {.type = EVENT_READY, .conn = 900};
+	struct event event = {.type = EVENT_READY, .from = {PARTY_EXCHANGE, 900}};
 	struct token token;
 	uint64_t held;
 

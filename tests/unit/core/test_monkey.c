@@ -202,7 +202,7 @@ static void some_step(struct rig *rig)
 	else
 		event = (struct event){.type = EVENT_TICK};
 	if (event.type != EVENT_TICK && event.type != EVENT_GPU_SAMPLE)
-		event.conn = one_in(20) ? 0 : 1 + below(CONNS);
+		event.from = party_of(PARTY_SESSION, one_in(20) ? 0 : 1 + below(CONNS));
 	rig->now = mono_after(rig->now, one_in(3) ? (int64_t)below(3000) : 0);
 	rig_step(rig, event);
 }

@@ -25,7 +25,7 @@ static uint64_t conn_of(const struct rig *rig, uint64_t claim)
 
 static void renew(struct rig *rig, const struct token *token, int64_t ttl_ms)
 {
-	struct event event = {.type = EVENT_RENEW, .conn = rig->conn_next++};
+	struct event event = {.type = EVENT_RENEW, .from = {PARTY_EXCHANGE, rig->conn_next++}};
 
 	event.renew.token = token;
 	event.renew.ttl_ms = ttl_ms;
@@ -89,7 +89,7 @@ static void test_same_name_twice(void **state)
 static void test_unlock_of_nothing(void **state)
 {
 	struct rig *rig = *state;
-	struct event event = {.type = EVENT_RELEASE, .conn = 50};
+	struct event event = {.type = EVENT_RELEASE, .from = {PARTY_EXCHANGE, 50}};
 
 	event.release.id = "nobody";
 	rig_step(rig, event);
@@ -101,7 +101,7 @@ static void test_unlock_of_nothing(void **state)
 static void test_unlock_by_id(void **state)
 {
 	struct rig *rig = *state;
-	struct event event = {.type = EVENT_RELEASE, .conn = 50};
+	struct event event = {.type = EVENT_RELEASE, .from = {PARTY_EXCHANGE, 50}};
 	uint64_t one, two;
 
 	rig_gpus(rig, 1, 2, 0);
@@ -134,12 +134,13 @@ static void test_holder_hangs_up(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t held = lock(rig, "a"), next = lock(rig, "b");
-	struct event event = {.type = EVENT_CONN_CLOSED, .conn = conn_of(rig, held)};
+	struct event event = {.type = EVENT_CONN_CLOSED,
+			      .from = {PARTY_EXCHANGE, conn_of(rig, held)}};
 
 	rig_step(rig, event);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	rig_unlock(rig, (struct token[]){token_of(rig, held)});
-	event.conn = conn_of(rig, next);
+	event.from = party_of(PARTY_EXCHANGE, conn_of(rig, next));
 	event.closed.undelivered = true;
 	rig_step(rig, event);
 	assert_int_equal(rig_end(rig, next), END_DISCONNECTED);
@@ -214,20 +215,20 @@ static void test_same_request(void **state)
 	want.acquire.request_id = "r-1";
 	claim = rig_ask(rig, 0, want);
 	old_conn = conn_of(rig, claim);
-	want.conn = rig->conn_next++;
+	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
-	assert_int_equal(rig_sent(rig, MSG_DENIED, claim)->conn, old_conn);
-	assert_int_equal(conn_of(rig, claim), want.conn);
+	assert_int_equal(rig_sent(rig, MSG_DENIED, claim)->to.id, old_conn);
+	assert_int_equal(conn_of(rig, claim), want.from.id);
 	assert_int_equal(core_waiting_count(rig->core), 1);
 	rig_close(rig, old_conn);
 	rig_unlock(rig, (struct token[]){token_of(rig, holder)});
 	granted = rig_sent(rig, MSG_GRANTED, claim);
-	assert_int_equal(granted->conn, want.conn);
+	assert_int_equal(granted->to.id, want.from.id);
 	/* The answer was lost: asked again, the same token and fence. */
-	want.conn = rig->conn_next++;
+	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
 	granted = rig_sent(rig, MSG_GRANTED, claim);
-	assert_int_equal(granted->conn, want.conn);
+	assert_int_equal(granted->to.id, want.from.id);
 	assert_int_equal(granted->send.fence, rig_row(rig, claim)->fence);
 	assert_memory_equal(&granted->send.token, &rig_row(rig, claim)->token,
 			    sizeof(struct token));
@@ -241,14 +242,14 @@ static void test_lost_answer_of_repeat(void **state)
 	struct event lost = {.type = EVENT_CONN_CLOSED, .closed.undelivered = true};
 	uint64_t unheard = lock(rig, "other"), held;
 
-	lost.conn = conn_of(rig, unheard);
+	lost.from = party_of(PARTY_EXCHANGE, conn_of(rig, unheard));
 	rig_step(rig, lost);
 	assert_int_equal(rig_end(rig, unheard), END_DISCONNECTED);
 	want.acquire.request_id = "r-1";
 	held = rig_ask(rig, 0, want);
-	want.conn = lost.conn = rig->conn_next++;
+	want.from = lost.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
-	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->conn, lost.conn);
+	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->to.id, lost.from.id);
 	rig_step(rig, lost);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	rig_pass(rig, rig->config.http_ttl_ms + rig->config.lock_delay_ms);
@@ -266,13 +267,13 @@ static void test_stream_moves(void **state)
 	want.acquire.request_id = "r-1";
 	held = rig_ask(rig, 0, want);
 	old_conn = conn_of(rig, held);
-	want.conn = rig->conn_next++;
+	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
-	assert_int_equal(rig_sent(rig, MSG_DENIED, held)->conn, old_conn);
-	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->conn, want.conn);
+	assert_int_equal(rig_sent(rig, MSG_DENIED, held)->to.id, old_conn);
+	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->to.id, want.from.id);
 	rig_close(rig, old_conn);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
-	rig_close(rig, want.conn);
+	rig_close(rig, want.from.id);
 	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
 }
 
@@ -393,13 +394,13 @@ static void test_stream_yields(void **state)
 	struct event want = rig_want(BIND_STREAM, LEASE_BACKGROUND, "curl");
 	uint64_t held, voice;
 	struct token token;
-	struct event event = {.type = EVENT_YIELDING, .conn = 800};
+	struct event event = {.type = EVENT_YIELDING, .from = {PARTY_EXCHANGE, 800}};
 
 	want.acquire.uninterruptible_ms = 8000;
 	held = rig_ask(rig, 0, want);
 	token = token_of(rig, held);
 	voice = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_VOICE, "mic"));
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->conn, conn_of(rig, held));
+	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.id, conn_of(rig, held));
 	event.renew.token = &token;
 	event.renew.ttl_ms = 8000;
 	rig_step(rig, event);
@@ -442,7 +443,7 @@ static void test_no_timeout(void **state)
 	rig_admin(rig, ADMIN_RESET, 0);
 	rig_pass(rig, rig->config.lock_delay_ms);
 	held = rig_hold(rig, a, LEASE_BACKGROUND);
-	want.conn = rig->conn_next++;
+	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	want.acquire.ref = 7;
 	rig_step(rig, want);
 	assert_int_equal(rig_sent(rig, MSG_TIMEOUT, 0)->send.ref, 7);

@@ -17,7 +17,7 @@ static uint64_t plain(struct rig *rig, const char *principal, const char *name)
 static void test_derived(void **state)
 {
 	struct rig *rig = *state;
-	struct event tab = {.type = EVENT_SESSION_OPEN, .conn = 900};
+	struct event tab = {.type = EVENT_SESSION_OPEN, .from = {PARTY_SESSION, 900}};
 	uint64_t conn = rig_session(rig, BIND_NATIVE, "worker");
 	uint64_t held = rig_hold(rig, conn, LEASE_NORMAL), waits = plain(rig, NULL, "curl");
 
@@ -87,7 +87,7 @@ static void test_come_and_go(void **state)
 		lease = rig_hold(rig, conn, LEASE_NORMAL);
 		rig_wait(rig, conn, LEASE_NORMAL);
 		rig_release(rig, conn, lease, i % 2);
-		rig_step(rig, (struct event){.type = EVENT_BYE, .conn = conn});
+		rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
 	}
 	rig_pass(rig, 1000);
 }
@@ -189,7 +189,8 @@ static void test_every_class(void **state)
 		assert_in_range(turns_until(rig, other), 1, 20);
 		for (uint64_t conn = 1; conn < rig->conn_next; conn++)
 			if (rig_session_id(rig, conn) != 0)
-				rig_step(rig, (struct event){.type = EVENT_BYE, .conn = conn});
+				rig_step(rig, (struct event){.type = EVENT_BYE,
+							     .from = {PARTY_SESSION, conn}});
 	}
 }
 

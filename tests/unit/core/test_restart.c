@@ -107,7 +107,7 @@ static void test_drain(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), lender = rig_hold(rig, a, LEASE_CHAT), waits;
 	struct event want = rig_want(BIND_HTTP, LEASE_CHAT, "waiter");
-	struct event lend = {.type = EVENT_LEND, .conn = a, .lend.lease = lender};
+	struct event lend = {.type = EVENT_LEND, .from = {PARTY_SESSION, a}, .lend.lease = lender};
 
 	want.acquire.request_id = "r-9";
 	waits = rig_ask(rig, 0, want);
@@ -201,7 +201,7 @@ static void test_loan(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call;
-	struct event event = {.type = EVENT_LEND, .conn = a};
+	struct event event = {.type = EVENT_LEND, .from = {PARTY_SESSION, a}};
 	struct event want = rig_want(BIND_NATIVE, LEASE_CHAT, NULL);
 	struct gpu_view gpu;
 
@@ -298,7 +298,7 @@ static void test_turn_is_kept(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), session_b = rig_session_id(rig, b);
-	struct event change = {.type = EVENT_CHANGE, .conn = a};
+	struct event change = {.type = EVENT_CHANGE, .from = {PARTY_SESSION, a}};
 
 	change.change.lease = held;
 	change.change.need = (struct need){.vram_bytes = GIB};
@@ -367,7 +367,7 @@ static void test_unwritable(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), held = rig_hold(rig, a, LEASE_CHAT);
 	uint64_t session = rig_session_id(rig, a);
-	struct event open = {.type = EVENT_SESSION_OPEN, .conn = 900};
+	struct event open = {.type = EVENT_SESSION_OPEN, .from = {PARTY_SESSION, 900}};
 	struct event change = {.type = EVENT_CHANGE};
 
 	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.unwritable = true});
@@ -377,7 +377,7 @@ static void test_unwritable(void **state)
 	assert_int_equal(rig_error(rig), ERR_JOURNAL);
 	a = rig_resume(rig, BIND_TAB, session);
 	assert_int_equal(rig_sent(rig, MSG_CLAIM, held)->send.state, CLAIM_HELD);
-	change.conn = a;
+	change.from = (struct party){PARTY_SESSION, a};
 	change.change.lease = held;
 	change.change.need = rig_row(rig, held)->need;
 	rig_step(rig, change);

@@ -7,7 +7,7 @@
 
 static void yielding(struct rig *rig, uint64_t conn, uint64_t lease, int64_t need_ms)
 {
-	struct event event = {.type = EVENT_YIELDING, .conn = conn};
+	struct event event = {.type = EVENT_YIELDING, .from = {PARTY_SESSION, conn}};
 
 	event.renew.lease = lease;
 	event.renew.ttl_ms = need_ms;
@@ -139,7 +139,7 @@ static void test_token_is_dead(void **state)
 	struct rig *rig = *state;
 	uint64_t held = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "plain"));
 	struct token token = rig_row(rig, held)->token;
-	struct event renew = {.type = EVENT_RENEW, .conn = 900};
+	struct event renew = {.type = EVENT_RENEW, .from = {PARTY_EXCHANGE, 900}};
 
 	rig_admin(rig, ADMIN_REVOKE, held);
 	renew.renew.token = &token;

@@ -405,7 +405,7 @@ static void test_no_half_preemption(void **state)
 
 static void change(struct rig *rig, uint64_t conn, uint64_t lease, uint32_t slots, uint64_t vram)
 {
-	struct event event = {.type = EVENT_CHANGE, .conn = conn};
+	struct event event = {.type = EVENT_CHANGE, .from = {PARTY_SESSION, conn}};
 
 	event.change.lease = lease;
 	event.change.need = (struct need){.slots = slots, .vram_bytes = vram};

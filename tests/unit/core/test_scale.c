@@ -43,7 +43,7 @@ static struct rig *crowd(uint32_t waiters)
 	rig_start(rig);
 	for (uint32_t i = 0; i <= waiters; i++) {
 		struct event event = named(i);
-		event.conn = rig->conn_next++;
+		event.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 		rig_step(rig, event);
 	}
 	assert_int_equal(core_waiting_count(rig->core), waiters);
@@ -59,7 +59,7 @@ static void turn(struct rig *rig, uint32_t number)
 
 	assert_true(core_holder_after(rig->core, 0, rig->now, &holder));
 	token = holder.rec->token;
-	event.conn = rig->conn_next++;
+	event.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig->now.v++;
 	rig_step(rig, event);
 	rig_unlock(rig, &token);
@@ -171,7 +171,7 @@ static struct rig *sessions_with_waiters(uint64_t *ret_conns)
 		ret_conns[i] = rig_session(rig, BIND_TAB, "crowd");
 		for (uint32_t n = 0; n < MANY / SESSIONS; n++) {
 			struct event event = rig_want(BIND_TAB, LEASE_CHAT, NULL);
-			event.conn = ret_conns[i];
+			event.from = (struct party){PARTY_SESSION, ret_conns[i]};
 			event.acquire.ref = n + 1;
 			event.acquire.timeout_ms = -1;
 			rig_step(rig, event);
@@ -192,7 +192,7 @@ static void test_crowd_leaves(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < SESSIONS; i++) {
-		struct event event = {.type = EVENT_CONN_CLOSED, .conn = conns[i]};
+		struct event event = {.type = EVENT_CONN_CLOSED, .from = {PARTY_SESSION, conns[i]}};
 		rig_step(rig, event);
 		assert_in_range(rig->fx.work, MANY / SESSIONS, MANY / SESSIONS);
 	}

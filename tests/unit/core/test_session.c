@@ -27,7 +27,7 @@ static void test_closed_and_gone(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), held = rig_hold(rig, a, LEASE_CHAT);
-	struct event event = {.type = EVENT_CONN_CLOSED, .conn = a};
+	struct event event = {.type = EVENT_CONN_CLOSED, .from = {PARTY_SESSION, a}};
 
 	event.closed.peer_gone = true;
 	rig_step(rig, event);
@@ -125,11 +125,56 @@ static void test_resume_takes_over(void **state)
 
 	rig_resume(rig, BIND_TAB, rig_session_id(rig, a));
 	for (size_t i = 0; i < rig->fx.count; i++)
-		closed |= rig->fx.v[i].type == EFFECT_CLOSE && rig->fx.v[i].conn == a;
+		closed |= rig->fx.v[i].type == EFFECT_CLOSE && rig->fx.v[i].to.id == a;
 	assert_true(closed);
 	rig_close(rig, a);
 	rig_pass(rig, 5000);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
+}
+
+static uint32_t said_to(const struct rig *rig, enum message msg, uint64_t conn)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < rig->fx.count; i++)
+		count += rig->fx.v[i].type == EFFECT_SEND && rig->fx.v[i].send.msg == msg &&
+			 rig->fx.v[i].to.kind == PARTY_SESSION && rig->fx.v[i].to.id == conn;
+	return count;
+}
+
+/* What was said before a resume in the same turn stays with the connection that it was said to; the
+ * new one is told again, after its welcome. Nothing is said to a session that has none. */
+static void test_resume_in_the_same_turn(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t held = rig_hold(rig, a, LEASE_BACKGROUND), session = rig_session_id(rig, a);
+	struct event events[] = {
+		rig_want(BIND_TAB, LEASE_VOICE, NULL),
+		{.type = EVENT_SESSION_OPEN, .from = {PARTY_SESSION, 500}},
+	};
+
+	rig_pass(rig, 5000);
+	effects_clear(&rig->fx);
+	events[0].from = party_of(PARTY_SESSION, b);
+	events[1].session.binding = BIND_TAB;
+	events[1].session.resume = &rig->sessions[0].secret;
+	assert_int_equal(rig->sessions[0].id, session);
+	for (size_t i = 0; i < 2; i++) {
+		events[i].now = rig->now;
+		events[i].random.b[0] = (uint8_t)(0xe0 + i);
+		core_step(rig->core, &events[i], &rig->fx);
+	}
+	assert_int_equal(said_to(rig, MSG_YIELD, a), 1);
+	assert_int_equal(said_to(rig, MSG_WELCOME, 500), 1);
+	assert_int_equal(said_to(rig, MSG_YIELD, 500), 1);
+	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.id, 500);
+	for (size_t i = 0; i < rig->fx.count; i++)
+		if (rig->fx.v[i].type == EFFECT_CLOSE)
+			assert_int_equal(rig->fx.v[i].to.id, a);
+	rig_close(rig, 500);
+	rig_pass(rig, rig->config.tab_linger_ms);
+	assert_int_equal(said_to(rig, MSG_REVOKED, 500) + said_to(rig, MSG_REVOKED, 0), 0);
 }
 
 /* An unknown secret, or that of another kind of client, resumes nothing. */
@@ -138,7 +183,7 @@ static void test_resume_refused(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a");
 	struct token wrong = {{1}};
-	struct event event = {.type = EVENT_SESSION_OPEN, .conn = 77};
+	struct event event = {.type = EVENT_SESSION_OPEN, .from = {PARTY_SESSION, 77}};
 
 	event.session.binding = BIND_TAB;
 	event.session.name = "x";
@@ -207,7 +252,7 @@ static void test_bye(void **state)
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), queued = rig_wait(rig, a, LEASE_CHAT);
 	uint64_t next = rig_wait(rig, b, LEASE_CHAT);
 
-	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = a});
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, a}});
 	assert_int_equal(rig_end(rig, held), END_RELEASED);
 	assert_int_equal(rig_end(rig, queued), END_CANCELLED);
 	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
@@ -345,7 +390,8 @@ static void test_cancel(void **state)
 	struct rig *rig = *state;
 	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), waits = rig_wait(rig, b, LEASE_CHAT);
-	struct event cancel = {.type = EVENT_CANCEL, .conn = b, .ref = rig_row(rig, waits)->ref};
+	struct event cancel = {
+		.type = EVENT_CANCEL, .from = {PARTY_SESSION, b}, .ref = rig_row(rig, waits)->ref};
 
 	rig_release(rig, a, held, false);
 	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
@@ -357,7 +403,7 @@ static void test_cancel(void **state)
 	rig_step(rig, cancel);
 	assert_int_equal(rig_error(rig), ERR_STALE);
 	held = rig_hold(rig, a, LEASE_CHAT);
-	cancel.conn = a;
+	cancel.from = (struct party){PARTY_SESSION, a};
 	cancel.ref = rig_row(rig, held)->ref;
 	rig_step(rig, cancel);
 	assert_int_equal(rig_error(rig), ERR_STATE);
@@ -408,7 +454,9 @@ static void name_processes(struct rig *rig, uint64_t conn, uint32_t count, const
 	for (uint32_t i = 0; i < count; i++)
 		named.v[i] = (struct named_process){1000 + i, 7};
 	memcpy(named.cgroup, cgroup, strlen(cgroup));
-	rig_step(rig, (struct event){.type = EVENT_PROCESSES, .conn = conn, .processes = &named});
+	rig_step(rig, (struct event){.type = EVENT_PROCESSES,
+				     .from = {PARTY_SESSION, conn},
+				     .processes = &named});
 }
 
 /* What a native session names is remembered, replaced as a whole, and survives a restart. */
@@ -449,6 +497,7 @@ int main(void)
 		TEST(test_resume),
 		TEST(test_resume_is_reminded),
 		TEST(test_resume_takes_over),
+		TEST(test_resume_in_the_same_turn),
 		TEST(test_resume_refused),
 		TEST(test_detached_waiter_keeps_place),
 		TEST(test_gone_waiter_is_not_granted),

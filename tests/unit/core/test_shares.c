@@ -67,8 +67,9 @@ static void test_due_turn_missed(void **state)
 	rig_pass(rig, 40000);
 	rig_release(rig, v1, first, false);
 	assert_int_equal(rig_state(rig, mute), CLAIM_OFFERED);
-	rig_step(rig,
-		 (struct event){.type = EVENT_CANCEL, .conn = w, .ref = rig_row(rig, mute)->ref});
+	rig_step(rig, (struct event){.type = EVENT_CANCEL,
+				     .from = {PARTY_SESSION, w},
+				     .ref = rig_row(rig, mute)->ref});
 	assert_int_equal(rig_end(rig, mute), END_CANCELLED);
 	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
 	assert_int_equal(rig_state(rig, other), CLAIM_QUEUED);
@@ -367,13 +368,14 @@ static void test_load_makes_nobody_late(void **state)
 {
 	struct rig *rig = *state;
 	struct event loads = rig_want(BIND_TAB, LEASE_BACKGROUND, NULL);
-	struct event ready = {.type = EVENT_READY, .conn = rig_session(rig, BIND_TAB, "b")};
+	struct event ready = {.type = EVENT_READY,
+			      .from = {PARTY_SESSION, rig_session(rig, BIND_TAB, "b")}};
 	uint64_t due, voice;
 	int64_t told_ms;
 
 	loads.acquire.preemptible = false;
 	loads.acquire.loads = true;
-	due_turn_then_voice(rig, ready.conn, loads, &due, &voice, &told_ms);
+	due_turn_then_voice(rig, ready.from.id, loads, &due, &voice, &told_ms);
 	assert_int_equal(rig_state(rig, due), CLAIM_LOADING);
 	assert_in_range(told_ms, 1, 60000);
 	rig_pass(rig, told_ms / 2);
@@ -551,7 +553,8 @@ static void test_told_with_ten_ahead(void **state)
 			      (long long)told_ms);
 		assert_in_range(told_ms, 1, 100 * 60 * 1000);
 		for (int i = 0; i < 11; i++)
-			rig_step(rig, (struct event){.type = EVENT_BYE, .conn = conn[i]});
+			rig_step(rig, (struct event){.type = EVENT_BYE,
+						     .from = {PARTY_SESSION, conn[i]}});
 		rig_release(rig, a, holder, false);
 	}
 }

@@ -103,7 +103,8 @@ static void test_idle_is_no_stall(void **state)
 	rig_pass(rig, 60000);
 	rig_session(rig, BIND_NATIVE, "a");
 	assert_int_equal(mono_since(rig->fx.next_wake, rig->now), rig->config.heartbeat_ms);
-	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = rig->conn_next - 1});
+	rig_step(rig,
+		 (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, rig->conn_next - 1}});
 	rig_pass(rig, 60000);
 	rig_session(rig, BIND_TAB, "b");
 	assert_int_equal(mono_since(rig->fx.next_wake, rig->now), rig->config.heartbeat_ms);

@@ -250,7 +250,7 @@ static void test_head_does_not_wander(void **state)
 	rig_pass(rig, 3000);
 	rig_wait(rig, native(rig), LEASE_VOICE);
 	assert_int_equal(rig_state(rig, quick), CLAIM_YIELDING);
-	longer.conn = conn;
+	longer.from = (struct party){PARTY_SESSION, conn};
 	longer.renew.lease = quick;
 	longer.renew.ttl_ms = 18000;
 	rig_step(rig, longer);

@@ -21,11 +21,12 @@ int64_t core_position(const struct core *core, uint64_t claim_id)
 	return positions[claim_id];
 }
 
-static void tell(void *ctx, uint64_t conn, const struct send_effect *queued)
+static void tell(void *ctx, struct party to, const struct send_effect *queued)
 {
 	(void)ctx;
 	assert_int_equal(queued->msg, MSG_QUEUED);
-	assert_int_equal(conn, queued->lease + 7);
+	assert_int_equal(to.kind, PARTY_SESSION);
+	assert_int_equal(to.id, queued->lease + 7);
 	told++;
 	told_claim[queued->lease]++;
 }
@@ -61,7 +62,7 @@ static void test_quiet(void **state)
 	struct places *places = *state;
 	const struct mono_ms now = {5000};
 	assert_true(places_wake(places, now).v == INT64_MAX);
-	places_watch(places, 3, 10, 1, 3, now);
+	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, 3, now);
 	assert_true(places_wake(places, now).v == INT64_MAX);
 	places->dirty = true;
 	step_at(places, 9000);
@@ -73,7 +74,7 @@ static void test_quiet(void **state)
 static void test_rate(void **state)
 {
 	struct places *places = *state;
-	places_watch(places, 3, 10, 1, 3, (struct mono_ms){5000});
+	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, 3, (struct mono_ms){5000});
 	positions[3] = 2;
 	places->dirty = true;
 	step_at(places, 5500);
@@ -98,7 +99,8 @@ static void test_within_a_second(void **state)
 	for (int64_t change = 1; change <= PLACES_INTERVAL_MS; change += 7) {
 		const int64_t start = 10000 * change;
 		told = 0;
-		places_watch(places, 3, 10, 1, positions[3], (struct mono_ms){start});
+		places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, positions[3],
+			     (struct mono_ms){start});
 		places->dirty = true;
 		step_at(places, start + change - 1); /* another's change */
 		positions[3]++;
@@ -118,7 +120,7 @@ static void test_untold(void **state)
 {
 	struct places *places = *state;
 	struct mono_ms now = {5000};
-	places_watch(places, 3, 10, 1, PLACES_UNTOLD, now);
+	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, PLACES_UNTOLD, now);
 	for (step_at(places, now.v); told == 0; step_at(places, now.v))
 		now = places_wake(places, now);
 	assert_true(now.v - 5000 < 1000);
@@ -131,8 +133,8 @@ static void test_untold(void **state)
 static void test_forget(void **state)
 {
 	struct places *places = *state;
-	places_watch(places, 3, 10, 1, 3, (struct mono_ms){0});
-	places_watch(places, 4, 11, 1, 4, (struct mono_ms){0});
+	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, 3, (struct mono_ms){0});
+	places_watch(places, 4, party_of(PARTY_SESSION, 11), 1, 4, (struct mono_ms){0});
 	positions[3] = -1;
 	places->dirty = true;
 	step_at(places, 9000);
@@ -149,7 +151,8 @@ static void test_steps(void **state)
 	struct places *places = *state;
 	unsigned steps = 0;
 	for (unsigned i = 0; i < CLAIMS; i++) {
-		places_watch(places, i, i + 7, 1, positions[i], (struct mono_ms){0});
+		places_watch(places, i, party_of(PARTY_SESSION, i + 7), 1, positions[i],
+			     (struct mono_ms){0});
 		positions[i]++;
 	}
 	places->dirty = true;

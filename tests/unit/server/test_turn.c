@@ -42,7 +42,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	if (event->type == EVENT_ACQUIRE || event->type == EVENT_RELEASE) {
 		effects_add(fx, EFFECT_APPEND)->record.type = RECORD_CLAIM_PUT;
 		struct effect *send = effects_add(fx, EFFECT_SEND);
-		send->conn = event->conn;
+		send->to = event->from;
 		send->send.msg = event->type == EVENT_ACQUIRE ? MSG_GRANTED : MSG_RELEASED;
 		send->send.lease = 1;
 		send->send.fence = 5;
@@ -50,7 +50,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	}
 	if (event->type == EVENT_SESSION_OPEN) {
 		effects_add(fx, EFFECT_APPEND)->record.type = RECORD_SESSION_PUT;
-		effects_add(fx, EFFECT_SEND)->conn = event->conn; /* MSG_WELCOME */
+		effects_add(fx, EFFECT_SEND)->to = event->from; /* MSG_WELCOME */
 	}
 	fx->work += work_per_step;
 	fx->next_wake = (struct mono_ms){next_wake};
@@ -111,10 +111,10 @@ void parsed_finish(struct parsed *parsed)
 	(void)parsed;
 }
 
-static void on_send(void *ctx, uint64_t conn, const struct send_effect *send)
+static void on_send(void *ctx, struct party to, const struct send_effect *send)
 {
 	(void)ctx;
-	note("send %llu;", (unsigned long long)conn);
+	note("send %llu;", (unsigned long long)to.id);
 	denied += send->msg == MSG_DENIED && send->err == ERR_JOURNAL;
 }
 
@@ -205,8 +205,8 @@ static void expect_steps(int a, int b, int c, const char *rest)
 static void test_commit_first(void **state)
 {
 	(void)state;
-	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
-	batch_event(&broker.batch, EVENT_RELEASE, 9);
+	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
 	turn_at(1000, TURN_IN_TIME);
 	expect_steps(EVENT_ACQUIRE, EVENT_RELEASE, -1,
 		     "append;append;commit 0;send 8;send 9;trace;trace;");
@@ -220,11 +220,11 @@ static void test_order(void **state)
 {
 	(void)state;
 	broker.tick_at = (struct mono_ms){1500};
-	batch_event(&broker.batch, EVENT_ALIVE, 8);
+	batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	turn_at(1499, TURN_IN_TIME);
 	expect_steps(EVENT_ALIVE, -1, -1, "");
 	broker.tick_at = (struct mono_ms){1500};
-	batch_event(&broker.batch, EVENT_ALIVE, 8);
+	batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	turn_at(1500, 4000);
 	expect_steps(EVENT_CLOCK_JUMP, EVENT_ALIVE, EVENT_TICK, "");
 	assert_int_equal(stalled, 4000);
@@ -239,14 +239,14 @@ static void test_budget(void **state)
 {
 	(void)state;
 	for (int i = 0; i < TURN_EVENTS_MAX + 2; i++)
-		batch_event(&broker.batch, EVENT_ALIVE, 8);
+		batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	broker.tick_at = (struct mono_ms){1000};
 	next_wake = 1000;
 	turn_at(1000, TURN_IN_TIME);
 	assert_null(strstr(calls, STEP(EVENT_TICK)));
 	assert_true(turn_wake(&broker).v == 1000);
 	next_wake = INT64_MAX;
-	batch_event(&broker.batch, EVENT_BYE, 8);
+	batch_event(&broker.batch, EVENT_BYE, party_of(PARTY_SESSION, 8));
 	turn_at(1001, TURN_IN_TIME);
 	char expected[128];
 	snprintf(expected, sizeof expected, "%s%s%s%s", STEP(EVENT_ALIVE), STEP(EVENT_ALIVE),
@@ -260,8 +260,8 @@ static void test_journal_fails(void **state)
 {
 	(void)state;
 	commit_rc = -1;
-	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
-	batch_event(&broker.batch, EVENT_RELEASE, 9);
+	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
 	turn_at(1000, TURN_IN_TIME);
 	char expected[512];
 	snprintf(expected, sizeof expected,
@@ -284,14 +284,14 @@ static void test_void_promise(void **state)
 {
 	(void)state;
 	commit_rc = -1;
-	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
+	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
 	turn_at(1000, TURN_IN_TIME);
 	claim_state = CLAIM_ENDED;
 	commit_rc = 0;
 	turn_at(5000, TURN_IN_TIME);
 	assert_null(strstr(calls, "send"));
 	commit_rc = -1;
-	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
+	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
 	turn_at(6000, TURN_IN_TIME);
 	claim_state = CLAIM_HELD;
 	claim_fence = 6;
@@ -305,7 +305,7 @@ static void test_degraded(void **state)
 {
 	(void)state;
 	degraded = true;
-	batch_event(&broker.batch, EVENT_RELEASE, 9);
+	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
 	turn_at(1000, TURN_IN_TIME);
 	expect_steps(EVENT_RELEASE, -1, -1, "append;commit 0;step 18;journal 0;send 9;trace;");
 	assert_int_equal(EVENT_JOURNAL, 18);
@@ -359,8 +359,8 @@ static void test_refused_at_once(void **state)
 	(void)state;
 	commit_rc = -1;
 	claim_session = 0;
-	batch_event(&broker.batch, EVENT_ACQUIRE, 8);
-	batch_event(&broker.batch, EVENT_SESSION_OPEN, 9);
+	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	batch_event(&broker.batch, EVENT_SESSION_OPEN, party_of(PARTY_SESSION, 9));
 	turn_at(1000, TURN_IN_TIME);
 	assert_int_equal(broker.held.count, 0);
 	assert_non_null(strstr(calls, "send 8;"));
@@ -401,7 +401,7 @@ static void test_work_per_turn(void **state)
 	(void)state;
 	work_per_step = TURN_WORK_MAX / 4;
 	for (int i = 0; i < 6; i++)
-		batch_event(&broker.batch, EVENT_CONN_CLOSED, 1);
+		batch_event(&broker.batch, EVENT_CONN_CLOSED, party_of(PARTY_SESSION, 1));
 	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, TURN_IN_TIME, &out);
 	assert_int_equal(broker.batch.count, 2);
 	assert_int_equal(turn_wake(&broker).v, 1000);
