@@ -26,13 +26,6 @@ static const enum trace_what move_traces[CLAIM_STATE_COUNT] = {
 	[CLAIM_ENDED] = TRACE_ENDED,
 };
 
-bool claim_may_move(enum claim_state from, enum claim_state to)
-{
-	PRE(from < CLAIM_STATE_COUNT);
-	PRE(to < CLAIM_STATE_COUNT);
-	return moves[from] & TO(to);
-}
-
 static void end_turn(struct core *core, struct claim *claim, enum claim_state from)
 {
 	if (from != CLAIM_OFFERED)
@@ -83,7 +76,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	struct trace_effect *trace;
 	bool kept;
 
-	PRE(claim_may_move(from, to));
+	PRE(to < CLAIM_STATE_COUNT);
+	PRE(moves[from] & TO(to));
 	PRE(to != CLAIM_ENDED || claim->rec.end != END_NONE);
 	if (from == CLAIM_QUEUED)
 		order_remove(core, claim);

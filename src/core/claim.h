@@ -24,8 +24,6 @@
 	X(CLAIM_DRAINING, TO(CLAIM_ENDED))                                                         \
 	X(CLAIM_ENDED, 0)
 
-bool claim_may_move(enum claim_state from, enum claim_state to);
-
 /* Takes a filled record (by copy) and gives it a place in the queue. Silent: told and written to
  * nobody until claim_announce. */
 struct claim *claim_create(struct core *core, const struct claim_record *rec,

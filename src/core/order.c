@@ -16,7 +16,8 @@
 /* Voice stands before all others in the list of places, whatever its key. */
 #define VOICE_FIRST_MS ((int64_t)1 << 61)
 
-void order_key(const struct core *core, struct claim *claim)
+/* key = tag + offset(class), by the present configuration. */
+static void set_key(const struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	PRE(claim->group == NULL);
@@ -199,7 +200,7 @@ void order_insert(struct core *core, struct claim *claim)
 	 * reload may make it fit. */
 	if (mask_count(mask) >= claim->rec.need.gpu_count)
 		claim->mask = mask;
-	order_key(core, claim);
+	set_key(core, claim);
 	rank = claim->key.v - (claim->rec.cls == LEASE_VOICE ? VOICE_FIRST_MS : 0);
 	rank_tree_insert(&core->places, &claim->place, rank, claim->rec.id);
 	join(core, claim);

@@ -5,8 +5,6 @@
 #pragma once
 #include "core/state.h"
 
-/* key = tag + offset(class), by the present configuration. */
-void order_key(const struct core *core, struct claim *claim);
 bool order_before(const struct claim *a, const struct claim *b); /* by key, then by id */
 /* Its connection is gone and may come back: it keeps its place but is given nothing. */
 bool order_detached(const struct claim *claim);

@@ -157,6 +157,15 @@ static void welcome(struct core *core, struct session *session, bool resumed)
 	}
 }
 
+static void attach(struct core *core, struct session *session, uint64_t conn, bool resumed)
+{
+	session_set_conn(core, session, conn);
+	session_dirty(core, session);
+	trace_session(core, session, TRACE_ATTACHED);
+	timer_arm_session(core, session);
+	welcome(core, session, resumed);
+}
+
 static void resume(struct core *core, const struct event *event, struct session *session)
 {
 	if (!session) {
@@ -176,11 +185,7 @@ static void resume(struct core *core, const struct event *event, struct session 
 	assume_reach(session);
 	session->last_seen = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
-	session_set_conn(core, session, event->from.id);
-	session_dirty(core, session);
-	trace_session(core, session, TRACE_ATTACHED);
-	timer_arm_session(core, session);
-	welcome(core, session, true);
+	attach(core, session, event->from.id, true);
 }
 
 void session_open(struct core *core, const struct event *event)
@@ -221,11 +226,7 @@ void session_open(struct core *core, const struct event *event)
 	text_copy(rec.principal, sizeof(rec.principal), event->session.principal);
 	core->session_id_next++;
 	session = session_create(core, &rec);
-	session_set_conn(core, session, event->from.id);
-	session_dirty(core, session);
-	trace_session(core, session, TRACE_ATTACHED);
-	timer_arm_session(core, session);
-	welcome(core, session, false);
+	attach(core, session, event->from.id, false);
 }
 
 void session_seen(struct core *core, struct session *session)

@@ -29,10 +29,8 @@ void session_bye(struct core *core, struct session *session);
 /* Ends all its claims, those with room as `held_end` says. The session ends with them. */
 void session_end_all(struct core *core, struct session *session, enum end_reason queued_end,
 		     enum end_reason held_end);
-void session_end_waiting(struct core *core, struct session *session, enum end_reason end);
 /* Its timer came due: silence of a tab, or the end of a linger. */
 void session_due(struct core *core, struct session *session);
-/* Silent for longer than its time to live. */
 /* How long it may be silent: what it was told when it came, or more. */
 int64_t session_ttl_ms(const struct core *core, const struct session *session);
 bool session_silent(const struct core *core, const struct session *session);

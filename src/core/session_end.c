@@ -8,7 +8,7 @@
 #include "core/tell.h"
 #include "core/timer.h"
 
-void session_end_waiting(struct core *core, struct session *session, enum end_reason end)
+static void end_waiting(struct core *core, struct session *session, enum end_reason end)
 {
 	list_each(it, next, &session->claims)
 	{
@@ -27,7 +27,7 @@ void session_end_all(struct core *core, struct session *session, enum end_reason
 {
 	session->ended = true;
 	timer_arm_session(core, session); /* some of its room may be measured still */
-	session_end_waiting(core, session, queued_end);
+	end_waiting(core, session, queued_end);
 	list_each(it, next, &session->claims)
 	{
 		struct claim *claim = container_of(it, struct claim, in_session);
@@ -83,7 +83,7 @@ static void stop_rest(struct core *core, struct session *session)
 {
 	session->ended = true;
 	timer_arm_session(core, session);
-	session_end_waiting(core, session, END_DISCONNECTED);
+	end_waiting(core, session, END_DISCONNECTED);
 	list_each(it, next, &session->claims)
 	{
 		struct claim *claim = container_of(it, struct claim, in_session);
@@ -127,7 +127,7 @@ void session_bye(struct core *core, struct session *session)
  * wakes. Its session stays as long as its connection does. */
 static void tab_expired(struct core *core, struct session *session)
 {
-	session_end_waiting(core, session, END_DISCONNECTED);
+	end_waiting(core, session, END_DISCONNECTED);
 	list_each(it, next, &session->claims)
 	{
 		struct claim *claim = container_of(it, struct claim, in_session);
@@ -141,7 +141,7 @@ static void tab_expired(struct core *core, struct session *session)
  * one that was revoked. */
 static void linger_over(struct core *core, struct session *session)
 {
-	session_end_waiting(core, session, END_DISCONNECTED);
+	end_waiting(core, session, END_DISCONNECTED);
 	if (!mono_due(session->detach_deadline, core->now))
 		return;
 	if (!session_has_process(session) || !session_stoppable(session)) {
