@@ -380,7 +380,7 @@ static const char *event_name(enum event_type type)
 /* Whose lease the sender may say this of. */
 static uint64_t ready_of(struct world *w, const struct event *event)
 {
-	const struct conn *conn = net_conn(w, event->conn);
+	const struct conn *conn = net_conn(w, event->from.id);
 	const struct want *want = conn && event->renew.lease ? want_of_lease(w, event->renew.lease)
 							     : want_of(w, conn ? conn->want : 0);
 	return want && want->client == conn->client && want->life == conn->life ? want->uid : 0;
