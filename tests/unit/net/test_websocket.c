@@ -200,7 +200,7 @@ static void test_peer_closes(void **state)
 static void test_server_closes(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(&quick);
+	struct bed *bed = bed_open(NULL);
 	struct client *client = open_session(bed);
 	session_send(bed->net, bed->conn, "bye", 3);
 	session_close(bed->net, bed->conn, 4401, "token");
