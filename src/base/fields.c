@@ -5,13 +5,12 @@
 #include <endian.h>
 #include <string.h>
 
-#include "base/mono.h"
+#include "base/fields_row.h"
 #include "base/prepost.h"
 
 enum { NUMBER_BYTES_MAX = 10, LENGTH_BYTES_MAX = 3 };
 
-/* What a walk does for each number: a turn of a busy broker writes some hundred. */
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE FIELDS_INLINE
 
 uint8_t *fields_put_number(uint8_t *at, uint64_t value)
 {
@@ -62,25 +61,9 @@ size_t fields_bytes_max(const struct field_table *table)
 	return sum + 1 + 2 * LENGTH_BYTES_MAX + 8;
 }
 
-/* Small numbers of either sign are short. */
-INLINE uint64_t fold_sign(int64_t value)
-{
-	return ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0);
-}
-
 INLINE int64_t unfold_sign(uint64_t value)
 {
 	return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
-}
-
-/* "Never" and "always" are no distance from anywhere. */
-INLINE int64_t rebase(int64_t time, int64_t base, bool back)
-{
-	struct mono_ms from = {time};
-
-	if (time == INT64_MAX || time == INT64_MIN)
-		return time;
-	return back ? mono_after(from, base).v : mono_since(from, (struct mono_ms){base});
 }
 
 INLINE uint64_t load(const struct field *field, const uint8_t *from)
@@ -118,10 +101,10 @@ INLINE uint64_t number_of(const struct field *field, const struct fields_how *ho
 	uint64_t value = load(field, from);
 
 	if (field->kind == FIELD_TIME)
-		value = (uint64_t)rebase((int64_t)value, how->base, false);
+		value = (uint64_t)fields_rebase((int64_t)value, how->base, false);
 	if (how->map && field->sense)
 		value = how->map(how->arg, field->sense, value);
-	return field->kind == FIELD_UINT ? value : fold_sign((int64_t)value);
+	return field->kind == FIELD_UINT ? value : fields_fold_sign((int64_t)value);
 }
 
 static uint8_t *write_bytes(const struct field *field, const uint8_t *from, uint8_t *at)
@@ -137,14 +120,6 @@ static uint8_t *write_bytes(const struct field *field, const uint8_t *from, uint
 	return at + length;
 }
 
-INLINE uint8_t *write_number(uint8_t *at, uint64_t value)
-{
-	uint64_t little = htole64(value);
-
-	memcpy(at, &little, 8);
-	return at + (71 - __builtin_clzll(value)) / 8;
-}
-
 static uint8_t *write_value(const struct field *field, const struct fields_how *how,
 			    const uint8_t *from, uint8_t *at)
 {
@@ -156,7 +131,7 @@ static uint8_t *write_value(const struct field *field, const struct fields_how *
 	if (field->kind == FIELD_TEXT || field->kind == FIELD_BYTES)
 		return write_bytes(field, from, at);
 	uint64_t value = number_of(field, how, from);
-	return value ? write_number(at, value) : at;
+	return value ? fields_write_number(at, value) : at;
 }
 
 /* Most lengths take one byte; for the others the value moves. */
@@ -170,46 +145,26 @@ static uint8_t *write_one(const struct field *field, const struct fields_how *ho
 
 	if (end == value)
 		return at;
+	at[0] = field->tag;
+	if (size < 0x80) {
+		at[1] = (uint8_t)size;
+		return end;
+	}
 	length_size = (size_t)(fields_put_number(length, size) - length);
 	INVARIANT(length_size <= LENGTH_BYTES_MAX);
-	at[0] = field->tag;
-	if (length_size > 1)
-		memmove(at + 1 + length_size, body, size);
+	memmove(at + 1 + length_size, body, size);
 	memcpy(at + 1, length, length_size);
 	return at + 1 + length_size + size;
 }
 
-/* Most fields are one number, and many of them zero. */
-INLINE uint8_t *write_single(const struct field *field, const struct fields_how *how,
-			     const uint8_t *from, uint8_t *at)
+uint8_t *fields_write_row(const struct field *field, const void *object,
+			  const struct fields_how *how, uint8_t *at)
 {
-	uint32_t word;
-	uint64_t value;
+	const uint8_t *from = (const uint8_t *)object + field->offset;
 
-	switch (field->shape) {
-	case FIELD_SHAPE(FIELD_UINT, 1):
-		value = *from;
-		break;
-	case FIELD_SHAPE(FIELD_UINT, 4):
-		memcpy(&word, from, 4);
-		value = word;
-		break;
-	case FIELD_SHAPE(FIELD_TIME, 8):
-		memcpy(&value, from, 8);
-		value = (uint64_t)rebase((int64_t)value, how->base, false);
-		break;
-	default:
-		memcpy(&value, from, 8);
-	}
-	if (how->map && field->sense)
-		value = how->map(how->arg, field->sense, value);
-	if (value == 0)
-		return at;
-	if (field->kind != FIELD_UINT)
-		value = fold_sign((int64_t)value);
-	at[0] = field->tag;
-	at[1] = (uint8_t)(write_number(at + 2, value) - at - 2);
-	return at + 2 + at[1];
+	for (size_t n = 0; n < field->count; n++)
+		at = write_one(field, how, n, from + n * field->size, at);
+	return at;
 }
 
 uint8_t *fields_write(const struct field_table *table, const void *object,
@@ -217,14 +172,8 @@ uint8_t *fields_write(const struct field_table *table, const void *object,
 {
 	const struct field *end = table->v + table->count;
 
-	for (const struct field *field = table->v; field < end; field++) {
-		const uint8_t *from = (const uint8_t *)object + field->offset;
-		if (field->shape)
-			at = write_single(field, how, from, at);
-		else if (field->kind != FIELD_TEXT || *from != '\0')
-			for (size_t n = 0; n < field->count; n++)
-				at = write_one(field, how, n, from + n * field->size, at);
-	}
+	for (const struct field *field = table->v; field < end; field++)
+		at = fields_put_row(field, object, how, at);
 	return at;
 }
 
@@ -238,7 +187,7 @@ INLINE bool read_number(const struct field *field, const struct fields_how *how,
 	memcpy(&value, bytes, size);
 	value = le64toh(value);
 	if (field->kind == FIELD_TIME)
-		value = (uint64_t)rebase(unfold_sign(value), how->base, true);
+		value = (uint64_t)fields_rebase(unfold_sign(value), how->base, true);
 	else if (field->kind == FIELD_INT)
 		value = (uint64_t)unfold_sign(value);
 	else if ((field->below && value >= field->below) ||

@@ -3,6 +3,8 @@
  * journal's codec and by the core's export. */
 #include "core/record.h"
 
+#include "base/fields_row.h"
+
 #define T struct named_process
 static const struct field process_rows[] = {
 	ROW_INT(T, 1, pid),
@@ -100,3 +102,11 @@ static const struct field claim_rows[] = {
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T
+
+uint8_t *claim_record_write(const struct claim_record *record, int64_t base, uint8_t *at)
+{
+	const struct fields_how how = {.base = base};
+
+	return fields_put_rows(claim_rows, sizeof(claim_rows) / sizeof(claim_rows[0]), record, &how,
+			       at);
+}

@@ -117,3 +117,6 @@ enum record_sense {
 
 /* All that a record has, for the journal and the core's export. A new field is a row more. */
 extern const struct field_table session_record_fields, claim_record_fields;
+/* What fields_write would by claim_record_fields, with times from `base`: each step of a lease is
+ * written, so it is worth a line of code per field. */
+uint8_t *claim_record_write(const struct claim_record *record, int64_t base, uint8_t *at);

@@ -230,13 +230,13 @@ WALK void walk_claim(struct walk *w, struct claim_record *c)
 /* By their tables: a claim's times are distances from when it was written. */
 static uint8_t *write_by_table(const struct record *r, uint8_t *at)
 {
-	struct fields_how how = {.base = 0};
+	const struct fields_how how = {.base = 0};
 	uint64_t little = htole64((uint64_t)r->claim.written.v);
+
 	if (r->type == RECORD_SESSION_PUT)
 		return fields_write(&session_record_fields, &r->session, &how, at);
 	memcpy(at, &little, sizeof little);
-	how.base = r->claim.written.v;
-	return fields_write(&claim_record_fields, &r->claim, &how, at + sizeof little);
+	return claim_record_write(&r->claim, r->claim.written.v, at + sizeof little);
 }
 
 static void read_by_table(struct walk *w, struct record *r)
