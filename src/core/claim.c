@@ -60,9 +60,7 @@ static void take_room(struct core *core, struct claim *claim)
 		host_enter(core, claim);
 	ledger_take(core, claim);
 	session_took_room(claim);
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
-		if (!(claim->rec.granted_mask & (1u << gpu)))
-			continue;
+	mask_each (gpu, claim->rec.granted_mask) {
 		POST(core->gpus[gpu].slots_used <= core->gpus[gpu].slots_cap);
 		POST(core->gpus[gpu].vram_declared <= core->gpus[gpu].vram_cap);
 	}

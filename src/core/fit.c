@@ -113,9 +113,8 @@ bool fit_settle(struct core *core)
 
 void fit_unsettle(struct core *core, uint32_t gpus)
 {
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
-		if (gpus & (1u << gpu))
-			core->gpus[gpu].settled = false;
+	mask_each (gpu, gpus)
+		core->gpus[gpu].settled = false;
 }
 
 bool fit_possible(const struct core *core, const struct session *session, const struct need *need,

@@ -186,10 +186,8 @@ static void take_seats(struct core *core, struct claim *claim)
 	claim->seats = calloc(count, sizeof(*claim->seats));
 	if (!claim->seats)
 		abort();
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+	mask_each (gpu, claim->rec.granted_mask) {
 		struct seat *seat = &claim->seats[seat_index(claim, gpu)];
-		if (!(claim->rec.granted_mask & (1u << gpu)))
-			continue;
 		seat->claim = claim;
 		rank_tree_insert(holders_like(core, claim, gpu), &seat->by_id, 0, claim->rec.id);
 	}
@@ -197,10 +195,11 @@ static void take_seats(struct core *core, struct claim *claim)
 
 static void leave_seats(struct core *core, struct claim *claim)
 {
-	for (uint32_t gpu = 0; claim->seats && gpu < LIMIT_GPUS; gpu++)
-		if (claim->rec.granted_mask & (1u << gpu))
-			rank_tree_remove(holders_like(core, claim, gpu),
-					 &claim->seats[seat_index(claim, gpu)].by_id);
+	if (!claim->seats)
+		return;
+	mask_each (gpu, claim->rec.granted_mask)
+		rank_tree_remove(holders_like(core, claim, gpu),
+				 &claim->seats[seat_index(claim, gpu)].by_id);
 	free(claim->seats);
 	claim->seats = NULL;
 }
@@ -233,9 +232,8 @@ static void promise_pool(struct core *core, const struct claim *claim)
 {
 	if (claim->vram_charged == 0 || (claim->session && session_has_process(claim->session)))
 		return;
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
-		if (claim->rec.granted_mask & (1u << gpu))
-			core->gpus[gpu].pool_since = core->now;
+	mask_each (gpu, claim->rec.granted_mask)
+		core->gpus[gpu].pool_since = core->now;
 }
 
 void ledger_take(struct core *core, struct claim *claim)
@@ -261,10 +259,8 @@ void ledger_charge(struct core *core, struct claim *claim)
 	PRE(claim->rec.granted_mask != 0);
 	if (claim->host)
 		claim->host->house->vram_lent += claim->rec.need.vram_bytes - claim->vram_charged;
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+	mask_each (gpu, claim->rec.granted_mask) {
 		struct gpu *state = &core->gpus[gpu];
-		if (!(claim->rec.granted_mask & (1u << gpu)))
-			continue;
 		state->slots_used += claim->slots_charged;
 		state->class_slots[claim->turn_cls] += claim->slots_charged;
 		state->settled = false;
@@ -301,10 +297,8 @@ void ledger_drop(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
 	leave_seats(core, claim);
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+	mask_each (gpu, claim->rec.granted_mask) {
 		struct gpu *state = &core->gpus[gpu];
-		if (!(claim->rec.granted_mask & (1u << gpu)))
-			continue;
 		INVARIANT(state->slots_used >= claim->slots_charged);
 		INVARIANT(state->vram_declared >= claim->vram_charged);
 		state->slots_used -= claim->slots_charged;
@@ -329,13 +323,11 @@ void ledger_drop(struct core *core, struct claim *claim)
 
 void ledger_recap(struct core *core, uint32_t gpu_mask)
 {
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
+	mask_each (gpu, gpu_mask) {
 		struct gpu *state = &core->gpus[gpu];
 		const struct gpu_config *config = &core->config.gpus[gpu];
 		bool configured = gpu < core->config.gpu_count;
 		uint64_t room = ledger_room(core, gpu);
-		if (!(gpu_mask & (1u << gpu)))
-			continue;
 		state->slots_cap = configured && config->slots > state->slots_used
 					   ? config->slots
 					   : state->slots_used;

@@ -215,6 +215,16 @@ static inline uint32_t mask_count(uint32_t mask)
 		count++;
 	return count;
 }
+/* The first GPU of a mask from `from` on, LIMIT_GPUS: none. */
+static inline uint32_t mask_next(uint32_t mask, uint32_t from)
+{
+	uint32_t rest = mask & (UINT32_MAX << from);
+
+	return rest ? (uint32_t)__builtin_ctz(rest) : LIMIT_GPUS;
+}
+#define mask_each(gpu, mask)                                                                       \
+	for (uint32_t gpu = mask_next(mask, 0); gpu < LIMIT_GPUS; gpu = mask_next(mask, gpu + 1))
+
 /* A turn of several slots, or a set of GPUs: it keeps what is free until it has the rest, but only
  * from those who came later; so nobody is late for one who was not there when it came. */
 static inline bool need_is_big(const struct need *need)

@@ -15,6 +15,7 @@
 #include "core/shares.h"
 #include "core/tell.h"
 #include "core/timer.h"
+#include "core/walk.h"
 
 enum { TABLE_KEPT = 1024 };
 
@@ -106,6 +107,7 @@ void on_config(struct core *core, const struct event *event)
 		if (!core->gpus[gpu].sampled)
 			core->gpus[gpu].healthy = gpu < core->config.gpu_count;
 	ledger_recap(core, UINT32_MAX);
+	walk_retire(core);
 	order_rebuild(core);
 	core->configured = core->promise_anew = true;
 	core->queue_changed = true;

@@ -7,6 +7,8 @@
 bool walk_once(struct core *core);
 /* Nobody is served: no GPU is kept for anybody. */
 void walk_forget(struct core *core);
+/* The same, and that nobody waits there, for GPUs that are not configured any more. */
+void walk_retire(struct core *core);
 /* Who waits where, for the shares; and when waiting alone will change a decision: core.wake. */
 void walk_settle(struct core *core);
 /* After so long without memory the first of a class that waits for it is next. */

@@ -5,14 +5,17 @@
 #include "core/shares.h"
 #include "core/walk_parts.h"
 
+static void forget_heads(struct gpu *gpu)
+{
+	gpu->turn_head = gpu->memory_head = 0;
+	gpu->keeper_arrival = MONO_NEVER;
+	gpu->head_due = false;
+}
+
 void walk_forget(struct core *core)
 {
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
-		struct gpu *state = &core->gpus[gpu];
-		state->turn_head = state->memory_head = 0;
-		state->keeper_arrival = MONO_NEVER;
-		state->head_due = false;
-	}
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		forget_heads(&core->gpus[gpu]);
 }
 
 static void settle_memory(struct core *core, const struct firsts *firsts, uint32_t gpu)
@@ -49,13 +52,19 @@ static void settle_turns(struct core *core, const struct firsts *firsts, uint32_
 		core->wake = mono_min(core->wake, share_urgent_at(core, gpu));
 }
 
-/* Nobody waits for them. */
-static void settle_empty(struct core *core, uint32_t from)
+/* Nobody waits for it. */
+static void settle_empty(struct gpu *gpu)
 {
-	for (uint32_t gpu = from; gpu < LIMIT_GPUS; gpu++) {
-		core->gpus[gpu].waiting = 0;
-		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-			core->gpus[gpu].memory_since[cls] = MONO_NEVER;
+	gpu->waiting = 0;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		gpu->memory_since[cls] = MONO_NEVER;
+}
+
+void walk_retire(struct core *core)
+{
+	for (uint32_t gpu = core->config.gpu_count; gpu < LIMIT_GPUS; gpu++) {
+		forget_heads(&core->gpus[gpu]);
+		settle_empty(&core->gpus[gpu]);
 	}
 }
 
@@ -75,7 +84,8 @@ void walk_settle(struct core *core)
 		settle_turns(core, &turns, gpu);
 		settle_memory(core, &memory, gpu);
 	}
-	settle_empty(core, count);
+	for (uint32_t gpu = count; gpu < core->config.gpu_count; gpu++)
+		settle_empty(&core->gpus[gpu]);
 	if (schedule_in_doubt(core, core->now))
 		core->wake = mono_min(core->wake, core->in_doubt_until);
 }

@@ -1,5 +1,6 @@
 /* Goal: with several GPUs, a claim runs where it costs least and waits where it will be served
  * soonest; whatever must go for it is asked, in the right order. */
+#include "core/state.h"
 #include "rig.h"
 
 static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
@@ -173,6 +174,30 @@ static void test_reload_too_small(void **state)
 	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
 }
 
+/* A GPU that a reload takes away is kept for nobody, and nobody waits there when it comes back. */
+static void test_reload_forgets(void **state)
+{
+	struct rig *rig = *state;
+	struct event turn = rig_need(LEASE_CHAT, 1, 0), memory = rig_need(LEASE_NORMAL, 0, 8 * GIB);
+	const struct gpu *gone = &rig->core->gpus[1];
+	uint64_t a, b;
+
+	start(rig, 2, 1, 8 * GIB);
+	turn.acquire.need.gpu_mask = memory.acquire.need.gpu_mask = 2;
+	memory.acquire.evictable = true;
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
+	rig_take(rig, a, memory);
+	rig_take(rig, a, turn);
+	rig_ask(rig, b, turn);
+	rig_ask(rig, b, memory);
+	assert_true(gone->turn_head != 0 && gone->memory_head != 0 && gone->waiting != 0);
+	assert_true(gone->memory_since[LEASE_NORMAL].v == rig->now.v);
+	start(rig, 1, 1, 8 * GIB);
+	assert_true(gone->turn_head == 0 && gone->memory_head == 0 && gone->waiting == 0);
+	assert_true(gone->memory_since[LEASE_NORMAL].v == INT64_MAX);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -185,6 +210,7 @@ int main(void)
 		TEST(test_turn_gives_memory_back),
 		TEST(test_reload_takes_gpu),
 		TEST(test_reload_too_small),
+		TEST(test_reload_forgets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
