@@ -60,11 +60,6 @@ void text_add(struct text *text, const char *bytes, size_t length)
 	text->length += length;
 }
 
-void text_str(struct text *text, const char *string)
-{
-	text_add(text, string, strlen(string));
-}
-
 void text_char(struct text *text, char c)
 {
 	char *end = text_room(text, 1);
@@ -178,9 +173,8 @@ void text_json_string(struct text *text, const char *string)
 }
 
 /* Keys are ours: nothing in them is to be escaped. */
-void text_json_key(struct text *text, const char *key)
+void text_add_key(struct text *text, const char *key, size_t length)
 {
-	size_t length = strlen(key);
 	char last = text->length ? text->bytes[text->length - 1] : '{';
 	char *end = text_room(text, length + 4);
 	if (last != '{' && last != '[')
@@ -190,24 +184,6 @@ void text_json_key(struct text *text, const char *key)
 	end += length;
 	memcpy(end, "\":", 3);
 	text->length = (size_t)(end + 2 - text->bytes);
-}
-
-void text_json_str(struct text *text, const char *key, const char *string)
-{
-	text_json_key(text, key);
-	text_json_string(text, string);
-}
-
-void text_json_u64(struct text *text, const char *key, uint64_t value)
-{
-	text_json_key(text, key);
-	text_u64(text, value);
-}
-
-void text_json_i64(struct text *text, const char *key, int64_t value)
-{
-	text_json_key(text, key);
-	text_i64(text, value);
 }
 
 void text_json_bool(struct text *text, const char *key, bool value)

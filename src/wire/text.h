@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
 	char *bytes; /* NUL-terminated after length once anything was added; NULL before */
@@ -16,7 +17,10 @@ void text_clear(struct text *text); /* keeps the memory */
 void text_finish(struct text *text);
 
 void text_add(struct text *text, const char *bytes, size_t length);
-void text_str(struct text *text, const char *string);
+static inline void text_str(struct text *text, const char *string)
+{
+	text_add(text, string, strlen(string));
+}
 void text_char(struct text *text, char c);
 void text_u64(struct text *text, uint64_t value);
 void text_i64(struct text *text, int64_t value);
@@ -25,13 +29,29 @@ void text_seconds(struct text *text, int64_t ms);
 __attribute__((format(printf, 2, 3))) void text_format(struct text *text, const char *format, ...);
 
 /* JSON. A comma goes before a key or an item unless the byte before is `{` or `[`. */
-void text_json_key(struct text *text, const char *key);
+void text_add_key(struct text *text, const char *key, size_t length);
+static inline void text_json_key(struct text *text, const char *key)
+{
+	text_add_key(text, key, strlen(key)); /* nearly always known when it is compiled */
+}
 void text_json_item(struct text *text);
 void text_json_string(struct text *text, const char *string); /* NULL writes null */
 /* `"key":value` in one. */
-void text_json_str(struct text *text, const char *key, const char *string);
-void text_json_u64(struct text *text, const char *key, uint64_t value);
-void text_json_i64(struct text *text, const char *key, int64_t value);
+static inline void text_json_str(struct text *text, const char *key, const char *string)
+{
+	text_json_key(text, key);
+	text_json_string(text, string);
+}
+static inline void text_json_u64(struct text *text, const char *key, uint64_t value)
+{
+	text_json_key(text, key);
+	text_u64(text, value);
+}
+static inline void text_json_i64(struct text *text, const char *key, int64_t value)
+{
+	text_json_key(text, key);
+	text_i64(text, value);
+}
 void text_json_bool(struct text *text, const char *key, bool value);
 void text_json_seconds(struct text *text, const char *key, int64_t ms);
 void text_json_seconds_or_null(struct text *text, const char *key, int64_t ms); /* <0: null */

@@ -328,6 +328,7 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 		return fail(r, "nested deeper than 16 levels");
 	parent->kind = map ? TREE_MAP : TREE_ROW;
 	parent->count = 0;
+	parent->initials = 0;
 	r->at++;
 	skip_blanks(r);
 	if (r->at < r->end && *r->at == end) {
@@ -338,8 +339,11 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 		struct json *value = &r->values[r->count];
 		if (r->count++ == r->count_max)
 			return fail(r, too_many);
-		if (map && !read_key(r, value))
-			return false;
+		if (map) {
+			if (!read_key(r, value))
+				return false;
+			parent->initials |= tree_initial(value->key);
+		}
 		if (!read_value(r, value, depth))
 			return false;
 		parent->count++;
@@ -421,12 +425,11 @@ struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const c
 
 const struct json *json_get(const struct json *object, const char *field)
 {
-	if (!json_is(object, TREE_MAP))
+	if (!json_is(object, TREE_MAP) || !(object->initials & tree_initial(field)))
 		return NULL;
-	size_t length = strlen(field);
 	const struct json *value = object + 1;
 	for (uint32_t i = 0; i < object->count; i++, value = next_of(value))
-		if (value->key_length == length && memcmp(value->key, field, length) == 0)
+		if (value->key[0] == field[0] && strcmp(value->key, field) == 0)
 			return value;
 	return NULL;
 }

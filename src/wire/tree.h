@@ -22,11 +22,12 @@ struct json {
 	uint32_t count;      /* bytes of a text, values of a list or an object */
 	uint32_t size;       /* so many values later stands the next one */
 	uint32_t key_length;
-	const char *key; /* in an object */
+	const char *key; /* in an object; ends with a NUL and has none before, as texts do */
 	union {
 		const char *text; /* ends with a NUL and has none before */
 		int64_t whole;
 		double part;
+		uint64_t initials; /* TREE_MAP: of its keys, as tree_initial */
 	};
 };
 
@@ -35,6 +36,11 @@ struct json {
  * went wrong and what was expected there, in words ("" where memory was out). */
 struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const char **ret_words);
 
+/* A bit for what a key begins with: most fields that are asked for are not there. */
+static inline uint64_t tree_initial(const char *key)
+{
+	return UINT64_C(1) << (key[0] & 63);
+}
 const struct json *json_get(const struct json *object, const char *field);
 const struct json *json_at(const struct json *list, size_t index);
 static inline bool json_is(const struct json *value, enum tree_kind kind)
