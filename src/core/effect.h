@@ -47,5 +47,6 @@ void effects_finish(struct effects *fx);
 void effect_clear(struct effect *effect, enum effect_type type);
 /* Copies what is said, not the room behind it. */
 void effect_copy(struct effect *to, const struct effect *from);
+void effects_append(struct effects *fx, const struct effect *effect); /* a copy, at the end */
 /* Such a cleared effect at the end; valid until the next add. Aborts when memory is out. */
 struct effect *effects_add(struct effects *fx, enum effect_type type);

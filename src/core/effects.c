@@ -45,16 +45,25 @@ static void grow(struct effects *fx)
 	fx->capacity = capacity;
 }
 
-struct effect *effects_add(struct effects *fx, enum effect_type type)
+static struct effect *next(struct effects *fx)
 {
-	struct effect *effect;
-
 	PRE(fx->count <= fx->capacity);
 	if (fx->count == fx->capacity)
 		grow(fx);
-	effect = &fx->v[fx->count++];
+	return &fx->v[fx->count++];
+}
+
+struct effect *effects_add(struct effects *fx, enum effect_type type)
+{
+	struct effect *effect = next(fx);
+
 	effect_clear(effect, type);
 	return effect;
+}
+
+void effects_append(struct effects *fx, const struct effect *effect)
+{
+	effect_copy(next(fx), effect);
 }
 
 /* Texts need no clearing behind their first byte, and a record is given whole. */

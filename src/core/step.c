@@ -268,7 +268,7 @@ static void append_sessions(struct list *from, struct effects *fx, enum record_t
 static void append_all(struct effects *fx, const struct effects *from)
 {
 	for (size_t i = 0; i < from->count; i++)
-		effect_copy(effects_add(fx, from->v[i].type), &from->v[i]);
+		effects_append(fx, &from->v[i]);
 }
 
 /* Ended claims and sessions were reachable by pointer until here, and by nothing from here on. */

@@ -55,7 +55,7 @@ void tell_last(struct core *core, struct party to, const struct claim *claim, en
 	tell_at(core, to, claim, msg);
 	if (core->out.count == count)
 		return; /* nobody is there to be told */
-	effect_copy(effects_add(&core->answers, EFFECT_SEND), &core->out.v[count]);
+	effects_append(&core->answers, &core->out.v[count]);
 	core->out.count = count;
 }
 
