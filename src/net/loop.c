@@ -35,7 +35,7 @@ struct loop_signal {
 struct loop {
 	struct event_base *base;
 	struct event *wake;
-	struct mono_ms wake_at;
+	struct mono_ms wake_at; /* when the timer comes, no later than it was asked for last */
 	struct deferred *deferred;
 	size_t deferred_count, deferred_capacity;
 	struct loop_signal signals[SIGNALS_MAX];
@@ -195,7 +195,9 @@ void loop_touch(struct loop *loop)
 
 void loop_wake_at(struct loop *loop, struct mono_ms when)
 {
-	if (when.v == loop->wake_at.v)
+	/* Moved forth and back with each turn, the timer would cost more than to wake in vain now
+	 * and then: whoever is woken asks again. */
+	if (when.v != MONO_NEVER.v && !mono_before(when, loop->wake_at))
 		return;
 	loop->wake_at = when;
 	if (when.v == MONO_NEVER.v) {
