@@ -31,7 +31,7 @@ static void note_place(struct shell *shell, struct party to, const struct send_e
 	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED)
 		places_watch(&shell->places, send->lease, to, send->ref, PLACES_UNTOLD,
 			     shell->broker.now);
-	else if (send->msg == MSG_QUEUED)
+	else if (send->msg == MSG_QUEUED && facts->wire.has_place) /* not granted already */
 		places_watch(&shell->places, send->lease, to, send->ref, facts->wire.position,
 			     shell->broker.now);
 	else if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)

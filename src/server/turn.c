@@ -145,9 +145,10 @@ void broker_begin(struct broker *broker)
 /* A journal that was lost is begun anew with all that lives. */
 static void bring_all(struct broker *broker)
 {
+	if (!mono_due(broker->retry_at, broker->now) || !store_wants_all(broker->store))
+		return;
 	struct event event = {.type = EVENT_REWRITE};
-	if (mono_due(broker->retry_at, broker->now) && store_wants_all(broker->store))
-		step(broker, &event);
+	step(broker, &event);
 }
 
 static void tell_journal(struct broker *broker, bool ok, const struct turn_out *out)
