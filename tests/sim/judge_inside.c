@@ -46,17 +46,24 @@ void inside_record(struct world *w, struct want *want, const struct claim_record
 	w->tally.host_overs += taken && rec->yield_reason == YIELD_HOST_OVER;
 }
 
-/* Others were told when the host will be gone: nobody inside has longer than it declared. */
-static void judge_grace(struct world *w, const struct want *want, const struct effect *fx)
+static int64_t declared_ms(const struct world *w, const struct want *want)
 {
 	const struct core_config *config = &w->broker.config;
+	int64_t ms = want->uninterruptible_ms < config->grace_ms_max ? want->uninterruptible_ms
+								     : config->grace_ms_max;
+	return ms > config->grace_ms ? ms : config->grace_ms;
+}
+
+/* Others were told when the host will be gone: nobody inside has longer than it declared, or than
+ * the one around it did, if that is asked. */
+static void judge_grace(struct world *w, const struct want *want, const struct effect *fx)
+{
 	const struct want *host = want_of_lease(w, want->inside);
+	int64_t most_ms = 0;
 	if (!host || want->offered_t < w->check.config_t)
 		return;
-	int64_t most_ms = host->uninterruptible_ms < config->grace_ms_max ? host->uninterruptible_ms
-									  : config->grace_ms_max;
-	if (most_ms < config->grace_ms)
-		most_ms = config->grace_ms;
+	for (; host; host = want_of_lease(w, host->inside))
+		most_ms = declared_ms(w, host) > most_ms ? declared_ms(w, host) : most_ms;
 	if (fx->send.grace_ms > most_ms)
 		judge_fail(w, JUDGE_INSIDE, "lease %llu has %lld ms to stop, its host has %lld",
 			   (ull)want->lease, (long long)fx->send.grace_ms, (long long)most_ms);
