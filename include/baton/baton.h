@@ -218,6 +218,7 @@ struct baton_place {
 	const char *why_code; /* "holder", "behind", "vram", .. (docs/protocol.md) */
 	int64_t eta_p90_ms;   /* nine of ten such waits are shorter; -1: unknown */
 	const char *estimate; /* in words: "about 30 s; 9 of 10 such waits under 75 s", or "" */
+	const char *sentence; /* for people: "Next, in about 30 s: train.py holds gpu0.", or "" */
 };
 
 struct baton_yield {

@@ -47,16 +47,14 @@ static void write_over(struct run_show *show, const char *text)
 
 void run_show_place(struct run_show *show, const struct baton_place *place)
 {
-	const char *estimate = place->estimate ? place->estimate : "";
-	const char *comma = *estimate ? ", " : "";
+	const char *sentence = place->sentence && *place->sentence ? place->sentence : place->why;
 	char text[512];
 	if (show->quiet || place->position < 0) /* offered in the same moment: no place to tell */
 		return;
 	if (!is_taken())
 		return;
 	if (show->is_tty) {
-		snprintf(text, sizeof(text), "baton: waiting, number %lld%s%s: %s",
-			 (long long)place->position + 1, comma, estimate, place->why);
+		snprintf(text, sizeof(text), "baton: waiting. %s", sentence);
 		write_over(show, text);
 		return;
 	}
@@ -65,8 +63,7 @@ void run_show_place(struct run_show *show, const struct baton_place *place)
 	if (strcmp(text, show->last) == 0)
 		return;
 	memcpy(show->last, text, sizeof(text));
-	fprintf(stderr, "baton: waiting, number %lld%s%s: %s\n", (long long)place->position + 1,
-		comma, estimate, place->why);
+	fprintf(stderr, "baton: waiting. %s\n", sentence);
 }
 
 void run_show_say(struct run_show *show, bool always, const char *format, ...)

@@ -50,14 +50,11 @@ static void explain_guarantee(const json_t *waiter, struct sheet *sheet)
 static void explain_waiter(const json_t *waiter, struct sheet *sheet)
 {
 	char waited[UNITS_BYTES];
-	const json_t *why = json_object_get(waiter, "why");
-	sheet_add(sheet,
-		  "%c%s%c (claim %" PRIu64 ", %s) has waited %s and is number %.0f in the queue.",
-		  STYLE_BOLD, field_text(waiter, "id", "?"), STYLE_PLAIN,
-		  field_u64(waiter, "lease"), field_text(waiter, "class", "?"),
-		  units_duration(waited, field_number(waiter, "waited_s", -1)),
-		  field_number(waiter, "position", 0) + 1);
-	sheet_add(sheet, "  why:       %s", field_text(why, "text", "the broker does not say"));
+	sheet_add(sheet, "%c%s%c (claim %" PRIu64 ", %s) has waited %s.", STYLE_BOLD,
+		  field_text(waiter, "id", "?"), STYLE_PLAIN, field_u64(waiter, "lease"),
+		  field_text(waiter, "class", "?"),
+		  units_duration(waited, field_number(waiter, "waited_s", -1)));
+	sheet_add(sheet, "  %s", field_text(waiter, "sentence", "The broker does not say why."));
 	sheet_add(sheet, "  estimate:  %s",
 		  field_text(waiter, "estimate", "nothing is known yet of such waits"));
 	explain_guarantee(waiter, sheet);

@@ -209,6 +209,7 @@ static void tell(struct baton *baton, const struct notice *notice)
 				.bound_ms = notice->bound_ms,
 				.eta_p90_ms = notice->eta_p90_ms,
 				.estimate = notice->estimate,
+				.sentence = notice->sentence,
 				.why = notice->words,
 				.why_code = notice->reason,
 			};

@@ -228,6 +228,8 @@ static int on_queued(struct baton *baton, const struct reply *reply, struct mono
 	notice->bound_ms = reply->bound_ms;
 	snprintf(notice->estimate, sizeof(notice->estimate), "%s",
 		 reply->estimate ? reply->estimate : "");
+	snprintf(notice->sentence, sizeof(notice->sentence), "%s",
+		 reply->sentence ? reply->sentence : "");
 	snprintf(notice->words, sizeof(notice->words), "%s", reply->why ? reply->why : "");
 	const char *code = json_text(json_get(json_get(reply->parsed.root, "why"), "code"));
 	snprintf(notice->reason, sizeof(notice->reason), "%s", code ? code : "");

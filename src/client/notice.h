@@ -19,7 +19,7 @@ enum notice_kind {
 	NOTICE_PAGE, /* no handler: wakes baton_page_link */
 };
 
-enum { NOTICE_WORDS_BYTES = 240, NOTICE_ESTIMATE_BYTES = 80 };
+enum { NOTICE_WORDS_BYTES = 240, NOTICE_ESTIMATE_BYTES = 80, NOTICE_SENTENCE_BYTES = 300 };
 
 struct notice {
 	struct notice *next; /* notices */
@@ -32,6 +32,7 @@ struct notice {
 	char reason[LIMIT_REASON_BYTES + 1]; /* of yield, revoked, ended */
 	char words[NOTICE_WORDS_BYTES];      /* why of a place, for whom of a yield */
 	char estimate[NOTICE_ESTIMATE_BYTES];
+	char sentence[NOTICE_SENTENCE_BYTES];
 };
 
 struct notices {

@@ -51,7 +51,7 @@ uint32_t core_waiting_count(const struct core *core);
 	  "{holder} keeps {held} of VRAM on {gpu} and ends only by itself; {want} do not fit "     \
 	  "beside it.")                                                                            \
 	X(WHY_EVICTING, "evicting", "{holder} is asked to unload from {gpu} to make room.")        \
-	X(WHY_BEHIND, "behind", "{ahead} before it in the queue.")                                 \
+	X(WHY_BEHIND, "behind", "{ahead} before it in the queue{front}.")                          \
 	X(WHY_RESERVED, "reserved", "{gpu} is kept for {holder}, which came before it.")           \
 	X(WHY_UNKNOWN, "unknown", "The VRAM in use on {gpu} cannot be measured now.")              \
 	X(WHY_UNHEALTHY, "unhealthy", "{gpu} does not work.")                                      \
@@ -79,7 +79,8 @@ enum { WHY_NAMED_MAX = 3 };
 
 struct why {
 	enum why_code code;
-	uint64_t holder; /* claim id or 0 */
+	enum why_code head; /* WHY_BEHIND: what the first one there waits for, of `holder` */
+	uint64_t holder;    /* claim id or 0 */
 	uint32_t gpu;
 	int64_t left_ms;
 	uint64_t want_bytes, free_bytes, held_bytes;

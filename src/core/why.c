@@ -137,11 +137,37 @@ static uint32_t first_gpu(uint32_t mask)
 	return mask ? (uint32_t)__builtin_ctz(mask) : 0;
 }
 
+/* Who is in the way of the first in the queue is in its way, too. */
+static void why_front(const struct core *core, const struct claim *claim, struct mono_ms now,
+		      struct why *ret_why)
+{
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		const struct gpu *state = &core->gpus[gpu];
+		uint64_t id = claim->rec.need.slots > 0 ? state->turn_head : state->memory_head;
+		const struct claim *head = id != 0 ? claim_by_id(core, id) : NULL;
+		struct why why = {.left_ms = -1};
+		if (!(claim->mask & (1u << gpu)) || !head)
+			continue;
+		why_head(core, head, gpu, now, &why);
+		if (why.code == WHY_HOLDER)
+			why_holders(core, head, &why);
+		if (why.holder == 0)
+			continue;
+		why.head = why.code;
+		why.code = ret_why->code;
+		why.ahead = ret_why->ahead;
+		*ret_why = why;
+		return;
+	}
+}
+
 /* It is nobody's turn but others': kept room where there would be some, else the queue itself. */
-static void why_behind(const struct core *core, const struct claim *claim, struct why *ret_why)
+static void why_behind(const struct core *core, const struct claim *claim, struct mono_ms now,
+		       struct why *ret_why)
 {
 	ret_why->code = WHY_BEHIND;
 	ret_why->ahead = rank_tree_rank(&claim->place);
+	why_front(core, claim, now, ret_why);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		const struct gpu *state = &core->gpus[gpu];
 		uint64_t head = claim->rec.need.slots > 0 ? state->turn_head : 0;
@@ -191,7 +217,7 @@ static void why_served(const struct core *core, const struct claim *claim, struc
 			return;
 	}
 	if (possible >= claim->rec.need.gpu_count)
-		why_behind(core, claim, ret_why);
+		why_behind(core, claim, now, ret_why);
 	else
 		why_blocked(core, claim, first_gpu(open), ret_why);
 }

@@ -62,6 +62,8 @@ void part_place(struct text *out, const struct message_facts *facts)
 	text_char(out, ']');
 	part_told(out, &facts->told);
 	if (facts->why) {
+		part_sentence(out, facts->position, &facts->told, facts->why, facts->holder_name,
+			      facts->config);
 		text_json_key(out, "why");
 		part_why(out, facts->why, facts->holder_name, facts->config);
 	}

@@ -5,7 +5,7 @@
 
 /* "gpu": name of the first, "gpus": [{index, name, uuid?}..]; nothing for an empty mask. */
 void part_gpus(struct text *out, uint32_t mask, const struct core_config *config);
-/* position, ahead, what part_told adds, why. */
+/* position, ahead, what part_told adds, sentence, why. */
 void part_place(struct text *out, const struct message_facts *facts);
 /* "token": 32 hex digits, unless it is all zero. */
 void part_token(struct text *out, const struct token *token);
@@ -19,5 +19,9 @@ void part_renewed(struct text *out, const struct send_effect *send);
 /* {"code","text","holder"?,"gives_way_in_s"?}. */
 void part_why(struct text *out, const struct why *why, const char *holder_name,
 	      const struct core_config *config);
+/* "sentence": place, estimate and reason in one, see render_sentence. */
+void part_sentence(struct text *out, int64_t position, const struct told *told,
+		   const struct why *why, const char *holder_name,
+		   const struct core_config *config);
 const char *message_type_name(enum message msg);
 const char *message_act_name(enum admin_act act);

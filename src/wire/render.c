@@ -344,6 +344,8 @@ void render_waiter(struct render *render, const struct claim_view *waiter, struc
 	part_told(out, &wait->told);
 	add_left(out, "detached_left_s", waiter->detach_deadline, now);
 	if (wait->why) {
+		part_sentence(out, wait->position, &wait->told, wait->why, wait->holder_name,
+			      config);
 		text_json_key(out, "why");
 		part_why(out, wait->why, wait->holder_name, config);
 	}

@@ -65,6 +65,10 @@ void render_waiter(struct render *render, const struct claim_view *waiter, struc
 /* The sentence of WHY_TABLE with its fields filled. */
 void render_why(struct text *out, const struct why *why, const char *holder_name,
 		const struct core_config *config);
+/* What a person wants to know, in one sentence: when it is on, who has the GPU and until when. */
+void render_sentence(struct text *out, int64_t position, const struct estimate *estimate,
+		     const struct why *why, const char *holder_name,
+		     const struct core_config *config);
 
 /* A trace: as the JSON object of /v1/gpu/events (`id` counts events), and as the tail of a
  * log line: `held lease=7 client="x" ..`. */

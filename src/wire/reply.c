@@ -101,6 +101,7 @@ static void read_texts(struct reply *r, const struct json *root)
 	r->ahead = json_text(json_at(json_get(root, "ahead"), 0));
 	r->why = text_of(json_get(root, "why"), "text");
 	r->estimate = text_of(root, "estimate");
+	r->sentence = text_of(root, "sentence");
 	r->text = text_of(root, r->type == REPLY_LINK ? "url" : "line");
 	const char *token = text_of(root, "token");
 	r->has_token = token && token_from_hex(token, strlen(token), &r->token);

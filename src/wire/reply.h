@@ -55,6 +55,7 @@ struct reply {
 	const char *ahead;    /* queued: the first one before it */
 	const char *why;      /* queued: one sentence */
 	const char *estimate; /* queued: of its wait, in words */
+	const char *sentence; /* queued: place, estimate and why */
 	const char *text;     /* log: the line; link: the URL */
 	uint32_t gpu_count;
 	struct reply_gpu {

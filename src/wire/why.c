@@ -44,6 +44,8 @@ static void add_limit(struct text *out, int64_t left_ms)
 	text_str(out, left_ms > 0 ? ", now that others wait" : "now");
 }
 
+static void add_front(struct text *out, const struct filling *filling);
+
 static void add_field(struct text *out, const struct filling *f, const char *field, size_t length)
 {
 	const struct core_config *config = f->config;
@@ -62,6 +64,8 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 		add_bytes(out, f->why->free_bytes);
 	else if (strncmp(field, "held", length) == 0)
 		add_bytes(out, f->why->held_bytes);
+	else if (strncmp(field, "front", length) == 0)
+		add_front(out, f);
 	else if (strncmp(field, "count", length) == 0)
 		text_format(out, "%" PRIu32, f->why->gpu_count);
 	else
@@ -70,21 +74,122 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 			    f->why->ahead);
 }
 
+static void fill(struct text *out, const char *at, size_t length, const struct filling *filling)
+{
+	const char *end = at + length;
+	while (at < end) {
+		const char *open = memchr(at, '{', (size_t)(end - at));
+		const char *close = open ? memchr(open, '}', (size_t)(end - open)) : NULL;
+		text_add(out, at, (size_t)((close ? open : end) - at));
+		if (close)
+			add_field(out, filling, open + 1, (size_t)(close - open - 1));
+		at = close ? close + 1 : end;
+	}
+}
+
+/* Without its full stop. */
+static void fill_head(struct text *out, const struct filling *filling)
+{
+	const char *text = why_text(filling->why->head);
+	fill(out, text, strlen(text) - 1, filling);
+}
+
+static void add_front(struct text *out, const struct filling *filling)
+{
+	if (!filling->why->holder)
+		return;
+	text_str(out, "; ");
+	fill_head(out, filling);
+}
+
 void render_why(struct text *out, const struct why *why, const char *holder_name,
 		const struct core_config *config)
 {
 	const struct filling filling = {why, holder_name, config};
-	const char *at = why_text(why->code);
-	for (;;) {
-		size_t plain = strcspn(at, "{");
-		text_add(out, at, plain);
-		at += plain;
-		const char *end = strchr(at, '}');
-		if (!*at || !end)
-			return;
-		add_field(out, &filling, at + 1, (size_t)(end - at - 1));
-		at = end + 1;
+	fill(out, why_text(why->code), strlen(why_text(why->code)), &filling);
+}
+
+/* Time passes and it is served; not where somebody must do something first. */
+static bool is_served_in_time(enum why_code code)
+{
+	switch (code) {
+	case WHY_HOLDER:
+	case WHY_HOLDERS:
+	case WHY_YIELDING:
+	case WHY_STOPPING:
+	case WHY_LOCK_DELAY:
+	case WHY_DETACHED:
+	case WHY_VRAM:
+	case WHY_EVICTING:
+	case WHY_BEHIND:
+	case WHY_RESERVED:
+	case WHY_DRAINING:
+		return true;
+	case WHY_NEXT:
+	case WHY_PINNED:
+	case WHY_UNKNOWN:
+	case WHY_UNHEALTHY:
+	case WHY_PAUSED:
+	case WHY_JOURNAL:
+	case WHY_AUTHORITY:
+	case WHY_IN_DOUBT:
+	case WHY_BEYOND:
+	case WHY_HOST:
+	case WHY_DETACHED_SELF:
+	case WHY_COUNT:
+		break;
 	}
+	return false;
+}
+
+static const char *ordinal_ending(int64_t number)
+{
+	static const char *const endings[] = {"th", "st", "nd", "rd"};
+	bool teens = number % 100 >= 11 && number % 100 <= 13;
+	return teens || number % 10 > 3 ? "th" : endings[number % 10];
+}
+
+static void add_place(struct text *out, int64_t position)
+{
+	if (position == 0)
+		text_str(out, "Next");
+	else
+		text_format(out, "%" PRId64 "%s in the queue", position + 1,
+			    ordinal_ending(position + 1));
+}
+
+void render_sentence(struct text *out, int64_t position, const struct estimate *estimate,
+		     const struct why *why, const char *holder_name,
+		     const struct core_config *config)
+{
+	const struct filling filling = {why, holder_name, config};
+	add_place(out, position);
+	if (estimate->p50_ms >= 0 && is_served_in_time(why->code)) {
+		text_str(out, ", in about ");
+		told_duration(out, estimate->p50_ms, false);
+	}
+	if (why->code == WHY_BEHIND && why->holder) {
+		text_str(out, ": ");
+		fill_head(out, &filling);
+		text_char(out, '.');
+	} else if (why->code == WHY_BEHIND) {
+		text_char(out, '.');
+	} else if (why->code == WHY_NEXT) {
+		text_str(out, ": a GPU is offered to it at this moment.");
+	} else {
+		text_str(out, ": ");
+		render_why(out, why, holder_name, config);
+	}
+}
+
+void part_sentence(struct text *out, int64_t position, const struct told *told,
+		   const struct why *why, const char *holder_name, const struct core_config *config)
+{
+	struct text sentence;
+	text_init(&sentence);
+	render_sentence(&sentence, position, &told->estimate, why, holder_name, config);
+	text_json_str(out, "sentence", sentence.bytes);
+	text_finish(&sentence);
 }
 
 void part_why(struct text *out, const struct why *why, const char *holder_name,

@@ -226,8 +226,24 @@ class Look(DaemonTest):
             self.assertEqual(result.returncode, 0, result)
             self.assertIn("the-holder", result.stdout)
             self.assertRegex(result.stdout, r"\d+ ?(s|m|h)")
+            self.assertRegex(result.stdout, r"\n  Next(, in about [^:]*)?: the-holder holds")
         self.assertTrue(json.loads(self.run_cli(self.d, "why", str(lease), "--json").stdout))
         self.assertEqual(self.run_cli(self.d, "why", "999999").returncode, 66)
+
+    def test_one_sentence(self):
+        """Who is behind is told who holds and until when; status, session and command say the same words."""
+        self.d.websocket("the-holder").hold()
+        self.d.parked("first")
+        second = self.d.session("second")
+        told = second.queue()
+        pattern = r"2nd in the queue(, in about [^:]*)?: the-holder holds \w+ and must give way in [\d.]+ (s|min)"
+        self.assertRegex(told["sentence"], pattern)
+        self.assertRegex(self.d.status()["waiting"][1]["sentence"], pattern)
+        self.assertRegex(self.run_cli(self.d, "why", "second").stdout, pattern)
+        job = self.start_cli(self.d, "run", "--name", "third", "--", "true")
+        line = job.stderr.readline()
+        job.terminate()
+        self.assertRegex(line, r"^baton: waiting\. 3rd in the queue(, in about [^:]*)?: the-holder holds")
 
     def test_release_reset_and_force_release(self):
         """release asks a holder, reset revokes holders, force-release ends all."""

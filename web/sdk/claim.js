@@ -118,13 +118,14 @@ export class Claim {
 
 	/** @param {any} m */
 	#queued({ lease, position = 0, ahead = [], eta_s = null, eta_p90_s = null, estimate = "",
-		bound_s = null, guaranteed_by = null, why = null }) {
+		sentence = "", bound_s = null, guaranteed_by = null, why = null }) {
 		if (this.state !== "waiting")
 			return;
 		this.id = `${lease}`;
 		/** @type {QueueInfo} */
 		const q = { key: this.o.key ?? null, lease: this.id, position, ahead, etaS: eta_s,
-			etaP90S: eta_p90_s, estimate, boundS: bound_s, guaranteedBy: guaranteed_by, why };
+			etaP90S: eta_p90_s, estimate, sentence, boundS: bound_s, guaranteedBy: guaranteed_by,
+			why };
 		this.o.onQueue?.(q);
 		this.hub.emit("queue", q);
 	}

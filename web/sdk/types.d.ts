@@ -81,6 +81,9 @@ export interface QueueInfo {
 	etaP90S: number | null;
 	/** Both in words: "about 30 s; 9 of 10 such waits under 75 s"; "": nothing is known yet. */
 	estimate: string;
+	/** For people: "Next, in about 30 s: train.py holds gpu0 and must give way in 48 s, now that
+	 * others wait." Empty from a broker that does not say it. */
+	sentence: string;
 	/** Guaranteed, in seconds, as long as the broker runs and nobody pauses it. */
 	boundS: number | null;
 	/** The same as a time. */

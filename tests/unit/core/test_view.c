@@ -46,7 +46,7 @@ static void test_holders(void **state)
 	assert_int_equal(core_position(rig->core, second), -1);
 }
 
-/* The head waits for the holder, the others for their turn. */
+/* The head waits for the holder, the others for their turn; the holder stands in their way, too. */
 static void test_why(void **state)
 {
 	struct rig *rig = *state;
@@ -62,6 +62,9 @@ static void test_why(void **state)
 	core_why(rig->core, second, rig->now, &why);
 	assert_int_equal(why.code, WHY_BEHIND);
 	assert_int_equal(why.ahead, 1);
+	assert_int_equal(why.head, WHY_HOLDER);
+	assert_int_equal(why.holder, held);
+	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
 }
 
 /* The bound holds for those who wait longest: nobody gives way by itself, all hold to the end. */

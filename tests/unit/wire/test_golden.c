@@ -397,6 +397,8 @@ static void test_queued(void **state)
 	assert_int_equal(r.eta_ms, 29500);
 	assert_int_equal(r.eta_p90_ms, 74100);
 	assert_string_equal(r.estimate, "about 30 s; 9 of 10 such waits under 75 s");
+	assert_string_equal(r.sentence, "2nd in the queue, in about 30 s: Root \"Mic\" holds gpu0 "
+					"and must give way in 48 s, now that others wait.");
 	assert_int_equal(r.bound_ms, 96000);
 	assert_string_equal(r.ahead, "first");
 	assert_string_equal(

@@ -359,10 +359,65 @@ static void test_why(void **state)
 		 "beside it."},
 		{{.code = WHY_BEHIND, .ahead = 1}, NULL, "1 claim is before it in the queue."},
 		{{.code = WHY_BEHIND, .ahead = 3}, NULL, "3 claims are before it in the queue."},
+		{{.code = WHY_BEHIND,
+		  .head = WHY_HOLDER,
+		  .ahead = 3,
+		  .holder = 7,
+		  .left_ms = 48000},
+		 "a",
+		 "3 claims are before it in the queue; a holds gpu0 and must give way in 48 s, now "
+		 "that others wait."},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		text_clear(&out);
 		render_why(&out, &rows[i].why, rows[i].holder, &config);
+		assert_string_equal(out.bytes, rows[i].text);
+	}
+	text_finish(&out);
+}
+
+/* Place, estimate and reason are one sentence, and no time is named where nobody knows one. */
+static void test_sentence(void **state)
+{
+	(void)state;
+	struct text out = {0};
+	const struct {
+		int64_t position, p50_ms;
+		struct why why;
+		const char *text;
+	} rows[] = {
+		{0,
+		 29500,
+		 {.code = WHY_HOLDER, .left_ms = 48000},
+		 "Next, in about 30 s: a holds gpu0 and must give way in 48 s, now that others "
+		 "wait."},
+		{0, -1, {.code = WHY_HOLDER, .left_ms = -1}, "Next: a holds gpu0."},
+		{0,
+		 1500,
+		 {.code = WHY_YIELDING, .left_ms = 1500},
+		 "Next, in about 1.5 s: a was asked to give gpu0 back and has 1.5 s to do so."},
+		{0, 100, {.code = WHY_NEXT}, "Next: a GPU is offered to it at this moment."},
+		{1, 120000, {.code = WHY_BEHIND, .ahead = 1}, "2nd in the queue, in about 2 min."},
+		{2,
+		 120000,
+		 {.code = WHY_BEHIND, .ahead = 2, .head = WHY_HOLDER, .holder = 7, .left_ms = 0},
+		 "3rd in the queue, in about 2 min: a holds gpu0 and must give way now."},
+		{3,
+		 -1,
+		 {.code = WHY_BEHIND,
+		  .ahead = 3,
+		  .head = WHY_LOCK_DELAY,
+		  .holder = 7,
+		  .left_ms = 90},
+		 "4th in the queue: a lost gpu0; it is free in 0.1 s at most."},
+		{10, 5000, {.code = WHY_PAUSED}, "11th in the queue: An operator paused grants."},
+		{21, -1, {.code = WHY_BEHIND, .ahead = 21}, "22nd in the queue."},
+		{111, -1, {.code = WHY_BEHIND, .ahead = 111}, "112th in the queue."},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct estimate estimate = {.p50_ms = rows[i].p50_ms, .p90_ms = -1};
+		text_clear(&out);
+		render_sentence(&out, rows[i].position, &estimate, &rows[i].why, "a", &config);
 		assert_string_equal(out.bytes, rows[i].text);
 	}
 	text_finish(&out);
@@ -446,8 +501,8 @@ int main(void)
 		cmocka_unit_test(test_empty),      cmocka_unit_test(test_stopping),
 		cmocka_unit_test(test_full),       cmocka_unit_test(test_many_twins),
 		cmocka_unit_test(test_http_lease), cmocka_unit_test(test_forged_twin),
-		cmocka_unit_test(test_why),        cmocka_unit_test(test_trace),
-		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_sentence),   cmocka_unit_test(test_why),
+		cmocka_unit_test(test_trace),      cmocka_unit_test(test_metrics),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
