@@ -32,6 +32,11 @@ static const struct {
 	const char *prefix, *folder;
 } sources[] = {{"/pages/", "pages"}, {"/sdk/", "sdk"}, {"/modules/", "kernel"}};
 
+/* Of pages, not of their workers, in which libraries make workers of their own: a text becomes
+ * markup or a script's address only through web/pages/shared/trusted.js. */
+static const char trusted_types[] =
+	"require-trusted-types-for 'script'; trusted-types baton default";
+
 static const char models[] = "/models/", vendor[] = "/vendor/";
 
 static bool begins(const char *url, const char *prefix)
@@ -51,6 +56,8 @@ void files_set_origins(struct files *files, const struct settings *settings)
 	for (uint32_t i = 0; i < settings->model_origin_count; i++)
 		used += snprintf(files->policy + used, size - (size_t)used, " %s",
 				 settings->model_origins[i]);
+	snprintf(files->page_policy, sizeof files->page_policy, "%s; %s", files->policy,
+		 trusted_types);
 }
 
 bool files_url(const char *path, char *ret_url, size_t size)
@@ -156,7 +163,8 @@ static size_t common(const struct shell *shell, const struct asked *asked,
 	size_t count = 0, cors_count = access_headers(&asked->verdict, cors);
 	count = add(headers, count, "Content-Type", type);
 	count = add(headers, count, "X-Content-Type-Options", "nosniff");
-	count = add(headers, count, "Content-Security-Policy", shell->files.policy);
+	count = add(headers, count, "Content-Security-Policy",
+		    begins(type, "text/html") ? shell->files.page_policy : shell->files.policy);
 	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
 	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
 	count = add(headers, count, "Cross-Origin-Resource-Policy", "same-origin");

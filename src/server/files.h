@@ -9,7 +9,8 @@ struct shell;
 enum { FILES_POLICY_BYTES = 512 + SETTINGS_MODEL_ORIGIN_COUNT * (SETTINGS_ORIGIN_BYTES + 1) };
 
 struct files {
-	char policy[FILES_POLICY_BYTES]; /* Content-Security-Policy of pages, workers, all files */
+	char policy[FILES_POLICY_BYTES];            /* Content-Security-Policy of all files */
+	char page_policy[FILES_POLICY_BYTES + 128]; /* the same for pages, with Trusted Types */
 };
 
 void files_set_origins(struct files *files, const struct settings *settings);

@@ -7,6 +7,8 @@
 #include "wire/parts.h"
 #include "wire/render.h"
 
+enum { SHORT_NAME_BYTES = 48 };
+
 struct filling {
 	const struct why *why;
 	const char *holder_name;
@@ -158,11 +160,25 @@ static void add_place(struct text *out, int64_t position)
 			    ordinal_ending(position + 1));
 }
 
+/* A sentence stays one: a long name is whole in `why` and in the holder's own row. */
+static const char *short_name(const char *name, char ret_short[SHORT_NAME_BYTES + sizeof("…")])
+{
+	size_t length = SHORT_NAME_BYTES;
+	if (!name || strlen(name) <= length)
+		return name;
+	while (length > 0 && ((unsigned char)name[length] & 0xC0) == 0x80)
+		length--;
+	memcpy(ret_short, name, length);
+	memcpy(ret_short + length, "…", sizeof("…"));
+	return ret_short;
+}
+
 void render_sentence(struct text *out, int64_t position, const struct estimate *estimate,
 		     const struct why *why, const char *holder_name,
 		     const struct core_config *config)
 {
-	const struct filling filling = {why, holder_name, config};
+	char name[SHORT_NAME_BYTES + sizeof("…")];
+	const struct filling filling = {why, short_name(holder_name, name), config};
 	add_place(out, position);
 	if (estimate->p50_ms >= 0 && is_served_in_time(why->code)) {
 		text_str(out, ", in about ");
@@ -178,7 +194,7 @@ void render_sentence(struct text *out, int64_t position, const struct estimate *
 		text_str(out, ": a GPU is offered to it at this moment.");
 	} else {
 		text_str(out, ": ");
-		render_why(out, why, holder_name, config);
+		render_why(out, why, filling.holder_name, config);
 	}
 }
 

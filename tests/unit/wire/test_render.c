@@ -420,6 +420,13 @@ static void test_sentence(void **state)
 		render_sentence(&out, rows[i].position, &estimate, &rows[i].why, "a", &config);
 		assert_string_equal(out.bytes, rows[i].text);
 	}
+	const struct estimate unknown = {.p50_ms = -1, .p90_ms = -1};
+	const struct why why = {.code = WHY_HOLDER, .left_ms = -1};
+	text_clear(&out);
+	render_sentence(&out, 0, &unknown, &why,
+			"forty-seven bytes, and a letter of two bytes: ääääääää", &config);
+	assert_string_equal(out.bytes,
+			    "Next: forty-seven bytes, and a letter of two bytes: ä… holds gpu0.");
 	text_finish(&out);
 }
 

@@ -4,6 +4,7 @@
 // links neither tell where they came from nor reach back. Used by the pages for model output only.
 import { marked } from "/vendor/marked.js";
 import DOMPurify from "/vendor/purify.js";
+import { purifierPolicy } from "/pages/shared/trusted.js";
 
 const TAGS = ["a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6",
 	"hr", "i", "li", "ol", "p", "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"];
@@ -52,6 +53,7 @@ export function renderMarkdown(text) {
 		ALLOW_DATA_ATTR: false,
 		ALLOW_ARIA_ATTR: false,
 		RETURN_DOM_FRAGMENT: true,
+		...(purifierPolicy ? { TRUSTED_TYPES_POLICY: purifierPolicy } : {}),
 	});
 	for (const link of fragment.querySelectorAll("a")) tame(link);
 	return fragment;

@@ -7,6 +7,7 @@
 // A child is text, a template, a node, a list of those, or `nothing`. Not inside <textarea>,
 // <title>, <style> or <script>, not in place of a tag's or attribute's name, and no ">" in the
 // text of an attribute before a hole of the same tag.
+import { templateMarkup } from "/pages/shared/trusted.js";
 
 /**
  * @typedef {{strings: TemplateStringsArray, values: unknown[], drawing: boolean}} Template
@@ -54,14 +55,19 @@ const isTemplate = (value) => typeof value === "object" && value !== null && "st
 /** @param {unknown} value @returns {value is Keyed} */
 const isKeyed = (value) => typeof value === "object" && value !== null && "keys" in value;
 
+/** @param {TemplateStringsArray} strings */
+const markedText = (strings) => strings.reduce((before, after) =>
+	before + (IN_TAG.test(before) ? MARK : `<!--${MARK}-->`) + after);
+
+/** @param {TemplateStringsArray} strings */
+const drawnText = (strings) => `<svg>${markedText(strings)}</svg>`;
+
 /** @param {Template} template @returns {Prepared} */
 function prepare({ strings, drawing }) {
 	let known = prepared.get(strings);
 	if (known) return known;
-	const text = strings.reduce((before, after) =>
-		before + (IN_TAG.test(before) ? MARK : `<!--${MARK}-->`) + after);
 	const frame = document.createElement("template");
-	frame.innerHTML = drawing ? `<svg>${text}</svg>` : text;
+	frame.innerHTML = templateMarkup(strings, drawing ? drawnText : markedText);
 	const { content } = frame;
 	if (drawing) content.replaceChildren(...(content.firstChild?.childNodes ?? []));
 	/** @type {Hole[]} */

@@ -1,0 +1,36 @@
+// @ts-check
+// The one place where a text becomes markup or a worker's address: pages are served with
+// `require-trusted-types-for 'script'`, so everywhere else a browser that knows Trusted Types
+// refuses it. For template.js and markdown.js; every page loads it before it makes a worker.
+
+/** Folders whose files may run as a worker. */
+const WORKERS = ["/sdk/", "/pages/engines/"];
+
+/** @param {string} text */
+function workerUrl(text) {
+	const url = new URL(text, location.href);
+	if (url.origin === location.origin && (url.protocol === "blob:"
+		|| WORKERS.some((folder) => url.pathname.startsWith(folder)))) return text;
+	throw new TypeError(`No worker may be made of ${url.href}.`);
+}
+
+/** @type {any} */
+const { trustedTypes } = globalThis;
+
+/** Workers are made by the SDK and by libraries, which know no policy of ours. */
+trustedTypes?.createPolicy("default", { createScriptURL: workerUrl });
+
+const policy = trustedTypes?.createPolicy("baton",
+	{ createHTML: (/** @type {string} */ text) => text, createScriptURL: workerUrl });
+
+/** What stands in the source of a page. @param {TemplateStringsArray} strings
+ * @param {(strings: TemplateStringsArray) => string} join @returns {string} */
+export function templateMarkup(strings, join) {
+	if (!Object.isFrozen(strings) || !Object.isFrozen(strings.raw))
+		throw new TypeError("Only a template of the source becomes markup.");
+	const text = join(strings);
+	return policy?.createHTML(text) ?? text;
+}
+
+/** For DOMPurify, which reads what it cleans through it. */
+export const purifierPolicy = policy;
