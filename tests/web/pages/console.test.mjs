@@ -220,9 +220,9 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	await voice.heard("granted");
 	await page.getByRole("button", { name: "Continue" }).click();
 	await page.locator("#turn .state-waiting").waitFor();
-	await until(async () => /next/.test(await page.locator("#turn").innerText()),
+	await until(async () => /Next(, in about [^:]*)?: /.test(await page.locator("#turn").innerText()),
 		{ what: "the place in the queue is shown" });
-	assert.match(await page.locator("#queue").innerText(), /You are next[\s\S]*Estimated/);
+	assert.match(await page.locator("#queue").innerText(), /Next(, in about [^:]*)?: Voice/);
 	voice.close();
 	await until(async () => await said() === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.deepEqual(problems(), []);

@@ -1,23 +1,15 @@
 // @ts-check
 // Proves that the dashboard shows what the broker says (holders, queue, why, events, clients), that
 // its acts reach the broker with their reasons, by mouse and by keyboard, that hostile names stay
-// text, that it comes back after a restart, and that it loads within its budget of bytes and time.
+// text, and that it comes back after a restart.
 import assert from "node:assert/strict";
 import { readdirSync, rmSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { connect } from "../lib/session.mjs";
 import { until } from "../lib/until.mjs";
-
-const BYTES_MAX = 60_000;
-const HEAD_BYTES = 800; // of an answer, rounded up; the browser tells the bodies' sizes only
-const LOAD_MS = 100;
-const SLACK = 2; // what is measured is printed; what fails is a page that has become slow
-const LOADS_MIN = 5;
-const LOADS_MAX = 30;
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
@@ -99,61 +91,11 @@ async function giveReason(reason) {
 	await page.locator("dialog").waitFor({ state: "detached" });
 }
 
-/**
- * What loads cost, without the browser's cache: bytes over the wire, and milliseconds from the
- * navigation until the broker's answer is on the page. The fastest counts, so it goes on until one
- * was fast enough.
- * @param {number} allowedMs
- */
-async function measureLoads(allowedMs) {
-	const fresh = await browser.page();
-	const cdp = await browser.context.newCDPSession(fresh);
-	await cdp.send("Network.enable");
-	await cdp.send("Network.setCacheDisabled", { cacheDisabled: true });
-	await fresh.addInitScript(() => {
-		const look = () => {
-			if (document.querySelector(".gpu"))
-				Object.assign(globalThis, { usableAt: performance.now() });
-			else
-				requestAnimationFrame(look);
-		};
-		look();
-	});
-	/** @type {{bytes: number, requests: number, ms: number}[]} */
-	const loads = [];
-	while (loads.length < LOADS_MIN
-		|| (loads.length < LOADS_MAX && loads.every(({ ms }) => ms > allowedMs))) {
-		await fresh.goto(daemon.base);
-		loads.push(await until(() => fresh.evaluate((head) => {
-			const { usableAt } = /** @type {any} */ (globalThis);
-			const all = /** @type {PerformanceResourceTiming[]} */ ([
-				...performance.getEntriesByType("navigation"),
-				...performance.getEntriesByType("resource")])
-				.filter((entry) => entry.transferSize > 0 && entry.responseEnd <= usableAt);
-			return usableAt && { ms: Math.round(usableAt), requests: all.length,
-				bytes: all.reduce((sum, entry) => sum + entry.encodedBodySize + head, 0) };
-		}, HEAD_BYTES), { what: "the dashboard is usable" }));
-	}
-	assert.deepEqual(fresh.problems, []);
-	await fresh.close();
-	return loads;
+/** Opens the menu of an operator's acts. */
+async function operate() {
+	if (!await page.locator(".menu").evaluate((menu) => menu.open))
+		await page.locator(".menu > summary").click();
 }
-
-test("loads within its budget", async (t) => {
-	// Where more processes want to run than there are cores, each gets its share of the time only.
-	const allowedMs = LOAD_MS * Math.max(1, loadavg()[0] / availableParallelism());
-	const loads = await measureLoads(allowedMs);
-	const times = loads.map(({ ms }) => ms).sort((a, b) => a - b);
-	const { bytes, requests } = loads[0];
-	t.diagnostic(`${bytes} bytes in ${requests} requests; usable after ${times.join(", ")} ms, `
-		+ `asked ${Math.round(allowedMs)}`);
-	if (process.env.BATON_WEB_ARGS)
-		return; // sources straight from the tree are not compressed
-	assert.ok(bytes > 10_000, `only ${bytes} bytes were seen`);
-	assert.ok(bytes <= BYTES_MAX, `${bytes} bytes`);
-	assert.ok(times[0] <= SLACK * allowedMs,
-		`the fastest load took ${times[0]} ms, ${Math.round(SLACK * allowedMs)} are allowed`);
-});
 
 test("shows holder, queue and why, and names the state in its title", async () => {
 	const mic = await client("Root-Mic");
@@ -162,7 +104,10 @@ test("shows holder, queue and why, and names the state in its title", async () =
 	await wait(console_, { class: "chat" });
 	await shows(".holder", /Root-Mic[^]*holding[^]*voice[^]*whisper-tiny[^]*900 MiB/);
 	await shows(".queue tbody tr", /1\s*Root-Console\s*chat[^]*Root-Mic holds rtx/);
-	await shows(".next", /Root-Console/);
+	await shows(".next", /Root-Console\s*Next(, in about [^:]*)?: Root-Mic holds rtx/);
+	const { waiting } = await daemon.status();
+	const words = (/** @type {string} */ text) => text.replace(/[\d.]+ (s|min)/g, "#");
+	assert.equal(words((await texts(".next p"))[0]), words(waiting[0].sentence));
 	await until(async () => (await page.title()).startsWith("Root-Mic holds, 1 waiting"));
 	await until(async () => (await page.locator("#announce").textContent()) === "Root-Mic holds");
 	await shows(".clients tbody tr", /Root-Console #\d+\s*waiting/);
@@ -177,6 +122,7 @@ test("asks a holder to give way, and revokes one that does not, with the reason"
 	const dream = await client("Dreamer");
 	const lease = await hold(dream, { class: "background" });
 	await shows(".holder", /Dreamer/);
+	await operate();
 	await page.getByRole("button", { name: "Ask to give way…" }).click();
 	assert.match((await texts("dialog .victim"))[0], new RegExp(`Dreamer.*lease ${lease}`));
 	await giveReason("short maintenance");
@@ -195,6 +141,7 @@ test("a dialog that is left does nothing, and one without a reason is not taken"
 	const trainer = await client("trainer");
 	await hold(trainer);
 	await shows(".holder", /trainer/);
+	await operate();
 	await page.getByRole("button", { name: "Revoke…" }).click();
 	await page.locator("dialog[open] button[type=submit]").click();
 	assert.equal(await page.locator("dialog[open]").count(), 1);
@@ -209,6 +156,9 @@ test("a dialog that is left does nothing, and one without a reason is not taken"
 });
 
 test("pauses and resumes grants by keyboard alone", async () => {
+	await page.locator(".menu > summary").focus();
+	if (!await page.locator(".menu").evaluate((menu) => menu.open))
+		await page.keyboard.press("Enter");
 	const button = page.getByRole("button", { name: "Pause grants…" });
 	await button.focus();
 	await page.keyboard.press("Enter");
@@ -234,18 +184,20 @@ test("removes a waiter, resets, and force-releases all", async () => {
 	await hold(first);
 	await wait(second);
 	await shows(".queue tbody tr", /second/);
+	await page.locator(".queue .more summary").click();
 	await page.getByRole("button", { name: "Remove…" }).click();
 	await giveReason("wrong machine");
 	assert.equal((await second.hear("released")).detail, "wrong machine");
 	await wait(second);
 	await shows(".queue tbody tr", /second/);
+	await operate();
 	await page.getByRole("button", { name: "Force release all…" }).click();
 	assert.match((await texts("dialog .victim"))[0], /first[^]*second/);
 	const from = second.messages.length;
 	await giveReason("fire drill");
 	assert.equal((await first.hear("revoked")).detail, "fire drill");
 	assert.equal((await second.hear("released", from)).reason, "force-released");
-	await shows(".queue ~ *, .empty", /Nobody waits/);
+	await shows(".nothing", /Nobody waits/);
 	await everybodyLeaves();
 	const third = await client("third");
 	await hold(third);
@@ -259,6 +211,7 @@ test("drains: pauses, shows what is still held, and says when nothing is", async
 	const worker = await client("worker");
 	const lease = await hold(worker);
 	await shows(".holder", /worker/);
+	await operate();
 	await page.getByRole("button", { name: "Drain…" }).click();
 	await giveReason("driver update");
 	await shows(".drain", /Draining: 1 of 1 still held/);
@@ -349,16 +302,27 @@ test("filters events, and holds them still while paused", async () => {
 	await page.getByLabel("Class").selectOption("");
 });
 
-test("draws VRAM over time, and loads what draws it only then", async () => {
-	const loaded = () => page.evaluate(() => performance.getEntriesByType("resource")
-		.some((entry) => entry.name.endsWith("/vendor/uplot.js")));
-	await page.evaluate(() => scrollTo(0, 0));
-	await page.reload();
-	await shows(".nobody", /Nobody holds/);
-	assert.equal(await loaded(), false);
-	await page.locator("#vram-card").scrollIntoViewIfNeeded();
-	await page.locator("#vram-charts canvas").waitFor();
-	assert.equal(await loaded(), true);
+test("draws VRAM over time where any was claimed, and loads what draws it only then", async () => {
+	const other = await startDaemon();
+	const own = await openBrowser({ context: { viewport: { width: 1280, height: 900 } } });
+	try {
+		const looking = await own.signedInPage(other);
+		const loaded = () => looking.evaluate(() => performance.getEntriesByType("resource")
+			.some((entry) => entry.name.endsWith("/vendor/uplot.js")));
+		await looking.getByText("Nobody asked for a GPU in the last hour.").waitFor();
+		await looking.locator(".what-started").waitFor();
+		assert.equal(await looking.locator("#vram-card").isVisible(), false);
+		const session = await connect(other, "claimer");
+		await hold(session, { vram_mb: 4096 });
+		await looking.locator("#vram-card").scrollIntoViewIfNeeded();
+		await looking.locator("#vram-charts canvas").waitFor();
+		assert.equal(await loaded(), true);
+		assert.doesNotMatch(await looking.locator("#vram-card").innerText(), /Measured/);
+		session.close();
+	} finally {
+		await own.close();
+		await other.stop();
+	}
 });
 
 test("says that it reconnects, and comes back by itself after a restart", async () => {
@@ -366,6 +330,7 @@ test("says that it reconnects, and comes back by itself after a restart", async 
 	await daemon.kill();
 	await shows("#shell-connection", /Reconnecting/);
 	await shows(".notice", /The broker does not answer now/);
+	await operate();
 	assert.equal(await page.getByRole("button", { name: "Pause grants…" }).isDisabled(), true);
 	await daemon.restart();
 	await shows("#shell-connection", /Connected/);

@@ -64,7 +64,9 @@ async function hold(session, fields = {}) {
 
 test("says that nobody uses the GPU, and whoever does", async () => {
 	await says(/Nobody uses the GPU/);
-	assert.equal(await page.getByRole("button", { name: "Force unlock…" }).isDisabled(), true);
+	const unlock = page.locator("button", { hasText: "Force unlock…" });
+	assert.equal(await unlock.isVisible(), false, "an operator's act is out of the way");
+	assert.equal(await unlock.isDisabled(), true);
 	await hold(holder, { class: "chat", preemptible: false });
 	await says(/not waiting[^]*<b>Mallory<\/b> holds rtx, class chat/, FOLLOWS_MS);
 	assert.equal(await page.locator("#panel bdi b").count(), 0);
@@ -76,14 +78,33 @@ test("says which place, after whom, for about how long, and why", async () => {
 		const { broker } = /** @type {any} */ (globalThis);
 		Object.assign(globalThis, { turn: broker.request({ class: "background" }) });
 	});
-	await says(/You are 2nd in the queue; 1 before you/, FOLLOWS_MS);
-	await says(/Estimated\s*(about \d|not known yet)/);
-	await says(/Before you: second/);
+	await says(/2nd in the queue(, in about [^:]*)?: <b>Mallory<\/b> holds rtx/, FOLLOWS_MS);
 	await second.ask({ type: "cancel", ref: 1 }, "released");
-	await says(/You are next[^]*Mallory<\/b> holds rtx/, FOLLOWS_MS);
+	await says(/Next(, in about [^:]*)?: <b>Mallory<\/b> holds rtx/, FOLLOWS_MS);
+	await sameSentence();
+});
+
+/** The panel's sentence is the broker's, to the word; the time in it may go on between the two. */
+async function sameSentence() {
+	const words = (/** @type {string} */ text) => text.replace(/[\d.]+ (s|min)/g, "#");
+	await until(async () => {
+		const { waiting } = await daemon.status();
+		const said = await page.locator("#panel .say").innerText();
+		return words(said) === words(waiting[0].sentence);
+	}, { what: "the panel says the broker's sentence" });
+}
+
+test("keeps what is known beyond the sentence behind a mark", async () => {
+	const panel = page.locator("#panel");
+	assert.doesNotMatch(await panel.innerText(), /[Gg]uarantee|9 of 10|Waiting for/);
+	await panel.getByText("Details").click();
+	await says(/Waiting for [^]*(Nothing is known yet of such waits|About [^]*9 of 10)/);
+	await says(/Guaranteed by \d|Nothing is guaranteed/);
+	await panel.getByText("Details").click();
 });
 
 test("force unlock names the victim, wants a reason and takes the lease", async () => {
+	await page.locator("#panel").getByText("Operate…").click();
 	await page.getByRole("button", { name: "Force unlock…" }).click();
 	await page.locator("dialog .victim").getByText("<b>Mallory</b>").waitFor();
 	await page.locator("dialog input[name=reason]").fill("it hangs");

@@ -3,7 +3,6 @@
 // goes through markdown.js, everything else is text. Keeps no state but the drawn answers.
 import { html, nothing, repeat } from "/pages/shared/template.js";
 import { renderMarkdown } from "../shared/markdown.js";
-import { placeWord } from "../shared/queue_panel.js";
 import { formatTime } from "../shared/shell.js";
 
 /**
@@ -129,8 +128,7 @@ function stateOf({ phase, queued, progress, giveWayTo, message }) {
 		return { tone: "resident", word: "loading", text: part };
 	}
 	if (!queued) return { tone: "waiting", word: "waiting", text: "for the GPU" };
-	const estimate = queued.estimate ? `, ${queued.estimate}` : "";
-	return { tone: "waiting", word: "waiting", text: `${placeWord(queued.position)}${estimate}` };
+	return { tone: "waiting", word: "waiting", text: queued.sentence || "for the GPU" };
 }
 
 /** The line above the composer: the turn's state, or what went wrong and the way on.
@@ -141,8 +139,6 @@ export function turnView(chat, actions, canUseCpu) {
 		const { tone, word, text } = stateOf(turn);
 		return html`<div class="row turn-state">
 			<span class=${`state state-${tone}`}>${word}</span><bdi class="muted">${text}</bdi>
-			${turn.queued?.why?.text && turn.phase !== "writing"
-				? html`<span class="faint turn-why">${turn.queued.why.text}</span>` : nothing}
 		</div>
 		${turn.phase === "loading" ? html`<progress aria-label="Loading the model" max="1"
 			.value=${turn.progress?.fraction ?? 0}></progress>` : nothing}`;

@@ -12,13 +12,13 @@ import { headline, nowView } from "/pages/dashboard/now.js";
 import { firstStatus, watch } from "/pages/dashboard/session.js";
 import { clientsView, eventsView, queueView } from "/pages/dashboard/tables.js";
 import { keepFocus, timelineView } from "/pages/dashboard/timeline.js";
-import { awaitLibraries, libraryState } from "/pages/shared/libraries.js";
 
 const ASK_EVERY_MS = 250;
 const TICK_MS = 1000;
 const IDLE_MS = 5000;
 const ANNOUNCE_MS = 5000;
 const PAST_EVENTS = 2000;
+const WAITERS_MAX = 1000;
 
 mountShell({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
@@ -28,7 +28,7 @@ const acts = new Acts(watch, model, soon);
 
 /** @type {import("./tables.js").EventFilter} */
 const filter = {
-	text: "", class: "", what: "", paused: null, shown: 100,
+	text: "", class: "", what: "", paused: null, shown: 100, connections: false,
 	change(fields) {
 		Object.assign(filter, fields);
 		draw();
@@ -37,10 +37,20 @@ const filter = {
 
 /** @type {import("./timeline.js").View} */
 const view = {
-	minutes: 10, width: 600, focus: "", chosen: null, all: false, table: false,
+	minutes: 0, width: 600, focus: "", chosen: null, all: false, table: false,
 	change(fields) {
 		Object.assign(view, fields);
 		draw();
+	},
+};
+
+/** @type {import("./tables.js").Lists} */
+const lists = {
+	queue: false, clients: false,
+	change(fields) {
+		Object.assign(lists, fields);
+		draw();
+		soon();
 	},
 };
 
@@ -72,7 +82,8 @@ async function ask() {
 	asking = true;
 	askedAt = performance.now();
 	try {
-		model.takeStatus(/** @type {any} */ (await watch.ask({ type: "status" }, "status")));
+		const question = lists.queue ? { type: "status", limit: WAITERS_MAX } : { type: "status" };
+		model.takeStatus(/** @type {any} */ (await watch.ask(question, "status")));
 		if (!document.hidden) {
 			model.takeClients((await watch.ask({ type: "clients" }, "clients")).clients);
 		}
@@ -94,7 +105,9 @@ async function start() {
 		await watch.ask(model.lastId ? { ...question, since: model.lastId } : question, "ok");
 		takePast();
 		ask();
-		if (charts) charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
+		const samples = await watch.ask({ type: "samples" }, "samples");
+		model.takeSamples(samples);
+		charts?.start(samples, model.now());
 		if (watch.welcome?.dev) (await import("/pages/shared/dev.js")).followReloads(watch);
 	} catch (error) {
 		if (watch.state === "open") showError(error, { retry: start });
@@ -163,31 +176,32 @@ function draw() {
 	const admin = watch.admin && watch.state === "open";
 	render(html`${noticeView()}
 		${nowView(model, acts, admin)}
-		${queueView(model, acts, admin)}
+		${queueView(model, acts, admin, lists)}
 		${timelineView(model, view)}
-		<section class="card" id="vram-card" aria-labelledby="vram-title">
+		<section class="card" id="vram-card" aria-labelledby="vram-title" ?hidden=${!model.vram}>
 			<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
-		${clientsView(model, ownSession())}
+		${clientsView(model, ownSession(), lists)}
 		${eventsView(model, filter)}`, board);
 	keepFocus(view);
 	followWidth();
-	if (settled) awaitCharts();
+	if (settled && model.vram) awaitCharts();
 }
 
 let settled = false; // the past is known, so the cards have their size
-let measured = false;
 let awaited = false;
+/** @type {HTMLElement|null} what is as wide as the timeline's bands, while there are any */
+let measured = null;
+const widths = new ResizeObserver(() => {
+	const width = measured?.clientWidth;
+	if (width && width !== view.width) view.change({ width });
+});
 
-/** Once the cards exist: follow the timeline's width. */
 function followWidth() {
-	if (measured) return;
-	measured = true;
-	const measure = /** @type {HTMLElement} */ (document.getElementById("tl-measure"));
-	new ResizeObserver(() => {
-		if (measure.clientWidth && measure.clientWidth !== view.width) {
-			view.change({ width: measure.clientWidth });
-		}
-	}).observe(measure);
+	const measure = document.getElementById("tl-measure");
+	if (measure === measured) return;
+	widths.disconnect();
+	measured = measure;
+	if (measure) widths.observe(measure);
 }
 
 /** Once the cards have their size: load the chart when it comes into view. */
@@ -206,6 +220,7 @@ function awaitCharts() {
 async function loadCharts() {
 	const place = /** @type {HTMLElement} */ (document.getElementById("vram-charts"));
 	try {
+		const { awaitLibraries, libraryState } = await import("/pages/shared/libraries.js");
 		const libraries = await libraryState();
 		if (!libraries?.ready) await awaitLibraries(place, "The chart");
 		const style = document.createElement("link");

@@ -23,8 +23,9 @@ const SPANS_KEEP_MS = 65 * 60_000;
  *   state: string, binding: string, attached: boolean, session?: number, slots: number,
  *   vram_mb: number, gpu_count: number, waited_s: number, since?: string, timeout_in_s?: number,
  *   ripe: boolean, eta_s: number|null, eta_p90_s: number|null, estimate?: string,
- *   bound_s: number|null, detached_left_s?: number,
- *   why?: {code: string, text: string, holder?: number}}} Waiter
+ *   sentence?: string, bound_s: number|null, guaranteed_by?: string, bound_text?: string,
+ *   detached_left_s?: number,
+ *   why?: {code: string, text: string, holder?: number, gives_way_in_s?: number}}} Waiter
  * @typedef {{index: number, name: string, slots: number, slots_used: number,
  *   vram_mb_total: number|null, vram_mb_granted: number, vram_mb_used: number|null,
  *   vram_mb_unmanaged: number|null, healthy: boolean}} Gpu
@@ -85,6 +86,7 @@ export class Model {
 		this.rows = new Map();
 		/** @type {Set<number>} leases that only keep a model loaded */
 		this.residents = new Set();
+		this.vram = false; // anything of it was claimed or measured, so there is something to draw
 		this.offset = 0; // the broker's clock less this one
 		this.statusAt = 0;
 		this.clientsAt = 0;
@@ -104,6 +106,8 @@ export class Model {
 	takeStatus(status, at = performance.now()) {
 		this.status = status;
 		this.statusAt = at;
+		this.vram ||= status.gpus.some((gpu) =>
+			gpu.vram_mb_granted > 0 || gpu.vram_mb_used !== null);
 		this.offset = ms(status.time) - Date.now() + performance.now() - at;
 		const live = [...status.leases, ...status.waiting];
 		for (const claim of live) {
@@ -115,6 +119,13 @@ export class Model {
 		for (const track of this.tracks.values()) {
 			if (!known.has(track.lease)) closeTrack(track, ms(status.time));
 		}
+	}
+
+	/** The past of the VRAM. @param {any} samples */
+	takeSamples(samples) {
+		this.vram ||= samples.gpus.some((/** @type {any} */ gpu) =>
+			gpu.granted_mb.some((/** @type {number} */ mb) => mb > 0)
+				|| gpu.used_mb.some((/** @type {number|null} */ mb) => mb !== null));
 	}
 
 	/** A claim older than the events that are kept. @param {Holder|Waiter} claim */
@@ -214,7 +225,7 @@ export class Model {
 	}
 
 	/**
-	 * Who was in which state between two moments, whoever acted last first.
+	 * Who was in which state between two moments; whose state matters most now comes first.
 	 * @param {number} from @param {number} to
 	 * @returns {Row[]}
 	 */
@@ -235,13 +246,15 @@ export class Model {
 			const head = this.rows.get(key);
 			if (head && list.length) rows.push({ ...head, bands: mergeSpans(list, from, to) });
 		}
-		return rows.sort((a, b) => isLive(b) - isLive(a) || a.client.localeCompare(b.client)
+		return rows.sort((a, b) => rankNow(b) - rankNow(a) || inOrder.compare(a.client, b.client)
 			|| a.session - b.session);
 	}
 }
 
-/** @param {Row} row */
-const isLive = (row) => Number(row.bands.some((band) => band.open));
+/** Who computes comes first, then who waits; last who is not there any more. @param {Row} row */
+const rankNow = (row) => Math.max(-1, ...row.bands.filter((band) => band.open).map(rank));
+
+const inOrder = new Intl.Collator(undefined, { numeric: true });
 
 /** @param {BatonEvent} event @param {BandState} [before] @returns {BandState|null} */
 function stateAfter(event, before) {

@@ -1,8 +1,9 @@
 // @ts-check
 // The dashboard's first card: who holds which GPU, since when and for how long at most, whether it
-// was asked to give way or is overdue; the VRAM of each GPU; the acts that touch everybody. Draws
-// only what it is given. Used by dashboard.js.
+// was asked to give way or is overdue; who is next; the VRAM of each GPU; below them, in one menu,
+// an operator's acts. Draws only what it is given. Used by dashboard.js.
 import { html, nothing, svg } from "/pages/shared/template.js";
+import { limitOf, nameView } from "/pages/shared/claim_view.js";
 import { formatBytes, formatSeconds } from "/pages/shared/shell.js";
 import { STATE_WORDS, stateOfHolder } from "/pages/dashboard/model.js";
 
@@ -10,14 +11,17 @@ import { STATE_WORDS, stateOfHolder } from "/pages/dashboard/model.js";
  * @typedef {import("./model.js").Model} Model
  * @typedef {import("./model.js").Status} Status
  * @typedef {import("./model.js").Holder} Holder
+ * @typedef {import("./model.js").Waiter} Waiter
  * @typedef {import("./model.js").Gpu} Gpu
  * @typedef {import("./acts.js").Acts} Acts
  * @typedef {{name: string, mb: number, tone: string}} Part
  */
 
-const BAR_WIDTH = 1000;
-const BAR_HEIGHT = 20;
 const TONES = 5;
+const TEXTURES = [
+	["part-0", ""], ["part-1", "M0 8 8 0"], ["part-2", "M0 4h8"], ["part-3", "M0 0 8 8"],
+	["part-4", "M4 0v8M0 4h8"], ["part-other", "M4 2v4"],
+];
 const YIELD_WORDS = {
 	preempted: "somebody more urgent waits", "hold-max": "its time is over, and somebody waits",
 	evicted: "its VRAM is needed", operator: "an operator asked", unresponsive: "it did not answer",
@@ -94,46 +98,40 @@ function holderTrouble(holder, age) {
 	return nothing;
 }
 
-/** @param {Holder} holder @param {number} age @param {Acts} acts @param {boolean} admin */
-function holderRow(holder, age, acts, admin) {
+/** @param {Holder} holder @param {Waiter[]} waiting @param {number} age */
+function holderRow(holder, waiting, age) {
 	const state = stateOfHolder(holder);
 	return html`<li class=${`holder holder-${state}`}>
-		<div class="grow">
-			<div class="row"><strong class="holder-name"><bdi>${holder.id}</bdi></strong>
-				${statePill(state)}<span class="badge">${holder.class}</span>
-				${holder.label ? html`<bdi class="muted">${holder.label}</bdi>` : nothing}
-			</div>
-			<p class="muted">${holderTimes(holder, age)}</p>
-			${holderTrouble(holder, age)}
+		<div class="row"><strong class="holder-name">${nameView(holder.id)}</strong>
+			${statePill(state)}<span class="badge">${holder.class}</span>
+			${holder.label ? html`<span class="muted">${nameView(holder.label)}</span>` : nothing}
 		</div>
-		<div class="row holder-acts">
-			<button type="button" class="small"
-				?disabled=${!admin || !["held", "loading"].includes(holder.state)}
-				@click=${() => acts.askToYield(holder)}>Ask to give way…</button>
-			<button type="button" class="small danger"
-				?disabled=${!admin || Boolean(holder.yield?.revoked)}
-				@click=${() => acts.revoke(holder)}>Revoke…</button>
-		</div>
+		<p class="muted">${holderTimes(holder, age)}</p>
+		${holderTrouble(holder, age)}${limitView(holder, waiting, age)}
 	</li>`;
 }
 
-/** @param {Status} status @param {number} age */
-function nobody(status, age) {
-	const ready = status.gpus.filter((gpu) => gpu.healthy).length;
-	return html`<div class="nobody">
-		<span class="state state-idle">free</span>
-		<p>Nobody holds ${status.gpus.length === 1 ? "the GPU" : "a GPU"}.
-			${status.gpus.length ? `${ready} of ${status.gpus.length} ready`
-				: "No GPU is configured"}, up for
-			${formatSeconds(status.uptime_s + age)}.</p></div>`;
+/** @param {Holder} holder @param {Waiter[]} waiting @param {number} age */
+function limitView(holder, waiting, age) {
+	const left = holder.yield ? null : limitOf(holder.lease, waiting, age);
+	return left === null ? nothing : html`<p class="limit">Must give way ${left > 0
+		? `in ${formatSeconds(left)}, now that others wait` : "now"}.</p>`;
 }
 
 /** @param {Status} status */
+function nobody(status) {
+	return html`<div class="nobody">
+		<span class="state state-idle">free</span>
+		<p>${status.gpus.length ? `Nobody holds ${status.gpus.length === 1 ? "the GPU" : "a GPU"}.`
+			: "No GPU is configured."}</p></div>`;
+}
+
+/** The sentence of whoever is next. @param {Status} status */
 function nextView(status) {
 	const next = status.waiting[0];
 	if (!next) return nothing;
-	return html`<p class="next">Next: <strong><bdi>${next.id}</bdi></strong>${
-		next.estimate ? `, ${next.estimate}` : nothing}.</p>`;
+	return html`<div class="next"><strong>${nameView(next.id)}</strong>
+		<p>${next.sentence ?? next.why?.text ?? ""}</p></div>`;
 }
 
 /** What fills a GPU's VRAM, in the order it is drawn. @param {Gpu} gpu @param {Holder[]} leases */
@@ -152,6 +150,10 @@ function vramParts(gpu, leases) {
 	return parts;
 }
 
+/** @param {string} tone */
+const swatch = (tone) => html`<svg class="swatch" width="12" height="12" aria-hidden="true">
+	<rect class=${tone} width="12" height="12" rx="3" fill=${`url(#${tone})`}></rect></svg>`;
+
 /** @param {Gpu} gpu @param {Holder[]} leases */
 function gpuView(gpu, leases) {
 	const total = gpu.vram_mb_total;
@@ -160,31 +162,34 @@ function gpuView(gpu, leases) {
 	const scale = Math.max(total ?? 0, sum, 1);
 	let at = 0;
 	const bars = parts.map((part) => {
-		const x = at / scale * BAR_WIDTH;
+		const x = at / scale * 100;
 		at += part.mb;
-		const width = Math.max(2, part.mb / scale * BAR_WIDTH - 2);
-		return svg`<rect class=${part.tone} x=${x} width=${width} height=${BAR_HEIGHT}></rect>`;
+		return svg`<rect x=${`${x}%`} width=${`${Math.max(0.5, part.mb / scale * 100 - 0.3)}%`}
+			height="16" fill=${`url(#${part.tone})`}></rect>`;
 	});
 	const said = total === null ? `${size(sum)} claimed, total unknown`
 		: `${size(Math.max(0, total - sum))} free of ${size(total)}`;
 	return html`<div class="gpu">
-		<div class="row spread"><h3><bdi>${gpu.name}</bdi></h3>
+		<div class="row spread"><h3>${nameView(gpu.name)}</h3>
 			<span class="muted">${gpu.slots_used} of ${gpu.slots} ${
 				gpu.slots === 1 ? "slot" : "slots"} in use</span></div>
 		${gpu.healthy ? nothing
 			: html`<div><span class="state state-overdue">not working</span></div>`}
-		<svg class="vram-bar" viewBox=${`0 0 ${BAR_WIDTH} ${BAR_HEIGHT}`} role="img"
-			preserveAspectRatio="none" aria-label=${`VRAM: ${said}`}>
-			<rect class="part-free" width=${BAR_WIDTH} height=${BAR_HEIGHT}></rect>${bars}</svg>
+		<svg class="vram-bar" role="img" aria-label=${`VRAM: ${said}`}>${bars}</svg>
 		<div class="row spread"><span><strong>${said}</strong></span>
-			<span class="muted">${gpu.vram_mb_used === null ? "not measured"
-				: `${size(gpu.vram_mb_used)} measured in use`}</span></div>
+			${gpu.vram_mb_used === null ? nothing
+				: html`<span class="muted">${size(gpu.vram_mb_used)} measured in use</span>`}</div>
 		${parts.length ? html`<ul class="legend">${parts.map((part) => html`<li>
-			<span class=${`swatch ${part.tone}`} aria-hidden="true"></span>
-			<bdi class="grow">${part.name}</bdi> <span>${size(part.mb)}</span></li>`)}</ul>`
-			: nothing}
+			${swatch(part.tone)}<span class="grow">${nameView(part.name)}</span>
+			<span>${size(part.mb)}</span></li>`)}</ul>` : nothing}
 	</div>`;
 }
+
+/** Who takes VRAM is told by a texture, too. */
+const textures = html`<svg class="visually-hidden" aria-hidden="true"><defs>
+	${TEXTURES.map(([name, path]) => svg`<pattern id=${name} width="8" height="8"
+		patternUnits="userSpaceOnUse"><rect class=${`tex ${name}`} width="8" height="8"></rect>
+		<path class="tex-line" d=${path}></path></pattern>`)}</defs></svg>`;
 
 /** @param {Acts} acts @param {Status} status @param {boolean} admin */
 function drainView(acts, status, admin) {
@@ -202,18 +207,39 @@ function drainView(acts, status, admin) {
 				@click=${() => acts.resume()}>Resume grants…</button></div></div>`;
 }
 
-/** @param {Acts} acts @param {Status} status @param {boolean} admin */
-function actsView(acts, status, admin) {
-	return html`<div class="row acts" role="group" aria-label="Acts on everybody">
-		<button type="button" class=${status.paused ? "small primary" : "small"} ?disabled=${!admin}
-			@click=${() => (status.paused ? acts.resume() : acts.pause())}>${
-			status.paused ? "Resume grants…" : "Pause grants…"}</button>
+/** @param {Acts} acts @param {Holder} holder @param {boolean} admin */
+function holderActs(acts, holder, admin) {
+	return html`<li class="row"><span class="grow">${nameView(holder.id)}</span>
+		<button type="button" class="small"
+			?disabled=${!admin || !["held", "loading"].includes(holder.state)}
+			@click=${() => acts.askToYield(holder)}>Ask to give way…</button>
+		<button type="button" class="small danger"
+			?disabled=${!admin || Boolean(holder.yield?.revoked)}
+			@click=${() => acts.revoke(holder)}>Revoke…</button></li>`;
+}
+
+/** @param {Acts} acts @param {Status} status @param {Holder[]} leases @param {boolean} admin */
+function operateView(acts, status, leases, admin) {
+	return html`<details class="menu"><summary>Operate…</summary>
+		${leases.length ? html`<ul class="menu-list" aria-label="Acts on holders">${
+			leases.map((holder) => holderActs(acts, holder, admin))}</ul>` : nothing}
+		<div class="row acts" role="group" aria-label="Acts on everybody">
+		${status.paused ? nothing : html`<button type="button" class="small" ?disabled=${!admin}
+			@click=${() => acts.pause()}>Pause grants…</button>`}
 		<button type="button" class="small" ?disabled=${!admin || acts.drain !== null}
 			@click=${() => acts.startDrain()}>Drain…</button>
 		<button type="button" class="small danger" ?disabled=${!admin}
 			@click=${() => acts.reset()}>Reset…</button>
 		<button type="button" class="small danger" ?disabled=${!admin}
-			@click=${() => acts.forceReleaseAll()}>Force release all…</button></div>`;
+			@click=${() => acts.forceReleaseAll()}>Force release all…</button></div></details>`;
+}
+
+/** @param {Acts} acts @param {Status} status @param {boolean} admin */
+function pausedView(acts, status, admin) {
+	if (!status.paused) return nothing;
+	return html`<span class="state state-paused">grants are paused</span>
+		${acts.drain ? nothing : html`<button type="button" class="small primary"
+			?disabled=${!admin} @click=${() => acts.resume()}>Resume grants…</button>`}`;
 }
 
 /** @param {Model} model @param {Acts} acts @param {boolean} admin */
@@ -226,19 +252,19 @@ export function nowView(model, acts, admin) {
 	const rank = (/** @type {Holder} */ holder) => (holder.slots > 0 ? 0 : 1);
 	const leases = [...status.leases].sort((a, b) => rank(a) - rank(b));
 	return html`<section class="card now" aria-labelledby="now-title">
-		<div class="row spread card-head"><h2 id="now-title">Now</h2>
-			${status.paused ? html`<span class="state state-paused">grants are paused</span>`
-				: nothing}
+		${textures}
+		<div class="row card-head"><h2 id="now-title">Now</h2>
+			${pausedView(acts, status, admin)}
 			${status.journal_ok ? nothing
-				: html`<span class="state state-overdue">the journal cannot be written</span>`}
-			${actsView(acts, status, admin)}</div>
+				: html`<span class="state state-overdue">the journal cannot be written</span>`}</div>
 		${drainView(acts, status, admin)}
 		${acts.done ? html`<p class="muted done" role="status">${acts.done}</p>` : nothing}
 		<div class="now-grid">
 			<div>${leases.length ? html`<ul class="holders">${leases.map((holder) =>
-				holderRow(holder, age, acts, admin))}</ul>` : nobody(status, age)}
+				holderRow(holder, status.waiting, age))}</ul>` : nobody(status)}
 				${nextView(status)}</div>
 			<div class="gpus">${status.gpus.map((gpu) => gpuView(gpu, status.leases))}</div>
 		</div>
+		${operateView(acts, status, leases, admin)}
 	</section>`;
 }

@@ -1,8 +1,9 @@
 // @ts-check
 // The dashboard's tables: the queue with why each one waits, the clients, and the events with their
 // filter. Whatever others named is text. Draws only what it is given. Used by dashboard.js.
-import { html, nothing } from "/pages/shared/template.js";
-import { formatAbout, formatBytes, formatSeconds, formatTime } from "/pages/shared/shell.js";
+import { nameView, toldView } from "/pages/shared/claim_view.js";
+import { html, live, nothing, repeat } from "/pages/shared/template.js";
+import { formatBytes, formatSeconds, formatTime } from "/pages/shared/shell.js";
 import { stateOfHolder } from "/pages/dashboard/model.js";
 import { statePill } from "/pages/dashboard/now.js";
 
@@ -13,16 +14,19 @@ import { statePill } from "/pages/dashboard/now.js";
  * @typedef {import("./model.js").Waiter} Waiter
  * @typedef {import("./acts.js").Acts} Acts
  * @typedef {{text: string, class: string, what: string, paused: BatonEvent[]|null, shown: number,
- *   change(fields: object): void}} EventFilter
+ *   connections: boolean, change(fields: object): void}} EventFilter
+ * @typedef {{queue: boolean, clients: boolean, change(fields: object): void}} Lists shown whole
  */
 
 const SILENT_S = 12; // two heartbeats missed
+const ROWS_FIRST = 20;
 const ROWS_STEP = 100;
 const CLASSES = ["voice", "chat", "normal", "background"];
 const WHATS = [
 	"queued", "offered", "loading", "held", "yield", "kept", "revoked", "ended", "attached",
-	"detached", "started", "paused", "resumed", "reset", "force-release-all", "clock-jump",
+	"detached", "bye", "started", "paused", "resumed", "reset", "force-release-all", "clock-jump",
 ];
+const CONNECTIONS = ["attached", "detached", "bye"];
 
 /** @param {number} mb */
 const size = (mb) => formatBytes(mb * 2 ** 20);
@@ -37,55 +41,84 @@ function needText(need) {
 	return parts.join(", ");
 }
 
+/** What few ask for: how sure it is, what is promised, and the operator's act on it.
+ * @param {Waiter} waiter @param {Acts} acts @param {boolean} admin */
+function waiterDetails(waiter, acts, admin) {
+	return html`<details class="more"><summary>Details<span class="visually-hidden"> of
+		${waiter.id}</span></summary>
+		${toldView({ estimate: waiter.estimate, guaranteedBy: waiter.guaranteed_by,
+			boundText: waiter.bound_text })}
+		<button type="button" class="small danger" ?disabled=${!admin}
+			@click=${() => acts.remove(waiter)}>Remove…</button></details>`;
+}
+
 /** @param {Waiter} waiter @param {number} age @param {Acts} acts @param {boolean} admin */
 function waiterRow(waiter, age, acts, admin) {
 	return html`<tr role="row">
 		<td class="number place" role="cell">${waiter.position + 1}</td>
-		<th scope="row" role="rowheader"><bdi>${waiter.id}</bdi>${waiter.label
-			? html` <bdi class="faint">${waiter.label}</bdi>` : nothing}</th>
+		<th scope="row" role="rowheader">${nameView(waiter.id)}${waiter.label
+			? html` <span class="faint">${nameView(waiter.label)}</span>` : nothing}</th>
 		<td role="cell"><span class="badge">${waiter.class}</span></td>
 		<td role="cell">${needText(waiter)}</td>
-		<td class="why" role="cell">${waiter.why?.text ?? ""}${waiter.ripe
-			? html` <span class="badge">waited long, goes first</span>` : nothing}</td>
 		<td class="number" role="cell" data-label="waited">${
 			formatSeconds(waiter.waited_s + age)}</td>
-		<td class="number" role="cell" data-label="estimated">${formatAbout(waiter.eta_s)}</td>
-		<td class="number" role="cell" data-label="9 of 10 under">${
-			formatAbout(waiter.eta_p90_s)}</td>
-		<td class="number" role="cell"><button type="button" class="small danger"
-			?disabled=${!admin} @click=${() => acts.remove(waiter)}>Remove…</button></td>
+		<td class="why wide" role="cell">${waiter.sentence ?? waiter.why?.text ?? ""}${waiter.ripe
+			? html` <span class="badge">waited long, goes first</span>` : nothing}
+			${waiterDetails(waiter, acts, admin)}</td>
 	</tr>`;
 }
 
-/** @param {Model} model @param {Acts} acts @param {boolean} admin */
-export function queueView(model, acts, admin) {
+/**
+ * A list's first rows, and a button for the others.
+ * @template T
+ * @param {T[]} all @param {number} count how many there are, also where not all are listed
+ * @param {boolean} open @param {(open: boolean) => void} change
+ */
+function firstOf(all, count, open, change) {
+	const more = count - ROWS_FIRST;
+	return {
+		rows: open ? all : all.slice(0, ROWS_FIRST),
+		button: more > 0 ? html`<p class="empty"><button type="button" aria-expanded=${
+			open ? "true" : "false"} @click=${() => change(!open)}>${
+			open ? "Show fewer" : `Show ${more} more`}</button></p>` : nothing,
+	};
+}
+
+/** @param {Model} model @param {Acts} acts @param {boolean} admin @param {Lists} lists */
+export function queueView(model, acts, admin, lists) {
 	const status = model.status;
 	const waiting = status?.waiting ?? [];
 	const age = model.age();
 	const more = (status?.queue_depth ?? 0) - waiting.length;
+	if (!waiting.length) {
+		return html`<section class="card nothing" aria-labelledby="queue-title">
+			<h2 id="queue-title">Queue</h2><p class="muted">Nobody waits. Whoever asks now is served
+			${status?.paused ? "as soon as grants are resumed" : "at once"}.</p></section>`;
+	}
+	const { rows, button } = firstOf(waiting, status?.queue_depth ?? 0, lists.queue,
+		(queue) => lists.change({ queue }));
 	return html`<section class="card" aria-labelledby="queue-title">
 		<div class="row spread card-head"><h2 id="queue-title">Queue</h2>
 			<span class="muted">${status?.queue_depth ?? 0} waiting</span></div>
-		<div class="table-box" tabindex="0" role="region" aria-labelledby="queue-title">
-		${waiting.length ? html`<table class="queue" role="table">
+		<div class="table-box"><table class="queue boxes" role="table" aria-labelledby="queue-title">
 			<thead role="rowgroup"><tr role="row">
 				<th scope="col" class="number">Place</th><th scope="col">Who</th>
 				<th scope="col">Class</th><th scope="col">Wants</th>
-				<th scope="col">Why it waits</th><th scope="col" class="number">Waited</th>
-				<th scope="col" class="number">Estimated</th>
-				<th scope="col" class="number">9 of 10 under</th>
-				<th scope="col"><span class="visually-hidden">Acts</span></th></tr></thead>
-			<tbody role="rowgroup">${waiting.map((waiter) =>
+				<th scope="col" class="number">Waited</th>
+				<th scope="col">When, and why</th></tr></thead>
+			<tbody role="rowgroup">${repeat(rows, (waiter) => waiter.lease, (waiter) =>
 				waiterRow(waiter, age, acts, admin))}</tbody></table>
-			${more > 0 ? html`<p class="empty">and ${more} more behind them</p>` : nothing}`
-			: html`<p class="empty">Nobody waits. Whoever asks now is served at once${
-				status?.paused ? ", as soon as grants are resumed" : ""}.</p>`}
+			${more > 0 && lists.queue ? html`<p class="empty">and ${more} more behind them, who are
+				not listed</p>` : nothing}${button}
 		</div></section>`;
 }
 
 /** @param {Client} client @param {Model} model */
 function clientState(client, model) {
-	if (client.overdue) return html`<span class="state state-overdue">overdue</span>`;
+	if (client.overdue) {
+		return html`<span class="state state-overdue">overdue</span>
+			<small class="muted">until it confirms or leaves</small>`;
+	}
 	const mine = (/** @type {{session?: number}} */ claim) => claim.session === client.session;
 	const held = (model.status?.leases ?? []).filter(mine).map(stateOfHolder);
 	for (const state of ["overdue", "yielding", "holding", "offered"]) {
@@ -130,36 +163,52 @@ function stalledView(client) {
 function adapterView(client) {
 	if (!client.adapter) return html`<span class="faint">not said</span>`;
 	const clamped = Array.isArray(client.clamped) ? client.clamped.join(", ") : client.clamped;
-	return html`<bdi>${client.adapter}</bdi>${clamped
+	return html`${nameView(client.adapter)}${clamped
 		? html`<br><small class="muted">clamped: <bdi>${clamped}</bdi></small>` : nothing}`;
 }
 
-/** @param {Model} model @param {number} own this page's session */
-export function clientsView(model, own) {
+/** A narrow screen leaves out what is not known. @param {unknown} value */
+const known = (value) => (value ? "" : "unknown");
+
+/** @param {Client} client @param {Model} model @param {number} own @param {number} age */
+function clientRow(client, model, own, age) {
+	return html`<tr role="row" class=${client.overdue ? "alarm" : ""}>
+		<th scope="row" role="rowheader">${nameView(client.id)}
+			<span class="faint">#${client.session}</span>${
+			client.session === own ? html` <span class="badge">this page</span>` : nothing}</th>
+		<td role="cell">${clientState(client, model)}</td>
+		<td role="cell" data-label="page">${pageView(client)}</td>
+		<td role="cell" data-label="visible" class=${known(client.visible !== undefined)}>${
+			visibleText(client)}</td>
+		<td role="cell" data-label="heard">${heardView(client, age)}</td>
+		<td role="cell" data-label="stalled" class=${known(client.stalled_ms)}>${
+			stalledView(client)}</td>
+		<td role="cell" data-label="adapter" class=${known(client.adapter)}>${
+			adapterView(client)}</td>
+		<td class="number ${known(client.vram_mb)}" role="cell" data-label="VRAM">${
+			client.vram_mb ? size(client.vram_mb) : "–"}</td>
+		<td class="number" role="cell" data-label="connected">${
+			formatSeconds(client.since_s + age)}</td></tr>`;
+}
+
+/** @param {Model} model @param {number} own this page's session @param {Lists} lists */
+export function clientsView(model, own, lists) {
 	const age = (performance.now() - model.clientsAt) / 1000;
 	const clients = [...model.clients].sort((a, b) => a.session - b.session);
+	const { rows, button } = firstOf(clients, clients.length, lists.clients, (open) =>
+		lists.change({ clients: open }));
 	return html`<section class="card" aria-labelledby="clients-title">
 		<div class="row spread card-head"><h2 id="clients-title">Clients</h2>
 			<span class="muted">${clients.length} connected</span></div>
-		<div class="table-box" tabindex="0" role="region" aria-labelledby="clients-title">
-		<table class="clients"><thead><tr><th scope="col">Who</th><th scope="col">State</th>
+		<div class="table-box"><table class="clients boxes" role="table"
+			aria-labelledby="clients-title"><thead role="rowgroup"><tr role="row">
+			<th scope="col">Who</th><th scope="col">State</th>
 			<th scope="col">Page or process</th><th scope="col">Visible</th>
 			<th scope="col">Last heard of</th><th scope="col">Stalled</th>
 			<th scope="col">Adapter</th>
 			<th scope="col" class="number">VRAM</th><th scope="col" class="number">Connected</th>
-		</tr></thead><tbody>${clients.map((client) => html`<tr
-			class=${client.overdue ? "alarm" : ""}><th scope="row"><bdi>${client.id}</bdi>
-				<span class="faint">#${client.session}</span>${
-				client.session === own ? html` <span class="badge">this page</span>` : nothing}</th>
-			<td>${clientState(client, model)}</td>
-			<td>${pageView(client)}</td>
-			<td>${visibleText(client)}</td>
-			<td>${heardView(client, age)}</td>
-			<td>${stalledView(client)}</td>
-			<td>${adapterView(client)}</td>
-			<td class="number">${client.vram_mb ? size(client.vram_mb) : "–"}</td>
-			<td class="number">${formatSeconds(client.since_s + age)}</td></tr>`)}</tbody></table>
-		${clients.length ? nothing : html`<p class="empty">Nobody is connected.</p>`}
+		</tr></thead><tbody role="rowgroup">${repeat(rows, (client) => client.session, (client) =>
+			clientRow(client, model, own, age))}</tbody></table>${button}
 		</div></section>`;
 }
 
@@ -178,22 +227,31 @@ export function eventText(event) {
 
 /** @param {BatonEvent} event */
 export function eventRow(event) {
-	return html`<tr data-event=${event.id}>
-		<td class="nowrap mono">${formatTime(event.at)}</td>
-		<td class="nowrap"><span class=${`what what-${event.what}`}>${event.what}</span></td>
-		<th scope="row"><bdi>${event.client ?? "the broker"}</bdi>${event.lease
+	const text = eventText(event);
+	return html`<tr role="row" data-event=${event.id}>
+		<td class="nowrap mono" role="cell">${formatTime(event.at)}</td>
+		<td class="nowrap" role="cell"><span class=${`what what-${event.what}`}>${
+			event.what}</span></td>
+		<th scope="row" role="rowheader">${nameView(event.client ?? "the broker")}${event.lease
 			? html` <span class="faint">lease ${event.lease}</span>` : nothing}</th>
-		<td>${event.class ? html`<span class="badge">${event.class}</span>` : nothing}</td>
-		<td><bdi>${eventText(event)}</bdi></td></tr>`;
+		<td role="cell">${event.class ? html`<span class="badge">${event.class}</span>`
+			: nothing}</td>
+		<td role="cell" class=${text ? "wide" : ""}><bdi>${text}</bdi></td></tr>`;
 }
 
-export const eventHead = html`<thead><tr><th scope="col">Time</th><th scope="col">What</th>
-	<th scope="col">Who</th><th scope="col">Class</th><th scope="col">Details</th></tr></thead>`;
+export const eventHead = html`<thead role="rowgroup"><tr role="row"><th scope="col">Time</th>
+	<th scope="col">What</th><th scope="col">Who</th><th scope="col">Class</th>
+	<th scope="col">Details</th></tr></thead>`;
+
+/** Somebody came or went, and nothing was held or waited for. @param {BatonEvent} event */
+const isConnection = (event) => CONNECTIONS.includes(event.what) && !event.lease;
 
 /** @param {BatonEvent[]} events @param {EventFilter} filter */
 export function filterEvents(events, filter) {
 	const text = filter.text.trim().toLowerCase();
+	const connections = filter.connections || CONNECTIONS.includes(filter.what);
 	return events.filter((event) => (!filter.class || event.class === filter.class)
+		&& (connections || !isConnection(event))
 		&& (!filter.what || event.what === filter.what)
 		&& (!text || `${event.client ?? ""} ${event.lease ?? ""} ${eventText(event)}`
 			.toLowerCase().includes(text)));
@@ -206,6 +264,10 @@ function filterBar(model, filter) {
 		filter.change({ [name]: /** @type {HTMLInputElement} */ (event.target).value,
 			shown: ROWS_STEP });
 	return html`<div class="row filters" role="search" aria-label="Filter events">
+		<label class="row"><input type="checkbox" .checked=${live(filter.connections)}
+			@change=${(/** @type {Event} */ event) => filter.change({
+				connections: /** @type {HTMLInputElement} */ (event.target).checked })}>
+			Connections</label>
 		<input type="search" aria-label="Text" placeholder="Filter by text" .value=${filter.text}
 			@input=${field("text")}>
 		<select aria-label="Class" @change=${field("class")}><option value="">Every class</option>
@@ -218,18 +280,27 @@ function filterBar(model, filter) {
 	</div>`;
 }
 
+/** @param {BatonEvent[]} all */
+function noEvents(all) {
+	if (!all.length) return "Nothing happened yet.";
+	return all.every(isConnection) ? "Nobody asked for a GPU yet; clients only came and went."
+		: "No event fits the filter.";
+}
+
 /** @param {Model} model @param {EventFilter} filter */
 export function eventsView(model, filter) {
-	const found = filterEvents(filter.paused ?? model.events, filter);
+	const all = filter.paused ?? model.events;
+	const found = filterEvents(all, filter);
 	const rows = found.slice(-filter.shown).reverse();
 	return html`<section class="card" aria-labelledby="events-title">
 		<div class="row spread card-head"><h2 id="events-title">Events</h2>
 			${filterBar(model, filter)}</div>
-		<div class="table-box events-box" tabindex="0" role="region" aria-labelledby="events-title">
-		${rows.length ? html`<table class="events">${eventHead}
-			<tbody>${rows.map(eventRow)}</tbody></table>`
-			: html`<p class="empty">${model.events.length ? "No event fits the filter."
-				: "Nothing happened yet."}</p>`}
+		<div class="table-box events-box" tabindex="0" role="region"
+			aria-label="List of events">
+		${rows.length ? html`<table class="events boxes" role="table"
+			aria-labelledby="events-title">${eventHead}
+			<tbody role="rowgroup">${rows.map(eventRow)}</tbody></table>`
+			: html`<p class="empty">${noEvents(all)}</p>`}
 		${found.length > rows.length ? html`<p class="empty"><button type="button"
 			@click=${() => filter.change({ shown: filter.shown + ROWS_STEP })}>
 			Show more: ${found.length - rows.length} older</button></p>` : nothing}

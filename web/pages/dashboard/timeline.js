@@ -1,7 +1,8 @@
 // @ts-check
-// The timeline: a band per client with the states it was in, over 10 minutes or an hour, drawn as
-// SVG and also as a table. A click or Enter chooses a band; arrow keys go from band to band.
+// The timeline: a band per client with the states it was in, from when something began (10 minutes
+// at most) or over a chosen time, drawn as SVG and also as a table. A click or Enter chooses a band; arrow keys go from band to band.
 // Draws only what it is given. Used by dashboard.js.
+import { nameView } from "/pages/shared/claim_view.js";
 import { html, nothing, svg } from "/pages/shared/template.js";
 import { formatSeconds, formatTime } from "/pages/shared/shell.js";
 import { STATE_WORDS, coarsen } from "/pages/dashboard/model.js";
@@ -16,6 +17,7 @@ import { eventHead, eventRow } from "/pages/dashboard/tables.js";
  *   all: boolean, table: boolean, change(fields: object): void}} View
  */
 
+const AUTO_MINUTES = [1, 2, 5, 10];
 const ROW_HEIGHT = 26;
 const ROWS_SHOWN = 12;
 const BANDS_MAX = 150; // in one row; more are drawn taken together
@@ -86,7 +88,7 @@ function bandView(row, band, view, from, scale) {
 
 /** @param {Row} row @param {View} view @param {number} from @param {number} scale */
 function rowView(row, view, from, scale) {
-	return html`<div class="tl-name"><bdi>${row.client || "unnamed"}</bdi>${row.session
+	return html`<div class="tl-name">${nameView(row.client || "unnamed")}${row.session
 		? html` <span class="faint">#${row.session}</span>` : nothing}</div>
 		<svg class="tl-bands" width=${view.width} height=${ROW_HEIGHT} role="group"
 			aria-label=${row.client}>${row.bands.map((band) =>
@@ -110,18 +112,22 @@ function axisView(view, from, to) {
 function asTable(rows) {
 	const bands = rows.flatMap((row) => row.bands.map((band) => ({ row, band })))
 		.sort((a, b) => b.band.from - a.band.from || (b.band.ids[0] ?? 0) - (a.band.ids[0] ?? 0));
-	return html`<table class="tl-table"><caption>The same, newest first</caption><thead><tr>
-		<th scope="col">Who</th><th scope="col">State</th><th scope="col">From</th>
+	return html`<table class="tl-table boxes" role="table"><caption>The same, newest first</caption>
+		<thead role="rowgroup"><tr role="row"><th scope="col">Who</th><th scope="col">State</th><th scope="col">From</th>
 		<th scope="col">To</th><th scope="col" class="number">Time</th>
 		<th scope="col" class="number">Events</th></tr></thead>
-		<tbody>${bands.map(({ row, band }) => html`<tr data-events=${band.ids.join(" ")}>
-			<th scope="row"><bdi>${row.client}</bdi> ${row.session
+		<tbody role="rowgroup">${bands.map(({ row, band }) => html`<tr role="row"
+			data-events=${band.ids.join(" ")}>
+			<th scope="row" role="rowheader">${nameView(row.client)} ${row.session
 				? html`<span class="faint">#${row.session}</span>` : nothing}</th>
-			<td>${statePill(band.state)}</td>
-			<td class="nowrap mono">${formatTime(band.from)}</td>
-			<td class="nowrap mono">${band.open ? "now" : formatTime(band.to)}</td>
-			<td class="number">${formatSeconds((band.to - band.from) / 1000)}</td>
-			<td class="number">${band.ids.length}</td></tr>`)}</tbody></table>`;
+			<td role="cell">${statePill(band.state)}</td>
+			<td class="nowrap mono" role="cell" data-label="from">${formatTime(band.from)}</td>
+			<td class="nowrap mono" role="cell" data-label="to">${
+				band.open ? "now" : formatTime(band.to)}</td>
+			<td class="number" role="cell" data-label="for">${
+				formatSeconds((band.to - band.from) / 1000)}</td>
+			<td class="number" role="cell" data-label="events">${band.ids.length}</td></tr>`)}
+		</tbody></table>`;
 }
 
 /** @param {Model} model @param {View} view */
@@ -136,8 +142,9 @@ function chosenView(model, view) {
 			<span class="muted">${formatTime(band.from)}, ${lengthText(band)}</span></div>
 			<button type="button" class="small quiet"
 				@click=${() => view.change({ chosen: null })}>Close</button></div>
-		${events.length ? html`<div class="table-scroll"><table class="events">${eventHead}
-			<tbody>${events.map(eventRow)}</tbody></table></div>`
+		${events.length ? html`<div class="table-scroll" tabindex="0" role="region"
+			aria-label="Its events"><table class="events boxes" role="table">${eventHead}
+			<tbody role="rowgroup">${events.map(eventRow)}</tbody></table></div>`
 			: html`<p class="muted">Its events are older than those that are kept.</p>`}</div>`;
 }
 
@@ -185,13 +192,26 @@ function nearest(row, at) {
 		(distance(band) < distance(row.bands[best]) ? i : best), 0);
 }
 
-const legend = html`<ul class="tl-legend" aria-label="States">${STATES.map((state) =>
-	html`<li>${statePill(state)}</li>`)}</ul>`;
+/** The states that occur. @param {Row[]} rows */
+function legend(rows) {
+	const seen = new Set(rows.flatMap((row) => row.bands.map((band) => band.state)));
+	return html`<ul class="tl-legend" aria-label="States">${STATES.filter((state) =>
+		seen.has(state)).map((state) => html`<li>${statePill(state)}</li>`)}</ul>`;
+}
+
+/** As much time as there is something to show of. @param {Model} model @param {number} to */
+function autoMinutes(model, to) {
+	const began = Math.min(to, ...[...model.tracks.values()].map((track) =>
+		track.spans[0]?.from ?? to));
+	const minutes = (to - began) / 60_000;
+	return AUTO_MINUTES.find((step) => step >= minutes) ?? /** @type {number} */ (
+		AUTO_MINUTES.at(-1));
+}
 
 /** @param {View} view */
 function spanButtons(view) {
 	return html`<div class="segmented" role="group" aria-label="Time shown">
-		${[[10, "10 min"], [60, "1 h"]].map(([minutes, text]) => html`<button type="button"
+		${[[0, "Auto"], [1, "1 min"], [10, "10 min"], [60, "1 h"]].map(([minutes, text]) => html`<button type="button"
 			aria-pressed=${view.minutes === minutes ? "true" : "false"}
 			@click=${() => view.change({ minutes })}>${text}</button>`)}</div>`;
 }
@@ -199,7 +219,7 @@ function spanButtons(view) {
 /** @param {Model} model @param {View} view */
 export function timelineView(model, view) {
 	const to = model.now();
-	const from = to - view.minutes * 60_000;
+	const from = to - (view.minutes || autoMinutes(model, to)) * 60_000;
 	const rows = model.status ? model.timeline(from, to) : [];
 	const scale = view.width / (to - from);
 	const shown = (view.all ? rows : rows.slice(0, ROWS_SHOWN)).map((row) =>
@@ -207,6 +227,11 @@ export function timelineView(model, view) {
 			? { ...row, bands: coarsen(row.bands, BAND_PX / scale) } : row));
 	const keys = shown.flatMap((row) => row.bands.map((band) => bandKey(row, band)));
 	if (!keys.includes(view.focus)) view.focus = keys[0] ?? "";
+	if (!model.tracks.size) {
+		return html`<section class="card timeline nothing" aria-labelledby="timeline-title">
+			<h2 id="timeline-title">Timeline</h2>
+			<p class="muted">Nobody asked for a GPU in the last hour.</p></section>`;
+	}
 	return html`<section class="card timeline" aria-labelledby="timeline-title">
 		${patterns}
 		<div class="row spread card-head"><h2 id="timeline-title">Timeline</h2>
@@ -217,7 +242,7 @@ export function timelineView(model, view) {
 			${rows.length ? axisView(view, from, to) : nothing}
 			<div class="tl-name tl-measure"></div><div class="tl-measure" id="tl-measure"></div>
 		</div>
-		${rows.length ? legend : html`<p class="empty">Nobody asked for a GPU in this time.</p>`}
+		${rows.length ? legend(shown) : html`<p class="empty">Nobody asked for a GPU in this time.</p>`}
 		${rows.length > ROWS_SHOWN ? html`<button type="button" class="small"
 			@click=${() => view.change({ all: !view.all })}>${view.all ? "Show fewer"
 				: `Show ${rows.length - ROWS_SHOWN} more`}</button>` : nothing}

@@ -31,8 +31,8 @@ const size = (mb) => (mb === null || mb === undefined ? "unknown" : formatBytes(
 /** @param {number} seconds */
 const clockText = (seconds) => formatTime(seconds * 1000);
 
-/** @param {number} width */
-function options(width) {
+/** @param {number} width @param {boolean} measured whether what is in use was ever measured */
+function options(width, measured) {
 	const [line, text] = [token("line"), token("text")];
 	const rule = { stroke: line, width: 1 };
 	const axis = { stroke: text, grid: rule, ticks: rule };
@@ -65,8 +65,8 @@ function options(width) {
 			{ label: "Time", value: time },
 			{ label: "Total", stroke: text, dash: [2, 4], width: 1, value, points },
 			{ label: "Claimed", stroke: token("claimed"), width: 2, value, points, dash: [7, 3] },
-			{ label: "Measured in use", stroke: token("used"), fill: token("used-soft"), width: 2,
-				value, points },
+			...(measured ? [{ label: "Measured in use", stroke: token("used"),
+				fill: token("used-soft"), width: 2, value, points }] : []),
 		],
 	};
 }
@@ -115,7 +115,9 @@ export class VramCharts {
 		const box = element("figure", { class: "chart" },
 			element("figcaption", {}, element("bdi", {}, name)));
 		this.place.append(box);
-		const plot = new uPlot(/** @type {any} */ (options(this.width())), data, box);
+		const measured = data[3].some((mb) => mb !== null);
+		const plot = new uPlot(/** @type {any} */ (options(this.width(), measured)),
+			/** @type {any} */ (measured ? data : data.slice(0, 3)), box);
 		this.charts.set(name, { plot, data, box });
 	}
 
@@ -124,6 +126,7 @@ export class VramCharts {
 		const at = now / 1000;
 		if (at - this.last < this.step) return;
 		this.last = at;
+		let unseen = false; // measured for the first time
 		for (const gpu of status.gpus) {
 			const chart = this.charts.get(gpu.name);
 			if (!chart) continue;
@@ -132,9 +135,13 @@ export class VramCharts {
 			total.push(gpu.vram_mb_total);
 			granted.push(gpu.vram_mb_granted);
 			used.push(gpu.vram_mb_used);
+			if (gpu.vram_mb_used !== null && chart.plot.series.length < chart.data.length)
+				unseen = true;
 			while (times[0] < at - HOUR_S) for (const list of chart.data) list.shift();
-			chart.plot.setData(chart.data);
+			chart.plot.setData(/** @type {any} */ (
+				chart.data.slice(0, chart.plot.series.length)));
 		}
+		if (unseen) this.redraw();
 	}
 
 	resize() {

@@ -49,8 +49,9 @@ export function recordingView(capture, actions) {
 			muted, or is it another one than you speak into?</p>` : nothing}
 		${capture.problem && phase === "idle"
 			? html`<p class="notice warning" role="alert">${capture.problem}</p>` : nothing}
-		<p class="muted" id="talk-help">Hold the button or <kbd>Space</kbd> while you talk, or tap
-			to begin and tap to end. <kbd>Esc</kbd> drops the recording.</p>
+		<p class="muted" id="talk-help">Hold the button<span class="keys"> or
+			<kbd>Space</kbd></span> while you talk, or tap to begin and tap to end.<span class="keys">
+			<kbd>Esc</kbd> drops the recording.</span></p>
 		<div class="row">
 			${recording || phase === "asking"
 				? html`<button type="button" @click=${actions.cancel}>Drop recording</button>`

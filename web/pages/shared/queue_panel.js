@@ -1,6 +1,7 @@
 // @ts-check
-// Says where this page is in the queue, who holds the GPU, for about how long, and why; offers
-// "Debug GPU" and "Force unlock". It never asks for the GPU itself. For Console, Mic, Dreamer.
+// Says in one sentence when this page is on, who has the GPU and until when; behind it what is known
+// beyond that, "Debug GPU" and "Force unlock". It never asks for the GPU. For Console, Mic, Dreamer.
+import { limitOf, nameView, toldView } from "/pages/shared/claim_view.js";
 import { html, nothing, render } from "/pages/shared/template.js";
 import {
 	clearError, confirmDialog, formatBytes, formatSeconds, showConnection, showError,
@@ -11,23 +12,17 @@ const POLL_MS = 1000;
 /**
  * @typedef {import("/sdk/index.js").Broker} Broker
  * @typedef {{lease?: string|number, key?: string, position: number, ahead: string[],
- *   estimate: string,
+ *   sentence: string, estimate: string, guaranteedBy?: string|null, boundText?: string,
  *   why?: {code: string, text: string, holder?: number}, since: number}} Place
+ * @typedef {{lease: number, position: number, sentence?: string, estimate?: string,
+ *   guaranteed_by?: string, bound_text?: string,
+ *   why?: {code: string, text: string, holder?: number, gives_way_in_s?: number}}} Waiter
  * @typedef {{lease: number, id: string, class: string, state: string, gpu?: string, slots: number,
  *   vram_mb: number, held_s?: number, label?: string, session?: number,
  *   yield?: {for?: string, left_s: number, revoked: boolean}}} Holder
- * @typedef {{paused?: boolean, queue_depth?: number, leases?: Holder[],
+ * @typedef {{paused?: boolean, queue_depth?: number, leases?: Holder[], waiting?: Waiter[],
  *   gpus?: {name: string, healthy: boolean}[]}} Status
  */
-
-/** "next", "2nd", "3rd" .. of a position that counts from 0. @param {number} position */
-export function placeWord(position) {
-	if (position === 0) return "next";
-	const n = position + 1;
-	const tens = n % 100;
-	const suffix = tens >= 11 && tens <= 13 ? "th" : ["th", "st", "nd", "rd"][n % 10] ?? "th";
-	return `${n}${suffix}`;
-}
 
 class QueuePanel {
 	/** @param {HTMLElement} place @param {Broker} broker */
@@ -107,12 +102,14 @@ class QueuePanel {
 	/** What waited and is held now, or is gone, waits no longer. */
 	settle() {
 		const held = new Set(this.holders().map((holder) => String(holder.lease)));
-		const waits = new Set(
-			(/** @type {any} */ (this.status).waiting ?? []).map((/** @type {Holder} */ row) =>
-				String(row.lease)));
+		const waits = new Map(this.waiters().map((row) => [String(row.lease), row]));
 		for (const lease of this.waiting.keys()) {
 			const gone = /^\d+$/.test(lease) && !waits.has(lease);
 			if (held.has(lease) || gone) this.waiting.delete(lease);
+		}
+		for (const [lease, place] of this.waiting) {
+			const row = waits.get(lease);
+			if (row) this.waiting.set(lease, { ...place, ...placeOf(row) });
 		}
 		for (const lease of this.own) {
 			if (!held.has(lease) && !waits.has(lease) && !this.waiting.has(lease))
@@ -123,6 +120,10 @@ class QueuePanel {
 	/** @returns {Holder[]} */
 	holders() {
 		return this.status?.leases ?? [];
+	}
+
+	waiters() {
+		return this.status?.waiting ?? [];
 	}
 
 	/** Those who compute; a model that is only kept loaded is in nobody's way. */
@@ -183,14 +184,14 @@ class QueuePanel {
 		render(html`<section class="queue-panel" aria-label="The queue">
 			${this.broker.state !== "open" ? offlineView(this.broker.state)
 				: place ? waitingView(place) : this.idleView()}
-			${this.holdersView()}
+			${place ? nothing : this.holdersView()}
 			${this.note ? html`<p class="muted" role="status">${this.note}</p>` : nothing}
-			<div class="row">
+			<details class="menu"><summary>Operate…</summary><div class="row">
 				<button type="button" class="small" @click=${() => this.debug()}>Debug GPU</button>
 				<button type="button" class="small danger"
 					?disabled=${this.broker.state !== "open" || !this.victim()}
 					@click=${() => this.forceUnlock()}>Force unlock…</button>
-			</div>
+			</div></details>
 		</section>`, this.place);
 	}
 
@@ -206,7 +207,8 @@ class QueuePanel {
 		}
 		if (mine) {
 			return sayView("holding", "holding",
-				html`You hold ${mine.gpu ?? "the GPU"}, for ${formatSeconds(mine.held_s)} now.`);
+				html`You hold ${mine.gpu ?? "the GPU"}, for ${formatSeconds(mine.held_s)} now${
+					limitText(limitOf(mine.lease, this.waiters()))}.`);
 		}
 		if (!this.status) return sayView("connecting", "asking", "Asking the broker…");
 		if (this.status.paused) return sayView("paused", "paused", "An operator paused grants.");
@@ -218,12 +220,13 @@ class QueuePanel {
 		const others = this.computing().filter((holder) => !this.own.has(String(holder.lease)));
 		if (this.broker.state !== "open" || !others.length) return nothing;
 		return html`<ul class="stack-s">${others.map((holder) => html`<li>
-			<bdi>${holder.id}</bdi> ${holder.yield?.revoked ? "is overdue on" : "holds"}
+			${nameView(holder.id)} ${holder.yield?.revoked ? "is overdue on" : "holds"}
 			${holder.gpu ?? "the GPU"}, class ${holder.class},
 			for ${formatSeconds(holder.held_s)} now${
 				holder.label ? html` (<bdi>${holder.label}</bdi>)` : nothing}${
 				holder.yield && !holder.yield.revoked
-					? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left` : nothing}.
+					? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
+					: limitText(limitOf(holder.lease, this.waiters()))}.
 		</li>`)}</ul>`;
 	}
 }
@@ -253,22 +256,28 @@ function offlineView(state) {
 		"No broker answers. Start it with “baton serve”; this page comes back by itself.");
 }
 
+/** @param {number|null} left */
+function limitText(left) {
+	if (left === null) return "";
+	return left > 0 ? ` and must give way in ${formatSeconds(left)}, now that others wait`
+		: " and must give way now";
+}
+
+/** A row of the status in the words of the SDK. @param {Waiter} row */
+function placeOf(row) {
+	return { position: row.position, sentence: row.sentence ?? "", estimate: row.estimate ?? "",
+		guaranteedBy: row.guaranteed_by ?? null, boundText: row.bound_text ?? "", why: row.why };
+}
+
 /** @param {Place} place */
 function waitingView(place) {
-	const say = place.position === 0 ? "You are next."
-		: `You are ${placeWord(place.position)} in the queue; ${place.position} before you.`;
 	const ahead = (place.ahead ?? []).slice(0, 8);
-	const told = place.why?.code === "behind"; // by its place
-	const why = told ? "" : place.why?.text;
-	return html`${sayView("waiting", "waiting", say)}
-		${why ? html`<p class="why">${why}</p>` : nothing}
-		<dl class="facts">
-			<div><dt>Waiting for</dt>
-				<dd>${formatSeconds((performance.now() - place.since) / 1000)}</dd></div>
-			<div><dt>Estimated</dt><dd>${place.estimate || "not known yet"}</dd></div>
-		</dl>
-		${ahead.length ? html`<p class="muted">Before you: ${ahead.map((name, index) =>
-			html`${index ? ", " : ""}<bdi>${name}</bdi>`)}.</p>` : nothing}`;
+	return html`${sayView("waiting", "waiting", place.sentence || place.why?.text || "Asked.")}
+		<details class="more"><summary>Details</summary>
+			<p>Waiting for ${formatSeconds((performance.now() - place.since) / 1000)}.</p>
+			${toldView(place)}
+			${ahead.length ? html`<p>Before you: ${ahead.map((name, index) =>
+				html`${index ? ", " : ""}${nameView(name)}`)}.</p>` : nothing}</details>`;
 }
 
 /** @param {Holder} holder */

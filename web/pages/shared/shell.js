@@ -290,17 +290,6 @@ export function formatSeconds(s) {
 	return `${Math.floor(minutes / 1440)} days`;
 }
 
-/**
- * An estimate: two digits are all that it is worth. 0.3 s, 12 s, 2.5 min, 40 min, 1.5 h.
- * @param {number|null|undefined} s
- */
-export function formatAbout(s) {
-	if (s === null || s === undefined || !Number.isFinite(s)) return "unknown";
-	const [size, unit] = s < 100 ? [1, "s"] : s < 6000 ? [60, "min"] : [3600, "h"];
-	const value = Math.max(0.1, s / size);
-	return `${value < 9.95 ? Number(value.toFixed(1)) : Math.round(value)} ${unit}`;
-}
-
 const clock = new Intl.DateTimeFormat(undefined, {
 	hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
 });
