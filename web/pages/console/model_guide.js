@@ -40,7 +40,7 @@ export function showModelGuide() {
 			paragraph("Put the models' files into a folder, list them in ", code("models.json"),
 				" there, and start the daemon with it:"),
 			element("pre", { class: "report" }, "baton serve --models ~/models"),
-			element("pre", { class: "report" }, EXAMPLE),
+			element("pre", { class: "report", tabindex: "0" }, EXAMPLE),
 			paragraph(code("transformers"), " takes a copy of a repository made for "
 				+ "transformers.js (config.json, tokenizer.json, onnx/…). ", code("webllm"),
 			" takes an MLC model whose files lie below ", code("resolve/main/"),

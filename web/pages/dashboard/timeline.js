@@ -77,12 +77,12 @@ function bandView(row, band, view, from, scale) {
 	const chosen = view.chosen !== null && bandKey(view.chosen.row, view.chosen.band) === key;
 	return svg`<g class=${`band band-${band.state}${chosen ? " chosen" : ""}`} role="button"
 		tabindex=${view.focus === key ? 0 : -1} data-band=${key}
-		aria-label=${bandLabel(row, band)} aria-pressed=${chosen ? "true" : "false"}
+		aria-pressed=${chosen ? "true" : "false"}
 		@click=${() => view.change({ chosen: { row, band }, focus: key })}>
 		<title>${bandLabel(row, band)}</title>
 		<rect x=${x} y="3" width=${width} height=${ROW_HEIGHT - 6} rx="3"
 			fill=${FILLS[band.state] ?? "currentColor"}></rect>
-		${width > Math.max(LABEL_PX, word.length * CHARACTER_PX + 12) ? svg`<text x=${x + 7}
+		${width > Math.max(LABEL_PX, word.length * CHARACTER_PX + 12) ? svg`<text aria-hidden="true" x=${x + 7}
 			y=${ROW_HEIGHT / 2 + 4}>${word}</text>` : nothing}</g>`;
 }
 

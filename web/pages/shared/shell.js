@@ -36,6 +36,7 @@ const DOTS = {
 };
 
 const REASON_BYTES_MAX = 120;
+const VICTIMS_SEEN = 4;
 const SVG = "http://www.w3.org/2000/svg";
 let pageTitle = "Baton";
 
@@ -208,7 +209,8 @@ export function cutBytes(text, bytes) {
 /** @param {string|string[]} victim */
 function victimBox(victim) {
 	const names = Array.isArray(victim) ? victim : [victim];
-	const box = element("div", { class: "victim" });
+	const scrolls = names.length > VICTIMS_SEEN; // then it is reached by keyboard, too
+	const box = element("div", { class: "victim", ...(scrolls ? { tabindex: "0" } : {}) });
 	names.forEach((name) => box.append(element("div", {}, element("bdi", {}, name))));
 	return box;
 }
