@@ -264,7 +264,8 @@ test("the timeline's table and bands tell the same as the events", async () => {
 	assert.equal(await bands.count(), 3);
 	await page.locator("[data-band][tabindex='0']").focus();
 	await until(async () => {
-		const label = await page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
+		const label = await page.evaluate(() => 
+			document.activeElement?.querySelector("title")?.textContent);
 		if (label?.startsWith("runner: holding"))
 			return true;
 		await page.keyboard.press(label?.startsWith("runner") ? "ArrowRight" : "ArrowDown");
