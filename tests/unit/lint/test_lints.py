@@ -67,6 +67,21 @@ class Lints(unittest.TestCase):
         self.write("src/core/a.c", rows % ", ROW_INT(T, 2, two)")
         self.assertEqual(self.lint("fields.py")[0], 0, output)
 
+    def test_preload_sees_a_module_that_waits(self):
+        """A page names all modules below its entry, and writes the lines itself when it is asked to."""
+        head = '<link rel="modulepreload" href="/pages/a/b.js">\n'
+        entry = '<script type="module" src="/pages/a/a.js"></script>\n'
+        self.write("pages/a/a.js", 'import { b } from "./b.js";\nconst text = "import it";\n')
+        self.write("pages/a/b.js", "export const b = 1;\n")
+        self.write("pages/a/index.html", head + entry)
+        self.assertEqual(self.lint("preload.py")[0], 0)
+        self.write("pages/a/b.js", 'export { c as b } from "/sdk/c.js";\nimport "../a/a.js";\n')
+        self.write("sdk/c.js", "export const c = 1;\n")
+        self.assertEqual(self.lint("preload.py")[0], 1)
+        self.assertEqual(self.lint("preload.py", "--fix", str(self.root))[0], 0)
+        self.assertIn("/sdk/c.js", (self.root / "pages/a/index.html").read_text())
+        self.assertEqual(self.lint("preload.py")[0], 0)
+
     def test_layers_see_system_header_in_core(self):
         """No clock and no socket in the core."""
         self.expect("layers.py", "src/core/a.c", "#include <time.h>\n", "core is pure")
