@@ -12,8 +12,8 @@ import { startDaemon } from "../lib/daemon.mjs";
 import { root } from "../lib/packages.mjs";
 import { connect } from "../lib/session.mjs";
 
-const AXE = readFileSync(createRequire(join(root, "web/package.json")).resolve("axe-core/axe.min.js"),
-	"utf8");
+const { resolve } = createRequire(join(root, "web/package.json"));
+const AXE = readFileSync(resolve("axe-core/axe.min.js"), "utf8");
 const DESK = { width: 1280, height: 900 };
 /** @type {Record<string, import("playwright-core").BrowserContextOptions>} */
 const MODES = {
@@ -78,7 +78,8 @@ async function openAll(page) {
 /** @param {Page} page */
 const connected = (page) => page.locator("#shell-connection.state-open").waitFor();
 
-/** A dialog is opened, judged, and closed. @param {Page} page @param {string} button @param {string} state */
+/** A dialog is opened, judged, and closed.
+ * @param {Page} page @param {string} button @param {string} state */
 async function judgeDialog(page, button, state) {
 	await page.getByRole("button", { name: button }).first().click();
 	await page.locator("dialog[open]").waitFor();
@@ -113,7 +114,8 @@ async function others(page) {
 	}
 }
 
-/** One browser for each way to look. @param {string} mode @param {(page: Page) => Promise<void>} act */
+/** One browser for each way to look.
+ * @param {string} mode @param {(page: Page) => Promise<void>} act */
 async function inMode(mode, act) {
 	const browser = await openBrowser({ context: { ...MODES[mode], bypassCSP: true,
 		reducedMotion: "reduce" } });

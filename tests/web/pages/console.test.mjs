@@ -220,7 +220,8 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	await voice.heard("granted");
 	await page.getByRole("button", { name: "Continue" }).click();
 	await page.locator("#turn .state-waiting").waitFor();
-	await until(async () => /Next(, in about [^:]*)?: /.test(await page.locator("#turn").innerText()),
+	const next = /Next(, in about [^:]*)?: /;
+	await until(async () => next.test(await page.locator("#turn").innerText()),
 		{ what: "the place in the queue is shown" });
 	assert.match(await page.locator("#queue").innerText(), /Next(, in about [^:]*)?: Voice/);
 	voice.close();

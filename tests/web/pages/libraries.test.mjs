@@ -45,13 +45,14 @@ const shows = (page, text) => until(async () => text.test(await page.innerText("
 
 test("the dashboard shows holders and queue and acts; only its chart waits", async () => {
 	const [holder, waiter] = [await connect(daemon, "holder"), await connect(daemon, "waiter")];
-	const { lease } = await holder.ask({ type: "acquire", ref: 1 }, "offered");
+	const { lease } = await holder.ask({ type: "acquire", ref: 1, vram_mb: 4096 }, "offered");
 	await holder.ask({ type: "accept", lease }, "granted");
 	await waiter.ask({ type: "acquire", ref: 1 }, "queued");
 	const page = await browser.signedInPage(daemon);
 	await shows(page, /holder[^]*waiter/);
 	await page.locator("#vram-card").scrollIntoViewIfNeeded();
 	await shows(page, /The chart needs libraries[^]*make pages/);
+	await page.locator(".queue .more summary").click();
 	await page.getByRole("button", { name: "Remove…" }).click();
 	assert.equal(await page.locator("dialog[open]").count(), 1);
 	assert.deepEqual(problems(page), []);
@@ -79,6 +80,10 @@ for (const name of ["console", "mic", "dreamer"])
 
 test("a page that waits shows each step, what failed, and goes on by itself", async () => {
 	const page = await browser.signedInPage(daemon, "/console");
+	const holder = await connect(daemon, "holder");
+	holder.send({ type: "acquire", ref: 1, slots: 0, vram_mb: 4096 });
+	const { lease } = await holder.hear("offered");
+	await holder.ask({ type: "accept", lease }, "granted");
 	const chart = await browser.signedInPage(daemon);
 	await chart.locator("#vram-card").scrollIntoViewIfNeeded();
 	await shows(page, /make pages/);

@@ -62,7 +62,7 @@ async function holds(session) {
 /** Names of what reaches beyond its page, or must be scrolled to the side. @param {Page} page */
 const tooWide = (page) => page.evaluate(() =>
 	[document.documentElement, ...document.querySelectorAll(
-		"nav, main, .card, .table-box, .table-scroll")]
+		"nav, main, .card, .table-box, .table-scroll, .messages, .log-card")]
 		.filter((element) => element.scrollWidth > element.clientWidth + 1)
 		.map((element) => `${element.tagName} ${element.className}`));
 
@@ -90,6 +90,12 @@ test("connections are hidden among the events until they are wanted", async () =
 	await page.getByLabel("Connections").check();
 	await until(async () => (await events.filter({ hasText: "polite" }).allInnerTexts())
 		.some((text) => /\bbye\b/.test(text)), { what: "the goodbye is among the events" });
+	const other = await look({ viewport: DESK }); // a page that is left says goodbye, too
+	await other.goto("about:blank");
+	await until(async () => (await events.filter({ hasText: "Dashboard" }).allInnerTexts())
+		.some((text) => /\bbye\b/.test(text)), { what: "the goodbye of the page" });
+	assert.ok((await events.filter({ hasText: "Dashboard" }).allInnerTexts())
+		.every((text) => !/\bdetached\b/.test(text)));
 	await page.getByLabel("Connections").uncheck();
 	assert.equal(await events.filter({ hasText: "polite" }).count(), 0);
 	await page.getByLabel("What").selectOption("attached");
@@ -181,7 +187,7 @@ for (const width of [390, 320]) {
 		assert.deepEqual(await tooWide(page), []);
 		for (const cell of await page.locator(".events tbody .wide").all()) {
 			const box = await cell.boundingBox();
-			assert.ok(box && box.x >= 0 && box.x + box.width <= width, "the details are on the page");
+			assert.ok(box && box.x >= 0 && box.x + box.width <= width, "a detail is cut");
 		}
 		for (const path of ["/console", "/mic", "/dreamer", "/logs"]) {
 			await page.goto(daemon.base + path);

@@ -256,7 +256,8 @@ export function nowView(model, acts, admin) {
 		<div class="row card-head"><h2 id="now-title">Now</h2>
 			${pausedView(acts, status, admin)}
 			${status.journal_ok ? nothing
-				: html`<span class="state state-overdue">the journal cannot be written</span>`}</div>
+				: html`<span class="state state-overdue">the journal cannot be written</span>`}
+		</div>
 		${drainView(acts, status, admin)}
 		${acts.done ? html`<p class="muted done" role="status">${acts.done}</p>` : nothing}
 		<div class="now-grid">

@@ -100,7 +100,8 @@ export function queueView(model, acts, admin, lists) {
 	return html`<section class="card" aria-labelledby="queue-title">
 		<div class="row spread card-head"><h2 id="queue-title">Queue</h2>
 			<span class="muted">${status?.queue_depth ?? 0} waiting</span></div>
-		<div class="table-box"><table class="queue boxes" role="table" aria-labelledby="queue-title">
+		<div class="table-box"><table class="queue boxes" role="table"
+			aria-labelledby="queue-title">
 			<thead role="rowgroup"><tr role="row">
 				<th scope="col" class="number">Place</th><th scope="col">Who</th>
 				<th scope="col">Class</th><th scope="col">Wants</th>

@@ -1,6 +1,7 @@
 // @ts-check
 // The timeline: a band per client with the states it was in, from when something began (10 minutes
-// at most) or over a chosen time, drawn as SVG and also as a table. A click or Enter chooses a band; arrow keys go from band to band.
+// at most) or over a chosen time, drawn as SVG and also as a table. A click or Enter chooses a
+// band; arrow keys go from band to band.
 // Draws only what it is given. Used by dashboard.js.
 import { nameView } from "/pages/shared/claim_view.js";
 import { html, nothing, svg } from "/pages/shared/template.js";
@@ -18,6 +19,7 @@ import { eventHead, eventRow } from "/pages/dashboard/tables.js";
  */
 
 const AUTO_MINUTES = [1, 2, 5, 10];
+const RANGES = [[0, "Auto"], [1, "1 min"], [10, "10 min"], [60, "1 h"]];
 const ROW_HEIGHT = 26;
 const ROWS_SHOWN = 12;
 const BANDS_MAX = 150; // in one row; more are drawn taken together
@@ -82,8 +84,8 @@ function bandView(row, band, view, from, scale) {
 		<title>${bandLabel(row, band)}</title>
 		<rect x=${x} y="3" width=${width} height=${ROW_HEIGHT - 6} rx="3"
 			fill=${FILLS[band.state] ?? "currentColor"}></rect>
-		${width > Math.max(LABEL_PX, word.length * CHARACTER_PX + 12) ? svg`<text aria-hidden="true" x=${x + 7}
-			y=${ROW_HEIGHT / 2 + 4}>${word}</text>` : nothing}</g>`;
+		${width > Math.max(LABEL_PX, word.length * CHARACTER_PX + 12) ? svg`<text
+			aria-hidden="true" x=${x + 7} y=${ROW_HEIGHT / 2 + 4}>${word}</text>` : nothing}</g>`;
 }
 
 /** @param {Row} row @param {View} view @param {number} from @param {number} scale */
@@ -113,7 +115,8 @@ function asTable(rows) {
 	const bands = rows.flatMap((row) => row.bands.map((band) => ({ row, band })))
 		.sort((a, b) => b.band.from - a.band.from || (b.band.ids[0] ?? 0) - (a.band.ids[0] ?? 0));
 	return html`<table class="tl-table boxes" role="table"><caption>The same, newest first</caption>
-		<thead role="rowgroup"><tr role="row"><th scope="col">Who</th><th scope="col">State</th><th scope="col">From</th>
+		<thead role="rowgroup"><tr role="row"><th scope="col">Who</th>
+		<th scope="col">State</th><th scope="col">From</th>
 		<th scope="col">To</th><th scope="col" class="number">Time</th>
 		<th scope="col" class="number">Events</th></tr></thead>
 		<tbody role="rowgroup">${bands.map(({ row, band }) => html`<tr role="row"
@@ -211,7 +214,7 @@ function autoMinutes(model, to) {
 /** @param {View} view */
 function spanButtons(view) {
 	return html`<div class="segmented" role="group" aria-label="Time shown">
-		${[[0, "Auto"], [1, "1 min"], [10, "10 min"], [60, "1 h"]].map(([minutes, text]) => html`<button type="button"
+		${RANGES.map(([minutes, text]) => html`<button type="button"
 			aria-pressed=${view.minutes === minutes ? "true" : "false"}
 			@click=${() => view.change({ minutes })}>${text}</button>`)}</div>`;
 }
@@ -242,7 +245,8 @@ export function timelineView(model, view) {
 			${rows.length ? axisView(view, from, to) : nothing}
 			<div class="tl-name tl-measure"></div><div class="tl-measure" id="tl-measure"></div>
 		</div>
-		${rows.length ? legend(shown) : html`<p class="empty">Nobody asked for a GPU in this time.</p>`}
+		${rows.length ? legend(shown)
+			: html`<p class="empty">Nobody asked for a GPU in this time.</p>`}
 		${rows.length > ROWS_SHOWN ? html`<button type="button" class="small"
 			@click=${() => view.change({ all: !view.all })}>${view.all ? "Show fewer"
 				: `Show ${rows.length - ROWS_SHOWN} more`}</button>` : nothing}

@@ -50,8 +50,8 @@ export function recordingView(capture, actions) {
 		${capture.problem && phase === "idle"
 			? html`<p class="notice warning" role="alert">${capture.problem}</p>` : nothing}
 		<p class="muted" id="talk-help">Hold the button<span class="keys"> or
-			<kbd>Space</kbd></span> while you talk, or tap to begin and tap to end.<span class="keys">
-			<kbd>Esc</kbd> drops the recording.</span></p>
+			<kbd>Space</kbd></span> while you talk, or tap to begin and tap to end.<span
+			class="keys"> <kbd>Esc</kbd> drops the recording.</span></p>
 		<div class="row">
 			${recording || phase === "asking"
 				? html`<button type="button" @click=${actions.cancel}>Drop recording</button>`

@@ -16,7 +16,8 @@ export function nameView(name) {
 		: html`<bdi class="clamp" tabindex="0">${name}</bdi>`;
 }
 
-/** What a wait was told beyond its sentence: how sure it is, and what is promised. @param {Told} told */
+/** What a wait was told beyond its sentence: how sure it is, and what is promised.
+ * @param {Told} told */
 export function toldView({ estimate, guaranteedBy, boundText }) {
 	const words = estimate ? `${estimate[0].toUpperCase()}${estimate.slice(1)}.`
 		: "Nothing is known yet of such waits.";

@@ -1,6 +1,7 @@
 // @ts-check
-// Says in one sentence when this page is on, who has the GPU and until when; behind it what is known
-// beyond that, "Debug GPU" and "Force unlock". It never asks for the GPU. For Console, Mic, Dreamer.
+// Says in one sentence when this page is on, who has the GPU and until when; behind it what is
+// known beyond that, "Debug GPU" and "Force unlock". It never asks for the GPU. For Console, Mic
+// and Dreamer.
 import { limitOf, nameView, toldView } from "/pages/shared/claim_view.js";
 import { html, nothing, render } from "/pages/shared/template.js";
 import {
@@ -212,23 +213,28 @@ class QueuePanel {
 		}
 		if (!this.status) return sayView("connecting", "asking", "Asking the broker…");
 		if (this.status.paused) return sayView("paused", "paused", "An operator paused grants.");
-		if (!this.computing().length) return sayView("idle", "free", "Nobody uses the GPU.");
-		return sayView("idle", "not waiting", "You are not waiting for the GPU.");
+		const [first] = this.computing();
+		if (!first) return sayView("idle", "free", "Nobody uses the GPU.");
+		return sayView("idle", "not waiting", holderText(first, this.waiters()));
 	}
 
 	holdersView() {
 		const others = this.computing().filter((holder) => !this.own.has(String(holder.lease)));
+		if (!this.mine() && !this.status?.paused) others.shift(); // it is said above
 		if (this.broker.state !== "open" || !others.length) return nothing;
-		return html`<ul class="stack-s">${others.map((holder) => html`<li>
-			${nameView(holder.id)} ${holder.yield?.revoked ? "is overdue on" : "holds"}
-			${holder.gpu ?? "the GPU"}, class ${holder.class},
-			for ${formatSeconds(holder.held_s)} now${
-				holder.label ? html` (<bdi>${holder.label}</bdi>)` : nothing}${
-				holder.yield && !holder.yield.revoked
-					? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
-					: limitText(limitOf(holder.lease, this.waiters()))}.
-		</li>`)}</ul>`;
+		return html`<ul class="stack-s">${others.map((holder) =>
+			html`<li>${holderText(holder, this.waiters())}</li>`)}</ul>`;
 	}
+}
+
+/** @param {Holder} holder @param {Waiter[]} waiting */
+function holderText(holder, waiting) {
+	return html`${nameView(holder.id)} ${holder.yield?.revoked ? "is overdue on" : "holds"}
+		${holder.gpu ?? "the GPU"}, class ${holder.class}, for ${formatSeconds(holder.held_s)} now${
+		holder.label ? html` (${nameView(holder.label)})` : nothing}${
+		holder.yield && !holder.yield.revoked
+			? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
+			: limitText(limitOf(holder.lease, waiting))}.`;
 }
 
 /** @param {unknown} lease a Lease, or its id */

@@ -48,6 +48,10 @@ export class Watch extends EventTarget {
 		};
 		document.addEventListener("visibilitychange", this.hurry);
 		addEventListener("online", this.hurry);
+		addEventListener("pagehide", () => this.leave());
+		addEventListener("pageshow", ({ persisted }) => {
+			if (persisted && this.state !== "closed") this.connect();
+		});
 		this.connect();
 	}
 
@@ -167,6 +171,19 @@ export class Watch extends EventTarget {
 			this.questions.push({ message, type, resolve, reject });
 			if (this.questions.length === 1) this.askOldest();
 		});
+	}
+
+	/** The page goes, for good or into the browser's memory: it is not cut off, it says so. */
+	leave() {
+		clearTimeout(this.timer);
+		clearTimeout(this.answerTimer);
+		if (!this.socket) return;
+		const { socket } = this;
+		this.send({ type: "bye" });
+		socket.onclose = null;
+		socket.close(1000);
+		this.lost(1000, "the page was left");
+		clearTimeout(this.timer);
 	}
 
 	close() {
