@@ -109,3 +109,31 @@ test("drawings, table rows and options are what they should be", async () => {
 			place.querySelectorAll("tr > td").length, place.querySelector("select")?.value];
 	}), [true, "0 0 1 1", 2, "b"]);
 });
+
+test("a text becomes neither markup nor a worker, but by the pages' own policy", async () => {
+	const refused = await page.evaluate(() => {
+		/** @param {() => void} act */
+		const errorOf = (act) => {
+			try {
+				act();
+			} catch (error) {
+				return /** @type {Error} */ (error).name;
+			}
+			return "none";
+		};
+		const place = document.createElement("div");
+		return [
+			errorOf(() => { place.innerHTML = "<b>x</b>"; }),
+			errorOf(() => place.insertAdjacentHTML("beforeend", "<b>x</b>")),
+			errorOf(() => new Worker("/pages/logs/logs.js", { type: "module" })),
+			errorOf(() => /** @type {any} */ (globalThis).trustedTypes.createPolicy("other", {})),
+			errorOf(() => new Worker("/sdk/worker.js", { type: "module" }).terminate()),
+		];
+	});
+	assert.deepEqual(refused, ["TypeError", "TypeError", "TypeError", "TypeError", "none"]);
+	const forged = await page.evaluate(`(() => {
+		try { return template.render(template.html(["<b>x</b>"]), document.createElement("p")); }
+		catch (error) { return error.name; }
+	})()`);
+	assert.equal(forged, "TypeError");
+});
