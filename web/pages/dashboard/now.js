@@ -107,13 +107,13 @@ function holderRow(holder, waiting, age) {
 			${holder.label ? html`<span class="muted">${nameView(holder.label)}</span>` : nothing}
 		</div>
 		<p class="muted">${holderTimes(holder, age)}</p>
-		${holderTrouble(holder, age)}${limitView(holder, waiting, age)}
+		${holderTrouble(holder, age)}${limitView(holder, waiting)}
 	</li>`;
 }
 
-/** @param {Holder} holder @param {Waiter[]} waiting @param {number} age */
-function limitView(holder, waiting, age) {
-	const left = holder.yield ? null : limitOf(holder.lease, waiting, age);
+/** @param {Holder} holder @param {Waiter[]} waiting */
+function limitView(holder, waiting) {
+	const left = holder.yield ? null : limitOf(holder.lease, waiting);
 	return left === null ? nothing : html`<p class="limit">Must give way ${left > 0
 		? `in ${formatSeconds(left)}, now that others wait` : "now"}.</p>`;
 }

@@ -27,13 +27,12 @@ export function toldView({ estimate, guaranteedBy, boundText }) {
 			: boundText ? html`<p>Nothing is guaranteed. ${boundText}</p>` : nothing}`;
 }
 
-/** The limit that the broker told a waiter of a holder, less the time since; null: none.
- * @param {number} lease @param {{why?: {holder?: number, gives_way_in_s?: number}}[]} waiting
- * @param {number} [age] */
-export function limitOf(lease, waiting, age = 0) {
-	for (const { why } of waiting) {
-		if (why?.holder === lease && why.gives_way_in_s !== undefined)
-			return Math.max(0, why.gives_way_in_s - age);
-	}
-	return null;
+/** The limit that the broker told a waiter of a holder, in seconds, rounded up as its sentence does;
+ * null: none.
+ * @param {number} lease @param {{why?: {holder?: number, gives_way_in_s?: number}}[]} waiting */
+export function limitOf(lease, waiting) {
+	const told = waiting.find(({ why }) =>
+		why?.holder === lease && why.gives_way_in_s !== undefined)?.why?.gives_way_in_s;
+	if (told === undefined) return null;
+	return told < 10 ? Math.ceil(told * 10) / 10 : Math.ceil(told);
 }
