@@ -27,7 +27,7 @@ export function toldView({ estimate, guaranteedBy, boundText }) {
 			: boundText ? html`<p>Nothing is guaranteed. ${boundText}</p>` : nothing}`;
 }
 
-/** The limit that the broker told a waiter of a holder, in seconds, rounded up as its sentence does;
+/** The limit that the broker told a waiter of a holder, in seconds, rounded up as in its sentence;
  * null: none.
  * @param {number} lease @param {{why?: {holder?: number, gives_way_in_s?: number}}[]} waiting */
 export function limitOf(lease, waiting) {
