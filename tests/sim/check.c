@@ -360,6 +360,7 @@ static const char *event_name(enum event_type type)
 		[EVENT_CANCEL] = "cancel",
 		[EVENT_RELEASE] = "release",
 		[EVENT_RENEW] = "renew",
+		[EVENT_READY] = "ready",
 		[EVENT_YIELDING] = "yielding",
 		[EVENT_CHANGE] = "change",
 		[EVENT_LEND] = "lend",

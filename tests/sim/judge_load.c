@@ -21,8 +21,9 @@ static void judge_ready(struct world *w, const struct want *want, const struct c
 			   (ull)want->lease);
 	if (!want->preemptible)
 		began_ms -= w->t - want->offered_t;
-	/* A restart forgets when it was offered; a resident's turn is that of its guests. */
-	if (rec->turn_since.v != began_ms && rec->need.slots > 0 &&
+	/* A restart forgets when it was offered; a resident's turn is that of its guests, an heir's
+	 * that of its lender. */
+	if (rec->turn_since.v != began_ms && rec->need.slots > 0 && !want->heir &&
 	    want->offered_t > w->check.started_t)
 		judge_fail(w, JUDGE_LOAD, "lease %llu is ready, and its turn began %lld ms ago",
 			   (ull)want->lease, (long long)(broker_now(w).v - rec->turn_since.v));
