@@ -4,11 +4,12 @@ import { Claim } from "./claim.js";
 import { BrokerError, closeError, plain } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
 import { now } from "./link.js";
+import { Model } from "./model.js";
 import { openPort } from "./port.js";
 import { awakeLock, keepPlaces, takePlaces, watchPage } from "./tab.js";
 
 /** @import { About, BrokerOptions, Hub, Request, RequestOptions, Reside } from "./types.js" */
-/** @import { State, Status, Task, Waiter } from "./types.js" */
+/** @import { ModelOptions, State, Status, Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
 
 const SOURCE = import.meta.url.startsWith("http") ? import.meta.url : "http://127.0.0.1:8470";
@@ -167,6 +168,12 @@ export class Broker extends EventTarget {
 			await lease.release();
 		});
 		return lease;
+	}
+
+	/** A model that fetches, waits and loads by itself.
+	 * @type {<E>(o: ModelOptions<E>) => Model<E>} */
+	model(o) {
+		return new Model(this, o);
 	}
 
 	/** @returns {Promise<Status>} */

@@ -1,12 +1,19 @@
 // lease: what a page holds. `signal` means over, `yieldSignal` means please.
 // @ts-check
+import { BrokerError } from "./errors.js";
 import { openDevice } from "./webgpu.js";
 
 /** @import { Claim } from "./claim.js" */
 /** @import { DeviceOptions, Guarded, Task } from "./types.js" */
 
+/** What was ended with a lease. */
+const dead = new WeakSet();
+
 /** @param {any} x */
-const kill = async (x) => x.destroy ? x.destroy() : x.terminate();
+const kill = async (x) => {
+	dead.add(x);
+	return x.destroy ? x.destroy() : x.terminate();
+};
 
 export class Lease {
 	/** @type {Claim} */ #claim;
@@ -79,6 +86,9 @@ export class Lease {
 			kill(x);
 			throw this.signal.reason;
 		}
+		if (dead.has(x))
+			throw new BrokerError("CLOSED",
+				"This was ended with an earlier lease: make a new one. A broker.model() does so itself.");
 		this.#guards.set(x, always);
 		return x;
 	}

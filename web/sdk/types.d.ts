@@ -5,7 +5,7 @@ import type { Lease } from "./lease.js";
 
 export type ErrorCode = "UNREACHABLE" | "DENIED" | "UNAUTHORIZED" | "PROTOCOL" | "QUEUE_FULL"
 	| "WAIT_TIMEOUT" | "REVOKED" | "EXPIRED" | "LOST" | "RELEASED" | "CLOSED" | "NO_WEBGPU"
-	| "NO_ADAPTER" | "LIMITS" | "DEVICE_LOST" | "NEVER_FITS";
+	| "NO_ADAPTER" | "LIMITS" | "DEVICE_LOST" | "NEVER_FITS" | "FETCH_FAILED" | "DAMAGED" | "STORAGE";
 
 export type State = "connecting" | "open" | "reconnecting" | "offline" | "closed";
 
@@ -188,7 +188,80 @@ export interface Kept {
 	places: [string, { ref: number; rid: string }][];
 }
 
+/** A file of a model; one that is known by its address alone is checked for being what its name
+ * says (JSON, WebAssembly, no web page), and the server's word is taken for its length. */
+export interface ModelFile {
+	url: string;
+	/** Its length. */
+	bytes?: number;
+	/** In hexadecimal. Checking it takes as much memory as the file, once. */
+	sha256?: string;
+	/** The Cache Storage that the engine's library looks into; default "baton-models". */
+	cache?: string;
+}
+
+export interface ModelProgress {
+	text: string;
+	/** Bytes, of the files whose sizes are known so far. */
+	loaded: number;
+	total: number;
+	fraction: number;
+	file?: string;
+}
+
+export type ModelState = "empty" | "fetching" | "waiting" | "loading" | "ready" | "busy";
+
+/** Request options that all of a model's requests have; those of `run` go before them. */
+export interface ModelOptions<E> extends RequestOptions {
+	/** A label for people, and what the broker knows the model by. */
+	name: string;
+	vramBytes: number;
+	/** What `load` needs, in this browser's storage before any turn is asked for: a list, or a
+	 * function that makes one; `get` brings a small file that it must look into. */
+	fetch?: (string | ModelFile)[]
+		| ((o: { signal?: AbortSignal; get(file: string | ModelFile): Promise<Response> }) =>
+			MaybePromise<(string | ModelFile)[] | void>);
+	/** Makes the engine, in a turn that nobody shares. What cannot be stopped by `signal` belongs
+	 * under `lease.guard`. */
+	load(o: {
+		/** Aborts when the turn is lost, or the run's own signal aborts. */
+		signal: AbortSignal;
+		lease: Lease;
+		/** A file that `fetch` brought. */
+		match(url: string): Promise<Response | undefined>;
+		onProgress(progress: ModelProgress): void;
+	}): MaybePromise<E>;
+	/** Ends the engine: its memory is needed, its turn was taken, or the page wants it to. */
+	unload?(engine: E, reason: unknown): unknown;
+	/** False: it ended by itself, and is loaded again with the next run. */
+	alive?(engine: E): boolean;
+	/** Whether a load failed for damaged files, which are then deleted and, once, fetched again;
+	 * default: judged by the error's words. */
+	damaged?(error: unknown): boolean;
+	/** Computes on the processor: the broker is not asked. */
+	cpu?: boolean;
+	/** So long may a download be silent; default 30 000. */
+	stallMs?: number;
+	onProgress?(progress: ModelProgress): void;
+}
+
+export interface RunOptions extends RequestOptions {
+	stallMs?: number;
+	onProgress?(progress: ModelProgress): void;
+}
+
+export type ModelTask<E, T> = (engine: E, lease: Lease) => MaybePromise<T>;
+export type MaybePromise<T> = T | Promise<T>;
+
 // What the files above ask of each other.
+
+export type KnownFile = ModelFile & { cache: string };
+
+export interface FetchContext {
+	signal?: AbortSignal;
+	stallMs?: number;
+	onBytes?(loaded: number, total: number): void;
+}
 
 /** The browser's word about a page's life. */
 export interface Page {

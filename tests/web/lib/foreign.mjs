@@ -1,6 +1,7 @@
 // @ts-check
-// A site of another origin, for the tests of access and fallbacks: a small server that gives out an
-// empty page and its own copy of the SDK, as a developer's site would.
+// A site of another origin, for the tests of access, fallbacks and models: a small server that gives
+// out an empty page and its own copy of the SDK, as a developer's site would, and whatever a test
+// adds: a file, or a function that answers as badly as the test wants.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,11 +9,36 @@ import { root } from "./packages.mjs";
 
 const SDK = /^\/sdk\/([a-z_]+\.js)$/;
 
+const TYPES = { html: "text/html", js: "text/javascript", mjs: "text/javascript",
+	json: "application/json", wasm: "application/wasm" };
+
 /**
- * @param {import("node:http").IncomingMessage} request
- * @param {import("node:http").ServerResponse} answer
+ * @typedef {import("node:http").IncomingMessage} Asked
+ * @typedef {import("node:http").ServerResponse} Answer
+ * @typedef {Record<string, Buffer | string | ((request: Asked, answer: Answer) => void)>} Routes
  */
-async function serve(request, answer) {
+
+/** @param {Routes} routes @param {string} path @param {Asked} request @param {Answer} answer */
+function serveRoute(routes, path, request, answer) {
+	const route = routes[path];
+	if (typeof route === "function") {
+		route(request, answer);
+		return;
+	}
+	const end = /** @type {keyof typeof TYPES} */ (path.split(".").at(-1));
+	answer.writeHead(200, { "Content-Type": TYPES[end] ?? "application/octet-stream",
+		"Content-Length": Buffer.byteLength(route) }).end(route);
+}
+
+/**
+ * @param {Asked} request @param {Answer} answer @param {Routes} routes
+ */
+async function serve(request, answer, routes) {
+	const { pathname } = new URL(request.url ?? "/", "http://site");
+	if (pathname in routes) {
+		serveRoute(routes, pathname, request, answer);
+		return;
+	}
 	const file = SDK.exec(request.url ?? "");
 	if (file) {
 		try {
@@ -27,9 +53,12 @@ async function serve(request, answer) {
 	}
 }
 
-/** Starts it on a free port: `base` is its origin. */
-export async function startForeignSite() {
-	const server = createServer(serve);
+/**
+ * Starts it on a free port: `base` is its origin.
+ * @param {Routes} [routes] may be changed while it runs
+ */
+export async function startForeignSite(routes = {}) {
+	const server = createServer((request, answer) => void serve(request, answer, routes));
 	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
 	const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
 	return {

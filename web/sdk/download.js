@@ -1,0 +1,343 @@
+// download: brings one file whole into Cache Storage, or not at all. What came before a break is
+// kept in pieces beside it, and gone on with where the server allows. Holds no lease.
+// @ts-check
+import { BrokerError } from "./errors.js";
+
+/** @import { FetchContext, KnownFile } from "./types.js" */
+
+const PARTS = "baton-parts";
+const PART_BYTES = 16 * 2 ** 20;
+const STALL_MS = 30_000;
+const TRIES = 3;
+/** Says with an entry that it was checked, and against what. */
+const CHECKED = "baton-checked";
+
+/** @type {(code: "FETCH_FAILED"|"DAMAGED"|"STORAGE", text: string, detail: object) => BrokerError} */
+const failure = (code, text, detail) => new BrokerError(code, text, detail);
+
+/** @param {KnownFile} file @param {string} what */
+const damaged = ({ url }, what) => failure("DAMAGED",
+	`${url} ${what}. It was not kept; fetch it again.`, { url });
+
+/** What a full storage, and one that was emptied or broke, answers. @param {any} error
+ * @param {string} url @returns {BrokerError} */
+function storageFailure(error, url) {
+	const full = error?.name === "QuotaExceededError";
+	return failure("STORAGE", full
+		? `This browser has no room for ${url}: free some of the disk, or delete other models.`
+		: `This browser's storage was cleared while ${url} was fetched; try again.`
+			+ (error ? ` (${error.message})` : ""), { url, full });
+}
+
+/** @param {string} name @param {string} url */
+export async function openCache(name, url) {
+	try {
+		return await caches.open(name);
+	} catch (error) {
+		throw failure("STORAGE", `This browser gives the page no storage for ${url} (`
+			+ `${/** @type {Error} */ (error).message}): allow site data, and use https or 127.0.0.1.`,
+		{ url });
+	}
+}
+
+/** What has come of a file: blobs that begin where the one before ends. */
+class Parts {
+	/** @type {Blob[]} */ blobs = [];
+	size = 0;
+	/** What the server called this version of the file. */
+	version = "";
+
+	/** @param {Cache} cache @param {string} url */
+	constructor(cache, url) {
+		this.cache = cache;
+		this.url = url;
+	}
+
+	/** @param {number} at */
+	#key(at) {
+		const key = new URL(this.url);
+		key.searchParams.set(PARTS, `${at}`);
+		return key.href;
+	}
+
+	async read() {
+		[this.blobs, this.size] = [[], 0];
+		for (let part; (part = await this.cache.match(this.#key(this.size)));) {
+			this.version = part.headers.get("etag") ?? "";
+			const blob = await part.blob();
+			if (!blob.size)
+				break;
+			this.blobs.push(blob);
+			this.size += blob.size;
+		}
+		return this;
+	}
+
+	/** @param {Uint8Array[]} pieces */
+	async add(pieces) {
+		const blob = new Blob(/** @type {BlobPart[]} */ (pieces));
+		if (!blob.size)
+			return;
+		const key = this.#key(this.size);
+		await this.cache.put(key, new Response(blob, { headers: { etag: this.version } }))
+			.catch((error) => {
+				throw storageFailure(error, this.url);
+			});
+		this.size += blob.size;
+	}
+
+	async clear() {
+		for (let at = 0, part; (part = await this.cache.match(this.#key(at)));) {
+			const { size } = await part.blob().catch(() => new Blob());
+			await this.cache.delete(this.#key(at));
+			at += size;
+			if (!size)
+				break;
+		}
+		[this.blobs, this.size, this.version] = [[], 0, ""];
+	}
+}
+
+/** @param {Blob} blob */
+async function hashOf(blob) {
+	const hash = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
+	return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Why this cannot be the file, or "". @type {(f: KnownFile, b: Blob, t: string) => Promise<string>} */
+async function flawOf(file, blob, type) {
+	const name = new URL(file.url).pathname;
+	const head = await blob.slice(0, 64).text();
+	if (!/\.html?$/.test(name) && (/text\/html/.test(type) || /^\s*<(!doctype|html)/i.test(head)))
+		return "came as a web page: the network may ask you to sign in, or the address is wrong";
+	if (!blob.size)
+		return "came empty";
+	if (file.bytes !== undefined && file.bytes !== blob.size)
+		return `has ${blob.size} bytes instead of ${file.bytes}`;
+	if (file.sha256 && file.sha256.toLowerCase() !== await hashOf(blob))
+		return "has another SHA-256 than it should";
+	if (/\.wasm$/.test(name) && !head.startsWith("\0asm"))
+		return "is not WebAssembly";
+	if (/\.json$/.test(name))
+		try {
+			JSON.parse(await blob.text());
+		} catch {
+			return "is not JSON";
+		}
+	return "";
+}
+
+/** @param {KnownFile} file */
+const marks = ({ bytes, sha256 }) => `${bytes ?? ""} ${sha256 ?? ""}`;
+
+/** What a cache holds of a file, if that is sound: others may have put it there. A damaged entry
+ * is deleted. @param {KnownFile} file @returns {Promise<Response | undefined>} */
+export async function cached(file) {
+	const cache = await openCache(file.cache, file.url);
+	const found = await cache.match(file.url);
+	if (!found || found.headers.get(CHECKED) === marks(file))
+		return found;
+
+	const blob = await found.clone().blob().catch(() => new Blob());
+	if (!await flawOf(file, blob, found.headers.get("content-type") ?? ""))
+		return found;
+	await cache.delete(file.url);
+	return undefined;
+}
+
+/** A signal that aborts with `signal`, and when nothing was heard for `ms`.
+ * @type {(ms: number, signal?: AbortSignal) => {signal: AbortSignal, heard(): void, end(): void}} */
+function patience(ms, signal) {
+	const stop = new AbortController();
+	const onAbort = () => stop.abort(signal?.reason);
+	/** @type {any} */ let timer;
+	const heard = () => {
+		clearTimeout(timer);
+		timer = setTimeout(() => stop.abort(patience), ms);
+	};
+	const end = () => {
+		clearTimeout(timer);
+		signal?.removeEventListener("abort", onAbort);
+	};
+	signal?.throwIfAborted();
+	signal?.addEventListener("abort", onAbort);
+	heard();
+	return { signal: stop.signal, heard, end };
+}
+
+/** The browser tells what a policy refused after the request failed.
+ * @param {string} url @param {unknown} error */
+async function unreachable(url, error) {
+	let blocked = false;
+	const { origin } = new URL(url);
+	const onViolation = (/** @type {any} */ { blockedURI }) => {
+		blocked ||= `${blockedURI}`.startsWith(origin);
+	};
+	globalThis.addEventListener?.("securitypolicyviolation", onViolation);
+	await new Promise((resolve) => setTimeout(resolve, 20));
+	globalThis.removeEventListener?.("securitypolicyviolation", onViolation);
+	return failure("FETCH_FAILED", blocked
+		? `This page's Content-Security-Policy does not allow ${origin}.`
+		: `${url} cannot be reached, or its server does not allow this page `
+			+ `(${/** @type {Error} */ (error).message}); try again.`, { url, blocked });
+}
+
+/** @param {Response} answer @param {KnownFile} file */
+function refused({ status }, { url }) {
+	const error = failure("FETCH_FAILED", `${url} answered ${status}: `
+		+ (status < 500 ? "look at the model's address." : "try again later."), { url, status });
+	error.retryable = status >= 500 || status === 408 || status === 429;
+	return error;
+}
+
+/** Whether an answer goes on where the parts end, in the same version of the file.
+ * @param {Response} answer @param {Parts} parts @param {KnownFile} file */
+function goesOn({ status, headers }, parts, { bytes, sha256 }) {
+	if (status !== 206)
+		return false;
+	const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+	const same = sha256 || (parts.version && versionOf(headers) === parts.version);
+	const fits = range ? +range[1] === parts.size
+		: +(headers.get("content-length") ?? NaN) === (bytes ?? NaN) - parts.size;
+	const total = range && range[2] !== "*" ? +range[2] : bytes;
+	return !!same && fits && (bytes === undefined || total === bytes);
+}
+
+/** A weak ETag names no bytes. @param {Headers} headers */
+function versionOf(headers) {
+	const tag = headers.get("etag") ?? "";
+	return tag && !tag.startsWith("W/") ? tag : headers.get("last-modified") ?? "";
+}
+
+/** Keeps what an answer brings. @param {Response} answer @param {Parts} parts
+ * @param {KnownFile} file @param {FetchContext} o @param {() => void} heard */
+async function keep(answer, parts, file, o, heard) {
+	const left = +(answer.headers.get("content-length") ?? NaN);
+	const total = file.bytes ?? (left ? parts.size + left : 0);
+	await makeSure(file, 2 * total - parts.size);
+	const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
+	/** @type {Uint8Array[]} */ let pieces = [];
+	let kept = 0;
+	try {
+		for (let next; !(next = await reader.read()).done;) {
+			heard();
+			pieces.push(next.value);
+			kept += next.value.length;
+			const loaded = parts.size + kept;
+			if (file.bytes !== undefined && loaded > file.bytes)
+				throw damaged(file, `is larger than the ${file.bytes} bytes that it should have`);
+			o.onBytes?.(loaded, total);
+			if (kept < PART_BYTES)
+				continue;
+			const full = pieces;
+			[pieces, kept] = [[], 0];
+			await parts.add(full);
+		}
+	} finally {
+		reader.cancel().catch(() => {});
+		await parts.add(pieces);
+	}
+}
+
+/** @param {KnownFile} file @param {number} bytes */
+async function makeSure({ url }, bytes) {
+	/** @type {StorageEstimate} */
+	const { quota, usage = 0 } = await navigator.storage?.estimate().catch(() => ({})) ?? {};
+	if (quota !== undefined && bytes > quota - usage)
+		throw storageFailure({ name: "QuotaExceededError" }, url);
+}
+
+/** One request for what lacks. True if the file may be whole.
+ * @param {KnownFile} file @param {Parts} parts @param {FetchContext} o */
+async function request(file, parts, o) {
+	const { stallMs = STALL_MS } = o;
+	const watch = patience(stallMs, o.signal);
+	let begun = false;
+	try {
+		/** @type {HeadersInit} */
+		const headers = parts.size ? { Range: `bytes=${parts.size}-` } : {};
+		const answer = await fetch(file.url, { headers, signal: watch.signal, cache: "no-store" });
+		begun = true;
+		if (parts.size && !goesOn(answer, parts, file)) {
+			await parts.clear();
+			if (answer.status !== 200) {
+				answer.body?.cancel();
+				return false;
+			}
+		}
+		if (!answer.ok)
+			throw refused(answer, file);
+		parts.version ||= versionOf(answer.headers);
+		await keep(answer, parts, file, o, watch.heard);
+		return answer.headers.get("content-type") || "application/octet-stream";
+	} catch (error) {
+		o.signal?.throwIfAborted();
+		if (watch.signal.aborted)
+			throw failure("FETCH_FAILED", `Nothing came of ${file.url} for ${stallMs / 1000} s, at `
+				+ `${parts.size} bytes. They are kept: try again to go on.`, { url: file.url });
+		if (error instanceof BrokerError)
+			throw error;
+		if (begun && parts.size)
+			return false;
+		throw await unreachable(file.url, error);
+	} finally {
+		watch.end();
+	}
+}
+
+/** @param {KnownFile} file @param {Parts} parts @param {string} type */
+async function finish(file, parts, type) {
+	const size = parts.size;
+	await parts.read();
+	if (parts.size !== size)
+		throw storageFailure(null, file.url);
+
+	const blob = new Blob(parts.blobs, { type });
+	const flaw = await flawOf(file, blob, type);
+	if (flaw)
+		throw damaged(file, flaw);
+	const cache = await openCache(file.cache, file.url);
+	await cache.put(file.url, new Response(blob, { headers: { [CHECKED]: marks(file),
+		"content-type": type, "content-length": `${size}` } })).catch((error) => {
+		throw storageFailure(error, file.url);
+	});
+}
+
+/** @param {KnownFile} file @param {FetchContext} o */
+async function bringNow(file, o) {
+	if (await cached(file))
+		return;
+	const parts = await new Parts(await openCache(PARTS, file.url), file.url).read();
+	try {
+		/** @type {string|false} */
+		let type = parts.size === file.bytes && "application/octet-stream";
+		for (let tries = 0; !type; tries++) {
+			if (tries === TRIES)
+				throw failure("FETCH_FAILED", `${file.url} breaks off, ${TRIES} times in a row, at `
+					+ `${parts.size} bytes. They are kept: try again to go on.`, { url: file.url });
+			type = await request(file, parts, o);
+		}
+		await finish(file, parts, type);
+		await parts.clear();
+	} catch (error) {
+		if (/** @type {any} */ (error).code === "DAMAGED")
+			await parts.clear();
+		throw error;
+	}
+}
+
+/** Brings a file into its cache. Tabs that want the same one take turns.
+ * @param {KnownFile} file @param {FetchContext} [o] */
+export async function bring(file, o = {}) {
+	const { locks } = globalThis.navigator ?? {};
+	o.signal?.throwIfAborted();
+	await (locks ? locks.request(`${PARTS} ${file.url}`, { signal: o.signal },
+		() => bringNow(file, o)) : bringNow(file, o));
+}
+
+/** @param {KnownFile} file */
+export async function forget(file) {
+	const cache = await openCache(file.cache, file.url);
+	await cache.delete(file.url);
+	await new Parts(await openCache(PARTS, file.url), file.url).clear();
+}

@@ -1,0 +1,375 @@
+// model: one model of a page: its files fetched outside any lease, then its memory, then a turn to
+// load it, then the turns in which it computes. Loads again by itself whatever was taken.
+// @ts-check
+import { BrokerError } from "./errors.js";
+import { Files } from "./files.js";
+
+/** @import { Broker } from "./broker.js" */
+/** @import { Lease } from "./lease.js" */
+/** @import { ModelOptions, ModelState, ModelTask, Residence, RunOptions } from "./types.js" */
+
+/** Says that the model was gone when the turn came: all begins again. */
+const GONE = Symbol("gone");
+/** Loads that are lost in a row, without one that ends, are no bad luck. */
+const LOSSES_MAX = 3;
+const TAKEN = ["REVOKED", "EXPIRED", "LOST", "RELEASED"];
+const FLAWED = /\bJSON\b|SyntaxError|protobuf|CompileError|magic word|IntegrityError/i;
+
+const taken = () => new BrokerError("DEVICE_LOST",
+	"The GPU was needed elsewhere and the model was unloaded; run again, it is loaded by itself.");
+
+/** What a damaged file makes of a load, as far as its words tell. @param {unknown} error */
+function looksDamaged(error) {
+	const { name = "", message = "", code = "" } = /** @type {any} */ (error ?? {});
+	return code === "DAMAGED" || FLAWED.test(`${name} ${message}`);
+}
+
+/** Stands for a lease where a model computes on the processor: nobody is asked, nothing taken.
+ * @returns {any} */
+function noLease() {
+	const { signal } = new AbortController();
+	return { id: "", fence: 0n, gpu: null, managed: false, vramBytes: 0, signal,
+		yieldSignal: signal, yieldIfNeeded: async () => false,
+		guard: (/** @type {unknown} */ x) => x, report() {}, release: async () => {} };
+}
+
+/** Fires "state" when `state` changed.
+ * @template E */
+export class Model extends EventTarget {
+	/** @type {ModelOptions<E>} */ #o;
+	#broker;
+	#request;
+	#files = new Files();
+	/** @type {{engine: E} | null} */ #loaded = null;
+	/** @type {Residence | null} */ #home = null;
+	/** @type {ModelState} */ #state = "empty";
+	/** Turns of one model follow each other. @type {Promise<unknown>} */
+	#turns = Promise.resolve();
+	/** Pending while it computes. @type {Promise<unknown> | null} */
+	#computing = null;
+	#loadMs = 0;
+	#losses = 0;
+	#fetchedAgain = false;
+
+	/** @param {Pick<Broker, "reside"|"load"|"run">} broker @param {ModelOptions<E>} o */
+	constructor(broker, o) {
+		super();
+		const { name, vramBytes, fetch, load, unload, alive, damaged, cpu, stallMs, ...request } = o;
+		this.#broker = broker;
+		this.#o = o;
+		this.#request = request;
+	}
+
+	get name() {
+		return this.#o.name;
+	}
+
+	get state() {
+		return this.#state;
+	}
+
+	/** What `load` gave, while it is loaded and lives. */
+	get engine() {
+		const { alive = () => true } = this.#o;
+		return this.#loaded && alive(this.#loaded.engine) ? this.#loaded.engine : null;
+	}
+
+	/** Runs `fn` with the model loaded and the GPU granted. Rejects with the lease's error if it was
+	 * taken under `fn`; the next run loads the model again.
+	 * @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<T>} */
+	run(o, fn) {
+		return this.#inTurn(o, () => this.#perform(o, fn));
+	}
+
+	/** Brings the files here, outside any lease; `run` does it by itself.
+	 * @param {RunOptions} [o] @returns {Promise<void>} */
+	async fetch(o = {}) {
+		await this.#inTurn(o, () => this.#bring(o).finally(() => this.#settle()));
+	}
+
+	/** Deletes the files and fetches them again. @param {RunOptions} [o] @returns {Promise<void>} */
+	async fetchAgain(o = {}) {
+		await this.unload();
+		await this.forget();
+		await this.fetch(o);
+	}
+
+	/** Deletes the files of which this page knows. */
+	async forget() {
+		await this.#list({});
+		await this.#files.forget();
+	}
+
+	/** Ends what is loaded; its memory stays, and the next run loads it again.
+	 * @param {unknown} [reason] handed to `unload` */
+	async drop(reason = taken()) {
+		const loaded = this.#loaded;
+		this.#loaded = null;
+		if (!this.#computing)
+			this.#become("empty");
+		if (loaded)
+			await this.#o.unload?.(loaded.engine, reason);
+	}
+
+	/** Lets go of the model and of its memory. */
+	async unload() {
+		const home = this.#home;
+		this.#home = null;
+		await this.drop(new BrokerError("RELEASED", "Unloaded; run again to load it."));
+		this.#become("empty");
+		await home?.release();
+	}
+
+	[Symbol.asyncDispose ?? "asyncDispose"]() {
+		return this.unload();
+	}
+
+	/** @type {<T>(o: RunOptions, fn: () => Promise<T>) => Promise<T>} */
+	#inTurn(o, fn) {
+		const before = this.#turns;
+		const mine = orAborted(before.catch(() => {}), o.signal).then(fn);
+		this.#turns = mine.catch(() => before);
+		return mine;
+	}
+
+	/** @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<T>} */
+	async #perform(o, fn) {
+		this.#losses = 0;
+		this.#fetchedAgain = false;
+		try {
+			for (;;) {
+				o.signal?.throwIfAborted();
+				if (!this.engine)
+					await this.#bring(o);
+				await this.#reside(o);
+				if (!this.engine && !await this.#load(o))
+					continue;
+				const outcome = await this.#compute(o, fn);
+				if (outcome !== GONE)
+					return outcome.value;
+			}
+		} finally {
+			this.#settle();
+		}
+	}
+
+	/** @param {RunOptions} o */
+	async #bring(o) {
+		if (!this.#o.fetch)
+			return;
+		this.#become("fetching");
+		const { stallMs } = this.#o;
+		const onProgress = (/** @type {any} */ p) => (o.onProgress ?? this.#o.onProgress)?.(p);
+		await this.#list(o);
+		await this.#files.fetch({ stallMs, ...o, onProgress });
+	}
+
+	/** @param {RunOptions} o */
+	async #list({ signal }) {
+		const { fetch, stallMs } = this.#o;
+		const get = async (/** @type {any} */ file) => {
+			const one = new Files();
+			one.add([file]);
+			await one.fetch({ signal, stallMs });
+			this.#files.add([file]);
+			return /** @type {Response} */ (await one.match(one.list[0].url));
+		};
+		this.#files.add(await (typeof fetch === "function" ? fetch({ signal, get }) : fetch) ?? []);
+	}
+
+	/** Memory first, and no turn held while it is waited for. @param {RunOptions} o */
+	async #reside(o) {
+		if (this.#o.cpu || (this.#home && !this.#home.signal.aborted))
+			return;
+		this.#become("waiting");
+		const { name, vramBytes } = this.#o;
+		const { key, signal, onQueue } = o;
+		const asked = this.#broker.reside({ loadMs: this.#loadMs || undefined, ...this.#requestOf(o),
+			model: name, vramBytes, key, signal, onQueue, evict: () => this.#evict() });
+		const home = await orAborted(asked, signal, (late) => void late.release());
+		this.#home = home;
+		home.signal.addEventListener("abort", () => {
+			if (this.#home === home) {
+				this.#home = null;
+				void this.drop();
+			}
+		});
+	}
+
+	/** Somebody needs the memory: at once if idle, else when this turn is over.
+	 * While a turn gives way it does not compute, and the model goes. */
+	async #evict() {
+		await this.#computing;
+		this.#home = null;
+		await this.drop();
+	}
+
+	/** False if all must begin again. @param {RunOptions} o */
+	async #load(o) {
+		this.#become("waiting");
+		/** @param {Lease} lease */
+		const fill = async (lease) => {
+			if (!this.#home && !this.#o.cpu)
+				return false;
+			this.#become("loading");
+			const begunAt = performance.now();
+			await this.#computeUnder(lease, () => this.#make(lease, o));
+			this.#loadMs = Math.round(performance.now() - begunAt);
+			this.#losses = 0;
+			return true;
+		};
+		try {
+			return await (this.#o.cpu ? fill(noLease())
+				: this.#broker.load(this.name, fill, this.#requestOf(o)));
+		} catch (error) {
+			return this.#afterLoad(error, o);
+		}
+	}
+
+	/** @param {Lease} lease @param {RunOptions} o */
+	async #make(lease, o) {
+		const stop = new AbortController();
+		const onAbort = () => stop.abort(o.signal?.reason);
+		const onLost = () => stop.abort(lease.signal.reason);
+		o.signal?.addEventListener("abort", onAbort);
+		lease.signal.addEventListener("abort", onLost);
+		try {
+			const engine = await this.#o.load({ signal: stop.signal, lease,
+				match: (url) => this.#files.match(url),
+				onProgress: (progress) => {
+					lease.report({ model: this.name, progress: progress.fraction });
+					(o.onProgress ?? this.#o.onProgress)?.(progress);
+				} });
+			if (stop.signal.aborted) {
+				await this.#o.unload?.(engine, stop.signal.reason);
+				throw stop.signal.reason;
+			}
+			this.#loaded = { engine };
+		} finally {
+			o.signal?.removeEventListener("abort", onAbort);
+			lease.signal.removeEventListener("abort", onLost);
+		}
+	}
+
+	/** A load that failed: again if it was taken, again with fresh files if those are to blame.
+	 * @param {any} error @param {RunOptions} o */
+	async #afterLoad(error, o) {
+		await this.drop();
+		if (!o.signal?.aborted && TAKEN.includes(error?.code) && ++this.#losses < LOSSES_MAX)
+			return false;
+
+		const home = this.#home;
+		this.#home = null;
+		await home?.release();
+		if (o.signal?.aborted || !this.#files.list.length)
+			throw error;
+		const cleared = !await this.#files.complete();
+		const { damaged = looksDamaged } = this.#o;
+		if (!cleared && !damaged(error))
+			throw error;
+		await this.#files.forget();
+		if (!this.#fetchedAgain) {
+			this.#fetchedAgain = true;
+			return false;
+		}
+		throw cleared
+			? new BrokerError("STORAGE", `This browser's storage was cleared while "${this.name}" was `
+				+ "loaded, twice; allow site data and try again.", error)
+			: new BrokerError("DAMAGED", `"${this.name}" cannot be read, though it was fetched again: `
+				+ `what lies at its address is damaged (${error?.message}).`, error);
+	}
+
+	/** @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<typeof GONE | {value: T}>} */
+	async #compute(o, fn) {
+		/** @param {Lease} lease */
+		const act = async (lease) => {
+			const { engine } = this;
+			if (!engine)
+				return GONE;
+			this.#become("busy");
+			return { value: await this.#computeUnder(lease, async () => fn(engine, lease)) };
+		};
+		this.#become("waiting");
+		const { graceMs, waitMs } = { ...this.#request, ...o };
+		return this.#o.cpu ? act(noLease())
+			: this.#broker.run({ ...this.#requestOf(o), model: this.name, graceMs, waitMs }, act);
+	}
+
+	/** While `work` runs, a lease that is taken ends the engine, and a wish for the memory waits:
+	 * unless the work gives way by itself, or is cut off.
+	 * @type {<T>(lease: Lease, work: () => Promise<T>) => Promise<T>} */
+	async #computeUnder(lease, work) {
+		let rest = this.#begin();
+		let over = false;
+		const giveWay = lease.yieldIfNeeded.bind(lease);
+		lease.guard({ terminate: () => over || this.drop(lease.signal.reason) });
+		lease.signal.addEventListener("abort", () => rest());
+		lease.yieldIfNeeded = async (o) => {
+			if (!lease.yieldSignal.aborted)
+				return giveWay(o);
+			rest();
+			this.#become("waiting");
+			const changed = await giveWay(o);
+			if (!this.engine)
+				throw taken();
+			rest = this.#begin();
+			this.#become("busy");
+			return changed;
+		};
+		try {
+			return await work();
+		} finally {
+			over = true;
+			rest();
+		}
+	}
+
+	/** Gives what ends it. */
+	#begin() {
+		/** @type {() => void} */ let done = () => {};
+		const computing = new Promise((resolve) => done = () => resolve(undefined));
+		this.#computing = computing;
+		return () => {
+			if (this.#computing === computing)
+				this.#computing = null;
+			done();
+		};
+	}
+
+	/** What each request is asked with. The key is for memory alone: after a reload all begins with
+	 * that, and a place kept for a turn would stand before it. @param {RunOptions} o */
+	#requestOf(o) {
+		const { onProgress, key, graceMs, waitMs, ...request } = { ...this.#request, ...o };
+		return request;
+	}
+
+	#settle() {
+		this.#become(this.engine ? "ready" : "empty");
+	}
+
+	/** @param {ModelState} state */
+	#become(state) {
+		if (state === this.#state)
+			return;
+		this.#state = state;
+		this.dispatchEvent(new Event("state"));
+	}
+}
+
+/** The promise, or the signal's abort; what comes after that is handed to `late`.
+ * @type {<T>(promise: Promise<T>, signal?: AbortSignal, late?: (value: T) => void) => Promise<T>} */
+function orAborted(promise, signal, late) {
+	if (!signal)
+		return promise;
+	return new Promise((resolve, reject) => {
+		const onAbort = () => {
+			reject(signal.reason);
+			if (late)
+				promise.then(late, () => {});
+		};
+		if (signal.aborted)
+			return onAbort();
+		signal.addEventListener("abort", onAbort, { once: true });
+		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+	});
+}
