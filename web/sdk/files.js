@@ -14,6 +14,8 @@ function known(file) {
 
 export class Files {
 	/** @type {KnownFile[]} */ list = [];
+	/** Optional ones that the server does not have. @type {Set<KnownFile>} */
+	absent = new Set();
 
 	/** @param {(string | ModelFile)[]} files */
 	add(files) {
@@ -31,7 +33,7 @@ export class Files {
 
 	async complete() {
 		for (const file of this.list)
-			if (!await cached(file))
+			if (!this.absent.has(file) && !await cached(file))
 				return false;
 		return true;
 	}
@@ -44,13 +46,20 @@ export class Files {
 				sizes.set(file, [loaded, Math.max(loaded, total)]);
 				onProgress?.({ text: "Fetching the model", file: file.url, ...sum(sizes) });
 			};
-			await bring(file, { signal, stallMs, onBytes });
+			if (!await cached(file))
+				onBytes(0, file.bytes ?? 0);
+			await bring(file, { signal, stallMs, onBytes }).catch((error) => {
+				if (!file.optional || error.detail?.status !== 404)
+					throw error;
+				this.absent.add(file);
+			});
 			const [loaded, total] = sizes.get(file) ?? [];
 			sizes.set(file, [loaded || total || 0, total || 0]);
 		}
 	}
 
 	async forget() {
+		this.absent.clear();
 		for (const file of this.list)
 			await forget(file);
 	}

@@ -101,7 +101,7 @@ export class Model extends EventTarget {
 	}
 
 	/** Ends what is loaded; its memory stays, and the next run loads it again.
-	 * @param {unknown} [reason] handed to `unload` */
+	 * @param {unknown} [reason] handed to `unload`; null: nobody took it */
 	async drop(reason = taken()) {
 		const loaded = this.#loaded;
 		this.#loaded = null;
@@ -115,7 +115,7 @@ export class Model extends EventTarget {
 	async unload() {
 		const home = this.#home;
 		this.#home = null;
-		await this.drop(new BrokerError("RELEASED", "Unloaded; run again to load it."));
+		await this.drop(null);
 		this.#become("empty");
 		await home?.release();
 	}
@@ -155,13 +155,12 @@ export class Model extends EventTarget {
 
 	/** @param {RunOptions} o */
 	async #bring(o) {
-		if (!this.#o.fetch)
+		await this.#list(o);
+		if (await this.#files.complete())
 			return;
 		this.#become("fetching");
-		const { stallMs } = this.#o;
-		const onProgress = (/** @type {any} */ p) => (o.onProgress ?? this.#o.onProgress)?.(p);
-		await this.#list(o);
-		await this.#files.fetch({ stallMs, ...o, onProgress });
+		const { stallMs, onProgress } = this.#o;
+		await this.#files.fetch({ stallMs, onProgress, ...o });
 	}
 
 	/** @param {RunOptions} o */
@@ -170,6 +169,8 @@ export class Model extends EventTarget {
 		const get = async (/** @type {any} */ file) => {
 			const one = new Files();
 			one.add([file]);
+			if (!await one.complete())
+				this.#become("fetching");
 			await one.fetch({ signal, stallMs });
 			this.#files.add([file]);
 			return /** @type {Response} */ (await one.match(one.list[0].url));

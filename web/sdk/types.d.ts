@@ -198,6 +198,8 @@ export interface ModelFile {
 	sha256?: string;
 	/** The Cache Storage that the engine's library looks into; default "baton-models". */
 	cache?: string;
+	/** No error if the server has no such file. */
+	optional?: boolean;
 }
 
 export interface ModelProgress {
@@ -231,7 +233,7 @@ export interface ModelOptions<E> extends RequestOptions {
 		match(url: string): Promise<Response | undefined>;
 		onProgress(progress: ModelProgress): void;
 	}): MaybePromise<E>;
-	/** Ends the engine: its memory is needed, its turn was taken, or the page wants it to. */
+	/** Ends the engine: for `reason` its turn or its memory was taken; null: the page wants it to. */
 	unload?(engine: E, reason: unknown): unknown;
 	/** False: it ended by itself, and is loaded again with the next run. */
 	alive?(engine: E): boolean;

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { ModelHost } from "../../../web/pages/engines/host.js";
+import { Model } from "../../../web/sdk/model.js";
 import { until } from "../lib/until.mjs";
 
 const spec = {
@@ -80,6 +81,7 @@ function stubBroker() {
 				broker.held.splice(broker.held.indexOf(what), 1);
 			}
 		},
+		model: (o) => new Model(broker, o),
 		run: (_, fn) => broker.hold("turn", fn),
 		load: (_, fn) => broker.hold("load", fn),
 	};

@@ -11,7 +11,7 @@ import { newId } from "../shared/memory.js";
  * @typedef {import("../engines/host.js").ModelHost} ModelHost
  *
  * @typedef {object} Turn The answer that is being made.
- * @property {"waiting"|"loading"|"writing"} phase
+ * @property {"waiting"|"fetching"|"loading"|"writing"} phase
  * @property {Message} message what is written so far
  * @property {import("../engines/engine.js").Progress | null} progress
  * @property {any} queued where it is in the queue
@@ -199,8 +199,9 @@ export class Chat extends EventTarget {
 					key: KEY,
 					signal,
 					graceMs: GRACE_MS,
-					onQueue: (queued) => this.#show(turn, { queued }),
-					onProgress: (progress) => this.#show(turn, { phase: "loading", progress }),
+					onQueue: (queued) => this.#show(turn, { phase: "waiting", queued }),
+					onProgress: (progress) => this.#show(turn,
+						{ phase: progress.file ? "fetching" : "loading", progress }),
 				}, (engine, lease) => this.#write(engine, lease, history, turn, signal));
 				turn.message.text = answer.text;
 				turn.message.tokens = answer.tokens;

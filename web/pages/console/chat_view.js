@@ -3,7 +3,7 @@
 // goes through markdown.js, everything else is text. Keeps no state but the drawn answers.
 import { html, nothing, repeat } from "/pages/shared/template.js";
 import { renderMarkdown } from "../shared/markdown.js";
-import { formatTime } from "../shared/shell.js";
+import { formatBytes, formatTime } from "../shared/shell.js";
 
 /**
  * @typedef {import("./chat.js").Chat} Chat
@@ -123,6 +123,11 @@ function stateOf({ phase, queued, progress, giveWayTo, message }) {
 	if (phase === "writing") {
 		return { tone: "holding", word: message.text === "" ? "thinking" : "writing", text: "" };
 	}
+	if (phase === "fetching" && progress) {
+		const { loaded, total } = progress;
+		const of = total > 0 ? ` of ${formatBytes(total)}` : "";
+		return { tone: "idle", word: "fetching", text: `${formatBytes(loaded)}${of}; needs no GPU` };
+	}
 	if (phase === "loading" && progress) {
 		const part = progress.fraction > 0 ? `${Math.round(progress.fraction * 100)} %` : "";
 		return { tone: "resident", word: "loading", text: part };
@@ -140,7 +145,8 @@ export function turnView(chat, actions, canUseCpu) {
 		return html`<div class="row turn-state">
 			<span class=${`state state-${tone}`}>${word}</span><bdi class="muted">${text}</bdi>
 		</div>
-		${turn.phase === "loading" ? html`<progress aria-label="Loading the model" max="1"
+		${["fetching", "loading"].includes(turn.phase) ? html`<progress
+			aria-label=${turn.progress?.text ?? "Loading the model"} max="1"
 			.value=${turn.progress?.fraction ?? 0}></progress>` : nothing}`;
 	}
 	if (!failure) return nothing;

@@ -104,6 +104,14 @@ const modelActions = {
 		await renew();
 	},
 	unload: () => void renew(),
+	async fetchAgain() {
+		try {
+			await currentHost().fetchAgain();
+			say("The model was fetched again.");
+		} catch (error) {
+			showError(error);
+		}
+	},
 	async useGpu() {
 		model.device = "webgpu";
 		await renew();
@@ -199,7 +207,8 @@ function titleState() {
 	if (state === "offline" || state === "reconnecting") return [state, ""];
 	if (!chat.turn) return ["idle", ""];
 	if (chat.turn.phase === "writing") return ["holding", "Writing"];
-	return ["waiting", chat.turn.phase === "loading" ? "Loading" : "Waiting"];
+	return ["waiting", { fetching: "Fetching", loading: "Loading" }[
+		/** @type {string} */ (chat.turn.phase)] ?? "Waiting"];
 }
 
 /** Draws at most once a frame, however many tokens come. */

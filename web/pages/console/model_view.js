@@ -25,6 +25,7 @@ import { showModelGuide } from "./model_guide.js";
  * @property {(id: string) => void} choose
  * @property {(profile: ProfileName) => void} setProfile
  * @property {() => void} unload
+ * @property {() => void} fetchAgain
  * @property {() => void} useGpu
  */
 
@@ -34,6 +35,7 @@ const MIB = 1024 * 1024;
 const STATES = {
 	empty: ["idle", "not loaded"],
 	waiting: ["waiting", "waiting"],
+	fetching: ["idle", "fetching"],
 	loading: ["resident", "loading"],
 	ready: ["resident", "loaded"],
 	busy: ["holding", "computing"],
@@ -96,6 +98,10 @@ export function modelView(s, actions) {
 			<button type="button" class="small" @click=${showModelGuide}>Add models…</button>
 			<button type="button" class="small" ?disabled=${s.busy || s.state !== "ready"}
 				@click=${actions.unload}>Unload</button>
+			${s.chosen?.url || s.chosen?.engine === "webllm" ? html`<button type="button" class="small"
+				?disabled=${s.busy || s.state === "fetching"} @click=${actions.fetchAgain}
+				title="Deletes its files from this browser and fetches them anew">Fetch again</button>`
+				: nothing}
 			${s.device === "wasm" ? html`<button type="button" class="small" ?disabled=${s.busy}
 				@click=${actions.useGpu}>Use the GPU</button>` : nothing}
 		</div></div>`;

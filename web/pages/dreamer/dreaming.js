@@ -28,7 +28,7 @@ const STEP_MS_START = 4000;
 const STEP_MS_MAX = 20000;
 
 /**
- * @typedef {"asleep"|"elsewhere"|"waiting"|"loading"|"dreaming"|"giving-way"|"resting"|"done"}
+ * @typedef {"asleep"|"elsewhere"|"waiting"|"fetching"|"loading"|"dreaming"|"giving-way"|"resting"|"done"}
  * Phase
  *
  * @typedef {object} DreamingOptions
@@ -176,8 +176,7 @@ export class Dreaming extends EventTarget {
 				// Who gave way is in the queue, too, and says so better.
 				if (this.phase !== "giving-way") this.#set("waiting");
 			},
-			/** @param {{text: string}} progress */
-			onProgress: ({ text }) => this.#set("loading", text),
+			onProgress: ({ text, file }) => this.#set(file ? "fetching" : "loading", text),
 		}, (engine, lease) => this.#round(engine, lease, host.spec.name));
 	}
 

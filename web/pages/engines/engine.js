@@ -66,6 +66,11 @@ export class Engine extends EventTarget {
 		await this.#call("load", [], signal, onProgress);
 	}
 
+	/** The names of the files that it will load. @returns {Promise<string[]>} */
+	files() {
+		return this.#call("files", []);
+	}
+
 	/**
 	 * Messages that end with the assistant's words are gone on with: the answer begins with them.
 	 * @param {Message[]} messages

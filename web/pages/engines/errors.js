@@ -69,6 +69,18 @@ export function explain(error, known) {
 	return new EngineError(code, messages[code](known, text));
 }
 
+/** What kept a model's file away, as the SDK tells it, in the words of the pages.
+ * @param {string} model @param {unknown} error @returns {EngineError | null} */
+export function fileProblem(model, error) {
+	const { detail } = /** @type {{detail?: {blocked?: boolean, status?: number, url?: string}}} */ (
+		error ?? {});
+	const { origin, pathname } = new URL(detail?.url ?? "file:///", "file:///");
+	if (detail?.blocked) return new EngineError("MODEL_MISSING", blockedText(model, origin));
+	if (detail?.status !== 404 && detail?.status !== 410) return null;
+	const file = origin === globalThis.location?.origin ? pathname : origin + pathname;
+	return new EngineError("MODEL_MISSING", messages.MODEL_MISSING({ model, file }, ""));
+}
+
 /** @param {string} model @param {string} address */
 function blockedText(model, address) {
 	return `The model "${model}" lies at ${address}, which this page may not ask. Add that origin `

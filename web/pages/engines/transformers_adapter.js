@@ -121,16 +121,24 @@ export function transformersAdapter(library, { spec, limits, device }) {
 	/** @type {any} */
 	let pipe;
 
+	const task = spec.task === "chat" ? "text-generation" : "automatic-speech-recognition";
+	const dtype = spec.dtype ?? "q4";
+
+	/** The library does not name the tokenizer that it loads with a model that hears. */
+	async function files() {
+		const named = await library.ModelRegistry.get_pipeline_files(task, name, { device, dtype });
+		return [...new Set([...named, "tokenizer.json", "tokenizer_config.json"])];
+	}
+
 	/** @param {import("./worker_side.js").CallContext} context */
 	async function load({ signal, emit }) {
 		if (spec.path !== undefined && !(await isThere(`/models/${spec.path}/config.json`))) {
 			throw new EngineError("MODEL_MISSING", `A file of the model "${spec.name}" is missing: `
 				+ `/models/${spec.path}/config.json. Check the model's folder, or choose another.`);
 		}
-		const task = spec.task === "chat" ? "text-generation" : "automatic-speech-recognition";
 		pipe = await library.pipeline(task, name, {
 			device,
-			dtype: spec.dtype ?? "q4",
+			dtype,
 			progress_callback: (/** @type {any} */ status) => {
 				const progress = progressOf(status);
 				if (progress) emit(progress);
@@ -162,6 +170,7 @@ export function transformersAdapter(library, { spec, limits, device }) {
 	}
 
 	return {
+		files,
 		load,
 		chat,
 		async transcribe({ signal }, samples) {

@@ -26,6 +26,7 @@ import { watchGpu } from "./gpu_watch.js";
  * @property {(value: any) => void} emit
  *
  * @typedef {object} Adapter A library behind the calls that an engine has.
+ * @property {() => Promise<string[]>} [files] the names of what it will load, where it can tell
  * @property {(context: CallContext) => Promise<void>} load
  * @property {(context: CallContext, messages: Message[], maxTokens: number) =>
  *     Promise<{text: string, tokens: number, tokensPerSecond: number}>} chat

@@ -12,7 +12,7 @@ import { mountShell, setState, showError } from "../shared/shell.js";
 import { Capture } from "./capture.js";
 import { deviceFor, keepDevice, keptDevice, keptProfile } from "../shared/device_choice.js";
 import { modelsView, recordingView, takesView } from "./mic_view.js";
-import { Takes } from "./takes.js";
+import { isBusy, Takes } from "./takes.js";
 import { TalkControl } from "./talk_control.js";
 import { CHUNKS_PER_WORKER, Transcriber } from "./transcriber.js";
 
@@ -188,7 +188,7 @@ function word() {
 	if (state === "offline" || state === "reconnecting") return state;
 	const states = takes.list.map((take) => take.state);
 	if (states.includes("working") || states.includes("loading")) return "holding";
-	return states.includes("waiting") ? "waiting" : "idle";
+	return states.some((state) => ["waiting", "fetching"].includes(state)) ? "waiting" : "idle";
 }
 
 /** @returns {string} */
@@ -212,7 +212,7 @@ function draw() {
 		chunks: transcriber?.chunks ?? 0,
 		chunksMax: CHUNKS_PER_WORKER,
 		loaded: hosts.some(loaded),
-		busy: takes.list.some((take) => ["waiting", "loading", "working"].includes(take.state)),
+		busy: takes.list.some((take) => isBusy(take)),
 	}, actions), place("models"));
 	setState({ word: word(), detail: detail() });
 }

@@ -5,6 +5,7 @@ import { html, nothing, repeat } from "/pages/shared/template.js";
 import { formatBytes, formatSeconds, formatTime } from "../shared/shell.js";
 import { TEST_TONES } from "./audio.js";
 import { deviceChooser } from "../shared/device_choice.js";
+import { isBusy } from "./takes.js";
 
 /** @typedef {import("./takes.js").Take} Take */
 /**
@@ -105,7 +106,7 @@ export function takesView(takes, actions, canSave) {
 
 /** @param {Take} take @param {Actions} actions @param {boolean} canSave */
 function takeView(take, actions, canSave) {
-	const busy = ["waiting", "loading", "working"].includes(take.state);
+	const busy = isBusy(take);
 	return html`<li class="take stack-s" data-state=${take.state} data-job=${take.job}>
 		<div class="row spread">
 			<div class="row"><span class="muted">${formatTime(take.at)} ·
@@ -142,13 +143,14 @@ function refinedView(take) {
 /** @param {Take} take */
 function stateText(take) {
 	if (take.state === "waiting") return "Waiting for the GPU";
+	if (take.state === "fetching") return take.note;
 	if (take.state === "loading") return take.note || "Loading the model";
 	return take.job === "refine" ? "Refining" : "Transcribing";
 }
 
 /** @param {Take} take @param {Actions} actions */
 function workView(take, actions) {
-	const word = take.state === "waiting" ? "waiting" : "holding";
+	const word = ["waiting", "fetching"].includes(take.state) ? "waiting" : "holding";
 	return html`<div class="row">
 		<span class="state state-${word}">${stateText(take)}</span>
 		<progress class="grow" aria-label=${stateText(take)} max="1"

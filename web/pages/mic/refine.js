@@ -23,7 +23,7 @@ const TOKENS_MIN = 64;
  * @property {AbortSignal} [signal]
  * @property {(delta: string, full: string) => void} [onText]
  * @property {(queued: unknown) => void} [onQueue]
- * @property {(progress: {text: string, fraction?: number}) => void} [onProgress]
+ * @property {(progress: {text: string, fraction?: number, file?: string}) => void} [onProgress]
  * @property {() => void} [onBegin] The GPU is ours and the model is there.
  */
 

@@ -12,7 +12,7 @@ import { seconds } from "./transcriber.js";
  * @property {string} source "microphone", "test tones" or a file's name
  * @property {number} seconds
  * @property {Float32Array | null} samples
- * @property {"waiting"|"loading"|"working"|"done"|"failed"} state
+ * @property {"waiting"|"fetching"|"loading"|"working"|"done"|"failed"} state
  * @property {"transcribe"|"refine"} job What `state` speaks of.
  * @property {string} note What there is to say of the state: a place in the queue, a problem.
  * @property {number | null} fraction How much is done, if that is known.
@@ -33,6 +33,9 @@ import { seconds } from "./transcriber.js";
  * @property {(error: unknown, take: Take) => void} onError
  * @property {(take: Take) => void} onDone
  */
+
+/** Whether something is being done with it. @param {Take} take */
+export const isBusy = ({ state }) => state !== "done" && state !== "failed";
 
 export class Takes {
 	/** @type {Take[]} Newest first. */
@@ -133,10 +136,10 @@ export class Takes {
 	#watch(take, signal) {
 		return {
 			signal,
-			onQueue: () => this.#set(take, { state: "waiting" }),
-			/** @param {{text: string, fraction?: number}} progress */
-			onProgress: ({ text, fraction }) => this.#set(take,
-				{ state: "loading", note: text, fraction: fraction ?? null }),
+			onQueue: () => this.#set(take, { state: "waiting", fraction: null }),
+			/** @param {{text: string, fraction?: number, file?: string}} progress */
+			onProgress: ({ text, fraction, file }) => this.#set(take, {
+				state: file ? "fetching" : "loading", note: text, fraction: fraction ?? null }),
 			onBegin: () => this.#set(take, { state: "working", note: "", fraction: null }),
 		};
 	}

@@ -24,7 +24,8 @@ const PART_MS_MAX = 10000;
  * @property {AbortSignal} [signal]
  * @property {(text: string, fraction: number) => void} [onText] What is known so far.
  * @property {(queued: unknown) => void} [onQueue]
- * @property {(progress: {text: string, fraction?: number}) => void} [onProgress] While it loads.
+ * @property {(progress: {text: string, fraction?: number, file?: string}) => void} [onProgress]
+ *     While its files come, and while it loads.
  * @property {() => void} [onBegin] The GPU is ours and the model is there.
  */
 
@@ -68,7 +69,7 @@ export class Transcriber {
 	 * @param {Float32Array[]} parts @param {string[]} texts @param {TranscribeOptions} o */
 	async #turn(parts, texts, o) {
 		const { signal, onQueue, onProgress } = o;
-		const options = { key: "transcribe", class: "voice", signal, onQueue, onProgress,
+		const options = { key: "transcribe", class: /** @type {const} */ ("voice"), signal, onQueue, onProgress,
 			graceMs: PART_MS_MAX };
 		await this.host.turn(options, async (engine, lease) => {
 			o.onBegin?.();
