@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 web=${1:?usage: tools/pages.sh BUILD}/web
 vendor=$web/vendor
 cache=$web/fetched
-steps=10 # programs, seven packages, models, laying
+steps=11 # programs, eight packages, models, laying
 step=0
 text=
 

@@ -17,6 +17,8 @@ export const served = {
 		"onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.mjs",
 	"ort-wasm-simd-threaded.asyncify.wasm":
 		"onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm",
+	"ort.js": "onnxruntime-web/dist/ort.webgpu.min.mjs",
+	"silero_vad.onnx": "@ricky0123/vad-web/dist/silero_vad_v6.onnx",
 	"uplot.css": "uplot/dist/uPlot.min.css",
 	"uplot.js": "uplot/dist/uPlot.iife.min.js",
 	"marked.js": "marked/lib/marked.esm.js",

@@ -8,6 +8,7 @@ import {
 } from "../../../web/pages/mic/audio.js";
 import { scale } from "../../../web/pages/mic/level_meter.js";
 import { refine } from "../../../web/pages/mic/refine.js";
+import { FRAME_SAMPLES, Speech } from "../../../web/pages/mic/speech.js";
 import { CHUNKS_PER_WORKER, Transcriber } from "../../../web/pages/mic/transcriber.js";
 
 /** Silence but for the given stretches, in seconds. */
@@ -148,4 +149,29 @@ test("refining asks for the text alone, and takes quotes off", async () => {
 	assert.equal(await refine(turns, "hello world uhm"), "Hello, world.");
 	assert.equal(asked.messages.at(-1).content, "hello world uhm");
 	assert.ok(asked.options.maxTokens >= 64);
+});
+
+/** What comes of frames that are so likely to be speech: [how likely, how many] each. */
+function heard(stretches) {
+	const log = [];
+	const speech = new Speech(() => log.push("begins"),
+		(samples) => log.push(samples && samples.length / FRAME_SAMPLES));
+	for (const [likely, frames] of stretches) {
+		for (let i = 0; i < frames; i++) speech.hear(new Float32Array(FRAME_SAMPLES), likely);
+	}
+	return { log, speech };
+}
+
+test("speech begins when it is likely, bridges a pause, and ends after a longer one", () => {
+	const { log, speech } = heard([[0.1, 50], [0.9, 20], [0.1, 15], [0.4, 5], [0.9, 20], [0.1, 30]]);
+	// Half a second of what was before, and the pause that ended it.
+	assert.deepEqual(log, ["begins", 16 + 20 + 15 + 5 + 20 + 25]);
+	assert.equal(speech.speaking, false);
+	speech.end();
+	assert.equal(log.length, 2, "what ended once does not end again");
+});
+
+test("a cough is no speech, and who never pauses is handed on after a minute", () => {
+	assert.deepEqual(heard([[0.9, 3], [0.1, 60]]).log, ["begins", null]);
+	assert.deepEqual(heard([[0.9, 2000]]).log.slice(0, 3), ["begins", 1875, "begins"]);
 });

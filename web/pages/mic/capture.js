@@ -4,12 +4,13 @@
 // come in here, too. Draws nothing and transcribes nothing. Used by mic.js.
 import { decode, testTones, trimSilence } from "./audio.js";
 import { LevelMeter } from "./level_meter.js";
+import { Listener } from "./listener.js";
 import { RECORDING_S_MAX, Recording } from "./recorder.js";
 
 const NOTHING_HEARD = "Nothing was heard, so there is nothing to transcribe. Is the microphone " +
 	"muted, or is it another one than you speak into? Test tones need no microphone.";
 
-/** @typedef {"idle"|"asking"|"recording"|"decoding"} Phase */
+/** @typedef {"idle"|"asking"|"recording"|"decoding"|"opening"|"listening"|"hearing"} Phase */
 
 export class Capture {
 	/** @type {Phase} */
@@ -21,6 +22,8 @@ export class Capture {
 	#recording = null;
 	/** @type {LevelMeter | null} */
 	#meter = null;
+	/** @type {Listener | null} */
+	#listener = null;
 	/** @type {AbortController | null} Ends the question for the microphone. */
 	#asking = null;
 	#onChange;
@@ -53,6 +56,48 @@ export class Capture {
 			const dropped = this.#asking?.signal.aborted;
 			this.#set("idle", dropped ? "" : message(error));
 		}
+	}
+
+	/** Whether it listens for speech by itself, or is about to. */
+	get handsFree() {
+		return ["opening", "listening", "hearing"].includes(this.phase);
+	}
+
+	/** Listens until stopListening(), and hands each stretch of speech on. */
+	async listen() {
+		if (this.phase !== "idle") return;
+		this.#asking = new AbortController();
+		const { signal } = this.#asking;
+		this.#set("opening");
+		try {
+			const listener = await Listener.start(signal, {
+				onBegin: () => this.#set("hearing"),
+				onEnd: (samples) => {
+					this.#set("listening");
+					if (samples) this.#onSound(samples, "microphone");
+				},
+				onLost: (error) => this.stopListening(error.message),
+			});
+			this.#listener = listener;
+			this.#meter = new LevelMeter(/** @type {MediaStream} */ (listener.stream), (heard) => {
+				this.heard = heard;
+				this.#onChange();
+			});
+			this.#set("listening");
+		} catch (error) {
+			if (!signal.aborted) this.stopListening(message(error));
+		}
+	}
+
+	/** Gives the microphone back. Also called on pagehide. */
+	stopListening(problem = "") {
+		if (!this.handsFree) return;
+		this.#asking?.abort(new DOMException("Nobody listens any more.", "AbortError"));
+		this.#listener?.stop();
+		this.#listener = null;
+		this.#meter?.stop();
+		this.#meter = null;
+		this.#set("idle", problem);
 	}
 
 	/** @param {import("./level_meter.js").Heard} heard */

@@ -75,6 +75,8 @@ function host(task) {
 /** @type {import("./mic_view.js").Actions} */
 const actions = {
 	cancel: () => capture.cancel(),
+	listen: () => capture.listen(),
+	stopListening: () => capture.stopListening(),
 	playTones: () => capture.playTones(),
 	openFile: (file) => capture.open(file),
 	refine: (take) => takes.refine(take),
@@ -194,6 +196,7 @@ function word() {
 /** @returns {string} */
 function detail() {
 	if (capture.phase === "recording") return "Recording";
+	if (capture.handsFree) return "Listening";
 	return { holding: "Transcribing", waiting: "Waiting" }[/** @type {string} */ (word())] ?? "";
 }
 
@@ -201,7 +204,7 @@ function draw() {
 	const demo = catalog.find((entry) => entry.id === chosen.transcribe)?.demo === true;
 	talk.textContent = capture.phase === "recording" ? "Let go or tap to end" : "Hold to talk";
 	talk.classList.toggle("active", capture.active);
-	talk.disabled = catalog.length === 0 || capture.phase === "decoding";
+	talk.disabled = catalog.length === 0 || capture.phase === "decoding" || capture.handsFree;
 	render(recordingView({
 		phase: capture.phase, heard: capture.heard, problem: capture.problem, demo,
 	}, actions), place("recording"));
@@ -227,7 +230,10 @@ async function start() {
 	});
 	broker.addEventListener("state", draw);
 	// The page may be kept for a way back: the microphone is given back and models end at once.
-	addEventListener("pagehide", () => capture.cancel());
+	addEventListener("pagehide", () => {
+		capture.cancel();
+		capture.stopListening();
+	});
 	draw();
 	await Promise.all([readCatalog(), readMemory()]);
 	draw();

@@ -11,6 +11,8 @@ import { isBusy } from "./takes.js";
 /**
  * @typedef {object} Actions
  * @property {() => void} cancel
+ * @property {() => void} listen
+ * @property {() => void} stopListening
  * @property {() => void} playTones
  * @property {(file: File) => void} openFile
  * @property {(take: Take) => void} copy
@@ -25,7 +27,7 @@ import { isBusy } from "./takes.js";
  */
 /**
  * @typedef {object} Capture What the recording side shows.
- * @property {"idle"|"asking"|"recording"|"decoding"} phase
+ * @property {import("./capture.js").Phase} phase
  * @property {import("./level_meter.js").Heard | null} heard
  * @property {string} problem
  * @property {boolean} demo
@@ -36,27 +38,35 @@ const PHASES = {
 	asking: "Asking for the microphone",
 	recording: "Recording",
 	decoding: "Reading the sound",
+	opening: "Asking for the microphone",
+	listening: "Listening: speak",
+	hearing: "Hearing you",
 };
 
 /** @param {Capture} capture @param {Actions} actions */
 export function recordingView(capture, actions) {
 	const { phase, heard } = capture;
 	const recording = phase === "recording";
+	const handsFree = ["opening", "listening", "hearing"].includes(phase);
 	const silent = recording && heard?.silent === true;
 	return html`
 		<p class="talk-status" role="status">${PHASES[phase]}</p>
-		${recording ? levelView(heard, silent) : nothing}
+		${recording || handsFree ? levelView(heard, silent) : nothing}
 		${silent ? html`<p class="notice warning" role="alert">Nothing is heard. Is the microphone
 			muted, or is it another one than you speak into?</p>` : nothing}
 		${capture.problem && phase === "idle"
 			? html`<p class="notice warning" role="alert">${capture.problem}</p>` : nothing}
 		<p class="muted" id="talk-help">Hold the button<span class="keys"> or
 			<kbd>Space</kbd></span> while you talk, or tap to begin and tap to end.<span
-			class="keys"> <kbd>Esc</kbd> drops the recording.</span></p>
+			class="keys"> <kbd>Esc</kbd> drops the recording.</span> Or listen without a button:
+			what you say is written down when you pause. Silero VAD hears that, on the processor.</p>
 		<div class="row">
-			${recording || phase === "asking"
+			${handsFree ? html`<button type="button" id="listen" aria-pressed="true"
+				@click=${actions.stopListening}>Stop listening</button>` : recording || phase === "asking"
 				? html`<button type="button" @click=${actions.cancel}>Drop recording</button>`
-				: html`<button type="button" ?disabled=${phase !== "idle"}
+				: html`<button type="button" id="listen" aria-pressed="false"
+						?disabled=${phase !== "idle"} @click=${actions.listen}>Listen</button>
+					<button type="button" ?disabled=${phase !== "idle"}
 						@click=${actions.playTones}>Play test tones</button>
 					<label class="button file-button">Open a sound file
 						<input type="file" accept="audio/*,video/webm" ?disabled=${phase !== "idle"}

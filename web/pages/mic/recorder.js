@@ -51,6 +51,28 @@ function explain(error) {
 	}
 }
 
+/**
+ * The microphone's sound; whoever takes it stops its tracks.
+ * @param {AbortSignal} [signal] Ends the wish, also while the browser asks the user.
+ * @returns {Promise<MediaStream>}
+ */
+export async function openMicrophone(signal) {
+	if (!navigator.mediaDevices) {
+		throw new RecorderError("INSECURE", "Browsers give the microphone only to secure " +
+			"pages. Open this page at 127.0.0.1 or localhost.");
+	}
+	let stream;
+	try {
+		stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
+		signal?.throwIfAborted();
+		return stream;
+	} catch (error) {
+		stopTracks(stream);
+		if (signal?.aborted) throw signal.reason;
+		throw explain(error);
+	}
+}
+
 export class Recording {
 	/** @type {Blob[]} */
 	#pieces = [];
@@ -76,18 +98,11 @@ export class Recording {
 	 * @returns {Promise<Recording>}
 	 */
 	static async start(signal) {
-		if (!navigator.mediaDevices) {
-			throw new RecorderError("INSECURE", "Browsers give the microphone only to secure " +
-				"pages. Open this page at 127.0.0.1 or localhost.");
-		}
-		let stream;
+		const stream = await openMicrophone(signal);
 		try {
-			stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
-			signal?.throwIfAborted();
 			return new Recording(stream);
 		} catch (error) {
 			stopTracks(stream);
-			if (signal?.aborted) throw signal.reason;
 			throw explain(error);
 		}
 	}
@@ -124,6 +139,6 @@ export class Recording {
  * The browser shows its recording mark until every track is stopped.
  * @param {MediaStream} [stream]
  */
-function stopTracks(stream) {
+export function stopTracks(stream) {
 	for (const track of stream?.getTracks() ?? []) track.stop();
 }
