@@ -57,6 +57,8 @@ beforeEach(async () => {
 afterEach(() => browser.close());
 
 async function ask() {
+	await page.locator("#choose option:checked", { hasText: "Far model" })
+		.waitFor({ state: "attached" });
 	await page.locator("#question").fill("How does the queue work?");
 	await page.locator("#question").press("Enter");
 }

@@ -3,7 +3,7 @@
 // that gives the turns. Started by index.html.
 import { html, render } from "/pages/shared/template.js";
 import { Broker, detect } from "/sdk/index.js";
-import { loadCatalog } from "../engines/catalog.js";
+import { addModel, loadCatalog } from "../engines/catalog.js";
 import { ModelHost } from "../engines/host.js";
 import { profileNames, suitableProfile } from "../engines/profiles.js";
 import { pageLog } from "../shared/log.js";
@@ -13,6 +13,7 @@ import { mountShell, setState, showError } from "../shared/shell.js";
 import { Chat } from "./chat.js";
 import { messagesView, turnView } from "./chat_view.js";
 import { askTitle, listView, mayRemove } from "./list_view.js";
+import { showModelGuide } from "./model_guide.js";
 import { modelView } from "./model_view.js";
 
 /** @typedef {import("./chat.js").Conversation} Conversation */
@@ -104,6 +105,15 @@ const modelActions = {
 		await renew();
 	},
 	unload: () => void renew(),
+	add: () => showModelGuide({
+		async add(spec, o) {
+			addModel(spec);
+			await readModels();
+			await modelActions.choose(spec.id);
+			await currentHost().fetch(o);
+			say(`${spec.name} is here.`);
+		},
+	}),
 	async fetchAgain() {
 		try {
 			await currentHost().fetchAgain();

@@ -3,7 +3,6 @@
 import { html, live, nothing } from "/pages/shared/template.js";
 import { profileNames, profiles, suits } from "../engines/profiles.js";
 import { formatBytes } from "../shared/shell.js";
-import { showModelGuide } from "./model_guide.js";
 
 /**
  * @typedef {import("../engines/catalog.js").ModelSpec} ModelSpec
@@ -26,6 +25,7 @@ import { showModelGuide } from "./model_guide.js";
  * @property {(profile: ProfileName) => void} setProfile
  * @property {() => void} unload
  * @property {() => void} fetchAgain
+ * @property {() => void} add
  * @property {() => void} useGpu
  */
 
@@ -95,7 +95,7 @@ export function modelView(s, actions) {
 				<dd><bdi>${s.device === "wasm" ? "the CPU" : s.gpu}</bdi></dd></div>
 		</dl>
 		<div class="row">
-			<button type="button" class="small" @click=${showModelGuide}>Add models…</button>
+			<button type="button" class="small" @click=${actions.add}>Add models…</button>
 			<button type="button" class="small" ?disabled=${s.busy || s.state !== "ready"}
 				@click=${actions.unload}>Unload</button>
 			${s.chosen?.url || s.chosen?.engine === "webllm" ? html`<button type="button" class="small"

@@ -1,6 +1,6 @@
 // @ts-check
-// The list of models a page offers: the built-in demo models and the user's own, out of a models
-// file that is checked entry by entry. A bad entry is reported and left out; it breaks nothing.
+// The list of models a page offers: the built-in demo models, the user's own out of a models file,
+// and those that were added in this browser; checked entry by entry. A bad entry is reported and left out; it breaks nothing.
 // Loads no model. Used by the pages; the checks also run in Node.
 
 /**
@@ -14,6 +14,7 @@
  * @property {string} [dtype] which of a transformers.js model's files: fp32, fp16, q8, q4, q4f16...
  * @property {string} [path] its folder below /models
  * @property {string} [url] or its address elsewhere
+ * @property {{path: string, bytes: number, sha256?: string}[]} [files] what lies there, if known
  * @property {string} [model_lib] WebLLM: the compiled library, a path below /models or an address
  * @property {boolean} [demo]
  * @property {string} [note]
@@ -40,6 +41,11 @@ function isAddress(url) {
 const isText = (text) =>
 	typeof text === "string" && text.trim() !== "" && text.length <= TEXT_CHARS_MAX;
 
+/** @param {unknown} files */
+const areFiles = (files) => Array.isArray(files) && files.length > 0 && files.length < 1000
+	&& files.every((file) => isPath(file?.path) && Number.isSafeInteger(file.bytes)
+		&& (file.sha256 === undefined || /^[0-9a-f]{64}$/.test(file.sha256)));
+
 /** What each field must be, in words for the one who wrote the file.
  * @type {[string, (value: unknown, entry: Record<string, unknown>) => boolean, string][]} */
 const rules = [
@@ -64,6 +70,9 @@ const rules = [
 	["dtype", (dtype, { engine }) => dtype === undefined
 		|| (engine === "transformers" && /^[a-z0-9]{1,16}$/.test(String(dtype))),
 	"a word such as fp32, q8 or q4f16, with the engine transformers only"],
+	["files", (files, { engine, url }) => files === undefined
+		|| (engine === "transformers" && url !== undefined && areFiles(files)),
+	"a list of {path, bytes, sha256?}, with the engine transformers and a url only"],
 	["note", (note) => note === undefined || isText(note), "a short text"],
 ];
 
@@ -85,20 +94,43 @@ export function problemOf(entry) {
 	return unknown === undefined ? null : `${unknown}: there is no such field`;
 }
 
+const ADDED = "baton.models";
+
+/** What was added in this browser. @returns {ModelSpec[]} */
+function addedModels() {
+	try {
+		const list = JSON.parse(globalThis.localStorage?.getItem(ADDED) ?? "[]");
+		return list.filter((/** @type {unknown} */ entry) => problemOf(entry) === null);
+	} catch {
+		return []; // somebody else's words, or no storage
+	}
+}
+
+/** Adds a model to this browser's list. @param {ModelSpec} spec */
+export function addModel(spec) {
+	const problem = problemOf(spec);
+	if (problem) throw new Error(`This model cannot be added: ${problem}.`);
+	const others = addedModels().filter(({ id }) => id !== spec.id);
+	localStorage.setItem(ADDED, JSON.stringify([...others, spec]));
+}
+
 /**
- * Puts the lists together. A user's model with the id of a built-in one replaces it.
+ * Puts the lists together. A user's model with the id of a built-in one replaces it, and one of the
+ * models file one that was added in this browser.
  * @param {unknown} builtIn
  * @param {unknown} own the user's list, undefined if there is none
+ * @param {ModelSpec[]} [added]
  * @returns {Catalog}
  */
-export function mergeCatalog(builtIn, own) {
+export function mergeCatalog(builtIn, own, added = []) {
 	/** @type {Map<string, ModelSpec>} */
 	const models = new Map();
 	/** @type {string[]} */
 	const problems = [];
 	if (own !== undefined && !Array.isArray(own)) problems.push("models.json: it is not a list");
 	const entries = [
-		.../** @type {ModelSpec[]} */ (builtIn).map((entry) => ({ entry, mine: false, at: 0 })),
+		.../** @type {ModelSpec[]} */ (builtIn).concat(added)
+			.map((entry) => ({ entry, mine: false, at: 0 })),
 		...(Array.isArray(own) ? own : []).map((entry, at) => ({ entry, mine: true, at })),
 	];
 	const seen = new Set();
@@ -119,15 +151,16 @@ export function mergeCatalog(builtIn, own) {
 export async function loadCatalog() {
 	const builtIn = await (await fetch("/pages/engines/models.json")).json();
 	const answer = await fetch("/models/models.json");
-	if (answer.status === 404) return mergeCatalog(builtIn, undefined);
+	const added = addedModels();
+	if (answer.status === 404) return mergeCatalog(builtIn, undefined, added);
 	/** @type {unknown} */
 	let own;
 	try {
 		own = await answer.json();
 	} catch {
-		const catalog = mergeCatalog(builtIn, undefined);
+		const catalog = mergeCatalog(builtIn, undefined, added);
 		catalog.problems.push("models.json: it is not JSON");
 		return catalog;
 	}
-	return mergeCatalog(builtIn, own);
+	return mergeCatalog(builtIn, own, added);
 }

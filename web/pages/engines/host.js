@@ -75,6 +75,11 @@ export class ModelHost extends EventTarget {
 		return this.#inOurWords(this.#model.run(o, fn), o.signal);
 	}
 
+	/** Brings its files into this browser, now. @param {TurnOptions} [o] @returns {Promise<void>} */
+	fetch(o = {}) {
+		return this.#inOurWords(this.#model.fetch(o), o.signal);
+	}
+
 	/** Deletes what this browser keeps of the model and fetches it again.
 	 * @param {TurnOptions} [o] @returns {Promise<void>} */
 	fetchAgain(o = {}) {

@@ -30,6 +30,9 @@ async function transformersFiles(spec, options, get) {
 	const folder = addressOf(String(spec.url));
 	const file = (/** @type {string} */ name) => ({ url: folder + name, cache: "transformers-cache",
 		optional: !/^(config|tokenizer)\.json$|^onnx\//.test(name) });
+	if (spec.files) {
+		return spec.files.map(({ path, ...known }) => ({ ...file(path), ...known, optional: false }));
+	}
 	const first = ["config.json", "tokenizer_config.json"];
 	if (spec.task === "transcribe") first.push("preprocessor_config.json");
 	for (const name of first) await get(file(name));
