@@ -12,7 +12,7 @@ const TRIES = 3;
 /** Says with an entry that it was checked, and against what. */
 const CHECKED = "baton-checked";
 
-/** @type {(code: "FETCH_FAILED"|"DAMAGED"|"STORAGE", text: string, detail: object) => BrokerError} */
+/** @type {(code: import("./types.js").ErrorCode, text: string, detail: object) => BrokerError} */
 const failure = (code, text, detail) => new BrokerError(code, text, detail);
 
 /** @param {KnownFile} file @param {string} what */
@@ -34,9 +34,9 @@ export async function openCache(name, url) {
 	try {
 		return await caches.open(name);
 	} catch (error) {
-		throw failure("STORAGE", `This browser gives the page no storage for ${url} (`
-			+ `${/** @type {Error} */ (error).message}): allow site data, and use https or 127.0.0.1.`,
-		{ url });
+		const { message } = /** @type {Error} */ (error);
+		throw failure("STORAGE", `This browser gives the page no storage for ${url} (${message}): `
+			+ "allow site data, and use https or 127.0.0.1.", { url });
 	}
 }
 
@@ -104,7 +104,8 @@ async function hashOf(blob) {
 	return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Why this cannot be the file, or "". @type {(f: KnownFile, b: Blob, t: string) => Promise<string>} */
+/** Why this cannot be the file, or "".
+ * @type {(file: KnownFile, blob: Blob, type: string) => Promise<string>} */
 async function flawOf(file, blob, type) {
 	const name = new URL(file.url).pathname;
 	const head = await blob.slice(0, 64).text();
@@ -146,7 +147,7 @@ export async function cached(file) {
 }
 
 /** A signal that aborts with `signal`, and when nothing was heard for `ms`.
- * @type {(ms: number, signal?: AbortSignal) => {signal: AbortSignal, heard(): void, end(): void}} */
+ * @param {number} ms @param {AbortSignal} [signal] */
 function patience(ms, signal) {
 	const stop = new AbortController();
 	const onAbort = () => stop.abort(signal?.reason);

@@ -88,7 +88,7 @@ export class Lease {
 		}
 		if (dead.has(x))
 			throw new BrokerError("CLOSED",
-				"This was ended with an earlier lease: make a new one. A broker.model() does so itself.");
+				"An earlier lease ended this: make a new one. A broker.model() does so by itself.");
 		this.#guards.set(x, always);
 		return x;
 	}

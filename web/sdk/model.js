@@ -54,7 +54,8 @@ export class Model extends EventTarget {
 	/** @param {Pick<Broker, "reside"|"load"|"run">} broker @param {ModelOptions<E>} o */
 	constructor(broker, o) {
 		super();
-		const { name, vramBytes, fetch, load, unload, alive, damaged, cpu, stallMs, ...request } = o;
+		const { name, vramBytes, fetch, load, unload, alive, damaged, cpu, stallMs, onProgress,
+			...request } = o;
 		this.#broker = broker;
 		this.#o = o;
 		this.#request = request;
@@ -74,8 +75,8 @@ export class Model extends EventTarget {
 		return this.#loaded && alive(this.#loaded.engine) ? this.#loaded.engine : null;
 	}
 
-	/** Runs `fn` with the model loaded and the GPU granted. Rejects with the lease's error if it was
-	 * taken under `fn`; the next run loads the model again.
+	/** Runs `fn` with the model loaded and the GPU granted. Rejects with the lease's error if it
+	 * was taken under `fn`; the next run loads the model again.
 	 * @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<T>} */
 	run(o, fn) {
 		return this.#inTurn(o, () => this.#perform(o, fn));
@@ -87,7 +88,8 @@ export class Model extends EventTarget {
 		await this.#inTurn(o, () => this.#bring(o).finally(() => this.#settle()));
 	}
 
-	/** Deletes the files and fetches them again. @param {RunOptions} [o] @returns {Promise<void>} */
+	/** Deletes the files and fetches them again.
+	 * @param {RunOptions} [o] @returns {Promise<void>} */
 	async fetchAgain(o = {}) {
 		await this.unload();
 		await this.forget();
@@ -185,8 +187,9 @@ export class Model extends EventTarget {
 		this.#become("waiting");
 		const { name, vramBytes } = this.#o;
 		const { key, signal, onQueue } = o;
-		const asked = this.#broker.reside({ loadMs: this.#loadMs || undefined, ...this.#requestOf(o),
-			model: name, vramBytes, key, signal, onQueue, evict: () => this.#evict() });
+		const asked = this.#broker.reside({ loadMs: this.#loadMs || undefined,
+			...this.#requestOf(o), model: name, vramBytes, key, signal, onQueue,
+			evict: () => this.#evict() });
 		const home = await orAborted(asked, signal, (late) => void late.release());
 		this.#home = home;
 		home.signal.addEventListener("abort", () => {
@@ -274,10 +277,10 @@ export class Model extends EventTarget {
 			return false;
 		}
 		throw cleared
-			? new BrokerError("STORAGE", `This browser's storage was cleared while "${this.name}" was `
-				+ "loaded, twice; allow site data and try again.", error)
-			: new BrokerError("DAMAGED", `"${this.name}" cannot be read, though it was fetched again: `
-				+ `what lies at its address is damaged (${error?.message}).`, error);
+			? new BrokerError("STORAGE", "This browser's storage was cleared while "
+				+ `"${this.name}" was loaded, twice; allow site data and try again.`, error)
+			: new BrokerError("DAMAGED", `"${this.name}" cannot be read, though it was fetched `
+				+ `again: what lies at its address is damaged (${error?.message}).`, error);
 	}
 
 	/** @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<typeof GONE | {value: T}>} */
@@ -358,7 +361,8 @@ export class Model extends EventTarget {
 }
 
 /** The promise, or the signal's abort; what comes after that is handed to `late`.
- * @type {<T>(promise: Promise<T>, signal?: AbortSignal, late?: (value: T) => void) => Promise<T>} */
+ * @template T @param {Promise<T>} promise @param {AbortSignal} [signal]
+ * @param {(value: T) => void} [late] @returns {Promise<T>} */
 function orAborted(promise, signal, late) {
 	if (!signal)
 		return promise;

@@ -1,7 +1,7 @@
 // @ts-check
-// A site of another origin, for the tests of access, fallbacks and models: a small server that gives
-// out an empty page and its own copy of the SDK, as a developer's site would, and whatever a test
-// adds: a file, or a function that answers as badly as the test wants.
+// A site of another origin, for the tests of access, fallbacks and models: a small server that
+// gives out an empty page and its own copy of the SDK, as a developer's site would, and whatever a
+// test adds: a file, or a function that answers as badly as the test wants.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -13,7 +13,8 @@ const BARE = {
 	"vue": "/vue.js",
 };
 
-/** The text of each example by its file's name, such as "chat.js". @returns {Record<string, string>} */
+/** The text of each example by its file's name, such as "chat.js".
+ * @returns {Record<string, string>} */
 export function readmeExamples() {
 	const text = readFileSync(join(root, "web/sdk/README.md"), "utf8");
 	const blocks = [...text.matchAll(/^```js\n\/\/ (\w+\.js)\n([^]*?)^```$/gm)];
@@ -43,7 +44,7 @@ export function asModule(files, names) {
 	});
 	return `const process = { env: { NODE_ENV: "development" } };
 const modules = {};
-const fresh = () => { const module = { exports: {} }; return [module, module.exports, (n) => modules[n]]; };
+const fresh = (module = { exports: {} }) => [module, module.exports, (n) => modules[n]];
 ${parts.join("\n")}
 export const { ${names.join(", ")} } = Object.assign({}, ...Object.values(modules));
 `;

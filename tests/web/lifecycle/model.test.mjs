@@ -47,7 +47,8 @@ beforeEach(async () => {
 		const broker = new Broker({ url, token, name: "page" });
 		window.loads = 0;
 		/** Its weights are words; "good" is what it can read. */
-		window.make = (o) => broker.model({ name: "far", vramBytes: 2 ** 26, fetch: ["/weights.bin"],
+		window.make = (o) => broker.model({ name: "far", vramBytes: 2 ** 26,
+			fetch: ["/weights.bin"],
 			load: async ({ match }) => {
 				window.loads++;
 				const text = await (await match("/weights.bin")).text();
@@ -91,7 +92,7 @@ test("while a tab downloads it holds nothing, and a voice waits under 100 ms", a
 	assert.equal(await answer, "good");
 });
 
-test("files that cannot be loaded are deleted, fetched again, once, and then said to be", async () => {
+test("files that cannot be loaded are deleted, fetched again, once, and then said", async () => {
 	const bodies = ["rotten", "good"];
 	routes["/weights.bin"] = counted(() => bodies.shift());
 	assert.equal(await ask(), "good");

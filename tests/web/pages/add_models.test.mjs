@@ -1,6 +1,6 @@
-// "Add models": what a repository holds is read from the hub's list, in Node; and in Root Console it
-// is looked up by name, shown with its size, fetched, and answers. The hub is the test's; it speaks
-// as Hugging Face does.
+// "Add models": what a repository holds is read from the hub's list, in Node; and in Root Console
+// it is looked up by name, shown with its size, fetched, and answers. The hub is the test's; it
+// speaks as Hugging Face does.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -17,16 +17,17 @@ const BUILT = join(dirname(batonPath), "web/models/tiny-lm");
 const ANSWER_MS = 90_000;
 const MIB = 2 ** 20;
 
-/** A hub that knows one repository. @param {[string, number, string?][]} files @param {object} config */
+/** A hub that knows one repository.
+ * @param {[string, number, string?][]} files @param {object} config */
 const hub = (files, config = {}) => async (/** @type {string} */ url) => new Response(
 	JSON.stringify(/\/api\/models\/a\/b\/tree\/main/.test(url)
-		? [{ type: "directory", path: "onnx" }, ...files.map(([path, size, oid]) => ({ type: "file", path,
-			size, ...(oid ? { lfs: { oid, size } } : {}) }))]
+		? [{ type: "directory", path: "onnx" }, ...files.map(([path, size, oid]) =>
+			({ type: "file", path, size, ...(oid ? { lfs: { oid, size } } : {}) }))]
 		: config), { status: /\/a\/b\//.test(url) ? 200 : 404 });
 
 const HASH = "a".repeat(64);
 
-test("a chat model's variants, the smallest first, each with its files, sizes and hashes", async () => {
+test("a chat model's variants, the smallest first, each with files, sizes and hashes", async () => {
 	const get = hub([["README.md", 9000], ["config.json", 800], ["tokenizer.json", 2000],
 		["onnx/model.onnx", 500], ["onnx/model.onnx_data", 4000 * MIB, HASH],
 		["onnx/model_q4f16.onnx", 480 * MIB, HASH], ["onnx/model_q4.onnx_notes", 1]],
@@ -44,15 +45,16 @@ test("a chat model's variants, the smallest first, each with its files, sizes an
 	assert.equal(entryOf(found, found.variants[1]).profile, "mid");
 });
 
-test("Whisper needs both its halves; WebLLM's own list names the library and the memory", async () => {
-	const halves = ["encoder_model", "decoder_model_merged"].map((name) => [`onnx/${name}.onnx`, 10]);
+test("Whisper needs both halves; WebLLM's own list names the library and the memory", async () => {
+	const halves = ["encoder_model", "decoder_model_merged"]
+		.map((name) => [`onnx/${name}.onnx`, 10]);
 	const get = hub([["config.json", 1], ...halves, ["onnx/encoder_model_q4.onnx", 5]],
 		{ model_type: "whisper" });
 	const { task, variants } = await lookUp(`${HUB}/a/b`, { get });
 	assert.equal(task, "transcribe");
 	assert.deepEqual(variants.map(({ dtype }) => dtype), ["fp32"]);
-	const mlc = hub([["mlc-chat-config.json", 10], ["tensor-cache.json", 10], ["tokenizer.json", 10],
-		["params_shard_0.bin", 100], ["logs.txt", 5]]);
+	const mlc = hub([["mlc-chat-config.json", 10], ["tensor-cache.json", 10],
+		["tokenizer.json", 10], ["params_shard_0.bin", 100], ["logs.txt", 5]]);
 	const webllmModels = async () => [{ model_id: "b", model_lib: "https://libs.example/b.wasm",
 		vram_required_MB: 879.04 }];
 	const found = await lookUp("a/b", { get: mlc, webllmModels });
@@ -79,9 +81,10 @@ let browser;
 
 before(async () => {
 	daemon = await startDaemon({ config: { model_origins: [HUB] } });
-	browser = await openBrowser({ context: { permissions: ["clipboard-read", "clipboard-write"] } });
-	const names = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-		"onnx/model.onnx"];
+	const permissions = ["clipboard-read", "clipboard-write"];
+	browser = await openBrowser({ context: { permissions } });
+	const names = ["config.json", "generation_config.json", "tokenizer.json",
+		"tokenizer_config.json", "onnx/model.onnx"];
 	const list = names.filter((name) => existsSync(join(BUILT, name))).map((path) => {
 		const oid = createHash("sha256").update(readFileSync(join(BUILT, path))).digest("hex");
 		const { size } = statSync(join(BUILT, path));
@@ -103,7 +106,7 @@ after(async () => {
 	await daemon?.stop();
 });
 
-test("in Root Console: by name, with sizes, fetched, chosen, and there after a reload", async () => {
+test("in Root Console: by name, with sizes, fetched, chosen, there after a reload", async () => {
 	const page = await browser.signedInPage(daemon, "/console");
 	await page.getByRole("button", { name: "Add models…" }).click();
 	await page.locator("#repository").fill("demo/none");

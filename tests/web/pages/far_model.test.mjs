@@ -102,7 +102,7 @@ test("it downloads without a lease, a voice goes first; later nothing is asked f
 	assert.deepEqual(page.problems.filter((problem) => !/404/.test(problem)), []);
 });
 
-test("a sign-in page in place of a file is said, stays nowhere, and the next try works", async () => {
+test("a sign-in page in place of a file is said, stays nowhere; the next try works", async () => {
 	instead = async (file, route, headers) => {
 		if (file !== "tokenizer.json") return false;
 		await route.fulfill({ headers: { ...headers, "Content-Type": "text/html" },
@@ -119,7 +119,7 @@ test("a sign-in page in place of a file is said, stays nowhere, and the next try
 	await answers().first().waitFor({ timeout: ANSWER_MS });
 });
 
-test("damaged weights are fetched again by themselves; a button fetches them at any time", async () => {
+test("damaged weights are fetched again by themselves; a button does it at any time", async () => {
 	let rotten = 1;
 	instead = async (file, route, headers) => {
 		if (!/\.onnx$/.test(file) || rotten-- <= 0) return false;

@@ -48,7 +48,7 @@ const liveTracks = () => page.evaluate(() => window.streams
 	.flatMap((stream) => stream.getTracks())
 	.filter((track) => track.readyState === "live").length);
 
-test("it hears where speech begins and ends, and no tone; no button is held, no lease taken", async () => {
+test("it hears where speech begins and ends, and no tone, without button and lease", async () => {
 	const asked = [];
 	page.on("request", (request) => asked.push(request.url()));
 	await page.locator("#listen").click();
@@ -70,11 +70,12 @@ test("it hears where speech begins and ends, and no tone; no button is held, no 
 	assert.ok(seconds > SPEECH_S && seconds < SPEECH_S + 2, words);
 	await page.locator('.take[data-state="done"]').waitFor({ timeout: READY_MS });
 	assert.ok(asked.some((url) => url.endsWith("/vendor/silero_vad.onnx")));
-	assert.ok(asked.every((url) => url.startsWith(daemon.base) || url.startsWith("blob:")), `${asked}`);
+	assert.ok(asked.every((url) => url.startsWith(daemon.base) || url.startsWith("blob:")),
+		`${asked}`);
 	assert.deepEqual(page.problems.filter((problem) => !/favicon/.test(problem)), []);
 });
 
-test("leaving the page gives the microphone back; a detector that cannot load is said", async () => {
+test("leaving gives the microphone back; a detector that cannot load is said", async () => {
 	await page.locator("#listen").click();
 	await until(async () => (await status()) === "Listening: speak",
 		{ what: "it listens", ms: READY_MS });

@@ -163,7 +163,8 @@ function heard(stretches) {
 }
 
 test("speech begins when it is likely, bridges a pause, and ends after a longer one", () => {
-	const { log, speech } = heard([[0.1, 50], [0.9, 20], [0.1, 15], [0.4, 5], [0.9, 20], [0.1, 30]]);
+	const { log, speech } = heard([[0.1, 50], [0.9, 20], [0.1, 15], [0.4, 5], [0.9, 20],
+		[0.1, 30]]);
 	// Half a second of what was before, and the pause that ended it.
 	assert.deepEqual(log, ["begins", 16 + 20 + 15 + 5 + 20 + 25]);
 	assert.equal(speech.speaking, false);

@@ -1,7 +1,8 @@
 // @ts-check
-// Sound files for the browser's fake microphone: 16-bit mono, stretches of silence, of pure tones and
-// of something like speech: a buzz and a hiss through the resonances of vowels, by which a detector
-// of speech knows it. Used by the tests of Root Mic and by those that let all pages work at once.
+// Sound files for the browser's fake microphone: 16-bit mono, stretches of silence, of pure tones
+// and of something like speech: a buzz and a hiss through the resonances of vowels, by which a
+// detector of speech knows it. Used by the tests of Root Mic and by those that let all
+// pages work at once.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tempFolder } from "../lib/children.mjs";

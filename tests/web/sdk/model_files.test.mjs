@@ -88,7 +88,9 @@ function serveWhole({ cuts = [], body = BODY, tag = '"one"', ranges = true, head
 		});
 		const cut = cuts.shift();
 		if (cut === undefined) answer.end(body.subarray(from));
-		else answer.write(body.subarray(from, from + cut), () => setTimeout(() => answer.destroy(), 100));
+		else
+			answer.write(body.subarray(from, from + cut),
+				() => setTimeout(() => answer.destroy(), 100));
 	};
 }
 
@@ -134,7 +136,7 @@ test("also on another day, in another page", async () => {
 	assert.deepEqual(asked, ["bytes=100020-"]);
 });
 
-test("a server without ranges, and one with another version of the file: from the start", async () => {
+test("a server without ranges, one with another version of the file: from the start", async () => {
 	routes["/model.bin"] = serveWhole({ cuts: [100_000], ranges: false });
 	assert.equal((await bring({ url: "/model.bin", sha256: SHA256 })).size, BODY.length);
 	const other = Buffer.from(BODY.map((byte) => byte ^ 1));
@@ -149,8 +151,9 @@ test("a server without ranges, and one with another version of the file: from th
 });
 
 test("of another origin that tells no version, length and hash decide", async () => {
-	const far = await startForeignSite({ "/model.bin": (request, answer) => serveWhole({
-		tag: "", cuts: far.cuts, headers: { "Access-Control-Allow-Origin": "*" } })(request, answer) });
+	const headers = { "Access-Control-Allow-Origin": "*" };
+	const far = await startForeignSite({ "/model.bin": (...exchange) =>
+		serveWhole({ tag: "", cuts: far.cuts, headers })(...exchange) });
 	far.cuts = [100_000];
 	const url = `${far.base}/model.bin`;
 	const { error } = await bring({ url, bytes: BODY.length, sha256: SHA256 });
@@ -165,7 +168,8 @@ test("of another origin that tells no version, length and hash decide", async ()
 
 test("a web page in place of a file is refused, by its type and by its words", async () => {
 	for (const type of ["text/html; charset=utf-8", "application/octet-stream"]) {
-		routes["/model.bin"] = (_, answer) => answer.writeHead(200, { "Content-Type": type }).end(HTML);
+		routes["/model.bin"] = (_, answer) =>
+			answer.writeHead(200, { "Content-Type": type }).end(HTML);
 		await refusedAndMended({ url: "/model.bin" }, "DAMAGED", /web page.*sign in/s);
 		await page.evaluate(() => caches.delete("baton-models"));
 	}
@@ -200,8 +204,9 @@ test("a server that lies about sizes: too much is cut, too little is no file", a
 	const endless = await bring({ url: "/model.bin", bytes: 1000 });
 	assert.match(endless.error.message, /larger than the 1000 bytes/);
 	await until(() => closed, { what: "the download is ended" });
-	routes["/model.bin"] = serveWhole({ headers: { "Content-Length": 1000 }, body: BODY.subarray(0, 1000) });
-	assert.match((await bring({ url: "/model.bin", bytes: BODY.length })).error.message, /instead of/);
+	routes["/model.bin"] = serveWhole({ body: BODY.subarray(0, 1000) });
+	const short = await bring({ url: "/model.bin", bytes: BODY.length });
+	assert.match(short.error.message, /instead of/);
 	// Says more than comes, each time, and no range of it either.
 	routes["/model.bin"] = (_, answer) => {
 		answer.writeHead(200, { "Content-Length": 2 * BODY.length });
@@ -241,7 +246,8 @@ test("redirects are followed; one to a sign-in page and one in circles are refus
 	assert.equal((await bring({ url: "/model.bin", sha256: SHA256 })).error, null);
 	assert.deepEqual(await entries(), [`${site.base}/model.bin`], "under the name it was asked by");
 	routes["/two.bin"] = to("/sign-in");
-	routes["/sign-in"] = (_, answer) => answer.writeHead(200, { "Content-Type": "text/html" }).end(HTML);
+	routes["/sign-in"] = (_, answer) =>
+		answer.writeHead(200, { "Content-Type": "text/html" }).end(HTML);
 	assert.match((await bring("/two.bin")).error.message, /web page/);
 	routes["/three.bin"] = to("/three.bin");
 	assert.match((await bring("/three.bin")).error.message, /cannot be reached/);
@@ -257,7 +263,8 @@ test("an answer that is no success, and no answer, are told apart", async () => 
 	assert.deepEqual([error.code, error.retryable], ["FETCH_FAILED", true]);
 	({ error } = await bring("http://127.0.0.1:9/model.bin"));
 	assert.match(error.message, /cannot be reached/);
-	await page.setContent(`<meta http-equiv="Content-Security-Policy" content="connect-src 'self'">`);
+	await page.setContent("<meta http-equiv='Content-Security-Policy' "
+		+ "content=\"connect-src 'self'\">");
 	({ error } = await bring("http://127.0.0.1:9/model.bin"));
 	assert.match(error.message, /Content-Security-Policy does not allow http:\/\/127\.0\.0\.1:9/);
 });
@@ -330,7 +337,8 @@ test("what a library put into its cache is judged, too: a web page there is repl
 	routes["/model.bin"] = serveWhole();
 	await page.evaluate(async (html) => {
 		const cache = await caches.open("transformers-cache");
-		await cache.put("/model.bin", new Response(html, { headers: { "content-type": "text/html" } }));
+		await cache.put("/model.bin",
+			new Response(html, { headers: { "content-type": "text/html" } }));
 	}, HTML);
 	const file = { url: "/model.bin", cache: "transformers-cache" };
 	assert.equal((await bring(file)).size, BODY.length);

@@ -149,7 +149,8 @@ const CASES = {
 		ask: `({ reply }) => reply([{ role: "user", content: "Hello" }])` },
 	"A worker": { file: "job.js", poison: /weights\.bin$/, whole: 20,
 		ask: "({ compute }) => compute(20)" },
-	"React": { file: "react_page.js", poison: /weights\.bin$/, whole: 20, ask: "({ ask }) => ask()" },
+	"React": { file: "react_page.js", poison: /weights\.bin$/, whole: 20,
+		ask: "({ ask }) => ask()" },
 	"Vue": { file: "vue_page.js", poison: /weights\.bin$/, whole: 20, ask: "({ ask }) => ask()" },
 };
 
@@ -162,11 +163,14 @@ let poison = null;
 /** @param {string} path @returns {string | Buffer | null} a file of the page's own */
 function fileOf(path) {
 	const name = path.split("/").at(-1) ?? "";
-	if (name in examples)
-		return (name === "generator_worker.js" ? 'import "./slow.js";\n' : "") + resolved(examples[name], name === "chat_worker.js"
-			? { "@mlc-ai/web-llm": "./stand_in.js" } : {});
-	const own = { "compute.js": COMPUTE, "slow.js": SLOW, "stand_in.js": WEBLLM, "react_page.js": REACT,
-		"vue_page.js": VUE, "weights.bin": "the weights of a model, 32 bytes" };
+	if (name in examples) {
+		const first = name === "generator_worker.js" ? 'import "./slow.js";\n' : "";
+		const others = { "@mlc-ai/web-llm": "./stand_in.js" };
+		return first + resolved(examples[name], name === "chat_worker.js" ? others : {});
+	}
+	const own = { "compute.js": COMPUTE, "slow.js": SLOW, "stand_in.js": WEBLLM,
+		"react_page.js": REACT, "vue_page.js": VUE,
+		"weights.bin": "the weights of a model, 32 bytes" };
 	const asked = Object.values(CASES).find(({ file }) => `ask_${file}` === name);
 	if (asked) return `export default ${asked.ask};`;
 	if (name in own) return own[/** @type {keyof typeof own} */ (name)];
@@ -207,7 +211,8 @@ function fulfill(route, body) {
 	const contentType = poisoned ? "text/html" : /\.js$/.test(path) ? "text/javascript"
 		: /\.json$/.test(path) ? "application/json" : "application/octet-stream";
 	return route.fulfill({ status: body === null ? 404 : 200, contentType,
-		headers: { "Access-Control-Allow-Origin": "*", "Cross-Origin-Embedder-Policy": "require-corp" },
+		headers: { "Access-Control-Allow-Origin": "*",
+			"Cross-Origin-Embedder-Policy": "require-corp" },
 		body: poisoned ? HTML : body ?? "" });
 }
 
@@ -294,7 +299,8 @@ async function interrupted(name, page) {
 
 async function evicted(name, page) {
 	const big = await connect(daemon, "big");
-	big.send({ type: "acquire", ref: 1, slots: 0, evictable: true, vram_mb: 24_000, timeout_s: null });
+	big.send({ type: "acquire", ref: 1, slots: 0, evictable: true, vram_mb: 24_000,
+		timeout_s: null });
 	big.send({ type: "accept", lease: (await big.hear("offered")).lease });
 	await big.hear("granted");
 	big.close();
@@ -342,7 +348,7 @@ test("every example is run, and none is left in the old form", () => {
 	const text = readFileSync(new URL("../../../web/sdk/README.md", import.meta.url), "utf8");
 	const section = text.slice(text.indexOf("## Examples"), text.indexOf("## Broker\n"));
 	assert.equal(section.match(/^```js$/gm)?.length, Object.keys(examples).length);
-	const used = ["steps.js", "generator.js", "generator_worker.js", "ask.js", "chat.js", "chat_worker.js", "job.js", "use_turn.js",
-		"use_turn_vue.js"];
+	const used = ["steps.js", "generator.js", "generator_worker.js", "ask.js", "chat.js",
+		"chat_worker.js", "job.js", "use_turn.js", "use_turn_vue.js"];
 	assert.deepEqual(Object.keys(examples), used);
 });

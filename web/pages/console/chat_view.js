@@ -126,7 +126,8 @@ function stateOf({ phase, queued, progress, giveWayTo, message }) {
 	if (phase === "fetching" && progress) {
 		const { loaded, total } = progress;
 		const of = total > 0 ? ` of ${formatBytes(total)}` : "";
-		return { tone: "idle", word: "fetching", text: `${formatBytes(loaded)}${of}; needs no GPU` };
+		return { tone: "idle", word: "fetching",
+			text: `${formatBytes(loaded)}${of}; needs no GPU` };
 	}
 	if (phase === "loading" && progress) {
 		const part = progress.fraction > 0 ? `${Math.round(progress.fraction * 100)} %` : "";

@@ -1,6 +1,7 @@
 // @ts-check
-// A dialog that brings models of one's own into the list: by the name of a repository, with what will
-// be fetched and how large it is, or by hand. The whole story is in README.md beside the engines.
+// A dialog that brings models of one's own into the list: by the name of a repository, with what
+// will be fetched and how large it is, or by hand. The whole story is in README.md beside the
+// engines.
 import { element, formatBytes } from "../shared/shell.js";
 import { entryOf, lookUp } from "./repository.js";
 
@@ -31,8 +32,8 @@ const EXAMPLE = `[
 /**
  * @typedef {object} GuideActions
  * @property {(spec: ModelSpec, o: {signal: AbortSignal, onProgress: (progress:
- *     import("../engines/host.js").Progress) => void}) => Promise<void>} add to this browser's list,
- *     and its files into this browser
+ *     import("../engines/host.js").Progress) => void}) => Promise<void>} add to this browser's
+ *     list, and its files into this browser
  */
 
 /** @param {...(Node|string)} content */
@@ -42,8 +43,8 @@ const code = (text) => element("code", {}, text);
 
 /** A text to be copied. @param {string} text @param {string} label what it is, for the button */
 function copyable(text, label) {
-	const copy = element("button", { type: "button", class: "small", "aria-label": `Copy ${label}` },
-		"Copy");
+	const copy = element("button", { type: "button", class: "small",
+		"aria-label": `Copy ${label}` }, "Copy");
 	copy.addEventListener("click", async () => {
 		copy.textContent = await navigator.clipboard.writeText(text)
 			.then(() => "Copied", () => "Not allowed: select it");
@@ -54,8 +55,9 @@ function copyable(text, label) {
 
 /** By its name from a hub: what there is, how large, and then its files. @param {GuideActions} o */
 function repositoryForm({ add }) {
-	const name = /** @type {HTMLInputElement} */ (element("input", { id: "repository", autofocus: "",
-		placeholder: "onnx-community/Qwen2.5-0.5B-Instruct", spellcheck: "false", required: "" }));
+	const name = /** @type {HTMLInputElement} */ (element("input", { id: "repository",
+		autofocus: "", required: "", spellcheck: "false",
+		placeholder: "onnx-community/Qwen2.5-0.5B-Instruct" }));
 	const find = element("button", { type: "submit" }, "Look up");
 	const found = element("div", { id: "found", class: "stack-s", "aria-live": "polite" });
 	const form = element("form", { class: "stack-s" },
@@ -78,8 +80,8 @@ function problemView(error) {
 	const { message, origin } = /** @type {import("./repository.js").RepositoryError} */ (error);
 	const words = element("p", { class: "field-error", role: "alert" }, message);
 	if (!origin) return [words];
-	return [words, paragraph("Pages of the broker ask only where its configuration lets them. Add, and "
-		+ "where it sends large files to, which may be another host:"),
+	return [words, paragraph("Pages of the broker ask only where its configuration lets them. "
+		+ "Add this, and the host to which it sends large files, if that is another:"),
 	copyable(`model_origins: ["${origin}"]`, "the setting")];
 }
 
@@ -143,8 +145,8 @@ export function showModelGuide(actions) {
 		{ class: "wide", "aria-labelledby": "guide-title" },
 		element("div", { class: "dialog-body" },
 			element("h2", { id: "guide-title" }, "Models of your own"),
-			paragraph("By name from Hugging Face, or by address from a hub that speaks as it does. Its "
-				+ "files stay in this browser."),
+			paragraph("By name from Hugging Face, or by address from a hub that speaks as it "
+				+ "does. Its files stay in this browser."),
 			repositoryForm(actions),
 			element("h3", {}, "From a folder"),
 			paragraph("Put the models' files into a folder, list them in ", code("models.json"),

@@ -98,10 +98,10 @@ export function modelView(s, actions) {
 			<button type="button" class="small" @click=${actions.add}>Add models…</button>
 			<button type="button" class="small" ?disabled=${s.busy || s.state !== "ready"}
 				@click=${actions.unload}>Unload</button>
-			${s.chosen?.url || s.chosen?.engine === "webllm" ? html`<button type="button" class="small"
-				?disabled=${s.busy || s.state === "fetching"} @click=${actions.fetchAgain}
-				title="Deletes its files from this browser and fetches them anew">Fetch again</button>`
-				: nothing}
+			${s.chosen?.url || s.chosen?.engine === "webllm" ? html`
+				<button type="button" class="small" ?disabled=${s.busy || s.state === "fetching"}
+				title="Deletes its files from this browser and fetches them anew"
+				@click=${actions.fetchAgain}>Fetch again</button>` : nothing}
 			${s.device === "wasm" ? html`<button type="button" class="small" ?disabled=${s.busy}
 				@click=${actions.useGpu}>Use the GPU</button>` : nothing}
 		</div></div>`;

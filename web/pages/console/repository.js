@@ -1,7 +1,7 @@
 // @ts-check
-// What a repository of models holds, looked up by its name: which engine runs it, in which variants,
-// which files each needs and how large they are, by the hub's own list with its hashes. Fetches no
-// model and shows nothing. Used by model_guide.js; also runs in Node.
+// What a repository of models holds, looked up by its name: which engine runs it, in which
+// variants, which files each needs and how large they are, by the hub's own list with its hashes.
+// Fetches no model and shows nothing. Used by model_guide.js; also runs in Node.
 
 /**
  * @typedef {{path: string, bytes: number, sha256?: string}} RepositoryFile
@@ -39,24 +39,30 @@ export class RepositoryError extends Error {
 
 /** "owner/name", or its whole address on some hub. @param {string} text */
 export function addressOf(text) {
-	const [, origin = HUB, path] = /^(https:\/\/[\w.:-]+)?\/?([\w.-]+\/[\w.-]+)\/?$/.exec(text.trim())
-		?? [];
-	if (!path) throw new RepositoryError("Write it as owner/name, as it stands on the hub, or as its address.");
+	const parts = /^(https:\/\/[\w.:-]+)?\/?([\w.-]+\/[\w.-]+)\/?$/.exec(text.trim());
+	const [, origin = HUB, path] = parts ?? [];
+	if (!path) {
+		throw new RepositoryError("Write it as owner/name, as it stands on the hub, or as its "
+			+ "address.");
+	}
 	return { origin, path };
 }
 
 /** @param {string} url @param {string} origin @param {typeof fetch} get @returns {Promise<any>} */
 async function json(url, origin, get) {
 	const answer = await get(url).catch(() => {
-		throw new RepositoryError(`${origin} could not be asked: it is not reached, or this page may not `
-			+ "ask it.", origin);
+		throw new RepositoryError(`${origin} could not be asked: it is not reached, or this page `
+			+ "may not ask it.", origin);
 	});
 	if (answer.status === 401 || answer.status === 404) {
 		throw new RepositoryError("There is no such repository, or it is not open to everybody.");
 	}
-	if (!answer.ok) throw new RepositoryError(`${origin} answered ${answer.status}. Try again later.`);
+	if (!answer.ok) {
+		throw new RepositoryError(`${origin} answered ${answer.status}. Try again later.`);
+	}
 	return answer.json().catch(() => {
-		throw new RepositoryError(`${origin} did not answer with a list. The network may ask you to sign in.`);
+		throw new RepositoryError(`${origin} did not answer with a list. The network may ask you `
+			+ "to sign in.");
 	});
 }
 
@@ -77,8 +83,9 @@ export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm }
 	}
 	const variants = variantsOf(files);
 	if (variants.length === 0) {
-		throw new RepositoryError("It holds neither ONNX files for transformers.js (onnx/model….onnx) nor "
-			+ "an MLC model for WebLLM. Look for one made for them, such as those of onnx-community.");
+		throw new RepositoryError("It holds neither ONNX files for transformers.js "
+			+ "(onnx/model….onnx) nor an MLC model for WebLLM. Look for one made for them, such as "
+			+ "those of onnx-community.");
 	}
 	const config = await json(`${url}/resolve/main/config.json`, origin, get);
 	return { url, name, engine: "transformers", task: taskOf(config), variants };
@@ -93,8 +100,9 @@ function fileOf({ path, size, lfs }) {
 /** @param {any} config @returns {ModelSpec["task"]} */
 function taskOf({ architectures = [], model_type: type }) {
 	if (type === "whisper") return "transcribe";
-	if (architectures.some((/** @type {string} */ name) => /CausalLM|LMHead/.test(name))) return "chat";
-	throw new RepositoryError(`It is a model of another kind (${architectures[0] ?? type}): `
+	const [architecture = type] = architectures;
+	if (/CausalLM|LMHead/.test(architecture)) return "chat";
+	throw new RepositoryError(`It is a model of another kind (${architecture}): `
 		+ "the pages chat and transcribe only.");
 }
 
@@ -121,10 +129,11 @@ const sized = (dtype, files) =>
 function webllmModel(url, name, files, known) {
 	const record = known.find(({ model_id: id }) => id === name);
 	if (!record) {
-		throw new RepositoryError("WebLLM has no library for this model. Choose one that its list names.");
+		throw new RepositoryError("WebLLM has no library for this model. Choose one that its list "
+			+ "names.");
 	}
-	const needed = files.filter(({ path }) => /^(mlc-chat-config|tensor-cache|tokenizer)\.json$/.test(path)
-		|| /^params_shard_\d+\.bin$/.test(path));
+	const needed = files.filter(({ path }) => /^params_shard_\d+\.bin$/.test(path)
+		|| /^(mlc-chat-config|tensor-cache|tokenizer)\.json$/.test(path));
 	return { url, name, engine: "webllm", task: "chat", variants: [sized("", needed)],
 		model_lib: record.model_lib, vram_mb: Math.ceil(record.vram_required_MB) };
 }

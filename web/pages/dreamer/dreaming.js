@@ -28,7 +28,8 @@ const STEP_MS_START = 4000;
 const STEP_MS_MAX = 20000;
 
 /**
- * @typedef {"asleep"|"elsewhere"|"waiting"|"fetching"|"loading"|"dreaming"|"giving-way"|"resting"|"done"}
+ * @typedef {"asleep"|"elsewhere"|"waiting"|"fetching"|"loading"|"dreaming"|"giving-way"
+ *     |"resting"|"done"}
  * Phase
  *
  * @typedef {object} DreamingOptions

@@ -1,6 +1,7 @@
 // @ts-check
 // The list of models a page offers: the built-in demo models, the user's own out of a models file,
-// and those that were added in this browser; checked entry by entry. A bad entry is reported and left out; it breaks nothing.
+// and those that were added in this browser; checked entry by entry. A bad entry is reported and
+// left out; it breaks nothing.
 // Loads no model. Used by the pages; the checks also run in Node.
 
 /**

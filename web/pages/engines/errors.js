@@ -72,8 +72,8 @@ export function explain(error, known) {
 /** What kept a model's file away, as the SDK tells it, in the words of the pages.
  * @param {string} model @param {unknown} error @returns {EngineError | null} */
 export function fileProblem(model, error) {
-	const { detail } = /** @type {{detail?: {blocked?: boolean, status?: number, url?: string}}} */ (
-		error ?? {});
+	const { detail } = /** @type {{detail?: {blocked?: boolean, status?: number, url?: string}}} */
+		(error ?? {});
 	const { origin, pathname } = new URL(detail?.url ?? "file:///", "file:///");
 	if (detail?.blocked) return new EngineError("MODEL_MISSING", blockedText(model, origin));
 	if (detail?.status !== 404 && detail?.status !== 410) return null;

@@ -32,7 +32,8 @@ import { filesOf } from "./model_files.js";
  */
 
 const MIB = 1024 * 1024;
-const TAKEN = "The GPU was needed elsewhere and the model was unloaded. The next try loads it again.";
+const TAKEN = "The GPU was needed elsewhere and the model was unloaded. The next try loads it "
+	+ "again.";
 
 /** Fires "state" when `state` changed. */
 export class ModelHost extends EventTarget {
@@ -75,7 +76,8 @@ export class ModelHost extends EventTarget {
 		return this.#inOurWords(this.#model.run(o, fn), o.signal);
 	}
 
-	/** Brings its files into this browser, now. @param {TurnOptions} [o] @returns {Promise<void>} */
+	/** Brings its files into this browser, now.
+	 * @param {TurnOptions} [o] @returns {Promise<void>} */
 	fetch(o = {}) {
 		return this.#inOurWords(this.#model.fetch(o), o.signal);
 	}
@@ -131,5 +133,6 @@ export class ModelHost extends EventTarget {
 /** @param {Engine} engine @param {unknown} reason */
 function endEngine(engine, reason) {
 	if (reason === null) return engine.unload();
-	engine.terminate(reason instanceof EngineError ? reason : new EngineError("DEVICE_LOST", TAKEN));
+	engine.terminate(reason instanceof EngineError ? reason
+		: new EngineError("DEVICE_LOST", TAKEN));
 }

@@ -31,7 +31,8 @@ async function transformersFiles(spec, options, get) {
 	const file = (/** @type {string} */ name) => ({ url: folder + name, cache: "transformers-cache",
 		optional: !/^(config|tokenizer)\.json$|^onnx\//.test(name) });
 	if (spec.files) {
-		return spec.files.map(({ path, ...known }) => ({ ...file(path), ...known, optional: false }));
+		return spec.files.map(({ path, ...known }) =>
+			({ ...file(path), ...known, optional: false }));
 	}
 	const first = ["config.json", "tokenizer_config.json"];
 	if (spec.task === "transcribe") first.push("preprocessor_config.json");

@@ -48,5 +48,6 @@ addEventListener("message", ({ data: frame }) => {
 
 /** @param {unknown} error */
 function failed(error) {
-	postMessage({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+	const message = error instanceof Error ? error.message : String(error);
+	postMessage({ type: "failed", message });
 }

@@ -1,7 +1,7 @@
 // @ts-check
-// Speaking without holding a button: keeps the microphone open, lets Silero VAD judge what it hears,
-// and hands on each stretch of speech. The microphone is given back by stop(), however it came to
-// that. Draws nothing and transcribes nothing. Used by capture.js.
+// Speaking without holding a button: keeps the microphone open, lets Silero VAD judge what it
+// hears, and hands on each stretch of speech. The microphone is given back by stop(), however it
+// came to that. Draws nothing and transcribes nothing. Used by capture.js.
 import { SAMPLE_RATE_HZ } from "./audio.js";
 import { openMicrophone, stopTracks } from "./recorder.js";
 import { Speech } from "./speech.js";
@@ -68,12 +68,13 @@ export class Listener {
 		// The context resamples to what the model wants.
 		this.#context = new AudioContext({ sampleRate: SAMPLE_RATE_HZ });
 		await this.#context.audioWorklet.addModule(new URL("frames_worklet.js", import.meta.url));
-		const frames = new AudioWorkletNode(this.#context, "frames",
-			{ numberOfInputs: 1, numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+		const frames = new AudioWorkletNode(this.#context, "frames", { numberOfInputs: 1,
+			numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
 		frames.port.onmessage = ({ data }) => this.#worker.postMessage(data, [data.buffer]);
 		this.#context.createMediaStreamSource(stream).connect(frames);
 		for (const track of stream.getTracks()) {
-			track.addEventListener("ended", () => this.onLost(new Error("The microphone is gone.")));
+			track.addEventListener("ended",
+				() => this.onLost(new Error("The microphone is gone.")));
 		}
 	}
 

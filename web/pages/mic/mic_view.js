@@ -59,11 +59,13 @@ export function recordingView(capture, actions) {
 		<p class="muted" id="talk-help">Hold the button<span class="keys"> or
 			<kbd>Space</kbd></span> while you talk, or tap to begin and tap to end.<span
 			class="keys"> <kbd>Esc</kbd> drops the recording.</span> Or listen without a button:
-			what you say is written down when you pause. Silero VAD hears that, on the processor.</p>
+			what you say is written down when you pause. Silero VAD hears that, on the
+			processor.</p>
 		<div class="row">
 			${handsFree ? html`<button type="button" id="listen" aria-pressed="true"
-				@click=${actions.stopListening}>Stop listening</button>` : recording || phase === "asking"
-				? html`<button type="button" @click=${actions.cancel}>Drop recording</button>`
+				@click=${actions.stopListening}>Stop listening</button>`
+				: recording || phase === "asking" ? html`
+				<button type="button" @click=${actions.cancel}>Drop recording</button>`
 				: html`<button type="button" id="listen" aria-pressed="false"
 						?disabled=${phase !== "idle"} @click=${actions.listen}>Listen</button>
 					<button type="button" ?disabled=${phase !== "idle"}

@@ -1,6 +1,6 @@
 // @ts-check
-// Where speech begins and ends, from how likely each piece of sound is speech: keeps a little of what
-// was before, bridges pauses between words, drops a cough. Hears nothing by itself. Used by
+// Where speech begins and ends, from how likely each piece of sound is speech: keeps a little of
+// what was before, bridges pauses between words, drops a cough. Hears nothing by itself. Used by
 // listener.js; also runs in Node.
 import { SAMPLE_RATE_HZ } from "./audio.js";
 

@@ -69,7 +69,8 @@ export class Transcriber {
 	 * @param {Float32Array[]} parts @param {string[]} texts @param {TranscribeOptions} o */
 	async #turn(parts, texts, o) {
 		const { signal, onQueue, onProgress } = o;
-		const options = { key: "transcribe", class: /** @type {const} */ ("voice"), signal, onQueue, onProgress,
+		/** @type {import("../engines/host.js").TurnOptions} */
+		const options = { key: "transcribe", class: "voice", signal, onQueue, onProgress,
 			graceMs: PART_MS_MAX };
 		await this.host.turn(options, async (engine, lease) => {
 			o.onBegin?.();
