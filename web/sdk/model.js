@@ -2,7 +2,6 @@
 // load it, then the turns in which it computes. Loads again by itself whatever was taken.
 // @ts-check
 import { BrokerError } from "./errors.js";
-import { Files } from "./files.js";
 
 /** @import { Broker } from "./broker.js" */
 /** @import { Lease } from "./lease.js" */
@@ -39,7 +38,9 @@ export class Model extends EventTarget {
 	/** @type {ModelOptions<E>} */ #o;
 	#broker;
 	#request;
-	#files = new Files();
+	/** Its code comes with the first model that has files.
+	 * @type {import("./files.js").Files | null} */
+	#files = null;
 	/** @type {{engine: E} | null} */ #loaded = null;
 	/** @type {Residence | null} */ #home = null;
 	/** @type {ModelState} */ #state = "empty";
@@ -99,7 +100,7 @@ export class Model extends EventTarget {
 	/** Deletes the files of which this page knows. */
 	async forget() {
 		await this.#list({});
-		await this.#files.forget();
+		await this.#files?.forget();
 	}
 
 	/** Ends what is loaded; its memory stays, and the next run loads it again.
@@ -158,7 +159,7 @@ export class Model extends EventTarget {
 	/** @param {RunOptions} o */
 	async #bring(o) {
 		await this.#list(o);
-		if (await this.#files.complete())
+		if (!this.#files || await this.#files.complete())
 			return;
 		this.#become("fetching");
 		const { stallMs, onProgress } = this.#o;
@@ -168,16 +169,21 @@ export class Model extends EventTarget {
 	/** @param {RunOptions} o */
 	async #list({ signal }) {
 		const { fetch, stallMs } = this.#o;
+		if (!fetch)
+			return;
+
+		const { Files } = await import("./files.js");
+		const files = this.#files ??= new Files();
 		const get = async (/** @type {any} */ file) => {
 			const one = new Files();
 			one.add([file]);
 			if (!await one.complete())
 				this.#become("fetching");
 			await one.fetch({ signal, stallMs });
-			this.#files.add([file]);
+			files.add([file]);
 			return /** @type {Response} */ (await one.match(one.list[0].url));
 		};
-		this.#files.add(await (typeof fetch === "function" ? fetch({ signal, get }) : fetch) ?? []);
+		files.add(await (typeof fetch === "function" ? fetch({ signal, get }) : fetch) ?? []);
 	}
 
 	/** Memory first, and no turn held while it is waited for. @param {RunOptions} o */
@@ -239,7 +245,7 @@ export class Model extends EventTarget {
 		lease.signal.addEventListener("abort", onLost);
 		try {
 			const engine = await this.#o.load({ signal: stop.signal, lease,
-				match: (url) => this.#files.match(url),
+				match: async (url) => this.#files?.match(url),
 				onProgress: (progress) => {
 					lease.report({ model: this.name, progress: progress.fraction });
 					(o.onProgress ?? this.#o.onProgress)?.(progress);
@@ -265,7 +271,7 @@ export class Model extends EventTarget {
 		const home = this.#home;
 		this.#home = null;
 		await home?.release();
-		if (o.signal?.aborted || !this.#files.list.length)
+		if (o.signal?.aborted || !this.#files?.list.length)
 			throw error;
 		const cleared = !await this.#files.complete();
 		const { damaged = looksDamaged } = this.#o;

@@ -13,7 +13,6 @@ import { mountShell, setState, showError } from "../shared/shell.js";
 import { Chat } from "./chat.js";
 import { messagesView, turnView } from "./chat_view.js";
 import { askTitle, listView, mayRemove } from "./list_view.js";
-import { showModelGuide } from "./model_guide.js";
 import { modelView } from "./model_view.js";
 
 /** @typedef {import("./chat.js").Conversation} Conversation */
@@ -105,15 +104,10 @@ const modelActions = {
 		await renew();
 	},
 	unload: () => void renew(),
-	add: () => showModelGuide({
-		async add(spec, o) {
-			addModel(spec);
-			await readModels();
-			await modelActions.choose(spec.id);
-			await currentHost().fetch(o);
-			say(`${spec.name} is here.`);
-		},
-	}),
+	async add() {
+		const { showModelGuide } = await import("./model_guide.js");
+		showModelGuide({ add: fetchModel });
+	},
 	async fetchAgain() {
 		try {
 			await currentHost().fetchAgain();
@@ -127,6 +121,15 @@ const modelActions = {
 		await renew();
 	},
 };
+
+/** @type {import("./model_guide.js").GuideActions["add"]} */
+async function fetchModel(spec, o) {
+	addModel(spec);
+	await readModels();
+	await modelActions.choose(spec.id);
+	await currentHost().fetch(o);
+	say(`${spec.name} is here.`);
+}
 
 const listActions = {
 	async begin() {

@@ -5,7 +5,6 @@
 // Mic and Root Dreamer.
 import { createEngine, EngineError } from "./engine.js";
 import { fileProblem } from "./errors.js";
-import { filesOf } from "./model_files.js";
 
 /**
  * @typedef {import("./engine.js").Engine} Engine
@@ -50,7 +49,8 @@ export class ModelHost extends EventTarget {
 			vramBytes: spec.vram_mb * MIB,
 			class: urgency,
 			cpu: device === "wasm",
-			fetch: ({ get }) => filesOf(spec, this, get),
+			fetch: spec.url === undefined && spec.engine !== "webllm" ? undefined
+				: async ({ get }) => (await import("./model_files.js")).filesOf(spec, this, get),
 			load: (o) => this.#load(o),
 			unload: (engine, reason) => endEngine(engine, reason),
 			alive: (engine) => engine.alive,

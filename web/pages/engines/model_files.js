@@ -1,7 +1,7 @@
 // @ts-check
 // Which files a model of the catalog has, by the names under which its library looks for them in
-// this browser's storage: so that they are there before a turn is asked for. A folder of the
-// daemon's own is not listed for transformers.js, which reads it again each time. Used by host.js.
+// this browser's storage: so that they are there before a turn is asked for. Not for a folder of
+// the daemon's with transformers.js, which reads it again each time. Used by host.js.
 import { createEngine } from "./engine.js";
 import { filesOf as folderOf, modelRecord } from "./webllm_adapter.js";
 
@@ -14,8 +14,8 @@ import { filesOf as folderOf, modelRecord } from "./webllm_adapter.js";
 /** @param {ModelSpec} spec @param {import("./engine.js").EngineOptions} options @param {Get} get
  * @returns {Promise<ModelFile[]>} */
 export async function filesOf(spec, options, get) {
-	if (spec.engine === "webllm") return webllmFiles(spec, get);
-	return spec.url === undefined ? [] : transformersFiles(spec, options, get);
+	return spec.engine === "webllm" ? webllmFiles(spec, get)
+		: transformersFiles(spec, options, get);
 }
 
 /** Where transformers.js looks for the files of a model at an address. @param {string} url */

@@ -4,7 +4,6 @@
 // come in here, too. Draws nothing and transcribes nothing. Used by mic.js.
 import { decode, testTones, trimSilence } from "./audio.js";
 import { LevelMeter } from "./level_meter.js";
-import { Listener } from "./listener.js";
 import { RECORDING_S_MAX, Recording } from "./recorder.js";
 
 const NOTHING_HEARD = "Nothing was heard, so there is nothing to transcribe. Is the microphone " +
@@ -22,7 +21,7 @@ export class Capture {
 	#recording = null;
 	/** @type {LevelMeter | null} */
 	#meter = null;
-	/** @type {Listener | null} */
+	/** @type {import("./listener.js").Listener | null} */
 	#listener = null;
 	/** @type {AbortController | null} Ends the question for the microphone. */
 	#asking = null;
@@ -70,6 +69,7 @@ export class Capture {
 		const { signal } = this.#asking;
 		this.#set("opening");
 		try {
+			const { Listener } = await import("./listener.js");
 			const listener = await Listener.start(signal, {
 				onBegin: () => this.#set("hearing"),
 				onEnd: (samples) => {

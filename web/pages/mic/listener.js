@@ -71,7 +71,12 @@ export class Listener {
 		const frames = new AudioWorkletNode(this.#context, "frames", { numberOfInputs: 1,
 			numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
 		frames.port.onmessage = ({ data }) => this.#worker.postMessage(data, [data.buffer]);
-		this.#context.createMediaStreamSource(stream).connect(frames);
+		try {
+			this.#context.createMediaStreamSource(stream).connect(frames);
+		} catch {
+			throw new Error("This browser cannot listen by itself: it does not resample a "
+				+ "microphone. Hold the button instead.");
+		}
 		for (const track of stream.getTracks()) {
 			track.addEventListener("ended",
 				() => this.onLost(new Error("The microphone is gone.")));
