@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { ModelHost } from "../../../web/pages/engines/host.js";
 import { Model } from "../../../web/sdk/model.js";
-import { until } from "../lib/until.mjs";
+import { until, within } from "../lib/until.mjs";
 
 const spec = {
 	id: "one", name: "One", engine: "transformers", task: "chat", profile: "lite", vram_mb: 100,
@@ -187,6 +187,14 @@ test("a lease that is taken ends the Worker; the memory stays, the next turn loa
 	await assert.rejects(turn, { code: "DEVICE_LOST" });
 	await host.turn({}, chat);
 	assert.deepEqual(broker.log, ["memory", "load", "turn", "load", "turn"]);
+});
+
+test("work that never ends does not keep the memory once its lease is taken", async () => {
+	const { broker, seen } = opened();
+	await until(() => seen.engine, { what: "the turn begins" });
+	seen.lease.take();
+	await within(broker.residences[0].evict(), { ms: 2000, what: "the memory is given" });
+	assert.ok(workers[0].ended);
 });
 
 test("a lease that is taken after the turn is nothing to the model", async () => {

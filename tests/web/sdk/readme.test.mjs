@@ -78,7 +78,7 @@ function App() {
 	const [n, setN] = useState(0);
 	again = () => setN((old) => old + 1);
 	Object.assign(turn, { value: undefined, error: undefined }, useTurn(model, work, [n]));
-	return createElement("p", null, String(turn.value ?? turn.state));
+	return createElement("p", null, turn.value?.done ?? turn.state);
 }
 const mount = () => createRoot(document.body.appendChild(document.createElement("div")))
 	.render(createElement(StrictMode, null, createElement(App)));
@@ -93,7 +93,7 @@ const again = () => n.value++;
 let turn;
 const App = { setup: () => {
 	turn = useTurn(model, work, n);
-	return () => h("p", turn.value ?? turn.state);
+	return () => h("p", turn.value?.done ?? turn.state);
 } };
 const mount = () => createApp(App).mount(document.body.appendChild(document.createElement("div")));
 ${settling()}`;
@@ -103,7 +103,7 @@ function settling() {
 	return `
 function work(worker, lease, signal) {
 	return new Promise((resolve, reject) => {
-		worker.onmessage = ({ data }) => resolve(data.value);
+		worker.onmessage = ({ data }) => resolve({ done: data.value });
 		for (const each of [signal, lease.signal])
 			each.addEventListener("abort", () => reject(each.reason));
 		lease.yieldSignal.addEventListener("abort", () => worker.postMessage({ stop: true }));
@@ -111,18 +111,16 @@ function work(worker, lease, signal) {
 	});
 }
 const pause = () => new Promise((done) => setTimeout(done, 20));
-const settled = async () => {
-	while (turn?.value === undefined && !turn?.error) await pause();
-	if (turn.error) throw turn.error;
-	return turn.value;
-};
+const outcome = () => turn?.error ?? turn?.value;
 let mounted = false;
 export async function ask() {
+	const before = outcome();
 	if (!mounted) mount();
 	else again();
 	mounted = true;
-	while (turn?.value !== undefined || turn?.error) await pause();
-	return settled();
+	while (outcome() === undefined || outcome() === before) await pause();
+	if (turn.error) throw turn.error;
+	return turn.value.done;
 }`;
 }
 
