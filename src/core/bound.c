@@ -37,13 +37,13 @@ static bool big_is_here(const struct core *core, uint32_t gpu)
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
-		if (need_is_big(&group->need) && (group->mask & (1u << gpu)) &&
+		if (need_is_big(core, &group->need) && (group->mask & (1u << gpu)) &&
 		    rank_tree_count(&group->turns) > 0)
 			return true;
 	}
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)
 		gpu_holders (holder, core, other, HOLDER_COMPUTES)
-			if (need_is_big(&holder->rec.need) && (holder->mask & (1u << gpu)))
+			if (need_is_big(core, &holder->rec.need) && (holder->mask & (1u << gpu)))
 				return true;
 	return false;
 }
@@ -80,7 +80,7 @@ static int64_t turn_work_ms(const struct core *core, uint32_t gpu, const struct 
 {
 	int64_t quantum_ms = ms_longer(1, core->config.quantum_ms);
 	int64_t pieces = (left_ms + quantum_ms - 1) / quantum_ms;
-	bool big = need_is_big(&claim->rec.need);
+	bool big = need_is_big(core, &claim->rec.need);
 
 	return left_ms +
 	       times(ms_longer(1, pieces), share_handoff_ms(core) + (big ? keep_ms(core, gpu) : 0));
@@ -175,7 +175,7 @@ static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct c
 	int64_t present_ms = leave_all_ms(core, gpu) - due_in_ms;
 	int64_t most_ms = 0;
 
-	if (need_is_big(&claim->rec.need))
+	if (need_is_big(core, &claim->rec.need))
 		most_ms = core_hold_ms_max(&core->config) + share_handoff_ms(core);
 	return ms_longer(usual_ms, ms_longer(present_ms, most_ms)) + keep_ms(core, gpu);
 }

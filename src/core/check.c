@@ -148,7 +148,7 @@ static bool kept_from(const struct core *core, const struct need *need, uint32_t
 static void check_turned_down(const struct core *core, const struct claim *claim)
 {
 	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
-	bool big = need_is_big(&claim->rec.need);
+	bool big = need_is_big(core, &claim->rec.need);
 	uint32_t possible = 0, free = 0;
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {

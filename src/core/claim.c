@@ -58,6 +58,9 @@ static void take_room(struct core *core, struct claim *claim)
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 	if (claim->host)
 		host_enter(core, claim);
+	if (claim->rec.need.all_slots)
+		claim->rec.need.slots =
+			core->config.gpus[mask_first(claim->rec.granted_mask)].slots;
 	ledger_take(core, claim);
 	session_took_room(claim);
 	mask_each (gpu, claim->rec.granted_mask) {
@@ -113,6 +116,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		leave_room(core, claim, from);
 	if (to == CLAIM_QUEUED) {
 		claim->rec.granted_mask = 0;
+		if (claim->rec.need.all_slots)
+			claim->rec.need.slots = 1;
 		order_insert(core, claim);
 		estimate_wait_began(core, claim);
 	}

@@ -47,6 +47,7 @@ struct core_config {
 	uint32_t queue_per_principal_max, held_per_principal_max;
 	uint32_t gpu_count;
 	struct gpu_config gpus[LIMIT_GPUS];
+	uint32_t browser_gpu; /* of a WebSocket session that holds nothing and names none */
 };
 
 /* From the break of a session's connection: for so long nobody else is given what it holds, unless

@@ -31,6 +31,7 @@ struct places {
 };
 
 enum resource { SLOTS, VRAM, RESOURCE_COUNT };
+#define ALL_SLOTS UINT64_MAX /* of any GPU, so none may be taken */
 
 struct demand {
 	uint64_t amount;
@@ -89,6 +90,8 @@ static bool keeps_out(const struct graph *graph, uint32_t gpu, enum resource res
 
 	if (amount == 0)
 		return false;
+	if (resource == SLOTS && amount == ALL_SLOTS)
+		return taken > 0;
 	if (resource == SLOTS)
 		return amount + taken > config->slots;
 	return config->vram_known ? amount + taken > config->vram_bytes_total : taken > 0;
@@ -170,6 +173,7 @@ static void seek_host(struct graph *graph, struct caller *caller, const struct c
 	places->callers = caller;
 	caller->mask &= host->rec.granted_mask;
 	caller->need.slots = 0;
+	caller->need.all_slots = false;
 	caller->need.vram_bytes = caller->need.vram_bytes > host->rec.need.vram_bytes
 					  ? caller->need.vram_bytes - host->rec.need.vram_bytes
 					  : 0;
@@ -187,7 +191,8 @@ static void add_caller(struct graph *graph, const struct claim *claim, const str
 	if (host)
 		seek_host(graph, caller, host);
 	caller->mask &= configured;
-	graph->demands[SLOTS][at] = (struct demand){caller->need.slots, caller};
+	graph->demands[SLOTS][at] =
+		(struct demand){caller->need.all_slots ? ALL_SLOTS : caller->need.slots, caller};
 	graph->demands[VRAM][at] = (struct demand){caller->need.vram_bytes, caller};
 }
 

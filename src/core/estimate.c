@@ -185,6 +185,17 @@ static bool add_holders(const struct core *core, const struct claim *claim, stru
 	return true;
 }
 
+/* What its turn takes of the GPUs that both could have, if it may have any of its own. */
+static int64_t slots_shared(const struct core *core, const struct claim *other, uint32_t shared)
+{
+	const struct need *need = &other->rec.need;
+	int64_t slots = 0;
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		slots += shared & (1u << gpu) ? need_slots(core, need, gpu) : 0;
+	return slots * need->gpu_count;
+}
+
 static bool add_ahead(const struct core *core, const struct claim *claim, struct reckoning *r)
 {
 	struct rank_node *node = rank_tree_first(&core->places);
@@ -194,15 +205,14 @@ static bool add_ahead(const struct core *core, const struct claim *claim, struct
 	for (; node && node != &claim->place && looked_at < LOOKED_AT_MAX;
 	     node = rank_tree_next(node), looked_at++) {
 		const struct claim *other = claim_of_place(node);
-		uint32_t shared = mask_count(other->mask & claim->mask);
+		uint32_t shared = other->mask & claim->mask;
 		if (shared == 0 || other->rec.need.slots == 0 || other->host ||
 		    order_detached(other))
 			continue;
 		mean_ms = estimate_mean_hold_ms(core, other->rec.cls);
 		if (mean_ms < 0)
 			return false;
-		work += mean_ms * other->rec.need.slots * other->rec.need.gpu_count * shared /
-			mask_count(other->mask);
+		work += mean_ms * slots_shared(core, other, shared) / mask_count(other->mask);
 	}
 	if (looked_at == LOOKED_AT_MAX)
 		work = work * r->ahead / LOOKED_AT_MAX;
@@ -248,8 +258,7 @@ static int64_t with_passers(const struct core *core, const struct claim *claim, 
 static bool slots_free(const struct core *core, const struct claim *claim)
 {
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if ((claim->mask & (1u << gpu)) &&
-		    ledger_slots_fit(core, gpu, claim->rec.need.slots))
+		if ((claim->mask & (1u << gpu)) && ledger_turn_fits(core, claim, gpu))
 			return true;
 	return false;
 }

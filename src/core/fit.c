@@ -174,7 +174,7 @@ static void scan_leavers(const struct core *core, const struct claim *claim, uin
 static int64_t wait_ms(const struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	int64_t soonest = NEVER_MS, last = 0;
-	bool slots_fit = ledger_slots_fit(core, gpu, claim->rec.need.slots);
+	bool slots_fit = ledger_turn_fits(core, claim, gpu);
 	bool vram_fit = ledger_vram_fits(core, claim->session, gpu, claim->rec.need.vram_bytes);
 
 	if (slots_fit && vram_fit)
@@ -184,7 +184,7 @@ static int64_t wait_ms(const struct core *core, const struct claim *claim, uint3
 	scan_leavers(core, claim, gpu, HOLDER_COMPUTES, slots_fit, &soonest, &last);
 	if (!vram_fit)
 		scan_leavers(core, claim, gpu, HOLDER_KEEPS, true, &soonest, &last);
-	return vram_fit && claim->rec.need.slots == 1 ? soonest : last;
+	return vram_fit && need_slots(core, &claim->rec.need, gpu) == 1 ? soonest : last;
 }
 
 /* One head does not ask a second holder while the first still goes for it. */

@@ -128,8 +128,8 @@ static const char *judge_claim(const struct core *core, const struct claim *clai
 	if (plain ? rec->session != 0 : !session || session->rec.binding != rec->binding)
 		return "a claim's session is not its own";
 	if (claim->mask == 0 || (claim->mask | rec->granted_mask) >> LIMIT_GPUS ||
-	    rec->need.gpu_count == 0 || mask_count(rec->granted_mask) != gpus ||
-	    rec->need.vram_bytes > VRAM_BYTES_MAX)
+	    rec->need.gpu_count == 0 || (rec->need.all_slots && rec->need.gpu_count > 1) ||
+	    mask_count(rec->granted_mask) != gpus || rec->need.vram_bytes > VRAM_BYTES_MAX)
 		return "a claim's GPUs are wrong";
 	if (gpus && (rec->fence == 0 || rec->fence >= core->fence_next))
 		return "a lease's fence was never given";

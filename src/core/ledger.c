@@ -102,9 +102,14 @@ bool ledger_vram_fits(const struct core *core, const struct session *session, ui
 	       ledger_vram_delta(session, gpu, vram_bytes) <= ledger_vram_free(core, gpu);
 }
 
+bool ledger_turn_fits(const struct core *core, const struct claim *waiter, uint32_t gpu)
+{
+	return ledger_slots_fit(core, gpu, need_slots(core, &waiter->rec.need, gpu));
+}
+
 bool ledger_fits(const struct core *core, const struct claim *claim, uint32_t gpu)
 {
-	return core->gpus[gpu].healthy && ledger_slots_fit(core, gpu, claim->rec.need.slots) &&
+	return core->gpus[gpu].healthy && ledger_turn_fits(core, claim, gpu) &&
 	       ledger_vram_fits(core, claim->session, gpu, claim->rec.need.vram_bytes);
 }
 

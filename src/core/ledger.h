@@ -5,6 +5,7 @@
 #include "core/state.h"
 
 bool ledger_slots_fit(const struct core *core, uint32_t gpu, uint32_t slots);
+bool ledger_turn_fits(const struct core *core, const struct claim *waiter, uint32_t gpu);
 /* Room for vram_bytes more of this session (NULL: of no session). */
 bool ledger_vram_fits(const struct core *core, const struct session *session, uint32_t gpu,
 		      uint64_t vram_bytes);

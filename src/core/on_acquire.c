@@ -25,6 +25,23 @@ static int64_t clamp_ms(int64_t ms, int64_t most_ms)
 	return ms < most_ms ? ms : most_ms;
 }
 
+/* A browser runs all that its pages do on one GPU, and a page cannot choose it: of a session over
+ * WebSocket it is where it has something already, else the one that is configured. */
+static uint32_t gpus_meant(const struct core *core, const struct session *session,
+			   const struct ev_acquire *ask)
+{
+	uint32_t gpus = 0;
+
+	if (!session || session->rec.binding != BIND_TAB || ask->host)
+		return UINT32_MAX;
+	list_each(it, next, &session->claims)
+	{
+		const struct claim *claim = container_of(it, struct claim, in_session);
+		gpus |= claim_over(claim) ? 0 : claim->rec.granted_mask;
+	}
+	return gpus ? gpus : 1u << core->config.browser_gpu;
+}
+
 static void fill_record(struct core *core, const struct event *event, const struct session *session,
 			struct claim_record *ret_rec)
 {
@@ -70,9 +87,11 @@ static void fill_record(struct core *core, const struct event *event, const stru
 	text_copy(rec.label, sizeof(rec.label), ask->label);
 	principal_name(rec.principal, session ? session->rec.principal : ask->principal, -1);
 	if (rec.need.gpu_mask == 0)
-		rec.need.gpu_mask = UINT32_MAX;
+		rec.need.gpu_mask = gpus_meant(core, session, ask);
 	if (rec.need.gpu_count == 0)
 		rec.need.gpu_count = 1;
+	if (rec.need.all_slots)
+		rec.need.slots = 1;
 	*ret_rec = rec;
 }
 
@@ -93,6 +112,8 @@ static int judge_fields(const struct event *event, const struct claim_record *re
 		*ret_detail = "vram_mb";
 	else if (rec->need.gpu_count > LIMIT_GPUS)
 		*ret_detail = "gpu_count";
+	else if (rec->need.all_slots && rec->need.gpu_count > 1)
+		*ret_detail = "slots";
 	else if (ask->guests > GUESTS_MAX)
 		*ret_detail = "guests";
 	return *ret_detail ? ERR_BAD_FIELD : 0;

@@ -64,6 +64,7 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	}
 	ledger_drop(core, claim);
 	claim->rec.need.slots = need->slots;
+	claim->rec.need.all_slots = false;
 	claim->rec.need.vram_bytes = need->vram_bytes;
 	ledger_take(core, claim);
 	ledger_recap(core, claim->rec.granted_mask);
@@ -108,6 +109,14 @@ void on_change(struct core *core, const struct event *event)
 	tell_claim(core, claim, MSG_CHANGED);
 }
 
+static uint32_t lent_slots(const struct core *core, const struct claim *lender,
+			   const struct claim *to)
+{
+	uint32_t gpu = mask_first(lender->rec.granted_mask);
+
+	return gpu < core->config.gpu_count ? need_slots(core, &to->rec.need, gpu) : UINT32_MAX;
+}
+
 static int judge_lend(const struct core *core, const struct claim *lender, const struct claim *to)
 {
 	if (!lender)
@@ -133,7 +142,7 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 	/* What is lent is a compute turn. */
 	if (lender->rec.need.slots == 0 || to->rec.need.slots == 0)
 		return ERR_STATE;
-	return to->rec.need.slots > lender->rec.need.slots ? ERR_NO_ROOM : 0;
+	return lent_slots(core, lender, to) > lender->rec.need.slots ? ERR_NO_ROOM : 0;
 }
 
 void on_lend(struct core *core, const struct event *event)

@@ -125,6 +125,7 @@ static bool group_is(const struct core *core, const struct group *group, const s
 	return group->mask == claim->mask && group->cls == claim->rec.cls &&
 	       group->detached == order_detached(claim) && group->beyond == beyond &&
 	       group->withheld == order_withheld(core, claim) && group->need.slots == need->slots &&
+	       group->need.all_slots == need->all_slots &&
 	       group->need.gpu_count == need->gpu_count &&
 	       group->need.vram_bytes == need->vram_bytes &&
 	       group->session == group_session(claim) &&

@@ -103,7 +103,7 @@ static void count_leaving(struct leaving *leaving, const struct claim *claim)
 static uint32_t slots_short(const struct core *core, const struct claim *head, uint32_t gpu,
 			    const struct leaving *leaving)
 {
-	uint32_t need = head->rec.need.slots;
+	uint32_t need = need_slots(core, &head->rec.need, gpu);
 	uint32_t used = core->gpus[gpu].slots_used;
 
 	INVARIANT(used >= leaving->slots);
@@ -327,7 +327,7 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 {
 	const struct need *need = &head->rec.need;
 	const struct gpu *state = &core->gpus[gpu];
-	bool turns = state->turn_head == head->rec.id && !ledger_slots_fit(core, gpu, need->slots);
+	bool turns = state->turn_head == head->rec.id && !ledger_turn_fits(core, head, gpu);
 	bool memory = state->memory_head == head->rec.id &&
 		      !ledger_vram_fits(core, head->session, gpu, need->vram_bytes);
 	struct leaving leaving = {0};
@@ -341,7 +341,7 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 	if (memory)
 		count_goers(core, head, gpu, HOLDER_KEEPS, true, &leaving);
 	all_turns = turns && slots_short(core, head, gpu, &leaving) > 0 &&
-		    need->slots == core->config.gpus[gpu].slots;
+		    need_slots(core, need, gpu) == core->config.gpus[gpu].slots;
 	if (turns)
 		free_slots(core, head, gpu, &leaving);
 	if (all_turns)

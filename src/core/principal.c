@@ -102,7 +102,8 @@ static void destroy(struct core *core, struct principal *principal)
 static bool same_need(const struct need *a, const struct need *b)
 {
 	return a->vram_bytes == b->vram_bytes && a->slots == b->slots &&
-	       a->gpu_count == b->gpu_count && a->gpu_mask == b->gpu_mask;
+	       a->all_slots == b->all_slots && a->gpu_count == b->gpu_count &&
+	       a->gpu_mask == b->gpu_mask;
 }
 
 static struct shape *find_shape(const struct principal *principal, const struct need *need)

@@ -41,10 +41,8 @@ const struct field_table session_record_fields = FIELD_TABLE(session_rows);
 
 #define T struct need
 static const struct field need_rows[] = {
-	ROW_UINT(T, 1, vram_bytes),
-	ROW_UINT(T, 2, slots),
-	ROW_UINT(T, 3, gpu_count),
-	ROW_UINT(T, 4, gpu_mask),
+	ROW_UINT(T, 1, vram_bytes), ROW_UINT(T, 2, slots),        ROW_UINT(T, 3, gpu_count),
+	ROW_UINT(T, 4, gpu_mask),   ROW_LESS(T, 5, all_slots, 2),
 };
 static const struct field_table need_fields = FIELD_TABLE(need_rows);
 #undef T

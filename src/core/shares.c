@@ -136,7 +136,8 @@ struct mono_ms share_due_at(const struct core *core, uint32_t gpu, const struct 
 	int cls = (int)claim->rec.cls;
 	int64_t rate = core->config.classes[cls].share_permille * slots_of(core, gpu);
 	int64_t lag = core->gpus[gpu].lag[cls] - prepaid(core, gpu, cls);
-	int64_t missing = share_turn_ms(core, claim) * claim->rec.need.slots * UNIT - lag;
+	int64_t slots = need_slots(core, &claim->rec.need, gpu);
+	int64_t missing = share_turn_ms(core, claim) * slots * UNIT - lag;
 
 	PRE(gpu < core->config.gpu_count);
 	if (rate == 0)

@@ -207,6 +207,11 @@ struct core {
 	struct mono_ms memory_until; /* no place is remembered longer */
 };
 
+static inline uint32_t mask_first(uint32_t mask)
+{
+	return mask ? (uint32_t)__builtin_ctz(mask) : 0;
+}
+
 static inline uint32_t mask_count(uint32_t mask)
 {
 	uint32_t count = 0;
@@ -227,9 +232,18 @@ static inline uint32_t mask_next(uint32_t mask, uint32_t from)
 
 /* A turn of several slots, or a set of GPUs: it keeps what is free until it has the rest, but only
  * from those who came later; so nobody is late for one who was not there when it came. */
-static inline bool need_is_big(const struct need *need)
+static inline bool need_is_big(const struct core *core, const struct need *need)
 {
-	return need->slots > 1 || need->gpu_count > 1;
+	bool big = need->slots > 1 || need->gpu_count > 1;
+
+	for (uint32_t gpu = 0; need->all_slots && gpu < core->config.gpu_count; gpu++)
+		big |= (need->gpu_mask & (1u << gpu)) && core->config.gpus[gpu].slots > 1;
+	return big;
+}
+/* Of a claim that waits: how many turns it would take there. */
+static inline uint32_t need_slots(const struct core *core, const struct need *need, uint32_t gpu)
+{
+	return need->all_slots ? core->config.gpus[gpu].slots : need->slots;
 }
 static inline bool claim_has_room(const struct claim *claim)
 {

@@ -245,7 +245,8 @@ static struct group *endangered_by(struct core *core, const struct walk *walk,
 			bool other = first && first->group->cls != group->cls &&
 				     (walk_open(core, walk, claim) & walk_open(core, walk, first) &
 				      gpu_bit(gpu));
-			if (!other || need_is_big(&first->rec.need) || walk_is_head(core, first) ||
+			if (!other || need_is_big(core, &first->rec.need) ||
+			    walk_is_head(core, first) ||
 			    !mono_before(share_due_at(core, gpu, first), before))
 				continue;
 			before = share_due_at(core, gpu, first);

@@ -212,7 +212,7 @@ static uint32_t turns_to_keep(const struct core *core, const struct claim *claim
 	if (claim->rec.need.slots == 0 || keeps == KEEPS_MEMORY)
 		return 0;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if ((gpus & gpu_bit(gpu)) && !ledger_slots_fit(core, gpu, claim->rec.need.slots))
+		if ((gpus & gpu_bit(gpu)) && !ledger_turn_fits(core, claim, gpu))
 			lacking |= gpu_bit(gpu);
 	return keeps == KEEPS_ALL || lacking ? gpus : 0;
 }
@@ -226,7 +226,7 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 	if (turns && (open_turns(core, walk, claim) & gpu_bit(gpu))) {
 		walk->turns &= ~gpu_bit(gpu);
 		walk->behind_big &= ~gpu_bit(gpu);
-		walk->behind_big |= need_is_big(need) ? gpu_bit(gpu) : 0;
+		walk->behind_big |= need_is_big(core, need) ? gpu_bit(gpu) : 0;
 		state->keeper_arrival = claim->rec.arrival;
 		state->turn_head = claim->rec.id;
 		state->head_due = keeps == KEEPS_ALL;

@@ -73,7 +73,7 @@ static void why_pinned(const struct core *core, const struct claim *head, uint32
 static void scan_holders(const struct core *core, const struct claim *head, uint32_t gpu,
 			 enum holder_kind kind, struct mono_ms now, struct why *best)
 {
-	bool slots_fit = ledger_slots_fit(core, gpu, head->rec.need.slots);
+	bool slots_fit = ledger_turn_fits(core, head, gpu);
 
 	gpu_holders (holder, core, gpu, kind) {
 		bool asked = claim_leaves(holder) && holder->vram_charged > 0;
@@ -91,7 +91,7 @@ static void scan_holders(const struct core *core, const struct claim *head, uint
 static void why_head(const struct core *core, const struct claim *head, uint32_t gpu,
 		     struct mono_ms now, struct why *ret_why)
 {
-	bool slots_fit = ledger_slots_fit(core, gpu, head->rec.need.slots);
+	bool slots_fit = ledger_turn_fits(core, head, gpu);
 	struct why best = {.code = WHY_VRAM, .left_ms = -1};
 
 	scan_holders(core, head, gpu, HOLDER_COMPUTES, now, &best);
@@ -115,7 +115,7 @@ static void why_holders(const struct core *core, const struct claim *claim, stru
 	uint32_t mask = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if ((mask & (1u << gpu)) && ledger_slots_fit(core, gpu, claim->rec.need.slots))
+		if ((mask & (1u << gpu)) && ledger_turn_fits(core, claim, gpu))
 			return;
 	if (mask_count(mask) < 2)
 		return;
@@ -130,11 +130,6 @@ static void why_holders(const struct core *core, const struct claim *claim, stru
 	}
 	why->code = WHY_HOLDERS;
 	why->gpu_count = mask_count(mask);
-}
-
-static uint32_t first_gpu(uint32_t mask)
-{
-	return mask ? (uint32_t)__builtin_ctz(mask) : 0;
 }
 
 /* Who is in the way of the first in the queue is in its way, too. */
@@ -219,7 +214,7 @@ static void why_served(const struct core *core, const struct claim *claim, struc
 	if (possible >= claim->rec.need.gpu_count)
 		why_behind(core, claim, now, ret_why);
 	else
-		why_blocked(core, claim, first_gpu(open), ret_why);
+		why_blocked(core, claim, mask_first(open), ret_why);
 }
 
 void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, struct why *ret_why)
@@ -229,7 +224,7 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 	*ret_why = (struct why){.code = WHY_NEXT, .left_ms = -1};
 	if (!claim || claim->rec.state != CLAIM_QUEUED)
 		return;
-	ret_why->gpu = first_gpu(claim->mask);
+	ret_why->gpu = mask_first(claim->mask);
 	ret_why->want_bytes = claim->rec.need.vram_bytes;
 	if (order_detached(claim)) {
 		ret_why->code = WHY_DETACHED_SELF;

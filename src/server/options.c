@@ -233,7 +233,7 @@ int options_apply(const struct options *options, struct settings *settings, char
 	}
 	if (options->log_level >= 0)
 		settings->log_level = options->log_level;
-	return 0;
+	return settings_find_browser_gpu(settings, detail, detail_size);
 }
 
 bool options_row(size_t i, const char **ret_name, const char **ret_argument, const char **ret_help)

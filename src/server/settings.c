@@ -158,6 +158,28 @@ int settings_add_gpu(struct settings *settings, const char *spec, char *detail, 
 	return 0;
 }
 
+int settings_find_browser_gpu(struct settings *settings, char *detail, size_t detail_size)
+{
+	struct core_config *core = &settings->core;
+	const char *name = settings->browser_gpu;
+	size_t used;
+	core->browser_gpu = 0;
+	if (!name[0])
+		return 0;
+	for (uint32_t i = 0; i < core->gpu_count; i++) {
+		const struct gpu_config *gpu = &core->gpus[i];
+		core->browser_gpu = i;
+		if (strcmp(gpu->name, name) == 0 || strcmp(gpu->uuid, name) == 0)
+			return 0;
+	}
+	snprintf(detail, detail_size, "browser_gpu: no GPU is named '%s'; there %s", name,
+		 core->gpu_count == 1 ? "is" : "are");
+	for (uint32_t i = 0; i < core->gpu_count && (used = strlen(detail)) < detail_size; i++)
+		snprintf(detail + used, detail_size - used, "%s %s", i ? "," : "",
+			 core->gpus[i].name);
+	return -ERR_CONFIG;
+}
+
 static void note(char *list, size_t size, const char *name)
 {
 	size_t used = strlen(list);
@@ -258,6 +280,7 @@ void settings_compare(const struct settings *from, const struct settings *to,
 		{"principals", principals_differ(from, to), false},
 		{"keys", keys_differ(from, to), false},
 		{"gpus", gpus_differ(&from->core, &to->core), settings_gpus_moved(from, to)},
+		{"browser_gpu", strcmp(from->browser_gpu, to->browser_gpu) != 0, false},
 		{"timing", timing_differs(&from->core, &to->core), false},
 		{"vram_headroom_mb", from->core.vram_headroom_bytes != to->core.vram_headroom_bytes,
 		 false},

@@ -51,6 +51,7 @@ struct settings {
 	char model_origins[SETTINGS_MODEL_ORIGIN_COUNT][SETTINGS_ORIGIN_BYTES + 1];
 	char models_dir[SETTINGS_PATH_BYTES + 1]; /* "": none */
 	struct settings_rule rules[SETTINGS_RULE_COUNT];
+	char browser_gpu[LIMIT_GPU_NAME_BYTES + 1]; /* name or uuid; "": the first */
 	uint32_t connections_max;
 	uint32_t connections_per_process_max; /* 0: half of all */
 	int log_level;                        /* enum log_level */
@@ -68,6 +69,8 @@ bool settings_take_address(const char *text, char *ret_address, bool *ret_loopba
 const char *settings_gpu_name_problem(const char *name);
 /* "NAME:VRAM[:SLOTS]"; VRAM in MiB, or with a unit: 24G. 0 or -ERR_CONFIG. */
 int settings_add_gpu(struct settings *settings, const char *spec, char *detail, size_t detail_size);
+/* core.browser_gpu by its name, once all GPUs are known. 0 or -ERR_CONFIG. */
+int settings_find_browser_gpu(struct settings *settings, char *detail, size_t detail_size);
 /* GPUs may grow, change their size or slots, and be added; one that is gone or has moved to another
  * place in the list needs a restart, because leases name GPUs by their place. */
 bool settings_gpus_moved(const struct settings *from, const struct settings *to);

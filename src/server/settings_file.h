@@ -65,7 +65,7 @@ struct file_queue {
 	uint32_t *max, *per_session_max, *per_principal_max, *held_per_principal_max;
 };
 struct settings_file {
-	char **listen, **origins, **model_origins, *socket, *models;
+	char **listen, **origins, **model_origins, *socket, *models, *browser_gpu;
 	unsigned listen_count, origins_count, model_origins_count, rules_count, gpus_count;
 	unsigned principals_count, keys_count;
 	struct file_classes *classes;

@@ -196,6 +196,13 @@ static int take_gpus(const struct loading *l, const struct settings_file *from,
 	return 0;
 }
 
+/* Which one it is, is known once the command line has said which GPUs there are. */
+static void take_browser_gpu(const struct settings_file *from, struct settings *to)
+{
+	snprintf(to->browser_gpu, sizeof to->browser_gpu, "%s",
+		 from->browser_gpu ? from->browser_gpu : "");
+}
+
 /* An origin is compared byte by byte with what a browser sends: scheme://host[:port], no more. */
 static bool origin_ok(const char *origin)
 {
@@ -331,6 +338,7 @@ static int take_file(const struct loading *l, const struct settings_file *from, 
 	rc = rc ? rc : take_classes(l, from->classes, &to->core);
 	rc = rc ? rc : take_timing(l, from->timing, &to->core);
 	rc = rc ? rc : take_gpus(l, from, &to->core);
+	take_browser_gpu(from, to);
 	rc = rc ? rc : take_queue(l, from->queue, &to->core);
 	rc = rc ? rc : take_limits(l, from, to);
 	problem = rc ? NULL : core_config_flaw(&to->core);

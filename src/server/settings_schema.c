@@ -103,6 +103,8 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_SEQUENCE("keys", OPT, struct settings_file, keys, &key_schema, 0,
 			     SETTINGS_KEY_COUNT),
 	CYAML_FIELD_SEQUENCE("gpus", OPT, struct settings_file, gpus, &gpu_schema, 1, LIMIT_GPUS),
+	CYAML_FIELD_STRING_PTR("browser_gpu", OPT, struct settings_file, browser_gpu, 1,
+			       LIMIT_GPU_NAME_BYTES),
 	CYAML_FIELD_MAPPING_PTR("timing", OPT, struct settings_file, timing, timing_fields),
 	CYAML_FIELD_MAPPING_PTR("queue", OPT, struct settings_file, queue, queue_fields),
 	CYAML_FIELD_UINT_PTR("vram_headroom_mb", OPT, struct settings_file, vram_headroom_mb),

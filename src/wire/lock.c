@@ -150,7 +150,7 @@ static int gpu_one(const struct json *value, const struct core_config *config,
 	int index = -1;
 	if (name) {
 		if (strcmp(name, "any") == 0) {
-			*ret_mask = 0;
+			*ret_mask = UINT32_MAX;
 			return 0;
 		}
 		index = gpu_index(config, name);
@@ -188,14 +188,27 @@ static int gpu_field(const struct json *object, const struct core_config *config
 	return 0;
 }
 
+/* slots: a number, or "all" of the one GPU. */
+static int slots_field(const struct json *object, struct parsed *parsed, uint64_t *ret_slots,
+		       bool *ret_all)
+{
+	const char *word = json_text(json_get(object, "slots"));
+
+	*ret_all = word && strcmp(word, "all") == 0;
+	if (word && !*ret_all)
+		return json_refuse(parsed, "slots", "expected a number or \"all\"");
+	return word ? 0 : json_u64(parsed, object, "slots", 0, SLOTS_MAX, ret_slots, NULL);
+}
+
 static int need_fields(const struct json *object, const struct wire_context *ctx,
 		       struct parsed *parsed, struct need *ret_need)
 {
 	uint64_t vram_mb = 0, slots = 1, count = 1;
 	uint32_t mask;
+	bool all = false;
 	int err = json_u64(parsed, object, "vram_mb", 0, VRAM_MB_MAX, &vram_mb, NULL);
 	if (err == 0)
-		err = json_u64(parsed, object, "slots", 0, SLOTS_MAX, &slots, NULL);
+		err = slots_field(object, parsed, &slots, &all);
 	if (err == 0)
 		err = json_u64(parsed, object, "gpus", 1, LIMIT_GPUS, &count, NULL);
 	if (err == 0)
@@ -206,10 +219,13 @@ static int need_fields(const struct json *object, const struct wire_context *ctx
 		return json_refuse(parsed, "slots", "0 slots need vram_mb, or nothing is claimed");
 	if (mask && (uint64_t)__builtin_popcount(mask) < count)
 		return json_refuse(parsed, "gpus", "more GPUs than `gpu` names");
+	if (all && count > 1)
+		return json_refuse(parsed, "slots", "\"all\" is of one GPU");
 	*ret_need = (struct need){.vram_bytes = vram_mb * MIB,
 				  .slots = (uint32_t)slots,
 				  .gpu_count = (uint32_t)count,
-				  .gpu_mask = mask};
+				  .gpu_mask = mask,
+				  .all_slots = all};
 	return 0;
 }
 

@@ -249,6 +249,8 @@ static void add_claim(struct text *out, const struct claim_view *view)
 	if (rec->session)
 		text_json_u64(out, "session", rec->session);
 	text_json_u64(out, "slots", rec->need.slots);
+	if (rec->need.all_slots)
+		text_json_bool(out, "all_slots", true);
 	text_json_u64(out, "vram_mb", rec->need.vram_bytes / MIB);
 }
 

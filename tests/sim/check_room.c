@@ -56,6 +56,9 @@ static void check_gpu(struct world *w, const struct want *want, uint32_t gpu, bo
 			check_stopped(w, other);
 	}
 	outside_use(w, gpu, want, &sum);
+	if (want->need.all_slots && anew && outside_slots(w, want) != g->slots)
+		sim_fail(w, "want %llu asked for all of %s, which has %u, and got %u",
+			 (unsigned long long)want->uid, g->name, g->slots, outside_slots(w, want));
 	if (want->need.slots > 0 && sum.slots > g->slots)
 		sim_fail(w, "I1: %llu turns on %s at once, which has %u",
 			 (unsigned long long)sum.slots, g->name, g->slots);

@@ -96,7 +96,7 @@ static const struct want *whom_it_serves(struct world *w, const struct outside *
 			continue;
 		const struct need *need = &outside_row(w, want)->need;
 		if (need->vram_bytes == 0 && need->gpu_count == 1 && need->slots > 0 &&
-		    need->slots <= holder->now.slots &&
+		    !need->all_slots && need->slots <= holder->now.slots &&
 		    (outside_possible(outside, need) & holder->now.gpus))
 			return want;
 	}

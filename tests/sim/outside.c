@@ -109,6 +109,12 @@ void outside_count(struct world *w, struct outside *ret_outside)
 		add(w, ret_outside, want_of(w, w->wants.active[i]));
 }
 
+uint32_t outside_slots(const struct world *w, const struct want *want)
+{
+	const struct claim_record *rec = outside_row(w, want);
+	return want->need.all_slots && rec ? rec->need.slots : want->need.slots;
+}
+
 static bool named(const struct need *need, uint32_t gpu)
 {
 	return need->gpu_mask == 0 || need->gpu_mask >> gpu & 1;
@@ -119,7 +125,8 @@ uint32_t outside_fits_slots(const struct outside *outside, const struct need *ne
 	uint32_t mask = 0;
 	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
 		const struct outside_gpu *g = &outside->gpus[gpu];
-		bool fits = need->slots == 0 || g->slots_used + need->slots <= g->slots;
+		uint32_t slots = need->all_slots ? g->slots : need->slots;
+		bool fits = slots == 0 || g->slots_used + slots <= g->slots;
 		if (named(need, gpu) && g->healthy && fits)
 			mask |= UINT32_C(1) << gpu;
 	}

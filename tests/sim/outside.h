@@ -40,5 +40,7 @@ bool outside_waits(struct world *w, const struct want *want);
 uint32_t outside_fits(const struct outside *outside, const struct need *need);
 uint32_t outside_possible(const struct outside *outside, const struct need *need);
 /* Fits by its compute turns alone, and by its memory alone. */
+/* Turns of one GPU that it was granted, or asked for. */
+uint32_t outside_slots(const struct world *w, const struct want *want);
 uint32_t outside_fits_slots(const struct outside *outside, const struct need *need);
 uint32_t outside_fits_vram(const struct outside *outside, const struct need *need);

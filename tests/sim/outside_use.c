@@ -66,7 +66,7 @@ static void count(const struct nodes *nodes, struct want *want, struct outside_u
 	use->vram_bytes += bytes;
 	use->takers += (own_bytes > 0) + (inside_bytes > own_bytes);
 	if (uses)
-		use->slots += need->slots;
+		use->slots += want == nodes->more ? outside_slots(nodes->w, want) : need->slots;
 	else if (want->sum.used) /* they go on on its turn */
 		use->slots += want->now.slots;
 }

@@ -147,12 +147,8 @@ export class Broker extends EventTarget {
 
 	/** A turn that nobody shares: all slots of its GPU.
 	 * @type {<T>(model: string, fn: Task<T>, o?: RequestOptions) => Promise<T>} */
-	async load(model, fn, o = {}) {
-		const { gpu } = o;
-		const { gpus } = await this.status().catch(() => ({ gpus: [] }));
-		const slots = gpus.map((g) => gpu === undefined
-			|| [g.index, `${g.index}`, g.name, g.uuid].includes(gpu) ? g.slots : 1);
-		return this.run({ graceMs: 20_000, ...o, model, slots: Math.max(1, ...slots) }, fn);
+	load(model, fn, o = {}) {
+		return this.run({ graceMs: 20_000, ...o, model, slots: "all" }, fn);
 	}
 
 	/** @type {(o: Reside) => Promise<Residence>} */

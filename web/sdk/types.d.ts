@@ -33,9 +33,9 @@ export interface RequestOptions {
 	priority?: number;
 	/** VRAM needed on the GPU, in bytes. */
 	vramBytes?: number;
-	/** Compute turns; default 1. 0 is a model that is only kept loaded: see Broker.reside(). */
-	slots?: number;
-	/** Name, uuid or index of a GPU; default any. */
+	/** Compute turns; default 1. "all": as many as the GPU has. 0 is a model that is only kept loaded: see Broker.reside(). */
+	slots?: number | "all";
+	/** Name, uuid or index of a GPU. Default: where this session has something already, else the broker's browser_gpu. */
 	gpu?: string | number;
 	/** A label for people. */
 	model?: string;

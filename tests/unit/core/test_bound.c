@@ -185,13 +185,13 @@ static void test_voice_behind_a_due_turn(void **state)
 static void test_why_nothing_is_told(void **state)
 {
 	struct rig *rig = *state;
-	struct event event = ask(BIND_TAB, LEASE_CHAT, NULL);
+	struct event event = ask(BIND_NATIVE, LEASE_CHAT, NULL);
 	uint64_t a, b, claim;
 
 	rig_gpus(rig, 2, 1, 24 * GIB);
 	rig_configure(rig);
-	a = tab(rig);
-	b = tab(rig);
+	a = rig_session(rig, BIND_NATIVE, "a");
+	b = rig_session(rig, BIND_NATIVE, "b");
 	rig_hold(rig, a, LEASE_CHAT);
 	rig_hold(rig, a, LEASE_CHAT);
 	event.acquire.need = (struct need){.vram_bytes = GIB, .slots = 1, .gpu_count = 1};
@@ -203,7 +203,7 @@ static void test_why_nothing_is_told(void **state)
 	event.acquire.need = (struct need){.slots = 1, .gpu_count = 1};
 	assert_int_equal(why_none(rig, rig_ask(rig, b, event)), BOUND_OWN);
 	event.acquire.ref = 0;
-	claim = rig_ask(rig, tab(rig), event);
+	claim = rig_ask(rig, rig_session(rig, BIND_NATIVE, "c"), event);
 	assert_in_range(told(rig, claim), 1, INT64_MAX);
 	rig_gpus(rig, 1, 1, 24 * GIB);
 	rig->config.gpus[0].slots = 1;

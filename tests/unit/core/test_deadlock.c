@@ -163,7 +163,7 @@ static void test_linear(void **state)
 	rig_start(rig);
 	chain(rig, leases);
 	rec.parent = leases[0];
-	rec.need = (struct need){1, 1, 1, UINT32_MAX};
+	rec.need = (struct need){1, 1, 1, UINT32_MAX, false};
 	rec.need.vram_bytes = 4096 * GIB - ((MANY + 1ull) << 20) + 1;
 	for (int i = 0; i < 20; i++) {
 		int64_t begin = clock(), took_us;

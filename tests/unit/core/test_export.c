@@ -24,8 +24,11 @@ static void set_the_scene(struct rig *rig)
 	rig_sample(rig, 0, 9 * GIB, rig_session_id(rig, native), 2 * GIB);
 	lease = rig_hold(rig, native, LEASE_BACKGROUND);
 	rig_pass(rig, 700);
-	for (int i = 0; i < 4; i++)
-		rig_hold(rig, tab, LEASE_CHAT);
+	for (int i = 0; i < 4; i++) {
+		struct event anywhere = rig_want(BIND_TAB, LEASE_CHAT, NULL);
+		anywhere.acquire.need.gpu_mask = UINT32_MAX;
+		rig_take(rig, tab, anywhere);
+	}
 	want = rig_want(BIND_NATIVE, LEASE_NORMAL, NULL);
 	want.acquire.parent = lease;
 	inside = rig_ask(rig, native, want);

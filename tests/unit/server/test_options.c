@@ -49,6 +49,24 @@ static void test_apply(void **state)
 	assert_true(o.bridge);
 }
 
+/* The browser's GPU is one of those that there are in the end, by name or uuid; else the first. */
+static void test_browser_gpu(void **state)
+{
+	(void)state;
+	struct options o;
+	struct settings s;
+	settings_defaults(&s);
+	assert_int_equal(PARSE(&o, "--fake-gpu", "a:10", "--fake-gpu", "b:20"), 0);
+	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), 0);
+	assert_int_equal(s.core.browser_gpu, 0);
+	snprintf(s.browser_gpu, sizeof s.browser_gpu, "b");
+	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), 0);
+	assert_int_equal(s.core.browser_gpu, 1);
+	snprintf(s.browser_gpu, sizeof s.browser_gpu, "gpu0");
+	assert_int_equal(options_apply(&o, &s, detail, sizeof detail), -ERR_CONFIG);
+	assert_string_equal(detail, "browser_gpu: no GPU is named 'gpu0'; there are a, b");
+}
+
 /* Each mistake is refused with its word. */
 static void test_refusals(void **state)
 {
@@ -185,9 +203,10 @@ static void test_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_apply),  cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_remote), cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_pages),  cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_apply),    cmocka_unit_test(test_browser_gpu),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_remote),
+		cmocka_unit_test(test_paths),    cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,7 @@ static void test_all_keys(void **state)
 			"models: /srv/models\n"
 			"model_origins: ['https://models.example', 'https://b.example:8443']\n"
 			"log_level: warn\n"
+			"browser_gpu: b\n"
 			"connections: 2000\n"
 			"connections_per_process: 70\n"
 			"vram_headroom_mb: 7\n"
@@ -109,6 +110,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(s->model_origin_count, 2);
 	assert_string_equal(s->model_origins[1], "https://b.example:8443");
 	assert_int_equal(s->log_level, LOG_WARN);
+	assert_string_equal(s->browser_gpu, "b");
 	assert_int_equal(s->connections_max, 2000);
 	assert_int_equal(s->connections_per_process_max, 70);
 	assert_int_equal(s->core.vram_headroom_bytes, 7 << 20);

@@ -165,6 +165,21 @@ static void test_all_fields(void **state)
 	parsed_finish(&parsed);
 }
 
+/* "all" slots are counted by the core; "any" GPU is said, and is not the same as nothing. */
+static void test_words_for_numbers(void **state)
+{
+	(void)state;
+	struct parsed parsed;
+	struct event event = lock("{\"id\":\"x\",\"slots\":\"all\",\"gpu\":\"any\"}", &parsed);
+	assert_true(event.acquire.need.all_slots);
+	assert_int_equal(event.acquire.need.slots, 1);
+	assert_int_equal(event.acquire.need.gpu_mask, UINT32_MAX);
+	parsed_finish(&parsed);
+	event = lock("{\"id\":\"x\",\"slots\":4}", &parsed);
+	assert_false(event.acquire.need.all_slots);
+	parsed_finish(&parsed);
+}
+
 /* null is a wait without end, said outright; it is not the default. */
 static void test_wait_for_ever(void **state)
 {
@@ -263,6 +278,10 @@ static void test_bad_fields(void **state)
 		{"{\"id\":\"x\",\"vram_mb\":0.5}", "field `vram_mb`", 0},
 		{"{\"id\":\"x\",\"vram_mb\":9223372036854775807}", "field `vram_mb`", 0},
 		{"{\"id\":\"x\",\"slots\":1025}", "field `slots`", 0},
+		{"{\"id\":\"x\",\"slots\":\"some\"}", "field `slots`: expected a number or \"all\"",
+		 0},
+		{"{\"id\":\"x\",\"slots\":\"all\",\"gpus\":2}",
+		 "field `slots`: \"all\" is of one GPU", 0},
 		{"{\"id\":\"x\",\"slots\":0}", "field `slots`: 0 slots need vram_mb", 0},
 		{"{\"id\":\"x\",\"gpus\":0}", "field `gpus`", 0},
 		{"{\"id\":\"x\",\"gpus\":17}", "field `gpus`", 0},
@@ -425,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_class_rights),
 		cmocka_unit_test(test_preemptible_by_default),
 		cmocka_unit_test(test_all_fields),
+		cmocka_unit_test(test_words_for_numbers),
 		cmocka_unit_test(test_wait_for_ever),
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_gpus),

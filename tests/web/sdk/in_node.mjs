@@ -23,11 +23,11 @@ const TIMING = { grace_s: 0.3, min_run_s: 0, tab_linger_s: 0.3, lock_delay_s: 0.
 
 /**
  * A daemon and Brokers that end with the test file.
- * @param {{timing?: object, config?: Record<string, any>, gpu?: string}} [o]
+ * @param {{timing?: object, config?: Record<string, any>, gpu?: string, args?: string[]}} [o]
  */
-export async function bench({ timing = {}, config = {}, gpu } = {}) {
+export async function bench({ timing = {}, config = {}, gpu, args = [] } = {}) {
 	const daemon = await startDaemon({ config: { timing: { ...TIMING, ...timing }, ...config },
-		...(gpu ? { gpu } : {}) });
+		args, ...(gpu ? { gpu } : {}) });
 	/** @type {import("../../../web/sdk/index.js").Broker[]} */
 	const brokers = [];
 	return {
