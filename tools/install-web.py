@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import sys
 
-FOLDERS = ("vendor", "models")
+FOLDERS = ("vendor", "models", "sdk")
 
 
 def main(built, target):

@@ -9,12 +9,12 @@ cd "$(dirname "$0")/.."
 web=${1:?usage: tools/pages.sh BUILD}/web
 vendor=$web/vendor
 cache=$web/fetched
-steps=11 # programs, eight packages, models, laying
+steps=14 # programs, ten packages, models, the SDK, laying
 step=0
 text=
 
 stamp() { # what the libraries are made of
-	cat web/package-lock.json web/vendor.mjs web/models/*.mjs | sha256sum | cut -d' ' -f1
+	cat web/package-lock.json web/vendor.mjs web/models/*.mjs web/sdk_package.mjs web/sdk/* | sha256sum | cut -d' ' -f1
 }
 
 tell() { # text, and more fields of the state
@@ -67,13 +67,15 @@ if [ ! -f "$have" ] || [ web/package-lock.json -nt "$have" ]; then
 	# Each of its lines is "N of M: package version".
 	node web/fetch.mjs "$cache" | while IFS= read -r line; do next "${line#*: }"; done
 fi
-step=8
+step=11
 next "the demo models"
 rm -rf "$web/models.new" "$web/models.old"
 node web/models/build.mjs "$web/models.new" >/dev/null
 if [ -d "$web/models" ]; then mv "$web/models" "$web/models.old"; fi
 mv "$web/models.new" "$web/models"
 rm -rf "$web/models.old"
+next "the SDK's package"
+node web/sdk_package.mjs "$web/sdk" "$packages"
 next "packing"
 node web/vendor.mjs "$vendor" "$packages"
 echo "$made_of" >"$web/pages.stamp"

@@ -1,4 +1,4 @@
-// Fetches the packages whose files the pages are served, and nothing else of web/package-lock.json:
+// Fetches the packages whose files the pages are served, and what packs the SDK, and nothing else of web/package-lock.json:
 // by npm, in the version that the lock file names, checked against its hash. Unpacks only what is
 // served. What was fetched before is not fetched again, so an interrupted run goes on where it was.
 // Run by tools/pages.sh: node web/fetch.mjs FOLDER; says on each line how far it is.
@@ -10,7 +10,7 @@ import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { packageOf, served } from "./vendor.mjs";
+import { builders, packageOf, served } from "./vendor.mjs";
 
 const run = promisify(execFile);
 const lockFile = fileURLToPath(new URL("./package-lock.json", import.meta.url));
@@ -59,7 +59,7 @@ async function main(folder) {
 	const { packages } = JSON.parse(await readFile(lockFile, "utf8"));
 	/** @type {Map<string, string[]>} */
 	const wanted = new Map();
-	for (const path of Object.values(served)) {
+	for (const path of [...Object.values(served), ...builders]) {
 		const name = packageOf(path);
 		wanted.set(name, [...wanted.get(name) ?? [], path.slice(name.length + 1)]);
 	}

@@ -296,7 +296,7 @@ static int open_state(struct shell *shell, char *detail, size_t size)
 	rc = rc ? rc : read_tokens(shell, detail, size);
 	if (rc)
 		return rc;
-	page_cookies_load(&shell->policy.keys, dir);
+	page_keys_load(&shell->policy.keys, dir);
 	policy_refresh(&shell->policy);
 	return 0;
 }

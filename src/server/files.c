@@ -38,6 +38,7 @@ static const char trusted_types[] =
 	"require-trusted-types-for 'script'; trusted-types baton default";
 
 static const char models[] = "/models/", vendor[] = "/vendor/";
+static const char package[] = "/sdk/baton-sdk.tgz"; /* made of the sources; lies on the disk */
 
 static bool begins(const char *url, const char *prefix)
 {
@@ -133,7 +134,7 @@ static bool find(const struct shell *shell, const char *url, bool packed, struct
 	char path[SETTINGS_PATH_BYTES + 1];
 	*ret_found = (struct found){.fd = -1};
 	for (size_t i = 0; paths->dev[0] && i < sizeof sources / sizeof *sources; i++) {
-		if (!begins(url, sources[i].prefix))
+		if (!begins(url, sources[i].prefix) || strcmp(url, package) == 0)
 			continue;
 		snprintf(path, sizeof path, "%s/%s", sources[i].folder,
 			 url + strlen(sources[i].prefix));
@@ -144,7 +145,7 @@ static bool find(const struct shell *shell, const char *url, bool packed, struct
 	if (begins(url, models) &&
 	    find_on_disk(shell->live.settings.models_dir, url + strlen(models), packed, ret_found))
 		return true;
-	return (begins(url, models) || begins(url, vendor)) &&
+	return (begins(url, models) || begins(url, vendor) || strcmp(url, package) == 0) &&
 	       find_on_disk(paths->web, url + 1, packed, ret_found);
 }
 
@@ -167,7 +168,8 @@ static size_t common(const struct shell *shell, const struct asked *asked,
 		    begins(type, "text/html") ? shell->files.page_policy : shell->files.policy);
 	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
 	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
-	count = add(headers, count, "Cross-Origin-Resource-Policy", "same-origin");
+	count = add(headers, count, "Cross-Origin-Resource-Policy",
+		    asked->verdict.match.route->open ? "cross-origin" : "same-origin");
 	count = add(headers, count, "Referrer-Policy", "no-referrer");
 	for (size_t i = 0; i < cors_count; i++)
 		count = add(headers, count, cors[i].name, cors[i].value);
@@ -246,11 +248,13 @@ void files_answer(struct shell *shell, const struct asked *asked, const char *ur
 }
 
 void files_answer_html(struct shell *shell, const struct asked *asked, int status,
-		       const struct text *html)
+		       const struct text *html, const char *cookie)
 {
 	struct http_header headers[HEADERS_MAX];
 	size_t count = common(shell, asked, headers, "text/html; charset=utf-8");
 	count = add(headers, count, "Cache-Control", "no-store");
+	if (cookie)
+		count = add(headers, count, "Set-Cookie", cookie);
 	http_reply(shell->doors.net, asked->request->conn, status, headers, count, html->bytes,
 		   html->length);
 }

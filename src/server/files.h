@@ -18,9 +18,9 @@ void files_set_origins(struct files *files, const struct settings *settings);
  * with 404. `vary`: what else the answer depends on, such as "Accept, ", or "". */
 void files_answer(struct shell *shell, const struct asked *asked, const char *url,
 		  const char *vary);
-/* An HTML text of our own, never kept, under the same policy. */
+/* An HTML text of our own, never kept, under the same policy. `cookie` may be NULL. */
 void files_answer_html(struct shell *shell, const struct asked *asked, int status,
-		       const struct text *html);
+		       const struct text *html, const char *cookie);
 /* The URL of a source by its path below web/: "kernel/sovereign.js" is "/modules/sovereign.js".
  * False: it is not served. For a path without an end, such as a folder's, ask with size 0: it is
  * true when something below it may be served. */

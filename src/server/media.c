@@ -15,6 +15,7 @@ static const struct {
 	{".svg", "image/svg+xml"},
 	{".png", "image/png"},
 	{".wasm", "application/wasm"},
+	{".tgz", "application/gzip"},
 	{".txt", "text/plain; charset=utf-8"},
 	{".jinja", "text/plain; charset=utf-8"},
 };

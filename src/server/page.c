@@ -64,54 +64,69 @@ static void answer_sign_in(struct shell *shell, const struct asked *asked, int s
 	text_format(out,
 		    "<p>Signed in already? <a href=\"%s\">Open this page again</a>.</p>\n</main>\n",
 		    asked->request->path);
-	files_answer_html(shell, asked, status, out);
+	files_answer_html(shell, asked, status, out, NULL);
 }
 
-static void redirect(struct shell *shell, const struct asked *asked, const char *cookie)
+/* Of the link's page= the page's address, and nothing else that a link may say. */
+static const char *wanted_page(const struct asked *asked)
 {
 	char wanted[NAME_BYTES_MAX];
-	const char *address = "/";
 	if (query_text(asked->request->query, "page", wanted, sizeof wanted))
 		for (int i = 0; i < PAGE_COUNT; i++)
 			if (strcmp(wanted, pages[i].name) == 0)
-				address = pages[i].address;
-	const struct http_header headers[] = {
-		{"Location", address}, {"Cache-Control", "no-store"}, {"Set-Cookie", cookie}};
-	http_reply(shell->doors.net, asked->request->conn, 303, headers, cookie ? 3 : 2, "", 0);
+				return pages[i].address;
+	return "/";
 }
 
-static void keep_cookies(struct shell *shell)
+static void keep_keys(struct shell *shell)
 {
 	char detail[512];
-	if (page_cookies_save(&shell->policy.keys, shell->live.paths.state_dir, detail,
-			      sizeof detail))
+	if (page_keys_save(&shell->policy.keys, shell->live.paths.state_dir, detail, sizeof detail))
 		log_event(&shell->observers.log, LOG_WARN,
-			  "cannot keep the pages' cookies; after a restart they sign in again",
+			  "cannot keep the pages' keys; after a restart they sign in again",
 			  log_str("error", detail));
 }
 
-/* The key leaves the address bar at once: it is spent, and its cookie is not readable by pages. */
+/* The key goes to the storage of this very origin, which no other port shares; the cookie only says
+ * that it is there. Neither is in the address, which the browser remembers. */
+static void answer_key(struct shell *shell, const struct asked *asked, const char *key)
+{
+	struct text *out = &shell->body;
+	char mark[ACCESS_MARK_BYTES + 1], cookie[ACCESS_MARK_BYTES + 128];
+	access_mark(key, mark);
+	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
+		 shell->policy.access.cookie_name, mark, COOKIE_MAX_AGE_S);
+	text_clear(out);
+	text_str(out, head);
+	text_format(out,
+		    "<p id=\"said\">Signing this browser in.</p>\n"
+		    "<noscript>The pages need JavaScript.</noscript>\n"
+		    "<script type=\"module\" src=\"/pages/shared/sign_in.js\" data-key=\"%s\" "
+		    "data-to=\"%s\"></script>\n</main>\n",
+		    key, wanted_page(asked));
+	files_answer_html(shell, asked, 200, out, cookie);
+	explicit_bzero(out->bytes, out->length);
+}
+
 static void log_in(struct shell *shell, const struct asked *asked, const char *hex)
 {
 	uint8_t random[32];
-	char cookie[SECRET_HEX_BYTES + 64];
 	random_fill(&shell->broker.random, random, sizeof random);
-	const char *value = page_link_spend(&shell->policy.keys, hex, random, loop_now());
+	const char *key = page_link_spend(&shell->policy.keys, hex, random, loop_now());
 	explicit_bzero(random, sizeof random);
-	if (!value && asked->verdict.rights >= ACCESS_TOKEN) {
-		redirect(shell, asked, NULL); /* spent, by this browser it seems */
+	if (!key && asked->verdict.signed_in) { /* spent, by this browser it seems */
+		const struct http_header headers[] = {{"Location", wanted_page(asked)},
+						      {"Cache-Control", "no-store"}};
+		http_reply(shell->doors.net, asked->request->conn, 303, headers, 2, "", 0);
 		return;
 	}
-	if (!value) {
+	if (!key) {
 		answer_sign_in(shell, asked, 401, "This link was used, or is older than a minute.");
 		return;
 	}
 	policy_refresh(&shell->policy);
-	keep_cookies(shell);
-	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
-		 shell->policy.access.cookie_name, value, COOKIE_MAX_AGE_S);
-	redirect(shell, asked, cookie);
-	explicit_bzero(cookie, sizeof cookie);
+	keep_keys(shell);
+	answer_key(shell, asked, key);
 }
 
 void route_page(struct shell *shell, const struct asked *asked)
@@ -125,7 +140,7 @@ void route_page(struct shell *shell, const struct asked *asked)
 		explicit_bzero(key, sizeof key);
 		return;
 	}
-	if (asked->verdict.rights < ACCESS_TOKEN) {
+	if (!asked->verdict.signed_in && asked->verdict.rights < ACCESS_TOKEN) {
 		answer_sign_in(shell, asked, 200, "This browser has not been signed in.");
 		return;
 	}

@@ -24,8 +24,8 @@ void policy_init(struct policy *policy, bool bridge)
 	policy->access.token = policy->token;
 	policy->access.admin_token = policy->admin_token;
 	policy->access.keys = policy->key_views;
-	policy->access.cookie_name = "baton";
-	policy->access.cookies = policy->keys.views;
+	policy->access.cookie_name = policy->cookie_name;
+	policy->access.page_keys = policy->keys.views;
 	policy->access.uid = geteuid();
 	policy->access.bearer_is_admin = bridge;
 	policy_refresh(policy);
@@ -101,6 +101,9 @@ static void add_every_interface(struct policy *policy, uint16_t port)
 void policy_add_listener(struct policy *policy, const char *address, uint16_t port)
 {
 	char host[POLICY_HOST_BYTES + 1];
+	/* Cookies are the host's, whatever the port: two brokers have one each. */
+	if (!policy->cookie_name[0])
+		snprintf(policy->cookie_name, sizeof policy->cookie_name, "baton-%u", port);
 	const char *colon = strrchr(address, ':');
 	size_t length = colon ? (size_t)(colon - address) : strlen(address);
 	snprintf(host, sizeof host, "%.*s", (int)length, address);
@@ -123,5 +126,5 @@ void policy_set_origins(struct policy *policy, const struct settings *settings)
 
 void policy_refresh(struct policy *policy)
 {
-	policy->access.cookie_count = policy->keys.cookie_count;
+	policy->access.page_key_count = policy->keys.count;
 }

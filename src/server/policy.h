@@ -22,6 +22,7 @@ struct policy {
 	char hosts[POLICY_HOSTS_MAX][POLICY_HOST_BYTES + 1];
 	const char *host_views[POLICY_HOSTS_MAX];
 	const char *origin_views[SETTINGS_ORIGIN_COUNT + 1];
+	char cookie_name[16];
 	char token[256], admin_token[SECRET_HEX_BYTES];
 	bool bridge;
 };
@@ -32,11 +33,11 @@ int policy_read_keys(const struct settings *settings, struct key_ring *ret_ring,
 /* From now on these are good, and those of before are not. */
 void policy_take_keys(struct policy *policy, const struct key_ring *ring);
 
-/* The tokens and kept cookies must be in place. Borrows itself: do not move it. */
+/* The tokens and kept keys must be in place. Borrows itself: do not move it. */
 void policy_init(struct policy *policy, bool bridge);
 /* The Host values that name this listener: for a wildcard, all addresses of this machine. */
 void policy_add_listener(struct policy *policy, const char *address, uint16_t port);
 /* Takes the origins of the settings, which are borrowed until the next call. */
 void policy_set_origins(struct policy *policy, const struct settings *settings);
-/* After a page got its cookie. */
+/* After a page got its key. */
 void policy_refresh(struct policy *policy);

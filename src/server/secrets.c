@@ -1,4 +1,4 @@
-/* secrets: token files, page keys, and the cookies kept on disk. Never logs a value. Called at
+/* secrets: token files, page keys, and those kept on disk. Never logs a value. Called at
  * start, by the page's route and by the `open` message. */
 #include "server/secrets.h"
 
@@ -16,7 +16,7 @@
 #include "base/token.h"
 #include "server/settings.h"
 
-enum { COOKIES_TEXT_BYTES = COOKIES_MAX * SECRET_HEX_BYTES };
+enum { KEYS_TEXT_BYTES = PAGE_KEYS_MAX * SECRET_HEX_BYTES };
 
 static void to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES])
 {
@@ -169,15 +169,14 @@ const char *page_link_new(struct page_keys *keys, const uint8_t random[32], stru
 	return keys->links[oldest].hex;
 }
 
-static const char *add_cookie(struct page_keys *keys, const char *value)
+static const char *add_key(struct page_keys *keys, const char *value)
 {
-	if (keys->cookie_count == COOKIES_MAX)
-		memmove(keys->cookies[0], keys->cookies[1],
-			--keys->cookie_count * sizeof keys->cookies[0]);
-	unsigned at = keys->cookie_count++;
-	memcpy(keys->cookies[at], value, SECRET_HEX_BYTES);
-	keys->views[at] = keys->cookies[at];
-	return keys->cookies[at];
+	if (keys->count == PAGE_KEYS_MAX)
+		memmove(keys->keys[0], keys->keys[1], --keys->count * sizeof keys->keys[0]);
+	unsigned at = keys->count++;
+	memcpy(keys->keys[at], value, SECRET_HEX_BYTES);
+	keys->views[at] = keys->keys[at];
+	return keys->keys[at];
 }
 
 const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8_t random[32],
@@ -195,42 +194,44 @@ const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8
 			return NULL;
 		char value[SECRET_HEX_BYTES];
 		to_hex(random, value);
-		return add_cookie(keys, value);
+		return add_key(keys, value);
 	}
 	return NULL;
 }
 
-static void cookies_path(const char *dir, char *ret_path, size_t size)
+static void keys_path(const char *dir, char *ret_path, size_t size)
 {
-	snprintf(ret_path, size, "%s/cookies", dir);
+	snprintf(ret_path, size, "%s/page-keys", dir);
 }
 
 /* A line each. What is no line of ours ends it. */
-void page_cookies_load(struct page_keys *keys, const char *dir)
+void page_keys_load(struct page_keys *keys, const char *dir)
 {
-	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[COOKIES_TEXT_BYTES + 1];
-	cookies_path(dir, path, sizeof path);
+	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[KEYS_TEXT_BYTES + 1];
+	/* What an earlier broker kept was shown to every server of the host. */
+	snprintf(path, sizeof path, "%s/cookies", dir);
+	(void)unlink(path);
+	keys_path(dir, path, sizeof path);
 	if (read_private(path, all, sizeof all, "", detail, sizeof detail) <= 0)
 		return;
 	for (char *at = all; is_secret(at, strcspn(at, "\n")); at += SECRET_HEX_BYTES) {
 		bool last = at[SECRET_HEX_BYTES - 1] == '\0';
 		at[SECRET_HEX_BYTES - 1] = '\0';
-		(void)add_cookie(keys, at);
+		(void)add_key(keys, at);
 		if (last)
 			break;
 	}
 	explicit_bzero(all, sizeof all);
 }
 
-int page_cookies_save(const struct page_keys *keys, const char *dir, char *detail,
-		      size_t detail_size)
+int page_keys_save(const struct page_keys *keys, const char *dir, char *detail, size_t detail_size)
 {
-	char path[SETTINGS_PATH_BYTES + 32], all[COOKIES_TEXT_BYTES + 1];
+	char path[SETTINGS_PATH_BYTES + 32], all[KEYS_TEXT_BYTES + 1];
 	size_t length = 0;
-	cookies_path(dir, path, sizeof path);
-	for (unsigned i = 0; i < keys->cookie_count; i++)
-		length += (size_t)snprintf(all + length, sizeof all - length, "%s\n",
-					   keys->cookies[i]);
+	keys_path(dir, path, sizeof path);
+	for (unsigned i = 0; i < keys->count; i++)
+		length +=
+			(size_t)snprintf(all + length, sizeof all - length, "%s\n", keys->keys[i]);
 	int rc = write_private(path, all, length, detail, detail_size);
 	explicit_bzero(all, sizeof all);
 	return rc;

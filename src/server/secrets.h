@@ -1,4 +1,4 @@
-/* secrets: the install token and the admin token in the state folder, and the cookies of pages. */
+/* secrets: the install token and the admin token in the state folder, and the keys of pages. */
 #pragma once
 #include "base/mono.h"
 #include "core/types.h"
@@ -6,10 +6,10 @@
 enum {
 	SECRET_HEX_BYTES = 64 + 1, /* 256 bits */
 	SECRET_TEXT_BYTES = 128 + 1,
-	COOKIES_MAX = 32,
+	PAGE_KEYS_MAX = 32,
 	LINKS_MAX = 8,
 	LINK_TIME_MS = 60 * 1000,
-	COOKIE_MAX_AGE_S = 30 * 24 * 3600, /* then the browser forgets it */
+	COOKIE_MAX_AGE_S = 400 * 24 * 3600, /* the longest that browsers keep one */
 };
 
 /* Reads DIR/name, or makes it: 0600, 256 random bits as hex. Refuses a file that others can read or
@@ -24,26 +24,25 @@ int secret_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *deta
 /* Writes a secret of this run to where it is missing. */
 void secret_keep(const char *dir, const char *name, const char *hex);
 
-/* One-time links of `baton open`, lost on a restart, and the cookies that pages got for them, which
+/* One-time links of `baton open`, lost on a restart, and the keys that pages got for them, which
  * are not. */
 struct page_keys {
 	struct {
 		char hex[SECRET_HEX_BYTES]; /* "": free */
 		struct mono_ms until;
 	} links[LINKS_MAX];
-	char cookies[COOKIES_MAX][SECRET_HEX_BYTES]; /* oldest first */
-	const char *views[COOKIES_MAX];              /* the live ones, for access_policy */
-	unsigned cookie_count;
+	char keys[PAGE_KEYS_MAX][SECRET_HEX_BYTES]; /* oldest first */
+	const char *views[PAGE_KEYS_MAX];           /* the live ones, for access_policy */
+	unsigned count;
 };
 /* A new link's key; the oldest goes when there are too many. */
 const char *page_link_new(struct page_keys *keys, const uint8_t random[32], struct mono_ms now);
-/* Spends the link: the cookie's value, or NULL if it is unknown, used or old. The oldest cookie
+/* Spends the link: the page's key, or NULL if it is unknown, used or old. The oldest key
  * goes when there are too many. */
 const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8_t random[32],
 			    struct mono_ms now);
-/* The cookies in DIR/cookies, so that open pages stay signed in over a restart. A file that others
+/* The keys in DIR/page-keys, so that open pages stay signed in over a restart. A file that others
  * can read, or that is none of ours, counts as none: pages sign in again. */
-void page_cookies_load(struct page_keys *keys, const char *dir);
+void page_keys_load(struct page_keys *keys, const char *dir);
 /* 0 or -ERR_IO with detail. */
-int page_cookies_save(const struct page_keys *keys, const char *dir, char *detail,
-		      size_t detail_size);
+int page_keys_save(const struct page_keys *keys, const char *dir, char *detail, size_t detail_size);

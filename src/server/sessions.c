@@ -50,10 +50,9 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
 	struct shell *shell = ctx;
 	struct door *door = greet(shell, conn, peer, BIND_NATIVE, NULL);
-	door->session->rights =
-		access_token_rights(&shell->policy.access, NULL, peer->is_unix, peer->uid);
-	access_principal(&(struct access_who){.is_unix = peer->is_unix, .uid = peer->uid},
-			 door->session->principal);
+	struct access_who who = {.is_unix = peer->is_unix, .uid = peer->uid};
+	door->session->rights = access_token_rights(&shell->policy.access, NULL, &who);
+	access_principal(&who, door->session->principal);
 	if (shell->draining) {
 		turn_away(shell, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	} else if (door->session->rights == ACCESS_NONE) {
@@ -95,9 +94,10 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	struct door_session *session = door->session;
 	const struct net_peer *peer = &session->peer;
 	enum access_right rights = session->rights;
+	struct access_who who = {
+		.is_unix = peer->is_unix, .uid = peer->uid, .origin = door->origin};
 	if (in->token)
-		rights = access_token_rights(&shell->policy.access, in->token, peer->is_unix,
-					     peer->uid);
+		rights = access_token_rights(&shell->policy.access, in->token, &who);
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
 	 * unless the peer may open one without it. */
 	in->event.session.or_new = rights != ACCESS_NONE;
@@ -117,9 +117,8 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	}
 	/* On the last places only a session that is there is taken up again. */
 	in->event.session.or_new &= !peer->crowded;
-	const char *key = in->token ? access_key_name(&shell->policy.access, in->token) : NULL;
-	if (key)
-		access_principal(&(struct access_who){.key = key}, session->principal);
+	if (in->token)
+		access_principal(&who, session->principal);
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
 	session->since = session->seen = loop_now();

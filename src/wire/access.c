@@ -58,17 +58,21 @@ static int check_host(const struct access_policy *policy, const struct request_f
 static int check_origin(const struct access_policy *policy, const struct request_facts *facts,
 			struct access_verdict *verdict)
 {
+	const struct route *route = verdict->match.route;
+	if (route && route->open) {
+		verdict->allow_origin = "*";
+		return 0;
+	}
 	if (facts->origin) {
 		if (!list_has(policy->origins, policy->origin_count, facts->origin, false) &&
 		    !origin_is_own(policy, facts->origin))
 			return -ERR_BAD_ORIGIN;
-		verdict->allow_origin = facts->origin;
+		verdict->allow_origin = verdict->who.origin = facts->origin;
 		return 0;
 	}
 	const char *site = facts->sec_fetch_site;
 	bool own = !site || strcasecmp(site, "none") == 0 || strcasecmp(site, "same-origin") == 0;
-	bool navigable = verdict->match.route && verdict->match.route->navigable;
-	return own || navigable ? 0 : -ERR_BAD_ORIGIN;
+	return own || (route && route->navigable) ? 0 : -ERR_BAD_ORIGIN;
 }
 
 /* Before the token: a form of another site can send text/plain without a preflight, and must not
@@ -100,11 +104,6 @@ static const char *key_name(const struct access_policy *policy, const char *toke
 	return found;
 }
 
-const char *access_key_name(const struct access_policy *policy, const char *token)
-{
-	return key_name(policy, token, strlen(token));
-}
-
 static enum access_right bearer_rights(const struct access_policy *policy, const char *token,
 				       size_t length, const char **ret_key)
 {
@@ -134,27 +133,37 @@ static const char *cookie_value(const char *cookie, const char *name, size_t *re
 	return NULL;
 }
 
-/* A page session counts only in Baton's own pages. Reading needs no Origin (a browser sends none on
- * its own GETs, and Sec-Fetch-Site was judged); whatever changes something must show it. */
-static enum access_right cookie_rights(const struct access_policy *policy,
-				       const struct request_facts *facts, bool *ret_shown,
-				       uint32_t *ret_sign_in)
+void access_mark(const char *page_key, char ret_mark[ACCESS_MARK_BYTES + 1])
+{
+	/* 64 bits of a hash: they tell keys apart, and nothing of 256 random bits. */
+	snprintf(ret_mark, ACCESS_MARK_BYTES + 1, "%016" PRIx64,
+		 hash_bytes(1, page_key, strlen(page_key)));
+}
+
+static bool is_signed_in(const struct access_policy *policy, const char *cookie)
 {
 	size_t length = 0;
 	const char *value = NULL;
-	if (facts->cookie && policy->cookie_name)
-		value = cookie_value(facts->cookie, policy->cookie_name, &length);
-	*ret_shown = value != NULL;
-	if (!value)
-		return ACCESS_NONE;
-	bool own = facts->origin ? origin_is_own(policy, facts->origin)
-				 : strcmp(facts->method, "GET") == 0;
 	bool live = false;
-	for (size_t i = 0; i < policy->cookie_count; i++)
-		live |= secret_equal(policy->cookies[i], value, length);
-	/* 24 bits of a hash: they tell sign-ins apart and nothing of 256 random ones. */
-	*ret_sign_in = (uint32_t)(hash_bytes(0, value, length) & 0xffffff);
-	return own && live ? ACCESS_ADMIN : ACCESS_NONE;
+	if (cookie && policy->cookie_name)
+		value = cookie_value(cookie, policy->cookie_name, &length);
+	for (size_t i = 0; value && i < policy->page_key_count; i++) {
+		char mark[ACCESS_MARK_BYTES + 1];
+		access_mark(policy->page_keys[i], mark);
+		live |= secret_equal(mark, value, length);
+	}
+	return live;
+}
+
+static bool key_of_page(const struct access_policy *policy, const char *token, size_t length,
+			uint32_t *ret_sign_in)
+{
+	bool live = false;
+	for (size_t i = 0; i < policy->page_key_count; i++)
+		live |= secret_equal(policy->page_keys[i], token, length);
+	if (live) /* 24 bits of a hash, as above */
+		*ret_sign_in = (uint32_t)(hash_bytes(0, token, length) & 0xffffff);
+	return live;
 }
 
 static bool peer_is_trusted(const struct access_policy *policy, bool is_unix, int64_t uid)
@@ -162,42 +171,47 @@ static bool peer_is_trusted(const struct access_policy *policy, bool is_unix, in
 	return is_unix && uid >= 0 && (uid == policy->uid || uid == 0);
 }
 
-enum access_right access_token_rights(const struct access_policy *policy, const char *token,
-				      bool is_unix, int64_t uid)
+/* A page's key counts only in Baton's own pages. Reading needs no Origin (a browser sends none on
+ * its own GETs, and Sec-Fetch-Site was judged); whatever changes something must show it. */
+static enum access_right shown_rights(const struct access_policy *policy, const char *token,
+				      bool reads, struct access_who *who)
 {
-	enum access_right rights = ACCESS_NONE;
-	const char *key;
-	if (token)
-		rights = bearer_rights(policy, token, strlen(token), &key);
-	else if (peer_is_trusted(policy, is_unix, uid))
-		rights = ACCESS_ADMIN;
-	return rights;
+	size_t length = strlen(token);
+	enum access_right rights = bearer_rights(policy, token, length, &who->key);
+	bool own = who->origin ? origin_is_own(policy, who->origin) : reads;
+	uint32_t sign_in = 0;
+	if (!key_of_page(policy, token, length, &sign_in) || !own)
+		return rights;
+	who->sign_in = sign_in;
+	return ACCESS_ADMIN;
 }
 
-/* What is shown must be right: a wrong token is refused even where a cookie or the socket would do,
- * so that a client learns of it. */
+enum access_right access_token_rights(const struct access_policy *policy, const char *token,
+				      struct access_who *who)
+{
+	if (token)
+		return shown_rights(policy, token, false, who);
+	return peer_is_trusted(policy, who->is_unix, who->uid) ? ACCESS_ADMIN : ACCESS_NONE;
+}
+
+/* What is shown must be right: a wrong token is refused even where the socket would do, so that a
+ * client learns of it. */
 static void find_rights(const struct access_policy *policy, const struct request_facts *facts,
 			struct access_verdict *verdict)
 {
 	static const char scheme[] = "Bearer ";
-	if (facts->authorization) {
-		const char *token = facts->authorization;
-		bool bearer = strncasecmp(token, scheme, sizeof(scheme) - 1) == 0;
-		if (bearer) {
-			token += sizeof(scheme) - 1;
-			token += strspn(token, " ");
-			verdict->rights =
-				bearer_rights(policy, token, strlen(token), &verdict->who.key);
-		}
-		verdict->bad_token = verdict->rights == ACCESS_NONE;
+	const char *token = facts->authorization;
+	if (!token) {
+		verdict->rights = access_token_rights(policy, NULL, &verdict->who);
 		return;
 	}
-	bool shown = false;
-	if (peer_is_trusted(policy, facts->is_unix, facts->uid))
-		verdict->rights = ACCESS_ADMIN;
-	else
-		verdict->rights = cookie_rights(policy, facts, &shown, &verdict->who.sign_in);
-	verdict->bad_token = shown && verdict->rights == ACCESS_NONE;
+	if (strncasecmp(token, scheme, sizeof(scheme) - 1) == 0) {
+		token += sizeof(scheme) - 1;
+		token += strspn(token, " ");
+		verdict->rights = shown_rights(policy, token, strcmp(facts->method, "GET") == 0,
+					       &verdict->who);
+	}
+	verdict->bad_token = verdict->rights == ACCESS_NONE;
 }
 
 /* For a path that is unknown a token is asked for as well: strangers cannot map the routes. */
@@ -232,6 +246,7 @@ static int judge(const struct access_policy *policy, const struct request_facts 
 	err = check_media_type(facts, verdict);
 	if (err < 0)
 		return err;
+	verdict->signed_in = is_signed_in(policy, facts->cookie);
 	find_rights(policy, facts, verdict);
 	err = check_rights(verdict);
 	if (err < 0)
@@ -250,7 +265,6 @@ int access_check(const struct access_policy *policy, const struct request_facts 
 		judged.method = "GET"; /* the same answer, without its body */
 	int err = judge(policy, &judged, ret_verdict);
 	ret_verdict->err = -err;
-	ret_verdict->who.origin = ret_verdict->allow_origin;
 	return err;
 }
 

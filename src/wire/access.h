@@ -28,9 +28,11 @@ struct access_policy {
 	size_t key_count;
 	const char *token;       /* install token, text */
 	const char *admin_token; /* may be NULL */
+	/* Keys of the pages that came by `baton open`. The cookie says that a browser has one and
+	 * is good for nothing else, since browsers show it to every server of the host. */
 	const char *cookie_name;
-	const char *const *cookies; /* values of live page sessions (baton open) */
-	size_t cookie_count;
+	const char *const *page_keys;
+	size_t page_key_count;
 	int64_t uid;          /* of the daemon; over a Unix socket it and root are trusted */
 	bool bearer_is_admin; /* --compat bridge */
 };
@@ -41,7 +43,7 @@ struct access_who {
 	bool is_unix;
 	int64_t uid;        /* of the peer on a Unix socket; -1: unknown */
 	const char *origin; /* allowed, or NULL */
-	uint32_t sign_in;   /* tells the pages' cookies apart; 0: none was needed */
+	uint32_t sign_in;   /* tells the pages' keys apart; 0: none was needed */
 };
 
 struct access_verdict {
@@ -49,8 +51,10 @@ struct access_verdict {
 	struct route_match match; /* route is NULL when the path is unknown */
 	enum access_right rights; /* what the caller has, not what the route needs */
 	struct access_who who;
-	const char *allow_origin; /* the request's own Origin if allowed, else NULL; borrowed */
+	const char *allow_origin; /* the request's own Origin if allowed, "*" of an open route,
+				     else NULL; borrowed */
 	bool browser;             /* has an Origin */
+	bool signed_in;           /* has the cookie: its page has a key, or had one */
 	bool preflight;           /* answer 204 with the CORS headers and nothing else */
 	bool bad_token; /* something was shown and was wrong: count it (access_throttle) */
 };
@@ -59,12 +63,14 @@ struct access_verdict {
 int access_check(const struct access_policy *policy, const struct request_facts *facts,
 		 struct access_verdict *ret_verdict);
 
-/* Token of a session's hello, or of a Unix peer: the rights it has. `token` may be NULL. */
+/* Token of a session's hello, or of a Unix peer: the rights it has; `token` may be NULL. `who` is
+ * what is known of it, with the allowed Origin; completed by what the token says. */
 enum access_right access_token_rights(const struct access_policy *policy, const char *token,
-				      bool is_unix, int64_t uid);
+				      struct access_who *who);
 
-/* The key of this text, by name, or NULL: it is none. */
-const char *access_key_name(const struct access_policy *policy, const char *token);
+enum { ACCESS_MARK_BYTES = 16 };
+/* What the cookie says of this key: which one it is. */
+void access_mark(const char *page_key, char ret_mark[ACCESS_MARK_BYTES + 1]);
 /* "key:NAME", else "uid:1000", else "origin:URL", with "+1a2b3c" behind it for a page that signed
  * in by a link, else "token". */
 void access_principal(const struct access_who *who, char ret_name[LIMIT_PRINCIPAL_BYTES + 1]);

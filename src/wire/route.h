@@ -6,7 +6,7 @@
 
 enum access_right {
 	ACCESS_NONE,  /* anybody who passes the checks of Host and Origin */
-	ACCESS_TOKEN, /* the install token, a page's cookie, or a Unix peer of the same user */
+	ACCESS_TOKEN, /* the install token, a page's key, or a Unix peer of the same user */
 	ACCESS_ADMIN, /* the Unix socket, the admin token, or the dashboard's own origin */
 };
 
@@ -43,6 +43,7 @@ struct route {
 	enum access_right rights;
 	bool takes_body; /* a body, where there is one, must be application/json */
 	bool navigable;  /* a link of another site may lead here */
+	bool open;       /* any other site may read what is answered */
 	bool html;       /* only for who takes text/html; the same path may have another row */
 };
 

@@ -45,9 +45,10 @@ class FirstMinute(DaemonTest):
         self.broker.dir.joinpath("run").mkdir(mode=0o700)
         self.tree = self.broker.dir / "tree"
         self.bin = self.broker.dir / "bin"
-        for folder in ("tools", "web/models", "build"):
+        for folder in ("tools", "web/models", "web/sdk", "build"):
             (self.tree / folder).mkdir(parents=True)
-        for name in ("tools/run.sh", "tools/pages.sh", "tools/deps.sh", "web/package-lock.json", "web/vendor.mjs"):
+        for name in ("tools/run.sh", "tools/pages.sh", "tools/deps.sh", "web/package-lock.json", "web/vendor.mjs",
+                     "web/sdk_package.mjs", "web/sdk/package.json"):
             shutil.copy(ROOT / name, self.tree / name)
         (self.tree / "web/models/build.mjs").write_text("", encoding="utf-8")
         (self.tree / "build/baton").symlink_to(BATON)
@@ -102,8 +103,8 @@ class FirstMinute(DaemonTest):
         process = self.start()
         wait_until(lambda: "pages: ready" in self.output(), "the libraries are laid")
         lines = self.output()
-        self.assertLess(lines.index("listens on"), lines.index("pages: 1 of 10"))
-        self.assertIn("pages: 2 of 10: one 1.0\npages: 3 of 10: two 2.0\n", lines)
+        self.assertLess(lines.index("listens on"), lines.index("pages: 1 of 13"))
+        self.assertIn("pages: 2 of 13: one 1.0\npages: 3 of 13: two 2.0\n", lines)
         self.assertEqual(self.state(), {"ready": True})
         os.killpg(process.pid, signal.SIGINT)
         self.assertEqual(process.wait(20), 0)

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest, in_thread
-from lib.pages import BROWSER, PAGES, WEB, open_link, sign_in, sources
+from lib.pages import BROWSER, PAGES, WEB, key_of, open_link, sign_in, sources
 from lib.wait import wait_until
 
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
@@ -65,16 +65,22 @@ class SignIn(PagesTest):
                 self.assertIsolated(answer)
 
     def test_link(self):
-        """The link works once, sets the cookie, and leads to the page that was asked for, to no other."""
+        """The link works once, gives the page its key, and leads to the page that was asked for, to no other.
+        Neither the address nor the cookie has the key: a browser shows those to others."""
         for page, target in (("", "/"), ("&page=console", "/console"), ("&page=dashboard", "/"),
                              ("&page=logs", "/logs"), ("&page=nope", "/"), ("&page=//evil.example", "/"),
                              ("&page=" + "x" * 300, "/")):
             link = open_link(self.d)
             answer = self.get(link + page, BROWSER)
-            self.assertEqual((answer.status, answer.headers["location"]), (303, target), page)
+            self.assertEqual(answer.status, 200, page)
+            self.assertIn(f'data-to="{target}"'.encode(), answer.body)
+            self.assertEqual(answer.headers["cache-control"], "no-store")
+            self.assertIsolated(answer)
             cookie = answer.headers["set-cookie"]
-            for part in ("HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=2592000"):
+            for part in ("HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=34560000"):
                 self.assertIn(part, cookie)
+            self.assertRegex(cookie, rf"^baton-{self.d.address[1]}=[0-9a-f]{{16}};")
+            self.assertNotIn(key_of(answer), str(answer.headers))
             again = self.get(link, BROWSER)
             self.assertEqual(again.status, 401)
             self.assertIn(b"baton open", again.body)
@@ -82,20 +88,63 @@ class SignIn(PagesTest):
             signed = self.get(link, {**BROWSER, "Cookie": cookie.split(";")[0]})
             self.assertEqual((signed.status, signed.headers["location"]), (303, "/"))
 
-    def test_cookie_outlives_the_daemon(self):
+    def test_sign_in_outlives_the_daemon(self):
         """A page that reloads after `kill -9` is still signed in, for what changes something, too."""
         headers = sign_in(self.d)
         self.d.kill()
         self.d.start()
-        self.assertIn(b"dashboard.js", self.get("/", headers).body)
-        self.assertEqual(self.get("/v1/gpu/status", {"Cookie": headers["Cookie"]}).status, 200)
-        origin = {"Cookie": headers["Cookie"], "Origin": f"http://{self.d.host}"}
-        answer = self.d.http("POST", "/v1/gpu/pause", {"reason": "test"}, origin, token=None)
+        page = {**BROWSER, "Cookie": headers["Cookie"].replace(headers["Cookie"].split("=")[0],
+                                                                f"baton-{self.d.address[1]}")}
+        self.assertIn(b"dashboard.js", self.get("/", page).body)
+        key = {"Authorization": headers["Authorization"]}
+        self.assertEqual(self.get("/v1/gpu/status", key).status, 200)
+        own = {**key, "Origin": f"http://{self.d.host}"}
+        answer = self.d.http("POST", "/v1/gpu/pause", {"reason": "test"}, own, token=None)
         self.assertEqual(answer.status, 200, answer)
-        (self.d.state / "cookies").unlink()
+        (self.d.state / "page-keys").unlink()
         self.d.kill()
         self.d.start()
-        self.assertNotIn(b"dashboard.js", self.get("/", headers).body)
+        self.assertNotIn(b"dashboard.js", self.get("/", page).body)
+        self.assertError(self.get("/v1/gpu/status", key), 401)
+
+    def test_cookie_alone_is_good_for_nothing(self):
+        """B3: another server of the host sees the cookie, and can do nothing with it, nor with one of before."""
+        headers = sign_in(self.d)
+        own = f"http://{self.d.host}"
+        for cookie in (headers["Cookie"], "baton=" + headers["Authorization"].split()[1]):
+            jar = {"Cookie": cookie, "Origin": own}
+            self.assertError(self.get("/v1/gpu/status", {"Cookie": cookie}), 401)
+            for path in ("/v1/gpu/reset", "/v1/gpu/force-release-all", "/v1/hot-reload", "/logs/clear"):
+                self.assertError(self.d.http("POST", path, {}, jar, token=None), 401)
+        value = headers["Cookie"].split("=")[1]
+        self.assertError(self.get("/v1/gpu/status", {"Authorization": f"Bearer {value}"}), 401)
+
+    def test_key_is_for_own_pages(self):
+        """A key that got out changes nothing without the Origin of the broker's pages."""
+        daemon = self.daemon(config={"origins": ["http://localhost:8000"]})
+        key = {"Authorization": sign_in(daemon)["Authorization"]}
+        for origin in ({}, {"Origin": "http://localhost:8000"}):
+            answer = daemon.http("POST", "/v1/gpu/reset", {}, {**key, **origin}, token=None)
+            self.assertError(answer, 401)
+
+    def test_two_daemons(self):
+        """B3: who signs in at a second broker of the host stays signed in at the first."""
+        other = self.daemon()
+        first, second = sign_in(self.d), sign_in(other)
+        self.assertNotEqual(first["Cookie"].split("=")[0], second["Cookie"].split("=")[0])
+        jar = {**BROWSER, "Cookie": f"{first['Cookie']}; {second['Cookie']}"}
+        for daemon in (self.d, other):
+            self.assertIn(b"dashboard.js", self.get("/", jar, daemon).body)
+
+    def test_keys_of_before_are_forgotten(self):
+        """What an earlier broker kept went to every port as a cookie: it is removed, and signs nobody in."""
+        old = "c" * 64
+        (self.d.state / "cookies").write_text(old + "\n")
+        (self.d.state / "cookies").chmod(0o600)
+        self.d.kill()
+        self.d.start()
+        self.assertFalse((self.d.state / "cookies").exists())
+        self.assertError(self.get("/v1/gpu/status", {"Authorization": f"Bearer {old}"}), 401)
 
     def test_logs_are_a_page_and_lines(self):
         """/logs: who accepts text/html gets the page, a program the lines; a cache can tell them apart."""
@@ -199,9 +248,9 @@ class Files(PagesTest):
         self.assertEqual(self.get("/pages/shared/../../sdk/index.js").status, 404)
 
     def test_origins(self):
-        """A listed origin may import the SDK and the kernel; a foreign one gets nothing."""
+        """A listed origin may import the kernel; a foreign one gets nothing."""
         daemon = self.daemon(config={"origins": ["http://localhost:8000"]})
-        for url in ("/sdk/index.js", "/modules/sovereign.js"):
+        for url in ("/modules/sovereign.js", "/pages/shared/shell.css"):
             listed = {"Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-site"}
             answer = self.get(url, listed, daemon)
             self.assertEqual(answer.status, 200, url)
@@ -209,6 +258,39 @@ class Files(PagesTest):
             answer = self.get(url, {"Origin": "https://evil.example"}, daemon)
             self.assertError(answer, 403)
             self.assertNotIn("access-control-allow-origin", answer.headers)
+
+    def test_sdk_is_everybodys(self):
+        """B2: any site may read the SDK, and embed it, so that it can say for itself what is wrong; it is the
+        same answer for all. Another Host gets nothing, and nothing else is open."""
+        for headers in ({}, {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"},
+                        {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+            for url in ("/sdk/index.js", "/sdk/worker.js"):
+                answer = self.get(url, headers)
+                self.assertEqual(answer.status, 200, (url, headers))
+                self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+                self.assertEqual(answer.headers["cross-origin-resource-policy"], "cross-origin")
+                self.assertNotIn("access-control-allow-credentials", answer.headers)
+            missing = self.get("/sdk/nothing.js", headers)
+            self.assertError(missing, 404)
+            self.assertEqual(missing.headers["access-control-allow-origin"], "*")
+        self.assertError(self.get("/sdk/index.js", {"Host": "evil.example", "Origin": "https://app.example"}), 403)
+        self.assertError(self.d.http("POST", "/sdk/index.js", {}, {"Origin": "https://app.example"}), 405)
+
+    def test_sdk_package(self):
+        """/sdk/baton-sdk.tgz comes from the disk, for any site; without `make pages` it is not there."""
+        web = self.d.dir / "web"
+        (web / "sdk").mkdir(parents=True)
+        daemon = self.daemon(start=False)
+        daemon.args += ["--web", str(web)]
+        daemon.start()
+        self.assertError(self.get("/sdk/baton-sdk.tgz", daemon=daemon), 404)
+        (web / "sdk/baton-sdk.tgz").write_bytes(b"packed")
+        (web / "sdk/other.js").write_bytes(b"not compiled in")
+        answer = self.get("/sdk/baton-sdk.tgz", {"Origin": "https://app.example"}, daemon)
+        self.assertEqual((answer.status, answer.body), (200, b"packed"))
+        self.assertEqual(answer.headers["content-type"], "application/gzip")
+        self.assertEqual(answer.headers["access-control-allow-origin"], "*")
+        self.assertError(self.get("/sdk/other.js", daemon=daemon), 404)
 
     def test_model_origins(self):
         """Only configured origins may be loaded from besides the broker; a reload of the file is enough."""

@@ -9,6 +9,7 @@ import unittest
 
 from lib.daemon import DaemonTest
 from lib.session import Session, WebSocketTransport
+from lib.pages import key_of
 from lib.wait import DEADLINE_S, wait_until
 
 HOSTILE = ("<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'; DROP TABLE clients; --", "${7*7}",
@@ -44,13 +45,12 @@ def past_of(session, **fields):
 
 
 def sign_in(daemon):
-    """The Cookie field of a browser that opened the one-time link."""
+    """The key of a browser that opened the one-time link."""
     program = daemon.session("opener")
     link = ask(program, "open", "link")["url"]
     program.bye()
     answer = daemon.http("GET", "/" + link.rsplit("/", 1)[1], token=None)
-    assert "set-cookie" in answer.headers, answer
-    return answer.headers["set-cookie"].split(";")[0]
+    return key_of(answer)
 
 
 class Rights(DaemonTest):
@@ -71,26 +71,26 @@ class Rights(DaemonTest):
         self.assertEqual(self.rights(self.d.websocket("operator", token=admin_token)), "admin")
         self.assertEqual(self.rights(self.d.session("program")), "admin")
 
-    def test_by_cookie(self):
-        """A page of the broker's own that came by the link is an admin without any token; a cookie that the
-        broker did not give is worth nothing."""
-        headers = {"Cookie": sign_in(self.d), "Origin": f"http://{self.d.host}"}
-        self.assertEqual(self.rights(self.d.websocket("page", headers, token=None)), "admin")
-        forged = Session(WebSocketTransport(self.d.address, {**headers, "Cookie": headers["Cookie"][:-2] + "00"}))
+    def refused(self, origin, **hello):
+        headers = {"Origin": origin} if origin else {}
+        forged = Session(WebSocketTransport(self.d.address, headers))
         self.addCleanup(forged.drop)
-        forged.send(type="hello", id="page")
+        forged.send(type="hello", id="page", **hello)
         forged.wait_end()
         self.assertEqual(forged.transport.close_code, 4401)
 
-    def test_token_counts_before_cookie(self):
-        """A page that shows the install token has what that gives, also beside a cookie."""
-        headers = {"Cookie": sign_in(self.d), "Origin": f"http://{self.d.host}"}
-        self.assertEqual(self.rights(self.d.websocket("page", headers)), "token")
+    def test_by_key_of_a_page(self):
+        """A page of the broker's own that came by the link is an admin by its key; a key that the broker did
+        not give is worth nothing, nor one that does not come from such a page."""
+        key, own = sign_in(self.d), f"http://{self.d.host}"
+        self.assertEqual(self.rights(self.d.websocket("page", {"Origin": own}, token=key)), "admin")
+        self.refused(own, token=key[:-2] + ("00" if key[-2:] != "00" else "11"))
+        self.refused(own)
+        self.refused(None, token=key)
 
     def test_by_secret_alone(self):
         """Who shows nothing but a session's secret has the token right, also if the session had more."""
-        headers = {"Cookie": sign_in(self.d), "Origin": f"http://{self.d.host}"}
-        page = self.d.websocket("page", headers, token=None)
+        page = self.d.websocket("page", {"Origin": f"http://{self.d.host}"}, token=sign_in(self.d))
         again = self.d.websocket("page", token=None, resume=page.welcome["session"])
         self.assertTrue(again.welcome["resumed"])
         self.assertEqual(self.rights(again), "token")

@@ -4,6 +4,7 @@
 // take turns among themselves. New pages use /sdk/index.js.
 // @ts-check
 import { Broker, detect } from "../sdk/index.js";
+import { pageKey } from "../sdk/tab.js";
 
 /**
  * @typedef {{success: true, token: string}|{success: false, error: string}} LockResult
@@ -239,7 +240,8 @@ export class GPUController {
 	 */
 	static async checkStatus() {
 		try {
-			const headers = this.TOKEN ? { Authorization: `Bearer ${this.TOKEN}` } : undefined;
+			const token = this.TOKEN ?? pageKey(new URL(this.BRIDGE_URL).origin);
+			const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
 			const answer = await fetch(`${this.BRIDGE_URL}/v1/gpu/status`,
 				{ headers, signal: AbortSignal.timeout(4_000) });
 			const status = await answer.json();

@@ -6,7 +6,7 @@ import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
 import { now } from "./link.js";
 import { Model } from "./model.js";
 import { openPort } from "./port.js";
-import { awakeLock, keepPlaces, takePlaces, watchPage } from "./tab.js";
+import { awakeLock, keepPlaces, pageKey, takePlaces, watchPage } from "./tab.js";
 
 /** @import { About, BrokerOptions, Hub, Request, RequestOptions, Reside } from "./types.js" */
 /** @import { ModelOptions, State, Status, Task, Waiter } from "./types.js" */
@@ -85,7 +85,8 @@ export class Broker extends EventTarget {
 		const adopt = [...this.#places.values()].map(({ ref }) => ref);
 		this.#ref = Math.max(0, ...adopt) + 1;
 		const asks = await loopbackPermission() === "prompt";
-		const shown = (typeof token === "function" ? await token() : token) || undefined;
+		const shown = (typeof token === "function" ? await token() : token)
+			|| pageKey(this.#base);
 		this.#send({ op: "start", url: this.#base.replace("http", "ws") + "/v1/gpu/session",
 			hello: { id: this.#name, token: shown }, resume: kept?.session ?? null, adopt,
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },

@@ -36,6 +36,14 @@ export function keepPlaces(name, kept) {
 	} catch {}
 }
 
+/** What `baton open` left for the broker's own pages (pages/shared/sign_in.js).
+ * @type {(base: string) => string|undefined} */
+export function pageKey(base) {
+	try {
+		return base === location.origin && localStorage.getItem("baton-key") || undefined;
+	} catch {}
+}
+
 /** @returns {(busy: boolean) => void} */
 export function awakeLock() {
 	/** @type {AbortController|null} */

@@ -23,8 +23,14 @@ def open_link(daemon):
 def sign_in(daemon):
     """Headers of a browser that came by the link."""
     answer = daemon.http("GET", open_link(daemon), headers=BROWSER, token=None)
-    assert answer.status == 303, answer
-    return {**BROWSER, "Cookie": answer.headers["set-cookie"].split(";")[0]}
+    assert answer.status == 200, answer
+    return {**BROWSER, "Cookie": answer.headers["set-cookie"].split(";")[0],
+            "Authorization": "Bearer " + key_of(answer)}
+
+
+def key_of(answer):
+    """The key that a link's answer gives to the page."""
+    return re.search(rb'data-key="([0-9a-f]{64})"', answer.body)[1].decode()
 
 
 def sources():

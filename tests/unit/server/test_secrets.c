@@ -73,7 +73,7 @@ static void test_refusals(void **state)
 			 -ERR_IO);
 }
 
-/* A link gives one cookie, once, and only within its minute. */
+/* A link gives one key, once, and only within its minute. */
 static void put(const char *text, unsigned mode)
 {
 	FILE *file = fopen(path, "w");
@@ -132,72 +132,72 @@ static void test_links(void **state)
 	assert_null(page_link_spend(&keys, "", b, now));
 	snprintf(link, sizeof link, "%s", page_link_new(&keys, a, now));
 	assert_null(page_link_spend(&keys, "01", b, now));
-	const char *cookie = page_link_spend(&keys, link, b, now);
-	assert_non_null(cookie);
-	assert_string_not_equal(cookie, link);
-	assert_int_equal(keys.cookie_count, 1);
-	assert_ptr_equal(keys.views[0], cookie);
+	const char *key = page_link_spend(&keys, link, b, now);
+	assert_non_null(key);
+	assert_string_not_equal(key, link);
+	assert_int_equal(keys.count, 1);
+	assert_ptr_equal(keys.views[0], key);
 	assert_null(page_link_spend(&keys, link, b, now));
 	snprintf(link, sizeof link, "%s", page_link_new(&keys, a, now));
 	assert_null(page_link_spend(&keys, link, b, mono_after(now, LINK_TIME_MS)));
 	for (uint8_t i = 0; i < 3 * LINKS_MAX; i++)
 		page_link_new(&keys, (const uint8_t[32]){i}, mono_after(now, i));
-	for (uint8_t i = 0; i < COOKIES_MAX + 3; i++) {
+	for (uint8_t i = 0; i < PAGE_KEYS_MAX + 3; i++) {
 		snprintf(link, sizeof link, "%s", page_link_new(&keys, (uint8_t[32]){9, i}, now));
 		assert_non_null(page_link_spend(&keys, link, (uint8_t[32]){7, i}, now));
 	}
-	assert_int_equal(keys.cookie_count, COOKIES_MAX);
+	assert_int_equal(keys.count, PAGE_KEYS_MAX);
 }
 
-/* Cookies outlive the daemon: the same ones, in their order, from a file that is ours alone. */
-static void test_cookies(void **state)
+/* Keys outlive the daemon: the same ones, in their order, from a file that is ours alone. */
+static void test_page_keys(void **state)
 {
 	(void)state;
 	struct page_keys keys = {0}, again = {0}, none = {0};
-	char link[SECRET_HEX_BYTES], cookies[96];
+	char link[SECRET_HEX_BYTES], file[96];
 	struct mono_ms now = {1000};
 	struct stat st;
-	snprintf(cookies, sizeof cookies, "%s/cookies", dir);
-	page_cookies_load(&none, dir);
-	assert_int_equal(none.cookie_count, 0);
-	for (uint8_t i = 0; i < COOKIES_MAX + 2; i++) {
+	snprintf(file, sizeof file, "%s/page-keys", dir);
+	page_keys_load(&none, dir);
+	assert_int_equal(none.count, 0);
+	for (uint8_t i = 0; i < PAGE_KEYS_MAX + 2; i++) {
 		snprintf(link, sizeof link, "%s", page_link_new(&keys, (uint8_t[32]){9, i}, now));
 		assert_non_null(page_link_spend(&keys, link, (uint8_t[32]){7, i}, now));
 	}
-	assert_int_equal(page_cookies_save(&keys, dir, detail, sizeof detail), 0);
-	assert_int_equal(stat(cookies, &st), 0);
+	assert_int_equal(page_keys_save(&keys, dir, detail, sizeof detail), 0);
+	assert_int_equal(stat(file, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	page_cookies_load(&again, dir);
-	assert_int_equal(again.cookie_count, COOKIES_MAX);
-	for (unsigned i = 0; i < COOKIES_MAX; i++)
+	page_keys_load(&again, dir);
+	assert_int_equal(again.count, PAGE_KEYS_MAX);
+	for (unsigned i = 0; i < PAGE_KEYS_MAX; i++)
 		assert_string_equal(again.views[i], keys.views[i]);
 	assert_int_equal(strncmp(keys.views[0], "0702", 4), 0); /* the oldest two went */
-	assert_int_equal(chmod(cookies, 0644), 0);
-	page_cookies_load(&none, dir);
-	assert_int_equal(none.cookie_count, 0);
-	unlink(cookies);
+	assert_int_equal(chmod(file, 0644), 0);
+	page_keys_load(&none, dir);
+	assert_int_equal(none.count, 0);
+	unlink(file);
 }
 
 /* A file cut anywhere gives the whole lines in front of the cut, and no part of one. */
-static void test_cut_cookies(void **state)
+static void test_cut_keys(void **state)
 {
 	(void)state;
 	struct page_keys keys = {0};
-	char link[SECRET_HEX_BYTES], cookies[96];
+	char link[SECRET_HEX_BYTES], file[96];
 	struct mono_ms now = {1000};
-	snprintf(cookies, sizeof cookies, "%s/cookies", dir);
+	snprintf(file, sizeof file, "%s/page-keys", dir);
 	for (uint8_t i = 0; i < 2; i++) {
 		snprintf(link, sizeof link, "%s", page_link_new(&keys, (uint8_t[32]){9, i}, now));
 		assert_non_null(page_link_spend(&keys, link, (uint8_t[32]){7, i}, now));
 	}
-	assert_int_equal(page_cookies_save(&keys, dir, detail, sizeof detail), 0);
+	assert_int_equal(page_keys_save(&keys, dir, detail, sizeof detail), 0);
 	for (int length = 2 * SECRET_HEX_BYTES; length >= 0; length--) {
 		struct page_keys cut = {0};
-		assert_int_equal(truncate(cookies, length), 0);
-		page_cookies_load(&cut, dir);
-		assert_int_equal(cut.cookie_count, (length + 1) / SECRET_HEX_BYTES);
+		assert_int_equal(truncate(file, length), 0);
+		page_keys_load(&cut, dir);
+		assert_int_equal(cut.count, (length + 1) / SECRET_HEX_BYTES);
 	}
-	unlink(cookies);
+	unlink(file);
 }
 
 int main(void)
@@ -207,8 +207,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_key_file, set_up, tear_down),
 		cmocka_unit_test(test_links),
-		cmocka_unit_test_setup_teardown(test_cookies, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_cut_cookies, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_page_keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut_keys, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

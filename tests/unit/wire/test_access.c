@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -17,7 +18,8 @@
 
 static const char *const hosts[] = {"127.0.0.1:8470", "localhost:8470", "[::1]:8470"};
 static const char *const origins[] = {"http://localhost:8000"};
-static const char *const cookies[] = {"cccccccccccccccccccccccccccccccc"};
+static const char *const page_keys[] = {"cccccccccccccccccccccccccccccccc"};
+#define PAGE_KEY "Bearer cccccccccccccccccccccccccccccccc"
 
 static const struct access_policy policy = {
 	.hosts = hosts,
@@ -26,9 +28,9 @@ static const struct access_policy policy = {
 	.origin_count = 1,
 	.token = TOKEN,
 	.admin_token = ADMIN,
-	.cookie_name = "baton",
-	.cookies = cookies,
-	.cookie_count = 1,
+	.cookie_name = "baton-8470",
+	.page_keys = page_keys,
+	.page_key_count = 1,
 	.uid = 1000,
 };
 
@@ -49,6 +51,13 @@ static int check(const struct request_facts *facts)
 	int err = access_check(&policy, facts, &verdict);
 	assert_int_equal(verdict.err, -err);
 	return verdict.err;
+}
+
+static enum access_right token_rights(const struct access_policy *rules, const char *token,
+				      bool is_unix, int64_t uid)
+{
+	struct access_who who = {.is_unix = is_unix, .uid = uid};
+	return access_token_rights(rules, token, &who);
 }
 
 /* A path that finds this row. */
@@ -112,10 +121,12 @@ static void test_foreign_origins(void **state)
 	const struct route *table = route_table(&count);
 	for (size_t r = 0; r < count; r++) {
 		struct request_facts facts = lock_request();
+		if (table[r].open)
+			continue;
 		facts.method = table[r].method;
 		facts.path = example_path(&table[r]);
 		facts.accept = table[r].html ? "text/html" : NULL;
-		facts.cookie = "baton=cccccccccccccccccccccccccccccccc";
+		facts.authorization = PAGE_KEY;
 		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 			struct access_verdict verdict;
 			struct access_header headers[ACCESS_HEADERS_MAX];
@@ -331,7 +342,7 @@ static void test_rights(void **state)
 
 	compat.token = NULL;
 	compat.cookie_name = NULL;
-	facts.cookie = "baton=cccccccccccccccccccccccccccccccc";
+	facts.cookie = "baton-8470=cccccccccccccccccccccccccccccccc";
 	assert_int_equal(access_check(&compat, &facts, &verdict), -ERR_UNAUTHORIZED);
 	facts.authorization = NULL;
 	assert_int_equal(access_check(&compat, &facts, &verdict), -ERR_UNAUTHORIZED);
@@ -366,13 +377,13 @@ static void test_unix_peers(void **state)
 	facts.origin = "https://evil.example";
 	assert_int_equal(check(&facts), ERR_BAD_ORIGIN);
 
-	assert_int_equal(access_token_rights(&policy, NULL, true, 1000), ACCESS_ADMIN);
-	assert_int_equal(access_token_rights(&policy, NULL, true, 1001), ACCESS_NONE);
-	assert_int_equal(access_token_rights(&policy, TOKEN, true, 1001), ACCESS_TOKEN);
-	assert_int_equal(access_token_rights(&policy, "wrong", true, 1000), ACCESS_NONE);
-	assert_int_equal(access_token_rights(&policy, TOKEN, false, -1), ACCESS_TOKEN);
-	assert_int_equal(access_token_rights(&policy, ADMIN, false, -1), ACCESS_ADMIN);
-	assert_int_equal(access_token_rights(&policy, NULL, false, 1000), ACCESS_NONE);
+	assert_int_equal(token_rights(&policy, NULL, true, 1000), ACCESS_ADMIN);
+	assert_int_equal(token_rights(&policy, NULL, true, 1001), ACCESS_NONE);
+	assert_int_equal(token_rights(&policy, TOKEN, true, 1001), ACCESS_TOKEN);
+	assert_int_equal(token_rights(&policy, "wrong", true, 1000), ACCESS_NONE);
+	assert_int_equal(token_rights(&policy, TOKEN, false, -1), ACCESS_TOKEN);
+	assert_int_equal(token_rights(&policy, ADMIN, false, -1), ACCESS_ADMIN);
+	assert_int_equal(token_rights(&policy, NULL, false, 1000), ACCESS_NONE);
 }
 
 static void is_principal(const struct access_policy *of, const struct request_facts *facts,
@@ -407,8 +418,7 @@ static void test_principals(void **state)
 	is_principal(&with_keys, &facts, "origin:http://localhost:8000");
 	facts.origin = "http://LocalHost:8470";
 	is_principal(&with_keys, &facts, "origin:http://localhost:8470");
-	facts.authorization = NULL;
-	facts.cookie = "baton=cccccccccccccccccccccccccccccccc";
+	facts.authorization = PAGE_KEY;
 	assert_int_equal(access_check(&with_keys, &facts, &verdict), 0);
 	char name[LIMIT_PRINCIPAL_BYTES + 1];
 	access_principal(&verdict.who, name);
@@ -423,11 +433,12 @@ static void test_principals(void **state)
 	facts.uid = -1;
 	facts.authorization = "Bearer " TOKEN;
 	is_principal(&with_keys, &facts, "token");
-	assert_string_equal(access_key_name(&with_keys, "alice's secret text"), "alice");
-	assert_null(access_key_name(&with_keys, TOKEN));
-	assert_null(access_key_name(&with_keys, ""));
-	assert_int_equal(access_token_rights(&with_keys, "bob's secret text", false, -1),
-			 ACCESS_TOKEN);
+	struct access_who shown = {.uid = -1};
+	access_token_rights(&with_keys, "alice's secret text", &shown);
+	assert_string_equal(shown.key, "alice");
+	access_token_rights(&with_keys, TOKEN, &shown);
+	assert_null(shown.key);
+	assert_int_equal(token_rights(&with_keys, "bob's secret text", false, -1), ACCESS_TOKEN);
 	/* The longest origin is cut, and what tells sign-ins apart is not. */
 	struct access_who who = {.uid = -1, .sign_in = 0xabcdef};
 	who.origin = "https://a.very.long.name.of.a.host.that.goes.on.and.on.and.on.example:8443";
@@ -436,36 +447,104 @@ static void test_principals(void **state)
 	assert_string_equal(name + LIMIT_PRINCIPAL_BYTES - 7, "+abcdef");
 }
 
-/* A page's cookie serves Baton's own pages, for changes only with their Origin. */
-static void test_cookies(void **state)
+/* A page's key serves Baton's own pages, for changes only with their Origin. */
+static void test_page_keys(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *method, *path, *origin, *cookie;
+		const char *method, *path, *origin;
 		int err;
 	} rows[] = {
-		{"GET", "/v1/gpu/status", NULL, "baton=cccccccccccccccccccccccccccccccc", 0},
-		{"POST", "/v1/gpu/reset", "http://127.0.0.1:8470",
-		 "a=b; baton=cccccccccccccccccccccccccccccccc; x=y", 0},
-		{"POST", "/v1/gpu/reset", NULL, "baton=cccccccccccccccccccccccccccccccc",
-		 ERR_UNAUTHORIZED},
-		{"POST", "/v1/gpu/reset", "http://localhost:8000",
-		 "baton=cccccccccccccccccccccccccccccccc", ERR_UNAUTHORIZED},
-		{"GET", "/v1/gpu/status", NULL, "baton=", ERR_UNAUTHORIZED},
-		{"GET", "/v1/gpu/status", NULL, "baton=wrong", ERR_UNAUTHORIZED},
-		{"GET", "/v1/gpu/status", NULL, "xbaton=cccccccccccccccccccccccccccccccc",
-		 ERR_UNAUTHORIZED},
-		{"GET", "/v1/gpu/status", NULL, "baton", ERR_UNAUTHORIZED},
+		{"GET", "/v1/gpu/status", NULL, 0},
+		{"GET", "/v1/gpu/status", "http://localhost:8470", 0},
+		{"POST", "/v1/gpu/reset", "http://127.0.0.1:8470", 0},
+		{"POST", "/v1/gpu/reset", NULL, ERR_UNAUTHORIZED},
+		{"POST", "/v1/gpu/reset", "http://localhost:8000", ERR_UNAUTHORIZED},
+		{"GET", "/v1/gpu/status", "http://localhost:8000", ERR_UNAUTHORIZED},
+		{"POST", "/v1/gpu/reset", "http://127.0.0.1:8471", ERR_BAD_ORIGIN},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct request_facts facts = {.method = rows[i].method,
 					      .path = rows[i].path,
 					      .host = "127.0.0.1:8470",
 					      .origin = rows[i].origin,
-					      .cookie = rows[i].cookie,
+					      .authorization = PAGE_KEY,
 					      .uid = -1};
 		assert_int_equal(check(&facts), rows[i].err);
 	}
+	struct access_who own = {.uid = -1, .origin = "http://localhost:8470"}, other = {.uid = -1};
+	assert_int_equal(access_token_rights(&policy, page_keys[0], &own), ACCESS_ADMIN);
+	assert_int_not_equal(own.sign_in, 0);
+	assert_int_equal(access_token_rights(&policy, page_keys[0], &other), ACCESS_NONE);
+	assert_int_equal(other.sign_in, 0);
+}
+
+/* Every server of the host sees the cookie: it says that a key was given, and is good for nothing,
+ * whatever it holds. */
+static void test_cookies(void **state)
+{
+	(void)state;
+	char mark[ACCESS_MARK_BYTES + 1], cookie[128];
+	access_mark(page_keys[0], mark);
+	assert_int_equal(strlen(mark), ACCESS_MARK_BYTES);
+	const struct {
+		const char *name, *value;
+		bool signed_in;
+	} rows[] = {
+		{"baton-8470", mark, true},
+		{"a=b; baton-8470", mark, true},
+		{"baton-8471", mark, false},
+		{"baton", mark, false},
+		{"xbaton-8470", mark, false},
+		{"baton-8470", "", false},
+		{"baton-8470", "0000000000000000", false},
+		{"baton-8470", page_keys[0], false},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct access_verdict verdict;
+		struct request_facts facts = {.method = "GET",
+					      .path = "/",
+					      .host = "127.0.0.1:8470",
+					      .cookie = cookie,
+					      .uid = -1};
+		snprintf(cookie, sizeof cookie, "%s=%s; x=y", rows[i].name, rows[i].value);
+		assert_int_equal(access_check(&policy, &facts, &verdict), 0);
+		assert_int_equal(verdict.signed_in, rows[i].signed_in);
+		assert_int_equal(verdict.rights, ACCESS_NONE);
+		facts.path = "/v1/gpu/status";
+		assert_int_equal(check(&facts), ERR_UNAUTHORIZED);
+		facts.method = "POST";
+		facts.path = "/v1/gpu/reset";
+		facts.origin = "http://127.0.0.1:8470";
+		assert_int_equal(check(&facts), ERR_UNAUTHORIZED);
+	}
+}
+
+/* Any site may read what is open, the same for all; the Host is judged, and nothing else is open.
+ */
+static void test_open_routes(void **state)
+{
+	(void)state;
+	static const char *const sites[] = {NULL, "https://app.example", "null",
+					    "http://localhost:8000"};
+	for (size_t i = 0; i < sizeof(sites) / sizeof(sites[0]); i++) {
+		struct access_verdict verdict;
+		struct request_facts facts = {.method = "GET",
+					      .path = "/sdk/index.js",
+					      .host = "127.0.0.1:8470",
+					      .origin = sites[i],
+					      .sec_fetch_site = "cross-site",
+					      .uid = -1};
+		assert_int_equal(access_check(&policy, &facts, &verdict), 0);
+		assert_string_equal(header(&verdict, "Access-Control-Allow-Origin"), "*");
+		assert_null(verdict.who.origin);
+		facts.host = "evil.example";
+		assert_int_equal(check(&facts), ERR_BAD_HOST);
+	}
+	size_t count;
+	const struct route *table = route_table(&count);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(table[i].open, strcmp(table[i].path, "/sdk/{path}") == 0);
 }
 
 /* P36: size comes first. */
@@ -513,7 +592,9 @@ int main(void)
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_unix_peers),
 		cmocka_unit_test(test_principals),
+		cmocka_unit_test(test_page_keys),
 		cmocka_unit_test(test_cookies),
+		cmocka_unit_test(test_open_routes),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_throttle),
 	};

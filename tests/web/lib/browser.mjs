@@ -41,6 +41,7 @@ export class PageBrowser {
 		const page = await this.page();
 		if (!this.signedIn.has(daemon.base)) {
 			await page.goto(await daemon.link());
+			await page.waitForURL((url) => !url.search);
 			this.signedIn.add(daemon.base);
 			page.problems.length = 0;
 		}

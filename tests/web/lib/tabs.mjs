@@ -116,6 +116,8 @@ export class Bench {
  */
 export async function signIn(browser, daemon) {
 	const tab = await browser.page(await daemon.link());
+	await until(async () => await tab.run("() => !location.search").catch(() => false),
+		{ what: "the link has led on" });
 	await tab.close();
 }
 

@@ -3,11 +3,12 @@
 // page without the browser's permission are each told apart from a broker that is down, and none of
 // them is given the GPU by a fallback.
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { startForeignSite } from "../lib/foreign.mjs";
-import { Bench } from "../lib/tabs.mjs";
+import { Bench, signIn } from "../lib/tabs.mjs";
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
@@ -77,11 +78,46 @@ test("the right token from a listed origin: granted, with the token's rights", a
 	await bench.tab.close();
 });
 
-test("a signed-in browser does not lend its cookie to a page of another origin", async () => {
-	const signedIn = await browser.page(await daemon.link());
-	await signedIn.close();
+test("a signed-in browser does not lend its rights to a page of another origin", async () => {
+	await signIn(browser, daemon);
 	const bench = await ask(listed.base, { url: daemon.base });
 	await refusedWith(bench, "UNAUTHORIZED", /baton open|token/);
+});
+
+test("two brokers of one host: each is signed in at, and no other server can use what it sees", async () => {
+	const second = await startDaemon();
+	/** @type {string|undefined} */
+	let seen;
+	const server = createServer((request, answer) => {
+		seen = request.headers.cookie;
+		answer.end("<!doctype html>");
+	});
+	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
+	try {
+		await signIn(browser, daemon);
+		await signIn(browser, second);
+		for (const one of [daemon, second]) {
+			const own = await ask(`${one.base}/health`);
+			assert.equal((await own.granted("turn")).managed, true);
+			assert.equal(await own.run("() => bench.broker.rights"), "admin");
+			await own.release("turn");
+			await own.tab.close();
+		}
+		const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+		const visit = await browser.page(`http://127.0.0.1:${port}/`);
+		await visit.close();
+		assert.match(seen ?? "", new RegExp(`baton-${daemon.port}=.*baton-${second.port}=`));
+		for (const one of [daemon, second])
+			for (const [method, path] of [["GET", "/v1/gpu/status"], ["POST", "/v1/gpu/reset"]]) {
+				const answer = await fetch(one.base + path,
+					{ method, headers: { Cookie: seen ?? "", Origin: one.base } });
+				assert.equal(answer.status, 401);
+			}
+	} finally {
+		server.close();
+		server.closeAllConnections();
+		await second.stop();
+	}
 });
 
 test("an origin that is not listed: DENIED, though it knows the token", async () => {

@@ -378,7 +378,7 @@ test("without admin rights it shows all and lets nobody act", async () => {
 });
 
 test("says what to do when the sign-in is lost", async () => {
-	await browser.context.clearCookies();
+	await page.evaluate(() => localStorage.removeItem("baton-key"));
 	await daemon.restart();
 	await shows("#shell-connection", /Signed out/);
 	await shows("[role=alert] .error-banner", /Run “baton open”/);

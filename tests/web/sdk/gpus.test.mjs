@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => it.end());
 
-test("a model that only fits elsewhere is on the browser's GPU, and so are its load and turns", async () => {
+test("memory, load and turns of a page are on the browser's GPU", async () => {
 	const page = it.broker("page");
 	const home = await page.reside({ model: "m", vramBytes: 2 ** 30, evict: () => {} });
 	assert.equal(await page.load("m", (lease) => lease?.gpu), "a");

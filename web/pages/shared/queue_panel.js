@@ -297,7 +297,8 @@ function describe(holder) {
 async function post(path, body) {
 	const answer = await fetch(path, {
 		method: "POST",
-		headers: { "Content-Type": "application/json" },
+		headers: { "Content-Type": "application/json",
+			Authorization: `Bearer ${localStorage.getItem("baton-key")}` },
 		body: JSON.stringify(body),
 	});
 	if (answer.ok) return;

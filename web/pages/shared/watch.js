@@ -24,6 +24,15 @@ export class WatchError extends Error {
 	}
 }
 
+/** What `baton open` left in this browser (sign_in.js). */
+function pageKey() {
+	try {
+		return localStorage.getItem("baton-key") ?? undefined;
+	} catch {
+		return undefined; // site data is blocked: signed out
+	}
+}
+
 export class Watch extends EventTarget {
 	/** @param {{id: string, url?: string}} options */
 	constructor({ id, url }) {
@@ -66,7 +75,8 @@ export class Watch extends EventTarget {
 		const socket = new WebSocket(this.url);
 		this.socket = socket;
 		socket.onopen = () => {
-			socket.send(JSON.stringify({ type: "hello", version: 1, id: this.id }));
+			socket.send(JSON.stringify({ type: "hello", version: 1, id: this.id,
+				token: pageKey() }));
 		};
 		socket.onmessage = (event) => this.read(event.data);
 		socket.onclose = (event) => this.lost(event.code, event.reason);
