@@ -1,6 +1,7 @@
-// Fetches the packages whose files the pages are served, and what packs the SDK, and nothing else of web/package-lock.json:
-// by npm, in the version that the lock file names, checked against its hash. Unpacks only what is
-// served. What was fetched before is not fetched again, so an interrupted run goes on where it was.
+// Fetches the packages whose files the pages are served, and what packs the SDK, nothing else of
+// web/package-lock.json: by npm, in the version that the lock file names, checked by its hash.
+// Unpacks only what is used. What was fetched before is not fetched again, so an interrupted run
+// goes on where it was.
 // Run by tools/pages.sh: node web/fetch.mjs FOLDER; says on each line how far it is.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,6 +1,6 @@
 // Packs the SDK as npm would, types and all, into OUT/baton-sdk.tgz, which the daemon serves as
-// /sdk/baton-sdk.tgz. Run by tools/pages.sh, and by the build, which wants to know when and of what it
-// was made: node web/sdk_package.mjs OUT PACKAGES [STAMP DEPFILE]; PACKAGES has typescript and
+// /sdk/baton-sdk.tgz. Run by tools/pages.sh, and by the build, which wants to know when and of what
+// it was made: node web/sdk_package.mjs OUT PACKAGES [STAMP DEPFILE]; PACKAGES has typescript and
 // @webgpu/types.
 import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
@@ -24,8 +24,8 @@ try {
 	await cp(source, work, { recursive: true,
 		filter: (path) => !path.endsWith("node_modules") && !path.endsWith("/dist") });
 	await symlink(packages, join(work, "node_modules"));
-	await run(process.execPath, [join(packages, "typescript/lib/tsc.js"), "-p", ".", "--noEmit", "false",
-		"--declaration", "--emitDeclarationOnly", "--outDir", "dist"], { cwd: work });
+	await run(process.execPath, [join(packages, "typescript/lib/tsc.js"), "-p", ".", "--noEmit",
+		"false", "--declaration", "--emitDeclarationOnly", "--outDir", "dist"], { cwd: work });
 	await run(process.execPath, ["pack.mjs"], { cwd: work });
 	const { stdout } = await run("npm", ["pack", "--silent", "--ignore-scripts"], { cwd: work });
 	await mkdir(out, { recursive: true });
@@ -37,6 +37,7 @@ try {
 }
 if (depfile) {
 	const files = (await readdir(source)).filter((name) => /\.(js|mjs|ts|json|md)$/.test(name));
-	await writeFile(depfile, `${stamp}: ${[source, ...files.map((name) => join(source, name))].join(" ")}\n`);
+	const paths = [source, ...files.map((name) => join(source, name))];
+	await writeFile(depfile, `${stamp}: ${paths.join(" ")}\n`);
 	await writeFile(stamp, "baton-sdk.tgz\n");
 }

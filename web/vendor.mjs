@@ -27,8 +27,8 @@ export const served = {
 };
 
 /** What packs the SDK (sdk_package.mjs), and is not served. */
-export const builders = ["typescript/lib/tsc.js", "typescript/lib/_tsc.js", "typescript/lib/lib*.d.ts",
-	"@webgpu/types/dist/index.d.ts"];
+export const builders = ["typescript/lib/tsc.js", "typescript/lib/_tsc.js",
+	"typescript/lib/lib*.d.ts", "@webgpu/types/dist/index.d.ts"];
 
 /** @param {string} path */
 export const packageOf = (path) => /^(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path;

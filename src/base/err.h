@@ -33,6 +33,8 @@
 	  "That class is not yours to ask for; name another one, or none.")                        \
 	X(ERR_QUOTA, "quota", 429, 75, 5,                                                          \
 	  "You have as many claims as you may; end some of them first.")                           \
+	X(ERR_SITES_FULL, "sites_full", 409, 75, 0,                                                \
+	  "As many sites are allowed as may be; revoke one first.")                                \
 	X(ERR_TOO_MANY_CONNECTIONS, "too_many_connections", 503, 75, 1,                            \
 	  "The broker has no free connection; close some and try again.")                          \
 	X(ERR_STALE, "stale", 409, 75, 0, "No held lease carries this token; acquire again.")      \

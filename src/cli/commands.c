@@ -4,7 +4,7 @@
 extern const struct command command_up, command_down, command_run, command_status, command_why,
 	command_history, command_release, command_cancel, command_pause, command_resume,
 	command_reload, command_reset, command_force_release, command_events, command_logs,
-	command_open, command_help, command_version, command_completion;
+	command_open, command_sites, command_help, command_version, command_completion;
 
 static const struct command *const commands[] = {
 	&command_up,
@@ -23,6 +23,7 @@ static const struct command *const commands[] = {
 	&command_events,
 	&command_logs,
 	&command_open,
+	&command_sites,
 	&command_help,
 	&command_version,
 	&command_completion,

@@ -297,6 +297,10 @@ static int open_state(struct shell *shell, char *detail, size_t size)
 	if (rc)
 		return rc;
 	page_keys_load(&shell->policy.keys, dir);
+	sites_init(&shell->sites);
+	sites_load(&shell->sites, dir);
+	shell->policy.access.sites = shell->sites.origins;
+	shell->policy.access.site_count = shell->sites.count;
 	policy_refresh(&shell->policy);
 	return 0;
 }

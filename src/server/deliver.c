@@ -8,6 +8,7 @@
 
 #include "server/facts.h"
 #include "server/respond.h"
+#include "server/sessions.h"
 #include "server/shell.h"
 #include "wire/render.h"
 
@@ -67,7 +68,7 @@ static void note_told(struct shell *shell, struct door *door, const struct send_
 			processes_take(&shell->processes, lease, session->pidfd);
 		session->pidfd = -1;
 		if (session->rights == ACCESS_NONE) /* its secret was right */
-			session->rights = ACCESS_TOKEN;
+			session->rights = session->paired ? ACCESS_QUEUE : ACCESS_TOKEN;
 	} else if (send->msg == MSG_REVOKED && send->state != CLAIM_OFFERED) {
 		door_revoked(door, lease);
 	} else if (send->msg == MSG_RELEASED) {
@@ -80,7 +81,7 @@ static void to_session(struct shell *shell, struct door *door, const struct send
 	struct facts facts;
 	note_told(shell, door, send);
 	fill(shell, &facts, send);
-	facts.wire.rights = door->session->rights == ACCESS_ADMIN ? "admin" : "token";
+	facts.wire.rights = sessions_rights_name(door->session->rights);
 	facts.wire.dev = shell->dev;
 	facts.wire.linger_ms = core_linger_ms(&shell->live.settings.core, door->session->binding);
 	text_clear(&shell->body);

@@ -28,6 +28,8 @@ struct door_session {
 	enum binding binding; /* BIND_NATIVE or BIND_TAB */
 	enum access_right rights;
 	bool browser;
+	bool paired;                /* its Origin is allowed as a site's only */
+	uint64_t site;              /* whose token it showed; 0: none */
 	bool events, logs;          /* subscriptions */
 	int pidfd;                  /* of the peer, until welcome hands it on; -1: none; owned */
 	uint64_t id;                /* of the core; 0 until welcome */

@@ -14,6 +14,7 @@ struct listing {
 	struct render render;
 	struct text text;
 	uint64_t conn, limit;
+	uint64_t session;  /* only what is its own; 0: all */
 	uint64_t after;    /* holders: id of the last row */
 	uint32_t position; /* waiters: the next row */
 	bool as_message, begun;
@@ -58,6 +59,11 @@ void listing_drop(struct listings *listings, uint64_t conn)
 		destroy(listings, listing);
 }
 
+static bool is_shown(const struct listing *listing, const struct claim_view *view)
+{
+	return listing->session == 0 || view->rec->session == listing->session;
+}
+
 static bool add_waiter(const struct shell *shell, struct listing *listing)
 {
 	const struct core *core = shell->broker.core;
@@ -67,6 +73,10 @@ static bool add_waiter(const struct shell *shell, struct listing *listing)
 	if (listing->position >= listing->limit ||
 	    !core_waiter_at(core, listing->position, now, &view))
 		return false;
+	if (!is_shown(listing, &view)) {
+		listing->position++;
+		return true;
+	}
 	if (listing->render.part == RENDER_QUEUED) {
 		render_queued(&listing->render, &view);
 	} else if (listing->render.part == RENDER_START_TIMES) {
@@ -93,6 +103,8 @@ static bool add_holder(const struct shell *shell, struct listing *listing)
 	if (!core_holder_after(core, listing->after, now, &view))
 		return false;
 	listing->after = view.rec->id;
+	if (!is_shown(listing, &view))
+		return true;
 	render_lease(&listing->render, &view, now, &shell->live.settings.core,
 		     facts_name(core, view.yield_for, now));
 	return true;
@@ -190,7 +202,8 @@ static bool step(struct shell *shell, struct listing *listing, struct mono_ms en
 	return false;
 }
 
-bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit)
+bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit,
+		   uint64_t session)
 {
 	struct core_stats stats;
 	struct claim_view holder;
@@ -212,11 +225,12 @@ bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t
 		core_waits(shell->broker.core, (enum lease_class)cls, &head.waits[cls]);
 	head.grants = core_grants(shell->broker.core, shell->broker.now, &head.grants_left_ms);
 	head.grants_detail = facts_grants_detail(shell, head.grants);
-	if (core_holder_after(shell->broker.core, 0, shell->broker.now, &holder))
+	if (session == 0 && core_holder_after(shell->broker.core, 0, shell->broker.now, &holder))
 		head.owner = holder.rec->name;
 	listing->conn = conn;
 	listing->as_message = as_message;
 	listing->limit = limit;
+	listing->session = session;
 	text_init(&listing->text);
 	render_begin(&listing->render, &listing->text, &head, as_message);
 	list_init(&listing->link);

@@ -19,7 +19,14 @@ void route_logs(struct shell *shell, const struct asked *asked);
 void route_logs_clear(struct shell *shell, const struct asked *asked);
 void route_reload(struct shell *shell, const struct asked *asked);
 void route_page(struct shell *shell, const struct asked *asked);
+void route_pair(struct shell *shell, const struct asked *asked);
+void route_sites(struct shell *shell, const struct asked *asked);
+void route_site_act(struct shell *shell, const struct asked *asked);
 void route_file(struct shell *shell, const struct asked *asked);
+
+/* A site has shown its token. */
+struct site;
+void routes_site_used(struct shell *shell, struct site *site);
 
 /* The callbacks of net for requests; `ctx` is the shell. */
 void routes_on_request(void *ctx, const struct http_request *request);

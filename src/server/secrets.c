@@ -24,10 +24,8 @@ static void to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES])
 		snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* The whole of a file that is ours alone, as text. 1: read; 0: there is no such file; else -ERR_IO.
- */
-static int read_private(const char *path, char *ret_text, size_t size, const char *remedy,
-			char *detail, size_t detail_size)
+int private_read(const char *path, char *ret_text, size_t size, const char *remedy, char *detail,
+		 size_t detail_size)
 {
 	struct stat st;
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -51,7 +49,7 @@ int secret_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *deta
 {
 	enum { SHORTEST = 16 };
 	char text[SECRET_TEXT_BYTES + 2];
-	int rc = read_private(path, text, sizeof text, "chmod 600 it", detail, detail_size);
+	int rc = private_read(path, text, sizeof text, "chmod 600 it", detail, detail_size);
 	if (rc < 0)
 		return rc;
 	if (rc == 0) {
@@ -77,9 +75,8 @@ int secret_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *deta
 	return 0;
 }
 
-/* Written beside and renamed, so that a crash leaves no half file. */
-static int write_private(const char *path, const char *text, size_t length, char *detail,
-			 size_t detail_size)
+int private_write(const char *path, const char *text, size_t length, char *detail,
+		  size_t detail_size)
 {
 	char beside[SETTINGS_PATH_BYTES + 64];
 	snprintf(beside, sizeof beside, "%s.new", path);
@@ -101,7 +98,7 @@ static bool is_secret(const char *text, size_t length)
 static int read_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
 {
 	char bytes[256];
-	int rc = read_private(path, bytes, sizeof bytes, "remove it, a new one is made", detail,
+	int rc = private_read(path, bytes, sizeof bytes, "remove it, a new one is made", detail,
 			      size);
 	if (rc <= 0)
 		return rc;
@@ -122,7 +119,7 @@ static int write_file(const char *path, const char *hex, char *detail, size_t si
 {
 	char line[SECRET_HEX_BYTES + 1];
 	snprintf(line, sizeof line, "%s\n", hex);
-	return write_private(path, line, SECRET_HEX_BYTES, detail, size);
+	return private_write(path, line, SECRET_HEX_BYTES, detail, size);
 }
 
 static int make_secret(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
@@ -212,7 +209,7 @@ void page_keys_load(struct page_keys *keys, const char *dir)
 	snprintf(path, sizeof path, "%s/cookies", dir);
 	(void)unlink(path);
 	keys_path(dir, path, sizeof path);
-	if (read_private(path, all, sizeof all, "", detail, sizeof detail) <= 0)
+	if (private_read(path, all, sizeof all, "", detail, sizeof detail) <= 0)
 		return;
 	for (char *at = all; is_secret(at, strcspn(at, "\n")); at += SECRET_HEX_BYTES) {
 		bool last = at[SECRET_HEX_BYTES - 1] == '\0';
@@ -232,7 +229,7 @@ int page_keys_save(const struct page_keys *keys, const char *dir, char *detail, 
 	for (unsigned i = 0; i < keys->count; i++)
 		length +=
 			(size_t)snprintf(all + length, sizeof all - length, "%s\n", keys->keys[i]);
-	int rc = write_private(path, all, length, detail, detail_size);
+	int rc = private_write(path, all, length, detail, detail_size);
 	explicit_bzero(all, sizeof all);
 	return rc;
 }

@@ -12,6 +12,13 @@ enum {
 	COOKIE_MAX_AGE_S = 400 * 24 * 3600, /* the longest that browsers keep one */
 };
 
+/* The whole of a file that is ours alone, as text. 1: read; 0: there is no such file; else -ERR_IO
+ * with detail. */
+int private_read(const char *path, char *ret_text, size_t size, const char *remedy, char *detail,
+		 size_t detail_size);
+/* Written beside and renamed, so that a crash leaves no half file. 0 or -ERR_IO with detail. */
+int private_write(const char *path, const char *text, size_t length, char *detail,
+		  size_t detail_size);
 /* Reads DIR/name, or makes it: 0600, 256 random bits as hex. Refuses a file that others can read or
  * that belongs to somebody else. 0 or -ERR_IO with detail. `writable` false: the disk is known to
  * be full, and one that cannot be written is good until the end of this run. */

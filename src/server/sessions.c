@@ -81,11 +81,39 @@ void route_session(struct shell *shell, const struct asked *asked)
 		greet(shell, request->conn, &request->peer, BIND_TAB, asked->verdict.allow_origin);
 	door->session->rights = asked->verdict.rights;
 	door->session->browser = asked->verdict.browser;
+	door->session->paired = asked->verdict.paired;
 	access_principal(&asked->verdict.who, door->session->principal);
 	if (shell->draining)
 		turn_away(shell, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	else if (request->reserved)
 		turn_away(shell, request->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
+}
+
+/* What the token of a hello gives. A site has its own, from its own origin; where nothing but that
+ * lets it in, no other counts. */
+static enum access_right shown_rights(struct shell *shell, struct door *door, const char *token,
+				      struct access_who *who)
+{
+	struct door_session *session = door->session;
+	struct site *site =
+		door->origin ? sites_of_token(&shell->sites, door->origin, token) : NULL;
+	if (site) {
+		session->site = site->id;
+		routes_site_used(shell, site);
+		return ACCESS_QUEUE;
+	}
+	return session->paired ? ACCESS_NONE
+			       : access_token_rights(&shell->policy.access, token, who);
+}
+
+static void mark_site(struct shell *shell, struct door *door)
+{
+	const struct site *site =
+		door->origin ? sites_of_origin(&shell->sites, door->origin) : NULL;
+	if (!site)
+		return;
+	door->session->site = site->id;
+	door->session->paired = true;
 }
 
 static void on_hello(struct shell *shell, struct door *door, struct ticket *ticket)
@@ -97,11 +125,13 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	struct access_who who = {
 		.is_unix = peer->is_unix, .uid = peer->uid, .origin = door->origin};
 	if (in->token)
-		rights = access_token_rights(&shell->policy.access, in->token, &who);
+		rights = shown_rights(shell, door, in->token, &who);
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
 	 * unless the peer may open one without it. */
 	in->event.session.or_new = rights != ACCESS_NONE;
 	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume;
+	if (by_secret) /* it may be a site's: then it is worth no more */
+		mark_site(shell, door);
 	if (rights == ACCESS_NONE && !by_secret) {
 		int err = access_throttle(peer->is_unix ? &shell->policy.unix_throttle
 							: &shell->policy.tcp_throttle,
@@ -239,6 +269,14 @@ static void reload_for(struct shell *shell, uint64_t conn)
 	deliver_body(shell, conn);
 }
 
+/* Of itself alone: its own rows of the status, and what asks for nothing but an `ok`. */
+static bool site_may_ask(const struct message_in *in)
+{
+	return in->kind == MESSAGE_STATUS ||
+	       (in->kind == MESSAGE_SUBSCRIBE && !in->events && !in->logs) ||
+	       (in->kind == MESSAGE_EVENTS && in->limit == 0);
+}
+
 /* A well-formed message of a session that said hello. Who has shown nothing but a secret that the
  * core has not judged yet learns nothing; its events meet the core's own refusal. */
 static void on_said(struct shell *shell, struct door *door, struct ticket *ticket)
@@ -250,7 +288,8 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 	bool event = in->kind == MESSAGE_EVENT || in->kind == MESSAGE_ADMIN;
 	bool asks = !event && in->kind != MESSAGE_ABOUT;
 	bool stranger = rights == ACCESS_NONE && (asks || for_admins);
-	if (stranger || (for_admins && rights < ACCESS_ADMIN)) {
+	if (stranger || (for_admins && rights < ACCESS_ADMIN) ||
+	    (rights == ACCESS_QUEUE && asks && !site_may_ask(in))) {
 		deny(shell, door->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN, NULL);
 		batch_drop(&shell->broker.batch, ticket);
 		return;
@@ -265,7 +304,8 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 		on_admin(shell, door, ticket);
 		return;
 	case MESSAGE_STATUS:
-		if (!listing_begin(shell, door->conn, true, in->limit))
+		if (!listing_begin(shell, door->conn, true, in->limit,
+				   rights == ACCESS_QUEUE ? door->session->id : 0))
 			deny(shell, door->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
 	case MESSAGE_SUBSCRIBE:
@@ -373,6 +413,30 @@ void sessions_tell_reload(struct shell *shell, const char *path)
 		const struct door *door = container_of(it, struct door, link);
 		if (door->session->binding == BIND_TAB && door->session->id != 0)
 			deliver_body(shell, door->conn);
+	}
+}
+
+const char *sessions_rights_name(enum access_right rights)
+{
+	return rights == ACCESS_ADMIN ? "admin" : rights == ACCESS_QUEUE ? "queue" : "token";
+}
+
+unsigned sessions_of_site(const struct shell *shell, uint64_t site)
+{
+	unsigned count = 0;
+	list_each(it, next, &shell->doors.kinds[DOOR_SESSION]) count +=
+		container_of(it, struct door, link)->session->site == site;
+	return count;
+}
+
+/* Its page hears that it is over and stops; who is next comes after the linger of a tab. */
+void sessions_end_site(struct shell *shell, uint64_t site)
+{
+	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	{
+		const struct door *door = container_of(it, struct door, link);
+		if (door->session->site == site)
+			session_close(shell->doors.net, door->conn, CLOSE_TOKEN, "revoked");
 	}
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/mono.h"
 #include "net/net.h"
+#include "wire/route.h"
 
 struct shell;
 
@@ -9,6 +10,10 @@ struct shell;
 void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer);
 void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length);
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean);
+const char *sessions_rights_name(enum access_right rights);
+/* Of a site that the operator let queue: how many there are, and their end. */
+unsigned sessions_of_site(const struct shell *shell, uint64_t site);
+void sessions_end_site(struct shell *shell, uint64_t site);
 /* Closes those that did not say hello in time (CASES.md C9). */
 void sessions_expire(struct shell *shell, struct mono_ms now);
 /* When sessions_expire has work; MONO_NEVER: none. */

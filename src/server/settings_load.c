@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "server/settings_file.h"
+#include "wire/origin.h"
 
 struct loading {
 	const char *path, *text;
@@ -156,14 +157,6 @@ static int take_timing(const struct loading *l, const struct file_timing *from,
 	return 0;
 }
 
-static bool text_is_plain(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x21 || *text == 0x7f)
-			return false;
-	return true;
-}
-
 static int take_gpus(const struct loading *l, const struct settings_file *from,
 		     struct core_config *to)
 {
@@ -203,23 +196,14 @@ static void take_browser_gpu(const struct settings_file *from, struct settings *
 		 from->browser_gpu ? from->browser_gpu : "");
 }
 
-/* An origin is compared byte by byte with what a browser sends: scheme://host[:port], no more. */
-static bool origin_ok(const char *origin)
-{
-	const char *rest = strstr(origin, "://");
-	if (!rest || rest == origin || !text_is_plain(origin))
-		return false;
-	rest += 3;
-	return *rest && !strpbrk(rest, "/?#@*");
-}
-
 /* It becomes a word of a policy that is a list of words; nothing but a host may be named, and only
  * by TLS: a model is code that runs on the GPU. */
 static bool model_origin_ok(const char *origin)
 {
 	static const char scheme[] = "https://";
+	char normal[ORIGIN_BYTES_MAX + 1];
 	size_t length = sizeof scheme - 1;
-	return strncmp(origin, scheme, length) == 0 && origin_ok(origin) &&
+	return strncmp(origin, scheme, length) == 0 && !origin_normal(origin, normal) &&
 	       strspn(origin + length, "abcdefghijklmnopqrstuvwxyz0123456789.-:") ==
 		       strlen(origin + length);
 }
@@ -258,9 +242,9 @@ static int take_lists(const struct loading *l, const struct settings_file *from,
 		to->listen_count = from->listen_count;
 	for (unsigned i = 0; i < from->origins_count; i++) {
 		snprintf(key, sizeof key, "origins/%u", i);
-		if (!origin_ok(from->origins[i]))
-			return refuse(l, key, "not an origin such as http://localhost:8000");
-		snprintf(to->origins[i], sizeof to->origins[i], "%s", from->origins[i]);
+		const char *problem = origin_normal(from->origins[i], to->origins[i]);
+		if (problem)
+			return refuse(l, key, "%s (such as http://localhost:8000)", problem);
 	}
 	if (from->origins)
 		to->origin_count = from->origins_count;

@@ -14,6 +14,7 @@
 #include "server/processes.h"
 #include "server/reload.h"
 #include "server/samples.h"
+#include "server/sites.h"
 #include "server/sockets.h"
 #include "server/tally.h"
 #include "server/turn.h"
@@ -35,6 +36,7 @@ struct shell {
 	struct broker broker;
 	struct doors doors;
 	struct policy policy;
+	struct sites sites;
 	struct files files;
 	struct observers observers;
 	struct live live;

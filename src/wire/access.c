@@ -34,8 +34,7 @@ static bool method_known(const char *method)
 	       strcmp(method, "OPTIONS") == 0;
 }
 
-/* A page that Baton itself serves: http:// and one of the allowed hosts. */
-static bool origin_is_own(const struct access_policy *policy, const char *origin)
+bool access_origin_is_own(const struct access_policy *policy, const char *origin)
 {
 	static const char scheme[] = "http://";
 	size_t length = sizeof(scheme) - 1;
@@ -64,9 +63,14 @@ static int check_origin(const struct access_policy *policy, const struct request
 		return 0;
 	}
 	if (facts->origin) {
-		if (!list_has(policy->origins, policy->origin_count, facts->origin, false) &&
-		    !origin_is_own(policy, facts->origin))
+		bool listed =
+			list_has(policy->origins, policy->origin_count, facts->origin, false) ||
+			access_origin_is_own(policy, facts->origin);
+		bool site = route && route->id == ROUTE_SESSION &&
+			    list_has(policy->sites, policy->site_count, facts->origin, false);
+		if (!listed && !site)
 			return -ERR_BAD_ORIGIN;
+		verdict->paired = !listed;
 		verdict->allow_origin = verdict->who.origin = facts->origin;
 		return 0;
 	}
@@ -178,7 +182,7 @@ static enum access_right shown_rights(const struct access_policy *policy, const 
 {
 	size_t length = strlen(token);
 	enum access_right rights = bearer_rights(policy, token, length, &who->key);
-	bool own = who->origin ? origin_is_own(policy, who->origin) : reads;
+	bool own = who->origin ? access_origin_is_own(policy, who->origin) : reads;
 	uint32_t sign_in = 0;
 	if (!key_of_page(policy, token, length, &sign_in) || !own)
 		return rights;

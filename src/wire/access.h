@@ -22,6 +22,8 @@ struct access_policy {
 	size_t host_count;
 	const char *const *origins; /* of other pages, from the configuration, never "null" */
 	size_t origin_count;
+	const char *const *sites; /* origins that the operator let queue: for sessions only */
+	size_t site_count;
 	const struct access_key {
 		const char *name, *secret;
 	} * keys; /* of the configuration: good for what the install token is */
@@ -54,6 +56,7 @@ struct access_verdict {
 	const char *allow_origin; /* the request's own Origin if allowed, "*" of an open route,
 				     else NULL; borrowed */
 	bool browser;             /* has an Origin */
+	bool paired;              /* the Origin is allowed as a site's only */
 	bool signed_in;           /* has the cookie: its page has a key, or had one */
 	bool preflight;           /* answer 204 with the CORS headers and nothing else */
 	bool bad_token; /* something was shown and was wrong: count it (access_throttle) */
@@ -67,6 +70,9 @@ int access_check(const struct access_policy *policy, const struct request_facts 
  * what is known of it, with the allowed Origin; completed by what the token says. */
 enum access_right access_token_rights(const struct access_policy *policy, const char *token,
 				      struct access_who *who);
+
+/* Of Baton's own pages: http:// and one of the hosts. */
+bool access_origin_is_own(const struct access_policy *policy, const char *origin);
 
 enum { ACCESS_MARK_BYTES = 16 };
 /* What the cookie says of this key: which one it is. */

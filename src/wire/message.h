@@ -65,7 +65,7 @@ struct message_facts {
 	uint64_t epoch;     /* welcome */
 	int64_t linger_ms;  /* welcome: how long a broken connection keeps all it has */
 	const char *server; /* welcome: "baton/0.1.0" */
-	const char *rights; /* welcome: "admin" or "token" */
+	const char *rights; /* welcome: "admin", "token" or "queue" */
 	bool dev;           /* welcome: `reload` messages come */
 	bool has_place;     /* queued: the next four are known */
 	int64_t position;   /* 0: next */

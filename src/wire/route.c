@@ -42,6 +42,14 @@ static const struct route routes[] = {
 	{ROUTE_LOGS_CLEAR, "POST", "/logs/clear", ACCESS_ADMIN, true, false, false, false},
 	{ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, false, false, false, false},
 	{ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, true, false, false, false},
+	{ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, true, false, true, false},
+	{ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, false, false, false, false},
+	{ROUTE_SITE_ALLOW, "POST", "/v1/sites/{site}/allow", ACCESS_ADMIN, true, false, false,
+	 false},
+	{ROUTE_SITE_REFUSE, "POST", "/v1/sites/{site}/refuse", ACCESS_ADMIN, true, false, false,
+	 false},
+	{ROUTE_SITE_REVOKE, "POST", "/v1/sites/{site}/revoke", ACCESS_ADMIN, true, false, false,
+	 false},
 };
 
 const struct route *route_table(size_t *ret_count)
@@ -65,7 +73,7 @@ static size_t number_prefix(const char *at, uint64_t *ret_value)
 
 static bool path_matches(const char *pattern, const char *path, uint64_t *ret_lease)
 {
-	static const char hole[] = "{lease}", tail[] = "{path}";
+	static const char tail[] = "{path}";
 	/* All begin with a slash, and most differ in the letter behind it. */
 	if (pattern[1] != path[path[0] != '\0'] && pattern[1] != '{')
 		return false;
@@ -79,7 +87,7 @@ static bool path_matches(const char *pattern, const char *path, uint64_t *ret_le
 		return path[before] != '\0';
 	uint64_t lease;
 	size_t digits = number_prefix(path + before, &lease);
-	if (!digits || strcmp(at + strlen(hole), path + before + digits) != 0)
+	if (!digits || strcmp(strchr(at, '}') + 1, path + before + digits) != 0)
 		return false;
 	*ret_lease = lease;
 	return true;

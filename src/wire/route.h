@@ -6,6 +6,7 @@
 
 enum access_right {
 	ACCESS_NONE,  /* anybody who passes the checks of Host and Origin */
+	ACCESS_QUEUE, /* a site that the operator let queue: in a session, for claims of its own */
 	ACCESS_TOKEN, /* the install token, a page's key, or a Unix peer of the same user */
 	ACCESS_ADMIN, /* the Unix socket, the admin token, or the dashboard's own origin */
 };
@@ -33,13 +34,18 @@ enum route_id {
 	ROUTE_LOGS_CLEAR,
 	ROUTE_AUDIT_LOGS,
 	ROUTE_HOT_RELOAD,
+	ROUTE_PAIR,  /* a page of another origin asks to queue */
+	ROUTE_SITES, /* who asks, and who is allowed */
+	ROUTE_SITE_ALLOW,
+	ROUTE_SITE_REFUSE,
+	ROUTE_SITE_REVOKE,
 	ROUTE_COUNT
 };
 
 struct route {
 	enum route_id id;
-	const char *method, *path; /* `{lease}` in a path stands for one number, `{path}` at its end
-				      for anything but nothing */
+	const char *method, *path; /* `{lease}` or `{site}` in a path stands for one number,
+				      `{path}` at its end for anything but nothing */
 	enum access_right rights;
 	bool takes_body; /* a body, where there is one, must be application/json */
 	bool navigable;  /* a link of another site may lead here */
@@ -49,7 +55,7 @@ struct route {
 
 struct route_match {
 	const struct route *route; /* never NULL when route_find returned 0 */
-	uint64_t lease;            /* of `{lease}`, else 0 */
+	uint64_t lease;            /* the number in the path, else 0 */
 };
 
 /* 0; -ERR_NOT_FOUND; -ERR_METHOD when the path exists with another method (ret_match->route is that

@@ -181,7 +181,10 @@ static void ask(struct world *w, struct client *client)
 	event.acquire.cls = cast->cls;
 	event.acquire.ref = client->ref;
 	event.acquire.parent = client->parent;
-	event.acquire.need = (struct need){cast->vram_gib * GIB, cast->slots, cast->gpu_count, 0};
+	event.acquire.need = (struct need){.vram_bytes = cast->vram_gib * GIB,
+					   .slots = cast->slots,
+					   .gpu_count = cast->gpu_count,
+					   .gpu_mask = UINT32_MAX};
 	event.acquire.timeout_ms = cast->forever ? -1 : 30 * TICK_MS;
 	event.acquire.name = cast->name;
 	broker_turn(w, event);

@@ -30,7 +30,7 @@ static void check_acquire(const struct ev_acquire *a)
 	check_text(a->label, LIMIT_LABEL_BYTES);
 	assert(a->name);
 	assert(a->cls < LEASE_CLASS_COUNT);
-	assert(a->need.gpu_mask < 1u << config.gpu_count);
+	assert(a->need.gpu_mask < 1u << config.gpu_count || a->need.gpu_mask == UINT32_MAX);
 	assert(a->need.gpu_count >= 1 && a->need.gpu_count <= LIMIT_GPUS);
 	assert(a->need.slots > 0 || a->need.vram_bytes > 0);
 	assert(a->need.vram_bytes <= UINT64_C(1) << 44);

@@ -5,8 +5,9 @@ import { BrokerError, closeError, plain } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
 import { now } from "./link.js";
 import { Model } from "./model.js";
+import { siteToken } from "./pair.js";
 import { openPort } from "./port.js";
-import { awakeLock, keepPlaces, pageKey, takePlaces, watchPage } from "./tab.js";
+import { awakeLock, hasPlaces, keepPlaces, pageKey, takePlaces, watchPage } from "./tab.js";
 
 /** @import { About, BrokerOptions, Hub, Request, RequestOptions, Reside } from "./types.js" */
 /** @import { ModelOptions, State, Status, Task, Waiter } from "./types.js" */
@@ -37,6 +38,7 @@ export class Broker extends EventTarget {
 	#heardAt = 0;
 	/** @type {(() => void)[]} */ #unsure = [];
 	#diagnosing = false;
+	#begun = false;
 	#stopped = () => {};
 
 	/** @param {BrokerOptions} [o] */
@@ -61,6 +63,20 @@ export class Broker extends EventTarget {
 		};
 		this.#unwatch = watchPage({ leave: () => this.#leave(), back: () => this.#back(),
 			thaw: () => this.#thaw(), visible: (visible) => this.about({ visible }) });
+		const own = !globalThis.location || this.#base === location.origin;
+		if ((o.connect ?? (own || hasPlaces(this.#storage) ? "now" : "lazy")) === "now")
+			this.#begin();
+		else
+			this.#state = "idle";
+	}
+
+	/** Where the browser asks its user first, not before a page wants something. */
+	#begin() {
+		if (this.#begun)
+			return;
+		this.#begun = true;
+		if (this.#state === "idle")
+			this.#set("connecting");
 		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
 	}
 
@@ -68,7 +84,7 @@ export class Broker extends EventTarget {
 		return this.#state;
 	}
 
-	/** @returns {"admin"|"token"|null} */
+	/** @returns {"admin"|"token"|"queue"|null} */
 	get rights() {
 		return this.#met?.rights ?? null;
 	}
@@ -86,7 +102,7 @@ export class Broker extends EventTarget {
 		this.#ref = Math.max(0, ...adopt) + 1;
 		const asks = await loopbackPermission() === "prompt";
 		const shown = (typeof token === "function" ? await token() : token)
-			|| pageKey(this.#base);
+			|| pageKey(this.#base) || siteToken(this.#base);
 		this.#send({ op: "start", url: this.#base.replace("http", "ws") + "/v1/gpu/session",
 			hello: { id: this.#name, token: shown }, resume: kept?.session ?? null, adopt,
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
@@ -107,6 +123,7 @@ export class Broker extends EventTarget {
 	}
 
 	#kick() {
+		this.#begin();
 		if (this.#state === "offline") {
 			this.#error = undefined;
 			this.#set("connecting");
@@ -124,6 +141,7 @@ export class Broker extends EventTarget {
 		o.signal?.throwIfAborted();
 		if (this.#state === "closed")
 			throw this.#error;
+		this.#begin();
 		const { ref, rid } = this.#places.get(o.key ?? "")
 			?? { ref: this.#ref++, rid: crypto.getRandomValues(new Uint32Array(4)).join("-") };
 		this.#places.delete(o.key ?? "");

@@ -45,7 +45,8 @@ export function endError(m) {
 	return new BrokerError(code, detail ? `${text} (${detail})` : text, m);
 }
 
-export const ORIGIN = "List this origin under `origins` in the broker's configuration.";
+export const ORIGIN = "List this origin under `origins` in the broker's "
+	+ "configuration, or ask to queue by pair().";
 
 /** @type {Record<number, [ErrorCode, string]>} */
 const CLOSED = {

@@ -3,4 +3,5 @@
 export { Broker } from "./broker.js";
 export { Lease } from "./lease.js";
 export { BrokerError } from "./errors.js";
+export { pair } from "./pair.js";
 export { detect } from "./webgpu.js";

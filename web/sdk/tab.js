@@ -29,6 +29,15 @@ export function takePlaces(name) {
 	}
 }
 
+/** @param {string} name */
+export function hasPlaces(name) {
+	try {
+		return sessionStorage.getItem(name) !== null;
+	} catch {
+		return false;
+	}
+}
+
 /** @type {(name: string, kept: Kept) => void} */
 export function keepPlaces(name, kept) {
 	try {

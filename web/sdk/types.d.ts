@@ -7,9 +7,21 @@ export type ErrorCode = "UNREACHABLE" | "DENIED" | "UNAUTHORIZED" | "PROTOCOL" |
 	| "WAIT_TIMEOUT" | "REVOKED" | "EXPIRED" | "LOST" | "RELEASED" | "CLOSED" | "NO_WEBGPU"
 	| "NO_ADAPTER" | "LIMITS" | "DEVICE_LOST" | "NEVER_FITS" | "FETCH_FAILED" | "DAMAGED" | "STORAGE";
 
-export type State = "connecting" | "open" | "reconnecting" | "offline" | "closed";
+/** "idle": has not connected yet, see BrokerOptions.connect. */
+export type State = "idle" | "connecting" | "open" | "reconnecting" | "offline" | "closed";
+
+export interface PairOptions {
+	/** Where the broker is; default: where the SDK came from, else http://127.0.0.1:8470. */
+	url?: string;
+	/** Stops asking. */
+	signal?: AbortSignal;
+	/** The operator was asked, about this origin. */
+	onAsked?(asked: { origin: string }): void;
+}
 
 export interface BrokerOptions {
+	/** "lazy" (default on sites of another origin): connects with the first request or ready(), so that the browser asks for permission then. */
+	connect?: "now" | "lazy";
 	/** Where the broker is; default: where the SDK came from, else http://127.0.0.1:8470. */
 	url?: string;
 	/** The install token; not needed on the broker's own pages. */

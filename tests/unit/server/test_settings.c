@@ -81,7 +81,7 @@ static void test_all_keys(void **state)
 	int rc =
 		load(f, "listen: ['127.0.0.1:1', '[::1]:2']\n"
 			"socket: /run/x/b.sock\n"
-			"origins: [http://localhost:8000]\n"
+			"origins: ['http://LOCALHOST:8000', 'https://App.example:443']\n"
 			"models: /srv/models\n"
 			"model_origins: ['https://models.example', 'https://b.example:8443']\n"
 			"log_level: warn\n"
@@ -105,7 +105,9 @@ static void test_all_keys(void **state)
 	assert_int_equal(s->listen_count, 2);
 	assert_string_equal(s->listen[1], "[::1]:2");
 	assert_string_equal(s->socket_path, "/run/x/b.sock");
-	assert_int_equal(s->origin_count, 1);
+	assert_int_equal(s->origin_count, 2);
+	assert_string_equal(s->origins[0], "http://localhost:8000");
+	assert_string_equal(s->origins[1], "https://app.example");
 	assert_string_equal(s->models_dir, "/srv/models");
 	assert_int_equal(s->model_origin_count, 2);
 	assert_string_equal(s->model_origins[1], "https://b.example:8443");
@@ -165,8 +167,10 @@ static void test_refusals(void **state)
 	refuse(f, "gpus:\n - {slots: 2}\n", "2: Missing required mapping field: name");
 	refuse(f, "gpus: []\n", "1: ");
 	refuse(f, "listen: [localhost]\n", "1: listen/0: not ADDRESS:PORT");
-	refuse(f, "origins: ['*']\n", "1: origins/0: not an origin");
-	refuse(f, "origins: ['http://a/']\n", "1: origins/0: not an origin");
+	refuse(f, "origins: ['*']\n", "1: origins/0: has a wildcard");
+	refuse(f, "origins: ['http://a/']\n", "1: origins/0: has more than scheme, host and port");
+	refuse(f, "origins: ['null']\n", "1: origins/0: is what pages without an origin");
+	refuse(f, "origins: ['http://münchen.example']\n", "1: origins/0: is not ASCII");
 	refuse(f, "models: here\n", "1: models: not a whole path");
 	refuse(f, "model_origins: ['http://a.example']\n", "1: model_origins/0: not an origin");
 	refuse(f, "model_origins:\n - https://a.example\n - 'https://b; script-src *'\n",

@@ -84,7 +84,7 @@ test("a signed-in browser does not lend its rights to a page of another origin",
 	await refusedWith(bench, "UNAUTHORIZED", /baton open|token/);
 });
 
-test("two brokers of one host: each is signed in at, and no other server can use what it sees", async () => {
+test("two brokers of one host: each signed in at, and what others see is of no use", async () => {
 	const second = await startDaemon();
 	/** @type {string|undefined} */
 	let seen;

@@ -116,6 +116,15 @@ async function start() {
 	}
 	settled = true;
 	draw();
+	followSites();
+}
+
+/** Once, for who may act; it is not needed to see who holds. */
+async function followSites() {
+	if (!watch.admin || sitesFollowed) return;
+	sitesFollowed = true;
+	const sites = await import("/pages/dashboard/sites.js");
+	sites.followSites(/** @type {HTMLElement} */ (document.getElementById("sites")));
 }
 
 function takePast() {
@@ -187,6 +196,7 @@ function draw() {
 	if (settled && model.vram) awaitCharts();
 }
 
+let sitesFollowed = false;
 let settled = false; // the past is known, so the cards have their size
 let awaited = false;
 /** @type {HTMLElement|null} what is as wide as the timeline's bands, while there are any */

@@ -1,0 +1,136 @@
+/* sites: pages of other origins that may queue, and those that ask to. They are named as the
+ * browser names them, and asked about by nothing else. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/api.h"
+#include "cli/field.h"
+#include "cli/sheet.h"
+#include "cli/units.h"
+
+struct values {
+	bool json;
+};
+
+static const struct option_spec options[] = {
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: the broker's answer",
+	 .offset = offsetof(struct values, json)},
+};
+
+static int print_json(json_t *answer)
+{
+	json_dumpf(answer, stdout, JSON_COMPACT);
+	putchar('\n');
+	return 0;
+}
+
+static void print_rows(const json_t *answer)
+{
+	const json_t *asking = json_object_get(answer, "asking");
+	const json_t *sites = json_object_get(answer, "sites");
+	size_t i;
+	json_t *row;
+	json_array_foreach(asking, i, row) printf(
+		"%s asks to queue for the GPU: baton sites allow %" PRIu64 ", or refuse %" PRIu64
+		"\n",
+		field_text(row, "origin", "?"), field_u64(row, "ask"), field_u64(row, "ask"));
+	json_array_foreach(sites, i, row)
+	{
+		uint64_t sessions = field_u64(row, "sessions");
+		printf("%s may queue since %s, last used %s, %" PRIu64 " session%s (site %" PRIu64
+		       ")\n",
+		       field_text(row, "origin", "?"), field_text(row, "allowed", "?"),
+		       field_text(row, "used", "never"), sessions, sessions == 1 ? "" : "s",
+		       field_u64(row, "site"));
+	}
+	if (json_array_size(asking) + json_array_size(sites) == 0)
+		puts("no site asks, and none is allowed; pages of the broker's own, and origins of "
+		     "the configuration, need not ask");
+}
+
+/* By its number, or by its whole origin; 0: there is none. */
+static uint64_t find(const json_t *rows, const char *key, const char *word)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(rows, i, row)
+	{
+		char number[24];
+		snprintf(number, sizeof(number), "%" PRIu64, field_u64(row, key));
+		if (strcmp(number, word) == 0 || strcmp(field_text(row, "origin", ""), word) == 0)
+			return field_u64(row, key);
+	}
+	return 0;
+}
+
+static int act(const struct command *command, const char *verb, const char *word, bool json)
+{
+	bool revoke = strcmp(verb, "revoke") == 0;
+	const char *key = revoke ? "site" : "ask";
+	char path[64];
+	json_t *answer;
+	int r = api_call(command, "GET", "/v1/sites", NULL, &answer);
+	if (r > 0)
+		return r;
+	uint64_t id = find(json_object_get(answer, revoke ? "sites" : "asking"), key, word);
+	json_decref(answer);
+	if (!id)
+		return cli_fail(command, EX_NOINPUT, "no site '%.80s' %s; see: baton sites", word,
+				revoke ? "is allowed" : "asks");
+	snprintf(path, sizeof(path), "/v1/sites/%" PRIu64 "/%s", id, verb);
+	r = api_call(command, "POST", path, "{}", &answer);
+	if (r > 0)
+		return r;
+	if (json)
+		print_json(answer);
+	else
+		printf("%s: %s\n", field_text(answer, "origin", word),
+		       revoke                       ? "may queue no more, and what it had is over"
+		       : strcmp(verb, "allow") == 0 ? "may queue for the GPU"
+						    : "refused; it may ask again in 10 minutes");
+	json_decref(answer);
+	return 0;
+}
+
+static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	static const char *const verbs[] = {"allow", "refuse", "revoke"};
+	struct values values = {0};
+	json_t *answer;
+	int r = cli_parse(cli, command, &argc, argv, &values);
+	if (r >= 0)
+		return r;
+	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (strcmp(argv[1], verbs[i]) == 0 && argc == 3)
+			return act(command, verbs[i], argv[2], values.json);
+	if (argc > 1)
+		return cli_fail(command, EX_USAGE,
+				"expected allow, refuse or revoke, and a number or an origin");
+	r = api_call(command, "GET", "/v1/sites", NULL, &answer);
+	if (r > 0)
+		return r;
+	if (values.json)
+		print_json(answer);
+	else
+		print_rows(answer);
+	json_decref(answer);
+	return 0;
+}
+
+const struct command command_sites = {
+	.name = "sites",
+	.summary = "List pages of other origins that may queue or ask to; allow, refuse, revoke.",
+	.usage = "[allow|refuse|revoke NUMBER|ORIGIN] [--json]",
+	.details =
+		"A site that is allowed can wait for the GPU, hold it and give it back, and see\n"
+		"its own claims; nothing else. Revoking ends what it has, at once.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(*options),
+	.arguments = ARGUMENTS_WORDS,
+	.run = run,
+};

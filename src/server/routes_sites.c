@@ -1,0 +1,232 @@
+/* routes_sites: a page of another origin asks to queue; the operator sees who asks, allows, refuses
+ * and revokes. What the page may do then is in sessions.c. Every origin here is what the browser
+ * showed, byte for byte, and so never in letters that look like others. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/loop.h"
+#include "server/routes.h"
+#include "server/sessions.h"
+#include "server/shell.h"
+#include "wire/json.h"
+#include "wire/origin.h"
+#include "wire/render.h"
+
+static void refuse(struct shell *shell, const struct asked *asked, int err, const char *detail)
+{
+	respond_error(shell->doors.net, asked, &shell->body, err, detail);
+}
+
+static void keep_sites(struct shell *shell)
+{
+	char detail[512];
+	if (sites_save(&shell->sites, shell->live.paths.state_dir, detail, sizeof detail))
+		log_event(&shell->observers.log, LOG_WARN,
+			  "cannot keep the allowed sites; a restart knows those of before",
+			  log_str("error", detail));
+	shell->policy.access.site_count = shell->sites.count;
+}
+
+void routes_site_used(struct shell *shell, struct site *site)
+{
+	enum { KEEP_EVERY_MS = 3600 * 1000 };
+	site->used = shell->broker.wall;
+	if (site->used.v - site->kept.v >= KEEP_EVERY_MS)
+		keep_sites(shell);
+}
+
+/* ---- the page ---- */
+
+static void answer_ask(struct shell *shell, const struct asked *asked, const struct site_ask *ask,
+		       const char *status)
+{
+	struct text *out = &shell->body;
+	text_clear(out);
+	text_char(out, '{');
+	text_json_str(out, "status", status);
+	text_json_str(out, "origin", ask->origin);
+	if (strcmp(status, "asked") == 0)
+		text_json_str(out, "ask", ask->secret);
+	if (ask->token[0]) {
+		text_json_str(out, "token", ask->token);
+		text_json_str(out, "scope", "queue");
+	}
+	text_json_seconds(out, "expires_in_s", mono_since(ask->until, loop_now()));
+	text_char(out, '}');
+	routes_json(shell, asked, 200);
+	explicit_bzero(out->bytes, out->length);
+}
+
+static void ask_anew(struct shell *shell, const struct asked *asked, const char *origin)
+{
+	const struct site_ask *ask = NULL;
+	uint8_t random[32];
+	char detail[96];
+	int64_t wait_ms = 0;
+	random_fill(&shell->broker.random, random, sizeof random);
+	int rc = sites_ask(&shell->sites, origin, random, loop_now(), &ask, &wait_ms);
+	explicit_bzero(random, sizeof random);
+	if (rc == -ERR_RATE_LIMITED) {
+		snprintf(detail, sizeof detail,
+			 "the operator was asked; ask again in %" PRId64 " s",
+			 (wait_ms + 999) / 1000);
+		refuse(shell, asked, ERR_RATE_LIMITED, detail);
+	} else if (rc) {
+		snprintf(detail, sizeof detail, "an origin of more than %d bytes cannot be allowed",
+			 SITE_ORIGIN_BYTES);
+		refuse(shell, asked, ERR_BAD_ORIGIN, detail);
+	} else {
+		log_event(&shell->observers.log, LOG_INFO, "a site asks to queue",
+			  log_str("origin", origin), log_int("ask", (int64_t)ask->id));
+		answer_ask(shell, asked, ask, "asked");
+	}
+}
+
+static void look_after(struct shell *shell, const struct asked *asked, const char *origin,
+		       const char *secret)
+{
+	struct site_ask *ask = sites_find_ask(&shell->sites, origin, secret, loop_now());
+	if (!ask) {
+		refuse(shell, asked, ERR_NOT_FOUND,
+		       "it was refused, or nobody answered; ask again");
+		return;
+	}
+	answer_ask(shell, asked, ask, ask->token[0] ? "allowed" : "waiting");
+	if (ask->token[0]) /* told once */
+		sites_end_ask(ask);
+}
+
+void route_pair(struct shell *shell, const struct asked *asked)
+{
+	const struct http_request *request = asked->request;
+	const char *origin = request->origin, *secret = NULL;
+	struct parsed parsed;
+	if (shell->draining) {
+		refuse(shell, asked, ERR_DRAINING, NULL);
+		return;
+	}
+	if (!origin || !origin_is_normal(origin) ||
+	    access_origin_is_own(&shell->policy.access, origin)) {
+		refuse(shell, asked, ERR_BAD_ORIGIN, "only a page of another origin can ask");
+		return;
+	}
+	int rc = request->body_length == 0 ? 0
+					   : json_parse(request->body, request->body_length,
+							LIMIT_BODY_BYTES, &parsed);
+	if (rc == 0 && request->body_length)
+		rc = json_name(&parsed, parsed.root, "ask", SECRET_HEX_BYTES - 1, &secret);
+	if (rc)
+		refuse(shell, asked, -rc, parsed.detail);
+	else if (secret)
+		look_after(shell, asked, origin, secret);
+	else
+		ask_anew(shell, asked, origin);
+	if (request->body_length)
+		parsed_finish(&parsed);
+}
+
+/* ---- the operator ---- */
+
+static void add_time(struct text *out, const char *key, struct wall_ms wall)
+{
+	text_json_key(out, key);
+	text_char(out, '"');
+	render_time(out, wall);
+	text_char(out, '"');
+}
+
+static void add_site(const struct shell *shell, struct text *out, const struct site *site)
+{
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_u64(out, "site", site->id);
+	text_json_str(out, "origin", site->origin);
+	text_json_str(out, "scope", "queue");
+	add_time(out, "allowed", site->allowed);
+	if (site->used.v)
+		add_time(out, "used", site->used);
+	text_json_u64(out, "sessions", sessions_of_site(shell, site->id));
+	text_char(out, '}');
+}
+
+static void add_ask(struct text *out, const struct site_ask *ask, struct mono_ms now)
+{
+	if (!ask->id || ask->token[0] || mono_due(ask->until, now))
+		return;
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_u64(out, "ask", ask->id);
+	text_json_str(out, "origin", ask->origin);
+	text_json_seconds(out, "since_s", mono_since(now, ask->since));
+	text_char(out, '}');
+}
+
+void route_sites(struct shell *shell, const struct asked *asked)
+{
+	const struct sites *sites = &shell->sites;
+	struct text *out = &shell->body;
+	text_clear(out);
+	text_char(out, '{');
+	text_json_str(out, "status", "ok");
+	text_json_key(out, "sites");
+	text_char(out, '[');
+	for (uint32_t i = 0; i < sites->count; i++)
+		add_site(shell, out, &sites->v[i]);
+	text_char(out, ']');
+	text_json_key(out, "asking");
+	text_char(out, '[');
+	for (int i = 0; i < SITE_ASKS_MAX; i++)
+		add_ask(out, &sites->asks[i], loop_now());
+	text_str(out, "]}");
+	routes_json(shell, asked, 200);
+}
+
+static int allow(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1])
+{
+	uint8_t random[32];
+	int rc;
+	random_fill(&shell->broker.random, random, sizeof random);
+	const char *origin =
+		sites_allow(&shell->sites, id, random, loop_now(), shell->broker.wall, &rc);
+	explicit_bzero(random, sizeof random);
+	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin ? origin : "");
+	return rc;
+}
+
+void route_site_act(struct shell *shell, const struct asked *asked)
+{
+	const struct route_match *match = &asked->verdict.match;
+	char origin[SITE_ORIGIN_BYTES + 1] = "", principal[LIMIT_PRINCIPAL_BYTES + 1], who[96];
+	const char *word = NULL;
+	int rc = 0;
+	if (match->route->id == ROUTE_SITE_ALLOW) {
+		word = "a site was allowed to queue";
+		rc = allow(shell, match->lease, origin);
+	} else if (match->route->id == ROUTE_SITE_REFUSE) {
+		word = "a site was refused";
+		const char *refused = sites_refuse(&shell->sites, match->lease, loop_now());
+		snprintf(origin, sizeof origin, "%s", refused ? refused : "");
+	} else {
+		word = "a site was revoked";
+		if (sites_revoke(&shell->sites, match->lease, origin))
+			sessions_end_site(shell, match->lease);
+	}
+	if (rc == 0 && !origin[0])
+		rc = -ERR_NOT_FOUND;
+	if (rc) {
+		refuse(shell, asked, -rc,
+		       rc == -ERR_NOT_FOUND ? "no site has this number; see: baton sites" : NULL);
+		return;
+	}
+	keep_sites(shell);
+	access_principal(&asked->verdict.who, principal);
+	routes_who(&asked->request->peer, principal, who, sizeof who);
+	log_event(&shell->observers.log, LOG_INFO, word, log_str("origin", origin),
+		  log_str("who", who));
+	text_clear(&shell->body);
+	text_str(&shell->body, "{\"status\":\"ok\"");
+	text_json_str(&shell->body, "origin", origin);
+	text_char(&shell->body, '}');
+	routes_json(shell, asked, 200);
+}

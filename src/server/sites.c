@@ -1,0 +1,270 @@
+/* sites: the table of allowed sites and of those that ask. Called by routes_sites.c, and by
+ * sessions.c for each hello of a page. */
+#include "server/sites.h"
+
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/token.h"
+#include "server/settings.h"
+#include "wire/origin.h"
+
+enum { LINE_BYTES = 20 + 1 + 2 * SITE_HASH_BYTES + 1 + 20 + 1 + 20 + 1 + SITE_ORIGIN_BYTES + 1 };
+
+static void to_hex(const uint8_t *bytes, size_t count, char *ret_hex)
+{
+	for (size_t i = 0; i < count; i++)
+		snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static bool from_hex(const char *hex, uint8_t *ret_bytes, size_t count)
+{
+	if (strspn(hex, "0123456789abcdef") < 2 * count)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		const char byte[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+		ret_bytes[i] = (uint8_t)strtoul(byte, NULL, 16);
+	}
+	return true;
+}
+
+static void hash_of(const char *token, uint8_t ret_hash[SITE_HASH_BYTES])
+{
+	SHA256((const unsigned char *)token, strlen(token), ret_hash);
+}
+
+void sites_init(struct sites *sites)
+{
+	*sites = (struct sites){.next_id = 1};
+	for (uint32_t i = 0; i < SITES_MAX; i++)
+		sites->origins[i] = sites->v[i].origin;
+}
+
+static bool ask_lives(const struct site_ask *ask, struct mono_ms now)
+{
+	return ask->id != 0 && !mono_due(ask->until, now);
+}
+
+/* Until it may ask again; 0: it may. */
+static int64_t refused_ms(const struct sites *sites, const char *origin, struct mono_ms now)
+{
+	for (int i = 0; i < SITE_REFUSALS_MAX; i++)
+		if (strcmp(sites->refusals[i].origin, origin) == 0 &&
+		    !mono_due(sites->refusals[i].until, now))
+			return mono_since(sites->refusals[i].until, now);
+	return 0;
+}
+
+/* Its own place, or a free one; NULL: all are taken, the first of them until *ret_wait_ms. */
+static struct site_ask *place_of(struct sites *sites, const char *origin, struct mono_ms now,
+				 int64_t *ret_wait_ms)
+{
+	struct site_ask *found = NULL;
+	*ret_wait_ms = SITE_ASK_MS;
+	for (int i = 0; i < SITE_ASKS_MAX; i++) {
+		struct site_ask *ask = &sites->asks[i];
+		if (ask->id && strcmp(ask->origin, origin) == 0)
+			return ask;
+		if (!ask_lives(ask, now))
+			found = ask;
+		else if (mono_since(ask->until, now) < *ret_wait_ms)
+			*ret_wait_ms = mono_since(ask->until, now);
+	}
+	return found;
+}
+
+int sites_ask(struct sites *sites, const char *origin, const uint8_t random[32], struct mono_ms now,
+	      const struct site_ask **ret_ask, int64_t *ret_wait_ms)
+{
+	if (strlen(origin) > SITE_ORIGIN_BYTES)
+		return -ERR_TOO_LARGE;
+	*ret_wait_ms = refused_ms(sites, origin, now);
+	if (*ret_wait_ms > 0)
+		return -ERR_RATE_LIMITED;
+	struct site_ask *ask = place_of(sites, origin, now, ret_wait_ms);
+	if (!ask)
+		return -ERR_RATE_LIMITED;
+	*ask = (struct site_ask){
+		.id = sites->next_id++, .since = now, .until = mono_after(now, SITE_ASK_MS)};
+	snprintf(ask->origin, sizeof ask->origin, "%s", origin);
+	to_hex(random, 32, ask->secret);
+	*ret_ask = ask;
+	return 0;
+}
+
+struct site_ask *sites_find_ask(struct sites *sites, const char *origin, const char *secret,
+				struct mono_ms now)
+{
+	for (int i = 0; i < SITE_ASKS_MAX; i++) {
+		struct site_ask *ask = &sites->asks[i];
+		if (ask_lives(ask, now) && strcmp(ask->origin, origin) == 0 &&
+		    strlen(secret) == SECRET_HEX_BYTES - 1 &&
+		    token_bytes_equal(ask->secret, secret, SECRET_HEX_BYTES - 1))
+			return ask;
+	}
+	return NULL;
+}
+
+void sites_end_ask(struct site_ask *ask)
+{
+	explicit_bzero(ask, sizeof *ask);
+}
+
+/* Who waits for an answer, by its number: a later ask of the same origin has another. */
+static struct site_ask *waiting(struct sites *sites, uint64_t id, struct mono_ms now)
+{
+	for (int i = 0; id && i < SITE_ASKS_MAX; i++)
+		if (sites->asks[i].id == id && !sites->asks[i].token[0] &&
+		    ask_lives(&sites->asks[i], now))
+			return &sites->asks[i];
+	return NULL;
+}
+
+static void drop(struct sites *sites, uint32_t at)
+{
+	memmove(&sites->v[at], &sites->v[at + 1], (sites->count - at - 1) * sizeof sites->v[0]);
+	sites->v[--sites->count] = (struct site){0};
+}
+
+static void drop_origin(struct sites *sites, const char *origin)
+{
+	for (uint32_t i = sites->count; i-- > 0;)
+		if (strcmp(sites->v[i].origin, origin) == 0)
+			drop(sites, i);
+}
+
+const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[32],
+			struct mono_ms now, struct wall_ms wall, int *ret_err)
+{
+	struct site_ask *ask = waiting(sites, id, now);
+	struct site site = {.id = sites->next_id, .allowed = wall};
+	*ret_err = -ERR_NOT_FOUND;
+	if (!ask)
+		return NULL;
+	drop_origin(sites, ask->origin);
+	*ret_err = -ERR_SITES_FULL;
+	if (sites->count == SITES_MAX)
+		return NULL;
+	to_hex(random, 32, ask->token);
+	hash_of(ask->token, site.hash);
+	memcpy(site.origin, ask->origin, sizeof site.origin);
+	sites->next_id++;
+	sites->v[sites->count++] = site;
+	*ret_err = 0;
+	return ask->origin;
+}
+
+const char *sites_refuse(struct sites *sites, uint64_t id, struct mono_ms now)
+{
+	struct site_ask *ask = waiting(sites, id, now);
+	struct site_refusal *oldest = &sites->refusals[0];
+	if (!ask)
+		return NULL;
+	for (int i = 1; i < SITE_REFUSALS_MAX; i++)
+		if (mono_before(sites->refusals[i].until, oldest->until))
+			oldest = &sites->refusals[i];
+	memcpy(oldest->origin, ask->origin, sizeof oldest->origin);
+	oldest->until = mono_after(now, SITE_REFUSED_MS);
+	sites_end_ask(ask);
+	return oldest->origin;
+}
+
+bool sites_revoke(struct sites *sites, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1])
+{
+	for (uint32_t i = 0; i < sites->count; i++) {
+		if (sites->v[i].id != id)
+			continue;
+		memcpy(ret_origin, sites->v[i].origin, SITE_ORIGIN_BYTES + 1);
+		drop(sites, i);
+		return true;
+	}
+	return false;
+}
+
+struct site *sites_of_token(struct sites *sites, const char *origin, const char *token)
+{
+	uint8_t hash[SITE_HASH_BYTES];
+	struct site *found = NULL;
+	hash_of(token, hash);
+	for (uint32_t i = 0; i < sites->count; i++)
+		if (token_bytes_equal(sites->v[i].hash, hash, sizeof hash) &&
+		    strcmp(sites->v[i].origin, origin) == 0)
+			found = &sites->v[i];
+	return found;
+}
+
+struct site *sites_of_origin(struct sites *sites, const char *origin)
+{
+	for (uint32_t i = 0; i < sites->count; i++)
+		if (strcmp(sites->v[i].origin, origin) == 0)
+			return &sites->v[i];
+	return NULL;
+}
+
+static void sites_path(const char *dir, char *ret_path, size_t size)
+{
+	snprintf(ret_path, size, "%s/sites", dir);
+}
+
+/* "ID HASH ALLOWED USED ORIGIN" */
+static bool take_line(const char *line, struct site *ret_site)
+{
+	char hash[2 * SITE_HASH_BYTES + 1], origin[SITE_ORIGIN_BYTES + 1];
+	struct site site = {0};
+	int end = 0;
+	static_assert(SITE_HASH_BYTES == 32 && SITE_ORIGIN_BYTES == 56, "the widths below");
+	if (sscanf(line, "%" SCNu64 " %64[0-9a-f] %" SCNd64 " %" SCNd64 " %56[!-~]%n", &site.id,
+		   hash, &site.allowed.v, &site.used.v, origin, &end) != 5 ||
+	    line[end] || site.id == 0 || site.id > INT64_MAX || strlen(hash) != sizeof hash - 1 ||
+	    !origin_is_normal(origin))
+		return false;
+	memcpy(site.origin, origin, strlen(origin) + 1);
+	site.kept = site.used;
+	*ret_site = site;
+	return from_hex(hash, ret_site->hash, SITE_HASH_BYTES);
+}
+
+void sites_take(struct sites *sites, char *text)
+{
+	char *save = NULL;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		struct site site;
+		if (sites->count == SITES_MAX || !take_line(line, &site))
+			continue;
+		drop_origin(sites, site.origin);
+		sites->v[sites->count++] = site;
+		if (site.id >= sites->next_id)
+			sites->next_id = site.id + 1;
+	}
+}
+
+void sites_load(struct sites *sites, const char *dir)
+{
+	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[SITES_MAX * LINE_BYTES + 1];
+	sites_path(dir, path, sizeof path);
+	if (private_read(path, all, sizeof all, "", detail, sizeof detail) > 0)
+		sites_take(sites, all);
+}
+
+int sites_save(struct sites *sites, const char *dir, char *detail, size_t detail_size)
+{
+	char path[SETTINGS_PATH_BYTES + 32], all[SITES_MAX * LINE_BYTES + 1];
+	size_t length = 0;
+	sites_path(dir, path, sizeof path);
+	for (uint32_t i = 0; i < sites->count; i++) {
+		const struct site *site = &sites->v[i];
+		char hash[2 * SITE_HASH_BYTES + 1];
+		to_hex(site->hash, sizeof site->hash, hash);
+		length += (size_t)snprintf(all + length, sizeof all - length,
+					   "%" PRIu64 " %s %" PRId64 " %" PRId64 " %s\n", site->id,
+					   hash, site->allowed.v, site->used.v, site->origin);
+	}
+	int rc = private_write(path, all, length, detail, detail_size);
+	for (uint32_t i = 0; rc == 0 && i < sites->count; i++)
+		sites->v[i].kept = sites->v[i].used;
+	return rc;
+}

@@ -1,0 +1,31 @@
+/* Goal: no text makes of the kept sites what cannot be: each has a number below the next, an origin
+ * as browsers send it, and no origin is there twice. Method: libFuzzer, or the corpus as a test. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/sites.h"
+#include "wire/origin.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct sites sites;
+	char *text = malloc(size + 1);
+	if (!text)
+		abort();
+	memcpy(text, data, size);
+	text[size] = '\0';
+	sites_init(&sites);
+	sites_take(&sites, text);
+	assert(sites.count <= SITES_MAX);
+	for (uint32_t i = 0; i < sites.count; i++) {
+		assert(sites.v[i].id > 0 && sites.v[i].id < sites.next_id);
+		assert(origin_is_normal(sites.v[i].origin));
+		assert(sites_of_origin(&sites, sites.v[i].origin) == &sites.v[i]);
+	}
+	free(text);
+	return 0;
+}

@@ -1,0 +1,240 @@
+"""Goal: a page of another origin can ask to queue, and may do that and nothing else once the operator let it,
+from its own origin, until it is revoked (TABS B4). Method: what a browser would send, and `baton sites`.
+"""
+import json
+import unittest
+
+from lib.daemon import DaemonTest
+from lib.pages import key_of, open_link
+from lib.session import Session, WebSocketTransport
+from lib.wait import wait_until
+
+SITE = "https://app.example"
+OTHER = "https://other.example"
+
+
+class Sites(DaemonTest):
+    def setUp(self):
+        self.d = self.daemon()
+
+    def pair(self, origin=SITE, daemon=None, **body):
+        return (daemon or self.d).http("POST", "/v1/pair", body, {"Origin": origin, "Sec-Fetch-Site": "cross-site"},
+                                       token=None)
+
+    def sites(self, daemon=None):
+        return (daemon or self.d).http("GET", "/v1/sites", unix=True).json()
+
+    def act(self, verb, number, daemon=None):
+        return (daemon or self.d).http("POST", f"/v1/sites/{number}/{verb}", {}, unix=True)
+
+    def allowed(self, origin=SITE, daemon=None):
+        """The token of a site that was let in."""
+        asked = self.pair(origin, daemon).json()
+        number = next(row["ask"] for row in self.sites(daemon)["asking"] if row["origin"] == origin)
+        self.assertEqual(self.act("allow", number, daemon).json(), {"status": "ok", "origin": origin})
+        return self.pair(origin, daemon, ask=asked["ask"]).json()["token"]
+
+    def page(self, token, origin=SITE, daemon=None, **options):
+        return (daemon or self.d).websocket("page", {"Origin": origin}, token=token, **options)
+
+    def closed(self, origin=SITE, **hello):
+        """The close code of a session that is not let in; None: not even the handshake."""
+        try:
+            session = Session(WebSocketTransport(self.d.address, {"Origin": origin}))
+        except AssertionError:
+            return None
+        self.addCleanup(session.drop)
+        session.send(type="hello", id="page", **hello)
+        session.wait_end()
+        return session.transport.close_code
+
+    def test_asked_allowed_used_revoked(self):
+        """The whole of it: the site sees each step, its claim is its origin's, and it ends at once."""
+        asked = self.pair()
+        self.assertEqual((asked.status, asked.json()["status"], asked.json()["origin"]), (200, "asked", SITE))
+        self.assertEqual(asked.headers["access-control-allow-origin"], "*")
+        secret = asked.json()["ask"]
+        self.assertEqual(self.pair(ask=secret).json()["status"], "waiting")
+        row = self.sites()["asking"][0]
+        self.assertEqual(row["origin"], SITE)
+        self.assertNotIn(secret, json.dumps(self.sites()))
+        self.assertIsNone(self.closed(token="0" * 64))
+
+        self.assertEqual(self.act("allow", row["ask"]).status, 200)
+        told = self.pair(ask=secret).json()
+        self.assertEqual((told["status"], told["scope"]), ("allowed", "queue"))
+        self.assertError(self.pair(ask=secret), 404)
+        self.assertEqual(self.sites()["asking"], [])
+
+        page = self.page(told["token"])
+        self.assertEqual(page.welcome["rights"], "queue")
+        page.hold()
+        lease = self.d.status()["leases"][0]
+        self.assertEqual(lease["principal"], f"origin:{SITE}")
+        site = self.sites()["sites"][0]
+        self.assertEqual((site["origin"], site["scope"], site["sessions"]), (SITE, "queue", 1))
+        self.assertIn("used", site)
+
+        self.assertEqual(self.act("revoke", site["site"]).status, 200)
+        page.wait_end()
+        self.assertEqual(page.transport.close_code, 4401)
+        wait_until(lambda: not self.d.holders(), "what it held is free")
+        self.assertEqual(self.sites()["sites"], [])
+        self.assertIsNone(self.closed(token=told["token"]))
+        self.assertNotIn(told["token"], self.d.log())
+
+    def test_scope(self):
+        """It may wait, hold, change, give back and see its own; it learns of nobody, and does nothing to others."""
+        self.d.websocket("other").hold(gpu="gpu0")
+        page = self.page(self.allowed())
+        page.queue(label="mine")
+        page.send(type="status")
+        status = page.wait("status")
+        self.assertEqual([row["id"] for row in status["waiting"]], ["page"])
+        self.assertEqual((status["leases"], status.get("owner"), status["queued"]), ([], None, ["page"]))
+        refused = ({"type": "logs"}, {"type": "clients"}, {"type": "samples"}, {"type": "events"},
+                   {"type": "subscribe", "events": True}, {"type": "subscribe", "logs": True}, {"type": "open"},
+                   {"type": "reload"}, {"type": "admin", "act": "reset"})
+        for count, message in enumerate(refused, 1):
+            page.send(**message)
+            self.assertEqual(page.wait("denied", count=count)["code"], "forbidden", message)
+        page.send(type="subscribe")
+        page.send(type="events", limit=0)
+        page.wait("ok", count=2)
+
+    def test_token_is_bound(self):
+        """To its origin, and to sessions: not another site's, not a program's, not for HTTP."""
+        daemon = self.d
+        token = self.allowed()
+        self.allowed(OTHER)
+        self.assertEqual(self.closed(OTHER, token=token), 4401)
+        self.assertEqual(self.closed(f"http://{daemon.host}", token=token), 4401)
+        headers = {"Authorization": f"Bearer {token}"}
+        self.assertError(daemon.http("GET", "/v1/gpu/status", headers=headers), 401)
+        for path in ("/v1/gpu/status", "/health", "/logs", "/v1/sites"):
+            self.assertError(daemon.http("GET", path, headers={"Origin": SITE}), 403, "bad_origin")
+        self.assertError(daemon.http("POST", "/v1/gpu/lock", {"id": "x"}, {"Origin": SITE}), 403, "bad_origin")
+
+    def test_no_other_token_counts(self):
+        """An origin that is let in as a site does not get more by the install token, nor by a session's secret."""
+        page = self.page(self.allowed())
+        self.assertEqual(self.closed(token=self.d.token), 4401)
+        self.assertEqual(self.closed(), 4401)
+        again = self.page(None, resume=page.welcome["session"])
+        self.assertEqual(again.welcome["rights"], "queue")
+        again.send(type="logs")
+        self.assertEqual(again.wait("denied")["code"], "forbidden")
+        self.act("revoke", self.sites()["sites"][0]["site"])
+        again.wait_end()
+
+    def test_listed_origin_too(self):
+        """A listed origin that pairs keeps its pages below the install token."""
+        daemon = self.daemon(config={"origins": [SITE]})
+        token = self.allowed(daemon=daemon)
+        page = self.page(token, daemon=daemon)
+        self.assertEqual(page.welcome["rights"], "queue")
+        again = self.page(None, daemon=daemon, resume=page.welcome["session"])
+        self.assertEqual(again.welcome["rights"], "queue")
+
+    def test_only_operators(self):
+        """Who asks, and who is let in, is the operator's: not the install token's, nor another site's page."""
+        self.pair()
+        number = self.sites()["asking"][0]["ask"]
+        for path, method in (("/v1/sites", "GET"), (f"/v1/sites/{number}/allow", "POST")):
+            body = {} if method == "POST" else None
+            self.assertError(self.d.http(method, path, body), 403, "forbidden")
+            self.assertError(self.d.http(method, path, body, token=None), 401)
+            self.assertError(self.d.http(method, path, body, {"Origin": SITE}, token=None), 403, "bad_origin")
+        key = {"Authorization": "Bearer " + key_of(self.d.http("GET", open_link(self.d), token=None)),
+               "Origin": f"http://{self.d.host}"}
+        self.assertEqual(self.d.http("POST", f"/v1/sites/{number}/allow", {}, key, token=None).status, 200)
+
+    def test_refused(self):
+        """Who was refused may not ask again for a while; the refusal is of that origin alone."""
+        asked = self.pair().json()
+        self.assertEqual(self.act("refuse", self.sites()["asking"][0]["ask"]).status, 200)
+        self.assertError(self.pair(ask=asked["ask"]), 404, "not_found")
+        again = self.pair()
+        self.assertError(again, 429, "rate_limited")
+        self.assertRegex(again.json()["error"]["detail"], r"ask again in (59\d|600) s")
+        self.assertEqual(self.sites()["asking"], [])
+        self.assertEqual(self.pair(OTHER).status, 200)
+
+    def test_who_cannot_ask(self):
+        """No page of ours, none without an origin, none whose origin is not what browsers send."""
+        for origin in ("null", f"http://{self.d.host}", f"http://localhost:{self.d.address[1]}", "https://APP.example",
+                       "https://app.example:443", "https://app.example/",
+                       "https://m\u00fcnchen.example".encode().decode("latin-1"),
+                       "https://app.example evil", "https://" + "a" * 60 + ".example", "nonsense"):
+            self.assertError(self.pair(origin), 403, "bad_origin")
+        self.assertError(self.d.http("POST", "/v1/pair", {}, token=None), 403, "bad_origin")
+        evil = self.d.http("POST", "/v1/pair", {}, {"Origin": SITE, "Host": "evil.example"}, token=None)
+        self.assertError(evil, 403, "bad_host")
+        form = self.d.http("POST", "/v1/pair", {}, {"Origin": SITE, "Content-Type": "text/plain"}, token=None)
+        self.assertError(form, 415)
+        self.assertEqual(self.sites(), {"status": "ok", "sites": [], "asking": []})
+
+    def test_bounds(self):
+        """One ask of an origin, in the place of the one before; eight in all. An act is for the ask that was seen."""
+        first = self.pair().json()
+        number = self.sites()["asking"][0]["ask"]
+        second = self.pair().json()
+        self.assertEqual(len(self.sites()["asking"]), 1)
+        self.assertError(self.act("allow", number), 404)
+        self.assertError(self.pair(ask=first["ask"]), 404)
+        self.assertEqual(self.pair(ask=second["ask"]).json()["status"], "waiting")
+        for i in range(7):
+            self.assertEqual(self.pair(f"https://a{i}.example").status, 200)
+        self.assertError(self.pair("https://one.more.example"), 429, "rate_limited")
+        self.assertEqual(len(self.sites()["asking"]), 8)
+        self.assertEqual(self.pair().status, 200)
+
+    def test_sixty_four(self):
+        """As many are allowed as may be, and no more; one of them may pair anew, and one revoked makes room."""
+        for i in range(64):
+            self.allowed(f"https://a{i}.example")
+        self.pair()
+        number = self.sites()["asking"][0]["ask"]
+        self.assertError(self.act("allow", number), 409, "sites_full")
+        self.allowed("https://a7.example")
+        self.assertEqual(len(self.sites()["sites"]), 64)
+        self.act("revoke", self.sites()["sites"][0]["site"])
+        self.assertEqual(self.act("allow", number).status, 200)
+
+    def test_outlives_the_daemon(self):
+        """Over `kill -9`; on the disk there is a hash and no token, and none of it for others to read."""
+        token = self.allowed()
+        self.d.kill()
+        self.d.start()
+        self.assertEqual(self.page(token).welcome["rights"], "queue")
+        path = self.d.state / "sites"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        self.assertNotIn(token, path.read_text())
+        text = path.read_text()
+        path.write_text("nonsense\n1 2 3\n" + text + "9 " + "z" * 64 + " 1 1 https://evil.example\n" + "\x00")
+        self.d.kill()
+        self.d.start()
+        self.assertEqual([site["origin"] for site in self.sites()["sites"]], [SITE])
+
+    def test_command(self):
+        """baton sites: lists, allows, refuses and revokes, by number or by the whole origin."""
+        self.assertIn("no site asks", self.run_cli(self.d, "sites").stdout)
+        asked = self.pair().json()
+        self.pair(OTHER)
+        listed = self.run_cli(self.d, "sites").stdout
+        self.assertIn(f"{SITE} asks to queue for the GPU: baton sites allow ", listed)
+        self.assertEqual(self.run_cli(self.d, "sites", "allow", SITE).stdout, f"{SITE}: may queue for the GPU\n")
+        self.assertIn("token", self.pair(ask=asked["ask"]).json())
+        self.assertIn("refused", self.run_cli(self.d, "sites", "refuse", OTHER).stdout)
+        rows = json.loads(self.run_cli(self.d, "sites", "--json").stdout)
+        self.assertEqual([site["origin"] for site in rows["sites"]], [SITE])
+        self.assertIn("last used never, 0 sessions", self.run_cli(self.d, "sites").stdout)
+        revoked = self.run_cli(self.d, "sites", "revoke", str(rows["sites"][0]["site"]))
+        self.assertIn("may queue no more", revoked.stdout)
+        missing = self.run_cli(self.d, "sites", "revoke", SITE)
+        self.assertEqual((missing.returncode, missing.stdout), (66, ""))
+        self.assertEqual(self.run_cli(self.d, "sites", "allow").returncode, 64)
+
+
+if __name__ == "__main__":
+    unittest.main()

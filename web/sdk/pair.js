@@ -1,0 +1,50 @@
+// pair: a site of its own asks the operator of the broker to let it queue.
+// @ts-check
+import { BrokerError } from "./errors.js";
+
+/** @import { PairOptions } from "./types.js" */
+
+const SOURCE = `${import.meta.url}`.startsWith("http") ? import.meta.url : "http://127.0.0.1:8470";
+const storageKey = (/** @type {string} */ base) => `baton-site ${base}`;
+
+/** What an earlier pair() left in this site's storage.
+ * @type {(base: string) => string|undefined} */
+export function siteToken(base) {
+	try {
+		return localStorage.getItem(storageKey(base)) || undefined;
+	} catch {}
+}
+
+/** @type {(url: string, body: object, signal?: AbortSignal) => Promise<any>} */
+async function post(url, body, signal) {
+	const answer = await fetch(url, { method: "POST", body: JSON.stringify(body), signal,
+		headers: { "Content-Type": "application/json" } }).catch((error) => {
+		signal?.throwIfAborted();
+		throw new BrokerError("UNREACHABLE", "No broker answers; start it with: baton serve",
+			{ cause: error });
+	});
+	const said = await answer.json().catch(() => ({}));
+	if (answer.ok)
+		return said;
+	const { message = `The broker answered ${answer.status}.`, detail } = said.error ?? {};
+	throw new BrokerError("DENIED", detail ? `${message} (${detail})` : message);
+}
+
+/** Resolves with the token once the operator allowed it (`baton sites`, or the dashboard); Brokers
+ * made afterwards show it by themselves. To be called on a gesture: the browser may ask, too.
+ * @type {(o?: PairOptions) => Promise<string>} */
+export async function pair({ url, signal, onAsked } = {}) {
+	const base = new URL(url ?? SOURCE).origin;
+	let said = await post(`${base}/v1/pair`, {}, signal);
+	const { ask, origin } = said;
+	onAsked?.({ origin });
+	while (said.status !== "allowed") {
+		await new Promise((resolve) => setTimeout(resolve, 1_000));
+		signal?.throwIfAborted();
+		said = await post(`${base}/v1/pair`, { ask }, signal);
+	}
+	try {
+		localStorage.setItem(storageKey(base), said.token);
+	} catch {} // the page may keep it itself
+	return said.token;
+}
