@@ -68,7 +68,7 @@ test("asks, is allowed on the dashboard, has its turn, and is revoked", async ()
 	await page.close();
 });
 
-test("a site may read the SDK of a broker that does not know it, and learns why it is refused", async () => {
+test("any site may read the SDK, and learns from it why it is refused", async () => {
 	const page = await browser.page();
 	await page.goto(site.base);
 	const said = await page.evaluate(async (base) => {
