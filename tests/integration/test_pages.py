@@ -32,8 +32,8 @@ class PagesTest(DaemonTest):
         daemon.args += ["--models", str(folder)]
         return daemon.start(), folder
 
-    def assertIsolated(self, answer):
-        """The headers of everything that a page is made of."""
+    def assertIsolated(self, answer, shared="same-origin"):
+        """The headers of everything that a page is made of; the SDK is `shared` with any site."""
         policy = answer.headers["content-security-policy"]
         for part in ("default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self'",
                      "connect-src 'self'", "worker-src 'self' blob:", "base-uri 'none'", "form-action 'none'",
@@ -46,7 +46,7 @@ class PagesTest(DaemonTest):
         self.assertEqual(trusted & set(policy.split("; ")), trusted if is_page else set(), answer)
         for name, value in {"cross-origin-opener-policy": "same-origin", "x-content-type-options": "nosniff",
                             "cross-origin-embedder-policy": "require-corp",
-                            "cross-origin-resource-policy": "same-origin"}.items():
+                            "cross-origin-resource-policy": shared}.items():
             self.assertEqual(answer.headers.get(name), value, answer)
 
 
@@ -197,7 +197,7 @@ class Files(PagesTest):
             self.assertEqual(packed.headers["content-encoding"], "gzip", url)
             self.assertEqual(gzip.decompress(packed.body), plain.body, url)
             self.assertEqual(packed.headers["vary"], "Accept-Encoding")
-            self.assertIsolated(packed)
+            self.assertIsolated(packed, "cross-origin" if url.startswith("/sdk/") else "same-origin")
             tags = plain.headers["etag"], packed.headers["etag"]
             self.assertNotEqual(*tags)
             self.assertEqual(self.get(url, {"If-None-Match": f'"x", W/{tags[0]}'}).status, 304)

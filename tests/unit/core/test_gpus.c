@@ -130,7 +130,9 @@ static void test_of_one_gpu_only(void **state)
 
 static void lend(struct rig *rig, uint64_t conn, uint64_t lender, uint64_t to)
 {
-	rig_step(rig, (struct event){.type = EVENT_LEND, .conn = conn, .lend = {lender, to}});
+	rig_step(rig, (struct event){.type = EVENT_LEND,
+				     .from = {PARTY_SESSION, conn},
+				     .lend = {lender, to}});
 }
 
 /* The whole GPU can be lent to "all"; one of its two slots cannot. */
@@ -149,7 +151,7 @@ static void test_lent(void **state)
 	lend(rig, conn, lender, to);
 	assert_int_equal(rig_state(rig, to), CLAIM_OFFERED);
 	assert_int_equal(used(rig, 1), 2);
-	rig_step(rig, (struct event){.type = EVENT_BYE, .conn = conn});
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
 
 	conn = rig_session(rig, BIND_NATIVE, "outer");
 	event = rig_need(LEASE_CHAT, 1, 0);
@@ -160,8 +162,9 @@ static void test_lent(void **state)
 	to = rig_ask(rig, conn, event);
 	lend(rig, conn, lender, to);
 	assert_int_equal(rig_error(rig), ERR_NO_ROOM);
-	rig_step(rig,
-		 (struct event){.type = EVENT_CANCEL, .conn = conn, .ref = rig_row(rig, to)->ref});
+	rig_step(rig, (struct event){.type = EVENT_CANCEL,
+				     .from = {PARTY_SESSION, conn},
+				     .ref = rig_row(rig, to)->ref});
 	event.acquire.need.gpu_mask = 2; /* of which its own parent has a slot */
 	event.acquire.ref = 0;
 	assert_int_equal(rig_ask(rig, conn, event), 0);
