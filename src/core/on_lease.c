@@ -110,7 +110,8 @@ static void release(struct core *core, const struct event *event, struct claim *
 		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
 		tell_last(core, event->from, claim, MSG_RELEASED);
-	if (claim_proof(claim) == PROOF_CUT && claim->conn != event->from.id)
+	if ((claim->session || claim_proof(claim) == PROOF_CUT) &&
+	    claim_conn(claim) != event->from.id)
 		tell_claim(core, claim, MSG_RELEASED);
 }
 
@@ -122,7 +123,7 @@ void on_release(struct core *core, const struct event *event)
 	if (event->release.lease)
 		claim = owner_claim(core, event->from.id, event->release.lease);
 	else if (event->release.token)
-		claim = owner_plain(core, event->release.token);
+		claim = owner_unlocked(core, event->release.token);
 	else if (event->release.id) {
 		claim = claim_by_name(core, NULL, event->release.id, &waiting, &holding,
 				      &http_held);

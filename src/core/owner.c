@@ -25,3 +25,13 @@ struct claim *owner_plain(const struct core *core, const struct token *token)
 	POST(claim->rec.fence != 0);
 	return claim;
 }
+
+struct claim *owner_unlocked(const struct core *core, const struct token *token)
+{
+	struct claim *claim = claim_by_token(core, token);
+
+	if (claim && claim->session && !session_has_process(claim->session) &&
+	    claim_has_room(claim) && !claim->rec.revoked)
+		return claim;
+	return owner_plain(core, token);
+}

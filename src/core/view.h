@@ -38,6 +38,8 @@ uint32_t core_waiting_count(const struct core *core);
 #define WHY_TABLE(X)                                                                               \
 	X(WHY_NEXT, "next", "It is next and will be offered a GPU in this moment.")                \
 	X(WHY_HOLDER, "holder", "{holder} holds {gpu}{limit}.")                                    \
+	X(WHY_SELF, "self",                                                                        \
+	  "Its own session holds {gpu}{limit}: it waits for itself, until lease {lease} ends.")    \
 	X(WHY_HOLDERS, "holders", "{count} GPUs are held, by {holder}.")                           \
 	X(WHY_YIELDING, "yielding",                                                                \
 	  "{holder} was asked to give {gpu} back and has {left} to do so.")                        \

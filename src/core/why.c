@@ -16,6 +16,12 @@ static int64_t left_ms(struct mono_ms deadline, struct mono_ms now)
 	return left < -1 ? 0 : left;
 }
 
+static enum why_code by_itself(const struct claim *head, const struct claim *holder,
+			       enum why_code otherwise)
+{
+	return head->session && holder->session == head->session ? WHY_SELF : otherwise;
+}
+
 /* What stands between the head of a GPU and one holder's room there. */
 static struct why of_holder(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu, struct mono_ms now)
@@ -38,16 +44,19 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 	} else if (holder->session && holder->session->conn == 0) {
 		why.code = WHY_DETACHED;
 		why.left_ms = left_ms(holder->session->detach_deadline, now);
-	} else if (holder->slots_charged > 0) {
-		why.left_ms = left_ms(preempt_when(core, head, holder, gpu, &reason), now);
+	} else {
+		why.code = by_itself(head, holder, WHY_HOLDER);
+		if (holder->slots_charged > 0)
+			why.left_ms = left_ms(preempt_when(core, head, holder, gpu, &reason), now);
 	}
 	return why;
 }
 
-/* Leavers before those who were not even asked. */
+/* Leavers before those who were not even asked, and others before its own: it waits for itself
+ * where nobody else is in the way. */
 static int rank_of(const struct why *why)
 {
-	return why->code == WHY_HOLDER ? 1 : 0;
+	return why->code == WHY_HOLDER ? 1 : why->code == WHY_SELF ? 2 : 0;
 }
 
 /* No one is to unload, and what stays leaves too little: the largest of those that stay. */
@@ -64,7 +73,7 @@ static void why_pinned(const struct core *core, const struct claim *head, uint32
 			largest = holder;
 	if (!largest || largest->vram_charged == 0)
 		return;
-	why->code = WHY_PINNED;
+	why->code = by_itself(head, largest, WHY_PINNED);
 	why->holder = largest->rec.id;
 	why->held_bytes = largest->vram_charged;
 	why->left_ms = -1;
@@ -101,7 +110,7 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 		best.code = WHY_UNKNOWN;
 	else if (slots_fit && ledger_fits(core, head, gpu))
 		best.code = WHY_NEXT;
-	else if (slots_fit && (best.code == WHY_HOLDER || best.code == WHY_VRAM))
+	else if (slots_fit && (rank_of(&best) > 0 || best.code == WHY_VRAM))
 		why_pinned(core, head, gpu, &best);
 	best.gpu = gpu;
 	best.want_bytes = head->rec.need.vram_bytes;
@@ -110,8 +119,10 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 }
 
 /* Several GPUs would do, and all are held: who holds them, not only who is the next to leave. */
-static void why_holders(const struct core *core, const struct claim *claim, struct why *why)
+static void why_holders(const struct core *core, const struct claim *claim, struct why *ret_why)
 {
+	struct why why = *ret_why;
+	uint32_t others = 0;
 	uint32_t mask = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
@@ -124,12 +135,16 @@ static void why_holders(const struct core *core, const struct claim *claim, stru
 		const struct claim *holder = claim_of_place(node);
 		if (!(holder->rec.granted_mask & mask) || holder->slots_charged == 0)
 			continue;
-		if (why->holder_count < WHY_NAMED_MAX)
-			why->holders[why->holder_count] = holder->rec.id;
-		why->holder_count++;
+		if (why.holder_count < WHY_NAMED_MAX)
+			why.holders[why.holder_count] = holder->rec.id;
+		why.holder_count++;
+		others += by_itself(claim, holder, WHY_HOLDER) == WHY_HOLDER;
 	}
-	why->code = WHY_HOLDERS;
-	why->gpu_count = mask_count(mask);
+	if (others == 0)
+		return;
+	why.code = WHY_HOLDERS;
+	why.gpu_count = mask_count(mask);
+	*ret_why = why;
 }
 
 /* Who is in the way of the first in the queue is in its way, too. */
@@ -206,7 +221,7 @@ static void why_served(const struct core *core, const struct claim *claim, struc
 		if (state->turn_head != claim->rec.id && state->memory_head != claim->rec.id)
 			continue;
 		why_head(core, claim, gpu, now, ret_why);
-		if (ret_why->code == WHY_HOLDER)
+		if (ret_why->code == WHY_HOLDER || ret_why->code == WHY_SELF)
 			why_holders(core, claim, ret_why);
 		if (ret_why->code != WHY_NEXT)
 			return;

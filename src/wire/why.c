@@ -58,6 +58,8 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 		text_str(out, config && gpu < config->gpu_count ? config->gpus[gpu].name : "a GPU");
 	else if (strncmp(field, "limit", length) == 0)
 		add_limit(out, f->why->left_ms);
+	else if (strncmp(field, "lease", length) == 0)
+		text_format(out, "%" PRIu64, f->why->holder);
 	else if (strncmp(field, "left", length) == 0)
 		add_left(out, f->why->left_ms);
 	else if (strncmp(field, "want", length) == 0)
@@ -219,7 +221,7 @@ void part_why(struct text *out, const struct why *why, const char *holder_name,
 	text_json_str(out, "text", sentence.bytes);
 	if (why->holder)
 		text_json_u64(out, "holder", why->holder);
-	if (why->code == WHY_HOLDER && why->left_ms >= 0)
+	if ((why->code == WHY_HOLDER || why->code == WHY_SELF) && why->left_ms >= 0)
 		text_json_seconds(out, "gives_way_in_s", why->left_ms);
 	text_char(out, '}');
 	text_finish(&sentence);

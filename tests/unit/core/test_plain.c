@@ -69,6 +69,31 @@ static void test_only_the_token(void **state)
 	assert_int_equal(rig_state(rig, second), CLAIM_HELD);
 }
 
+/* A page that is left gives back by the token of its lease what its session cannot any more, and
+ * not after a revoke. A process's lease is free when it is gone. */
+static void test_page_unlocks(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t page = rig_session(rig, BIND_TAB, "page");
+	uint64_t native = rig_session(rig, BIND_NATIVE, "native");
+	uint64_t held = rig_hold(rig, page, LEASE_CHAT), next = rig_wait(rig, native, LEASE_CHAT);
+	struct token token = token_of(rig, held);
+
+	rig_unlock(rig, &token);
+	assert_int_equal(rig_end(rig, held), END_RELEASED);
+	assert_non_null(rig_sent(rig, MSG_RELEASED, held));
+	rig_accept(rig, native, next);
+	token = token_of(rig, next);
+	rig_unlock(rig, &token);
+	assert_int_equal(rig_error(rig), ERR_STALE);
+	rig_release(rig, native, next, false);
+	held = rig_hold(rig, page, LEASE_CHAT);
+	token = token_of(rig, held);
+	rig_admin(rig, ADMIN_REVOKE, held);
+	rig_unlock(rig, &token);
+	assert_int_equal(rig_error(rig), ERR_STALE);
+}
+
 /* P7: two pages of one name are two claims; a second unlock frees nobody. */
 static void test_same_name_twice(void **state)
 {
@@ -527,6 +552,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_granted_at_once),
 		TEST(test_only_the_token),
+		TEST(test_page_unlocks),
 		TEST(test_same_name_twice),
 		TEST(test_unlock_of_nothing),
 		TEST(test_unlock_by_id),

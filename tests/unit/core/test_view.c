@@ -67,6 +67,67 @@ static void test_why(void **state)
 	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
 }
 
+/* A session that waits for nobody but itself is told so; where others are in the way, or on their
+ * way out, it is told of them. */
+static void test_why_self(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t page, other, mine, theirs, next;
+	struct why why;
+
+	rig_gpus(rig, 1, 2, 4 * GIB);
+	rig_configure(rig);
+	page = rig_session(rig, BIND_TAB, "page");
+	other = rig_session(rig, BIND_TAB, "other");
+	mine = rig_hold(rig, page, LEASE_CHAT);
+	theirs = rig_hold(rig, other, LEASE_CHAT);
+	next = rig_wait(rig, page, LEASE_CHAT);
+	core_why(rig->core, next, rig->now, &why);
+	assert_int_equal(why.code, WHY_HOLDER);
+	assert_int_equal(why.holder, theirs);
+	rig_release(rig, other, theirs, false);
+	rig_accept(rig, page, next);
+	theirs = rig_wait(rig, page, LEASE_CHAT);
+	core_why(rig->core, theirs, rig->now, &why);
+	assert_int_equal(why.code, WHY_SELF);
+	assert_true(why.holder == mine || why.holder == next);
+	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
+	rig_admin(rig, ADMIN_YIELD, mine);
+	core_why(rig->core, theirs, rig->now, &why);
+	assert_int_equal(why.code, WHY_YIELDING);
+}
+
+/* Over several GPUs, too, and where its own model is what leaves no room. */
+static void test_why_self_elsewhere(void **state)
+{
+	struct rig *rig = *state;
+	struct event model = rig_want(BIND_TAB, LEASE_CHAT, "page");
+	uint64_t page, other, held, next;
+
+	rig_gpus(rig, 2, 1, 4 * GIB);
+	rig_configure(rig);
+	page = rig_session(rig, BIND_TAB, "page");
+	other = rig_session(rig, BIND_TAB, "other");
+	rig_hold(rig, page, LEASE_CHAT);
+	held = rig_hold(rig, other, LEASE_CHAT);
+	next = rig_wait(rig, page, LEASE_CHAT);
+	assert_int_equal(rig_why(rig, next), WHY_HOLDERS);
+	rig_release(rig, other, held, false);
+	rig_accept(rig, page, next);
+	next = rig_wait(rig, page, LEASE_CHAT);
+	assert_int_equal(rig_why(rig, next), WHY_SELF);
+	rig_gpus(rig, 1, 4, 4 * GIB);
+	rig_configure(rig);
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, page}});
+	page = rig_session(rig, BIND_TAB, "page");
+	model.acquire.need.slots = 0;
+	model.acquire.need.vram_bytes = 3 * GIB;
+	rig_take(rig, page, model);
+	next = rig_ask(rig, page, model);
+	assert_int_equal(rig_why(rig, next), WHY_SELF);
+	assert_int_equal(rig_why(rig, rig_ask(rig, other, model)), WHY_PINNED);
+}
+
 /* The bound holds for those who wait longest: nobody gives way by itself, all hold to the end. */
 static void test_bound_is_kept(void **state)
 {
@@ -141,8 +202,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_twins),         TEST(test_holders), TEST(test_why),
-		TEST(test_bound_is_kept), TEST(test_stats),   cmocka_unit_test(test_names),
+		TEST(test_twins),
+		TEST(test_holders),
+		TEST(test_why),
+		TEST(test_why_self),
+		TEST(test_why_self_elsewhere),
+		TEST(test_bound_is_kept),
+		TEST(test_stats),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,8 @@ const ROWS_STEP = 100;
 const CLASSES = ["voice", "chat", "normal", "background"];
 const WHATS = [
 	"queued", "offered", "loading", "held", "yield", "kept", "revoked", "ended", "attached",
-	"detached", "bye", "started", "paused", "resumed", "reset", "force-release-all", "clock-jump",
+	"detached", "bye", "gone", "exited", "unwatched", "killed", "started", "paused", "resumed",
+	"reset", "force-release-all", "clock-jump",
 ];
 const CONNECTIONS = ["attached", "detached", "bye"];
 
