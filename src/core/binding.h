@@ -33,6 +33,7 @@ struct binding_traits {
 	bool ack;              /* an offer is held once it is accepted; else at once */
 	bool ears;             /* hears yields */
 	bool requeue;          /* may give way and come back */
+	bool remembered;       /* a lost waiter has its place by its request_id for a while */
 	bool carries_age;      /* says how long it has waited elsewhere, and is believed */
 	bool outside;          /* a grant needs the word of somebody outside this broker */
 };

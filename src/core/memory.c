@@ -1,20 +1,26 @@
 /* memory: a ring of lost places. It grants nothing: a place that comes back queues by its old key
- * like any other. Called where plain waiters end, and by EVENT_ACQUIRE. */
+ * like any other. Called where waiters are lost, and by EVENT_ACQUIRE. */
 #include "core/memory.h"
 
 #include <string.h>
 
 #include "core/tell.h"
 
+static bool remembered(const struct claim_record *rec)
+{
+	return rec->request_id[0] && binding_of(rec->binding)->remembered;
+}
+
 void memory_keep(struct core *core, const struct claim *claim)
 {
 	struct place_memory *place = &core->memory[core->memory_next];
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	if (claim_proof(claim) != PROOF_TIME || claim->rec.loads || !claim->rec.request_id[0])
+	if (!remembered(&claim->rec) || claim->rec.loads)
 		return;
 	place->until = mono_after(core->now, core->config.place_memory_ms);
 	place->arrival = claim->rec.arrival;
+	place->tag = claim->rec.tag;
 	place->cls = claim->rec.cls;
 	text_copy(place->name, sizeof(place->name), claim->rec.name);
 	text_copy(place->principal, sizeof(place->principal), claim->rec.principal);
@@ -30,8 +36,7 @@ bool memory_alive(const struct core *core, const struct place_memory *place)
 
 void memory_take(struct core *core, struct claim_record *rec)
 {
-	if (binding_of(rec->binding)->proof != PROOF_TIME || !rec->request_id[0] ||
-	    mono_due(core->memory_until, core->now))
+	if (!remembered(rec) || mono_due(core->memory_until, core->now))
 		return;
 	for (uint32_t i = 0; i < PLACE_MEMORY_COUNT; i++) {
 		struct place_memory *place = &core->memory[i];
@@ -41,7 +46,8 @@ void memory_take(struct core *core, struct claim_record *rec)
 		    strcmp(place->request_id, rec->request_id) != 0)
 			continue;
 		INVARIANT(!mono_before(rec->arrival, place->arrival));
-		rec->arrival = rec->tag = place->arrival;
+		rec->arrival = place->arrival;
+		rec->tag = place->tag;
 		place->request_id[0] = '\0';
 		return;
 	}

@@ -1,6 +1,6 @@
-/* memory: the keys of plain waiters that were lost, for as long as place_memory_ms. The same
- * request_id, asked again, goes on where it stood (CASES.md P19). A bounded ring; a restart of the
- * broker clears it. */
+/* memory: the keys of waiters of plain HTTP and of pages that were lost, for as long as
+ * place_memory_ms. The same request_id, asked again, goes on where it stood (CASES.md P19). A
+ * bounded ring; a restart of the broker clears it. */
 #pragma once
 #include "core/state.h"
 

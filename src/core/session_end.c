@@ -3,6 +3,7 @@
  */
 #include "core/binding.h"
 #include "core/claim.h"
+#include "core/memory.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/tell.h"
@@ -15,6 +16,8 @@ static void end_waiting(struct core *core, struct session *session, enum end_rea
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim->rec.state != CLAIM_QUEUED)
 			continue;
+		if (end == END_DISCONNECTED)
+			memory_keep(core, claim);
 		claim_end(core, claim, end);
 		tell_claim(core, claim, MSG_RELEASED);
 	}

@@ -161,7 +161,7 @@ struct gpu {
 };
 
 struct place_memory {
-	struct mono_ms until, arrival;
+	struct mono_ms until, arrival, tag;
 	enum lease_class cls;
 	char name[LIMIT_ID_BYTES + 1];
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];

@@ -327,6 +327,36 @@ static void test_place_is_remembered(void **state)
 	assert_int_equal(core_position(rig->core, again), 1);
 }
 
+/* So does one of a page that was away for longer than its connection's places are kept; what it has
+ * behind it then stays behind it, and one that said bye is forgotten. */
+static void test_page_is_remembered(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_TAB, LEASE_CHAT, "page");
+	uint64_t page = rig_session(rig, BIND_TAB, "page"), lost, other, again;
+	struct mono_ms tag;
+
+	lock(rig, "holder");
+	rig_wait(rig, page, LEASE_CHAT);
+	rig_pass(rig, 10);
+	want.acquire.request_id = "r-1";
+	lost = rig_ask(rig, page, want);
+	tag = rig_row(rig, lost)->tag;
+	other = lock(rig, "other");
+	rig_close(rig, page);
+	rig_pass(rig, rig->config.tab_linger_ms);
+	assert_int_equal(rig_end(rig, lost), END_DISCONNECTED);
+	page = rig_session(rig, BIND_TAB, "page");
+	again = rig_ask(rig, page, want);
+	assert_int_not_equal(again, lost);
+	assert_int_equal(rig_row(rig, again)->tag.v, tag.v);
+	assert_true(core_position(rig->core, again) < 2);
+	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, page}});
+	page = rig_session(rig, BIND_TAB, "page");
+	again = rig_ask(rig, page, want);
+	assert_true(core_position(rig->core, other) < core_position(rig->core, again));
+}
+
 /* The lease of a silent page ends by its time to live and a lock-delay; renewing moves that. */
 static void test_time_to_live(void **state)
 {
@@ -550,29 +580,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_granted_at_once),
-		TEST(test_only_the_token),
-		TEST(test_page_unlocks),
-		TEST(test_same_name_twice),
-		TEST(test_unlock_of_nothing),
-		TEST(test_unlock_by_id),
-		TEST(test_waiter_hangs_up),
-		TEST(test_holder_hangs_up),
-		TEST(test_timeouts),
-		TEST(test_timeout_against_grant),
-		TEST(test_same_request),
-		TEST(test_lost_answer_of_repeat),
-		TEST(test_stream_moves),
-		TEST(test_place_is_remembered),
-		TEST(test_time_to_live),
-		TEST(test_renew_while_asked),
-		TEST(test_no_timeout),
-		TEST(test_time_to_live_limit),
-		TEST(test_stream),
-		TEST(test_stream_yields),
-		TEST(test_no_wait),
-		TEST(test_cap_per_name),
-		TEST(test_cap_in_all),
+		TEST(test_granted_at_once),    TEST(test_only_the_token),
+		TEST(test_page_unlocks),       TEST(test_same_name_twice),
+		TEST(test_unlock_of_nothing),  TEST(test_unlock_by_id),
+		TEST(test_waiter_hangs_up),    TEST(test_holder_hangs_up),
+		TEST(test_timeouts),           TEST(test_timeout_against_grant),
+		TEST(test_same_request),       TEST(test_lost_answer_of_repeat),
+		TEST(test_stream_moves),       TEST(test_place_is_remembered),
+		TEST(test_page_is_remembered), TEST(test_time_to_live),
+		TEST(test_renew_while_asked),  TEST(test_no_timeout),
+		TEST(test_time_to_live_limit), TEST(test_stream),
+		TEST(test_stream_yields),      TEST(test_no_wait),
+		TEST(test_cap_per_name),       TEST(test_cap_in_all),
 		TEST(test_bad_fields),
 	};
 
