@@ -339,6 +339,11 @@ static void test_why(void **state)
 		{{.code = WHY_HOLDER, .left_ms = 47100},
 		 "x",
 		 "x holds gpu0 and must give way in 48 s, now that others wait."},
+		{{.code = WHY_SELF, .gpu = 1, .holder = 7, .left_ms = 47100},
+		 "Root-Mic",
+		 "Its own session holds big and must give way in 48 s, now that others wait: it "
+		 "waits "
+		 "for itself, until lease 7 ends."},
 		{{.code = WHY_YIELDING, .left_ms = 1530},
 		 "x",
 		 "x was asked to give gpu0 back and has 1.5 s to do so."},
