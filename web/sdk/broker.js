@@ -3,19 +3,23 @@
 import { Claim } from "./claim.js";
 import { BrokerError, closeError, plain } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
+import { HOME } from "./home.js";
 import { now } from "./link.js";
 import { Model } from "./model.js";
 import { siteToken } from "./pair.js";
 import { openPort } from "./port.js";
-import { awakeLock, hasPlaces, keepPlaces, pageKey, takePlaces, watchPage } from "./tab.js";
+import { awakeLock, freeName, hasPlaces, isAwake, keepPlaces, newName, pageKey, takePlaces,
+	watchPage } from "./tab.js";
 
 /** @import { About, BrokerOptions, Hub, Request, RequestOptions, Reside } from "./types.js" */
 /** @import { ModelOptions, State, Status, Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
 
-const SOURCE = import.meta.url.startsWith("http") ? import.meta.url : "http://127.0.0.1:8470";
+const SOURCE = HOME.startsWith("http") ? HOME : "http://127.0.0.1:8470";
 
-/** Events: "state", "queue", "yield", "ended", "reload". */
+const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
+/** Events: "state", "queue", "yield", "kept", "ended", "reload". */
 export class Broker extends EventTarget {
 	/** @type {State} */ #state = "connecting";
 	/** @type {BrokerError|undefined} */ #error;
@@ -27,10 +31,15 @@ export class Broker extends EventTarget {
 	/** @type {any} */ #met;
 	#base;
 	#name;
+	/** Where the places of this Broker are kept; another one of its name has its own. */
 	#storage;
-	#send;
-	#unwatch;
-	#awake = awakeLock();
+	/** Of whoever keeps places: a copy of the tab has the same places and must leave them alone. */
+	#owner = random();
+	#token = "";
+	#heartbeat = "worker";
+	/** @type {(command: any) => void} */ #send = () => {};
+	/** @type {() => void} */ #unwatch = () => {};
+	#awake = awakeLock(this.#owner);
 	/** @type {Hub} */ #hub;
 	#ref = 1;
 	/** When somebody else may hold what is held here, as far as was heard. */
@@ -39,6 +48,8 @@ export class Broker extends EventTarget {
 	/** @type {(() => void)[]} */ #unsure = [];
 	#diagnosing = false;
 	#begun = false;
+	#left = false;
+	/** @type {Promise<void>|undefined} */ #adopting;
 	#stopped = () => {};
 
 	/** @param {BrokerOptions} [o] */
@@ -48,36 +59,35 @@ export class Broker extends EventTarget {
 		this.#base = new URL((o.url ?? SOURCE).replace(/^ws/, "http")).origin;
 		const { document, location } = globalThis;
 		this.#name = plain(o.name || document?.title || location?.host || "page", 128);
-		this.#storage = `baton ${this.#base} ${this.#name}`;
-		this.#send = openPort((e) => this.#on(e), o.heartbeat === "reply");
+		this.#storage = newName(`baton ${this.#base} ${this.#name}`);
 		this.#hub = {
-			send: this.#send,
+			send: (command) => this.#send(command),
 			emit: (type, detail) => this.#emit(type, detail),
 			about: (fields) => this.about(fields),
 			open: () => this.#state === "open",
+			judge: () => this.#judge(),
 			sure: () => this.#sure(),
 			forget: (claim) => {
 				this.#claims.delete(claim.ref);
 				this.#awake(this.#claims.size > 0);
+				this.#keep();
 			},
 		};
-		this.#unwatch = watchPage({ leave: () => this.#leave(), back: () => this.#back(),
-			thaw: () => this.#thaw(), visible: (visible) => this.about({ visible }) });
-		const own = !globalThis.location || this.#base === location.origin;
+		if (!globalThis.WebSocket) {
+			this.#end(new BrokerError("DENIED", "There is no WebSocket here, as when a server "
+				+ "renders a page: ask for the GPU in the browser."));
+			return;
+		}
+		this.#send = openPort((e) => this.#on(e), o.heartbeat === "reply",
+			() => this.#heartbeat = "reply");
+		this.#unwatch = watchPage({ leave: (cached) => this.#leave(cached),
+			back: () => this.#back(), thaw: () => this.#thaw(),
+			visible: (visible) => this.about({ visible }) });
+		const own = this.#base === location?.origin;
 		if ((o.connect ?? (own || hasPlaces(this.#storage) ? "now" : "lazy")) === "now")
 			this.#begin();
 		else
 			this.#state = "idle";
-	}
-
-	/** Where the browser asks its user first, not before a page wants something. */
-	#begin() {
-		if (this.#begun)
-			return;
-		this.#begun = true;
-		if (this.#state === "idle")
-			this.#set("connecting");
-		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
 	}
 
 	get state() {
@@ -94,17 +104,46 @@ export class Broker extends EventTarget {
 		return this.#met?.dev ?? false;
 	}
 
+	/** Where the session runs: "reply" is this thread, and a turn is lost where it stands still.
+	 * @returns {"worker"|"reply"} */
+	get heartbeat() {
+		return /** @type {any} */ (this.#heartbeat);
+	}
+
+	/** Where the browser asks its user first, not before a page wants something. */
+	#begin() {
+		if (this.#begun || this.#state === "closed")
+			return;
+		this.#begun = true;
+		if (this.#state === "idle")
+			this.#set("connecting");
+		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
+	}
+
+	/** Of a page that was left, or that died: then nobody may live who keeps them.
+	 * @type {(kept: any) => void} */
+	#adopt(kept) {
+		this.#places = new Map(kept?.places);
+		this.#ref = Math.max(0, ...[...this.#places.values()].map(({ ref }) => ref)) + 1;
+	}
+
 	async #start() {
 		const { token, backoff, connectTimeoutMs = 4_000 } = this.#o;
-		const kept = takePlaces(this.#storage);
-		this.#places = new Map(kept?.places);
+		let kept = takePlaces(this.#storage);
+		if (kept && !kept.left) {
+			const lives = isAwake(kept.owner);
+			this.#adopting = lives.then((yes) => this.#adopt(kept = yes ? null : kept));
+			await this.#adopting;
+		} else
+			this.#adopt(kept);
 		const adopt = [...this.#places.values()].map(({ ref }) => ref);
-		this.#ref = Math.max(0, ...adopt) + 1;
 		const asks = await loopbackPermission() === "prompt";
 		const shown = (typeof token === "function" ? await token() : token)
 			|| pageKey(this.#base) || siteToken(this.#base);
+		this.#token = shown || "";
 		this.#send({ op: "start", url: this.#base.replace("http", "ws") + "/v1/gpu/session",
-			hello: { id: this.#name, token: shown }, resume: kept?.session ?? null, adopt,
+			hello: { id: this.#name, token: this.#token || undefined },
+			resume: kept?.session ?? null, adopt,
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
 			timeoutMs: asks ? 60_000 : connectTimeoutMs });
 		if (kept)
@@ -113,6 +152,7 @@ export class Broker extends EventTarget {
 	}
 
 	async ready() {
+		this.#begin();
 		if (this.#state === "closed")
 			throw this.#error;
 		if (this.#state !== "open")
@@ -138,16 +178,19 @@ export class Broker extends EventTarget {
 
 	/** @type {(o: RequestOptions) => Promise<any>} */
 	async #request(o) {
+		this.#begin();
+		if (this.#adopting)
+			await this.#adopting;
 		o.signal?.throwIfAborted();
 		if (this.#state === "closed")
 			throw this.#error;
 		this.#begin();
-		const { ref, rid } = this.#places.get(o.key ?? "")
-			?? { ref: this.#ref++, rid: crypto.getRandomValues(new Uint32Array(4)).join("-") };
+		const { ref, rid } = this.#places.get(o.key ?? "") ?? { ref: this.#ref++, rid: random() };
 		this.#places.delete(o.key ?? "");
 		const claim = new Claim(this.#hub, ref, rid, o);
 		this.#claims.set(ref, claim);
 		this.#awake(true);
+		this.#keep();
 		const turn = claim.ask();
 		this.#kick();
 		return turn;
@@ -254,6 +297,7 @@ export class Broker extends EventTarget {
 		this.#met = e;
 		this.#error = undefined;
 		this.#set("open");
+		this.#keep();
 		this.#ready.splice(0).forEach(([resolve]) => resolve(0));
 		for (const claim of this.#claims.values())
 			claim.brokerIsBack();
@@ -299,39 +343,72 @@ export class Broker extends EventTarget {
 			return;
 		this.#error = error;
 		this.#unwatch();
+		freeName(this.#storage);
 		for (const claim of this.#claims.values())
 			claim.fail(error);
 		this.#unsure.splice(0).forEach((resolve) => resolve());
 		this.#set("closed");
 	}
 
-	#leave() {
-		const waiting = [...this.#claims.values()].filter((c) => c.state === "waiting" && c.o.key);
-		for (const claim of this.#claims.values())
-			if (claim.state === "held")
+	/** What a page that is left has given back, its worker may not live to say.
+	 * @param {boolean} cached it may come back as it is: then all that waits goes on waiting */
+	#leave(cached) {
+		for (const claim of [...this.#claims.values()])
+			if (claim.state === "held") {
+				this.#unlock(claim.token);
 				claim.fail(new BrokerError("CLOSED", "The page was left."));
-		this.#send({ op: "leave", keep: waiting.map((c) => c.ref) });
-		if (waiting.length && this.#met)
-			keepPlaces(this.#storage, { session: this.#met.session,
-				places: waiting.map(({ o, ref, rid }) => [o.key ?? "", { ref, rid }]) });
+			}
+		const waiting = [...this.#claims.values()]
+			.filter((c) => c.state === "waiting" && (cached || c.o.key));
+		this.#send({ op: "leave", keep: waiting.map((c) => c.ref), cached });
+		this.#left = true;
+		this.#keep();
+		if (!cached)
+			freeName(this.#storage);
+	}
+
+	/** @param {string} token of a lease */
+	#unlock(token) {
+		/** @type {Record<string, string>} */
+		const headers = { "Content-Type": "application/json" };
+		if (this.#token)
+			headers.Authorization = `Bearer ${this.#token}`;
+		if (token)
+			fetch(`${this.#base}/v1/gpu/unlock`, { method: "POST", keepalive: true, headers,
+				body: JSON.stringify({ token }) }).catch(() => {});
 	}
 
 	#back() {
-		takePlaces(this.#storage);
+		this.#left = false;
+		this.#keep();
 		this.#set("connecting");
-		this.#send({ op: "fresh" });
+		this.#send({ op: "back" });
+	}
+
+	/** For whoever is here next: also if this page dies before it can say that it was left. */
+	#keep() {
+		const keyed = [...this.#claims.values()].filter((c) => c.o.key && c.state !== "ended");
+		keepPlaces(this.#storage, keyed.length ? { session: this.#met?.session ?? null,
+			left: this.#left, owner: this.#owner,
+			places: keyed.map(({ o, ref, rid }) => [o.key ?? "", { ref, rid }]) } : null);
 	}
 
 	/** Judged before the page may touch the GPU. */
 	#thaw() {
 		for (const claim of now() < this.#limit ? [] : [...this.#claims.values()])
 			if (claim.state === "held" && claim.managed)
-				claim.fail(new BrokerError("LOST", "Frozen for too long; ask again."));
+				claim.fail(new BrokerError("LOST", "Silent for too long; ask again."));
+	}
+
+	/** Where this thread is the one that listens, a stand-still of it was silence. */
+	#judge() {
+		if (this.#heartbeat === "reply")
+			this.#thaw();
 	}
 
 	/** Resolves when all that the Link said before was heard: at once, if it just spoke. */
 	async #sure() {
-		this.#thaw();
+		this.#judge();
 		if (now() - this.#heardAt < 200 || this.#state === "closed")
 			return;
 		const heard = new Promise((resolve) => this.#unsure.push(() => resolve(0)));

@@ -1,6 +1,6 @@
 // claim: one request of a page, from asking to its end.
 // @ts-check
-import { BrokerError, endError, plain } from "./errors.js";
+import { BrokerError, endError, plain, warnOnce } from "./errors.js";
 import { Lease } from "./lease.js";
 import { now } from "./link.js";
 
@@ -23,6 +23,8 @@ export class Claim {
 	fence = 0n;
 	/** @type {string|null} */ gpu = null;
 	managed = true;
+	/** What names the lease to whoever has no session. */
+	token = "";
 	taken = false;
 	stepMs = 0;
 	isReady = false;
@@ -122,6 +124,9 @@ export class Claim {
 		if (this.state !== "waiting")
 			return;
 		this.id = `${lease}`;
+		if (why?.code === "self")
+			warnOnce(`Baton: this page waits for itself: it holds lease ${why.holder}, which has `
+				+ "to be released first. Pass a `signal` to requests that may become unwanted.");
 		/** @type {QueueInfo} */
 		const q = { key: this.o.key ?? null, lease: this.id, position, ahead, etaS: eta_s,
 			etaP90S: eta_p90_s, estimate, sentence, boundS: bound_s, guaranteedBy: guaranteed_by,
@@ -138,6 +143,7 @@ export class Claim {
 		this.id = m ? `${m.lease}` : `local-${this.ref}`;
 		this.fence = BigInt(m?.fence ?? 0);
 		this.gpu = m?.gpu ?? null;
+		this.token = m?.token ?? "";
 		clearTimeout(this.#timer);
 		this.o.signal?.removeEventListener("abort", this.#leave);
 		this.#resolve(this.#lease ??= new Lease(this));

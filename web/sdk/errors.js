@@ -45,8 +45,8 @@ export function endError(m) {
 	return new BrokerError(code, detail ? `${text} (${detail})` : text, m);
 }
 
-export const ORIGIN = "List this origin under `origins` in the broker's "
-	+ "configuration, or ask to queue by pair().";
+export const ORIGIN = `List ${globalThis.location?.origin ?? "this origin"} under \`origins\` in `
+	+ "the broker's configuration, or ask to queue by pair().";
 
 /** @type {Record<number, [ErrorCode, string]>} */
 const CLOSED = {
@@ -63,4 +63,13 @@ export function plain(text, bytes) {
 	const clean = `${text}`.slice(0, bytes).replace(/[\p{C}\p{DI}\p{Zl}\p{Zp}]/gu, " ").trim();
 	const cut = new TextEncoder().encode(clean).slice(0, bytes);
 	return new TextDecoder().decode(cut).replace(/\ufffd+$/, "");
+}
+
+const warned = new Set();
+
+/** @param {string} text */
+export function warnOnce(text) {
+	if (!warned.has(text))
+		console.warn(text);
+	warned.add(text);
 }

@@ -16,15 +16,22 @@ export async function loopbackPermission() {
 	}
 }
 
+/** What keeps the browser from asking its user, in words for who made the page. */
+function noPrompt() {
+	const name = "loopback-network";
+	const policy = /** @type {any} */ (globalThis.document)?.featurePolicy;
+	return policy?.features().includes(name) && !policy.allowsFeature(name)
+		? `Give the iframe that this page is in the attribute allow="${name}".` : null;
+}
+
 /** @type {(base: string, down: any, timeoutMs: number) => Promise<BrokerError>} */
 export async function diagnose(base, { code, late, blocked }, timeoutMs) {
 	const denied = (/** @type {string} */ text) => new BrokerError("DENIED", text);
 	const unreachable = (/** @type {string} */ text, listening = true) =>
 		new BrokerError("UNREACHABLE", text, { listening });
-	const permission = await loopbackPermission();
-	if (permission === "denied" || permission === "prompt")
-		return denied("Allow this site to reach apps on this device, when asked "
-			+ `or in the site's settings (loopback-network: ${permission}).`);
+	const policy = denied(`The page's Content-Security-Policy must allow ${base}, also as ws:.`);
+	if (blocked)
+		return policy;
 	if (code > 4000)
 		return unreachable("The broker is full or stopping; try again.");
 	const onBlocked = (/** @type {any} */ event) =>
@@ -32,17 +39,22 @@ export async function diagnose(base, { code, late, blocked }, timeoutMs) {
 	globalThis.document?.addEventListener("securitypolicyviolation", onBlocked);
 	const probe = (/** @type {RequestMode} */ mode) => fetch(`${base}/health`,
 		{ mode, cache: "no-store", signal: AbortSignal.timeout(timeoutMs) })
-		.catch((error) => late ||= error.name === "TimeoutError");
+		.catch((error) => void (late ||= error.name === "TimeoutError"));
 	const read = await probe("cors");
-	const heard = read || await probe("no-cors"); // unreadable is an answer, too
+	const heard = read ?? (late ? null : await probe("no-cors")); // unreadable is an answer, too
 	globalThis.document?.removeEventListener("securitypolicyviolation", onBlocked);
 	if (blocked)
-		return denied(`The page's Content-Security-Policy must allow ${base}, also as ws:.`);
+		return policy;
+	const permission = heard ? null : await loopbackPermission();
+	if (permission === "denied" || permission === "prompt")
+		return denied(noPrompt() ?? "Allow this site to reach apps on this device, when asked "
+			+ `or in the site's settings (loopback-network: ${permission}).`);
 	if (late || read)
 		return unreachable(`What listens at ${base} opens no session; try again, or restart it.`);
 	if (heard)
 		return denied(ORIGIN);
-	return unreachable(`No broker answers at ${base}; start it with: baton serve`,
+	return unreachable(`No broker answers at ${base}; start it with: baton serve `
+		+ "(or an extension of this browser blocks it)",
 		Boolean(globalThis.crossOriginIsolated) && location.origin !== base); // proves nothing
 }
 

@@ -15,6 +15,22 @@ const kill = async (x) => {
 	return x.destroy ? x.destroy() : x.terminate();
 };
 
+/** Whoever looks at `signal` after a stand-still of the thread sees what became of the lease.
+ * @type {(signal: AbortSignal, judge: () => void) => void} */
+function judged(signal, judge) {
+	for (const name of /** @type {const} */ (["aborted", "reason"])) {
+		const { get } = Object.getOwnPropertyDescriptor(AbortSignal.prototype, name) ?? {};
+		Object.defineProperty(signal, name, { get() {
+			judge();
+			return get?.call(signal);
+		} });
+	}
+	signal.throwIfAborted = () => {
+		if (signal.aborted)
+			throw signal.reason;
+	};
+}
+
 export class Lease {
 	/** @type {Claim} */ #claim;
 	#over = new AbortController();
@@ -24,6 +40,7 @@ export class Lease {
 	/** @param {Claim} claim */
 	constructor(claim) {
 		this.#claim = claim;
+		judged(this.#over.signal, () => claim.hub.judge());
 	}
 
 	get id() {
@@ -56,9 +73,13 @@ export class Lease {
 
 	/** Also for a thread that stood still, and has not heard yet what happened meanwhile. */
 	async #stillMine() {
-		if (this.managed)
-			await this.#claim.hub.sure();
+		await this.#heard();
 		this.signal.throwIfAborted();
+	}
+
+	async #heard() {
+		if (this.managed && !this.signal.aborted)
+			await this.#claim.hub.sure();
 	}
 
 	/** Gives way if asked, and resolves to true with the next turn.
@@ -149,6 +170,7 @@ export class Lease {
 		try {
 			return await Promise.race([fn(this), late]);
 		} finally {
+			await this.#heard();
 			if (this.#claim.taken)
 				throw this.signal.reason;
 		}

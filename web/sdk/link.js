@@ -32,6 +32,8 @@ export class Link {
 	#quick = 0;
 	#openedAt = 0;
 	#contact = now();
+	/** When the broker last heard from here, at the earliest. */
+	#spoke = now();
 	#ttlMs = 20_000;
 	/** How long the broker keeps what a broken connection held. */
 	#lingerMs = 2_000;
@@ -44,10 +46,13 @@ export class Link {
 	#asked = false;
 	#pingAt = 0;
 	#stalled = false;
+	/** @param {any} event */
+	#violated = (event) => this.#forbidden(event);
 
 	/** @param {Send} post */
 	constructor(post) {
 		this.post = post;
+		globalThis.addEventListener?.("securitypolicyviolation", this.#violated);
 	}
 
 	/** @param {any} c */
@@ -117,8 +122,10 @@ export class Link {
 	/** @param {any} c */
 	ask({ ref, msg }) {
 		const lease = this.#claims.get(ref)?.lease;
-		if (this.#open && (lease || !ref))
+		if (this.#open && (lease || !ref)) {
+			this.#spoke = now();
 			this.#socket?.send(JSON.stringify({ lease, ...msg }));
+		}
 	}
 
 	/** @param {any} c */
@@ -146,33 +153,57 @@ export class Link {
 		this.#orphans.clear();
 	}
 
-	/** @param {any} c */
-	leave({ keep }) {
+	/** A page that goes into the browser's cache hangs up: nobody is to wait for its answer.
+	 * @param {any} c */
+	leave({ keep, cached }) {
 		this.#left = true;
 		for (const claim of this.#claims.values())
 			if (!keep.includes(claim.ref))
 				this.#giveBack(claim);
 		if (!keep.length)
 			this.ask({ msg: { type: "bye" } });
+		if (cached)
+			this.#hangUp();
 	}
 
-	fresh() {
-		const socket = this.#socket;
-		this.#left = this.#open = false;
-		this.#session = this.#socket = null;
-		socket?.close();
+	/** Out of the cache: the session goes on, or its places are asked for anew. */
+	back() {
+		if (!this.#o || this.#stopped)
+			return;
+		this.#hangUp();
+		this.#left = false;
+		this.#tries = this.#quick = 0;
+		this.#contact = now();
+		this.#arm();
 		this.#connect();
+	}
+
+	#hangUp() {
+		const socket = this.#socket;
+		clearTimeout(this.#retry);
+		clearTimeout(this.#deadline);
+		this.#open = this.#listing = false;
+		this.#socket = null;
+		socket?.close();
 	}
 
 	/** @param {any} c */
 	stop({ code }) {
-		clearTimeout(this.#retry);
-		clearTimeout(this.#deadline);
 		this.ask({ msg: { type: "bye" } });
 		this.#stopped = true;
-		this.#open = false;
-		this.#socket?.close();
+		globalThis.removeEventListener?.("securitypolicyviolation", this.#violated);
+		this.#hangUp();
 		this.post({ ev: "stopped", code });
+	}
+
+	/** The page's policy, which lasts as long as the page. Chromium tells it by this alone.
+	 * @param {any} event */
+	#forbidden({ blockedURI, disposition }) {
+		if (this.#open || !this.#socket || disposition === "report"
+			|| !blockedURI.startsWith(new URL(this.#o.url).origin))
+			return;
+		this.#hangUp();
+		this.post({ ev: "down", blocked: true, silent: true });
 	}
 
 	#connect() {
@@ -253,7 +284,7 @@ export class Link {
 
 	/** When somebody else may hold what is held here. */
 	get #limit() {
-		const silent = this.#contact + this.#ttlMs;
+		const silent = Math.min(this.#contact, this.#spoke) + this.#ttlMs;
 		return this.#open ? silent : Math.min(silent, this.#sure + this.#spanMs);
 	}
 

@@ -1,11 +1,33 @@
 // port: runs a Link in a dedicated Worker, or on this thread where none can start.
 // @ts-check
+import { warnOnce } from "./errors.js";
+import { HOME, WORKER } from "./home.js";
 import { Link } from "./link.js";
 
 /** @import { Send } from "./types.js" */
 
-/** @type {(on: Send, here: boolean) => Send} */
-export function openPort(on, here) {
+const START_MS = 4_000;
+/** @type {any} */
+let policy;
+
+/** The file where it is the page's own; else a script that carries or fetches it.
+ * @returns {string} */
+function workerUrl() {
+	const file = HOME && new URL("worker.js", HOME);
+	if (!file && !WORKER)
+		throw new Error("The bundler left it behind: bundle the package that `npm pack` makes.");
+	const text = WORKER || `import "${file}"`;
+	const url = file && file.origin === location.origin ? file.href
+		: URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+	try {
+		policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy("baton",
+			{ createScriptURL: (/** @type {string} */ same) => same });
+	} catch {} // not one of those that the page allows
+	return policy?.createScriptURL(url) ?? url;
+}
+
+/** @type {(on: Send, here: boolean, onHere: () => void) => Send} */
+export function openPort(on, here, onHere) {
 	/** @type {any[]} */
 	const early = [];
 	/** @type {Send|undefined} */
@@ -13,26 +35,34 @@ export function openPort(on, here) {
 	const ready = (/** @type {Send} */ to) => early.splice(0).forEach(send = to);
 	const onThisThread = () => {
 		const link = new Link(on);
+		onHere();
 		ready((command) => link.do(command));
 	};
+	const fail = (/** @type {any} */ why) => {
+		if (send)
+			return;
+		warnOnce("Baton: no worker starts here, so the session runs on this thread, and a turn is "
+			+ "lost where it stands still. Allow worker-src blob:, or serve worker.js beside "
+			+ `index.js. (${why?.message ?? "It does not load."})`);
+		onThisThread();
+	};
+	if (here) {
+		onThisThread();
+		return (command) => send?.(command);
+	}
 	try {
-		if (here)
-			throw here;
-		const { href, origin } = new URL("./worker.js", import.meta.url);
-		const worker = new Worker(origin === location.origin ? href : URL.createObjectURL(
-			new Blob([`import "${href}"`], { type: "text/javascript" })), { type: "module" });
-		const fail = () => {
-			if (!send) {
-				worker.terminate();
-				onThisThread();
-			}
+		const worker = new Worker(workerUrl(), { type: "module" });
+		const stop = (/** @type {any} */ why) => {
+			send || worker.terminate();
+			fail(why);
 		};
-		worker.onerror = fail;
+		worker.onerror = stop;
 		worker.onmessage = ({ data }) => data.ev ? on(data)
 			: ready((command) => worker.postMessage(command));
-		setTimeout(fail, 4_000);
-	} catch {
-		onThisThread();
+		// In two steps: after a stand-still of this thread it may have spoken by now.
+		setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
+	} catch (error) {
+		fail(error);
 	}
 	return (command) => send ? send(command) : early.push(command);
 }

@@ -9,7 +9,7 @@ export function watchPage(page) {
 	if (document) {
 		const on = (/** @type {any} */ target, /** @type {string} */ type,
 			/** @type {(event: any) => void} */ fn) => target.addEventListener(type, fn, stop);
-		on(globalThis, "pagehide", page.leave);
+		on(globalThis, "pagehide", (event) => page.leave(Boolean(event.persisted)));
 		on(globalThis, "pageshow", (event) => event.persisted && page.back());
 		on(document, "resume", page.thaw);
 		on(document, "visibilitychange", () => page.visible(!document.hidden));
@@ -38,10 +38,13 @@ export function hasPlaces(name) {
 	}
 }
 
-/** @type {(name: string, kept: Kept) => void} */
+/** @type {(name: string, kept: Kept|null) => void} */
 export function keepPlaces(name, kept) {
 	try {
-		sessionStorage.setItem(name, JSON.stringify(kept));
+		if (kept)
+			sessionStorage.setItem(name, JSON.stringify(kept));
+		else
+			sessionStorage.removeItem(name);
 	} catch {}
 }
 
@@ -53,8 +56,36 @@ export function pageKey(base) {
 	} catch {}
 }
 
-/** @returns {(busy: boolean) => void} */
-export function awakeLock() {
+/** @type {Set<string>} */
+const names = new Set();
+
+/** The first of its kind that is free in this page. @type {(name: string) => string} */
+export function newName(name) {
+	let free = name;
+	for (let n = 2; names.has(free); n++)
+		free = `${name} ${n}`;
+	names.add(free);
+	return free;
+}
+
+/** @type {(name: string) => void} */
+export const freeName = (name) => void names.delete(name);
+
+const lockName = (/** @type {string} */ owner) => `baton-awake ${owner}`;
+
+/** Whether a page lives that claims something by that name. Unknown counts as yes.
+ * @type {(owner: string) => Promise<boolean>} */
+export async function isAwake(owner) {
+	try {
+		return await navigator.locks.request(lockName(owner), { ifAvailable: true },
+			(lock) => !lock);
+	} catch {
+		return true;
+	}
+}
+
+/** @type {(owner: string) => (busy: boolean) => void} */
+export function awakeLock(owner) {
 	/** @type {AbortController|null} */
 	let held = null;
 	return (busy) => {
@@ -65,7 +96,7 @@ export function awakeLock() {
 			const { signal } = held = new AbortController();
 			const hold = () => signal.aborted
 				|| new Promise((resolve) => signal.addEventListener("abort", resolve));
-			globalThis.navigator?.locks?.request("baton-awake", { mode: "shared" }, hold)
+			globalThis.navigator?.locks?.request(lockName(owner), { mode: "shared" }, hold)
 				.catch(() => {});
 		}
 	};

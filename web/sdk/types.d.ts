@@ -1,6 +1,8 @@
 // types: the shapes that the SDK's files and its users name. No page loads this.
 /// <reference types="@webgpu/types" />
+/// <reference lib="esnext.disposable" />
 import type { Claim } from "./claim.js";
+import type { BrokerError } from "./errors.js";
 import type { Lease } from "./lease.js";
 
 export type ErrorCode = "UNREACHABLE" | "DENIED" | "UNAUTHORIZED" | "PROTOCOL" | "QUEUE_FULL"
@@ -34,7 +36,8 @@ export interface BrokerOptions {
 	connectTimeoutMs?: number;
 	/** Between tries, with full jitter; default 250 to 10 000. */
 	backoff?: { minMs?: number; maxMs?: number };
-	/** "worker" (default): the session runs in a Worker; "reply": on the calling thread. */
+	/** "worker" (default): the session runs in a Worker, if one starts (Broker.heartbeat tells);
+	 * "reply": on the calling thread, and a turn is lost where that stands still. */
 	heartbeat?: "worker" | "reply";
 }
 
@@ -100,7 +103,21 @@ export interface QueueInfo {
 	boundS: number | null;
 	/** The same as a time. */
 	guaranteedBy: string | null;
+	/** `code` is "self" where this page waits for itself; `holder` is the lease in the way. */
 	why: { code: string; text: string; holder?: number } | null;
+}
+
+/** What `event.detail` is, by the event's type. */
+export interface BrokerEvents {
+	state: { state: State; error?: BrokerError };
+	queue: QueueInfo;
+	/** Give way, please. `for`: who needs it. */
+	yield: { lease: Lease; reason: string; graceMs: number; for: string | null };
+	/** Nobody needs it any more. */
+	kept: { lease: Lease };
+	ended: { lease: Lease; error: BrokerError };
+	/** A file of the broker's pages changed, under `baton serve --dev`. */
+	reload: { path: string };
 }
 
 /** A model that is kept loaded between turns. */
@@ -175,6 +192,8 @@ export interface Hub {
 	about(fields: About): void;
 	forget(claim: Claim): void;
 	open(): boolean;
+	/** Whether this thread stood still for so long that nothing is held any more. */
+	judge(): void;
 	/** What the Link knows of the leases was heard. */
 	sure(): Promise<void>;
 }
@@ -196,7 +215,10 @@ export interface Known {
 
 /** Places that outlive a reload. */
 export interface Kept {
-	session: string;
+	session: string | null;
+	/** The page said so when it was left; without it, it may have died, or be another tab. */
+	left: boolean;
+	owner: string;
 	places: [string, { ref: number; rid: string }][];
 }
 
@@ -279,7 +301,7 @@ export interface FetchContext {
 
 /** The browser's word about a page's life. */
 export interface Page {
-	leave(): void;
+	leave(cached: boolean): void;
 	back(): void;
 	thaw(): void;
 	visible(yes: boolean): void;

@@ -32,8 +32,11 @@ function serveRoute(routes, path, request, answer) {
 
 /**
  * @param {Asked} request @param {Answer} answer @param {Routes} routes
+ * @param {Record<string, string>} headers of all that it answers
  */
-async function serve(request, answer, routes) {
+async function serve(request, answer, routes, headers) {
+	for (const [name, value] of Object.entries(headers))
+		answer.setHeader(name, value);
 	const { pathname } = new URL(request.url ?? "/", "http://site");
 	if (pathname in routes) {
 		serveRoute(routes, pathname, request, answer);
@@ -56,9 +59,10 @@ async function serve(request, answer, routes) {
 /**
  * Starts it on a free port: `base` is its origin.
  * @param {Routes} [routes] may be changed while it runs
+ * @param {Record<string, string>} [headers] of all that it answers
  */
-export async function startForeignSite(routes = {}) {
-	const server = createServer((request, answer) => void serve(request, answer, routes));
+export async function startForeignSite(routes = {}, headers = {}) {
+	const server = createServer((request, answer) => void serve(request, answer, routes, headers));
 	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(undefined)));
 	const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
 	return {

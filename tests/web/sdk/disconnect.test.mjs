@@ -267,6 +267,52 @@ test("an answer that does not come after a stand-still is waited for until the T
 	await broker.close();
 });
 
+test("a thread that stood still for the TTL: `signal` says so at once, run() is LOST", async () => {
+	const script = scripted();
+	script.welcome = { session_ttl_s: 0.4, linger_s: 10 };
+	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
+	/** @type {any} */
+	let seen;
+	const run = broker.run({}, async (lease) => {
+		const { signal } = lease;
+		assert.equal(signal.aborted, false);
+		standStill(500);
+		seen = { aborted: signal.aborted, reason: signal.reason };
+		return "done";
+	});
+	await assert.rejects(within(run), coded("LOST"));
+	assert.equal(seen.aborted, true);
+	assert.equal(seen.reason.code, "LOST");
+	await broker.close();
+});
+
+test("run() hears what happened while its task's thread stood still, before it says \"done\"",
+	async () => {
+		const script = scripted();
+		script.welcome = { session_ttl_s: 20, linger_s: 0.4 };
+		const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
+		const run = broker.run({}, async () => {
+			standStill(300);
+			// What waits to be read on the socket is read after the task.
+			setTimeout(() => script.sockets[0].onmessage({ data: JSON.stringify(
+				{ type: "revoked", ref: 1, lease: 7, reason: "preempted" }) }));
+			setTimeout(() => script.sockets[0].onmessage({ data: "{\"type\":\"ok\"}" }), 1);
+			await null;
+			return "done";
+		});
+		await assert.rejects(within(run), coded("REVOKED"));
+		await broker.close();
+	});
+
+test("a word of the broker's is no proof that it heard one: the TTL counts from ours", async () => {
+	const { script, broker, lease } = await scriptedLease({ session_ttl_s: 0.6, linger_s: 10 });
+	standStill(400);
+	script.sockets[0].onmessage({ data: JSON.stringify({ type: "yield", ref: 1, lease: 7 }) });
+	standStill(400);
+	assert.equal(lease.signal.aborted, true);
+	await broker.close();
+});
+
 test("a session that was taken up elsewhere leaves nothing here", async () => {
 	const { script, broker, lease } = await scriptedLease({});
 	script.sockets[0].onclose({ code: 1000 });

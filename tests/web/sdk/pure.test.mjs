@@ -101,7 +101,7 @@ const stripped = (source) => source.replace(/^\s*\/\*[^]*?\*\/ ?/gm, "")
 const gzipped = (names) => gzipSync(names.map((name) => stripped(
 	readFileSync(new URL(name, SDK), "utf8"))).join(""), { level: 9 }).length;
 
-test("the SDK is at most 12 kB gzipped, comments apart, and its models 7 kB more", () => {
+test("the SDK is at most 14 kB gzipped, comments apart, and its models 7 kB more", () => {
 	assert.equal(stripped("// a\n/** b\n * c */\n\tlet u = \"http://d\"; // e\n\n\t/* f */ g();\n"),
 		"let u = \"http://d\"; // e\ng();\n");
 	const files = readdirSync(SDK).filter((name) => name.endsWith(".js"));
@@ -109,7 +109,7 @@ test("the SDK is at most 12 kB gzipped, comments apart, and its models 7 kB more
 	const session = files.filter((name) => !models.includes(name));
 	assert.ok(session.length > 5);
 	console.log(`# ${gzipped(session)} and ${gzipped(models)} bytes`);
-	assert.ok(gzipped(session) <= 12_000, `${gzipped(session)} bytes`);
+	assert.ok(gzipped(session) <= 14_000, `${gzipped(session)} bytes`);
 	assert.ok(gzipped(models) <= 7_000, `${gzipped(models)} bytes`);
 });
 

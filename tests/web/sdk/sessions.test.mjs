@@ -184,7 +184,7 @@ test("a page that is left gives back what it holds, and knows that it is over", 
 function fakePage(storage) {
 	const page = new EventTarget();
 	const globals = { document: Object.assign(new EventTarget(), { title: "", hidden: false }),
-		addEventListener: page.addEventListener.bind(page),
+		addEventListener: page.addEventListener.bind(page), location: new URL("http://127.0.0.1/"),
 		sessionStorage: { getItem: (/** @type {string} */ k) => storage.get(k) ?? null,
 			setItem: (/** @type {string} */ k, /** @type {string} */ v) => storage.set(k, v),
 			removeItem: (/** @type {string} */ k) => storage.delete(k) } };

@@ -1,0 +1,215 @@
+// @ts-check
+// A page that is left without an end: into the back/forward cache, by a crash, by a worker that did
+// not live to speak. Nobody waits for it, and what it waited for goes on when it comes back.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "../lib/cdp.mjs";
+import { startDaemon } from "../lib/daemon.mjs";
+import { startForeignSite } from "../lib/foreign.mjs";
+import { Bench, bestOf, holding, untilWaiting, waiting } from "../lib/tabs.mjs";
+import { until } from "../lib/until.mjs";
+
+const LINGER_S = 1;
+/** What one who is not there may cost those who are. */
+const COST_MS = 50;
+/** @type {import("../lib/daemon.mjs").Daemon} */
+let daemon;
+/** @type {import("../lib/cdp.mjs").Chromium} */
+let browser;
+/** @type {Awaited<ReturnType<typeof startForeignSite>>} */
+let site;
+
+before(async () => {
+	site = await startForeignSite();
+	daemon = await startDaemon({ config: { origins: [site.base],
+		timing: { tab_linger_s: LINGER_S, lock_delay_s: 0.5, grace_s: 0.5 } } });
+	browser = await launch();
+});
+after(async () => {
+	await browser?.close();
+	await daemon?.stop();
+	await site?.stop();
+});
+
+/** @param {string} name */
+const broker = (name) => ({ broker: { name, url: daemon.base, token: daemon.token } });
+
+/** @param {string[]} names */
+const open = (...names) => Promise.all(names.map(async (name) =>
+	new Bench(await browser.page(`${site.base}/`)).install(broker(name))));
+
+/** @param {Bench[]} benches */
+async function close(...benches) {
+	await Promise.all(benches.map(({ tab }) => tab.close()));
+	await until(async () => (await daemon.status()).sessions === 0, { what: "no session is left" });
+}
+
+/** One holds, the others wait in this order. @param {Bench[]} benches @param {object} [request] */
+async function queue([holder, ...others], request = {}) {
+	await holder.ask("turn");
+	await holder.granted("turn");
+	for (const [at, bench] of others.entries()) {
+		await bench.ask("turn", at === 0 ? request : {});
+		await until(async () => (await waiting(daemon)).length === at + 1, { what: "it waits" });
+	}
+}
+
+/** Elsewhere in the same tab, and back. @param {Bench} bench */
+const away = (bench) => bench.tab.goto(`${site.base}/elsewhere`);
+
+/** @param {Bench} bench */
+async function back(bench) {
+	const { currentIndex, entries } = await bench.tab.send("Page.getNavigationHistory");
+	await bench.tab.send("Page.navigateToHistoryEntry", { entryId: entries[currentIndex - 1].id });
+	await until(() => bench.run("() => location.pathname === '/'"), { what: "it is back" });
+	assert.ok(await bench.run("() => Boolean(globalThis.bench)"), "it came out of the cache");
+}
+
+const attached = async () => (await daemon.status()).waiting
+	.map((/** @type {any} */ row) => row.attached);
+
+/** @type {[string, (bench: Bench) => Promise<any>][]} */
+const absences = [["in the cache", away], ["whose tab was killed", (bench) => bench.tab.crash()]];
+for (const [where, go] of absences)
+	test(`a waiter ${where} costs the one behind it nothing`, async (t) => {
+		const ms = await bestOf(COST_MS, async () => {
+			const all = await open("holder", "absent", "next");
+			await queue(all, { key: "job" });
+			await go(all[1]);
+			await until(async () => !(await attached())[0] || (await waiting(daemon))[0] === "next",
+				{ what: "its connection is gone" });
+			const { at } = await all[0].release("turn");
+			const granted = await all[2].granted("turn");
+			await close(...all);
+			return granted.at - at;
+		});
+		t.diagnostic(`granted ${ms.toFixed(1)} ms after the release`);
+		assert.ok(ms <= COST_MS, `${ms} ms`);
+	});
+
+test("what waits goes on waiting after the cache, in its place, with a key or not", async () => {
+	const all = await open("holder", "cached", "next");
+	for (const request of [{ key: "job" }, {}]) {
+		await queue(all, request);
+		await away(all[1]);
+		await until(async () => (await attached())[0] === false, { what: "it has hung up" });
+		await back(all[1]);
+		await until(async () => (await attached())[0] === true, { what: "it is there again" });
+		assert.deepEqual(await waiting(daemon), ["cached", "next"]);
+		await all[0].release("turn");
+		await all[1].granted("turn");
+		assert.deepEqual(await all[1].run("() => bench.errors"), {});
+		await all[1].release("turn");
+		await all[2].granted("turn");
+		await all[2].release("turn");
+	}
+	await close(...all);
+});
+
+test("longer in the cache than the broker keeps a place: it has its place by its request's id",
+	async () => {
+		const all = await open("holder", "cached", "next");
+		await queue(all);
+		await away(all[1]);
+		await untilWaiting(daemon, ["next"]);
+		await back(all[1]);
+		await untilWaiting(daemon, ["cached", "next"]);
+		await all[0].release("turn");
+		await all[1].granted("turn");
+		await close(...all);
+	});
+
+test("a holder that goes into the cache has stopped, the next is granted at once", async (t) => {
+	const ms = await bestOf(COST_MS * 2, async () => {
+		const all = await open("holder", "next");
+		await queue(all);
+		const { at } = await all[0].run("() => ({ at: bench.now() })");
+		await away(all[0]);
+		const granted = await all[1].granted("turn");
+		assert.deepEqual(await holding(daemon), ["next"]);
+		await back(all[0]);
+		assert.equal((await all[0].over("turn")).code, "CLOSED");
+		await all[0].ask("again");
+		await all[1].release("turn");
+		await all[0].granted("again");
+		await close(...all);
+		return granted.at - at;
+	});
+	t.diagnostic(`granted ${ms.toFixed(1)} ms after the page began to leave`);
+	assert.ok(ms < LINGER_S * 1000 / 2, `${ms} ms`);
+});
+
+// As in Firefox, where a worker ends before it hears what its page said last.
+test("a worker that dies with its page: the page itself gives back what it held", async (t) => {
+	const ms = await bestOf(COST_MS * 2, async () => {
+		const all = await open("holder", "next");
+		await queue(all);
+		await all[0].run(`() => addEventListener("pagehide",
+			() => { Worker.prototype.postMessage = () => {}; }, { capture: true })`);
+		const at = await all[0].run("() => bench.now()");
+		await all[0].tab.reload();
+		const granted = await all[1].granted("turn");
+		await close(...all);
+		return granted.at - at;
+	});
+	t.diagnostic(`granted ${ms.toFixed(1)} ms after the page began to leave`);
+	assert.ok(ms < LINGER_S * 1000 / 2, `${ms} ms`);
+});
+
+test("a waiting tab that crashes and is loaded again has its place, at once or later", async () => {
+	for (const wait of [false, true]) {
+		const all = await open("holder", "crashed", "next");
+		await queue(all, { key: "job" });
+		await all[1].tab.crash();
+		if (wait)
+			await untilWaiting(daemon, ["next"]);
+		await all[1].tab.reload();
+		await all[1].install(broker("crashed"));
+		await all[1].ask("again", { key: "job" });
+		await untilWaiting(daemon, ["crashed", "next"]);
+		await all[0].release("turn");
+		await all[1].granted("again");
+		await close(...all);
+	}
+});
+
+test("a copy of a waiting tab leaves the place to the tab that has it", async () => {
+	const all = await open("holder", "tab", "next");
+	await queue(all, { key: "job" });
+	const kept = await all[1].run("() => JSON.stringify({ ...sessionStorage })");
+	const copy = new Bench(await browser.page(`${site.base}/`));
+	await copy.run("(kept) => void Object.assign(sessionStorage, JSON.parse(kept))", kept);
+	await copy.install(broker("tab"));
+	await copy.ask("turn", { key: "job" });
+	await untilWaiting(daemon, ["tab", "next", "tab"]);
+	await all[0].release("turn");
+	await all[1].granted("turn");
+	assert.deepEqual(await all[1].run("() => bench.states.map((s) => s.state)"), ["open"]);
+	await close(...all, copy);
+});
+
+/** Runs in the page: two Brokers of one name, each with a request. @param {any} options */
+async function two(options) {
+	const { bench } = /** @type {any} */ (globalThis);
+	bench.turns = [];
+	for (const key of ["one", "two"]) {
+		const broker = new bench.sdk.Broker(options);
+		await broker.ready();
+		bench.turns.push(broker.request({ key }));
+		await new Promise((resolve) => broker.addEventListener("queue", resolve, { once: true }));
+	}
+}
+
+test("two Brokers of one name in a page both have their places after a reload", async () => {
+	const all = await open("holder", "page", "next");
+	await queue([all[0]]);
+	await all[1].run(two, broker("twin").broker);
+	await untilWaiting(daemon, ["twin", "twin"]);
+	await all[2].ask("turn");
+	await untilWaiting(daemon, ["twin", "twin", "next"]);
+	await all[1].tab.reload();
+	await all[1].install(broker("page"));
+	await all[1].run(two, broker("twin").broker);
+	await untilWaiting(daemon, ["twin", "twin", "next"]);
+	await close(...all);
+});

@@ -1,0 +1,82 @@
+// @ts-check
+// What keeps a page from the broker is named by its cause, at once, in a real browser: the page's
+// own policy, an iframe that may not ask, a site that is not listed.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "../lib/cdp.mjs";
+import { startDaemon } from "../lib/daemon.mjs";
+import { startForeignSite } from "../lib/foreign.mjs";
+import { Bench } from "../lib/tabs.mjs";
+import { until } from "../lib/until.mjs";
+
+/** @typedef {Awaited<ReturnType<typeof startForeignSite>>} Site */
+/** @type {import("../lib/daemon.mjs").Daemon} */
+let daemon;
+/** @type {import("../lib/cdp.mjs").Chromium} */
+let browser;
+/** @type {Site[]} */
+let sites;
+
+before(async () => {
+	sites = await Promise.all([{ "Content-Security-Policy": "default-src 'self'" }, {}, {}]
+		.map((headers) => startForeignSite({}, /** @type {any} */ (headers))));
+	daemon = await startDaemon({ config: { origins: [sites[0].base] } });
+	const publicly = sites.map(({ port }) => `127.0.0.1:${port}=public`).slice(1).join();
+	browser = await launch({ args: ["--host-resolver-rules=MAP *.test 127.0.0.1",
+		`--ip-address-space-overrides=${publicly}`,
+		`--unsafely-treat-insecure-origin-as-secure=${origin(1)},${origin(2)}`] });
+});
+after(async () => {
+	await browser?.close();
+	await daemon?.stop();
+	await Promise.all(sites.map((site) => site.stop()));
+});
+
+/** @param {number} n */
+const origin = (n) => `http://site${n}.test:${sites[n].port}`;
+
+test("the page's Content-Security-Policy: said at once, and nothing is tried again", async (t) => {
+	for (const heartbeat of ["worker", "reply"]) {
+		const tab = await browser.page(`${sites[0].base}/`);
+		const bench = await new Bench(tab).install({ ready: false, broker: { name: "csp",
+			url: daemon.base, token: daemon.token, heartbeat, fallback: "unmanaged" } });
+		const began = await bench.run("() => bench.now()");
+		await bench.ask("turn");
+		const { at, code, message } = await bench.refused("turn");
+		t.diagnostic(`${heartbeat}: told after ${Math.round(at - began)} ms`);
+		assert.equal(code, "DENIED", message);
+		assert.match(message, /Content-Security-Policy/);
+		assert.ok(at - began < 2000, `${at - began} ms`);
+		await bench.tab.close();
+	}
+});
+
+/** Runs in a page that has the SDK at `module`. @param {string} module @param {any} options */
+async function refusal(module, options) {
+	const { Broker } = await import(module);
+	const broker = new Broker(options);
+	const error = await broker.request().catch((/** @type {any} */ e) => e);
+	await broker.close();
+	return { code: error.code, message: error.message };
+}
+
+test("an iframe that may not ask for the permission: the attribute is named", async () => {
+	const tab = await browser.page(`${origin(1)}/`);
+	await tab.run(`(src) => {
+		addEventListener("message", ({ data }) => { globalThis.told = data; });
+		document.body.append(Object.assign(document.createElement("iframe"), { src }));
+	}`, `${origin(2)}/`);
+	const { targetInfos } = await until(async () => {
+		const all = await browser.send("Target.getTargets");
+		return all.targetInfos.some((/** @type {any} */ i) => i.url.startsWith(origin(2))) && all;
+	}, { what: "the iframe is there" });
+	const { targetId } = targetInfos.find((/** @type {any} */ i) => i.url.startsWith(origin(2)));
+	const { sessionId } = await browser.send("Target.attachToTarget", { targetId, flatten: true });
+	const { result } = await until(() => browser.send("Runtime.evaluate", { awaitPromise: true,
+		returnByValue: true, expression: `(${refusal})("/sdk/index.js", ${JSON.stringify(
+			{ name: "frame", url: daemon.base, token: daemon.token, fallback: "unmanaged" })})` },
+	sessionId, 60000), { what: "it is refused", ms: 60000 });
+	assert.equal(result.value.code, "DENIED", result.value.message);
+	assert.match(result.value.message, /allow="loopback-network"/);
+	await tab.close();
+});

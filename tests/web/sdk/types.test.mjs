@@ -1,0 +1,60 @@
+// @ts-check
+// The package's types, for whoever checks a page of their own with `tsc --strict`.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { tempFolder } from "../lib/children.mjs";
+import { installSdk } from "../lib/package.mjs";
+import { packageFile, root } from "../lib/packages.mjs";
+
+const PAGE = `
+import { Broker, BrokerError, detect, type Lease, type QueueInfo } from "@baton/sdk";
+
+const broker = new Broker({ name: "page", fallback: "origin-lock" });
+const mode: "worker" | "reply" = broker.heartbeat;
+broker.addEventListener("queue", ({ detail: q }) => q.position.toFixed() + q.why?.code);
+broker.addEventListener("yield", ({ detail }) => void detail.lease.yieldIfNeeded());
+broker.addEventListener("state", (event) => event.detail.error?.code === "LOST", { once: true });
+broker.addEventListener("ended", ({ detail: { lease, error } }) => [lease.id, error.retryable]);
+broker.addEventListener("anything", () => undefined);
+// @ts-expect-error: there is no such field
+broker.addEventListener("queue", (event) => event.detail.place);
+
+async function main(): Promise<string> {
+	const maybe = await broker.request({ ifAvailable: true });
+	// @ts-expect-error: it may be null
+	maybe.id;
+	const lease: Lease = await broker.request({ class: "chat", onQueue: (q: QueueInfo) => q.etaS });
+	const device: GPUDevice = await lease.requestDevice({ features: ["shader-f16"] });
+	const { adapter } = await detect();
+	adapter.limits.maxBufferSize + device.limits.maxBindGroups;
+	await using turn = await broker.request();
+	await broker.close();
+	return broker.run({}, async (held) => \`\${held.fence} \${mode} \${turn.id}\`)
+		.catch((error: unknown) => error instanceof BrokerError ? error.code : "");
+}
+void main();
+`;
+
+test("a strict page type-checks, with and without skipLibCheck, in ES2022 and the DOM", () => {
+	const folder = tempFolder("baton-types");
+	const sdk = installSdk(folder);
+	const { peerDependencies } = JSON.parse(readFileSync(join(sdk, "package.json"), "utf8"));
+	for (const name of Object.keys(peerDependencies)) { // npm installs them, and nothing else
+		mkdirSync(join(folder, "node_modules", name, ".."), { recursive: true });
+		symlinkSync(join(root, "web/node_modules", name), join(folder, "node_modules", name));
+	}
+	writeFileSync(join(folder, "page.ts"), PAGE);
+	writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+	for (const ways of [{ module: "esnext", moduleResolution: "bundler", skipLibCheck: false },
+		{ module: "nodenext", moduleResolution: "nodenext", skipLibCheck: true }]) {
+		writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ files: ["page.ts"],
+			compilerOptions: { strict: true, noEmit: true, target: "ES2022", types: [],
+				lib: ["ES2022", "DOM"], ...ways } }));
+		const tsc = spawnSync(process.execPath,
+			[join(packageFile("typescript"), "../tsc.js"), "-p", folder], { encoding: "utf8" });
+		assert.equal(tsc.stdout + tsc.stderr, "", JSON.stringify(ways));
+	}
+});
