@@ -54,6 +54,10 @@ web: build ## the browser tests alone, or those of FILES="..."
 	@tools/pages.sh $(BUILD)
 	@BATON_BIN=$(BUILD)/baton node tests/web/run.mjs $(FILES)
 
+bundles: build ## RUNS=N times each bundled page whose thread stands still: nobody computes beside it
+	@tools/deps.sh test
+	@BATON_BIN=$(BUILD)/baton BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
+
 bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
 	@tools/deps.sh bench
 	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost
@@ -76,5 +80,5 @@ deps:
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim exhaust mutants conformance overlap fuzz web bench lint install clean deps
+.PHONY: help run pages build test sim exhaust mutants conformance overlap fuzz web bundles bench lint install clean deps
 .DEFAULT_GOAL := help

@@ -1,0 +1,180 @@
+// @ts-check
+// A page that was bundled is as safe as one that was not: its thread stands still for longer than
+// the session's TTL under a lease, while another waits for the same GPU. Nobody computes beside it,
+// and what it held is known to it. All pages do so at once, each with a GPU of its own.
+// BUNDLES_RUNS: how often (`make bundles`).
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { BUNDLERS, SERVERS, developmentServer, writePage } from "../lib/bundlers.mjs";
+import { launch } from "../lib/cdp.mjs";
+import { tempFolder } from "../lib/children.mjs";
+import { startDaemon } from "../lib/daemon.mjs";
+import { installSdk } from "../lib/package.mjs";
+import { connect } from "../lib/session.mjs";
+import { clock } from "../lib/tabs.mjs";
+import { until } from "../lib/until.mjs";
+
+const RUNS = Number(process.env.BUNDLES_RUNS) || 1;
+const TTL_S = 2;
+const STILL_MS = 2.6 * TTL_S * 1000; // as 26 s are to the 10 s between which the broker asks twice
+const TYPES = /** @type {Record<string, string>} */ (
+	{ html: "text/html", js: "text/javascript" });
+
+/** @type {import("../lib/daemon.mjs").Daemon} */
+let daemon;
+/** @type {import("../lib/cdp.mjs").Chromium} */
+let browser;
+/** @type {{base: string, stop(): void}[]} */
+const sites = [];
+/** @type {Record<string, string>} where each bundle is */
+const pages = {};
+
+/** Answers `/still` only after so long: for a page that stands still without taking a core.
+ * @param {(request: any, answer: any) => void} rest */
+async function serve(rest) {
+	const server = createServer((request, answer) => {
+		if (request.url?.startsWith("/still"))
+			setTimeout(() => answer.end(), STILL_MS);
+		else
+			rest(request, answer);
+	});
+	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(0)));
+	const { port } = /** @type {any} */ (server.address());
+	const stop = () => {
+		server.close();
+		server.closeAllConnections();
+	};
+	sites.push({ base: `http://127.0.0.1:${port}`, stop });
+	return `http://127.0.0.1:${port}`;
+}
+
+/** @param {string} folder @param {Record<string, string>} [headers] */
+const files = (folder, headers = {}) => (/** @type {any} */ request, /** @type {any} */ answer) => {
+	const path = request.url.endsWith("/") ? `${request.url}index.html` : request.url;
+	try {
+		const text = readFileSync(join(folder, path));
+		answer.writeHead(200, { "Content-Type": TYPES[path.split(".").at(-1)] ?? "", ...headers })
+			.end(text);
+	} catch {
+		answer.writeHead(404).end();
+	}
+};
+
+before(async () => {
+	const from = tempFolder("baton-bundled");
+	const out = tempFolder("baton-bundles");
+	writePage(from);
+	installSdk(from);
+	const site = await serve(files(out));
+	for (const [at, [name, bundle]] of Object.entries(BUNDLERS).entries()) {
+		mkdirSync(join(out, `${at}`));
+		await bundle(from, join(out, `${at}`));
+		pages[name] = `${site}/${at}/`;
+	}
+	for (const [name, which] of Object.entries(SERVERS)) {
+		const vite = await developmentServer(which, from);
+		pages[name] = `${await serve(vite.middlewares)}/`;
+		sites.push({ base: "", stop: () => vite.close() });
+	}
+	const csp = { "Content-Security-Policy": "script-src 'self'; worker-src 'self'" };
+	pages["no worker allowed"] = `${await serve(files(out, csp))}/0/`;
+	const typed = { "Content-Security-Policy": "require-trusted-types-for 'script'" };
+	pages["Trusted Types"] = `${await serve(files(out, typed))}/0/`;
+	daemon = await startDaemon({ gpu: null,
+		args: Object.keys(pages).flatMap((_, at) => ["--fake-gpu", `gpu${at}:24576`]),
+		config: { origins: sites.map(({ base }) => base).filter(Boolean),
+			timing: { session_ttl_s: TTL_S, heartbeat_s: 0.5, grace_s: 0.3, lock_delay_s: 0.3,
+				settle_s: 0.5 } } });
+	browser = await launch();
+});
+after(async () => {
+	await browser?.close();
+	await daemon?.stop();
+	sites.forEach(({ stop }) => stop());
+});
+
+/** Runs in the page. @param {any} options @param {string} gpu */
+async function standStill(options, gpu) {
+	const { sdk } = /** @type {any} */ (globalThis);
+	const now = () => performance.timeOrigin + performance.now();
+	/** @type {any} */
+	const told = { warnings: [] };
+	console.warn = (...texts) => told.warnings.push(texts.join(" "));
+	const broker = new sdk.Broker(options);
+	told.result = await broker.run({ gpu }, async (/** @type {any} */ lease) => {
+		const { signal } = lease;
+		await new Promise((resolve) => setTimeout(resolve, 300)); // the other one waits by then
+		const request = new XMLHttpRequest();
+		request.open("GET", "/still", false);
+		request.send();
+		told.aborted = signal.aborted;
+		told.end = now();
+		return "done";
+	}).catch((/** @type {any} */ error) => error.code);
+	told.heartbeat = broker.heartbeat;
+	await broker.close();
+	return told;
+}
+
+/** One page, and one that waits for its GPU. @param {string} name @param {number} at */
+async function round(name, at) {
+	const gpu = `gpu${at}`;
+	const tab = await browser.page(pages[name]);
+	await until(() => tab.run("() => Boolean(globalThis.sdk)"), { what: name, ms: 60000 });
+	const other = await connect(daemon, "other");
+	const told = tab.run(standStill, { name, url: daemon.base, token: daemon.token }, gpu);
+	await until(async () => (await daemon.status()).leases
+		.some((/** @type {any} */ row) => row.gpu === gpu), { what: `${name} holds`, ms: 30000 });
+	other.send({ type: "acquire", ref: 1, timeout_s: null, gpu });
+	const offered = await until(() => other.messages.find((m) => m.type === "offered"),
+		{ what: `the one after ${name} is offered the GPU`, ms: 30000, every: 2 });
+	const granted = clock();
+	other.send({ type: "accept", lease: offered.lease });
+	const all = { name, granted, ...await told };
+	other.close();
+	await tab.close();
+	return all;
+}
+
+const NO_WORKER = "no worker allowed";
+
+test("each bundle has its worker, and nobody computes beside a thread that stands still",
+	async (t) => {
+		/** @type {any[]} */
+		const rounds = [];
+		for (let run = 0; run < RUNS; run++)
+			rounds.push(...await Promise.all(Object.keys(pages).map(round)));
+		const overlaps = [];
+		for (const { name, granted, end, result, aborted, heartbeat, warnings } of rounds) {
+			t.diagnostic(`${name}: ${heartbeat}, ${result}, the next `
+				+ `${Math.round(granted - end)} ms after its end`);
+			if (name === NO_WORKER) {
+				assert.deepEqual([heartbeat, result, aborted], ["reply", "LOST", true], name);
+				assert.equal(warnings.length, 1, name);
+				assert.match(warnings[0], /worker-src/);
+				continue;
+			}
+			assert.deepEqual([heartbeat, result, aborted, warnings],
+				["worker", "done", false, []], name);
+			if (granted < end)
+				overlaps.push(name);
+		}
+		assert.deepEqual(overlaps, []);
+	});
+
+test("a lease that the worker lost while the page's thread stood still: LOST, never \"done\"",
+	async () => {
+		const tab = await browser.page(pages["esbuild, iife"]);
+		const told = tab.run(standStill, { name: "cut", url: daemon.base, token: daemon.token },
+			"gpu0");
+		await until(async () => (await daemon.status()).leases
+			.some((/** @type {any} */ row) => row.id === "cut"), { what: "it holds", ms: 30000 });
+		await daemon.kill();
+		const { result, heartbeat } = await told;
+		await daemon.start();
+		assert.deepEqual([result, heartbeat], ["LOST", "worker"]);
+		await tab.close();
+	});
