@@ -119,6 +119,7 @@ static bool is_served_in_time(enum why_code code)
 	switch (code) {
 	case WHY_HOLDER:
 	case WHY_HOLDERS:
+	case WHY_SELF:
 	case WHY_YIELDING:
 	case WHY_STOPPING:
 	case WHY_LOCK_DELAY:

@@ -101,13 +101,13 @@ static void test_why_self(void **state)
 static void test_why_self_elsewhere(void **state)
 {
 	struct rig *rig = *state;
-	struct event model = rig_want(BIND_TAB, LEASE_CHAT, "page");
+	struct event model = rig_want(BIND_NATIVE, LEASE_CHAT, "page");
 	uint64_t page, other, held, next;
 
 	rig_gpus(rig, 2, 1, 4 * GIB);
 	rig_configure(rig);
-	page = rig_session(rig, BIND_TAB, "page");
-	other = rig_session(rig, BIND_TAB, "other");
+	page = rig_session(rig, BIND_NATIVE, "page");
+	other = rig_session(rig, BIND_NATIVE, "other");
 	rig_hold(rig, page, LEASE_CHAT);
 	held = rig_hold(rig, other, LEASE_CHAT);
 	next = rig_wait(rig, page, LEASE_CHAT);
@@ -119,7 +119,7 @@ static void test_why_self_elsewhere(void **state)
 	rig_gpus(rig, 1, 4, 4 * GIB);
 	rig_configure(rig);
 	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, page}});
-	page = rig_session(rig, BIND_TAB, "page");
+	page = rig_session(rig, BIND_NATIVE, "page");
 	model.acquire.need.slots = 0;
 	model.acquire.need.vram_bytes = 3 * GIB;
 	rig_take(rig, page, model);
