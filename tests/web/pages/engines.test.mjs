@@ -158,6 +158,7 @@ test("an address that is not allowed is named, with the setting that would allow
 	// A page with the policy that our pages have; it is the policy that refuses.
 	await page.goto(`${daemon.base}/logs`);
 	const { code, message } = await page.evaluate(async (spec) => {
+		await import("/pages/shared/trusted.js"); // as all pages that make workers do
 		const { createEngine } = await import("/pages/engines/engine.js");
 		const engine = createEngine(spec);
 		return engine.load().catch((error) => ({ code: error.code, message: error.message }))
