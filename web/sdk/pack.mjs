@@ -2,8 +2,19 @@
 // `npm pack` through prepack; no page loads it.
 import { appendFileSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 
+/** What a page fetches when it needs it comes at once: a plain script has no later parts.
+ * @param {string} text */
+function inOnePiece(text) {
+	const later = /^\s*const (\{ \w+ \}) = await import\((".*?")\);\n/gm;
+	const imports = [...text.matchAll(later)].map(([, names, from]) => `import ${names} from ${from};\n`);
+	const rest = text.replace(later, "");
+	if (/\bawait import\("\.\//.test(rest))
+		throw new Error("A later import is not on a line of its own.");
+	return imports.join("") + rest;
+}
+
 for (const name of readdirSync(".").filter((name) => name.endsWith(".js")))
-	copyFileSync(name, `dist/${name}`);
+	writeFileSync(`dist/${name}`, inOnePiece(readFileSync(name, "utf8")));
 
 /** The modules of the worker as one script: their names are all different. */
 function workerScript() {

@@ -184,7 +184,8 @@ test("a copy of a waiting tab leaves the place to the tab that has it", async ()
 	await untilWaiting(daemon, ["tab", "next", "tab"]);
 	await all[0].release("turn");
 	await all[1].granted("turn");
-	assert.deepEqual(await all[1].run("() => bench.states.map((s) => s.state)"), ["open"]);
+	assert.deepEqual(await all[1].run("() => bench.states.map((s) => s.state)"),
+		["connecting", "open"]);
 	await close(...all, copy);
 });
 
