@@ -50,10 +50,12 @@ static bool claim_waits(const struct core *core, uint64_t id)
 
 static void make_room(struct core *core, struct claim *claim, uint64_t for_id)
 {
-	const struct claim *head = claim_by_id(core, for_id);
+	struct claim *head = claim_by_id(core, for_id);
 
 	claim->made_room_for = head ? for_id : 0;
 	claim->made_room_fence = head ? head->rec.fence : 0;
+	if (head)
+		head->room_made = true;
 }
 
 static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,

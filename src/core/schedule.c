@@ -63,6 +63,7 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 	if (claim->silent)
 		claim_announce(core, claim);
 	claim->made_room_for = 0;
+	claim->room_made = false;
 	claim->no_wait = false; /* should it come back to the queue, it waits like any other */
 	claim->rec.fence = fence;
 	claim->rec.granted_mask = gpus;

@@ -70,6 +70,7 @@ struct claim {
 	uint32_t asked_mask;       /* QUEUED: GPUs whose holders were asked for it */
 	bool asked;                /* in core.asked */
 	bool killed;               /* SIGKILL was sent */
+	bool room_made;            /* QUEUED: somebody was evicted for it */
 	bool no_wait;              /* leaves again in the step that brought it, unless granted */
 	bool silent;               /* nothing of it was told or written yet */
 	bool indexed;              /* in the tables below */

@@ -30,6 +30,7 @@ static const struct field claim_rows[] = {
 	ROW_MARK(T, 31, made_room_for, SENSE_CLAIM),
 	ROW_UINT(T, 32, made_room_on),
 	ROW_UINT(T, 33, made_room_fence),
+	ROW_LESS(T, 34, room_made, 2),
 };
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T

@@ -27,7 +27,7 @@ static void grant(struct core *core, struct walk *walk, struct claim *claim, uin
 
 	if (group->cursor == &claim->turn)
 		group->cursor = rank_tree_next(&claim->turn);
-	walk->again |= walk_is_head(core, claim);
+	walk->again |= walk_is_head(core, claim) || claim->room_made;
 	claim->rec.due_turn = due;
 	claim->rec.due_since = core->now;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -118,8 +118,7 @@ static uint32_t where_to_ask(const struct core *core, const struct claim *claim,
 		return fit_choose(core, claim, open & asks);
 	for (uint32_t other = 0; other < core->config.gpu_count; other++) {
 		bool voice = claim->rec.cls == LEASE_VOICE && share_urgent(core, other);
-		if ((voice || (due & gpu_bit(other))) &&
-		    !ledger_slots_fit(core, other, claim->rec.need.slots))
+		if ((voice || (due & gpu_bit(other))) && !ledger_turn_fits(core, claim, other))
 			asks |= gpu_bit(other);
 	}
 	return fit_choose(core, claim, open & asks);

@@ -150,6 +150,28 @@ static void test_cut_short_while_loading(void **state)
 	assert_true(rig_row(rig, held)->revoked);
 }
 
+/* What those before it say that they will load is part of its wait. */
+static void test_loads_ahead_are_promised(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_TAB, "a"), b = rig_session(rig, BIND_TAB, "b");
+	uint64_t c = rig_session(rig, BIND_TAB, "c"), ahead, last;
+	struct event want = rig_want(BIND_TAB, LEASE_CHAT, NULL);
+	int64_t told_ms[2];
+
+	rig_hold(rig, a, LEASE_CHAT);
+	want.acquire.timeout_ms = -1;
+	for (int loads = 0; loads < 2; loads++) {
+		want.acquire.loads = loads;
+		ahead = rig_ask(rig, b, want);
+		last = rig_wait(rig, c, LEASE_CHAT);
+		told_ms[loads] = core_bound_ms(rig->core, last, rig->now);
+		rig_release(rig, c, last, false);
+		rig_release(rig, b, ahead, false);
+	}
+	assert_in_range(told_ms[1], told_ms[0] + rig->config.load_ms_max, INT64_MAX);
+}
+
 /* What others are told has room for what those before them load. */
 static void test_promise_of_who_waits(void **state)
 {
@@ -240,6 +262,7 @@ int main(void)
 		TEST(test_kept_after_its_time),
 		TEST(test_comes_back),
 		TEST(test_cut_short_while_loading),
+		TEST(test_loads_ahead_are_promised),
 		TEST(test_promise_of_who_waits),
 		TEST(test_restart_while_loading),
 		TEST(test_restart_keeps_least_run),

@@ -174,12 +174,12 @@ static void test_memory_and_turns_apart(void **state)
 	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
 }
 
-/* An evicted resident that comes back stands behind whom it made room for, also in that very
- * millisecond. */
+/* An evicted resident that comes back stands behind whom it made room for, and behind all who came
+ * until then, also in that very millisecond. */
 static void test_evicted_comes_back_last(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t r, b, model, work;
+	uint64_t r, b, model, work, third;
 	struct event loaded = need(LEASE_CHAT, 0, 20 * GIB);
 
 	start(rig, 1, 1, 24 * GIB);
@@ -189,8 +189,12 @@ static void test_evicted_comes_back_last(void **state)
 	model = rig_take(rig, r, loaded);
 	work = rig_ask(rig, b, need(LEASE_CHAT, 0, 16 * GIB));
 	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
+	third = rig_ask(rig, rig_session(rig, BIND_NATIVE, "c"), need(LEASE_CHAT, 0, 16 * GIB));
 	rig_release(rig, r, model, true);
 	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
+	assert_int_equal(rig_state(rig, model), CLAIM_QUEUED);
+	rig_release(rig, b, work, false);
+	assert_int_equal(rig_state(rig, third), CLAIM_OFFERED);
 	assert_int_equal(rig_state(rig, model), CLAIM_QUEUED);
 }
 
