@@ -144,11 +144,16 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 		core->wake = mono_min(core->wake, oldest_due);
 }
 
-/* It named its need before it was known which GPUs the host would have. */
-static bool could_be_inside(const struct claim *host, const struct claim *claim)
+/* It named its need before it was known which GPUs the host would have, and they may have less
+ * since a reload. */
+static bool could_be_inside(const struct core *core, const struct claim *host,
+			    const struct claim *claim)
 {
 	uint32_t mask = host->rec.granted_mask & claim->mask;
 
+	if (claim->rec.need.vram_bytes > ledger_vram_inside(host, &claim->rec.need) &&
+	    order_beyond(core, claim))
+		return false;
 	return mask_count(mask) >= claim->rec.need.gpu_count;
 }
 
@@ -162,7 +167,7 @@ static void serve_guests(struct core *core, struct group *group)
 		uint32_t gpus;
 		node = rank_tree_next(node);
 		if (order_detached(claim) || order_withheld(core, claim) ||
-		    !could_be_inside(host, claim))
+		    !could_be_inside(core, host, claim))
 			continue;
 		/* Of one that offers no places: it waits for a loan. */
 		if (claim_guests(host) >= host->rec.guests) {

@@ -300,6 +300,28 @@ static void test_never_inside(void **state)
 	assert_int_equal(rig_error(rig), ERR_NEVER_FITS);
 }
 
+/* Nor does one that needs more than the GPU has since a reload. */
+static void test_beyond_since_a_reload(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t s = rig_session(rig, BIND_NATIVE, "server"),
+		 c = rig_session(rig, BIND_NATIVE, "c");
+	uint64_t host, large, next;
+	struct event want;
+
+	host = host_with(rig, s, 2);
+	rig_take(rig, c, rig_need(LEASE_CHAT, 0, 8 * GIB));
+	want = request(LEASE_VOICE, host);
+	want.acquire.need.vram_bytes = 20 * GIB;
+	large = rig_ask(rig, c, want);
+	next = rig_ask(rig, c, request(LEASE_BACKGROUND, host));
+	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
+	rig->config.gpus[0].vram_bytes_total = 16 * GIB;
+	rig_configure(rig);
+	assert_int_equal(rig_state(rig, large), CLAIM_QUEUED);
+	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
+}
+
 /* The limit of a guest is that of everybody: what was offered and not taken up is used, and of one
  * that cannot be cut short it runs while it loads. */
 static void test_limit_is_as_outside(void **state)
@@ -395,6 +417,7 @@ int main(void)
 		TEST(test_in_use),
 		TEST(test_asked_while_it_drains),
 		TEST(test_never_inside),
+		TEST(test_beyond_since_a_reload),
 		TEST(test_limit_is_as_outside),
 	};
 
