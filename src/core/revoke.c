@@ -277,12 +277,14 @@ static struct claim *next_to_revoke(struct claim *host)
 void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
 		  enum end_reason end_as)
 {
+	/* Those inside have connections of their own. */
+	enum end_reason inside_as = end_as == END_DISCONNECTED ? END_REVOKED : end_as;
 	struct claim *inside;
 
 	PRE(end_as != END_NONE);
 	PRE(reason < YIELD_REASON_COUNT);
 	while ((inside = next_to_revoke(claim)))
-		revoke_one(core, inside, reason, end_as);
+		revoke_one(core, inside, reason, inside_as);
 	revoke_one(core, claim, reason, end_as);
 	core->queue_changed = true;
 }

@@ -156,6 +156,22 @@ static void test_host_over(void **state)
 	assert_int_equal(rig_error(rig), ERR_HOST_OVER);
 }
 
+/* The host's connection is not its guest's: that one is not told that its own was lost. */
+static void test_host_is_lost(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t s = rig_session(rig, BIND_NATIVE, "s"), c = rig_session(rig, BIND_NATIVE, "c");
+	uint64_t host, guest;
+
+	rig->config.ack_ms = 2 * rig->config.native_linger_ms;
+	host = host_with(rig, s, 1);
+	guest = rig_ask(rig, c, request(LEASE_CHAT, host));
+	assert_int_equal(rig_state(rig, guest), CLAIM_OFFERED);
+	rig_close(rig, s);
+	rig_pass(rig, rig->config.native_linger_ms);
+	assert_int_equal(rig_end(rig, guest), END_REVOKED);
+}
+
 /* A resident in use is not evicted, but nobody keeps it in use for ever. */
 static void test_in_use(void **state)
 {
@@ -409,6 +425,7 @@ int main(void)
 		TEST(test_hold_limit_inside),
 		TEST(test_memory_inside),
 		TEST(test_host_over),
+		TEST(test_host_is_lost),
 		TEST(test_asked_with_guests),
 		TEST(test_who_may),
 		TEST(test_cycle_of_places),
