@@ -35,7 +35,7 @@ static const struct {
 /* Of pages, not of their workers, in which libraries make workers of their own: a text becomes
  * markup or a script's address only through web/pages/shared/trusted.js. */
 static const char trusted_types[] =
-	"require-trusted-types-for 'script'; trusted-types baton default";
+	"require-trusted-types-for 'script'; trusted-types baton baton-sdk default";
 
 static const char models[] = "/models/", vendor[] = "/vendor/";
 static const char package[] = "/sdk/baton-sdk.tgz"; /* made of the sources; lies on the disk */

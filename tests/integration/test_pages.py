@@ -41,7 +41,7 @@ class PagesTest(DaemonTest):
             self.assertIn(part, policy.split("; "), answer)
         self.assertNotIn("unsafe-inline", policy)
         # A page makes no markup and no worker of a text but by its one policy; its workers hold libraries.
-        trusted = {"require-trusted-types-for 'script'", "trusted-types baton default"}
+        trusted = {"require-trusted-types-for 'script'", "trusted-types baton baton-sdk default"}
         is_page = answer.headers["content-type"].startswith("text/html")
         self.assertEqual(trusted & set(policy.split("; ")), trusted if is_page else set(), answer)
         for name, value in {"cross-origin-opener-policy": "same-origin", "x-content-type-options": "nosniff",

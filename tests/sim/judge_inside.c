@@ -80,14 +80,18 @@ void inside_sent(struct world *w, struct want *want, const struct effect *fx)
 /* Whoever lost its place or its lease hears it at once. */
 void inside_step(struct world *w, const struct event *event)
 {
+	const struct conn *closed =
+		event->type == EVENT_CONN_CLOSED ? net_conn(w, event->from.id) : NULL;
 	bool over = w->check.over;
 	w->check.over = false;
 	if (!over || !judge_is_on(w, JUDGE_INSIDE) || event->type <= EVENT_START)
 		return;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *want = want_of(w, w->wants.active[i]);
+		/* Its client left it in this step, and may have a new connection by now. */
+		bool left = closed && closed->client == want->client;
 		if (want->over_step == w->tally.steps + 1 && want->told_step != want->over_step &&
-		    has_ears(w, want))
+		    !left && has_ears(w, want))
 			judge_fail(w, JUDGE_INSIDE, "claim %llu is over and is not told",
 				   (ull)want->lease);
 	}

@@ -20,7 +20,7 @@ function workerUrl() {
 	const url = file && file.origin === location.origin ? file.href
 		: URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 	try {
-		policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy("baton",
+		policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy("baton-sdk",
 			{ createScriptURL: (/** @type {string} */ same) => same });
 	} catch {} // not one of those that the page allows
 	return policy?.createScriptURL(url) ?? url;

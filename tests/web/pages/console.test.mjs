@@ -62,7 +62,9 @@ beforeEach(async () => {
 	requests = [];
 	page = await browser.signedInPage(daemon, "/health");
 	await page.evaluate(async () => {
+		const key = localStorage.getItem("baton-key") ?? "";
 		localStorage.clear();
+		localStorage.setItem("baton-key", key); // it stays signed in
 		sessionStorage.clear();
 		await new Promise((done) => { indexedDB.deleteDatabase("baton").onsuccess = done; });
 	});
@@ -93,7 +95,7 @@ const answered = (n, tab = page) =>
 	answers(tab).nth(n - 1).waitFor({ timeout: ANSWER_MS });
 
 /** What the page threw; a file that is missing on purpose is no problem. */
-const problems = () => page.problems.filter((text) => !/404|models\/missing/.test(text));
+const problems = () => page.problems.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
 
 /** The lease with which a console computes. */
 const computing = () => until(async () => {

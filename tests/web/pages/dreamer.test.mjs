@@ -34,7 +34,9 @@ after(async () => {
 beforeEach(async () => {
 	page = await browser.signedInPage(daemon, "/health");
 	await page.evaluate(async (notes) => {
+		const key = localStorage.getItem("baton-key") ?? "";
 		localStorage.clear();
+		localStorage.setItem("baton-key", key); // it stays signed in
 		for (const { name } of await indexedDB.databases()) {
 			await new Promise((done, fail) => {
 				const request = indexedDB.deleteDatabase(name);
