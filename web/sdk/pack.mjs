@@ -6,7 +6,8 @@ import { appendFileSync, copyFileSync, readdirSync, readFileSync, writeFileSync 
  * @param {string} text */
 function inOnePiece(text) {
 	const later = /^\s*const (\{ \w+ \}) = await import\((".*?")\);\n/gm;
-	const imports = [...text.matchAll(later)].map(([, names, from]) => `import ${names} from ${from};\n`);
+	const imports = [...text.matchAll(later)]
+		.map(([, names, from]) => `import ${names} from ${from};\n`);
 	const rest = text.replace(later, "");
 	if (/\bawait import\("\.\//.test(rest))
 		throw new Error("A later import is not on a line of its own.");

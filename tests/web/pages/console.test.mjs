@@ -95,7 +95,8 @@ const answered = (n, tab = page) =>
 	answers(tab).nth(n - 1).waitFor({ timeout: ANSWER_MS });
 
 /** What the page threw; a file that is missing on purpose is no problem. */
-const problems = () => page.problems.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
+const problems = () => page.problems
+	.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
 
 /** The lease with which a console computes. */
 const computing = () => until(async () => {
