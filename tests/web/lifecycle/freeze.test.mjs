@@ -130,7 +130,8 @@ async function stubbornClient() {
 	/** @type {any} */ (globalThis).stubborn = seen;
 	const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
 	socket.onopen = () => {
-		say({ type: "hello", version: 1, id: "stubborn" });
+		say({ type: "hello", version: 1, id: "stubborn",
+			token: localStorage.getItem("baton-key") });
 		say({ type: "acquire", ref: 1, class: "normal" });
 	};
 	socket.onmessage = ({ data }) => {

@@ -33,8 +33,8 @@ function openSockets(count) {
 	for (let i = 0; i < count; i++) {
 		const socket = new WebSocket(`ws://${location.host}/v1/gpu/session`);
 		seen.sockets.push(socket);
-		socket.onopen = () =>
-			socket.send(JSON.stringify({ type: "hello", version: 1, id: `many${i}` }));
+		socket.onopen = () => socket.send(JSON.stringify({ type: "hello", version: 1,
+			id: `many${i}`, token: localStorage.getItem("baton-key") }));
 		socket.onmessage = ({ data }) => {
 			const { type } = JSON.parse(data);
 			if (type === "welcome")

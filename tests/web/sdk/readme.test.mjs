@@ -246,6 +246,8 @@ async function open(name, base) {
 	await page.evaluate(async ([module, asking, options]) => {
 		for (const key of await caches.keys()) await caches.delete(key);
 		window.batonOptions = options;
+		// The broker's pages load this first; without it they make no worker.
+		if (!options.url) await import("/pages/shared/trusted.js");
 		const example = await import(module);
 		const { default: say } = await import(asking);
 		window.model = example.model;

@@ -38,7 +38,7 @@ test("outside of a page a Broker that nobody asks connects to nothing and keeps 
 		const broker = new Broker({ name: "idle", heartbeat: "reply" });
 		broker.about({ page: "x" });
 		process.on("exit", () => console.log(made, broker.state));`);
-	assert.equal(told.trim(), "0 connecting");
+	assert.equal(told.trim(), "0 idle");
 });
 
 test("a page of an extension is told to list itself, whatever the permission says", async () => {

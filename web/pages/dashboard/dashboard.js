@@ -3,6 +3,7 @@
 // asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
 import { html, nothing, render } from "/pages/shared/template.js";
+import { pageKey } from "/pages/shared/watch.js";
 import {
 	clearError, formatSeconds, mountShell, setState, showConnection, showError,
 } from "/pages/shared/shell.js";
@@ -19,6 +20,7 @@ const IDLE_MS = 5000;
 const ANNOUNCE_MS = 5000;
 const PAST_EVENTS = 2000;
 const WAITERS_MAX = 1000;
+const SITES_EVERY_MS = 2000;
 
 mountShell({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
@@ -119,10 +121,18 @@ async function start() {
 	followSites();
 }
 
-/** Once, for who may act; it is not needed to see who holds. */
+async function anySites() {
+	const answer = await fetch("/v1/sites", { headers: { Authorization: `Bearer ${pageKey()}` } });
+	const { asking, sites } = await answer.json();
+	return asking.length + sites.length > 0;
+}
+
+/** Once, for who may act; what shows them comes when there are some. */
 async function followSites() {
 	if (!watch.admin || sitesFollowed) return;
 	sitesFollowed = true;
+	while (document.hidden || !await anySites().catch(() => false))
+		await new Promise((done) => setTimeout(done, SITES_EVERY_MS));
 	const sites = await import("/pages/dashboard/sites.js");
 	sites.followSites(/** @type {HTMLElement} */ (document.getElementById("sites")));
 }

@@ -25,7 +25,7 @@ export class WatchError extends Error {
 }
 
 /** What `baton open` left in this browser (sign_in.js). */
-function pageKey() {
+export function pageKey() {
 	try {
 		return localStorage.getItem("baton-key") ?? undefined;
 	} catch {
