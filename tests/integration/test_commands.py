@@ -351,7 +351,8 @@ class UpAndDown(Commands):
         self.assertNotEqual(first, second)
         port = int(re.search(r":(\d+)/", first)[1])
         self.d.address = ("127.0.0.1", port)
-        self.assertEqual(self.d.http("GET", first[first.index("/?"):], token=None).status, 303)
+        self.assertEqual(self.d.http("GET", first[first.index("/?"):], token=None).status, 200)
+        self.assertNotEqual(self.d.http("GET", first[first.index("/?"):], token=None).status, 200)
         self.assertEqual(os.stat(self.d.state / "serve.log").st_mode & 0o777, 0o600)
 
     def test_up_outlives_its_terminal(self):

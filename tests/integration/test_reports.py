@@ -118,9 +118,9 @@ class SeveralGpus(DaemonTest):
 
     def test_best_fit(self):
         """Each goes where least is left over, so that the large room stays for the large."""
-        self.assertEqual(self.held("small", vram_mb=4096), ["c"])
-        self.assertEqual(self.held("middle", vram_mb=12000), ["b"])
-        self.assertEqual(self.held("large", vram_mb=20000), ["a"])
+        self.assertEqual(self.held("small", vram_mb=4096, gpu="any"), ["c"])
+        self.assertEqual(self.held("middle", vram_mb=12000, gpu="any"), ["b"])
+        self.assertEqual(self.held("large", vram_mb=20000, gpu="any"), ["a"])
 
     def test_selectors(self):
         """By name, index and list."""
@@ -132,7 +132,7 @@ class SeveralGpus(DaemonTest):
         """Two at once or none: who asked for two does not sit on one."""
         self.assertEqual(self.held("one", gpu="b"), ["b"])
         gang = self.d.websocket("gang")
-        gang.queue(vram_mb=12000, gpus=2)
+        gang.queue(vram_mb=12000, gpus=2, gpu="any")
         self.assertEqual(self.d.holders(), ["one"])
         self.assertEqual(self.held("other", gpu="c"), ["c"])
         self.assertEqual(self.held("two", gpus=1, gpu="a", wait=False, **{"class": "voice"}), ["a"])
@@ -159,7 +159,7 @@ class SeveralGpus(DaemonTest):
             self.held(name, gpu=gpu)
         waiter = self.d.websocket("any")
         text = "3 GPUs are held, by first, second and third."
-        self.assertEqual(waiter.queue()["why"]["text"], text)
+        self.assertEqual(waiter.queue(gpu="any")["why"]["text"], text)
         self.assertEqual(self.why("any")["text"], text)
         self.assertIn(text, self.run_cli(self.d, "why", "any").stdout)
         self.d.websocket("one").queue(gpu="b")
