@@ -40,8 +40,10 @@ export async function diagnose(base, { code, late, blocked }, timeoutMs) {
 	const probe = (/** @type {RequestMode} */ mode) => fetch(`${base}/health`,
 		{ mode, cache: "no-store", signal: AbortSignal.timeout(timeoutMs) })
 		.catch((error) => void (late ||= error.name === "TimeoutError"));
-	const read = await probe("cors");
+	let read = await probe("cors");
 	const heard = read ?? (late ? null : await probe("no-cors")); // unreadable is an answer, too
+	if (heard)
+		read ??= await probe("cors"); // it may have come up in between
 	globalThis.document?.removeEventListener("securitypolicyviolation", onBlocked);
 	if (blocked)
 		return policy;

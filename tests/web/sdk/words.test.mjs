@@ -67,6 +67,23 @@ test("a page of an extension is told to list itself, whatever the permission say
 	}
 });
 
+test("a broker that comes up while it is looked for has refused nobody", async () => {
+	const { diagnose } = await import("../../../web/sdk/fallback.js");
+	const { fetch } = globalThis;
+	let asked = 0;
+	globalThis.fetch = /** @type {any} */ (async () => {
+		if (++asked === 1)
+			throw new TypeError("nobody yet");
+		return { type: "basic" };
+	});
+	try {
+		const error = await diagnose("http://127.0.0.1:1", { code: 1006 }, 1000);
+		assert.equal(error.code, "UNREACHABLE");
+	} finally {
+		globalThis.fetch = fetch;
+	}
+});
+
 test("nothing that answers may be a broker that an extension hides", async () => {
 	const broker = it.broker("hidden", { url: "http://127.0.0.1:1" });
 	const error = await within(broker.request()).catch((e) => e);
