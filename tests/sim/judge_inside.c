@@ -35,7 +35,9 @@ void inside_record(struct world *w, struct want *want, const struct claim_record
 	uint64_t inside = ends ? 0 : outside_inside(rec);
 	struct want *host = want_of_lease(w, want->inside);
 	bool taken = rec->revoked && !want->revoked && rec->state == CLAIM_YIELDING;
-	if (host && inside != want->inside && host->binding <= BIND_TAB)
+	/* With a later fence it was out meanwhile, and is offered a place there again. */
+	bool left = inside != want->inside || rec->fence != want->now.fence;
+	if (host && left && host->binding <= BIND_TAB)
 		w->clients[host->client].compute_ended_ms = broker_now(w).v;
 	if (inside != 0 && rec->lender == 0 && inside != want->inside)
 		w->tally.guests++;
