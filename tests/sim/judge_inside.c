@@ -23,11 +23,13 @@ bool inside_anybody(struct world *w, const struct want *want)
 /* Its client can be told. */
 static bool has_ears(struct world *w, const struct want *want)
 {
-	const struct conn *conn = net_conn(w, want->conn);
-	if (want->binding <= BIND_TAB)
-		return want->lost_t == INT64_MAX && w->clients[want->client].attached != 0 &&
-		       w->clients[want->client].life == want->life;
-	return want->binding == BIND_STREAM && conn && conn->broker_open;
+	const struct client *client = &w->clients[want->client];
+	bool session = want->binding <= BIND_TAB;
+	const struct conn *conn = net_conn(w, session ? client->attached : want->conn);
+	if (!conn || !conn->broker_open)
+		return false;
+	return session ? want->lost_t == INT64_MAX && client->life == want->life
+		       : want->binding == BIND_STREAM;
 }
 
 void inside_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
