@@ -276,19 +276,6 @@ void ledger_charge(struct core *core, struct claim *claim)
 	take_seats(core, claim);
 }
 
-/* What a tab leaves behind belongs to nobody until its browser frees it, which takes a moment. */
-static void leave_behind(struct core *core, uint32_t gpu)
-{
-	struct gpu *state = &core->gpus[gpu];
-	uint64_t left_bytes = minus(state->vram_seen, ledger_pool(core, gpu));
-
-	if (left_bytes == 0)
-		return;
-	state->vram_seen -= left_bytes;
-	state->left_bytes += left_bytes;
-	state->left_until = mono_after(core->now, core->config.drain_ms_max);
-}
-
 uint64_t ledger_vram_left(const struct core *core, uint32_t gpu)
 {
 	const struct gpu *state = &core->gpus[gpu];
@@ -315,7 +302,6 @@ void ledger_drop(struct core *core, struct claim *claim)
 			state->takers--;
 		}
 		declare(core, claim, gpu, 0, claim->vram_charged);
-		leave_behind(core, gpu);
 	}
 	if (claim->host) {
 		uint64_t inside = claim->rec.need.vram_bytes - claim->vram_charged;
@@ -324,6 +310,19 @@ void ledger_drop(struct core *core, struct claim *claim)
 	}
 	claim->slots_charged = 0;
 	claim->vram_charged = 0;
+}
+
+/* What a tab leaves behind belongs to nobody until its browser frees it, which takes a moment. */
+static void leave_behind(struct core *core, uint32_t gpu)
+{
+	struct gpu *state = &core->gpus[gpu];
+	uint64_t left_bytes = minus(state->vram_seen, ledger_pool(core, gpu));
+
+	if (left_bytes == 0)
+		return;
+	state->vram_seen -= left_bytes;
+	state->left_bytes += left_bytes;
+	state->left_until = mono_after(core->now, core->config.drain_ms_max);
 }
 
 void ledger_recap(struct core *core, uint32_t gpu_mask)
@@ -341,6 +340,7 @@ void ledger_recap(struct core *core, uint32_t gpu_mask)
 		else if (!config->vram_known)
 			room = UINT64_MAX;
 		state->vram_cap = larger(room, state->vram_declared);
+		leave_behind(core, gpu);
 	}
 }
 

@@ -41,8 +41,8 @@ uint64_t ledger_vram_inside(const struct claim *host, const struct need *need);
 void ledger_take(struct core *core, struct claim *claim);
 void ledger_charge(struct core *core, struct claim *claim); /* what it was charged before */
 void ledger_drop(struct core *core, struct claim *claim);
-/* After drops, a reload or a restart: what may be used is what is configured, or what is in use
- * where that is more. */
+/* After drops, and what was taken for them, a reload or a restart: what may be used is what is
+ * configured, or what is in use where that is more. */
 void ledger_recap(struct core *core, uint32_t gpu_mask);
 void ledger_observe(struct core *core, struct session *session, uint32_t gpu, uint64_t bytes);
 /* What may be in use by those whose use a probe cannot tell: they declared so much. */

@@ -218,6 +218,34 @@ static void test_old_reading(void **state)
 	assert_int_equal(view_of(rig).vram_bytes_used, 0);
 }
 
+/* A tab that gives its turn back and keeps its model: what was seen of it stays its own. */
+static void test_change_leaves_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_TAB, LEASE_NORMAL, NULL);
+	struct event change = {.type = EVENT_CHANGE};
+	uint64_t t, lease;
+
+	begin(rig);
+	t = rig_session(rig, BIND_TAB, "tab");
+	rig_sample(rig, 0, 0, 0, 0);
+	want.acquire.need.vram_bytes = 10 * GIB;
+	lease = rig_take(rig, t, want);
+	rig_pass(rig, 1000);
+	rig_sample(rig, 0, 10 * GIB, 0, 0);
+	assert_int_equal(view_of(rig).vram_bytes_unmanaged, 0);
+	change.from = (struct party){PARTY_SESSION, t};
+	change.change.lease = lease;
+	change.change.need = (struct need){.slots = 0, .vram_bytes = 10 * GIB};
+	rig_step(rig, change);
+	assert_int_equal(rig_error(rig), 0);
+	assert_int_equal(view_of(rig).vram_bytes_unmanaged, 0);
+	rig_pass(rig, 1000);
+	rig_sample(rig, 0, 10 * GIB, 0, 0);
+	assert_int_equal(view_of(rig).vram_bytes_unmanaged, 0);
+	assert_int_equal(view_of(rig).vram_bytes_granted, 10 * GIB);
+}
+
 /* A restart forgets neither that it is over nor that its memory is not free. */
 static void test_restart(void **state)
 {
@@ -251,6 +279,7 @@ int main(void)
 		TEST(test_figure_per_lease),
 		TEST(test_old_reading),
 		TEST(test_growth_before_the_grant),
+		TEST(test_change_leaves_nothing),
 		TEST(test_restart),
 	};
 
