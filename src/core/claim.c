@@ -31,7 +31,7 @@ static void end_turn(struct core *core, struct claim *claim, enum claim_state fr
 	if (from != CLAIM_OFFERED)
 		estimate_hold_ended(core, claim);
 	else if (claim->rec.need.slots > 0) /* a turn that was offered is a turn that was used */
-		claim->rec.used_ms += mono_since(core->now, claim->offered_since);
+		claim->rec.used_ms += mono_since(core->now, claim->rec.turn_since);
 	claim->rec.due_turn = false;
 	session_gave_turn(core, claim);
 }
@@ -90,11 +90,10 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	fit_unsettle(core, claim->rec.granted_mask);
 	list_remove(&claim->in_asked);
 	claim->asked = false;
-	if (to == CLAIM_OFFERED)
-		claim->offered_since = core->now;
+	if (to == CLAIM_OFFERED) /* what was offered is used */
+		claim->offered_since = claim->rec.turn_since = core->now;
 	if (from == CLAIM_OFFERED && (to == CLAIM_HELD || to == CLAIM_LOADING)) {
 		claim->rec.held_since = core->now;
-		claim->rec.turn_since = claim->offered_since; /* what was offered is used */
 		claim->rec.held_wall = core->wall;
 		claim->rec.loading = to == CLAIM_LOADING;
 	}
@@ -118,6 +117,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		claim->rec.granted_mask = 0;
 		if (claim->rec.need.all_slots)
 			claim->rec.need.slots = 1;
+		/* An heir had its lender's place for as long as the turn lasted. */
+		claim->rec.tag = mono_max(claim->rec.tag, claim->rec.arrival);
 		order_insert(core, claim);
 		estimate_wait_began(core, claim);
 	}

@@ -140,12 +140,10 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 		       const struct claim *holder, uint32_t gpu, struct mono_ms now)
 {
 	int64_t most = core->config.classes[holder->rec.cls].hold_ms_max + leaving_ms(core, 0);
-	int64_t past = 0;
+	int64_t past = ms_longer(0, mono_since(now, holder->rec.turn_since));
 	struct mono_ms when = MONO_NEVER;
 	enum yield_reason reason;
 
-	if (holder->rec.state != CLAIM_OFFERED)
-		past = ms_longer(0, mono_since(now, holder->rec.turn_since));
 	if (holder->rec.state == CLAIM_YIELDING || holder->rec.state == CLAIM_DRAINING)
 		most = ms_shorter(
 			ms_longer(0, mono_since(holder->deadline, now)),

@@ -67,8 +67,6 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 		claim_loaded(core, claim);
 	if (cut_short && claim->rec.need.slots > 0) {
 		claim->rec.used_ms += mono_since(core->now, claim->rec.turn_since);
-		/* An heir had its lender's place for as long as the turn lasted. */
-		claim->rec.tag = mono_max(claim->rec.tag, claim->rec.arrival);
 	} else if (!cut_short) {
 		claim->rec.used_ms = claim->rec.loaded_ms = 0;
 		claim->rec.arrival = core->now;

@@ -54,8 +54,8 @@ struct claim {
 	struct mono_ms promise;        /* QUEUED: told to be offered by then; NEVER: nothing told */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
-	struct mono_ms offered_since;
-	struct mono_ms yield_since; /* YIELDING: since it was asked; QUEUED: since it waits */
+	struct mono_ms offered_since;  /* for others the turn of one that loads began then */
+	struct mono_ms yield_since;    /* YIELDING: since it was asked; QUEUED: since it waits */
 	uint64_t yield_for;
 	uint64_t made_room_for;   /* YIELDING, then QUEUED: it was evicted for this one; 0: no */
 	uint64_t made_room_fence; /* that one's then: granted once, it has a later one */

@@ -102,8 +102,10 @@ static void blank(struct claim *claim)
 		claim->deadline = none;
 	else
 		claim->rec.wait_deadline = none;
+	if (claim->rec.state == CLAIM_QUEUED)
+		claim->rec.turn_since = none;
 	if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
-		claim->rec.held_since = claim->rec.turn_since = claim->rec.ttl_deadline = none;
+		claim->rec.held_since = claim->rec.ttl_deadline = none;
 		claim->yield_since = none;
 		claim->rec.yield_reason = 0;
 		claim->yield_for = 0;

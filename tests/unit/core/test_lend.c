@@ -235,6 +235,42 @@ static void test_borrower_inherits(void **state)
 	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
 }
 
+/* .. also if its offer was still open then: the lender's turn goes on, it does not begin anew. */
+static void test_heir_of_an_open_offer(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
+	uint64_t held = rig_hold(rig, a, LEASE_CHAT), call = call_of(rig, b, LEASE_CHAT, held);
+	struct mono_ms began = rig_row(rig, held)->turn_since;
+
+	rig_pass(rig, 5000);
+	lend(rig, a, held, call);
+	rig_release(rig, a, held, false);
+	rig_pass(rig, 1000);
+	rig_accept(rig, b, call);
+	assert_int_equal(rig_state(rig, call), CLAIM_HELD);
+	assert_int_equal(rig_row(rig, call)->turn_since.v, began.v);
+}
+
+/* .. and whose offer is missed then has its own place, not the lender's. */
+static void test_heir_misses_its_offer(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
+	uint64_t c = rig_session(rig, BIND_NATIVE, "c"), held = rig_hold(rig, a, LEASE_CHAT);
+	uint64_t other, call;
+
+	rig_pass(rig, 1000);
+	other = rig_wait(rig, c, LEASE_CHAT);
+	rig_pass(rig, 1000);
+	call = call_of(rig, b, LEASE_CHAT, held);
+	lend(rig, a, held, call);
+	rig_release(rig, a, held, false);
+	rig_pass(rig, rig->config.ack_ms);
+	assert_int_equal(rig_state(rig, call), CLAIM_QUEUED);
+	assert_int_equal(rig_state(rig, other), CLAIM_OFFERED);
+}
+
 /* Loans may nest; when the middle one leaves, the last runs in the first one's room. */
 static void test_nested_loans(void **state)
 {
@@ -272,6 +308,8 @@ int main(void)
 		TEST(test_revoked_with_lender),
 		TEST(test_one_grace),
 		TEST(test_borrower_inherits),
+		TEST(test_heir_of_an_open_offer),
+		TEST(test_heir_misses_its_offer),
 		TEST(test_nested_loans),
 	};
 
