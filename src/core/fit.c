@@ -87,12 +87,10 @@ static void settle_gpu(struct core *core, uint32_t gpu)
 	struct gpu *state = &core->gpus[gpu];
 
 	state->pinned_bytes = 0;
-	state->pinned_takers = 0;
 	gpu_holders (holder, core, gpu, HOLDER_KEEPS) {
 		if (fit_can_leave(holder))
 			continue;
 		state->pinned_bytes += holder->vram_charged + undeclared_bytes(core, holder, gpu);
-		state->pinned_takers += holder->vram_charged > 0;
 	}
 	state->settled = true;
 }
@@ -130,7 +128,7 @@ bool fit_possible(const struct core *core, const struct session *session, const 
 	if (ledger_vram_fits(core, session, gpu, need->vram_bytes))
 		return true;
 	if (!ledger_total_known(core, gpu))
-		return state->pinned_takers == 0;
+		return state->pinned_bytes == 0;
 	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) -
 		ledger_vram_left(core, gpu) + core->config.vram_headroom_bytes;
 	return taken <= total && need->vram_bytes <= total - taken;

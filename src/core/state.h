@@ -152,12 +152,10 @@ struct gpu {
 	struct mono_ms memory_since[LEASE_CLASS_COUNT]; /* who waits for memory, or got some */
 	uint32_t class_slots[LEASE_CLASS_COUNT];        /* of slots_used */
 	uint64_t pinned_bytes; /* charged to who cannot be made to leave (fit.c) */
-	uint32_t pinned_takers;
-	bool settled;                  /* the two above are true */
-	struct mono_ms keeper_arrival; /* of the turn head */
-	uint8_t waiting; /* bit per class: somebody waits whom a turn here could serve */
-	bool head_due;   /* the turn head is there because its class is due */
-	bool last_due;   /* the newest turn here was a due one: a voice goes next */
+	bool settled;          /* that is true */
+	uint8_t waiting;       /* bit per class: somebody waits whom a turn here could serve */
+	bool head_due;         /* the turn head is there because its class is due */
+	bool last_due;         /* the newest turn here was a due one: a voice goes next */
 	bool healthy, sampled, used_known;
 };
 

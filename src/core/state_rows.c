@@ -75,7 +75,7 @@ const struct field_table session_fields = FIELD_TABLE(session_rows);
 
 #define T struct gpu
 /* Made anew: slots_used, slots_cap, class_slots, takers, vram_sessions, vram_plain, vram_unseen,
- * vram_declared, vram_cap, pinned_bytes, pinned_takers, settled. */
+ * vram_declared, vram_cap, pinned_bytes, settled. */
 static const struct field gpu_rows[] = {
 	ROW_UINT(T, 1, vram_used),
 	ROW_UINT(T, 2, vram_outside),
@@ -87,7 +87,6 @@ static const struct field gpu_rows[] = {
 	ROW_MARK(T, 10, memory_head, SENSE_CLAIM),
 	ROW_OF(T, 11, FIELD_INT, lag, SENSE_NONE, NULL),
 	ROW_OF(T, 12, FIELD_TIME, memory_since, SENSE_NONE, NULL),
-	ROW_TIME(T, 13, keeper_arrival),
 	ROW_UINT(T, 16, waiting),
 	ROW_LESS(T, 17, head_due, 2),
 	ROW_LESS(T, 18, last_due, 2),

@@ -11,53 +11,41 @@
 #include "core/order.h"
 #include "core/schedule.h"
 
-static uint32_t kept_turns(const struct core *core, const struct claim *claim)
-{
-	uint32_t mask = 0;
-
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		mask |= core->gpus[gpu].turn_head == claim->rec.id ? gpu_bit(gpu) : 0;
-	return mask;
-}
-
-static uint32_t kept_memory(const struct core *core, const struct claim *claim)
-{
-	uint32_t mask = 0;
-
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		mask |= core->gpus[gpu].memory_head == claim->rec.id ? gpu_bit(gpu) : 0;
-	return mask;
-}
-
 /* Something that it waits for is kept for it. */
 bool walk_is_head(const struct core *core, const struct claim *claim)
 {
-	return kept_turns(core, claim) || kept_memory(core, claim);
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (core->gpus[gpu].turn_head == claim->rec.id ||
+		    core->gpus[gpu].memory_head == claim->rec.id)
+			return true;
+	return false;
+}
+
+/* Of these GPUs, whose turns or memory are kept: where that is for one that came later. */
+static uint32_t kept_for_later(const struct core *core, uint32_t gpus, bool memory,
+			       struct mono_ms arrival)
+{
+	uint32_t later = 0;
+
+	mask_each (gpu, gpus) {
+		const struct gpu *state = &core->gpus[gpu];
+		uint64_t head = memory ? state->memory_head : state->turn_head;
+		if (mono_before(arrival, claim_by_id(core, head)->rec.arrival))
+			later |= gpu_bit(gpu);
+	}
+	return later;
 }
 
 static uint32_t open_turns(const struct core *core, const struct walk *walk,
 			   const struct claim *claim)
 {
-	uint32_t open = walk->turns;
-
-	for (uint32_t gpu = 0; walk->behind_big && gpu < core->config.gpu_count; gpu++)
-		if ((walk->behind_big & gpu_bit(gpu)) &&
-		    mono_before(claim->rec.arrival, core->gpus[gpu].keeper_arrival))
-			open |= gpu_bit(gpu);
-	return open;
+	return walk->turns | kept_for_later(core, walk->behind_big, false, claim->rec.arrival);
 }
 
 static uint32_t open_memory(const struct core *core, const struct walk *walk,
 			    const struct claim *claim)
 {
-	uint32_t open = walk->memory;
-
-	for (uint32_t gpu = 0; walk->behind_set && gpu < core->config.gpu_count; gpu++)
-		if ((walk->behind_set & gpu_bit(gpu)) &&
-		    mono_before(claim->rec.arrival,
-				claim_by_id(core, core->gpus[gpu].memory_head)->rec.arrival))
-			open |= gpu_bit(gpu);
-	return open;
+	return walk->memory | kept_for_later(core, walk->behind_set, true, claim->rec.arrival);
 }
 
 uint32_t walk_open(const struct core *core, const struct walk *walk, const struct claim *claim)
@@ -103,18 +91,8 @@ void walk_prepare(struct core *core)
 /* Somebody in it may have arrived before the keeper of a turn or of memory there. */
 static bool has_elder(const struct core *core, const struct walk *walk, const struct group *group)
 {
-	if ((walk->behind_big | walk->behind_set) == 0)
-		return false;
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
-		const struct gpu *state = &core->gpus[gpu];
-		uint32_t bit = group->possible & gpu_bit(gpu);
-		if ((walk->behind_big & bit) && mono_before(group->oldest, state->keeper_arrival))
-			return true;
-		if ((walk->behind_set & bit) &&
-		    mono_before(group->oldest, claim_by_id(core, state->memory_head)->rec.arrival))
-			return true;
-	}
-	return false;
+	return kept_for_later(core, walk->behind_big & group->possible, false, group->oldest) ||
+	       kept_for_later(core, walk->behind_set & group->possible, true, group->oldest);
 }
 
 static struct mono_ms oldest_of(const struct group *group)
@@ -227,7 +205,6 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 		walk->turns &= ~gpu_bit(gpu);
 		walk->behind_big &= ~gpu_bit(gpu);
 		walk->behind_big |= need_is_big(core, need) ? gpu_bit(gpu) : 0;
-		state->keeper_arrival = claim->rec.arrival;
 		state->turn_head = claim->rec.id;
 		state->head_due = keeps == KEEPS_ALL;
 	}

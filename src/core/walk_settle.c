@@ -8,7 +8,6 @@
 static void forget_heads(struct gpu *gpu)
 {
 	gpu->turn_head = gpu->memory_head = 0;
-	gpu->keeper_arrival = MONO_NEVER;
 	gpu->head_due = false;
 }
 
