@@ -263,13 +263,7 @@ static int64_t on_gpu_ms(const struct core *core, uint32_t gpu, const struct cla
 
 static uint32_t possible_now(const struct core *core, const struct claim *claim)
 {
-	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
-
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if ((open & (1u << gpu)) &&
-		    !fit_possible(core, claim->session, &claim->rec.need, gpu))
-			open &= ~(1u << gpu);
-	return open;
+	return fit_possible_gpus(core, claim->session, &claim->rec.need, claim->mask);
 }
 
 static enum bound_none why_none(const struct core *core, const struct claim *claim)
@@ -280,8 +274,7 @@ static enum bound_none why_none(const struct core *core, const struct claim *cla
 		return BOUND_DETACHED;
 	if (claim->host)
 		return BOUND_HOST;
-	if (order_beyond(core, claim) ||
-	    mask_count(possible_now(core, claim)) < claim->rec.need.gpu_count)
+	if (order_beyond(core, claim) || possible_now(core, claim) == 0)
 		return BOUND_BLOCKED;
 	if (claim->rec.need.vram_bytes > 0)
 		return BOUND_MEMORY;

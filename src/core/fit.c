@@ -6,6 +6,7 @@
 #include "core/order.h"
 #include "core/preempt.h"
 #include "core/revoke.h"
+#include "core/schedule.h"
 
 #define NEVER_MS ((int64_t)1 << 50)
 
@@ -132,6 +133,17 @@ bool fit_possible(const struct core *core, const struct session *session, const 
 	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) -
 		ledger_vram_left(core, gpu) + core->config.vram_headroom_bytes;
 	return taken <= total && need->vram_bytes <= total - taken;
+}
+
+uint32_t fit_possible_gpus(const struct core *core, const struct session *session,
+			   const struct need *need, uint32_t mask)
+{
+	uint32_t possible = mask & schedule_open(core, need->vram_bytes > 0);
+
+	for (uint32_t gpu = 0; need->vram_bytes > 0 && gpu < core->config.gpu_count; gpu++)
+		if ((possible & (1u << gpu)) && !fit_possible(core, session, need, gpu))
+			possible &= ~(1u << gpu);
+	return mask_count(possible) >= need->gpu_count ? possible : 0;
 }
 
 /* When this holder can be expected to be gone, by what may be asked of it. */

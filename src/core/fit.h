@@ -14,6 +14,9 @@ uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t
  * fit_settle brings up to date. */
 bool fit_possible(const struct core *core, const struct session *session, const struct need *need,
 		  uint32_t gpu);
+/* GPUs of `mask` that are open to the need and where it is possible; 0: fewer than it asks for. */
+uint32_t fit_possible_gpus(const struct core *core, const struct session *session,
+			   const struct need *need, uint32_t mask);
 /* Whether somebody else may be possible now. */
 bool fit_settle(struct core *core);
 /* Who holds there, or may stay, has changed. */

@@ -93,7 +93,6 @@ bool order_beyond(const struct core *core, const struct claim *claim)
 uint32_t order_held_back(const struct core *core, const struct claim *claim)
 {
 	const struct claim *head;
-	uint32_t gpus = 0;
 
 	if (claim->made_room_for == 0)
 		return 0;
@@ -103,11 +102,8 @@ uint32_t order_held_back(const struct core *core, const struct claim *claim)
 	    order_withheld(core, head) || order_beyond(core, head) ||
 	    head->rec.fence != claim->made_room_fence)
 		return 0;
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if ((claim->made_room_on & head->mask & (1u << gpu)) && core->gpus[gpu].healthy &&
-		    fit_possible(core, head->session, &head->rec.need, gpu))
-			gpus |= 1u << gpu;
-	return gpus;
+	return claim->made_room_on &
+	       fit_possible_gpus(core, head->session, &head->rec.need, head->mask);
 }
 
 /* What a session uses already is not asked for twice, so its memory fits where another's does not.

@@ -63,19 +63,10 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 /* What cannot be served now, whoever is asked to go, closes nothing. */
 static uint32_t possible_gpus(const struct core *core, const struct group *group)
 {
-	bool vram = group->need.vram_bytes > 0;
-	uint32_t open = group->mask & schedule_open(core, vram);
-	uint32_t possible = 0;
-
 	if (group->detached || group->withheld || group->beyond ||
 	    rank_tree_count(&group->turns) == 0)
 		return 0;
-	if (!vram)
-		possible = open;
-	for (uint32_t gpu = 0; vram && gpu < core->config.gpu_count; gpu++)
-		if ((open & gpu_bit(gpu)) && fit_possible(core, group->session, &group->need, gpu))
-			possible |= gpu_bit(gpu);
-	return mask_count(possible) >= group->need.gpu_count ? possible : 0;
+	return fit_possible_gpus(core, group->session, &group->need, group->mask);
 }
 
 void walk_prepare(struct core *core)

@@ -211,13 +211,11 @@ static void why_served(const struct core *core, const struct claim *claim, struc
 		       struct why *ret_why)
 {
 	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);
-	uint32_t possible = 0;
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		const struct gpu *state = &core->gpus[gpu];
 		if (!(open & (1u << gpu)))
 			continue;
-		possible += fit_possible(core, claim->session, &claim->rec.need, gpu);
 		if (state->turn_head != claim->rec.id && state->memory_head != claim->rec.id)
 			continue;
 		why_head(core, claim, gpu, now, ret_why);
@@ -226,7 +224,7 @@ static void why_served(const struct core *core, const struct claim *claim, struc
 		if (ret_why->code != WHY_NEXT)
 			return;
 	}
-	if (possible >= claim->rec.need.gpu_count)
+	if (fit_possible_gpus(core, claim->session, &claim->rec.need, open))
 		why_behind(core, claim, now, ret_why);
 	else
 		why_blocked(core, claim, mask_first(open), ret_why);

@@ -258,6 +258,33 @@ static void test_evicted_waits_for_whom_it_made_room(void **state)
 	assert_int_equal(rig_state(rig, work), CLAIM_OFFERED);
 }
 
+/* .. but not for a set that cannot be served, for another of its GPUs has failed. */
+static void test_evicted_waits_for_no_broken_set(void **state)
+{
+	struct rig *rig = *state;
+	struct event loaded = need(LEASE_CHAT, 0, 20 * GIB), failed = {.type = EVENT_GPU_SAMPLE};
+	struct event set = need(LEASE_BACKGROUND, 1, 16 * GIB);
+	struct event elsewhere = need(LEASE_BACKGROUND, 1, 0);
+	uint64_t r, model, work;
+
+	start(rig, 2, 1, 24 * GIB);
+	r = rig_session(rig, BIND_NATIVE, "r");
+	loaded.acquire.evictable = true;
+	loaded.acquire.need.gpu_mask = 1;
+	model = rig_take(rig, r, loaded);
+	elsewhere.acquire.need.gpu_mask = 2;
+	rig_take(rig, rig_session(rig, BIND_NATIVE, "h"), elsewhere);
+	set.acquire.need.gpu_count = 2;
+	work = rig_ask(rig, rig_session(rig, BIND_NATIVE, "b"), set);
+	assert_int_equal(rig_state(rig, model), CLAIM_YIELDING);
+	rig_release(rig, r, model, true);
+	assert_int_equal(rig_state(rig, model), CLAIM_QUEUED);
+	failed.sample.gpu = 1;
+	rig_step(rig, failed);
+	assert_int_equal(rig_state(rig, work), CLAIM_QUEUED);
+	assert_int_equal(rig_state(rig, model), CLAIM_OFFERED);
+}
+
 /* Memory that came free is kept for a class that is due until it has all of it, also from voice. */
 static void test_due_memory_is_kept(void **state)
 {
@@ -619,6 +646,7 @@ int main(void)
 		TEST(test_memory_and_turns_apart),
 		TEST(test_evicted_comes_back_last),
 		TEST(test_evicted_waits_for_whom_it_made_room),
+		TEST(test_evicted_waits_for_no_broken_set),
 		TEST(test_wide_turn_is_served),
 		TEST(test_due_memory_is_kept),
 		TEST(test_models_of_voice_take_turns_with_others),
