@@ -30,13 +30,11 @@ static void grant(struct core *core, struct walk *walk, struct claim *claim, uin
 	walk->again |= walk_is_head(core, claim) || claim->room_made;
 	claim->rec.due_turn = due;
 	claim->rec.due_since = core->now;
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+	mask_each (gpu, gpus) {
 		struct gpu *state = &core->gpus[gpu];
-		if (!(gpus & gpu_bit(gpu)))
-			continue;
 		if (claim->rec.need.slots > 0)
 			state->last_due = due;
-		if (claim->rec.need.slots == 0)
+		else
 			state->memory_since[claim->rec.cls] = core->now;
 	}
 	schedule_grant(core, claim, gpus);
@@ -108,15 +106,14 @@ static uint32_t due_on(const struct core *core, const struct claim *claim)
 	return due;
 }
 
-/* It waits for one turn: there, or where it may ask as well and is served sooner. */
+/* There; one that waits for one turn also where it may ask as well and is served sooner. */
 static uint32_t where_to_ask(const struct core *core, const struct claim *claim, uint32_t open,
-			     uint32_t gpu)
+			     uint32_t due, uint32_t gpu)
 {
-	uint32_t asks = gpu_bit(gpu), due = due_on(core, claim);
+	bool set = claim->rec.need.gpu_count > 1;
+	uint32_t asks = gpu_bit(gpu);
 
-	if (claim->rec.need.gpu_count > 1)
-		return fit_choose(core, claim, open & asks);
-	for (uint32_t other = 0; other < core->config.gpu_count; other++) {
+	for (uint32_t other = 0; !set && other < core->config.gpu_count; other++) {
 		bool voice = claim->rec.cls == LEASE_VOICE && share_urgent(core, other);
 		if ((voice || (due & gpu_bit(other))) && !ledger_turn_fits(core, claim, other))
 			asks |= gpu_bit(other);
@@ -130,7 +127,7 @@ static uint32_t where_to_ask(const struct core *core, const struct claim *claim,
 static void visit_due(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpu)
 {
 	uint32_t open = walk_open(core, walk, claim);
-	uint32_t gpus = fit_place(core, claim, open, gpu_bit(gpu));
+	uint32_t gpus = fit_place(core, claim, open, gpu_bit(gpu)), due;
 	bool fits = gpus & gpu_bit(gpu);
 	enum keeps keeps = KEEPS_ALL;
 
@@ -143,8 +140,9 @@ static void visit_due(struct core *core, struct walk *walk, struct claim *claim,
 	}
 	if (gpus && claim->rec.need.gpu_count > 1)
 		return;
-	gpus = where_to_ask(core, claim, open, gpu);
-	if (!(gpus & due_on(core, claim)))
+	due = due_on(core, claim);
+	gpus = where_to_ask(core, claim, open, due, gpu);
+	if (!(gpus & due))
 		keeps = KEEPS_LACKING;
 	else if (!memory_is_there(core, claim, gpus))
 		keeps = KEEPS_MEMORY;
