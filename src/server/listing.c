@@ -14,7 +14,8 @@ struct listing {
 	struct render render;
 	struct text text;
 	uint64_t conn, limit;
-	uint64_t session;  /* only what is its own; 0: all */
+	bool own; /* only what is of this session, which has no number before its welcome */
+	uint64_t session;
 	uint64_t after;    /* holders: id of the last row */
 	uint32_t position; /* waiters: the next row */
 	bool as_message, begun;
@@ -61,7 +62,7 @@ void listing_drop(struct listings *listings, uint64_t conn)
 
 static bool is_shown(const struct listing *listing, const struct claim_view *view)
 {
-	return listing->session == 0 || view->rec->session == listing->session;
+	return !listing->own || (listing->session && view->rec->session == listing->session);
 }
 
 static bool add_waiter(const struct shell *shell, struct listing *listing)
@@ -202,9 +203,10 @@ static bool step(struct shell *shell, struct listing *listing, struct mono_ms en
 	return false;
 }
 
-bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit,
-		   uint64_t session)
+bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit)
 {
+	const struct door *door = door_of(&shell->doors, conn);
+	bool own = door && door->session && door->session->rights == ACCESS_QUEUE;
 	struct core_stats stats;
 	struct claim_view holder;
 	if (listing_of(&shell->listings, conn))
@@ -225,12 +227,13 @@ bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t
 		core_waits(shell->broker.core, (enum lease_class)cls, &head.waits[cls]);
 	head.grants = core_grants(shell->broker.core, shell->broker.now, &head.grants_left_ms);
 	head.grants_detail = facts_grants_detail(shell, head.grants);
-	if (session == 0 && core_holder_after(shell->broker.core, 0, shell->broker.now, &holder))
+	if (!own && core_holder_after(shell->broker.core, 0, shell->broker.now, &holder))
 		head.owner = holder.rec->name;
 	listing->conn = conn;
 	listing->as_message = as_message;
 	listing->limit = limit;
-	listing->session = session;
+	listing->own = own;
+	listing->session = own ? door->session->id : 0;
 	text_init(&listing->text);
 	render_begin(&listing->render, &listing->text, &head, as_message);
 	list_init(&listing->link);

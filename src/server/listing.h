@@ -21,10 +21,9 @@ struct listings {
 
 void listings_init(struct listings *listings);
 void listings_finish(struct listings *listings);
-/* For an HTTP exchange with a DOOR_LISTING, or a session. At most `limit` waiting rows. False: this
- * connection has one already. */
-bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit,
-		   uint64_t session);
+/* For an HTTP exchange with a DOOR_LISTING, or a session. At most `limit` waiting rows; of a site's
+ * session its own rows alone. False: this connection has one already. */
+bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit);
 /* A slice; the listing that got it goes to the end. Returns when there is more to do. */
 struct mono_ms listings_step(struct shell *shell);
 void listing_drop(struct listings *listings, uint64_t conn); /* no harm when there is none */

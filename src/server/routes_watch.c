@@ -12,7 +12,7 @@ void route_status(struct shell *shell, const struct asked *asked)
 	uint64_t limit = UINT64_MAX;
 	(void)route_query_u64(asked->request->query, "limit", &limit);
 	door_open(&shell->doors, asked->request->conn, DOOR_LISTING, asked->verdict.allow_origin);
-	(void)listing_begin(shell, asked->request->conn, false, limit, 0);
+	(void)listing_begin(shell, asked->request->conn, false, limit);
 }
 
 void route_events(struct shell *shell, const struct asked *asked)

@@ -304,8 +304,7 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 		on_admin(shell, door, ticket);
 		return;
 	case MESSAGE_STATUS:
-		if (!listing_begin(shell, door->conn, true, in->limit,
-				   rights == ACCESS_QUEUE ? door->session->id : 0))
+		if (!listing_begin(shell, door->conn, true, in->limit))
 			deny(shell, door->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
 	case MESSAGE_SUBSCRIBE:
