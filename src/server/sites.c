@@ -124,36 +124,33 @@ static struct site_ask *waiting(struct sites *sites, uint64_t id, struct mono_ms
 	return NULL;
 }
 
-static void drop(struct sites *sites, uint32_t at)
+struct site *sites_of_origin(struct sites *sites, const char *origin)
 {
-	memmove(&sites->v[at], &sites->v[at + 1], (sites->count - at - 1) * sizeof sites->v[0]);
-	sites->v[--sites->count] = (struct site){0};
-}
-
-static void drop_origin(struct sites *sites, const char *origin)
-{
-	for (uint32_t i = sites->count; i-- > 0;)
+	for (uint32_t i = 0; i < sites->count; i++)
 		if (strcmp(sites->v[i].origin, origin) == 0)
-			drop(sites, i);
+			return &sites->v[i];
+	return NULL;
 }
 
 const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[32],
 			struct mono_ms now, struct wall_ms wall, int *ret_err)
 {
 	struct site_ask *ask = waiting(sites, id, now);
-	struct site site = {.id = sites->next_id, .allowed = wall};
 	*ret_err = -ERR_NOT_FOUND;
 	if (!ask)
 		return NULL;
-	drop_origin(sites, ask->origin);
+	struct site *site = sites_of_origin(sites, ask->origin);
 	*ret_err = -ERR_SITES_FULL;
-	if (sites->count == SITES_MAX)
+	if (!site && sites->count == SITES_MAX)
 		return NULL;
+	if (!site) {
+		site = &sites->v[sites->count++];
+		site->id = sites->next_id++;
+		memcpy(site->origin, ask->origin, sizeof site->origin);
+	}
+	site->allowed = wall;
 	to_hex(random, 32, ask->token);
-	hash_of(ask->token, site.hash);
-	memcpy(site.origin, ask->origin, sizeof site.origin);
-	sites->next_id++;
-	sites->v[sites->count++] = site;
+	hash_of(ask->token, site->hash);
 	*ret_err = 0;
 	return ask->origin;
 }
@@ -179,7 +176,9 @@ bool sites_revoke(struct sites *sites, uint64_t id, char ret_origin[SITE_ORIGIN_
 		if (sites->v[i].id != id)
 			continue;
 		memcpy(ret_origin, sites->v[i].origin, SITE_ORIGIN_BYTES + 1);
-		drop(sites, i);
+		memmove(&sites->v[i], &sites->v[i + 1],
+			(sites->count - i - 1) * sizeof sites->v[0]);
+		sites->v[--sites->count] = (struct site){0};
 		return true;
 	}
 	return false;
@@ -195,14 +194,6 @@ struct site *sites_of_token(struct sites *sites, const char *origin, const char 
 		    strcmp(sites->v[i].origin, origin) == 0)
 			found = &sites->v[i];
 	return found;
-}
-
-struct site *sites_of_origin(struct sites *sites, const char *origin)
-{
-	for (uint32_t i = 0; i < sites->count; i++)
-		if (strcmp(sites->v[i].origin, origin) == 0)
-			return &sites->v[i];
-	return NULL;
 }
 
 static void sites_path(const char *dir, char *ret_path, size_t size)
@@ -233,9 +224,9 @@ void sites_take(struct sites *sites, char *text)
 	char *save = NULL;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		struct site site;
-		if (sites->count == SITES_MAX || !take_line(line, &site))
+		if (sites->count == SITES_MAX || !take_line(line, &site) ||
+		    sites_of_origin(sites, site.origin))
 			continue;
-		drop_origin(sites, site.origin);
 		sites->v[sites->count++] = site;
 		if (site.id >= sites->next_id)
 			sites->next_id = site.id + 1;

@@ -53,8 +53,8 @@ struct site_ask *sites_find_ask(struct sites *sites, const char *origin, const c
 				struct mono_ms now);
 /* Its token was fetched, or it is over. */
 void sites_end_ask(struct site_ask *ask);
-/* The origin of what was allowed or refused, or NULL: nobody asks by that number. Allowing is in
- * the place of an earlier one of this origin; -ERR_SITES_FULL in *ret_err if there are too many. */
+/* The origin of what was allowed or refused, or NULL: nobody asks by that number. A site that is
+ * allowed again is the same with a new token; -ERR_SITES_FULL in *ret_err if there are too many. */
 const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[32],
 			struct mono_ms now, struct wall_ms wall, int *ret_err);
 const char *sites_refuse(struct sites *sites, uint64_t id, struct mono_ms now);
