@@ -88,8 +88,17 @@ int sites_ask(struct sites *sites, const char *origin, const uint8_t random[32],
 	struct site_ask *ask = place_of(sites, origin, now, ret_wait_ms);
 	if (!ask)
 		return -ERR_RATE_LIMITED;
-	*ask = (struct site_ask){
-		.id = sites->next_id++, .since = now, .until = mono_after(now, SITE_ASK_MS)};
+	struct access_throttle often = {0};
+	if (strcmp(ask->origin, origin) == 0)
+		often = ask->often;
+	if (access_throttle(&often, now) == ERR_RATE_LIMITED) {
+		*ret_wait_ms = 1000;
+		return -ERR_RATE_LIMITED;
+	}
+	*ask = (struct site_ask){.id = sites->next_id++,
+				 .since = now,
+				 .until = mono_after(now, SITE_ASK_MS),
+				 .often = often};
 	snprintf(ask->origin, sizeof ask->origin, "%s", origin);
 	to_hex(random, 32, ask->secret);
 	*ret_ask = ask;

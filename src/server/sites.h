@@ -4,6 +4,7 @@
 #pragma once
 #include "base/limits.h"
 #include "server/secrets.h"
+#include "wire/access.h"
 
 enum {
 	SITES_MAX = 64,
@@ -29,6 +30,7 @@ struct site_ask {
 	char secret[SECRET_HEX_BYTES]; /* shows that it is the page that asked */
 	char token[SECRET_HEX_BYTES];  /* allowed, and not fetched yet; "": it waits */
 	struct mono_ms since, until;
+	struct access_throttle often; /* asks of this origin, each of which is logged */
 };
 
 struct sites {
@@ -45,7 +47,8 @@ struct sites {
 
 void sites_init(struct sites *sites);
 /* A new ask in the place of an earlier one of this origin. 0; -ERR_TOO_LARGE: the origin is too
- * long; -ERR_RATE_LIMITED: it was refused, or too many ask (`ret_wait_ms` until one may). */
+ * long; -ERR_RATE_LIMITED: it was refused, asks too often, or too many ask (`ret_wait_ms` until one
+ * may). */
 int sites_ask(struct sites *sites, const char *origin, const uint8_t random[32], struct mono_ms now,
 	      const struct site_ask **ret_ask, int64_t *ret_wait_ms);
 /* Of this origin and secret; NULL: none, or it is too old. */

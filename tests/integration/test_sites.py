@@ -102,6 +102,18 @@ class Sites(DaemonTest):
         page.send(type="events", limit=0)
         page.wait("ok", count=2)
 
+    def test_own_from_the_first(self):
+        """What is asked right behind hello, before the welcome, is answered with no more."""
+        self.d.websocket("other").hold(gpu="gpu0")
+        token = self.allowed()
+        transport = WebSocketTransport(self.d.address, {"Origin": SITE})
+        self.addCleanup(transport.socket.close)
+        said = ({"type": "hello", "id": "page", "token": token}, {"type": "status"})
+        transport.socket.sendall(b"".join(transport.frame(1, json.dumps(message).encode()) for message in said))
+        while (told := json.loads(transport.receive()))["type"] != "status":
+            pass
+        self.assertEqual((told["leases"], told["waiting"], told.get("owner")), ([], [], None))
+
     def test_token_is_bound(self):
         """To its origin, and to sessions: not another site's, not a program's, not for HTTP."""
         daemon = self.d
@@ -126,6 +138,38 @@ class Sites(DaemonTest):
         self.assertEqual(again.wait("denied")["code"], "forbidden")
         self.act("revoke", self.sites()["sites"][0]["site"])
         again.wait_end()
+
+    def test_secret_is_its_origin_s(self):
+        """A site's session is taken up from its own origin alone: else a secret would outlive a revoke, and be
+        worth more than its token."""
+        self.allowed(OTHER)
+        page = self.page(self.allowed())
+        secret = page.welcome["session"]
+        transport = WebSocketTransport(self.d.address)
+        self.addCleanup(transport.socket.close)
+        transport.send(json.dumps({"type": "hello", "id": "program", "resume": secret}))
+        self.assertEqual(json.loads(transport.receive())["code"], "unauthorized")
+        self.assertEqual(self.closed(OTHER, resume=secret), 4401)
+        number = next(site["site"] for site in self.sites()["sites"] if site["origin"] == SITE)
+        self.act("revoke", number)
+        page.wait_end()
+        transport = WebSocketTransport(self.d.address)
+        self.addCleanup(transport.socket.close)
+        transport.send(json.dumps({"type": "hello", "id": "program", "resume": secret}))
+        self.assertNotEqual(json.loads(transport.receive())["type"], "welcome")
+
+    def test_allowed_again(self):
+        """A site that pairs again is the same: a revoke ends also what it opened by its first token."""
+        before = self.allowed()
+        first = self.page(before)
+        second = self.page(self.allowed())
+        self.assertEqual(self.closed(token=before), 4401)
+        site, = self.sites()["sites"]
+        self.assertEqual(site["sessions"], 2)
+        self.act("revoke", site["site"])
+        for page in (first, second):
+            page.wait_end()
+            self.assertEqual(page.transport.close_code, 4401)
 
     def test_listed_origin_too(self):
         """A listed origin that pairs keeps its pages below the install token."""
@@ -188,6 +232,16 @@ class Sites(DaemonTest):
         self.assertError(self.pair("https://one.more.example"), 429, "rate_limited")
         self.assertEqual(len(self.sites()["asking"]), 8)
         self.assertEqual(self.pair().status, 200)
+
+    def test_asks_too_often(self):
+        """A page that asks on and on fills no log, and its number stands still long enough to be refused."""
+        answers = [self.pair() for _ in range(40)]
+        told = [answer.status for answer in answers]
+        self.assertEqual(told[:20], [200] * 20)
+        self.assertGreater(told.count(429), 10)
+        last = [answer for answer in answers if answer.status == 200][-1].json()
+        self.assertEqual(self.pair(ask=last["ask"]).json()["status"], "waiting")
+        self.assertEqual(self.pair(OTHER).status, 200)
 
     def test_sixty_four(self):
         """As many are allowed as may be, and no more; one of them may pair anew, and one revoked makes room."""
