@@ -38,7 +38,7 @@ struct session *session_by_id(const struct core *core, uint64_t id)
 	return node && node->id == id ? session_of_id(node) : NULL;
 }
 
-static struct session *session_by_secret(const struct core *core, const struct token *secret)
+struct session *session_by_secret(const struct core *core, const struct token *secret)
 {
 	struct hash_node *node = hash_first(&core->sessions_by_secret, secret_hash(secret));
 

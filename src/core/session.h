@@ -5,6 +5,7 @@
 
 struct session *session_by_conn(const struct core *core, uint64_t conn); /* NULL: none */
 struct session *session_by_id(const struct core *core, uint64_t id);
+struct session *session_by_secret(const struct core *core, const struct token *secret);
 
 struct session *session_alloc(const struct session_record *rec); /* not indexed */
 void session_index(struct core *core, struct session *session);  /* by id, secret and conn */

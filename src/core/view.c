@@ -162,3 +162,11 @@ bool core_session_after(const struct core *core, uint64_t session_id,
 	*ret_last_seen = session_of_id(node)->last_seen;
 	return true;
 }
+
+const struct session_record *core_session_of_secret(const struct core *core,
+						    const struct token *secret)
+{
+	const struct session *session = session_by_secret(core, secret);
+
+	return session ? &session->rec : NULL;
+}

@@ -186,3 +186,6 @@ void core_stats(const struct core *core, struct core_stats *ret_stats);
 bool core_session_after(const struct core *core, uint64_t session_id,
 			const struct session_record **ret_session, uint64_t *ret_conn,
 			struct mono_ms *ret_last_seen);
+/* Whose secret this is, or NULL. */
+const struct session_record *core_session_of_secret(const struct core *core,
+						    const struct token *secret);

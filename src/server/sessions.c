@@ -106,14 +106,28 @@ static enum access_right shown_rights(struct shell *shell, struct door *door, co
 			       : access_token_rights(&shell->policy.access, token, who);
 }
 
-static void mark_site(struct shell *shell, struct door *door)
+/* Of a page that showed no key of ours: its origin is all that is known of it. */
+static bool is_of_origin(const char *principal)
 {
+	const char *host = strstr(principal, "://");
+	return strncmp(principal, "origin:", 7) == 0 && host && !strchr(host, '+');
+}
+
+/* A secret alone is worth no more than what its session was opened by: an origin's counts from that
+ * origin, and a site's while it is allowed. */
+static bool secret_counts(struct shell *shell, struct door *door, const struct token *secret)
+{
+	struct door_session *session = door->session;
+	const struct session_record *of = core_session_of_secret(shell->broker.core, secret);
 	const struct site *site =
 		door->origin ? sites_of_origin(&shell->sites, door->origin) : NULL;
-	if (!site)
-		return;
-	door->session->site = site->id;
-	door->session->paired = true;
+	if (of && is_of_origin(of->principal) && strcmp(of->principal, session->principal) != 0)
+		return false;
+	if (!site) /* revoked since it came, or none */
+		return !session->paired;
+	session->site = site->id;
+	session->paired = true;
+	return true;
 }
 
 static void on_hello(struct shell *shell, struct door *door, struct ticket *ticket)
@@ -129,9 +143,8 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
 	 * unless the peer may open one without it. */
 	in->event.session.or_new = rights != ACCESS_NONE;
-	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume;
-	if (by_secret) /* it may be a site's: then it is worth no more */
-		mark_site(shell, door);
+	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume &&
+			 secret_counts(shell, door, in->event.session.resume);
 	if (rights == ACCESS_NONE && !by_secret) {
 		int err = access_throttle(peer->is_unix ? &shell->policy.unix_throttle
 							: &shell->policy.tcp_throttle,

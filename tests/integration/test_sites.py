@@ -139,24 +139,32 @@ class Sites(DaemonTest):
         self.act("revoke", self.sites()["sites"][0]["site"])
         again.wait_end()
 
-    def test_secret_is_its_origin_s(self):
-        """A site's session is taken up from its own origin alone: else a secret would outlive a revoke, and be
-        worth more than its token."""
+    def resumed(self, transport, secret):
+        """What it is told that shows nothing but the secret: a type, or the code of a denial."""
+        self.addCleanup(transport.socket.close)
+        transport.send(json.dumps({"type": "hello", "id": "page", "resume": secret}))
+        told = json.loads(transport.receive())
+        return told.get("code", told["type"])
+
+    def test_secret_is_of_its_origin(self):
+        """A site's session is taken up from its own origin alone: no program has more by it."""
         self.allowed(OTHER)
+        secret = self.page(self.allowed()).welcome["session"]
+        address = self.d.address
+        self.assertEqual(self.resumed(WebSocketTransport(address), secret), "unauthorized")
+        self.assertEqual(self.resumed(WebSocketTransport(address, {"Origin": OTHER}), secret), "unauthorized")
+        own = WebSocketTransport(address, {"Origin": f"http://{self.d.host}"})
+        self.assertEqual(self.resumed(own, secret), "unauthorized")
+        self.assertEqual(self.resumed(WebSocketTransport(address, {"Origin": SITE}), secret), "welcome")
+
+    def test_secret_ends_with_the_site(self):
+        """Once it is revoked, no connection that came before takes its session up."""
         page = self.page(self.allowed())
-        secret = page.welcome["session"]
-        transport = WebSocketTransport(self.d.address)
-        self.addCleanup(transport.socket.close)
-        transport.send(json.dumps({"type": "hello", "id": "program", "resume": secret}))
-        self.assertEqual(json.loads(transport.receive())["code"], "unauthorized")
-        self.assertEqual(self.closed(OTHER, resume=secret), 4401)
-        number = next(site["site"] for site in self.sites()["sites"] if site["origin"] == SITE)
-        self.act("revoke", number)
+        waits = WebSocketTransport(self.d.address, {"Origin": SITE})
+        self.act("revoke", self.sites()["sites"][0]["site"])
         page.wait_end()
-        transport = WebSocketTransport(self.d.address)
-        self.addCleanup(transport.socket.close)
-        transport.send(json.dumps({"type": "hello", "id": "program", "resume": secret}))
-        self.assertNotEqual(json.loads(transport.receive())["type"], "welcome")
+        self.assertEqual(self.resumed(waits, page.welcome["session"]), "unauthorized")
+        self.assertEqual(self.resumed(WebSocketTransport(self.d.address), page.welcome["session"]), "unauthorized")
 
     def test_allowed_again(self):
         """A site that pairs again is the same: a revoke ends also what it opened by its first token."""
