@@ -289,7 +289,8 @@ void access_principal(const struct access_who *who, char ret_name[LIMIT_PRINCIPA
 	} else if (!who->origin) {
 		snprintf(ret_name, SIZE, "token");
 	} else {
-		snprintf(ret_name, SIZE - TAG_BYTES, "origin:%s", who->origin);
+		snprintf(ret_name, who->sign_in ? SIZE - TAG_BYTES : SIZE, "origin:%s",
+			 who->origin);
 		lower(ret_name);
 		if (who->sign_in)
 			snprintf(ret_name + strlen(ret_name), TAG_BYTES + 1, "+%06" PRIx32,

@@ -445,6 +445,12 @@ static void test_principals(void **state)
 	access_principal(&who, name);
 	assert_int_equal(strlen(name), LIMIT_PRINCIPAL_BYTES);
 	assert_string_equal(name + LIMIT_PRINCIPAL_BYTES - 7, "+abcdef");
+	/* What a site may be called at most is whole: two sites are never one principal. */
+	who = (struct access_who){.uid = -1};
+	who.origin = "https://a.very.long.name.of.a.host.that.goes.on.site.one";
+	assert_int_equal(strlen(who.origin), LIMIT_PRINCIPAL_BYTES - 7);
+	access_principal(&who, name);
+	assert_string_equal(name + 7, who.origin);
 }
 
 /* A page's key serves Baton's own pages, for changes only with their Origin. */
