@@ -182,12 +182,13 @@ void render_sentence(struct text *out, int64_t position, const struct estimate *
 {
 	char name[SHORT_NAME_BYTES + sizeof("…")];
 	const struct filling filling = {why, short_name(holder_name, name), config};
+	bool of_front = why->code == WHY_BEHIND && why->holder;
 	add_place(out, position);
-	if (estimate->p50_ms >= 0 && is_served_in_time(why->code)) {
+	if (estimate->p50_ms >= 0 && is_served_in_time(of_front ? why->head : why->code)) {
 		text_str(out, ", in about ");
 		told_duration(out, estimate->p50_ms, false);
 	}
-	if (why->code == WHY_BEHIND && why->holder) {
+	if (of_front) {
 		text_str(out, ": ");
 		fill_head(out, &filling);
 		text_char(out, '.');

@@ -415,6 +415,19 @@ static void test_sentence(void **state)
 		  .holder = 7,
 		  .left_ms = 90},
 		 "4th in the queue: a lost gpu0; it is free in 0.1 s at most."},
+		/* What the first one waits for ends by nobody's clock, so nor does this. */
+		{4,
+		 30000,
+		 {.code = WHY_BEHIND,
+		  .ahead = 4,
+		  .head = WHY_PINNED,
+		  .holder = 7,
+		  .left_ms = -1,
+		  .held_bytes = UINT64_C(3) << 30,
+		  .want_bytes = UINT64_C(2) << 30},
+		 "5th in the queue: a keeps 3.0 GiB of VRAM on gpu0 and ends only by itself; 2.0 "
+		 "GiB "
+		 "do not fit beside it."},
 		{10, 5000, {.code = WHY_PAUSED}, "11th in the queue: An operator paused grants."},
 		{21, -1, {.code = WHY_BEHIND, .ahead = 21}, "22nd in the queue."},
 		{111, -1, {.code = WHY_BEHIND, .ahead = 111}, "112th in the queue."},
