@@ -163,6 +163,8 @@ static void why_front(const struct core *core, const struct claim *claim, struct
 			why_holders(core, head, &why);
 		if (why.holder == 0)
 			continue;
+		if (why.code == WHY_SELF) /* it is so to the first one alone */
+			why.code = why.held_bytes > 0 ? WHY_PINNED : WHY_HOLDER;
 		why.head = why.code;
 		why.code = ret_why->code;
 		why.ahead = ret_why->ahead;

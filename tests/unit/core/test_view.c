@@ -92,6 +92,11 @@ static void test_why_self(void **state)
 	assert_int_equal(why.code, WHY_SELF);
 	assert_true(why.holder == mine || why.holder == next);
 	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
+	/* To who is behind it, its session is a holder like others. */
+	core_why(rig->core, rig_wait(rig, other, LEASE_CHAT), rig->now, &why);
+	assert_int_equal(why.code, WHY_BEHIND);
+	assert_int_equal(why.head, WHY_HOLDER);
+	assert_true(why.holder == mine || why.holder == next);
 	rig_admin(rig, ADMIN_YIELD, mine);
 	core_why(rig->core, theirs, rig->now, &why);
 	assert_int_equal(why.code, WHY_YIELDING);
