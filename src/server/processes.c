@@ -267,7 +267,7 @@ void processes_finish(struct processes *processes)
 	processes->inotify = -1;
 }
 
-static struct family *party_new(struct processes *processes, uint64_t session)
+static struct family *family_new(struct processes *processes, uint64_t session)
 {
 	struct family *family = calloc(1, sizeof *family);
 	if (!family)
@@ -288,7 +288,7 @@ void processes_watch(struct processes *processes, const struct session_record *s
 	const struct named_process own = {session->pid, session->pid_start};
 	struct family *family = family_of(processes, session->id);
 	if (!family)
-		family = party_new(processes, session->id);
+		family = family_new(processes, session->id);
 	if (family->own.name.pid != own.pid || family->own.name.pid_start != own.pid_start) {
 		let_go(&family->own, LIFE_GONE);
 		family->told_exit = family->told_gone = false;
