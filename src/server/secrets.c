@@ -18,7 +18,7 @@
 
 enum { KEYS_TEXT_BYTES = PAGE_KEYS_MAX * SECRET_HEX_BYTES };
 
-static void to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES])
+void secret_to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES])
 {
 	for (int i = 0; i < 32; i++)
 		snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
@@ -129,7 +129,7 @@ static int make_secret(const char *path, char ret_hex[SECRET_HEX_BYTES], char *d
 		snprintf(detail, size, "%s: %s", path, strerror(errno));
 		return -ERR_IO;
 	}
-	to_hex(bytes, ret_hex);
+	secret_to_hex(bytes, ret_hex);
 	return 0;
 }
 
@@ -161,7 +161,7 @@ const char *page_link_new(struct page_keys *keys, const uint8_t random[32], stru
 	for (int i = 1; i < LINKS_MAX; i++)
 		if (mono_before(keys->links[i].until, keys->links[oldest].until))
 			oldest = i;
-	to_hex(random, keys->links[oldest].hex);
+	secret_to_hex(random, keys->links[oldest].hex);
 	keys->links[oldest].until = mono_after(now, LINK_TIME_MS);
 	return keys->links[oldest].hex;
 }
@@ -190,7 +190,7 @@ const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8
 		if (old)
 			return NULL;
 		char value[SECRET_HEX_BYTES];
-		to_hex(random, value);
+		secret_to_hex(random, value);
 		return add_key(keys, value);
 	}
 	return NULL;

@@ -12,6 +12,7 @@ enum {
 	COOKIE_MAX_AGE_S = 400 * 24 * 3600, /* the longest that browsers keep one */
 };
 
+void secret_to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES]);
 /* The whole of a file that is ours alone, as text. 1: read; 0: there is no such file; else -ERR_IO
  * with detail. */
 int private_read(const char *path, char *ret_text, size_t size, const char *remedy, char *detail,

@@ -15,12 +15,6 @@
 
 enum { LINE_BYTES = 20 + 1 + 2 * SITE_HASH_BYTES + 1 + 20 + 1 + 20 + 1 + SITE_ORIGIN_BYTES + 1 };
 
-static void to_hex(const uint8_t *bytes, size_t count, char *ret_hex)
-{
-	for (size_t i = 0; i < count; i++)
-		snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static bool from_hex(const char *hex, uint8_t *ret_bytes, size_t count)
 {
 	if (strspn(hex, "0123456789abcdef") < 2 * count)
@@ -100,7 +94,7 @@ int sites_ask(struct sites *sites, const char *origin, const uint8_t random[32],
 				 .until = mono_after(now, SITE_ASK_MS),
 				 .often = often};
 	snprintf(ask->origin, sizeof ask->origin, "%s", origin);
-	to_hex(random, 32, ask->secret);
+	secret_to_hex(random, ask->secret);
 	*ret_ask = ask;
 	return 0;
 }
@@ -158,7 +152,7 @@ const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[3
 		memcpy(site->origin, ask->origin, sizeof site->origin);
 	}
 	site->allowed = wall;
-	to_hex(random, 32, ask->token);
+	secret_to_hex(random, ask->token);
 	hash_of(ask->token, site->hash);
 	*ret_err = 0;
 	return ask->origin;
@@ -257,8 +251,8 @@ int sites_save(struct sites *sites, const char *dir, char *detail, size_t detail
 	sites_path(dir, path, sizeof path);
 	for (uint32_t i = 0; i < sites->count; i++) {
 		const struct site *site = &sites->v[i];
-		char hash[2 * SITE_HASH_BYTES + 1];
-		to_hex(site->hash, sizeof site->hash, hash);
+		char hash[SECRET_HEX_BYTES];
+		secret_to_hex(site->hash, hash);
 		length += (size_t)snprintf(all + length, sizeof all - length,
 					   "%" PRIu64 " %s %" PRId64 " %" PRId64 " %s\n", site->id,
 					   hash, site->allowed.v, site->used.v, site->origin);
