@@ -88,8 +88,8 @@ const char *origin_normal(const char *text, char ret_origin[ORIGIN_BYTES_MAX + 1
 	host += 3;
 	if (strpbrk(host, "/?#\\"))
 		return "has more than scheme, host and port; leave out what follows them";
-	char *bracket = host[0] == '[' ? strchr(host, ']') : NULL;
-	char *colon = strchr(bracket ? bracket : host, ':');
+	char *after = host[0] == '[' ? strchr(host, ']') : host;
+	char *colon = after ? strchr(after, ':') : NULL;
 	long port = colon ? port_of(colon + 1) : 0;
 	if (port < 0)
 		return "has no port from 1 to 65535 behind its colon";

@@ -65,7 +65,7 @@ static void test_refused(void **state)
 		{"http://a%2e", "letters of a host"},
 		{"http://.a", "dot or a dash"},
 		{"http://a.", "dot or a dash"},
-		{"http://[::1", "letters of a host"},
+		{"http://[::1", "IPv6"},
 		{"http://[]", "IPv6"},
 		{"http://[evil.example]", "IPv6"},
 	};
