@@ -224,15 +224,16 @@ static void test_classes(void **state)
 	}
 }
 
-/* A GPU is found by name, uuid, index as number or text; any is no choice. */
+/* A GPU is found by name, uuid, index as number or text; any is all of them, and none named is no
+ * choice: for a browser that is its own one. */
 static void test_gpus(void **state)
 {
 	(void)state;
 	static const struct {
 		const char *gpu;
 		uint32_t mask;
-	} rows[] = {{"\"gpu0\"", 1}, {"\"GPU-aaaa\"", 1}, {"\"big\"", 2}, {"1", 2},
-		    {"\"1\"", 2},    {"\"any\"", 0},      {"null", 0},    {"[\"big\"]", 2}};
+	} rows[] = {{"\"gpu0\"", 1}, {"\"GPU-aaaa\"", 1},     {"\"big\"", 2}, {"1", 2},
+		    {"\"1\"", 2},    {"\"any\"", UINT32_MAX}, {"null", 0},    {"[\"big\"]", 2}};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct parsed parsed;
 		char body[128];
