@@ -3,10 +3,9 @@
 import { Claim } from "./claim.js";
 import { BrokerError, closeError, plain } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
-import { HOME } from "./home.js";
 import { now } from "./link.js";
 import { Model } from "./model.js";
-import { siteToken } from "./pair.js";
+import { brokerOrigin, siteToken } from "./pair.js";
 import { openPort } from "./port.js";
 import { awakeLock, freeName, hasPlaces, isAwake, keepPlaces, newName, pageKey, takePlaces,
 	watchPage } from "./tab.js";
@@ -14,8 +13,6 @@ import { awakeLock, freeName, hasPlaces, isAwake, keepPlaces, newName, pageKey, 
 /** @import { About, BrokerOptions, Hub, Request, RequestOptions, Reside } from "./types.js" */
 /** @import { ModelOptions, State, Status, Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
-
-const SOURCE = HOME.startsWith("http") ? HOME : "http://127.0.0.1:8470";
 
 const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
@@ -56,7 +53,7 @@ export class Broker extends EventTarget {
 	constructor(o = {}) {
 		super();
 		this.#o = o;
-		this.#base = new URL((o.url ?? SOURCE).replace(/^ws/, "http")).origin;
+		this.#base = brokerOrigin(o.url);
 		const { document, location } = globalThis;
 		this.#name = plain(o.name || document?.title || location?.host || "page", 128);
 		this.#storage = newName(`baton ${this.#base} ${this.#name}`);

@@ -1,10 +1,15 @@
 // pair: a site of its own asks the operator of the broker to let it queue.
 // @ts-check
 import { BrokerError } from "./errors.js";
+import { HOME } from "./home.js";
 
 /** @import { PairOptions } from "./types.js" */
 
-const SOURCE = `${import.meta.url}`.startsWith("http") ? import.meta.url : "http://127.0.0.1:8470";
+const SOURCE = HOME.startsWith("http") ? HOME : "http://127.0.0.1:8470";
+
+/** The broker's origin. @param {string} [url] default: where the SDK came from */
+export const brokerOrigin = (url) => new URL((url ?? SOURCE).replace(/^ws/, "http")).origin;
+
 const storageKey = (/** @type {string} */ base) => `baton-site ${base}`;
 
 /** What an earlier pair() left in this site's storage.
@@ -34,7 +39,7 @@ async function post(url, body, signal) {
  * made afterwards show it by themselves. To be called on a gesture: the browser may ask, too.
  * @type {(o?: PairOptions) => Promise<string>} */
 export async function pair({ url, signal, onAsked } = {}) {
-	const base = new URL(url ?? SOURCE).origin;
+	const base = brokerOrigin(url);
 	let said = await post(`${base}/v1/pair`, {}, signal);
 	const { ask, origin } = said;
 	onAsked?.({ origin });

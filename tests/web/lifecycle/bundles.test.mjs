@@ -165,6 +165,22 @@ test("each bundle has its worker, and nobody computes beside a thread that stand
 		assert.deepEqual(overlaps, []);
 	});
 
+test("a bundle lies elsewhere than the broker: pair() asks where a Broker would connect", async () => {
+	for (const [name, address] of Object.entries(pages)) {
+		const tab = await browser.page(address);
+		await until(() => tab.run("() => Boolean(globalThis.sdk)"), { what: name, ms: 60000 });
+		const asked = await tab.run(`() => new Promise((resolve) => {
+			globalThis.fetch = (url) => {
+				resolve(url);
+				return new Promise(() => {});
+			};
+			sdk.pair();
+		})`);
+		assert.equal(asked, "http://127.0.0.1:8470/v1/pair", name);
+		await tab.close();
+	}
+});
+
 test("a lease that the worker lost while the page's thread stood still: LOST, never \"done\"",
 	async () => {
 		const tab = await browser.page(pages["esbuild, iife"]);
