@@ -192,11 +192,10 @@ export class Model extends EventTarget {
 			return;
 		this.#become("waiting");
 		const { name, vramBytes } = this.#o;
-		const { key, signal, onQueue } = o;
+		const { key } = { ...this.#request, ...o };
 		const asked = this.#broker.reside({ loadMs: this.#loadMs || undefined,
-			...this.#requestOf(o), model: name, vramBytes, key, signal, onQueue,
-			evict: () => this.#evict() });
-		const home = await orAborted(asked, signal, (late) => void late.release());
+			...this.#requestOf(o), model: name, vramBytes, key, evict: () => this.#evict() });
+		const home = await orAborted(asked, o.signal, (late) => void late.release());
 		this.#home = home;
 		home.signal.addEventListener("abort", () => {
 			if (this.#home === home) {

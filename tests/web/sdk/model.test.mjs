@@ -122,6 +122,20 @@ test("an engine that ended by itself is made anew", async () => {
 	await one.unload();
 });
 
+test("options of the model are those of its request for memory, too", async () => {
+	const other = it.broker("other");
+	const home = await other.reside({ model: "big", vramBytes: 24_000 * MIB, evict: () => {},
+		minResidenceMs: 60_000 });
+	const keys = [];
+	const one = model(it.broker("h"), { key: "job", onQueue: ({ key }) => keys.push(key) });
+	const run = one.run({}, ({ number }) => number);
+	await until(() => keys.length, { what: "it waits for memory" });
+	assert.equal(keys[0], "job");
+	await home.release();
+	assert.equal(await run, 1);
+	await one.unload();
+});
+
 test("runs follow each other; one that is stopped leaves", async () => {
 	const one = model(it.broker("g"));
 	let finish;
