@@ -106,7 +106,7 @@ async function standStill(options, gpu) {
 	const broker = new sdk.Broker(options);
 	told.result = await broker.run({ gpu }, async (/** @type {any} */ lease) => {
 		const { signal } = lease;
-		await new Promise((resolve) => setTimeout(resolve, 300)); // the other one waits by then
+		await new Promise((go) => Object.assign(globalThis, { go }));
 		const request = new XMLHttpRequest();
 		request.open("GET", "/still", false);
 		request.send();
@@ -119,6 +119,11 @@ async function standStill(options, gpu) {
 	return told;
 }
 
+/** Lets a page go on that holds its lease: once this call was answered.
+ * @param {import("../lib/cdp.mjs").Tab} tab */
+const begin = (tab) => until(() => tab.run("() => globalThis.go && setTimeout(globalThis.go)"),
+	{ what: "it holds", ms: 30000 });
+
 /** One page, and one that waits for its GPU. @param {string} name @param {number} at */
 async function round(name, at) {
 	const gpu = `gpu${at}`;
@@ -129,6 +134,8 @@ async function round(name, at) {
 	await until(async () => (await daemon.status()).leases
 		.some((/** @type {any} */ row) => row.gpu === gpu), { what: `${name} holds`, ms: 30000 });
 	other.send({ type: "acquire", ref: 1, timeout_s: null, gpu });
+	await other.hear("queued");
+	await begin(tab);
 	const offered = await until(() => other.messages.find((m) => m.type === "offered"),
 		{ what: `the one after ${name} is offered the GPU`, ms: 30000, every: 2 });
 	const granted = clock();
@@ -186,8 +193,7 @@ test("a lease that the worker lost while the page's thread stood still: LOST, ne
 		const tab = await browser.page(pages["esbuild, iife"]);
 		const told = tab.run(standStill, { name: "cut", url: daemon.base, token: daemon.token },
 			"gpu0");
-		await until(async () => (await daemon.status()).leases
-			.some((/** @type {any} */ row) => row.id === "cut"), { what: "it holds", ms: 30000 });
+		await begin(tab);
 		await daemon.kill();
 		const { result, heartbeat } = await told;
 		await daemon.start();
