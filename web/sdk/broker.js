@@ -378,7 +378,8 @@ export class Broker extends EventTarget {
 	#back() {
 		this.#left = false;
 		this.#keep();
-		this.#set("connecting");
+		if (this.#begun)
+			this.#set("connecting");
 		this.#send({ op: "back" });
 	}
 

@@ -168,10 +168,10 @@ export class Link {
 
 	/** Out of the cache: the session goes on, or its places are asked for anew. */
 	back() {
+		this.#left = false;
 		if (!this.#o || this.#stopped)
 			return;
 		this.#hangUp();
-		this.#left = false;
 		this.#tries = this.#quick = 0;
 		this.#contact = now();
 		this.#arm();

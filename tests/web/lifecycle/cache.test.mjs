@@ -119,6 +119,17 @@ test("longer in the cache than the broker keeps a place: it has its place by its
 		await close(...all);
 	});
 
+test("a Broker that has not connected yet comes out of the cache as it was", async () => {
+	const lazy = await new Bench(await browser.page(`${site.base}/`))
+		.install({ ...broker("lazy"), ready: false });
+	await away(lazy);
+	await back(lazy);
+	assert.deepEqual(await lazy.run("() => [bench.broker.state, bench.states]"), ["idle", []]);
+	await lazy.ask("turn");
+	await lazy.granted("turn");
+	await close(lazy);
+});
+
 test("a holder that goes into the cache has stopped, the next is granted at once", async (t) => {
 	const ms = await bestOf(COST_MS * 2, async () => {
 		const all = await open("holder", "next");
