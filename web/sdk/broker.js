@@ -33,7 +33,7 @@ export class Broker extends EventTarget {
 	/** Of whoever keeps places: a copy of the tab has the same places and must leave them alone. */
 	#owner = random();
 	#token = "";
-	#heartbeat = "worker";
+	/** @type {"worker"|"reply"} */ #heartbeat = "worker";
 	/** @type {(command: any) => void} */ #send = () => {};
 	/** @type {() => void} */ #unwatch = () => {};
 	#awake = awakeLock(this.#owner);
@@ -101,10 +101,9 @@ export class Broker extends EventTarget {
 		return this.#met?.dev ?? false;
 	}
 
-	/** Where the session runs: "reply" is this thread, and a turn is lost where it stands still.
-	 * @returns {"worker"|"reply"} */
+	/** Where the session runs: "reply" is this thread, and a turn is lost where it stands still. */
 	get heartbeat() {
-		return /** @type {any} */ (this.#heartbeat);
+		return this.#heartbeat;
 	}
 
 	/** Where the browser asks its user first, not before a page wants something. */
@@ -160,7 +159,6 @@ export class Broker extends EventTarget {
 	}
 
 	#kick() {
-		this.#begin();
 		if (this.#state === "offline") {
 			this.#error = undefined;
 			this.#set("connecting");
@@ -181,7 +179,6 @@ export class Broker extends EventTarget {
 		o.signal?.throwIfAborted();
 		if (this.#state === "closed")
 			throw this.#error;
-		this.#begin();
 		const { ref, rid } = this.#places.get(o.key ?? "") ?? { ref: this.#ref++, rid: random() };
 		this.#places.delete(o.key ?? "");
 		const claim = new Claim(this.#hub, ref, rid, o);
