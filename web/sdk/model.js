@@ -2,6 +2,7 @@
 // load it, then the turns in which it computes. Loads again by itself whatever was taken.
 // @ts-check
 import { BrokerError } from "./errors.js";
+import { filesModule } from "./home.js";
 
 /** @import { Broker } from "./broker.js" */
 /** @import { Lease } from "./lease.js" */
@@ -172,7 +173,7 @@ export class Model extends EventTarget {
 		if (!fetch)
 			return;
 
-		const { Files } = await import("./files.js");
+		const { Files } = await filesModule();
 		const files = this.#files ??= new Files();
 		const get = async (/** @type {any} */ file) => {
 			const one = new Files();

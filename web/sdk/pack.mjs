@@ -2,20 +2,8 @@
 // `npm pack` through prepack; no page loads it.
 import { appendFileSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 
-/** What a page fetches when it needs it comes at once: a plain script has no later parts.
- * @param {string} text */
-function inOnePiece(text) {
-	const later = /^\s*const (\{ \w+ \}) = await import\((".*?")\);\n/gm;
-	const imports = [...text.matchAll(later)]
-		.map(([, names, from]) => `import ${names} from ${from};\n`);
-	const rest = text.replace(later, "");
-	if (/\bawait import\("\.\//.test(rest))
-		throw new Error("A later import is not on a line of its own.");
-	return imports.join("") + rest;
-}
-
 for (const name of readdirSync(".").filter((name) => name.endsWith(".js")))
-	writeFileSync(`dist/${name}`, inOnePiece(readFileSync(name, "utf8")));
+	copyFileSync(name, `dist/${name}`);
 
 /** The modules of the worker as one script: their names are all different. */
 function workerScript() {
@@ -28,8 +16,11 @@ function workerScript() {
 }
 
 // A bundle is not where the broker is, and has no file beside it.
-writeFileSync("dist/home.js",
-	`export const HOME = "";\nexport const WORKER = ${JSON.stringify(workerScript())};\n`);
+writeFileSync("dist/home.js", `import * as files from "./files.js";
+export const HOME = "";
+export const WORKER = ${JSON.stringify(workerScript())};
+export const filesModule = async () => files;
+`);
 
 // What tsc cannot say of a class in JavaScript: which events it has, and that it fits `await using`
 // (older browsers lack the method's name).
