@@ -3,9 +3,8 @@
 // asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
 import { html, nothing, render } from "/pages/shared/template.js";
-import { pageKey } from "/pages/shared/watch.js";
 import {
-	clearError, formatSeconds, mountShell, setState, showConnection, showError,
+	call, clearError, formatSeconds, mountShell, setState, showConnection, showError,
 } from "/pages/shared/shell.js";
 import { Acts } from "/pages/dashboard/acts.js";
 import { Model } from "/pages/dashboard/model.js";
@@ -122,8 +121,7 @@ async function start() {
 }
 
 async function anySites() {
-	const answer = await fetch("/v1/sites", { headers: { Authorization: `Bearer ${pageKey()}` } });
-	const { asking, sites } = await answer.json();
+	const { asking, sites } = await call("GET", "/v1/sites");
 	return asking.length + sites.length > 0;
 }
 

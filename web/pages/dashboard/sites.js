@@ -2,7 +2,7 @@
 // Sites of other origins that may queue for the GPU, and those that ask to. Each is shown as its
 // origin, which the browser vouches for, and as nothing that it says of itself. Over HTTP, since it
 // is nobody's claim. Used by dashboard.js, by whom may act.
-import { confirmDialog, formatSeconds, showError } from "/pages/shared/shell.js";
+import { call, confirmDialog, formatSeconds, showError } from "/pages/shared/shell.js";
 import { html, nothing, render } from "/pages/shared/template.js";
 
 const LOOK_EVERY_MS = 2000;
@@ -12,15 +12,6 @@ const LOOK_EVERY_MS = 2000;
  * @typedef {{site: number, origin: string, allowed: string, used?: string, sessions: number}} Site
  */
 
-/** @param {string} path @param {string} [method] @returns {Promise<any>} */
-async function call(path, method = "GET") {
-	const answer = await fetch(`/v1/sites${path}`, { method,
-		headers: { Authorization: `Bearer ${localStorage.getItem("baton-key")}` } });
-	const said = await answer.json();
-	if (!answer.ok) throw new Error(said.error?.message ?? `The broker answered ${answer.status}.`);
-	return said;
-}
-
 /**
  * Draws them into a place of the page, and looks again while it is seen.
  * @param {HTMLElement} place
@@ -28,14 +19,14 @@ async function call(path, method = "GET") {
 export function followSites(place) {
 	async function look() {
 		try {
-			if (!document.hidden) draw(await call(""));
+			if (!document.hidden) draw(await call("GET", "/v1/sites"));
 		} catch {} // the page's session says what is wrong with the connection
 	}
 
 	/** @param {import("/pages/shared/shell.js").Question} question @param {string} path */
 	async function act(question, path) {
 		if (!await confirmDialog(question)) return;
-		await call(path, "POST").catch(showError);
+		await call("POST", `/v1/sites/${path}`).catch(showError);
 		look();
 	}
 
@@ -43,13 +34,13 @@ export function followSites(place) {
 	const allow = ({ ask, origin }) => act({ title: `Let ${origin} queue?`, action: "Allow",
 		danger: false, body: "Its pages may wait for the GPU, hold it and give it back, until you "
 			+ "revoke that. Look at the address letter by letter: it is all that says who asks." },
-	`/${ask}/allow`);
+	`${ask}/allow`);
 	/** @param {Asking} row */
-	const refuse = ({ ask }) => call(`/${ask}/refuse`, "POST").catch(showError).then(look);
+	const refuse = ({ ask }) => call("POST", `/v1/sites/${ask}/refuse`).catch(showError).then(look);
 	/** @param {Site} row */
 	const revoke = ({ site, origin }) => act({ title: `Revoke ${origin}?`, action: "Revoke",
 		body: "What its pages hold and wait for is over now. It can ask again." },
-	`/${site}/revoke`);
+	`${site}/revoke`);
 
 	/** @param {{asking: Asking[], sites: Site[]}} said */
 	function draw({ asking, sites }) {

@@ -5,7 +5,7 @@
 import { limitOf, nameView, toldView } from "/pages/shared/claim_view.js";
 import { html, nothing, render } from "/pages/shared/template.js";
 import {
-	clearError, confirmDialog, formatBytes, formatSeconds, showConnection, showError,
+	call, clearError, confirmDialog, formatBytes, formatSeconds, showConnection, showError,
 } from "/pages/shared/shell.js";
 
 const POLL_MS = 1000;
@@ -160,7 +160,7 @@ class QueuePanel {
 		});
 		if (!answer) return;
 		try {
-			await post(`/v1/gpu/leases/${victim.lease}/revoke`, answer);
+			await call("POST", `/v1/gpu/leases/${victim.lease}/revoke`, answer);
 			this.note = `The lease of ${victim.id} was taken.`;
 		} catch (error) {
 			showError(error, { retry: () => this.forceUnlock() });
@@ -291,20 +291,6 @@ function describe(holder) {
 	const vram = holder.vram_mb ? `, ${formatBytes(holder.vram_mb * 2 ** 20)} of VRAM` : "";
 	return `${holder.id}: class ${holder.class}, ${holder.state} ${holder.gpu ?? "the GPU"} for ${
 		formatSeconds(holder.held_s)}${vram} (lease ${holder.lease})`;
-}
-
-/** An operator's act over HTTP. @param {string} path @param {{reason: string}} body */
-async function post(path, body) {
-	const answer = await fetch(path, {
-		method: "POST",
-		headers: { "Content-Type": "application/json",
-			Authorization: `Bearer ${localStorage.getItem("baton-key")}` },
-		body: JSON.stringify(body),
-	});
-	if (answer.ok) return;
-	const said = await answer.json().catch(() => ({}));
-	throw Object.assign(new Error(said.error?.message ?? `The broker answered ${answer.status}.`),
-		{ code: said.error?.code });
 }
 
 /**

@@ -1,7 +1,8 @@
 // @ts-check
 // The frame of every page: header with navigation and connection state, title and favicon that show
-// the state, the error banner, the dialog that asks before an act, and how numbers are written. It
-// knows no broker and no page's content. For all; needs <header id="shell"> and <main id="main">.
+// the state, the error banner, the dialog that asks before an act, what is asked over HTTP by whom
+// this browser is signed in as, and how numbers are written. It knows no session and no page's
+// content. For all; needs <header id="shell"> and <main id="main">.
 
 /**
  * @typedef {"idle"|"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"|"paused"
@@ -132,6 +133,29 @@ export function showConnection(state, detail = "") {
 	place.className = `state state-${state}`;
 	place.textContent = CONNECTION_WORDS[state] ?? state;
 	place.title = detail;
+}
+
+/** What `baton open` left in this browser (sign_in.js). */
+export function pageKey() {
+	try {
+		return localStorage.getItem("baton-key") ?? undefined;
+	} catch {
+		return undefined; // site data is blocked: signed out
+	}
+}
+
+/**
+ * Resolves with what the broker answers; rejects in its words, with its code, where it refuses.
+ * @param {"GET"|"POST"} method @param {string} path @param {object} [body]
+ * @returns {Promise<any>}
+ */
+export async function call(method, path, body) {
+	const answer = await fetch(path, { method, body: body && JSON.stringify(body),
+		headers: { "Content-Type": "application/json", Authorization: `Bearer ${pageKey()}` } });
+	const said = await answer.json().catch(() => ({}));
+	if (answer.ok) return said;
+	throw Object.assign(new Error(said.error?.message ?? `The broker answered ${answer.status}.`),
+		{ code: said.error?.code });
 }
 
 /** @param {unknown} error */

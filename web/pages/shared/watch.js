@@ -2,6 +2,7 @@
 // One session for pages that only look: it holds no lease and waits for none, answers heartbeats,
 // and comes back by itself with growing pauses. Questions go one at a time, so an answer is always
 // the one to the question before it. For dashboard and log viewer; pages that compute use the SDK.
+import { pageKey } from "/pages/shared/shell.js";
 
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 5000;
@@ -21,15 +22,6 @@ export class WatchError extends Error {
 		super(message);
 		this.name = "WatchError";
 		this.code = code;
-	}
-}
-
-/** What `baton open` left in this browser (sign_in.js). */
-export function pageKey() {
-	try {
-		return localStorage.getItem("baton-key") ?? undefined;
-	} catch {
-		return undefined; // site data is blocked: signed out
 	}
 }
 
