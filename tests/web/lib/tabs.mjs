@@ -3,6 +3,7 @@
 // of the daemon's origin (/health) into which the SDK is imported, and a small bench in its window
 // that notes when each request was granted and how each lease ended. Times are wall milliseconds
 // with fractions, so that those of two tabs and of the test itself can be compared.
+import { connect } from "./session.mjs";
 import { until } from "./until.mjs";
 
 /** Now, on the scale of the tabs' times. */
@@ -168,3 +169,20 @@ export async function bestOf(limit, round) {
 		best = Math.min(best, await round());
 	return best;
 }
+
+/**
+ * How long a voice waits for its turn, in ms, while nobody computes.
+ * @param {import("./daemon.mjs").Daemon} daemon @param {number} limit
+ */
+export const voiceWait = (daemon, limit) => bestOf(limit, async () => {
+	const voice = await connect(daemon, "voice");
+	const askedAt = clock();
+	voice.send({ type: "acquire", ref: 1, class: "voice", timeout_s: null });
+	voice.send({ type: "accept", lease: (await voice.hear("offered")).lease });
+	await voice.hear("granted");
+	const ms = clock() - askedAt;
+	voice.close();
+	await until(async () => (await daemon.status()).leases.length === 0,
+		{ what: "the voice is over" });
+	return ms;
+});

@@ -6,8 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { startForeignSite } from "../lib/foreign.mjs";
-import { bestOf, clock } from "../lib/tabs.mjs";
-import { connect } from "../lib/session.mjs";
+import { voiceWait } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
 const VOICE_MS_MAX = 100;
@@ -74,18 +73,7 @@ test("while a tab downloads it holds nothing, and a voice waits under 100 ms", a
 		{ what: "it downloads" });
 	const { leases, waiting } = await daemon.status();
 	assert.deepEqual([leases, waiting], [[], []]);
-	const waited = await bestOf(VOICE_MS_MAX, async () => {
-		const voice = await connect(daemon, "voice");
-		const askedAt = clock();
-		voice.send({ type: "acquire", ref: 1, class: "voice", timeout_s: null });
-		voice.send({ type: "accept", lease: (await voice.hear("offered")).lease });
-		await voice.hear("granted");
-		const ms = clock() - askedAt;
-		voice.close();
-		await until(async () => (await daemon.status()).leases.length === 0,
-			{ what: "the voice is over" });
-		return ms;
-	});
+	const waited = await voiceWait(daemon, VOICE_MS_MAX);
 	console.log(`# a voice behind a download: ${waited.toFixed(1)} ms`);
 	assert.ok(waited < VOICE_MS_MAX, `${waited} ms`);
 	release();

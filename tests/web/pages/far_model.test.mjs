@@ -10,8 +10,7 @@ import { after, before, beforeEach, afterEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { batonPath } from "../lib/packages.mjs";
-import { bestOf, clock } from "../lib/tabs.mjs";
-import { connect } from "../lib/session.mjs";
+import { voiceWait } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
 const FAR = "https://models.example.org";
@@ -75,18 +74,7 @@ test("it downloads without a lease, a voice goes first; later nothing is asked f
 	await until(() => release, { what: "the weights are asked for" });
 	const { leases, waiting } = await daemon.status();
 	assert.deepEqual([leases, waiting], [[], []]);
-	const waited = await bestOf(VOICE_MS_MAX, async () => {
-		const voice = await connect(daemon, "voice");
-		const askedAt = clock();
-		voice.send({ type: "acquire", ref: 1, class: "voice", timeout_s: null });
-		voice.send({ type: "accept", lease: (await voice.hear("offered")).lease });
-		await voice.hear("granted");
-		const ms = clock() - askedAt;
-		voice.close();
-		await until(async () => (await daemon.status()).leases.length === 0,
-			{ what: "the voice is over" });
-		return ms;
-	});
+	const waited = await voiceWait(daemon, VOICE_MS_MAX);
 	console.log(`# a voice behind Root Console's download: ${waited.toFixed(1)} ms`);
 	assert.ok(waited < VOICE_MS_MAX, `${waited} ms`);
 	release();

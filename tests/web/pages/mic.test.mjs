@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
+import { liveTracks, watchStreams } from "../lib/microphone.mjs";
 import { until } from "../lib/until.mjs";
 import { TONES, TONES_TEXT, writeWav } from "./wav.mjs";
 
@@ -31,16 +32,7 @@ after(async () => {
 
 beforeEach(async () => {
 	page = await browser.signedInPage(daemon, "/health");
-	// The streams that the page opened, so that the test can see them ended.
-	await page.addInitScript(() => {
-		window.streams = [];
-		const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-		navigator.mediaDevices.getUserMedia = async (constraints) => {
-			const stream = await real(constraints);
-			window.streams.push(stream);
-			return stream;
-		};
-	});
+	await watchStreams(page);
 });
 
 afterEach(async () => {
@@ -57,9 +49,6 @@ const recorded = async () =>
 	Number.parseFloat(await page.locator("#recording .mono").textContent());
 const connected = async () =>
 	/Connected/.test(await page.locator("#shell-connection").textContent());
-const liveTracks = () => page.evaluate(() => window.streams
-	.flatMap((stream) => stream.getTracks())
-	.filter((track) => track.readyState === "live").length);
 
 async function recordUntil(seconds) {
 	await until(async () => (await recorded()) >= seconds,
@@ -86,12 +75,12 @@ test("hold Space, speak, let go: the text is there, the microphone given back", 
 	await open();
 	await page.keyboard.down("Space");
 	await page.locator(".level").waitFor();
-	assert.equal(await liveTracks(), 1);
+	assert.equal(await liveTracks(page), 1);
 	await recordUntil(SILENCE_S + 4.4);
 	assert.equal(await page.locator(".warning").count(), 0, "a warning while tones are heard");
 	const startedMs = performance.now();
 	await page.keyboard.up("Space");
-	await until(async () => (await liveTracks()) === 0, { what: "the tracks are stopped" });
+	await until(async () => (await liveTracks(page)) === 0, { what: "the tracks are stopped" });
 	const take = await finished();
 	const tookMs = performance.now() - startedMs;
 	assert.equal(await textOf(take), TONES_TEXT);
@@ -111,7 +100,7 @@ test("silence is noticed while recording, and nothing is made of it", async () =
 	await page.locator("#talk").click();
 	await page.getByText("Nothing was heard").waitFor();
 	assert.equal(await page.locator(".take").count(), 0);
-	assert.equal(await liveTracks(), 0);
+	assert.equal(await liveTracks(page), 0);
 	assert.deepEqual(problems(), []);
 });
 
@@ -121,11 +110,11 @@ test("Escape drops the recording, and so does leaving the page", async () => {
 	await page.locator(".level").waitFor();
 	await page.keyboard.press("Escape");
 	await until(async () => (await status()) === "Ready", { what: "the recording is dropped" });
-	assert.equal(await liveTracks(), 0);
+	assert.equal(await liveTracks(page), 0);
 	await page.locator("#talk").click();
 	await page.locator(".level").waitFor();
 	await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
-	assert.equal(await liveTracks(), 0);
+	assert.equal(await liveTracks(page), 0);
 	assert.equal(await page.locator(".take").count(), 0);
 	assert.deepEqual(problems(), []);
 });

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
+import { liveTracks, watchStreams } from "../lib/microphone.mjs";
 import { until } from "../lib/until.mjs";
 import { SPEECH_S, writeWav } from "./wav.mjs";
 
@@ -29,24 +30,13 @@ after(async () => {
 });
 beforeEach(async () => {
 	page = await browser.signedInPage(daemon, "/health");
-	await page.addInitScript(() => {
-		window.streams = [];
-		const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-		navigator.mediaDevices.getUserMedia = async (constraints) => {
-			const stream = await real(constraints);
-			window.streams.push(stream);
-			return stream;
-		};
-	});
+	await watchStreams(page);
 	await page.goto(`${daemon.base}/mic`);
 	await page.locator("#listen:enabled").waitFor();
 });
 afterEach(() => page.close());
 
 const status = () => page.locator(".talk-status").textContent();
-const liveTracks = () => page.evaluate(() => window.streams
-	.flatMap((stream) => stream.getTracks())
-	.filter((track) => track.readyState === "live").length);
 
 test("it hears where speech begins and ends, and no tone, without button and lease", async () => {
 	const asked = [];
@@ -54,14 +44,14 @@ test("it hears where speech begins and ends, and no tone, without button and lea
 	await page.locator("#listen").click();
 	await until(async () => (await status()) === "Listening: speak",
 		{ what: "it listens", ms: READY_MS });
-	assert.equal(await liveTracks(), 1);
+	assert.equal(await liveTracks(page), 1);
 	assert.ok(await page.locator("#talk").isDisabled());
 	await until(async () => (await status()) === "Hearing you", { what: "it hears", ms: READY_MS });
 	assert.deepEqual((await daemon.status()).leases, [], "hearing takes no lease");
 	await page.locator(".take").first().waitFor({ timeout: READY_MS });
 	await page.locator("#listen").click();
 	assert.equal(await status(), "Ready");
-	assert.equal(await liveTracks(), 0);
+	assert.equal(await liveTracks(page), 0);
 	// Only the speech is there: with half a second before it and the pause after it.
 	assert.equal(await page.locator(".take").count(), 1);
 	const words = await page.locator(".take .muted").first().textContent();
@@ -80,7 +70,7 @@ test("leaving gives the microphone back; a detector that cannot load is said", a
 	await until(async () => (await status()) === "Listening: speak",
 		{ what: "it listens", ms: READY_MS });
 	await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
-	assert.equal(await liveTracks(), 0);
+	assert.equal(await liveTracks(page), 0);
 	await page.route("**/vendor/silero_vad.onnx", (route) => route.fulfill({ status: 404 }));
 	await page.locator("#listen").click();
 	await page.getByText("The speech detector failed").waitFor({ timeout: READY_MS });
