@@ -42,6 +42,12 @@ static void print_rows(const json_t *answer)
 	json_array_foreach(sites, i, row)
 	{
 		uint64_t sessions = field_u64(row, "sessions");
+		if (json_is_true(json_object_get(row, "revoked"))) {
+			printf("%s is revoked, which is not written yet: baton sites revoke "
+			       "%" PRIu64 "\n",
+			       field_text(row, "origin", "?"), field_u64(row, "site"));
+			continue;
+		}
 		printf("%s may queue since %s, last used %s, %" PRIu64 " session%s (site %" PRIu64
 		       ")\n",
 		       field_text(row, "origin", "?"), field_text(row, "allowed", "?"),

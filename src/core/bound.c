@@ -108,10 +108,12 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 {
 	int64_t most_ms = core->config.classes[claim->rec.cls].hold_ms_max, sum;
 	enum lease_class cls = claim->rec.cls;
+	uint32_t loads;
 
 	/* Lost places may come back; so may whoever gives way, also on another GPU. */
-	sum = times(memory_count(core, cls), turn_work_ms(core, gpu, claim, most_ms));
-	sum += times(core->loads[cls], turn_work_ms(core, gpu, claim, core->config.load_ms_max));
+	sum = times(memory_count(core, cls, &loads), turn_work_ms(core, gpu, claim, most_ms));
+	sum += times(loads + core->loads[cls],
+		     turn_work_ms(core, gpu, claim, core->config.load_ms_max));
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)
 		gpu_holders (holder, core, other, HOLDER_COMPUTES)
 			if (holder->turn_cls == cls && (holder->mask & (1u << gpu)))
@@ -303,6 +305,7 @@ void bound_promise(struct core *core, struct claim *claim)
 
 void bound_promise_all(struct core *core)
 {
+	core->queue_changed = true;
 	for (struct rank_node *node = rank_tree_first(&core->places); node;
 	     node = rank_tree_next(node)) {
 		claim_of_place(node)->promise = MONO_NEVER;
@@ -325,6 +328,15 @@ void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		ret_bound->none = BOUND_LATER;
 	else
 		ret_bound->ms = mono_since(claim->promise, now);
+}
+
+struct mono_ms core_promise(const struct core *core, uint64_t claim_id)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+
+	if (!claim || claim->rec.state != CLAIM_QUEUED || why_none(core, claim) != BOUND_GIVEN)
+		return MONO_NEVER;
+	return claim->promise;
 }
 
 int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now)

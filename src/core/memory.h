@@ -8,7 +8,7 @@ void memory_keep(struct core *core, const struct claim *claim);
 /* Takes the remembered arrival into rec, and forgets it; without one rec stays as it is. */
 void memory_take(struct core *core, struct claim_record *rec);
 bool memory_alive(const struct core *core, const struct place_memory *place); /* can be taken */
-/* How many lost waiters of a class could come back before others. */
-uint32_t memory_count(const struct core *core, enum lease_class cls);
+/* How many lost waiters of a class could come back before others, and how many of them load. */
+uint32_t memory_count(const struct core *core, enum lease_class cls, uint32_t *ret_loads);
 /* The broker stood still for so long: nobody could come back. */
 void memory_shift(struct core *core, int64_t ms);

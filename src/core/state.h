@@ -162,6 +162,7 @@ struct gpu {
 struct place_memory {
 	struct mono_ms until, arrival, tag;
 	enum lease_class cls;
+	bool loads;
 	char name[LIMIT_ID_BYTES + 1];
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	char request_id[LIMIT_REQUEST_ID_BYTES + 1];

@@ -104,7 +104,7 @@ static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 static const struct field place_rows[] = {
 	ROW_TIME(T, 1, until), ROW_TIME(T, 2, arrival),    ROW_LESS(T, 3, cls, LEASE_CLASS_COUNT),
 	ROW_TEXT(T, 4, name),  ROW_TEXT(T, 5, request_id), ROW_TEXT(T, 6, principal),
-	ROW_TIME(T, 7, tag),
+	ROW_TIME(T, 7, tag),   ROW_LESS(T, 8, loads, 2),
 };
 static const struct field_table place_fields = FIELD_TABLE(place_rows);
 #undef T

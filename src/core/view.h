@@ -128,6 +128,8 @@ struct bound {
 void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		struct bound *ret_bound);
 int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
+/* By when a waiter is offered its turn, whatever others do; MONO_NEVER: nothing is guaranteed. */
+struct mono_ms core_promise(const struct core *core, uint64_t claim_id);
 
 /* What it will still wait, as likely more as less, and what nine of ten such waits stay under; -1:
  * nothing is known. From waits and turns that were, not from what is promised. */

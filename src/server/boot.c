@@ -300,7 +300,7 @@ static int open_state(struct shell *shell, char *detail, size_t size)
 	sites_init(&shell->sites);
 	sites_load(&shell->sites, dir);
 	shell->policy.access.sites = shell->sites.origins;
-	shell->policy.access.site_count = shell->sites.count;
+	shell->policy.access.site_count = shell->sites.origin_count;
 	policy_refresh(&shell->policy);
 	return 0;
 }

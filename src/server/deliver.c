@@ -29,13 +29,15 @@ void deliver_body(struct shell *shell, uint64_t conn)
 static void note_place(struct shell *shell, struct party to, const struct send_effect *send,
 		       const struct facts *facts)
 {
-	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED)
-		places_watch(&shell->places, send->lease, to, send->ref, PLACES_UNTOLD,
-			     shell->broker.now);
-	else if (send->msg == MSG_QUEUED && facts->wire.has_place) /* not granted already */
-		places_watch(&shell->places, send->lease, to, send->ref, facts->wire.position,
-			     shell->broker.now);
-	else if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)
+	struct places_told said = {PLACES_UNTOLD, MONO_NEVER};
+	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED) {
+		places_watch(&shell->places, send->lease, to, send->ref, said, shell->broker.now);
+	} else if (send->msg == MSG_QUEUED && facts->wire.has_place) { /* not granted already */
+		said.position = facts->wire.position;
+		said.promise = core_promise(shell->broker.core, send->lease);
+		places_watch(&shell->places, send->lease, to, send->ref, said, shell->broker.now);
+	}
+	if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)
 		places_forget(&shell->places, send->lease);
 }
 

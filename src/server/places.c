@@ -10,7 +10,7 @@ struct place {
 	struct list link;          /* places.all */
 	uint64_t claim, ref;
 	struct party to;
-	int64_t position;
+	struct places_told said;
 	struct mono_ms told;
 };
 
@@ -48,7 +48,7 @@ static struct place *place_of(const struct places *places, uint64_t claim)
 }
 
 void places_watch(struct places *places, uint64_t claim, struct party to, uint64_t ref,
-		  int64_t position, struct mono_ms now)
+		  struct places_told said, struct mono_ms now)
 {
 	struct place *place = place_of(places, claim);
 	if (!place) {
@@ -62,9 +62,9 @@ void places_watch(struct places *places, uint64_t claim, struct party to, uint64
 	}
 	place->to = to;
 	place->ref = ref;
-	place->position = position;
+	place->said = said;
 	place->told = now;
-	places->dirty |= position == PLACES_UNTOLD;
+	places->dirty |= said.position == PLACES_UNTOLD;
 }
 
 void places_forget(struct places *places, uint64_t claim)
@@ -80,17 +80,18 @@ static bool look(struct places *places, struct place *place, const struct core *
 		 void (*tell)(void *ctx, struct party to, const struct send_effect *queued),
 		 void *ctx)
 {
-	int64_t position = core_position(core, place->claim);
-	if (position < 0) {
+	struct places_told say = {core_position(core, place->claim),
+				  core_promise(core, place->claim)};
+	if (say.position < 0) {
 		forget(places, place); /* it is offered, or over */
 		return true;
 	}
-	if (position == place->position)
+	if (say.position == place->said.position && say.promise.v == place->said.promise.v)
 		return true;
 	if (mono_since(now, place->told) < PLACES_INTERVAL_MS)
 		return false;
 	struct send_effect queued = {.msg = MSG_QUEUED, .ref = place->ref, .lease = place->claim};
-	place->position = position;
+	place->said = say;
 	place->told = now;
 	tell(ctx, place->to, &queued);
 	return true;

@@ -1,6 +1,6 @@
 /* places: who is told about its place in the queue: claims that wait on a session or a lock stream.
- * A `queued` only when its position changed, about one a second for each at most, and each change
- * within a second: the two intervals together stay below it. */
+ * A `queued` only when its position or what it is guaranteed changed, about one a second for each
+ * at most, and each change within a second: the two intervals together stay below it. */
 #pragma once
 #include "base/hash.h"
 #include "base/list.h"
@@ -14,6 +14,11 @@ enum {
 	PLACES_UNTOLD = -1, /* instead of a position */
 };
 
+struct places_told {
+	int64_t position;       /* PLACES_UNTOLD: nothing yet */
+	struct mono_ms promise; /* as core_promise gives it */
+};
+
 struct places {
 	struct hash by_claim;
 	struct list all;         /* struct place.link */
@@ -24,9 +29,9 @@ struct places {
 
 void places_init(struct places *places);
 void places_finish(struct places *places);
-/* The claim was told `position` at `now`, or none yet; from here on it is told changes. */
+/* The claim was told so much at `now`; from here on it is told changes. */
 void places_watch(struct places *places, uint64_t claim, struct party to, uint64_t ref,
-		  int64_t position, struct mono_ms now);
+		  struct places_told said, struct mono_ms now);
 void places_forget(struct places *places, uint64_t claim); /* no harm when unknown */
 /* Looks at the next few claims and calls `tell` with a MSG_QUEUED for each that moved. */
 void places_step(struct places *places, const struct core *core, struct mono_ms now,

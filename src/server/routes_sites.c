@@ -18,22 +18,24 @@ static void refuse(struct shell *shell, const struct asked *asked, int err, cons
 	respond_error(shell->doors.net, asked, &shell->body, err, detail);
 }
 
-static void keep_sites(struct shell *shell)
+static int keep_sites(struct shell *shell, char *detail, size_t size)
 {
-	char detail[512];
-	if (sites_save(&shell->sites, shell->live.paths.state_dir, detail, sizeof detail))
+	int rc = sites_save(&shell->sites, shell->live.paths.state_dir, detail, size);
+	if (rc)
 		log_event(&shell->observers.log, LOG_WARN,
 			  "cannot keep the allowed sites; a restart knows those of before",
 			  log_str("error", detail));
-	shell->policy.access.site_count = shell->sites.count;
+	shell->policy.access.site_count = shell->sites.origin_count;
+	return rc;
 }
 
 void routes_site_used(struct shell *shell, struct site *site)
 {
 	enum { KEEP_EVERY_MS = 3600 * 1000 };
+	char detail[512];
 	site->used = shell->broker.wall;
 	if (site->used.v - site->kept.v >= KEEP_EVERY_MS)
-		keep_sites(shell);
+		(void)keep_sites(shell, detail, sizeof detail);
 }
 
 /* ---- the page ---- */
@@ -147,6 +149,8 @@ static void add_site(const struct shell *shell, struct text *out, const struct s
 	if (site->used.v)
 		add_time(out, "used", site->used);
 	text_json_u64(out, "sessions", sessions_of_site(shell, site->id));
+	if (site->revoked)
+		text_json_bool(out, "revoked", true);
 	text_char(out, '}');
 }
 
@@ -182,15 +186,51 @@ void route_sites(struct shell *shell, const struct asked *asked)
 	routes_json(shell, asked, 200);
 }
 
-static int allow(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1])
+/* What cannot be kept is not allowed. */
+static int allow(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
+		 char *detail, size_t size)
 {
+	struct sites before = shell->sites;
 	uint8_t random[32];
 	int rc;
 	random_fill(&shell->broker.random, random, sizeof random);
 	const char *origin =
 		sites_allow(&shell->sites, id, random, loop_now(), shell->broker.wall, &rc);
 	explicit_bzero(random, sizeof random);
-	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin ? origin : "");
+	if (rc)
+		return rc;
+	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin);
+	rc = keep_sites(shell, detail, size);
+	if (rc == 0)
+		return 0;
+	shell->sites = before;
+	shell->policy.access.site_count = before.origin_count;
+	return rc;
+}
+
+static int turn_away(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1])
+{
+	const char *origin = sites_refuse(&shell->sites, id, loop_now());
+	if (!origin)
+		return -ERR_NOT_FOUND;
+	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin);
+	return 0;
+}
+
+/* Whatever can be kept, it is over now. */
+static int revoke(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
+		  char *detail, size_t size)
+{
+	char why[512];
+	if (!sites_revoke(&shell->sites, id, ret_origin))
+		return -ERR_NOT_FOUND;
+	sessions_end_site(shell, id);
+	int rc = keep_sites(shell, why, sizeof why);
+	if (rc)
+		snprintf(detail, size,
+			 "it is revoked now, but a restart would know it again: %s; mend that, "
+			 "and revoke it again",
+			 why);
 	return rc;
 }
 
@@ -198,28 +238,22 @@ void route_site_act(struct shell *shell, const struct asked *asked)
 {
 	const struct route_match *match = &asked->verdict.match;
 	char origin[SITE_ORIGIN_BYTES + 1] = "", principal[LIMIT_PRINCIPAL_BYTES + 1], who[96];
-	const char *word = NULL;
-	int rc = 0;
+	char detail[640] = "no site has this number; see: baton sites";
+	const char *word = "a site was refused";
+	int rc;
 	if (match->route->id == ROUTE_SITE_ALLOW) {
 		word = "a site was allowed to queue";
-		rc = allow(shell, match->lease, origin);
+		rc = allow(shell, match->lease, origin, detail, sizeof detail);
 	} else if (match->route->id == ROUTE_SITE_REFUSE) {
-		word = "a site was refused";
-		const char *refused = sites_refuse(&shell->sites, match->lease, loop_now());
-		snprintf(origin, sizeof origin, "%s", refused ? refused : "");
+		rc = turn_away(shell, match->lease, origin);
 	} else {
 		word = "a site was revoked";
-		if (sites_revoke(&shell->sites, match->lease, origin))
-			sessions_end_site(shell, match->lease);
+		rc = revoke(shell, match->lease, origin, detail, sizeof detail);
 	}
-	if (rc == 0 && !origin[0])
-		rc = -ERR_NOT_FOUND;
 	if (rc) {
-		refuse(shell, asked, -rc,
-		       rc == -ERR_NOT_FOUND ? "no site has this number; see: baton sites" : NULL);
+		refuse(shell, asked, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
 		return;
 	}
-	keep_sites(shell);
 	access_principal(&asked->verdict.who, principal);
 	routes_who(&asked->request->peer, principal, who, sizeof who);
 	log_event(&shell->observers.log, LOG_INFO, word, log_str("origin", origin),

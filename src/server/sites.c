@@ -34,8 +34,22 @@ static void hash_of(const char *token, uint8_t ret_hash[SITE_HASH_BYTES])
 void sites_init(struct sites *sites)
 {
 	*sites = (struct sites){.next_id = 1};
-	for (uint32_t i = 0; i < SITES_MAX; i++)
-		sites->origins[i] = sites->v[i].origin;
+}
+
+static void list_origins(struct sites *sites)
+{
+	sites->origin_count = 0;
+	for (uint32_t i = 0; i < sites->count; i++)
+		if (!sites->v[i].revoked)
+			sites->origins[sites->origin_count++] = sites->v[i].origin;
+}
+
+static struct site *row_of_origin(struct sites *sites, const char *origin)
+{
+	for (uint32_t i = 0; i < sites->count; i++)
+		if (strcmp(sites->v[i].origin, origin) == 0)
+			return &sites->v[i];
+	return NULL;
 }
 
 static bool ask_lives(const struct site_ask *ask, struct mono_ms now)
@@ -129,10 +143,8 @@ static struct site_ask *waiting(struct sites *sites, uint64_t id, struct mono_ms
 
 struct site *sites_of_origin(struct sites *sites, const char *origin)
 {
-	for (uint32_t i = 0; i < sites->count; i++)
-		if (strcmp(sites->v[i].origin, origin) == 0)
-			return &sites->v[i];
-	return NULL;
+	struct site *site = row_of_origin(sites, origin);
+	return site && !site->revoked ? site : NULL;
 }
 
 const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[32],
@@ -142,7 +154,7 @@ const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[3
 	*ret_err = -ERR_NOT_FOUND;
 	if (!ask)
 		return NULL;
-	struct site *site = sites_of_origin(sites, ask->origin);
+	struct site *site = row_of_origin(sites, ask->origin);
 	*ret_err = -ERR_SITES_FULL;
 	if (!site && sites->count == SITES_MAX)
 		return NULL;
@@ -152,8 +164,10 @@ const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[3
 		memcpy(site->origin, ask->origin, sizeof site->origin);
 	}
 	site->allowed = wall;
+	site->revoked = false;
 	secret_to_hex(random, ask->token);
 	hash_of(ask->token, site->hash);
+	list_origins(sites);
 	*ret_err = 0;
 	return ask->origin;
 }
@@ -179,12 +193,21 @@ bool sites_revoke(struct sites *sites, uint64_t id, char ret_origin[SITE_ORIGIN_
 		if (sites->v[i].id != id)
 			continue;
 		memcpy(ret_origin, sites->v[i].origin, SITE_ORIGIN_BYTES + 1);
-		memmove(&sites->v[i], &sites->v[i + 1],
-			(sites->count - i - 1) * sizeof sites->v[0]);
-		sites->v[--sites->count] = (struct site){0};
+		sites->v[i].revoked = true;
+		list_origins(sites);
 		return true;
 	}
 	return false;
+}
+
+static void drop_revoked(struct sites *sites)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < sites->count; i++)
+		if (!sites->v[i].revoked)
+			sites->v[kept++] = sites->v[i];
+	sites->count = kept;
+	list_origins(sites);
 }
 
 struct site *sites_of_token(struct sites *sites, const char *origin, const char *token)
@@ -194,7 +217,7 @@ struct site *sites_of_token(struct sites *sites, const char *origin, const char 
 	hash_of(token, hash);
 	for (uint32_t i = 0; i < sites->count; i++)
 		if (token_bytes_equal(sites->v[i].hash, hash, sizeof hash) &&
-		    strcmp(sites->v[i].origin, origin) == 0)
+		    !sites->v[i].revoked && strcmp(sites->v[i].origin, origin) == 0)
 			found = &sites->v[i];
 	return found;
 }
@@ -228,12 +251,13 @@ void sites_take(struct sites *sites, char *text)
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		struct site site;
 		if (sites->count == SITES_MAX || !take_line(line, &site) ||
-		    sites_of_origin(sites, site.origin))
+		    row_of_origin(sites, site.origin))
 			continue;
 		sites->v[sites->count++] = site;
 		if (site.id >= sites->next_id)
 			sites->next_id = site.id + 1;
 	}
+	list_origins(sites);
 }
 
 void sites_load(struct sites *sites, const char *dir)
@@ -252,13 +276,18 @@ int sites_save(struct sites *sites, const char *dir, char *detail, size_t detail
 	for (uint32_t i = 0; i < sites->count; i++) {
 		const struct site *site = &sites->v[i];
 		char hash[SECRET_HEX_BYTES];
+		if (site->revoked)
+			continue;
 		secret_to_hex(site->hash, hash);
 		length += (size_t)snprintf(all + length, sizeof all - length,
 					   "%" PRIu64 " %s %" PRId64 " %" PRId64 " %s\n", site->id,
 					   hash, site->allowed.v, site->used.v, site->origin);
 	}
 	int rc = private_write(path, all, length, detail, detail_size);
-	for (uint32_t i = 0; rc == 0 && i < sites->count; i++)
+	if (rc)
+		return rc;
+	drop_revoked(sites);
+	for (uint32_t i = 0; i < sites->count; i++)
 		sites->v[i].kept = sites->v[i].used;
-	return rc;
+	return 0;
 }

@@ -22,6 +22,7 @@ struct site {
 	uint8_t hash[SITE_HASH_BYTES]; /* SHA-256 of its token, which has 256 random bits */
 	struct wall_ms allowed, used;  /* used 0: never */
 	struct wall_ms kept;           /* `used` as it is on the disk */
+	bool revoked;                  /* and on the disk it is not yet */
 };
 
 struct site_ask {
@@ -35,8 +36,8 @@ struct site_ask {
 
 struct sites {
 	struct site v[SITES_MAX];
-	const char *origins[SITES_MAX]; /* of v, for access_policy */
-	uint32_t count;
+	const char *origins[SITES_MAX]; /* of those of v that count, for access_policy */
+	uint32_t count, origin_count;
 	struct site_ask asks[SITE_ASKS_MAX];
 	struct site_refusal {
 		char origin[SITE_ORIGIN_BYTES + 1];
@@ -61,13 +62,14 @@ void sites_end_ask(struct site_ask *ask);
 const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[32],
 			struct mono_ms now, struct wall_ms wall, int *ret_err);
 const char *sites_refuse(struct sites *sites, uint64_t id, struct mono_ms now);
-/* False: there is none. Its origin is written to `ret_origin`. */
+/* Counts at once; its row goes when that was written. False: there is none. Its origin is written
+ * to `ret_origin`. */
 bool sites_revoke(struct sites *sites, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1]);
 /* The site whose token this is, shown from its own origin; else NULL. */
 struct site *sites_of_token(struct sites *sites, const char *origin, const char *token);
 struct site *sites_of_origin(struct sites *sites, const char *origin);
 /* Lines as STATE/sites has them, which are cut up. What is no line of ours is left out. */
 void sites_take(struct sites *sites, char *text);
-/* STATE/sites. */
+/* STATE/sites. 0, or -ERR_IO with detail. */
 void sites_load(struct sites *sites, const char *dir);
 int sites_save(struct sites *sites, const char *dir, char *detail, size_t detail_size);

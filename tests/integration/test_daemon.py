@@ -108,6 +108,24 @@ class Configuration(DaemonTest):
         # A changed file is also seen by itself, and may have been applied a moment before.
         wait_until(lambda: "log_level" in json.dumps(answer.json()) + daemon.log(), "it says what changed")
 
+    def test_waiters_hear_of_a_new_guarantee(self):
+        """Who waits at the same place is told what is so now: by a configuration with longer turns, in a pause, after."""
+        daemon = self.daemon()
+        daemon.lock("holder")
+        waiter = daemon.websocket("waiter")
+        first = waiter.queue(timeout_s=None)
+        daemon.write_config({**daemon.config, "classes": {"normal": {"hold_max_s": 600}}})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        longer = waiter.wait("queued", count=2)
+        self.assertGreater(longer["bound_s"], first["bound_s"])
+        self.assertEqual(longer["guaranteed_by"], daemon.status()["waiting"][0]["guaranteed_by"])
+        daemon.http("POST", "/v1/gpu/pause", {}, unix=True)
+        paused = waiter.wait("queued", count=3)
+        self.assertEqual((paused["bound_s"], paused["bound_why"]), (None, "stopped"))
+        daemon.http("POST", "/v1/gpu/resume", {}, unix=True)
+        self.assertIsNotNone(waiter.wait("queued", count=4)["bound_s"])
+        self.assertEqual({message["position"] for message in waiter.messages("queued")}, {0})
+
     def test_bad_reload_is_refused_whole(self):
         """A file with one error changes nothing and is named with its line."""
         daemon = self.daemon()

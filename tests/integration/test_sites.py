@@ -39,14 +39,14 @@ class Sites(DaemonTest):
 
     def closed(self, origin=SITE, **hello):
         """The close code of a session that is not let in; None: not even the handshake."""
-        try:
-            session = Session(WebSocketTransport(self.d.address, {"Origin": origin}))
-        except AssertionError:
-            return None
+        transport = WebSocketTransport(self.d.address, {"Origin": origin})
+        session = Session(transport)
         self.addCleanup(session.drop)
+        if transport.status != 101:
+            return None
         session.send(type="hello", id="page", **hello)
         session.wait_end()
-        return session.transport.close_code
+        return transport.close_code
 
     def test_asked_allowed_used_revoked(self):
         """The whole of it: the site sees each step, its claim is its origin's, and it ends at once."""
@@ -277,6 +277,39 @@ class Sites(DaemonTest):
         self.d.kill()
         self.d.start()
         self.assertEqual([site["origin"] for site in self.sites()["sites"]], [SITE])
+
+    def test_cannot_be_written(self):
+        """What cannot be kept is not said to be done: nobody is let in, and a revoke counts at once but is an error
+        until it is written; then a restart knows it."""
+        token = self.allowed()
+        page = self.page(token)
+        path, aside = self.d.state / "sites", self.d.state / "aside"
+        path.rename(aside)
+        (path / "in the way").mkdir(parents=True)
+        asked = self.pair(OTHER).json()
+        number = self.sites()["asking"][0]["ask"]
+        refused = self.act("allow", number)
+        self.assertError(refused, 500, "io")
+        self.assertIn("/sites: ", refused.json()["error"]["detail"])
+        self.assertEqual(self.pair(OTHER, ask=asked["ask"]).json()["status"], "waiting")
+        site = self.sites()["sites"][0]["site"]
+        revoked = self.act("revoke", site)
+        self.assertError(revoked, 500, "io")
+        self.assertIn("revoke it again", revoked.json()["error"]["detail"])
+        page.wait_end()
+        self.assertIsNone(self.closed(token=token))
+        self.assertTrue(self.sites()["sites"][0]["revoked"])
+        self.assertIn("not written yet", self.run_cli(self.d, "sites").stdout)
+        (path / "in the way").rmdir()
+        path.rmdir()
+        aside.rename(path)
+        self.assertIn("may queue no more", self.run_cli(self.d, "sites", "revoke", SITE).stdout)
+        self.assertEqual(self.act("allow", number).status, 200)
+        self.assertIn("token", self.pair(OTHER, ask=asked["ask"]).json())
+        self.d.kill()
+        self.d.start()
+        self.assertEqual([row["origin"] for row in self.sites()["sites"]], [OTHER])
+        self.assertIsNone(self.closed(token=token))
 
     def test_command(self):
         """baton sites: lists, allows, refuses and revokes, by number or by the whole origin."""

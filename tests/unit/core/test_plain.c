@@ -327,6 +327,36 @@ static void test_place_is_remembered(void **state)
 	assert_int_equal(core_position(rig->core, again), 1);
 }
 
+/* One that loads has its place again, and who comes meanwhile is told of its longer turn. One that
+ * would load now, and did not, has told nobody: it queues anew. */
+static void test_loading_place(void **state)
+{
+	struct rig *rig = *state;
+	struct event want = rig_want(BIND_HTTP, LEASE_CHAT, "page");
+	uint64_t lost, early, late, again;
+
+	lock(rig, "holder");
+	want.acquire.request_id = "r-1";
+	lost = rig_ask(rig, 0, want);
+	rig_close(rig, conn_of(rig, lost));
+	rig_pass(rig, 10);
+	early = lock(rig, "early");
+	want.acquire.loads = true;
+	want.acquire.ref = 0;
+	again = rig_ask(rig, 0, want);
+	assert_int_equal(core_position(rig->core, early), 0);
+	assert_int_equal(core_position(rig->core, again), 1);
+	rig_close(rig, conn_of(rig, again));
+	rig_pass(rig, 10);
+	late = lock(rig, "late");
+	assert_true(core_bound_ms(rig->core, late, rig->now) >
+		    core_bound_ms(rig->core, early, rig->now) + rig->config.load_ms_max);
+	want.acquire.ref = 0;
+	again = rig_ask(rig, 0, want);
+	assert_int_equal(core_position(rig->core, again), 1);
+	assert_int_equal(core_position(rig->core, late), 2);
+}
+
 /* So does one of a page that was away for longer than its connection's places are kept; what it has
  * behind it then stays behind it, and one that said bye is forgotten. */
 static void test_page_is_remembered(void **state)
@@ -580,18 +610,31 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_granted_at_once),    TEST(test_only_the_token),
-		TEST(test_page_unlocks),       TEST(test_same_name_twice),
-		TEST(test_unlock_of_nothing),  TEST(test_unlock_by_id),
-		TEST(test_waiter_hangs_up),    TEST(test_holder_hangs_up),
-		TEST(test_timeouts),           TEST(test_timeout_against_grant),
-		TEST(test_same_request),       TEST(test_lost_answer_of_repeat),
-		TEST(test_stream_moves),       TEST(test_place_is_remembered),
-		TEST(test_page_is_remembered), TEST(test_time_to_live),
-		TEST(test_renew_while_asked),  TEST(test_no_timeout),
-		TEST(test_time_to_live_limit), TEST(test_stream),
-		TEST(test_stream_yields),      TEST(test_no_wait),
-		TEST(test_cap_per_name),       TEST(test_cap_in_all),
+		TEST(test_granted_at_once),
+		TEST(test_only_the_token),
+		TEST(test_page_unlocks),
+		TEST(test_same_name_twice),
+		TEST(test_unlock_of_nothing),
+		TEST(test_unlock_by_id),
+		TEST(test_waiter_hangs_up),
+		TEST(test_holder_hangs_up),
+		TEST(test_timeouts),
+		TEST(test_timeout_against_grant),
+		TEST(test_loading_place),
+		TEST(test_same_request),
+		TEST(test_lost_answer_of_repeat),
+		TEST(test_stream_moves),
+		TEST(test_place_is_remembered),
+		TEST(test_page_is_remembered),
+		TEST(test_time_to_live),
+		TEST(test_renew_while_asked),
+		TEST(test_no_timeout),
+		TEST(test_time_to_live_limit),
+		TEST(test_stream),
+		TEST(test_stream_yields),
+		TEST(test_no_wait),
+		TEST(test_cap_per_name),
+		TEST(test_cap_in_all),
 		TEST(test_bad_fields),
 	};
 

@@ -13,12 +13,27 @@
 
 enum { CLAIMS = 1000 };
 static int64_t positions[CLAIMS];
+static struct mono_ms promises[CLAIMS];
 static unsigned told, told_claim[CLAIMS];
 
 int64_t core_position(const struct core *core, uint64_t claim_id)
 {
 	(void)core;
 	return positions[claim_id];
+}
+
+struct mono_ms core_promise(const struct core *core, uint64_t claim_id)
+{
+	(void)core;
+	return promises[claim_id];
+}
+
+/* Watched by connection id + 7, as `tell` checks. */
+static void watch(struct places *places, uint64_t claim, int64_t position, int64_t now)
+{
+	struct places_told said = {position, promises[claim]};
+	places_watch(places, claim, party_of(PARTY_SESSION, claim + 7), 1, said,
+		     (struct mono_ms){now});
 }
 
 static void tell(void *ctx, struct party to, const struct send_effect *queued)
@@ -38,6 +53,7 @@ static int set_up(void **state)
 	told = 0;
 	for (int i = 0; i < CLAIMS; i++) {
 		positions[i] = i;
+		promises[i] = (struct mono_ms){90000 + i};
 		told_claim[i] = 0;
 	}
 	*state = places;
@@ -62,7 +78,7 @@ static void test_quiet(void **state)
 	struct places *places = *state;
 	const struct mono_ms now = {5000};
 	assert_true(places_wake(places, now).v == INT64_MAX);
-	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, 3, now);
+	watch(places, 3, 3, now.v);
 	assert_true(places_wake(places, now).v == INT64_MAX);
 	places->dirty = true;
 	step_at(places, 9000);
@@ -70,11 +86,30 @@ static void test_quiet(void **state)
 	assert_true(places_wake(places, (struct mono_ms){9000}).v == INT64_MAX);
 }
 
+/* What was guaranteed is another now, at the same place: a new configuration, or a pause is over.
+ */
+static void test_promise(void **state)
+{
+	struct places *places = *state;
+	watch(places, 3, 3, 5000);
+	promises[3] = MONO_NEVER;
+	places->dirty = true;
+	step_at(places, 5000 + PLACES_INTERVAL_MS);
+	assert_int_equal(told, 1);
+	places->dirty = true;
+	step_at(places, 9000);
+	assert_int_equal(told, 1);
+	promises[3] = (struct mono_ms){120000};
+	places->dirty = true;
+	step_at(places, 10000);
+	assert_int_equal(told, 2);
+}
+
 /* A claim is told once in the interval at most, and no change is lost. */
 static void test_rate(void **state)
 {
 	struct places *places = *state;
-	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, 3, (struct mono_ms){5000});
+	watch(places, 3, 3, 5000);
 	positions[3] = 2;
 	places->dirty = true;
 	step_at(places, 5500);
@@ -99,8 +134,7 @@ static void test_within_a_second(void **state)
 	for (int64_t change = 1; change <= PLACES_INTERVAL_MS; change += 7) {
 		const int64_t start = 10000 * change;
 		told = 0;
-		places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, positions[3],
-			     (struct mono_ms){start});
+		watch(places, 3, positions[3], start);
 		places->dirty = true;
 		step_at(places, start + change - 1); /* another's change */
 		positions[3]++;
@@ -120,7 +154,7 @@ static void test_untold(void **state)
 {
 	struct places *places = *state;
 	struct mono_ms now = {5000};
-	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, PLACES_UNTOLD, now);
+	watch(places, 3, PLACES_UNTOLD, now.v);
 	for (step_at(places, now.v); told == 0; step_at(places, now.v))
 		now = places_wake(places, now);
 	assert_true(now.v - 5000 < 1000);
@@ -133,8 +167,8 @@ static void test_untold(void **state)
 static void test_forget(void **state)
 {
 	struct places *places = *state;
-	places_watch(places, 3, party_of(PARTY_SESSION, 10), 1, 3, (struct mono_ms){0});
-	places_watch(places, 4, party_of(PARTY_SESSION, 11), 1, 4, (struct mono_ms){0});
+	watch(places, 3, 3, 0);
+	watch(places, 4, 4, 0);
 	positions[3] = -1;
 	places->dirty = true;
 	step_at(places, 9000);
@@ -151,8 +185,7 @@ static void test_steps(void **state)
 	struct places *places = *state;
 	unsigned steps = 0;
 	for (unsigned i = 0; i < CLAIMS; i++) {
-		places_watch(places, i, party_of(PARTY_SESSION, i + 7), 1, positions[i],
-			     (struct mono_ms){0});
+		watch(places, i, positions[i], 0);
 		positions[i]++;
 	}
 	places->dirty = true;
@@ -175,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_quiet, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_within_a_second, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_untold, set_up, tear_down),

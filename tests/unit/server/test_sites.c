@@ -112,6 +112,8 @@ static void test_token(void **state)
 	assert_true(sites_revoke(&sites, sites.v[0].id, origin));
 	assert_string_equal(origin, app);
 	assert_null(sites_of_token(&sites, app, second));
+	assert_null(sites_of_origin(&sites, app));
+	assert_int_equal(sites.origin_count, 0);
 	assert_false(sites_revoke(&sites, 1, origin));
 }
 
