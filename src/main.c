@@ -4,8 +4,8 @@
 
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "server/options.h"
-#include "server/replay.h"
+#include "config/options.h"
+#include "replay/replay.h"
 #include "server/serve.h"
 
 enum { COMMANDS_MAX = 64, SERVE_OPTIONS_MAX = 32 };

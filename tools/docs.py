@@ -15,8 +15,8 @@ import sys
 
 NAMED = re.compile(r"`([\w./-]+\.(?:py|c|mjs))::([^`]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
-KEYS = [("src/server/settings_schema.c", re.compile(r'(?:CYAML_FIELD_\w+\(|\.key = )"(\w+)"')),
-        ("src/server/settings_file.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
+KEYS = [("src/config/settings_schema.c", re.compile(r'(?:CYAML_FIELD_\w+\(|\.key = )"(\w+)"')),
+        ("src/config/settings_file.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
 KEY_PAGES = ("docs/operations.md", "man/baton-config.5.scd")
 
 

@@ -1,7 +1,7 @@
 /* files: answers with files: compiled in, or from the disk. */
 #pragma once
+#include "config/settings.h"
 #include "server/respond.h"
-#include "server/settings.h"
 
 struct shell;
 

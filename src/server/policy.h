@@ -1,7 +1,7 @@
 /* policy: who is let in: the access_policy of wire with the memory behind its pointers. */
 #pragma once
+#include "config/settings.h"
 #include "server/secrets.h"
-#include "server/settings.h"
 #include "wire/access.h"
 
 enum { POLICY_HOSTS_MAX = 64, POLICY_HOST_BYTES = 127 };

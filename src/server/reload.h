@@ -1,6 +1,6 @@
 /* reload: the configuration again, whole or not at all. */
 #pragma once
-#include "server/settings.h"
+#include "config/settings.h"
 #include "server/trail.h"
 
 struct shell;

@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/token.h"
-#include "server/settings.h"
+#include "config/settings.h"
 
 enum { KEYS_TEXT_BYTES = PAGE_KEYS_MAX * SECRET_HEX_BYTES };
 

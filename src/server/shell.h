@@ -1,6 +1,7 @@
 /* shell: the parts of a running daemon, put together by serve.c. A function takes the part that it
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
+#include "config/options.h"
 #include "server/dev.h"
 #include "server/doors.h"
 #include "server/files.h"
@@ -8,7 +9,6 @@
 #include "server/listing.h"
 #include "server/logfile.h"
 #include "server/observe.h"
-#include "server/options.h"
 #include "server/places.h"
 #include "server/policy.h"
 #include "server/processes.h"

@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "base/token.h"
-#include "server/settings.h"
+#include "config/settings.h"
 #include "wire/origin.h"
 
 enum { LINE_BYTES = 20 + 1 + 2 * SITE_HASH_BYTES + 1 + 20 + 1 + 20 + 1 + SITE_ORIGIN_BYTES + 1 };

@@ -4,7 +4,7 @@
 #pragma once
 #include <stdbool.h>
 
-#include "server/settings.h"
+#include "config/settings.h"
 
 enum { TRAIL_STEPS_MAX = 64, TRAIL_LINKS_MAX = 16, TRAIL_NAME_BYTES = 255 };
 

@@ -109,7 +109,7 @@ class Configuration(DaemonTest):
         wait_until(lambda: "log_level" in json.dumps(answer.json()) + daemon.log(), "it says what changed")
 
     def test_waiters_hear_of_a_new_guarantee(self):
-        """Who waits at the same place is told what is so now: by a configuration with longer turns, in a pause, after."""
+        """Who waits at the same place is told what is so now: with longer turns configured, in a pause, and after."""
         daemon = self.daemon()
         daemon.lock("holder")
         waiter = daemon.websocket("waiter")

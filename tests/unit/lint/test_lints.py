@@ -50,7 +50,7 @@ class Lints(unittest.TestCase):
 
     def test_layers_see_cli_using_server(self):
         """The command line speaks to the daemon, it does not contain it."""
-        self.expect("layers.py", "src/cli/a.c", '#include "server/options.h"\n', "cli may not use server")
+        self.expect("layers.py", "src/cli/a.c", '#include "config/options.h"\n', "cli may not use server")
 
     def test_layers_see_library_in_wrong_folder(self):
         """Each library has one folder that knows it."""
@@ -174,8 +174,8 @@ class Lints(unittest.TestCase):
     def test_docs_see_what_is_not_there(self):
         """A case without its test, a key without its words, a link to nowhere."""
         self.write("tests/unit/test_a.c", "static void test_real(void **state)")
-        self.write("src/server/settings_schema.c", 'CYAML_FIELD_UINT_PTR("slots", x)')
-        self.write("src/server/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
+        self.write("src/config/settings_schema.c", 'CYAML_FIELD_UINT_PTR("slots", x)')
+        self.write("src/config/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
         self.write("man/baton-config.5.scd", "*slots* *grace_s*\n")
         self.write("src/base/err.h", '\tX(ERR_STALE, "stale", 409, 75, 0, "Gone.")\n')
         self.write("src/cli/cli.c", '"Exit status: 0 done, 64 usage, 75 again",\n')

@@ -1,5 +1,5 @@
 /* A program that is nothing but `baton replay`, so that its tests need no daemon's libraries. */
-#include "server/replay.h"
+#include "replay/replay.h"
 
 int main(int argc, char **argv)
 {

@@ -172,7 +172,7 @@ test("each bundle has its worker, and nobody computes beside a thread that stand
 		assert.deepEqual(overlaps, []);
 	});
 
-test("a bundle lies elsewhere than the broker: pair() asks where a Broker would connect", async () => {
+test("a bundle lies elsewhere: pair() asks where a Broker would connect", async () => {
 	for (const [name, address] of Object.entries(pages)) {
 		const tab = await browser.page(address);
 		await until(() => tab.run("() => Boolean(globalThis.sdk)"), { what: name, ms: 60000 });

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdio.h>
 
-#include "server/settings.h"
+#include "config/settings.h"
 
 struct options {
 	uint32_t listen_count, gpu_count;

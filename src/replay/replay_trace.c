@@ -1,7 +1,7 @@
 /* replay_trace: reads JSON lines, checks each field, and sorts by time. Whatever is wrong is
  * refused with its line; a field of an unknown name too, since a slip of the pen would change the
  * outcome in silence. Called by replay.c. */
-#include "server/replay_trace.h"
+#include "replay/replay_trace.h"
 
 #include <errno.h>
 #include <jansson.h>

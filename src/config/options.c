@@ -1,6 +1,6 @@
 /* options: getopt_long by a const table, which also writes the help. Opens nothing. Called by
  * serve.c. */
-#include "server/options.h"
+#include "config/options.h"
 
 #include <fcntl.h>
 #include <getopt.h>

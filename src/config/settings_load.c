@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "server/settings_file.h"
+#include "config/settings_file.h"
 #include "wire/origin.h"
 
 struct loading {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "server/options.h"
+#include "config/options.h"
 
 /* $variable/tail, or $HOME/fallback/tail; relative values do not count (XDG). */
 static bool find(char *out, size_t size, const char *variable, const char *fallback,

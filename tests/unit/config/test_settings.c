@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "server/settings.h"
+#include "config/settings.h"
 
 struct fixture {
 	char dir[64], path[96], detail[512];

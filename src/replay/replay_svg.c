@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/replay_bands.h"
+#include "replay/replay_bands.h"
 
 enum {
 	WIDTH = 1200,

@@ -1,5 +1,5 @@
 /* replay_result: keeps the spans of a re-enactment. Called by the policies. */
-#include "server/replay_result.h"
+#include "replay/replay_result.h"
 
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@
 #include "base/heap.h"
 #include "core/binding.h"
 #include "core/core.h"
-#include "server/replay_result.h"
+#include "replay/replay_result.h"
 
 /* What a client does next; among equal times in this order. */
 enum act {

@@ -1,6 +1,6 @@
 /* replay_bands: the requests of a trace by client, for the picture: equal ids share a band. */
 #pragma once
-#include "server/replay_result.h"
+#include "replay/replay_result.h"
 
 enum { BANDS_MAX = 36 }; /* the clients beyond it share the last band */
 

@@ -1,7 +1,7 @@
 /* replay: options, files and messages of `baton replay`. No daemon is needed and none is asked. The
  * trace is read by replay_trace.c, re-enacted by replay_baton.c or replay_predecessor.c, told by
  * replay_print.c and drawn by replay_svg.c. Called by the command table. */
-#include "server/replay.h"
+#include "replay/replay.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "server/replay_result.h"
+#include "replay/replay_result.h"
 
 enum { EXIT_USAGE = 64, EXIT_BAD_TRACE = 65, EXIT_NO_INPUT = 66, EXIT_CANNOT_WRITE = 73 };
 

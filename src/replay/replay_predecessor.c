@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "server/replay_result.h"
+#include "replay/replay_result.h"
 
 enum { WAIT_MS_MAX = 60 * 1000 };
 

@@ -7,7 +7,7 @@
 #include <yaml.h>
 
 #include "base/err.h"
-#include "server/settings_file.h"
+#include "config/settings_file.h"
 
 struct tree {
 	yaml_document_t document;

@@ -1,6 +1,6 @@
 /* replay_result: what became of each request of a trace, and when. */
 #pragma once
-#include "server/replay_trace.h"
+#include "replay/replay_trace.h"
 
 enum replay_phase {
 	PHASE_NONE,

@@ -1,6 +1,6 @@
 /* replay_bands: groups requests by id and orders the groups. Draws nothing. Called by
  * replay_svg.c. */
-#include "server/replay_bands.h"
+#include "replay/replay_bands.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <cyaml/cyaml.h>
 
 #include "base/log.h"
-#include "server/settings.h"
+#include "config/settings.h"
 
 /* Seconds in the file, milliseconds in the core: X(key, member, smallest, largest in seconds) */
 #define SETTINGS_TIMING(X)                                                                         \

@@ -1,6 +1,6 @@
 /* settings: defaults, comparison and the small syntaxes (addresses, GPU specs). Does not read files
  * (settings_load.c). Called by the options and by the reload. */
-#include "server/settings.h"
+#include "config/settings.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

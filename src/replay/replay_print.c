@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/replay_result.h"
+#include "replay/replay_result.h"
 
 struct figures {
 	size_t requests, granted, timeouts, pending, died, other, yields;

@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "server/options.h"
+#include "config/options.h"
 
 static char detail[512];
 
