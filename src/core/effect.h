@@ -1,4 +1,4 @@
-/* effect: what the core wants done, in order. The shell appends and commits all APPENDs of a loop
+/* effect: what the core wants done, in order. The server appends and commits all APPENDs of a loop
  * turn first and carries out the rest only then (I8). Everything is by value: an effect stays good
  * after later steps. */
 #pragma once

@@ -1,5 +1,5 @@
 /* effects: the growing array of what the core wants done. Carries nothing out. Filled by the core,
- * emptied by the shell after each turn. */
+ * emptied by the server after each turn. */
 #include "core/effect.h"
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* event: all that can happen to the core, each with one `now`. Strings and arrays are borrowed for
- * the length of core_step. Only EVENT_TICK judges deadlines: the shell sends it last in each loop
+ * the length of core_step. Only EVENT_TICK judges deadlines: the server sends it last in each loop
  * turn, after all that was readable, so waiting heartbeats count (CASES.md R8). */
 #pragma once
 #include "core/config.h"

@@ -1,5 +1,5 @@
 /* export: writes the state in sections: the core, the remembered places, the sessions and the
- * claims by rising id; a mark before them, a checksum behind. Changes nothing. Called by the shell
+ * claims by rising id; a mark before them, a checksum behind. Changes nothing. Called by the server
  * when it hands over to another program, by tests, and by who looks for states seen before. */
 #include "core/export.h"
 

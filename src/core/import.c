@@ -1,6 +1,6 @@
 /* import: a core from what export.c wrote. Sums, tables and orders are made anew by those who keep
  * them, so they cannot contradict the claims; what is left is judged, and a state that could not
- * have been is refused. Called by the shell when it takes over, and by tests. */
+ * have been is refused. Called by the server when it takes over, and by tests. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* party: who speaks to the core, and to whom it speaks. Its id is the shell's number for the
+/* party: who speaks to the core, and to whom it speaks. Its id is the server's number for the
  * connection or exchange, never used twice in one run: a session or a claim has none before it is
  * taken, and what was said to a connection that broke must not reach the one that replaced it. */
 #pragma once

@@ -56,7 +56,7 @@ void session_dirty(struct core *core, struct session *session)
 		list_append(&core->dirty_sessions, &session->in_dirty);
 }
 
-/* Until the shell says more. */
+/* Until the server says more. */
 static void assume_reach(struct session *session)
 {
 	bool seen = !session_has_process(session) || session->rec.pid > 0;

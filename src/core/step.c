@@ -1,5 +1,5 @@
 /* step: the one door of the core. An event is handled, then whoever can be served is served, then
- * records, messages and traces leave in the order that the shell must keep. */
+ * records, messages and traces leave in the order that the server must keep. */
 #include <stdlib.h>
 #include <string.h>
 

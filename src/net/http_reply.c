@@ -1,6 +1,6 @@
 /* http_reply: answers: whole ones, files, streams, refusals. The head is written into one buffer of
  * the net, the body goes from the caller's memory to the kernel, and only what the kernel does not
- * take is copied. Called by the shell with exchange numbers. */
+ * take is copied. Called by the server with exchange numbers. */
 #include "net/http_reply.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* listen: sockets that listen, who is let in, and what happens when there is no room: the
  * connection that has been idle longest makes place, the last places are kept for local programs,
  * and beyond that the answer is 503 (CASES.md C31). Without descriptors accepting pauses instead of
- * spinning (C42). Called by the shell and by conn.c. */
+ * spinning (C42). Called by the server and by conn.c. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>

@@ -1,5 +1,5 @@
 /* loop: see loop.h. libevent's base without locks, one timer for the caller's deadline, deferred
- * calls, signals and watched descriptors. Knows no connections. Called by the shell (src/server)
+ * calls, signals and watched descriptors. Knows no connections. Called by the server (src/server)
  * and by net. */
 #include "net/loop.h"
 
@@ -162,7 +162,7 @@ static bool linger(struct loop *loop)
 
 void loop_turn(struct loop *loop)
 {
-	/* Calls deferred since the last turn (by answers that the shell sent) come first: they
+	/* Calls deferred since the last turn (by answers that the server sent) come first: they
 	 * belong before anything that is read now. They may have queued work for the caller, who
 	 * must get the turn back. */
 	int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;

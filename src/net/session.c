@@ -1,5 +1,5 @@
 /* session: what WebSocket and line sessions share: sending and closing by number, and the rate of
- * messages, which holds for pages only. Called by the shell, and by ws.c for the rate. */
+ * messages, which holds for pages only. Called by the server, and by ws.c for the rate. */
 #include "base/err.h"
 #include "base/limits.h"
 #include "net/http.h"

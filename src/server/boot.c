@@ -21,9 +21,9 @@
 
 enum { HEADER_TIME_MS = LIMIT_HEADER_TIME_MS, BODY_TIME_MS = 10000, WRITE_TIME_MS = 10000 };
 
-static int read_settings(struct shell *shell, int argc, char **argv, char *detail, size_t size)
+static int read_settings(struct server *server, int argc, char **argv, char *detail, size_t size)
 {
-	struct live *live = &shell->live;
+	struct live *live = &server->live;
 	struct settings *settings = &live->settings;
 	int rc = options_parse(argc, argv, &live->options, detail, size);
 	if (rc || live->options.help)
@@ -33,22 +33,22 @@ static int read_settings(struct shell *shell, int argc, char **argv, char *detai
 	if (!rc && live->paths.config[0])
 		rc = settings_load(live->paths.config, settings, settings, detail, size);
 	rc = rc ? rc : options_apply(&live->options, settings, detail, size);
-	rc = rc ? rc : policy_read_keys(settings, &shell->policy.ring, detail, size);
+	rc = rc ? rc : policy_read_keys(settings, &server->policy.ring, detail, size);
 	return rc ? rc : paths_socket(settings, detail, size);
 }
 
 /* What stands in for the install token under --compat bridge; NULL: nothing. */
-static const char *bridge_token(const struct shell *shell)
+static const char *bridge_token(const struct server *server)
 {
-	const char *token = shell->live.options.bridge ? getenv("BRIDGE_TOKEN") : NULL;
+	const char *token = server->live.options.bridge ? getenv("BRIDGE_TOKEN") : NULL;
 	return token && token[0] ? token : NULL;
 }
 
-static int read_tokens(struct shell *shell, char *detail, size_t size)
+static int read_tokens(struct server *server, char *detail, size_t size)
 {
-	struct policy *policy = &shell->policy;
-	const char *bridge = bridge_token(shell), *dir = shell->live.paths.state_dir;
-	bool writable = !store_is_degraded(shell->broker.store);
+	struct policy *policy = &server->policy;
+	const char *bridge = bridge_token(server), *dir = server->live.paths.state_dir;
+	bool writable = !store_is_degraded(server->broker.store);
 	int rc = secret_file(dir, "token", writable, policy->token, detail, size);
 	rc = rc ? rc : secret_file(dir, "admin-token", writable, policy->admin_token, detail, size);
 	if (rc || !bridge)
@@ -77,26 +77,26 @@ static int read_boot_id(char *ret_id, size_t size, char *detail, size_t detail_s
 }
 
 struct restoring {
-	struct shell *shell;
+	struct server *server;
 	uint64_t rows;
 };
 
 static void restore_row(void *ctx, const struct record *record)
 {
 	struct restoring *r = ctx;
-	struct broker *broker = &r->shell->broker;
+	struct broker *broker = &r->server->broker;
 	struct event event = {
 		.type = EVENT_RESTORE, .now = broker->now, .wall = broker->wall, .record = record};
 	core_step(broker->core, &event, &broker->fx);
 	if (record->type == RECORD_SESSION_PUT)
-		processes_watch(&r->shell->processes, &record->session);
+		processes_watch(&r->server->processes, &record->session);
 	r->rows++;
 }
 
-static void log_troubles(struct shell *shell, const struct store_boot *boot, const char *why)
+static void log_troubles(struct server *server, const struct store_boot *boot, const char *why)
 {
-	struct log *log = &shell->observers.log;
-	const char *trouble = store_trouble(shell->broker.store);
+	struct log *log = &server->observers.log;
+	const char *trouble = store_trouble(server->broker.store);
 	if (boot->quarantined)
 		log_event(log, LOG_ERROR,
 			  "the journal was unreadable; it was put aside and a new one begun",
@@ -110,26 +110,26 @@ static void log_troubles(struct shell *shell, const struct store_boot *boot, con
 		log_event(log, LOG_ERROR,
 			  "the journal cannot be written: nothing is granted; trying again",
 			  log_str("why", trouble));
-	snprintf(shell->doubt, sizeof shell->doubt, "%s", boot->doubt);
-	shell->doubt_open = boot->in_doubt_ms > 0;
+	snprintf(server->doubt, sizeof server->doubt, "%s", boot->doubt);
+	server->doubt_open = boot->in_doubt_ms > 0;
 }
 
 /* The journal's rows, then START. `why`: of a quarantine. What that decides is let out by the first
  * turn. */
-static int restore(struct shell *shell, const struct store_boot *boot, const char *why)
+static int restore(struct server *server, const struct store_boot *boot, const char *why)
 {
-	struct broker *broker = &shell->broker;
-	struct restoring r = {.shell = shell};
+	struct broker *broker = &server->broker;
+	struct restoring r = {.server = server};
 	struct event event = {.type = EVENT_CONFIG, .now = broker->now, .wall = broker->wall};
-	event.config = &shell->live.settings.core;
+	event.config = &server->live.settings.core;
 	random_fill(&broker->random, &event.random, sizeof event.random);
 	core_step(broker->core, &event, &broker->fx);
 	if (boot->paused) {
 		const struct record record = {.type = RECORD_PAUSED, .admin.paused = true};
 		restore_row(&r, &record);
-		memcpy(shell->paused_reason, boot->paused_reason, sizeof shell->paused_reason);
+		memcpy(server->paused_reason, boot->paused_reason, sizeof server->paused_reason);
 	}
-	int rc = reload_name_gpus(broker->store, &shell->live.settings.core, true);
+	int rc = reload_name_gpus(broker->store, &server->live.settings.core, true);
 	rc = rc ? rc : store_replay(broker->store, restore_row, &r);
 	if (rc)
 		return rc;
@@ -143,10 +143,10 @@ static int restore(struct shell *shell, const struct store_boot *boot, const cha
 	core_step(broker->core, &start, &broker->fx);
 	broker_begin(broker);
 	broker->tick_at = broker->fx.next_wake;
-	log_event(&shell->observers.log, LOG_INFO, "journal read",
+	log_event(&server->observers.log, LOG_INFO, "journal read",
 		  log_int("epoch", (int64_t)boot->epoch), log_int("rows", (int64_t)r.rows),
 		  log_str("boot", boot->same_boot ? "same" : "new"));
-	log_troubles(shell, boot, why);
+	log_troubles(server, boot, why);
 	return 0;
 }
 
@@ -168,12 +168,12 @@ static int64_t promised_ms(const struct core_config *config)
 								  : config->restart_linger_ms;
 }
 
-static int open_store(struct shell *shell, const char *boot_id, struct store **ret_store,
+static int open_store(struct server *server, const char *boot_id, struct store **ret_store,
 		      struct store_boot *ret_boot, char *detail, size_t size)
 {
-	const struct settings *settings = &shell->live.settings;
+	const struct settings *settings = &server->live.settings;
 	char copy[SETTINGS_SOCKET_BYTES + 16];
-	struct store_place place = {.dir = shell->live.paths.state_dir,
+	struct store_place place = {.dir = server->live.paths.state_dir,
 				    .boot_id = boot_id,
 				    .now = loop_wall_now(),
 				    .ttl_ms = promised_ms(&settings->core),
@@ -184,23 +184,25 @@ static int open_store(struct shell *shell, const char *boot_id, struct store **r
 	return store_open(&place, ret_store, ret_boot, detail, size);
 }
 
-static int open_broker(struct shell *shell, char *detail, size_t size)
+static int open_broker(struct server *server, char *detail, size_t size)
 {
 	char boot_id[64];
 	struct store_boot boot;
 	struct store *store;
 	int rc = read_boot_id(boot_id, sizeof boot_id, detail, size);
-	rc = rc ? rc : open_store(shell, boot_id, &store, &boot, detail, size);
+	rc = rc ? rc : open_store(server, boot_id, &store, &boot, detail, size);
 	if (rc)
 		return rc;
-	shell->epoch = boot.epoch;
-	shell->started = loop_now();
-	observe_init(&shell->observers, (enum log_level)shell->live.settings.log_level, boot.epoch);
-	broker_init(&shell->broker, core_create(), store, shell->started, loop_suspended_ms());
-	shell->broker.wall = loop_wall_now();
-	processes_init(&shell->processes, shell->loop, &shell->broker.batch, &shell->observers.log);
-	observe_on_line(&shell->observers, deliver_line, shell);
-	rc = restore(shell, &boot, detail);
+	server->epoch = boot.epoch;
+	server->started = loop_now();
+	observe_init(&server->observers, (enum log_level)server->live.settings.log_level,
+		     boot.epoch);
+	broker_init(&server->broker, core_create(), store, server->started, loop_suspended_ms());
+	server->broker.wall = loop_wall_now();
+	processes_init(&server->processes, server->loop, &server->broker.batch,
+		       &server->observers.log);
+	observe_on_line(&server->observers, deliver_line, server);
+	rc = restore(server, &boot, detail);
 	if (rc)
 		snprintf(detail, size, "the journal cannot be replayed");
 	return rc;
@@ -216,22 +218,22 @@ static const struct net_handlers handlers = {
 	.on_protocol_error = routes_on_protocol_error,
 };
 
-static int listen_tcp(struct shell *shell, const char *address, char *detail, size_t size)
+static int listen_tcp(struct server *server, const char *address, char *detail, size_t size)
 {
 	uint16_t port = 0;
-	int rc = net_listen_tcp(shell->doors.net, address, &port, detail, size);
+	int rc = net_listen_tcp(server->doors.net, address, &port, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
-		taken_address(address, shell->live.paths.state_dir, detail, size);
+		taken_address(address, server->live.paths.state_dir, detail, size);
 	if (rc)
 		return rc;
-	policy_add_listener(&shell->policy, address, port);
-	if (!shell->home[0])
-		snprintf(shell->home, sizeof shell->home, "http://%s",
-			 shell->policy.access.hosts[0]);
+	policy_add_listener(&server->policy, address, port);
+	if (!server->home[0])
+		snprintf(server->home, sizeof server->home, "http://%s",
+			 server->policy.access.hosts[0]);
 	return 0;
 }
 
-static int listen_bridge(struct shell *shell, char *detail, size_t size)
+static int listen_bridge(struct server *server, char *detail, size_t size)
 {
 	const char *port = getenv("BRIDGE_PORT");
 	char address[64];
@@ -240,7 +242,7 @@ static int listen_bridge(struct shell *shell, char *detail, size_t size)
 		snprintf(detail, size, "BRIDGE_PORT is not a port: '%.32s'", port);
 		return -ERR_BAD_FIELD;
 	}
-	return listen_tcp(shell, address, detail, size);
+	return listen_tcp(server, address, detail, size);
 }
 
 /* Descriptors for all connections; what the hard limit refuses, net handles by pausing accept. */
@@ -256,9 +258,9 @@ static void raise_descriptors(unsigned connections)
 
 /* Before anything is made on the disk, so that an address that is taken changes nothing. Who
  * connects meanwhile is let in by the first turn. */
-static int open_addresses(struct shell *shell, char *detail, size_t size)
+static int open_addresses(struct server *server, char *detail, size_t size)
 {
-	const struct settings *settings = &shell->live.settings;
+	const struct settings *settings = &server->live.settings;
 	const struct net_options options = {
 		.connections_max = settings->connections_max,
 		.connections_reserved_max = LIMIT_CONNECTIONS_RESERVED,
@@ -271,117 +273,117 @@ static int open_addresses(struct shell *shell, char *detail, size_t size)
 	};
 	struct net *net = NULL;
 	raise_descriptors(settings->connections_max);
-	int rc = net_create(shell->loop, &options, &handlers, shell, &net);
+	int rc = net_create(server->loop, &options, &handlers, server, &net);
 	if (rc)
 		return rc;
-	doors_init(&shell->doors, net);
-	policy_init(&shell->policy, shell->live.options.bridge);
-	policy_take_keys(&shell->policy, &shell->policy.ring);
+	doors_init(&server->doors, net);
+	policy_init(&server->policy, server->live.options.bridge);
+	policy_take_keys(&server->policy, &server->policy.ring);
 	for (uint32_t i = 0; i < settings->listen_count && !rc; i++)
-		rc = listen_tcp(shell, settings->listen[i], detail, size);
-	if (!rc && shell->live.options.bridge)
-		rc = listen_bridge(shell, detail, size);
+		rc = listen_tcp(server, settings->listen[i], detail, size);
+	if (!rc && server->live.options.bridge)
+		rc = listen_bridge(server, detail, size);
 	return rc;
 }
 
-static int open_state(struct shell *shell, char *detail, size_t size)
+static int open_state(struct server *server, char *detail, size_t size)
 {
-	const char *dir = shell->live.paths.state_dir;
+	const char *dir = server->live.paths.state_dir;
 	int rc = paths_make_private(dir, detail, size);
 	if (rc && errno == ENOSPC)
 		rc = 0; /* the store waits for room, and is told of */
-	rc = rc ? rc : open_broker(shell, detail, size);
+	rc = rc ? rc : open_broker(server, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
 		taken_state(dir, detail, size);
-	rc = rc ? rc : read_tokens(shell, detail, size);
+	rc = rc ? rc : read_tokens(server, detail, size);
 	if (rc)
 		return rc;
-	page_keys_load(&shell->policy.keys, dir);
-	sites_init(&shell->sites);
-	sites_load(&shell->sites, dir);
-	shell->policy.access.sites = shell->sites.origins;
-	shell->policy.access.site_count = shell->sites.origin_count;
-	policy_refresh(&shell->policy);
+	page_keys_load(&server->policy.keys, dir);
+	sites_init(&server->sites);
+	sites_load(&server->sites, dir);
+	server->policy.access.sites = server->sites.origins;
+	server->policy.access.site_count = server->sites.origin_count;
+	policy_refresh(&server->policy);
 	return 0;
 }
 
 /* Only once the socket is ours: until then the copy may be that of another broker. */
-static void keep_copy(struct shell *shell)
+static void keep_copy(struct server *server)
 {
 	char copy[SETTINGS_SOCKET_BYTES + 16];
-	snprintf(copy, sizeof copy, "%s.fence", shell->live.settings.socket_path);
-	store_keep_copy(shell->broker.store, copy);
+	snprintf(copy, sizeof copy, "%s.fence", server->live.settings.socket_path);
+	store_keep_copy(server->broker.store, copy);
 }
 
-int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size)
+int boot_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)
 {
-	text_init(&shell->body);
-	text_init(&shell->line);
-	listings_init(&shell->listings);
-	places_init(&shell->places);
-	doors_init(&shell->doors, NULL);
-	shell->config_watch.trail.fd = -1;
-	shell->sockets.trail.fd = -1;
-	shell->dev_watch.fd = -1;
+	text_init(&server->body);
+	text_init(&server->line);
+	listings_init(&server->listings);
+	places_init(&server->places);
+	doors_init(&server->doors, NULL);
+	server->config_watch.trail.fd = -1;
+	server->sockets.trail.fd = -1;
+	server->dev_watch.fd = -1;
 	detail[0] = 0;
-	int rc = read_settings(shell, argc, argv, detail, detail_size);
-	if (rc || shell->live.options.help || shell->live.options.check)
+	int rc = read_settings(server, argc, argv, detail, detail_size);
+	if (rc || server->live.options.help || server->live.options.check)
 		return rc;
-	rc = loop_create(&shell->loop);
-	rc = rc ? rc : open_addresses(shell, detail, detail_size);
-	rc = rc ? rc : open_state(shell, detail, detail_size);
+	rc = loop_create(&server->loop);
+	rc = rc ? rc : open_addresses(server, detail, detail_size);
+	rc = rc ? rc : open_state(server, detail, detail_size);
 	if (rc)
 		return rc;
-	reload_apply(shell, &shell->live.settings);
-	rc = sockets_listen(shell, detail, detail_size);
+	reload_apply(server, &server->live.settings);
+	rc = sockets_listen(server, detail, detail_size);
 	if (rc == 0)
-		keep_copy(shell);
+		keep_copy(server);
 	return rc;
 }
 
-void boot_end(struct shell *shell)
+void boot_end(struct server *server)
 {
-	hangup_end(&shell->hangup);
-	sockets_end(&shell->sockets);
-	sockets_forget(shell);
-	reload_watch_end(&shell->config_watch);
-	dev_end(&shell->dev_watch);
-	listings_finish(&shell->listings);
-	places_finish(&shell->places);
-	net_destroy(shell->doors.net);
-	doors_finish(&shell->doors);
-	if (shell->broker.core) {
-		processes_finish(&shell->processes);
-		core_destroy(shell->broker.core);
-		store_close(shell->broker.store);
-		broker_finish(&shell->broker);
-		observe_finish(&shell->observers);
+	hangup_end(&server->hangup);
+	sockets_end(&server->sockets);
+	sockets_forget(server);
+	reload_watch_end(&server->config_watch);
+	dev_end(&server->dev_watch);
+	listings_finish(&server->listings);
+	places_finish(&server->places);
+	net_destroy(server->doors.net);
+	doors_finish(&server->doors);
+	if (server->broker.core) {
+		processes_finish(&server->processes);
+		core_destroy(server->broker.core);
+		store_close(server->broker.store);
+		broker_finish(&server->broker);
+		observe_finish(&server->observers);
 	}
-	loop_destroy(shell->loop);
-	text_finish(&shell->body);
-	text_finish(&shell->line);
-	explicit_bzero(&shell->policy, sizeof shell->policy);
+	loop_destroy(server->loop);
+	text_finish(&server->body);
+	text_finish(&server->line);
+	explicit_bzero(&server->policy, sizeof server->policy);
 }
 
-void boot_checked(const struct shell *shell)
+void boot_checked(const struct server *server)
 {
-	const char *config = shell->live.paths.config;
+	const char *config = server->live.paths.config;
 	printf("baton serve: %s%s\n", config[0] ? config : "no configuration file",
 	       config[0] ? " is good" : "; the defaults are good");
 }
 
-void boot_announce(const struct shell *shell)
+void boot_announce(const struct server *server)
 {
-	const struct live *live = &shell->live;
+	const struct live *live = &server->live;
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 	if (poll(&out, 1, 0) == 0)
 		return; /* nobody reads: that must not keep us from serving */
 	bool pretty = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
 	const char *bold = pretty ? "\033[1m" : "", *plain = pretty ? "\033[0m" : "";
 	fprintf(stderr, "%sbaton %s listens on", bold, BATON_VERSION);
-	for (size_t i = 0; i < shell->policy.access.host_count; i++)
-		if (strncmp(shell->policy.access.hosts[i], "localhost:", 10) != 0)
-			fprintf(stderr, " http://%s", shell->policy.access.hosts[i]);
+	for (size_t i = 0; i < server->policy.access.host_count; i++)
+		if (strncmp(server->policy.access.hosts[i], "localhost:", 10) != 0)
+			fprintf(stderr, " http://%s", server->policy.access.hosts[i]);
 	fprintf(stderr, " and %s%s\n", live->settings.socket_path, plain);
 	for (uint32_t i = 0; i < live->settings.core.gpu_count; i++) {
 		const struct gpu_config *gpu = &live->settings.core.gpus[i];
@@ -398,12 +400,12 @@ void boot_announce(const struct shell *shell)
 		"  try: baton status, or in a browser: baton open\n"
 		"  or:  curl -N -H \"Authorization: Bearer ",
 		live->paths.state_dir);
-	if (bridge_token(shell))
+	if (bridge_token(server))
 		fprintf(stderr, "$BRIDGE_TOKEN");
 	else
 		fprintf(stderr, "$(cat %s/token)", live->paths.state_dir);
 	fprintf(stderr,
 		"\" -H 'Content-Type: application/json' -H 'Accept: text/event-stream' "
 		"-d '{\"id\":\"me\"}' %s/v1/gpu/lock\n",
-		shell->home);
+		server->home);
 }

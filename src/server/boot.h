@@ -1,12 +1,12 @@
 /* boot: from a command line to a broker that is ready to serve. */
 #pragma once
-#include "server/shell.h"
+#include "server/server.h"
 
 /* Reads options, files and the journal, restores the core, opens the listeners. 0 or a negative
  * enum err; `detail` then says what to do. boot_end undoes whatever was done. */
-int boot_begin(struct shell *shell, int argc, char **argv, char *detail, size_t detail_size);
-void boot_end(struct shell *shell);
+int boot_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size);
+void boot_end(struct server *server);
 /* --check: says that options and file are good; nothing else was done. */
-void boot_checked(const struct shell *shell);
+void boot_checked(const struct server *server);
 /* Where it listens and what to try next. */
-void boot_announce(const struct shell *shell);
+void boot_announce(const struct server *server);

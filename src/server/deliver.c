@@ -8,37 +8,37 @@
 
 #include "server/facts.h"
 #include "server/respond.h"
+#include "server/server.h"
 #include "server/sessions.h"
-#include "server/shell.h"
 #include "wire/render.h"
 
 enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 
-static void fill(struct shell *shell, struct facts *facts, const struct send_effect *send)
+static void fill(struct server *server, struct facts *facts, const struct send_effect *send)
 {
-	facts_fill(facts, shell->broker.core, &shell->live.settings.core, shell->epoch,
-		   shell->broker.now, shell->broker.wall, send);
+	facts_fill(facts, server->broker.core, &server->live.settings.core, server->epoch,
+		   server->broker.now, server->broker.wall, send);
 }
 
-void deliver_body(struct shell *shell, uint64_t conn)
+void deliver_body(struct server *server, uint64_t conn)
 {
-	session_send(shell->doors.net, conn, shell->body.bytes, shell->body.length);
+	session_send(server->doors.net, conn, server->body.bytes, server->body.length);
 }
 
 /* Who is told its place from now on. Who came back with a waiting claim has not heard it yet. */
-static void note_place(struct shell *shell, struct party to, const struct send_effect *send,
+static void note_place(struct server *server, struct party to, const struct send_effect *send,
 		       const struct facts *facts)
 {
 	struct places_told said = {PLACES_UNTOLD, MONO_NEVER};
 	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED) {
-		places_watch(&shell->places, send->lease, to, send->ref, said, shell->broker.now);
+		places_watch(&server->places, send->lease, to, send->ref, said, server->broker.now);
 	} else if (send->msg == MSG_QUEUED && facts->wire.has_place) { /* not granted already */
 		said.position = facts->wire.position;
-		said.promise = core_promise(shell->broker.core, send->lease);
-		places_watch(&shell->places, send->lease, to, send->ref, said, shell->broker.now);
+		said.promise = core_promise(server->broker.core, send->lease);
+		places_watch(&server->places, send->lease, to, send->ref, said, server->broker.now);
 	}
 	if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)
-		places_forget(&shell->places, send->lease);
+		places_forget(&server->places, send->lease);
 }
 
 static int close_code(int err)
@@ -60,14 +60,14 @@ static int close_code(int err)
 }
 
 /* What the door remembers of what its session is told. */
-static void note_told(struct shell *shell, struct door *door, const struct send_effect *send)
+static void note_told(struct server *server, struct door *door, const struct send_effect *send)
 {
 	struct door_session *session = door->session;
 	uint64_t lease = send->lease;
 	if (send->msg == MSG_WELCOME) {
 		session->id = lease;
 		if (session->binding == BIND_NATIVE)
-			processes_take(&shell->processes, lease, session->pidfd);
+			processes_take(&server->processes, lease, session->pidfd);
 		session->pidfd = -1;
 		if (session->rights == ACCESS_NONE) /* its secret was right */
 			session->rights = session->paired ? ACCESS_QUEUE : ACCESS_TOKEN;
@@ -78,89 +78,89 @@ static void note_told(struct shell *shell, struct door *door, const struct send_
 	}
 }
 
-static void to_session(struct shell *shell, struct door *door, const struct send_effect *send)
+static void to_session(struct server *server, struct door *door, const struct send_effect *send)
 {
 	struct facts facts;
-	note_told(shell, door, send);
-	fill(shell, &facts, send);
+	note_told(server, door, send);
+	fill(server, &facts, send);
 	facts.wire.rights = sessions_rights_name(door->session->rights);
-	facts.wire.dev = shell->dev;
-	facts.wire.linger_ms = core_linger_ms(&shell->live.settings.core, door->session->binding);
-	text_clear(&shell->body);
-	message_render(&shell->body, send, &facts.wire);
-	deliver_body(shell, door->conn);
-	note_place(shell, party_of(PARTY_SESSION, door->conn), send, &facts);
+	facts.wire.dev = server->dev;
+	facts.wire.linger_ms = core_linger_ms(&server->live.settings.core, door->session->binding);
+	text_clear(&server->body);
+	message_render(&server->body, send, &facts.wire);
+	deliver_body(server, door->conn);
+	note_place(server, party_of(PARTY_SESSION, door->conn), send, &facts);
 	if (send->msg == MSG_DENIED && door->session->id == 0)
-		session_close(shell->doors.net, door->conn, close_code(send->err),
+		session_close(server->doors.net, door->conn, close_code(send->err),
 			      err_name(send->err));
 }
 
-static void to_request(struct shell *shell, struct door *door, const struct send_effect *send)
+static void to_request(struct server *server, struct door *door, const struct send_effect *send)
 {
 	struct facts facts;
 	struct answer answer;
-	struct net *net = shell->doors.net;
+	struct net *net = server->doors.net;
 	uint64_t conn = door->conn;
-	fill(shell, &facts, send);
-	text_clear(&shell->body);
-	if (!answer_effect(&shell->body, door->route, send, &facts.wire, &answer))
+	fill(server, &facts, send);
+	text_clear(&server->body);
+	if (!answer_effect(&server->body, door->route, send, &facts.wire, &answer))
 		return;
 	/* A grant that does not arrive must not be held: the door stays until it is known. */
 	char *origin = door->origin;
 	door->origin = NULL;
 	if (send->msg == MSG_GRANTED)
-		door_turn(&shell->doors, door, DOOR_ANSWERED);
+		door_turn(&server->doors, door, DOOR_ANSWERED);
 	else
-		door_shut(&shell->doors, door);
-	respond_text(net, conn, origin, &answer, &shell->body);
+		door_shut(&server->doors, door);
+	respond_text(net, conn, origin, &answer, &server->body);
 	free(origin);
 }
 
-static void to_stream(struct shell *shell, struct door *door, const struct send_effect *send)
+static void to_stream(struct server *server, struct door *door, const struct send_effect *send)
 {
 	struct facts facts;
-	struct net *net = shell->doors.net;
+	struct net *net = server->doors.net;
 	uint64_t conn = door->conn;
 	struct party exchange = party_of(PARTY_EXCHANGE, conn);
 	bool last = false;
 	enum message msg = send->msg;
 	if (!door->begun && (msg == MSG_DENIED || msg == MSG_TIMEOUT || msg == MSG_RELEASED)) {
-		to_request(shell, door, send);
+		to_request(server, door, send);
 		return;
 	}
-	fill(shell, &facts, send);
-	text_clear(&shell->body);
-	if (!answer_stream(&shell->body, send, &facts.wire, &last))
+	fill(server, &facts, send);
+	text_clear(&server->body);
+	if (!answer_stream(&server->body, send, &facts.wire, &last))
 		return;
-	note_place(shell, exchange, send, &facts);
+	note_place(server, exchange, send, &facts);
 	if (!door->begun)
 		respond_stream(net, conn, door->origin, "text/event-stream");
 	door->begun = true;
-	http_stream_write(net, conn, shell->body.bytes, shell->body.length);
+	http_stream_write(net, conn, server->body.bytes, server->body.length);
 	if (!last)
 		return;
-	door_shut(&shell->doors, door);
-	batch_event(&shell->broker.batch, EVENT_CONN_CLOSED, exchange);
+	door_shut(&server->doors, door);
+	batch_event(&server->broker.batch, EVENT_CONN_CLOSED, exchange);
 	http_stream_end(net, conn);
 }
 
 /* What was said to a connection that is gone is dropped, whoever resumed its session meanwhile. */
 static void on_send(void *ctx, struct party to, const struct send_effect *send)
 {
-	struct shell *shell = ctx;
-	struct door *door = door_of(&shell->doors, to.id);
+	struct server *server = ctx;
+	struct door *door = door_of(&server->doors, to.id);
 	if (!door || to.kind == PARTY_GATEWAY) /* nothing is forwarded yet */
 		return;
 	switch (door->kind) {
 	case DOOR_REQUEST:
-		to_request(shell, door, send);
+		to_request(server, door, send);
 		break;
 	case DOOR_STREAM:
-		to_stream(shell, door, send);
+		to_stream(server, door, send);
 		break;
 	case DOOR_GREETING:
 	case DOOR_SESSION:
-		to_session(shell, door, send);
+		to_session(server, door, send);
 		break;
 	case DOOR_ANSWERED:
 	case DOOR_FEED:
@@ -176,52 +176,52 @@ void deliver_place(void *ctx, struct party to, const struct send_effect *queued)
 	on_send(ctx, to, queued);
 }
 
-static void tell_subscribers(struct shell *shell, const struct observed_change *change)
+static void tell_subscribers(struct server *server, const struct observed_change *change)
 {
-	text_clear(&shell->body);
-	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	text_clear(&server->body);
+	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
 	{
 		const struct door *door = container_of(it, struct door, link);
 		if (!door->session->events)
 			continue;
-		if (shell->body.length == 0)
-			render_trace_json(&shell->body, &change->trace, change->id, change->at,
-					  &shell->live.settings.core);
-		deliver_body(shell, door->conn);
+		if (server->body.length == 0)
+			render_trace_json(&server->body, &change->trace, change->id, change->at,
+					  &server->live.settings.core);
+		deliver_body(server, door->conn);
 	}
 }
 
 static void on_trace(void *ctx, const struct trace_effect *trace)
 {
-	struct shell *shell = ctx;
-	uint64_t id = shell->observers.change_next;
-	observe_change(&shell->observers, trace, shell->broker.wall);
-	tally_trace(&shell->tally, trace);
+	struct server *server = ctx;
+	uint64_t id = server->observers.change_next;
+	observe_change(&server->observers, trace, server->broker.wall);
+	tally_trace(&server->tally, trace);
 	if (trace->what == TRACE_PAUSED)
-		memcpy(shell->paused_reason, trace->detail, sizeof shell->paused_reason);
-	if (shell->observers.subscribers > 0)
-		tell_subscribers(shell, observe_change_at(&shell->observers, id));
-	if (shell->observers.log.level < LOG_INFO)
+		memcpy(server->paused_reason, trace->detail, sizeof server->paused_reason);
+	if (server->observers.subscribers > 0)
+		tell_subscribers(server, observe_change_at(&server->observers, id));
+	if (server->observers.log.level < LOG_INFO)
 		return;
-	text_clear(&shell->line);
-	render_trace_log(&shell->line, trace, &shell->live.settings.core);
-	log_write(&shell->observers.log, LOG_INFO, shell->line.bytes, NULL, 0);
+	text_clear(&server->line);
+	render_trace_log(&server->line, trace, &server->live.settings.core);
+	log_write(&server->observers.log, LOG_INFO, server->line.bytes, NULL, 0);
 }
 
 void deliver_line(void *ctx, const struct observed_line *line)
 {
-	struct shell *shell = ctx;
-	if (shell->observers.line_subscribers == 0)
+	struct server *server = ctx;
+	if (server->observers.line_subscribers == 0)
 		return;
 	struct text rendered, message;
 	text_init(&rendered);
 	text_init(&message);
 	deliver_render_line(&rendered, &message, line);
-	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
 	{
 		const struct door *door = container_of(it, struct door, link);
 		if (door->session->logs)
-			session_send(shell->doors.net, door->conn, message.bytes, message.length);
+			session_send(server->doors.net, door->conn, message.bytes, message.length);
 	}
 	text_finish(&rendered);
 	text_finish(&message);
@@ -238,62 +238,62 @@ void deliver_render_line(struct text *scratch, struct text *out, const struct ob
 
 static void on_signal(void *ctx, const struct signal_effect *signal)
 {
-	struct shell *shell = ctx;
-	processes_signal(&shell->processes, signal->session, signal->signo);
+	struct server *server = ctx;
+	processes_signal(&server->processes, signal->session, signal->signo);
 }
 
 static void on_close(void *ctx, struct party to)
 {
-	struct shell *shell = ctx;
-	session_close(shell->doors.net, to.id, 1000, "the session ended here");
+	struct server *server = ctx;
+	session_close(server->doors.net, to.id, 1000, "the session ended here");
 }
 
 static void on_appended(void *ctx, const struct record *record)
 {
-	struct shell *shell = ctx;
+	struct server *server = ctx;
 	if (record->type == RECORD_SESSION_PUT)
-		processes_watch(&shell->processes, &record->session);
+		processes_watch(&server->processes, &record->session);
 	else if (record->type == RECORD_SESSION_END)
-		processes_forget(&shell->processes, record->session.id);
+		processes_forget(&server->processes, record->session.id);
 }
 
 static void on_queue_changed(void *ctx)
 {
-	struct shell *shell = ctx;
-	shell->places.dirty = true;
+	struct server *server = ctx;
+	server->places.dirty = true;
 }
 
 /* The folder may have been made anew. */
-static void keep_secrets(const struct shell *shell)
+static void keep_secrets(const struct server *server)
 {
-	const char *dir = shell->live.paths.state_dir, *bridge = getenv("BRIDGE_TOKEN");
-	if (!shell->live.options.bridge || !bridge || !bridge[0])
-		secret_keep(dir, "token", shell->policy.token);
-	secret_keep(dir, "admin-token", shell->policy.admin_token);
+	const char *dir = server->live.paths.state_dir, *bridge = getenv("BRIDGE_TOKEN");
+	if (!server->live.options.bridge || !bridge || !bridge[0])
+		secret_keep(dir, "token", server->policy.token);
+	secret_keep(dir, "admin-token", server->policy.admin_token);
 }
 
 static void on_journal(void *ctx, bool ok)
 {
-	struct shell *shell = ctx;
-	const char *trouble = store_trouble(shell->broker.store);
+	struct server *server = ctx;
+	const char *trouble = store_trouble(server->broker.store);
 	if (ok) {
-		log_write(&shell->observers.log, LOG_INFO, "journal works again; granting", NULL,
+		log_write(&server->observers.log, LOG_INFO, "journal works again; granting", NULL,
 			  0);
-		keep_secrets(shell);
+		keep_secrets(server);
 	} else if (trouble[0]) {
-		log_event(&shell->observers.log, LOG_ERROR,
+		log_event(&server->observers.log, LOG_ERROR,
 			  "the journal is lost: nothing new is granted until it can be begun anew; "
 			  "trying",
 			  log_str("why", trouble), log_int("in_ms", TURN_JOURNAL_RETRY_MS));
 	} else {
-		log_event(&shell->observers.log, LOG_ERROR,
+		log_event(&server->observers.log, LOG_ERROR,
 			  "journal cannot be written: nothing new is granted, releases are "
 			  "taken; free disk space; retrying",
 			  log_int("in_ms", TURN_JOURNAL_RETRY_MS));
 	}
 }
 
-struct turn_out deliver_out(struct shell *shell)
+struct turn_out deliver_out(struct server *server)
 {
 	return (struct turn_out){.send = on_send,
 				 .trace = on_trace,
@@ -302,59 +302,59 @@ struct turn_out deliver_out(struct shell *shell)
 				 .appended = on_appended,
 				 .queue_changed = on_queue_changed,
 				 .journal = on_journal,
-				 .ctx = shell};
+				 .ctx = server};
 }
 
 /* The next changes after door->sent, as far as the reader takes them. True: there are more. */
-static bool feed(struct shell *shell, struct door *door)
+static bool feed(struct server *server, struct door *door)
 {
-	const struct observers *o = &shell->observers;
-	struct net *net = shell->doors.net;
+	const struct observers *o = &server->observers;
+	struct net *net = server->doors.net;
 	uint64_t oldest = observe_change_oldest(o);
 	bool gap = door->sent + 1 < oldest; /* it must look at the status instead */
 	if (!gap && door->sent + 1 >= o->change_next)
 		return false;
 	if (http_stream_pending(net, door->conn) > FEED_PENDING_BYTES)
 		return true;
-	text_clear(&shell->body);
+	text_clear(&server->body);
 	if (gap) {
-		answer_sse(&shell->body, 0, "reset", "{\"type\":\"reset\"}");
+		answer_sse(&server->body, 0, "reset", "{\"type\":\"reset\"}");
 		door->sent = oldest - 1;
 	}
 	for (int n = 0; n < FEED_ROWS_PER_TURN && door->sent + 1 < o->change_next; n++) {
 		const struct observed_change *change = observe_change_at(o, door->sent + 1);
 		assert(change);
-		text_clear(&shell->line);
-		render_trace_json(&shell->line, &change->trace, change->id, change->at,
-				  &shell->live.settings.core);
-		answer_sse(&shell->body, change->id, trace_name(change->trace.what),
-			   shell->line.bytes);
+		text_clear(&server->line);
+		render_trace_json(&server->line, &change->trace, change->id, change->at,
+				  &server->live.settings.core);
+		answer_sse(&server->body, change->id, trace_name(change->trace.what),
+			   server->line.bytes);
 		door->sent = change->id;
 	}
-	http_stream_write(net, door->conn, shell->body.bytes, shell->body.length);
+	http_stream_write(net, door->conn, server->body.bytes, server->body.length);
 	return door->sent + 1 < o->change_next;
 }
 
-bool deliver_feeds(struct shell *shell)
+bool deliver_feeds(struct server *server)
 {
 	bool more = false;
-	list_each(it, next, &shell->doors.kinds[DOOR_FEED]) more |=
-		feed(shell, container_of(it, struct door, link));
+	list_each(it, next, &server->doors.kinds[DOOR_FEED]) more |=
+		feed(server, container_of(it, struct door, link));
 	return more;
 }
 
-void deliver_keepalive(struct shell *shell)
+void deliver_keepalive(struct server *server)
 {
 	const enum door_kind kinds[] = {DOOR_STREAM, DOOR_FEED};
-	text_clear(&shell->body);
-	answer_sse_keepalive(&shell->body);
+	text_clear(&server->body);
+	answer_sse_keepalive(&server->body);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		list_each(it, next, &shell->doors.kinds[kinds[i]])
+		list_each(it, next, &server->doors.kinds[kinds[i]])
 		{
 			struct door *door = container_of(it, struct door, link);
 			if (door->kind == DOOR_FEED || door->begun)
-				http_stream_write(shell->doors.net, door->conn, shell->body.bytes,
-						  shell->body.length);
+				http_stream_write(server->doors.net, door->conn, server->body.bytes,
+						  server->body.length);
 		}
 	}
 }

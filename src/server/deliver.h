@@ -3,19 +3,19 @@
 #include "server/turn.h"
 
 struct observed_line;
-struct shell;
+struct server;
 
-/* The calls of turn_out, with the shell as their context. */
-struct turn_out deliver_out(struct shell *shell);
+/* The calls of turn_out, with the server as their context. */
+struct turn_out deliver_out(struct server *server);
 /* A MSG_QUEUED that places.c found due. */
 void deliver_place(void *ctx, struct party to, const struct send_effect *queued);
 /* Writes new changes to those who read /v1/gpu/events. True: some have more to read. */
-bool deliver_feeds(struct shell *shell);
+bool deliver_feeds(struct server *server);
 /* A comment line to every stream, so that proxies keep it open. */
-void deliver_keepalive(struct shell *shell);
+void deliver_keepalive(struct server *server);
 /* A log line to the sessions that asked for them; on_line of observers. */
 void deliver_line(void *ctx, const struct observed_line *line);
 /* One line as a `log` message in `out`. */
 void deliver_render_line(struct text *scratch, struct text *out, const struct observed_line *line);
-/* A message of our own to a session. Takes what is in shell->body. */
-void deliver_body(struct shell *shell, uint64_t conn);
+/* A message of our own to a session. Takes what is in server->body. */
+void deliver_body(struct server *server, uint64_t conn);

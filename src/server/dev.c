@@ -13,8 +13,8 @@
 
 #include "net/loop.h"
 #include "server/files.h"
+#include "server/server.h"
 #include "server/sessions.h"
-#include "server/shell.h"
 
 enum { WATCHED = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR };
 
@@ -51,11 +51,11 @@ static bool join(const char *folder, const char *name, char ret_path[DEV_PATH_BY
 	       size;
 }
 
-static int add_folder(struct shell *shell, const char *path)
+static int add_folder(struct server *server, const char *path)
 {
-	struct dev_watch *dev = &shell->dev_watch;
+	struct dev_watch *dev = &server->dev_watch;
 	char whole[SETTINGS_PATH_BYTES + DEV_PATH_BYTES + 2];
-	snprintf(whole, sizeof whole, "%s/%s", shell->live.paths.dev, path);
+	snprintf(whole, sizeof whole, "%s/%s", server->live.paths.dev, path);
 	if (dev->folder_count == DEV_FOLDERS_MAX) {
 		errno = ENOSPC;
 		return -1;
@@ -71,33 +71,33 @@ static int add_folder(struct shell *shell, const char *path)
 	return 0;
 }
 
-static void warn(struct shell *shell, const char *path)
+static void warn(struct server *server, const char *path)
 {
-	log_event(&shell->observers.log, LOG_WARN, "cannot watch a folder of the pages",
+	log_event(&server->observers.log, LOG_WARN, "cannot watch a folder of the pages",
 		  log_str("folder", path), log_str("error", strerror(errno)));
 }
 
 /* A folder and all below it. `told`: what already lies in it was not there a moment ago. Breadth
  * first: the list of watched folders is the list of those still to look into. */
-static void add_tree(struct shell *shell, const char *path, bool told)
+static void add_tree(struct server *server, const char *path, bool told)
 {
-	struct dev_watch *dev = &shell->dev_watch;
+	struct dev_watch *dev = &server->dev_watch;
 	char below[DEV_PATH_BYTES + 1], whole[SETTINGS_PATH_BYTES + DEV_PATH_BYTES + 2];
 	unsigned next = dev->folder_count;
-	if (add_folder(shell, path) != 0) {
-		warn(shell, path);
+	if (add_folder(server, path) != 0) {
+		warn(server, path);
 		return;
 	}
 	for (; next < dev->folder_count; next++) {
 		const char *folder = dev->folders[next].path;
-		snprintf(whole, sizeof whole, "%s/%s", shell->live.paths.dev, folder);
+		snprintf(whole, sizeof whole, "%s/%s", server->live.paths.dev, folder);
 		DIR *open_dir = opendir(whole);
 		for (struct dirent *entry; open_dir && (entry = readdir(open_dir));) {
 			if (!join(folder, entry->d_name, below))
 				continue;
 			if (entry->d_type == DT_DIR && files_url(below, NULL, 0) &&
-			    add_folder(shell, below) != 0)
-				warn(shell, below);
+			    add_folder(server, below) != 0)
+				warn(server, below);
 			if (entry->d_type == DT_REG && told)
 				note_file(dev, below);
 		}
@@ -116,9 +116,9 @@ static void forget(struct dev_watch *dev, int wd)
 	}
 }
 
-static void on_event(struct shell *shell, const struct inotify_event *event)
+static void on_event(struct server *server, const struct inotify_event *event)
 {
-	struct dev_watch *dev = &shell->dev_watch;
+	struct dev_watch *dev = &server->dev_watch;
 	char path[DEV_PATH_BYTES + 1];
 	if (event->mask & IN_Q_OVERFLOW)
 		note(dev, everything);
@@ -129,7 +129,7 @@ static void on_event(struct shell *shell, const struct inotify_event *event)
 		    !join(dev->folders[i].path, event->name, path))
 			continue;
 		if ((event->mask & IN_ISDIR) && files_url(path, NULL, 0))
-			add_tree(shell, path, true);
+			add_tree(server, path, true);
 		else if (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
 			note_file(dev, path);
 		return;
@@ -138,45 +138,45 @@ static void on_event(struct shell *shell, const struct inotify_event *event)
 
 static void on_inotify(void *ctx, int fd)
 {
-	struct shell *shell = ctx;
+	struct server *server = ctx;
 	char bytes[16 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t got = read(fd, bytes, sizeof bytes);
 	for (char *at = bytes; got > 0 && at < bytes + got;) {
 		const struct inotify_event *event = (const struct inotify_event *)(void *)at;
-		on_event(shell, event);
+		on_event(server, event);
 		at += sizeof *event + event->len;
 	}
 }
 
-void dev_begin(struct shell *shell)
+void dev_begin(struct server *server)
 {
-	struct dev_watch *dev = &shell->dev_watch;
+	struct dev_watch *dev = &server->dev_watch;
 	*dev = (struct dev_watch){.fd = -1, .due = MONO_NEVER};
-	if (!shell->live.paths.dev[0])
+	if (!server->live.paths.dev[0])
 		return;
-	shell->dev = true;
+	server->dev = true;
 	dev->folders = calloc(DEV_FOLDERS_MAX, sizeof *dev->folders);
 	dev->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (!dev->folders || dev->fd < 0 ||
-	    loop_watch(shell->loop, dev->fd, on_inotify, shell, &dev->watch)) {
-		warn(shell, shell->live.paths.dev);
+	    loop_watch(server->loop, dev->fd, on_inotify, server, &dev->watch)) {
+		warn(server, server->live.paths.dev);
 		dev_end(dev);
 		return;
 	}
-	add_tree(shell, "", false);
-	log_event(&shell->observers.log, LOG_INFO, "serving and watching the sources of the pages",
+	add_tree(server, "", false);
+	log_event(&server->observers.log, LOG_INFO, "serving and watching the sources of the pages",
 		  log_int("folders", dev->folder_count));
 }
 
-struct mono_ms dev_when_due(struct shell *shell, struct mono_ms now)
+struct mono_ms dev_when_due(struct server *server, struct mono_ms now)
 {
-	struct dev_watch *dev = &shell->dev_watch;
+	struct dev_watch *dev = &server->dev_watch;
 	if (!mono_due(dev->due, now))
 		return dev->due;
 	for (unsigned i = 0; i < dev->change_count; i++) {
-		log_event(&shell->observers.log, LOG_INFO, "a source of the pages changed",
+		log_event(&server->observers.log, LOG_INFO, "a source of the pages changed",
 			  log_str("path", dev->changes[i]));
-		sessions_tell_reload(shell, dev->changes[i]);
+		sessions_tell_reload(server, dev->changes[i]);
 	}
 	dev->change_count = 0;
 	dev->due = MONO_NEVER;

@@ -4,7 +4,7 @@
 
 #include "base/mono.h"
 
-struct shell;
+struct server;
 
 enum {
 	DEV_SETTLE_MS = 50, /* an editor that saves all its files makes one wave of it */
@@ -27,7 +27,7 @@ struct dev_watch {
 
 /* Nothing without --dev. A folder that cannot be watched is logged, and pages are reloaded by hand.
  */
-void dev_begin(struct shell *shell);
+void dev_begin(struct server *server);
 /* Tells the open pages if that is due; returns when to ask again. Touches no lease. */
-struct mono_ms dev_when_due(struct shell *shell, struct mono_ms now);
+struct mono_ms dev_when_due(struct server *server, struct mono_ms now);
 void dev_end(struct dev_watch *dev);

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "server/shell.h"
+#include "server/server.h"
 
 const char *facts_name(const struct core *core, uint64_t claim, struct mono_ms now)
 {
@@ -74,14 +74,14 @@ void facts_fill(struct facts *facts, const struct core *core, const struct core_
 		facts->wire.other_name = facts_name(core, send->other, now);
 }
 
-const char *facts_grants_detail(const struct shell *shell, enum grants grants)
+const char *facts_grants_detail(const struct server *server, enum grants grants)
 {
 	const char *detail = NULL;
 	if (grants == GRANTS_IN_DOUBT)
-		detail = shell->doubt;
+		detail = server->doubt;
 	else if (grants == GRANTS_JOURNAL)
-		detail = store_trouble(shell->broker.store);
+		detail = store_trouble(server->broker.store);
 	else if (grants == GRANTS_PAUSED)
-		detail = shell->paused_reason;
+		detail = server->paused_reason;
 	return detail && detail[0] ? detail : NULL;
 }

@@ -23,5 +23,5 @@ const char *facts_name(const struct core *core, uint64_t claim, struct mono_ms n
 const char *facts_in_the_way(const struct core *core, const struct why *why, struct mono_ms now,
 			     char names[FACTS_NAMES_BYTES]);
 /* What is known of the reason for which nothing is granted; NULL: no more than the reason. */
-struct shell;
-const char *facts_grants_detail(const struct shell *shell, enum grants grants);
+struct server;
+const char *facts_grants_detail(const struct server *server, enum grants grants);

@@ -14,7 +14,7 @@
 #include "server/conditional.h"
 #include "server/media.h"
 #include "server/routes.h"
-#include "server/shell.h"
+#include "server/server.h"
 
 enum { HEADERS_MAX = ACCESS_HEADERS_MAX + 16, ETAG_BYTES = 64, VARY_BYTES = 64 };
 
@@ -128,9 +128,9 @@ static bool find_compiled_in(const char *url, bool packed, struct found *found)
 	return true;
 }
 
-static bool find(const struct shell *shell, const char *url, bool packed, struct found *ret_found)
+static bool find(const struct server *server, const char *url, bool packed, struct found *ret_found)
 {
-	const struct paths *paths = &shell->live.paths;
+	const struct paths *paths = &server->live.paths;
 	char path[SETTINGS_PATH_BYTES + 1];
 	*ret_found = (struct found){.fd = -1};
 	for (size_t i = 0; paths->dev[0] && i < sizeof sources / sizeof *sources; i++) {
@@ -143,7 +143,7 @@ static bool find(const struct shell *shell, const char *url, bool packed, struct
 	if (find_compiled_in(url, packed, ret_found))
 		return true;
 	if (begins(url, models) &&
-	    find_on_disk(shell->live.settings.models_dir, url + strlen(models), packed, ret_found))
+	    find_on_disk(server->live.settings.models_dir, url + strlen(models), packed, ret_found))
 		return true;
 	return (begins(url, models) || begins(url, vendor) || strcmp(url, package) == 0) &&
 	       find_on_disk(paths->web, url + 1, packed, ret_found);
@@ -157,7 +157,7 @@ static size_t add(struct http_header *headers, size_t count, const char *name, c
 
 /* What each answer of ours carries: nothing is sniffed, framed, or shared with other origins but by
  * CORS, and pages are isolated from them, so that their workers may share memory. */
-static size_t common(const struct shell *shell, const struct asked *asked,
+static size_t common(const struct server *server, const struct asked *asked,
 		     struct http_header headers[HEADERS_MAX], const char *type)
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
@@ -165,7 +165,7 @@ static size_t common(const struct shell *shell, const struct asked *asked,
 	count = add(headers, count, "Content-Type", type);
 	count = add(headers, count, "X-Content-Type-Options", "nosniff");
 	count = add(headers, count, "Content-Security-Policy",
-		    begins(type, "text/html") ? shell->files.page_policy : shell->files.policy);
+		    begins(type, "text/html") ? server->files.page_policy : server->files.policy);
 	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
 	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
 	count = add(headers, count, "Cross-Origin-Resource-Policy",
@@ -177,11 +177,11 @@ static size_t common(const struct shell *shell, const struct asked *asked,
 }
 
 /* A part of a file on the disk, or all of it. */
-static void send_disk(struct shell *shell, const struct asked *asked, struct found *found,
+static void send_disk(struct server *server, const struct asked *asked, struct found *found,
 		      struct http_header *headers, size_t count)
 {
 	const struct http_request *request = asked->request;
-	struct net *net = shell->doors.net;
+	struct net *net = server->doors.net;
 	uint64_t first = 0, last = 0;
 	char shown[80];
 	enum conditional_range range = RANGE_WHOLE;
@@ -211,7 +211,8 @@ static void send_disk(struct shell *shell, const struct asked *asked, struct fou
 	}
 }
 
-void files_answer(struct shell *shell, const struct asked *asked, const char *url, const char *vary)
+void files_answer(struct server *server, const struct asked *asked, const char *url,
+		  const char *vary)
 {
 	const struct http_request *request = asked->request;
 	struct http_header headers[HEADERS_MAX];
@@ -219,13 +220,13 @@ void files_answer(struct shell *shell, const struct asked *asked, const char *ur
 	char varies[VARY_BYTES];
 	/* A part is one of the file as it is. */
 	bool packed = !request->range && conditional_takes_gzip(request->accept_encoding);
-	if (!find(shell, url, packed, &found)) {
-		respond_error(shell->doors.net, asked, &shell->body, ERR_NOT_FOUND, NULL);
+	if (!find(server, url, packed, &found)) {
+		respond_error(server->doors.net, asked, &server->body, ERR_NOT_FOUND, NULL);
 		return;
 	}
 	/* A model was made by somebody else: it must not be a page or script of our origin. */
 	const char *type = begins(url, models) ? media_type_of_data(url) : media_type(url);
-	size_t count = common(shell, asked, headers, type);
+	size_t count = common(server, asked, headers, type);
 	snprintf(varies, sizeof varies, "%sAccept-Encoding", vary);
 	count = add(headers, count, "Vary", varies);
 	count = add(headers, count, "Cache-Control", "no-cache");
@@ -233,33 +234,33 @@ void files_answer(struct shell *shell, const struct asked *asked, const char *ur
 	if (conditional_etag_known(request->if_none_match, found.etag)) {
 		if (found.fd >= 0)
 			(void)close(found.fd);
-		http_reply(shell->doors.net, request->conn, 304, headers, count, "", 0);
+		http_reply(server->doors.net, request->conn, 304, headers, count, "", 0);
 		return;
 	}
 	if (found.packed)
 		count = add(headers, count, "Content-Encoding", "gzip");
 	if (!found.asset) {
-		send_disk(shell, asked, &found, headers, count);
+		send_disk(server, asked, &found, headers, count);
 		return;
 	}
 	const unsigned char *bytes = found.packed ? found.asset->gzip : found.asset->bytes;
-	http_reply(shell->doors.net, request->conn, 200, headers, count, (const char *)bytes,
+	http_reply(server->doors.net, request->conn, 200, headers, count, (const char *)bytes,
 		   found.length);
 }
 
-void files_answer_html(struct shell *shell, const struct asked *asked, int status,
+void files_answer_html(struct server *server, const struct asked *asked, int status,
 		       const struct text *html, const char *cookie)
 {
 	struct http_header headers[HEADERS_MAX];
-	size_t count = common(shell, asked, headers, "text/html; charset=utf-8");
+	size_t count = common(server, asked, headers, "text/html; charset=utf-8");
 	count = add(headers, count, "Cache-Control", "no-store");
 	if (cookie)
 		count = add(headers, count, "Set-Cookie", cookie);
-	http_reply(shell->doors.net, asked->request->conn, status, headers, count, html->bytes,
+	http_reply(server->doors.net, asked->request->conn, status, headers, count, html->bytes,
 		   html->length);
 }
 
-void route_file(struct shell *shell, const struct asked *asked)
+void route_file(struct server *server, const struct asked *asked)
 {
-	files_answer(shell, asked, asked->request->path, "");
+	files_answer(server, asked, asked->request->path, "");
 }

@@ -26,7 +26,7 @@ static bool is_ignored(void)
 	return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* The kernel tells the foreground, a shell tells its jobs. Anybody else who sends it to a daemon
+/* The kernel tells the foreground, a server tells its jobs. Anybody else who sends it to a daemon
  * whose terminal has long been closed (disown) wants a reload. */
 bool hangup_ends(const struct hangup *hangup, bool by_kernel, pid_t sender, bool terminal_gone)
 {
@@ -63,7 +63,8 @@ static void on_closed(void *ctx, int fd)
 }
 
 /* The kernel signals the leader of the session only, and make, as one, waits for us instead of
- * passing it on. A job that a shell put into a process group of its own hears it from the shell. */
+ * passing it on. A job that a server put into a process group of its own hears it from the server.
+ */
 static void watch_closing(struct hangup *hangup, struct loop *loop)
 {
 	struct epoll_event hung_up = {.events = 0}; /* EPOLLHUP is always told, input never */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "server/routes.h"
-#include "server/shell.h"
+#include "server/server.h"
 #include "wire/render.h"
 
 enum { ROWS_SHOWN = 100, ROWS_SHOWN_MAX = 1000, ROWS_READ_MAX = 2000 };
@@ -51,35 +51,35 @@ static void each(void *ctx, uint64_t row, const struct record *record)
 }
 
 /* {"history":[..], "next": row}: newest first; ask again with before=next. */
-void route_history(struct shell *shell, const struct asked *asked)
+void route_history(struct server *server, const struct asked *asked)
 {
 	const char *query = asked->request->query;
 	char name[LIMIT_ID_BYTES + 1];
 	uint64_t before = 0, since_s = 0;
-	struct reading reading = {.out = &shell->body, .limit = ROWS_SHOWN};
+	struct reading reading = {.out = &server->body, .limit = ROWS_SHOWN};
 	int named = route_query_text(query, "name", name, sizeof name);
 	(void)route_query_u64(query, "limit", &reading.limit);
 	(void)route_query_u64(query, "before", &before);
 	(void)route_query_u64(query, "since", &since_s);
 	if (named < 0) {
-		respond_error(shell->doors.net, asked, &shell->body, ERR_BAD_FIELD, "name");
+		respond_error(server->doors.net, asked, &server->body, ERR_BAD_FIELD, "name");
 		return;
 	}
 	if (reading.limit == 0 || reading.limit > ROWS_SHOWN_MAX)
 		reading.limit = ROWS_SHOWN_MAX;
 	reading.name = named ? name : NULL;
 	reading.since_ms = since_s > INT64_MAX / 1000 ? INT64_MAX : (int64_t)since_s * 1000;
-	text_clear(&shell->body);
-	text_str(&shell->body, "{\"status\":\"ok\",\"history\":[");
+	text_clear(&server->body);
+	text_str(&server->body, "{\"status\":\"ok\",\"history\":[");
 	unsigned most = named ? ROWS_READ_MAX : (unsigned)reading.limit;
-	int rc = store_history(shell->broker.store, before, most, each, &reading);
+	int rc = store_history(server->broker.store, before, most, each, &reading);
 	if (rc < 0) {
-		respond_error(shell->doors.net, asked, &shell->body, ERR_JOURNAL, NULL);
+		respond_error(server->doors.net, asked, &server->body, ERR_JOURNAL, NULL);
 		return;
 	}
-	text_char(&shell->body, ']');
+	text_char(&server->body, ']');
 	if (reading.next > 1)
-		text_json_u64(&shell->body, "next", reading.next);
-	text_char(&shell->body, '}');
-	routes_json(shell, asked, 200);
+		text_json_u64(&server->body, "next", reading.next);
+	text_char(&server->body, '}');
+	routes_json(server, asked, 200);
 }

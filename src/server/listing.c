@@ -7,7 +7,7 @@
 #include "net/loop.h"
 #include "server/facts.h"
 #include "server/respond.h"
-#include "server/shell.h"
+#include "server/server.h"
 
 struct listing {
 	struct list link; /* listings.all */
@@ -65,10 +65,10 @@ static bool is_shown(const struct listing *listing, const struct claim_view *vie
 	return !listing->own || (listing->session && view->rec->session == listing->session);
 }
 
-static bool add_waiter(const struct shell *shell, struct listing *listing)
+static bool add_waiter(const struct server *server, struct listing *listing)
 {
-	const struct core *core = shell->broker.core;
-	struct mono_ms now = shell->broker.now;
+	const struct core *core = server->broker.core;
+	struct mono_ms now = server->broker.now;
 	struct claim_view view;
 	struct why why;
 	if (listing->position >= listing->limit ||
@@ -89,52 +89,52 @@ static bool add_waiter(const struct shell *shell, struct listing *listing)
 		struct render_wait wait = {.position = listing->position,
 					   .why = &why,
 					   .holder_name = facts_in_the_way(core, &why, now, names)};
-		facts_told(core, id, now, shell->broker.wall, &wait.told);
-		render_waiter(&listing->render, &view, now, &shell->live.settings.core, &wait);
+		facts_told(core, id, now, server->broker.wall, &wait.told);
+		render_waiter(&listing->render, &view, now, &server->live.settings.core, &wait);
 	}
 	listing->position++;
 	return true;
 }
 
-static bool add_holder(const struct shell *shell, struct listing *listing)
+static bool add_holder(const struct server *server, struct listing *listing)
 {
-	const struct core *core = shell->broker.core;
-	struct mono_ms now = shell->broker.now;
+	const struct core *core = server->broker.core;
+	struct mono_ms now = server->broker.now;
 	struct claim_view view;
 	if (!core_holder_after(core, listing->after, now, &view))
 		return false;
 	listing->after = view.rec->id;
 	if (!is_shown(listing, &view))
 		return true;
-	render_lease(&listing->render, &view, now, &shell->live.settings.core,
+	render_lease(&listing->render, &view, now, &server->live.settings.core,
 		     facts_name(core, view.yield_for, now));
 	return true;
 }
 
-static bool add_gpu(const struct shell *shell, struct listing *listing)
+static bool add_gpu(const struct server *server, struct listing *listing)
 {
 	struct gpu_view gpu;
-	if (!core_gpu(shell->broker.core, listing->position, &gpu))
+	if (!core_gpu(server->broker.core, listing->position, &gpu))
 		return false;
 	render_gpu(&listing->render, listing->position++, &gpu);
 	return true;
 }
 
 /* One row; false: the whole status is written. */
-static bool add_row(const struct shell *shell, struct listing *listing)
+static bool add_row(const struct server *server, struct listing *listing)
 {
 	bool added = false;
 	switch (listing->render.part) {
 	case RENDER_GPUS:
-		added = add_gpu(shell, listing);
+		added = add_gpu(server, listing);
 		break;
 	case RENDER_LEASES:
-		added = add_holder(shell, listing);
+		added = add_holder(server, listing);
 		break;
 	case RENDER_QUEUED:
 	case RENDER_START_TIMES:
 	case RENDER_WAITING:
-		added = add_waiter(shell, listing);
+		added = add_waiter(server, listing);
 		break;
 	case RENDER_HEAD:
 		break;
@@ -150,21 +150,21 @@ static bool add_row(const struct shell *shell, struct listing *listing)
 }
 
 /* True: there is more to write. */
-static bool add_slice(const struct shell *shell, struct listing *listing, struct mono_ms end)
+static bool add_slice(const struct server *server, struct listing *listing, struct mono_ms end)
 {
 	do {
 		for (int n = 0; n < LISTING_ROWS_PER_LOOK; n++)
-			if (!add_row(shell, listing))
+			if (!add_row(server, listing))
 				return false;
 	} while (mono_before(loop_now(), end));
 	return true;
 }
 
 /* A status that fits into one slice has a length; a longer one is a stream. */
-static void send_http(struct shell *shell, struct listing *listing, bool more)
+static void send_http(struct server *server, struct listing *listing, bool more)
 {
-	struct net *net = shell->doors.net;
-	struct door *door = door_of(&shell->doors, listing->conn);
+	struct net *net = server->doors.net;
+	struct door *door = door_of(&server->doors, listing->conn);
 	const char *origin = door ? door->origin : NULL;
 	const struct answer answer = {.status = 200, .content_type = "application/json"};
 	if (!listing->begun && !more) {
@@ -180,54 +180,54 @@ static void send_http(struct shell *shell, struct listing *listing, bool more)
 		http_stream_end(net, listing->conn);
 }
 
-static bool reader_lags(const struct shell *shell, const struct listing *listing)
+static bool reader_lags(const struct server *server, const struct listing *listing)
 {
 	return listing->begun &&
-	       http_stream_pending(shell->doors.net, listing->conn) > LISTING_PENDING_BYTES;
+	       http_stream_pending(server->doors.net, listing->conn) > LISTING_PENDING_BYTES;
 }
 
 /* True: there is more to write. The listing is gone otherwise. */
-static bool step(struct shell *shell, struct listing *listing, struct mono_ms end)
+static bool step(struct server *server, struct listing *listing, struct mono_ms end)
 {
-	bool more = add_slice(shell, listing, end);
+	bool more = add_slice(server, listing, end);
 	uint64_t conn = listing->conn;
 	if (!listing->as_message)
-		send_http(shell, listing, more);
+		send_http(server, listing, more);
 	else if (!more)
-		session_send(shell->doors.net, conn, listing->text.bytes, listing->text.length);
+		session_send(server->doors.net, conn, listing->text.bytes, listing->text.length);
 	if (more)
 		return true;
 	if (!listing->as_message)
-		door_shut(&shell->doors, door_of(&shell->doors, conn));
-	destroy(&shell->listings, listing);
+		door_shut(&server->doors, door_of(&server->doors, conn));
+	destroy(&server->listings, listing);
 	return false;
 }
 
-bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit)
+bool listing_begin(struct server *server, uint64_t conn, bool as_message, uint64_t limit)
 {
-	const struct door *door = door_of(&shell->doors, conn);
+	const struct door *door = door_of(&server->doors, conn);
 	bool own = door && door->session && door->session->rights == ACCESS_QUEUE;
 	struct core_stats stats;
 	struct claim_view holder;
-	if (listing_of(&shell->listings, conn))
+	if (listing_of(&server->listings, conn))
 		return false;
 	struct listing *listing = calloc(1, sizeof *listing);
 	if (!listing)
 		abort();
-	core_stats(shell->broker.core, &stats);
+	core_stats(server->broker.core, &stats);
 	struct render_head head = {
 		.stats = &stats,
 		.version = BATON_VERSION,
-		.paused_reason = shell->paused_reason,
-		.uptime_ms = mono_since(shell->broker.now, shell->started),
-		.wall = shell->broker.wall,
-		.draining = shell->draining,
+		.paused_reason = server->paused_reason,
+		.uptime_ms = mono_since(server->broker.now, server->started),
+		.wall = server->broker.wall,
+		.draining = server->draining,
 	};
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		core_waits(shell->broker.core, (enum lease_class)cls, &head.waits[cls]);
-	head.grants = core_grants(shell->broker.core, shell->broker.now, &head.grants_left_ms);
-	head.grants_detail = facts_grants_detail(shell, head.grants);
-	if (!own && core_holder_after(shell->broker.core, 0, shell->broker.now, &holder))
+		core_waits(server->broker.core, (enum lease_class)cls, &head.waits[cls]);
+	head.grants = core_grants(server->broker.core, server->broker.now, &head.grants_left_ms);
+	head.grants_detail = facts_grants_detail(server, head.grants);
+	if (!own && core_holder_after(server->broker.core, 0, server->broker.now, &holder))
 		head.owner = holder.rec->name;
 	listing->conn = conn;
 	listing->as_message = as_message;
@@ -237,27 +237,27 @@ bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t
 	text_init(&listing->text);
 	render_begin(&listing->render, &listing->text, &head, as_message);
 	list_init(&listing->link);
-	list_append(&shell->listings.all, &listing->link);
-	shell->listings.count++;
+	list_append(&server->listings.all, &listing->link);
+	server->listings.count++;
 	return true;
 }
 
-struct mono_ms listings_step(struct shell *shell)
+struct mono_ms listings_step(struct server *server)
 {
-	struct list *all = &shell->listings.all;
-	if (shell->listings.count == 0)
+	struct list *all = &server->listings.all;
+	if (server->listings.count == 0)
 		return MONO_NEVER;
 	struct mono_ms wake = MONO_NEVER, now = loop_now();
 	struct mono_ms end = mono_after(now, LISTING_SLICE_MS);
-	for (unsigned left = shell->listings.count; left > 0; left--) {
+	for (unsigned left = server->listings.count; left > 0; left--) {
 		struct listing *listing = container_of(all->next, struct listing, link);
 		list_remove(&listing->link);
 		list_append(all, &listing->link);
-		if (reader_lags(shell, listing)) {
+		if (reader_lags(server, listing)) {
 			wake = mono_min(wake, mono_after(now, LISTING_LAG_MS));
 			continue;
 		}
-		bool more = step(shell, listing, end);
+		bool more = step(server, listing, end);
 		if (more || (left > 1 && mono_due(end, loop_now())))
 			return now;
 	}

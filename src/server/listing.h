@@ -5,7 +5,7 @@
 #include "core/view.h"
 #include "wire/render.h"
 
-struct shell;
+struct server;
 
 enum {
 	LISTING_SLICE_MS = 3,       /* of one turn, for all listings together */
@@ -23,7 +23,7 @@ void listings_init(struct listings *listings);
 void listings_finish(struct listings *listings);
 /* For an HTTP exchange with a DOOR_LISTING, or a session. At most `limit` waiting rows; of a site's
  * session its own rows alone. False: this connection has one already. */
-bool listing_begin(struct shell *shell, uint64_t conn, bool as_message, uint64_t limit);
+bool listing_begin(struct server *server, uint64_t conn, bool as_message, uint64_t limit);
 /* A slice; the listing that got it goes to the end. Returns when there is more to do. */
-struct mono_ms listings_step(struct shell *shell);
+struct mono_ms listings_step(struct server *server);
 void listing_drop(struct listings *listings, uint64_t conn); /* no harm when there is none */

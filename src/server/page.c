@@ -6,7 +6,7 @@
 #include "net/loop.h"
 #include "server/files.h"
 #include "server/routes.h"
-#include "server/shell.h"
+#include "server/server.h"
 
 static const struct page {
 	const char *address, *name; /* of its folder below web/pages */
@@ -21,7 +21,7 @@ static const char head[] = "<!doctype html>\n<html lang=\"en\">\n<meta "
 			   "charset=\"utf-8\">\n<title>Baton: sign in</title>\n"
 			   "<meta name=\"viewport\" content=\"width=device-width\">\n"
 			   "<link rel=\"icon\" href=\"data:,\">\n"
-			   "<link rel=\"stylesheet\" href=\"/pages/shared/shell.css\">\n"
+			   "<link rel=\"stylesheet\" href=\"/pages/shared/server.css\">\n"
 			   "<main class=\"stack\">\n<h1>Baton</h1>\n"
 			   "<p>One GPU, many programs: hold the baton and the GPU is yours; "
 			   "everybody else has a place "
@@ -48,10 +48,10 @@ static bool query_text(const char *query, const char *name, char *ret_value, siz
 
 /* Without scripts, and never an error: whoever sees it has done nothing wrong. The last line is for
  * who follows a link of another site: the browser keeps the cookie to itself that one time. */
-static void answer_sign_in(struct shell *shell, const struct asked *asked, int status,
+static void answer_sign_in(struct server *server, const struct asked *asked, int status,
 			   const char *why)
 {
-	struct text *out = &shell->body;
+	struct text *out = &server->body;
 	text_clear(out);
 	text_str(out, head);
 	text_format(out, "<p>%s</p>\n", why);
@@ -64,7 +64,7 @@ static void answer_sign_in(struct shell *shell, const struct asked *asked, int s
 	text_format(out,
 		    "<p>Signed in already? <a href=\"%s\">Open this page again</a>.</p>\n</main>\n",
 		    asked->request->path);
-	files_answer_html(shell, asked, status, out, NULL);
+	files_answer_html(server, asked, status, out, NULL);
 }
 
 /* Of the link's page= the page's address, and nothing else that a link may say. */
@@ -78,24 +78,25 @@ static const char *wanted_page(const struct asked *asked)
 	return "/";
 }
 
-static void keep_keys(struct shell *shell)
+static void keep_keys(struct server *server)
 {
 	char detail[512];
-	if (page_keys_save(&shell->policy.keys, shell->live.paths.state_dir, detail, sizeof detail))
-		log_event(&shell->observers.log, LOG_WARN,
+	if (page_keys_save(&server->policy.keys, server->live.paths.state_dir, detail,
+			   sizeof detail))
+		log_event(&server->observers.log, LOG_WARN,
 			  "cannot keep the pages' keys; after a restart they sign in again",
 			  log_str("error", detail));
 }
 
 /* The key goes to the storage of this very origin, which no other port shares; the cookie only says
  * that it is there. Neither is in the address, which the browser remembers. */
-static void answer_key(struct shell *shell, const struct asked *asked, const char *key)
+static void answer_key(struct server *server, const struct asked *asked, const char *key)
 {
-	struct text *out = &shell->body;
+	struct text *out = &server->body;
 	char mark[ACCESS_MARK_BYTES + 1], cookie[ACCESS_MARK_BYTES + 128];
 	access_mark(key, mark);
 	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
-		 shell->policy.access.cookie_name, mark, COOKIE_MAX_AGE_S);
+		 server->policy.access.cookie_name, mark, COOKIE_MAX_AGE_S);
 	text_clear(out);
 	text_str(out, head);
 	text_format(out,
@@ -104,48 +105,49 @@ static void answer_key(struct shell *shell, const struct asked *asked, const cha
 		    "<script type=\"module\" src=\"/pages/shared/sign_in.js\" data-key=\"%s\" "
 		    "data-to=\"%s\"></script>\n</main>\n",
 		    key, wanted_page(asked));
-	files_answer_html(shell, asked, 200, out, cookie);
+	files_answer_html(server, asked, 200, out, cookie);
 	explicit_bzero(out->bytes, out->length);
 }
 
-static void log_in(struct shell *shell, const struct asked *asked, const char *hex)
+static void log_in(struct server *server, const struct asked *asked, const char *hex)
 {
 	uint8_t random[32];
-	random_fill(&shell->broker.random, random, sizeof random);
-	const char *key = page_link_spend(&shell->policy.keys, hex, random, loop_now());
+	random_fill(&server->broker.random, random, sizeof random);
+	const char *key = page_link_spend(&server->policy.keys, hex, random, loop_now());
 	explicit_bzero(random, sizeof random);
 	if (!key && asked->verdict.signed_in) { /* spent, by this browser it seems */
 		const struct http_header headers[] = {{"Location", wanted_page(asked)},
 						      {"Cache-Control", "no-store"}};
-		http_reply(shell->doors.net, asked->request->conn, 303, headers, 2, "", 0);
+		http_reply(server->doors.net, asked->request->conn, 303, headers, 2, "", 0);
 		return;
 	}
 	if (!key) {
-		answer_sign_in(shell, asked, 401, "This link was used, or is older than a minute.");
+		answer_sign_in(server, asked, 401,
+			       "This link was used, or is older than a minute.");
 		return;
 	}
-	policy_refresh(&shell->policy);
-	keep_keys(shell);
-	answer_key(shell, asked, key);
+	policy_refresh(&server->policy);
+	keep_keys(server);
+	answer_key(server, asked, key);
 }
 
-void route_page(struct shell *shell, const struct asked *asked)
+void route_page(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
 	char key[SECRET_HEX_BYTES], url[64];
 	/* A preview of the link, which asks for the head alone, must not spend it. */
 	if (strcmp(request->path, "/") == 0 && !routes_is_head(asked) &&
 	    query_text(request->query, "open", key, sizeof key)) {
-		log_in(shell, asked, key);
+		log_in(server, asked, key);
 		explicit_bzero(key, sizeof key);
 		return;
 	}
 	if (!asked->verdict.signed_in && asked->verdict.rights < ACCESS_TOKEN) {
-		answer_sign_in(shell, asked, 200, "This browser has not been signed in.");
+		answer_sign_in(server, asked, 200, "This browser has not been signed in.");
 		return;
 	}
 	for (int i = 0; i < PAGE_COUNT; i++)
 		if (strcmp(request->path, pages[i].address) == 0)
 			snprintf(url, sizeof url, "/pages/%s/index.html", pages[i].name);
-	files_answer(shell, asked, url, "Accept, Cookie, ");
+	files_answer(server, asked, url, "Accept, Cookie, ");
 }

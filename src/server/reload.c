@@ -9,7 +9,7 @@
 
 #include "net/loop.h"
 #include "server/routes.h"
-#include "server/shell.h"
+#include "server/server.h"
 
 /* What only counts after a restart stays as it runs, so that each reload says so again. */
 static void keep_running(const struct settings *running, struct settings *next)
@@ -25,9 +25,9 @@ static void keep_running(const struct settings *running, struct settings *next)
 	}
 }
 
-void reload_apply(struct shell *shell, const struct settings *settings)
+void reload_apply(struct server *server, const struct settings *settings)
 {
-	struct live *live = &shell->live;
+	struct live *live = &server->live;
 	if (settings != &live->settings)
 		live->settings = *settings;
 	for (uint32_t i = 0; i < live->settings.rule_count; i++)
@@ -43,16 +43,16 @@ void reload_apply(struct shell *shell, const struct settings *settings)
 					   .rule_count = live->settings.rule_count,
 					   .rights = live->rights,
 					   .right_count = live->settings.principal_count};
-	policy_set_origins(&shell->policy, &live->settings);
-	files_set_origins(&shell->files, &live->settings);
-	shell->observers.log.level = (enum log_level)live->settings.log_level;
-	batch_event(&shell->broker.batch, EVENT_CONFIG, (struct party){0})->config =
+	policy_set_origins(&server->policy, &live->settings);
+	files_set_origins(&server->files, &live->settings);
+	server->observers.log.level = (enum log_level)live->settings.log_level;
+	batch_event(&server->broker.batch, EVENT_CONFIG, (struct party){0})->config =
 		&live->settings.core;
 }
 
-static int read_again(struct shell *shell, struct settings *next, char *detail, size_t size)
+static int read_again(struct server *server, struct settings *next, char *detail, size_t size)
 {
-	const struct live *live = &shell->live;
+	const struct live *live = &server->live;
 	settings_defaults(next);
 	int rc = live->paths.config[0] ? settings_load(live->paths.config, next, next, detail, size)
 				       : 0;
@@ -68,18 +68,18 @@ int reload_name_gpus(struct store *store, const struct core_config *config, bool
 	return store_gpus(store, names, config->gpu_count, may_move);
 }
 
-int reload_settings(struct shell *shell, struct settings_change *ret_change, char *detail,
+int reload_settings(struct server *server, struct settings_change *ret_change, char *detail,
 		    size_t detail_size)
 {
-	struct log *log = &shell->observers.log;
+	struct log *log = &server->observers.log;
 	struct settings next;
 	struct key_ring ring;
 	detail[0] = 0;
-	shell->config_watch.due = MONO_NEVER;
-	int rc = read_again(shell, &next, detail, detail_size);
+	server->config_watch.due = MONO_NEVER;
+	int rc = read_again(server, &next, detail, detail_size);
 	rc = rc ? rc : policy_read_keys(&next, &ring, detail, detail_size);
-	if (!rc && !settings_gpus_moved(&shell->live.settings, &next)) {
-		rc = reload_name_gpus(shell->broker.store, &next.core, false);
+	if (!rc && !settings_gpus_moved(&server->live.settings, &next)) {
+		rc = reload_name_gpus(server->broker.store, &next.core, false);
 		if (rc)
 			snprintf(detail, detail_size, "gpus: cannot be changed while it runs (%s)",
 				 err_text(rc));
@@ -90,11 +90,11 @@ int reload_settings(struct shell *shell, struct settings_change *ret_change, cha
 			  log_str("error", detail));
 		return rc;
 	}
-	settings_compare(&shell->live.settings, &next, ret_change);
-	keep_running(&shell->live.settings, &next);
-	policy_take_keys(&shell->policy, &ring);
+	settings_compare(&server->live.settings, &next, ret_change);
+	keep_running(&server->live.settings, &next);
+	policy_take_keys(&server->policy, &ring);
 	explicit_bzero(&ring, sizeof ring);
-	reload_apply(shell, &next);
+	reload_apply(server, &next);
 	log_event(log, LOG_INFO, "configuration read again",
 		  log_str("changed", ret_change->applied),
 		  log_str("needs_restart", ret_change->restart));
@@ -114,57 +114,57 @@ static void add_words(struct text *out, const char *key, const char *words)
 	text_char(out, ']');
 }
 
-void route_reload(struct shell *shell, const struct asked *asked)
+void route_reload(struct server *server, const struct asked *asked)
 {
 	struct settings_change change;
 	char detail[512];
-	if (reload_settings(shell, &change, detail, sizeof detail)) {
-		respond_error(shell->doors.net, asked, &shell->body, ERR_CONFIG, detail);
+	if (reload_settings(server, &change, detail, sizeof detail)) {
+		respond_error(server->doors.net, asked, &server->body, ERR_CONFIG, detail);
 		return;
 	}
-	text_clear(&shell->body);
-	text_str(&shell->body, "{\"status\":\"ok\"");
-	add_words(&shell->body, "changed", change.applied);
-	add_words(&shell->body, "needs_restart", change.restart);
-	text_char(&shell->body, '}');
-	routes_json(shell, asked, 200);
+	text_clear(&server->body);
+	text_str(&server->body, "{\"status\":\"ok\"");
+	add_words(&server->body, "changed", change.applied);
+	add_words(&server->body, "needs_restart", change.restart);
+	text_char(&server->body, '}');
+	routes_json(server, asked, 200);
 }
 
 static void on_changed(void *ctx)
 {
-	struct shell *shell = ctx;
-	shell->config_watch.due = mono_after(loop_now(), RELOAD_SETTLE_MS);
+	struct server *server = ctx;
+	server->config_watch.due = mono_after(loop_now(), RELOAD_SETTLE_MS);
 }
 
-static void follow(struct shell *shell)
+static void follow(struct server *server)
 {
-	if (trail_follow(&shell->config_watch.trail) != 0)
-		log_event(&shell->observers.log, LOG_WARN,
+	if (trail_follow(&server->config_watch.trail) != 0)
+		log_event(&server->observers.log, LOG_WARN,
 			  "cannot watch the configuration file; SIGHUP reads it again",
 			  log_str("error", strerror(errno)));
 }
 
-struct mono_ms reload_when_due(struct shell *shell, struct mono_ms now)
+struct mono_ms reload_when_due(struct server *server, struct mono_ms now)
 {
 	struct settings_change change;
 	char detail[512];
-	struct reload_watch *watch = &shell->config_watch;
+	struct reload_watch *watch = &server->config_watch;
 	if (!mono_due(watch->due, now))
 		return watch->due;
 	watch->due = MONO_NEVER;
-	follow(shell);
+	follow(server);
 	/* Away for a moment, as some editors do it: its coming back is seen, too. */
 	if (access(watch->trail.path, F_OK) == 0)
-		(void)reload_settings(shell, &change, detail, sizeof detail);
+		(void)reload_settings(server, &change, detail, sizeof detail);
 	return watch->due;
 }
 
-void reload_watch_begin(struct shell *shell, struct reload_watch *watch)
+void reload_watch_begin(struct server *server, struct reload_watch *watch)
 {
 	watch->due = MONO_NEVER;
-	trail_init(&watch->trail, shell->loop, shell->live.paths.config, on_changed, shell);
-	if (shell->live.paths.config[0])
-		follow(shell);
+	trail_init(&watch->trail, server->loop, server->live.paths.config, on_changed, server);
+	if (server->live.paths.config[0])
+		follow(server);
 }
 
 void reload_watch_end(struct reload_watch *watch)

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "net/loop.h"
-#include "server/shell.h"
+#include "server/server.h"
 
 static const struct {
-	void (*run)(struct shell *shell, const struct asked *asked);
+	void (*run)(struct server *server, const struct asked *asked);
 	bool reserved; /* also on the last connections: it frees, or shows what is wrong */
 } table[ROUTE_COUNT] = {
 	[ROUTE_PAGE] = {route_page, false},
@@ -55,28 +55,28 @@ bool routes_is_head(const struct asked *asked)
 	return strcmp(asked->request->method, "HEAD") == 0;
 }
 
-void routes_json(struct shell *shell, const struct asked *asked, int status)
+void routes_json(struct server *server, const struct asked *asked, int status)
 {
 	const struct answer answer = {.status = status, .content_type = "application/json"};
-	respond_text(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     &shell->body);
+	respond_text(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
+		     &server->body);
 }
 
-static void answer_preflight(struct shell *shell, const struct asked *asked)
+static void answer_preflight(struct server *server, const struct asked *asked)
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
 	struct http_header headers[ACCESS_HEADERS_MAX];
 	size_t count = access_headers(&asked->verdict, cors);
 	for (size_t i = 0; i < count; i++)
 		headers[i] = (struct http_header){cors[i].name, cors[i].value};
-	http_reply(shell->doors.net, asked->request->conn, 204, headers, count, "", 0);
+	http_reply(server->doors.net, asked->request->conn, 204, headers, count, "", 0);
 }
 
 /* Wrong tokens are counted: past the rate they are told 429 and not logged, so that a flood of them
  * fills no log. */
-static int refusal(struct shell *shell, const struct asked *asked)
+static int refusal(struct server *server, const struct asked *asked)
 {
-	struct policy *policy = &shell->policy;
+	struct policy *policy = &server->policy;
 	int err = asked->verdict.err;
 	if (!asked->verdict.bad_token || err != ERR_UNAUTHORIZED)
 		return err;
@@ -84,29 +84,30 @@ static int refusal(struct shell *shell, const struct asked *asked)
 							   : &policy->tcp_throttle,
 			      loop_now());
 	if (err != ERR_RATE_LIMITED)
-		log_event(&shell->observers.log, LOG_WARN, "client bug: wrong token",
+		log_event(&server->observers.log, LOG_WARN, "client bug: wrong token",
 			  log_str("path", asked->request->path));
 	return err;
 }
 
-static void dispatch(struct shell *shell, const struct asked *asked)
+static void dispatch(struct server *server, const struct asked *asked)
 {
 	const struct access_verdict *verdict = &asked->verdict;
 	const struct route *route = verdict->match.route;
 	if (verdict->err)
-		respond_error(shell->doors.net, asked, &shell->body, refusal(shell, asked), NULL);
+		respond_error(server->doors.net, asked, &server->body, refusal(server, asked),
+			      NULL);
 	else if (verdict->preflight)
-		answer_preflight(shell, asked);
+		answer_preflight(server, asked);
 	else if (asked->request->reserved && !table[route->id].reserved)
-		respond_error(shell->doors.net, asked, &shell->body, ERR_TOO_MANY_CONNECTIONS,
+		respond_error(server->doors.net, asked, &server->body, ERR_TOO_MANY_CONNECTIONS,
 			      NULL);
 	else
-		table[route->id].run(shell, asked);
+		table[route->id].run(server, asked);
 }
 
 void routes_on_request(void *ctx, const struct http_request *request)
 {
-	struct shell *shell = ctx;
+	struct server *server = ctx;
 	struct asked asked = {.request = request};
 	const struct request_facts facts = {
 		.method = request->method,
@@ -122,28 +123,28 @@ void routes_on_request(void *ctx, const struct http_request *request)
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,
 	};
-	access_check(&shell->policy.access, &facts, &asked.verdict);
-	shell->requests++;
-	dispatch(shell, &asked);
+	access_check(&server->policy.access, &facts, &asked.verdict);
+	server->requests++;
+	dispatch(server, &asked);
 }
 
 void routes_on_gone(void *ctx, uint64_t conn)
 {
-	struct shell *shell = ctx;
-	struct door *door = door_of(&shell->doors, conn);
+	struct server *server = ctx;
+	struct door *door = door_of(&server->doors, conn);
 	if (!door)
 		return;
 	switch (door->kind) {
 	case DOOR_REQUEST:
 	case DOOR_ANSWERED:
 	case DOOR_STREAM:
-		if (door->route == ROUTE_LOCK && !shell->draining)
-			batch_event(&shell->broker.batch, EVENT_CONN_CLOSED,
+		if (door->route == ROUTE_LOCK && !server->draining)
+			batch_event(&server->broker.batch, EVENT_CONN_CLOSED,
 				    party_of(PARTY_EXCHANGE, conn))
 				->closed.undelivered = door->kind != DOOR_STREAM;
 		break;
 	case DOOR_LISTING:
-		listing_drop(&shell->listings, conn);
+		listing_drop(&server->listings, conn);
 		break;
 	case DOOR_FEED:
 	case DOOR_GREETING:
@@ -152,20 +153,20 @@ void routes_on_gone(void *ctx, uint64_t conn)
 	case DOOR_KIND_COUNT:
 		break;
 	}
-	door_shut(&shell->doors, door);
+	door_shut(&server->doors, door);
 }
 
 void routes_on_delivered(void *ctx, uint64_t conn)
 {
-	struct shell *shell = ctx;
-	struct door *door = door_of(&shell->doors, conn);
+	struct server *server = ctx;
+	struct door *door = door_of(&server->doors, conn);
 	if (door && door->kind == DOOR_ANSWERED)
-		door_shut(&shell->doors, door);
+		door_shut(&server->doors, door);
 }
 
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)
 {
-	struct shell *shell = ctx;
-	log_event(&shell->observers.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
+	struct server *server = ctx;
+	log_event(&server->observers.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
 		  log_str("error", err_name(err)), log_str("what", what));
 }

@@ -2,33 +2,33 @@
 #pragma once
 #include "server/respond.h"
 
-struct shell;
+struct server;
 
 /* Each answers at once, or opens a door for the effect that will. */
-void route_lock(struct shell *shell, const struct asked *asked);
-void route_unlock(struct shell *shell, const struct asked *asked);
-void route_renew(struct shell *shell, const struct asked *asked);
-void route_status(struct shell *shell, const struct asked *asked);
-void route_admin(struct shell *shell, const struct asked *asked);
-void route_history(struct shell *shell, const struct asked *asked);
-void route_events(struct shell *shell, const struct asked *asked);
-void route_session(struct shell *shell, const struct asked *asked);
-void route_health(struct shell *shell, const struct asked *asked);
-void route_metrics(struct shell *shell, const struct asked *asked);
-void route_logs(struct shell *shell, const struct asked *asked);
-void route_logs_clear(struct shell *shell, const struct asked *asked);
-void route_reload(struct shell *shell, const struct asked *asked);
-void route_page(struct shell *shell, const struct asked *asked);
-void route_pair(struct shell *shell, const struct asked *asked);
-void route_sites(struct shell *shell, const struct asked *asked);
-void route_site_act(struct shell *shell, const struct asked *asked);
-void route_file(struct shell *shell, const struct asked *asked);
+void route_lock(struct server *server, const struct asked *asked);
+void route_unlock(struct server *server, const struct asked *asked);
+void route_renew(struct server *server, const struct asked *asked);
+void route_status(struct server *server, const struct asked *asked);
+void route_admin(struct server *server, const struct asked *asked);
+void route_history(struct server *server, const struct asked *asked);
+void route_events(struct server *server, const struct asked *asked);
+void route_session(struct server *server, const struct asked *asked);
+void route_health(struct server *server, const struct asked *asked);
+void route_metrics(struct server *server, const struct asked *asked);
+void route_logs(struct server *server, const struct asked *asked);
+void route_logs_clear(struct server *server, const struct asked *asked);
+void route_reload(struct server *server, const struct asked *asked);
+void route_page(struct server *server, const struct asked *asked);
+void route_pair(struct server *server, const struct asked *asked);
+void route_sites(struct server *server, const struct asked *asked);
+void route_site_act(struct server *server, const struct asked *asked);
+void route_file(struct server *server, const struct asked *asked);
 
 /* A site has shown its token. */
 struct site;
-void routes_site_used(struct shell *shell, struct site *site);
+void routes_site_used(struct server *server, struct site *site);
 
-/* The callbacks of net for requests; `ctx` is the shell. */
+/* The callbacks of net for requests; `ctx` is the server. */
 void routes_on_request(void *ctx, const struct http_request *request);
 void routes_on_gone(void *ctx, uint64_t conn);
 void routes_on_delivered(void *ctx, uint64_t conn);
@@ -39,5 +39,5 @@ void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size);
 /* The answer's body is not sent, by net; a route asks only where GET does more than answer. */
 bool routes_is_head(const struct asked *asked);
-/* One JSON line that is ready in shell->body. */
-void routes_json(struct shell *shell, const struct asked *asked, int status);
+/* One JSON line that is ready in server->body. */
+void routes_json(struct server *server, const struct asked *asked, int status);

@@ -3,35 +3,35 @@
 #include <string.h>
 
 #include "server/routes.h"
-#include "server/shell.h"
+#include "server/server.h"
 
-static void refuse(struct shell *shell, const struct asked *asked, int err, const char *detail)
+static void refuse(struct server *server, const struct asked *asked, int err, const char *detail)
 {
-	respond_error(shell->doors.net, asked, &shell->body, err, detail);
+	respond_error(server->doors.net, asked, &server->body, err, detail);
 }
 
-static struct door *park(struct shell *shell, const struct asked *asked, enum door_kind kind)
+static struct door *park(struct server *server, const struct asked *asked, enum door_kind kind)
 {
 	struct door *door =
-		door_open(&shell->doors, asked->request->conn, kind, asked->verdict.allow_origin);
+		door_open(&server->doors, asked->request->conn, kind, asked->verdict.allow_origin);
 	door->route = asked->verdict.match.route->id;
 	return door;
 }
 
 /* A refused body: answered, and the ticket dropped. */
-static bool refused(struct shell *shell, const struct asked *asked, struct ticket *ticket, int rc)
+static bool refused(struct server *server, const struct asked *asked, struct ticket *ticket, int rc)
 {
 	if (rc == 0)
 		return false;
-	refuse(shell, asked, -rc, ticket->in.parsed.detail);
-	batch_drop(&shell->broker.batch, ticket);
+	refuse(server, asked, -rc, ticket->in.parsed.detail);
+	batch_drop(&server->broker.batch, ticket);
 	return true;
 }
 
-static void push(struct shell *shell, const struct asked *asked, struct ticket *ticket)
+static void push(struct server *server, const struct asked *asked, struct ticket *ticket)
 {
 	ticket->in.event.from = party_of(PARTY_EXCHANGE, asked->request->conn);
-	batch_push(&shell->broker.batch, ticket);
+	batch_push(&server->broker.batch, ticket);
 }
 
 static bool wants_stream(const struct http_request *request)
@@ -39,65 +39,65 @@ static bool wants_stream(const struct http_request *request)
 	return request->accept && strstr(request->accept, "text/event-stream");
 }
 
-void route_lock(struct shell *shell, const struct asked *asked)
+void route_lock(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
 	bool stream = wants_stream(request);
-	if (shell->draining) {
-		refuse(shell, asked, ERR_DRAINING, NULL);
+	if (server->draining) {
+		refuse(server, asked, ERR_DRAINING, NULL);
 		return;
 	}
-	struct ticket *ticket = batch_new(&shell->broker.batch);
+	struct ticket *ticket = batch_new(&server->broker.batch);
 	struct event *event = &ticket->in.event;
 	enum binding binding = stream ? BIND_STREAM : BIND_HTTP;
-	struct wire_context wire = shell->live.wire;
+	struct wire_context wire = server->live.wire;
 	access_principal(&asked->verdict.who, ticket->who);
 	wire.principal = ticket->who;
 	int rc = lock_parse(request->body, request->body_length, &wire, binding, &ticket->in.parsed,
 			    event);
-	if (refused(shell, asked, ticket, rc))
+	if (refused(server, asked, ticket, rc))
 		return;
 	event->acquire.browser = asked->verdict.browser;
 	event->acquire.principal = ticket->who;
-	struct door *door = park(shell, asked, stream ? DOOR_STREAM : DOOR_REQUEST);
+	struct door *door = park(server, asked, stream ? DOOR_STREAM : DOOR_REQUEST);
 	if (request->origin &&
-	    !door_count_browser(&shell->doors, door, request->origin, request->user_agent)) {
-		door_shut(&shell->doors, door);
-		batch_drop(&shell->broker.batch, ticket);
-		refuse(shell, asked, ERR_TOO_MANY_WAITING, NULL);
+	    !door_count_browser(&server->doors, door, request->origin, request->user_agent)) {
+		door_shut(&server->doors, door);
+		batch_drop(&server->broker.batch, ticket);
+		refuse(server, asked, ERR_TOO_MANY_WAITING, NULL);
 		return;
 	}
-	push(shell, asked, ticket);
+	push(server, asked, ticket);
 }
 
-void route_unlock(struct shell *shell, const struct asked *asked)
+void route_unlock(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
-	struct ticket *ticket = batch_new(&shell->broker.batch);
+	struct ticket *ticket = batch_new(&server->broker.batch);
 	struct event *event = &ticket->in.event;
 	int rc = unlock_parse(request->body, request->body_length, &ticket->in.parsed, event);
-	if (refused(shell, asked, ticket, rc))
+	if (refused(server, asked, ticket, rc))
 		return;
-	if (!event->release.token && !shell->policy.bridge) {
+	if (!event->release.token && !server->policy.bridge) {
 		snprintf(ticket->in.parsed.detail, sizeof ticket->in.parsed.detail,
 			 "field `token`: send the one that the lock was answered with");
-		(void)refused(shell, asked, ticket, -ERR_STALE);
+		(void)refused(server, asked, ticket, -ERR_STALE);
 		return;
 	}
-	park(shell, asked, DOOR_REQUEST);
-	push(shell, asked, ticket);
+	park(server, asked, DOOR_REQUEST);
+	push(server, asked, ticket);
 }
 
-void route_renew(struct shell *shell, const struct asked *asked)
+void route_renew(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
-	struct ticket *ticket = batch_new(&shell->broker.batch);
-	int rc = renew_parse(request->body, request->body_length, &shell->live.wire,
+	struct ticket *ticket = batch_new(&server->broker.batch);
+	int rc = renew_parse(request->body, request->body_length, &server->live.wire,
 			     &ticket->in.parsed, &ticket->in.event);
-	if (refused(shell, asked, ticket, rc))
+	if (refused(server, asked, ticket, rc))
 		return;
-	park(shell, asked, DOOR_REQUEST);
-	push(shell, asked, ticket);
+	park(server, asked, DOOR_REQUEST);
+	push(server, asked, ticket);
 }
 
 static enum admin_act act_of(enum route_id route)
@@ -114,18 +114,18 @@ static enum admin_act act_of(enum route_id route)
 	return acts[route];
 }
 
-void route_admin(struct shell *shell, const struct asked *asked)
+void route_admin(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
 	const struct route_match *match = &asked->verdict.match;
-	struct ticket *ticket = batch_new(&shell->broker.batch);
+	struct ticket *ticket = batch_new(&server->broker.batch);
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	access_principal(&asked->verdict.who, principal);
 	routes_who(&request->peer, principal, ticket->who, sizeof ticket->who);
 	int rc = admin_parse(request->body, request->body_length, act_of(match->route->id),
 			     match->lease, ticket->who, &ticket->in.parsed, &ticket->in.event);
-	if (refused(shell, asked, ticket, rc))
+	if (refused(server, asked, ticket, rc))
 		return;
-	park(shell, asked, DOOR_REQUEST);
-	push(shell, asked, ticket);
+	park(server, asked, DOOR_REQUEST);
+	push(server, asked, ticket);
 }

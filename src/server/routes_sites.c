@@ -7,43 +7,43 @@
 
 #include "net/loop.h"
 #include "server/routes.h"
+#include "server/server.h"
 #include "server/sessions.h"
-#include "server/shell.h"
 #include "wire/json.h"
 #include "wire/origin.h"
 #include "wire/render.h"
 
-static void refuse(struct shell *shell, const struct asked *asked, int err, const char *detail)
+static void refuse(struct server *server, const struct asked *asked, int err, const char *detail)
 {
-	respond_error(shell->doors.net, asked, &shell->body, err, detail);
+	respond_error(server->doors.net, asked, &server->body, err, detail);
 }
 
-static int keep_sites(struct shell *shell, char *detail, size_t size)
+static int keep_sites(struct server *server, char *detail, size_t size)
 {
-	int rc = sites_save(&shell->sites, shell->live.paths.state_dir, detail, size);
+	int rc = sites_save(&server->sites, server->live.paths.state_dir, detail, size);
 	if (rc)
-		log_event(&shell->observers.log, LOG_WARN,
+		log_event(&server->observers.log, LOG_WARN,
 			  "cannot keep the allowed sites; a restart knows those of before",
 			  log_str("error", detail));
-	shell->policy.access.site_count = shell->sites.origin_count;
+	server->policy.access.site_count = server->sites.origin_count;
 	return rc;
 }
 
-void routes_site_used(struct shell *shell, struct site *site)
+void routes_site_used(struct server *server, struct site *site)
 {
 	enum { KEEP_EVERY_MS = 3600 * 1000 };
 	char detail[512];
-	site->used = shell->broker.wall;
+	site->used = server->broker.wall;
 	if (site->used.v - site->kept.v >= KEEP_EVERY_MS)
-		(void)keep_sites(shell, detail, sizeof detail);
+		(void)keep_sites(server, detail, sizeof detail);
 }
 
 /* ---- the page ---- */
 
-static void answer_ask(struct shell *shell, const struct asked *asked, const struct site_ask *ask,
+static void answer_ask(struct server *server, const struct asked *asked, const struct site_ask *ask,
 		       const char *status)
 {
-	struct text *out = &shell->body;
+	struct text *out = &server->body;
 	text_clear(out);
 	text_char(out, '{');
 	text_json_str(out, "status", status);
@@ -56,61 +56,61 @@ static void answer_ask(struct shell *shell, const struct asked *asked, const str
 	}
 	text_json_seconds(out, "expires_in_s", mono_since(ask->until, loop_now()));
 	text_char(out, '}');
-	routes_json(shell, asked, 200);
+	routes_json(server, asked, 200);
 	explicit_bzero(out->bytes, out->length);
 }
 
-static void ask_anew(struct shell *shell, const struct asked *asked, const char *origin)
+static void ask_anew(struct server *server, const struct asked *asked, const char *origin)
 {
 	const struct site_ask *ask = NULL;
 	uint8_t random[32];
 	char detail[96];
 	int64_t wait_ms = 0;
-	random_fill(&shell->broker.random, random, sizeof random);
-	int rc = sites_ask(&shell->sites, origin, random, loop_now(), &ask, &wait_ms);
+	random_fill(&server->broker.random, random, sizeof random);
+	int rc = sites_ask(&server->sites, origin, random, loop_now(), &ask, &wait_ms);
 	explicit_bzero(random, sizeof random);
 	if (rc == -ERR_RATE_LIMITED) {
 		snprintf(detail, sizeof detail,
 			 "the operator was asked; ask again in %" PRId64 " s",
 			 (wait_ms + 999) / 1000);
-		refuse(shell, asked, ERR_RATE_LIMITED, detail);
+		refuse(server, asked, ERR_RATE_LIMITED, detail);
 	} else if (rc) {
 		snprintf(detail, sizeof detail, "an origin of more than %d bytes cannot be allowed",
 			 SITE_ORIGIN_BYTES);
-		refuse(shell, asked, ERR_BAD_ORIGIN, detail);
+		refuse(server, asked, ERR_BAD_ORIGIN, detail);
 	} else {
-		log_event(&shell->observers.log, LOG_INFO, "a site asks to queue",
+		log_event(&server->observers.log, LOG_INFO, "a site asks to queue",
 			  log_str("origin", origin), log_int("ask", (int64_t)ask->id));
-		answer_ask(shell, asked, ask, "asked");
+		answer_ask(server, asked, ask, "asked");
 	}
 }
 
-static void look_after(struct shell *shell, const struct asked *asked, const char *origin,
+static void look_after(struct server *server, const struct asked *asked, const char *origin,
 		       const char *secret)
 {
-	struct site_ask *ask = sites_find_ask(&shell->sites, origin, secret, loop_now());
+	struct site_ask *ask = sites_find_ask(&server->sites, origin, secret, loop_now());
 	if (!ask) {
-		refuse(shell, asked, ERR_NOT_FOUND,
+		refuse(server, asked, ERR_NOT_FOUND,
 		       "it was refused, or nobody answered; ask again");
 		return;
 	}
-	answer_ask(shell, asked, ask, ask->token[0] ? "allowed" : "waiting");
+	answer_ask(server, asked, ask, ask->token[0] ? "allowed" : "waiting");
 	if (ask->token[0]) /* told once */
 		sites_end_ask(ask);
 }
 
-void route_pair(struct shell *shell, const struct asked *asked)
+void route_pair(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
 	const char *origin = request->origin, *secret = NULL;
 	struct parsed parsed;
-	if (shell->draining) {
-		refuse(shell, asked, ERR_DRAINING, NULL);
+	if (server->draining) {
+		refuse(server, asked, ERR_DRAINING, NULL);
 		return;
 	}
 	if (!origin || !origin_is_normal(origin) ||
-	    access_origin_is_own(&shell->policy.access, origin)) {
-		refuse(shell, asked, ERR_BAD_ORIGIN, "only a page of another origin can ask");
+	    access_origin_is_own(&server->policy.access, origin)) {
+		refuse(server, asked, ERR_BAD_ORIGIN, "only a page of another origin can ask");
 		return;
 	}
 	int rc = request->body_length == 0 ? 0
@@ -119,11 +119,11 @@ void route_pair(struct shell *shell, const struct asked *asked)
 	if (rc == 0 && request->body_length)
 		rc = json_name(&parsed, parsed.root, "ask", SECRET_HEX_BYTES - 1, &secret);
 	if (rc)
-		refuse(shell, asked, -rc, parsed.detail);
+		refuse(server, asked, -rc, parsed.detail);
 	else if (secret)
-		look_after(shell, asked, origin, secret);
+		look_after(server, asked, origin, secret);
 	else
-		ask_anew(shell, asked, origin);
+		ask_anew(server, asked, origin);
 	if (request->body_length)
 		parsed_finish(&parsed);
 }
@@ -138,7 +138,7 @@ static void add_time(struct text *out, const char *key, struct wall_ms wall)
 	text_char(out, '"');
 }
 
-static void add_site(const struct shell *shell, struct text *out, const struct site *site)
+static void add_site(const struct server *server, struct text *out, const struct site *site)
 {
 	text_json_item(out);
 	text_char(out, '{');
@@ -148,7 +148,7 @@ static void add_site(const struct shell *shell, struct text *out, const struct s
 	add_time(out, "allowed", site->allowed);
 	if (site->used.v)
 		add_time(out, "used", site->used);
-	text_json_u64(out, "sessions", sessions_of_site(shell, site->id));
+	text_json_u64(out, "sessions", sessions_of_site(server, site->id));
 	if (site->revoked)
 		text_json_bool(out, "revoked", true);
 	text_char(out, '}');
@@ -166,51 +166,51 @@ static void add_ask(struct text *out, const struct site_ask *ask, struct mono_ms
 	text_char(out, '}');
 }
 
-void route_sites(struct shell *shell, const struct asked *asked)
+void route_sites(struct server *server, const struct asked *asked)
 {
-	const struct sites *sites = &shell->sites;
-	struct text *out = &shell->body;
+	const struct sites *sites = &server->sites;
+	struct text *out = &server->body;
 	text_clear(out);
 	text_char(out, '{');
 	text_json_str(out, "status", "ok");
 	text_json_key(out, "sites");
 	text_char(out, '[');
 	for (uint32_t i = 0; i < sites->count; i++)
-		add_site(shell, out, &sites->v[i]);
+		add_site(server, out, &sites->v[i]);
 	text_char(out, ']');
 	text_json_key(out, "asking");
 	text_char(out, '[');
 	for (int i = 0; i < SITE_ASKS_MAX; i++)
 		add_ask(out, &sites->asks[i], loop_now());
 	text_str(out, "]}");
-	routes_json(shell, asked, 200);
+	routes_json(server, asked, 200);
 }
 
 /* What cannot be kept is not allowed. */
-static int allow(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
+static int allow(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
 		 char *detail, size_t size)
 {
-	struct sites before = shell->sites;
+	struct sites before = server->sites;
 	uint8_t random[32];
 	int rc;
-	random_fill(&shell->broker.random, random, sizeof random);
+	random_fill(&server->broker.random, random, sizeof random);
 	const char *origin =
-		sites_allow(&shell->sites, id, random, loop_now(), shell->broker.wall, &rc);
+		sites_allow(&server->sites, id, random, loop_now(), server->broker.wall, &rc);
 	explicit_bzero(random, sizeof random);
 	if (rc)
 		return rc;
 	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin);
-	rc = keep_sites(shell, detail, size);
+	rc = keep_sites(server, detail, size);
 	if (rc == 0)
 		return 0;
-	shell->sites = before;
-	shell->policy.access.site_count = before.origin_count;
+	server->sites = before;
+	server->policy.access.site_count = before.origin_count;
 	return rc;
 }
 
-static int turn_away(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1])
+static int turn_away(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1])
 {
-	const char *origin = sites_refuse(&shell->sites, id, loop_now());
+	const char *origin = sites_refuse(&server->sites, id, loop_now());
 	if (!origin)
 		return -ERR_NOT_FOUND;
 	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin);
@@ -218,14 +218,14 @@ static int turn_away(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIG
 }
 
 /* Whatever can be kept, it is over now. */
-static int revoke(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
+static int revoke(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
 		  char *detail, size_t size)
 {
 	char why[512];
-	if (!sites_revoke(&shell->sites, id, ret_origin))
+	if (!sites_revoke(&server->sites, id, ret_origin))
 		return -ERR_NOT_FOUND;
-	sessions_end_site(shell, id);
-	int rc = keep_sites(shell, why, sizeof why);
+	sessions_end_site(server, id);
+	int rc = keep_sites(server, why, sizeof why);
 	if (rc)
 		snprintf(detail, size,
 			 "it is revoked now, but a restart would know it again: %s; mend that, "
@@ -234,7 +234,7 @@ static int revoke(struct shell *shell, uint64_t id, char ret_origin[SITE_ORIGIN_
 	return rc;
 }
 
-void route_site_act(struct shell *shell, const struct asked *asked)
+void route_site_act(struct server *server, const struct asked *asked)
 {
 	const struct route_match *match = &asked->verdict.match;
 	char origin[SITE_ORIGIN_BYTES + 1] = "", principal[LIMIT_PRINCIPAL_BYTES + 1], who[96];
@@ -243,24 +243,24 @@ void route_site_act(struct shell *shell, const struct asked *asked)
 	int rc;
 	if (match->route->id == ROUTE_SITE_ALLOW) {
 		word = "a site was allowed to queue";
-		rc = allow(shell, match->lease, origin, detail, sizeof detail);
+		rc = allow(server, match->lease, origin, detail, sizeof detail);
 	} else if (match->route->id == ROUTE_SITE_REFUSE) {
-		rc = turn_away(shell, match->lease, origin);
+		rc = turn_away(server, match->lease, origin);
 	} else {
 		word = "a site was revoked";
-		rc = revoke(shell, match->lease, origin, detail, sizeof detail);
+		rc = revoke(server, match->lease, origin, detail, sizeof detail);
 	}
 	if (rc) {
-		refuse(shell, asked, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
+		refuse(server, asked, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
 		return;
 	}
 	access_principal(&asked->verdict.who, principal);
 	routes_who(&asked->request->peer, principal, who, sizeof who);
-	log_event(&shell->observers.log, LOG_INFO, word, log_str("origin", origin),
+	log_event(&server->observers.log, LOG_INFO, word, log_str("origin", origin),
 		  log_str("who", who));
-	text_clear(&shell->body);
-	text_str(&shell->body, "{\"status\":\"ok\"");
-	text_json_str(&shell->body, "origin", origin);
-	text_char(&shell->body, '}');
-	routes_json(shell, asked, 200);
+	text_clear(&server->body);
+	text_str(&server->body, "{\"status\":\"ok\"");
+	text_json_str(&server->body, "origin", origin);
+	text_char(&server->body, '}');
+	routes_json(server, asked, 200);
 }

@@ -4,21 +4,21 @@
 
 #include "server/facts.h"
 #include "server/routes.h"
-#include "server/shell.h"
+#include "server/server.h"
 #include "wire/render.h"
 
-void route_status(struct shell *shell, const struct asked *asked)
+void route_status(struct server *server, const struct asked *asked)
 {
 	uint64_t limit = UINT64_MAX;
 	(void)route_query_u64(asked->request->query, "limit", &limit);
-	door_open(&shell->doors, asked->request->conn, DOOR_LISTING, asked->verdict.allow_origin);
-	(void)listing_begin(shell, asked->request->conn, false, limit);
+	door_open(&server->doors, asked->request->conn, DOOR_LISTING, asked->verdict.allow_origin);
+	(void)listing_begin(server, asked->request->conn, false, limit);
 }
 
-void route_events(struct shell *shell, const struct asked *asked)
+void route_events(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
-	struct observers *observers = &shell->observers;
+	struct observers *observers = &server->observers;
 	uint64_t last = observers->change_next - 1;
 	if (request->last_event_id)
 		last = strtoull(request->last_event_id, NULL, 10);
@@ -28,48 +28,48 @@ void route_events(struct shell *shell, const struct asked *asked)
 	if (last >= observers->change_next) /* of a broker that was ahead of us: not ours */
 		last = observers->change_next - 1;
 	struct door *door =
-		door_open(&shell->doors, request->conn, DOOR_FEED, asked->verdict.allow_origin);
+		door_open(&server->doors, request->conn, DOOR_FEED, asked->verdict.allow_origin);
 	door->sent = last;
-	respond_stream(shell->doors.net, request->conn, door->origin, "text/event-stream");
+	respond_stream(server->doors.net, request->conn, door->origin, "text/event-stream");
 	if (routes_is_head(asked)) {
-		door_shut(&shell->doors, door);
-		http_stream_end(shell->doors.net, request->conn);
+		door_shut(&server->doors, door);
+		http_stream_end(server->doors.net, request->conn);
 	}
 }
 
-void route_health(struct shell *shell, const struct asked *asked)
+void route_health(struct server *server, const struct asked *asked)
 {
 	struct core_stats stats;
-	core_stats(shell->broker.core, &stats);
-	text_clear(&shell->body);
-	text_char(&shell->body, '{');
-	text_json_str(&shell->body, "status", shell->draining ? "draining" : "ok");
-	text_json_str(&shell->body, "version", BATON_VERSION);
-	text_json_bool(&shell->body, "journal", stats.journal_ok);
-	text_json_bool(&shell->body, "paused", stats.paused);
+	core_stats(server->broker.core, &stats);
+	text_clear(&server->body);
+	text_char(&server->body, '{');
+	text_json_str(&server->body, "status", server->draining ? "draining" : "ok");
+	text_json_str(&server->body, "version", BATON_VERSION);
+	text_json_bool(&server->body, "journal", stats.journal_ok);
+	text_json_bool(&server->body, "paused", stats.paused);
 	int64_t left_ms;
-	enum grants grants = core_grants(shell->broker.core, shell->broker.now, &left_ms);
-	render_grants(&shell->body, grants, left_ms, facts_grants_detail(shell, grants));
-	text_json_u64(&shell->body, "epoch", stats.epoch);
-	text_char(&shell->body, '}');
-	routes_json(shell, asked, shell->draining ? 503 : 200);
+	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
+	render_grants(&server->body, grants, left_ms, facts_grants_detail(server, grants));
+	text_json_u64(&server->body, "epoch", stats.epoch);
+	text_char(&server->body, '}');
+	routes_json(server, asked, server->draining ? 503 : 200);
 }
 
-static void add_own_metrics(struct shell *shell, struct text *out)
+static void add_own_metrics(struct server *server, struct text *out)
 {
-	const struct broker *broker = &shell->broker;
+	const struct broker *broker = &server->broker;
 	const struct {
 		const char *name, *type, *help;
 		double value;
 	} rows[] = {
 		{"baton_uptime_seconds", "gauge", "Time since the daemon began.",
-		 (double)mono_since(broker->now, shell->started) / 1000},
+		 (double)mono_since(broker->now, server->started) / 1000},
 		{"baton_connections", "gauge", "Open connections.",
-		 net_connection_count(shell->doors.net)},
-		{"baton_requests_total", "counter", "HTTP requests.", (double)shell->requests},
+		 net_connection_count(server->doors.net)},
+		{"baton_requests_total", "counter", "HTTP requests.", (double)server->requests},
 		{"baton_turns_total", "counter", "Turns of the loop.", (double)broker->turns},
 		{"baton_turn_seconds_max", "gauge", "The longest turn since the daemon began.",
-		 (double)shell->turn_ms_max / 1000},
+		 (double)server->turn_ms_max / 1000},
 		{"baton_journal_commits_total", "counter", "Transactions of the journal.",
 		 (double)broker->commits},
 		{"baton_journal_failures_total", "counter", "Transactions that failed.",
@@ -83,37 +83,37 @@ static void add_own_metrics(struct shell *shell, struct text *out)
 	}
 }
 
-void route_metrics(struct shell *shell, const struct asked *asked)
+void route_metrics(struct server *server, const struct asked *asked)
 {
 	const struct answer answer = {.status = 200,
 				      .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 	struct gpu_view gpus[LIMIT_GPUS];
 	struct core_stats stats;
 	uint32_t count = 0;
-	text_clear(&shell->body);
-	core_stats(shell->broker.core, &stats);
-	render_metrics(&shell->body, &stats);
+	text_clear(&server->body);
+	core_stats(server->broker.core, &stats);
+	render_metrics(&server->body, &stats);
 	int64_t left_ms;
-	enum grants grants = core_grants(shell->broker.core, shell->broker.now, &left_ms);
-	render_grants_metrics(&shell->body, grants, left_ms);
-	while (count < LIMIT_GPUS && core_gpu(shell->broker.core, count, &gpus[count]))
+	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
+	render_grants_metrics(&server->body, grants, left_ms);
+	while (count < LIMIT_GPUS && core_gpu(server->broker.core, count, &gpus[count]))
 		count++;
-	render_gpu_metrics(&shell->body, gpus, count);
-	render_histograms(&shell->body, "baton_wait_seconds",
+	render_gpu_metrics(&server->body, gpus, count);
+	render_histograms(&server->body, "baton_wait_seconds",
 			  "How long claims waited until they were granted, by class.",
-			  shell->tally.waits);
-	render_histograms(&shell->body, "baton_hold_seconds",
-			  "How long leases were held, by class.", shell->tally.holds);
-	add_own_metrics(shell, &shell->body);
-	respond_text(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     &shell->body);
+			  server->tally.waits);
+	render_histograms(&server->body, "baton_hold_seconds",
+			  "How long leases were held, by class.", server->tally.holds);
+	add_own_metrics(server, &server->body);
+	respond_text(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
+		     &server->body);
 }
 
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
-void route_logs(struct shell *shell, const struct asked *asked)
+void route_logs(struct server *server, const struct asked *asked)
 {
-	const struct observers *o = &shell->observers;
-	struct text *out = &shell->body;
+	const struct observers *o = &server->observers;
+	struct text *out = &server->body;
 	uint64_t limit = 200, since = 0;
 	(void)route_query_u64(asked->request->query, "limit", &limit);
 	bool from = route_query_u64(asked->request->query, "since", &since);
@@ -142,16 +142,16 @@ void route_logs(struct shell *shell, const struct asked *asked)
 	text_char(out, '}');
 	/* The same address is a page for who accepts text/html. */
 	const struct answer answer = {.status = 200, .content_type = "application/json"};
-	respond_with(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
+	respond_with(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
 		     out, "Vary", "Accept");
 }
 
-void route_logs_clear(struct shell *shell, const struct asked *asked)
+void route_logs_clear(struct server *server, const struct asked *asked)
 {
 	struct answer answer;
-	observe_clear_lines(&shell->observers);
-	text_clear(&shell->body);
-	answer_ok(&shell->body, &answer);
-	respond_text(shell->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     &shell->body);
+	observe_clear_lines(&server->observers);
+	text_clear(&server->body);
+	answer_ok(&server->body, &answer);
+	respond_text(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
+		     &server->body);
 }

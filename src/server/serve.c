@@ -24,250 +24,250 @@ enum {
 	EXIT_USAGE = 64,
 };
 
-static struct mono_ms drain_lasts(const struct shell *shell, struct mono_ms now)
+static struct mono_ms drain_lasts(const struct server *server, struct mono_ms now)
 {
 	bool waited_for = false;
 	for (int kind = 0; kind < DOOR_KIND_COUNT; kind++)
-		waited_for |= shell->doors.counts[kind] > 0;
-	if (net_connection_count(shell->doors.net) == 0)
+		waited_for |= server->doors.counts[kind] > 0;
+	if (net_connection_count(server->doors.net) == 0)
 		return now;
-	return waited_for ? shell->drain_until
-			  : mono_min(shell->drain_until, mono_after(now, DRAIN_LAST_MS));
+	return waited_for ? server->drain_until
+			  : mono_min(server->drain_until, mono_after(now, DRAIN_LAST_MS));
 }
 
-static void tell_request(struct shell *shell, struct door *door)
+static void tell_request(struct server *server, struct door *door)
 {
 	struct answer answer;
-	text_clear(&shell->body);
-	answer_error(&shell->body, ERR_DRAINING, NULL, &answer);
-	respond_text(shell->doors.net, door->conn, door->origin, &answer, &shell->body);
-	door_shut(&shell->doors, door);
+	text_clear(&server->body);
+	answer_error(&server->body, ERR_DRAINING, NULL, &answer);
+	respond_text(server->doors.net, door->conn, door->origin, &answer, &server->body);
+	door_shut(&server->doors, door);
 }
 
-static void end_stream(struct shell *shell, struct door *door)
+static void end_stream(struct server *server, struct door *door)
 {
-	text_clear(&shell->body);
-	message_render_denied(&shell->body, 0, ERR_DRAINING, NULL);
-	text_clear(&shell->line);
-	answer_sse(&shell->line, 0, "denied", shell->body.bytes);
-	http_stream_write(shell->doors.net, door->conn, shell->line.bytes, shell->line.length);
-	http_stream_end(shell->doors.net, door->conn);
-	door_shut(&shell->doors, door);
+	text_clear(&server->body);
+	message_render_denied(&server->body, 0, ERR_DRAINING, NULL);
+	text_clear(&server->line);
+	answer_sse(&server->line, 0, "denied", server->body.bytes);
+	http_stream_write(server->doors.net, door->conn, server->line.bytes, server->line.length);
+	http_stream_end(server->doors.net, door->conn);
+	door_shut(&server->doors, door);
 }
 
 /* Everybody is told; leases and places stay in the journal for the next start. */
-static void drain(struct shell *shell)
+static void drain(struct server *server)
 {
-	if (shell->draining)
+	if (server->draining)
 		return;
-	shell->draining = true;
+	server->draining = true;
 	/* Before all that waits to be stepped: a grant could not be told to anybody any more, and
 	 * would stand in the journal as a lease that its client never heard of. */
-	struct ticket *ticket = batch_new(&shell->broker.batch);
+	struct ticket *ticket = batch_new(&server->broker.batch);
 	ticket->in.event.type = EVENT_DRAIN;
-	batch_push_first(&shell->broker.batch, ticket);
-	shell->drain_until = mono_after(loop_now(), DRAIN_MS);
+	batch_push_first(&server->broker.batch, ticket);
+	server->drain_until = mono_after(loop_now(), DRAIN_MS);
 	notify_send(NOTIFY_STOPPING, "leases and places stay in the journal");
-	log_write(&shell->observers.log, LOG_INFO,
+	log_write(&server->observers.log, LOG_INFO,
 		  "stopping; leases and places stay in the journal", NULL, 0);
-	sockets_end(&shell->sockets);
-	net_stop_listening(shell->doors.net);
-	list_each(it, next, &shell->doors.kinds[DOOR_REQUEST])
-		tell_request(shell, container_of(it, struct door, link));
-	list_each(it, next, &shell->doors.kinds[DOOR_STREAM])
+	sockets_end(&server->sockets);
+	net_stop_listening(server->doors.net);
+	list_each(it, next, &server->doors.kinds[DOOR_REQUEST])
+		tell_request(server, container_of(it, struct door, link));
+	list_each(it, next, &server->doors.kinds[DOOR_STREAM])
 	{
 		struct door *door = container_of(it, struct door, link);
 		if (door->begun)
-			end_stream(shell, door);
+			end_stream(server, door);
 		else
-			tell_request(shell, door);
+			tell_request(server, door);
 	}
-	list_each(it, next, &shell->doors.kinds[DOOR_FEED])
-		end_stream(shell, container_of(it, struct door, link));
-	sessions_drain(shell);
+	list_each(it, next, &server->doors.kinds[DOOR_FEED])
+		end_stream(server, container_of(it, struct door, link));
+	sessions_drain(server);
 }
 
 static void on_stop(void *ctx, int signo)
 {
-	struct shell *shell = ctx;
+	struct server *server = ctx;
 	(void)signo;
-	if (shell->draining)
-		shell->stop = true; /* asked twice: at once */
-	drain(shell);
+	if (server->draining)
+		server->stop = true; /* asked twice: at once */
+	drain(server);
 }
 
 static void on_hangup(void *ctx, bool ends)
 {
-	struct shell *shell = ctx;
+	struct server *server = ctx;
 	struct settings_change change;
 	char detail[512];
-	if (ends && shell->draining)
+	if (ends && server->draining)
 		return;
 	if (ends) {
-		log_write(&shell->observers.log, LOG_INFO, "the terminal was closed", NULL, 0);
-		drain(shell);
+		log_write(&server->observers.log, LOG_INFO, "the terminal was closed", NULL, 0);
+		drain(server);
 		return;
 	}
 	notify_send(NOTIFY_RELOADING, NULL);
-	sockets_look(shell);
-	(void)reload_settings(shell, &change, detail, sizeof detail);
+	sockets_look(server);
+	(void)reload_settings(server, &change, detail, sizeof detail);
 	notify_send(NOTIFY_READY, NULL);
 }
 
 /* What is due beside the core's own deadlines; returns when to look again. */
-static struct mono_ms run_due(struct shell *shell, struct mono_ms now)
+static struct mono_ms run_due(struct server *server, struct mono_ms now)
 {
 	struct mono_ms wake = MONO_NEVER;
-	unsigned streams = shell->doors.counts[DOOR_STREAM] + shell->doors.counts[DOOR_FEED];
-	places_step(&shell->places, shell->broker.core, now, deliver_place, shell);
-	wake = mono_min(wake, places_wake(&shell->places, now));
-	wake = mono_min(wake, listings_step(shell));
-	if (deliver_feeds(shell))
+	unsigned streams = server->doors.counts[DOOR_STREAM] + server->doors.counts[DOOR_FEED];
+	places_step(&server->places, server->broker.core, now, deliver_place, server);
+	wake = mono_min(wake, places_wake(&server->places, now));
+	wake = mono_min(wake, listings_step(server));
+	if (deliver_feeds(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
-	sessions_expire(shell, now);
-	wake = mono_min(
-		wake, samples_step(&shell->samples, shell->broker.core, now, loop_suspended_ms()));
-	wake = mono_min(wake, reload_when_due(shell, now));
-	wake = mono_min(wake, sockets_when_due(shell, now));
-	wake = mono_min(wake, processes_step(&shell->processes, now));
-	wake = mono_min(wake, dev_when_due(shell, now));
-	wake = mono_min(wake, sessions_wake(shell));
+	sessions_expire(server, now);
+	wake = mono_min(wake, samples_step(&server->samples, server->broker.core, now,
+					   loop_suspended_ms()));
+	wake = mono_min(wake, reload_when_due(server, now));
+	wake = mono_min(wake, sockets_when_due(server, now));
+	wake = mono_min(wake, processes_step(&server->processes, now));
+	wake = mono_min(wake, dev_when_due(server, now));
+	wake = mono_min(wake, sessions_wake(server));
 	if (streams == 0) {
-		shell->keepalive_at = mono_after(now, KEEPALIVE_MS);
+		server->keepalive_at = mono_after(now, KEEPALIVE_MS);
 	} else {
-		if (mono_due(shell->keepalive_at, now)) {
-			deliver_keepalive(shell);
-			shell->keepalive_at = mono_after(now, KEEPALIVE_MS);
+		if (mono_due(server->keepalive_at, now)) {
+			deliver_keepalive(server);
+			server->keepalive_at = mono_after(now, KEEPALIVE_MS);
 		}
-		wake = mono_min(wake, shell->keepalive_at);
+		wake = mono_min(wake, server->keepalive_at);
 	}
-	if (shell->draining) {
-		struct mono_ms end = drain_lasts(shell, now);
-		shell->drain_until = mono_min(shell->drain_until, end);
-		shell->stop |= mono_due(shell->drain_until, now);
-		wake = mono_min(wake, shell->drain_until);
+	if (server->draining) {
+		struct mono_ms end = drain_lasts(server, now);
+		server->drain_until = mono_min(server->drain_until, end);
+		server->stop |= mono_due(server->drain_until, now);
+		wake = mono_min(wake, server->drain_until);
 	}
-	return mono_min(wake, turn_wake(&shell->broker));
+	return mono_min(wake, turn_wake(&server->broker));
 }
 
 /* Freed memory stays with the allocator, and so with us, until it is told: a moment after a crowd
  * has left, other programs of this machine shall have it. Returns when to look again. */
-static struct mono_ms give_memory_back(struct shell *shell, struct mono_ms now)
+static struct mono_ms give_memory_back(struct server *server, struct mono_ms now)
 {
 	struct core_stats stats;
-	core_stats(shell->broker.core, &stats);
+	core_stats(server->broker.core, &stats);
 	unsigned there = stats.waiting + stats.held + stats.sessions;
-	if (there >= shell->crowd_max || shell->crowd_max < CROWD)
-		shell->crowd_max = there;
-	if (shell->crowd_max < CROWD || there > shell->crowd_max / 4)
-		shell->crowd_left = MONO_NEVER;
-	else if (shell->crowd_left.v == MONO_NEVER.v)
-		shell->crowd_left = mono_after(now, CROWD_GONE_MS);
-	if (mono_due(shell->crowd_left, now)) {
-		shell->crowd_max = there;
-		shell->crowd_left = MONO_NEVER;
+	if (there >= server->crowd_max || server->crowd_max < CROWD)
+		server->crowd_max = there;
+	if (server->crowd_max < CROWD || there > server->crowd_max / 4)
+		server->crowd_left = MONO_NEVER;
+	else if (server->crowd_left.v == MONO_NEVER.v)
+		server->crowd_left = mono_after(now, CROWD_GONE_MS);
+	if (mono_due(server->crowd_left, now)) {
+		server->crowd_max = there;
+		server->crowd_left = MONO_NEVER;
 		(void)malloc_trim(0);
 	}
-	return shell->crowd_left;
+	return server->crowd_left;
 }
 
 /* From here on a restart need not wait again. The core wakes us at that moment. */
-static void end_doubt(struct shell *shell)
+static void end_doubt(struct server *server)
 {
-	if (!shell->doubt_open || core_in_doubt(shell->broker.core, shell->broker.now) ||
-	    !shell->broker.journal_ok)
+	if (!server->doubt_open || core_in_doubt(server->broker.core, server->broker.now) ||
+	    !server->broker.journal_ok)
 		return;
-	store_end_doubt(shell->broker.store);
-	shell->doubt_open = false;
-	log_write(&shell->observers.log, LOG_INFO,
+	store_end_doubt(server->broker.store);
+	server->doubt_open = false;
+	log_write(&server->observers.log, LOG_INFO,
 		  "who held before must have stopped by now; granting", NULL, 0);
 }
 
-static void run(struct shell *shell)
+static void run(struct server *server)
 {
-	const struct turn_out out = deliver_out(shell);
+	const struct turn_out out = deliver_out(server);
 	struct mono_ms asked = loop_now(), now = asked;
-	shell->crowd_left = MONO_NEVER;
-	while (!shell->stop) {
-		loop_wake_at(shell->loop, asked);
-		loop_turn(shell->loop);
+	server->crowd_left = MONO_NEVER;
+	while (!server->stop) {
+		loop_wake_at(server->loop, asked);
+		loop_turn(server->loop);
 		now = loop_now();
 		int64_t stalled_ms = TURN_IN_TIME;
-		if (turn_jumped(&shell->broker, asked, now, loop_suspended_ms())) {
-			loop_drain(shell->loop);
+		if (turn_jumped(&server->broker, asked, now, loop_suspended_ms())) {
+			loop_drain(server->loop);
 			now = loop_now();
-			stalled_ms = turn_late_ms(&shell->broker, asked, now);
-			log_event(&shell->observers.log, LOG_WARN,
+			stalled_ms = turn_late_ms(&server->broker, asked, now);
+			log_event(&server->observers.log, LOG_WARN,
 				  "the machine slept or the broker stood still; silence counts "
 				  "again once its clients had time to speak",
 				  log_int("late_ms", stalled_ms));
 		}
-		turn_run(&shell->broker, now, loop_wall_now(), stalled_ms, &out);
+		turn_run(&server->broker, now, loop_wall_now(), stalled_ms, &out);
 		/* What was read is done before more is read, so the batch has a bound. */
-		while (shell->broker.batch.count > TURN_EVENTS_MAX)
-			turn_run(&shell->broker, now, loop_wall_now(), TURN_IN_TIME, &out);
-		end_doubt(shell);
-		asked = run_due(shell, now);
-		asked = mono_min(asked, give_memory_back(shell, now));
-		asked = mono_min(asked, observe_flush(&shell->observers, now));
-		logfile_step(&shell->logfile, now);
+		while (server->broker.batch.count > TURN_EVENTS_MAX)
+			turn_run(&server->broker, now, loop_wall_now(), TURN_IN_TIME, &out);
+		end_doubt(server);
+		asked = run_due(server, now);
+		asked = mono_min(asked, give_memory_back(server, now));
+		asked = mono_min(asked, observe_flush(&server->observers, now));
+		logfile_step(&server->logfile, now);
 		int64_t turn_ms = mono_since(loop_now(), now);
-		shell->turn_ms_max = turn_ms > shell->turn_ms_max ? turn_ms : shell->turn_ms_max;
+		server->turn_ms_max = turn_ms > server->turn_ms_max ? turn_ms : server->turn_ms_max;
 	}
 }
 
-static int begin_signals(struct shell *shell)
+static int begin_signals(struct server *server)
 {
-	int rc = loop_on_signal(shell->loop, SIGTERM, on_stop, shell);
-	rc = rc ? rc : loop_on_signal(shell->loop, SIGINT, on_stop, shell);
-	return rc ? rc : hangup_begin(&shell->hangup, shell->loop, on_hangup, shell);
+	int rc = loop_on_signal(server->loop, SIGTERM, on_stop, server);
+	rc = rc ? rc : loop_on_signal(server->loop, SIGINT, on_stop, server);
+	return rc ? rc : hangup_begin(&server->hangup, server->loop, on_hangup, server);
 }
 
 /* Whoever started us may go on: from here on everybody who connects is served. */
-static void tell_ready(const struct shell *shell)
+static void tell_ready(const struct server *server)
 {
 	char line[SETTINGS_SOCKET_BYTES + POLICY_HOST_BYTES + 64];
-	snprintf(line, sizeof line, "listens on %s and %s", shell->home,
-		 shell->live.settings.socket_path);
+	snprintf(line, sizeof line, "listens on %s and %s", server->home,
+		 server->live.settings.socket_path);
 	notify_send(NOTIFY_READY, line);
-	notify_descriptor(shell->live.options.ready_fd, line);
+	notify_descriptor(server->live.options.ready_fd, line);
 }
 
 int serve_main(int argc, char **argv)
 {
-	static struct shell shell; /* large; lives as long as the process */
+	static struct server server; /* large; lives as long as the process */
 	char detail[4096 + 512];
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a file-size limit is one more full disk */
 	(void)umask(077);
-	int rc = boot_begin(&shell, argc, argv, detail, sizeof detail);
-	if (rc == 0 && shell.live.options.help) {
+	int rc = boot_begin(&server, argc, argv, detail, sizeof detail);
+	if (rc == 0 && server.live.options.help) {
 		options_help(stdout);
-		boot_end(&shell);
+		boot_end(&server);
 		return 0;
 	}
-	if (rc == 0 && shell.live.options.check) {
-		boot_checked(&shell);
-		boot_end(&shell);
+	if (rc == 0 && server.live.options.check) {
+		boot_checked(&server);
+		boot_end(&server);
 		return 0;
 	}
-	rc = rc ? rc : begin_signals(&shell);
+	rc = rc ? rc : begin_signals(&server);
 	if (rc) {
 		fprintf(stderr, "baton serve: %s\n", detail[0] ? detail : err_text(rc));
 		bool usage = rc == -ERR_BAD_FIELD;
 		if (usage)
 			fprintf(stderr, "Try: baton serve --help\n");
-		boot_end(&shell);
+		boot_end(&server);
 		return usage ? EXIT_USAGE : err_exit_code(rc);
 	}
-	reload_watch_begin(&shell, &shell.config_watch);
-	sockets_watch(&shell);
-	dev_begin(&shell);
-	boot_announce(&shell);
-	logfile_begin(&shell.logfile, loop_now());
-	tell_ready(&shell);
-	run(&shell);
-	log_write(&shell.observers.log, LOG_INFO, "stopped", NULL, 0);
-	boot_end(&shell);
+	reload_watch_begin(&server, &server.config_watch);
+	sockets_watch(&server);
+	dev_begin(&server);
+	boot_announce(&server);
+	logfile_begin(&server.logfile, loop_now());
+	tell_ready(&server);
+	run(&server);
+	log_write(&server.observers.log, LOG_INFO, "stopped", NULL, 0);
+	boot_end(&server);
 	return 0;
 }

@@ -11,30 +11,30 @@
 #include "server/deliver.h"
 #include "server/reload.h"
 #include "server/routes.h"
-#include "server/shell.h"
+#include "server/server.h"
 #include "server/watch.h"
 #include "wire/watch.h"
 
-static void deny(struct shell *shell, uint64_t conn, uint64_t ref, int err, const char *detail)
+static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
 {
-	text_clear(&shell->body);
-	message_render_denied(&shell->body, ref, err, detail && detail[0] ? detail : NULL);
-	deliver_body(shell, conn);
+	text_clear(&server->body);
+	message_render_denied(&server->body, ref, err, detail && detail[0] ? detail : NULL);
+	deliver_body(server, conn);
 }
 
-static void turn_away(struct shell *shell, uint64_t conn, int err, const char *detail, int code)
+static void turn_away(struct server *server, uint64_t conn, int err, const char *detail, int code)
 {
-	struct door *door = door_of(&shell->doors, conn);
-	deny(shell, conn, 0, err, detail);
-	session_close(shell->doors.net, conn, code, err_name(err));
+	struct door *door = door_of(&server->doors, conn);
+	deny(server, conn, 0, err, detail);
+	session_close(server->doors.net, conn, code, err_name(err));
 	if (door)
-		door_turn(&shell->doors, door, DOOR_LEAVING);
+		door_turn(&server->doors, door, DOOR_LEAVING);
 }
 
-static struct door *greet(struct shell *shell, uint64_t conn, const struct net_peer *peer,
+static struct door *greet(struct server *server, uint64_t conn, const struct net_peer *peer,
 			  enum binding binding, const char *origin)
 {
-	struct door *door = door_open(&shell->doors, conn, DOOR_GREETING, origin);
+	struct door *door = door_open(&server->doors, conn, DOOR_GREETING, origin);
 	door->session = calloc(1, sizeof *door->session);
 	if (!door->session)
 		abort();
@@ -48,62 +48,62 @@ static struct door *greet(struct shell *shell, uint64_t conn, const struct net_p
 /* A line session: the kernel says who it is. */
 void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
-	struct shell *shell = ctx;
-	struct door *door = greet(shell, conn, peer, BIND_NATIVE, NULL);
+	struct server *server = ctx;
+	struct door *door = greet(server, conn, peer, BIND_NATIVE, NULL);
 	struct access_who who = {.is_unix = peer->is_unix, .uid = peer->uid};
-	door->session->rights = access_token_rights(&shell->policy.access, NULL, &who);
+	door->session->rights = access_token_rights(&server->policy.access, NULL, &who);
 	access_principal(&who, door->session->principal);
-	if (shell->draining) {
-		turn_away(shell, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
+	if (server->draining) {
+		turn_away(server, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	} else if (door->session->rights == ACCESS_NONE) {
-		log_event(&shell->observers.log, LOG_WARN,
+		log_event(&server->observers.log, LOG_WARN,
 			  "refused a session of another user on the Unix socket",
 			  log_int("uid", peer->uid), log_int("pid", peer->pid));
-		turn_away(shell, conn, ERR_FORBIDDEN, "this broker belongs to another user",
+		turn_away(server, conn, ERR_FORBIDDEN, "this broker belongs to another user",
 			  CLOSE_TOKEN);
 	}
 }
 
 /* A WebSocket: Host and Origin were judged; a refusal is told after the handshake, because a page
  * cannot read the status of a refused one. */
-void route_session(struct shell *shell, const struct asked *asked)
+void route_session(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
-	struct net *net = shell->doors.net;
+	struct net *net = server->doors.net;
 	if (!request->websocket) {
-		respond_error(net, asked, &shell->body, ERR_BAD_REQUEST,
+		respond_error(net, asked, &server->body, ERR_BAD_REQUEST,
 			      "this route takes a WebSocket (RFC 6455, version 13)");
 		return;
 	}
 	if (http_accept_websocket(net, request->conn))
 		return;
 	struct door *door =
-		greet(shell, request->conn, &request->peer, BIND_TAB, asked->verdict.allow_origin);
+		greet(server, request->conn, &request->peer, BIND_TAB, asked->verdict.allow_origin);
 	door->session->rights = asked->verdict.rights;
 	door->session->browser = asked->verdict.browser;
 	door->session->paired = asked->verdict.paired;
 	access_principal(&asked->verdict.who, door->session->principal);
-	if (shell->draining)
-		turn_away(shell, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
+	if (server->draining)
+		turn_away(server, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	else if (request->reserved)
-		turn_away(shell, request->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
+		turn_away(server, request->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
 }
 
 /* What the token of a hello gives. A site has its own, from its own origin; where nothing but that
  * lets it in, no other counts. */
-static enum access_right shown_rights(struct shell *shell, struct door *door, const char *token,
+static enum access_right shown_rights(struct server *server, struct door *door, const char *token,
 				      struct access_who *who)
 {
 	struct door_session *session = door->session;
 	struct site *site =
-		door->origin ? sites_of_token(&shell->sites, door->origin, token) : NULL;
+		door->origin ? sites_of_token(&server->sites, door->origin, token) : NULL;
 	if (site) {
 		session->site = site->id;
-		routes_site_used(shell, site);
+		routes_site_used(server, site);
 		return ACCESS_QUEUE;
 	}
 	return session->paired ? ACCESS_NONE
-			       : access_token_rights(&shell->policy.access, token, who);
+			       : access_token_rights(&server->policy.access, token, who);
 }
 
 /* Of a page that showed no key of ours: its origin is all that is known of it. */
@@ -115,12 +115,12 @@ static bool is_of_origin(const char *principal)
 
 /* A secret alone is worth no more than what its session was opened by: an origin's counts from that
  * origin, and a site's while it is allowed. */
-static bool secret_counts(struct shell *shell, struct door *door, const struct token *secret)
+static bool secret_counts(struct server *server, struct door *door, const struct token *secret)
 {
 	struct door_session *session = door->session;
-	const struct session_record *of = core_session_of_secret(shell->broker.core, secret);
+	const struct session_record *of = core_session_of_secret(server->broker.core, secret);
 	const struct site *site =
-		door->origin ? sites_of_origin(&shell->sites, door->origin) : NULL;
+		door->origin ? sites_of_origin(&server->sites, door->origin) : NULL;
 	if (of && is_of_origin(of->principal) && strcmp(of->principal, session->principal) != 0)
 		return false;
 	if (!site) /* revoked since it came, or none */
@@ -130,7 +130,7 @@ static bool secret_counts(struct shell *shell, struct door *door, const struct t
 	return true;
 }
 
-static void on_hello(struct shell *shell, struct door *door, struct ticket *ticket)
+static void on_hello(struct server *server, struct door *door, struct ticket *ticket)
 {
 	struct message_in *in = &ticket->in;
 	struct door_session *session = door->session;
@@ -139,23 +139,23 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	struct access_who who = {
 		.is_unix = peer->is_unix, .uid = peer->uid, .origin = door->origin};
 	if (in->token)
-		rights = shown_rights(shell, door, in->token, &who);
+		rights = shown_rights(server, door, in->token, &who);
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
 	 * unless the peer may open one without it. */
 	in->event.session.or_new = rights != ACCESS_NONE;
 	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume &&
-			 secret_counts(shell, door, in->event.session.resume);
+			 secret_counts(server, door, in->event.session.resume);
 	if (rights == ACCESS_NONE && !by_secret) {
-		int err = access_throttle(peer->is_unix ? &shell->policy.unix_throttle
-							: &shell->policy.tcp_throttle,
-					  shell->broker.now);
-		turn_away(shell, door->conn, err, NULL, CLOSE_TOKEN);
-		batch_drop(&shell->broker.batch, ticket);
+		int err = access_throttle(peer->is_unix ? &server->policy.unix_throttle
+							: &server->policy.tcp_throttle,
+					  server->broker.now);
+		turn_away(server, door->conn, err, NULL, CLOSE_TOKEN);
+		batch_drop(&server->broker.batch, ticket);
 		return;
 	}
 	if (peer->crowded && !in->event.session.resume) {
-		turn_away(shell, door->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
-		batch_drop(&shell->broker.batch, ticket);
+		turn_away(server, door->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
+		batch_drop(&server->broker.batch, ticket);
 		return;
 	}
 	/* On the last places only a session that is there is taken up again. */
@@ -165,7 +165,7 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
 	session->since = session->seen = loop_now();
-	door_turn(&shell->doors, door, DOOR_SESSION);
+	door_turn(&server->doors, door, DOOR_SESSION);
 	in->event.from = party_of(PARTY_SESSION, door->conn);
 	in->event.session.binding = session->binding;
 	in->event.session.browser = session->browser;
@@ -174,10 +174,10 @@ static void on_hello(struct shell *shell, struct door *door, struct ticket *tick
 	in->event.session.uid = peer->uid;
 	snprintf(ticket->who, sizeof ticket->who, "%s", session->principal);
 	in->event.session.principal = ticket->who;
-	batch_push(&shell->broker.batch, ticket);
+	batch_push(&server->broker.batch, ticket);
 }
 
-static void on_event(struct shell *shell, struct door *door, struct ticket *ticket)
+static void on_event(struct server *server, struct door *door, struct ticket *ticket)
 {
 	struct event *event = &ticket->in.event;
 	event->from = party_of(PARTY_SESSION, door->conn);
@@ -189,38 +189,38 @@ static void on_event(struct shell *shell, struct door *door, struct ticket *tick
 		int rc = processes_judge(&door->session->peer, &ticket->in.named, detail,
 					 sizeof detail);
 		if (rc) {
-			deny(shell, door->conn, 0, -rc, detail);
-			batch_drop(&shell->broker.batch, ticket);
+			deny(server, door->conn, 0, -rc, detail);
+			batch_drop(&server->broker.batch, ticket);
 			return;
 		}
 	} else if (event->type == EVENT_RELEASE) {
 		door_released(door, event->release.lease); /* also when it comes too late */
 	}
-	batch_push(&shell->broker.batch, ticket);
+	batch_push(&server->broker.batch, ticket);
 }
 
-static void on_admin(struct shell *shell, struct door *door, struct ticket *ticket)
+static void on_admin(struct server *server, struct door *door, struct ticket *ticket)
 {
 	routes_who(&door->session->peer, door->session->principal, ticket->who, sizeof ticket->who);
 	ticket->in.event.admin.who = ticket->who;
-	on_event(shell, door, ticket);
+	on_event(server, door, ticket);
 }
 
-static void on_subscribe(struct shell *shell, struct door *door, const struct message_in *in)
+static void on_subscribe(struct server *server, struct door *door, const struct message_in *in)
 {
-	struct observers *observers = &shell->observers;
+	struct observers *observers = &server->observers;
 	observers->subscribers += (unsigned)in->events - (unsigned)door->session->events;
 	observers->line_subscribers += (unsigned)in->logs - (unsigned)door->session->logs;
 	door->session->events = in->events;
 	door->session->logs = in->logs;
-	text_clear(&shell->body);
-	message_render_ok(&shell->body, 0);
-	deliver_body(shell, door->conn);
+	text_clear(&server->body);
+	message_render_ok(&server->body, 0);
+	deliver_body(server, door->conn);
 }
 
-static void send_logs(struct shell *shell, uint64_t conn, const struct message_in *in)
+static void send_logs(struct server *server, uint64_t conn, const struct message_in *in)
 {
-	const struct observers *observers = &shell->observers;
+	const struct observers *observers = &server->observers;
 	uint64_t first = observers->line_oldest, count = 0;
 	if (in->since > first)
 		first = in->since;
@@ -230,56 +230,56 @@ static void send_logs(struct shell *shell, uint64_t conn, const struct message_i
 		const struct observed_line *line = observe_line_at(observers, first);
 		if (!line)
 			continue;
-		deliver_render_line(&shell->line, &shell->body, line);
-		deliver_body(shell, conn);
+		deliver_render_line(&server->line, &server->body, line);
+		deliver_body(server, conn);
 		count++;
 	}
-	text_clear(&shell->body);
-	message_render_ok(&shell->body, count);
-	deliver_body(shell, conn);
+	text_clear(&server->body);
+	message_render_ok(&server->body, count);
+	deliver_body(server, conn);
 }
 
 /* The long answers of watch.c, which wait for nobody who does not read. */
-static void send_watched(struct shell *shell, uint64_t conn, const struct message_in *in)
+static void send_watched(struct server *server, uint64_t conn, const struct message_in *in)
 {
-	bool sent = in->kind == MESSAGE_CLIENTS  ? watch_send_clients(shell, conn)
-		    : in->kind == MESSAGE_EVENTS ? watch_send_events(shell, conn, in)
-						 : watch_send_samples(shell, conn);
+	bool sent = in->kind == MESSAGE_CLIENTS  ? watch_send_clients(server, conn)
+		    : in->kind == MESSAGE_EVENTS ? watch_send_events(server, conn, in)
+						 : watch_send_samples(server, conn);
 	if (!sent)
-		deny(shell, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
+		deny(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
 }
 
-static void send_link(struct shell *shell, uint64_t conn)
+static void send_link(struct server *server, uint64_t conn)
 {
 	uint8_t random[32];
-	random_fill(&shell->broker.random, random, sizeof random);
-	text_clear(&shell->line);
-	text_format(&shell->line, "%s/?open=%s", shell->home,
-		    page_link_new(&shell->policy.keys, random, loop_now()));
-	text_clear(&shell->body);
-	message_render_link(&shell->body, shell->line.bytes);
-	deliver_body(shell, conn);
-	explicit_bzero(shell->line.bytes, shell->line.length);
+	random_fill(&server->broker.random, random, sizeof random);
+	text_clear(&server->line);
+	text_format(&server->line, "%s/?open=%s", server->home,
+		    page_link_new(&server->policy.keys, random, loop_now()));
+	text_clear(&server->body);
+	message_render_link(&server->body, server->line.bytes);
+	deliver_body(server, conn);
+	explicit_bzero(server->line.bytes, server->line.length);
 	explicit_bzero(random, sizeof random);
 }
 
-static void reload_for(struct shell *shell, uint64_t conn)
+static void reload_for(struct server *server, uint64_t conn)
 {
 	char detail[512];
 	struct settings_change change;
 	const char *words[32];
 	size_t count = 0;
 	char *save = NULL;
-	if (reload_settings(shell, &change, detail, sizeof detail)) {
-		deny(shell, conn, 0, ERR_CONFIG, detail);
+	if (reload_settings(server, &change, detail, sizeof detail)) {
+		deny(server, conn, 0, ERR_CONFIG, detail);
 		return;
 	}
 	for (char *word = strtok_r(change.applied, ", ", &save); word && count < 32;
 	     word = strtok_r(NULL, ", ", &save))
 		words[count++] = word;
-	text_clear(&shell->body);
-	message_render_reloaded(&shell->body, words, count);
-	deliver_body(shell, conn);
+	text_clear(&server->body);
+	message_render_reloaded(&server->body, words, count);
+	deliver_body(server, conn);
 }
 
 /* Of itself alone: its own rows of the status, and what asks for nothing but an `ok`. */
@@ -292,7 +292,7 @@ static bool site_may_ask(const struct message_in *in)
 
 /* A well-formed message of a session that said hello. Who has shown nothing but a secret that the
  * core has not judged yet learns nothing; its events meet the core's own refusal. */
-static void on_said(struct shell *shell, struct door *door, struct ticket *ticket)
+static void on_said(struct server *server, struct door *door, struct ticket *ticket)
 {
 	struct message_in *in = &ticket->in;
 	bool for_admins =
@@ -303,28 +303,30 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 	bool stranger = rights == ACCESS_NONE && (asks || for_admins);
 	if (stranger || (for_admins && rights < ACCESS_ADMIN) ||
 	    (rights == ACCESS_QUEUE && asks && !site_may_ask(in))) {
-		deny(shell, door->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN, NULL);
-		batch_drop(&shell->broker.batch, ticket);
+		deny(server, door->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN,
+		     NULL);
+		batch_drop(&server->broker.batch, ticket);
 		return;
 	}
 	if (!event) /* whatever a session says shows that it lives */
-		batch_event(&shell->broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, door->conn));
+		batch_event(&server->broker.batch, EVENT_ALIVE,
+			    party_of(PARTY_SESSION, door->conn));
 	switch (in->kind) {
 	case MESSAGE_EVENT:
-		on_event(shell, door, ticket);
+		on_event(server, door, ticket);
 		return;
 	case MESSAGE_ADMIN:
-		on_admin(shell, door, ticket);
+		on_admin(server, door, ticket);
 		return;
 	case MESSAGE_STATUS:
-		if (!listing_begin(shell, door->conn, true, in->limit))
-			deny(shell, door->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
+		if (!listing_begin(server, door->conn, true, in->limit))
+			deny(server, door->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
 	case MESSAGE_SUBSCRIBE:
-		on_subscribe(shell, door, in);
+		on_subscribe(server, door, in);
 		break;
 	case MESSAGE_LOGS:
-		send_logs(shell, door->conn, in);
+		send_logs(server, door->conn, in);
 		break;
 	case MESSAGE_ABOUT:
 		about_merge(&door->session->about, &in->about);
@@ -332,99 +334,99 @@ static void on_said(struct shell *shell, struct door *door, struct ticket *ticke
 	case MESSAGE_CLIENTS:
 	case MESSAGE_EVENTS:
 	case MESSAGE_SAMPLES:
-		send_watched(shell, door->conn, in);
+		send_watched(server, door->conn, in);
 		break;
 	case MESSAGE_OPEN:
-		send_link(shell, door->conn);
+		send_link(server, door->conn);
 		break;
 	case MESSAGE_RELOAD:
-		reload_for(shell, door->conn);
+		reload_for(server, door->conn);
 		break;
 	case MESSAGE_HELLO:
 		assert(false && "message_parse takes hello before the name is known only");
 		break;
 	}
-	batch_drop(&shell->broker.batch, ticket);
+	batch_drop(&server->broker.batch, ticket);
 }
 
 void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length)
 {
-	struct shell *shell = ctx;
-	struct door *door = door_of(&shell->doors, conn);
-	if (!door || door->kind == DOOR_LEAVING || shell->draining)
+	struct server *server = ctx;
+	struct door *door = door_of(&server->doors, conn);
+	if (!door || door->kind == DOOR_LEAVING || server->draining)
 		return;
-	struct ticket *ticket = batch_new(&shell->broker.batch);
+	struct ticket *ticket = batch_new(&server->broker.batch);
 	bool greeted = door->kind == DOOR_SESSION;
 	if (greeted)
 		door->session->seen = loop_now();
-	struct wire_context wire = shell->live.wire;
+	struct wire_context wire = server->live.wire;
 	wire.principal = door->session->principal;
 	int rc = message_parse(text, length, &wire, greeted ? door->session->name : NULL,
 			       &ticket->in);
 	if (rc == 0 && greeted) {
-		on_said(shell, door, ticket);
+		on_said(server, door, ticket);
 		return;
 	}
 	if (rc == 0) {
-		on_hello(shell, door, ticket);
+		on_hello(server, door, ticket);
 		return;
 	}
 	const char *detail = ticket->in.parsed.detail;
 	if (rc == -ERR_VERSION)
-		turn_away(shell, conn, ERR_VERSION, detail, CLOSE_VERSION);
+		turn_away(server, conn, ERR_VERSION, detail, CLOSE_VERSION);
 	else if (!greeted)
-		turn_away(shell, conn, -rc, detail, CLOSE_TOKEN);
+		turn_away(server, conn, -rc, detail, CLOSE_TOKEN);
 	else
-		deny(shell, conn, ticket->in.ref, -rc, detail);
-	batch_drop(&shell->broker.batch, ticket);
+		deny(server, conn, ticket->in.ref, -rc, detail);
+	batch_drop(&server->broker.batch, ticket);
 }
 
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 {
-	struct shell *shell = ctx;
-	struct door *door = door_of(&shell->doors, conn);
+	struct server *server = ctx;
+	struct door *door = door_of(&server->doors, conn);
 	(void)clean; /* only what the session said before tells an end from a loss */
 	if (!door || !door->session)
 		return;
-	if (door->kind == DOOR_SESSION && !shell->draining) {
-		struct event *event = batch_event(&shell->broker.batch, EVENT_CONN_CLOSED,
+	if (door->kind == DOOR_SESSION && !server->draining) {
+		struct event *event = batch_event(&server->broker.batch, EVENT_CONN_CLOSED,
 						  party_of(PARTY_SESSION, conn));
 		event->closed.peer_gone =
-			door->session->id && processes_gone(&shell->processes, door->session->id);
+			door->session->id && processes_gone(&server->processes, door->session->id);
 	}
-	shell->observers.subscribers -= door->session->events;
-	shell->observers.line_subscribers -= door->session->logs;
-	listing_drop(&shell->listings, conn);
-	door_shut(&shell->doors, door);
+	server->observers.subscribers -= door->session->events;
+	server->observers.line_subscribers -= door->session->logs;
+	listing_drop(&server->listings, conn);
+	door_shut(&server->doors, door);
 }
 
-void sessions_expire(struct shell *shell, struct mono_ms now)
+void sessions_expire(struct server *server, struct mono_ms now)
 {
-	struct list *greeting = &shell->doors.kinds[DOOR_GREETING];
+	struct list *greeting = &server->doors.kinds[DOOR_GREETING];
 	list_each(it, next, greeting)
 	{
 		struct door *door = container_of(it, struct door, link);
 		if (!mono_due(door->session->hello_due, now))
 			return; /* the oldest is first */
-		turn_away(shell, door->conn, ERR_UNAUTHORIZED, "no hello in time", CLOSE_TOKEN);
+		turn_away(server, door->conn, ERR_UNAUTHORIZED, "no hello in time", CLOSE_TOKEN);
 	}
 }
 
-struct mono_ms sessions_wake(const struct shell *shell)
+struct mono_ms sessions_wake(const struct server *server)
 {
-	const struct door *door = door_oldest(&shell->doors, DOOR_GREETING);
+	const struct door *door = door_oldest(&server->doors, DOOR_GREETING);
 	return door ? door->session->hello_due : MONO_NEVER;
 }
 
-void sessions_tell_reload(struct shell *shell, const char *path)
+void sessions_tell_reload(struct server *server, const char *path)
 {
-	text_clear(&shell->body);
-	message_render_reload(&shell->body, path);
-	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	text_clear(&server->body);
+	message_render_reload(&server->body, path);
+	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
 	{
 		const struct door *door = container_of(it, struct door, link);
 		if (door->session->binding == BIND_TAB && door->session->id != 0)
-			deliver_body(shell, door->conn);
+			deliver_body(server, door->conn);
 	}
 }
 
@@ -433,30 +435,30 @@ const char *sessions_rights_name(enum access_right rights)
 	return rights == ACCESS_ADMIN ? "admin" : rights == ACCESS_QUEUE ? "queue" : "token";
 }
 
-unsigned sessions_of_site(const struct shell *shell, uint64_t site)
+unsigned sessions_of_site(const struct server *server, uint64_t site)
 {
 	unsigned count = 0;
-	list_each(it, next, &shell->doors.kinds[DOOR_SESSION]) count +=
+	list_each(it, next, &server->doors.kinds[DOOR_SESSION]) count +=
 		container_of(it, struct door, link)->session->site == site;
 	return count;
 }
 
 /* Its page hears that it is over and stops; who is next comes after the linger of a tab. */
-void sessions_end_site(struct shell *shell, uint64_t site)
+void sessions_end_site(struct server *server, uint64_t site)
 {
-	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
 	{
 		const struct door *door = container_of(it, struct door, link);
 		if (door->session->site == site)
-			session_close(shell->doors.net, door->conn, CLOSE_TOKEN, "revoked");
+			session_close(server->doors.net, door->conn, CLOSE_TOKEN, "revoked");
 	}
 }
 
-void sessions_drain(struct shell *shell)
+void sessions_drain(struct server *server)
 {
 	const enum door_kind kinds[] = {DOOR_GREETING, DOOR_SESSION};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		list_each(it, next, &shell->doors.kinds[kinds[i]])
-			session_close(shell->doors.net, container_of(it, struct door, link)->conn,
+		list_each(it, next, &server->doors.kinds[kinds[i]])
+			session_close(server->doors.net, container_of(it, struct door, link)->conn,
 				      CLOSE_DRAINING, err_name(ERR_DRAINING));
 }

@@ -4,21 +4,21 @@
 #include "net/net.h"
 #include "wire/route.h"
 
-struct shell;
+struct server;
 
-/* The callbacks of net for sessions; `ctx` is the shell. */
+/* The callbacks of net for sessions; `ctx` is the server. */
 void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer);
 void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length);
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean);
 const char *sessions_rights_name(enum access_right rights);
 /* Of a site that the operator let queue: how many there are, and their end. */
-unsigned sessions_of_site(const struct shell *shell, uint64_t site);
-void sessions_end_site(struct shell *shell, uint64_t site);
+unsigned sessions_of_site(const struct server *server, uint64_t site);
+void sessions_end_site(struct server *server, uint64_t site);
 /* Closes those that did not say hello in time (CASES.md C9). */
-void sessions_expire(struct shell *shell, struct mono_ms now);
+void sessions_expire(struct server *server, struct mono_ms now);
 /* When sessions_expire has work; MONO_NEVER: none. */
-struct mono_ms sessions_wake(const struct shell *shell);
+struct mono_ms sessions_wake(const struct server *server);
 /* Tells all pages that a file of theirs was changed (--dev). */
-void sessions_tell_reload(struct shell *shell, const char *path);
+void sessions_tell_reload(struct server *server, const char *path);
 /* Tells all of them that the broker stops. */
-void sessions_drain(struct shell *shell);
+void sessions_drain(struct server *server);

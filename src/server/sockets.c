@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/where.h"
 #include "net/loop.h"
-#include "server/shell.h"
+#include "server/server.h"
 #include "server/taken.h"
 
 static int find_paths(struct sockets *sockets, const char *path, char *detail, size_t size)
@@ -34,21 +34,21 @@ static int find_paths(struct sockets *sockets, const char *path, char *detail, s
 	return 0;
 }
 
-static int listen_on(struct shell *shell, const char *path, bool http, char *detail, size_t size)
+static int listen_on(struct server *server, const char *path, bool http, char *detail, size_t size)
 {
-	int rc = net_listen_unix(shell->doors.net, path, http, detail, size);
+	int rc = net_listen_unix(server->doors.net, path, http, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
 		taken_socket(path, detail, size);
 	return rc;
 }
 
-int sockets_listen(struct shell *shell, char *detail, size_t detail_size)
+int sockets_listen(struct server *server, char *detail, size_t detail_size)
 {
-	struct sockets *sockets = &shell->sockets;
-	int rc = find_paths(sockets, shell->live.settings.socket_path, detail, detail_size);
+	struct sockets *sockets = &server->sockets;
+	int rc = find_paths(sockets, server->live.settings.socket_path, detail, detail_size);
 	rc = rc ? rc : paths_make_private(sockets->folder, detail, detail_size);
-	rc = rc ? rc : listen_on(shell, sockets->path, false, detail, detail_size);
-	return rc ? rc : listen_on(shell, sockets->http, true, detail, detail_size);
+	rc = rc ? rc : listen_on(server, sockets->path, false, detail, detail_size);
+	return rc ? rc : listen_on(server, sockets->http, true, detail, detail_size);
 }
 
 static bool write_note(int fd, const struct where_note *note)
@@ -60,76 +60,76 @@ static bool write_note(int fd, const struct where_note *note)
 
 /* For clients that look elsewhere and for the next start's refusal. On a full disk there is none.
  */
-static void write_down(struct shell *shell)
+static void write_down(struct server *server)
 {
-	const char *dir = shell->live.paths.state_dir;
+	const char *dir = server->live.paths.state_dir;
 	char path[SETTINGS_PATH_BYTES + 32], fresh[SETTINGS_PATH_BYTES + 32];
 	struct where_note note = {.pid = getpid()};
-	if (!realpath(shell->sockets.folder, path) ||
+	if (!realpath(server->sockets.folder, path) ||
 	    (size_t)snprintf(note.socket, sizeof note.socket, "%s%s", path,
-			     shell->sockets.path + strlen(shell->sockets.folder)) >=
+			     server->sockets.path + strlen(server->sockets.folder)) >=
 		    sizeof note.socket)
 		return;
-	snprintf(note.http, sizeof note.http, "%s", shell->home);
+	snprintf(note.http, sizeof note.http, "%s", server->home);
 	snprintf(path, sizeof path, "%s/%s", dir, where_note_name);
 	snprintf(fresh, sizeof fresh, "%s/%s.new", dir, where_note_name);
 	(void)unlink(fresh);
 	cleanup_close int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	shell->sockets.noted = fd >= 0 && write_note(fd, &note) && rename(fresh, path) == 0;
-	if (fd >= 0 && !shell->sockets.noted)
+	server->sockets.noted = fd >= 0 && write_note(fd, &note) && rename(fresh, path) == 0;
+	if (fd >= 0 && !server->sockets.noted)
 		(void)unlink(fresh);
 }
 
-void sockets_forget(const struct shell *shell)
+void sockets_forget(const struct server *server)
 {
-	const char *dir = shell->live.paths.state_dir;
+	const char *dir = server->live.paths.state_dir;
 	char path[SETTINGS_PATH_BYTES + 32];
 	struct where_note note;
 	/* The folder may have been replaced, and another broker may have written its own there. */
-	if (!shell->sockets.noted || !where_note_read(dir, &note) || note.pid != getpid())
+	if (!server->sockets.noted || !where_note_read(dir, &note) || note.pid != getpid())
 		return;
 	snprintf(path, sizeof path, "%s/%s", dir, where_note_name);
 	(void)unlink(path);
 }
 
-static int put_back(struct shell *shell, const char *path, char *detail, size_t size)
+static int put_back(struct server *server, const char *path, char *detail, size_t size)
 {
-	int rc = net_listen_again(shell->doors.net, path, detail, size);
+	int rc = net_listen_again(server->doors.net, path, detail, size);
 	if (rc > 0)
-		log_event(&shell->observers.log, LOG_WARN,
+		log_event(&server->observers.log, LOG_WARN,
 			  "the socket was gone from its place and was bound again",
 			  log_str("path", path));
 	return rc < 0 ? rc : 0;
 }
 
-static void try_again_later(struct shell *shell, const char *why)
+static void try_again_later(struct server *server, const char *why)
 {
-	struct sockets *sockets = &shell->sockets;
+	struct sockets *sockets = &server->sockets;
 	sockets->retry_ms = sockets->retry_ms ? 2 * sockets->retry_ms : SOCKETS_RETRY_MS_MIN;
 	if (sockets->retry_ms > SOCKETS_RETRY_MS_MAX)
 		sockets->retry_ms = SOCKETS_RETRY_MS_MAX;
 	sockets->due = mono_after(loop_now(), sockets->retry_ms);
 	if (strncmp(sockets->said, why, sizeof sockets->said - 1) != 0)
-		log_event(&shell->observers.log, LOG_ERROR,
+		log_event(&server->observers.log, LOG_ERROR,
 			  "the sockets cannot be bound again; clients do not find the broker",
 			  log_str("error", why));
 	snprintf(sockets->said, sizeof sockets->said, "%s", why);
 }
 
 /* 0: what happens to the folder is seen at once; else an errno. */
-static int look(struct shell *shell)
+static int look(struct server *server)
 {
-	struct sockets *sockets = &shell->sockets;
+	struct sockets *sockets = &server->sockets;
 	char detail[512] = "";
 	sockets->due = MONO_NEVER;
 	int rc = paths_make_private(sockets->folder, detail, sizeof detail);
 	/* Watched before they are looked at, so that nothing is missed in between. */
 	int rc_watch = trail_follow(&sockets->trail);
 	int unwatched = rc_watch == 0 ? 0 : errno ? errno : EIO;
-	rc = rc ? rc : put_back(shell, sockets->path, detail, sizeof detail);
-	rc = rc ? rc : put_back(shell, sockets->http, detail, sizeof detail);
+	rc = rc ? rc : put_back(server, sockets->path, detail, sizeof detail);
+	rc = rc ? rc : put_back(server, sockets->http, detail, sizeof detail);
 	if (rc) {
-		try_again_later(shell, detail);
+		try_again_later(server, detail);
 		return unwatched;
 	}
 	sockets->retry_ms = 0;
@@ -139,36 +139,36 @@ static int look(struct shell *shell)
 	return unwatched;
 }
 
-void sockets_look(struct shell *shell)
+void sockets_look(struct server *server)
 {
-	if (!shell->draining)
-		(void)look(shell);
+	if (!server->draining)
+		(void)look(server);
 }
 
 static void on_changed(void *ctx)
 {
-	struct shell *shell = ctx;
+	struct server *server = ctx;
 	struct mono_ms soon = mono_after(loop_now(), SOCKETS_SETTLE_MS);
-	shell->sockets.due = mono_min(shell->sockets.due, soon);
+	server->sockets.due = mono_min(server->sockets.due, soon);
 }
 
-void sockets_watch(struct shell *shell)
+void sockets_watch(struct server *server)
 {
-	struct sockets *sockets = &shell->sockets;
-	write_down(shell);
-	trail_init(&sockets->trail, shell->loop, sockets->folder, on_changed, shell);
-	int unwatched = look(shell);
+	struct sockets *sockets = &server->sockets;
+	write_down(server);
+	trail_init(&sockets->trail, server->loop, sockets->folder, on_changed, server);
+	int unwatched = look(server);
 	if (unwatched)
-		log_event(&shell->observers.log, LOG_WARN,
+		log_event(&server->observers.log, LOG_WARN,
 			  "cannot watch the folder of the sockets; looking now and then",
 			  log_str("error", strerror(unwatched)));
 }
 
-struct mono_ms sockets_when_due(struct shell *shell, struct mono_ms now)
+struct mono_ms sockets_when_due(struct server *server, struct mono_ms now)
 {
-	if (mono_due(shell->sockets.due, now))
-		sockets_look(shell);
-	return shell->sockets.due;
+	if (mono_due(server->sockets.due, now))
+		sockets_look(server);
+	return server->sockets.due;
 }
 
 void sockets_end(struct sockets *sockets)

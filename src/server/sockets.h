@@ -10,7 +10,7 @@ enum {
 	SOCKETS_RETRY_MS_MAX = 16 * 1000,
 };
 
-struct shell;
+struct server;
 
 struct sockets {
 	struct trail trail;
@@ -23,13 +23,13 @@ struct sockets {
 };
 
 /* Makes the folder and listens. 0 or a negative enum err with detail. */
-int sockets_listen(struct shell *shell, char *detail, size_t detail_size);
+int sockets_listen(struct server *server, char *detail, size_t detail_size);
 /* From now on they are watched, and the state folder tells where they are. */
-void sockets_watch(struct shell *shell);
+void sockets_watch(struct server *server);
 /* SIGHUP: looks whether they are in their place, now. */
-void sockets_look(struct shell *shell);
+void sockets_look(struct server *server);
 /* Looks if that is due; returns when to ask again. */
-struct mono_ms sockets_when_due(struct shell *shell, struct mono_ms now);
+struct mono_ms sockets_when_due(struct server *server, struct mono_ms now);
 void sockets_end(struct sockets *sockets);
 /* Takes back what the state folder tells. */
-void sockets_forget(const struct shell *shell);
+void sockets_forget(const struct server *server);

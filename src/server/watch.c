@@ -4,16 +4,16 @@
 
 #include "net/loop.h"
 #include "server/deliver.h"
-#include "server/shell.h"
+#include "server/server.h"
 #include "wire/render.h"
 #include "wire/watch.h"
 
 enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
 
 /* What an answer may be long; 0: nothing. */
-static size_t room(const struct shell *shell, uint64_t conn)
+static size_t room(const struct server *server, uint64_t conn)
 {
-	size_t pending = session_pending(shell->doors.net, conn);
+	size_t pending = session_pending(server->doors.net, conn);
 	return pending < WATCH_PENDING_BYTES ? WATCH_PENDING_BYTES - pending : 0;
 }
 
@@ -37,17 +37,17 @@ static void add_client(struct text *out, const struct door *door, struct mono_ms
 	watch_clients_add(out, &client);
 }
 
-bool watch_send_clients(struct shell *shell, uint64_t conn)
+bool watch_send_clients(struct server *server, uint64_t conn)
 {
-	struct text *out = &shell->body;
+	struct text *out = &server->body;
 	struct mono_ms now = loop_now();
-	size_t most = room(shell, conn);
+	size_t most = room(server, conn);
 	unsigned rows = 0, left_off = 0;
 	if (most == 0)
 		return false;
 	text_clear(out);
 	watch_clients_begin(out);
-	list_each(it, next, &shell->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
 	{
 		const struct door *door = container_of(it, struct door, link);
 		if (door->session->id == 0)
@@ -60,17 +60,17 @@ bool watch_send_clients(struct shell *shell, uint64_t conn)
 		rows++;
 	}
 	watch_clients_end(out, left_off);
-	deliver_body(shell, conn);
+	deliver_body(server, conn);
 	return true;
 }
 
 /* From the newest back to the oldest that is wanted and fits, for those who read them want the
  * newest; then sent in their order. */
-bool watch_send_events(struct shell *shell, uint64_t conn, const struct message_in *in)
+bool watch_send_events(struct server *server, uint64_t conn, const struct message_in *in)
 {
-	const struct observers *observers = &shell->observers;
-	size_t ends[MESSAGE_EVENTS_MAX], count = 0, most = room(shell, conn);
-	struct text *rows = &shell->body;
+	const struct observers *observers = &server->observers;
+	size_t ends[MESSAGE_EVENTS_MAX], count = 0, most = room(server, conn);
+	struct text *rows = &server->body;
 	if (most == 0)
 		return false;
 	text_clear(rows);
@@ -79,32 +79,32 @@ bool watch_send_events(struct shell *shell, uint64_t conn, const struct message_
 		if (!change)
 			break;
 		render_trace_json(rows, &change->trace, change->id, change->at,
-				  &shell->live.settings.core);
+				  &server->live.settings.core);
 		if (rows->length + (count + 1) * FRAME_BYTES > most)
 			break;
 		ends[count++] = rows->length;
 	}
 	for (size_t i = count; i-- > 0;) {
 		size_t begin = i ? ends[i - 1] : 0;
-		session_send(shell->doors.net, conn, rows->bytes + begin, ends[i] - begin);
+		session_send(server->doors.net, conn, rows->bytes + begin, ends[i] - begin);
 	}
 	text_clear(rows);
 	message_render_ok(rows, count);
-	deliver_body(shell, conn);
+	deliver_body(server, conn);
 	return true;
 }
 
-bool watch_send_samples(struct shell *shell, uint64_t conn)
+bool watch_send_samples(struct server *server, uint64_t conn)
 {
 	static uint32_t granted_mb[SAMPLES_COUNT], used_mb[SAMPLES_COUNT]; /* scratch */
-	const struct samples *samples = &shell->samples;
+	const struct samples *samples = &server->samples;
 	struct gpu_view gpu;
-	if (room(shell, conn) == 0)
+	if (room(server, conn) == 0)
 		return false;
-	text_clear(&shell->body);
-	watch_samples_begin(&shell->body, SAMPLES_STEP_MS,
+	text_clear(&server->body);
+	watch_samples_begin(&server->body, SAMPLES_STEP_MS,
 			    samples_newest_ago_ms(samples, loop_now(), loop_suspended_ms()));
-	for (uint32_t i = 0; core_gpu(shell->broker.core, i, &gpu); i++) {
+	for (uint32_t i = 0; core_gpu(server->broker.core, i, &gpu); i++) {
 		const struct watch_series series = {
 			.name = gpu.config->name,
 			.total_known = gpu.config->vram_known,
@@ -113,9 +113,9 @@ bool watch_send_samples(struct shell *shell, uint64_t conn)
 			.used_mb = used_mb,
 			.count = samples_series(samples, i, granted_mb, used_mb),
 		};
-		watch_samples_add(&shell->body, &series);
+		watch_samples_add(&server->body, &series);
 	}
-	watch_samples_end(&shell->body);
-	deliver_body(shell, conn);
+	watch_samples_end(&server->body);
+	deliver_body(server, conn);
 	return true;
 }

@@ -3,7 +3,7 @@
 #pragma once
 #include "wire/message.h"
 
-struct shell;
+struct server;
 
 enum {
 	/* Of one session: past it nothing of this is answered, so that there is room for what the
@@ -13,6 +13,6 @@ enum {
 };
 
 /* False: the session has not read what it was sent before, and nothing was sent. */
-bool watch_send_clients(struct shell *shell, uint64_t conn);
-bool watch_send_events(struct shell *shell, uint64_t conn, const struct message_in *in);
-bool watch_send_samples(struct shell *shell, uint64_t conn);
+bool watch_send_clients(struct server *server, uint64_t conn);
+bool watch_send_events(struct server *server, uint64_t conn, const struct message_in *in);
+bool watch_send_samples(struct server *server, uint64_t conn);

@@ -1,6 +1,7 @@
 /* gpus: which GPU each bit of a claim's masks means. The journal keeps the names in the order of
  * their bits; a start with another order moves the bits of all live claims, in one transaction with
- * the new names, so that no lease ever changes its GPU. Called by the shell at start and on reload.
+ * the new names, so that no lease ever changes its GPU. Called by the server at start and on
+ * reload.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* opening: brings a journal up: folder and lock, the checked database or a fresh one in place of
- * one that cannot be trusted, the counters of this start. Called by the shell at start, once. */
+ * one that cannot be trusted, the counters of this start. Called by the server at start, once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

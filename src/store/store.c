@@ -2,7 +2,7 @@
  * one frame at the end of the file of turns (turns.c); now and then the turns are folded into the
  * tables of what lives and what ended (fold.c). The files beside this one open it (opening.c), keep
  * SQLite (database.c), coalesce a turn (pending.c), keep history, the fence file, the reserve.
- * Called by the shell (src/server) once per loop turn.
+ * Called by the server (src/server) once per loop turn.
  */
 #include "store/store.h"
 

@@ -1,7 +1,7 @@
 /* store: the journal. One SQLite file (WAL, exclusive, synchronous=OFF: a process crash loses
  * nothing, a power cut ends all local holders anyway; only RECORD_FENCE is synced, by a small file
  * of its own), one connection, one thread. Records of a loop turn are added with store_append and
- * become durable together in store_commit; the shell sends nothing before that returned 0.
+ * become durable together in store_commit; the server sends nothing before that returned 0.
  * Functions return 0 or a negative enum err. */
 #pragma once
 #include "core/record.h"

@@ -14,7 +14,7 @@ enum { SHELL = 10, PARENT = 20, OTHER = 30 };
 static const struct hangup in_terminal = {.had_terminal = true, .session = SHELL, .parent = PARENT};
 static const struct hangup detached = {.session = SHELL, .parent = PARENT};
 
-/* The terminal is gone, and who says so is the kernel or the shell that started us. */
+/* The terminal is gone, and who says so is the kernel or the server that started us. */
 static void test_ends(void **state)
 {
 	(void)state;

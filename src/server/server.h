@@ -1,4 +1,4 @@
-/* shell: the parts of a running daemon, put together by serve.c. A function takes the part that it
+/* server: the parts of a running daemon, put together by serve.c. A function takes the part that it
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
 #include "config/options.h"
@@ -31,7 +31,7 @@ struct live {
 	struct paths paths;
 };
 
-struct shell {
+struct server {
 	struct loop *loop;
 	struct broker broker;
 	struct doors doors;
