@@ -1,5 +1,5 @@
 /* boot: puts the parts together, in the order in which they can fail without harm: settings, state
- * folder, journal, core, doors. Called by serve.c. */
+ * folder, journal, core, endpoints. Called by serve.c. */
 #include "server/boot.h"
 
 #include <errno.h>
@@ -221,7 +221,7 @@ static const struct net_handlers handlers = {
 static int listen_tcp(struct server *server, const char *address, char *detail, size_t size)
 {
 	uint16_t port = 0;
-	int rc = net_listen_tcp(server->doors.net, address, &port, detail, size);
+	int rc = net_listen_tcp(server->endpoints.net, address, &port, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
 		taken_address(address, server->live.paths.state_dir, detail, size);
 	if (rc)
@@ -276,7 +276,7 @@ static int open_addresses(struct server *server, char *detail, size_t size)
 	int rc = net_create(server->loop, &options, &handlers, server, &net);
 	if (rc)
 		return rc;
-	doors_init(&server->doors, net);
+	endpoints_init(&server->endpoints, net);
 	policy_init(&server->policy, server->live.options.bridge);
 	policy_take_keys(&server->policy, &server->policy.ring);
 	for (uint32_t i = 0; i < settings->listen_count && !rc; i++)
@@ -321,7 +321,7 @@ int boot_begin(struct server *server, int argc, char **argv, char *detail, size_
 	text_init(&server->line);
 	listings_init(&server->listings);
 	places_init(&server->places);
-	doors_init(&server->doors, NULL);
+	endpoints_init(&server->endpoints, NULL);
 	server->config_watch.trail.fd = -1;
 	server->sockets.trail.fd = -1;
 	server->dev_watch.fd = -1;
@@ -350,8 +350,8 @@ void boot_end(struct server *server)
 	dev_end(&server->dev_watch);
 	listings_finish(&server->listings);
 	places_finish(&server->places);
-	net_destroy(server->doors.net);
-	doors_finish(&server->doors);
+	net_destroy(server->endpoints.net);
+	endpoints_finish(&server->endpoints);
 	if (server->broker.core) {
 		processes_finish(&server->processes);
 		core_destroy(server->broker.core);

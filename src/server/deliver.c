@@ -22,7 +22,7 @@ static void fill(struct server *server, struct facts *facts, const struct send_e
 
 void deliver_body(struct server *server, uint64_t conn)
 {
-	session_send(server->doors.net, conn, server->body.bytes, server->body.length);
+	session_send(server->endpoints.net, conn, server->body.bytes, server->body.length);
 }
 
 /* Who is told its place from now on. Who came back with a waiting claim has not heard it yet. */
@@ -59,10 +59,11 @@ static int close_code(int err)
 	}
 }
 
-/* What the door remembers of what its session is told. */
-static void note_told(struct server *server, struct door *door, const struct send_effect *send)
+/* What the endpoint remembers of what its session is told. */
+static void note_told(struct server *server, struct endpoint *endpoint,
+		      const struct send_effect *send)
 {
-	struct door_session *session = door->session;
+	struct endpoint_session *session = endpoint->session;
 	uint64_t lease = send->lease;
 	if (send->msg == MSG_WELCOME) {
 		session->id = lease;
@@ -72,60 +73,64 @@ static void note_told(struct server *server, struct door *door, const struct sen
 		if (session->rights == ACCESS_NONE) /* its secret was right */
 			session->rights = session->paired ? ACCESS_QUEUE : ACCESS_TOKEN;
 	} else if (send->msg == MSG_REVOKED && send->state != CLAIM_OFFERED) {
-		door_revoked(door, lease);
+		endpoint_revoked(endpoint, lease);
 	} else if (send->msg == MSG_RELEASED) {
-		door_released(door, lease);
+		endpoint_released(endpoint, lease);
 	}
 }
 
-static void to_session(struct server *server, struct door *door, const struct send_effect *send)
+static void to_session(struct server *server, struct endpoint *endpoint,
+		       const struct send_effect *send)
 {
 	struct facts facts;
-	note_told(server, door, send);
+	note_told(server, endpoint, send);
 	fill(server, &facts, send);
-	facts.wire.rights = sessions_rights_name(door->session->rights);
+	facts.wire.rights = sessions_rights_name(endpoint->session->rights);
 	facts.wire.dev = server->dev;
-	facts.wire.linger_ms = core_linger_ms(&server->live.settings.core, door->session->binding);
+	facts.wire.linger_ms =
+		core_linger_ms(&server->live.settings.core, endpoint->session->binding);
 	text_clear(&server->body);
 	message_render(&server->body, send, &facts.wire);
-	deliver_body(server, door->conn);
-	note_place(server, party_of(PARTY_SESSION, door->conn), send, &facts);
-	if (send->msg == MSG_DENIED && door->session->id == 0)
-		session_close(server->doors.net, door->conn, close_code(send->err),
+	deliver_body(server, endpoint->conn);
+	note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &facts);
+	if (send->msg == MSG_DENIED && endpoint->session->id == 0)
+		session_close(server->endpoints.net, endpoint->conn, close_code(send->err),
 			      err_name(send->err));
 }
 
-static void to_request(struct server *server, struct door *door, const struct send_effect *send)
+static void to_request(struct server *server, struct endpoint *endpoint,
+		       const struct send_effect *send)
 {
 	struct facts facts;
 	struct answer answer;
-	struct net *net = server->doors.net;
-	uint64_t conn = door->conn;
+	struct net *net = server->endpoints.net;
+	uint64_t conn = endpoint->conn;
 	fill(server, &facts, send);
 	text_clear(&server->body);
-	if (!answer_effect(&server->body, door->route, send, &facts.wire, &answer))
+	if (!answer_effect(&server->body, endpoint->route, send, &facts.wire, &answer))
 		return;
-	/* A grant that does not arrive must not be held: the door stays until it is known. */
-	char *origin = door->origin;
-	door->origin = NULL;
+	/* A grant that does not arrive must not be held: the endpoint stays until it is known. */
+	char *origin = endpoint->origin;
+	endpoint->origin = NULL;
 	if (send->msg == MSG_GRANTED)
-		door_turn(&server->doors, door, DOOR_ANSWERED);
+		endpoint_turn(&server->endpoints, endpoint, ENDPOINT_ANSWERED);
 	else
-		door_shut(&server->doors, door);
+		endpoint_shut(&server->endpoints, endpoint);
 	respond_text(net, conn, origin, &answer, &server->body);
 	free(origin);
 }
 
-static void to_stream(struct server *server, struct door *door, const struct send_effect *send)
+static void to_stream(struct server *server, struct endpoint *endpoint,
+		      const struct send_effect *send)
 {
 	struct facts facts;
-	struct net *net = server->doors.net;
-	uint64_t conn = door->conn;
+	struct net *net = server->endpoints.net;
+	uint64_t conn = endpoint->conn;
 	struct party exchange = party_of(PARTY_EXCHANGE, conn);
 	bool last = false;
 	enum message msg = send->msg;
-	if (!door->begun && (msg == MSG_DENIED || msg == MSG_TIMEOUT || msg == MSG_RELEASED)) {
-		to_request(server, door, send);
+	if (!endpoint->begun && (msg == MSG_DENIED || msg == MSG_TIMEOUT || msg == MSG_RELEASED)) {
+		to_request(server, endpoint, send);
 		return;
 	}
 	fill(server, &facts, send);
@@ -133,13 +138,13 @@ static void to_stream(struct server *server, struct door *door, const struct sen
 	if (!answer_stream(&server->body, send, &facts.wire, &last))
 		return;
 	note_place(server, exchange, send, &facts);
-	if (!door->begun)
-		respond_stream(net, conn, door->origin, "text/event-stream");
-	door->begun = true;
+	if (!endpoint->begun)
+		respond_stream(net, conn, endpoint->origin, "text/event-stream");
+	endpoint->begun = true;
 	http_stream_write(net, conn, server->body.bytes, server->body.length);
 	if (!last)
 		return;
-	door_shut(&server->doors, door);
+	endpoint_shut(&server->endpoints, endpoint);
 	batch_event(&server->broker.batch, EVENT_CONN_CLOSED, exchange);
 	http_stream_end(net, conn);
 }
@@ -148,25 +153,25 @@ static void to_stream(struct server *server, struct door *door, const struct sen
 static void on_send(void *ctx, struct party to, const struct send_effect *send)
 {
 	struct server *server = ctx;
-	struct door *door = door_of(&server->doors, to.id);
-	if (!door || to.kind == PARTY_GATEWAY) /* nothing is forwarded yet */
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, to.id);
+	if (!endpoint || to.kind == PARTY_GATEWAY) /* nothing is forwarded yet */
 		return;
-	switch (door->kind) {
-	case DOOR_REQUEST:
-		to_request(server, door, send);
+	switch (endpoint->kind) {
+	case ENDPOINT_REQUEST:
+		to_request(server, endpoint, send);
 		break;
-	case DOOR_STREAM:
-		to_stream(server, door, send);
+	case ENDPOINT_STREAM:
+		to_stream(server, endpoint, send);
 		break;
-	case DOOR_GREETING:
-	case DOOR_SESSION:
-		to_session(server, door, send);
+	case ENDPOINT_GREETING:
+	case ENDPOINT_SESSION:
+		to_session(server, endpoint, send);
 		break;
-	case DOOR_ANSWERED:
-	case DOOR_FEED:
-	case DOOR_LISTING:
-	case DOOR_LEAVING:
-	case DOOR_KIND_COUNT:
+	case ENDPOINT_ANSWERED:
+	case ENDPOINT_FEED:
+	case ENDPOINT_LISTING:
+	case ENDPOINT_LEAVING:
+	case ENDPOINT_KIND_COUNT:
 		break;
 	}
 }
@@ -179,15 +184,15 @@ void deliver_place(void *ctx, struct party to, const struct send_effect *queued)
 static void tell_subscribers(struct server *server, const struct observed_change *change)
 {
 	text_clear(&server->body);
-	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
 	{
-		const struct door *door = container_of(it, struct door, link);
-		if (!door->session->events)
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (!endpoint->session->events)
 			continue;
 		if (server->body.length == 0)
 			render_trace_json(&server->body, &change->trace, change->id, change->at,
 					  &server->live.settings.core);
-		deliver_body(server, door->conn);
+		deliver_body(server, endpoint->conn);
 	}
 }
 
@@ -217,11 +222,12 @@ void deliver_line(void *ctx, const struct observed_line *line)
 	text_init(&rendered);
 	text_init(&message);
 	deliver_render_line(&rendered, &message, line);
-	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
 	{
-		const struct door *door = container_of(it, struct door, link);
-		if (door->session->logs)
-			session_send(server->doors.net, door->conn, message.bytes, message.length);
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->session->logs)
+			session_send(server->endpoints.net, endpoint->conn, message.bytes,
+				     message.length);
 	}
 	text_finish(&rendered);
 	text_finish(&message);
@@ -245,7 +251,7 @@ static void on_signal(void *ctx, const struct signal_effect *signal)
 static void on_close(void *ctx, struct party to)
 {
 	struct server *server = ctx;
-	session_close(server->doors.net, to.id, 1000, "the session ended here");
+	session_close(server->endpoints.net, to.id, 1000, "the session ended here");
 }
 
 static void on_appended(void *ctx, const struct record *record)
@@ -305,56 +311,56 @@ struct turn_out deliver_out(struct server *server)
 				 .ctx = server};
 }
 
-/* The next changes after door->sent, as far as the reader takes them. True: there are more. */
-static bool feed(struct server *server, struct door *door)
+/* The next changes after endpoint->sent, as far as the reader takes them. True: there are more. */
+static bool feed(struct server *server, struct endpoint *endpoint)
 {
 	const struct observers *o = &server->observers;
-	struct net *net = server->doors.net;
+	struct net *net = server->endpoints.net;
 	uint64_t oldest = observe_change_oldest(o);
-	bool gap = door->sent + 1 < oldest; /* it must look at the status instead */
-	if (!gap && door->sent + 1 >= o->change_next)
+	bool gap = endpoint->sent + 1 < oldest; /* it must look at the status instead */
+	if (!gap && endpoint->sent + 1 >= o->change_next)
 		return false;
-	if (http_stream_pending(net, door->conn) > FEED_PENDING_BYTES)
+	if (http_stream_pending(net, endpoint->conn) > FEED_PENDING_BYTES)
 		return true;
 	text_clear(&server->body);
 	if (gap) {
 		answer_sse(&server->body, 0, "reset", "{\"type\":\"reset\"}");
-		door->sent = oldest - 1;
+		endpoint->sent = oldest - 1;
 	}
-	for (int n = 0; n < FEED_ROWS_PER_TURN && door->sent + 1 < o->change_next; n++) {
-		const struct observed_change *change = observe_change_at(o, door->sent + 1);
+	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < o->change_next; n++) {
+		const struct observed_change *change = observe_change_at(o, endpoint->sent + 1);
 		assert(change);
 		text_clear(&server->line);
 		render_trace_json(&server->line, &change->trace, change->id, change->at,
 				  &server->live.settings.core);
 		answer_sse(&server->body, change->id, trace_name(change->trace.what),
 			   server->line.bytes);
-		door->sent = change->id;
+		endpoint->sent = change->id;
 	}
-	http_stream_write(net, door->conn, server->body.bytes, server->body.length);
-	return door->sent + 1 < o->change_next;
+	http_stream_write(net, endpoint->conn, server->body.bytes, server->body.length);
+	return endpoint->sent + 1 < o->change_next;
 }
 
 bool deliver_feeds(struct server *server)
 {
 	bool more = false;
-	list_each(it, next, &server->doors.kinds[DOOR_FEED]) more |=
-		feed(server, container_of(it, struct door, link));
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_FEED]) more |=
+		feed(server, container_of(it, struct endpoint, link));
 	return more;
 }
 
 void deliver_keepalive(struct server *server)
 {
-	const enum door_kind kinds[] = {DOOR_STREAM, DOOR_FEED};
+	const enum endpoint_kind kinds[] = {ENDPOINT_STREAM, ENDPOINT_FEED};
 	text_clear(&server->body);
 	answer_sse_keepalive(&server->body);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		list_each(it, next, &server->doors.kinds[kinds[i]])
+		list_each(it, next, &server->endpoints.kinds[kinds[i]])
 		{
-			struct door *door = container_of(it, struct door, link);
-			if (door->kind == DOOR_FEED || door->begun)
-				http_stream_write(server->doors.net, door->conn, server->body.bytes,
-						  server->body.length);
+			struct endpoint *endpoint = container_of(it, struct endpoint, link);
+			if (endpoint->kind == ENDPOINT_FEED || endpoint->begun)
+				http_stream_write(server->endpoints.net, endpoint->conn,
+						  server->body.bytes, server->body.length);
 		}
 	}
 }

@@ -181,7 +181,7 @@ static void send_disk(struct server *server, const struct asked *asked, struct f
 		      struct http_header *headers, size_t count)
 {
 	const struct http_request *request = asked->request;
-	struct net *net = server->doors.net;
+	struct net *net = server->endpoints.net;
 	uint64_t first = 0, last = 0;
 	char shown[80];
 	enum conditional_range range = RANGE_WHOLE;
@@ -221,7 +221,7 @@ void files_answer(struct server *server, const struct asked *asked, const char *
 	/* A part is one of the file as it is. */
 	bool packed = !request->range && conditional_takes_gzip(request->accept_encoding);
 	if (!find(server, url, packed, &found)) {
-		respond_error(server->doors.net, asked, &server->body, ERR_NOT_FOUND, NULL);
+		respond_error(server->endpoints.net, asked, &server->body, ERR_NOT_FOUND, NULL);
 		return;
 	}
 	/* A model was made by somebody else: it must not be a page or script of our origin. */
@@ -234,7 +234,7 @@ void files_answer(struct server *server, const struct asked *asked, const char *
 	if (conditional_etag_known(request->if_none_match, found.etag)) {
 		if (found.fd >= 0)
 			(void)close(found.fd);
-		http_reply(server->doors.net, request->conn, 304, headers, count, "", 0);
+		http_reply(server->endpoints.net, request->conn, 304, headers, count, "", 0);
 		return;
 	}
 	if (found.packed)
@@ -244,7 +244,7 @@ void files_answer(struct server *server, const struct asked *asked, const char *
 		return;
 	}
 	const unsigned char *bytes = found.packed ? found.asset->gzip : found.asset->bytes;
-	http_reply(server->doors.net, request->conn, 200, headers, count, (const char *)bytes,
+	http_reply(server->endpoints.net, request->conn, 200, headers, count, (const char *)bytes,
 		   found.length);
 }
 
@@ -256,7 +256,7 @@ void files_answer_html(struct server *server, const struct asked *asked, int sta
 	count = add(headers, count, "Cache-Control", "no-store");
 	if (cookie)
 		count = add(headers, count, "Set-Cookie", cookie);
-	http_reply(server->doors.net, asked->request->conn, status, headers, count, html->bytes,
+	http_reply(server->endpoints.net, asked->request->conn, status, headers, count, html->bytes,
 		   html->length);
 }
 

@@ -163,9 +163,9 @@ static bool add_slice(const struct server *server, struct listing *listing, stru
 /* A status that fits into one slice has a length; a longer one is a stream. */
 static void send_http(struct server *server, struct listing *listing, bool more)
 {
-	struct net *net = server->doors.net;
-	struct door *door = door_of(&server->doors, listing->conn);
-	const char *origin = door ? door->origin : NULL;
+	struct net *net = server->endpoints.net;
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, listing->conn);
+	const char *origin = endpoint ? endpoint->origin : NULL;
 	const struct answer answer = {.status = 200, .content_type = "application/json"};
 	if (!listing->begun && !more) {
 		respond_text(net, listing->conn, origin, &answer, &listing->text);
@@ -183,7 +183,7 @@ static void send_http(struct server *server, struct listing *listing, bool more)
 static bool reader_lags(const struct server *server, const struct listing *listing)
 {
 	return listing->begun &&
-	       http_stream_pending(server->doors.net, listing->conn) > LISTING_PENDING_BYTES;
+	       http_stream_pending(server->endpoints.net, listing->conn) > LISTING_PENDING_BYTES;
 }
 
 /* True: there is more to write. The listing is gone otherwise. */
@@ -194,19 +194,20 @@ static bool step(struct server *server, struct listing *listing, struct mono_ms 
 	if (!listing->as_message)
 		send_http(server, listing, more);
 	else if (!more)
-		session_send(server->doors.net, conn, listing->text.bytes, listing->text.length);
+		session_send(server->endpoints.net, conn, listing->text.bytes,
+			     listing->text.length);
 	if (more)
 		return true;
 	if (!listing->as_message)
-		door_shut(&server->doors, door_of(&server->doors, conn));
+		endpoint_shut(&server->endpoints, endpoint_of(&server->endpoints, conn));
 	destroy(&server->listings, listing);
 	return false;
 }
 
 bool listing_begin(struct server *server, uint64_t conn, bool as_message, uint64_t limit)
 {
-	const struct door *door = door_of(&server->doors, conn);
-	bool own = door && door->session && door->session->rights == ACCESS_QUEUE;
+	const struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
+	bool own = endpoint && endpoint->session && endpoint->session->rights == ACCESS_QUEUE;
 	struct core_stats stats;
 	struct claim_view holder;
 	if (listing_of(&server->listings, conn))
@@ -233,7 +234,7 @@ bool listing_begin(struct server *server, uint64_t conn, bool as_message, uint64
 	listing->as_message = as_message;
 	listing->limit = limit;
 	listing->own = own;
-	listing->session = own ? door->session->id : 0;
+	listing->session = own ? endpoint->session->id : 0;
 	text_init(&listing->text);
 	render_begin(&listing->render, &listing->text, &head, as_message);
 	list_init(&listing->link);

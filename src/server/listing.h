@@ -21,8 +21,8 @@ struct listings {
 
 void listings_init(struct listings *listings);
 void listings_finish(struct listings *listings);
-/* For an HTTP exchange with a DOOR_LISTING, or a session. At most `limit` waiting rows; of a site's
- * session its own rows alone. False: this connection has one already. */
+/* For an HTTP exchange with a ENDPOINT_LISTING, or a session. At most `limit` waiting rows; of a
+ * site's session its own rows alone. False: this connection has one already. */
 bool listing_begin(struct server *server, uint64_t conn, bool as_message, uint64_t limit);
 /* A slice; the listing that got it goes to the end. Returns when there is more to do. */
 struct mono_ms listings_step(struct server *server);

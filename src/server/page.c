@@ -118,7 +118,7 @@ static void log_in(struct server *server, const struct asked *asked, const char 
 	if (!key && asked->verdict.signed_in) { /* spent, by this browser it seems */
 		const struct http_header headers[] = {{"Location", wanted_page(asked)},
 						      {"Cache-Control", "no-store"}};
-		http_reply(server->doors.net, asked->request->conn, 303, headers, 2, "", 0);
+		http_reply(server->endpoints.net, asked->request->conn, 303, headers, 2, "", 0);
 		return;
 	}
 	if (!key) {

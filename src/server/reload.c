@@ -119,7 +119,7 @@ void route_reload(struct server *server, const struct asked *asked)
 	struct settings_change change;
 	char detail[512];
 	if (reload_settings(server, &change, detail, sizeof detail)) {
-		respond_error(server->doors.net, asked, &server->body, ERR_CONFIG, detail);
+		respond_error(server->endpoints.net, asked, &server->body, ERR_CONFIG, detail);
 		return;
 	}
 	text_clear(&server->body);

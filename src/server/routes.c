@@ -58,8 +58,8 @@ bool routes_is_head(const struct asked *asked)
 void routes_json(struct server *server, const struct asked *asked, int status)
 {
 	const struct answer answer = {.status = status, .content_type = "application/json"};
-	respond_text(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     &server->body);
+	respond_text(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+		     &answer, &server->body);
 }
 
 static void answer_preflight(struct server *server, const struct asked *asked)
@@ -69,7 +69,7 @@ static void answer_preflight(struct server *server, const struct asked *asked)
 	size_t count = access_headers(&asked->verdict, cors);
 	for (size_t i = 0; i < count; i++)
 		headers[i] = (struct http_header){cors[i].name, cors[i].value};
-	http_reply(server->doors.net, asked->request->conn, 204, headers, count, "", 0);
+	http_reply(server->endpoints.net, asked->request->conn, 204, headers, count, "", 0);
 }
 
 /* Wrong tokens are counted: past the rate they are told 429 and not logged, so that a flood of them
@@ -94,12 +94,12 @@ static void dispatch(struct server *server, const struct asked *asked)
 	const struct access_verdict *verdict = &asked->verdict;
 	const struct route *route = verdict->match.route;
 	if (verdict->err)
-		respond_error(server->doors.net, asked, &server->body, refusal(server, asked),
+		respond_error(server->endpoints.net, asked, &server->body, refusal(server, asked),
 			      NULL);
 	else if (verdict->preflight)
 		answer_preflight(server, asked);
 	else if (asked->request->reserved && !table[route->id].reserved)
-		respond_error(server->doors.net, asked, &server->body, ERR_TOO_MANY_CONNECTIONS,
+		respond_error(server->endpoints.net, asked, &server->body, ERR_TOO_MANY_CONNECTIONS,
 			      NULL);
 	else
 		table[route->id].run(server, asked);
@@ -131,37 +131,37 @@ void routes_on_request(void *ctx, const struct http_request *request)
 void routes_on_gone(void *ctx, uint64_t conn)
 {
 	struct server *server = ctx;
-	struct door *door = door_of(&server->doors, conn);
-	if (!door)
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
+	if (!endpoint)
 		return;
-	switch (door->kind) {
-	case DOOR_REQUEST:
-	case DOOR_ANSWERED:
-	case DOOR_STREAM:
-		if (door->route == ROUTE_LOCK && !server->draining)
+	switch (endpoint->kind) {
+	case ENDPOINT_REQUEST:
+	case ENDPOINT_ANSWERED:
+	case ENDPOINT_STREAM:
+		if (endpoint->route == ROUTE_LOCK && !server->draining)
 			batch_event(&server->broker.batch, EVENT_CONN_CLOSED,
 				    party_of(PARTY_EXCHANGE, conn))
-				->closed.undelivered = door->kind != DOOR_STREAM;
+				->closed.undelivered = endpoint->kind != ENDPOINT_STREAM;
 		break;
-	case DOOR_LISTING:
+	case ENDPOINT_LISTING:
 		listing_drop(&server->listings, conn);
 		break;
-	case DOOR_FEED:
-	case DOOR_GREETING:
-	case DOOR_SESSION:
-	case DOOR_LEAVING:
-	case DOOR_KIND_COUNT:
+	case ENDPOINT_FEED:
+	case ENDPOINT_GREETING:
+	case ENDPOINT_SESSION:
+	case ENDPOINT_LEAVING:
+	case ENDPOINT_KIND_COUNT:
 		break;
 	}
-	door_shut(&server->doors, door);
+	endpoint_shut(&server->endpoints, endpoint);
 }
 
 void routes_on_delivered(void *ctx, uint64_t conn)
 {
 	struct server *server = ctx;
-	struct door *door = door_of(&server->doors, conn);
-	if (door && door->kind == DOOR_ANSWERED)
-		door_shut(&server->doors, door);
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
+	if (endpoint && endpoint->kind == ENDPOINT_ANSWERED)
+		endpoint_shut(&server->endpoints, endpoint);
 }
 
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)

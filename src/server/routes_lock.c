@@ -1,5 +1,5 @@
 /* routes_lock: lock, unlock and renew, and the operators' acts: requests that become one event and
- * wait at a door for the effect that answers them. */
+ * wait at a endpoint for the effect that answers them. */
 #include <string.h>
 
 #include "server/routes.h"
@@ -7,15 +7,16 @@
 
 static void refuse(struct server *server, const struct asked *asked, int err, const char *detail)
 {
-	respond_error(server->doors.net, asked, &server->body, err, detail);
+	respond_error(server->endpoints.net, asked, &server->body, err, detail);
 }
 
-static struct door *park(struct server *server, const struct asked *asked, enum door_kind kind)
+static struct endpoint *park(struct server *server, const struct asked *asked,
+			     enum endpoint_kind kind)
 {
-	struct door *door =
-		door_open(&server->doors, asked->request->conn, kind, asked->verdict.allow_origin);
-	door->route = asked->verdict.match.route->id;
-	return door;
+	struct endpoint *endpoint = endpoint_open(&server->endpoints, asked->request->conn, kind,
+						  asked->verdict.allow_origin);
+	endpoint->route = asked->verdict.match.route->id;
+	return endpoint;
 }
 
 /* A refused body: answered, and the ticket dropped. */
@@ -59,10 +60,11 @@ void route_lock(struct server *server, const struct asked *asked)
 		return;
 	event->acquire.browser = asked->verdict.browser;
 	event->acquire.principal = ticket->who;
-	struct door *door = park(server, asked, stream ? DOOR_STREAM : DOOR_REQUEST);
-	if (request->origin &&
-	    !door_count_browser(&server->doors, door, request->origin, request->user_agent)) {
-		door_shut(&server->doors, door);
+	struct endpoint *endpoint =
+		park(server, asked, stream ? ENDPOINT_STREAM : ENDPOINT_REQUEST);
+	if (request->origin && !endpoint_count_browser(&server->endpoints, endpoint,
+						       request->origin, request->user_agent)) {
+		endpoint_shut(&server->endpoints, endpoint);
 		batch_drop(&server->broker.batch, ticket);
 		refuse(server, asked, ERR_TOO_MANY_WAITING, NULL);
 		return;
@@ -84,7 +86,7 @@ void route_unlock(struct server *server, const struct asked *asked)
 		(void)refused(server, asked, ticket, -ERR_STALE);
 		return;
 	}
-	park(server, asked, DOOR_REQUEST);
+	park(server, asked, ENDPOINT_REQUEST);
 	push(server, asked, ticket);
 }
 
@@ -96,7 +98,7 @@ void route_renew(struct server *server, const struct asked *asked)
 			     &ticket->in.parsed, &ticket->in.event);
 	if (refused(server, asked, ticket, rc))
 		return;
-	park(server, asked, DOOR_REQUEST);
+	park(server, asked, ENDPOINT_REQUEST);
 	push(server, asked, ticket);
 }
 
@@ -126,6 +128,6 @@ void route_admin(struct server *server, const struct asked *asked)
 			     match->lease, ticket->who, &ticket->in.parsed, &ticket->in.event);
 	if (refused(server, asked, ticket, rc))
 		return;
-	park(server, asked, DOOR_REQUEST);
+	park(server, asked, ENDPOINT_REQUEST);
 	push(server, asked, ticket);
 }

@@ -15,7 +15,7 @@
 
 static void refuse(struct server *server, const struct asked *asked, int err, const char *detail)
 {
-	respond_error(server->doors.net, asked, &server->body, err, detail);
+	respond_error(server->endpoints.net, asked, &server->body, err, detail);
 }
 
 static int keep_sites(struct server *server, char *detail, size_t size)

@@ -11,7 +11,8 @@ void route_status(struct server *server, const struct asked *asked)
 {
 	uint64_t limit = UINT64_MAX;
 	(void)route_query_u64(asked->request->query, "limit", &limit);
-	door_open(&server->doors, asked->request->conn, DOOR_LISTING, asked->verdict.allow_origin);
+	endpoint_open(&server->endpoints, asked->request->conn, ENDPOINT_LISTING,
+		      asked->verdict.allow_origin);
 	(void)listing_begin(server, asked->request->conn, false, limit);
 }
 
@@ -27,13 +28,13 @@ void route_events(struct server *server, const struct asked *asked)
 		last = observe_change_oldest(observers) - 1;
 	if (last >= observers->change_next) /* of a broker that was ahead of us: not ours */
 		last = observers->change_next - 1;
-	struct door *door =
-		door_open(&server->doors, request->conn, DOOR_FEED, asked->verdict.allow_origin);
-	door->sent = last;
-	respond_stream(server->doors.net, request->conn, door->origin, "text/event-stream");
+	struct endpoint *endpoint = endpoint_open(&server->endpoints, request->conn, ENDPOINT_FEED,
+						  asked->verdict.allow_origin);
+	endpoint->sent = last;
+	respond_stream(server->endpoints.net, request->conn, endpoint->origin, "text/event-stream");
 	if (routes_is_head(asked)) {
-		door_shut(&server->doors, door);
-		http_stream_end(server->doors.net, request->conn);
+		endpoint_shut(&server->endpoints, endpoint);
+		http_stream_end(server->endpoints.net, request->conn);
 	}
 }
 
@@ -65,7 +66,7 @@ static void add_own_metrics(struct server *server, struct text *out)
 		{"baton_uptime_seconds", "gauge", "Time since the daemon began.",
 		 (double)mono_since(broker->now, server->started) / 1000},
 		{"baton_connections", "gauge", "Open connections.",
-		 net_connection_count(server->doors.net)},
+		 net_connection_count(server->endpoints.net)},
 		{"baton_requests_total", "counter", "HTTP requests.", (double)server->requests},
 		{"baton_turns_total", "counter", "Turns of the loop.", (double)broker->turns},
 		{"baton_turn_seconds_max", "gauge", "The longest turn since the daemon began.",
@@ -105,8 +106,8 @@ void route_metrics(struct server *server, const struct asked *asked)
 	render_histograms(&server->body, "baton_hold_seconds",
 			  "How long leases were held, by class.", server->tally.holds);
 	add_own_metrics(server, &server->body);
-	respond_text(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     &server->body);
+	respond_text(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+		     &answer, &server->body);
 }
 
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
@@ -142,8 +143,8 @@ void route_logs(struct server *server, const struct asked *asked)
 	text_char(out, '}');
 	/* The same address is a page for who accepts text/html. */
 	const struct answer answer = {.status = 200, .content_type = "application/json"};
-	respond_with(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     out, "Vary", "Accept");
+	respond_with(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+		     &answer, out, "Vary", "Accept");
 }
 
 void route_logs_clear(struct server *server, const struct asked *asked)
@@ -152,6 +153,6 @@ void route_logs_clear(struct server *server, const struct asked *asked)
 	observe_clear_lines(&server->observers);
 	text_clear(&server->body);
 	answer_ok(&server->body, &answer);
-	respond_text(server->doors.net, asked->request->conn, asked->verdict.allow_origin, &answer,
-		     &server->body);
+	respond_text(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+		     &answer, &server->body);
 }

@@ -27,32 +27,34 @@ enum {
 static struct mono_ms drain_lasts(const struct server *server, struct mono_ms now)
 {
 	bool waited_for = false;
-	for (int kind = 0; kind < DOOR_KIND_COUNT; kind++)
-		waited_for |= server->doors.counts[kind] > 0;
-	if (net_connection_count(server->doors.net) == 0)
+	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++)
+		waited_for |= server->endpoints.counts[kind] > 0;
+	if (net_connection_count(server->endpoints.net) == 0)
 		return now;
 	return waited_for ? server->drain_until
 			  : mono_min(server->drain_until, mono_after(now, DRAIN_LAST_MS));
 }
 
-static void tell_request(struct server *server, struct door *door)
+static void tell_request(struct server *server, struct endpoint *endpoint)
 {
 	struct answer answer;
 	text_clear(&server->body);
 	answer_error(&server->body, ERR_DRAINING, NULL, &answer);
-	respond_text(server->doors.net, door->conn, door->origin, &answer, &server->body);
-	door_shut(&server->doors, door);
+	respond_text(server->endpoints.net, endpoint->conn, endpoint->origin, &answer,
+		     &server->body);
+	endpoint_shut(&server->endpoints, endpoint);
 }
 
-static void end_stream(struct server *server, struct door *door)
+static void end_stream(struct server *server, struct endpoint *endpoint)
 {
 	text_clear(&server->body);
 	message_render_denied(&server->body, 0, ERR_DRAINING, NULL);
 	text_clear(&server->line);
 	answer_sse(&server->line, 0, "denied", server->body.bytes);
-	http_stream_write(server->doors.net, door->conn, server->line.bytes, server->line.length);
-	http_stream_end(server->doors.net, door->conn);
-	door_shut(&server->doors, door);
+	http_stream_write(server->endpoints.net, endpoint->conn, server->line.bytes,
+			  server->line.length);
+	http_stream_end(server->endpoints.net, endpoint->conn);
+	endpoint_shut(&server->endpoints, endpoint);
 }
 
 /* Everybody is told; leases and places stay in the journal for the next start. */
@@ -71,19 +73,19 @@ static void drain(struct server *server)
 	log_write(&server->observers.log, LOG_INFO,
 		  "stopping; leases and places stay in the journal", NULL, 0);
 	sockets_end(&server->sockets);
-	net_stop_listening(server->doors.net);
-	list_each(it, next, &server->doors.kinds[DOOR_REQUEST])
-		tell_request(server, container_of(it, struct door, link));
-	list_each(it, next, &server->doors.kinds[DOOR_STREAM])
+	net_stop_listening(server->endpoints.net);
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_REQUEST])
+		tell_request(server, container_of(it, struct endpoint, link));
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_STREAM])
 	{
-		struct door *door = container_of(it, struct door, link);
-		if (door->begun)
-			end_stream(server, door);
+		struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->begun)
+			end_stream(server, endpoint);
 		else
-			tell_request(server, door);
+			tell_request(server, endpoint);
 	}
-	list_each(it, next, &server->doors.kinds[DOOR_FEED])
-		end_stream(server, container_of(it, struct door, link));
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_FEED])
+		end_stream(server, container_of(it, struct endpoint, link));
 	sessions_drain(server);
 }
 
@@ -118,7 +120,8 @@ static void on_hangup(void *ctx, bool ends)
 static struct mono_ms run_due(struct server *server, struct mono_ms now)
 {
 	struct mono_ms wake = MONO_NEVER;
-	unsigned streams = server->doors.counts[DOOR_STREAM] + server->doors.counts[DOOR_FEED];
+	unsigned streams =
+		server->endpoints.counts[ENDPOINT_STREAM] + server->endpoints.counts[ENDPOINT_FEED];
 	places_step(&server->places, server->broker.core, now, deliver_place, server);
 	wake = mono_min(wake, places_wake(&server->places, now));
 	wake = mono_min(wake, listings_step(server));

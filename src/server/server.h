@@ -3,7 +3,7 @@
 #pragma once
 #include "config/options.h"
 #include "server/dev.h"
-#include "server/doors.h"
+#include "server/endpoints.h"
 #include "server/files.h"
 #include "server/hangup.h"
 #include "server/listing.h"
@@ -34,7 +34,7 @@ struct live {
 struct server {
 	struct loop *loop;
 	struct broker broker;
-	struct doors doors;
+	struct endpoints endpoints;
 	struct policy policy;
 	struct sites sites;
 	struct files files;

@@ -24,38 +24,39 @@ static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, co
 
 static void turn_away(struct server *server, uint64_t conn, int err, const char *detail, int code)
 {
-	struct door *door = door_of(&server->doors, conn);
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
 	deny(server, conn, 0, err, detail);
-	session_close(server->doors.net, conn, code, err_name(err));
-	if (door)
-		door_turn(&server->doors, door, DOOR_LEAVING);
+	session_close(server->endpoints.net, conn, code, err_name(err));
+	if (endpoint)
+		endpoint_turn(&server->endpoints, endpoint, ENDPOINT_LEAVING);
 }
 
-static struct door *greet(struct server *server, uint64_t conn, const struct net_peer *peer,
-			  enum binding binding, const char *origin)
+static struct endpoint *greet(struct server *server, uint64_t conn, const struct net_peer *peer,
+			      enum binding binding, const char *origin)
 {
-	struct door *door = door_open(&server->doors, conn, DOOR_GREETING, origin);
-	door->session = calloc(1, sizeof *door->session);
-	if (!door->session)
+	struct endpoint *endpoint =
+		endpoint_open(&server->endpoints, conn, ENDPOINT_GREETING, origin);
+	endpoint->session = calloc(1, sizeof *endpoint->session);
+	if (!endpoint->session)
 		abort();
-	door->session->peer = *peer;
-	door->session->binding = binding;
-	door->session->pidfd = binding == BIND_NATIVE ? peer->pidfd : -1;
-	door->session->hello_due = mono_after(loop_now(), LIMIT_HELLO_TIME_MS);
-	return door;
+	endpoint->session->peer = *peer;
+	endpoint->session->binding = binding;
+	endpoint->session->pidfd = binding == BIND_NATIVE ? peer->pidfd : -1;
+	endpoint->session->hello_due = mono_after(loop_now(), LIMIT_HELLO_TIME_MS);
+	return endpoint;
 }
 
 /* A line session: the kernel says who it is. */
 void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
 	struct server *server = ctx;
-	struct door *door = greet(server, conn, peer, BIND_NATIVE, NULL);
+	struct endpoint *endpoint = greet(server, conn, peer, BIND_NATIVE, NULL);
 	struct access_who who = {.is_unix = peer->is_unix, .uid = peer->uid};
-	door->session->rights = access_token_rights(&server->policy.access, NULL, &who);
-	access_principal(&who, door->session->principal);
+	endpoint->session->rights = access_token_rights(&server->policy.access, NULL, &who);
+	access_principal(&who, endpoint->session->principal);
 	if (server->draining) {
 		turn_away(server, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
-	} else if (door->session->rights == ACCESS_NONE) {
+	} else if (endpoint->session->rights == ACCESS_NONE) {
 		log_event(&server->observers.log, LOG_WARN,
 			  "refused a session of another user on the Unix socket",
 			  log_int("uid", peer->uid), log_int("pid", peer->pid));
@@ -69,7 +70,7 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 void route_session(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
-	struct net *net = server->doors.net;
+	struct net *net = server->endpoints.net;
 	if (!request->websocket) {
 		respond_error(net, asked, &server->body, ERR_BAD_REQUEST,
 			      "this route takes a WebSocket (RFC 6455, version 13)");
@@ -77,12 +78,12 @@ void route_session(struct server *server, const struct asked *asked)
 	}
 	if (http_accept_websocket(net, request->conn))
 		return;
-	struct door *door =
+	struct endpoint *endpoint =
 		greet(server, request->conn, &request->peer, BIND_TAB, asked->verdict.allow_origin);
-	door->session->rights = asked->verdict.rights;
-	door->session->browser = asked->verdict.browser;
-	door->session->paired = asked->verdict.paired;
-	access_principal(&asked->verdict.who, door->session->principal);
+	endpoint->session->rights = asked->verdict.rights;
+	endpoint->session->browser = asked->verdict.browser;
+	endpoint->session->paired = asked->verdict.paired;
+	access_principal(&asked->verdict.who, endpoint->session->principal);
 	if (server->draining)
 		turn_away(server, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	else if (request->reserved)
@@ -91,12 +92,12 @@ void route_session(struct server *server, const struct asked *asked)
 
 /* What the token of a hello gives. A site has its own, from its own origin; where nothing but that
  * lets it in, no other counts. */
-static enum access_right shown_rights(struct server *server, struct door *door, const char *token,
-				      struct access_who *who)
+static enum access_right shown_rights(struct server *server, struct endpoint *endpoint,
+				      const char *token, struct access_who *who)
 {
-	struct door_session *session = door->session;
+	struct endpoint_session *session = endpoint->session;
 	struct site *site =
-		door->origin ? sites_of_token(&server->sites, door->origin, token) : NULL;
+		endpoint->origin ? sites_of_token(&server->sites, endpoint->origin, token) : NULL;
 	if (site) {
 		session->site = site->id;
 		routes_site_used(server, site);
@@ -115,12 +116,13 @@ static bool is_of_origin(const char *principal)
 
 /* A secret alone is worth no more than what its session was opened by: an origin's counts from that
  * origin, and a site's while it is allowed. */
-static bool secret_counts(struct server *server, struct door *door, const struct token *secret)
+static bool secret_counts(struct server *server, struct endpoint *endpoint,
+			  const struct token *secret)
 {
-	struct door_session *session = door->session;
+	struct endpoint_session *session = endpoint->session;
 	const struct session_record *of = core_session_of_secret(server->broker.core, secret);
 	const struct site *site =
-		door->origin ? sites_of_origin(&server->sites, door->origin) : NULL;
+		endpoint->origin ? sites_of_origin(&server->sites, endpoint->origin) : NULL;
 	if (of && is_of_origin(of->principal) && strcmp(of->principal, session->principal) != 0)
 		return false;
 	if (!site) /* revoked since it came, or none */
@@ -130,31 +132,31 @@ static bool secret_counts(struct server *server, struct door *door, const struct
 	return true;
 }
 
-static void on_hello(struct server *server, struct door *door, struct ticket *ticket)
+static void on_hello(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
 {
 	struct message_in *in = &ticket->in;
-	struct door_session *session = door->session;
+	struct endpoint_session *session = endpoint->session;
 	const struct net_peer *peer = &session->peer;
 	enum access_right rights = session->rights;
 	struct access_who who = {
-		.is_unix = peer->is_unix, .uid = peer->uid, .origin = door->origin};
+		.is_unix = peer->is_unix, .uid = peer->uid, .origin = endpoint->origin};
 	if (in->token)
-		rights = shown_rights(server, door, in->token, &who);
+		rights = shown_rights(server, endpoint, in->token, &who);
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
 	 * unless the peer may open one without it. */
 	in->event.session.or_new = rights != ACCESS_NONE;
 	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume &&
-			 secret_counts(server, door, in->event.session.resume);
+			 secret_counts(server, endpoint, in->event.session.resume);
 	if (rights == ACCESS_NONE && !by_secret) {
 		int err = access_throttle(peer->is_unix ? &server->policy.unix_throttle
 							: &server->policy.tcp_throttle,
 					  server->broker.now);
-		turn_away(server, door->conn, err, NULL, CLOSE_TOKEN);
+		turn_away(server, endpoint->conn, err, NULL, CLOSE_TOKEN);
 		batch_drop(&server->broker.batch, ticket);
 		return;
 	}
 	if (peer->crowded && !in->event.session.resume) {
-		turn_away(server, door->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
+		turn_away(server, endpoint->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
 		batch_drop(&server->broker.batch, ticket);
 		return;
 	}
@@ -165,8 +167,8 @@ static void on_hello(struct server *server, struct door *door, struct ticket *ti
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
 	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
 	session->since = session->seen = loop_now();
-	door_turn(&server->doors, door, DOOR_SESSION);
-	in->event.from = party_of(PARTY_SESSION, door->conn);
+	endpoint_turn(&server->endpoints, endpoint, ENDPOINT_SESSION);
+	in->event.from = party_of(PARTY_SESSION, endpoint->conn);
 	in->event.session.binding = session->binding;
 	in->event.session.browser = session->browser;
 	in->event.session.pid = session->binding == BIND_NATIVE ? peer->pid : 0;
@@ -177,45 +179,47 @@ static void on_hello(struct server *server, struct door *door, struct ticket *ti
 	batch_push(&server->broker.batch, ticket);
 }
 
-static void on_event(struct server *server, struct door *door, struct ticket *ticket)
+static void on_event(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
 {
 	struct event *event = &ticket->in.event;
-	event->from = party_of(PARTY_SESSION, door->conn);
+	event->from = party_of(PARTY_SESSION, endpoint->conn);
 	if (event->type == EVENT_ACQUIRE) {
-		event->acquire.binding = door->session->binding;
-		event->acquire.browser = door->session->browser;
-	} else if (event->type == EVENT_PROCESSES && door->session->binding == BIND_NATIVE) {
+		event->acquire.binding = endpoint->session->binding;
+		event->acquire.browser = endpoint->session->browser;
+	} else if (event->type == EVENT_PROCESSES && endpoint->session->binding == BIND_NATIVE) {
 		char detail[128];
-		int rc = processes_judge(&door->session->peer, &ticket->in.named, detail,
+		int rc = processes_judge(&endpoint->session->peer, &ticket->in.named, detail,
 					 sizeof detail);
 		if (rc) {
-			deny(server, door->conn, 0, -rc, detail);
+			deny(server, endpoint->conn, 0, -rc, detail);
 			batch_drop(&server->broker.batch, ticket);
 			return;
 		}
 	} else if (event->type == EVENT_RELEASE) {
-		door_released(door, event->release.lease); /* also when it comes too late */
+		endpoint_released(endpoint, event->release.lease); /* also when it comes too late */
 	}
 	batch_push(&server->broker.batch, ticket);
 }
 
-static void on_admin(struct server *server, struct door *door, struct ticket *ticket)
+static void on_admin(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
 {
-	routes_who(&door->session->peer, door->session->principal, ticket->who, sizeof ticket->who);
+	routes_who(&endpoint->session->peer, endpoint->session->principal, ticket->who,
+		   sizeof ticket->who);
 	ticket->in.event.admin.who = ticket->who;
-	on_event(server, door, ticket);
+	on_event(server, endpoint, ticket);
 }
 
-static void on_subscribe(struct server *server, struct door *door, const struct message_in *in)
+static void on_subscribe(struct server *server, struct endpoint *endpoint,
+			 const struct message_in *in)
 {
 	struct observers *observers = &server->observers;
-	observers->subscribers += (unsigned)in->events - (unsigned)door->session->events;
-	observers->line_subscribers += (unsigned)in->logs - (unsigned)door->session->logs;
-	door->session->events = in->events;
-	door->session->logs = in->logs;
+	observers->subscribers += (unsigned)in->events - (unsigned)endpoint->session->events;
+	observers->line_subscribers += (unsigned)in->logs - (unsigned)endpoint->session->logs;
+	endpoint->session->events = in->events;
+	endpoint->session->logs = in->logs;
 	text_clear(&server->body);
 	message_render_ok(&server->body, 0);
-	deliver_body(server, door->conn);
+	deliver_body(server, endpoint->conn);
 }
 
 static void send_logs(struct server *server, uint64_t conn, const struct message_in *in)
@@ -292,55 +296,55 @@ static bool site_may_ask(const struct message_in *in)
 
 /* A well-formed message of a session that said hello. Who has shown nothing but a secret that the
  * core has not judged yet learns nothing; its events meet the core's own refusal. */
-static void on_said(struct server *server, struct door *door, struct ticket *ticket)
+static void on_said(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
 {
 	struct message_in *in = &ticket->in;
 	bool for_admins =
 		in->kind == MESSAGE_ADMIN || in->kind == MESSAGE_OPEN || in->kind == MESSAGE_RELOAD;
-	enum access_right rights = door->session->rights;
+	enum access_right rights = endpoint->session->rights;
 	bool event = in->kind == MESSAGE_EVENT || in->kind == MESSAGE_ADMIN;
 	bool asks = !event && in->kind != MESSAGE_ABOUT;
 	bool stranger = rights == ACCESS_NONE && (asks || for_admins);
 	if (stranger || (for_admins && rights < ACCESS_ADMIN) ||
 	    (rights == ACCESS_QUEUE && asks && !site_may_ask(in))) {
-		deny(server, door->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN,
+		deny(server, endpoint->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN,
 		     NULL);
 		batch_drop(&server->broker.batch, ticket);
 		return;
 	}
 	if (!event) /* whatever a session says shows that it lives */
 		batch_event(&server->broker.batch, EVENT_ALIVE,
-			    party_of(PARTY_SESSION, door->conn));
+			    party_of(PARTY_SESSION, endpoint->conn));
 	switch (in->kind) {
 	case MESSAGE_EVENT:
-		on_event(server, door, ticket);
+		on_event(server, endpoint, ticket);
 		return;
 	case MESSAGE_ADMIN:
-		on_admin(server, door, ticket);
+		on_admin(server, endpoint, ticket);
 		return;
 	case MESSAGE_STATUS:
-		if (!listing_begin(server, door->conn, true, in->limit))
-			deny(server, door->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
+		if (!listing_begin(server, endpoint->conn, true, in->limit))
+			deny(server, endpoint->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
 	case MESSAGE_SUBSCRIBE:
-		on_subscribe(server, door, in);
+		on_subscribe(server, endpoint, in);
 		break;
 	case MESSAGE_LOGS:
-		send_logs(server, door->conn, in);
+		send_logs(server, endpoint->conn, in);
 		break;
 	case MESSAGE_ABOUT:
-		about_merge(&door->session->about, &in->about);
+		about_merge(&endpoint->session->about, &in->about);
 		break;
 	case MESSAGE_CLIENTS:
 	case MESSAGE_EVENTS:
 	case MESSAGE_SAMPLES:
-		send_watched(server, door->conn, in);
+		send_watched(server, endpoint->conn, in);
 		break;
 	case MESSAGE_OPEN:
-		send_link(server, door->conn);
+		send_link(server, endpoint->conn);
 		break;
 	case MESSAGE_RELOAD:
-		reload_for(server, door->conn);
+		reload_for(server, endpoint->conn);
 		break;
 	case MESSAGE_HELLO:
 		assert(false && "message_parse takes hello before the name is known only");
@@ -352,23 +356,23 @@ static void on_said(struct server *server, struct door *door, struct ticket *tic
 void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length)
 {
 	struct server *server = ctx;
-	struct door *door = door_of(&server->doors, conn);
-	if (!door || door->kind == DOOR_LEAVING || server->draining)
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
+	if (!endpoint || endpoint->kind == ENDPOINT_LEAVING || server->draining)
 		return;
 	struct ticket *ticket = batch_new(&server->broker.batch);
-	bool greeted = door->kind == DOOR_SESSION;
+	bool greeted = endpoint->kind == ENDPOINT_SESSION;
 	if (greeted)
-		door->session->seen = loop_now();
+		endpoint->session->seen = loop_now();
 	struct wire_context wire = server->live.wire;
-	wire.principal = door->session->principal;
-	int rc = message_parse(text, length, &wire, greeted ? door->session->name : NULL,
+	wire.principal = endpoint->session->principal;
+	int rc = message_parse(text, length, &wire, greeted ? endpoint->session->name : NULL,
 			       &ticket->in);
 	if (rc == 0 && greeted) {
-		on_said(server, door, ticket);
+		on_said(server, endpoint, ticket);
 		return;
 	}
 	if (rc == 0) {
-		on_hello(server, door, ticket);
+		on_hello(server, endpoint, ticket);
 		return;
 	}
 	const char *detail = ticket->in.parsed.detail;
@@ -384,49 +388,50 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 {
 	struct server *server = ctx;
-	struct door *door = door_of(&server->doors, conn);
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
 	(void)clean; /* only what the session said before tells an end from a loss */
-	if (!door || !door->session)
+	if (!endpoint || !endpoint->session)
 		return;
-	if (door->kind == DOOR_SESSION && !server->draining) {
+	if (endpoint->kind == ENDPOINT_SESSION && !server->draining) {
 		struct event *event = batch_event(&server->broker.batch, EVENT_CONN_CLOSED,
 						  party_of(PARTY_SESSION, conn));
-		event->closed.peer_gone =
-			door->session->id && processes_gone(&server->processes, door->session->id);
+		event->closed.peer_gone = endpoint->session->id &&
+					  processes_gone(&server->processes, endpoint->session->id);
 	}
-	server->observers.subscribers -= door->session->events;
-	server->observers.line_subscribers -= door->session->logs;
+	server->observers.subscribers -= endpoint->session->events;
+	server->observers.line_subscribers -= endpoint->session->logs;
 	listing_drop(&server->listings, conn);
-	door_shut(&server->doors, door);
+	endpoint_shut(&server->endpoints, endpoint);
 }
 
 void sessions_expire(struct server *server, struct mono_ms now)
 {
-	struct list *greeting = &server->doors.kinds[DOOR_GREETING];
+	struct list *greeting = &server->endpoints.kinds[ENDPOINT_GREETING];
 	list_each(it, next, greeting)
 	{
-		struct door *door = container_of(it, struct door, link);
-		if (!mono_due(door->session->hello_due, now))
+		struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (!mono_due(endpoint->session->hello_due, now))
 			return; /* the oldest is first */
-		turn_away(server, door->conn, ERR_UNAUTHORIZED, "no hello in time", CLOSE_TOKEN);
+		turn_away(server, endpoint->conn, ERR_UNAUTHORIZED, "no hello in time",
+			  CLOSE_TOKEN);
 	}
 }
 
 struct mono_ms sessions_wake(const struct server *server)
 {
-	const struct door *door = door_oldest(&server->doors, DOOR_GREETING);
-	return door ? door->session->hello_due : MONO_NEVER;
+	const struct endpoint *endpoint = endpoint_oldest(&server->endpoints, ENDPOINT_GREETING);
+	return endpoint ? endpoint->session->hello_due : MONO_NEVER;
 }
 
 void sessions_tell_reload(struct server *server, const char *path)
 {
 	text_clear(&server->body);
 	message_render_reload(&server->body, path);
-	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
 	{
-		const struct door *door = container_of(it, struct door, link);
-		if (door->session->binding == BIND_TAB && door->session->id != 0)
-			deliver_body(server, door->conn);
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->session->binding == BIND_TAB && endpoint->session->id != 0)
+			deliver_body(server, endpoint->conn);
 	}
 }
 
@@ -438,27 +443,28 @@ const char *sessions_rights_name(enum access_right rights)
 unsigned sessions_of_site(const struct server *server, uint64_t site)
 {
 	unsigned count = 0;
-	list_each(it, next, &server->doors.kinds[DOOR_SESSION]) count +=
-		container_of(it, struct door, link)->session->site == site;
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) count +=
+		container_of(it, struct endpoint, link)->session->site == site;
 	return count;
 }
 
 /* Its page hears that it is over and stops; who is next comes after the linger of a tab. */
 void sessions_end_site(struct server *server, uint64_t site)
 {
-	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
 	{
-		const struct door *door = container_of(it, struct door, link);
-		if (door->session->site == site)
-			session_close(server->doors.net, door->conn, CLOSE_TOKEN, "revoked");
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->session->site == site)
+			session_close(server->endpoints.net, endpoint->conn, CLOSE_TOKEN,
+				      "revoked");
 	}
 }
 
 void sessions_drain(struct server *server)
 {
-	const enum door_kind kinds[] = {DOOR_GREETING, DOOR_SESSION};
+	const enum endpoint_kind kinds[] = {ENDPOINT_GREETING, ENDPOINT_SESSION};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		list_each(it, next, &server->doors.kinds[kinds[i]])
-			session_close(server->doors.net, container_of(it, struct door, link)->conn,
-				      CLOSE_DRAINING, err_name(ERR_DRAINING));
+		list_each(it, next, &server->endpoints.kinds[kinds[i]]) session_close(
+			server->endpoints.net, container_of(it, struct endpoint, link)->conn,
+			CLOSE_DRAINING, err_name(ERR_DRAINING));
 }

@@ -36,7 +36,7 @@ static int find_paths(struct sockets *sockets, const char *path, char *detail, s
 
 static int listen_on(struct server *server, const char *path, bool http, char *detail, size_t size)
 {
-	int rc = net_listen_unix(server->doors.net, path, http, detail, size);
+	int rc = net_listen_unix(server->endpoints.net, path, http, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
 		taken_socket(path, detail, size);
 	return rc;
@@ -94,7 +94,7 @@ void sockets_forget(const struct server *server)
 
 static int put_back(struct server *server, const char *path, char *detail, size_t size)
 {
-	int rc = net_listen_again(server->doors.net, path, detail, size);
+	int rc = net_listen_again(server->endpoints.net, path, detail, size);
 	if (rc > 0)
 		log_event(&server->observers.log, LOG_WARN,
 			  "the socket was gone from its place and was bound again",

@@ -1,4 +1,4 @@
-/* watch: collects what doors, rings and samples know, for people. Changes nothing. Called by
+/* watch: collects what endpoints, rings and samples know, for people. Changes nothing. Called by
  * sessions.c. */
 #include "server/watch.h"
 
@@ -13,13 +13,13 @@ enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
 /* What an answer may be long; 0: nothing. */
 static size_t room(const struct server *server, uint64_t conn)
 {
-	size_t pending = session_pending(server->doors.net, conn);
+	size_t pending = session_pending(server->endpoints.net, conn);
 	return pending < WATCH_PENDING_BYTES ? WATCH_PENDING_BYTES - pending : 0;
 }
 
-static void add_client(struct text *out, const struct door *door, struct mono_ms now)
+static void add_client(struct text *out, const struct endpoint *endpoint, struct mono_ms now)
 {
-	const struct door_session *session = door->session;
+	const struct endpoint_session *session = endpoint->session;
 	const struct watch_client client = {
 		.session = session->id,
 		.id = session->name,
@@ -29,7 +29,7 @@ static void add_client(struct text *out, const struct door *door, struct mono_ms
 		.seen_ms = mono_since(now, session->seen),
 		.browser = session->browser,
 		.overdue = session->unconfirmed_count > 0,
-		.origin = door->origin,
+		.origin = endpoint->origin,
 		.uid = session->peer.is_unix ? session->peer.uid : -1,
 		.pid = session->peer.is_unix ? session->peer.pid : 0,
 		.about = &session->about,
@@ -47,16 +47,16 @@ bool watch_send_clients(struct server *server, uint64_t conn)
 		return false;
 	text_clear(out);
 	watch_clients_begin(out);
-	list_each(it, next, &server->doors.kinds[DOOR_SESSION])
+	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
 	{
-		const struct door *door = container_of(it, struct door, link);
-		if (door->session->id == 0)
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->session->id == 0)
 			continue; /* the core has not let it in yet */
 		if (rows >= WATCH_CLIENTS_MAX || out->length > most) {
 			left_off++;
 			continue;
 		}
-		add_client(out, door, now);
+		add_client(out, endpoint, now);
 		rows++;
 	}
 	watch_clients_end(out, left_off);
@@ -86,7 +86,7 @@ bool watch_send_events(struct server *server, uint64_t conn, const struct messag
 	}
 	for (size_t i = count; i-- > 0;) {
 		size_t begin = i ? ends[i - 1] : 0;
-		session_send(server->doors.net, conn, rows->bytes + begin, ends[i] - begin);
+		session_send(server->endpoints.net, conn, rows->bytes + begin, ends[i] - begin);
 	}
 	text_clear(rows);
 	message_render_ok(rows, count);
