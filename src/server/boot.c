@@ -87,7 +87,7 @@ static void restore_row(void *ctx, const struct record *record)
 	struct broker *broker = &r->server->broker;
 	struct event event = {
 		.type = EVENT_RESTORE, .now = broker->now, .wall = broker->wall, .record = record};
-	core_step(broker->core, &event, &broker->fx);
+	core_step(broker->core, &event, &broker->effects);
 	if (record->type == RECORD_SESSION_PUT)
 		processes_watch(&r->server->processes, &record->session);
 	r->rows++;
@@ -123,7 +123,7 @@ static int restore(struct server *server, const struct store_boot *boot, const c
 	struct event event = {.type = EVENT_CONFIG, .now = broker->now, .wall = broker->wall};
 	event.config = &server->live.settings.core;
 	random_fill(&broker->random, &event.random, sizeof event.random);
-	core_step(broker->core, &event, &broker->fx);
+	core_step(broker->core, &event, &broker->effects);
 	if (boot->paused) {
 		const struct record record = {.type = RECORD_PAUSED, .admin.paused = true};
 		restore_row(&r, &record);
@@ -140,9 +140,9 @@ static int restore(struct server *server, const struct store_boot *boot, const c
 	start.start.session_id_max = boot->session_id_max;
 	start.start.same_boot = boot->same_boot;
 	start.start.in_doubt_ms = boot->in_doubt_ms;
-	core_step(broker->core, &start, &broker->fx);
+	core_step(broker->core, &start, &broker->effects);
 	broker_begin(broker);
-	broker->tick_at = broker->fx.next_wake;
+	broker->tick_at = broker->effects.next_wake;
 	log_event(&server->observers.log, LOG_INFO, "journal read",
 		  log_int("epoch", (int64_t)boot->epoch), log_int("rows", (int64_t)r.rows),
 		  log_str("boot", boot->same_boot ? "same" : "new"));

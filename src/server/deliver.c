@@ -290,25 +290,25 @@ static void on_journal(void *ctx, bool ok)
 		log_event(&server->observers.log, LOG_ERROR,
 			  "the journal is lost: nothing new is granted until it can be begun anew; "
 			  "trying",
-			  log_str("why", trouble), log_int("in_ms", TURN_JOURNAL_RETRY_MS));
+			  log_str("why", trouble), log_int("in_ms", BROKER_RETRY_MS));
 	} else {
 		log_event(&server->observers.log, LOG_ERROR,
 			  "journal cannot be written: nothing new is granted, releases are "
 			  "taken; free disk space; retrying",
-			  log_int("in_ms", TURN_JOURNAL_RETRY_MS));
+			  log_int("in_ms", BROKER_RETRY_MS));
 	}
 }
 
-struct turn_out deliver_out(struct server *server)
+struct broker_out deliver_out(struct server *server)
 {
-	return (struct turn_out){.send = on_send,
-				 .trace = on_trace,
-				 .signal = on_signal,
-				 .close = on_close,
-				 .appended = on_appended,
-				 .queue_changed = on_queue_changed,
-				 .journal = on_journal,
-				 .ctx = server};
+	return (struct broker_out){.send = on_send,
+				   .trace = on_trace,
+				   .signal = on_signal,
+				   .close = on_close,
+				   .appended = on_appended,
+				   .queue_changed = on_queue_changed,
+				   .journal = on_journal,
+				   .ctx = server};
 }
 
 /* The next changes after endpoint->sent, as far as the reader takes them. True: there are more. */

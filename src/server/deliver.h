@@ -1,12 +1,12 @@
 /* deliver: carries effects out: answers, messages, lines, signals. */
 #pragma once
-#include "server/turn.h"
+#include "server/broker.h"
 
 struct observed_line;
 struct server;
 
-/* The calls of turn_out, with the server as their context. */
-struct turn_out deliver_out(struct server *server);
+/* The calls of broker_out, with the server as their context. */
+struct broker_out deliver_out(struct server *server);
 /* A MSG_QUEUED that places.c found due. */
 void deliver_place(void *ctx, struct party to, const struct send_effect *queued);
 /* Writes new changes to those who read /v1/gpu/events. True: some have more to read. */

@@ -150,7 +150,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 		server->stop |= mono_due(server->drain_until, now);
 		wake = mono_min(wake, server->drain_until);
 	}
-	return mono_min(wake, turn_wake(&server->broker));
+	return mono_min(wake, broker_wake(&server->broker));
 }
 
 /* Freed memory stays with the allocator, and so with us, until it is told: a moment after a crowd
@@ -188,27 +188,27 @@ static void end_doubt(struct server *server)
 
 static void run(struct server *server)
 {
-	const struct turn_out out = deliver_out(server);
+	const struct broker_out out = deliver_out(server);
 	struct mono_ms asked = loop_now(), now = asked;
 	server->crowd_left = MONO_NEVER;
 	while (!server->stop) {
 		loop_wake_at(server->loop, asked);
 		loop_turn(server->loop);
 		now = loop_now();
-		int64_t stalled_ms = TURN_IN_TIME;
-		if (turn_jumped(&server->broker, asked, now, loop_suspended_ms())) {
+		int64_t stalled_ms = BROKER_IN_TIME;
+		if (broker_jumped(&server->broker, asked, now, loop_suspended_ms())) {
 			loop_drain(server->loop);
 			now = loop_now();
-			stalled_ms = turn_late_ms(&server->broker, asked, now);
+			stalled_ms = broker_late_ms(&server->broker, asked, now);
 			log_event(&server->observers.log, LOG_WARN,
 				  "the machine slept or the broker stood still; silence counts "
 				  "again once its clients had time to speak",
 				  log_int("late_ms", stalled_ms));
 		}
-		turn_run(&server->broker, now, loop_wall_now(), stalled_ms, &out);
+		broker_turn(&server->broker, now, loop_wall_now(), stalled_ms, &out);
 		/* What was read is done before more is read, so the batch has a bound. */
-		while (server->broker.batch.count > TURN_EVENTS_MAX)
-			turn_run(&server->broker, now, loop_wall_now(), TURN_IN_TIME, &out);
+		while (server->broker.batch.count > BROKER_EVENTS_MAX)
+			broker_turn(&server->broker, now, loop_wall_now(), BROKER_IN_TIME, &out);
 		end_doubt(server);
 		asked = run_due(server, now);
 		asked = mono_min(asked, give_memory_back(server, now));

@@ -2,6 +2,7 @@
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
 #include "config/options.h"
+#include "server/broker.h"
 #include "server/dev.h"
 #include "server/endpoints.h"
 #include "server/files.h"
@@ -17,7 +18,6 @@
 #include "server/sites.h"
 #include "server/sockets.h"
 #include "server/tally.h"
-#include "server/turn.h"
 
 struct loop;
 

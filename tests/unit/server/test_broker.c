@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "core/view.h"
-#include "server/turn.h"
+#include "server/broker.h"
 
 static char calls[4096]; /* "step 3;append;commit;send 4;" .. */
 static int commit_rc;
@@ -140,11 +140,11 @@ static void on_journal(void *ctx, bool ok)
 	note("journal %d;", ok);
 }
 
-static const struct turn_out out = {.send = on_send,
-				    .trace = on_trace,
-				    .appended = on_appended,
-				    .queue_changed = on_nothing,
-				    .journal = on_journal};
+static const struct broker_out out = {.send = on_send,
+				      .trace = on_trace,
+				      .appended = on_appended,
+				      .queue_changed = on_nothing,
+				      .journal = on_journal};
 
 static struct broker broker;
 
@@ -174,7 +174,7 @@ static int tear_down(void **state)
 static void turn_at(int64_t now, int64_t stalled_ms)
 {
 	calls[0] = 0;
-	turn_run(&broker, (struct mono_ms){now}, (struct wall_ms){0}, stalled_ms, &out);
+	broker_turn(&broker, (struct mono_ms){now}, (struct wall_ms){0}, stalled_ms, &out);
 }
 
 static void expect(const char *expected)
@@ -207,10 +207,10 @@ static void test_commit_first(void **state)
 	(void)state;
 	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
 	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
-	turn_at(1000, TURN_IN_TIME);
+	turn_at(1000, BROKER_IN_TIME);
 	expect_steps(EVENT_ACQUIRE, EVENT_RELEASE, -1,
 		     "append;append;commit 0;send 8;send 9;trace;trace;");
-	turn_at(1001, TURN_IN_TIME);
+	turn_at(1001, BROKER_IN_TIME);
 	expect("");
 }
 
@@ -221,16 +221,16 @@ static void test_order(void **state)
 	(void)state;
 	broker.tick_at = (struct mono_ms){1500};
 	batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
-	turn_at(1499, TURN_IN_TIME);
+	turn_at(1499, BROKER_IN_TIME);
 	expect_steps(EVENT_ALIVE, -1, -1, "");
 	broker.tick_at = (struct mono_ms){1500};
 	batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	turn_at(1500, 4000);
 	expect_steps(EVENT_CLOCK_JUMP, EVENT_ALIVE, EVENT_TICK, "");
 	assert_int_equal(stalled, 4000);
-	turn_at(1501, TURN_IN_TIME);
+	turn_at(1501, BROKER_IN_TIME);
 	expect("");
-	assert_true(turn_wake(&broker).v == INT64_MAX);
+	assert_true(broker_wake(&broker).v == INT64_MAX);
 }
 
 /* More events than a turn takes are stepped later, in order, and the tick waits behind those that
@@ -238,16 +238,16 @@ static void test_order(void **state)
 static void test_budget(void **state)
 {
 	(void)state;
-	for (int i = 0; i < TURN_EVENTS_MAX + 2; i++)
+	for (int i = 0; i < BROKER_EVENTS_MAX + 2; i++)
 		batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	broker.tick_at = (struct mono_ms){1000};
 	next_wake = 1000;
-	turn_at(1000, TURN_IN_TIME);
+	turn_at(1000, BROKER_IN_TIME);
 	assert_null(strstr(calls, STEP(EVENT_TICK)));
-	assert_true(turn_wake(&broker).v == 1000);
+	assert_true(broker_wake(&broker).v == 1000);
 	next_wake = INT64_MAX;
 	batch_event(&broker.batch, EVENT_BYE, party_of(PARTY_SESSION, 8));
-	turn_at(1001, TURN_IN_TIME);
+	turn_at(1001, BROKER_IN_TIME);
 	char expected[128];
 	snprintf(expected, sizeof expected, "%s%s%s%s", STEP(EVENT_ALIVE), STEP(EVENT_ALIVE),
 		 STEP(EVENT_TICK), STEP(EVENT_BYE));
@@ -262,20 +262,20 @@ static void test_journal_fails(void **state)
 	commit_rc = -1;
 	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
 	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
-	turn_at(1000, TURN_IN_TIME);
+	turn_at(1000, BROKER_IN_TIME);
 	char expected[512];
 	snprintf(expected, sizeof expected,
 		 "%s%sappend;append;commit -1;%sjournal 0;send 9;trace;trace;", STEP(EVENT_ACQUIRE),
 		 STEP(EVENT_RELEASE), STEP(EVENT_JOURNAL));
 	expect(expected);
-	assert_int_equal(turn_wake(&broker).v, 1000 + TURN_JOURNAL_RETRY_MS);
-	turn_at(1500, TURN_IN_TIME);
+	assert_int_equal(broker_wake(&broker).v, 1000 + BROKER_RETRY_MS);
+	turn_at(1500, BROKER_IN_TIME);
 	expect("");
 	commit_rc = 0;
-	turn_at(1000 + TURN_JOURNAL_RETRY_MS, TURN_IN_TIME);
+	turn_at(1000 + BROKER_RETRY_MS, BROKER_IN_TIME);
 	snprintf(expected, sizeof expected, "commit 0;%sjournal 1;send 8;", STEP(EVENT_JOURNAL));
 	expect(expected);
-	turn_at(9000, TURN_IN_TIME);
+	turn_at(9000, BROKER_IN_TIME);
 	expect("");
 }
 
@@ -285,18 +285,18 @@ static void test_void_promise(void **state)
 	(void)state;
 	commit_rc = -1;
 	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
-	turn_at(1000, TURN_IN_TIME);
+	turn_at(1000, BROKER_IN_TIME);
 	claim_state = CLAIM_ENDED;
 	commit_rc = 0;
-	turn_at(5000, TURN_IN_TIME);
+	turn_at(5000, BROKER_IN_TIME);
 	assert_null(strstr(calls, "send"));
 	commit_rc = -1;
 	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
-	turn_at(6000, TURN_IN_TIME);
+	turn_at(6000, BROKER_IN_TIME);
 	claim_state = CLAIM_HELD;
 	claim_fence = 6;
 	commit_rc = 0;
-	turn_at(9000, TURN_IN_TIME);
+	turn_at(9000, BROKER_IN_TIME);
 	assert_null(strstr(calls, "send"));
 }
 
@@ -306,11 +306,11 @@ static void test_degraded(void **state)
 	(void)state;
 	degraded = true;
 	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
-	turn_at(1000, TURN_IN_TIME);
+	turn_at(1000, BROKER_IN_TIME);
 	expect_steps(EVENT_RELEASE, -1, -1, "append;commit 0;step 18;journal 0;send 9;trace;");
 	assert_int_equal(EVENT_JOURNAL, 18);
 	degraded = false;
-	turn_at(3000, TURN_IN_TIME);
+	turn_at(3000, BROKER_IN_TIME);
 	expect("commit 0;step 18;journal 1;");
 }
 
@@ -319,11 +319,11 @@ static void test_jumps(void **state)
 {
 	(void)state;
 	const struct mono_ms asked = {1000}, never = MONO_NEVER;
-	assert_false(turn_jumped(&broker, asked, (struct mono_ms){1900}, 0));
-	assert_true(turn_jumped(&broker, asked, (struct mono_ms){2001}, 0));
-	assert_false(turn_jumped(&broker, never, (struct mono_ms){900000}, 0));
-	assert_true(turn_jumped(&broker, asked, (struct mono_ms){1000}, 8 * 3600 * 1000));
-	assert_false(turn_jumped(&broker, asked, (struct mono_ms){1000}, 8 * 3600 * 1000 + 1));
+	assert_false(broker_jumped(&broker, asked, (struct mono_ms){1900}, 0));
+	assert_true(broker_jumped(&broker, asked, (struct mono_ms){2001}, 0));
+	assert_false(broker_jumped(&broker, never, (struct mono_ms){900000}, 0));
+	assert_true(broker_jumped(&broker, asked, (struct mono_ms){1000}, 8 * 3600 * 1000));
+	assert_false(broker_jumped(&broker, asked, (struct mono_ms){1000}, 8 * 3600 * 1000 + 1));
 }
 
 /* A deadline from before the last turn is nobody's stall: only what passed since then is. */
@@ -331,11 +331,11 @@ static void test_no_stall_before_the_last_turn(void **state)
 {
 	(void)state;
 	const struct mono_ms asked = {1000};
-	turn_at(60000, TURN_IN_TIME);
-	assert_false(turn_jumped(&broker, asked, (struct mono_ms){60900}, 0));
-	assert_int_equal(turn_late_ms(&broker, asked, (struct mono_ms){60900}), 900);
-	assert_true(turn_jumped(&broker, asked, (struct mono_ms){61001}, 0));
-	assert_int_equal(turn_late_ms(&broker, (struct mono_ms){70000}, (struct mono_ms){61001}),
+	turn_at(60000, BROKER_IN_TIME);
+	assert_false(broker_jumped(&broker, asked, (struct mono_ms){60900}, 0));
+	assert_int_equal(broker_late_ms(&broker, asked, (struct mono_ms){60900}), 900);
+	assert_true(broker_jumped(&broker, asked, (struct mono_ms){61001}, 0));
+	assert_int_equal(broker_late_ms(&broker, (struct mono_ms){70000}, (struct mono_ms){61001}),
 			 0);
 }
 
@@ -361,13 +361,13 @@ static void test_refused_at_once(void **state)
 	claim_session = 0;
 	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
 	batch_event(&broker.batch, EVENT_SESSION_OPEN, party_of(PARTY_SESSION, 9));
-	turn_at(1000, TURN_IN_TIME);
-	assert_int_equal(broker.held.count, 0);
+	turn_at(1000, BROKER_IN_TIME);
+	assert_int_equal(broker.deferred.count, 0);
 	assert_non_null(strstr(calls, "send 8;"));
 	assert_non_null(strstr(calls, "send 9;"));
 	assert_int_equal(denied, 2);
 	assert_int_equal(broker.batch.count, 2);
-	turn_at(1001, TURN_IN_TIME);
+	turn_at(1001, BROKER_IN_TIME);
 	assert_non_null(strstr(calls, STEP(EVENT_CONN_CLOSED)));
 	assert_non_null(strstr(calls, STEP(EVENT_BYE)));
 }
@@ -377,18 +377,18 @@ static void test_refused_at_once(void **state)
 static void test_journal_is_lost(void **state)
 {
 	(void)state;
-	turn_at(1000 + TURN_CHECK_MS - 1, TURN_IN_TIME);
+	turn_at(1000 + BROKER_CHECK_MS - 1, BROKER_IN_TIME);
 	expect("");
 	gone = degraded = true;
 	commit_rc = -1;
-	turn_at(1000 + TURN_CHECK_MS, TURN_IN_TIME);
+	turn_at(1000 + BROKER_CHECK_MS, BROKER_IN_TIME);
 	assert_non_null(strstr(calls, "journal 0;"));
 	assert_null(strstr(calls, STEP(EVENT_REWRITE)));
 	assert_true(broker.unwritable);
 	wants_all = true;
 	gone = degraded = false;
 	commit_rc = 0;
-	turn_at(1000 + TURN_CHECK_MS + TURN_JOURNAL_RETRY_MS, TURN_IN_TIME);
+	turn_at(1000 + BROKER_CHECK_MS + BROKER_RETRY_MS, BROKER_IN_TIME);
 	assert_non_null(strstr(calls, STEP(EVENT_REWRITE)));
 	assert_non_null(strstr(calls, "journal 1;"));
 	assert_false(broker.unwritable);
@@ -399,13 +399,13 @@ static void test_journal_is_lost(void **state)
 static void test_work_per_turn(void **state)
 {
 	(void)state;
-	work_per_step = TURN_WORK_MAX / 4;
+	work_per_step = BROKER_WORK_MAX / 4;
 	for (int i = 0; i < 6; i++)
 		batch_event(&broker.batch, EVENT_CONN_CLOSED, party_of(PARTY_SESSION, 1));
-	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, TURN_IN_TIME, &out);
+	broker_turn(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, BROKER_IN_TIME, &out);
 	assert_int_equal(broker.batch.count, 2);
-	assert_int_equal(turn_wake(&broker).v, 1000);
-	turn_run(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, TURN_IN_TIME, &out);
+	assert_int_equal(broker_wake(&broker).v, 1000);
+	broker_turn(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, BROKER_IN_TIME, &out);
 	assert_int_equal(broker.batch.count, 0);
 }
 

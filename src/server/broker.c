@@ -1,6 +1,6 @@
-/* turn: event -> step -> journal -> effects. Reads no socket and no clock: times come in, answers
- * leave through turn_out. Called by serve.c once per loop turn. */
-#include "server/turn.h"
+/* broker: event -> step -> journal -> effects. Reads no socket and no clock: times come in, answers
+ * leave through broker_out. Called by serve.c once per loop turn. */
+#include "server/broker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -41,32 +41,32 @@ void broker_init(struct broker *broker, struct core *core, struct store *store, 
 				  .journal_ok = true,
 				  .durable = true};
 	batch_init(&broker->batch);
-	effects_init(&broker->fx);
-	effects_init(&broker->held);
+	effects_init(&broker->effects);
+	effects_init(&broker->deferred);
 }
 
 void broker_finish(struct broker *broker)
 {
 	batch_finish(&broker->batch);
-	effects_finish(&broker->fx);
-	effects_finish(&broker->held);
+	effects_finish(&broker->effects);
+	effects_finish(&broker->deferred);
 }
 
 /* Nobody waits for a turn before the last one: a deadline that lies further back came from nowhere,
  * and is no sign of a stall. */
-int64_t turn_late_ms(const struct broker *broker, struct mono_ms asked, struct mono_ms now)
+int64_t broker_late_ms(const struct broker *broker, struct mono_ms asked, struct mono_ms now)
 {
 	int64_t late_ms = mono_since(now, mono_max(asked, broker->now));
 	return late_ms > 0 ? late_ms : 0;
 }
 
-bool turn_jumped(struct broker *broker, struct mono_ms asked, struct mono_ms now,
-		 int64_t suspended_ms)
+bool broker_jumped(struct broker *broker, struct mono_ms asked, struct mono_ms now,
+		   int64_t suspended_ms)
 {
 	int64_t moved = suspended_ms - broker->suspended_ms;
-	bool stalled = asked.v != INT64_MAX && turn_late_ms(broker, asked, now) > TURN_STALL_MS;
+	bool stalled = asked.v != INT64_MAX && broker_late_ms(broker, asked, now) > BROKER_STALL_MS;
 	broker->suspended_ms = suspended_ms;
-	return stalled || moved > TURN_JUMP_MS || moved < -TURN_JUMP_MS;
+	return stalled || moved > BROKER_JUMP_MS || moved < -BROKER_JUMP_MS;
 }
 
 static bool event_draws_random(enum event_type type)
@@ -80,7 +80,7 @@ static void step(struct broker *broker, struct event *event)
 	event->wall = broker->wall;
 	if (event_draws_random(event->type))
 		random_fill(&broker->random, &event->random, sizeof event->random);
-	core_step(broker->core, event, &broker->fx);
+	core_step(broker->core, event, &broker->effects);
 }
 
 /* Deadlines are judged last, after everything that was readable when they came due. */
@@ -95,7 +95,8 @@ static void queue_tick(struct broker *broker)
 static void step_batch(struct broker *broker)
 {
 	struct ticket *ticket;
-	for (int n = 0; n < TURN_EVENTS_MAX && broker->fx.count + broker->fx.work < TURN_WORK_MAX &&
+	for (int n = 0; n < BROKER_EVENTS_MAX &&
+			broker->effects.count + broker->effects.work < BROKER_WORK_MAX &&
 			(ticket = batch_shift(&broker->batch));
 	     n++) {
 		if (ticket->in.event.type == EVENT_TICK)
@@ -106,12 +107,12 @@ static void step_batch(struct broker *broker)
 }
 
 /* True: all that was decided until now is in the journal. */
-static bool commit(struct broker *broker, size_t *from, const struct turn_out *out)
+static bool commit(struct broker *broker, size_t *from, const struct broker_out *out)
 {
 	bool any = false;
 	int rc = 0;
-	for (; *from < broker->fx.count; ++*from) {
-		const struct effect *effect = &broker->fx.v[*from];
+	for (; *from < broker->effects.count; ++*from) {
+		const struct effect *effect = &broker->effects.v[*from];
 		if (effect->type != EFFECT_APPEND)
 			continue;
 		int err = store_append(broker->store, &effect->record);
@@ -127,7 +128,7 @@ static bool commit(struct broker *broker, size_t *from, const struct turn_out *o
 	broker->commit_failures += rc != 0;
 	broker->durable = rc == 0;
 	bool ok = broker->durable && !store_is_degraded(broker->store);
-	broker->retry_at = ok ? MONO_NEVER : mono_after(broker->now, TURN_JOURNAL_RETRY_MS);
+	broker->retry_at = ok ? MONO_NEVER : mono_after(broker->now, BROKER_RETRY_MS);
 	return broker->durable;
 }
 
@@ -151,7 +152,7 @@ static void bring_all(struct broker *broker)
 	step(broker, &event);
 }
 
-static void tell_journal(struct broker *broker, bool ok, const struct turn_out *out)
+static void tell_journal(struct broker *broker, bool ok, const struct broker_out *out)
 {
 	bool news = ok != broker->journal_ok;
 	struct event event = {.type = EVENT_JOURNAL,
@@ -164,9 +165,9 @@ static void tell_journal(struct broker *broker, bool ok, const struct turn_out *
 }
 
 /* Somebody may have removed the folder while nothing was written. */
-static void look_for_journal(struct broker *broker, const struct turn_out *out)
+static void look_for_journal(struct broker *broker, const struct broker_out *out)
 {
-	if (mono_since(broker->now, broker->checked) < TURN_CHECK_MS)
+	if (mono_since(broker->now, broker->checked) < BROKER_CHECK_MS)
 		return;
 	broker->checked = broker->now;
 	if (broker->retry_at.v != INT64_MAX || store_check(broker->store))
@@ -178,7 +179,7 @@ static void look_for_journal(struct broker *broker, const struct turn_out *out)
 
 /* Writes the journal and tells the core when that begins or ceases to work; what the core then
  * decides is written, too. */
-static bool commit_all(struct broker *broker, const struct turn_out *out)
+static bool commit_all(struct broker *broker, const struct broker_out *out)
 {
 	size_t from = 0;
 	bool durable = true;
@@ -233,15 +234,15 @@ static bool must_wait(const struct broker *broker, bool was_unwritable, const st
 		return false;
 	if (effect->send.msg != MSG_CLAIM)
 		return true;
-	for (size_t i = 0; i < broker->held.count; i++)
-		if (broker->held.v[i].send.lease == effect->send.lease)
+	for (size_t i = 0; i < broker->deferred.count; i++)
+		if (broker->deferred.v[i].send.lease == effect->send.lease)
 			return true;
 	return false;
 }
 
 /* Who has asked for something new in the very turn whose commit fails gets an answer, too: the core
  * undoes it in the next turn. True: that was it. */
-static bool refuse(struct broker *broker, const struct effect *effect, const struct turn_out *out)
+static bool refuse(struct broker *broker, const struct effect *effect, const struct broker_out *out)
 {
 	struct claim_view view;
 	const struct send_effect *send = &effect->send;
@@ -279,7 +280,7 @@ static bool still_true(const struct broker *broker, const struct send_effect *se
 			: state == CLAIM_HELD || state == CLAIM_LOADING || state == CLAIM_YIELDING);
 }
 
-static void carry_out(const struct effect *effect, const struct turn_out *out)
+static void carry_out(const struct effect *effect, const struct broker_out *out)
 {
 	switch (effect->type) {
 	case EFFECT_APPEND:
@@ -302,38 +303,38 @@ static void carry_out(const struct effect *effect, const struct turn_out *out)
 /* What clients wait for leaves first, in its order; what people read about it is rendered while
  * they work already. */
 static void let_out(struct broker *broker, bool durable, bool was_unwritable,
-		    const struct turn_out *out)
+		    const struct broker_out *out)
 {
-	if (durable && broker->held.count > 0) {
-		for (size_t i = 0; i < broker->held.count; i++)
-			if (still_true(broker, &broker->held.v[i].send))
-				carry_out(&broker->held.v[i], out);
-		effects_clear(&broker->held);
+	if (durable && broker->deferred.count > 0) {
+		for (size_t i = 0; i < broker->deferred.count; i++)
+			if (still_true(broker, &broker->deferred.v[i].send))
+				carry_out(&broker->deferred.v[i], out);
+		effects_clear(&broker->deferred);
 	}
-	for (size_t i = 0; i < broker->fx.count; i++) {
-		const struct effect *effect = &broker->fx.v[i];
+	for (size_t i = 0; i < broker->effects.count; i++) {
+		const struct effect *effect = &broker->effects.v[i];
 		if (!durable && must_wait(broker, was_unwritable, effect)) {
 			if (!refuse(broker, effect, out))
-				*effects_add(&broker->held, EFFECT_SEND) = *effect;
+				*effects_add(&broker->deferred, EFFECT_SEND) = *effect;
 		} else if (effect->type != EFFECT_TRACE) {
 			carry_out(effect, out);
 		}
 	}
-	for (size_t i = 0; i < broker->fx.count; i++)
-		if (broker->fx.v[i].type == EFFECT_TRACE)
-			carry_out(&broker->fx.v[i], out);
-	if (broker->fx.queue_changed)
+	for (size_t i = 0; i < broker->effects.count; i++)
+		if (broker->effects.v[i].type == EFFECT_TRACE)
+			carry_out(&broker->effects.v[i], out);
+	if (broker->effects.queue_changed)
 		out->queue_changed(out->ctx);
 }
 
-void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, int64_t stalled_ms,
-	      const struct turn_out *out)
+void broker_turn(struct broker *broker, struct mono_ms now, struct wall_ms wall, int64_t stalled_ms,
+		 const struct broker_out *out)
 {
 	assert(!mono_before(now, broker->now));
 	broker->now = now;
 	broker->wall = wall;
 	broker->turns++;
-	broker->fx.next_wake = broker->tick_at; /* of the step that was last */
+	broker->effects.next_wake = broker->tick_at; /* of the step that was last */
 	if (stalled_ms >= 0) {
 		struct ticket *ticket = batch_new(&broker->batch);
 		ticket->in.event.type = EVENT_CLOCK_JUMP;
@@ -345,12 +346,12 @@ void turn_run(struct broker *broker, struct mono_ms now, struct wall_ms wall, in
 	step_batch(broker);
 	bool was_unwritable = broker->unwritable;
 	bool durable = commit_all(broker, out);
-	broker->tick_at = broker->fx.next_wake;
+	broker->tick_at = broker->effects.next_wake;
 	let_out(broker, durable, was_unwritable, out);
-	effects_clear(&broker->fx);
+	effects_clear(&broker->effects);
 }
 
-struct mono_ms turn_wake(const struct broker *broker)
+struct mono_ms broker_wake(const struct broker *broker)
 {
 	if (broker->batch.count > 0)
 		return broker->now;
