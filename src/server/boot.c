@@ -199,7 +199,7 @@ static int open_broker(struct server *server, char *detail, size_t size)
 		     boot.epoch);
 	broker_init(&server->broker, core_create(), store, server->started, loop_suspended_ms());
 	server->broker.wall = loop_wall_now();
-	processes_init(&server->processes, server->loop, &server->broker.batch,
+	processes_init(&server->processes, server->loop, &server->broker.queue,
 		       &server->observers.log);
 	observe_on_line(&server->observers, deliver_line, server);
 	rc = restore(server, &boot, detail);

@@ -40,14 +40,14 @@ void broker_init(struct broker *broker, struct core *core, struct store *store, 
 				  .suspended_ms = suspended_ms,
 				  .journal_ok = true,
 				  .durable = true};
-	batch_init(&broker->batch);
+	event_queue_init(&broker->queue);
 	effects_init(&broker->effects);
 	effects_init(&broker->deferred);
 }
 
 void broker_finish(struct broker *broker)
 {
-	batch_finish(&broker->batch);
+	event_queue_finish(&broker->queue);
 	effects_finish(&broker->effects);
 	effects_finish(&broker->deferred);
 }
@@ -88,21 +88,21 @@ static void queue_tick(struct broker *broker)
 {
 	if (broker->tick_queued || !mono_due(broker->tick_at, broker->now))
 		return;
-	batch_event(&broker->batch, EVENT_TICK, (struct party){0});
+	event_queue_event(&broker->queue, EVENT_TICK, (struct party){0});
 	broker->tick_queued = true;
 }
 
 static void step_batch(struct broker *broker)
 {
-	struct ticket *ticket;
+	struct queued_event *queued;
 	for (int n = 0; n < BROKER_EVENTS_MAX &&
 			broker->effects.count + broker->effects.work < BROKER_WORK_MAX &&
-			(ticket = batch_shift(&broker->batch));
+			(queued = event_queue_shift(&broker->queue));
 	     n++) {
-		if (ticket->in.event.type == EVENT_TICK)
+		if (queued->in.event.type == EVENT_TICK)
 			broker->tick_queued = false;
-		step(broker, &ticket->in.event);
-		batch_drop(&broker->batch, ticket);
+		step(broker, &queued->in.event);
+		event_queue_drop(&broker->queue, queued);
 	}
 }
 
@@ -249,11 +249,11 @@ static bool refuse(struct broker *broker, const struct effect *effect, const str
 	struct send_effect denied = {.msg = MSG_DENIED, .err = ERR_JOURNAL, .ref = send->ref};
 	struct event *undo;
 	if (send->msg == MSG_WELCOME) {
-		batch_event(&broker->batch, EVENT_BYE, effect->to);
+		event_queue_event(&broker->queue, EVENT_BYE, effect->to);
 	} else if (send->msg == MSG_GRANTED &&
 		   core_claim(broker->core, send->lease, broker->now, &view) &&
 		   view.rec->session == 0) {
-		undo = batch_event(&broker->batch, EVENT_CONN_CLOSED, effect->to);
+		undo = event_queue_event(&broker->queue, EVENT_CONN_CLOSED, effect->to);
 		undo->closed.undelivered = true;
 	} else {
 		return false;
@@ -336,10 +336,10 @@ void broker_turn(struct broker *broker, struct mono_ms now, struct wall_ms wall,
 	broker->turns++;
 	broker->effects.next_wake = broker->tick_at; /* of the step that was last */
 	if (stalled_ms >= 0) {
-		struct ticket *ticket = batch_new(&broker->batch);
-		ticket->in.event.type = EVENT_CLOCK_JUMP;
-		ticket->in.event.stalled_ms = stalled_ms;
-		batch_push_first(&broker->batch, ticket);
+		struct queued_event *queued = event_queue_new(&broker->queue);
+		queued->in.event.type = EVENT_CLOCK_JUMP;
+		queued->in.event.stalled_ms = stalled_ms;
+		event_queue_push_first(&broker->queue, queued);
 		broker->jumps++;
 	}
 	queue_tick(broker);
@@ -353,7 +353,7 @@ void broker_turn(struct broker *broker, struct mono_ms now, struct wall_ms wall,
 
 struct mono_ms broker_wake(const struct broker *broker)
 {
-	if (broker->batch.count > 0)
+	if (broker->queue.count > 0)
 		return broker->now;
 	return mono_min(broker->tick_at, broker->retry_at);
 }

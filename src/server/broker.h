@@ -2,7 +2,7 @@
  * out (I8). The order of effects is fixed here and nowhere else. */
 #pragma once
 #include "core/core.h"
-#include "server/batch.h"
+#include "server/event_queue.h"
 #include "store/store.h"
 
 enum {
@@ -24,7 +24,7 @@ void random_fill(struct random_pool *pool, void *bytes, size_t length);
 struct broker {
 	struct core *core;
 	struct store *store;
-	struct batch batch;
+	struct event_queue queue;
 	struct effects effects;  /* of this turn; at start, what the restore decided */
 	struct effects deferred; /* answers that promise what the journal does not have yet */
 	struct random_pool random;

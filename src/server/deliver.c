@@ -145,7 +145,7 @@ static void to_stream(struct server *server, struct endpoint *endpoint,
 	if (!last)
 		return;
 	endpoint_shut(&server->endpoints, endpoint);
-	batch_event(&server->broker.batch, EVENT_CONN_CLOSED, exchange);
+	event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED, exchange);
 	http_stream_end(net, conn);
 }
 

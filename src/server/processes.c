@@ -40,11 +40,11 @@ struct family {
 	enum peer_reach told_reach;
 };
 
-void processes_init(struct processes *processes, struct loop *loop, struct batch *batch,
+void processes_init(struct processes *processes, struct loop *loop, struct event_queue *queue,
 		    struct log *log)
 {
 	*processes = (struct processes){
-		.loop = loop, .batch = batch, .log = log, .inotify = -1, .look_at = MONO_NEVER};
+		.loop = loop, .queue = queue, .log = log, .inotify = -1, .look_at = MONO_NEVER};
 	hash_init(&processes->by_session);
 }
 
@@ -102,11 +102,11 @@ static const char *why_unknown(const struct watched *own)
 /* Tells the core what changed. */
 static void settle(struct family *family)
 {
-	struct batch *batch = family->owner->batch;
+	struct event_queue *queue = family->owner->queue;
 	bool exited = family->own.life == LIFE_GONE, gone = exited && rest_is_gone(family);
 	enum peer_reach reach = reach_of(&family->own);
 	if (!exited && reach != family->told_reach) {
-		struct event *event = batch_event(batch, EVENT_PEER_REACH, (struct party){0});
+		struct event *event = event_queue_event(queue, EVENT_PEER_REACH, (struct party){0});
 		event->peer.session = family->session;
 		event->peer.reach = reach;
 		event->peer.why = why_unknown(&family->own);
@@ -114,7 +114,7 @@ static void settle(struct family *family)
 	}
 	if (family->told_gone || !exited || (family->told_exit && !gone))
 		return;
-	struct event *event = batch_event(batch, EVENT_PEER_EXIT, (struct party){0});
+	struct event *event = event_queue_event(queue, EVENT_PEER_EXIT, (struct party){0});
 	event->peer.session = family->session;
 	event->peer.rest = !gone;
 	family->told_exit = true;

@@ -6,23 +6,23 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "core/record.h"
-#include "server/batch.h"
+#include "server/event_queue.h"
 
 struct loop;
 struct loop_watch;
 struct net_peer;
 
 struct processes {
-	struct loop *loop;   /* borrowed */
-	struct batch *batch; /* borrowed; EVENT_PEER_EXIT and EVENT_PEER_REACH go there */
-	struct log *log;     /* borrowed */
+	struct loop *loop;         /* borrowed */
+	struct event_queue *queue; /* borrowed; EVENT_PEER_EXIT and EVENT_PEER_REACH go there */
+	struct log *log;           /* borrowed */
 	struct hash by_session;
 	int inotify; /* of cgroups; -1: none yet, or none to be had */
 	struct loop_watch *inotify_watch;
 	struct mono_ms look_at; /* when to try again; MONO_NEVER: all is watched */
 };
 
-void processes_init(struct processes *processes, struct loop *loop, struct batch *batch,
+void processes_init(struct processes *processes, struct loop *loop, struct event_queue *queue,
 		    struct log *log);
 void processes_finish(struct processes *processes);
 /* A session began, moved to another process, named others, or came back from the journal: a pid

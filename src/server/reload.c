@@ -46,7 +46,7 @@ void reload_apply(struct server *server, const struct settings *settings)
 	policy_set_origins(&server->policy, &live->settings);
 	files_set_origins(&server->files, &live->settings);
 	server->observers.log.level = (enum log_level)live->settings.log_level;
-	batch_event(&server->broker.batch, EVENT_CONFIG, (struct party){0})->config =
+	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
 		&live->settings.core;
 }
 

@@ -139,8 +139,8 @@ void routes_on_gone(void *ctx, uint64_t conn)
 	case ENDPOINT_ANSWERED:
 	case ENDPOINT_STREAM:
 		if (endpoint->route == ROUTE_LOCK && !server->draining)
-			batch_event(&server->broker.batch, EVENT_CONN_CLOSED,
-				    party_of(PARTY_EXCHANGE, conn))
+			event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
+					  party_of(PARTY_EXCHANGE, conn))
 				->closed.undelivered = endpoint->kind != ENDPOINT_STREAM;
 		break;
 	case ENDPOINT_LISTING:

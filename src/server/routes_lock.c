@@ -19,20 +19,21 @@ static struct endpoint *park(struct server *server, const struct asked *asked,
 	return endpoint;
 }
 
-/* A refused body: answered, and the ticket dropped. */
-static bool refused(struct server *server, const struct asked *asked, struct ticket *ticket, int rc)
+/* A refused body: answered, and the queued dropped. */
+static bool refused(struct server *server, const struct asked *asked, struct queued_event *queued,
+		    int rc)
 {
 	if (rc == 0)
 		return false;
-	refuse(server, asked, -rc, ticket->in.parsed.detail);
-	batch_drop(&server->broker.batch, ticket);
+	refuse(server, asked, -rc, queued->in.parsed.detail);
+	event_queue_drop(&server->broker.queue, queued);
 	return true;
 }
 
-static void push(struct server *server, const struct asked *asked, struct ticket *ticket)
+static void push(struct server *server, const struct asked *asked, struct queued_event *queued)
 {
-	ticket->in.event.from = party_of(PARTY_EXCHANGE, asked->request->conn);
-	batch_push(&server->broker.batch, ticket);
+	queued->in.event.from = party_of(PARTY_EXCHANGE, asked->request->conn);
+	event_queue_push(&server->broker.queue, queued);
 }
 
 static bool wants_stream(const struct http_request *request)
@@ -48,58 +49,58 @@ void route_lock(struct server *server, const struct asked *asked)
 		refuse(server, asked, ERR_DRAINING, NULL);
 		return;
 	}
-	struct ticket *ticket = batch_new(&server->broker.batch);
-	struct event *event = &ticket->in.event;
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
+	struct event *event = &queued->in.event;
 	enum binding binding = stream ? BIND_STREAM : BIND_HTTP;
 	struct wire_context wire = server->live.wire;
-	access_principal(&asked->verdict.who, ticket->who);
-	wire.principal = ticket->who;
-	int rc = lock_parse(request->body, request->body_length, &wire, binding, &ticket->in.parsed,
+	access_principal(&asked->verdict.who, queued->who);
+	wire.principal = queued->who;
+	int rc = lock_parse(request->body, request->body_length, &wire, binding, &queued->in.parsed,
 			    event);
-	if (refused(server, asked, ticket, rc))
+	if (refused(server, asked, queued, rc))
 		return;
 	event->acquire.browser = asked->verdict.browser;
-	event->acquire.principal = ticket->who;
+	event->acquire.principal = queued->who;
 	struct endpoint *endpoint =
 		park(server, asked, stream ? ENDPOINT_STREAM : ENDPOINT_REQUEST);
 	if (request->origin && !endpoint_count_browser(&server->endpoints, endpoint,
 						       request->origin, request->user_agent)) {
 		endpoint_shut(&server->endpoints, endpoint);
-		batch_drop(&server->broker.batch, ticket);
+		event_queue_drop(&server->broker.queue, queued);
 		refuse(server, asked, ERR_TOO_MANY_WAITING, NULL);
 		return;
 	}
-	push(server, asked, ticket);
+	push(server, asked, queued);
 }
 
 void route_unlock(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
-	struct ticket *ticket = batch_new(&server->broker.batch);
-	struct event *event = &ticket->in.event;
-	int rc = unlock_parse(request->body, request->body_length, &ticket->in.parsed, event);
-	if (refused(server, asked, ticket, rc))
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
+	struct event *event = &queued->in.event;
+	int rc = unlock_parse(request->body, request->body_length, &queued->in.parsed, event);
+	if (refused(server, asked, queued, rc))
 		return;
 	if (!event->release.token && !server->policy.bridge) {
-		snprintf(ticket->in.parsed.detail, sizeof ticket->in.parsed.detail,
+		snprintf(queued->in.parsed.detail, sizeof queued->in.parsed.detail,
 			 "field `token`: send the one that the lock was answered with");
-		(void)refused(server, asked, ticket, -ERR_STALE);
+		(void)refused(server, asked, queued, -ERR_STALE);
 		return;
 	}
 	park(server, asked, ENDPOINT_REQUEST);
-	push(server, asked, ticket);
+	push(server, asked, queued);
 }
 
 void route_renew(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
-	struct ticket *ticket = batch_new(&server->broker.batch);
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	int rc = renew_parse(request->body, request->body_length, &server->live.wire,
-			     &ticket->in.parsed, &ticket->in.event);
-	if (refused(server, asked, ticket, rc))
+			     &queued->in.parsed, &queued->in.event);
+	if (refused(server, asked, queued, rc))
 		return;
 	park(server, asked, ENDPOINT_REQUEST);
-	push(server, asked, ticket);
+	push(server, asked, queued);
 }
 
 static enum admin_act act_of(enum route_id route)
@@ -120,14 +121,14 @@ void route_admin(struct server *server, const struct asked *asked)
 {
 	const struct http_request *request = asked->request;
 	const struct route_match *match = &asked->verdict.match;
-	struct ticket *ticket = batch_new(&server->broker.batch);
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	access_principal(&asked->verdict.who, principal);
-	routes_who(&request->peer, principal, ticket->who, sizeof ticket->who);
+	routes_who(&request->peer, principal, queued->who, sizeof queued->who);
 	int rc = admin_parse(request->body, request->body_length, act_of(match->route->id),
-			     match->lease, ticket->who, &ticket->in.parsed, &ticket->in.event);
-	if (refused(server, asked, ticket, rc))
+			     match->lease, queued->who, &queued->in.parsed, &queued->in.event);
+	if (refused(server, asked, queued, rc))
 		return;
 	park(server, asked, ENDPOINT_REQUEST);
-	push(server, asked, ticket);
+	push(server, asked, queued);
 }

@@ -65,9 +65,9 @@ static void drain(struct server *server)
 	server->draining = true;
 	/* Before all that waits to be stepped: a grant could not be told to anybody any more, and
 	 * would stand in the journal as a lease that its client never heard of. */
-	struct ticket *ticket = batch_new(&server->broker.batch);
-	ticket->in.event.type = EVENT_DRAIN;
-	batch_push_first(&server->broker.batch, ticket);
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
+	queued->in.event.type = EVENT_DRAIN;
+	event_queue_push_first(&server->broker.queue, queued);
 	server->drain_until = mono_after(loop_now(), DRAIN_MS);
 	notify_send(NOTIFY_STOPPING, "leases and places stay in the journal");
 	log_write(&server->observers.log, LOG_INFO,
@@ -206,8 +206,8 @@ static void run(struct server *server)
 				  log_int("late_ms", stalled_ms));
 		}
 		broker_turn(&server->broker, now, loop_wall_now(), stalled_ms, &out);
-		/* What was read is done before more is read, so the batch has a bound. */
-		while (server->broker.batch.count > BROKER_EVENTS_MAX)
+		/* What was read is done before more is read, so the queue has a bound. */
+		while (server->broker.queue.count > BROKER_EVENTS_MAX)
 			broker_turn(&server->broker, now, loop_wall_now(), BROKER_IN_TIME, &out);
 		end_doubt(server);
 		asked = run_due(server, now);

@@ -132,9 +132,9 @@ static bool secret_counts(struct server *server, struct endpoint *endpoint,
 	return true;
 }
 
-static void on_hello(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
+static void on_hello(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
-	struct message_in *in = &ticket->in;
+	struct message_in *in = &queued->in;
 	struct endpoint_session *session = endpoint->session;
 	const struct net_peer *peer = &session->peer;
 	enum access_right rights = session->rights;
@@ -152,12 +152,12 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct ti
 							: &server->policy.tcp_throttle,
 					  server->broker.now);
 		turn_away(server, endpoint->conn, err, NULL, CLOSE_TOKEN);
-		batch_drop(&server->broker.batch, ticket);
+		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
 	if (peer->crowded && !in->event.session.resume) {
 		turn_away(server, endpoint->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
-		batch_drop(&server->broker.batch, ticket);
+		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
 	/* On the last places only a session that is there is taken up again. */
@@ -174,39 +174,39 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct ti
 	in->event.session.pid = session->binding == BIND_NATIVE ? peer->pid : 0;
 	in->event.session.pid_start = session->binding == BIND_NATIVE ? peer->pid_start : 0;
 	in->event.session.uid = peer->uid;
-	snprintf(ticket->who, sizeof ticket->who, "%s", session->principal);
-	in->event.session.principal = ticket->who;
-	batch_push(&server->broker.batch, ticket);
+	snprintf(queued->who, sizeof queued->who, "%s", session->principal);
+	in->event.session.principal = queued->who;
+	event_queue_push(&server->broker.queue, queued);
 }
 
-static void on_event(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
+static void on_event(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
-	struct event *event = &ticket->in.event;
+	struct event *event = &queued->in.event;
 	event->from = party_of(PARTY_SESSION, endpoint->conn);
 	if (event->type == EVENT_ACQUIRE) {
 		event->acquire.binding = endpoint->session->binding;
 		event->acquire.browser = endpoint->session->browser;
 	} else if (event->type == EVENT_PROCESSES && endpoint->session->binding == BIND_NATIVE) {
 		char detail[128];
-		int rc = processes_judge(&endpoint->session->peer, &ticket->in.named, detail,
+		int rc = processes_judge(&endpoint->session->peer, &queued->in.named, detail,
 					 sizeof detail);
 		if (rc) {
 			deny(server, endpoint->conn, 0, -rc, detail);
-			batch_drop(&server->broker.batch, ticket);
+			event_queue_drop(&server->broker.queue, queued);
 			return;
 		}
 	} else if (event->type == EVENT_RELEASE) {
 		endpoint_released(endpoint, event->release.lease); /* also when it comes too late */
 	}
-	batch_push(&server->broker.batch, ticket);
+	event_queue_push(&server->broker.queue, queued);
 }
 
-static void on_admin(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
+static void on_admin(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
-	routes_who(&endpoint->session->peer, endpoint->session->principal, ticket->who,
-		   sizeof ticket->who);
-	ticket->in.event.admin.who = ticket->who;
-	on_event(server, endpoint, ticket);
+	routes_who(&endpoint->session->peer, endpoint->session->principal, queued->who,
+		   sizeof queued->who);
+	queued->in.event.admin.who = queued->who;
+	on_event(server, endpoint, queued);
 }
 
 static void on_subscribe(struct server *server, struct endpoint *endpoint,
@@ -296,9 +296,9 @@ static bool site_may_ask(const struct message_in *in)
 
 /* A well-formed message of a session that said hello. Who has shown nothing but a secret that the
  * core has not judged yet learns nothing; its events meet the core's own refusal. */
-static void on_said(struct server *server, struct endpoint *endpoint, struct ticket *ticket)
+static void on_said(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
-	struct message_in *in = &ticket->in;
+	struct message_in *in = &queued->in;
 	bool for_admins =
 		in->kind == MESSAGE_ADMIN || in->kind == MESSAGE_OPEN || in->kind == MESSAGE_RELOAD;
 	enum access_right rights = endpoint->session->rights;
@@ -309,18 +309,18 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct tic
 	    (rights == ACCESS_QUEUE && asks && !site_may_ask(in))) {
 		deny(server, endpoint->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN,
 		     NULL);
-		batch_drop(&server->broker.batch, ticket);
+		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
 	if (!event) /* whatever a session says shows that it lives */
-		batch_event(&server->broker.batch, EVENT_ALIVE,
-			    party_of(PARTY_SESSION, endpoint->conn));
+		event_queue_event(&server->broker.queue, EVENT_ALIVE,
+				  party_of(PARTY_SESSION, endpoint->conn));
 	switch (in->kind) {
 	case MESSAGE_EVENT:
-		on_event(server, endpoint, ticket);
+		on_event(server, endpoint, queued);
 		return;
 	case MESSAGE_ADMIN:
-		on_admin(server, endpoint, ticket);
+		on_admin(server, endpoint, queued);
 		return;
 	case MESSAGE_STATUS:
 		if (!listing_begin(server, endpoint->conn, true, in->limit))
@@ -350,7 +350,7 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct tic
 		assert(false && "message_parse takes hello before the name is known only");
 		break;
 	}
-	batch_drop(&server->broker.batch, ticket);
+	event_queue_drop(&server->broker.queue, queued);
 }
 
 void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length)
@@ -359,30 +359,30 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
 	if (!endpoint || endpoint->kind == ENDPOINT_LEAVING || server->draining)
 		return;
-	struct ticket *ticket = batch_new(&server->broker.batch);
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	bool greeted = endpoint->kind == ENDPOINT_SESSION;
 	if (greeted)
 		endpoint->session->seen = loop_now();
 	struct wire_context wire = server->live.wire;
 	wire.principal = endpoint->session->principal;
 	int rc = message_parse(text, length, &wire, greeted ? endpoint->session->name : NULL,
-			       &ticket->in);
+			       &queued->in);
 	if (rc == 0 && greeted) {
-		on_said(server, endpoint, ticket);
+		on_said(server, endpoint, queued);
 		return;
 	}
 	if (rc == 0) {
-		on_hello(server, endpoint, ticket);
+		on_hello(server, endpoint, queued);
 		return;
 	}
-	const char *detail = ticket->in.parsed.detail;
+	const char *detail = queued->in.parsed.detail;
 	if (rc == -ERR_VERSION)
 		turn_away(server, conn, ERR_VERSION, detail, CLOSE_VERSION);
 	else if (!greeted)
 		turn_away(server, conn, -rc, detail, CLOSE_TOKEN);
 	else
-		deny(server, conn, ticket->in.ref, -rc, detail);
-	batch_drop(&server->broker.batch, ticket);
+		deny(server, conn, queued->in.ref, -rc, detail);
+	event_queue_drop(&server->broker.queue, queued);
 }
 
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
@@ -393,8 +393,8 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 	if (!endpoint || !endpoint->session)
 		return;
 	if (endpoint->kind == ENDPOINT_SESSION && !server->draining) {
-		struct event *event = batch_event(&server->broker.batch, EVENT_CONN_CLOSED,
-						  party_of(PARTY_SESSION, conn));
+		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
+							party_of(PARTY_SESSION, conn));
 		event->closed.peer_gone = endpoint->session->id &&
 					  processes_gone(&server->processes, endpoint->session->id);
 	}

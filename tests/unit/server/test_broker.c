@@ -205,8 +205,8 @@ static void expect_steps(int a, int b, int c, const char *rest)
 static void test_commit_first(void **state)
 {
 	(void)state;
-	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
-	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
+	event_queue_event(&broker.queue, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	event_queue_event(&broker.queue, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
 	turn_at(1000, BROKER_IN_TIME);
 	expect_steps(EVENT_ACQUIRE, EVENT_RELEASE, -1,
 		     "append;append;commit 0;send 8;send 9;trace;trace;");
@@ -220,11 +220,11 @@ static void test_order(void **state)
 {
 	(void)state;
 	broker.tick_at = (struct mono_ms){1500};
-	batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
+	event_queue_event(&broker.queue, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	turn_at(1499, BROKER_IN_TIME);
 	expect_steps(EVENT_ALIVE, -1, -1, "");
 	broker.tick_at = (struct mono_ms){1500};
-	batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
+	event_queue_event(&broker.queue, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	turn_at(1500, 4000);
 	expect_steps(EVENT_CLOCK_JUMP, EVENT_ALIVE, EVENT_TICK, "");
 	assert_int_equal(stalled, 4000);
@@ -239,14 +239,14 @@ static void test_budget(void **state)
 {
 	(void)state;
 	for (int i = 0; i < BROKER_EVENTS_MAX + 2; i++)
-		batch_event(&broker.batch, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
+		event_queue_event(&broker.queue, EVENT_ALIVE, party_of(PARTY_SESSION, 8));
 	broker.tick_at = (struct mono_ms){1000};
 	next_wake = 1000;
 	turn_at(1000, BROKER_IN_TIME);
 	assert_null(strstr(calls, STEP(EVENT_TICK)));
 	assert_true(broker_wake(&broker).v == 1000);
 	next_wake = INT64_MAX;
-	batch_event(&broker.batch, EVENT_BYE, party_of(PARTY_SESSION, 8));
+	event_queue_event(&broker.queue, EVENT_BYE, party_of(PARTY_SESSION, 8));
 	turn_at(1001, BROKER_IN_TIME);
 	char expected[128];
 	snprintf(expected, sizeof expected, "%s%s%s%s", STEP(EVENT_ALIVE), STEP(EVENT_ALIVE),
@@ -260,8 +260,8 @@ static void test_journal_fails(void **state)
 {
 	(void)state;
 	commit_rc = -1;
-	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
-	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
+	event_queue_event(&broker.queue, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	event_queue_event(&broker.queue, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
 	turn_at(1000, BROKER_IN_TIME);
 	char expected[512];
 	snprintf(expected, sizeof expected,
@@ -284,14 +284,14 @@ static void test_void_promise(void **state)
 {
 	(void)state;
 	commit_rc = -1;
-	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	event_queue_event(&broker.queue, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
 	turn_at(1000, BROKER_IN_TIME);
 	claim_state = CLAIM_ENDED;
 	commit_rc = 0;
 	turn_at(5000, BROKER_IN_TIME);
 	assert_null(strstr(calls, "send"));
 	commit_rc = -1;
-	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	event_queue_event(&broker.queue, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
 	turn_at(6000, BROKER_IN_TIME);
 	claim_state = CLAIM_HELD;
 	claim_fence = 6;
@@ -305,7 +305,7 @@ static void test_degraded(void **state)
 {
 	(void)state;
 	degraded = true;
-	batch_event(&broker.batch, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
+	event_queue_event(&broker.queue, EVENT_RELEASE, party_of(PARTY_EXCHANGE, 9));
 	turn_at(1000, BROKER_IN_TIME);
 	expect_steps(EVENT_RELEASE, -1, -1, "append;commit 0;step 18;journal 0;send 9;trace;");
 	assert_int_equal(EVENT_JOURNAL, 18);
@@ -359,14 +359,14 @@ static void test_refused_at_once(void **state)
 	(void)state;
 	commit_rc = -1;
 	claim_session = 0;
-	batch_event(&broker.batch, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
-	batch_event(&broker.batch, EVENT_SESSION_OPEN, party_of(PARTY_SESSION, 9));
+	event_queue_event(&broker.queue, EVENT_ACQUIRE, party_of(PARTY_EXCHANGE, 8));
+	event_queue_event(&broker.queue, EVENT_SESSION_OPEN, party_of(PARTY_SESSION, 9));
 	turn_at(1000, BROKER_IN_TIME);
 	assert_int_equal(broker.deferred.count, 0);
 	assert_non_null(strstr(calls, "send 8;"));
 	assert_non_null(strstr(calls, "send 9;"));
 	assert_int_equal(denied, 2);
-	assert_int_equal(broker.batch.count, 2);
+	assert_int_equal(broker.queue.count, 2);
 	turn_at(1001, BROKER_IN_TIME);
 	assert_non_null(strstr(calls, STEP(EVENT_CONN_CLOSED)));
 	assert_non_null(strstr(calls, STEP(EVENT_BYE)));
@@ -401,12 +401,12 @@ static void test_work_per_turn(void **state)
 	(void)state;
 	work_per_step = BROKER_WORK_MAX / 4;
 	for (int i = 0; i < 6; i++)
-		batch_event(&broker.batch, EVENT_CONN_CLOSED, party_of(PARTY_SESSION, 1));
+		event_queue_event(&broker.queue, EVENT_CONN_CLOSED, party_of(PARTY_SESSION, 1));
 	broker_turn(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, BROKER_IN_TIME, &out);
-	assert_int_equal(broker.batch.count, 2);
+	assert_int_equal(broker.queue.count, 2);
 	assert_int_equal(broker_wake(&broker).v, 1000);
 	broker_turn(&broker, (struct mono_ms){1000}, (struct wall_ms){1}, BROKER_IN_TIME, &out);
-	assert_int_equal(broker.batch.count, 0);
+	assert_int_equal(broker.queue.count, 0);
 }
 
 int main(void)

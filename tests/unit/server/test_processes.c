@@ -26,7 +26,7 @@ enum { DEADLINE_MS = 10000 };
 
 struct fixture {
 	struct loop *loop;
-	struct batch batch;
+	struct event_queue queue;
 	struct processes processes;
 	pid_t child;
 };
@@ -41,8 +41,8 @@ static int set_up(void **state)
 	struct fixture *f = calloc(1, sizeof *f);
 	assert_non_null(f);
 	assert_int_equal(loop_create(&f->loop), 0);
-	batch_init(&f->batch);
-	processes_init(&f->processes, f->loop, &f->batch, NULL);
+	event_queue_init(&f->queue);
+	processes_init(&f->processes, f->loop, &f->queue, NULL);
 	f->child = fork();
 	if (f->child == 0) {
 		for (;;)
@@ -59,7 +59,7 @@ static int tear_down(void **state)
 	kill(f->child, SIGKILL);
 	waitpid(f->child, NULL, 0);
 	processes_finish(&f->processes);
-	batch_finish(&f->batch);
+	event_queue_finish(&f->queue);
 	loop_destroy(f->loop);
 	free(f);
 	return 0;
@@ -82,36 +82,36 @@ static uint64_t start_of(pid_t pid)
 	return start;
 }
 
-/* The next event, waiting for it; the ticket is the caller's. NULL: none in time. */
-static struct ticket *next_event(struct fixture *f)
+/* The next event, waiting for it; the queued is the caller's. NULL: none in time. */
+static struct queued_event *next_event(struct fixture *f)
 {
 	struct mono_ms end = mono_after(loop_now(), DEADLINE_MS);
-	while (f->batch.count == 0 && mono_before(loop_now(), end)) {
+	while (f->queue.count == 0 && mono_before(loop_now(), end)) {
 		loop_wake_at(f->loop, mono_min(end, processes_step(&f->processes, loop_now())));
-		if (f->batch.count == 0)
+		if (f->queue.count == 0)
 			loop_turn(f->loop);
 	}
-	return batch_shift(&f->batch);
+	return event_queue_shift(&f->queue);
 }
 
 static void expect_exit(struct fixture *f, uint64_t session, bool rest)
 {
-	struct ticket *ticket = next_event(f);
-	assert_non_null(ticket);
-	assert_int_equal(ticket->in.event.type, EVENT_PEER_EXIT);
-	assert_int_equal(ticket->in.event.peer.session, session);
-	assert_int_equal(ticket->in.event.peer.rest, rest);
-	batch_drop(&f->batch, ticket);
+	struct queued_event *queued = next_event(f);
+	assert_non_null(queued);
+	assert_int_equal(queued->in.event.type, EVENT_PEER_EXIT);
+	assert_int_equal(queued->in.event.peer.session, session);
+	assert_int_equal(queued->in.event.peer.rest, rest);
+	event_queue_drop(&f->queue, queued);
 }
 
 static void expect_reach(struct fixture *f, uint64_t session, enum peer_reach reach)
 {
-	struct ticket *ticket = next_event(f);
-	assert_non_null(ticket);
-	assert_int_equal(ticket->in.event.type, EVENT_PEER_REACH);
-	assert_int_equal(ticket->in.event.peer.session, session);
-	assert_int_equal(ticket->in.event.peer.reach, reach);
-	batch_drop(&f->batch, ticket);
+	struct queued_event *queued = next_event(f);
+	assert_non_null(queued);
+	assert_int_equal(queued->in.event.type, EVENT_PEER_REACH);
+	assert_int_equal(queued->in.event.peer.session, session);
+	assert_int_equal(queued->in.event.peer.reach, reach);
+	event_queue_drop(&f->queue, queued);
 }
 
 static pid_t sleeper(void)
@@ -141,13 +141,13 @@ static void watch(struct fixture *f, uint64_t session, uint64_t pid_start)
 /* The session whose process is said to be gone, waiting for it; 0: none in time. */
 static uint64_t gone(struct fixture *f)
 {
-	struct ticket *ticket = next_event(f);
-	if (!ticket)
+	struct queued_event *queued = next_event(f);
+	if (!queued)
 		return 0;
-	assert_int_equal(ticket->in.event.type, EVENT_PEER_EXIT);
-	assert_false(ticket->in.event.peer.rest);
-	uint64_t session = ticket->in.event.peer.session;
-	batch_drop(&f->batch, ticket);
+	assert_int_equal(queued->in.event.type, EVENT_PEER_EXIT);
+	assert_false(queued->in.event.peer.rest);
+	uint64_t session = queued->in.event.peer.session;
+	event_queue_drop(&f->queue, queued);
 	return session;
 }
 
@@ -161,7 +161,7 @@ static void test_exit(void **state)
 	assert_int_equal(gone(f), 7);
 	assert_true(processes_gone(&f->processes, 7));
 	loop_drain(f->loop);
-	assert_int_equal(f->batch.count, 0);
+	assert_int_equal(f->queue.count, 0);
 }
 
 /* A pid whose process began at another time is another process (E9): gone at once, and never
@@ -214,7 +214,7 @@ static void test_forget(void **state)
 	kill(f->child, SIGKILL);
 	assert_int_equal(waitpid(f->child, NULL, 0), f->child);
 	loop_drain(f->loop);
-	assert_int_equal(f->batch.count, 0);
+	assert_int_equal(f->queue.count, 0);
 	assert_false(processes_gone(&f->processes, 11));
 }
 
@@ -250,7 +250,7 @@ static void test_named(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	assert_int_equal(waitpid(keeper, NULL, WNOHANG), 0);
 	loop_drain(f->loop);
-	assert_int_equal(f->batch.count, 0);
+	assert_int_equal(f->queue.count, 0);
 	end(keeper);
 	expect_exit(f, 20, false);
 	assert_true(processes_gone(&f->processes, 20));
@@ -305,7 +305,7 @@ static void test_without_a_number(void **state)
 	int pidfd = pidfd_open(f->child, 0);
 	assert_true(pidfd >= 0);
 	processes_watch(&f->processes, &record);
-	assert_int_equal(f->batch.count, 0);
+	assert_int_equal(f->queue.count, 0);
 	processes_take(&f->processes, 23, -1);
 	expect_reach(f, 23, PEER_UNKNOWN);
 	processes_take(&f->processes, 23, pidfd);
