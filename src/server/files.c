@@ -157,11 +157,11 @@ static size_t add(struct http_header *headers, size_t count, const char *name, c
 
 /* What each answer of ours carries: nothing is sniffed, framed, or shared with other origins but by
  * CORS, and pages are isolated from them, so that their workers may share memory. */
-static size_t common(const struct server *server, const struct asked *asked,
+static size_t common(const struct server *server, const struct request_context *context,
 		     struct http_header headers[HEADERS_MAX], const char *type)
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
-	size_t count = 0, cors_count = access_headers(&asked->verdict, cors);
+	size_t count = 0, cors_count = access_headers(&context->verdict, cors);
 	count = add(headers, count, "Content-Type", type);
 	count = add(headers, count, "X-Content-Type-Options", "nosniff");
 	count = add(headers, count, "Content-Security-Policy",
@@ -169,7 +169,7 @@ static size_t common(const struct server *server, const struct asked *asked,
 	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
 	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
 	count = add(headers, count, "Cross-Origin-Resource-Policy",
-		    asked->verdict.match.route->open ? "cross-origin" : "same-origin");
+		    context->verdict.match.route->open ? "cross-origin" : "same-origin");
 	count = add(headers, count, "Referrer-Policy", "no-referrer");
 	for (size_t i = 0; i < cors_count; i++)
 		count = add(headers, count, cors[i].name, cors[i].value);
@@ -177,10 +177,10 @@ static size_t common(const struct server *server, const struct asked *asked,
 }
 
 /* A part of a file on the disk, or all of it. */
-static void send_disk(struct server *server, const struct asked *asked, struct found *found,
-		      struct http_header *headers, size_t count)
+static void send_disk(struct server *server, const struct request_context *context,
+		      struct found *found, struct http_header *headers, size_t count)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	struct net *net = server->endpoints.net;
 	uint64_t first = 0, last = 0;
 	char shown[80];
@@ -211,22 +211,22 @@ static void send_disk(struct server *server, const struct asked *asked, struct f
 	}
 }
 
-void files_answer(struct server *server, const struct asked *asked, const char *url,
+void files_answer(struct server *server, const struct request_context *context, const char *url,
 		  const char *vary)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	struct http_header headers[HEADERS_MAX];
 	struct found found;
 	char varies[VARY_BYTES];
 	/* A part is one of the file as it is. */
 	bool packed = !request->range && conditional_takes_gzip(request->accept_encoding);
 	if (!find(server, url, packed, &found)) {
-		respond_error(server->endpoints.net, asked, &server->body, ERR_NOT_FOUND, NULL);
+		respond_error(server->endpoints.net, context, &server->body, ERR_NOT_FOUND, NULL);
 		return;
 	}
 	/* A model was made by somebody else: it must not be a page or script of our origin. */
 	const char *type = begins(url, models) ? media_type_of_data(url) : media_type(url);
-	size_t count = common(server, asked, headers, type);
+	size_t count = common(server, context, headers, type);
 	snprintf(varies, sizeof varies, "%sAccept-Encoding", vary);
 	count = add(headers, count, "Vary", varies);
 	count = add(headers, count, "Cache-Control", "no-cache");
@@ -240,7 +240,7 @@ void files_answer(struct server *server, const struct asked *asked, const char *
 	if (found.packed)
 		count = add(headers, count, "Content-Encoding", "gzip");
 	if (!found.asset) {
-		send_disk(server, asked, &found, headers, count);
+		send_disk(server, context, &found, headers, count);
 		return;
 	}
 	const unsigned char *bytes = found.packed ? found.asset->gzip : found.asset->bytes;
@@ -248,19 +248,19 @@ void files_answer(struct server *server, const struct asked *asked, const char *
 		   found.length);
 }
 
-void files_answer_html(struct server *server, const struct asked *asked, int status,
+void files_answer_html(struct server *server, const struct request_context *context, int status,
 		       const struct text *html, const char *cookie)
 {
 	struct http_header headers[HEADERS_MAX];
-	size_t count = common(server, asked, headers, "text/html; charset=utf-8");
+	size_t count = common(server, context, headers, "text/html; charset=utf-8");
 	count = add(headers, count, "Cache-Control", "no-store");
 	if (cookie)
 		count = add(headers, count, "Set-Cookie", cookie);
-	http_reply(server->endpoints.net, asked->request->conn, status, headers, count, html->bytes,
-		   html->length);
+	http_reply(server->endpoints.net, context->request->conn, status, headers, count,
+		   html->bytes, html->length);
 }
 
-void route_file(struct server *server, const struct asked *asked)
+void route_file(struct server *server, const struct request_context *context)
 {
-	files_answer(server, asked, asked->request->path, "");
+	files_answer(server, context, context->request->path, "");
 }

@@ -16,10 +16,10 @@ struct files {
 void files_set_origins(struct files *files, const struct settings *settings);
 /* Answers with the file that `url` ("/pages/mic/mic.js") names, in the form that was asked for, or
  * with 404. `vary`: what else the answer depends on, such as "Accept, ", or "". */
-void files_answer(struct server *server, const struct asked *asked, const char *url,
+void files_answer(struct server *server, const struct request_context *context, const char *url,
 		  const char *vary);
 /* An HTML text of our own, never kept, under the same policy. `cookie` may be NULL. */
-void files_answer_html(struct server *server, const struct asked *asked, int status,
+void files_answer_html(struct server *server, const struct request_context *context, int status,
 		       const struct text *html, const char *cookie);
 /* The URL of a source by its path below web/: "kernel/sovereign.js" is "/modules/sovereign.js".
  * False: it is not served. For a path without an end, such as a folder's, ask with size 0: it is

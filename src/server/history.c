@@ -51,9 +51,9 @@ static void each(void *ctx, uint64_t row, const struct record *record)
 }
 
 /* {"history":[..], "next": row}: newest first; ask again with before=next. */
-void route_history(struct server *server, const struct asked *asked)
+void route_history(struct server *server, const struct request_context *context)
 {
-	const char *query = asked->request->query;
+	const char *query = context->request->query;
 	char name[LIMIT_ID_BYTES + 1];
 	uint64_t before = 0, since_s = 0;
 	struct reading reading = {.out = &server->body, .limit = ROWS_SHOWN};
@@ -62,7 +62,7 @@ void route_history(struct server *server, const struct asked *asked)
 	(void)route_query_u64(query, "before", &before);
 	(void)route_query_u64(query, "since", &since_s);
 	if (named < 0) {
-		respond_error(server->endpoints.net, asked, &server->body, ERR_BAD_FIELD, "name");
+		respond_error(server->endpoints.net, context, &server->body, ERR_BAD_FIELD, "name");
 		return;
 	}
 	if (reading.limit == 0 || reading.limit > ROWS_SHOWN_MAX)
@@ -74,12 +74,12 @@ void route_history(struct server *server, const struct asked *asked)
 	unsigned most = named ? ROWS_READ_MAX : (unsigned)reading.limit;
 	int rc = store_history(server->broker.store, before, most, each, &reading);
 	if (rc < 0) {
-		respond_error(server->endpoints.net, asked, &server->body, ERR_JOURNAL, NULL);
+		respond_error(server->endpoints.net, context, &server->body, ERR_JOURNAL, NULL);
 		return;
 	}
 	text_char(&server->body, ']');
 	if (reading.next > 1)
 		text_json_u64(&server->body, "next", reading.next);
 	text_char(&server->body, '}');
-	routes_json(server, asked, 200);
+	routes_json(server, context, 200);
 }

@@ -48,7 +48,7 @@ static bool query_text(const char *query, const char *name, char *ret_value, siz
 
 /* Without scripts, and never an error: whoever sees it has done nothing wrong. The last line is for
  * who follows a link of another site: the browser keeps the cookie to itself that one time. */
-static void answer_sign_in(struct server *server, const struct asked *asked, int status,
+static void answer_sign_in(struct server *server, const struct request_context *context, int status,
 			   const char *why)
 {
 	struct text *out = &server->body;
@@ -57,21 +57,21 @@ static void answer_sign_in(struct server *server, const struct asked *asked, int
 	text_format(out, "<p>%s</p>\n", why);
 	text_str(out, "<p>To open this page, run this on the machine on which Baton runs:</p>\n"
 		      "<pre>baton open");
-	if (asked->request->path[1]) /* "/" is what it opens by itself */
-		text_format(out, " --page %s", asked->request->path + 1);
+	if (context->request->path[1]) /* "/" is what it opens by itself */
+		text_format(out, " --page %s", context->request->path + 1);
 	text_str(out, "</pre>\n<p>It opens a link that works once, within a minute, and signs this "
 		      "browser in. With <code>--print</code> it prints the link instead.</p>\n");
 	text_format(out,
 		    "<p>Signed in already? <a href=\"%s\">Open this page again</a>.</p>\n</main>\n",
-		    asked->request->path);
-	files_answer_html(server, asked, status, out, NULL);
+		    context->request->path);
+	files_answer_html(server, context, status, out, NULL);
 }
 
 /* Of the link's page= the page's address, and nothing else that a link may say. */
-static const char *wanted_page(const struct asked *asked)
+static const char *wanted_page(const struct request_context *context)
 {
 	char wanted[NAME_BYTES_MAX];
-	if (query_text(asked->request->query, "page", wanted, sizeof wanted))
+	if (query_text(context->request->query, "page", wanted, sizeof wanted))
 		for (int i = 0; i < PAGE_COUNT; i++)
 			if (strcmp(wanted, pages[i].name) == 0)
 				return pages[i].address;
@@ -90,7 +90,8 @@ static void keep_keys(struct server *server)
 
 /* The key goes to the storage of this very origin, which no other port shares; the cookie only says
  * that it is there. Neither is in the address, which the browser remembers. */
-static void answer_key(struct server *server, const struct asked *asked, const char *key)
+static void answer_key(struct server *server, const struct request_context *context,
+		       const char *key)
 {
 	struct text *out = &server->body;
 	char mark[ACCESS_MARK_BYTES + 1], cookie[ACCESS_MARK_BYTES + 128];
@@ -104,50 +105,50 @@ static void answer_key(struct server *server, const struct asked *asked, const c
 		    "<noscript>The pages need JavaScript.</noscript>\n"
 		    "<script type=\"module\" src=\"/pages/shared/sign_in.js\" data-key=\"%s\" "
 		    "data-to=\"%s\"></script>\n</main>\n",
-		    key, wanted_page(asked));
-	files_answer_html(server, asked, 200, out, cookie);
+		    key, wanted_page(context));
+	files_answer_html(server, context, 200, out, cookie);
 	explicit_bzero(out->bytes, out->length);
 }
 
-static void log_in(struct server *server, const struct asked *asked, const char *hex)
+static void log_in(struct server *server, const struct request_context *context, const char *hex)
 {
 	uint8_t random[32];
 	random_fill(&server->broker.random, random, sizeof random);
 	const char *key = page_link_spend(&server->policy.keys, hex, random, loop_now());
 	explicit_bzero(random, sizeof random);
-	if (!key && asked->verdict.signed_in) { /* spent, by this browser it seems */
-		const struct http_header headers[] = {{"Location", wanted_page(asked)},
+	if (!key && context->verdict.signed_in) { /* spent, by this browser it seems */
+		const struct http_header headers[] = {{"Location", wanted_page(context)},
 						      {"Cache-Control", "no-store"}};
-		http_reply(server->endpoints.net, asked->request->conn, 303, headers, 2, "", 0);
+		http_reply(server->endpoints.net, context->request->conn, 303, headers, 2, "", 0);
 		return;
 	}
 	if (!key) {
-		answer_sign_in(server, asked, 401,
+		answer_sign_in(server, context, 401,
 			       "This link was used, or is older than a minute.");
 		return;
 	}
 	policy_refresh(&server->policy);
 	keep_keys(server);
-	answer_key(server, asked, key);
+	answer_key(server, context, key);
 }
 
-void route_page(struct server *server, const struct asked *asked)
+void route_page(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	char key[SECRET_HEX_BYTES], url[64];
 	/* A preview of the link, which asks for the head alone, must not spend it. */
-	if (strcmp(request->path, "/") == 0 && !routes_is_head(asked) &&
+	if (strcmp(request->path, "/") == 0 && !routes_is_head(context) &&
 	    query_text(request->query, "open", key, sizeof key)) {
-		log_in(server, asked, key);
+		log_in(server, context, key);
 		explicit_bzero(key, sizeof key);
 		return;
 	}
-	if (!asked->verdict.signed_in && asked->verdict.rights < ACCESS_TOKEN) {
-		answer_sign_in(server, asked, 200, "This browser has not been signed in.");
+	if (!context->verdict.signed_in && context->verdict.rights < ACCESS_TOKEN) {
+		answer_sign_in(server, context, 200, "This browser has not been signed in.");
 		return;
 	}
 	for (int i = 0; i < PAGE_COUNT; i++)
 		if (strcmp(request->path, pages[i].address) == 0)
 			snprintf(url, sizeof url, "/pages/%s/index.html", pages[i].name);
-	files_answer(server, asked, url, "Accept, Cookie, ");
+	files_answer(server, context, url, "Accept, Cookie, ");
 }

@@ -114,7 +114,7 @@ static void add_words(struct text *out, const char *key, const char *words)
 	text_char(out, ']');
 }
 
-void route_reload(struct server *server, const struct asked *asked)
+void route_reload(struct server *server, const struct request_context *asked)
 {
 	struct settings_change change;
 	char detail[512];

@@ -44,24 +44,24 @@ void respond_text(struct net *net, uint64_t conn, const char *origin, const stru
 	respond_with(net, conn, origin, answer, body, NULL, NULL);
 }
 
-void respond_error(struct net *net, const struct asked *asked, struct text *scratch, int err,
-		   const char *detail)
+void respond_error(struct net *net, const struct request_context *context, struct text *scratch,
+		   int err, const char *detail)
 {
 	struct answer answer;
 	const char *name = NULL, *value = NULL;
 	text_clear(scratch);
 	answer_error(scratch, err, detail && detail[0] ? detail : NULL, &answer);
-	if (answer.status == 405 && asked->verdict.match.route) {
+	if (answer.status == 405 && context->verdict.match.route) {
 		name = "Allow";
-		value = asked->verdict.match.route->method;
+		value = context->verdict.match.route->method;
 		if (strcmp(value, "GET") == 0)
 			value = "GET, HEAD";
 	} else if (answer.status == 401) {
 		name = "WWW-Authenticate";
 		value = "Bearer";
 	}
-	respond_with(net, asked->request->conn, asked->verdict.allow_origin, &answer, scratch, name,
-		     value);
+	respond_with(net, context->request->conn, context->verdict.allow_origin, &answer, scratch,
+		     name, value);
 }
 
 void respond_stream(struct net *net, uint64_t conn, const char *origin, const char *content_type)

@@ -5,7 +5,7 @@
 #include "wire/answer.h"
 
 /* A request and what was judged about it; borrowed for the callback. */
-struct asked {
+struct request_context {
 	const struct http_request *request;
 	struct access_verdict verdict;
 };
@@ -17,7 +17,7 @@ void respond_text(struct net *net, uint64_t conn, const char *origin, const stru
 void respond_with(struct net *net, uint64_t conn, const char *origin, const struct answer *answer,
 		  const struct text *body, const char *name, const char *value);
 /* `scratch` is overwritten; `detail` may be NULL and may not lie in it. */
-void respond_error(struct net *net, const struct asked *asked, struct text *scratch, int err,
-		   const char *detail);
+void respond_error(struct net *net, const struct request_context *context, struct text *scratch,
+		   int err, const char *detail);
 /* Begins a stream. */
 void respond_stream(struct net *net, uint64_t conn, const char *origin, const char *content_type);

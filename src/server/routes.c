@@ -10,7 +10,7 @@
 #include "server/server.h"
 
 static const struct {
-	void (*run)(struct server *server, const struct asked *asked);
+	void (*run)(struct server *server, const struct request_context *context);
 	bool reserved; /* also on the last connections: it frees, or shows what is wrong */
 } table[ROUTE_COUNT] = {
 	[ROUTE_PAGE] = {route_page, false},
@@ -50,65 +50,65 @@ void routes_who(const struct net_peer *peer, const char *principal, char *ret_wh
 		snprintf(ret_who, size, "%s", principal);
 }
 
-bool routes_is_head(const struct asked *asked)
+bool routes_is_head(const struct request_context *context)
 {
-	return strcmp(asked->request->method, "HEAD") == 0;
+	return strcmp(context->request->method, "HEAD") == 0;
 }
 
-void routes_json(struct server *server, const struct asked *asked, int status)
+void routes_json(struct server *server, const struct request_context *context, int status)
 {
 	const struct answer answer = {.status = status, .content_type = "application/json"};
-	respond_text(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, &server->body);
 }
 
-static void answer_preflight(struct server *server, const struct asked *asked)
+static void answer_preflight(struct server *server, const struct request_context *context)
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
 	struct http_header headers[ACCESS_HEADERS_MAX];
-	size_t count = access_headers(&asked->verdict, cors);
+	size_t count = access_headers(&context->verdict, cors);
 	for (size_t i = 0; i < count; i++)
 		headers[i] = (struct http_header){cors[i].name, cors[i].value};
-	http_reply(server->endpoints.net, asked->request->conn, 204, headers, count, "", 0);
+	http_reply(server->endpoints.net, context->request->conn, 204, headers, count, "", 0);
 }
 
 /* Wrong tokens are counted: past the rate they are told 429 and not logged, so that a flood of them
  * fills no log. */
-static int refusal(struct server *server, const struct asked *asked)
+static int refusal(struct server *server, const struct request_context *context)
 {
 	struct policy *policy = &server->policy;
-	int err = asked->verdict.err;
-	if (!asked->verdict.bad_token || err != ERR_UNAUTHORIZED)
+	int err = context->verdict.err;
+	if (!context->verdict.bad_token || err != ERR_UNAUTHORIZED)
 		return err;
-	err = access_throttle(asked->request->peer.is_unix ? &policy->unix_throttle
-							   : &policy->tcp_throttle,
+	err = access_throttle(context->request->peer.is_unix ? &policy->unix_throttle
+							     : &policy->tcp_throttle,
 			      loop_now());
 	if (err != ERR_RATE_LIMITED)
 		log_event(&server->observers.log, LOG_WARN, "client bug: wrong token",
-			  log_str("path", asked->request->path));
+			  log_str("path", context->request->path));
 	return err;
 }
 
-static void dispatch(struct server *server, const struct asked *asked)
+static void dispatch(struct server *server, const struct request_context *context)
 {
-	const struct access_verdict *verdict = &asked->verdict;
+	const struct access_verdict *verdict = &context->verdict;
 	const struct route *route = verdict->match.route;
 	if (verdict->err)
-		respond_error(server->endpoints.net, asked, &server->body, refusal(server, asked),
-			      NULL);
+		respond_error(server->endpoints.net, context, &server->body,
+			      refusal(server, context), NULL);
 	else if (verdict->preflight)
-		answer_preflight(server, asked);
-	else if (asked->request->reserved && !table[route->id].reserved)
-		respond_error(server->endpoints.net, asked, &server->body, ERR_TOO_MANY_CONNECTIONS,
-			      NULL);
+		answer_preflight(server, context);
+	else if (context->request->reserved && !table[route->id].reserved)
+		respond_error(server->endpoints.net, context, &server->body,
+			      ERR_TOO_MANY_CONNECTIONS, NULL);
 	else
-		table[route->id].run(server, asked);
+		table[route->id].run(server, context);
 }
 
 void routes_on_request(void *ctx, const struct http_request *request)
 {
 	struct server *server = ctx;
-	struct asked asked = {.request = request};
+	struct request_context context = {.request = request};
 	const struct request_facts facts = {
 		.method = request->method,
 		.path = request->path,
@@ -123,9 +123,9 @@ void routes_on_request(void *ctx, const struct http_request *request)
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,
 	};
-	access_check(&server->policy.access, &facts, &asked.verdict);
+	access_check(&server->policy.access, &facts, &context.verdict);
 	server->requests++;
-	dispatch(server, &asked);
+	dispatch(server, &context);
 }
 
 void routes_on_gone(void *ctx, uint64_t conn)

@@ -5,24 +5,24 @@
 struct server;
 
 /* Each answers at once, or opens a endpoint for the effect that will. */
-void route_lock(struct server *server, const struct asked *asked);
-void route_unlock(struct server *server, const struct asked *asked);
-void route_renew(struct server *server, const struct asked *asked);
-void route_status(struct server *server, const struct asked *asked);
-void route_admin(struct server *server, const struct asked *asked);
-void route_history(struct server *server, const struct asked *asked);
-void route_events(struct server *server, const struct asked *asked);
-void route_session(struct server *server, const struct asked *asked);
-void route_health(struct server *server, const struct asked *asked);
-void route_metrics(struct server *server, const struct asked *asked);
-void route_logs(struct server *server, const struct asked *asked);
-void route_logs_clear(struct server *server, const struct asked *asked);
-void route_reload(struct server *server, const struct asked *asked);
-void route_page(struct server *server, const struct asked *asked);
-void route_pair(struct server *server, const struct asked *asked);
-void route_sites(struct server *server, const struct asked *asked);
-void route_site_act(struct server *server, const struct asked *asked);
-void route_file(struct server *server, const struct asked *asked);
+void route_lock(struct server *server, const struct request_context *context);
+void route_unlock(struct server *server, const struct request_context *context);
+void route_renew(struct server *server, const struct request_context *context);
+void route_status(struct server *server, const struct request_context *context);
+void route_admin(struct server *server, const struct request_context *context);
+void route_history(struct server *server, const struct request_context *context);
+void route_events(struct server *server, const struct request_context *context);
+void route_session(struct server *server, const struct request_context *context);
+void route_health(struct server *server, const struct request_context *context);
+void route_metrics(struct server *server, const struct request_context *context);
+void route_logs(struct server *server, const struct request_context *context);
+void route_logs_clear(struct server *server, const struct request_context *context);
+void route_reload(struct server *server, const struct request_context *context);
+void route_page(struct server *server, const struct request_context *context);
+void route_pair(struct server *server, const struct request_context *context);
+void route_sites(struct server *server, const struct request_context *context);
+void route_site_act(struct server *server, const struct request_context *context);
+void route_file(struct server *server, const struct request_context *context);
 
 /* A site has shown its token. */
 struct site;
@@ -38,6 +38,6 @@ void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 /* Names the operator in the audit: "uid=1000 pid=4242", or the principal. */
 void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size);
 /* The answer's body is not sent, by net; a route asks only where GET does more than answer. */
-bool routes_is_head(const struct asked *asked);
+bool routes_is_head(const struct request_context *context);
 /* One JSON line that is ready in server->body. */
-void routes_json(struct server *server, const struct asked *asked, int status);
+void routes_json(struct server *server, const struct request_context *context, int status);

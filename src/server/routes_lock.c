@@ -5,34 +5,36 @@
 #include "server/routes.h"
 #include "server/server.h"
 
-static void refuse(struct server *server, const struct asked *asked, int err, const char *detail)
+static void refuse(struct server *server, const struct request_context *context, int err,
+		   const char *detail)
 {
-	respond_error(server->endpoints.net, asked, &server->body, err, detail);
+	respond_error(server->endpoints.net, context, &server->body, err, detail);
 }
 
-static struct endpoint *park(struct server *server, const struct asked *asked,
+static struct endpoint *park(struct server *server, const struct request_context *context,
 			     enum endpoint_kind kind)
 {
-	struct endpoint *endpoint = endpoint_open(&server->endpoints, asked->request->conn, kind,
-						  asked->verdict.allow_origin);
-	endpoint->route = asked->verdict.match.route->id;
+	struct endpoint *endpoint = endpoint_open(&server->endpoints, context->request->conn, kind,
+						  context->verdict.allow_origin);
+	endpoint->route = context->verdict.match.route->id;
 	return endpoint;
 }
 
 /* A refused body: answered, and the queued dropped. */
-static bool refused(struct server *server, const struct asked *asked, struct queued_event *queued,
-		    int rc)
+static bool refused(struct server *server, const struct request_context *context,
+		    struct queued_event *queued, int rc)
 {
 	if (rc == 0)
 		return false;
-	refuse(server, asked, -rc, queued->in.parsed.detail);
+	refuse(server, context, -rc, queued->in.parsed.detail);
 	event_queue_drop(&server->broker.queue, queued);
 	return true;
 }
 
-static void push(struct server *server, const struct asked *asked, struct queued_event *queued)
+static void push(struct server *server, const struct request_context *context,
+		 struct queued_event *queued)
 {
-	queued->in.event.from = party_of(PARTY_EXCHANGE, asked->request->conn);
+	queued->in.event.from = party_of(PARTY_EXCHANGE, context->request->conn);
 	event_queue_push(&server->broker.queue, queued);
 }
 
@@ -41,66 +43,66 @@ static bool wants_stream(const struct http_request *request)
 	return request->accept && strstr(request->accept, "text/event-stream");
 }
 
-void route_lock(struct server *server, const struct asked *asked)
+void route_lock(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	bool stream = wants_stream(request);
 	if (server->draining) {
-		refuse(server, asked, ERR_DRAINING, NULL);
+		refuse(server, context, ERR_DRAINING, NULL);
 		return;
 	}
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	struct event *event = &queued->in.event;
 	enum binding binding = stream ? BIND_STREAM : BIND_HTTP;
 	struct wire_context wire = server->live.wire;
-	access_principal(&asked->verdict.who, queued->who);
+	access_principal(&context->verdict.who, queued->who);
 	wire.principal = queued->who;
 	int rc = lock_parse(request->body, request->body_length, &wire, binding, &queued->in.parsed,
 			    event);
-	if (refused(server, asked, queued, rc))
+	if (refused(server, context, queued, rc))
 		return;
-	event->acquire.browser = asked->verdict.browser;
+	event->acquire.browser = context->verdict.browser;
 	event->acquire.principal = queued->who;
 	struct endpoint *endpoint =
-		park(server, asked, stream ? ENDPOINT_STREAM : ENDPOINT_REQUEST);
+		park(server, context, stream ? ENDPOINT_STREAM : ENDPOINT_REQUEST);
 	if (request->origin && !endpoint_count_browser(&server->endpoints, endpoint,
 						       request->origin, request->user_agent)) {
 		endpoint_shut(&server->endpoints, endpoint);
 		event_queue_drop(&server->broker.queue, queued);
-		refuse(server, asked, ERR_TOO_MANY_WAITING, NULL);
+		refuse(server, context, ERR_TOO_MANY_WAITING, NULL);
 		return;
 	}
-	push(server, asked, queued);
+	push(server, context, queued);
 }
 
-void route_unlock(struct server *server, const struct asked *asked)
+void route_unlock(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	struct event *event = &queued->in.event;
 	int rc = unlock_parse(request->body, request->body_length, &queued->in.parsed, event);
-	if (refused(server, asked, queued, rc))
+	if (refused(server, context, queued, rc))
 		return;
 	if (!event->release.token && !server->policy.bridge) {
 		snprintf(queued->in.parsed.detail, sizeof queued->in.parsed.detail,
 			 "field `token`: send the one that the lock was answered with");
-		(void)refused(server, asked, queued, -ERR_STALE);
+		(void)refused(server, context, queued, -ERR_STALE);
 		return;
 	}
-	park(server, asked, ENDPOINT_REQUEST);
-	push(server, asked, queued);
+	park(server, context, ENDPOINT_REQUEST);
+	push(server, context, queued);
 }
 
-void route_renew(struct server *server, const struct asked *asked)
+void route_renew(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	int rc = renew_parse(request->body, request->body_length, &server->live.wire,
 			     &queued->in.parsed, &queued->in.event);
-	if (refused(server, asked, queued, rc))
+	if (refused(server, context, queued, rc))
 		return;
-	park(server, asked, ENDPOINT_REQUEST);
-	push(server, asked, queued);
+	park(server, context, ENDPOINT_REQUEST);
+	push(server, context, queued);
 }
 
 static enum admin_act act_of(enum route_id route)
@@ -117,18 +119,18 @@ static enum admin_act act_of(enum route_id route)
 	return acts[route];
 }
 
-void route_admin(struct server *server, const struct asked *asked)
+void route_admin(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
-	const struct route_match *match = &asked->verdict.match;
+	const struct http_request *request = context->request;
+	const struct route_match *match = &context->verdict.match;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
-	access_principal(&asked->verdict.who, principal);
+	access_principal(&context->verdict.who, principal);
 	routes_who(&request->peer, principal, queued->who, sizeof queued->who);
 	int rc = admin_parse(request->body, request->body_length, act_of(match->route->id),
 			     match->lease, queued->who, &queued->in.parsed, &queued->in.event);
-	if (refused(server, asked, queued, rc))
+	if (refused(server, context, queued, rc))
 		return;
-	park(server, asked, ENDPOINT_REQUEST);
-	push(server, asked, queued);
+	park(server, context, ENDPOINT_REQUEST);
+	push(server, context, queued);
 }

@@ -13,9 +13,10 @@
 #include "wire/origin.h"
 #include "wire/render.h"
 
-static void refuse(struct server *server, const struct asked *asked, int err, const char *detail)
+static void refuse(struct server *server, const struct request_context *context, int err,
+		   const char *detail)
 {
-	respond_error(server->endpoints.net, asked, &server->body, err, detail);
+	respond_error(server->endpoints.net, context, &server->body, err, detail);
 }
 
 static int keep_sites(struct server *server, char *detail, size_t size)
@@ -40,8 +41,8 @@ void routes_site_used(struct server *server, struct site *site)
 
 /* ---- the page ---- */
 
-static void answer_ask(struct server *server, const struct asked *asked, const struct site_ask *ask,
-		       const char *status)
+static void answer_ask(struct server *server, const struct request_context *context,
+		       const struct site_ask *ask, const char *status)
 {
 	struct text *out = &server->body;
 	text_clear(out);
@@ -56,11 +57,12 @@ static void answer_ask(struct server *server, const struct asked *asked, const s
 	}
 	text_json_seconds(out, "expires_in_s", mono_since(ask->until, loop_now()));
 	text_char(out, '}');
-	routes_json(server, asked, 200);
+	routes_json(server, context, 200);
 	explicit_bzero(out->bytes, out->length);
 }
 
-static void ask_anew(struct server *server, const struct asked *asked, const char *origin)
+static void ask_anew(struct server *server, const struct request_context *context,
+		     const char *origin)
 {
 	const struct site_ask *ask = NULL;
 	uint8_t random[32];
@@ -73,44 +75,44 @@ static void ask_anew(struct server *server, const struct asked *asked, const cha
 		snprintf(detail, sizeof detail,
 			 "the operator was asked; ask again in %" PRId64 " s",
 			 (wait_ms + 999) / 1000);
-		refuse(server, asked, ERR_RATE_LIMITED, detail);
+		refuse(server, context, ERR_RATE_LIMITED, detail);
 	} else if (rc) {
 		snprintf(detail, sizeof detail, "an origin of more than %d bytes cannot be allowed",
 			 SITE_ORIGIN_BYTES);
-		refuse(server, asked, ERR_BAD_ORIGIN, detail);
+		refuse(server, context, ERR_BAD_ORIGIN, detail);
 	} else {
 		log_event(&server->observers.log, LOG_INFO, "a site asks to queue",
 			  log_str("origin", origin), log_int("ask", (int64_t)ask->id));
-		answer_ask(server, asked, ask, "asked");
+		answer_ask(server, context, ask, "asked");
 	}
 }
 
-static void look_after(struct server *server, const struct asked *asked, const char *origin,
-		       const char *secret)
+static void look_after(struct server *server, const struct request_context *context,
+		       const char *origin, const char *secret)
 {
 	struct site_ask *ask = sites_find_ask(&server->sites, origin, secret, loop_now());
 	if (!ask) {
-		refuse(server, asked, ERR_NOT_FOUND,
+		refuse(server, context, ERR_NOT_FOUND,
 		       "it was refused, or nobody answered; ask again");
 		return;
 	}
-	answer_ask(server, asked, ask, ask->token[0] ? "allowed" : "waiting");
+	answer_ask(server, context, ask, ask->token[0] ? "allowed" : "waiting");
 	if (ask->token[0]) /* told once */
 		sites_end_ask(ask);
 }
 
-void route_pair(struct server *server, const struct asked *asked)
+void route_pair(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	const char *origin = request->origin, *secret = NULL;
 	struct parsed parsed;
 	if (server->draining) {
-		refuse(server, asked, ERR_DRAINING, NULL);
+		refuse(server, context, ERR_DRAINING, NULL);
 		return;
 	}
 	if (!origin || !origin_is_normal(origin) ||
 	    access_origin_is_own(&server->policy.access, origin)) {
-		refuse(server, asked, ERR_BAD_ORIGIN, "only a page of another origin can ask");
+		refuse(server, context, ERR_BAD_ORIGIN, "only a page of another origin can ask");
 		return;
 	}
 	int rc = request->body_length == 0 ? 0
@@ -119,11 +121,11 @@ void route_pair(struct server *server, const struct asked *asked)
 	if (rc == 0 && request->body_length)
 		rc = json_name(&parsed, parsed.root, "ask", SECRET_HEX_BYTES - 1, &secret);
 	if (rc)
-		refuse(server, asked, -rc, parsed.detail);
+		refuse(server, context, -rc, parsed.detail);
 	else if (secret)
-		look_after(server, asked, origin, secret);
+		look_after(server, context, origin, secret);
 	else
-		ask_anew(server, asked, origin);
+		ask_anew(server, context, origin);
 	if (request->body_length)
 		parsed_finish(&parsed);
 }
@@ -166,7 +168,7 @@ static void add_ask(struct text *out, const struct site_ask *ask, struct mono_ms
 	text_char(out, '}');
 }
 
-void route_sites(struct server *server, const struct asked *asked)
+void route_sites(struct server *server, const struct request_context *context)
 {
 	const struct sites *sites = &server->sites;
 	struct text *out = &server->body;
@@ -183,7 +185,7 @@ void route_sites(struct server *server, const struct asked *asked)
 	for (int i = 0; i < SITE_ASKS_MAX; i++)
 		add_ask(out, &sites->asks[i], loop_now());
 	text_str(out, "]}");
-	routes_json(server, asked, 200);
+	routes_json(server, context, 200);
 }
 
 /* What cannot be kept is not allowed. */
@@ -234,9 +236,9 @@ static int revoke(struct server *server, uint64_t id, char ret_origin[SITE_ORIGI
 	return rc;
 }
 
-void route_site_act(struct server *server, const struct asked *asked)
+void route_site_act(struct server *server, const struct request_context *context)
 {
-	const struct route_match *match = &asked->verdict.match;
+	const struct route_match *match = &context->verdict.match;
 	char origin[SITE_ORIGIN_BYTES + 1] = "", principal[LIMIT_PRINCIPAL_BYTES + 1], who[96];
 	char detail[640] = "no site has this number; see: baton sites";
 	const char *word = "a site was refused";
@@ -251,16 +253,16 @@ void route_site_act(struct server *server, const struct asked *asked)
 		rc = revoke(server, match->lease, origin, detail, sizeof detail);
 	}
 	if (rc) {
-		refuse(server, asked, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
+		refuse(server, context, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
 		return;
 	}
-	access_principal(&asked->verdict.who, principal);
-	routes_who(&asked->request->peer, principal, who, sizeof who);
+	access_principal(&context->verdict.who, principal);
+	routes_who(&context->request->peer, principal, who, sizeof who);
 	log_event(&server->observers.log, LOG_INFO, word, log_str("origin", origin),
 		  log_str("who", who));
 	text_clear(&server->body);
 	text_str(&server->body, "{\"status\":\"ok\"");
 	text_json_str(&server->body, "origin", origin);
 	text_char(&server->body, '}');
-	routes_json(server, asked, 200);
+	routes_json(server, context, 200);
 }

@@ -7,18 +7,18 @@
 #include "server/server.h"
 #include "wire/render.h"
 
-void route_status(struct server *server, const struct asked *asked)
+void route_status(struct server *server, const struct request_context *context)
 {
 	uint64_t limit = UINT64_MAX;
-	(void)route_query_u64(asked->request->query, "limit", &limit);
-	endpoint_open(&server->endpoints, asked->request->conn, ENDPOINT_LISTING,
-		      asked->verdict.allow_origin);
-	(void)listing_begin(server, asked->request->conn, false, limit);
+	(void)route_query_u64(context->request->query, "limit", &limit);
+	endpoint_open(&server->endpoints, context->request->conn, ENDPOINT_LISTING,
+		      context->verdict.allow_origin);
+	(void)listing_begin(server, context->request->conn, false, limit);
 }
 
-void route_events(struct server *server, const struct asked *asked)
+void route_events(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	struct observers *observers = &server->observers;
 	uint64_t last = observers->change_next - 1;
 	if (request->last_event_id)
@@ -29,16 +29,16 @@ void route_events(struct server *server, const struct asked *asked)
 	if (last >= observers->change_next) /* of a broker that was ahead of us: not ours */
 		last = observers->change_next - 1;
 	struct endpoint *endpoint = endpoint_open(&server->endpoints, request->conn, ENDPOINT_FEED,
-						  asked->verdict.allow_origin);
+						  context->verdict.allow_origin);
 	endpoint->sent = last;
 	respond_stream(server->endpoints.net, request->conn, endpoint->origin, "text/event-stream");
-	if (routes_is_head(asked)) {
+	if (routes_is_head(context)) {
 		endpoint_shut(&server->endpoints, endpoint);
 		http_stream_end(server->endpoints.net, request->conn);
 	}
 }
 
-void route_health(struct server *server, const struct asked *asked)
+void route_health(struct server *server, const struct request_context *context)
 {
 	struct core_stats stats;
 	core_stats(server->broker.core, &stats);
@@ -53,7 +53,7 @@ void route_health(struct server *server, const struct asked *asked)
 	render_grants(&server->body, grants, left_ms, facts_grants_detail(server, grants));
 	text_json_u64(&server->body, "epoch", stats.epoch);
 	text_char(&server->body, '}');
-	routes_json(server, asked, server->draining ? 503 : 200);
+	routes_json(server, context, server->draining ? 503 : 200);
 }
 
 static void add_own_metrics(struct server *server, struct text *out)
@@ -84,7 +84,7 @@ static void add_own_metrics(struct server *server, struct text *out)
 	}
 }
 
-void route_metrics(struct server *server, const struct asked *asked)
+void route_metrics(struct server *server, const struct request_context *context)
 {
 	const struct answer answer = {.status = 200,
 				      .content_type = "text/plain; version=0.0.4; charset=utf-8"};
@@ -106,18 +106,18 @@ void route_metrics(struct server *server, const struct asked *asked)
 	render_histograms(&server->body, "baton_hold_seconds",
 			  "How long leases were held, by class.", server->tally.holds);
 	add_own_metrics(server, &server->body);
-	respond_text(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, &server->body);
 }
 
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
-void route_logs(struct server *server, const struct asked *asked)
+void route_logs(struct server *server, const struct request_context *context)
 {
 	const struct observers *o = &server->observers;
 	struct text *out = &server->body;
 	uint64_t limit = 200, since = 0;
-	(void)route_query_u64(asked->request->query, "limit", &limit);
-	bool from = route_query_u64(asked->request->query, "since", &since);
+	(void)route_query_u64(context->request->query, "limit", &limit);
+	bool from = route_query_u64(context->request->query, "since", &since);
 	uint64_t first = since > o->line_oldest ? since : o->line_oldest;
 	if (!from && o->line_next - o->line_oldest > limit)
 		first = o->line_next - limit; /* the newest */
@@ -143,16 +143,16 @@ void route_logs(struct server *server, const struct asked *asked)
 	text_char(out, '}');
 	/* The same address is a page for who accepts text/html. */
 	const struct answer answer = {.status = 200, .content_type = "application/json"};
-	respond_with(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+	respond_with(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, out, "Vary", "Accept");
 }
 
-void route_logs_clear(struct server *server, const struct asked *asked)
+void route_logs_clear(struct server *server, const struct request_context *context)
 {
 	struct answer answer;
 	observe_clear_lines(&server->observers);
 	text_clear(&server->body);
 	answer_ok(&server->body, &answer);
-	respond_text(server->endpoints.net, asked->request->conn, asked->verdict.allow_origin,
+	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, &server->body);
 }

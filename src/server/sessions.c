@@ -67,7 +67,7 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 
 /* A WebSocket: Host and Origin were judged; a refusal is told after the handshake, because a page
  * cannot read the status of a refused one. */
-void route_session(struct server *server, const struct asked *asked)
+void route_session(struct server *server, const struct request_context *asked)
 {
 	const struct http_request *request = asked->request;
 	struct net *net = server->endpoints.net;
