@@ -320,7 +320,7 @@ int boot_begin(struct server *server, int argc, char **argv, char *detail, size_
 	text_init(&server->body);
 	text_init(&server->line);
 	listings_init(&server->listings);
-	places_init(&server->places);
+	position_updates_init(&server->position_updates);
 	endpoints_init(&server->endpoints, NULL);
 	server->config_watch.trail.fd = -1;
 	server->sockets.trail.fd = -1;
@@ -349,7 +349,7 @@ void boot_end(struct server *server)
 	reload_watch_end(&server->config_watch);
 	dev_end(&server->dev_watch);
 	listings_finish(&server->listings);
-	places_finish(&server->places);
+	position_updates_finish(&server->position_updates);
 	net_destroy(server->endpoints.net);
 	endpoints_finish(&server->endpoints);
 	if (server->broker.core) {

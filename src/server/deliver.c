@@ -29,16 +29,18 @@ void deliver_body(struct server *server, uint64_t conn)
 static void note_place(struct server *server, struct party to, const struct send_effect *send,
 		       const struct facts *facts)
 {
-	struct places_told said = {PLACES_UNTOLD, MONO_NEVER};
+	struct position_updates_told said = {POSITION_UPDATES_UNTOLD, MONO_NEVER};
 	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED) {
-		places_watch(&server->places, send->lease, to, send->ref, said, server->broker.now);
+		position_updates_watch(&server->position_updates, send->lease, to, send->ref, said,
+				       server->broker.now);
 	} else if (send->msg == MSG_QUEUED && facts->wire.has_place) { /* not granted already */
 		said.position = facts->wire.position;
 		said.promise = core_promise(server->broker.core, send->lease);
-		places_watch(&server->places, send->lease, to, send->ref, said, server->broker.now);
+		position_updates_watch(&server->position_updates, send->lease, to, send->ref, said,
+				       server->broker.now);
 	}
 	if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)
-		places_forget(&server->places, send->lease);
+		position_updates_forget(&server->position_updates, send->lease);
 }
 
 static int close_code(int err)
@@ -266,7 +268,7 @@ static void on_appended(void *ctx, const struct record *record)
 static void on_queue_changed(void *ctx)
 {
 	struct server *server = ctx;
-	server->places.dirty = true;
+	server->position_updates.dirty = true;
 }
 
 /* The folder may have been made anew. */

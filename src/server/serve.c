@@ -122,8 +122,9 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	struct mono_ms wake = MONO_NEVER;
 	unsigned streams =
 		server->endpoints.counts[ENDPOINT_STREAM] + server->endpoints.counts[ENDPOINT_FEED];
-	places_step(&server->places, server->broker.core, now, deliver_place, server);
-	wake = mono_min(wake, places_wake(&server->places, now));
+	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
+			      server);
+	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
 	wake = mono_min(wake, listings_step(server));
 	if (deliver_feeds(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));

@@ -10,8 +10,8 @@
 #include "server/listing.h"
 #include "server/logfile.h"
 #include "server/observe.h"
-#include "server/places.h"
 #include "server/policy.h"
+#include "server/position_updates.h"
 #include "server/processes.h"
 #include "server/reload.h"
 #include "server/samples.h"
@@ -41,7 +41,7 @@ struct server {
 	struct observers observers;
 	struct live live;
 	struct listings listings;
-	struct places places;
+	struct position_updates position_updates;
 	struct samples samples;
 	struct tally tally;
 	struct logfile logfile;

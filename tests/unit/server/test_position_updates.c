@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "server/places.h"
+#include "server/position_updates.h"
 
 enum { CLAIMS = 1000 };
 static int64_t positions[CLAIMS];
@@ -29,11 +29,11 @@ struct mono_ms core_promise(const struct core *core, uint64_t claim_id)
 }
 
 /* Watched by connection id + 7, as `tell` checks. */
-static void watch(struct places *places, uint64_t claim, int64_t position, int64_t now)
+static void watch(struct position_updates *updates, uint64_t claim, int64_t position, int64_t now)
 {
-	struct places_told said = {position, promises[claim]};
-	places_watch(places, claim, party_of(PARTY_SESSION, claim + 7), 1, said,
-		     (struct mono_ms){now});
+	struct position_updates_told said = {position, promises[claim]};
+	position_updates_watch(updates, claim, party_of(PARTY_SESSION, claim + 7), 1, said,
+			       (struct mono_ms){now});
 }
 
 static void tell(void *ctx, struct party to, const struct send_effect *queued)
@@ -48,81 +48,82 @@ static void tell(void *ctx, struct party to, const struct send_effect *queued)
 
 static int set_up(void **state)
 {
-	struct places *places = calloc(1, sizeof *places);
-	places_init(places);
+	struct position_updates *updates = calloc(1, sizeof *updates);
+	position_updates_init(updates);
 	told = 0;
 	for (int i = 0; i < CLAIMS; i++) {
 		positions[i] = i;
 		promises[i] = (struct mono_ms){90000 + i};
 		told_claim[i] = 0;
 	}
-	*state = places;
+	*state = updates;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	places_finish(*state);
+	position_updates_finish(*state);
 	free(*state);
 	return 0;
 }
 
-static void step_at(struct places *places, int64_t now)
+static void step_at(struct position_updates *updates, int64_t now)
 {
-	places_step(places, NULL, (struct mono_ms){now}, tell, NULL);
+	position_updates_step(updates, NULL, (struct mono_ms){now}, tell, NULL);
 }
 
 /* Nothing changed: nothing is told and nothing is due. */
 static void test_quiet(void **state)
 {
-	struct places *places = *state;
+	struct position_updates *updates = *state;
 	const struct mono_ms now = {5000};
-	assert_true(places_wake(places, now).v == INT64_MAX);
-	watch(places, 3, 3, now.v);
-	assert_true(places_wake(places, now).v == INT64_MAX);
-	places->dirty = true;
-	step_at(places, 9000);
+	assert_true(position_updates_wake(updates, now).v == INT64_MAX);
+	watch(updates, 3, 3, now.v);
+	assert_true(position_updates_wake(updates, now).v == INT64_MAX);
+	updates->dirty = true;
+	step_at(updates, 9000);
 	assert_int_equal(told, 0);
-	assert_true(places_wake(places, (struct mono_ms){9000}).v == INT64_MAX);
+	assert_true(position_updates_wake(updates, (struct mono_ms){9000}).v == INT64_MAX);
 }
 
 /* What was guaranteed is another now, at the same place: a new configuration, or a pause is over.
  */
 static void test_promise(void **state)
 {
-	struct places *places = *state;
-	watch(places, 3, 3, 5000);
+	struct position_updates *updates = *state;
+	watch(updates, 3, 3, 5000);
 	promises[3] = MONO_NEVER;
-	places->dirty = true;
-	step_at(places, 5000 + PLACES_INTERVAL_MS);
+	updates->dirty = true;
+	step_at(updates, 5000 + POSITION_UPDATES_INTERVAL_MS);
 	assert_int_equal(told, 1);
-	places->dirty = true;
-	step_at(places, 9000);
+	updates->dirty = true;
+	step_at(updates, 9000);
 	assert_int_equal(told, 1);
 	promises[3] = (struct mono_ms){120000};
-	places->dirty = true;
-	step_at(places, 10000);
+	updates->dirty = true;
+	step_at(updates, 10000);
 	assert_int_equal(told, 2);
 }
 
 /* A claim is told once in the interval at most, and no change is lost. */
 static void test_rate(void **state)
 {
-	struct places *places = *state;
-	watch(places, 3, 3, 5000);
+	struct position_updates *updates = *state;
+	watch(updates, 3, 3, 5000);
 	positions[3] = 2;
-	places->dirty = true;
-	step_at(places, 5500);
+	updates->dirty = true;
+	step_at(updates, 5500);
 	assert_int_equal(told, 0); /* told its place half a second ago */
-	assert_int_equal(places_wake(places, (struct mono_ms){5500}).v, 5500 + PLACES_SWEEP_MS);
-	step_at(places, 5500 + PLACES_SWEEP_MS - 1);
-	step_at(places, 5000 + PLACES_INTERVAL_MS);
+	assert_int_equal(position_updates_wake(updates, (struct mono_ms){5500}).v,
+			 5500 + POSITION_UPDATES_SWEEP_MS);
+	step_at(updates, 5500 + POSITION_UPDATES_SWEEP_MS - 1);
+	step_at(updates, 5000 + POSITION_UPDATES_INTERVAL_MS);
 	assert_int_equal(told, 1);
 	positions[3] = 1;
-	places->dirty = true;
-	step_at(places, 6000);
+	updates->dirty = true;
+	step_at(updates, 6000);
 	assert_int_equal(told, 1);
-	step_at(places, 5000 + 2 * PLACES_INTERVAL_MS);
+	step_at(updates, 5000 + 2 * POSITION_UPDATES_INTERVAL_MS);
 	assert_int_equal(told, 2);
 }
 
@@ -130,75 +131,75 @@ static void test_rate(void **state)
  * before, and when the sweep has just passed by for another's sake. */
 static void test_within_a_second(void **state)
 {
-	struct places *places = *state;
-	for (int64_t change = 1; change <= PLACES_INTERVAL_MS; change += 7) {
+	struct position_updates *updates = *state;
+	for (int64_t change = 1; change <= POSITION_UPDATES_INTERVAL_MS; change += 7) {
 		const int64_t start = 10000 * change;
 		told = 0;
-		watch(places, 3, positions[3], start);
-		places->dirty = true;
-		step_at(places, start + change - 1); /* another's change */
+		watch(updates, 3, positions[3], start);
+		updates->dirty = true;
+		step_at(updates, start + change - 1); /* another's change */
 		positions[3]++;
-		places->dirty = true;
+		updates->dirty = true;
 		int64_t now = start + change;
-		for (step_at(places, now); told == 0; step_at(places, now))
-			now = places_wake(places, (struct mono_ms){now}).v;
+		for (step_at(updates, now); told == 0; step_at(updates, now))
+			now = position_updates_wake(updates, (struct mono_ms){now}).v;
 		assert_true(now - (start + change) < 1000);
 		assert_int_equal(told, 1);
-		places_forget(places, 3);
-		step_at(places, now + 1000);
+		position_updates_forget(updates, 3);
+		step_at(updates, now + 1000);
 	}
 }
 
 /* Who came back with a waiting claim has heard no place yet: it is told, though nothing changed. */
 static void test_untold(void **state)
 {
-	struct places *places = *state;
+	struct position_updates *updates = *state;
 	struct mono_ms now = {5000};
-	watch(places, 3, PLACES_UNTOLD, now.v);
-	for (step_at(places, now.v); told == 0; step_at(places, now.v))
-		now = places_wake(places, now);
+	watch(updates, 3, POSITION_UPDATES_UNTOLD, now.v);
+	for (step_at(updates, now.v); told == 0; step_at(updates, now.v))
+		now = position_updates_wake(updates, now);
 	assert_true(now.v - 5000 < 1000);
 	assert_int_equal(told_claim[3], 1);
-	step_at(places, now.v + 1000);
+	step_at(updates, now.v + 1000);
 	assert_int_equal(told, 1);
 }
 
 /* A claim that no longer waits is forgotten; forgetting twice does no harm. */
 static void test_forget(void **state)
 {
-	struct places *places = *state;
-	watch(places, 3, 3, 0);
-	watch(places, 4, 4, 0);
+	struct position_updates *updates = *state;
+	watch(updates, 3, 3, 0);
+	watch(updates, 4, 4, 0);
 	positions[3] = -1;
-	places->dirty = true;
-	step_at(places, 9000);
-	assert_int_equal(places->by_claim.count, 1);
-	places_forget(places, 3);
-	places_forget(places, 4);
-	places_forget(places, 4);
-	assert_int_equal(places->by_claim.count, 0);
+	updates->dirty = true;
+	step_at(updates, 9000);
+	assert_int_equal(updates->by_claim.count, 1);
+	position_updates_forget(updates, 3);
+	position_updates_forget(updates, 4);
+	position_updates_forget(updates, 4);
+	assert_int_equal(updates->by_claim.count, 0);
 }
 
 /* A sweep goes through all in steps, also when claims go away in its middle. */
 static void test_steps(void **state)
 {
-	struct places *places = *state;
+	struct position_updates *updates = *state;
 	unsigned steps = 0;
 	for (unsigned i = 0; i < CLAIMS; i++) {
-		watch(places, i, positions[i], 0);
+		watch(updates, i, positions[i], 0);
 		positions[i]++;
 	}
-	places->dirty = true;
+	updates->dirty = true;
 	const struct mono_ms now = {9000};
-	while (places_wake(places, now).v == now.v) {
+	while (position_updates_wake(updates, now).v == now.v) {
 		unsigned before = told;
-		step_at(places, now.v);
-		assert_true(told - before <= PLACES_PER_TURN);
+		step_at(updates, now.v);
+		assert_true(told - before <= POSITION_UPDATES_PER_TURN);
 		if (steps++ == 2)
 			for (unsigned i = 300; i < 600; i++)
-				places_forget(places, i);
+				position_updates_forget(updates, i);
 	}
-	assert_true(steps >= (CLAIMS - 300) / PLACES_PER_TURN);
+	assert_true(steps >= (CLAIMS - 300) / POSITION_UPDATES_PER_TURN);
 	for (unsigned i = 0; i < CLAIMS; i++)
 		if (i < 300 || i >= 600)
 			assert_int_equal(told_claim[i], 1);
