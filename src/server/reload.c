@@ -114,12 +114,12 @@ static void add_words(struct text *out, const char *key, const char *words)
 	text_char(out, ']');
 }
 
-void route_reload(struct server *server, const struct request_context *asked)
+void route_reload(struct server *server, const struct request_context *context)
 {
 	struct settings_change change;
 	char detail[512];
 	if (reload_settings(server, &change, detail, sizeof detail)) {
-		respond_error(server->endpoints.net, asked, &server->body, ERR_CONFIG, detail);
+		respond_error(server->endpoints.net, context, &server->body, ERR_CONFIG, detail);
 		return;
 	}
 	text_clear(&server->body);
@@ -127,7 +127,7 @@ void route_reload(struct server *server, const struct request_context *asked)
 	add_words(&server->body, "changed", change.applied);
 	add_words(&server->body, "needs_restart", change.restart);
 	text_char(&server->body, '}');
-	routes_json(server, asked, 200);
+	routes_json(server, context, 200);
 }
 
 static void on_changed(void *ctx)

@@ -67,23 +67,23 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 
 /* A WebSocket: Host and Origin were judged; a refusal is told after the handshake, because a page
  * cannot read the status of a refused one. */
-void route_session(struct server *server, const struct request_context *asked)
+void route_session(struct server *server, const struct request_context *context)
 {
-	const struct http_request *request = asked->request;
+	const struct http_request *request = context->request;
 	struct net *net = server->endpoints.net;
 	if (!request->websocket) {
-		respond_error(net, asked, &server->body, ERR_BAD_REQUEST,
+		respond_error(net, context, &server->body, ERR_BAD_REQUEST,
 			      "this route takes a WebSocket (RFC 6455, version 13)");
 		return;
 	}
 	if (http_accept_websocket(net, request->conn))
 		return;
-	struct endpoint *endpoint =
-		greet(server, request->conn, &request->peer, BIND_TAB, asked->verdict.allow_origin);
-	endpoint->session->rights = asked->verdict.rights;
-	endpoint->session->browser = asked->verdict.browser;
-	endpoint->session->paired = asked->verdict.paired;
-	access_principal(&asked->verdict.who, endpoint->session->principal);
+	struct endpoint *endpoint = greet(server, request->conn, &request->peer, BIND_TAB,
+					  context->verdict.allow_origin);
+	endpoint->session->rights = context->verdict.rights;
+	endpoint->session->browser = context->verdict.browser;
+	endpoint->session->paired = context->verdict.paired;
+	access_principal(&context->verdict.who, endpoint->session->principal);
 	if (server->draining)
 		turn_away(server, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	else if (request->reserved)
