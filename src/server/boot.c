@@ -319,7 +319,7 @@ int boot_begin(struct server *server, int argc, char **argv, char *detail, size_
 {
 	text_init(&server->body);
 	text_init(&server->line);
-	listings_init(&server->listings);
+	status_streams_init(&server->status_streams);
 	position_updates_init(&server->position_updates);
 	endpoints_init(&server->endpoints, NULL);
 	server->config_watch.trail.fd = -1;
@@ -348,7 +348,7 @@ void boot_end(struct server *server)
 	sockets_forget(server);
 	reload_watch_end(&server->config_watch);
 	dev_end(&server->dev_watch);
-	listings_finish(&server->listings);
+	status_streams_finish(&server->status_streams);
 	position_updates_finish(&server->position_updates);
 	net_destroy(server->endpoints.net);
 	endpoints_finish(&server->endpoints);

@@ -171,7 +171,7 @@ static void on_send(void *ctx, struct party to, const struct send_effect *send)
 		break;
 	case ENDPOINT_ANSWERED:
 	case ENDPOINT_FEED:
-	case ENDPOINT_LISTING:
+	case ENDPOINT_STATUS:
 	case ENDPOINT_LEAVING:
 	case ENDPOINT_KIND_COUNT:
 		break;

@@ -14,7 +14,7 @@ enum endpoint_kind {
 	ENDPOINT_ANSWERED, /* a grant was answered; whether it arrives is not known yet */
 	ENDPOINT_STREAM,   /* a lock over Server-Sent Events */
 	ENDPOINT_FEED,     /* /v1/gpu/events */
-	ENDPOINT_LISTING,  /* a status that is written in slices */
+	ENDPOINT_STATUS,   /* a status that is written in slices */
 	ENDPOINT_GREETING, /* a session that has not said hello */
 	ENDPOINT_SESSION,
 	ENDPOINT_LEAVING, /* a session that was told to go and has not gone yet */

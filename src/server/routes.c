@@ -143,8 +143,8 @@ void routes_on_gone(void *ctx, uint64_t conn)
 					  party_of(PARTY_EXCHANGE, conn))
 				->closed.undelivered = endpoint->kind != ENDPOINT_STREAM;
 		break;
-	case ENDPOINT_LISTING:
-		listing_drop(&server->listings, conn);
+	case ENDPOINT_STATUS:
+		status_stream_drop(&server->status_streams, conn);
 		break;
 	case ENDPOINT_FEED:
 	case ENDPOINT_GREETING:

@@ -11,9 +11,9 @@ void route_status(struct server *server, const struct request_context *context)
 {
 	uint64_t limit = UINT64_MAX;
 	(void)route_query_u64(context->request->query, "limit", &limit);
-	endpoint_open(&server->endpoints, context->request->conn, ENDPOINT_LISTING,
+	endpoint_open(&server->endpoints, context->request->conn, ENDPOINT_STATUS,
 		      context->verdict.allow_origin);
-	(void)listing_begin(server, context->request->conn, false, limit);
+	(void)status_stream_begin(server, context->request->conn, false, limit);
 }
 
 void route_events(struct server *server, const struct request_context *context)

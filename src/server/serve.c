@@ -125,7 +125,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
 			      server);
 	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
-	wake = mono_min(wake, listings_step(server));
+	wake = mono_min(wake, status_streams_step(server));
 	if (deliver_feeds(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(server, now);

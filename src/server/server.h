@@ -7,7 +7,6 @@
 #include "server/endpoints.h"
 #include "server/files.h"
 #include "server/hangup.h"
-#include "server/listing.h"
 #include "server/logfile.h"
 #include "server/observe.h"
 #include "server/policy.h"
@@ -17,6 +16,7 @@
 #include "server/samples.h"
 #include "server/sites.h"
 #include "server/sockets.h"
+#include "server/status_stream.h"
 #include "server/tally.h"
 
 struct loop;
@@ -40,7 +40,7 @@ struct server {
 	struct files files;
 	struct observers observers;
 	struct live live;
-	struct listings listings;
+	struct status_streams status_streams;
 	struct position_updates position_updates;
 	struct samples samples;
 	struct tally tally;

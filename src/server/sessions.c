@@ -323,7 +323,7 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		on_admin(server, endpoint, queued);
 		return;
 	case MESSAGE_STATUS:
-		if (!listing_begin(server, endpoint->conn, true, in->limit))
+		if (!status_stream_begin(server, endpoint->conn, true, in->limit))
 			deny(server, endpoint->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
 	case MESSAGE_SUBSCRIBE:
@@ -400,7 +400,7 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 	}
 	server->observers.subscribers -= endpoint->session->events;
 	server->observers.line_subscribers -= endpoint->session->logs;
-	listing_drop(&server->listings, conn);
+	status_stream_drop(&server->status_streams, conn);
 	endpoint_shut(&server->endpoints, endpoint);
 }
 

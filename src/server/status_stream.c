@@ -1,0 +1,265 @@
+/* status_stream: walks the core's views for GET /v1/gpu/status and the `status` message, part by
+ * part. Asks, never changes. Called by the route, the sessions and once per loop turn. */
+#include "server/status_stream.h"
+
+#include <stdlib.h>
+
+#include "net/loop.h"
+#include "server/facts.h"
+#include "server/respond.h"
+#include "server/server.h"
+
+struct status_stream {
+	struct list link; /* streams.all */
+	struct render render;
+	struct text text;
+	uint64_t conn, limit;
+	bool own; /* only what is of this session, which has no number before its welcome */
+	uint64_t session;
+	uint64_t after;    /* holders: id of the last row */
+	uint32_t position; /* waiters: the next row */
+	bool as_message, begun;
+};
+
+void status_streams_init(struct status_streams *streams)
+{
+	*streams = (struct status_streams){0};
+	list_init(&streams->all);
+}
+
+static void destroy(struct status_streams *streams, struct status_stream *stream)
+{
+	list_remove(&stream->link);
+	streams->count--;
+	render_finish(&stream->render);
+	text_finish(&stream->text);
+	free(stream);
+}
+
+void status_streams_finish(struct status_streams *streams)
+{
+	list_each(it, next, &streams->all)
+		destroy(streams, container_of(it, struct status_stream, link));
+}
+
+static struct status_stream *status_stream_of(const struct status_streams *streams, uint64_t conn)
+{
+	list_each(it, next, &streams->all)
+	{
+		struct status_stream *stream = container_of(it, struct status_stream, link);
+		if (stream->conn == conn)
+			return stream;
+	}
+	return NULL;
+}
+
+void status_stream_drop(struct status_streams *streams, uint64_t conn)
+{
+	struct status_stream *stream = status_stream_of(streams, conn);
+	if (stream)
+		destroy(streams, stream);
+}
+
+static bool is_shown(const struct status_stream *stream, const struct claim_view *view)
+{
+	return !stream->own || (stream->session && view->rec->session == stream->session);
+}
+
+static bool add_waiter(const struct server *server, struct status_stream *stream)
+{
+	const struct core *core = server->broker.core;
+	struct mono_ms now = server->broker.now;
+	struct claim_view view;
+	struct why why;
+	if (stream->position >= stream->limit ||
+	    !core_waiter_at(core, stream->position, now, &view))
+		return false;
+	if (!is_shown(stream, &view)) {
+		stream->position++;
+		return true;
+	}
+	if (stream->render.part == RENDER_QUEUED) {
+		render_queued(&stream->render, &view);
+	} else if (stream->render.part == RENDER_START_TIMES) {
+		render_start_time(&stream->render, &view);
+	} else {
+		uint64_t id = view.rec->id;
+		char names[FACTS_NAMES_BYTES];
+		core_why(core, id, now, &why);
+		struct render_wait wait = {.position = stream->position,
+					   .why = &why,
+					   .holder_name = facts_in_the_way(core, &why, now, names)};
+		facts_told(core, id, now, server->broker.wall, &wait.told);
+		render_waiter(&stream->render, &view, now, &server->live.settings.core, &wait);
+	}
+	stream->position++;
+	return true;
+}
+
+static bool add_holder(const struct server *server, struct status_stream *stream)
+{
+	const struct core *core = server->broker.core;
+	struct mono_ms now = server->broker.now;
+	struct claim_view view;
+	if (!core_holder_after(core, stream->after, now, &view))
+		return false;
+	stream->after = view.rec->id;
+	if (!is_shown(stream, &view))
+		return true;
+	render_lease(&stream->render, &view, now, &server->live.settings.core,
+		     facts_name(core, view.yield_for, now));
+	return true;
+}
+
+static bool add_gpu(const struct server *server, struct status_stream *stream)
+{
+	struct gpu_view gpu;
+	if (!core_gpu(server->broker.core, stream->position, &gpu))
+		return false;
+	render_gpu(&stream->render, stream->position++, &gpu);
+	return true;
+}
+
+/* One row; false: the whole status is written. */
+static bool add_row(const struct server *server, struct status_stream *stream)
+{
+	bool added = false;
+	switch (stream->render.part) {
+	case RENDER_GPUS:
+		added = add_gpu(server, stream);
+		break;
+	case RENDER_LEASES:
+		added = add_holder(server, stream);
+		break;
+	case RENDER_QUEUED:
+	case RENDER_START_TIMES:
+	case RENDER_WAITING:
+		added = add_waiter(server, stream);
+		break;
+	case RENDER_HEAD:
+		break;
+	case RENDER_END:
+		return false;
+	}
+	if (!added) {
+		stream->position = 0;
+		stream->after = 0;
+		render_next(&stream->render);
+	}
+	return true;
+}
+
+/* True: there is more to write. */
+static bool add_slice(const struct server *server, struct status_stream *stream, struct mono_ms end)
+{
+	do {
+		for (int n = 0; n < LISTING_ROWS_PER_LOOK; n++)
+			if (!add_row(server, stream))
+				return false;
+	} while (mono_before(loop_now(), end));
+	return true;
+}
+
+/* A status that fits into one slice has a length; a longer one is a stream. */
+static void send_http(struct server *server, struct status_stream *stream, bool more)
+{
+	struct net *net = server->endpoints.net;
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, stream->conn);
+	const char *origin = endpoint ? endpoint->origin : NULL;
+	const struct answer answer = {.status = 200, .content_type = "application/json"};
+	if (!stream->begun && !more) {
+		respond_text(net, stream->conn, origin, &answer, &stream->text);
+		return;
+	}
+	if (!stream->begun)
+		respond_stream(net, stream->conn, origin, answer.content_type);
+	stream->begun = true;
+	http_stream_write(net, stream->conn, stream->text.bytes, stream->text.length);
+	text_clear(&stream->text);
+	if (!more)
+		http_stream_end(net, stream->conn);
+}
+
+static bool reader_lags(const struct server *server, const struct status_stream *stream)
+{
+	return stream->begun &&
+	       http_stream_pending(server->endpoints.net, stream->conn) > LISTING_PENDING_BYTES;
+}
+
+/* True: there is more to write. The stream is gone otherwise. */
+static bool step(struct server *server, struct status_stream *stream, struct mono_ms end)
+{
+	bool more = add_slice(server, stream, end);
+	uint64_t conn = stream->conn;
+	if (!stream->as_message)
+		send_http(server, stream, more);
+	else if (!more)
+		session_send(server->endpoints.net, conn, stream->text.bytes, stream->text.length);
+	if (more)
+		return true;
+	if (!stream->as_message)
+		endpoint_shut(&server->endpoints, endpoint_of(&server->endpoints, conn));
+	destroy(&server->status_streams, stream);
+	return false;
+}
+
+bool status_stream_begin(struct server *server, uint64_t conn, bool as_message, uint64_t limit)
+{
+	const struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
+	bool own = endpoint && endpoint->session && endpoint->session->rights == ACCESS_QUEUE;
+	struct core_stats stats;
+	struct claim_view holder;
+	if (status_stream_of(&server->status_streams, conn))
+		return false;
+	struct status_stream *stream = calloc(1, sizeof *stream);
+	if (!stream)
+		abort();
+	core_stats(server->broker.core, &stats);
+	struct render_head head = {
+		.stats = &stats,
+		.version = BATON_VERSION,
+		.paused_reason = server->paused_reason,
+		.uptime_ms = mono_since(server->broker.now, server->started),
+		.wall = server->broker.wall,
+		.draining = server->draining,
+	};
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		core_waits(server->broker.core, (enum lease_class)cls, &head.waits[cls]);
+	head.grants = core_grants(server->broker.core, server->broker.now, &head.grants_left_ms);
+	head.grants_detail = facts_grants_detail(server, head.grants);
+	if (!own && core_holder_after(server->broker.core, 0, server->broker.now, &holder))
+		head.owner = holder.rec->name;
+	stream->conn = conn;
+	stream->as_message = as_message;
+	stream->limit = limit;
+	stream->own = own;
+	stream->session = own ? endpoint->session->id : 0;
+	text_init(&stream->text);
+	render_begin(&stream->render, &stream->text, &head, as_message);
+	list_init(&stream->link);
+	list_append(&server->status_streams.all, &stream->link);
+	server->status_streams.count++;
+	return true;
+}
+
+struct mono_ms status_streams_step(struct server *server)
+{
+	struct list *all = &server->status_streams.all;
+	if (server->status_streams.count == 0)
+		return MONO_NEVER;
+	struct mono_ms wake = MONO_NEVER, now = loop_now();
+	struct mono_ms end = mono_after(now, LISTING_SLICE_MS);
+	for (unsigned left = server->status_streams.count; left > 0; left--) {
+		struct status_stream *stream = container_of(all->next, struct status_stream, link);
+		list_remove(&stream->link);
+		list_append(all, &stream->link);
+		if (reader_lags(server, stream)) {
+			wake = mono_min(wake, mono_after(now, LISTING_LAG_MS));
+			continue;
+		}
+		bool more = step(server, stream, end);
+		if (more || (left > 1 && mono_due(end, loop_now())))
+			return now;
+	}
+	return wake;
+}
