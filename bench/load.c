@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAMPLES_MAX = 1 << 22 };
+enum { VRAM_HISTORY_MAX = 1 << 22 };
 
 struct samples {
 	double *v;
@@ -77,7 +77,7 @@ void client_consume(struct client *client, size_t length)
 
 static void sample_add(struct samples *samples, double seconds)
 {
-	if (samples->count < SAMPLES_MAX)
+	if (samples->count < VRAM_HISTORY_MAX)
 		samples->v[samples->count++] = seconds;
 }
 
@@ -206,8 +206,8 @@ int main(int argc, char **argv)
 		read_bearer(argv[5], bearer, sizeof(bearer));
 	int count = atoi(argv[3]), epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct client *clients = clients_connect(protocol, argv[2], count, epoll);
-	struct tally tally = {.offered.v = malloc(SAMPLES_MAX * sizeof(double)),
-			      .granted.v = malloc(SAMPLES_MAX * sizeof(double))};
+	struct tally tally = {.offered.v = malloc(VRAM_HISTORY_MAX * sizeof(double)),
+			      .granted.v = malloc(VRAM_HISTORY_MAX * sizeof(double))};
 	bool by_cycles = strchr(argv[4], 'c') != NULL;
 	long cycles_max = by_cycles ? atol(argv[4]) : LONG_MAX;
 	double begin = now_s(), end = by_cycles ? INFINITY : begin + atof(argv[4]);

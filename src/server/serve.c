@@ -129,8 +129,8 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	if (deliver_feeds(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(server, now);
-	wake = mono_min(wake, samples_step(&server->samples, server->broker.core, now,
-					   loop_suspended_ms()));
+	wake = mono_min(wake, vram_history_step(&server->vram_history, server->broker.core, now,
+						loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(server, now));
 	wake = mono_min(wake, sockets_when_due(server, now));
 	wake = mono_min(wake, processes_step(&server->processes, now));

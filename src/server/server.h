@@ -13,11 +13,11 @@
 #include "server/position_updates.h"
 #include "server/processes.h"
 #include "server/reload.h"
-#include "server/samples.h"
 #include "server/sites.h"
 #include "server/sockets.h"
 #include "server/status_stream.h"
 #include "server/tally.h"
+#include "server/vram_history.h"
 
 struct loop;
 
@@ -42,7 +42,7 @@ struct server {
 	struct live live;
 	struct status_streams status_streams;
 	struct position_updates position_updates;
-	struct samples samples;
+	struct vram_history vram_history;
 	struct tally tally;
 	struct logfile logfile;
 	struct processes processes;

@@ -96,14 +96,14 @@ bool watch_send_events(struct server *server, uint64_t conn, const struct messag
 
 bool watch_send_samples(struct server *server, uint64_t conn)
 {
-	static uint32_t granted_mb[SAMPLES_COUNT], used_mb[SAMPLES_COUNT]; /* scratch */
-	const struct samples *samples = &server->samples;
+	static uint32_t granted_mb[VRAM_HISTORY_COUNT], used_mb[VRAM_HISTORY_COUNT]; /* scratch */
+	const struct vram_history *samples = &server->vram_history;
 	struct gpu_view gpu;
 	if (room(server, conn) == 0)
 		return false;
 	text_clear(&server->body);
-	watch_samples_begin(&server->body, SAMPLES_STEP_MS,
-			    samples_newest_ago_ms(samples, loop_now(), loop_suspended_ms()));
+	watch_samples_begin(&server->body, VRAM_HISTORY_STEP_MS,
+			    vram_history_newest_ago_ms(samples, loop_now(), loop_suspended_ms()));
 	for (uint32_t i = 0; core_gpu(server->broker.core, i, &gpu); i++) {
 		const struct watch_series series = {
 			.name = gpu.config->name,
@@ -111,7 +111,7 @@ bool watch_send_samples(struct server *server, uint64_t conn)
 			.total_mb = gpu.config->vram_bytes_total >> 20,
 			.granted_mb = granted_mb,
 			.used_mb = used_mb,
-			.count = samples_series(samples, i, granted_mb, used_mb),
+			.count = vram_history_series(samples, i, granted_mb, used_mb),
 		};
 		watch_samples_add(&server->body, &series);
 	}

@@ -15,11 +15,11 @@
 #include "base/histogram.h"
 #include "wire/render.h"
 
-enum { FAMILIES_MAX = 64, SAMPLES_MAX = 1024, LINE_BYTES = 256 };
+enum { FAMILIES_MAX = 64, VRAM_HISTORY_MAX = 1024, LINE_BYTES = 256 };
 
 struct lint {
 	char families[FAMILIES_MAX][LINE_BYTES], types[FAMILIES_MAX][LINE_BYTES];
-	char series[SAMPLES_MAX][LINE_BYTES]; /* name and labels */
+	char series[VRAM_HISTORY_MAX][LINE_BYTES]; /* name and labels */
 	size_t family_count, series_count;
 	char name[LINE_BYTES], type[LINE_BYTES]; /* of the family that is open */
 	double below, limit, sum;                /* of the histogram series that is open */
@@ -105,7 +105,7 @@ static void take_sample(struct lint *lint, const char *line)
 	assert_int_equal(*end, '\0');
 	for (size_t i = 0; i < lint->series_count; i++)
 		assert_string_not_equal(lint->series[i], key); /* no series twice */
-	assert_true(lint->series_count < SAMPLES_MAX);
+	assert_true(lint->series_count < VRAM_HISTORY_MAX);
 	snprintf(lint->series[lint->series_count++], LINE_BYTES, "%s", key);
 	size_t length = strlen(lint->name);
 	assert_true(strncmp(key, lint->name, length) == 0);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "server/samples.h"
+#include "server/vram_history.h"
 #include "wire/watch.h"
 
 static const struct gpu_config config = {.name = "gpu0"};
@@ -27,9 +27,9 @@ bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
 	return true;
 }
 
-static struct samples samples;
-static uint32_t granted[SAMPLES_COUNT], used[SAMPLES_COUNT];
-static const struct core *const core = (const struct core *)&samples; /* never looked into */
+static struct vram_history history;
+static uint32_t granted[VRAM_HISTORY_COUNT], used[VRAM_HISTORY_COUNT];
+static const struct core *const core = (const struct core *)&history; /* never looked into */
 
 static struct mono_ms at(int64_t ms)
 {
@@ -39,7 +39,7 @@ static struct mono_ms at(int64_t ms)
 static int reset(void **state)
 {
 	(void)state;
-	samples = (struct samples){0};
+	samples = (struct vram_history){0};
 	gpu_count = 1;
 	granted_bytes = used_bytes = 0;
 	used_known = false;
@@ -50,30 +50,30 @@ static int reset(void **state)
 static void test_steps(void **state)
 {
 	(void)state;
-	assert_int_equal(samples_step(&samples, core, at(1000), 0).v, 6000);
+	assert_int_equal(vram_history_step(&history, core, at(1000), 0).v, 6000);
 	granted_bytes = UINT64_C(6144) << 20;
-	assert_int_equal(samples_step(&samples, core, at(5999), 0).v, 6000);
-	assert_int_equal(samples_series(&samples, 0, granted, used), 1);
+	assert_int_equal(vram_history_step(&history, core, at(5999), 0).v, 6000);
+	assert_int_equal(vram_history_series(&history, 0, granted, used), 1);
 	assert_int_equal(granted[0], 0);
 	/* 7 ms late: the next is due as if it had been in time */
-	assert_int_equal(samples_step(&samples, core, at(6007), 0).v, 11000);
-	assert_int_equal(samples_series(&samples, 0, granted, used), 2);
+	assert_int_equal(vram_history_step(&history, core, at(6007), 0).v, 11000);
+	assert_int_equal(vram_history_series(&history, 0, granted, used), 2);
 	assert_int_equal(granted[1], 6144);
-	assert_int_equal(samples_newest_ago_ms(&samples, at(7500), 0), 1500);
+	assert_int_equal(vram_history_newest_ago_ms(&history, at(7500), 0), 1500);
 }
 
 /* What nobody measured is unknown; what was measured as nothing is zero. */
 static void test_unknown_is_not_zero(void **state)
 {
 	(void)state;
-	samples_step(&samples, core, at(0), 0);
+	vram_history_step(&history, core, at(0), 0);
 	used_known = true;
-	samples_step(&samples, core, at(5000), 0);
+	vram_history_step(&history, core, at(5000), 0);
 	used_bytes = (UINT64_C(7) << 20) + 1;
-	samples_step(&samples, core, at(10000), 0);
+	vram_history_step(&history, core, at(10000), 0);
 	used_known = false;
-	samples_step(&samples, core, at(15000), 0);
-	assert_int_equal(samples_series(&samples, 0, granted, used), 4);
+	vram_history_step(&history, core, at(15000), 0);
+	assert_int_equal(vram_history_series(&history, 0, granted, used), 4);
 	assert_int_equal(used[0], WATCH_UNKNOWN);
 	assert_int_equal(used[1], 0);
 	assert_int_equal(used[2], 7);
@@ -85,13 +85,13 @@ static void test_more_gpus(void **state)
 {
 	(void)state;
 	granted_bytes = UINT64_C(5) << 20;
-	samples_step(&samples, core, at(0), 0);
+	vram_history_step(&history, core, at(0), 0);
 	gpu_count = 2;
-	samples_step(&samples, core, at(5000), 0);
-	assert_int_equal(samples_series(&samples, 1, granted, used), 2);
+	vram_history_step(&history, core, at(5000), 0);
+	assert_int_equal(vram_history_series(&history, 1, granted, used), 2);
 	assert_int_equal(granted[0], WATCH_UNKNOWN);
 	assert_int_equal(granted[1], 5);
-	assert_int_equal(samples_series(&samples, 0, granted, used), 2);
+	assert_int_equal(vram_history_series(&history, 0, granted, used), 2);
 	assert_int_equal(granted[0], 5);
 }
 
@@ -100,33 +100,33 @@ static void test_gaps(void **state)
 {
 	(void)state;
 	granted_bytes = UINT64_C(1) << 20;
-	samples_step(&samples, core, at(0), 0);
-	assert_int_equal(samples_step(&samples, core, at(17000), 0).v, 20000);
-	assert_int_equal(samples_series(&samples, 0, granted, used), 4);
+	vram_history_step(&history, core, at(0), 0);
+	assert_int_equal(vram_history_step(&history, core, at(17000), 0).v, 20000);
+	assert_int_equal(vram_history_series(&history, 0, granted, used), 4);
 	assert_int_equal(granted[0], 1);
 	assert_int_equal(granted[1], WATCH_UNKNOWN);
 	assert_int_equal(granted[2], WATCH_UNKNOWN);
 	assert_int_equal(granted[3], 1);
-	assert_int_equal(samples_step(&samples, core, at(18000), 12000).v, 23000);
-	assert_int_equal(samples_series(&samples, 0, granted, used), 7);
+	assert_int_equal(vram_history_step(&history, core, at(18000), 12000).v, 23000);
+	assert_int_equal(vram_history_series(&history, 0, granted, used), 7);
 	assert_int_equal(granted[5], WATCH_UNKNOWN);
 	assert_int_equal(granted[6], 1);
-	samples_step(&samples, core, at(INT64_C(1) << 50), 0);
-	assert_int_equal(samples_series(&samples, 0, granted, used), SAMPLES_COUNT);
-	assert_int_equal(granted[SAMPLES_COUNT - 2], WATCH_UNKNOWN);
-	assert_int_equal(granted[SAMPLES_COUNT - 1], 1);
+	vram_history_step(&history, core, at(INT64_C(1) << 50), 0);
+	assert_int_equal(vram_history_series(&history, 0, granted, used), VRAM_HISTORY_COUNT);
+	assert_int_equal(granted[VRAM_HISTORY_COUNT - 2], WATCH_UNKNOWN);
+	assert_int_equal(granted[VRAM_HISTORY_COUNT - 1], 1);
 }
 
 /* After an hour the oldest go, in order. */
 static void test_ring(void **state)
 {
 	(void)state;
-	for (uint64_t i = 0; i < SAMPLES_COUNT + 10; i++) {
+	for (uint64_t i = 0; i < VRAM_HISTORY_COUNT + 10; i++) {
 		granted_bytes = i << 20;
-		samples_step(&samples, core, at((int64_t)i * SAMPLES_STEP_MS), 0);
+		vram_history_step(&history, core, at((int64_t)i * VRAM_HISTORY_STEP_MS), 0);
 	}
-	assert_int_equal(samples_series(&samples, 0, granted, used), SAMPLES_COUNT);
-	for (uint32_t i = 0; i < SAMPLES_COUNT; i++)
+	assert_int_equal(vram_history_series(&history, 0, granted, used), VRAM_HISTORY_COUNT);
+	for (uint32_t i = 0; i < VRAM_HISTORY_COUNT; i++)
 		assert_int_equal(granted[i], i + 10);
 }
 
