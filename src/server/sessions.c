@@ -9,10 +9,10 @@
 
 #include "net/loop.h"
 #include "server/deliver.h"
+#include "server/monitoring.h"
 #include "server/reload.h"
 #include "server/routes.h"
 #include "server/server.h"
-#include "server/watch.h"
 #include "wire/watch.h"
 
 static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
@@ -246,9 +246,9 @@ static void send_logs(struct server *server, uint64_t conn, const struct message
 /* The long answers of watch.c, which wait for nobody who does not read. */
 static void send_watched(struct server *server, uint64_t conn, const struct message_in *in)
 {
-	bool sent = in->kind == MESSAGE_CLIENTS  ? watch_send_clients(server, conn)
-		    : in->kind == MESSAGE_EVENTS ? watch_send_events(server, conn, in)
-						 : watch_send_samples(server, conn);
+	bool sent = in->kind == MESSAGE_CLIENTS  ? monitoring_send_clients(server, conn)
+		    : in->kind == MESSAGE_EVENTS ? monitoring_send_events(server, conn, in)
+						 : monitoring_send_samples(server, conn);
 	if (!sent)
 		deny(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
 }

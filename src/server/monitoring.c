@@ -1,6 +1,6 @@
-/* watch: collects what endpoints, rings and samples know, for people. Changes nothing. Called by
- * sessions.c. */
-#include "server/watch.h"
+/* monitoring: collects what endpoints, rings and samples know, for people. Changes nothing. Called
+ * by sessions.c. */
+#include "server/monitoring.h"
 
 #include "net/loop.h"
 #include "server/deliver.h"
@@ -37,7 +37,7 @@ static void add_client(struct text *out, const struct endpoint *endpoint, struct
 	watch_clients_add(out, &client);
 }
 
-bool watch_send_clients(struct server *server, uint64_t conn)
+bool monitoring_send_clients(struct server *server, uint64_t conn)
 {
 	struct text *out = &server->body;
 	struct mono_ms now = loop_now();
@@ -66,7 +66,7 @@ bool watch_send_clients(struct server *server, uint64_t conn)
 
 /* From the newest back to the oldest that is wanted and fits, for those who read them want the
  * newest; then sent in their order. */
-bool watch_send_events(struct server *server, uint64_t conn, const struct message_in *in)
+bool monitoring_send_events(struct server *server, uint64_t conn, const struct message_in *in)
 {
 	const struct observers *observers = &server->observers;
 	size_t ends[MESSAGE_EVENTS_MAX], count = 0, most = room(server, conn);
@@ -94,7 +94,7 @@ bool watch_send_events(struct server *server, uint64_t conn, const struct messag
 	return true;
 }
 
-bool watch_send_samples(struct server *server, uint64_t conn)
+bool monitoring_send_samples(struct server *server, uint64_t conn)
 {
 	static uint32_t granted_mb[VRAM_HISTORY_COUNT], used_mb[VRAM_HISTORY_COUNT]; /* scratch */
 	const struct vram_history *samples = &server->vram_history;

@@ -1,4 +1,4 @@
-/* routes_watch: what people and monitors read: status, events, health, metrics, log lines. */
+/* routes_monitoring: what people and monitors read: status, events, health, metrics, log lines. */
 #include <stdlib.h>
 #include <string.h>
 
