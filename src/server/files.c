@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "server/asset.h"
-#include "server/beneath.h"
-#include "server/conditional.h"
-#include "server/media.h"
+#include "server/http_conditional.h"
+#include "server/mime_types.h"
+#include "server/open_beneath.h"
 #include "server/routes.h"
 #include "server/server.h"
 
@@ -69,7 +69,7 @@ bool files_url(const char *path, char *ret_url, size_t size)
 			continue;
 		if (size == 0)
 			return path[length] == '/' || path[length] == '\0';
-		return path[length] == '/' && media_is_known(path) &&
+		return path[length] == '/' && mime_type_is_known(path) &&
 		       (size_t)snprintf(ret_url, size, "%s%s", sources[i].prefix,
 					path + length + 1) < size;
 	}
@@ -89,7 +89,7 @@ static void prefer_twin(const char *root, const char *path, struct stat *st, str
 	struct stat twin;
 	int fd;
 	if ((size_t)snprintf(name, sizeof name, "%s.gz", path) >= sizeof name ||
-	    beneath_open(root, name, &fd, &twin) != 0)
+	    open_beneath(root, name, &fd, &twin) != 0)
 		return;
 	if (is_older(&twin.st_mtim, &st->st_mtim)) {
 		(void)close(fd);
@@ -104,7 +104,7 @@ static void prefer_twin(const char *root, const char *path, struct stat *st, str
 static bool find_on_disk(const char *root, const char *path, bool packed, struct found *found)
 {
 	struct stat st;
-	if (!root[0] || beneath_open(root, path, &found->fd, &st) != 0)
+	if (!root[0] || open_beneath(root, path, &found->fd, &st) != 0)
 		return false;
 	if (packed)
 		prefer_twin(root, path, &st, found);
@@ -184,11 +184,12 @@ static void send_disk(struct server *server, const struct request_context *conte
 	struct net *net = server->endpoints.net;
 	uint64_t first = 0, last = 0;
 	char shown[80];
-	enum conditional_range range = RANGE_WHOLE;
+	enum http_conditional_range range = RANGE_WHOLE;
 	if (!found->packed) {
 		count = add(headers, count, "Accept-Ranges", "bytes");
 		if (!request->if_range || strcmp(request->if_range, found->etag) == 0)
-			range = conditional_range(request->range, found->length, &first, &last);
+			range = http_conditional_range(request->range, found->length, &first,
+						       &last);
 	}
 	switch (range) {
 	case RANGE_WHOLE:
@@ -219,19 +220,19 @@ void files_answer(struct server *server, const struct request_context *context, 
 	struct found found;
 	char varies[VARY_BYTES];
 	/* A part is one of the file as it is. */
-	bool packed = !request->range && conditional_takes_gzip(request->accept_encoding);
+	bool packed = !request->range && http_conditional_takes_gzip(request->accept_encoding);
 	if (!find(server, url, packed, &found)) {
 		respond_error(server->endpoints.net, context, &server->body, ERR_NOT_FOUND, NULL);
 		return;
 	}
 	/* A model was made by somebody else: it must not be a page or script of our origin. */
-	const char *type = begins(url, models) ? media_type_of_data(url) : media_type(url);
+	const char *type = begins(url, models) ? mime_type_of_data(url) : mime_type(url);
 	size_t count = common(server, context, headers, type);
 	snprintf(varies, sizeof varies, "%sAccept-Encoding", vary);
 	count = add(headers, count, "Vary", varies);
 	count = add(headers, count, "Cache-Control", "no-cache");
 	count = add(headers, count, "ETag", found.etag);
-	if (conditional_etag_known(request->if_none_match, found.etag)) {
+	if (http_conditional_etag_known(request->if_none_match, found.etag)) {
 		if (found.fd >= 0)
 			(void)close(found.fd);
 		http_reply(server->endpoints.net, request->conn, 304, headers, count, "", 0);

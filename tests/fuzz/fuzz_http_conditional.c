@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/conditional.h"
+#include "server/http_conditional.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,10 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	memcpy(header, data + 1, size - 1);
 	header[size - 1] = '\0';
-	if (conditional_range(header, length, &first, &last) == RANGE_PART)
+	if (http_conditional_range(header, length, &first, &last) == RANGE_PART)
 		assert(first <= last && last < length);
-	(void)conditional_takes_gzip(header);
-	(void)conditional_etag_known(header, "\"tag\"");
+	(void)http_conditional_takes_gzip(header);
+	(void)http_conditional_etag_known(header, "\"tag\"");
 	free(header);
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "server/conditional.h"
+#include "server/http_conditional.h"
 
 static void test_etags(void **state)
 {
@@ -33,7 +33,7 @@ static void test_etags(void **state)
 		{"\"x\" abc", false},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (conditional_etag_known(rows[i].header, "\"abc\"") != rows[i].known)
+		if (http_conditional_etag_known(rows[i].header, "\"abc\"") != rows[i].known)
 			fail_msg("%s", rows[i].header);
 }
 
@@ -60,7 +60,7 @@ static void test_gzip(void **state)
 		{"*", false},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (conditional_takes_gzip(rows[i].header) != rows[i].taken)
+		if (http_conditional_takes_gzip(rows[i].header) != rows[i].taken)
 			fail_msg("%s", rows[i].header);
 }
 
@@ -70,7 +70,7 @@ static void test_ranges(void **state)
 	static const struct {
 		const char *header;
 		uint64_t size;
-		enum conditional_range what;
+		enum http_conditional_range what;
 		uint64_t first, last;
 	} rows[] = {
 		{NULL, 100, RANGE_WHOLE, 0, 0},
@@ -99,7 +99,7 @@ static void test_ranges(void **state)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		uint64_t first = 0, last = 0;
-		if (conditional_range(rows[i].header, rows[i].size, &first, &last) !=
+		if (http_conditional_range(rows[i].header, rows[i].size, &first, &last) !=
 			    rows[i].what ||
 		    first != rows[i].first || last != rows[i].last)
 			fail_msg("%s", rows[i].header);

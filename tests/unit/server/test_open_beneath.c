@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "server/beneath.h"
+#include "server/open_beneath.h"
 
 static char outside[64], root[80];
 
@@ -70,7 +70,7 @@ static void test_good(void **state)
 	struct stat st;
 	char text[8] = "";
 	int fd = -1;
-	assert_int_equal(beneath_open(root, "a/good", &fd, &st), 0);
+	assert_int_equal(open_beneath(root, "a/good", &fd, &st), 0);
 	assert_int_equal(st.st_size, 5);
 	assert_int_equal(read(fd, text, 5), 5);
 	assert_string_equal(text, "12345");
@@ -110,16 +110,16 @@ static void test_refused(void **state)
 	struct stat st;
 	int fd = -1;
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-		if (beneath_open(root, paths[i], &fd, &st) != -ERR_NOT_FOUND)
+		if (open_beneath(root, paths[i], &fd, &st) != -ERR_NOT_FOUND)
 			fail_msg("%s", paths[i]);
 		assert_int_equal(fd, -1);
 	}
 	char name[400];
 	memset(name, 'x', sizeof name - 1);
 	name[sizeof name - 1] = 0;
-	assert_int_equal(beneath_open(root, name, &fd, &st), -ERR_NOT_FOUND);
-	assert_int_equal(beneath_open(in_root("missing"), "a", &fd, &st), -ERR_NOT_FOUND);
-	assert_int_equal(beneath_open(in_root("a/good"), "a", &fd, &st), -ERR_NOT_FOUND);
+	assert_int_equal(open_beneath(root, name, &fd, &st), -ERR_NOT_FOUND);
+	assert_int_equal(open_beneath(in_root("missing"), "a", &fd, &st), -ERR_NOT_FOUND);
+	assert_int_equal(open_beneath(in_root("a/good"), "a", &fd, &st), -ERR_NOT_FOUND);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
-/* media: one const table. Looks at names only, never at contents: nothing is sniffed. Called by
- * files.c and dev.c. */
-#include "server/media.h"
+/* mime_types: one const table. Looks at names only, never at contents: nothing is sniffed. Called
+ * by files.c and dev.c. */
+#include "server/mime_types.h"
 
 #include <string.h>
 
@@ -22,7 +22,7 @@ static const struct {
 
 static const char unknown[] = "application/octet-stream";
 
-const char *media_type(const char *path)
+const char *mime_type(const char *path)
 {
 	const char *name = strrchr(path, '/');
 	const char *end = strrchr(name ? name : path, '.');
@@ -32,17 +32,17 @@ const char *media_type(const char *path)
 	return unknown;
 }
 
-const char *media_type_of_data(const char *path)
+const char *mime_type_of_data(const char *path)
 {
 	static const char *const active[] = {"text/html", "text/javascript", "image/svg"};
-	const char *type = media_type(path);
+	const char *type = mime_type(path);
 	for (size_t i = 0; i < sizeof active / sizeof *active; i++)
 		if (strncmp(type, active[i], strlen(active[i])) == 0)
 			return unknown;
 	return type;
 }
 
-bool media_is_known(const char *path)
+bool mime_type_is_known(const char *path)
 {
-	return media_type(path) != unknown;
+	return mime_type(path) != unknown;
 }

@@ -1,12 +1,12 @@
-/* conditional: reads If-None-Match, Accept-Encoding and Range. Whatever is malformed counts as not
- * said, as RFC 9110 wants it. Called by files.c, and by a fuzz target. */
-#include "server/conditional.h"
+/* http_conditional: reads If-None-Match, Accept-Encoding and Range. Whatever is malformed counts as
+ * not said, as RFC 9110 wants it. Called by files.c, and by a fuzz target. */
+#include "server/http_conditional.h"
 
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
-bool conditional_etag_known(const char *if_none_match, const char *etag)
+bool http_conditional_etag_known(const char *if_none_match, const char *etag)
 {
 	size_t length = strlen(etag);
 	for (const char *at = if_none_match; at && *at;) {
@@ -38,7 +38,7 @@ static bool is_refused(const char *parameters, size_t length)
 	return rest > 0 && strspn(q + 1, "0. \t") >= rest;
 }
 
-bool conditional_takes_gzip(const char *accept_encoding)
+bool http_conditional_takes_gzip(const char *accept_encoding)
 {
 	static const char gzip[] = "gzip";
 	for (const char *at = accept_encoding; at && *at;) {
@@ -65,8 +65,8 @@ static bool take_number(const char **at, uint64_t *ret_value)
 	return true;
 }
 
-enum conditional_range conditional_range(const char *range, uint64_t size, uint64_t *ret_first,
-					 uint64_t *ret_last)
+enum http_conditional_range http_conditional_range(const char *range, uint64_t size,
+						   uint64_t *ret_first, uint64_t *ret_last)
 {
 	static const char unit[] = "bytes=";
 	uint64_t first = 0, last = UINT64_MAX;

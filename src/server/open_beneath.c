@@ -1,7 +1,8 @@
-/* beneath: walks a path name by name, each without following links, so that whatever a request says
- * or somebody puts into the folder, nothing outside it is opened (CASES.md C29). Called by files.c.
+/* open_beneath: walks a path name by name, each without following links, so that whatever a request
+ * says or somebody puts into the folder, nothing outside it is opened (CASES.md C29). Called by
+ * files.c.
  */
-#include "server/beneath.h"
+#include "server/open_beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ static bool take_name(const char **path, char ret_name[NAME_MAX + 1])
 	return true;
 }
 
-int beneath_open(const char *root, const char *path, int *ret_fd, struct stat *ret_stat)
+int open_beneath(const char *root, const char *path, int *ret_fd, struct stat *ret_stat)
 {
 	char name[NAME_MAX + 1];
 	struct stat st;
