@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the C table of the files that are compiled into the daemon (src/server/asset.h): the sources
+"""Writes the C table of the files that are compiled into the daemon (src/server/embedded_assets.h): the sources
 of the pages, the SDK and the kernel. Libraries and models are not: they lie on the disk.
 Usage: embed.py OUT.c DEPFILE WEB_DIR; runs while Baton is built.
 """
@@ -45,7 +45,7 @@ def c_bytes(data):
 
 def write_table(out, found):
     rows = []
-    out.write("/* Written by tools/embed.py when Baton was built. */\n#include \"server/asset.h\"\n\n")
+    out.write("/* Written by tools/embed.py when Baton was built. */\n#include \"server/embedded_assets.h\"\n\n")
     for number, (url, path) in enumerate(found):
         data = path.read_bytes()
         packed = gzip.compress(data, compresslevel=9, mtime=0)
@@ -55,8 +55,8 @@ def write_table(out, found):
         rows.append(f'\t{{"{url}", "\\"{tag}\\"", (const unsigned char *)raw_{number}, '
                     f"(const unsigned char *)gzip_{number}, {len(data)}, {len(packed)}}},\n")
     # An array of nothing is no C; the row is not counted.
-    out.write("\nconst struct asset asset_table[] = {\n" + "".join(rows) + "\t{0},\n};\n")
-    out.write(f"const size_t asset_count = {len(rows)};\n")
+    out.write("\nconst struct embedded_asset embedded_assets[] = {\n" + "".join(rows) + "\t{0},\n};\n")
+    out.write(f"const size_t embedded_asset_count = {len(rows)};\n")
 
 
 def main(out, depfile, web):

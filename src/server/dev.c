@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "net/loop.h"
-#include "server/files.h"
 #include "server/server.h"
 #include "server/sessions.h"
+#include "server/static_files.h"
 
 enum { WATCHED = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR };
 
@@ -37,7 +37,7 @@ static void note(struct dev_watch *dev, const char *url)
 static void note_file(struct dev_watch *dev, const char *path)
 {
 	char url[DEV_PATH_BYTES + 1];
-	if (files_url(path, url, sizeof url))
+	if (static_files_url(path, url, sizeof url))
 		note(dev, url);
 }
 
@@ -95,7 +95,7 @@ static void add_tree(struct server *server, const char *path, bool told)
 		for (struct dirent *entry; open_dir && (entry = readdir(open_dir));) {
 			if (!join(folder, entry->d_name, below))
 				continue;
-			if (entry->d_type == DT_DIR && files_url(below, NULL, 0) &&
+			if (entry->d_type == DT_DIR && static_files_url(below, NULL, 0) &&
 			    add_folder(server, below) != 0)
 				warn(server, below);
 			if (entry->d_type == DT_REG && told)
@@ -128,7 +128,7 @@ static void on_event(struct server *server, const struct inotify_event *event)
 		if (dev->folders[i].wd != event->wd ||
 		    !join(dev->folders[i].path, event->name, path))
 			continue;
-		if ((event->mask & IN_ISDIR) && files_url(path, NULL, 0))
+		if ((event->mask & IN_ISDIR) && static_files_url(path, NULL, 0))
 			add_tree(server, path, true);
 		else if (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
 			note_file(dev, path);

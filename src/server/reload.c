@@ -44,7 +44,7 @@ void reload_apply(struct server *server, const struct settings *settings)
 					   .rights = live->rights,
 					   .right_count = live->settings.principal_count};
 	policy_set_origins(&server->policy, &live->settings);
-	files_set_origins(&server->files, &live->settings);
+	static_files_set_origins(&server->static_files, &live->settings);
 	server->observers.log.level = (enum log_level)live->settings.log_level;
 	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
 		&live->settings.core;

@@ -5,7 +5,6 @@
 #include "server/broker.h"
 #include "server/dev.h"
 #include "server/endpoints.h"
-#include "server/files.h"
 #include "server/hangup.h"
 #include "server/logfile.h"
 #include "server/observe.h"
@@ -15,6 +14,7 @@
 #include "server/reload.h"
 #include "server/sites.h"
 #include "server/sockets.h"
+#include "server/static_files.h"
 #include "server/status_stream.h"
 #include "server/tally.h"
 #include "server/vram_history.h"
@@ -37,7 +37,7 @@ struct server {
 	struct endpoints endpoints;
 	struct policy policy;
 	struct sites sites;
-	struct files files;
+	struct static_files static_files;
 	struct observers observers;
 	struct live live;
 	struct status_streams status_streams;

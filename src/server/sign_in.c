@@ -1,12 +1,12 @@
-/* page: the addresses of pages: each answers with its page, or, for who has not come by `baton
+/* sign_in: the addresses of pages: each answers with its page, or, for who has not come by `baton
  * open`, with a text that says how to. Spends the one-time link. Knows no lease. */
 #include <stdio.h>
 #include <string.h>
 
 #include "net/loop.h"
-#include "server/files.h"
 #include "server/routes.h"
 #include "server/server.h"
+#include "server/static_files.h"
 
 static const struct page {
 	const char *address, *name; /* of its folder below web/pages */
@@ -64,7 +64,7 @@ static void answer_sign_in(struct server *server, const struct request_context *
 	text_format(out,
 		    "<p>Signed in already? <a href=\"%s\">Open this page again</a>.</p>\n</main>\n",
 		    context->request->path);
-	files_answer_html(server, context, status, out, NULL);
+	static_files_answer_html(server, context, status, out, NULL);
 }
 
 /* Of the link's page= the page's address, and nothing else that a link may say. */
@@ -106,7 +106,7 @@ static void answer_key(struct server *server, const struct request_context *cont
 		    "<script type=\"module\" src=\"/pages/shared/sign_in.js\" data-key=\"%s\" "
 		    "data-to=\"%s\"></script>\n</main>\n",
 		    key, wanted_page(context));
-	files_answer_html(server, context, 200, out, cookie);
+	static_files_answer_html(server, context, 200, out, cookie);
 	explicit_bzero(out->bytes, out->length);
 }
 
@@ -150,5 +150,5 @@ void route_page(struct server *server, const struct request_context *context)
 	for (int i = 0; i < PAGE_COUNT; i++)
 		if (strcmp(request->path, pages[i].address) == 0)
 			snprintf(url, sizeof url, "/pages/%s/index.html", pages[i].name);
-	files_answer(server, context, url, "Accept, Cookie, ");
+	static_files_answer(server, context, url, "Accept, Cookie, ");
 }

@@ -1,4 +1,4 @@
-/* files: answers with files: compiled in, or from the disk. */
+/* static_files: answers with files: compiled in, or from the disk. */
 #pragma once
 #include "config/settings.h"
 #include "server/respond.h"
@@ -8,20 +8,20 @@ struct server;
 /* The longest policy: fixed words and each origin that models may come from. */
 enum { FILES_POLICY_BYTES = 512 + SETTINGS_MODEL_ORIGIN_COUNT * (SETTINGS_ORIGIN_BYTES + 1) };
 
-struct files {
+struct static_files {
 	char policy[FILES_POLICY_BYTES];            /* Content-Security-Policy of all files */
 	char page_policy[FILES_POLICY_BYTES + 128]; /* the same for pages, with Trusted Types */
 };
 
-void files_set_origins(struct files *files, const struct settings *settings);
+void static_files_set_origins(struct static_files *files, const struct settings *settings);
 /* Answers with the file that `url` ("/pages/mic/mic.js") names, in the form that was asked for, or
  * with 404. `vary`: what else the answer depends on, such as "Accept, ", or "". */
-void files_answer(struct server *server, const struct request_context *context, const char *url,
-		  const char *vary);
+void static_files_answer(struct server *server, const struct request_context *context,
+			 const char *url, const char *vary);
 /* An HTML text of our own, never kept, under the same policy. `cookie` may be NULL. */
-void files_answer_html(struct server *server, const struct request_context *context, int status,
-		       const struct text *html, const char *cookie);
+void static_files_answer_html(struct server *server, const struct request_context *context,
+			      int status, const struct text *html, const char *cookie);
 /* The URL of a source by its path below web/: "kernel/sovereign.js" is "/modules/sovereign.js".
  * False: it is not served. For a path without an end, such as a folder's, ask with size 0: it is
  * true when something below it may be served. */
-bool files_url(const char *path, char *ret_url, size_t size);
+bool static_files_url(const char *path, char *ret_url, size_t size);

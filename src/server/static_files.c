@@ -1,15 +1,15 @@
-/* files: finds the file of a URL and answers with it: whole or in part, packed or not, or only that
- * it has not changed. Sources of pages are what is compiled in, or under --dev the source tree;
- * large libraries and models lie on the disk and go from there to the socket without passing
+/* static_files: finds the file of a URL and answers with it: whole or in part, packed or not, or
+ * only that it has not changed. Sources of pages are what is compiled in, or under --dev the source
+ * tree; large libraries and models lie on the disk and go from there to the socket without passing
  * through here. Knows no lease. Called by the routes of pages and files. */
-#include "server/files.h"
+#include "server/static_files.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "server/asset.h"
+#include "server/embedded_assets.h"
 #include "server/http_conditional.h"
 #include "server/mime_types.h"
 #include "server/open_beneath.h"
@@ -20,7 +20,7 @@ enum { HEADERS_MAX = ACCESS_HEADERS_MAX + 16, ETAG_BYTES = 64, VARY_BYTES = 64 }
 
 /* What was found; the descriptor, if there is one, is ours to give on or to close. */
 struct found {
-	const struct asset *asset; /* NULL: on the disk */
+	const struct embedded_asset *asset; /* NULL: on the disk */
 	int fd;
 	uint64_t length;
 	bool packed;
@@ -45,7 +45,7 @@ static bool begins(const char *url, const char *prefix)
 	return strncmp(url, prefix, strlen(prefix)) == 0;
 }
 
-void files_set_origins(struct files *files, const struct settings *settings)
+void static_files_set_origins(struct static_files *files, const struct settings *settings)
 {
 	size_t size = sizeof files->policy;
 	int used = snprintf(
@@ -61,7 +61,7 @@ void files_set_origins(struct files *files, const struct settings *settings)
 		 trusted_types);
 }
 
-bool files_url(const char *path, char *ret_url, size_t size)
+bool static_files_url(const char *path, char *ret_url, size_t size)
 {
 	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
 		size_t length = strlen(sources[i].folder);
@@ -117,7 +117,7 @@ static bool find_on_disk(const char *root, const char *path, bool packed, struct
 
 static bool find_compiled_in(const char *url, bool packed, struct found *found)
 {
-	const struct asset *asset = asset_find(url);
+	const struct embedded_asset *asset = embedded_asset_find(url);
 	if (!asset)
 		return false;
 	found->asset = asset;
@@ -165,7 +165,8 @@ static size_t common(const struct server *server, const struct request_context *
 	count = add(headers, count, "Content-Type", type);
 	count = add(headers, count, "X-Content-Type-Options", "nosniff");
 	count = add(headers, count, "Content-Security-Policy",
-		    begins(type, "text/html") ? server->files.page_policy : server->files.policy);
+		    begins(type, "text/html") ? server->static_files.page_policy
+					      : server->static_files.policy);
 	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
 	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
 	count = add(headers, count, "Cross-Origin-Resource-Policy",
@@ -212,8 +213,8 @@ static void send_disk(struct server *server, const struct request_context *conte
 	}
 }
 
-void files_answer(struct server *server, const struct request_context *context, const char *url,
-		  const char *vary)
+void static_files_answer(struct server *server, const struct request_context *context,
+			 const char *url, const char *vary)
 {
 	const struct http_request *request = context->request;
 	struct http_header headers[HEADERS_MAX];
@@ -249,8 +250,8 @@ void files_answer(struct server *server, const struct request_context *context, 
 		   found.length);
 }
 
-void files_answer_html(struct server *server, const struct request_context *context, int status,
-		       const struct text *html, const char *cookie)
+void static_files_answer_html(struct server *server, const struct request_context *context,
+			      int status, const struct text *html, const char *cookie)
 {
 	struct http_header headers[HEADERS_MAX];
 	size_t count = common(server, context, headers, "text/html; charset=utf-8");
@@ -263,5 +264,5 @@ void files_answer_html(struct server *server, const struct request_context *cont
 
 void route_file(struct server *server, const struct request_context *context)
 {
-	files_answer(server, context, context->request->path, "");
+	static_files_answer(server, context, context->request->path, "");
 }

@@ -1,0 +1,17 @@
+/* embedded_assets: the files of pages that are part of the executable. The table is written by
+ * tools/embed.py when Baton is built. */
+#pragma once
+#include <stddef.h>
+
+struct embedded_asset {
+	const char *path; /* as in a URL: "/pages/shared/server.css" */
+	const char *etag; /* quoted; of the content */
+	const unsigned char *bytes, *gzip;
+	size_t length, gzip_length;
+};
+
+/* Sorted by path. */
+extern const struct embedded_asset embedded_assets[];
+extern const size_t embedded_asset_count;
+
+const struct embedded_asset *embedded_asset_find(const char *path); /* NULL: there is none */
