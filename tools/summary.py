@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sums up meson test logs (make-test.json of each build) in one last line: "N passed, N failed".
+"""Sums up meson test logs (make-test.json of each build) in one last line: "N passed, N failed". Before it
+each test case that failed has a line: where, what, and the command that repeats it.
 
 Counts test cases where the program says how many it ran (cmocka, unittest, node:test), else the program as one.
 """
@@ -13,6 +14,30 @@ UNITTEST_BAD = re.compile(r"^FAILED \(([^)]*)\)", re.M)
 # node --test, in its forms for terminals and for pipes; the last of each is the whole run's
 NODE = re.compile(r"^(?:#|\N{INFORMATION SOURCE}) (pass|fail|skipped) (\d+)$", re.M)
 UNITTEST_SKIPPED = re.compile(r"^(?:OK|FAILED) \([^)]*skipped=(\d+)", re.M)
+
+# What failed, by program: (where or name, error or "").
+NODE_BAD = re.compile(r"^ *not ok \d+ - (.*)\n(?: .*\n)*? +location: '(?:.*/)?(tests/web/[^']*)'"
+                      r"(?:\n .*)*?\n +error: (?:'(.*)'|\|-\n +(.*))", re.M)
+UNITTEST_CASE = re.compile(r"^(?:FAIL|ERROR): (\w+) \(([\w.]+)\)(?:.*\n)*?^(\w+(?:Error|Exception).*)$", re.M)
+CMOCKA_CASE = re.compile(r"^\[  ERROR   \] --- (.*)\n\[   LINE   \] --- (\S+):", re.M)
+
+
+def failed_cases(test):
+    """A line for each case of one program that failed, with the command that repeats it."""
+    output = (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")
+    name = test["name"].split(" / ")[-1]
+    for title, where, short, long in NODE_BAD.findall(output):
+        yield f"{where}: {title}: {short or long} (again: make web FILES={where.split(':')[0]})"
+    for case, whole, error in UNITTEST_CASE.findall(output):
+        yield f"{whole}: {error} (again: {repeat_command(test, case)})"
+    for error, where in CMOCKA_CASE.findall(output):
+        yield f"{name}: {where}: {error}"
+
+
+def repeat_command(test, case):
+    script = next((word for word in test.get("command", []) if word.endswith(".py")), "")
+    script = re.sub(r"^.*?(tests/)", r"\1", script)
+    return f"BATON_BIN=$PWD/build/baton python3 {script} -k {case}"
 
 
 def count_cases(test):
@@ -58,6 +83,8 @@ def main(paths):
             passed, failed, skipped = passed + p, failed + f, skipped + s
             if f:
                 print(f"summary: failed: {test['name']} ({path})")
+                for line in sorted(set(failed_cases(test))):
+                    print(f"summary:   {line[:300]}")
     if skipped:
         print(f"summary: {skipped} skipped")
     print(f"{passed} passed, {failed} failed")
