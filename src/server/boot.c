@@ -324,7 +324,7 @@ int boot_begin(struct server *server, int argc, char **argv, char *detail, size_
 	endpoints_init(&server->endpoints, NULL);
 	server->config_watch.trail.fd = -1;
 	server->sockets.trail.fd = -1;
-	server->dev_watch.fd = -1;
+	server->live_reload.fd = -1;
 	detail[0] = 0;
 	int rc = read_settings(server, argc, argv, detail, detail_size);
 	if (rc || server->live.options.help || server->live.options.check)
@@ -347,7 +347,7 @@ void boot_end(struct server *server)
 	sockets_end(&server->sockets);
 	sockets_forget(server);
 	reload_watch_end(&server->config_watch);
-	dev_end(&server->dev_watch);
+	live_reload_end(&server->live_reload);
 	status_streams_finish(&server->status_streams);
 	position_updates_finish(&server->position_updates);
 	net_destroy(server->endpoints.net);

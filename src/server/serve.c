@@ -134,7 +134,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	wake = mono_min(wake, reload_when_due(server, now));
 	wake = mono_min(wake, sockets_when_due(server, now));
 	wake = mono_min(wake, processes_step(&server->processes, now));
-	wake = mono_min(wake, dev_when_due(server, now));
+	wake = mono_min(wake, live_reload_when_due(server, now));
 	wake = mono_min(wake, sessions_wake(server));
 	if (streams == 0) {
 		server->keepalive_at = mono_after(now, KEEPALIVE_MS);
@@ -266,7 +266,7 @@ int serve_main(int argc, char **argv)
 	}
 	reload_watch_begin(&server, &server.config_watch);
 	sockets_watch(&server);
-	dev_begin(&server);
+	live_reload_begin(&server);
 	boot_announce(&server);
 	logfile_begin(&server.logfile, loop_now());
 	tell_ready(&server);

@@ -3,9 +3,9 @@
 #pragma once
 #include "config/options.h"
 #include "server/broker.h"
-#include "server/dev.h"
 #include "server/endpoints.h"
 #include "server/hangup.h"
+#include "server/live_reload.h"
 #include "server/logfile.h"
 #include "server/observe.h"
 #include "server/policy.h"
@@ -48,7 +48,7 @@ struct server {
 	struct processes processes;
 	struct reload_watch config_watch;
 	struct sockets sockets;
-	struct dev_watch dev_watch;
+	struct live_reload live_reload;
 	struct hangup hangup;
 	struct text body, line; /* scratch, for the length of one function */
 	uint64_t epoch, requests;

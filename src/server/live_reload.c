@@ -1,7 +1,7 @@
-/* dev: inotify on web/pages, web/sdk and web/kernel, folders that come later too; says to each tab
- * what has changed, by the URL under which it was served. What a page does then is its own affair:
- * no lease, place or setting is touched here (CASES.md P11). Called by serve.c. */
-#include "server/dev.h"
+/* live_reload: inotify on web/pages, web/sdk and web/kernel, folders that come later too; says to
+ * each tab what has changed, by the URL under which it was served. What a page does then is its own
+ * affair: no lease, place or setting is touched here (CASES.md P11). Called by serve.c. */
+#include "server/live_reload.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +20,7 @@ enum { WATCHED = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR };
 
 static const char everything[] = "/"; /* too much changed to say it one by one */
 
-static void note(struct dev_watch *dev, const char *url)
+static void note(struct live_reload *dev, const char *url)
 {
 	if (!mono_before(dev->due, MONO_NEVER))
 		dev->due = mono_after(loop_now(), DEV_SETTLE_MS);
@@ -34,7 +34,7 @@ static void note(struct dev_watch *dev, const char *url)
 	snprintf(dev->changes[dev->change_count++], sizeof dev->changes[0], "%s", url);
 }
 
-static void note_file(struct dev_watch *dev, const char *path)
+static void note_file(struct live_reload *dev, const char *path)
 {
 	char url[DEV_PATH_BYTES + 1];
 	if (static_files_url(path, url, sizeof url))
@@ -53,7 +53,7 @@ static bool join(const char *folder, const char *name, char ret_path[DEV_PATH_BY
 
 static int add_folder(struct server *server, const char *path)
 {
-	struct dev_watch *dev = &server->dev_watch;
+	struct live_reload *dev = &server->live_reload;
 	char whole[SETTINGS_PATH_BYTES + DEV_PATH_BYTES + 2];
 	snprintf(whole, sizeof whole, "%s/%s", server->live.paths.dev, path);
 	if (dev->folder_count == DEV_FOLDERS_MAX) {
@@ -81,7 +81,7 @@ static void warn(struct server *server, const char *path)
  * first: the list of watched folders is the list of those still to look into. */
 static void add_tree(struct server *server, const char *path, bool told)
 {
-	struct dev_watch *dev = &server->dev_watch;
+	struct live_reload *dev = &server->live_reload;
 	char below[DEV_PATH_BYTES + 1], whole[SETTINGS_PATH_BYTES + DEV_PATH_BYTES + 2];
 	unsigned next = dev->folder_count;
 	if (add_folder(server, path) != 0) {
@@ -106,7 +106,7 @@ static void add_tree(struct server *server, const char *path, bool told)
 	}
 }
 
-static void forget(struct dev_watch *dev, int wd)
+static void forget(struct live_reload *dev, int wd)
 {
 	for (unsigned i = 0; i < dev->folder_count; i++) {
 		if (dev->folders[i].wd != wd)
@@ -118,7 +118,7 @@ static void forget(struct dev_watch *dev, int wd)
 
 static void on_event(struct server *server, const struct inotify_event *event)
 {
-	struct dev_watch *dev = &server->dev_watch;
+	struct live_reload *dev = &server->live_reload;
 	char path[DEV_PATH_BYTES + 1];
 	if (event->mask & IN_Q_OVERFLOW)
 		note(dev, everything);
@@ -148,10 +148,10 @@ static void on_inotify(void *ctx, int fd)
 	}
 }
 
-void dev_begin(struct server *server)
+void live_reload_begin(struct server *server)
 {
-	struct dev_watch *dev = &server->dev_watch;
-	*dev = (struct dev_watch){.fd = -1, .due = MONO_NEVER};
+	struct live_reload *dev = &server->live_reload;
+	*dev = (struct live_reload){.fd = -1, .due = MONO_NEVER};
 	if (!server->live.paths.dev[0])
 		return;
 	server->dev = true;
@@ -160,7 +160,7 @@ void dev_begin(struct server *server)
 	if (!dev->folders || dev->fd < 0 ||
 	    loop_watch(server->loop, dev->fd, on_inotify, server, &dev->watch)) {
 		warn(server, server->live.paths.dev);
-		dev_end(dev);
+		live_reload_end(dev);
 		return;
 	}
 	add_tree(server, "", false);
@@ -168,9 +168,9 @@ void dev_begin(struct server *server)
 		  log_int("folders", dev->folder_count));
 }
 
-struct mono_ms dev_when_due(struct server *server, struct mono_ms now)
+struct mono_ms live_reload_when_due(struct server *server, struct mono_ms now)
 {
-	struct dev_watch *dev = &server->dev_watch;
+	struct live_reload *dev = &server->live_reload;
 	if (!mono_due(dev->due, now))
 		return dev->due;
 	for (unsigned i = 0; i < dev->change_count; i++) {
@@ -183,11 +183,11 @@ struct mono_ms dev_when_due(struct server *server, struct mono_ms now)
 	return dev->due;
 }
 
-void dev_end(struct dev_watch *dev)
+void live_reload_end(struct live_reload *dev)
 {
 	loop_unwatch(dev->watch);
 	if (dev->fd >= 0)
 		(void)close(dev->fd);
 	free(dev->folders);
-	*dev = (struct dev_watch){.fd = -1, .due = MONO_NEVER};
+	*dev = (struct live_reload){.fd = -1, .due = MONO_NEVER};
 }

@@ -1,4 +1,4 @@
-/* dev: under --dev, watches the sources of pages. */
+/* live_reload: under --dev, watches the sources of pages. */
 #pragma once
 #include <limits.h>
 
@@ -13,7 +13,7 @@ enum {
 	DEV_PATH_BYTES = 511,
 };
 
-struct dev_watch {
+struct live_reload {
 	struct loop_watch *watch;
 	int fd;
 	struct {
@@ -27,7 +27,7 @@ struct dev_watch {
 
 /* Nothing without --dev. A folder that cannot be watched is logged, and pages are reloaded by hand.
  */
-void dev_begin(struct server *server);
+void live_reload_begin(struct server *server);
 /* Tells the open pages if that is due; returns when to ask again. Touches no lease. */
-struct mono_ms dev_when_due(struct server *server, struct mono_ms now);
-void dev_end(struct dev_watch *dev);
+struct mono_ms live_reload_when_due(struct server *server, struct mono_ms now);
+void live_reload_end(struct live_reload *dev);
