@@ -33,7 +33,7 @@ static int read_settings(struct server *server, int argc, char **argv, char *det
 	if (!rc && live->paths.config[0])
 		rc = settings_load(live->paths.config, settings, settings, detail, size);
 	rc = rc ? rc : options_apply(&live->options, settings, detail, size);
-	rc = rc ? rc : policy_read_keys(settings, &server->policy.ring, detail, size);
+	rc = rc ? rc : access_setup_read_keys(settings, &server->access.ring, detail, size);
 	return rc ? rc : paths_socket(settings, detail, size);
 }
 
@@ -46,11 +46,12 @@ static const char *bridge_token(const struct server *server)
 
 static int read_tokens(struct server *server, char *detail, size_t size)
 {
-	struct policy *policy = &server->policy;
+	struct access_setup *policy = &server->access;
 	const char *bridge = bridge_token(server), *dir = server->live.paths.state_dir;
 	bool writable = !store_is_degraded(server->broker.store);
-	int rc = secret_file(dir, "token", writable, policy->token, detail, size);
-	rc = rc ? rc : secret_file(dir, "admin-token", writable, policy->admin_token, detail, size);
+	int rc = credential_file(dir, "token", writable, policy->token, detail, size);
+	rc = rc ? rc
+		: credential_file(dir, "admin-token", writable, policy->admin_token, detail, size);
 	if (rc || !bridge)
 		return rc;
 	if ((size_t)snprintf(policy->token, sizeof policy->token, "%s", bridge) >=
@@ -226,10 +227,10 @@ static int listen_tcp(struct server *server, const char *address, char *detail, 
 		taken_address(address, server->live.paths.state_dir, detail, size);
 	if (rc)
 		return rc;
-	policy_add_listener(&server->policy, address, port);
+	access_setup_add_listener(&server->access, address, port);
 	if (!server->home[0])
 		snprintf(server->home, sizeof server->home, "http://%s",
-			 server->policy.access.hosts[0]);
+			 server->access.policy.hosts[0]);
 	return 0;
 }
 
@@ -277,8 +278,8 @@ static int open_addresses(struct server *server, char *detail, size_t size)
 	if (rc)
 		return rc;
 	endpoints_init(&server->endpoints, net);
-	policy_init(&server->policy, server->live.options.bridge);
-	policy_take_keys(&server->policy, &server->policy.ring);
+	access_setup_init(&server->access, server->live.options.bridge);
+	access_setup_take_keys(&server->access, &server->access.ring);
 	for (uint32_t i = 0; i < settings->listen_count && !rc; i++)
 		rc = listen_tcp(server, settings->listen[i], detail, size);
 	if (!rc && server->live.options.bridge)
@@ -298,12 +299,12 @@ static int open_state(struct server *server, char *detail, size_t size)
 	rc = rc ? rc : read_tokens(server, detail, size);
 	if (rc)
 		return rc;
-	page_keys_load(&server->policy.keys, dir);
+	page_keys_load(&server->access.keys, dir);
 	sites_init(&server->sites);
 	sites_load(&server->sites, dir);
-	server->policy.access.sites = server->sites.origins;
-	server->policy.access.site_count = server->sites.origin_count;
-	policy_refresh(&server->policy);
+	server->access.policy.sites = server->sites.origins;
+	server->access.policy.site_count = server->sites.origin_count;
+	access_setup_refresh(&server->access);
 	return 0;
 }
 
@@ -362,7 +363,7 @@ void boot_end(struct server *server)
 	loop_destroy(server->loop);
 	text_finish(&server->body);
 	text_finish(&server->line);
-	explicit_bzero(&server->policy, sizeof server->policy);
+	explicit_bzero(&server->access, sizeof server->access);
 }
 
 void boot_checked(const struct server *server)
@@ -381,9 +382,9 @@ void boot_announce(const struct server *server)
 	bool pretty = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
 	const char *bold = pretty ? "\033[1m" : "", *plain = pretty ? "\033[0m" : "";
 	fprintf(stderr, "%sbaton %s listens on", bold, BATON_VERSION);
-	for (size_t i = 0; i < server->policy.access.host_count; i++)
-		if (strncmp(server->policy.access.hosts[i], "localhost:", 10) != 0)
-			fprintf(stderr, " http://%s", server->policy.access.hosts[i]);
+	for (size_t i = 0; i < server->access.policy.host_count; i++)
+		if (strncmp(server->access.policy.hosts[i], "localhost:", 10) != 0)
+			fprintf(stderr, " http://%s", server->access.policy.hosts[i]);
 	fprintf(stderr, " and %s%s\n", live->settings.socket_path, plain);
 	for (uint32_t i = 0; i < live->settings.core.gpu_count; i++) {
 		const struct gpu_config *gpu = &live->settings.core.gpus[i];

@@ -276,8 +276,8 @@ static void keep_secrets(const struct server *server)
 {
 	const char *dir = server->live.paths.state_dir, *bridge = getenv("BRIDGE_TOKEN");
 	if (!server->live.options.bridge || !bridge || !bridge[0])
-		secret_keep(dir, "token", server->policy.token);
-	secret_keep(dir, "admin-token", server->policy.admin_token);
+		credential_keep(dir, "token", server->access.token);
+	credential_keep(dir, "admin-token", server->access.admin_token);
 }
 
 static void on_journal(void *ctx, bool ok)

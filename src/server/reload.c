@@ -43,7 +43,7 @@ void reload_apply(struct server *server, const struct settings *settings)
 					   .rule_count = live->settings.rule_count,
 					   .rights = live->rights,
 					   .right_count = live->settings.principal_count};
-	policy_set_origins(&server->policy, &live->settings);
+	access_setup_set_origins(&server->access, &live->settings);
 	static_files_set_origins(&server->static_files, &live->settings);
 	server->observers.log.level = (enum log_level)live->settings.log_level;
 	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
@@ -77,7 +77,7 @@ int reload_settings(struct server *server, struct settings_change *ret_change, c
 	detail[0] = 0;
 	server->config_watch.due = MONO_NEVER;
 	int rc = read_again(server, &next, detail, detail_size);
-	rc = rc ? rc : policy_read_keys(&next, &ring, detail, detail_size);
+	rc = rc ? rc : access_setup_read_keys(&next, &ring, detail, detail_size);
 	if (!rc && !settings_gpus_moved(&server->live.settings, &next)) {
 		rc = reload_name_gpus(server->broker.store, &next.core, false);
 		if (rc)
@@ -92,7 +92,7 @@ int reload_settings(struct server *server, struct settings_change *ret_change, c
 	}
 	settings_compare(&server->live.settings, &next, ret_change);
 	keep_running(&server->live.settings, &next);
-	policy_take_keys(&server->policy, &ring);
+	access_setup_take_keys(&server->access, &ring);
 	explicit_bzero(&ring, sizeof ring);
 	reload_apply(server, &next);
 	log_event(log, LOG_INFO, "configuration read again",

@@ -76,7 +76,7 @@ static void answer_preflight(struct server *server, const struct request_context
  * fills no log. */
 static int refusal(struct server *server, const struct request_context *context)
 {
-	struct policy *policy = &server->policy;
+	struct access_setup *policy = &server->access;
 	int err = context->verdict.err;
 	if (!context->verdict.bad_token || err != ERR_UNAUTHORIZED)
 		return err;
@@ -123,7 +123,7 @@ void routes_on_request(void *ctx, const struct http_request *request)
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,
 	};
-	access_check(&server->policy.access, &facts, &context.verdict);
+	access_check(&server->access.policy, &facts, &context.verdict);
 	server->requests++;
 	dispatch(server, &context);
 }

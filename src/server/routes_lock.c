@@ -83,7 +83,7 @@ void route_unlock(struct server *server, const struct request_context *context)
 	int rc = unlock_parse(request->body, request->body_length, &queued->in.parsed, event);
 	if (refused(server, context, queued, rc))
 		return;
-	if (!event->release.token && !server->policy.bridge) {
+	if (!event->release.token && !server->access.bridge) {
 		snprintf(queued->in.parsed.detail, sizeof queued->in.parsed.detail,
 			 "field `token`: send the one that the lock was answered with");
 		(void)refused(server, context, queued, -ERR_STALE);

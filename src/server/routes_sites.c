@@ -26,7 +26,7 @@ static int keep_sites(struct server *server, char *detail, size_t size)
 		log_event(&server->observers.log, LOG_WARN,
 			  "cannot keep the allowed sites; a restart knows those of before",
 			  log_str("error", detail));
-	server->policy.access.site_count = server->sites.origin_count;
+	server->access.policy.site_count = server->sites.origin_count;
 	return rc;
 }
 
@@ -111,7 +111,7 @@ void route_pair(struct server *server, const struct request_context *context)
 		return;
 	}
 	if (!origin || !origin_is_normal(origin) ||
-	    access_origin_is_own(&server->policy.access, origin)) {
+	    access_origin_is_own(&server->access.policy, origin)) {
 		refuse(server, context, ERR_BAD_ORIGIN, "only a page of another origin can ask");
 		return;
 	}
@@ -206,7 +206,7 @@ static int allow(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN
 	if (rc == 0)
 		return 0;
 	server->sites = before;
-	server->policy.access.site_count = before.origin_count;
+	server->access.policy.site_count = before.origin_count;
 	return rc;
 }
 

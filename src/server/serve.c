@@ -230,7 +230,7 @@ static int begin_signals(struct server *server)
 /* Whoever started us may go on: from here on everybody who connects is served. */
 static void tell_ready(const struct server *server)
 {
-	char line[SETTINGS_SOCKET_BYTES + POLICY_HOST_BYTES + 64];
+	char line[SETTINGS_SOCKET_BYTES + ACCESS_HOST_BYTES + 64];
 	snprintf(line, sizeof line, "listens on %s and %s", server->home,
 		 server->live.settings.socket_path);
 	notify_send(NOTIFY_READY, line);

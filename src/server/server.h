@@ -2,13 +2,13 @@
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
 #include "config/options.h"
+#include "server/access_setup.h"
 #include "server/broker.h"
 #include "server/endpoints.h"
 #include "server/hangup.h"
 #include "server/live_reload.h"
 #include "server/logfile.h"
 #include "server/observe.h"
-#include "server/policy.h"
 #include "server/position_updates.h"
 #include "server/processes.h"
 #include "server/reload.h"
@@ -35,7 +35,7 @@ struct server {
 	struct loop *loop;
 	struct broker broker;
 	struct endpoints endpoints;
-	struct policy policy;
+	struct access_setup access;
 	struct sites sites;
 	struct static_files static_files;
 	struct observers observers;
@@ -61,5 +61,5 @@ struct server {
 	bool doubt_open; /* the journal says that nothing may be granted yet */
 	bool draining, stop;
 	bool dev; /* for who writes pages: they are told when a file of theirs changes */
-	char home[POLICY_HOST_BYTES + 16]; /* http://host:port of the first listener */
+	char home[ACCESS_HOST_BYTES + 16]; /* http://host:port of the first listener */
 };

@@ -52,7 +52,7 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 	struct server *server = ctx;
 	struct endpoint *endpoint = greet(server, conn, peer, BIND_NATIVE, NULL);
 	struct access_who who = {.is_unix = peer->is_unix, .uid = peer->uid};
-	endpoint->session->rights = access_token_rights(&server->policy.access, NULL, &who);
+	endpoint->session->rights = access_token_rights(&server->access.policy, NULL, &who);
 	access_principal(&who, endpoint->session->principal);
 	if (server->draining) {
 		turn_away(server, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
@@ -104,7 +104,7 @@ static enum access_right shown_rights(struct server *server, struct endpoint *en
 		return ACCESS_QUEUE;
 	}
 	return session->paired ? ACCESS_NONE
-			       : access_token_rights(&server->policy.access, token, who);
+			       : access_token_rights(&server->access.policy, token, who);
 }
 
 /* Of a page that showed no key of ours: its origin is all that is known of it. */
@@ -148,8 +148,8 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume &&
 			 secret_counts(server, endpoint, in->event.session.resume);
 	if (rights == ACCESS_NONE && !by_secret) {
-		int err = access_throttle(peer->is_unix ? &server->policy.unix_throttle
-							: &server->policy.tcp_throttle,
+		int err = access_throttle(peer->is_unix ? &server->access.unix_throttle
+							: &server->access.tcp_throttle,
 					  server->broker.now);
 		turn_away(server, endpoint->conn, err, NULL, CLOSE_TOKEN);
 		event_queue_drop(&server->broker.queue, queued);
@@ -259,7 +259,7 @@ static void send_link(struct server *server, uint64_t conn)
 	random_fill(&server->broker.random, random, sizeof random);
 	text_clear(&server->line);
 	text_format(&server->line, "%s/?open=%s", server->home,
-		    page_link_new(&server->policy.keys, random, loop_now()));
+		    page_link_new(&server->access.keys, random, loop_now()));
 	text_clear(&server->body);
 	message_render_link(&server->body, server->line.bytes);
 	deliver_body(server, conn);

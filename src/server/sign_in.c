@@ -81,7 +81,7 @@ static const char *wanted_page(const struct request_context *context)
 static void keep_keys(struct server *server)
 {
 	char detail[512];
-	if (page_keys_save(&server->policy.keys, server->live.paths.state_dir, detail,
+	if (page_keys_save(&server->access.keys, server->live.paths.state_dir, detail,
 			   sizeof detail))
 		log_event(&server->observers.log, LOG_WARN,
 			  "cannot keep the pages' keys; after a restart they sign in again",
@@ -97,7 +97,7 @@ static void answer_key(struct server *server, const struct request_context *cont
 	char mark[ACCESS_MARK_BYTES + 1], cookie[ACCESS_MARK_BYTES + 128];
 	access_mark(key, mark);
 	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
-		 server->policy.access.cookie_name, mark, COOKIE_MAX_AGE_S);
+		 server->access.policy.cookie_name, mark, COOKIE_MAX_AGE_S);
 	text_clear(out);
 	text_str(out, head);
 	text_format(out,
@@ -114,7 +114,7 @@ static void log_in(struct server *server, const struct request_context *context,
 {
 	uint8_t random[32];
 	random_fill(&server->broker.random, random, sizeof random);
-	const char *key = page_link_spend(&server->policy.keys, hex, random, loop_now());
+	const char *key = page_link_spend(&server->access.keys, hex, random, loop_now());
 	explicit_bzero(random, sizeof random);
 	if (!key && context->verdict.signed_in) { /* spent, by this browser it seems */
 		const struct http_header headers[] = {{"Location", wanted_page(context)},
@@ -127,7 +127,7 @@ static void log_in(struct server *server, const struct request_context *context,
 			       "This link was used, or is older than a minute.");
 		return;
 	}
-	policy_refresh(&server->policy);
+	access_setup_refresh(&server->access);
 	keep_keys(server);
 	answer_key(server, context, key);
 }

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "server/secrets.h"
+#include "server/credentials.h"
 
 static char dir[64], path[96], detail[512];
 
@@ -40,15 +40,15 @@ static void test_once(void **state)
 	(void)state;
 	char first[SECRET_HEX_BYTES], second[SECRET_HEX_BYTES];
 	struct stat st;
-	assert_int_equal(secret_file(dir, "token", true, first, detail, sizeof detail), 0);
+	assert_int_equal(credential_file(dir, "token", true, first, detail, sizeof detail), 0);
 	assert_int_equal(strlen(first), 64);
 	assert_int_equal(strspn(first, "0123456789abcdef"), 64);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(secret_file(dir, "token", true, second, detail, sizeof detail), 0);
+	assert_int_equal(credential_file(dir, "token", true, second, detail, sizeof detail), 0);
 	assert_string_equal(first, second);
 	unlink(path);
-	assert_int_equal(secret_file(dir, "token", true, second, detail, sizeof detail), 0);
+	assert_int_equal(credential_file(dir, "token", true, second, detail, sizeof detail), 0);
 	assert_string_not_equal(first, second);
 }
 
@@ -58,18 +58,18 @@ static void test_refusals(void **state)
 {
 	(void)state;
 	char hex[SECRET_HEX_BYTES];
-	assert_int_equal(secret_file(dir, "token", true, hex, detail, sizeof detail), 0);
+	assert_int_equal(credential_file(dir, "token", true, hex, detail, sizeof detail), 0);
 	assert_int_equal(chmod(path, 0640), 0);
-	assert_int_equal(secret_file(dir, "token", true, hex, detail, sizeof detail), -ERR_IO);
+	assert_int_equal(credential_file(dir, "token", true, hex, detail, sizeof detail), -ERR_IO);
 	assert_non_null(strstr(detail, "others may read it"));
 	unlink(path);
 	FILE *file = fopen(path, "w");
 	fputs("short\n", file);
 	fclose(file);
 	assert_int_equal(chmod(path, 0600), 0);
-	assert_int_equal(secret_file(dir, "token", true, hex, detail, sizeof detail), -ERR_IO);
+	assert_int_equal(credential_file(dir, "token", true, hex, detail, sizeof detail), -ERR_IO);
 	assert_null(strstr(detail, "short"));
-	assert_int_equal(secret_file("/nonexistent", "token", true, hex, detail, sizeof detail),
+	assert_int_equal(credential_file("/nonexistent", "token", true, hex, detail, sizeof detail),
 			 -ERR_IO);
 }
 
@@ -100,25 +100,25 @@ static void test_key_file(void **state)
 	};
 	char secret[SECRET_TEXT_BYTES], longest[SECRET_TEXT_BYTES + 1];
 	unlink(path);
-	assert_int_equal(secret_read(path, secret, detail, sizeof detail), -ERR_IO);
+	assert_int_equal(credential_read(path, secret, detail, sizeof detail), -ERR_IO);
 	assert_non_null(strstr(detail, "there is no such file; make it: (umask 077;"));
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		put(bad[i].text, bad[i].mode);
-		assert_int_equal(secret_read(path, secret, detail, sizeof detail), -ERR_IO);
+		assert_int_equal(credential_read(path, secret, detail, sizeof detail), -ERR_IO);
 		if (!strstr(detail, bad[i].why))
 			fail_msg("%s", detail);
 		assert_null(strstr(detail, "0123456789"));
 	}
 	put("0123456789abcdef\r\n", 0600);
-	assert_int_equal(secret_read(path, secret, detail, sizeof detail), 0);
+	assert_int_equal(credential_read(path, secret, detail, sizeof detail), 0);
 	assert_string_equal(secret, "0123456789abcdef");
 	memset(longest, 'k', sizeof longest);
 	longest[SECRET_TEXT_BYTES] = '\0';
 	put(longest, 0600);
-	assert_int_equal(secret_read(path, secret, detail, sizeof detail), -ERR_IO);
+	assert_int_equal(credential_read(path, secret, detail, sizeof detail), -ERR_IO);
 	longest[SECRET_TEXT_BYTES - 1] = '\0';
 	put(longest, 0600);
-	assert_int_equal(secret_read(path, secret, detail, sizeof detail), 0);
+	assert_int_equal(credential_read(path, secret, detail, sizeof detail), 0);
 	assert_string_equal(secret, longest);
 }
 

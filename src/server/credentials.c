@@ -1,6 +1,6 @@
-/* secrets: token files, page keys, and those kept on disk. Never logs a value. Called at
+/* credentials: token files, page keys, and those kept on disk. Never logs a value. Called at
  * start, by the page's route and by the `open` message. */
-#include "server/secrets.h"
+#include "server/credentials.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -44,8 +44,8 @@ int private_read(const char *path, char *ret_text, size_t size, const char *reme
 	return 1;
 }
 
-int secret_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *detail,
-		size_t detail_size)
+int credential_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *detail,
+		    size_t detail_size)
 {
 	enum { SHORTEST = 16 };
 	char text[SECRET_TEXT_BYTES + 2];
@@ -133,8 +133,8 @@ static int make_secret(const char *path, char ret_hex[SECRET_HEX_BYTES], char *d
 	return 0;
 }
 
-int secret_file(const char *dir, const char *name, bool writable, char ret_hex[SECRET_HEX_BYTES],
-		char *detail, size_t detail_size)
+int credential_file(const char *dir, const char *name, bool writable,
+		    char ret_hex[SECRET_HEX_BYTES], char *detail, size_t detail_size)
 {
 	char path[SETTINGS_PATH_BYTES + 32];
 	snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -147,7 +147,7 @@ int secret_file(const char *dir, const char *name, bool writable, char ret_hex[S
 	return rc;
 }
 
-void secret_keep(const char *dir, const char *name, const char *hex)
+void credential_keep(const char *dir, const char *name, const char *hex)
 {
 	char path[SETTINGS_PATH_BYTES + 32], detail[SETTINGS_PATH_BYTES + 128];
 	snprintf(path, sizeof path, "%s/%s", dir, name);

@@ -1,4 +1,4 @@
-/* secrets: the install token and the admin token in the state folder, and the keys of pages. */
+/* credentials: the install token and the admin token in the state folder, and the keys of pages. */
 #pragma once
 #include "base/mono.h"
 #include "core/types.h"
@@ -23,14 +23,14 @@ int private_write(const char *path, const char *text, size_t length, char *detai
 /* Reads DIR/name, or makes it: 0600, 256 random bits as hex. Refuses a file that others can read or
  * that belongs to somebody else. 0 or -ERR_IO with detail. `writable` false: the disk is known to
  * be full, and one that cannot be written is good until the end of this run. */
-int secret_file(const char *dir, const char *name, bool writable, char ret_hex[SECRET_HEX_BYTES],
-		char *detail, size_t detail_size);
+int credential_file(const char *dir, const char *name, bool writable,
+		    char ret_hex[SECRET_HEX_BYTES], char *detail, size_t detail_size);
 /* The secret that an operator put into a file: one line of 16 to 128 printable bytes, in a file
  * that nobody else can read. 0 or -ERR_IO with detail. */
-int secret_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *detail,
-		size_t detail_size);
+int credential_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *detail,
+		    size_t detail_size);
 /* Writes a secret of this run to where it is missing. */
-void secret_keep(const char *dir, const char *name, const char *hex);
+void credential_keep(const char *dir, const char *name, const char *hex);
 
 /* One-time links of `baton open`, lost on a restart, and the keys that pages got for them, which
  * are not. */
