@@ -16,7 +16,7 @@ enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 
 static void fill(struct server *server, struct facts *facts, const struct send_effect *send)
 {
-	facts_fill(facts, server->broker.core, &server->live.settings.core, server->epoch,
+	facts_fill(facts, server->broker.core, &server->active.settings.core, server->epoch,
 		   server->broker.now, server->broker.wall, send);
 }
 
@@ -90,7 +90,7 @@ static void to_session(struct server *server, struct endpoint *endpoint,
 	facts.wire.rights = sessions_rights_name(endpoint->session->rights);
 	facts.wire.dev = server->dev;
 	facts.wire.linger_ms =
-		core_linger_ms(&server->live.settings.core, endpoint->session->binding);
+		core_linger_ms(&server->active.settings.core, endpoint->session->binding);
 	text_clear(&server->body);
 	message_render(&server->body, send, &facts.wire);
 	deliver_body(server, endpoint->conn);
@@ -193,7 +193,7 @@ static void tell_subscribers(struct server *server, const struct observed_change
 			continue;
 		if (server->body.length == 0)
 			render_trace_json(&server->body, &change->trace, change->id, change->at,
-					  &server->live.settings.core);
+					  &server->active.settings.core);
 		deliver_body(server, endpoint->conn);
 	}
 }
@@ -211,7 +211,7 @@ static void on_trace(void *ctx, const struct trace_effect *trace)
 	if (server->observers.log.level < LOG_INFO)
 		return;
 	text_clear(&server->line);
-	render_trace_log(&server->line, trace, &server->live.settings.core);
+	render_trace_log(&server->line, trace, &server->active.settings.core);
 	log_write(&server->observers.log, LOG_INFO, server->line.bytes, NULL, 0);
 }
 
@@ -274,8 +274,8 @@ static void on_queue_changed(void *ctx)
 /* The folder may have been made anew. */
 static void keep_secrets(const struct server *server)
 {
-	const char *dir = server->live.paths.state_dir, *bridge = getenv("BRIDGE_TOKEN");
-	if (!server->live.options.bridge || !bridge || !bridge[0])
+	const char *dir = server->active.paths.state_dir, *bridge = getenv("BRIDGE_TOKEN");
+	if (!server->active.options.bridge || !bridge || !bridge[0])
 		credential_keep(dir, "token", server->access.token);
 	credential_keep(dir, "admin-token", server->access.admin_token);
 }
@@ -334,7 +334,7 @@ static bool feed(struct server *server, struct endpoint *endpoint)
 		assert(change);
 		text_clear(&server->line);
 		render_trace_json(&server->line, &change->trace, change->id, change->at,
-				  &server->live.settings.core);
+				  &server->active.settings.core);
 		answer_sse(&server->body, change->id, trace_name(change->trace.what),
 			   server->line.bytes);
 		endpoint->sent = change->id;

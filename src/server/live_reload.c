@@ -55,7 +55,7 @@ static int add_folder(struct server *server, const char *path)
 {
 	struct live_reload *dev = &server->live_reload;
 	char whole[SETTINGS_PATH_BYTES + DEV_PATH_BYTES + 2];
-	snprintf(whole, sizeof whole, "%s/%s", server->live.paths.dev, path);
+	snprintf(whole, sizeof whole, "%s/%s", server->active.paths.dev, path);
 	if (dev->folder_count == DEV_FOLDERS_MAX) {
 		errno = ENOSPC;
 		return -1;
@@ -90,7 +90,7 @@ static void add_tree(struct server *server, const char *path, bool told)
 	}
 	for (; next < dev->folder_count; next++) {
 		const char *folder = dev->folders[next].path;
-		snprintf(whole, sizeof whole, "%s/%s", server->live.paths.dev, folder);
+		snprintf(whole, sizeof whole, "%s/%s", server->active.paths.dev, folder);
 		DIR *open_dir = opendir(whole);
 		for (struct dirent *entry; open_dir && (entry = readdir(open_dir));) {
 			if (!join(folder, entry->d_name, below))
@@ -152,14 +152,14 @@ void live_reload_begin(struct server *server)
 {
 	struct live_reload *dev = &server->live_reload;
 	*dev = (struct live_reload){.fd = -1, .due = MONO_NEVER};
-	if (!server->live.paths.dev[0])
+	if (!server->active.paths.dev[0])
 		return;
 	server->dev = true;
 	dev->folders = calloc(DEV_FOLDERS_MAX, sizeof *dev->folders);
 	dev->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (!dev->folders || dev->fd < 0 ||
 	    loop_watch(server->loop, dev->fd, on_inotify, server, &dev->watch)) {
-		warn(server, server->live.paths.dev);
+		warn(server, server->active.paths.dev);
 		live_reload_end(dev);
 		return;
 	}

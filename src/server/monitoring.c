@@ -79,7 +79,7 @@ bool monitoring_send_events(struct server *server, uint64_t conn, const struct m
 		if (!change)
 			break;
 		render_trace_json(rows, &change->trace, change->id, change->at,
-				  &server->live.settings.core);
+				  &server->active.settings.core);
 		if (rows->length + (count + 1) * FRAME_BYTES > most)
 			break;
 		ends[count++] = rows->length;

@@ -27,36 +27,37 @@ static void keep_running(const struct settings *running, struct settings *next)
 
 void reload_apply(struct server *server, const struct settings *settings)
 {
-	struct live *live = &server->live;
-	if (settings != &live->settings)
-		live->settings = *settings;
-	for (uint32_t i = 0; i < live->settings.rule_count; i++)
-		live->rules[i] = (struct class_rule){live->settings.rules[i].match,
-						     live->settings.rules[i].cls};
-	for (uint32_t i = 0; i < live->settings.principal_count; i++) {
-		const struct settings_principal *from = &live->settings.principals[i];
-		live->rights[i] = (struct class_rights){from->match, from->classes, from->queue_max,
-							from->held_max};
+	struct active_config *active = &server->active;
+	if (settings != &active->settings)
+		active->settings = *settings;
+	for (uint32_t i = 0; i < active->settings.rule_count; i++)
+		active->rules[i] = (struct class_rule){active->settings.rules[i].match,
+						       active->settings.rules[i].cls};
+	for (uint32_t i = 0; i < active->settings.principal_count; i++) {
+		const struct settings_principal *from = &active->settings.principals[i];
+		active->rights[i] = (struct class_rights){from->match, from->classes,
+							  from->queue_max, from->held_max};
 	}
-	live->wire = (struct wire_context){.config = &live->settings.core,
-					   .rules = live->rules,
-					   .rule_count = live->settings.rule_count,
-					   .rights = live->rights,
-					   .right_count = live->settings.principal_count};
-	access_setup_set_origins(&server->access, &live->settings);
-	static_files_set_origins(&server->static_files, &live->settings);
-	server->observers.log.level = (enum log_level)live->settings.log_level;
+	active->wire = (struct wire_context){.config = &active->settings.core,
+					     .rules = active->rules,
+					     .rule_count = active->settings.rule_count,
+					     .rights = active->rights,
+					     .right_count = active->settings.principal_count};
+	access_setup_set_origins(&server->access, &active->settings);
+	static_files_set_origins(&server->static_files, &active->settings);
+	server->observers.log.level = (enum log_level)active->settings.log_level;
 	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
-		&live->settings.core;
+		&active->settings.core;
 }
 
 static int read_again(struct server *server, struct settings *next, char *detail, size_t size)
 {
-	const struct live *live = &server->live;
+	const struct active_config *active = &server->active;
 	settings_defaults(next);
-	int rc = live->paths.config[0] ? settings_load(live->paths.config, next, next, detail, size)
-				       : 0;
-	rc = rc ? rc : options_apply(&live->options, next, detail, size);
+	int rc = active->paths.config[0]
+			 ? settings_load(active->paths.config, next, next, detail, size)
+			 : 0;
+	rc = rc ? rc : options_apply(&active->options, next, detail, size);
 	return rc ? rc : paths_socket(next, detail, size);
 }
 
@@ -78,7 +79,7 @@ int reload_settings(struct server *server, struct settings_change *ret_change, c
 	server->config_watch.due = MONO_NEVER;
 	int rc = read_again(server, &next, detail, detail_size);
 	rc = rc ? rc : access_setup_read_keys(&next, &ring, detail, detail_size);
-	if (!rc && !settings_gpus_moved(&server->live.settings, &next)) {
+	if (!rc && !settings_gpus_moved(&server->active.settings, &next)) {
 		rc = reload_name_gpus(server->broker.store, &next.core, false);
 		if (rc)
 			snprintf(detail, detail_size, "gpus: cannot be changed while it runs (%s)",
@@ -90,8 +91,8 @@ int reload_settings(struct server *server, struct settings_change *ret_change, c
 			  log_str("error", detail));
 		return rc;
 	}
-	settings_compare(&server->live.settings, &next, ret_change);
-	keep_running(&server->live.settings, &next);
+	settings_compare(&server->active.settings, &next, ret_change);
+	keep_running(&server->active.settings, &next);
 	access_setup_take_keys(&server->access, &ring);
 	explicit_bzero(&ring, sizeof ring);
 	reload_apply(server, &next);
@@ -162,8 +163,8 @@ struct mono_ms reload_when_due(struct server *server, struct mono_ms now)
 void reload_watch_begin(struct server *server, struct reload_watch *watch)
 {
 	watch->due = MONO_NEVER;
-	trail_init(&watch->trail, server->loop, server->live.paths.config, on_changed, server);
-	if (server->live.paths.config[0])
+	trail_init(&watch->trail, server->loop, server->active.paths.config, on_changed, server);
+	if (server->active.paths.config[0])
 		follow(server);
 }
 

@@ -54,7 +54,7 @@ void route_lock(struct server *server, const struct request_context *context)
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	struct event *event = &queued->in.event;
 	enum binding binding = stream ? BIND_STREAM : BIND_HTTP;
-	struct wire_context wire = server->live.wire;
+	struct wire_context wire = server->active.wire;
 	access_principal(&context->verdict.who, queued->who);
 	wire.principal = queued->who;
 	int rc = lock_parse(request->body, request->body_length, &wire, binding, &queued->in.parsed,
@@ -97,7 +97,7 @@ void route_renew(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
-	int rc = renew_parse(request->body, request->body_length, &server->live.wire,
+	int rc = renew_parse(request->body, request->body_length, &server->active.wire,
 			     &queued->in.parsed, &queued->in.event);
 	if (refused(server, context, queued, rc))
 		return;

@@ -21,7 +21,7 @@ static void refuse(struct server *server, const struct request_context *context,
 
 static int keep_sites(struct server *server, char *detail, size_t size)
 {
-	int rc = sites_save(&server->sites, server->live.paths.state_dir, detail, size);
+	int rc = sites_save(&server->sites, server->active.paths.state_dir, detail, size);
 	if (rc)
 		log_event(&server->observers.log, LOG_WARN,
 			  "cannot keep the allowed sites; a restart knows those of before",

@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 
 #include "net/loop.h"
-#include "server/boot.h"
 #include "server/deliver.h"
 #include "server/notify.h"
 #include "server/respond.h"
 #include "server/sessions.h"
+#include "server/startup.h"
 
 enum {
 	KEEPALIVE_MS = 15 * 1000,
@@ -232,9 +232,9 @@ static void tell_ready(const struct server *server)
 {
 	char line[SETTINGS_SOCKET_BYTES + ACCESS_HOST_BYTES + 64];
 	snprintf(line, sizeof line, "listens on %s and %s", server->home,
-		 server->live.settings.socket_path);
+		 server->active.settings.socket_path);
 	notify_send(NOTIFY_READY, line);
-	notify_descriptor(server->live.options.ready_fd, line);
+	notify_descriptor(server->active.options.ready_fd, line);
 }
 
 int serve_main(int argc, char **argv)
@@ -244,15 +244,15 @@ int serve_main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a file-size limit is one more full disk */
 	(void)umask(077);
-	int rc = boot_begin(&server, argc, argv, detail, sizeof detail);
-	if (rc == 0 && server.live.options.help) {
+	int rc = startup_begin(&server, argc, argv, detail, sizeof detail);
+	if (rc == 0 && server.active.options.help) {
 		options_help(stdout);
-		boot_end(&server);
+		startup_end(&server);
 		return 0;
 	}
-	if (rc == 0 && server.live.options.check) {
-		boot_checked(&server);
-		boot_end(&server);
+	if (rc == 0 && server.active.options.check) {
+		startup_checked(&server);
+		startup_end(&server);
 		return 0;
 	}
 	rc = rc ? rc : begin_signals(&server);
@@ -261,17 +261,17 @@ int serve_main(int argc, char **argv)
 		bool usage = rc == -ERR_BAD_FIELD;
 		if (usage)
 			fprintf(stderr, "Try: baton serve --help\n");
-		boot_end(&server);
+		startup_end(&server);
 		return usage ? EXIT_USAGE : err_exit_code(rc);
 	}
 	reload_watch_begin(&server, &server.config_watch);
 	sockets_watch(&server);
 	live_reload_begin(&server);
-	boot_announce(&server);
+	startup_announce(&server);
 	logfile_begin(&server.logfile, loop_now());
 	tell_ready(&server);
 	run(&server);
 	log_write(&server.observers.log, LOG_INFO, "stopped", NULL, 0);
-	boot_end(&server);
+	startup_end(&server);
 	return 0;
 }

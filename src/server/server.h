@@ -22,7 +22,7 @@
 struct loop;
 
 /* The configuration in force. */
-struct live {
+struct active_config {
 	struct settings settings;
 	struct class_rule rules[SETTINGS_RULE_COUNT];
 	struct class_rights rights[SETTINGS_PRINCIPAL_COUNT];
@@ -39,7 +39,7 @@ struct server {
 	struct sites sites;
 	struct static_files static_files;
 	struct observers observers;
-	struct live live;
+	struct active_config active;
 	struct status_streams status_streams;
 	struct position_updates position_updates;
 	struct vram_history vram_history;

@@ -363,7 +363,7 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 	bool greeted = endpoint->kind == ENDPOINT_SESSION;
 	if (greeted)
 		endpoint->session->seen = loop_now();
-	struct wire_context wire = server->live.wire;
+	struct wire_context wire = server->active.wire;
 	wire.principal = endpoint->session->principal;
 	int rc = message_parse(text, length, &wire, greeted ? endpoint->session->name : NULL,
 			       &queued->in);

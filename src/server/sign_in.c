@@ -81,7 +81,7 @@ static const char *wanted_page(const struct request_context *context)
 static void keep_keys(struct server *server)
 {
 	char detail[512];
-	if (page_keys_save(&server->access.keys, server->live.paths.state_dir, detail,
+	if (page_keys_save(&server->access.keys, server->active.paths.state_dir, detail,
 			   sizeof detail))
 		log_event(&server->observers.log, LOG_WARN,
 			  "cannot keep the pages' keys; after a restart they sign in again",

@@ -45,7 +45,7 @@ static int listen_on(struct server *server, const char *path, bool http, char *d
 int sockets_listen(struct server *server, char *detail, size_t detail_size)
 {
 	struct sockets *sockets = &server->sockets;
-	int rc = find_paths(sockets, server->live.settings.socket_path, detail, detail_size);
+	int rc = find_paths(sockets, server->active.settings.socket_path, detail, detail_size);
 	rc = rc ? rc : paths_make_private(sockets->folder, detail, detail_size);
 	rc = rc ? rc : listen_on(server, sockets->path, false, detail, detail_size);
 	return rc ? rc : listen_on(server, sockets->http, true, detail, detail_size);
@@ -62,7 +62,7 @@ static bool write_note(int fd, const struct where_note *note)
  */
 static void write_down(struct server *server)
 {
-	const char *dir = server->live.paths.state_dir;
+	const char *dir = server->active.paths.state_dir;
 	char path[SETTINGS_PATH_BYTES + 32], fresh[SETTINGS_PATH_BYTES + 32];
 	struct where_note note = {.pid = getpid()};
 	if (!realpath(server->sockets.folder, path) ||
@@ -82,7 +82,7 @@ static void write_down(struct server *server)
 
 void sockets_forget(const struct server *server)
 {
-	const char *dir = server->live.paths.state_dir;
+	const char *dir = server->active.paths.state_dir;
 	char path[SETTINGS_PATH_BYTES + 32];
 	struct where_note note;
 	/* The folder may have been replaced, and another broker may have written its own there. */

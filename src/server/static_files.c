@@ -130,7 +130,7 @@ static bool find_compiled_in(const char *url, bool packed, struct found *found)
 
 static bool find(const struct server *server, const char *url, bool packed, struct found *ret_found)
 {
-	const struct paths *paths = &server->live.paths;
+	const struct paths *paths = &server->active.paths;
 	char path[SETTINGS_PATH_BYTES + 1];
 	*ret_found = (struct found){.fd = -1};
 	for (size_t i = 0; paths->dev[0] && i < sizeof sources / sizeof *sources; i++) {
@@ -142,8 +142,8 @@ static bool find(const struct server *server, const char *url, bool packed, stru
 	}
 	if (find_compiled_in(url, packed, ret_found))
 		return true;
-	if (begins(url, models) &&
-	    find_on_disk(server->live.settings.models_dir, url + strlen(models), packed, ret_found))
+	if (begins(url, models) && find_on_disk(server->active.settings.models_dir,
+						url + strlen(models), packed, ret_found))
 		return true;
 	return (begins(url, models) || begins(url, vendor) || strcmp(url, package) == 0) &&
 	       find_on_disk(paths->web, url + 1, packed, ret_found);

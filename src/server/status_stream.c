@@ -90,7 +90,7 @@ static bool add_waiter(const struct server *server, struct status_stream *stream
 					   .why = &why,
 					   .holder_name = facts_in_the_way(core, &why, now, names)};
 		facts_told(core, id, now, server->broker.wall, &wait.told);
-		render_waiter(&stream->render, &view, now, &server->live.settings.core, &wait);
+		render_waiter(&stream->render, &view, now, &server->active.settings.core, &wait);
 	}
 	stream->position++;
 	return true;
@@ -106,7 +106,7 @@ static bool add_holder(const struct server *server, struct status_stream *stream
 	stream->after = view.rec->id;
 	if (!is_shown(stream, &view))
 		return true;
-	render_lease(&stream->render, &view, now, &server->live.settings.core,
+	render_lease(&stream->render, &view, now, &server->active.settings.core,
 		     facts_name(core, view.yield_for, now));
 	return true;
 }

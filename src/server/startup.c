@@ -1,6 +1,6 @@
-/* boot: puts the parts together, in the order in which they can fail without harm: settings, state
- * folder, journal, core, endpoints. Called by serve.c. */
-#include "server/boot.h"
+/* startup: puts the parts together, in the order in which they can fail without harm: settings,
+ * state folder, journal, core, endpoints. Called by serve.c. */
+#include "server/startup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,16 +23,16 @@ enum { HEADER_TIME_MS = LIMIT_HEADER_TIME_MS, BODY_TIME_MS = 10000, WRITE_TIME_M
 
 static int read_settings(struct server *server, int argc, char **argv, char *detail, size_t size)
 {
-	struct live *live = &server->live;
-	struct settings *settings = &live->settings;
-	int rc = options_parse(argc, argv, &live->options, detail, size);
-	if (rc || live->options.help)
+	struct active_config *active = &server->active;
+	struct settings *settings = &active->settings;
+	int rc = options_parse(argc, argv, &active->options, detail, size);
+	if (rc || active->options.help)
 		return rc;
 	settings_defaults(settings);
-	rc = paths_find(&live->options, &live->paths, detail, size);
-	if (!rc && live->paths.config[0])
-		rc = settings_load(live->paths.config, settings, settings, detail, size);
-	rc = rc ? rc : options_apply(&live->options, settings, detail, size);
+	rc = paths_find(&active->options, &active->paths, detail, size);
+	if (!rc && active->paths.config[0])
+		rc = settings_load(active->paths.config, settings, settings, detail, size);
+	rc = rc ? rc : options_apply(&active->options, settings, detail, size);
 	rc = rc ? rc : access_setup_read_keys(settings, &server->access.ring, detail, size);
 	return rc ? rc : paths_socket(settings, detail, size);
 }
@@ -40,14 +40,14 @@ static int read_settings(struct server *server, int argc, char **argv, char *det
 /* What stands in for the install token under --compat bridge; NULL: nothing. */
 static const char *bridge_token(const struct server *server)
 {
-	const char *token = server->live.options.bridge ? getenv("BRIDGE_TOKEN") : NULL;
+	const char *token = server->active.options.bridge ? getenv("BRIDGE_TOKEN") : NULL;
 	return token && token[0] ? token : NULL;
 }
 
 static int read_tokens(struct server *server, char *detail, size_t size)
 {
 	struct access_setup *policy = &server->access;
-	const char *bridge = bridge_token(server), *dir = server->live.paths.state_dir;
+	const char *bridge = bridge_token(server), *dir = server->active.paths.state_dir;
 	bool writable = !store_is_degraded(server->broker.store);
 	int rc = credential_file(dir, "token", writable, policy->token, detail, size);
 	rc = rc ? rc
@@ -122,7 +122,7 @@ static int restore(struct server *server, const struct store_boot *boot, const c
 	struct broker *broker = &server->broker;
 	struct restoring r = {.server = server};
 	struct event event = {.type = EVENT_CONFIG, .now = broker->now, .wall = broker->wall};
-	event.config = &server->live.settings.core;
+	event.config = &server->active.settings.core;
 	random_fill(&broker->random, &event.random, sizeof event.random);
 	core_step(broker->core, &event, &broker->effects);
 	if (boot->paused) {
@@ -130,7 +130,7 @@ static int restore(struct server *server, const struct store_boot *boot, const c
 		restore_row(&r, &record);
 		memcpy(server->paused_reason, boot->paused_reason, sizeof server->paused_reason);
 	}
-	int rc = reload_name_gpus(broker->store, &server->live.settings.core, true);
+	int rc = reload_name_gpus(broker->store, &server->active.settings.core, true);
 	rc = rc ? rc : store_replay(broker->store, restore_row, &r);
 	if (rc)
 		return rc;
@@ -172,9 +172,9 @@ static int64_t promised_ms(const struct core_config *config)
 static int open_store(struct server *server, const char *boot_id, struct store **ret_store,
 		      struct store_boot *ret_boot, char *detail, size_t size)
 {
-	const struct settings *settings = &server->live.settings;
+	const struct settings *settings = &server->active.settings;
 	char copy[SETTINGS_SOCKET_BYTES + 16];
-	struct store_place place = {.dir = server->live.paths.state_dir,
+	struct store_place place = {.dir = server->active.paths.state_dir,
 				    .boot_id = boot_id,
 				    .now = loop_wall_now(),
 				    .ttl_ms = promised_ms(&settings->core),
@@ -196,7 +196,7 @@ static int open_broker(struct server *server, char *detail, size_t size)
 		return rc;
 	server->epoch = boot.epoch;
 	server->started = loop_now();
-	observe_init(&server->observers, (enum log_level)server->live.settings.log_level,
+	observe_init(&server->observers, (enum log_level)server->active.settings.log_level,
 		     boot.epoch);
 	broker_init(&server->broker, core_create(), store, server->started, loop_suspended_ms());
 	server->broker.wall = loop_wall_now();
@@ -224,7 +224,7 @@ static int listen_tcp(struct server *server, const char *address, char *detail, 
 	uint16_t port = 0;
 	int rc = net_listen_tcp(server->endpoints.net, address, &port, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
-		taken_address(address, server->live.paths.state_dir, detail, size);
+		taken_address(address, server->active.paths.state_dir, detail, size);
 	if (rc)
 		return rc;
 	access_setup_add_listener(&server->access, address, port);
@@ -261,7 +261,7 @@ static void raise_descriptors(unsigned connections)
  * connects meanwhile is let in by the first turn. */
 static int open_addresses(struct server *server, char *detail, size_t size)
 {
-	const struct settings *settings = &server->live.settings;
+	const struct settings *settings = &server->active.settings;
 	const struct net_options options = {
 		.connections_max = settings->connections_max,
 		.connections_reserved_max = LIMIT_CONNECTIONS_RESERVED,
@@ -278,18 +278,18 @@ static int open_addresses(struct server *server, char *detail, size_t size)
 	if (rc)
 		return rc;
 	endpoints_init(&server->endpoints, net);
-	access_setup_init(&server->access, server->live.options.bridge);
+	access_setup_init(&server->access, server->active.options.bridge);
 	access_setup_take_keys(&server->access, &server->access.ring);
 	for (uint32_t i = 0; i < settings->listen_count && !rc; i++)
 		rc = listen_tcp(server, settings->listen[i], detail, size);
-	if (!rc && server->live.options.bridge)
+	if (!rc && server->active.options.bridge)
 		rc = listen_bridge(server, detail, size);
 	return rc;
 }
 
 static int open_state(struct server *server, char *detail, size_t size)
 {
-	const char *dir = server->live.paths.state_dir;
+	const char *dir = server->active.paths.state_dir;
 	int rc = paths_make_private(dir, detail, size);
 	if (rc && errno == ENOSPC)
 		rc = 0; /* the store waits for room, and is told of */
@@ -312,11 +312,11 @@ static int open_state(struct server *server, char *detail, size_t size)
 static void keep_copy(struct server *server)
 {
 	char copy[SETTINGS_SOCKET_BYTES + 16];
-	snprintf(copy, sizeof copy, "%s.fence", server->live.settings.socket_path);
+	snprintf(copy, sizeof copy, "%s.fence", server->active.settings.socket_path);
 	store_keep_copy(server->broker.store, copy);
 }
 
-int boot_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)
+int startup_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)
 {
 	text_init(&server->body);
 	text_init(&server->line);
@@ -328,21 +328,21 @@ int boot_begin(struct server *server, int argc, char **argv, char *detail, size_
 	server->live_reload.fd = -1;
 	detail[0] = 0;
 	int rc = read_settings(server, argc, argv, detail, detail_size);
-	if (rc || server->live.options.help || server->live.options.check)
+	if (rc || server->active.options.help || server->active.options.check)
 		return rc;
 	rc = loop_create(&server->loop);
 	rc = rc ? rc : open_addresses(server, detail, detail_size);
 	rc = rc ? rc : open_state(server, detail, detail_size);
 	if (rc)
 		return rc;
-	reload_apply(server, &server->live.settings);
+	reload_apply(server, &server->active.settings);
 	rc = sockets_listen(server, detail, detail_size);
 	if (rc == 0)
 		keep_copy(server);
 	return rc;
 }
 
-void boot_end(struct server *server)
+void startup_end(struct server *server)
 {
 	hangup_end(&server->hangup);
 	sockets_end(&server->sockets);
@@ -366,16 +366,16 @@ void boot_end(struct server *server)
 	explicit_bzero(&server->access, sizeof server->access);
 }
 
-void boot_checked(const struct server *server)
+void startup_checked(const struct server *server)
 {
-	const char *config = server->live.paths.config;
+	const char *config = server->active.paths.config;
 	printf("baton serve: %s%s\n", config[0] ? config : "no configuration file",
 	       config[0] ? " is good" : "; the defaults are good");
 }
 
-void boot_announce(const struct server *server)
+void startup_announce(const struct server *server)
 {
-	const struct live *live = &server->live;
+	const struct active_config *active = &server->active;
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 	if (poll(&out, 1, 0) == 0)
 		return; /* nobody reads: that must not keep us from serving */
@@ -385,9 +385,9 @@ void boot_announce(const struct server *server)
 	for (size_t i = 0; i < server->access.policy.host_count; i++)
 		if (strncmp(server->access.policy.hosts[i], "localhost:", 10) != 0)
 			fprintf(stderr, " http://%s", server->access.policy.hosts[i]);
-	fprintf(stderr, " and %s%s\n", live->settings.socket_path, plain);
-	for (uint32_t i = 0; i < live->settings.core.gpu_count; i++) {
-		const struct gpu_config *gpu = &live->settings.core.gpus[i];
+	fprintf(stderr, " and %s%s\n", active->settings.socket_path, plain);
+	for (uint32_t i = 0; i < active->settings.core.gpu_count; i++) {
+		const struct gpu_config *gpu = &active->settings.core.gpus[i];
 		fprintf(stderr, "  GPU %s: ", gpu->name);
 		if (gpu->vram_known)
 			fprintf(stderr, "%llu MiB",
@@ -400,11 +400,11 @@ void boot_announce(const struct server *server)
 		"  state in %s\n"
 		"  try: baton status, or in a browser: baton open\n"
 		"  or:  curl -N -H \"Authorization: Bearer ",
-		live->paths.state_dir);
+		active->paths.state_dir);
 	if (bridge_token(server))
 		fprintf(stderr, "$BRIDGE_TOKEN");
 	else
-		fprintf(stderr, "$(cat %s/token)", live->paths.state_dir);
+		fprintf(stderr, "$(cat %s/token)", active->paths.state_dir);
 	fprintf(stderr,
 		"\" -H 'Content-Type: application/json' -H 'Accept: text/event-stream' "
 		"-d '{\"id\":\"me\"}' %s/v1/gpu/lock\n",
