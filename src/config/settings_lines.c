@@ -1,4 +1,4 @@
-/* settings_tree: the configuration file as libyaml's tree, for what libcyaml cannot say: the line
+/* settings_lines: the configuration file as libyaml's tree, for what libcyaml cannot say: the line
  * of an unknown or repeated key, and of a value that is well-formed but out of range. Takes no
  * values. Called by settings_load.c. */
 #include <stdio.h>
