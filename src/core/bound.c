@@ -7,7 +7,7 @@
 #include "core/fit.h"
 #include "core/ledger.h"
 #include "core/memory.h"
-#include "core/order.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -270,13 +270,13 @@ static uint32_t possible_now(const struct core *core, const struct claim *claim)
 
 static enum bound_none why_none(const struct core *core, const struct claim *claim)
 {
-	if (!schedule_may_grant(core) || order_withheld(core, claim))
+	if (!schedule_may_grant(core) || queue_withheld(core, claim))
 		return BOUND_STOPPED;
-	if (order_detached(claim))
+	if (queue_detached(claim))
 		return BOUND_DETACHED;
 	if (claim->host)
 		return BOUND_HOST;
-	if (order_beyond(core, claim) || possible_now(core, claim) == 0)
+	if (queue_oversized(core, claim) || possible_now(core, claim) == 0)
 		return BOUND_BLOCKED;
 	if (claim->rec.need.vram_bytes > 0)
 		return BOUND_MEMORY;

@@ -4,8 +4,8 @@
 #include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/principal.h"
+#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/timer.h"
@@ -128,7 +128,7 @@ static void check_guest_waits(const struct core *core, const struct claim *claim
 		return;
 	for (const struct rank_node *node = rank_tree_first(&claim->group->turns);
 	     node != &claim->turn; node = rank_tree_next(node))
-		if (!order_detached(claim_of_turn((struct rank_node *)node)))
+		if (!queue_detached(claim_of_turn((struct rank_node *)node)))
 			return;
 	INVARIANT(host_gpus(core, host, claim) == 0);
 }
@@ -162,7 +162,7 @@ static void check_turned_down(const struct core *core, const struct claim *claim
 		if (!kept_from(core, &claim->rec.need, gpu, claim->rec.id))
 			free |= 1u << gpu;
 	}
-	free &= ~order_held_back(core, claim);
+	free &= ~queue_held_back(core, claim);
 	INVARIANT(possible < claim->rec.need.gpu_count || free == 0 ||
 		  (big && fit_place(core, claim, free, 0) == 0));
 }
@@ -178,18 +178,18 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 	if (claim->host) {
 		INVARIANT(claim->group == claim->host->house->queue);
 	} else {
-		INVARIANT(claim->group->detached == order_detached(claim));
-		INVARIANT(claim->group->beyond == order_beyond(core, claim));
-		INVARIANT(claim->group->withheld == order_withheld(core, claim));
+		INVARIANT(claim->group->detached == queue_detached(claim));
+		INVARIANT(claim->group->oversized == queue_oversized(core, claim));
+		INVARIANT(claim->group->withheld == queue_withheld(core, claim));
 	}
 	/* I4 */
-	if (order_detached(claim)) {
+	if (queue_detached(claim)) {
 		bool timed =
 			claim->session ? heap_has(&claim->session->timer) : heap_has(&claim->timer);
 		INVARIANT(timed);
 		return;
 	}
-	if (!schedule_may_grant(core) || claim->group->beyond || order_withheld(core, claim))
+	if (!schedule_may_grant(core) || claim->group->oversized || queue_withheld(core, claim))
 		return;
 	if (claim->host)
 		check_guest_waits(core, claim);
@@ -206,7 +206,7 @@ static void check_head(const struct core *core, const struct claim *head)
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (!kept_from(core, &head->rec.need, gpu, head->rec.id))
 			kept |= 1u << gpu;
-	kept &= ~order_held_back(core, head);
+	kept &= ~queue_held_back(core, head);
 	INVARIANT(fit_place(core, head, kept, 0) == 0);
 }
 

@@ -6,7 +6,7 @@
 #include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/order.h"
+#include "core/queue.h"
 #include "core/session.h"
 #include "core/tell.h"
 #include "core/timer.h"
@@ -81,7 +81,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	PRE(moves[from] & TO(to));
 	PRE(to != CLAIM_ENDED || claim->rec.end != END_NONE);
 	if (from == CLAIM_QUEUED)
-		order_remove(core, claim);
+		queue_remove(core, claim);
 	claim->rec.state = to;
 	if (from == CLAIM_QUEUED && to == CLAIM_OFFERED) {
 		estimate_wait_ended(core, claim);
@@ -119,7 +119,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 			claim->rec.need.slots = 1;
 		/* An heir had its lender's place for as long as the turn lasted. */
 		claim->rec.tag = mono_max(claim->rec.tag, claim->rec.arrival);
-		order_insert(core, claim);
+		queue_insert(core, claim);
 		estimate_wait_began(core, claim);
 	}
 	timer_arm_claim(core, claim);

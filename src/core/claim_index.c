@@ -6,8 +6,8 @@
 #include "base/token.h"
 #include "core/claim.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/principal.h"
+#include "core/queue.h"
 #include "core/session.h"
 #include "core/tell.h"
 #include "core/timer.h"
@@ -110,7 +110,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 	if (session)
 		list_append(&session->claims, &claim->in_session);
 	claim_index(core, claim);
-	order_insert(core, claim);
+	queue_insert(core, claim);
 	estimate_wait_began(core, claim);
 	if (session)
 		timer_arm_session(core, session);
@@ -166,7 +166,7 @@ void claim_set_conn(struct core *core, struct claim *claim, uint64_t conn)
 	if (conn != 0)
 		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(conn));
 	if (claim->rec.state == CLAIM_QUEUED)
-		order_regroup(core, claim);
+		queue_regroup(core, claim);
 	timer_arm_claim(core, claim);
 }
 

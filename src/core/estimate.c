@@ -6,8 +6,8 @@
 #include "core/claim.h"
 #include "core/fit.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/preempt.h"
+#include "core/queue.h"
 #include "core/schedule.h"
 
 enum {
@@ -205,7 +205,7 @@ static bool add_ahead(const struct core *core, const struct claim *claim, struct
 		const struct claim *other = claim_of_place(node);
 		uint32_t shared = other->mask & claim->mask;
 		if (shared == 0 || other->rec.need.slots == 0 || other->host ||
-		    order_detached(other))
+		    queue_detached(other))
 			continue;
 		mean_ms = estimate_mean_hold_ms(core, other->rec.cls);
 		if (mean_ms < 0)
@@ -374,7 +374,7 @@ void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms no
 
 	*ret = (struct estimate){.p50_ms = -1, .p90_ms = -1};
 	if (!claim || claim->rec.state != CLAIM_QUEUED || !schedule_may_grant(core) ||
-	    order_detached(claim) || order_withheld(core, claim) || order_beyond(core, claim))
+	    queue_detached(claim) || queue_withheld(core, claim) || queue_oversized(core, claim))
 		return;
 	reckoned_ms = reckon_ms(core, claim, now);
 	if (reckoned_ms < 0)

@@ -3,8 +3,8 @@
 #include "core/fit.h"
 
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/preempt.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 

@@ -8,8 +8,8 @@
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/preempt.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/tell.h"
@@ -152,7 +152,7 @@ static bool could_be_inside(const struct core *core, const struct claim *host,
 	uint32_t mask = host->rec.granted_mask & claim->mask;
 
 	if (claim->rec.need.vram_bytes > ledger_vram_inside(host, &claim->rec.need) &&
-	    order_beyond(core, claim))
+	    queue_oversized(core, claim))
 		return false;
 	return mask_count(mask) >= claim->rec.need.gpu_count;
 }
@@ -166,7 +166,7 @@ static void serve_guests(struct core *core, struct group *group)
 		struct claim *claim = claim_of_turn(node);
 		uint32_t gpus;
 		node = rank_tree_next(node);
-		if (order_detached(claim) || order_withheld(core, claim) ||
+		if (queue_detached(claim) || queue_withheld(core, claim) ||
 		    !could_be_inside(core, host, claim))
 			continue;
 		/* Of one that offers no places: it waits for a loan. */
@@ -179,7 +179,7 @@ static void serve_guests(struct core *core, struct group *group)
 		/* What it needs beyond its host's memory must not pass those who wait for it. */
 		if (gpus == 0 ||
 		    (claim->rec.need.vram_bytes > ledger_vram_inside(host, &claim->rec.need) &&
-		     (order_wanted(core, true) & gpus)))
+		     (queue_wanted(core, true) & gpus)))
 			return;
 		schedule_grant(core, claim, gpus);
 	}
@@ -195,7 +195,7 @@ void host_seat(struct claim *guest)
 {
 	struct house *house = house_of(guest->host);
 
-	order_by_id(&house->guests, guest);
+	queue_by_id(&house->guests, guest);
 	house->count++;
 }
 
@@ -228,7 +228,7 @@ bool host_join(struct core *core, struct claim *claim)
 	if (!host || host->rec.id >= claim->rec.id)
 		return false;
 	if (claim->rec.state == CLAIM_QUEUED) {
-		order_host(core, claim, host);
+		queue_host(core, claim, host);
 		return true;
 	}
 	if (!claim_has_room(host) || claim->slots_charged > 0 ||

@@ -9,8 +9,8 @@
 #include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/principal.h"
+#include "core/queue.h"
 #include "core/session.h"
 #include "core/state_rows.h"
 
@@ -153,7 +153,7 @@ static void place_claim(struct core *core, struct claim *claim)
 	if (claim->rec.state == CLAIM_DRAINING)
 		claim_unname(core, claim);
 	if (claim->rec.state == CLAIM_QUEUED) {
-		order_insert(core, claim);
+		queue_insert(core, claim);
 	} else {
 		rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 		ledger_charge(core, claim);

@@ -10,8 +10,8 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/memory.h"
-#include "core/order.h"
 #include "core/principal.h"
+#include "core/queue.h"
 #include "core/refusal.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -224,7 +224,7 @@ static void enqueue(struct core *core, const struct event *event, struct claim_r
 	rec->timeout_ms = event->acquire.timeout_ms;
 	rec->wait_deadline = wait_until(core, rec->timeout_ms);
 	principal = principal_join(core, rec->principal);
-	rec->tag = order_tag(core, rec, session, principal);
+	rec->tag = queue_tag(core, rec, session, principal);
 	principal_leave(core, principal);
 	memory_take(core, rec);
 	core->claim_id_next++;

@@ -5,8 +5,8 @@
 #include "core/claim.h"
 #include "core/handlers.h"
 #include "core/memory.h"
-#include "core/order.h"
 #include "core/owner.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -70,7 +70,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	} else if (!cut_short) {
 		claim->rec.used_ms = claim->rec.loaded_ms = 0;
 		claim->rec.arrival = core->now;
-		claim->rec.tag = order_behind(core, claim->rec.cls, claim->yield_for);
+		claim->rec.tag = queue_behind(core, claim->rec.cls, claim->yield_for);
 		claim->rec.arrival_wall = core->wall;
 	}
 	claim->rec.wait_deadline = claim->rec.timeout_ms < 0

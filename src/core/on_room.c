@@ -4,8 +4,8 @@
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/owner.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -35,7 +35,7 @@ static int judge_growth(const struct core *core, const struct claim *claim, cons
 	if (slots == 0 && vram == 0)
 		return 0;
 	*ret_detail = "others wait for this GPU; try again when they were served";
-	if (order_wanted(core, slots == 0) & claim->rec.granted_mask)
+	if (queue_wanted(core, slots == 0) & claim->rec.granted_mask)
 		return ERR_NO_ROOM;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		if (!(claim->rec.granted_mask & (1u << gpu)))
@@ -131,9 +131,9 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_DRAINING;
 	if (schedule_in_doubt(core, core->now))
 		return ERR_IN_DOUBT;
-	if (core->paused || (to && order_withheld(core, to)))
+	if (core->paused || (to && queue_withheld(core, to)))
 		return ERR_PAUSED;
-	if (lender->rec.state != CLAIM_HELD || to->rec.state != CLAIM_QUEUED || order_detached(to))
+	if (lender->rec.state != CLAIM_HELD || to->rec.state != CLAIM_QUEUED || queue_detached(to))
 		return ERR_STATE;
 	/* Past the queue goes only what the lender itself waits for, and one at a time. */
 	if (to->rec.parent != lender->rec.id || (to->host && to->host != lender) ||
@@ -160,7 +160,7 @@ void on_lend(struct core *core, const struct event *event)
 			    NULL);
 		return;
 	}
-	order_host(core, to, lender);
+	queue_host(core, to, lender);
 	to->rec.lender = lender->rec.id;
 	send = tell_claim(core, lender, MSG_LENT);
 	send->other = to->rec.id;

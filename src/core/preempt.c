@@ -6,7 +6,7 @@
 #include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/order.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/shares.h"
@@ -33,7 +33,7 @@ static struct mono_ms by_order(const struct core *core, const struct claim *head
 		return MONO_NEVER;
 	if (head->rec.cls == LEASE_VOICE && share_urgent(core, gpu))
 		when = since;
-	else if (due || (head->rec.cls < holder->turn_cls && order_before(head, holder)))
+	else if (due || (head->rec.cls < holder->turn_cls && queue_before(head, holder)))
 		when = mono_after(since, core->config.min_run_ms);
 	return mono_max(when, share_protected_until(core, holder));
 }
@@ -172,7 +172,7 @@ static struct claim *pick(struct core *core, const struct claim *head, uint32_t 
 		    (among == AMONG_MEMORY && holder->vram_charged == 0))
 			continue;
 		if (!best ||
-		    (residents ? evict_rather(core, holder, best) : order_before(best, holder))) {
+		    (residents ? evict_rather(core, holder, best) : queue_before(best, holder))) {
 			best = holder;
 			*ret_reason = reason;
 		}

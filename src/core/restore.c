@@ -8,8 +8,8 @@
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/principal.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/tell.h"
@@ -86,7 +86,7 @@ static void restore_waiter(struct core *core, struct claim *claim)
 	}
 	if (claim_proof(claim) == PROOF_TIME)
 		claim->place_deadline = mono_after(core->now, core->config.restart_linger_ms);
-	order_insert(core, claim);
+	queue_insert(core, claim);
 	timer_arm_claim(core, claim);
 }
 
@@ -152,7 +152,7 @@ static void drop_orphan(struct core *core, struct claim *claim)
 
 	if (claim->rec.state != CLAIM_QUEUED || !host || host->rec.state != CLAIM_ENDED)
 		return;
-	order_remove(core, claim);
+	queue_remove(core, claim);
 	host->house->queue = NULL;
 	claim->host = NULL;
 	drop_row(core, claim, END_DENIED);

@@ -6,7 +6,7 @@
 
 #include "core/claim.h"
 #include "core/host.h"
-#include "core/order.h"
+#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/tell.h"
@@ -300,7 +300,7 @@ static bool still_needed(const struct core *core, const struct claim *claim)
 		return true;
 	if (!schedule_may_grant(core))
 		return false;
-	return order_wanted(core, false) & claim->rec.granted_mask;
+	return queue_wanted(core, false) & claim->rec.granted_mask;
 }
 
 static void grace_over(struct core *core, struct claim *claim)

@@ -6,8 +6,8 @@
 #include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/preempt.h"
+#include "core/queue.h"
 #include "core/tell.h"
 #include "core/walk.h"
 
@@ -56,7 +56,7 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 	uint64_t fence = next_fence(core);
 
 	PRE(schedule_may_grant(core));
-	PRE(!order_withheld(core, claim));
+	PRE(!queue_withheld(core, claim));
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	PRE(mask_count(gpus) == claim->rec.need.gpu_count);
 	PRE(fence > claim->rec.fence);

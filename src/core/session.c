@@ -8,8 +8,8 @@
 #include "core/bound.h"
 #include "core/claim.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/principal.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/tell.h"
 #include "core/timer.h"
@@ -129,7 +129,7 @@ void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim->rec.state != CLAIM_QUEUED)
 			continue;
-		order_regroup(core, claim);
+		queue_regroup(core, claim);
 		bound_promise(core, claim);
 		core->work++;
 	}

@@ -127,7 +127,7 @@ struct group {
 	uint32_t possible;  /* in this walk: where they could be served by who can be made to go */
 	struct claim *host; /* in core.hosted: all wait for a place inside it; NULL: it is over */
 	bool detached, withheld;
-	bool beyond; /* more than the GPUs have since a reload: waits for the next one */
+	bool oversized; /* more than the GPUs have since a reload: waits for the next one */
 };
 
 struct gpu {

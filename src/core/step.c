@@ -7,8 +7,8 @@
 #include "core/claim.h"
 #include "core/handlers.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/principal.h"
+#include "core/queue.h"
 #include "core/sample.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -108,7 +108,7 @@ void on_config(struct core *core, const struct event *event)
 			core->gpus[gpu].healthy = gpu < core->config.gpu_count;
 	ledger_recap(core, UINT32_MAX);
 	walk_retire(core);
-	order_rebuild(core);
+	queue_rebuild(core);
 	core->configured = core->promise_anew = true;
 	core->queue_changed = true;
 }
@@ -169,7 +169,7 @@ static void on_authority(struct core *core, const struct event *event)
 		struct claim *claim = claim_of_place(node);
 		if (claim->rec.binding != event->authority.binding)
 			continue;
-		order_regroup(core, claim);
+		queue_regroup(core, claim);
 		bound_promise(core, claim);
 		core->work++;
 	}
@@ -370,7 +370,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	if (core->queue_changed || mono_due(core->wake, core->now))
 		schedule_run(core);
 	promise_new(core);
-	order_sweep(core);
+	queue_sweep(core);
 	flush(core, fx, fence_reserved);
 	POST(list_empty(&core->dirty_claims));
 	POST(list_empty(&core->ended_claims));

@@ -5,7 +5,7 @@
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/memory.h"
-#include "core/order.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"

@@ -4,7 +4,7 @@
 
 #include "core/claim.h"
 #include "core/ledger.h"
-#include "core/order.h"
+#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/session.h"
 

@@ -62,7 +62,7 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_AUTHORITY, "authority", "It asks for another machine, whose broker has not agreed.") \
 	X(WHY_IN_DOUBT, "in_doubt",                                                                \
 	  "The record of who held the GPUs is lost; nothing is granted for another {left}.")       \
-	X(WHY_BEYOND, "beyond",                                                                    \
+	X(WHY_OVERSIZED, "beyond",                                                                 \
 	  "It needs more than the GPUs have since they were configured anew.")                     \
 	X(WHY_HOST, "host", "It waits for a place inside {holder}.")                               \
 	X(WHY_DRAINING, "draining",                                                                \

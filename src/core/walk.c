@@ -8,8 +8,8 @@
 #include "core/claim.h"
 #include "core/fit.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/preempt.h"
+#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/shares.h"
 

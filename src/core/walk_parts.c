@@ -8,7 +8,7 @@
 #include "core/claim.h"
 #include "core/fit.h"
 #include "core/ledger.h"
-#include "core/order.h"
+#include "core/queue.h"
 #include "core/schedule.h"
 
 /* Something that it waits for is kept for it. */
@@ -57,13 +57,13 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 		open &= open_turns(core, walk, claim);
 	if (group->need.vram_bytes > 0)
 		open &= open_memory(core, walk, claim);
-	return open & ~order_held_back(core, claim);
+	return open & ~queue_held_back(core, claim);
 }
 
 /* What cannot be served now, whoever is asked to go, closes nothing. */
 static uint32_t possible_gpus(const struct core *core, const struct group *group)
 {
-	if (group->detached || group->withheld || group->beyond ||
+	if (group->detached || group->withheld || group->oversized ||
 	    rank_tree_count(&group->turns) == 0)
 		return 0;
 	return fit_possible_gpus(core, group->session, &group->need, group->mask);
@@ -103,7 +103,7 @@ static void pass_over_kept(const struct core *core, const struct walk *walk, str
 	struct rank_node *node = group->cursor;
 
 	if (!node || walk_open(core, walk, claim_of_turn(node)) ||
-	    (!order_held_back(core, claim_of_turn(node)) && !has_elder(core, walk, group)))
+	    (!queue_held_back(core, claim_of_turn(node)) && !has_elder(core, walk, group)))
 		return;
 	while (node && !walk_open(core, walk, claim_of_turn(node)))
 		node = rank_tree_next(node);
@@ -137,7 +137,7 @@ void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 			struct claim **first = &ret->v[gpu][group->cls];
 			if ((group->possible & gpu_bit(gpu)) &&
-			    (!*first || order_before(claim, *first)))
+			    (!*first || queue_before(claim, *first)))
 				*first = claim;
 		}
 	}
@@ -164,7 +164,7 @@ struct group *walk_next(struct core *core, const struct walk *walk, bool voice_o
 		    !(walk_open(core, walk, claim_of_turn(group->cursor)) & gpus))
 			continue;
 		if (!best ||
-		    order_before(claim_of_turn(group->cursor), claim_of_turn(best->cursor)))
+		    queue_before(claim_of_turn(group->cursor), claim_of_turn(best->cursor)))
 			best = group;
 	}
 	return best;

@@ -3,8 +3,8 @@
 #include "core/claim.h"
 #include "core/fit.h"
 #include "core/ledger.h"
-#include "core/order.h"
 #include "core/preempt.h"
+#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/view.h"
@@ -185,7 +185,7 @@ static void why_behind(const struct core *core, const struct claim *claim, struc
 		uint64_t head = claim->rec.need.slots > 0 ? state->turn_head : 0;
 		if (head == 0 && claim->rec.need.vram_bytes > 0)
 			head = state->memory_head;
-		if (head == 0 && (order_held_back(core, claim) & (1u << gpu)))
+		if (head == 0 && (queue_held_back(core, claim) & (1u << gpu)))
 			head = claim->made_room_for;
 		if (!(claim->mask & (1u << gpu)) || head == 0 || !ledger_fits(core, claim, gpu))
 			continue;
@@ -241,7 +241,7 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 		return;
 	ret_why->gpu = mask_first(claim->mask);
 	ret_why->want_bytes = claim->rec.need.vram_bytes;
-	if (order_detached(claim)) {
+	if (queue_detached(claim)) {
 		ret_why->code = WHY_DETACHED_SELF;
 		ret_why->left_ms = left_ms(claim->session ? claim->session->place_deadline
 							  : claim->place_deadline,
@@ -253,13 +253,13 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 		ret_why->left_ms = left_ms(core->in_doubt_until, now);
 	} else if (core->paused) {
 		ret_why->code = WHY_PAUSED;
-	} else if (order_withheld(core, claim)) {
+	} else if (queue_withheld(core, claim)) {
 		ret_why->code = WHY_AUTHORITY;
 	} else if (claim->host) {
 		ret_why->code = WHY_HOST;
 		ret_why->holder = claim->host->rec.id;
-	} else if (order_beyond(core, claim)) {
-		ret_why->code = WHY_BEYOND;
+	} else if (queue_oversized(core, claim)) {
+		ret_why->code = WHY_OVERSIZED;
 	} else if (!(claim->mask & schedule_open(core, false))) {
 		ret_why->code = WHY_UNHEALTHY;
 	} else if (!(claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0))) {

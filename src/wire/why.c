@@ -138,7 +138,7 @@ static bool is_served_in_time(enum why_code code)
 	case WHY_JOURNAL:
 	case WHY_AUTHORITY:
 	case WHY_IN_DOUBT:
-	case WHY_BEYOND:
+	case WHY_OVERSIZED:
 	case WHY_HOST:
 	case WHY_DETACHED_SELF:
 	case WHY_COUNT:

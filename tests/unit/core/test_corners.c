@@ -213,7 +213,7 @@ static void test_beyond_after_reload(void **state)
 	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
 	rig->config.gpus[0].slots = 1;
 	rig_configure(rig);
-	assert_int_equal(rig_why(rig, big), WHY_BEYOND);
+	assert_int_equal(rig_why(rig, big), WHY_OVERSIZED);
 	assert_int_equal(core_bound_ms(rig->core, big, rig->now), -1);
 	rig_release(rig, b, small, false);
 	small = rig_hold(rig, b, LEASE_NORMAL);

@@ -1,7 +1,7 @@
-/* order: keys, the tree of all places and the trees of the groups. It does not decide who is
+/* queue: keys, the tree of all places and the trees of the groups. It does not decide who is
  * granted (schedule.c). Called by claim.c on each move into and out of the queue, by session.c when
  * a connection comes or goes, and by the handler of EVENT_CONFIG. */
-#include "core/order.h"
+#include "core/queue.h"
 
 #include <stdlib.h>
 
@@ -45,7 +45,7 @@ static bool has_waiting(const struct core *core, const struct claim_record *rec,
 	return false;
 }
 
-struct mono_ms order_tag(const struct core *core, const struct claim_record *rec,
+struct mono_ms queue_tag(const struct core *core, const struct claim_record *rec,
 			 const struct session *session, struct principal *principal)
 {
 	struct mono_ms *last = &principal->last_tag[rec->cls];
@@ -60,7 +60,7 @@ struct mono_ms order_tag(const struct core *core, const struct claim_record *rec
 	return tag;
 }
 
-struct mono_ms order_behind(const struct core *core, enum lease_class cls, uint64_t for_id)
+struct mono_ms queue_behind(const struct core *core, enum lease_class cls, uint64_t for_id)
 {
 	const struct claim *claim = claim_by_id(core, for_id);
 	struct mono_ms tag = mono_after(core->now, 1);
@@ -70,27 +70,27 @@ struct mono_ms order_behind(const struct core *core, enum lease_class cls, uint6
 	return mono_max(tag, mono_after(claim->key, 1 - core->config.classes[cls].offset_ms));
 }
 
-bool order_before(const struct claim *a, const struct claim *b)
+bool queue_before(const struct claim *a, const struct claim *b)
 {
 	return a->key.v != b->key.v ? a->key.v < b->key.v : a->rec.id < b->rec.id;
 }
 
-bool order_detached(const struct claim *claim)
+bool queue_detached(const struct claim *claim)
 {
 	return claim_conn(claim) == 0;
 }
 
-bool order_withheld(const struct core *core, const struct claim *claim)
+bool queue_withheld(const struct core *core, const struct claim *claim)
 {
 	return core->withheld & (1u << claim->rec.binding);
 }
 
-bool order_beyond(const struct core *core, const struct claim *claim)
+bool queue_oversized(const struct core *core, const struct claim *claim)
 {
 	return mask_count(ledger_eligible(core, &claim->rec.need)) < claim->rec.need.gpu_count;
 }
 
-uint32_t order_held_back(const struct core *core, const struct claim *claim)
+uint32_t queue_held_back(const struct core *core, const struct claim *claim)
 {
 	const struct claim *head;
 
@@ -98,8 +98,8 @@ uint32_t order_held_back(const struct core *core, const struct claim *claim)
 		return 0;
 	head = claim_by_id(core, claim->made_room_for);
 	/* Once it was granted, and comes back, it may be behind this one. */
-	if (!head || head->rec.state != CLAIM_QUEUED || order_detached(head) ||
-	    order_withheld(core, head) || order_beyond(core, head) ||
+	if (!head || head->rec.state != CLAIM_QUEUED || queue_detached(head) ||
+	    queue_withheld(core, head) || queue_oversized(core, head) ||
 	    head->rec.fence != claim->made_room_fence)
 		return 0;
 	return claim->made_room_on &
@@ -114,13 +114,13 @@ static const struct session *group_session(const struct claim *claim)
 }
 
 static bool group_is(const struct core *core, const struct group *group, const struct claim *claim,
-		     bool beyond)
+		     bool oversized)
 {
 	const struct need *need = &claim->rec.need;
 
 	return group->mask == claim->mask && group->cls == claim->rec.cls &&
-	       group->detached == order_detached(claim) && group->beyond == beyond &&
-	       group->withheld == order_withheld(core, claim) && group->need.slots == need->slots &&
+	       group->detached == queue_detached(claim) && group->oversized == oversized &&
+	       group->withheld == queue_withheld(core, claim) && group->need.slots == need->slots &&
 	       group->need.all_slots == need->all_slots &&
 	       group->need.gpu_count == need->gpu_count &&
 	       group->need.vram_bytes == need->vram_bytes &&
@@ -130,13 +130,13 @@ static bool group_is(const struct core *core, const struct group *group, const s
 
 static struct group *group_of(struct core *core, const struct claim *claim)
 {
-	bool beyond = order_beyond(core, claim);
+	bool oversized = queue_oversized(core, claim);
 	struct group *group;
 
 	list_each(it, next, &core->groups)
 	{
 		group = container_of(it, struct group, in_groups);
-		if (group_is(core, group, claim, beyond))
+		if (group_is(core, group, claim, oversized))
 			return group;
 	}
 	group = calloc(1, sizeof(*group));
@@ -147,9 +147,9 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 	group->need = claim->rec.need;
 	group->session = group_session(claim);
 	group->stop_ms = share_stop_ms(core, claim);
-	group->detached = order_detached(claim);
-	group->withheld = order_withheld(core, claim);
-	group->beyond = beyond;
+	group->detached = queue_detached(claim);
+	group->withheld = queue_withheld(core, claim);
+	group->oversized = oversized;
 	group->oldest = MONO_NEVER;
 	list_init(&group->in_groups);
 	list_append(&core->groups, &group->in_groups);
@@ -176,7 +176,7 @@ static void leave(struct claim *claim)
 	claim->asked_mask = 0;
 }
 
-void order_by_id(struct list *nested, struct claim *claim)
+void queue_by_id(struct list *nested, struct claim *claim)
 {
 	struct list *after = nested->prev;
 
@@ -187,7 +187,7 @@ void order_by_id(struct list *nested, struct claim *claim)
 	list_append(after->next, &claim->in_nested);
 }
 
-void order_insert(struct core *core, struct claim *claim)
+void queue_insert(struct core *core, struct claim *claim)
 {
 	uint32_t mask = ledger_eligible(core, &claim->rec.need);
 	int64_t rank;
@@ -202,14 +202,14 @@ void order_insert(struct core *core, struct claim *claim)
 	rank_tree_insert(&core->places, &claim->place, rank, claim->rec.id);
 	join(core, claim);
 	if (claim->rec.parent != 0)
-		order_by_id(&core->nested, claim);
+		queue_by_id(&core->nested, claim);
 	if (claim->session)
 		claim->session->waiting++;
 	principal_waits(claim);
 	POST(claim->group != NULL);
 }
 
-void order_remove(struct core *core, struct claim *claim)
+void queue_remove(struct core *core, struct claim *claim)
 {
 	PRE(claim->place.count > 0);
 	rank_tree_remove(&core->places, &claim->place);
@@ -223,18 +223,18 @@ void order_remove(struct core *core, struct claim *claim)
 	POST(claim->group == NULL);
 }
 
-void order_regroup(struct core *core, struct claim *claim)
+void queue_regroup(struct core *core, struct claim *claim)
 {
 	struct mono_ms promise = claim->promise;
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	leave(claim);
 	join(core, claim);
-	if (!order_detached(claim)) /* another connection, the same wait */
+	if (!queue_detached(claim)) /* another connection, the same wait */
 		claim->promise = promise;
 }
 
-void order_host(struct core *core, struct claim *claim, struct claim *host)
+void queue_host(struct core *core, struct claim *claim, struct claim *host)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	leave(claim);
@@ -242,7 +242,7 @@ void order_host(struct core *core, struct claim *claim, struct claim *host)
 	join(core, claim);
 }
 
-void order_rebuild(struct core *core)
+void queue_rebuild(struct core *core)
 {
 	uint32_t count = rank_tree_count(&core->places);
 	struct claim **waiting = calloc(count + 1, sizeof(struct claim *));
@@ -255,28 +255,28 @@ void order_rebuild(struct core *core)
 		waiting[i++] = claim_of_place(node);
 	INVARIANT(i == count);
 	for (i = 0; i < count; i++)
-		order_remove(core, waiting[i]);
+		queue_remove(core, waiting[i]);
 	for (i = 0; i < count; i++)
-		order_insert(core, waiting[i]);
+		queue_insert(core, waiting[i]);
 	free(waiting);
 	POST(rank_tree_count(&core->places) == count);
 }
 
-uint32_t order_wanted(const struct core *core, bool vram)
+uint32_t queue_wanted(const struct core *core, bool vram)
 {
 	uint32_t mask = 0;
 
 	list_each(it, next, &core->groups)
 	{
 		const struct group *group = container_of(it, struct group, in_groups);
-		if (!group->detached && !group->withheld && !group->beyond &&
+		if (!group->detached && !group->withheld && !group->oversized &&
 		    (!vram || group->need.vram_bytes > 0) && rank_tree_count(&group->turns) > 0)
 			mask |= group->mask;
 	}
 	return mask;
 }
 
-void order_sweep(struct core *core)
+void queue_sweep(struct core *core)
 {
 	host_sweep(core);
 	list_each(it, next, &core->groups)
