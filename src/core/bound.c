@@ -4,9 +4,9 @@
 #include "core/bound.h"
 
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/ledger.h"
 #include "core/memory.h"
+#include "core/placement.h"
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
@@ -265,7 +265,7 @@ static int64_t on_gpu_ms(const struct core *core, uint32_t gpu, const struct cla
 
 static uint32_t possible_now(const struct core *core, const struct claim *claim)
 {
-	return fit_possible_gpus(core, claim->session, &claim->rec.need, claim->mask);
+	return placement_possible_gpus(core, claim->session, &claim->rec.need, claim->mask);
 }
 
 static enum bound_none why_none(const struct core *core, const struct claim *claim)

@@ -1,9 +1,9 @@
 /* check: the invariants I1 to I7 over the whole state, computed anew from the claims and compared
  * with what the core keeps. O(n) or worse; called by tests and the simulator after each step. */
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/schedule.h"
@@ -156,7 +156,7 @@ static void check_turned_down(const struct core *core, const struct claim *claim
 		if (state->turn_head == claim->rec.id || state->memory_head == claim->rec.id)
 			return;
 		if (!(open & (1u << gpu)) ||
-		    !fit_possible(core, claim->session, &claim->rec.need, gpu))
+		    !placement_possible(core, claim->session, &claim->rec.need, gpu))
 			continue;
 		possible++;
 		if (!kept_from(core, &claim->rec.need, gpu, claim->rec.id))
@@ -164,7 +164,7 @@ static void check_turned_down(const struct core *core, const struct claim *claim
 	}
 	free &= ~queue_held_back(core, claim);
 	INVARIANT(possible < claim->rec.need.gpu_count || free == 0 ||
-		  (big && fit_place(core, claim, free, 0) == 0));
+		  (big && placement_find(core, claim, free, 0) == 0));
 }
 
 static void check_waiter(const struct core *core, const struct claim *claim)
@@ -207,7 +207,7 @@ static void check_head(const struct core *core, const struct claim *head)
 		if (!kept_from(core, &head->rec.need, gpu, head->rec.id))
 			kept |= 1u << gpu;
 	kept &= ~queue_held_back(core, head);
-	INVARIANT(fit_place(core, head, kept, 0) == 0);
+	INVARIANT(placement_find(core, head, kept, 0) == 0);
 }
 
 /* I5: the head of a GPU could not be placed on what is kept for it or for nobody. */

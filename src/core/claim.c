@@ -3,9 +3,9 @@
 #include "core/claim.h"
 
 #include "core/drain.h"
-#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/queue.h"
 #include "core/session.h"
 #include "core/tell.h"
@@ -87,7 +87,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		estimate_wait_ended(core, claim);
 		take_room(core, claim);
 	}
-	fit_unsettle(core, claim->rec.granted_mask);
+	placement_unsettle(core, claim->rec.granted_mask);
 	list_remove(&claim->in_asked);
 	claim->asked = false;
 	if (to == CLAIM_OFFERED) /* what was offered is used */

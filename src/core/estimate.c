@@ -4,8 +4,8 @@
 #include "core/estimate.h"
 
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/schedule.h"

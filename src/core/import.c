@@ -6,9 +6,9 @@
 
 #include "core/claim.h"
 #include "core/export.h"
-#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/session.h"
@@ -205,7 +205,7 @@ static const char *join(struct core *core)
 			return "a GPU is kept for nobody";
 	}
 	ledger_recap(core, UINT32_MAX);
-	fit_settle(core);
+	placement_settle(core);
 	return NULL;
 }
 

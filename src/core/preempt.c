@@ -3,9 +3,9 @@
 #include "core/preempt.h"
 
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/session.h"
@@ -334,7 +334,7 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 	bool all_turns;
 
 	PRE(head->rec.state == CLAIM_QUEUED);
-	if (!fit_possible(core, head->session, need, gpu))
+	if (!placement_possible(core, head->session, need, gpu))
 		return;
 	if (turns || memory)
 		count_goers(core, head, gpu, HOLDER_COMPUTES, !turns, &leaving);

@@ -7,9 +7,9 @@
 
 #include "core/claim.h"
 #include "core/estimate.h"
-#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/principal.h"
 #include "core/shares.h"
 
@@ -103,7 +103,7 @@ uint32_t queue_held_back(const struct core *core, const struct claim *claim)
 	    head->rec.fence != claim->made_room_fence)
 		return 0;
 	return claim->made_room_on &
-	       fit_possible_gpus(core, head->session, &head->rec.need, head->mask);
+	       placement_possible_gpus(core, head->session, &head->rec.need, head->mask);
 }
 
 /* What a session uses already is not asked for twice, so its memory fits where another's does not.

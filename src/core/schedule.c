@@ -3,9 +3,9 @@
 #include "core/schedule.h"
 
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/tell.h"
@@ -84,15 +84,15 @@ void schedule_run(struct core *core)
 	bool again = true;
 
 	core->wake = MONO_NEVER;
-	fit_settle(core);
+	placement_settle(core);
 	walk_forget(core);
 	while (again && schedule_may_grant(core)) {
 		again = !walk_once(core);
-		again |= fit_settle(core);
+		again |= placement_settle(core);
 	}
 	if (schedule_may_grant(core))
 		preempt_heads(core);
-	fit_settle(core);
+	placement_settle(core);
 	walk_settle(core);
 	if (schedule_may_grant(core))
 		host_run(core);

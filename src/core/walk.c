@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/schedule.h"
@@ -118,7 +118,7 @@ static uint32_t where_to_ask(const struct core *core, const struct claim *claim,
 		if ((voice || (due & gpu_bit(other))) && !ledger_turn_fits(core, claim, other))
 			asks |= gpu_bit(other);
 	}
-	return fit_choose(core, claim, open & asks);
+	return placement_choose(core, claim, open & asks);
 }
 
 /* It has its due turn where it is due: elsewhere it would pass those who are due there, so there it
@@ -127,7 +127,7 @@ static uint32_t where_to_ask(const struct core *core, const struct claim *claim,
 static void visit_due(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpu)
 {
 	uint32_t open = walk_open(core, walk, claim);
-	uint32_t gpus = fit_place(core, claim, open, gpu_bit(gpu)), due;
+	uint32_t gpus = placement_find(core, claim, open, gpu_bit(gpu)), due;
 	bool fits = gpus & gpu_bit(gpu);
 	enum keeps keeps = KEEPS_ALL;
 
@@ -191,11 +191,12 @@ static void serve_memory(struct core *core, struct walk *walk)
 		}
 		if (!best || walk_is_head(core, best))
 			continue;
-		uint32_t gpus = fit_place(core, best, walk_open(core, walk, best), gpu_bit(gpu));
+		uint32_t gpus =
+			placement_find(core, best, walk_open(core, walk, best), gpu_bit(gpu));
 		if (gpus)
 			grant(core, walk, best, gpus, true);
 		else
-			walk_close(core, walk, best, fit_choose(core, best, gpu_bit(gpu)),
+			walk_close(core, walk, best, placement_choose(core, best, gpu_bit(gpu)),
 				   KEEPS_LACKING);
 	}
 }
@@ -206,12 +207,12 @@ static void visit(struct core *core, struct walk *walk, struct claim *claim, uin
 {
 	bool set = claim->rec.need.gpu_count > 1; /* as a whole, wherever one of it is */
 	uint32_t open = walk_open(core, walk, claim) & (set ? UINT32_MAX : within);
-	uint32_t gpus = open ? fit_place(core, claim, open, 0) : 0;
+	uint32_t gpus = open ? placement_find(core, claim, open, 0) : 0;
 
 	if (gpus)
 		grant(core, walk, claim, gpus, false);
 	else if (open && !walk_is_head(core, claim))
-		walk_close(core, walk, claim, fit_choose(core, claim, open), KEEPS_LACKING);
+		walk_close(core, walk, claim, placement_choose(core, claim, open), KEEPS_LACKING);
 }
 
 static void visit_next(struct core *core, struct walk *walk, struct group *group, uint32_t within)

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/queue.h"
 #include "core/schedule.h"
 
@@ -66,7 +66,7 @@ static uint32_t possible_gpus(const struct core *core, const struct group *group
 	if (group->detached || group->withheld || group->oversized ||
 	    rank_tree_count(&group->turns) == 0)
 		return 0;
-	return fit_possible_gpus(core, group->session, &group->need, group->mask);
+	return placement_possible_gpus(core, group->session, &group->need, group->mask);
 }
 
 void walk_prepare(struct core *core)

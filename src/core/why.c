@@ -1,8 +1,8 @@
 /* why: the one reason for which a waiter waits, in the order in which it could be removed. Changes
  * nothing. Called by status, `baton why` and messages about the queue. */
 #include "core/claim.h"
-#include "core/fit.h"
 #include "core/ledger.h"
+#include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/schedule.h"
@@ -65,10 +65,10 @@ static void why_pinned(const struct core *core, const struct claim *head, uint32
 {
 	const struct claim *largest = NULL;
 
-	if (fit_possible(core, head->session, &head->rec.need, gpu))
+	if (placement_possible(core, head->session, &head->rec.need, gpu))
 		return;
 	gpu_holders (holder, core, gpu, HOLDER_KEEPS)
-		if (!fit_can_leave(holder) &&
+		if (!placement_can_leave(holder) &&
 		    (!largest || holder->vram_charged > largest->vram_charged))
 			largest = holder;
 	if (!largest || largest->vram_charged == 0)
@@ -226,7 +226,7 @@ static void why_served(const struct core *core, const struct claim *claim, struc
 		if (ret_why->code != WHY_NEXT)
 			return;
 	}
-	if (fit_possible_gpus(core, claim->session, &claim->rec.need, open))
+	if (placement_possible_gpus(core, claim->session, &claim->rec.need, open))
 		why_behind(core, claim, now, ret_why);
 	else
 		why_blocked(core, claim, mask_first(open), ret_why);

@@ -1,6 +1,6 @@
-/* fit: placing over GPUs. Looks only, changes nothing. Called by the scheduler and by those who
- * explain or check its decisions. */
-#include "core/fit.h"
+/* placement: placing over GPUs. Looks only, changes nothing. Called by the scheduler and by those
+ * who explain or check its decisions. */
+#include "core/placement.h"
 
 #include "core/ledger.h"
 #include "core/preempt.h"
@@ -28,8 +28,8 @@ static bool better_place(const struct core *core, const struct claim *claim, uin
 	return a < b;
 }
 
-uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t open,
-		   uint32_t prefer)
+uint32_t placement_find(const struct core *core, const struct claim *claim, uint32_t open,
+			uint32_t prefer)
 {
 	uint32_t placed = 0;
 
@@ -53,7 +53,7 @@ uint32_t fit_place(const struct core *core, const struct claim *claim, uint32_t 
 	return placed;
 }
 
-bool fit_can_leave(const struct claim *claim)
+bool placement_can_leave(const struct claim *claim)
 {
 	return claim->slots_charged > 0 || claim->rec.evictable || claim_leaves(claim) ||
 	       claim->host;
@@ -75,7 +75,7 @@ static uint64_t undeclared_bytes(const struct core *core, const struct claim *cl
 		const struct claim *other = container_of(it, struct claim, in_session);
 		if (other->vram_charged == 0 || !(other->rec.granted_mask & (1u << gpu)))
 			continue;
-		if (fit_can_leave(other) || (first && other != claim))
+		if (placement_can_leave(other) || (first && other != claim))
 			return 0;
 		first = false;
 	}
@@ -89,14 +89,14 @@ static void settle_gpu(struct core *core, uint32_t gpu)
 
 	state->pinned_bytes = 0;
 	gpu_holders (holder, core, gpu, HOLDER_KEEPS) {
-		if (fit_can_leave(holder))
+		if (placement_can_leave(holder))
 			continue;
 		state->pinned_bytes += holder->vram_charged + undeclared_bytes(core, holder, gpu);
 	}
 	state->settled = true;
 }
 
-bool fit_settle(struct core *core)
+bool placement_settle(struct core *core)
 {
 	bool changed = false;
 
@@ -110,14 +110,14 @@ bool fit_settle(struct core *core)
 	return changed;
 }
 
-void fit_unsettle(struct core *core, uint32_t gpus)
+void placement_unsettle(struct core *core, uint32_t gpus)
 {
 	mask_each (gpu, gpus)
 		core->gpus[gpu].settled = false;
 }
 
-bool fit_possible(const struct core *core, const struct session *session, const struct need *need,
-		  uint32_t gpu)
+bool placement_possible(const struct core *core, const struct session *session,
+			const struct need *need, uint32_t gpu)
 {
 	const struct gpu *state = &core->gpus[gpu];
 	uint64_t total = core->config.gpus[gpu].vram_bytes_total, taken;
@@ -135,13 +135,13 @@ bool fit_possible(const struct core *core, const struct session *session, const 
 	return taken <= total && need->vram_bytes <= total - taken;
 }
 
-uint32_t fit_possible_gpus(const struct core *core, const struct session *session,
-			   const struct need *need, uint32_t mask)
+uint32_t placement_possible_gpus(const struct core *core, const struct session *session,
+				 const struct need *need, uint32_t mask)
 {
 	uint32_t possible = mask & schedule_open(core, need->vram_bytes > 0);
 
 	for (uint32_t gpu = 0; need->vram_bytes > 0 && gpu < core->config.gpu_count; gpu++)
-		if ((possible & (1u << gpu)) && !fit_possible(core, session, need, gpu))
+		if ((possible & (1u << gpu)) && !placement_possible(core, session, need, gpu))
 			possible &= ~(1u << gpu);
 	return mask_count(possible) >= need->gpu_count ? possible : 0;
 }
@@ -189,7 +189,7 @@ static int64_t wait_ms(const struct core *core, const struct claim *claim, uint3
 
 	if (slots_fit && vram_fit)
 		return 0;
-	if (!fit_possible(core, claim->session, &claim->rec.need, gpu))
+	if (!placement_possible(core, claim->session, &claim->rec.need, gpu))
 		return NEVER_MS;
 	scan_leavers(core, claim, gpu, HOLDER_COMPUTES, slots_fit, &soonest, &last);
 	if (!vram_fit)
@@ -208,7 +208,7 @@ static int64_t cost_ms(const struct core *core, const struct claim *claim, uint3
 	return claim->asked_mask & (1u << gpu) ? cost - NEVER_MS : cost;
 }
 
-uint32_t fit_choose(const struct core *core, const struct claim *claim, uint32_t open)
+uint32_t placement_choose(const struct core *core, const struct claim *claim, uint32_t open)
 {
 	uint32_t within = claim->group->possible;
 	int64_t cost[LIMIT_GPUS] = {0};
