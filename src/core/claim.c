@@ -3,12 +3,12 @@
 #include "core/claim.h"
 
 #include "core/drain.h"
+#include "core/emit.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/placement.h"
 #include "core/queue.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 #define TO(state) (1u << (state))
@@ -107,7 +107,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		if (from != CLAIM_OFFERED)
 			trace->held_ms = mono_since(core->now, claim->rec.held_since);
 		if (from != CLAIM_OFFERED && (to == CLAIM_ENDED || to == CLAIM_DRAINING))
-			trace->waited_ms = tell_waited_ms(core, claim, true);
+			trace->waited_ms = emit_waited_ms(core, claim, true);
 	}
 	if (to == CLAIM_DRAINING)
 		end_turn(core, claim, from);

@@ -5,11 +5,11 @@
 
 #include "base/token.h"
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/ledger.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 static uint64_t text_hash(uint64_t seed, const char *text)

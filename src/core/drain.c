@@ -5,10 +5,10 @@
 #include <stdio.h>
 
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 /* GPUs on which a probe saw its session use memory; where none measures, its word is enough. */

@@ -7,12 +7,12 @@
 
 #include "core/claim.h"
 #include "core/drain.h"
+#include "core/emit.h"
 #include "core/ledger.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 static struct claim *guest_of(struct list *node)
@@ -266,7 +266,7 @@ void host_leave(struct core *core, struct claim *guest)
 		return;
 	take_out(core, guest);
 	if (lent)
-		tell_claim(core, host, MSG_LENT);
+		emit_claim(core, host, MSG_LENT);
 	drain_settle(core, host);
 	core->queue_changed = true;
 }
@@ -308,7 +308,7 @@ void host_over(struct core *core, struct claim *host)
 		if (guest->silent)
 			continue; /* it leaves in this step */
 		claim_end(core, guest, END_DENIED);
-		tell_denied(core, claim_party(guest), guest->rec.ref, guest->rec.id, ERR_HOST_OVER,
+		emit_denied(core, claim_party(guest), guest->rec.ref, guest->rec.id, ERR_HOST_OVER,
 			    NULL);
 	}
 	if (queue)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "core/tell.h"
+#include "core/emit.h"
 
 static bool remembered(const struct claim_record *rec)
 {

@@ -6,6 +6,7 @@
 #include "core/caps.h"
 #include "core/claim.h"
 #include "core/deadlock.h"
+#include "core/emit.h"
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
@@ -15,7 +16,6 @@
 #include "core/refusal.h"
 #include "core/schedule.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 static int64_t clamp_ms(int64_t ms, int64_t most_ms)
@@ -157,7 +157,7 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 {
 	if (claim->conn != 0 &&
 	    (claim->rec.state == CLAIM_QUEUED || claim_proof(claim) == PROOF_CUT))
-		tell_denied(core, claim_party(claim), claim->rec.ref, claim->rec.id, ERR_STATE,
+		emit_denied(core, claim_party(claim), claim->rec.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 	if (claim->rec.state == CLAIM_QUEUED) {
 		claim->rec.timeout_ms = event->acquire.timeout_ms;
@@ -174,12 +174,12 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 static void repeat(struct core *core, const struct event *event, struct claim *claim)
 {
 	if (claim->rec.revoked) {
-		tell_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_REVOKED,
+		emit_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_REVOKED,
 			    NULL);
 		return;
 	}
 	if (claim->rec.binding != event->acquire.binding) {
-		tell_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_STATE,
+		emit_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 		return;
 	}
@@ -189,7 +189,7 @@ static void repeat(struct core *core, const struct event *event, struct claim *c
 		claim->rec.ref = event->acquire.ref;
 		claim_dirty(core, claim);
 	}
-	tell_standing(core, claim);
+	emit_standing(core, claim);
 	/* Should this answer be lost, an earlier one may have arrived: from here on only its time
 	 * to live ends such a lease. */
 	if (claim_proof(claim) == PROOF_TIME && claim_has_room(claim))
@@ -209,9 +209,9 @@ static void turn_away(struct core *core, const struct event *event, struct claim
 {
 	claim_vanish(core, claim);
 	if (event->acquire.no_wait)
-		tell_denied(core, event->from, event->acquire.ref, 0, why_not(core), NULL);
+		emit_denied(core, event->from, event->acquire.ref, 0, why_not(core), NULL);
 	else
-		tell(core, event->from, MSG_TIMEOUT)->ref = event->acquire.ref;
+		emit(core, event->from, MSG_TIMEOUT)->ref = event->acquire.ref;
 }
 
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
@@ -231,7 +231,7 @@ static void enqueue(struct core *core, const struct event *event, struct claim_r
 	claim = claim_create(core, rec, session, event->from.id, mask, no_wait);
 	claim->no_wait = no_wait;
 	if (!no_wait) {
-		tell_standing(core, claim);
+		emit_standing(core, claim);
 		return;
 	}
 	schedule_run(core);
@@ -280,7 +280,7 @@ void on_acquire(struct core *core, const struct event *event)
 
 	if (event->from.id == 0 || plain != !session ||
 	    (plain && claim_by_conn(core, event->from.id))) {
-		tell_denied(core, event->from, ask->ref, 0, ERR_STATE, "session");
+		emit_denied(core, event->from, ask->ref, 0, ERR_STATE, "session");
 		return;
 	}
 	fill_record(core, event, session, &rec);
@@ -291,7 +291,7 @@ void on_acquire(struct core *core, const struct event *event)
 	}
 	err = judge(core, event, session, &rec, &mask, detail, sizeof(detail));
 	if (err)
-		tell_denied(core, event->from, ask->ref, 0, err, detail);
+		emit_denied(core, event->from, ask->ref, 0, err, detail);
 	else
 		enqueue(core, event, &rec, session, mask);
 }

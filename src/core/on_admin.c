@@ -1,9 +1,9 @@
 /* on_admin: what an operator may do: to one lease, to all, or to granting itself. Every act is
  * written down with who did it and why. Permission was checked at the edge. Called by step.c. */
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/handlers.h"
 #include "core/revoke.h"
-#include "core/tell.h"
 
 static const char *const act_words[] = {
 	[ADMIN_YIELD] = "yield",
@@ -31,7 +31,7 @@ static void write_down(struct core *core, const struct event *event, enum record
 static void done(struct core *core, const struct event *event, uint64_t touched)
 {
 	write_down(core, event, RECORD_AUDIT);
-	tell(core, event->from, MSG_OK)->lease = touched;
+	emit(core, event->from, MSG_OK)->lease = touched;
 }
 
 static void one_lease(struct core *core, const struct event *event)
@@ -40,18 +40,18 @@ static void one_lease(struct core *core, const struct event *event)
 	bool ask = event->admin.act == ADMIN_YIELD;
 
 	if (!claim) {
-		tell_denied(core, event->from, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
+		emit_denied(core, event->from, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
 		return;
 	}
 	if (claim->rec.state == CLAIM_QUEUED && !ask) {
 		claim_end(core, claim, END_FORCE_RELEASED);
-		tell_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, MSG_RELEASED);
 	} else if (claim_has_room(claim) && !ask && !claim->rec.revoked) {
 		revoke_begin(core, claim, YIELD_OPERATOR, END_REVOKED);
 	} else if (claim_is_held(claim)) {
 		revoke_ask(core, claim, YIELD_OPERATOR, 0);
 	} else {
-		tell_denied(core, event->from, 0, event->admin.lease, ERR_STATE, NULL);
+		emit_denied(core, event->from, 0, event->admin.lease, ERR_STATE, NULL);
 		return;
 	}
 	done(core, event, 1);
@@ -64,13 +64,13 @@ static void cancel_waiter(struct core *core, const struct event *event)
 	struct claim *claim = claim_by_id(core, event->admin.lease);
 
 	if (!claim) {
-		tell_denied(core, event->from, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
+		emit_denied(core, event->from, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
 	} else if (claim->rec.state != CLAIM_QUEUED && claim->rec.state != CLAIM_OFFERED) {
-		tell_denied(core, event->from, 0, event->admin.lease, ERR_STATE,
+		emit_denied(core, event->from, 0, event->admin.lease, ERR_STATE,
 			    "It waits no more, it holds; release it instead.");
 	} else {
 		claim_end(core, claim, END_FORCE_RELEASED);
-		tell_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, MSG_RELEASED);
 		done(core, event, 1);
 	}
 }
@@ -78,7 +78,7 @@ static void cancel_waiter(struct core *core, const struct event *event)
 static void set_paused(struct core *core, const struct event *event, bool paused)
 {
 	if (core->unwritable) {
-		tell_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
+		emit_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
 		return;
 	}
 	/* Said where nothing is paused: the operator knows that nobody goes on. */
@@ -101,7 +101,7 @@ static uint64_t end_waiters(struct core *core)
 	while ((node = rank_tree_first(&core->places))) {
 		struct claim *claim = claim_of_place(node);
 		claim_end(core, claim, END_FORCE_RELEASED);
-		tell_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, MSG_RELEASED);
 		touched++;
 	}
 	POST(rank_tree_count(&core->places) == 0);
@@ -171,7 +171,7 @@ void on_admin(struct core *core, const struct event *event)
 		done(core, event, touched);
 		break;
 	default:
-		tell_denied(core, event->from, 0, 0, ERR_BAD_REQUEST, "act");
+		emit_denied(core, event->from, 0, 0, ERR_BAD_REQUEST, "act");
 		break;
 	}
 	give_reason(core, first, event->admin.reason);

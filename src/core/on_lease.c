@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/handlers.h"
 #include "core/memory.h"
 #include "core/owner.h"
@@ -10,7 +11,6 @@
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 void on_accept(struct core *core, const struct event *event)
@@ -18,13 +18,13 @@ void on_accept(struct core *core, const struct event *event)
 	struct claim *claim = owner_claim(core, event->from.id, event->lease);
 
 	if (!claim || claim->rec.state == CLAIM_QUEUED) {
-		tell_denied(core, event->from, 0, event->lease, ERR_STALE, NULL);
+		emit_denied(core, event->from, 0, event->lease, ERR_STALE, NULL);
 	} else if (claim->rec.revoked) {
-		tell_denied(core, event->from, claim->rec.ref, event->lease, ERR_REVOKED, NULL);
+		emit_denied(core, event->from, claim->rec.ref, event->lease, ERR_REVOKED, NULL);
 	} else if (claim->rec.state == CLAIM_OFFERED) {
 		schedule_hold(core, claim);
 	} else {
-		tell_standing(core, claim); /* its first answer was lost */
+		emit_standing(core, claim); /* its first answer was lost */
 	}
 }
 
@@ -40,14 +40,14 @@ void on_cancel(struct core *core, const struct event *event)
 				continue;
 			if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
 				claim_end(core, claim, END_CANCELLED);
-				tell_claim(core, claim, MSG_RELEASED);
+				emit_claim(core, claim, MSG_RELEASED);
 			} else {
-				tell_denied(core, event->from, event->ref, claim->rec.id, ERR_STATE,
+				emit_denied(core, event->from, event->ref, claim->rec.id, ERR_STATE,
 					    NULL);
 			}
 			return;
 		}
-	tell_denied(core, event->from, event->ref, 0, ERR_STALE, NULL);
+	emit_denied(core, event->from, event->ref, 0, ERR_STALE, NULL);
 }
 
 /* Comes back to the queue, to wait for as long as it said when it asked: with its old place if its
@@ -80,9 +80,9 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	claim->made_room_on = claim->rec.granted_mask;
 	claim->yield_for = 0;
 	claim_set_token(core, claim, &event->random);
-	tell_at(core, event->from, claim, MSG_RELEASED);
+	emit_at(core, event->from, claim, MSG_RELEASED);
 	claim_move(core, claim, CLAIM_QUEUED);
-	tell_standing(core, claim);
+	emit_standing(core, claim);
 }
 
 static void release(struct core *core, const struct event *event, struct claim *claim)
@@ -96,7 +96,7 @@ static void release(struct core *core, const struct event *event, struct claim *
 	    binding_of(claim->rec.binding)->requeue && claim_conn(claim) != 0) {
 		/* Its room is not its own to give while others run in it. */
 		if (claim->rec.guests > 0 && claim_guests(claim) > 0)
-			tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_STATE,
+			emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_STATE,
 				    "guests");
 		else
 			come_back(core, claim, event);
@@ -105,12 +105,12 @@ static void release(struct core *core, const struct event *event, struct claim *
 	claim_end(core, claim, waits ? END_CANCELLED : end);
 	/* A late holder's word frees the room, but it must learn that it was too late. */
 	if (plain && revoked)
-		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
-		tell_last(core, event->from, claim, MSG_RELEASED);
+		emit_last(core, event->from, claim, MSG_RELEASED);
 	if ((claim->session || claim_proof(claim) == PROOF_CUT) &&
 	    claim_conn(claim) != event->from.id)
-		tell_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, MSG_RELEASED);
 }
 
 void on_release(struct core *core, const struct event *event)
@@ -130,7 +130,7 @@ void on_release(struct core *core, const struct event *event)
 	if (claim)
 		release(core, event, claim);
 	else
-		tell_denied(core, event->from, 0, event->release.lease, ERR_STALE, NULL);
+		emit_denied(core, event->from, 0, event->release.lease, ERR_STALE, NULL);
 }
 
 static struct claim *renewed(const struct core *core, const struct event *event)
@@ -145,7 +145,7 @@ static struct claim *renewed(const struct core *core, const struct event *event)
 static void tell_renewed(struct core *core, const struct event *event, const struct claim *claim,
 			 int64_t good_ms)
 {
-	struct send_effect *send = tell_at(core, event->from, claim, MSG_RENEWED);
+	struct send_effect *send = emit_at(core, event->from, claim, MSG_RENEWED);
 
 	if (claim->rec.state == CLAIM_YIELDING) {
 		int64_t left_ms = mono_since(claim->deadline, core->now);
@@ -172,16 +172,16 @@ void on_renew(struct core *core, const struct event *event)
 	int64_t good_ms = core->config.session_ttl_ms;
 
 	if (!claim || claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
-		tell_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
+		emit_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
 		return;
 	}
 	if (claim->rec.revoked) {
-		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 		return;
 	}
 	/* A longer life that the journal does not know would end with the broker. */
 	if (core->unwritable && claim_proof(claim) == PROOF_TIME) {
-		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
+		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
 		return;
 	}
 	if (claim_proof(claim) == PROOF_TIME) {
@@ -206,11 +206,11 @@ void on_yielding(struct core *core, const struct event *event)
 	struct claim *claim = renewed(core, event);
 
 	if (!claim) {
-		tell_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
+		emit_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
 	} else if (claim->rec.revoked) {
-		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
+		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	} else if (claim->rec.state != CLAIM_YIELDING) {
-		tell_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_STATE, NULL);
+		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_STATE, NULL);
 	} else {
 		tell_renewed(core, event, claim, core->config.grace_ms_max);
 	}

@@ -1,6 +1,7 @@
 /* on_room: what a holder does with its room: change what it needs, lend its turn to a claim that it
  * waits for. Called by step.c. */
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
@@ -9,7 +10,6 @@
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 /* Where the total is unknown one lease has it all, and may say so anew. */
@@ -100,13 +100,13 @@ void on_change(struct core *core, const struct event *event)
 	int err = claim ? judge_change(core, claim, &event->change.need, &detail) : ERR_STALE;
 
 	if (err) {
-		tell_denied(core, event->from, claim ? claim->rec.ref : 0, event->change.lease, err,
+		emit_denied(core, event->from, claim ? claim->rec.ref : 0, event->change.lease, err,
 			    detail);
 		return;
 	}
 	apply_need(core, claim, &event->change.need);
 	trace_claim(core, claim, TRACE_CHANGED);
-	tell_claim(core, claim, MSG_CHANGED);
+	emit_claim(core, claim, MSG_CHANGED);
 }
 
 static uint32_t lent_slots(const struct core *core, const struct claim *lender,
@@ -156,13 +156,13 @@ void on_lend(struct core *core, const struct event *event)
 	if (!err && gpus == 0)
 		err = ERR_NO_ROOM;
 	if (err) {
-		tell_denied(core, event->from, lender ? lender->rec.ref : 0, event->lend.lease, err,
+		emit_denied(core, event->from, lender ? lender->rec.ref : 0, event->lend.lease, err,
 			    NULL);
 		return;
 	}
 	queue_host(core, to, lender);
 	to->rec.lender = lender->rec.id;
-	send = tell_claim(core, lender, MSG_LENT);
+	send = emit_claim(core, lender, MSG_LENT);
 	send->other = to->rec.id;
 	trace_claim(core, lender, TRACE_LENT)->other = to->rec.id;
 	schedule_grant(core, to, gpus);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/tell.h"
+#include "core/emit.h"
 
 enum { SHAPES_FIRST = 4 };
 

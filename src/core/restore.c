@@ -5,6 +5,7 @@
 
 #include "core/claim.h"
 #include "core/drain.h"
+#include "core/emit.h"
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
@@ -12,7 +13,6 @@
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 void on_restore(struct core *core, const struct event *event)

@@ -5,11 +5,11 @@
 #include <signal.h>
 
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/host.h"
 #include "core/queue.h"
 #include "core/schedule.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 static int64_t at_least_1(int64_t ms)
@@ -32,7 +32,7 @@ static struct send_effect *tell_holder(struct core *core, const struct claim *cl
 {
 	bool hears = binding_of(claim->rec.binding)->ears;
 
-	return tell_at(core, hears ? claim_party(claim) : (struct party){0}, claim, msg);
+	return emit_at(core, hears ? claim_party(claim) : (struct party){0}, claim, msg);
 }
 
 /* Something of it can be signalled, so that its room is free when that is gone. */

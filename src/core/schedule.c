@@ -3,12 +3,12 @@
 #include "core/schedule.h"
 
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
-#include "core/tell.h"
 #include "core/walk.h"
 
 bool schedule_may_grant(const struct core *core)
@@ -48,7 +48,7 @@ void schedule_hold(struct core *core, struct claim *claim)
 	claim->rec.acks_missed = 0;
 	claim_move(core, claim, claim->rec.loads ? CLAIM_LOADING : CLAIM_HELD);
 	core->stats.granted[claim->rec.cls]++;
-	tell_standing(core, claim);
+	emit_standing(core, claim);
 }
 
 void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
@@ -74,7 +74,7 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 					  : MONO_NEVER;
 	claim_move(core, claim, CLAIM_OFFERED);
 	if (binding_of(claim->rec.binding)->ack)
-		tell_standing(core, claim);
+		emit_standing(core, claim);
 	else
 		schedule_hold(core, claim);
 }

@@ -7,11 +7,11 @@
 #include "base/token.h"
 #include "core/bound.h"
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/ledger.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/revoke.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 static uint64_t secret_hash(const struct token *secret)
@@ -138,7 +138,7 @@ void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 
 static void welcome(struct core *core, struct session *session, bool resumed)
 {
-	struct send_effect *send = tell(core, session_party(session), MSG_WELCOME);
+	struct send_effect *send = emit(core, session_party(session), MSG_WELCOME);
 
 	session->rec.ttl_ms = core->config.session_ttl_ms;
 	send->lease = session->rec.id;
@@ -149,7 +149,7 @@ static void welcome(struct core *core, struct session *session, bool resumed)
 		const struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_over(claim))
 			continue;
-		send = tell_claim(core, claim, MSG_CLAIM);
+		send = emit_claim(core, claim, MSG_CLAIM);
 		if (claim_is_held(claim) || claim->rec.state == CLAIM_YIELDING)
 			send->token = claim->rec.token;
 		if (claim->rec.state == CLAIM_YIELDING)
@@ -169,12 +169,12 @@ static void attach(struct core *core, struct session *session, uint64_t conn, bo
 static void resume(struct core *core, const struct event *event, struct session *session)
 {
 	if (!session) {
-		tell_denied(core, event->from, 0, 0, ERR_STALE, "session");
+		emit_denied(core, event->from, 0, 0, ERR_STALE, "session");
 		return;
 	}
 	if (session->rec.binding != event->session.binding ||
 	    session->rec.uid != event->session.uid) {
-		tell_denied(core, event->from, 0, 0, ERR_FORBIDDEN, "session");
+		emit_denied(core, event->from, 0, 0, ERR_FORBIDDEN, "session");
 		return;
 	}
 	if (session->conn != 0)
@@ -202,7 +202,7 @@ void session_open(struct core *core, const struct event *event)
 
 	if (binding_of(rec.binding)->party != PARTY_SESSION || event->from.id == 0 ||
 	    session_by_conn(core, event->from.id) || claim_by_conn(core, event->from.id)) {
-		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
+		emit_denied(core, event->from, 0, 0, ERR_STATE, "session");
 		return;
 	}
 	if (event->session.resume) {
@@ -215,11 +215,11 @@ void session_open(struct core *core, const struct event *event)
 		}
 	}
 	if (core->unwritable) {
-		tell_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
+		emit_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
 		return;
 	}
 	if (!event->session.name || !event->session.name[0]) {
-		tell_denied(core, event->from, 0, 0, ERR_BAD_FIELD, "name");
+		emit_denied(core, event->from, 0, 0, ERR_BAD_FIELD, "name");
 		return;
 	}
 	text_copy(rec.name, sizeof(rec.name), event->session.name);
@@ -271,16 +271,16 @@ void session_processes(struct core *core, const struct event *event)
 
 	PRE(named->count <= LIMIT_PROCESSES);
 	if (!session) {
-		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
+		emit_denied(core, event->from, 0, 0, ERR_STATE, "session");
 		return;
 	}
 	if (!session_has_process(session)) {
-		tell_denied(core, event->from, 0, 0, ERR_PROTOCOL, "only over the Unix socket");
+		emit_denied(core, event->from, 0, 0, ERR_PROTOCOL, "only over the Unix socket");
 		return;
 	}
 	session->rec.named = *named;
 	session_dirty(core, session);
-	tell(core, event->from, MSG_OK)->lease = named->count;
+	emit(core, event->from, MSG_OK)->lease = named->count;
 }
 
 void session_took_room(struct claim *claim)

@@ -3,10 +3,10 @@
  */
 #include "core/binding.h"
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/memory.h"
 #include "core/revoke.h"
 #include "core/session.h"
-#include "core/tell.h"
 #include "core/timer.h"
 
 static void end_waiting(struct core *core, struct session *session, enum end_reason end)
@@ -19,7 +19,7 @@ static void end_waiting(struct core *core, struct session *session, enum end_rea
 		if (end == END_DISCONNECTED)
 			memory_keep(core, claim);
 		claim_end(core, claim, end);
-		tell_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, MSG_RELEASED);
 	}
 	POST(session->waiting == 0);
 }

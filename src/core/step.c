@@ -5,6 +5,7 @@
 
 #include "core/bound.h"
 #include "core/claim.h"
+#include "core/emit.h"
 #include "core/handlers.h"
 #include "core/ledger.h"
 #include "core/principal.h"
@@ -13,7 +14,6 @@
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/shares.h"
-#include "core/tell.h"
 #include "core/timer.h"
 #include "core/walk.h"
 
@@ -116,7 +116,7 @@ void on_config(struct core *core, const struct event *event)
 static void on_alive(struct core *core, const struct event *event)
 {
 	if (!session_by_conn(core, event->from.id))
-		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
+		emit_denied(core, event->from, 0, 0, ERR_STATE, "session");
 }
 
 static void on_peer_exit(struct core *core, const struct event *event)
@@ -134,7 +134,7 @@ static void on_bye(struct core *core, const struct event *event)
 	if (session)
 		session_bye(core, session);
 	else
-		tell_denied(core, event->from, 0, 0, ERR_STATE, "session");
+		emit_denied(core, event->from, 0, 0, ERR_STATE, "session");
 }
 
 static void on_sample(struct core *core, const struct event *event)

@@ -4,12 +4,12 @@
 
 #include "core/claim.h"
 #include "core/drain.h"
+#include "core/emit.h"
 #include "core/memory.h"
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
-#include "core/tell.h"
 
 static struct mono_ms claim_deadline(const struct claim *claim)
 {
@@ -86,7 +86,7 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	memory_keep(core, claim);
 	claim_end(core, claim, end);
-	tell_claim(core, claim, msg);
+	emit_claim(core, claim, msg);
 }
 
 /* Only who is connected is offered anything: who is away by now has left with the offer. Who has
@@ -101,10 +101,10 @@ static void offer_missed(struct core *core, struct claim *claim)
 	core->stats.acks_missed++;
 	if (placeless || claim->rec.acks_missed >= ACKS_MISSED_MAX) {
 		claim_end(core, claim, END_DISCONNECTED);
-		tell_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, MSG_RELEASED);
 	} else {
 		claim_move(core, claim, CLAIM_QUEUED);
-		tell_standing(core, claim);
+		emit_standing(core, claim);
 		if (claim->session)
 			timer_arm_session(core, claim->session); /* it has a place to lose */
 	}
@@ -153,7 +153,7 @@ static void heartbeats(struct core *core)
 	core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
 	for (; node; node = rank_tree_next(node))
 		if (session_of_id(node)->conn != 0)
-			tell(core, session_party(session_of_id(node)), MSG_HEARTBEAT);
+			emit(core, session_party(session_of_id(node)), MSG_HEARTBEAT);
 }
 
 static struct heap_node *due(const struct core *core, const struct heap *heap)

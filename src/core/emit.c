@@ -1,6 +1,6 @@
-/* tell: builds SEND and TRACE effects. Decides nothing and changes no claim. Called by all other
+/* emit: builds SEND and TRACE effects. Decides nothing and changes no claim. Called by all other
  * files of the core. */
-#include "core/tell.h"
+#include "core/emit.h"
 
 #include <string.h>
 
@@ -15,7 +15,7 @@ void text_copy(char *dst, size_t size, const char *src)
 	POST(length < size);
 }
 
-struct send_effect *tell(struct core *core, struct party to, enum message msg)
+struct send_effect *emit(struct core *core, struct party to, enum message msg)
 {
 	struct effect *effect = &core->discard;
 
@@ -29,10 +29,10 @@ struct send_effect *tell(struct core *core, struct party to, enum message msg)
 	return &effect->send;
 }
 
-struct send_effect *tell_at(struct core *core, struct party to, const struct claim *claim,
+struct send_effect *emit_at(struct core *core, struct party to, const struct claim *claim,
 			    enum message msg)
 {
-	struct send_effect *send = tell(core, to, msg);
+	struct send_effect *send = emit(core, to, msg);
 
 	PRE(claim->rec.id != 0);
 	send->ref = claim->rec.ref;
@@ -48,20 +48,20 @@ struct send_effect *tell_at(struct core *core, struct party to, const struct cla
 	return send;
 }
 
-void tell_last(struct core *core, struct party to, const struct claim *claim, enum message msg)
+void emit_last(struct core *core, struct party to, const struct claim *claim, enum message msg)
 {
 	size_t count = core->out.count;
 
-	tell_at(core, to, claim, msg);
+	emit_at(core, to, claim, msg);
 	if (core->out.count == count)
 		return; /* nobody is there to be told */
 	effects_append(&core->answers, &core->out.v[count]);
 	core->out.count = count;
 }
 
-struct send_effect *tell_claim(struct core *core, const struct claim *claim, enum message msg)
+struct send_effect *emit_claim(struct core *core, const struct claim *claim, enum message msg)
 {
-	return tell_at(core, claim_party(claim), claim, msg);
+	return emit_at(core, claim_party(claim), claim, msg);
 }
 
 static int64_t expires_ms(const struct core *core, const struct claim *claim)
@@ -71,27 +71,27 @@ static int64_t expires_ms(const struct core *core, const struct claim *claim)
 	return claim->session ? core->config.session_ttl_ms : 0;
 }
 
-void tell_standing(struct core *core, const struct claim *claim)
+void emit_standing(struct core *core, const struct claim *claim)
 {
 	struct send_effect *send;
 
 	PRE(claim->rec.state != CLAIM_ENDED);
 	if (claim->rec.state == CLAIM_QUEUED) {
 		if (binding_of(claim->rec.binding)->ears)
-			tell_claim(core, claim, MSG_QUEUED);
+			emit_claim(core, claim, MSG_QUEUED);
 	} else if (claim->rec.state == CLAIM_OFFERED) {
-		tell_claim(core, claim, MSG_OFFERED);
+		emit_claim(core, claim, MSG_OFFERED);
 	} else {
-		send = tell_claim(core, claim, MSG_GRANTED);
+		send = emit_claim(core, claim, MSG_GRANTED);
 		send->token = claim->rec.token;
 		send->expires_ms = expires_ms(core, claim);
 	}
 }
 
-void tell_denied(struct core *core, struct party to, uint64_t ref, uint64_t lease, int err,
+void emit_denied(struct core *core, struct party to, uint64_t ref, uint64_t lease, int err,
 		 const char *detail)
 {
-	struct send_effect *send = tell(core, to, MSG_DENIED);
+	struct send_effect *send = emit(core, to, MSG_DENIED);
 
 	PRE(err > ERR_NONE);
 	PRE(err < ERR_COUNT);
@@ -124,7 +124,7 @@ struct trace_effect *trace_session(struct core *core, const struct session *sess
 	return trace;
 }
 
-int64_t tell_waited_ms(const struct core *core, const struct claim *claim, bool granted)
+int64_t emit_waited_ms(const struct core *core, const struct claim *claim, bool granted)
 {
 	struct mono_ms until = granted ? claim->rec.held_since : core->now;
 	int64_t waited_ms = mono_since(until, claim->rec.arrival) - claim->rec.used_ms;
@@ -152,7 +152,7 @@ struct trace_effect *trace_claim(struct core *core, const struct claim *claim, e
 	trace->other = claim->yield_for;
 	trace->age_ms = mono_since(core->now, claim->rec.arrival);
 	bool granted = claim_has_room(claim) && claim->rec.state != CLAIM_OFFERED;
-	trace->waited_ms = tell_waited_ms(core, claim, granted);
+	trace->waited_ms = emit_waited_ms(core, claim, granted);
 	if (granted)
 		trace->held_ms = mono_since(core->now, claim->rec.held_since);
 	if (claim_has_room(claim))

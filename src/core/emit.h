@@ -1,22 +1,22 @@
-/* tell: the messages and traces of a step. They wait in core.out until the step's records are
+/* emit: the messages and traces of a step. They wait in core.out until the step's records are
  * written, so that nothing is answered before it is in the journal (I8). */
 #pragma once
 #include "core/state.h"
 
 /* A message to be filled by the caller; dropped where nobody is there. */
-struct send_effect *tell(struct core *core, struct party to, enum message msg);
+struct send_effect *emit(struct core *core, struct party to, enum message msg);
 /* The same, about a claim: ref, lease, state, end, and once granted its fence and GPUs. */
-struct send_effect *tell_at(struct core *core, struct party to, const struct claim *claim,
+struct send_effect *emit_at(struct core *core, struct party to, const struct claim *claim,
 			    enum message msg);
 /* The same, after all that this step grants: whoever gets the GPU next hears of it first. */
-void tell_last(struct core *core, struct party to, const struct claim *claim, enum message msg);
-struct send_effect *tell_claim(struct core *core, const struct claim *claim, enum message msg);
+void emit_last(struct core *core, struct party to, const struct claim *claim, enum message msg);
+struct send_effect *emit_claim(struct core *core, const struct claim *claim, enum message msg);
 /* MSG_GRANTED or MSG_OFFERED as the claim's state says, or MSG_QUEUED. */
-void tell_standing(struct core *core, const struct claim *claim);
-void tell_denied(struct core *core, struct party to, uint64_t ref, uint64_t lease, int err,
+void emit_standing(struct core *core, const struct claim *claim);
+void emit_denied(struct core *core, struct party to, uint64_t ref, uint64_t lease, int err,
 		 const char *detail);
 /* How long it has waited, or did wait for its newest grant where it is `granted`. */
-int64_t tell_waited_ms(const struct core *core, const struct claim *claim, bool granted);
+int64_t emit_waited_ms(const struct core *core, const struct claim *claim, bool granted);
 /* Traces: from and to are the same state unless claim.c fills them in. */
 struct trace_effect *trace_claim(struct core *core, const struct claim *claim,
 				 enum trace_what what);
