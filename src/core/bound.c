@@ -5,7 +5,7 @@
 
 #include "core/claim.h"
 #include "core/ledger.h"
-#include "core/memory.h"
+#include "core/lost_waiters.h"
 #include "core/placement.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -111,7 +111,7 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 	uint32_t loads;
 
 	/* Lost places may come back; so may whoever gives way, also on another GPU. */
-	sum = times(memory_count(core, cls, &loads), turn_work_ms(core, gpu, claim, most_ms));
+	sum = times(lost_waiters_count(core, cls, &loads), turn_work_ms(core, gpu, claim, most_ms));
 	sum += times(loads + core->loads[cls],
 		     turn_work_ms(core, gpu, claim, core->config.load_ms_max));
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)

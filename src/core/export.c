@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
+#include "core/lost_waiters.h"
 #include "core/principal.h"
 #include "core/state_rows.h"
 
@@ -98,11 +98,11 @@ static void put_places(const struct core *core, const struct fields_how *how, st
 {
 	struct kept_place kept;
 
-	if (mono_due(core->memory_until, core->now))
+	if (mono_due(core->lost_until, core->now))
 		return;
-	for (kept.slot = 0; kept.slot < PLACE_MEMORY_COUNT; kept.slot++) {
-		kept.place = core->memory[kept.slot];
-		if (memory_alive(core, &kept.place))
+	for (kept.slot = 0; kept.slot < LOST_WAITERS_MAX; kept.slot++) {
+		kept.place = core->lost[kept.slot];
+		if (lost_waiter_alive(core, &kept.place))
 			put(out, SECTION_PLACE, how, &kept_place_fields, &kept);
 	}
 }

@@ -33,7 +33,7 @@ static const char *read_place(struct core *core, const uint8_t *bytes, size_t si
 
 	if (!fields_read(&kept_place_fields, &kept, &as_it_is, bytes, size))
 		return "a remembered place cannot be read";
-	core->memory[kept.slot] = kept.place;
+	core->lost[kept.slot] = kept.place;
 	return NULL;
 }
 

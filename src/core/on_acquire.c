@@ -10,7 +10,7 @@
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/memory.h"
+#include "core/lost_waiters.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/refusal.h"
@@ -226,7 +226,7 @@ static void enqueue(struct core *core, const struct event *event, struct claim_r
 	principal = principal_join(core, rec->principal);
 	rec->tag = queue_tag(core, rec, session, principal);
 	principal_leave(core, principal);
-	memory_take(core, rec);
+	lost_waiter_take(core, rec);
 	core->claim_id_next++;
 	claim = claim_create(core, rec, session, event->from.id, mask, no_wait);
 	claim->no_wait = no_wait;

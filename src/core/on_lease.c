@@ -5,7 +5,7 @@
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/handlers.h"
-#include "core/memory.h"
+#include "core/lost_waiters.h"
 #include "core/owner.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -222,7 +222,7 @@ static void plain_closed(struct core *core, struct claim *claim, bool undelivere
 
 	claim_set_conn(core, claim, 0);
 	if (claim->rec.state == CLAIM_QUEUED) {
-		memory_keep(core, claim);
+		lost_waiter_keep(core, claim);
 		claim_end(core, claim, END_DISCONNECTED);
 	} else if (claim->rec.revoked) {
 		if (stream && !claim->rec.browser)

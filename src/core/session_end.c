@@ -4,7 +4,7 @@
 #include "core/binding.h"
 #include "core/claim.h"
 #include "core/emit.h"
-#include "core/memory.h"
+#include "core/lost_waiters.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/timer.h"
@@ -17,7 +17,7 @@ static void end_waiting(struct core *core, struct session *session, enum end_rea
 		if (claim->rec.state != CLAIM_QUEUED)
 			continue;
 		if (end == END_DISCONNECTED)
-			memory_keep(core, claim);
+			lost_waiter_keep(core, claim);
 		claim_end(core, claim, end);
 		emit_claim(core, claim, MSG_RELEASED);
 	}

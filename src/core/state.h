@@ -12,10 +12,10 @@
 #include "core/view.h"
 
 enum {
-	ACKS_MISSED_MAX = 3,      /* offers left unanswered in a row, then the claim ends */
-	HELD_PER_OWNER_MAX = 64,  /* leases of one session or one plain name */
-	HELD_MAX = 4096,          /* leases in all: with the queue's cap, what memory may grow to */
-	PLACE_MEMORY_COUNT = 256, /* lost waiters whose keys are remembered */
+	ACKS_MISSED_MAX = 3,     /* offers left unanswered in a row, then the claim ends */
+	HELD_PER_OWNER_MAX = 64, /* leases of one session or one plain name */
+	HELD_MAX = 4096,         /* leases in all: with the queue's cap, what memory may grow to */
+	LOST_WAITERS_MAX = 256,  /* lost waiters whose keys are remembered */
 	FENCE_BLOCK = 1000,
 	TICK_WORK_MAX = 256, /* effects of one tick; what is due beside waits for the next one */
 };
@@ -159,7 +159,7 @@ struct gpu {
 	bool healthy, sampled, used_known;
 };
 
-struct place_memory {
+struct lost_waiter {
 	struct mono_ms until, arrival, tag;
 	enum lease_class cls;
 	bool loads;
@@ -202,9 +202,9 @@ struct core {
 	struct effect discard;        /* written when nobody is there to be told */
 	struct core_stats stats;
 	struct estimates estimates;
-	struct place_memory memory[PLACE_MEMORY_COUNT];
-	uint32_t memory_next;
-	struct mono_ms memory_until; /* no place is remembered longer */
+	struct lost_waiter lost[LOST_WAITERS_MAX];
+	uint32_t lost_next;
+	struct mono_ms lost_until; /* no place is remembered longer */
 };
 
 static inline uint32_t mask_first(uint32_t mask)

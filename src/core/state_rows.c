@@ -100,7 +100,7 @@ static const struct field gpu_rows[] = {
 static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 #undef T
 
-#define T struct place_memory
+#define T struct lost_waiter
 static const struct field place_rows[] = {
 	ROW_TIME(T, 1, until), ROW_TIME(T, 2, arrival),    ROW_LESS(T, 3, cls, LEASE_CLASS_COUNT),
 	ROW_TEXT(T, 4, name),  ROW_TEXT(T, 5, request_id), ROW_TEXT(T, 6, principal),
@@ -111,7 +111,7 @@ static const struct field_table place_fields = FIELD_TABLE(place_rows);
 
 #define T struct kept_place
 static const struct field kept_rows[] = {
-	ROW(T, 1, FIELD_UINT, slot, SENSE_NOISE, PLACE_MEMORY_COUNT),
+	ROW(T, 1, FIELD_UINT, slot, SENSE_NOISE, LOST_WAITERS_MAX),
 	ROW_PART(T, 2, place, &place_fields),
 };
 const struct field_table kept_place_fields = FIELD_TABLE(kept_rows);
@@ -209,7 +209,7 @@ static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
 #undef T
 
 #define T struct core
-/* Made anew: hash_seed, memory, work, restarting, queue_changed, promise_anew, importing,
+/* Made anew: hash_seed, lost, work, restarting, queue_changed, promise_anew, importing,
  * loads. */
 static const struct field core_rows[] = {
 	ROW_PART(T, 1, config, &config_fields),
@@ -235,8 +235,8 @@ static const struct field core_rows[] = {
 	ROW_LESS(T, 21, unwritable, 2),
 	ROW_LESS(T, 22, ticking, 2),
 	ROW_PART(T, 23, stats, &stats_fields),
-	ROW(T, 25, FIELD_UINT, memory_next, SENSE_NOISE, PLACE_MEMORY_COUNT),
-	ROW_TIME(T, 26, memory_until),
+	ROW(T, 25, FIELD_UINT, lost_next, SENSE_NOISE, LOST_WAITERS_MAX),
+	ROW_TIME(T, 26, lost_until),
 	ROW_PART(T, 27, estimates, &estimates_fields),
 	ROW_TIME(T, 28, shares_at),
 	ROW_MARK(T, 29, walks, SENSE_NOISE),

@@ -15,7 +15,7 @@ static const char export_mark[5] = "BTNC\1"; /* the last: the version of all but
 
 struct kept_place {
 	uint32_t slot; /* in the ring */
-	struct place_memory place;
+	struct lost_waiter place;
 };
 
 extern const struct field_table core_fields, kept_place_fields, principal_fields, session_fields,

@@ -26,7 +26,7 @@ struct core *core_create(void)
 	if (!core)
 		abort();
 	core->now = (struct mono_ms){INT64_MIN};
-	core->last_tick = core->frozen_until = core->memory_until = core->now;
+	core->last_tick = core->frozen_until = core->lost_until = core->now;
 	core->in_doubt_until = core->shares_at = core->now;
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)

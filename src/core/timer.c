@@ -5,7 +5,7 @@
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/emit.h"
-#include "core/memory.h"
+#include "core/lost_waiters.h"
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
@@ -84,7 +84,7 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 		       enum message msg)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	memory_keep(core, claim);
+	lost_waiter_keep(core, claim);
 	claim_end(core, claim, end);
 	emit_claim(core, claim, msg);
 }
@@ -216,7 +216,7 @@ static void shift_claims(struct core *core, int64_t ms)
 		shift_claim(core, claim_of_place(node), ms);
 	for (node = rank_tree_first(&core->holders); node; node = rank_tree_next(node))
 		shift_claim(core, claim_of_place(node), ms);
-	memory_shift(core, ms);
+	lost_waiters_shift(core, ms);
 }
 
 /* A freeze lasts for settle_ms in which the broker is awake, and it is used once silence was judged

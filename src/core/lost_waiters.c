@@ -1,0 +1,80 @@
+/* lost_waiters: a ring of lost places. It grants nothing: a place that comes back queues by its old
+ * key like any other. Called where waiters are lost, and by EVENT_ACQUIRE. */
+#include "core/lost_waiters.h"
+
+#include <string.h>
+
+#include "core/emit.h"
+
+static bool remembered(const struct claim_record *rec)
+{
+	return rec->request_id[0] && binding_of(rec->binding)->remembered;
+}
+
+void lost_waiter_keep(struct core *core, const struct claim *claim)
+{
+	struct lost_waiter *waiter = &core->lost[core->lost_next];
+
+	PRE(claim->rec.state == CLAIM_QUEUED);
+	if (!remembered(&claim->rec))
+		return;
+	waiter->until = mono_after(core->now, core->config.place_memory_ms);
+	waiter->arrival = claim->rec.arrival;
+	waiter->tag = claim->rec.tag;
+	waiter->cls = claim->rec.cls;
+	waiter->loads = claim->rec.loads;
+	text_copy(waiter->name, sizeof(waiter->name), claim->rec.name);
+	text_copy(waiter->principal, sizeof(waiter->principal), claim->rec.principal);
+	text_copy(waiter->request_id, sizeof(waiter->request_id), claim->rec.request_id);
+	core->lost_next = (core->lost_next + 1) % LOST_WAITERS_MAX;
+	core->lost_until = mono_max(core->lost_until, waiter->until);
+}
+
+bool lost_waiter_alive(const struct core *core, const struct lost_waiter *waiter)
+{
+	return waiter->request_id[0] && !mono_due(waiter->until, core->now);
+}
+
+/* One that would load, and did not, has told nobody behind it of the longer turn. */
+void lost_waiter_take(struct core *core, struct claim_record *rec)
+{
+	if (!remembered(rec) || mono_due(core->lost_until, core->now))
+		return;
+	for (uint32_t i = 0; i < LOST_WAITERS_MAX; i++) {
+		struct lost_waiter *waiter = &core->lost[i];
+		if (!lost_waiter_alive(core, waiter) || waiter->cls != rec->cls ||
+		    (rec->loads && !waiter->loads) || strcmp(waiter->name, rec->name) != 0 ||
+		    strcmp(waiter->principal, rec->principal) != 0 ||
+		    strcmp(waiter->request_id, rec->request_id) != 0)
+			continue;
+		INVARIANT(!mono_before(rec->arrival, waiter->arrival));
+		rec->arrival = waiter->arrival;
+		rec->tag = waiter->tag;
+		waiter->request_id[0] = '\0';
+		return;
+	}
+}
+
+uint32_t lost_waiters_count(const struct core *core, enum lease_class cls, uint32_t *ret_loads)
+{
+	uint32_t count = 0;
+
+	*ret_loads = 0;
+	if (mono_due(core->lost_until, core->now))
+		return 0;
+	for (uint32_t i = 0; i < LOST_WAITERS_MAX; i++) {
+		const struct lost_waiter *waiter = &core->lost[i];
+		if (waiter->cls != cls || !lost_waiter_alive(core, waiter))
+			continue;
+		count++;
+		*ret_loads += waiter->loads;
+	}
+	return count;
+}
+
+void lost_waiters_shift(struct core *core, int64_t ms)
+{
+	for (uint32_t i = 0; i < LOST_WAITERS_MAX; i++)
+		core->lost[i].until = mono_after(core->lost[i].until, ms);
+	core->lost_until = mono_after(core->lost_until, ms);
+}
