@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/token.h"
-#include "core/bound.h"
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/ledger.h"
@@ -13,6 +12,7 @@
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/timer.h"
+#include "core/wait_bound.h"
 
 static uint64_t secret_hash(const struct token *secret)
 {
@@ -130,7 +130,7 @@ void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 		if (claim->rec.state != CLAIM_QUEUED)
 			continue;
 		queue_regroup(core, claim);
-		bound_promise(core, claim);
+		wait_bound_promise(core, claim);
 		core->work++;
 	}
 	core->queue_changed = true;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/bound.h"
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/handlers.h"
@@ -15,6 +14,7 @@
 #include "core/session.h"
 #include "core/shares.h"
 #include "core/timer.h"
+#include "core/wait_bound.h"
 #include "core/walk.h"
 
 enum { TABLE_KEPT = 1024 };
@@ -170,7 +170,7 @@ static void on_authority(struct core *core, const struct event *event)
 		if (claim->rec.binding != event->authority.binding)
 			continue;
 		queue_regroup(core, claim);
-		bound_promise(core, claim);
+		wait_bound_promise(core, claim);
 		core->work++;
 	}
 	core->queue_changed = true;
@@ -332,13 +332,13 @@ static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved
 static void promise_new(struct core *core)
 {
 	if (core->promise_anew)
-		bound_promise_all(core);
+		wait_bound_promise_all(core);
 	core->promise_anew = false;
 	list_each(it, next, &core->dirty_claims)
 	{
 		struct claim *claim = container_of(it, struct claim, in_dirty);
 		if (claim->rec.state == CLAIM_QUEUED)
-			bound_promise(core, claim);
+			wait_bound_promise(core, claim);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* told: the words and fields of an estimate and of a promise. Two digits are all that an estimate
- * is worth. Reckons nothing (core/estimate.c, core/bound.c do). */
+ * is worth. Reckons nothing (core/estimate.c, core/wait_bound.c do). */
 #include "wire/told.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* Goal: who is asked to give way, when, and where it stands when it comes back. */
 #include "rig.h"
 
-#include "core/bound.h"
+#include "core/wait_bound.h"
 
 static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
 {

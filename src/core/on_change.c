@@ -1,5 +1,5 @@
-/* on_room: what a holder does with its room: change what it needs, lend its turn to a claim that it
- * waits for. Called by step.c. */
+/* on_change: what a holder does with its room: change what it needs, lend its turn to a claim that
+ * it waits for. Called by step.c. */
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/handlers.h"

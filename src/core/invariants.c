@@ -1,5 +1,6 @@
-/* check: the invariants I1 to I7 over the whole state, computed anew from the claims and compared
- * with what the core keeps. O(n) or worse; called by tests and the simulator after each step. */
+/* invariants: the invariants I1 to I7 over the whole state, computed anew from the claims and
+ * compared with what the core keeps. O(n) or worse; called by tests and the simulator after each
+ * step. */
 #include "core/claim.h"
 #include "core/host.h"
 #include "core/ledger.h"

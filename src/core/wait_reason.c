@@ -1,5 +1,5 @@
-/* why: the one reason for which a waiter waits, in the order in which it could be removed. Changes
- * nothing. Called by status, `baton why` and messages about the queue. */
+/* wait_reason: the one reason for which a waiter waits, in the order in which it could be removed.
+ * Changes nothing. Called by status, `baton why` and messages about the queue. */
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/placement.h"

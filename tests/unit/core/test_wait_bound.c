@@ -2,7 +2,7 @@
  * whoever cannot be promised anything is told why. */
 #include "rig.h"
 
-#include "core/bound.h"
+#include "core/wait_bound.h"
 
 static struct event ask(enum binding binding, enum lease_class cls, const char *name)
 {

@@ -1,4 +1,4 @@
-/* claim_index: making, finding and freeing claims: the tables by id, token, connection, request and
+/* claim_table: making, finding and freeing claims: the tables by id, token, connection, request and
  * name. It changes no state (claim.c). */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-/* bound: the longest wait that a waiter may be promised, by the theorem of docs/states.md: what is
- * known of those before it, and the worst that anybody may do who comes later. It decides nothing.
- * Called when a claim queues; the number first told stays. */
-#include "core/bound.h"
+/* wait_bound: the longest wait that a waiter may be promised, by the theorem of docs/states.md:
+ * what is known of those before it, and the worst that anybody may do who comes later. It decides
+ * nothing. Called when a claim queues; the number first told stays. */
+#include "core/wait_bound.h"
 
 #include "core/claim.h"
 #include "core/ledger.h"
@@ -287,7 +287,7 @@ static enum bound_none why_none(const struct core *core, const struct claim *cla
 	return BOUND_GIVEN;
 }
 
-void bound_promise(struct core *core, struct claim *claim)
+void wait_bound_promise(struct core *core, struct claim *claim)
 {
 	int64_t best_ms = PROMISE_MS_MAX;
 	uint32_t gpus;
@@ -303,13 +303,13 @@ void bound_promise(struct core *core, struct claim *claim)
 		claim->promise = mono_after(core->now, best_ms + PROMISE_SLACK_MS);
 }
 
-void bound_promise_all(struct core *core)
+void wait_bound_promise_all(struct core *core)
 {
 	core->queue_changed = true;
 	for (struct rank_node *node = rank_tree_first(&core->places); node;
 	     node = rank_tree_next(node)) {
 		claim_of_place(node)->promise = MONO_NEVER;
-		bound_promise(core, claim_of_place(node));
+		wait_bound_promise(core, claim_of_place(node));
 	}
 }
 
