@@ -16,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 800
 ASSERTS_PER_KLOC_MIN = 30
 
-ASSERT = r"(?:assert|PRE|POST|INVARIANT)"  # base/prepost.h
+ASSERT = r"(?:assert|PRE|POST|INVARIANT)"  # base/contracts.h
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|alloca|rand|srand|strtok|system)\s*\(")
 CLOCKS = re.compile(r"(?<![\w.>])(time|clock|clock_gettime|gettimeofday)\s*\(")
 BAD_FILE_NAMES = {"common.h", "common.c", "utils.h", "utils.c", "util.h", "util.c", "misc.c", "misc.h"}

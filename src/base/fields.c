@@ -5,8 +5,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/contracts.h"
 #include "base/fields_row.h"
-#include "base/prepost.h"
 
 enum { NUMBER_BYTES_MAX = 10, LENGTH_BYTES_MAX = 3 };
 

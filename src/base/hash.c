@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "base/prepost.h"
+#include "base/contracts.h"
 
 enum { FIRST_SIZE = 64 };
 

@@ -1,7 +1,7 @@
 /* list: linking and unlinking of intrusive nodes. Allocates nothing. Called by all layers. */
 #include "base/list.h"
 
-#include "base/prepost.h"
+#include "base/contracts.h"
 
 void list_init(struct list *list)
 {

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/contracts.h"
 #include "base/hash.h"
-#include "base/prepost.h"
 
 static bool before(const struct rank_node *node, int64_t key, uint64_t id)
 {
@@ -69,9 +69,9 @@ void rank_tree_insert(struct rank_tree *tree, struct rank_node *node, int64_t ke
 		link = before(up, key, id) ? &up->right : &up->left;
 	}
 	*node = (struct rank_node){.up = up, .key = key, .id = id, .count = 1};
-	node->heat = (uint32_t)hash_u64(id);
+	node->priority = (uint32_t)hash_u64(id);
 	*link = node;
-	while (node->up && node->up->heat < node->heat)
+	while (node->up && node->up->priority < node->priority)
 		rotate_up(tree, node);
 	POST(node->count > 0);
 }
@@ -82,7 +82,8 @@ void rank_tree_remove(struct rank_tree *tree, struct rank_node *node)
 
 	PRE(node->count > 0);
 	while (node->left && node->right)
-		rotate_up(tree, node->left->heat < node->right->heat ? node->right : node->left);
+		rotate_up(tree,
+			  node->left->priority < node->right->priority ? node->right : node->left);
 	child = node->left ? node->left : node->right;
 	*link_of(tree, node) = child;
 	if (child)

@@ -9,8 +9,8 @@ struct rank_node {
 	struct rank_node *left, *right, *up; /* up of the root: NULL */
 	int64_t key;
 	uint64_t id;
-	uint32_t count; /* nodes in this subtree; 0: in no tree */
-	uint32_t heat;  /* never less than its children's */
+	uint32_t count;    /* nodes in this subtree; 0: in no tree */
+	uint32_t priority; /* never less than its children's */
 };
 
 struct rank_tree {

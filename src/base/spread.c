@@ -2,7 +2,7 @@
  * taken to lie evenly. */
 #include "base/spread.h"
 
-#include "base/prepost.h"
+#include "base/contracts.h"
 
 #define COUNT_MAX ((uint32_t)1 << 26) /* sixteen times it, and a mix of many, fit the type */
 

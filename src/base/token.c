@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "base/contracts.h"
 #include "base/hash.h"
-#include "base/prepost.h"
 
 bool token_bytes_equal(const void *a, const void *b, size_t size)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/prepost.h"
+#include "base/contracts.h"
 
 enum { KEPT_CAPACITY = 8192 }; /* the memory of a larger turn is given back */
 

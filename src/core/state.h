@@ -1,10 +1,10 @@
 /* state: what the core is made of, for the files of this folder only. Who may write what: states
  * by claim.c alone, rooms by ledger.c, places in the queue by order.c, deadlines by timer.c. */
 #pragma once
+#include "base/contracts.h"
 #include "base/hash.h"
 #include "base/heap.h"
 #include "base/list.h"
-#include "base/prepost.h"
 #include "base/rank_tree.h"
 #include "core/binding.h"
 #include "core/core.h"

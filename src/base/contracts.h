@@ -1,4 +1,4 @@
-/* prepost: the intent of an assert, by name. PRE is what a caller owes, POST what a function
+/* contracts: the intent of an assert, by name. PRE is what a caller owes, POST what a function
  * promises, INVARIANT what always holds. One condition each, no side effects, always on. */
 #pragma once
 #include <assert.h>
