@@ -1,7 +1,7 @@
 /* away: a journal that is lost while the broker runs, or that could not be written when it started.
  * Nothing is dropped: turns wait in memory, and when the journal can be written again, the core
  * hands out all that lives and one transaction puts it in the place of what was there. Called by
- * store.c with each commit that is tried, and by opening.c. */
+ * store.c with each commit that is tried, and by recovery.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
-#include "store/folder.h"
 #include "store/quarantine.h"
+#include "store/state_dir.h"
 #include "store/store_private.h"
 
 int store_note_journal(struct store *store)
@@ -83,10 +83,10 @@ static int open_folder(struct store *store, char *detail, size_t size)
 	int dir_fd = -1, lock_fd = -1;
 	if (!stat(store->dir, &named) && is_folder(store, &named))
 		return 0;
-	int rc = folder_open(store->dir, &dir_fd, &lock_fd, detail, size);
+	int rc = state_dir_open(store->dir, &dir_fd, &lock_fd, detail, size);
 	if (rc)
 		return rc < 0 ? rc : -ERR_IO;
-	folder_close(store->dir_fd, store->lock_fd);
+	state_dir_close(store->dir_fd, store->lock_fd);
 	store->dir_fd = dir_fd;
 	store->lock_fd = lock_fd;
 	return 0;
@@ -122,7 +122,7 @@ static int open_journal(struct store *store, char *detail, size_t size)
 {
 	char path[PATH_MAX + 16];
 	snprintf(path, sizeof path, "%s/%s", store->dir, journal_name);
-	int rc = folder_private_file(store->dir_fd, store->dir, journal_name, detail, size);
+	int rc = state_dir_private_file(store->dir_fd, store->dir, journal_name, detail, size);
 	if (rc < 0)
 		return rc;
 	rc = database_open(&store->db, path, true, detail, size);
@@ -135,13 +135,13 @@ static int take_journal(struct store *store, char *detail, size_t size)
 {
 	char kept[PATH_MAX + 64];
 	int rc = open_journal(store, detail, size);
-	if (rc != DATABASE_BAD)
+	if (rc != DATABASE_CORRUPT)
 		return rc;
 	database_close(&store->db, false);
 	rc = quarantine_journal(store->dir, store->dir_fd, store->started, kept, sizeof kept,
 				detail, size);
 	rc = rc ? rc : open_journal(store, detail, size);
-	return rc == DATABASE_BAD ? -ERR_IO : rc;
+	return rc == DATABASE_CORRUPT ? -ERR_IO : rc;
 }
 
 bool store_come_back(struct store *store)

@@ -15,7 +15,8 @@
 #include "store/codec.h"
 #include "store/turns.h"
 
-/* 1: turns were rows of the table `turn`; they are read, and taken over with the first fold. */
+/* 1: turns were rows of the table `turn`; they are read, and taken over with the first checkpoint.
+ */
 enum { SCHEMA_VERSION_MIN = 1, SCHEMA_VERSION = 2 };
 
 static const char schema[] = "BEGIN;"
@@ -51,7 +52,7 @@ static const char *const statement_texts[STMT_COUNT] = {
 		"SELECT (SELECT min(row) FROM history), (SELECT max(row) FROM history)",
 };
 
-int database_judge(int sqlite_code)
+int database_classify(int sqlite_code)
 {
 	switch (sqlite_code & 0xff) {
 	case SQLITE_OK:
@@ -67,7 +68,7 @@ int database_judge(int sqlite_code)
 	case SQLITE_MISMATCH:
 	case SQLITE_CONSTRAINT:
 	case SQLITE_ERROR: /* our statements are right, so a table of the schema is not */
-		return DATABASE_BAD;
+		return DATABASE_CORRUPT;
 	case SQLITE_NOMEM:
 		return -ERR_NO_MEMORY;
 	default:
@@ -78,7 +79,7 @@ int database_judge(int sqlite_code)
 static int judge_with_detail(struct database *db, int sqlite_code, const char *path, char *detail,
 			     size_t size)
 {
-	int rc = database_judge(sqlite_code);
+	int rc = database_classify(sqlite_code);
 	if (rc == -ERR_ALREADY_RUNNING)
 		snprintf(detail, size, "another program uses %s", path);
 	else if (rc)
@@ -136,12 +137,12 @@ static int check_or_create(struct database *db, const char *path, bool empty_ok,
 		snprintf(detail, size,
 			 "%s has schema version %lld; this program reads version %d to %d", path,
 			 (long long)version, SCHEMA_VERSION_MIN, SCHEMA_VERSION);
-		return DATABASE_BAD;
+		return DATABASE_CORRUPT;
 	}
 	rc = ask(db, "PRAGMA quick_check(1)", &count, text, sizeof text);
 	if (rc == SQLITE_OK && strcmp(text, "ok") != 0) {
 		snprintf(detail, size, "%s is damaged: %s", path, text);
-		return DATABASE_BAD;
+		return DATABASE_CORRUPT;
 	}
 	return judge_with_detail(db, rc, path, detail, size);
 }
@@ -270,7 +271,7 @@ int database_meta_set_bytes(struct database *db, const char *key, const void *by
 	return rc == SQLITE_OK ? finish(s) : rc;
 }
 
-/* Steps to the row of a key: 1 found, 0 not, or an error as database_judge gives it. The caller
+/* Steps to the row of a key: 1 found, 0 not, or an error as database_classify gives it. The caller
  * resets the statement when it has read the row. */
 static int find_meta(struct database *db, const char *key)
 {
@@ -281,7 +282,7 @@ static int find_meta(struct database *db, const char *key)
 	if (rc == SQLITE_ROW)
 		return 1;
 	sqlite3_reset(s);
-	return rc == SQLITE_DONE ? 0 : database_judge(rc);
+	return rc == SQLITE_DONE ? 0 : database_classify(rc);
 }
 
 int database_meta_get(struct database *db, const char *key, uint64_t *ret_value)
@@ -296,7 +297,7 @@ int database_meta_get(struct database *db, const char *key, uint64_t *ret_value)
 	bool bad = sqlite3_column_type(s, 0) != SQLITE_INTEGER || value < 0;
 	sqlite3_reset(s);
 	*ret_value = (uint64_t)value;
-	return bad ? DATABASE_BAD : 0;
+	return bad ? DATABASE_CORRUPT : 0;
 }
 
 int database_meta_get_bytes(struct database *db, const char *key, void *buf, size_t size,
@@ -313,7 +314,7 @@ int database_meta_get_bytes(struct database *db, const char *key, void *buf, siz
 	if (!bytes && sqlite3_errcode(db->sqlite) == SQLITE_NOMEM)
 		rc = -ERR_NO_MEMORY;
 	else if (length > size)
-		rc = DATABASE_BAD;
+		rc = DATABASE_CORRUPT;
 	else if (length)
 		memcpy(buf, bytes, length);
 	sqlite3_reset(s);
@@ -335,8 +336,8 @@ int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct
 		}
 		bad = !bytes || !turns_each_record(bytes, length, each, ctx);
 	}
-	int rc = database_judge(sqlite3_reset(s));
-	return rc ? rc : bad ? DATABASE_BAD : 0;
+	int rc = database_classify(sqlite3_reset(s));
+	return rc ? rc : bad ? DATABASE_CORRUPT : 0;
 }
 
 int database_each(struct database *db, enum statement statement,
@@ -357,6 +358,6 @@ int database_each(struct database *db, enum statement statement,
 		else
 			bad = true;
 	}
-	int rc = database_judge(sqlite3_reset(s));
-	return rc ? rc : bad ? DATABASE_BAD : 0;
+	int rc = database_classify(sqlite3_reset(s));
+	return rc ? rc : bad ? DATABASE_CORRUPT : 0;
 }

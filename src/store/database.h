@@ -34,23 +34,23 @@ struct database {
 
 enum {
 	DATABASE_EMPTY = 1,
-	DATABASE_BAD = 2
+	DATABASE_CORRUPT = 2
 }; /* what the functions below return for a journal to be quarantined */
 
-/* `empty_ok`: a file without a schema is a new journal, not a damaged one. 0, DATABASE_BAD, or a
- * negative enum err; all but 0 with `detail`. Call database_close whatever it returned. */
+/* `empty_ok`: a file without a schema is a new journal, not a damaged one. 0, DATABASE_CORRUPT, or
+ * a negative enum err; all but 0 with `detail`. Call database_close whatever it returned. */
 int database_open(struct database *db, const char *path, bool empty_ok, char *detail,
 		  size_t detail_size);
 /* To be read alone, whatever rights there are; `no_log`: there is no log beside it. The same, or
  * DATABASE_EMPTY for a journal that was never begun. */
 int database_open_read(struct database *db, const char *path, bool no_log, char *detail,
 		       size_t detail_size);
-/* `tidy`: fold the log into the database. Otherwise every byte stays as it is. Takes a zeroed or
- * half-open one. */
+/* `tidy`: checkpoint the log into the database. Otherwise every byte stays as it is. Takes a zeroed
+ * or half-open one. */
 void database_close(struct database *db, bool tidy);
 
-/* What a SQLite result code means: 0, DATABASE_BAD, or a negative enum err. */
-int database_judge(int sqlite_code);
+/* What a SQLite result code means: 0, DATABASE_CORRUPT, or a negative enum err. */
+int database_classify(int sqlite_code);
 /* Run a statement that gives no row, with its arguments. SQLite result codes. */
 int database_run(struct database *db, enum statement statement);
 int database_run_number(struct database *db, enum statement statement, uint64_t first);
@@ -60,15 +60,15 @@ int database_put(struct database *db, enum statement statement, uint64_t id, con
 		 size_t length);
 int database_meta_set(struct database *db, const char *key, uint64_t value);
 int database_meta_set_bytes(struct database *db, const char *key, const void *bytes, size_t length);
-/* 0 (zero, or no bytes, where there is no such row), DATABASE_BAD, or a negative enum err. */
+/* 0 (zero, or no bytes, where there is no such row), DATABASE_CORRUPT, or a negative enum err. */
 int database_meta_get(struct database *db, const char *key, uint64_t *ret_value);
 int database_meta_get_bytes(struct database *db, const char *key, void *buf, size_t size,
 			    size_t *ret_length);
 /* Calls `each` for every record of every turn that an earlier version wrote, oldest first, until it
- * returns false; then, and where the codec refuses a record, DATABASE_BAD. */
+ * returns false; then, and where the codec refuses a record, DATABASE_CORRUPT. */
 int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct record *record),
 		       void *ctx);
 /* Calls `each` for every row of a statement whose columns are (id, record); a row that the codec
- * refuses ends the walk with DATABASE_BAD. */
+ * refuses ends the walk with DATABASE_CORRUPT. */
 int database_each(struct database *db, enum statement statement,
 		  void (*each)(void *ctx, uint64_t id, const struct record *record), void *ctx);

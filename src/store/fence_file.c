@@ -6,7 +6,7 @@
  * set back.
  * Two slots are written in turn, each with a checksum: a torn write spoils one, and the other holds
  * the marks before. Written in place, so a full disk does not stop it. The two shorter slots of the
- * first version are still read. Called by store.c and opening.c. */
+ * first version are still read. Called by store.c and recovery.c. */
 #include "store/fence_file.h"
 
 #include <errno.h>

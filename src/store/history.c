@@ -8,7 +8,7 @@
 /* More than one, so that a history above the limit shrinks; few, so that no turn feels it. */
 enum { PRUNE_STEP = 16 };
 
-/* Where the records of a row begin: they stand one behind the other, as a fold wrote them. */
+/* Where the records of a row begin: they stand one behind the other, as a checkpoint wrote them. */
 struct row {
 	uint64_t first; /* number of the first */
 	const uint8_t *bytes;
@@ -53,9 +53,9 @@ int history_load(struct store *store)
 		oldest = (uint64_t)sqlite3_column_int64(s, 0);
 		newest = (uint64_t)sqlite3_column_int64(s, 1);
 	}
-	int rc = database_judge(sqlite3_reset(s));
+	int rc = database_classify(sqlite3_reset(s));
 	if (!rc && (oldest == 0 || oldest > newest + 1 || newest > INT64_MAX))
-		rc = DATABASE_BAD;
+		rc = DATABASE_CORRUPT;
 	if (rc)
 		return rc;
 	store->history_oldest = oldest;
@@ -94,7 +94,7 @@ int store_history(struct store *store, uint64_t before, unsigned limit,
 	sqlite3_stmt *s = store->db.statements[STMT_HISTORY_READ];
 	unsigned given = 0;
 	struct row row;
-	int rc = fold(store, false); /* else the newest were missing */
+	int rc = checkpoint(store, false); /* else the newest were missing */
 	if (rc < 0)
 		return rc;
 	if (before == 0 || before > INT64_MAX)
@@ -114,7 +114,7 @@ int store_history(struct store *store, uint64_t before, unsigned limit,
 			given++;
 		}
 	}
-	int end = database_judge(sqlite3_reset(s));
+	int end = database_classify(sqlite3_reset(s));
 	rc = rc ? rc : end;
-	return rc == DATABASE_BAD ? -ERR_IO : rc;
+	return rc == DATABASE_CORRUPT ? -ERR_IO : rc;
 }

@@ -1,8 +1,8 @@
 /* store: the journal's turns: append, commit, what happens when the disk is full, close. A turn is
  * one frame at the end of the file of turns (turns.c); now and then the turns are folded into the
- * tables of what lives and what ended (fold.c). The files beside this one open it (opening.c), keep
- * SQLite (database.c), coalesce a turn (pending.c), keep history, the fence file, the reserve.
- * Called by the server (src/server) once per loop turn.
+ * tables of what lives and what ended (checkpoint.c). The files beside this one open it
+ * (recovery.c), keep SQLite (database.c), coalesce a turn (pending.c), keep history, the fence
+ * file, the reserve. Called by the server (src/server) once per loop turn.
  */
 #include "store/store.h"
 
@@ -13,8 +13,8 @@
 
 #include "base/err.h"
 #include "store/codec.h"
-#include "store/folder.h"
-#include "store/reserve.h"
+#include "store/disk_reserve.h"
+#include "store/state_dir.h"
 #include "store/store_private.h"
 
 enum {
@@ -130,7 +130,7 @@ static int write_turn(struct store *store, bool without_history)
 	if ((news || store->rewrite) && store_write_marks(store, &marks) < 0)
 		return -ERR_IO;
 	if (store->rewrite)
-		return fold_rewrite(store);
+		return checkpoint_rewrite(store);
 	int rc = pending_reserve(&store->unfolded, &store->pending);
 	if (!rc)
 		rc = encode_turn(store, without_history, &length);
@@ -162,11 +162,11 @@ void store_set_degraded(struct store *store, bool degraded)
 static int write_in_need(struct store *store)
 {
 	if (!store->degraded)
-		reserve_give_up(store->dir_fd);
+		disk_reserve_release(store->dir_fd);
 	store_set_degraded(store, true);
 	/* It may fail as well; then the log just keeps its length. */
 	sqlite3_wal_checkpoint_v2(store->db.sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	fold(store, true); /* as above */
+	checkpoint(store, true); /* as above */
 	int rc = write_turn(store, false);
 	if (rc < 0 && store->pending.ended_count)
 		rc = write_turn(store, true);
@@ -186,7 +186,7 @@ static int commit_anew(struct store *store)
 	}
 	store->away = store->rewrite = false;
 	store->trouble[0] = '\0';
-	store_set_degraded(store, !reserve_take(store->dir_fd));
+	store_set_degraded(store, !disk_reserve_take(store->dir_fd));
 	return 0;
 }
 
@@ -202,11 +202,12 @@ int store_commit(struct store *store)
 	int rc = empty ? 0 : write_turn(store, false);
 	if (rc < 0)
 		return write_in_need(store);
-	/* A fold that fails is tried again with a later turn: the turns themselves are written. */
-	if (fold_is_due(store))
-		fold(store, store->degraded);
+	/* A checkpoint that fails is tried again with a later turn: the turns themselves are
+	 * written. */
+	if (checkpoint_is_due(store))
+		checkpoint(store, store->degraded);
 	/* Whole again only with the reserve back, so the next full disk finds us as prepared. */
-	if (store->degraded && reserve_take(store->dir_fd))
+	if (store->degraded && disk_reserve_take(store->dir_fd))
 		store_set_degraded(store, false);
 	return 0;
 }
@@ -248,8 +249,8 @@ int store_replay(struct store *store, void (*each)(void *ctx, const struct recor
 		 void *ctx)
 {
 	struct replay replay = {store, each, ctx};
-	int rc =
-		fold(store, false); /* the tables hold what lives only then, or on a full disk .. */
+	int rc = checkpoint(store,
+			    false); /* the tables hold what lives only then, or on a full disk .. */
 	if (rc == -ERR_NO_MEMORY)
 		return rc;
 	if (store->db.sqlite)
@@ -258,7 +259,7 @@ int store_replay(struct store *store, void (*each)(void *ctx, const struct recor
 	if (!rc && store->db.sqlite)
 		rc = database_each(&store->db, STMT_CLAIMS, pass_on, &replay);
 	replay_unfolded(&replay, RECORD_CLAIM_PUT);
-	return rc == DATABASE_BAD ? -ERR_IO : rc; /* opening has read every row before */
+	return rc == DATABASE_CORRUPT ? -ERR_IO : rc; /* opening has read every row before */
 }
 
 /* Nobody holds or waits: should all be lost before the next start, there is no doubt. */
@@ -277,7 +278,8 @@ void store_close(struct store *store)
 	if (!store)
 		return;
 	if (store->db.sqlite) {
-		bool clean = !store->away && store_commit(store) == 0 && fold(store, false) == 0;
+		bool clean =
+			!store->away && store_commit(store) == 0 && checkpoint(store, false) == 0;
 		if (clean)
 			turns_end(&store->turns);
 		if (clean && store->claim_id_max != store->claim_id_reserved)
@@ -292,6 +294,6 @@ void store_close(struct store *store)
 	pending_finish(&store->pending);
 	pending_finish(&store->unfolded);
 	free(store->turn_bytes);
-	folder_close(store->dir_fd, store->lock_fd);
+	state_dir_close(store->dir_fd, store->lock_fd);
 	free(store);
 }

@@ -1,4 +1,5 @@
-/* store_private: the journal's state, shared by store.c, fold.c, opening.c and history.c only. */
+/* store_private: the journal's state, shared by store.c, checkpoint.c, recovery.c and history.c
+ * only. */
 #pragma once
 #include "store/database.h"
 #include "store/fence_file.h"
@@ -21,7 +22,7 @@ struct store {
 	struct turns turns;
 	size_t fold_at;         /* 0: at the usual count */
 	uint64_t fold_at_bytes; /* 0: at the usual length of the turns */
-	int turns_rc;           /* of fold_load */
+	int turns_rc;           /* of checkpoint_load */
 	uint8_t *turn_bytes;
 	size_t turn_capacity;
 	struct fence_marks marks; /* as in the fence file */
@@ -58,7 +59,7 @@ void store_go_away(struct store *store, const char *why);
 bool store_come_back(struct store *store);
 /* Within one transaction: all that is pending takes the place of all that lived. 0 or a negative
  * enum err, and then nothing has changed. */
-int fold_rewrite(struct store *store);
+int checkpoint_rewrite(struct store *store);
 /* A plain lease outlives the broker by its time to live, a session by what it was told. */
 void store_note_ttl(struct store *store, const struct record *record);
 int store_note_journal(struct store *store); /* which file it is, for store_check */
@@ -68,15 +69,16 @@ bool store_look(struct store *store);
 void store_set_degraded(struct store *store, bool degraded);
 /* Moves what the last turns wrote into the tables. 0 or a negative enum err, and then nothing has
  * changed. `history_may_go`: where there is no room else. */
-int fold(struct store *store, bool history_may_go);
-bool fold_is_due(const struct store *store);
-/* Reads the turns of the last run into store->unfolded. 0, DATABASE_BAD or a negative enum err. */
-int fold_load(struct store *store, struct turns_found *ret_found);
+int checkpoint(struct store *store, bool history_may_go);
+bool checkpoint_is_due(const struct store *store);
+/* Reads the turns of the last run into store->unfolded. 0, DATABASE_CORRUPT or a negative enum err.
+ */
+int checkpoint_load(struct store *store, struct turns_found *ret_found);
 /* Within a transaction: the turns until now are over. A SQLite result code. */
-int fold_next_round(struct store *store, uint64_t round);
+int checkpoint_next_round(struct store *store, uint64_t round);
 /* Both SQLite result codes. Within a transaction: adds a row of records, numbered from `row` on;
  * prunes a few old ones. */
 int history_add(struct store *store, uint64_t row, const void *bytes, size_t length);
 int history_prune(struct store *store, uint64_t newest, uint64_t *ret_oldest);
-/* 0, DATABASE_BAD or a negative enum err. */
+/* 0, DATABASE_CORRUPT or a negative enum err. */
 int history_load(struct store *store);

@@ -1,10 +1,10 @@
 /* turns: see turns.h. Why not one transaction of SQLite per turn: that is two pages of log with
  * their checksums, a walk through the machine of SQLite and its locks, thirty times the bytes that
  * a turn has to say. The promise is the same: what was written before a process died is there; it
- * waits for no disk (fence_file.c says why). Called by store.c, fold.c, opening.c and away.c.
- * On disk, little-endian: magic, length of the records (4 bytes each), round (8), number of the
- * frame in its round (4), CRC-32 of all before it (4); then the records, each with a checksum of
- * its own. */
+ * waits for no disk (fence_file.c says why). Called by store.c, checkpoint.c, recovery.c and
+ * away.c. On disk, little-endian: magic, length of the records (4 bytes each), round (8), number of
+ * the frame in its round (4), CRC-32 of all before it (4); then the records, each with a checksum
+ * of its own. */
 #include "store/turns.h"
 
 #include <endian.h>

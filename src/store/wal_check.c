@@ -3,7 +3,7 @@
  * written. After damage it is not: whole transactions that were answered vanish, and a lease could
  * be granted twice. The difference is in the file: behind a crash lies at most one frame that ends
  * a transaction of this log (left by a commit that failed), behind damage lie several.
- * Format: https://www.sqlite.org/fileformat2.html#walformat. Reads only; called by opening.c. */
+ * Format: https://www.sqlite.org/fileformat2.html#walformat. Reads only; called by recovery.c. */
 #include "store/wal_check.h"
 
 #include <fcntl.h>

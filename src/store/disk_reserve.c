@@ -1,7 +1,7 @@
-/* reserve: a file of 1 MiB beside the journal, truncated when a write found no room and made anew
- * when there is some again. It is taken back only while several times its size are free, so that
- * grants do not flap on and off at the brim. Called by store.c. */
-#include "store/reserve.h"
+/* disk_reserve: a file of 1 MiB beside the journal, truncated when a write found no room and made
+ * anew when there is some again. It is taken back only while several times its size are free, so
+ * that grants do not flap on and off at the brim. Called by store.c. */
+#include "store/disk_reserve.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@ static const char file_name[] = "reserve";
 
 enum { ROOM_FACTOR = 4 };
 
-bool reserve_take(int dir_fd)
+bool disk_reserve_take(int dir_fd)
 {
 	int fd = openat(dir_fd, file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
@@ -30,7 +30,7 @@ bool reserve_take(int dir_fd)
 	return ok;
 }
 
-void reserve_give_up(int dir_fd)
+void disk_reserve_release(int dir_fd)
 {
 	int fd = openat(dir_fd, file_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)

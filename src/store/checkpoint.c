@@ -1,6 +1,6 @@
-/* fold: turns what the last turns wrote into rows of the tables of live sessions, live claims and
- * history, in one transaction; a claim that came and went meanwhile touches history alone. Also
- * reads the turns back when the journal is opened. Called by store.c and opening.c. */
+/* checkpoint: turns what the last turns wrote into rows of the tables of live sessions, live claims
+ * and history, in one transaction; a claim that came and went meanwhile touches history alone. Also
+ * reads the turns back when the journal is opened. Called by store.c and recovery.c. */
 #include <string.h>
 
 #include "base/err.h"
@@ -9,13 +9,14 @@
 
 enum {
 	ID_BLOCK = 1000,
-	/* Few enough that a fold takes about a millisecond, many enough that its cost is shared. */
+	/* Few enough that a checkpoint takes about a millisecond, many enough that its cost is
+	   shared. */
 	FOLD_RECORDS = 512,
 	FOLD_RECORDS_DEGRADED = 32,
 	FOLD_BYTES = 1024 * 1024, /* of turns whose records stand for nothing any more */
 };
 
-/* What a fold will have changed in our own state once it is committed. */
+/* What a checkpoint will have changed in our own state once it is committed. */
 struct folding {
 	uint64_t claim_id_reserved, session_id_reserved;
 	uint64_t history_oldest, history_newest;
@@ -130,8 +131,8 @@ static int give_up(struct database *db, int code)
 	/* Some errors have rolled back already; then this one has nothing to do. */
 	if (!sqlite3_get_autocommit(db->sqlite))
 		database_run(db, STMT_ROLLBACK);
-	int judged = database_judge(code);
-	return judged == DATABASE_BAD ? -ERR_IO : judged;
+	int judged = database_classify(code);
+	return judged == DATABASE_CORRUPT ? -ERR_IO : judged;
 }
 
 static void take_over(struct store *store, const struct folding *folding)
@@ -144,7 +145,7 @@ static void take_over(struct store *store, const struct folding *folding)
 	turns_begin(&store->turns, store->turns.round + 1);
 }
 
-int fold_next_round(struct store *store, uint64_t round)
+int checkpoint_next_round(struct store *store, uint64_t round)
 {
 	int rc = database_run(&store->db, STMT_TURNS_CLEAR);
 	return rc ? rc : database_meta_set(&store->db, "turns_round", round);
@@ -171,7 +172,7 @@ static int try_fold(struct store *store, bool without_history)
 	if (!rc)
 		rc = write_all(store, &folding);
 	if (!rc)
-		rc = fold_next_round(store, store->turns.round + 1);
+		rc = checkpoint_next_round(store, store->turns.round + 1);
 	if (!rc)
 		rc = database_run(db, STMT_COMMIT);
 	if (rc)
@@ -204,7 +205,7 @@ static int write_paused(struct store *store)
 	return store->paused ? write_pause(store, &record) : SQLITE_OK;
 }
 
-int fold_rewrite(struct store *store)
+int checkpoint_rewrite(struct store *store)
 {
 	struct database *db = &store->db;
 	struct folding folding;
@@ -213,7 +214,7 @@ int fold_rewrite(struct store *store)
 	folding.session_id_reserved = store->session_id_max;
 	int rc = database_run(db, STMT_BEGIN);
 	rc = rc ? rc : clear_tables(db);
-	rc = rc ? rc : fold_next_round(store, store->turns.round + 1);
+	rc = rc ? rc : checkpoint_next_round(store, store->turns.round + 1);
 	rc = rc ? rc : write_marks_of(store);
 	rc = rc ? rc : database_meta_set(db, "claim_id_reserved", store->claim_id_max);
 	rc = rc ? rc : database_meta_set(db, "session_id_reserved", store->session_id_max);
@@ -230,13 +231,13 @@ int fold_rewrite(struct store *store)
 	return 0;
 }
 
-/* How many rows a fold would write. */
+/* How many rows a checkpoint would write. */
 static size_t records_of(const struct store *store)
 {
 	return store->unfolded.count - store->unfolded.dropped_count;
 }
 
-int fold(struct store *store, bool history_may_go)
+int checkpoint(struct store *store, bool history_may_go)
 {
 	if (pending_is_empty(&store->unfolded) && store->turns.count == 0)
 		return 0;
@@ -252,7 +253,7 @@ int fold(struct store *store, bool history_may_go)
 	return rc;
 }
 
-bool fold_is_due(const struct store *store)
+bool checkpoint_is_due(const struct store *store)
 {
 	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
 	uint64_t bytes = store->fold_at_bytes ? store->fold_at_bytes : FOLD_BYTES;
@@ -284,7 +285,7 @@ static bool take_back(void *ctx, const struct record *record)
 	return true;
 }
 
-int fold_load(struct store *store, struct turns_found *ret_found)
+int checkpoint_load(struct store *store, struct turns_found *ret_found)
 {
 	uint64_t round = 0;
 	*ret_found = (struct turns_found){0};
@@ -296,6 +297,6 @@ int fold_load(struct store *store, struct turns_found *ret_found)
 		rc = turns_load(&store->turns, round, take_back, store, ret_found);
 	store->turns.round = round;
 	if (rc == 0 && ret_found->wrong)
-		rc = DATABASE_BAD;
+		rc = DATABASE_CORRUPT;
 	return store->turns_rc < 0 ? store->turns_rc : rc;
 }

@@ -1,6 +1,6 @@
-/* gpus: which GPU each bit of a claim's masks means. The journal keeps the names in the order of
- * their bits; a start with another order moves the bits of all live claims, in one transaction with
- * the new names, so that no lease ever changes its GPU. Called by the server at start and on
+/* gpu_names: which GPU each bit of a claim's masks means. The journal keeps the names in the order
+ * of their bits; a start with another order moves the bits of all live claims, in one transaction
+ * with the new names, so that no lease ever changes its GPU. Called by the server at start and on
  * reload.
  */
 #include <assert.h>
@@ -135,7 +135,7 @@ int store_gpus(struct store *store, const char *const *names, uint32_t count, bo
 	if (store->away) /* a rewrite brings the names; what stands at other bits must stay there */
 		return changed ? -ERR_JOURNAL : 0;
 	if (changed)
-		rc = fold(store, false); /* the tables hold what lives only then */
+		rc = checkpoint(store, false); /* the tables hold what lives only then */
 	rc = rc < 0 ? rc : write_names(store, &now, changed ? &move : NULL);
 	free(move.rows);
 	return rc;

@@ -1,4 +1,4 @@
-/* opening: brings a journal up: folder and lock, the checked database or a fresh one in place of
+/* recovery: brings a journal up: folder and lock, the checked database or a fresh one in place of
  * one that cannot be trusted, the counters of this start. Called by the server at start, once. */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +10,9 @@
 
 #include "base/err.h"
 #include "store/codec.h"
-#include "store/folder.h"
+#include "store/disk_reserve.h"
 #include "store/quarantine.h"
-#include "store/reserve.h"
+#include "store/state_dir.h"
 #include "store/store_private.h"
 #include "store/wal_check.h"
 
@@ -59,7 +59,7 @@ static int check_table(struct store *store, enum statement statement, enum recor
 	if (rc)
 		return rc;
 	*max = check.id_max;
-	return check.bad ? DATABASE_BAD : 0;
+	return check.bad ? DATABASE_CORRUPT : 0;
 }
 
 static int load_paused(struct store *store)
@@ -71,7 +71,7 @@ static int load_paused(struct store *store)
 	if (rc || length == 0)
 		return rc;
 	if (codec_decode(bytes, length, &record) < 0 || record.type != RECORD_PAUSED)
-		return DATABASE_BAD;
+		return DATABASE_CORRUPT;
 	store->paused = record.admin.paused;
 	memcpy(store->paused_reason, record.admin.reason, sizeof store->paused_reason);
 	return 0;
@@ -90,7 +90,7 @@ static void doubt(struct opening *o, int64_t least_ms, const char *why)
 	snprintf(o->boot->doubt, sizeof o->boot->doubt, "%s", why);
 }
 
-/* Reads the counters and every live row. 0, DATABASE_BAD, or a negative enum err. */
+/* Reads the counters and every live row. 0, DATABASE_CORRUPT, or a negative enum err. */
 static int load(struct opening *o)
 {
 	struct store *store = o->store;
@@ -120,10 +120,10 @@ static int load(struct opening *o)
 	if (!rc)
 		rc = history_load(store);
 	if (!rc)
-		rc = fold_load(store, &o->found);
+		rc = checkpoint_load(store, &o->found);
 	if (rc) {
 		snprintf(o->detail, o->detail_size, "%s/%s: %s", o->dir, journal_name,
-			 rc == DATABASE_BAD ? "a row is damaged" : sqlite3_errmsg(db->sqlite));
+			 rc == DATABASE_CORRUPT ? "a row is damaged" : sqlite3_errmsg(db->sqlite));
 		return rc;
 	}
 	o->boot->same_boot = length == strlen(o->boot_id) && !memcmp(boot_id, o->boot_id, length);
@@ -131,7 +131,7 @@ static int load(struct opening *o)
 	if (o->boot->same_boot && o->found.lost) {
 		snprintf(o->detail, o->detail_size, "%s/%s is damaged in the middle", o->dir,
 			 turns_name);
-		return DATABASE_BAD;
+		return DATABASE_CORRUPT;
 	}
 	if (o->boot->same_boot && in_doubt_ms > 0)
 		doubt(o, (int64_t)in_doubt_ms,
@@ -173,10 +173,10 @@ static int open_journal(struct opening *o, bool known)
 	if (!was_there && (is_there(o->store, "journal.db-wal") || has_turns(o->store))) {
 		snprintf(o->detail, o->detail_size, "%s has no database beside it",
 			 has_turns(o->store) ? o->store->turns_path : wal);
-		return DATABASE_BAD;
+		return DATABASE_CORRUPT;
 	}
-	int made = folder_private_file(o->store->dir_fd, o->dir, journal_name, o->detail,
-				       o->detail_size);
+	int made = state_dir_private_file(o->store->dir_fd, o->dir, journal_name, o->detail,
+					  o->detail_size);
 	if (made < 0)
 		return made;
 	o->turns_gone = !is_there(o->store, turns_name);
@@ -192,7 +192,7 @@ static int open_journal(struct opening *o, bool known)
 	/* A power cut may leave such a log too, but then the holders are gone with it. */
 	if (!rc && !whole && o->boot->same_boot) {
 		snprintf(o->detail, o->detail_size, "%s is damaged in the middle", wal);
-		rc = DATABASE_BAD;
+		rc = DATABASE_CORRUPT;
 	}
 	return rc;
 }
@@ -256,7 +256,7 @@ static int write_start(struct opening *o)
 	if (!rc)
 		rc = database_upgrade(db);
 	if (!rc)
-		rc = fold_next_round(store, round);
+		rc = checkpoint_next_round(store, round);
 	if (!rc)
 		rc = database_meta_set(db, "epoch", store->marks.epoch);
 	if (!rc)
@@ -272,12 +272,12 @@ static int write_start(struct opening *o)
 	if (!rc)
 		rc = database_run(db, STMT_COMMIT);
 	if (rc) {
-		int judged = database_judge(rc);
+		int judged = database_classify(rc);
 		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, journal_name,
 			 sqlite3_errmsg(db->sqlite));
 		if (!sqlite3_get_autocommit(db->sqlite))
 			database_run(db, STMT_ROLLBACK);
-		return judged == DATABASE_BAD ? -ERR_IO : judged;
+		return judged == DATABASE_CORRUPT ? -ERR_IO : judged;
 	}
 	turns_begin(&store->turns, round);
 	if (store_write_marks(store, &store->marks) < 0) {
@@ -291,7 +291,7 @@ static int write_start(struct opening *o)
 /* What the last run wrote, in the tables: store_replay reads those. */
 static int fold_start(struct opening *o)
 {
-	int rc = fold(o->store, true);
+	int rc = checkpoint(o->store, true);
 	if (rc < 0)
 		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, journal_name,
 			 sqlite3_errmsg(o->store->db.sqlite));
@@ -367,7 +367,7 @@ static int write_first(struct opening *o)
 	rc = rc ? rc : write_start(o);
 	if (rc != -ERR_IO)
 		return rc;
-	reserve_give_up(o->store->dir_fd);
+	disk_reserve_release(o->store->dir_fd);
 	rc = fold_start(o);
 	return rc ? rc : write_start(o);
 }
@@ -394,7 +394,7 @@ static void begin(struct opening *o, bool unwritable)
 		store_go_away(store, "");
 		snprintf(store->trouble, sizeof store->trouble, "%s", o->detail);
 	} else {
-		store_set_degraded(store, !reserve_take(store->dir_fd));
+		store_set_degraded(store, !disk_reserve_take(store->dir_fd));
 	}
 	store->pending.claim_id_written = store->claim_id_max;
 	store->pending.session_id_written = store->session_id_max;
@@ -411,12 +411,13 @@ static void begin(struct opening *o, bool unwritable)
 static int bring_up(struct opening *o)
 {
 	struct store *store = o->store;
-	int full = folder_open(o->dir, &store->dir_fd, &store->lock_fd, o->detail, o->detail_size);
+	int full =
+		state_dir_open(o->dir, &store->dir_fd, &store->lock_fd, o->detail, o->detail_size);
 	int rc = full < 0 ? full : read_marks(o);
 	if (rc < 0)
 		return rc;
 	rc = full ? -ERR_IO : open_journal(o, o->known);
-	if (rc == DATABASE_BAD)
+	if (rc == DATABASE_CORRUPT)
 		rc = start_afresh(o);
 	bool unwritable = rc == -ERR_IO;
 	if (unwritable && !o->boot->quarantined)
@@ -468,7 +469,7 @@ int store_open(const struct store_place *place, struct store **ret_store,
 		close_journal(store);
 		pending_finish(&store->pending);
 		pending_finish(&store->unfolded);
-		folder_close(store->dir_fd, store->lock_fd);
+		state_dir_close(store->dir_fd, store->lock_fd);
 		free(store);
 		return rc;
 	}

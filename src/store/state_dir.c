@@ -1,7 +1,7 @@
-/* folder: makes the state folder, checks that others cannot write there, and locks it. The lock is
- * an flock on a file that is never removed: it ends with the process, however that ends, and says
- * who holds it. Called by store.c. */
-#include "store/folder.h"
+/* state_dir: makes the state folder, checks that others cannot write there, and locks it. The lock
+ * is an flock on a file that is never removed: it ends with the process, however that ends, and
+ * says who holds it. Called by store.c. */
+#include "store/state_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,8 +108,8 @@ static int take_lock(int dir_fd, const char *dir, int *ret_lock_fd, char *detail
 	return 0;
 }
 
-int folder_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *detail,
-		size_t detail_size)
+int state_dir_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *detail,
+		   size_t detail_size)
 {
 	int fd = make_folder(dir) < 0 ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
@@ -133,7 +133,7 @@ int folder_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *detail
 	return 0;
 }
 
-void folder_close(int dir_fd, int lock_fd)
+void state_dir_close(int dir_fd, int lock_fd)
 {
 	if (dir_fd >= 0)
 		close(dir_fd);
@@ -141,8 +141,8 @@ void folder_close(int dir_fd, int lock_fd)
 		close(lock_fd);
 }
 
-int folder_private_file(int dir_fd, const char *dir, const char *name, char *detail,
-			size_t detail_size)
+int state_dir_private_file(int dir_fd, const char *dir, const char *name, char *detail,
+			   size_t detail_size)
 {
 	int made = 1;
 	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
