@@ -73,7 +73,7 @@ bool store_look(struct store *store)
 {
 	if (store->away)
 		return store->rewrite;
-	return turns_look(&store->turns, store->turns_path) != 0 || store_check(store);
+	return batches_look(&store->turns, store->turns_path) != 0 || store_check(store);
 }
 
 /* The folder of that name now, made anew if need be, with its lock. 0 or a negative enum err. */
@@ -102,19 +102,19 @@ static bool is_ignored(void *ctx, const struct record *record)
  * turns of the round that begins then. */
 static int open_turns(struct store *store, char *detail, size_t size)
 {
-	struct turns_found found;
+	struct batches_found found;
 	uint64_t round, ours = store->turns.round;
-	turns_close(&store->turns);
+	batches_close(&store->turns);
 	int rc = database_meta_get(&store->db, "turns_round", &round);
-	rc = rc ? rc : turns_open(&store->turns, store->dir_fd, true);
-	rc = rc ? rc : turns_load(&store->turns, round, is_ignored, NULL, &found);
+	rc = rc ? rc : batches_open(&store->turns, store->dir_fd, true);
+	rc = rc ? rc : batches_load(&store->turns, round, is_ignored, NULL, &found);
 	if (rc < 0)
 		snprintf(detail, size, "cannot write %.150s/%s: %s", store->dir, turns_name,
 			 strerror(errno));
 	if (rc)
 		return rc;
 	round = found.round_max > round ? found.round_max : round;
-	turns_begin(&store->turns, round > ours ? round : ours);
+	batches_begin(&store->turns, round > ours ? round : ours);
 	return 0;
 }
 

@@ -142,7 +142,7 @@ static void take_over(struct store *store, const struct folding *folding)
 	store->history_oldest = folding->history_oldest;
 	store->history_newest = folding->history_newest;
 	pending_clear(&store->unfolded);
-	turns_begin(&store->turns, store->turns.round + 1);
+	batches_begin(&store->turns, store->turns.round + 1);
 }
 
 int checkpoint_next_round(struct store *store, uint64_t round)
@@ -285,16 +285,16 @@ static bool take_back(void *ctx, const struct record *record)
 	return true;
 }
 
-int checkpoint_load(struct store *store, struct turns_found *ret_found)
+int checkpoint_load(struct store *store, struct batches_found *ret_found)
 {
 	uint64_t round = 0;
-	*ret_found = (struct turns_found){0};
+	*ret_found = (struct batches_found){0};
 	store->unfolded.claim_id_written = store->claim_id_max;
 	store->unfolded.session_id_written = store->session_id_max;
 	int rc = database_each_turn(&store->db, take_back, store);
 	rc = rc ? rc : database_meta_get(&store->db, "turns_round", &round);
 	if (!rc && store->turns.fd >= 0)
-		rc = turns_load(&store->turns, round, take_back, store, ret_found);
+		rc = batches_load(&store->turns, round, take_back, store, ret_found);
 	store->turns.round = round;
 	if (rc == 0 && ret_found->wrong)
 		rc = DATABASE_CORRUPT;

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "store/batches.h"
 #include "store/codec.h"
-#include "store/turns.h"
 
 /* 1: turns were rows of the table `turn`; they are read, and taken over with the first checkpoint.
  */
@@ -334,7 +334,7 @@ int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct
 			sqlite3_reset(s);
 			return -ERR_NO_MEMORY;
 		}
-		bad = !bytes || !turns_each_record(bytes, length, each, ctx);
+		bad = !bytes || !batches_each_record(bytes, length, each, ctx);
 	}
 	int rc = database_classify(sqlite3_reset(s));
 	return rc ? rc : bad ? DATABASE_CORRUPT : 0;

@@ -21,11 +21,11 @@ struct opening {
 	const struct store_place *place;
 	const char *dir, *boot_id;
 	struct wall_ms now;
-	bool known;      /* a fence file was in the folder */
-	bool copy_known; /* its copy is there */
-	bool fresh;      /* there was no journal */
-	bool turns_gone; /* there was no file of turns */
-	struct turns_found found;
+	bool known;        /* a fence file was in the folder */
+	bool copy_known;   /* its copy is there */
+	bool fresh;        /* there was no journal */
+	bool batches_gone; /* there was no file of turns */
+	struct batches_found found;
 	struct store *store;
 	struct store_boot *boot;
 	char *detail;
@@ -140,7 +140,7 @@ static int load(struct opening *o)
 		doubt(o, 0, "the journal is older than the last start");
 	else if (o->boot->same_boot && o->found.round_max > store->turns.round)
 		doubt(o, 0, "the journal is older than its last turns");
-	else if (o->boot->same_boot && o->turns_gone && store->turns.round > 0)
+	else if (o->boot->same_boot && o->batches_gone && store->turns.round > 0)
 		doubt(o, 0, "the last turns of the journal are gone");
 	if (epoch > store->marks.epoch)
 		store->marks.epoch = epoch;
@@ -179,8 +179,8 @@ static int open_journal(struct opening *o, bool known)
 					  o->detail_size);
 	if (made < 0)
 		return made;
-	o->turns_gone = !is_there(o->store, turns_name);
-	if (turns_open(&o->store->turns, o->store->dir_fd, true) < 0) {
+	o->batches_gone = !is_there(o->store, turns_name);
+	if (batches_open(&o->store->turns, o->store->dir_fd, true) < 0) {
 		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, turns_name,
 			 strerror(errno));
 		return -ERR_IO;
@@ -215,7 +215,7 @@ static void number_afresh(struct opening *o)
 static void close_journal(struct store *store)
 {
 	database_close(&store->db, false);
-	turns_close(&store->turns);
+	batches_close(&store->turns);
 	pending_clear(&store->unfolded);
 }
 
@@ -279,7 +279,7 @@ static int write_start(struct opening *o)
 			database_run(db, STMT_ROLLBACK);
 		return judged == DATABASE_CORRUPT ? -ERR_IO : judged;
 	}
-	turns_begin(&store->turns, round);
+	batches_begin(&store->turns, round);
 	if (store_write_marks(store, &store->marks) < 0) {
 		snprintf(o->detail, o->detail_size, "cannot write %s/fence: %s", o->dir,
 			 strerror(errno));
@@ -347,7 +347,7 @@ static int read_only(struct opening *o)
 	snprintf(path, sizeof path, "%s/%s", o->dir, journal_name);
 	int rc = database_open_read(&store->db, path, !is_there(store, "journal.db-wal"), o->detail,
 				    o->detail_size);
-	if (!rc && turns_open(&store->turns, store->dir_fd, false) < 0)
+	if (!rc && batches_open(&store->turns, store->dir_fd, false) < 0)
 		rc = -ERR_IO;
 	rc = rc ? rc : load(o);
 	o->fresh = rc == DATABASE_EMPTY;

@@ -1,5 +1,5 @@
 /* store: the journal's turns: append, commit, what happens when the disk is full, close. A turn is
- * one frame at the end of the file of turns (turns.c); now and then the turns are folded into the
+ * one frame at the end of the file of turns (batches.c); now and then the turns are folded into the
  * tables of what lives and what ended (checkpoint.c). The files beside this one open it
  * (recovery.c), keep SQLite (database.c), coalesce a turn (pending.c), keep history, the fence
  * file, the reserve. Called by the server (src/server) once per loop turn.
@@ -137,7 +137,7 @@ static int write_turn(struct store *store, bool without_history)
 	if (rc < 0)
 		return rc;
 	if (length > TURNS_HEADER_BYTES)
-		rc = turns_append(&store->turns, store->turn_bytes, length);
+		rc = batches_append(&store->turns, store->turn_bytes, length);
 	if (store->turn_capacity > TURN_BYTES_KEPT) {
 		free(store->turn_bytes);
 		store->turn_bytes = NULL;
@@ -281,7 +281,7 @@ void store_close(struct store *store)
 		bool clean =
 			!store->away && store_commit(store) == 0 && checkpoint(store, false) == 0;
 		if (clean)
-			turns_end(&store->turns);
+			batches_end(&store->turns);
 		if (clean && store->claim_id_max != store->claim_id_reserved)
 			database_meta_set(&store->db, "claim_id_reserved", store->claim_id_max);
 		if (clean && store->session_id_max != store->session_id_reserved)
@@ -290,7 +290,7 @@ void store_close(struct store *store)
 			note_idle(store);
 		database_close(&store->db, clean);
 	}
-	turns_close(&store->turns);
+	batches_close(&store->turns);
 	pending_finish(&store->pending);
 	pending_finish(&store->unfolded);
 	free(store->turn_bytes);

@@ -1,10 +1,10 @@
 /* store_private: the journal's state, shared by store.c, checkpoint.c, recovery.c and history.c
  * only. */
 #pragma once
+#include "store/batches.h"
 #include "store/database.h"
 #include "store/fence_file.h"
 #include "store/pending.h"
-#include "store/turns.h"
 
 enum {
 	STORE_PATH_BYTES = 4096,
@@ -19,7 +19,7 @@ struct store {
 	struct database db;
 	struct pending pending;  /* of this turn */
 	struct pending unfolded; /* in the file of turns, not in the tables yet */
-	struct turns turns;
+	struct batches turns;
 	size_t fold_at;         /* 0: at the usual count */
 	uint64_t fold_at_bytes; /* 0: at the usual length of the turns */
 	int turns_rc;           /* of checkpoint_load */
@@ -73,7 +73,7 @@ int checkpoint(struct store *store, bool history_may_go);
 bool checkpoint_is_due(const struct store *store);
 /* Reads the turns of the last run into store->unfolded. 0, DATABASE_CORRUPT or a negative enum err.
  */
-int checkpoint_load(struct store *store, struct turns_found *ret_found);
+int checkpoint_load(struct store *store, struct batches_found *ret_found);
 /* Within a transaction: the turns until now are over. A SQLite result code. */
 int checkpoint_next_round(struct store *store, uint64_t round);
 /* Both SQLite result codes. Within a transaction: adds a row of records, numbered from `row` on;

@@ -1,11 +1,11 @@
-/* turns: see turns.h. Why not one transaction of SQLite per turn: that is two pages of log with
+/* batches: see batches.h. Why not one transaction of SQLite per turn: that is two pages of log with
  * their checksums, a walk through the machine of SQLite and its locks, thirty times the bytes that
  * a turn has to say. The promise is the same: what was written before a process died is there; it
  * waits for no disk (fence_file.c says why). Called by store.c, checkpoint.c, recovery.c and
  * away.c. On disk, little-endian: magic, length of the records (4 bytes each), round (8), number of
  * the frame in its round (4), CRC-32 of all before it (4); then the records, each with a checksum
  * of its own. */
-#include "store/turns.h"
+#include "store/batches.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ struct header {
 
 static_assert(sizeof(struct header) == TURNS_HEADER_BYTES, "no gaps");
 
-void turns_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index)
+void batches_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index)
 {
 	struct header header = {.magic = htole32(MAGIC),
 				.length = htole32((uint32_t)(length - TURNS_HEADER_BYTES)),
@@ -59,8 +59,8 @@ static bool read_header(const uint8_t *bytes, size_t left, struct header *ret_he
 	return true;
 }
 
-bool turns_each_record(const uint8_t *bytes, size_t length,
-		       bool (*each)(void *ctx, const struct record *record), void *ctx)
+bool batches_each_record(const uint8_t *bytes, size_t length,
+			 bool (*each)(void *ctx, const struct record *record), void *ctx)
 {
 	while (length > 0) {
 		struct record record;
@@ -87,10 +87,10 @@ static bool is_behind(const uint8_t *bytes, size_t length, uint64_t at, uint64_t
 	return false;
 }
 
-struct turns_found turns_read(const uint8_t *bytes, size_t length, uint64_t round,
-			      bool (*each)(void *ctx, const struct record *record), void *ctx)
+struct batches_found batches_read(const uint8_t *bytes, size_t length, uint64_t round,
+				  bool (*each)(void *ctx, const struct record *record), void *ctx)
 {
-	struct turns_found found = {0};
+	struct batches_found found = {0};
 	struct header h;
 	if (read_header(bytes, length, &h))
 		found.round_max = h.round;
@@ -98,9 +98,9 @@ struct turns_found turns_read(const uint8_t *bytes, size_t length, uint64_t roun
 	       h.index == found.count) {
 		const uint8_t *records = bytes + found.length + sizeof h;
 		if (h.length == 0 || h.length > length - found.length - sizeof h ||
-		    !turns_each_record(records, h.length, NULL, NULL))
+		    !batches_each_record(records, h.length, NULL, NULL))
 			break;
-		found.wrong = !turns_each_record(records, h.length, each, ctx);
+		found.wrong = !batches_each_record(records, h.length, each, ctx);
 		if (found.wrong)
 			return found;
 		found.length += sizeof h + h.length;
@@ -110,10 +110,10 @@ struct turns_found turns_read(const uint8_t *bytes, size_t length, uint64_t roun
 	return found;
 }
 
-int turns_open(struct turns *turns, int dir_fd, bool write)
+int batches_open(struct batches *turns, int dir_fd, bool write)
 {
 	struct stat st;
-	*turns = (struct turns){.fd = -1};
+	*turns = (struct batches){.fd = -1};
 	int flags = (write ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
 	int fd = openat(dir_fd, turns_name, flags, 0600);
 	if (fd < 0)
@@ -122,20 +122,20 @@ int turns_open(struct turns *turns, int dir_fd, bool write)
 		close(fd);
 		return -ERR_IO;
 	}
-	*turns = (struct turns){.fd = fd, .device = st.st_dev, .inode = st.st_ino};
+	*turns = (struct batches){.fd = fd, .device = st.st_dev, .inode = st.st_ino};
 	return 0;
 }
 
-void turns_close(struct turns *turns)
+void batches_close(struct batches *turns)
 {
 	if (turns->fd >= 0)
 		close(turns->fd);
-	*turns = (struct turns){.fd = -1};
+	*turns = (struct batches){.fd = -1};
 }
 
-int turns_load(struct turns *turns, uint64_t round,
-	       bool (*each)(void *ctx, const struct record *record), void *ctx,
-	       struct turns_found *ret_found)
+int batches_load(struct batches *turns, uint64_t round,
+		 bool (*each)(void *ctx, const struct record *record), void *ctx,
+		 struct batches_found *ret_found)
 {
 	struct stat st;
 	if (fstat(turns->fd, &st) < 0)
@@ -156,7 +156,7 @@ int turns_load(struct turns *turns, uint64_t round,
 			break;
 		got += (size_t)n;
 	}
-	*ret_found = turns_read(bytes, got, round, each, ctx);
+	*ret_found = batches_read(bytes, got, round, each, ctx);
 	free(bytes);
 	turns->round = round;
 	turns->length = ret_found->length;
@@ -164,9 +164,9 @@ int turns_load(struct turns *turns, uint64_t round,
 	return 0;
 }
 
-int turns_append(struct turns *turns, uint8_t *frame, size_t length)
+int batches_append(struct batches *turns, uint8_t *frame, size_t length)
 {
-	turns_frame(frame, length, turns->round, turns->count);
+	batches_frame(frame, length, turns->round, turns->count);
 	size_t done = 0;
 	while (done < length) {
 		ssize_t n = pwrite(turns->fd, frame + done, length - done,
@@ -182,7 +182,7 @@ int turns_append(struct turns *turns, uint8_t *frame, size_t length)
 	return 0;
 }
 
-void turns_begin(struct turns *turns, uint64_t round)
+void batches_begin(struct batches *turns, uint64_t round)
 {
 	if (turns->length > KEPT_BYTES)
 		(void)!ftruncate(turns->fd, 0); /* what stays too long does no harm */
@@ -191,14 +191,14 @@ void turns_begin(struct turns *turns, uint64_t round)
 	turns->count = 0;
 }
 
-void turns_end(struct turns *turns)
+void batches_end(struct batches *turns)
 {
 	turns->length = 0;
 	turns->count = 0;
 	(void)!ftruncate(turns->fd, 0);
 }
 
-int turns_look(const struct turns *turns, const char *path)
+int batches_look(const struct batches *turns, const char *path)
 {
 	struct stat st;
 	if (stat(path, &st) < 0)

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/batches.h"
 #include "store/codec.h"
 #include "store/crc32.h"
-#include "store/turns.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,10 +24,10 @@ static bool count_record(void *ctx, const struct record *record)
 static void try_bytes(const uint8_t *bytes, size_t length)
 {
 	unsigned records = 0, again = 0;
-	struct turns_found found = turns_read(bytes, length, ROUND, count_record, &records);
+	struct batches_found found = batches_read(bytes, length, ROUND, count_record, &records);
 	assert(!found.wrong && found.length <= length);
 	assert((found.count == 0) == (found.length == 0) && records >= found.count);
-	struct turns_found cut = turns_read(bytes, found.length, ROUND, count_record, &again);
+	struct batches_found cut = batches_read(bytes, found.length, ROUND, count_record, &again);
 	assert(cut.length == found.length && cut.count == found.count && again == records);
 	assert(!cut.lost);
 }
@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t crc = crc32_of(bytes + TURNS_HEADER_BYTES, payload);
 	for (size_t i = 0; i < 4; i++)
 		bytes[TURNS_HEADER_BYTES + payload + i] = (uint8_t)(crc >> (8 * i));
-	turns_frame(bytes, frame, ROUND, 0);
+	batches_frame(bytes, frame, ROUND, 0);
 	memcpy(bytes + frame, data, size);
 	try_bytes(bytes, frame + size);
 	free(bytes);

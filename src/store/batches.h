@@ -1,4 +1,4 @@
-/* turns: the file of turns beside the database. A turn is one frame of records at the end of it,
+/* batches: the file of turns beside the database. A turn is one frame of records at the end of it,
  * which is the least that a durable write can cost; when the database has taken the turns over, a
  * new round of the file begins at its front. A frame says of which round it is, so what an earlier
  * round left behind is never taken for a turn. */
@@ -11,7 +11,7 @@ enum { TURNS_HEADER_BYTES = 24 };
 
 extern const char turns_name[]; /* "journal.db-turns" */
 
-struct turns {
+struct batches {
 	int fd; /* -1: none */
 	uint64_t round;
 	uint64_t length; /* of this round's frames */
@@ -21,7 +21,7 @@ struct turns {
 };
 
 /* What lies in a file, seen from the round that the database knows. */
-struct turns_found {
+struct batches_found {
 	uint64_t length; /* of the whole frames of that round */
 	uint32_t count;
 	uint64_t round_max; /* the highest of any frame at the front or in that round; 0: none */
@@ -31,28 +31,28 @@ struct turns_found {
 
 /* `bytes` is a whole file. Calls `each` for every record of every frame of the round, oldest first,
  * until it returns false; a frame that was cut short ends it, as a crash may leave one. */
-struct turns_found turns_read(const uint8_t *bytes, size_t length, uint64_t round,
-			      bool (*each)(void *ctx, const struct record *record), void *ctx);
+struct batches_found batches_read(const uint8_t *bytes, size_t length, uint64_t round,
+				  bool (*each)(void *ctx, const struct record *record), void *ctx);
 /* False: these are not whole records, or `each` (NULL: none) refused one. */
-bool turns_each_record(const uint8_t *bytes, size_t length,
-		       bool (*each)(void *ctx, const struct record *record), void *ctx);
+bool batches_each_record(const uint8_t *bytes, size_t length,
+			 bool (*each)(void *ctx, const struct record *record), void *ctx);
 /* The front of a frame, in its first TURNS_HEADER_BYTES; the records stand behind them. */
-void turns_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index);
+void batches_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index);
 
 /* 0; 1: there is no such file; -ERR_IO. `write`: makes it if it is missing. */
-int turns_open(struct turns *turns, int dir_fd, bool write);
-void turns_close(struct turns *turns); /* takes a closed one */
+int batches_open(struct batches *turns, int dir_fd, bool write);
+void batches_close(struct batches *turns); /* takes a closed one */
 /* Reads all and goes on behind it. 0, -ERR_IO or -ERR_NO_MEMORY. */
-int turns_load(struct turns *turns, uint64_t round,
-	       bool (*each)(void *ctx, const struct record *record), void *ctx,
-	       struct turns_found *ret_found);
+int batches_load(struct batches *turns, uint64_t round,
+		 bool (*each)(void *ctx, const struct record *record), void *ctx,
+		 struct batches_found *ret_found);
 /* `frame`: room for the header, then records. 0 or -ERR_IO, and then the same place is written
  * again by the next. */
-int turns_append(struct turns *turns, uint8_t *frame, size_t length);
+int batches_append(struct batches *turns, uint8_t *frame, size_t length);
 /* The database has all: begin at the front. */
-void turns_begin(struct turns *turns, uint64_t round);
+void batches_begin(struct batches *turns, uint64_t round);
 /* The same at a clean end: a file without a byte says that no turn is missing. */
-void turns_end(struct turns *turns);
+void batches_end(struct batches *turns);
 /* 1: the file of that path is ours, 0: it is gone, or another stands there, -1: it cannot be said.
  */
-int turns_look(const struct turns *turns, const char *path);
+int batches_look(const struct batches *turns, const char *path);
