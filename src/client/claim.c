@@ -1,6 +1,6 @@
 /* claim: what a program does with its claims, and their deadlines. A claim's lease exists only in
  * PHASE_HELD; every way out of it goes through client_claim_revoke or baton_release. What the
- * broker says comes in by incoming.c. */
+ * broker says comes in by receive.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -69,7 +69,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 
 static void note_ended(struct baton_claim *claim, int code, const char *reason)
 {
-	struct notice *notice = notices_add(&claim->session->notices, NOTICE_ENDED, claim);
+	struct callback *notice = callback_queue_add(&claim->session->notices, NOTICE_ENDED, claim);
 	notice->code = code;
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
 }
@@ -85,7 +85,8 @@ void client_claim_revoke(struct baton_claim *claim, int code, const char *reason
 	snprintf(claim->revoked_reason, sizeof(claim->revoked_reason), "%s", reason);
 	atomic_store(&claim->held, false);
 	atomic_store(&claim->yield_asked, false);
-	struct notice *notice = notices_add(&claim->session->notices, NOTICE_REVOKED, claim);
+	struct callback *notice =
+		callback_queue_add(&claim->session->notices, NOTICE_REVOKED, claim);
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
 }
 
@@ -100,7 +101,7 @@ void client_claim_end(struct baton_claim *claim, int code, const char *reason)
 	note_ended(claim, code, reason);
 }
 
-/* Should there be no connection now, incoming.c says it after the next resume. */
+/* Should there be no connection now, receive.c says it after the next resume. */
 static void end_revoked(struct baton_claim *claim)
 {
 	ask_release(&claim->session->out, claim->id, false);
@@ -193,7 +194,7 @@ struct mono_ms client_claim_tick(struct baton_claim *claim, struct mono_ms now)
 
 static void claim_destroy(struct baton_claim *claim)
 {
-	notices_forget(&claim->session->notices, claim);
+	callback_queue_forget(&claim->session->notices, claim);
 	client_request_finish(&claim->request);
 	free(claim);
 }
@@ -288,7 +289,7 @@ static void withdraw(struct baton_claim *claim)
 		ask_release(&claim->session->out, claim->id, false);
 		client_send(claim->session);
 	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
-		/* Should the grant be on its way already, incoming.c gives it back. */
+		/* Should the grant be on its way already, receive.c gives it back. */
 		send_cancel(claim);
 	}
 	atomic_store(&claim->held, false);
@@ -312,12 +313,12 @@ int baton_release(struct baton_claim *claim, bool requeue)
 		claim->due = MONO_NEVER;
 		claim->deadline =
 			wait_deadline(baton, &claim->request); /* anew, as the broker does */
-		notices_forget(&baton->notices, claim);
+		callback_queue_forget(&baton->notices, claim);
 	} else {
 		bool was_held = claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED;
 		int code = was_held ? BATON_OK : BATON_E_CANCELLED;
 		withdraw(claim);
-		notices_forget(&baton->notices, claim);
+		callback_queue_forget(&baton->notices, claim);
 		claim->phase = PHASE_ENDED;
 		claim->code = code;
 		note_ended(claim, code, was_held ? "released" : "cancelled");
@@ -339,7 +340,7 @@ void baton_claim_free(struct baton_claim *claim)
 	struct baton *baton = claim->session;
 	pthread_mutex_lock(&baton->lock);
 	withdraw(claim);
-	notices_forget(&baton->notices, claim);
+	callback_queue_forget(&baton->notices, claim);
 	claim->phase = PHASE_ENDED;
 	claim->freed = true;
 	client_claims_sweep(baton);

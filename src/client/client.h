@@ -1,6 +1,6 @@
 /* client: the body of `struct baton` and its claims, shared by the files of this folder. All
  * functions here expect the session's lock to be held, and call no handler: what handlers must be
- * told is noted (notice.c) and delivered by baton_dispatch. */
+ * told is noted (callback_queue.c) and delivered by baton_dispatch. */
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,8 +8,8 @@
 
 #include "base/err.h"
 #include "baton/baton.h"
-#include "client/link.h"
-#include "client/notice.h"
+#include "client/callback_queue.h"
+#include "client/transport.h"
 #include "core/types.h"
 #include "wire/reply.h"
 #include "wire/text.h"
@@ -74,7 +74,7 @@ struct baton_claim {
 struct baton {
 	pthread_mutex_t lock;
 	enum session_state state;
-	struct link link;
+	struct transport transport;
 	int io_fd;    /* epoll: the link and the timer */
 	int timer_fd; /* at the next deadline */
 	int event_fd; /* readable while notices wait */
@@ -93,7 +93,7 @@ struct baton {
 	uint64_t epoch, ref_last;
 	int fatal; /* enum baton_code */
 	struct baton_claim *claims;
-	struct notices notices;
+	struct callback_queue notices;
 	struct text out; /* the message being written */
 	void (*link_changed)(struct baton *baton, enum baton_link link, void *ctx);
 	void *ctx;
@@ -138,7 +138,7 @@ void client_send_processes(struct baton *baton);
 struct mono_ms client_lost_at(const struct baton *baton);
 struct mono_ms client_gone_at(const struct baton *baton);
 
-/* incoming.c: one message of the broker. 0, or a negative enum err: the connection must go. */
+/* receive.c: one message of the broker. 0, or a negative enum err: the connection must go. */
 int client_receive(struct baton *baton, const struct reply *reply, struct mono_ms now);
 
 /* claim.c */

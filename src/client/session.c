@@ -1,6 +1,6 @@
-/* client: the connection of a `struct baton` over its whole life: hello, welcome, breaks,
+/* session: the connection of a `struct baton` over its whole life: hello, welcome, breaks,
  * reconnects with backoff, and the deadlines behind them. What messages mean for claims is in
- * incoming.c and claim.c. Fails closed: no path here leads to a lease. */
+ * receive.c and claim.c. Fails closed: no path here leads to a lease. */
 #include "client/client.h"
 
 #include <assert.h>
@@ -29,7 +29,7 @@ void client_detail(struct baton *baton, const char *detail)
 static void watch_link(struct baton *baton, bool for_write)
 {
 	const struct client_world *world = client_world();
-	(void)world->watch(world->ctx, baton->io_fd, baton->link.fd, false, for_write);
+	(void)world->watch(world->ctx, baton->io_fd, baton->transport.fd, false, for_write);
 	baton->link_watched_for_write = for_write;
 }
 
@@ -37,8 +37,8 @@ static void flush(struct baton *baton)
 {
 	/* A failed write shows as end of file to the next read, which has the last words of the
 	 * broker before it; so nothing is decided here. */
-	(void)link_flush(&baton->link);
-	bool wants_write = link_wants_write(&baton->link);
+	(void)transport_flush(&baton->transport);
+	bool wants_write = transport_wants_write(&baton->transport);
 	if (wants_write != baton->link_watched_for_write)
 		watch_link(baton, wants_write);
 }
@@ -46,7 +46,8 @@ static void flush(struct baton *baton)
 void client_send(struct baton *baton)
 {
 	bool connected = baton->state == SESSION_UP || baton->state == SESSION_HELLO;
-	if (connected && link_queue(&baton->link, baton->out.bytes, baton->out.length) == 0)
+	if (connected &&
+	    transport_queue(&baton->transport, baton->out.bytes, baton->out.length) == 0)
 		flush(baton);
 	text_clear(&baton->out);
 }
@@ -80,11 +81,11 @@ static void wait_to_retry(struct baton *baton, struct mono_ms now)
 int client_open(struct baton *baton, struct mono_ms now)
 {
 	const struct client_world *world = client_world();
-	int r = link_open(&baton->link, baton->socket_path);
+	int r = transport_open(&baton->transport, baton->socket_path);
 	if (r < 0)
 		return r;
-	if (world->watch(world->ctx, baton->io_fd, baton->link.fd, true, false) < 0) {
-		link_close(&baton->link);
+	if (world->watch(world->ctx, baton->io_fd, baton->transport.fd, true, false) < 0) {
+		transport_close(&baton->transport);
 		return -ERR_IO;
 	}
 	baton->link_watched_for_write = false;
@@ -104,7 +105,7 @@ void client_die(struct baton *baton, int code, const char *detail)
 {
 	if (baton->state == SESSION_DEAD)
 		return;
-	link_close(&baton->link); /* leaves the epoll set by itself */
+	transport_close(&baton->transport); /* leaves the epoll set by itself */
 	baton->state = SESSION_DEAD;
 	baton->fatal = code;
 	client_detail(baton, detail);
@@ -122,8 +123,8 @@ static void forget_questions(struct baton_claim *claim)
 {
 	int question;
 	while ((question = client_claim_answered(claim, 0))) {
-		struct notice *notice =
-			notices_add(&claim->session->notices, NOTICE_ANSWERED, claim);
+		struct callback *notice =
+			callback_queue_add(&claim->session->notices, NOTICE_ANSWERED, claim);
 		notice->question = (enum baton_question)question;
 		notice->code = BATON_E_UNREACHABLE;
 	}
@@ -139,11 +140,11 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 		client_die(baton, code, detail);
 		return;
 	}
-	link_close(&baton->link);
+	transport_close(&baton->transport);
 	client_detail(baton, detail);
 	if (was_up) {
 		baton->down_since = now;
-		notices_add(&baton->notices, NOTICE_LINK, NULL)->link = BATON_LINK_DOWN;
+		callback_queue_add(&baton->notices, NOTICE_LINK, NULL)->link = BATON_LINK_DOWN;
 		for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
 			forget_questions(claim);
 			if (claim->phase == PHASE_WAITING && claim->request.no_wait)
@@ -160,7 +161,7 @@ static void read_link(struct baton *baton, struct mono_ms now)
 		const char *line;
 		size_t length;
 		int r;
-		while ((r = link_line(&baton->link, &line, &length)) > 0) {
+		while ((r = transport_line(&baton->transport, &line, &length)) > 0) {
 			struct reply reply;
 			r = reply_parse(line, length, &reply);
 			if (r == 0)
@@ -168,7 +169,7 @@ static void read_link(struct baton *baton, struct mono_ms now)
 			else
 				client_detail(baton, "the broker sent a line that is no message");
 			reply_finish(&reply);
-			if (baton->link.fd < 0)
+			if (baton->transport.fd < 0)
 				return; /* it broke or ended the session itself */
 			if (r < 0)
 				break;
@@ -179,7 +180,7 @@ static void read_link(struct baton *baton, struct mono_ms now)
 			client_break(baton, BATON_E_PROTOCOL, detail, now);
 			return;
 		}
-		r = link_read(&baton->link);
+		r = transport_read(&baton->transport);
 		if (r == 0)
 			return;
 		if (r < 0) {

@@ -1,6 +1,6 @@
-/* incoming: what each message of the broker does to the session and its claims. The broker is not
+/* receive: what each message of the broker does to the session and its claims. The broker is not
  * trusted to be right: a grant that was not asked for, has no GPU, or whose fence does not rise
- * ends the connection instead of becoming a lease. Called by client.c for each line. */
+ * ends the connection instead of becoming a lease. Called by session.c for each line. */
 #include <stdio.h>
 #include <string.h>
 
@@ -71,7 +71,7 @@ static int on_welcome(struct baton *baton, const struct reply *reply, struct mon
 	bool resumed = again && reply->resumed;
 	baton->forgotten = false;
 	if (again)
-		notices_add(&baton->notices, NOTICE_LINK, NULL)->link =
+		callback_queue_add(&baton->notices, NOTICE_LINK, NULL)->link =
 			resumed ? BATON_LINK_UP : BATON_LINK_LOST;
 	if (baton->processes_named)
 		client_send_processes(baton);
@@ -171,7 +171,7 @@ static int hold(struct baton_claim *claim, const struct reply *reply)
 	claim->due = MONO_NEVER;
 	atomic_store(&claim->yield_asked, false);
 	atomic_store(&claim->held, true);
-	notices_add(&claim->session->notices, NOTICE_GRANTED, claim);
+	callback_queue_add(&claim->session->notices, NOTICE_GRANTED, claim);
 	return 0;
 }
 
@@ -221,7 +221,7 @@ static int on_queued(struct baton *baton, const struct reply *reply, struct mono
 	claim->requeued = false;
 	if (reply->lease)
 		claim->id = reply->lease;
-	struct notice *notice = notices_add(&baton->notices, NOTICE_QUEUED, claim);
+	struct callback *notice = callback_queue_add(&baton->notices, NOTICE_QUEUED, claim);
 	notice->position = reply->position;
 	notice->eta_ms = reply->eta_ms;
 	notice->eta_p90_ms = reply->eta_p90_ms;
@@ -246,7 +246,7 @@ static void note_yield(struct baton_claim *claim, const struct reply *reply, str
 {
 	atomic_store(&claim->yield_asked, true);
 	claim->due = due_after(reply->grace_ms, now);
-	struct notice *notice = notices_add(&claim->session->notices, NOTICE_YIELD, claim);
+	struct callback *notice = callback_queue_add(&claim->session->notices, NOTICE_YIELD, claim);
 	notice->grace_ms = reply->grace_ms;
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reply->reason ? reply->reason : "");
 	snprintf(notice->words, sizeof(notice->words), "%s",
@@ -258,8 +258,8 @@ static void note_kept(struct baton_claim *claim)
 	if (!atomic_exchange(&claim->yield_asked, false))
 		return;
 	claim->due = MONO_NEVER;
-	if (!notices_drop_yield(&claim->session->notices, claim))
-		notices_add(&claim->session->notices, NOTICE_KEPT, claim);
+	if (!callback_queue_drop_yield(&claim->session->notices, claim))
+		callback_queue_add(&claim->session->notices, NOTICE_KEPT, claim);
 }
 
 static int resume_held(struct baton_claim *claim, const struct reply *reply, struct mono_ms now)
@@ -376,7 +376,8 @@ static int on_timeout(struct baton *baton, const struct reply *reply, struct mon
 
 static void note_answer(struct baton_claim *claim, int question, int code)
 {
-	struct notice *notice = notices_add(&claim->session->notices, NOTICE_ANSWERED, claim);
+	struct callback *notice =
+		callback_queue_add(&claim->session->notices, NOTICE_ANSWERED, claim);
 	notice->question = (enum baton_question)question;
 	notice->code = code;
 }
@@ -415,7 +416,7 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 	struct baton_claim *claim = claim_of(baton, reply);
 	if (!claim && baton->link_code > 0) {
 		baton->link_code = code;
-		notices_add(&baton->notices, NOTICE_PAGE, NULL);
+		callback_queue_add(&baton->notices, NOTICE_PAGE, NULL);
 	}
 	if (!claim && reply->lease == 0 && reply->ref == 0 && detail && strstr(detail, "cgroup"))
 		drop_cgroup(baton);
@@ -475,7 +476,7 @@ static int on_link(struct baton *baton, const struct reply *reply, struct mono_m
 		return -ERR_PROTOCOL;
 	snprintf(baton->link_url, sizeof(baton->link_url), "%s", reply->text);
 	baton->link_code = 0;
-	notices_add(&baton->notices, NOTICE_PAGE, NULL);
+	callback_queue_add(&baton->notices, NOTICE_PAGE, NULL);
 	return 0;
 }
 

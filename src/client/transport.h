@@ -1,10 +1,11 @@
-/* link: lines over one non-blocking Unix stream socket. Knows bytes and lines, not what they mean.
+/* transport: lines over one non-blocking Unix stream socket. Knows bytes and lines, not what they
+ * mean.
  */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 
-struct link {
+struct transport {
 	int fd; /* -1: closed */
 	char *in;
 	size_t in_start, in_end, in_size; /* unread bytes are in[in_start..in_end) */
@@ -12,25 +13,25 @@ struct link {
 	size_t out_start, out_end, out_size;
 };
 
-void link_init(struct link *link);
-void link_finish(struct link *link);
+void transport_init(struct transport *transport);
+void transport_finish(struct transport *transport);
 
 /* 0, or a negative enum err: -ERR_UNREACHABLE nothing listens, -ERR_FORBIDDEN no permission,
  * -ERR_TOO_MANY_CONNECTIONS the backlog is full, -ERR_IO. */
-int link_open(struct link *link, const char *path);
+int transport_open(struct transport *transport, const char *path);
 /* Drops what was not sent or read. */
-void link_close(struct link *link);
+void transport_close(struct transport *transport);
 
 /* Adds a line (without its newline) to what is to be sent. -ERR_TOO_LARGE: the peer does not read.
  */
-int link_queue(struct link *link, const char *line, size_t length);
+int transport_queue(struct transport *transport, const char *line, size_t length);
 /* Sends what the socket takes. 0 or -ERR_UNREACHABLE (the peer is gone). */
-int link_flush(struct link *link);
-bool link_wants_write(const struct link *link);
+int transport_flush(struct transport *transport);
+bool transport_wants_write(const struct transport *transport);
 
 /* Reads what is there, at most one buffer. 1: something came, 0: nothing now, -ERR_UNREACHABLE: the
  * peer is gone (lines read before are still to be taken). */
-int link_read(struct link *link);
-/* The next whole line, NUL-terminated, borrowed until the next link_read. 1, 0: none yet,
+int transport_read(struct transport *transport);
+/* The next whole line, NUL-terminated, borrowed until the next transport_read. 1, 0: none yet,
  * -ERR_TOO_LARGE: longer than LIMIT_FRAME_BYTES. */
-int link_line(struct link *link, const char **ret_line, size_t *ret_length);
+int transport_line(struct transport *transport, const char **ret_line, size_t *ret_length);

@@ -1,4 +1,4 @@
-/* baton: connect, dispatch and close: the calls of libbaton that make and drive a session. Handlers
+/* api: connect, dispatch and close: the calls of libbaton that make and drive a session. Handlers
  * are called here and nowhere else, without the lock. */
 #include "client/client.h"
 
@@ -34,8 +34,8 @@ static void client_destroy(struct baton *baton)
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		claim->freed = true;
 	client_claims_sweep(baton);
-	notices_finish(&baton->notices);
-	link_finish(&baton->link);
+	callback_queue_finish(&baton->notices);
+	transport_finish(&baton->transport);
 	text_finish(&baton->out);
 	close_fd(baton->io_fd);
 	close_fd(baton->timer_fd);
@@ -52,7 +52,7 @@ static int client_create(const struct baton_options *options, struct baton **ret
 	if (!baton)
 		return BATON_E_NO_MEMORY;
 	pthread_mutex_init(&baton->lock, NULL);
-	link_init(&baton->link);
+	transport_init(&baton->transport);
 	text_init(&baton->out);
 	baton->backoff_ms = SESSION_BACKOFF_MS_MIN;
 	baton->state = SESSION_DOWN;
@@ -191,7 +191,7 @@ const char *baton_detail(const struct baton *baton)
 /* ---- handlers ---- */
 
 /* Calls the one handler of a notice. No lock is held: the handler may call us. */
-static void tell(struct baton *baton, const struct notice *notice)
+static void tell(struct baton *baton, const struct callback *notice)
 {
 	struct baton_claim *claim = notice->claim;
 	const struct baton_claim_handlers *handlers = claim ? &claim->handlers : NULL;
@@ -256,9 +256,9 @@ static void tell(struct baton *baton, const struct notice *notice)
 static int deliver(struct baton *baton)
 {
 	int count = 0;
-	struct notice *notice;
+	struct callback *notice;
 	baton->in_handler = true;
-	while ((notice = notices_take(&baton->notices))) {
+	while ((notice = callback_queue_take(&baton->notices))) {
 		pthread_mutex_unlock(&baton->lock);
 		tell(baton, notice);
 		pthread_mutex_lock(&baton->lock);

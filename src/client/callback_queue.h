@@ -1,5 +1,5 @@
-/* notice: what the handlers have yet to be told, in order. Bounded: places of one claim replace
- * each other, the rest is at most a few per claim and per connection. */
+/* callback_queue: what the handlers have yet to be told, in order. Bounded: places of one claim
+ * replace each other, the rest is at most a few per claim and per connection. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,8 +21,8 @@ enum notice_kind {
 
 enum { NOTICE_WORDS_BYTES = 240, NOTICE_ESTIMATE_BYTES = 80, NOTICE_SENTENCE_BYTES = 300 };
 
-struct notice {
-	struct notice *next; /* notices */
+struct callback {
+	struct callback *next; /* notices */
 	enum notice_kind kind;
 	struct baton_claim *claim; /* NULL: NOTICE_LINK, NOTICE_PAGE */
 	int code;                  /* ANSWERED, ENDED */
@@ -35,18 +35,18 @@ struct notice {
 	char sentence[NOTICE_SENTENCE_BYTES];
 };
 
-struct notices {
-	struct notice *first, *last;
+struct callback_queue {
+	struct callback *first, *last;
 };
 
 /* A new one at the end, or the waiting one of the same kind and claim for QUEUED and YIELD, with
  * its old numbers to be overwritten. Aborts when memory is out. */
-struct notice *notices_add(struct notices *notices, enum notice_kind kind,
-			   struct baton_claim *claim);
+struct callback *callback_queue_add(struct callback_queue *notices, enum notice_kind kind,
+				    struct baton_claim *claim);
 /* The oldest, now the caller's to free(); NULL: none. */
-struct notice *notices_take(struct notices *notices);
+struct callback *callback_queue_take(struct callback_queue *notices);
 /* Drops those about a claim. */
-void notices_forget(struct notices *notices, const struct baton_claim *claim);
+void callback_queue_forget(struct callback_queue *notices, const struct baton_claim *claim);
 /* Drops the yield of a claim that was not told yet; false: there was none. */
-bool notices_drop_yield(struct notices *notices, const struct baton_claim *claim);
-void notices_finish(struct notices *notices);
+bool callback_queue_drop_yield(struct callback_queue *notices, const struct baton_claim *claim);
+void callback_queue_finish(struct callback_queue *notices);
