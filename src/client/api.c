@@ -13,7 +13,7 @@
 #include "base/where.h"
 #include "client/error.h"
 #include "client/world.h"
-#include "wire/ask.h"
+#include "wire/client_encode.h"
 
 static int watch(int epoll_fd, int fd)
 {
@@ -163,7 +163,7 @@ void baton_close(struct baton *baton)
 		return;
 	baton_keepalive_stop(baton);
 	if (baton->state == SESSION_UP) {
-		ask_bye(&baton->out);
+		client_encode_bye(&baton->out);
 		client_send(baton);
 	}
 	client_destroy(baton);

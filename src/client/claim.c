@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "client/client.h"
-#include "wire/ask.h"
+#include "wire/client_encode.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024 };
 
@@ -33,7 +33,7 @@ static uint64_t vram_mb(uint64_t bytes)
 void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 {
 	const struct baton_request *request = &claim->request;
-	struct ask_acquire acquire = {
+	struct client_acquire acquire = {
 		.ref = claim->ref,
 		.class_name = request->lease_class,
 		.gpu = request->gpu,
@@ -63,7 +63,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		if (request->timeout_ms >= 0 && acquire.timeout_ms < 1)
 			acquire.timeout_ms = 1;
 	}
-	ask_acquire(&claim->session->out, &acquire);
+	client_encode_acquire(&claim->session->out, &acquire);
 	client_send(claim->session);
 }
 
@@ -104,7 +104,7 @@ void client_claim_end(struct baton_claim *claim, int code, const char *reason)
 /* Should there be no connection now, receive.c says it after the next resume. */
 static void end_revoked(struct baton_claim *claim)
 {
-	ask_release(&claim->session->out, claim->id, false);
+	client_encode_release(&claim->session->out, claim->id, false);
 	client_send(claim->session);
 	claim->phase = PHASE_ENDED;
 	claim->code = claim->revoked_code;
@@ -154,7 +154,7 @@ int client_claim_answered(struct baton_claim *claim, int question)
 
 static void send_cancel(struct baton_claim *claim)
 {
-	ask_cancel(&claim->session->out, claim->ref);
+	client_encode_cancel(&claim->session->out, claim->ref);
 	client_send(claim->session);
 }
 
@@ -286,7 +286,7 @@ int baton_acquire(struct baton *baton, const struct baton_request *request,
 static void withdraw(struct baton_claim *claim)
 {
 	if (claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED) {
-		ask_release(&claim->session->out, claim->id, false);
+		client_encode_release(&claim->session->out, claim->id, false);
 		client_send(claim->session);
 	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
 		/* Should the grant be on its way already, receive.c gives it back. */
@@ -304,7 +304,7 @@ int baton_release(struct baton_claim *claim, bool requeue)
 	if (claim->phase == PHASE_ENDED) {
 		r = BATON_E_STATE;
 	} else if (claim->phase == PHASE_HELD && requeue && baton->state != SESSION_DEAD) {
-		ask_release(&baton->out, claim->id, true);
+		client_encode_release(&baton->out, claim->id, true);
 		client_send(baton);
 		atomic_store(&claim->held, false);
 		atomic_store(&claim->yield_asked, false);

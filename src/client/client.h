@@ -11,7 +11,7 @@
 #include "client/callback_queue.h"
 #include "client/transport.h"
 #include "core/types.h"
-#include "wire/reply.h"
+#include "wire/client_decode.h"
 #include "wire/text.h"
 
 enum {
@@ -139,7 +139,7 @@ struct mono_ms client_lost_at(const struct baton *baton);
 struct mono_ms client_gone_at(const struct baton *baton);
 
 /* receive.c: one message of the broker. 0, or a negative enum err: the connection must go. */
-int client_receive(struct baton *baton, const struct reply *reply, struct mono_ms now);
+int client_receive(struct baton *baton, const struct received *reply, struct mono_ms now);
 
 /* claim.c */
 struct baton_claim *client_claim_by_ref(struct baton *baton, uint64_t ref);

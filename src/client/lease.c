@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "client/client.h"
-#include "wire/ask.h"
+#include "wire/client_encode.h"
 
 const struct baton_lease *baton_claim_lease(const struct baton_claim *claim)
 {
@@ -123,7 +123,7 @@ int baton_yielding(struct baton_claim *claim, int64_t need_ms)
 	if (r == 0 && need_ms < 0)
 		r = BATON_E_INVALID;
 	if (r == 0) {
-		ask_yielding(&claim->session->out, claim->id, need_ms);
+		client_encode_yielding(&claim->session->out, claim->id, need_ms);
 		r = send_question(claim, BATON_ASKED_YIELDING);
 	}
 	return unlock(claim, r);
@@ -133,7 +133,7 @@ int baton_renew(struct baton_claim *claim)
 {
 	int r = lock_held(claim);
 	if (r == 0) {
-		ask_renew(&claim->session->out, claim->id);
+		client_encode_renew(&claim->session->out, claim->id);
 		r = send_question(claim, BATON_ASKED_RENEW);
 	}
 	return unlock(claim, r);
@@ -144,7 +144,7 @@ int baton_ready(struct baton_claim *claim)
 {
 	int r = lock_held(claim);
 	if (r == 0) {
-		ask_ready(&claim->session->out, claim->id);
+		client_encode_ready(&claim->session->out, claim->id);
 		r = send_question(claim, BATON_ASKED_READY);
 	}
 	claim->ready = r == 0 || r == BATON_E_UNREACHABLE;
@@ -158,7 +158,8 @@ int baton_change(struct baton_claim *claim, uint32_t slots, uint64_t vram_bytes)
 	if (r == 0 && ((slots == 0 && vram_bytes == 0) || vram_bytes > (uint64_t)1 << 50))
 		r = BATON_E_INVALID;
 	if (r == 0) {
-		ask_change(&claim->session->out, claim->id, slots, (vram_bytes + mib - 1) / mib);
+		client_encode_change(&claim->session->out, claim->id, slots,
+				     (vram_bytes + mib - 1) / mib);
 		r = send_question(claim, BATON_ASKED_CHANGE);
 	}
 	return unlock(claim, r);
@@ -170,7 +171,7 @@ int baton_lend(struct baton_claim *claim, uint64_t to_claim)
 	if (r == 0 && to_claim == 0)
 		r = BATON_E_INVALID;
 	if (r == 0) {
-		ask_lend(&claim->session->out, claim->id, to_claim);
+		client_encode_lend(&claim->session->out, claim->id, to_claim);
 		r = send_question(claim, BATON_ASKED_LEND);
 	}
 	return unlock(claim, r);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "client/client.h"
-#include "wire/ask.h"
+#include "wire/client_encode.h"
 
 int baton_page_link(struct baton *baton, char *ret_url, size_t size)
 {
@@ -12,7 +12,7 @@ int baton_page_link(struct baton *baton, char *ret_url, size_t size)
 	struct mono_ms deadline = mono_after(client_now(), baton->connect_timeout_ms);
 	baton->link_code = 1; /* asked */
 	if (r == 0) {
-		ask_open(&baton->out);
+		client_encode_open(&baton->out);
 		client_send(baton);
 	}
 	pthread_mutex_unlock(&baton->lock);

@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "client/client.h"
-#include "wire/ask.h"
+#include "wire/client_encode.h"
 
 void client_send_processes(struct baton *baton)
 {
 	pid_t pids[LIMIT_PROCESSES + 1];
-	struct ask_processes processes = {
+	struct client_processes processes = {
 		.pids = pids,
 		.count = baton->pid_count,
 		.keeper = baton->keeper,
@@ -17,7 +17,7 @@ void client_send_processes(struct baton *baton)
 	memcpy(pids, baton->pids, sizeof(baton->pids));
 	if (baton->keeper)
 		pids[processes.count++] = baton->keeper;
-	ask_processes(&baton->out, &processes);
+	client_encode_processes(&baton->out, &processes);
 	client_send(baton);
 }
 

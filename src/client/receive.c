@@ -6,7 +6,7 @@
 
 #include "client/client.h"
 #include "client/error.h"
-#include "wire/ask.h"
+#include "wire/client_encode.h"
 
 /* ---- the session itself ---- */
 
@@ -37,9 +37,9 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 		if (claim->phase == PHASE_HELD) {
 			/* Denied if it is not ours any more. */
 			if (claim->ready)
-				ask_ready(&baton->out, claim->id);
+				client_encode_ready(&baton->out, claim->id);
 			else
-				ask_renew(&baton->out, claim->id);
+				client_encode_renew(&baton->out, claim->id);
 			client_send(baton);
 		} else if (claim->phase == PHASE_ACCEPTED || claim->phase == PHASE_WAITING) {
 			ask_again(claim, now);
@@ -48,14 +48,14 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 }
 
 /* A broker that does not tell it lets nobody in before the TTL. */
-static int64_t linger_of(const struct reply *reply)
+static int64_t linger_of(const struct received *reply)
 {
 	if (reply->linger_ms >= 0)
 		return reply->linger_ms;
 	return reply->session_ttl_ms > 0 ? reply->session_ttl_ms : SESSION_TTL_MS;
 }
 
-static int on_welcome(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_welcome(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	bool again = baton->secret[0] != '\0';
 	size_t length = reply->session ? strlen(reply->session) : 0;
@@ -79,10 +79,10 @@ static int on_welcome(struct baton *baton, const struct reply *reply, struct mon
 	return 0;
 }
 
-static int on_heartbeat(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_heartbeat(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)reply, (void)now;
-	ask_alive(&baton->out);
+	client_encode_alive(&baton->out);
 	client_send(baton);
 	return 0;
 }
@@ -105,7 +105,7 @@ static int code_of_close(uint64_t close_code)
 	}
 }
 
-static int on_close(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_close(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	client_break(baton, code_of_close(reply->count), reply->reason, now);
 	return 0;
@@ -114,29 +114,29 @@ static int on_close(struct baton *baton, const struct reply *reply, struct mono_
 /* ---- grants ---- */
 
 /* The broker holds something for us that we do not want any more. */
-static int give_back(struct baton *baton, const struct reply *reply, enum claim_state state)
+static int give_back(struct baton *baton, const struct received *reply, enum claim_state state)
 {
 	bool waits = state == CLAIM_QUEUED || state == CLAIM_OFFERED;
 	if (waits ? reply->ref == 0 : reply->lease == 0)
 		return -ERR_PROTOCOL;
 	if (waits)
-		ask_cancel(&baton->out, reply->ref);
+		client_encode_cancel(&baton->out, reply->ref);
 	else
-		ask_release(&baton->out, reply->lease, false);
+		client_encode_release(&baton->out, reply->lease, false);
 	client_send(baton);
 	return 0;
 }
 
 /* What is being stopped is given back once it has stopped, and not a moment sooner. */
-static int decline(const struct baton_claim *claim, struct baton *baton, const struct reply *reply,
-		   enum claim_state state)
+static int decline(const struct baton_claim *claim, struct baton *baton,
+		   const struct received *reply, enum claim_state state)
 {
 	if (claim && claim->phase == PHASE_REVOKED)
 		return 0;
 	return give_back(baton, reply, state);
 }
 
-static bool lease_of_reply(const struct reply *reply, struct baton_lease *ret_lease)
+static bool lease_of_reply(const struct received *reply, struct baton_lease *ret_lease)
 {
 	struct baton_lease lease = {.id = reply->lease, .fence = reply->fence};
 	if (reply->lease == 0 || reply->fence == 0)
@@ -156,7 +156,7 @@ static bool lease_of_reply(const struct reply *reply, struct baton_lease *ret_le
 	return true;
 }
 
-static int hold(struct baton_claim *claim, const struct reply *reply)
+static int hold(struct baton_claim *claim, const struct received *reply)
 {
 	if (claim->phase == PHASE_HELD)
 		return reply->fence == claim->lease.fence ? 0 : -ERR_PROTOCOL;
@@ -175,13 +175,13 @@ static int hold(struct baton_claim *claim, const struct reply *reply)
 	return 0;
 }
 
-static int accept(struct baton_claim *claim, const struct reply *reply)
+static int accept(struct baton_claim *claim, const struct received *reply)
 {
 	if (reply->lease == 0)
 		return -ERR_PROTOCOL;
 	claim->id = reply->lease;
 	claim->phase = PHASE_ACCEPTED;
-	ask_accept(&claim->session->out, reply->lease);
+	client_encode_accept(&claim->session->out, reply->lease);
 	client_send(claim->session);
 	return 0;
 }
@@ -191,7 +191,7 @@ static bool is_live(const struct baton_claim *claim)
 	return claim && claim->phase != PHASE_ENDED && claim->phase != PHASE_REVOKED;
 }
 
-static int on_offered(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_offered(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
@@ -200,7 +200,7 @@ static int on_offered(struct baton *baton, const struct reply *reply, struct mon
 	return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
 }
 
-static int on_granted(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_granted(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
@@ -209,7 +209,7 @@ static int on_granted(struct baton *baton, const struct reply *reply, struct mon
 	return hold(claim, reply);
 }
 
-static int on_queued(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_queued(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
@@ -242,7 +242,7 @@ static struct mono_ms due_after(int64_t told_ms, struct mono_ms now)
 	return told_ms < 0 ? MONO_NEVER : mono_after(now, told_ms);
 }
 
-static void note_yield(struct baton_claim *claim, const struct reply *reply, struct mono_ms now)
+static void note_yield(struct baton_claim *claim, const struct received *reply, struct mono_ms now)
 {
 	atomic_store(&claim->yield_asked, true);
 	claim->due = due_after(reply->grace_ms, now);
@@ -262,7 +262,7 @@ static void note_kept(struct baton_claim *claim)
 		callback_queue_add(&claim->session->notices, NOTICE_KEPT, claim);
 }
 
-static int resume_held(struct baton_claim *claim, const struct reply *reply, struct mono_ms now)
+static int resume_held(struct baton_claim *claim, const struct received *reply, struct mono_ms now)
 {
 	int r = hold(claim, reply);
 	if (r == 0 && reply->state != CLAIM_YIELDING)
@@ -273,7 +273,7 @@ static int resume_held(struct baton_claim *claim, const struct reply *reply, str
 }
 
 /* After a resume: one message for each claim that the broker remembers. */
-static int on_claim(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_claim(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
@@ -301,13 +301,13 @@ static int on_claim(struct baton *baton, const struct reply *reply, struct mono_
 
 /* ---- the end of leases and claims ---- */
 
-static struct baton_claim *claim_of(struct baton *baton, const struct reply *reply)
+static struct baton_claim *claim_of(struct baton *baton, const struct received *reply)
 {
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	return claim ? claim : client_claim_by_id(baton, reply->lease);
 }
 
-static int on_yield(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_yield(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	if (!is_live(claim))
@@ -317,7 +317,7 @@ static int on_yield(struct baton *baton, const struct reply *reply, struct mono_
 	return 0;
 }
 
-static int on_keep(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_keep(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
@@ -326,7 +326,7 @@ static int on_keep(struct baton *baton, const struct reply *reply, struct mono_m
 	return 0;
 }
 
-static int on_revoked(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_revoked(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	const char *reason = reply->reason ? reply->reason : "revoked";
@@ -350,7 +350,7 @@ static int code_of_release(const struct baton_claim *claim, const char *reason)
 	return BATON_E_RELEASED;
 }
 
-static int on_released(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_released(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
 	struct baton_claim *claim = claim_of(baton, reply);
@@ -365,7 +365,7 @@ static int on_released(struct baton *baton, const struct reply *reply, struct mo
 	return 0;
 }
 
-static int on_timeout(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_timeout(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
 	struct baton_claim *claim = claim_of(baton, reply);
@@ -400,7 +400,7 @@ static void drop_cgroup(struct baton *baton)
 	client_send_processes(baton);
 }
 
-static int on_denied(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_denied(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	int code = error_public(reply->err);
 	const char *detail = reply->detail ? reply->detail : reply->message;
@@ -439,7 +439,7 @@ static int on_denied(struct baton *baton, const struct reply *reply, struct mono
 	return 0;
 }
 
-static int answered(struct baton *baton, const struct reply *reply, enum baton_question question,
+static int answered(struct baton *baton, const struct received *reply, enum baton_question question,
 		    struct mono_ms now)
 {
 	struct baton_claim *claim = claim_of(baton, reply);
@@ -454,22 +454,22 @@ static int answered(struct baton *baton, const struct reply *reply, enum baton_q
 	return 0;
 }
 
-static int on_renewed(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_renewed(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	return answered(baton, reply, BATON_ASKED_RENEW, now);
 }
 
-static int on_changed(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_changed(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	return answered(baton, reply, BATON_ASKED_CHANGE, now);
 }
 
-static int on_lent(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_lent(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	return answered(baton, reply, BATON_ASKED_LEND, now);
 }
 
-static int on_link(struct baton *baton, const struct reply *reply, struct mono_ms now)
+static int on_link(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
 	if (!reply->text || strlen(reply->text) >= sizeof(baton->link_url))
@@ -480,25 +480,25 @@ static int on_link(struct baton *baton, const struct reply *reply, struct mono_m
 	return 0;
 }
 
-int client_receive(struct baton *baton, const struct reply *reply, struct mono_ms now)
+int client_receive(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
-	static int (*const handlers[REPLY_TYPE_COUNT])(struct baton *, const struct reply *,
-						       struct mono_ms) = {
-		[REPLY_WELCOME] = on_welcome, [REPLY_CLAIM] = on_claim,
-		[REPLY_QUEUED] = on_queued,   [REPLY_OFFERED] = on_offered,
-		[REPLY_GRANTED] = on_granted, [REPLY_YIELD] = on_yield,
-		[REPLY_REVOKED] = on_revoked, [REPLY_RELEASED] = on_released,
-		[REPLY_TIMEOUT] = on_timeout, [REPLY_DENIED] = on_denied,
-		[REPLY_RENEWED] = on_renewed, [REPLY_CHANGED] = on_changed,
-		[REPLY_LENT] = on_lent,       [REPLY_HEARTBEAT] = on_heartbeat,
-		[REPLY_LINK] = on_link,       [REPLY_CLOSE] = on_close,
-		[REPLY_KEEP] = on_keep,
+	static int (*const handlers[RECEIVED_TYPE_COUNT])(struct baton *, const struct received *,
+							  struct mono_ms) = {
+		[RECEIVED_WELCOME] = on_welcome, [RECEIVED_CLAIM] = on_claim,
+		[RECEIVED_QUEUED] = on_queued,   [RECEIVED_OFFERED] = on_offered,
+		[RECEIVED_GRANTED] = on_granted, [RECEIVED_YIELD] = on_yield,
+		[RECEIVED_REVOKED] = on_revoked, [RECEIVED_RELEASED] = on_released,
+		[RECEIVED_TIMEOUT] = on_timeout, [RECEIVED_DENIED] = on_denied,
+		[RECEIVED_RENEWED] = on_renewed, [RECEIVED_CHANGED] = on_changed,
+		[RECEIVED_LENT] = on_lent,       [RECEIVED_HEARTBEAT] = on_heartbeat,
+		[RECEIVED_LINK] = on_link,       [RECEIVED_CLOSE] = on_close,
+		[RECEIVED_KEEP] = on_keep,
 	};
 	/* Before the welcome nobody may speak of claims. A broker whose journal is slow may ask for
 	 * a sign of life first. */
-	bool early = reply->type != REPLY_HEARTBEAT && reply->type != REPLY_WELCOME &&
-		     reply->type != REPLY_DENIED && reply->type != REPLY_CLOSE &&
-		     reply->type != REPLY_OTHER;
+	bool early = reply->type != RECEIVED_HEARTBEAT && reply->type != RECEIVED_WELCOME &&
+		     reply->type != RECEIVED_DENIED && reply->type != RECEIVED_CLOSE &&
+		     reply->type != RECEIVED_OTHER;
 	if (baton->state == SESSION_HELLO && early)
 		return -ERR_PROTOCOL;
 	return handlers[reply->type] ? handlers[reply->type](baton, reply, now) : 0;

@@ -12,7 +12,7 @@
 #include "base/margin.h"
 #include "client/error.h"
 #include "client/world.h"
-#include "wire/ask.h"
+#include "wire/client_encode.h"
 
 enum { READS_PER_STEP = 64 };
 
@@ -91,12 +91,12 @@ int client_open(struct baton *baton, struct mono_ms now)
 	baton->link_watched_for_write = false;
 	baton->state = SESSION_HELLO;
 	baton->hello_deadline = mono_after(now, baton->connect_timeout_ms);
-	const struct ask_hello hello = {
+	const struct client_hello hello = {
 		.name = baton->name,
 		.resume = baton->secret[0] && !baton->forgotten ? baton->secret : NULL,
 	};
 	text_clear(&baton->out);
-	ask_hello(&baton->out, &hello);
+	client_encode_hello(&baton->out, &hello);
 	client_send(baton);
 	return 0;
 }
@@ -162,13 +162,13 @@ static void read_link(struct baton *baton, struct mono_ms now)
 		size_t length;
 		int r;
 		while ((r = transport_line(&baton->transport, &line, &length)) > 0) {
-			struct reply reply;
-			r = reply_parse(line, length, &reply);
+			struct received reply;
+			r = client_decode(line, length, &reply);
 			if (r == 0)
 				r = client_receive(baton, &reply, now);
 			else
 				client_detail(baton, "the broker sent a line that is no message");
-			reply_finish(&reply);
+			client_decode_finish(&reply);
 			if (baton->transport.fd < 0)
 				return; /* it broke or ended the session itself */
 			if (r < 0)

@@ -1,6 +1,6 @@
 /* message: the session protocol on the broker's side, the same for WebSocket text frames and lines
  * on the Unix socket: what clients say becomes events, what the core sends becomes text. The
- * client's side is ask.h and reply.h. docs/protocol.md has every field. */
+ * client's side is client_encode.h and client_decode.h. docs/protocol.md has every field. */
 #pragma once
 #include "core/send.h"
 #include "core/view.h"

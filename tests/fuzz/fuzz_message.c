@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "wire/client_decode.h"
 #include "wire/message.h"
-#include "wire/reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -70,14 +70,14 @@ static void check_about(const struct about *about)
 static void check_refusal(const struct message_in *m, int rc)
 {
 	struct text text;
-	struct reply reply;
+	struct received reply;
 	text_init(&text);
 	message_render_denied(&text, m->ref, rc, m->parsed.detail);
-	int parsed = reply_parse(text.bytes, text.length, &reply);
+	int parsed = client_decode(text.bytes, text.length, &reply);
 	assert(parsed == 0);
-	assert(reply.type == REPLY_DENIED && reply.err == -rc && reply.ref == m->ref);
+	assert(reply.type == RECEIVED_DENIED && reply.err == -rc && reply.ref == m->ref);
 	assert(reply.detail && strcmp(reply.detail, m->parsed.detail) == 0);
-	reply_finish(&reply);
+	client_decode_finish(&reply);
 	text_finish(&text);
 }
 
@@ -99,12 +99,12 @@ static void try_message(const char *text, size_t length, const char *name)
 
 static void try_reply(const char *text, size_t length)
 {
-	struct reply reply;
-	int rc = reply_parse(text, length, &reply);
+	struct received reply;
+	int rc = client_decode(text, length, &reply);
 	assert(rc <= 0 && rc > -ERR_COUNT);
-	assert(reply.type < REPLY_TYPE_COUNT && reply.gpu_count <= LIMIT_GPUS);
+	assert(reply.type < RECEIVED_TYPE_COUNT && reply.gpu_count <= LIMIT_GPUS);
 	assert(reply.err >= 0 && reply.err < ERR_COUNT && reply.state < CLAIM_STATE_COUNT);
-	reply_finish(&reply);
+	client_decode_finish(&reply);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

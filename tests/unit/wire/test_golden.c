@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "golden.h"
-#include "wire/ask.h"
+#include "wire/client_decode.h"
+#include "wire/client_encode.h"
 #include "wire/message.h"
-#include "wire/reply.h"
 #include "wire/watch.h"
 
 #define HEX "00112233445566778899aabbccddeeff"
@@ -54,12 +54,13 @@ static void test_ask_hello(void **state)
 	struct text out;
 	struct message_in m;
 	text_init(&out);
-	ask_hello(&out, &(struct ask_hello){.name = "trainer"});
+	client_encode_hello(&out, &(struct client_hello){.name = "trainer"});
 	asked(&out, "client-hello.json", NULL, &m);
 	assert_int_equal(m.kind, MESSAGE_HELLO);
 	message_finish(&m);
-	ask_hello(&out, &(struct ask_hello){
-				.name = "tab", .token = "install-token", .resume = "17-" HEX});
+	client_encode_hello(&out, &(struct client_hello){.name = "tab",
+							 .token = "install-token",
+							 .resume = "17-" HEX});
 	asked(&out, "client-hello-resume.json", NULL, &m);
 	assert_string_equal(m.token, "install-token");
 	assert_memory_equal(m.event.session.resume, token().b, 16);
@@ -74,36 +75,36 @@ static void test_ask_acquire(void **state)
 	struct text out;
 	struct message_in m;
 	text_init(&out);
-	ask_acquire(&out, &(struct ask_acquire){.ref = 1});
+	client_encode_acquire(&out, &(struct client_acquire){.ref = 1});
 	asked(&out, "client-acquire.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_ACQUIRE);
 	assert_int_equal(m.event.acquire.ref, 1);
 	assert_int_equal(m.event.acquire.need.slots, 1);
 	assert_int_equal(m.event.acquire.timeout_ms, 120000);
 	message_finish(&m);
-	const struct ask_acquire all = {.ref = 2,
-					.class_name = "chat",
-					.gpu = "big",
-					.request_id = "r-1",
-					.label = "llama-3-8b",
-					.gpu_count = 1,
-					.slots_given = true,
-					.slots = 0,
-					.vram_mb = 6144,
-					.timeout_given = true,
-					.timeout_ms = 1500,
-					.no_wait = true,
-					.no_preempt = true,
-					.evictable = true,
-					.loads = true,
-					.uninterruptible_ms = 1000,
-					.min_residence_ms = 2000,
-					.load_ms = 3000,
-					.parent = 7,
-					.host = 8,
-					.guests = 4,
-					.guests_open = true};
-	ask_acquire(&out, &all);
+	const struct client_acquire all = {.ref = 2,
+					   .class_name = "chat",
+					   .gpu = "big",
+					   .request_id = "r-1",
+					   .label = "llama-3-8b",
+					   .gpu_count = 1,
+					   .slots_given = true,
+					   .slots = 0,
+					   .vram_mb = 6144,
+					   .timeout_given = true,
+					   .timeout_ms = 1500,
+					   .no_wait = true,
+					   .no_preempt = true,
+					   .evictable = true,
+					   .loads = true,
+					   .uninterruptible_ms = 1000,
+					   .min_residence_ms = 2000,
+					   .load_ms = 3000,
+					   .parent = 7,
+					   .host = 8,
+					   .guests = 4,
+					   .guests_open = true};
+	client_encode_acquire(&out, &all);
 	asked(&out, "client-acquire-all.json", "tab", &m);
 	assert_int_equal(m.event.acquire.cls, LEASE_CHAT);
 	assert_int_equal(m.event.acquire.need.gpu_mask, 2);
@@ -118,7 +119,8 @@ static void test_ask_acquire(void **state)
 	assert_true(m.event.acquire.guests == 4 && m.event.acquire.guests_open);
 	assert_string_equal(m.event.acquire.label, "llama-3-8b");
 	message_finish(&m);
-	ask_acquire(&out, &(struct ask_acquire){.ref = 3, .timeout_given = true, .timeout_ms = -1});
+	client_encode_acquire(
+		&out, &(struct client_acquire){.ref = 3, .timeout_given = true, .timeout_ms = -1});
 	asked(&out, "client-acquire-for-ever.json", "tab", &m);
 	assert_true(m.event.acquire.timeout_ms < 0);
 	message_finish(&m);
@@ -132,49 +134,49 @@ static void test_ask_lease(void **state)
 	struct text out;
 	struct message_in m;
 	text_init(&out);
-	ask_accept(&out, 7);
+	client_encode_accept(&out, 7);
 	asked(&out, "client-accept.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_ACCEPT);
 	assert_int_equal(m.event.lease, 7);
 	message_finish(&m);
-	ask_cancel(&out, 2);
+	client_encode_cancel(&out, 2);
 	asked(&out, "client-cancel.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_CANCEL);
 	assert_int_equal(m.event.ref, 2);
 	message_finish(&m);
-	ask_release(&out, 7, false);
+	client_encode_release(&out, 7, false);
 	asked(&out, "client-release.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_RELEASE);
 	assert_int_equal(m.event.release.lease, 7);
 	assert_false(m.event.release.requeue);
 	assert_null(m.event.release.token);
 	message_finish(&m);
-	ask_release(&out, 7, true);
+	client_encode_release(&out, 7, true);
 	asked(&out, "client-release-requeue.json", "tab", &m);
 	assert_true(m.event.release.requeue);
 	message_finish(&m);
-	ask_yielding(&out, 7, 800);
+	client_encode_yielding(&out, 7, 800);
 	asked(&out, "client-yielding.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_YIELDING);
 	assert_int_equal(m.event.renew.ttl_ms, 800);
 	message_finish(&m);
-	ask_renew(&out, 7);
+	client_encode_renew(&out, 7);
 	asked(&out, "client-renew.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_RENEW);
 	assert_null(m.event.renew.token);
 	message_finish(&m);
-	ask_ready(&out, 7);
+	client_encode_ready(&out, 7);
 	asked(&out, "client-ready.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_READY);
 	assert_int_equal(m.event.renew.lease, 7);
 	message_finish(&m);
-	ask_change(&out, 7, 0, 6144);
+	client_encode_change(&out, 7, 0, 6144);
 	asked(&out, "client-change.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_CHANGE);
 	assert_int_equal(m.event.change.need.slots, 0);
 	assert_int_equal(m.event.change.need.vram_bytes, UINT64_C(6144) << 20);
 	message_finish(&m);
-	ask_lend(&out, 7, 8);
+	client_encode_lend(&out, 7, 8);
 	asked(&out, "client-lend.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_LEND);
 	assert_int_equal(m.event.lend.to, 8);
@@ -189,11 +191,11 @@ static void test_ask_processes(void **state)
 	struct text out;
 	struct message_in m;
 	text_init(&out);
-	ask_processes(&out,
-		      &(struct ask_processes){.pids = (pid_t[]){4711, 4712},
-					      .keeper = 4712,
-					      .count = 2,
-					      .cgroup = "/sys/fs/cgroup/user.slice/job.scope"});
+	client_encode_processes(
+		&out, &(struct client_processes){.pids = (pid_t[]){4711, 4712},
+						 .keeper = 4712,
+						 .count = 2,
+						 .cgroup = "/sys/fs/cgroup/user.slice/job.scope"});
 	asked(&out, "client-processes.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_PROCESSES);
 	assert_ptr_equal(m.event.processes, &m.named);
@@ -202,7 +204,7 @@ static void test_ask_processes(void **state)
 	assert_int_equal(m.named.keeper, 4712);
 	assert_string_equal(m.named.cgroup, "/sys/fs/cgroup/user.slice/job.scope");
 	message_finish(&m);
-	ask_processes(&out, &(struct ask_processes){0});
+	client_encode_processes(&out, &(struct client_processes){0});
 	asked(&out, "client-processes-none.json", "tab", &m);
 	assert_true(m.named.count == 0 && m.named.cgroup[0] == '\0');
 	message_finish(&m);
@@ -216,28 +218,28 @@ static void test_ask_rest(void **state)
 	struct text out;
 	struct message_in m;
 	text_init(&out);
-	ask_alive(&out);
+	client_encode_alive(&out);
 	asked(&out, "client-alive.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_ALIVE);
 	message_finish(&m);
-	ask_bye(&out);
+	client_encode_bye(&out);
 	asked(&out, "client-bye.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_BYE);
 	message_finish(&m);
-	ask_status(&out, 50);
+	client_encode_status(&out, 50);
 	asked(&out, "client-status.json", "tab", &m);
 	assert_int_equal(m.kind, MESSAGE_STATUS);
 	assert_int_equal(m.limit, 50);
 	message_finish(&m);
-	ask_subscribe(&out, true, false);
+	client_encode_subscribe(&out, true, false);
 	asked(&out, "client-subscribe.json", "tab", &m);
 	assert_true(m.kind == MESSAGE_SUBSCRIBE && m.events && !m.logs);
 	message_finish(&m);
-	ask_logs(&out, 20, 12);
+	client_encode_logs(&out, 20, 12);
 	asked(&out, "client-logs.json", "tab", &m);
 	assert_true(m.kind == MESSAGE_LOGS && m.limit == 20 && m.since == 12);
 	message_finish(&m);
-	ask_admin(&out, ADMIN_REVOKE, 7, "maintenance");
+	client_encode_admin(&out, ADMIN_REVOKE, 7, "maintenance");
 	asked(&out, "client-admin.json", "tab", &m);
 	assert_int_equal(m.kind, MESSAGE_ADMIN);
 	assert_int_equal(m.event.type, EVENT_ADMIN);
@@ -246,20 +248,20 @@ static void test_ask_rest(void **state)
 	assert_string_equal(m.event.admin.reason, "maintenance");
 	assert_string_equal(m.event.admin.who, "tab");
 	message_finish(&m);
-	ask_admin(&out, ADMIN_FORCE_RELEASE_ALL, 0, NULL);
+	client_encode_admin(&out, ADMIN_FORCE_RELEASE_ALL, 0, NULL);
 	asked(&out, "client-admin-all.json", "tab", &m);
 	assert_int_equal(m.event.admin.act, ADMIN_FORCE_RELEASE_ALL);
 	message_finish(&m);
-	ask_admin(&out, ADMIN_CANCEL, 8, "wrong model");
+	client_encode_admin(&out, ADMIN_CANCEL, 8, "wrong model");
 	asked(&out, "client-admin-cancel.json", "tab", &m);
 	assert_int_equal(m.event.admin.act, ADMIN_CANCEL);
 	assert_int_equal(m.event.admin.lease, 8);
 	message_finish(&m);
-	ask_open(&out);
+	client_encode_open(&out);
 	asked(&out, "client-open.json", "tab", &m);
 	assert_int_equal(m.kind, MESSAGE_OPEN);
 	message_finish(&m);
-	ask_reload(&out);
+	client_encode_reload(&out);
 	asked(&out, "client-reload.json", "tab", &m);
 	assert_int_equal(m.kind, MESSAGE_RELOAD);
 	message_finish(&m);
@@ -309,13 +311,13 @@ static void test_ask_of_pages(void **state)
 
 /* Renders, compares with broker-NAME.json, parses as the client does. The caller finishes *r. */
 static void said(struct send_effect *send, const struct message_facts *facts, const char *file,
-		 struct reply *r)
+		 struct received *r)
 {
 	struct text out;
 	text_init(&out);
 	message_render(&out, send, facts);
 	golden_check(file, out.bytes);
-	assert_int_equal(reply_parse(out.bytes, out.length, r), 0);
+	assert_int_equal(client_decode(out.bytes, out.length, r), 0);
 	text_finish(&out);
 }
 
@@ -329,9 +331,9 @@ static void test_welcome(void **state)
 				      .server = "baton/0.1.0",
 				      .rights = "token"};
 	struct send_effect send = {.msg = MSG_WELCOME, .lease = 17, .token = token()};
-	struct reply r;
+	struct received r;
 	said(&send, &facts, "broker-welcome.json", &r);
-	assert_int_equal(r.type, REPLY_WELCOME);
+	assert_int_equal(r.type, RECEIVED_WELCOME);
 	assert_string_equal(r.session, "17-" HEX);
 	assert_string_equal(r.server, "baton/0.1.0");
 	assert_int_equal(r.epoch, 3);
@@ -340,16 +342,16 @@ static void test_welcome(void **state)
 	assert_int_equal(r.linger_ms, 2000);
 	assert_int_equal(r.lease, 0);
 	assert_false(r.resumed);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send.flag = true;
 	said(&send, &facts, "broker-welcome-resumed.json", &r);
 	assert_true(r.resumed);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	facts.rights = "admin";
 	facts.dev = true;
 	said(&send, &facts, "broker-welcome-dev.json", &r);
 	assert_true(json_is(json_get(r.parsed.root, "dev"), TREE_TRUE));
-	reply_finish(&r);
+	client_decode_finish(&r);
 }
 
 /* A claim after a resume: what it is now. */
@@ -358,12 +360,12 @@ static void test_claim(void **state)
 	(void)state;
 	struct message_facts facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_CLAIM, .ref = 2, .lease = 7, .state = CLAIM_QUEUED};
-	struct reply r;
+	struct received r;
 	said(&send, &facts, "broker-claim-queued.json", &r);
-	assert_int_equal(r.type, REPLY_CLAIM);
+	assert_int_equal(r.type, RECEIVED_CLAIM);
 	assert_int_equal(r.state, CLAIM_QUEUED);
 	assert_int_equal(r.gpu_count, 0);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send.state = CLAIM_HELD;
 	send.fence = 1001;
 	send.gpus = 1;
@@ -371,7 +373,7 @@ static void test_claim(void **state)
 	assert_int_equal(r.state, CLAIM_HELD);
 	assert_int_equal(r.fence, 1001);
 	assert_string_equal(r.gpus[0].uuid, "GPU-6f1d");
-	reply_finish(&r);
+	client_decode_finish(&r);
 }
 
 /* queued says where, behind whom, how long and why. */
@@ -390,9 +392,9 @@ static void test_queued(void **state)
 				      .ahead = {"first", "second"},
 				      .ahead_count = 2};
 	struct send_effect send = {.msg = MSG_QUEUED, .ref = 2, .lease = 7};
-	struct reply r;
+	struct received r;
 	said(&send, &facts, "broker-queued.json", &r);
-	assert_int_equal(r.type, REPLY_QUEUED);
+	assert_int_equal(r.type, RECEIVED_QUEUED);
 	assert_int_equal(r.position, 1);
 	assert_int_equal(r.eta_ms, 29500);
 	assert_int_equal(r.eta_p90_ms, 74100);
@@ -403,7 +405,7 @@ static void test_queued(void **state)
 	assert_string_equal(r.ahead, "first");
 	assert_string_equal(
 		r.why, "Root \"Mic\" holds gpu0 and must give way in 48 s, now that others wait.");
-	reply_finish(&r);
+	client_decode_finish(&r);
 }
 
 /* offered and granted name the fence and every GPU; the token comes with the grant. */
@@ -412,26 +414,26 @@ static void test_granted(void **state)
 	(void)state;
 	struct message_facts facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_OFFERED, .ref = 2, .lease = 7, .fence = 1001};
-	struct reply r;
+	struct received r;
 	send.gpus = 3;
 	said(&send, &facts, "broker-offered.json", &r);
-	assert_int_equal(r.type, REPLY_OFFERED);
+	assert_int_equal(r.type, RECEIVED_OFFERED);
 	assert_int_equal(r.gpu_count, 2);
 	assert_int_equal(r.gpus[1].index, 1);
 	assert_string_equal(r.gpus[1].name, "big");
 	assert_null(r.gpus[1].uuid);
 	assert_false(r.has_token);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send.msg = MSG_GRANTED;
 	send.token = token();
 	send.expires_ms = 20000;
 	said(&send, &facts, "broker-granted.json", &r);
-	assert_int_equal(r.type, REPLY_GRANTED);
+	assert_int_equal(r.type, RECEIVED_GRANTED);
 	assert_int_equal(r.fence, 1001);
 	assert_int_equal(r.expires_ms, 20000);
 	assert_true(r.has_token);
 	assert_memory_equal(r.token.b, token().b, 16);
-	reply_finish(&r);
+	client_decode_finish(&r);
 }
 
 /* yield, revoked, released, timeout: how a lease or a wait ends, and why. */
@@ -444,14 +446,14 @@ static void test_endings(void **state)
 				   .other = 9,
 				   .reason = YIELD_PREEMPTED,
 				   .grace_ms = 2000};
-	struct reply r;
+	struct received r;
 	said(&send, &facts, "broker-yield.json", &r);
-	assert_int_equal(r.type, REPLY_YIELD);
+	assert_int_equal(r.type, RECEIVED_YIELD);
 	assert_string_equal(r.reason, "preempted");
 	assert_string_equal(r.for_name, "Root-Mic");
 	assert_int_equal(r.other, 9);
 	assert_int_equal(r.grace_ms, 2000);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_YIELD,
 				    .lease = 7,
 				    .reason = YIELD_OPERATOR,
@@ -459,35 +461,35 @@ static void test_endings(void **state)
 				    .detail = "maintenance"};
 	said(&send, &facts, "broker-yield-operator.json", &r);
 	assert_string_equal(r.detail, "maintenance");
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send = (struct send_effect){
 		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "maintenance"};
 	said(&send, &facts, "broker-revoked.json", &r);
-	assert_int_equal(r.type, REPLY_REVOKED);
+	assert_int_equal(r.type, RECEIVED_REVOKED);
 	assert_string_equal(r.reason, "operator");
 	assert_string_equal(r.detail, "maintenance");
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send = (struct send_effect){
 		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_PREEMPTED, .grace_ms = 8000};
 	said(&send, &facts, "broker-revoked-grace.json", &r);
-	assert_int_equal(r.type, REPLY_REVOKED);
+	assert_int_equal(r.type, RECEIVED_REVOKED);
 	assert_int_equal(r.grace_ms, 8000);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_RELEASED,
 				    .ref = 2,
 				    .lease = 7,
 				    .end = END_FORCE_RELEASED,
 				    .detail = "maintenance"};
 	said(&send, &facts, "broker-released.json", &r);
-	assert_int_equal(r.type, REPLY_RELEASED);
+	assert_int_equal(r.type, RECEIVED_RELEASED);
 	assert_string_equal(r.reason, "force-released");
 	assert_string_equal(r.detail, "maintenance");
-	reply_finish(&r);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_TIMEOUT, .ref = 2, .lease = 7};
 	said(&send, &facts, "broker-timeout.json", &r);
-	assert_int_equal(r.type, REPLY_TIMEOUT);
+	assert_int_equal(r.type, RECEIVED_TIMEOUT);
 	assert_int_equal(r.ref, 2);
-	reply_finish(&r);
+	client_decode_finish(&r);
 }
 
 /* denied carries the code of the error table, its words and when to try again. */
@@ -496,22 +498,22 @@ static void test_denied(void **state)
 	(void)state;
 	struct message_facts facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_DENIED, .ref = 2, .err = ERR_QUEUE_FULL};
-	struct reply r;
+	struct received r;
 	struct text out;
 	said(&send, &facts, "broker-denied.json", &r);
-	assert_int_equal(r.type, REPLY_DENIED);
+	assert_int_equal(r.type, RECEIVED_DENIED);
 	assert_int_equal(r.err, ERR_QUEUE_FULL);
 	assert_int_equal(r.retry_s, err_retry_s(ERR_QUEUE_FULL));
 	assert_string_equal(r.message, err_text(ERR_QUEUE_FULL));
-	reply_finish(&r);
+	client_decode_finish(&r);
 	text_init(&out);
 	message_render_denied(&out, 5, -ERR_BAD_FIELD, "field `class`: expected \"voice\"");
 	golden_check("broker-denied-field.json", out.bytes);
-	assert_int_equal(reply_parse(out.bytes, out.length, &r), 0);
+	assert_int_equal(client_decode(out.bytes, out.length, &r), 0);
 	assert_int_equal(r.err, ERR_BAD_FIELD);
 	assert_int_equal(r.ref, 5);
 	assert_string_equal(r.detail, "field `class`: expected \"voice\"");
-	reply_finish(&r);
+	client_decode_finish(&r);
 	text_finish(&out);
 }
 
@@ -521,42 +523,42 @@ static void test_answers(void **state)
 	(void)state;
 	struct message_facts facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 20000};
-	struct reply r;
+	struct received r;
 	said(&send, &facts, "broker-renewed.json", &r);
-	assert_true(r.type == REPLY_RENEWED && r.expires_ms == 20000);
-	reply_finish(&r);
+	assert_true(r.type == RECEIVED_RENEWED && r.expires_ms == 20000);
+	client_decode_finish(&r);
 	send.flag = true;
 	send.reason = YIELD_PREEMPTED;
 	send.expires_ms = 1500;
 	said(&send, &facts, "broker-renewed-yield.json", &r);
-	assert_true(r.type == REPLY_RENEWED && r.expires_ms == 1500);
-	reply_finish(&r);
+	assert_true(r.type == RECEIVED_RENEWED && r.expires_ms == 1500);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_CHANGED, .lease = 7};
 	said(&send, &facts, "broker-changed.json", &r);
-	assert_true(r.type == REPLY_CHANGED && r.lease == 7);
-	reply_finish(&r);
+	assert_true(r.type == RECEIVED_CHANGED && r.lease == 7);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_KEEP, .lease = 7};
 	said(&send, &facts, "broker-keep.json", &r);
-	assert_true(r.type == REPLY_KEEP && r.lease == 7);
-	reply_finish(&r);
+	assert_true(r.type == RECEIVED_KEEP && r.lease == 7);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_LENT, .lease = 7, .other = 8};
 	said(&send, &facts, "broker-lent.json", &r);
-	assert_true(r.type == REPLY_LENT && r.lease == 7 && r.other == 8);
-	reply_finish(&r);
+	assert_true(r.type == RECEIVED_LENT && r.lease == 7 && r.other == 8);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_HEARTBEAT};
 	said(&send, &facts, "broker-heartbeat.json", &r);
-	assert_int_equal(r.type, REPLY_HEARTBEAT);
-	reply_finish(&r);
+	assert_int_equal(r.type, RECEIVED_HEARTBEAT);
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = MSG_OK, .lease = 4};
 	said(&send, &facts, "broker-ok.json", &r);
-	assert_true(r.type == REPLY_OK && r.count == 4 && r.lease == 0);
-	reply_finish(&r);
+	assert_true(r.type == RECEIVED_OK && r.count == 4 && r.lease == 0);
+	client_decode_finish(&r);
 }
 
-static void written(struct text *out, const char *file, struct reply *r)
+static void written(struct text *out, const char *file, struct received *r)
 {
 	golden_check(file, out->bytes);
-	assert_int_equal(reply_parse(out->bytes, out->length, r), 0);
+	assert_int_equal(client_decode(out->bytes, out->length, r), 0);
 	text_clear(out);
 }
 
@@ -566,26 +568,26 @@ static void test_server_messages(void **state)
 	(void)state;
 	static const char *const changed[] = {"grace_ms: 2000 -> 3000", "gpus"};
 	struct text out;
-	struct reply r;
+	struct received r;
 	text_init(&out);
 	message_render_ok(&out, 12);
 	written(&out, "broker-ok-count.json", &r);
-	assert_true(r.type == REPLY_OK && r.count == 12);
-	reply_finish(&r);
+	assert_true(r.type == RECEIVED_OK && r.count == 12);
+	client_decode_finish(&r);
 	message_render_log(&out, "2026-11-23T15:04:05.678Z INFO held lease=7 client=\"x\"");
 	written(&out, "broker-log.json", &r);
-	assert_int_equal(r.type, REPLY_LOG);
+	assert_int_equal(r.type, RECEIVED_LOG);
 	assert_string_equal(r.text, "2026-11-23T15:04:05.678Z INFO held lease=7 client=\"x\"");
-	reply_finish(&r);
+	client_decode_finish(&r);
 	message_render_link(&out, "http://127.0.0.1:8470/open?once=abc");
 	written(&out, "broker-link.json", &r);
-	assert_int_equal(r.type, REPLY_LINK);
+	assert_int_equal(r.type, RECEIVED_LINK);
 	assert_string_equal(r.text, "http://127.0.0.1:8470/open?once=abc");
-	reply_finish(&r);
+	client_decode_finish(&r);
 	message_render_reloaded(&out, changed, 2);
 	written(&out, "broker-reloaded.json", &r);
-	assert_int_equal(r.type, REPLY_RELOADED);
-	reply_finish(&r);
+	assert_int_equal(r.type, RECEIVED_RELOADED);
+	client_decode_finish(&r);
 	text_finish(&out);
 }
 
@@ -621,7 +623,7 @@ static void test_clients(void **state)
 					     .pid = 4711,
 					     .about = &nothing};
 	struct text out;
-	struct reply r;
+	struct received r;
 	text_init(&out);
 	watch_clients_begin(&out);
 	watch_clients_add(&out, &page);
@@ -629,11 +631,11 @@ static void test_clients(void **state)
 	watch_clients_end(&out, 0);
 	written(&out, "broker-clients.json", &r);
 	assert_int_equal(json_count(json_get(r.parsed.root, "clients")), 2);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	watch_clients_begin(&out);
 	watch_clients_end(&out, 3);
 	written(&out, "broker-clients-left-off.json", &r);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	text_finish(&out);
 }
 
@@ -645,7 +647,7 @@ static void test_samples(void **state)
 	static const uint32_t used_mb[] = {WATCH_UNKNOWN, 6400, 6410};
 	static const uint32_t unknown[] = {WATCH_UNKNOWN, WATCH_UNKNOWN, WATCH_UNKNOWN};
 	struct text out;
-	struct reply r;
+	struct received r;
 	text_init(&out);
 	watch_samples_begin(&out, 5000, 1250);
 	watch_samples_add(&out, &(struct watch_series){.name = "gpu0",
@@ -661,7 +663,7 @@ static void test_samples(void **state)
 	watch_samples_end(&out);
 	written(&out, "broker-samples.json", &r);
 	assert_int_equal(json_count(json_get(r.parsed.root, "gpus")), 2);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	text_finish(&out);
 }
 
@@ -670,12 +672,12 @@ static void test_reload(void **state)
 {
 	(void)state;
 	struct text out;
-	struct reply r;
+	struct received r;
 	text_init(&out);
 	message_render_reload(&out, "/pages/shared/shell.css");
 	written(&out, "broker-reload.json", &r);
-	assert_int_equal(r.type, REPLY_OTHER); /* a program has nothing to reload */
-	reply_finish(&r);
+	assert_int_equal(r.type, RECEIVED_OTHER); /* a program has nothing to reload */
+	client_decode_finish(&r);
 	text_finish(&out);
 }
 
@@ -705,21 +707,21 @@ static void test_every_type_has_a_file(void **state)
 static void test_foreign_replies(void **state)
 {
 	(void)state;
-	struct reply r;
+	struct received r;
 	static const char later[] = "{\"type\":\"later\",\"lease\":\"x\",\"gpus\":5,\"ref\":-1}";
-	assert_int_equal(reply_parse(later, sizeof(later) - 1, &r), 0);
-	assert_int_equal(r.type, REPLY_OTHER);
+	assert_int_equal(client_decode(later, sizeof(later) - 1, &r), 0);
+	assert_int_equal(r.type, RECEIVED_OTHER);
 	assert_int_equal(r.ref, 0);
-	reply_finish(&r);
+	client_decode_finish(&r);
 	static const char bye[] = "{\"type\":\"close\",\"code\":4503,\"reason\":\"draining\"}";
-	assert_int_equal(reply_parse(bye, sizeof(bye) - 1, &r), 0);
-	assert_true(r.type == REPLY_CLOSE && r.count == 4503);
+	assert_int_equal(client_decode(bye, sizeof(bye) - 1, &r), 0);
+	assert_true(r.type == RECEIVED_CLOSE && r.count == 4503);
 	assert_string_equal(r.reason, "draining");
-	reply_finish(&r);
-	assert_int_equal(reply_parse("{}", 2, &r), -ERR_BAD_FIELD);
-	reply_finish(&r);
-	assert_int_equal(reply_parse("[]", 2, &r), -ERR_BAD_JSON);
-	reply_finish(&r);
+	client_decode_finish(&r);
+	assert_int_equal(client_decode("{}", 2, &r), -ERR_BAD_FIELD);
+	client_decode_finish(&r);
+	assert_int_equal(client_decode("[]", 2, &r), -ERR_BAD_JSON);
+	client_decode_finish(&r);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
-/* ask: what a client says in a session, as text. Checks nothing: the broker does. Called by
- * libbaton. */
-#include "wire/ask.h"
+/* client_encode: what a client says in a session, as text. Checks nothing: the broker does. Called
+ * by libbaton. */
+#include "wire/client_encode.h"
 
 #include <assert.h>
 
@@ -37,7 +37,7 @@ static void optional_true(struct text *out, const char *key, bool value)
 		text_json_bool(out, key, true);
 }
 
-void ask_hello(struct text *out, const struct ask_hello *hello)
+void client_encode_hello(struct text *out, const struct client_hello *hello)
 {
 	open_message(out, "hello");
 	text_json_i64(out, "version", MESSAGE_VERSION);
@@ -47,7 +47,7 @@ void ask_hello(struct text *out, const struct ask_hello *hello)
 	text_char(out, '}');
 }
 
-void ask_acquire(struct text *out, const struct ask_acquire *acquire)
+void client_encode_acquire(struct text *out, const struct client_acquire *acquire)
 {
 	assert(acquire->ref > 0);
 	open_message(out, "acquire");
@@ -83,13 +83,13 @@ void ask_acquire(struct text *out, const struct ask_acquire *acquire)
 	text_char(out, '}');
 }
 
-void ask_accept(struct text *out, uint64_t lease)
+void client_encode_accept(struct text *out, uint64_t lease)
 {
 	lease_message(out, "accept", lease);
 	text_char(out, '}');
 }
 
-void ask_cancel(struct text *out, uint64_t ref)
+void client_encode_cancel(struct text *out, uint64_t ref)
 {
 	assert(ref > 0);
 	open_message(out, "cancel");
@@ -97,33 +97,33 @@ void ask_cancel(struct text *out, uint64_t ref)
 	text_char(out, '}');
 }
 
-void ask_release(struct text *out, uint64_t lease, bool requeue)
+void client_encode_release(struct text *out, uint64_t lease, bool requeue)
 {
 	lease_message(out, "release", lease);
 	optional_true(out, "requeue", requeue);
 	text_char(out, '}');
 }
 
-void ask_yielding(struct text *out, uint64_t lease, int64_t need_ms)
+void client_encode_yielding(struct text *out, uint64_t lease, int64_t need_ms)
 {
 	lease_message(out, "yielding", lease);
 	text_json_i64(out, "need_ms", need_ms);
 	text_char(out, '}');
 }
 
-void ask_renew(struct text *out, uint64_t lease)
+void client_encode_renew(struct text *out, uint64_t lease)
 {
 	lease_message(out, "renew", lease);
 	text_char(out, '}');
 }
 
-void ask_ready(struct text *out, uint64_t lease)
+void client_encode_ready(struct text *out, uint64_t lease)
 {
 	lease_message(out, "ready", lease);
 	text_char(out, '}');
 }
 
-void ask_change(struct text *out, uint64_t lease, uint32_t slots, uint64_t vram_mb)
+void client_encode_change(struct text *out, uint64_t lease, uint32_t slots, uint64_t vram_mb)
 {
 	lease_message(out, "change", lease);
 	text_json_u64(out, "slots", slots);
@@ -131,14 +131,14 @@ void ask_change(struct text *out, uint64_t lease, uint32_t slots, uint64_t vram_
 	text_char(out, '}');
 }
 
-void ask_lend(struct text *out, uint64_t lease, uint64_t to)
+void client_encode_lend(struct text *out, uint64_t lease, uint64_t to)
 {
 	lease_message(out, "lend", lease);
 	text_json_u64(out, "to", to);
 	text_char(out, '}');
 }
 
-void ask_processes(struct text *out, const struct ask_processes *processes)
+void client_encode_processes(struct text *out, const struct client_processes *processes)
 {
 	open_message(out, "processes");
 	text_json_key(out, "pids");
@@ -154,19 +154,19 @@ void ask_processes(struct text *out, const struct ask_processes *processes)
 	text_char(out, '}');
 }
 
-void ask_alive(struct text *out)
+void client_encode_alive(struct text *out)
 {
 	open_message(out, "alive");
 	text_char(out, '}');
 }
 
-void ask_bye(struct text *out)
+void client_encode_bye(struct text *out)
 {
 	open_message(out, "bye");
 	text_char(out, '}');
 }
 
-void ask_status(struct text *out, uint64_t limit)
+void client_encode_status(struct text *out, uint64_t limit)
 {
 	open_message(out, "status");
 	if (limit)
@@ -174,7 +174,7 @@ void ask_status(struct text *out, uint64_t limit)
 	text_char(out, '}');
 }
 
-void ask_subscribe(struct text *out, bool events, bool logs)
+void client_encode_subscribe(struct text *out, bool events, bool logs)
 {
 	open_message(out, "subscribe");
 	text_json_bool(out, "events", events);
@@ -182,7 +182,7 @@ void ask_subscribe(struct text *out, bool events, bool logs)
 	text_char(out, '}');
 }
 
-void ask_logs(struct text *out, uint64_t limit, uint64_t since)
+void client_encode_logs(struct text *out, uint64_t limit, uint64_t since)
 {
 	open_message(out, "logs");
 	text_json_u64(out, "limit", limit);
@@ -191,7 +191,7 @@ void ask_logs(struct text *out, uint64_t limit, uint64_t since)
 	text_char(out, '}');
 }
 
-void ask_admin(struct text *out, enum admin_act act, uint64_t lease, const char *reason)
+void client_encode_admin(struct text *out, enum admin_act act, uint64_t lease, const char *reason)
 {
 	open_message(out, "admin");
 	text_json_str(out, "act", message_act_name(act));
@@ -201,13 +201,13 @@ void ask_admin(struct text *out, enum admin_act act, uint64_t lease, const char 
 	text_char(out, '}');
 }
 
-void ask_open(struct text *out)
+void client_encode_open(struct text *out)
 {
 	open_message(out, "open");
 	text_char(out, '}');
 }
 
-void ask_reload(struct text *out)
+void client_encode_reload(struct text *out)
 {
 	open_message(out, "reload");
 	text_char(out, '}');

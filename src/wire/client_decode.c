@@ -1,19 +1,33 @@
-/* reply: what the broker says in a session, as a plain struct. Keeps no state. Called by libbaton
- * and by tests. */
-#include "wire/reply.h"
+/* client_decode: what the broker says in a session, as a plain struct. Keeps no state. Called by
+ * libbaton and by tests. */
+#include "wire/client_decode.h"
 
 #include <math.h>
 #include <string.h>
 
-static const char *const type_names[REPLY_TYPE_COUNT] = {
-	[REPLY_WELCOME] = "welcome", [REPLY_CLAIM] = "claim",         [REPLY_QUEUED] = "queued",
-	[REPLY_OFFERED] = "offered", [REPLY_GRANTED] = "granted",     [REPLY_YIELD] = "yield",
-	[REPLY_REVOKED] = "revoked", [REPLY_RELEASED] = "released",   [REPLY_TIMEOUT] = "timeout",
-	[REPLY_DENIED] = "denied",   [REPLY_RENEWED] = "renewed",     [REPLY_CHANGED] = "changed",
-	[REPLY_LENT] = "lent",       [REPLY_HEARTBEAT] = "heartbeat", [REPLY_OK] = "ok",
-	[REPLY_STATUS] = "status",   [REPLY_EVENT] = "event",         [REPLY_LOG] = "log",
-	[REPLY_KEEP] = "keep",       [REPLY_LINK] = "link",           [REPLY_RELOADED] = "reloaded",
-	[REPLY_CLOSE] = "close",
+static const char *const type_names[RECEIVED_TYPE_COUNT] = {
+	[RECEIVED_WELCOME] = "welcome",
+	[RECEIVED_CLAIM] = "claim",
+	[RECEIVED_QUEUED] = "queued",
+	[RECEIVED_OFFERED] = "offered",
+	[RECEIVED_GRANTED] = "granted",
+	[RECEIVED_YIELD] = "yield",
+	[RECEIVED_REVOKED] = "revoked",
+	[RECEIVED_RELEASED] = "released",
+	[RECEIVED_TIMEOUT] = "timeout",
+	[RECEIVED_DENIED] = "denied",
+	[RECEIVED_RENEWED] = "renewed",
+	[RECEIVED_CHANGED] = "changed",
+	[RECEIVED_LENT] = "lent",
+	[RECEIVED_HEARTBEAT] = "heartbeat",
+	[RECEIVED_OK] = "ok",
+	[RECEIVED_STATUS] = "status",
+	[RECEIVED_EVENT] = "event",
+	[RECEIVED_LOG] = "log",
+	[RECEIVED_KEEP] = "keep",
+	[RECEIVED_LINK] = "link",
+	[RECEIVED_RELOADED] = "reloaded",
+	[RECEIVED_CLOSE] = "close",
 };
 
 static uint64_t number(const struct json *object, const char *field)
@@ -34,12 +48,12 @@ static const char *text_of(const struct json *object, const char *field)
 	return json_text(json_get(object, field));
 }
 
-static enum reply_type type_of(const char *name)
+static enum received_type type_of(const char *name)
 {
-	for (int type = 0; type < REPLY_TYPE_COUNT; type++)
+	for (int type = 0; type < RECEIVED_TYPE_COUNT; type++)
 		if (type_names[type] && strcmp(type_names[type], name) == 0)
-			return (enum reply_type)type;
-	return REPLY_OTHER;
+			return (enum received_type)type;
+	return RECEIVED_OTHER;
 }
 
 static enum claim_state state_of(const char *name)
@@ -50,7 +64,7 @@ static enum claim_state state_of(const char *name)
 	return CLAIM_ENDED;
 }
 
-static void read_gpus(struct reply *r, const struct json *root)
+static void read_gpus(struct received *r, const struct json *root)
 {
 	const struct json *list = json_get(root, "gpus");
 	size_t count = json_count(list);
@@ -63,7 +77,7 @@ static void read_gpus(struct reply *r, const struct json *root)
 	}
 }
 
-static void read_times(struct reply *r, const struct json *root)
+static void read_times(struct received *r, const struct json *root)
 {
 	const struct json *position = json_get(root, "position");
 	const struct json *grace = json_get(root, "grace_ms");
@@ -78,19 +92,19 @@ static void read_times(struct reply *r, const struct json *root)
 	r->linger_ms = seconds_ms(root, "linger_s");
 }
 
-static void read_numbers(struct reply *r, const struct json *root)
+static void read_numbers(struct received *r, const struct json *root)
 {
 	r->ref = number(root, "ref");
 	r->lease = number(root, "lease");
 	r->fence = number(root, "fence");
 	r->epoch = number(root, "epoch");
-	r->other = number(root, r->type == REPLY_LENT ? "to" : "for_lease");
-	r->count = number(root, r->type == REPLY_CLOSE ? "code" : "count");
+	r->other = number(root, r->type == RECEIVED_LENT ? "to" : "for_lease");
+	r->count = number(root, r->type == RECEIVED_CLOSE ? "code" : "count");
 	r->retry_s = (int)number(root, "retry_after_s");
 	r->resumed = json_is(json_get(root, "resumed"), TREE_TRUE);
 }
 
-static void read_texts(struct reply *r, const struct json *root)
+static void read_texts(struct received *r, const struct json *root)
 {
 	r->session = text_of(root, "session");
 	r->server = text_of(root, "server");
@@ -102,19 +116,19 @@ static void read_texts(struct reply *r, const struct json *root)
 	r->why = text_of(json_get(root, "why"), "text");
 	r->estimate = text_of(root, "estimate");
 	r->sentence = text_of(root, "sentence");
-	r->text = text_of(root, r->type == REPLY_LINK ? "url" : "line");
+	r->text = text_of(root, r->type == RECEIVED_LINK ? "url" : "line");
 	const char *token = text_of(root, "token");
 	r->has_token = token && token_from_hex(token, strlen(token), &r->token);
 	const char *code = text_of(root, "code");
-	r->err = r->type == REPLY_DENIED ? err_from_name(code ? code : "") : ERR_NONE;
-	if (r->type == REPLY_CLAIM)
+	r->err = r->type == RECEIVED_DENIED ? err_from_name(code ? code : "") : ERR_NONE;
+	if (r->type == RECEIVED_CLAIM)
 		r->state = state_of(text_of(root, "state"));
 }
 
-int reply_parse(const char *text, size_t length, struct reply *ret_reply)
+int client_decode(const char *text, size_t length, struct received *ret_reply)
 {
-	struct reply *r = ret_reply;
-	*r = (struct reply){.type = REPLY_OTHER};
+	struct received *r = ret_reply;
+	*r = (struct received){.type = RECEIVED_OTHER};
 	int err = json_parse(text, length, LIMIT_SEND_BUFFER_BYTES, &r->parsed);
 	if (err < 0)
 		return err;
@@ -129,7 +143,7 @@ int reply_parse(const char *text, size_t length, struct reply *ret_reply)
 	return 0;
 }
 
-void reply_finish(struct reply *reply)
+void client_decode_finish(struct received *received)
 {
-	parsed_finish(&reply->parsed);
+	parsed_finish(&received->parsed);
 }

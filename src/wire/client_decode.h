@@ -1,39 +1,40 @@
-/* reply: the session protocol on the client's side, incoming: one message of the broker as a plain
- * struct. Used by libbaton and by tests. */
+/* client_decode: the session protocol on the client's side, incoming: one message of the broker as
+ * a plain struct. Used by libbaton and by tests. */
 #pragma once
 #include "core/types.h"
 #include "wire/json.h"
 
-enum reply_type {
-	REPLY_WELCOME,
-	REPLY_CLAIM,
-	REPLY_QUEUED,
-	REPLY_OFFERED,
-	REPLY_GRANTED,
-	REPLY_YIELD,
-	REPLY_KEEP,
-	REPLY_REVOKED,
-	REPLY_RELEASED,
-	REPLY_TIMEOUT,
-	REPLY_DENIED,
-	REPLY_RENEWED,
-	REPLY_CHANGED,
-	REPLY_LENT,
-	REPLY_HEARTBEAT,
-	REPLY_OK,
-	REPLY_STATUS, /* parsed.root is the whole status object */
-	REPLY_EVENT,  /* parsed.root is the event */
-	REPLY_LOG,    /* text is one line */
-	REPLY_LINK,   /* text is the URL */
-	REPLY_RELOADED,
-	REPLY_CLOSE, /* count is the close code, reason the words (line sessions) */
-	REPLY_OTHER, /* a type of a newer broker: ignore */
-	REPLY_TYPE_COUNT
+enum received_type {
+	RECEIVED_WELCOME,
+	RECEIVED_CLAIM,
+	RECEIVED_QUEUED,
+	RECEIVED_OFFERED,
+	RECEIVED_GRANTED,
+	RECEIVED_YIELD,
+	RECEIVED_KEEP,
+	RECEIVED_REVOKED,
+	RECEIVED_RELEASED,
+	RECEIVED_TIMEOUT,
+	RECEIVED_DENIED,
+	RECEIVED_RENEWED,
+	RECEIVED_CHANGED,
+	RECEIVED_LENT,
+	RECEIVED_HEARTBEAT,
+	RECEIVED_OK,
+	RECEIVED_STATUS, /* parsed.root is the whole status object */
+	RECEIVED_EVENT,  /* parsed.root is the event */
+	RECEIVED_LOG,    /* text is one line */
+	RECEIVED_LINK,   /* text is the URL */
+	RECEIVED_RELOADED,
+	RECEIVED_CLOSE, /* count is the close code, reason the words (line sessions) */
+	RECEIVED_OTHER, /* a type of a newer broker: ignore */
+	RECEIVED_TYPE_COUNT
 };
 
-/* Strings are borrowed until reply_finish, NULL when absent; numbers 0, times -1 when absent. */
-struct reply {
-	enum reply_type type;
+/* Strings are borrowed until client_decode_finish, NULL when absent; numbers 0, times -1 when
+ * absent. */
+struct received {
+	enum received_type type;
 	struct parsed parsed;
 	uint64_t ref, lease, fence, epoch;
 	uint64_t other; /* yield: for whom (claim); lent: to */
@@ -64,7 +65,7 @@ struct reply {
 	} gpus[LIMIT_GPUS];
 };
 
-/* 0 or a negative enum err with parsed.detail; reply_finish in any case. A field of a wrong type
- * reads as absent: the broker is trusted to mean well, not to be of this version. */
-int reply_parse(const char *text, size_t length, struct reply *ret_reply);
-void reply_finish(struct reply *reply);
+/* 0 or a negative enum err with parsed.detail; client_decode_finish in any case. A field of a wrong
+ * type reads as absent: the broker is trusted to mean well, not to be of this version. */
+int client_decode(const char *text, size_t length, struct received *ret_reply);
+void client_decode_finish(struct received *received);
