@@ -92,7 +92,7 @@ static void to_session(struct server *server, struct endpoint *endpoint,
 	facts.wire.linger_ms =
 		core_linger_ms(&server->active.settings.core, endpoint->session->binding);
 	text_clear(&server->body);
-	message_render(&server->body, send, &facts.wire);
+	session_encode(&server->body, send, &facts.wire);
 	deliver_body(server, endpoint->conn);
 	note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &facts);
 	if (send->msg == MSG_DENIED && endpoint->session->id == 0)
@@ -241,7 +241,7 @@ void deliver_render_line(struct text *scratch, struct text *out, const struct ob
 	render_time(scratch, line->at);
 	text_format(scratch, " %s %s", log_level_name(line->level), line->text);
 	text_clear(out);
-	message_render_log(out, scratch->bytes);
+	session_encode_log(out, scratch->bytes);
 }
 
 static void on_signal(void *ctx, const struct signal_effect *signal)

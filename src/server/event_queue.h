@@ -1,10 +1,10 @@
 /* queue: the events that callbacks queued for this loop turn, in order of arrival, each with all
  * that it points to. Queued events are used again, so a busy loop allocates nothing. */
 #pragma once
-#include "wire/message.h"
+#include "wire/session_decode.h"
 
 struct queued_event {
-	struct message_in in;         /* in.event is stepped; it may point into in.parsed and who */
+	struct session_request in;    /* in.event is stepped; it may point into in.parsed and who */
 	char who[LIMIT_ID_BYTES + 1]; /* an operator, or the principal that asks */
 	struct queued_event *next;    /* queue.head or queue.unused */
 };

@@ -47,7 +47,7 @@ void facts_told(const struct core *core, uint64_t claim, struct mono_ms now, str
 static void fill_place(struct facts *facts, const struct core *core, uint64_t claim,
 		       struct mono_ms now, struct wall_ms wall)
 {
-	struct message_facts *wire = &facts->wire;
+	struct encode_context *wire = &facts->wire;
 	struct claim_view ahead;
 	wire->position = core_position(core, claim);
 	if (wire->position < 0)
@@ -57,7 +57,7 @@ static void fill_place(struct facts *facts, const struct core *core, uint64_t cl
 	core_why(core, claim, now, &facts->why);
 	wire->why = &facts->why;
 	wire->holder_name = facts_in_the_way(core, &facts->why, now, facts->names);
-	for (uint32_t i = 0; i < MESSAGE_AHEAD_MAX && i < wire->position; i++)
+	for (uint32_t i = 0; i < AHEAD_NAMES_MAX && i < wire->position; i++)
 		if (core_waiter_at(core, i, now, &ahead))
 			wire->ahead[wire->ahead_count++] = ahead.rec->name;
 }
@@ -66,7 +66,7 @@ void facts_fill(struct facts *facts, const struct core *core, const struct core_
 		uint64_t epoch, struct mono_ms now, struct wall_ms wall,
 		const struct send_effect *send)
 {
-	facts->wire = (struct message_facts){
+	facts->wire = (struct encode_context){
 		.config = config, .epoch = epoch, .server = "baton/" BATON_VERSION};
 	if (send->msg == MSG_QUEUED)
 		fill_place(facts, core, send->lease, now, wall);

@@ -1,12 +1,12 @@
 /* facts: what a message says besides its effect, looked up in the core when it is written. */
 #pragma once
 #include "core/view.h"
-#include "wire/message.h"
+#include "wire/session_decode.h"
 
 enum { FACTS_NAMES_BYTES = WHY_NAMED_MAX * (LIMIT_ID_BYTES + 2) + 32 };
 
 struct facts {
-	struct message_facts wire; /* points into `why` and the core: good until the next step */
+	struct encode_context wire; /* points into `why` and the core: good until the next step */
 	struct why why;
 	char names[FACTS_NAMES_BYTES];
 };

@@ -66,10 +66,10 @@ bool monitoring_send_clients(struct server *server, uint64_t conn)
 
 /* From the newest back to the oldest that is wanted and fits, for those who read them want the
  * newest; then sent in their order. */
-bool monitoring_send_events(struct server *server, uint64_t conn, const struct message_in *in)
+bool monitoring_send_events(struct server *server, uint64_t conn, const struct session_request *in)
 {
 	const struct observers *observers = &server->observers;
-	size_t ends[MESSAGE_EVENTS_MAX], count = 0, most = room(server, conn);
+	size_t ends[EVENT_ROWS_MAX], count = 0, most = room(server, conn);
 	struct text *rows = &server->body;
 	if (most == 0)
 		return false;
@@ -89,7 +89,7 @@ bool monitoring_send_events(struct server *server, uint64_t conn, const struct m
 		session_send(server->endpoints.net, conn, rows->bytes + begin, ends[i] - begin);
 	}
 	text_clear(rows);
-	message_render_ok(rows, count);
+	session_encode_ok(rows, count);
 	deliver_body(server, conn);
 	return true;
 }

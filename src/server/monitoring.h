@@ -1,7 +1,7 @@
 /* monitoring: what pages that watch ask for in a session: who is connected, what happened, how much
  * VRAM was in use. Each is answered at once and bounded by what the connection may leave unread. */
 #pragma once
-#include "wire/message.h"
+#include "wire/session_decode.h"
 
 struct server;
 
@@ -14,5 +14,5 @@ enum {
 
 /* False: the session has not read what it was sent before, and nothing was sent. */
 bool monitoring_send_clients(struct server *server, uint64_t conn);
-bool monitoring_send_events(struct server *server, uint64_t conn, const struct message_in *in);
+bool monitoring_send_events(struct server *server, uint64_t conn, const struct session_request *in);
 bool monitoring_send_samples(struct server *server, uint64_t conn);

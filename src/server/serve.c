@@ -48,7 +48,7 @@ static void tell_request(struct server *server, struct endpoint *endpoint)
 static void end_stream(struct server *server, struct endpoint *endpoint)
 {
 	text_clear(&server->body);
-	message_render_denied(&server->body, 0, ERR_DRAINING, NULL);
+	session_encode_denied(&server->body, 0, ERR_DRAINING, NULL);
 	text_clear(&server->line);
 	answer_sse(&server->line, 0, "denied", server->body.bytes);
 	http_stream_write(server->endpoints.net, endpoint->conn, server->line.bytes,

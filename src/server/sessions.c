@@ -18,7 +18,7 @@
 static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
 {
 	text_clear(&server->body);
-	message_render_denied(&server->body, ref, err, detail && detail[0] ? detail : NULL);
+	session_encode_denied(&server->body, ref, err, detail && detail[0] ? detail : NULL);
 	deliver_body(server, conn);
 }
 
@@ -134,7 +134,7 @@ static bool secret_counts(struct server *server, struct endpoint *endpoint,
 
 static void on_hello(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
-	struct message_in *in = &queued->in;
+	struct session_request *in = &queued->in;
 	struct endpoint_session *session = endpoint->session;
 	const struct net_peer *peer = &session->peer;
 	enum access_right rights = session->rights;
@@ -210,7 +210,7 @@ static void on_admin(struct server *server, struct endpoint *endpoint, struct qu
 }
 
 static void on_subscribe(struct server *server, struct endpoint *endpoint,
-			 const struct message_in *in)
+			 const struct session_request *in)
 {
 	struct observers *observers = &server->observers;
 	observers->subscribers += (unsigned)in->events - (unsigned)endpoint->session->events;
@@ -218,11 +218,11 @@ static void on_subscribe(struct server *server, struct endpoint *endpoint,
 	endpoint->session->events = in->events;
 	endpoint->session->logs = in->logs;
 	text_clear(&server->body);
-	message_render_ok(&server->body, 0);
+	session_encode_ok(&server->body, 0);
 	deliver_body(server, endpoint->conn);
 }
 
-static void send_logs(struct server *server, uint64_t conn, const struct message_in *in)
+static void send_logs(struct server *server, uint64_t conn, const struct session_request *in)
 {
 	const struct observers *observers = &server->observers;
 	uint64_t first = observers->line_oldest, count = 0;
@@ -239,15 +239,15 @@ static void send_logs(struct server *server, uint64_t conn, const struct message
 		count++;
 	}
 	text_clear(&server->body);
-	message_render_ok(&server->body, count);
+	session_encode_ok(&server->body, count);
 	deliver_body(server, conn);
 }
 
 /* The long answers of watch.c, which wait for nobody who does not read. */
-static void send_watched(struct server *server, uint64_t conn, const struct message_in *in)
+static void send_watched(struct server *server, uint64_t conn, const struct session_request *in)
 {
-	bool sent = in->kind == MESSAGE_CLIENTS  ? monitoring_send_clients(server, conn)
-		    : in->kind == MESSAGE_EVENTS ? monitoring_send_events(server, conn, in)
+	bool sent = in->kind == REQUEST_CLIENTS  ? monitoring_send_clients(server, conn)
+		    : in->kind == REQUEST_EVENTS ? monitoring_send_events(server, conn, in)
 						 : monitoring_send_samples(server, conn);
 	if (!sent)
 		deny(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
@@ -261,7 +261,7 @@ static void send_link(struct server *server, uint64_t conn)
 	text_format(&server->line, "%s/?open=%s", server->home,
 		    page_link_new(&server->access.keys, random, loop_now()));
 	text_clear(&server->body);
-	message_render_link(&server->body, server->line.bytes);
+	session_encode_link(&server->body, server->line.bytes);
 	deliver_body(server, conn);
 	explicit_bzero(server->line.bytes, server->line.length);
 	explicit_bzero(random, sizeof random);
@@ -282,28 +282,28 @@ static void reload_for(struct server *server, uint64_t conn)
 	     word = strtok_r(NULL, ", ", &save))
 		words[count++] = word;
 	text_clear(&server->body);
-	message_render_reloaded(&server->body, words, count);
+	session_encode_reloaded(&server->body, words, count);
 	deliver_body(server, conn);
 }
 
 /* Of itself alone: its own rows of the status, and what asks for nothing but an `ok`. */
-static bool site_may_ask(const struct message_in *in)
+static bool site_may_ask(const struct session_request *in)
 {
-	return in->kind == MESSAGE_STATUS ||
-	       (in->kind == MESSAGE_SUBSCRIBE && !in->events && !in->logs) ||
-	       (in->kind == MESSAGE_EVENTS && in->limit == 0);
+	return in->kind == REQUEST_STATUS ||
+	       (in->kind == REQUEST_SUBSCRIBE && !in->events && !in->logs) ||
+	       (in->kind == REQUEST_EVENTS && in->limit == 0);
 }
 
 /* A well-formed message of a session that said hello. Who has shown nothing but a secret that the
  * core has not judged yet learns nothing; its events meet the core's own refusal. */
 static void on_said(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
-	struct message_in *in = &queued->in;
+	struct session_request *in = &queued->in;
 	bool for_admins =
-		in->kind == MESSAGE_ADMIN || in->kind == MESSAGE_OPEN || in->kind == MESSAGE_RELOAD;
+		in->kind == REQUEST_ADMIN || in->kind == REQUEST_OPEN || in->kind == REQUEST_RELOAD;
 	enum access_right rights = endpoint->session->rights;
-	bool event = in->kind == MESSAGE_EVENT || in->kind == MESSAGE_ADMIN;
-	bool asks = !event && in->kind != MESSAGE_ABOUT;
+	bool event = in->kind == REQUEST_EVENT || in->kind == REQUEST_ADMIN;
+	bool asks = !event && in->kind != REQUEST_ABOUT;
 	bool stranger = rights == ACCESS_NONE && (asks || for_admins);
 	if (stranger || (for_admins && rights < ACCESS_ADMIN) ||
 	    (rights == ACCESS_QUEUE && asks && !site_may_ask(in))) {
@@ -316,38 +316,38 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		event_queue_event(&server->broker.queue, EVENT_ALIVE,
 				  party_of(PARTY_SESSION, endpoint->conn));
 	switch (in->kind) {
-	case MESSAGE_EVENT:
+	case REQUEST_EVENT:
 		on_event(server, endpoint, queued);
 		return;
-	case MESSAGE_ADMIN:
+	case REQUEST_ADMIN:
 		on_admin(server, endpoint, queued);
 		return;
-	case MESSAGE_STATUS:
+	case REQUEST_STATUS:
 		if (!status_stream_begin(server, endpoint->conn, true, in->limit))
 			deny(server, endpoint->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
-	case MESSAGE_SUBSCRIBE:
+	case REQUEST_SUBSCRIBE:
 		on_subscribe(server, endpoint, in);
 		break;
-	case MESSAGE_LOGS:
+	case REQUEST_LOGS:
 		send_logs(server, endpoint->conn, in);
 		break;
-	case MESSAGE_ABOUT:
+	case REQUEST_ABOUT:
 		about_merge(&endpoint->session->about, &in->about);
 		break;
-	case MESSAGE_CLIENTS:
-	case MESSAGE_EVENTS:
-	case MESSAGE_SAMPLES:
+	case REQUEST_CLIENTS:
+	case REQUEST_EVENTS:
+	case REQUEST_SAMPLES:
 		send_watched(server, endpoint->conn, in);
 		break;
-	case MESSAGE_OPEN:
+	case REQUEST_OPEN:
 		send_link(server, endpoint->conn);
 		break;
-	case MESSAGE_RELOAD:
+	case REQUEST_RELOAD:
 		reload_for(server, endpoint->conn);
 		break;
-	case MESSAGE_HELLO:
-		assert(false && "message_parse takes hello before the name is known only");
+	case REQUEST_HELLO:
+		assert(false && "session_decode takes hello before the name is known only");
 		break;
 	}
 	event_queue_drop(&server->broker.queue, queued);
@@ -365,8 +365,8 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 		endpoint->session->seen = loop_now();
 	struct wire_context wire = server->active.wire;
 	wire.principal = endpoint->session->principal;
-	int rc = message_parse(text, length, &wire, greeted ? endpoint->session->name : NULL,
-			       &queued->in);
+	int rc = session_decode(text, length, &wire, greeted ? endpoint->session->name : NULL,
+				&queued->in);
 	if (rc == 0 && greeted) {
 		on_said(server, endpoint, queued);
 		return;
@@ -426,7 +426,7 @@ struct mono_ms sessions_wake(const struct server *server)
 void sessions_tell_reload(struct server *server, const char *path)
 {
 	text_clear(&server->body);
-	message_render_reload(&server->body, path);
+	session_encode_reload(&server->body, path);
 	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
 	{
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);

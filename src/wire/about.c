@@ -1,6 +1,6 @@
 /* about: reads, keeps and shows what a client says of itself. All texts are names, so none can end
  * a line, reorder what stands beside it or be empty; whoever shows one still shows it as text.
- * Called by message.c, by the sessions, and by watch.c of this folder. */
+ * Called by session_decode.c, by the sessions, and by watch.c of this folder. */
 #include "wire/about.h"
 
 #include <stdio.h>

@@ -51,7 +51,7 @@ void answer_ok(struct text *body, struct answer *ret_answer)
 }
 
 static void add_grant(struct text *body, const struct send_effect *send,
-		      const struct message_facts *facts)
+		      const struct encode_context *facts)
 {
 	part_token(body, &send->token);
 	text_json_u64(body, "lease", send->lease);
@@ -63,7 +63,7 @@ static void add_grant(struct text *body, const struct send_effect *send,
 
 /* Done: one word in `status`, and what more there is to say. */
 static void answer_done(struct text *body, const struct send_effect *send,
-			const struct message_facts *facts, struct answer *ret_answer)
+			const struct encode_context *facts, struct answer *ret_answer)
 {
 	enum message msg = send->msg;
 	text_char(body, '{');
@@ -84,7 +84,7 @@ static void answer_done(struct text *body, const struct send_effect *send,
 }
 
 bool answer_effect(struct text *body, enum route_id route, const struct send_effect *send,
-		   const struct message_facts *facts, struct answer *ret_answer)
+		   const struct encode_context *facts, struct answer *ret_answer)
 {
 	switch (send->msg) {
 	case MSG_GRANTED:
@@ -143,7 +143,7 @@ void answer_sse_keepalive(struct text *out)
 }
 
 bool answer_stream(struct text *out, const struct send_effect *send,
-		   const struct message_facts *facts, bool *ret_last)
+		   const struct encode_context *facts, bool *ret_last)
 {
 	enum message msg = send->msg;
 	bool last = msg == MSG_REVOKED || msg == MSG_RELEASED || msg == MSG_TIMEOUT ||
@@ -154,7 +154,7 @@ bool answer_stream(struct text *out, const struct send_effect *send,
 	text_str(out, "event: ");
 	text_str(out, message_type_name(msg));
 	text_str(out, "\ndata: ");
-	message_render(out, send, facts);
+	session_encode(out, send, facts);
 	text_str(out, "\n\n");
 	return true;
 }

@@ -1,8 +1,8 @@
 /* answer: HTTP answers and streams of the lock routes, from the core's effects. The predecessor's
  * keys (`status`, `msg`) stand beside {error:{code, message, retry_after_s?}}. */
 #pragma once
-#include "wire/message.h"
 #include "wire/route.h"
+#include "wire/session_decode.h"
 
 struct answer {
 	int status;
@@ -15,14 +15,14 @@ void answer_error(struct text *body, int err, const char *detail, struct answer 
 /* The answer that an effect gives to a request on this route. false: it is none (queued, offered:
  * the request stays parked) and nothing was written. */
 bool answer_effect(struct text *body, enum route_id route, const struct send_effect *send,
-		   const struct message_facts *facts, struct answer *ret_answer);
+		   const struct encode_context *facts, struct answer *ret_answer);
 /* {"status":"ok"} and the like: what needs no effect. */
 void answer_ok(struct text *body, struct answer *ret_answer);
 
 /* One Server-Sent Event of a lock stream: queued, granted, yield, revoked, released, timeout,
  * denied. false: nothing to say. *ret_last: the stream ends after it. */
 bool answer_stream(struct text *out, const struct send_effect *send,
-		   const struct message_facts *facts, bool *ret_last);
+		   const struct encode_context *facts, bool *ret_last);
 /* `id:` (0: none), `event:` and `data:` of one ready-made JSON object. */
 void answer_sse(struct text *out, uint64_t id, const char *event, const char *json);
 void answer_sse_keepalive(struct text *out); /* a comment line */

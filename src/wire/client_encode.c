@@ -40,7 +40,7 @@ static void optional_true(struct text *out, const char *key, bool value)
 void client_encode_hello(struct text *out, const struct client_hello *hello)
 {
 	open_message(out, "hello");
-	text_json_i64(out, "version", MESSAGE_VERSION);
+	text_json_i64(out, "version", PROTOCOL_VERSION);
 	text_json_str(out, "id", hello->name);
 	optional_text(out, "token", hello->token);
 	optional_text(out, "resume", hello->resume);

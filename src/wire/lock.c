@@ -1,6 +1,6 @@
 /* lock: claims and their ends as JSON bodies, turned into events. Judges form and range only;
  * whether a claim fits or a token is good is the core's to say. Called by the server and by
- * message.c. */
+ * session_decode.c. */
 #include "wire/lock.h"
 
 #include <fnmatch.h>

@@ -1,19 +1,19 @@
 /* parts: the pieces of JSON that session messages, HTTP answers and status rows share. Inside wire
  * only. Each adds fields to an open object, or one value. */
 #pragma once
-#include "wire/message.h"
+#include "wire/session_decode.h"
 
 /* "gpu": name of the first, "gpus": [{index, name, uuid?}..]; nothing for an empty mask. */
 void part_gpus(struct text *out, uint32_t mask, const struct core_config *config);
 /* position, ahead, what part_told adds, sentence, why. */
-void part_place(struct text *out, const struct message_facts *facts);
+void part_place(struct text *out, const struct encode_context *facts);
 /* "token": 32 hex digits, unless it is all zero. */
 void part_token(struct text *out, const struct token *token);
 /* code, message, detail?, retry_after_s?. `err` with or without minus. */
 void part_error(struct text *out, int err, const char *detail);
 /* reason, for_lease?, for?, grace_ms. */
 void part_yield(struct text *out, const struct send_effect *send,
-		const struct message_facts *facts);
+		const struct encode_context *facts);
 /* expires_in_s, and yield and reason while the holder is asked to give way. */
 void part_renewed(struct text *out, const struct send_effect *send);
 /* {"code","text","holder"?,"gives_way_in_s"?}. */

@@ -88,7 +88,7 @@ void watch_samples_end(struct text *out)
 	text_str(out, "]}");
 }
 
-void message_render_reload(struct text *out, const char *path)
+void session_encode_reload(struct text *out, const char *path)
 {
 	text_str(out, "{\"type\":\"reload\"");
 	text_json_str(out, "path", path);

@@ -37,4 +37,4 @@ void watch_samples_add(struct text *out, const struct watch_series *gpu);
 void watch_samples_end(struct text *out);
 
 /* A file of the pages was changed: {"type":"reload","path":..}, for development only. */
-void message_render_reload(struct text *out, const char *path);
+void session_encode_reload(struct text *out, const char *path);

@@ -1,5 +1,5 @@
 /* why: the sentences of WHY_TABLE with their fields filled, for status, `queued` and baton why.
- * Decides nothing about waiting. Called by render.c and message_render.c. */
+ * Decides nothing about waiting. Called by render.c and session_encode.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

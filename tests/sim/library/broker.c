@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "town.h"
-#include "wire/message.h"
+#include "wire/session_decode.h"
 
 static const struct wire_context *context(const struct town *town)
 {
@@ -41,7 +41,7 @@ static void send_effect(struct town *town, const struct effect *fx)
 	int conn = (int)fx->to.id - 1;
 	if (conn < 0 || !town->conns[conn].broker_open)
 		return;
-	const struct message_facts facts = {
+	const struct encode_context facts = {
 		.config = &town->config,
 		.epoch = town->journal.epoch,
 		.linger_ms = core_linger_ms(&town->config, BIND_NATIVE),
@@ -51,7 +51,7 @@ static void send_effect(struct town *town, const struct effect *fx)
 	};
 	struct text out;
 	text_init(&out);
-	message_render(&out, &fx->send, &facts);
+	session_encode(&out, &fx->send, &facts);
 	send_text(town, conn, out.bytes);
 	text_finish(&out);
 	town->revokes += fx->send.msg == MSG_REVOKED;
@@ -110,7 +110,7 @@ void broker_tick(struct town *town)
 	flush(town);
 }
 
-static void hear_hello(struct town *town, int conn, struct message_in *in)
+static void hear_hello(struct town *town, int conn, struct session_request *in)
 {
 	const struct process *process = &town->processes[town->conns[conn].process];
 	in->event.session.binding = BIND_NATIVE;
@@ -124,23 +124,23 @@ static void hear_hello(struct town *town, int conn, struct message_in *in)
 void broker_hear(struct town *town, int conn, const char *text)
 {
 	struct conn *from = &town->conns[conn];
-	struct message_in in;
+	struct session_request in;
 	if (!town->up || !from->broker_open || !*text)
 		return;
-	int r = message_parse(text, strlen(text), context(town), *from->name ? from->name : NULL,
-			      &in);
+	int r = session_decode(text, strlen(text), context(town), *from->name ? from->name : NULL,
+			       &in);
 	if (r < 0)
 		town_fail(town, "the library said what the broker refuses (%s): %s",
 			  in.parsed.detail, text);
-	if (in.kind == MESSAGE_HELLO)
+	if (in.kind == REQUEST_HELLO)
 		hear_hello(town, conn, &in);
 	in.event.from = (struct party){PARTY_SESSION, (uint64_t)conn + 1};
-	if (in.kind == MESSAGE_HELLO || in.kind == MESSAGE_EVENT) {
+	if (in.kind == REQUEST_HELLO || in.kind == REQUEST_EVENT) {
 		if (in.event.type == EVENT_ACQUIRE)
 			in.event.acquire.binding = BIND_NATIVE;
 		step(town, &in.event);
 	}
-	message_finish(&in);
+	session_request_finish(&in);
 	broker_tick(town);
 }
 

@@ -13,7 +13,7 @@
 #define HEX "00112233445566778899aabbccddeeff"
 
 static struct core_config config = {.gpu_count = 1, .gpus = {{.name = "gpu0", .uuid = "GPU-6f1d"}}};
-static const struct message_facts facts = {.config = &config};
+static const struct encode_context facts = {.config = &config};
 
 static void expect(enum route_id route, const struct send_effect *send, int status, int retry_s,
 		   const char *body)

@@ -14,7 +14,7 @@
 #include "golden.h"
 #include "wire/client_decode.h"
 #include "wire/client_encode.h"
-#include "wire/message.h"
+#include "wire/session_decode.h"
 #include "wire/watch.h"
 
 #define HEX "00112233445566778899aabbccddeeff"
@@ -37,10 +37,10 @@ static struct token token(void)
 }
 
 /* Compares `out` with client/NAME.json, parses it as the broker does, and clears it. */
-static void asked(struct text *out, const char *file, const char *name, struct message_in *m)
+static void asked(struct text *out, const char *file, const char *name, struct session_request *m)
 {
 	golden_check(file, out->bytes);
-	int err = message_parse(out->bytes, out->length, &ctx, name, m);
+	int err = session_decode(out->bytes, out->length, &ctx, name, m);
 	if (err)
 		print_error("%s: %s\n", file, m->parsed.detail);
 	assert_int_equal(err, 0);
@@ -52,19 +52,19 @@ static void test_ask_hello(void **state)
 {
 	(void)state;
 	struct text out;
-	struct message_in m;
+	struct session_request m;
 	text_init(&out);
 	client_encode_hello(&out, &(struct client_hello){.name = "trainer"});
 	asked(&out, "client-hello.json", NULL, &m);
-	assert_int_equal(m.kind, MESSAGE_HELLO);
-	message_finish(&m);
+	assert_int_equal(m.kind, REQUEST_HELLO);
+	session_request_finish(&m);
 	client_encode_hello(&out, &(struct client_hello){.name = "tab",
 							 .token = "install-token",
 							 .resume = "17-" HEX});
 	asked(&out, "client-hello-resume.json", NULL, &m);
 	assert_string_equal(m.token, "install-token");
 	assert_memory_equal(m.event.session.resume, token().b, 16);
-	message_finish(&m);
+	session_request_finish(&m);
 	text_finish(&out);
 }
 
@@ -73,7 +73,7 @@ static void test_ask_acquire(void **state)
 {
 	(void)state;
 	struct text out;
-	struct message_in m;
+	struct session_request m;
 	text_init(&out);
 	client_encode_acquire(&out, &(struct client_acquire){.ref = 1});
 	asked(&out, "client-acquire.json", "tab", &m);
@@ -81,7 +81,7 @@ static void test_ask_acquire(void **state)
 	assert_int_equal(m.event.acquire.ref, 1);
 	assert_int_equal(m.event.acquire.need.slots, 1);
 	assert_int_equal(m.event.acquire.timeout_ms, 120000);
-	message_finish(&m);
+	session_request_finish(&m);
 	const struct client_acquire all = {.ref = 2,
 					   .class_name = "chat",
 					   .gpu = "big",
@@ -118,12 +118,12 @@ static void test_ask_acquire(void **state)
 	assert_int_equal(m.event.acquire.host, 8);
 	assert_true(m.event.acquire.guests == 4 && m.event.acquire.guests_open);
 	assert_string_equal(m.event.acquire.label, "llama-3-8b");
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_acquire(
 		&out, &(struct client_acquire){.ref = 3, .timeout_given = true, .timeout_ms = -1});
 	asked(&out, "client-acquire-for-ever.json", "tab", &m);
 	assert_true(m.event.acquire.timeout_ms < 0);
-	message_finish(&m);
+	session_request_finish(&m);
 	text_finish(&out);
 }
 
@@ -132,55 +132,55 @@ static void test_ask_lease(void **state)
 {
 	(void)state;
 	struct text out;
-	struct message_in m;
+	struct session_request m;
 	text_init(&out);
 	client_encode_accept(&out, 7);
 	asked(&out, "client-accept.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_ACCEPT);
 	assert_int_equal(m.event.lease, 7);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_cancel(&out, 2);
 	asked(&out, "client-cancel.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_CANCEL);
 	assert_int_equal(m.event.ref, 2);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_release(&out, 7, false);
 	asked(&out, "client-release.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_RELEASE);
 	assert_int_equal(m.event.release.lease, 7);
 	assert_false(m.event.release.requeue);
 	assert_null(m.event.release.token);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_release(&out, 7, true);
 	asked(&out, "client-release-requeue.json", "tab", &m);
 	assert_true(m.event.release.requeue);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_yielding(&out, 7, 800);
 	asked(&out, "client-yielding.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_YIELDING);
 	assert_int_equal(m.event.renew.ttl_ms, 800);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_renew(&out, 7);
 	asked(&out, "client-renew.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_RENEW);
 	assert_null(m.event.renew.token);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_ready(&out, 7);
 	asked(&out, "client-ready.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_READY);
 	assert_int_equal(m.event.renew.lease, 7);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_change(&out, 7, 0, 6144);
 	asked(&out, "client-change.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_CHANGE);
 	assert_int_equal(m.event.change.need.slots, 0);
 	assert_int_equal(m.event.change.need.vram_bytes, UINT64_C(6144) << 20);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_lend(&out, 7, 8);
 	asked(&out, "client-lend.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_LEND);
 	assert_int_equal(m.event.lend.to, 8);
-	message_finish(&m);
+	session_request_finish(&m);
 	text_finish(&out);
 }
 
@@ -189,7 +189,7 @@ static void test_ask_processes(void **state)
 {
 	(void)state;
 	struct text out;
-	struct message_in m;
+	struct session_request m;
 	text_init(&out);
 	client_encode_processes(
 		&out, &(struct client_processes){.pids = (pid_t[]){4711, 4712},
@@ -203,11 +203,11 @@ static void test_ask_processes(void **state)
 	assert_int_equal(m.named.v[1].pid, 4712);
 	assert_int_equal(m.named.keeper, 4712);
 	assert_string_equal(m.named.cgroup, "/sys/fs/cgroup/user.slice/job.scope");
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_processes(&out, &(struct client_processes){0});
 	asked(&out, "client-processes-none.json", "tab", &m);
 	assert_true(m.named.count == 0 && m.named.cgroup[0] == '\0');
-	message_finish(&m);
+	session_request_finish(&m);
 	text_finish(&out);
 }
 
@@ -216,55 +216,55 @@ static void test_ask_rest(void **state)
 {
 	(void)state;
 	struct text out;
-	struct message_in m;
+	struct session_request m;
 	text_init(&out);
 	client_encode_alive(&out);
 	asked(&out, "client-alive.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_ALIVE);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_bye(&out);
 	asked(&out, "client-bye.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_BYE);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_status(&out, 50);
 	asked(&out, "client-status.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_STATUS);
+	assert_int_equal(m.kind, REQUEST_STATUS);
 	assert_int_equal(m.limit, 50);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_subscribe(&out, true, false);
 	asked(&out, "client-subscribe.json", "tab", &m);
-	assert_true(m.kind == MESSAGE_SUBSCRIBE && m.events && !m.logs);
-	message_finish(&m);
+	assert_true(m.kind == REQUEST_SUBSCRIBE && m.events && !m.logs);
+	session_request_finish(&m);
 	client_encode_logs(&out, 20, 12);
 	asked(&out, "client-logs.json", "tab", &m);
-	assert_true(m.kind == MESSAGE_LOGS && m.limit == 20 && m.since == 12);
-	message_finish(&m);
+	assert_true(m.kind == REQUEST_LOGS && m.limit == 20 && m.since == 12);
+	session_request_finish(&m);
 	client_encode_admin(&out, ADMIN_REVOKE, 7, "maintenance");
 	asked(&out, "client-admin.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_ADMIN);
+	assert_int_equal(m.kind, REQUEST_ADMIN);
 	assert_int_equal(m.event.type, EVENT_ADMIN);
 	assert_int_equal(m.event.admin.act, ADMIN_REVOKE);
 	assert_int_equal(m.event.admin.lease, 7);
 	assert_string_equal(m.event.admin.reason, "maintenance");
 	assert_string_equal(m.event.admin.who, "tab");
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_admin(&out, ADMIN_FORCE_RELEASE_ALL, 0, NULL);
 	asked(&out, "client-admin-all.json", "tab", &m);
 	assert_int_equal(m.event.admin.act, ADMIN_FORCE_RELEASE_ALL);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_admin(&out, ADMIN_CANCEL, 8, "wrong model");
 	asked(&out, "client-admin-cancel.json", "tab", &m);
 	assert_int_equal(m.event.admin.act, ADMIN_CANCEL);
 	assert_int_equal(m.event.admin.lease, 8);
-	message_finish(&m);
+	session_request_finish(&m);
 	client_encode_open(&out);
 	asked(&out, "client-open.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_OPEN);
-	message_finish(&m);
+	assert_int_equal(m.kind, REQUEST_OPEN);
+	session_request_finish(&m);
 	client_encode_reload(&out);
 	asked(&out, "client-reload.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_RELOAD);
-	message_finish(&m);
+	assert_int_equal(m.kind, REQUEST_RELOAD);
+	session_request_finish(&m);
 	text_finish(&out);
 }
 
@@ -273,13 +273,13 @@ static void test_ask_of_pages(void **state)
 {
 	(void)state;
 	struct text out;
-	struct message_in m;
+	struct session_request m;
 	text_init(&out);
 	text_str(&out, "{\"type\":\"about\",\"page\":\"Console\",\"visible\":true,"
 		       "\"stalled_ms\":0,\"adapter\":\"nvidia ampere\","
 		       "\"clamped\":\"maxBufferSize\",\"vram_mb\":512}");
 	asked(&out, "client-about.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_ABOUT);
+	assert_int_equal(m.kind, REQUEST_ABOUT);
 	assert_string_equal(m.about.page, "Console");
 	assert_string_equal(m.about.adapter, "nvidia ampere");
 	assert_string_equal(m.about.clamped, "maxBufferSize");
@@ -287,35 +287,35 @@ static void test_ask_of_pages(void **state)
 	assert_true(m.about.visible && m.about.visible_known);
 	assert_true(m.about.stalled_known && m.about.stalled_ms == 0);
 	assert_true(m.about.vram_known && m.about.vram_mb == 512);
-	message_finish(&m);
+	session_request_finish(&m);
 	text_str(&out, "{\"type\":\"about\",\"origin\":\"https://app.example\"}");
 	asked(&out, "client-about-origin.json", "tab", &m);
 	assert_string_equal(m.about.origin, "https://app.example");
 	assert_false(m.about.visible_known || m.about.stalled_known || m.about.vram_known);
-	message_finish(&m);
+	session_request_finish(&m);
 	text_str(&out, "{\"type\":\"clients\"}");
 	asked(&out, "client-clients.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_CLIENTS);
-	message_finish(&m);
+	assert_int_equal(m.kind, REQUEST_CLIENTS);
+	session_request_finish(&m);
 	text_str(&out, "{\"type\":\"events\",\"limit\":100,\"since\":300000000012}");
 	asked(&out, "client-events.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_EVENTS);
+	assert_int_equal(m.kind, REQUEST_EVENTS);
 	assert_true(m.limit == 100 && m.since == UINT64_C(300000000012));
-	message_finish(&m);
+	session_request_finish(&m);
 	text_str(&out, "{\"type\":\"samples\"}");
 	asked(&out, "client-samples.json", "tab", &m);
-	assert_int_equal(m.kind, MESSAGE_SAMPLES);
-	message_finish(&m);
+	assert_int_equal(m.kind, REQUEST_SAMPLES);
+	session_request_finish(&m);
 	text_finish(&out);
 }
 
 /* Renders, compares with broker-NAME.json, parses as the client does. The caller finishes *r. */
-static void said(struct send_effect *send, const struct message_facts *facts, const char *file,
+static void said(struct send_effect *send, const struct encode_context *facts, const char *file,
 		 struct received *r)
 {
 	struct text out;
 	text_init(&out);
-	message_render(&out, send, facts);
+	session_encode(&out, send, facts);
 	golden_check(file, out.bytes);
 	assert_int_equal(client_decode(out.bytes, out.length, r), 0);
 	text_finish(&out);
@@ -325,11 +325,11 @@ static void said(struct send_effect *send, const struct message_facts *facts, co
 static void test_welcome(void **state)
 {
 	(void)state;
-	struct message_facts facts = {.config = &config,
-				      .epoch = 3,
-				      .linger_ms = 2000,
-				      .server = "baton/0.1.0",
-				      .rights = "token"};
+	struct encode_context facts = {.config = &config,
+				       .epoch = 3,
+				       .linger_ms = 2000,
+				       .server = "baton/0.1.0",
+				       .rights = "token"};
 	struct send_effect send = {.msg = MSG_WELCOME, .lease = 17, .token = token()};
 	struct received r;
 	said(&send, &facts, "broker-welcome.json", &r);
@@ -358,7 +358,7 @@ static void test_welcome(void **state)
 static void test_claim(void **state)
 {
 	(void)state;
-	struct message_facts facts = {.config = &config};
+	struct encode_context facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_CLAIM, .ref = 2, .lease = 7, .state = CLAIM_QUEUED};
 	struct received r;
 	said(&send, &facts, "broker-claim-queued.json", &r);
@@ -381,16 +381,16 @@ static void test_queued(void **state)
 {
 	(void)state;
 	const struct why why = {.code = WHY_HOLDER, .holder = 5, .gpu = 0, .left_ms = 48000};
-	struct message_facts facts = {.config = &config,
-				      .has_place = true,
-				      .position = 1,
-				      .told = {.estimate = {.p50_ms = 29500, .p90_ms = 74100},
-					       .bound_ms = 95500,
-					       .wall = {UINT64_C(1766447001000)}},
-				      .why = &why,
-				      .holder_name = "Root \"Mic\"",
-				      .ahead = {"first", "second"},
-				      .ahead_count = 2};
+	struct encode_context facts = {.config = &config,
+				       .has_place = true,
+				       .position = 1,
+				       .told = {.estimate = {.p50_ms = 29500, .p90_ms = 74100},
+						.bound_ms = 95500,
+						.wall = {UINT64_C(1766447001000)}},
+				       .why = &why,
+				       .holder_name = "Root \"Mic\"",
+				       .ahead = {"first", "second"},
+				       .ahead_count = 2};
 	struct send_effect send = {.msg = MSG_QUEUED, .ref = 2, .lease = 7};
 	struct received r;
 	said(&send, &facts, "broker-queued.json", &r);
@@ -412,7 +412,7 @@ static void test_queued(void **state)
 static void test_granted(void **state)
 {
 	(void)state;
-	struct message_facts facts = {.config = &config};
+	struct encode_context facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_OFFERED, .ref = 2, .lease = 7, .fence = 1001};
 	struct received r;
 	send.gpus = 3;
@@ -440,7 +440,7 @@ static void test_granted(void **state)
 static void test_endings(void **state)
 {
 	(void)state;
-	struct message_facts facts = {.config = &config, .other_name = "Root-Mic"};
+	struct encode_context facts = {.config = &config, .other_name = "Root-Mic"};
 	struct send_effect send = {.msg = MSG_YIELD,
 				   .lease = 7,
 				   .other = 9,
@@ -496,7 +496,7 @@ static void test_endings(void **state)
 static void test_denied(void **state)
 {
 	(void)state;
-	struct message_facts facts = {.config = &config};
+	struct encode_context facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_DENIED, .ref = 2, .err = ERR_QUEUE_FULL};
 	struct received r;
 	struct text out;
@@ -507,7 +507,7 @@ static void test_denied(void **state)
 	assert_string_equal(r.message, err_text(ERR_QUEUE_FULL));
 	client_decode_finish(&r);
 	text_init(&out);
-	message_render_denied(&out, 5, -ERR_BAD_FIELD, "field `class`: expected \"voice\"");
+	session_encode_denied(&out, 5, -ERR_BAD_FIELD, "field `class`: expected \"voice\"");
 	golden_check("broker-denied-field.json", out.bytes);
 	assert_int_equal(client_decode(out.bytes, out.length, &r), 0);
 	assert_int_equal(r.err, ERR_BAD_FIELD);
@@ -521,7 +521,7 @@ static void test_denied(void **state)
 static void test_answers(void **state)
 {
 	(void)state;
-	struct message_facts facts = {.config = &config};
+	struct encode_context facts = {.config = &config};
 	struct send_effect send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 20000};
 	struct received r;
 	said(&send, &facts, "broker-renewed.json", &r);
@@ -570,21 +570,21 @@ static void test_server_messages(void **state)
 	struct text out;
 	struct received r;
 	text_init(&out);
-	message_render_ok(&out, 12);
+	session_encode_ok(&out, 12);
 	written(&out, "broker-ok-count.json", &r);
 	assert_true(r.type == RECEIVED_OK && r.count == 12);
 	client_decode_finish(&r);
-	message_render_log(&out, "2026-11-23T15:04:05.678Z INFO held lease=7 client=\"x\"");
+	session_encode_log(&out, "2026-11-23T15:04:05.678Z INFO held lease=7 client=\"x\"");
 	written(&out, "broker-log.json", &r);
 	assert_int_equal(r.type, RECEIVED_LOG);
 	assert_string_equal(r.text, "2026-11-23T15:04:05.678Z INFO held lease=7 client=\"x\"");
 	client_decode_finish(&r);
-	message_render_link(&out, "http://127.0.0.1:8470/open?once=abc");
+	session_encode_link(&out, "http://127.0.0.1:8470/open?once=abc");
 	written(&out, "broker-link.json", &r);
 	assert_int_equal(r.type, RECEIVED_LINK);
 	assert_string_equal(r.text, "http://127.0.0.1:8470/open?once=abc");
 	client_decode_finish(&r);
-	message_render_reloaded(&out, changed, 2);
+	session_encode_reloaded(&out, changed, 2);
 	written(&out, "broker-reloaded.json", &r);
 	assert_int_equal(r.type, RECEIVED_RELOADED);
 	client_decode_finish(&r);
@@ -674,7 +674,7 @@ static void test_reload(void **state)
 	struct text out;
 	struct received r;
 	text_init(&out);
-	message_render_reload(&out, "/pages/shared/shell.css");
+	session_encode_reload(&out, "/pages/shared/shell.css");
 	written(&out, "broker-reload.json", &r);
 	assert_int_equal(r.type, RECEIVED_OTHER); /* a program has nothing to reload */
 	client_decode_finish(&r);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "wire/client_decode.h"
-#include "wire/message.h"
+#include "wire/session_decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,7 +18,7 @@ static struct core_config config = {
 static const struct class_rule rules[] = {{"Root-Mic*", LEASE_VOICE}};
 static const struct wire_context ctx = {.config = &config, .rules = rules, .rule_count = 1};
 
-static void check_event(const struct message_in *m)
+static void check_event(const struct session_request *m)
 {
 	const struct event *event = &m->event;
 	if (event->type == EVENT_SESSION_OPEN) {
@@ -36,7 +36,7 @@ static void check_event(const struct message_in *m)
 	} else if (event->type == EVENT_YIELDING || event->type == EVENT_RENEW) {
 		assert(event->renew.lease > 0 && event->renew.ttl_ms >= 0);
 	} else if (event->type == EVENT_ADMIN) {
-		assert(m->kind == MESSAGE_ADMIN);
+		assert(m->kind == REQUEST_ADMIN);
 		assert(event->admin.act <= ADMIN_FORCE_RELEASE_ALL);
 	}
 	assert(m->limit <= LIMIT_LOG_LINES);
@@ -67,12 +67,12 @@ static void check_about(const struct about *about)
 }
 
 /* A refusal is a message that the client's side reads, with the same code. */
-static void check_refusal(const struct message_in *m, int rc)
+static void check_refusal(const struct session_request *m, int rc)
 {
 	struct text text;
 	struct received reply;
 	text_init(&text);
-	message_render_denied(&text, m->ref, rc, m->parsed.detail);
+	session_encode_denied(&text, m->ref, rc, m->parsed.detail);
 	int parsed = client_decode(text.bytes, text.length, &reply);
 	assert(parsed == 0);
 	assert(reply.type == RECEIVED_DENIED && reply.err == -rc && reply.ref == m->ref);
@@ -83,18 +83,18 @@ static void check_refusal(const struct message_in *m, int rc)
 
 static void try_message(const char *text, size_t length, const char *name)
 {
-	struct message_in m;
-	int rc = message_parse(text, length, &ctx, name, &m);
+	struct session_request m;
+	int rc = session_decode(text, length, &ctx, name, &m);
 	assert(rc <= 0 && rc > -ERR_COUNT);
 	if (rc == 0) {
-		assert((m.kind == MESSAGE_HELLO) == (name == NULL));
+		assert((m.kind == REQUEST_HELLO) == (name == NULL));
 		check_event(&m);
-		if (m.kind == MESSAGE_ABOUT)
+		if (m.kind == REQUEST_ABOUT)
 			check_about(&m.about);
 	} else {
 		check_refusal(&m, rc);
 	}
-	message_finish(&m);
+	session_request_finish(&m);
 }
 
 static void try_reply(const char *text, size_t length)

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "wire/message.h"
+#include "wire/session_decode.h"
 
 static struct core_config config = {.timeout_ms = 120 * 1000,
 				    .http_ttl_ms_max = 3600 * 1000,
@@ -18,31 +18,31 @@ static struct core_config config = {.timeout_ms = 120 * 1000,
 				    .gpus = {{.name = "gpu0"}}};
 static const struct wire_context ctx = {.config = &config};
 
-static int parse(const char *text, const char *name, struct message_in *m)
+static int parse(const char *text, const char *name, struct session_request *m)
 {
-	return message_parse(text, strlen(text), &ctx, name, m);
+	return session_decode(text, strlen(text), &ctx, name, m);
 }
 
 /* hello opens a session: name, token, and the session of before by its secret. */
 static void test_hello(void **state)
 {
 	(void)state;
-	struct message_in m;
+	struct session_request m;
 	assert_int_equal(parse("{\"type\":\"hello\",\"version\":1,\"id\":\"tab\",\"token\":\"t\","
 			       "\"resume\":\"17-00112233445566778899aabbccddeeff\"}",
 			       NULL, &m),
 			 0);
-	assert_int_equal(m.kind, MESSAGE_HELLO);
+	assert_int_equal(m.kind, REQUEST_HELLO);
 	assert_int_equal(m.event.type, EVENT_SESSION_OPEN);
 	assert_string_equal(m.event.session.name, "tab");
 	assert_string_equal(m.token, "t");
 	assert_non_null(m.event.session.resume);
 	assert_int_equal(m.event.session.resume->b[2], 0x22);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"hello\",\"id\":\"tab\"}", NULL, &m), 0);
 	assert_null(m.token);
 	assert_null(m.event.session.resume);
-	message_finish(&m);
+	session_request_finish(&m);
 }
 
 /* Each wrong hello is told what is wrong with it; another version by a code of its own. */
@@ -73,10 +73,10 @@ static void test_bad_hello(void **state)
 		{"{\"type\":\"status\"}", -ERR_PROTOCOL},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct message_in m;
+		struct session_request m;
 		assert_int_equal(parse(rows[i].text, NULL, &m), rows[i].err);
 		assert_true(strlen(m.parsed.detail) > 5);
-		message_finish(&m);
+		session_request_finish(&m);
 	}
 }
 
@@ -101,10 +101,10 @@ static void test_bad_processes(void **state)
 		"{\"type\":\"processes\",\"cgroup\":7}",
 	};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct message_in m;
+		struct session_request m;
 		assert_int_equal(parse(texts[i], "tool", &m), -ERR_BAD_FIELD);
 		assert_true(m.parsed.detail[0]);
-		message_finish(&m);
+		session_request_finish(&m);
 	}
 }
 
@@ -164,13 +164,13 @@ static void test_bad_messages(void **state)
 		{"{\"type\":\"admin\",\"act\":\"revoke\"}", -ERR_BAD_FIELD},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct message_in m;
+		struct session_request m;
 		int err = parse(rows[i].text, "tab", &m);
 		if (err != rows[i].err)
 			print_error("%s: %d %s\n", rows[i].text, err, m.parsed.detail);
 		assert_int_equal(err, rows[i].err);
 		assert_true(strlen(m.parsed.detail) > 5);
-		message_finish(&m);
+		session_request_finish(&m);
 	}
 }
 
@@ -192,10 +192,10 @@ static void test_bad_words_of_pages(void **state)
 		"{\"type\":\"about\",\"vram_mb\":1000000001}",
 	};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct message_in m;
+		struct session_request m;
 		assert_int_equal(parse(texts[i], "tab", &m), -ERR_BAD_FIELD);
 		assert_non_null(strstr(m.parsed.detail, "field `"));
-		message_finish(&m);
+		session_request_finish(&m);
 	}
 }
 
@@ -203,15 +203,15 @@ static void test_bad_words_of_pages(void **state)
 static void test_ref_of_refused(void **state)
 {
 	(void)state;
-	struct message_in m;
+	struct session_request m;
 	assert_int_equal(parse("{\"type\":\"acquire\",\"ref\":5,\"class\":\"king\"}", "tab", &m),
 			 -ERR_BAD_FIELD);
 	assert_int_equal(m.ref, 5);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"acquire\",\"ref\":5,\"gpu\":\"none\"}", "tab", &m),
 			 -ERR_NO_GPU);
 	assert_int_equal(m.ref, 5);
-	message_finish(&m);
+	session_request_finish(&m);
 }
 
 /* The class of a session's claim comes from the session's own name, not from the message. */
@@ -222,47 +222,47 @@ static void test_class_by_session(void **state)
 	const struct wire_context with_rules = {.config = &config, .rules = rules, .rule_count = 1};
 	static const char text[] =
 		"{\"type\":\"acquire\",\"ref\":1,\"id\":\"Root-Mic\",\"ttl_s\":5}";
-	struct message_in m;
-	assert_int_equal(message_parse(text, sizeof(text) - 1, &with_rules, "tab", &m), 0);
+	struct session_request m;
+	assert_int_equal(session_decode(text, sizeof(text) - 1, &with_rules, "tab", &m), 0);
 	assert_int_equal(m.event.acquire.cls, LEASE_NORMAL);
 	assert_int_equal(m.event.acquire.ttl_ms, 0);
 	assert_null(m.event.acquire.name);
-	message_finish(&m);
-	assert_int_equal(message_parse(text, sizeof(text) - 1, &with_rules, "Root-Mic-2", &m), 0);
+	session_request_finish(&m);
+	assert_int_equal(session_decode(text, sizeof(text) - 1, &with_rules, "Root-Mic-2", &m), 0);
 	assert_int_equal(m.event.acquire.cls, LEASE_VOICE);
-	message_finish(&m);
+	session_request_finish(&m);
 }
 
 /* Questions to the server are kept apart from events, with defaults. */
 static void test_questions(void **state)
 {
 	(void)state;
-	struct message_in m;
+	struct session_request m;
 	assert_int_equal(parse("{\"type\":\"status\"}", "tab", &m), 0);
-	assert_int_equal(m.kind, MESSAGE_STATUS);
+	assert_int_equal(m.kind, REQUEST_STATUS);
 	assert_int_equal(m.limit, 200);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"logs\",\"since\":12}", "tab", &m), 0);
-	assert_int_equal(m.kind, MESSAGE_LOGS);
+	assert_int_equal(m.kind, REQUEST_LOGS);
 	assert_int_equal(m.limit, 100);
 	assert_int_equal(m.since, 12);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"events\"}", "tab", &m), 0);
-	assert_int_equal(m.kind, MESSAGE_EVENTS);
+	assert_int_equal(m.kind, REQUEST_EVENTS);
 	assert_int_equal(m.limit, 500);
 	assert_int_equal(m.since, 0);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"subscribe\",\"logs\":true}", "tab", &m), 0);
-	assert_int_equal(m.kind, MESSAGE_SUBSCRIBE);
+	assert_int_equal(m.kind, REQUEST_SUBSCRIBE);
 	assert_false(m.events);
 	assert_true(m.logs);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"open\"}", "tab", &m), 0);
-	assert_int_equal(m.kind, MESSAGE_OPEN);
-	message_finish(&m);
+	assert_int_equal(m.kind, REQUEST_OPEN);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"reload\"}", "tab", &m), 0);
-	assert_int_equal(m.kind, MESSAGE_RELOAD);
-	message_finish(&m);
+	assert_int_equal(m.kind, REQUEST_RELOAD);
+	session_request_finish(&m);
 }
 
 /* What is said later replaces what was said before, field by field; the longest names fit, and what
@@ -271,20 +271,20 @@ static void test_about_merges(void **state)
 {
 	(void)state;
 	struct about kept = {0};
-	struct message_in m;
+	struct session_request m;
 	char text[256], name[ABOUT_TEXT_BYTES + 2];
 	assert_int_equal(parse("{\"type\":\"about\",\"page\":\"Mic\",\"visible\":true,"
 			       "\"vram_mb\":7,\"mood\":[1]}",
 			       "tab", &m),
 			 0);
 	about_merge(&kept, &m.about);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"about\",\"visible\":false,\"stalled_ms\":15000,"
 			       "\"page\":null}",
 			       "tab", &m),
 			 0);
 	about_merge(&kept, &m.about);
-	message_finish(&m);
+	session_request_finish(&m);
 	assert_string_equal(kept.page, "Mic");
 	assert_true(kept.visible_known && !kept.visible);
 	assert_true(kept.stalled_known && kept.stalled_ms == 15000);
@@ -297,7 +297,7 @@ static void test_about_merges(void **state)
 				 length > ABOUT_TEXT_BYTES ? -ERR_BAD_FIELD : 0);
 		if (length == ABOUT_TEXT_BYTES)
 			assert_int_equal(strlen(m.about.adapter), ABOUT_TEXT_BYTES);
-		message_finish(&m);
+		session_request_finish(&m);
 	}
 }
 

@@ -1,7 +1,7 @@
-/* message: what a session's client says, as events. Judges form and range; who may say it is the
- * server's to judge, what it means the core's. Called by the server for each text message. The
- * other direction is in message_render.c. */
-#include "wire/message.h"
+/* session_decode: what a session's client says, as events. Judges form and range; who may say it is
+ * the server's to judge, what it means the core's. Called by the server for each text message. The
+ * other direction is in session_encode.c. */
+#include "wire/session_decode.h"
 
 #include <string.h>
 
@@ -21,7 +21,7 @@ enum {
 /* What JavaScript can count to exactly. */
 static const uint64_t number_max = (UINT64_C(1) << 53) - 1;
 
-static int required(struct message_in *m, const char *field, uint64_t *ret_number)
+static int required(struct session_request *m, const char *field, uint64_t *ret_number)
 {
 	bool given = false;
 	int err = json_u64(&m->parsed, m->parsed.root, field, 1, number_max, ret_number, &given);
@@ -31,7 +31,7 @@ static int required(struct message_in *m, const char *field, uint64_t *ret_numbe
 }
 
 /* "<session id>-<32 hex digits>", as welcome gave it. */
-static int resume_field(struct message_in *m)
+static int resume_field(struct session_request *m)
 {
 	const char *text = NULL;
 	int err = json_name(&m->parsed, m->parsed.root, "resume", LIMIT_LABEL_BYTES, &text);
@@ -46,16 +46,16 @@ static int resume_field(struct message_in *m)
 	return 0;
 }
 
-static int parse_hello(struct message_in *m)
+static int parse_hello(struct session_request *m)
 {
-	uint64_t version = MESSAGE_VERSION;
+	uint64_t version = PROTOCOL_VERSION;
 	const char *id = NULL;
-	m->kind = MESSAGE_HELLO;
+	m->kind = REQUEST_HELLO;
 	m->event.type = EVENT_SESSION_OPEN;
 	int err = json_u64(&m->parsed, m->parsed.root, "version", 0, number_max, &version, NULL);
 	if (err < 0)
 		return err;
-	if (version != MESSAGE_VERSION) {
+	if (version != PROTOCOL_VERSION) {
 		json_refuse(&m->parsed, "version", "this broker speaks version 1");
 		return -ERR_VERSION;
 	}
@@ -73,7 +73,8 @@ static int parse_hello(struct message_in *m)
 	return 0;
 }
 
-static int parse_acquire(struct message_in *m, const struct wire_context *ctx, const char *name)
+static int parse_acquire(struct session_request *m, const struct wire_context *ctx,
+			 const char *name)
 {
 	int err = required(m, "ref", &m->ref);
 	if (err == 0)
@@ -85,13 +86,13 @@ static int parse_acquire(struct message_in *m, const struct wire_context *ctx, c
 	return 0;
 }
 
-static int parse_accept(struct message_in *m)
+static int parse_accept(struct session_request *m)
 {
 	m->event.type = EVENT_ACCEPT;
 	return required(m, "lease", &m->event.lease);
 }
 
-static int parse_cancel(struct message_in *m)
+static int parse_cancel(struct session_request *m)
 {
 	m->event.type = EVENT_CANCEL;
 	int err = required(m, "ref", &m->ref);
@@ -99,7 +100,7 @@ static int parse_cancel(struct message_in *m)
 	return err;
 }
 
-static int parse_release(struct message_in *m)
+static int parse_release(struct session_request *m)
 {
 	m->event.type = EVENT_RELEASE;
 	int err = required(m, "lease", &m->event.release.lease);
@@ -108,7 +109,7 @@ static int parse_release(struct message_in *m)
 	return err;
 }
 
-static int parse_yielding(struct message_in *m)
+static int parse_yielding(struct session_request *m)
 {
 	uint64_t need_ms = 0;
 	bool given = false;
@@ -123,20 +124,20 @@ static int parse_yielding(struct message_in *m)
 	return given ? 0 : json_missing(&m->parsed, "need_ms");
 }
 
-static int parse_ready(struct message_in *m)
+static int parse_ready(struct session_request *m)
 {
 	m->event.type = EVENT_READY;
 	return required(m, "lease", &m->event.renew.lease);
 }
 
-static int parse_renew(struct message_in *m)
+static int parse_renew(struct session_request *m)
 {
 	m->event.type = EVENT_RENEW;
 	return required(m, "lease", &m->event.renew.lease);
 }
 
 /* Both parts are asked for: a field left out by mistake must not free what is in use. */
-static int parse_change(struct message_in *m)
+static int parse_change(struct session_request *m)
 {
 	uint64_t slots = 0, vram_mb = 0;
 	bool slots_given = false, vram_given = false;
@@ -159,31 +160,30 @@ static int parse_change(struct message_in *m)
 	return 0;
 }
 
-static int parse_lend(struct message_in *m)
+static int parse_lend(struct session_request *m)
 {
 	m->event.type = EVENT_LEND;
 	int err = required(m, "lease", &m->event.lend.lease);
 	return err < 0 ? err : required(m, "to", &m->event.lend.to);
 }
 
-static int parse_status(struct message_in *m)
+static int parse_status(struct session_request *m)
 {
-	m->kind = MESSAGE_STATUS;
+	m->kind = REQUEST_STATUS;
 	m->limit = STATUS_ROWS;
-	return json_u64(&m->parsed, m->parsed.root, "limit", 0, MESSAGE_STATUS_ROWS_MAX, &m->limit,
-			NULL);
+	return json_u64(&m->parsed, m->parsed.root, "limit", 0, STATUS_ROWS_MAX, &m->limit, NULL);
 }
 
-static int parse_subscribe(struct message_in *m)
+static int parse_subscribe(struct session_request *m)
 {
-	m->kind = MESSAGE_SUBSCRIBE;
+	m->kind = REQUEST_SUBSCRIBE;
 	int err = json_bool(&m->parsed, m->parsed.root, "events", &m->events);
 	return err < 0 ? err : json_bool(&m->parsed, m->parsed.root, "logs", &m->logs);
 }
 
-static int parse_logs(struct message_in *m)
+static int parse_logs(struct session_request *m)
 {
-	m->kind = MESSAGE_LOGS;
+	m->kind = REQUEST_LOGS;
 	m->limit = LOG_ROWS;
 	int err =
 		json_u64(&m->parsed, m->parsed.root, "limit", 0, LIMIT_LOG_LINES, &m->limit, NULL);
@@ -192,20 +192,19 @@ static int parse_logs(struct message_in *m)
 	return json_u64(&m->parsed, m->parsed.root, "since", 0, number_max, &m->since, NULL);
 }
 
-static int parse_events(struct message_in *m)
+static int parse_events(struct session_request *m)
 {
-	m->kind = MESSAGE_EVENTS;
+	m->kind = REQUEST_EVENTS;
 	m->limit = EVENT_ROWS;
-	int err = json_u64(&m->parsed, m->parsed.root, "limit", 0, MESSAGE_EVENTS_MAX, &m->limit,
-			   NULL);
+	int err = json_u64(&m->parsed, m->parsed.root, "limit", 0, EVENT_ROWS_MAX, &m->limit, NULL);
 	if (err < 0)
 		return err;
 	return json_u64(&m->parsed, m->parsed.root, "since", 0, number_max, &m->since, NULL);
 }
 
-static int parse_about(struct message_in *m)
+static int parse_about(struct session_request *m)
 {
-	m->kind = MESSAGE_ABOUT;
+	m->kind = REQUEST_ABOUT;
 	return about_parse(&m->parsed, &m->about);
 }
 
@@ -225,7 +224,7 @@ const char *message_act_name(enum admin_act act)
 	return act_names[act];
 }
 
-static int pids_field(struct message_in *m)
+static int pids_field(struct session_request *m)
 {
 	const struct json *pids = json_get(m->parsed.root, "pids");
 	if (!pids || json_is(pids, TREE_NO))
@@ -244,7 +243,7 @@ static int pids_field(struct message_in *m)
 	return 0;
 }
 
-static int keeper_field(struct message_in *m)
+static int keeper_field(struct session_request *m)
 {
 	uint64_t keeper = 0;
 	bool given = false, named = false;
@@ -258,7 +257,7 @@ static int keeper_field(struct message_in *m)
 }
 
 /* What is not named any more is left out, so an empty message takes all back. */
-static int parse_processes(struct message_in *m)
+static int parse_processes(struct session_request *m)
 {
 	const char *cgroup = NULL;
 	m->named = (struct named_processes){0};
@@ -278,11 +277,11 @@ static int parse_processes(struct message_in *m)
 	return 0;
 }
 
-static int parse_admin(struct message_in *m, const char *name)
+static int parse_admin(struct session_request *m, const char *name)
 {
 	const char *act = NULL;
 	size_t i = 0;
-	m->kind = MESSAGE_ADMIN;
+	m->kind = REQUEST_ADMIN;
 	int err = json_name(&m->parsed, m->parsed.root, "act", LIMIT_LABEL_BYTES, &act);
 	if (err == 0)
 		err = json_name(&m->parsed, m->parsed.root, "reason", LIMIT_REASON_BYTES,
@@ -304,19 +303,19 @@ static int parse_admin(struct message_in *m, const char *name)
 	return one_lease ? required(m, "lease", &m->event.admin.lease) : 0;
 }
 
-static int parse_plain(struct message_in *m, const char *type)
+static int parse_plain(struct session_request *m, const char *type)
 {
 	static const struct {
 		const char *type;
-		enum message_kind kind;
+		enum session_request_kind kind;
 		enum event_type event;
 	} rows[] = {
-		{"alive", MESSAGE_EVENT, EVENT_ALIVE},
-		{"bye", MESSAGE_EVENT, EVENT_BYE},
-		{"open", MESSAGE_OPEN, EVENT_ALIVE},
-		{"reload", MESSAGE_RELOAD, EVENT_ALIVE},
-		{"clients", MESSAGE_CLIENTS, EVENT_ALIVE},
-		{"samples", MESSAGE_SAMPLES, EVENT_ALIVE},
+		{"alive", REQUEST_EVENT, EVENT_ALIVE},
+		{"bye", REQUEST_EVENT, EVENT_BYE},
+		{"open", REQUEST_OPEN, EVENT_ALIVE},
+		{"reload", REQUEST_RELOAD, EVENT_ALIVE},
+		{"clients", REQUEST_CLIENTS, EVENT_ALIVE},
+		{"samples", REQUEST_SAMPLES, EVENT_ALIVE},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (strcmp(rows[i].type, type) == 0) {
@@ -329,12 +328,12 @@ static int parse_plain(struct message_in *m, const char *type)
 	return -ERR_PROTOCOL;
 }
 
-static int parse_by_type(struct message_in *m, const char *type, const struct wire_context *ctx,
-			 const char *name)
+static int parse_by_type(struct session_request *m, const char *type,
+			 const struct wire_context *ctx, const char *name)
 {
 	static const struct {
 		const char *type;
-		int (*parse)(struct message_in *m);
+		int (*parse)(struct session_request *m);
 	} rows[] = {
 		{"accept", parse_accept},       {"cancel", parse_cancel},
 		{"release", parse_release},     {"yielding", parse_yielding},
@@ -356,9 +355,9 @@ static int parse_by_type(struct message_in *m, const char *type, const struct wi
 
 /* The large parts are cleared by whoever fills them: a message for each step of a lease is read
  * here. */
-static void begin(struct message_in *m)
+static void begin(struct session_request *m)
 {
-	m->kind = MESSAGE_EVENT;
+	m->kind = REQUEST_EVENT;
 	memset(&m->event, 0, sizeof(m->event));
 	m->event.type = EVENT_ALIVE;
 	m->ref = m->limit = m->since = 0;
@@ -366,10 +365,10 @@ static void begin(struct message_in *m)
 	m->events = m->logs = false;
 }
 
-int message_parse(const char *text, size_t length, const struct wire_context *ctx, const char *name,
-		  struct message_in *ret_message)
+int session_decode(const char *text, size_t length, const struct wire_context *ctx,
+		   const char *name, struct session_request *ret_message)
 {
-	struct message_in *m = ret_message;
+	struct session_request *m = ret_message;
 	const char *type = NULL;
 	begin(m);
 	int err = json_parse(text, length, LIMIT_FRAME_BYTES, &m->parsed);
@@ -389,7 +388,7 @@ int message_parse(const char *text, size_t length, const struct wire_context *ct
 	return parse_by_type(m, type, ctx, name);
 }
 
-void message_finish(struct message_in *message)
+void session_request_finish(struct session_request *message)
 {
 	parsed_finish(&message->parsed);
 }

@@ -1,12 +1,12 @@
-/* message_render: what the core sends to a session, as text. Looks nothing up: what a message says
+/* session_encode: what the core sends to a session, as text. Looks nothing up: what a message says
  * besides its effect comes in as facts. Called by the server when it carries out EFFECT_SEND, and
  * by answer.c for the parts that HTTP shares. */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "wire/message.h"
 #include "wire/parts.h"
+#include "wire/session_decode.h"
 
 static const char *const type_names[MSG_COUNT] = {
 	[MSG_WELCOME] = "welcome", [MSG_CLAIM] = "claim",         [MSG_QUEUED] = "queued",
@@ -48,7 +48,7 @@ void part_gpus(struct text *out, uint32_t mask, const struct core_config *config
 	text_char(out, ']');
 }
 
-void part_place(struct text *out, const struct message_facts *facts)
+void part_place(struct text *out, const struct encode_context *facts)
 {
 	if (!facts->has_place)
 		return;
@@ -89,7 +89,8 @@ void part_error(struct text *out, int err, const char *detail)
 		text_json_i64(out, "retry_after_s", err_retry_s(err));
 }
 
-void part_yield(struct text *out, const struct send_effect *send, const struct message_facts *facts)
+void part_yield(struct text *out, const struct send_effect *send,
+		const struct encode_context *facts)
 {
 	text_json_str(out, "reason", yield_reason_name(send->reason));
 	if (send->other) {
@@ -111,11 +112,11 @@ void part_renewed(struct text *out, const struct send_effect *send)
 }
 
 static void add_welcome(struct text *out, const struct send_effect *send,
-			const struct message_facts *facts)
+			const struct encode_context *facts)
 {
 	char hex[TOKEN_HEX_BYTES];
 	token_to_hex(&send->token, hex);
-	text_json_i64(out, "version", MESSAGE_VERSION);
+	text_json_i64(out, "version", PROTOCOL_VERSION);
 	text_json_key(out, "session");
 	text_format(out, "\"%" PRIu64 "-%s\"", send->lease, hex);
 	text_json_bool(out, "resumed", send->flag);
@@ -134,7 +135,7 @@ static void add_welcome(struct text *out, const struct send_effect *send,
 }
 
 static void add_claim(struct text *out, const struct send_effect *send,
-		      const struct message_facts *facts)
+		      const struct encode_context *facts)
 {
 	text_json_str(out, "state", claim_state_name(send->state));
 	if (send->fence)
@@ -144,7 +145,7 @@ static void add_claim(struct text *out, const struct send_effect *send,
 }
 
 static void add_grant(struct text *out, const struct send_effect *send,
-		      const struct message_facts *facts)
+		      const struct encode_context *facts)
 {
 	text_json_u64(out, "fence", send->fence);
 	part_gpus(out, send->gpus, facts->config);
@@ -171,7 +172,7 @@ static void add_end(struct text *out, const struct send_effect *send)
 }
 
 static void add_body(struct text *out, const struct send_effect *send,
-		     const struct message_facts *facts)
+		     const struct encode_context *facts)
 {
 	switch (send->msg) {
 	case MSG_WELCOME:
@@ -223,8 +224,8 @@ static void add_body(struct text *out, const struct send_effect *send,
 	}
 }
 
-void message_render(struct text *out, const struct send_effect *send,
-		    const struct message_facts *facts)
+void session_encode(struct text *out, const struct send_effect *send,
+		    const struct encode_context *facts)
 {
 	assert(send->msg < MSG_COUNT);
 	text_char(out, '{');
@@ -234,7 +235,7 @@ void message_render(struct text *out, const struct send_effect *send,
 	text_char(out, '}');
 }
 
-void message_render_denied(struct text *out, uint64_t ref, int err, const char *detail)
+void session_encode_denied(struct text *out, uint64_t ref, int err, const char *detail)
 {
 	text_str(out, "{\"type\":\"denied\"");
 	if (ref)
@@ -243,28 +244,28 @@ void message_render_denied(struct text *out, uint64_t ref, int err, const char *
 	text_char(out, '}');
 }
 
-void message_render_ok(struct text *out, uint64_t count)
+void session_encode_ok(struct text *out, uint64_t count)
 {
 	text_str(out, "{\"type\":\"ok\"");
 	text_json_u64(out, "count", count);
 	text_char(out, '}');
 }
 
-void message_render_log(struct text *out, const char *line)
+void session_encode_log(struct text *out, const char *line)
 {
 	text_str(out, "{\"type\":\"log\"");
 	text_json_str(out, "line", line);
 	text_char(out, '}');
 }
 
-void message_render_link(struct text *out, const char *url)
+void session_encode_link(struct text *out, const char *url)
 {
 	text_str(out, "{\"type\":\"link\"");
 	text_json_str(out, "url", url);
 	text_char(out, '}');
 }
 
-void message_render_reloaded(struct text *out, const char *const *changed, size_t count)
+void session_encode_reloaded(struct text *out, const char *const *changed, size_t count)
 {
 	text_str(out, "{\"type\":\"reloaded\"");
 	text_json_key(out, "changed");

@@ -1,0 +1,90 @@
+/* session_decode: the session protocol on the broker's side, the same for WebSocket text frames and
+ * lines on the Unix socket: what clients say becomes events, what the core sends becomes text. The
+ * client's side is client_encode.h and client_decode.h. docs/protocol.md has every field. */
+#pragma once
+#include "core/send.h"
+#include "core/view.h"
+#include "wire/about.h"
+#include "wire/lock.h"
+#include "wire/told.h"
+
+enum {
+	PROTOCOL_VERSION = 1,
+	AHEAD_NAMES_MAX = 8,
+	STATUS_ROWS_MAX = 1000, /* so that one status stays below the send buffer */
+	EVENT_ROWS_MAX = 2000,
+};
+
+/* Close codes that a page can read. */
+enum {
+	CLOSE_TOKEN = 4401,
+	CLOSE_ORIGIN = 4403,
+	CLOSE_VERSION = 4409,
+	CLOSE_TOO_MANY = 4429,
+	CLOSE_DRAINING = 4503,
+};
+
+enum session_request_kind {
+	REQUEST_HELLO,     /* event is EVENT_SESSION_OPEN; check `token` first */
+	REQUEST_EVENT,     /* event is for the core */
+	REQUEST_ADMIN,     /* event is EVENT_ADMIN; needs ACCESS_ADMIN */
+	REQUEST_STATUS,    /* answer {"type":"status",..} with at most `limit` waiting rows */
+	REQUEST_SUBSCRIBE, /* events, logs: from now on; false ends it */
+	REQUEST_LOGS,      /* limit, since: answer log.. and then ok with their count */
+	REQUEST_ABOUT,     /* about: what it says of itself; no answer */
+	REQUEST_CLIENTS,   /* answer {"type":"clients",..} */
+	REQUEST_EVENTS,    /* limit, since: answer event.. and then ok with their count */
+	REQUEST_SAMPLES,   /* answer {"type":"samples",..} */
+	REQUEST_OPEN,      /* a one-time link for the pages; needs ACCESS_ADMIN */
+	REQUEST_RELOAD,    /* re-read the configuration; needs ACCESS_ADMIN */
+};
+
+/* Must not be moved: the event points into it. */
+struct session_request {
+	enum session_request_kind kind;
+	struct event event;
+	struct parsed parsed;
+	uint64_t ref; /* of acquire and cancel, to answer `denied` with; 0: none was readable */
+	const char *token; /* hello, may be NULL; never to be logged */
+	bool events, logs;
+	struct about about;
+	struct named_processes named; /* processes; pid_start is the caller's to fill in */
+	uint64_t limit, since;
+};
+
+/* `name`: the session's, NULL before hello (then only hello is taken). 0, or a negative enum err
+ * with parsed.detail: answer `denied` and go on; -ERR_VERSION: close with CLOSE_VERSION. Call
+ * session_request_finish in any case. */
+int session_decode(const char *text, size_t length, const struct wire_context *ctx,
+		   const char *name, struct session_request *ret_message);
+void session_request_finish(struct session_request *message);
+
+/* What a message says besides its effect, looked up when it is written; zeroed where unknown. */
+struct encode_context {
+	const struct core_config *config;
+	uint64_t epoch;     /* welcome */
+	int64_t linger_ms;  /* welcome: how long a broken connection keeps all it has */
+	const char *server; /* welcome: "baton/0.1.0" */
+	const char *rights; /* welcome: "admin", "token" or "queue" */
+	bool dev;           /* welcome: `reload` messages come */
+	bool has_place;     /* queued: the next four are known */
+	int64_t position;   /* 0: next */
+	struct told told;
+	const struct why *why;
+	const char *holder_name; /* of why->holder, or all of why->holders */
+	const char *ahead[AHEAD_NAMES_MAX];
+	size_t ahead_count;
+	const char *other_name; /* of send.other: yield's `for` */
+};
+
+/* Adds one JSON object without a newline. */
+void session_encode(struct text *out, const struct send_effect *send,
+		    const struct encode_context *facts);
+/* `denied` for what never reached the core: a malformed message, a missing right. */
+void session_encode_denied(struct text *out, uint64_t ref, int err, const char *detail);
+/* {"type":"ok","count":..}, {"type":"log","line":..}, {"type":"link","url":..}, and
+ * {"type":"reloaded","changed":[..]} from a list of words. */
+void session_encode_ok(struct text *out, uint64_t count);
+void session_encode_log(struct text *out, const char *line);
+void session_encode_link(struct text *out, const char *url);
+void session_encode_reloaded(struct text *out, const char *const *changed, size_t count);
