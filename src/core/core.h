@@ -15,7 +15,7 @@ void core_destroy(struct core *core); /* takes NULL */
 /* Takes one event to its end: all state moves, grants included. Adds effects; never clears them.
  * The first event is EVENT_CONFIG, then EVENT_RESTORE for each row, then EVENT_START; any other
  * before START is a caller's bug. `now` never goes back. Bad requests from clients are answered by
- * MSG_DENIED. */
+ * SEND_DENIED. */
 void core_step(struct core *core, const struct event *event, struct effects *fx);
 
 /* Asserts I1 to I7 over the whole state, O(n). core_step checks what it touched by itself, always;

@@ -15,11 +15,11 @@ void text_copy(char *dst, size_t size, const char *src)
 	POST(length < size);
 }
 
-struct send_effect *emit(struct core *core, struct party to, enum message msg)
+struct send_effect *emit(struct core *core, struct party to, enum send_kind msg)
 {
 	struct effect *effect = &core->discard;
 
-	PRE(msg < MSG_COUNT);
+	PRE(msg < SEND_COUNT);
 	if (to.kind != PARTY_NONE)
 		effect = effects_add(&core->out, EFFECT_SEND);
 	else
@@ -30,7 +30,7 @@ struct send_effect *emit(struct core *core, struct party to, enum message msg)
 }
 
 struct send_effect *emit_at(struct core *core, struct party to, const struct claim *claim,
-			    enum message msg)
+			    enum send_kind msg)
 {
 	struct send_effect *send = emit(core, to, msg);
 
@@ -48,7 +48,7 @@ struct send_effect *emit_at(struct core *core, struct party to, const struct cla
 	return send;
 }
 
-void emit_last(struct core *core, struct party to, const struct claim *claim, enum message msg)
+void emit_last(struct core *core, struct party to, const struct claim *claim, enum send_kind msg)
 {
 	size_t count = core->out.count;
 
@@ -59,7 +59,7 @@ void emit_last(struct core *core, struct party to, const struct claim *claim, en
 	core->out.count = count;
 }
 
-struct send_effect *emit_claim(struct core *core, const struct claim *claim, enum message msg)
+struct send_effect *emit_claim(struct core *core, const struct claim *claim, enum send_kind msg)
 {
 	return emit_at(core, claim_party(claim), claim, msg);
 }
@@ -78,11 +78,11 @@ void emit_standing(struct core *core, const struct claim *claim)
 	PRE(claim->rec.state != CLAIM_ENDED);
 	if (claim->rec.state == CLAIM_QUEUED) {
 		if (binding_of(claim->rec.binding)->ears)
-			emit_claim(core, claim, MSG_QUEUED);
+			emit_claim(core, claim, SEND_QUEUED);
 	} else if (claim->rec.state == CLAIM_OFFERED) {
-		emit_claim(core, claim, MSG_OFFERED);
+		emit_claim(core, claim, SEND_OFFERED);
 	} else {
-		send = emit_claim(core, claim, MSG_GRANTED);
+		send = emit_claim(core, claim, SEND_GRANTED);
 		send->token = claim->rec.token;
 		send->expires_ms = expires_ms(core, claim);
 	}
@@ -91,7 +91,7 @@ void emit_standing(struct core *core, const struct claim *claim)
 void emit_denied(struct core *core, struct party to, uint64_t ref, uint64_t lease, int err,
 		 const char *detail)
 {
-	struct send_effect *send = emit(core, to, MSG_DENIED);
+	struct send_effect *send = emit(core, to, SEND_DENIED);
 
 	PRE(err > ERR_NONE);
 	PRE(err < ERR_COUNT);

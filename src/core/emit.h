@@ -4,14 +4,14 @@
 #include "core/state.h"
 
 /* A message to be filled by the caller; dropped where nobody is there. */
-struct send_effect *emit(struct core *core, struct party to, enum message msg);
+struct send_effect *emit(struct core *core, struct party to, enum send_kind msg);
 /* The same, about a claim: ref, lease, state, end, and once granted its fence and GPUs. */
 struct send_effect *emit_at(struct core *core, struct party to, const struct claim *claim,
-			    enum message msg);
+			    enum send_kind msg);
 /* The same, after all that this step grants: whoever gets the GPU next hears of it first. */
-void emit_last(struct core *core, struct party to, const struct claim *claim, enum message msg);
-struct send_effect *emit_claim(struct core *core, const struct claim *claim, enum message msg);
-/* MSG_GRANTED or MSG_OFFERED as the claim's state says, or MSG_QUEUED. */
+void emit_last(struct core *core, struct party to, const struct claim *claim, enum send_kind msg);
+struct send_effect *emit_claim(struct core *core, const struct claim *claim, enum send_kind msg);
+/* SEND_GRANTED or SEND_OFFERED as the claim's state says, or SEND_QUEUED. */
 void emit_standing(struct core *core, const struct claim *claim);
 void emit_denied(struct core *core, struct party to, uint64_t ref, uint64_t lease, int err,
 		 const char *detail);

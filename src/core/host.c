@@ -266,7 +266,7 @@ void host_leave(struct core *core, struct claim *guest)
 		return;
 	take_out(core, guest);
 	if (lent)
-		emit_claim(core, host, MSG_LENT);
+		emit_claim(core, host, SEND_LENT);
 	drain_settle(core, host);
 	core->queue_changed = true;
 }

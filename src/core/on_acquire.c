@@ -211,7 +211,7 @@ static void turn_away(struct core *core, const struct event *event, struct claim
 	if (event->acquire.no_wait)
 		emit_denied(core, event->from, event->acquire.ref, 0, why_not(core), NULL);
 	else
-		emit(core, event->from, MSG_TIMEOUT)->ref = event->acquire.ref;
+		emit(core, event->from, SEND_TIMEOUT)->ref = event->acquire.ref;
 }
 
 static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,

@@ -31,7 +31,7 @@ static void write_down(struct core *core, const struct event *event, enum record
 static void done(struct core *core, const struct event *event, uint64_t touched)
 {
 	write_down(core, event, RECORD_AUDIT);
-	emit(core, event->from, MSG_OK)->lease = touched;
+	emit(core, event->from, SEND_OK)->lease = touched;
 }
 
 static void one_lease(struct core *core, const struct event *event)
@@ -45,7 +45,7 @@ static void one_lease(struct core *core, const struct event *event)
 	}
 	if (claim->rec.state == CLAIM_QUEUED && !ask) {
 		claim_end(core, claim, END_FORCE_RELEASED);
-		emit_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, SEND_RELEASED);
 	} else if (claim_has_room(claim) && !ask && !claim->rec.revoked) {
 		revoke_begin(core, claim, YIELD_OPERATOR, END_REVOKED);
 	} else if (claim_is_held(claim)) {
@@ -70,7 +70,7 @@ static void cancel_waiter(struct core *core, const struct event *event)
 			    "It waits no more, it holds; release it instead.");
 	} else {
 		claim_end(core, claim, END_FORCE_RELEASED);
-		emit_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, SEND_RELEASED);
 		done(core, event, 1);
 	}
 }
@@ -101,7 +101,7 @@ static uint64_t end_waiters(struct core *core)
 	while ((node = rank_tree_first(&core->places))) {
 		struct claim *claim = claim_of_place(node);
 		claim_end(core, claim, END_FORCE_RELEASED);
-		emit_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, SEND_RELEASED);
 		touched++;
 	}
 	POST(rank_tree_count(&core->places) == 0);
@@ -133,8 +133,8 @@ static void give_reason(struct core *core, size_t first, const char *reason)
 	for (size_t i = first; i < core->out.count; i++) {
 		struct effect *effect = &core->out.v[i];
 		bool hit = effect->type == EFFECT_SEND &&
-			   (effect->send.msg == MSG_YIELD || effect->send.msg == MSG_REVOKED ||
-			    effect->send.msg == MSG_RELEASED);
+			   (effect->send.msg == SEND_YIELD || effect->send.msg == SEND_REVOKED ||
+			    effect->send.msg == SEND_RELEASED);
 		if (hit)
 			text_copy(effect->send.detail, sizeof(effect->send.detail), reason);
 		else if (effect->type == EFFECT_TRACE && effect->trace.claim != 0)

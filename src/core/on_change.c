@@ -106,7 +106,7 @@ void on_change(struct core *core, const struct event *event)
 	}
 	apply_need(core, claim, &event->change.need);
 	trace_claim(core, claim, TRACE_CHANGED);
-	emit_claim(core, claim, MSG_CHANGED);
+	emit_claim(core, claim, SEND_CHANGED);
 }
 
 static uint32_t lent_slots(const struct core *core, const struct claim *lender,
@@ -162,7 +162,7 @@ void on_lend(struct core *core, const struct event *event)
 	}
 	queue_host(core, to, lender);
 	to->rec.lender = lender->rec.id;
-	send = emit_claim(core, lender, MSG_LENT);
+	send = emit_claim(core, lender, SEND_LENT);
 	send->other = to->rec.id;
 	trace_claim(core, lender, TRACE_LENT)->other = to->rec.id;
 	schedule_grant(core, to, gpus);

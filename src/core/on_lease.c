@@ -40,7 +40,7 @@ void on_cancel(struct core *core, const struct event *event)
 				continue;
 			if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
 				claim_end(core, claim, END_CANCELLED);
-				emit_claim(core, claim, MSG_RELEASED);
+				emit_claim(core, claim, SEND_RELEASED);
 			} else {
 				emit_denied(core, event->from, event->ref, claim->rec.id, ERR_STATE,
 					    NULL);
@@ -80,7 +80,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	claim->made_room_on = claim->rec.granted_mask;
 	claim->yield_for = 0;
 	claim_set_token(core, claim, &event->random);
-	emit_at(core, event->from, claim, MSG_RELEASED);
+	emit_at(core, event->from, claim, SEND_RELEASED);
 	claim_move(core, claim, CLAIM_QUEUED);
 	emit_standing(core, claim);
 }
@@ -107,10 +107,10 @@ static void release(struct core *core, const struct event *event, struct claim *
 	if (plain && revoked)
 		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
-		emit_last(core, event->from, claim, MSG_RELEASED);
+		emit_last(core, event->from, claim, SEND_RELEASED);
 	if ((claim->session || claim_proof(claim) == PROOF_CUT) &&
 	    claim_conn(claim) != event->from.id)
-		emit_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, SEND_RELEASED);
 }
 
 void on_release(struct core *core, const struct event *event)
@@ -145,7 +145,7 @@ static struct claim *renewed(const struct core *core, const struct event *event)
 static void tell_renewed(struct core *core, const struct event *event, const struct claim *claim,
 			 int64_t good_ms)
 {
-	struct send_effect *send = emit_at(core, event->from, claim, MSG_RENEWED);
+	struct send_effect *send = emit_at(core, event->from, claim, SEND_RENEWED);
 
 	if (claim->rec.state == CLAIM_YIELDING) {
 		int64_t left_ms = mono_since(claim->deadline, core->now);

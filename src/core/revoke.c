@@ -28,7 +28,7 @@ int64_t revoke_grace_ms(const struct core *core, const struct claim *claim)
 
 /* A plain request had its whole answer when it was granted: nobody listens there any more. */
 static struct send_effect *tell_holder(struct core *core, const struct claim *claim,
-				       enum message msg)
+				       enum send_kind msg)
 {
 	bool hears = binding_of(claim->rec.binding)->ears;
 
@@ -72,7 +72,7 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	claim->deadline = mono_after(core->now, grace_ms);
 	claim_move(core, claim, CLAIM_YIELDING);
 	core->stats.yields++;
-	send = tell_holder(core, claim, MSG_YIELD);
+	send = tell_holder(core, claim, SEND_YIELD);
 	send->reason = reason;
 	send->other = for_id;
 	send->grace_ms = grace_ms;
@@ -94,7 +94,7 @@ void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason
 
 void revoke_remind(struct core *core, const struct claim *claim)
 {
-	enum message msg = claim->rec.revoked ? MSG_REVOKED : MSG_YIELD;
+	enum send_kind msg = claim->rec.revoked ? SEND_REVOKED : SEND_YIELD;
 	struct send_effect *send = tell_holder(core, claim, msg);
 
 	PRE(claim->rec.state == CLAIM_YIELDING);
@@ -131,7 +131,7 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 		kept->yield_for = kept->made_room_for = 0;
 		kept->deadline = MONO_NEVER;
 		claim_move(core, kept, kept->rec.loading ? CLAIM_LOADING : CLAIM_HELD);
-		tell_holder(core, kept, MSG_KEEP);
+		tell_holder(core, kept, SEND_KEEP);
 	}
 }
 
@@ -252,7 +252,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	}
 	claim->rec.yield_reason = reason;
 	claim->rec.end_as = end_as;
-	send = tell_holder(core, claim, MSG_REVOKED);
+	send = tell_holder(core, claim, SEND_REVOKED);
 	send->reason = reason;
 	send->end = end_as;
 	send->grace_ms = stoppable(claim) ? delay_ms(core, claim) : 0;

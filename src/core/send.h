@@ -4,32 +4,34 @@
 #include "base/err.h"
 #include "core/types.h"
 
-enum message {
-	MSG_WELCOME, /* lease = session id, token = secret, flag = resumed */
-	MSG_CLAIM,   /* after a resume, one per live claim: ref, lease, state and, if held, fence,
-			gpus, token; then YIELD or REVOKED again where that was said */
-	MSG_QUEUED,  /* ref, lease: in the queue now; the position is asked for when written */
-	MSG_OFFERED, /* ref, lease, fence, gpus */
-	MSG_GRANTED, /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer) */
-	MSG_YIELD,   /* lease, reason, other = for whom (claim id or 0), grace_ms, detail: an
-			operator's words */
-	MSG_KEEP,    /* lease: the yield is taken back, it stays held */
-	MSG_REVOKED, /* lease, reason, detail; grace_ms: until SIGKILL, 0: nobody is killed */
-	MSG_RELEASED, /* ref, lease: answer to release or cancel, or ended by an operator (end says)
-		       */
-	MSG_TIMEOUT,  /* ref, lease: waited too long */
-	MSG_DENIED,   /* ref, lease, err, detail: answer to any request that cannot be done */
-	MSG_RENEWED,  /* lease, expires_ms; flag: it was asked to give way, reason says why, and the
-			grace is what is left */
-	MSG_CHANGED,  /* lease */
-	MSG_LENT,     /* lease, other = claim that runs inside it; 0: it ended, the turn is back */
-	MSG_HEARTBEAT, /* answer with alive */
-	MSG_OK,        /* an admin act was done: lease = how many it touched */
-	MSG_COUNT
+enum send_kind {
+	SEND_WELCOME,  /* lease = session id, token = secret, flag = resumed */
+	SEND_CLAIM,    /* after a resume, one per live claim: ref, lease, state and, if held, fence,
+			 gpus, token; then YIELD or REVOKED again where that was said */
+	SEND_QUEUED,   /* ref, lease: in the queue now; the position is asked for when written */
+	SEND_OFFERED,  /* ref, lease, fence, gpus */
+	SEND_GRANTED,  /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer)
+			*/
+	SEND_YIELD,    /* lease, reason, other = for whom (claim id or 0), grace_ms, detail: an
+			 operator's words */
+	SEND_KEEP,     /* lease: the yield is taken back, it stays held */
+	SEND_REVOKED,  /* lease, reason, detail; grace_ms: until SIGKILL, 0: nobody is killed */
+	SEND_RELEASED, /* ref, lease: answer to release or cancel, or ended by an operator (end
+			* says)
+			*/
+	SEND_TIMEOUT,  /* ref, lease: waited too long */
+	SEND_DENIED,   /* ref, lease, err, detail: answer to any request that cannot be done */
+	SEND_RENEWED, /* lease, expires_ms; flag: it was asked to give way, reason says why, and the
+		       grace is what is left */
+	SEND_CHANGED, /* lease */
+	SEND_LENT,    /* lease, other = claim that runs inside it; 0: it ended, the turn is back */
+	SEND_HEARTBEAT, /* answer with alive */
+	SEND_OK,        /* an admin act was done: lease = how many it touched */
+	SEND_COUNT
 };
 
 struct send_effect {
-	enum message msg;
+	enum send_kind msg;
 	uint64_t ref, lease, fence, other;
 	uint32_t gpus; /* mask */
 	enum claim_state state;

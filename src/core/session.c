@@ -138,7 +138,7 @@ void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 
 static void welcome(struct core *core, struct session *session, bool resumed)
 {
-	struct send_effect *send = emit(core, session_party(session), MSG_WELCOME);
+	struct send_effect *send = emit(core, session_party(session), SEND_WELCOME);
 
 	session->rec.ttl_ms = core->config.session_ttl_ms;
 	send->lease = session->rec.id;
@@ -149,7 +149,7 @@ static void welcome(struct core *core, struct session *session, bool resumed)
 		const struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_over(claim))
 			continue;
-		send = emit_claim(core, claim, MSG_CLAIM);
+		send = emit_claim(core, claim, SEND_CLAIM);
 		if (claim_is_held(claim) || claim->rec.state == CLAIM_YIELDING)
 			send->token = claim->rec.token;
 		if (claim->rec.state == CLAIM_YIELDING)
@@ -280,7 +280,7 @@ void session_processes(struct core *core, const struct event *event)
 	}
 	session->rec.named = *named;
 	session_dirty(core, session);
-	emit(core, event->from, MSG_OK)->lease = named->count;
+	emit(core, event->from, SEND_OK)->lease = named->count;
 }
 
 void session_took_room(struct claim *claim)

@@ -19,7 +19,7 @@ static void end_waiting(struct core *core, struct session *session, enum end_rea
 		if (end == END_DISCONNECTED)
 			lost_waiter_keep(core, claim);
 		claim_end(core, claim, end);
-		emit_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, SEND_RELEASED);
 	}
 	POST(session->waiting == 0);
 }

@@ -81,7 +81,7 @@ void timer_arm_session(struct core *core, struct session *session)
 }
 
 static void end_waiter(struct core *core, struct claim *claim, enum end_reason end,
-		       enum message msg)
+		       enum send_kind msg)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	lost_waiter_keep(core, claim);
@@ -101,7 +101,7 @@ static void offer_missed(struct core *core, struct claim *claim)
 	core->stats.acks_missed++;
 	if (placeless || claim->rec.acks_missed >= ACKS_MISSED_MAX) {
 		claim_end(core, claim, END_DISCONNECTED);
-		emit_claim(core, claim, MSG_RELEASED);
+		emit_claim(core, claim, SEND_RELEASED);
 	} else {
 		claim_move(core, claim, CLAIM_QUEUED);
 		emit_standing(core, claim);
@@ -115,9 +115,9 @@ static void claim_due(struct core *core, struct claim *claim)
 	switch (claim->rec.state) {
 	case CLAIM_QUEUED:
 		if (mono_due(claim->rec.wait_deadline, core->now))
-			end_waiter(core, claim, END_TIMEOUT, MSG_TIMEOUT);
+			end_waiter(core, claim, END_TIMEOUT, SEND_TIMEOUT);
 		else
-			end_waiter(core, claim, END_DISCONNECTED, MSG_RELEASED);
+			end_waiter(core, claim, END_DISCONNECTED, SEND_RELEASED);
 		break;
 	case CLAIM_OFFERED:
 		offer_missed(core, claim);
@@ -153,7 +153,7 @@ static void heartbeats(struct core *core)
 	core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
 	for (; node; node = rank_tree_next(node))
 		if (session_of_id(node)->conn != 0)
-			emit(core, session_party(session_of_id(node)), MSG_HEARTBEAT);
+			emit(core, session_party(session_of_id(node)), SEND_HEARTBEAT);
 }
 
 static struct heap_node *due(const struct core *core, const struct heap *heap)

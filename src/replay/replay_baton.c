@@ -231,51 +231,51 @@ static void begin_run(struct stage *s, struct actor *a)
 static void hear(struct stage *s, struct actor *a, const struct effect *effect)
 {
 	switch (effect->send.msg) {
-	case MSG_OFFERED:
+	case SEND_OFFERED:
 		a->lease = effect->send.lease;
 		a->accepts = true;
 		plan(s, a, ACT_LIVE, s->now_ms);
 		break;
-	case MSG_GRANTED:
+	case SEND_GRANTED:
 		a->lease = effect->send.lease;
 		a->token = effect->send.token;
 		begin_run(s, a);
 		break;
-	case MSG_YIELD:
+	case SEND_YIELD:
 		if (a->runs && !heap_has(&a->timers[ACT_YIELD]))
 			plan(s, a, ACT_YIELD, s->now_ms + a->request->yield_ms);
 		break;
-	case MSG_KEEP:
+	case SEND_KEEP:
 		unplan(s, a, ACT_YIELD);
 		break;
-	case MSG_HEARTBEAT:
+	case SEND_HEARTBEAT:
 		a->alive = true;
 		plan(s, a, ACT_LIVE, s->now_ms);
 		break;
-	case MSG_TIMEOUT:
+	case SEND_TIMEOUT:
 		a->lease = 0;
 		plan(s, a, ACT_FINISH, s->now_ms);
 		break;
-	case MSG_REVOKED: /* it stops using the GPU, and says so */
+	case SEND_REVOKED: /* it stops using the GPU, and says so */
 		unplan(s, a, ACT_YIELD);
 		unplan(s, a, ACT_DIE);
 		plan(s, a, ACT_FINISH, s->now_ms);
 		break;
-	case MSG_DENIED:
+	case SEND_DENIED:
 		if (s->result->verdicts[a->index].phase == PHASE_WAITING && !a->lease) {
 			replay_result_end(s->result, a->index, ENDING_DENIED, s->now_ms);
 			leave(s, a);
 		}
 		break;
-	case MSG_WELCOME:
-	case MSG_CLAIM:
-	case MSG_QUEUED:
-	case MSG_RELEASED:
-	case MSG_RENEWED:
-	case MSG_CHANGED:
-	case MSG_LENT:
-	case MSG_OK:
-	case MSG_COUNT:
+	case SEND_WELCOME:
+	case SEND_CLAIM:
+	case SEND_QUEUED:
+	case SEND_RELEASED:
+	case SEND_RENEWED:
+	case SEND_CHANGED:
+	case SEND_LENT:
+	case SEND_OK:
+	case SEND_COUNT:
 		break;
 	}
 }

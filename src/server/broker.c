@@ -202,25 +202,25 @@ static bool is_promise(const struct effect *effect)
 	if (effect->type != EFFECT_SEND)
 		return false;
 	switch (effect->send.msg) {
-	case MSG_WELCOME:
+	case SEND_WELCOME:
 		return !effect->send.flag; /* who resumes is in the journal */
-	case MSG_CLAIM:
-	case MSG_QUEUED:
-	case MSG_OFFERED:
-	case MSG_GRANTED:
-	case MSG_CHANGED:
-	case MSG_LENT:
-	case MSG_OK:
+	case SEND_CLAIM:
+	case SEND_QUEUED:
+	case SEND_OFFERED:
+	case SEND_GRANTED:
+	case SEND_CHANGED:
+	case SEND_LENT:
+	case SEND_OK:
 		return true;
-	case MSG_YIELD:
-	case MSG_KEEP:
-	case MSG_REVOKED:
-	case MSG_RELEASED:
-	case MSG_TIMEOUT:
-	case MSG_DENIED:
-	case MSG_RENEWED:
-	case MSG_HEARTBEAT:
-	case MSG_COUNT:
+	case SEND_YIELD:
+	case SEND_KEEP:
+	case SEND_REVOKED:
+	case SEND_RELEASED:
+	case SEND_TIMEOUT:
+	case SEND_DENIED:
+	case SEND_RENEWED:
+	case SEND_HEARTBEAT:
+	case SEND_COUNT:
 		break;
 	}
 	return false;
@@ -230,9 +230,9 @@ static bool is_promise(const struct effect *effect)
  * acts of operators that the core did although it knew that they cannot be written. */
 static bool must_wait(const struct broker *broker, bool was_unwritable, const struct effect *effect)
 {
-	if (!is_promise(effect) || (effect->send.msg == MSG_OK && was_unwritable))
+	if (!is_promise(effect) || (effect->send.msg == SEND_OK && was_unwritable))
 		return false;
-	if (effect->send.msg != MSG_CLAIM)
+	if (effect->send.msg != SEND_CLAIM)
 		return true;
 	for (size_t i = 0; i < broker->deferred.count; i++)
 		if (broker->deferred.v[i].send.lease == effect->send.lease)
@@ -246,11 +246,11 @@ static bool refuse(struct broker *broker, const struct effect *effect, const str
 {
 	struct claim_view view;
 	const struct send_effect *send = &effect->send;
-	struct send_effect denied = {.msg = MSG_DENIED, .err = ERR_JOURNAL, .ref = send->ref};
+	struct send_effect denied = {.msg = SEND_DENIED, .err = ERR_JOURNAL, .ref = send->ref};
 	struct event *undo;
-	if (send->msg == MSG_WELCOME) {
+	if (send->msg == SEND_WELCOME) {
 		event_queue_event(&broker->queue, EVENT_BYE, effect->to);
-	} else if (send->msg == MSG_GRANTED &&
+	} else if (send->msg == SEND_GRANTED &&
 		   core_claim(broker->core, send->lease, broker->now, &view) &&
 		   view.rec->session == 0) {
 		undo = event_queue_event(&broker->queue, EVENT_CONN_CLOSED, effect->to);
@@ -266,16 +266,16 @@ static bool refuse(struct broker *broker, const struct effect *effect, const str
 static bool still_true(const struct broker *broker, const struct send_effect *send)
 {
 	struct claim_view view;
-	enum message msg = send->msg;
-	if (msg != MSG_QUEUED && msg != MSG_OFFERED && msg != MSG_GRANTED)
+	enum send_kind msg = send->msg;
+	if (msg != SEND_QUEUED && msg != SEND_OFFERED && msg != SEND_GRANTED)
 		return true;
 	if (!core_claim(broker->core, send->lease, broker->now, &view))
 		return false;
 	enum claim_state state = view.rec->state;
-	if (msg == MSG_QUEUED)
+	if (msg == SEND_QUEUED)
 		return state == CLAIM_QUEUED;
 	return view.rec->fence == send->fence &&
-	       (msg == MSG_OFFERED
+	       (msg == SEND_OFFERED
 			? state == CLAIM_OFFERED
 			: state == CLAIM_HELD || state == CLAIM_LOADING || state == CLAIM_YIELDING);
 }

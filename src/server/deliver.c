@@ -30,16 +30,16 @@ static void note_place(struct server *server, struct party to, const struct send
 		       const struct facts *facts)
 {
 	struct position_updates_told said = {POSITION_UPDATES_UNTOLD, MONO_NEVER};
-	if (send->msg == MSG_CLAIM && send->state == CLAIM_QUEUED) {
+	if (send->msg == SEND_CLAIM && send->state == CLAIM_QUEUED) {
 		position_updates_watch(&server->position_updates, send->lease, to, send->ref, said,
 				       server->broker.now);
-	} else if (send->msg == MSG_QUEUED && facts->wire.has_place) { /* not granted already */
+	} else if (send->msg == SEND_QUEUED && facts->wire.has_place) { /* not granted already */
 		said.position = facts->wire.position;
 		said.promise = core_promise(server->broker.core, send->lease);
 		position_updates_watch(&server->position_updates, send->lease, to, send->ref, said,
 				       server->broker.now);
 	}
-	if (send->msg == MSG_OFFERED || send->msg == MSG_GRANTED)
+	if (send->msg == SEND_OFFERED || send->msg == SEND_GRANTED)
 		position_updates_forget(&server->position_updates, send->lease);
 }
 
@@ -67,16 +67,16 @@ static void note_told(struct server *server, struct endpoint *endpoint,
 {
 	struct endpoint_session *session = endpoint->session;
 	uint64_t lease = send->lease;
-	if (send->msg == MSG_WELCOME) {
+	if (send->msg == SEND_WELCOME) {
 		session->id = lease;
 		if (session->binding == BIND_NATIVE)
 			processes_take(&server->processes, lease, session->pidfd);
 		session->pidfd = -1;
 		if (session->rights == ACCESS_NONE) /* its secret was right */
 			session->rights = session->paired ? ACCESS_QUEUE : ACCESS_TOKEN;
-	} else if (send->msg == MSG_REVOKED && send->state != CLAIM_OFFERED) {
+	} else if (send->msg == SEND_REVOKED && send->state != CLAIM_OFFERED) {
 		endpoint_revoked(endpoint, lease);
-	} else if (send->msg == MSG_RELEASED) {
+	} else if (send->msg == SEND_RELEASED) {
 		endpoint_released(endpoint, lease);
 	}
 }
@@ -95,7 +95,7 @@ static void to_session(struct server *server, struct endpoint *endpoint,
 	session_encode(&server->body, send, &facts.wire);
 	deliver_body(server, endpoint->conn);
 	note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &facts);
-	if (send->msg == MSG_DENIED && endpoint->session->id == 0)
+	if (send->msg == SEND_DENIED && endpoint->session->id == 0)
 		session_close(server->endpoints.net, endpoint->conn, close_code(send->err),
 			      err_name(send->err));
 }
@@ -114,7 +114,7 @@ static void to_request(struct server *server, struct endpoint *endpoint,
 	/* A grant that does not arrive must not be held: the endpoint stays until it is known. */
 	char *origin = endpoint->origin;
 	endpoint->origin = NULL;
-	if (send->msg == MSG_GRANTED)
+	if (send->msg == SEND_GRANTED)
 		endpoint_turn(&server->endpoints, endpoint, ENDPOINT_ANSWERED);
 	else
 		endpoint_shut(&server->endpoints, endpoint);
@@ -130,8 +130,9 @@ static void to_stream(struct server *server, struct endpoint *endpoint,
 	uint64_t conn = endpoint->conn;
 	struct party exchange = party_of(PARTY_EXCHANGE, conn);
 	bool last = false;
-	enum message msg = send->msg;
-	if (!endpoint->begun && (msg == MSG_DENIED || msg == MSG_TIMEOUT || msg == MSG_RELEASED)) {
+	enum send_kind msg = send->msg;
+	if (!endpoint->begun &&
+	    (msg == SEND_DENIED || msg == SEND_TIMEOUT || msg == SEND_RELEASED)) {
 		to_request(server, endpoint, send);
 		return;
 	}

@@ -7,7 +7,7 @@ struct server;
 
 /* The calls of broker_out, with the server as their context. */
 struct broker_out deliver_out(struct server *server);
-/* A MSG_QUEUED that places.c found due. */
+/* A SEND_QUEUED that places.c found due. */
 void deliver_place(void *ctx, struct party to, const struct send_effect *queued);
 /* Writes new changes to those who read /v1/gpu/events. True: some have more to read. */
 bool deliver_feeds(struct server *server);

@@ -68,9 +68,9 @@ void facts_fill(struct facts *facts, const struct core *core, const struct core_
 {
 	facts->wire = (struct encode_context){
 		.config = config, .epoch = epoch, .server = "baton/" BATON_VERSION};
-	if (send->msg == MSG_QUEUED)
+	if (send->msg == SEND_QUEUED)
 		fill_place(facts, core, send->lease, now, wall);
-	else if (send->msg == MSG_YIELD)
+	else if (send->msg == SEND_YIELD)
 		facts->wire.other_name = facts_name(core, send->other, now);
 }
 

@@ -92,7 +92,8 @@ static bool look(struct position_updates *updates, struct position_update *updat
 		return true;
 	if (mono_since(now, update->told) < POSITION_UPDATES_INTERVAL_MS)
 		return false;
-	struct send_effect queued = {.msg = MSG_QUEUED, .ref = update->ref, .lease = update->claim};
+	struct send_effect queued = {
+		.msg = SEND_QUEUED, .ref = update->ref, .lease = update->claim};
 	update->said = say;
 	update->told = now;
 	tell(ctx, update->to, &queued);

@@ -35,7 +35,7 @@ void position_updates_watch(struct position_updates *updates, uint64_t claim, st
 			    uint64_t ref, struct position_updates_told said, struct mono_ms now);
 void position_updates_forget(struct position_updates *updates,
 			     uint64_t claim); /* no harm when unknown */
-/* Looks at the next few claims and calls `tell` with a MSG_QUEUED for each that moved. */
+/* Looks at the next few claims and calls `tell` with a SEND_QUEUED for each that moved. */
 void position_updates_step(
 	struct position_updates *updates, const struct core *core, struct mono_ms now,
 	void (*tell)(void *ctx, struct party to, const struct send_effect *queued), void *ctx);

@@ -65,15 +65,15 @@ static void add_grant(struct text *body, const struct send_effect *send,
 static void answer_done(struct text *body, const struct send_effect *send,
 			const struct encode_context *facts, struct answer *ret_answer)
 {
-	enum message msg = send->msg;
+	enum send_kind msg = send->msg;
 	text_char(body, '{');
-	if (msg == MSG_GRANTED) {
+	if (msg == SEND_GRANTED) {
 		text_json_str(body, "status", "acquired");
 		add_grant(body, send, facts);
-	} else if (msg == MSG_RENEWED) {
+	} else if (msg == SEND_RENEWED) {
 		text_json_str(body, "status", "renewed");
 		part_renewed(body, send);
-	} else if (msg == MSG_OK) {
+	} else if (msg == SEND_OK) {
 		text_json_str(body, "status", "ok");
 		text_json_u64(body, "count", send->lease);
 	} else {
@@ -87,37 +87,37 @@ bool answer_effect(struct text *body, enum route_id route, const struct send_eff
 		   const struct encode_context *facts, struct answer *ret_answer)
 {
 	switch (send->msg) {
-	case MSG_GRANTED:
-	case MSG_RENEWED:
-	case MSG_OK:
+	case SEND_GRANTED:
+	case SEND_RENEWED:
+	case SEND_OK:
 		answer_done(body, send, facts, ret_answer);
 		return true;
-	case MSG_RELEASED:
+	case SEND_RELEASED:
 		/* To the holder's unlock: done. To a parked lock: an operator ended it. */
 		if (route == ROUTE_LOCK)
 			answer_error(body, ERR_RELEASED, send->detail, ret_answer);
 		else
 			answer_done(body, send, facts, ret_answer);
 		return true;
-	case MSG_TIMEOUT:
+	case SEND_TIMEOUT:
 		answer_error(body, ERR_TIMEOUT, NULL, ret_answer);
 		return true;
-	case MSG_REVOKED:
+	case SEND_REVOKED:
 		answer_error(body, ERR_REVOKED, send->detail, ret_answer);
 		return true;
-	case MSG_DENIED:
+	case SEND_DENIED:
 		answer_error(body, send->err, send->detail, ret_answer);
 		return true;
-	case MSG_WELCOME:
-	case MSG_CLAIM:
-	case MSG_QUEUED:
-	case MSG_OFFERED:
-	case MSG_YIELD:
-	case MSG_KEEP:
-	case MSG_CHANGED:
-	case MSG_LENT:
-	case MSG_HEARTBEAT:
-	case MSG_COUNT:
+	case SEND_WELCOME:
+	case SEND_CLAIM:
+	case SEND_QUEUED:
+	case SEND_OFFERED:
+	case SEND_YIELD:
+	case SEND_KEEP:
+	case SEND_CHANGED:
+	case SEND_LENT:
+	case SEND_HEARTBEAT:
+	case SEND_COUNT:
 		break;
 	}
 	return false;
@@ -145,14 +145,15 @@ void answer_sse_keepalive(struct text *out)
 bool answer_stream(struct text *out, const struct send_effect *send,
 		   const struct encode_context *facts, bool *ret_last)
 {
-	enum message msg = send->msg;
-	bool last = msg == MSG_REVOKED || msg == MSG_RELEASED || msg == MSG_TIMEOUT ||
-		    msg == MSG_DENIED;
+	enum send_kind msg = send->msg;
+	bool last = msg == SEND_REVOKED || msg == SEND_RELEASED || msg == SEND_TIMEOUT ||
+		    msg == SEND_DENIED;
 	*ret_last = last;
-	if (!last && msg != MSG_QUEUED && msg != MSG_GRANTED && msg != MSG_YIELD && msg != MSG_KEEP)
+	if (!last && msg != SEND_QUEUED && msg != SEND_GRANTED && msg != SEND_YIELD &&
+	    msg != SEND_KEEP)
 		return false;
 	text_str(out, "event: ");
-	text_str(out, message_type_name(msg));
+	text_str(out, send_kind_name(msg));
 	text_str(out, "\ndata: ");
 	session_encode(out, send, facts);
 	text_str(out, "\n\n");

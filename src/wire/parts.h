@@ -23,5 +23,5 @@ void part_why(struct text *out, const struct why *why, const char *holder_name,
 void part_sentence(struct text *out, int64_t position, const struct told *told,
 		   const struct why *why, const char *holder_name,
 		   const struct core_config *config);
-const char *message_type_name(enum message msg);
+const char *send_kind_name(enum send_kind msg);
 const char *message_act_name(enum admin_act act);

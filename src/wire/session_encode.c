@@ -8,16 +8,16 @@
 #include "wire/parts.h"
 #include "wire/session_decode.h"
 
-static const char *const type_names[MSG_COUNT] = {
-	[MSG_WELCOME] = "welcome", [MSG_CLAIM] = "claim",         [MSG_QUEUED] = "queued",
-	[MSG_OFFERED] = "offered", [MSG_GRANTED] = "granted",     [MSG_YIELD] = "yield",
-	[MSG_REVOKED] = "revoked", [MSG_RELEASED] = "released",   [MSG_TIMEOUT] = "timeout",
-	[MSG_DENIED] = "denied",   [MSG_RENEWED] = "renewed",     [MSG_CHANGED] = "changed",
-	[MSG_LENT] = "lent",       [MSG_HEARTBEAT] = "heartbeat", [MSG_OK] = "ok",
-	[MSG_KEEP] = "keep",
+static const char *const type_names[SEND_COUNT] = {
+	[SEND_WELCOME] = "welcome", [SEND_CLAIM] = "claim",         [SEND_QUEUED] = "queued",
+	[SEND_OFFERED] = "offered", [SEND_GRANTED] = "granted",     [SEND_YIELD] = "yield",
+	[SEND_REVOKED] = "revoked", [SEND_RELEASED] = "released",   [SEND_TIMEOUT] = "timeout",
+	[SEND_DENIED] = "denied",   [SEND_RENEWED] = "renewed",     [SEND_CHANGED] = "changed",
+	[SEND_LENT] = "lent",       [SEND_HEARTBEAT] = "heartbeat", [SEND_OK] = "ok",
+	[SEND_KEEP] = "keep",
 };
 
-const char *message_type_name(enum message msg)
+const char *send_kind_name(enum send_kind msg)
 {
 	return type_names[msg];
 }
@@ -156,7 +156,7 @@ static void add_grant(struct text *out, const struct send_effect *send,
 
 static void add_numbers(struct text *out, const struct send_effect *send)
 {
-	bool numbered = send->msg != MSG_WELCOME && send->msg != MSG_OK;
+	bool numbered = send->msg != SEND_WELCOME && send->msg != SEND_OK;
 	if (numbered && send->ref)
 		text_json_u64(out, "ref", send->ref);
 	if (numbered && send->lease)
@@ -175,51 +175,51 @@ static void add_body(struct text *out, const struct send_effect *send,
 		     const struct encode_context *facts)
 {
 	switch (send->msg) {
-	case MSG_WELCOME:
+	case SEND_WELCOME:
 		add_welcome(out, send, facts);
 		break;
-	case MSG_CLAIM:
+	case SEND_CLAIM:
 		add_claim(out, send, facts);
 		break;
-	case MSG_QUEUED:
+	case SEND_QUEUED:
 		part_place(out, facts);
 		break;
-	case MSG_OFFERED:
-	case MSG_GRANTED:
+	case SEND_OFFERED:
+	case SEND_GRANTED:
 		add_grant(out, send, facts);
 		break;
-	case MSG_YIELD:
+	case SEND_YIELD:
 		part_yield(out, send, facts);
 		break;
-	case MSG_REVOKED:
+	case SEND_REVOKED:
 		text_json_str(out, "reason", yield_reason_name(send->reason));
 		if (send->grace_ms > 0)
 			text_json_i64(out, "grace_ms", send->grace_ms);
 		if (send->detail[0])
 			text_json_str(out, "detail", send->detail);
 		break;
-	case MSG_RELEASED:
+	case SEND_RELEASED:
 		add_end(out, send);
 		break;
-	case MSG_TIMEOUT:
+	case SEND_TIMEOUT:
 		text_json_str(out, "message", err_text(ERR_TIMEOUT));
 		break;
-	case MSG_DENIED:
+	case SEND_DENIED:
 		part_error(out, send->err, send->detail);
 		break;
-	case MSG_RENEWED:
+	case SEND_RENEWED:
 		part_renewed(out, send);
 		break;
-	case MSG_LENT:
+	case SEND_LENT:
 		text_json_u64(out, "to", send->other);
 		break;
-	case MSG_OK:
+	case SEND_OK:
 		text_json_u64(out, "count", send->lease);
 		break;
-	case MSG_CHANGED:
-	case MSG_KEEP:
-	case MSG_HEARTBEAT:
-	case MSG_COUNT:
+	case SEND_CHANGED:
+	case SEND_KEEP:
+	case SEND_HEARTBEAT:
+	case SEND_COUNT:
 		break;
 	}
 }
@@ -227,7 +227,7 @@ static void add_body(struct text *out, const struct send_effect *send,
 void session_encode(struct text *out, const struct send_effect *send,
 		    const struct encode_context *facts)
 {
-	assert(send->msg < MSG_COUNT);
+	assert(send->msg < SEND_COUNT);
 	text_char(out, '{');
 	text_json_str(out, "type", type_names[send->msg]);
 	add_numbers(out, send);

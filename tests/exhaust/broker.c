@@ -108,7 +108,7 @@ static void answer(struct world *w, struct client *client, const struct effect *
 {
 	uint64_t exchange = client->exchange;
 
-	if (fx->send.msg == MSG_QUEUED)
+	if (fx->send.msg == SEND_QUEUED)
 		return;
 	client->exchange = 0;
 	client_told(w, client, fx);
@@ -125,7 +125,7 @@ static void tell(struct world *w, const struct effect *fx)
 		client = client_of_conn(w, fx->to.id);
 		if (client && client->exchange == fx->to.id)
 			answer(w, client, fx);
-		else if (client && fx->send.msg == MSG_HEARTBEAT)
+		else if (client && fx->send.msg == SEND_HEARTBEAT)
 			broker_follow(w, (struct event){.type = EVENT_ALIVE, .from = fx->to});
 		else if (client)
 			client_told(w, client, fx);

@@ -129,30 +129,30 @@ static void hear_welcome(struct client *client, const struct note *note)
 static void hear_own(struct world *w, struct client *client, const struct note *note)
 {
 	switch (note->msg) {
-	case MSG_CLAIM:
+	case SEND_CLAIM:
 		hear_claim(w, client, note);
 		break;
-	case MSG_QUEUED:
+	case SEND_QUEUED:
 		client->stage = STAGE_WAITING;
 		client->asked = client->done = false;
 		break;
-	case MSG_OFFERED:
+	case SEND_OFFERED:
 		if (client->stage == STAGE_OFFERED && client->fence == note->fence)
 			judge_fail("%s is offered twice", cast_of(w, client)->name);
 		client->stage = STAGE_OFFERED;
 		client->fence = note->fence;
 		client->done = false;
 		break;
-	case MSG_GRANTED:
+	case SEND_GRANTED:
 		hear_granted(w, client, note);
 		break;
-	case MSG_YIELD:
+	case SEND_YIELD:
 		client->asked = client->stage == STAGE_HELD;
 		break;
-	case MSG_KEEP:
+	case SEND_KEEP:
 		client->asked = client->stretched = false;
 		break;
-	case MSG_REVOKED:
+	case SEND_REVOKED:
 		if (client->using && client->began.v == w->now.v) {
 			client_stopped(w, client); /* in the same breath: nothing has begun */
 		} else if (client->using && !client->stopping) {
@@ -162,36 +162,36 @@ static void hear_own(struct world *w, struct client *client, const struct note *
 			client_rests(client);
 		}
 		break;
-	case MSG_RELEASED:
+	case SEND_RELEASED:
 		if (note->end != END_NONE)
 			client_over(client);
 		break;
-	case MSG_TIMEOUT:
+	case SEND_TIMEOUT:
 		client_over(client);
 		break;
-	case MSG_CHANGED:
+	case SEND_CHANGED:
 		client->slots = client->slots ? 0 : cast_of(w, client)->slots;
 		break;
-	case MSG_WELCOME:
-	case MSG_DENIED:
-	case MSG_RENEWED:
-	case MSG_LENT:
-	case MSG_HEARTBEAT:
-	case MSG_OK:
-	case MSG_COUNT:
+	case SEND_WELCOME:
+	case SEND_DENIED:
+	case SEND_RENEWED:
+	case SEND_LENT:
+	case SEND_HEARTBEAT:
+	case SEND_OK:
+	case SEND_COUNT:
 		break;
 	}
 }
 
 static void hear(struct world *w, struct client *client, const struct note *note)
 {
-	if (note->msg == MSG_WELCOME)
+	if (note->msg == SEND_WELCOME)
 		hear_welcome(client, note);
-	else if (note->msg == MSG_DENIED)
+	else if (note->msg == SEND_DENIED)
 		hear_denied(client, note);
 	else if (client->lease == 0 && client->stage == STAGE_WAITING)
 		client->lease = note->lease;
-	if (note->msg != MSG_WELCOME && note->lease != 0 && note->lease == client->lease)
+	if (note->msg != SEND_WELCOME && note->lease != 0 && note->lease == client->lease)
 		hear_own(w, client, note);
 }
 
@@ -208,7 +208,7 @@ void client_hears(struct world *w, struct client *client)
 /* What was said of a lease that is over must stay true, whenever it is heard. */
 static void watch(struct world *w, struct client *client, const struct note *note)
 {
-	bool room = note->msg == MSG_OFFERED || note->msg == MSG_GRANTED;
+	bool room = note->msg == SEND_OFFERED || note->msg == SEND_GRANTED;
 
 	if (room && note->lease == client->over)
 		judge_fail("%s gets lease %llu, of which it was told that it is over",

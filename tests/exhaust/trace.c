@@ -6,15 +6,17 @@
 
 bool trace_on;
 
-const char *message_word(enum message msg)
+const char *message_word(enum send_kind msg)
 {
-	static const char *const words[MSG_COUNT] = {
-		[MSG_WELCOME] = "welcome", [MSG_CLAIM] = "claim",     [MSG_QUEUED] = "queued",
-		[MSG_OFFERED] = "offered", [MSG_GRANTED] = "granted", [MSG_YIELD] = "yield",
-		[MSG_KEEP] = "keep",       [MSG_REVOKED] = "revoked", [MSG_RELEASED] = "released",
-		[MSG_TIMEOUT] = "timeout", [MSG_DENIED] = "denied",   [MSG_RENEWED] = "renewed",
-		[MSG_CHANGED] = "changed", [MSG_LENT] = "lent",       [MSG_HEARTBEAT] = "heartbeat",
-		[MSG_OK] = "ok",
+	static const char *const words[SEND_COUNT] = {
+		[SEND_WELCOME] = "welcome",     [SEND_CLAIM] = "claim",
+		[SEND_QUEUED] = "queued",       [SEND_OFFERED] = "offered",
+		[SEND_GRANTED] = "granted",     [SEND_YIELD] = "yield",
+		[SEND_KEEP] = "keep",           [SEND_REVOKED] = "revoked",
+		[SEND_RELEASED] = "released",   [SEND_TIMEOUT] = "timeout",
+		[SEND_DENIED] = "denied",       [SEND_RENEWED] = "renewed",
+		[SEND_CHANGED] = "changed",     [SEND_LENT] = "lent",
+		[SEND_HEARTBEAT] = "heartbeat", [SEND_OK] = "ok",
 	};
 
 	return words[msg] ? words[msg] : "?";

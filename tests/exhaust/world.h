@@ -12,7 +12,7 @@ enum stage { STAGE_IDLE, STAGE_WAITING, STAGE_OFFERED, STAGE_HELD, STAGE_COUNT }
 
 /* What a client hears. */
 struct note {
-	enum message msg;
+	enum send_kind msg;
 	uint64_t lease, fence;
 	uint32_t gpus;
 	enum claim_state state;
@@ -159,6 +159,6 @@ struct hash128 canon_hash(const struct world *w);
 
 /* trace.c: a path in words, where one is asked for. */
 extern bool trace_on;
-const char *message_word(enum message msg);
+const char *message_word(enum send_kind msg);
 void trace_say(const struct world *w, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -135,13 +135,13 @@ static bool commit(struct world *w)
 /* The broker's side of an exchange ends with its one answer, a stream with its last message. */
 static bool ends_exchange(const struct conn *conn, const struct effect *fx)
 {
-	enum message msg = fx->send.msg;
-	if (msg == MSG_QUEUED || msg == MSG_OFFERED || msg == MSG_HEARTBEAT)
+	enum send_kind msg = fx->send.msg;
+	if (msg == SEND_QUEUED || msg == SEND_OFFERED || msg == SEND_HEARTBEAT)
 		return false;
 	if (conn->exchange)
 		return true;
-	return conn->stream && (msg == MSG_RELEASED || msg == MSG_TIMEOUT || msg == MSG_DENIED ||
-				msg == MSG_REVOKED);
+	return conn->stream && (msg == SEND_RELEASED || msg == SEND_TIMEOUT || msg == SEND_DENIED ||
+				msg == SEND_REVOKED);
 }
 
 static void tell_closed(struct world *w, const struct conn *conn)
@@ -160,7 +160,7 @@ static void deliver_send(struct world *w, const struct effect *fx)
 		sim_fail(w, "conn %llu is party %d, not %d", (unsigned long long)conn->id,
 			 (int)net_party(conn).kind, (int)fx->to.kind);
 	check_sent(w, conn, fx);
-	if (fx->send.msg == MSG_WELCOME) {
+	if (fx->send.msg == SEND_WELCOME) {
 		conn->session = fx->send.lease;
 		if (!fx->send.flag)
 			w->clients[conn->client].compute_ended_ms = broker_now(w).v;
@@ -213,7 +213,7 @@ static void deliver_all(struct world *w)
 	uint64_t listing = 0;
 	for (size_t i = 0; i < stop; i++) {
 		const struct effect *fx = &b->fx.v[i];
-		bool lists = fx->type == EFFECT_SEND && fx->send.msg == MSG_CLAIM &&
+		bool lists = fx->type == EFFECT_SEND && fx->send.msg == SEND_CLAIM &&
 			     fx->to.id == listing;
 		if (listing && fx->type == EFFECT_SEND && !lists) {
 			net_down(w, net_letter(w, LETTER_LISTED, listing));
@@ -221,7 +221,7 @@ static void deliver_all(struct world *w)
 		}
 		deliver(w, fx);
 		const struct conn *conn = fx->type == EFFECT_SEND ? net_conn(w, fx->to.id) : NULL;
-		if (conn && conn->broker_open && fx->send.msg == MSG_WELCOME && fx->send.flag)
+		if (conn && conn->broker_open && fx->send.msg == SEND_WELCOME && fx->send.flag)
 			listing = fx->to.id;
 	}
 	if (listing)

@@ -104,13 +104,13 @@ void check_rules(struct world *w, const struct effect *fx)
 		return;
 	yield_sent(w, want, fx);
 	inside_sent(w, want, fx);
-	if (fx->send.msg == MSG_YIELD)
+	if (fx->send.msg == SEND_YIELD)
 		rule_yield(w, want, fx);
-	else if (fx->send.msg == MSG_KEEP)
+	else if (fx->send.msg == SEND_KEEP)
 		want->yield_asked = false;
-	else if (fx->send.msg == MSG_REVOKED)
+	else if (fx->send.msg == SEND_REVOKED)
 		rule_revoked(w, want, fx);
-	else if (fx->send.msg == MSG_RENEWED || fx->send.msg == MSG_CHANGED)
+	else if (fx->send.msg == SEND_RENEWED || fx->send.msg == SEND_CHANGED)
 		rule_alive(w, want);
 }
 

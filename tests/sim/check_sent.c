@@ -9,12 +9,12 @@
 
 typedef unsigned long long ull;
 
-static const char *message_name(enum message msg)
+static const char *message_name(enum send_kind msg)
 {
-	static const char *const names[MSG_COUNT] = {"welcome",  "claim",   "queued",    "offered",
-						     "granted",  "yield",   "keep",      "revoked",
-						     "released", "timeout", "denied",    "renewed",
-						     "changed",  "lent",    "heartbeat", "ok"};
+	static const char *const names[SEND_COUNT] = {"welcome",  "claim",   "queued",    "offered",
+						      "granted",  "yield",   "keep",      "revoked",
+						      "released", "timeout", "denied",    "renewed",
+						      "changed",  "lent",    "heartbeat", "ok"};
 	return names[msg];
 }
 
@@ -164,7 +164,7 @@ static void sent_end(struct world *w, struct want *want, const struct conn *conn
 		sim_fail(w, "I8: want %llu is told %s, but the journal has it as %s",
 			 (ull)want->uid, message_name(fx->send.msg),
 			 claim_state_name((int)row->rec.state));
-	if (fx->send.msg == MSG_TIMEOUT && want->timeout_ms >= 0 && !want->yielded &&
+	if (fx->send.msg == SEND_TIMEOUT && want->timeout_ms >= 0 && !want->yielded &&
 	    !want->retried && want->asked_t >= 0 && waited_ms < want->timeout_ms)
 		sim_fail(w, "want %llu is told timeout after %lld ms of %lld", (ull)want->uid,
 			 (long long)waited_ms, (long long)want->timeout_ms);
@@ -238,30 +238,30 @@ void check_sent(struct world *w, struct conn *conn, const struct effect *fx)
 		   (ull)conn->id, message_name(fx->send.msg), (ull)fx->send.ref,
 		   (ull)fx->send.lease, (ull)fx->send.fence, fx->send.gpus, fx->send.err ? " " : "",
 		   fx->send.err ? err_name(fx->send.err) : "",
-		   fx->send.msg == MSG_YIELD || fx->send.msg == MSG_REVOKED ? " " : "",
-		   fx->send.msg == MSG_YIELD || fx->send.msg == MSG_REVOKED
+		   fx->send.msg == SEND_YIELD || fx->send.msg == SEND_REVOKED ? " " : "",
+		   fx->send.msg == SEND_YIELD || fx->send.msg == SEND_REVOKED
 			   ? yield_reason_name((int)fx->send.reason)
 			   : "");
-	if (fx->send.msg == MSG_WELCOME && conn->client >= 0) {
+	if (fx->send.msg == SEND_WELCOME && conn->client >= 0) {
 		world_session_set(w, fx->send.lease, conn->client, conn->life);
 		w->clients[conn->client].attached = conn->id;
 		note_attached(w, conn);
 	}
 	if (!want || want->life != conn->life)
 		return;
-	if (fx->send.msg == MSG_QUEUED)
+	if (fx->send.msg == SEND_QUEUED)
 		sent_queued(w, want, fx);
-	else if (fx->send.msg == MSG_OFFERED)
+	else if (fx->send.msg == SEND_OFFERED)
 		sent_offered(w, want, fx);
-	else if (fx->send.msg == MSG_GRANTED)
+	else if (fx->send.msg == SEND_GRANTED)
 		sent_granted(w, want, conn, fx);
-	else if (fx->send.msg == MSG_RELEASED || fx->send.msg == MSG_TIMEOUT)
+	else if (fx->send.msg == SEND_RELEASED || fx->send.msg == SEND_TIMEOUT)
 		sent_end(w, want, conn, fx);
-	else if (fx->send.msg == MSG_DENIED)
+	else if (fx->send.msg == SEND_DENIED)
 		sent_denied(w, want, conn, fx);
-	else if (fx->send.msg == MSG_CLAIM)
+	else if (fx->send.msg == SEND_CLAIM)
 		sent_claim(w, want, fx);
-	else if (fx->send.msg == MSG_CHANGED)
+	else if (fx->send.msg == SEND_CHANGED)
 		sent_changed(w, want, fx);
 	want->said_last = fx->send.msg;
 }

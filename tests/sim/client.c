@@ -135,7 +135,7 @@ void client_timer(struct world *w, const struct item *item)
 /* A GRANTED that nobody reads gives nobody the GPU. */
 static void lost_letter(struct world *w, const struct letter *letter)
 {
-	if (letter->kind != LETTER_SEND || letter->effect.send.msg != MSG_GRANTED)
+	if (letter->kind != LETTER_SEND || letter->effect.send.msg != SEND_GRANTED)
 		return;
 	struct want *want = want_of_lease(w, letter->effect.send.lease);
 	if (want && want->stage != WANT_HELD)

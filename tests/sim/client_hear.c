@@ -241,49 +241,49 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 	if (want->stopping)
 		return; /* whatever it is told: first the work has to stop */
 	switch (fx->send.msg) {
-	case MSG_CLAIM:
+	case SEND_CLAIM:
 		hear_claim(w, client, want, fx);
 		return;
-	case MSG_QUEUED:
+	case SEND_QUEUED:
 		hear_queued(w, client, want);
 		return;
-	case MSG_OFFERED:
+	case SEND_OFFERED:
 		hear_offered(w, client, want, fx);
 		return;
-	case MSG_GRANTED:
+	case SEND_GRANTED:
 		hear_granted(w, client, want, fx);
 		return;
-	case MSG_YIELD:
+	case SEND_YIELD:
 		hear_yield(w, client, want, fx);
 		return;
-	case MSG_KEEP:
+	case SEND_KEEP:
 		want->asked_to_yield = false;
 		return;
-	case MSG_REVOKED:
+	case SEND_REVOKED:
 		hear_revoked(w, client, want);
 		return;
-	case MSG_RELEASED:
+	case SEND_RELEASED:
 		if (fx->send.end == END_NONE)
 			return; /* gave way and comes back: QUEUED tells the rest */
 		want_stop(w, want);
 		want_over(w, want);
 		return;
-	case MSG_TIMEOUT:
+	case SEND_TIMEOUT:
 		want_over(w, want);
 		return;
-	case MSG_DENIED:
+	case SEND_DENIED:
 		hear_denied(w, want, fx);
 		return;
-	case MSG_LENT:
+	case SEND_LENT:
 		if (fx->send.other != 0)
 			trick_lent(w, client, want);
 		return;
-	case MSG_WELCOME:
-	case MSG_RENEWED:
-	case MSG_CHANGED:
-	case MSG_HEARTBEAT:
-	case MSG_OK:
-	case MSG_COUNT:
+	case SEND_WELCOME:
+	case SEND_RENEWED:
+	case SEND_CHANGED:
+	case SEND_HEARTBEAT:
+	case SEND_OK:
+	case SEND_COUNT:
 		return;
 	}
 }
@@ -292,12 +292,12 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 static void hear_unwanted(struct world *w, struct client *client, struct want *want,
 			  const struct effect *fx)
 {
-	enum message msg = fx->send.msg;
-	if (msg != MSG_QUEUED && msg != MSG_OFFERED && msg != MSG_GRANTED && msg != MSG_CLAIM)
+	enum send_kind msg = fx->send.msg;
+	if (msg != SEND_QUEUED && msg != SEND_OFFERED && msg != SEND_GRANTED && msg != SEND_CLAIM)
 		return;
 	want_stop(w, want);
 	want->lease = fx->send.lease;
-	if (msg == MSG_GRANTED)
+	if (msg == SEND_GRANTED)
 		want->token = fx->send.token;
 	if (want->binding != BIND_STREAM && client->state == CLIENT_READY)
 		client_release(w, want, false);
@@ -311,11 +311,11 @@ void client_hear(struct world *w, struct client *client, const struct letter *le
 	}
 	const struct effect *fx = &letter->effect;
 	const struct conn *conn = net_conn(w, letter->conn);
-	if (fx->send.msg == MSG_WELCOME) {
+	if (fx->send.msg == SEND_WELCOME) {
 		hear_welcome(w, client, fx);
 		return;
 	}
-	if (fx->send.msg == MSG_HEARTBEAT) {
+	if (fx->send.msg == SEND_HEARTBEAT) {
 		client_send_alive(w, client);
 		return;
 	}
@@ -324,7 +324,7 @@ void client_hear(struct world *w, struct client *client, const struct letter *le
 		want = want_of_lease(w, fx->send.lease);
 	bool old = want && conn->want && conn->asks == EVENT_ACQUIRE && want->conn != conn->id;
 	if (!want || old || want->client != (int)client->index || want->life != client->life) {
-		if (fx->send.msg == MSG_DENIED && client->state == CLIENT_GREETING) {
+		if (fx->send.msg == SEND_DENIED && client->state == CLIENT_GREETING) {
 			client->session = 0; /* the resume was refused: begin anew */
 			net_close_client(w, net_conn(w, letter->conn), true);
 			client_lose_conn(w, client, letter->conn);

@@ -75,9 +75,9 @@ static void judge_grace(struct world *w, const struct want *want, const struct e
 
 void inside_sent(struct world *w, struct want *want, const struct effect *fx)
 {
-	if (fx->send.msg == MSG_REVOKED || fx->send.msg == MSG_DENIED)
+	if (fx->send.msg == SEND_REVOKED || fx->send.msg == SEND_DENIED)
 		want->told_step = w->tally.steps + 1;
-	if (fx->send.msg == MSG_YIELD && want->inside != 0 && judge_is_on(w, JUDGE_INSIDE))
+	if (fx->send.msg == SEND_YIELD && want->inside != 0 && judge_is_on(w, JUDGE_INSIDE))
 		judge_grace(w, want, fx);
 }
 

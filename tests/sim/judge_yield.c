@@ -10,11 +10,11 @@ enum { LEFT_MS_MAX = 10, HOLD_MS_SLACK = 10, RELOADED_MS = 1000 };
 
 void yield_sent(struct world *w, struct want *want, const struct effect *fx)
 {
-	if (fx->send.msg == MSG_YIELD) {
+	if (fx->send.msg == SEND_YIELD) {
 		want->yield_for = fx->send.other;
 		trace_line(&w->trace, "  lease %llu is asked for claim %llu", (ull)want->lease,
 			   (ull)fx->send.other);
-	} else if (fx->send.msg == MSG_KEEP) {
+	} else if (fx->send.msg == SEND_KEEP) {
 		want->yield_for = 0;
 		want->kept_untold = false;
 	}

@@ -93,7 +93,7 @@ struct want {
 
 	/* What the broker has said, delivered or not. */
 	enum want_stage said;
-	enum message said_last;
+	enum send_kind said_last;
 	int64_t asked_t;          /* the broker stepped its ACQUIRE; the place counts from here */
 	int64_t asked_stalled_ms; /* world.stalled_ms then */
 	int64_t lost_t;     /* the broker saw its session's connection go; INT64_MAX: attached */

@@ -54,7 +54,7 @@ static void send_effect(struct town *town, const struct effect *fx)
 	session_encode(&out, &fx->send, &facts);
 	send_text(town, conn, out.bytes);
 	text_finish(&out);
-	town->revokes += fx->send.msg == MSG_REVOKED;
+	town->revokes += fx->send.msg == SEND_REVOKED;
 }
 
 static void signal_session(struct town *town, uint64_t session, int signo)

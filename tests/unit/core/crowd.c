@@ -55,9 +55,9 @@ static void hear(struct crowd *crowd)
 			struct crowd_loop *loop = &crowd->loops[at];
 			if (effect->to.id != loop->conn || loop->lease == 0)
 				continue;
-			if (effect->send.msg == MSG_OFFERED)
+			if (effect->send.msg == SEND_OFFERED)
 				offered[offers++] = loop;
-			else if (effect->send.msg == MSG_YIELD)
+			else if (effect->send.msg == SEND_YIELD)
 				loop->due_ms = crowd->rig.now.v + STOP_MS;
 		}
 	}

@@ -191,7 +191,7 @@ uint64_t rig_session(struct rig *rig, enum binding binding, const char *name)
 	event.session.principal = rig->principal;
 	event.session.pid = 100 + (int64_t)conn;
 	rig_step(rig, event);
-	assert_non_null(rig_sent(rig, MSG_WELCOME, 0));
+	assert_non_null(rig_sent(rig, SEND_WELCOME, 0));
 	return conn;
 }
 
@@ -254,7 +254,7 @@ uint64_t rig_ask(struct rig *rig, uint64_t conn, struct event event)
 	if (event.acquire.ref == 0)
 		event.acquire.ref = rig->ref_next++;
 	rig_step(rig, event);
-	denied = rig_sent(rig, MSG_DENIED, 0);
+	denied = rig_sent(rig, SEND_DENIED, 0);
 	if (denied && denied->to.id == event.from.id)
 		return 0;
 	/* A plain request is told nothing while it waits: its row has the number. */
@@ -357,7 +357,7 @@ void rig_alive(struct rig *rig, uint64_t conn)
 	rig_step(rig, (struct event){.type = EVENT_ALIVE, .from = party_of(PARTY_SESSION, conn)});
 }
 
-const struct effect *rig_sent(const struct rig *rig, enum message msg, uint64_t lease)
+const struct effect *rig_sent(const struct rig *rig, enum send_kind msg, uint64_t lease)
 {
 	for (size_t i = rig->fx.count; i-- > 0;) {
 		const struct effect *effect = &rig->fx.v[i];
@@ -370,12 +370,12 @@ const struct effect *rig_sent(const struct rig *rig, enum message msg, uint64_t 
 
 int rig_error(const struct rig *rig)
 {
-	const struct effect *effect = rig_sent(rig, MSG_DENIED, 0);
+	const struct effect *effect = rig_sent(rig, SEND_DENIED, 0);
 
 	return effect ? effect->send.err : 0;
 }
 
-uint32_t rig_count(const struct rig *rig, enum message msg)
+uint32_t rig_count(const struct rig *rig, enum send_kind msg)
 {
 	uint32_t count = 0;
 

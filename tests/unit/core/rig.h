@@ -69,9 +69,9 @@ void rig_sample(struct rig *rig, uint32_t gpu, uint64_t used, uint64_t session, 
 void rig_alive(struct rig *rig, uint64_t conn);
 
 /* The last effect of a message about a claim (0: any) in the last act, or NULL. */
-const struct effect *rig_sent(const struct rig *rig, enum message msg, uint64_t lease);
-int rig_error(const struct rig *rig); /* of the last MSG_DENIED; 0: none */
-uint32_t rig_count(const struct rig *rig, enum message msg);
+const struct effect *rig_sent(const struct rig *rig, enum send_kind msg, uint64_t lease);
+int rig_error(const struct rig *rig); /* of the last SEND_DENIED; 0: none */
+uint32_t rig_count(const struct rig *rig, enum send_kind msg);
 const struct effect *rig_signal(const struct rig *rig, int signo);
 /* CLAIM_ENDED when it is gone. */
 enum claim_state rig_state(const struct rig *rig, uint64_t claim);

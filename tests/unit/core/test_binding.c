@@ -38,15 +38,15 @@ static void test_proxied(void **state)
 
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	voice = rig_wait(rig, v, LEASE_VOICE);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.kind, PARTY_GATEWAY);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.id, conn);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->to.kind, PARTY_GATEWAY);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->to.id, conn);
 	rig_close(rig, conn);
 	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
 	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
 	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_PROXIED, LEASE_BACKGROUND, "")), 0);
-	assert_int_equal(rig_sent(rig, MSG_DENIED, 0)->to.kind, PARTY_GATEWAY);
+	assert_int_equal(rig_sent(rig, SEND_DENIED, 0)->to.kind, PARTY_GATEWAY);
 	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_BACKGROUND, "")), 0);
-	assert_int_equal(rig_sent(rig, MSG_DENIED, 0)->to.kind, PARTY_EXCHANGE);
+	assert_int_equal(rig_sent(rig, SEND_DENIED, 0)->to.kind, PARTY_EXCHANGE);
 }
 
 /* A request that waited elsewhere before stands where it would stand had it waited here; of who is

@@ -216,7 +216,7 @@ static void test_evicts_lowest_class(void **state)
 	work = resident(rig, b, LEASE_BACKGROUND, 3 * GIB, 1000, 0);
 	rig_pass(rig, 1000);
 	head = rig_ask(rig, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
-	assert_int_equal(rig_sent(rig, MSG_YIELD, work)->send.reason, YIELD_EVICTED);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, work)->send.reason, YIELD_EVICTED);
 	assert_int_equal(rig_why(rig, head), WHY_EVICTING);
 	assert_int_equal(rig_state(rig, chat), CLAIM_HELD);
 	rig_release(rig, b, work, false);
@@ -319,7 +319,7 @@ static void test_gang(void **state)
 	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
 	assert_int_equal(rig_why(rig, next), WHY_RESERVED);
 	rig_release(rig, a, one, false);
-	assert_int_equal(rig_sent(rig, MSG_OFFERED, pair)->send.gpus, 3);
+	assert_int_equal(rig_sent(rig, SEND_OFFERED, pair)->send.gpus, 3);
 	rig_release(rig, b, pair, false);
 	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
 	core_gpu(rig->core, 1, &gpu);
@@ -342,7 +342,7 @@ static void test_idle_gpu_is_used(void **state)
 	big = rig_ask(rig, b, on_first);
 	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
 	small = rig_ask(rig, c, need(LEASE_CHAT, 1, 0, 1));
-	assert_int_equal(rig_sent(rig, MSG_OFFERED, small)->send.gpus, 2);
+	assert_int_equal(rig_sent(rig, SEND_OFFERED, small)->send.gpus, 2);
 }
 
 /* A small claim does not slip past a big one that waits for memory on the same GPU. */
@@ -424,7 +424,7 @@ static void test_change(void **state)
 	lease = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
 	next = rig_wait(rig, b, LEASE_CHAT);
 	change(rig, a, lease, 0, 6 * GIB);
-	assert_non_null(rig_sent(rig, MSG_CHANGED, lease));
+	assert_non_null(rig_sent(rig, SEND_CHANGED, lease));
 	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
 	/* Growing back is refused while the room is not there, and nothing changes. */
 	change(rig, a, lease, 1, 6 * GIB);
@@ -441,7 +441,7 @@ static void test_change(void **state)
 
 static const char *denied_words(const struct rig *rig)
 {
-	return rig_sent(rig, MSG_DENIED, 0)->send.detail;
+	return rig_sent(rig, SEND_DENIED, 0)->send.detail;
 }
 
 /* Growing delays only those who want what it takes: VRAM none who ask for a turn alone. */
@@ -457,16 +457,16 @@ static void test_growth_beside_waiters(void **state)
 	lease = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
 	turn = rig_wait(rig, b, LEASE_CHAT);
 	change(rig, a, lease, 1, 7 * GIB);
-	assert_non_null(rig_sent(rig, MSG_CHANGED, lease));
+	assert_non_null(rig_sent(rig, SEND_CHANGED, lease));
 	assert_int_equal(rig_state(rig, turn), CLAIM_QUEUED);
 	rig_ask(rig, c, need(LEASE_CHAT, 1, 1 * GIB, 1)); /* waits, and wants VRAM */
 	change(rig, a, lease, 1, 8 * GIB);
 	assert_int_equal(rig_error(rig), ERR_NO_ROOM);
-	assert_string_equal(rig_sent(rig, MSG_DENIED, lease)->send.detail,
+	assert_string_equal(rig_sent(rig, SEND_DENIED, lease)->send.detail,
 			    "others wait for this GPU; try again when they were served");
 	assert_int_equal(rig_row(rig, lease)->need.vram_bytes, 7 * GIB);
 	change(rig, a, lease, 1, 5 * GIB); /* less is always right */
-	assert_non_null(rig_sent(rig, MSG_CHANGED, lease));
+	assert_non_null(rig_sent(rig, SEND_CHANGED, lease));
 }
 
 /* A need that can never be served is refused with what was asked for and what there is. */

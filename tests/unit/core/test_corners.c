@@ -69,8 +69,8 @@ static void test_resume_or_new(void **state)
 	event.session.resume = &secret;
 	event.session.or_new = true;
 	rig_step(rig, event);
-	assert_false(rig_sent(rig, MSG_WELCOME, 0)->send.flag);
-	assert_true(rig_sent(rig, MSG_WELCOME, 0)->send.lease > id);
+	assert_false(rig_sent(rig, SEND_WELCOME, 0)->send.flag);
+	assert_true(rig_sent(rig, SEND_WELCOME, 0)->send.lease > id);
 }
 
 /* Between the revoke and the end a lease can do nothing but confirm. */
@@ -81,7 +81,7 @@ static void test_revoked_lease(void **state)
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), waits = rig_wait(rig, b, LEASE_CHAT);
 
 	rig_admin(rig, ADMIN_REVOKE, held);
-	assert_string_equal(rig_sent(rig, MSG_REVOKED, held)->send.detail, "test");
+	assert_string_equal(rig_sent(rig, SEND_REVOKED, held)->send.detail, "test");
 	rig_accept(rig, a, held);
 	assert_int_equal(rig_error(rig), ERR_REVOKED);
 	send_need(rig, a, held, (struct need){.slots = 1});
@@ -91,7 +91,7 @@ static void test_revoked_lease(void **state)
 	rig_admin(rig, ADMIN_YIELD, held);
 	assert_int_equal(rig_error(rig), ERR_STATE);
 	rig_admin(rig, ADMIN_RESET, 0);
-	assert_int_equal(rig_sent(rig, MSG_OK, 0)->send.lease, 0);
+	assert_int_equal(rig_sent(rig, SEND_OK, 0)->send.lease, 0);
 	rig_release(rig, a, held, false);
 	assert_int_equal(rig_end(rig, held), END_REVOKED);
 }
@@ -130,7 +130,7 @@ static void test_cancel_by_operator(void **state)
 	uint64_t last = rig_wait(rig, a, LEASE_CHAT);
 	rig_admin(rig, ADMIN_CANCEL, last);
 	assert_int_equal(rig_end(rig, last), END_FORCE_RELEASED);
-	assert_string_equal(rig_sent(rig, MSG_RELEASED, last)->send.detail, "test");
+	assert_string_equal(rig_sent(rig, SEND_RELEASED, last)->send.detail, "test");
 	rig_admin(rig, ADMIN_CANCEL, last);
 	assert_int_equal(rig_error(rig), ERR_NOT_FOUND);
 }
@@ -147,7 +147,7 @@ static void test_revoke_before_hold(void **state)
 	assert_int_equal(rig_error(rig), ERR_STATE);
 	rig_admin(rig, ADMIN_REVOKE, waits);
 	assert_int_equal(rig_end(rig, waits), END_FORCE_RELEASED);
-	assert_string_equal(rig_sent(rig, MSG_RELEASED, waits)->send.detail, "test");
+	assert_string_equal(rig_sent(rig, SEND_RELEASED, waits)->send.detail, "test");
 	rig_admin(rig, ADMIN_REVOKE, offered);
 	assert_int_equal(rig_end(rig, offered), END_REVOKED);
 	rig_accept(rig, a, offered);
@@ -279,10 +279,10 @@ static void test_same_request_in_session(void **state)
 	claim = rig_ask(rig, a, want);
 	want.from = (struct party){PARTY_SESSION, a};
 	rig_step(rig, want);
-	assert_non_null(rig_sent(rig, MSG_OFFERED, claim));
+	assert_non_null(rig_sent(rig, SEND_OFFERED, claim));
 	rig_accept(rig, a, claim);
 	rig_step(rig, want);
-	assert_non_null(rig_sent(rig, MSG_GRANTED, claim));
+	assert_non_null(rig_sent(rig, SEND_GRANTED, claim));
 	/* Another session's request of that name is another claim. */
 	assert_int_not_equal(rig_ask(rig, b, want), claim);
 }
@@ -372,7 +372,7 @@ static void test_time_to_live_while_yielding(void **state)
 	held = rig_ask(rig, 0, want);
 	voice = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "v"));
 	rig_pass(rig, 5000);
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held) != NULL, 0); /* nobody listens there */
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held) != NULL, 0); /* nobody listens there */
 	assert_true(rig_row(rig, held)->revoked);
 	rig_pass(rig, rig->config.lock_delay_ms);
 	assert_int_equal(rig_end(rig, held), END_EXPIRED);

@@ -32,7 +32,7 @@ static uint64_t stranger(struct rig *rig)
 	event.session.binding = BIND_NATIVE;
 	event.session.name = "stranger";
 	rig_step(rig, event);
-	assert_non_null(rig_sent(rig, MSG_WELCOME, 0));
+	assert_non_null(rig_sent(rig, SEND_WELCOME, 0));
 	return conn;
 }
 
@@ -94,7 +94,7 @@ static void test_unknown_is_revoked(void **state)
 
 	rig_admin(rig, ADMIN_REVOKE, held);
 	assert_null(rig_signal(rig, SIGTERM));
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.grace_ms, 0);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held)->send.grace_ms, 0);
 	assert_true(seen(rig, held).kill_at.v == MONO_NEVER.v);
 	rig_pass(rig, rig->config.grace_ms - 1);
 	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
@@ -214,7 +214,7 @@ static void test_declared_grace(void **state)
 
 	rig_admin(rig, ADMIN_REVOKE, held);
 	assert_non_null(rig_signal(rig, SIGTERM));
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.grace_ms, 8000);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held)->send.grace_ms, 8000);
 	assert_int_equal(mono_since(seen(rig, held).kill_at, rig->now), 8000);
 	core_why(rig->core, next, rig->now, &why);
 	assert_int_equal(why.code, WHY_STOPPING);
@@ -242,7 +242,7 @@ static void test_grace_is_had_once(void **state)
 	assert_int_equal(mono_since(seen(rig, held).kill_at, rig->now), rig->config.grace_ms);
 	rig_release(rig, a, held, false); /* it has stopped: the next is served at once */
 	assert_int_equal(rig_end(rig, held), END_REVOKED);
-	assert_int_equal(rig_count(rig, MSG_OFFERED), 1);
+	assert_int_equal(rig_count(rig, SEND_OFFERED), 1);
 }
 
 static void test_revoked_while_yielding(void **state)
@@ -254,9 +254,9 @@ static void test_revoked_while_yielding(void **state)
 	rig_wait(rig, b, LEASE_VOICE);
 	rig_pass(rig, 3000);
 	rig_admin(rig, ADMIN_REVOKE, held);
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.grace_ms, 5000);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held)->send.grace_ms, 5000);
 	a = rig_resume(rig, BIND_NATIVE, rig_session_id(rig, a));
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.grace_ms, 5000);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held)->send.grace_ms, 5000);
 }
 
 /* People can tell a clean leave from a loss, and a loss from a death. */

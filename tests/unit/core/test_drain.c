@@ -102,7 +102,7 @@ static void test_free_by_sample(void **state)
 	big = rig_ask(rig, b, resident(BIND_NATIVE, 20 * GIB));
 	rig_pass(rig, 1000);
 	rig_release(rig, a, lease, false);
-	assert_non_null(rig_sent(rig, MSG_RELEASED, lease));
+	assert_non_null(rig_sent(rig, SEND_RELEASED, lease));
 	assert_int_equal(rig_state(rig, lease), CLAIM_DRAINING);
 	assert_int_equal(view_of(rig).slots_used, 0);
 	rig_hold(rig, b, LEASE_CHAT);

@@ -93,7 +93,7 @@ static void test_hold_limit_inside(void **state)
 	assert_int_equal(rig_state(rig, guest), CLAIM_HELD); /* nobody waits */
 	next = rig_ask(rig, c, request(LEASE_CHAT, host));
 	assert_int_equal(rig_state(rig, guest), CLAIM_YIELDING);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, guest)->send.other, next);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, guest)->send.other, next);
 	assert_int_equal(rig_state(rig, host), CLAIM_HELD);
 	rig_release(rig, c, guest, false);
 	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
@@ -139,10 +139,10 @@ static void test_host_over(void **state)
 	want.acquire.need.vram_bytes = 20 * GIB;
 	big = rig_ask(rig, c, want);
 	rig_release(rig, s, host, false);
-	assert_non_null(rig_sent(rig, MSG_RELEASED, host));
+	assert_non_null(rig_sent(rig, SEND_RELEASED, host));
 	assert_int_equal(rig_error(rig), ERR_HOST_OVER);
 	assert_int_equal(rig_end(rig, waits), END_DENIED);
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, guest)->send.reason, YIELD_HOST_OVER);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, guest)->send.reason, YIELD_HOST_OVER);
 	assert_int_equal(rig_state(rig, host), CLAIM_DRAINING);
 	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
 	core_gpu(rig->core, 0, &gpu);
@@ -211,8 +211,8 @@ static void test_asked_with_guests(void **state)
 	rig_accept(rig, s, host);
 	guest = guest_in(rig, c, host);
 	rig_wait(rig, c, LEASE_VOICE);
-	assert_non_null(rig_sent(rig, MSG_YIELD, host));
-	assert_non_null(rig_sent(rig, MSG_YIELD, guest));
+	assert_non_null(rig_sent(rig, SEND_YIELD, host));
+	assert_non_null(rig_sent(rig, SEND_YIELD, guest));
 	next = rig_ask(rig, c, request(LEASE_CHAT, host));
 	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
 }
@@ -363,7 +363,7 @@ static void test_limit_is_as_outside(void **state)
 	rig_pass(rig, 999);
 	assert_int_equal(rig_state(rig, guest), CLAIM_LOADING);
 	rig_pass(rig, 1);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, guest)->send.other, next);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, guest)->send.other, next);
 }
 
 /* Who runs inside, and who waits to, does so after a restart. */

@@ -49,7 +49,7 @@ static void test_direct_cycle(void **state)
 
 	assert_int_equal(ask_on(rig, a, 0, held), 0);
 	assert_int_equal(rig_error(rig), ERR_DEADLOCK);
-	assert_string_equal(rig_sent(rig, MSG_DENIED, 0)->send.detail,
+	assert_string_equal(rig_sent(rig, SEND_DENIED, 0)->send.detail,
 			    "claim 2 -> lease 1 (A) -> claim 2");
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	assert_int_equal(core_waiting_count(rig->core), 0);
@@ -71,7 +71,7 @@ static void test_cycle_of_two(void **state)
 	assert_int_not_equal(call, 0);
 	assert_int_equal(ask_on(rig, b, 1, second), 0);
 	assert_int_equal(rig_error(rig), ERR_DEADLOCK);
-	assert_string_equal(rig_sent(rig, MSG_DENIED, 0)->send.detail,
+	assert_string_equal(rig_sent(rig, SEND_DENIED, 0)->send.detail,
 			    "claim 4 -> lease 1 (A) -> claim 3 -> lease 2 (B) -> claim 4");
 	rig_release(rig, b, second, false);
 	assert_int_equal(rig_state(rig, call), CLAIM_OFFERED);
@@ -103,7 +103,7 @@ static void test_lend(void **state)
 	struct gpu_view gpu;
 
 	lend(rig, a, held, call);
-	assert_int_equal(rig_sent(rig, MSG_LENT, held)->send.other, call);
+	assert_int_equal(rig_sent(rig, SEND_LENT, held)->send.other, call);
 	assert_int_equal(rig_state(rig, call), CLAIM_OFFERED);
 	assert_true(rig_row(rig, call)->fence > rig_row(rig, held)->fence);
 	rig_accept(rig, b, call);
@@ -112,7 +112,7 @@ static void test_lend(void **state)
 	lend(rig, a, held, call);
 	assert_int_equal(rig_error(rig), ERR_STATE);
 	rig_release(rig, b, call, false);
-	assert_int_equal(rig_sent(rig, MSG_LENT, held)->send.other, 0);
+	assert_int_equal(rig_sent(rig, SEND_LENT, held)->send.other, 0);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	core_gpu(rig->core, 0, &gpu);
 	assert_int_equal(gpu.slots_used, 1);
@@ -172,8 +172,8 @@ static void test_revoked_with_lender(void **state)
 	lend(rig, a, held, call);
 	rig_accept(rig, b, call);
 	voice = rig_wait(rig, v, LEASE_VOICE);
-	assert_non_null(rig_sent(rig, MSG_YIELD, held));
-	assert_non_null(rig_sent(rig, MSG_YIELD, call));
+	assert_non_null(rig_sent(rig, SEND_YIELD, held));
+	assert_non_null(rig_sent(rig, SEND_YIELD, call));
 	rig_pass(rig, rig->config.grace_ms);
 	assert_true(rig_row(rig, held)->revoked);
 	assert_true(rig_row(rig, call)->revoked);
@@ -201,8 +201,8 @@ static void test_one_grace(void **state)
 	lend(rig, a, held, call);
 	rig_accept(rig, b, call);
 	voice = rig_wait(rig, v, LEASE_VOICE);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->send.grace_ms, 7000);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, call)->send.grace_ms, 7000);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->send.grace_ms, 7000);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, call)->send.grace_ms, 7000);
 	rig_release(rig, v, voice, false);
 	rig_pass(rig, 7000);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);

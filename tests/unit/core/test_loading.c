@@ -9,7 +9,7 @@ static uint64_t load(struct rig *rig, uint64_t conn, enum lease_class cls)
 	want.acquire.loads = true;
 	lease = rig_ask(rig, conn, want);
 	rig_accept(rig, conn, lease);
-	assert_non_null(rig_sent(rig, MSG_GRANTED, lease));
+	assert_non_null(rig_sent(rig, SEND_GRANTED, lease));
 	assert_int_equal(rig_state(rig, lease), CLAIM_LOADING);
 	return lease;
 }
@@ -44,7 +44,7 @@ static void test_turn_begins_when_ready(void **state)
 	pass(rig, hold_ms + 10000, a, b);
 	assert_int_equal(rig_state(rig, held), CLAIM_LOADING);
 	ready(rig, a, held);
-	assert_non_null(rig_sent(rig, MSG_RENEWED, held));
+	assert_non_null(rig_sent(rig, SEND_RENEWED, held));
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	pass(rig, hold_ms / 2, a, b);
 	ready(rig, a, held); /* said again it changes nothing */
@@ -64,7 +64,7 @@ static void test_never_ready(void **state)
 	pass(rig, rig->config.load_ms_max - 1, a, b);
 	assert_int_equal(rig_state(rig, held), CLAIM_LOADING);
 	rig_pass(rig, 1);
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.reason, YIELD_LOAD_MAX);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held)->send.reason, YIELD_LOAD_MAX);
 	ready(rig, a, held);
 	assert_int_equal(rig_error(rig), ERR_REVOKED);
 	rig_pass(rig, rig->config.lock_delay_ms);
@@ -83,7 +83,7 @@ static void test_asked_while_loading(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
 	pass(rig, 1000, a, b);
 	ready(rig, a, held);
-	assert_true(rig_sent(rig, MSG_RENEWED, held)->send.flag);
+	assert_true(rig_sent(rig, SEND_RENEWED, held)->send.flag);
 	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
 	assert_false(rig_row(rig, held)->loading);
 	pass(rig, rig->config.grace_ms - 1000, a, b);
@@ -103,11 +103,11 @@ static void test_kept_after_its_time(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
 	pass(rig, 500, a, b);
 	rig_release(rig, b, voice, false);
-	assert_non_null(rig_sent(rig, MSG_KEEP, held));
+	assert_non_null(rig_sent(rig, SEND_KEEP, held));
 	assert_int_equal(rig_state(rig, held), CLAIM_LOADING);
 	assert_true(rig->fx.next_wake.v > rig->now.v);
 	rig_pass(rig, 1);
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.reason, YIELD_LOAD_MAX);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held)->send.reason, YIELD_LOAD_MAX);
 }
 
 /* Time spent with loading is no time of its turn: it comes back with all of it. */
@@ -202,7 +202,7 @@ static void test_restart_while_loading(void **state)
 	rig_restart(rig, true);
 	a = rig_resume(rig, BIND_TAB, id);
 	b = rig_session(rig, BIND_TAB, "b");
-	assert_int_equal(rig_sent(rig, MSG_WELCOME, 0) != NULL, 1);
+	assert_int_equal(rig_sent(rig, SEND_WELCOME, 0) != NULL, 1);
 	assert_int_equal(rig_state(rig, held), CLAIM_LOADING);
 	pass(rig, rig->config.load_ms_max - 10000 - 1, a, b);
 	assert_int_equal(rig_state(rig, held), CLAIM_LOADING);
@@ -245,7 +245,7 @@ static void test_plain_loads(void **state)
 	rig_pass(rig, 4000);
 	rig_step(rig, event);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
-	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms, 5000);
+	assert_int_equal(rig_sent(rig, SEND_RENEWED, held)->send.expires_ms, 5000);
 	want = rig_want(BIND_HTTP, LEASE_CHAT, "other");
 	rig_pass(rig, 5000);
 	assert_true(rig_row(rig, held)->revoked);

@@ -250,8 +250,8 @@ static void test_random_events(void **state)
 		rig_start(rig);
 		for (int i = 0; i < STEPS; i++) {
 			some_step(rig);
-			granted += rig_count(rig, MSG_GRANTED);
-			revoked += rig_count(rig, MSG_REVOKED);
+			granted += rig_count(rig, SEND_GRANTED);
+			revoked += rig_count(rig, SEND_REVOKED);
 			if (rig->claim_count > RIG_ROWS / 2)
 				forget_ended(rig);
 			if (one_in(30))

@@ -130,7 +130,7 @@ static void test_turn_gives_memory_back(void **state)
 	fat = rig_take(rig, b, rig_need(LEASE_BACKGROUND, 1, 6 * GIB));
 	lean = rig_take(rig, a, rig_need(LEASE_CHAT, 1, GIB));
 	rig_ask(rig, v, rig_need(LEASE_VOICE, 1, 5 * GIB));
-	assert_int_equal(rig_sent(rig, MSG_YIELD, fat)->send.reason, YIELD_PREEMPTED);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, fat)->send.reason, YIELD_PREEMPTED);
 	assert_int_equal(rig_state(rig, lean), CLAIM_HELD);
 }
 

@@ -37,7 +37,7 @@ static void test_granted_at_once(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t held = lock(rig, "page");
-	const struct effect *granted = rig_sent(rig, MSG_GRANTED, held);
+	const struct effect *granted = rig_sent(rig, SEND_GRANTED, held);
 	uint32_t rows = 0;
 
 	assert_int_equal(granted->send.fence, 1);
@@ -81,7 +81,7 @@ static void test_page_unlocks(void **state)
 
 	rig_unlock(rig, &token);
 	assert_int_equal(rig_end(rig, held), END_RELEASED);
-	assert_non_null(rig_sent(rig, MSG_RELEASED, held));
+	assert_non_null(rig_sent(rig, SEND_RELEASED, held));
 	rig_accept(rig, native, next);
 	token = token_of(rig, next);
 	rig_unlock(rig, &token);
@@ -191,7 +191,7 @@ static void test_timeouts(void **state)
 	assert_int_equal(rig_state(rig, a), CLAIM_QUEUED);
 	rig_pass(rig, 1);
 	assert_int_equal(rig_end(rig, a), END_TIMEOUT);
-	assert_non_null(rig_sent(rig, MSG_TIMEOUT, a));
+	assert_non_null(rig_sent(rig, SEND_TIMEOUT, a));
 	rig_pass(rig, 294999);
 	assert_int_equal(rig_state(rig, b), CLAIM_QUEUED);
 	rig_pass(rig, 1);
@@ -222,7 +222,7 @@ static void test_timeout_against_grant(void **state)
 		} else {
 			assert_int_equal(rig_state(rig, waits), CLAIM_HELD);
 			assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
-			assert_null(rig_sent(rig, MSG_TIMEOUT, 0));
+			assert_null(rig_sent(rig, SEND_TIMEOUT, 0));
 			rig_unlock(rig, (struct token[]){token_of(rig, waits)});
 		}
 		rig_unlock(rig, (struct token[]){token_of(rig, next)});
@@ -242,17 +242,17 @@ static void test_same_request(void **state)
 	old_conn = conn_of(rig, claim);
 	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
-	assert_int_equal(rig_sent(rig, MSG_DENIED, claim)->to.id, old_conn);
+	assert_int_equal(rig_sent(rig, SEND_DENIED, claim)->to.id, old_conn);
 	assert_int_equal(conn_of(rig, claim), want.from.id);
 	assert_int_equal(core_waiting_count(rig->core), 1);
 	rig_close(rig, old_conn);
 	rig_unlock(rig, (struct token[]){token_of(rig, holder)});
-	granted = rig_sent(rig, MSG_GRANTED, claim);
+	granted = rig_sent(rig, SEND_GRANTED, claim);
 	assert_int_equal(granted->to.id, want.from.id);
 	/* The answer was lost: asked again, the same token and fence. */
 	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
-	granted = rig_sent(rig, MSG_GRANTED, claim);
+	granted = rig_sent(rig, SEND_GRANTED, claim);
 	assert_int_equal(granted->to.id, want.from.id);
 	assert_int_equal(granted->send.fence, rig_row(rig, claim)->fence);
 	assert_memory_equal(&granted->send.token, &rig_row(rig, claim)->token,
@@ -274,7 +274,7 @@ static void test_lost_answer_of_repeat(void **state)
 	held = rig_ask(rig, 0, want);
 	want.from = lost.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
-	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->to.id, lost.from.id);
+	assert_int_equal(rig_sent(rig, SEND_GRANTED, held)->to.id, lost.from.id);
 	rig_step(rig, lost);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	rig_pass(rig, rig->config.http_ttl_ms + rig->config.lock_delay_ms);
@@ -294,8 +294,8 @@ static void test_stream_moves(void **state)
 	old_conn = conn_of(rig, held);
 	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	rig_step(rig, want);
-	assert_int_equal(rig_sent(rig, MSG_DENIED, held)->to.id, old_conn);
-	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->to.id, want.from.id);
+	assert_int_equal(rig_sent(rig, SEND_DENIED, held)->to.id, old_conn);
+	assert_int_equal(rig_sent(rig, SEND_GRANTED, held)->to.id, want.from.id);
 	rig_close(rig, old_conn);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	rig_close(rig, want.from.id);
@@ -400,7 +400,7 @@ static void test_time_to_live(void **state)
 	token = token_of(rig, held);
 	rig_pass(rig, 9000);
 	renew(rig, &token, 0);
-	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms, 10000);
+	assert_int_equal(rig_sent(rig, SEND_RENEWED, held)->send.expires_ms, 10000);
 	rig_pass(rig, 9999);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	rig_pass(rig, 1);
@@ -426,7 +426,7 @@ static void test_renew_while_asked(void **state)
 	rig_admin(rig, ADMIN_YIELD, held);
 	rig_pass(rig, 500);
 	renew(rig, &token, 300000);
-	renewed = rig_sent(rig, MSG_RENEWED, held);
+	renewed = rig_sent(rig, SEND_RENEWED, held);
 	assert_true(renewed->send.flag);
 	assert_int_equal(renewed->send.reason, YIELD_OPERATOR);
 	assert_int_equal(renewed->send.expires_ms, rig->config.grace_ms - 500);
@@ -444,11 +444,11 @@ static void test_time_to_live_limit(void **state)
 
 	want.acquire.ttl_ms = INT64_MAX;
 	held = rig_ask(rig, 0, want);
-	assert_int_equal(rig_sent(rig, MSG_GRANTED, held)->send.expires_ms,
+	assert_int_equal(rig_sent(rig, SEND_GRANTED, held)->send.expires_ms,
 			 rig->config.http_ttl_ms_max);
 	token = token_of(rig, held);
 	renew(rig, &token, INT64_MAX);
-	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms,
+	assert_int_equal(rig_sent(rig, SEND_RENEWED, held)->send.expires_ms,
 			 rig->config.http_ttl_ms_max);
 }
 
@@ -461,7 +461,7 @@ static void test_stream(void **state)
 
 	want.acquire.browser = true;
 	second = rig_ask(rig, 0, want);
-	assert_non_null(rig_sent(rig, MSG_QUEUED, second));
+	assert_non_null(rig_sent(rig, SEND_QUEUED, second));
 	rig_close(rig, conn_of(rig, first));
 	assert_int_equal(rig_end(rig, first), END_DISCONNECTED);
 	assert_int_equal(rig_state(rig, second), CLAIM_HELD);
@@ -485,11 +485,11 @@ static void test_stream_yields(void **state)
 	held = rig_ask(rig, 0, want);
 	token = token_of(rig, held);
 	voice = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_VOICE, "mic"));
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.id, conn_of(rig, held));
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->to.id, conn_of(rig, held));
 	event.renew.token = &token;
 	event.renew.ttl_ms = 8000;
 	rig_step(rig, event);
-	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms, 8000);
+	assert_int_equal(rig_sent(rig, SEND_RENEWED, held)->send.expires_ms, 8000);
 	rig_pass(rig, 7999);
 	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
 	rig_pass(rig, 1); /* no browser behind it: cut is proof enough */
@@ -531,7 +531,7 @@ static void test_no_timeout(void **state)
 	want.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
 	want.acquire.ref = 7;
 	rig_step(rig, want);
-	assert_int_equal(rig_sent(rig, MSG_TIMEOUT, 0)->send.ref, 7);
+	assert_int_equal(rig_sent(rig, SEND_TIMEOUT, 0)->send.ref, 7);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD); /* nobody was asked to give way */
 	assert_int_equal(core_waiting_count(rig->core), 0);
 }

@@ -94,7 +94,7 @@ static void test_come_and_go(void **state)
 
 static const struct effect *denied(struct rig *rig, int err)
 {
-	const struct effect *effect = rig_sent(rig, MSG_DENIED, 0);
+	const struct effect *effect = rig_sent(rig, SEND_DENIED, 0);
 
 	assert_int_equal(rig_error(rig), err);
 	assert_int_equal(rig->fx.count, 1); /* it cost nobody anything */
@@ -245,7 +245,7 @@ static void test_held_cap(void **state)
 	assert_int_equal(flood(rig, "uid:1000", want, 100), 40);
 	denied(rig, ERR_QUOTA);
 	assert_int_equal(flood(rig, "uid:1001", want, 1), 1);
-	assert_int_equal(rig_sent(rig, MSG_OFFERED, 0)->type, EFFECT_SEND);
+	assert_int_equal(rig_sent(rig, SEND_OFFERED, 0)->type, EFFECT_SEND);
 }
 
 /* 10,000 different needs are 64; what it already waits for it may wait for again, and one that

@@ -74,7 +74,7 @@ static void test_voice_preempts_at_once(void **state)
 	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), b = rig_session(rig, BIND_NATIVE, "b");
 	uint64_t held = rig_hold(rig, a, LEASE_BACKGROUND);
 	uint64_t voice = rig_wait(rig, b, LEASE_VOICE);
-	const struct effect *yield = rig_sent(rig, MSG_YIELD, held);
+	const struct effect *yield = rig_sent(rig, SEND_YIELD, held);
 
 	assert_non_null(yield);
 	assert_int_equal(yield->send.reason, YIELD_PREEMPTED);
@@ -93,11 +93,11 @@ static void test_preempts_by_key(void **state)
 	uint64_t held = rig_hold(rig, a, LEASE_BACKGROUND);
 
 	rig_wait(rig, b, LEASE_CHAT);
-	assert_null(rig_sent(rig, MSG_YIELD, 0));
+	assert_null(rig_sent(rig, SEND_YIELD, 0));
 	rig_pass(rig, rig->config.min_run_ms - 1);
-	assert_null(rig_sent(rig, MSG_YIELD, 0));
+	assert_null(rig_sent(rig, SEND_YIELD, 0));
 	rig_pass(rig, 1);
-	assert_non_null(rig_sent(rig, MSG_YIELD, held));
+	assert_non_null(rig_sent(rig, SEND_YIELD, held));
 }
 
 /* By class alone, chat would pass this background claim, which is older than chat's whole offset.
@@ -122,7 +122,7 @@ static void test_class_alone_does_not_preempt(void **state)
 	rig_accept(rig, b, old);
 	rig_wait(rig, c, LEASE_CHAT);
 	rig_pass(rig, 10000);
-	assert_null(rig_sent(rig, MSG_YIELD, 0));
+	assert_null(rig_sent(rig, SEND_YIELD, 0));
 	assert_int_equal(rig_state(rig, old), CLAIM_HELD);
 }
 
@@ -162,9 +162,9 @@ static void test_hold_max(void **state)
 	rig_alive(rig, a);
 	rig_alive(rig, b);
 	rig_pass(rig, 999);
-	assert_null(rig_sent(rig, MSG_YIELD, 0));
+	assert_null(rig_sent(rig, SEND_YIELD, 0));
 	rig_pass(rig, 1);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->send.reason, YIELD_HOLD_MAX);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->send.reason, YIELD_HOLD_MAX);
 }
 
 /* One that had its whole turn comes back as the newest, else it would pass those who wait. */

@@ -27,7 +27,7 @@ static void test_places_are_kept(void **state)
 	for (int i = 19; i >= 0; i--)
 		rig_resume(rig, BIND_TAB, session[i]);
 	conn = rig_resume(rig, BIND_TAB, holder_session);
-	assert_int_equal(rig_sent(rig, MSG_CLAIM, held)->send.fence, fence);
+	assert_int_equal(rig_sent(rig, SEND_CLAIM, held)->send.fence, fence);
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(core_position(rig->core, claim[i]), i);
 	rig_release(rig, conn, held, false);
@@ -376,7 +376,7 @@ static void test_unwritable(void **state)
 	rig_step(rig, open);
 	assert_int_equal(rig_error(rig), ERR_JOURNAL);
 	a = rig_resume(rig, BIND_TAB, session);
-	assert_int_equal(rig_sent(rig, MSG_CLAIM, held)->send.state, CLAIM_HELD);
+	assert_int_equal(rig_sent(rig, SEND_CLAIM, held)->send.state, CLAIM_HELD);
 	change.from = (struct party){PARTY_SESSION, a};
 	change.change.lease = held;
 	change.change.need = rig_row(rig, held)->need;

@@ -27,7 +27,7 @@ static void test_ignored_by_tab(void **state)
 	assert_false(rig_row(rig, held)->revoked);
 	rig_pass(rig, 1);
 	assert_true(rig_row(rig, held)->revoked);
-	assert_non_null(rig_sent(rig, MSG_REVOKED, held));
+	assert_non_null(rig_sent(rig, SEND_REVOKED, held));
 	assert_int_equal(rig_why(rig, voice), WHY_LOCK_DELAY);
 	rig_pass(rig, rig->config.lock_delay_ms - 1);
 	assert_int_equal(rig_state(rig, voice), CLAIM_QUEUED);
@@ -45,7 +45,7 @@ static void test_confirmed_by_tab(void **state)
 
 	rig_pass(rig, rig->config.grace_ms);
 	rig_release(rig, a, held, true);
-	assert_int_equal(rig_sent(rig, MSG_RELEASED, held)->send.end, END_REVOKED);
+	assert_int_equal(rig_sent(rig, SEND_RELEASED, held)->send.end, END_REVOKED);
 	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
 }
 
@@ -81,7 +81,7 @@ static void test_uninterruptible(void **state)
 	held = rig_ask(rig, a, want);
 	rig_accept(rig, a, held);
 	rig_wait(rig, v, LEASE_VOICE);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->send.grace_ms, rig->config.grace_ms_max);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->send.grace_ms, rig->config.grace_ms_max);
 }
 
 /* `yielding` says what a step still needs, and buys no time: the grace is what the claim declared,
@@ -101,7 +101,7 @@ static void test_yielding_extends_nothing(void **state)
 	rig_wait(rig, v, LEASE_VOICE);
 	rig_pass(rig, 1000);
 	yielding(rig, a, held, 3600000);
-	assert_int_equal(rig_sent(rig, MSG_RENEWED, held)->send.expires_ms, 4000);
+	assert_int_equal(rig_sent(rig, SEND_RENEWED, held)->send.expires_ms, 4000);
 	rig_pass(rig, 3999);
 	assert_false(rig_row(rig, held)->revoked);
 	rig_pass(rig, 1);
@@ -159,8 +159,8 @@ static void test_reset(void **state)
 	uint64_t held = rig_hold(rig, a, LEASE_CHAT), next = rig_wait(rig, b, LEASE_CHAT);
 
 	rig_admin(rig, ADMIN_RESET, 0);
-	assert_int_equal(rig_sent(rig, MSG_OK, 0)->send.lease, 1);
-	assert_non_null(rig_sent(rig, MSG_REVOKED, held));
+	assert_int_equal(rig_sent(rig, SEND_OK, 0)->send.lease, 1);
+	assert_non_null(rig_sent(rig, SEND_REVOKED, held));
 	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
 	rig_pass(rig, rig->config.lock_delay_ms);
 	assert_int_equal(rig_end(rig, held), END_REVOKED);
@@ -181,13 +181,13 @@ static void test_force_release_all(void **state)
 		waits[i] = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, name));
 	}
 	rig_admin(rig, ADMIN_FORCE_RELEASE_ALL, 0);
-	assert_int_equal(rig_count(rig, MSG_GRANTED), 0);
-	assert_int_equal(rig_count(rig, MSG_RELEASED), 50);
-	assert_int_equal(rig_sent(rig, MSG_OK, 0)->send.lease, 51);
+	assert_int_equal(rig_count(rig, SEND_GRANTED), 0);
+	assert_int_equal(rig_count(rig, SEND_RELEASED), 50);
+	assert_int_equal(rig_sent(rig, SEND_OK, 0)->send.lease, 51);
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(rig_end(rig, waits[i]), END_FORCE_RELEASED);
 	rig_admin(rig, ADMIN_FORCE_RELEASE_ALL, 0);
-	assert_int_equal(rig_sent(rig, MSG_OK, 0)->send.lease, 0);
+	assert_int_equal(rig_sent(rig, SEND_OK, 0)->send.lease, 0);
 	fresh = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "fresh"));
 	assert_int_equal(rig_state(rig, fresh), CLAIM_QUEUED);
 	rig_pass(rig, rig->config.lock_delay_ms);
@@ -213,8 +213,8 @@ static void test_operator_yield(void **state)
 		assert_int_equal(record->admin.lease, held);
 	}
 	assert_true(audited);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->send.reason, YIELD_OPERATOR);
-	assert_string_equal(rig_sent(rig, MSG_YIELD, held)->send.detail, "test");
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->send.reason, YIELD_OPERATOR);
+	assert_string_equal(rig_sent(rig, SEND_YIELD, held)->send.detail, "test");
 	rig_pass(rig, rig->config.grace_ms + rig->config.lock_delay_ms);
 	assert_int_equal(rig_end(rig, held), END_REVOKED);
 	rig_admin(rig, ADMIN_YIELD, held);
@@ -258,7 +258,7 @@ static void test_journal_down(void **state)
 	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "new")), 0);
 	assert_int_equal(rig_error(rig), ERR_JOURNAL);
 	rig_release(rig, a, held, false);
-	assert_non_null(rig_sent(rig, MSG_RELEASED, held));
+	assert_non_null(rig_sent(rig, SEND_RELEASED, held));
 	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
 	assert_int_equal(rig_why(rig, next), WHY_JOURNAL);
 	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = true});

@@ -81,12 +81,12 @@ static void test_resume(void **state)
 	rig_close(rig, a);
 	rig_pass(rig, 1000);
 	again = rig_resume(rig, BIND_TAB, session);
-	welcome = rig_sent(rig, MSG_WELCOME, 0);
+	welcome = rig_sent(rig, SEND_WELCOME, 0);
 	assert_true(welcome->send.flag);
 	assert_int_equal(welcome->send.lease, session);
-	assert_int_equal(rig_count(rig, MSG_CLAIM), 2);
-	assert_int_equal(rig_sent(rig, MSG_CLAIM, held)->send.state, CLAIM_HELD);
-	assert_int_equal(rig_sent(rig, MSG_CLAIM, waits)->send.state, CLAIM_QUEUED);
+	assert_int_equal(rig_count(rig, SEND_CLAIM), 2);
+	assert_int_equal(rig_sent(rig, SEND_CLAIM, held)->send.state, CLAIM_HELD);
+	assert_int_equal(rig_sent(rig, SEND_CLAIM, waits)->send.state, CLAIM_QUEUED);
 	rig_pass(rig, 10000);
 	rig_release(rig, again, held, false);
 	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
@@ -104,16 +104,16 @@ static void test_resume_is_reminded(void **state)
 	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "v"));
 	rig_pass(rig, 500);
 	a = rig_resume(rig, BIND_TAB, session);
-	assert_memory_equal(&rig_sent(rig, MSG_CLAIM, held)->send.token, &rig_row(rig, held)->token,
-			    sizeof(struct token));
-	yield = rig_sent(rig, MSG_YIELD, held);
+	assert_memory_equal(&rig_sent(rig, SEND_CLAIM, held)->send.token,
+			    &rig_row(rig, held)->token, sizeof(struct token));
+	yield = rig_sent(rig, SEND_YIELD, held);
 	assert_int_equal(yield->send.reason, YIELD_PREEMPTED);
 	assert_int_equal(yield->send.grace_ms, rig->config.grace_ms - 500);
 	rig_pass(rig, 1400);
 	rig_close(rig, a);
 	rig_pass(rig, 100);
 	rig_resume(rig, BIND_TAB, session);
-	assert_non_null(rig_sent(rig, MSG_REVOKED, held));
+	assert_non_null(rig_sent(rig, SEND_REVOKED, held));
 }
 
 /* A resume while the old connection still stands takes the session over and closes the old one. */
@@ -132,7 +132,7 @@ static void test_resume_takes_over(void **state)
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 }
 
-static uint32_t said_to(const struct rig *rig, enum message msg, uint64_t conn)
+static uint32_t said_to(const struct rig *rig, enum send_kind msg, uint64_t conn)
 {
 	uint32_t count = 0;
 
@@ -165,16 +165,16 @@ static void test_resume_in_the_same_turn(void **state)
 		events[i].random.b[0] = (uint8_t)(0xe0 + i);
 		core_step(rig->core, &events[i], &rig->fx);
 	}
-	assert_int_equal(said_to(rig, MSG_YIELD, a), 1);
-	assert_int_equal(said_to(rig, MSG_WELCOME, 500), 1);
-	assert_int_equal(said_to(rig, MSG_YIELD, 500), 1);
-	assert_int_equal(rig_sent(rig, MSG_YIELD, held)->to.id, 500);
+	assert_int_equal(said_to(rig, SEND_YIELD, a), 1);
+	assert_int_equal(said_to(rig, SEND_WELCOME, 500), 1);
+	assert_int_equal(said_to(rig, SEND_YIELD, 500), 1);
+	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->to.id, 500);
 	for (size_t i = 0; i < rig->fx.count; i++)
 		if (rig->fx.v[i].type == EFFECT_CLOSE)
 			assert_int_equal(rig->fx.v[i].to.id, a);
 	rig_close(rig, 500);
 	rig_pass(rig, rig->config.tab_linger_ms);
-	assert_int_equal(said_to(rig, MSG_REVOKED, 500) + said_to(rig, MSG_REVOKED, 0), 0);
+	assert_int_equal(said_to(rig, SEND_REVOKED, 500) + said_to(rig, SEND_REVOKED, 0), 0);
 }
 
 /* An unknown secret, or that of another kind of client, resumes nothing. */
@@ -266,11 +266,11 @@ static void test_silent_tab(void **state)
 	uint64_t queued = rig_wait(rig, a, LEASE_CHAT);
 
 	rig_pass(rig, rig->config.session_ttl_ms - 1);
-	assert_int_equal(rig_count(rig, MSG_HEARTBEAT), 3);
+	assert_int_equal(rig_count(rig, SEND_HEARTBEAT), 3);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
 	rig_pass(rig, 1);
 	assert_int_equal(rig_end(rig, queued), END_DISCONNECTED);
-	assert_non_null(rig_sent(rig, MSG_REVOKED, held));
+	assert_non_null(rig_sent(rig, SEND_REVOKED, held));
 	assert_int_equal(rig_state(rig, held), CLAIM_YIELDING);
 	rig_pass(rig, rig->config.lock_delay_ms);
 	assert_int_equal(rig_end(rig, held), END_EXPIRED);
@@ -309,7 +309,7 @@ static void test_silent_native_in_the_way(void **state)
 	uint64_t session = rig_session_id(rig, a);
 
 	rig_pass(rig, rig->config.session_ttl_ms);
-	assert_int_equal(rig_sent(rig, MSG_REVOKED, held)->send.reason, YIELD_UNRESPONSIVE);
+	assert_int_equal(rig_sent(rig, SEND_REVOKED, held)->send.reason, YIELD_UNRESPONSIVE);
 	assert_non_null(rig_signal(rig, SIGTERM));
 	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
 	exit_of(rig, session);
@@ -374,7 +374,7 @@ static void test_accept_again(void **state)
 	const struct effect *granted;
 
 	rig_accept(rig, a, held);
-	granted = rig_sent(rig, MSG_GRANTED, held);
+	granted = rig_sent(rig, SEND_GRANTED, held);
 	assert_int_equal(granted->send.fence, rig_row(rig, held)->fence);
 	assert_memory_equal(&granted->send.token, &rig_row(rig, held)->token, sizeof(struct token));
 	rig_accept(rig, b, waits);
@@ -397,7 +397,7 @@ static void test_cancel(void **state)
 	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
 	rig_step(rig, cancel);
 	assert_int_equal(rig_end(rig, waits), END_CANCELLED);
-	assert_non_null(rig_sent(rig, MSG_RELEASED, waits));
+	assert_non_null(rig_sent(rig, SEND_RELEASED, waits));
 	rig_accept(rig, b, waits);
 	assert_int_equal(rig_error(rig), ERR_STALE);
 	rig_step(rig, cancel);
@@ -419,7 +419,7 @@ static void test_clock_jump(void **state)
 
 	rig->now = mono_after(rig->now, 30000); /* nobody was heard: the broker stood still */
 	rig_step(rig, (struct event){.type = EVENT_CLOCK_JUMP});
-	assert_int_equal(rig_count(rig, MSG_HEARTBEAT), 2);
+	assert_int_equal(rig_count(rig, SEND_HEARTBEAT), 2);
 	rig_step(rig, (struct event){.type = EVENT_TICK});
 	rig_pass(rig, rig->config.settle_ms - 1);
 	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
@@ -469,7 +469,7 @@ static void test_named_processes(void **state)
 	uint64_t conn;
 
 	name_processes(rig, a, 2, "/sys/fs/cgroup/job");
-	assert_int_equal(rig_sent(rig, MSG_OK, 0)->send.lease, 2);
+	assert_int_equal(rig_sent(rig, SEND_OK, 0)->send.lease, 2);
 	assert_int_equal(rig->sessions[0].named.count, 2);
 	rig_restart(rig, true);
 	assert_true(core_session_after(rig->core, 0, &rec, &conn, &seen));

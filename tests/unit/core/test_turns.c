@@ -168,7 +168,7 @@ static void test_yield_is_taken_back(void **state)
 	assert_int_equal(rig_state(rig, chat), CLAIM_YIELDING);
 	rig_release(rig, v, voice, false);
 	assert_int_equal(rig_state(rig, chat), CLAIM_HELD);
-	assert_non_null(rig_sent(rig, MSG_KEEP, chat));
+	assert_non_null(rig_sent(rig, SEND_KEEP, chat));
 	rig_admin(rig, ADMIN_YIELD, chat);
 	rig_pass(rig, 500);
 	assert_int_equal(rig_state(rig, chat), CLAIM_YIELDING);

@@ -43,14 +43,14 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 		effects_add(fx, EFFECT_APPEND)->record.type = RECORD_CLAIM_PUT;
 		struct effect *send = effects_add(fx, EFFECT_SEND);
 		send->to = event->from;
-		send->send.msg = event->type == EVENT_ACQUIRE ? MSG_GRANTED : MSG_RELEASED;
+		send->send.msg = event->type == EVENT_ACQUIRE ? SEND_GRANTED : SEND_RELEASED;
 		send->send.lease = 1;
 		send->send.fence = 5;
 		effects_add(fx, EFFECT_TRACE);
 	}
 	if (event->type == EVENT_SESSION_OPEN) {
 		effects_add(fx, EFFECT_APPEND)->record.type = RECORD_SESSION_PUT;
-		effects_add(fx, EFFECT_SEND)->to = event->from; /* MSG_WELCOME */
+		effects_add(fx, EFFECT_SEND)->to = event->from; /* SEND_WELCOME */
 	}
 	fx->work += work_per_step;
 	fx->next_wake = (struct mono_ms){next_wake};
@@ -115,7 +115,7 @@ static void on_send(void *ctx, struct party to, const struct send_effect *send)
 {
 	(void)ctx;
 	note("send %llu;", (unsigned long long)to.id);
-	denied += send->msg == MSG_DENIED && send->err == ERR_JOURNAL;
+	denied += send->msg == SEND_DENIED && send->err == ERR_JOURNAL;
 }
 
 static void on_trace(void *ctx, const struct trace_effect *trace)

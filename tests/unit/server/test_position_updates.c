@@ -39,7 +39,7 @@ static void watch(struct position_updates *updates, uint64_t claim, int64_t posi
 static void tell(void *ctx, struct party to, const struct send_effect *queued)
 {
 	(void)ctx;
-	assert_int_equal(queued->msg, MSG_QUEUED);
+	assert_int_equal(queued->msg, SEND_QUEUED);
 	assert_int_equal(to.kind, PARTY_SESSION);
 	assert_int_equal(to.id, queued->lease + 7);
 	told++;

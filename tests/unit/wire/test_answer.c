@@ -34,7 +34,7 @@ static void test_granted(void **state)
 {
 	(void)state;
 	struct send_effect send = {
-		.msg = MSG_GRANTED, .lease = 7, .fence = 1001, .gpus = 1, .expires_ms = 300000};
+		.msg = SEND_GRANTED, .lease = 7, .fence = 1001, .gpus = 1, .expires_ms = 300000};
 	assert_true(token_from_hex(HEX, 32, &send.token));
 	expect(ROUTE_LOCK, &send, 200, 0,
 	       "{\"status\":\"acquired\",\"token\":\"" HEX "\",\"lease\":7,\"fence\":1001,"
@@ -46,11 +46,11 @@ static void test_granted(void **state)
 static void test_refusals(void **state)
 {
 	(void)state;
-	struct send_effect send = {.msg = MSG_TIMEOUT, .lease = 7};
+	struct send_effect send = {.msg = SEND_TIMEOUT, .lease = 7};
 	expect(ROUTE_LOCK, &send, 503, 1,
 	       "{\"status\":\"timeout\",\"msg\":\"GPU Queue Timeout\",\"error\":{\"code\":"
 	       "\"timeout\",\"message\":\"GPU Queue Timeout\",\"retry_after_s\":1}}");
-	send = (struct send_effect){.msg = MSG_RELEASED,
+	send = (struct send_effect){.msg = SEND_RELEASED,
 				    .lease = 7,
 				    .end = END_FORCE_RELEASED,
 				    .detail = "maintenance"};
@@ -58,7 +58,7 @@ static void test_refusals(void **state)
 	       "{\"status\":\"released\",\"msg\":\"The claim was ended by an operator; ask "
 	       "again.\",\"error\":{\"code\":\"released\",\"message\":\"The claim was ended by an "
 	       "operator; ask again.\",\"detail\":\"maintenance\"}}");
-	send = (struct send_effect){.msg = MSG_DENIED, .err = ERR_TOO_MANY_WAITING};
+	send = (struct send_effect){.msg = SEND_DENIED, .err = ERR_TOO_MANY_WAITING};
 	struct text text;
 	struct answer answer;
 	text_init(&text);
@@ -73,9 +73,9 @@ static void test_refusals(void **state)
 static void test_unlock(void **state)
 {
 	(void)state;
-	struct send_effect send = {.msg = MSG_RELEASED, .lease = 7, .end = END_RELEASED};
+	struct send_effect send = {.msg = SEND_RELEASED, .lease = 7, .end = END_RELEASED};
 	expect(ROUTE_UNLOCK, &send, 200, 0, "{\"status\":\"released\"}");
-	send = (struct send_effect){.msg = MSG_DENIED, .err = ERR_STALE};
+	send = (struct send_effect){.msg = SEND_DENIED, .err = ERR_STALE};
 	expect(ROUTE_UNLOCK, &send, 409, 0,
 	       "{\"status\":\"error\",\"msg\":\"No held lease carries this token; acquire "
 	       "again.\",\"error\":{\"code\":\"stale\",\"message\":\"No held lease carries this "
@@ -86,11 +86,11 @@ static void test_unlock(void **state)
 static void test_others(void **state)
 {
 	(void)state;
-	struct send_effect send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 90500};
+	struct send_effect send = {.msg = SEND_RENEWED, .lease = 7, .expires_ms = 90500};
 	expect(ROUTE_RENEW, &send, 200, 0, "{\"status\":\"renewed\",\"expires_in_s\":90.5}");
-	send = (struct send_effect){.msg = MSG_OK, .lease = 3};
+	send = (struct send_effect){.msg = SEND_OK, .lease = 3};
 	expect(ROUTE_RESET, &send, 200, 0, "{\"status\":\"ok\",\"count\":3}");
-	send = (struct send_effect){.msg = MSG_REVOKED, .lease = 7};
+	send = (struct send_effect){.msg = SEND_REVOKED, .lease = 7};
 	expect(ROUTE_LOCK, &send, 409, 0,
 	       "{\"status\":\"error\",\"msg\":\"The lease was revoked; stop using the "
 	       "GPU.\",\"error\":{\"code\":\"revoked\",\"message\":\"The lease was revoked; stop "
@@ -102,8 +102,9 @@ static void test_others(void **state)
 	assert_string_equal(ok.bytes, "{\"status\":\"ok\"}");
 	assert_int_equal(done.status, 200);
 	text_finish(&ok);
-	static const enum message silent[] = {MSG_WELCOME, MSG_CLAIM,   MSG_QUEUED, MSG_OFFERED,
-					      MSG_YIELD,   MSG_CHANGED, MSG_LENT,   MSG_HEARTBEAT};
+	static const enum send_kind silent[] = {SEND_WELCOME, SEND_CLAIM,    SEND_QUEUED,
+						SEND_OFFERED, SEND_YIELD,    SEND_CHANGED,
+						SEND_LENT,    SEND_HEARTBEAT};
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
 		struct text text;
 		struct answer answer;
@@ -142,13 +143,13 @@ static void test_stream(void **state)
 {
 	(void)state;
 	static const struct {
-		enum message msg;
+		enum send_kind msg;
 		bool said, last;
-	} rows[] = {{MSG_QUEUED, true, false},  {MSG_GRANTED, true, false},
-		    {MSG_YIELD, true, false},   {MSG_REVOKED, true, true},
-		    {MSG_RELEASED, true, true}, {MSG_TIMEOUT, true, true},
-		    {MSG_DENIED, true, true},   {MSG_OFFERED, false, false},
-		    {MSG_CHANGED, false, false}};
+	} rows[] = {{SEND_QUEUED, true, false},  {SEND_GRANTED, true, false},
+		    {SEND_YIELD, true, false},   {SEND_REVOKED, true, true},
+		    {SEND_RELEASED, true, true}, {SEND_TIMEOUT, true, true},
+		    {SEND_DENIED, true, true},   {SEND_OFFERED, false, false},
+		    {SEND_CHANGED, false, false}};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct text text;
 		bool last;
@@ -162,7 +163,7 @@ static void test_stream(void **state)
 	struct text text;
 	bool last;
 	const struct send_effect send = {
-		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "a\nb"};
+		.msg = SEND_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "a\nb"};
 	text_init(&text);
 	answer_stream(&text, &send, &facts, &last);
 	assert_string_equal(text.bytes, "event: revoked\ndata: {\"type\":\"revoked\",\"lease\":7,"

@@ -330,7 +330,7 @@ static void test_welcome(void **state)
 				       .linger_ms = 2000,
 				       .server = "baton/0.1.0",
 				       .rights = "token"};
-	struct send_effect send = {.msg = MSG_WELCOME, .lease = 17, .token = token()};
+	struct send_effect send = {.msg = SEND_WELCOME, .lease = 17, .token = token()};
 	struct received r;
 	said(&send, &facts, "broker-welcome.json", &r);
 	assert_int_equal(r.type, RECEIVED_WELCOME);
@@ -359,7 +359,7 @@ static void test_claim(void **state)
 {
 	(void)state;
 	struct encode_context facts = {.config = &config};
-	struct send_effect send = {.msg = MSG_CLAIM, .ref = 2, .lease = 7, .state = CLAIM_QUEUED};
+	struct send_effect send = {.msg = SEND_CLAIM, .ref = 2, .lease = 7, .state = CLAIM_QUEUED};
 	struct received r;
 	said(&send, &facts, "broker-claim-queued.json", &r);
 	assert_int_equal(r.type, RECEIVED_CLAIM);
@@ -391,7 +391,7 @@ static void test_queued(void **state)
 				       .holder_name = "Root \"Mic\"",
 				       .ahead = {"first", "second"},
 				       .ahead_count = 2};
-	struct send_effect send = {.msg = MSG_QUEUED, .ref = 2, .lease = 7};
+	struct send_effect send = {.msg = SEND_QUEUED, .ref = 2, .lease = 7};
 	struct received r;
 	said(&send, &facts, "broker-queued.json", &r);
 	assert_int_equal(r.type, RECEIVED_QUEUED);
@@ -413,7 +413,7 @@ static void test_granted(void **state)
 {
 	(void)state;
 	struct encode_context facts = {.config = &config};
-	struct send_effect send = {.msg = MSG_OFFERED, .ref = 2, .lease = 7, .fence = 1001};
+	struct send_effect send = {.msg = SEND_OFFERED, .ref = 2, .lease = 7, .fence = 1001};
 	struct received r;
 	send.gpus = 3;
 	said(&send, &facts, "broker-offered.json", &r);
@@ -424,7 +424,7 @@ static void test_granted(void **state)
 	assert_null(r.gpus[1].uuid);
 	assert_false(r.has_token);
 	client_decode_finish(&r);
-	send.msg = MSG_GRANTED;
+	send.msg = SEND_GRANTED;
 	send.token = token();
 	send.expires_ms = 20000;
 	said(&send, &facts, "broker-granted.json", &r);
@@ -441,7 +441,7 @@ static void test_endings(void **state)
 {
 	(void)state;
 	struct encode_context facts = {.config = &config, .other_name = "Root-Mic"};
-	struct send_effect send = {.msg = MSG_YIELD,
+	struct send_effect send = {.msg = SEND_YIELD,
 				   .lease = 7,
 				   .other = 9,
 				   .reason = YIELD_PREEMPTED,
@@ -454,7 +454,7 @@ static void test_endings(void **state)
 	assert_int_equal(r.other, 9);
 	assert_int_equal(r.grace_ms, 2000);
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_YIELD,
+	send = (struct send_effect){.msg = SEND_YIELD,
 				    .lease = 7,
 				    .reason = YIELD_OPERATOR,
 				    .grace_ms = 2000,
@@ -463,19 +463,19 @@ static void test_endings(void **state)
 	assert_string_equal(r.detail, "maintenance");
 	client_decode_finish(&r);
 	send = (struct send_effect){
-		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "maintenance"};
+		.msg = SEND_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "maintenance"};
 	said(&send, &facts, "broker-revoked.json", &r);
 	assert_int_equal(r.type, RECEIVED_REVOKED);
 	assert_string_equal(r.reason, "operator");
 	assert_string_equal(r.detail, "maintenance");
 	client_decode_finish(&r);
 	send = (struct send_effect){
-		.msg = MSG_REVOKED, .lease = 7, .reason = YIELD_PREEMPTED, .grace_ms = 8000};
+		.msg = SEND_REVOKED, .lease = 7, .reason = YIELD_PREEMPTED, .grace_ms = 8000};
 	said(&send, &facts, "broker-revoked-grace.json", &r);
 	assert_int_equal(r.type, RECEIVED_REVOKED);
 	assert_int_equal(r.grace_ms, 8000);
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_RELEASED,
+	send = (struct send_effect){.msg = SEND_RELEASED,
 				    .ref = 2,
 				    .lease = 7,
 				    .end = END_FORCE_RELEASED,
@@ -485,7 +485,7 @@ static void test_endings(void **state)
 	assert_string_equal(r.reason, "force-released");
 	assert_string_equal(r.detail, "maintenance");
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_TIMEOUT, .ref = 2, .lease = 7};
+	send = (struct send_effect){.msg = SEND_TIMEOUT, .ref = 2, .lease = 7};
 	said(&send, &facts, "broker-timeout.json", &r);
 	assert_int_equal(r.type, RECEIVED_TIMEOUT);
 	assert_int_equal(r.ref, 2);
@@ -497,7 +497,7 @@ static void test_denied(void **state)
 {
 	(void)state;
 	struct encode_context facts = {.config = &config};
-	struct send_effect send = {.msg = MSG_DENIED, .ref = 2, .err = ERR_QUEUE_FULL};
+	struct send_effect send = {.msg = SEND_DENIED, .ref = 2, .err = ERR_QUEUE_FULL};
 	struct received r;
 	struct text out;
 	said(&send, &facts, "broker-denied.json", &r);
@@ -522,7 +522,7 @@ static void test_answers(void **state)
 {
 	(void)state;
 	struct encode_context facts = {.config = &config};
-	struct send_effect send = {.msg = MSG_RENEWED, .lease = 7, .expires_ms = 20000};
+	struct send_effect send = {.msg = SEND_RENEWED, .lease = 7, .expires_ms = 20000};
 	struct received r;
 	said(&send, &facts, "broker-renewed.json", &r);
 	assert_true(r.type == RECEIVED_RENEWED && r.expires_ms == 20000);
@@ -533,23 +533,23 @@ static void test_answers(void **state)
 	said(&send, &facts, "broker-renewed-yield.json", &r);
 	assert_true(r.type == RECEIVED_RENEWED && r.expires_ms == 1500);
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_CHANGED, .lease = 7};
+	send = (struct send_effect){.msg = SEND_CHANGED, .lease = 7};
 	said(&send, &facts, "broker-changed.json", &r);
 	assert_true(r.type == RECEIVED_CHANGED && r.lease == 7);
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_KEEP, .lease = 7};
+	send = (struct send_effect){.msg = SEND_KEEP, .lease = 7};
 	said(&send, &facts, "broker-keep.json", &r);
 	assert_true(r.type == RECEIVED_KEEP && r.lease == 7);
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_LENT, .lease = 7, .other = 8};
+	send = (struct send_effect){.msg = SEND_LENT, .lease = 7, .other = 8};
 	said(&send, &facts, "broker-lent.json", &r);
 	assert_true(r.type == RECEIVED_LENT && r.lease == 7 && r.other == 8);
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_HEARTBEAT};
+	send = (struct send_effect){.msg = SEND_HEARTBEAT};
 	said(&send, &facts, "broker-heartbeat.json", &r);
 	assert_int_equal(r.type, RECEIVED_HEARTBEAT);
 	client_decode_finish(&r);
-	send = (struct send_effect){.msg = MSG_OK, .lease = 4};
+	send = (struct send_effect){.msg = SEND_OK, .lease = 4};
 	said(&send, &facts, "broker-ok.json", &r);
 	assert_true(r.type == RECEIVED_OK && r.count == 4 && r.lease == 0);
 	client_decode_finish(&r);
@@ -686,17 +686,17 @@ static void test_reload(void **state)
 static void test_every_type_has_a_file(void **state)
 {
 	(void)state;
-	static const char *const files[MSG_COUNT] = {
-		[MSG_WELCOME] = "broker-welcome.json", [MSG_CLAIM] = "broker-claim-held.json",
-		[MSG_QUEUED] = "broker-queued.json",   [MSG_OFFERED] = "broker-offered.json",
-		[MSG_GRANTED] = "broker-granted.json", [MSG_YIELD] = "broker-yield.json",
-		[MSG_REVOKED] = "broker-revoked.json", [MSG_RELEASED] = "broker-released.json",
-		[MSG_TIMEOUT] = "broker-timeout.json", [MSG_DENIED] = "broker-denied.json",
-		[MSG_RENEWED] = "broker-renewed.json", [MSG_CHANGED] = "broker-changed.json",
-		[MSG_LENT] = "broker-lent.json",       [MSG_HEARTBEAT] = "broker-heartbeat.json",
-		[MSG_OK] = "broker-ok.json",           [MSG_KEEP] = "broker-keep.json",
+	static const char *const files[SEND_COUNT] = {
+		[SEND_WELCOME] = "broker-welcome.json", [SEND_CLAIM] = "broker-claim-held.json",
+		[SEND_QUEUED] = "broker-queued.json",   [SEND_OFFERED] = "broker-offered.json",
+		[SEND_GRANTED] = "broker-granted.json", [SEND_YIELD] = "broker-yield.json",
+		[SEND_REVOKED] = "broker-revoked.json", [SEND_RELEASED] = "broker-released.json",
+		[SEND_TIMEOUT] = "broker-timeout.json", [SEND_DENIED] = "broker-denied.json",
+		[SEND_RENEWED] = "broker-renewed.json", [SEND_CHANGED] = "broker-changed.json",
+		[SEND_LENT] = "broker-lent.json",       [SEND_HEARTBEAT] = "broker-heartbeat.json",
+		[SEND_OK] = "broker-ok.json",           [SEND_KEEP] = "broker-keep.json",
 	};
-	for (size_t msg = 0; msg < MSG_COUNT; msg++) {
+	for (size_t msg = 0; msg < SEND_COUNT; msg++) {
 		assert_non_null(files[msg]);
 		free(golden_read(files[msg]));
 	}
