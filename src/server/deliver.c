@@ -104,12 +104,12 @@ static void to_request(struct server *server, struct endpoint *endpoint,
 		       const struct send_effect *send)
 {
 	struct facts facts;
-	struct answer answer;
+	struct http_answer answer;
 	struct net *net = server->endpoints.net;
 	uint64_t conn = endpoint->conn;
 	fill(server, &facts, send);
 	text_clear(&server->body);
-	if (!answer_effect(&server->body, endpoint->route, send, &facts.wire, &answer))
+	if (!http_encode_effect(&server->body, endpoint->route, send, &facts.wire, &answer))
 		return;
 	/* A grant that does not arrive must not be held: the endpoint stays until it is known. */
 	char *origin = endpoint->origin;
@@ -138,7 +138,7 @@ static void to_stream(struct server *server, struct endpoint *endpoint,
 	}
 	fill(server, &facts, send);
 	text_clear(&server->body);
-	if (!answer_stream(&server->body, send, &facts.wire, &last))
+	if (!http_encode_stream(&server->body, send, &facts.wire, &last))
 		return;
 	note_place(server, exchange, send, &facts);
 	if (!endpoint->begun)
@@ -327,7 +327,7 @@ static bool feed(struct server *server, struct endpoint *endpoint)
 		return true;
 	text_clear(&server->body);
 	if (gap) {
-		answer_sse(&server->body, 0, "reset", "{\"type\":\"reset\"}");
+		http_encode_sse(&server->body, 0, "reset", "{\"type\":\"reset\"}");
 		endpoint->sent = oldest - 1;
 	}
 	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < o->change_next; n++) {
@@ -336,8 +336,8 @@ static bool feed(struct server *server, struct endpoint *endpoint)
 		text_clear(&server->line);
 		render_trace_json(&server->line, &change->trace, change->id, change->at,
 				  &server->active.settings.core);
-		answer_sse(&server->body, change->id, trace_name(change->trace.what),
-			   server->line.bytes);
+		http_encode_sse(&server->body, change->id, trace_name(change->trace.what),
+				server->line.bytes);
 		endpoint->sent = change->id;
 	}
 	http_stream_write(net, endpoint->conn, server->body.bytes, server->body.length);
@@ -356,7 +356,7 @@ void deliver_keepalive(struct server *server)
 {
 	const enum endpoint_kind kinds[] = {ENDPOINT_STREAM, ENDPOINT_FEED};
 	text_clear(&server->body);
-	answer_sse_keepalive(&server->body);
+	http_encode_sse_keepalive(&server->body);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		list_each(it, next, &server->endpoints.kinds[kinds[i]])
 		{

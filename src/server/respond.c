@@ -22,8 +22,9 @@ static size_t common(struct http_header headers[HEADERS_MAX], const char *origin
 	return count;
 }
 
-void respond_with(struct net *net, uint64_t conn, const char *origin, const struct answer *answer,
-		  const struct text *body, const char *name, const char *value)
+void respond_with(struct net *net, uint64_t conn, const char *origin,
+		  const struct http_answer *answer, const struct text *body, const char *name,
+		  const char *value)
 {
 	struct http_header headers[HEADERS_MAX];
 	char seconds[16];
@@ -38,8 +39,8 @@ void respond_with(struct net *net, uint64_t conn, const char *origin, const stru
 		   body->length);
 }
 
-void respond_text(struct net *net, uint64_t conn, const char *origin, const struct answer *answer,
-		  const struct text *body)
+void respond_text(struct net *net, uint64_t conn, const char *origin,
+		  const struct http_answer *answer, const struct text *body)
 {
 	respond_with(net, conn, origin, answer, body, NULL, NULL);
 }
@@ -47,10 +48,10 @@ void respond_text(struct net *net, uint64_t conn, const char *origin, const stru
 void respond_error(struct net *net, const struct request_context *context, struct text *scratch,
 		   int err, const char *detail)
 {
-	struct answer answer;
+	struct http_answer answer;
 	const char *name = NULL, *value = NULL;
 	text_clear(scratch);
-	answer_error(scratch, err, detail && detail[0] ? detail : NULL, &answer);
+	http_encode_error(scratch, err, detail && detail[0] ? detail : NULL, &answer);
 	if (answer.status == 405 && context->verdict.match.route) {
 		name = "Allow";
 		value = context->verdict.match.route->method;

@@ -2,7 +2,7 @@
 #pragma once
 #include "net/http.h"
 #include "wire/access.h"
-#include "wire/answer.h"
+#include "wire/http_encode.h"
 
 /* A request and what was judged about it; borrowed for the callback. */
 struct request_context {
@@ -11,11 +11,12 @@ struct request_context {
 };
 
 /* `origin`: to allow in the answer, or NULL. */
-void respond_text(struct net *net, uint64_t conn, const char *origin, const struct answer *answer,
-		  const struct text *body);
+void respond_text(struct net *net, uint64_t conn, const char *origin,
+		  const struct http_answer *answer, const struct text *body);
 /* With one more header when `name` is not NULL. */
-void respond_with(struct net *net, uint64_t conn, const char *origin, const struct answer *answer,
-		  const struct text *body, const char *name, const char *value);
+void respond_with(struct net *net, uint64_t conn, const char *origin,
+		  const struct http_answer *answer, const struct text *body, const char *name,
+		  const char *value);
 /* `scratch` is overwritten; `detail` may be NULL and may not lie in it. */
 void respond_error(struct net *net, const struct request_context *context, struct text *scratch,
 		   int err, const char *detail);

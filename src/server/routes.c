@@ -57,7 +57,7 @@ bool routes_is_head(const struct request_context *context)
 
 void routes_json(struct server *server, const struct request_context *context, int status)
 {
-	const struct answer answer = {.status = status, .content_type = "application/json"};
+	const struct http_answer answer = {.status = status, .content_type = "application/json"};
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, &server->body);
 }

@@ -57,8 +57,8 @@ void route_lock(struct server *server, const struct request_context *context)
 	struct wire_context wire = server->active.wire;
 	access_principal(&context->verdict.who, queued->who);
 	wire.principal = queued->who;
-	int rc = lock_parse(request->body, request->body_length, &wire, binding, &queued->in.parsed,
-			    event);
+	int rc = http_decode_lock(request->body, request->body_length, &wire, binding,
+				  &queued->in.parsed, event);
 	if (refused(server, context, queued, rc))
 		return;
 	event->acquire.browser = context->verdict.browser;
@@ -80,7 +80,7 @@ void route_unlock(struct server *server, const struct request_context *context)
 	const struct http_request *request = context->request;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	struct event *event = &queued->in.event;
-	int rc = unlock_parse(request->body, request->body_length, &queued->in.parsed, event);
+	int rc = http_decode_unlock(request->body, request->body_length, &queued->in.parsed, event);
 	if (refused(server, context, queued, rc))
 		return;
 	if (!event->release.token && !server->access.bridge) {
@@ -97,8 +97,8 @@ void route_renew(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
-	int rc = renew_parse(request->body, request->body_length, &server->active.wire,
-			     &queued->in.parsed, &queued->in.event);
+	int rc = http_decode_renew(request->body, request->body_length, &server->active.wire,
+				   &queued->in.parsed, &queued->in.event);
 	if (refused(server, context, queued, rc))
 		return;
 	park(server, context, ENDPOINT_REQUEST);
@@ -127,8 +127,9 @@ void route_admin(struct server *server, const struct request_context *context)
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	access_principal(&context->verdict.who, principal);
 	routes_who(&request->peer, principal, queued->who, sizeof queued->who);
-	int rc = admin_parse(request->body, request->body_length, act_of(match->route->id),
-			     match->lease, queued->who, &queued->in.parsed, &queued->in.event);
+	int rc =
+		http_decode_admin(request->body, request->body_length, act_of(match->route->id),
+				  match->lease, queued->who, &queued->in.parsed, &queued->in.event);
 	if (refused(server, context, queued, rc))
 		return;
 	park(server, context, ENDPOINT_REQUEST);

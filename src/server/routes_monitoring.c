@@ -86,8 +86,8 @@ static void add_own_metrics(struct server *server, struct text *out)
 
 void route_metrics(struct server *server, const struct request_context *context)
 {
-	const struct answer answer = {.status = 200,
-				      .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+	const struct http_answer answer = {
+		.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 	struct gpu_view gpus[LIMIT_GPUS];
 	struct core_stats stats;
 	uint32_t count = 0;
@@ -142,17 +142,17 @@ void route_logs(struct server *server, const struct request_context *context)
 	text_json_u64(out, "next", first);
 	text_char(out, '}');
 	/* The same address is a page for who accepts text/html. */
-	const struct answer answer = {.status = 200, .content_type = "application/json"};
+	const struct http_answer answer = {.status = 200, .content_type = "application/json"};
 	respond_with(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, out, "Vary", "Accept");
 }
 
 void route_logs_clear(struct server *server, const struct request_context *context)
 {
-	struct answer answer;
+	struct http_answer answer;
 	observe_clear_lines(&server->observers);
 	text_clear(&server->body);
-	answer_ok(&server->body, &answer);
+	http_encode_ok(&server->body, &answer);
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, &server->body);
 }

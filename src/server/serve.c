@@ -37,9 +37,9 @@ static struct mono_ms drain_lasts(const struct server *server, struct mono_ms no
 
 static void tell_request(struct server *server, struct endpoint *endpoint)
 {
-	struct answer answer;
+	struct http_answer answer;
 	text_clear(&server->body);
-	answer_error(&server->body, ERR_DRAINING, NULL, &answer);
+	http_encode_error(&server->body, ERR_DRAINING, NULL, &answer);
 	respond_text(server->endpoints.net, endpoint->conn, endpoint->origin, &answer,
 		     &server->body);
 	endpoint_shut(&server->endpoints, endpoint);
@@ -50,7 +50,7 @@ static void end_stream(struct server *server, struct endpoint *endpoint)
 	text_clear(&server->body);
 	session_encode_denied(&server->body, 0, ERR_DRAINING, NULL);
 	text_clear(&server->line);
-	answer_sse(&server->line, 0, "denied", server->body.bytes);
+	http_encode_sse(&server->line, 0, "denied", server->body.bytes);
 	http_stream_write(server->endpoints.net, endpoint->conn, server->line.bytes,
 			  server->line.length);
 	http_stream_end(server->endpoints.net, endpoint->conn);

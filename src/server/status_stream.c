@@ -166,7 +166,7 @@ static void send_http(struct server *server, struct status_stream *stream, bool 
 	struct net *net = server->endpoints.net;
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, stream->conn);
 	const char *origin = endpoint ? endpoint->origin : NULL;
-	const struct answer answer = {.status = 200, .content_type = "application/json"};
+	const struct http_answer answer = {.status = 200, .content_type = "application/json"};
 	if (!stream->begun && !more) {
 		respond_text(net, stream->conn, origin, &answer, &stream->text);
 		return;

@@ -1,5 +1,6 @@
 /* json: bytes to one strict JSON object, and typed fields of it with errors in words. Reading the
- * text is tree.c's. Knows no message. Called by lock.c, session_decode.c, client_decode.c. */
+ * text is tree.c's. Knows no message. Called by http_decode.c, session_decode.c, client_decode.c.
+ */
 #include "wire/json.h"
 
 #include <inttypes.h>

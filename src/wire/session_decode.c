@@ -78,7 +78,7 @@ static int parse_acquire(struct session_request *m, const struct wire_context *c
 {
 	int err = required(m, "ref", &m->ref);
 	if (err == 0)
-		err = lock_fields(m->parsed.root, ctx, name, BIND_TAB, &m->parsed, &m->event);
+		err = decode_acquire(m->parsed.root, ctx, name, BIND_TAB, &m->parsed, &m->event);
 	if (err < 0)
 		return err;
 	m->event.acquire.ref = m->ref;

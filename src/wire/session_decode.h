@@ -5,7 +5,7 @@
 #include "core/send.h"
 #include "core/view.h"
 #include "wire/about.h"
-#include "wire/lock.h"
+#include "wire/http_decode.h"
 #include "wire/told.h"
 
 enum {

@@ -1,6 +1,6 @@
 /* session_encode: what the core sends to a session, as text. Looks nothing up: what a message says
  * besides its effect comes in as facts. Called by the server when it carries out EFFECT_SEND, and
- * by answer.c for the parts that HTTP shares. */
+ * by http_encode.c for the parts that HTTP shares. */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "wire/lock.h"
+#include "wire/http_decode.h"
 #include "wire/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -44,13 +44,13 @@ static int parse_route(uint8_t route, const char *body, size_t length, struct pa
 {
 	switch (route % 4) {
 	case 0:
-		return lock_parse(body, length, &ctx, BIND_HTTP, parsed, event);
+		return http_decode_lock(body, length, &ctx, BIND_HTTP, parsed, event);
 	case 1:
-		return unlock_parse(body, length, parsed, event);
+		return http_decode_unlock(body, length, parsed, event);
 	case 2:
-		return renew_parse(body, length, &ctx, parsed, event);
+		return http_decode_renew(body, length, &ctx, parsed, event);
 	default:
-		return admin_parse(body, length, ADMIN_RESET, 0, "uid 0", parsed, event);
+		return http_decode_admin(body, length, ADMIN_RESET, 0, "uid 0", parsed, event);
 	}
 }
 
@@ -87,7 +87,7 @@ static void try_round_trip(const char *bytes, size_t length)
 	text_char(&text, '{');
 	text_json_str(&text, "id", name);
 	text_char(&text, '}');
-	int rc = lock_parse(text.bytes, text.length, &ctx, BIND_HTTP, &parsed, &event);
+	int rc = http_decode_lock(text.bytes, text.length, &ctx, BIND_HTTP, &parsed, &event);
 	assert(rc == 0);
 	assert(strcmp(event.acquire.name, name) == 0);
 	parsed_finish(&parsed);

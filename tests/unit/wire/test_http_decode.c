@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/lock.h"
+#include "wire/http_decode.h"
 
 static const struct class_rule rules[] = {
 	{"Root-Mic*", LEASE_VOICE}, {"Root-Console*", LEASE_CHAT}, {"Dreamer*", LEASE_BACKGROUND}};
@@ -28,7 +28,7 @@ static const struct wire_context ctx = {.config = &config, .rules = rules, .rule
 static struct event lock(const char *body, struct parsed *parsed)
 {
 	struct event event;
-	int err = lock_parse(body, strlen(body), &ctx, BIND_HTTP, parsed, &event);
+	int err = http_decode_lock(body, strlen(body), &ctx, BIND_HTTP, parsed, &event);
 	if (err)
 		print_error("%s: %s\n", body, parsed->detail);
 	assert_int_equal(err, 0);
@@ -91,8 +91,8 @@ static void test_class_rights(void **state)
 		with.rights = rights;
 		with.right_count = 3;
 		with.principal = rows[i].principal;
-		assert_int_equal(lock_parse(rows[i].body, strlen(rows[i].body), &with, BIND_HTTP,
-					    &parsed, &event),
+		assert_int_equal(http_decode_lock(rows[i].body, strlen(rows[i].body), &with,
+						  BIND_HTTP, &parsed, &event),
 				 rows[i].err);
 		if (rows[i].err) {
 			assert_string_equal(parsed.detail,
@@ -126,8 +126,8 @@ static void test_preemptible_by_default(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct parsed parsed;
 		struct event event;
-		assert_int_equal(lock_parse(rows[i].body, strlen(rows[i].body), &ctx,
-					    rows[i].binding, &parsed, &event),
+		assert_int_equal(http_decode_lock(rows[i].body, strlen(rows[i].body), &ctx,
+						  rows[i].binding, &parsed, &event),
 				 0);
 		assert_int_equal(event.acquire.preemptible, rows[i].preemptible);
 		parsed_finish(&parsed);
@@ -311,8 +311,8 @@ static void test_bad_fields(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct parsed parsed;
 		struct event event;
-		int err = lock_parse(rows[i].body, strlen(rows[i].body), &ctx, BIND_HTTP, &parsed,
-				     &event);
+		int err = http_decode_lock(rows[i].body, strlen(rows[i].body), &ctx, BIND_HTTP,
+					   &parsed, &event);
 		if (!strstr(parsed.detail, rows[i].detail))
 			print_error("%s: %s\n", rows[i].body, parsed.detail);
 		assert_int_equal(err, rows[i].err ? -rows[i].err : -ERR_BAD_FIELD);
@@ -331,7 +331,7 @@ static void test_long_id(void **state)
 		char body[256], id[LIMIT_ID_BYTES + 2] = "";
 		memset(id, 'x', (size_t)length);
 		int size = snprintf(body, sizeof(body), "{\"id\":\"%s\"}", id);
-		int err = lock_parse(body, (size_t)size, &ctx, BIND_HTTP, &parsed, &event);
+		int err = http_decode_lock(body, (size_t)size, &ctx, BIND_HTTP, &parsed, &event);
 		assert_int_equal(err, length > LIMIT_ID_BYTES ? -ERR_BAD_FIELD : 0);
 		parsed_finish(&parsed);
 	}
@@ -363,7 +363,7 @@ static void test_unlock(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct parsed parsed;
 		struct event event;
-		int err = unlock_parse(rows[i].body, strlen(rows[i].body), &parsed, &event);
+		int err = http_decode_unlock(rows[i].body, strlen(rows[i].body), &parsed, &event);
 		assert_int_equal(err, rows[i].err);
 		if (err == 0) {
 			assert_int_equal(event.type, EVENT_RELEASE);
@@ -384,21 +384,21 @@ static void test_renew(void **state)
 	struct parsed parsed;
 	struct event event;
 	static const char good[] = "{\"token\":\"00112233445566778899aabbccddeeff\",\"ttl_s\":90}";
-	assert_int_equal(renew_parse(good, sizeof(good) - 1, &ctx, &parsed, &event), 0);
+	assert_int_equal(http_decode_renew(good, sizeof(good) - 1, &ctx, &parsed, &event), 0);
 	assert_int_equal(event.type, EVENT_RENEW);
 	assert_int_equal(event.renew.ttl_ms, 90000);
 	assert_int_equal(event.renew.token->b[1], 0x11);
 	parsed_finish(&parsed);
 	static const char yields[] =
 		"{\"token\":\"00112233445566778899aabbccddeeff\",\"need_ms\":800,\"ttl_s\":90}";
-	assert_int_equal(renew_parse(yields, sizeof(yields) - 1, &ctx, &parsed, &event), 0);
+	assert_int_equal(http_decode_renew(yields, sizeof(yields) - 1, &ctx, &parsed, &event), 0);
 	assert_int_equal(event.type, EVENT_YIELDING);
 	assert_int_equal(event.renew.lease, 0);
 	assert_int_equal(event.renew.ttl_ms, 800);
 	assert_ptr_equal(event.renew.token, &parsed.token);
 	parsed_finish(&parsed);
 	static const char none[] = "{\"ttl_s\":90}";
-	assert_int_equal(renew_parse(none, sizeof(none) - 1, &ctx, &parsed, &event),
+	assert_int_equal(http_decode_renew(none, sizeof(none) - 1, &ctx, &parsed, &event),
 			 -ERR_BAD_FIELD);
 	assert_string_equal(parsed.detail, "field `token`: required");
 	parsed_finish(&parsed);
@@ -406,7 +406,7 @@ static void test_renew(void **state)
 		"[]", "{\"token\":5}",
 		"{\"token\":\"00112233445566778899aabbccddeeff\",\"ttl_s\":3601}"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		int err = renew_parse(bad[i], strlen(bad[i]), &ctx, &parsed, &event);
+		int err = http_decode_renew(bad[i], strlen(bad[i]), &ctx, &parsed, &event);
 		assert_int_equal(err, i ? -ERR_BAD_FIELD : -ERR_BAD_JSON);
 		parsed_finish(&parsed);
 	}
@@ -419,22 +419,25 @@ static void test_admin(void **state)
 	struct parsed parsed;
 	struct event event;
 	static const char body[] = "{\"reason\":\"maintenance\"}";
-	assert_int_equal(admin_parse("", 0, ADMIN_RESET, 0, "uid 0", &parsed, &event), 0);
+	assert_int_equal(http_decode_admin("", 0, ADMIN_RESET, 0, "uid 0", &parsed, &event), 0);
 	assert_int_equal(event.type, EVENT_ADMIN);
 	assert_int_equal(event.admin.act, ADMIN_RESET);
 	assert_string_equal(event.admin.who, "uid 0");
 	assert_null(event.admin.reason);
 	parsed_finish(&parsed);
 	assert_int_equal(
-		admin_parse(body, sizeof(body) - 1, ADMIN_REVOKE, 7, NULL, &parsed, &event), 0);
+		http_decode_admin(body, sizeof(body) - 1, ADMIN_REVOKE, 7, NULL, &parsed, &event),
+		0);
 	assert_int_equal(event.admin.lease, 7);
 	assert_string_equal(event.admin.reason, "maintenance");
 	parsed_finish(&parsed);
-	assert_int_equal(admin_parse("{", 1, ADMIN_RESET, 0, NULL, &parsed, &event), -ERR_BAD_JSON);
+	assert_int_equal(http_decode_admin("{", 1, ADMIN_RESET, 0, NULL, &parsed, &event),
+			 -ERR_BAD_JSON);
 	parsed_finish(&parsed);
 	static const char bad[] = "{\"reason\":\"a\\nb\"}";
-	assert_int_equal(admin_parse(bad, sizeof(bad) - 1, ADMIN_RESET, 0, NULL, &parsed, &event),
-			 -ERR_BAD_FIELD);
+	assert_int_equal(
+		http_decode_admin(bad, sizeof(bad) - 1, ADMIN_RESET, 0, NULL, &parsed, &event),
+		-ERR_BAD_FIELD);
 	parsed_finish(&parsed);
 }
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "wire/answer.h"
+#include "wire/http_encode.h"
 
 #define HEX "00112233445566778899aabbccddeeff"
 
@@ -19,9 +19,9 @@ static void expect(enum route_id route, const struct send_effect *send, int stat
 		   const char *body)
 {
 	struct text text;
-	struct answer answer;
+	struct http_answer answer;
 	text_init(&text);
-	assert_true(answer_effect(&text, route, send, &facts, &answer));
+	assert_true(http_encode_effect(&text, route, send, &facts, &answer));
 	assert_string_equal(text.bytes, body);
 	assert_int_equal(answer.status, status);
 	assert_int_equal(answer.retry_after_s, retry_s);
@@ -60,9 +60,9 @@ static void test_refusals(void **state)
 	       "operator; ask again.\",\"detail\":\"maintenance\"}}");
 	send = (struct send_effect){.msg = SEND_DENIED, .err = ERR_TOO_MANY_WAITING};
 	struct text text;
-	struct answer answer;
+	struct http_answer answer;
 	text_init(&text);
-	assert_true(answer_effect(&text, ROUTE_LOCK, &send, &facts, &answer));
+	assert_true(http_encode_effect(&text, ROUTE_LOCK, &send, &facts, &answer));
 	assert_int_equal(answer.status, 429);
 	assert_non_null(strstr(text.bytes, "\"code\":\"too_many_waiting\""));
 	assert_non_null(strstr(text.bytes, "\"status\":\"error\""));
@@ -96,9 +96,9 @@ static void test_others(void **state)
 	       "GPU.\",\"error\":{\"code\":\"revoked\",\"message\":\"The lease was revoked; stop "
 	       "using the GPU.\"}}");
 	struct text ok;
-	struct answer done;
+	struct http_answer done;
 	text_init(&ok);
-	answer_ok(&ok, &done);
+	http_encode_ok(&ok, &done);
 	assert_string_equal(ok.bytes, "{\"status\":\"ok\"}");
 	assert_int_equal(done.status, 200);
 	text_finish(&ok);
@@ -107,10 +107,10 @@ static void test_others(void **state)
 						SEND_LENT,    SEND_HEARTBEAT};
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
 		struct text text;
-		struct answer answer;
+		struct http_answer answer;
 		text_init(&text);
 		send.msg = silent[i];
-		assert_false(answer_effect(&text, ROUTE_LOCK, &send, &facts, &answer));
+		assert_false(http_encode_effect(&text, ROUTE_LOCK, &send, &facts, &answer));
 		assert_int_equal(text.length, 0);
 		text_finish(&text);
 	}
@@ -122,10 +122,10 @@ static void test_error_table(void **state)
 	(void)state;
 	for (int err = 1; err < ERR_COUNT; err++) {
 		struct text text;
-		struct answer answer;
+		struct http_answer answer;
 		struct parsed parsed;
 		text_init(&text);
-		answer_error(&text, -err, "which \"one\"", &answer);
+		http_encode_error(&text, -err, "which \"one\"", &answer);
 		assert_int_equal(answer.status, err_http_status(err));
 		assert_int_equal(answer.retry_after_s, err_retry_s(err));
 		assert_int_equal(json_parse(text.bytes, text.length, text.length, &parsed), 0);
@@ -155,7 +155,7 @@ static void test_stream(void **state)
 		bool last;
 		const struct send_effect send = {.msg = rows[i].msg, .lease = 7};
 		text_init(&text);
-		assert_int_equal(answer_stream(&text, &send, &facts, &last), rows[i].said);
+		assert_int_equal(http_encode_stream(&text, &send, &facts, &last), rows[i].said);
 		assert_int_equal(last, rows[i].last);
 		assert_int_equal(text.length > 0, rows[i].said);
 		text_finish(&text);
@@ -165,12 +165,12 @@ static void test_stream(void **state)
 	const struct send_effect send = {
 		.msg = SEND_REVOKED, .lease = 7, .reason = YIELD_OPERATOR, .detail = "a\nb"};
 	text_init(&text);
-	answer_stream(&text, &send, &facts, &last);
+	http_encode_stream(&text, &send, &facts, &last);
 	assert_string_equal(text.bytes, "event: revoked\ndata: {\"type\":\"revoked\",\"lease\":7,"
 					"\"reason\":\"operator\",\"detail\":\"a\\nb\"}\n\n");
 	text_clear(&text);
-	answer_sse(&text, 12, "event", "{\"id\":12}");
-	answer_sse_keepalive(&text);
+	http_encode_sse(&text, 12, "event", "{\"id\":12}");
+	http_encode_sse_keepalive(&text);
 	assert_string_equal(text.bytes, "id: 12\nevent: event\ndata: {\"id\":12}\n\n:\n\n");
 	text_finish(&text);
 }

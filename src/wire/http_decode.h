@@ -1,6 +1,6 @@
-/* lock: what claims say, on both doors: HTTP bodies, and the fields that `acquire` shares with
- * them. Events point into `parsed`, which the caller keeps until core_step is done. The caller adds
- * conn, now, wall, random, and for acquire binding and browser. */
+/* http_decode: what claims say, on both doors: HTTP bodies, and the fields that `acquire` shares
+ * with them. Events point into `parsed`, which the caller keeps until core_step is done. The caller
+ * adds conn, now, wall, random, and for acquire binding and browser. */
 #pragma once
 #include "core/event.h"
 #include "wire/json.h"
@@ -32,23 +32,23 @@ struct wire_context {
 /* {id, class?|priority?, timeout_s?, ttl_s?, vram_mb?, slots?, gpu?, gpus?, request_id?, wait?,
  * preemptible?, evictable?, uninterruptible_ms?, min_residence_ms?, load_ms?, label?, parent?,
  * host?, guests?, guests_open?} */
-int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
-	       enum binding binding, struct parsed *ret_parsed, struct event *ret_event);
+int http_decode_lock(const char *body, size_t length, const struct wire_context *ctx,
+		     enum binding binding, struct parsed *ret_parsed, struct event *ret_event);
 /* {id?, token?}: one of them. An id alone serves --compat bridge; the caller refuses it otherwise.
  */
-int unlock_parse(const char *body, size_t length, struct parsed *ret_parsed,
-		 struct event *ret_event);
+int http_decode_unlock(const char *body, size_t length, struct parsed *ret_parsed,
+		       struct event *ret_event);
 /* {token, ttl_s?}; or {token, need_ms}: the answer to yield of who has no session, EVENT_YIELDING
  */
-int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
-		struct parsed *ret_parsed, struct event *ret_event);
+int http_decode_renew(const char *body, size_t length, const struct wire_context *ctx,
+		      struct parsed *ret_parsed, struct event *ret_event);
 /* {reason?}, or no body at all. `who` is borrowed into the event. */
-int admin_parse(const char *body, size_t length, enum admin_act act, uint64_t lease,
-		const char *who, struct parsed *ret_parsed, struct event *ret_event);
+int http_decode_admin(const char *body, size_t length, enum admin_act act, uint64_t lease,
+		      const char *who, struct parsed *ret_parsed, struct event *ret_event);
 
 /* The shared part: `object` into event->acquire but ref. `name` is what class rules see. */
-int lock_fields(const struct json *object, const struct wire_context *ctx, const char *name,
-		enum binding binding, struct parsed *parsed, struct event *ret_event);
+int decode_acquire(const struct json *object, const struct wire_context *ctx, const char *name,
+		   enum binding binding, struct parsed *parsed, struct event *ret_event);
 /* A GPU's index by name, uuid or index text; -1: none such. */
 int gpu_index(const struct core_config *config, const char *name);
-enum lease_class lock_class_of(const struct wire_context *ctx, const char *name);
+enum lease_class class_of_name(const struct wire_context *ctx, const char *name);

@@ -1,14 +1,14 @@
-/* answer: what HTTP clients of the lock routes get, from the core's effects. Parks nothing and
+/* http_encode: what HTTP clients of the lock routes get, from the core's effects. Parks nothing and
  * knows no connection. Called by the server when it carries out EFFECT_SEND, and for refusals. */
-#include "wire/answer.h"
+#include "wire/http_encode.h"
 
 #include "wire/parts.h"
 
 static const char json_media_type[] = "application/json";
 
-static void set(struct answer *ret_answer, int status, int retry_after_s)
+static void set(struct http_answer *ret_answer, int status, int retry_after_s)
 {
-	*ret_answer = (struct answer){
+	*ret_answer = (struct http_answer){
 		.status = status, .content_type = json_media_type, .retry_after_s = retry_after_s};
 }
 
@@ -33,7 +33,8 @@ static const char *status_word(int err)
 	}
 }
 
-void answer_error(struct text *body, int err, const char *detail, struct answer *ret_answer)
+void http_encode_error(struct text *body, int err, const char *detail,
+		       struct http_answer *ret_answer)
 {
 	err = err < 0 ? -err : err;
 	text_char(body, '{');
@@ -44,7 +45,7 @@ void answer_error(struct text *body, int err, const char *detail, struct answer 
 	set(ret_answer, err_http_status(err), err_retry_s(err));
 }
 
-void answer_ok(struct text *body, struct answer *ret_answer)
+void http_encode_ok(struct text *body, struct http_answer *ret_answer)
 {
 	text_str(body, "{\"status\":\"ok\"}");
 	set(ret_answer, 200, 0);
@@ -63,7 +64,7 @@ static void add_grant(struct text *body, const struct send_effect *send,
 
 /* Done: one word in `status`, and what more there is to say. */
 static void answer_done(struct text *body, const struct send_effect *send,
-			const struct encode_context *facts, struct answer *ret_answer)
+			const struct encode_context *facts, struct http_answer *ret_answer)
 {
 	enum send_kind msg = send->msg;
 	text_char(body, '{');
@@ -83,8 +84,8 @@ static void answer_done(struct text *body, const struct send_effect *send,
 	set(ret_answer, 200, 0);
 }
 
-bool answer_effect(struct text *body, enum route_id route, const struct send_effect *send,
-		   const struct encode_context *facts, struct answer *ret_answer)
+bool http_encode_effect(struct text *body, enum route_id route, const struct send_effect *send,
+			const struct encode_context *facts, struct http_answer *ret_answer)
 {
 	switch (send->msg) {
 	case SEND_GRANTED:
@@ -95,18 +96,18 @@ bool answer_effect(struct text *body, enum route_id route, const struct send_eff
 	case SEND_RELEASED:
 		/* To the holder's unlock: done. To a parked lock: an operator ended it. */
 		if (route == ROUTE_LOCK)
-			answer_error(body, ERR_RELEASED, send->detail, ret_answer);
+			http_encode_error(body, ERR_RELEASED, send->detail, ret_answer);
 		else
 			answer_done(body, send, facts, ret_answer);
 		return true;
 	case SEND_TIMEOUT:
-		answer_error(body, ERR_TIMEOUT, NULL, ret_answer);
+		http_encode_error(body, ERR_TIMEOUT, NULL, ret_answer);
 		return true;
 	case SEND_REVOKED:
-		answer_error(body, ERR_REVOKED, send->detail, ret_answer);
+		http_encode_error(body, ERR_REVOKED, send->detail, ret_answer);
 		return true;
 	case SEND_DENIED:
-		answer_error(body, send->err, send->detail, ret_answer);
+		http_encode_error(body, send->err, send->detail, ret_answer);
 		return true;
 	case SEND_WELCOME:
 	case SEND_CLAIM:
@@ -123,7 +124,7 @@ bool answer_effect(struct text *body, enum route_id route, const struct send_eff
 	return false;
 }
 
-void answer_sse(struct text *out, uint64_t id, const char *event, const char *json)
+void http_encode_sse(struct text *out, uint64_t id, const char *event, const char *json)
 {
 	if (id) {
 		text_str(out, "id: ");
@@ -137,13 +138,13 @@ void answer_sse(struct text *out, uint64_t id, const char *event, const char *js
 	text_str(out, "\n\n");
 }
 
-void answer_sse_keepalive(struct text *out)
+void http_encode_sse_keepalive(struct text *out)
 {
 	text_str(out, ":\n\n");
 }
 
-bool answer_stream(struct text *out, const struct send_effect *send,
-		   const struct encode_context *facts, bool *ret_last)
+bool http_encode_stream(struct text *out, const struct send_effect *send,
+			const struct encode_context *facts, bool *ret_last)
 {
 	enum send_kind msg = send->msg;
 	bool last = msg == SEND_REVOKED || msg == SEND_RELEASED || msg == SEND_TIMEOUT ||

@@ -1,7 +1,7 @@
-/* lock: claims and their ends as JSON bodies, turned into events. Judges form and range only;
- * whether a claim fits or a token is good is the core's to say. Called by the server and by
+/* http_decode: claims and their ends as JSON bodies, turned into events. Judges form and range
+ * only; whether a claim fits or a token is good is the core's to say. Called by the server and by
  * session_decode.c. */
-#include "wire/lock.h"
+#include "wire/http_decode.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static bool glob_matches(const char *glob, const char *name)
 	return fnmatch(glob, name, 0) == 0;
 }
 
-enum lease_class lock_class_of(const struct wire_context *ctx, const char *name)
+enum lease_class class_of_name(const struct wire_context *ctx, const char *name)
 {
 	for (size_t i = 0; name && i < ctx->rule_count; i++)
 		if (glob_matches(ctx->rules[i].glob, name))
@@ -110,7 +110,7 @@ static int class_field(const struct json *object, const struct wire_context *ctx
 		return err;
 	if (!text) {
 		acquire->cls = given ? lease_class_from_priority((int64_t)priority)
-				     : lock_class_of(ctx, name);
+				     : class_of_name(ctx, name);
 		return judge_class(parsed, ctx, given, acquire);
 	}
 	int cls = lease_class_from_name(text);
@@ -286,8 +286,8 @@ static int flag_fields(const struct json *object, struct parsed *parsed, struct 
 	return err;
 }
 
-int lock_fields(const struct json *object, const struct wire_context *ctx, const char *name,
-		enum binding binding, struct parsed *parsed, struct event *ret_event)
+int decode_acquire(const struct json *object, const struct wire_context *ctx, const char *name,
+		   enum binding binding, struct parsed *parsed, struct event *ret_event)
 {
 	/* Who cannot hear a yield would only ever learn of the revocation. */
 	struct ev_acquire acquire = {.binding = binding, .preemptible = binding_of(binding)->ears};
@@ -304,8 +304,8 @@ int lock_fields(const struct json *object, const struct wire_context *ctx, const
 	return 0;
 }
 
-int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
-	       enum binding binding, struct parsed *ret_parsed, struct event *ret_event)
+int http_decode_lock(const char *body, size_t length, const struct wire_context *ctx,
+		     enum binding binding, struct parsed *ret_parsed, struct event *ret_event)
 {
 	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
 	if (err < 0)
@@ -316,15 +316,15 @@ int lock_parse(const char *body, size_t length, const struct wire_context *ctx,
 		return err;
 	if (!id)
 		return json_missing(ret_parsed, "id");
-	err = lock_fields(ret_parsed->root, ctx, id, binding, ret_parsed, ret_event);
+	err = decode_acquire(ret_parsed->root, ctx, id, binding, ret_parsed, ret_event);
 	if (err < 0)
 		return err;
 	ret_event->acquire.name = id;
 	return 0;
 }
 
-int unlock_parse(const char *body, size_t length, struct parsed *ret_parsed,
-		 struct event *ret_event)
+int http_decode_unlock(const char *body, size_t length, struct parsed *ret_parsed,
+		       struct event *ret_event)
 {
 	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
 	if (err < 0)
@@ -344,8 +344,8 @@ int unlock_parse(const char *body, size_t length, struct parsed *ret_parsed,
 	return 0;
 }
 
-int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
-		struct parsed *ret_parsed, struct event *ret_event)
+int http_decode_renew(const char *body, size_t length, const struct wire_context *ctx,
+		      struct parsed *ret_parsed, struct event *ret_event)
 {
 	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
 	if (err < 0)
@@ -374,8 +374,8 @@ int renew_parse(const char *body, size_t length, const struct wire_context *ctx,
 	return 0;
 }
 
-int admin_parse(const char *body, size_t length, enum admin_act act, uint64_t lease,
-		const char *who, struct parsed *ret_parsed, struct event *ret_event)
+int http_decode_admin(const char *body, size_t length, enum admin_act act, uint64_t lease,
+		      const char *who, struct parsed *ret_parsed, struct event *ret_event)
 {
 	const char *reason = NULL;
 	*ret_parsed = (struct parsed){0};
