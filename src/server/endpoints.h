@@ -6,8 +6,8 @@
 #include "base/list.h"
 #include "core/types.h"
 #include "net/http.h"
-#include "wire/about.h"
 #include "wire/access.h"
+#include "wire/client_info.h"
 
 enum endpoint_kind {
 	ENDPOINT_REQUEST,  /* a parked HTTP exchange: an effect will answer it */
@@ -38,7 +38,7 @@ struct endpoint_session {
 	struct mono_ms since, seen; /* its hello, its last message */
 	char name[LIMIT_ID_BYTES + 1];
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
-	struct about about; /* what it says of itself, for people */
+	struct client_info about; /* what it says of itself, for people */
 	/* Leases that were revoked and that it did not `release` yet; the newest of them. */
 	uint64_t unconfirmed[ENDPOINT_UNCONFIRMED_MAX];
 	unsigned unconfirmed_count;

@@ -333,7 +333,7 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		send_logs(server, endpoint->conn, in);
 		break;
 	case REQUEST_ABOUT:
-		about_merge(&endpoint->session->about, &in->about);
+		client_info_merge(&endpoint->session->about, &in->about);
 		break;
 	case REQUEST_CLIENTS:
 	case REQUEST_EVENTS:

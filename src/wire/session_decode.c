@@ -205,7 +205,7 @@ static int parse_events(struct session_request *m)
 static int parse_about(struct session_request *m)
 {
 	m->kind = REQUEST_ABOUT;
-	return about_parse(&m->parsed, &m->about);
+	return client_info_decode(&m->parsed, &m->about);
 }
 
 /* The names of admin acts on the wire, also those of the HTTP routes. */

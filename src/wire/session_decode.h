@@ -4,7 +4,7 @@
 #pragma once
 #include "core/send.h"
 #include "core/view.h"
-#include "wire/about.h"
+#include "wire/client_info.h"
 #include "wire/http_decode.h"
 #include "wire/told.h"
 
@@ -47,7 +47,7 @@ struct session_request {
 	uint64_t ref; /* of acquire and cancel, to answer `denied` with; 0: none was readable */
 	const char *token; /* hello, may be NULL; never to be logged */
 	bool events, logs;
-	struct about about;
+	struct client_info about;
 	struct named_processes named; /* processes; pid_start is the caller's to fill in */
 	uint64_t limit, since;
 };

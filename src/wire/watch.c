@@ -11,7 +11,7 @@ void watch_clients_begin(struct text *out)
 
 void watch_clients_add(struct text *out, const struct watch_client *client)
 {
-	struct about about = *client->about;
+	struct client_info about = *client->about;
 	/* What the browser itself showed counts more than what the page says. */
 	if (client->origin)
 		about.origin[0] = '\0';
@@ -27,7 +27,7 @@ void watch_clients_add(struct text *out, const struct watch_client *client)
 	text_json_bool(out, "browser", client->browser);
 	if (client->overdue)
 		text_json_bool(out, "overdue", true);
-	about_render(out, &about);
+	client_info_encode(out, &about);
 	if (client->origin)
 		text_json_str(out, "origin", client->origin);
 	if (client->uid >= 0)

@@ -2,7 +2,7 @@
  * hour. Written piece by piece, so that the server can stop before an answer becomes too long. */
 #pragma once
 #include "core/types.h"
-#include "wire/about.h"
+#include "wire/client_info.h"
 
 struct watch_client {
 	uint64_t session;
@@ -14,7 +14,7 @@ struct watch_client {
 	bool overdue;       /* a lease was revoked, and it did not say `release` yet */
 	const char *origin; /* that its connection showed, or NULL: then what it says */
 	int64_t uid, pid;   /* of a peer on a Unix socket; below 0, and 0: unknown */
-	const struct about *about;
+	const struct client_info *about;
 };
 
 /* {"type":"clients","clients":[row..]}, and "left_off" with how many rows are missing, if any. */

@@ -43,24 +43,26 @@ static void check_event(const struct session_request *m)
 }
 
 /* Texts that people are shown are names, and what was said is written as it was read. */
-static void check_about(const struct about *about)
+static void check_about(const struct client_info *about)
 {
 	const char *const texts[] = {about->page, about->adapter, about->clamped, about->origin};
-	struct about kept = {0};
+	struct client_info kept = {0};
 	struct text text;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		assert(!texts[i][0] || !name_problem(texts[i], strlen(texts[i]), ABOUT_TEXT_BYTES));
-	assert(about->stalled_ms <= ABOUT_NUMBER_MAX && about->vram_mb <= ABOUT_NUMBER_MAX);
-	about_merge(&kept, about);
+		assert(!texts[i][0] ||
+		       !name_problem(texts[i], strlen(texts[i]), CLIENT_INFO_TEXT_BYTES));
+	assert(about->stalled_ms <= CLIENT_INFO_NUMBER_MAX &&
+	       about->vram_mb <= CLIENT_INFO_NUMBER_MAX);
+	client_info_merge(&kept, about);
 	text_init(&text);
 	text_char(&text, '{');
-	about_render(&text, &kept);
+	client_info_encode(&text, &kept);
 	text_char(&text, '}');
 	struct parsed parsed;
-	struct about again;
+	struct client_info again;
 	int rc = json_parse(text.bytes, text.length, LIMIT_BODY_BYTES, &parsed);
 	assert(rc == 0);
-	rc = about_parse(&parsed, &again);
+	rc = client_info_decode(&parsed, &again);
 	assert(rc == 0 && memcmp(&again, &kept, sizeof(kept)) == 0);
 	parsed_finish(&parsed);
 	text_finish(&text);

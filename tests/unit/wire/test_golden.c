@@ -595,16 +595,16 @@ static void test_server_messages(void **state)
 static void test_clients(void **state)
 {
 	(void)state;
-	const struct about about = {.page = "Console",
-				    .adapter = "nvidia ampere",
-				    .clamped = "maxBufferSize",
-				    .origin = "https://elsewhere.example",
-				    .visible_known = true,
-				    .stalled_known = true,
-				    .stalled_ms = 250,
-				    .vram_known = true,
-				    .vram_mb = 512};
-	const struct about nothing = {0};
+	const struct client_info about = {.page = "Console",
+					  .adapter = "nvidia ampere",
+					  .clamped = "maxBufferSize",
+					  .origin = "https://elsewhere.example",
+					  .visible_known = true,
+					  .stalled_known = true,
+					  .stalled_ms = 250,
+					  .vram_known = true,
+					  .vram_mb = 512};
+	const struct client_info nothing = {0};
 	const struct watch_client page = {.session = 17,
 					  .id = "<b>Root</b>",
 					  .binding = BIND_TAB,

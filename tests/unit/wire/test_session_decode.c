@@ -270,33 +270,33 @@ static void test_questions(void **state)
 static void test_about_merges(void **state)
 {
 	(void)state;
-	struct about kept = {0};
+	struct client_info kept = {0};
 	struct session_request m;
-	char text[256], name[ABOUT_TEXT_BYTES + 2];
+	char text[256], name[CLIENT_INFO_TEXT_BYTES + 2];
 	assert_int_equal(parse("{\"type\":\"about\",\"page\":\"Mic\",\"visible\":true,"
 			       "\"vram_mb\":7,\"mood\":[1]}",
 			       "tab", &m),
 			 0);
-	about_merge(&kept, &m.about);
+	client_info_merge(&kept, &m.about);
 	session_request_finish(&m);
 	assert_int_equal(parse("{\"type\":\"about\",\"visible\":false,\"stalled_ms\":15000,"
 			       "\"page\":null}",
 			       "tab", &m),
 			 0);
-	about_merge(&kept, &m.about);
+	client_info_merge(&kept, &m.about);
 	session_request_finish(&m);
 	assert_string_equal(kept.page, "Mic");
 	assert_true(kept.visible_known && !kept.visible);
 	assert_true(kept.stalled_known && kept.stalled_ms == 15000);
 	assert_true(kept.vram_known && kept.vram_mb == 7);
 	memset(name, 'n', sizeof(name));
-	for (int length = ABOUT_TEXT_BYTES; length <= ABOUT_TEXT_BYTES + 1; length++) {
+	for (int length = CLIENT_INFO_TEXT_BYTES; length <= CLIENT_INFO_TEXT_BYTES + 1; length++) {
 		snprintf(text, sizeof(text), "{\"type\":\"about\",\"adapter\":\"%.*s\"}", length,
 			 name);
 		assert_int_equal(parse(text, "tab", &m),
-				 length > ABOUT_TEXT_BYTES ? -ERR_BAD_FIELD : 0);
-		if (length == ABOUT_TEXT_BYTES)
-			assert_int_equal(strlen(m.about.adapter), ABOUT_TEXT_BYTES);
+				 length > CLIENT_INFO_TEXT_BYTES ? -ERR_BAD_FIELD : 0);
+		if (length == CLIENT_INFO_TEXT_BYTES)
+			assert_int_equal(strlen(m.about.adapter), CLIENT_INFO_TEXT_BYTES);
 		session_request_finish(&m);
 	}
 }

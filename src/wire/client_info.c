@@ -1,32 +1,34 @@
-/* about: reads, keeps and shows what a client says of itself. All texts are names, so none can end
- * a line, reorder what stands beside it or be empty; whoever shows one still shows it as text.
- * Called by session_decode.c, by the sessions, and by watch.c of this folder. */
-#include "wire/about.h"
+/* client_info: reads, keeps and shows what a client says of itself. All texts are names, so none
+ * can end a line, reorder what stands beside it or be empty; whoever shows one still shows it as
+ * text. Called by session_decode.c, by the sessions, and by watch.c of this folder. */
+#include "wire/client_info.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static int text_field(struct parsed *parsed, const char *field, char ret[ABOUT_TEXT_BYTES + 1])
+static int text_field(struct parsed *parsed, const char *field,
+		      char ret[CLIENT_INFO_TEXT_BYTES + 1])
 {
 	const char *text = NULL;
-	int err = json_name(parsed, parsed->root, field, ABOUT_TEXT_BYTES, &text);
+	int err = json_name(parsed, parsed->root, field, CLIENT_INFO_TEXT_BYTES, &text);
 	if (err == 0 && text)
-		snprintf(ret, ABOUT_TEXT_BYTES + 1, "%s", text);
+		snprintf(ret, CLIENT_INFO_TEXT_BYTES + 1, "%s", text);
 	return err;
 }
 
 static int number_field(struct parsed *parsed, const char *field, uint32_t *ret, bool *ret_known)
 {
 	uint64_t number = 0;
-	int err = json_u64(parsed, parsed->root, field, 0, ABOUT_NUMBER_MAX, &number, ret_known);
+	int err = json_u64(parsed, parsed->root, field, 0, CLIENT_INFO_NUMBER_MAX, &number,
+			   ret_known);
 	*ret = (uint32_t)number;
 	return err;
 }
 
-int about_parse(struct parsed *parsed, struct about *ret_about)
+int client_info_decode(struct parsed *parsed, struct client_info *ret_about)
 {
-	struct about *about = ret_about;
-	*about = (struct about){0};
+	struct client_info *about = ret_about;
+	*about = (struct client_info){0};
 	int err = text_field(parsed, "page", about->page);
 	err = err ? err : text_field(parsed, "adapter", about->adapter);
 	err = err ? err : text_field(parsed, "clamped", about->clamped);
@@ -40,13 +42,14 @@ int about_parse(struct parsed *parsed, struct about *ret_about)
 	return err;
 }
 
-static void merge_text(char kept[ABOUT_TEXT_BYTES + 1], const char said[ABOUT_TEXT_BYTES + 1])
+static void merge_text(char kept[CLIENT_INFO_TEXT_BYTES + 1],
+		       const char said[CLIENT_INFO_TEXT_BYTES + 1])
 {
 	if (said[0])
-		memcpy(kept, said, ABOUT_TEXT_BYTES + 1);
+		memcpy(kept, said, CLIENT_INFO_TEXT_BYTES + 1);
 }
 
-void about_merge(struct about *about, const struct about *said)
+void client_info_merge(struct client_info *about, const struct client_info *said)
 {
 	merge_text(about->page, said->page);
 	merge_text(about->adapter, said->adapter);
@@ -72,7 +75,7 @@ static void add_text(struct text *out, const char *key, const char *value)
 		text_json_str(out, key, value);
 }
 
-void about_render(struct text *out, const struct about *about)
+void client_info_encode(struct text *out, const struct client_info *about)
 {
 	add_text(out, "page", about->page);
 	if (about->visible_known)
