@@ -5,8 +5,8 @@
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/server.h"
+#include "wire/monitoring_encode.h"
 #include "wire/render.h"
-#include "wire/watch.h"
 
 enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
 
@@ -20,7 +20,7 @@ static size_t room(const struct server *server, uint64_t conn)
 static void add_client(struct text *out, const struct endpoint *endpoint, struct mono_ms now)
 {
 	const struct endpoint_session *session = endpoint->session;
-	const struct watch_client client = {
+	const struct client_row client = {
 		.session = session->id,
 		.id = session->name,
 		.principal = session->principal,
@@ -34,7 +34,7 @@ static void add_client(struct text *out, const struct endpoint *endpoint, struct
 		.pid = session->peer.is_unix ? session->peer.pid : 0,
 		.about = &session->about,
 	};
-	watch_clients_add(out, &client);
+	encode_clients_add(out, &client);
 }
 
 bool monitoring_send_clients(struct server *server, uint64_t conn)
@@ -46,7 +46,7 @@ bool monitoring_send_clients(struct server *server, uint64_t conn)
 	if (most == 0)
 		return false;
 	text_clear(out);
-	watch_clients_begin(out);
+	encode_clients_begin(out);
 	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
 	{
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
@@ -59,7 +59,7 @@ bool monitoring_send_clients(struct server *server, uint64_t conn)
 		add_client(out, endpoint, now);
 		rows++;
 	}
-	watch_clients_end(out, left_off);
+	encode_clients_end(out, left_off);
 	deliver_body(server, conn);
 	return true;
 }
@@ -102,10 +102,10 @@ bool monitoring_send_samples(struct server *server, uint64_t conn)
 	if (room(server, conn) == 0)
 		return false;
 	text_clear(&server->body);
-	watch_samples_begin(&server->body, VRAM_HISTORY_STEP_MS,
-			    vram_history_newest_ago_ms(samples, loop_now(), loop_suspended_ms()));
+	encode_samples_begin(&server->body, VRAM_HISTORY_STEP_MS,
+			     vram_history_newest_ago_ms(samples, loop_now(), loop_suspended_ms()));
 	for (uint32_t i = 0; core_gpu(server->broker.core, i, &gpu); i++) {
-		const struct watch_series series = {
+		const struct sample_series series = {
 			.name = gpu.config->name,
 			.total_known = gpu.config->vram_known,
 			.total_mb = gpu.config->vram_bytes_total >> 20,
@@ -113,9 +113,9 @@ bool monitoring_send_samples(struct server *server, uint64_t conn)
 			.used_mb = used_mb,
 			.count = vram_history_series(samples, i, granted_mb, used_mb),
 		};
-		watch_samples_add(&server->body, &series);
+		encode_samples_add(&server->body, &series);
 	}
-	watch_samples_end(&server->body);
+	encode_samples_end(&server->body);
 	deliver_body(server, conn);
 	return true;
 }

@@ -13,7 +13,7 @@
 #include "server/reload.h"
 #include "server/routes.h"
 #include "server/server.h"
-#include "wire/watch.h"
+#include "wire/monitoring_encode.h"
 
 static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
 {

@@ -4,14 +4,14 @@
 
 #include <assert.h>
 
-#include "wire/watch.h"
+#include "wire/monitoring_encode.h"
 
 enum { MIB = 1024 * 1024 };
 
 static uint32_t whole_mb(uint64_t bytes)
 {
 	uint64_t mb = bytes / MIB;
-	return mb < WATCH_UNKNOWN ? (uint32_t)mb : WATCH_UNKNOWN - 1;
+	return mb < SAMPLE_UNKNOWN ? (uint32_t)mb : SAMPLE_UNKNOWN - 1;
 }
 
 static void put(struct vram_history *history, const struct core *core)
@@ -21,9 +21,9 @@ static void put(struct vram_history *history, const struct core *core)
 	for (uint32_t i = 0; i < LIMIT_GPUS; i++) {
 		bool here = core && core_gpu(core, i, &gpu);
 		history->granted_mb[i][at] =
-			here ? whole_mb(gpu.vram_bytes_granted) : WATCH_UNKNOWN;
+			here ? whole_mb(gpu.vram_bytes_granted) : SAMPLE_UNKNOWN;
 		history->used_mb[i][at] =
-			here && gpu.used_known ? whole_mb(gpu.vram_bytes_used) : WATCH_UNKNOWN;
+			here && gpu.used_known ? whole_mb(gpu.vram_bytes_used) : SAMPLE_UNKNOWN;
 	}
 	history->next = (at + 1) % VRAM_HISTORY_COUNT;
 	history->count += history->count < VRAM_HISTORY_COUNT;

@@ -10,7 +10,7 @@ enum {
 
 /* Names and order of GPUs stay while the broker runs, so a GPU's number is its column. */
 struct vram_history {
-	/* WATCH_UNKNOWN: not measured, or the GPU or the broker was not there */
+	/* SAMPLE_UNKNOWN: not measured, or the GPU or the broker was not there */
 	uint32_t granted_mb[LIMIT_GPUS][VRAM_HISTORY_COUNT];
 	uint32_t used_mb[LIMIT_GPUS][VRAM_HISTORY_COUNT];
 	unsigned next, count;

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "wire/parts.h"
+#include "wire/encode_common.h"
 
 static void open_message(struct text *out, const char *type)
 {
@@ -194,7 +194,7 @@ void client_encode_logs(struct text *out, uint64_t limit, uint64_t since)
 void client_encode_admin(struct text *out, enum admin_act act, uint64_t lease, const char *reason)
 {
 	open_message(out, "admin");
-	text_json_str(out, "act", message_act_name(act));
+	text_json_str(out, "act", admin_act_name(act));
 	if (act == ADMIN_YIELD || act == ADMIN_REVOKE || act == ADMIN_CANCEL)
 		text_json_u64(out, "lease", lease);
 	optional_text(out, "reason", reason);

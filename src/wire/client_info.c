@@ -1,6 +1,6 @@
 /* client_info: reads, keeps and shows what a client says of itself. All texts are names, so none
  * can end a line, reorder what stands beside it or be empty; whoever shows one still shows it as
- * text. Called by session_decode.c, by the sessions, and by watch.c of this folder. */
+ * text. Called by session_decode.c, by the sessions, and by monitoring_encode.c of this folder. */
 #include "wire/client_info.h"
 
 #include <stdio.h>

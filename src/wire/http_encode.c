@@ -2,7 +2,7 @@
  * knows no connection. Called by the server when it carries out EFFECT_SEND, and for refusals. */
 #include "wire/http_encode.h"
 
-#include "wire/parts.h"
+#include "wire/encode_common.h"
 
 static const char json_media_type[] = "application/json";
 
@@ -16,7 +16,7 @@ static void add_error(struct text *body, int err, const char *detail)
 {
 	text_json_key(body, "error");
 	text_char(body, '{');
-	part_error(body, err, detail);
+	encode_error(body, err, detail);
 	text_char(body, '}');
 }
 
@@ -54,10 +54,10 @@ void http_encode_ok(struct text *body, struct http_answer *ret_answer)
 static void add_grant(struct text *body, const struct send_effect *send,
 		      const struct encode_context *facts)
 {
-	part_token(body, &send->token);
+	encode_token(body, &send->token);
 	text_json_u64(body, "lease", send->lease);
 	text_json_u64(body, "fence", send->fence);
-	part_gpus(body, send->gpus, facts->config);
+	encode_gpus(body, send->gpus, facts->config);
 	if (send->expires_ms > 0)
 		text_json_seconds(body, "expires_in_s", send->expires_ms);
 }
@@ -73,7 +73,7 @@ static void answer_done(struct text *body, const struct send_effect *send,
 		add_grant(body, send, facts);
 	} else if (msg == SEND_RENEWED) {
 		text_json_str(body, "status", "renewed");
-		part_renewed(body, send);
+		encode_renewed(body, send);
 	} else if (msg == SEND_OK) {
 		text_json_str(body, "status", "ok");
 		text_json_u64(body, "count", send->lease);

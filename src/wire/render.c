@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/binding.h"
-#include "wire/parts.h"
+#include "wire/encode_common.h"
 
 enum { MIB = 1024 * 1024, SEEN_MIN = 64 };
 
@@ -295,7 +295,7 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 	text_char(out, '{');
 	add_claim(out, holder);
 	text_json_u64(out, "fence", rec->fence);
-	part_gpus(out, rec->granted_mask, config);
+	encode_gpus(out, rec->granted_mask, config);
 	if (rec->state != CLAIM_OFFERED) {
 		text_json_seconds(out, "held_s", mono_since(now, rec->held_since));
 		add_wait(out, rec, rec->held_since, now);
@@ -343,13 +343,13 @@ void render_waiter(struct render *render, const struct claim_view *waiter, struc
 	text_char(out, '"');
 	add_left(out, "timeout_in_s", rec->wait_deadline, now);
 	text_json_bool(out, "ripe", waiter->ripe);
-	part_told(out, &wait->told);
+	encode_told(out, &wait->told);
 	add_left(out, "detached_left_s", waiter->detach_deadline, now);
 	if (wait->why) {
-		part_sentence(out, wait->position, &wait->told, wait->why, wait->holder_name,
-			      config);
+		encode_sentence(out, wait->position, &wait->told, wait->why, wait->holder_name,
+				config);
 		text_json_key(out, "why");
-		part_why(out, wait->why, wait->holder_name, config);
+		encode_why(out, wait->why, wait->holder_name, config);
 	}
 	text_char(out, '}');
 }

@@ -1,6 +1,6 @@
 /* render_trace: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
  * token: traces carry none. Called by the server for each EFFECT_TRACE. */
-#include "wire/parts.h"
+#include "wire/encode_common.h"
 #include "wire/render.h"
 
 void render_trace_json(struct text *out, const struct trace_effect *trace, uint64_t id,
@@ -33,7 +33,7 @@ void render_trace_json(struct text *out, const struct trace_effect *trace, uint6
 		text_json_u64(out, "fence", trace->fence);
 	if (trace->other)
 		text_json_u64(out, "other", trace->other);
-	part_gpus(out, trace->gpus, config);
+	encode_gpus(out, trace->gpus, config);
 	if (trace->claim) {
 		text_json_seconds(out, "age_s", trace->age_ms);
 		text_json_seconds(out, "waited_s", trace->waited_ms);

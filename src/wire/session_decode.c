@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "wire/parts.h"
+#include "wire/encode_common.h"
 
 enum {
 	MIB = 1024 * 1024,
@@ -219,7 +219,7 @@ static const char *const act_names[] = {
 	[ADMIN_FORCE_RELEASE_ALL] = "force-release-all",
 };
 
-const char *message_act_name(enum admin_act act)
+const char *admin_act_name(enum admin_act act)
 {
 	return act_names[act];
 }

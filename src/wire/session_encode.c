@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "wire/parts.h"
+#include "wire/encode_common.h"
 #include "wire/session_decode.h"
 
 static const char *const type_names[SEND_COUNT] = {
@@ -27,7 +27,7 @@ static const char *gpu_name(const struct core_config *config, uint32_t index)
 	return config && index < config->gpu_count ? config->gpus[index].name : NULL;
 }
 
-void part_gpus(struct text *out, uint32_t mask, const struct core_config *config)
+void encode_gpus(struct text *out, uint32_t mask, const struct core_config *config)
 {
 	if (!mask)
 		return;
@@ -48,7 +48,7 @@ void part_gpus(struct text *out, uint32_t mask, const struct core_config *config
 	text_char(out, ']');
 }
 
-void part_place(struct text *out, const struct encode_context *facts)
+void encode_place(struct text *out, const struct encode_context *facts)
 {
 	if (!facts->has_place)
 		return;
@@ -60,16 +60,16 @@ void part_place(struct text *out, const struct encode_context *facts)
 		text_json_string(out, facts->ahead[i]);
 	}
 	text_char(out, ']');
-	part_told(out, &facts->told);
+	encode_told(out, &facts->told);
 	if (facts->why) {
-		part_sentence(out, facts->position, &facts->told, facts->why, facts->holder_name,
-			      facts->config);
+		encode_sentence(out, facts->position, &facts->told, facts->why, facts->holder_name,
+				facts->config);
 		text_json_key(out, "why");
-		part_why(out, facts->why, facts->holder_name, facts->config);
+		encode_why(out, facts->why, facts->holder_name, facts->config);
 	}
 }
 
-void part_token(struct text *out, const struct token *token)
+void encode_token(struct text *out, const struct token *token)
 {
 	static const struct token none;
 	char hex[TOKEN_HEX_BYTES];
@@ -79,7 +79,7 @@ void part_token(struct text *out, const struct token *token)
 	text_json_str(out, "token", hex);
 }
 
-void part_error(struct text *out, int err, const char *detail)
+void encode_error(struct text *out, int err, const char *detail)
 {
 	text_json_str(out, "code", err_name(err));
 	text_json_str(out, "message", err_text(err));
@@ -89,8 +89,8 @@ void part_error(struct text *out, int err, const char *detail)
 		text_json_i64(out, "retry_after_s", err_retry_s(err));
 }
 
-void part_yield(struct text *out, const struct send_effect *send,
-		const struct encode_context *facts)
+void encode_yield(struct text *out, const struct send_effect *send,
+		  const struct encode_context *facts)
 {
 	text_json_str(out, "reason", yield_reason_name(send->reason));
 	if (send->other) {
@@ -102,7 +102,7 @@ void part_yield(struct text *out, const struct send_effect *send,
 		text_json_str(out, "detail", send->detail);
 }
 
-void part_renewed(struct text *out, const struct send_effect *send)
+void encode_renewed(struct text *out, const struct send_effect *send)
 {
 	text_json_seconds(out, "expires_in_s", send->expires_ms);
 	if (!send->flag)
@@ -140,16 +140,16 @@ static void add_claim(struct text *out, const struct send_effect *send,
 	text_json_str(out, "state", claim_state_name(send->state));
 	if (send->fence)
 		text_json_u64(out, "fence", send->fence);
-	part_gpus(out, send->gpus, facts->config);
-	part_token(out, &send->token);
+	encode_gpus(out, send->gpus, facts->config);
+	encode_token(out, &send->token);
 }
 
 static void add_grant(struct text *out, const struct send_effect *send,
 		      const struct encode_context *facts)
 {
 	text_json_u64(out, "fence", send->fence);
-	part_gpus(out, send->gpus, facts->config);
-	part_token(out, &send->token);
+	encode_gpus(out, send->gpus, facts->config);
+	encode_token(out, &send->token);
 	if (send->expires_ms > 0)
 		text_json_seconds(out, "expires_in_s", send->expires_ms);
 }
@@ -182,14 +182,14 @@ static void add_body(struct text *out, const struct send_effect *send,
 		add_claim(out, send, facts);
 		break;
 	case SEND_QUEUED:
-		part_place(out, facts);
+		encode_place(out, facts);
 		break;
 	case SEND_OFFERED:
 	case SEND_GRANTED:
 		add_grant(out, send, facts);
 		break;
 	case SEND_YIELD:
-		part_yield(out, send, facts);
+		encode_yield(out, send, facts);
 		break;
 	case SEND_REVOKED:
 		text_json_str(out, "reason", yield_reason_name(send->reason));
@@ -205,10 +205,10 @@ static void add_body(struct text *out, const struct send_effect *send,
 		text_json_str(out, "message", err_text(ERR_TIMEOUT));
 		break;
 	case SEND_DENIED:
-		part_error(out, send->err, send->detail);
+		encode_error(out, send->err, send->detail);
 		break;
 	case SEND_RENEWED:
-		part_renewed(out, send);
+		encode_renewed(out, send);
 		break;
 	case SEND_LENT:
 		text_json_u64(out, "to", send->other);
@@ -240,7 +240,7 @@ void session_encode_denied(struct text *out, uint64_t ref, int err, const char *
 	text_str(out, "{\"type\":\"denied\"");
 	if (ref)
 		text_json_u64(out, "ref", ref);
-	part_error(out, err, detail);
+	encode_error(out, err, detail);
 	text_char(out, '}');
 }
 

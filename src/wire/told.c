@@ -92,7 +92,7 @@ static int64_t seconds_up(int64_t ms)
 	return ms / 1000 + (ms % 1000 > 0);
 }
 
-void part_told(struct text *out, const struct told *told)
+void encode_told(struct text *out, const struct told *told)
 {
 	text_json_seconds_or_null(out, "eta_s", told->estimate.p50_ms);
 	text_json_seconds_or_null(out, "eta_p90_s", told->estimate.p90_ms);

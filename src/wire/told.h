@@ -16,7 +16,7 @@ struct told {
 
 /* eta_s, eta_p90_s, estimate?, bound_s, bound_why?, bound_text?, guaranteed_by?: fields of an open
  * object. */
-void part_told(struct text *out, const struct told *told);
+void encode_told(struct text *out, const struct told *told);
 /* "about 30 s; 9 of 10 such waits under 75 s"; nothing where nothing is known. */
 void told_estimate(struct text *out, const struct estimate *estimate);
 /* Two digits, in the unit in which they say most: "0.25 s", "75 s", "2.5 min", "1.3 h". */

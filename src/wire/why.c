@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "wire/parts.h"
+#include "wire/encode_common.h"
 #include "wire/render.h"
 
 enum { SHORT_NAME_BYTES = 48 };
@@ -202,8 +202,9 @@ void render_sentence(struct text *out, int64_t position, const struct estimate *
 	}
 }
 
-void part_sentence(struct text *out, int64_t position, const struct told *told,
-		   const struct why *why, const char *holder_name, const struct core_config *config)
+void encode_sentence(struct text *out, int64_t position, const struct told *told,
+		     const struct why *why, const char *holder_name,
+		     const struct core_config *config)
 {
 	struct text sentence;
 	text_init(&sentence);
@@ -212,8 +213,8 @@ void part_sentence(struct text *out, int64_t position, const struct told *told,
 	text_finish(&sentence);
 }
 
-void part_why(struct text *out, const struct why *why, const char *holder_name,
-	      const struct core_config *config)
+void encode_why(struct text *out, const struct why *why, const char *holder_name,
+		const struct core_config *config)
 {
 	struct text sentence;
 	text_init(&sentence);

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "server/vram_history.h"
-#include "wire/watch.h"
+#include "wire/monitoring_encode.h"
 
 static const struct gpu_config config = {.name = "gpu0"};
 static uint32_t gpu_count;
@@ -74,10 +74,10 @@ static void test_unknown_is_not_zero(void **state)
 	used_known = false;
 	vram_history_step(&history, core, at(15000), 0);
 	assert_int_equal(vram_history_series(&history, 0, granted, used), 4);
-	assert_int_equal(used[0], WATCH_UNKNOWN);
+	assert_int_equal(used[0], SAMPLE_UNKNOWN);
 	assert_int_equal(used[1], 0);
 	assert_int_equal(used[2], 7);
-	assert_int_equal(used[3], WATCH_UNKNOWN);
+	assert_int_equal(used[3], SAMPLE_UNKNOWN);
 }
 
 /* A GPU that a reload added was unknown before; the others keep what they have. */
@@ -89,7 +89,7 @@ static void test_more_gpus(void **state)
 	gpu_count = 2;
 	vram_history_step(&history, core, at(5000), 0);
 	assert_int_equal(vram_history_series(&history, 1, granted, used), 2);
-	assert_int_equal(granted[0], WATCH_UNKNOWN);
+	assert_int_equal(granted[0], SAMPLE_UNKNOWN);
 	assert_int_equal(granted[1], 5);
 	assert_int_equal(vram_history_series(&history, 0, granted, used), 2);
 	assert_int_equal(granted[0], 5);
@@ -104,16 +104,16 @@ static void test_gaps(void **state)
 	assert_int_equal(vram_history_step(&history, core, at(17000), 0).v, 20000);
 	assert_int_equal(vram_history_series(&history, 0, granted, used), 4);
 	assert_int_equal(granted[0], 1);
-	assert_int_equal(granted[1], WATCH_UNKNOWN);
-	assert_int_equal(granted[2], WATCH_UNKNOWN);
+	assert_int_equal(granted[1], SAMPLE_UNKNOWN);
+	assert_int_equal(granted[2], SAMPLE_UNKNOWN);
 	assert_int_equal(granted[3], 1);
 	assert_int_equal(vram_history_step(&history, core, at(18000), 12000).v, 23000);
 	assert_int_equal(vram_history_series(&history, 0, granted, used), 7);
-	assert_int_equal(granted[5], WATCH_UNKNOWN);
+	assert_int_equal(granted[5], SAMPLE_UNKNOWN);
 	assert_int_equal(granted[6], 1);
 	vram_history_step(&history, core, at(INT64_C(1) << 50), 0);
 	assert_int_equal(vram_history_series(&history, 0, granted, used), VRAM_HISTORY_COUNT);
-	assert_int_equal(granted[VRAM_HISTORY_COUNT - 2], WATCH_UNKNOWN);
+	assert_int_equal(granted[VRAM_HISTORY_COUNT - 2], SAMPLE_UNKNOWN);
 	assert_int_equal(granted[VRAM_HISTORY_COUNT - 1], 1);
 }
 

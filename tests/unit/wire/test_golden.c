@@ -14,8 +14,8 @@
 #include "golden.h"
 #include "wire/client_decode.h"
 #include "wire/client_encode.h"
+#include "wire/monitoring_encode.h"
 #include "wire/session_decode.h"
-#include "wire/watch.h"
 
 #define HEX "00112233445566778899aabbccddeeff"
 
@@ -605,35 +605,35 @@ static void test_clients(void **state)
 					  .vram_known = true,
 					  .vram_mb = 512};
 	const struct client_info nothing = {0};
-	const struct watch_client page = {.session = 17,
-					  .id = "<b>Root</b>",
-					  .binding = BIND_TAB,
-					  .since_ms = 61500,
-					  .seen_ms = 40,
-					  .browser = true,
-					  .overdue = true,
-					  .origin = "http://127.0.0.1:8470",
-					  .uid = -1,
-					  .about = &about};
-	const struct watch_client program = {.session = 18,
-					     .id = "trainer",
-					     .binding = BIND_NATIVE,
-					     .since_ms = 2000,
-					     .uid = 1000,
-					     .pid = 4711,
-					     .about = &nothing};
+	const struct client_row page = {.session = 17,
+					.id = "<b>Root</b>",
+					.binding = BIND_TAB,
+					.since_ms = 61500,
+					.seen_ms = 40,
+					.browser = true,
+					.overdue = true,
+					.origin = "http://127.0.0.1:8470",
+					.uid = -1,
+					.about = &about};
+	const struct client_row program = {.session = 18,
+					   .id = "trainer",
+					   .binding = BIND_NATIVE,
+					   .since_ms = 2000,
+					   .uid = 1000,
+					   .pid = 4711,
+					   .about = &nothing};
 	struct text out;
 	struct received r;
 	text_init(&out);
-	watch_clients_begin(&out);
-	watch_clients_add(&out, &page);
-	watch_clients_add(&out, &program);
-	watch_clients_end(&out, 0);
+	encode_clients_begin(&out);
+	encode_clients_add(&out, &page);
+	encode_clients_add(&out, &program);
+	encode_clients_end(&out, 0);
 	written(&out, "broker-clients.json", &r);
 	assert_int_equal(json_count(json_get(r.parsed.root, "clients")), 2);
 	client_decode_finish(&r);
-	watch_clients_begin(&out);
-	watch_clients_end(&out, 3);
+	encode_clients_begin(&out);
+	encode_clients_end(&out, 3);
 	written(&out, "broker-clients-left-off.json", &r);
 	client_decode_finish(&r);
 	text_finish(&out);
@@ -644,23 +644,23 @@ static void test_samples(void **state)
 {
 	(void)state;
 	static const uint32_t granted_mb[] = {0, 6144, 6144};
-	static const uint32_t used_mb[] = {WATCH_UNKNOWN, 6400, 6410};
-	static const uint32_t unknown[] = {WATCH_UNKNOWN, WATCH_UNKNOWN, WATCH_UNKNOWN};
+	static const uint32_t used_mb[] = {SAMPLE_UNKNOWN, 6400, 6410};
+	static const uint32_t unknown[] = {SAMPLE_UNKNOWN, SAMPLE_UNKNOWN, SAMPLE_UNKNOWN};
 	struct text out;
 	struct received r;
 	text_init(&out);
-	watch_samples_begin(&out, 5000, 1250);
-	watch_samples_add(&out, &(struct watch_series){.name = "gpu0",
-						       .total_known = true,
-						       .total_mb = 8192,
-						       .granted_mb = granted_mb,
-						       .used_mb = used_mb,
-						       .count = 3});
-	watch_samples_add(&out, &(struct watch_series){.name = "big",
-						       .granted_mb = granted_mb,
-						       .used_mb = unknown,
-						       .count = 3});
-	watch_samples_end(&out);
+	encode_samples_begin(&out, 5000, 1250);
+	encode_samples_add(&out, &(struct sample_series){.name = "gpu0",
+							 .total_known = true,
+							 .total_mb = 8192,
+							 .granted_mb = granted_mb,
+							 .used_mb = used_mb,
+							 .count = 3});
+	encode_samples_add(&out, &(struct sample_series){.name = "big",
+							 .granted_mb = granted_mb,
+							 .used_mb = unknown,
+							 .count = 3});
+	encode_samples_end(&out);
 	written(&out, "broker-samples.json", &r);
 	assert_int_equal(json_count(json_get(r.parsed.root, "gpus")), 2);
 	client_decode_finish(&r);

@@ -1,15 +1,15 @@
-/* watch: renders what watching pages ask for. Asks nobody anything and keeps no state. Called by
- * the server's watch.c and sessions.c. */
-#include "wire/watch.h"
+/* monitoring_encode: renders what watching pages ask for. Asks nobody anything and keeps no state.
+ * Called by the server's monitoring_encode.c and sessions.c. */
+#include "wire/monitoring_encode.h"
 
-void watch_clients_begin(struct text *out)
+void encode_clients_begin(struct text *out)
 {
 	text_str(out, "{\"type\":\"clients\"");
 	text_json_key(out, "clients");
 	text_char(out, '[');
 }
 
-void watch_clients_add(struct text *out, const struct watch_client *client)
+void encode_clients_add(struct text *out, const struct client_row *client)
 {
 	struct client_info about = *client->about;
 	/* What the browser itself showed counts more than what the page says. */
@@ -37,7 +37,7 @@ void watch_clients_add(struct text *out, const struct watch_client *client)
 	text_char(out, '}');
 }
 
-void watch_clients_end(struct text *out, unsigned left_off)
+void encode_clients_end(struct text *out, unsigned left_off)
 {
 	text_char(out, ']');
 	if (left_off)
@@ -45,7 +45,7 @@ void watch_clients_end(struct text *out, unsigned left_off)
 	text_char(out, '}');
 }
 
-void watch_samples_begin(struct text *out, int64_t step_ms, int64_t newest_ago_ms)
+void encode_samples_begin(struct text *out, int64_t step_ms, int64_t newest_ago_ms)
 {
 	text_str(out, "{\"type\":\"samples\"");
 	text_json_seconds(out, "step_s", step_ms);
@@ -60,7 +60,7 @@ static void add_numbers(struct text *out, const char *key, const uint32_t *numbe
 	text_char(out, '[');
 	for (size_t i = 0; i < count; i++) {
 		text_json_item(out);
-		if (numbers[i] == WATCH_UNKNOWN)
+		if (numbers[i] == SAMPLE_UNKNOWN)
 			text_str(out, "null");
 		else
 			text_u64(out, numbers[i]);
@@ -68,7 +68,7 @@ static void add_numbers(struct text *out, const char *key, const uint32_t *numbe
 	text_char(out, ']');
 }
 
-void watch_samples_add(struct text *out, const struct watch_series *gpu)
+void encode_samples_add(struct text *out, const struct sample_series *gpu)
 {
 	text_json_item(out);
 	text_char(out, '{');
@@ -83,7 +83,7 @@ void watch_samples_add(struct text *out, const struct watch_series *gpu)
 	text_char(out, '}');
 }
 
-void watch_samples_end(struct text *out)
+void encode_samples_end(struct text *out)
 {
 	text_str(out, "]}");
 }
