@@ -10,7 +10,7 @@
 #include "server/respond.h"
 #include "server/server.h"
 #include "server/sessions.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 
@@ -193,8 +193,8 @@ static void tell_subscribers(struct server *server, const struct observed_change
 		if (!endpoint->session->events)
 			continue;
 		if (server->body.length == 0)
-			render_trace_json(&server->body, &change->trace, change->id, change->at,
-					  &server->active.settings.core);
+			event_encode(&server->body, &change->trace, change->id, change->at,
+				     &server->active.settings.core);
 		deliver_body(server, endpoint->conn);
 	}
 }
@@ -212,7 +212,7 @@ static void on_trace(void *ctx, const struct trace_effect *trace)
 	if (server->observers.log.level < LOG_INFO)
 		return;
 	text_clear(&server->line);
-	render_trace_log(&server->line, trace, &server->active.settings.core);
+	event_encode_log(&server->line, trace, &server->active.settings.core);
 	log_write(&server->observers.log, LOG_INFO, server->line.bytes, NULL, 0);
 }
 
@@ -239,7 +239,7 @@ void deliver_line(void *ctx, const struct observed_line *line)
 void deliver_render_line(struct text *scratch, struct text *out, const struct observed_line *line)
 {
 	text_clear(scratch);
-	render_time(scratch, line->at);
+	encode_time(scratch, line->at);
 	text_format(scratch, " %s %s", log_level_name(line->level), line->text);
 	text_clear(out);
 	session_encode_log(out, scratch->bytes);
@@ -334,8 +334,8 @@ static bool feed(struct server *server, struct endpoint *endpoint)
 		const struct observed_change *change = observe_change_at(o, endpoint->sent + 1);
 		assert(change);
 		text_clear(&server->line);
-		render_trace_json(&server->line, &change->trace, change->id, change->at,
-				  &server->active.settings.core);
+		event_encode(&server->line, &change->trace, change->id, change->at,
+			     &server->active.settings.core);
 		http_encode_sse(&server->body, change->id, trace_name(change->trace.what),
 				server->line.bytes);
 		endpoint->sent = change->id;

@@ -6,7 +6,7 @@
 
 #include "server/routes.h"
 #include "server/server.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 enum { ROWS_SHOWN = 100, ROWS_SHOWN_MAX = 1000, ROWS_READ_MAX = 2000 };
 
@@ -36,7 +36,7 @@ static void each(void *ctx, uint64_t row, const struct record *record)
 	if (reading->over)
 		return;
 	bool known = record->type == RECORD_CLAIM_END || record->type == RECORD_AUDIT;
-	if (known && render_history_time(record).v < reading->since_ms) {
+	if (known && history_time(record).v < reading->since_ms) {
 		reading->over = true;
 		reading->next = 0;
 		return;
@@ -44,7 +44,7 @@ static void each(void *ctx, uint64_t row, const struct record *record)
 	reading->next = row;
 	if (is_wanted(reading, record)) {
 		text_json_item(reading->out);
-		render_history_row(reading->out, row, record);
+		history_encode_row(reading->out, row, record);
 		reading->shown++;
 	}
 	reading->over = reading->shown == reading->limit;

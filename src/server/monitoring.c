@@ -6,7 +6,7 @@
 #include "server/deliver.h"
 #include "server/server.h"
 #include "wire/monitoring_encode.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
 
@@ -78,8 +78,8 @@ bool monitoring_send_events(struct server *server, uint64_t conn, const struct s
 		const struct observed_change *change = observe_change_at(observers, id);
 		if (!change)
 			break;
-		render_trace_json(rows, &change->trace, change->id, change->at,
-				  &server->active.settings.core);
+		event_encode(rows, &change->trace, change->id, change->at,
+			     &server->active.settings.core);
 		if (rows->length + (count + 1) * FRAME_BYTES > most)
 			break;
 		ends[count++] = rows->length;

@@ -5,7 +5,7 @@
 #include "server/facts.h"
 #include "server/routes.h"
 #include "server/server.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 void route_status(struct server *server, const struct request_context *context)
 {
@@ -50,7 +50,7 @@ void route_health(struct server *server, const struct request_context *context)
 	text_json_bool(&server->body, "paused", stats.paused);
 	int64_t left_ms;
 	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
-	render_grants(&server->body, grants, left_ms, facts_grants_detail(server, grants));
+	encode_grants(&server->body, grants, left_ms, facts_grants_detail(server, grants));
 	text_json_u64(&server->body, "epoch", stats.epoch);
 	text_char(&server->body, '}');
 	routes_json(server, context, server->draining ? 503 : 200);
@@ -79,8 +79,8 @@ static void add_own_metrics(struct server *server, struct text *out)
 		 (double)broker->jumps},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		render_metric_head(out, rows[i].name, rows[i].type, rows[i].help);
-		render_metric(out, rows[i].name, NULL, NULL, rows[i].value);
+		metrics_encode_head(out, rows[i].name, rows[i].type, rows[i].help);
+		metrics_encode_value(out, rows[i].name, NULL, NULL, rows[i].value);
 	}
 }
 
@@ -93,18 +93,18 @@ void route_metrics(struct server *server, const struct request_context *context)
 	uint32_t count = 0;
 	text_clear(&server->body);
 	core_stats(server->broker.core, &stats);
-	render_metrics(&server->body, &stats);
+	metrics_encode(&server->body, &stats);
 	int64_t left_ms;
 	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
-	render_grants_metrics(&server->body, grants, left_ms);
+	metrics_encode_grants(&server->body, grants, left_ms);
 	while (count < LIMIT_GPUS && core_gpu(server->broker.core, count, &gpus[count]))
 		count++;
-	render_gpu_metrics(&server->body, gpus, count);
-	render_histograms(&server->body, "baton_wait_seconds",
-			  "How long claims waited until they were granted, by class.",
-			  server->tally.waits);
-	render_histograms(&server->body, "baton_hold_seconds",
-			  "How long leases were held, by class.", server->tally.holds);
+	metrics_encode_gpus(&server->body, gpus, count);
+	metrics_encode_histograms(&server->body, "baton_wait_seconds",
+				  "How long claims waited until they were granted, by class.",
+				  server->tally.waits);
+	metrics_encode_histograms(&server->body, "baton_hold_seconds",
+				  "How long leases were held, by class.", server->tally.holds);
 	add_own_metrics(server, &server->body);
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, &server->body);
@@ -132,7 +132,7 @@ void route_logs(struct server *server, const struct request_context *context)
 		text_json_u64(out, "id", line->id);
 		text_json_key(out, "time");
 		text_char(out, '"');
-		render_time(out, line->at);
+		encode_time(out, line->at);
 		text_char(out, '"');
 		text_json_str(out, "level", log_level_name(line->level));
 		text_json_str(out, "text", line->text);

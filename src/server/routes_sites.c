@@ -11,7 +11,7 @@
 #include "server/sessions.h"
 #include "wire/json.h"
 #include "wire/origin.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 static void refuse(struct server *server, const struct request_context *context, int err,
 		   const char *detail)
@@ -136,7 +136,7 @@ static void add_time(struct text *out, const char *key, struct wall_ms wall)
 {
 	text_json_key(out, key);
 	text_char(out, '"');
-	render_time(out, wall);
+	encode_time(out, wall);
 	text_char(out, '"');
 }
 

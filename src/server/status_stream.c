@@ -11,7 +11,7 @@
 
 struct status_stream {
 	struct list link; /* streams.all */
-	struct render render;
+	struct status_encoder render;
 	struct text text;
 	uint64_t conn, limit;
 	bool own; /* only what is of this session, which has no number before its welcome */
@@ -31,7 +31,7 @@ static void destroy(struct status_streams *streams, struct status_stream *stream
 {
 	list_remove(&stream->link);
 	streams->count--;
-	render_finish(&stream->render);
+	status_encode_finish(&stream->render);
 	text_finish(&stream->text);
 	free(stream);
 }
@@ -78,19 +78,20 @@ static bool add_waiter(const struct server *server, struct status_stream *stream
 		stream->position++;
 		return true;
 	}
-	if (stream->render.part == RENDER_QUEUED) {
-		render_queued(&stream->render, &view);
-	} else if (stream->render.part == RENDER_START_TIMES) {
-		render_start_time(&stream->render, &view);
+	if (stream->render.part == STATUS_PART_QUEUED) {
+		status_encode_queued(&stream->render, &view);
+	} else if (stream->render.part == STATUS_PART_START_TIMES) {
+		status_encode_start_time(&stream->render, &view);
 	} else {
 		uint64_t id = view.rec->id;
 		char names[FACTS_NAMES_BYTES];
 		core_why(core, id, now, &why);
-		struct render_wait wait = {.position = stream->position,
+		struct status_wait wait = {.position = stream->position,
 					   .why = &why,
 					   .holder_name = facts_in_the_way(core, &why, now, names)};
 		facts_told(core, id, now, server->broker.wall, &wait.told);
-		render_waiter(&stream->render, &view, now, &server->active.settings.core, &wait);
+		status_encode_waiter(&stream->render, &view, now, &server->active.settings.core,
+				     &wait);
 	}
 	stream->position++;
 	return true;
@@ -106,8 +107,8 @@ static bool add_holder(const struct server *server, struct status_stream *stream
 	stream->after = view.rec->id;
 	if (!is_shown(stream, &view))
 		return true;
-	render_lease(&stream->render, &view, now, &server->active.settings.core,
-		     facts_name(core, view.yield_for, now));
+	status_encode_lease(&stream->render, &view, now, &server->active.settings.core,
+			    facts_name(core, view.yield_for, now));
 	return true;
 }
 
@@ -116,7 +117,7 @@ static bool add_gpu(const struct server *server, struct status_stream *stream)
 	struct gpu_view gpu;
 	if (!core_gpu(server->broker.core, stream->position, &gpu))
 		return false;
-	render_gpu(&stream->render, stream->position++, &gpu);
+	status_encode_gpu(&stream->render, stream->position++, &gpu);
 	return true;
 }
 
@@ -125,26 +126,26 @@ static bool add_row(const struct server *server, struct status_stream *stream)
 {
 	bool added = false;
 	switch (stream->render.part) {
-	case RENDER_GPUS:
+	case STATUS_PART_GPUS:
 		added = add_gpu(server, stream);
 		break;
-	case RENDER_LEASES:
+	case STATUS_PART_LEASES:
 		added = add_holder(server, stream);
 		break;
-	case RENDER_QUEUED:
-	case RENDER_START_TIMES:
-	case RENDER_WAITING:
+	case STATUS_PART_QUEUED:
+	case STATUS_PART_START_TIMES:
+	case STATUS_PART_WAITING:
 		added = add_waiter(server, stream);
 		break;
-	case RENDER_HEAD:
+	case STATUS_PART_HEAD:
 		break;
-	case RENDER_END:
+	case STATUS_PART_END:
 		return false;
 	}
 	if (!added) {
 		stream->position = 0;
 		stream->after = 0;
-		render_next(&stream->render);
+		status_encode_next(&stream->render);
 	}
 	return true;
 }
@@ -215,7 +216,7 @@ bool status_stream_begin(struct server *server, uint64_t conn, bool as_message, 
 	if (!stream)
 		abort();
 	core_stats(server->broker.core, &stats);
-	struct render_head head = {
+	struct status_head head = {
 		.stats = &stats,
 		.version = BATON_VERSION,
 		.paused_reason = server->paused_reason,
@@ -235,7 +236,7 @@ bool status_stream_begin(struct server *server, uint64_t conn, bool as_message, 
 	stream->own = own;
 	stream->session = own ? endpoint->session->id : 0;
 	text_init(&stream->text);
-	render_begin(&stream->render, &stream->text, &head, as_message);
+	status_encode_begin(&stream->render, &stream->text, &head, as_message);
 	list_init(&stream->link);
 	list_append(&server->status_streams.all, &stream->link);
 	server->status_streams.count++;

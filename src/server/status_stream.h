@@ -3,7 +3,7 @@
 #pragma once
 #include "base/list.h"
 #include "core/view.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 struct server;
 

@@ -19,7 +19,7 @@ void encode_renewed(struct text *out, const struct send_effect *send);
 /* {"code","text","holder"?,"gives_way_in_s"?}. */
 void encode_why(struct text *out, const struct why *why, const char *holder_name,
 		const struct core_config *config);
-/* "sentence": place, estimate and reason in one, see render_sentence. */
+/* "sentence": place, estimate and reason in one, see encode_sentence_text. */
 void encode_sentence(struct text *out, int64_t position, const struct told *told,
 		     const struct why *why, const char *holder_name,
 		     const struct core_config *config);

@@ -14,7 +14,7 @@ static void add_digits(struct text *out, int number, int width, char behind)
 	text_add(out, digits, (size_t)width + 1);
 }
 
-void render_time(struct text *out, struct wall_ms wall)
+void encode_time(struct text *out, struct wall_ms wall)
 {
 	time_t seconds = (time_t)(wall.v / 1000);
 	int ms = (int)(wall.v % 1000);
@@ -113,6 +113,6 @@ void encode_told(struct text *out, const struct told *told)
 	text_json_i64(out, "bound_s", seconds_up(told->bound_ms));
 	text_json_key(out, "guaranteed_by");
 	text_char(out, '"');
-	render_time(out, (struct wall_ms){seconds_up(told->wall.v + told->bound_ms) * 1000});
+	encode_time(out, (struct wall_ms){seconds_up(told->wall.v + told->bound_ms) * 1000});
 	text_char(out, '"');
 }

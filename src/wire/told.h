@@ -5,7 +5,7 @@
 #include "wire/text.h"
 
 /* 2026-11-23T15:04:05.678Z */
-void render_time(struct text *out, struct wall_ms wall);
+void encode_time(struct text *out, struct wall_ms wall);
 
 struct told {
 	struct estimate estimate;

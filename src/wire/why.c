@@ -1,11 +1,11 @@
 /* why: the sentences of WHY_TABLE with their fields filled, for status, `queued` and baton why.
- * Decides nothing about waiting. Called by render.c and session_encode.c. */
+ * Decides nothing about waiting. Called by status_encode.c and session_encode.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "wire/encode_common.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 enum { SHORT_NAME_BYTES = 48 };
 
@@ -106,8 +106,8 @@ static void add_front(struct text *out, const struct filling *filling)
 	fill_head(out, filling);
 }
 
-void render_why(struct text *out, const struct why *why, const char *holder_name,
-		const struct core_config *config)
+void encode_why_text(struct text *out, const struct why *why, const char *holder_name,
+		     const struct core_config *config)
 {
 	const struct filling filling = {why, holder_name, config};
 	fill(out, why_text(why->code), strlen(why_text(why->code)), &filling);
@@ -176,9 +176,9 @@ static const char *short_name(const char *name, char ret_short[SHORT_NAME_BYTES 
 	return ret_short;
 }
 
-void render_sentence(struct text *out, int64_t position, const struct estimate *estimate,
-		     const struct why *why, const char *holder_name,
-		     const struct core_config *config)
+void encode_sentence_text(struct text *out, int64_t position, const struct estimate *estimate,
+			  const struct why *why, const char *holder_name,
+			  const struct core_config *config)
 {
 	char name[SHORT_NAME_BYTES + sizeof("…")];
 	const struct filling filling = {why, short_name(holder_name, name), config};
@@ -198,7 +198,7 @@ void render_sentence(struct text *out, int64_t position, const struct estimate *
 		text_str(out, ": a GPU is offered to it at this moment.");
 	} else {
 		text_str(out, ": ");
-		render_why(out, why, filling.holder_name, config);
+		encode_why_text(out, why, filling.holder_name, config);
 	}
 }
 
@@ -208,7 +208,7 @@ void encode_sentence(struct text *out, int64_t position, const struct told *told
 {
 	struct text sentence;
 	text_init(&sentence);
-	render_sentence(&sentence, position, &told->estimate, why, holder_name, config);
+	encode_sentence_text(&sentence, position, &told->estimate, why, holder_name, config);
 	text_json_str(out, "sentence", sentence.bytes);
 	text_finish(&sentence);
 }
@@ -218,7 +218,7 @@ void encode_why(struct text *out, const struct why *why, const char *holder_name
 {
 	struct text sentence;
 	text_init(&sentence);
-	render_why(&sentence, why, holder_name, config);
+	encode_why_text(&sentence, why, holder_name, config);
 	text_char(out, '{');
 	text_json_str(out, "code", why_name(why->code));
 	text_json_str(out, "text", sentence.bytes);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/histogram.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 enum { FAMILIES_MAX = 64, VRAM_HISTORY_MAX = 1024, LINE_BYTES = 256 };
 
@@ -151,10 +151,10 @@ static void test_all(void **state)
 		histogram_add(&holds[LEASE_BACKGROUND], ms);
 	}
 	text_init(&out);
-	render_metrics(&out, &stats);
-	render_gpu_metrics(&out, gpus, 2);
-	render_histograms(&out, "baton_wait_seconds", "Waits.", waits);
-	render_histograms(&out, "baton_hold_seconds", "Holds.", holds);
+	metrics_encode(&out, &stats);
+	metrics_encode_gpus(&out, gpus, 2);
+	metrics_encode_histograms(&out, "baton_wait_seconds", "Waits.", waits);
+	metrics_encode_histograms(&out, "baton_hold_seconds", "Holds.", holds);
 	check(&lint, &out);
 	text_finish(&out);
 }
@@ -169,7 +169,7 @@ static void test_histogram(void **state)
 	histogram_add(&waits[LEASE_CHAT], 2500);
 	histogram_add(&waits[LEASE_CHAT], 4000000);
 	text_init(&out);
-	render_histograms(&out, "baton_wait_seconds", "Waits.", waits);
+	metrics_encode_histograms(&out, "baton_wait_seconds", "Waits.", waits);
 	static const char *const lines[] = {
 		"# TYPE baton_wait_seconds histogram\n",
 		"\nbaton_wait_seconds_bucket{class=\"chat\",le=\"0.05\"} 1\n",

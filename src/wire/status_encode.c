@@ -1,7 +1,7 @@
-/* render: status, row by row, and the sentences that say why somebody waits. Takes views as
+/* status_encode: status, row by row, and the sentences that say why somebody waits. Takes views as
  * arguments and asks the core nothing. Called by the server, which streams the parts in slices.
- * Events, log lines and metrics are in render_trace.c and render_metrics.c. */
-#include "wire/render.h"
+ * Events, log lines and metrics are in event_encode.c and metrics_encode.c. */
+#include "wire/status_encode.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -17,13 +17,13 @@ enum { MIB = 1024 * 1024, SEEN_MIN = 64 };
 static const struct {
 	const char *open, *close;
 } parts[] = {
-	[RENDER_HEAD] = {"", ""},
-	[RENDER_QUEUED] = {",\"queued\":[", "]"},
-	[RENDER_START_TIMES] = {",\"request_start_times\":{", "}"},
-	[RENDER_GPUS] = {",\"gpus\":[", "]"},
-	[RENDER_LEASES] = {",\"leases\":[", "]"},
-	[RENDER_WAITING] = {",\"waiting\":[", "]"},
-	[RENDER_END] = {"}", ""},
+	[STATUS_PART_HEAD] = {"", ""},
+	[STATUS_PART_QUEUED] = {",\"queued\":[", "]"},
+	[STATUS_PART_START_TIMES] = {",\"request_start_times\":{", "}"},
+	[STATUS_PART_GPUS] = {",\"gpus\":[", "]"},
+	[STATUS_PART_LEASES] = {",\"leases\":[", "]"},
+	[STATUS_PART_WAITING] = {",\"waiting\":[", "]"},
+	[STATUS_PART_END] = {"}", ""},
 };
 
 static void add_counters(struct text *out, const struct core_stats *stats)
@@ -47,7 +47,7 @@ static void add_counters(struct text *out, const struct core_stats *stats)
 	text_char(out, '}');
 }
 
-void render_grants(struct text *out, enum grants grants, int64_t left_ms, const char *detail)
+void encode_grants(struct text *out, enum grants grants, int64_t left_ms, const char *detail)
 {
 	text_json_key(out, "grants");
 	text_char(out, '{');
@@ -79,17 +79,17 @@ static void add_waits(struct text *out, const struct estimate *waits)
 	text_char(out, '}');
 }
 
-void render_begin(struct render *render, struct text *out, const struct render_head *head,
-		  bool as_message)
+void status_encode_begin(struct status_encoder *encoder, struct text *out,
+			 const struct status_head *head, bool as_message)
 {
 	const struct core_stats *stats = head->stats;
-	*render = (struct render){
-		.out = out, .part = RENDER_HEAD, .first = true, .as_message = as_message};
+	*encoder = (struct status_encoder){
+		.out = out, .part = STATUS_PART_HEAD, .first = true, .as_message = as_message};
 	text_str(out, as_message ? "{\"type\":\"status\"" : "{\"status\":\"ok\"");
 	text_json_str(out, "version", head->version);
 	text_json_key(out, "time");
 	text_char(out, '"');
-	render_time(out, head->wall);
+	encode_time(out, head->wall);
 	text_char(out, '"');
 	text_json_seconds(out, "uptime_s", head->uptime_ms);
 	text_json_u64(out, "epoch", stats->epoch);
@@ -104,40 +104,40 @@ void render_begin(struct render *render, struct text *out, const struct render_h
 		text_json_str(out, "paused_reason", head->paused_reason);
 	text_json_bool(out, "journal_ok", stats->journal_ok);
 	text_json_bool(out, "draining", head->draining);
-	render_grants(out, head->grants, head->grants_left_ms, head->grants_detail);
+	encode_grants(out, head->grants, head->grants_left_ms, head->grants_detail);
 	add_counters(out, stats);
 	add_waits(out, head->waits);
 }
 
-enum render_part render_next(struct render *render)
+enum status_part status_encode_next(struct status_encoder *encoder)
 {
-	assert(render->part != RENDER_END);
-	text_str(render->out, parts[render->part].close);
-	render->part++;
-	text_str(render->out, parts[render->part].open);
-	render->first = true;
-	return render->part;
+	assert(encoder->part != STATUS_PART_END);
+	text_str(encoder->out, parts[encoder->part].close);
+	encoder->part++;
+	text_str(encoder->out, parts[encoder->part].open);
+	encoder->first = true;
+	return encoder->part;
 }
 
-void render_finish(struct render *render)
+void status_encode_finish(struct status_encoder *encoder)
 {
-	free(render->seen);
-	*render = (struct render){0};
+	free(encoder->seen);
+	*encoder = (struct status_encoder){0};
 }
 
 /* A comma of our own: the buffer may have been sent and cleared since the last row. */
-static struct text *next_row(struct render *render, enum render_part part)
+static struct text *next_row(struct status_encoder *encoder, enum status_part part)
 {
-	assert(render->part == part);
-	if (!render->first)
-		text_char(render->out, ',');
-	render->first = false;
-	return render->out;
+	assert(encoder->part == part);
+	if (!encoder->first)
+		text_char(encoder->out, ',');
+	encoder->first = false;
+	return encoder->out;
 }
 
-void render_queued(struct render *render, const struct claim_view *waiter)
+void status_encode_queued(struct status_encoder *encoder, const struct claim_view *waiter)
 {
-	text_json_string(next_row(render, RENDER_QUEUED), waiter->rec->name);
+	text_json_string(next_row(encoder, STATUS_PART_QUEUED), waiter->rec->name);
 }
 
 /* FNV-1a, never 0. Two names of one hash cost only a longer key, so nobody gains by finding them.
@@ -160,32 +160,32 @@ static bool put_hash(uint64_t *table, size_t capacity, uint64_t hash)
 	return fresh;
 }
 
-static bool name_is_new(struct render *render, const char *name)
+static bool name_is_new(struct status_encoder *encoder, const char *name)
 {
-	if (2 * render->seen_count >= render->seen_capacity) {
-		size_t capacity = render->seen_capacity ? 2 * render->seen_capacity : SEEN_MIN;
+	if (2 * encoder->seen_count >= encoder->seen_capacity) {
+		size_t capacity = encoder->seen_capacity ? 2 * encoder->seen_capacity : SEEN_MIN;
 		uint64_t *table = calloc(capacity, sizeof(*table));
 		if (!table)
 			abort();
-		for (size_t i = 0; i < render->seen_capacity; i++)
-			if (render->seen[i])
-				put_hash(table, capacity, render->seen[i]);
-		free(render->seen);
-		render->seen = table;
-		render->seen_capacity = capacity;
+		for (size_t i = 0; i < encoder->seen_capacity; i++)
+			if (encoder->seen[i])
+				put_hash(table, capacity, encoder->seen[i]);
+		free(encoder->seen);
+		encoder->seen = table;
+		encoder->seen_capacity = capacity;
 	}
-	bool fresh = put_hash(render->seen, render->seen_capacity, name_hash(name));
-	render->seen_count += fresh;
+	bool fresh = put_hash(encoder->seen, encoder->seen_capacity, name_hash(name));
+	encoder->seen_count += fresh;
 	return fresh;
 }
 
-void render_start_time(struct render *render, const struct claim_view *waiter)
+void status_encode_start_time(struct status_encoder *encoder, const struct claim_view *waiter)
 {
-	struct text *out = next_row(render, RENDER_START_TIMES);
+	struct text *out = next_row(encoder, STATUS_PART_START_TIMES);
 	char key[LIMIT_ID_BYTES + 64];
 	snprintf(key, sizeof(key), "%s", waiter->rec->name);
 	/* The second waiter of one name is keyed by its number too, so that none vanishes. */
-	for (unsigned again = 1; !name_is_new(render, key); again++)
+	for (unsigned again = 1; !name_is_new(encoder, key); again++)
 		snprintf(key, sizeof(key), again == 1 ? "%s #%" PRIu64 : "%s #%" PRIu64 ".%u",
 			 waiter->rec->name, waiter->rec->id, again);
 	text_json_string(out, key);
@@ -202,9 +202,9 @@ static void add_mb(struct text *out, const char *key, uint64_t bytes, bool known
 		text_str(out, "null");
 }
 
-void render_gpu(struct render *render, uint32_t index, const struct gpu_view *gpu)
+void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const struct gpu_view *gpu)
 {
-	struct text *out = next_row(render, RENDER_GPUS);
+	struct text *out = next_row(encoder, STATUS_PART_GPUS);
 	text_char(out, '{');
 	text_json_u64(out, "index", index);
 	text_json_str(out, "name", gpu->config->name);
@@ -287,11 +287,12 @@ static void add_left(struct text *out, const char *key, struct mono_ms deadline,
 	text_json_seconds(out, key, left_ms > 0 ? left_ms : 0);
 }
 
-void render_lease(struct render *render, const struct claim_view *holder, struct mono_ms now,
-		  const struct core_config *config, const char *yield_for_name)
+void status_encode_lease(struct status_encoder *encoder, const struct claim_view *holder,
+			 struct mono_ms now, const struct core_config *config,
+			 const char *yield_for_name)
 {
 	const struct claim_record *rec = holder->rec;
-	struct text *out = next_row(render, RENDER_LEASES);
+	struct text *out = next_row(encoder, STATUS_PART_LEASES);
 	text_char(out, '{');
 	add_claim(out, holder);
 	text_json_u64(out, "fence", rec->fence);
@@ -301,7 +302,7 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 		add_wait(out, rec, rec->held_since, now);
 		text_json_key(out, "since");
 		text_char(out, '"');
-		render_time(out, rec->held_wall);
+		encode_time(out, rec->held_wall);
 		text_char(out, '"');
 		if (binding_of(rec->binding)->proof == PROOF_TIME)
 			add_left(out, "expires_in_s", rec->ttl_deadline, now);
@@ -325,11 +326,12 @@ void render_lease(struct render *render, const struct claim_view *holder, struct
 	text_char(out, '}');
 }
 
-void render_waiter(struct render *render, const struct claim_view *waiter, struct mono_ms now,
-		   const struct core_config *config, const struct render_wait *wait)
+void status_encode_waiter(struct status_encoder *encoder, const struct claim_view *waiter,
+			  struct mono_ms now, const struct core_config *config,
+			  const struct status_wait *wait)
 {
 	const struct claim_record *rec = waiter->rec;
-	struct text *out = next_row(render, RENDER_WAITING);
+	struct text *out = next_row(encoder, STATUS_PART_WAITING);
 	text_char(out, '{');
 	text_json_i64(out, "position", wait->position);
 	add_claim(out, waiter);
@@ -339,7 +341,7 @@ void render_waiter(struct render *render, const struct claim_view *waiter, struc
 	add_wait(out, rec, now, now);
 	text_json_key(out, "since");
 	text_char(out, '"');
-	render_time(out, rec->arrival_wall);
+	encode_time(out, rec->arrival_wall);
 	text_char(out, '"');
 	add_left(out, "timeout_in_s", rec->wait_deadline, now);
 	text_json_bool(out, "ripe", waiter->ripe);

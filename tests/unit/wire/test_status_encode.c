@@ -13,7 +13,7 @@
 
 #include "golden.h"
 #include "wire/json.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 static struct core_config config = {
 	.gpu_count = 2,
@@ -48,7 +48,8 @@ static struct claim_view view(const struct claim_record *rec)
 				   .kill_at = MONO_NEVER};
 }
 
-static void head(struct render *render, struct text *out, const char *owner, uint32_t waiting)
+static void head(struct status_encoder *render, struct text *out, const char *owner,
+		 uint32_t waiting)
 {
 	const struct core_stats stats = {.epoch = 3,
 					 .fence = 1001,
@@ -57,14 +58,14 @@ static void head(struct render *render, struct text *out, const char *owner, uin
 					 .waiting = waiting,
 					 .held = owner ? 1 : 0,
 					 .journal_ok = true};
-	const struct render_head values = {
+	const struct status_head values = {
 		.stats = &stats,
 		.waits = {{400, 2100, 31}, {-1, -1, 0}, {-1, -1, 0}, {-1, -1, 0}},
 		.version = "0.1.0",
 		.owner = owner,
 		.uptime_ms = 61500,
 		.wall = {1766447001000}};
-	render_begin(render, out, &values, false);
+	status_encode_begin(render, out, &values, false);
 }
 
 /* An empty broker: all parts are there and empty, owner is null. */
@@ -72,17 +73,18 @@ static void test_empty(void **state)
 {
 	(void)state;
 	struct text out;
-	struct render render;
+	struct status_encoder render;
 	text_init(&out);
 	head(&render, &out, NULL, 0);
-	while (render_next(&render) != RENDER_END)
+	while (status_encode_next(&render) != STATUS_PART_END)
 		;
-	render_finish(&render);
+	status_encode_finish(&render);
 	golden_check("status-empty.json", out.bytes);
 	text_finish(&out);
 }
 
-static void all_rows(struct render *render, void (*between)(struct text *out, void *ctx), void *ctx)
+static void all_rows(struct status_encoder *render, void (*between)(struct text *out, void *ctx),
+		     void *ctx)
 {
 	struct claim_record holder = claim(5, "Root-Mic"), first = claim(7, "tab \"1\""),
 			    second = claim(8, "tab \"1\"");
@@ -105,18 +107,18 @@ static void all_rows(struct render *render, void (*between)(struct text *out, vo
 	waits[1].conn = 0;
 	waits[1].detach_deadline = (struct mono_ms){5500};
 	between(render->out, ctx);
-	render_next(render);
+	status_encode_next(render);
 	for (int i = 0; i < 2; i++) {
 		between(render->out, ctx);
-		render_queued(render, &waits[i]);
+		status_encode_queued(render, &waits[i]);
 	}
 	between(render->out, ctx);
-	render_next(render);
+	status_encode_next(render);
 	for (int i = 0; i < 2; i++) {
 		between(render->out, ctx);
-		render_start_time(render, &waits[i]);
+		status_encode_start_time(render, &waits[i]);
 	}
-	render_next(render);
+	status_encode_next(render);
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct gpu_view gpu = {.config = &config.gpus[i],
 					     .slots_used = 1 - i,
@@ -126,12 +128,12 @@ static void all_rows(struct render *render, void (*between)(struct text *out, vo
 					     .used_known = i == 0,
 					     .healthy = true};
 		between(render->out, ctx);
-		render_gpu(render, i, &gpu);
+		status_encode_gpu(render, i, &gpu);
 	}
-	render_next(render);
+	status_encode_next(render);
 	between(render->out, ctx);
-	render_lease(render, &held, now, &config, "tab \"1\"");
-	render_next(render);
+	status_encode_lease(render, &held, now, &config, "tab \"1\"");
+	status_encode_next(render);
 	const struct told told[2] = {{.estimate = {.p50_ms = 1500, .p90_ms = 4210},
 				      .bound_ms = 95001,
 				      .wall = {1766447001000}},
@@ -140,12 +142,12 @@ static void all_rows(struct render *render, void (*between)(struct text *out, vo
 				      .bound_why = "stopped",
 				      .bound_text = "Nothing is granted now."}};
 	for (int i = 0; i < 2; i++) {
-		const struct render_wait wait = {
+		const struct status_wait wait = {
 			.position = i, .told = told[i], .why = &why, .holder_name = "Root-Mic"};
 		between(render->out, ctx);
-		render_waiter(render, &waits[i], now, &config, &wait);
+		status_encode_waiter(render, &waits[i], now, &config, &wait);
 	}
-	assert_int_equal(render_next(render), RENDER_END);
+	assert_int_equal(status_encode_next(render), STATUS_PART_END);
 	between(render->out, ctx);
 }
 
@@ -157,22 +159,22 @@ static void test_stopping(void **state)
 	struct claim_record holder = claim(5, "trainer");
 	struct claim_view held = view(&holder);
 	struct text out;
-	struct render render;
+	struct status_encoder render;
 	text_init(&out);
 	holder.state = CLAIM_YIELDING;
 	holder.revoked = true;
 	held.yield_deadline = held.kill_at = (struct mono_ms){6000};
 	held.unwatched = "Too many open files";
 	head(&render, &out, "trainer", 0);
-	while (render_next(&render) != RENDER_LEASES)
+	while (status_encode_next(&render) != STATUS_PART_LEASES)
 		;
 	text_clear(&out);
-	render_lease(&render, &held, (struct mono_ms){4500}, &config, NULL);
+	status_encode_lease(&render, &held, (struct mono_ms){4500}, &config, NULL);
 	assert_non_null(strstr(out.bytes, "\"state\":\"stopping\""));
 	assert_non_null(
 		strstr(out.bytes, "\"watched\":false,\"unwatched\":\"Too many open files\""));
 	assert_non_null(strstr(out.bytes, "\"revoked\":true,\"stop_in_s\":1.5"));
-	render_finish(&render);
+	status_encode_finish(&render);
 	text_finish(&out);
 }
 
@@ -194,12 +196,12 @@ static void test_full(void **state)
 {
 	(void)state;
 	struct text out, sliced;
-	struct render render;
+	struct status_encoder render;
 	text_init(&out);
 	text_init(&sliced);
 	head(&render, &out, "Root-Mic", 2);
 	all_rows(&render, keep, NULL);
-	render_finish(&render);
+	status_encode_finish(&render);
 	golden_check("status-full.json", out.bytes);
 
 	struct parsed parsed;
@@ -213,7 +215,7 @@ static void test_full(void **state)
 	text_clear(&out);
 	head(&render, &out, "Root-Mic", 2);
 	all_rows(&render, drain, &sliced);
-	render_finish(&render);
+	status_encode_finish(&render);
 	char *wanted = golden_read("status-full.json");
 	assert_string_equal(sliced.bytes, wanted);
 	free(wanted);
@@ -226,11 +228,11 @@ static void test_http_lease(void **state)
 {
 	(void)state;
 	const struct core_stats stats = {.paused = true, .held = 1};
-	const struct render_head values = {
+	const struct status_head values = {
 		.stats = &stats, .version = "0.1.0", .paused_reason = "night", .owner = "x"};
 	struct claim_record rec = claim(5, "x");
 	struct claim_view held = view(&rec);
-	struct render render;
+	struct status_encoder render;
 	struct parsed parsed;
 	struct text out;
 	rec.state = CLAIM_HELD;
@@ -238,16 +240,17 @@ static void test_http_lease(void **state)
 	rec.lender = 4;
 	snprintf(rec.request_id, sizeof(rec.request_id), "r-1");
 	text_init(&out);
-	render_begin(&render, &out, &values, true);
-	while (render_next(&render) != RENDER_LEASES)
+	status_encode_begin(&render, &out, &values, true);
+	while (status_encode_next(&render) != STATUS_PART_LEASES)
 		;
-	render_lease(&render, &held, (struct mono_ms){4500}, &config, NULL);
+	status_encode_lease(&render, &held, (struct mono_ms){4500}, &config, NULL);
 	rec.state = CLAIM_QUEUED;
 	rec.used_ms = 1000; /* an earlier turn */
-	render_next(&render);
-	render_waiter(&render, &held, (struct mono_ms){4500}, &config, &(struct render_wait){0});
-	render_next(&render);
-	render_finish(&render);
+	status_encode_next(&render);
+	status_encode_waiter(&render, &held, (struct mono_ms){4500}, &config,
+			     &(struct status_wait){0});
+	status_encode_next(&render);
+	status_encode_finish(&render);
 	assert_int_equal(json_parse(out.bytes, out.length, out.length, &parsed), 0);
 	const struct json *lease = json_at(json_get(parsed.root, "leases"), 0);
 	const struct json *waiter = json_at(json_get(parsed.root, "waiting"), 0);
@@ -269,19 +272,19 @@ static void test_many_twins(void **state)
 	(void)state;
 	enum { COUNT = 10000 };
 	struct text out;
-	struct render render;
+	struct status_encoder render;
 	text_init(&out);
 	head(&render, &out, NULL, COUNT);
-	render_next(&render);
-	render_next(&render);
+	status_encode_next(&render);
+	status_encode_next(&render);
 	for (uint64_t id = 1; id <= COUNT; id++) {
 		struct claim_record rec = claim(id, id % 2 ? "a" : "b");
 		struct claim_view waiter = view(&rec);
-		render_start_time(&render, &waiter);
+		status_encode_start_time(&render, &waiter);
 	}
-	while (render_next(&render) != RENDER_END)
+	while (status_encode_next(&render) != STATUS_PART_END)
 		;
-	render_finish(&render);
+	status_encode_finish(&render);
 	struct parsed parsed;
 	assert_int_equal(json_parse(out.bytes, out.length, out.length, &parsed), 0);
 	assert_int_equal(json_get(parsed.root, "request_start_times")->count, COUNT);
@@ -295,19 +298,19 @@ static void test_forged_twin(void **state)
 	(void)state;
 	static const char *const names[] = {"x", "x #2", "x", "x #4"};
 	struct text out;
-	struct render render;
+	struct status_encoder render;
 	text_init(&out);
 	head(&render, &out, NULL, 4);
-	render_next(&render);
-	render_next(&render);
+	status_encode_next(&render);
+	status_encode_next(&render);
 	for (uint64_t i = 0; i < 4; i++) {
 		struct claim_record rec = claim(i == 2 ? 2 : 10 + i, names[i]);
 		struct claim_view waiter = view(&rec);
-		render_start_time(&render, &waiter);
+		status_encode_start_time(&render, &waiter);
 	}
-	while (render_next(&render) != RENDER_END)
+	while (status_encode_next(&render) != STATUS_PART_END)
 		;
-	render_finish(&render);
+	status_encode_finish(&render);
 	struct parsed parsed;
 	assert_int_equal(json_parse(out.bytes, out.length, out.length, &parsed), 0);
 	assert_int_equal(json_get(parsed.root, "request_start_times")->count, 4);
@@ -324,7 +327,7 @@ static void test_why(void **state)
 	for (int code = 0; code < WHY_COUNT; code++) {
 		const struct why why = {.code = (enum why_code)code, .ahead = 1, .left_ms = 90500};
 		text_clear(&out);
-		render_why(&out, &why, "Root-Mic", &config);
+		encode_why_text(&out, &why, "Root-Mic", &config);
 		assert_null(strpbrk(out.bytes, "{}"));
 		assert_int_equal(out.bytes[out.length - 1], '.');
 	}
@@ -375,7 +378,7 @@ static void test_why(void **state)
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		text_clear(&out);
-		render_why(&out, &rows[i].why, rows[i].holder, &config);
+		encode_why_text(&out, &rows[i].why, rows[i].holder, &config);
 		assert_string_equal(out.bytes, rows[i].text);
 	}
 	text_finish(&out);
@@ -435,14 +438,14 @@ static void test_sentence(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct estimate estimate = {.p50_ms = rows[i].p50_ms, .p90_ms = -1};
 		text_clear(&out);
-		render_sentence(&out, rows[i].position, &estimate, &rows[i].why, "a", &config);
+		encode_sentence_text(&out, rows[i].position, &estimate, &rows[i].why, "a", &config);
 		assert_string_equal(out.bytes, rows[i].text);
 	}
 	const struct estimate unknown = {.p50_ms = -1, .p90_ms = -1};
 	const struct why why = {.code = WHY_HOLDER, .left_ms = -1};
 	text_clear(&out);
-	render_sentence(&out, 0, &unknown, &why,
-			"forty-seven bytes, and a letter of two bytes: ääääääää", &config);
+	encode_sentence_text(&out, 0, &unknown, &why,
+			     "forty-seven bytes, and a letter of two bytes: ääääääää", &config);
 	assert_string_equal(out.bytes,
 			    "Next: forty-seven bytes, and a letter of two bytes: ä… holds gpu0.");
 	text_finish(&out);
@@ -474,20 +477,20 @@ static void test_trace(void **state)
 	struct text out;
 	struct trace_effect effect = trace();
 	text_init(&out);
-	render_trace_json(&out, &effect, 12, (struct wall_ms){1766447001000}, &config);
+	event_encode(&out, &effect, 12, (struct wall_ms){1766447001000}, &config);
 	golden_check("broker-event.json", out.bytes);
 	text_clear(&out);
-	render_trace_log(&out, &effect, &config);
+	event_encode_log(&out, &effect, &config);
 	assert_string_equal(out.bytes,
 			    "yield lease=7 session=17 client=\"x\\n2026-01-01 RELEASED\" "
 			    "class=background reason=preempted fence=1001 for=9 gpu=gpu0,big "
 			    "waited_s=1.5 held_s=2");
 	text_clear(&out);
 	effect = (struct trace_effect){.what = TRACE_PAUSED, .detail = "say \"why\""};
-	render_trace_log(&out, &effect, &config);
+	event_encode_log(&out, &effect, &config);
 	assert_string_equal(out.bytes, "paused detail=\"say \\\"why\\\"\"");
 	text_clear(&out);
-	render_trace_json(&out, &effect, 1, (struct wall_ms){-1}, &config);
+	event_encode(&out, &effect, 1, (struct wall_ms){-1}, &config);
 	assert_string_equal(out.bytes,
 			    "{\"type\":\"event\",\"id\":1,\"time\":\"1969-12-31T23:59:59.999Z\","
 			    "\"what\":\"paused\",\"detail\":\"say \\\"why\\\"\"}");
@@ -504,8 +507,8 @@ static void test_metrics(void **state)
 		{.config = &config.gpus[1]}};
 	struct text out;
 	text_init(&out);
-	render_metrics(&out, &stats);
-	render_gpu_metrics(&out, gpus, 2);
+	metrics_encode(&out, &stats);
+	metrics_encode_gpus(&out, gpus, 2);
 	assert_non_null(strstr(out.bytes, "# TYPE baton_granted_total counter\n"));
 	assert_non_null(
 		strstr(out.bytes, "\nbaton_granted_total{class=\"background\"} 1099511627776\n"));
@@ -515,7 +518,7 @@ static void test_metrics(void **state)
 	assert_non_null(strstr(out.bytes, "\nbaton_gpu_vram_bytes{gpu=\"gpu0\"} 8589934592\n"));
 	assert_null(strstr(out.bytes, "baton_gpu_vram_bytes{gpu=\"big\"}"));
 	text_clear(&out);
-	render_metric(&out, "x", "l", "a\"b\\c\nd", 0.5);
+	metrics_encode_value(&out, "x", "l", "a\"b\\c\nd", 0.5);
 	assert_string_equal(out.bytes, "x{l=\"a\\\"b\\\\c\\nd\"} 0.5\n");
 	text_finish(&out);
 }

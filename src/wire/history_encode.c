@@ -1,14 +1,14 @@
-/* render_history: a row of the journal's history as JSON. Its times are the wall clock's, and what
+/* history_encode: a row of the journal's history as JSON. Its times are the wall clock's, and what
  * is of one boot the monotonic one's. Called by the server for GET /v1/gpu/history. */
 #include <assert.h>
 
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 static void add_time(struct text *out, const char *key, struct wall_ms wall)
 {
 	text_json_key(out, key);
 	text_char(out, '"');
-	render_time(out, wall);
+	encode_time(out, wall);
 	text_char(out, '"');
 }
 
@@ -43,17 +43,17 @@ static void add_claim(struct text *out, const struct claim_record *rec)
 		text_json_u64(out, "fence", rec->fence);
 }
 
-struct wall_ms render_history_time(const struct record *record)
+struct wall_ms history_time(const struct record *record)
 {
 	return record->type == RECORD_CLAIM_END ? record->claim.ended_wall : record->admin.wall;
 }
 
-void render_history_row(struct text *out, uint64_t row, const struct record *record)
+void history_encode_row(struct text *out, uint64_t row, const struct record *record)
 {
 	assert(record->type == RECORD_CLAIM_END || record->type == RECORD_AUDIT);
 	text_char(out, '{');
 	text_json_u64(out, "row", row);
-	add_time(out, "time", render_history_time(record));
+	add_time(out, "time", history_time(record));
 	if (record->type == RECORD_CLAIM_END) {
 		add_claim(out, &record->claim);
 	} else {

@@ -1,16 +1,16 @@
-/* render_trace: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
+/* event_encode: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
  * token: traces carry none. Called by the server for each EFFECT_TRACE. */
 #include "wire/encode_common.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
-void render_trace_json(struct text *out, const struct trace_effect *trace, uint64_t id,
-		       struct wall_ms wall, const struct core_config *config)
+void event_encode(struct text *out, const struct trace_effect *trace, uint64_t id,
+		  struct wall_ms wall, const struct core_config *config)
 {
 	text_str(out, "{\"type\":\"event\"");
 	text_json_u64(out, "id", id);
 	text_json_key(out, "time");
 	text_char(out, '"');
-	render_time(out, wall);
+	encode_time(out, wall);
 	text_char(out, '"');
 	text_json_str(out, "what", trace_name(trace->what));
 	if (trace->claim) {
@@ -89,7 +89,7 @@ static void log_gpus(struct text *out, uint32_t mask, const struct core_config *
 	}
 }
 
-void render_trace_log(struct text *out, const struct trace_effect *trace,
+void event_encode_log(struct text *out, const struct trace_effect *trace,
 		      const struct core_config *config)
 {
 	text_str(out, trace_name(trace->what));

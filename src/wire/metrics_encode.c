@@ -1,9 +1,9 @@
-/* render_metrics: Prometheus text (exposition format 0.0.4) of the core's counters and GPUs. Keeps
+/* metrics_encode: Prometheus text (exposition format 0.0.4) of the core's counters and GPUs. Keeps
  * no counter itself. Called by the server for GET /metrics. */
 #include <stdio.h>
 
 #include "base/histogram.h"
-#include "wire/render.h"
+#include "wire/status_encode.h"
 
 static void add_escaped(struct text *out, const char *value, bool in_label)
 {
@@ -19,15 +19,15 @@ static void add_escaped(struct text *out, const char *value, bool in_label)
 	}
 }
 
-void render_metric_head(struct text *out, const char *name, const char *type, const char *help)
+void metrics_encode_head(struct text *out, const char *name, const char *type, const char *help)
 {
 	text_format(out, "# HELP %s ", name);
 	add_escaped(out, help, false);
 	text_format(out, "\n# TYPE %s %s\n", name, type);
 }
 
-void render_metric(struct text *out, const char *name, const char *label, const char *label_value,
-		   double value)
+void metrics_encode_value(struct text *out, const char *name, const char *label,
+			  const char *label_value, double value)
 {
 	text_str(out, name);
 	if (label) {
@@ -41,21 +41,21 @@ void render_metric(struct text *out, const char *name, const char *label, const 
 static void one(struct text *out, const char *name, const char *type, const char *help,
 		uint64_t value)
 {
-	render_metric_head(out, name, type, help);
-	render_metric(out, name, NULL, NULL, (double)value);
+	metrics_encode_head(out, name, type, help);
+	metrics_encode_value(out, name, NULL, NULL, (double)value);
 }
 
-void render_metrics(struct text *out, const struct core_stats *stats)
+void metrics_encode(struct text *out, const struct core_stats *stats)
 {
 	static const char granted[] = "baton_granted_total", ended[] = "baton_ended_total";
-	render_metric_head(out, granted, "counter", "Leases granted, by class.");
+	metrics_encode_head(out, granted, "counter", "Leases granted, by class.");
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		render_metric(out, granted, "class", lease_class_name(cls),
-			      (double)stats->granted[cls]);
-	render_metric_head(out, ended, "counter", "Claims ended, by reason.");
+		metrics_encode_value(out, granted, "class", lease_class_name(cls),
+				     (double)stats->granted[cls]);
+	metrics_encode_head(out, ended, "counter", "Claims ended, by reason.");
 	for (int end = END_NONE + 1; end < END_REASON_COUNT; end++)
-		render_metric(out, ended, "reason", end_reason_name(end),
-			      (double)stats->ended[end]);
+		metrics_encode_value(out, ended, "reason", end_reason_name(end),
+				     (double)stats->ended[end]);
 	one(out, "baton_yields_total", "counter", "Holders asked to give way.", stats->yields);
 	one(out, "baton_revokes_total", "counter", "Leases taken by force.", stats->revokes);
 	one(out, "baton_acks_missed_total", "counter", "Offers not accepted in time.",
@@ -91,40 +91,41 @@ static void one_histogram(struct text *out, const char *name, const char *cls,
 	below += histogram->counts[HISTOGRAM_LIMITS];
 	histogram_row(out, name, cls, "+Inf", below);
 	snprintf(series, sizeof(series), "%s_sum", name);
-	render_metric(out, series, "class", cls, (double)histogram->sum_ms / 1000);
+	metrics_encode_value(out, series, "class", cls, (double)histogram->sum_ms / 1000);
 	snprintf(series, sizeof(series), "%s_count", name);
-	render_metric(out, series, "class", cls, (double)below);
+	metrics_encode_value(out, series, "class", cls, (double)below);
 }
 
-void render_histograms(struct text *out, const char *name, const char *help,
-		       const struct histogram *by_class)
+void metrics_encode_histograms(struct text *out, const char *name, const char *help,
+			       const struct histogram *by_class)
 {
-	render_metric_head(out, name, "histogram", help);
+	metrics_encode_head(out, name, "histogram", help);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		one_histogram(out, name, lease_class_name(cls), &by_class[cls]);
 }
 
-void render_grants_metrics(struct text *out, enum grants grants, int64_t left_ms)
+void metrics_encode_grants(struct text *out, enum grants grants, int64_t left_ms)
 {
 	static const char name[] = "baton_grants_stopped";
-	render_metric_head(out, name, "gauge", "1: nothing is granted, for this reason.");
+	metrics_encode_head(out, name, "gauge", "1: nothing is granted, for this reason.");
 	for (int reason = GRANTS_ALLOWED + 1; reason < GRANTS_COUNT; reason++)
-		render_metric(out, name, "reason", grants_name(reason), (int)grants == reason);
-	render_metric_head(out, "baton_in_doubt_seconds", "gauge",
-			   "Until grants begin after the record of holders was lost.");
-	render_metric(out, "baton_in_doubt_seconds", NULL, NULL,
-		      grants == GRANTS_IN_DOUBT ? (double)left_ms / 1000 : 0);
+		metrics_encode_value(out, name, "reason", grants_name(reason),
+				     (int)grants == reason);
+	metrics_encode_head(out, "baton_in_doubt_seconds", "gauge",
+			    "Until grants begin after the record of holders was lost.");
+	metrics_encode_value(out, "baton_in_doubt_seconds", NULL, NULL,
+			     grants == GRANTS_IN_DOUBT ? (double)left_ms / 1000 : 0);
 }
 
 static void gpu_metric(struct text *out, const char *name, const char *help,
 		       const struct gpu_view *gpus, size_t count,
 		       double (*value)(const struct gpu_view *gpu))
 {
-	render_metric_head(out, name, "gauge", help);
+	metrics_encode_head(out, name, "gauge", help);
 	for (size_t i = 0; i < count; i++) {
 		double number = value(&gpus[i]);
 		if (number >= 0)
-			render_metric(out, name, "gpu", gpus[i].config->name, number);
+			metrics_encode_value(out, name, "gpu", gpus[i].config->name, number);
 	}
 }
 
@@ -158,7 +159,7 @@ static double healthy(const struct gpu_view *gpu)
 	return gpu->healthy;
 }
 
-void render_gpu_metrics(struct text *out, const struct gpu_view *gpus, size_t count)
+void metrics_encode_gpus(struct text *out, const struct gpu_view *gpus, size_t count)
 {
 	gpu_metric(out, "baton_gpu_slots_used", "Compute turns taken.", gpus, count, slots_used);
 	gpu_metric(out, "baton_gpu_vram_bytes", "VRAM in all; absent: unknown.", gpus, count,
