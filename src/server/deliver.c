@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/facts.h"
+#include "server/message_context.h"
 #include "server/respond.h"
 #include "server/server.h"
 #include "server/sessions.h"
@@ -14,10 +14,11 @@
 
 enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 
-static void fill(struct server *server, struct facts *facts, const struct send_effect *send)
+static void fill(struct server *server, struct message_context *context,
+		 const struct send_effect *send)
 {
-	facts_fill(facts, server->broker.core, &server->active.settings.core, server->epoch,
-		   server->broker.now, server->broker.wall, send);
+	message_context_fill(context, server->broker.core, &server->active.settings.core,
+			     server->epoch, server->broker.now, server->broker.wall, send);
 }
 
 void deliver_body(struct server *server, uint64_t conn)
@@ -27,14 +28,14 @@ void deliver_body(struct server *server, uint64_t conn)
 
 /* Who is told its place from now on. Who came back with a waiting claim has not heard it yet. */
 static void note_place(struct server *server, struct party to, const struct send_effect *send,
-		       const struct facts *facts)
+		       const struct message_context *context)
 {
 	struct position_updates_told said = {POSITION_UPDATES_UNTOLD, MONO_NEVER};
 	if (send->msg == SEND_CLAIM && send->state == CLAIM_QUEUED) {
 		position_updates_watch(&server->position_updates, send->lease, to, send->ref, said,
 				       server->broker.now);
-	} else if (send->msg == SEND_QUEUED && facts->wire.has_place) { /* not granted already */
-		said.position = facts->wire.position;
+	} else if (send->msg == SEND_QUEUED && context->wire.has_place) { /* not granted already */
+		said.position = context->wire.position;
 		said.promise = core_promise(server->broker.core, send->lease);
 		position_updates_watch(&server->position_updates, send->lease, to, send->ref, said,
 				       server->broker.now);
@@ -84,17 +85,17 @@ static void note_told(struct server *server, struct endpoint *endpoint,
 static void to_session(struct server *server, struct endpoint *endpoint,
 		       const struct send_effect *send)
 {
-	struct facts facts;
+	struct message_context context;
 	note_told(server, endpoint, send);
-	fill(server, &facts, send);
-	facts.wire.rights = sessions_rights_name(endpoint->session->rights);
-	facts.wire.dev = server->dev;
-	facts.wire.linger_ms =
+	fill(server, &context, send);
+	context.wire.rights = sessions_rights_name(endpoint->session->rights);
+	context.wire.dev = server->dev;
+	context.wire.linger_ms =
 		core_linger_ms(&server->active.settings.core, endpoint->session->binding);
 	text_clear(&server->body);
-	session_encode(&server->body, send, &facts.wire);
+	session_encode(&server->body, send, &context.wire);
 	deliver_body(server, endpoint->conn);
-	note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &facts);
+	note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &context);
 	if (send->msg == SEND_DENIED && endpoint->session->id == 0)
 		session_close(server->endpoints.net, endpoint->conn, close_code(send->err),
 			      err_name(send->err));
@@ -103,13 +104,13 @@ static void to_session(struct server *server, struct endpoint *endpoint,
 static void to_request(struct server *server, struct endpoint *endpoint,
 		       const struct send_effect *send)
 {
-	struct facts facts;
+	struct message_context context;
 	struct http_answer answer;
 	struct net *net = server->endpoints.net;
 	uint64_t conn = endpoint->conn;
-	fill(server, &facts, send);
+	fill(server, &context, send);
 	text_clear(&server->body);
-	if (!http_encode_effect(&server->body, endpoint->route, send, &facts.wire, &answer))
+	if (!http_encode_effect(&server->body, endpoint->route, send, &context.wire, &answer))
 		return;
 	/* A grant that does not arrive must not be held: the endpoint stays until it is known. */
 	char *origin = endpoint->origin;
@@ -125,7 +126,7 @@ static void to_request(struct server *server, struct endpoint *endpoint,
 static void to_stream(struct server *server, struct endpoint *endpoint,
 		      const struct send_effect *send)
 {
-	struct facts facts;
+	struct message_context context;
 	struct net *net = server->endpoints.net;
 	uint64_t conn = endpoint->conn;
 	struct party exchange = party_of(PARTY_EXCHANGE, conn);
@@ -136,11 +137,11 @@ static void to_stream(struct server *server, struct endpoint *endpoint,
 		to_request(server, endpoint, send);
 		return;
 	}
-	fill(server, &facts, send);
+	fill(server, &context, send);
 	text_clear(&server->body);
-	if (!http_encode_stream(&server->body, send, &facts.wire, &last))
+	if (!http_encode_stream(&server->body, send, &context.wire, &last))
 		return;
-	note_place(server, exchange, send, &facts);
+	note_place(server, exchange, send, &context);
 	if (!endpoint->begun)
 		respond_stream(net, conn, endpoint->origin, "text/event-stream");
 	endpoint->begun = true;

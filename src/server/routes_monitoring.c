@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/facts.h"
+#include "server/message_context.h"
 #include "server/routes.h"
 #include "server/server.h"
 #include "wire/status_encode.h"
@@ -50,7 +50,8 @@ void route_health(struct server *server, const struct request_context *context)
 	text_json_bool(&server->body, "paused", stats.paused);
 	int64_t left_ms;
 	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
-	encode_grants(&server->body, grants, left_ms, facts_grants_detail(server, grants));
+	encode_grants(&server->body, grants, left_ms,
+		      message_context_grants_detail(server, grants));
 	text_json_u64(&server->body, "epoch", stats.epoch);
 	text_char(&server->body, '}');
 	routes_json(server, context, server->draining ? 503 : 200);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "net/loop.h"
-#include "server/facts.h"
+#include "server/message_context.h"
 #include "server/respond.h"
 #include "server/server.h"
 
@@ -84,12 +84,13 @@ static bool add_waiter(const struct server *server, struct status_stream *stream
 		status_encode_start_time(&stream->render, &view);
 	} else {
 		uint64_t id = view.rec->id;
-		char names[FACTS_NAMES_BYTES];
+		char names[MESSAGE_NAMES_BYTES];
 		core_why(core, id, now, &why);
-		struct status_wait wait = {.position = stream->position,
-					   .why = &why,
-					   .holder_name = facts_in_the_way(core, &why, now, names)};
-		facts_told(core, id, now, server->broker.wall, &wait.told);
+		struct status_wait wait = {
+			.position = stream->position,
+			.why = &why,
+			.holder_name = message_context_in_the_way(core, &why, now, names)};
+		message_context_told(core, id, now, server->broker.wall, &wait.told);
 		status_encode_waiter(&stream->render, &view, now, &server->active.settings.core,
 				     &wait);
 	}
@@ -108,7 +109,7 @@ static bool add_holder(const struct server *server, struct status_stream *stream
 	if (!is_shown(stream, &view))
 		return true;
 	status_encode_lease(&stream->render, &view, now, &server->active.settings.core,
-			    facts_name(core, view.yield_for, now));
+			    message_context_name(core, view.yield_for, now));
 	return true;
 }
 
@@ -227,7 +228,7 @@ bool status_stream_begin(struct server *server, uint64_t conn, bool as_message, 
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		core_waits(server->broker.core, (enum lease_class)cls, &head.waits[cls]);
 	head.grants = core_grants(server->broker.core, server->broker.now, &head.grants_left_ms);
-	head.grants_detail = facts_grants_detail(server, head.grants);
+	head.grants_detail = message_context_grants_detail(server, head.grants);
 	if (!own && core_holder_after(server->broker.core, 0, server->broker.now, &holder))
 		head.owner = holder.rec->name;
 	stream->conn = conn;

@@ -1,0 +1,28 @@
+/* message_context: what a message says besides its effect, looked up in the core when it is
+ * written. */
+#pragma once
+#include "core/view.h"
+#include "wire/session_decode.h"
+
+enum { MESSAGE_NAMES_BYTES = WHY_NAMED_MAX * (LIMIT_ID_BYTES + 2) + 32 };
+
+struct message_context {
+	struct encode_context wire; /* points into `why` and the core: good until the next step */
+	struct why why;
+	char names[MESSAGE_NAMES_BYTES];
+};
+
+void message_context_fill(struct message_context *context, const struct core *core,
+			  const struct core_config *config, uint64_t epoch, struct mono_ms now,
+			  struct wall_ms wall, const struct send_effect *send);
+/* What a waiter is told about time. */
+void message_context_told(const struct core *core, uint64_t claim, struct mono_ms now,
+			  struct wall_ms wall, struct told *ret_told);
+/* The name of a live claim, or NULL. */
+const char *message_context_name(const struct core *core, uint64_t claim, struct mono_ms now);
+/* Who is in the way, as one name or as "a, b and 2 more" in `names`; NULL: nobody. */
+const char *message_context_in_the_way(const struct core *core, const struct why *why,
+				       struct mono_ms now, char names[MESSAGE_NAMES_BYTES]);
+/* What is known of the reason for which nothing is granted; NULL: no more than the reason. */
+struct server;
+const char *message_context_grants_detail(const struct server *server, enum grants grants);
