@@ -218,7 +218,7 @@ static void begin(struct explorer *x)
 	arena_init();
 	arena_open();
 	x->w = world_create(x->scene);
-	arena_set_hole(x->w->core->memory, sizeof(x->w->core->memory));
+	arena_set_hole(x->w->core->lost, sizeof(x->w->core->lost));
 	snapshot_take(&x->stack[0]);
 	set_add(&x->seen, canon_hash(x->w));
 	x->count = 1;

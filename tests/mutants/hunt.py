@@ -82,11 +82,13 @@ class Workshop:
         self.root, self.build, self.folder = root, build, folder
         commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
         self.commands = {(pathlib.Path(entry["directory"]) / entry["file"]).resolve(): entry for entry in commands}
-        self.core = sorted((build / "src/core/libcore.a.p").glob("*.o")) + sorted(
-            (build / "src/core/libcoretypes.a.p").glob("*.o"))
+        # What Meson builds now: a folder of older builds also has the objects of files that are gone.
+        built = sorted(build / entry["output"] for entry in commands)
+        self.core = [path for path in built if path.parent.name in ("libcore.a.p", "libcoretypes.a.p")]
         self.base = [build / "src/base/libbase.a"]
         self.rig = [build / "tests/unit/core/libcore_rig.a"]
-        self.names = sorted(path.name[10:-2] for path in (build / "tests/unit/core").glob("test_core_*.p"))
+        folders = {path.parent.name for path in built}
+        self.names = sorted(name[10:-2] for name in folders if name.startswith("test_core_"))
         self.names = [name for name in self.names if name not in SLOW]
         self.names.sort(key=lambda name: name not in FIRST)
         self.link_all()

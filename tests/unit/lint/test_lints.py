@@ -50,7 +50,7 @@ class Lints(unittest.TestCase):
 
     def test_layers_see_cli_using_server(self):
         """The command line speaks to the daemon, it does not contain it."""
-        self.expect("layers.py", "src/cli/a.c", '#include "config/options.h"\n', "cli may not use server")
+        self.expect("layers.py", "src/cli/a.c", '#include "server/server.h"\n', "cli may not use server")
 
     def test_layers_see_library_in_wrong_folder(self):
         """Each library has one folder that knows it."""

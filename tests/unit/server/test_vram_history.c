@@ -39,7 +39,7 @@ static struct mono_ms at(int64_t ms)
 static int reset(void **state)
 {
 	(void)state;
-	samples = (struct vram_history){0};
+	history = (struct vram_history){0};
 	gpu_count = 1;
 	granted_bytes = used_bytes = 0;
 	used_known = false;
