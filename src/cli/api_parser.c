@@ -1,5 +1,5 @@
 /* api_parser: the reading half of the command line's HTTP client. Strict where framing is
- * concerned, and blind to all headers that do not frame. Called by api.c. */
+ * concerned, and blind to all headers that do not frame. Called by http_client.c. */
 #include "cli/api_parser.h"
 
 #include <stdlib.h>

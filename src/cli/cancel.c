@@ -4,9 +4,9 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "cli/act.h"
-#include "cli/api.h"
+#include "cli/admin.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 #include "cli/status_view.h"
 
 struct values {
@@ -43,8 +43,8 @@ static int cancel_all(const struct command *command, const json_t *waiting, cons
 	{
 		if (strcmp(field_text(row, "id", ""), name) != 0)
 			continue;
-		int r = act_cancel(command, field_u64(row, "lease"), name, values->reason,
-				   values->json);
+		int r = admin_cancel(command, field_u64(row, "lease"), name, values->reason,
+				     values->json);
 		worst = r > worst ? r : worst;
 	}
 	return worst;
@@ -58,9 +58,9 @@ static int cancel(const struct command *command, const json_t *status, const cha
 	uint64_t id;
 	if (found && values->all && strcmp(field_text(found, "id", ""), word) == 0)
 		return cancel_all(command, waiting, word, values);
-	int r = act_find_among(command, waiting, word, "waiters", &id);
+	int r = admin_find_among(command, waiting, word, "waiters", &id);
 	if (r == 1)
-		return act_cancel(command, id, NULL, values->reason, values->json);
+		return admin_cancel(command, id, NULL, values->reason, values->json);
 	if (r == 0 && status_find(json_object_get(status, "leases"), word))
 		return cli_fail(command, EX_DATAERR,
 				"'%.80s' does not wait, it holds; to take it: baton release %.80s",
@@ -78,7 +78,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
 	r = cancel(command, status, argv[1], &values);

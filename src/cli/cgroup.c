@@ -1,6 +1,6 @@
 /* cgroup: made by mkdir, read and written as files. It decides nothing and reports no failure:
  * where it cannot be had, the job is found by its tree and its mark alone. Called by job.c and
- * keeper.c.
+ * watchdog.c.
  */
 #include "cli/cgroup.h"
 

@@ -12,7 +12,7 @@ struct child {
 	int pidfd;         /* readable once it has ended; -1: not started */
 	bool pipe_ignored; /* SIGPIPE, by whoever started us: the command inherits that */
 	bool own_group;    /* leads a process group of its own: there is no terminal to share */
-	pid_t keeper_pid;  /* of keeper.c, which is no part of the command; 0: none, or reaped */
+	pid_t keeper_pid;  /* of watchdog.c, which is no part of the command; 0: none, or reaped */
 	bool ended;
 	int status;          /* of waitpid, once it has ended */
 	bool status_unknown; /* somebody else has reaped it */

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 
 /* What the words of an option's help stand for. */
 enum value_kind { VALUE_NONE, VALUE_FILES, VALUE_FOLDERS, VALUE_GPUS, VALUE_CLAIMS };
@@ -101,7 +101,7 @@ static void offer_from_broker(struct typing *typing, enum value_kind kind)
 	char error[512];
 	json_t *status;
 	how(typing, "words");
-	if (api_try("GET", "/v1/gpu/status", NULL, &status, error, sizeof(error)) < 0)
+	if (http_client_try("GET", "/v1/gpu/status", NULL, &status, error, sizeof(error)) < 0)
 		return;
 	if (kind == VALUE_GPUS)
 		offer_gpus(typing, status);

@@ -11,9 +11,9 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "cli/act.h"
-#include "cli/api.h"
+#include "cli/admin.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 
 enum { GONE_MS = 15 * 1000 };
 
@@ -36,11 +36,11 @@ static bool may_stop(const struct command *command, const json_t *status, bool y
 	uint64_t held = field_u64(status, "held"), waiting = field_u64(status, "queue_depth");
 	if (held + waiting == 0)
 		return true;
-	return act_confirm(command, yes,
-			   "%" PRIu64 " holder%s and %" PRIu64
-			   " waiter%s keep what is theirs until "
-			   "the next start, and nothing is granted before. Stop the broker?",
-			   held, held == 1 ? "" : "s", waiting, waiting == 1 ? "" : "s");
+	return admin_confirm(command, yes,
+			     "%" PRIu64 " holder%s and %" PRIu64
+			     " waiter%s keep what is theirs until "
+			     "the next start, and nothing is granted before. Stop the broker?",
+			     held, held == 1 ? "" : "s", waiting, waiting == 1 ? "" : "s");
 }
 
 static int await_end(const struct command *command, int pidfd, pid_t pid)
@@ -66,13 +66,13 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 {
 	struct values values = {0};
 	cleanup_close int pidfd = -1;
-	char error[API_ERROR_BYTES];
+	char error[HTTP_CLIENT_ERROR_BYTES];
 	pid_t pid;
 	json_t *status;
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	r = api_broker(&pid, &pidfd, error, sizeof(error));
+	r = http_client_broker(&pid, &pidfd, error, sizeof(error));
 	if (r == -ERR_UNREACHABLE) {
 		char *hint = strstr(error, "; start one");
 		if (hint)
@@ -81,13 +81,13 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		return 0;
 	}
 	if (r < 0)
-		return api_fail(command, r, error);
+		return http_client_fail(command, r, error);
 	/* It answers after its process was pinned, so the number is still its. */
-	r = api_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error));
+	r = http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error));
 	if (r == -ERR_UNREACHABLE) /* it listened just now: somebody else stops it */
 		return await_end(command, pidfd, pid);
 	if (r < 0)
-		return api_fail(command, r, error);
+		return http_client_fail(command, r, error);
 	bool may = may_stop(command, status, values.yes);
 	json_decref(status);
 	return may ? stop(command, pidfd, pid) : EX_NOPERM;

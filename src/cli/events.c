@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 #include "cli/output.h"
-#include "cli/sheet.h"
+#include "cli/text_table.h"
 #include "cli/units.h"
 
 enum { RETRY_MS = 500, QUIET_MS = 200 };
@@ -52,7 +52,7 @@ static void add_times(char *line, size_t size, const json_t *event)
 }
 
 /* One line; on a terminal names are shortened so that what happened stays on it. */
-static void add_event(struct sheet *sheet, const json_t *event)
+static void add_event(struct text_table *sheet, const json_t *event)
 {
 	enum { NAME_LEAST = 12 };
 	char lease[24] = "", head[128], tail[1024], times[128] = "";
@@ -63,32 +63,32 @@ static void add_event(struct sheet *sheet, const json_t *event)
 	if (field_u64(event, "lease"))
 		snprintf(lease, sizeof(lease), "%" PRIu64, field_u64(event, "lease"));
 	add_times(times, sizeof(times), event);
-	char *gpu = sheet_cut(on ? on : "", sheet->columns ? NAME_LEAST : 0);
+	char *gpu = text_table_cut(on ? on : "", sheet->columns ? NAME_LEAST : 0);
 
 	snprintf(head, sizeof(head), "%c%.12s%c  %c%-10s%c %6s  %-10s", STYLE_DIM,
 		 clock ? clock + 1 : time, STYLE_PLAIN, STYLE_BOLD, field_text(event, "what", "?"),
 		 STYLE_PLAIN, lease, field_text(event, "class", ""));
 	snprintf(tail, sizeof(tail), "%s%s%s%s%s%s%s", *extra ? "  " : "", extra, on ? "  on " : "",
 		 gpu, times, *detail ? "  " : "", detail);
-	size_t others = sheet_width(head) + 1 + sheet_width(tail), room = 0;
+	size_t others = text_table_width(head) + 1 + text_table_width(tail), room = 0;
 	if (sheet->columns)
 		room = sheet->columns > others + NAME_LEAST ? sheet->columns - others : NAME_LEAST;
-	char *client = sheet_cut(field_text(event, "client", ""), room);
-	sheet_add(sheet, "%s %s%s", head, client, tail);
+	char *client = text_table_cut(field_text(event, "client", ""), room);
+	text_table_add(sheet, "%s %s%s", head, client, tail);
 	free(client);
 	free(gpu);
 }
 
 static void print_event(struct reader *reader, const json_t *event)
 {
-	struct sheet sheet = {.columns = sheet_columns(stdout)};
+	struct text_table sheet = {.columns = text_table_columns(stdout)};
 	if (strcmp(field_text(event, "type", ""), "reset") == 0)
-		sheet_add(&sheet, "%cevents before this one are forgotten; see: baton status",
-			  STYLE_WARN);
+		text_table_add(&sheet, "%cevents before this one are forgotten; see: baton status",
+			       STYLE_WARN);
 	else
 		add_event(&sheet, event);
-	sheet_print(&sheet, stdout, reader->color);
-	sheet_finish(&sheet);
+	text_table_print(&sheet, stdout, reader->color);
+	text_table_finish(&sheet);
 }
 
 static void on_line(void *ctx, const char *line)
@@ -113,16 +113,16 @@ static void on_line(void *ctx, const char *line)
 }
 
 /* Until the broker ends it, or, without `follow`, until nothing more comes at once. */
-static int read_all(struct api_stream *stream, struct reader *reader, bool follow)
+static int read_all(struct http_stream *stream, struct reader *reader, bool follow)
 {
 	for (;;) {
-		struct pollfd p = {.fd = api_stream_fd(stream), .events = POLLIN};
+		struct pollfd p = {.fd = http_stream_fd(stream), .events = POLLIN};
 		int ready = poll(&p, 1, follow ? -1 : QUIET_MS);
 		if (ready == 0)
 			return 0;
 		if (ready < 0 && errno != EINTR)
 			return -ERR_IO;
-		int r = ready > 0 ? api_stream_read(stream, on_line, reader) : 1;
+		int r = ready > 0 ? http_stream_read(stream, on_line, reader) : 1;
 		if (r <= 0)
 			return r;
 		if (output_is_lost())
@@ -138,19 +138,19 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	if (r >= 0)
 		return r;
 	reader.json = values.json;
-	reader.color = sheet_color(stdout);
+	reader.color = text_table_color(stdout);
 	bool reached = false, said = false;
 	for (;;) {
-		struct api_stream *stream;
+		struct http_stream *stream;
 		char path[64] = "/v1/gpu/events", error[512];
 		/* Without --follow: what the broker's ring still has. A new broker's has only what
 		 * came after its start. */
 		if (!values.follow || reader.last_id || said)
 			snprintf(path, sizeof(path), "/v1/gpu/events?since=%" PRIu64,
 				 reader.last_id);
-		r = api_stream_open(path, &stream, error, sizeof(error));
+		r = http_stream_open(path, &stream, error, sizeof(error));
 		if (r < 0 && (!reached || r != -ERR_UNREACHABLE))
-			return api_fail(command, r, error);
+			return http_client_fail(command, r, error);
 		if (r < 0) {
 			if (!said)
 				cli_fail(command, 0, "the broker is away; waiting for it");
@@ -161,7 +161,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		reached = true;
 		said = false;
 		r = read_all(stream, &reader, values.follow);
-		api_stream_close(stream);
+		http_stream_close(stream);
 		if (!values.follow || output_is_lost())
 			return 0;
 	}

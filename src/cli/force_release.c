@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <sysexits.h>
 
-#include "cli/act.h"
+#include "cli/admin.h"
 
 struct values {
 	bool yes, json;
@@ -37,24 +37,24 @@ static const struct option_spec options[] = {
 static int end_one(const struct command *command, const struct values *values)
 {
 	char path[64], done[64];
-	struct act_claim claim;
-	int r = act_find(command, values->lease, &claim);
+	struct admin_claim claim;
+	int r = admin_find(command, values->lease, &claim);
 	if (r > 0)
 		return r;
 	if (claim.waits)
-		return act_cancel(command, claim.id, NULL, values->reason, values->json);
-	if (!act_confirm(command, values->yes, "Take lease %" PRIu64 " of %.80s at once?", claim.id,
-			 values->lease))
+		return admin_cancel(command, claim.id, NULL, values->reason, values->json);
+	if (!admin_confirm(command, values->yes, "Take lease %" PRIu64 " of %.80s at once?",
+			   claim.id, values->lease))
 		return EX_NOPERM;
 	snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/revoke", claim.id);
 	snprintf(done, sizeof(done), "lease %" PRIu64 " is revoked", claim.id);
-	return act_post(command, path, values->reason, &(struct act_words){.done = done},
-			values->json);
+	return admin_post(command, path, values->reason, &(struct admin_words){.done = done},
+			  values->json);
 }
 
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	static const struct act_words words = {
+	static const struct admin_words words = {
 		.done = "all holders are revoked and the queue is empty",
 		.nothing = "nobody held or waited; nothing was ended",
 	};
@@ -64,9 +64,9 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		return r;
 	if (values.lease)
 		return end_one(command, &values);
-	if (!act_confirm(command, values.yes, "Revoke all holders and end every waiter?"))
+	if (!admin_confirm(command, values.yes, "Revoke all holders and end every waiter?"))
 		return EX_NOPERM;
-	return act_post(command, "/v1/gpu/force-release-all", values.reason, &words, values.json);
+	return admin_post(command, "/v1/gpu/force-release-all", values.reason, &words, values.json);
 }
 
 const struct command command_force_release = {

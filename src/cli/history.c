@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "base/buf.h"
-#include "cli/api.h"
 #include "cli/field.h"
-#include "cli/sheet.h"
+#include "cli/http_client.h"
+#include "cli/text_table.h"
 #include "cli/units.h"
 
 enum { SHOWN = 30, PAGE = 1000 };
@@ -60,7 +60,7 @@ static int read_page(const struct command *command, const char *name, const stru
 	if (name)
 		add_query(&path, "name", name);
 	buf_append(&path, "", 1);
-	int r = api_call(command, "GET", buf_data(&path), NULL, &answer);
+	int r = http_client_call(command, "GET", buf_data(&path), NULL, &answer);
 	buf_finish(&path);
 	if (r > 0)
 		return r;
@@ -115,14 +115,14 @@ static void print_table(const json_t *rows)
 	static const char *const titles[] = {"ENDED (UTC)", ">CLAIM", "~WHO", "CLASS",
 					     ">WAITED",     ">HELD",  "=END"};
 	struct table table = {0};
-	struct sheet sheet = {.columns = sheet_columns(stdout)};
+	struct text_table sheet = {.columns = text_table_columns(stdout)};
 	for (size_t i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
 	for (size_t i = json_array_size(rows); i-- > 0;)
 		add_row(&table, json_array_get(rows, i));
 	table_end(&table, &sheet);
-	sheet_print(&sheet, stdout, sheet_color(stdout));
-	sheet_finish(&sheet);
+	text_table_print(&sheet, stdout, text_table_color(stdout));
+	text_table_finish(&sheet);
 }
 
 static void print_lines(const json_t *rows)

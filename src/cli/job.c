@@ -18,7 +18,7 @@ int job_prepare(struct job *job)
 		(void)job_keep(job);
 		return 0;
 	}
-	int error = keeper_start(&job->keeper, &job->cgroup);
+	int error = watchdog_start(&job->keeper, &job->cgroup);
 	job->child.keeper_pid = job->keeper.pid;
 	return error;
 }
@@ -26,7 +26,7 @@ int job_prepare(struct job *job)
 bool job_keep(struct job *job)
 {
 	if (job->keeper.pid == 0 || job->child.keeper_pid != 0 ||
-	    keeper_start(&job->keeper, &job->cgroup))
+	    watchdog_start(&job->keeper, &job->cgroup))
 		return false;
 	job->child.keeper_pid = job->keeper.pid;
 	return true;
@@ -68,6 +68,6 @@ bool job_gone(struct job *job)
 void job_finish(struct job *job)
 {
 	cgroup_remove(&job->cgroup); /* first: the keeper takes it away if we cannot */
-	keeper_dismiss(&job->keeper);
+	watchdog_dismiss(&job->keeper);
 	child_finish(&job->child);
 }

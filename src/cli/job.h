@@ -4,11 +4,11 @@
 #pragma once
 #include "cli/cgroup.h"
 #include "cli/child.h"
-#include "cli/keeper.h"
+#include "cli/watchdog.h"
 
 struct job {
 	struct child child;
-	struct keeper keeper;
+	struct watchdog keeper;
 	struct cgroup cgroup;
 };
 

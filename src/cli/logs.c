@@ -4,10 +4,10 @@
 #include <poll.h>
 
 #include "base/err.h"
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 #include "cli/output.h"
-#include "cli/sheet.h"
+#include "cli/text_table.h"
 
 enum { POLL_MS = 500, LIMIT_DEFAULT = 100 };
 
@@ -42,15 +42,15 @@ static void print_line(const json_t *row, bool json, bool color)
 		putchar('\n');
 		return;
 	}
-	struct sheet sheet = {0};
+	struct text_table sheet = {0};
 	const char *level = field_text(row, "level", "");
-	enum sheet_style style = level[0] == 'e'   ? STYLE_BAD
-				 : level[0] == 'w' ? STYLE_WARN
-						   : STYLE_DIM;
-	sheet_add(&sheet, "%c%s%c %c%-5s%c %s", STYLE_DIM, field_text(row, "time", "?"),
-		  STYLE_PLAIN, style, level, STYLE_PLAIN, field_text(row, "text", ""));
-	sheet_print(&sheet, stdout, color);
-	sheet_finish(&sheet);
+	enum text_table_style style = level[0] == 'e'   ? STYLE_BAD
+				      : level[0] == 'w' ? STYLE_WARN
+							: STYLE_DIM;
+	text_table_add(&sheet, "%c%s%c %c%-5s%c %s", STYLE_DIM, field_text(row, "time", "?"),
+		       STYLE_PLAIN, style, level, STYLE_PLAIN, field_text(row, "text", ""));
+	text_table_print(&sheet, stdout, color);
+	text_table_finish(&sheet);
 }
 
 /* Prints a page of lines; *next is the cursor for the next one. 0 or a negative enum err. */
@@ -59,11 +59,11 @@ static int print_page(const char *path, bool json, uint64_t *next, bool *ret_emp
 {
 	json_t *answer, *row;
 	size_t i;
-	int r = api_try("GET", path, NULL, &answer, error, error_size);
+	int r = http_client_try("GET", path, NULL, &answer, error, error_size);
 	if (r < 0)
 		return r;
 	const json_t *rows = json_object_get(answer, "logs");
-	json_array_foreach(rows, i, row) print_line(row, json, sheet_color(stdout));
+	json_array_foreach(rows, i, row) print_line(row, json, text_table_color(stdout));
 	fflush(stdout);
 	*ret_empty = json_array_size(rows) == 0;
 	*next = field_u64(answer, "next");
@@ -76,7 +76,7 @@ static bool has_begun_anew(uint64_t next)
 {
 	char error[512];
 	json_t *answer;
-	if (api_try("GET", "/logs?limit=1", NULL, &answer, error, sizeof(error)) < 0)
+	if (http_client_try("GET", "/logs?limit=1", NULL, &answer, error, sizeof(error)) < 0)
 		return false;
 	bool anew = field_u64(answer, "next") < next;
 	json_decref(answer);
@@ -93,7 +93,7 @@ static int follow(const struct command *command, bool json, uint64_t next)
 		snprintf(path, sizeof(path), "/logs?limit=1000&since=%" PRIu64, next);
 		int r = print_page(path, json, &next, &empty, error, sizeof(error));
 		if (r < 0 && r != -ERR_UNREACHABLE)
-			return api_fail(command, r, error);
+			return http_client_fail(command, r, error);
 		if (r < 0 && !away)
 			cli_fail(command, 0, "the broker is away; waiting for it");
 		away = r < 0;
@@ -115,7 +115,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	snprintf(path, sizeof(path), "/logs?limit=%" PRIu32, values.limit);
 	r = print_page(path, values.json, &next, &empty, error, sizeof(error));
 	if (r < 0)
-		return api_fail(command, r, error);
+		return http_client_fail(command, r, error);
 	return values.follow ? follow(command, values.json, next) : 0;
 }
 

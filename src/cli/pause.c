@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/act.h"
+#include "cli/admin.h"
 
 struct values {
 	bool json;
@@ -46,8 +46,8 @@ static int set(const struct cli *cli, const struct command *command, int argc, c
 	if (r >= 0)
 		return r;
 	char *words = argc > 1 && !values.reason ? joined(argc, argv) : NULL;
-	r = act_post(command, path, words ? words : values.reason,
-		     &(struct act_words){.done = done}, values.json);
+	r = admin_post(command, path, words ? words : values.reason,
+		       &(struct admin_words){.done = done}, values.json);
 	free(words);
 	return r;
 }

@@ -1,4 +1,4 @@
-/* reach: see reach.h. Called by api.c and by the commands that speak through libbaton. */
+/* reach: see reach.h. Called by http_client.c and by the commands that speak through libbaton. */
 #include "cli/reach.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <sysexits.h>
 
-#include "cli/act.h"
+#include "cli/admin.h"
 
 struct values {
 	bool now, yes, json;
@@ -37,26 +37,26 @@ static const struct option_spec options[] = {
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct values values = {0};
-	struct act_claim claim;
+	struct admin_claim claim;
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	r = act_find(command, argv[1], &claim);
+	r = admin_find(command, argv[1], &claim);
 	if (r > 0)
 		return r;
 	if (claim.waits)
-		return act_cancel(command, claim.id, NULL, values.reason, values.json);
+		return admin_cancel(command, claim.id, NULL, values.reason, values.json);
 	if (values.now &&
-	    !act_confirm(command, values.yes, "Take lease %" PRIu64 " of %.80s at once?", claim.id,
-			 argv[1]))
+	    !admin_confirm(command, values.yes, "Take lease %" PRIu64 " of %.80s at once?",
+			   claim.id, argv[1]))
 		return EX_NOPERM;
 	char path[64], done[96];
 	snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/%s", claim.id,
 		 values.now ? "revoke" : "yield");
 	snprintf(done, sizeof(done), "lease %" PRIu64 " %s", claim.id,
 		 values.now ? "is revoked" : "was asked to yield");
-	return act_post(command, path, values.reason, &(struct act_words){.done = done},
-			values.json);
+	return admin_post(command, path, values.reason, &(struct admin_words){.done = done},
+			  values.json);
 }
 
 const struct command command_release = {

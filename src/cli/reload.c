@@ -1,7 +1,7 @@
 /* reload: has the broker read its configuration again, and says what came of it. */
 #include <string.h>
 
-#include "cli/api.h"
+#include "cli/http_client.h"
 
 struct values {
 	bool json;
@@ -34,7 +34,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	r = api_call(command, "POST", "/v1/hot-reload", "{}", &answer);
+	r = http_client_call(command, "POST", "/v1/hot-reload", "{}", &answer);
 	if (r > 0)
 		return r;
 	if (values.json) {

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <sysexits.h>
 
-#include "cli/act.h"
-#include "cli/api.h"
+#include "cli/admin.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 
 struct values {
 	bool yes, json;
@@ -32,7 +32,7 @@ static const struct option_spec options[] = {
 
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	static const struct act_words words = {
+	static const struct admin_words words = {
 		.done = "all holders are revoked; the queue stays",
 		.nothing = "nobody holds; nothing was revoked",
 	};
@@ -40,19 +40,19 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	if (!values.yes && act_can_ask()) {
+	if (!values.yes && admin_can_ask()) {
 		json_t *status;
-		r = api_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
+		r = http_client_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
 		if (r > 0)
 			return r;
 		uint64_t held = field_u64(status, "held");
 		json_decref(status);
 		if (held > 0 &&
-		    !act_confirm(command, false, "Stop %" PRIu64 " holder%s? The queue stays.",
-				 held, held == 1 ? "" : "s"))
+		    !admin_confirm(command, false, "Stop %" PRIu64 " holder%s? The queue stays.",
+				   held, held == 1 ? "" : "s"))
 			return EX_NOPERM;
 	}
-	return act_post(command, "/v1/gpu/reset", values.reason, &words, values.json);
+	return admin_post(command, "/v1/gpu/reset", values.reason, &words, values.json);
 }
 
 const struct command command_reset = {

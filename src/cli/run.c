@@ -14,15 +14,15 @@
 #include <unistd.h>
 
 #include "baton/baton.h"
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 #include "cli/job.h"
 #include "cli/reach.h"
 #include "cli/run_env.h"
 #include "cli/run_inside.h"
+#include "cli/run_progress.h"
 #include "cli/run_refuse.h"
 #include "cli/run_sender.h"
-#include "cli/run_show.h"
 #include "cli/units.h"
 
 enum {
@@ -55,7 +55,7 @@ struct values {
 struct run {
 	const struct command *command;
 	const struct values *values;
-	struct run_show show;
+	struct run_progress show;
 	struct job job;
 	struct baton *baton;
 	struct baton_claim *claim;
@@ -203,17 +203,18 @@ static void on_queued(struct baton_claim *claim, const struct baton_place *place
 	struct run *run = ctx;
 	(void)claim;
 	if (run->phase == RUN_WAITING)
-		run_show_place(&run->show, place);
+		run_progress_place(&run->show, place);
 }
 
 static void say_started(struct run *run, const struct baton_lease *lease)
 {
 	char waited[UNITS_BYTES];
-	run_show_say(&run->show, false,
-		     "holding %s, lease %" PRIu64 ", after %s; %s is process %ld (baton status)",
-		     getenv("BATON_GPU"), baton_lease_id(lease),
-		     units_duration(waited, (double)(now_ms() - run->asked_ms) / 1000),
-		     run->argv[0], (long)run->job.child.pid);
+	run_progress_say(&run->show, false,
+			 "holding %s, lease %" PRIu64
+			 ", after %s; %s is process %ld (baton status)",
+			 getenv("BATON_GPU"), baton_lease_id(lease),
+			 units_duration(waited, (double)(now_ms() - run->asked_ms) / 1000),
+			 run->argv[0], (long)run->job.child.pid);
 }
 
 static const char *cgroup_path(const struct run *run)
@@ -239,7 +240,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 {
 	struct run *run = ctx;
 	(void)claim;
-	run_show_clear(&run->show);
+	run_progress_clear(&run->show);
 	run_env_set(lease, &run->show);
 	run->taken = run->revoked = run->end_noted = false;
 	int error = start_command(run);
@@ -250,7 +251,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		return;
 	}
 	run->started = false;
-	run_show_say(&run->show, true, "run: %s: %s", run->argv[0], strerror(error));
+	run_progress_say(&run->show, true, "run: %s: %s", run->argv[0], strerror(error));
 	run->status = error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 	run->phase = RUN_DONE;
 }
@@ -265,11 +266,11 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : own_grace_ms(run);
 	run->taken = !run->job.child.ended;
 	if (yield->grace_ms >= 0)
-		run_show_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
-			     units_duration(left, (double)yield->grace_ms / 1000), yield->reason,
-			     *yield->for_whom ? " for " : "", yield->for_whom);
+		run_progress_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
+				 units_duration(left, (double)yield->grace_ms / 1000),
+				 yield->reason, *yield->for_whom ? " for " : "", yield->for_whom);
 	else /* found out by a resume */
-		run_show_say(&run->show, false, "was asked to give the GPU back");
+		run_progress_say(&run->show, false, "was asked to give the GPU back");
 	if (!run->values->on_yield) {
 		stop_command(run, grace_ms);
 		return;
@@ -304,8 +305,8 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	run->revoked = true;
 	if (run->phase == RUN_RUNNING) {
 		run->taken = !run->job.child.ended;
-		run_show_say(&run->show, true, "run: the lease is over (%s); stopping %s", reason,
-			     run->argv[0]);
+		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s",
+				 reason, run->argv[0]);
 		stop_command(run, grace_ms);
 	} else if (run->phase == RUN_STOPPING) {
 		if (run->values->on_yield)
@@ -320,7 +321,8 @@ static void name_holder(char *ret_words, size_t size)
 {
 	json_t *status;
 	char error[512];
-	if (api_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) < 0)
+	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
+	    0)
 		return;
 	const char *owner = field_text(status, "owner", NULL);
 	if (owner)
@@ -343,8 +345,8 @@ static void say_no_lease(struct run *run, int code)
 		words = "";
 	if (code == BATON_E_BUSY)
 		name_holder(holder, sizeof(holder));
-	run_show_say(&run->show, true, "run: no lease for %s: %s%s%s%s", run->argv[0], words,
-		     more && *words ? " " : "", more ? detail : "", holder);
+	run_progress_say(&run->show, true, "run: no lease for %s: %s%s%s%s", run->argv[0], words,
+			 more && *words ? " " : "", more ? detail : "", holder);
 }
 
 static void on_ended(struct baton_claim *claim, int code, const char *reason, void *ctx)
@@ -368,9 +370,9 @@ static void on_link(struct baton *baton, enum baton_link link, void *ctx)
 	struct run *run = ctx;
 	(void)baton;
 	if (link == BATON_LINK_DOWN)
-		run_show_say(&run->show, false, "the broker is away; trying to reach it again");
+		run_progress_say(&run->show, false, "the broker is away; trying to reach it again");
 	else if (link == BATON_LINK_UP)
-		run_show_say(&run->show, false, "the broker is back; nothing was lost");
+		run_progress_say(&run->show, false, "the broker is back; nothing was lost");
 }
 
 /* ---- signals ---- */
@@ -416,7 +418,7 @@ static void while_waiting(struct run *run, int signo)
 	if (signo == SIGTSTP) {
 		stop_ourselves();
 	} else if (is_ending(signo)) {
-		run_show_clear(&run->show);
+		run_progress_clear(&run->show);
 		baton_cancel(run->claim);
 		run->die_of = signo;
 		run->phase = RUN_DONE;
@@ -428,8 +430,8 @@ static void taken_by_broker(struct run *run)
 	if (run->phase != RUN_RUNNING)
 		return;
 	run->taken = !run->job.child.ended;
-	run_show_say(&run->show, true, "run: the broker takes the lease back; stopping %s",
-		     run->argv[0]);
+	run_progress_say(&run->show, true, "run: the broker takes the lease back; stopping %s",
+			 run->argv[0]);
 	stop_command(run, own_grace_ms(run));
 }
 
@@ -546,18 +548,19 @@ static void round_over(struct run *run)
 	run->revoked = false;
 	run->phase = RUN_DONE;
 	if (child->status_unknown)
-		run_show_say(&run->show, true, "run: %s has ended; nobody knows its status",
-			     run->argv[0]);
+		run_progress_say(&run->show, true, "run: %s has ended; nobody knows its status",
+				 run->argv[0]);
 	if (!run->taken)
 		return;
 	if (!run->values->requeue || run->told_signal) {
-		run_show_say(&run->show, true,
-			     "run: %s had to give the GPU back before it was done%s", run->argv[0],
-			     run->values->requeue ? "" : " (--requeue would start it again)");
+		run_progress_say(&run->show, true,
+				 "run: %s had to give the GPU back before it was done%s",
+				 run->argv[0],
+				 run->values->requeue ? "" : " (--requeue would start it again)");
 		return;
 	}
 
-	run_show_say(&run->show, false, "%s gave way; it will be started again", run->argv[0]);
+	run_progress_say(&run->show, false, "%s gave way; it will be started again", run->argv[0]);
 	run->phase = RUN_WAITING;
 	run->asked_ms = now_ms();
 	if (revoked || baton_release(run->claim, true) < 0)
@@ -573,8 +576,9 @@ static void note_end(struct run *run)
 	if (run->phase != RUN_RUNNING || job_gone(&run->job))
 		return;
 	if (left > 0)
-		run_show_say(&run->show, false, "%s has ended and left %zu process%s; stopping %s",
-			     run->argv[0], left, left == 1 ? "" : "es", left == 1 ? "it" : "them");
+		run_progress_say(&run->show, false,
+				 "%s has ended and left %zu process%s; stopping %s", run->argv[0],
+				 left, left == 1 ? "" : "es", left == 1 ? "it" : "them");
 	stop_command(run, own_grace_ms(run));
 }
 
@@ -648,7 +652,7 @@ static int connect_broker(struct run *run)
 	if (r == BATON_E_FORBIDDEN || r == BATON_E_UNAUTHORIZED)
 		return run_refuse_user(run->command, run->argv[0]);
 	if (r == BATON_E_UNREACHABLE) {
-		char words[API_ERROR_BYTES];
+		char words[HTTP_CLIENT_ERROR_BYTES];
 		reach_words(words, sizeof(words));
 		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
 				run->argv[0], words);
@@ -685,7 +689,7 @@ static int hold_and_run(struct run *run)
 		loop(run);
 		r = final_status(run);
 	}
-	run_show_clear(&run->show);
+	run_progress_clear(&run->show);
 	job_finish(&run->job);
 	close(run->signal_fd);
 	return r;
@@ -728,8 +732,8 @@ static int run_under_outer(struct run *run)
 	uint64_t lease;
 	if (!run_inside(&need, &lease))
 		return -1;
-	run_show_say(&run->show, false, "inside lease %" PRIu64 ", which has room for %s", lease,
-		     run->argv[0]);
+	run_progress_say(&run->show, false, "inside lease %" PRIu64 ", which has room for %s",
+			 lease, run->argv[0]);
 	execvp(run->argv[0], run->argv);
 	return cli_fail(run->command, errno == ENOENT ? NOT_FOUND : NOT_EXECUTABLE, "%s: %s",
 			run->argv[0], strerror(errno));
@@ -739,10 +743,10 @@ static void note_grace(struct run *run)
 {
 	char grace[UNITS_BYTES];
 	if (run->values->grace_ms > GRACE_MS_USUAL_MAX)
-		run_show_say(&run->show, false,
-			     "--grace %s is more than the 20s that a broker gives unless its "
-			     "grace_max_s says otherwise",
-			     units_duration(grace, (double)run->values->grace_ms / 1000));
+		run_progress_say(&run->show, false,
+				 "--grace %s is more than the 20s that a broker gives unless its "
+				 "grace_max_s says otherwise",
+				 units_duration(grace, (double)run->values->grace_ms / 1000));
 }
 
 static int run_run(const struct cli *cli, const struct command *command, int argc, char **argv)
@@ -756,7 +760,7 @@ static int run_run(const struct cli *cli, const struct command *command, int arg
 	struct run run = {.command = command, .values = &values, .argv = argv + 1};
 	const char *parent = getenv("BATON_LEASE");
 	run.parent = parent ? strtoull(parent, NULL, 10) : 0;
-	run_show_init(&run.show, values.quiet);
+	run_progress_init(&run.show, values.quiet);
 	run_env_init();
 	r = check_command(&run);
 	if (r < 0)

@@ -77,19 +77,20 @@ static bool set_uuids(const struct baton_lease *lease)
 }
 
 /* Of a single GPU that is the first nobody is in doubt, unless its program was told otherwise. */
-static void warn_of_order(const struct baton_lease *lease, struct run_show *show)
+static void warn_of_order(const struct baton_lease *lease, struct run_progress *show)
 {
 	bool is_first = baton_lease_gpu_count(lease) == 1 && baton_lease_gpu_index(lease, 0) == 0;
 	if (warned || (is_first && !had_cuda))
 		return;
 	warned = true;
-	run_show_say(show, true,
-		     "the broker knows no UUID of %s: CUDA_VISIBLE_DEVICES=%s is its place in the "
-		     "configuration; give `uuid` there if that is not the driver's order",
-		     getenv("BATON_GPU"), getenv("CUDA_VISIBLE_DEVICES"));
+	run_progress_say(
+		show, true,
+		"the broker knows no UUID of %s: CUDA_VISIBLE_DEVICES=%s is its place in the "
+		"configuration; give `uuid` there if that is not the driver's order",
+		getenv("BATON_GPU"), getenv("CUDA_VISIBLE_DEVICES"));
 }
 
-void run_env_set(const struct baton_lease *lease, struct run_show *show)
+void run_env_set(const struct baton_lease *lease, struct run_progress *show)
 {
 	set_number("BATON_LEASE", baton_lease_id(lease));
 	set_number("BATON_FENCE", baton_lease_fence(lease));

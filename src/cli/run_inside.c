@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024, LIST_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1) };
 
@@ -127,7 +127,8 @@ bool run_inside(const struct inside_need *need, uint64_t *ret_lease)
 	char error[512];
 	if (number_of("BATON_LEASE") == 0 || !getenv("BATON_RUN"))
 		return false;
-	if (api_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) < 0)
+	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
+	    0)
 		return false;
 	const json_t *lease = find_lease(status);
 	bool inside = lease && fits(status, lease, need);

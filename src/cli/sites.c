@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "cli/api.h"
 #include "cli/field.h"
-#include "cli/sheet.h"
+#include "cli/http_client.h"
+#include "cli/text_table.h"
 #include "cli/units.h"
 
 struct values {
@@ -80,7 +80,7 @@ static int act(const struct command *command, const char *verb, const char *word
 	const char *key = revoke ? "site" : "ask";
 	char path[64];
 	json_t *answer;
-	int r = api_call(command, "GET", "/v1/sites", NULL, &answer);
+	int r = http_client_call(command, "GET", "/v1/sites", NULL, &answer);
 	if (r > 0)
 		return r;
 	uint64_t id = find(json_object_get(answer, revoke ? "sites" : "asking"), key, word);
@@ -89,7 +89,7 @@ static int act(const struct command *command, const char *verb, const char *word
 		return cli_fail(command, EX_NOINPUT, "no site '%.80s' %s; see: baton sites", word,
 				revoke ? "is allowed" : "asks");
 	snprintf(path, sizeof(path), "/v1/sites/%" PRIu64 "/%s", id, verb);
-	r = api_call(command, "POST", path, "{}", &answer);
+	r = http_client_call(command, "POST", path, "{}", &answer);
 	if (r > 0)
 		return r;
 	if (json)
@@ -117,7 +117,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	if (argc > 1)
 		return cli_fail(command, EX_USAGE,
 				"expected allow, refuse or revoke, and a number or an origin");
-	r = api_call(command, "GET", "/v1/sites", NULL, &answer);
+	r = http_client_call(command, "GET", "/v1/sites", NULL, &answer);
 	if (r > 0)
 		return r;
 	if (values.json)

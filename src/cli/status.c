@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#include "cli/api.h"
+#include "cli/http_client.h"
 #include "cli/status_view.h"
 #include "cli/watch.h"
 
@@ -32,7 +32,7 @@ static void print_json(const json_t *value)
 /* Everything of one name or number: it may hold and wait at once. */
 static int show_one(const struct command *command, const json_t *status, const char *who, bool json)
 {
-	struct sheet sheet = {.columns = sheet_columns(stdout)};
+	struct text_table sheet = {.columns = text_table_columns(stdout)};
 	json_t *rows = json_array();
 	if (!rows)
 		abort();
@@ -49,8 +49,8 @@ static int show_one(const struct command *command, const json_t *status, const c
 	if (json)
 		print_json(rows);
 	else
-		sheet_print(&sheet, stdout, sheet_color(stdout));
-	sheet_finish(&sheet);
+		text_table_print(&sheet, stdout, text_table_color(stdout));
+	text_table_finish(&sheet);
 	json_decref(rows);
 	return 0;
 }
@@ -67,7 +67,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 				argv[1]);
 	if (values.watch)
 		return watch_status(command, values.json);
-	r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
 	if (argc > 1) {
@@ -75,10 +75,10 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	} else if (values.json) {
 		print_json(status);
 	} else {
-		struct sheet sheet = {.columns = sheet_columns(stdout)};
+		struct text_table sheet = {.columns = text_table_columns(stdout)};
 		status_view(status, &sheet);
-		sheet_print(&sheet, stdout, sheet_color(stdout));
-		sheet_finish(&sheet);
+		text_table_print(&sheet, stdout, text_table_color(stdout));
+		text_table_finish(&sheet);
 	}
 	json_decref(status);
 	return r;

@@ -8,25 +8,27 @@
 #include "cli/status_view.h"
 #include "cli/units.h"
 
-__attribute__((format(printf, 3, 4))) static void add_line(struct sheet *sheet, const char *title,
-							   const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+add_line(struct text_table *sheet, const char *title, const char *format, ...)
 {
 	char words[512];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
-	sheet_add(sheet, "  %-10s %s", title, words);
+	text_table_add(sheet, "  %-10s %s", title, words);
 }
 
-static void add_text(struct sheet *sheet, const json_t *row, const char *key, const char *title)
+static void add_text(struct text_table *sheet, const json_t *row, const char *key,
+		     const char *title)
 {
 	const char *text = field_text(row, key, NULL);
 	if (text)
 		add_line(sheet, title, "%s", text);
 }
 
-static void add_time(struct sheet *sheet, const json_t *row, const char *key, const char *title)
+static void add_time(struct text_table *sheet, const json_t *row, const char *key,
+		     const char *title)
 {
 	char text[UNITS_BYTES];
 	double seconds = field_number(row, key, -1);
@@ -34,7 +36,7 @@ static void add_time(struct sheet *sheet, const json_t *row, const char *key, co
 		add_line(sheet, title, "%s", units_duration(text, seconds));
 }
 
-static void add_need(struct sheet *sheet, const json_t *row)
+static void add_need(struct text_table *sheet, const json_t *row)
 {
 	char mb[UNITS_BYTES];
 	double vram = field_number(row, "vram_mb", 0);
@@ -44,7 +46,7 @@ static void add_need(struct sheet *sheet, const json_t *row)
 		 gpus > 1 ? " on each of several GPUs" : "");
 }
 
-static void add_gpus(struct sheet *sheet, const json_t *row)
+static void add_gpus(struct text_table *sheet, const json_t *row)
 {
 	size_t i;
 	json_t *gpu;
@@ -53,7 +55,7 @@ static void add_gpus(struct sheet *sheet, const json_t *row)
 			 field_text(gpu, "uuid", NULL) ? ", " : "", field_text(gpu, "uuid", ""));
 }
 
-static void add_yield(struct sheet *sheet, const json_t *row)
+static void add_yield(struct text_table *sheet, const json_t *row)
 {
 	char left[UNITS_BYTES];
 	const json_t *yield = json_object_get(row, "yield");
@@ -73,7 +75,7 @@ static void add_yield(struct sheet *sheet, const json_t *row)
 	}
 }
 
-static void add_client(struct sheet *sheet, const json_t *row)
+static void add_client(struct text_table *sheet, const json_t *row)
 {
 	static const struct {
 		const char *binding, *words;
@@ -98,14 +100,15 @@ static void add_client(struct sheet *sheet, const json_t *row)
 	add_time(sheet, row, "detached_left_s", "comes back within");
 }
 
-void status_detail(const json_t *row, struct sheet *sheet)
+void status_detail(const json_t *row, struct text_table *sheet)
 {
 	if (sheet->count > 0)
-		sheet_add(sheet, "%s", "");
-	sheet_add(sheet, "%c%s%c  %s %" PRIu64 ", %s, %s", STYLE_BOLD, field_text(row, "id", "?"),
-		  STYLE_PLAIN, json_object_get(row, "position") ? "claim" : "lease",
-		  field_u64(row, "lease"), field_text(row, "class", "?"),
-		  field_text(row, "state", "?"));
+		text_table_add(sheet, "%s", "");
+	text_table_add(sheet, "%c%s%c  %s %" PRIu64 ", %s, %s", STYLE_BOLD,
+		       field_text(row, "id", "?"), STYLE_PLAIN,
+		       json_object_get(row, "position") ? "claim" : "lease",
+		       field_u64(row, "lease"), field_text(row, "class", "?"),
+		       field_text(row, "state", "?"));
 	add_text(sheet, row, "label", "label");
 	add_gpus(sheet, row);
 	add_need(sheet, row);

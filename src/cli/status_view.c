@@ -10,7 +10,7 @@
 #include "cli/units.h"
 
 /* What stands against all grants, but for what has a line of its own. */
-static void view_grants(const json_t *status, struct sheet *sheet)
+static void view_grants(const json_t *status, struct text_table *sheet)
 {
 	const json_t *grants = json_object_get(status, "grants");
 	const char *reason = field_text(grants, "reason", ""),
@@ -20,33 +20,34 @@ static void view_grants(const json_t *status, struct sheet *sheet)
 	if (strcmp(reason, "in_doubt") != 0 && strcmp(reason, "journal") != 0)
 		return;
 	if (left_s >= 0)
-		sheet_add(sheet,
-			  "%cnothing is granted for another %s: %s, and who held before may still "
-			  "use a GPU",
-			  STYLE_WARN, units_duration(left, left_s), detail);
+		text_table_add(
+			sheet,
+			"%cnothing is granted for another %s: %s, and who held before may still "
+			"use a GPU",
+			STYLE_WARN, units_duration(left, left_s), detail);
 	else
-		sheet_add(sheet, "%cthe journal cannot be written: nothing is granted%s%s",
-			  STYLE_BAD, detail[0] ? "; " : "", detail);
+		text_table_add(sheet, "%cthe journal cannot be written: nothing is granted%s%s",
+			       STYLE_BAD, detail[0] ? "; " : "", detail);
 }
 
-static void view_head(const json_t *status, struct sheet *sheet)
+static void view_head(const json_t *status, struct text_table *sheet)
 {
 	char uptime[UNITS_BYTES];
-	sheet_add(sheet,
-		  "%cbaton %s%c  up %s  epoch %" PRIu64 "  held %" PRIu64 "  waiting %" PRIu64,
-		  STYLE_BOLD, field_text(status, "version", "?"), STYLE_PLAIN,
-		  units_duration(uptime, field_number(status, "uptime_s", -1)),
-		  field_u64(status, "epoch"), field_u64(status, "held"),
-		  field_u64(status, "queue_depth"));
+	text_table_add(sheet,
+		       "%cbaton %s%c  up %s  epoch %" PRIu64 "  held %" PRIu64 "  waiting %" PRIu64,
+		       STYLE_BOLD, field_text(status, "version", "?"), STYLE_PLAIN,
+		       units_duration(uptime, field_number(status, "uptime_s", -1)),
+		       field_u64(status, "epoch"), field_u64(status, "held"),
+		       field_u64(status, "queue_depth"));
 	if (field_true(status, "paused"))
-		sheet_add(sheet, "%cpaused: nothing is granted. %s", STYLE_WARN,
-			  field_text(status, "paused_reason", ""));
+		text_table_add(sheet, "%cpaused: nothing is granted. %s", STYLE_WARN,
+			       field_text(status, "paused_reason", ""));
 	view_grants(status, sheet);
 	if (field_true(status, "draining"))
-		sheet_add(sheet, "%cthe broker is stopping", STYLE_WARN);
+		text_table_add(sheet, "%cthe broker is stopping", STYLE_WARN);
 }
 
-static void view_gpus(const json_t *status, struct sheet *sheet)
+static void view_gpus(const json_t *status, struct text_table *sheet)
 {
 	static const char *const titles[] = {"~GPU",  ">SLOTS", ">GRANTED",
 					     ">USED", ">TOTAL", "=STATE"};
@@ -78,7 +79,7 @@ static void view_gpus(const json_t *status, struct sheet *sheet)
 			table_cell(&table, used ? STYLE_PLAIN : STYLE_GOOD, "%s",
 				   used ? "in use" : "free");
 	}
-	sheet_add(sheet, "%s", "");
+	text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 
@@ -145,7 +146,7 @@ static void name_cell(struct table *table, const json_t *claim)
 		   label ? label : "", label ? ")" : "");
 }
 
-static void view_leases(const json_t *status, struct sheet *sheet)
+static void view_leases(const json_t *status, struct text_table *sheet)
 {
 	static const char *const titles[] = {">LEASE", "~HOLDER", "CLASS", "~GPU",
 					     ">VRAM",  ">HELD",   "=STATE"};
@@ -169,11 +170,11 @@ static void view_leases(const json_t *status, struct sheet *sheet)
 			   units_duration(text, field_number(lease, "held_s", -1)));
 		state_cell(&table, lease);
 	}
-	sheet_add(sheet, "%s", "");
+	text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 
-static void view_waiting(const json_t *status, struct sheet *sheet)
+static void view_waiting(const json_t *status, struct text_table *sheet)
 {
 	static const char *const titles[] = {">#",      ">CLAIM", "~WAITER",  "CLASS",
 					     ">WAITED", ">ETA",   ">9 OF 10", "=WHY"};
@@ -200,11 +201,11 @@ static void view_waiting(const json_t *status, struct sheet *sheet)
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   field_text(json_object_get(claim, "why"), "text", ""));
 	}
-	sheet_add(sheet, "%s", "");
+	text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 
-void status_view(const json_t *status, struct sheet *sheet)
+void status_view(const json_t *status, struct text_table *sheet)
 {
 	view_head(status, sheet);
 	view_gpus(status, sheet);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "cli/sheet.h"
+#include "cli/text_table.h"
 
 enum {
 	GAP = 2,
@@ -35,7 +35,7 @@ void table_column(struct table *table, const char *title)
 	table->titles[table->column_count++] = title + (kind != TABLE_WORD);
 }
 
-void table_cell(struct table *table, enum sheet_style style, const char *format, ...)
+void table_cell(struct table *table, enum text_table_style style, const char *format, ...)
 {
 	va_list args;
 	char *text, *cell;
@@ -68,9 +68,9 @@ static size_t row_width(const struct layout *layout)
 static void measure(const struct table *table, struct layout *layout)
 {
 	for (size_t i = 0; i < table->column_count; i++)
-		layout->widths[i] = sheet_width(table->titles[i]);
+		layout->widths[i] = text_table_width(table->titles[i]);
 	for (size_t i = 0; i < table->cell_count; i++) {
-		size_t width = sheet_width(table->cells[i]);
+		size_t width = text_table_width(table->cells[i]);
 		size_t *column = &layout->widths[i % table->column_count];
 		*column = width > *column ? width : *column;
 	}
@@ -129,7 +129,7 @@ static void lay_out(const struct table *table, size_t columns, struct layout *la
 /* ---- the lines ---- */
 
 static void add_row(const struct table *table, const struct layout *layout,
-		    const char *const *cells, enum sheet_style style, struct sheet *sheet)
+		    const char *const *cells, enum text_table_style style, struct text_table *sheet)
 {
 	struct buf line = {0};
 	size_t last = layout->shown - 1, text_from = 0;
@@ -137,8 +137,9 @@ static void add_row(const struct table *table, const struct layout *layout,
 	for (size_t i = 0; i < layout->shown; i++) {
 		bool is_text = table->kinds[i] == TABLE_TEXT;
 		bool right = table->kinds[i] == TABLE_NUMBER;
-		char *text = is_text ? strdup(cells[i]) : sheet_cut(cells[i], layout->widths[i]);
-		size_t own = sheet_width(text);
+		char *text =
+			is_text ? strdup(cells[i]) : text_table_cut(cells[i], layout->widths[i]);
+		size_t own = text_table_width(text);
 		int padding = own < layout->widths[i] ? (int)(layout->widths[i] - own) : 0;
 		int behind = i == last ? 0 : right ? GAP : padding + GAP;
 		buf_printf(&line, "%*s%s%*s", right ? padding : 0, "", text, behind, "");
@@ -146,22 +147,23 @@ static void add_row(const struct table *table, const struct layout *layout,
 		free(text);
 	}
 	buf_append(&line, "", 1);
-	sheet_add_wrapped(sheet, buf_data(&line), text_from ? layout->columns : 0, text_from);
+	text_table_add_wrapped(sheet, buf_data(&line), text_from ? layout->columns : 0, text_from);
 	buf_finish(&line);
 }
 
 /* The columns that have no room, as "TITLE value". */
 static void add_below(const struct table *table, const struct layout *layout,
-		      const char *const *cells, struct sheet *sheet)
+		      const char *const *cells, struct text_table *sheet)
 {
 	struct buf line = {0};
 	size_t used = 0;
 	for (size_t i = layout->shown; i < table->column_count; i++) {
-		size_t own = sheet_width(table->titles[i]) + 1 + sheet_width(cells[i]);
+		size_t own = text_table_width(table->titles[i]) + 1 + text_table_width(cells[i]);
 		if (used > 0 && (table->kinds[i] == TABLE_TEXT ||
 				 BELOW_INDENT + used + GAP + own > layout->columns)) {
 			buf_append(&line, "", 1);
-			sheet_add_wrapped(sheet, buf_data(&line), layout->columns, BELOW_INDENT);
+			text_table_add_wrapped(sheet, buf_data(&line), layout->columns,
+					       BELOW_INDENT);
 			buf_clear(&line, SIZE_MAX);
 			used = 0;
 		}
@@ -170,11 +172,11 @@ static void add_below(const struct table *table, const struct layout *layout,
 		used += own + (used ? GAP : 0);
 	}
 	buf_append(&line, "", 1);
-	sheet_add_wrapped(sheet, buf_data(&line), layout->columns, BELOW_INDENT);
+	text_table_add_wrapped(sheet, buf_data(&line), layout->columns, BELOW_INDENT);
 	buf_finish(&line);
 }
 
-void table_end(struct table *table, struct sheet *sheet)
+void table_end(struct table *table, struct text_table *sheet)
 {
 	struct layout layout;
 	lay_out(table, sheet->columns, &layout);

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "cli/act.h"
-#include "cli/api.h"
+#include "cli/admin.h"
 #include "cli/detach.h"
+#include "cli/http_client.h"
 #include "cli/open.h"
 
 enum { WAIT_MS = 30 * 1000, DOT_MS = 500, OTHER_MS = 3000 };
@@ -46,7 +46,7 @@ static int64_t now_ms(void)
 static int look(char *error, size_t error_size)
 {
 	json_t *health = NULL;
-	int r = api_try("GET", "/health", NULL, &health, error, error_size);
+	int r = http_client_try("GET", "/health", NULL, &health, error, error_size);
 	json_decref(health);
 	return r;
 }
@@ -75,7 +75,7 @@ static int await_ready(const struct detach *detach, int64_t wait_ms)
 /* It has ended without having been ready. Another may have been quicker: then that one is ours. */
 static int did_not_start(const struct command *command, const struct detach *detach)
 {
-	char words[512], error[API_ERROR_BYTES];
+	char words[512], error[HTTP_CLIENT_ERROR_BYTES];
 	int status = 0;
 	while (waitpid(detach->pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -112,7 +112,7 @@ static int start(const struct command *command, const struct values *values, int
 static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct values values = {.wait_ms = WAIT_MS};
-	char error[API_ERROR_BYTES];
+	char error[HTTP_CLIENT_ERROR_BYTES];
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
@@ -121,7 +121,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		return cli_fail(command, EX_OSERR, "%s", strerror(errno));
 	r = look(error, sizeof(error));
 	if (r < 0 && r != -ERR_UNREACHABLE)
-		return api_fail(command, r, error);
+		return http_client_fail(command, r, error);
 	if (r < 0)
 		r = start(command, &values, argc - 1, argv + 1);
 	else

@@ -1,7 +1,7 @@
 /* version: of this program, and of the broker if one answers. Never fails for want of a broker. */
 #include "baton/baton.h"
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 
 struct values {
 	bool json;
@@ -22,7 +22,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	if (api_try("GET", "/health", NULL, &health, error, sizeof(error)) < 0)
+	if (http_client_try("GET", "/health", NULL, &health, error, sizeof(error)) < 0)
 		health = NULL;
 	const char *broker = health ? field_text(health, "version", NULL) : NULL;
 	if (values.json) {

@@ -17,7 +17,7 @@
 #include <wchar.h>
 
 #include "base/err.h"
-#include "cli/api.h"
+#include "cli/http_client.h"
 #include "cli/status_view.h"
 
 enum {
@@ -28,11 +28,11 @@ enum {
 struct watch {
 	const struct command *command;
 	bool json, screen_on;
-	struct api_stream *events; /* NULL: not connected */
+	struct http_stream *events; /* NULL: not connected */
 	int signal_fd;
 	bool changed;
 	json_t *status; /* the last answer, or NULL */
-	struct sheet sheet;
+	struct text_table sheet;
 	size_t first_line;
 	char error[512];
 	int err; /* of the last question, negative enum err or 0 */
@@ -58,13 +58,13 @@ static void follow_events(struct watch *watch)
 {
 	char error[512];
 	if (!watch->events)
-		(void)api_stream_open("/v1/gpu/events", &watch->events, error, sizeof(error));
+		(void)http_stream_open("/v1/gpu/events", &watch->events, error, sizeof(error));
 }
 
 static void read_events(struct watch *watch)
 {
-	if (api_stream_read(watch->events, on_event_line, watch) <= 0) {
-		api_stream_close(watch->events);
+	if (http_stream_read(watch->events, on_event_line, watch) <= 0) {
+		http_stream_close(watch->events);
 		watch->events = NULL;
 		watch->changed = true;
 	}
@@ -73,11 +73,12 @@ static void read_events(struct watch *watch)
 /* What is known, fitted to the screen as it is now. */
 static void compose(struct watch *watch)
 {
-	sheet_finish(&watch->sheet);
-	watch->sheet.columns = watch->screen_on ? (size_t)COLS : sheet_columns(stdout);
+	text_table_finish(&watch->sheet);
+	watch->sheet.columns = watch->screen_on ? (size_t)COLS : text_table_columns(stdout);
 	if (watch->err < 0)
-		sheet_add(&watch->sheet, "%c%s%c  (trying again; below is what was last known)",
-			  STYLE_BAD, watch->error, STYLE_PLAIN);
+		text_table_add(&watch->sheet,
+			       "%c%s%c  (trying again; below is what was last known)", STYLE_BAD,
+			       watch->error, STYLE_PLAIN);
 	if (watch->status)
 		status_view(watch->status, &watch->sheet);
 }
@@ -87,8 +88,8 @@ static void ask(struct watch *watch)
 	json_t *status;
 	watch->changed = false;
 	follow_events(watch); /* first: what changes after the answer is not missed */
-	watch->err =
-		api_try("GET", "/v1/gpu/status", NULL, &status, watch->error, sizeof(watch->error));
+	watch->err = http_client_try("GET", "/v1/gpu/status", NULL, &status, watch->error,
+				     sizeof(watch->error));
 	if (watch->err == 0) {
 		json_decref(watch->status);
 		watch->status = status;
@@ -242,7 +243,7 @@ static bool print_status(struct watch *watch)
 			   JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
 		putchar('\n');
 	} else {
-		sheet_print(&watch->sheet, stdout, sheet_color(stdout));
+		text_table_print(&watch->sheet, stdout, text_table_color(stdout));
 		putchar('\n');
 	}
 	return fflush(stdout) == 0;
@@ -256,7 +257,7 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 	struct pollfd fds[] = {
 		{.fd = watch->signal_fd, .events = POLLIN},
 		{.fd = watch->screen_on ? STDIN_FILENO : -1, .events = POLLIN},
-		{.fd = watch->events ? api_stream_fd(watch->events) : -1, .events = POLLIN},
+		{.fd = watch->events ? http_stream_fd(watch->events) : -1, .events = POLLIN},
 	};
 	int64_t left = deadline_ms - now_ms();
 	if (poll(fds, 3, left > 0 ? (int)left : 0) < 0)
@@ -332,8 +333,8 @@ int watch_status(const struct command *command, bool json)
 	ask(&watch);
 	if (watch.err < 0) {
 		int err = watch.err;
-		sheet_finish(&watch.sheet);
-		return api_fail(command, err, watch.error);
+		text_table_finish(&watch.sheet);
+		return http_client_fail(command, err, watch.error);
 	}
 	watch.signal_fd = catch_signals(screen);
 	if (screen)
@@ -342,9 +343,9 @@ int watch_status(const struct command *command, bool json)
 	loop(&watch);
 	if (screen)
 		endwin();
-	api_stream_close(watch.events);
+	http_stream_close(watch.events);
 	close(watch.signal_fd);
 	json_decref(watch.status);
-	sheet_finish(&watch.sheet);
+	text_table_finish(&watch.sheet);
 	return 0;
 }

@@ -4,8 +4,8 @@
 #include <sysexits.h>
 #include <time.h>
 
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 #include "cli/status_view.h"
 #include "cli/units.h"
 
@@ -34,52 +34,56 @@ static bool clock_time(const char *time_text, char *ret_clock, size_t size)
 	return strftime(ret_clock, size, is_today ? "%H:%M:%S" : "%H:%M:%S on %Y-%m-%d", &here) > 0;
 }
 
-static void explain_guarantee(const json_t *waiter, struct sheet *sheet)
+static void explain_guarantee(const json_t *waiter, struct text_table *sheet)
 {
 	char clock[64];
 	const char *time_text = field_text(waiter, "guaranteed_by", NULL);
 	if (time_text && clock_time(time_text, clock, sizeof(clock)))
-		sheet_add(sheet,
-			  "  guarantee: guaranteed by %s, as long as the broker runs and nobody "
-			  "pauses it",
-			  clock);
+		text_table_add(
+			sheet,
+			"  guarantee: guaranteed by %s, as long as the broker runs and nobody "
+			"pauses it",
+			clock);
 	else
-		sheet_add(sheet, "  guarantee: none. %s", field_text(waiter, "bound_text", ""));
+		text_table_add(sheet, "  guarantee: none. %s",
+			       field_text(waiter, "bound_text", ""));
 }
 
-static void explain_waiter(const json_t *waiter, struct sheet *sheet)
+static void explain_waiter(const json_t *waiter, struct text_table *sheet)
 {
 	char waited[UNITS_BYTES];
-	sheet_add(sheet, "%c%s%c (claim %" PRIu64 ", %s) has waited %s.", STYLE_BOLD,
-		  field_text(waiter, "id", "?"), STYLE_PLAIN, field_u64(waiter, "lease"),
-		  field_text(waiter, "class", "?"),
-		  units_duration(waited, field_number(waiter, "waited_s", -1)));
-	sheet_add(sheet, "  %s", field_text(waiter, "sentence", "The broker does not say why."));
-	sheet_add(sheet, "  estimate:  %s",
-		  field_text(waiter, "estimate", "nothing is known yet of such waits"));
+	text_table_add(sheet, "%c%s%c (claim %" PRIu64 ", %s) has waited %s.", STYLE_BOLD,
+		       field_text(waiter, "id", "?"), STYLE_PLAIN, field_u64(waiter, "lease"),
+		       field_text(waiter, "class", "?"),
+		       units_duration(waited, field_number(waiter, "waited_s", -1)));
+	text_table_add(sheet, "  %s",
+		       field_text(waiter, "sentence", "The broker does not say why."));
+	text_table_add(sheet, "  estimate:  %s",
+		       field_text(waiter, "estimate", "nothing is known yet of such waits"));
 	explain_guarantee(waiter, sheet);
 	if (field_number(waiter, "timeout_in_s", -1) >= 0)
-		sheet_add(sheet, "  gives up in %s",
-			  units_duration(waited, field_number(waiter, "timeout_in_s", -1)));
+		text_table_add(sheet, "  gives up in %s",
+			       units_duration(waited, field_number(waiter, "timeout_in_s", -1)));
 }
 
-static void explain_holder(const json_t *lease, struct sheet *sheet)
+static void explain_holder(const json_t *lease, struct text_table *sheet)
 {
 	char held[UNITS_BYTES];
-	sheet_add(sheet, "%c%s%c (lease %" PRIu64 ", %s) does not wait: it holds %s since %s.",
-		  STYLE_BOLD, field_text(lease, "id", "?"), STYLE_PLAIN, field_u64(lease, "lease"),
-		  field_text(lease, "class", "?"), field_text(lease, "gpu", "a GPU"),
-		  units_duration(held, field_number(lease, "held_s", -1)));
+	text_table_add(sheet, "%c%s%c (lease %" PRIu64 ", %s) does not wait: it holds %s since %s.",
+		       STYLE_BOLD, field_text(lease, "id", "?"), STYLE_PLAIN,
+		       field_u64(lease, "lease"), field_text(lease, "class", "?"),
+		       field_text(lease, "gpu", "a GPU"),
+		       units_duration(held, field_number(lease, "held_s", -1)));
 }
 
-static void explain_all(const json_t *status, struct sheet *sheet)
+static void explain_all(const json_t *status, struct text_table *sheet)
 {
 	const json_t *waiting = json_object_get(status, "waiting");
 	size_t i;
 	json_t *waiter;
 	json_array_foreach(waiting, i, waiter) explain_waiter(waiter, sheet);
 	if (json_array_size(waiting) == 0)
-		sheet_add(sheet, "Nobody waits.");
+		text_table_add(sheet, "Nobody waits.");
 }
 
 static int print_json(const json_t *value)
@@ -91,7 +95,7 @@ static int print_json(const json_t *value)
 
 static int explain(const struct command *command, const json_t *status, const char *who, bool json)
 {
-	struct sheet sheet = {.columns = sheet_columns(stdout)};
+	struct text_table sheet = {.columns = text_table_columns(stdout)};
 	if (!who && json)
 		return print_json(json_object_get(status, "waiting"));
 	if (!who) {
@@ -109,8 +113,8 @@ static int explain(const struct command *command, const json_t *status, const ch
 		else
 			explain_holder(holder, &sheet);
 	}
-	sheet_print(&sheet, stdout, sheet_color(stdout));
-	sheet_finish(&sheet);
+	text_table_print(&sheet, stdout, text_table_color(stdout));
+	text_table_finish(&sheet);
 	return 0;
 }
 
@@ -121,7 +125,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	int r = cli_parse(cli, command, &argc, argv, &values);
 	if (r >= 0)
 		return r;
-	r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
 	r = explain(command, status, argc > 1 ? argv[1] : NULL, values.json);

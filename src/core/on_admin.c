@@ -5,7 +5,7 @@
 #include "core/handlers.h"
 #include "core/revoke.h"
 
-static const char *const act_words[] = {
+static const char *const admin_words[] = {
 	[ADMIN_YIELD] = "yield",
 	[ADMIN_REVOKE] = "revoke",
 	[ADMIN_CANCEL] = "cancel",
@@ -24,7 +24,7 @@ static void write_down(struct core *core, const struct event *event, enum record
 	record->admin.wall = core->wall;
 	record->admin.lease = event->admin.lease;
 	text_copy(record->admin.who, sizeof(record->admin.who), event->admin.who);
-	text_copy(record->admin.act, sizeof(record->admin.act), act_words[event->admin.act]);
+	text_copy(record->admin.act, sizeof(record->admin.act), admin_words[event->admin.act]);
 	text_copy(record->admin.reason, sizeof(record->admin.reason), event->admin.reason);
 }
 

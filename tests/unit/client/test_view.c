@@ -64,19 +64,19 @@ static json_t *load(const char *text)
 	return status;
 }
 
-static char *print(const struct sheet *sheet, bool color)
+static char *print(const struct text_table *sheet, bool color)
 {
 	char *text;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	sheet_print(sheet, out, color);
+	text_table_print(sheet, out, color);
 	fclose(out);
 	return text;
 }
 
 static void whole_status(void **state)
 {
-	struct sheet sheet = {0};
+	struct text_table sheet = {0};
 	json_t *status = load(status_text);
 	(void)state;
 	status_view(status, &sheet);
@@ -87,7 +87,7 @@ static void whole_status(void **state)
 	assert_null(strstr(colored, "\033[2J"));
 	free(plain);
 	free(colored);
-	sheet_finish(&sheet);
+	text_table_finish(&sheet);
 	json_decref(status);
 }
 
@@ -99,26 +99,26 @@ static void little_to_say(void **state)
 					      "{'gpus':[5],'leases':[[]],'waiting':[null]}"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
-		struct sheet sheet = {0};
+		struct text_table sheet = {0};
 		json_t *status = load(answers[i]);
 		status_view(status, &sheet);
 		char *plain = print(&sheet, false);
 		assert_non_null(strstr(plain, "baton ?"));
 		free(plain);
-		sheet_finish(&sheet);
+		text_table_finish(&sheet);
 		json_decref(status);
 	}
 }
 
 static char *shown(json_t *status, const char *who)
 {
-	struct sheet sheet = {0};
+	struct text_table sheet = {0};
 	json_t *rows = json_array(), *row;
 	size_t i;
 	status_rows_of(status, who, rows);
 	json_array_foreach(rows, i, row) status_detail(row, &sheet);
 	char *plain = print(&sheet, false);
-	sheet_finish(&sheet);
+	text_table_finish(&sheet);
 	json_decref(rows);
 	return plain;
 }
@@ -141,7 +141,7 @@ static void ends_by_force(void **state)
 		{"b", "killed, free in 9.0s at most", "the GPU is free in 9.0s at most"},
 		{"c", "held, unwatched", "cannot be watched: it runs in another pid namespace"},
 	};
-	struct sheet sheet = {0};
+	struct text_table sheet = {0};
 	json_t *status = load(text);
 	(void)state;
 	status_view(status, &sheet);
@@ -153,7 +153,7 @@ static void ends_by_force(void **state)
 		free(alone);
 	}
 	free(list);
-	sheet_finish(&sheet);
+	text_table_finish(&sheet);
 	json_decref(status);
 }
 
@@ -199,13 +199,13 @@ static void wide_names(void **state)
 	(void)state;
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		skip();
-	assert_int_equal(sheet_width("abc"), 3);
-	assert_int_equal(sheet_width("\xc3\xa9t\xc3\xa9"), 3);
-	assert_int_equal(sheet_width("\xe6\x97\xa5\xe6\x9c\xac"), 4);
-	assert_int_equal(sheet_width("\x02"
-				     "b\x01"),
+	assert_int_equal(text_table_width("abc"), 3);
+	assert_int_equal(text_table_width("\xc3\xa9t\xc3\xa9"), 3);
+	assert_int_equal(text_table_width("\xe6\x97\xa5\xe6\x9c\xac"), 4);
+	assert_int_equal(text_table_width("\x02"
+					  "b\x01"),
 			 1);
-	assert_int_equal(sheet_width("\xff"), 1);
+	assert_int_equal(text_table_width("\xff"), 1);
 }
 
 int main(void)

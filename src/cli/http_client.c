@@ -1,7 +1,7 @@
-/* api: a small blocking HTTP/1.1 client over the broker's Unix socket: one request per connection.
- * It follows no redirect and shows no token: the socket itself says who we are. Called by the
- * commands that ask or act; `run` speaks the session protocol through libbaton instead. */
-#include "cli/api.h"
+/* http_client: a small blocking HTTP/1.1 client over the broker's Unix socket: one request per
+ * connection. It follows no redirect and shows no token: the socket itself says who we are. Called
+ * by the commands that ask or act; `run` speaks the session protocol through libbaton instead. */
+#include "cli/http_client.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -294,13 +294,13 @@ static int ask(int64_t patience_ms, const char *method, const char *path, const 
 	return r;
 }
 
-int api_try(const char *method, const char *path, const char *body, json_t **ret_answer,
-	    char *error, size_t error_size)
+int http_client_try(const char *method, const char *path, const char *body, json_t **ret_answer,
+		    char *error, size_t error_size)
 {
 	return ask(0, method, path, body, ret_answer, error, error_size);
 }
 
-int api_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size)
+int http_client_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size)
 {
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
@@ -320,22 +320,22 @@ int api_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size)
 	return 0;
 }
 
-int api_fail(const struct command *command, int err, const char *error)
+int http_client_fail(const struct command *command, int err, const char *error)
 {
 	return cli_fail(command, err_exit_code(err), "%s", error);
 }
 
-int api_call(const struct command *command, const char *method, const char *path, const char *body,
-	     json_t **ret_answer)
+int http_client_call(const struct command *command, const char *method, const char *path,
+		     const char *body, json_t **ret_answer)
 {
-	char error[API_ERROR_BYTES];
+	char error[HTTP_CLIENT_ERROR_BYTES];
 	int r = ask(WHERE_RESTART_MS, method, path, body, ret_answer, error, sizeof(error));
-	return r < 0 ? api_fail(command, r, error) : 0;
+	return r < 0 ? http_client_fail(command, r, error) : 0;
 }
 
 /* ---- streams ---- */
 
-struct api_stream {
+struct http_stream {
 	int fd;
 	struct api_parser parser;
 	struct buf line;
@@ -345,7 +345,7 @@ struct api_stream {
 
 static void cut_lines(void *ctx, const char *bytes, size_t length)
 {
-	struct api_stream *stream = ctx;
+	struct http_stream *stream = ctx;
 	while (length > 0) {
 		const char *end = memchr(bytes, '\n', length);
 		size_t part = end ? (size_t)(end - bytes) : length;
@@ -362,7 +362,7 @@ static void cut_lines(void *ctx, const char *bytes, size_t length)
 	}
 }
 
-void api_stream_close(struct api_stream *stream)
+void http_stream_close(struct http_stream *stream)
 {
 	if (!stream)
 		return;
@@ -372,13 +372,13 @@ void api_stream_close(struct api_stream *stream)
 	free(stream);
 }
 
-int api_stream_fd(const struct api_stream *stream)
+int http_stream_fd(const struct http_stream *stream)
 {
 	return stream->fd;
 }
 
-int api_stream_read(struct api_stream *stream, void (*on_line)(void *ctx, const char *line),
-		    void *ctx)
+int http_stream_read(struct http_stream *stream, void (*on_line)(void *ctx, const char *line),
+		     void *ctx)
 {
 	char bytes[16 * 1024];
 	stream->on_line = on_line;
@@ -395,7 +395,7 @@ int api_stream_read(struct api_stream *stream, void (*on_line)(void *ctx, const 
 }
 
 /* Reads the head byte by byte, so that no line of the body is swallowed with it. */
-static int read_head(struct api_stream *stream)
+static int read_head(struct http_stream *stream)
 {
 	int64_t deadline_ms = now_ms() + SILENT_MS_MAX;
 	while (stream->parser.state == API_STATUS_LINE || stream->parser.state == API_HEADER) {
@@ -413,10 +413,10 @@ static int read_head(struct api_stream *stream)
 	return 0;
 }
 
-int api_stream_open(const char *path, struct api_stream **ret_stream, char *error,
-		    size_t error_size)
+int http_stream_open(const char *path, struct http_stream **ret_stream, char *error,
+		     size_t error_size)
 {
-	struct api_stream *stream = calloc(1, sizeof(*stream));
+	struct http_stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
 		return fail(error, error_size, -ERR_NO_MEMORY, "out of memory", NULL);
 	stream->fd = -1;
@@ -434,7 +434,7 @@ int api_stream_open(const char *path, struct api_stream **ret_stream, char *erro
 			r = error_of_answer(stream->parser.status, NULL, error, error_size);
 	}
 	if (r < 0) {
-		api_stream_close(stream);
+		http_stream_close(stream);
 		return r;
 	}
 	*ret_stream = stream;

@@ -1,4 +1,4 @@
-/* act: what an operator does to leases: one POST with a reason, and its answer in words. */
+/* admin: what an operator does to leases: one POST with a reason, and its answer in words. */
 #pragma once
 #include <jansson.h>
 #include <stdint.h>
@@ -7,30 +7,30 @@
 
 /* POSTs {reason}. Prints `done` with the number of claims touched, `nothing` (unless NULL) where
  * that is none, or the answer under json. */
-struct act_words {
+struct admin_words {
 	const char *done, *nothing;
 };
-int act_post(const struct command *command, const char *path, const char *reason,
-	     const struct act_words *words, bool json);
+int admin_post(const struct command *command, const char *path, const char *reason,
+	       const struct admin_words *words, bool json);
 
 /* The claim that `word` names: of those with room first, then of the waiters. Returns 0, or the
  * exit status after it printed what is wrong. */
-struct act_claim {
+struct admin_claim {
 	uint64_t id;
 	bool waits;
 };
-int act_find(const struct command *command, const char *word, struct act_claim *ret_claim);
+int admin_find(const struct command *command, const char *word, struct admin_claim *ret_claim);
 /* The same among rows of a status: 1 found, 0 none, else the exit status, printed: several have
  * this name. `what` they are: "waiters". */
-int act_find_among(const struct command *command, const json_t *rows, const char *word,
-		   const char *what, uint64_t *ret_id);
+int admin_find_among(const struct command *command, const json_t *rows, const char *word,
+		     const char *what, uint64_t *ret_id);
 /* Takes one waiter out of the queue, and says so. */
-int act_cancel(const struct command *command, uint64_t claim, const char *name, const char *reason,
-	       bool json);
+int admin_cancel(const struct command *command, uint64_t claim, const char *name,
+		 const char *reason, bool json);
 
 /* Whether there is somebody to be asked. Scripts are not: who writes one means what it says. */
-bool act_can_ask(void);
+bool admin_can_ask(void);
 /* Asks, unless `yes` or where nobody is there to be asked. False: the answer was no, and is said.
  */
-__attribute__((format(printf, 3, 4))) bool act_confirm(const struct command *command, bool yes,
-						       const char *format, ...);
+__attribute__((format(printf, 3, 4))) bool admin_confirm(const struct command *command, bool yes,
+							 const char *format, ...);

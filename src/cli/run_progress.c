@@ -1,5 +1,5 @@
-/* run_show: the words of `baton run` while it waits and holds. Called by run.c. */
-#include "cli/run_show.h"
+/* run_progress: the words of `baton run` while it waits and holds. Called by run.c. */
+#include "cli/run_progress.h"
 
 #include <poll.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/sheet.h"
+#include "cli/text_table.h"
 #include "cli/units.h"
 
 enum { PATIENCE_MS = 20 };
@@ -21,12 +21,12 @@ static bool is_taken(void)
 	return poll(&out, 1, PATIENCE_MS) > 0;
 }
 
-void run_show_init(struct run_show *show, bool quiet)
+void run_progress_init(struct run_progress *show, bool quiet)
 {
-	*show = (struct run_show){.quiet = quiet, .is_tty = isatty(STDERR_FILENO)};
+	*show = (struct run_progress){.quiet = quiet, .is_tty = isatty(STDERR_FILENO)};
 }
 
-void run_show_clear(struct run_show *show)
+void run_progress_clear(struct run_progress *show)
 {
 	if (show->line_open && is_taken())
 		fputs("\r\033[K", stderr);
@@ -34,18 +34,18 @@ void run_show_clear(struct run_show *show)
 	fflush(stderr);
 }
 
-static void write_over(struct run_show *show, const char *text)
+static void write_over(struct run_progress *show, const char *text)
 {
-	size_t columns = sheet_columns(stderr);
-	char *line =
-		sheet_cut(text, columns > 1 ? columns - 1 : 1); /* no second line would go away */
+	size_t columns = text_table_columns(stderr);
+	char *line = text_table_cut(text, columns > 1 ? columns - 1
+						      : 1); /* no second line would go away */
 	fprintf(stderr, "\r\033[K%s", line);
 	fflush(stderr);
 	free(line);
 	show->line_open = true;
 }
 
-void run_show_place(struct run_show *show, const struct baton_place *place)
+void run_progress_place(struct run_progress *show, const struct baton_place *place)
 {
 	const char *sentence = place->sentence && *place->sentence ? place->sentence : place->why;
 	char text[512];
@@ -66,11 +66,11 @@ void run_show_place(struct run_show *show, const struct baton_place *place)
 	fprintf(stderr, "baton: waiting. %s\n", sentence);
 }
 
-void run_show_say(struct run_show *show, bool always, const char *format, ...)
+void run_progress_say(struct run_progress *show, bool always, const char *format, ...)
 {
 	if (show->quiet && !always)
 		return;
-	run_show_clear(show);
+	run_progress_clear(show);
 	if (!is_taken())
 		return;
 	va_list args;

@@ -1,9 +1,9 @@
-/* keeper: the kernel kills only the direct child of a wrapper that dies (PR_SET_PDEATHSIG), and the
- * broker gives the GPU to the next one in that moment. What that child had started would go on
+/* watchdog: the kernel kills only the direct child of a wrapper that dies (PR_SET_PDEATHSIG), and
+ * the broker gives the GPU to the next one in that moment. What that child had started would go on
  * computing on a GPU that is not its own. So this process waits for the wrapper's end and then
  * kills whoever carries its mark in the environment it was started with or is in its cgroup. It
  * holds no other descriptor, so it keeps neither the session nor a pipe open. */
-#include "cli/keeper.h"
+#include "cli/watchdog.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -137,9 +137,9 @@ static _Noreturn void become_keeper(int fd, const char *mark, struct cgroup *cgr
 	keep(STDERR_FILENO + 1, mark, cgroup);
 }
 
-static int set_mark(struct keeper *keeper)
+static int set_mark(struct watchdog *keeper)
 {
-	unsigned char random[KEEPER_RANDOM_BYTES];
+	unsigned char random[WATCHDOG_RANDOM_BYTES];
 	char marks[MARKS_BYTES];
 	const char *before = getenv("BATON_RUN");
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
@@ -151,7 +151,7 @@ static int set_mark(struct keeper *keeper)
 	return setenv("BATON_RUN", marks, 1) < 0 ? errno : 0;
 }
 
-int keeper_start(struct keeper *keeper, const struct cgroup *cgroup)
+int watchdog_start(struct watchdog *keeper, const struct cgroup *cgroup)
 {
 	int fds[2];
 	struct cgroup own = *cgroup;
@@ -176,7 +176,7 @@ int keeper_start(struct keeper *keeper, const struct cgroup *cgroup)
 	return 0;
 }
 
-void keeper_dismiss(struct keeper *keeper)
+void watchdog_dismiss(struct watchdog *keeper)
 {
 	if (keeper->pid == 0)
 		return;
@@ -185,5 +185,5 @@ void keeper_dismiss(struct keeper *keeper)
 	close(keeper->fd);
 	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	*keeper = (struct keeper){.fd = -1};
+	*keeper = (struct watchdog){.fd = -1};
 }

@@ -1,6 +1,6 @@
-/* sheet: text in lines, for people, fitted to a terminal. It knows no JSON and no terminal library.
- * Called by status, why, events and the watch; tables are in table.c. */
-#include "cli/sheet.h"
+/* text_table: text in lines, for people, fitted to a terminal. It knows no JSON and no terminal
+ * library. Called by status, why, events and the watch; tables are in table.c. */
+#include "cli/text_table.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -28,32 +28,32 @@ static void *grow(void *array, size_t *capacity, size_t item_size)
 	return array;
 }
 
-static void add_line(struct sheet *sheet, char *line)
+static void add_line(struct text_table *sheet, char *line)
 {
 	if (sheet->count == sheet->capacity)
 		sheet->lines = grow(sheet->lines, &sheet->capacity, sizeof(*sheet->lines));
 	sheet->lines[sheet->count++] = line;
 }
 
-void sheet_add(struct sheet *sheet, const char *format, ...)
+void text_table_add(struct text_table *sheet, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
 	char *text = format_text(format, args);
 	va_end(args);
-	sheet_add_wrapped(sheet, text, sheet->columns, WRAP_INDENT);
+	text_table_add_wrapped(sheet, text, sheet->columns, WRAP_INDENT);
 	free(text);
 }
 
-void sheet_finish(struct sheet *sheet)
+void text_table_finish(struct text_table *sheet)
 {
 	for (size_t i = 0; i < sheet->count; i++)
 		free(sheet->lines[i]);
 	free(sheet->lines);
-	*sheet = (struct sheet){0};
+	*sheet = (struct text_table){0};
 }
 
-bool sheet_color(FILE *out)
+bool text_table_color(FILE *out)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 	if (no_color && *no_color)
@@ -75,7 +75,7 @@ static bool is_style(char c)
 	return c > 0 && c < STYLE_END;
 }
 
-size_t sheet_columns(FILE *out)
+size_t text_table_columns(FILE *out)
 {
 	struct winsize size;
 	if (!isatty(fileno(out)))
@@ -106,7 +106,7 @@ static void print_line(const char *line, FILE *out, bool color)
 	fputs(styled ? "\033[0m\n" : "\n", out);
 }
 
-void sheet_print(const struct sheet *sheet, FILE *out, bool color)
+void text_table_print(const struct text_table *sheet, FILE *out, bool color)
 {
 	for (size_t i = 0; i < sheet->count; i++)
 		print_line(sheet->lines[i], out, color);
@@ -132,7 +132,7 @@ static size_t first_width(const char *text, size_t *ret_bytes)
 	return columns < 0 ? 1 : (size_t)columns;
 }
 
-size_t sheet_width(const char *text)
+size_t text_table_width(const char *text)
 {
 	size_t width = 0, bytes;
 	for (; *text; text += bytes)
@@ -153,11 +153,11 @@ static size_t head_bytes(const char *text, size_t columns)
 	return used;
 }
 
-char *sheet_cut(const char *text, size_t columns)
+char *text_table_cut(const char *text, size_t columns)
 {
 	const char *more = MB_CUR_MAX > 1 ? "\u2026" : "~";
 	char *cut;
-	if (columns == 0 || sheet_width(text) <= columns)
+	if (columns == 0 || text_table_width(text) <= columns)
 		cut = strdup(text);
 	else if (asprintf(&cut, "%.*s%s", (int)head_bytes(text, columns - 1), text, more) < 0)
 		cut = NULL;
@@ -178,7 +178,8 @@ static size_t break_at(const char *text, size_t columns, size_t from)
 	return most;
 }
 
-void sheet_add_wrapped(struct sheet *sheet, const char *text, size_t columns, size_t indent)
+void text_table_add_wrapped(struct text_table *sheet, const char *text, size_t columns,
+			    size_t indent)
 {
 	char style = STYLE_PLAIN;
 	size_t from = indent;

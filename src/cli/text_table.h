@@ -1,4 +1,5 @@
-/* sheet: lines of styled text, aligned tables among them, printed to a file or drawn by the watch.
+/* text_table: lines of styled text, aligned tables among them, printed to a file or drawn by the
+ * watch.
  */
 #pragma once
 #include <stdbool.h>
@@ -7,7 +8,7 @@
 
 /* A style is one byte in the text, so a line is a plain string. 0x01 to 0x06 never come from
  * elsewhere: control bytes in words of others are replaced. */
-enum sheet_style {
+enum text_table_style {
 	STYLE_PLAIN = 1,
 	STYLE_BOLD,
 	STYLE_DIM,
@@ -17,28 +18,30 @@ enum sheet_style {
 	STYLE_END
 };
 
-struct sheet {
+struct text_table {
 	char **lines; /* owned */
 	size_t count, capacity;
 	size_t columns; /* what is added is fitted to them; 0: as wide as it is */
 };
 
-void sheet_finish(struct sheet *sheet);
+void text_table_finish(struct text_table *sheet);
 /* One line, with style bytes in it where wanted, wrapped at the sheet's width. Aborts when memory
  * is out. */
-__attribute__((format(printf, 2, 3))) void sheet_add(struct sheet *sheet, const char *format, ...);
-void sheet_print(const struct sheet *sheet, FILE *out, bool color);
+__attribute__((format(printf, 2, 3))) void text_table_add(struct text_table *sheet,
+							  const char *format, ...);
+void text_table_print(const struct text_table *sheet, FILE *out, bool color);
 /* The same for a text, at `columns` (0: not); the lines that follow are indented, and the first is
  * not broken before that column. */
-void sheet_add_wrapped(struct sheet *sheet, const char *text, size_t columns, size_t indent);
+void text_table_add_wrapped(struct text_table *sheet, const char *text, size_t columns,
+			    size_t indent);
 /* Columns of the terminal `out`; 0: it is none, and nothing is to be shortened. */
-size_t sheet_columns(FILE *out);
+size_t text_table_columns(FILE *out);
 /* Whether `out` is a terminal that wants colours (NO_COLOR, TERM=dumb). */
-bool sheet_color(FILE *out);
+bool text_table_color(FILE *out);
 /* Columns that text takes on a terminal, style bytes not counted. */
-size_t sheet_width(const char *text);
+size_t text_table_width(const char *text);
 /* The text, or as much of it as fits with an ellipsis; the caller frees it. */
-char *sheet_cut(const char *text, size_t columns);
+char *text_table_cut(const char *text, size_t columns);
 
 enum { TABLE_COLUMNS_MAX = 12 };
 
@@ -58,8 +61,8 @@ struct table {
 
 /* The kind of the column stands before its title. */
 void table_column(struct table *table, const char *title);
-__attribute__((format(printf, 3, 4))) void table_cell(struct table *table, enum sheet_style style,
-						      const char *format, ...);
+__attribute__((format(printf, 3, 4))) void
+table_cell(struct table *table, enum text_table_style style, const char *format, ...);
 /* Adds the rows to the sheet, aligned, under their titles, and empties the table. What has no room
  * in its row stands below it. */
-void table_end(struct table *table, struct sheet *sheet);
+void table_end(struct table *table, struct text_table *sheet);

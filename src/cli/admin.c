@@ -1,6 +1,6 @@
-/* act: the shared half of release, cancel, reset, force-release, pause, resume and down. The broker
- * writes who did it, from SO_PEERCRED, into its audit; the words come from here. */
-#include "cli/act.h"
+/* admin: the shared half of release, cancel, reset, force-release, pause, resume and down. The
+ * broker writes who did it, from SO_PEERCRED, into its audit; the words come from here. */
+#include "cli/admin.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -10,13 +10,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cli/api.h"
 #include "cli/field.h"
+#include "cli/http_client.h"
 #include "cli/status_view.h"
 
 enum { NUMBERS_SHOWN = 5 };
 
-static void print_done(const json_t *answer, const struct act_words *words)
+static void print_done(const json_t *answer, const struct admin_words *words)
 {
 	const json_t *count = json_object_get(answer, "count");
 	json_int_t touched = json_integer_value(count);
@@ -28,8 +28,8 @@ static void print_done(const json_t *answer, const struct act_words *words)
 		puts(words->done);
 }
 
-int act_post(const struct command *command, const char *path, const char *reason,
-	     const struct act_words *words, bool json)
+int admin_post(const struct command *command, const char *path, const char *reason,
+	       const struct admin_words *words, bool json)
 {
 	json_t *body = reason ? json_pack("{s:s}", "reason", reason) : json_object();
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -37,7 +37,7 @@ int act_post(const struct command *command, const char *path, const char *reason
 	if (!text)
 		return cli_fail(command, EX_DATAERR, "the reason is not valid UTF-8");
 	json_t *answer;
-	int r = api_call(command, "POST", path, text, &answer);
+	int r = http_client_call(command, "POST", path, text, &answer);
 	free(text);
 	if (r > 0)
 		return r;
@@ -72,8 +72,8 @@ static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers
 	return same;
 }
 
-int act_find_among(const struct command *command, const json_t *rows, const char *word,
-		   const char *what, uint64_t *ret_id)
+int admin_find_among(const struct command *command, const json_t *rows, const char *word,
+		     const char *what, uint64_t *ret_id)
 {
 	char numbers[NUMBERS_SHOWN * 24];
 	const json_t *found = status_find(rows, word);
@@ -88,19 +88,19 @@ int act_find_among(const struct command *command, const json_t *rows, const char
 	return 1;
 }
 
-int act_find(const struct command *command, const char *word, struct act_claim *ret_claim)
+int admin_find(const struct command *command, const char *word, struct admin_claim *ret_claim)
 {
 	json_t *status;
-	int r = api_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	int r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
 	ret_claim->waits = false;
-	r = act_find_among(command, json_object_get(status, "leases"), word, "leases",
-			   &ret_claim->id);
+	r = admin_find_among(command, json_object_get(status, "leases"), word, "leases",
+			     &ret_claim->id);
 	if (r == 0) {
 		ret_claim->waits = true;
-		r = act_find_among(command, json_object_get(status, "waiting"), word, "waiters",
-				   &ret_claim->id);
+		r = admin_find_among(command, json_object_get(status, "waiting"), word, "waiters",
+				     &ret_claim->id);
 	}
 	json_decref(status);
 	if (r == 0)
@@ -109,26 +109,26 @@ int act_find(const struct command *command, const char *word, struct act_claim *
 	return r == 1 ? 0 : r;
 }
 
-int act_cancel(const struct command *command, uint64_t claim, const char *name, const char *reason,
-	       bool json)
+int admin_cancel(const struct command *command, uint64_t claim, const char *name,
+		 const char *reason, bool json)
 {
 	char path[64], done[256];
 	snprintf(path, sizeof(path), "/v1/gpu/claims/%" PRIu64 "/cancel", claim);
 	snprintf(done, sizeof(done), "claim %" PRIu64 "%s%.140s%s is out of the queue", claim,
 		 name ? " (" : "", name ? name : "", name ? ")" : "");
-	return act_post(command, path, reason, &(struct act_words){.done = done}, json);
+	return admin_post(command, path, reason, &(struct admin_words){.done = done}, json);
 }
 
-bool act_can_ask(void)
+bool admin_can_ask(void)
 {
 	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
-bool act_confirm(const struct command *command, bool yes, const char *format, ...)
+bool admin_confirm(const struct command *command, bool yes, const char *format, ...)
 {
 	char line[16];
 	va_list args;
-	if (yes || !act_can_ask())
+	if (yes || !admin_can_ask())
 		return true;
 	va_start(args, format);
 	vfprintf(stderr, format, args);

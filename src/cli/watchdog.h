@@ -1,22 +1,22 @@
-/* keeper: a second process beside `baton run` that outlives it by a moment, to end what the command
- * started when the wrapper itself is killed. */
+/* watchdog: a second process beside `baton run` that outlives it by a moment, to end what the
+ * command started when the wrapper itself is killed. */
 #pragma once
 #include <sys/types.h>
 
 #include "cli/cgroup.h"
 
-enum { KEEPER_RANDOM_BYTES = 16 };
+enum { WATCHDOG_RANDOM_BYTES = 16 };
 
-struct keeper {
+struct watchdog {
 	pid_t pid; /* 0: none */
 	int fd;    /* our end of its pipe; -1: none */
 	/* Random digits: leases of two brokers may have one number, marks never. "": none yet. */
-	char mark[2 * KEEPER_RANDOM_BYTES + 1];
+	char mark[2 * WATCHDOG_RANDOM_BYTES + 1];
 };
 
 /* Starts it, and sets BATON_RUN, a mark that only what we start from here on inherits. It also ends
  * what is in the cgroup, and exits when nothing is left. One that was started before and has been
  * reaped is replaced by one that looks for the same mark. 0 or an errno. */
-int keeper_start(struct keeper *keeper, const struct cgroup *cgroup);
+int watchdog_start(struct watchdog *keeper, const struct cgroup *cgroup);
 /* All is over in good order: it goes without doing anything. */
-void keeper_dismiss(struct keeper *keeper);
+void watchdog_dismiss(struct watchdog *keeper);

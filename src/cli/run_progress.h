@@ -1,0 +1,19 @@
+/* run_progress: what `baton run` says on stderr: one line that is written over on a terminal, plain
+ * lines elsewhere, nothing when quiet. */
+#pragma once
+#include <stdbool.h>
+
+#include "baton/baton.h"
+
+struct run_progress {
+	bool quiet, is_tty, line_open;
+	char last[512];
+};
+
+void run_progress_init(struct run_progress *show, bool quiet);
+void run_progress_place(struct run_progress *show, const struct baton_place *place);
+/* A line of its own; errors (`always`) are said even when quiet. */
+__attribute__((format(printf, 3, 4))) void run_progress_say(struct run_progress *show, bool always,
+							    const char *format, ...);
+/* Takes an open line away. */
+void run_progress_clear(struct run_progress *show);
