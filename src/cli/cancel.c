@@ -9,32 +9,32 @@
 #include "cli/http_client.h"
 #include "cli/status_view.h"
 
-struct values {
+struct cancel_options {
 	bool all, json;
 	const char *reason;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.letter = 'a',
 	 .name = "all",
 	 .kind = OPTION_FLAG,
 	 .help = "every waiter of this name",
-	 .offset = offsetof(struct values, all),
+	 .offset = offsetof(struct cancel_options, all),
 	 .destructive = true},
 	{.name = "reason",
 	 .kind = OPTION_TEXT,
 	 .argument = "WORDS",
 	 .help = "told to the waiter and kept in the audit",
-	 .offset = offsetof(struct values, reason)},
+	 .offset = offsetof(struct cancel_options, reason)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the broker's answer, one for each",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct cancel_options, json)},
 };
 
 /* Each of this name, whatever becomes of the one before. */
 static int cancel_all(const struct command *command, const json_t *waiting, const char *name,
-		      const struct values *values)
+		      const struct cancel_options *options)
 {
 	int worst = 0;
 	size_t i;
@@ -43,24 +43,24 @@ static int cancel_all(const struct command *command, const json_t *waiting, cons
 	{
 		if (strcmp(field_text(row, "id", ""), name) != 0)
 			continue;
-		int r = admin_cancel(command, field_u64(row, "lease"), name, values->reason,
-				     values->json);
+		int r = admin_cancel(command, field_u64(row, "lease"), name, options->reason,
+				     options->json);
 		worst = r > worst ? r : worst;
 	}
 	return worst;
 }
 
 static int cancel(const struct command *command, const json_t *status, const char *word,
-		  const struct values *values)
+		  const struct cancel_options *options)
 {
 	const json_t *waiting = json_object_get(status, "waiting");
 	const json_t *found = status_find(waiting, word);
 	uint64_t id;
-	if (found && values->all && strcmp(field_text(found, "id", ""), word) == 0)
-		return cancel_all(command, waiting, word, values);
+	if (found && options->all && strcmp(field_text(found, "id", ""), word) == 0)
+		return cancel_all(command, waiting, word, options);
 	int r = admin_find_among(command, waiting, word, "waiters", &id);
 	if (r == 1)
-		return admin_cancel(command, id, NULL, values->reason, values->json);
+		return admin_cancel(command, id, NULL, options->reason, options->json);
 	if (r == 0 && status_find(json_object_get(status, "leases"), word))
 		return cli_fail(command, EX_DATAERR,
 				"'%.80s' does not wait, it holds; to take it: baton release %.80s",
@@ -71,17 +71,17 @@ static int cancel(const struct command *command, const json_t *status, const cha
 	return r;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_cancel(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
+	struct cancel_options options = {0};
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
-	r = cancel(command, status, argv[1], &values);
+	r = cancel(command, status, argv[1], &options);
 	json_decref(status);
 	return r;
 }
@@ -91,8 +91,8 @@ const struct command command_cancel = {
 	.summary = "Take a waiter out of the queue.",
 	.usage = "NAME|CLAIM [--all] [--reason WORDS]",
 	.details = "A holder is not touched; `baton release` asks one to give its lease back.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_CLAIM,
-	.run = run,
+	.run = run_cancel,
 };

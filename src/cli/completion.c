@@ -135,18 +135,19 @@ static const struct {
 	const char *shell, *script;
 } scripts[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
 
-struct values {
+struct completion_options {
 	bool unused;
 };
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_completion(const struct cli *cli, const struct command *command, int argc,
+			  char **argv)
 {
-	struct values values = {0};
+	struct completion_options options = {0};
 	if (argc > 1 && strcmp(argv[1], "words") == 0) { /* for the scripts, not for people */
 		complete_print(cli, argc - 2, argv + 2);
 		return 0;
 	}
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++)
@@ -165,5 +166,5 @@ const struct command command_completion = {
 	.details = "For this shell alone: source <(baton completion bash), the same with zsh, or\n"
 		   "baton completion fish | source",
 	.arguments = ARGUMENTS_SHELL,
-	.run = run,
+	.run = run_completion,
 };

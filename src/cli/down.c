@@ -17,16 +17,16 @@
 
 enum { GONE_MS = 15 * 1000 };
 
-struct values {
+struct down_options {
 	bool yes;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.letter = 'y',
 	 .name = "yes",
 	 .kind = OPTION_FLAG,
 	 .help = "do not ask, on a terminal",
-	 .offset = offsetof(struct values, yes),
+	 .offset = offsetof(struct down_options, yes),
 	 .destructive = true},
 };
 
@@ -62,14 +62,14 @@ static int stop(const struct command *command, int pidfd, pid_t pid)
 	return await_end(command, pidfd, pid);
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_down(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
+	struct down_options options = {0};
 	cleanup_close int pidfd = -1;
 	char error[HTTP_CLIENT_ERROR_BYTES];
 	pid_t pid;
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	r = http_client_broker(&pid, &pidfd, error, sizeof(error));
@@ -88,7 +88,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		return await_end(command, pidfd, pid);
 	if (r < 0)
 		return http_client_fail(command, r, error);
-	bool may = may_stop(command, status, values.yes);
+	bool may = may_stop(command, status, options.yes);
 	json_decref(status);
 	return may ? stop(command, pidfd, pid) : EX_NOPERM;
 }
@@ -100,9 +100,9 @@ const struct command command_down = {
 	.details = "Leases and places stay in the journal; holders go on computing, and the next "
 		   "start\n"
 		   "takes them up again.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_NONE,
 	.destructive = true,
-	.run = run,
+	.run = run_down,
 };

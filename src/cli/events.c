@@ -15,21 +15,21 @@
 
 enum { RETRY_MS = 500, QUIET_MS = 200 };
 
-struct values {
+struct events_options {
 	bool json, follow;
 	uint32_t limit;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.letter = 'f',
 	 .name = "follow",
 	 .kind = OPTION_FLAG,
 	 .help = "go on until Ctrl-C, over a restart of the broker too",
-	 .offset = offsetof(struct values, follow)},
+	 .offset = offsetof(struct events_options, follow)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: one object a line",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct events_options, json)},
 };
 
 struct reader {
@@ -130,14 +130,14 @@ static int read_all(struct http_stream *stream, struct reader *reader, bool foll
 	}
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_events(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
+	struct events_options options = {0};
 	struct reader reader = {0};
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
-	reader.json = values.json;
+	reader.json = options.json;
 	reader.color = text_table_color(stdout);
 	bool reached = false, said = false;
 	for (;;) {
@@ -145,7 +145,7 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		char path[64] = "/v1/gpu/events", error[512];
 		/* Without --follow: what the broker's ring still has. A new broker's has only what
 		 * came after its start. */
-		if (!values.follow || reader.last_id || said)
+		if (!options.follow || reader.last_id || said)
 			snprintf(path, sizeof(path), "/v1/gpu/events?since=%" PRIu64,
 				 reader.last_id);
 		r = http_stream_open(path, &stream, error, sizeof(error));
@@ -160,9 +160,9 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 		}
 		reached = true;
 		said = false;
-		r = read_all(stream, &reader, values.follow);
+		r = read_all(stream, &reader, options.follow);
 		http_stream_close(stream);
-		if (!values.follow || output_is_lost())
+		if (!options.follow || output_is_lost())
 			return 0;
 	}
 }
@@ -172,8 +172,8 @@ const struct command command_events = {
 	.summary = "Print the changes of leases and queue.",
 	.usage = "[--follow] [--json]",
 	.details = "Without --follow: the recent ones that the broker still remembers.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_NONE,
-	.run = run,
+	.run = run_events,
 };

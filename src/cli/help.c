@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_help(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	char nothing;
 	int r = cli_parse(cli, command, &argc, argv, &nothing);
@@ -26,5 +26,5 @@ const struct command command_help = {
 	.summary = "Explain a command.",
 	.usage = "[COMMAND]",
 	.arguments = ARGUMENTS_COMMAND_NAME,
-	.run = run,
+	.run = run_help,
 };

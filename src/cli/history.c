@@ -13,28 +13,28 @@
 
 enum { SHOWN = 30, PAGE = 1000 };
 
-struct values {
+struct history_options {
 	bool json;
 	uint32_t limit;
 	int64_t since_ms;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.letter = 'n',
 	 .name = "limit",
 	 .kind = OPTION_COUNT,
 	 .argument = "N",
 	 .help = "the newest N (30)",
-	 .offset = offsetof(struct values, limit)},
+	 .offset = offsetof(struct history_options, limit)},
 	{.name = "since",
 	 .kind = OPTION_DURATION,
 	 .argument = "TIME",
 	 .help = "only what ended within this time, e.g. 1h",
-	 .offset = offsetof(struct values, since_ms)},
+	 .offset = offsetof(struct history_options, since_ms)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: one object a line, the newest last",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct history_options, json)},
 };
 
 static void add_query(struct buf *path, const char *key, const char *value)
@@ -46,17 +46,17 @@ static void add_query(struct buf *path, const char *key, const char *value)
 
 /* Adds the next page to `rows`, newest first. *before is where the one behind it begins, 0: none.
  */
-static int read_page(const struct command *command, const char *name, const struct values *values,
-		     json_t *rows, uint64_t *before)
+static int read_page(const struct command *command, const char *name,
+		     const struct history_options *options, json_t *rows, uint64_t *before)
 {
 	struct buf path = {0};
 	json_t *answer;
-	uint64_t left = values->limit - json_array_size(rows);
+	uint64_t left = options->limit - json_array_size(rows);
 	buf_printf(&path, "/v1/gpu/history?limit=%" PRIu64, left < PAGE ? left : PAGE);
 	if (*before)
 		buf_printf(&path, "&before=%" PRIu64, *before);
-	if (values->since_ms)
-		buf_printf(&path, "&since=%" PRId64, time(NULL) - values->since_ms / 1000);
+	if (options->since_ms)
+		buf_printf(&path, "&since=%" PRId64, time(NULL) - options->since_ms / 1000);
 	if (name)
 		add_query(&path, "name", name);
 	buf_append(&path, "", 1);
@@ -134,22 +134,22 @@ static void print_lines(const json_t *rows)
 	}
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_history(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {.limit = SHOWN};
+	struct history_options options = {.limit = SHOWN};
 	uint64_t before = 0;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	json_t *rows = json_array();
 	if (!rows)
 		abort();
 	do
-		r = values.limit
-			    ? read_page(command, argc > 1 ? argv[1] : NULL, &values, rows, &before)
+		r = options.limit
+			    ? read_page(command, argc > 1 ? argv[1] : NULL, &options, rows, &before)
 			    : 0;
-	while (r == 0 && before > 0 && json_array_size(rows) < values.limit);
-	if (r == 0 && values.json)
+	while (r == 0 && before > 0 && json_array_size(rows) < options.limit);
+	if (r == 0 && options.json)
 		print_lines(rows);
 	else if (r == 0 && json_array_size(rows) == 0)
 		puts("nothing has ended");
@@ -164,8 +164,8 @@ const struct command command_history = {
 	.summary = "Show what has ended: waits, holds, and why.",
 	.usage = "[NAME] [--limit N] [--since TIME] [--json]",
 	.details = "Over restarts of the broker, the newest last. With a name: only its claims.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_CLAIM_OR_NONE,
-	.run = run,
+	.run = run_history,
 };

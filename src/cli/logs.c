@@ -11,27 +11,27 @@
 
 enum { POLL_MS = 500, LIMIT_DEFAULT = 100 };
 
-struct values {
+struct logs_options {
 	bool json, follow;
 	uint32_t limit;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.letter = 'n',
 	 .name = "limit",
 	 .kind = OPTION_COUNT,
 	 .argument = "N",
 	 .help = "how many of the last lines (100)",
-	 .offset = offsetof(struct values, limit)},
+	 .offset = offsetof(struct logs_options, limit)},
 	{.letter = 'f',
 	 .name = "follow",
 	 .kind = OPTION_FLAG,
 	 .help = "go on until Ctrl-C",
-	 .offset = offsetof(struct values, follow)},
+	 .offset = offsetof(struct logs_options, follow)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: one object a line",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct logs_options, json)},
 };
 
 static void print_line(const json_t *row, bool json, bool color)
@@ -103,28 +103,28 @@ static int follow(const struct command *command, bool json, uint64_t next)
 	return 0;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_logs(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {.limit = LIMIT_DEFAULT};
+	struct logs_options options = {.limit = LIMIT_DEFAULT};
 	char path[96], error[512];
 	uint64_t next = 0;
 	bool empty;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
-	snprintf(path, sizeof(path), "/logs?limit=%" PRIu32, values.limit);
-	r = print_page(path, values.json, &next, &empty, error, sizeof(error));
+	snprintf(path, sizeof(path), "/logs?limit=%" PRIu32, options.limit);
+	r = print_page(path, options.json, &next, &empty, error, sizeof(error));
 	if (r < 0)
 		return http_client_fail(command, r, error);
-	return values.follow ? follow(command, values.json, next) : 0;
+	return options.follow ? follow(command, options.json, next) : 0;
 }
 
 const struct command command_logs = {
 	.name = "logs",
 	.summary = "Print the broker's log lines.",
 	.usage = "[--limit N] [--follow] [--json]",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_NONE,
-	.run = run,
+	.run = run_logs,
 };

@@ -13,26 +13,26 @@
 #include "baton/baton.h"
 #include "cli/reach.h"
 
-struct values {
+struct open_options {
 	bool print;
 	const char *page;
 };
 
 static const char *const pages[] = {"dashboard", "console", "mic", "dreamer", "logs", NULL};
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.letter = 'P',
 	 .name = "page",
 	 .kind = OPTION_CHOICE,
 	 .argument = "PAGE",
 	 .help = "dashboard, console, mic, dreamer or logs (dashboard)",
-	 .offset = offsetof(struct values, page),
+	 .offset = offsetof(struct open_options, page),
 	 .choices = pages},
 	{.letter = 'p',
 	 .name = "print",
 	 .kind = OPTION_FLAG,
 	 .help = "only print the address",
-	 .offset = offsetof(struct values, print)},
+	 .offset = offsetof(struct open_options, print)},
 };
 
 /* Returns once the opener has passed the address on. */
@@ -77,11 +77,11 @@ int open_page(const struct command *command, const char *page, bool print)
 	return 0;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_open(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
-	int r = cli_parse(cli, command, &argc, argv, &values);
-	return r >= 0 ? r : open_page(command, values.page, values.print);
+	struct open_options options = {0};
+	int r = cli_parse(cli, command, &argc, argv, &options);
+	return r >= 0 ? r : open_page(command, options.page, options.print);
 }
 
 const struct command command_open = {
@@ -91,8 +91,8 @@ const struct command command_open = {
 	.details = "The link works once and signs the browser in. Where no browser can be started "
 		   "it is\n"
 		   "printed.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_NONE,
-	.run = run,
+	.run = run_open,
 };

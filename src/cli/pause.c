@@ -5,21 +5,21 @@
 
 #include "cli/admin.h"
 
-struct values {
+struct pause_options {
 	bool json;
 	const char *reason;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "reason",
 	 .kind = OPTION_TEXT,
 	 .argument = "WORDS",
 	 .help = "shown to everybody and kept in the audit; may stand without --reason",
-	 .offset = offsetof(struct values, reason)},
+	 .offset = offsetof(struct pause_options, reason)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the broker's answer",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct pause_options, json)},
 };
 
 /* `baton pause new driver tonight` needs no quotes. */
@@ -41,13 +41,13 @@ static char *joined(int argc, char **argv)
 static int set(const struct cli *cli, const struct command *command, int argc, char **argv,
 	       const char *path, const char *done)
 {
-	struct values values = {0};
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	struct pause_options options = {0};
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
-	char *words = argc > 1 && !values.reason ? joined(argc, argv) : NULL;
-	r = admin_post(command, path, words ? words : values.reason,
-		       &(struct admin_words){.done = done}, values.json);
+	char *words = argc > 1 && !options.reason ? joined(argc, argv) : NULL;
+	r = admin_post(command, path, words ? words : options.reason,
+		       &(struct admin_words){.done = done}, options.json);
 	free(words);
 	return r;
 }
@@ -68,8 +68,8 @@ const struct command command_pause = {
 	.summary = "Grant nothing new until `baton resume`.",
 	.usage = "[REASON]",
 	.details = "Holders go on and the queue stays, over a restart of the broker, too.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,
 	.run = run_pause,
 };
@@ -78,8 +78,8 @@ const struct command command_resume = {
 	.name = "resume",
 	.summary = "Grant again after `baton pause`.",
 	.usage = "[REASON]",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,
 	.run = run_resume,
 };

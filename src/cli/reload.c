@@ -3,15 +3,15 @@
 
 #include "cli/http_client.h"
 
-struct values {
+struct reload_options {
 	bool json;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: {changed, needs_restart}",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct reload_options, json)},
 };
 
 /* "changed: classes, timing", or nothing for an empty list. */
@@ -27,17 +27,17 @@ static size_t print_words(const char *title, const json_t *words)
 	return json_array_size(words);
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_reload(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
+	struct reload_options options = {0};
 	json_t *answer;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	r = http_client_call(command, "POST", "/v1/hot-reload", "{}", &answer);
 	if (r > 0)
 		return r;
-	if (values.json) {
+	if (options.json) {
 		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		putchar('\n');
 	} else {
@@ -56,8 +56,8 @@ const struct command command_reload = {
 	.summary = "Read the broker's configuration again.",
 	.usage = "[--json]",
 	.details = "A file with a mistake is refused whole, with its line, and nothing changes.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_NONE,
-	.run = run,
+	.run = run_reload,
 };

@@ -7,40 +7,40 @@
 #include "cli/field.h"
 #include "cli/http_client.h"
 
-struct values {
+struct reset_options {
 	bool yes, json;
 	const char *reason;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "reason",
 	 .kind = OPTION_TEXT,
 	 .argument = "WORDS",
 	 .help = "told to the holders and kept in the audit",
-	 .offset = offsetof(struct values, reason)},
+	 .offset = offsetof(struct reset_options, reason)},
 	{.letter = 'y',
 	 .name = "yes",
 	 .kind = OPTION_FLAG,
 	 .help = "do not ask, on a terminal",
-	 .offset = offsetof(struct values, yes),
+	 .offset = offsetof(struct reset_options, yes),
 	 .destructive = true},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the broker's answer",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct reset_options, json)},
 };
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_reset(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	static const struct admin_words words = {
 		.done = "all holders are revoked; the queue stays",
 		.nothing = "nobody holds; nothing was revoked",
 	};
-	struct values values = {0};
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	struct reset_options options = {0};
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
-	if (!values.yes && admin_can_ask()) {
+	if (!options.yes && admin_can_ask()) {
 		json_t *status;
 		r = http_client_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
 		if (r > 0)
@@ -52,16 +52,16 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 				   held, held == 1 ? "" : "s"))
 			return EX_NOPERM;
 	}
-	return admin_post(command, "/v1/gpu/reset", values.reason, &words, values.json);
+	return admin_post(command, "/v1/gpu/reset", options.reason, &words, options.json);
 }
 
 const struct command command_reset = {
 	.name = "reset",
 	.summary = "Revoke all holders; the queue stays.",
 	.usage = "[--reason WORDS] [--yes]",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_NONE,
 	.destructive = true,
-	.run = run,
+	.run = run_reset,
 };

@@ -20,6 +20,7 @@
 #include "cli/reach.h"
 #include "cli/run_env.h"
 #include "cli/run_inside.h"
+#include "cli/run_options.h"
 #include "cli/run_progress.h"
 #include "cli/run_refuse.h"
 #include "cli/run_sender.h"
@@ -43,18 +44,9 @@ enum run_phase {
 	RUN_DONE,
 };
 
-struct values {
-	const char *name, *lease_class, *gpu, *label;
-	uint64_t vram_bytes;
-	uint32_t slots, gpus;
-	int64_t wait_ms, grace_ms;
-	bool no_wait, evictable, quiet, requeue;
-	int on_yield;
-};
-
 struct run {
 	const struct command *command;
-	const struct values *values;
+	const struct run_options *options;
 	struct run_progress show;
 	struct job job;
 	struct baton *baton;
@@ -73,83 +65,6 @@ struct run {
 	int told_signal;  /* SIGTERM, SIGINT or SIGQUIT that was sent to us while it ran; 0: none */
 	bool interrupted; /* by SIGINT */
 	int die_of;       /* 0: exit with `status` */
-};
-
-static const char *const classes[] = {"voice", "chat", "normal", "background", NULL};
-
-static const struct option_spec options[] = {
-	{.letter = 'n',
-	 .name = "name",
-	 .kind = OPTION_TEXT,
-	 .argument = "NAME",
-	 .help = "how lists call it (the command's name)",
-	 .offset = offsetof(struct values, name)},
-	{.letter = 'c',
-	 .name = "class",
-	 .kind = OPTION_CHOICE,
-	 .argument = "CLASS",
-	 .help = "voice, chat, normal or background (by the broker's rules)",
-	 .offset = offsetof(struct values, lease_class),
-	 .choices = classes},
-	{.name = "vram",
-	 .kind = OPTION_SIZE,
-	 .argument = "SIZE",
-	 .help = "VRAM needed on each GPU, e.g. 8G",
-	 .offset = offsetof(struct values, vram_bytes)},
-	{.name = "slots",
-	 .kind = OPTION_COUNT,
-	 .argument = "N",
-	 .help = "compute turns on each GPU (1); 0 only keeps memory",
-	 .offset = offsetof(struct values, slots)},
-	{.name = "gpu",
-	 .kind = OPTION_TEXT,
-	 .argument = "GPU",
-	 .help = "this GPU: name, index or UUID (any)",
-	 .offset = offsetof(struct values, gpu)},
-	{.name = "gpus",
-	 .kind = OPTION_COUNT,
-	 .argument = "N",
-	 .help = "so many GPUs at once (1)",
-	 .offset = offsetof(struct values, gpus)},
-	{.letter = 'w',
-	 .name = "wait",
-	 .kind = OPTION_DURATION,
-	 .argument = "TIME",
-	 .help = "wait at most so long, e.g. 5m (for ever); then exit 75",
-	 .offset = offsetof(struct values, wait_ms)},
-	{.name = "no-wait",
-	 .kind = OPTION_FLAG,
-	 .help = "exit 75 at once when the GPU is taken",
-	 .offset = offsetof(struct values, no_wait)},
-	{.name = "grace",
-	 .kind = OPTION_DURATION,
-	 .argument = "TIME",
-	 .help = "what the command needs to end when the GPU is wanted; then SIGKILL (the "
-		 "broker's: 2s; at most 20s)",
-	 .offset = offsetof(struct values, grace_ms)},
-	{.name = "on-yield",
-	 .kind = OPTION_SIGNAL,
-	 .argument = "SIGNAL",
-	 .help = "sent to the command when asked to give way, e.g. USR1 (TERM, to all of it)",
-	 .offset = offsetof(struct values, on_yield)},
-	{.name = "requeue",
-	 .kind = OPTION_FLAG,
-	 .help = "after giving way: wait for the old place and start the command again",
-	 .offset = offsetof(struct values, requeue)},
-	{.name = "evictable",
-	 .kind = OPTION_FLAG,
-	 .help = "may be asked to unload while idle, for the sake of its VRAM",
-	 .offset = offsetof(struct values, evictable)},
-	{.name = "label",
-	 .kind = OPTION_TEXT,
-	 .argument = "TEXT",
-	 .help = "model or job, shown in lists",
-	 .offset = offsetof(struct values, label)},
-	{.letter = 'q',
-	 .name = "quiet",
-	 .kind = OPTION_FLAG,
-	 .help = "say nothing but errors",
-	 .offset = offsetof(struct values, quiet)},
 };
 
 static int64_t now_ms(void)
@@ -193,7 +108,7 @@ static void kill_command(struct run *run)
 
 static int64_t own_grace_ms(const struct run *run)
 {
-	return run->values->grace_ms >= 0 ? run->values->grace_ms : GRACE_MS_DEFAULT;
+	return run->options->grace_ms >= 0 ? run->options->grace_ms : GRACE_MS_DEFAULT;
 }
 
 /* ---- what libbaton tells ---- */
@@ -271,13 +186,13 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 				 yield->reason, *yield->for_whom ? " for " : "", yield->for_whom);
 	else /* found out by a resume */
 		run_progress_say(&run->show, false, "was asked to give the GPU back");
-	if (!run->values->on_yield) {
+	if (!run->options->on_yield) {
 		stop_command(run, grace_ms);
 		return;
 	}
 	run->phase = RUN_STOPPING;
 	run->kill_at_ms = kill_time(grace_ms);
-	child_signal(&run->job.child, run->values->on_yield);
+	child_signal(&run->job.child, run->options->on_yield);
 }
 
 /* A command that got a signal of its own choice may go on; what got SIGTERM is on its way out. */
@@ -285,14 +200,14 @@ static void on_kept(struct baton_claim *claim, void *ctx)
 {
 	struct run *run = ctx;
 	(void)claim;
-	if (run->phase == RUN_STOPPING && run->values->on_yield && !run->revoked)
+	if (run->phase == RUN_STOPPING && run->options->on_yield && !run->revoked)
 		run->phase = RUN_RUNNING, run->taken = false;
 }
 
 /* What it may still take to stop: what was declared, but no longer than others are kept out. */
 static int64_t revoked_grace_ms(const struct run *run, int64_t left_ms)
 {
-	if (run->values->grace_ms < 0 && left_ms >= 0)
+	if (run->options->grace_ms < 0 && left_ms >= 0)
 		return left_ms;
 	int64_t grace_ms = own_grace_ms(run);
 	return left_ms >= 0 && left_ms < grace_ms ? left_ms : grace_ms;
@@ -309,7 +224,7 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 				 reason, run->argv[0]);
 		stop_command(run, grace_ms);
 	} else if (run->phase == RUN_STOPPING) {
-		if (run->values->on_yield)
+		if (run->options->on_yield)
 			job_ask(&run->job, SIGTERM);
 		if (kill_time(grace_ms) < run->kill_at_ms)
 			run->kill_at_ms = kill_time(grace_ms);
@@ -473,19 +388,19 @@ static void take_signals(struct run *run)
 
 /* ---- asking ---- */
 
-static void fill_request(const struct values *values, struct baton_request *request)
+static void fill_request(const struct run_options *options, struct baton_request *request)
 {
 	baton_request_init(request);
-	request->lease_class = values->lease_class;
-	request->vram_bytes = values->vram_bytes;
-	request->slots = values->slots;
-	request->gpus = values->gpus;
-	request->gpu = values->gpu;
-	request->timeout_ms = values->wait_ms;
-	request->no_wait = values->no_wait;
-	request->evictable = values->evictable;
-	request->label = values->label;
-	request->uninterruptible_ms = values->grace_ms > 0 ? values->grace_ms : 0;
+	request->lease_class = options->lease_class;
+	request->vram_bytes = options->vram_bytes;
+	request->slots = options->slots;
+	request->gpus = options->gpus;
+	request->gpu = options->gpu;
+	request->timeout_ms = options->wait_ms;
+	request->no_wait = options->no_wait;
+	request->evictable = options->evictable;
+	request->label = options->label;
+	request->uninterruptible_ms = options->grace_ms > 0 ? options->grace_ms : 0;
 }
 
 static int ask(struct run *run)
@@ -500,7 +415,7 @@ static int ask(struct run *run)
 	handlers.revoked = on_revoked;
 	handlers.ended = on_ended;
 	handlers.stops_later = true;
-	fill_request(run->values, &request);
+	fill_request(run->options, &request);
 	/* Inside another `baton run` that holds: waiting for ourselves would never end. */
 	request.parent_lease = run->parent;
 	request.handlers = &handlers;
@@ -552,11 +467,11 @@ static void round_over(struct run *run)
 				 run->argv[0]);
 	if (!run->taken)
 		return;
-	if (!run->values->requeue || run->told_signal) {
+	if (!run->options->requeue || run->told_signal) {
 		run_progress_say(&run->show, true,
 				 "run: %s had to give the GPU back before it was done%s",
 				 run->argv[0],
-				 run->values->requeue ? "" : " (--requeue would start it again)");
+				 run->options->requeue ? "" : " (--requeue would start it again)");
 		return;
 	}
 
@@ -640,7 +555,7 @@ static int connect_broker(struct run *run)
 	struct baton_options connect;
 	const char *slash = strrchr(run->argv[0], '/');
 	baton_options_init(&connect);
-	connect.name = run->values->name ? run->values->name : slash ? slash + 1 : run->argv[0];
+	connect.name = run->options->name ? run->options->name : slash ? slash + 1 : run->argv[0];
 	connect.link_changed = on_link;
 	connect.ctx = run;
 	int r = baton_connect(&connect, &run->baton);
@@ -724,11 +639,11 @@ static int check_command(const struct run *run)
 /* Inside a lease that has room for it the command replaces us. Returns -1 when it was not that. */
 static int run_under_outer(struct run *run)
 {
-	const struct values *values = run->values;
-	const struct inside_need need = {.gpu = values->gpu,
-					 .gpus = values->gpus,
-					 .slots = values->slots,
-					 .vram_bytes = values->vram_bytes};
+	const struct run_options *options = run->options;
+	const struct inside_need need = {.gpu = options->gpu,
+					 .gpus = options->gpus,
+					 .slots = options->slots,
+					 .vram_bytes = options->vram_bytes};
 	uint64_t lease;
 	if (!run_inside(&need, &lease))
 		return -1;
@@ -742,25 +657,25 @@ static int run_under_outer(struct run *run)
 static void note_grace(struct run *run)
 {
 	char grace[UNITS_BYTES];
-	if (run->values->grace_ms > GRACE_MS_USUAL_MAX)
+	if (run->options->grace_ms > GRACE_MS_USUAL_MAX)
 		run_progress_say(&run->show, false,
 				 "--grace %s is more than the 20s that a broker gives unless its "
 				 "grace_max_s says otherwise",
-				 units_duration(grace, (double)run->values->grace_ms / 1000));
+				 units_duration(grace, (double)run->options->grace_ms / 1000));
 }
 
 static int run_run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {
+	struct run_options options = {
 		.slots = 1, .gpus = 1, .wait_ms = BATON_TIMEOUT_NEVER, .grace_ms = -1};
 	signal(SIGCHLD, SIG_DFL);
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
-	struct run run = {.command = command, .values = &values, .argv = argv + 1};
+	struct run run = {.command = command, .options = &options, .argv = argv + 1};
 	const char *parent = getenv("BATON_LEASE");
 	run.parent = parent ? strtoull(parent, NULL, 10) : 0;
-	run_progress_init(&run.show, values.quiet);
+	run_progress_init(&run.show, options.quiet);
 	run_env_init();
 	r = check_command(&run);
 	if (r < 0)
@@ -796,8 +711,8 @@ const struct command command_run = {
 		"now, or\n"
 		"the lease was taken before it was done; 69 no broker, 72 never fits, 126 or\n"
 		"127 when the command cannot be run.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = run_option_specs,
+	.option_count = RUN_OPTION_COUNT,
 	.arguments = ARGUMENTS_COMMAND,
 	.run = run_run,
 };

@@ -11,15 +11,15 @@
 #include "cli/text_table.h"
 #include "cli/units.h"
 
-struct values {
+struct sites_options {
 	bool json;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the broker's answer",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct sites_options, json)},
 };
 
 static int print_json(json_t *answer)
@@ -103,24 +103,24 @@ static int act(const struct command *command, const char *verb, const char *word
 	return 0;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_sites(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	static const char *const verbs[] = {"allow", "refuse", "revoke"};
-	struct values values = {0};
+	struct sites_options options = {0};
 	json_t *answer;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (strcmp(argv[1], verbs[i]) == 0 && argc == 3)
-			return act(command, verbs[i], argv[2], values.json);
+			return act(command, verbs[i], argv[2], options.json);
 	if (argc > 1)
 		return cli_fail(command, EX_USAGE,
 				"expected allow, refuse or revoke, and a number or an origin");
 	r = http_client_call(command, "GET", "/v1/sites", NULL, &answer);
 	if (r > 0)
 		return r;
-	if (values.json)
+	if (options.json)
 		print_json(answer);
 	else
 		print_rows(answer);
@@ -135,8 +135,8 @@ const struct command command_sites = {
 	.details =
 		"A site that is allowed can wait for the GPU, hold it and give it back, and see\n"
 		"its own claims; nothing else. Revoking ends what it has, at once.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,
-	.run = run,
+	.run = run_sites,
 };

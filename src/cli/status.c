@@ -7,20 +7,20 @@
 #include "cli/status_view.h"
 #include "cli/watch.h"
 
-struct values {
+struct status_options {
 	bool json, watch;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the broker's answer, one object",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct status_options, json)},
 	{.letter = 'w',
 	 .name = "watch",
 	 .kind = OPTION_FLAG,
 	 .help = "until q or Ctrl-C: on a terminal a full screen, else one status per change",
-	 .offset = offsetof(struct values, watch)},
+	 .offset = offsetof(struct status_options, watch)},
 };
 
 static void print_json(const json_t *value)
@@ -55,24 +55,24 @@ static int show_one(const struct command *command, const json_t *status, const c
 	return 0;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_status(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
+	struct status_options options = {0};
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
-	if (values.watch && argc > 1)
+	if (options.watch && argc > 1)
 		return cli_fail(command, EX_USAGE, "--watch shows everybody; leave out '%.60s'",
 				argv[1]);
-	if (values.watch)
-		return watch_status(command, values.json);
+	if (options.watch)
+		return watch_status(command, options.json);
 	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
 	if (argc > 1) {
-		r = show_one(command, status, argv[1], values.json);
-	} else if (values.json) {
+		r = show_one(command, status, argv[1], options.json);
+	} else if (options.json) {
 		print_json(status);
 	} else {
 		struct text_table sheet = {.columns = text_table_columns(stdout)};
@@ -92,8 +92,8 @@ const struct command command_status = {
 		   "ETA is an estimate from waits and turns of about the last hour; 9 OF 10\n"
 		   "such waits are shorter than that. What is guaranteed: baton why.\n"
 		   "Keys of --watch: q quits, arrows and page keys scroll.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_CLAIM_OR_NONE,
-	.run = run,
+	.run = run_status,
 };

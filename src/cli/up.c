@@ -17,22 +17,22 @@
 
 enum { WAIT_MS = 30 * 1000, DOT_MS = 500, OTHER_MS = 3000 };
 
-struct values {
+struct up_options {
 	bool no_open;
 	int64_t wait_ms;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "no-open",
 	 .kind = OPTION_FLAG,
 	 .help = "only start it; open no page",
-	 .offset = offsetof(struct values, no_open)},
+	 .offset = offsetof(struct up_options, no_open)},
 	{.letter = 'w',
 	 .name = "wait",
 	 .kind = OPTION_DURATION,
 	 .argument = "TIME",
 	 .help = "wait at most so long for it (30s)",
-	 .offset = offsetof(struct values, wait_ms)},
+	 .offset = offsetof(struct up_options, wait_ms)},
 };
 
 static int64_t now_ms(void)
@@ -90,14 +90,15 @@ static int did_not_start(const struct command *command, const struct detach *det
 			*words ? " " : "", detach->log_path);
 }
 
-static int start(const struct command *command, const struct values *values, int argc, char **argv)
+static int start(const struct command *command, const struct up_options *options, int argc,
+		 char **argv)
 {
 	struct detach detach;
 	const char *what;
 	int err = detach_broker(&detach, argc, argv, &what);
 	if (err)
 		return cli_fail(command, EX_OSERR, "%s: %s", what, strerror(err));
-	int ready = await_ready(&detach, values->wait_ms);
+	int ready = await_ready(&detach, options->wait_ms);
 	close(detach.ready_fd);
 	if (ready == 0)
 		return did_not_start(command, &detach);
@@ -109,11 +110,11 @@ static int start(const struct command *command, const struct values *values, int
 	return 0;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_up(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {.wait_ms = WAIT_MS};
+	struct up_options options = {.wait_ms = WAIT_MS};
 	char error[HTTP_CLIENT_ERROR_BYTES];
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	const char *path = detach_option(argc - 1, argv + 1, "socket");
@@ -123,11 +124,11 @@ static int run(const struct cli *cli, const struct command *command, int argc, c
 	if (r < 0 && r != -ERR_UNREACHABLE)
 		return http_client_fail(command, r, error);
 	if (r < 0)
-		r = start(command, &values, argc - 1, argv + 1);
+		r = start(command, &options, argc - 1, argv + 1);
 	else
 		printf("the broker runs already%s\n",
 		       argc > 1 ? ", and with its own options; those given here are not used" : "");
-	if (r > 0 || values.no_open)
+	if (r > 0 || options.no_open)
 		return r;
 	fflush(stdout);
 	return open_page(command, NULL, false);
@@ -143,8 +144,8 @@ const struct command command_up = {
 		"stands behind --, e.g. baton up -- --fake-gpu rtx3090:24G. Where no browser can "
 		"be\n"
 		"started, the link is printed.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,
-	.run = run,
+	.run = run_up,
 };

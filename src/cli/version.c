@@ -3,29 +3,29 @@
 #include "cli/field.h"
 #include "cli/http_client.h"
 
-struct values {
+struct version_options {
 	bool json;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: {client, broker}",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct version_options, json)},
 };
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_version(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
+	struct version_options options = {0};
 	json_t *health = NULL;
 	char error[512];
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	if (http_client_try("GET", "/health", NULL, &health, error, sizeof(error)) < 0)
 		health = NULL;
 	const char *broker = health ? field_text(health, "version", NULL) : NULL;
-	if (values.json) {
+	if (options.json) {
 		json_t *object =
 			json_pack("{s:s, s:s?}", "client", baton_version(), "broker", broker);
 		json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
@@ -43,8 +43,8 @@ const struct command command_version = {
 	.name = "version",
 	.summary = "Print the versions of this program and of the broker.",
 	.usage = "[--json]",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_NONE,
-	.run = run,
+	.run = run_version,
 };

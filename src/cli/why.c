@@ -9,15 +9,15 @@
 #include "cli/status_view.h"
 #include "cli/units.h"
 
-struct values {
+struct why_options {
 	bool json;
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec option_specs[] = {
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: the rows of the status",
-	 .offset = offsetof(struct values, json)},
+	 .offset = offsetof(struct why_options, json)},
 };
 
 /* The broker's time as one of the clock here; with its day where that is another. */
@@ -118,17 +118,17 @@ static int explain(const struct command *command, const json_t *status, const ch
 	return 0;
 }
 
-static int run(const struct cli *cli, const struct command *command, int argc, char **argv)
+static int run_why(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	struct values values = {0};
+	struct why_options options = {0};
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &values);
+	int r = cli_parse(cli, command, &argc, argv, &options);
 	if (r >= 0)
 		return r;
 	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
 	if (r > 0)
 		return r;
-	r = explain(command, status, argc > 1 ? argv[1] : NULL, values.json);
+	r = explain(command, status, argc > 1 ? argv[1] : NULL, options.json);
 	json_decref(status);
 	return r;
 }
@@ -138,8 +138,8 @@ const struct command command_why = {
 	.summary = "Explain why a claim waits, for how long, and what is guaranteed.",
 	.usage = "[NAME|CLAIM] [--json]",
 	.details = "Without a name: all waiters, in the order in which they will be served.",
-	.options = options,
-	.option_count = sizeof(options) / sizeof(*options),
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_CLAIM_OR_NONE,
-	.run = run,
+	.run = run_why,
 };
