@@ -25,7 +25,7 @@ PART = re.compile(r"<<<<\n(.*?)\n====\n(.*?)\n?>>>>\n", re.S)
 WRAP = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "free")]
 CPU_S = 90  # what a mutant may take at most in one program; one that never ends is seen as well
 FIRST = ("bound", "lags", "turns", "order", "shares", "fit", "room", "plain")  # of the unit tests: they see most
-SLOW = ("scale", "monkey")  # they measure time, or take much of it
+SLOW = ("scale", "random_events")  # they measure time, or take much of it
 STATES = 40000
 SEEDS = 2000
 BATCH = 50
@@ -86,7 +86,7 @@ class Workshop:
         built = sorted(build / entry["output"] for entry in commands)
         self.core = [path for path in built if path.parent.name in ("libcore.a.p", "libcoretypes.a.p")]
         self.base = [build / "src/base/libbase.a"]
-        self.rig = [build / "tests/unit/core/libcore_rig.a"]
+        self.fixture = [build / "tests/unit/core/libcore_fixture.a"]
         folders = {path.parent.name for path in built}
         self.names = sorted(name[10:-2] for name in folders if name.startswith("test_core_"))
         self.names = [name for name in self.names if name not in SLOW]
@@ -99,7 +99,7 @@ class Workshop:
         self.share(self.core, sound)
         for name in self.names:
             objects = sorted((self.build / f"tests/unit/core/test_core_{name}.p").glob("*.o"))
-            self.link([*objects, *self.rig, *self.base, "-lcmocka"], self.folder / name, sound)
+            self.link([*objects, *self.fixture, *self.base, "-lcmocka"], self.folder / name, sound)
         self.link([*sorted((self.build / "tests/sim/sim.p").glob("*.o")), *self.base], self.folder / "sim", sound)
         self.link_exhaust([], self.folder / "exhaust")
 

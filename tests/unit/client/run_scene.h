@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fake.h"
+#include "fake_broker.h"
 
 struct scene {
 	struct fake fake;

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "fake.h"
+#include "fake_broker.h"
 
 struct scene {
 	struct fake fake;

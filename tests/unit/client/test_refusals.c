@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "fake.h"
+#include "fake_broker.h"
 
 /* ---- at hello ---- */
 

@@ -31,16 +31,16 @@ static void think(struct crowd *crowd, struct crowd_loop *loop)
 		ms += crowd->think_ms / 64;
 	loop->works = false;
 	loop->lease = 0;
-	loop->due_ms = crowd->rig.now.v + ms;
+	loop->due_ms = crowd->fixture.now.v + ms;
 }
 
 static void begin_turn(struct crowd *crowd, struct crowd_loop *loop)
 {
-	loop->wait.wait_ms = crowd->rig.now.v - loop->wait.asked_ms;
+	loop->wait.wait_ms = crowd->fixture.now.v - loop->wait.asked_ms;
 	if (loop->wait.p50_ms >= 0 && crowd->wait_count < CROWD_WAITS_MAX)
 		crowd->waits[crowd->wait_count++] = loop->wait;
 	loop->works = true;
-	loop->due_ms = crowd->rig.now.v + START_MS + loop->turn_ms;
+	loop->due_ms = crowd->fixture.now.v + START_MS + loop->turn_ms;
 }
 
 /* What the last step sent to the loops. Accepting is a step of its own, and comes last. */
@@ -49,8 +49,8 @@ static void hear(struct crowd *crowd)
 	struct crowd_loop *offered[CROWD_LOOPS];
 	size_t offers = 0;
 
-	for (size_t i = 0; i < crowd->rig.fx.count; i++) {
-		const struct effect *effect = &crowd->rig.fx.v[i];
+	for (size_t i = 0; i < crowd->fixture.fx.count; i++) {
+		const struct effect *effect = &crowd->fixture.fx.v[i];
 		for (int at = 0; effect->type == EFFECT_SEND && at < CROWD_LOOPS; at++) {
 			struct crowd_loop *loop = &crowd->loops[at];
 			if (effect->to.id != loop->conn || loop->lease == 0)
@@ -58,30 +58,30 @@ static void hear(struct crowd *crowd)
 			if (effect->send.msg == SEND_OFFERED)
 				offered[offers++] = loop;
 			else if (effect->send.msg == SEND_YIELD)
-				loop->due_ms = crowd->rig.now.v + STOP_MS;
+				loop->due_ms = crowd->fixture.now.v + STOP_MS;
 		}
 	}
 	for (size_t i = 0; i < offers; i++) {
 		begin_turn(crowd, offered[i]);
-		rig_accept(&crowd->rig, offered[i]->conn, offered[i]->lease);
+		fixture_accept(&crowd->fixture, offered[i]->conn, offered[i]->lease);
 	}
 }
 
 static void ask(struct crowd *crowd, struct crowd_loop *loop)
 {
-	struct rig *rig = &crowd->rig;
-	struct event want = rig_want(BIND_NATIVE, loop->cls, "loop");
+	struct fixture *fixture = &crowd->fixture;
+	struct event want = fixture_want(BIND_NATIVE, loop->cls, "loop");
 	struct estimate estimate;
 
-	loop->conn = rig_session(rig, BIND_NATIVE, "loop");
+	loop->conn = fixture_session(fixture, BIND_NATIVE, "loop");
 	loop->turn_ms = kinds[loop->cls].from_ms +
 			below(crowd, kinds[loop->cls].to_ms - kinds[loop->cls].from_ms);
 	loop->due_ms = -1;
 	want.acquire.timeout_ms = -1;
-	loop->lease = rig_ask(rig, loop->conn, want);
-	core_estimate(rig->core, loop->lease, rig->now, &estimate);
+	loop->lease = fixture_ask(fixture, loop->conn, want);
+	core_estimate(fixture->core, loop->lease, fixture->now, &estimate);
 	loop->wait = (struct crowd_wait){.cls = loop->cls,
-					 .asked_ms = rig->now.v,
+					 .asked_ms = fixture->now.v,
 					 .p50_ms = estimate.p50_ms,
 					 .p90_ms = estimate.p90_ms};
 	hear(crowd);
@@ -91,10 +91,11 @@ static void end_turn(struct crowd *crowd, struct crowd_loop *loop)
 {
 	uint64_t conn = loop->conn;
 
-	rig_release(&crowd->rig, conn, loop->lease, false);
+	fixture_release(&crowd->fixture, conn, loop->lease, false);
 	think(crowd, loop);
 	hear(crowd);
-	rig_step(&crowd->rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
+	fixture_step(&crowd->fixture,
+		     (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
 	hear(crowd);
 }
 
@@ -112,17 +113,17 @@ static struct crowd_loop *first_due(struct crowd *crowd)
 
 void crowd_run(struct crowd *crowd, int64_t ms)
 {
-	struct rig *rig = &crowd->rig;
-	int64_t end = rig->now.v + ms;
+	struct fixture *fixture = &crowd->fixture;
+	int64_t end = fixture->now.v + ms;
 
-	while (rig->now.v < end) {
+	while (fixture->now.v < end) {
 		struct crowd_loop *loop = first_due(crowd);
-		int64_t at = loop ? loop->due_ms : end, wake = rig->fx.next_wake.v;
+		int64_t at = loop ? loop->due_ms : end, wake = fixture->fx.next_wake.v;
 		bool is_tick = wake < at;
 		at = is_tick ? wake : at;
-		rig->now.v = at > rig->now.v ? at : rig->now.v;
+		fixture->now.v = at > fixture->now.v ? at : fixture->now.v;
 		if (is_tick)
-			rig_step(rig, (struct event){.type = EVENT_TICK});
+			fixture_step(fixture, (struct event){.type = EVENT_TICK});
 		hear(crowd);
 		if (!is_tick && loop)
 			loop->works ? end_turn(crowd, loop) : ask(crowd, loop);
@@ -137,19 +138,19 @@ struct crowd *crowd_begin(uint64_t seed, int64_t think_ms)
 	assert_non_null(crowd);
 	crowd->random = seed * 7919 + 17;
 	crowd->think_ms = think_ms;
-	rig_init(&crowd->rig);
-	crowd->rig.unchecked = true;
-	rig_start(&crowd->rig);
+	fixture_init(&crowd->fixture);
+	crowd->fixture.unchecked = true;
+	fixture_start(&crowd->fixture);
 	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++)
 		for (int i = 0; i < kinds[kind].loops; i++, at++) {
 			crowd->loops[at].cls = kinds[kind].cls;
-			crowd->loops[at].due_ms = crowd->rig.now.v + at * APART_MS;
+			crowd->loops[at].due_ms = crowd->fixture.now.v + at * APART_MS;
 		}
 	return crowd;
 }
 
 void crowd_end(struct crowd *crowd)
 {
-	rig_finish(&crowd->rig);
+	fixture_finish(&crowd->fixture);
 	free(crowd);
 }

@@ -1,8 +1,8 @@
-/* crowd: twenty loops that think, ask, wait, work and begin anew, as people run them, on a rig in
- * virtual time: 3 of voice, 5 of chat, 6 of normal, 6 of background; turns of 0.3 to 8 s. Keeps
+/* crowd: twenty loops that think, ask, wait, work and begin anew, as people run them, on a fixture
+ * in virtual time: 3 of voice, 5 of chat, 6 of normal, 6 of background; turns of 0.3 to 8 s. Keeps
  * what each waiter was told when it asked, and how long it then waited. */
 #pragma once
-#include "rig.h"
+#include "fixture.h"
 
 enum { CROWD_LOOPS = 20, CROWD_WAITS_MAX = 20000 };
 
@@ -19,7 +19,7 @@ struct crowd_loop {
 };
 
 struct crowd {
-	struct rig rig;
+	struct fixture fixture;
 	uint64_t random;
 	int64_t think_ms; /* mean */
 	struct crowd_loop loops[CROWD_LOOPS];

@@ -1,6 +1,6 @@
 /* Goal: what a binding means follows from its row alone, also for those that no door speaks yet: a
  * request that the broker forwards itself, and a session of another broker. */
-#include "rig.h"
+#include "fixture.h"
 
 #include "core/binding.h"
 
@@ -31,116 +31,121 @@ static void test_rows_agree(void **state)
  * may come back, and the end of its stream is proof. */
 static void test_proxied(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t v = rig_session(rig, BIND_TAB, "v");
-	uint64_t held = rig_ask(rig, 0, rig_want(BIND_PROXIED, LEASE_BACKGROUND, "openai"));
-	uint64_t conn = rig->conn_next - 1, voice;
+	struct fixture *fixture = *state;
+	uint64_t v = fixture_session(fixture, BIND_TAB, "v");
+	uint64_t held =
+		fixture_ask(fixture, 0, fixture_want(BIND_PROXIED, LEASE_BACKGROUND, "openai"));
+	uint64_t conn = fixture->conn_next - 1, voice;
 
-	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
-	voice = rig_wait(rig, v, LEASE_VOICE);
-	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->to.kind, PARTY_GATEWAY);
-	assert_int_equal(rig_sent(rig, SEND_YIELD, held)->to.id, conn);
-	rig_close(rig, conn);
-	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
-	assert_int_equal(rig_state(rig, voice), CLAIM_OFFERED);
-	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_PROXIED, LEASE_BACKGROUND, "")), 0);
-	assert_int_equal(rig_sent(rig, SEND_DENIED, 0)->to.kind, PARTY_GATEWAY);
-	assert_int_equal(rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_BACKGROUND, "")), 0);
-	assert_int_equal(rig_sent(rig, SEND_DENIED, 0)->to.kind, PARTY_EXCHANGE);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+	voice = fixture_wait(fixture, v, LEASE_VOICE);
+	assert_int_equal(fixture_sent(fixture, SEND_YIELD, held)->to.kind, PARTY_GATEWAY);
+	assert_int_equal(fixture_sent(fixture, SEND_YIELD, held)->to.id, conn);
+	fixture_close(fixture, conn);
+	assert_int_equal(fixture_end(fixture, held), END_DISCONNECTED);
+	assert_int_equal(fixture_state(fixture, voice), CLAIM_OFFERED);
+	assert_int_equal(fixture_ask(fixture, 0, fixture_want(BIND_PROXIED, LEASE_BACKGROUND, "")),
+			 0);
+	assert_int_equal(fixture_sent(fixture, SEND_DENIED, 0)->to.kind, PARTY_GATEWAY);
+	assert_int_equal(fixture_ask(fixture, 0, fixture_want(BIND_STREAM, LEASE_BACKGROUND, "")),
+			 0);
+	assert_int_equal(fixture_sent(fixture, SEND_DENIED, 0)->to.kind, PARTY_EXCHANGE);
 }
 
 /* A request that waited elsewhere before stands where it would stand had it waited here; of who is
  * not trusted with that, it is not believed. */
 static void test_age_is_carried(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t a = rig_session(rig, BIND_TAB, "a");
-	struct event want = rig_want(BIND_PROXIED, LEASE_CHAT, "retried");
-	struct event plain = rig_want(BIND_STREAM, LEASE_CHAT, "liar");
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_TAB, "a");
+	struct event want = fixture_want(BIND_PROXIED, LEASE_CHAT, "retried");
+	struct event plain = fixture_want(BIND_STREAM, LEASE_CHAT, "liar");
 	uint64_t first, retried, liar;
 
-	rig_hold(rig, a, LEASE_CHAT);
-	first = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_CHAT, "first"));
-	rig_pass(rig, 1000);
+	fixture_hold(fixture, a, LEASE_CHAT);
+	first = fixture_ask(fixture, 0, fixture_want(BIND_STREAM, LEASE_CHAT, "first"));
+	fixture_pass(fixture, 1000);
 	want.acquire.waited_ms = 5000;
-	retried = rig_ask(rig, 0, want);
+	retried = fixture_ask(fixture, 0, want);
 	plain.acquire.waited_ms = 60000;
-	liar = rig_ask(rig, 0, plain);
-	assert_int_equal(mono_since(rig->now, rig_row(rig, retried)->arrival), 5000);
-	assert_int_equal(core_position(rig->core, retried), 0);
-	assert_int_equal(core_position(rig->core, first), 1);
-	assert_int_equal(core_position(rig->core, liar), 2);
+	liar = fixture_ask(fixture, 0, plain);
+	assert_int_equal(mono_since(fixture->now, fixture_row(fixture, retried)->arrival), 5000);
+	assert_int_equal(core_position(fixture->core, retried), 0);
+	assert_int_equal(core_position(fixture->core, first), 1);
+	assert_int_equal(core_position(fixture->core, liar), 2);
 }
 
-static void authority(struct rig *rig, enum binding binding, bool ok)
+static void authority(struct fixture *fixture, enum binding binding, bool ok)
 {
-	rig_step(rig, (struct event){.type = EVENT_AUTHORITY,
-				     .authority = {.binding = binding, .ok = ok}});
+	fixture_step(fixture, (struct event){.type = EVENT_AUTHORITY,
+					     .authority = {.binding = binding, .ok = ok}});
 }
 
 /* Who needs a word from outside waits for it; nobody else waits for them. */
 static void test_authority(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t r = rig_session(rig, BIND_REMOTE, "other"), b = rig_session(rig, BIND_TAB, "b");
-	uint64_t remote = rig_wait(rig, r, LEASE_VOICE), local, behind;
+	struct fixture *fixture = *state;
+	uint64_t r = fixture_session(fixture, BIND_REMOTE, "other"),
+		 b = fixture_session(fixture, BIND_TAB, "b");
+	uint64_t remote = fixture_wait(fixture, r, LEASE_VOICE), local, behind;
 	struct bound bound;
 
-	assert_int_equal(rig_why(rig, remote), WHY_AUTHORITY);
-	core_bound(rig->core, remote, rig->now, &bound);
+	assert_int_equal(fixture_why(fixture, remote), WHY_AUTHORITY);
+	core_bound(fixture->core, remote, fixture->now, &bound);
 	assert_int_equal(bound.none, BOUND_STOPPED);
-	local = rig_hold(rig, b, LEASE_BACKGROUND);
-	behind = rig_wait(rig, b, LEASE_CHAT);
-	authority(rig, BIND_REMOTE, true);
-	assert_int_not_equal(rig_why(rig, remote), WHY_AUTHORITY);
-	rig_release(rig, b, local, false);
-	assert_int_equal(rig_state(rig, remote), CLAIM_OFFERED);
-	authority(rig, BIND_REMOTE, false);
-	rig_pass(rig, rig->config.ack_ms);
-	assert_int_equal(rig_state(rig, remote), CLAIM_QUEUED);
-	assert_int_equal(rig_state(rig, behind), CLAIM_OFFERED);
+	local = fixture_hold(fixture, b, LEASE_BACKGROUND);
+	behind = fixture_wait(fixture, b, LEASE_CHAT);
+	authority(fixture, BIND_REMOTE, true);
+	assert_int_not_equal(fixture_why(fixture, remote), WHY_AUTHORITY);
+	fixture_release(fixture, b, local, false);
+	assert_int_equal(fixture_state(fixture, remote), CLAIM_OFFERED);
+	authority(fixture, BIND_REMOTE, false);
+	fixture_pass(fixture, fixture->config.ack_ms);
+	assert_int_equal(fixture_state(fixture, remote), CLAIM_QUEUED);
+	assert_int_equal(fixture_state(fixture, behind), CLAIM_OFFERED);
 	/* Of any binding. */
-	authority(rig, BIND_TAB, false);
-	rig_pass(rig, rig->config.ack_ms);
-	assert_int_equal(rig_state(rig, behind), CLAIM_QUEUED);
-	authority(rig, BIND_TAB, true);
-	assert_int_equal(rig_state(rig, behind), CLAIM_OFFERED);
+	authority(fixture, BIND_TAB, false);
+	fixture_pass(fixture, fixture->config.ack_ms);
+	assert_int_equal(fixture_state(fixture, behind), CLAIM_QUEUED);
+	authority(fixture, BIND_TAB, true);
+	assert_int_equal(fixture_state(fixture, behind), CLAIM_OFFERED);
 }
 
 /* Another broker's session that is cut off keeps what it holds for a whole TTL: it stops at half of
  * that, and nothing else tells. */
 static void test_remote(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t r = rig_session(rig, BIND_REMOTE, "other"), b = rig_session(rig, BIND_TAB, "b");
+	struct fixture *fixture = *state;
+	uint64_t r = fixture_session(fixture, BIND_REMOTE, "other"),
+		 b = fixture_session(fixture, BIND_TAB, "b");
 	uint64_t held, next;
 
-	authority(rig, BIND_REMOTE, true);
-	held = rig_hold(rig, r, LEASE_CHAT);
-	next = rig_wait(rig, b, LEASE_CHAT);
-	rig_close(rig, r);
-	rig_pass(rig, rig->config.session_ttl_ms / 2);
-	rig_alive(rig, b);
-	rig_pass(rig, rig->config.session_ttl_ms / 2 - 1);
-	assert_int_equal(rig_state(rig, held), CLAIM_HELD);
-	rig_pass(rig, 1);
-	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
-	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
+	authority(fixture, BIND_REMOTE, true);
+	held = fixture_hold(fixture, r, LEASE_CHAT);
+	next = fixture_wait(fixture, b, LEASE_CHAT);
+	fixture_close(fixture, r);
+	fixture_pass(fixture, fixture->config.session_ttl_ms / 2);
+	fixture_alive(fixture, b);
+	fixture_pass(fixture, fixture->config.session_ttl_ms / 2 - 1);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+	fixture_pass(fixture, 1);
+	assert_int_equal(fixture_end(fixture, held), END_DISCONNECTED);
+	assert_int_equal(fixture_state(fixture, next), CLAIM_OFFERED);
 }
 
 /* What the broker forwarded ended with it; the lock-delay stands for what may still run. */
 static void test_proxied_restart(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t held = rig_ask(rig, 0, rig_want(BIND_PROXIED, LEASE_CHAT, "openai"));
+	struct fixture *fixture = *state;
+	uint64_t held = fixture_ask(fixture, 0, fixture_want(BIND_PROXIED, LEASE_CHAT, "openai"));
 
-	rig_restart(rig, true);
-	assert_true(rig_row(rig, held)->revoked);
-	rig_pass(rig, rig->config.lock_delay_ms);
-	assert_int_equal(rig_end(rig, held), END_DISCONNECTED);
+	fixture_restart(fixture, true);
+	assert_true(fixture_row(fixture, held)->revoked);
+	fixture_pass(fixture, fixture->config.lock_delay_ms);
+	assert_int_equal(fixture_end(fixture, held), END_DISCONNECTED);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {

@@ -1,18 +1,18 @@
 /* Goal: memory and sets of GPUs: nobody gets what is not there, nothing is counted twice, a small
  * claim never delays a big one, and models make room (CASES.md E1, E2, E3, E7, P12). */
-#include "rig.h"
+#include "fixture.h"
 
 static struct event need(enum lease_class cls, uint32_t slots, uint64_t vram_bytes, uint32_t count)
 {
-	struct event event = rig_need(cls, slots, vram_bytes);
+	struct event event = fixture_need(cls, slots, vram_bytes);
 
 	event.acquire.need.gpu_count = count;
 	return event;
 }
 
 /* A loaded model: it holds memory and no turn. */
-static uint64_t resident(struct rig *rig, uint64_t conn, enum lease_class cls, uint64_t vram_bytes,
-			 int64_t load_ms, int64_t residence_ms)
+static uint64_t resident(struct fixture *fixture, uint64_t conn, enum lease_class cls,
+			 uint64_t vram_bytes, int64_t load_ms, int64_t residence_ms)
 {
 	struct event event = need(cls, 0, vram_bytes, 1);
 	uint64_t lease;
@@ -20,453 +20,454 @@ static uint64_t resident(struct rig *rig, uint64_t conn, enum lease_class cls, u
 	event.acquire.evictable = true;
 	event.acquire.load_ms = load_ms;
 	event.acquire.min_residence_ms = residence_ms;
-	lease = rig_ask(rig, conn, event);
-	rig_accept(rig, conn, lease);
-	assert_int_equal(rig_state(rig, lease), CLAIM_HELD);
+	lease = fixture_ask(fixture, conn, event);
+	fixture_accept(fixture, conn, lease);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_HELD);
 	return lease;
 }
 
-static void start(struct rig *rig, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
+static void start(struct fixture *fixture, uint32_t gpus, uint32_t slots, uint64_t vram_bytes)
 {
-	rig_gpus(rig, gpus, slots, vram_bytes);
-	rig->config.session_ttl_ms = 100000000;
-	rig_configure(rig);
+	fixture_gpus(fixture, gpus, slots, vram_bytes);
+	fixture->config.session_ttl_ms = 100000000;
+	fixture_configure(fixture);
 }
 
 /* E1: two claims of 6 GB on 8 GB, both before the first has allocated a byte: one waits. */
 static void test_two_of_six_on_eight(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, first, second;
 
-	start(rig, 1, 4, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	first = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
-	second = rig_ask(rig, b, need(LEASE_CHAT, 1, 6 * GIB, 1));
-	assert_int_equal(rig_state(rig, second), CLAIM_QUEUED);
-	assert_int_equal(rig_why(rig, second), WHY_VRAM);
-	rig_release(rig, a, first, false);
-	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
+	start(fixture, 1, 4, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	first = fixture_take(fixture, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	second = fixture_ask(fixture, b, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	assert_int_equal(fixture_state(fixture, second), CLAIM_QUEUED);
+	assert_int_equal(fixture_why(fixture, second), WHY_VRAM);
+	fixture_release(fixture, a, first, false);
+	assert_int_equal(fixture_state(fixture, second), CLAIM_OFFERED);
 }
 
 /* E2: what a lease was granted and is seen to use counts once; bytes of strangers count as used. */
 static void test_observed_counts_once(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, waits;
 	struct gpu_view gpu;
 
-	start(rig, 1, 4, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	rig_take(rig, a, need(LEASE_CHAT, 1, 3 * GIB, 1));
-	rig_sample(rig, 0, 3 * GIB, rig_session_id(rig, a), 3 * GIB);
-	rig_take(rig, b, need(LEASE_CHAT, 1, 5 * GIB, 1));
-	rig_sample(rig, 0, 4 * GIB, rig_session_id(rig, a), 3 * GIB);
-	core_gpu(rig->core, 0, &gpu);
+	start(fixture, 1, 4, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	fixture_take(fixture, a, need(LEASE_CHAT, 1, 3 * GIB, 1));
+	fixture_sample(fixture, 0, 3 * GIB, fixture_session_id(fixture, a), 3 * GIB);
+	fixture_take(fixture, b, need(LEASE_CHAT, 1, 5 * GIB, 1));
+	fixture_sample(fixture, 0, 4 * GIB, fixture_session_id(fixture, a), 3 * GIB);
+	core_gpu(fixture->core, 0, &gpu);
 	assert_true(gpu.vram_bytes_unmanaged == GIB);
 	assert_true(gpu.vram_bytes_granted == 8 * GIB);
-	waits = rig_ask(rig, a, need(LEASE_CHAT, 1, 1, 1));
-	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
+	waits = fixture_ask(fixture, a, need(LEASE_CHAT, 1, 1, 1));
+	assert_int_equal(fixture_state(fixture, waits), CLAIM_QUEUED);
 }
 
 /* More than declared counts as used, and a session's own bytes are not asked for twice. */
 static void test_own_bytes(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, waits;
 
-	start(rig, 1, 4, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	rig_take(rig, a, need(LEASE_CHAT, 1, 2 * GIB, 1));
-	rig_sample(rig, 0, 6 * GIB, rig_session_id(rig, a), 6 * GIB);
-	waits = rig_ask(rig, b, need(LEASE_CHAT, 1, 3 * GIB, 1));
-	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
-	rig_release(rig, b, waits, false);
+	start(fixture, 1, 4, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	fixture_take(fixture, a, need(LEASE_CHAT, 1, 2 * GIB, 1));
+	fixture_sample(fixture, 0, 6 * GIB, fixture_session_id(fixture, a), 6 * GIB);
+	waits = fixture_ask(fixture, b, need(LEASE_CHAT, 1, 3 * GIB, 1));
+	assert_int_equal(fixture_state(fixture, waits), CLAIM_QUEUED);
+	fixture_release(fixture, b, waits, false);
 	/* It uses 6 already, so 4 more of declared bytes are no new ones. */
-	rig_take(rig, a, need(LEASE_CHAT, 1, 4 * GIB, 1));
+	fixture_take(fixture, a, need(LEASE_CHAT, 1, 4 * GIB, 1));
 }
 
 /* A tab's bytes belong to its browser's process: growth after its grant is taken to be its own. */
 static void test_tab_bytes(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t tab, b, claim;
 	struct gpu_view gpu;
 
-	start(rig, 1, 4, 8 * GIB);
-	rig_sample(rig, 0, GIB, 0, 0);
-	tab = rig_session(rig, BIND_TAB, "tab");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	claim = rig_take(rig, tab, need(LEASE_CHAT, 1, 3 * GIB, 1));
-	rig_sample(rig, 0, 4 * GIB, 0, 0);
-	core_gpu(rig->core, 0, &gpu);
+	start(fixture, 1, 4, 8 * GIB);
+	fixture_sample(fixture, 0, GIB, 0, 0);
+	tab = fixture_session(fixture, BIND_TAB, "tab");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	claim = fixture_take(fixture, tab, need(LEASE_CHAT, 1, 3 * GIB, 1));
+	fixture_sample(fixture, 0, 4 * GIB, 0, 0);
+	core_gpu(fixture->core, 0, &gpu);
 	assert_true(gpu.vram_bytes_unmanaged == GIB);
-	rig_release(rig, tab, claim, false);
+	fixture_release(fixture, tab, claim, false);
 	/* Its browser has not freed them yet: they belong to nobody, and are not free. */
-	core_gpu(rig->core, 0, &gpu);
+	core_gpu(fixture->core, 0, &gpu);
 	assert_true(gpu.vram_bytes_unmanaged == 4 * GIB);
-	claim = rig_ask(rig, b, need(LEASE_CHAT, 1, 6 * GIB, 1));
-	assert_int_equal(rig_state(rig, claim), CLAIM_QUEUED);
-	rig_sample(rig, 0, GIB, 0, 0);
-	assert_int_equal(rig_state(rig, claim), CLAIM_OFFERED);
+	claim = fixture_ask(fixture, b, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	assert_int_equal(fixture_state(fixture, claim), CLAIM_QUEUED);
+	fixture_sample(fixture, 0, GIB, 0, 0);
+	assert_int_equal(fixture_state(fixture, claim), CLAIM_OFFERED);
 }
 
 /* A failed probe is unknown, never zero: who wants memory waits, who wants none is served. */
 static void test_unknown_is_not_zero(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, waits;
 	struct event sample = {.type = EVENT_GPU_SAMPLE};
 
-	start(rig, 1, 4, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
+	start(fixture, 1, 4, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
 	sample.sample.healthy = true;
-	rig_step(rig, sample);
-	waits = rig_ask(rig, a, need(LEASE_CHAT, 1, GIB, 1));
-	assert_int_equal(rig_state(rig, waits), CLAIM_QUEUED);
-	assert_int_equal(rig_why(rig, waits), WHY_UNKNOWN);
-	assert_int_equal(core_bound_ms(rig->core, waits, rig->now), -1);
-	rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
-	rig_sample(rig, 0, 0, 0, 0);
-	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
+	fixture_step(fixture, sample);
+	waits = fixture_ask(fixture, a, need(LEASE_CHAT, 1, GIB, 1));
+	assert_int_equal(fixture_state(fixture, waits), CLAIM_QUEUED);
+	assert_int_equal(fixture_why(fixture, waits), WHY_UNKNOWN);
+	assert_int_equal(core_bound_ms(fixture->core, waits, fixture->now), -1);
+	fixture_take(fixture, a, need(LEASE_CHAT, 1, 0, 1));
+	fixture_sample(fixture, 0, 0, 0, 0);
+	assert_int_equal(fixture_state(fixture, waits), CLAIM_OFFERED);
 }
 
 /* A GPU that does not work is granted to nobody until it does. */
 static void test_unhealthy(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t a = rig_session(rig, BIND_NATIVE, "a"), waits;
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_NATIVE, "a"), waits;
 	struct event sample = {.type = EVENT_GPU_SAMPLE};
 
-	rig_step(rig, sample);
-	waits = rig_wait(rig, a, LEASE_CHAT);
-	assert_int_equal(rig_why(rig, waits), WHY_UNHEALTHY);
-	rig_sample(rig, 0, 0, 0, 0);
-	assert_int_equal(rig_state(rig, waits), CLAIM_OFFERED);
+	fixture_step(fixture, sample);
+	waits = fixture_wait(fixture, a, LEASE_CHAT);
+	assert_int_equal(fixture_why(fixture, waits), WHY_UNHEALTHY);
+	fixture_sample(fixture, 0, 0, 0, 0);
+	assert_int_equal(fixture_state(fixture, waits), CLAIM_OFFERED);
 }
 
 /* Where the size of the memory is unknown, one lease that states any has it all. */
 static void test_unknown_total(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, first, second;
 
-	start(rig, 1, 4, 0);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	first = rig_take(rig, a, need(LEASE_CHAT, 1, 1, 1));
-	second = rig_ask(rig, a, need(LEASE_CHAT, 1, 1, 1));
-	assert_int_equal(rig_state(rig, second), CLAIM_QUEUED);
-	rig_release(rig, a, first, false);
-	assert_int_equal(rig_state(rig, second), CLAIM_OFFERED);
+	start(fixture, 1, 4, 0);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	first = fixture_take(fixture, a, need(LEASE_CHAT, 1, 1, 1));
+	second = fixture_ask(fixture, a, need(LEASE_CHAT, 1, 1, 1));
+	assert_int_equal(fixture_state(fixture, second), CLAIM_QUEUED);
+	fixture_release(fixture, a, first, false);
+	assert_int_equal(fixture_state(fixture, second), CLAIM_OFFERED);
 }
 
 /* The headroom belongs to nobody; what needs it never fits. */
 static void test_headroom(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a;
 
-	rig->config.vram_headroom_bytes = GIB;
-	start(rig, 1, 1, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	assert_int_equal(rig_ask(rig, a, need(LEASE_CHAT, 1, 7 * GIB + 1, 1)), 0);
-	assert_int_equal(rig_error(rig), ERR_NEVER_FITS);
-	rig_take(rig, a, need(LEASE_CHAT, 1, 7 * GIB, 1));
+	fixture->config.vram_headroom_bytes = GIB;
+	start(fixture, 1, 1, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	assert_int_equal(fixture_ask(fixture, a, need(LEASE_CHAT, 1, 7 * GIB + 1, 1)), 0);
+	assert_int_equal(fixture_error(fixture), ERR_NEVER_FITS);
+	fixture_take(fixture, a, need(LEASE_CHAT, 1, 7 * GIB, 1));
 }
 
 /* A model that nobody may unload and a need that does not fit beside it: the waiter is told which,
  * and that nothing but its own end helps. One that may be unloaded is no such reason. */
 static void test_pinned(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, head;
 	struct why why;
 
-	start(rig, 1, 2, 24 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
-	(void)rig_take(rig, a, need(LEASE_CHAT, 0, 1 * GIB, 1));
-	uint64_t pinned = rig_take(rig, b, need(LEASE_CHAT, 0, 3 * GIB, 1));
-	head = rig_ask(rig, c, need(LEASE_CHAT, 1, 22 * GIB, 1));
-	core_why(rig->core, head, rig->now, &why);
+	start(fixture, 1, 2, 24 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	(void)fixture_take(fixture, a, need(LEASE_CHAT, 0, 1 * GIB, 1));
+	uint64_t pinned = fixture_take(fixture, b, need(LEASE_CHAT, 0, 3 * GIB, 1));
+	head = fixture_ask(fixture, c, need(LEASE_CHAT, 1, 22 * GIB, 1));
+	core_why(fixture->core, head, fixture->now, &why);
 	assert_int_equal(why.code, WHY_PINNED);
 	assert_int_equal(why.holder, pinned);
 	assert_int_equal(why.held_bytes, 3 * GIB);
 	assert_int_equal(why.want_bytes, 22 * GIB);
-	rig_release(rig, b, pinned, false);
-	assert_int_equal(rig_state(rig, head), CLAIM_OFFERED);
+	fixture_release(fixture, b, pinned, false);
+	assert_int_equal(fixture_state(fixture, head), CLAIM_OFFERED);
 }
 
 /* Of two idle models the one of the lower class goes; the busy one never. */
 static void test_evicts_lowest_class(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, d, chat, work, head;
 
-	start(rig, 1, 2, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
-	d = rig_session(rig, BIND_NATIVE, "d");
-	chat = resident(rig, a, LEASE_CHAT, 3 * GIB, 1000, 0);
-	work = resident(rig, b, LEASE_BACKGROUND, 3 * GIB, 1000, 0);
-	rig_pass(rig, 1000);
-	head = rig_ask(rig, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
-	assert_int_equal(rig_sent(rig, SEND_YIELD, work)->send.reason, YIELD_EVICTED);
-	assert_int_equal(rig_why(rig, head), WHY_EVICTING);
-	assert_int_equal(rig_state(rig, chat), CLAIM_HELD);
-	rig_release(rig, b, work, false);
-	assert_int_equal(rig_state(rig, head), CLAIM_OFFERED);
+	start(fixture, 1, 2, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	d = fixture_session(fixture, BIND_NATIVE, "d");
+	chat = resident(fixture, a, LEASE_CHAT, 3 * GIB, 1000, 0);
+	work = resident(fixture, b, LEASE_BACKGROUND, 3 * GIB, 1000, 0);
+	fixture_pass(fixture, 1000);
+	head = fixture_ask(fixture, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
+	assert_int_equal(fixture_sent(fixture, SEND_YIELD, work)->send.reason, YIELD_EVICTED);
+	assert_int_equal(fixture_why(fixture, head), WHY_EVICTING);
+	assert_int_equal(fixture_state(fixture, chat), CLAIM_HELD);
+	fixture_release(fixture, b, work, false);
+	assert_int_equal(fixture_state(fixture, head), CLAIM_OFFERED);
 	(void)d;
 }
 
 /* Of one class, the longest unused by what it costs to load again. */
 static void test_evicts_by_cost(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, dear, cheap;
 
-	start(rig, 1, 2, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
-	dear = resident(rig, a, LEASE_CHAT, 3 * GIB, 60000, 0);
-	rig_pass(rig, 10000);
-	cheap = resident(rig, b, LEASE_CHAT, 3 * GIB, 1000, 0);
-	rig_pass(rig, 10000);
-	rig_ask(rig, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
-	assert_int_equal(rig_state(rig, dear), CLAIM_HELD);
-	assert_int_equal(rig_state(rig, cheap), CLAIM_YIELDING);
+	start(fixture, 1, 2, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	dear = resident(fixture, a, LEASE_CHAT, 3 * GIB, 60000, 0);
+	fixture_pass(fixture, 10000);
+	cheap = resident(fixture, b, LEASE_CHAT, 3 * GIB, 1000, 0);
+	fixture_pass(fixture, 10000);
+	fixture_ask(fixture, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
+	assert_int_equal(fixture_state(fixture, dear), CLAIM_HELD);
+	assert_int_equal(fixture_state(fixture, cheap), CLAIM_YIELDING);
 }
 
 /* A model whose session computes is busy; one that has just been loaded has its minimum stay. */
 static void test_not_the_busy_nor_the_new(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, busy, fresh, turn;
 
-	start(rig, 1, 2, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
-	busy = resident(rig, a, LEASE_BACKGROUND, 3 * GIB, 1000, 0);
-	turn = rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
-	fresh = resident(rig, b, LEASE_CHAT, 3 * GIB, 1000, 5000);
-	rig_ask(rig, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
-	rig_pass(rig, 4999);
-	assert_int_equal(rig_state(rig, busy), CLAIM_HELD);
-	assert_int_equal(rig_state(rig, fresh), CLAIM_HELD);
-	rig_pass(rig, 1);
-	assert_int_equal(rig_state(rig, busy), CLAIM_HELD);
-	assert_int_equal(rig_state(rig, fresh), CLAIM_YIELDING);
-	assert_int_equal(rig_state(rig, turn), CLAIM_HELD);
+	start(fixture, 1, 2, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	busy = resident(fixture, a, LEASE_BACKGROUND, 3 * GIB, 1000, 0);
+	turn = fixture_take(fixture, a, need(LEASE_CHAT, 1, 0, 1));
+	fresh = resident(fixture, b, LEASE_CHAT, 3 * GIB, 1000, 5000);
+	fixture_ask(fixture, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
+	fixture_pass(fixture, 4999);
+	assert_int_equal(fixture_state(fixture, busy), CLAIM_HELD);
+	assert_int_equal(fixture_state(fixture, fresh), CLAIM_HELD);
+	fixture_pass(fixture, 1);
+	assert_int_equal(fixture_state(fixture, busy), CLAIM_HELD);
+	assert_int_equal(fixture_state(fixture, fresh), CLAIM_YIELDING);
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_HELD);
 }
 
 /* Nothing is evicted in vain: where a model that may stay leaves too little, nobody is asked. */
 static void test_no_vain_eviction(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, model, head;
 
-	start(rig, 1, 2, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	rig_take(rig, a, need(LEASE_CHAT, 0, 4 * GIB, 1)); /* not evictable */
-	model = resident(rig, a, LEASE_BACKGROUND, 2 * GIB, 1000, 0);
-	head = rig_ask(rig, b, need(LEASE_VOICE, 1, 6 * GIB, 1));
-	rig_pass(rig, 200000);
-	assert_int_equal(rig_state(rig, model), CLAIM_HELD);
-	assert_int_equal(core_bound_ms(rig->core, head, rig->now), -1);
+	start(fixture, 1, 2, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	fixture_take(fixture, a, need(LEASE_CHAT, 0, 4 * GIB, 1)); /* not evictable */
+	model = resident(fixture, a, LEASE_BACKGROUND, 2 * GIB, 1000, 0);
+	head = fixture_ask(fixture, b, need(LEASE_VOICE, 1, 6 * GIB, 1));
+	fixture_pass(fixture, 200000);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_HELD);
+	assert_int_equal(core_bound_ms(fixture->core, head, fixture->now), -1);
 }
 
 /* A resident holds no turn, so the hold limit is not for it. */
 static void test_resident_has_no_hold_limit(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, model, turn;
 
-	start(rig, 1, 1, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	model = resident(rig, a, LEASE_CHAT, 3 * GIB, 1000, 0);
-	turn = rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
-	rig_wait(rig, b, LEASE_CHAT);
-	rig_pass(rig, 60000);
-	assert_int_equal(rig_state(rig, turn), CLAIM_YIELDING);
-	assert_int_equal(rig_state(rig, model), CLAIM_HELD);
+	start(fixture, 1, 1, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	model = resident(fixture, a, LEASE_CHAT, 3 * GIB, 1000, 0);
+	turn = fixture_take(fixture, a, need(LEASE_CHAT, 1, 0, 1));
+	fixture_wait(fixture, b, LEASE_CHAT);
+	fixture_pass(fixture, 60000);
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_YIELDING);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_HELD);
 }
 
 /* A set of GPUs is taken at once or not at all, and a cancelled set leaves nothing behind (E7). */
 static void test_gang(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, one, pair, next;
 	struct gpu_view gpu;
 
-	start(rig, 2, 1, 0);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
-	one = rig_take(rig, a, need(LEASE_CHAT, 1, 0, 1));
-	pair = rig_ask(rig, b, need(LEASE_CHAT, 1, 0, 2));
-	assert_int_equal(rig_state(rig, pair), CLAIM_QUEUED);
+	start(fixture, 2, 1, 0);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	one = fixture_take(fixture, a, need(LEASE_CHAT, 1, 0, 1));
+	pair = fixture_ask(fixture, b, need(LEASE_CHAT, 1, 0, 2));
+	assert_int_equal(fixture_state(fixture, pair), CLAIM_QUEUED);
 	/* The idle GPU is kept for the pair: nobody behind it may pass. */
-	next = rig_ask(rig, c, need(LEASE_CHAT, 1, 0, 1));
-	assert_int_equal(rig_state(rig, next), CLAIM_QUEUED);
-	assert_int_equal(rig_why(rig, next), WHY_RESERVED);
-	rig_release(rig, a, one, false);
-	assert_int_equal(rig_sent(rig, SEND_OFFERED, pair)->send.gpus, 3);
-	rig_release(rig, b, pair, false);
-	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
-	core_gpu(rig->core, 1, &gpu);
+	next = fixture_ask(fixture, c, need(LEASE_CHAT, 1, 0, 1));
+	assert_int_equal(fixture_state(fixture, next), CLAIM_QUEUED);
+	assert_int_equal(fixture_why(fixture, next), WHY_RESERVED);
+	fixture_release(fixture, a, one, false);
+	assert_int_equal(fixture_sent(fixture, SEND_OFFERED, pair)->send.gpus, 3);
+	fixture_release(fixture, b, pair, false);
+	assert_int_equal(fixture_state(fixture, next), CLAIM_OFFERED);
+	core_gpu(fixture->core, 1, &gpu);
 	assert_int_equal(gpu.slots_used, 0);
 }
 
 /* The first that does not fit closes its GPU and no other: a second GPU is never left idle. */
 static void test_idle_gpu_is_used(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, big, small;
 	struct event on_first = need(LEASE_CHAT, 1, 0, 1);
 
-	start(rig, 2, 1, 0);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
+	start(fixture, 2, 1, 0);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
 	on_first.acquire.need.gpu_mask = 1;
-	rig_take(rig, a, on_first);
-	big = rig_ask(rig, b, on_first);
-	assert_int_equal(rig_state(rig, big), CLAIM_QUEUED);
-	small = rig_ask(rig, c, need(LEASE_CHAT, 1, 0, 1));
-	assert_int_equal(rig_sent(rig, SEND_OFFERED, small)->send.gpus, 2);
+	fixture_take(fixture, a, on_first);
+	big = fixture_ask(fixture, b, on_first);
+	assert_int_equal(fixture_state(fixture, big), CLAIM_QUEUED);
+	small = fixture_ask(fixture, c, need(LEASE_CHAT, 1, 0, 1));
+	assert_int_equal(fixture_sent(fixture, SEND_OFFERED, small)->send.gpus, 2);
 }
 
 /* A small claim does not slip past a big one that waits for memory on the same GPU. */
 static void test_small_behind_big(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, first, big, small;
 
-	start(rig, 1, 4, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
-	first = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
-	big = rig_ask(rig, b, need(LEASE_CHAT, 1, 7 * GIB, 1));
-	small = rig_ask(rig, c, need(LEASE_CHAT, 1, GIB, 1));
-	assert_int_equal(rig_state(rig, small), CLAIM_QUEUED);
-	rig_release(rig, a, first, false);
-	assert_int_equal(rig_state(rig, big), CLAIM_OFFERED);
-	assert_int_equal(rig_state(rig, small), CLAIM_OFFERED);
+	start(fixture, 1, 4, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	first = fixture_take(fixture, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	big = fixture_ask(fixture, b, need(LEASE_CHAT, 1, 7 * GIB, 1));
+	small = fixture_ask(fixture, c, need(LEASE_CHAT, 1, GIB, 1));
+	assert_int_equal(fixture_state(fixture, small), CLAIM_QUEUED);
+	fixture_release(fixture, a, first, false);
+	assert_int_equal(fixture_state(fixture, big), CLAIM_OFFERED);
+	assert_int_equal(fixture_state(fixture, small), CLAIM_OFFERED);
 }
 
 /* Several turns at once on one GPU, and no more than it has. */
 static void test_slots(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t conn[3], lease[3];
 
-	start(rig, 1, 2, 0);
+	start(fixture, 1, 2, 0);
 	for (int i = 0; i < 3; i++) {
-		conn[i] = rig_session(rig, BIND_NATIVE, "x");
-		lease[i] = rig_ask(rig, conn[i], need(LEASE_CHAT, 1, 0, 1));
+		conn[i] = fixture_session(fixture, BIND_NATIVE, "x");
+		lease[i] = fixture_ask(fixture, conn[i], need(LEASE_CHAT, 1, 0, 1));
 	}
-	assert_int_equal(rig_state(rig, lease[1]), CLAIM_OFFERED);
-	assert_int_equal(rig_state(rig, lease[2]), CLAIM_QUEUED);
-	rig_release(rig, conn[0], lease[0], false);
-	assert_int_equal(rig_state(rig, lease[2]), CLAIM_OFFERED);
+	assert_int_equal(fixture_state(fixture, lease[1]), CLAIM_OFFERED);
+	assert_int_equal(fixture_state(fixture, lease[2]), CLAIM_QUEUED);
+	fixture_release(fixture, conn[0], lease[0], false);
+	assert_int_equal(fixture_state(fixture, lease[2]), CLAIM_OFFERED);
 }
 
 /* One of two turns is not cut short for a claim that needs both and could not begin. */
 static void test_no_half_preemption(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, v, soft, firm;
 	struct event event;
 
-	start(rig, 1, 2, 0);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	v = rig_session(rig, BIND_NATIVE, "v");
-	soft = rig_take(rig, a, need(LEASE_BACKGROUND, 1, 0, 1));
+	start(fixture, 1, 2, 0);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	v = fixture_session(fixture, BIND_NATIVE, "v");
+	soft = fixture_take(fixture, a, need(LEASE_BACKGROUND, 1, 0, 1));
 	event = need(LEASE_BACKGROUND, 1, 0, 1);
 	event.acquire.preemptible = false;
-	firm = rig_take(rig, b, event);
-	rig_ask(rig, v, need(LEASE_VOICE, 2, 0, 1));
-	assert_int_equal(rig_state(rig, soft), CLAIM_HELD);
-	rig_pass(rig, rig->config.classes[LEASE_BACKGROUND].hold_ms_max);
-	assert_int_equal(rig_state(rig, soft), CLAIM_YIELDING);
-	assert_int_equal(rig_state(rig, firm), CLAIM_YIELDING);
+	firm = fixture_take(fixture, b, event);
+	fixture_ask(fixture, v, need(LEASE_VOICE, 2, 0, 1));
+	assert_int_equal(fixture_state(fixture, soft), CLAIM_HELD);
+	fixture_pass(fixture, fixture->config.classes[LEASE_BACKGROUND].hold_ms_max);
+	assert_int_equal(fixture_state(fixture, soft), CLAIM_YIELDING);
+	assert_int_equal(fixture_state(fixture, firm), CLAIM_YIELDING);
 }
 
-static void change(struct rig *rig, uint64_t conn, uint64_t lease, uint32_t slots, uint64_t vram)
+static void change(struct fixture *fixture, uint64_t conn, uint64_t lease, uint32_t slots,
+		   uint64_t vram)
 {
 	struct event event = {.type = EVENT_CHANGE, .from = {PARTY_SESSION, conn}};
 
 	event.change.lease = lease;
 	event.change.need = (struct need){.slots = slots, .vram_bytes = vram};
-	rig_step(rig, event);
+	fixture_step(fixture, event);
 }
 
 /* Load under a turn, keep the model without it: the turn goes to the next in the same step. */
 static void test_change(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, lease, next;
 
-	start(rig, 1, 1, 8 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	lease = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
-	next = rig_wait(rig, b, LEASE_CHAT);
-	change(rig, a, lease, 0, 6 * GIB);
-	assert_non_null(rig_sent(rig, SEND_CHANGED, lease));
-	assert_int_equal(rig_state(rig, next), CLAIM_OFFERED);
+	start(fixture, 1, 1, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	lease = fixture_take(fixture, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	next = fixture_wait(fixture, b, LEASE_CHAT);
+	change(fixture, a, lease, 0, 6 * GIB);
+	assert_non_null(fixture_sent(fixture, SEND_CHANGED, lease));
+	assert_int_equal(fixture_state(fixture, next), CLAIM_OFFERED);
 	/* Growing back is refused while the room is not there, and nothing changes. */
-	change(rig, a, lease, 1, 6 * GIB);
-	assert_int_equal(rig_error(rig), ERR_NO_ROOM);
-	assert_int_equal(rig_row(rig, lease)->need.slots, 0);
-	rig_release(rig, b, next, false);
-	change(rig, a, lease, 1, 6 * GIB);
-	assert_int_equal(rig_row(rig, lease)->need.slots, 1);
-	change(rig, a, lease, 1, 9 * GIB);
-	assert_int_equal(rig_error(rig), ERR_NO_ROOM);
-	change(rig, a, lease, 0, 0);
-	assert_int_equal(rig_error(rig), ERR_BAD_FIELD);
+	change(fixture, a, lease, 1, 6 * GIB);
+	assert_int_equal(fixture_error(fixture), ERR_NO_ROOM);
+	assert_int_equal(fixture_row(fixture, lease)->need.slots, 0);
+	fixture_release(fixture, b, next, false);
+	change(fixture, a, lease, 1, 6 * GIB);
+	assert_int_equal(fixture_row(fixture, lease)->need.slots, 1);
+	change(fixture, a, lease, 1, 9 * GIB);
+	assert_int_equal(fixture_error(fixture), ERR_NO_ROOM);
+	change(fixture, a, lease, 0, 0);
+	assert_int_equal(fixture_error(fixture), ERR_BAD_FIELD);
 }
 
-static const char *denied_words(const struct rig *rig)
+static const char *denied_words(const struct fixture *fixture)
 {
-	return rig_sent(rig, SEND_DENIED, 0)->send.detail;
+	return fixture_sent(fixture, SEND_DENIED, 0)->send.detail;
 }
 
 /* Growing delays only those who want what it takes: VRAM none who ask for a turn alone. */
 static void test_growth_beside_waiters(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t a, b, c, lease, turn;
 
-	start(rig, 1, 1, 24 * GIB);
-	a = rig_session(rig, BIND_NATIVE, "a");
-	b = rig_session(rig, BIND_NATIVE, "b");
-	c = rig_session(rig, BIND_NATIVE, "c");
-	lease = rig_take(rig, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
-	turn = rig_wait(rig, b, LEASE_CHAT);
-	change(rig, a, lease, 1, 7 * GIB);
-	assert_non_null(rig_sent(rig, SEND_CHANGED, lease));
-	assert_int_equal(rig_state(rig, turn), CLAIM_QUEUED);
-	rig_ask(rig, c, need(LEASE_CHAT, 1, 1 * GIB, 1)); /* waits, and wants VRAM */
-	change(rig, a, lease, 1, 8 * GIB);
-	assert_int_equal(rig_error(rig), ERR_NO_ROOM);
-	assert_string_equal(rig_sent(rig, SEND_DENIED, lease)->send.detail,
+	start(fixture, 1, 1, 24 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	lease = fixture_take(fixture, a, need(LEASE_CHAT, 1, 6 * GIB, 1));
+	turn = fixture_wait(fixture, b, LEASE_CHAT);
+	change(fixture, a, lease, 1, 7 * GIB);
+	assert_non_null(fixture_sent(fixture, SEND_CHANGED, lease));
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_QUEUED);
+	fixture_ask(fixture, c, need(LEASE_CHAT, 1, 1 * GIB, 1)); /* waits, and wants VRAM */
+	change(fixture, a, lease, 1, 8 * GIB);
+	assert_int_equal(fixture_error(fixture), ERR_NO_ROOM);
+	assert_string_equal(fixture_sent(fixture, SEND_DENIED, lease)->send.detail,
 			    "others wait for this GPU; try again when they were served");
-	assert_int_equal(rig_row(rig, lease)->need.vram_bytes, 7 * GIB);
-	change(rig, a, lease, 1, 5 * GIB); /* less is always right */
-	assert_non_null(rig_sent(rig, SEND_CHANGED, lease));
+	assert_int_equal(fixture_row(fixture, lease)->need.vram_bytes, 7 * GIB);
+	change(fixture, a, lease, 1, 5 * GIB); /* less is always right */
+	assert_non_null(fixture_sent(fixture, SEND_CHANGED, lease));
 }
 
 /* A need that can never be served is refused with what was asked for and what there is. */
@@ -484,23 +485,23 @@ static void test_never_fits_says_why(void **state)
 		{2, 1, 0, 12 * GIB, "it asks for 2 GPUs, and only 1 of 2 is large enough"},
 		{1, 2, 0, 9 * GIB, "it asks for 9.0 GiB of VRAM, and a has 7.5 of 8.0 GiB"},
 	};
-	struct rig *rig = *state;
-	rig->config.gpu_count = 2;
-	rig->config.gpus[0] = (struct gpu_config){
+	struct fixture *fixture = *state;
+	fixture->config.gpu_count = 2;
+	fixture->config.gpus[0] = (struct gpu_config){
 		.name = "a", .slots = 2, .vram_known = true, .vram_bytes_total = 8 * GIB};
-	rig->config.gpus[1] = (struct gpu_config){
+	fixture->config.gpus[1] = (struct gpu_config){
 		.name = "b", .slots = 1, .vram_known = true, .vram_bytes_total = 24 * GIB};
-	rig->config.vram_headroom_bytes = GIB / 2;
-	rig_configure(rig);
+	fixture->config.vram_headroom_bytes = GIB / 2;
+	fixture_configure(fixture);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct event event = rig_want(BIND_HTTP, LEASE_CHAT, "x");
+		struct event event = fixture_want(BIND_HTTP, LEASE_CHAT, "x");
 		event.acquire.need = (struct need){.gpu_count = rows[i].gpus,
 						   .slots = rows[i].slots,
 						   .gpu_mask = rows[i].mask,
 						   .vram_bytes = rows[i].vram_bytes};
-		rig_ask(rig, 0, event);
-		assert_int_equal(rig_error(rig), ERR_NEVER_FITS);
-		assert_string_equal(denied_words(rig), rows[i].words);
+		fixture_ask(fixture, 0, event);
+		assert_int_equal(fixture_error(fixture), ERR_NEVER_FITS);
+		assert_string_equal(denied_words(fixture), rows[i].words);
 	}
 }
 
@@ -508,26 +509,27 @@ static void test_never_fits_says_why(void **state)
  */
 static void test_fences_rise(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t last = 0;
 
 	for (int round = 0; round < 5; round++) {
 		for (int i = 0; i < 700; i++) {
-			uint64_t lease = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "x"));
-			struct token token = rig_row(rig, lease)->token;
-			assert_true(rig_row(rig, lease)->fence > last);
-			last = rig_row(rig, lease)->fence;
-			assert_true(last <= rig->fence_max);
-			rig_unlock(rig, &token);
-			rig->claim_count = 0;
+			uint64_t lease =
+				fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "x"));
+			struct token token = fixture_row(fixture, lease)->token;
+			assert_true(fixture_row(fixture, lease)->fence > last);
+			last = fixture_row(fixture, lease)->fence;
+			assert_true(last <= fixture->fence_max);
+			fixture_unlock(fixture, &token);
+			fixture->claim_count = 0;
 		}
-		rig_restart(rig, round % 2 == 0);
+		fixture_restart(fixture, round % 2 == 0);
 	}
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_two_of_six_on_eight),
 		TEST(test_observed_counts_once),

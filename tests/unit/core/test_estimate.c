@@ -5,67 +5,67 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct estimate told(struct rig *rig, uint64_t claim)
+static struct estimate told(struct fixture *fixture, uint64_t claim)
 {
 	struct estimate estimate;
 
-	core_estimate(rig->core, claim, rig->now, &estimate);
+	core_estimate(fixture->core, claim, fixture->now, &estimate);
 	assert_true(estimate.p50_ms <= estimate.p90_ms);
 	return estimate;
 }
 
-static uint64_t ask_plain(struct rig *rig, enum lease_class cls, const char *name)
+static uint64_t ask_plain(struct fixture *fixture, enum lease_class cls, const char *name)
 {
-	struct event want = rig_want(BIND_HTTP, cls, name);
+	struct event want = fixture_want(BIND_HTTP, cls, name);
 
 	want.acquire.timeout_ms = -1;
-	return rig_ask(rig, 0, want);
+	return fixture_ask(fixture, 0, want);
 }
 
-static void unlock(struct rig *rig, uint64_t lease)
+static void unlock(struct fixture *fixture, uint64_t lease)
 {
-	struct token token = rig_row(rig, lease)->token;
+	struct token token = fixture_row(fixture, lease)->token;
 
-	rig_unlock(rig, &token);
+	fixture_unlock(fixture, &token);
 }
 
 /* No estimate before a turn was seen to its end; then about the rest of it, and one for each that
  * is before it. */
 static void test_from_holds(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t held = ask_plain(rig, LEASE_CHAT, "a");
-	uint64_t next = ask_plain(rig, LEASE_CHAT, "b");
-	uint64_t last = ask_plain(rig, LEASE_CHAT, "c");
+	struct fixture *fixture = *state;
+	uint64_t held = ask_plain(fixture, LEASE_CHAT, "a");
+	uint64_t next = ask_plain(fixture, LEASE_CHAT, "b");
+	uint64_t last = ask_plain(fixture, LEASE_CHAT, "c");
 
-	assert_int_equal(told(rig, next).p50_ms, -1);
-	assert_int_equal(told(rig, last).p90_ms, -1);
-	rig_pass(rig, 8000);
-	unlock(rig, held);
-	assert_in_range(told(rig, last).p50_ms, 7000, 9000);
-	assert_in_range(told(rig, last).p90_ms, 8000, 20000);
-	assert_in_range(told(rig, ask_plain(rig, LEASE_CHAT, "d")).p50_ms, 14000, 18000);
-	rig_pass(rig, 3000);
-	assert_in_range(told(rig, last).p50_ms, 4000, 6000);
-	assert_int_equal(told(rig, next).p50_ms, -1); /* it holds */
+	assert_int_equal(told(fixture, next).p50_ms, -1);
+	assert_int_equal(told(fixture, last).p90_ms, -1);
+	fixture_pass(fixture, 8000);
+	unlock(fixture, held);
+	assert_in_range(told(fixture, last).p50_ms, 7000, 9000);
+	assert_in_range(told(fixture, last).p90_ms, 8000, 20000);
+	assert_in_range(told(fixture, ask_plain(fixture, LEASE_CHAT, "d")).p50_ms, 14000, 18000);
+	fixture_pass(fixture, 3000);
+	assert_in_range(told(fixture, last).p50_ms, 4000, 6000);
+	assert_int_equal(told(fixture, next).p50_ms, -1); /* it holds */
 }
 
 /* A holder may be there longer than any before it: the estimate grows, and is never 0. */
 static void test_never_zero(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t first = ask_plain(rig, LEASE_CHAT, "a");
-	uint64_t second = ask_plain(rig, LEASE_CHAT, "b");
+	struct fixture *fixture = *state;
+	uint64_t first = ask_plain(fixture, LEASE_CHAT, "a");
+	uint64_t second = ask_plain(fixture, LEASE_CHAT, "b");
 	uint64_t waits;
 
-	rig_pass(rig, 500);
-	unlock(rig, first);
-	waits = ask_plain(rig, LEASE_CHAT, "c");
+	fixture_pass(fixture, 500);
+	unlock(fixture, first);
+	waits = ask_plain(fixture, LEASE_CHAT, "c");
 	for (int i = 0; i < 100; i++) {
-		rig_pass(rig, 97);
-		assert_true(told(rig, waits).p50_ms >= 100);
+		fixture_pass(fixture, 97);
+		assert_true(told(fixture, waits).p50_ms >= 100);
 	}
-	assert_true(told(rig, waits).p50_ms >= 3000);
+	assert_true(told(fixture, waits).p50_ms >= 3000);
 	(void)second;
 }
 
@@ -73,93 +73,95 @@ static void test_never_zero(void **state)
  * nothing about the others. */
 static void test_unseen(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t conn = rig_session(rig, BIND_NATIVE, "a"), waits;
-	uint64_t session = rig_session_id(rig, conn), held = rig_hold(rig, conn, LEASE_CHAT);
+	struct fixture *fixture = *state;
+	uint64_t conn = fixture_session(fixture, BIND_NATIVE, "a"), waits;
+	uint64_t session = fixture_session_id(fixture, conn),
+		 held = fixture_hold(fixture, conn, LEASE_CHAT);
 
-	rig_pass(rig, 3600 * 1000);
-	rig_restart(rig, true);
-	conn = rig_resume(rig, BIND_NATIVE, session);
-	waits = ask_plain(rig, LEASE_CHAT, "b");
-	rig_release(rig, conn, held, false);
-	waits = ask_plain(rig, LEASE_CHAT, "c");
-	assert_int_equal(told(rig, waits).p50_ms, -1);
+	fixture_pass(fixture, 3600 * 1000);
+	fixture_restart(fixture, true);
+	conn = fixture_resume(fixture, BIND_NATIVE, session);
+	waits = ask_plain(fixture, LEASE_CHAT, "b");
+	fixture_release(fixture, conn, held, false);
+	waits = ask_plain(fixture, LEASE_CHAT, "c");
+	assert_int_equal(told(fixture, waits).p50_ms, -1);
 }
 
 /* While nothing is granted nobody knows for how long. */
 static void test_paused(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t first = ask_plain(rig, LEASE_CHAT, "a"), second = ask_plain(rig, LEASE_CHAT, "b");
-	uint64_t third = ask_plain(rig, LEASE_CHAT, "c");
+	struct fixture *fixture = *state;
+	uint64_t first = ask_plain(fixture, LEASE_CHAT, "a"),
+		 second = ask_plain(fixture, LEASE_CHAT, "b");
+	uint64_t third = ask_plain(fixture, LEASE_CHAT, "c");
 
-	rig_pass(rig, 1000);
-	unlock(rig, first);
-	assert_true(told(rig, third).p50_ms > 0);
-	rig_admin(rig, ADMIN_PAUSE, 0);
-	assert_int_equal(told(rig, third).p50_ms, -1);
-	rig_admin(rig, ADMIN_RESUME, 0);
-	assert_true(told(rig, third).p50_ms > 0);
+	fixture_pass(fixture, 1000);
+	unlock(fixture, first);
+	assert_true(told(fixture, third).p50_ms > 0);
+	fixture_admin(fixture, ADMIN_PAUSE, 0);
+	assert_int_equal(told(fixture, third).p50_ms, -1);
+	fixture_admin(fixture, ADMIN_RESUME, 0);
+	assert_true(told(fixture, third).p50_ms > 0);
 	(void)second;
 }
 
 /* Of three GPUs the first that comes free is enough; of one that is named, its own. */
 static void test_several_gpus(void **state)
 {
-	struct rig rig;
+	struct fixture fixture;
 	uint64_t held[3], any, named;
-	struct event want = rig_want(BIND_HTTP, LEASE_CHAT, "named");
+	struct event want = fixture_want(BIND_HTTP, LEASE_CHAT, "named");
 
 	(void)state;
-	rig_init(&rig);
-	rig_gpus(&rig, 3, 1, 0);
-	rig_start(&rig);
+	fixture_init(&fixture);
+	fixture_gpus(&fixture, 3, 1, 0);
+	fixture_start(&fixture);
 	for (int i = 0; i < 3; i++)
-		held[i] = ask_plain(&rig, LEASE_CHAT, "a");
-	rig_pass(&rig, 9000);
+		held[i] = ask_plain(&fixture, LEASE_CHAT, "a");
+	fixture_pass(&fixture, 9000);
 	for (int i = 0; i < 3; i++)
-		unlock(&rig, held[i]);
+		unlock(&fixture, held[i]);
 	for (int i = 0; i < 3; i++) {
-		held[i] = ask_plain(&rig, LEASE_CHAT, "b");
-		rig_pass(&rig, 2000);
+		held[i] = ask_plain(&fixture, LEASE_CHAT, "b");
+		fixture_pass(&fixture, 2000);
 	}
-	any = ask_plain(&rig, LEASE_CHAT, "any");
-	assert_in_range(told(&rig, any).p50_ms, 2500, 4000); /* 9 s less 6 s */
+	any = ask_plain(&fixture, LEASE_CHAT, "any");
+	assert_in_range(told(&fixture, any).p50_ms, 2500, 4000); /* 9 s less 6 s */
 	want.acquire.need.gpu_mask = 1;
 	want.acquire.timeout_ms = -1;
-	named = rig_ask(&rig, 0, want);
-	assert_in_range(told(&rig, named).p50_ms, 5000, 13000);
-	rig_finish(&rig);
+	named = fixture_ask(&fixture, 0, want);
+	assert_in_range(told(&fixture, named).p50_ms, 5000, 13000);
+	fixture_finish(&fixture);
 }
 
 /* Of a model that stays loaded nobody knows for how long, until some were seen to leave. */
 static void test_memory(void **state)
 {
-	struct rig rig;
-	struct event model = rig_want(BIND_NATIVE, LEASE_CHAT, "model");
+	struct fixture fixture;
+	struct event model = fixture_want(BIND_NATIVE, LEASE_CHAT, "model");
 	uint64_t conn, first, waits;
 
 	(void)state;
-	rig_init(&rig);
-	rig_gpus(&rig, 1, 1, 24 * GIB);
-	rig_start(&rig);
-	rig_sample(&rig, 0, 0, 0, 0);
+	fixture_init(&fixture);
+	fixture_gpus(&fixture, 1, 1, 24 * GIB);
+	fixture_start(&fixture);
+	fixture_sample(&fixture, 0, 0, 0, 0);
 	model.acquire.need.slots = 0;
 	model.acquire.need.vram_bytes = 16 * GIB;
 	model.acquire.timeout_ms = -1;
-	conn = rig_session(&rig, BIND_NATIVE, "a");
-	first = rig_ask(&rig, conn, model);
-	rig_accept(&rig, conn, first);
-	waits = rig_ask(&rig, rig_session(&rig, BIND_NATIVE, "b"), model);
-	assert_int_equal(rig_state(&rig, waits), CLAIM_QUEUED);
-	assert_int_equal(told(&rig, waits).p50_ms, -1);
-	rig_pass(&rig, 15000);
-	rig_release(&rig, conn, first, false);
-	rig_sample(&rig, 0, 0, 0, 0); /* the last one is too old */
-	assert_int_equal(rig_state(&rig, waits), CLAIM_OFFERED);
-	waits = rig_ask(&rig, rig_session(&rig, BIND_NATIVE, "c"), model);
-	assert_in_range(told(&rig, waits).p50_ms, 10000, 20000);
-	rig_finish(&rig);
+	conn = fixture_session(&fixture, BIND_NATIVE, "a");
+	first = fixture_ask(&fixture, conn, model);
+	fixture_accept(&fixture, conn, first);
+	waits = fixture_ask(&fixture, fixture_session(&fixture, BIND_NATIVE, "b"), model);
+	assert_int_equal(fixture_state(&fixture, waits), CLAIM_QUEUED);
+	assert_int_equal(told(&fixture, waits).p50_ms, -1);
+	fixture_pass(&fixture, 15000);
+	fixture_release(&fixture, conn, first, false);
+	fixture_sample(&fixture, 0, 0, 0, 0); /* the last one is too old */
+	assert_int_equal(fixture_state(&fixture, waits), CLAIM_OFFERED);
+	waits = fixture_ask(&fixture, fixture_session(&fixture, BIND_NATIVE, "c"), model);
+	assert_in_range(told(&fixture, waits).p50_ms, 10000, 20000);
+	fixture_finish(&fixture);
 }
 
 /* ---- the crowd ---- */
@@ -276,10 +278,10 @@ static void test_crowd_light(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_from_holds, rig_setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_never_zero, rig_setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_unseen, rig_setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(test_paused, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_from_holds, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_never_zero, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_unseen, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_paused, fixture_setup, fixture_teardown),
 		cmocka_unit_test(test_several_gpus),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_crowd_cold),

@@ -1,50 +1,50 @@
 /* Goal: a core that was exported and imported is the same one: the same bytes again, and the same
  * effects of whatever comes next; its bytes do not depend on what is not its state; bytes that are
- * no state are refused. Method: states of the rig, exported in the middle of things. */
+ * no state are refused. Method: states of the fixture, exported in the middle of things. */
 #include <stdlib.h>
 
 #include "base/hash.h"
 #include "core/export.h"
 #include "core/state_rows.h"
-#include "rig.h"
+#include "fixture.h"
 
 /* A holder of each kind, waiters, an offer, a loan, a revoke, a lost place, samples, a pause. */
-static void set_the_scene(struct rig *rig)
+static void set_the_scene(struct fixture *fixture)
 {
-	struct event want = rig_want(BIND_HTTP, LEASE_NORMAL, "plain");
+	struct event want = fixture_want(BIND_HTTP, LEASE_NORMAL, "plain");
 	uint64_t tab, native, lease, inside;
 
-	rig_gpus(rig, 3, 2, 24 * GIB);
-	rig_configure(rig);
-	tab = rig_session(rig, BIND_TAB, "tab");
-	native = rig_session(rig, BIND_NATIVE, "native");
+	fixture_gpus(fixture, 3, 2, 24 * GIB);
+	fixture_configure(fixture);
+	tab = fixture_session(fixture, BIND_TAB, "tab");
+	native = fixture_session(fixture, BIND_NATIVE, "native");
 	want.acquire.need.vram_bytes = 3 * GIB;
 	want.acquire.request_id = "again";
-	rig_ask(rig, 0, want);
-	rig_sample(rig, 0, 9 * GIB, rig_session_id(rig, native), 2 * GIB);
-	lease = rig_hold(rig, native, LEASE_BACKGROUND);
-	rig_pass(rig, 700);
+	fixture_ask(fixture, 0, want);
+	fixture_sample(fixture, 0, 9 * GIB, fixture_session_id(fixture, native), 2 * GIB);
+	lease = fixture_hold(fixture, native, LEASE_BACKGROUND);
+	fixture_pass(fixture, 700);
 	for (int i = 0; i < 4; i++) {
-		struct event anywhere = rig_want(BIND_TAB, LEASE_CHAT, NULL);
+		struct event anywhere = fixture_want(BIND_TAB, LEASE_CHAT, NULL);
 		anywhere.acquire.need.gpu_mask = UINT32_MAX;
-		rig_take(rig, tab, anywhere);
+		fixture_take(fixture, tab, anywhere);
 	}
-	want = rig_want(BIND_NATIVE, LEASE_NORMAL, NULL);
+	want = fixture_want(BIND_NATIVE, LEASE_NORMAL, NULL);
 	want.acquire.parent = lease;
-	inside = rig_ask(rig, native, want);
-	rig_step(rig, (struct event){.type = EVENT_LEND,
-				     .from = {PARTY_SESSION, native},
-				     .lend = {.lease = lease, .to = inside}});
-	assert_int_equal(rig_state(rig, inside), CLAIM_OFFERED);
-	rig_wait(rig, tab, LEASE_VOICE);
-	want = rig_want(BIND_HTTP, LEASE_CHAT, "lost");
+	inside = fixture_ask(fixture, native, want);
+	fixture_step(fixture, (struct event){.type = EVENT_LEND,
+					     .from = {PARTY_SESSION, native},
+					     .lend = {.lease = lease, .to = inside}});
+	assert_int_equal(fixture_state(fixture, inside), CLAIM_OFFERED);
+	fixture_wait(fixture, tab, LEASE_VOICE);
+	want = fixture_want(BIND_HTTP, LEASE_CHAT, "lost");
 	want.acquire.request_id = "lost";
 	want.from = (struct party){PARTY_EXCHANGE, 999};
-	rig_step(rig, want);
-	rig_close(rig, 999);
-	rig_pass(rig, 300);
-	rig_admin(rig, ADMIN_REVOKE, lease);
-	rig_close(rig, tab);
+	fixture_step(fixture, want);
+	fixture_close(fixture, 999);
+	fixture_pass(fixture, 300);
+	fixture_admin(fixture, ADMIN_REVOKE, lease);
+	fixture_close(fixture, tab);
 }
 
 static struct core *copy_of(const struct core *core)
@@ -75,52 +75,52 @@ static void assert_same(const struct core *a, const struct core *b)
 
 static void comes_back_the_same(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	struct core *copy;
 
-	set_the_scene(rig);
-	copy = copy_of(rig->core);
-	core_check(copy, rig->now);
-	assert_same(rig->core, copy);
+	set_the_scene(fixture);
+	copy = copy_of(fixture->core);
+	core_check(copy, fixture->now);
+	assert_same(fixture->core, copy);
 	core_destroy(copy);
 }
 
 static void has_the_same_future(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	struct core *copy;
 	struct effects fx;
 
-	set_the_scene(rig);
-	copy = copy_of(rig->core);
+	set_the_scene(fixture);
+	copy = copy_of(fixture->core);
 	effects_init(&fx);
 	for (int i = 0; i < 400; i++) {
-		struct event event = {.type = EVENT_TICK, .now = mono_after(rig->now, 200)};
-		rig_pass(rig, 200);
-		event.now = rig->now;
+		struct event event = {.type = EVENT_TICK, .now = mono_after(fixture->now, 200)};
+		fixture_pass(fixture, 200);
+		event.now = fixture->now;
 		effects_clear(&fx);
 		core_step(copy, &event, &fx);
-		core_check(copy, rig->now);
+		core_check(copy, fixture->now);
 	}
-	/* The rig ticked more often: the states meet when all deadlines are over. */
-	assert_same(rig->core, copy);
+	/* The fixture ticked more often: the states meet when all deadlines are over. */
+	assert_same(fixture->core, copy);
 	effects_finish(&fx);
 	core_destroy(copy);
 }
 
 static void relative_knows_no_clock(void **state)
 {
-	struct rig *rig = *state, late;
+	struct fixture *fixture = *state, late;
 	struct buf one = {0}, other = {0};
 	const char *why;
 	struct core *copy;
 
-	rig_init(&late);
+	fixture_init(&late);
 	late.now = mono_after(late.now, 1234567);
-	rig_start(&late);
-	set_the_scene(rig);
+	fixture_start(&late);
+	set_the_scene(fixture);
 	set_the_scene(&late);
-	core_export_relative(rig->core, rig->now, &one);
+	core_export_relative(fixture->core, fixture->now, &one);
 	core_export_relative(late.core, late.now, &other);
 	assert_int_equal(one.length, other.length);
 	assert_memory_equal(buf_data(&one), buf_data(&other), one.length);
@@ -132,7 +132,7 @@ static void relative_knows_no_clock(void **state)
 	assert_int_equal(one.length, other.length);
 	assert_memory_equal(buf_data(&one), buf_data(&other), one.length);
 	core_destroy(copy);
-	rig_finish(&late);
+	fixture_finish(&late);
 	buf_finish(&one);
 	buf_finish(&other);
 }
@@ -140,25 +140,25 @@ static void relative_knows_no_clock(void **state)
 /* One that had other claims before is, in the end, where the other is. */
 static void canonical_forgets_numbers(void **state)
 {
-	struct rig *rig = *state, other;
+	struct fixture *fixture = *state, other;
 	struct buf one = {0}, two = {0};
 	uint64_t conn;
 
-	rig_init(&other);
-	rig_start(&other);
-	conn = rig_session(&other, BIND_TAB, "was");
-	rig_release(&other, conn, rig_hold(&other, conn, LEASE_NORMAL), false);
-	rig_step(&other, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
-	other.ref_next = rig->ref_next;
-	rig_pass(rig, 60000);
-	rig_pass(&other, 60000);
-	set_the_scene(rig);
+	fixture_init(&other);
+	fixture_start(&other);
+	conn = fixture_session(&other, BIND_TAB, "was");
+	fixture_release(&other, conn, fixture_hold(&other, conn, LEASE_NORMAL), false);
+	fixture_step(&other, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, conn}});
+	other.ref_next = fixture->ref_next;
+	fixture_pass(fixture, 60000);
+	fixture_pass(&other, 60000);
+	set_the_scene(fixture);
 	set_the_scene(&other);
-	core_export_canonical(rig->core, rig->now, &one);
+	core_export_canonical(fixture->core, fixture->now, &one);
 	core_export_canonical(other.core, other.now, &two);
 	assert_int_equal(one.length, two.length);
 	assert_memory_equal(buf_data(&one), buf_data(&two), one.length);
-	rig_finish(&other);
+	fixture_finish(&other);
 	buf_finish(&one);
 	buf_finish(&two);
 }
@@ -173,11 +173,11 @@ static void seal(struct buf *bytes)
 /* With a checksum that is right, too. */
 static void damage_is_refused_or_harmless(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	struct buf bytes = {0};
 
-	set_the_scene(rig);
-	core_export(rig->core, &bytes);
+	set_the_scene(fixture);
+	core_export(fixture->core, &bytes);
 	for (size_t i = 0; i < bytes.length; i++)
 		for (int bit = 0; bit < 8; bit++) {
 			const char *why = NULL;
@@ -203,72 +203,78 @@ static void damage_is_refused_or_harmless(void **state)
 /* A newer broker writes a section and fields that this one does not know. */
 static void unknown_is_passed_over(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	struct buf bytes = {0};
 	const char *why = NULL;
 	struct core *core;
 
-	set_the_scene(rig);
-	core_export(rig->core, &bytes);
+	set_the_scene(fixture);
+	core_export(fixture->core, &bytes);
 	bytes.length -= 8;
 	buf_append(&bytes, "\x7d\x03new", 5);
 	buf_append(&bytes, "checksum", 8);
 	seal(&bytes);
 	core = core_import(buf_data(&bytes), bytes.length, 0, &why);
 	assert_non_null(core);
-	assert_same(rig->core, core);
+	assert_same(fixture->core, core);
 	core_destroy(core);
 	buf_finish(&bytes);
 }
 
-static void grant(struct rig *rig, enum binding binding, bool loads)
+static void grant(struct fixture *fixture, enum binding binding, bool loads)
 {
-	struct event want = rig_want(binding, LEASE_CHAT, NULL);
+	struct event want = fixture_want(binding, LEASE_CHAT, NULL);
 	struct claim_view view;
-	uint64_t conn = binding <= BIND_TAB ? rig_session(rig, binding, "holder") : 0, lease;
+	uint64_t conn = binding <= BIND_TAB ? fixture_session(fixture, binding, "holder") : 0,
+		 lease;
 
 	want.acquire.name = "holder";
 	want.acquire.loads = loads;
-	lease = rig_ask(rig, conn, want);
+	lease = fixture_ask(fixture, conn, want);
 	if (binding <= BIND_TAB)
-		rig_accept(rig, conn, lease);
+		fixture_accept(fixture, conn, lease);
 	if (binding == BIND_HTTP) { /* it has its whole answer */
-		assert_true(core_claim(rig->core, lease, rig->now, &view));
-		rig_close(rig, view.conn);
+		assert_true(core_claim(fixture->core, lease, fixture->now, &view));
+		fixture_close(fixture, view.conn);
 	}
-	assert_int_equal(rig_state(rig, lease), loads ? CLAIM_LOADING : CLAIM_HELD);
+	assert_int_equal(fixture_state(fixture, lease), loads ? CLAIM_LOADING : CLAIM_HELD);
 }
 
 /* Whatever keeps a lease alive, ready or not. */
 static void leases_of_all_bindings_come_back(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	struct core *copy;
 
-	rig_gpus(rig, 1, 2 * (BIND_HTTP + 1), 0);
-	rig_configure(rig);
+	fixture_gpus(fixture, 1, 2 * (BIND_HTTP + 1), 0);
+	fixture_configure(fixture);
 	for (int binding = 0; binding <= BIND_HTTP; binding++) {
-		grant(rig, (enum binding)binding, false);
-		grant(rig, (enum binding)binding, true);
+		grant(fixture, (enum binding)binding, false);
+		grant(fixture, (enum binding)binding, true);
 	}
-	copy = copy_of(rig->core);
-	core_check(copy, rig->now);
-	assert_same(rig->core, copy);
+	copy = copy_of(fixture->core);
+	core_check(copy, fixture->now);
+	assert_same(fixture->core, copy);
 	core_destroy(copy);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(comes_back_the_same, rig_setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(has_the_same_future, rig_setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(leases_of_all_bindings_come_back, rig_setup,
-						rig_teardown),
-		cmocka_unit_test_setup_teardown(relative_knows_no_clock, rig_setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(canonical_forgets_numbers, rig_setup, rig_teardown),
-		cmocka_unit_test_setup_teardown(damage_is_refused_or_harmless, rig_setup,
-						rig_teardown),
-		cmocka_unit_test_setup_teardown(unknown_is_passed_over, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(comes_back_the_same, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(has_the_same_future, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(leases_of_all_bindings_come_back, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(relative_knows_no_clock, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(canonical_forgets_numbers, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(damage_is_refused_or_harmless, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(unknown_is_passed_over, fixture_setup,
+						fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

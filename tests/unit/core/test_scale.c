@@ -2,7 +2,7 @@
  * 3 times what they cost among 1,000; a waiting claim takes at most 1 KiB; a million grants take no
  * memory at all; a crowd that leaves at once does so in small parts and leaves nothing behind.
  * Method: processor time of many operations, and the allocator's own count. */
-#include "rig.h"
+#include "fixture.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -29,57 +29,57 @@ static struct event named(uint32_t number)
 	static char name[32];
 
 	snprintf(name, sizeof(name), "client-%u", number);
-	return rig_want(BIND_HTTP, LEASE_CHAT, name);
+	return fixture_want(BIND_HTTP, LEASE_CHAT, name);
 }
 
-static struct rig *crowd(uint32_t waiters)
+static struct fixture *crowd(uint32_t waiters)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
-	assert_non_null(rig);
-	rig_init(rig);
-	rig->unchecked = true;
-	rig->config.queue_count_max = UINT32_MAX;
-	rig_start(rig);
+	assert_non_null(fixture);
+	fixture_init(fixture);
+	fixture->unchecked = true;
+	fixture->config.queue_count_max = UINT32_MAX;
+	fixture_start(fixture);
 	for (uint32_t i = 0; i <= waiters; i++) {
 		struct event event = named(i);
-		event.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
-		rig_step(rig, event);
+		event.from = (struct party){PARTY_EXCHANGE, fixture->conn_next++};
+		fixture_step(fixture, event);
 	}
-	assert_int_equal(core_waiting_count(rig->core), waiters);
-	return rig;
+	assert_int_equal(core_waiting_count(fixture->core), waiters);
+	return fixture;
 }
 
 /* One joins at the end, the holder leaves, the first is granted. */
-static void turn(struct rig *rig, uint32_t number)
+static void turn(struct fixture *fixture, uint32_t number)
 {
 	struct claim_view holder;
 	struct token token;
 	struct event event = named(number);
 
-	assert_true(core_holder_after(rig->core, 0, rig->now, &holder));
+	assert_true(core_holder_after(fixture->core, 0, fixture->now, &holder));
 	token = holder.rec->token;
-	event.from = (struct party){PARTY_EXCHANGE, rig->conn_next++};
-	rig->now.v++;
-	rig_step(rig, event);
-	rig_unlock(rig, &token);
+	event.from = (struct party){PARTY_EXCHANGE, fixture->conn_next++};
+	fixture->now.v++;
+	fixture_step(fixture, event);
+	fixture_unlock(fixture, &token);
 }
 
-static double cost_s(struct rig *rig)
+static double cost_s(struct fixture *fixture)
 {
 	double begin;
 
 	for (uint32_t i = 0; i < ROUNDS / 10; i++)
-		turn(rig, MANY + i);
+		turn(fixture, MANY + i);
 	begin = cpu_s();
 	for (uint32_t i = 0; i < ROUNDS; i++)
-		turn(rig, 2 * MANY + i);
+		turn(fixture, 2 * MANY + i);
 	return (cpu_s() - begin) / ROUNDS;
 }
 
 static void test_logarithmic(void **state)
 {
-	struct rig *few = crowd(FEW), *many = crowd(MANY);
+	struct fixture *few = crowd(FEW), *many = crowd(MANY);
 	double best = 1e9;
 
 	(void)state;
@@ -91,8 +91,8 @@ static void test_logarithmic(void **state)
 		best = many_s / few_s < best ? many_s / few_s : best;
 	}
 	assert_true(best <= 6);
-	rig_finish(few);
-	rig_finish(many);
+	fixture_finish(few);
+	fixture_finish(many);
 	free(few);
 	free(many);
 }
@@ -100,7 +100,7 @@ static void test_logarithmic(void **state)
 static void test_memory_per_waiter(void **state)
 {
 	size_t before = allocated(), after, per_claim;
-	struct rig *rig = crowd(MANY);
+	struct fixture *fixture = crowd(MANY);
 
 	(void)state;
 	after = allocated();
@@ -108,30 +108,30 @@ static void test_memory_per_waiter(void **state)
 	print_message("memory: %zu bytes per waiting claim\n", per_claim);
 	/* Sanitizers have their own allocator, which reports nothing here. */
 	assert_in_range(per_claim, 0, 1280);
-	rig_finish(rig);
-	free(rig);
+	fixture_finish(fixture);
+	free(fixture);
 }
 
 static void test_no_growth(void **state)
 {
-	struct rig *rig = crowd(10);
+	struct fixture *fixture = crowd(10);
 	size_t before;
 
 	(void)state;
 	for (uint32_t i = 0; i < 5000; i++)
-		turn(rig, i);
+		turn(fixture, i);
 	before = allocated();
 	for (uint32_t i = 0; i < GRANTS; i++)
-		turn(rig, i % 1000);
+		turn(fixture, i % 1000);
 	assert_in_range(allocated(), 0, before + 4096);
-	rig_finish(rig);
-	free(rig);
+	fixture_finish(fixture);
+	free(fixture);
 }
 
 /* A status page of 10,000 waiters, with position, reason, bound and estimate of each. */
 static void test_status(void **state)
 {
-	struct rig *rig = crowd(10000);
+	struct fixture *fixture = crowd(10000);
 	double best = 1e9;
 
 	(void)state;
@@ -141,44 +141,45 @@ static void test_status(void **state)
 		struct why why;
 		struct estimate estimate;
 		struct bound bound;
-		for (uint32_t at = 0; core_waiter_at(rig->core, at, rig->now, &view); at++) {
-			core_why(rig->core, view.rec->id, rig->now, &why);
-			assert_int_equal(core_position(rig->core, view.rec->id), at);
-			core_bound(rig->core, view.rec->id, rig->now, &bound);
+		for (uint32_t at = 0; core_waiter_at(fixture->core, at, fixture->now, &view);
+		     at++) {
+			core_why(fixture->core, view.rec->id, fixture->now, &why);
+			assert_int_equal(core_position(fixture->core, view.rec->id), at);
+			core_bound(fixture->core, view.rec->id, fixture->now, &bound);
 			assert_true(bound.ms > 0 || bound.none == BOUND_OWN);
-			core_estimate(rig->core, view.rec->id, rig->now, &estimate);
+			core_estimate(fixture->core, view.rec->id, fixture->now, &estimate);
 		}
 		best = cpu_s() - begin < best ? cpu_s() - begin : best;
 	}
 	print_message("status of 10000 waiters: %.1f ms\n", best * 1e3);
 	/* 20 ms for the optimised build; sanitizers cost some five times as much. */
 	assert_true(best < 0.1);
-	rig_finish(rig);
-	free(rig);
+	fixture_finish(fixture);
+	free(fixture);
 }
 
-static struct rig *sessions_with_waiters(uint64_t *ret_conns)
+static struct fixture *sessions_with_waiters(uint64_t *ret_conns)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
-	assert_non_null(rig);
-	rig_init(rig);
-	rig->unchecked = true;
-	rig->config.queue_count_max = rig->config.queue_per_session_max = UINT32_MAX;
-	rig_start(rig);
-	rig_hold(rig, rig_session(rig, BIND_NATIVE, "holder"), LEASE_CHAT);
+	assert_non_null(fixture);
+	fixture_init(fixture);
+	fixture->unchecked = true;
+	fixture->config.queue_count_max = fixture->config.queue_per_session_max = UINT32_MAX;
+	fixture_start(fixture);
+	fixture_hold(fixture, fixture_session(fixture, BIND_NATIVE, "holder"), LEASE_CHAT);
 	for (uint32_t i = 0; i < SESSIONS; i++) {
-		ret_conns[i] = rig_session(rig, BIND_TAB, "crowd");
+		ret_conns[i] = fixture_session(fixture, BIND_TAB, "crowd");
 		for (uint32_t n = 0; n < MANY / SESSIONS; n++) {
-			struct event event = rig_want(BIND_TAB, LEASE_CHAT, NULL);
+			struct event event = fixture_want(BIND_TAB, LEASE_CHAT, NULL);
 			event.from = (struct party){PARTY_SESSION, ret_conns[i]};
 			event.acquire.ref = n + 1;
 			event.acquire.timeout_ms = -1;
-			rig_step(rig, event);
+			fixture_step(fixture, event);
 		}
 	}
-	assert_int_equal(core_waiting_count(rig->core), MANY);
-	return rig;
+	assert_int_equal(core_waiting_count(fixture->core), MANY);
+	return fixture;
 }
 
 /* All connections break and all lingers end together. No tick touches more than a few hundred
@@ -186,33 +187,34 @@ static struct rig *sessions_with_waiters(uint64_t *ret_conns)
 static void test_crowd_leaves(void **state)
 {
 	static uint64_t conns[SESSIONS];
-	struct rig *rig = sessions_with_waiters(conns);
+	struct fixture *fixture = sessions_with_waiters(conns);
 	size_t full = allocated(), most = 0;
 	uint32_t ticks = 0;
 
 	(void)state;
 	for (uint32_t i = 0; i < SESSIONS; i++) {
 		struct event event = {.type = EVENT_CONN_CLOSED, .from = {PARTY_SESSION, conns[i]}};
-		rig_step(rig, event);
-		assert_in_range(rig->fx.work, MANY / SESSIONS, MANY / SESSIONS);
+		fixture_step(fixture, event);
+		assert_in_range(fixture->fx.work, MANY / SESSIONS, MANY / SESSIONS);
 	}
 	/* A stall writes none of them anew: they wait for ever. */
-	rig_step(rig, (struct event){.type = EVENT_CLOCK_JUMP, .stalled_ms = 2000});
-	assert_in_range(rig->fx.count, 0, 2 * SESSIONS);
-	rig->now = mono_after(rig->now, 2000 + rig->config.tab_linger_ms + rig->config.settle_ms);
+	fixture_step(fixture, (struct event){.type = EVENT_CLOCK_JUMP, .stalled_ms = 2000});
+	assert_in_range(fixture->fx.count, 0, 2 * SESSIONS);
+	fixture->now = mono_after(fixture->now,
+				  2000 + fixture->config.tab_linger_ms + fixture->config.settle_ms);
 	do {
-		rig_step(rig, (struct event){.type = EVENT_TICK});
-		most = rig->fx.count > most ? rig->fx.count : most;
+		fixture_step(fixture, (struct event){.type = EVENT_TICK});
+		most = fixture->fx.count > most ? fixture->fx.count : most;
 		assert_in_range(++ticks, 1, MANY);
-	} while (!mono_before(rig->now, rig->fx.next_wake));
+	} while (!mono_before(fixture->now, fixture->fx.next_wake));
 	print_message("%d claims left in %u ticks of at most %zu effects\n", MANY, ticks, most);
-	assert_int_equal(core_waiting_count(rig->core), 0);
+	assert_int_equal(core_waiting_count(fixture->core), 0);
 	assert_in_range(most, 1, 3000);
 	/* Sanitizers have their own allocator, which reports nothing here. */
 	if (full > 0)
 		assert_in_range(allocated(), 0, full / 10);
-	rig_finish(rig);
-	free(rig);
+	fixture_finish(fixture);
+	free(fixture);
 }
 
 int main(void)

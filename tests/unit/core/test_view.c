@@ -1,173 +1,173 @@
 /* Goal: what people are told is true: positions, reasons, bounds, estimates, counters, names
  * (CASES.md P21, P35, T3). */
-#include "rig.h"
+#include "fixture.h"
 
 /* P35: status shows every claim by itself, also those of one name. */
 static void test_twins(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	struct claim_view view;
 	uint64_t seen[2] = {0};
 
-	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "twin"));
-	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "twin"));
-	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "twin"));
-	assert_int_equal(core_waiting_count(rig->core), 2);
+	fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "twin"));
+	fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "twin"));
+	fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "twin"));
+	assert_int_equal(core_waiting_count(fixture->core), 2);
 	for (uint32_t at = 0; at < 2; at++) {
-		assert_true(core_waiter_at(rig->core, at, rig->now, &view));
+		assert_true(core_waiter_at(fixture->core, at, fixture->now, &view));
 		assert_string_equal(view.rec->name, "twin");
-		assert_int_equal(core_position(rig->core, view.rec->id), at);
+		assert_int_equal(core_position(fixture->core, view.rec->id), at);
 		seen[at] = view.rec->id;
 	}
 	assert_int_not_equal(seen[0], seen[1]);
-	assert_false(core_waiter_at(rig->core, 2, rig->now, &view));
+	assert_false(core_waiter_at(fixture->core, 2, fixture->now, &view));
 }
 
 /* Holders come by rising id; a claim that is gone is not found. */
 static void test_holders(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	struct claim_view view;
 	uint64_t first, second;
 	struct token token;
 
-	rig_gpus(rig, 1, 2, 0);
-	rig_configure(rig);
-	first = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "a"));
-	second = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
-	assert_true(core_holder_after(rig->core, 0, rig->now, &view));
+	fixture_gpus(fixture, 1, 2, 0);
+	fixture_configure(fixture);
+	first = fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "a"));
+	second = fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "b"));
+	assert_true(core_holder_after(fixture->core, 0, fixture->now, &view));
 	assert_int_equal(view.rec->id, first);
-	assert_true(core_holder_after(rig->core, first, rig->now, &view));
+	assert_true(core_holder_after(fixture->core, first, fixture->now, &view));
 	assert_int_equal(view.rec->id, second);
-	assert_false(core_holder_after(rig->core, second, rig->now, &view));
-	token = rig_row(rig, first)->token;
-	rig_unlock(rig, &token);
-	assert_false(core_claim(rig->core, first, rig->now, &view));
-	assert_int_equal(core_position(rig->core, second), -1);
+	assert_false(core_holder_after(fixture->core, second, fixture->now, &view));
+	token = fixture_row(fixture, first)->token;
+	fixture_unlock(fixture, &token);
+	assert_false(core_claim(fixture->core, first, fixture->now, &view));
+	assert_int_equal(core_position(fixture->core, second), -1);
 }
 
 /* The head waits for the holder, the others for their turn; the holder stands in their way, too. */
 static void test_why(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t held = rig_ask(rig, 0, rig_want(BIND_STREAM, LEASE_CHAT, "a"));
-	uint64_t first = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
-	uint64_t second = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "c"));
+	struct fixture *fixture = *state;
+	uint64_t held = fixture_ask(fixture, 0, fixture_want(BIND_STREAM, LEASE_CHAT, "a"));
+	uint64_t first = fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "b"));
+	uint64_t second = fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "c"));
 	struct why why;
 
-	core_why(rig->core, first, rig->now, &why);
+	core_why(fixture->core, first, fixture->now, &why);
 	assert_int_equal(why.code, WHY_HOLDER);
 	assert_int_equal(why.holder, held);
-	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
-	core_why(rig->core, second, rig->now, &why);
+	assert_int_equal(why.left_ms, fixture->config.classes[LEASE_CHAT].hold_ms_max);
+	core_why(fixture->core, second, fixture->now, &why);
 	assert_int_equal(why.code, WHY_BEHIND);
 	assert_int_equal(why.ahead, 1);
 	assert_int_equal(why.head, WHY_HOLDER);
 	assert_int_equal(why.holder, held);
-	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
+	assert_int_equal(why.left_ms, fixture->config.classes[LEASE_CHAT].hold_ms_max);
 }
 
 /* A session that waits for nobody but itself is told so; where others are in the way, or on their
  * way out, it is told of them. */
 static void test_why_self(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t page, other, mine, theirs, next;
 	struct why why;
 
-	rig_gpus(rig, 1, 2, 4 * GIB);
-	rig_configure(rig);
-	page = rig_session(rig, BIND_TAB, "page");
-	other = rig_session(rig, BIND_TAB, "other");
-	mine = rig_hold(rig, page, LEASE_CHAT);
-	theirs = rig_hold(rig, other, LEASE_CHAT);
-	next = rig_wait(rig, page, LEASE_CHAT);
-	core_why(rig->core, next, rig->now, &why);
+	fixture_gpus(fixture, 1, 2, 4 * GIB);
+	fixture_configure(fixture);
+	page = fixture_session(fixture, BIND_TAB, "page");
+	other = fixture_session(fixture, BIND_TAB, "other");
+	mine = fixture_hold(fixture, page, LEASE_CHAT);
+	theirs = fixture_hold(fixture, other, LEASE_CHAT);
+	next = fixture_wait(fixture, page, LEASE_CHAT);
+	core_why(fixture->core, next, fixture->now, &why);
 	assert_int_equal(why.code, WHY_HOLDER);
 	assert_int_equal(why.holder, theirs);
-	rig_release(rig, other, theirs, false);
-	rig_accept(rig, page, next);
-	theirs = rig_wait(rig, page, LEASE_CHAT);
-	core_why(rig->core, theirs, rig->now, &why);
+	fixture_release(fixture, other, theirs, false);
+	fixture_accept(fixture, page, next);
+	theirs = fixture_wait(fixture, page, LEASE_CHAT);
+	core_why(fixture->core, theirs, fixture->now, &why);
 	assert_int_equal(why.code, WHY_SELF);
 	assert_true(why.holder == mine || why.holder == next);
-	assert_int_equal(why.left_ms, rig->config.classes[LEASE_CHAT].hold_ms_max);
+	assert_int_equal(why.left_ms, fixture->config.classes[LEASE_CHAT].hold_ms_max);
 	/* To who is behind it, its session is a holder like others. */
-	core_why(rig->core, rig_wait(rig, other, LEASE_CHAT), rig->now, &why);
+	core_why(fixture->core, fixture_wait(fixture, other, LEASE_CHAT), fixture->now, &why);
 	assert_int_equal(why.code, WHY_BEHIND);
 	assert_int_equal(why.head, WHY_HOLDER);
 	assert_true(why.holder == mine || why.holder == next);
-	rig_admin(rig, ADMIN_YIELD, mine);
-	core_why(rig->core, theirs, rig->now, &why);
+	fixture_admin(fixture, ADMIN_YIELD, mine);
+	core_why(fixture->core, theirs, fixture->now, &why);
 	assert_int_equal(why.code, WHY_YIELDING);
 }
 
 /* Over several GPUs, too, and where its own model is what leaves no room. */
 static void test_why_self_elsewhere(void **state)
 {
-	struct rig *rig = *state;
-	struct event model = rig_want(BIND_NATIVE, LEASE_CHAT, "page");
+	struct fixture *fixture = *state;
+	struct event model = fixture_want(BIND_NATIVE, LEASE_CHAT, "page");
 	uint64_t page, other, held, next;
 
-	rig_gpus(rig, 2, 1, 4 * GIB);
-	rig_configure(rig);
-	page = rig_session(rig, BIND_NATIVE, "page");
-	other = rig_session(rig, BIND_NATIVE, "other");
-	rig_hold(rig, page, LEASE_CHAT);
-	held = rig_hold(rig, other, LEASE_CHAT);
-	next = rig_wait(rig, page, LEASE_CHAT);
-	assert_int_equal(rig_why(rig, next), WHY_HOLDERS);
-	rig_release(rig, other, held, false);
-	rig_accept(rig, page, next);
-	next = rig_wait(rig, page, LEASE_CHAT);
-	assert_int_equal(rig_why(rig, next), WHY_SELF);
-	rig_gpus(rig, 1, 4, 4 * GIB);
-	rig_configure(rig);
-	rig_step(rig, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, page}});
-	page = rig_session(rig, BIND_NATIVE, "page");
+	fixture_gpus(fixture, 2, 1, 4 * GIB);
+	fixture_configure(fixture);
+	page = fixture_session(fixture, BIND_NATIVE, "page");
+	other = fixture_session(fixture, BIND_NATIVE, "other");
+	fixture_hold(fixture, page, LEASE_CHAT);
+	held = fixture_hold(fixture, other, LEASE_CHAT);
+	next = fixture_wait(fixture, page, LEASE_CHAT);
+	assert_int_equal(fixture_why(fixture, next), WHY_HOLDERS);
+	fixture_release(fixture, other, held, false);
+	fixture_accept(fixture, page, next);
+	next = fixture_wait(fixture, page, LEASE_CHAT);
+	assert_int_equal(fixture_why(fixture, next), WHY_SELF);
+	fixture_gpus(fixture, 1, 4, 4 * GIB);
+	fixture_configure(fixture);
+	fixture_step(fixture, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, page}});
+	page = fixture_session(fixture, BIND_NATIVE, "page");
 	model.acquire.need.slots = 0;
 	model.acquire.need.vram_bytes = 3 * GIB;
-	rig_take(rig, page, model);
-	next = rig_ask(rig, page, model);
-	assert_int_equal(rig_why(rig, next), WHY_SELF);
-	assert_int_equal(rig_why(rig, rig_ask(rig, other, model)), WHY_PINNED);
+	fixture_take(fixture, page, model);
+	next = fixture_ask(fixture, page, model);
+	assert_int_equal(fixture_why(fixture, next), WHY_SELF);
+	assert_int_equal(fixture_why(fixture, fixture_ask(fixture, other, model)), WHY_PINNED);
 }
 
 /* The bound holds for those who wait longest: nobody gives way by itself, all hold to the end. */
 static void test_bound_is_kept(void **state)
 {
-	struct rig *rig = *state;
+	struct fixture *fixture = *state;
 	uint64_t claim[8];
 	int64_t bound[8];
-	struct mono_ms begin = rig->now;
+	struct mono_ms begin = fixture->now;
 	char name[8] = "x0";
 
 	for (int i = 0; i < 8; i++) {
 		name[1] = (char)('0' + i);
-		claim[i] = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, name));
-		bound[i] = core_bound_ms(rig->core, claim[i], rig->now);
+		claim[i] = fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, name));
+		bound[i] = core_bound_ms(fixture->core, claim[i], fixture->now);
 	}
 	assert_int_equal(bound[0], -1); /* it waits no more */
 	for (int i = 1; i < 8; i++) {
-		while (rig_state(rig, claim[i]) == CLAIM_QUEUED)
-			rig_pass(rig, 100);
+		while (fixture_state(fixture, claim[i]) == CLAIM_QUEUED)
+			fixture_pass(fixture, 100);
 		assert_true(bound[i] > 0);
-		assert_true(mono_since(rig->now, begin) <= bound[i]);
+		assert_true(mono_since(fixture->now, begin) <= bound[i]);
 	}
 }
 
 /* Counters count what happened. */
 static void test_stats(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t held = rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_VOICE, "a"));
-	struct token token = rig_row(rig, held)->token;
+	struct fixture *fixture = *state;
+	uint64_t held = fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_VOICE, "a"));
+	struct token token = fixture_row(fixture, held)->token;
 	struct core_stats stats;
 
-	rig_ask(rig, 0, rig_want(BIND_HTTP, LEASE_CHAT, "b"));
-	rig_unlock(rig, &token);
-	rig_unlock(rig, &token);
-	core_stats(rig->core, &stats);
+	fixture_ask(fixture, 0, fixture_want(BIND_HTTP, LEASE_CHAT, "b"));
+	fixture_unlock(fixture, &token);
+	fixture_unlock(fixture, &token);
+	core_stats(fixture->core, &stats);
 	assert_int_equal(stats.granted[LEASE_VOICE], 1);
 	assert_int_equal(stats.granted[LEASE_CHAT], 1);
 	assert_int_equal(stats.ended[END_RELEASED], 1);
@@ -205,7 +205,7 @@ static void test_names(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_twins),
 		TEST(test_holders),

@@ -1,6 +1,6 @@
 /* fake: the scripted broker of libbaton's tests. Knows the wire only as text, so that a mistake in
  * src/wire shows. */
-#include "fake.h"
+#include "fake_broker.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -2,7 +2,7 @@
  * random fields out of small sets, so that they often hit something, with restarts and reloads
  * among them; core_check after each step, asserts in the core itself. The simulator has clients
  * that make sense; these here do not. */
-#include "rig.h"
+#include "fixture.h"
 
 #include <stdlib.h>
 
@@ -44,17 +44,17 @@ static struct need some_need(void)
 }
 
 /* A number that may be a live claim's, and often is. */
-static uint64_t some_claim(const struct rig *rig)
+static uint64_t some_claim(const struct fixture *fixture)
 {
-	return rig->claim_id_max - below(12);
+	return fixture->claim_id_max - below(12);
 }
 
-static const struct token *some_token(const struct rig *rig)
+static const struct token *some_token(const struct fixture *fixture)
 {
-	if (rig->claim_count == 0)
+	if (fixture->claim_count == 0)
 		return NULL;
-	return &rig->claims[rig->claim_count - 1 -
-			    below(rig->claim_count < 20 ? rig->claim_count : 20)]
+	return &fixture->claims[fixture->claim_count - 1 -
+				below(fixture->claim_count < 20 ? fixture->claim_count : 20)]
 			.token;
 }
 
@@ -65,7 +65,7 @@ static const char *some_name(void)
 	return names[below(NAMES)];
 }
 
-static struct event some_acquire(const struct rig *rig)
+static struct event some_acquire(const struct fixture *fixture)
 {
 	struct event event = {.type = EVENT_ACQUIRE};
 	struct ev_acquire *ask = &event.acquire;
@@ -77,8 +77,8 @@ static struct event some_acquire(const struct rig *rig)
 	ask->no_wait = one_in(8);
 	ask->cls = (enum lease_class)below(one_in(50) ? 9 : LEASE_CLASS_COUNT);
 	ask->ref = below(40);
-	ask->parent = one_in(5) ? some_claim(rig) : 0;
-	ask->host = one_in(6) ? some_claim(rig) : 0;
+	ask->parent = one_in(5) ? some_claim(fixture) : 0;
+	ask->host = one_in(6) ? some_claim(fixture) : 0;
 	ask->host = ask->parent && one_in(2) ? ask->parent : ask->host;
 	ask->guests = one_in(3) ? (uint32_t)below(4) : 0;
 	ask->guests_open = one_in(2);
@@ -93,25 +93,25 @@ static struct event some_acquire(const struct rig *rig)
 	return event;
 }
 
-static struct event some_session(const struct rig *rig)
+static struct event some_session(const struct fixture *fixture)
 {
 	struct event event = {.type = EVENT_SESSION_OPEN};
 
 	event.session.binding = one_in(2) ? BIND_TAB : BIND_NATIVE;
 	event.session.name = some_name();
-	if (one_in(2) && rig->session_count > 0)
-		event.session.resume = &rig->sessions[below(rig->session_count)].secret;
+	if (one_in(2) && fixture->session_count > 0)
+		event.session.resume = &fixture->sessions[below(fixture->session_count)].secret;
 	event.session.or_new = one_in(2);
 	return event;
 }
 
-static struct event some_sample(const struct rig *rig, struct observed *observed)
+static struct event some_sample(const struct fixture *fixture, struct observed *observed)
 {
 	struct event event = {.type = EVENT_GPU_SAMPLE};
 
-	*observed = (struct observed){.session = rig->session_id_max - below(6),
+	*observed = (struct observed){.session = fixture->session_id_max - below(6),
 				      .vram_bytes = below(8) * GIB,
-				      .lease = one_in(2) ? some_claim(rig) : 0};
+				      .lease = one_in(2) ? some_claim(fixture) : 0};
 	event.sample.gpu = (uint32_t)below(5);
 	event.sample.healthy = !one_in(20);
 	event.sample.used_known = !one_in(8);
@@ -121,45 +121,45 @@ static struct event some_sample(const struct rig *rig, struct observed *observed
 	return event;
 }
 
-static struct event some_word(const struct rig *rig)
+static struct event some_word(const struct fixture *fixture)
 {
 	static const enum event_type words[] = {EVENT_ACCEPT, EVENT_ACCEPT, EVENT_RELEASE,
 						EVENT_RENEW,  EVENT_CHANGE, EVENT_LEND,
 						EVENT_CANCEL, EVENT_ALIVE,  EVENT_YIELDING};
 	struct event event = {.type = words[below(9)]};
-	uint64_t lease = one_in(3) ? 0 : some_claim(rig);
+	uint64_t lease = one_in(3) ? 0 : some_claim(fixture);
 
 	if (event.type == EVENT_ACCEPT) {
-		event.lease = some_claim(rig);
+		event.lease = some_claim(fixture);
 	} else if (event.type == EVENT_RELEASE) {
 		event.release.lease = lease;
-		event.release.token = one_in(2) ? some_token(rig) : NULL;
+		event.release.token = one_in(2) ? some_token(fixture) : NULL;
 		event.release.id = some_name();
 		event.release.requeue = one_in(2);
 	} else if (event.type == EVENT_RENEW || event.type == EVENT_YIELDING) {
 		event.renew.lease = lease;
-		event.renew.token = some_token(rig);
+		event.renew.token = some_token(fixture);
 		event.renew.ttl_ms = some_ms();
 	} else if (event.type == EVENT_CHANGE) {
-		event.change.lease = some_claim(rig);
+		event.change.lease = some_claim(fixture);
 		event.change.need = some_need();
 	} else if (event.type == EVENT_LEND) {
-		event.lend.lease = some_claim(rig);
-		event.lend.to = some_claim(rig);
+		event.lend.lease = some_claim(fixture);
+		event.lend.to = some_claim(fixture);
 	} else if (event.type == EVENT_CANCEL) {
 		event.ref = below(40);
 	}
 	return event;
 }
 
-static struct event some_rare(const struct rig *rig)
+static struct event some_rare(const struct fixture *fixture)
 {
 	struct event event = {.type = EVENT_ADMIN};
 
 	switch (below(6)) {
 	case 0:
 		event.type = EVENT_PEER_EXIT;
-		event.peer.session = rig->session_id_max - below(6);
+		event.peer.session = fixture->session_id_max - below(6);
 		event.peer.rest = one_in(2);
 		break;
 	case 1:
@@ -175,64 +175,64 @@ static struct event some_rare(const struct rig *rig)
 		break;
 	default:
 		event.admin.act = (enum admin_act)below(one_in(4) ? 6 : 4);
-		event.admin.lease = some_claim(rig);
+		event.admin.lease = some_claim(fixture);
 		break;
 	}
 	return event;
 }
 
-static void some_step(struct rig *rig)
+static void some_step(struct fixture *fixture)
 {
 	struct observed observed;
 	struct event event;
 	uint64_t kind = below(100);
 
 	if (kind < 25)
-		event = some_acquire(rig);
+		event = some_acquire(fixture);
 	else if (kind < 35)
-		event = some_session(rig);
+		event = some_session(fixture);
 	else if (kind < 70)
-		event = some_word(rig);
+		event = some_word(fixture);
 	else if (kind < 76)
-		event = some_sample(rig, &observed);
+		event = some_sample(fixture, &observed);
 	else if (kind < 80)
-		event = some_rare(rig);
+		event = some_rare(fixture);
 	else if (kind < 86)
 		event = (struct event){.type = EVENT_CONN_CLOSED, .closed = {one_in(3), one_in(3)}};
 	else
 		event = (struct event){.type = EVENT_TICK};
 	if (event.type != EVENT_TICK && event.type != EVENT_GPU_SAMPLE)
 		event.from = party_of(PARTY_SESSION, one_in(20) ? 0 : 1 + below(CONNS));
-	rig->now = mono_after(rig->now, one_in(3) ? (int64_t)below(3000) : 0);
-	rig_step(rig, event);
+	fixture->now = mono_after(fixture->now, one_in(3) ? (int64_t)below(3000) : 0);
+	fixture_step(fixture, event);
 }
 
-static void some_gpus(struct rig *rig)
+static void some_gpus(struct fixture *fixture)
 {
-	rig_gpus(rig, 1 + (uint32_t)below(4), 1 + (uint32_t)below(2),
-		 one_in(3) ? 0 : (4 + below(5)) * GIB);
-	rig->config.vram_headroom_bytes = below(2) * GIB;
+	fixture_gpus(fixture, 1 + (uint32_t)below(4), 1 + (uint32_t)below(2),
+		     one_in(3) ? 0 : (4 + below(5)) * GIB);
+	fixture->config.vram_headroom_bytes = below(2) * GIB;
 }
 
 /* Pauses and full disks pass, else most of a run would be waiting. */
-static void some_repair(struct rig *rig)
+static void some_repair(struct fixture *fixture)
 {
 	struct event resume = {.type = EVENT_ADMIN};
 
 	resume.admin.act = ADMIN_RESUME;
-	rig_step(rig, resume);
-	rig_step(rig, (struct event){.type = EVENT_JOURNAL, .journal.ok = true});
+	fixture_step(fixture, resume);
+	fixture_step(fixture, (struct event){.type = EVENT_JOURNAL, .journal.ok = true});
 }
 
-/* Ended rows are of no further use, and the rig's journal is small. */
-static void forget_ended(struct rig *rig)
+/* Ended rows are of no further use, and the fixture's journal is small. */
+static void forget_ended(struct fixture *fixture)
 {
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < rig->claim_count; i++)
-		if (rig->claims[i].state != CLAIM_ENDED)
-			rig->claims[kept++] = rig->claims[i];
-	rig->claim_count = kept;
+	for (uint32_t i = 0; i < fixture->claim_count; i++)
+		if (fixture->claims[i].state != CLAIM_ENDED)
+			fixture->claims[kept++] = fixture->claims[i];
+	fixture->claim_count = kept;
 }
 
 /* Nothing that can be said breaks the core. */
@@ -242,29 +242,29 @@ static void test_random_events(void **state)
 
 	(void)state;
 	for (int run = 1; run <= RUNS; run++) {
-		struct rig *rig = malloc(sizeof(*rig));
-		assert_non_null(rig);
+		struct fixture *fixture = malloc(sizeof(*fixture));
+		assert_non_null(fixture);
 		seed = (uint64_t)run;
-		rig_init(rig);
-		some_gpus(rig);
-		rig_start(rig);
+		fixture_init(fixture);
+		some_gpus(fixture);
+		fixture_start(fixture);
 		for (int i = 0; i < STEPS; i++) {
-			some_step(rig);
-			granted += rig_count(rig, SEND_GRANTED);
-			revoked += rig_count(rig, SEND_REVOKED);
-			if (rig->claim_count > RIG_ROWS / 2)
-				forget_ended(rig);
+			some_step(fixture);
+			granted += fixture_count(fixture, SEND_GRANTED);
+			revoked += fixture_count(fixture, SEND_REVOKED);
+			if (fixture->claim_count > RIG_ROWS / 2)
+				forget_ended(fixture);
 			if (one_in(30))
-				some_repair(rig);
+				some_repair(fixture);
 			if (one_in(400))
-				rig_restart(rig, !one_in(4));
+				fixture_restart(fixture, !one_in(4));
 			if (one_in(300)) {
-				some_gpus(rig);
-				rig_configure(rig);
+				some_gpus(fixture);
+				fixture_configure(fixture);
 			}
 		}
-		rig_finish(rig);
-		free(rig);
+		fixture_finish(fixture);
+		free(fixture);
 	}
 	/* It was not all noise. */
 	assert_true(granted > RUNS * 50);
