@@ -123,7 +123,7 @@ void routes_on_request(void *ctx, const struct http_request *request)
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,
 	};
-	access_check(&server->access.policy, &context, &context.verdict);
+	access_check(&server->access.policy, &facts, &context.verdict);
 	server->requests++;
 	dispatch(server, &context);
 }
