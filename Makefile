@@ -23,12 +23,16 @@ run: deps $(BUILD)/build.ninja ## build, start the broker (ARGS="--fake-gpu a:24
 pages: ## lay the pages' libraries and demo models beside the broker
 	@tools/pages.sh $(BUILD)
 
-build: deps $(BUILD)/build.ninja ## build/baton, optimised, with debug symbols
+build: $(BUILD)/build.ninja ## build/baton, optimised, with debug symbols; installs nothing
 	@ninja -C $(BUILD)
 
 test: ## lints, types, unit tests, simulator, browser tests; then under ASan and UBSan, with integration
 	@tools/deps.sh test
 	@WERROR=$(WERROR) tools/test.sh
+
+check: build ## the inner loop: lints, unit tests, fuzz corpora, 200 seeds of the simulator
+	@meson test -C $(BUILD) --no-rebuild --quiet --print-errorlogs --suite lint --suite unit --suite client --suite fuzz
+	@$(BUILD)/tests/sim/sim --seeds 200
 
 sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
 	@$(BUILD)/tests/sim/sim --seeds $(SEEDS)
@@ -74,7 +78,7 @@ install: build ## meson install (DESTDIR is respected)
 clean: ## remove every build folder that this file makes
 	rm -rf $(BUILD) build-asan build-fuzz
 
-deps:
+deps: ## what building and running need, by name from Debian
 	@tools/deps.sh
 
 $(BUILD)/build.ninja:
