@@ -90,6 +90,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	placement_unsettle(core, claim->rec.granted_mask);
 	list_remove(&claim->in_asked);
 	claim->asked = false;
+	if (to != CLAIM_YIELDING)
+		claim->rec.grace_ms = 0;
 	if (to == CLAIM_OFFERED) /* what was offered is used */
 		claim->offered_since = claim->rec.turn_since = core->now;
 	if (from == CLAIM_OFFERED && (to == CLAIM_HELD || to == CLAIM_LOADING)) {

@@ -97,6 +97,7 @@ static const struct field claim_rows[] = {
 	ROW_LESS(T, 45, loads, 2),
 	ROW_LESS(T, 46, loading, 2),
 	ROW_INT(T, 47, loaded_ms),
+	ROW_INT(T, 48, grace_ms),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T

@@ -59,6 +59,7 @@ struct claim_record {
 	bool due_turn;          /* its turn was its class's due: its own for a quantum */
 	int64_t ttl_ms;         /* BIND_HTTP */
 	int64_t uninterruptible_ms;
+	int64_t grace_ms; /* YIELDING: what it was told it has, its host's where it runs inside */
 	int64_t min_residence_ms;
 	int64_t load_ms;    /* what reloading costs, for eviction */
 	int64_t used_ms;    /* service in earlier runs of this claim */

@@ -107,6 +107,9 @@ static void restore_holder(struct core *core, struct claim *claim)
 	claim->turn_cls = claim->rec.cls;
 	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
 	claim->deadline = mono_after(core->now, revoke_grace_ms(core, claim));
+	if (claim->rec.state == CLAIM_YIELDING)
+		claim->deadline =
+			mono_max(claim->deadline, mono_after(core->now, claim->rec.grace_ms));
 	if (claim->rec.state == CLAIM_LOADING)
 		claim->deadline = mono_max(claim->deadline, claim_load_until(core, claim));
 	claim->yield_since = core->now;

@@ -66,6 +66,7 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	PRE(claim_is_held(claim));
 	PRE(grace_ms > 0);
 	claim->rec.yield_reason = reason;
+	claim->rec.grace_ms = grace_ms;
 	claim->yield_for = for_id;
 	make_room(core, claim, reason == YIELD_EVICTED ? for_id : 0);
 	claim->yield_since = core->now;

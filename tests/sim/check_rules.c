@@ -77,9 +77,6 @@ static void rule_revoked(struct world *w, const struct want *want, const struct 
 {
 	bool asked = fx->send.reason == YIELD_PREEMPTED || fx->send.reason == YIELD_HOLD_MAX ||
 		     fx->send.reason == YIELD_EVICTED;
-	/* The journal does not hold the longer grace of a loan that ended meanwhile. */
-	if (w->plan.uses_lend && want->yield_t <= w->check.started_t)
-		return;
 	if (asked && fx->send.end == END_REVOKED && w->t - want->yield_t < want->yield_grace_ms)
 		sim_fail(w, "lease %llu is revoked after %lld ms of %lld", (ull)want->lease,
 			 (long long)(w->t - want->yield_t), (long long)want->yield_grace_ms);

@@ -99,6 +99,31 @@ static void test_hold_limit_inside(void **state)
 	assert_int_equal(fixture_state(fixture, next), CLAIM_OFFERED);
 }
 
+/* Who was asked with its host has its host's grace, also after a restart. */
+static void test_grace_outlives_a_restart(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t s = fixture_session(fixture, BIND_NATIVE, "server"),
+		 c = fixture_session(fixture, BIND_NATIVE, "c");
+	struct event want = model(1);
+	uint64_t host, guest, session;
+
+	want.acquire.uninterruptible_ms = fixture->config.grace_ms + 5000;
+	host = fixture_ask(fixture, s, want);
+	fixture_accept(fixture, s, host);
+	guest = guest_in(fixture, c, host);
+	fixture_admin(fixture, ADMIN_YIELD, host);
+	assert_int_equal(fixture_sent(fixture, SEND_YIELD, guest)->send.grace_ms,
+			 fixture->config.grace_ms + 5000);
+	session = fixture_row(fixture, guest)->session;
+	fixture_restart(fixture, true);
+	fixture_resume(fixture, BIND_NATIVE, session);
+	fixture_pass(fixture, fixture->config.grace_ms + 4000);
+	assert_int_equal(fixture_row(fixture, guest)->revoked, false);
+	fixture_pass(fixture, 1000);
+	assert_int_equal(fixture_row(fixture, guest)->revoked, true);
+}
+
 /* Memory beyond the host's is charged, and guests share what the host has. */
 static void test_memory_inside(void **state)
 {
@@ -439,6 +464,7 @@ int main(void)
 		TEST(test_asked_while_it_drains),
 		TEST(test_never_inside),
 		TEST(test_beyond_since_a_reload),
+		TEST(test_grace_outlives_a_restart),
 		TEST(test_limit_is_as_outside),
 	};
 
