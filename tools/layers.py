@@ -18,13 +18,14 @@ PROJECT = {
     "wire": {"base"} | CORE_CONTRACT,
     "store": {"base"} | CORE_VALUES,
     "gpu": {"base"},
-    "net": {"base"},
-    "gateway": {"base", "net", "wire"},
+    "process": {"base"},
+    "net": {"base", "process"},
+    "gateway": {"base", "process", "net", "wire"},
     "config": {"base", "wire"} | CORE_CONTRACT,
     "replay": {"base", "core", "wire/json.h"},
-    "server": {"base", "core", "wire", "store", "gpu", "net", "gateway", "config"},
+    "server": {"base", "core", "wire", "store", "gpu", "process", "net", "gateway", "config"},
     "client": {"base", "wire", "core/types.h", "baton"},
-    "cli": {"base", "baton"},
+    "cli": {"base", "process", "baton"},
     "main.c": {"base", "cli", "config", "replay", "server"},
     "baton": set(),  # the public header: libc only
 }

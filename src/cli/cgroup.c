@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/proc.h"
 
 enum { CGROUP2_MAGIC = 0x63677270, DEPTH_MAX = 16 };
 
@@ -30,24 +31,6 @@ static const char *find_root(void)
 	return NULL;
 }
 
-/* The line "0::/path" of the unified hierarchy. */
-static bool own_path(char *ret_path, size_t size)
-{
-	char line[LIMIT_CGROUP_BYTES + 8];
-	bool found = false;
-	FILE *file = fopen("/proc/self/cgroup", "re");
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		char *end = strchr(line, '\n');
-		if (strncmp(line, "0::/", 4) != 0 || !end || strncmp(line + 3, "/..", 3) == 0)
-			continue;
-		*end = '\0';
-		found = (size_t)snprintf(ret_path, size, "%s", line + 3) < size;
-	}
-	if (file)
-		fclose(file);
-	return found;
-}
-
 static int open_file(const struct cgroup *cgroup, const char *name, int flags)
 {
 	char path[LIMIT_CGROUP_BYTES + 32];
@@ -62,7 +45,7 @@ void cgroup_make(struct cgroup *cgroup)
 	char own[LIMIT_CGROUP_BYTES + 1];
 	const char *root = find_root();
 	*cgroup = (struct cgroup){.events_fd = -1};
-	if (!root || !own_path(own, sizeof(own)))
+	if (!root || !proc_cgroup(PROC_SELF, own, sizeof(own)) || strncmp(own, "/..", 3) == 0)
 		return;
 	int length = snprintf(cgroup->path, sizeof(cgroup->path), "%s%s/baton-run-%ld", root,
 			      strcmp(own, "/") == 0 ? "" : own, (long)getpid());

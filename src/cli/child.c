@@ -4,7 +4,6 @@
  * leases. */
 #include "cli/child.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/proc.h"
 
 struct process {
 	pid_t pid, parent;
@@ -181,37 +181,12 @@ void child_restore_tty(const struct child *child)
 
 /* ---- descendants ---- */
 
-pid_t child_parent_of(pid_t pid)
-{
-	char path[64], stat[512];
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	ssize_t length = read(fd, stat, sizeof(stat) - 1);
-	if (length <= 0)
-		return 0;
-	stat[length] = '\0';
-	const char *name_end = strrchr(stat, ')'); /* a name may hold anything */
-	int parent;
-	long threads; /* field 20; the 16 between are of no use here */
-	char state;
-	if (!name_end ||
-	    sscanf(name_end + 1,
-		   " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld", &state,
-		   &parent, &threads) != 3)
-		return 0;
-	/* The dead hold no GPU; but a first thread that has ended looks dead while others go on. */
-	return (state == 'Z' && threads <= 1) || state == 'X' ? 0 : parent;
-}
-
 static void list_processes(struct processes *list)
 {
 	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	while (proc && (entry = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		pid_t parent = pid > 0 ? child_parent_of(pid) : 0;
+	pid_t pid;
+	while ((pid = proc_next(proc)) > 0) {
+		pid_t parent = (pid_t)proc_parent(pid);
 		if (parent == 0)
 			continue;
 		if (list->count == list->capacity) {
@@ -241,7 +216,7 @@ static bool is_ours(const struct processes *list, pid_t pid)
 static void signal_process(const struct process *process, int signo)
 {
 	cleanup_close int pidfd = pidfd_open(process->pid, 0);
-	if (pidfd >= 0 && child_parent_of(process->pid) == process->parent)
+	if (pidfd >= 0 && proc_parent(process->pid) == process->parent)
 		pidfd_send_signal(pidfd, signo, NULL, 0);
 }
 

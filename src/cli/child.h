@@ -39,7 +39,5 @@ void child_reap(struct child *child);
 /* Sends a signal to everything that stems from the command, however it hid: other groups, sessions,
  * double forks. Returns how many there are. 0 as signal only counts. */
 size_t child_signal_all(const struct child *child, int signo);
-/* The parent of any process; 0: it is dead, or none. */
-pid_t child_parent_of(pid_t pid);
 /* Puts the terminal back as it was before a command that could not clean up. */
 void child_restore_tty(const struct child *child);

@@ -4,22 +4,12 @@
 #include "cli/run_sender.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/child.h"
+#include "process/proc.h"
 
 enum { ANCESTORS_MAX = 64 };
-
-static void read_name(const char *path, char *ret_name, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	if (!file || !fgets(ret_name, (int)size, file))
-		*ret_name = '\0';
-	if (file)
-		fclose(file);
-}
 
 static bool is_ancestor(pid_t pid)
 {
@@ -27,21 +17,20 @@ static bool is_ancestor(pid_t pid)
 	for (int i = 0; i < ANCESTORS_MAX && at > 0; i++) {
 		if (at == pid)
 			return true;
-		at = child_parent_of(at);
+		at = (pid_t)proc_parent(at);
 	}
 	return false;
 }
 
 bool run_sender_is_broker(const struct signalfd_siginfo *info)
 {
-	char path[64], ours[32], theirs[32];
+	char ours[32], theirs[32];
 	pid_t pid = (pid_t)info->ssi_pid;
 	if (info->ssi_signo != SIGTERM || info->ssi_code == SI_KERNEL)
 		return false;
 	if (pid == 0)
 		return true; /* from outside of our pid namespace */
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	read_name("/proc/self/comm", ours, sizeof(ours));
-	read_name(path, theirs, sizeof(theirs));
+	proc_name(PROC_SELF, ours, sizeof(ours));
+	proc_name(pid, theirs, sizeof(theirs));
 	return *ours && strcmp(ours, theirs) == 0 && !is_ancestor(pid);
 }

@@ -5,7 +5,6 @@
  * holds no other descriptor, so it keeps neither the session nor a pipe open. */
 #include "cli/watchdog.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/proc.h"
 
 enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10 };
 
@@ -38,17 +38,7 @@ static bool has_mark(const char *block, size_t length, const char *mark)
 
 static bool is_marked(pid_t pid, const char *mark, char *block)
 {
-	char path[64];
-	size_t length = 0;
-	ssize_t n;
-	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	while (length < ENVIRON_BYTES_MAX &&
-	       (n = read(fd, block + length, ENVIRON_BYTES_MAX - length)) > 0)
-		length += (size_t)n;
-	block[length] = '\0';
+	size_t length = proc_read(pid, "environ", block, ENVIRON_BYTES_MAX + 1);
 	return has_mark(block, length, mark);
 }
 
@@ -63,11 +53,10 @@ struct killed {
 static bool kill_marked(const char *mark, char *block, struct killed *killed)
 {
 	bool found = false;
-	struct dirent *entry;
+	pid_t pid;
 	DIR *proc = opendir("/proc");
-	while (proc && (entry = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid <= 0 || pid == getpid() || !is_marked(pid, mark, block))
+	while ((pid = proc_next(proc)) > 0) {
+		if (pid == getpid() || !is_marked(pid, mark, block))
 			continue;
 		cleanup_close int pidfd = pidfd_open(pid, 0);
 		if (pidfd < 0 || !is_marked(pid, mark, block))

@@ -7,5 +7,3 @@ void peer_of_socket(int fd, bool is_unix, struct net_peer *ret_peer);
 /* A descriptor for the very process that connected, whatever PID namespace it is in; -1: the kernel
  * has none to give, or no descriptor is free. The caller closes it. */
 int peer_pidfd(int fd);
-/* /proc/PID/stat field 22 out of the file's text; 0: unknown. */
-uint64_t peer_parse_start(const char *stat);

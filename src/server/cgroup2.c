@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/proc.h"
 
 enum { CGROUP2_MAGIC = 0x63677270, DEPTH_MAX = 16 };
 
@@ -113,21 +114,6 @@ int64_t cgroup2_owner(const struct cgroup *cgroup)
 	return fstat(cgroup->dir, &st) == 0 ? (int64_t)st.st_uid : -1;
 }
 
-/* The line of cgroup2 in /proc/PID/cgroup, "0::/path"; "" where it cannot be read. */
-static void path_of(int64_t pid, char *ret_path, size_t size)
-{
-	char name[64], line[4096];
-	(void)snprintf(name, sizeof name, "/proc/%lld/cgroup", (long long)pid);
-	FILE *file = fopen(name, "re");
-	ret_path[0] = '\0';
-	while (file && fgets(line, sizeof line, file))
-		if (strncmp(line, "0::/", 4) == 0)
-			(void)snprintf(ret_path, size, "%.*s", (int)strcspn(line + 4, "\n"),
-				       line + 4);
-	if (file)
-		(void)fclose(file);
-}
-
 static int root_above(int dir)
 {
 	int at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -150,10 +136,11 @@ bool cgroup2_may_hold(const struct cgroup *cgroup, int64_t pid)
 {
 	char path[4096];
 	struct stat wanted, here;
-	path_of(pid, path, sizeof path);
+	if (!proc_cgroup(pid, path, sizeof path))
+		path[0] = '\0';
 	cleanup_close int root = root_above(cgroup->dir);
-	cleanup_close int at =
-		openat(root, path[0] ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int at = openat(root, path[0] && path[1] ? path + 1 : ".",
+				      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || at < 0 || fstat(cgroup->dir, &wanted) != 0)
 		return true;
 	for (int depth = 0; depth < 64; depth++) {
@@ -175,7 +162,7 @@ bool cgroup2_may_hold(const struct cgroup *cgroup, int64_t pid)
 void cgroup2_kill(const struct cgroup *cgroup)
 {
 	/* Asked again: a broker may have been started anew by what lives in it. */
-	bool ours = cgroup2_may_hold(cgroup, getpid());
+	bool ours = cgroup2_may_hold(cgroup, PROC_SELF);
 	cleanup_close int fd = ours ? -1 : openat(cgroup->dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "1", 1) != 1)
 		kill_tree(cgroup->dir, DEPTH_MAX);

@@ -15,8 +15,3 @@ enum life {
 enum life pidfd_open_checked(int64_t pid, uint64_t start, int *ret_fd, int *ret_err);
 bool pidfd_is_gone(int fd);
 int pidfd_signal(int fd, int signo); /* 0 or a negative errno; signo 0 asks only */
-
-uint64_t pid_start_of(int64_t pid); /* /proc/PID/stat field 22; 0: unknown or gone */
-int64_t pid_uid_of(int64_t pid);    /* the real one; -1: unknown or gone */
-/* It has a number of its own in a PID namespace below this one, by which it may call others. */
-bool pid_is_nested(int64_t pid);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "net/loop.h"
 #include "net/net.h"
+#include "process/proc.h"
 #include "server/cgroup2.h"
 #include "server/pidfd.h"
 
@@ -403,7 +404,7 @@ static int judge_cgroup(const struct net_peer *peer, const char *path, char *det
 	int rc = cgroup2_open(path, &cgroup);
 	if (rc != 0)
 		wrong = rc == -EINVAL ? "not a folder of cgroup2" : strerror(-rc);
-	else if (cgroup2_may_hold(&cgroup, getpid()))
+	else if (cgroup2_may_hold(&cgroup, PROC_SELF))
 		wrong = "the broker itself lives in it";
 	else if (cgroup2_owner(&cgroup) != peer->uid &&
 		 (peer->pid <= 0 || !cgroup2_may_hold(&cgroup, peer->pid)))
@@ -419,15 +420,15 @@ int processes_judge(const struct net_peer *peer, struct named_processes *named, 
 		    size_t detail_size)
 {
 	uint32_t kept = 0;
-	if (named->count > 0 && (peer->pid <= 0 || pid_is_nested(peer->pid))) {
+	if (named->count > 0 && (peer->pid <= 0 || proc_status(peer->pid).is_nested)) {
 		(void)snprintf(
 			detail, detail_size,
 			"field `pids`: the numbers of another PID namespace mean nothing here");
 		return -ERR_BAD_FIELD;
 	}
 	for (uint32_t i = 0; i < named->count; i++) {
-		struct named_process name = {named->v[i].pid, pid_start_of(named->v[i].pid)};
-		int64_t uid = pid_uid_of(name.pid);
+		struct named_process name = {named->v[i].pid, proc_start(named->v[i].pid)};
+		int64_t uid = proc_status(name.pid).uid;
 		if ((uid >= 0 && uid != peer->uid && peer->uid != 0) || name.pid == getpid()) {
 			(void)snprintf(detail, detail_size,
 				       "field `pids`: %lld is not a process of this user",

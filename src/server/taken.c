@@ -2,9 +2,7 @@
  * not to be had is left out. Called by boot.c. */
 #include "server/taken.h"
 
-#include <ctype.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/where.h"
+#include "process/proc.h"
 
 enum { TCP_LISTENS = 10, PATH_BYTES = 64 + 256 };
 
@@ -54,14 +52,14 @@ static void find_socket(unsigned port, struct owner *owner)
 	}
 }
 
-static bool has_socket(const char *pid, const char *wanted)
+static bool has_socket(pid_t pid, const char *wanted)
 {
 	char path[PATH_BYTES], target[64];
 	bool found = false;
-	snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
+	snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
 	DIR *fds = opendir(path);
 	for (struct dirent *entry; fds && !found && (entry = readdir(fds));) {
-		snprintf(path, sizeof path, "/proc/%.20s/fd/%s", pid, entry->d_name);
+		snprintf(path, sizeof path, "/proc/%ld/fd/%s", (long)pid, entry->d_name);
 		ssize_t length = readlink(path, target, sizeof target - 1);
 		target[length > 0 ? length : 0] = 0;
 		found = strcmp(target, wanted) == 0;
@@ -71,28 +69,18 @@ static bool has_socket(const char *pid, const char *wanted)
 	return found;
 }
 
-static void read_name(struct owner *owner)
-{
-	char path[PATH_BYTES];
-	snprintf(path, sizeof path, "/proc/%ld/comm", owner->pid);
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd >= 0 ? read(fd, owner->name, sizeof owner->name - 1) : 0;
-	owner->name[length > 0 ? length : 0] = 0;
-	owner->name[strcspn(owner->name, "\n")] = 0;
-}
-
 static void find_process(struct owner *owner)
 {
 	char wanted[64];
 	DIR *proc = opendir("/proc");
 	snprintf(wanted, sizeof wanted, "socket:[%lu]", owner->inode);
-	for (struct dirent *entry; proc && !owner->pid && (entry = readdir(proc));)
-		if (isdigit((unsigned char)entry->d_name[0]) && has_socket(entry->d_name, wanted))
-			owner->pid = strtol(entry->d_name, NULL, 10);
+	for (pid_t pid; !owner->pid && (pid = proc_next(proc)) > 0;)
+		if (has_socket(pid, wanted))
+			owner->pid = pid;
 	if (proc)
 		(void)closedir(proc);
 	if (owner->pid)
-		read_name(owner);
+		proc_name(owner->pid, owner->name, sizeof owner->name);
 }
 
 __attribute__((format(printf, 3, 4))) static void add(char *detail, size_t size, const char *format,

@@ -43,6 +43,11 @@ class Lints(unittest.TestCase):
         """Siblings do not know each other: net knows nothing of wire."""
         self.expect("layers.py", "src/net/a.c", '#include "wire/wire.h"\n', "net may not use wire")
 
+    def test_layers_see_process_using_net(self):
+        """Process facts stand below the sockets that ask for them."""
+        self.write("src/net/fine.c", '#include "process/proc.h"\n')
+        self.expect("layers.py", "src/process/a.c", '#include "net/loop.h"\n', "process may not use net")
+
     def test_layers_see_wire_using_decisions(self):
         """Wire may read the core's values but not call its step."""
         self.write("src/wire/fine.c", '#include "core/event.h"\n')

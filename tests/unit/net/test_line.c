@@ -49,18 +49,6 @@ static void test_peer(void **state)
 	bed_close(bed);
 }
 
-/* The command of a process may hold anything; field 22 counts from its last parenthesis. */
-static void test_start_time(void **state)
-{
-	(void)state;
-	assert_int_equal(
-		peer_parse_start("7 (a) R) (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 "
-				 "987654 20"),
-		987654);
-	assert_int_equal(peer_parse_start("7 (a) S 1 2"), 0);
-	assert_int_equal(peer_parse_start(""), 0);
-}
-
 /* Lines are messages, cut anywhere; empty lines are none. */
 static void test_messages(void **state)
 {
@@ -328,12 +316,17 @@ static void test_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_peer),        cmocka_unit_test(test_start_time),
-		cmocka_unit_test(test_messages),    cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_flood_in_portions),
-		cmocka_unit_test(test_burst),       cmocka_unit_test(test_server_closes),
-		cmocka_unit_test(test_never_reads), cmocka_unit_test(test_close_inside_message),
-		cmocka_unit_test(test_socket_file), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_peer),
+		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_flood_in_portions),
+		cmocka_unit_test(test_burst),
+		cmocka_unit_test(test_server_closes),
+		cmocka_unit_test(test_never_reads),
+		cmocka_unit_test(test_close_inside_message),
+		cmocka_unit_test(test_socket_file),
+		cmocka_unit_test(test_addresses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,30 @@
+/* proc: what /proc says about one process by its pid, PROC_SELF for this one: /proc may be that of
+ * another PID namespace, where our own pid is somebody else's. A pid may be given to another
+ * process between two questions: compare start times, or hold a pidfd. */
+#pragma once
+#include <dirent.h>
+#include <sys/types.h>
+
+#include "process/proc_parse.h"
+
+enum { PROC_SELF = 0 };
+
+/* The whole of /proc/PID/FILE, or as much as fits, with a NUL behind it. Returns the length without
+ * the NUL; 0: it cannot be read. */
+size_t proc_read(int64_t pid, const char *file, char *ret_bytes, size_t size);
+/* False: there is no such process, or it cannot be seen. */
+bool proc_stat(int64_t pid, struct proc_stat *ret_stat);
+uint64_t proc_start(int64_t pid); /* 0: unknown or gone */
+/* 0: unknown, gone, or dead: it holds nothing any more. */
+int64_t proc_parent(int64_t pid);
+bool proc_is_dead(const struct proc_stat *stat);
+/* PROC_STATUS_NONE: unknown or gone. */
+struct proc_status proc_status(int64_t pid);
+/* The command's name, at most 15 bytes and one line; "": unknown or gone. */
+void proc_name(int64_t pid, char *ret_name, size_t size);
+/* Where it is in the cgroup2 hierarchy. False: it cannot be told. */
+bool proc_cgroup(int64_t pid, char *ret_path, size_t size);
+
+/* Lists all processes: the next pid of a folder that was opened with opendir("/proc"); 0: no more.
+ * NULL has none. */
+pid_t proc_next(DIR *proc);

@@ -1,0 +1,28 @@
+/* proc_parse: the texts of /proc/PID as values. Pure. A text that is cut off, or holds a number
+ * that does not fit, says nothing: better unknown than another process's start time. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct proc_stat {
+	char state; /* 'R', 'S', 'Z' .. */
+	int64_t parent;
+	int64_t threads;
+	uint64_t start; /* clock ticks since boot: tells it from a later process with its pid */
+};
+
+struct proc_status {
+	int64_t uid;    /* the real one; -1: unknown */
+	bool is_nested; /* has another pid in a PID namespace below ours */
+};
+
+#define PROC_STATUS_NONE ((struct proc_status){.uid = -1})
+
+/* /proc/PID/stat. False: it is no such text. */
+bool proc_parse_stat(const char *text, struct proc_stat *ret_stat);
+/* One line of /proc/PID/status; a line about anything else changes nothing. */
+void proc_parse_status(const char *line, struct proc_status *status);
+/* One line of /proc/PID/cgroup: the path within the cgroup2 hierarchy, "/" and more. False: the
+ * line is about another hierarchy, or the path does not fit. */
+bool proc_parse_cgroup(const char *line, char *ret_path, size_t size);
