@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/pidfd.h"
 #include "process/proc.h"
 
 struct process {
@@ -146,7 +147,7 @@ void child_signal(const struct child *child, int signo)
 	if (child->own_group)
 		kill(-child->pid, signo);
 	else
-		pidfd_send_signal(child->pidfd, signo, NULL, 0);
+		(void)pidfd_signal(child->pidfd, signo);
 }
 
 void child_reap(struct child *child)
@@ -217,7 +218,7 @@ static void signal_process(const struct process *process, int signo)
 {
 	cleanup_close int pidfd = pidfd_open(process->pid, 0);
 	if (pidfd >= 0 && proc_parent(process->pid) == process->parent)
-		pidfd_send_signal(pidfd, signo, NULL, 0);
+		(void)pidfd_signal(pidfd, signo);
 }
 
 size_t child_signal_all(const struct child *child, int signo)

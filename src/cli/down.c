@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "cli/admin.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
+#include "process/pidfd.h"
 
 enum { GONE_MS = 15 * 1000 };
 
@@ -56,9 +56,10 @@ static int await_end(const struct command *command, int pidfd, pid_t pid)
 
 static int stop(const struct command *command, int pidfd, pid_t pid)
 {
-	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+	int rc = pidfd_signal(pidfd, SIGTERM);
+	if (rc != 0 && rc != -ESRCH)
 		return cli_fail(command, EX_NOPERM, "cannot stop process %ld: %s", (long)pid,
-				strerror(errno));
+				strerror(-rc));
 	return await_end(command, pidfd, pid);
 }
 

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/pidfd.h"
 #include "process/proc.h"
 
 enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10 };
@@ -62,7 +63,7 @@ static bool kill_marked(const char *mark, char *block, struct killed *killed)
 		if (pidfd < 0 || !is_marked(pid, mark, block))
 			continue;
 		found = true;
-		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+		(void)pidfd_signal(pidfd, SIGKILL);
 		if (killed->count < KILLED_MAX)
 			killed->fds[killed->count++] =
 				(struct pollfd){.fd = take_fd(&pidfd), .events = POLLIN};

@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "net/net_impl.h"
-#include "net/peer.h"
 #include "net/utf8.h"
+#include "process/pidfd.h"
 
 enum { LINES_PER_TURN = 128 };
 
@@ -17,7 +17,7 @@ void line_conn_begin(struct conn *conn)
 {
 	conn->id = net_number(conn->net, conn);
 	struct net_peer peer = conn->peer;
-	peer.pidfd = peer_pidfd(conn->fd);
+	peer.pidfd = pidfd_of_peer(conn->fd);
 	conn->net->handlers.on_session(conn->net->ctx, conn->id, &peer);
 }
 

@@ -7,10 +7,6 @@
 
 #include "process/proc.h"
 
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* Linux 6.5 */
-#endif
-
 void peer_of_socket(int fd, bool is_unix, struct net_peer *ret_peer)
 {
 	struct ucred cred;
@@ -21,13 +17,4 @@ void peer_of_socket(int fd, bool is_unix, struct net_peer *ret_peer)
 	ret_peer->pid = cred.pid;
 	ret_peer->uid = cred.uid;
 	ret_peer->pid_start = cred.pid > 0 ? proc_start(cred.pid) : 0;
-}
-
-int peer_pidfd(int fd)
-{
-	int pidfd = -1;
-	socklen_t length = sizeof pidfd;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) != 0)
-		return -1;
-	return pidfd;
 }

@@ -4,6 +4,3 @@
 
 /* pid 0 and uid -1 where the kernel does not know. */
 void peer_of_socket(int fd, bool is_unix, struct net_peer *ret_peer);
-/* A descriptor for the very process that connected, whatever PID namespace it is in; -1: the kernel
- * has none to give, or no descriptor is free. The caller closes it. */
-int peer_pidfd(int fd);

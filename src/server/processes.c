@@ -13,9 +13,9 @@
 #include "base/list.h"
 #include "net/loop.h"
 #include "net/net.h"
+#include "process/pidfd.h"
 #include "process/proc.h"
 #include "server/cgroup2.h"
-#include "server/pidfd.h"
 
 enum { LOOK_AGAIN_MS = 500 };
 
@@ -23,8 +23,8 @@ struct watched {
 	struct family *family;
 	struct loop_watch *watch;
 	struct named_process name;
-	enum life life;
-	int pidfd, err; /* err: LIFE_UNKNOWN, an errno */
+	enum liveness liveness;
+	int pidfd, err; /* err: LIVENESS_UNKNOWN, an errno */
 };
 
 /* All that uses the GPU for one session. */
@@ -66,21 +66,21 @@ static void look_again(struct processes *processes)
 		processes->look_at = mono_after(loop_now(), LOOK_AGAIN_MS);
 }
 
-static void let_go(struct watched *watched, enum life life)
+static void let_go(struct watched *watched, enum liveness liveness)
 {
 	loop_unwatch(watched->watch);
 	watched->watch = NULL;
 	if (watched->pidfd >= 0)
 		(void)close(watched->pidfd);
 	watched->pidfd = -1;
-	watched->life = life;
+	watched->liveness = liveness;
 }
 
 static bool rest_is_gone(const struct family *family)
 {
 	for (uint32_t i = 0; i < family->said.count; i++)
-		if (family->named[i].life == LIFE_UNKNOWN ||
-		    (family->named[i].life == LIFE_WATCHED &&
+		if (family->named[i].liveness == LIVENESS_UNKNOWN ||
+		    (family->named[i].liveness == LIVENESS_WATCHED &&
 		     !pidfd_is_gone(family->named[i].pidfd)))
 			return false;
 	return !family->cgroup_unknown &&
@@ -89,8 +89,8 @@ static bool rest_is_gone(const struct family *family)
 
 static enum peer_reach reach_of(const struct watched *own)
 {
-	int rc = own->life == LIFE_WATCHED ? pidfd_signal(own->pidfd, 0) : 0;
-	if (own->life == LIFE_UNKNOWN)
+	int rc = own->liveness == LIVENESS_WATCHED ? pidfd_signal(own->pidfd, 0) : 0;
+	if (own->liveness == LIVENESS_UNKNOWN)
 		return PEER_UNKNOWN;
 	return rc == 0 || rc == -ESRCH ? PEER_REACHED : PEER_WATCHED;
 }
@@ -104,7 +104,7 @@ static const char *why_unknown(const struct watched *own)
 static void settle(struct family *family)
 {
 	struct event_queue *queue = family->owner->queue;
-	bool exited = family->own.life == LIFE_GONE, gone = exited && rest_is_gone(family);
+	bool exited = family->own.liveness == LIVENESS_GONE, gone = exited && rest_is_gone(family);
 	enum peer_reach reach = reach_of(&family->own);
 	if (!exited && reach != family->told_reach) {
 		struct event *event = event_queue_event(queue, EVENT_PEER_REACH, (struct party){0});
@@ -126,7 +126,7 @@ static void on_pidfd(void *ctx, int fd)
 {
 	struct watched *watched = ctx;
 	(void)fd;
-	let_go(watched, LIFE_GONE);
+	let_go(watched, LIVENESS_GONE);
 	settle(watched->family);
 }
 
@@ -134,10 +134,10 @@ static void on_pidfd(void *ctx, int fd)
 static void begin(struct watched *watched, int pidfd)
 {
 	watched->pidfd = pidfd;
-	watched->life = LIFE_WATCHED;
+	watched->liveness = LIVENESS_WATCHED;
 	if (!loop_watch(watched->family->owner->loop, pidfd, on_pidfd, watched, &watched->watch))
 		return;
-	let_go(watched, LIFE_UNKNOWN);
+	let_go(watched, LIVENESS_UNKNOWN);
 	watched->err = ENOMEM;
 	look_again(watched->family->owner);
 }
@@ -145,14 +145,14 @@ static void begin(struct watched *watched, int pidfd)
 static void open_watched(struct watched *watched)
 {
 	int pidfd = -1;
-	watched->life = LIFE_UNKNOWN;
+	watched->liveness = LIVENESS_UNKNOWN;
 	if (watched->name.pid <= 0)
 		return; /* nothing to try again by */
-	watched->life = pidfd_open_checked(watched->name.pid, watched->name.pid_start, &pidfd,
-					   &watched->err);
-	if (watched->life == LIFE_WATCHED)
+	watched->liveness = pidfd_open_checked(watched->name.pid, watched->name.pid_start, &pidfd,
+					       &watched->err);
+	if (watched->liveness == LIVENESS_WATCHED)
 		begin(watched, pidfd);
-	else if (watched->life == LIFE_UNKNOWN)
+	else if (watched->liveness == LIVENESS_UNKNOWN)
 		look_again(watched->family->owner);
 }
 
@@ -237,7 +237,7 @@ static void close_cgroup(struct family *family)
 static void drop_named(struct family *family)
 {
 	for (uint32_t i = 0; i < family->said.count; i++)
-		let_go(&family->named[i], LIFE_GONE);
+		let_go(&family->named[i], LIVENESS_GONE);
 	close_cgroup(family);
 	family->said = (struct named_processes){0};
 }
@@ -247,7 +247,7 @@ void processes_forget(struct processes *processes, uint64_t session)
 	struct family *family = family_of(processes, session);
 	if (!family)
 		return;
-	let_go(&family->own, LIFE_GONE);
+	let_go(&family->own, LIVENESS_GONE);
 	drop_named(family);
 	hash_remove(&processes->by_session, &family->by_session);
 	free(family);
@@ -291,7 +291,7 @@ void processes_watch(struct processes *processes, const struct session_record *s
 	if (!family)
 		family = family_new(processes, session->id);
 	if (family->own.name.pid != own.pid || family->own.name.pid_start != own.pid_start) {
-		let_go(&family->own, LIFE_GONE);
+		let_go(&family->own, LIVENESS_GONE);
 		family->told_exit = family->told_gone = false;
 		family->told_reach = own.pid > 0 ? PEER_REACHED : PEER_UNKNOWN; /* as the core */
 		watch_name(family, &family->own, &own);
@@ -310,12 +310,12 @@ void processes_take(struct processes *processes, uint64_t session, int pidfd)
 {
 	struct family *family = family_of(processes, session);
 	bool numbered = family && family->own.name.pid > 0;
-	if (!family || (numbered && family->own.life != LIFE_UNKNOWN)) {
+	if (!family || (numbered && family->own.liveness != LIVENESS_UNKNOWN)) {
 		if (pidfd >= 0)
 			(void)close(pidfd);
 		return;
 	}
-	let_go(&family->own, LIFE_UNKNOWN); /* of another connection */
+	let_go(&family->own, LIVENESS_UNKNOWN); /* of another connection */
 	if (pidfd >= 0)
 		begin(&family->own, pidfd);
 	else if (!numbered)
@@ -326,18 +326,18 @@ void processes_take(struct processes *processes, uint64_t session, int pidfd)
 bool processes_gone(const struct processes *processes, uint64_t session)
 {
 	const struct family *family = family_of(processes, session);
-	if (!family || family->own.life == LIFE_UNKNOWN)
+	if (!family || family->own.liveness == LIVENESS_UNKNOWN)
 		return false;
-	return (family->own.life == LIFE_GONE || pidfd_is_gone(family->own.pidfd)) &&
+	return (family->own.liveness == LIVENESS_GONE || pidfd_is_gone(family->own.pidfd)) &&
 	       rest_is_gone(family);
 }
 
 static void signal_one(struct watched *watched, int signo)
 {
 	struct log *log = watched->family->owner->log;
-	if (watched->life == LIFE_UNKNOWN)
+	if (watched->liveness == LIVENESS_UNKNOWN)
 		open_watched(watched);
-	if (watched->life != LIFE_WATCHED)
+	if (watched->liveness != LIVENESS_WATCHED)
 		return;
 	int rc = pidfd_signal(watched->pidfd, signo);
 	if (rc == 0)
@@ -374,9 +374,9 @@ static bool look_at(struct family *family)
 	bool again = false;
 	for (uint32_t i = 0; i <= family->said.count; i++) {
 		struct watched *watched = i == 0 ? &family->own : &family->named[i - 1];
-		if (watched->life == LIFE_UNKNOWN)
+		if (watched->liveness == LIVENESS_UNKNOWN)
 			open_watched(watched);
-		again |= watched->life == LIFE_UNKNOWN && watched->name.pid > 0;
+		again |= watched->liveness == LIVENESS_UNKNOWN && watched->name.pid > 0;
 	}
 	if (family->cgroup_unknown)
 		open_cgroup(family);

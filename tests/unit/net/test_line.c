@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "bed.h"
-#include "net/peer.h"
+#include "process/pidfd.h"
 
 static struct client *open_session(struct bed *bed)
 {
@@ -38,7 +38,7 @@ static void test_peer(void **state)
 	assert_true(bed->peer.pid_start > 0);
 	int pair[2], pidfd; /* where the kernel has it, it is given */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	pidfd = peer_pidfd(pair[0]);
+	pidfd = pidfd_of_peer(pair[0]);
 	assert_int_equal(bed->had_pidfd, pidfd >= 0);
 	if (pidfd >= 0)
 		close(pidfd);
