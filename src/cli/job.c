@@ -6,14 +6,14 @@
 
 void job_init(struct job *job)
 {
-	*job = (struct job){.keeper = {.fd = -1}, .cgroup = {.events_fd = -1}};
+	*job = (struct job){.keeper = {.fd = -1}, .cgroup = JOB_CGROUP_NONE};
 	child_init(&job->child);
 }
 
 int job_prepare(struct job *job)
 {
-	if (job->cgroup.events_fd < 0)
-		cgroup_make(&job->cgroup);
+	if (job->cgroup.fds.events_fd < 0)
+		job_cgroup_make(&job->cgroup, "baton-run");
 	if (job->keeper.pid) {
 		(void)job_keep(job);
 		return 0;
@@ -35,7 +35,7 @@ bool job_keep(struct job *job)
 int job_start(struct job *job, char *const *argv, const sigset_t *mask)
 {
 	child_forget(&job->child);
-	int entry_fd = cgroup_open_entry(&job->cgroup);
+	int entry_fd = job_cgroup_open_entry(&job->cgroup);
 	int error = child_spawn(&job->child, argv, mask, entry_fd);
 	if (entry_fd >= 0)
 		close(entry_fd);
@@ -50,7 +50,7 @@ void job_ask(struct job *job, int signo)
 
 void job_kill(struct job *job)
 {
-	cgroup_kill(&job->cgroup);
+	cgroup_kill(&job->cgroup.fds);
 	child_signal_all(&job->child, SIGKILL);
 	child_reap(&job->child);
 }
@@ -62,12 +62,12 @@ size_t job_left(const struct job *job)
 
 bool job_gone(struct job *job)
 {
-	return job->child.ended && !cgroup_populated(&job->cgroup) && job_left(job) == 0;
+	return job->child.ended && !job_cgroup_populated(&job->cgroup) && job_left(job) == 0;
 }
 
 void job_finish(struct job *job)
 {
-	cgroup_remove(&job->cgroup); /* first: the keeper takes it away if we cannot */
+	job_cgroup_remove(&job->cgroup); /* first: the keeper takes it away if we cannot */
 	watchdog_dismiss(&job->keeper);
 	child_finish(&job->child);
 }

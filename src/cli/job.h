@@ -2,14 +2,14 @@
  * cgroup they are in where there is one, and the keeper beside them. Says when the last of it is
  * gone. */
 #pragma once
-#include "cli/cgroup.h"
 #include "cli/child.h"
 #include "cli/watchdog.h"
+#include "process/job_cgroup.h"
 
 struct job {
 	struct child child;
 	struct watchdog keeper;
-	struct cgroup cgroup;
+	struct job_cgroup cgroup;
 };
 
 /* Before anything else. */

@@ -532,12 +532,12 @@ static void loop(struct run *run)
 			{.fd = baton_fd(run->baton), .events = POLLIN},
 			{.fd = run->signal_fd, .events = POLLIN},
 			{.fd = job->child.ended ? -1 : job->child.pidfd, .events = POLLIN},
-			{.fd = job->cgroup.events_fd, .events = POLLPRI},
+			{.fd = job->cgroup.fds.events_fd, .events = POLLPRI},
 		};
 		if (poll(fds, 4, poll_timeout_ms(run)) < 0 && errno != EINTR)
 			abort();
 		/* Ready until it is read, also while nobody asks: else this loop never sleeps. */
-		(void)cgroup_populated(&job->cgroup);
+		(void)job_cgroup_populated(&job->cgroup);
 
 		/* First what the broker says: its SIGTERM comes with the reason for it. */
 		(void)baton_dispatch(run->baton, 0); /* `ended` and `revoked` say all */

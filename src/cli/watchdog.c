@@ -88,7 +88,7 @@ static void await_killed(struct killed *killed)
 	killed->count = left;
 }
 
-static _Noreturn void keep(int fd, const char *mark, struct cgroup *cgroup)
+static _Noreturn void keep(int fd, const char *mark, struct job_cgroup *cgroup)
 {
 	static struct killed killed;
 	char orderly;
@@ -98,21 +98,21 @@ static _Noreturn void keep(int fd, const char *mark, struct cgroup *cgroup)
 	if (n == 1)
 		_exit(0);
 	char *block = malloc(ENVIRON_BYTES_MAX + 1);
-	cgroup_reopen(cgroup);
+	job_cgroup_reopen(cgroup);
 	/* Again until none is left: who forked meanwhile was not on the list. */
 	while (block) {
-		cgroup_kill(cgroup);
+		cgroup_kill(&cgroup->fds);
 		bool found = kill_marked(mark, block, &killed);
-		if (!found && killed.count == 0 && !cgroup_populated(cgroup))
+		if (!found && killed.count == 0 && !job_cgroup_populated(cgroup))
 			break;
 		await_killed(&killed);
 	}
-	cgroup_remove(cgroup);
+	job_cgroup_remove(cgroup);
 	_exit(0);
 }
 
 /* In the new process: nothing of the wrapper's is kept but the pipe. */
-static _Noreturn void become_keeper(int fd, const char *mark, struct cgroup *cgroup)
+static _Noreturn void become_keeper(int fd, const char *mark, struct job_cgroup *cgroup)
 {
 	sigset_t all;
 	sigfillset(&all);
@@ -141,10 +141,10 @@ static int set_mark(struct watchdog *keeper)
 	return setenv("BATON_RUN", marks, 1) < 0 ? errno : 0;
 }
 
-int watchdog_start(struct watchdog *keeper, const struct cgroup *cgroup)
+int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup)
 {
 	int fds[2];
-	struct cgroup own = *cgroup;
+	struct job_cgroup own = *cgroup;
 	int r = *keeper->mark ? 0 : set_mark(keeper);
 	if (r)
 		return r;

@@ -3,7 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
-#include "cli/cgroup.h"
+#include "process/job_cgroup.h"
 
 enum { WATCHDOG_RANDOM_BYTES = 16 };
 
@@ -17,6 +17,6 @@ struct watchdog {
 /* Starts it, and sets BATON_RUN, a mark that only what we start from here on inherits. It also ends
  * what is in the cgroup, and exits when nothing is left. One that was started before and has been
  * reaped is replaced by one that looks for the same mark. 0 or an errno. */
-int watchdog_start(struct watchdog *keeper, const struct cgroup *cgroup);
+int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup);
 /* All is over in good order: it goes without doing anything. */
 void watchdog_dismiss(struct watchdog *keeper);

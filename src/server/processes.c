@@ -13,9 +13,9 @@
 #include "base/list.h"
 #include "net/loop.h"
 #include "net/net.h"
+#include "process/cgroup.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
-#include "server/cgroup2.h"
 
 enum { LOOK_AGAIN_MS = 500 };
 
@@ -76,6 +76,12 @@ static void let_go(struct watched *watched, enum liveness liveness)
 	watched->liveness = liveness;
 }
 
+static bool cgroup_may_live(const struct cgroup *cgroup)
+{
+	int rc = cgroup->events_fd < 0 ? 0 : cgroup_populated(cgroup);
+	return rc != 0 && rc != -ENODEV;
+}
+
 static bool rest_is_gone(const struct family *family)
 {
 	for (uint32_t i = 0; i < family->said.count; i++)
@@ -83,8 +89,7 @@ static bool rest_is_gone(const struct family *family)
 		    (family->named[i].liveness == LIVENESS_WATCHED &&
 		     !pidfd_is_gone(family->named[i].pidfd)))
 			return false;
-	return !family->cgroup_unknown &&
-	       (family->cgroup.events < 0 || !cgroup2_populated(&family->cgroup));
+	return !family->cgroup_unknown && !cgroup_may_live(&family->cgroup);
 }
 
 static enum peer_reach reach_of(const struct watched *own)
@@ -173,7 +178,7 @@ static void on_inotify(void *ctx, int fd)
 	for (size_t i = 0; i < processes->by_session.size; i++)
 		for (struct hash_node *n = processes->by_session.v[i]; n; n = n->next) {
 			struct family *family = container_of(n, struct family, by_session);
-			if (family->cgroup.events >= 0)
+			if (family->cgroup.events_fd >= 0)
 				settle(family);
 		}
 }
@@ -198,11 +203,11 @@ static void open_cgroup(struct family *family)
 	family->cgroup_unknown = false;
 	if (!family->said.cgroup[0])
 		return;
-	int rc = cgroup2_open(family->said.cgroup, &family->cgroup);
+	int rc = cgroup_open(family->said.cgroup, &family->cgroup);
 	family->cgroup_unknown = rc != 0 && rc != -ENOENT && rc != -EINVAL;
 	if (rc == 0) {
 		open_inotify(processes);
-		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", family->cgroup.events);
+		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", family->cgroup.events_fd);
 		family->cgroup_watch =
 			processes->inotify < 0
 				? -1
@@ -231,7 +236,7 @@ static void close_cgroup(struct family *family)
 		(void)inotify_rm_watch(family->owner->inotify, family->cgroup_watch);
 	family->cgroup_watch = -1;
 	family->cgroup_unknown = false;
-	cgroup2_close(&family->cgroup);
+	cgroup_close(&family->cgroup);
 }
 
 static void drop_named(struct family *family)
@@ -364,8 +369,8 @@ void processes_signal(struct processes *processes, uint64_t session, int signo)
 			signal_one(&family->named[i], signo);
 	if (family->cgroup_unknown)
 		open_cgroup(family);
-	if (family->cgroup.dir >= 0)
-		cgroup2_kill(&family->cgroup);
+	if (family->cgroup.dir_fd >= 0)
+		cgroup_kill(&family->cgroup);
 }
 
 /* True: something of it still has to be looked at. */
@@ -380,7 +385,8 @@ static bool look_at(struct family *family)
 	}
 	if (family->cgroup_unknown)
 		open_cgroup(family);
-	again |= family->cgroup_unknown || (family->cgroup.events >= 0 && family->cgroup_watch < 0);
+	again |= family->cgroup_unknown ||
+		 (family->cgroup.events_fd >= 0 && family->cgroup_watch < 0);
 	settle(family);
 	return again;
 }
@@ -401,15 +407,15 @@ static int judge_cgroup(const struct net_peer *peer, const char *path, char *det
 {
 	struct cgroup cgroup;
 	const char *wrong = NULL;
-	int rc = cgroup2_open(path, &cgroup);
+	int rc = cgroup_open(path, &cgroup);
 	if (rc != 0)
 		wrong = rc == -EINVAL ? "not a folder of cgroup2" : strerror(-rc);
-	else if (cgroup2_may_hold(&cgroup, PROC_SELF))
+	else if (cgroup_holds(&cgroup, PROC_SELF) != 0)
 		wrong = "the broker itself lives in it";
-	else if (cgroup2_owner(&cgroup) != peer->uid &&
-		 (peer->pid <= 0 || !cgroup2_may_hold(&cgroup, peer->pid)))
+	else if (cgroup_owner(&cgroup) != peer->uid &&
+		 (peer->pid <= 0 || cgroup_holds(&cgroup, peer->pid) != 1))
 		wrong = "it belongs to another user";
-	cgroup2_close(&cgroup);
+	cgroup_close(&cgroup);
 	if (!wrong)
 		return 0;
 	(void)snprintf(detail, size, "field `cgroup`: %s", wrong);

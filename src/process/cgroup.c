@@ -1,0 +1,224 @@
+/* cgroup: reads and writes the files of one cgroup v2 folder. Decides nothing. */
+#include "process/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "process/pidfd.h"
+#include "process/proc.h"
+
+enum { ANCESTORS_MAX = 64, PATH_BYTES = 4096 };
+
+static bool is_cgroup2(int fd)
+{
+	struct statfs fs;
+	return fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* No part of it may lead elsewhere: not a link, not "..". */
+static int open_path(const char *path)
+{
+	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	if (path[0] != '/' || strstr(path, "/../") || strstr(path, "/./"))
+		return -EINVAL;
+
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A folder seen from another one; -1 with errno. */
+static int open_folder(int dir_fd, const char *name)
+{
+	return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int cgroup_open(const char *path, struct cgroup *ret_cgroup)
+{
+	*ret_cgroup = CGROUP_NONE;
+	cleanup_close int dir_fd = open_path(path);
+	if (dir_fd < 0)
+		return dir_fd == -ELOOP || dir_fd == -ENOTDIR ? -EINVAL : dir_fd;
+	if (!is_cgroup2(dir_fd))
+		return -EINVAL;
+
+	int events_fd = openat(dir_fd, "cgroup.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (events_fd < 0) /* the root has none */
+		return errno == ENOENT ? -EINVAL : -errno;
+
+	*ret_cgroup = (struct cgroup){.dir_fd = take_fd(&dir_fd), .events_fd = events_fd};
+	return 0;
+}
+
+void cgroup_close(struct cgroup *cgroup)
+{
+	if (cgroup->dir_fd >= 0)
+		(void)close(cgroup->dir_fd);
+	if (cgroup->events_fd >= 0)
+		(void)close(cgroup->events_fd);
+	*cgroup = CGROUP_NONE;
+}
+
+int cgroup_populated(const struct cgroup *cgroup)
+{
+	char text[256];
+	ssize_t length = pread(cgroup->events_fd, text, sizeof text - 1, 0);
+	if (length < 0)
+		return errno == ENOENT ? -ENODEV : -errno;
+
+	text[length] = '\0';
+	if (strstr(text, "populated 0"))
+		return 0;
+	return strstr(text, "populated 1") ? 1 : -EPROTO;
+}
+
+int64_t cgroup_owner(const struct cgroup *cgroup)
+{
+	struct stat st;
+	return fstat(cgroup->dir_fd, &st) == 0 ? (int64_t)st.st_uid : -1;
+}
+
+/* ---- membership ---- */
+
+/* The root of the hierarchy as it is mounted for us; -1: it cannot be told. */
+static int open_root(int dir_fd)
+{
+	int at_fd = open_folder(dir_fd, ".");
+	for (int i = 0; at_fd >= 0 && i < ANCESTORS_MAX; i++) {
+		struct stat here, above;
+		cleanup_close int up_fd = open_folder(at_fd, "..");
+		if (up_fd < 0 || fstat(at_fd, &here) != 0 || fstat(up_fd, &above) != 0 ||
+		    !is_cgroup2(up_fd) || here.st_ino == above.st_ino)
+			return at_fd;
+		(void)close(at_fd);
+		at_fd = take_fd(&up_fd);
+	}
+	return at_fd;
+}
+
+/* Whether the folder is `wanted` or below it. */
+static int is_within(int dir_fd, const struct stat *wanted)
+{
+	cleanup_close int at_fd = dir_fd;
+	for (int i = 0; i < ANCESTORS_MAX; i++) {
+		struct stat here;
+		if (fstat(at_fd, &here) != 0)
+			return -errno;
+		if (here.st_ino == wanted->st_ino && here.st_dev == wanted->st_dev)
+			return 1;
+
+		int up_fd = open_folder(at_fd, "..");
+		if (up_fd < 0)
+			return -errno;
+		(void)close(at_fd);
+		at_fd = up_fd;
+		if (!is_cgroup2(at_fd))
+			return 0;
+	}
+	return -ELOOP;
+}
+
+int cgroup_holds(const struct cgroup *cgroup, int64_t pid)
+{
+	char path[PATH_BYTES];
+	struct stat wanted;
+	if (!proc_cgroup(pid, path, sizeof path))
+		return -ESRCH;
+	if (fstat(cgroup->dir_fd, &wanted) != 0)
+		return -errno;
+
+	cleanup_close int root_fd = open_root(cgroup->dir_fd);
+	if (root_fd < 0)
+		return -errno;
+	int at_fd = open_folder(root_fd, path[1] ? path + 1 : ".");
+	return at_fd < 0 ? -errno : is_within(at_fd, &wanted);
+}
+
+/* ---- kill ---- */
+
+static FILE *open_members(int dir_fd)
+{
+	int fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	if (fd >= 0 && !file)
+		(void)close(fd);
+	return file;
+}
+
+static bool is_member(int dir_fd, long wanted)
+{
+	FILE *file = open_members(dir_fd);
+	long pid = 0;
+	while (file && pid != wanted && fscanf(file, "%ld", &pid) == 1)
+		;
+	if (file)
+		(void)fclose(file);
+	return pid == wanted;
+}
+
+/* Looks again once it has the pidfd: the pid may have been given to another process meanwhile. */
+static void kill_member(int dir_fd, long pid)
+{
+	cleanup_close int pidfd = pidfd_open((pid_t)pid, 0);
+	if (pidfd >= 0 && is_member(dir_fd, pid))
+		(void)pidfd_signal(pidfd, SIGKILL);
+}
+
+static void kill_members(int dir_fd)
+{
+	FILE *file = open_members(dir_fd);
+	long pid;
+	while (file && fscanf(file, "%ld", &pid) == 1)
+		if (pid > 1 && pid != getpid())
+			kill_member(dir_fd, pid);
+	if (file)
+		(void)fclose(file);
+}
+
+static void kill_tree(int dir_fd, int depth)
+{
+	kill_members(dir_fd);
+	int list_fd = depth == 0 ? -1 : open_folder(dir_fd, ".");
+	DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
+	struct dirent *entry;
+	if (list_fd >= 0 && !list)
+		(void)close(list_fd);
+
+	while (list && (entry = readdir(list))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		cleanup_close int below_fd = open_folder(dir_fd, entry->d_name);
+		if (below_fd >= 0)
+			kill_tree(below_fd, depth - 1);
+	}
+
+	if (list)
+		(void)closedir(list);
+}
+
+void cgroup_kill(const struct cgroup *cgroup)
+{
+	if (cgroup->dir_fd < 0)
+		return;
+
+	/* Asked each time: what lives in it may have started us. */
+	bool is_safe = cgroup_holds(cgroup, PROC_SELF) == 0;
+	cleanup_close int kill_fd =
+		is_safe ? openat(cgroup->dir_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC) : -1;
+
+	/* Where we live in it, and on kernels without cgroup.kill: one by one. */
+	if (kill_fd < 0 || write(kill_fd, "1", 1) != 1)
+		kill_tree(cgroup->dir_fd, CGROUP_DEPTH_MAX);
+}
