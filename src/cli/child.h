@@ -25,8 +25,6 @@ struct child {
 void child_init(struct child *child);
 void child_finish(struct child *child);
 
-/* Whether a command can be found, as execvp would: 0, ENOENT or EACCES. */
-int child_lookup(const char *name);
 /* Forgets the one of before, for the next child_spawn. */
 void child_forget(struct child *child);
 /* Starts argv with `mask` as its signal mask, in the cgroup behind `entry_fd` (-1: ours). It gets

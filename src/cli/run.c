@@ -25,6 +25,7 @@
 #include "cli/run_refuse.h"
 #include "cli/run_sender.h"
 #include "cli/units.h"
+#include "process/spawn.h"
 
 enum {
 	GRACE_MS_DEFAULT = 2000,
@@ -628,7 +629,7 @@ static void die_of_signal(int signo)
 /* What can be refused at once is not queued for hours first. */
 static int check_command(const struct run *run)
 {
-	int error = child_lookup(run->argv[0]);
+	int error = spawn_lookup(run->argv[0]);
 	if (error == 0)
 		return -1;
 	return cli_fail(run->command, error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE, "%s: %s",

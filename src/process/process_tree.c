@@ -1,0 +1,76 @@
+/* process_tree: a snapshot of /proc, reduced to one process's descendants. */
+#include "process/process_tree.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "process/pidfd.h"
+#include "process/proc.h"
+
+enum { FIRST_CAPACITY = 256 };
+
+static void read_all(struct process_tree *tree)
+{
+	DIR *proc = opendir("/proc");
+	size_t capacity = 0;
+	pid_t pid;
+
+	while ((pid = proc_next(proc)) > 0) {
+		struct proc_stat stat;
+		if (!proc_stat(pid, &stat) || proc_is_dead(&stat))
+			continue;
+		if (tree->count == capacity) {
+			capacity = capacity ? 2 * capacity : FIRST_CAPACITY;
+			tree->v = reallocarray(tree->v, capacity, sizeof *tree->v);
+			if (!tree->v)
+				abort();
+		}
+		tree->v[tree->count++] = (struct process){pid, (pid_t)stat.parent, stat.start};
+	}
+
+	if (proc)
+		(void)closedir(proc);
+}
+
+/* Moves the children of `parent` behind the first `found`; returns how many are found then. */
+static size_t find_children(struct process_tree *tree, size_t found, pid_t parent, pid_t except)
+{
+	for (size_t i = found; i < tree->count; i++) {
+		struct process process = tree->v[i];
+		if (process.parent != parent || process.pid == except)
+			continue;
+		tree->v[i] = tree->v[found];
+		tree->v[found++] = process;
+	}
+	return found;
+}
+
+void process_tree_read(struct process_tree *tree, pid_t root, pid_t except)
+{
+	*tree = (struct process_tree){0};
+	read_all(tree);
+
+	size_t found = find_children(tree, 0, root, except);
+	for (size_t i = 0; i < found; i++)
+		found = find_children(tree, found, tree->v[i].pid, except);
+	tree->count = found;
+}
+
+void process_tree_signal(const struct process_tree *tree, int signo)
+{
+	for (size_t i = 0; i < tree->count; i++) {
+		cleanup_close int pidfd = -1;
+		int err;
+		const struct process *process = &tree->v[i];
+		if (pidfd_open_checked(process->pid, process->start, &pidfd, &err) ==
+		    LIVENESS_WATCHED)
+			(void)pidfd_signal(pidfd, signo);
+	}
+}
+
+void process_tree_finish(struct process_tree *tree)
+{
+	free(tree->v);
+	*tree = (struct process_tree){0};
+}

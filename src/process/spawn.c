@@ -1,0 +1,113 @@
+/* spawn: fork, execvp, and a pipe that tells whether the latter worked. */
+#include "process/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static int lookup_file(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return errno == EACCES ? EACCES : ENOENT;
+	return S_ISREG(st.st_mode) && access(path, X_OK) == 0 ? 0 : EACCES;
+}
+
+int spawn_lookup(const char *name)
+{
+	const char *paths = getenv("PATH");
+	int error = ENOENT;
+	if (strchr(name, '/'))
+		return lookup_file(name);
+
+	for (const char *at = paths ? paths : "/bin:/usr/bin"; *name && at;) {
+		char path[PATH_MAX];
+		size_t length = strcspn(at, ":");
+		int n = snprintf(path, sizeof path, "%.*s%s%s", (int)length, at,
+				 length ? "/" : "./", name);
+		int found = n > 0 && n < (int)sizeof path ? lookup_file(path) : ENOENT;
+		if (found == 0)
+			return 0;
+		if (found == EACCES)
+			error = EACCES;
+		at = at[length] ? at + length + 1 : NULL;
+	}
+	return error;
+}
+
+/* In the new process. Says on `error_fd` why it did not work. */
+static _Noreturn void execute(const struct spawn *spawn, pid_t parent, int error_fd)
+{
+	if (spawn->own_group)
+		setpgid(0, 0);
+	if (spawn->cgroup_entry_fd >= 0 && write(spawn->cgroup_entry_fd, "0", 1) < 0)
+		errno = 0; /* then it is found without */
+	signal(SIGPIPE, spawn->ignores_sigpipe ? SIG_IGN : SIG_DFL);
+	sigprocmask(SIG_SETMASK, spawn->mask, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+	if (getppid() == parent) /* else we died before that line */
+		execvp(spawn->argv[0], spawn->argv);
+
+	int error = errno;
+	ssize_t written = write(error_fd, &error, sizeof error);
+	_exit(written == sizeof error ? 127 : 126);
+}
+
+/* What the new process says: 0, or the errno of why it could not be executed. */
+static int await_execution(int read_fd)
+{
+	int error = 0;
+	ssize_t length;
+	while ((length = read(read_fd, &error, sizeof error)) < 0 && errno == EINTR)
+		;
+	if (length == 0) /* closed by a successful exec */
+		return 0;
+	return length == sizeof error && error ? error : EIO;
+}
+
+int spawn_command(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd)
+{
+	int pipe_fds[2];
+	pid_t parent = getpid();
+	*ret_pid = 0;
+	*ret_pidfd = -1;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return errno;
+
+	cleanup_close int read_fd = pipe_fds[0], write_fd = pipe_fds[1];
+	pid_t pid = fork();
+	if (pid < 0)
+		return errno;
+	if (pid == 0)
+		execute(spawn, parent, write_fd);
+	close(take_fd(&write_fd));
+	if (spawn->own_group)
+		setpgid(pid, pid); /* whoever comes first; EACCES: it has already executed */
+
+	int pidfd = pidfd_open(pid, 0);
+	int open_error = pidfd < 0 ? errno : 0;
+	int error = await_execution(read_fd);
+	if (error == 0 && pidfd >= 0) {
+		*ret_pid = pid;
+		*ret_pidfd = pidfd;
+		return 0;
+	}
+
+	if (error == 0)
+		kill(pid, SIGKILL); /* ours and not waited for: the pid is its still */
+	waitpid(pid, NULL, 0);
+	if (pidfd >= 0)
+		close(pidfd);
+	return error ? error : open_error;
+}
