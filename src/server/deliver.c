@@ -71,7 +71,7 @@ static void note_told(struct server *server, struct endpoint *endpoint,
 	if (send->msg == SEND_WELCOME) {
 		session->id = lease;
 		if (session->binding == BIND_NATIVE)
-			processes_take(&server->processes, lease, session->pidfd);
+			process_tracker_take(&server->tracker, lease, session->pidfd);
 		session->pidfd = -1;
 		if (session->rights == ACCESS_NONE) /* its secret was right */
 			session->rights = session->paired ? ACCESS_QUEUE : ACCESS_TOKEN;
@@ -249,7 +249,7 @@ void deliver_render_line(struct text *scratch, struct text *out, const struct ob
 static void on_signal(void *ctx, const struct signal_effect *signal)
 {
 	struct server *server = ctx;
-	processes_signal(&server->processes, signal->session, signal->signo);
+	process_tracker_signal(&server->tracker, signal->session, signal->signo);
 }
 
 static void on_close(void *ctx, struct party to)
@@ -262,9 +262,9 @@ static void on_appended(void *ctx, const struct record *record)
 {
 	struct server *server = ctx;
 	if (record->type == RECORD_SESSION_PUT)
-		processes_watch(&server->processes, &record->session);
+		process_tracker_watch(&server->tracker, &record->session);
 	else if (record->type == RECORD_SESSION_END)
-		processes_forget(&server->processes, record->session.id);
+		process_tracker_forget(&server->tracker, record->session.id);
 }
 
 static void on_queue_changed(void *ctx)

@@ -133,7 +133,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 						loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(server, now));
 	wake = mono_min(wake, sockets_when_due(server, now));
-	wake = mono_min(wake, processes_step(&server->processes, now));
+	wake = mono_min(wake, process_tracker_step(&server->tracker, now));
 	wake = mono_min(wake, live_reload_when_due(server, now));
 	wake = mono_min(wake, sessions_wake(server));
 	if (streams == 0) {

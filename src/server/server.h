@@ -10,7 +10,7 @@
 #include "server/logfile.h"
 #include "server/observe.h"
 #include "server/position_updates.h"
-#include "server/processes.h"
+#include "server/process_tracker.h"
 #include "server/reload.h"
 #include "server/sites.h"
 #include "server/sockets.h"
@@ -45,7 +45,7 @@ struct server {
 	struct vram_history vram_history;
 	struct tally tally;
 	struct logfile logfile;
-	struct processes processes;
+	struct process_tracker tracker;
 	struct reload_watch config_watch;
 	struct sockets sockets;
 	struct live_reload live_reload;

@@ -10,6 +10,7 @@
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/monitoring.h"
+#include "server/named_processes.h"
 #include "server/reload.h"
 #include "server/routes.h"
 #include "server/server.h"
@@ -188,8 +189,8 @@ static void on_event(struct server *server, struct endpoint *endpoint, struct qu
 		event->acquire.browser = endpoint->session->browser;
 	} else if (event->type == EVENT_PROCESSES && endpoint->session->binding == BIND_NATIVE) {
 		char detail[128];
-		int rc = processes_judge(&endpoint->session->peer, &queued->in.named, detail,
-					 sizeof detail);
+		int rc = named_processes_check(&endpoint->session->peer, &queued->in.named, detail,
+					       sizeof detail);
 		if (rc) {
 			deny(server, endpoint->conn, 0, -rc, detail);
 			event_queue_drop(&server->broker.queue, queued);
@@ -395,8 +396,9 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 	if (endpoint->kind == ENDPOINT_SESSION && !server->draining) {
 		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
 							party_of(PARTY_SESSION, conn));
-		event->closed.peer_gone = endpoint->session->id &&
-					  processes_gone(&server->processes, endpoint->session->id);
+		event->closed.peer_gone =
+			endpoint->session->id &&
+			process_tracker_gone(&server->tracker, endpoint->session->id);
 	}
 	server->observers.subscribers -= endpoint->session->events;
 	server->observers.line_subscribers -= endpoint->session->logs;

@@ -90,7 +90,7 @@ static void restore_row(void *ctx, const struct record *record)
 		.type = EVENT_RESTORE, .now = broker->now, .wall = broker->wall, .record = record};
 	core_step(broker->core, &event, &broker->effects);
 	if (record->type == RECORD_SESSION_PUT)
-		processes_watch(&r->server->processes, &record->session);
+		process_tracker_watch(&r->server->tracker, &record->session);
 	r->rows++;
 }
 
@@ -200,8 +200,8 @@ static int open_broker(struct server *server, char *detail, size_t size)
 		     boot.epoch);
 	broker_init(&server->broker, core_create(), store, server->started, loop_suspended_ms());
 	server->broker.wall = loop_wall_now();
-	processes_init(&server->processes, server->loop, &server->broker.queue,
-		       &server->observers.log);
+	process_tracker_init(&server->tracker, server->loop, &server->broker.queue,
+			     &server->observers.log);
 	observe_on_line(&server->observers, deliver_line, server);
 	rc = restore(server, &boot, detail);
 	if (rc)
@@ -354,7 +354,7 @@ void startup_end(struct server *server)
 	net_destroy(server->endpoints.net);
 	endpoints_finish(&server->endpoints);
 	if (server->broker.core) {
-		processes_finish(&server->processes);
+		process_tracker_finish(&server->tracker);
 		core_destroy(server->broker.core);
 		store_close(server->broker.store);
 		broker_finish(&server->broker);

@@ -17,17 +17,15 @@
 
 #include <cmocka.h>
 
-#include "base/err.h"
 #include "net/loop.h"
-#include "net/net.h"
-#include "server/processes.h"
+#include "server/process_tracker.h"
 
 enum { DEADLINE_MS = 10000 };
 
 struct fixture {
 	struct loop *loop;
 	struct event_queue queue;
-	struct processes processes;
+	struct process_tracker tracker;
 	pid_t child;
 };
 
@@ -42,7 +40,7 @@ static int set_up(void **state)
 	assert_non_null(f);
 	assert_int_equal(loop_create(&f->loop), 0);
 	event_queue_init(&f->queue);
-	processes_init(&f->processes, f->loop, &f->queue, NULL);
+	process_tracker_init(&f->tracker, f->loop, &f->queue, NULL);
 	f->child = fork();
 	if (f->child == 0) {
 		for (;;)
@@ -58,7 +56,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 	kill(f->child, SIGKILL);
 	waitpid(f->child, NULL, 0);
-	processes_finish(&f->processes);
+	process_tracker_finish(&f->tracker);
 	event_queue_finish(&f->queue);
 	loop_destroy(f->loop);
 	free(f);
@@ -87,7 +85,7 @@ static struct queued_event *next_event(struct fixture *f)
 {
 	struct mono_ms end = mono_after(loop_now(), DEADLINE_MS);
 	while (f->queue.count == 0 && mono_before(loop_now(), end)) {
-		loop_wake_at(f->loop, mono_min(end, processes_step(&f->processes, loop_now())));
+		loop_wake_at(f->loop, mono_min(end, process_tracker_step(&f->tracker, loop_now())));
 		if (f->queue.count == 0)
 			loop_turn(f->loop);
 	}
@@ -135,7 +133,7 @@ static void watch(struct fixture *f, uint64_t session, uint64_t pid_start)
 {
 	const struct session_record record = {
 		.id = session, .binding = BIND_NATIVE, .pid = f->child, .pid_start = pid_start};
-	processes_watch(&f->processes, &record);
+	process_tracker_watch(&f->tracker, &record);
 }
 
 /* The session whose process is said to be gone, waiting for it; 0: none in time. */
@@ -156,10 +154,10 @@ static void test_exit(void **state)
 {
 	struct fixture *f = *state;
 	watch(f, 7, start_of(f->child));
-	assert_false(processes_gone(&f->processes, 7));
+	assert_false(process_tracker_gone(&f->tracker, 7));
 	kill(f->child, SIGKILL);
 	assert_int_equal(gone(f), 7);
-	assert_true(processes_gone(&f->processes, 7));
+	assert_true(process_tracker_gone(&f->tracker, 7));
 	loop_drain(f->loop);
 	assert_int_equal(f->queue.count, 0);
 }
@@ -171,7 +169,7 @@ static void test_reused_pid(void **state)
 	struct fixture *f = *state;
 	watch(f, 8, start_of(f->child) + 1);
 	assert_int_equal(gone(f), 8);
-	processes_signal(&f->processes, 8, SIGKILL);
+	process_tracker_signal(&f->tracker, 8, SIGKILL);
 	assert_int_equal(waitpid(f->child, NULL, WNOHANG), 0);
 }
 
@@ -192,12 +190,12 @@ static void test_signal(void **state)
 	struct fixture *f = *state;
 	int status;
 	watch(f, 10, start_of(f->child));
-	processes_signal(&f->processes, 10, SIGTERM);
+	process_tracker_signal(&f->tracker, 10, SIGTERM);
 	assert_int_equal(waitpid(f->child, &status, 0), f->child);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGTERM);
-	processes_signal(&f->processes, 10, SIGKILL); /* no harm */
-	processes_signal(&f->processes, 99, SIGKILL); /* not known */
+	process_tracker_signal(&f->tracker, 10, SIGKILL); /* no harm */
+	process_tracker_signal(&f->tracker, 99, SIGKILL); /* not known */
 }
 
 /* Watching again is no second watch; a forgotten session says nothing; tabs have no process. */
@@ -207,15 +205,15 @@ static void test_forget(void **state)
 	const struct session_record tab = {.id = 12, .binding = BIND_TAB, .pid = f->child};
 	watch(f, 11, start_of(f->child));
 	watch(f, 11, start_of(f->child));
-	processes_watch(&f->processes, &tab);
-	assert_int_equal(f->processes.by_session.count, 1);
-	processes_forget(&f->processes, 11);
-	processes_forget(&f->processes, 11);
+	process_tracker_watch(&f->tracker, &tab);
+	assert_int_equal(f->tracker.by_session.count, 1);
+	process_tracker_forget(&f->tracker, 11);
+	process_tracker_forget(&f->tracker, 11);
 	kill(f->child, SIGKILL);
 	assert_int_equal(waitpid(f->child, NULL, 0), f->child);
 	loop_drain(f->loop);
 	assert_int_equal(f->queue.count, 0);
-	assert_false(processes_gone(&f->processes, 11));
+	assert_false(process_tracker_gone(&f->tracker, 11));
 }
 
 static struct session_record record_of(struct fixture *f, uint64_t session)
@@ -239,13 +237,13 @@ static void test_named(void **state)
 	record.named.v[0] = (struct named_process){job, start_of(job)};
 	record.named.v[1] = (struct named_process){keeper, start_of(keeper)};
 	record.named.keeper = keeper;
-	processes_watch(&f->processes, &record);
+	process_tracker_watch(&f->tracker, &record);
 	end(f->child);
 	expect_exit(f, 20, true);
-	assert_false(processes_gone(&f->processes, 20));
-	processes_signal(&f->processes, 20, SIGTERM); /* for who is gone already */
+	assert_false(process_tracker_gone(&f->tracker, 20));
+	process_tracker_signal(&f->tracker, 20, SIGTERM); /* for who is gone already */
 	assert_int_equal(waitpid(job, NULL, WNOHANG), 0);
-	processes_signal(&f->processes, 20, SIGKILL);
+	process_tracker_signal(&f->tracker, 20, SIGKILL);
 	assert_int_equal(waitpid(job, &status, 0), job);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	assert_int_equal(waitpid(keeper, NULL, WNOHANG), 0);
@@ -253,7 +251,7 @@ static void test_named(void **state)
 	assert_int_equal(f->queue.count, 0);
 	end(keeper);
 	expect_exit(f, 20, false);
-	assert_true(processes_gone(&f->processes, 20));
+	assert_true(process_tracker_gone(&f->tracker, 20));
 	f->child = sleeper();
 }
 
@@ -265,9 +263,9 @@ static void test_named_no_more(void **state)
 	pid_t job = sleeper();
 	record.named.count = 1;
 	record.named.v[0] = (struct named_process){job, start_of(job)};
-	processes_watch(&f->processes, &record);
+	process_tracker_watch(&f->tracker, &record);
 	record.named = (struct named_processes){0};
-	processes_watch(&f->processes, &record);
+	process_tracker_watch(&f->tracker, &record);
 	end(f->child);
 	assert_int_equal(gone(f), 21);
 	assert_int_equal(waitpid(job, NULL, WNOHANG), 0);
@@ -286,9 +284,9 @@ static void test_no_descriptor(void **state)
 	none = limit;
 	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	processes_watch(&f->processes, &record);
+	process_tracker_watch(&f->tracker, &record);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	assert_false(processes_gone(&f->processes, 22));
+	assert_false(process_tracker_gone(&f->tracker, 22));
 	expect_reach(f, 22, PEER_UNKNOWN);
 	expect_reach(f, 22, PEER_REACHED);
 	end(f->child);
@@ -304,15 +302,15 @@ static void test_without_a_number(void **state)
 	const struct session_record record = {.id = 23, .binding = BIND_NATIVE};
 	int pidfd = pidfd_open(f->child, 0);
 	assert_true(pidfd >= 0);
-	processes_watch(&f->processes, &record);
+	process_tracker_watch(&f->tracker, &record);
 	assert_int_equal(f->queue.count, 0);
-	processes_take(&f->processes, 23, -1);
+	process_tracker_take(&f->tracker, 23, -1);
 	expect_reach(f, 23, PEER_UNKNOWN);
-	processes_take(&f->processes, 23, pidfd);
+	process_tracker_take(&f->tracker, 23, pidfd);
 	expect_reach(f, 23, PEER_REACHED);
-	processes_signal(&f->processes, 23, SIGKILL);
+	process_tracker_signal(&f->tracker, 23, SIGKILL);
 	assert_int_equal(gone(f), 23);
-	processes_take(&f->processes, 99, pidfd_open(getpid(), 0)); /* not known: closed */
+	process_tracker_take(&f->tracker, 99, pidfd_open(getpid(), 0)); /* not known: closed */
 }
 
 /* Needs a cgroup2 that may be written: where none may be made, nothing is shown. */
@@ -350,16 +348,13 @@ static void test_cgroup(void **state)
 	struct fixture *f = *state;
 	struct session_record record = record_of(f, 24);
 	struct named_processes *named = &record.named;
-	const struct net_peer peer = {.is_unix = true, .pid = f->child, .uid = getuid()};
-	char detail[128];
 	make_cgroup(named);
 	pid_t job = sleeper();
 	enter_cgroup(named, "", job);
-	assert_int_equal(processes_judge(&peer, named, detail, sizeof detail), 0);
-	processes_watch(&f->processes, &record);
+	process_tracker_watch(&f->tracker, &record);
 	end(f->child);
 	expect_exit(f, 24, true);
-	processes_signal(&f->processes, 24, SIGKILL);
+	process_tracker_signal(&f->tracker, 24, SIGKILL);
 	assert_int_equal(waitpid(job, NULL, 0), job);
 	expect_exit(f, 24, false);
 	assert_int_equal(rmdir(named->cgroup), 0);
@@ -375,9 +370,9 @@ static void test_cgroup_of_two(void **state)
 	second.named = first.named;
 	pid_t job = sleeper();
 	enter_cgroup(&first.named, "", job);
-	processes_watch(&f->processes, &first);
-	processes_watch(&f->processes, &second);
-	processes_forget(&f->processes, 25);
+	process_tracker_watch(&f->tracker, &first);
+	process_tracker_watch(&f->tracker, &second);
+	process_tracker_forget(&f->tracker, 25);
 	end(f->child);
 	expect_exit(f, 26, true);
 	end(job);
@@ -395,42 +390,11 @@ static void test_cgroup_of_ours(void **state)
 	pid_t job = sleeper();
 	enter_cgroup(&record.named, "", job);
 	enter_cgroup(&record.named, "", getpid());
-	processes_watch(&f->processes, &record);
-	processes_signal(&f->processes, 27, SIGKILL);
+	process_tracker_watch(&f->tracker, &record);
+	process_tracker_signal(&f->tracker, 27, SIGKILL);
 	assert_int_equal(waitpid(job, NULL, 0), job);
 	enter_cgroup(&record.named, "/..", getpid());
 	assert_int_equal(rmdir(record.named.cgroup), 0);
-}
-
-/* What a client may name: processes of its own user, by their numbers here, and a folder of cgroup2
- * that the broker does not live in. */
-static void test_judge(void **state)
-{
-	struct fixture *f = *state;
-	struct net_peer peer = {.is_unix = true, .pid = f->child, .uid = getuid()};
-	struct named_processes named = {.count = 2, .v = {{f->child, 0}, {INT32_MAX, 0}}};
-	char detail[128] = "";
-	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), 0);
-	assert_int_equal(named.count, 1); /* nobody has the other number */
-	assert_int_equal(named.v[0].pid_start, start_of(f->child));
-	peer.uid = 4711;
-	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), -ERR_BAD_FIELD);
-	assert_non_null(strstr(detail, "field `pids`"));
-	peer.uid = getuid();
-	named.v[0].pid = getpid();
-	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), -ERR_BAD_FIELD);
-	named.v[0].pid = f->child;
-	peer.pid = 0;
-	assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail), -ERR_BAD_FIELD);
-	static const char *const folders[] = {"/tmp", "/proc/self", "/sys/fs/cgroup/../cgroup",
-					      "/sys/fs/cgroup/no such folder", "/sys/fs/cgroup"};
-	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-		named = (struct named_processes){0};
-		snprintf(named.cgroup, sizeof named.cgroup, "%s", folders[i]);
-		assert_int_equal(processes_judge(&peer, &named, detail, sizeof detail),
-				 -ERR_BAD_FIELD);
-		assert_non_null(strstr(detail, "field `cgroup`"));
-	}
 }
 
 int main(void)
@@ -448,7 +412,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cgroup, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cgroup_of_two, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cgroup_of_ours, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_judge, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
