@@ -272,13 +272,15 @@ static inline void baton_claim_handlers_init(struct baton_claim_handlers *handle
 
 #define BATON_TIMEOUT_DEFAULT (-2) /* what the broker's configuration says: 120 s */
 #define BATON_TIMEOUT_NEVER   (-1)
+#define BATON_SLOTS_ALL       UINT32_MAX /* as many as the one GPU has that is granted */
 
 struct baton_request {
 	size_t size;             /* set by baton_request_init */
 	const char *lease_class; /* "voice", "chat", "normal", "background"; NULL: by the broker's
 				    rules */
 	uint64_t vram_bytes;     /* per GPU; 0: none stated */
-	uint32_t slots;          /* compute turns per GPU; default 1; 0: only keeps memory */
+	uint32_t slots;          /* compute turns per GPU; default 1; 0: only keeps memory;
+				    BATON_SLOTS_ALL: nobody computes beside us */
 	uint32_t gpus;           /* how many at once; default 1 */
 	const char *gpu;         /* name, index or uuid; NULL: any */
 	int64_t timeout_ms;      /* the longest wait, or BATON_TIMEOUT_*; anew after a requeue */
@@ -365,7 +367,8 @@ BATON_API int baton_renew(struct baton_claim *claim);
  * it is kept, and said once connected again. */
 BATON_API int baton_ready(struct baton_claim *claim);
 /* Changes a held lease in place, e.g. {slots 1, vram N} while loading to {slots 0, vram N}
- * afterwards. The answer comes through `answered`; until it is 0 nothing has changed. */
+ * afterwards; not to BATON_SLOTS_ALL. The answer comes through `answered`; until it is 0 nothing
+ * has changed. */
 BATON_API int baton_change(struct baton_claim *claim, uint32_t slots, uint64_t vram_bytes);
 /* Lends a held lease to a waiting claim, by the id that lists show: it runs inside this lease while
  * we wait for it. */

@@ -14,6 +14,7 @@ enum option_kind {
 	OPTION_SIZE,     /* uint64_t bytes: "8G", "512M" */
 	OPTION_DURATION, /* int64_t ms: "90s", "5m", "1h30m"; a bare number is seconds */
 	OPTION_COUNT,    /* uint32_t */
+	OPTION_SLOTS,    /* uint32_t; "all": BATON_SLOTS_ALL */
 	OPTION_SIGNAL,   /* int: "TERM", "SIGUSR1", "10" */
 };
 

@@ -137,6 +137,8 @@ static void offer_values(struct typing *typing, const struct option_spec *spec)
 			offer(typing, *choice, "");
 	else if (spec->kind == OPTION_SIGNAL)
 		offer_signals(typing);
+	else if (spec->kind == OPTION_SLOTS)
+		offer(typing, "all", "as many as the GPU has");
 	else if (kind == VALUE_FILES || kind == VALUE_FOLDERS)
 		how(typing, kind == VALUE_FILES ? "files" : "folders");
 	else if (kind != VALUE_NONE)

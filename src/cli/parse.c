@@ -85,6 +85,9 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 	case OPTION_COUNT:
 		good = units_parse_count(text, value);
 		break;
+	case OPTION_SLOTS:
+		good = units_parse_slots(text, value);
+		break;
 	case OPTION_SIGNAL:
 		good = units_parse_signal(text, value);
 		break;
@@ -95,6 +98,7 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 		[OPTION_SIZE] = "a size such as 8G or 512M",
 		[OPTION_DURATION] = "a time such as 90s or 5m",
 		[OPTION_COUNT] = "a number",
+		[OPTION_SLOTS] = "a number or all",
 		[OPTION_SIGNAL] = "a signal such as USR1",
 	};
 	snprintf(parse->error, parse->error_size, "--%s wants %s, not '%.60s'", spec->name,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "baton/baton.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 
@@ -57,17 +58,35 @@ static const json_t *find_lease(const json_t *status)
 	return NULL;
 }
 
-/* Whether `wanted` is the GPU of this name and index, or its UUID. */
-static bool names_gpu(const json_t *status, const char *wanted, const char *name, const char *index)
+static const json_t *find_gpu(const json_t *status, const char *name)
 {
 	const json_t *row;
 	size_t at;
+	json_array_foreach(json_object_get(status, "gpus"), at, row)
+	{
+		if (strcmp(field_text(row, "name", ""), name) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+/* Whether `wanted` is the GPU of this name and index, or its UUID. */
+static bool names_gpu(const json_t *status, const char *wanted, const char *name, const char *index)
+{
 	if (strcmp(wanted, name) == 0 || strcmp(wanted, index) == 0)
 		return true;
-	json_array_foreach(json_object_get(status, "gpus"), at,
-			   row) if (strcmp(field_text(row, "name", ""), name) ==
-				    0) return strcmp(field_text(row, "uuid", ""), wanted) == 0;
-	return false;
+	const json_t *gpu = find_gpu(status, name);
+	return gpu && strcmp(field_text(gpu, "uuid", ""), wanted) == 0;
+}
+
+/* A lease has as many slots on each of its GPUs: all of the one that is meant, or the number. */
+static bool has_slots(const json_t *status, const json_t *lease, uint32_t wanted, const char *name)
+{
+	uint64_t slots = field_u64(lease, "slots");
+	const json_t *gpu = find_gpu(status, name);
+	if (wanted != BATON_SLOTS_ALL)
+		return slots >= wanted;
+	return gpu && slots >= field_u64(gpu, "slots");
 }
 
 /* Keeps `count` items from `first` on, where the list has one for each GPU. */
@@ -107,8 +126,7 @@ static bool fits(const json_t *status, const json_t *lease, const struct inside_
 	list_read(&indexes, "BATON_GPU_INDEX");
 	if (names.count == 0 || names.count != indexes.count || need->gpus > names.count)
 		return false;
-	if (field_u64(lease, "slots") < need->slots ||
-	    field_u64(lease, "vram_mb") * BYTES_PER_MIB < need->vram_bytes)
+	if (field_u64(lease, "vram_mb") * BYTES_PER_MIB < need->vram_bytes)
 		return false;
 	if (need->gpu && strcmp(need->gpu, "any") != 0) {
 		while (first < names.count &&
@@ -117,6 +135,9 @@ static bool fits(const json_t *status, const json_t *lease, const struct inside_
 		if (first == names.count || need->gpus > 1)
 			return false;
 	}
+	if (!has_slots(status, lease, need->slots, names.items[first]))
+		return false;
+
 	narrow_all(names.count, first, need->gpus);
 	return true;
 }

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 struct inside_need {
-	const char *gpu; /* NULL: any */
-	uint32_t gpus, slots;
+	const char *gpu;      /* NULL: any */
+	uint32_t gpus, slots; /* slots: or BATON_SLOTS_ALL */
 	uint64_t vram_bytes;
 };
 

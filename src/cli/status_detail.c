@@ -1,6 +1,7 @@
 /* status_detail: one client's claim in full, for `baton status NAME`. Asks nothing. */
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,10 @@ static void add_need(struct text_table *sheet, const json_t *row)
 	char mb[UNITS_BYTES];
 	double vram = field_number(row, "vram_mb", 0);
 	uint64_t gpus = field_u64(row, "gpu_count"), slots = field_u64(row, "slots");
-	add_line(sheet, "needs", "%" PRIu64 " slot%s%s%s%s", slots, slots == 1 ? "" : "s",
+	char count[32] = "all";
+	if (!field_true(row, "all_slots"))
+		snprintf(count, sizeof(count), "%" PRIu64, slots);
+	add_line(sheet, "needs", "%s slot%s%s%s%s", count, strcmp(count, "1") == 0 ? "" : "s",
 		 vram > 0 ? ", VRAM " : "", vram > 0 ? units_mb(mb, vram) : "",
 		 gpus > 1 ? " on each of several GPUs" : "");
 }

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/number.h"
+#include "baton/baton.h"
 
 bool units_parse_size(const char *text, uint64_t *ret_bytes)
 {
@@ -50,6 +51,14 @@ bool units_parse_count(const char *text, uint32_t *ret_count)
 	if (digits == 0 || digits > 9 || text[digits])
 		return false;
 	*ret_count = (uint32_t)strtoul(text, NULL, 10);
+	return true;
+}
+
+bool units_parse_slots(const char *text, uint32_t *ret_slots)
+{
+	if (strcmp(text, "all") != 0)
+		return units_parse_count(text, ret_slots);
+	*ret_slots = BATON_SLOTS_ALL;
 	return true;
 }
 

@@ -10,6 +10,8 @@ bool units_parse_size(const char *text, uint64_t *ret_bytes);
 /* "500ms", "90s", "90", "5m", "1h30m", "1.5h", "2d". */
 bool units_parse_duration(const char *text, int64_t *ret_ms);
 bool units_parse_count(const char *text, uint32_t *ret_count);
+/* A count, or "all": BATON_SLOTS_ALL. */
+bool units_parse_slots(const char *text, uint32_t *ret_slots);
 bool units_parse_signal(const char *text, int *ret_signo);
 
 enum { UNITS_BYTES = 32 };

@@ -42,6 +42,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		.gpu_count = request->gpus,
 		.slots_given = true,
 		.slots = request->slots,
+		.all_slots = request->slots == BATON_SLOTS_ALL,
 		.vram_mb = vram_mb(request->vram_bytes),
 		.no_wait = request->no_wait,
 		.no_preempt = request->no_preempt,

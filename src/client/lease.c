@@ -155,7 +155,8 @@ int baton_change(struct baton_claim *claim, uint32_t slots, uint64_t vram_bytes)
 {
 	const uint64_t mib = 1024 * 1024;
 	int r = lock_held(claim);
-	if (r == 0 && ((slots == 0 && vram_bytes == 0) || vram_bytes > (uint64_t)1 << 50))
+	if (r == 0 && ((slots == 0 && vram_bytes == 0) || slots == BATON_SLOTS_ALL ||
+		       vram_bytes > (uint64_t)1 << 50))
 		r = BATON_E_INVALID;
 	if (r == 0) {
 		client_encode_change(&claim->session->out, claim->id, slots,

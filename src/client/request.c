@@ -69,7 +69,7 @@ int client_request_id_renew(struct baton_request *request)
 /* What is wrong with them, or NULL. */
 static const char *number_problem(const struct baton_request *request)
 {
-	if (request->slots > INT32_MAX)
+	if (request->slots > INT32_MAX && request->slots != BATON_SLOTS_ALL)
 		return "slots: there are not so many";
 	if (request->gpus < 1 || request->gpus > LIMIT_GPUS)
 		return "gpus: 1 to 16 at once";

@@ -56,7 +56,9 @@ void client_encode_acquire(struct text *out, const struct client_acquire *acquir
 	optional_text(out, "gpu", acquire->gpu);
 	if (acquire->gpu_count)
 		text_json_u64(out, "gpus", acquire->gpu_count);
-	if (acquire->slots_given)
+	if (acquire->all_slots)
+		text_json_str(out, "slots", "all");
+	else if (acquire->slots_given)
 		text_json_u64(out, "slots", acquire->slots);
 	if (acquire->vram_mb)
 		text_json_u64(out, "vram_mb", acquire->vram_mb);

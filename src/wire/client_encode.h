@@ -21,6 +21,7 @@ struct client_acquire {
 	uint32_t gpu_count; /* 0: one */
 	bool slots_given;   /* else 1 */
 	uint32_t slots;
+	bool all_slots; /* instead of `slots` */
 	uint64_t vram_mb;
 	bool timeout_given;
 	int64_t timeout_ms; /* <0: for ever */

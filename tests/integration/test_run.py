@@ -176,6 +176,48 @@ class Inside(DaemonTest):
         self.assertNotEqual(result.stdout.strip(), lease)
 
 
+class AllSlots(DaemonTest):
+    GPU = ("--fake-gpu", "a:24576:4")
+
+    def test_waits_until_it_is_alone(self):
+        """Somebody computes on one of four slots: it starts when that one is gone, and nobody starts beside it."""
+        d = self.d = self.daemon(args=self.GPU)
+        other = d.session("other")
+        held = other.hold()
+        run = self.start_cli(d, "run", "-q", "--name", "alone", "--slots", "all", "--", "sh", "-c",
+                             "echo started; read line", stdin=subprocess.PIPE)
+        wait_until(lambda: [row["all_slots"] for row in d.status()["waiting"]] == [True], "it waits for all slots")
+        other.release(held["lease"])
+        self.assertEqual(run.stdout.readline(), "started\n")
+        row = d.status()["leases"][0]
+        self.assertEqual((row["id"], row["slots"], row["all_slots"]), ("alone", 4, True))
+        self.assertIn("all slots", self.run_cli(d, "status", "alone").stdout)
+        waiting = other.queue()
+        self.assertEqual(waiting["why"]["code"], "holder")
+        run.stdin.write("\n")
+        run.stdin.flush()
+        self.assertEqual(run.wait(20), 0)
+        other.wait("granted", ref=waiting["ref"])
+
+    def test_of_one_gpu(self):
+        """Of several GPUs at once nobody has all slots, and that is said."""
+        d = self.daemon(args=TWO_GPUS)
+        result = self.run_cli(d, "run", "--slots", "all", "--gpus", "2", "--", "true")
+        self.assertEqual(result.returncode, 64, result)
+        self.assertIn("slots", result.stderr)
+
+    def test_inside(self):
+        """A run that has all slots has them for a run inside it; one that has three of four does not."""
+        d = self.daemon(args=self.GPU)
+        for slots, inner in (("all", "all"), ("4", "all"), ("all", "4")):
+            nested = ("run", "-q", "--slots", inner, "--wait", "5s", "--", "echo", "inside")
+            result = self.run_cli(d, "run", "-q", "--slots", slots, "--", BATON, *nested)
+            self.assertEqual((result.returncode, result.stdout), (0, "inside\n"), result)
+        result = self.run_cli(d, "run", "-q", "--slots", "3", "--", BATON, "run", "-q", "--slots", "all", "--", "true")
+        self.assertEqual(result.returncode, 75, result)
+        self.assertIn("wait for a lease that waits for it", result.stderr)
+
+
 class Devices(DaemonTest):
     def test_gpu_without_uuid_is_set_by_index(self):
         """sockeye#391: granted b, it must not compute on a; a preset list is overridden, and said."""

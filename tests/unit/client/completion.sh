@@ -33,6 +33,7 @@ done
 expect status baton --socket /x st
 expect --class baton run --cl
 expect background baton run --class b
+expect all baton run --slots a
 expect SIGUSR1 baton run --on-yield SIGUS
 expect --watch baton status --w
 expect --socket baton status --so

@@ -78,9 +78,25 @@ static void request_fields(void **state)
 	assert_null(json_object_get(message, "timeout_s"));
 	assert_null(json_object_get(message, "class"));
 	assert_null(json_object_get(message, "vram_mb"));
+	assert_int_equal(json_integer_value(json_object_get(message, "slots")), 1);
 	assert_null(json_object_get(message, "parent"));
 	assert_non_null(json_object_get(message, "request_id"));
 	json_decref(message);
+}
+
+/* How many that is, only the broker knows. */
+static void all_slots(void **state)
+{
+	struct scene *scene = *state;
+	struct baton_request request;
+	struct baton_claim *claim;
+	baton_request_init(&request);
+	request.slots = BATON_SLOTS_ALL;
+	assert_int_equal(baton_acquire(scene->baton, &request, &claim), 0);
+	json_t *message = fake_take(&scene->fake, "acquire");
+	assert_string_equal(json_string_value(json_object_get(message, "slots")), "all");
+	json_decref(message);
+	baton_claim_free(claim);
 }
 
 /* Waiting for ever and not at all are said outright. */
@@ -452,6 +468,7 @@ static void questions(void **state)
 	assert_int_equal(seen->question, BATON_ASKED_CHANGE);
 	assert_int_equal(seen->answer_code, 0);
 
+	assert_int_equal(baton_change(claim, BATON_SLOTS_ALL, 0), BATON_E_INVALID);
 	assert_int_equal(baton_change(claim, 1, 90ull << 30), 0);
 	fake_expect(&scene->fake, "change");
 	fake_send(&scene->fake, "{'type':'denied','lease':7,'code':'no_room'}");
@@ -607,9 +624,12 @@ static void bad_requests(void **state)
 	struct scene *scene = *state;
 	struct baton_request request;
 	struct baton_claim *claim;
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 13; i++) {
 		baton_request_init(&request);
 		switch (i) {
+		case 12:
+			request.slots = BATON_SLOTS_ALL - 1;
+			break;
 		case 0:
 			request.gpus = 0;
 			break;
@@ -744,20 +764,35 @@ static void keepalive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_scene(request_fields),    with_scene(timeouts),
-		with_scene(plain_life),        with_scene(blocking_acquire),
-		with_scene(yield_and_requeue), with_scene(requeue_too_late),
-		with_scene(fence_must_rise),   with_scene(revoked),
-		with_scene(stops_later),       with_scene(stopped_in_handler),
-		with_scene(freed_is_stopped),  with_scene(kept),
-		with_scene(time_left),         with_scene(processes),
-		with_scene(missed_offers),     with_scene(over_is_over),
-		with_scene(questions),         with_scene(stale_ends_the_lease),
-		with_scene(heartbeat),         with_scene(release_in_handler),
-		with_scene(free_in_handler),   with_scene(free_held),
-		with_scene(one_descriptor),    with_scene(claim_limit),
-		with_scene(bad_requests),      with_scene(other_versions),
-		with_scene(close_says_bye),    with_scene(page_link),
+		with_scene(request_fields),
+		with_scene(all_slots),
+		with_scene(timeouts),
+		with_scene(plain_life),
+		with_scene(blocking_acquire),
+		with_scene(yield_and_requeue),
+		with_scene(requeue_too_late),
+		with_scene(fence_must_rise),
+		with_scene(revoked),
+		with_scene(stops_later),
+		with_scene(stopped_in_handler),
+		with_scene(freed_is_stopped),
+		with_scene(kept),
+		with_scene(time_left),
+		with_scene(processes),
+		with_scene(missed_offers),
+		with_scene(over_is_over),
+		with_scene(questions),
+		with_scene(stale_ends_the_lease),
+		with_scene(heartbeat),
+		with_scene(release_in_handler),
+		with_scene(free_in_handler),
+		with_scene(free_held),
+		with_scene(one_descriptor),
+		with_scene(claim_limit),
+		with_scene(bad_requests),
+		with_scene(other_versions),
+		with_scene(close_says_bye),
+		with_scene(page_link),
 		with_scene(keepalive),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "baton/baton.h"
 #include "cli/cli.h"
 
 struct values {
@@ -15,7 +16,7 @@ struct values {
 	const char *text, *choice;
 	uint64_t size;
 	int64_t duration_ms;
-	uint32_t count;
+	uint32_t count, slots;
 	int signal;
 };
 
@@ -53,6 +54,10 @@ static const struct option_spec options[] = {
 	 .kind = OPTION_COUNT,
 	 .argument = "N",
 	 .offset = offsetof(struct values, count)},
+	{.name = "slots",
+	 .kind = OPTION_SLOTS,
+	 .argument = "N|all",
+	 .offset = offsetof(struct values, slots)},
 	{.name = "on-yield",
 	 .kind = OPTION_SIGNAL,
 	 .argument = "SIGNAL",
@@ -87,9 +92,9 @@ static int parse(enum argument_kind arguments, const char *const *words, struct 
 /* Every kind, in every spelling. */
 static void all_kinds(void **state)
 {
-	static const char *const words[] = {"-f",         "--text=a=b", "--class",   "chat",
-					    "--vram",     "8G",         "--wait=5m", "-n7",
-					    "--on-yield", "USR1",       NULL};
+	static const char *const words[] = {
+		"-f",  "--text=a=b", "--class", "chat",    "--vram", "8G", "--wait=5m",
+		"-n7", "--on-yield", "USR1",    "--slots", "all",    NULL};
 	struct values values;
 	char *argv[WORDS_MAX], error[256];
 	const char *socket_path = NULL;
@@ -103,6 +108,7 @@ static void all_kinds(void **state)
 	assert_int_equal(values.size, 8ull << 30);
 	assert_int_equal(values.duration_ms, 300000);
 	assert_int_equal(values.count, 7);
+	assert_int_equal(values.slots, BATON_SLOTS_ALL);
 	assert_int_equal(values.signal, 10);
 	assert_int_equal(argc, 1);
 	assert_null(socket_path);
@@ -171,6 +177,7 @@ static void mistakes(void **state)
 		{{"--vram", "8", NULL}, "wants a size such as 8G or 512M, not '8'"},
 		{{"--wait", "soon", NULL}, "wants a time such as 90s or 5m"},
 		{{"--limit", "-1", NULL}, "wants a number"},
+		{{"--slots", "most", NULL}, "wants a number or all, not 'most'"},
 		{{"--on-yield", "BANG", NULL}, "wants a signal"},
 	};
 	(void)state;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "baton/baton.h"
 #include "cli/units.h"
 
 /* Sizes are binary and need a unit: "8" could be anything. */
@@ -84,6 +85,20 @@ static void counts(void **state)
 	assert_false(units_parse_count("9999999999", &count));
 }
 
+/* No number is taken for "all". */
+static void slots(void **state)
+{
+	uint32_t count;
+	(void)state;
+	assert_true(units_parse_slots("all", &count) && count == BATON_SLOTS_ALL);
+	assert_true(units_parse_slots("0", &count) && count == 0);
+	assert_true(units_parse_slots("16", &count) && count == 16);
+	assert_false(units_parse_slots("4294967295", &count));
+	assert_false(units_parse_slots("ALL", &count));
+	assert_false(units_parse_slots("all of them", &count));
+	assert_false(units_parse_slots("", &count));
+}
+
 /* What tables show is short and never lies by more than it rounds. */
 static void shown(void **state)
 {
@@ -107,8 +122,8 @@ static void shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),  cmocka_unit_test(durations), cmocka_unit_test(signals),
-		cmocka_unit_test(counts), cmocka_unit_test(shown),
+		cmocka_unit_test(sizes), cmocka_unit_test(durations), cmocka_unit_test(signals),
+		cmocka_unit_test(slots), cmocka_unit_test(counts),    cmocka_unit_test(shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
