@@ -1,5 +1,7 @@
 /* Goal: the kernel's own answers about real processes are read right, and a process that is not
  * there is unknown. Method: this process and children that wait, die or change their name. */
+#include <grp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +17,8 @@
 #include <cmocka.h>
 
 #include "process/proc.h"
+
+enum { GROUPS = 2000 }; /* 12 KiB of digits */
 
 /* A child that has set its name and waits to be killed. */
 static pid_t start_child(const char *name)
@@ -101,6 +105,45 @@ static void test_status(void **state)
 	assert_int_equal(proc_status(getpid()).uid, getuid());
 }
 
+/* NSpid comes behind the groups: however many there are, it is read. */
+static void test_many_groups(void **state)
+{
+	static gid_t groups[GROUPS];
+	int fds[2];
+	pid_t nested = 0;
+	(void)state;
+	for (gid_t i = 0; i < GROUPS; i++)
+		groups[i] = 100000 + i;
+	assert_int_equal(pipe(fds), 0);
+
+	pid_t child = fork();
+	if (child == 0) {
+		if (setgroups(GROUPS, groups) == 0 && unshare(CLONE_NEWPID) == 0)
+			nested = fork();
+		if (getpid() != 1)
+			(void)!write(fds[1], &nested, sizeof nested);
+		for (;;)
+			pause();
+	}
+
+	assert_int_equal(read(fds[0], &nested, sizeof nested), sizeof nested);
+	struct proc_status of_child = proc_status(child), of_nested = proc_status(nested);
+	if (nested)
+		kill(nested, SIGKILL);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(fds[0]);
+	close(fds[1]);
+
+	if (!nested) {
+		print_message("no PID namespace may be made here\n");
+		skip();
+	}
+	assert_false(of_child.is_nested);
+	assert_true(of_nested.is_nested);
+	assert_int_equal(of_nested.uid, getuid());
+}
+
 /* As much as fits, always ended. */
 static void test_read(void **state)
 {
@@ -128,9 +171,10 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),   cmocka_unit_test(test_dead),
-		cmocka_unit_test(test_is_dead), cmocka_unit_test(test_status),
-		cmocka_unit_test(test_read),    cmocka_unit_test(test_list),
+		cmocka_unit_test(test_names),       cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_is_dead),     cmocka_unit_test(test_status),
+		cmocka_unit_test(test_many_groups), cmocka_unit_test(test_read),
+		cmocka_unit_test(test_list),
 	};
 	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
 }
