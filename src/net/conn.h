@@ -7,10 +7,10 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "net/http_parse.h"
+#include "http/request_parser.h"
+#include "http/ws_frame.h"
 #include "net/loop.h"
 #include "net/net.h"
-#include "net/ws_frame.h"
 
 enum {
 	CONN_READ_BYTES = 64 * 1024,  /* per turn and connection: its budget */
@@ -56,7 +56,7 @@ struct conn_kind {
 enum exchange { EXCHANGE_NONE, EXCHANGE_OPEN, EXCHANGE_STREAM, EXCHANGE_FLUSH };
 
 struct http_conn {
-	struct http_parser parser;
+	struct http_request_parser parser;
 	enum exchange exchange;
 	bool keep_alive, head_only, is_http10, websocket, continue_sent;
 	char ws_key[25];

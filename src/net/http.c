@@ -13,26 +13,26 @@
 
 static void fill_request(struct conn *conn, const char *bytes, struct http_request *ret)
 {
-	const struct http_parser *p = &conn->http.parser;
+	const struct http_request_parser *p = &conn->http.parser;
 	*ret = (struct http_request){
 		.conn = conn->id,
 		.method = bytes,
 		.path = bytes + p->path,
 		.query = bytes + p->query,
-		.host = http_parsed_value(p, bytes, HTTP_HOST),
-		.origin = http_parsed_value(p, bytes, HTTP_ORIGIN),
-		.authorization = http_parsed_value(p, bytes, HTTP_AUTHORIZATION),
-		.content_type = http_parsed_value(p, bytes, HTTP_CONTENT_TYPE),
-		.accept = http_parsed_value(p, bytes, HTTP_ACCEPT),
-		.cookie = http_parsed_value(p, bytes, HTTP_COOKIE),
-		.user_agent = http_parsed_value(p, bytes, HTTP_USER_AGENT),
-		.sec_fetch_site = http_parsed_value(p, bytes, HTTP_SEC_FETCH_SITE),
-		.last_event_id = http_parsed_value(p, bytes, HTTP_LAST_EVENT_ID),
-		.if_none_match = http_parsed_value(p, bytes, HTTP_IF_NONE_MATCH),
-		.accept_encoding = http_parsed_value(p, bytes, HTTP_ACCEPT_ENCODING),
-		.range = http_parsed_value(p, bytes, HTTP_RANGE),
-		.if_range = http_parsed_value(p, bytes, HTTP_IF_RANGE),
-		.access_control_request_method = http_parsed_value(p, bytes, HTTP_REQUEST_METHOD),
+		.host = http_request_value(p, bytes, HTTP_HOST),
+		.origin = http_request_value(p, bytes, HTTP_ORIGIN),
+		.authorization = http_request_value(p, bytes, HTTP_AUTHORIZATION),
+		.content_type = http_request_value(p, bytes, HTTP_CONTENT_TYPE),
+		.accept = http_request_value(p, bytes, HTTP_ACCEPT),
+		.cookie = http_request_value(p, bytes, HTTP_COOKIE),
+		.user_agent = http_request_value(p, bytes, HTTP_USER_AGENT),
+		.sec_fetch_site = http_request_value(p, bytes, HTTP_SEC_FETCH_SITE),
+		.last_event_id = http_request_value(p, bytes, HTTP_LAST_EVENT_ID),
+		.if_none_match = http_request_value(p, bytes, HTTP_IF_NONE_MATCH),
+		.accept_encoding = http_request_value(p, bytes, HTTP_ACCEPT_ENCODING),
+		.range = http_request_value(p, bytes, HTTP_RANGE),
+		.if_range = http_request_value(p, bytes, HTTP_IF_RANGE),
+		.access_control_request_method = http_request_value(p, bytes, HTTP_REQUEST_METHOD),
 		.body = bytes + p->body_start,
 		.body_length = p->body_length,
 		.peer = conn->peer,
@@ -67,9 +67,10 @@ static size_t dispatch(struct conn *conn, char *bytes, size_t length)
 	http->continue_sent = false;
 	if (request.websocket)
 		(void)snprintf(http->ws_key, sizeof http->ws_key, "%s",
-			       http_parsed_value(&http->parser, bytes, HTTP_WS_KEY));
+			       http_request_value(&http->parser, bytes, HTTP_WS_KEY));
 	http->exchange = EXCHANGE_OPEN;
-	http->parser = (struct http_parser){0}; /* may be answered, and so over, within the call */
+	http->parser =
+		(struct http_request_parser){0}; /* may be answered, and so over, within the call */
 	char behind = bytes[total];
 	bytes[total] = '\0';
 	conn->net->handlers.on_request(conn->net->ctx, &request);
@@ -102,7 +103,7 @@ static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 		return length;
 	}
 	list_remove(&conn->idle);
-	switch (http_parse(&conn->http.parser, bytes, &length, &fault)) {
+	switch (http_request_parse(&conn->http.parser, bytes, &length, &fault)) {
 	case HTTP_COMPLETE:
 		return dispatch(conn, bytes, length);
 	case HTTP_REFUSED:

@@ -7,9 +7,9 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/utf8.h"
 #include "net/net_impl.h"
 #include "net/peer.h"
-#include "net/utf8.h"
 
 enum { LINES_PER_TURN = 128 };
 

@@ -5,9 +5,9 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/ws_key.h"
 #include "net/http.h"
 #include "net/net_impl.h"
-#include "net/ws_key.h"
 
 enum { WS_KEEP_BYTES = 4096 };
 

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "http/request_parser.h"
 #include "net/http.h"
-#include "net/http_parse.h"
 #include "net/loop.h"
 #include "net/net.h"
 
@@ -23,7 +23,7 @@ enum { INPUT_BYTES_MAX = 100 * 1024 };
 struct verdict {
 	enum http_result result;
 	int status;
-	struct http_parser parser;
+	struct http_request_parser parser;
 	size_t length;
 	char *bytes;
 };
@@ -41,7 +41,7 @@ static struct verdict judge(const uint8_t *data, size_t size, size_t cut)
 		memcpy(v.bytes + v.length, data + given, n);
 		v.length += n;
 		given += n;
-		v.result = http_parse(&v.parser, v.bytes, &v.length, &fault);
+		v.result = http_request_parse(&v.parser, v.bytes, &v.length, &fault);
 	}
 	/* Bytes not given any more belong to the next request. */
 	memcpy(v.bytes + v.length, data + given, size - given);
@@ -52,18 +52,18 @@ static struct verdict judge(const uint8_t *data, size_t size, size_t cut)
 
 static void check_request(const struct verdict *v)
 {
-	const struct http_parser *p = &v->parser;
+	const struct http_request_parser *p = &v->parser;
 	const char *path = v->bytes + p->path;
 	assert(p->total <= v->length);
 	assert(p->body_start + p->body_length == p->total);
 	assert(p->body_length <= LIMIT_BODY_BYTES);
 	assert(path[0] == '/' || strcmp(path, "*") == 0);
 	assert(!strstr(path, "//"));
-	assert(http_parsed_value(p, v->bytes, HTTP_HOST));
-	assert(!http_parsed_value(p, v->bytes, HTTP_CONTENT_LENGTH) ||
-	       !http_parsed_value(p, v->bytes, HTTP_TRANSFER_ENCODING));
+	assert(http_request_value(p, v->bytes, HTTP_HOST));
+	assert(!http_request_value(p, v->bytes, HTTP_CONTENT_LENGTH) ||
+	       !http_request_value(p, v->bytes, HTTP_TRANSFER_ENCODING));
 	for (enum http_field field = 0; field < HTTP_FIELD_COUNT; field++) {
-		const char *value = http_parsed_value(p, v->bytes, field);
+		const char *value = http_request_value(p, v->bytes, field);
 		assert(!value || strcspn(value, "\r\n") == strlen(value));
 	}
 }

@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
+#include "../http/http_cases.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "bed.h"
-#include "http_cases.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

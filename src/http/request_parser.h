@@ -1,10 +1,12 @@
-/* http_parse: one HTTP/1.x request out of bytes, strictly: what two readers could read differently
- * is refused (CASES.md C 2, 19 to 26). Works in place, allocates nothing, does no I/O, knows no
- * connection; the same code runs under the fuzzer. Why it is ours: docs/decisions/0002. */
+/* request_parser: one HTTP/1.x request out of bytes, strictly: what two readers could read
+ * differently is refused (CASES.md C 2, 19 to 26). Works in place, allocates nothing, does no I/O,
+ * knows no connection; the same code runs under the fuzzer. Why it is ours: docs/decisions/0002. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "http/fault.h"
 
 /* Header fields whose values are kept; all others are checked and forgotten. */
 enum http_field {
@@ -45,15 +47,9 @@ enum http_phase {
 
 enum http_result { HTTP_MORE, HTTP_COMPLETE, HTTP_REFUSED };
 
-/* Why a request is refused: the status to answer with before closing, and words for the log. */
-struct http_fault {
-	int status, err;
-	const char *what;
-};
-
 /* All zero is the start of a request. Positions count from the request's first byte, so the bytes
  * may move between calls; 0 stands for "absent" (no value begins there). */
-struct http_parser {
+struct http_request_parser {
 	enum http_phase phase;
 	uint32_t scanned;    /* bytes that need no second look */
 	uint32_t line_start; /* of the line that is not complete yet */
@@ -69,8 +65,8 @@ struct http_parser {
 /* Reads on in bytes[0..*length), which start at the request's first byte and hold everything given
  * before. Writes NULs over delimiters, and removes what frames a chunked body, so *length may
  * shrink; bytes behind parser->total belong to the next request. */
-enum http_result http_parse(struct http_parser *parser, char *bytes, size_t *length,
-			    struct http_fault *ret_fault);
+enum http_result http_request_parse(struct http_request_parser *parser, char *bytes, size_t *length,
+				    struct http_fault *ret_fault);
 /* NULL when absent. */
-const char *http_parsed_value(const struct http_parser *parser, const char *bytes,
-			      enum http_field field);
+const char *http_request_value(const struct http_request_parser *parser, const char *bytes,
+			       enum http_field field);

@@ -1,12 +1,13 @@
-/* http_fields: one header line, and what the header block as a whole says about framing and
- * upgrading. Called by http_parse.c only. */
-#include "net/http_fields.h"
+/* request_head: one header line, and what the header block as a whole says about framing and
+ * upgrading. Called by request_parser.c only. */
+#include "http/request_head.h"
 
 #include <string.h>
 #include <strings.h>
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/syntax.h"
 
 /* A field that may be a list may come twice; the first value is kept. */
 static const struct {
@@ -14,25 +15,32 @@ static const struct {
 	uint8_t length;
 	bool list;
 } known[HTTP_FIELD_COUNT] = {
-#define X(field, text, is_list) [field] = {text, sizeof(text) - 1, is_list},
-	X(HTTP_HOST, "host", false) X(HTTP_ORIGIN, "origin", false) X(
-		HTTP_AUTHORIZATION, "authorization", false) X(HTTP_CONTENT_TYPE, "content-type",
-							      false) X(HTTP_ACCEPT, "accept", true)
-		X(HTTP_COOKIE, "cookie", false) X(HTTP_USER_AGENT, "user-agent", false) X(
-			HTTP_SEC_FETCH_SITE, "sec-fetch-site",
-			false) X(HTTP_LAST_EVENT_ID, "last-event-id",
-				 false) X(HTTP_IF_NONE_MATCH, "if-none-match",
-					  true) X(HTTP_ACCEPT_ENCODING, "accept-encoding", true)
-			X(HTTP_RANGE, "range", false) X(HTTP_IF_RANGE, "if-range", false)
-				X(HTTP_REQUEST_METHOD, "access-control-request-method",
-				  false) X(HTTP_WS_KEY, "sec-websocket-key",
-					   false) X(HTTP_WS_VERSION, "sec-websocket-version", false)
-					X(HTTP_CONTENT_LENGTH, "content-length", false)
-						X(HTTP_TRANSFER_ENCODING, "transfer-encoding",
-						  false) X(HTTP_CONNECTION, "connection", true)
-							X(HTTP_UPGRADE, "upgrade", true)
-								X(HTTP_EXPECT, "expect", false)
-#undef X
+#define FIELD(text, is_list)                                                                       \
+	{                                                                                          \
+		text, sizeof(text) - 1, is_list                                                    \
+	}
+	[HTTP_HOST] = FIELD("host", false),
+	[HTTP_ORIGIN] = FIELD("origin", false),
+	[HTTP_AUTHORIZATION] = FIELD("authorization", false),
+	[HTTP_CONTENT_TYPE] = FIELD("content-type", false),
+	[HTTP_ACCEPT] = FIELD("accept", true),
+	[HTTP_COOKIE] = FIELD("cookie", false),
+	[HTTP_USER_AGENT] = FIELD("user-agent", false),
+	[HTTP_SEC_FETCH_SITE] = FIELD("sec-fetch-site", false),
+	[HTTP_LAST_EVENT_ID] = FIELD("last-event-id", false),
+	[HTTP_IF_NONE_MATCH] = FIELD("if-none-match", true),
+	[HTTP_ACCEPT_ENCODING] = FIELD("accept-encoding", true),
+	[HTTP_RANGE] = FIELD("range", false),
+	[HTTP_IF_RANGE] = FIELD("if-range", false),
+	[HTTP_REQUEST_METHOD] = FIELD("access-control-request-method", false),
+	[HTTP_WS_KEY] = FIELD("sec-websocket-key", false),
+	[HTTP_WS_VERSION] = FIELD("sec-websocket-version", false),
+	[HTTP_CONTENT_LENGTH] = FIELD("content-length", false),
+	[HTTP_TRANSFER_ENCODING] = FIELD("transfer-encoding", false),
+	[HTTP_CONNECTION] = FIELD("connection", true),
+	[HTTP_UPGRADE] = FIELD("upgrade", true),
+	[HTTP_EXPECT] = FIELD("expect", false),
+#undef FIELD
 };
 
 static enum http_field find_known(const char *name, size_t length)
@@ -97,7 +105,7 @@ static bool check_transfer_encoding(const char *line, size_t name_length, const 
 	return true;
 }
 
-bool http_read_field(struct http_parser *parser, char *bytes, char *line, size_t length,
+bool http_read_field(struct http_request_parser *parser, char *bytes, char *line, size_t length,
 		     struct http_fault *ret_fault)
 {
 	size_t name_length;
@@ -138,7 +146,7 @@ bool http_read_trailer(char *line, size_t length, struct http_fault *ret_fault)
 	return true;
 }
 
-static bool read_content_length(struct http_parser *parser, const char *value,
+static bool read_content_length(struct http_request_parser *parser, const char *value,
 				struct http_fault *ret_fault)
 {
 	const size_t digits_max = 18; /* fits 63 bits */
@@ -154,10 +162,11 @@ static bool read_content_length(struct http_parser *parser, const char *value,
 	return true;
 }
 
-static bool judge_framing(struct http_parser *parser, char *bytes, struct http_fault *ret_fault)
+static bool judge_framing(struct http_request_parser *parser, char *bytes,
+			  struct http_fault *ret_fault)
 {
-	const char *length = http_parsed_value(parser, bytes, HTTP_CONTENT_LENGTH);
-	const char *encoding = http_parsed_value(parser, bytes, HTTP_TRANSFER_ENCODING);
+	const char *length = http_request_value(parser, bytes, HTTP_CONTENT_LENGTH);
+	const char *encoding = http_request_value(parser, bytes, HTTP_TRANSFER_ENCODING);
 	if (encoding && length)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "Content-Length and Transfer-Encoding together");
@@ -176,13 +185,13 @@ static bool is_websocket_key(const char *key)
 }
 
 /* Any other upgrade (h2c) is not taken: the request is answered as plain HTTP/1.1. */
-static bool judge_upgrade(struct http_parser *parser, const char *bytes,
+static bool judge_upgrade(struct http_request_parser *parser, const char *bytes,
 			  struct http_fault *ret_fault)
 {
 	if (!parser->upgrade_websocket || !parser->upgrade_connection)
 		return true;
-	const char *version = http_parsed_value(parser, bytes, HTTP_WS_VERSION);
-	const char *key = http_parsed_value(parser, bytes, HTTP_WS_KEY);
+	const char *version = http_request_value(parser, bytes, HTTP_WS_VERSION);
+	const char *key = http_request_value(parser, bytes, HTTP_WS_KEY);
 	if (strcmp(bytes, "GET") != 0 || parser->is_http10 || parser->body_length ||
 	    parser->phase != HTTP_BODY)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
@@ -195,10 +204,10 @@ static bool judge_upgrade(struct http_parser *parser, const char *bytes,
 	return true;
 }
 
-bool http_judge_head(struct http_parser *parser, char *bytes, struct http_fault *ret_fault)
+bool http_judge_head(struct http_request_parser *parser, char *bytes, struct http_fault *ret_fault)
 {
-	const char *host = http_parsed_value(parser, bytes, HTTP_HOST);
-	const char *expect = http_parsed_value(parser, bytes, HTTP_EXPECT);
+	const char *host = http_request_value(parser, bytes, HTTP_HOST);
+	const char *expect = http_request_value(parser, bytes, HTTP_EXPECT);
 	if (!host)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "no Host header");
 	if (!http_is_host(host, strlen(host)))

@@ -1,13 +1,13 @@
-/* http_parse: framing: lines, lengths and chunks. What a line means is in http_fields.c and
- * http_target.c. Called by net/http.c with a connection's bytes, by the fuzzer and by tests. */
-#include "net/http_parse.h"
+/* request_parser: framing: lines, lengths and chunks. What a line means is in request_head.c and
+ * request_target.c. Called by net/http.c with a connection's bytes, by the fuzzer and by tests. */
+#include "http/request_parser.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "net/http_fields.h"
+#include "http/request_head.h"
 
 enum {
 	CHUNK_LINE_BYTES = 256, /* size, extensions */
@@ -22,8 +22,8 @@ enum line { LINE_WHOLE, LINE_PART, LINE_BAD };
 
 /* The line from parser->line_start, if its CRLF is there. A bare LF, a bare CR or a NUL is found
  * as soon as the line's LF is. */
-static enum line find_line(struct http_parser *parser, char *bytes, size_t length, char **ret_line,
-			   size_t *ret_length, struct http_fault *ret_fault)
+static enum line find_line(struct http_request_parser *parser, char *bytes, size_t length,
+			   char **ret_line, size_t *ret_length, struct http_fault *ret_fault)
 {
 	const char *lf = memchr(bytes + parser->scanned, '\n', length - parser->scanned);
 	if (!lf) {
@@ -42,8 +42,8 @@ static enum line find_line(struct http_parser *parser, char *bytes, size_t lengt
 	return LINE_WHOLE;
 }
 
-static bool read_request_line(struct http_parser *parser, char *bytes, char *line, size_t length,
-			      struct http_fault *ret_fault)
+static bool read_request_line(struct http_request_parser *parser, char *bytes, char *line,
+			      size_t length, struct http_fault *ret_fault)
 {
 	if (!http_read_request_line(parser, bytes, line, length, ret_fault))
 		return false;
@@ -52,8 +52,8 @@ static bool read_request_line(struct http_parser *parser, char *bytes, char *lin
 	return true;
 }
 
-static bool read_field_line(struct http_parser *parser, char *bytes, char *line, size_t length,
-			    struct http_fault *ret_fault)
+static bool read_field_line(struct http_request_parser *parser, char *bytes, char *line,
+			    size_t length, struct http_fault *ret_fault)
 {
 	if (length == 0) {
 		parser->body_start = parser->line_start;
@@ -76,7 +76,7 @@ static int hex_digit(char c)
 }
 
 /* chunk-size [ ";" extensions ]. No space anywhere before the extensions, no sign, no prefix. */
-static bool read_chunk_size(struct http_parser *parser, const char *line, size_t length,
+static bool read_chunk_size(struct http_request_parser *parser, const char *line, size_t length,
 			    struct http_fault *ret_fault)
 {
 	uint32_t size = 0;
@@ -101,7 +101,7 @@ static bool read_chunk_size(struct http_parser *parser, const char *line, size_t
 	return true;
 }
 
-static bool read_trailer_line(struct http_parser *parser, char *line, size_t length,
+static bool read_trailer_line(struct http_request_parser *parser, char *line, size_t length,
 			      struct http_fault *ret_fault)
 {
 	if (length == 0) {
@@ -115,7 +115,7 @@ static bool read_trailer_line(struct http_parser *parser, char *line, size_t len
 }
 
 /* An incomplete line may not grow past what a complete one may have. */
-static bool check_part(const struct http_parser *parser, size_t length,
+static bool check_part(const struct http_request_parser *parser, size_t length,
 		       struct http_fault *ret_fault)
 {
 	size_t part = length - parser->line_start;
@@ -149,7 +149,7 @@ static bool check_part(const struct http_parser *parser, size_t length,
 }
 
 /* One line of whatever phase it is. HTTP_COMPLETE here means: go on with the next step. */
-static enum http_result step_line(struct http_parser *parser, char *bytes, size_t length,
+static enum http_result step_line(struct http_request_parser *parser, char *bytes, size_t length,
 				  struct http_fault *ret_fault)
 {
 	char *line = NULL;
@@ -175,7 +175,7 @@ static enum http_result step_line(struct http_parser *parser, char *bytes, size_
 	return fine ? HTTP_COMPLETE : HTTP_REFUSED;
 }
 
-static enum http_result step_body(struct http_parser *parser, size_t length)
+static enum http_result step_body(struct http_request_parser *parser, size_t length)
 {
 	size_t there = length - parser->body_start;
 	if (there < parser->body_length)
@@ -186,7 +186,8 @@ static enum http_result step_body(struct http_parser *parser, size_t length)
 }
 
 /* Moves what is there of the chunk up to the body; the gap is closed in http_parse. */
-static enum http_result step_chunk_data(struct http_parser *parser, char *bytes, size_t length)
+static enum http_result step_chunk_data(struct http_request_parser *parser, char *bytes,
+					size_t length)
 {
 	size_t n = length - parser->scanned;
 	if (n > parser->body_left)
@@ -201,8 +202,8 @@ static enum http_result step_chunk_data(struct http_parser *parser, char *bytes,
 	return HTTP_COMPLETE;
 }
 
-static enum http_result step_chunk_end(struct http_parser *parser, const char *bytes, size_t length,
-				       struct http_fault *ret_fault)
+static enum http_result step_chunk_end(struct http_request_parser *parser, const char *bytes,
+				       size_t length, struct http_fault *ret_fault)
 {
 	size_t there = length - parser->scanned;
 	if (there && memcmp(bytes + parser->scanned, "\r\n", there < 2 ? there : 2) != 0) {
@@ -219,7 +220,7 @@ static enum http_result step_chunk_end(struct http_parser *parser, const char *b
 
 /* Chunk lines, data already moved and trailers are cut out, so that the body stands behind the
  * head in one piece and memory stays flat however the body is chunked. */
-static void close_gap(struct http_parser *parser, char *bytes, size_t *length)
+static void close_gap(struct http_request_parser *parser, char *bytes, size_t *length)
 {
 	size_t body_end = parser->body_start + parser->body_length;
 	size_t keep_from = parser->phase == HTTP_CHUNK_SIZE || parser->phase == HTTP_TRAILERS
@@ -234,8 +235,8 @@ static void close_gap(struct http_parser *parser, char *bytes, size_t *length)
 	parser->line_start = (uint32_t)body_end;
 }
 
-enum http_result http_parse(struct http_parser *parser, char *bytes, size_t *length,
-			    struct http_fault *ret_fault)
+enum http_result http_request_parse(struct http_request_parser *parser, char *bytes, size_t *length,
+				    struct http_fault *ret_fault)
 {
 	enum http_result result = HTTP_COMPLETE;
 	assert(parser->phase != HTTP_DONE);
@@ -258,8 +259,8 @@ enum http_result http_parse(struct http_parser *parser, char *bytes, size_t *len
 	return result;
 }
 
-const char *http_parsed_value(const struct http_parser *parser, const char *bytes,
-			      enum http_field field)
+const char *http_request_value(const struct http_request_parser *parser, const char *bytes,
+			       enum http_field field)
 {
 	return parser->values[field] ? bytes + parser->values[field] : NULL;
 }

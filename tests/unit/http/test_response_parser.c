@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "cli/api_parser.h"
+#include "http/response_parser.h"
 
 struct body {
 	char bytes[256];
@@ -26,19 +26,19 @@ static void collect(void *ctx, const char *bytes, size_t length)
 }
 
 /* 0 when it was taken whole, including the peer's close. */
-static int read_answer(const char *answer, size_t step, struct api_parser *parser,
+static int read_answer(const char *answer, size_t step, struct http_response_parser *parser,
 		       struct body *body)
 {
 	size_t length = strlen(answer);
 	*body = (struct body){0};
-	api_parser_init(parser);
+	http_response_init(parser);
 	for (size_t at = 0; at < length; at += step) {
 		size_t part = length - at < step ? length - at : step;
-		int r = api_parser_feed(parser, answer + at, part, collect, body);
+		int r = http_response_feed(parser, answer + at, part, collect, body);
 		if (r < 0)
 			return r;
 	}
-	return api_parser_close(parser);
+	return http_response_close(parser);
 }
 
 static void good_answers(void **state)
@@ -62,7 +62,7 @@ static void good_answers(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		for (size_t step = 1; step < 400; step += 399 - (step > 1)) {
-			struct api_parser parser;
+			struct http_response_parser parser;
 			struct body body;
 			assert_int_equal(read_answer(rows[i].answer, step, &parser, &body), 0);
 			assert_int_equal(parser.status, rows[i].status);
@@ -94,7 +94,7 @@ static void bad_answers(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		for (size_t step = 1; step < 400; step += 399 - (step > 1)) {
-			struct api_parser parser;
+			struct http_response_parser parser;
 			struct body body;
 			if (read_answer(rows[i], step, &parser, &body) != -ERR_PROTOCOL)
 				fail_msg("taken: %s", rows[i]);
@@ -104,12 +104,13 @@ static void bad_answers(void **state)
 /* A header line has an end. */
 static void long_header(void **state)
 {
-	struct api_parser parser;
+	struct http_response_parser parser;
 	char bytes[9000];
 	(void)state;
-	api_parser_init(&parser);
+	http_response_init(&parser);
 	memset(bytes, 'a', sizeof(bytes));
-	assert_int_equal(api_parser_feed(&parser, bytes, sizeof(bytes), NULL, NULL), -ERR_PROTOCOL);
+	assert_int_equal(http_response_feed(&parser, bytes, sizeof(bytes), NULL, NULL),
+			 -ERR_PROTOCOL);
 }
 
 int main(void)

@@ -1,12 +1,13 @@
-/* ws_frame: see ws_frame.h. What a message means, how many may come, and when to close is ws.c's.
+/* ws_frame: see ws_frame.h. What a message means, how many may come, and when to close is
+ * net/ws.c's.
  */
-#include "net/ws_frame.h"
+#include "http/ws_frame.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "net/utf8.h"
+#include "http/utf8.h"
 
 static bool refuse(struct ws_fault *ret_fault, int code, const char *what)
 {

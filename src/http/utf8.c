@@ -1,5 +1,5 @@
 /* utf8: see utf8.h. Table 3-7 of the Unicode standard, as ranges of the second byte. */
-#include "net/utf8.h"
+#include "http/utf8.h"
 
 #include <stdint.h>
 #include <string.h>

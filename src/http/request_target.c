@@ -1,9 +1,10 @@
-/* http_target: the request line: method, target, version; and the form of a host. Which paths exist
- * is not known here. Called by http_parse.c only. */
+/* request_target: the request line: method, target, version; and the form of a host. Which paths
+ * exist is not known here. Called by request_parser.c only. */
 #include <string.h>
 
 #include "base/err.h"
-#include "net/http_fields.h"
+#include "http/request_head.h"
+#include "http/syntax.h"
 
 /* In order of use. A method that is not here is 501, except the two that no origin server takes. */
 static const char *const methods[] = {"POST", "GET", "OPTIONS", "HEAD", "DELETE", "PUT", "PATCH"};
@@ -115,7 +116,7 @@ static bool check_query(const char *query)
 /* http://host/path of the client's own server is taken as /path (RFC 9112 3.2.2); whether the host
  * is the Host header's is judged when that is known. The NUL behind the host needs a place: the
  * host is moved over the scheme by one byte. */
-static char *split_absolute(struct http_parser *parser, char *bytes, char *target)
+static char *split_absolute(struct http_request_parser *parser, char *bytes, char *target)
 {
 	char *host = target + strlen("http://");
 	size_t length = strcspn(host, "/?");
@@ -127,7 +128,7 @@ static char *split_absolute(struct http_parser *parser, char *bytes, char *targe
 	return host + length;
 }
 
-static bool read_target(struct http_parser *parser, char *bytes, char *target,
+static bool read_target(struct http_request_parser *parser, char *bytes, char *target,
 			struct http_fault *ret_fault)
 {
 	static const char malformed[] = "malformed request target";
@@ -157,7 +158,7 @@ static bool read_target(struct http_parser *parser, char *bytes, char *target,
 	return true;
 }
 
-static bool read_version(struct http_parser *parser, const char *version,
+static bool read_version(struct http_request_parser *parser, const char *version,
 			 struct http_fault *ret_fault)
 {
 	if (strcmp(version, "HTTP/1.1") == 0)
@@ -171,8 +172,8 @@ static bool read_version(struct http_parser *parser, const char *version,
 	return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
 }
 
-bool http_read_request_line(struct http_parser *parser, char *bytes, char *line, size_t length,
-			    struct http_fault *ret_fault)
+bool http_read_request_line(struct http_request_parser *parser, char *bytes, char *line,
+			    size_t length, struct http_fault *ret_fault)
 {
 	size_t method = 0;
 	line[length] = '\0';
