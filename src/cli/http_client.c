@@ -227,7 +227,7 @@ static int receive(int fd, struct http_response_parser *parser, struct buf *body
 {
 	char bytes[16 * 1024];
 	int r = 0;
-	while (r == 0 && parser->state != HTTP_RESPONSE_DONE) {
+	while (r == 0 && parser->phase != HTTP_RESPONSE_DONE) {
 		r = wait_readable(fd, now_ms() + SILENT_MS_MAX);
 		if (r < 0)
 			break;
@@ -391,15 +391,15 @@ int http_stream_read(struct http_stream *stream, void (*on_line)(void *ctx, cons
 	int r = http_response_feed(&stream->parser, bytes, (size_t)n, cut_lines, stream);
 	if (r < 0)
 		return r;
-	return stream->parser.state == HTTP_RESPONSE_DONE ? 0 : 1;
+	return stream->parser.phase == HTTP_RESPONSE_DONE ? 0 : 1;
 }
 
 /* Reads the head byte by byte, so that no line of the body is swallowed with it. */
 static int read_head(struct http_stream *stream)
 {
 	int64_t deadline_ms = now_ms() + SILENT_MS_MAX;
-	while (stream->parser.state == HTTP_RESPONSE_STATUS_LINE ||
-	       stream->parser.state == HTTP_RESPONSE_HEADER) {
+	while (stream->parser.phase == HTTP_RESPONSE_STATUS_LINE ||
+	       stream->parser.phase == HTTP_RESPONSE_HEADER) {
 		char c;
 		int r = wait_readable(stream->fd, deadline_ms);
 		if (r < 0)

@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "http/syntax.h"
+#include "http/field.h"
 
 /* A field that may be a list may come twice; the first value is kept. */
 static const struct {
@@ -43,9 +43,9 @@ static const struct {
 #undef FIELD
 };
 
-static enum http_field find_known(const char *name, size_t length)
+static enum http_known_field find_known(const char *name, size_t length)
 {
-	for (enum http_field field = 0; field < HTTP_FIELD_COUNT; field++) {
+	for (enum http_known_field field = 0; field < HTTP_FIELD_COUNT; field++) {
 		if (known[field].length == length &&
 		    strncasecmp(known[field].name, name, length) == 0)
 			return field;
@@ -53,53 +53,14 @@ static enum http_field find_known(const char *name, size_t length)
 	return HTTP_FIELD_COUNT;
 }
 
-/* name ":" OWS value OWS, NUL-terminating the value in place. */
-static bool split_line(char *line, size_t length, size_t *ret_name_length, char **ret_value,
-		       struct http_fault *ret_fault)
-{
-	size_t name = 0;
-	while (name < length && http_is_token_byte((unsigned char)line[name]))
-		name++;
-	if (name == 0)
-		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
-				   "empty header name or folded header line");
-	if (name == length || line[name] != ':')
-		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
-				   "header line without a colon behind its name");
-	size_t start = name + 1, end = length;
-	while (start < end && (line[start] == ' ' || line[start] == '\t'))
-		start++;
-	while (end > start && (line[end - 1] == ' ' || line[end - 1] == '\t'))
-		end--;
-	if (http_has_control(line + start, end - start))
-		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "control byte in a header");
-	line[end] = '\0';
-	*ret_name_length = name;
-	*ret_value = line + start;
-	return true;
-}
-
-/* Does the comma-separated list hold the token? */
-static bool list_has(const char *list, const char *token)
-{
-	size_t token_length = strlen(token);
-	for (const char *at = list; *at;) {
-		at += strspn(at, " \t,");
-		size_t item = strcspn(at, " \t,");
-		if (item == token_length && strncasecmp(at, token, item) == 0)
-			return true;
-		at += item;
-	}
-	return false;
-}
-
 /* Exactly "Transfer-Encoding:chunked" with at most one space: white space that one reader trims
  * and another does not is how requests are smuggled (C21). */
-static bool check_transfer_encoding(const char *line, size_t name_length, const char *value,
-				    struct http_fault *ret_fault)
+static bool check_transfer_encoding(const struct http_field *field, struct http_fault *ret_fault)
 {
-	size_t space = (size_t)(value - (line + name_length + 1));
-	if (space > 1 || (space == 1 && value[-1] != ' ') || strcasecmp(value, "chunked") != 0)
+	size_t space = (size_t)(field->value - (field->name + field->name_length + 1));
+	if (space > 1 || (space == 1 && field->value[-1] != ' ') ||
+	    field->value_length != strlen("chunked") ||
+	    strncasecmp(field->value, "chunked", field->value_length) != 0)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "a transfer encoding other than chunked");
 	return true;
@@ -108,57 +69,30 @@ static bool check_transfer_encoding(const char *line, size_t name_length, const 
 bool http_read_field(struct http_request_parser *parser, char *bytes, char *line, size_t length,
 		     struct http_fault *ret_fault)
 {
-	size_t name_length;
-	char *value;
-	if (!split_line(line, length, &name_length, &value, ret_fault))
+	struct http_field field;
+	if (!http_field_split(line, length, &field, ret_fault))
 		return false;
-	enum http_field field = find_known(line, name_length);
-	if (field == HTTP_FIELD_COUNT)
+	line[field.value + field.value_length - line] = '\0';
+
+	enum http_known_field known_field = find_known(line, field.name_length);
+	if (known_field == HTTP_FIELD_COUNT)
 		return true;
-	if (parser->values[field] && !known[field].list)
+	if (parser->values[known_field] && !known[known_field].list)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "a header that may appear once appeared twice");
-	if (field == HTTP_TRANSFER_ENCODING &&
-	    !check_transfer_encoding(line, name_length, value, ret_fault))
+	if (known_field == HTTP_TRANSFER_ENCODING && !check_transfer_encoding(&field, ret_fault))
 		return false;
-	if (field == HTTP_CONNECTION) {
-		parser->close |= list_has(value, "close");
-		parser->upgrade_connection |= list_has(value, "upgrade");
+
+	if (known_field == HTTP_CONNECTION) {
+		parser->close |= http_list_has(field.value, field.value_length, "close");
+		parser->upgrade_connection |=
+			http_list_has(field.value, field.value_length, "upgrade");
 	}
-	if (field == HTTP_UPGRADE)
-		parser->upgrade_websocket |= list_has(value, "websocket");
-	if (!parser->values[field])
-		parser->values[field] = (uint32_t)(value - bytes);
-	return true;
-}
-
-/* Trailers are checked and dropped; one that would change framing or routing is refused. */
-bool http_read_trailer(char *line, size_t length, struct http_fault *ret_fault)
-{
-	size_t name_length;
-	char *value;
-	if (!split_line(line, length, &name_length, &value, ret_fault))
-		return false;
-	enum http_field field = find_known(line, name_length);
-	if (field == HTTP_CONTENT_LENGTH || field == HTTP_TRANSFER_ENCODING || field == HTTP_HOST)
-		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
-				   "a framing header among the trailers");
-	return true;
-}
-
-static bool read_content_length(struct http_request_parser *parser, const char *value,
-				struct http_fault *ret_fault)
-{
-	const size_t digits_max = 18; /* fits 63 bits */
-	size_t digits = strspn(value, "0123456789");
-	if (digits == 0 || digits > digits_max || value[digits])
-		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed Content-Length");
-	uint64_t length = 0;
-	for (size_t i = 0; i < digits; i++)
-		length = length * 10 + (uint64_t)(value[i] - '0');
-	if (length > LIMIT_BODY_BYTES)
-		return http_refuse(ret_fault, 413, ERR_TOO_LARGE, "body over the limit");
-	parser->body_length = (uint32_t)length;
+	if (known_field == HTTP_UPGRADE)
+		parser->upgrade_websocket |=
+			http_list_has(field.value, field.value_length, "websocket");
+	if (!parser->values[known_field])
+		parser->values[known_field] = (uint32_t)(field.value - bytes);
 	return true;
 }
 
@@ -167,14 +101,22 @@ static bool judge_framing(struct http_request_parser *parser, char *bytes,
 {
 	const char *length = http_request_value(parser, bytes, HTTP_CONTENT_LENGTH);
 	const char *encoding = http_request_value(parser, bytes, HTTP_TRANSFER_ENCODING);
+	uint64_t body_bytes = 0;
 	if (encoding && length)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "Content-Length and Transfer-Encoding together");
 	if (encoding && parser->is_http10)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "Transfer-Encoding on HTTP/1.0");
-	parser->phase = encoding ? HTTP_CHUNK_SIZE : HTTP_BODY;
-	return length ? read_content_length(parser, length, ret_fault) : true;
+	if (length && !http_read_length(length, strlen(length), &body_bytes))
+		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed Content-Length");
+
+	parser->phase = HTTP_BODY;
+	if (encoding)
+		http_body_by_chunks(&parser->body, LIMIT_BODY_BYTES);
+	else
+		http_body_by_length(&parser->body, body_bytes, LIMIT_BODY_BYTES);
+	return true;
 }
 
 static bool is_websocket_key(const char *key)
@@ -192,8 +134,8 @@ static bool judge_upgrade(struct http_request_parser *parser, const char *bytes,
 		return true;
 	const char *version = http_request_value(parser, bytes, HTTP_WS_VERSION);
 	const char *key = http_request_value(parser, bytes, HTTP_WS_KEY);
-	if (strcmp(bytes, "GET") != 0 || parser->is_http10 || parser->body_length ||
-	    parser->phase != HTTP_BODY)
+	if (strcmp(bytes, "GET") != 0 || parser->is_http10 || parser->body.left ||
+	    parser->body.phase != HTTP_BODY_BY_LENGTH)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "a WebSocket handshake is a GET without a body");
 	if (!version || strcmp(version, "13") != 0)

@@ -7,7 +7,6 @@ bool http_read_request_line(struct http_request_parser *parser, char *bytes, cha
 			    size_t length, struct http_fault *ret_fault);
 bool http_read_field(struct http_request_parser *parser, char *bytes, char *line, size_t length,
 		     struct http_fault *ret_fault);
-bool http_read_trailer(char *line, size_t length, struct http_fault *ret_fault);
 /* After the empty line: Host, framing, upgrade. Sets the phase that follows. */
 bool http_judge_head(struct http_request_parser *parser, char *bytes, struct http_fault *ret_fault);
 /* reg-name or [IPv6], with an optional port; no userinfo, no space. */

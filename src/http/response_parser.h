@@ -1,28 +1,32 @@
 /* response_parser: an HTTP/1.1 answer from bytes as they come: head, then a body by length, in
- * chunks or until the close. No I/O. */
+ * chunks or until the close. As strict as the parser of requests, and as blind to all fields that
+ * do not frame. No I/O, no allocation. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/body.h"
+
 enum http_response_phase {
 	HTTP_RESPONSE_STATUS_LINE,
 	HTTP_RESPONSE_HEADER,
-	HTTP_RESPONSE_BODY, /* body_left bytes more */
+	HTTP_RESPONSE_BODY,
 	HTTP_RESPONSE_BODY_UNTIL_CLOSE,
-	HTTP_RESPONSE_CHUNK_SIZE,
-	HTTP_RESPONSE_CHUNK_END, /* the line end behind a chunk */
-	HTTP_RESPONSE_TRAILER,
-	HTTP_RESPONSE_DONE,
+	HTTP_RESPONSE_DONE
 };
 
+enum { HTTP_RESPONSE_LINE_BYTES = 8 * 1024, HTTP_RESPONSE_HEAD_BYTES = 64 * 1024 };
+
+/* All zero is the start of an answer. */
 struct http_response_parser {
-	enum http_response_phase state;
-	int status;
+	enum http_response_phase phase;
+	int status; /* of the latest status line: interim answers (1xx) are read over */
 	bool chunked, length_known;
-	uint64_t body_left;
-	size_t line_length;
-	char line[8192];
+	uint64_t length;
+	struct http_body body;
+	size_t head_bytes, line_length;
+	char line[HTTP_RESPONSE_LINE_BYTES]; /* not whole yet */
 };
 
 void http_response_init(struct http_response_parser *parser);

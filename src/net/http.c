@@ -103,14 +103,14 @@ static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 		return length;
 	}
 	list_remove(&conn->idle);
-	switch (http_request_parse(&conn->http.parser, bytes, &length, &fault)) {
-	case HTTP_COMPLETE:
+	enum http_result result = http_request_parse(&conn->http.parser, bytes, &length, &fault);
+	if (result == HTTP_HEAD)
+		result = http_request_parse(&conn->http.parser, bytes, &length, &fault);
+	if (result == HTTP_COMPLETE)
 		return dispatch(conn, bytes, length);
-	case HTTP_REFUSED:
+	if (result == HTTP_REFUSED) {
 		http_conn_refuse(conn, &fault);
 		return 0;
-	case HTTP_MORE:
-		break;
 	}
 	wait_for_more(conn);
 	return length;

@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "http/request_parser.h"
+#include "http/syntax.h"
 #include "net/http.h"
 #include "net/loop.h"
 #include "net/net.h"
@@ -41,7 +42,9 @@ static struct verdict judge(const uint8_t *data, size_t size, size_t cut)
 		memcpy(v.bytes + v.length, data + given, n);
 		v.length += n;
 		given += n;
-		v.result = http_request_parse(&v.parser, v.bytes, &v.length, &fault);
+		do {
+			v.result = http_request_parse(&v.parser, v.bytes, &v.length, &fault);
+		} while (v.result == HTTP_HEAD);
 	}
 	/* Bytes not given any more belong to the next request. */
 	memcpy(v.bytes + v.length, data + given, size - given);
@@ -62,10 +65,31 @@ static void check_request(const struct verdict *v)
 	assert(http_request_value(p, v->bytes, HTTP_HOST));
 	assert(!http_request_value(p, v->bytes, HTTP_CONTENT_LENGTH) ||
 	       !http_request_value(p, v->bytes, HTTP_TRANSFER_ENCODING));
-	for (enum http_field field = 0; field < HTTP_FIELD_COUNT; field++) {
+	for (enum http_known_field field = 0; field < HTTP_FIELD_COUNT; field++) {
 		const char *value = http_request_value(p, v->bytes, field);
 		assert(!value || strcspn(value, "\r\n") == strlen(value));
 	}
+}
+
+/* The fields as they were sent: as many as were counted, none with a control byte or a line's end
+ * in it, and among them each that is known, with the same value first. */
+static void check_fields(const struct verdict *v)
+{
+	struct http_field_iterator fields = http_request_fields(&v->parser, v->bytes);
+	const char *host = http_request_value(&v->parser, v->bytes, HTTP_HOST);
+	struct http_field field;
+	uint32_t count = 0, hosts = 0;
+	while (http_field_next(&fields, &field)) {
+		assert(field.name_length > 0);
+		assert(!http_has_control(field.value, field.value_length));
+		count++;
+		if (!http_field_is(&field, "host"))
+			continue;
+		assert(field.value == host && strlen(host) == field.value_length);
+		hosts++;
+	}
+	assert(count == v->parser.field_count);
+	assert(hosts == 1);
 }
 
 static void check_parser(const uint8_t *data, size_t size, size_t cut)
@@ -75,6 +99,8 @@ static void check_parser(const uint8_t *data, size_t size, size_t cut)
 	assert(whole.status == pieces.status);
 	if (whole.result == HTTP_COMPLETE) {
 		check_request(&whole);
+		check_fields(&whole);
+		check_fields(&pieces);
 		check_request(&pieces);
 		assert(whole.parser.total == pieces.parser.total);
 		assert(memcmp(whole.bytes, pieces.bytes, whole.parser.total) == 0);

@@ -35,7 +35,12 @@ static enum http_result give(struct input *input, const char *bytes, size_t leng
 	input->length += length;
 	if (input->length > input->most)
 		input->most = input->length;
-	return http_request_parse(&input->parser, input->bytes, &input->length, &input->fault);
+	enum http_result result;
+	do {
+		result = http_request_parse(&input->parser, input->bytes, &input->length,
+					    &input->fault);
+	} while (result == HTTP_HEAD);
+	return result;
 }
 
 /* Gives `step` bytes at a time until something is decided. */

@@ -52,7 +52,7 @@ static void good_answers(void **state)
 		{"HTTP/1.1 200 OK\r\ncontent-length:5\r\n\r\nhello", 200, "hello"},
 		{"HTTP/1.0 404 \r\n\r\nuntil close", 404, "until close"},
 		{"HTTP/1.1 204 No Content\r\n\r\n", 204, ""},
-		{"HTTP/1.1 409 Conflict\nContent-Length: 0\n\n", 409, ""},
+		{"HTTP/1.1 409\r\nContent-Length: 0\r\n\r\n", 409, ""},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 		 "5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\nTrailer: 1\r\n\r\n",
 		 200, "hello, world"},
@@ -90,6 +90,19 @@ static void bad_answers(void **state)
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF1\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Len",
+		"HTTP/1.1 409 Conflict\nContent-Length: 0\n\n",
+		"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 4\r\n\r\nhello",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"3\r\nabc\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello",
+		"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"0\r\nContent-Length: 3\r\n\r\n",
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
