@@ -75,6 +75,8 @@ static int begin_head(struct conn *conn, int status, const struct http_header *h
 {
 	struct buf *out = &conn->net->head;
 	out->length = 0;
+	if (conn->http.receiving)
+		conn->http.keep_alive = false; /* the rest of the body is not read */
 	int rc = add_status(out, status) || buf_append_text(out, date_line(conn->net));
 	for (size_t i = 0; i < header_count && !rc; i++)
 		rc = add_header(out, headers[i].name, headers[i].value);
@@ -92,6 +94,11 @@ static struct conn *find_exchange(const struct net *net, uint64_t number, enum e
 static void finish_when_flushed(struct conn *conn)
 {
 	conn->http.exchange = EXCHANGE_FLUSH;
+	if (conn->http.receiving) {
+		conn->http.receiving = false;
+		conn_deadline(conn, DEADLINE_NONE);
+		conn_pause(conn, false);
+	}
 	if (!conn_is_dropped(conn) && !conn_has_output(conn))
 		conn->kind->flushed(conn);
 }
@@ -161,21 +168,13 @@ void http_stream_begin(struct net *net, uint64_t number, int status,
 	conn_write(conn, buf_data(head), head->length, NULL, 0);
 }
 
-void http_stream_write(struct net *net, uint64_t number, const char *bytes, size_t length)
+static void write_chunk(struct conn *conn, const char *bytes, size_t length)
 {
-	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
-	if (!conn || length == 0 || conn->http.head_only)
-		return;
-	if (conn->out.length > LIMIT_SEND_BUFFER_BYTES) {
-		conn_reports(conn, ERR_SLOW, "the peer does not read its stream");
-		conn_drop(conn);
-		return;
-	}
 	if (conn->http.is_http10) {
 		conn_write(conn, bytes, length, NULL, 0);
 		return;
 	}
-	struct buf *head = &net->head;
+	struct buf *head = &conn->net->head;
 	head->length = 0;
 	bool joined = length <= CHUNK_JOIN_BYTES;
 	if (buf_printf(head, "%zx\r\n", length) ||
@@ -186,6 +185,26 @@ void http_stream_write(struct net *net, uint64_t number, const char *bytes, size
 	conn_write(conn, buf_data(head), head->length, bytes, joined ? 0 : length);
 	if (!joined)
 		conn_write(conn, "\r\n", 2, NULL, 0);
+}
+
+bool http_stream_write(struct net *net, uint64_t number, const char *bytes, size_t length)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
+	if (!conn)
+		return false;
+	if (length == 0 || conn->http.head_only)
+		return true;
+	if (conn->out.length > LIMIT_SEND_BUFFER_BYTES) {
+		conn_reports(conn, ERR_SLOW, "the peer does not read its stream");
+		conn_drop(conn);
+		return false;
+	}
+
+	write_chunk(conn, bytes, length);
+	if (conn_is_dropped(conn))
+		return false;
+	conn->http.writer_waits = conn->out.length > CONN_STREAM_BYTES;
+	return !conn->http.writer_waits;
 }
 
 size_t http_stream_pending(const struct net *net, uint64_t number)

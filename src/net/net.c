@@ -14,7 +14,7 @@ enum {
 	SLOT_BITS = 16,
 	PING_TIME_MS = 10000,
 	CLOSE_TIME_MS = 2000,
-	NOTICES_PER_SLOT = 8, /* of one turn; a connection makes no more than four */
+	NOTICES_PER_SLOT = 8, /* of one turn; a connection makes no more than five */
 };
 
 uint64_t net_number(struct net *net, const struct conn *conn)
@@ -40,6 +40,8 @@ static void tell(struct net *net)
 			net->handlers.on_gone(net->ctx, notice.conn);
 		else if (notice.kind == NOTICE_DELIVERED)
 			net->handlers.on_delivered(net->ctx, notice.conn);
+		else if (notice.kind == NOTICE_WRITABLE)
+			net->handlers.on_writable(net->ctx, notice.conn);
 		else
 			net->handlers.on_closed(net->ctx, notice.conn, notice.clean);
 	}

@@ -115,6 +115,7 @@ struct bench {
 	struct net *net;
 	struct sockaddr_un name;
 	unsigned choice;
+	size_t received; /* of the body that comes in pieces */
 };
 
 static void on_request(void *ctx, const struct http_request *request)
@@ -131,8 +132,38 @@ static void on_request(void *ctx, const struct http_request *request)
 	} else if (choice == 2) {
 		http_stream_begin(bench->net, request->conn, 200, headers, 1);
 		http_stream_write(bench->net, request->conn, request->path, strlen(request->path));
-		http_stream_end(bench->net, request->conn);
+		if (!request->streamed)
+			http_stream_end(bench->net, request->conn);
 	} /* else parked */
+}
+
+/* Half of the bodies are wanted in pieces, and some of those are paused on the way. */
+static void on_head(void *ctx, const struct http_request *request, struct http_body_rule *rule)
+{
+	struct bench *bench = ctx;
+	assert(request->conn == 0 && request->body[0] == '\0');
+	rule->streamed = bench->choice & 4;
+	rule->bytes_max = bench->choice & 8 ? LIMIT_BODY_BYTES : LIMIT_BODY_BYTES / 2;
+	bench->received = 0;
+}
+
+static void on_body(void *ctx, uint64_t conn, const char *bytes, size_t length)
+{
+	struct bench *bench = ctx;
+	bench->received += length;
+	assert(length > 0);
+	assert(bench->received <= LIMIT_BODY_BYTES);
+	if (!http_stream_write(bench->net, conn, bytes, length) && length % 3 == 0)
+		http_pause_body(bench->net, conn, true);
+	if (length % 5 == 4)
+		http_reply(bench->net, conn, 413, NULL, 0, "", 0);
+}
+
+static void on_body_end(void *ctx, uint64_t conn)
+{
+	struct bench *bench = ctx;
+	http_stream_end(bench->net, conn);
+	http_reply(bench->net, conn, 200, NULL, 0, "", 0);
 }
 
 static void on_conn(void *ctx, uint64_t conn)
@@ -171,7 +202,18 @@ static void on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 static struct bench *open_bench(void)
 {
 	static const struct net_handlers handlers = {
-		on_request, on_conn, on_conn, on_session, on_message, on_closed, on_protocol_error};
+		.on_request = on_request,
+		.on_gone = on_conn,
+		.on_delivered = on_conn,
+		.on_session = on_session,
+		.on_message = on_message,
+		.on_closed = on_closed,
+		.on_protocol_error = on_protocol_error,
+		.on_head = on_head,
+		.on_body = on_body,
+		.on_body_end = on_body_end,
+		.on_writable = on_conn,
+	};
 	static const struct net_options options = {
 		.connections_max = 16,
 		.connections_reserved_max = 2,
