@@ -58,6 +58,9 @@ bool http_stream_write(struct net *net, uint64_t conn, const char *bytes, size_t
 /* Bytes not yet taken by the peer. */
 size_t http_stream_pending(const struct net *net, uint64_t conn);
 void http_stream_end(struct net *net, uint64_t conn);
+/* What was to follow cannot: the connection is cut, so that the peer does not take the stream for a
+ * whole one. Nothing is told of it any more. */
+void http_stream_abort(struct net *net, uint64_t conn);
 /* Turns the exchange into a session with the same number. `conn` must come from a request with
  * websocket set. */
 int http_accept_websocket(struct net *net, uint64_t conn);

@@ -223,6 +223,15 @@ void http_stream_end(struct net *net, uint64_t number)
 	finish_when_flushed(conn);
 }
 
+void http_stream_abort(struct net *net, uint64_t number)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
+	if (!conn)
+		return;
+	conn->http.exchange = EXCHANGE_NONE;
+	conn_drop(conn);
+}
+
 bool http_format_refusal(struct buf *out, const struct http_fault *fault)
 {
 	char body[512];

@@ -48,7 +48,7 @@ void transfer_end(struct transfer *transfer, int err, const char *what)
 	transfer_free(transfer);
 }
 
-static void transfer_fails(struct transfer *transfer, CURLcode code)
+static void end_failed(struct transfer *transfer, CURLcode code)
 {
 	const char *what = NULL;
 	int err = transfer_err(transfer, code, &what);
@@ -70,7 +70,7 @@ void upstream_reap(struct upstream *upstream)
 		else if (code == CURLE_OK)
 			transfer_end(transfer, 0, "");
 		else
-			transfer_fails(transfer, code);
+			end_failed(transfer, code);
 	}
 }
 
@@ -260,7 +260,7 @@ void upstream_pause(struct upstream *upstream, uint64_t request, bool paused)
 		transfer_changed(transfer);
 }
 
-static void fail_later(struct transfer *transfer, int err, const char *what)
+void transfer_fail(struct transfer *transfer, int err, const char *what)
 {
 	if (transfer->err)
 		return;
@@ -275,15 +275,15 @@ bool upstream_write(struct upstream *upstream, uint64_t request, const char *byt
 	if (!transfer || !transfer->streamed || transfer->body_ended || transfer->err)
 		return false;
 	if (transfer->body_left >= 0 && length > (uint64_t)transfer->body_left) {
-		fail_later(transfer, ERR_BAD_REQUEST, "the body is longer than announced");
+		transfer_fail(transfer, ERR_BAD_REQUEST, "the body is longer than announced");
 		return false;
 	}
 	if (transfer->body.length + length > LIMIT_SEND_BUFFER_BYTES) {
-		fail_later(transfer, ERR_UPSTREAM_SLOW, "the server does not take the body");
+		transfer_fail(transfer, ERR_UPSTREAM_SLOW, "the server does not take the body");
 		return false;
 	}
 	if (buf_append(&transfer->body, bytes, length) != 0) {
-		fail_later(transfer, ERR_NO_MEMORY, "out of memory");
+		transfer_fail(transfer, ERR_NO_MEMORY, "out of memory");
 		return false;
 	}
 
@@ -301,7 +301,7 @@ void upstream_write_end(struct upstream *upstream, uint64_t request)
 	if (!transfer || !transfer->streamed || transfer->body_ended)
 		return;
 	if (transfer->body_left > 0) {
-		fail_later(transfer, ERR_BAD_REQUEST, "the body is shorter than announced");
+		transfer_fail(transfer, ERR_BAD_REQUEST, "the body is shorter than announced");
 		return;
 	}
 	transfer->body_ended = true;

@@ -62,6 +62,7 @@ struct transfer {
 /* upstream.c */
 void transfer_changed(struct transfer *transfer); /* the flush looks at it */
 void transfer_end(struct transfer *transfer, int err, const char *what);
+void transfer_fail(struct transfer *transfer, int err, const char *what); /* ends it in the flush */
 void upstream_reap(struct upstream *upstream); /* after each call that may have ended some */
 
 /* upstream_curl.c: 0, -ERR_BAD_FIELD or -ERR_NO_MEMORY. */

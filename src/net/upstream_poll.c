@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "base/err.h"
 #include "net/upstream_impl.h"
 
 struct poll_socket {
@@ -39,9 +40,18 @@ static int forget_socket(struct poll_socket *watched)
 	return 0;
 }
 
+/* An error returned from here would be the end of all transfers: this one alone ends. */
+static int give_up(CURL *easy)
+{
+	struct transfer *transfer = NULL;
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+	if (transfer)
+		transfer_fail(transfer, ERR_NO_MEMORY, "out of memory");
+	return 0;
+}
+
 static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
-	(void)easy;
 	struct upstream *upstream = ctx;
 	struct poll_socket *watched = socket_ctx;
 	if (what == CURL_POLL_REMOVE)
@@ -53,7 +63,7 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void 
 		watched = malloc(sizeof *watched);
 		if (!watched || curl_multi_assign(upstream->multi, fd, watched) != CURLM_OK) {
 			free(watched);
-			return -1;
+			return give_up(easy);
 		}
 		watched->upstream = upstream;
 	}
@@ -62,7 +72,7 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void 
 			       (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
 	(void)event_assign(&watched->event, loop_base(upstream->loop), fd, events, on_socket_event,
 			   watched);
-	return event_add(&watched->event, NULL);
+	return event_add(&watched->event, NULL) == 0 ? 0 : give_up(easy);
 }
 
 /* Never from within: libcurl may be in the middle of something. */
