@@ -44,8 +44,8 @@ struct net_handlers {
 	/* What the client did wrong, in words, for the log; never its bytes. conn may be 0. */
 	void (*on_protocol_error)(void *ctx, uint64_t conn, int err, const char *what);
 
-	/* What follows may be NULL: then bodies are collected up to LIMIT_BODY_BYTES, and a
-	 * stream's writer looks at http_stream_pending.
+	/* What follows may be NULL. Without on_head bodies are collected up to LIMIT_BODY_BYTES;
+	 * who has it has on_body and on_body_end, too.
 	 *
 	 * How is the body wanted that this request has? Asked before any of it is read; the request
 	 * has no number yet and may not be answered, *rule is the default. */
