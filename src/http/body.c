@@ -78,6 +78,7 @@ static bool read_trailer(struct http_body *body, const char *line, size_t length
 	body->trailer_bytes += (uint32_t)length + 2;
 	if (body->trailer_bytes > TRAILER_BYTES_MAX)
 		return http_refuse(ret_fault, 431, ERR_HEADERS_TOO_LARGE, "trailers too long");
+
 	if (!http_field_split(line, length, &field, ret_fault))
 		return false;
 	if (http_field_is(&field, "content-length") || http_field_is(&field, "transfer-encoding") ||

@@ -157,10 +157,12 @@ bool http_judge_head(struct http_request_parser *parser, char *bytes, struct htt
 	if (parser->target_host && strcasecmp(bytes + parser->target_host, host) != 0)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "target and Host name different hosts");
+
 	if (!judge_framing(parser, bytes, ret_fault))
 		return false;
 	if (expect && strcasecmp(expect, "100-continue") != 0)
 		return http_refuse(ret_fault, 417, ERR_BAD_REQUEST, "unknown Expect");
+
 	parser->expect_continue = expect && !parser->is_http10;
 	parser->close |= parser->is_http10;
 	return judge_upgrade(parser, bytes, ret_fault);

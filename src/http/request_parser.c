@@ -25,6 +25,7 @@ static enum line find_line(struct http_request_parser *parser, char *bytes, size
 		parser->scanned = (uint32_t)length;
 		return LINE_PART;
 	}
+
 	char *line = bytes + parser->line_start;
 	size_t whole = (size_t)(lf - line);
 	if (whole == 0 || line[whole - 1] != '\r') {

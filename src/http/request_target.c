@@ -37,6 +37,7 @@ bool http_is_host(const char *host, size_t length)
 		if (at == 0)
 			return false;
 	}
+
 	if (at == length)
 		return true;
 	size_t port = at + 1;
@@ -93,6 +94,7 @@ static bool clean_path(char *path)
 			from += 3;
 			continue;
 		}
+
 		if (!is_of_path(byte))
 			return false;
 		if (byte == '/' && to > path && to[-1] == '/')
@@ -137,6 +139,7 @@ static bool read_target(struct http_request_parser *parser, char *bytes, char *t
 		parser->query = parser->path + 1;
 		return true;
 	}
+
 	if (strncasecmp(target, "http://", 7) == 0) {
 		target = split_absolute(parser, bytes, target);
 		if (!target)
@@ -147,12 +150,14 @@ static bool read_target(struct http_request_parser *parser, char *bytes, char *t
 	}
 	if (*target != '/')
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
+
 	size_t path_length = strcspn(target, "?");
 	char *query = target + path_length;
 	if (*query == '?')
 		*query++ = '\0';
 	if (!check_query(query) || !clean_path(target))
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
+
 	parser->path = (uint32_t)(target - bytes);
 	parser->query = (uint32_t)(query - bytes);
 	return true;

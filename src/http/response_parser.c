@@ -48,6 +48,7 @@ static void end_head(struct http_response_parser *parser)
 		parser->phase = HTTP_RESPONSE_STATUS_LINE;
 		return;
 	}
+
 	bool bodyless = parser->status == 204 || parser->status == 304;
 	if (!bodyless && !parser->chunked && !parser->length_known) {
 		parser->phase = HTTP_RESPONSE_BODY_UNTIL_CLOSE;
@@ -107,6 +108,7 @@ static int take_body(struct http_response_parser *parser, const char *bytes, siz
 			sink->on_body(sink->ctx, piece.bytes, piece.length);
 		used += n;
 	}
+
 	*ret_used = used + n;
 	if (result == HTTP_BODY_REFUSED)
 		return -ERR_PROTOCOL;
@@ -125,6 +127,7 @@ static int take_line(struct http_response_parser *parser, const struct sink *sin
 		int rc = take_body(parser, line, length, &used, sink);
 		return rc == 0 && used != length ? -ERR_PROTOCOL : rc;
 	}
+
 	if (length < 2 || line[length - 2] != '\r')
 		return -ERR_PROTOCOL;
 	parser->head_bytes += length;

@@ -40,6 +40,7 @@ static bool check_first_bytes(struct ws_parser *parser, struct ws_fault *ret_fau
 	parser->fin = first & 0x80;
 	parser->opcode = first & 0x0f;
 	bool control = parser->opcode & 0x08;
+
 	if (first & 0x70)
 		return refuse(ret_fault, 1002, "reserved bits without an extension");
 	if (!(second & 0x80))
@@ -67,10 +68,12 @@ static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 		if (length < (length_bytes == 2 ? 126u : 65536u))
 			return refuse(ret_fault, 1002, "length not in its shortest form");
 	}
+
 	memcpy(parser->mask, parser->head + size - 4, 4);
 	parser->mask_at = 0;
 	parser->head_length = 0;
 	parser->in_payload = true;
+
 	if (parser->opcode & 0x08) {
 		parser->control_length = 0;
 	} else {
@@ -84,6 +87,7 @@ static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 		    ++parser->fragments > LIMIT_FRAME_BYTES)
 			return refuse(ret_fault, 1009, "message over the limit");
 	}
+
 	parser->left = (uint32_t)length;
 	return true;
 }
@@ -111,6 +115,7 @@ static size_t take_payload(struct ws_parser *parser, const char *bytes, size_t l
 		refuse(ret_fault, 1011, "out of memory");
 		return 0;
 	}
+
 	for (size_t i = 0; i < n; i++)
 		to[i] = (char)(bytes[i] ^ parser->mask[(parser->mask_at + i) & 3]);
 	parser->mask_at += (uint32_t)n;
@@ -136,6 +141,7 @@ static enum ws_result end_frame(struct ws_parser *parser, struct ws_fault *ret_f
 		return WS_REFUSED;
 	}
 	*tail = '\0';
+
 	const char *text = buf_data(&parser->message);
 	if (!utf8_is_valid(text, parser->message.length) ||
 	    memchr(text, '\0', parser->message.length)) {
@@ -151,6 +157,7 @@ enum ws_result ws_parse(struct ws_parser *parser, const char *bytes, size_t leng
 	size_t used = 0;
 	enum ws_result result = WS_MORE;
 	*ret_fault = (struct ws_fault){0};
+
 	while (used < length && result == WS_MORE) {
 		if (!parser->in_payload)
 			used += take_head(parser, bytes + used, length - used, ret_fault);

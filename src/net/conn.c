@@ -35,6 +35,7 @@ static void read_input(struct conn *conn)
 			return;
 		}
 	}
+
 	ssize_t n = recv(conn->fd, at, room, 0);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
@@ -50,6 +51,7 @@ static void read_input(struct conn *conn)
 		conn_process(conn);
 		return;
 	}
+
 	conn->feeding = true;
 	size_t left = conn->kind->feed(conn, at, (size_t)n);
 	conn->feeding = false;
@@ -192,6 +194,7 @@ static void on_writable(evutil_socket_t fd, short events, void *ctx)
 			conn_drop(conn);
 		return;
 	}
+
 	conn->written += (uint64_t)n;
 	if (conn_has_output(conn))
 		return;
@@ -225,6 +228,7 @@ void conn_write(struct conn *conn, const void *head, size_t head_length, const v
 		taken = n < 0 ? 0 : (size_t)n;
 		conn->written += taken;
 	}
+
 	if (taken == head_length + body_length)
 		return;
 	size_t head_taken = taken < head_length ? taken : head_length;
@@ -309,6 +313,7 @@ struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
 	list_init(&conn->queue);
 	list_init(&conn->read_deadline.node);
 	list_init(&conn->write_deadline.node);
+
 	struct event_base *base = loop_base(net->loop);
 	(void)event_assign(&conn->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	(void)event_assign(&conn->write_event, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
@@ -336,6 +341,7 @@ void conn_drop(struct conn *conn)
 	if (conn_is_dropped(conn))
 		return;
 	conn->kind->lost(conn);
+
 	(void)event_del(&conn->read_event);
 	(void)event_del(&conn->write_event);
 	deadline_stop(&conn->read_deadline);
@@ -426,6 +432,7 @@ void conn_linger(struct conn *conn)
 		conn_drop(conn);
 		return;
 	}
+
 	conn_pause(conn, false);
 	conn_deadline(conn, DEADLINE_CLOSE);
 	if (!conn_has_output(conn))

@@ -63,41 +63,50 @@ static bool is_reserved_now(const struct conn *conn)
 		conn->net->count > options->connections_max - options->connections_reserved_max);
 }
 
-static size_t dispatch(struct conn *conn, char *bytes, size_t length)
+/* Copies what the answer will need: the parser starts anew, for the request may be answered, and so
+ * over, within on_request. */
+static void begin_exchange(struct conn *conn, const char *bytes, const struct http_request *request)
 {
 	struct http_conn *http = &conn->http;
+	http->keep_alive = !http->parser.close && !request->reserved;
+	http->head_only = strcmp(request->method, "HEAD") == 0;
+	http->is_http10 = http->parser.is_http10;
+	http->websocket = request->websocket;
+	if (request->websocket)
+		(void)snprintf(http->ws_key, sizeof http->ws_key, "%s",
+			       http_request_value(&http->parser, bytes, HTTP_WS_KEY));
+
+	http->receiving = request->streamed;
+	http->body = http->parser.body;
+	http->expects_continue = http->parser.expect_continue;
+	http->continue_sent = http->held = http->writer_waits = false;
+
+	http->exchange = EXCHANGE_OPEN;
+	http->parser = (struct http_request_parser){0};
+}
+
+static size_t dispatch(struct conn *conn, char *bytes, size_t length)
+{
 	struct http_request request;
-	size_t total = http->parser.total;
+	size_t total = conn->http.parser.total;
 	assert(total <= length);
 	conn_deadline(conn, DEADLINE_NONE);
 	conn->id = net_number(conn->net, conn);
 	fill_request(conn, bytes, &request);
 	request.reserved = is_reserved_now(conn);
-	http->keep_alive = !http->parser.close && !request.reserved;
-	http->head_only = strcmp(request.method, "HEAD") == 0;
-	http->is_http10 = http->parser.is_http10;
-	http->websocket = request.websocket;
-	http->continue_sent = false;
-	http->receiving = request.streamed;
-	http->held = http->writer_waits = false;
-	http->expects_continue = http->parser.expect_continue;
-	http->body = http->parser.body;
-	if (request.websocket)
-		(void)snprintf(http->ws_key, sizeof http->ws_key, "%s",
-			       http_request_value(&http->parser, bytes, HTTP_WS_KEY));
-	http->exchange = EXCHANGE_OPEN;
-	http->parser =
-		(struct http_request_parser){0}; /* may be answered, and so over, within the call */
+	begin_exchange(conn, bytes, &request);
+
 	char behind = bytes[total];
 	bytes[total] = '\0';
 	conn->net->handlers.on_request(conn->net->ctx, &request);
 	bytes[total] = behind;
 	if (conn_is_dropped(conn))
 		return 0;
+
 	length -= total;
 	if (length > 0)
 		memmove(bytes, bytes + total, length);
-	return http->receiving ? http_receive(conn, bytes, length) : length;
+	return conn->http.receiving ? http_receive(conn, bytes, length) : length;
 }
 
 /* A body that its route wants in pieces; for others the bound is set. One that is too long by its
@@ -147,6 +156,7 @@ static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 		return length;
 	}
 	list_remove(&conn->idle);
+
 	enum http_result result = http_request_parse(&http->parser, bytes, &length, &fault);
 	if (result == HTTP_HEAD && !wants_pieces(conn, bytes))
 		result = http_request_parse(&http->parser, bytes, &length, &fault);
@@ -186,6 +196,7 @@ static void http_flushed(struct conn *conn)
 		if (conn->net->handlers.on_writable)
 			net_notify(conn->net, NOTICE_WRITABLE, conn->id, true);
 	}
+
 	if (http->exchange != EXCHANGE_FLUSH)
 		return;
 	net_notify(conn->net, NOTICE_DELIVERED, conn->id, true);

@@ -46,6 +46,7 @@ static int add_header(struct buf *out, const char *name, const char *value)
 	char *tail;
 	if (buf_reserve(out, name_length + length + 4, &tail))
 		return -ERR_NO_MEMORY;
+
 	memcpy(tail, name, name_length);
 	tail += name_length;
 	*tail++ = ':';
@@ -54,6 +55,7 @@ static int add_header(struct buf *out, const char *name, const char *value)
 	for (size_t i = 0; http_has_control(tail, length) && i < length; i++)
 		if ((unsigned char)tail[i] < 0x20 || tail[i] == 0x7f)
 			tail[i] = ' ';
+
 	tail[length] = '\r';
 	tail[length + 1] = '\n';
 	buf_extend(out, name_length + length + 4);
@@ -174,6 +176,7 @@ static void write_chunk(struct conn *conn, const char *bytes, size_t length)
 		conn_write(conn, bytes, length, NULL, 0);
 		return;
 	}
+
 	struct buf *head = &conn->net->head;
 	head->length = 0;
 	bool joined = length <= CHUNK_JOIN_BYTES;
@@ -241,6 +244,7 @@ bool http_format_refusal(struct buf *out, const struct http_fault *fault)
 			      err_text(fault->err), err_name(fault->err), err_text(fault->err));
 	if (length < 0 || (size_t)length >= sizeof body)
 		return false;
+
 	const char *extra = fault->status == 405 ? "Allow: GET, HEAD, POST, OPTIONS\r\n"
 			    : fault->status == 426
 				    ? "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

@@ -62,6 +62,7 @@ void upstream_reap(struct upstream *upstream)
 	while ((message = curl_multi_info_read(upstream->multi, &left))) {
 		struct transfer *transfer = NULL;
 		CURLcode code = message->data.result;
+
 		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		if (transfer->err)
 			transfer_end(transfer, transfer->err, transfer->what);
@@ -131,10 +132,12 @@ static void flush_changed(void *ctx)
 	struct upstream *upstream = ctx;
 	struct list *last = upstream->changed.prev;
 	upstream->flush_deferred = false;
+
 	if (upstream->destroyed) {
 		destroy_now(upstream);
 		return;
 	}
+
 	for (bool more = !list_empty(&upstream->changed);
 	     more && !list_empty(&upstream->changed);) {
 		struct list *node = upstream->changed.next;

@@ -49,6 +49,7 @@ static const char *judge_field(struct transfer *transfer, const struct http_fiel
 		return NULL;
 	if (transfer->has_length || transfer->has_encoding)
 		return "two lengths, or a length beside chunks";
+
 	transfer->has_length = is_length;
 	transfer->has_encoding = is_encoding;
 	if (is_length && !http_read_length(field->value, field->value_length, &length))
@@ -265,8 +266,10 @@ static int set_url(struct transfer *transfer, const char *url)
 		    curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_NO_USER &&
 		    curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_NO_FRAGMENT &&
 		    (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0);
+
 	for (const char *at = url; *at; at++)
 		fine = fine && *at > 0x20 && *at < 0x7f;
+
 	curl_free(user);
 	curl_free(fragment);
 	curl_url_cleanup(parts);

@@ -52,6 +52,7 @@ static void on_deadline(evutil_socket_t fd, short events, void *ctx)
 	struct transfer *transfer = ctx;
 	int limit = limit_ms(transfer);
 	int64_t left_ms = limit - mono_since(loop_now(), transfer->progress_at);
+
 	loop_touch(transfer->upstream->loop);
 	if (limit == 0)
 		return;
