@@ -151,9 +151,9 @@ static enum http_body_result take_data(struct http_body *body, const char *bytes
 }
 
 /* One step; HTTP_BODY_PIECE with an empty piece: go on. */
-static enum http_body_result step(struct http_body *body, const char *bytes, size_t length,
-				  size_t *used, struct http_piece *ret_piece,
-				  struct http_fault *ret_fault)
+static enum http_body_result read_step(struct http_body *body, const char *bytes, size_t length,
+				       size_t *used, struct http_piece *ret_piece,
+				       struct http_fault *ret_fault)
 {
 	size_t line_used = 0;
 	enum line line = LINE_BAD;
@@ -186,7 +186,7 @@ enum http_body_result http_body_read(struct http_body *body, const char *bytes, 
 	enum http_body_result result;
 	*ret_piece = (struct http_piece){0};
 	do {
-		result = step(body, bytes + used, length - used, &used, ret_piece, ret_fault);
+		result = read_step(body, bytes + used, length - used, &used, ret_piece, ret_fault);
 	} while (result == HTTP_BODY_PIECE && ret_piece->length == 0);
 	*ret_used = used;
 	return result;

@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "http/utf8.h"
 
-static bool refuse(struct ws_fault *ret_fault, int code, const char *what)
+static bool refuse_frame(struct ws_fault *ret_fault, int code, const char *what)
 {
 	*ret_fault = (struct ws_fault){.code = code, .what = what};
 	return false;
@@ -42,17 +42,17 @@ static bool check_first_bytes(struct ws_parser *parser, struct ws_fault *ret_fau
 	bool control = parser->opcode & 0x08;
 
 	if (first & 0x70)
-		return refuse(ret_fault, 1002, "reserved bits without an extension");
+		return refuse_frame(ret_fault, 1002, "reserved bits without an extension");
 	if (!(second & 0x80))
-		return refuse(ret_fault, 1002, "unmasked frame");
+		return refuse_frame(ret_fault, 1002, "unmasked frame");
 	if ((parser->opcode > WS_BINARY && parser->opcode < WS_CLOSE) || parser->opcode > WS_PONG)
-		return refuse(ret_fault, 1002, "reserved opcode");
+		return refuse_frame(ret_fault, 1002, "reserved opcode");
 	if (control && (!parser->fin || (second & 0x7f) > WS_CONTROL_BYTES_MAX))
-		return refuse(ret_fault, 1002, "fragmented or long control frame");
+		return refuse_frame(ret_fault, 1002, "fragmented or long control frame");
 	if (!control && (parser->opcode == WS_CONTINUATION) != parser->in_message)
-		return refuse(ret_fault, 1002, "fragments out of order");
+		return refuse_frame(ret_fault, 1002, "fragments out of order");
 	if (parser->opcode == WS_BINARY)
-		return refuse(ret_fault, 1003, "binary message");
+		return refuse_frame(ret_fault, 1003, "binary message");
 	return true;
 }
 
@@ -66,7 +66,7 @@ static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 		for (size_t i = 0; i < length_bytes; i++)
 			length = length << 8 | parser->head[2 + i];
 		if (length < (length_bytes == 2 ? 126u : 65536u))
-			return refuse(ret_fault, 1002, "length not in its shortest form");
+			return refuse_frame(ret_fault, 1002, "length not in its shortest form");
 	}
 
 	memcpy(parser->mask, parser->head + size - 4, 4);
@@ -85,7 +85,7 @@ static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 		/* Empty fragments hold nothing and still may not go on for ever. */
 		if (length > LIMIT_FRAME_BYTES - parser->message.length ||
 		    ++parser->fragments > LIMIT_FRAME_BYTES)
-			return refuse(ret_fault, 1009, "message over the limit");
+			return refuse_frame(ret_fault, 1009, "message over the limit");
 	}
 
 	parser->left = (uint32_t)length;
@@ -112,7 +112,7 @@ static size_t take_payload(struct ws_parser *parser, const char *bytes, size_t l
 	size_t n = length < parser->left ? length : parser->left;
 	char *to = parser->control + parser->control_length;
 	if (!(parser->opcode & 0x08) && buf_reserve(&parser->message, n, &to) != 0) {
-		refuse(ret_fault, 1011, "out of memory");
+		refuse_frame(ret_fault, 1011, "out of memory");
 		return 0;
 	}
 
@@ -137,7 +137,7 @@ static enum ws_result end_frame(struct ws_parser *parser, struct ws_fault *ret_f
 	parser->in_message = false;
 	char *tail;
 	if (buf_reserve(&parser->message, 0, &tail) != 0) {
-		refuse(ret_fault, 1011, "out of memory");
+		refuse_frame(ret_fault, 1011, "out of memory");
 		return WS_REFUSED;
 	}
 	*tail = '\0';
@@ -145,7 +145,7 @@ static enum ws_result end_frame(struct ws_parser *parser, struct ws_fault *ret_f
 	const char *text = buf_data(&parser->message);
 	if (!utf8_is_valid(text, parser->message.length) ||
 	    memchr(text, '\0', parser->message.length)) {
-		refuse(ret_fault, 1007, "message is not UTF-8 text");
+		refuse_frame(ret_fault, 1007, "message is not UTF-8 text");
 		return WS_REFUSED;
 	}
 	return WS_MESSAGE;
@@ -183,9 +183,9 @@ bool ws_close_code(const struct ws_parser *parser, int *ret_code, struct ws_faul
 	bool known = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
 		     (code >= 3000 && code <= 4999);
 	if (!known)
-		return refuse(ret_fault, 1002, "close code that may not be sent");
+		return refuse_frame(ret_fault, 1002, "close code that may not be sent");
 	if (!utf8_is_valid(parser->control + 2, length - 2))
-		return refuse(ret_fault, 1007, "close reason is not UTF-8 text");
+		return refuse_frame(ret_fault, 1007, "close reason is not UTF-8 text");
 	*ret_code = code;
 	return true;
 }

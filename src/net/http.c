@@ -85,7 +85,7 @@ static void begin_exchange(struct conn *conn, const char *bytes, const struct ht
 	http->parser = (struct http_request_parser){0};
 }
 
-static size_t dispatch(struct conn *conn, char *bytes, size_t length)
+static size_t dispatch_request(struct conn *conn, char *bytes, size_t length)
 {
 	struct http_request request;
 	size_t total = conn->http.parser.total;
@@ -161,7 +161,7 @@ static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 	if (result == HTTP_HEAD && !wants_pieces(conn, bytes))
 		result = http_request_parse(&http->parser, bytes, &length, &fault);
 	if (result == HTTP_COMPLETE || result == HTTP_HEAD)
-		return dispatch(conn, bytes, length);
+		return dispatch_request(conn, bytes, length);
 	if (result == HTTP_REFUSED) {
 		http_conn_refuse(conn, &fault);
 		return 0;

@@ -25,7 +25,7 @@ static int limit_ms(const struct transfer *transfer)
 	return transfer->paused || transfer->halted ? 0 : transfer->idle_time_ms;
 }
 
-static const char *words(enum upstream_phase phase)
+static const char *late_words(enum upstream_phase phase)
 {
 	switch (phase) {
 	case UPSTREAM_CONNECT:
@@ -65,7 +65,7 @@ static void on_deadline(evutil_socket_t fd, short events, void *ctx)
 		transfer_end(transfer,
 			     transfer->phase == UPSTREAM_CONNECT ? ERR_UPSTREAM_UNREACHABLE
 								 : ERR_UPSTREAM_SLOW,
-			     words(transfer->phase));
+			     late_words(transfer->phase));
 	}
 }
 
