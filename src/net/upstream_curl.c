@@ -3,6 +3,7 @@
  * libcurl. */
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/err.h"
 #include "http/syntax.h"
@@ -209,9 +210,9 @@ static int add_field(struct transfer *transfer, const struct http_header *field)
 	if (!http_is_token(field->name) || is_own_field(field->name) ||
 	    http_has_control(field->value, strlen(field->value)))
 		return -ERR_BAD_FIELD;
-	int rc = field->value[0] ? buf_printf(&line, "%s: %s", field->name, field->value)
-				 : buf_printf(&line, "%s;", field->name);
-	rc = rc ? rc : buf_append(&line, "", 1);
+
+	int rc = field->value[0] ? buf_printf(&line, "%s: %s%c", field->name, field->value, '\0')
+				 : buf_printf(&line, "%s;%c", field->name, '\0');
 	if (!rc)
 		rc = add_line(transfer, buf_data(&line));
 	buf_finish(&line);
@@ -278,11 +279,19 @@ static int set_url(struct transfer *transfer, const char *url)
 	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : -ERR_NO_MEMORY;
 }
 
+/* Libcurl's own sockets would be handed on to what the daemon executes. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)ctx, (void)purpose;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static void set_callbacks(struct transfer *transfer)
 {
 	CURL *easy = transfer->easy;
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_words);
+	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	(void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	(void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_line);
@@ -299,6 +308,8 @@ static void set_callbacks(struct transfer *transfer)
 static bool set_manners(CURL *easy)
 {
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+			       1L); /* waits for no name that is cancelled */
 	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);

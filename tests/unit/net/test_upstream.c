@@ -2,6 +2,7 @@
  * each request ends once, in words and with its phase, in its time; memory stays bounded; what was
  * cancelled is heard of no more. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -186,6 +188,22 @@ static char *make_bytes(size_t length)
 	return bytes;
 }
 
+/* A process that is begun meanwhile inherits none of them. */
+static void check_sockets(void)
+{
+	int sockets = 0;
+	for (int fd = 3; fd < 1024; fd++) {
+		int family = 0, flags = fcntl(fd, F_GETFD);
+		socklen_t length = sizeof family;
+		if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0 ||
+		    family != AF_INET)
+			continue;
+		assert_true(flags & FD_CLOEXEC);
+		sockets++;
+	}
+	assert_int_equal(sockets, 3); /* listening, and both ends */
+}
+
 /* The request is what was asked for and nothing else; the answer is told in order; the connection
  * is used again. */
 static void test_plain(void **state)
@@ -203,6 +221,7 @@ static void test_plain(void **state)
 	start(&first, &request);
 	struct visit *visit = origin_accept(&scene->origin);
 	visit_wait_text(visit, "{\"a\":1}");
+	check_sockets();
 	char expected[256];
 	(void)snprintf(expected, sizeof expected,
 		       "POST /v1/x?y=z HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
@@ -238,8 +257,11 @@ static void test_manners(void **state)
 	setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
 	struct scene *scene = scene_open();
 	struct upstream_request request = plain(scene, "GET");
+	char named[64];
+	(void)snprintf(named, sizeof named, "http://localhost:%u/", scene->origin.port);
 	for (int i = 0; i < 2; i++) {
 		struct asked asked = get(scene);
+		request.url = i ? named : scene->url;
 		start(&asked, &request);
 		struct visit *visit = origin_accept(&scene->origin);
 		visit_wait_text(visit, "\r\n\r\n");
