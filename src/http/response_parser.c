@@ -117,28 +117,34 @@ static int take_body(struct http_response_parser *parser, const char *bytes, siz
 	return 0;
 }
 
-/* A whole line, with its CRLF. */
-static int take_line(struct http_response_parser *parser, const struct sink *sink)
+/* A line of the body's frame is looked at before it is whole: what can be none is refused at once.
+ */
+static int take_frame_line(struct http_response_parser *parser, const struct sink *sink)
+{
+	size_t used = 0;
+	int rc = take_body(parser, parser->line, parser->line_length, &used, sink);
+	if (rc < 0 || used == 0)
+		return rc;
+	bool whole = used == parser->line_length;
+	parser->line_length = 0;
+	return whole ? 0 : -ERR_PROTOCOL;
+}
+
+/* A whole line of the head, with its CRLF. */
+static int take_head_line(struct http_response_parser *parser)
 {
 	const char *line = parser->line;
-	size_t length = parser->line_length, used = 0;
+	size_t length = parser->line_length;
 	parser->line_length = 0;
-	if (parser->phase == HTTP_RESPONSE_BODY) {
-		int rc = take_body(parser, line, length, &used, sink);
-		return rc == 0 && used != length ? -ERR_PROTOCOL : rc;
-	}
-
-	if (length < 2 || line[length - 2] != '\r')
-		return -ERR_PROTOCOL;
 	parser->head_bytes += length;
-	if (parser->head_bytes > HTTP_RESPONSE_HEAD_BYTES)
+	if (length < 2 || line[length - 2] != '\r' || parser->head_bytes > HTTP_RESPONSE_HEAD_BYTES)
 		return -ERR_PROTOCOL;
 	return parser->phase == HTTP_RESPONSE_STATUS_LINE
 		       ? take_status_line(parser, line, length - 2)
 		       : take_header(parser, line, length - 2);
 }
 
-/* Up to the end of a line, or all there is; a whole line is judged. */
+/* Up to the end of a line, or all there is. */
 static int gather_line(struct http_response_parser *parser, const char *bytes, size_t length,
 		       size_t *ret_used, const struct sink *sink)
 {
@@ -149,7 +155,10 @@ static int gather_line(struct http_response_parser *parser, const char *bytes, s
 	memcpy(parser->line + parser->line_length, bytes, part);
 	parser->line_length += part;
 	*ret_used = part;
-	return lf ? take_line(parser, sink) : 0;
+
+	if (parser->phase == HTTP_RESPONSE_BODY)
+		return take_frame_line(parser, sink);
+	return lf ? take_head_line(parser) : 0;
 }
 
 /* One step; `*ret_used` of the bytes are taken. */
