@@ -14,7 +14,7 @@ what=${1:-build}
 packages=(gcc make meson ninja-build pkg-config python3 binutils)
 # Libraries, docs, tests: DESIGN.md section 11 says why each is there.
 packages+=(libevent-dev libjansson-dev libsqlite3-dev libcyaml-dev libyaml-dev libncurses-dev
-	libssl-dev libcmocka-dev scdoc)
+	libssl-dev libcurl4-openssl-dev libcmocka-dev scdoc)
 
 # Debian's Node.js is recent enough; one that came from elsewhere, with its own npm, stays.
 with_node() {

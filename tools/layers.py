@@ -14,18 +14,19 @@ CORE_CONTRACT = CORE_VALUES | {"core/event.h", "core/effect.h", "core/send.h", "
                                "core/config.h"}
 PROJECT = {
     "base": set(),
+    "http": {"base"},
     "core": {"base"},
     "wire": {"base"} | CORE_CONTRACT,
     "store": {"base"} | CORE_VALUES,
     "gpu": {"base"},
     "process": {"base"},
-    "net": {"base", "process"},
-    "gateway": {"base", "process", "net", "wire"},
+    "net": {"base", "process", "http"},
+    "gateway": {"base", "process", "http", "net", "wire"},
     "config": {"base", "wire"} | CORE_CONTRACT,
     "replay": {"base", "core", "wire/json.h"},
-    "server": {"base", "core", "wire", "store", "gpu", "process", "net", "gateway", "config"},
+    "server": {"base", "core", "http", "wire", "store", "gpu", "process", "net", "gateway", "config"},
     "client": {"base", "wire", "core/types.h", "baton"},
-    "cli": {"base", "process", "baton"},
+    "cli": {"base", "process", "http", "baton"},
     "main.c": {"base", "cli", "config", "replay", "server"},
     "baton": set(),  # the public header: libc only
 }
@@ -37,7 +38,8 @@ LIBRARIES = [
     (re.compile(r"^sqlite3\.h"), {"store"}),
     (re.compile(r"^(cyaml/|yaml\.h)"), {"config"}),
     (re.compile(r"^(ncurses|curses|ncursesw)"), {"cli"}),
-    (re.compile(r"^openssl/"), {"net", "server"}),
+    (re.compile(r"^openssl/"), {"http", "server"}),
+    (re.compile(r"^curl/"), {"net"}),
 ]
 # The core is pure: nothing of the system beyond values and strings (signal.h: the numbers, for effects).
 # tools/purity.py checks what is called.

@@ -68,6 +68,12 @@
 	  "Another broker uses this state folder; stop it first or name another with --state.")    \
 	X(ERR_UNREACHABLE, "unreachable", 503, 69, 1,                                              \
 	  "No broker answers; start it with: baton serve")                                         \
+	X(ERR_UPSTREAM_UNREACHABLE, "upstream_unreachable", 502, 69, 1,                            \
+	  "The model server cannot be reached; see that it runs.")                                 \
+	X(ERR_UPSTREAM_SLOW, "upstream_slow", 504, 75, 1,                                          \
+	  "The model server did not answer in time; try again, or raise its limits.")              \
+	X(ERR_UPSTREAM_BROKEN, "upstream_broken", 502, 76, 1,                                      \
+	  "The model server broke its answer off, or sent none that can be trusted; see its log.") \
 	X(ERR_CONFIG, "bad_config", 400, 78, 0, "The configuration was refused; nothing changed.") \
 	X(ERR_IO, "io", 500, 74, 0, "Reading or writing failed.")                                  \
 	X(ERR_NO_MEMORY, "no_memory", 503, 71, 5, "The broker is out of memory.")                  \

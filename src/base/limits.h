@@ -7,9 +7,10 @@ enum {
 	LIMIT_REQUEST_LINE_BYTES = 8 * 1024,
 	LIMIT_HEADER_COUNT = 64,
 	LIMIT_HEADER_BYTES = 16 * 1024,
-	LIMIT_BODY_BYTES = 64 * 1024,
-	LIMIT_FRAME_BYTES = 64 * 1024,         /* one session message, WebSocket or line */
-	LIMIT_SEND_BUFFER_BYTES = 1024 * 1024, /* a peer that does not read is closed past this */
+	LIMIT_BODY_BYTES = 64 * 1024,           /* of an API request */
+	LIMIT_COLLECT_BYTES = 16 * 1024 * 1024, /* what a route may want of a body in one piece */
+	LIMIT_FRAME_BYTES = 64 * 1024,          /* one session message, WebSocket or line */
+	LIMIT_SEND_BUFFER_BYTES = 1024 * 1024,  /* a peer that does not read is closed past this */
 	LIMIT_JSON_DEPTH = 16,
 	LIMIT_ID_BYTES = 128,       /* names of clients: 1..128 printable bytes of UTF-8 */
 	LIMIT_PRINCIPAL_BYTES = 63, /* "uid:1000", "origin:https://host:8443" */

@@ -19,8 +19,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/where.h"
-#include "cli/api_parser.h"
 #include "cli/reach.h"
+#include "http/response_parser.h"
 
 /* SILENT_MS_MAX: without a byte, not for the whole of a long answer. */
 enum { SILENT_MS_MAX = 4000, ANSWER_BYTES_MAX = 64 * 1024 * 1024, LINE_BYTES_MAX = 1 << 20 };
@@ -223,19 +223,19 @@ static void collect(void *ctx, const char *bytes, size_t length)
 		buf_append(body, bytes, length); /* cut short it is no JSON, and said so */
 }
 
-static int receive(int fd, struct api_parser *parser, struct buf *body)
+static int receive(int fd, struct http_response_parser *parser, struct buf *body)
 {
 	char bytes[16 * 1024];
 	int r = 0;
-	while (r == 0 && parser->state != API_DONE) {
+	while (r == 0 && parser->phase != HTTP_RESPONSE_DONE) {
 		r = wait_readable(fd, now_ms() + SILENT_MS_MAX);
 		if (r < 0)
 			break;
 		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
 		if (n > 0)
-			r = api_parser_feed(parser, bytes, (size_t)n, collect, body);
+			r = http_response_feed(parser, bytes, (size_t)n, collect, body);
 		else if (n == 0)
-			return api_parser_close(parser);
+			return http_response_close(parser);
 		else if (errno != EINTR)
 			r = -ERR_UNREACHABLE;
 	}
@@ -263,8 +263,8 @@ static int ask(int64_t patience_ms, const char *method, const char *path, const 
 {
 	cleanup_close int fd = -1;
 	struct buf text = {0};
-	struct api_parser parser;
-	api_parser_init(&parser);
+	struct http_response_parser parser;
+	http_response_init(&parser);
 	int r = connect_socket(patience_ms, &fd, error, error_size);
 	if (r < 0)
 		return r;
@@ -337,7 +337,7 @@ int http_client_call(const struct command *command, const char *method, const ch
 
 struct http_stream {
 	int fd;
-	struct api_parser parser;
+	struct http_response_parser parser;
 	struct buf line;
 	void (*on_line)(void *ctx, const char *line);
 	void *ctx;
@@ -388,17 +388,18 @@ int http_stream_read(struct http_stream *stream, void (*on_line)(void *ctx, cons
 		return errno == EAGAIN || errno == EINTR ? 1 : -ERR_UNREACHABLE;
 	if (n == 0)
 		return 0;
-	int r = api_parser_feed(&stream->parser, bytes, (size_t)n, cut_lines, stream);
+	int r = http_response_feed(&stream->parser, bytes, (size_t)n, cut_lines, stream);
 	if (r < 0)
 		return r;
-	return stream->parser.state == API_DONE ? 0 : 1;
+	return stream->parser.phase == HTTP_RESPONSE_DONE ? 0 : 1;
 }
 
 /* Reads the head byte by byte, so that no line of the body is swallowed with it. */
 static int read_head(struct http_stream *stream)
 {
 	int64_t deadline_ms = now_ms() + SILENT_MS_MAX;
-	while (stream->parser.state == API_STATUS_LINE || stream->parser.state == API_HEADER) {
+	while (stream->parser.phase == HTTP_RESPONSE_STATUS_LINE ||
+	       stream->parser.phase == HTTP_RESPONSE_HEADER) {
 		char c;
 		int r = wait_readable(stream->fd, deadline_ms);
 		if (r < 0)
@@ -406,7 +407,7 @@ static int read_head(struct http_stream *stream)
 		ssize_t n = recv(stream->fd, &c, 1, 0);
 		if (n == 0)
 			return -ERR_UNREACHABLE;
-		r = n == 1 ? api_parser_feed(&stream->parser, &c, 1, NULL, NULL) : 0;
+		r = n == 1 ? http_response_feed(&stream->parser, &c, 1, NULL, NULL) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -420,7 +421,7 @@ int http_stream_open(const char *path, struct http_stream **ret_stream, char *er
 	if (!stream)
 		return fail(error, error_size, -ERR_NO_MEMORY, "out of memory", NULL);
 	stream->fd = -1;
-	api_parser_init(&stream->parser);
+	http_response_init(&stream->parser);
 	int r = connect_socket(0, &stream->fd, error, error_size);
 	if (r == 0) {
 		r = send_request(stream->fd, "GET", path, NULL, "text/event-stream");

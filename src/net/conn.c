@@ -35,6 +35,7 @@ static void read_input(struct conn *conn)
 			return;
 		}
 	}
+
 	ssize_t n = recv(conn->fd, at, room, 0);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
@@ -50,6 +51,7 @@ static void read_input(struct conn *conn)
 		conn_process(conn);
 		return;
 	}
+
 	conn->feeding = true;
 	size_t left = conn->kind->feed(conn, at, (size_t)n);
 	conn->feeding = false;
@@ -59,15 +61,23 @@ static void read_input(struct conn *conn)
 		conn_process_later(conn);
 }
 
+static bool is_reset(int fd)
+{
+	int err = 0;
+	socklen_t length = sizeof err;
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &length) != 0 || err != 0;
+}
+
 static void on_readable(evutil_socket_t fd, short events, void *ctx)
 {
-	(void)fd;
 	struct conn *conn = ctx;
 	loop_touch(conn->net->loop);
-	if (events & EV_READ)
+	if (events & EV_READ && !conn->paused)
 		read_input(conn);
 	else if (events & EV_CLOSED)
 		conn->kind->eof(conn);
+	else if (is_reset(fd))
+		conn_drop(conn);
 }
 
 void conn_process(struct conn *conn)
@@ -96,16 +106,38 @@ void conn_process_later(struct conn *conn)
 	net_defer_flush(conn->net);
 }
 
-/* While paused, only the peer's leaving is watched: the kernel tells it apart from unread bytes. */
+/* While paused, only the peer's leaving is watched: the kernel tells it apart from unread bytes. A
+ * reset is no EV_CLOSED to libevent but EV_READ and EV_WRITE, and where neither is watched the poll
+ * returns at once for ever. So where no write is waited for, the edge of readable is watched, and
+ * nothing read; beside one that is, the edge may not be. */
+static void watch_input(struct conn *conn, bool beside_write)
+{
+	short events = !conn->paused  ? EV_READ
+		       : beside_write ? EV_CLOSED
+				      : EV_CLOSED | EV_READ | EV_ET;
+	(void)event_del(&conn->read_event);
+	(void)event_assign(&conn->read_event, loop_base(conn->net->loop), conn->fd,
+			   (short)(events | EV_PERSIST), on_readable, conn);
+	(void)event_add(&conn->read_event, NULL);
+}
+
+static void watch_output(struct conn *conn, bool watched)
+{
+	bool changes = conn->paused && event_pending(&conn->read_event, EV_READ | EV_CLOSED, NULL);
+	if (!watched)
+		(void)event_del(&conn->write_event);
+	if (changes)
+		watch_input(conn, watched);
+	if (watched)
+		(void)event_add(&conn->write_event, NULL);
+}
+
 void conn_pause(struct conn *conn, bool paused)
 {
 	if (conn->paused == paused || conn_is_dropped(conn))
 		return;
 	conn->paused = paused;
-	(void)event_del(&conn->read_event);
-	(void)event_assign(&conn->read_event, loop_base(conn->net->loop), conn->fd,
-			   (short)((paused ? EV_CLOSED : EV_READ) | EV_PERSIST), on_readable, conn);
-	(void)event_add(&conn->read_event, NULL);
+	watch_input(conn, event_pending(&conn->write_event, EV_WRITE, NULL));
 }
 
 void conn_stop_reading(struct conn *conn)
@@ -162,10 +194,11 @@ static void on_writable(evutil_socket_t fd, short events, void *ctx)
 			conn_drop(conn);
 		return;
 	}
+
 	conn->written += (uint64_t)n;
 	if (conn_has_output(conn))
 		return;
-	(void)event_del(&conn->write_event);
+	watch_output(conn, false);
 	deadline_stop(&conn->write_deadline);
 	conn->kind->flushed(conn);
 }
@@ -174,7 +207,7 @@ static void wait_writable(struct conn *conn)
 {
 	conn->written_mark = conn->written;
 	deadline_arm(conn->net, &conn->write_deadline, DEADLINE_WRITE);
-	(void)event_add(&conn->write_event, NULL);
+	watch_output(conn, true);
 }
 
 void conn_write(struct conn *conn, const void *head, size_t head_length, const void *body,
@@ -195,6 +228,7 @@ void conn_write(struct conn *conn, const void *head, size_t head_length, const v
 		taken = n < 0 ? 0 : (size_t)n;
 		conn->written += taken;
 	}
+
 	if (taken == head_length + body_length)
 		return;
 	size_t head_taken = taken < head_length ? taken : head_length;
@@ -279,6 +313,7 @@ struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
 	list_init(&conn->queue);
 	list_init(&conn->read_deadline.node);
 	list_init(&conn->write_deadline.node);
+
 	struct event_base *base = loop_base(net->loop);
 	(void)event_assign(&conn->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	(void)event_assign(&conn->write_event, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
@@ -306,6 +341,7 @@ void conn_drop(struct conn *conn)
 	if (conn_is_dropped(conn))
 		return;
 	conn->kind->lost(conn);
+
 	(void)event_del(&conn->read_event);
 	(void)event_del(&conn->write_event);
 	deadline_stop(&conn->read_deadline);
@@ -396,6 +432,7 @@ void conn_linger(struct conn *conn)
 		conn_drop(conn);
 		return;
 	}
+
 	conn_pause(conn, false);
 	conn_deadline(conn, DEADLINE_CLOSE);
 	if (!conn_has_output(conn))

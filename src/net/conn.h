@@ -7,18 +7,19 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "net/http_parse.h"
+#include "http/request_parser.h"
+#include "http/ws_frame.h"
 #include "net/loop.h"
 #include "net/net.h"
-#include "net/ws_frame.h"
 
 enum {
-	CONN_READ_BYTES = 64 * 1024,  /* per turn and connection: its budget */
-	CONN_AHEAD_BYTES = 64 * 1024, /* sent ahead of an answer; then reading stops */
-	CONN_REFUSED_MAX = 32,        /* connections over the limit that are being told so */
-	CONN_WRITE_BYTES_MIN = 4096,  /* a reader must take so many in each write_time_ms */
-	CONN_FILE_BYTES = 256 * 1024, /* of a file, per turn and connection */
-	CONN_FILE_LAPSES_MAX = 12,    /* a page that compiles does not read for a while */
+	CONN_READ_BYTES = 64 * 1024,   /* per turn and connection: its budget */
+	CONN_AHEAD_BYTES = 64 * 1024,  /* sent ahead of an answer; then reading stops */
+	CONN_STREAM_BYTES = 64 * 1024, /* of a stream, not taken yet; then its writer is to wait */
+	CONN_REFUSED_MAX = 32,         /* connections over the limit that are being told so */
+	CONN_WRITE_BYTES_MIN = 4096,   /* a reader must take so many in each write_time_ms */
+	CONN_FILE_BYTES = 256 * 1024,  /* of a file, per turn and connection */
+	CONN_FILE_LAPSES_MAX = 12,     /* a page that compiles does not read for a while */
 };
 
 /* A connection has one deadline for what it waits to read and one for what it waits to write. All
@@ -56,9 +57,14 @@ struct conn_kind {
 enum exchange { EXCHANGE_NONE, EXCHANGE_OPEN, EXCHANGE_STREAM, EXCHANGE_FLUSH };
 
 struct http_conn {
-	struct http_parser parser;
+	struct http_request_parser parser;
 	enum exchange exchange;
 	bool keep_alive, head_only, is_http10, websocket, continue_sent;
+	bool receiving;        /* a body that is handed on in pieces has not ended */
+	bool held;             /* its reader wants no more for now */
+	bool expects_continue; /* its client waits to be told to send it */
+	bool writer_waits;     /* on_writable was promised */
+	struct http_body body; /* while receiving */
 	char ws_key[25];
 };
 
@@ -130,6 +136,9 @@ void conn_reports(struct conn *conn, int err, const char *what); /* on_protocol_
 /* http.c, ws.c, line.c */
 extern const struct conn_kind conn_http, conn_websocket, conn_line;
 void http_conn_refuse(struct conn *conn, const struct http_fault *fault);
+/* http_receive.c: as feed; while http.receiving. */
+size_t http_receive(struct conn *conn, char *bytes, size_t length);
+void http_receive_refuse(struct conn *conn, const struct http_fault *fault);
 void line_conn_begin(struct conn *conn);
 void ws_conn_send(struct conn *conn, const char *text, size_t length);
 void ws_conn_close(struct conn *conn, int code, const char *reason);

@@ -6,7 +6,7 @@
 
 #include "base/list.h"
 
-static struct crowd_process *find(const struct crowd *crowd, int64_t pid)
+static struct crowd_process *find_process(const struct crowd *crowd, int64_t pid)
 {
 	struct hash_node *node = hash_first(&crowd->processes, hash_u64((uint64_t)pid));
 	for (; node; node = hash_next(node)) {
@@ -31,13 +31,13 @@ void crowd_finish(struct crowd *crowd)
 
 unsigned crowd_count(const struct crowd *crowd, int64_t pid)
 {
-	const struct crowd_process *process = find(crowd, pid);
+	const struct crowd_process *process = find_process(crowd, pid);
 	return process ? process->count : 0;
 }
 
 struct crowd_process *crowd_enter(struct crowd *crowd, int64_t pid)
 {
-	struct crowd_process *process = find(crowd, pid);
+	struct crowd_process *process = find_process(crowd, pid);
 	if (!process) {
 		process = calloc(1, sizeof *process);
 		if (!process)

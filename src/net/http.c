@@ -1,5 +1,7 @@
 /* http: exchanges on a connection: one request at a time out of its bytes, answered in order; a
- * request that was sent ahead waits unparsed. Answers are in http_reply.c. Knows no route. Called
+ * request that was sent ahead waits unparsed. A
+ * body that is wanted in pieces goes on in http_receive.c, answers are in http_reply.c. Knows no
+ * route. Called
  * by conn.c through conn_http. */
 #include "net/http.h"
 
@@ -8,33 +10,44 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "net/http_reply.h"
 #include "net/net_impl.h"
 
+static int64_t announced_bytes(const struct http_request_parser *parser)
+{
+	if (parser->phase == HTTP_DONE)
+		return parser->body_length;
+	return parser->body.phase == HTTP_BODY_BY_LENGTH ? (int64_t)parser->body.left : -1;
+}
+
 static void fill_request(struct conn *conn, const char *bytes, struct http_request *ret)
 {
-	const struct http_parser *p = &conn->http.parser;
+	const struct http_request_parser *p = &conn->http.parser;
 	*ret = (struct http_request){
 		.conn = conn->id,
 		.method = bytes,
 		.path = bytes + p->path,
 		.query = bytes + p->query,
-		.host = http_parsed_value(p, bytes, HTTP_HOST),
-		.origin = http_parsed_value(p, bytes, HTTP_ORIGIN),
-		.authorization = http_parsed_value(p, bytes, HTTP_AUTHORIZATION),
-		.content_type = http_parsed_value(p, bytes, HTTP_CONTENT_TYPE),
-		.accept = http_parsed_value(p, bytes, HTTP_ACCEPT),
-		.cookie = http_parsed_value(p, bytes, HTTP_COOKIE),
-		.user_agent = http_parsed_value(p, bytes, HTTP_USER_AGENT),
-		.sec_fetch_site = http_parsed_value(p, bytes, HTTP_SEC_FETCH_SITE),
-		.last_event_id = http_parsed_value(p, bytes, HTTP_LAST_EVENT_ID),
-		.if_none_match = http_parsed_value(p, bytes, HTTP_IF_NONE_MATCH),
-		.accept_encoding = http_parsed_value(p, bytes, HTTP_ACCEPT_ENCODING),
-		.range = http_parsed_value(p, bytes, HTTP_RANGE),
-		.if_range = http_parsed_value(p, bytes, HTTP_IF_RANGE),
-		.access_control_request_method = http_parsed_value(p, bytes, HTTP_REQUEST_METHOD),
-		.body = bytes + p->body_start,
+		.host = http_request_value(p, bytes, HTTP_HOST),
+		.origin = http_request_value(p, bytes, HTTP_ORIGIN),
+		.authorization = http_request_value(p, bytes, HTTP_AUTHORIZATION),
+		.content_type = http_request_value(p, bytes, HTTP_CONTENT_TYPE),
+		.accept = http_request_value(p, bytes, HTTP_ACCEPT),
+		.cookie = http_request_value(p, bytes, HTTP_COOKIE),
+		.user_agent = http_request_value(p, bytes, HTTP_USER_AGENT),
+		.sec_fetch_site = http_request_value(p, bytes, HTTP_SEC_FETCH_SITE),
+		.last_event_id = http_request_value(p, bytes, HTTP_LAST_EVENT_ID),
+		.if_none_match = http_request_value(p, bytes, HTTP_IF_NONE_MATCH),
+		.accept_encoding = http_request_value(p, bytes, HTTP_ACCEPT_ENCODING),
+		.range = http_request_value(p, bytes, HTTP_RANGE),
+		.if_range = http_request_value(p, bytes, HTTP_IF_RANGE),
+		.access_control_request_method = http_request_value(p, bytes, HTTP_REQUEST_METHOD),
+		.fields = http_request_fields(p, bytes),
+		.body = p->phase == HTTP_DONE ? bytes + p->body_start : "",
 		.body_length = p->body_length,
+		.streamed = p->phase != HTTP_DONE,
+		.body_bytes = announced_bytes(p),
 		.peer = conn->peer,
 		.websocket = p->websocket,
 	};
@@ -50,35 +63,71 @@ static bool is_reserved_now(const struct conn *conn)
 		conn->net->count > options->connections_max - options->connections_reserved_max);
 }
 
-static size_t dispatch(struct conn *conn, char *bytes, size_t length)
+/* Copies what the answer will need: the parser starts anew, for the request may be answered, and so
+ * over, within on_request. */
+static void begin_exchange(struct conn *conn, const char *bytes, const struct http_request *request)
 {
 	struct http_conn *http = &conn->http;
+	http->keep_alive = !http->parser.close && !request->reserved;
+	http->head_only = strcmp(request->method, "HEAD") == 0;
+	http->is_http10 = http->parser.is_http10;
+	http->websocket = request->websocket;
+	if (request->websocket)
+		(void)snprintf(http->ws_key, sizeof http->ws_key, "%s",
+			       http_request_value(&http->parser, bytes, HTTP_WS_KEY));
+
+	http->receiving = request->streamed;
+	http->body = http->parser.body;
+	http->expects_continue = http->parser.expect_continue;
+	http->continue_sent = http->held = http->writer_waits = false;
+
+	http->exchange = EXCHANGE_OPEN;
+	http->parser = (struct http_request_parser){0};
+}
+
+static size_t dispatch_request(struct conn *conn, char *bytes, size_t length)
+{
 	struct http_request request;
-	size_t total = http->parser.total;
+	size_t total = conn->http.parser.total;
 	assert(total <= length);
 	conn_deadline(conn, DEADLINE_NONE);
 	conn->id = net_number(conn->net, conn);
 	fill_request(conn, bytes, &request);
 	request.reserved = is_reserved_now(conn);
-	http->keep_alive = !http->parser.close && !request.reserved;
-	http->head_only = strcmp(request.method, "HEAD") == 0;
-	http->is_http10 = http->parser.is_http10;
-	http->websocket = request.websocket;
-	http->continue_sent = false;
-	if (request.websocket)
-		(void)snprintf(http->ws_key, sizeof http->ws_key, "%s",
-			       http_parsed_value(&http->parser, bytes, HTTP_WS_KEY));
-	http->exchange = EXCHANGE_OPEN;
-	http->parser = (struct http_parser){0}; /* may be answered, and so over, within the call */
+	begin_exchange(conn, bytes, &request);
+
 	char behind = bytes[total];
 	bytes[total] = '\0';
 	conn->net->handlers.on_request(conn->net->ctx, &request);
 	bytes[total] = behind;
 	if (conn_is_dropped(conn))
 		return 0;
-	if (length > total)
-		memmove(bytes, bytes + total, length - total);
-	return length - total;
+
+	length -= total;
+	if (length > 0)
+		memmove(bytes, bytes + total, length);
+	return conn->http.receiving ? http_receive(conn, bytes, length) : length;
+}
+
+/* A body that its route wants in pieces; for others the bound is set. One that is too long by its
+ * own account is left to the parser, which refuses it. */
+static bool wants_pieces(struct conn *conn, const char *bytes)
+{
+	const struct net_handlers *handlers = &conn->net->handlers;
+	struct http_body *body = &conn->http.parser.body;
+	struct http_body_rule rule = {.bytes_max = LIMIT_BODY_BYTES};
+	struct http_request request;
+	if (!handlers->on_head || (body->phase == HTTP_BODY_BY_LENGTH && body->left == 0))
+		return false;
+
+	fill_request(conn, bytes, &request);
+	request.reserved = is_reserved_now(conn);
+	handlers->on_head(conn->net->ctx, &request, &rule);
+
+	body->bytes_max = rule.bytes_max;
+	if (!rule.streamed && body->bytes_max > LIMIT_COLLECT_BYTES)
+		body->bytes_max = LIMIT_COLLECT_BYTES;
+	return rule.streamed && body->left <= body->bytes_max;
 }
 
 static void wait_for_more(struct conn *conn)
@@ -96,20 +145,26 @@ static void wait_for_more(struct conn *conn)
 static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 {
 	struct http_fault fault;
-	if (conn->http.exchange != EXCHANGE_NONE) {
+	struct http_conn *http = &conn->http;
+	if (http->receiving)
+		return http_receive(conn, bytes, length);
+	if (http->exchange == EXCHANGE_FLUSH && !http->keep_alive)
+		return 0; /* nothing that follows is read any more */
+	if (http->exchange != EXCHANGE_NONE) {
 		if (length >= CONN_AHEAD_BYTES)
 			conn_pause(conn, true);
 		return length;
 	}
 	list_remove(&conn->idle);
-	switch (http_parse(&conn->http.parser, bytes, &length, &fault)) {
-	case HTTP_COMPLETE:
-		return dispatch(conn, bytes, length);
-	case HTTP_REFUSED:
+
+	enum http_result result = http_request_parse(&http->parser, bytes, &length, &fault);
+	if (result == HTTP_HEAD && !wants_pieces(conn, bytes))
+		result = http_request_parse(&http->parser, bytes, &length, &fault);
+	if (result == HTTP_COMPLETE || result == HTTP_HEAD)
+		return dispatch_request(conn, bytes, length);
+	if (result == HTTP_REFUSED) {
 		http_conn_refuse(conn, &fault);
 		return 0;
-	case HTTP_MORE:
-		break;
 	}
 	wait_for_more(conn);
 	return length;
@@ -136,6 +191,12 @@ static void http_eof(struct conn *conn)
 static void http_flushed(struct conn *conn)
 {
 	struct http_conn *http = &conn->http;
+	if (http->exchange == EXCHANGE_STREAM && http->writer_waits) {
+		http->writer_waits = false;
+		if (conn->net->handlers.on_writable)
+			net_notify(conn->net, NOTICE_WRITABLE, conn->id, true);
+	}
+
 	if (http->exchange != EXCHANGE_FLUSH)
 		return;
 	net_notify(conn->net, NOTICE_DELIVERED, conn->id, true);
@@ -156,7 +217,10 @@ static void http_expired(struct conn *conn, enum deadline_kind kind)
 					 .err = ERR_SLOW,
 					 .what = kind == DEADLINE_HEADER ? "slow headers"
 									 : "slow body"};
-	http_conn_refuse(conn, &fault);
+	if (conn->http.receiving)
+		http_receive_refuse(conn, &fault);
+	else
+		http_conn_refuse(conn, &fault);
 }
 
 static void http_lost(struct conn *conn)

@@ -10,57 +10,12 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/status.h"
+#include "http/syntax.h"
 #include "net/http.h"
-#include "net/http_fields.h"
 #include "net/net_impl.h"
 
 enum { CHUNK_JOIN_BYTES = 16 * 1024 }; /* copying so much costs less than a second write */
-
-static const struct {
-	int status;
-	const char *text;
-} statuses[] = {
-	{200, "OK"},
-	{101, "Switching Protocols"},
-	{201, "Created"},
-	{202, "Accepted"},
-	{204, "No Content"},
-	{206, "Partial Content"},
-	{302, "Found"},
-	{303, "See Other"},
-	{304, "Not Modified"},
-	{400, "Bad Request"},
-	{401, "Unauthorized"},
-	{403, "Forbidden"},
-	{404, "Not Found"},
-	{405, "Method Not Allowed"},
-	{408, "Request Timeout"},
-	{409, "Conflict"},
-	{413, "Content Too Large"},
-	{414, "URI Too Long"},
-	{415, "Unsupported Media Type"},
-	{416, "Range Not Satisfiable"},
-	{417, "Expectation Failed"},
-	{421, "Misdirected Request"},
-	{426, "Upgrade Required"},
-	{429, "Too Many Requests"},
-	{431, "Request Header Fields Too Large"},
-	{500, "Internal Server Error"},
-	{501, "Not Implemented"},
-	{502, "Bad Gateway"},
-	{503, "Service Unavailable"},
-	{504, "Gateway Timeout"},
-	{505, "HTTP Version Not Supported"},
-};
-
-const char *http_status_text(int status)
-{
-	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
-		if (statuses[i].status == status)
-			return statuses[i].text;
-	}
-	return "Status";
-}
 
 static int add_number(struct buf *out, uint64_t number)
 {
@@ -91,6 +46,7 @@ static int add_header(struct buf *out, const char *name, const char *value)
 	char *tail;
 	if (buf_reserve(out, name_length + length + 4, &tail))
 		return -ERR_NO_MEMORY;
+
 	memcpy(tail, name, name_length);
 	tail += name_length;
 	*tail++ = ':';
@@ -99,6 +55,7 @@ static int add_header(struct buf *out, const char *name, const char *value)
 	for (size_t i = 0; http_has_control(tail, length) && i < length; i++)
 		if ((unsigned char)tail[i] < 0x20 || tail[i] == 0x7f)
 			tail[i] = ' ';
+
 	tail[length] = '\r';
 	tail[length + 1] = '\n';
 	buf_extend(out, name_length + length + 4);
@@ -120,6 +77,8 @@ static int begin_head(struct conn *conn, int status, const struct http_header *h
 {
 	struct buf *out = &conn->net->head;
 	out->length = 0;
+	if (conn->http.receiving)
+		conn->http.keep_alive = false; /* the rest of the body is not read */
 	int rc = add_status(out, status) || buf_append_text(out, date_line(conn->net));
 	for (size_t i = 0; i < header_count && !rc; i++)
 		rc = add_header(out, headers[i].name, headers[i].value);
@@ -137,6 +96,11 @@ static struct conn *find_exchange(const struct net *net, uint64_t number, enum e
 static void finish_when_flushed(struct conn *conn)
 {
 	conn->http.exchange = EXCHANGE_FLUSH;
+	if (conn->http.receiving) {
+		conn->http.receiving = false;
+		conn_deadline(conn, DEADLINE_NONE);
+		conn_pause(conn, false);
+	}
 	if (!conn_is_dropped(conn) && !conn_has_output(conn))
 		conn->kind->flushed(conn);
 }
@@ -206,21 +170,14 @@ void http_stream_begin(struct net *net, uint64_t number, int status,
 	conn_write(conn, buf_data(head), head->length, NULL, 0);
 }
 
-void http_stream_write(struct net *net, uint64_t number, const char *bytes, size_t length)
+static void write_chunk(struct conn *conn, const char *bytes, size_t length)
 {
-	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
-	if (!conn || length == 0 || conn->http.head_only)
-		return;
-	if (conn->out.length > LIMIT_SEND_BUFFER_BYTES) {
-		conn_reports(conn, ERR_SLOW, "the peer does not read its stream");
-		conn_drop(conn);
-		return;
-	}
 	if (conn->http.is_http10) {
 		conn_write(conn, bytes, length, NULL, 0);
 		return;
 	}
-	struct buf *head = &net->head;
+
+	struct buf *head = &conn->net->head;
 	head->length = 0;
 	bool joined = length <= CHUNK_JOIN_BYTES;
 	if (buf_printf(head, "%zx\r\n", length) ||
@@ -231,6 +188,26 @@ void http_stream_write(struct net *net, uint64_t number, const char *bytes, size
 	conn_write(conn, buf_data(head), head->length, bytes, joined ? 0 : length);
 	if (!joined)
 		conn_write(conn, "\r\n", 2, NULL, 0);
+}
+
+bool http_stream_write(struct net *net, uint64_t number, const char *bytes, size_t length)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
+	if (!conn)
+		return false;
+	if (length == 0 || conn->http.head_only)
+		return true;
+	if (conn->out.length > LIMIT_SEND_BUFFER_BYTES) {
+		conn_reports(conn, ERR_SLOW, "the peer does not read its stream");
+		conn_drop(conn);
+		return false;
+	}
+
+	write_chunk(conn, bytes, length);
+	if (conn_is_dropped(conn))
+		return false;
+	conn->http.writer_waits = conn->out.length > CONN_STREAM_BYTES;
+	return !conn->http.writer_waits;
 }
 
 size_t http_stream_pending(const struct net *net, uint64_t number)
@@ -249,6 +226,15 @@ void http_stream_end(struct net *net, uint64_t number)
 	finish_when_flushed(conn);
 }
 
+void http_stream_abort(struct net *net, uint64_t number)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
+	if (!conn)
+		return;
+	conn->http.exchange = EXCHANGE_NONE;
+	conn_drop(conn);
+}
+
 bool http_format_refusal(struct buf *out, const struct http_fault *fault)
 {
 	char body[512];
@@ -258,6 +244,7 @@ bool http_format_refusal(struct buf *out, const struct http_fault *fault)
 			      err_text(fault->err), err_name(fault->err), err_text(fault->err));
 	if (length < 0 || (size_t)length >= sizeof body)
 		return false;
+
 	const char *extra = fault->status == 405 ? "Allow: GET, HEAD, POST, OPTIONS\r\n"
 			    : fault->status == 426
 				    ? "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

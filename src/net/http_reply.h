@@ -1,11 +1,10 @@
 /* http_reply: the words of an answer. Private to net/http*.c and ws.c. */
 #pragma once
-#include "net/http_parse.h"
+#include "http/fault.h"
 
 struct conn;
 struct buf;
 
-const char *http_status_text(int status);
 /* net's own answer to a request that is no request; closes behind it. */
 void http_write_refusal(struct conn *conn, const struct http_fault *fault);
 /* The same as bytes for a connection that is one too many; false: no memory. */

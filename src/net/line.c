@@ -7,8 +7,8 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/utf8.h"
 #include "net/net_impl.h"
-#include "net/utf8.h"
 #include "process/pidfd.h"
 
 enum { LINES_PER_TURN = 128 };
@@ -21,7 +21,7 @@ void line_conn_begin(struct conn *conn)
 	conn->net->handlers.on_session(conn->net->ctx, conn->id, &peer);
 }
 
-static void refuse(struct conn *conn, int code, int err, const char *what)
+static void refuse_line(struct conn *conn, int code, int err, const char *what)
 {
 	conn_reports(conn, err, what);
 	line_conn_close(conn, code, what);
@@ -30,9 +30,9 @@ static void refuse(struct conn *conn, int code, int err, const char *what)
 static void take_line(struct conn *conn, char *line, size_t length)
 {
 	if (length > LIMIT_FRAME_BYTES)
-		refuse(conn, 1009, ERR_TOO_LARGE, "message over the limit");
+		refuse_line(conn, 1009, ERR_TOO_LARGE, "message over the limit");
 	else if (memchr(line, '\0', length) || !utf8_is_valid(line, length))
-		refuse(conn, 1007, ERR_PROTOCOL, "message is not UTF-8 text");
+		refuse_line(conn, 1007, ERR_PROTOCOL, "message is not UTF-8 text");
 	else
 		conn->net->handlers.on_message(conn->net->ctx, conn->id, line, length);
 }
@@ -59,7 +59,7 @@ static size_t line_feed(struct conn *conn, char *bytes, size_t length)
 	if (more)
 		conn_process_later(conn);
 	if (!more && left > LIMIT_FRAME_BYTES) {
-		refuse(conn, 1009, ERR_TOO_LARGE, "message over the limit");
+		refuse_line(conn, 1009, ERR_TOO_LARGE, "message over the limit");
 		return 0;
 	}
 	memmove(bytes, line, left);

@@ -24,7 +24,8 @@
 
 enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 500, IDLE_TIME_MS_MIN = 1000 };
 
-static int explain(char *detail, size_t detail_size, int err, const char *what, const char *name)
+static int explain_failure(char *detail, size_t detail_size, int err, const char *what,
+			   const char *name)
 {
 	if (detail)
 		(void)snprintf(detail, detail_size, "%s: %s: %s", name, what,
@@ -149,7 +150,7 @@ static void count_process(struct conn *conn)
 	net->crowd.sessions += conn->counted_session;
 }
 
-static void admit(struct listener *listener, int fd)
+static void admit_connection(struct listener *listener, int fd)
 {
 	struct net *net = listener->net;
 	unsigned general = net->options.connections_max - net->options.connections_reserved_max;
@@ -187,7 +188,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short events, void *ctx)
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			admit(listener, fd);
+			admit_connection(listener, fd);
 			continue;
 		}
 		if (errno == EAGAIN)
@@ -232,7 +233,7 @@ static bool is_port(const char *text)
 	       atoi(text) <= UINT16_MAX;
 }
 
-static int resolve(const char *address, struct addrinfo **ret_info)
+static int resolve_address(const char *address, struct addrinfo **ret_info)
 {
 	char host[64];
 	const char *colon = strrchr(address, ':');
@@ -263,9 +264,9 @@ int net_listen_tcp(struct net *net, const char *address, uint16_t *ret_port, cha
 {
 	struct addrinfo *info = NULL;
 	errno = 0;
-	if (resolve(address, &info) != 0)
-		return explain(detail, detail_size, ERR_BAD_FIELD,
-			       "not an address like 127.0.0.1:8470 or [::1]:8470", address);
+	if (resolve_address(address, &info) != 0)
+		return explain_failure(detail, detail_size, ERR_BAD_FIELD,
+				       "not an address like 127.0.0.1:8470 or [::1]:8470", address);
 	cleanup_close int fd =
 		socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int one = 1;
@@ -280,9 +281,9 @@ int net_listen_tcp(struct net *net, const char *address, uint16_t *ret_port, cha
 	freeaddrinfo(info);
 	errno = saved;
 	if (!fine)
-		return explain(detail, detail_size,
-			       errno == EADDRINUSE ? ERR_ALREADY_RUNNING : ERR_IO, "cannot listen",
-			       address);
+		return explain_failure(detail, detail_size,
+				       errno == EADDRINUSE ? ERR_ALREADY_RUNNING : ERR_IO,
+				       "cannot listen", address);
 	uint16_t port = port_of(fd);
 	int rc = add_listener(net, take_fd(&fd), &(struct listener){.is_http = true});
 	if (rc == 0 && ret_port)
@@ -297,21 +298,23 @@ static int make_place(const struct sockaddr_un *name, char *detail, size_t detai
 	struct stat status;
 	const char *path = name->sun_path;
 	if (lstat(path, &status) != 0)
-		return errno == ENOENT ? 0
-				       : explain(detail, detail_size, ERR_IO, "cannot look", path);
+		return errno == ENOENT
+			       ? 0
+			       : explain_failure(detail, detail_size, ERR_IO, "cannot look", path);
 	errno = 0;
 	if (!S_ISSOCK(status.st_mode))
-		return explain(detail, detail_size, ERR_IO, "is there and no socket", path);
+		return explain_failure(detail, detail_size, ERR_IO, "is there and no socket", path);
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return explain(detail, detail_size, ERR_IO, "cannot make a socket", path);
+		return explain_failure(detail, detail_size, ERR_IO, "cannot make a socket", path);
 	if (connect(fd, (const struct sockaddr *)name, sizeof *name) == 0 ||
 	    errno != ECONNREFUSED) {
 		errno = EADDRINUSE;
-		return explain(detail, detail_size, ERR_ALREADY_RUNNING, "somebody listens", path);
+		return explain_failure(detail, detail_size, ERR_ALREADY_RUNNING, "somebody listens",
+				       path);
 	}
 	if (unlink(path) != 0 && errno != ENOENT)
-		return explain(detail, detail_size, ERR_IO, "cannot remove", path);
+		return explain_failure(detail, detail_size, ERR_IO, "cannot remove", path);
 	return 0;
 }
 
@@ -321,7 +324,8 @@ int net_listen_unix(struct net *net, const char *path, bool http, char *detail, 
 	struct stat status;
 	errno = ENAMETOOLONG;
 	if (strlen(path) >= sizeof name.sun_path)
-		return explain(detail, detail_size, ERR_BAD_FIELD, "cannot be a socket", path);
+		return explain_failure(detail, detail_size, ERR_BAD_FIELD, "cannot be a socket",
+				       path);
 	memcpy(name.sun_path, path, strlen(path) + 1);
 	int rc = make_place(&name, detail, detail_size);
 	if (rc)
@@ -330,7 +334,7 @@ int net_listen_unix(struct net *net, const char *path, bool http, char *detail, 
 	/* Nobody can connect before listen(), so the mode is in time. */
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof name) != 0 ||
 	    chmod(path, 0600) != 0 || lstat(path, &status) != 0 || listen(fd, SOMAXCONN) != 0)
-		return explain(detail, detail_size, ERR_IO, "cannot listen", path);
+		return explain_failure(detail, detail_size, ERR_IO, "cannot listen", path);
 	cleanup_free char *kept = strdup(path);
 	struct listener wanted = {.is_unix = true,
 				  .is_http = http,

@@ -147,7 +147,7 @@ void loop_destroy(struct loop *loop)
 }
 
 /* After a turn that had work: true when more came within LINGER_US, and was handled. */
-static bool linger(struct loop *loop)
+static bool look_again(struct loop *loop)
 {
 	if (loop->activity == loop->activity_seen)
 		return false;
@@ -169,7 +169,7 @@ void loop_turn(struct loop *loop)
 	if (loop->deferred_count) {
 		flags |= EVLOOP_NONBLOCK;
 		run_deferred(loop);
-	} else if (linger(loop)) {
+	} else if (look_again(loop)) {
 		flags = 0;
 	}
 	if (flags)

@@ -14,7 +14,7 @@ enum {
 	SLOT_BITS = 16,
 	PING_TIME_MS = 10000,
 	CLOSE_TIME_MS = 2000,
-	NOTICES_PER_SLOT = 8, /* of one turn; a connection makes no more than four */
+	NOTICES_PER_SLOT = 8, /* of one turn; a connection makes no more than five */
 };
 
 uint64_t net_number(struct net *net, const struct conn *conn)
@@ -30,7 +30,7 @@ struct conn *net_find(const struct net *net, uint64_t number)
 	return net->slots[slot];
 }
 
-static void tell(struct net *net)
+static void tell_notices(struct net *net)
 {
 	/* Telling may add: a callback may answer or close. Those wait for the next round. */
 	size_t count = net->notice_count;
@@ -40,6 +40,8 @@ static void tell(struct net *net)
 			net->handlers.on_gone(net->ctx, notice.conn);
 		else if (notice.kind == NOTICE_DELIVERED)
 			net->handlers.on_delivered(net->ctx, notice.conn);
+		else if (notice.kind == NOTICE_WRITABLE)
+			net->handlers.on_writable(net->ctx, notice.conn);
 		else
 			net->handlers.on_closed(net->ctx, notice.conn, notice.clean);
 	}
@@ -79,7 +81,7 @@ static void net_flush(void *ctx)
 	struct net *net = ctx;
 	net->flush_deferred = false;
 	if (!net->destroyed) {
-		tell(net);
+		tell_notices(net);
 		process_ready(net);
 	}
 	list_each(node, next, &net->dropped) conn_free(container_of(node, struct conn, queue));
@@ -104,7 +106,7 @@ void net_notify(struct net *net, enum notice_kind kind, uint64_t number, bool cl
 	net_defer_flush(net);
 }
 
-static int allocate(struct net *net)
+static int allocate_tables(struct net *net)
 {
 	unsigned *reserved = &net->options.connections_reserved_max;
 	if (*reserved > net->options.connections_max / 2)
@@ -151,7 +153,7 @@ int net_create(struct loop *loop, const struct net_options *options,
 	list_init(&net->listeners);
 	deadlines_init(net);
 	listen_init(net);
-	int rc = allocate(net);
+	int rc = allocate_tables(net);
 	if (rc) {
 		net_free(net);
 		return rc;

@@ -11,6 +11,7 @@
 struct net;
 struct loop;
 struct http_request;
+struct http_body_rule;
 
 struct net_peer {
 	bool is_unix;
@@ -22,12 +23,12 @@ struct net_peer {
 };
 
 struct net_handlers {
-	/* A whole, well-formed request. `request` is borrowed for the call; answer with http.h by
-	 * request->conn. A request for a WebSocket has request->websocket set; take it with
-	 * http_accept_websocket. */
+	/* A whole, well-formed request, or one whose body follows in pieces (request->streamed).
+	 * `request` is borrowed for the call; answer with http.h by request->conn. A request for a
+	 * WebSocket has request->websocket set; take it with http_accept_websocket. */
 	void (*on_request)(void *ctx, const struct http_request *request);
-	/* The peer of an unanswered or streaming exchange left, or an answer could not be handed
-	 * over whole. */
+	/* The peer of an unanswered or streaming exchange left, its streamed body was malformed or
+	 * stalled, or an answer could not be handed over whole. Nothing follows. */
 	void (*on_gone)(void *ctx, uint64_t conn);
 	/* The answer's last byte was handed to the kernel. */
 	void (*on_delivered)(void *ctx, uint64_t conn);
@@ -42,6 +43,19 @@ struct net_handlers {
 	void (*on_closed)(void *ctx, uint64_t conn, bool clean);
 	/* What the client did wrong, in words, for the log; never its bytes. conn may be 0. */
 	void (*on_protocol_error)(void *ctx, uint64_t conn, int err, const char *what);
+
+	/* What follows may be NULL. Without on_head bodies are collected up to LIMIT_BODY_BYTES;
+	 * who has it has on_body and on_body_end, too.
+	 *
+	 * How is the body wanted that this request has? Asked before any of it is read; the request
+	 * has no number yet and may not be answered, *rule is the default. */
+	void (*on_head)(void *ctx, const struct http_request *request, struct http_body_rule *rule);
+	/* A piece of a streamed body, never empty, borrowed for the call; in it http_pause_body may
+	 * be called, and all of http.h. None comes after an answer to the request is whole. */
+	void (*on_body)(void *ctx, uint64_t conn, const char *bytes, size_t length);
+	void (*on_body_end)(void *ctx, uint64_t conn); /* it was whole, and well-formed */
+	/* All that http_stream_write took is with the kernel, after it had said to wait. */
+	void (*on_writable)(void *ctx, uint64_t conn);
 };
 
 struct net_options {

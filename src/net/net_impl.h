@@ -16,7 +16,7 @@ struct listener {
 	ino_t inode;
 };
 
-enum notice_kind { NOTICE_GONE, NOTICE_DELIVERED, NOTICE_CLOSED };
+enum notice_kind { NOTICE_GONE, NOTICE_DELIVERED, NOTICE_WRITABLE, NOTICE_CLOSED };
 
 struct notice {
 	enum notice_kind kind;

@@ -5,9 +5,9 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/ws_key.h"
 #include "net/http.h"
 #include "net/net_impl.h"
-#include "net/ws_key.h"
 
 enum { WS_KEEP_BYTES = 4096 };
 
@@ -40,7 +40,7 @@ void ws_conn_close(struct conn *conn, int code, const char *reason)
 
 /* The peer broke the protocol: what it sends after that has no meaning any more, so no close frame
  * is waited for. */
-static void refuse(struct conn *conn, int code, int err, const char *what)
+static void refuse_session(struct conn *conn, int code, int err, const char *what)
 {
 	if (conn->session.closing)
 		return;
@@ -57,7 +57,7 @@ static void take_close(struct conn *conn)
 	struct ws_fault fault;
 	int code = 0;
 	if (!ws_close_code(&conn->session.ws, &code, &fault)) {
-		refuse(conn, fault.code, ERR_PROTOCOL, fault.what);
+		refuse_session(conn, fault.code, ERR_PROTOCOL, fault.what);
 		return;
 	}
 	if (!conn->session.closing)
@@ -76,9 +76,9 @@ static void take_control(struct conn *conn)
 		return;
 	}
 	if (!session_take_token(conn))
-		refuse(conn, 1008, ERR_RATE_LIMITED, "too many messages");
+		refuse_session(conn, 1008, ERR_RATE_LIMITED, "too many messages");
 	else if (conn->out.length > LIMIT_SEND_BUFFER_BYTES)
-		refuse(conn, 1008, ERR_SLOW, "the peer does not read its messages");
+		refuse_session(conn, 1008, ERR_SLOW, "the peer does not read its messages");
 	else if (session->ws.opcode == WS_PING && !session->closing)
 		send_frame(conn, WS_PONG, session->ws.control, session->ws.control_length);
 }
@@ -89,7 +89,7 @@ static void take_message(struct conn *conn)
 	if (session->closing)
 		return;
 	if (!session_take_token(conn)) {
-		refuse(conn, 1008, ERR_RATE_LIMITED, "too many messages");
+		refuse_session(conn, 1008, ERR_RATE_LIMITED, "too many messages");
 		return;
 	}
 	conn->net->handlers.on_message(conn->net->ctx, conn->id, buf_data(&session->ws.message),
@@ -114,8 +114,9 @@ static size_t ws_feed(struct conn *conn, char *bytes, size_t length)
 		else if (result == WS_REFUSED && conn->session.closing)
 			conn_drop(conn);
 		else if (result == WS_REFUSED)
-			refuse(conn, fault.code, fault.code == 1009 ? ERR_TOO_LARGE : ERR_PROTOCOL,
-			       fault.what);
+			refuse_session(conn, fault.code,
+				       fault.code == 1009 ? ERR_TOO_LARGE : ERR_PROTOCOL,
+				       fault.what);
 	}
 	return 0; /* what is not whole is kept in the parser */
 }

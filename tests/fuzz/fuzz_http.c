@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "http/request_parser.h"
+#include "http/syntax.h"
 #include "net/http.h"
-#include "net/http_parse.h"
 #include "net/loop.h"
 #include "net/net.h"
 
@@ -23,7 +24,7 @@ enum { INPUT_BYTES_MAX = 100 * 1024 };
 struct verdict {
 	enum http_result result;
 	int status;
-	struct http_parser parser;
+	struct http_request_parser parser;
 	size_t length;
 	char *bytes;
 };
@@ -41,7 +42,9 @@ static struct verdict judge(const uint8_t *data, size_t size, size_t cut)
 		memcpy(v.bytes + v.length, data + given, n);
 		v.length += n;
 		given += n;
-		v.result = http_parse(&v.parser, v.bytes, &v.length, &fault);
+		do {
+			v.result = http_request_parse(&v.parser, v.bytes, &v.length, &fault);
+		} while (v.result == HTTP_HEAD);
 	}
 	/* Bytes not given any more belong to the next request. */
 	memcpy(v.bytes + v.length, data + given, size - given);
@@ -52,20 +55,41 @@ static struct verdict judge(const uint8_t *data, size_t size, size_t cut)
 
 static void check_request(const struct verdict *v)
 {
-	const struct http_parser *p = &v->parser;
+	const struct http_request_parser *p = &v->parser;
 	const char *path = v->bytes + p->path;
 	assert(p->total <= v->length);
 	assert(p->body_start + p->body_length == p->total);
 	assert(p->body_length <= LIMIT_BODY_BYTES);
 	assert(path[0] == '/' || strcmp(path, "*") == 0);
 	assert(!strstr(path, "//"));
-	assert(http_parsed_value(p, v->bytes, HTTP_HOST));
-	assert(!http_parsed_value(p, v->bytes, HTTP_CONTENT_LENGTH) ||
-	       !http_parsed_value(p, v->bytes, HTTP_TRANSFER_ENCODING));
-	for (enum http_field field = 0; field < HTTP_FIELD_COUNT; field++) {
-		const char *value = http_parsed_value(p, v->bytes, field);
+	assert(http_request_value(p, v->bytes, HTTP_HOST));
+	assert(!http_request_value(p, v->bytes, HTTP_CONTENT_LENGTH) ||
+	       !http_request_value(p, v->bytes, HTTP_TRANSFER_ENCODING));
+	for (enum http_known_field field = 0; field < HTTP_FIELD_COUNT; field++) {
+		const char *value = http_request_value(p, v->bytes, field);
 		assert(!value || strcspn(value, "\r\n") == strlen(value));
 	}
+}
+
+/* The fields as they were sent: as many as were counted, none with a control byte or a line's end
+ * in it, and among them each that is known, with the same value first. */
+static void check_fields(const struct verdict *v)
+{
+	struct http_field_iterator fields = http_request_fields(&v->parser, v->bytes);
+	const char *host = http_request_value(&v->parser, v->bytes, HTTP_HOST);
+	struct http_field field;
+	uint32_t count = 0, hosts = 0;
+	while (http_field_next(&fields, &field)) {
+		assert(field.name_length > 0);
+		assert(!http_has_control(field.value, field.value_length));
+		count++;
+		if (!http_field_is(&field, "host"))
+			continue;
+		assert(field.value == host && strlen(host) == field.value_length);
+		hosts++;
+	}
+	assert(count == v->parser.field_count);
+	assert(hosts == 1);
 }
 
 static void check_parser(const uint8_t *data, size_t size, size_t cut)
@@ -75,6 +99,8 @@ static void check_parser(const uint8_t *data, size_t size, size_t cut)
 	assert(whole.status == pieces.status);
 	if (whole.result == HTTP_COMPLETE) {
 		check_request(&whole);
+		check_fields(&whole);
+		check_fields(&pieces);
 		check_request(&pieces);
 		assert(whole.parser.total == pieces.parser.total);
 		assert(memcmp(whole.bytes, pieces.bytes, whole.parser.total) == 0);
@@ -89,6 +115,7 @@ struct bench {
 	struct net *net;
 	struct sockaddr_un name;
 	unsigned choice;
+	size_t received; /* of the body that comes in pieces */
 };
 
 static void on_request(void *ctx, const struct http_request *request)
@@ -105,8 +132,38 @@ static void on_request(void *ctx, const struct http_request *request)
 	} else if (choice == 2) {
 		http_stream_begin(bench->net, request->conn, 200, headers, 1);
 		http_stream_write(bench->net, request->conn, request->path, strlen(request->path));
-		http_stream_end(bench->net, request->conn);
+		if (!request->streamed)
+			http_stream_end(bench->net, request->conn);
 	} /* else parked */
+}
+
+/* Half of the bodies are wanted in pieces, and some of those are paused on the way. */
+static void on_head(void *ctx, const struct http_request *request, struct http_body_rule *rule)
+{
+	struct bench *bench = ctx;
+	assert(request->conn == 0 && request->body[0] == '\0');
+	rule->streamed = bench->choice & 4;
+	rule->bytes_max = bench->choice & 8 ? LIMIT_BODY_BYTES : LIMIT_BODY_BYTES / 2;
+	bench->received = 0;
+}
+
+static void on_body(void *ctx, uint64_t conn, const char *bytes, size_t length)
+{
+	struct bench *bench = ctx;
+	bench->received += length;
+	assert(length > 0);
+	assert(bench->received <= LIMIT_BODY_BYTES);
+	if (!http_stream_write(bench->net, conn, bytes, length) && length % 3 == 0)
+		http_pause_body(bench->net, conn, true);
+	if (length % 5 == 4)
+		http_reply(bench->net, conn, 413, NULL, 0, "", 0);
+}
+
+static void on_body_end(void *ctx, uint64_t conn)
+{
+	struct bench *bench = ctx;
+	http_stream_end(bench->net, conn);
+	http_reply(bench->net, conn, 200, NULL, 0, "", 0);
 }
 
 static void on_conn(void *ctx, uint64_t conn)
@@ -145,7 +202,18 @@ static void on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 static struct bench *open_bench(void)
 {
 	static const struct net_handlers handlers = {
-		on_request, on_conn, on_conn, on_session, on_message, on_closed, on_protocol_error};
+		.on_request = on_request,
+		.on_gone = on_conn,
+		.on_delivered = on_conn,
+		.on_session = on_session,
+		.on_message = on_message,
+		.on_closed = on_closed,
+		.on_protocol_error = on_protocol_error,
+		.on_head = on_head,
+		.on_body = on_body,
+		.on_body_end = on_body_end,
+		.on_writable = on_conn,
+	};
 	static const struct net_options options = {
 		.connections_max = 16,
 		.connections_reserved_max = 2,

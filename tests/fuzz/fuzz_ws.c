@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "net/utf8.h"
-#include "net/ws_frame.h"
+#include "http/utf8.h"
+#include "http/ws_frame.h"
 
 struct verdict {
 	int code;

@@ -48,6 +48,11 @@ class Lints(unittest.TestCase):
         self.write("src/net/fine.c", '#include "process/proc.h"\n')
         self.expect("layers.py", "src/process/a.c", '#include "net/loop.h"\n', "process may not use net")
 
+    def test_layers_see_syntax_using_sockets(self):
+        """The syntax of HTTP stays below the sockets."""
+        self.write("src/net/fine.c", '#include "http/status.h"\n')
+        self.expect("layers.py", "src/http/a.c", '#include "net/net.h"\n', "http may not use net")
+
     def test_layers_see_wire_using_decisions(self):
         """Wire may read the core's values but not call its step."""
         self.write("src/wire/fine.c", '#include "core/event.h"\n')

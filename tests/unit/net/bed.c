@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
+
 enum { BED_WAIT_MS = 10000, BED_TURN_MS = 2 };
 
 static void keep(char *to, size_t size, const char *from, size_t length)
@@ -32,6 +34,9 @@ static void on_request(void *ctx, const struct http_request *request)
 	bed->reserved = request->reserved;
 	bed->peer = request->peer;
 	bed->body_length = request->body_length;
+	bed->body_bytes = request->body_bytes;
+	if (request->streamed && bed->pause_at_once)
+		http_pause_body(bed->net, request->conn, true);
 	keep(bed->path, sizeof bed->path, request->path, strlen(request->path));
 	keep(bed->body, sizeof bed->body, request->body, request->body_length);
 	keep(bed->order + strlen(bed->order), sizeof bed->order - strlen(bed->order), request->path,
@@ -42,10 +47,57 @@ static void on_request(void *ctx, const struct http_request *request)
 	if (bed->mode == BED_REPLY || (bed->mode == BED_ACCEPT && !request->websocket))
 		http_reply(bed->net, request->conn, 200, NULL, 0, request->path,
 			   strlen(request->path));
-	else if (bed->mode == BED_STREAM)
+	else if (bed->mode == BED_STREAM || bed->mode == BED_ECHO)
 		http_stream_begin(bed->net, request->conn, 200, NULL, 0);
 	else if (bed->mode == BED_ACCEPT)
 		assert_int_equal(http_accept_websocket(bed->net, request->conn), 0);
+}
+
+static void on_head(void *ctx, const struct http_request *request, struct http_body_rule *rule)
+{
+	struct bed *bed = ctx;
+	bed->heads++;
+	assert_int_equal(request->conn, 0);
+	assert_int_equal(rule->bytes_max, LIMIT_BODY_BYTES);
+	assert_false(rule->streamed);
+	if (bed->rule.bytes_max)
+		*rule = bed->rule;
+}
+
+uint32_t bed_sum(uint32_t sum, const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		sum = sum * 31 + (unsigned char)bytes[i];
+	return sum;
+}
+
+static void on_body(void *ctx, uint64_t conn, const char *bytes, size_t length)
+{
+	struct bed *bed = ctx;
+	assert_true(length > 0);
+	assert_int_equal(conn, bed->conn);
+	bed->pieces++;
+	bed->streamed_bytes += length;
+	bed->streamed_sum = bed_sum(bed->streamed_sum, bytes, length);
+	if (bed->mode == BED_ECHO && !http_stream_write(bed->net, conn, bytes, length))
+		http_pause_body(bed->net, conn, true);
+}
+
+static void on_body_end(void *ctx, uint64_t conn)
+{
+	struct bed *bed = ctx;
+	assert_int_equal(conn, bed->conn);
+	bed->bodies++;
+	if (bed->mode == BED_ECHO)
+		http_stream_end(bed->net, conn);
+}
+
+static void on_writable(void *ctx, uint64_t conn)
+{
+	struct bed *bed = ctx;
+	bed->writable++;
+	if (bed->mode == BED_ECHO)
+		http_pause_body(bed->net, conn, false);
 }
 
 static void on_gone(void *ctx, uint64_t conn)
@@ -124,9 +176,9 @@ static const struct net_options short_times = {
 
 struct bed *bed_open(const struct net_options *options)
 {
-	static const struct net_handlers handlers = {on_request,       on_gone,    on_delivered,
-						     on_session,       on_message, on_closed,
-						     on_protocol_error};
+	static const struct net_handlers handlers = {
+		on_request,        on_gone, on_delivered, on_session,  on_message, on_closed,
+		on_protocol_error, on_head, on_body,      on_body_end, on_writable};
 	struct bed *bed = calloc(1, sizeof *bed);
 	char detail[128] = "";
 	assert_non_null(bed);
@@ -202,6 +254,28 @@ struct client *client_open_unix(const char *path)
 	return connect_client(AF_UNIX, &name, sizeof name);
 }
 
+size_t client_send_some(struct client *client, const char *bytes, size_t length)
+{
+	ssize_t n = send(client->fd, bytes, length, MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		client->ended = true;
+	return n < 0 ? 0 : (size_t)n;
+}
+
+bool client_send_all(struct bed *bed, struct client *client, const char *bytes, size_t length)
+{
+	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
+	while (length > 0 && !client->ended) {
+		size_t n = client_send_some(client, bytes, length);
+		bytes += n;
+		length -= n;
+		client_pump(bed, client);
+		if (mono_due(deadline, loop_now()))
+			fail_msg("%zu bytes are not taken", length);
+	}
+	return length == 0;
+}
+
 /* What the socket does not take at once is given up: tests that send much pump in between. */
 void client_send(struct client *client, const char *bytes, size_t length)
 {
@@ -221,6 +295,13 @@ void client_close(struct client *client)
 		return;
 	(void)close(client->fd);
 	free(client);
+}
+
+void client_leave(struct client *client, bool reset)
+{
+	struct linger linger = {.l_onoff = reset, .l_linger = 0};
+	assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+	client_close(client);
 }
 
 void client_pump(struct bed *bed, struct client *client)

@@ -14,7 +14,8 @@ enum bed_mode {
 	BED_REPLY,  /* 200 with the path as body, at once */
 	BED_PARK,   /* no answer; bed.conn tells the number */
 	BED_STREAM, /* begins a stream */
-	BED_ACCEPT  /* takes WebSockets, answers the rest */
+	BED_ACCEPT, /* takes WebSockets, answers the rest */
+	BED_ECHO    /* streams a body back as it comes, no faster than it is taken */
 };
 
 enum { BED_CLIENT_BYTES = 6 * 1024 * 1024 };
@@ -26,8 +27,14 @@ struct bed {
 	char folder[64], line_path[96], http_path[96];
 	int descriptors; /* before */
 	enum bed_mode mode;
-	bool echo; /* sessions get their messages back */
+	bool echo;                  /* sessions get their messages back */
+	struct http_body_rule rule; /* bytes_max 0: none is given */
+	bool pause_at_once;         /* a streamed body, in on_request */
 	unsigned requests, gone, delivered, sessions, messages, closed, errors;
+	unsigned heads, pieces, bodies, writable;
+	size_t streamed_bytes;
+	uint32_t streamed_sum; /* as bed_sum counts it */
+	int64_t body_bytes;
 	uint64_t conn, conn_gone, conn_delivered, conn_closed;
 	bool clean, reserved;
 	int error;
@@ -48,13 +55,18 @@ struct client {
 struct bed *bed_open(const struct net_options *options); /* NULL: the defaults */
 void bed_close(struct bed *bed);                         /* checks the descriptors */
 void bed_turn(struct bed *bed);
+uint32_t bed_sum(uint32_t sum, const char *bytes, size_t length);
 void bed_wait(struct bed *bed, const unsigned *counter, unsigned at_least);
 
 struct client *client_open(struct bed *bed);
 struct client *client_open_unix(const char *path);
+size_t client_send_some(struct client *client, const char *bytes, size_t length);
 void client_send(struct client *client, const char *bytes, size_t length);
 void client_send_text(struct client *client, const char *text);
-void client_close(struct client *client); /* takes NULL */
+void client_close(struct client *client);             /* takes NULL */
+void client_leave(struct client *client, bool reset); /* closes, by RST or FIN */
+/* Sends all of it, however long that takes; false: the peer closed. */
+bool client_send_all(struct bed *bed, struct client *client, const char *bytes, size_t length);
 /* Turns the loop and reads until .. */
 void client_wait_bytes(struct bed *bed, struct client *client, size_t length);
 void client_wait_text(struct bed *bed, struct client *client, const char *text);

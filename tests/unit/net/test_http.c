@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
+#include "../http/http_cases.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "bed.h"
-#include "http_cases.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -156,10 +156,7 @@ static void test_parked_client_leaves(void **state)
 		bed->mode = BED_PARK;
 		client_send_text(client, GET("/lock"));
 		bed_wait(bed, &bed->requests, 1);
-		struct linger linger = {.l_onoff = reset, .l_linger = 0};
-		assert_int_equal(
-			setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
-		client_close(client);
+		client_leave(client, reset);
 		loop_turn(bed->loop); /* one turn */
 		assert_int_equal(bed->gone, 1);
 		assert_int_equal(bed->conn_gone, bed->conn);
@@ -172,23 +169,51 @@ static void test_parked_client_leaves(void **state)
 /* The same while requests sent ahead lie unread in the kernel. */
 static void test_parked_client_leaves_with_input(void **state)
 {
-	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = client_open(bed);
 	char *ahead = malloc(60000);
+	(void)state;
 	memset(ahead, 'x', 60000);
-	bed->mode = BED_PARK;
-	client_send_text(client, GET("/lock"));
-	bed_wait(bed, &bed->requests, 1);
-	for (int i = 0; i < 4; i++) {
-		client_send(client, ahead, 60000);
-		client_pump(bed, client);
+	for (int reset = 0; reset < 2; reset++) {
+		struct bed *bed = bed_open(NULL);
+		struct client *client = client_open(bed);
+		bed->mode = BED_PARK;
+		client_send_text(client, GET("/lock"));
+		bed_wait(bed, &bed->requests, 1);
+		for (int i = 0; i < 4; i++) {
+			client_send(client, ahead, 60000);
+			client_pump(bed, client);
+		}
+		assert_int_equal(bed->gone, 0);
+		client_leave(client, reset);
+		bed_wait(bed, &bed->gone, 1);
+		assert_int_equal(net_connection_count(bed->net), 0);
+		bed_close(bed);
 	}
-	client_close(client);
-	bed_wait(bed, &bed->gone, 1);
-	assert_int_equal(net_connection_count(bed->net), 0);
 	free(ahead);
-	bed_close(bed);
+}
+
+/* And while a long answer waits for a client that does not read. */
+static void test_client_leaves_with_output(void **state)
+{
+	enum { SIZE = 5 * 1024 * 1024 };
+	char *body = calloc(1, SIZE);
+	(void)state;
+	for (int reset = 0; reset < 2; reset++) {
+		struct bed *bed = bed_open(NULL);
+		struct client *client = client_open(bed);
+		bed->mode = BED_STREAM;
+		client->mute = true;
+		client_send_text(client, GET("/stream"));
+		bed_wait(bed, &bed->requests, 1);
+		http_stream_write(bed->net, bed->conn, body, SIZE);
+		for (int i = 0; i < 4; i++) {
+			client_send(client, body, 60000); /* sent ahead, until reading pauses */
+			client_pump(bed, client);
+		}
+		client_leave(client, reset);
+		bed_wait(bed, &bed->gone, 1);
+		bed_close(bed);
+	}
+	free(body);
 }
 
 /* A client that ends its side right behind its request still gets the answer. */
@@ -453,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_body_larger_than_declared),
 		cmocka_unit_test(test_parked_client_leaves),
 		cmocka_unit_test(test_parked_client_leaves_with_input),
+		cmocka_unit_test(test_client_leaves_with_output),
 		cmocka_unit_test(test_half_closed),
 		cmocka_unit_test(test_reply_forms),
 		cmocka_unit_test(test_close_wanted),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "bed.h"
+#include "net/upstream.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -145,11 +146,72 @@ static void test_create(void **state)
 	}
 }
 
+static void on_head(void *ctx, uint64_t request, int status, struct http_field_iterator fields)
+{
+	(void)ctx, (void)request, (void)status, (void)fields;
+}
+
+static void on_body(void *ctx, uint64_t request, const char *bytes, size_t length)
+{
+	(void)ctx, (void)request, (void)bytes, (void)length;
+}
+
+static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
+{
+	unsigned *ends = ctx;
+	(void)request, (void)end;
+	(*ends)++;
+}
+
+/* A request of ours: it is refused, or ends, and the next one is served. Only what is ours is made
+ * to fail; libcurl has its own tests. */
+static void test_upstream(void **state)
+{
+	static const struct upstream_handlers handlers = {on_head, on_body, NULL, on_end};
+	static const struct http_header field = {"X-A", "b"};
+	(void)state;
+	int failed = 0;
+	for (fault.hit = true; fault.hit; failed++) {
+		struct bed *bed = bed_open(NULL);
+		struct upstream *upstream = NULL;
+		unsigned ends = 0;
+		uint64_t id;
+		char url[64];
+		(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/up", bed->port);
+		const struct upstream_request request = {.method = "POST",
+							 .url = url,
+							 .fields = &field,
+							 .field_count = 1,
+							 .body = "body",
+							 .body_length = 4,
+							 .first_byte_time_ms = 9000};
+		fault.hit = false;
+		fault.left = failed;
+		fault.armed = true;
+		bool began = upstream_create(bed->loop, 4, &upstream) == 0 &&
+			     upstream_start(upstream, &request, &handlers, &ends, &id) == 0;
+		if (began)
+			bed_wait(bed, &ends, 1);
+		fault.armed = false;
+		if (upstream) {
+			ends = 0;
+			assert_int_equal(upstream_count(upstream), 0);
+			assert_int_equal(upstream_start(upstream, &request, &handlers, &ends, &id),
+					 0);
+			bed_wait(bed, &ends, 1);
+		}
+		upstream_destroy(upstream);
+		bed_close(bed);
+	}
+	assert_true(failed > 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation),
 		cmocka_unit_test(test_create),
+		cmocka_unit_test(test_upstream),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* ws_key: Base64 of the SHA-1 of key and GUID (RFC 6455 4.2.2). Called by ws.c. */
-#include "net/ws_key.h"
+/* ws_key: Base64 of the SHA-1 of key and GUID (RFC 6455 4.2.2). Called by net/ws.c. */
+#include "http/ws_key.h"
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>

@@ -10,13 +10,13 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "http/request_parser.h"
 #include "http_cases.h"
-#include "net/http_parse.h"
 
 enum { ROOM = 512 * 1024 };
 
 struct input {
-	struct http_parser parser;
+	struct http_request_parser parser;
 	struct http_fault fault;
 	char *bytes;
 	size_t length, most; /* of bytes ever held */
@@ -35,7 +35,12 @@ static enum http_result give(struct input *input, const char *bytes, size_t leng
 	input->length += length;
 	if (input->length > input->most)
 		input->most = input->length;
-	return http_parse(&input->parser, input->bytes, &input->length, &input->fault);
+	enum http_result result;
+	do {
+		result = http_request_parse(&input->parser, input->bytes, &input->length,
+					    &input->fault);
+	} while (result == HTTP_HEAD);
+	return result;
 }
 
 /* Gives `step` bytes at a time until something is decided. */
@@ -97,7 +102,7 @@ static void test_leftover(void **state)
 	assert_int_equal(give(&input, two, sizeof two - 1), HTTP_COMPLETE);
 	size_t left = input.length - input.parser.total;
 	memmove(input.bytes, input.bytes + input.parser.total, left);
-	input.parser = (struct http_parser){0};
+	input.parser = (struct http_request_parser){0};
 	input.length = 0;
 	assert_int_equal(give(&input, input.bytes, left), HTTP_COMPLETE);
 	assert_string_equal(input.bytes + input.parser.path, "/b");

@@ -1,9 +1,10 @@
-/* http_target: the request line: method, target, version; and the form of a host. Which paths exist
- * is not known here. Called by http_parse.c only. */
+/* request_target: the request line: method, target, version; and the form of a host. Which paths
+ * exist is not known here. Called by request_parser.c only. */
 #include <string.h>
 
 #include "base/err.h"
-#include "net/http_fields.h"
+#include "http/request_head.h"
+#include "http/syntax.h"
 
 /* In order of use. A method that is not here is 501, except the two that no origin server takes. */
 static const char *const methods[] = {"POST", "GET", "OPTIONS", "HEAD", "DELETE", "PUT", "PATCH"};
@@ -36,6 +37,7 @@ bool http_is_host(const char *host, size_t length)
 		if (at == 0)
 			return false;
 	}
+
 	if (at == length)
 		return true;
 	size_t port = at + 1;
@@ -92,6 +94,7 @@ static bool clean_path(char *path)
 			from += 3;
 			continue;
 		}
+
 		if (!is_of_path(byte))
 			return false;
 		if (byte == '/' && to > path && to[-1] == '/')
@@ -115,7 +118,7 @@ static bool check_query(const char *query)
 /* http://host/path of the client's own server is taken as /path (RFC 9112 3.2.2); whether the host
  * is the Host header's is judged when that is known. The NUL behind the host needs a place: the
  * host is moved over the scheme by one byte. */
-static char *split_absolute(struct http_parser *parser, char *bytes, char *target)
+static char *split_absolute(struct http_request_parser *parser, char *bytes, char *target)
 {
 	char *host = target + strlen("http://");
 	size_t length = strcspn(host, "/?");
@@ -127,7 +130,7 @@ static char *split_absolute(struct http_parser *parser, char *bytes, char *targe
 	return host + length;
 }
 
-static bool read_target(struct http_parser *parser, char *bytes, char *target,
+static bool read_target(struct http_request_parser *parser, char *bytes, char *target,
 			struct http_fault *ret_fault)
 {
 	static const char malformed[] = "malformed request target";
@@ -136,6 +139,7 @@ static bool read_target(struct http_parser *parser, char *bytes, char *target,
 		parser->query = parser->path + 1;
 		return true;
 	}
+
 	if (strncasecmp(target, "http://", 7) == 0) {
 		target = split_absolute(parser, bytes, target);
 		if (!target)
@@ -146,18 +150,20 @@ static bool read_target(struct http_parser *parser, char *bytes, char *target,
 	}
 	if (*target != '/')
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
+
 	size_t path_length = strcspn(target, "?");
 	char *query = target + path_length;
 	if (*query == '?')
 		*query++ = '\0';
 	if (!check_query(query) || !clean_path(target))
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
+
 	parser->path = (uint32_t)(target - bytes);
 	parser->query = (uint32_t)(query - bytes);
 	return true;
 }
 
-static bool read_version(struct http_parser *parser, const char *version,
+static bool read_version(struct http_request_parser *parser, const char *version,
 			 struct http_fault *ret_fault)
 {
 	if (strcmp(version, "HTTP/1.1") == 0)
@@ -171,8 +177,8 @@ static bool read_version(struct http_parser *parser, const char *version,
 	return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
 }
 
-bool http_read_request_line(struct http_parser *parser, char *bytes, char *line, size_t length,
-			    struct http_fault *ret_fault)
+bool http_read_request_line(struct http_request_parser *parser, char *bytes, char *line,
+			    size_t length, struct http_fault *ret_fault)
 {
 	size_t method = 0;
 	line[length] = '\0';

@@ -1,14 +1,15 @@
-/* ws_frame: see ws_frame.h. What a message means, how many may come, and when to close is ws.c's.
+/* ws_frame: see ws_frame.h. What a message means, how many may come, and when to close is
+ * net/ws.c's.
  */
-#include "net/ws_frame.h"
+#include "http/ws_frame.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "net/utf8.h"
+#include "http/utf8.h"
 
-static bool refuse(struct ws_fault *ret_fault, int code, const char *what)
+static bool refuse_frame(struct ws_fault *ret_fault, int code, const char *what)
 {
 	*ret_fault = (struct ws_fault){.code = code, .what = what};
 	return false;
@@ -39,18 +40,19 @@ static bool check_first_bytes(struct ws_parser *parser, struct ws_fault *ret_fau
 	parser->fin = first & 0x80;
 	parser->opcode = first & 0x0f;
 	bool control = parser->opcode & 0x08;
+
 	if (first & 0x70)
-		return refuse(ret_fault, 1002, "reserved bits without an extension");
+		return refuse_frame(ret_fault, 1002, "reserved bits without an extension");
 	if (!(second & 0x80))
-		return refuse(ret_fault, 1002, "unmasked frame");
+		return refuse_frame(ret_fault, 1002, "unmasked frame");
 	if ((parser->opcode > WS_BINARY && parser->opcode < WS_CLOSE) || parser->opcode > WS_PONG)
-		return refuse(ret_fault, 1002, "reserved opcode");
+		return refuse_frame(ret_fault, 1002, "reserved opcode");
 	if (control && (!parser->fin || (second & 0x7f) > WS_CONTROL_BYTES_MAX))
-		return refuse(ret_fault, 1002, "fragmented or long control frame");
+		return refuse_frame(ret_fault, 1002, "fragmented or long control frame");
 	if (!control && (parser->opcode == WS_CONTINUATION) != parser->in_message)
-		return refuse(ret_fault, 1002, "fragments out of order");
+		return refuse_frame(ret_fault, 1002, "fragments out of order");
 	if (parser->opcode == WS_BINARY)
-		return refuse(ret_fault, 1003, "binary message");
+		return refuse_frame(ret_fault, 1003, "binary message");
 	return true;
 }
 
@@ -64,12 +66,14 @@ static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 		for (size_t i = 0; i < length_bytes; i++)
 			length = length << 8 | parser->head[2 + i];
 		if (length < (length_bytes == 2 ? 126u : 65536u))
-			return refuse(ret_fault, 1002, "length not in its shortest form");
+			return refuse_frame(ret_fault, 1002, "length not in its shortest form");
 	}
+
 	memcpy(parser->mask, parser->head + size - 4, 4);
 	parser->mask_at = 0;
 	parser->head_length = 0;
 	parser->in_payload = true;
+
 	if (parser->opcode & 0x08) {
 		parser->control_length = 0;
 	} else {
@@ -81,8 +85,9 @@ static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 		/* Empty fragments hold nothing and still may not go on for ever. */
 		if (length > LIMIT_FRAME_BYTES - parser->message.length ||
 		    ++parser->fragments > LIMIT_FRAME_BYTES)
-			return refuse(ret_fault, 1009, "message over the limit");
+			return refuse_frame(ret_fault, 1009, "message over the limit");
 	}
+
 	parser->left = (uint32_t)length;
 	return true;
 }
@@ -107,9 +112,10 @@ static size_t take_payload(struct ws_parser *parser, const char *bytes, size_t l
 	size_t n = length < parser->left ? length : parser->left;
 	char *to = parser->control + parser->control_length;
 	if (!(parser->opcode & 0x08) && buf_reserve(&parser->message, n, &to) != 0) {
-		refuse(ret_fault, 1011, "out of memory");
+		refuse_frame(ret_fault, 1011, "out of memory");
 		return 0;
 	}
+
 	for (size_t i = 0; i < n; i++)
 		to[i] = (char)(bytes[i] ^ parser->mask[(parser->mask_at + i) & 3]);
 	parser->mask_at += (uint32_t)n;
@@ -131,14 +137,15 @@ static enum ws_result end_frame(struct ws_parser *parser, struct ws_fault *ret_f
 	parser->in_message = false;
 	char *tail;
 	if (buf_reserve(&parser->message, 0, &tail) != 0) {
-		refuse(ret_fault, 1011, "out of memory");
+		refuse_frame(ret_fault, 1011, "out of memory");
 		return WS_REFUSED;
 	}
 	*tail = '\0';
+
 	const char *text = buf_data(&parser->message);
 	if (!utf8_is_valid(text, parser->message.length) ||
 	    memchr(text, '\0', parser->message.length)) {
-		refuse(ret_fault, 1007, "message is not UTF-8 text");
+		refuse_frame(ret_fault, 1007, "message is not UTF-8 text");
 		return WS_REFUSED;
 	}
 	return WS_MESSAGE;
@@ -150,6 +157,7 @@ enum ws_result ws_parse(struct ws_parser *parser, const char *bytes, size_t leng
 	size_t used = 0;
 	enum ws_result result = WS_MORE;
 	*ret_fault = (struct ws_fault){0};
+
 	while (used < length && result == WS_MORE) {
 		if (!parser->in_payload)
 			used += take_head(parser, bytes + used, length - used, ret_fault);
@@ -175,9 +183,9 @@ bool ws_close_code(const struct ws_parser *parser, int *ret_code, struct ws_faul
 	bool known = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
 		     (code >= 3000 && code <= 4999);
 	if (!known)
-		return refuse(ret_fault, 1002, "close code that may not be sent");
+		return refuse_frame(ret_fault, 1002, "close code that may not be sent");
 	if (!utf8_is_valid(parser->control + 2, length - 2))
-		return refuse(ret_fault, 1007, "close reason is not UTF-8 text");
+		return refuse_frame(ret_fault, 1007, "close reason is not UTF-8 text");
 	*ret_code = code;
 	return true;
 }

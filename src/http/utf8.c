@@ -1,5 +1,5 @@
 /* utf8: see utf8.h. Table 3-7 of the Unicode standard, as ranges of the second byte. */
-#include "net/utf8.h"
+#include "http/utf8.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -14,6 +14,7 @@ bool utf8_is_valid(const char *text, size_t length)
 			at += 8;
 			continue;
 		}
+
 		uint8_t lead = *at++;
 		if (lead < 0x80)
 			continue;
@@ -21,6 +22,7 @@ bool utf8_is_valid(const char *text, size_t length)
 			   : lead >= 0xe0 && lead <= 0xef ? 2
 			   : lead >= 0xf0 && lead <= 0xf4 ? 3
 							  : 0;
+
 		if (more == 0 || end - at < more)
 			return false;
 		uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;

@@ -1,4 +1,4 @@
-/* ws_key: the answer to a handshake's Sec-WebSocket-Key. Apart from ws.c because OpenSSL's headers
+/* ws_key: the answer to a handshake's Sec-WebSocket-Key. Apart because OpenSSL's headers
  * claim the prefix ERR_. */
 #pragma once
 #include <stdbool.h>

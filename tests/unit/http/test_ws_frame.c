@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "net/utf8.h"
-#include "net/ws_frame.h"
+#include "http/utf8.h"
+#include "http/ws_frame.h"
 
 #define B(text) text, sizeof(text) - 1
 #define MASK    "\x01\x02\x03\x04"

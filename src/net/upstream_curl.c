@@ -1,0 +1,370 @@
+/* upstream_curl: one request as libcurl is told it, and what libcurl tells of its answer. The head
+ * is judged here once more: libcurl is kinder than a proxy may be. Called by upstream.c and by
+ * libcurl. */
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "http/syntax.h"
+#include "net/upstream_impl.h"
+
+/* Ours or the connection's, never the caller's. */
+static const char *const own_fields[] = {
+	"host",   "connection",       "content-length", "transfer-encoding",
+	"expect", "upgrade",          "trailer",        "keep-alive",
+	"te",     "proxy-connection",
+};
+
+static size_t refuse_answer(struct transfer *transfer, const char *what)
+{
+	if (!transfer->err) {
+		transfer->err = ERR_UPSTREAM_BROKEN;
+		transfer->what = what;
+	}
+	return 0; /* ends the transfer */
+}
+
+static void enter_phase(struct transfer *transfer, enum upstream_phase phase)
+{
+	transfer->phase = phase;
+	transfer_deadline_begin(transfer);
+}
+
+/* Connected, or a connection is used again; the request goes out now. */
+static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local_port)
+{
+	(void)ip, (void)local_ip, (void)port, (void)local_port;
+	struct transfer *transfer = ctx;
+	enter_phase(transfer, transfer->has_body ? UPSTREAM_SEND : UPSTREAM_HEAD);
+	return CURL_PREREQFUNC_OK;
+}
+
+/* A second frame, or one that is none, is how answers are smuggled. */
+static const char *judge_field(struct transfer *transfer, const struct http_field *field)
+{
+	uint64_t length;
+	bool is_length = http_field_is(field, "content-length");
+	bool is_encoding = http_field_is(field, "transfer-encoding");
+	if (!is_length && !is_encoding)
+		return NULL;
+	if (transfer->has_length || transfer->has_encoding)
+		return "two lengths, or a length beside chunks";
+
+	transfer->has_length = is_length;
+	transfer->has_encoding = is_encoding;
+	if (is_length && !http_read_length(field->value, field->value_length, &length))
+		return "malformed Content-Length";
+	if (is_encoding && (field->value_length != strlen("chunked") ||
+			    strncasecmp(field->value, "chunked", field->value_length) != 0))
+		return "a transfer encoding other than chunked";
+	return NULL;
+}
+
+static bool begin_head(struct transfer *transfer, const char *line, size_t length)
+{
+	if (length < strlen("HTTP/1.1 200") || memcmp(line, "HTTP/1.", 7) != 0 || line[8] != ' ')
+		return false;
+	transfer->status = 0;
+	for (size_t i = 9; i < 12; i++) {
+		if (line[i] < '0' || line[i] > '9')
+			return false;
+		transfer->status = transfer->status * 10 + line[i] - '0';
+	}
+	transfer->head.length = 0;
+	transfer->has_length = transfer->has_encoding = false;
+	transfer->in_head = true;
+	return transfer->status >= 100 && transfer->status != 101;
+}
+
+static void end_head(struct transfer *transfer)
+{
+	transfer->in_head = false;
+	if (transfer->status < 200)
+		return; /* an interim answer: the real one follows */
+	const char *fields = buf_data(&transfer->head);
+	enter_phase(transfer, UPSTREAM_BODY);
+	transfer->handlers->on_head(
+		transfer->ctx, transfer->id, transfer->status,
+		(struct http_field_iterator){fields, fields + transfer->head.length});
+	buf_finish(&transfer->head);
+}
+
+static size_t on_line(char *line, size_t size, size_t count, void *ctx)
+{
+	struct transfer *transfer = ctx;
+	size_t length = size * count;
+	struct http_field field;
+	struct http_fault fault;
+	if (transfer->cancelled)
+		return 0;
+	transfer_progress(transfer);
+	if (transfer->phase == UPSTREAM_BODY)
+		return length; /* trailers are dropped */
+
+	if (length < 2 || memcmp(line + length - 2, "\r\n", 2) != 0)
+		return refuse_answer(transfer, "a line ends in a bare LF");
+	if (length == 2) {
+		end_head(transfer);
+		return transfer->cancelled ? 0 : length;
+	}
+	if (!transfer->in_head)
+		return begin_head(transfer, line, length)
+			       ? length
+			       : refuse_answer(transfer, "malformed status line");
+
+	if (transfer->head.length + length > UPSTREAM_HEAD_BYTES)
+		return refuse_answer(transfer, "the head of the answer is too long");
+	if (!http_field_split(line, length - 2, &field, &fault))
+		return refuse_answer(transfer, fault.what);
+	const char *fault_words = judge_field(transfer, &field);
+	if (fault_words)
+		return refuse_answer(transfer, fault_words);
+	if (buf_append(&transfer->head, line, length) != 0)
+		return refuse_answer(transfer, "out of memory");
+	return length;
+}
+
+static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
+{
+	struct transfer *transfer = ctx;
+	size_t length = size * count;
+	if (transfer->cancelled || transfer->err)
+		return 0;
+	if (transfer->paused) {
+		transfer->halted = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	transfer_progress(transfer);
+	transfer->handlers->on_body(transfer->ctx, transfer->id, bytes, length);
+	return transfer->cancelled || transfer->err ? 0 : length;
+}
+
+static size_t take_body(struct transfer *transfer, char *bytes, size_t room)
+{
+	size_t left = transfer->body.length - transfer->body_at;
+	size_t n = left < room ? left : room;
+	if (n == 0)
+		return 0;
+	memcpy(bytes, buf_data(&transfer->body) + transfer->body_at, n);
+	if (transfer->streamed)
+		buf_consume(&transfer->body, n);
+	else
+		transfer->body_at += n;
+	return n;
+}
+
+static size_t on_room(char *bytes, size_t size, size_t count, void *ctx)
+{
+	struct transfer *transfer = ctx;
+	if (transfer->cancelled || transfer->err)
+		return CURL_READFUNC_ABORT;
+	size_t n = take_body(transfer, bytes, size * count);
+	if (n == 0 && !transfer->body_ended) {
+		transfer->starved = true;
+		return CURL_READFUNC_PAUSE;
+	}
+
+	transfer_progress(transfer);
+	if (transfer->writer_waits && transfer->body.length <= UPSTREAM_LOW_BYTES)
+		transfer_changed(transfer);
+	bool sent = transfer->body_ended && transfer->body.length == transfer->body_at;
+	if (sent && transfer->phase == UPSTREAM_SEND)
+		enter_phase(transfer, UPSTREAM_HEAD);
+	return n;
+}
+
+/* A connection that is used again may turn out dead: then the request is sent once more. */
+static int on_rewind(void *ctx, curl_off_t offset, int origin)
+{
+	struct transfer *transfer = ctx;
+	if (transfer->streamed || origin != SEEK_SET || offset < 0 ||
+	    (uint64_t)offset > transfer->body.length)
+		return CURL_SEEKFUNC_CANTSEEK;
+	transfer->body_at = (size_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+static bool is_own_field(const char *name)
+{
+	for (size_t i = 0; i < sizeof own_fields / sizeof *own_fields; i++) {
+		if (strcasecmp(own_fields[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int add_line(struct transfer *transfer, const char *line)
+{
+	struct curl_slist *grown = curl_slist_append(transfer->fields, line);
+	if (!grown)
+		return -ERR_NO_MEMORY;
+	transfer->fields = grown;
+	return 0;
+}
+
+/* "Name: value"; to libcurl "Name:" would take the field away, and "Name;" has no value. */
+static int add_field(struct transfer *transfer, const struct http_header *field)
+{
+	struct buf line = {0};
+	if (!http_is_token(field->name) || is_own_field(field->name) ||
+	    http_has_control(field->value, strlen(field->value)))
+		return -ERR_BAD_FIELD;
+
+	int rc = field->value[0] ? buf_printf(&line, "%s: %s%c", field->name, field->value, '\0')
+				 : buf_printf(&line, "%s;%c", field->name, '\0');
+	if (!rc)
+		rc = add_line(transfer, buf_data(&line));
+	buf_finish(&line);
+	return rc;
+}
+
+/* What libcurl would add by itself is taken away. */
+static int add_fields(struct transfer *transfer, const struct upstream_request *request)
+{
+	bool has_accept = false;
+	int rc = add_line(transfer, "Expect:");
+	for (size_t i = 0; i < request->field_count && !rc; i++) {
+		has_accept |= strcasecmp(request->fields[i].name, "accept") == 0;
+		rc = add_field(transfer, &request->fields[i]);
+	}
+	if (!rc && !has_accept)
+		rc = add_line(transfer, "Accept:");
+	return rc;
+}
+
+static int add_body(struct transfer *transfer, const struct upstream_request *request)
+{
+	CURL *easy = transfer->easy;
+	bool wants_length = strcmp(request->method, "POST") == 0 ||
+			    strcmp(request->method, "PUT") == 0 ||
+			    strcmp(request->method, "PATCH") == 0;
+	transfer->streamed = request->streamed;
+	transfer->body_ended = !request->streamed;
+	transfer->body_left = request->streamed ? request->body_bytes : 0;
+	transfer->has_body = request->streamed || request->body_length || wants_length;
+	if (!transfer->has_body)
+		return 0;
+
+	curl_off_t length = request->streamed ? (curl_off_t)request->body_bytes
+					      : (curl_off_t)request->body_length;
+	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, length);
+	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);
+	/* What was sent of a stream cannot be sent again. */
+	(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->streamed);
+	return request->streamed ? 0
+				 : buf_append(&transfer->body, request->body, request->body_length);
+}
+
+/* Of the caller's own list; still, no user in it, and nothing that ends a line. */
+static int set_url(struct transfer *transfer, const char *url)
+{
+	char *user = NULL, *fragment = NULL;
+	CURLU *parts = curl_url();
+	bool fine = parts &&
+		    curl_url_set(parts, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK &&
+		    curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_NO_USER &&
+		    curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_NO_FRAGMENT &&
+		    (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0);
+
+	for (const char *at = url; *at; at++)
+		fine = fine && *at > 0x20 && *at < 0x7f;
+
+	curl_free(user);
+	curl_free(fragment);
+	curl_url_cleanup(parts);
+	if (!fine)
+		return -ERR_BAD_FIELD;
+	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : -ERR_NO_MEMORY;
+}
+
+/* Libcurl's own sockets would be handed on to what the daemon executes. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)ctx, (void)purpose;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static void set_callbacks(struct transfer *transfer)
+{
+	CURL *easy = transfer->easy;
+	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_words);
+	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	(void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+	(void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_line);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_room);
+	(void)curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
+	(void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
+}
+
+/* Every setting that names a string copies it. */
+static bool set_manners(CURL *easy)
+{
+	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+			       1L); /* waits for no name that is cancelled */
+	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16L * 1024);
+	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
+}
+
+static int set_method(CURL *easy, const char *method)
+{
+	if (!http_is_token(method) || strcmp(method, "CONNECT") == 0)
+		return -ERR_BAD_FIELD;
+	if (strcmp(method, "HEAD") == 0)
+		(void)curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK ? 0
+										 : -ERR_NO_MEMORY;
+}
+
+int transfer_prepare(struct transfer *transfer, const struct upstream_request *request)
+{
+	CURL *easy = transfer->easy = curl_easy_init();
+	if (!easy || !set_manners(easy))
+		return -ERR_NO_MEMORY;
+	set_callbacks(transfer);
+	int rc = set_method(easy, request->method);
+	if (!rc)
+		rc = set_url(transfer, request->url);
+	if (!rc)
+		rc = add_fields(transfer, request);
+	if (!rc)
+		rc = add_body(transfer, request);
+	if (rc)
+		return rc;
+
+	if (request->unix_path &&
+	    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_path) != CURLE_OK)
+		return -ERR_NO_MEMORY;
+	return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->fields) == CURLE_OK
+		       ? 0
+		       : -ERR_NO_MEMORY;
+}
+
+int transfer_err(const struct transfer *transfer, CURLcode code, const char **ret_what)
+{
+	*ret_what = transfer->curl_words[0] ? transfer->curl_words : curl_easy_strerror(code);
+	if (code == CURLE_OUT_OF_MEMORY && transfer->phase == UPSTREAM_HEAD) {
+		*ret_what = "a line of the answer's head is too long"; /* 100 KiB, to libcurl */
+		return ERR_UPSTREAM_BROKEN;
+	}
+	if (code == CURLE_OUT_OF_MEMORY)
+		return ERR_NO_MEMORY;
+	if (transfer->phase == UPSTREAM_CONNECT)
+		return ERR_UPSTREAM_UNREACHABLE;
+	return code == CURLE_OPERATION_TIMEDOUT ? ERR_UPSTREAM_SLOW : ERR_UPSTREAM_BROKEN;
+}
