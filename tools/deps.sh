@@ -29,7 +29,7 @@ case "$what" in
 build) ;;
 pages) packages=() && with_node ;;
 lint | fuzz) with_clang ;;
-test) with_clang && with_node && packages+=(chromium fonts-dejavu-core zsh fish) ;;
+test) with_clang && with_node && packages+=(chromium fonts-dejavu-core zsh fish python3-jsonschema python3-venv) ;;
 bench) packages+=(redis-server redis-tools valgrind) ;;
 *)
 	echo "usage: tools/deps.sh [build|pages|lint|fuzz|test|bench]" >&2
