@@ -62,7 +62,7 @@ def answers(protocol, route):
     for status, codes in refusals(protocol, route).items():
         if status in found:
             held = found[status]["content"]["application/json"]
-            held["schema"] = {"anyOf": [held["schema"], reference("http/error")]}
+            held["schema"] = {"anyOf": [held["schema"], error_with(codes)]}
         else:
             found[status] = {"$ref": f"#/components/responses/{refusal_name(status, codes)}"}
     return found
@@ -78,6 +78,12 @@ def refusals(protocol, route):
     return found
 
 
+def error_with(codes):
+    """The form of a refusal that has one of these codes."""
+    code = {"properties": {"code": {"enum": codes}}}
+    return {"allOf": [reference("http/error")], "type": "object", "properties": {"error": code}}
+
+
 def refusal_name(status, codes):
     return f"{status}.{'.'.join(codes)}"
 
@@ -91,7 +97,7 @@ def refusal_responses(protocol):
             if status not in route["answers"]:
                 found[refusal_name(status, codes)] = {
                     "description": "\n".join(f"- `{code}`: {texts[code]}" for code in codes),
-                    "content": content("http/error")}
+                    "content": {"application/json": {"schema": error_with(codes)}}}
     return dict(sorted(found.items()))
 
 
@@ -152,6 +158,8 @@ def components(protocol):
     found = {key.removeprefix("http/"): body for key, body in protocol.messages("http").items()}
     bodies = {route["body"].removeprefix("http/") for route in protocol.routes if "body" in route}
     bodies |= {name for key in bodies for group in found[key].get("allOf", []) for name in references(group)}
+    clash = set(found) & set(protocol.types)
+    assert not clash, f"protocol/http and protocol/types.json both have {sorted(clash)}"
     waiting = [name for body in found.values() for name in references(body)]
     while waiting:
         name = waiting.pop()

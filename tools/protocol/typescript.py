@@ -47,6 +47,8 @@ def of(schema, protocol, home):
     if "$ref" in schema and "type" not in schema:
         target, name = protocol.resolve(schema, home)
         return pascal(name) if is_named(target) else of(target, protocol, home)
+    if not {"type", "const", "enum", "anyOf", "oneOf"} & set(schema):
+        return "unknown"
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:
@@ -82,7 +84,7 @@ def alias(name, text, indent):
 
 def declaration(name, schema, protocol, home, indent):
     yield from comment(schema, indent)
-    if schema.get("type") != "object" or not ("properties" in schema or "allOf" in schema):
+    if not {"properties", "allOf"} & set(schema):
         yield from alias(name, of(schema, protocol, home), indent)
         return
     groups = ", ".join(pascal(protocol.resolve(group, home)[1]) for group in schema.get("allOf", []))

@@ -333,7 +333,7 @@ export interface HistoryAct {
 	reason?: string;
 }
 
-export interface Error {
+export interface Problem {
 	code: ErrorCode;
 	/** Its words. */
 	message: string;
@@ -895,15 +895,15 @@ export namespace Http {
 		status: "ok";
 	}
 
-	/** Nothing is asked for: no body, or an object whose fields are ignored. */
-	export type Empty = Record<string, unknown>;
+	/** Nothing is asked for: a body is not looked at. */
+	export type Empty = unknown;
 
 	/** What went wrong. */
 	export interface Error {
 		status: "error" | "timeout" | "released";
 		/** The words of the code. */
 		msg: string;
-		error: Error;
+		error: Problem;
 	}
 
 	/** Is it up. */

@@ -9,7 +9,11 @@ import re
 import sys
 
 import fields
-import jsonschema
+
+try:
+    import jsonschema
+except ImportError:
+    sys.exit("protocol.py: needs python3-jsonschema; install it with: tools/deps.sh test")
 
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
 sys.path.insert(0, str(ROOT / "tools" / "protocol"))
