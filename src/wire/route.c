@@ -1,5 +1,5 @@
 /* route: the const table of routes and the search in it. Knows neither who asks nor what the routes
- * do. Called by access.c and the server; docs/protocol.md is checked against the table. */
+ * do. Called by access.c and the server; protocol/routes.json is compared with the table. */
 #include "wire/route.h"
 
 #include <string.h>
