@@ -82,6 +82,16 @@ def alias(name, text, indent):
                          break_on_hyphens=False)
 
 
+def promised(schema, protocol, home):
+    """Fields that a group may have, and this that uses it always has."""
+    found = {}
+    for group in schema.get("allOf", []):
+        target = protocol.resolve(group, home)[0]
+        found.update({name: prop for name, prop in target.get("properties", {}).items()
+                      if name in schema.get("required", []) and name not in target.get("required", [])})
+    return found
+
+
 def declaration(name, schema, protocol, home, indent):
     yield from comment(schema, indent)
     if not {"properties", "allOf"} & set(schema):
@@ -90,7 +100,7 @@ def declaration(name, schema, protocol, home, indent):
     groups = ", ".join(pascal(protocol.resolve(group, home)[1]) for group in schema.get("allOf", []))
     yield f"{indent}export interface {name}{' extends ' + groups if groups else ''} {{"
     needed = schema.get("required", [])
-    for field, prop in schema.get("properties", {}).items():
+    for field, prop in {**promised(schema, protocol, home), **schema.get("properties", {})}.items():
         yield from comment(prop, indent + "\t")
         yield f"{indent}\t{field}{'' if field in needed else '?'}: {of(prop, protocol, home)};"
     yield f"{indent}}}"

@@ -270,6 +270,17 @@ export interface StatusLease extends StatusClaim, Grant {
 }
 
 export interface StatusWaiter extends StatusClaim, Forecast {
+	waited_s: number;
+	age_s: number;
+	since: string;
+	/** An estimate from waits and turns of about the last hour: as many waits like this one are
+	 * longer as shorter; null: nothing is known yet */
+	eta_s: number | null;
+	/** Nine of ten such waits are shorter */
+	eta_p90_s: number | null;
+	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or configures
+	 * it anew; then another `queued` says what is so now */
+	bound_s: number | null;
 	position: number;
 	gpu_count: number;
 	request_id?: string;
