@@ -68,6 +68,14 @@ def limit(protocol, prop, home):
     return f"{high}" if low == 0 else f"{low} to {high}"
 
 
+def meaning(protocol, prop, home):
+    """The description, behind the words that the value may be; not where it has them itself or says where they are."""
+    whole = {**protocol.resolve(prop, home)[0], **prop} if "$ref" in prop else prop
+    words, said = [f"`{word}`" for word in whole.get("enum", [])], prop["description"]
+    told = said.startswith("`") or "as in `" in said or "](#" in said or all(word in said for word in words)
+    return said if told or limit(protocol, prop, home) else f"{', '.join(words)}: {said}"
+
+
 def default(prop, needed):
     if needed:
         return "required"
@@ -89,7 +97,8 @@ def field_rows(protocol, side, schema, home):
             sentences.append(prop["description"])
         elif "description" in prop:
             bounds = (default(prop, needed), limit(protocol, prop, at)) if side != "broker" else ("", "")
-            rows.append([f"`{name}`", kind(protocol, side, prop, needed, at), *bounds, prop["description"]])
+            rows.append([f"`{name}`", kind(protocol, side, prop, needed, at), *bounds,
+                         meaning(protocol, prop, at)])
     return rows, sentences
 
 

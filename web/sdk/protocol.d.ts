@@ -151,7 +151,7 @@ export interface Forecast {
 	bound_s?: number | null;
 	/** The same as a time of the clock */
 	guaranteed_by?: string;
-	/** Where `bound_s` is null: why nothing can be guaranteed */
+	/** Why nothing can be guaranteed, where `bound_s` is null */
 	bound_why?: BoundCode;
 	/** The same as a sentence */
 	bound_text?: string;
@@ -751,7 +751,7 @@ export namespace FromBroker {
 	/** The claim is over: the answer to `release` or `cancel`, or somebody ended it. */
 	export interface Released extends OfClaim {
 		type: "released";
-		/** Why; absent when the claim goes on in the queue (`requeue`) */
+		/** Why it ended; absent when the claim goes on in the queue (`requeue`) */
 		reason?: EndReason;
 		/** An operator's words */
 		detail?: string;
