@@ -76,7 +76,7 @@ install: build ## meson install (DESTDIR is respected)
 	@meson install -C $(BUILD)
 
 clean: ## remove every build folder that this file makes
-	rm -rf $(BUILD) build-asan build-fuzz
+	rm -rf $(BUILD) build-asan build-fuzz build-venv
 
 deps: ## what building and running need, by name from Debian
 	@tools/deps.sh

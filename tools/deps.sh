@@ -3,7 +3,8 @@
 # it does; silent when nothing is missing. Without a word: what building and running the broker
 # takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
 # models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browser and shells and
-# all packages of web/package-lock.json; "bench" what only the benchmark compares with, or counts by.
+# all packages of web/package-lock.json and tests/openapi/requirements.txt; "bench" what only the
+# benchmark compares with, or counts by.
 # Where dpkg is not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
 set -eu
@@ -29,7 +30,7 @@ case "$what" in
 build) ;;
 pages) packages=() && with_node ;;
 lint | fuzz) with_clang ;;
-test) with_clang && with_node && packages+=(chromium fonts-dejavu-core zsh fish) ;;
+test) with_clang && with_node && packages+=(chromium fonts-dejavu-core zsh fish python3-jsonschema python3-venv) ;;
 bench) packages+=(redis-server redis-tools valgrind) ;;
 *)
 	echo "usage: tools/deps.sh [build|pages|lint|fuzz|test|bench]" >&2
@@ -48,10 +49,23 @@ install_libraries() {
 	touch "$have"
 }
 
+# schemathesis, which asks the daemon by its OpenAPI document.
+install_venv() {
+	local wanted=tests/openapi/requirements.txt have=build-venv/requirements.txt
+	[ "$what" = test ] || return 0
+	cmp -s "$wanted" "$have" && return 0
+	command -v python3 >/dev/null || return 0 # said above
+	echo "deps: installing the Python packages of the tests (into build-venv/)"
+	python3 -m venv --clear build-venv
+	build-venv/bin/pip install -q --disable-pip-version-check -r "$wanted"
+	cp "$wanted" "$have"
+}
+
 if ! command -v dpkg-query >/dev/null; then
 	[ ${#packages[@]} -eq 0 ] ||
 		echo "deps: no dpkg here; make sure that these are installed: ${packages[*]}" >&2
 	install_libraries
+	install_venv
 	exit 0
 fi
 
@@ -62,6 +76,7 @@ for package in ${packages[@]+"${packages[@]}"}; do
 done
 if [ ${#missing[@]} -eq 0 ]; then
 	install_libraries
+	install_venv
 	exit 0
 fi
 
@@ -80,3 +95,4 @@ echo "deps: installing ${missing[*]}"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -y -q --no-install-recommends "${missing[@]}"
 install_libraries
+install_venv

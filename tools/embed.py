@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the C table of the files that are compiled into the daemon (src/server/embedded_assets.h): the sources
-of the pages, the SDK and the kernel. Libraries and models are not: they lie on the disk.
-Usage: embed.py OUT.c DEPFILE WEB_DIR; runs while Baton is built.
+of the pages, the SDK and the kernel, and what the build makes. Libraries and models are not: they lie on the disk.
+Usage: embed.py OUT.c DEPFILE WEB_DIR [URL=FILE..]; runs while Baton is built.
 """
 import gzip
 import hashlib
@@ -59,8 +59,10 @@ def write_table(out, found):
     out.write(f"const size_t embedded_asset_count = {len(rows)};\n")
 
 
-def main(out, depfile, web):
+def main(out, depfile, web, *made):
     found, watched = collect(pathlib.Path(web))
+    found += [(url, pathlib.Path(path)) for url, path in (pair.split("=", 1) for pair in made)]
+    found.sort(key=lambda item: item[0].encode())
     with open(out, "w", encoding="ascii") as file:
         write_table(file, found)
     names = " ".join(str(path).replace(" ", "\\ ") for path in watched)

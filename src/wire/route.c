@@ -1,5 +1,5 @@
 /* route: the const table of routes and the search in it. Knows neither who asks nor what the routes
- * do. Called by access.c and the server; docs/protocol.md is checked against the table. */
+ * do. Called by access.c and the server; protocol/routes.json is compared with the table. */
 #include "wire/route.h"
 
 #include <string.h>
@@ -18,6 +18,7 @@ static const struct route routes[] = {
 	{ROUTE_FILE, "GET", "/modules/{path}", ACCESS_NONE, false, false, false, false},
 	{ROUTE_FILE, "GET", "/vendor/{path}", ACCESS_NONE, false, false, false, false},
 	{ROUTE_FILE, "GET", "/models/{path}", ACCESS_NONE, false, false, false, false},
+	{ROUTE_FILE, "GET", "/openapi.json", ACCESS_NONE, false, false, false, false},
 	{ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, true, false, false, false},
 	{ROUTE_UNLOCK, "POST", "/v1/gpu/unlock", ACCESS_TOKEN, true, false, false, false},
 	{ROUTE_RENEW, "POST", "/v1/gpu/renew", ACCESS_TOKEN, true, false, false, false},

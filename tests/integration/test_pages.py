@@ -292,6 +292,14 @@ class Files(PagesTest):
         self.assertEqual(answer.headers["access-control-allow-origin"], "*")
         self.assertError(self.get("/sdk/other.js", daemon=daemon), 404)
 
+    def test_openapi(self):
+        """The routes as OpenAPI, for anybody here; no other origin reads them."""
+        answer = self.get("/openapi.json")
+        self.assertEqual((answer.status, answer.headers["content-type"]), (200, "application/json"))
+        self.assertIn("/v1/gpu/lock", answer.json()["paths"])
+        self.assertNotIn("access-control-allow-origin", answer.headers)
+        self.assertError(self.get("/openapi.json", {"Origin": "https://app.example"}), 403)
+
     def test_model_origins(self):
         """Only configured origins may be loaded from besides the broker; a reload of the file is enough."""
         allowed = "connect-src 'self' https://models.example https://b.example:8443"

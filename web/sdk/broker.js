@@ -10,8 +10,10 @@ import { openPort } from "./port.js";
 import { awakeLock, freeName, hasPlaces, isAwake, keepPlaces, newName, pageKey, takePlaces,
 	watchPage } from "./tab.js";
 
-/** @import { About, BrokerOptions, Hub, Request, RequestOptions, Reside } from "./types.js" */
-/** @import { ModelOptions, State, Status, Task, Waiter } from "./types.js" */
+/** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
+/** @import { Heard, Hub, KeptPlaces, LinkEvent, ModelOptions, Opened } from "./types.js" */
+/** @import { Request, RequestOptions, Reside, Send, State, Status } from "./types.js" */
+/** @import { Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
 
 const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
@@ -21,11 +23,11 @@ export class Broker extends EventTarget {
 	/** @type {State} */ #state = "connecting";
 	/** @type {BrokerError|undefined} */ #error;
 	/** @type {Map<number, Claim>} */ #claims = new Map();
-	/** @type {Waiter[]} */ #ready = [];
-	/** @type {Waiter[]} */ #asking = [];
+	/** @type {Waiter<unknown>[]} */ #ready = [];
+	/** @type {Waiter<Status>[]} */ #asking = [];
 	/** @type {Map<string, {ref: number, rid: string}>} */ #places = new Map();
 	/** @type {BrokerOptions} */ #o;
-	/** @type {any} */ #met;
+	/** @type {Opened|undefined} */ #met;
 	#base;
 	#name;
 	/** Where the places of this Broker are kept; another one of its name has its own. */
@@ -34,7 +36,7 @@ export class Broker extends EventTarget {
 	#owner = random();
 	#token = "";
 	/** @type {"worker"|"reply"} */ #heartbeat = "worker";
-	/** @type {(command: any) => void} */ #send = () => {};
+	/** @type {Send} */ #send = () => {};
 	/** @type {() => void} */ #unwatch = () => {};
 	#awake = awakeLock(this.#owner);
 	/** @type {Hub} */ #hub;
@@ -117,7 +119,7 @@ export class Broker extends EventTarget {
 	}
 
 	/** Of a page that was left, or that died: then nobody may live who keeps them.
-	 * @type {(kept: any) => void} */
+	 * @type {(kept: KeptPlaces|null) => void} */
 	#adopt(kept) {
 		this.#places = new Map(kept?.places);
 		this.#ref = Math.max(0, ...[...this.#places.values()].map(({ ref }) => ref)) + 1;
@@ -171,7 +173,8 @@ export class Broker extends EventTarget {
 		return this.#request(o ?? {});
 	}
 
-	/** @type {(o: RequestOptions) => Promise<any>} */
+	/** any: null with `ifAvailable` alone, as `Request` says; other callers do not ask with it.
+	 * @type {(o: RequestOptions) => Promise<any>} */
 	async #request(o) {
 		this.#begin();
 		if (this.#adopting)
@@ -237,12 +240,14 @@ export class Broker extends EventTarget {
 
 	/** @param {About} fields */
 	about({ visible, vramBytes, clamped, ...texts }) {
-		/** @type {any} */
+		/** @type {AboutFields} */
 		const fields = { visible, vram_mb: vramBytes && Math.ceil(vramBytes / 2 ** 20) };
+		/** @type {Record<string, string>} */
+		const said = {};
 		for (const [name, text] of Object.entries({ ...texts, clamped: clamped?.join(" ") }))
 			if (text)
-				fields[name] = plain(text, 128);
-		this.#send({ op: "about", fields });
+				said[name] = plain(text, 128);
+		this.#send({ op: "about", fields: { ...fields, ...said } });
 	}
 
 	async close() {
@@ -258,9 +263,9 @@ export class Broker extends EventTarget {
 		return this.close();
 	}
 
-	/** @param {any} e */
+	/** @param {LinkEvent} e */
 	#on(e) {
-		const { ev, m } = e;
+		const { ev } = e;
 		this.#heardAt = now();
 		this.#limit = e.limit ?? this.#limit;
 		if (ev === "sure")
@@ -275,10 +280,14 @@ export class Broker extends EventTarget {
 			this.#down(e);
 		else if (ev === "stopped") {
 			this.#stopped();
-			this.#end(closeError(e.code));
-		} else if (!m)
-			return;
-		else if (m.type === "status")
+			this.#end(closeError(e.code) ?? undefined);
+		} else if (ev === "msg")
+			this.#hear(e.m);
+	}
+
+	/** @param {Heard} m */
+	#hear(m) {
+		if (m.type === "status")
 			this.#asking.splice(0).forEach(([resolve]) => resolve(m));
 		else if (m.type === "reload")
 			this.#emit("reload", { path: m.path });
@@ -286,7 +295,7 @@ export class Broker extends EventTarget {
 			this.#claims.get(m.ref)?.hear(m);
 	}
 
-	/** @param {any} e */
+	/** @param {Opened} e */
 	#opened(e) {
 		this.#met = e;
 		this.#error = undefined;
@@ -297,7 +306,7 @@ export class Broker extends EventTarget {
 			claim.brokerIsBack();
 	}
 
-	/** A broker that was there may be restarting, until it was silent for a TTL. @param {any} e */
+	/** A broker that was there may be restarting, until it was silent for a TTL. @param {Down} e */
 	async #down(e) {
 		const again = this.#state === "reconnecting" || e.code === 4429 || e.code === 4503;
 		const wanted = this.#state !== "offline" || this.#ready.length
@@ -331,7 +340,7 @@ export class Broker extends EventTarget {
 			}
 	}
 
-	/** @param {any} error */
+	/** @param {BrokerError|undefined} error */
 	#end(error) {
 		if (this.#state === "closed")
 			return;
@@ -426,7 +435,7 @@ export class Broker extends EventTarget {
 			this.#emit("state", { state, error });
 	}
 
-	/** @type {(type: string, detail: any) => void} */
+	/** @type {<K extends keyof BrokerEvents>(type: K, detail: BrokerEvents[K]) => void} */
 	#emit(type, detail) {
 		this.dispatchEvent(new CustomEvent(type, { detail }));
 	}

@@ -4,7 +4,8 @@ import { BrokerError, endError, plain, warnOnce } from "./errors.js";
 import { Lease } from "./lease.js";
 import { now } from "./link.js";
 
-/** @import { Hub, QueueInfo, RequestOptions } from "./types.js" */
+/** @import { FromBroker } from "./protocol.js" */
+/** @import { ClaimHeard, Hub, Kept, OfLease, QueueInfo, RequestOptions } from "./types.js" */
 
 const whole = (n = 0) => Math.ceil(n);
 
@@ -35,8 +36,8 @@ export class Claim {
 	/** @type {Lease|undefined} */ #lease;
 	/** @type {number|null} */ #until = null;
 	#timer = 0;
-	/** @type {Promise<any>|undefined} */ #turn;
-	/** @type {(value: any) => void} */ #resolve = () => {};
+	/** @type {Promise<Lease|null>|undefined} */ #turn;
+	/** @type {(lease: Lease|null) => void} */ #resolve = () => {};
 	/** @type {(error: unknown) => void} */ #reject = () => {};
 	#leave = () => this.fail(this.o.signal?.reason);
 
@@ -60,7 +61,7 @@ export class Claim {
 			msg: { ...message(this.o), request_id: this.rid } });
 	}
 
-	/** @returns {Promise<any>} */
+	/** @returns {Promise<Lease|null>} */
 	#wait() {
 		const { waitMs = Infinity } = this.o;
 		if (waitMs < 2 ** 31) {
@@ -100,7 +101,7 @@ export class Claim {
 		}
 	}
 
-	/** @param {any} m */
+	/** @param {ClaimHeard} m */
 	hear(m) {
 		if (this.state === "ended")
 			this.settle(null);
@@ -112,15 +113,15 @@ export class Claim {
 			this.asked(m);
 		else if (m.type === "keep")
 			this.#keep(m);
-		else if (m.code === "busy" || m.code === "paused" || m.code === "in_doubt")
+		else if (m.type === "denied" && ["busy", "paused", "in_doubt"].includes(m.code))
 			this.none();
 		else
 			this.fail(endError(m));
 	}
 
-	/** @param {any} m */
+	/** @param {FromBroker.Queued} m */
 	#queued({ lease, position = 0, ahead = [], eta_s = null, eta_p90_s = null, estimate = "",
-		sentence = "", bound_s = null, guaranteed_by = null, why = null }) {
+		sentence = "", bound_s = null, guaranteed_by, why }) {
 		if (this.state !== "waiting")
 			return;
 		this.id = `${lease}`;
@@ -129,13 +130,13 @@ export class Claim {
 				+ "to be released first. Pass a `signal` to requests that may become unwanted.");
 		/** @type {QueueInfo} */
 		const q = { key: this.o.key ?? null, lease: this.id, position, ahead, etaS: eta_s,
-			etaP90S: eta_p90_s, estimate, sentence, boundS: bound_s, guaranteedBy: guaranteed_by,
-			why };
+			etaP90S: eta_p90_s, estimate, sentence, boundS: bound_s,
+			guaranteedBy: guaranteed_by ?? null, why: why ?? null };
 		this.o.onQueue?.(q);
 		this.hub.emit("queue", q);
 	}
 
-	/** @param {any} m null: by a fallback */
+	/** @param {FromBroker.Granted|null} m null: by a fallback */
 	granted(m) {
 		this.state = "held";
 		this.isReady = false;
@@ -149,19 +150,20 @@ export class Claim {
 		this.#resolve(this.#lease ??= new Lease(this));
 	}
 
-	/** @param {any} m */
+	/** @param {{ reason: string, for?: string|null, grace_ms: number }} m */
 	asked(m) {
-		if (this.state !== "held")
+		const lease = this.#lease;
+		if (this.state !== "held" || !lease)
 			return;
 		if (this.stepMs)
 			this.say({ type: "yielding", need_ms: whole(this.stepMs) });
-		this.#lease?.please(new BrokerError("REVOKED",
+		lease.please(new BrokerError("REVOKED",
 			`Give way (${m.reason}): yieldIfNeeded() or release.`, m));
 		this.hub.emit("yield",
-			{ lease: this.#lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
+			{ lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
 	}
 
-	/** @param {any} m */
+	/** @param {Kept} m */
 	#keep({ state }) {
 		if (state === "loading" && this.isReady)
 			this.say({ type: "ready" }); // it was lost with the connection
@@ -183,7 +185,7 @@ export class Claim {
 		this.unlock();
 	}
 
-	/** @param {any} error */
+	/** @param {unknown} error */
 	fail(error) {
 		this.#over(error, true);
 	}
@@ -192,7 +194,7 @@ export class Claim {
 		return this.#over(new BrokerError("RELEASED", "Released."), false);
 	}
 
-	/** @type {(error: any, taken: boolean) => Promise<void>} */
+	/** @type {(error: unknown, taken: boolean) => Promise<void>} */
 	async #over(error, taken) {
 		if (this.state === "ended")
 			return;
@@ -201,7 +203,8 @@ export class Claim {
 		this.#reject(error);
 		const done = this.#lease?.over(error, taken);
 		if (this.#lease)
-			this.hub.emit("ended", { lease: this.#lease, error });
+			this.hub.emit("ended",
+				{ lease: this.#lease, error: /** @type {BrokerError} */ (error) });
 		await done;
 		this.hub.send({ op: "release", ref: this.ref });
 		if (!taken && this.managed && this.hub.open())
@@ -209,7 +212,7 @@ export class Claim {
 		this.hub.forget(this);
 	}
 
-	/** @param {any} msg */
+	/** @param {OfLease} msg */
 	say(msg) {
 		if (this.managed)
 			this.hub.send({ op: "ask", ref: this.ref, msg });

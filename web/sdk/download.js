@@ -19,14 +19,15 @@ const failure = (code, text, detail) => new BrokerError(code, text, detail);
 const damaged = ({ url }, what) => failure("DAMAGED",
 	`${url} ${what}. It was not kept; fetch it again.`, { url });
 
-/** What a full storage, and one that was emptied or broke, answers. @param {any} error
+/** What a full storage, and one that was emptied or broke, answers. @param {unknown} error
  * @param {string} url @returns {BrokerError} */
 function storageFailure(error, url) {
-	const full = error?.name === "QuotaExceededError";
+	const { name = "", message = "" } = /** @type {Partial<Error>} */ (error ?? {});
+	const full = name === "QuotaExceededError";
 	return failure("STORAGE", full
 		? `This browser has no room for ${url}: free some of the disk, or delete other models.`
 		: `This browser's storage was cleared while ${url} was fetched; try again.`
-			+ (error ? ` (${error.message})` : ""), { url, full });
+			+ (message && ` (${message})`), { url, full });
 }
 
 /** @param {string} name @param {string} url */
@@ -151,7 +152,7 @@ export async function cached(file) {
 function patience(ms, signal) {
 	const stop = new AbortController();
 	const onAbort = () => stop.abort(signal?.reason);
-	/** @type {any} */ let timer;
+	/** @type {ReturnType<typeof setTimeout>|undefined} */ let timer;
 	const heard = () => {
 		clearTimeout(timer);
 		timer = setTimeout(() => stop.abort(patience), ms);
@@ -171,7 +172,7 @@ function patience(ms, signal) {
 async function unreachable(url, error) {
 	let blocked = false;
 	const { origin } = new URL(url);
-	const onViolation = (/** @type {any} */ { blockedURI }) => {
+	const onViolation = (/** @type {SecurityPolicyViolationEvent} */ { blockedURI }) => {
 		blocked ||= `${blockedURI}`.startsWith(origin);
 	};
 	globalThis.addEventListener?.("securitypolicyviolation", onViolation);
@@ -321,7 +322,7 @@ async function bringNow(file, o) {
 		await finish(file, parts, type);
 		await parts.clear();
 	} catch (error) {
-		if (/** @type {any} */ (error).code === "DAMAGED")
+		if (/** @type {BrokerError} */ (error).code === "DAMAGED")
 			await parts.clear();
 		throw error;
 	}

@@ -1,12 +1,13 @@
 // errors: the one error class, and words for what the broker refuses.
 // @ts-check
-/** @import { ErrorCode } from "./types.js" */
+/** @import { Ending, ErrorCode } from "./types.js" */
 
 const FINAL = "DENIED UNAUTHORIZED PROTOCOL CLOSED NO_WEBGPU LIMITS NEVER_FITS";
 
 /** `message` says what to do next. */
 export class BrokerError extends Error {
-	/** @param {ErrorCode} code @param {string} message @param {any} [detail] */
+	/** @param {ErrorCode} code @param {string} message
+	 * @param {any} [detail] any: what it is depends on the code */
 	constructor(code, message, detail) {
 		super(message);
 		this.name = "BrokerError";
@@ -25,15 +26,15 @@ const DENIED = {
 	no_such_gpu: "NEVER_FITS",
 };
 
-/** @param {any} m */
+/** @param {Ending} m */
 export function endError(m) {
 	const { type, reason, detail } = m;
 	/** @type {ErrorCode} */
 	let code = type === "revoked" || reason === "revoked" ? "REVOKED" : "RELEASED";
 	let text = `The broker took it (${reason}); ask again.`;
 	if (type === "denied") {
-		code = DENIED[m.code] ?? (m.retry_after_s ? "UNREACHABLE" : "PROTOCOL");
-		text = m.message;
+		code = DENIED[m.code ?? ""] ?? (m.retry_after_s ? "UNREACHABLE" : "PROTOCOL");
+		text = m.message ?? "";
 	} else if (type === "timeout") {
 		code = "WAIT_TIMEOUT";
 		text = "No GPU was free in time; ask again.";
@@ -55,8 +56,9 @@ const CLOSED = {
 	4409: ["PROTOCOL", "Use the SDK that this broker serves."],
 };
 
-/** Null: try again. @param {number} code of a closed WebSocket */
-export const closeError = (code) => CLOSED[code] ? new BrokerError(...CLOSED[code]) : null;
+/** Null: try again. @param {number} [code] of a closed WebSocket */
+export const closeError = (code = 0) =>
+	CLOSED[code] ? new BrokerError(...CLOSED[code]) : null;
 
 /** A name as the broker takes it. @type {(text: unknown, bytes: number) => string} */
 export function plain(text, bytes) {

@@ -3,13 +3,14 @@
 import { BrokerError, ORIGIN } from "./errors.js";
 
 /** @import { Claim } from "./claim.js" */
+/** @import { Down } from "./types.js" */
 
 export async function loopbackPermission() {
 	const host = globalThis.location?.hostname ?? "localhost";
 	if (/^(.*\.)?localhost$|^127\.|^\[::1]$/.test(host))
 		return null;
 	try {
-		const name = /** @type {any} */ ("loopback-network");
+		const name = /** @type {PermissionName} */ (/** @type {string} */ ("loopback-network"));
 		return (await navigator.permissions.query({ name })).state;
 	} catch {
 		return null;
@@ -19,13 +20,14 @@ export async function loopbackPermission() {
 /** What keeps the browser from asking its user, in words for who made the page. */
 function noPrompt() {
 	const name = "loopback-network";
-	const policy = /** @type {any} */ (globalThis.document)?.featurePolicy;
+	const policy = /** @type {{ featurePolicy?: { features(): string[],
+		allowsFeature(name: string): boolean } }|undefined} */ (globalThis.document)?.featurePolicy;
 	return policy?.features().includes(name) && !policy.allowsFeature(name)
 		? `Give the iframe that this page is in the attribute allow="${name}".` : null;
 }
 
-/** @type {(base: string, down: any, timeoutMs: number) => Promise<BrokerError>} */
-export async function diagnose(base, { code, late, blocked }, timeoutMs) {
+/** @type {(base: string, down: Down, timeoutMs: number) => Promise<BrokerError>} */
+export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 	const denied = (/** @type {string} */ text) => new BrokerError("DENIED", text);
 	const unreachable = (/** @type {string} */ text, listening = true) =>
 		new BrokerError("UNREACHABLE", text, { listening });
@@ -34,8 +36,8 @@ export async function diagnose(base, { code, late, blocked }, timeoutMs) {
 		return policy;
 	if (code > 4000)
 		return unreachable("The broker is full or stopping; try again.");
-	const onBlocked = (/** @type {any} */ event) =>
-		blocked ||= event.blockedURI.replace("ws", "http").startsWith(base);
+	const onBlocked = (/** @type {SecurityPolicyViolationEvent} */ event) => void (
+		blocked ||= event.blockedURI.replace("ws", "http").startsWith(base));
 	globalThis.document?.addEventListener("securitypolicyviolation", onBlocked);
 	const probe = (/** @type {RequestMode} */ mode) => fetch(`${base}/health`,
 		{ mode, cache: "no-store", signal: AbortSignal.timeout(timeoutMs) })

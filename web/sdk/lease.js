@@ -9,10 +9,10 @@ import { openDevice } from "./webgpu.js";
 /** What was ended with a lease. */
 const dead = new WeakSet();
 
-/** @param {any} x */
+/** @param {Guarded} x */
 const kill = async (x) => {
 	dead.add(x);
-	return x.destroy ? x.destroy() : x.terminate();
+	return "destroy" in x ? x.destroy() : x.terminate();
 };
 
 /** Whoever looks at `signal` after a stand-still of the thread sees what became of the lease.
@@ -35,7 +35,7 @@ export class Lease {
 	/** @type {Claim} */ #claim;
 	#over = new AbortController();
 	#please = new AbortController();
-	/** @type {Map<any, boolean>} */ #guards = new Map();
+	/** @type {Map<Guarded, boolean>} */ #guards = new Map();
 
 	/** @param {Claim} claim */
 	constructor(claim) {
@@ -140,7 +140,7 @@ export class Lease {
 		return this.release();
 	}
 
-	/** @param {any} error */
+	/** @param {BrokerError} error */
 	please(error) {
 		this.#please.abort(error);
 	}
@@ -153,7 +153,7 @@ export class Lease {
 		return asked;
 	}
 
-	/** @type {(error: any, taken: boolean) => Promise<void>} */
+	/** @type {(error: unknown, taken: boolean) => Promise<void>} */
 	async over(error, taken) {
 		this.#over.abort(error);
 		this.#please.abort(error);
@@ -164,7 +164,7 @@ export class Lease {
 
 	/** @type {<T>(fn: Task<T>) => Promise<T>} */
 	async during(fn) {
-		/** @type {Promise<any>} */
+		/** @type {Promise<never>} */
 		const late = new Promise((resolve) => this.signal.addEventListener("abort",
 			() => this.#claim.taken && setTimeout(resolve, 1000)));
 		try {

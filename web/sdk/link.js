@@ -2,7 +2,9 @@
 // @ts-check
 import { closeError } from "./errors.js";
 
-/** @import { Backoff, Known, Send } from "./types.js" */
+/** @import { FromBroker } from "./protocol.js" */
+/** @import { AboutFields, Ask, Backoff, Command, Known } from "./types.js" */
+/** @import { Listed, Over, Post, Release, Start, Told } from "./types.js" */
 
 /** Monotonic ms, the same in all threads. */
 export const now = () => performance.timeOrigin + performance.now();
@@ -18,10 +20,10 @@ export const quickMs = (/** @type {number} */ tries) =>
 export class Link {
 	/** @type {WebSocket|null} */ #socket = null;
 	/** @type {Map<number, Known>} */ #claims = new Map();
-	/** @type {Map<number, any>} */ #orphans = new Map();
-	/** @type {any} */ #o;
+	/** @type {Map<number, Listed|null>} */ #orphans = new Map();
+	/** @type {Start|undefined} */ #o;
 	/** @type {string|null} */ #session = null;
-	#about = {};
+	/** @type {AboutFields} */ #about = {};
 	#retry = 0;
 	#deadline = 0;
 	#open = false;
@@ -46,19 +48,28 @@ export class Link {
 	#asked = false;
 	#pingAt = 0;
 	#stalled = false;
-	/** @param {any} event */
+	/** @param {SecurityPolicyViolationEvent} event */
 	#violated = (event) => this.#forbidden(event);
 
-	/** @param {Send} post */
+	/** @param {Post} post */
 	constructor(post) {
 		this.post = post;
 		globalThis.addEventListener?.("securitypolicyviolation", this.#violated);
 	}
 
-	/** @param {any} c */
-	do(c) {
+	/** @param {Command} command */
+	do(command) {
 		this.#judge();
-		/** @type {any} */ (this)[c.op](c);
+		switch (command.op) {
+		case "start": return this.start(command);
+		case "acquire": return this.acquire(command);
+		case "release": return this.release(command);
+		case "ask": return this.ask(command);
+		case "about": return this.about(command);
+		case "leave": return this.leave(command);
+		case "stop": return this.stop(command);
+		default: return this[command.op]();
+		}
 	}
 
 	/** Answers once it is known whether what is held is still ours. */
@@ -68,7 +79,7 @@ export class Link {
 			this.post({ ev: "sure" });
 	}
 
-	/** @param {any} c */
+	/** @param {Start} c */
 	start(c) {
 		if (this.#stopped)
 			return;
@@ -80,7 +91,7 @@ export class Link {
 		this.#connect();
 	}
 
-	/** @param {any} c */
+	/** @param {Extract<Command, { op: "acquire" }>} command */
 	acquire({ ref, msg, until }) {
 		/** @type {Known} */
 		const claim = { ref, msg, until, lease: 0, fence: 0, seen: false, state: "asked",
@@ -103,7 +114,7 @@ export class Link {
 			timeout_s: until === null ? null : Math.max(1, until - now()) / 1000 } });
 	}
 
-	/** @param {any} c */
+	/** @param {Release} command */
 	release({ ref, requeue = false, until = null }) {
 		const claim = this.#claims.get(ref);
 		if (!claim)
@@ -119,16 +130,16 @@ export class Link {
 			this.#end(claim);
 	}
 
-	/** @param {any} c */
+	/** @param {Ask} command */
 	ask({ ref, msg }) {
-		const lease = this.#claims.get(ref)?.lease;
+		const lease = this.#claims.get(ref ?? 0)?.lease;
 		if (this.#open && (lease || !ref)) {
 			this.#spoke = now();
 			this.#socket?.send(JSON.stringify({ lease, ...msg }));
 		}
 	}
 
-	/** @param {any} c */
+	/** @param {{ fields: AboutFields }} command */
 	about({ fields }) {
 		fields = JSON.parse(JSON.stringify(fields)); // no undefined
 		Object.assign(this.#about, fields);
@@ -154,7 +165,7 @@ export class Link {
 	}
 
 	/** A page that goes into the browser's cache hangs up: nobody is to wait for its answer.
-	 * @param {any} c */
+	 * @param {{ keep: number[], cached: boolean }} command */
 	leave({ keep, cached }) {
 		this.#left = true;
 		for (const claim of this.#claims.values())
@@ -187,7 +198,7 @@ export class Link {
 		socket?.close();
 	}
 
-	/** @param {any} c */
+	/** @param {{ code?: number }} command */
 	stop({ code }) {
 		this.ask({ msg: { type: "bye" } });
 		this.#stopped = true;
@@ -197,9 +208,9 @@ export class Link {
 	}
 
 	/** The page's policy, which lasts as long as the page. Chromium tells it by this alone.
-	 * @param {any} event */
+	 * @param {SecurityPolicyViolationEvent} event */
 	#forbidden({ blockedURI, disposition }) {
-		if (this.#open || !this.#socket || disposition === "report"
+		if (this.#open || !this.#socket || !this.#o || disposition === "report"
 			|| !blockedURI.startsWith(new URL(this.#o.url).origin))
 			return;
 		this.#hangUp();
@@ -208,6 +219,8 @@ export class Link {
 
 	#connect() {
 		clearTimeout(this.#retry);
+		if (!this.#o)
+			return;
 		const { url, hello, timeoutMs } = this.#o;
 		let socket;
 		try {
@@ -272,7 +285,7 @@ export class Link {
 	}
 
 	#pauseMs() {
-		const { minMs, maxMs } = this.#o.backoff;
+		const { minMs, maxMs } = /** @type {Start} */ (this.#o).backoff;
 		const soon = quickMs(this.#quick);
 		if (!this.#session || !this.#claims.size || now() + soon >= this.#limit) {
 			this.#quick = 0;
@@ -340,10 +353,11 @@ export class Link {
 			this.#arm();
 	}
 
-	/** @param {any} m */
+	/** @param {FromBroker.Message} m */
 	#hear(m) {
-		const claim = this.#claims.get(m.ref)
-			?? [...this.#claims.values()].find((c) => m.lease && c.lease === m.lease);
+		const { ref = 0, lease } = /** @type {{ ref?: number, lease?: number }} */ (m);
+		const claim = this.#claims.get(ref)
+			?? [...this.#claims.values()].find((c) => lease && c.lease === lease);
 		if (m.type === "heartbeat")
 			this.#heartbeat();
 		else if (m.type === "welcome")
@@ -352,12 +366,13 @@ export class Link {
 			this.#listing ? this.#settle() : this.#known();
 		else if (m.type === "claim")
 			this.#listed(m);
-		else if (!this.#open && m.code === "stale")
-			this.stop({ code: 4401 });
-		else if (claim && m.type === "denied")
-			this.#denied(claim, m);
-		else if (claim)
-			this.#tell(claim, m);
+		else if (m.type === "denied") {
+			if (!this.#open && m.code === "stale")
+				this.stop({ code: 4401 });
+			else if (claim)
+				this.#denied(claim, m);
+		} else if (claim)
+			this.#tell(claim, /** @type {Told} */ (m));
 		else if (m.type === "offered" || m.type === "granted")
 			this.#listed({ ...m, state: m.type });
 		else if (m.type === "status" || m.type === "reload")
@@ -376,8 +391,8 @@ export class Link {
 		}
 	}
 
-	/** @param {any} m */
-	#welcome({ session, session_ttl_s, linger_s = 2, resumed, rights = null, dev = false }) {
+	/** @param {FromBroker.Welcome} m */
+	#welcome({ session, session_ttl_s, linger_s = 2, resumed, rights, dev }) {
 		this.#open = this.#listing = true;
 		this.#openedAt = now();
 		this.#session = session;
@@ -389,7 +404,8 @@ export class Link {
 		this.#arm();
 		for (const claim of this.#claims.values())
 			claim.seen = false;
-		this.post({ ev: "open", limit: this.#limit, session, rights, dev });
+		this.post({ ev: "open", limit: this.#limit, session,
+			rights: rights ?? null, dev: dev ?? false });
 		this.about({ fields: this.#about });
 		if (resumed)
 			this.ask({ msg: { type: "subscribe" } }); // `ok` ends the list
@@ -409,12 +425,13 @@ export class Link {
 				this.#end(claim);
 	}
 
-	/** @param {any} m */
+	/** @param {Listed} m */
 	#listed(m) {
-		const claim = this.#claims.get(m.ref);
+		const { ref = 0, fence = 0 } = m;
+		const claim = this.#claims.get(ref);
 		const holds = m.state !== "queued" && m.state !== "offered";
-		if (!claim && this.#orphans.has(m.ref) && !holds)
-			this.#orphans.set(m.ref, m);
+		if (!claim && this.#orphans.has(ref) && !holds)
+			this.#orphans.set(ref, m);
 		else if (!claim)
 			this.#giveBack(m);
 		else {
@@ -422,22 +439,22 @@ export class Link {
 			claim.lease = m.lease;
 			if (claim.state === "dropped" || (holds && claim.requeue))
 				this.release(claim);
-			else if (claim.state === "held" && (!holds || m.fence !== claim.fence))
+			else if (claim.state === "held" && (!holds || fence !== claim.fence))
 				this.#lose(claim);
 			else if (claim.state === "asked" && m.state !== "queued")
-				this.#tell(claim, { ...m, type: holds ? "granted" : "offered" });
+				this.#tell(claim, { ...m, fence, type: holds ? "granted" : "offered" });
 			else if (m.state === "held" || m.state === "loading")
 				this.#tell(claim, { ...m, type: "keep" });
 		}
 	}
 
-	/** @param {any} m */
+	/** @param {{ lease?: number }|null} m */
 	#giveBack(m) {
 		if (m?.lease)
 			this.ask({ msg: { type: "release", lease: m.lease } });
 	}
 
-	/** @type {(claim: Known, m: any) => void} */
+	/** @param {Known} claim @param {FromBroker.Denied} m */
 	#denied(claim, m) {
 		const asked = claim.state === "asked";
 		if (m.code === "draining")
@@ -448,30 +465,30 @@ export class Link {
 			this.#end(claim, m);
 	}
 
-	/** @type {(claim: Known, m: any) => void} */
+	/** @param {Known} claim @param {Told} m */
 	#tell(claim, m) {
-		const { type, lease, reason, fence } = m;
+		const { lease } = m;
 		claim.lease = lease;
-		if (type === "released" && claim.requeue && !reason)
+		if (m.type === "released" && claim.requeue && !m.reason)
 			return;
-		if (type === "timeout" || type === "released")
+		if (m.type === "timeout" || m.type === "released")
 			this.#end(claim, m);
 		else if (claim.state === "dropped")
 			this.#giveBack(m);
 		else if (claim.state === "lost")
 			return; // given back once the page has stopped
-		else if (type === "granted"
-			&& (claim.state === "held" ? fence !== claim.fence : fence <= claim.fence))
+		else if (m.type === "granted"
+			&& (claim.state === "held" ? m.fence !== claim.fence : m.fence <= claim.fence))
 			this.#lose(claim); // somebody may hold a newer one
-		else if (type === "offered") {
+		else if (m.type === "offered") {
 			if (!this.#left)
 				this.ask({ msg: { type: "accept", lease } });
-		} else if (["queued", "granted", "yield", "keep", "revoked"].includes(type)) {
-			if (type === "queued")
+		} else if (["queued", "granted", "yield", "keep", "revoked"].includes(m.type)) {
+			if (m.type === "queued")
 				claim.requeue = false;
-			if (type === "granted") {
+			if (m.type === "granted") {
 				claim.state = "held";
-				claim.fence = fence;
+				claim.fence = m.fence;
 				this.#arm();
 			}
 			this.post({ ev: "msg", m: { ...m, ref: claim.ref } });
@@ -485,7 +502,8 @@ export class Link {
 		this.post({ ev: "msg", m: { type: "lost", ref: claim.ref } });
 	}
 
-	/** @param {Known} claim @param {any} [m] */
+	/** @param {Known} claim
+	 * @param {FromBroker.Released|FromBroker.Timeout|FromBroker.Denied|Over} [m] */
 	#end(claim, m = { type: claim.state === "held" ? "lost" : "released" }) {
 		this.#claims.delete(claim.ref);
 		this.post({ ev: "msg", m: { ...m, ref: claim.ref } });

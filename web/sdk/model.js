@@ -6,7 +6,8 @@ import { filesModule } from "./home.js";
 
 /** @import { Broker } from "./broker.js" */
 /** @import { Lease } from "./lease.js" */
-/** @import { ModelOptions, ModelState, ModelTask, Residence, RunOptions } from "./types.js" */
+/** @import { ModelFile, ModelOptions, ModelState, ModelTask } from "./types.js" */
+/** @import { Residence, RunOptions } from "./types.js" */
 
 /** Says that the model was gone when the turn came: all begins again. */
 const GONE = Symbol("gone");
@@ -20,17 +21,20 @@ const taken = () => new BrokerError("DEVICE_LOST",
 
 /** What a damaged file makes of a load, as far as its words tell. @param {unknown} error */
 function looksDamaged(error) {
-	const { name = "", message = "", code = "" } = /** @type {any} */ (error ?? {});
+	const { name = "", message = "", code = "" } =
+		/** @type {Partial<BrokerError>} */ (error ?? {});
 	return code === "DAMAGED" || FLAWED.test(`${name} ${message}`);
 }
 
 /** Stands for a lease where a model computes on the processor: nobody is asked, nothing taken.
- * @returns {any} */
+ * @returns {Lease} */
 function noLease() {
 	const { signal } = new AbortController();
-	return { id: "", fence: 0n, gpu: null, managed: false, vramBytes: 0, signal,
+	/** @type {unknown} */
+	const stand = { id: "", fence: 0n, gpu: null, managed: false, vramBytes: 0, signal,
 		yieldSignal: signal, yieldIfNeeded: async () => false,
 		guard: (/** @type {unknown} */ x) => x, report() {}, release: async () => {} };
+	return /** @type {Lease} */ (stand);
 }
 
 /** Fires "state" when `state` changed.
@@ -175,7 +179,7 @@ export class Model extends EventTarget {
 
 		const { Files } = await filesModule();
 		const files = this.#files ??= new Files();
-		const get = async (/** @type {any} */ file) => {
+		const get = async (/** @type {string|ModelFile} */ file) => {
 			const one = new Files();
 			one.add([file]);
 			if (!await one.complete())
@@ -262,10 +266,11 @@ export class Model extends EventTarget {
 	}
 
 	/** A load that failed: again if it was taken, again with fresh files if those are to blame.
-	 * @param {any} error @param {RunOptions} o */
+	 * @param {unknown} error @param {RunOptions} o */
 	async #afterLoad(error, o) {
+		const { code = "", message } = /** @type {Partial<BrokerError>} */ (error ?? {});
 		await this.drop();
-		if (!o.signal?.aborted && TAKEN.includes(error?.code) && ++this.#losses < LOSSES_MAX)
+		if (!o.signal?.aborted && TAKEN.includes(code) && ++this.#losses < LOSSES_MAX)
 			return false;
 
 		const home = this.#home;
@@ -286,7 +291,7 @@ export class Model extends EventTarget {
 			? new BrokerError("STORAGE", "This browser's storage was cleared while "
 				+ `"${this.name}" was loaded, twice; allow site data and try again.`, error)
 			: new BrokerError("DAMAGED", `"${this.name}" cannot be read, though it was fetched `
-				+ `again: what lies at its address is damaged (${error?.message}).`, error);
+				+ `again: what lies at its address is damaged (${message}).`, error);
 	}
 
 	/** @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<typeof GONE | {value: T}>} */

@@ -25,6 +25,7 @@ export const filesModule = async () => files;
 // What tsc cannot say of a class in JavaScript: which events it has, and that it fits `await using`
 // (older browsers lack the method's name).
 copyFileSync("types.d.ts", "dist/types.d.ts");
+copyFileSync("protocol.d.ts", "dist/protocol.d.ts");
 appendFileSync("dist/types.d.ts", `
 declare module "./lease.js" {
 	interface Lease extends AsyncDisposable {}
@@ -44,4 +45,6 @@ declare module "./broker.js" {
 	}
 }
 `);
-appendFileSync("dist/index.d.ts", "export type * from \"./types.js\";\n");
+appendFileSync("dist/index.d.ts", `export type * from "./types.js";
+export type * as Protocol from "./protocol.js";
+`);

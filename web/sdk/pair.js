@@ -3,6 +3,7 @@
 import { BrokerError } from "./errors.js";
 import { HOME } from "./home.js";
 
+/** @import { Http } from "./protocol.js" */
 /** @import { PairOptions } from "./types.js" */
 
 const SOURCE = HOME.startsWith("http") ? HOME : "http://127.0.0.1:8470";
@@ -20,7 +21,7 @@ export function siteToken(base) {
 	} catch {}
 }
 
-/** @type {(url: string, body: object, signal?: AbortSignal) => Promise<any>} */
+/** @type {(url: string, body: object, signal?: AbortSignal) => Promise<Http.Paired>} */
 async function post(url, body, signal) {
 	const answer = await fetch(url, { method: "POST", body: JSON.stringify(body), signal,
 		headers: { "Content-Type": "application/json" } }).catch((error) => {
@@ -48,8 +49,9 @@ export async function pair({ url, signal, onAsked } = {}) {
 		signal?.throwIfAborted();
 		said = await post(`${base}/v1/pair`, { ask }, signal);
 	}
+	const { token = "" } = said;
 	try {
-		localStorage.setItem(storageKey(base), said.token);
+		localStorage.setItem(storageKey(base), token);
 	} catch {} // the page may keep it itself
-	return said.token;
+	return token;
 }

@@ -4,10 +4,10 @@ import { warnOnce } from "./errors.js";
 import { HOME, WORKER } from "./home.js";
 import { Link } from "./link.js";
 
-/** @import { Send } from "./types.js" */
+/** @import { Command, LinkEvent, Post, ScriptPolicy, Send } from "./types.js" */
 
 const START_MS = 4_000;
-/** @type {any} */
+/** @type {ScriptPolicy|undefined} */
 let policy;
 
 /** The file where it is the page's own; else a script that carries or fetches it.
@@ -20,15 +20,16 @@ function workerUrl() {
 	const url = file && file.origin === location.origin ? file.href
 		: URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 	try {
-		policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy("baton-sdk",
-			{ createScriptURL: (/** @type {string} */ same) => same });
+		const { trustedTypes } = /** @type {{ trustedTypes?: { createPolicy(name: string,
+			rules: ScriptPolicy): ScriptPolicy } }} */ (globalThis);
+		policy ??= trustedTypes?.createPolicy("baton-sdk", { createScriptURL: (same) => same });
 	} catch {} // not one of those that the page allows
 	return policy?.createScriptURL(url) ?? url;
 }
 
-/** @type {(on: Send, here: boolean, onHere: () => void) => Send} */
+/** @type {(on: Post, here: boolean, onHere: () => void) => Send} */
 export function openPort(on, here, onHere) {
-	/** @type {any[]} */
+	/** @type {Command[]} */
 	const early = [];
 	/** @type {Send|undefined} */
 	let send;
@@ -38,7 +39,7 @@ export function openPort(on, here, onHere) {
 		onHere();
 		ready((command) => link.do(command));
 	};
-	const fail = (/** @type {any} */ why) => {
+	const fail = (/** @type {{ message?: string }|undefined} */ why) => {
 		if (send)
 			return;
 		warnOnce("Baton: no worker starts here, so the session runs on this thread, and a turn is "
@@ -52,17 +53,17 @@ export function openPort(on, here, onHere) {
 	}
 	try {
 		const worker = new Worker(workerUrl(), { type: "module" });
-		const stop = (/** @type {any} */ why) => {
+		const stop = (/** @type {ErrorEvent|undefined} */ why) => {
 			send || worker.terminate();
 			fail(why);
 		};
 		worker.onerror = stop;
-		worker.onmessage = ({ data }) => data.ev ? on(data)
-			: ready((command) => worker.postMessage(command));
+		worker.onmessage = (/** @type {MessageEvent<LinkEvent|{}>} */ { data }) => "ev" in data
+			? on(data) : ready((command) => worker.postMessage(command));
 		// In two steps: after a stand-still of this thread it may have spoken by now.
 		setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
 	} catch (error) {
-		fail(error);
+		fail(/** @type {Error} */ (error));
 	}
 	return (command) => send ? send(command) : early.push(command);
 }

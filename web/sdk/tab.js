@@ -1,14 +1,15 @@
 // tab: a page's life, and the Web Lock that keeps it from being frozen.
 // @ts-check
-/** @import { Kept, Page } from "./types.js" */
+/** @import { KeptPlaces, Page } from "./types.js" */
 
 /** @type {(page: Page) => () => void} */
 export function watchPage(page) {
 	const { document } = globalThis;
 	const stop = new AbortController();
 	if (document) {
-		const on = (/** @type {any} */ target, /** @type {string} */ type,
-			/** @type {(event: any) => void} */ fn) => target.addEventListener(type, fn, stop);
+		const on = (/** @type {EventTarget} */ target, /** @type {string} */ type,
+			/** @type {(event: PageTransitionEvent) => void} */ fn) =>
+			target.addEventListener(type, /** @type {EventListener} */ (fn), stop);
 		on(globalThis, "pagehide", (event) => page.leave(Boolean(event.persisted)));
 		on(globalThis, "pageshow", (event) => event.persisted && page.back());
 		on(document, "resume", page.thaw);
@@ -18,7 +19,7 @@ export function watchPage(page) {
 	return () => stop.abort();
 }
 
-/** Whoever reads them owns them. @type {(name: string) => Kept|null} */
+/** Whoever reads them owns them. @type {(name: string) => KeptPlaces|null} */
 export function takePlaces(name) {
 	try {
 		const text = sessionStorage.getItem(name);
@@ -38,7 +39,7 @@ export function hasPlaces(name) {
 	}
 }
 
-/** @type {(name: string, kept: Kept|null) => void} */
+/** @type {(name: string, kept: KeptPlaces|null) => void} */
 export function keepPlaces(name, kept) {
 	try {
 		if (kept)

@@ -4,6 +4,7 @@
 import type { Claim } from "./claim.js";
 import type { BrokerError } from "./errors.js";
 import type { Lease } from "./lease.js";
+import type { FromBroker, Http, Rights, StatusFields, ToBroker } from "./protocol.js";
 
 export type ErrorCode = "UNREACHABLE" | "DENIED" | "UNAUTHORIZED" | "PROTOCOL" | "QUEUE_FULL"
 	| "WAIT_TIMEOUT" | "REVOKED" | "EXPIRED" | "LOST" | "RELEASED" | "CLOSED" | "NO_WEBGPU"
@@ -123,16 +124,8 @@ export interface BrokerEvents {
 /** A model that is kept loaded between turns. */
 export type Residence = Pick<Lease, "id" | "vramBytes" | "signal" | "release"> & AsyncDisposable;
 
-export interface Status {
-	locked: boolean;
-	owner: string | null;
-	queue_depth: number;
-	queued: string[];
-	gpus: any[];
-	leases: any[];
-	waiting: any[];
-	[key: string]: any;
-}
+/** Who holds, who waits, why and for how long. */
+export type Status = StatusFields;
 
 export interface DeviceOptions {
 	/** Wanted limits; the two buffer sizes default to all that the adapter has. */
@@ -169,10 +162,123 @@ export interface About {
 
 export type Task<T> = (lease: Lease) => Promise<T> | T;
 
-export type Send = (command: any) => void;
+// The channel between a page and its Link, which mostly runs in a Worker: Broker and Claim send
+// commands, port.js carries them, Link.do() is where they arrive; what it posts, Broker hears. What
+// goes on to the socket, and comes from there, is in protocol.d.ts.
+
+/** From the page. */
+export type Command =
+	| Start
+	| { op: "acquire"; ref: number; msg: Omit<ToBroker.Acquire, "type" | "ref">; until: number | null }
+	| { op: "release" } & Release
+	| { op: "ask" } & Ask
+	| { op: "about"; fields: AboutFields }
+	| { op: "leave"; keep: number[]; cached: boolean }
+	| { op: "stop"; code?: number }
+	/** Say `sure` once it is known whether what is held is still ours; answer to `ping`; try now;
+	 * give back what nobody took up; the page is back from the browser's cache. */
+	| { op: "sure" | "pong" | "kick" | "disown" | "back" };
+
+export interface Start {
+	op: "start";
+	url: string;
+	hello: Pick<ToBroker.Hello, "id" | "token">;
+	resume: string | null;
+	/** Refs of claims that this page may take up. */
+	adopt: number[];
+	backoff: { minMs: number; maxMs: number };
+	timeoutMs: number;
+}
+
+export interface Release {
+	ref: number;
+	requeue?: boolean;
+	until?: number | null;
+}
+
+/** A message for the broker. `ref`: of that claim's lease, if it has one. */
+export interface Ask {
+	ref?: number;
+	msg: OfLease | ToBroker.Message;
+}
+
+/** Messages to which the Link adds the lease. */
+export type OfLease = Omit<ToBroker.Yielding, "lease"> | Omit<ToBroker.Renew, "lease">
+	| Omit<ToBroker.Ready, "lease">;
+
+export type AboutFields = Omit<ToBroker.About, "type">;
+
+/** From the Link. `limit`: when somebody else may hold what is held here. */
+export type LinkEvent = { limit?: number } & (Opened | Down
+	| { ev: "stopped"; code?: number }
+	/** Of what the broker said, or the Link itself found out. */
+	| { ev: "msg"; m: Heard }
+	/** The answer to `sure`; the broker was heard; does the page's thread stand still? */
+	| { ev: "sure" | "contact" | "ping" });
+
+export interface Opened {
+	ev: "open";
+	session: string;
+	rights: Rights | null;
+	dev: boolean;
+}
+
+/** "drop": an open session broke, and the broker may be back at once. */
+export interface Down {
+	ev: "drop" | "down";
+	/** Of the closed WebSocket. */
+	code?: number;
+	/** Nothing came in time. */
+	late?: boolean;
+	/** The page's own policy forbids the connection. */
+	blocked?: boolean;
+	/** The broker was not heard for a TTL. */
+	silent: boolean;
+}
+
+export type Heard = FromBroker.Status | FromBroker.Reload | ClaimHeard;
+
+/** What a claim hears: the broker's words, by the page's number for it. */
+export type ClaimHeard = { ref: number }
+	& (Exclude<Told, FromBroker.Offered> | FromBroker.Denied | Over);
+
+/** What the broker says of a claim, and the Link acts on. */
+export type Told = FromBroker.Queued | FromBroker.Offered | FromBroker.Granted | FromBroker.Yield
+	| Kept | FromBroker.Revoked | FromBroker.Released | FromBroker.Timeout;
+
+/** Also one that a resume found held, and not asked to give way. */
+export type Kept = FromBroker.Keep & { state?: string };
+
+/** The Link's own word: it is not ours any more, or was never the broker's. */
+export interface Over {
+	type: "lost" | "released";
+}
+
+/** A claim that the broker names by itself, after a resume for one. */
+export type Listed = Omit<FromBroker.Claim, "type" | "state">
+	& { state: FromBroker.Claim["state"] | "granted" };
+
+/** How a claim ended, as far as its error's words look. */
+export interface Ending {
+	type: string;
+	reason?: string;
+	detail?: string;
+	/** Of `denied`. */
+	code?: string;
+	message?: string;
+	retry_after_s?: number;
+}
+
+export type Send = (command: Command) => void;
+export type Post = (event: LinkEvent) => void;
 
 /** What a promise's executor gets. */
-export type Waiter = [resolve: (value: any) => void, reject: (error: any) => void];
+export type Waiter<T> = [resolve: (value: T) => void, reject: (error: unknown) => void];
+
+/** A rule of Trusted Types, for browsers that have them. */
+export interface ScriptPolicy {
+	createScriptURL(url: string): string;
+}
 
 export interface Reside extends RequestOptions {
 	model: string;
@@ -188,7 +294,7 @@ export type Guarded = { destroy(): unknown } | { terminate(): unknown };
 export interface Hub {
 	/** To the Link. */
 	send: Send;
-	emit(type: string, detail: any): void;
+	emit<K extends keyof BrokerEvents>(type: K, detail: BrokerEvents[K]): void;
 	about(fields: About): void;
 	forget(claim: Claim): void;
 	open(): boolean;
@@ -201,7 +307,7 @@ export interface Hub {
 /** A claim as the Link knows it; "dropped": given up here, not yet at the broker. */
 export interface Known {
 	ref: number;
-	msg: object;
+	msg: Omit<ToBroker.Acquire, "type" | "ref">;
 	until: number | null;
 	lease: number;
 	/** The newest that it held. */
@@ -214,7 +320,7 @@ export interface Known {
 }
 
 /** Places that outlive a reload. */
-export interface Kept {
+export interface KeptPlaces {
 	session: string | null;
 	/** The page said so when it was left; without it, it may have died, or be another tab. */
 	left: boolean;
@@ -311,7 +417,7 @@ export type Request = <O extends RequestOptions>(o?: O) =>
 	Promise<O extends { ifAvailable: true } ? Lease | null : Lease>;
 export type Backoff =
 	(tries: number, minMs: number, maxMs: number, random?: () => number) => number;
-export type Clamp = (wanted: Record<string, number>, has: any) =>
+export type Clamp = (wanted: Record<string, number>, has: Record<string, number>) =>
 	{ limits: Record<string, number>; clamped: string[] };
 export type OpenDevice = (o: DeviceOptions, own: (device: GPUDevice) => GPUDevice,
 	about: (fields: About) => void) => Promise<GPUDevice>;

@@ -35,7 +35,7 @@ export async function detect(o = {}) {
 	}
 	if (!adapter)
 		throw new BrokerError("NO_ADAPTER", "The browser offers no GPU: wait, or restart it.");
-	const has = /** @type {any} */ (adapter.limits);
+	const has = /** @type {Record<string, number>} */ (/** @type {unknown} */ (adapter.limits));
 	const { limits, clamped } = clamp(
 		{ ...Object.fromEntries(SIZES.map((name) => [name, has[name]])), ...wanted }, has);
 	if (strict && clamped.length)

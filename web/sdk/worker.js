@@ -2,10 +2,12 @@
 // @ts-check
 import { Link } from "./link.js";
 
+/** @import { Command } from "./types.js" */
+
 const link = new Link((event) => {
 	postMessage(event);
 	if (event.ev === "stopped")
 		close();
 });
-onmessage = ({ data }) => link.do(data);
+onmessage = (/** @type {MessageEvent<Command>} */ { data }) => link.do(data);
 postMessage({});

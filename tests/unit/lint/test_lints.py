@@ -210,6 +210,60 @@ class Lints(unittest.TestCase):
                       "row of gone", "no scenario lost"):
             self.assertIn(words, output)
 
+    def copy(self, *paths):
+        for path in paths:
+            source, target = TOOLS.parent / path, self.root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+
+    def change(self, path, old, new):
+        text = (self.root / path).read_text(encoding="utf-8")
+        self.assertIn(old, text)
+        self.write(path, text.replace(old, new, 1))
+
+    def test_protocol_sees_a_stale_table(self):
+        """The document and the types are older than their source; a message has no place."""
+        self.copy("protocol", "docs/protocol.md", "web/sdk/protocol.d.ts", "src/base/err.h", "src/core/view.h",
+                  "tests/unit/wire/golden")
+        check = ("protocol", "--root", str(self.root), "--check")
+        self.assertEqual(self.lint(*check)[0], 0, self.lint(*check)[1])
+        self.change("protocol/client/bye.json", "Ends all claims", "Ends claims")
+        status, output = self.lint(*check)
+        self.assertEqual(status, 1)
+        for words in ("docs/protocol.md: is older", "protocol.d.ts: is older", "python3 tools/protocol --fix"):
+            self.assertIn(words, output)
+        self.assertEqual(self.lint("protocol", "--root", str(self.root), "--fix")[0], 0)
+        self.assertEqual(self.lint(*check)[0], 0)
+        self.change("docs/protocol.md", "<!-- protocol: client/bye -->", "")
+        self.assertIn("has no place for client/bye", self.lint(*check)[1])
+
+    def test_protocol_sees_a_field_without_a_schema(self):
+        """C cannot write or read a field that protocol/ does not know, nor protocol/ one that C does not."""
+        self.copy("protocol", "docs/protocol.md", "src/base", "src/core", "src/wire", "src/server", "tools/protocol",
+                  "tests/unit/wire/golden")
+        check = ("../tests/unit/wire/protocol.py", str(self.root))
+        self.assertEqual(self.lint(*check)[0], 0, self.lint(*check)[1])
+        faults = (
+            ("src/wire/session_encode.c", 'text_json_u64(out, "to", send->other);',
+             'text_json_u64(out, "to", send->other);\n\t\ttext_json_u64(out, "extra", 1);',
+             "broker/lent: the source has ['extra']"),
+            ("src/wire/session_decode.c", 'required(m, "to", &m->event.lend.to)',
+             'required(m, "whom", &m->event.lend.to)',
+             "client/lend: the source has ['whom'], protocol/ alone has ['to']"),
+            ("protocol/broker/log.json", '"line": {', '"level": {"type": "string"}, "line": {',
+             "broker/log: the source has [], protocol/ alone has ['level']"),
+            ("protocol/broker/keep.json", '"const": "keep"', '"const": "kept"',
+             "broker-keep.json is not as protocol/broker/keep.json says"),
+            ("src/core/trace.h", '"kept"', '"left"', "event_what differs"),
+            ("src/wire/route.c", '"/health", ACCESS_NONE', '"/health", ACCESS_TOKEN', "routes: differ"),
+            ("docs/protocol.md", '> {"type":"accept","lease":7}', '> {"type":"accept","claim":7}', "a dialogue's"))
+        for path, old, new, _ in faults:
+            self.change(path, old, new)
+        status, output = self.lint(*check)
+        self.assertEqual(status, 1)
+        for *_, words in faults:
+            self.assertIn(words, output)
+
     def test_purity_sees_a_clock(self):
         """A library that calls write, even through a helper, is not pure."""
         self.write("core.c", "void helper(void); void *malloc(unsigned long);\nvoid f(void) { helper(); malloc(1); }\n")

@@ -29,7 +29,7 @@ static void test_table(void **state)
 		assert_int_equal(match.lease, 0);
 	}
 	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		assert_int_equal(seen[i], i == ROUTE_PAGE ? 5 : i == ROUTE_FILE ? 5 : 1);
+		assert_int_equal(seen[i], i == ROUTE_PAGE ? 5 : i == ROUTE_FILE ? 6 : 1);
 }
 
 /* C7: a known path with another method is 405, not 404, and names its own method. */
@@ -85,9 +85,9 @@ static void test_files(void **state)
 {
 	(void)state;
 	struct route_match match;
-	static const char *const known[] = {"/pages/mic/mic.js", "/sdk/index.js",
-					    "/modules/x",        "/vendor/licenses/idb.txt",
-					    "/models/..",        "/pages/%2e%00"};
+	static const char *const known[] = {
+		"/pages/mic/mic.js", "/sdk/index.js", "/modules/x",   "/vendor/licenses/idb.txt",
+		"/models/..",        "/pages/%2e%00", "/openapi.json"};
 	static const char *const unknown[] = {"/pages", "/pages/",   "/page/x",      "/xpages/x",
 					      "/sdk",   "/modules/", "/Vendor/x.js", "/models"};
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import ts from "../../../web/node_modules/typescript/lib/typescript.js";
 import { closeError, endError, plain } from "../../../web/sdk/errors.js";
 import { backoffMs, quickMs } from "../../../web/sdk/link.js";
 import { clamp, detect } from "../../../web/sdk/webgpu.js";
@@ -111,6 +112,33 @@ test("the SDK is at most 14 kB gzipped, comments apart, and its models 7 kB more
 	console.log(`# ${gzipped(session)} and ${gzipped(models)} bytes`);
 	assert.ok(gzipped(session) <= 14_000, `${gzipped(session)} bytes`);
 	assert.ok(gzipped(models) <= 7_000, `${gzipped(models)} bytes`);
+});
+
+test("`any` stands in the SDK's types at most five times, each time with its reason", () => {
+	let count = 0;
+	for (const name of readdirSync(SDK).filter((file) => /\.(js|ts)$/.test(file))) {
+		const file = ts.createSourceFile(name, readFileSync(new URL(name, SDK), "utf8"),
+			ts.ScriptTarget.ESNext, true,
+			name.endsWith(".ts") ? ts.ScriptKind.TS : ts.ScriptKind.JS);
+		const lines = file.text.split("\n");
+		/** @type {Set<number>} */
+		const places = new Set();
+		/** @param {import("typescript").Node & { jsDoc?: import("typescript").Node[] }} node */
+		const walk = (node) => {
+			if (node.kind === ts.SyntaxKind.AnyKeyword)
+				places.add(node.getStart(file));
+			node.jsDoc?.forEach(walk);
+			ts.forEachChild(node, walk);
+		};
+		walk(file);
+		for (const place of places) {
+			const { line } = file.getLineAndCharacterOfPosition(place);
+			assert.match(lines.slice(line - 1, line + 1).join("\n"), /\bany: /,
+				`${name}:${line + 1} has an \`any\` without a reason ("any: ..")`);
+		}
+		count += places.size;
+	}
+	assert.ok(count > 0 && count <= 5, `${count} times`);
 });
 
 test("while something is at stake tries come at once, soon, and at most 200 ms apart", () => {

@@ -11,6 +11,7 @@ import { packageFile, root } from "../lib/packages.mjs";
 
 const PAGE = `
 import { Broker, BrokerError, detect, type Lease, type QueueInfo } from "@baton/sdk";
+import type { Command, Protocol } from "@baton/sdk";
 
 const broker = new Broker({ name: "page", fallback: "origin-lock" });
 const mode: "worker" | "reply" = broker.heartbeat;
@@ -21,6 +22,20 @@ broker.addEventListener("ended", ({ detail: { lease, error } }) => [lease.id, er
 broker.addEventListener("anything", () => undefined);
 // @ts-expect-error: there is no such field
 broker.addEventListener("queue", (event) => event.detail.place);
+
+// A page's request can be followed over the worker to the wire and back: each word is typed.
+const asked: Command = { op: "acquire", ref: 1, msg: { class: "chat", slots: "all" }, until: null };
+// @ts-expect-error: there is no such command
+const wrong: Command = { op: "aquire", ref: 1, msg: {}, until: null };
+// @ts-expect-error: the wire has no such class
+const urgent: Protocol.ToBroker.Acquire = { type: "acquire", ref: 1, class: "urgent" };
+function heard(m: Protocol.FromBroker.Message) {
+	if (m.type === "granted")
+		return m.fence.toFixed() + m.gpus?.[0].name;
+	// @ts-expect-error: told apart by its type
+	return m.type === "queued" ? m.fence : [asked, wrong, urgent];
+}
+void heard;
 
 async function main(): Promise<string> {
 	const maybe = await broker.request({ ifAvailable: true });

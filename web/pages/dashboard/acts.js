@@ -41,7 +41,7 @@ export class Acts {
 	/**
 	 * Asks the reader, then the broker.
 	 * @param {import("/pages/shared/shell.js").Question} question
-	 * @param {string} act
+	 * @param {import("/sdk/protocol.js").AdminAct} act
 	 * @param {number} [lease]
 	 * @param {string} [done] what is said afterwards
 	 */
@@ -51,11 +51,11 @@ export class Acts {
 		return this.say(act, answer.reason, lease, done);
 	}
 
-	/** @param {string} act @param {string} reason @param {number} [lease] @param {string} [done] */
+	/** @param {import("/sdk/protocol.js").AdminAct} act @param {string} reason
+	 * @param {number} [lease] @param {string} [done] */
 	async say(act, reason, lease, done = "") {
 		try {
-			const message = { type: "admin", act, reason };
-			await this.watch.ask(lease === undefined ? message : { ...message, lease }, "ok");
+			await this.watch.ask({ type: "admin", act, reason, lease }, "ok");
 			clearError();
 			this.done = done;
 			this.changed();

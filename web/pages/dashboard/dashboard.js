@@ -57,7 +57,8 @@ const lists = {
 
 /** @type {import("./vram.js").VramCharts|null} */
 let charts = null;
-/** @type {any[]|null} events that come while the past is asked for */
+/** Events that come while the past is asked for.
+ * @type {import("/sdk/protocol.js").FromBroker.Event[]|null} */
 let past = null;
 let askedAt = -Infinity;
 let asking = false;
@@ -83,8 +84,8 @@ async function ask() {
 	asking = true;
 	askedAt = performance.now();
 	try {
-		const question = lists.queue ? { type: "status", limit: WAITERS_MAX } : { type: "status" };
-		model.takeStatus(/** @type {any} */ (await watch.ask(question, "status")));
+		model.takeStatus(await watch.ask({ type: "status",
+			limit: lists.queue ? WAITERS_MAX : undefined }, "status"));
 		if (!document.hidden) {
 			model.takeClients((await watch.ask({ type: "clients" }, "clients")).clients);
 		}
@@ -102,8 +103,8 @@ async function start() {
 	past = [];
 	try {
 		await watch.ask({ type: "subscribe", events: true }, "ok");
-		const question = { type: "events", limit: PAST_EVENTS };
-		await watch.ask(model.lastId ? { ...question, since: model.lastId } : question, "ok");
+		await watch.ask({ type: "events", limit: PAST_EVENTS, since: model.lastId || undefined },
+			"ok");
 		takePast();
 		ask();
 		const samples = await watch.ask({ type: "samples" }, "samples");
@@ -252,7 +253,7 @@ async function loadCharts() {
 	}
 }
 
-/** @param {any} message */
+/** @param {import("/sdk/protocol.js").FromBroker.Message} message */
 function heard(message) {
 	if (message.type !== "event") return;
 	if (past) past.push(message);

@@ -9,34 +9,12 @@ const SPANS_KEEP_MS = 65 * 60_000;
 
 /**
  * @typedef {"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"} BandState
- * @typedef {{id: number, time: string, at: number, what: string, lease?: number, session?: number,
- *   client?: string, class?: string, from?: string, to?: string, end?: string, reason?: string,
- *   fence?: number, other?: number, gpu?: string, age_s?: number, waited_s?: number,
- *   held_s?: number, detail?: string}} BatonEvent
- * @typedef {{lease: number, id: string, label?: string, class: string, state: string,
- *   binding: string, attached: boolean, session?: number, slots: number, vram_mb: number,
- *   gpu?: string, gpus?: {name: string}[], held_s?: number, since?: string, expires_in_s?: number,
- *   evictable?: boolean, detached_left_s?: number, stop_in_s?: number,
- *   yield?: {reason: string, for?: string, for_lease?: number, left_s: number, revoked: boolean}
- * }} Holder
- * @typedef {{position: number, lease: number, id: string, label?: string, class: string,
- *   state: string, binding: string, attached: boolean, session?: number, slots: number,
- *   vram_mb: number, gpu_count: number, waited_s: number, since?: string, timeout_in_s?: number,
- *   ripe: boolean, eta_s: number|null, eta_p90_s: number|null, estimate?: string,
- *   sentence?: string, bound_s: number|null, guaranteed_by?: string, bound_text?: string,
- *   detached_left_s?: number,
- *   why?: {code: string, text: string, holder?: number, gives_way_in_s?: number}}} Waiter
- * @typedef {{index: number, name: string, slots: number, slots_used: number,
- *   vram_mb_total: number|null, vram_mb_granted: number, vram_mb_used: number|null,
- *   vram_mb_unmanaged: number|null, healthy: boolean}} Gpu
- * @typedef {{version: string, time: string, uptime_s: number, epoch: number, queue_depth: number,
- *   held: number, paused: boolean, journal_ok: boolean, draining: boolean,
- *   grants?: {allowed: boolean, reason?: string, text?: string, remaining_s?: number},
- *   gpus: Gpu[], leases: Holder[], waiting: Waiter[]}} Status
- * @typedef {{session: number, id: string, binding: string, since_s: number, seen_s: number,
- *   browser: boolean, overdue?: boolean, page?: string, visible?: boolean, stalled_ms?: number,
- *   adapter?: string, clamped?: string|string[], vram_mb?: number, origin?: string,
- *   uid?: number, pid?: number}} Client
+ * @typedef {import("/sdk/protocol.js").FromBroker.Event & {at: number}} BatonEvent
+ * @typedef {import("/sdk/protocol.js").StatusLease} Holder
+ * @typedef {import("/sdk/protocol.js").StatusWaiter} Waiter
+ * @typedef {import("/sdk/protocol.js").StatusGpu} Gpu
+ * @typedef {import("/sdk/protocol.js").StatusFields} Status
+ * @typedef {import("/sdk/protocol.js").FromBroker.Client} Client
  * @typedef {{state: BandState, from: number, to: number|null, ids: number[]}} Span
  * @typedef {{row: string, lease: number, spans: Span[], guessed: boolean}} Track
  * @typedef {{state: BandState, from: number, to: number, open: boolean, ids: number[]}} Band
@@ -121,11 +99,10 @@ export class Model {
 		}
 	}
 
-	/** The past of the VRAM. @param {any} samples */
+	/** The past of the VRAM. @param {import("/sdk/protocol.js").FromBroker.Samples} samples */
 	takeSamples(samples) {
-		this.vram ||= samples.gpus.some((/** @type {any} */ gpu) =>
-			gpu.granted_mb.some((/** @type {number} */ mb) => mb > 0)
-				|| gpu.used_mb.some((/** @type {number|null} */ mb) => mb !== null));
+		this.vram ||= samples.gpus.some((gpu) => gpu.granted_mb.some((mb) => mb !== null && mb > 0)
+			|| gpu.used_mb.some((mb) => mb !== null));
 	}
 
 	/** A claim older than the events that are kept. @param {Holder|Waiter} claim */
@@ -160,7 +137,7 @@ export class Model {
 
 	/**
 	 * The past, in any order; what was guessed from the status alone is known now.
-	 * @param {any[]} past
+	 * @param {import("/sdk/protocol.js").FromBroker.Event[]} past
 	 */
 	takePast(past) {
 		for (const [lease, track] of this.tracks) if (track.guessed) this.tracks.delete(lease);
@@ -168,7 +145,8 @@ export class Model {
 		if (this.status) this.takeStatus(this.status, this.statusAt);
 	}
 
-	/** @param {any} message an `event`; false if it is known already */
+	/** False if it is known already.
+	 * @param {import("/sdk/protocol.js").FromBroker.Event} message */
 	takeEvent(message) {
 		if (message.id <= this.lastId) return false;
 		/** @type {BatonEvent} */

@@ -6,8 +6,6 @@ import { element, formatBytes, formatTime } from "/pages/shared/shell.js";
 
 /**
  * @typedef {import("./model.js").Status} Status
- * @typedef {{name: string, vram_mb_total: number|null, granted_mb: number[],
- *   used_mb: (number|null)[]}} Series
  * @typedef {{plot: uPlot, data: [number[], (number|null)[], (number|null)[], (number|null)[]],
  *   box: HTMLElement}} Chart
  */
@@ -88,13 +86,13 @@ export class VramCharts {
 		return Math.max(240, Math.floor(this.place.clientWidth));
 	}
 
-	/** @param {any} samples the answer to `samples` @param {number} now ms */
+	/** @param {import("/sdk/protocol.js").FromBroker.Samples} samples @param {number} now ms */
 	start(samples, now) {
 		this.step = samples.step_s;
 		const newest = now / 1000 - samples.newest_ago_s;
 		this.last = newest;
 		this.clear();
-		for (const gpu of /** @type {Series[]} */ (samples.gpus)) {
+		for (const gpu of samples.gpus) {
 			const count = gpu.granted_mb.length;
 			const times = gpu.granted_mb.map((_, i) => newest - (count - 1 - i) * this.step);
 			this.add(gpu.name, [times, times.map(() => gpu.vram_mb_total), [...gpu.granted_mb],

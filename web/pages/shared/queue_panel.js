@@ -12,17 +12,13 @@ const POLL_MS = 1000;
 
 /**
  * @typedef {import("/sdk/index.js").Broker} Broker
- * @typedef {{lease?: string|number, key?: string, position: number, ahead: string[],
+ * @typedef {{lease?: string|number|null, key?: string|null, position: number, ahead: string[],
  *   sentence: string, estimate: string, guaranteedBy?: string|null, boundText?: string,
- *   why?: {code: string, text: string, holder?: number}, since: number}} Place
- * @typedef {{lease: number, position: number, sentence?: string, estimate?: string,
- *   guaranteed_by?: string, bound_text?: string,
- *   why?: {code: string, text: string, holder?: number, gives_way_in_s?: number}}} Waiter
- * @typedef {{lease: number, id: string, class: string, state: string, gpu?: string, slots: number,
- *   vram_mb: number, held_s?: number, label?: string, session?: number,
- *   yield?: {for?: string, left_s: number, revoked: boolean}}} Holder
- * @typedef {{paused?: boolean, queue_depth?: number, leases?: Holder[], waiting?: Waiter[],
- *   gpus?: {name: string, healthy: boolean}[]}} Status
+ *   why?: {code: string, text: string, holder?: number}|null, since: number}} Place
+ * @typedef {import("/sdk/types.js").BrokerEvents} BrokerEvents
+ * @typedef {import("/sdk/protocol.js").StatusWaiter} Waiter
+ * @typedef {import("/sdk/protocol.js").StatusLease} Holder
+ * @typedef {import("/sdk/protocol.js").StatusFields} Status
  */
 
 class QueuePanel {
@@ -47,7 +43,8 @@ class QueuePanel {
 
 	listen() {
 		const { signal } = this.controller;
-		/** @param {string} type @param {(detail: any) => void} act */
+		/** @type {<K extends keyof BrokerEvents>(type: K,
+		 *   act: (detail: BrokerEvents[K]) => void) => void} */
 		const on = (type, act) => this.broker.addEventListener(type, (event) => {
 			act(/** @type {CustomEvent} */ (event).detail ?? {});
 			this.draw();
@@ -90,7 +87,7 @@ class QueuePanel {
 		if (this.asking || document.hidden || this.broker.state !== "open") return;
 		this.asking = true;
 		try {
-			this.status = /** @type {any} */ (await this.broker.status());
+			this.status = await this.broker.status();
 			this.settle();
 		} catch {
 			this.status = null; // the connection's state, shown beside it, says why
@@ -242,7 +239,7 @@ function leaseKey(lease) {
 	return String(/** @type {{id?: unknown}} */ (lease ?? {}).id ?? lease);
 }
 
-/** @param {string} [name] */
+/** @param {string|null} [name] */
 function forWhom(name) {
 	return name ? html` for <bdi>${name}</bdi>` : nothing;
 }

@@ -10,8 +10,9 @@ const ANSWER_MS = 10_000;
 
 /**
  * @typedef {"connecting"|"open"|"reconnecting"|"signed-out"|"closed"} WatchState
- * @typedef {{type: string, [field: string]: any}} Message
- * @typedef {{message: Message, type: string, resolve(answer: Message): void,
+ * @typedef {import("/sdk/protocol.js").ToBroker.Message} Asked
+ * @typedef {import("/sdk/protocol.js").FromBroker.Message} Message
+ * @typedef {{message: Asked, type: string, resolve(answer: Message): void,
  *   reject(error: Error): void}} Question
  */
 
@@ -34,7 +35,7 @@ export class Watch extends EventTarget {
 			+ "/v1/gpu/session";
 		/** @type {WatchState} */
 		this.state = "connecting";
-		/** @type {Message|null} */
+		/** @type {import("/sdk/protocol.js").FromBroker.Welcome|null} */
 		this.welcome = null;
 		/** @type {WebSocket|null} */
 		this.socket = null;
@@ -154,23 +155,25 @@ export class Watch extends EventTarget {
 		this.dispatchEvent(new CustomEvent("state", { detail: { state, ...detail } }));
 	}
 
-	/** Says something that wants no answer. @param {Message} message */
+	/** Says something that wants no answer. @param {Asked} message */
 	send(message) {
 		if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
 	}
 
 	/**
 	 * Asks, and waits for an answer of that type. Rejects with a WatchError.
-	 * @param {Message} message
-	 * @param {string} type
-	 * @returns {Promise<Message>}
+	 * @template {Message["type"]} T
+	 * @param {Asked} message
+	 * @param {T} type
+	 * @returns {Promise<Extract<Message, {type: T}>>}
 	 */
 	ask(message, type) {
 		if (this.state !== "open") {
 			return Promise.reject(new WatchError("unreachable", "The broker does not answer now."));
 		}
 		return new Promise((resolve, reject) => {
-			this.questions.push({ message, type, resolve, reject });
+			this.questions.push({ message, type, reject,
+				resolve: /** @type {(answer: Message) => void} */ (resolve) });
 			if (this.questions.length === 1) this.askOldest();
 		});
 	}

@@ -1,0 +1,1040 @@
+// protocol: what goes over the wire. Written by `python3 tools/protocol --fix` from protocol/;
+// docs/protocol.md says what it means.
+
+export type Class = "voice" | "chat" | "normal" | "background";
+
+/** How the client is connected: over the Unix socket, over WebSocket, by a lock stream, by a plain
+ * request; the last two are for proxies and fleets to come. */
+export type Binding = "native" | "tab" | "stream" | "http" | "proxied" | "remote";
+
+export type Rights = "admin" | "token" | "queue";
+
+export type ClaimState = "queued" | "offered" | "loading" | "held" | "yielding" | "stopping"
+	| "draining" | "ended";
+
+export type LiveState = "queued" | "offered" | "loading" | "held" | "yielding";
+
+export type EndReason = "released" | "timeout" | "cancelled" | "disconnected" | "expired" |
+	"revoked" | "denied" | "force-released";
+
+export type YieldReason = "preempted" | "hold-max" | "evicted" | "operator" | "expired" |
+	"host-over" | "unresponsive" | "load-max";
+
+/** Of the table of errors. */
+export type ErrorCode = "bad_request" | "bad_json" | "bad_field" | "too_large" |
+	"headers_too_large" | "too_slow" | "unsupported_media_type" | "method_not_allowed" |
+	"not_found" | "bad_host" | "bad_origin" | "unauthorized" | "forbidden" | "rate_limited" |
+	"too_many_waiting" | "queue_full" | "class_not_allowed" | "quota" | "sites_full" |
+	"too_many_connections" | "stale" | "revoked" | "released" | "timeout" | "busy" | "paused" |
+	"draining" | "journal_unavailable" | "in_doubt" | "no_such_gpu" | "never_fits" | "no_room"
+	| "deadlock" | "host_over" | "wrong_state" | "protocol" | "protocol_version" |
+	"already_running" | "unreachable" | "bad_config" | "io" | "no_memory" | "internal";
+
+export type WhyCode = "next" | "holder" | "self" | "holders" | "yielding" | "stopping" |
+	"lock-delay" | "detached" | "vram" | "pinned" | "evicting" | "behind" | "reserved" |
+	"unknown" | "unhealthy" | "paused" | "journal" | "authority" | "in_doubt" | "beyond" |
+	"host" | "draining" | "disconnected";
+
+export type BoundCode = "stopped" | "disconnected" | "blocked" | "memory" | "set" |
+	"own_claims" | "host" | "later";
+
+export type GrantsCode = "draining" | "journal" | "in_doubt" | "paused";
+
+export type EventWhat = "queued" | "offered" | "loading" | "held" | "yield" | "kept" |
+	"revoked" | "killed" | "draining" | "leftover" | "ended" | "changed" | "lent" | "attached"
+	| "detached" | "unwatched" | "exited" | "gone" | "bye" | "started" | "paused" | "resumed" |
+	"reset" | "force-release-all" | "journal-ok" | "journal-failed" | "clock-jump";
+
+export type AdminAct = "yield" | "revoke" | "cancel" | "pause" | "resume" | "reset" |
+	"force-release-all";
+
+/** One GPU; uuid where it is known. */
+export interface Gpu {
+	index: number;
+	name: string;
+	uuid?: string;
+}
+
+/** Why somebody waits. */
+export interface Why {
+	code: WhyCode;
+	/** A sentence for people. */
+	text: string;
+	/** The lease in the way. */
+	holder?: number;
+	/** When it must give way to this claim, once that is known. */
+	gives_way_in_s?: number;
+}
+
+/** What the broker says about a claim names it; ref where a session asked for it. */
+export interface OfClaim {
+	ref?: number;
+	lease: number;
+}
+
+/** What a claim asks for, over HTTP and in a session. */
+export interface ClaimFields {
+	/** How urgent; see states.md */
+	class?: Class;
+	/** The predecessor's number, if there is no `class`: the nearest of 0, 10, 15, 20 */
+	priority?: number;
+	/** Longest wait, each time it queues; 0: not at all, at once or `timeout`; null: for ever */
+	timeout_s?: number | null;
+	/** VRAM needed on each GPU; 0: not stated */
+	vram_mb?: number;
+	/** Compute turns on each GPU; 0 needs `vram_mb`: a model that is only kept loaded. `"all"`: as
+	 * many as the one GPU has on which it is granted */
+	slots?: number | "all";
+	/** Which GPUs may serve. A WebSocket session that names none is where it holds something
+	 * already, else on `browser_gpu` */
+	gpu?: string | number | (string | number)[];
+	/** How many at once */
+	gpus?: number;
+	/** Asking again with the same one, on this or a new connection, is the same claim */
+	request_id?: string;
+	/** False: 503 `busy` at once instead of a place */
+	wait?: boolean;
+	/** May be asked to give way before its class's hold limit; a plain lock request hears of it
+	 * only by a renewal, and would else find itself revoked */
+	preemptible?: boolean;
+	/** Brings a model in first: its hold limit begins when it says `ready` (with the grant where
+	 * `preemptible` is false), within `load_max_s` (120 s), or it is revoked with `load-max` */
+	loads?: boolean;
+	/** May be asked to unload when VRAM is needed */
+	evictable?: boolean;
+	/** Grace it needs to give way, from the `yield`; at most `grace_max_s`, at least `grace_s`;
+	 * inside a host no longer than the host's */
+	uninterruptible_ms?: number;
+	/** Not evicted before */
+	min_residence_ms?: number;
+	/** What loading again costs: the costliest to load are evicted last */
+	load_ms?: number;
+	/** Model or job, for people */
+	label?: string;
+	/** The lease whose holder waits for this claim; a cycle is refused with `deadlock`. Of your own
+	 * (one principal or session), else `forbidden`; one that is over is forgotten */
+	parent?: number;
+	/** Run inside that lease: wait for one of the places that it offers, see hosting. Of your own,
+	 * or `guests_open`; else `forbidden`. `host_over` when it is over, `wrong_state` when it
+	 * offers no places and is not the `parent` */
+	host?: number;
+	/** How many claims may run inside this lease at once */
+	guests?: number;
+	/** Of other principals, too */
+	guests_open?: boolean;
+}
+
+/** Where a claim runs, and by which grant. */
+export interface Grant {
+	/** Rises with every grant */
+	fence: number;
+	/** The first GPU's name */
+	gpu?: string;
+	/** `index`, `name`, `uuid` of each */
+	gpus?: Gpu[];
+}
+
+/** How long a waiter waits, and why. */
+export interface Forecast {
+	/** An estimate from waits and turns of about the last hour: as many waits like this one are
+	 * longer as shorter; null: nothing is known yet */
+	eta_s?: number | null;
+	/** Nine of ten such waits are shorter */
+	eta_p90_s?: number | null;
+	/** Both in words; absent while nothing is known */
+	estimate?: string;
+	/** For people: when it is on, who has the GPU and until when; what dashboard, pages and
+	 * commands show */
+	sentence?: string;
+	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or configures
+	 * it anew; then another `queued` says what is so now */
+	bound_s?: number | null;
+	/** The same as a time of the clock */
+	guaranteed_by?: string;
+	/** Why nothing can be guaranteed, where `bound_s` is null */
+	bound_why?: BoundCode;
+	/** The same as a sentence */
+	bound_text?: string;
+	/** `code` and `text` as in status, `holder`: the lease in the way, `gives_way_in_s`: when it
+	 * must give way to this claim, once that is known */
+	why?: Why;
+}
+
+/** What a page says of itself. */
+export interface AboutFields {
+	/** Which page it is */
+	page?: string;
+	/** Somebody can see it */
+	visible?: boolean;
+	/** For how long its main thread has not answered; 0: it answers */
+	stalled_ms?: number;
+	/** Its WebGPU adapter */
+	adapter?: string;
+	/** Limits of the adapter that were lowered */
+	clamped?: string;
+	/** What it believes to use */
+	vram_mb?: number;
+	/** Where it comes from; what its browser showed when it connected counts more */
+	origin?: string;
+}
+
+/** Whether anything is granted now, and if not, why. */
+export interface Grants {
+	allowed: boolean;
+	reason?: GrantsCode;
+	text?: string;
+	detail?: string;
+	remaining_s?: number;
+}
+
+export interface WaitsOfClass {
+	count: number;
+	p50_s: number | null;
+	p90_s: number | null;
+}
+
+export interface ByClass {
+	voice: number;
+	chat: number;
+	normal: number;
+	background: number;
+}
+
+export interface Counters {
+	granted: ByClass;
+	ended: Partial<Record<EndReason, number>>;
+	yields: number;
+	revokes: number;
+	acks_missed: number;
+	stale: number;
+}
+
+export interface StatusGpu {
+	index: number;
+	name: string;
+	uuid?: string;
+	slots: number;
+	slots_used: number;
+	vram_mb_total: number | null;
+	vram_mb_granted: number;
+	vram_mb_used: number | null;
+	vram_mb_unmanaged: number | null;
+	vram_mb_draining?: number;
+	vram_left_by?: string;
+	healthy: boolean;
+}
+
+/** What holders and waiters have in common. */
+export interface StatusClaim {
+	lease: number;
+	id: string;
+	label?: string;
+	class: Class;
+	state: ClaimState;
+	host?: number;
+	binding: Binding;
+	principal: string;
+	attached: boolean;
+	watched?: false;
+	unwatched?: string;
+	session?: number;
+	slots: number;
+	all_slots?: true;
+	vram_mb: number;
+	waited_s?: number;
+	age_s?: number;
+	since?: string;
+	detached_left_s?: number;
+}
+
+export interface StatusYield {
+	reason: YieldReason;
+	for_lease?: number;
+	for?: string | null;
+	left_s: number;
+	revoked: boolean;
+}
+
+export interface StatusLease extends StatusClaim, Grant {
+	held_s?: number;
+	expires_in_s?: number;
+	preemptible: boolean;
+	evictable: boolean;
+	lender?: number;
+	guests_max?: number;
+	guests?: number;
+	revoked?: true;
+	stop_in_s?: number;
+	load_left_s?: number;
+	yield?: StatusYield;
+}
+
+export interface StatusWaiter extends StatusClaim, Forecast {
+	waited_s: number;
+	age_s: number;
+	since: string;
+	/** An estimate from waits and turns of about the last hour: as many waits like this one are
+	 * longer as shorter; null: nothing is known yet */
+	eta_s: number | null;
+	/** Nine of ten such waits are shorter */
+	eta_p90_s: number | null;
+	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or configures
+	 * it anew; then another `queued` says what is so now */
+	bound_s: number | null;
+	position: number;
+	gpu_count: number;
+	request_id?: string;
+	timeout_in_s?: number;
+	ripe: boolean;
+}
+
+/** Who holds, who waits, why and for how long. */
+export interface StatusFields {
+	version: string;
+	time: string;
+	uptime_s: number;
+	epoch: number;
+	fence: number;
+	locked: boolean;
+	owner: string | null;
+	queue_depth: number;
+	held: number;
+	sessions: number;
+	paused: boolean;
+	paused_reason?: string;
+	journal_ok: boolean;
+	draining: boolean;
+	grants: Grants;
+	counters: Counters;
+	waits: { voice?: WaitsOfClass; chat?: WaitsOfClass; normal?: WaitsOfClass; background?: WaitsOfClass; };
+	queued: string[];
+	request_start_times: Record<string, number>;
+	gpus: StatusGpu[];
+	leases: StatusLease[];
+	waiting: StatusWaiter[];
+}
+
+export type HistoryRow = HistoryClaim | HistoryAct;
+
+export interface HistoryClaim {
+	row: number;
+	time: string;
+	what: "claim";
+	lease: number;
+	id: string;
+	label?: string;
+	class: Class;
+	binding: Binding;
+	principal?: string;
+	end: EndReason;
+	asked: string;
+	granted?: string;
+	waited_s: number;
+	held_s?: number;
+	fence?: number;
+}
+
+export interface HistoryAct {
+	row: number;
+	time: string;
+	what: "act";
+	act: AdminAct;
+	who: string;
+	lease?: number;
+	reason?: string;
+}
+
+export interface Problem {
+	code: ErrorCode;
+	/** Its words. */
+	message: string;
+	/** Which field or object. */
+	detail?: string;
+	/** Absent: do not try again by yourself. */
+	retry_after_s?: number;
+}
+
+/** What a client says in a session. */
+export namespace ToBroker {
+	/** What a page says of itself, for people: the broker shows it in `clients` and decides nothing
+	 * by it. Each field is optional and keeps its value until it is said again. No answer, unless
+	 * a field is wrong. */
+	export interface About extends AboutFields {
+		type: "about";
+	}
+
+	/** Answer to `offered`, within 2 s. Answer: `granted`. */
+	export interface Accept {
+		type: "accept";
+		lease: number;
+	}
+
+	/** Asks for a GPU. Answer: `queued`, then `offered`; or `denied`. */
+	export interface Acquire extends ClaimFields {
+		type: "acquire";
+		/** Your own number for the claim */
+		ref: number;
+	}
+
+	/** An operator's act. Needs the admin right. Answer: `ok`. */
+	export interface Admin {
+		type: "admin";
+		/** What to do */
+		act: AdminAct;
+		/** For `yield`, `revoke` and `cancel`, which need it */
+		lease?: number;
+		/** Shown to whoever is hit, and kept in the audit */
+		reason?: string;
+	}
+
+	/** Answer to `heartbeat`. Any other message does as well. */
+	export interface Alive {
+		type: "alive";
+	}
+
+	/** Ends all claims and leases of the session, and the session. */
+	export interface Bye {
+		type: "bye";
+	}
+
+	/** Answer: `released`. If the claim is held by then, `denied` with `wrong_state`: `release` it.
+	 * Answer: `released`. If the claim is held by then, `denied` with `wrong_state`: `release` it. */
+	export interface Cancel {
+		type: "cancel";
+		/** A claim that waits or is offered */
+		ref: number;
+	}
+
+	/** Says what the lease needs from now on, on each GPU. Answer: `changed`, or `denied` with
+	 * `no_room`, and nothing changed. */
+	export interface Change {
+		type: "change";
+		lease: number;
+		/** Compute turns */
+		slots: number;
+		/** VRAM */
+		vram_mb: number;
+	}
+
+	/** Asks who is connected. Answer: `clients`. */
+	export interface Clients {
+		type: "clients";
+	}
+
+	/** Asks for events that were, the newest `limit` of those after `since`, oldest first. Answer:
+	 * `event` messages, then `ok` with their count. */
+	export interface Events {
+		type: "events";
+		/** Events at most */
+		limit?: number;
+		/** `id` of the last event that is known */
+		since?: number;
+	}
+
+	/** Says who is there, within 2 s of connecting. Answer: `welcome`. */
+	export interface Hello {
+		type: "hello";
+		/** Of this protocol; another one is closed with 4409 */
+		version?: 1;
+		/** Shown to people; class rules look at it */
+		id: string;
+		/** The install token or the admin token; or the key of a page that came by `baton open`;
+		 * not needed on the Unix socket */
+		token?: string;
+		/** `welcome.session` of before */
+		resume?: string;
+	}
+
+	/** Lends a turn to a claim that the holder waits for. Answer: `lent`. */
+	export interface Lend {
+		type: "lend";
+		/** A lease of this session that computes and has nobody inside, whose holder waits for ..
+		 * A lease of this session that computes and has nobody inside, whose holder waits for .. */
+		lease: number;
+		/** .. this claim, which has it as `parent` and may run inside it. `denied` with
+		 * `wrong_state` for any other claim */
+		to: number;
+	}
+
+	/** Asks for log lines that were. Answer: `log` messages, then `ok` with their count. */
+	export interface Logs {
+		type: "logs";
+		/** Lines at most */
+		limit?: number;
+		/** Number of the first line wanted; 0: the newest */
+		since?: number;
+	}
+
+	/** Asks for a one-time link to the pages. Needs the admin right. Answer: `link`. */
+	export interface Open {
+		type: "open";
+	}
+
+	/** Names what uses the GPU for this session beside the process that is connected. Answer: `ok`
+	 * with their count, or `denied`, and nothing changed. */
+	export interface Processes {
+		type: "processes";
+		/** Processes of the same user, as numbered where the broker runs */
+		pids?: number[] | null;
+		/** One of `pids` that ends the others when the wrapper is killed: it is waited for like
+		 * them, and never killed, as long as it stays out of `cgroup` */
+		keeper?: number;
+		/** An absolute folder of cgroup2 in which the broker itself does not live */
+		cgroup?: string;
+	}
+
+	/** Of a lease whose `acquire` said `loads`: it is there, and the hold limit begins to run,
+	 * unless it has run since the grant (`preemptible: false`). Said again it changes nothing.
+	 * Answer: `renewed`. */
+	export interface Ready {
+		type: "ready";
+		lease: number;
+	}
+
+	/** Gives the GPU back, or ends a wait. Answer: `released`. */
+	export interface Release {
+		type: "release";
+		/** Of the claim */
+		lease: number;
+		/** Come back with the old place as soon as the GPU is free again, and wait for it as long
+		 * as `timeout_s` of the `acquire` said. Answer: `released` without `reason`, then `queued`
+		 * for the same `ref` and `lease` */
+		requeue?: boolean;
+	}
+
+	/** Reads the configuration again. Needs the admin right. Answer: `reloaded`, or `denied` with
+	 * `bad_config`. */
+	export interface Reload {
+		type: "reload";
+	}
+
+	/** Says that the holder is at work. Answer: `renewed`. */
+	export interface Renew {
+		type: "renew";
+		lease: number;
+		/** How far it is; the broker does not read it */
+		progress?: number;
+	}
+
+	/** Asks how much VRAM was granted and in use in the last hour. Answer: `samples`. */
+	export interface Samples {
+		type: "samples";
+	}
+
+	/** Asks for the state of the broker. Answer: `status`. */
+	export interface Status {
+		type: "status";
+		/** Rows of waiters at most */
+		limit?: number;
+	}
+
+	/** Asks to be told of what happens from now on. Answer: `ok`. */
+	export interface Subscribe {
+		type: "subscribe";
+		/** `event` for each change */
+		events?: boolean;
+		/** `log` for each log line */
+		logs?: boolean;
+	}
+
+	/** Says how long the holder still needs. Answer: `renewed`, with what is left of the grace. */
+	export interface Yielding {
+		type: "yielding";
+		/** The lease that was asked for */
+		lease: number;
+		/** Time still needed. The grace is what `uninterruptible_ms` of the `acquire` declared, and
+		 * no longer: others were told how long they wait at most */
+		need_ms: number;
+	}
+
+	export type Message = About | Accept | Acquire | Admin | Alive | Bye | Cancel | Change |
+		Clients | Events | Hello | Lend | Logs | Open | Processes | Ready | Release | Reload |
+		Renew | Samples | Status | Subscribe | Yielding;
+}
+
+/** What the broker says in a session. */
+export namespace FromBroker {
+	/** The lease needs from now on what `change` said. */
+	export interface Changed extends OfClaim {
+		type: "changed";
+	}
+
+	/** After a resume, one for each claim that lives. */
+	export interface Claim extends OfClaim {
+		type: "claim";
+		/** Where it is now */
+		state: LiveState;
+		/** Of an offered or granted one */
+		fence?: number;
+		/** The first GPU's name, as in `granted` */
+		gpu?: string;
+		/** As in `granted` */
+		gpus?: Gpu[];
+		/** Of a granted one, as in `granted` */
+		token?: string;
+	}
+
+	export interface Client extends AboutFields {
+		/** As in events and leases */
+		session: number;
+		/** Of its `hello` */
+		id: string;
+		/** `tab`: over WebSocket; `native`: over the Unix socket */
+		binding: Binding;
+		/** On whose behalf it asks */
+		principal?: string;
+		/** Since its `hello` */
+		since_s: number;
+		/** Since its last message */
+		seen_s: number;
+		/** It showed an Origin */
+		browser: boolean;
+		/** A lease of it was revoked, and it has not said `release` since: it may still use the GPU
+		 * A lease of it was revoked, and it has not said `release` since: it may still use the GPU */
+		overdue?: true;
+		/** Of a peer on a Unix socket */
+		uid?: number;
+		/** Of a peer on a Unix socket */
+		pid?: number;
+	}
+
+	/** Who is connected. */
+	export interface Clients {
+		type: "clients";
+		/** A row for each connected session, at most 1000, longest first */
+		clients: Client[];
+		/** How many rows are missing, if any */
+		left_off?: number;
+	}
+
+	/** On the Unix socket only: the connection ends, with a close code as a WebSocket has it. */
+	export interface Close {
+		type: "close";
+		/** Why */
+		code: number;
+		/** The same in words */
+		reason: string;
+	}
+
+	/** What was asked is refused, and the session goes on. */
+	export interface Denied {
+		type: "denied";
+		ref?: number;
+		lease?: number;
+		/** Of the error table */
+		code: ErrorCode;
+		/** Its words */
+		message: string;
+		/** Which field or object */
+		detail?: string;
+		/** Absent: do not try again by yourself */
+		retry_after_s?: number;
+	}
+
+	/** Something changed. */
+	export interface Event {
+		type: "event";
+		/** Rises with each event, over restarts too */
+		id: number;
+		/** UTC */
+		time: string;
+		/** Of a claim: `queued`, `offered`, `loading` (granted, its model is not there yet),
+		 * `held`, `yield`, `kept` (the yield was taken back), `changed`, `lent`, `revoked` (being
+		 * stopped from here on), `killed`, `draining` (over, its room not free yet), `leftover`
+		 * (nor did it become free in time), `ended`; of a session: `attached`, `detached` (its
+		 * connection broke), `bye`, `gone` (all its processes are), `exited` (its own, and what it
+		 * named lives), `unwatched`; of the broker: `started`, `paused`, `resumed`, `reset`,
+		 * `force-release-all`, `journal-failed`, `journal-ok`, `clock-jump` */
+		what: EventWhat;
+		/** Whose */
+		lease?: number;
+		/** Whose */
+		session?: number;
+		/** Whose name */
+		client?: string;
+		/** On whose behalf; of `queued`, and of a session's */
+		principal?: string;
+		/** Of the claim */
+		class?: Class;
+		/** The claim's state before */
+		from?: ClaimState;
+		/** And after */
+		to?: ClaimState;
+		/** Why it ended */
+		end?: EndReason;
+		/** Why it was asked to yield */
+		reason?: YieldReason;
+		/** Of its grant */
+		fence?: number;
+		/** The first GPU that it holds */
+		gpu?: string;
+		/** All of them */
+		gpus?: Gpu[];
+		/** For whom it yields */
+		other?: number;
+		/** Since it arrived */
+		age_s?: number;
+		/** How long it has waited, or waited for its newest grant; earlier turns of the same claim
+		 * do not count */
+		waited_s?: number;
+		/** Since that grant */
+		held_s?: number;
+		/** An operator's words; why a process is unwatched */
+		detail?: string;
+	}
+
+	/** The GPU may be used from here on. */
+	export interface Granted extends OfClaim, Grant {
+		type: "granted";
+		/** Names the lease */
+		token?: string;
+		/** Without a sign of life; absent on a lock stream */
+		expires_in_s?: number;
+	}
+
+	/** Answer `alive`. */
+	export interface Heartbeat {
+		type: "heartbeat";
+	}
+
+	/** Nobody needs it any more: the `yield` of before is taken back, and the lease stays as it
+	 * was. A `release` that crosses it is obeyed. */
+	export interface Keep extends OfClaim {
+		type: "keep";
+	}
+
+	/** The turn is lent. */
+	export interface Lent extends OfClaim {
+		type: "lent";
+		/** The claim that may now run inside `lease` */
+		to: number;
+	}
+
+	/** A link to the pages. */
+	export interface Link {
+		type: "link";
+		/** To be opened once, within a minute */
+		url: string;
+	}
+
+	/** A line of the log. */
+	export interface Log {
+		type: "log";
+		/** Its values escaped */
+		line: string;
+	}
+
+	/** The turn has come: say `accept` within 2 s, or it goes to the next. */
+	export interface Offered extends OfClaim, Grant {
+		type: "offered";
+	}
+
+	/** Done. */
+	export interface Ok {
+		type: "ok";
+		/** Claims touched, lines sent, or processes named */
+		count: number;
+	}
+
+	/** The claim waits. On entering the queue, and within a second after the position changed or a
+	 * session was resumed, about once a second at most. When it is offered a GPU in the same
+	 * moment it has no place any more: the `queued` before that `offered` has none of the fields
+	 * below. */
+	export interface Queued extends OfClaim, Forecast {
+		type: "queued";
+		/** Claims that come before it: 0 is next */
+		position?: number;
+		/** Names of the first of them, at most 8 */
+		ahead?: string[];
+	}
+
+	/** The claim is over: the answer to `release` or `cancel`, or somebody ended it. */
+	export interface Released extends OfClaim {
+		type: "released";
+		/** Why it ended; absent when the claim goes on in the queue (`requeue`) */
+		reason?: EndReason;
+		/** An operator's words */
+		detail?: string;
+	}
+
+	/** A file of the pages was changed, under `baton serve --dev` only. */
+	export interface Reload {
+		type: "reload";
+		/** Its address */
+		path: string;
+	}
+
+	/** The configuration was read again. */
+	export interface Reloaded {
+		type: "reloaded";
+		/** Keys that are in force now */
+		changed: string[];
+	}
+
+	/** The lease goes on. */
+	export interface Renewed extends OfClaim {
+		type: "renewed";
+		/** From now on; while the holder is asked to give way, what is left of the grace */
+		expires_in_s: number;
+		/** The holder is asked to give way */
+		yield?: true;
+		/** Then, as in `yield` */
+		reason?: YieldReason;
+	}
+
+	/** The token is dead: stop using the GPU, then `release`. */
+	export interface Revoked extends OfClaim {
+		type: "revoked";
+		/** As in `yield` */
+		reason: YieldReason;
+		/** Until a native client's process gets SIGKILL, if it is not gone and said no `release` by
+		 * then; absent: nobody is killed */
+		grace_ms?: number;
+		/** An operator's words */
+		detail?: string;
+	}
+
+	export interface Series {
+		/** The GPU's */
+		name: string;
+		/** What it has */
+		vram_mb_total: number | null;
+		/** What was granted */
+		granted_mb: (number | null)[];
+		/** What was in use */
+		used_mb: (number | null)[];
+	}
+
+	/** How much VRAM was granted and in use. */
+	export interface Samples {
+		type: "samples";
+		/** Between two samples */
+		step_s: number;
+		/** Since the newest */
+		newest_ago_s: number;
+		/** Of each GPU at most 720 numbers, oldest first. null is unknown: not measured, the
+		 * machine slept, or the GPU was not there */
+		gpus: Series[];
+	}
+
+	/** The object of `GET /v1/gpu/status`, with `type` instead of its `status`. */
+	export interface Status extends StatusFields {
+		type: "status";
+	}
+
+	/** The wait is over; the claim is never granted afterwards. */
+	export interface Timeout extends OfClaim {
+		type: "timeout";
+		/** For people */
+		message: string;
+	}
+
+	/** The session is open. */
+	export interface Welcome {
+		type: "welcome";
+		/** Of this protocol */
+		version: 1;
+		/** Opaque; what `resume` shows. A secret */
+		session: string;
+		/** The session of before goes on */
+		resumed: boolean;
+		/** Rises with each start of the broker */
+		epoch: number;
+		/** Between heartbeats */
+		ping_s: number;
+		/** Without a message until leases are taken */
+		session_ttl_s: number;
+		/** From the break of the connection: for so long nobody else is given what it holds */
+		linger_s: number;
+		/** Name and version */
+		server: string;
+		/** What the session may do. By the secret of `resume` alone: `token`, or `queue` from the
+		 * origin of a site; the session of a page that showed no key of `baton open` is taken up
+		 * so from its own origin only, else 4401 */
+		rights: Rights;
+		/** Under `baton serve --dev` only: `reload` messages come */
+		dev?: true;
+	}
+
+	/** Give way, please: finish what you do and say `release`. A second one for the same lease says
+	 * that another needs it by now, or reminds after a resume; the grace goes on. */
+	export interface Yield extends OfClaim {
+		type: "yield";
+		/** Why */
+		reason: YieldReason;
+		/** The claim that needs it */
+		for_lease?: number;
+		/** Its name */
+		for?: string | null;
+		/** Until it is taken */
+		grace_ms: number;
+		/** An operator's words */
+		detail?: string;
+	}
+
+	export type Message = Changed | Claim | Clients | Close | Denied | Event | Granted |
+		Heartbeat | Keep | Lent | Link | Log | Offered | Ok | Queued | Released | Reload |
+		Reloaded | Renewed | Revoked | Samples | Status | Timeout | Welcome | Yield;
+}
+
+/** Bodies and answers of the HTTP routes. */
+export namespace Http {
+	/** The GPU is yours. */
+	export interface Acquired {
+		status: "acquired";
+		/** Names the lease in `unlock` and `renew`: keep it secret */
+		token: string;
+		lease: number;
+		/** Rises with every grant, for ever: whoever stores results can refuse a lower one */
+		fence: number;
+		/** The first GPU's name */
+		gpu: string;
+		gpus: Gpu[];
+		/** Unless renewed */
+		expires_in_s: number;
+	}
+
+	/** Done. */
+	export interface Count {
+		status: "ok";
+		/** How many claims were touched */
+		count: number;
+	}
+
+	/** Done. */
+	export interface Done {
+		status: "ok";
+	}
+
+	/** Nothing is asked for: a body is not looked at. */
+	export type Empty = unknown;
+
+	/** What went wrong. */
+	export interface Error {
+		status: "error" | "timeout" | "released";
+		/** The words of the code. */
+		msg: string;
+		error: Problem;
+	}
+
+	/** Is it up. */
+	export interface Health {
+		status: "ok" | "draining";
+		version: string;
+		journal: boolean;
+		paused: boolean;
+		grants: Grants;
+		epoch: number;
+	}
+
+	/** What has ended, the newest first. */
+	export interface History {
+		status: "ok";
+		history: HistoryRow[];
+		/** There while there may be more: ask again with `before=next` */
+		next?: number;
+	}
+
+	/** A claim by HTTP. */
+	export interface Lock extends ClaimFields {
+		/** Who asks */
+		id: string;
+		/** How long it is held unless renewed; 0 is the default */
+		ttl_s?: number;
+	}
+
+	/** Log lines. */
+	export interface Logs {
+		logs: ({ id: number; time: string; level: "debug" | "info" | "warn" | "error"; text: string; })[];
+		/** Ask again with `since=next` */
+		next: number;
+	}
+
+	/** A page of another origin asks to queue, or looks after what it asked. */
+	export interface Pair {
+		/** What the first answer said; without it a new ask begins */
+		ask?: string;
+	}
+
+	/** Where an ask is. */
+	export interface Paired {
+		status: "asked" | "waiting" | "allowed";
+		/** That the browser showed */
+		origin: string;
+		/** With `asked`: show it the next time */
+		ask?: string;
+		/** With `allowed`, once: what `hello` shows */
+		token?: string;
+		scope?: "queue";
+		/** Until the ask is over */
+		expires_in_s: number;
+	}
+
+	/** Why an operator does this. */
+	export interface Reason {
+		/** Shown to whoever is hit, and kept in the audit */
+		reason?: string;
+	}
+
+	/** Given back. */
+	export interface Released {
+		status: "released";
+	}
+
+	/** The configuration was read again. */
+	export interface Reloaded {
+		status: "ok";
+		changed: string[];
+		needs_restart: string[];
+	}
+
+	/** Keeps a lease. */
+	export interface Renew {
+		/** What `lock` answered */
+		token: string;
+		/** From now on */
+		ttl_s?: number;
+		/** Instead of a TTL, the answer to `yield`: time still needed, as in `yielding` */
+		need_ms?: number;
+		/** What it `loads` is there, as in `ready` */
+		ready?: boolean;
+	}
+
+	/** Kept. */
+	export interface Renewed {
+		status: "renewed";
+		/** From now on; what is left of the grace while the holder is asked to give way */
+		expires_in_s: number;
+		/** The holder is asked to give way */
+		yield?: true;
+		/** Then */
+		reason?: YieldReason;
+	}
+
+	/** Done. */
+	export interface Site {
+		status: "ok";
+		/** Of the site */
+		origin: string;
+	}
+
+	/** Sites that may queue, and those that ask. */
+	export interface Sites {
+		status: "ok";
+		sites: { site: number; origin: string; scope: "queue"; allowed: string; used?: string; sessions: number; revoked?: true; }[];
+		asking: { ask: number; origin: string; since_s: number; }[];
+	}
+
+	export interface Status extends StatusFields {
+		status: "ok";
+	}
+
+	/** Gives a lease back. */
+	export interface Unlock {
+		/** What `lock` answered */
+		token?: string;
+		/** May stand beside the token; alone only under `--compat bridge` */
+		id?: string;
+	}
+
+}
