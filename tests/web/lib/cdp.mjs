@@ -128,15 +128,21 @@ export class Chromium extends Remote {
 	async page(url = "about:blank", options = {}) {
 		const { targetId } = await this.send("Target.createTarget",
 			{ url: "about:blank", ...options });
-		const { sessionId } = await this.send("Target.attachToTarget",
-			{ targetId, flatten: true });
-		const tab = new Tab(this, targetId, sessionId);
-		this.tabs.set(sessionId, tab);
-		for (const domain of ["Page", "Runtime", "Inspector"])
-			await tab.send(`${domain}.enable`);
+		const tab = new Tab(this, targetId, "");
+		await this.attach(tab);
 		if (url !== "about:blank")
 			await tab.goto(url);
 		return tab;
+	}
+
+	/** Listens to the tab, which may be another target by now. @param {Tab} tab */
+	async attach(tab) {
+		const { sessionId } = await this.send("Target.attachToTarget",
+			{ targetId: tab.targetId, flatten: true });
+		tab.sessionId = sessionId;
+		this.tabs.set(sessionId, tab);
+		for (const domain of ["Page", "Runtime", "Inspector"])
+			await tab.send(`${domain}.enable`);
 	}
 
 	/** A profile of its own, without the cookies of others; its id. */
