@@ -134,7 +134,7 @@ async function open(daemon, name, at) {
 	const other = await connect(daemon, "other");
 	const told = tab.run(standStill, { name, url: daemon.base, token: daemon.token }, gpu);
 	await until(async () => (await daemon.status()).leases
-		.some((/** @type {any} */ row) => row.gpu === gpu), { what: `${name} holds`, ms: 30000 });
+		.some((/** @type {any} */ row) => row.gpu === gpu && row.id === name), { what: `${name} holds`, ms: 30000 });
 	other.send({ type: "acquire", ref: 1, timeout_s: null, gpu });
 	await other.hear("queued");
 	await begin(tab);
