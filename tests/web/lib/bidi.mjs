@@ -14,7 +14,10 @@ export class FirefoxTab {
 		this.context = context;
 	}
 
-	/** @param {string} method @param {object} [params] @param {number} [ms] @returns {Promise<any>} */
+	/**
+	 * A command to this tab.
+	 * @param {string} method @param {object} [params] @param {number} [ms] @returns {Promise<any>}
+	 */
 	send(method, params = {}, ms = 30000) {
 		return this.browser.ask({ method, params: { context: this.context, ...params } },
 			{ tab: this.context, ms, what: method });

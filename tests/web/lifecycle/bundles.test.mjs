@@ -2,8 +2,8 @@
 // A page that was bundled is as safe as one that was not: its thread stands still for longer than
 // the session's TTL under a lease, while another waits for the same GPU. Nobody computes beside it,
 // and what it held is known to it. All pages do so at once, each with a GPU of its own.
-// BUNDLES_RUNS: how often (`make bundles`), and then for a minute each by the broker's own times, five
-// runs side by side, each with a broker of its own.
+// BUNDLES_RUNS: how often (`make bundles`), and then for a minute each by the broker's own times,
+// five runs side by side, each with a broker of its own.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -22,7 +22,8 @@ const RUNS = Number(process.env.BUNDLES_RUNS) || 1;
 const LONG = Boolean(process.env.BUNDLES_RUNS);
 const SIDE_BY_SIDE = Math.min(RUNS, 5); // a browser opens six connections to a site
 const STILL_MS = LONG ? 60_000 : 5_200;
-const SHORT = { session_ttl_s: 2, heartbeat_s: 0.5, grace_s: 0.3, lock_delay_s: 0.3, settle_s: 0.5 };
+const SHORT = { session_ttl_s: 2, heartbeat_s: 0.5, grace_s: 0.3, lock_delay_s: 0.3,
+	settle_s: 0.5 };
 const TYPES = /** @type {Record<string, string>} */ (
 	{ html: "text/html", js: "text/javascript" });
 
@@ -133,8 +134,10 @@ async function open(daemon, name, at) {
 	await until(() => tab.run("() => Boolean(globalThis.sdk)"), { what: name, ms: 60000 });
 	const other = await connect(daemon, "other");
 	const told = tab.run(standStill, { name, url: daemon.base, token: daemon.token }, gpu);
+	// The GPU may still be of the one before.
 	await until(async () => (await daemon.status()).leases
-		.some((/** @type {any} */ row) => row.gpu === gpu && row.id === name), { what: `${name} holds`, ms: 30000 });
+		.some((/** @type {any} */ row) => row.gpu === gpu && row.id === name),
+	{ what: `${name} holds`, ms: 30000 });
 	other.send({ type: "acquire", ref: 1, timeout_s: null, gpu });
 	await other.hear("queued");
 	await begin(tab);

@@ -1,6 +1,7 @@
 // @ts-check
-// A page that is left without an end: into the back/forward cache, by a crash, discarded by the browser,
-// by a worker that did not live to speak. Nobody waits for it, and what it waited for goes on when it comes back.
+// A page that is left without an end: into the back/forward cache, by a crash, discarded by the
+// browser, by a worker that did not live to speak. Nobody waits for it, and what it waited for goes
+// on when it comes back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
@@ -173,7 +174,7 @@ test("a worker that dies with its page: the page itself gives back what it held"
 const deaths = [["crashes", (bench) => bench.tab.crash(), (bench) => bench.tab.reload()],
 	["is discarded", (bench) => discard(bench.tab), (bench) => wake(bench.tab)]];
 for (const [what, die, live] of deaths)
-	test(`a waiting tab that ${what} and is loaded again has its place, at once or later`, async () => {
+	test(`a waiting tab that ${what} has its place when it is loaded, at once or later`, async () => {
 		for (const wait of [false, true]) {
 			const all = await open("holder", "absent", "next");
 			await queue(all, { key: "job" });

@@ -1,7 +1,7 @@
 // @ts-check
-// The same promises in Firefox, which keeps no page with a connection in its back/forward cache, ends
-// workers before they hear what their page said last, and lets a worker's messages wait for its page's
-// thread.
+// The same promises in Firefox, which keeps no page with a connection in its back/forward cache,
+// ends workers before they hear what their page said last, and lets a worker's messages wait for its
+// page's thread.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launchFirefox } from "../lib/bidi.mjs";
@@ -152,7 +152,8 @@ test("a thread that stands still keeps its lease or is told that it is lost", as
 		await next.ask(`still ${ms}`);
 		const granted = await next.granted(`still ${ms}`);
 		const { result, end } = await told;
-		t.diagnostic(`${ms} ms: ${result}, the next ${Math.round(granted.at - end)} ms after its end`);
+		t.diagnostic(`${ms} ms: ${result}, the next `
+			+ `${Math.round(granted.at - end)} ms after its end`);
 		assert.match(result, /** @type {RegExp} */ (expected));
 		assert.ok(result === "LOST" || granted.at >= end - 2, `${end - granted.at} ms beside it`);
 		await next.release(`still ${ms}`);

@@ -122,7 +122,7 @@ test("a frozen waiter does not hold up the queue, and may come back", async () =
 	await Promise.all([holder, frozen, next].map((bench) => bench.tab.close()));
 });
 
-test("a waiter that was frozen for longer than the TTL has lost nothing: it has its place", async () => {
+test("a waiter that was frozen for longer than the TTL has its place again", async () => {
 	const [holder, frozen, next] = [await openBench(browser, daemon, "holder"),
 		await openBench(browser, daemon, "frozen"), await openBench(browser, daemon, "next")];
 	await holder.ask("turn");
