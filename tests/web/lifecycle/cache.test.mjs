@@ -174,7 +174,7 @@ test("a worker that dies with its page: the page itself gives back what it held"
 const deaths = [["crashes", (bench) => bench.tab.crash(), (bench) => bench.tab.reload()],
 	["is discarded", (bench) => discard(bench.tab), (bench) => wake(bench.tab)]];
 for (const [what, die, live] of deaths)
-	test(`a waiting tab that ${what} has its place when it is loaded, at once or later`, async () => {
+	test(`a waiting tab that ${what} has its place when loaded, at once or later`, async () => {
 		for (const wait of [false, true]) {
 			const all = await open("holder", "absent", "next");
 			await queue(all, { key: "job" });

@@ -1,7 +1,7 @@
 // @ts-check
 // The same promises in Firefox, which keeps no page with a connection in its back/forward cache,
-// ends workers before they hear what their page said last, and lets a worker's messages wait for its
-// page's thread.
+// ends workers before they hear what their page said last, and lets a worker's messages wait for
+// its page's thread.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launchFirefox } from "../lib/bidi.mjs";
