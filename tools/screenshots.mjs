@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Makes the pictures of docs/browser.md from the real pages: a daemon with a fake GPU, clients that
-// queue, the pages with their demo models at work. Needs what the browser tests need. With --all every
-// page instead, in each look and size, while nobody waits, one and 300: to be looked at.
+// queue, the pages with their demo models at work. Needs what the browser tests need. With --all
+// every page instead, in each look and size, while nobody waits, one and 300: to be looked at.
 // Usage: tools/screenshots.mjs [--all] [FOLDER]; BATON_BIN names the daemon (build/baton).
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -46,9 +46,11 @@ async function client(daemon, id, acquire) {
 
 /** Ten busy seconds, so that the timeline has something to show. */
 async function busy(daemon) {
-	const trainer = await client(daemon, "train.py", { class: "background", vram_mb: 9000 });
+	const trainer = await client(daemon, "train.py",
+		{ class: "background", vram_mb: 9000, preemptible: false });
 	await trainer.held();
-	const comfy = await client(daemon, "ComfyUI", { class: "normal", vram_mb: 7168 });
+	const comfy = await client(daemon, "ComfyUI",
+		{ class: "normal", vram_mb: 7168, preemptible: false });
 	const started = Date.now();
 	await until(() => Date.now() - started > 4000, { what: "the training ran", ms: 60000 });
 	trainer.release();
@@ -133,6 +135,11 @@ async function everyPage(daemon, waiters) {
 			const page = await browser.signedInPage(daemon, path);
 			await page.locator("#shell-connection.state-open").waitFor({ timeout: 60000 });
 			await page.waitForLoadState("networkidle");
+			if (waiters && name === "dashboard") {
+				await page.getByText(`${waiters} waiting`).waitFor();
+				await page.locator("#vram-card").scrollIntoViewIfNeeded(); // drawn when it is seen
+				await page.locator("#vram-card canvas").first().waitFor();
+			}
 			await page.screenshot({ path: join(folder, `${name}-${look}-${waiters}.png`),
 				fullPage: true });
 			await page.close();
@@ -145,7 +152,8 @@ async function everyPage(daemon, waiters) {
 /** While nobody waits, one behind one who holds, and 300. */
 async function everything(daemon) {
 	await everyPage(daemon, 0);
-	const holder = await client(daemon, "train.py", { class: "background", vram_mb: 9000 });
+	const holder = await client(daemon, "train.py",
+		{ class: "chat", vram_mb: 9000, preemptible: false });
 	await holder.held();
 	for (let waiting = 0; waiting < 300; waiting++) {
 		await client(daemon, `worker ${waiting}`, { class: waiting % 3 ? "normal" : "chat" });
@@ -157,7 +165,7 @@ async function everything(daemon) {
 
 mkdirSync(folder, { recursive: true });
 const daemon = await startDaemon({ gpu: "rtx3090:24576",
-	config: { classes: { background: { hold_max_s: 3600 } } } });
+	config: { classes: { chat: { hold_max_s: 3600 }, normal: { hold_max_s: 180 } } } });
 try {
 	if (all)
 		await everything(daemon);
