@@ -139,6 +139,7 @@ async function everyPage(daemon, waiters) {
 				await page.getByText(`${waiters} waiting`).waitFor();
 				await page.locator("#vram-card").scrollIntoViewIfNeeded(); // drawn when it is seen
 				await page.locator("#vram-card canvas").first().waitFor();
+				await page.evaluate(() => scrollTo(0, 0));
 			}
 			await page.screenshot({ path: join(folder, `${name}-${look}-${waiters}.png`),
 				fullPage: true });

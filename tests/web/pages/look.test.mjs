@@ -240,6 +240,7 @@ test("forced colours take the ground away: each button has a border", async () =
 		await page.goto(daemon.base + path);
 		await page.locator("#shell-connection.state-open").waitFor();
 		bare.push(...await page.locator("button:visible").evaluateAll((all) => all
+			.map((one) => one.closest(".segmented") ?? one) // those of a group share one
 			.filter((one) => parseFloat(getComputedStyle(one).borderTopWidth) < 1)
 			.map((one) => `${location.pathname}: ${one.textContent} ${one.className}`)));
 	}
