@@ -14,7 +14,7 @@ WERROR := $(if $(filter true,$(CI)),true,false)
 SETUP := meson setup --buildtype=debugoptimized -Dwerror=$(WERROR)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: deps $(BUILD)/build.ninja ## build, start the broker (ARGS="--fake-gpu a:24000"), then lay the pages' libraries (WEB=no: not)
 	@ninja -C $(BUILD) baton
@@ -62,6 +62,10 @@ bundles: build ## RUNS=N times each bundled page whose thread stands still: nobo
 	@tools/deps.sh test
 	@BATON_BIN=$(BUILD)/baton BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
 
+follow-docs: build ## the SDK's README and docs/browser.md followed literally, bundled by each bundler; a transcript
+	@tools/deps.sh test
+	@BATON_BIN=$(BUILD)/baton FOLLOW_ALL=1 node --test tests/web/sdk/follow_docs.test.mjs
+
 bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
 	@tools/deps.sh bench
 	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost
@@ -84,5 +88,5 @@ deps: ## what building and running need, by name from Debian
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim exhaust mutants conformance overlap fuzz web bundles bench lint install clean deps
+.PHONY: help run pages build test sim exhaust mutants conformance overlap fuzz web bundles follow-docs bench lint install clean deps
 .DEFAULT_GOAL := help

@@ -2,7 +2,7 @@
 # Installs what Baton needs and what is missing: Debian packages, as root or through sudo. Says what
 # it does; silent when nothing is missing. Without a word: what building and running the broker
 # takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
-# models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browser and shells and
+# models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browsers and shells and
 # all packages of web/package-lock.json and tests/openapi/requirements.txt; "bench" what only the
 # benchmark compares with, or counts by.
 # Where dpkg is not the package manager, it says what to look for.
@@ -30,7 +30,7 @@ case "$what" in
 build) ;;
 pages) packages=() && with_node ;;
 lint | fuzz) with_clang ;;
-test) with_clang && with_node && packages+=(chromium fonts-dejavu-core zsh fish python3-jsonschema python3-venv) ;;
+test) with_clang && with_node && packages+=(chromium firefox-esr fonts-dejavu-core zsh fish python3-jsonschema python3-venv) ;;
 bench) packages+=(redis-server redis-tools valgrind) ;;
 *)
 	echo "usage: tools/deps.sh [build|pages|lint|fuzz|test|bench]" >&2

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Makes the pictures of docs/browser.md from the real pages: a daemon with a fake GPU, clients that
-// queue, the pages with their demo models at work. Needs what the browser tests need.
-// Usage: tools/screenshots.mjs [FOLDER]; BATON_BIN names the daemon (build/baton).
+// queue, the pages with their demo models at work. Needs what the browser tests need. With --all
+// every page instead, in each look and size, while nobody waits, one and 300: to be looked at.
+// Usage: tools/screenshots.mjs [--all] [FOLDER]; BATON_BIN names the daemon (build/baton).
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openBrowser } from "../tests/web/lib/browser.mjs";
@@ -10,7 +11,8 @@ import { root } from "../tests/web/lib/packages.mjs";
 import { connect } from "../tests/web/lib/session.mjs";
 import { until } from "../tests/web/lib/until.mjs";
 
-const folder = process.argv[2] || join(root, "docs/pictures");
+const all = process.argv.includes("--all");
+const folder = process.argv.slice(2).find((arg) => arg !== "--all") || join(root, "docs/pictures");
 const DESK = { width: 1180, height: 800 };
 const PHONE = { width: 390, height: 844 };
 
@@ -44,9 +46,11 @@ async function client(daemon, id, acquire) {
 
 /** Ten busy seconds, so that the timeline has something to show. */
 async function busy(daemon) {
-	const trainer = await client(daemon, "train.py", { class: "background", vram_mb: 9000 });
+	const trainer = await client(daemon, "train.py",
+		{ class: "background", vram_mb: 9000, preemptible: false });
 	await trainer.held();
-	const comfy = await client(daemon, "ComfyUI", { class: "normal", vram_mb: 7168 });
+	const comfy = await client(daemon, "ComfyUI",
+		{ class: "normal", vram_mb: 7168, preemptible: false });
 	const started = Date.now();
 	await until(() => Date.now() - started > 4000, { what: "the training ran", ms: 60000 });
 	trainer.release();
@@ -117,14 +121,62 @@ async function logs(daemon) {
 	await shoot(shown, "logs-dark");
 }
 
+const PAGES = { dashboard: "/", console: "/console", mic: "/mic", dreamer: "/dreamer",
+	logs: "/logs" };
+const LOOKS = { light: {}, dark: { colorScheme: "dark" }, forced: { forcedColors: "active" },
+	390: { viewport: PHONE }, 320: { viewport: { width: 320, height: 700 } } };
+
+/** Each page in each look, whole. */
+async function everyPage(daemon, waiters) {
+	for (const [look, context] of Object.entries(LOOKS)) {
+		const browser = await openBrowser({ context: { viewport: DESK, reducedMotion: "reduce",
+			...context } });
+		for (const [name, path] of Object.entries(PAGES)) {
+			const page = await browser.signedInPage(daemon, path);
+			await page.locator("#shell-connection.state-open").waitFor({ timeout: 60000 });
+			await page.waitForLoadState("networkidle");
+			if (waiters && name === "dashboard") {
+				await page.getByText(`${waiters} waiting`).waitFor();
+				await page.locator("#vram-card").scrollIntoViewIfNeeded(); // drawn when it is seen
+				await page.locator("#vram-card canvas").first().waitFor();
+				await page.evaluate(() => scrollTo(0, 0));
+			}
+			await page.screenshot({ path: join(folder, `${name}-${look}-${waiters}.png`),
+				fullPage: true });
+			await page.close();
+		}
+		await browser.close();
+	}
+	process.stdout.write(`${waiters} waiting\n`);
+}
+
+/** While nobody waits, one behind one who holds, and 300. */
+async function everything(daemon) {
+	await everyPage(daemon, 0);
+	const holder = await client(daemon, "train.py",
+		{ class: "chat", vram_mb: 9000, preemptible: false });
+	await holder.held();
+	for (let waiting = 0; waiting < 300; waiting++) {
+		await client(daemon, `worker ${waiting}`, { class: waiting % 3 ? "normal" : "chat" });
+		if (waiting === 0)
+			await everyPage(daemon, 1);
+	}
+	await everyPage(daemon, 300);
+}
+
 mkdirSync(folder, { recursive: true });
-const daemon = await startDaemon({ gpu: "rtx3090:24576" });
+const daemon = await startDaemon({ gpu: "rtx3090:24576",
+	config: { classes: { chat: { hold_max_s: 3600 }, normal: { hold_max_s: 180 } } } });
 try {
-	await dashboards(daemon);
-	await consoles(daemon);
-	await mics(daemon);
-	await dreamers(daemon);
-	await logs(daemon);
+	if (all)
+		await everything(daemon);
+	else {
+		await dashboards(daemon);
+		await consoles(daemon);
+		await mics(daemon);
+		await dreamers(daemon);
+		await logs(daemon);
+	}
 } finally {
 	await daemon.stop();
 }

@@ -4,7 +4,7 @@
 // Two files at a time, each in a process of its own; those named *.long.test.mjs, which mostly
 // wait, begin first. Prints TAP with node's summary at the end; exit status 1 when a test failed,
 // 2 when something that the tests need is missing. Environment: BATON_BIN, BATON_WEB_ARGS (such as
-// --dev, to serve the sources), CHROMIUM.
+// --dev, to serve the sources), CHROMIUM, FIREFOX.
 import { setMaxListeners } from "node:events";
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";

@@ -2,6 +2,7 @@
 // kept in pieces beside it, and gone on with where the server allows. Holds no lease.
 // @ts-check
 import { BrokerError } from "./errors.js";
+import { sha256 } from "./hash.js";
 
 /** @import { FetchContext, KnownFile } from "./types.js" */
 
@@ -99,12 +100,6 @@ class Parts {
 	}
 }
 
-/** @param {Blob} blob */
-async function hashOf(blob) {
-	const hash = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
-	return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** Why this cannot be the file, or "".
  * @type {(file: KnownFile, blob: Blob, type: string) => Promise<string>} */
 async function flawOf(file, blob, type) {
@@ -116,7 +111,7 @@ async function flawOf(file, blob, type) {
 		return "came empty";
 	if (file.bytes !== undefined && file.bytes !== blob.size)
 		return `has ${blob.size} bytes instead of ${file.bytes}`;
-	if (file.sha256 && file.sha256.toLowerCase() !== await hashOf(blob))
+	if (file.sha256 && file.sha256.toLowerCase() !== await sha256(blob))
 		return "has another SHA-256 than it should";
 	if (/\.wasm$/.test(name) && !head.startsWith("\0asm"))
 		return "is not WebAssembly";

@@ -36,11 +36,29 @@ async function post(url, body, signal) {
 	throw new BrokerError("DENIED", detail ? `${message} (${detail})` : message);
 }
 
-/** Resolves with the token once the operator allowed it (`baton sites`, or the dashboard); Brokers
- * made afterwards show it by themselves. To be called on a gesture: the browser may ask, too.
+/** Whether a session opens with it: that is all that a site may ask.
+ * @type {(base: string, token: string) => Promise<boolean>} */
+const isAllowed = (base, token) => new Promise((resolve) => {
+	const socket = new WebSocket(base.replace("http", "ws") + "/v1/gpu/session");
+	const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
+	socket.onopen = () => say({ type: "hello", version: 1, id: location.host, token });
+	socket.onmessage = ({ data }) => {
+		resolve(JSON.parse(data).type === "welcome");
+		say({ type: "bye" });
+		socket.close();
+	};
+	socket.onclose = () => resolve(false);
+});
+
+/** Resolves with the token once the operator allowed it (`baton sites`, or the dashboard), at once
+ * if that was before; Brokers made afterwards show it by themselves. To be called on a gesture:
+ * the browser may ask, too.
  * @type {(o?: PairOptions) => Promise<string>} */
 export async function pair({ url, signal, onAsked } = {}) {
 	const base = brokerOrigin(url);
+	const kept = siteToken(base);
+	if (kept && await isAllowed(base, kept))
+		return kept;
 	let said = await post(`${base}/v1/pair`, {}, signal);
 	const { ask, origin } = said;
 	onAsked?.({ origin });

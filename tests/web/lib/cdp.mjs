@@ -2,9 +2,9 @@
 // Chromium over the raw DevTools protocol, for the tests of tab lifecycles. Playwright would hide
 // the truth there: it emulates focus, so that no tab is ever hidden or frozen, and switches the
 // throttling of background tabs off. Tests of ordinary pages use browser.mjs.
-import { ended, killGroup, removeFolder, start, tempFolder } from "./children.mjs";
-import { WebSocket, chromiumPath } from "./packages.mjs";
-import { until, within } from "./until.mjs";
+import { chromiumPath } from "./packages.mjs";
+import { Remote, launchRemote } from "./remote.mjs";
+import { until } from "./until.mjs";
 
 const ARGS = ["--headless", "--no-sandbox", "--enable-unsafe-webgpu", "--no-first-run",
 	"--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -103,43 +103,13 @@ export class Tab {
 	}
 }
 
-export class Chromium {
-	/** @param {import("node:child_process").ChildProcess} child @param {string} folder */
-	constructor(child, folder) {
-		this.process = child;
-		this.folder = folder;
-		/** @type {any} */
-		this.socket = null;
-		this.stderr = "";
-		this.serial = 0;
-		/** @type {Map<number, {sessionId?: string, resolve: Function, reject: Function}>} */
-		this.pending = new Map();
-		/** @type {Map<string, Tab>} */
-		this.tabs = new Map();
-	}
-
-	/** @param {string} endpoint */
-	async connect(endpoint) {
-		this.socket = new WebSocket(endpoint, { perMessageDeflate: false });
-		this.socket.on("message", (/** @type {any} */ data) => this.hear(JSON.parse(data)));
-		await within(new Promise((done, fail) => {
-			this.socket.on("open", done);
-			this.socket.on("error", fail);
-		}), { what: "the DevTools connection" });
-	}
+export class Chromium extends Remote {
+	/** @type {Map<string, Tab>} */
+	tabs = new Map();
 
 	/** @param {any} message */
-	hear(message) {
-		if (message.id === undefined) {
-			this.tabs.get(message.sessionId)?.hear(message);
-			return;
-		}
-		const asked = this.pending.get(message.id);
-		this.pending.delete(message.id);
-		if (message.error)
-			asked?.reject(new Error(message.error.message));
-		else
-			asked?.resolve(message.result);
+	tell(message) {
+		this.tabs.get(message.sessionId)?.hear(message);
 	}
 
 	/**
@@ -148,25 +118,7 @@ export class Chromium {
 	 * @returns {Promise<any>}
 	 */
 	send(method, params = {}, sessionId = undefined, ms = 30000) {
-		const id = ++this.serial;
-		const answer = new Promise((resolve, reject) => {
-			this.pending.set(id, { sessionId, resolve, reject });
-			this.socket.send(JSON.stringify({ id, method, params, sessionId }));
-		});
-		return within(answer, { ms, what: `the browser's answer to ${method}` });
-	}
-
-	/**
-	 * Whatever was asked of that tab will not be answered.
-	 * @param {string} id @param {string} why
-	 */
-	forget(id, why) {
-		for (const [serial, asked] of this.pending) {
-			if (asked.sessionId === id) {
-				this.pending.delete(serial);
-				asked.reject(new Error(why));
-			}
-		}
+		return this.ask({ method, params, sessionId }, { tab: sessionId, ms, what: method });
 	}
 
 	/**
@@ -176,15 +128,21 @@ export class Chromium {
 	async page(url = "about:blank", options = {}) {
 		const { targetId } = await this.send("Target.createTarget",
 			{ url: "about:blank", ...options });
-		const { sessionId } = await this.send("Target.attachToTarget",
-			{ targetId, flatten: true });
-		const tab = new Tab(this, targetId, sessionId);
-		this.tabs.set(sessionId, tab);
-		for (const domain of ["Page", "Runtime", "Inspector"])
-			await tab.send(`${domain}.enable`);
+		const tab = new Tab(this, targetId, "");
+		await this.attach(tab);
 		if (url !== "about:blank")
 			await tab.goto(url);
 		return tab;
+	}
+
+	/** Listens to the tab, which may be another target by now. @param {Tab} tab */
+	async attach(tab) {
+		const { sessionId } = await this.send("Target.attachToTarget",
+			{ targetId: tab.targetId, flatten: true });
+		tab.sessionId = sessionId;
+		this.tabs.set(sessionId, tab);
+		for (const domain of ["Page", "Runtime", "Inspector"])
+			await tab.send(`${domain}.enable`);
 	}
 
 	/** A profile of its own, without the cookies of others; its id. */
@@ -197,14 +155,8 @@ export class Chromium {
 		await this.send("Browser.crashGpuProcess");
 	}
 
-	async close() {
-		if (this.socket?.readyState === 1)
-			await this.send("Browser.close", {}, undefined, 3000).catch(() => undefined);
-		this.socket?.terminate();
-		await within(ended(this.process), { ms: 3000 }).catch(() => undefined);
-		killGroup(this.process);
-		await ended(this.process);
-		removeFolder(this.folder);
+	quit() {
+		return this.send("Browser.close");
 	}
 }
 
@@ -212,19 +164,7 @@ export class Chromium {
  * Starts a browser with a profile of its own.
  * @param {{args?: string[], env?: Record<string, string>}} [options]
  */
-export async function launch({ args = [], env = {} } = {}) {
-	const folder = tempFolder("baton-cdp");
-	const child = start(chromiumPath, [...ARGS, `--user-data-dir=${folder}`, ...args,
-		"about:blank"], { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
-	const browser = new Chromium(child, folder);
-	child.stderr?.on("data", (data) => { browser.stderr += data; });
-	try {
-		const endpoint = await until(() => /ws:\/\/\S+/.exec(browser.stderr)?.[0],
-			{ ms: 30000, what: "the browser says where it listens" });
-		await browser.connect(/** @type {string} */ (endpoint));
-	} catch (error) {
-		await browser.close();
-		throw new Error(`${error}\n${browser.stderr.slice(-2000)}`);
-	}
-	return browser;
+export function launch({ args = [], env = {} } = {}) {
+	return launchRemote(Chromium, chromiumPath, (folder) =>
+		[...ARGS, `--user-data-dir=${folder}`, ...args, "about:blank"], { env });
 }

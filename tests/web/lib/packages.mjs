@@ -11,6 +11,7 @@ export const root = fileURLToPath(new URL("../../..", import.meta.url)).replace(
 const require = createRequire(resolve(root, "web/package.json"));
 
 export const chromiumPath = process.env.CHROMIUM || "/usr/bin/chromium";
+export const firefoxPath = process.env.FIREFOX || "/usr/bin/firefox-esr";
 export const batonPath = resolve(root, process.env.BATON_BIN || "build/baton");
 
 /**
@@ -34,6 +35,8 @@ export function missing() {
 	const lacks = [];
 	if (!existsSync(chromiumPath))
 		lacks.push(`No browser at ${chromiumPath}: install chromium or set CHROMIUM.`);
+	if (!existsSync(firefoxPath))
+		lacks.push(`No browser at ${firefoxPath}: install firefox-esr or set FIREFOX.`);
 	if (!existsSync(resolve(root, "web/node_modules/ws")))
 		lacks.push("No web/node_modules: run `npm ci --ignore-scripts` in web/.");
 	if (!existsSync(batonPath))

@@ -47,9 +47,12 @@ async function install(module, options) {
 	/** @type {any} */ (globalThis).bench = bench;
 }
 
-/** One tab with a Broker. */
+/**
+ * One tab with a Broker.
+ * @template {import("./cdp.mjs").Tab | import("./bidi.mjs").FirefoxTab} [T=import("./cdp.mjs").Tab]
+ */
 export class Bench {
-	/** @param {import("./cdp.mjs").Tab} tab */
+	/** @param {T} tab */
 	constructor(tab) {
 		this.tab = tab;
 	}

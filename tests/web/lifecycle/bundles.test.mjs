@@ -2,7 +2,8 @@
 // A page that was bundled is as safe as one that was not: its thread stands still for longer than
 // the session's TTL under a lease, while another waits for the same GPU. Nobody computes beside it,
 // and what it held is known to it. All pages do so at once, each with a GPU of its own.
-// BUNDLES_RUNS: how often (`make bundles`).
+// BUNDLES_RUNS: how often (`make bundles`), and then for a minute each by the broker's own times,
+// five runs side by side, each with a broker of its own.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -18,13 +19,16 @@ import { clock } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
 const RUNS = Number(process.env.BUNDLES_RUNS) || 1;
-const TTL_S = 2;
-const STILL_MS = 2.6 * TTL_S * 1000; // as 26 s are to the 10 s between which the broker asks twice
+const LONG = Boolean(process.env.BUNDLES_RUNS);
+const SIDE_BY_SIDE = Math.min(RUNS, 5); // a browser opens six connections to a site
+const STILL_MS = LONG ? 60_000 : 5_200;
+const SHORT = { session_ttl_s: 2, heartbeat_s: 0.5, grace_s: 0.3, lock_delay_s: 0.3,
+	settle_s: 0.5 };
 const TYPES = /** @type {Record<string, string>} */ (
 	{ html: "text/html", js: "text/javascript" });
 
-/** @type {import("../lib/daemon.mjs").Daemon} */
-let daemon;
+/** @type {import("../lib/daemon.mjs").Daemon[]} */
+let daemons = [];
 /** @type {import("../lib/cdp.mjs").Chromium} */
 let browser;
 /** @type {{base: string, stop(): void}[]} */
@@ -68,11 +72,10 @@ before(async () => {
 	const out = tempFolder("baton-bundles");
 	writePage(from);
 	installSdk(from);
-	const site = await serve(files(out));
 	for (const [at, [name, bundle]] of Object.entries(BUNDLERS).entries()) {
 		mkdirSync(join(out, `${at}`));
 		await bundle(from, join(out, `${at}`));
-		pages[name] = `${site}/${at}/`;
+		pages[name] = `${await serve(files(out))}/${at}/`;
 	}
 	for (const [name, which] of Object.entries(SERVERS)) {
 		const vite = await developmentServer(which, from);
@@ -83,16 +86,15 @@ before(async () => {
 	pages["no worker allowed"] = `${await serve(files(out, csp))}/0/`;
 	const typed = { "Content-Security-Policy": "require-trusted-types-for 'script'" };
 	pages["Trusted Types"] = `${await serve(files(out, typed))}/0/`;
-	daemon = await startDaemon({ gpu: null,
+	daemons = await Promise.all(Array.from({ length: SIDE_BY_SIDE }, () => startDaemon({ gpu: null,
 		args: Object.keys(pages).flatMap((_, at) => ["--fake-gpu", `gpu${at}:24576`]),
 		config: { origins: sites.map(({ base }) => base).filter(Boolean),
-			timing: { session_ttl_s: TTL_S, heartbeat_s: 0.5, grace_s: 0.3, lock_delay_s: 0.3,
-				settle_s: 0.5 } } });
+			classes: { normal: { hold_max_s: 600 } }, ...LONG ? {} : { timing: SHORT } } })));
 	browser = await launch();
 });
 after(async () => {
 	await browser?.close();
-	await daemon?.stop();
+	await Promise.all(daemons.map((daemon) => daemon.stop()));
 	sites.forEach(({ stop }) => stop());
 });
 
@@ -124,20 +126,39 @@ async function standStill(options, gpu) {
 const begin = (tab) => until(() => tab.run("() => globalThis.go && setTimeout(globalThis.go)"),
 	{ what: "it holds", ms: 30000 });
 
-/** One page, and one that waits for its GPU. @param {string} name @param {number} at */
-async function round(name, at) {
+/** A page that stands still under a lease, and one that waits for its GPU.
+ * @param {import("../lib/daemon.mjs").Daemon} daemon @param {string} name @param {number} at */
+async function open(daemon, name, at) {
 	const gpu = `gpu${at}`;
 	const tab = await browser.page(pages[name]);
 	await until(() => tab.run("() => Boolean(globalThis.sdk)"), { what: name, ms: 60000 });
 	const other = await connect(daemon, "other");
 	const told = tab.run(standStill, { name, url: daemon.base, token: daemon.token }, gpu);
+	// The GPU may still be of the one before.
 	await until(async () => (await daemon.status()).leases
-		.some((/** @type {any} */ row) => row.gpu === gpu), { what: `${name} holds`, ms: 30000 });
+		.some((/** @type {any} */ row) => row.gpu === gpu && row.id === name),
+	{ what: `${name} holds`, ms: 30000 });
 	other.send({ type: "acquire", ref: 1, timeout_s: null, gpu });
 	await other.hear("queued");
 	await begin(tab);
+	return { tab, told, other };
+}
+
+let opened = Promise.resolve();
+
+/** Pages are opened one after the other: they shall have the processor. @type {typeof open} */
+function openInTurn(...page) {
+	const mine = opened.then(() => open(...page));
+	opened = mine.then(() => undefined, () => undefined);
+	return mine;
+}
+
+/** @param {Parameters<typeof open>} page */
+async function round(...page) {
+	const [, name] = page;
+	const { tab, told, other } = await openInTurn(...page);
 	const offered = await until(() => other.messages.find((m) => m.type === "offered"),
-		{ what: `the one after ${name} is offered the GPU`, ms: 30000, every: 2 });
+		{ what: `the one after ${name} is offered the GPU`, ms: STILL_MS + 30000, every: 2 });
 	const granted = clock();
 	other.send({ type: "accept", lease: offered.lease });
 	const all = { name, granted, ...await told };
@@ -146,16 +167,22 @@ async function round(name, at) {
 	return all;
 }
 
+/** One page again and again. @type {(...page: Parameters<typeof open>) => Promise<any[]>} */
+async function rounds(...page) {
+	const all = [];
+	for (let run = daemons.indexOf(page[0]); run < RUNS; run += daemons.length)
+		all.push(await round(...page));
+	return all;
+}
+
 const NO_WORKER = "no worker allowed";
 
 test("each bundle has its worker, and nobody computes beside a thread that stands still",
 	async (t) => {
-		/** @type {any[]} */
-		const rounds = [];
-		for (let run = 0; run < RUNS; run++)
-			rounds.push(...await Promise.all(Object.keys(pages).map(round)));
+		const all = (await Promise.all(daemons.flatMap((daemon) =>
+			Object.keys(pages).map((name, at) => rounds(daemon, name, at))))).flat();
 		const overlaps = [];
-		for (const { name, granted, end, result, aborted, heartbeat, warnings } of rounds) {
+		for (const { name, granted, end, result, aborted, heartbeat, warnings } of all) {
 			t.diagnostic(`${name}: ${heartbeat}, ${result}, the next `
 				+ `${Math.round(granted - end)} ms after its end`);
 			if (name === NO_WORKER) {
@@ -169,6 +196,8 @@ test("each bundle has its worker, and nobody computes beside a thread that stand
 			if (granted < end)
 				overlaps.push(name);
 		}
+		t.diagnostic(`${all.length} pages in ${RUNS} runs of ${STILL_MS / 1000} s: `
+			+ `${overlaps.length} overlaps`);
 		assert.deepEqual(overlaps, []);
 	});
 
@@ -190,6 +219,7 @@ test("a bundle lies elsewhere: pair() asks where a Broker would connect", async 
 
 test("a lease that the worker lost while the page's thread stood still: LOST, never \"done\"",
 	async () => {
+		const [daemon] = daemons;
 		const tab = await browser.page(pages["esbuild, iife"]);
 		const told = tab.run(standStill, { name: "cut", url: daemon.base, token: daemon.token },
 			"gpu0");

@@ -1,10 +1,12 @@
 // @ts-check
-// A page that is left without an end: into the back/forward cache, by a crash, by a worker that did
-// not live to speak. Nobody waits for it, and what it waited for goes on when it comes back.
+// A page that is left without an end: into the back/forward cache, by a crash, discarded by the
+// browser, by a worker that did not live to speak. Nobody waits for it, and what it waited for goes
+// on when it comes back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
+import { discard, wake } from "../lib/discards.mjs";
 import { startForeignSite } from "../lib/foreign.mjs";
 import { Bench, bestOf, holding, untilWaiting, waiting } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
@@ -36,7 +38,7 @@ const broker = (name) => ({ broker: { name, url: daemon.base, token: daemon.toke
 
 /** @param {string[]} names */
 const open = (...names) => Promise.all(names.map(async (name) =>
-	new Bench(await browser.page(`${site.base}/`)).install(broker(name))));
+	new Bench(await browser.page(`${site.base}/?${name}`)).install(broker(name))));
 
 /** @param {Bench[]} benches */
 async function close(...benches) {
@@ -69,7 +71,8 @@ const attached = async () => (await daemon.status()).waiting
 	.map((/** @type {any} */ row) => row.attached);
 
 /** @type {[string, (bench: Bench) => Promise<any>][]} */
-const absences = [["in the cache", away], ["whose tab was killed", (bench) => bench.tab.crash()]];
+const absences = [["in the cache", away], ["whose tab was killed", (bench) => bench.tab.crash()],
+	["that was discarded", (bench) => discard(bench.tab)]];
 for (const [where, go] of absences)
 	test(`a waiter ${where} costs the one behind it nothing`, async (t) => {
 		const ms = await bestOf(COST_MS, async () => {
@@ -167,22 +170,26 @@ test("a worker that dies with its page: the page itself gives back what it held"
 	assert.ok(ms < LINGER_S * 1000 / 2, `${ms} ms`);
 });
 
-test("a waiting tab that crashes and is loaded again has its place, at once or later", async () => {
-	for (const wait of [false, true]) {
-		const all = await open("holder", "crashed", "next");
-		await queue(all, { key: "job" });
-		await all[1].tab.crash();
-		if (wait)
-			await untilWaiting(daemon, ["next"]);
-		await all[1].tab.reload();
-		await all[1].install(broker("crashed"));
-		await all[1].ask("again", { key: "job" });
-		await untilWaiting(daemon, ["crashed", "next"]);
-		await all[0].release("turn");
-		await all[1].granted("again");
-		await close(...all);
-	}
-});
+/** @type {[string, (bench: Bench) => Promise<any>, (bench: Bench) => Promise<any>][]} */
+const deaths = [["crashes", (bench) => bench.tab.crash(), (bench) => bench.tab.reload()],
+	["is discarded", (bench) => discard(bench.tab), (bench) => wake(bench.tab)]];
+for (const [what, die, live] of deaths)
+	test(`a waiting tab that ${what} has its place when loaded, at once or later`, async () => {
+		for (const wait of [false, true]) {
+			const all = await open("holder", "absent", "next");
+			await queue(all, { key: "job" });
+			await die(all[1]);
+			if (wait)
+				await untilWaiting(daemon, ["next"]);
+			await live(all[1]);
+			await all[1].install(broker("absent"));
+			await all[1].ask("again", { key: "job" });
+			await untilWaiting(daemon, ["absent", "next"]);
+			await all[0].release("turn");
+			await all[1].granted("again");
+			await close(...all);
+		}
+	});
 
 test("a copy of a waiting tab leaves the place to the tab that has it", async () => {
 	const all = await open("holder", "tab", "next");

@@ -122,6 +122,24 @@ test("a frozen waiter does not hold up the queue, and may come back", async () =
 	await Promise.all([holder, frozen, next].map((bench) => bench.tab.close()));
 });
 
+test("a waiter that was frozen for longer than the TTL has its place again", async () => {
+	const [holder, frozen, next] = [await openBench(browser, daemon, "holder"),
+		await openBench(browser, daemon, "frozen"), await openBench(browser, daemon, "next")];
+	await holder.ask("turn");
+	await holder.granted("turn");
+	await frozen.ask("turn");
+	await untilWaiting(daemon, ["frozen"]);
+	await next.ask("turn");
+	await frozen.tab.freeze();
+	await untilWaiting(daemon, ["next"]);
+	await frozen.tab.resume();
+	await untilWaiting(daemon, ["frozen", "next"]);
+	await holder.release("turn");
+	await frozen.granted("turn");
+	assert.deepEqual(await frozen.run("() => [bench.errors, bench.over]"), [{}, {}]);
+	await Promise.all([holder, frozen, next].map((bench) => bench.tab.close()));
+});
+
 /** Runs in the page: a client of its own, without the SDK, that never gives back what it holds. */
 async function stubbornClient() {
 	const socket = new WebSocket(`ws://${location.host}/v1/gpu/session`);

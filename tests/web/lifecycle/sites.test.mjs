@@ -50,6 +50,12 @@ test("asks, is allowed on the dashboard, has its turn, and is revoked", async ()
 	await asks.getByRole("button", { name: "Allow…" }).click();
 	await dashboard.locator("dialog[open] button[type=submit]").click();
 	assert.deepEqual(await turn, { length: 64, gpu: "rtx", rights: "queue" });
+	const again = await page.evaluate(async (url) => {
+		const { pair } = await import("/sdk/index.js");
+		let asked = false;
+		return [(await pair({ url, onAsked: () => { asked = true; } })).length, asked];
+	}, daemon.base);
+	assert.deepEqual(again, [64, false], "it is not asked for again");
 
 	const held = page.evaluate(async () => {
 		const lease = await globalThis.site.request();

@@ -232,3 +232,39 @@ test("forced colours: the current page, the chosen time and who takes VRAM are t
 		assert.equal(await page.locator(`pattern#${id} path`).count(), 1, "a texture");
 	}
 });
+
+test("forced colours take the ground away: each button has a border", async () => {
+	const page = await look({ viewport: DESK, forcedColors: "active" });
+	const bare = [];
+	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
+		await page.goto(daemon.base + path);
+		await page.locator("#shell-connection.state-open").waitFor();
+		bare.push(...await page.locator("button:visible").evaluateAll((all) => all
+			.map((one) => one.closest(".segmented") ?? one) // those of a group share one
+			.filter((one) => parseFloat(getComputedStyle(one).borderTopWidth) < 1)
+			.map((one) => `${location.pathname}: ${one.textContent} ${one.className}`)));
+	}
+	assert.deepEqual(bare, []);
+});
+
+test("on the narrowest phone no choice is cut", async () => {
+	const page = await look({ viewport: { width: 320, height: 700 } });
+	const cut = [];
+	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
+		await page.goto(daemon.base + path);
+		await page.locator("#shell-connection.state-open").waitFor();
+		cut.push(...await page.locator("select:visible").evaluateAll((all) => all
+			.map((one) => {
+				const { width } = one.getBoundingClientRect();
+				const copy = one.cloneNode(true);
+				copy.style.cssText = "position: absolute; width: auto; max-width: none; flex: none";
+				copy.selectedIndex = one.selectedIndex;
+				copy.replaceChildren(one.options[one.selectedIndex].cloneNode(true));
+				one.after(copy);
+				const wants = copy.getBoundingClientRect().width;
+				copy.remove();
+				return wants > width + 1 && `${location.pathname}: ${one.value} ${wants} ${width}`;
+			}).filter(Boolean)));
+	}
+	assert.deepEqual(cut, []);
+});

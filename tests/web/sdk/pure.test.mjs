@@ -1,12 +1,14 @@
 // @ts-check
 // The parts that decide without a broker, and the size that a page pays.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import ts from "../../../web/node_modules/typescript/lib/typescript.js";
 import { closeError, endError, plain } from "../../../web/sdk/errors.js";
 import { backoffMs, quickMs } from "../../../web/sdk/link.js";
+import { sha256 } from "../../../web/sdk/hash.js";
 import { clamp, detect } from "../../../web/sdk/webgpu.js";
 
 test("tries come sooner or later within a limit that doubles up to the maximum", () => {
@@ -91,6 +93,16 @@ test("a name is cut between characters and loses what could hide or reorder text
 	assert.equal(plain("", 128), "");
 });
 
+test("a hash by pieces is the hash of the whole, at every edge of block and piece", async () => {
+	const PIECE = 2 ** 18;
+	for (const size of [0, 1, 55, 56, 63, 64, 65, 119, 120, PIECE - 9, PIECE - 1, PIECE, PIECE + 1,
+		3 * PIECE + 56]) {
+		const bytes = Buffer.alloc(size, "a model's weights");
+		assert.equal(await sha256(new Blob([bytes])),
+			createHash("sha256").update(bytes).digest("hex"), `${size} bytes`);
+	}
+});
+
 const SDK = new URL("../../../web/sdk/", import.meta.url);
 
 /** Without what only people read: comments that begin a line, and indentation. A comment must never
@@ -106,7 +118,7 @@ test("the SDK is at most 14 kB gzipped, comments apart, and its models 7 kB more
 	assert.equal(stripped("// a\n/** b\n * c */\n\tlet u = \"http://d\"; // e\n\n\t/* f */ g();\n"),
 		"let u = \"http://d\"; // e\ng();\n");
 	const files = readdirSync(SDK).filter((name) => name.endsWith(".js"));
-	const models = ["download.js", "files.js", "model.js"];
+	const models = ["download.js", "files.js", "hash.js", "model.js"];
 	const session = files.filter((name) => !models.includes(name));
 	assert.ok(session.length > 5);
 	console.log(`# ${gzipped(session)} and ${gzipped(models)} bytes`);

@@ -1,0 +1,161 @@
+// @ts-check
+// The same promises in Firefox, which keeps no page with a connection in its back/forward cache,
+// ends workers before they hear what their page said last, and lets a worker's messages wait for
+// its page's thread.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launchFirefox } from "../lib/bidi.mjs";
+import { startDaemon } from "../lib/daemon.mjs";
+import { startForeignSite } from "../lib/foreign.mjs";
+import { Bench, bestOf, clock, holding, untilWaiting, waiting } from "../lib/tabs.mjs";
+import { until } from "../lib/until.mjs";
+
+const LINGER_S = 1;
+const TTL_S = 2;
+/** @type {import("../lib/daemon.mjs").Daemon} */
+let daemon;
+/** @type {import("../lib/bidi.mjs").Firefox} */
+let browser;
+/** @type {Awaited<ReturnType<typeof startForeignSite>>} */
+let site;
+/** @type {Bench<import("../lib/bidi.mjs").FirefoxTab>} */
+let holder;
+/** @type {Bench<import("../lib/bidi.mjs").FirefoxTab>} */
+let next;
+
+before(async () => {
+	site = await startForeignSite();
+	[daemon, browser] = await Promise.all([startDaemon({ config: { origins: [site.base],
+		timing: { heartbeat_s: 0.5, session_ttl_s: TTL_S, tab_linger_s: LINGER_S, grace_s: 0.5,
+			lock_delay_s: 0.5, settle_s: 0.5 } } }), launchFirefox()]);
+	holder = await open("holder");
+	next = await open("next");
+});
+after(async () => {
+	await browser?.close();
+	await daemon?.stop();
+	await site?.stop();
+});
+
+const broker = (/** @type {string} */ name) => (
+	{ broker: { name, url: daemon.base, token: daemon.token } });
+
+const open = async (/** @type {string} */ name) =>
+	new Bench(await browser.page(`${site.base}/`)).install(broker(name));
+
+/** @param {Bench<any>} bench who asks @param {string} turn @param {object} [request] */
+async function askAndWait(bench, turn, request = {}) {
+	const before = (await waiting(daemon)).length;
+	await bench.ask(turn, request);
+	await until(async () => (await waiting(daemon)).length > before, { what: "it waits" });
+}
+
+/** Runs in the page: turns, and when each was. @param {number} count */
+async function takeTurns(count) {
+	const { bench } = /** @type {any} */ (globalThis);
+	const spans = [];
+	for (let i = 0; i < count; i++)
+		await bench.broker.run({}, async (/** @type {any} */ lease) => {
+			const from = bench.now();
+			await fetch("/").then((answer) => answer.text());
+			spans.push({ fence: Number(lease.fence), from, to: bench.now() });
+		});
+	return spans;
+}
+
+test("the session runs in its worker, and two tabs are never in at the same time", async () => {
+	const spans = (await Promise.all([holder, next].map(async (bench) => {
+		assert.equal(await bench.run("() => bench.broker.heartbeat"), "worker");
+		return bench.run(takeTurns, 20);
+	}))).flat().sort((a, b) => a.fence - b.fence);
+	assert.equal(spans.length, 40);
+	// Firefox rounds the clock to a millisecond.
+	assert.deepEqual(spans.filter((span, at) => at && span.from < spans[at - 1].to - 2), []);
+});
+
+/** @type {[string, (tab: import("../lib/bidi.mjs").FirefoxTab) => Promise<void>][]} */
+const absences = [
+	["is reloaded", (tab) => tab.reload()],
+	["is left and comes back", async (tab) => {
+		await tab.goto(`${site.base}/elsewhere`);
+		await until(async () => (await daemon.status()).waiting[0].attached === false
+			|| (await waiting(daemon)).length === 1, { what: "its connection is gone" });
+		await tab.back();
+	}],
+];
+for (const [what, leave] of absences)
+	test(`a waiting tab that ${what} has its place by its key`, async () => {
+		const tab = await browser.page(`${site.base}/`);
+		const absent = await new Bench(tab).install(broker("absent"));
+		await holder.ask(what);
+		await holder.granted(what);
+		await askAndWait(absent, "turn", { key: "job" });
+		await askAndWait(next, what);
+		await leave(tab);
+		await until(() => tab.run("() => location.pathname === '/' && !globalThis.bench"),
+			{ what: "the page is loaded anew" });
+		await absent.install(broker("absent"));
+		await absent.ask("again", { key: "job" });
+		await untilWaiting(daemon, ["absent", "next"]);
+		await holder.release(what);
+		await absent.granted("again");
+		await absent.release("again");
+		await next.granted(what);
+		await next.release(what);
+		await tab.close();
+	});
+
+/** @type {[string, number, (tab: import("../lib/bidi.mjs").FirefoxTab) => Promise<void>][]} */
+const ends = [
+	["is reloaded", LINGER_S * 500, (tab) => tab.reload()],
+	["goes to another page", LINGER_S * 500, (tab) => tab.goto("about:blank")],
+	["is closed", LINGER_S * 1000 + 500, (tab) => tab.close()],
+];
+for (const [what, limit, end] of ends)
+	test(`a holder that ${what}: the next is granted within ${limit} ms`, async (t) => {
+		let round = 0;
+		const ms = await bestOf(limit, async () => {
+			const turn = `${what} ${round++}`;
+			const tab = await browser.page(`${site.base}/`);
+			const leaving = await new Bench(tab).install(broker("leaving"));
+			await leaving.ask("turn");
+			await leaving.granted("turn");
+			await askAndWait(next, turn);
+			const at = clock();
+			await end(tab);
+			const granted = await next.granted(turn);
+			assert.deepEqual(await holding(daemon), ["next"]);
+			await next.release(turn);
+			await tab.close().catch(() => undefined);
+			return granted.at - at;
+		});
+		t.diagnostic(`granted after ${ms.toFixed(0)} ms`);
+		assert.ok(ms <= limit, `${ms} ms`);
+	});
+
+/** Runs in the page: its thread stands still under a lease. @param {number} ms */
+async function standStill(ms) {
+	const { bench } = /** @type {any} */ (globalThis);
+	let end = 0;
+	const result = await bench.broker.run({}, async () => {
+		const from = bench.now();
+		while ((end = bench.now()) - from < ms);
+		return "done";
+	}).catch((/** @type {any} */ error) => error.code);
+	return { result, end };
+}
+
+test("a thread that stands still keeps its lease or is told that it is lost", async (t) => {
+	for (const [ms, expected] of [[TTL_S * 400, /^done$/], [TTL_S * 2600, /^(done|LOST)$/]]) {
+		const told = holder.run(standStill, ms);
+		await until(async () => (await holding(daemon))[0] === "holder", { what: "it holds" });
+		await next.ask(`still ${ms}`);
+		const granted = await next.granted(`still ${ms}`);
+		const { result, end } = await told;
+		t.diagnostic(`${ms} ms: ${result}, the next `
+			+ `${Math.round(granted.at - end)} ms after its end`);
+		assert.match(result, /** @type {RegExp} */ (expected));
+		assert.ok(result === "LOST" || granted.at >= end - 2, `${end - granted.at} ms beside it`);
+		await next.release(`still ${ms}`);
+	}
+});
