@@ -57,8 +57,7 @@ static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers
 	size_t same = 0, i;
 	json_t *row;
 	ret_numbers[0] = '\0';
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		size_t length = strlen(ret_numbers);
 		if (strcmp(field_text(row, "id", ""), name) != 0)
 			continue;

@@ -39,8 +39,7 @@ static int cancel_all(const struct command *command, const json_t *waiting, cons
 	int worst = 0;
 	size_t i;
 	json_t *row;
-	json_array_foreach(waiting, i, row)
-	{
+	json_array_foreach (waiting, i, row) {
 		if (strcmp(field_text(row, "id", ""), name) != 0)
 			continue;
 		int r = admin_cancel(command, field_u64(row, "lease"), name, options->reason,

@@ -70,8 +70,7 @@ static void offer_gpus(struct typing *typing, const json_t *status)
 {
 	size_t i;
 	json_t *gpu;
-	json_array_foreach(json_object_get(status, "gpus"), i, gpu)
-	{
+	json_array_foreach (json_object_get(status, "gpus"), i, gpu) {
 		const char *name = field_text(gpu, "name", "");
 		if (is_plain(name))
 			offer(typing, name, field_true(gpu, "healthy") ? "GPU" : "does not work");
@@ -90,9 +89,9 @@ static void offer_claims(struct typing *typing, const json_t *status)
 {
 	size_t i;
 	json_t *claim;
-	json_array_foreach(json_object_get(status, "leases"), i, claim)
+	json_array_foreach (json_object_get(status, "leases"), i, claim)
 		offer_claim(typing, claim, "holds");
-	json_array_foreach(json_object_get(status, "waiting"), i, claim)
+	json_array_foreach (json_object_get(status, "waiting"), i, claim)
 		offer_claim(typing, claim, "waits");
 }
 

@@ -63,7 +63,8 @@ static int print_page(const char *path, bool json, uint64_t *next, bool *ret_emp
 	if (r < 0)
 		return r;
 	const json_t *rows = json_object_get(answer, "logs");
-	json_array_foreach(rows, i, row) print_line(row, json, text_table_color(stdout));
+	json_array_foreach (rows, i, row)
+		print_line(row, json, text_table_color(stdout));
 	fflush(stdout);
 	*ret_empty = json_array_size(rows) == 0;
 	*next = field_u64(answer, "next");

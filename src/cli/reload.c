@@ -22,7 +22,8 @@ static size_t print_words(const char *title, const json_t *words)
 	if (json_array_size(words) == 0)
 		return 0;
 	fputs(title, stdout);
-	json_array_foreach(words, i, word) printf("%s%s", i ? ", " : " ", json_string_value(word));
+	json_array_foreach (words, i, word)
+		printf("%s%s", i ? ", " : " ", json_string_value(word));
 	putchar('\n');
 	return json_array_size(words);
 }

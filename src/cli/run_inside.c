@@ -44,8 +44,7 @@ static const json_t *find_lease(const json_t *status)
 	uint64_t lease = number_of("BATON_LEASE"), fence = number_of("BATON_FENCE");
 	const json_t *row;
 	size_t at;
-	json_array_foreach(json_object_get(status, "leases"), at, row)
-	{
+	json_array_foreach (json_object_get(status, "leases"), at, row) {
 		const char *state = field_text(row, "state", "");
 		if (field_u64(row, "lease") != lease || field_u64(row, "fence") != fence)
 			continue;
@@ -62,8 +61,7 @@ static const json_t *find_gpu(const json_t *status, const char *name)
 {
 	const json_t *row;
 	size_t at;
-	json_array_foreach(json_object_get(status, "gpus"), at, row)
-	{
+	json_array_foreach (json_object_get(status, "gpus"), at, row) {
 		if (strcmp(field_text(row, "name", ""), name) == 0)
 			return row;
 	}

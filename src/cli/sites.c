@@ -35,12 +35,12 @@ static void print_rows(const json_t *answer)
 	const json_t *sites = json_object_get(answer, "sites");
 	size_t i;
 	json_t *row;
-	json_array_foreach(asking, i, row) printf(
-		"%s asks to queue for the GPU: baton sites allow %" PRIu64 ", or refuse %" PRIu64
-		"\n",
-		field_text(row, "origin", "?"), field_u64(row, "ask"), field_u64(row, "ask"));
-	json_array_foreach(sites, i, row)
-	{
+	json_array_foreach (asking, i, row)
+		printf("%s asks to queue for the GPU: baton sites allow %" PRIu64
+		       ", or refuse %" PRIu64 "\n",
+		       field_text(row, "origin", "?"), field_u64(row, "ask"),
+		       field_u64(row, "ask"));
+	json_array_foreach (sites, i, row) {
 		uint64_t sessions = field_u64(row, "sessions");
 		if (json_is_true(json_object_get(row, "revoked"))) {
 			printf("%s is revoked, which is not written yet: baton sites revoke "
@@ -64,8 +64,7 @@ static uint64_t find(const json_t *rows, const char *key, const char *word)
 {
 	size_t i;
 	json_t *row;
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		char number[24];
 		snprintf(number, sizeof(number), "%" PRIu64, field_u64(row, key));
 		if (strcmp(number, word) == 0 || strcmp(field_text(row, "origin", ""), word) == 0)

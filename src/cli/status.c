@@ -45,7 +45,8 @@ static int show_one(const struct command *command, const json_t *status, const c
 				who);
 	}
 	json_t *row;
-	json_array_foreach(rows, i, row) status_detail(row, &sheet);
+	json_array_foreach (rows, i, row)
+		status_detail(row, &sheet);
 	if (json)
 		print_json(rows);
 	else

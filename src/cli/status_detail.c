@@ -54,7 +54,7 @@ static void add_gpus(struct text_table *sheet, const json_t *row)
 {
 	size_t i;
 	json_t *gpu;
-	json_array_foreach(json_object_get(row, "gpus"), i, gpu)
+	json_array_foreach (json_object_get(row, "gpus"), i, gpu)
 		add_line(sheet, i ? "" : "holds", "%s%s%s", field_text(gpu, "name", "?"),
 			 field_text(gpu, "uuid", NULL) ? ", " : "", field_text(gpu, "uuid", ""));
 }

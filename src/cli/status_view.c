@@ -56,8 +56,7 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 	json_t *gpu;
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
-	json_array_foreach(json_object_get(status, "gpus"), i, gpu)
-	{
+	json_array_foreach (json_object_get(status, "gpus"), i, gpu) {
 		char a[UNITS_BYTES], b[UNITS_BYTES], c[UNITS_BYTES];
 		uint64_t used = field_u64(gpu, "slots_used"), slots = field_u64(gpu, "slots");
 		double unmanaged = field_number(gpu, "vram_mb_unmanaged", 0);
@@ -130,8 +129,7 @@ static void gpu_cell(struct table *table, const json_t *lease)
 	char names[256] = "";
 	size_t i;
 	json_t *gpu;
-	json_array_foreach(json_object_get(lease, "gpus"), i, gpu)
-	{
+	json_array_foreach (json_object_get(lease, "gpus"), i, gpu) {
 		size_t length = strlen(names);
 		snprintf(names + length, sizeof(names) - length, "%s%s", i ? "," : "",
 			 field_text(gpu, "name", "?"));
@@ -157,8 +155,7 @@ static void view_leases(const json_t *status, struct text_table *sheet)
 		return;
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
-	json_array_foreach(json_object_get(status, "leases"), i, lease)
-	{
+	json_array_foreach (json_object_get(status, "leases"), i, lease) {
 		char text[UNITS_BYTES];
 		double mb = field_number(lease, "vram_mb", 0);
 		table_cell(&table, STYLE_PLAIN, "%" PRIu64, field_u64(lease, "lease"));
@@ -185,8 +182,7 @@ static void view_waiting(const json_t *status, struct text_table *sheet)
 		return;
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
-	json_array_foreach(json_object_get(status, "waiting"), i, claim)
-	{
+	json_array_foreach (json_object_get(status, "waiting"), i, claim) {
 		char text[UNITS_BYTES];
 		table_cell(&table, STYLE_PLAIN, "%.0f", field_number(claim, "position", 0) + 1);
 		table_cell(&table, STYLE_PLAIN, "%" PRIu64, field_u64(claim, "lease"));
@@ -227,8 +223,7 @@ void status_rows_of(const json_t *status, const char *number_or_name, json_t *re
 	for (size_t list = 0; list < sizeof(lists) / sizeof(*lists); list++) {
 		size_t i;
 		json_t *row;
-		json_array_foreach(json_object_get(status, lists[list]), i, row)
-		{
+		json_array_foreach (json_object_get(status, lists[list]), i, row) {
 			if (is_named(row, number_or_name))
 				json_array_append(ret_rows, row);
 		}
@@ -239,8 +234,7 @@ const json_t *status_find(const json_t *rows, const char *number_or_name)
 {
 	size_t i;
 	json_t *row;
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		if (is_named(row, number_or_name))
 			return row;
 	}

@@ -81,7 +81,8 @@ static void explain_all(const json_t *status, struct text_table *sheet)
 	const json_t *waiting = json_object_get(status, "waiting");
 	size_t i;
 	json_t *waiter;
-	json_array_foreach(waiting, i, waiter) explain_waiter(waiter, sheet);
+	json_array_foreach (waiting, i, waiter)
+		explain_waiter(waiter, sheet);
 	if (json_array_size(waiting) == 0)
 		text_table_add(sheet, "Nobody waits.");
 }

@@ -35,8 +35,7 @@ static int explain_failure(char *detail, size_t detail_size, int err, const char
 
 static void set_accepting(struct net *net, bool accepting)
 {
-	list_each(node, next, &net->listeners)
-	{
+	list_each (node, next, &net->listeners) {
 		struct listener *listener = container_of(node, struct listener, node);
 		if (accepting)
 			(void)event_add(&listener->event, NULL);
@@ -367,8 +366,7 @@ static void close_listener(struct listener *listener)
 int net_listen_again(struct net *net, const char *path, char *detail, size_t detail_size)
 {
 	struct listener *old = NULL;
-	list_each(node, next, &net->listeners)
-	{
+	list_each (node, next, &net->listeners) {
 		struct listener *listener = container_of(node, struct listener, node);
 		if (listener->path && strcmp(listener->path, path) == 0)
 			old = listener;
@@ -388,8 +386,7 @@ int net_listen_again(struct net *net, const char *path, char *detail, size_t det
 void net_stop_listening(struct net *net)
 {
 	(void)evtimer_del(&net->accept_timer);
-	list_each(node, next, &net->listeners)
-	{
+	list_each (node, next, &net->listeners) {
 		struct listener *listener = container_of(node, struct listener, node);
 		if (listener->path && is_in_place(listener))
 			(void)unlink(listener->path);

@@ -84,7 +84,8 @@ static void net_flush(void *ctx)
 		tell_notices(net);
 		process_ready(net);
 	}
-	list_each(node, next, &net->dropped) conn_free(container_of(node, struct conn, queue));
+	list_each (node, next, &net->dropped)
+		conn_free(container_of(node, struct conn, queue));
 	if (net->destroyed)
 		net_free(net);
 }

@@ -161,8 +161,7 @@ static int check_names(struct reader *r, json_t *object)
 					    "released_s", "ended_s", "note"};
 	const char *name;
 	json_t *value;
-	json_object_foreach(object, name, value)
-	{
+	json_object_foreach (object, name, value) {
 		size_t i = 0;
 		while (i < sizeof known / sizeof *known && strcmp(name, known[i]) != 0)
 			i++;
@@ -258,8 +257,7 @@ static int take_head(struct reader *r, json_t *object)
 	r->trace->config.gpu_count = 0;
 	size_t i;
 	json_t *gpu;
-	json_array_foreach(gpus, i, gpu)
-	{
+	json_array_foreach (gpus, i, gpu) {
 		rc = json_is_object(gpu) ? take_gpu(r, gpu) : refuse(r, "gpus", "are objects");
 		if (rc)
 			return rc;

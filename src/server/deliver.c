@@ -188,8 +188,7 @@ void deliver_place(void *ctx, struct party to, const struct send_effect *queued)
 static void tell_subscribers(struct server *server, const struct observed_change *change)
 {
 	text_clear(&server->body);
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
-	{
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (!endpoint->session->events)
 			continue;
@@ -226,8 +225,7 @@ void deliver_line(void *ctx, const struct observed_line *line)
 	text_init(&rendered);
 	text_init(&message);
 	deliver_render_line(&rendered, &message, line);
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
-	{
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->logs)
 			session_send(server->endpoints.net, endpoint->conn, message.bytes,
@@ -348,8 +346,8 @@ static bool feed(struct server *server, struct endpoint *endpoint)
 bool deliver_feeds(struct server *server)
 {
 	bool more = false;
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_FEED]) more |=
-		feed(server, container_of(it, struct endpoint, link));
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_FEED])
+		more |= feed(server, container_of(it, struct endpoint, link));
 	return more;
 }
 
@@ -359,8 +357,7 @@ void deliver_keepalive(struct server *server)
 	text_clear(&server->body);
 	http_encode_sse_keepalive(&server->body);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		list_each(it, next, &server->endpoints.kinds[kinds[i]])
-		{
+		list_each (it, next, &server->endpoints.kinds[kinds[i]]) {
 			struct endpoint *endpoint = container_of(it, struct endpoint, link);
 			if (endpoint->kind == ENDPOINT_FEED || endpoint->begun)
 				http_stream_write(server->endpoints.net, endpoint->conn,

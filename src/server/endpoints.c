@@ -19,7 +19,7 @@ void endpoints_init(struct endpoints *endpoints, struct net *net)
 void endpoints_finish(struct endpoints *endpoints)
 {
 	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++)
-		list_each(it, next, &endpoints->kinds[kind])
+		list_each (it, next, &endpoints->kinds[kind])
 			endpoint_shut(endpoints, container_of(it, struct endpoint, link));
 	hash_finish(&endpoints->by_conn);
 	hash_finish(&endpoints->by_browser);

@@ -47,8 +47,7 @@ bool monitoring_send_clients(struct server *server, uint64_t conn)
 		return false;
 	text_clear(out);
 	encode_clients_begin(out);
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
-	{
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->id == 0)
 			continue; /* the core has not let it in yet */

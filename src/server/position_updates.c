@@ -33,7 +33,7 @@ static void forget(struct position_updates *updates, struct position_update *upd
 
 void position_updates_finish(struct position_updates *updates)
 {
-	list_each(it, next, &updates->all)
+	list_each (it, next, &updates->all)
 		forget(updates, container_of(it, struct position_update, link));
 	hash_finish(&updates->by_claim);
 }

@@ -74,17 +74,16 @@ static void drain(struct server *server)
 		  "stopping; leases and places stay in the journal", NULL, 0);
 	sockets_end(&server->sockets);
 	net_stop_listening(server->endpoints.net);
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_REQUEST])
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_REQUEST])
 		tell_request(server, container_of(it, struct endpoint, link));
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_STREAM])
-	{
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_STREAM]) {
 		struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->begun)
 			end_stream(server, endpoint);
 		else
 			tell_request(server, endpoint);
 	}
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_FEED])
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_FEED])
 		end_stream(server, container_of(it, struct endpoint, link));
 	sessions_drain(server);
 }

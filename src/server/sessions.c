@@ -409,8 +409,7 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 void sessions_expire(struct server *server, struct mono_ms now)
 {
 	struct list *greeting = &server->endpoints.kinds[ENDPOINT_GREETING];
-	list_each(it, next, greeting)
-	{
+	list_each (it, next, greeting) {
 		struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (!mono_due(endpoint->session->hello_due, now))
 			return; /* the oldest is first */
@@ -429,8 +428,7 @@ void sessions_tell_reload(struct server *server, const char *path)
 {
 	text_clear(&server->body);
 	session_encode_reload(&server->body, path);
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
-	{
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->binding == BIND_TAB && endpoint->session->id != 0)
 			deliver_body(server, endpoint->conn);
@@ -445,16 +443,15 @@ const char *sessions_rights_name(enum access_right rights)
 unsigned sessions_of_site(const struct server *server, uint64_t site)
 {
 	unsigned count = 0;
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) count +=
-		container_of(it, struct endpoint, link)->session->site == site;
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
+		count += container_of(it, struct endpoint, link)->session->site == site;
 	return count;
 }
 
 /* Its page hears that it is over and stops; who is next comes after the linger of a tab. */
 void sessions_end_site(struct server *server, uint64_t site)
 {
-	list_each(it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
-	{
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->site == site)
 			session_close(server->endpoints.net, endpoint->conn, CLOSE_TOKEN,
@@ -466,7 +463,8 @@ void sessions_drain(struct server *server)
 {
 	const enum endpoint_kind kinds[] = {ENDPOINT_GREETING, ENDPOINT_SESSION};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		list_each(it, next, &server->endpoints.kinds[kinds[i]]) session_close(
-			server->endpoints.net, container_of(it, struct endpoint, link)->conn,
-			CLOSE_DRAINING, err_name(ERR_DRAINING));
+		list_each (it, next, &server->endpoints.kinds[kinds[i]])
+			session_close(server->endpoints.net,
+				      container_of(it, struct endpoint, link)->conn, CLOSE_DRAINING,
+				      err_name(ERR_DRAINING));
 }

@@ -38,14 +38,13 @@ static void destroy(struct status_streams *streams, struct status_stream *stream
 
 void status_streams_finish(struct status_streams *streams)
 {
-	list_each(it, next, &streams->all)
+	list_each (it, next, &streams->all)
 		destroy(streams, container_of(it, struct status_stream, link));
 }
 
 static struct status_stream *status_stream_of(const struct status_streams *streams, uint64_t conn)
 {
-	list_each(it, next, &streams->all)
-	{
+	list_each (it, next, &streams->all) {
 		struct status_stream *stream = container_of(it, struct status_stream, link);
 		if (stream->conn == conn)
 			return stream;

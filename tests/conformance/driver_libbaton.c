@@ -112,7 +112,8 @@ static void exchange(bool answer)
 	driver.listening = *json_string_value(json_object_get(round, "listening"));
 	size_t i;
 	json_t *order;
-	json_array_foreach(json_object_get(round, "do"), i, order) obey(order);
+	json_array_foreach (json_object_get(round, "do"), i, order)
+		obey(order);
 	json_decref(round);
 }
 

@@ -28,8 +28,7 @@ static void test_order(void **state)
 		list_init(&items[i].link);
 		list_append(&list, &items[i].link);
 	}
-	list_each(it, next, &list)
-	{
+	list_each (it, next, &list) {
 		struct item *item = container_of(it, struct item, link);
 		assert_int_equal(item->number, expect++);
 		if (item->number % 2 == 0)

@@ -116,7 +116,8 @@ static char *shown(json_t *status, const char *who)
 	json_t *rows = json_array(), *row;
 	size_t i;
 	status_rows_of(status, who, rows);
-	json_array_foreach(rows, i, row) status_detail(row, &sheet);
+	json_array_foreach (rows, i, row)
+		status_detail(row, &sheet);
 	char *plain = print(&sheet, false);
 	text_table_finish(&sheet);
 	json_decref(rows);

@@ -72,8 +72,7 @@ static bool spread(const struct core *core, struct graph *graph)
 {
 	bool grew = false;
 
-	list_each(it, next, &core->nested)
-	{
+	list_each (it, next, &core->nested) {
 		const struct claim *waiter = container_of(it, struct claim, in_nested);
 		const struct claim *parent = claim_by_id(core, waiter->rec.parent);
 		if (!parent || !claim_has_room(parent) || find(graph, parent))
