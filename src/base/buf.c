@@ -31,15 +31,19 @@ static void move_to_front(struct buf *buf)
 int buf_reserve(struct buf *buf, size_t extra, char **ret_tail)
 {
 	size_t need;
+
 	if (__builtin_add_overflow(buf->length, extra, &need) || need >= SIZE_MAX / 4)
 		return -ERR_NO_MEMORY;
+
 	need += 1; /* the NUL */
 	if (buf->start + need > buf->capacity && buf->start >= buf->length)
 		move_to_front(buf); /* moves no more than was consumed since the last time */
+
 	if (buf->start + need > buf->capacity) {
 		size_t capacity = buf->capacity ? buf->capacity : BUF_BYTES_MIN;
 		while (capacity < need)
 			capacity *= 2;
+
 		char *bytes = malloc(capacity);
 		if (!bytes)
 			return -ERR_NO_MEMORY;
@@ -48,6 +52,7 @@ int buf_reserve(struct buf *buf, size_t extra, char **ret_tail)
 		free(buf->bytes);
 		*buf = (struct buf){.bytes = bytes, .length = buf->length, .capacity = capacity};
 	}
+
 	if (ret_tail)
 		*ret_tail = buf_data(buf) + buf->length;
 	return 0;
@@ -63,8 +68,10 @@ int buf_append(struct buf *buf, const void *bytes, size_t length)
 {
 	char *tail;
 	int rc = buf_reserve(buf, length, &tail);
+
 	if (rc)
 		return rc;
+
 	if (length)
 		memcpy(tail, bytes, length);
 	buf->length += length;
@@ -79,14 +86,18 @@ int buf_append_text(struct buf *buf, const char *text)
 int buf_vprintf(struct buf *buf, const char *format, va_list args)
 {
 	va_list again;
+
 	va_copy(again, args);
 	int length = vsnprintf(NULL, 0, format, args);
+
 	char *tail;
 	int rc = length < 0 ? -ERR_INTERNAL : buf_reserve(buf, (size_t)length, &tail);
+
 	if (!rc) {
 		(void)vsnprintf(tail, (size_t)length + 1, format, again);
 		buf->length += (size_t)length;
 	}
+
 	va_end(again);
 	return rc;
 }
@@ -94,8 +105,10 @@ int buf_vprintf(struct buf *buf, const char *format, va_list args)
 int buf_printf(struct buf *buf, const char *format, ...)
 {
 	va_list args;
+
 	va_start(args, format);
 	int rc = buf_vprintf(buf, format, args);
+
 	va_end(args);
 	return rc;
 }

@@ -24,6 +24,7 @@ static inline void cleanup_close_fd(const int *fd)
 static inline int take_fd(int *fd)
 {
 	int taken = *fd;
+
 	*fd = -1;
 	return taken;
 }

@@ -29,6 +29,7 @@ bool fields_take_number(const uint8_t **at, const uint8_t *end, uint64_t *ret_va
 		if (shift == 63 && bits > 1)
 			return false;
 		value |= (bits & 0x7f) << shift;
+
 		if (bits & 0x80)
 			continue;
 		*ret_value = value;
@@ -52,10 +53,12 @@ size_t fields_bytes_max(const struct field_table *table)
 		const struct field *field = &table->v[i];
 		size_t one =
 			field->kind == FIELD_PARTS ? fields_bytes_max(field->parts) : field->size;
+
 		if (field->count > 1)
 			one += number_size(field->count);
 		sum += field->count * (1 + number_size(one) + one);
 	}
+
 	/* What turns out to be zero was begun, and is taken back; a number is written as eight
 	 * bytes and cut. */
 	return sum + 1 + 2 * LENGTH_BYTES_MAX + 8;
@@ -66,23 +69,25 @@ INLINE int64_t unfold_sign(uint64_t value)
 	return (int64_t)(value >> 1 ^ (value & 1 ? UINT64_MAX : 0));
 }
 
-INLINE uint64_t load(const struct field *field, const uint8_t *from)
+INLINE uint64_t load_number(const struct field *field, const uint8_t *from)
 {
 	uint64_t wide;
 	uint32_t word;
 
 	if (field->size == 1)
 		return *from;
+
 	if (field->size == 4) {
 		memcpy(&word, from, 4);
 		return word;
 	}
+
 	PRE(field->size == 8);
 	memcpy(&wide, from, 8);
 	return wide;
 }
 
-INLINE void store(const struct field *field, uint8_t *to, uint64_t value)
+INLINE void store_number(const struct field *field, uint8_t *to, uint64_t value)
 {
 	uint32_t word = (uint32_t)value;
 
@@ -98,7 +103,7 @@ INLINE void store(const struct field *field, uint8_t *to, uint64_t value)
 INLINE uint64_t number_of(const struct field *field, const struct fields_how *how,
 			  const uint8_t *from)
 {
-	uint64_t value = load(field, from);
+	uint64_t value = load_number(field, from);
 
 	if (field->kind == FIELD_TIME)
 		value = (uint64_t)fields_rebase((int64_t)value, how->base, false);
@@ -130,6 +135,7 @@ static uint8_t *write_value(const struct field *field, const struct fields_how *
 		return fields_write(field->parts, from, how, at);
 	if (field->kind == FIELD_TEXT || field->kind == FIELD_BYTES)
 		return write_bytes(field, from, at);
+
 	uint64_t value = number_of(field, how, from);
 	return value ? fields_write_number(at, value) : at;
 }
@@ -145,15 +151,18 @@ static uint8_t *write_one(const struct field *field, const struct fields_how *ho
 
 	if (end == value)
 		return at;
+
 	at[0] = field->tag;
 	if (size < 0x80) {
 		at[1] = (uint8_t)size;
 		return end;
 	}
+
 	length_size = (size_t)(fields_put_number(length, size) - length);
 	INVARIANT(length_size <= LENGTH_BYTES_MAX);
 	memmove(at + 1 + length_size, body, size);
 	memcpy(at + 1, length, length_size);
+
 	return at + 1 + length_size + size;
 }
 
@@ -184,8 +193,10 @@ INLINE bool read_number(const struct field *field, const struct fields_how *how,
 
 	if (size > 8 || bytes[size - 1] == 0)
 		return false;
+
 	memcpy(&value, bytes, size);
 	value = le64toh(value);
+
 	if (field->kind == FIELD_TIME)
 		value = (uint64_t)fields_rebase(unfold_sign(value), how->base, true);
 	else if (field->kind == FIELD_INT)
@@ -193,7 +204,8 @@ INLINE bool read_number(const struct field *field, const struct fields_how *how,
 	else if ((field->below && value >= field->below) ||
 		 (field->size < 8 && value >> (8 * field->size)))
 		return false;
-	store(field, to, value);
+
+	store_number(field, to, value);
 	return true;
 }
 
@@ -205,37 +217,40 @@ static bool read_value(const struct field *field, const struct fields_how *how, 
 		return fields_read(field->parts, to, how, bytes, size);
 	if (field->kind != FIELD_TEXT && field->kind != FIELD_BYTES)
 		return read_number(field, how, to, bytes, size);
+
 	if (size + (field->kind == FIELD_TEXT) > field->size || bytes[size - 1] == 0 ||
 	    (field->kind == FIELD_TEXT && memchr(bytes, '\0', size)))
 		return false;
+
 	memcpy(to, bytes, size);
 	return true;
 }
 
 /* As if nothing was there: zero, and for a time `base` itself. */
-static void clear(const struct field *field, uint8_t *to, int64_t base)
+static void clear_field(const struct field *field, uint8_t *to, int64_t base)
 {
 	for (size_t n = 0; n < field->count; n++, to += field->size)
 		if (field->kind == FIELD_TIME)
-			store(field, to, (uint64_t)base);
+			store_number(field, to, (uint64_t)base);
 		else if (field->kind != FIELD_PARTS)
 			memset(to, 0, field->size);
 		else
 			for (size_t i = 0; i < field->parts->count; i++)
-				clear(&field->parts->v[i], to + field->parts->v[i].offset, base);
+				clear_field(&field->parts->v[i], to + field->parts->v[i].offset,
+					    base);
 }
 
 /* The field of a tag, NULL: none. *at is moved behind it; what it passes is cleared, and so is what
  * will not be written as a whole. */
-static const struct field *find(const struct field_table *table, size_t *at, uint64_t tag,
-				uint8_t *object, int64_t base)
+static const struct field *find_field(const struct field_table *table, size_t *at, uint64_t tag,
+				      uint8_t *object, int64_t base)
 {
 	const struct field *field;
 
 	for (; *at < table->count && table->v[*at].tag <= tag; ++*at) {
 		field = &table->v[*at];
 		if (field->tag < tag || field->count > 1 || field->kind > FIELD_TIME)
-			clear(field, object + field->offset, base);
+			clear_field(field, object + field->offset, base);
 	}
 	return *at > 0 && table->v[*at - 1].tag == tag ? &table->v[*at - 1] : NULL;
 }
@@ -250,6 +265,7 @@ bool fields_read(const struct field_table *table, void *object, const struct fie
 	while (bytes < end) {
 		uint64_t tag, length, index = 0;
 		const uint8_t *value;
+
 		if (end - bytes >= 2 && bytes[0] < 0x80 && bytes[1] < 0x80) {
 			tag = *bytes++;
 			length = *bytes++;
@@ -257,22 +273,28 @@ bool fields_read(const struct field_table *table, void *object, const struct fie
 			   !fields_take_number(&bytes, end, &length)) {
 			return false;
 		}
+
 		if (length > (size_t)(end - bytes))
 			return false;
-		const struct field *field = find(table, &at, tag, object, how->base);
+
+		const struct field *field = find_field(table, &at, tag, object, how->base);
 		value = bytes;
 		bytes += length;
+
 		if (field && field->count > 1 &&
 		    (!fields_take_number(&value, bytes, &index) || index >= field->count))
 			return false;
+
 		if (value == bytes || (tag << 32 | index) < least)
 			return false;
 		least = (tag << 32 | index) + (field != NULL);
+
 		if (field &&
 		    !read_value(field, how, (uint8_t *)object + field->offset + index * field->size,
 				value, (size_t)(bytes - value)))
 			return false;
 	}
-	find(table, &at, UINT64_MAX, object, how->base);
+
+	find_field(table, &at, UINT64_MAX, object, how->base);
 	return true;
 }

@@ -56,12 +56,15 @@ FIELDS_INLINE uint8_t *write_single(const struct field *field, const struct fiel
 	default:
 		memcpy(&value, from, 8);
 	}
+
 	if (how->map && field->sense)
 		value = how->map(how->arg, field->sense, value);
+
 	if (value == 0)
 		return at;
 	if (field->kind != FIELD_UINT)
 		value = fields_fold_sign((int64_t)value);
+
 	at[0] = field->tag;
 	at[1] = (uint8_t)(fields_write_number(at + 2, value) - at - 2);
 	return at + 2 + at[1];

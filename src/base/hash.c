@@ -31,6 +31,7 @@ static void set_size(struct hash *hash, size_t size)
 	other.v = calloc(other.size, sizeof(*other.v));
 	if (!other.v)
 		abort();
+
 	for (size_t i = 0; i < hash->size; i++)
 		for (struct hash_node *node = hash->v[i], *next; node; node = next) {
 			struct hash_node **bucket = bucket_of(&other, node->hash);
@@ -38,6 +39,7 @@ static void set_size(struct hash *hash, size_t size)
 			node->next = *bucket;
 			*bucket = node;
 		}
+
 	free(hash->v);
 	*hash = other;
 }
@@ -48,6 +50,7 @@ void hash_add(struct hash *hash, struct hash_node *node, uint64_t value)
 
 	if (hash->count == hash->size)
 		set_size(hash, hash->size ? hash->size * 2 : FIRST_SIZE);
+
 	bucket = bucket_of(hash, value);
 	node->hash = value;
 	node->next = *bucket;
@@ -62,6 +65,7 @@ void hash_remove(struct hash *hash, struct hash_node *node)
 	PRE(hash->count > 0);
 	for (link = bucket_of(hash, node->hash); *link != node; link = &(*link)->next)
 		PRE(*link != NULL);
+
 	*link = node->next;
 	node->next = NULL;
 	hash->count--;
@@ -145,8 +149,10 @@ uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t size)
 	for (size_t i = 0; i < whole; i += 8)
 		sip_word(v, at + i, 8, 0);
 	sip_word(v, at + whole, size - whole, (uint64_t)size << 56);
+
 	v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
 		sip_round(v);
+
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

@@ -8,12 +8,12 @@
 
 enum { FIRST_CAPACITY = 64 };
 
-static bool before(const struct heap_node *a, const struct heap_node *b)
+static bool node_before(const struct heap_node *a, const struct heap_node *b)
 {
 	return a->key != b->key ? a->key < b->key : a->id < b->id;
 }
 
-static void put(struct heap *heap, uint32_t index, struct heap_node *node)
+static void put_node(struct heap *heap, uint32_t index, struct heap_node *node)
 {
 	heap->v[index] = node;
 	node->place = index + 1;
@@ -25,12 +25,12 @@ static void sift_up(struct heap *heap, struct heap_node *node)
 
 	while (index > 0) {
 		uint32_t up = (index - 1) / 2;
-		if (!before(node, heap->v[up]))
+		if (!node_before(node, heap->v[up]))
 			break;
-		put(heap, index, heap->v[up]);
+		put_node(heap, index, heap->v[up]);
 		index = up;
 	}
-	put(heap, index, node);
+	put_node(heap, index, node);
 }
 
 static void sift_down(struct heap *heap, struct heap_node *node)
@@ -41,14 +41,14 @@ static void sift_down(struct heap *heap, struct heap_node *node)
 		uint32_t child = 2 * index + 1;
 		if (child >= heap->count)
 			break;
-		if (child + 1 < heap->count && before(heap->v[child + 1], heap->v[child]))
+		if (child + 1 < heap->count && node_before(heap->v[child + 1], heap->v[child]))
 			child++;
-		if (!before(heap->v[child], node))
+		if (!node_before(heap->v[child], node))
 			break;
-		put(heap, index, heap->v[child]);
+		put_node(heap, index, heap->v[child]);
 		index = child;
 	}
-	put(heap, index, node);
+	put_node(heap, index, node);
 }
 
 void heap_init(struct heap *heap)
@@ -76,12 +76,15 @@ void heap_set(struct heap *heap, struct heap_node *node, int64_t key)
 	if (!heap_has(node)) {
 		if (heap->count == heap->capacity)
 			set_capacity(heap, heap->capacity ? heap->capacity * 2 : FIRST_CAPACITY);
-		put(heap, heap->count++, node);
+		put_node(heap, heap->count++, node);
 	}
+
 	PRE(heap->v[node->place - 1] == node);
 	node->key = key;
+
 	sift_up(heap, node);
 	sift_down(heap, node);
+
 	POST(heap->v[node->place - 1] == node);
 }
 
@@ -91,15 +94,19 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 
 	if (!heap_has(node))
 		return;
+
 	PRE(heap->v[node->place - 1] == node);
 	last = heap->v[--heap->count];
+
 	if (last != node) {
-		put(heap, node->place - 1, last);
+		put_node(heap, node->place - 1, last);
 		sift_up(heap, last);
 		sift_down(heap, last);
 	}
+
 	node->place = 0;
 	node->key = INT64_MAX;
+
 	if (heap->capacity > FIRST_CAPACITY && heap->count < heap->capacity / 4)
 		set_capacity(heap, heap->capacity / 2);
 }

@@ -8,10 +8,13 @@ const int64_t histogram_limits_ms[HISTOGRAM_LIMITS] = {
 void histogram_add(struct histogram *histogram, int64_t ms)
 {
 	size_t at = 0;
+
 	if (ms < 0)
 		ms = 0;
+
 	while (at < HISTOGRAM_LIMITS && ms > histogram_limits_ms[at])
 		at++;
+
 	histogram->counts[at]++;
 	histogram->sum_ms += (uint64_t)ms;
 }

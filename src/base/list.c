@@ -12,10 +12,12 @@ void list_init(struct list *list)
 void list_append(struct list *list, struct list *node)
 {
 	PRE(list_empty(node));
+
 	node->prev = list->prev;
 	node->next = list;
 	list->prev->next = node;
 	list->prev = node;
+
 	POST(list->prev == node);
 }
 
@@ -23,6 +25,7 @@ void list_remove(struct list *node)
 {
 	PRE(node->prev->next == node);
 	PRE(node->next->prev == node);
+
 	node->prev->next = node->next;
 	node->next->prev = node->prev;
 	list_init(node);

@@ -21,8 +21,10 @@ struct wall_ms {
 static inline struct mono_ms mono_after(struct mono_ms t, int64_t d_ms)
 {
 	int64_t sum;
+
 	if (t.v == INT64_MAX || t.v == INT64_MIN)
 		return t;
+
 	if (__builtin_add_overflow(t.v, d_ms, &sum))
 		return d_ms < 0 ? MONO_PAST : MONO_NEVER;
 	return (struct mono_ms){sum};
@@ -32,6 +34,7 @@ static inline struct mono_ms mono_after(struct mono_ms t, int64_t d_ms)
 static inline int64_t mono_since(struct mono_ms a, struct mono_ms b)
 {
 	int64_t diff;
+
 	return __builtin_sub_overflow(a.v, b.v, &diff) ? (a.v < b.v ? INT64_MIN : INT64_MAX) : diff;
 }
 

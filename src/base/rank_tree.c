@@ -8,7 +8,7 @@
 #include "base/contracts.h"
 #include "base/hash.h"
 
-static bool before(const struct rank_node *node, int64_t key, uint64_t id)
+static bool node_before(const struct rank_node *node, int64_t key, uint64_t id)
 {
 	return node->key != key ? node->key < key : node->id < id;
 }
@@ -18,7 +18,7 @@ static uint32_t count_of(const struct rank_node *node)
 	return node ? node->count : 0;
 }
 
-static void recount(struct rank_node *node)
+static void recount_node(struct rank_node *node)
 {
 	node->count = 1 + count_of(node->left) + count_of(node->right);
 }
@@ -38,8 +38,10 @@ static void rotate_up(struct rank_tree *tree, struct rank_node *node)
 	struct rank_node *moved;
 
 	PRE(parent != NULL);
+
 	*link_of(tree, parent) = node;
 	node->up = parent->up;
+
 	if (parent->left == node) {
 		moved = node->right;
 		parent->left = moved;
@@ -49,11 +51,13 @@ static void rotate_up(struct rank_tree *tree, struct rank_node *node)
 		parent->right = moved;
 		node->left = parent;
 	}
+
 	if (moved)
 		moved->up = parent;
 	parent->up = node;
-	recount(parent);
-	recount(node);
+
+	recount_node(parent);
+	recount_node(node);
 }
 
 void rank_tree_insert(struct rank_tree *tree, struct rank_node *node, int64_t key, uint64_t id)
@@ -62,17 +66,21 @@ void rank_tree_insert(struct rank_tree *tree, struct rank_node *node, int64_t ke
 	struct rank_node *up = NULL;
 
 	PRE(node->count == 0);
+
 	while (*link) {
 		up = *link;
 		PRE(up->key != key || up->id != id);
 		up->count++;
-		link = before(up, key, id) ? &up->right : &up->left;
+		link = node_before(up, key, id) ? &up->right : &up->left;
 	}
+
 	*node = (struct rank_node){.up = up, .key = key, .id = id, .count = 1};
 	node->priority = (uint32_t)hash_u64(id);
 	*link = node;
+
 	while (node->up && node->up->priority < node->priority)
 		rotate_up(tree, node);
+
 	POST(node->count > 0);
 }
 
@@ -81,15 +89,19 @@ void rank_tree_remove(struct rank_tree *tree, struct rank_node *node)
 	struct rank_node *child;
 
 	PRE(node->count > 0);
+
 	while (node->left && node->right)
 		rotate_up(tree,
 			  node->left->priority < node->right->priority ? node->right : node->left);
+
 	child = node->left ? node->left : node->right;
 	*link_of(tree, node) = child;
 	if (child)
 		child->up = node->up;
+
 	for (struct rank_node *up = node->up; up; up = up->up)
-		recount(up);
+		recount_node(up);
+
 	*node = (struct rank_node){0};
 }
 
@@ -112,6 +124,7 @@ struct rank_node *rank_tree_next(const struct rank_node *node)
 			next = next->left;
 		return next;
 	}
+
 	while (node->up && node->up->right == node)
 		node = node->up;
 	return node->up;
@@ -138,6 +151,7 @@ uint32_t rank_tree_rank(const struct rank_node *node)
 
 	PRE(node->count > 0);
 	rank = count_of(node->left);
+
 	for (; node->up; node = node->up)
 		if (node->up->right == node)
 			rank += count_of(node->up->left) + 1;
@@ -149,7 +163,7 @@ struct rank_node *rank_tree_from(const struct rank_tree *tree, int64_t key, uint
 	struct rank_node *found = NULL;
 
 	for (struct rank_node *node = tree->root; node;) {
-		if (before(node, key, id)) {
+		if (node_before(node, key, id)) {
 			node = node->right;
 		} else {
 			found = node;

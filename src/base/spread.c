@@ -18,6 +18,7 @@ static int bucket_of(int64_t number)
 
 	if (number < (int64_t)1 << SPREAD_LEAST_LOG)
 		return 0;
+
 	log = 63 - __builtin_clzll((uint64_t)number);
 	at = (log - SPREAD_LEAST_LOG) * 4 + (int)((uint64_t)number >> (log - 2) & 3);
 	return at < SPREAD_BUCKETS ? at : SPREAD_BUCKETS - 1;
@@ -28,8 +29,10 @@ void spread_add(struct spread *spread, int64_t number)
 	uint32_t *count = &spread->counts[bucket_of(number)];
 
 	*count += SPREAD_ONE;
+
 	if (*count < COUNT_MAX)
 		return;
+
 	for (int i = 0; i < SPREAD_BUCKETS; i++)
 		spread->counts[i] /= 2;
 }
@@ -71,6 +74,7 @@ int64_t spread_quantile(const struct spread *spread, unsigned per_mille)
 		int64_t begin = begin_of(i), width = begin_of(i + 1) - begin;
 		if (spread->counts[i] == 0)
 			continue;
+
 		if (left <= spread->counts[i])
 			return begin + (int64_t)((uint64_t)width * left / spread->counts[i]);
 		left -= spread->counts[i];
@@ -84,21 +88,27 @@ int64_t spread_rest(const struct spread *spread, int64_t past, int64_t most)
 
 	PRE(past >= 0);
 	PRE(most >= 0);
+
 	for (int i = bucket_of(past); i < SPREAD_BUCKETS; i++) {
 		uint64_t count = spread->counts[i];
 		int64_t begin, end, from, rest;
 		if (count == 0) /* most are */
 			continue;
+
 		begin = begin_of(i);
 		end = begin_of(i + 1);
 		from = begin > past ? begin : past;
+
 		if (from >= end)
 			continue;
+
 		rest = (from + end) / 2 - past;
 		if (from > begin)
 			count = count * (uint64_t)(end - from) / (uint64_t)(end - begin);
+
 		total += count;
 		sum += count * (uint64_t)(rest < most ? rest : most);
 	}
+
 	return total > 0 ? (int64_t)(sum / total) : -1;
 }

@@ -14,6 +14,7 @@ bool token_bytes_equal(const void *a, const void *b, size_t size)
 	uint64_t x, y;
 
 	PRE(size > 0);
+
 	for (; size >= sizeof(x); left += sizeof(x), right += sizeof(x), size -= sizeof(x)) {
 		memcpy(&x, left, sizeof(x));
 		memcpy(&y, right, sizeof(y));
@@ -21,6 +22,7 @@ bool token_bytes_equal(const void *a, const void *b, size_t size)
 	}
 	for (size_t i = 0; i < size; i++)
 		differ |= (uint8_t)(left[i] ^ right[i]);
+
 	return differ == 0;
 }
 
