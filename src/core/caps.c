@@ -13,7 +13,7 @@
 enum { LEFT_TIMES = 8 };
 
 /* Would it leave too few for the others? Who has none never does. */
-static bool crowds(uint32_t own, uint32_t all, uint32_t most)
+static bool leaves_too_few(uint32_t own, uint32_t all, uint32_t most)
 {
 	PRE(all < most);
 	return own > 0 && own / LEFT_TIMES >= most - all - 1;
@@ -29,11 +29,11 @@ static int judge_all(const struct core *core, uint32_t waiting, uint32_t held, c
 		snprintf(detail, size, "%u claims wait, as many as may (queue.max)", all_waiting);
 	else if (all_held >= HELD_MAX)
 		snprintf(detail, size, "%u leases are held, as many as may be", all_held);
-	else if (crowds(waiting, all_waiting, core->config.queue_count_max))
+	else if (leaves_too_few(waiting, all_waiting, core->config.queue_count_max))
 		snprintf(detail, size,
 			 "of queue.max %u the last places are kept for others than you with %u",
 			 core->config.queue_count_max, waiting);
-	else if (crowds(held, all_held, HELD_MAX))
+	else if (leaves_too_few(held, all_held, HELD_MAX))
 		snprintf(detail, size, "the last leases are kept for others than you with %u",
 			 held);
 	else
@@ -78,6 +78,7 @@ static int judge_owner(const struct core *core, const struct session *session,
 	} else {
 		claim_by_name(core, rec->principal, rec->name, &waiting, &held, &http_held);
 	}
+
 	if (waiting >= waiting_max)
 		snprintf(detail, size, "%s waits with %u claims (queue.per_session_max)",
 			 session ? "this session" : "this name", waiting);
@@ -99,7 +100,13 @@ int caps_judge(const struct core *core, const struct event *event, const struct 
 
 	PRE(event->type == EVENT_ACQUIRE);
 	PRE(rec->principal[0] != '\0');
-	if (!err && own)
+
+	if (err)
+		return err;
+	if (own)
 		err = judge_principal(core, &event->acquire, own, &rec->need, detail, size);
-	return err ? err : judge_all(core, waiting, held, detail, size);
+	if (err)
+		return err;
+
+	return judge_all(core, waiting, held, detail, size);
 }

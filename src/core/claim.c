@@ -43,11 +43,13 @@ static void leave_room(struct core *core, struct claim *claim, enum claim_state 
 	PRE(mask != 0);
 	if (from != CLAIM_DRAINING)
 		end_turn(core, claim, from);
+
 	rank_tree_remove(&core->holders, &claim->place);
 	ledger_drop(core, claim);
 	host_inherit(core, claim);
 	ledger_recap(core, mask);
 	host_leave(core, claim);
+
 	session_gave_room(claim);
 	POST(claim->slots_charged == 0);
 }
@@ -58,11 +60,13 @@ static void take_room(struct core *core, struct claim *claim)
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 	if (claim->host)
 		host_enter(core, claim);
+
 	if (claim->rec.need.all_slots)
 		claim->rec.need.slots =
 			core->config.gpus[mask_first(claim->rec.granted_mask)].slots;
 	ledger_take(core, claim);
 	session_took_room(claim);
+
 	mask_each (gpu, claim->rec.granted_mask) {
 		POST(core->gpus[gpu].slots_used <= core->gpus[gpu].slots_cap);
 		POST(core->gpus[gpu].vram_declared <= core->gpus[gpu].vram_cap);
@@ -80,6 +84,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	PRE(to < CLAIM_STATE_COUNT);
 	PRE(moves[from] & TO(to));
 	PRE(to != CLAIM_ENDED || claim->rec.end != END_NONE);
+
 	if (from == CLAIM_QUEUED)
 		queue_remove(core, claim);
 	claim->rec.state = to;
@@ -87,11 +92,13 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		estimate_wait_ended(core, claim);
 		take_room(core, claim);
 	}
+
 	placement_unsettle(core, claim->rec.granted_mask);
 	list_remove(&claim->in_asked);
 	claim->asked = false;
 	if (to != CLAIM_YIELDING)
 		claim->rec.grace_ms = 0;
+
 	if (to == CLAIM_OFFERED) /* what was offered is used */
 		claim->offered_since = claim->rec.turn_since = core->now;
 	if (from == CLAIM_OFFERED && (to == CLAIM_HELD || to == CLAIM_LOADING)) {
@@ -101,6 +108,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 	}
 	if (to == CLAIM_LOADING) /* kept when its time is over: for the next tick to judge */
 		claim->deadline = mono_max(claim_load_until(core, claim), mono_after(core->now, 1));
+
 	kept = from == CLAIM_YIELDING && (to == CLAIM_HELD || to == CLAIM_LOADING);
 	trace = trace_claim(core, claim, kept ? TRACE_KEPT : move_traces[to]);
 	trace->from = from;
@@ -111,10 +119,12 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		if (from != CLAIM_OFFERED && (to == CLAIM_ENDED || to == CLAIM_DRAINING))
 			trace->waited_ms = emit_waited_ms(core, claim, true);
 	}
+
 	if (to == CLAIM_DRAINING)
 		end_turn(core, claim, from);
 	if (from != CLAIM_QUEUED && (to == CLAIM_QUEUED || to == CLAIM_ENDED))
 		leave_room(core, claim, from);
+
 	if (to == CLAIM_QUEUED) {
 		claim->rec.granted_mask = 0;
 		if (claim->rec.need.all_slots)
@@ -124,9 +134,11 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		queue_insert(core, claim);
 		estimate_wait_began(core, claim);
 	}
+
 	timer_arm_claim(core, claim);
 	claim_dirty(core, claim);
 	core->queue_changed = true;
+
 	POST(claim->rec.state == to);
 	POST((claim->group != NULL) == (to == CLAIM_QUEUED));
 }
@@ -135,15 +147,18 @@ void claim_end(struct core *core, struct claim *claim, enum end_reason end)
 {
 	PRE(end != END_NONE);
 	PRE(!claim->silent);
+
 	if (drain_needed(core, claim)) {
 		drain_begin(core, claim, end);
 		return;
 	}
+
 	claim->rec.end = end;
 	claim->rec.ended_wall = core->wall;
 	claim_move(core, claim, CLAIM_ENDED);
 	host_over(core, claim);
 	claim_unindex(core, claim);
+
 	core->stats.ended[end]++;
 	list_remove(&claim->in_dirty);
 	list_append(&core->ended_claims, &claim->in_dirty);
@@ -156,10 +171,12 @@ void claim_vanish(struct core *core, struct claim *claim)
 {
 	PRE(claim->silent);
 	PRE(claim->rec.state == CLAIM_QUEUED);
+
 	claim->rec.end = END_DENIED;
 	claim_move(core, claim, CLAIM_ENDED);
 	claim_unindex(core, claim);
 	list_append(&core->ended_claims, &claim->in_dirty);
+
 	if (claim->session)
 		session_claim_ended(core, claim->session);
 }
@@ -181,6 +198,7 @@ struct mono_ms claim_load_until(const struct core *core, const struct claim *cla
 void claim_loaded(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.loading);
+
 	claim->rec.loading = false;
 	claim->rec.loaded_ms += mono_since(core->now, claim->rec.held_since);
 	if (claim->rec.preemptible) /* else nobody could end what it loads, and then its hold */

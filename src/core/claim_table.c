@@ -35,8 +35,10 @@ void claim_index(struct core *core, struct claim *claim)
 	struct claim_record *rec = &claim->rec;
 
 	PRE(!claim->indexed);
+
 	hash_add(&core->claims_by_id, &claim->by_id, hash_u64(rec->id));
 	hash_add(&core->claims_by_token, &claim->by_token, token_hash(&rec->token));
+
 	if (rec->request_id[0])
 		hash_add(&core->claims_by_request, &claim->by_request,
 			 request_hash(core, rec->name, rec->request_id, rec->session));
@@ -45,6 +47,7 @@ void claim_index(struct core *core, struct claim *claim)
 			 text_hash(core->hash_seed, rec->name));
 	if (claim->conn != 0)
 		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(claim->conn));
+
 	core->loads[rec->cls] += rec->loads;
 	claim->indexed = true;
 }
@@ -54,6 +57,7 @@ void claim_unname(struct core *core, struct claim *claim)
 	struct claim_record *rec = &claim->rec;
 
 	PRE(claim->indexed);
+
 	hash_remove(&core->claims_by_token, &claim->by_token);
 	if (rec->request_id[0])
 		hash_remove(&core->claims_by_request, &claim->by_request);
@@ -61,6 +65,7 @@ void claim_unname(struct core *core, struct claim *claim)
 		hash_remove(&core->claims_by_owner, &claim->by_owner);
 	if (claim->conn != 0)
 		hash_remove(&core->claims_by_conn, &claim->by_conn);
+
 	core->loads[rec->cls] -= rec->loads;
 	claim->indexed = false;
 }
@@ -78,18 +83,22 @@ struct claim *claim_alloc(const struct claim_record *rec)
 	struct claim *claim = calloc(1, sizeof(*claim));
 
 	PRE(rec->id != 0);
+
 	if (!claim)
 		abort();
+
 	claim->rec = *rec;
 	claim->place_deadline = claim->deadline = MONO_NEVER;
 	if (rec->fence == 0)
 		claim->rec.held_since = claim->rec.turn_since = claim->rec.due_since = MONO_PAST;
 	claim->offered_since = claim->yield_since = MONO_PAST;
+
 	claim->timer = (struct heap_node){.key = INT64_MAX, .id = rec->id};
 	list_init(&claim->in_session);
 	list_init(&claim->in_dirty);
 	list_init(&claim->in_nested);
 	list_init(&claim->in_asked);
+
 	claim->promise = MONO_NEVER;
 	return claim;
 }
@@ -101,6 +110,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 
 	PRE(rec->state == CLAIM_QUEUED);
 	PRE(mask != 0);
+
 	claim->host = rec->host ? claim_by_id(core, rec->host) : NULL;
 	claim->conn = session ? 0 : conn;
 	claim->mask = mask;
@@ -109,16 +119,19 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 	claim->principal = principal_join(core, rec->principal);
 	if (session)
 		list_append(&session->claims, &claim->in_session);
+
 	claim_index(core, claim);
 	queue_insert(core, claim);
 	estimate_wait_began(core, claim);
 	if (session)
 		timer_arm_session(core, session);
 	timer_arm_claim(core, claim);
+
 	if (!silent) {
 		trace_claim(core, claim, TRACE_QUEUED);
 		claim_dirty(core, claim);
 	}
+
 	core->queue_changed = true;
 	POST(claim_by_id(core, rec->id) == claim);
 	return claim;
@@ -127,6 +140,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 void claim_announce(struct core *core, struct claim *claim)
 {
 	PRE(claim->silent);
+
 	claim->silent = false;
 	trace_claim(core, claim, TRACE_QUEUED);
 	claim_dirty(core, claim);
@@ -139,6 +153,7 @@ struct claim *claim_restore(struct core *core, const struct claim_record *rec)
 
 	PRE(!core->started);
 	PRE(rec->state != CLAIM_ENDED);
+
 	if (claim->rec.end_as == END_NONE)
 		claim->rec.end_as = END_REVOKED;
 	claim_index(core, claim);
@@ -148,6 +163,7 @@ struct claim *claim_restore(struct core *core, const struct claim_record *rec)
 void claim_set_token(struct core *core, struct claim *claim, const struct token *token)
 {
 	PRE(claim->indexed);
+
 	hash_remove(&core->claims_by_token, &claim->by_token);
 	claim->rec.token = *token;
 	hash_add(&core->claims_by_token, &claim->by_token, token_hash(token));
@@ -158,13 +174,16 @@ void claim_set_conn(struct core *core, struct claim *claim, uint64_t conn)
 {
 	PRE(claim->session == NULL);
 	PRE(claim->indexed);
+
 	if (claim->conn == conn)
 		return;
+
 	if (claim->conn != 0)
 		hash_remove(&core->claims_by_conn, &claim->by_conn);
 	claim->conn = conn;
 	if (conn != 0)
 		hash_add(&core->claims_by_conn, &claim->by_conn, hash_u64(conn));
+
 	if (claim->rec.state == CLAIM_QUEUED)
 		queue_regroup(core, claim);
 	timer_arm_claim(core, claim);
@@ -176,10 +195,12 @@ void claim_free(struct core *core, struct claim *claim)
 	PRE(!claim_has_room(claim));
 	PRE(claim->seats == NULL);
 	PRE(!claim->house || (claim->house->count == 0 && !claim->house->queue));
+
 	claim->principal = principal_leave(core, claim->principal);
 	heap_remove(&core->claim_timers, &claim->timer);
 	list_remove(&claim->in_session);
 	list_remove(&claim->in_dirty);
+
 	free(claim->house);
 	free(claim);
 }
@@ -258,6 +279,7 @@ struct claim *claim_by_name(const struct core *core, const char *principal, cons
 			found = claim;
 		}
 	}
+
 	*ret_waiting = waiting;
 	*ret_holding = holding;
 	*ret_http_held = http_held;

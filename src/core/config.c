@@ -14,6 +14,7 @@ void core_config_defaults(struct core_config *ret_config)
 			    [LEASE_CHAT] = {15 * SECOND_MS, 60 * SECOND_MS, 250},
 			    [LEASE_NORMAL] = {30 * SECOND_MS, 60 * SECOND_MS, 150},
 			    [LEASE_BACKGROUND] = {120 * SECOND_MS, 30 * SECOND_MS, 100}},
+
 		.quantum_ms = 10 * SECOND_MS,
 		.voice_credit_ms = 30 * SECOND_MS,
 		.min_run_ms = 2 * SECOND_MS,
@@ -21,11 +22,13 @@ void core_config_defaults(struct core_config *ret_config)
 		.grace_ms_max = 20 * SECOND_MS,
 		.load_ms_max = 120 * SECOND_MS,
 		.ack_ms = 2 * SECOND_MS,
+
 		.heartbeat_ms = 5 * SECOND_MS,
 		.session_ttl_ms = 20 * SECOND_MS,
 		.http_ttl_ms = 300 * SECOND_MS,
 		.http_ttl_ms_max = 3600 * SECOND_MS,
 		.timeout_ms = 120 * SECOND_MS,
+
 		.tab_linger_ms = 2 * SECOND_MS,
 		.native_linger_ms = 2 * SECOND_MS,
 		.restart_linger_ms = 10 * SECOND_MS,
@@ -36,11 +39,13 @@ void core_config_defaults(struct core_config *ret_config)
 		.drain_ms_max = 30 * SECOND_MS,
 		.sample_ms_max = 15 * SECOND_MS,
 		.settle_ms = 5 * SECOND_MS,
+
 		.vram_headroom_bytes = (uint64_t)512 << 20,
 		.queue_count_max = LIMIT_QUEUE,
 		.queue_per_session_max = LIMIT_QUEUE_PER_SESSION,
 		.queue_per_principal_max = LIMIT_QUEUE_PER_PRINCIPAL,
 		.held_per_principal_max = LIMIT_HELD_PER_PRINCIPAL,
+
 		.gpu_count = 1,
 		.gpus = {[0] = {.name = "gpu0", .slots = 1}},
 	};
@@ -59,6 +64,7 @@ const char *core_config_flaw(const struct core_config *config)
 			       "bounded";
 		shares += class->share_permille;
 	}
+
 	if (shares > 1000)
 		return "the shares of the classes add up to more than 1";
 	if (config->quantum_ms < 1 || config->quantum_ms > DAY_MS)

@@ -97,7 +97,7 @@ static bool keeps_out(const struct graph *graph, uint32_t gpu, enum resource res
 	return config->vram_known ? amount + taken > config->vram_bytes_total : taken > 0;
 }
 
-static void press(struct graph *graph, uint32_t gpu, enum resource resource)
+static void exclude_callers(struct graph *graph, uint32_t gpu, enum resource resource)
 {
 	uint32_t *at = &graph->loads[gpu].kept_out[resource];
 
@@ -105,6 +105,7 @@ static void press(struct graph *graph, uint32_t gpu, enum resource resource)
 		const struct demand *demand = &graph->demands[resource][*at];
 		if (!keeps_out(graph, gpu, resource, demand->amount))
 			return;
+
 		if (!(demand->caller->mask & (1u << gpu)))
 			continue;
 		demand->caller->mask &= ~(1u << gpu);
@@ -119,6 +120,7 @@ static void take_place(struct graph *graph, const struct claim *host)
 
 	if (++places->taken < count)
 		return;
+
 	for (struct caller *caller = places->callers; caller; caller = caller->next) {
 		caller->mask = 0;
 		judge_caller(graph, caller);
@@ -130,13 +132,14 @@ static void add_load(struct graph *graph, const struct claim *lease)
 {
 	if (lease->host)
 		take_place(graph, lease->host);
+
 	for (uint32_t gpu = 0; gpu < graph->core->config.gpu_count; gpu++) {
 		if (!(lease->rec.granted_mask & (1u << gpu)))
 			continue;
 		graph->loads[gpu].taken[SLOTS] += lease->slots_charged;
 		graph->loads[gpu].taken[VRAM] += lease->vram_charged;
-		press(graph, gpu, SLOTS);
-		press(graph, gpu, VRAM);
+		exclude_callers(graph, gpu, SLOTS);
+		exclude_callers(graph, gpu, VRAM);
 	}
 }
 
@@ -149,7 +152,7 @@ static int larger_first(const void *left, const void *right)
 	return (a->caller > b->caller) - (a->caller < b->caller);
 }
 
-static void *zeroed(size_t count, size_t size)
+static void *alloc_zeroed(size_t count, size_t size)
 {
 	void *v = calloc(count, size);
 
@@ -168,9 +171,11 @@ static void seek_host(struct graph *graph, struct caller *caller, const struct c
 		caller->mask = host->mask;
 		return;
 	}
+
 	places = &graph->places[rank_tree_rank(&host->place)];
 	caller->next = places->callers;
 	places->callers = caller;
+
 	caller->mask &= host->rec.granted_mask;
 	caller->need.slots = 0;
 	caller->need.all_slots = false;
@@ -190,6 +195,7 @@ static void add_caller(struct graph *graph, const struct claim *claim, const str
 	*caller = (struct caller){claim, parent, rec->need, mask, NULL};
 	if (host)
 		seek_host(graph, caller, host);
+
 	caller->mask &= configured;
 	graph->demands[SLOTS][at] =
 		(struct demand){caller->need.all_slots ? ALL_SLOTS : caller->need.slots, caller};
@@ -200,25 +206,28 @@ static void collect_callers(struct graph *graph, const struct claim_record *rec,
 {
 	uint32_t most = 1;
 
-	list_each(it, next, &graph->core->nested) most++;
-	graph->callers = zeroed(most, sizeof(*graph->callers));
+	list_each (it, next, &graph->core->nested)
+		most++;
+
+	graph->callers = alloc_zeroed(most, sizeof(*graph->callers));
 	for (int resource = 0; resource < RESOURCE_COUNT; resource++)
-		graph->demands[resource] = zeroed(most, sizeof(struct demand));
+		graph->demands[resource] = alloc_zeroed(most, sizeof(struct demand));
+
 	add_caller(graph, NULL, NULL, rec, mask);
-	list_each(it, next, &graph->core->nested)
-	{
+	list_each (it, next, &graph->core->nested) {
 		const struct claim *claim = container_of(it, struct claim, in_nested);
 		const struct claim *parent = claim_by_id(graph->core, claim->rec.parent);
 		if (parent && claim_has_room(parent))
 			add_caller(graph, claim, parent, &claim->rec, claim->mask);
 	}
+
 	for (int resource = 0; resource < RESOURCE_COUNT; resource++)
 		qsort(graph->demands[resource], graph->caller_count, sizeof(struct demand),
 		      larger_first);
 }
 
 /* From the parent on: what blocked leases keep out blocks more of them, until nothing is new. */
-static void spread(struct graph *graph)
+static void spread_blocking(struct graph *graph)
 {
 	for (uint32_t i = 0; i < graph->caller_count; i++)
 		judge_caller(graph, &graph->callers[i]);
@@ -235,8 +244,8 @@ static const struct blocked *in_the_way(const struct graph *graph, uint32_t mask
 	return NULL;
 }
 
-static void describe(const struct graph *graph, uint64_t claim_id, uint32_t mask, char *detail,
-		     size_t size)
+static void describe_cycle(const struct graph *graph, uint64_t claim_id, uint32_t mask,
+			   char *detail, size_t size)
 {
 	const struct blocked *at = in_the_way(graph, mask, graph->count);
 	size_t used = (size_t)snprintf(detail, size, "claim %llu", (unsigned long long)claim_id);
@@ -266,17 +275,22 @@ bool deadlock_found(const struct core *core, const struct claim_record *rec, uin
 
 	PRE(rec->parent != 0);
 	PRE(detail_size > 0);
+
 	if (!parent || !claim_has_room(parent))
 		return false;
-	graph.v = zeroed(holders, sizeof(*graph.v));
-	graph.blocked = zeroed(holders, sizeof(bool));
-	graph.places = zeroed(holders, sizeof(*graph.places));
+
+	graph.v = alloc_zeroed(holders, sizeof(*graph.v));
+	graph.blocked = alloc_zeroed(holders, sizeof(bool));
+	graph.places = alloc_zeroed(holders, sizeof(*graph.places));
+
 	collect_callers(&graph, rec, mask);
 	block_lease(&graph, parent, NULL);
-	spread(&graph);
+	spread_blocking(&graph);
+
 	INVARIANT(graph.count <= holders);
 	if (graph.found)
-		describe(&graph, rec->id, mask, detail, detail_size);
+		describe_cycle(&graph, rec->id, mask, detail, detail_size);
+
 	free(graph.v);
 	free(graph.blocked);
 	free(graph.places);

@@ -19,6 +19,7 @@ static uint32_t measured_gpus(const struct core *core, const struct claim *claim
 	if (!claim->session || !session_has_process(claim->session) || claim->host ||
 	    claim->vram_charged == 0)
 		return 0;
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if ((claim->rec.granted_mask & (1u << gpu)) &&
 		    claim->session->vram[gpu].observed > 0)
@@ -51,13 +52,16 @@ static void charge_anew(struct core *core, struct claim *claim)
 void drain_begin(struct core *core, struct claim *claim, enum end_reason end)
 {
 	PRE(drain_needed(core, claim));
+
 	claim->rec.end = end;
 	claim->rec.revoked = true;
 	claim->yield_since = core->now;
 	claim->deadline = MONO_NEVER;
+
 	claim_move(core, claim, CLAIM_DRAINING);
 	claim_unname(core, claim);
 	host_over(core, claim);
+
 	drain_settle(core, claim);
 }
 
@@ -65,12 +69,15 @@ void drain_settle(struct core *core, struct claim *claim)
 {
 	if (claim->rec.state != CLAIM_DRAINING || claim_guests(claim) > 0)
 		return;
+
 	charge_anew(core, claim);
+
 	claim->mask = measured_gpus(core, claim);
 	if (claim->mask == 0) {
 		claim_end(core, claim, claim->rec.end);
 		return;
 	}
+
 	claim->deadline = mono_after(core->now, core->config.drain_ms_max);
 	timer_arm_claim(core, claim);
 	POST(claim->slots_charged == 0);
@@ -84,6 +91,7 @@ static bool is_free(const struct claim *claim, const struct event *event)
 	for (uint32_t i = 0; i < event->sample.observed_count; i++)
 		if (event->sample.observed[i].lease == claim->rec.id)
 			return event->sample.observed[i].vram_bytes == 0;
+
 	PRE(vram->declared >= claim->vram_charged);
 	return vram->observed <= vram->declared - claim->vram_charged;
 }
@@ -98,9 +106,11 @@ void drain_judge(struct core *core, const struct event *event, struct mono_ms me
 		if (claim->rec.state == CLAIM_DRAINING && claim_guests(claim) == 0 &&
 		    mono_before(claim->yield_since, measured) && is_free(claim, event))
 			claim->mask &= ~(1u << gpu);
+
 		if (claim->rec.state == CLAIM_DRAINING && claim_guests(claim) == 0 &&
 		    claim->mask == 0)
 			claim_end(core, claim, claim->rec.end);
+
 		claim = ledger_holder_after(core, gpu, HOLDER_KEEPS, id);
 	}
 }
@@ -110,15 +120,18 @@ void drain_due(struct core *core, struct claim *claim)
 	struct trace_effect *trace;
 
 	PRE(claim->rec.state == CLAIM_DRAINING);
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (claim->mask & (1u << gpu))
 			text_copy(core->gpus[gpu].left_by, sizeof(core->gpus[gpu].left_by),
 				  claim->rec.name);
+
 	trace = trace_claim(core, claim, TRACE_LEFTOVER);
 	trace->gpus = claim->mask;
 	snprintf(trace->detail, sizeof(trace->detail),
 		 "up to %llu MiB are still in use %lld s after its end",
 		 (unsigned long long)(claim->vram_charged >> 20),
 		 (long long)mono_since(core->now, claim->yield_since) / 1000);
+
 	claim_end(core, claim, claim->rec.end);
 }

@@ -22,6 +22,7 @@ void effects_clear(struct effects *fx)
 		fx->v = NULL;
 		fx->capacity = 0;
 	}
+
 	fx->count = 0;
 	fx->work = 0;
 	fx->queue_changed = false;
@@ -34,28 +35,29 @@ void effects_finish(struct effects *fx)
 	effects_init(fx);
 }
 
-static void grow(struct effects *fx)
+static void grow_array(struct effects *fx)
 {
 	size_t capacity = fx->capacity ? fx->capacity * 2 : 32;
 
 	PRE(capacity <= SIZE_MAX / sizeof(*fx->v));
+
 	fx->v = realloc(fx->v, capacity * sizeof(*fx->v));
 	if (!fx->v)
 		abort();
 	fx->capacity = capacity;
 }
 
-static struct effect *next(struct effects *fx)
+static struct effect *next_slot(struct effects *fx)
 {
 	PRE(fx->count <= fx->capacity);
 	if (fx->count == fx->capacity)
-		grow(fx);
+		grow_array(fx);
 	return &fx->v[fx->count++];
 }
 
 struct effect *effects_add(struct effects *fx, enum effect_type type)
 {
-	struct effect *effect = next(fx);
+	struct effect *effect = next_slot(fx);
 
 	effect_clear(effect, type);
 	return effect;
@@ -63,7 +65,7 @@ struct effect *effects_add(struct effects *fx, enum effect_type type)
 
 void effects_append(struct effects *fx, const struct effect *effect)
 {
-	effect_copy(next(fx), effect);
+	effect_copy(next_slot(fx), effect);
 }
 
 /* Texts need no clearing behind their first byte, and a record is given whole. */
@@ -77,8 +79,10 @@ void effect_clear(struct effect *effect, enum effect_type type)
 		bytes = offsetof(struct effect, send.detail) + 1;
 	else if (type == EFFECT_TRACE)
 		bytes = offsetof(struct effect, trace.name) + 1;
+
 	memset(effect, 0, bytes);
 	effect->type = type;
+
 	if (type == EFFECT_TRACE)
 		effect->trace.principal[0] = effect->trace.detail[0] = 0;
 }
@@ -91,6 +95,7 @@ void effect_copy(struct effect *to, const struct effect *from)
 		bytes = offsetof(struct effect, send.detail) + strlen(from->send.detail) + 1;
 	else if (from->type == EFFECT_TRACE)
 		bytes = offsetof(struct effect, trace.detail) + strlen(from->trace.detail) + 1;
+
 	POST(bytes <= sizeof(*to));
 	memcpy(to, from, bytes);
 }

@@ -20,10 +20,12 @@ struct send_effect *emit(struct core *core, struct party to, enum send_kind msg)
 	struct effect *effect = &core->discard;
 
 	PRE(msg < SEND_COUNT);
+
 	if (to.kind != PARTY_NONE)
 		effect = effects_add(&core->out, EFFECT_SEND);
 	else
 		effect_clear(effect, EFFECT_SEND);
+
 	effect->to = to;
 	effect->send.msg = msg;
 	return &effect->send;
@@ -35,10 +37,12 @@ struct send_effect *emit_at(struct core *core, struct party to, const struct cla
 	struct send_effect *send = emit(core, to, msg);
 
 	PRE(claim->rec.id != 0);
+
 	send->ref = claim->rec.ref;
 	send->lease = claim->rec.id;
 	send->state = claim->rec.state;
 	send->end = claim->rec.end;
+
 	if (claim_has_room(claim) && !claim_over(claim)) {
 		INVARIANT(claim->rec.fence != 0);
 		INVARIANT(claim->rec.granted_mask != 0);
@@ -55,6 +59,7 @@ void emit_last(struct core *core, struct party to, const struct claim *claim, en
 	emit_at(core, to, claim, msg);
 	if (core->out.count == count)
 		return; /* nobody is there to be told */
+
 	effects_append(&core->answers, &core->out.v[count]);
 	core->out.count = count;
 }
@@ -76,6 +81,7 @@ void emit_standing(struct core *core, const struct claim *claim)
 	struct send_effect *send;
 
 	PRE(claim->rec.state != CLAIM_ENDED);
+
 	if (claim->rec.state == CLAIM_QUEUED) {
 		if (binding_of(claim->rec.binding)->ears)
 			emit_claim(core, claim, SEND_QUEUED);
@@ -95,10 +101,12 @@ void emit_denied(struct core *core, struct party to, uint64_t ref, uint64_t leas
 
 	PRE(err > ERR_NONE);
 	PRE(err < ERR_COUNT);
+
 	send->ref = ref;
 	send->lease = lease;
 	send->err = err;
 	text_copy(send->detail, sizeof(send->detail), detail);
+
 	if (err == ERR_STALE || err == ERR_REVOKED)
 		core->stats.stale++;
 }
@@ -118,6 +126,7 @@ struct trace_effect *trace_session(struct core *core, const struct session *sess
 	struct trace_effect *trace = trace_event(core, what, NULL);
 
 	PRE(session->rec.id != 0);
+
 	trace->session = session->rec.id;
 	text_copy(trace->name, sizeof(trace->name), session->rec.name);
 	text_copy(trace->principal, sizeof(trace->principal), session->rec.principal);
@@ -137,10 +146,12 @@ struct trace_effect *trace_claim(struct core *core, const struct claim *claim, e
 	struct trace_effect *trace;
 
 	PRE(claim->rec.id != 0);
+
 	if (claim->silent) {
 		effect_clear(&core->discard, EFFECT_TRACE);
 		return &core->discard.trace;
 	}
+
 	trace = trace_event(core, what, NULL);
 	trace->claim = claim->rec.id;
 	trace->session = claim->rec.session;
@@ -148,15 +159,18 @@ struct trace_effect *trace_claim(struct core *core, const struct claim *claim, e
 	trace->end = claim->rec.end;
 	trace->reason = claim->rec.yield_reason;
 	trace->cls = claim->rec.cls;
+
 	trace->fence = claim->rec.fence;
 	trace->other = claim->yield_for;
 	trace->age_ms = mono_since(core->now, claim->rec.arrival);
+
 	bool granted = claim_has_room(claim) && claim->rec.state != CLAIM_OFFERED;
 	trace->waited_ms = emit_waited_ms(core, claim, granted);
 	if (granted)
 		trace->held_ms = mono_since(core->now, claim->rec.held_since);
 	if (claim_has_room(claim))
 		trace->gpus = claim->rec.granted_mask;
+
 	text_copy(trace->name, sizeof(trace->name), claim->rec.name);
 	if (claim->rec.state == CLAIM_QUEUED)
 		text_copy(trace->principal, sizeof(trace->principal), claim->rec.principal);

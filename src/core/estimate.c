@@ -41,7 +41,7 @@ static void fade_all(struct estimates *e)
 		spread_fade(&e->ratios[i]);
 }
 
-static void fade(struct core *core)
+static void fade_to_now(struct core *core)
 {
 	struct estimates *e = &core->estimates;
 
@@ -50,6 +50,7 @@ static void fade(struct core *core)
 		e->seen_ms += FADE_MS;
 		fade_all(e);
 	}
+
 	if (mono_since(core->now, e->faded) >= FADE_MS)
 		e->faded = core->now;
 }
@@ -62,7 +63,7 @@ void estimate_disturbed(struct core *core)
 }
 
 /* Memory only, for as long as a model is loaded; else a turn. */
-static bool stays(const struct claim *claim)
+static bool is_resident(const struct claim *claim)
 {
 	return claim->rec.need.slots == 0;
 }
@@ -74,8 +75,10 @@ int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls)
 	int64_t most = 0;
 
 	PRE(cls < LEASE_CLASS_COUNT);
+
 	for (int other = 0; other < LEASE_CLASS_COUNT; other++)
 		most = ms_longer(most, mean_ms[other]);
+
 	most = mean_ms[cls] > 0 ? mean_ms[cls] : most;
 	return most > 0 ? most : -1;
 }
@@ -88,16 +91,19 @@ void estimate_hold_ended(struct core *core, const struct claim *claim)
 	enum lease_class cls = claim->rec.cls;
 
 	PRE(cls < LEASE_CLASS_COUNT);
+
 	if (claim->host || claim->rec.loading || mono_before(claim->rec.turn_since, e->since))
 		return;
-	fade(core);
-	if (stays(claim)) {
+	fade_to_now(core);
+
+	if (is_resident(claim)) {
 		spread_add(&e->stays[cls], mono_since(core->now, claim->rec.turn_since));
 	} else {
 		spread_add(&e->turns[cls], mono_since(core->now, claim->rec.turn_since));
 		e->mean_ms[cls] =
 			spread_rest(&e->turns[cls], 0, core->config.classes[cls].hold_ms_max);
 	}
+
 	if (mono_before(claim->rec.turn_since, claim->yield_since) &&
 	    mono_before(claim->yield_since, core->now)) {
 		spread_add(&e->leaving, mono_since(core->now, claim->yield_since));
@@ -112,16 +118,18 @@ static int64_t rest_ms(const struct core *core, const struct claim *holder, int6
 {
 	const struct estimates *e = &core->estimates;
 	enum lease_class cls = holder->rec.cls;
-	const struct spread *holds = stays(holder) ? &e->stays[cls] : &e->turns[cls];
-	int64_t mean_ms =
-		stays(holder) ? spread_rest(holds, 0, most_ms) : estimate_mean_hold_ms(core, cls);
+	const struct spread *holds = is_resident(holder) ? &e->stays[cls] : &e->turns[cls];
+	int64_t mean_ms = is_resident(holder) ? spread_rest(holds, 0, most_ms)
+					      : estimate_mean_hold_ms(core, cls);
 	int64_t rest;
 
 	if (past_ms == 0 || mean_ms < 0)
 		return ms_shorter(mean_ms, most_ms);
+
 	rest = spread_rest(holds, past_ms, most_ms);
 	if (rest >= 0)
 		return rest;
+
 	/* It is longer than any before: as long again as half of it. */
 	return ms_shorter(ms_longer(mean_ms - past_ms, past_ms / 2), most_ms);
 }
@@ -148,12 +156,14 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 		most = ms_shorter(
 			ms_longer(0, mono_since(holder->deadline, now)),
 			leaving_ms(core, ms_longer(0, mono_since(now, holder->yield_since))));
-	else if (stays(holder))
+	else if (is_resident(holder))
 		when = preempt_evict_when(core, holder);
 	else
 		when = preempt_when(core, claim, holder, gpu, &reason);
+
 	if (when.v != INT64_MAX)
 		most = ms_longer(0, mono_since(when, now)) + leaving_ms(core, 0);
+
 	return rest_ms(core, holder, past, most);
 }
 
@@ -178,6 +188,7 @@ static bool add_holders(const struct core *core, const struct claim *claim, stru
 			latest = ms_longer(latest, left);
 		}
 	}
+
 	r->work_ms =
 		(claim->rec.need.gpu_count > 1 ? latest : ms_shorter(soonest, latest)) * r->slots;
 	return true;
@@ -207,11 +218,13 @@ static bool add_ahead(const struct core *core, const struct claim *claim, struct
 		if (shared == 0 || other->rec.need.slots == 0 || other->host ||
 		    queue_detached(other))
 			continue;
+
 		mean_ms = estimate_mean_hold_ms(core, other->rec.cls);
 		if (mean_ms < 0)
 			return false;
 		work += mean_ms * slots_shared(core, other, shared) / mask_count(other->mask);
 	}
+
 	if (looked_at == LOOKED_AT_MAX)
 		work = work * r->ahead / LOOKED_AT_MAX;
 	r->work_ms += work;
@@ -244,6 +257,7 @@ static int64_t with_passers(const struct core *core, const struct claim *claim, 
 				      ? DURATION_MS_MAX
 				      : ms_longer(0, mono_since(claim->key, now) - offset);
 	}
+
 	for (int round = 0; round < 8; round++) {
 		int64_t more = 0;
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
@@ -273,8 +287,10 @@ static int64_t reckon_ms(const struct core *core, const struct claim *claim, str
 		if (claim->mask & (1u << gpu))
 			r.slots += core->config.gpus[gpu].slots;
 	}
+
 	if (r.slots == 0 || claim->host) /* how long guests stay was not kept */
 		return -1;
+
 	if (!add_holders(core, claim, now, kind, &r) || !add_ahead(core, claim, &r))
 		return -1;
 	return with_passers(core, claim, now, &r);
@@ -295,9 +311,11 @@ static int ratio_at(int cls, int depth)
 void estimate_wait_began(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
+
 	claim->yield_since = core->now;
 	claim->told_depth = (uint8_t)depth_of(rank_tree_rank(&claim->place));
 	claim->told_ms = 0;
+
 	if (claim->told_depth > 0 || claim->rec.need.vram_bytes > 0 || !slots_free(core, claim))
 		claim->told_ms = (uint32_t)ms_longer(
 			0, ms_shorter(reckon_ms(core, claim, core->now), INT32_MAX));
@@ -308,11 +326,13 @@ void estimate_wait_ended(struct core *core, const struct claim *claim)
 	struct estimates *e = &core->estimates;
 	int64_t wait_ms = ms_longer(1, mono_since(core->now, claim->yield_since));
 
-	fade(core);
+	fade_to_now(core);
 	e->grants[claim->rec.cls] += claim->host ? 0 : SPREAD_ONE;
+
 	if (mono_before(claim->yield_since, e->since))
 		return;
 	spread_add(&e->waits[claim->rec.cls], mono_since(core->now, claim->yield_since));
+
 	/* What is through in a moment, as was reckoned, says nothing about longer ones. */
 	if (claim->told_ms > 0 && ms_longer(wait_ms, claim->told_ms) >= TOLD_LEAST_MS)
 		spread_add(&e->ratios[ratio_at(claim->rec.cls, claim->told_depth)],
@@ -336,7 +356,8 @@ static void mix_ratios(const struct core *core, const struct claim *claim, int d
 
 /* The quantile of the ratios; few of them weigh against a guess by the turns themselves: that they
  * are about what they were, and that one long one makes less of many. */
-static int64_t times(int64_t ms, const struct spread *mix, unsigned per_mille, int64_t guess)
+static int64_t scale_by_ratio(int64_t ms, const struct spread *mix, unsigned per_mille,
+			      int64_t guess)
 {
 	int64_t count = (int64_t)(spread_total(mix) / (SPREAD_ONE * 16));
 	int64_t ratio = count > 0 ? spread_quantile(mix, per_mille) : guess;
@@ -373,23 +394,30 @@ void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms no
 	int depth;
 
 	*ret = (struct estimate){.p50_ms = -1, .p90_ms = -1};
+
 	if (!claim || claim->rec.state != CLAIM_QUEUED || !schedule_may_grant(core) ||
 	    queue_detached(claim) || queue_withheld(core, claim) || queue_oversized(core, claim))
 		return;
+
 	reckoned_ms = reckon_ms(core, claim, now);
 	if (reckoned_ms < 0)
 		return;
+
 	depth = depth_of(rank_tree_rank(&claim->place));
 	mix_ratios(core, claim, depth, &mix);
+
 	bound_ms = core_bound_ms(core, claim_id, now);
 	bound_ms = bound_ms < 0 ? DURATION_MS_MAX : bound_ms;
+
 	ret->samples =
 		(uint32_t)(spread_total(&core->estimates.ratios[ratio_at(claim->rec.cls, depth)]) /
 			   SPREAD_ONE);
-	ret->p50_ms = ms_longer(TOLD_LEAST_MS, times(reckoned_ms, &mix, 500, RATIO_ONE));
-	ret->p90_ms = ms_longer(ret->p50_ms,
-				times(reckoned_ms, &mix, 900, guess_p90(core, claim, depth)));
+	ret->p50_ms = ms_longer(TOLD_LEAST_MS, scale_by_ratio(reckoned_ms, &mix, 500, RATIO_ONE));
+	ret->p90_ms = ms_longer(
+		ret->p50_ms, scale_by_ratio(reckoned_ms, &mix, 900, guess_p90(core, claim, depth)));
+
 	ret->p50_ms = ms_shorter(ret->p50_ms, bound_ms);
 	ret->p90_ms = ms_shorter(ret->p90_ms, bound_ms);
+
 	POST(ret->p50_ms <= ret->p90_ms);
 }

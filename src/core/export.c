@@ -32,12 +32,15 @@ static struct roll roll_call(const struct core *core)
 
 	roll.v = calloc(rank_tree_count(&core->places) + rank_tree_count(&core->holders) + 1,
 			sizeof(struct claim *));
+
 	if (!roll.v)
 		abort();
+
 	for (node = rank_tree_first(&core->holders); node; node = rank_tree_next(node))
 		roll.v[roll.count++] = claim_of_place(node);
 	for (node = rank_tree_first(&core->places); node; node = rank_tree_next(node))
 		roll.v[roll.count++] = claim_of_place(node);
+
 	qsort(roll.v, roll.count, sizeof(struct claim *), by_id);
 	POST(roll.count == core->claims_by_id.count);
 	return roll;
@@ -78,8 +81,8 @@ static uint64_t rename_id(const void *arg, unsigned sense, uint64_t value)
 	return value;
 }
 
-static void put(struct buf *out, enum section section, const struct fields_how *how,
-		const struct field_table *table, const void *object)
+static void put_section(struct buf *out, enum section section, const struct fields_how *how,
+			const struct field_table *table, const void *object)
 {
 	const struct field part = {(uint8_t)section, FIELD_PARTS, 0, 1, 0, 0, 0, table, 0};
 	const struct field_table one = {&part, 1};
@@ -88,6 +91,7 @@ static void put(struct buf *out, enum section section, const struct fields_how *
 
 	if (buf_reserve(out, fields_bytes_max(&one), &tail) < 0)
 		abort();
+
 	end = fields_write(&one, object, how, (uint8_t *)tail);
 	POST(end > (uint8_t *)tail);
 	buf_extend(out, (size_t)(end - (uint8_t *)tail));
@@ -100,10 +104,11 @@ static void put_places(const struct core *core, const struct fields_how *how, st
 
 	if (mono_due(core->lost_until, core->now))
 		return;
+
 	for (kept.slot = 0; kept.slot < LOST_WAITERS_MAX; kept.slot++) {
 		kept.place = core->lost[kept.slot];
 		if (lost_waiter_alive(core, &kept.place))
-			put(out, SECTION_PLACE, how, &kept_place_fields, &kept);
+			put_section(out, SECTION_PLACE, how, &kept_place_fields, &kept);
 	}
 }
 
@@ -122,16 +127,19 @@ static void put_principals(const struct core *core, const struct fields_how *how
 
 	if (!v)
 		abort();
-	list_each(it, next, &core->idle_principals) v[count++] =
-		container_of(it, struct principal, in_core);
+
+	list_each (it, next, &core->idle_principals)
+		v[count++] = container_of(it, struct principal, in_core);
 	idle = how->map ? 0 : count;
-	list_each(it, next, &core->principals) v[count++] =
-		container_of(it, struct principal, in_core);
+	list_each (it, next, &core->principals)
+		v[count++] = container_of(it, struct principal, in_core);
 	INVARIANT(count == core->principals_by_name.count);
+
 	qsort(v + idle, count - idle, sizeof(struct principal *), by_name);
 	for (size_t i = 0; i < count; i++)
 		if (i < idle || principal_remembered(v[i]))
-			put(out, SECTION_PRINCIPAL, how, &principal_fields, v[i]);
+			put_section(out, SECTION_PRINCIPAL, how, &principal_fields, v[i]);
+
 	free(v);
 }
 
@@ -143,20 +151,24 @@ static void put_all(const struct roll *roll, const struct fields_how *how, struc
 
 	if (buf_append(out, export_mark, sizeof(export_mark)) < 0)
 		abort();
-	put(out, SECTION_CORE, how, &core_fields, core);
+
+	put_section(out, SECTION_CORE, how, &core_fields, core);
 	put_places(core, how, out);
 	put_principals(core, how, out);
+
 	for (struct rank_node *node = rank_tree_first(&core->sessions); node;
 	     node = rank_tree_next(node))
-		put(out, SECTION_SESSION, how, &session_fields, session_of_id(node));
+		put_section(out, SECTION_SESSION, how, &session_fields, session_of_id(node));
 	for (uint32_t i = 0; i < roll->count; i++)
-		put(out, SECTION_CLAIM, how, &claim_fields, roll->v[i]);
+		put_section(out, SECTION_CLAIM, how, &claim_fields, roll->v[i]);
+
 	sum = hash_bytes(0, buf_data(out) + first, out->length - first);
 	if (buf_append(out, &sum, sizeof(sum)) < 0)
 		abort();
 }
 
-static void export(const struct core *core, struct mono_ms base, bool canonical, struct buf *out)
+static void export_state(const struct core *core, struct mono_ms base, bool canonical,
+			 struct buf *out)
 {
 	struct roll roll = roll_call(core);
 	struct fields_how how = {.base = base.v};
@@ -164,27 +176,29 @@ static void export(const struct core *core, struct mono_ms base, bool canonical,
 	PRE(core->started);
 	PRE(list_empty(&core->dirty_claims));
 	PRE(core->out.count == 0);
+
 	if (canonical) {
 		how.map = rename_id;
 		how.arg = &roll;
 	}
+
 	put_all(&roll, &how, out);
 	free(roll.v);
 }
 
 void core_export(const struct core *core, struct buf *out)
 {
-	export(core, (struct mono_ms){0}, false, out);
+	export_state(core, (struct mono_ms){0}, false, out);
 }
 
 void core_export_relative(const struct core *core, struct mono_ms now, struct buf *out)
 {
 	PRE(now.v >= core->now.v);
-	export(core, now, false, out);
+	export_state(core, now, false, out);
 }
 
 void core_export_canonical(const struct core *core, struct mono_ms now, struct buf *out)
 {
 	PRE(now.v >= core->now.v);
-	export(core, now, true, out);
+	export_state(core, now, true, out);
 }

@@ -36,11 +36,13 @@ static int judge_host(const struct core *core, const struct claim *host,
 		return ERR_HOST_OVER;
 	if (!host->rec.guests_open && !same_owner(host, rec, session))
 		return ERR_FORBIDDEN;
+
 	/* One that offers no places can still lend its turn. */
 	if (host->rec.guests == 0 && rec->parent != rec->host)
 		return ERR_STATE;
 	if (rec->guests > 0)
 		return ERR_BAD_FIELD;
+
 	mask = claim_has_room(host) ? host->rec.granted_mask : host->mask;
 	mask &= ledger_eligible(core, &rec->need);
 	return mask_count(mask) < rec->need.gpu_count ? ERR_NEVER_FITS : 0;
@@ -57,6 +59,7 @@ int host_judge(const struct core *core, struct claim_record *rec, const struct s
 	}
 	if (!parent || !claim_has_room(parent))
 		rec->parent = 0;
+
 	if (rec->host == 0)
 		return 0;
 	*ret_detail = "host";
@@ -75,6 +78,7 @@ uint32_t host_gpus(const struct core *core, const struct claim *host, const stru
 		    ledger_vram_fits(core, claim->session, gpu, beyond) &&
 		    mask_count(gpus) < claim->rec.need.gpu_count)
 			gpus |= 1u << gpu;
+
 	return mask_count(gpus) == claim->rec.need.gpu_count ? gpus : 0;
 }
 
@@ -82,9 +86,11 @@ static struct house *house_of(struct claim *host)
 {
 	if (host->house)
 		return host->house;
+
 	host->house = calloc(1, sizeof(*host->house));
 	if (!host->house)
 		abort();
+
 	list_init(&host->house->guests);
 	return host->house;
 }
@@ -111,9 +117,11 @@ struct group *host_queue(struct core *core, const struct claim *guest)
 
 	if (house->queue)
 		return house->queue;
+
 	house->queue = calloc(1, sizeof(*house->queue));
 	if (!house->queue)
 		abort();
+
 	house->queue->host = guest->host;
 	list_init(&house->queue->in_groups);
 	insert_queue(&core->hosted, house->queue);
@@ -126,8 +134,7 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 	struct claim *oldest = NULL;
 	struct mono_ms oldest_due = MONO_NEVER;
 
-	list_each(it, next, &host->house->guests)
-	{
+	list_each (it, next, &host->house->guests) {
 		struct claim *guest = guest_of(it);
 		struct mono_ms due;
 		if (!claim_is_held(guest))
@@ -138,6 +145,7 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 			oldest_due = due;
 		}
 	}
+
 	if (oldest && mono_due(oldest_due, core->now))
 		revoke_ask(core, oldest, YIELD_HOLD_MAX, first->rec.id);
 	else
@@ -154,6 +162,7 @@ static bool could_be_inside(const struct core *core, const struct claim *host,
 	if (claim->rec.need.vram_bytes > ledger_vram_inside(host, &claim->rec.need) &&
 	    queue_oversized(core, claim))
 		return false;
+
 	return mask_count(mask) >= claim->rec.need.gpu_count;
 }
 
@@ -166,15 +175,18 @@ static void serve_guests(struct core *core, struct group *group)
 		struct claim *claim = claim_of_turn(node);
 		uint32_t gpus;
 		node = rank_tree_next(node);
+
 		if (queue_detached(claim) || queue_withheld(core, claim) ||
 		    !could_be_inside(core, host, claim))
 			continue;
+
 		/* Of one that offers no places: it waits for a loan. */
 		if (claim_guests(host) >= host->rec.guests) {
 			if (host->rec.guests > 0 && !claim->no_wait)
 				press_guests(core, host, claim);
 			return;
 		}
+
 		gpus = host_gpus(core, host, claim);
 		/* What it needs beyond its host's memory must not pass those who wait for it. */
 		if (gpus == 0 ||
@@ -188,7 +200,8 @@ static void serve_guests(struct core *core, struct group *group)
 void host_run(struct core *core)
 {
 	PRE(schedule_may_grant(core));
-	list_each(it, next, &core->hosted) serve_guests(core, group_in(it));
+	list_each (it, next, &core->hosted)
+		serve_guests(core, group_in(it));
 }
 
 void host_seat(struct claim *guest)
@@ -227,16 +240,19 @@ bool host_join(struct core *core, struct claim *claim)
 	/* The number rises along a chain of hosts, so none is a ring. */
 	if (!host || host->rec.id >= claim->rec.id)
 		return false;
+
 	if (claim->rec.state == CLAIM_QUEUED) {
 		queue_host(core, claim, host);
 		return true;
 	}
+
 	if (!claim_has_room(host) || claim->slots_charged > 0 ||
 	    (claim->rec.granted_mask & ~host->rec.granted_mask) ||
 	    claim_guests(host) >= (host->rec.guests > 0 ? host->rec.guests : 1u) ||
 	    claim->vram_charged > claim->rec.need.vram_bytes ||
 	    inside_bytes > ledger_vram_inside(host, &claim->rec.need))
 		return false;
+
 	claim->host = host;
 	host_seat(claim);
 	host->house->vram_lent += inside_bytes;
@@ -248,10 +264,12 @@ static void take_out(struct core *core, struct claim *guest)
 	struct claim *host = guest->host;
 
 	INVARIANT(host->house->count > 0);
+
 	list_remove(&guest->in_nested);
 	host->house->count--;
 	if (host->session)
 		host->session->compute_ended = core->now;
+
 	guest->rec.lender = 0;
 	if (guest->rec.host == 0)
 		guest->host = NULL;
@@ -264,6 +282,7 @@ void host_leave(struct core *core, struct claim *guest)
 
 	if (!host || list_empty(&guest->in_nested))
 		return;
+
 	take_out(core, guest);
 	if (lent)
 		emit_claim(core, host, SEND_LENT);
@@ -277,17 +296,22 @@ void host_inherit(struct core *core, struct claim *lender)
 
 	if (!heir || heir->rec.lender != lender->rec.id)
 		return;
+
 	ledger_drop(core, heir);
 	take_out(core, heir);
+
 	heir->rec.lender = lender->rec.lender;
 	heir->rec.host = lender->rec.host;
 	heir->host = lender->host;
+
 	if (lender->host) {
 		take_out(core, lender);
 		host_enter(core, heir);
 	}
+
 	heir->turn_cls = lender->turn_cls;
 	ledger_take(core, heir);
+
 	heir->rec.turn_since = lender->rec.turn_since;
 	heir->rec.used_ms = lender->rec.used_ms;
 	heir->key = lender->key;
@@ -311,12 +335,14 @@ void host_over(struct core *core, struct claim *host)
 		emit_denied(core, claim_party(guest), guest->rec.ref, guest->rec.id, ERR_HOST_OVER,
 			    NULL);
 	}
+
 	if (queue)
 		queue->host = NULL;
 	if (!host->house)
 		return;
 	host->house->queue = NULL;
-	list_each(it, next, &host->house->guests)
+
+	list_each (it, next, &host->house->guests)
 		revoke_begin(core, guest_of(it), YIELD_HOST_OVER, END_REVOKED);
 }
 
@@ -332,11 +358,11 @@ struct claim *host_next_inside(const struct claim *root, const struct claim *at)
 
 void host_sweep(struct core *core)
 {
-	list_each(it, next, &core->hosted)
-	{
+	list_each (it, next, &core->hosted) {
 		struct group *group = group_in(it);
 		if (rank_tree_count(&group->turns) > 0)
 			continue;
+
 		if (group->host)
 			group->host->house->queue = NULL;
 		list_remove(&group->in_groups);

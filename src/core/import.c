@@ -22,6 +22,7 @@ static const char *read_core(struct core *core, const uint8_t *bytes, size_t siz
 {
 	if (!fields_read(&core_fields, core, &as_it_is, bytes, size))
 		return "the core's own fields cannot be read";
+
 	if (!core->started || !core->configured || core->fence_next == 0)
 		return "it is the state of a broker that had not started";
 	return NULL;
@@ -45,6 +46,7 @@ static const char *read_principal(struct core *core, const uint8_t *bytes, size_
 	if (!fields_read(&principal_fields, &read, &as_it_is, bytes, size) || !read.name[0] ||
 	    principal_find(core, read.name))
 		return "a principal cannot be read";
+
 	principal = principal_join(core, read.name);
 	memcpy(principal->last_tag, read.last_tag, sizeof(read.last_tag));
 	principal_leave(core, principal);
@@ -59,10 +61,12 @@ static const char *judge_session(const struct core *core, const struct session *
 	if (id == 0 || id >= core->session_id_next || session_by_id(core, id) ||
 	    session_by_conn(core, session->conn) || !session->rec.principal[0])
 		return "a session's numbers are wrong";
+
 	if (binding_of(session->rec.binding)->party != PARTY_SESSION)
 		return "a session is bound to nothing";
 	if (session->ended ? timed : session->conn == 0 && !timed)
 		return "a session has no end";
+
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		if (session->vram[gpu].observed > VRAM_BYTES_MAX)
 			return "a session uses more than there is";
@@ -80,15 +84,17 @@ static const char *read_session(struct core *core, const uint8_t *bytes, size_t 
 		free(session);
 		return why;
 	}
+
 	session_index(core, session);
 	ledger_recall(core, session);
+
 	if (due != INT64_MAX)
 		heap_set(&core->session_timers, &session->timer, due);
 	return NULL;
 }
 
 /* I3, I4 and I6: it has a live binding, or a deadline. */
-static bool bound(const struct claim *claim)
+static bool is_bound(const struct claim *claim)
 {
 	const struct session *session = claim->session;
 	bool timed = claim->timer.key != INT64_MAX;
@@ -125,18 +131,23 @@ static const char *judge_claim(const struct core *core, const struct claim *clai
 	    claim_by_conn(core, claim->conn) || session_by_conn(core, claim->conn) ||
 	    !rec->principal[0])
 		return "a claim's numbers are wrong";
+
 	if (plain ? rec->session != 0 : !session || session->rec.binding != rec->binding)
 		return "a claim's session is not its own";
+
 	if (claim->mask == 0 || (claim->mask | rec->granted_mask) >> LIMIT_GPUS ||
 	    rec->need.gpu_count == 0 || (rec->need.all_slots && rec->need.gpu_count > 1) ||
 	    mask_count(rec->granted_mask) != gpus || rec->need.vram_bytes > VRAM_BYTES_MAX)
 		return "a claim's GPUs are wrong";
+
 	if (gpus && (rec->fence == 0 || rec->fence >= core->fence_next))
 		return "a lease's fence was never given";
+
 	if (claim->vram_charged > VRAM_BYTES_MAX || claim->slots_charged > SLOTS_CHARGED_MAX ||
 	    (!gpus && claim->vram_charged + claim->slots_charged > 0))
 		return "a claim is charged for what it has not";
-	if ((rec->end != END_NONE) != (rec->state == CLAIM_DRAINING) || !bound(claim))
+
+	if ((rec->end != END_NONE) != (rec->state == CLAIM_DRAINING) || !is_bound(claim))
 		return "a claim has no end";
 	return NULL;
 }
@@ -147,11 +158,13 @@ static void place_claim(struct core *core, struct claim *claim)
 
 	if (claim->session)
 		list_append(&claim->session->claims, &claim->in_session);
+
 	claim->timer = (struct heap_node){.key = INT64_MAX, .id = claim->rec.id};
 	claim->principal = principal_join(core, claim->rec.principal);
 	claim_index(core, claim);
 	if (claim->rec.state == CLAIM_DRAINING)
 		claim_unname(core, claim);
+
 	if (claim->rec.state == CLAIM_QUEUED) {
 		queue_insert(core, claim);
 	} else {
@@ -161,6 +174,7 @@ static void place_claim(struct core *core, struct claim *claim)
 		if (claim->asked)
 			list_append(&core->asked, &claim->in_asked);
 	}
+
 	if (due != INT64_MAX)
 		heap_set(&core->claim_timers, &claim->timer, due);
 }
@@ -174,6 +188,7 @@ static const char *read_claim(struct core *core, const uint8_t *bytes, size_t si
 		claim->session = session_by_id(core, claim->rec.session);
 		why = judge_claim(core, claim);
 	}
+
 	if (why)
 		free(claim);
 	else
@@ -189,7 +204,7 @@ static bool keeps_for_waiter(const struct core *core, uint64_t id)
 }
 
 /* What names another claim, once all are there. */
-static const char *join(struct core *core)
+static const char *join_references(struct core *core)
 {
 	struct rank_node *node;
 
@@ -199,11 +214,13 @@ static const char *join(struct core *core)
 	for (node = rank_tree_first(&core->places); node; node = rank_tree_next(node))
 		if (!host_join(core, claim_of_place(node)))
 			return "a claim waits for a host that is not there";
+
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		if (!keeps_for_waiter(core, core->gpus[gpu].turn_head) ||
 		    !keeps_for_waiter(core, core->gpus[gpu].memory_head))
 			return "a GPU is kept for nobody";
 	}
+
 	ledger_recap(core, UINT32_MAX);
 	placement_settle(core);
 	return NULL;
@@ -224,16 +241,18 @@ static const char *read_all(struct core *core, const uint8_t *at, const uint8_t 
 		if (!fields_take_number(&at, end, &section) ||
 		    !fields_take_number(&at, end, &size) || size > (size_t)(end - at))
 			return "it is cut off";
+
 		if (section < last || (last == 0) != (section == SECTION_CORE) ||
 		    (section == SECTION_CORE && last == SECTION_CORE))
 			return "its sections are out of order";
 		last = section;
+
 		why = section <= SECTION_CLAIM ? readers[section](core, at, (size_t)size) : NULL;
 		if (why)
 			return why;
 		at += size;
 	}
-	return last == 0 ? "it is empty" : join(core);
+	return last == 0 ? "it is empty" : join_references(core);
 }
 
 struct core *core_import(const void *bytes, size_t size, uint64_t hash_seed, const char **ret_why)
@@ -245,18 +264,22 @@ struct core *core_import(const void *bytes, size_t size, uint64_t hash_seed, con
 	*ret_why = "it is no state of a broker that this one knows";
 	if (size < mark + sizeof(sum) || memcmp(bytes, export_mark, mark) != 0)
 		return NULL;
+
 	*ret_why = "it is damaged";
 	size -= sizeof(sum);
 	memcpy(&sum, (const uint8_t *)bytes + size, sizeof(sum));
 	if (sum != hash_bytes(0, bytes, size))
 		return NULL;
+
 	core = core_create();
 	core->hash_seed = hash_seed;
 	core->importing = true;
 	*ret_why = read_all(core, (const uint8_t *)bytes + mark, (const uint8_t *)bytes + size);
 	core->importing = false;
+
 	if (!*ret_why)
 		return core;
+
 	core_destroy(core);
 	return NULL;
 }

@@ -16,6 +16,7 @@ static void check_ledger(const struct core *core)
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		uint64_t vram = 0, plain = 0;
 		uint32_t slots = 0, takers = 0, computing = 0, keeping = 0;
+
 		for (struct rank_node *node = rank_tree_first(&core->holders); node;
 		     node = rank_tree_next(node)) {
 			const struct claim *claim = claim_of_place(node);
@@ -28,15 +29,18 @@ static void check_ledger(const struct core *core)
 			computing += claim->slots_charged > 0;
 			keeping += claim->slots_charged == 0 && claim->vram_charged > 0;
 		}
+
 		gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
 			computing -= holder->slots_charged > 0;
 		gpu_holders (holder, core, gpu, HOLDER_KEEPS)
 			keeping -= holder->slots_charged == 0;
 		INVARIANT(computing == 0 && keeping == 0);
+
 		INVARIANT(slots == core->gpus[gpu].slots_used);
 		INVARIANT(vram == core->gpus[gpu].vram_declared);
 		INVARIANT(plain == core->gpus[gpu].vram_plain);
 		INVARIANT(takers == core->gpus[gpu].takers);
+
 		/* I1 */
 		INVARIANT(slots <= core->gpus[gpu].slots_cap);
 		INVARIANT(vram <= core->gpus[gpu].vram_cap);
@@ -73,15 +77,17 @@ static void check_inside(const struct claim *claim)
 		INVARIANT(claim->slots_charged == 0);
 		INVARIANT((claim->rec.granted_mask & ~host->rec.granted_mask) == 0);
 	}
+
 	if (!claim->house)
 		return;
-	list_each(it, next, &claim->house->guests)
-	{
+
+	list_each (it, next, &claim->house->guests) {
 		const struct claim *guest = container_of(it, struct claim, in_nested);
 		INVARIANT(guest->host == claim);
 		inside_bytes += guest->rec.need.vram_bytes - guest->vram_charged;
 		count++;
 	}
+
 	INVARIANT(count == claim->house->count);
 	INVARIANT(count <= (claim->rec.guests > 0 ? claim->rec.guests : 1u));
 	INVARIANT(inside_bytes == claim->house->vram_lent);
@@ -94,11 +100,14 @@ static void check_holder(const struct core *core, const struct claim *claim)
 	INVARIANT(claim->group == NULL);
 	INVARIANT((claim->rec.end == END_NONE) == (claim->rec.state != CLAIM_DRAINING));
 	INVARIANT(claim->rec.granted_mask != 0);
+
 	/* I2 */
 	INVARIANT(claim->rec.fence != 0);
 	INVARIANT(claim->rec.fence < core->fence_next);
 	INVARIANT(claim->rec.fence <= core->fence_reserved);
+
 	check_inside(claim);
+
 	/* I3: a live binding, or a running deadline that ends it */
 	if (claim_is_held(claim) && claim->session) {
 		bool bound = claim->session->conn != 0 || heap_has(&claim->session->timer);
@@ -108,10 +117,12 @@ static void check_holder(const struct core *core, const struct claim *claim)
 		INVARIANT(heap_has(&claim->timer));
 	if (claim_is_held(claim) && claim_proof(claim) == PROOF_CUT)
 		INVARIANT(claim->conn != 0);
+
 	if (claim->rec.state == CLAIM_YIELDING || claim->rec.state == CLAIM_LOADING)
 		INVARIANT(heap_has(&claim->timer));
 	if (claim->rec.state == CLAIM_DRAINING)
 		INVARIANT(heap_has(&claim->timer) || claim_guests(claim) > 0);
+
 	/* I6 */
 	if (claim->rec.state == CLAIM_OFFERED) {
 		INVARIANT(heap_has(&claim->timer));
@@ -127,10 +138,12 @@ static void check_guest_waits(const struct core *core, const struct claim *claim
 
 	if (claim_guests(host) >= host->rec.guests || claim->rec.need.vram_bytes > inside_bytes)
 		return;
+
 	for (const struct rank_node *node = rank_tree_first(&claim->group->turns);
 	     node != &claim->turn; node = rank_tree_next(node))
 		if (!queue_detached(claim_of_turn((struct rank_node *)node)))
 			return;
+
 	INVARIANT(host_gpus(core, host, claim) == 0);
 }
 
@@ -156,13 +169,16 @@ static void check_turned_down(const struct core *core, const struct claim *claim
 		const struct gpu *state = &core->gpus[gpu];
 		if (state->turn_head == claim->rec.id || state->memory_head == claim->rec.id)
 			return;
+
 		if (!(open & (1u << gpu)) ||
 		    !placement_possible(core, claim->session, &claim->rec.need, gpu))
 			continue;
+
 		possible++;
 		if (!kept_from(core, &claim->rec.need, gpu, claim->rec.id))
 			free |= 1u << gpu;
 	}
+
 	free &= ~queue_held_back(core, claim);
 	INVARIANT(possible < claim->rec.need.gpu_count || free == 0 ||
 		  (big && placement_find(core, claim, free, 0) == 0));
@@ -176,6 +192,7 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 	INVARIANT(claim->slots_charged == 0);
 	INVARIANT(claim->rec.end == END_NONE);
 	INVARIANT(!claim->silent);
+
 	if (claim->host) {
 		INVARIANT(claim->group == claim->host->house->queue);
 	} else {
@@ -183,6 +200,7 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 		INVARIANT(claim->group->oversized == queue_oversized(core, claim));
 		INVARIANT(claim->group->withheld == queue_withheld(core, claim));
 	}
+
 	/* I4 */
 	if (queue_detached(claim)) {
 		bool timed =
@@ -190,8 +208,10 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 		INVARIANT(timed);
 		return;
 	}
+
 	if (!schedule_may_grant(core) || claim->group->oversized || queue_withheld(core, claim))
 		return;
+
 	if (claim->host)
 		check_guest_waits(core, claim);
 	else
@@ -204,9 +224,11 @@ static void check_head(const struct core *core, const struct claim *head)
 
 	INVARIANT(head != NULL);
 	INVARIANT(head->rec.state == CLAIM_QUEUED);
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (!kept_from(core, &head->rec.need, gpu, head->rec.id))
 			kept |= 1u << gpu;
+
 	kept &= ~queue_held_back(core, head);
 	INVARIANT(placement_find(core, head, kept, 0) == 0);
 }
@@ -216,6 +238,7 @@ static void check_heads(const struct core *core)
 {
 	if (!schedule_may_grant(core))
 		return;
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		if (core->gpus[gpu].turn_head != 0)
 			check_head(core, claim_by_id(core, core->gpus[gpu].turn_head));
@@ -230,14 +253,15 @@ static void check_sessions(const struct core *core)
 	     node = rank_tree_next(node)) {
 		const struct session *session = session_of_id(node);
 		uint32_t waiting = 0, holding = 0, computing = 0;
-		list_each(it, next, &session->claims)
-		{
+
+		list_each (it, next, &session->claims) {
 			const struct claim *claim = container_of(it, struct claim, in_session);
 			INVARIANT(claim->session == session);
 			waiting += claim->rec.state == CLAIM_QUEUED;
 			holding += claim_has_room(claim);
 			computing += claim_has_room(claim) && claim_computes(claim);
 		}
+
 		INVARIANT(waiting == session->waiting);
 		INVARIANT(holding == session->holding);
 		INVARIANT(computing == session->computing);
@@ -254,6 +278,7 @@ static void check_deadlines(const struct core *core, struct mono_ms now)
 
 	if (!core->ticking || core->last_tick.v != now.v || core->tick_unfinished)
 		return;
+
 	if (claim)
 		INVARIANT(claim->key > now.v);
 	if (session)
@@ -266,17 +291,22 @@ void core_check(const struct core *core, struct mono_ms now)
 
 	if (!core->started)
 		return;
+
 	PRE(now.v >= core->now.v);
+
 	check_ledger(core);
 	check_session_vram(core);
+
 	for (struct rank_node *node = rank_tree_first(&core->holders); node;
 	     node = rank_tree_next(node), count++)
 		check_holder(core, claim_of_place(node));
 	for (struct rank_node *node = rank_tree_first(&core->places); node;
 	     node = rank_tree_next(node), count++)
 		check_waiter(core, claim_of_place(node));
+
 	/* I7: what ended is in no table, and so can never be held again */
 	INVARIANT(count == core->claims_by_id.count);
+
 	check_heads(core);
 	check_sessions(core);
 	principal_check(core);

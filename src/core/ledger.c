@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static uint64_t larger(uint64_t a, uint64_t b)
+static uint64_t larger_of(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
 }
@@ -14,7 +14,7 @@ static uint64_t less_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static uint64_t minus(uint64_t a, uint64_t b)
+static uint64_t saturating_sub(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
 }
@@ -26,7 +26,8 @@ bool ledger_total_known(const struct core *core, uint32_t gpu)
 
 uint64_t ledger_room(const struct core *core, uint32_t gpu)
 {
-	return minus(core->config.gpus[gpu].vram_bytes_total, core->config.vram_headroom_bytes);
+	return saturating_sub(core->config.gpus[gpu].vram_bytes_total,
+			      core->config.vram_headroom_bytes);
 }
 
 /* What leases without a session, and sessions whose use a probe cannot tell (a browser's GPU
@@ -39,7 +40,7 @@ uint64_t ledger_pool(const struct core *core, uint32_t gpu)
 uint64_t ledger_vram_unmanaged(const struct core *core, uint32_t gpu)
 {
 	PRE(gpu < LIMIT_GPUS);
-	return minus(core->gpus[gpu].vram_outside, core->gpus[gpu].vram_seen);
+	return saturating_sub(core->gpus[gpu].vram_outside, core->gpus[gpu].vram_seen);
 }
 
 uint64_t ledger_vram_free(const struct core *core, uint32_t gpu)
@@ -48,11 +49,13 @@ uint64_t ledger_vram_free(const struct core *core, uint32_t gpu)
 	uint64_t taken;
 
 	PRE(gpu < LIMIT_GPUS);
+
 	if (!ledger_total_known(core, gpu))
 		return 0;
+
 	taken = core->config.vram_headroom_bytes + ledger_vram_unmanaged(core, gpu) +
 		state->vram_sessions + state->vram_plain;
-	return minus(core->config.gpus[gpu].vram_bytes_total, taken);
+	return saturating_sub(core->config.gpus[gpu].vram_bytes_total, taken);
 }
 
 bool ledger_vram_known(const struct core *core, uint32_t gpu)
@@ -81,8 +84,8 @@ uint64_t ledger_vram_delta(const struct session *session, uint32_t gpu, uint64_t
 	if (!session)
 		return vram_bytes;
 	vram = &session->vram[gpu];
-	return larger(vram->declared + vram_bytes, vram->observed) -
-	       larger(vram->declared, vram->observed);
+	return larger_of(vram->declared + vram_bytes, vram->observed) -
+	       larger_of(vram->declared, vram->observed);
 }
 
 bool ledger_vram_fits(const struct core *core, const struct session *session, uint32_t gpu,
@@ -90,12 +93,15 @@ bool ledger_vram_fits(const struct core *core, const struct session *session, ui
 {
 	PRE(gpu < core->config.gpu_count);
 	PRE(vram_bytes <= VRAM_BYTES_MAX);
+
 	if (vram_bytes == 0)
 		return true;
+
 	if (!ledger_total_known(core, gpu))
 		return core->gpus[gpu].takers == 0;
 	if (!ledger_vram_known(core, gpu))
 		return false;
+
 	/* What it already uses is not counted twice, but promises alone never pass what there is.
 	 */
 	return core->gpus[gpu].vram_declared + vram_bytes <= ledger_room(core, gpu) &&
@@ -138,14 +144,16 @@ static void session_set(struct core *core, struct session *session, uint32_t gpu
 	struct gpu *state = &core->gpus[gpu];
 	bool unnamed = !session_has_process(session);
 
-	INVARIANT(state->vram_sessions >= larger(vram->declared, vram->observed));
-	state->vram_sessions -= larger(vram->declared, vram->observed);
-	state->vram_sessions += larger(declared, observed);
+	INVARIANT(state->vram_sessions >= larger_of(vram->declared, vram->observed));
+	state->vram_sessions -= larger_of(vram->declared, vram->observed);
+	state->vram_sessions += larger_of(declared, observed);
+
 	if (unnamed) {
-		INVARIANT(state->vram_unseen >= minus(vram->declared, vram->observed));
-		state->vram_unseen -= minus(vram->declared, vram->observed);
-		state->vram_unseen += minus(declared, observed);
+		INVARIANT(state->vram_unseen >= saturating_sub(vram->declared, vram->observed));
+		state->vram_unseen -= saturating_sub(vram->declared, vram->observed);
+		state->vram_unseen += saturating_sub(declared, observed);
 	}
+
 	vram->declared = declared;
 	vram->observed = observed;
 }
@@ -186,11 +194,14 @@ static void take_seats(struct core *core, struct claim *claim)
 	uint32_t count = mask_count(claim->rec.granted_mask);
 
 	PRE(claim->seats == NULL);
+
 	if (claim->slots_charged == 0 && claim->vram_charged == 0)
 		return;
+
 	claim->seats = calloc(count, sizeof(*claim->seats));
 	if (!claim->seats)
 		abort();
+
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct seat *seat = &claim->seats[seat_index(claim, gpu)];
 		seat->claim = claim;
@@ -205,6 +216,7 @@ static void leave_seats(struct core *core, struct claim *claim)
 	mask_each (gpu, claim->rec.granted_mask)
 		rank_tree_remove(holders_like(core, claim, gpu),
 				 &claim->seats[seat_index(claim, gpu)].by_id);
+
 	free(claim->seats);
 	claim->seats = NULL;
 }
@@ -217,15 +229,17 @@ uint64_t ledger_vram_inside(const struct claim *host, const struct need *need)
 	return less_of(need->vram_bytes, host->rec.need.vram_bytes - lent);
 }
 
-static void declare(struct core *core, const struct claim *claim, uint32_t gpu, uint64_t add,
-		    uint64_t drop)
+static void change_declared(struct core *core, const struct claim *claim, uint32_t gpu,
+			    uint64_t add, uint64_t drop)
 {
 	struct session *session = claim->session;
 	uint64_t *plain = &core->gpus[gpu].vram_plain;
 
 	PRE((session ? session->vram[gpu].declared : *plain) + add >= drop);
+
 	if (session && drop > 0)
 		session->vram[gpu].dropped = core->now;
+
 	if (session)
 		session_set(core, session, gpu, session->vram[gpu].declared + add - drop,
 			    session->vram[gpu].observed);
@@ -248,13 +262,16 @@ void ledger_take(struct core *core, struct claim *claim)
 	PRE(claim->rec.granted_mask != 0);
 	PRE(claim->slots_charged == 0);
 	PRE(claim->vram_charged == 0);
+
 	claim->slots_charged = claim->host ? 0 : need->slots;
 	/* What runs inside it goes on in its turn; without, that is over. */
 	if (!claim_computes(claim) && claim_guests(claim) == 0)
 		claim->slots_charged = 0;
+
 	claim->vram_charged = need->vram_bytes;
 	if (claim->host)
 		claim->vram_charged -= ledger_vram_inside(claim->host, need);
+
 	promise_pool(core, claim);
 	ledger_charge(core, claim);
 }
@@ -262,8 +279,10 @@ void ledger_take(struct core *core, struct claim *claim)
 void ledger_charge(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
+
 	if (claim->host)
 		claim->host->house->vram_lent += claim->rec.need.vram_bytes - claim->vram_charged;
+
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct gpu *state = &core->gpus[gpu];
 		state->slots_used += claim->slots_charged;
@@ -271,8 +290,9 @@ void ledger_charge(struct core *core, struct claim *claim)
 		state->settled = false;
 		state->vram_declared += claim->vram_charged;
 		state->takers += claim->vram_charged > 0;
-		declare(core, claim, gpu, claim->vram_charged, 0);
+		change_declared(core, claim, gpu, claim->vram_charged, 0);
 	}
+
 	take_seats(core, claim);
 }
 
@@ -289,25 +309,30 @@ void ledger_drop(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
 	leave_seats(core, claim);
+
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct gpu *state = &core->gpus[gpu];
 		INVARIANT(state->slots_used >= claim->slots_charged);
 		INVARIANT(state->vram_declared >= claim->vram_charged);
+
 		state->slots_used -= claim->slots_charged;
 		state->class_slots[claim->turn_cls] -= claim->slots_charged;
 		state->settled = false;
 		state->vram_declared -= claim->vram_charged;
+
 		if (claim->vram_charged > 0) {
 			INVARIANT(state->takers > 0);
 			state->takers--;
 		}
-		declare(core, claim, gpu, 0, claim->vram_charged);
+		change_declared(core, claim, gpu, 0, claim->vram_charged);
 	}
+
 	if (claim->host) {
 		uint64_t inside = claim->rec.need.vram_bytes - claim->vram_charged;
 		INVARIANT(claim->host->house->vram_lent >= inside);
 		claim->host->house->vram_lent -= inside;
 	}
+
 	claim->slots_charged = 0;
 	claim->vram_charged = 0;
 }
@@ -316,10 +341,11 @@ void ledger_drop(struct core *core, struct claim *claim)
 static void leave_behind(struct core *core, uint32_t gpu)
 {
 	struct gpu *state = &core->gpus[gpu];
-	uint64_t left_bytes = minus(state->vram_seen, ledger_pool(core, gpu));
+	uint64_t left_bytes = saturating_sub(state->vram_seen, ledger_pool(core, gpu));
 
 	if (left_bytes == 0)
 		return;
+
 	state->vram_seen -= left_bytes;
 	state->left_bytes += left_bytes;
 	state->left_until = mono_after(core->now, core->config.drain_ms_max);
@@ -332,14 +358,17 @@ void ledger_recap(struct core *core, uint32_t gpu_mask)
 		const struct gpu_config *config = &core->config.gpus[gpu];
 		bool configured = gpu < core->config.gpu_count;
 		uint64_t room = ledger_room(core, gpu);
+
 		state->slots_cap = configured && config->slots > state->slots_used
 					   ? config->slots
 					   : state->slots_used;
+
 		if (!configured)
 			room = 0;
 		else if (!config->vram_known)
 			room = UINT64_MAX;
-		state->vram_cap = larger(room, state->vram_declared);
+		state->vram_cap = larger_of(room, state->vram_declared);
+
 		leave_behind(core, gpu);
 	}
 }
@@ -365,6 +394,7 @@ void ledger_forget(struct core *core, struct session *session)
 		struct gpu *state = &core->gpus[gpu];
 		uint64_t bytes = session->vram[gpu].observed;
 		PRE(session->vram[gpu].declared == 0);
+
 		/* Its memory is in use until a sample shows that it is not. */
 		state->vram_outside += bytes;
 		state->outside_base += bytes;

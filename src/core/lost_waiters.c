@@ -6,7 +6,7 @@
 
 #include "core/emit.h"
 
-static bool remembered(const struct claim_record *rec)
+static bool is_remembered(const struct claim_record *rec)
 {
 	return rec->request_id[0] && binding_of(rec->binding)->remembered;
 }
@@ -16,16 +16,20 @@ void lost_waiter_keep(struct core *core, const struct claim *claim)
 	struct lost_waiter *waiter = &core->lost[core->lost_next];
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	if (!remembered(&claim->rec))
+
+	if (!is_remembered(&claim->rec))
 		return;
+
 	waiter->until = mono_after(core->now, core->config.place_memory_ms);
 	waiter->arrival = claim->rec.arrival;
 	waiter->tag = claim->rec.tag;
 	waiter->cls = claim->rec.cls;
 	waiter->loads = claim->rec.loads;
+
 	text_copy(waiter->name, sizeof(waiter->name), claim->rec.name);
 	text_copy(waiter->principal, sizeof(waiter->principal), claim->rec.principal);
 	text_copy(waiter->request_id, sizeof(waiter->request_id), claim->rec.request_id);
+
 	core->lost_next = (core->lost_next + 1) % LOST_WAITERS_MAX;
 	core->lost_until = mono_max(core->lost_until, waiter->until);
 }
@@ -38,8 +42,9 @@ bool lost_waiter_alive(const struct core *core, const struct lost_waiter *waiter
 /* One that would load, and did not, has told nobody behind it of the longer turn. */
 void lost_waiter_take(struct core *core, struct claim_record *rec)
 {
-	if (!remembered(rec) || mono_due(core->lost_until, core->now))
+	if (!is_remembered(rec) || mono_due(core->lost_until, core->now))
 		return;
+
 	for (uint32_t i = 0; i < LOST_WAITERS_MAX; i++) {
 		struct lost_waiter *waiter = &core->lost[i];
 		if (!lost_waiter_alive(core, waiter) || waiter->cls != rec->cls ||
@@ -47,6 +52,7 @@ void lost_waiter_take(struct core *core, struct claim_record *rec)
 		    strcmp(waiter->principal, rec->principal) != 0 ||
 		    strcmp(waiter->request_id, rec->request_id) != 0)
 			continue;
+
 		INVARIANT(!mono_before(rec->arrival, waiter->arrival));
 		rec->arrival = waiter->arrival;
 		rec->tag = waiter->tag;
@@ -62,6 +68,7 @@ uint32_t lost_waiters_count(const struct core *core, enum lease_class cls, uint3
 	*ret_loads = 0;
 	if (mono_due(core->lost_until, core->now))
 		return 0;
+
 	for (uint32_t i = 0; i < LOST_WAITERS_MAX; i++) {
 		const struct lost_waiter *waiter = &core->lost[i];
 		if (waiter->cls != cls || !lost_waiter_alive(core, waiter))

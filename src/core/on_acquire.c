@@ -34,8 +34,8 @@ static uint32_t gpus_meant(const struct core *core, const struct session *sessio
 
 	if (!session || session->rec.binding != BIND_TAB || ask->host)
 		return UINT32_MAX;
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		const struct claim *claim = container_of(it, struct claim, in_session);
 		gpus |= claim_over(claim) ? 0 : claim->rec.granted_mask;
 	}
@@ -82,10 +82,12 @@ static void fill_record(struct core *core, const struct event *event, const stru
 
 	if (!name && session)
 		name = session->rec.name;
+
 	text_copy(rec.name, sizeof(rec.name), name);
 	text_copy(rec.request_id, sizeof(rec.request_id), ask->request_id);
 	text_copy(rec.label, sizeof(rec.label), ask->label);
 	principal_name(rec.principal, session ? session->rec.principal : ask->principal, -1);
+
 	if (rec.need.gpu_mask == 0)
 		rec.need.gpu_mask = gpus_meant(core, session, ask);
 	if (rec.need.gpu_count == 0)
@@ -121,8 +123,7 @@ static int judge_fields(const struct event *event, const struct claim_record *re
 
 static bool ref_taken(const struct session *session, uint64_t ref)
 {
-	list_each(it, next, &session->claims)
-	{
+	list_each (it, next, &session->claims) {
 		const struct claim *claim = container_of(it, struct claim, in_session);
 		if (!claim_over(claim) && claim->rec.ref == ref)
 			return true;
@@ -138,6 +139,7 @@ static int judge_room(const struct core *core, const struct claim_record *rec, u
 		configured |= 1u << gpu;
 	if (!(rec->need.gpu_mask & configured))
 		return ERR_NO_GPU;
+
 	*ret_mask = ledger_eligible(core, &rec->need);
 	if (mask_count(*ret_mask) < rec->need.gpu_count)
 		return ERR_NEVER_FITS;
@@ -153,7 +155,7 @@ static struct mono_ms wait_until(const struct core *core, int64_t timeout_ms)
 /* A plain request that asks again waits for as long as it says now, in its old place. Whoever still
  * listens on the older exchange learns that this one took its place: a held stream, too, for a
  * lease must not outlive its connection unseen. */
-static void rebind(struct core *core, const struct event *event, struct claim *claim)
+static void rebind_claim(struct core *core, const struct event *event, struct claim *claim)
 {
 	if (claim->conn != 0 &&
 	    (claim->rec.state == CLAIM_QUEUED || claim_proof(claim) == PROOF_CUT))
@@ -163,32 +165,37 @@ static void rebind(struct core *core, const struct event *event, struct claim *c
 		claim->rec.timeout_ms = event->acquire.timeout_ms;
 		claim->rec.wait_deadline = wait_until(core, claim->rec.timeout_ms);
 	}
+
 	claim->place_deadline = MONO_NEVER;
 	claim_set_conn(core, claim, event->from.id);
 	claim_dirty(core, claim);
+
 	trace_claim(core, claim, TRACE_ATTACHED);
 	core->queue_changed = true;
 }
 
 /* The same request again: the client did not hear the answer, or lost its connection. */
-static void repeat(struct core *core, const struct event *event, struct claim *claim)
+static void answer_repeat(struct core *core, const struct event *event, struct claim *claim)
 {
 	if (claim->rec.revoked) {
 		emit_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_REVOKED,
 			    NULL);
 		return;
 	}
+
 	if (claim->rec.binding != event->acquire.binding) {
 		emit_denied(core, event->from, event->acquire.ref, claim->rec.id, ERR_STATE,
 			    "request_id");
 		return;
 	}
+
 	if (!claim->session && claim->conn != event->from.id)
-		rebind(core, event, claim);
+		rebind_claim(core, event, claim);
 	if (claim->rec.ref != event->acquire.ref) {
 		claim->rec.ref = event->acquire.ref;
 		claim_dirty(core, claim);
 	}
+
 	emit_standing(core, claim);
 	/* Should this answer be lost, an earlier one may have arrived: from here on only its time
 	 * to live ends such a lease. */
@@ -214,8 +221,8 @@ static void turn_away(struct core *core, const struct event *event, struct claim
 		emit(core, event->from, SEND_TIMEOUT)->ref = event->acquire.ref;
 }
 
-static void enqueue(struct core *core, const struct event *event, struct claim_record *rec,
-		    struct session *session, uint32_t mask)
+static void enqueue_claim(struct core *core, const struct event *event, struct claim_record *rec,
+			  struct session *session, uint32_t mask)
 {
 	bool no_wait = event->acquire.no_wait || event->acquire.timeout_ms == 0;
 	struct principal *principal;
@@ -223,48 +230,59 @@ static void enqueue(struct core *core, const struct event *event, struct claim_r
 
 	rec->timeout_ms = event->acquire.timeout_ms;
 	rec->wait_deadline = wait_until(core, rec->timeout_ms);
+
 	principal = principal_join(core, rec->principal);
 	rec->tag = queue_tag(core, rec, session, principal);
 	principal_leave(core, principal);
+
 	lost_waiter_take(core, rec);
 	core->claim_id_next++;
+
 	claim = claim_create(core, rec, session, event->from.id, mask, no_wait);
 	claim->no_wait = no_wait;
 	if (!no_wait) {
 		emit_standing(core, claim);
 		return;
 	}
+
 	schedule_run(core);
 	if (claim->rec.state == CLAIM_QUEUED)
 		turn_away(core, event, claim);
 }
 
-static int judge(struct core *core, const struct event *event, const struct session *session,
-		 struct claim_record *rec, uint32_t *ret_mask, char *detail, size_t size)
+static int judge_request(struct core *core, const struct event *event,
+			 const struct session *session, struct claim_record *rec,
+			 uint32_t *ret_mask, char *detail, size_t size)
 {
 	const char *field;
 	int err = judge_fields(event, rec, &field);
 
 	text_copy(detail, size, field);
-	if (!err && session && ref_taken(session, rec->ref)) {
+	if (err)
+		return err;
+	if (session && ref_taken(session, rec->ref)) {
 		text_copy(detail, size, "ref");
-		err = ERR_BAD_FIELD;
+		return ERR_BAD_FIELD;
 	}
-	if (!err && !core->journal_ok)
-		err = ERR_JOURNAL;
-	if (!err)
-		err = judge_room(core, rec, ret_mask);
+	if (!core->journal_ok)
+		return ERR_JOURNAL;
+
+	err = judge_room(core, rec, ret_mask);
 	if (err == ERR_NEVER_FITS)
 		refusal_never_fits(core, &rec->need, detail, size);
-	if (!err)
-		err = caps_judge(core, event, session, rec, detail, size);
-	if (!err) {
-		err = host_judge(core, rec, session, &field);
-		text_copy(detail, size, field);
-	}
-	if (!err && rec->parent && deadlock_found(core, rec, *ret_mask, detail, size))
-		err = ERR_DEADLOCK;
-	return err;
+	if (err)
+		return err;
+
+	err = caps_judge(core, event, session, rec, detail, size);
+	if (err)
+		return err;
+
+	err = host_judge(core, rec, session, &field);
+	text_copy(detail, size, field);
+	if (err)
+		return err;
+
+	return rec->parent && deadlock_found(core, rec, *ret_mask, detail, size) ? ERR_DEADLOCK : 0;
 }
 
 void on_acquire(struct core *core, const struct event *event)
@@ -283,15 +301,17 @@ void on_acquire(struct core *core, const struct event *event)
 		emit_denied(core, event->from, ask->ref, 0, ERR_STATE, "session");
 		return;
 	}
+
 	fill_record(core, event, session, &rec);
 	claim = rec.request_id[0] ? claim_by_request(core, session, &rec) : NULL;
 	if (claim) {
-		repeat(core, event, claim);
+		answer_repeat(core, event, claim);
 		return;
 	}
-	err = judge(core, event, session, &rec, &mask, detail, sizeof(detail));
+
+	err = judge_request(core, event, session, &rec, &mask, detail, sizeof(detail));
 	if (err)
 		emit_denied(core, event->from, ask->ref, 0, err, detail);
 	else
-		enqueue(core, event, &rec, session, mask);
+		enqueue_claim(core, event, &rec, session, mask);
 }

@@ -23,12 +23,13 @@ static void write_down(struct core *core, const struct event *event, enum record
 	record->admin.paused = core->paused;
 	record->admin.wall = core->wall;
 	record->admin.lease = event->admin.lease;
+
 	text_copy(record->admin.who, sizeof(record->admin.who), event->admin.who);
 	text_copy(record->admin.act, sizeof(record->admin.act), admin_words[event->admin.act]);
 	text_copy(record->admin.reason, sizeof(record->admin.reason), event->admin.reason);
 }
 
-static void done(struct core *core, const struct event *event, uint64_t touched)
+static void report_done(struct core *core, const struct event *event, uint64_t touched)
 {
 	write_down(core, event, RECORD_AUDIT);
 	emit(core, event->from, SEND_OK)->lease = touched;
@@ -43,6 +44,7 @@ static void one_lease(struct core *core, const struct event *event)
 		emit_denied(core, event->from, 0, event->admin.lease, ERR_NOT_FOUND, NULL);
 		return;
 	}
+
 	if (claim->rec.state == CLAIM_QUEUED && !ask) {
 		claim_end(core, claim, END_FORCE_RELEASED);
 		emit_claim(core, claim, SEND_RELEASED);
@@ -54,7 +56,8 @@ static void one_lease(struct core *core, const struct event *event)
 		emit_denied(core, event->from, 0, event->admin.lease, ERR_STATE, NULL);
 		return;
 	}
-	done(core, event, 1);
+
+	report_done(core, event, 1);
 }
 
 /* A waiter leaves the queue, or the offer that it has not taken up. A holder does not: by the time
@@ -71,7 +74,7 @@ static void cancel_waiter(struct core *core, const struct event *event)
 	} else {
 		claim_end(core, claim, END_FORCE_RELEASED);
 		emit_claim(core, claim, SEND_RELEASED);
-		done(core, event, 1);
+		report_done(core, event, 1);
 	}
 }
 
@@ -81,16 +84,19 @@ static void set_paused(struct core *core, const struct event *event, bool paused
 		emit_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
 		return;
 	}
+
 	/* Said where nothing is paused: the operator knows that nobody goes on. */
 	if (!paused && !core->paused)
 		core->in_doubt_until = core->now;
 	core->promise_anew |= core->paused && !paused;
 	core->paused = paused;
+
 	estimate_disturbed(core);
 	core->queue_changed = true;
+
 	write_down(core, event, RECORD_PAUSED);
 	trace_event(core, paused ? TRACE_PAUSED : TRACE_RESUMED, event->admin.reason);
-	done(core, event, 0);
+	report_done(core, event, 0);
 }
 
 static uint64_t end_waiters(struct core *core)
@@ -104,6 +110,7 @@ static uint64_t end_waiters(struct core *core)
 		emit_claim(core, claim, SEND_RELEASED);
 		touched++;
 	}
+
 	POST(rank_tree_count(&core->places) == 0);
 	return touched;
 }
@@ -162,17 +169,18 @@ void on_admin(struct core *core, const struct event *event)
 	case ADMIN_RESET:
 		touched = revoke_holders(core, false, END_REVOKED);
 		trace_event(core, TRACE_RESET, event->admin.reason);
-		done(core, event, touched);
+		report_done(core, event, touched);
 		break;
 	case ADMIN_FORCE_RELEASE_ALL:
 		touched = end_waiters(core);
 		touched += revoke_holders(core, true, END_FORCE_RELEASED);
 		trace_event(core, TRACE_FORCE_RELEASE_ALL, event->admin.reason);
-		done(core, event, touched);
+		report_done(core, event, touched);
 		break;
 	default:
 		emit_denied(core, event->from, 0, 0, ERR_BAD_REQUEST, "act");
 		break;
 	}
+
 	give_reason(core, first, event->admin.reason);
 }

@@ -34,9 +34,11 @@ static int judge_growth(const struct core *core, const struct claim *claim, cons
 
 	if (slots == 0 && vram == 0)
 		return 0;
+
 	*ret_detail = "others wait for this GPU; try again when they were served";
 	if (queue_wanted(core, slots == 0) & claim->rec.granted_mask)
 		return ERR_NO_ROOM;
+
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		if (!(claim->rec.granted_mask & (1u << gpu)))
 			continue;
@@ -47,6 +49,7 @@ static int judge_growth(const struct core *core, const struct claim *claim, cons
 		if (!vram_may_grow(core, claim, gpu, vram))
 			return ERR_NO_ROOM;
 	}
+
 	*ret_detail = NULL;
 	return 0;
 }
@@ -62,17 +65,20 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 		if (computed && !computes)
 			claim->session->compute_ended = core->now;
 	}
+
 	ledger_drop(core, claim);
 	claim->rec.need.slots = need->slots;
 	claim->rec.need.all_slots = false;
 	claim->rec.need.vram_bytes = need->vram_bytes;
 	ledger_take(core, claim);
 	ledger_recap(core, claim->rec.granted_mask);
+
 	if (computed != computes) {
 		claim->rec.turn_since = core->now;
 		claim->rec.used_ms = 0;
 		claim->rec.due_turn = false;
 	}
+
 	claim_dirty(core, claim);
 	core->queue_changed = true;
 }
@@ -84,12 +90,15 @@ static int judge_change(const struct core *core, const struct claim *claim, cons
 		return ERR_REVOKED;
 	if (core->unwritable)
 		return ERR_JOURNAL;
+
 	if (claim->rec.state != CLAIM_HELD || claim->host || claim_guests(claim) > 0)
 		return ERR_STATE;
+
 	if (need->slots == 0 && need->vram_bytes == 0)
 		return ERR_BAD_FIELD;
 	if (need->vram_bytes > VRAM_BYTES_MAX)
 		return ERR_BAD_FIELD;
+
 	return judge_growth(core, claim, need, ret_detail);
 }
 
@@ -104,6 +113,7 @@ void on_change(struct core *core, const struct event *event)
 			    detail);
 		return;
 	}
+
 	apply_need(core, claim, &event->change.need);
 	trace_claim(core, claim, TRACE_CHANGED);
 	emit_claim(core, claim, SEND_CHANGED);
@@ -125,6 +135,7 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_REVOKED;
 	if (!to)
 		return ERR_NOT_FOUND;
+
 	if (!core->journal_ok)
 		return ERR_JOURNAL;
 	if (core->draining)
@@ -133,12 +144,14 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_IN_DOUBT;
 	if (core->paused || (to && queue_withheld(core, to)))
 		return ERR_PAUSED;
+
 	if (lender->rec.state != CLAIM_HELD || to->rec.state != CLAIM_QUEUED || queue_detached(to))
 		return ERR_STATE;
 	/* Past the queue goes only what the lender itself waits for, and one at a time. */
 	if (to->rec.parent != lender->rec.id || (to->host && to->host != lender) ||
 	    claim_guests(lender) > 0 || lender->rec.guests > 0 || to->rec.guests > 0)
 		return ERR_STATE;
+
 	/* What is lent is a compute turn. */
 	if (lender->rec.need.slots == 0 || to->rec.need.slots == 0)
 		return ERR_STATE;
@@ -155,15 +168,18 @@ void on_lend(struct core *core, const struct event *event)
 
 	if (!err && gpus == 0)
 		err = ERR_NO_ROOM;
+
 	if (err) {
 		emit_denied(core, event->from, lender ? lender->rec.ref : 0, event->lend.lease, err,
 			    NULL);
 		return;
 	}
+
 	queue_host(core, to, lender);
 	to->rec.lender = lender->rec.id;
 	send = emit_claim(core, lender, SEND_LENT);
 	send->other = to->rec.id;
+
 	trace_claim(core, lender, TRACE_LENT)->other = to->rec.id;
 	schedule_grant(core, to, gpus);
 	POST(to->slots_charged == 0);

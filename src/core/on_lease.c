@@ -33,8 +33,7 @@ void on_cancel(struct core *core, const struct event *event)
 	struct session *session = session_by_conn(core, event->from.id);
 
 	if (session)
-		list_each(it, next, &session->claims)
-		{
+		list_each (it, next, &session->claims) {
 			struct claim *claim = container_of(it, struct claim, in_session);
 			if (claim->rec.ref != event->ref || claim_over(claim))
 				continue;
@@ -63,6 +62,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 		claim->yield_since = core->now;
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
+
 	if (claim->rec.loading)
 		claim_loaded(core, claim);
 	if (cut_short && claim->rec.need.slots > 0) {
@@ -73,19 +73,22 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 		claim->rec.tag = queue_behind(core, claim->rec.cls, claim->yield_for);
 		claim->rec.arrival_wall = core->wall;
 	}
+
 	claim->rec.wait_deadline = claim->rec.timeout_ms < 0
 					   ? MONO_NEVER
 					   : mono_after(core->now, claim->rec.timeout_ms);
 	claim->rec.ttl_deadline = MONO_NEVER;
 	claim->made_room_on = claim->rec.granted_mask;
+
 	claim->yield_for = 0;
 	claim_set_token(core, claim, &event->random);
+
 	emit_at(core, event->from, claim, SEND_RELEASED);
 	claim_move(core, claim, CLAIM_QUEUED);
 	emit_standing(core, claim);
 }
 
-static void release(struct core *core, const struct event *event, struct claim *claim)
+static void release_claim(struct core *core, const struct event *event, struct claim *claim)
 {
 	bool waits = claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED;
 	bool plain = claim->session == NULL;
@@ -102,12 +105,14 @@ static void release(struct core *core, const struct event *event, struct claim *
 			come_back(core, claim, event);
 		return;
 	}
+
 	claim_end(core, claim, waits ? END_CANCELLED : end);
 	/* A late holder's word frees the room, but it must learn that it was too late. */
 	if (plain && revoked)
 		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
 		emit_last(core, event->from, claim, SEND_RELEASED);
+
 	if ((claim->session || claim_proof(claim) == PROOF_CUT) &&
 	    claim_conn(claim) != event->from.id)
 		emit_claim(core, claim, SEND_RELEASED);
@@ -127,13 +132,14 @@ void on_release(struct core *core, const struct event *event)
 				      &http_held);
 		claim = http_held == 1 ? claim : NULL;
 	}
+
 	if (claim)
-		release(core, event, claim);
+		release_claim(core, event, claim);
 	else
 		emit_denied(core, event->from, 0, event->release.lease, ERR_STALE, NULL);
 }
 
-static struct claim *renewed(const struct core *core, const struct event *event)
+static struct claim *renewed_claim(const struct core *core, const struct event *event)
 {
 	if (event->renew.lease)
 		return owner_claim(core, event->from.id, event->renew.lease);
@@ -153,6 +159,7 @@ static void tell_renewed(struct core *core, const struct event *event, const str
 		send->flag = true;
 		send->reason = claim->rec.yield_reason;
 	}
+
 	send->expires_ms = good_ms > 0 ? good_ms : 0;
 }
 
@@ -161,6 +168,7 @@ static void begin_turn(struct core *core, struct claim *claim)
 {
 	if (!claim->rec.loading)
 		return;
+
 	claim_loaded(core, claim);
 	if (claim->rec.state == CLAIM_LOADING)
 		claim_move(core, claim, CLAIM_HELD);
@@ -168,22 +176,25 @@ static void begin_turn(struct core *core, struct claim *claim)
 
 void on_renew(struct core *core, const struct event *event)
 {
-	struct claim *claim = renewed(core, event);
+	struct claim *claim = renewed_claim(core, event);
 	int64_t good_ms = core->config.session_ttl_ms;
 
 	if (!claim || claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
 		emit_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
 		return;
 	}
+
 	if (claim->rec.revoked) {
 		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 		return;
 	}
+
 	/* A longer life that the journal does not know would end with the broker. */
 	if (core->unwritable && claim_proof(claim) == PROOF_TIME) {
 		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
 		return;
 	}
+
 	if (claim_proof(claim) == PROOF_TIME) {
 		if (event->renew.ttl_ms > 0)
 			claim->rec.ttl_ms = event->renew.ttl_ms < core->config.http_ttl_ms_max
@@ -194,6 +205,7 @@ void on_renew(struct core *core, const struct event *event)
 		timer_arm_claim(core, claim);
 		claim_dirty(core, claim);
 	}
+
 	if (event->type == EVENT_READY)
 		begin_turn(core, claim);
 	tell_renewed(core, event, claim, good_ms);
@@ -203,7 +215,7 @@ void on_renew(struct core *core, const struct event *event)
  * were told about their wait stands on it. */
 void on_yielding(struct core *core, const struct event *event)
 {
-	struct claim *claim = renewed(core, event);
+	struct claim *claim = renewed_claim(core, event);
 
 	if (!claim) {
 		emit_denied(core, event->from, 0, event->renew.lease, ERR_STALE, NULL);
@@ -221,6 +233,7 @@ static void plain_closed(struct core *core, struct claim *claim, bool undelivere
 	bool stream = claim_proof(claim) == PROOF_CUT;
 
 	claim_set_conn(core, claim, 0);
+
 	if (claim->rec.state == CLAIM_QUEUED) {
 		lost_waiter_keep(core, claim);
 		claim_end(core, claim, END_DISCONNECTED);

@@ -21,8 +21,10 @@ static bool better_place(const struct core *core, const struct claim *claim, uin
 
 	if (home_a != home_b)
 		return home_a;
+
 	if (core->gpus[a].slots_used != core->gpus[b].slots_used)
 		return core->gpus[a].slots_used < core->gpus[b].slots_used;
+
 	if (claim->rec.need.vram_bytes > 0 && free_a != free_b)
 		return free_a < free_b;
 	return a < b;
@@ -34,6 +36,7 @@ uint32_t placement_find(const struct core *core, const struct claim *claim, uint
 	uint32_t placed = 0;
 
 	open &= claim->mask;
+
 	for (uint32_t taken = 0; taken < claim->rec.need.gpu_count; taken++) {
 		uint32_t best = LIMIT_GPUS;
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -49,6 +52,7 @@ uint32_t placement_find(const struct core *core, const struct claim *claim, uint
 			return 0;
 		placed |= 1u << best;
 	}
+
 	POST(placed != 0);
 	return placed;
 }
@@ -70,8 +74,8 @@ static uint64_t undeclared_bytes(const struct core *core, const struct claim *cl
 	if (!vram || vram->observed <= vram->declared ||
 	    !mono_before(vram->dropped, core->gpus[gpu].measured))
 		return 0;
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		const struct claim *other = container_of(it, struct claim, in_session);
 		if (other->vram_charged == 0 || !(other->rec.granted_mask & (1u << gpu)))
 			continue;
@@ -79,6 +83,7 @@ static uint64_t undeclared_bytes(const struct core *core, const struct claim *cl
 			return 0;
 		first = false;
 	}
+
 	return vram->observed - vram->declared;
 }
 
@@ -124,12 +129,15 @@ bool placement_possible(const struct core *core, const struct session *session,
 
 	if (need->vram_bytes == 0)
 		return true;
+
 	if (!ledger_vram_known(core, gpu))
 		return false;
 	if (ledger_vram_fits(core, session, gpu, need->vram_bytes))
 		return true;
+
 	if (!ledger_total_known(core, gpu))
 		return state->pinned_bytes == 0;
+
 	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) -
 		ledger_vram_left(core, gpu) + core->config.vram_headroom_bytes;
 	return taken <= total && need->vram_bytes <= total - taken;
@@ -174,6 +182,7 @@ static void scan_leavers(const struct core *core, const struct claim *claim, uin
 		int64_t leave;
 		if (vram_only && holder->vram_charged == 0)
 			continue;
+
 		leave = leave_ms(core, claim, holder, gpu);
 		*soonest = leave < *soonest ? leave : *soonest;
 		*last = leave > *last && leave < NEVER_MS ? leave : *last;
@@ -189,11 +198,14 @@ static int64_t wait_ms(const struct core *core, const struct claim *claim, uint3
 
 	if (slots_fit && vram_fit)
 		return 0;
+
 	if (!placement_possible(core, claim->session, &claim->rec.need, gpu))
 		return NEVER_MS;
+
 	scan_leavers(core, claim, gpu, HOLDER_COMPUTES, slots_fit, &soonest, &last);
 	if (!vram_fit)
 		scan_leavers(core, claim, gpu, HOLDER_KEEPS, true, &soonest, &last);
+
 	return vram_fit && need_slots(core, &claim->rec.need, gpu) == 1 ? soonest : last;
 }
 
@@ -215,20 +227,25 @@ uint32_t placement_choose(const struct core *core, const struct claim *claim, ui
 	uint32_t chosen = 0;
 
 	PRE(open & within);
+
 	if (mask_count(within) == claim->rec.need.gpu_count)
 		return within;
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (within & (1u << gpu))
 			cost[gpu] = cost_ms(core, claim, gpu, open);
+
 	for (uint32_t taken = 0; taken < claim->rec.need.gpu_count; taken++) {
 		uint32_t best = LIMIT_GPUS;
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 			if ((within & ~chosen & (1u << gpu)) &&
 			    (best == LIMIT_GPUS || cost[gpu] < cost[best]))
 				best = gpu;
+
 		INVARIANT(best < LIMIT_GPUS);
 		chosen |= 1u << best;
 	}
+
 	POST(chosen & open);
 	return chosen;
 }

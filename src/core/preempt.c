@@ -31,10 +31,12 @@ static struct mono_ms by_order(const struct core *core, const struct claim *head
 
 	if (!holder->rec.preemptible || head->rec.cls == holder->turn_cls)
 		return MONO_NEVER;
+
 	if (head->rec.cls == LEASE_VOICE && share_urgent(core, gpu))
 		when = since;
 	else if (due || (head->rec.cls < holder->turn_cls && queue_before(head, holder)))
 		when = mono_after(since, core->config.min_run_ms);
+
 	return mono_max(when, share_protected_until(core, holder));
 }
 
@@ -77,19 +79,23 @@ struct mono_ms preempt_evict_when(const struct core *core, const struct claim *r
 	struct mono_ms used_until = MONO_PAST;
 
 	PRE(core->started);
+
 	if (resident->rec.state != CLAIM_HELD || !resident->rec.evictable ||
 	    resident->rec.need.slots > 0)
 		return MONO_NEVER;
+
 	/* While others run in it, it has a turn, as long as any. */
 	if (claim_guests(resident) > 0)
 		used_until = mono_after(resident->rec.turn_since,
 					core->config.classes[resident->rec.cls].hold_ms_max);
 	else if (resident->session && resident->session->computing > 0)
 		return MONO_NEVER;
+
 	if (stay_ms > core->config.min_residence_ms_max)
 		stay_ms = core->config.min_residence_ms_max;
 	if (resident->rec.due_turn && stay_ms < core->config.quantum_ms)
 		stay_ms = core->config.quantum_ms;
+
 	return mono_max(mono_after(resident->rec.held_since, stay_ms), used_until);
 }
 
@@ -107,8 +113,10 @@ static uint32_t slots_short(const struct core *core, const struct claim *head, u
 	uint32_t used = core->gpus[gpu].slots_used;
 
 	INVARIANT(used >= leaving->slots);
+
 	if (need == 0)
 		return 0;
+
 	used = used - leaving->slots + need;
 	return used > core->config.gpus[gpu].slots ? used - core->config.gpus[gpu].slots : 0;
 }
@@ -120,6 +128,7 @@ static bool vram_short(const struct core *core, const struct claim *head, uint32
 
 	if (need == 0)
 		return false;
+
 	if (!ledger_total_known(core, gpu))
 		return core->gpus[gpu].takers > leaving->takers;
 	return ledger_vram_delta(head->session, gpu, need) >
@@ -143,6 +152,7 @@ static bool evict_rather(const struct core *core, const struct claim *a, const s
 
 	if (a->rec.cls != b->rec.cls)
 		return a->rec.cls > b->rec.cls;
+
 	left = idle_ms(core, a);
 	right = idle_ms(core, b);
 	left *= b->rec.load_ms > 0 ? b->rec.load_ms : 1;
@@ -154,8 +164,9 @@ static bool evict_rather(const struct core *core, const struct claim *a, const s
  * the order, or the resident that costs least. Others only set when to look again. */
 enum among { AMONG_ALL, AMONG_OVERDUE, AMONG_MEMORY };
 
-static struct claim *pick(struct core *core, const struct claim *head, uint32_t gpu,
-			  enum holder_kind kind, enum among among, enum yield_reason *ret_reason)
+static struct claim *pick_victim(struct core *core, const struct claim *head, uint32_t gpu,
+				 enum holder_kind kind, enum among among,
+				 enum yield_reason *ret_reason)
 {
 	bool residents = kind == HOLDER_KEEPS;
 	struct claim *best = NULL;
@@ -192,8 +203,8 @@ static void note_asked(struct claim *head, uint32_t gpu)
 static void insert_asked(struct core *core, struct claim *holder)
 {
 	holder->asked = true;
-	list_each(it, next, &core->asked)
-	{
+
+	list_each (it, next, &core->asked) {
 		if (container_of(it, struct claim, in_asked)->rec.id < holder->rec.id)
 			continue;
 		list_append(it, &holder->in_asked);
@@ -202,13 +213,15 @@ static void insert_asked(struct core *core, struct claim *holder)
 	list_append(&core->asked, &holder->in_asked);
 }
 
-static void ask(struct core *core, struct claim *head, uint32_t gpu, struct claim *holder,
-		enum yield_reason reason, struct leaving *leaving)
+static void ask_holder(struct core *core, struct claim *head, uint32_t gpu, struct claim *holder,
+		       enum yield_reason reason, struct leaving *leaving)
 {
 	count_leaving(leaving, holder);
 	note_asked(head, gpu);
 	holder->wanted_walk = core->walks;
+
 	revoke_ask(core, holder, reason, head->rec.id);
+
 	for (struct claim *in = holder; in; in = host_next_inside(holder, in))
 		if (in->rec.state == CLAIM_YIELDING && !in->asked)
 			insert_asked(core, in);
@@ -236,8 +249,8 @@ static void free_slots(struct core *core, struct claim *head, uint32_t gpu, stru
 	struct claim *victim;
 
 	while (slots_short(core, head, gpu, leaving) > 0 &&
-	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, among, &reason)))
-		ask(core, head, gpu, victim, reason, leaving);
+	       (victim = pick_victim(core, head, gpu, HOLDER_COMPUTES, among, &reason)))
+		ask_holder(core, head, gpu, victim, reason, leaving);
 }
 
 static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struct leaving *leaving)
@@ -249,12 +262,14 @@ static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struc
 	leaving->vram_bytes += left_bytes;
 	if (left_bytes > 0)
 		core->wake = mono_min(core->wake, core->gpus[gpu].left_until);
+
 	while (vram_short(core, head, gpu, leaving) &&
-	       (victim = pick(core, head, gpu, HOLDER_KEEPS, AMONG_MEMORY, &reason)))
-		ask(core, head, gpu, victim, YIELD_EVICTED, leaving);
+	       (victim = pick_victim(core, head, gpu, HOLDER_KEEPS, AMONG_MEMORY, &reason)))
+		ask_holder(core, head, gpu, victim, YIELD_EVICTED, leaving);
+
 	while (vram_short(core, head, gpu, leaving) &&
-	       (victim = pick(core, head, gpu, HOLDER_COMPUTES, AMONG_MEMORY, &reason)))
-		ask(core, head, gpu, victim, reason, leaving);
+	       (victim = pick_victim(core, head, gpu, HOLDER_COMPUTES, AMONG_MEMORY, &reason)))
+		ask_holder(core, head, gpu, victim, reason, leaving);
 }
 
 /* A native holder that answers nothing is stopped once its room is needed. Silence is judged by
@@ -267,6 +282,7 @@ static void judge_silence(struct core *core, struct claim *holder)
 	if (binding_of(holder->rec.binding)->silence != SILENCE_WANTED || session->conn == 0 ||
 	    holder->rec.revoked || holder->rec.state == CLAIM_OFFERED)
 		return;
+
 	silent_at = mono_after(session->last_seen, session_ttl_ms(core, session));
 	if (mono_due(silent_at, core->now) && core->ticking)
 		revoke_begin(core, holder, YIELD_UNRESPONSIVE, END_REVOKED);
@@ -285,6 +301,7 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 	    holder->yield_for == core->gpus[gpu].turn_head ||
 	    holder->yield_for == core->gpus[gpu].memory_head)
 		return true;
+
 	if (holder->slots_charged > 0) {
 		struct mono_ms when = turn_when(core, head, holder, gpu, &reason);
 		if (!mono_due(when, core->now)) {
@@ -294,6 +311,7 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 		holder->rec.yield_reason = reason;
 		claim_dirty(core, holder);
 	}
+
 	revoke_pass(core, holder, head->rec.id);
 	return true;
 }
@@ -305,10 +323,12 @@ static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enu
 	gpu_holders (holder, core, gpu, kind) {
 		if (memory_only && holder->vram_charged == 0)
 			continue;
+
 		judge_silence(core, holder);
 		if (!claim_leaves(holder) ||
 		    (holder->rec.state == CLAIM_YIELDING && !goes_for(core, head, holder, gpu)))
 			continue;
+
 		count_leaving(leaving, holder);
 		holder->wanted_walk = core->walks;
 		note_asked(head, gpu);
@@ -334,12 +354,15 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 	bool all_turns;
 
 	PRE(head->rec.state == CLAIM_QUEUED);
+
 	if (!placement_possible(core, head->session, need, gpu))
 		return;
+
 	if (turns || memory)
 		count_goers(core, head, gpu, HOLDER_COMPUTES, !turns, &leaving);
 	if (memory)
 		count_goers(core, head, gpu, HOLDER_KEEPS, true, &leaving);
+
 	all_turns = turns && slots_short(core, head, gpu, &leaving) > 0 &&
 		    need_slots(core, need, gpu) == core->config.gpus[gpu].slots;
 	if (turns)
@@ -354,8 +377,7 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
  * Whoever runs inside another goes on with it. */
 static struct claim *next_unwanted(const struct core *core)
 {
-	list_each(it, next, &core->asked)
-	{
+	list_each (it, next, &core->asked) {
 		struct claim *holder = container_of(it, struct claim, in_asked);
 		if (!holder->host && holder->wanted_walk != core->walks && !holder->rec.revoked &&
 		    holder->rec.yield_reason != YIELD_OPERATOR)
@@ -369,14 +391,17 @@ void preempt_heads(struct core *core)
 	struct claim *unwanted;
 
 	core->walks++;
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		struct claim *turn = claim_by_id(core, core->gpus[gpu].turn_head);
 		struct claim *memory = claim_by_id(core, core->gpus[gpu].memory_head);
+
 		if (turn && !turn->no_wait)
 			free_room(core, turn, gpu);
 		if (memory && memory != turn && !memory->no_wait)
 			free_room(core, memory, gpu);
 	}
+
 	while ((unwanted = next_unwanted(core)))
 		revoke_withdraw(core, unwanted);
 }

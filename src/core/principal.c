@@ -41,15 +41,17 @@ struct principal *principal_find(const struct core *core, const char *name)
 	return NULL;
 }
 
-static struct principal *create(struct core *core, const char *name)
+static struct principal *create_principal(struct core *core, const char *name)
 {
 	struct principal *principal = calloc(1, sizeof(*principal));
 
 	if (!principal)
 		abort();
+
 	text_copy(principal->name, sizeof(principal->name), name);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		principal->last_tag[cls] = (struct mono_ms){INT64_MIN};
+
 	hash_add(&core->principals_by_name, &principal->by_name, name_hash(core, name));
 	list_init(&principal->in_core);
 	return principal;
@@ -68,7 +70,8 @@ struct principal *principal_join(struct core *core, const char *name)
 	struct principal *principal = principal_find(core, name);
 
 	if (!principal)
-		principal = create(core, name);
+		principal = create_principal(core, name);
+
 	if (principal->refs++ == 0) {
 		if (!core->importing)
 			forget_past_tags(core, principal);
@@ -82,16 +85,18 @@ struct principal *principal_leave(struct core *core, struct principal *principal
 {
 	if (!principal)
 		return NULL;
+
 	INVARIANT(principal->refs > 0);
 	if (--principal->refs == 0) {
 		INVARIANT(principal->shape_count == 0);
 		list_remove(&principal->in_core);
 		list_append(&core->idle_principals, &principal->in_core);
 	}
+
 	return NULL;
 }
 
-static void destroy(struct core *core, struct principal *principal)
+static void destroy_principal(struct core *core, struct principal *principal)
 {
 	hash_remove(&core->principals_by_name, &principal->by_name);
 	list_remove(&principal->in_core);
@@ -126,6 +131,7 @@ static struct shape *add_shape(struct principal *principal, const struct need *n
 		principal->shapes = shape;
 		principal->shape_size = size;
 	}
+
 	shape = &principal->shapes[principal->shape_count++];
 	*shape = (struct shape){.need = *need};
 	return shape;
@@ -143,6 +149,7 @@ void principal_waits(struct claim *claim)
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	principal->waiting[claim->rec.cls]++;
+
 	if (!shape)
 		shape = add_shape(principal, &claim->rec.need);
 	shape->waiting++;
@@ -172,7 +179,7 @@ void principal_holds_no_more(struct claim *claim)
 	claim->principal->held[claim->rec.cls]--;
 }
 
-static uint32_t sum(const uint32_t *counts, enum lease_class last)
+static uint32_t sum_down_to(const uint32_t *counts, enum lease_class last)
 {
 	uint32_t total = 0;
 
@@ -183,12 +190,12 @@ static uint32_t sum(const uint32_t *counts, enum lease_class last)
 
 uint32_t principal_waiting(const struct principal *principal, enum lease_class cls)
 {
-	return sum(principal->waiting, cls);
+	return sum_down_to(principal->waiting, cls);
 }
 
 uint32_t principal_held(const struct principal *principal, enum lease_class cls)
 {
-	return sum(principal->held, cls);
+	return sum_down_to(principal->held, cls);
 }
 
 bool principal_remembered(const struct principal *principal)
@@ -214,19 +221,23 @@ void principal_sweep(struct core *core)
 
 	if (list_empty(&core->idle_principals))
 		return;
+
 	principal = container_of(core->idle_principals.next, struct principal, in_core);
 	INVARIANT(principal->refs == 0);
+
 	if (!has_future(core, principal)) {
-		destroy(core, principal);
+		destroy_principal(core, principal);
 		return;
 	}
+
 	list_remove(&principal->in_core);
 	list_append(&core->idle_principals, &principal->in_core);
 }
 
 static void destroy_all(struct core *core, struct list *principals)
 {
-	list_each(it, next, principals) destroy(core, container_of(it, struct principal, in_core));
+	list_each (it, next, principals)
+		destroy_principal(core, container_of(it, struct principal, in_core));
 }
 
 void principal_finish(struct core *core)
@@ -240,18 +251,20 @@ void principal_check(const struct core *core)
 {
 	uint32_t waiting = 0, held = 0, count = 0;
 
-	list_each(it, next, &core->principals)
-	{
+	list_each (it, next, &core->principals) {
 		const struct principal *principal = container_of(it, struct principal, in_core);
 		uint32_t in_shapes = 0;
+
 		for (uint32_t i = 0; i < principal->shape_count; i++)
 			in_shapes += principal->shapes[i].waiting;
 		INVARIANT(in_shapes == principal_waiting(principal, LEASE_BACKGROUND));
 		INVARIANT(principal->refs > 0);
+
 		waiting += in_shapes;
 		held += principal_held(principal, LEASE_BACKGROUND);
 		count++;
 	}
+
 	INVARIANT(count <= core->principals_by_name.count);
 	INVARIANT(waiting == rank_tree_count(&core->places));
 	INVARIANT(held == rank_tree_count(&core->holders));

@@ -36,8 +36,8 @@ static bool has_waiting(const struct core *core, const struct claim_record *rec,
 		claim_by_name(core, rec->principal, rec->name, &waiting, &holding, &http_held);
 		return waiting > 0;
 	}
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		const struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim->rec.state == CLAIM_QUEUED && claim->rec.cls == rec->cls)
 			return true;
@@ -56,6 +56,7 @@ struct mono_ms queue_tag(const struct core *core, const struct claim_record *rec
 	if (waiting > 0 && (waiting >= FIRM_PLACES || has_waiting(core, rec, session)))
 		tag = mono_max(tag,
 			       mono_after(*last, mean_ms > 0 ? mean_ms : core->config.quantum_ms));
+
 	*last = mono_max(*last, tag);
 	return tag;
 }
@@ -67,6 +68,7 @@ struct mono_ms queue_behind(const struct core *core, enum lease_class cls, uint6
 
 	if (!claim || claim->rec.state != CLAIM_QUEUED)
 		return tag;
+
 	return mono_max(tag, mono_after(claim->key, 1 - core->config.classes[cls].offset_ms));
 }
 
@@ -96,12 +98,14 @@ uint32_t queue_held_back(const struct core *core, const struct claim *claim)
 
 	if (claim->made_room_for == 0)
 		return 0;
+
 	head = claim_by_id(core, claim->made_room_for);
 	/* Once it was granted, and comes back, it may be behind this one. */
 	if (!head || head->rec.state != CLAIM_QUEUED || queue_detached(head) ||
 	    queue_withheld(core, head) || queue_oversized(core, head) ||
 	    head->rec.fence != claim->made_room_fence)
 		return 0;
+
 	return claim->made_room_on &
 	       placement_possible_gpus(core, head->session, &head->rec.need, head->mask);
 }
@@ -133,15 +137,16 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 	bool oversized = queue_oversized(core, claim);
 	struct group *group;
 
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		group = container_of(it, struct group, in_groups);
 		if (group_is(core, group, claim, oversized))
 			return group;
 	}
+
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		abort();
+
 	group->mask = claim->mask;
 	group->cls = claim->rec.cls;
 	group->need = claim->rec.need;
@@ -151,26 +156,32 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 	group->withheld = queue_withheld(core, claim);
 	group->oversized = oversized;
 	group->oldest = MONO_NEVER;
+
 	list_init(&group->in_groups);
+
 	list_append(&core->groups, &group->in_groups);
 	return group;
 }
 
-static void join(struct core *core, struct claim *claim)
+static void join_group(struct core *core, struct claim *claim)
 {
 	PRE(claim->group == NULL);
 	PRE(claim->mask != 0);
 	claim->group = claim->host ? host_queue(core, claim) : group_of(core, claim);
+
 	rank_tree_insert(&claim->group->turns, &claim->turn,
 			 claim->host ? claim->place.key : claim->key.v, claim->rec.id);
+
 	claim->group->oldest = mono_min(claim->group->oldest, claim->rec.arrival);
 }
 
-static void leave(struct claim *claim)
+static void leave_group(struct claim *claim)
 {
 	PRE(claim->group != NULL);
 	INVARIANT(claim->group->cursor != &claim->turn);
+
 	rank_tree_remove(&claim->group->turns, &claim->turn);
+
 	claim->group = NULL;
 	claim->promise = MONO_NEVER;
 	claim->asked_mask = 0;
@@ -181,6 +192,7 @@ void queue_by_id(struct list *nested, struct claim *claim)
 	struct list *after = nested->prev;
 
 	PRE(list_empty(&claim->in_nested));
+
 	while (after != nested &&
 	       container_of(after, struct claim, in_nested)->rec.id > claim->rec.id)
 		after = after->prev;
@@ -193,33 +205,40 @@ void queue_insert(struct core *core, struct claim *claim)
 	int64_t rank;
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
+
 	/* One that fits nowhere any more keeps its place and its old GPUs, but closes none: another
 	 * reload may make it fit. */
 	if (mask_count(mask) >= claim->rec.need.gpu_count)
 		claim->mask = mask;
+
 	set_key(core, claim);
 	rank = claim->key.v - (claim->rec.cls == LEASE_VOICE ? VOICE_FIRST_MS : 0);
 	rank_tree_insert(&core->places, &claim->place, rank, claim->rec.id);
-	join(core, claim);
+
+	join_group(core, claim);
 	if (claim->rec.parent != 0)
 		queue_by_id(&core->nested, claim);
 	if (claim->session)
 		claim->session->waiting++;
 	principal_waits(claim);
+
 	POST(claim->group != NULL);
 }
 
 void queue_remove(struct core *core, struct claim *claim)
 {
 	PRE(claim->place.count > 0);
+
 	rank_tree_remove(&core->places, &claim->place);
-	leave(claim);
+	leave_group(claim);
 	list_remove(&claim->in_nested);
+
 	principal_waits_no_more(claim);
 	if (claim->session) {
 		INVARIANT(claim->session->waiting > 0);
 		claim->session->waiting--;
 	}
+
 	POST(claim->group == NULL);
 }
 
@@ -228,8 +247,10 @@ void queue_regroup(struct core *core, struct claim *claim)
 	struct mono_ms promise = claim->promise;
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	leave(claim);
-	join(core, claim);
+
+	leave_group(claim);
+	join_group(core, claim);
+
 	if (!queue_detached(claim)) /* another connection, the same wait */
 		claim->promise = promise;
 }
@@ -237,9 +258,10 @@ void queue_regroup(struct core *core, struct claim *claim)
 void queue_host(struct core *core, struct claim *claim, struct claim *host)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
-	leave(claim);
+
+	leave_group(claim);
 	claim->host = host;
-	join(core, claim);
+	join_group(core, claim);
 }
 
 void queue_rebuild(struct core *core)
@@ -250,14 +272,17 @@ void queue_rebuild(struct core *core)
 
 	if (!waiting)
 		abort();
+
 	for (struct rank_node *node = rank_tree_first(&core->places); node;
 	     node = rank_tree_next(node))
 		waiting[i++] = claim_of_place(node);
+
 	INVARIANT(i == count);
 	for (i = 0; i < count; i++)
 		queue_remove(core, waiting[i]);
 	for (i = 0; i < count; i++)
 		queue_insert(core, waiting[i]);
+
 	free(waiting);
 	POST(rank_tree_count(&core->places) == count);
 }
@@ -266,8 +291,7 @@ uint32_t queue_wanted(const struct core *core, bool vram)
 {
 	uint32_t mask = 0;
 
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		const struct group *group = container_of(it, struct group, in_groups);
 		if (!group->detached && !group->withheld && !group->oversized &&
 		    (!vram || group->need.vram_bytes > 0) && rank_tree_count(&group->turns) > 0)
@@ -279,10 +303,10 @@ uint32_t queue_wanted(const struct core *core, bool vram)
 void queue_sweep(struct core *core)
 {
 	host_sweep(core);
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		struct group *group = container_of(it, struct group, in_groups);
 		INVARIANT(group->cursor == NULL);
+
 		if (rank_tree_count(&group->turns) == 0) {
 			list_remove(&group->in_groups);
 			free(group);

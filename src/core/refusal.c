@@ -8,7 +8,7 @@
 
 enum { NAME_BYTES = 40 };
 
-static const char *plural(uint32_t count)
+static const char *plural_ending(uint32_t count)
 {
 	return count == 1 ? "" : "s";
 }
@@ -41,8 +41,8 @@ static void too_few(const struct core *core, const struct need *need, uint32_t n
 }
 
 /* The named GPU with the most slots, or, among those with enough, the one with the most room. */
-static uint32_t largest(const struct core *core, const struct need *need, uint32_t named,
-			bool by_slots)
+static uint32_t largest_gpu(const struct core *core, const struct need *need, uint32_t named,
+			    bool by_slots)
 {
 	uint32_t best = LIMIT_GPUS;
 
@@ -50,11 +50,13 @@ static uint32_t largest(const struct core *core, const struct need *need, uint32
 		const struct gpu_config *config = &core->config.gpus[gpu];
 		if (!(named & (1u << gpu)) || (!by_slots && config->slots < need->slots))
 			continue;
+
 		bool better = best == LIMIT_GPUS ||
 			      (by_slots ? config->slots > core->config.gpus[best].slots
 					: ledger_room(core, gpu) > ledger_room(core, best));
 		best = better ? gpu : best;
 	}
+
 	POST(best < LIMIT_GPUS);
 	return best;
 }
@@ -62,18 +64,21 @@ static uint32_t largest(const struct core *core, const struct need *need, uint32
 static void too_small(const struct core *core, const struct need *need, uint32_t named,
 		      char *detail, size_t size)
 {
-	uint32_t gpu = largest(core, need, named, true);
+	uint32_t gpu = largest_gpu(core, need, named, true);
 	const struct gpu_config *config = &core->config.gpus[gpu];
 
 	if (config->slots < need->slots) {
 		snprintf(detail, size, "it asks for %u slot%s, and %.*s has %u", need->slots,
-			 plural(need->slots), NAME_BYTES, config->name, config->slots);
+			 plural_ending(need->slots), NAME_BYTES, config->name, config->slots);
 		return;
 	}
-	gpu = largest(core, need, named, false);
+
+	gpu = largest_gpu(core, need, named, false);
 	config = &core->config.gpus[gpu];
+
 	unsigned want = tenths_gib(need->vram_bytes), room = tenths_gib(ledger_room(core, gpu)),
 		 total = tenths_gib(config->vram_bytes_total);
+
 	snprintf(detail, size, "it asks for %u.%u GiB of VRAM, and %.*s has %u.%u of %u.%u GiB",
 		 want / 10, want % 10, NAME_BYTES, config->name, room / 10, room % 10, total / 10,
 		 total % 10);
@@ -85,6 +90,7 @@ void refusal_never_fits(const struct core *core, const struct need *need, char *
 
 	PRE(named != 0);
 	PRE(mask_count(fitting) < need->gpu_count);
+
 	if (mask_count(named) < need->gpu_count)
 		too_few(core, need, named, detail, size);
 	else if (fitting == 0)

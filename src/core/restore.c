@@ -20,6 +20,7 @@ void on_restore(struct core *core, const struct event *event)
 	const struct record *record = event->record;
 
 	PRE(!core->started);
+
 	switch (record->type) {
 	case RECORD_SESSION_PUT:
 		session_restore(core, &record->session);
@@ -46,9 +47,11 @@ static void drop_row(struct core *core, struct claim *claim, enum end_reason end
 	claim->rec.state = CLAIM_ENDED;
 	claim->rec.end = end;
 	claim->rec.ended_wall = core->wall;
+
 	claim_unindex(core, claim);
 	core->stats.ended[end]++;
 	trace_claim(core, claim, TRACE_ENDED);
+
 	list_remove(&claim->in_dirty);
 	list_append(&core->ended_claims, &claim->in_dirty);
 }
@@ -61,6 +64,7 @@ static void join_session(struct core *core, struct claim *claim)
 		claim->session = session_by_id(core, claim->rec.session);
 	if (claim->session)
 		list_append(&claim->session->claims, &claim->in_session);
+
 	if (!principal[0])
 		principal_name(principal, claim->session ? claim->session->rec.principal : NULL,
 			       -1);
@@ -74,18 +78,23 @@ static void restore_waiter(struct core *core, struct claim *claim)
 	claim->rec.state = CLAIM_QUEUED;
 	claim->rec.granted_mask = 0;
 	claim->rec.lender = 0;
+
 	claim->mask = mask;
 	claim->host = claim->rec.host ? claim_by_id(core, claim->rec.host) : NULL;
+
 	if (mask_count(mask) < claim->rec.need.gpu_count || (claim->rec.host && !claim->host)) {
 		drop_row(core, claim, END_DENIED);
 		return;
 	}
+
 	if (claim_proof(claim) == PROOF_CUT) {
 		drop_row(core, claim, END_DISCONNECTED);
 		return;
 	}
+
 	if (claim_proof(claim) == PROOF_TIME)
 		claim->place_deadline = mono_after(core->now, core->config.restart_linger_ms);
+
 	queue_insert(core, claim);
 	timer_arm_claim(core, claim);
 }
@@ -95,6 +104,7 @@ static void restore_draining(struct core *core, struct claim *claim)
 {
 	claim_unname(core, claim);
 	claim->deadline = MONO_NEVER;
+
 	for (uint32_t gpu = 0; claim->session && gpu < core->config.gpu_count; gpu++)
 		if (claim->rec.granted_mask & (1u << gpu))
 			ledger_observe(core, claim->session, gpu,
@@ -106,23 +116,29 @@ static void restore_holder(struct core *core, struct claim *claim)
 	claim->mask = claim->rec.granted_mask;
 	claim->turn_cls = claim->rec.cls;
 	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
+
 	claim->deadline = mono_after(core->now, revoke_grace_ms(core, claim));
 	if (claim->rec.state == CLAIM_YIELDING)
 		claim->deadline =
 			mono_max(claim->deadline, mono_after(core->now, claim->rec.grace_ms));
 	if (claim->rec.state == CLAIM_LOADING)
 		claim->deadline = mono_max(claim->deadline, claim_load_until(core, claim));
+
 	claim->yield_since = core->now;
 	claim->offered_since = claim->rec.held_since;
+
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 	ledger_take(core, claim);
 	session_took_room(claim);
+
 	if (claim_proof(claim) == PROOF_TIME) {
 		struct mono_ms settled = mono_after(core->now, core->config.settle_ms);
 		claim->rec.ttl_deadline = mono_max(claim->rec.ttl_deadline, settled);
 	}
+
 	if (claim->rec.state == CLAIM_DRAINING)
 		restore_draining(core, claim);
+
 	timer_arm_claim(core, claim);
 }
 
@@ -144,6 +160,7 @@ static void join_host(struct core *core, struct claim *claim)
 		claim->rec.lender = 0;
 		return;
 	}
+
 	claim->host = host;
 	host_seat(claim);
 }
@@ -155,6 +172,7 @@ static void drop_orphan(struct core *core, struct claim *claim)
 
 	if (claim->rec.state != CLAIM_QUEUED || !host || host->rec.state != CLAIM_ENDED)
 		return;
+
 	queue_remove(core, claim);
 	host->house->queue = NULL;
 	claim->host = NULL;
@@ -170,6 +188,7 @@ static void go_on_revoking(struct core *core)
 	while (node) {
 		struct claim *claim = claim_of_place(node);
 		uint64_t id = claim->rec.id;
+
 		if (claim->rec.state == CLAIM_DRAINING) {
 			drain_settle(core, claim);
 		} else if (claim->rec.revoked) {
@@ -180,6 +199,7 @@ static void go_on_revoking(struct core *core)
 		} else if (claim_proof(claim) == PROOF_CUT) {
 			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
 		}
+
 		node = rank_tree_from(&core->holders, 0, id + 1);
 	}
 }
@@ -192,10 +212,12 @@ static void restore_sessions(struct core *core)
 	     node = rank_tree_next(node)) {
 		struct session *session = session_of_id(node);
 		int64_t ttl_ms = session_ttl_ms(core, session);
+
 		session->last_seen = session->compute_ended = core->now;
 		session->place_deadline = mono_after(core->now, linger_ms);
 		session->detach_deadline =
 			mono_after(core->now, ttl_ms > linger_ms ? ttl_ms : linger_ms);
+
 		timer_arm_session(core, session);
 	}
 }
@@ -212,8 +234,7 @@ static void end_all_sessions(struct core *core)
 /* Calls one function for each restored claim that is still there, in the order of their rows. */
 static void each_row(struct core *core, void (*act)(struct core *, struct claim *))
 {
-	list_each(it, next, &core->dirty_claims)
-	{
+	list_each (it, next, &core->dirty_claims) {
 		struct claim *claim = container_of(it, struct claim, in_dirty);
 		if (claim->rec.state != CLAIM_ENDED)
 			act(core, claim);
@@ -239,8 +260,10 @@ static void carry_ages(const struct core *core, struct claim_record *rec)
 	uint8_t bytes[2048], *end;
 
 	PRE(fields_bytes_max(&claim_record_fields) <= sizeof(bytes));
+
 	if (rec->written.v == 0) /* of an older layout, which did not say */
 		return;
+
 	end = fields_write(&claim_record_fields, rec, &then, bytes);
 	fields_read(&claim_record_fields, rec, &here, bytes, (size_t)(end - bytes));
 }
@@ -255,18 +278,23 @@ void on_start(struct core *core, const struct event *event)
 {
 	PRE(!core->started);
 	PRE(core->configured);
+
 	estimate_disturbed(core);
 	core->started = core->restarting = core->promise_anew = true;
 	core->shares_at = core->now;
+
 	core->epoch = event->start.epoch;
 	core->fence_next = event->start.fence_max + 1;
 	core->fence_reserved = event->start.fence_max;
 	core->claim_id_next = event->start.claim_id_max + 1;
 	core->session_id_next = event->start.session_id_max + 1;
+
 	core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
 	if (event->start.in_doubt_ms > 0)
 		core->in_doubt_until = mono_after(core->now, event->start.in_doubt_ms);
+
 	each_row(core, join_session);
+
 	if (event->start.same_boot) {
 		each_row(core, join_host);
 		each_row(core, place_row);
@@ -278,7 +306,9 @@ void on_start(struct core *core, const struct event *event)
 		each_row(core, end_row);
 		end_all_sessions(core);
 	}
+
 	core->restarting = false;
 	trace_event(core, TRACE_STARTED, NULL);
+
 	POST(core->fence_next > event->start.fence_max);
 }

@@ -36,7 +36,7 @@ static struct send_effect *tell_holder(struct core *core, const struct claim *cl
 }
 
 /* Something of it can be signalled, so that its room is free when that is gone. */
-static bool stoppable(const struct claim *claim)
+static bool claim_stoppable(const struct claim *claim)
 {
 	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
 }
@@ -54,6 +54,7 @@ static void make_room(struct core *core, struct claim *claim, uint64_t for_id)
 
 	claim->made_room_for = head ? for_id : 0;
 	claim->made_room_fence = head ? head->rec.fence : 0;
+
 	if (head)
 		head->room_made = true;
 }
@@ -65,18 +66,22 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 
 	PRE(claim_is_held(claim));
 	PRE(grace_ms > 0);
+
 	claim->rec.yield_reason = reason;
 	claim->rec.grace_ms = grace_ms;
 	claim->yield_for = for_id;
 	make_room(core, claim, reason == YIELD_EVICTED ? for_id : 0);
+
 	claim->yield_since = core->now;
 	claim->deadline = mono_after(core->now, grace_ms);
 	claim_move(core, claim, CLAIM_YIELDING);
+
 	core->stats.yields++;
 	send = tell_holder(core, claim, SEND_YIELD);
 	send->reason = reason;
 	send->other = for_id;
 	send->grace_ms = grace_ms;
+
 	POST(!claim->rec.revoked);
 }
 
@@ -86,7 +91,9 @@ void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason
 	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
 
 	PRE(reason < YIELD_REASON_COUNT);
+
 	ask_one(core, claim, reason, for_id, grace_ms);
+
 	for (struct claim *inside = host_next_inside(claim, claim); inside;
 	     inside = host_next_inside(claim, inside))
 		if (claim_is_held(inside))
@@ -99,13 +106,16 @@ void revoke_remind(struct core *core, const struct claim *claim)
 	struct send_effect *send = tell_holder(core, claim, msg);
 
 	PRE(claim->rec.state == CLAIM_YIELDING);
+
 	send->reason = claim->rec.yield_reason;
+
 	if (claim->rec.revoked) {
 		send->end = claim->rec.end_as;
-		if (stoppable(claim) && !claim->killed)
+		if (claim_stoppable(claim) && !claim->killed)
 			send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 		return;
 	}
+
 	send->other = claim->yield_for;
 	send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 }
@@ -115,9 +125,11 @@ void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	if (claim->yield_for == for_id)
 		return;
+
 	claim->yield_for = for_id;
 	if (claim->rec.yield_reason == YIELD_EVICTED && !claim_waits(core, claim->made_room_for))
 		make_room(core, claim, for_id);
+
 	revoke_remind(core, claim);
 }
 
@@ -126,11 +138,14 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);
 	PRE(!claim->rec.revoked);
+
 	for (struct claim *kept = claim; kept; kept = host_next_inside(claim, kept)) {
 		if (kept->rec.state != CLAIM_YIELDING || kept->rec.revoked)
 			continue;
+
 		kept->yield_for = kept->made_room_for = 0;
 		kept->deadline = MONO_NEVER;
+
 		claim_move(core, kept, kept->rec.loading ? CLAIM_LOADING : CLAIM_HELD);
 		tell_holder(core, kept, SEND_KEEP);
 	}
@@ -157,6 +172,7 @@ static int64_t stop_ms(const struct core *core, const struct claim *claim)
 
 	if (claim->rec.state == CLAIM_YIELDING)
 		left_ms = mono_since(claim->deadline, core->now);
+
 	if (left_ms < least_ms)
 		left_ms = least_ms;
 	return at_least_1(left_ms < declared_ms ? left_ms : declared_ms);
@@ -189,13 +205,13 @@ static int64_t delay_ms(const struct core *core, const struct claim *claim)
 
 static int64_t kill_ms(const struct core *core, const struct claim *claim)
 {
-	return stoppable(claim) ? at_least_1(core->config.kill_wait_ms) : 0;
+	return claim_stoppable(claim) ? at_least_1(core->config.kill_wait_ms) : 0;
 }
 
 static void refuse_token(struct core *core, struct claim *claim)
 {
 	claim->rec.revoked = true;
-	if (stoppable(claim) && !claim->session->peer_gone)
+	if (claim_stoppable(claim) && !claim->session->peer_gone)
 		send_signal(core, claim, SIGTERM);
 }
 
@@ -220,20 +236,24 @@ static const struct {
 	[RUNG_KILL] = {kill_ms, kill_rest, "the kernel: its processes are gone"},
 };
 
-static void climb(struct core *core, struct claim *claim, enum rung rung)
+static void escalate_from(struct core *core, struct claim *claim, enum rung rung)
 {
 	int64_t wait_ms = 0;
 
 	PRE(claim->rec.state == CLAIM_YIELDING);
+
 	while (rung < RUNG_COUNT && (wait_ms = rungs[rung].lasts_ms(core, claim)) <= 0)
 		rung++;
+
 	if (rung == RUNG_COUNT) {
 		claim_end(core, claim, claim->rec.end_as);
 		return;
 	}
+
 	rungs[rung].act(core, claim);
 	claim->deadline = mono_after(core->now, wait_ms);
 	timer_arm_claim(core, claim);
+
 	claim_dirty(core, claim);
 	core->queue_changed = true;
 }
@@ -246,21 +266,26 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	PRE(claim_has_room(claim));
 	if (claim->rec.revoked)
 		return;
+
 	if (claim_is_held(claim)) {
 		claim->yield_since = core->now;
 		claim->deadline = MONO_NEVER;
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
+
 	claim->rec.yield_reason = reason;
 	claim->rec.end_as = end_as;
+
 	send = tell_holder(core, claim, SEND_REVOKED);
 	send->reason = reason;
 	send->end = end_as;
-	send->grace_ms = stoppable(claim) ? delay_ms(core, claim) : 0;
+	send->grace_ms = claim_stoppable(claim) ? delay_ms(core, claim) : 0;
+
 	core->stats.revokes++;
 	trace_claim(core, claim, TRACE_REVOKED);
+
 	if (claim->rec.state == CLAIM_YIELDING)
-		climb(core, claim, RUNG_REFUSE);
+		escalate_from(core, claim, RUNG_REFUSE);
 	else
 		claim_end(core, claim, end_as);
 }
@@ -284,8 +309,10 @@ void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reas
 
 	PRE(end_as != END_NONE);
 	PRE(reason < YIELD_REASON_COUNT);
+
 	while ((inside = next_to_revoke(claim)))
 		revoke_one(core, inside, reason, inside_as);
+
 	revoke_one(core, claim, reason, end_as);
 	core->queue_changed = true;
 }
@@ -297,8 +324,10 @@ static bool still_needed(const struct core *core, const struct claim *claim)
 
 	if (host && claim_is_held(host))
 		return host->house->queue && rank_tree_count(&host->house->queue->turns) > 0;
+
 	if (claim->rec.yield_reason == YIELD_OPERATOR)
 		return true;
+
 	if (!schedule_may_grant(core))
 		return false;
 	return queue_wanted(core, false) & claim->rec.granted_mask;
@@ -318,9 +347,10 @@ static void grace_over(struct core *core, struct claim *claim)
 void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as)
 {
 	PRE(claim_proof(claim) == PROOF_EXIT);
+
 	revoke_begin(core, claim, YIELD_UNRESPONSIVE, end_as);
 	if (claim->rec.state == CLAIM_YIELDING && !claim->killed)
-		climb(core, claim, RUNG_KILL);
+		escalate_from(core, claim, RUNG_KILL);
 }
 
 void revoke_due(struct core *core, struct claim *claim)
@@ -329,5 +359,5 @@ void revoke_due(struct core *core, struct claim *claim)
 	if (!claim->rec.revoked)
 		grace_over(core, claim);
 	else
-		climb(core, claim, claim->killed ? RUNG_COUNT : RUNG_KILL);
+		escalate_from(core, claim, claim->killed ? RUNG_COUNT : RUNG_KILL);
 }

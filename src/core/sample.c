@@ -12,7 +12,7 @@ static uint64_t less_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static uint64_t minus(uint64_t a, uint64_t b)
+static uint64_t saturating_sub(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
 }
@@ -25,13 +25,17 @@ static uint64_t *seen_by_session(const struct core *core, const struct event *ev
 
 	if (!seen)
 		abort();
+
 	*ret_sum = 0;
+
 	for (uint32_t i = 0; i < event->sample.observed_count; i++) {
 		const struct observed *observed = &event->sample.observed[i];
 		uint64_t bytes = less_of(observed->vram_bytes, VRAM_BYTES_MAX);
 		struct rank_node *node = rank_tree_from(&core->sessions, 0, observed->session);
+
 		if (!node || node->id != observed->session)
 			continue;
+
 		seen[rank_tree_rank(node)] += bytes;
 		*ret_sum += bytes;
 	}
@@ -40,7 +44,7 @@ static uint64_t *seen_by_session(const struct core *core, const struct event *ev
 
 static uint64_t growth_of(const struct gpu *state, uint64_t outside)
 {
-	return minus(outside, state->sampled ? state->outside_base : 0);
+	return saturating_sub(outside, state->sampled ? state->outside_base : 0);
 }
 
 /* What was last seen to be that of a client who has left stays its own, wherever it is seen now,
@@ -54,10 +58,13 @@ static uint64_t observe_sessions(struct core *core, uint32_t gpu, const uint64_t
 	for (; node; node = rank_tree_next(node), seen++) {
 		struct session *session = session_of_id(node);
 		uint64_t before = session->vram[gpu].observed, left = 0;
+
 		if (session->conn == 0)
-			left = less_of(minus(before, *seen), growth);
+			left = less_of(saturating_sub(before, *seen), growth);
+
 		growth -= left;
 		outside -= left;
+
 		if (*seen + left != before)
 			ledger_observe(core, session, gpu, *seen + left);
 	}
@@ -78,11 +85,14 @@ static void judge_outside(struct core *core, uint32_t gpu, uint64_t outside,
 	} else {
 		state->outside_base = less_of(state->outside_base, outside);
 	}
+
 	state->vram_seen = less_of(less_of(state->vram_seen, ledger_pool(core, gpu)), outside);
 	state->vram_outside = outside;
+
 	state->left_bytes = less_of(state->left_bytes, ledger_vram_unmanaged(core, gpu));
 	if (ledger_vram_unmanaged(core, gpu) == 0)
 		state->left_by[0] = '\0';
+
 	POST(state->vram_seen <= state->vram_outside);
 }
 
@@ -95,22 +105,29 @@ void sample_take(struct core *core, const struct event *event)
 	uint64_t *seen;
 
 	PRE(gpu < core->config.gpu_count);
+
 	if (measured.v == 0 || mono_before(core->now, measured))
 		measured = core->now;
+
 	if (state->sampled && mono_before(measured, state->measured))
 		return; /* a later one was heard already */
+
 	state->healthy = event->sample.healthy;
+
 	if (event->sample.used_known) {
 		seen = seen_by_session(core, event, &known);
-		judge_outside(core, gpu, observe_sessions(core, gpu, seen, minus(used, known)),
+		judge_outside(core, gpu,
+			      observe_sessions(core, gpu, seen, saturating_sub(used, known)),
 			      measured);
 		state->vram_used = used;
 		free(seen);
 	}
+
 	state->used_known = event->sample.used_known;
 	state->sampled = true;
 	state->measured = measured;
 	state->settled = false;
+
 	if (event->sample.used_known)
 		drain_judge(core, event, measured);
 }

@@ -45,6 +45,7 @@ static uint64_t next_fence(struct core *core)
 void schedule_hold(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_OFFERED);
+
 	claim->rec.acks_missed = 0;
 	claim_move(core, claim, claim->rec.loads ? CLAIM_LOADING : CLAIM_HELD);
 	core->stats.granted[claim->rec.cls]++;
@@ -60,19 +61,24 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 	PRE(claim->rec.state == CLAIM_QUEUED);
 	PRE(mask_count(gpus) == claim->rec.need.gpu_count);
 	PRE(fence > claim->rec.fence);
+
 	if (claim->silent)
 		claim_announce(core, claim);
 	claim->made_room_for = 0;
 	claim->room_made = false;
 	claim->no_wait = false; /* should it come back to the queue, it waits like any other */
+
 	claim->rec.fence = fence;
 	claim->rec.granted_mask = gpus;
 	claim->turn_cls = claim->rec.cls;
+
 	claim->deadline = mono_after(core->now, core->config.ack_ms);
 	claim->rec.ttl_deadline = claim_proof(claim) == PROOF_TIME
 					  ? mono_after(core->now, claim->rec.ttl_ms)
 					  : MONO_NEVER;
+
 	claim_move(core, claim, CLAIM_OFFERED);
+
 	if (binding_of(claim->rec.binding)->ack)
 		emit_standing(core, claim);
 	else
@@ -84,16 +90,20 @@ void schedule_run(struct core *core)
 	bool again = true;
 
 	core->wake = MONO_NEVER;
+
 	placement_settle(core);
 	walk_forget(core);
+
 	while (again && schedule_may_grant(core)) {
 		again = !walk_once(core);
 		again |= placement_settle(core);
 	}
+
 	if (schedule_may_grant(core))
 		preempt_heads(core);
 	placement_settle(core);
 	walk_settle(core);
+
 	if (schedule_may_grant(core))
 		host_run(core);
 }

@@ -71,9 +71,11 @@ struct session *session_alloc(const struct session_record *rec)
 
 	if (!session)
 		abort();
+
 	session->rec = *rec;
 	list_init(&session->claims);
 	list_init(&session->in_dirty);
+
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		session->vram[gpu].dropped = MONO_PAST;
 	return session;
@@ -83,11 +85,14 @@ void session_index(struct core *core, struct session *session)
 {
 	PRE(session->rec.id != 0);
 	PRE(binding_of(session->rec.binding)->party == PARTY_SESSION);
+
 	session->timer = (struct heap_node){.key = INT64_MAX, .id = session->rec.id};
 	rank_tree_insert(&core->sessions, &session->by_id, 0, session->rec.id);
+
 	hash_add(&core->sessions_by_secret, &session->by_secret, secret_hash(&session->rec.secret));
 	if (session->conn != 0)
 		hash_add(&core->sessions_by_conn, &session->by_conn, hash_u64(session->conn));
+
 	session->principal = principal_join(core, session->rec.principal);
 	core->stats.sessions++;
 }
@@ -100,8 +105,10 @@ static struct session *session_create(struct core *core, const struct session_re
 	session->last_seen = core->now;
 	session->compute_ended = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
+
 	assume_reach(session);
 	session_index(core, session);
+
 	/* Nobody was there to be asked, so the next time to ask lies in the past. */
 	if (core->stats.sessions == 1)
 		core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
@@ -119,24 +126,27 @@ void session_restore(struct core *core, const struct session_record *rec)
 void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 {
 	PRE(session->conn != conn);
+
 	if (session->conn != 0)
 		hash_remove(&core->sessions_by_conn, &session->by_conn);
 	session->conn = conn;
 	if (conn != 0)
 		hash_add(&core->sessions_by_conn, &session->by_conn, hash_u64(conn));
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim->rec.state != CLAIM_QUEUED)
 			continue;
+
 		queue_regroup(core, claim);
 		wait_bound_promise(core, claim);
 		core->work++;
 	}
+
 	core->queue_changed = true;
 }
 
-static void welcome(struct core *core, struct session *session, bool resumed)
+static void send_welcome(struct core *core, struct session *session, bool resumed)
 {
 	struct send_effect *send = emit(core, session_party(session), SEND_WELCOME);
 
@@ -144,11 +154,12 @@ static void welcome(struct core *core, struct session *session, bool resumed)
 	send->lease = session->rec.id;
 	send->token = session->rec.secret;
 	send->flag = resumed;
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		const struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_over(claim))
 			continue;
+
 		send = emit_claim(core, claim, SEND_CLAIM);
 		if (claim_is_held(claim) || claim->rec.state == CLAIM_YIELDING)
 			send->token = claim->rec.token;
@@ -157,35 +168,39 @@ static void welcome(struct core *core, struct session *session, bool resumed)
 	}
 }
 
-static void attach(struct core *core, struct session *session, uint64_t conn, bool resumed)
+static void attach_conn(struct core *core, struct session *session, uint64_t conn, bool resumed)
 {
 	session_set_conn(core, session, conn);
 	session_dirty(core, session);
 	trace_session(core, session, TRACE_ATTACHED);
 	timer_arm_session(core, session);
-	welcome(core, session, resumed);
+	send_welcome(core, session, resumed);
 }
 
-static void resume(struct core *core, const struct event *event, struct session *session)
+static void resume_session(struct core *core, const struct event *event, struct session *session)
 {
 	if (!session) {
 		emit_denied(core, event->from, 0, 0, ERR_STALE, "session");
 		return;
 	}
+
 	if (session->rec.binding != event->session.binding ||
 	    session->rec.uid != event->session.uid) {
 		emit_denied(core, event->from, 0, 0, ERR_FORBIDDEN, "session");
 		return;
 	}
+
 	if (session->conn != 0)
 		effects_add(&core->out, EFFECT_CLOSE)->to = session_party(session);
+
 	session->rec.pid = event->session.pid;
 	session->rec.pid_start = event->session.pid_start;
 	session->peer_gone = false;
 	assume_reach(session);
+
 	session->last_seen = core->now;
 	session->place_deadline = session->detach_deadline = MONO_NEVER;
-	attach(core, session, event->from.id, true);
+	attach_conn(core, session, event->from.id, true);
 }
 
 void session_open(struct core *core, const struct event *event)
@@ -205,15 +220,17 @@ void session_open(struct core *core, const struct event *event)
 		emit_denied(core, event->from, 0, 0, ERR_STATE, "session");
 		return;
 	}
+
 	if (event->session.resume) {
 		session = session_by_secret(core, event->session.resume);
 		if (session && session->ended)
 			session = NULL;
 		if (session || !event->session.or_new) {
-			resume(core, event, session);
+			resume_session(core, event, session);
 			return;
 		}
 	}
+
 	if (core->unwritable) {
 		emit_denied(core, event->from, 0, 0, ERR_JOURNAL, NULL);
 		return;
@@ -222,11 +239,13 @@ void session_open(struct core *core, const struct event *event)
 		emit_denied(core, event->from, 0, 0, ERR_BAD_FIELD, "name");
 		return;
 	}
+
 	text_copy(rec.name, sizeof(rec.name), event->session.name);
 	text_copy(rec.principal, sizeof(rec.principal), event->session.principal);
 	core->session_id_next++;
+
 	session = session_create(core, &rec);
-	attach(core, session, event->from.id, false);
+	attach_conn(core, session, event->from.id, false);
 }
 
 void session_seen(struct core *core, struct session *session)
@@ -255,12 +274,15 @@ void session_peer_reach(struct core *core, const struct event *event)
 
 	if (!session || !session_has_process(session))
 		return;
+
 	session->reach = event->peer.reach;
 	text_copy(session->unwatched, sizeof(session->unwatched),
 		  event->peer.reach == PEER_UNKNOWN ? event->peer.why : NULL);
+
 	if (event->peer.reach == PEER_UNKNOWN)
 		text_copy(trace_session(core, session, TRACE_UNWATCHED)->detail,
 			  LIMIT_REASON_BYTES + 1, session->unwatched);
+
 	core->queue_changed = true;
 }
 
@@ -270,14 +292,17 @@ void session_processes(struct core *core, const struct event *event)
 	const struct named_processes *named = event->processes;
 
 	PRE(named->count <= LIMIT_PROCESSES);
+
 	if (!session) {
 		emit_denied(core, event->from, 0, 0, ERR_STATE, "session");
 		return;
 	}
+
 	if (!session_has_process(session)) {
 		emit_denied(core, event->from, 0, 0, ERR_PROTOCOL, "only over the Unix socket");
 		return;
 	}
+
 	session->rec.named = *named;
 	session_dirty(core, session);
 	emit(core, event->from, SEND_OK)->lease = named->count;
@@ -288,6 +313,7 @@ void session_took_room(struct claim *claim)
 	principal_holds(claim);
 	if (!claim->session)
 		return;
+
 	claim->session->holding++;
 	claim->session->computing += claim_computes(claim);
 }
@@ -316,13 +342,17 @@ void session_claim_ended(struct core *core, struct session *session)
 {
 	if (!session->ended || session->waiting + session->holding > 0 || session->by_id.count == 0)
 		return;
+
 	rank_tree_remove(&core->sessions, &session->by_id);
 	hash_remove(&core->sessions_by_secret, &session->by_secret);
 	heap_remove(&core->session_timers, &session->timer);
+
 	ledger_forget(core, session);
 	core->queue_changed = true;
+
 	list_remove(&session->in_dirty);
 	list_append(&core->ended_sessions, &session->in_dirty);
+
 	INVARIANT(core->stats.sessions > 0);
 	core->stats.sessions--;
 }
@@ -331,9 +361,11 @@ void session_free(struct core *core, struct session *session)
 {
 	PRE(list_empty(&session->claims));
 	PRE(session->by_id.count == 0);
+
 	session->principal = principal_leave(core, session->principal);
 	if (session->conn != 0)
 		hash_remove(&core->sessions_by_conn, &session->by_conn);
+
 	list_remove(&session->in_dirty);
 	free(session);
 }

@@ -11,16 +11,17 @@
 
 static void end_waiting(struct core *core, struct session *session, enum end_reason end)
 {
-	list_each(it, next, &session->claims)
-	{
+	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim->rec.state != CLAIM_QUEUED)
 			continue;
+
 		if (end == END_DISCONNECTED)
 			lost_waiter_keep(core, claim);
 		claim_end(core, claim, end);
 		emit_claim(core, claim, SEND_RELEASED);
 	}
+
 	POST(session->waiting == 0);
 }
 
@@ -30,14 +31,16 @@ void session_end_all(struct core *core, struct session *session, enum end_reason
 {
 	session->ended = true;
 	timer_arm_session(core, session); /* some of its room may be measured still */
+
 	end_waiting(core, session, queued_end);
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_over(claim))
 			continue;
 		claim_end(core, claim, claim->rec.revoked ? claim->rec.end_as : held_end);
 	}
+
 	session_claim_ended(core, session);
 	POST(session->waiting == 0);
 }
@@ -71,9 +74,12 @@ void session_detach(struct core *core, struct session *session, bool peer_gone)
 		binding_ms(&core->config, binding_of(session->rec.binding)->place_linger);
 
 	PRE(session->conn != 0);
+
 	trace_session(core, session, TRACE_DETACHED);
+
 	session->place_deadline = mono_after(core->now, place_ms < held_ms ? place_ms : held_ms);
 	session->detach_deadline = mono_after(core->now, held_ms);
+
 	drop_conn(core, session);
 	if (peer_gone && session_has_process(session))
 		session_peer_exit(core, session, false);
@@ -86,13 +92,15 @@ static void stop_rest(struct core *core, struct session *session)
 {
 	session->ended = true;
 	timer_arm_session(core, session);
+
 	end_waiting(core, session, END_DISCONNECTED);
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_has_room(claim))
 			revoke_kill(core, claim, END_DISCONNECTED);
 	}
+
 	session_claim_ended(core, session);
 }
 
@@ -101,13 +109,17 @@ void session_peer_exit(struct core *core, struct session *session, bool rest_liv
 	struct party party = session_party(session);
 
 	PRE(session_has_process(session));
+
 	if (!session->peer_gone || !rest_lives)
 		trace_session(core, session, rest_lives ? TRACE_EXITED : TRACE_GONE);
+
 	session->peer_gone = true;
 	drop_conn(core, session);
 	session->detach_deadline = core->now;
+
 	if (party.id != 0)
 		effects_add(&core->out, EFFECT_CLOSE)->to = party;
+
 	if (rest_lives)
 		stop_rest(core, session);
 	else
@@ -119,8 +131,10 @@ void session_bye(struct core *core, struct session *session)
 	struct party party = session_party(session);
 
 	PRE(party.id != 0);
+
 	trace_session(core, session, TRACE_BYE);
 	session_end_all(core, session, END_CANCELLED, END_RELEASED);
+
 	drop_conn(core, session);
 	session->detach_deadline = core->now;
 	effects_add(&core->out, EFFECT_CLOSE)->to = party;
@@ -131,8 +145,8 @@ void session_bye(struct core *core, struct session *session)
 static void tab_expired(struct core *core, struct session *session)
 {
 	end_waiting(core, session, END_DISCONNECTED);
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_has_room(claim))
 			revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
@@ -147,14 +161,16 @@ static void linger_over(struct core *core, struct session *session)
 	end_waiting(core, session, END_DISCONNECTED);
 	if (!mono_due(session->detach_deadline, core->now))
 		return;
+
 	if (!session_has_process(session) || !session_stoppable(session)) {
 		session_end_all(core, session, END_DISCONNECTED, END_DISCONNECTED);
 		return;
 	}
+
 	session->ended = true;
 	session_claim_ended(core, session);
-	list_each(it, next, &session->claims)
-	{
+
+	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
 		if (claim_has_room(claim))
 			revoke_begin(core, claim, YIELD_UNRESPONSIVE, END_DISCONNECTED);
@@ -164,6 +180,7 @@ static void linger_over(struct core *core, struct session *session)
 void session_due(struct core *core, struct session *session)
 {
 	PRE(!session->ended);
+
 	if (session->conn == 0) {
 		if (mono_due(session->place_deadline, core->now) ||
 		    mono_due(session->detach_deadline, core->now)) {
@@ -174,5 +191,6 @@ void session_due(struct core *core, struct session *session)
 		   session_silent(core, session)) {
 		tab_expired(core, session);
 	}
+
 	timer_arm_session(core, session);
 }

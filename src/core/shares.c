@@ -25,7 +25,7 @@ static int64_t debt_ms(const struct core *core, int cls)
 	return SHARE_DEBT_MS + (cls == LEASE_VOICE ? core->config.voice_credit_ms : 0);
 }
 
-static int64_t clamp(int64_t value, int64_t least, int64_t most)
+static int64_t clamp_between(int64_t value, int64_t least, int64_t most)
 {
 	if (value < least)
 		return least;
@@ -41,10 +41,12 @@ static void pass_class(const struct core *core, struct gpu *state, int64_t slots
 	bool waits = state->waiting & (1u << cls);
 
 	if (!waits && used == 0)
-		*lag = *lag < 0 ? clamp(*lag + owed, INT64_MIN, 0) : 0;
+		*lag = *lag < 0 ? clamp_between(*lag + owed, INT64_MIN, 0) : 0;
 	else if (state->waiting)
 		*lag += owed - used * UNIT * ms;
-	*lag = clamp(*lag, -debt_ms(core, cls) * slots * UNIT, most_ms(core) * slots * UNIT);
+
+	*lag = clamp_between(*lag, -debt_ms(core, cls) * slots * UNIT,
+			     most_ms(core) * slots * UNIT);
 }
 
 void shares_pass(struct core *core)
@@ -53,11 +55,13 @@ void shares_pass(struct core *core)
 
 	if (ms <= 0 || !core->started)
 		return;
+
 	core->shares_at = core->now;
 	if (!schedule_may_grant(core))
 		return;
+
 	/* A sleep of days moves no lag further than its limits. */
-	ms = clamp(ms, 0, (int64_t)1 << 32);
+	ms = clamp_between(ms, 0, (int64_t)1 << 32);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 			pass_class(core, &core->gpus[gpu], slots_of(core, gpu), cls, ms);
@@ -108,12 +112,13 @@ struct mono_ms share_protected_until(const struct core *core, const struct claim
 
 /* What due turns that run now will still use, of their quantum or of the longer time that they need
  * to stop, is paid already. */
-static int64_t prepaid(const struct core *core, uint32_t gpu, int cls)
+static int64_t prepaid_lag(const struct core *core, uint32_t gpu, int cls)
 {
 	int64_t sum = 0;
 
 	if (core->gpus[gpu].class_slots[cls] == 0)
 		return 0;
+
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
 		int64_t least_ms = ms_longer(core->config.quantum_ms, share_early_ms(core, holder));
 		int64_t left_ms = least_ms - mono_since(core->now, holder->rec.due_since);
@@ -128,20 +133,22 @@ int64_t share_lag_ms(const struct core *core, uint32_t gpu, enum lease_class cls
 	int64_t slots = ms_longer(1, slots_of(core, gpu));
 
 	PRE(gpu < core->config.gpu_count);
-	return (core->gpus[gpu].lag[cls] - prepaid(core, gpu, (int)cls)) / (slots * UNIT);
+	return (core->gpus[gpu].lag[cls] - prepaid_lag(core, gpu, (int)cls)) / (slots * UNIT);
 }
 
 struct mono_ms share_due_at(const struct core *core, uint32_t gpu, const struct claim *claim)
 {
 	int cls = (int)claim->rec.cls;
 	int64_t rate = core->config.classes[cls].share_permille * slots_of(core, gpu);
-	int64_t lag = core->gpus[gpu].lag[cls] - prepaid(core, gpu, cls);
+	int64_t lag = core->gpus[gpu].lag[cls] - prepaid_lag(core, gpu, cls);
 	int64_t slots = need_slots(core, &claim->rec.need, gpu);
 	int64_t missing = share_turn_ms(core, claim) * slots * UNIT - lag;
 
 	PRE(gpu < core->config.gpu_count);
+
 	if (rate == 0)
 		return MONO_NEVER;
+
 	/* Rounded up: whoever is woken then finds it due. */
 	if (missing > 0)
 		return mono_after(core->now, (missing + rate - 1) / rate);

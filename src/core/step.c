@@ -25,19 +25,24 @@ struct core *core_create(void)
 
 	if (!core)
 		abort();
+
 	core->now = (struct mono_ms){INT64_MIN};
 	core->last_tick = core->frozen_until = core->lost_until = core->now;
 	core->in_doubt_until = core->shares_at = core->now;
+
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 			core->gpus[gpu].memory_since[cls] = MONO_NEVER;
+
 	core->wake = core->next_heartbeat = MONO_NEVER;
 	core->journal_ok = true;
+
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		core->gpus[gpu].measured = core->gpus[gpu].pool_since = core->gpus[gpu].left_until =
 			MONO_PAST;
 	for (int binding = 0; binding < BINDING_COUNT; binding++)
 		core->withheld |= binding_table[binding].outside ? 1u << binding : 0;
+
 	list_init(&core->groups);
 	list_init(&core->nested);
 	list_init(&core->hosted);
@@ -48,6 +53,7 @@ struct core *core_create(void)
 	list_init(&core->ended_claims);
 	list_init(&core->dirty_sessions);
 	list_init(&core->ended_sessions);
+
 	effects_init(&core->out);
 	effects_init(&core->answers);
 	effects_init(&core->admin_records);
@@ -73,14 +79,20 @@ void core_destroy(struct core *core)
 
 	if (!core)
 		return;
+
 	free_claims(core);
+
 	while ((node = rank_tree_first(&core->sessions))) {
 		struct session *session = session_of_id(node);
 		rank_tree_remove(&core->sessions, node);
 		free(session);
 	}
-	list_each(it, next, &core->groups) free(container_of(it, struct group, in_groups));
-	list_each(it, next, &core->hosted) free(container_of(it, struct group, in_groups));
+
+	list_each (it, next, &core->groups)
+		free(container_of(it, struct group, in_groups));
+	list_each (it, next, &core->hosted)
+		free(container_of(it, struct group, in_groups));
+
 	hash_finish(&core->claims_by_id);
 	hash_finish(&core->claims_by_token);
 	hash_finish(&core->claims_by_request);
@@ -89,8 +101,10 @@ void core_destroy(struct core *core)
 	hash_finish(&core->sessions_by_conn);
 	hash_finish(&core->sessions_by_secret);
 	principal_finish(core);
+
 	heap_finish(&core->claim_timers);
 	heap_finish(&core->session_timers);
+
 	effects_finish(&core->out);
 	effects_finish(&core->answers);
 	effects_finish(&core->admin_records);
@@ -100,15 +114,20 @@ void core_destroy(struct core *core)
 void on_config(struct core *core, const struct event *event)
 {
 	PRE(event->config->gpu_count <= LIMIT_GPUS);
+
 	if (!core->configured)
 		memcpy(&core->hash_seed, event->random.b, sizeof(core->hash_seed));
+
 	core->config = *event->config;
+
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		if (!core->gpus[gpu].sampled)
 			core->gpus[gpu].healthy = gpu < core->config.gpu_count;
+
 	ledger_recap(core, UINT32_MAX);
 	walk_retire(core);
 	queue_rebuild(core);
+
 	core->configured = core->promise_anew = true;
 	core->queue_changed = true;
 }
@@ -150,8 +169,11 @@ static void on_journal(struct core *core, const struct event *event)
 	if (core->journal_ok != event->journal.ok)
 		trace_event(core, event->journal.ok ? TRACE_JOURNAL_OK : TRACE_JOURNAL_FAILED,
 			    NULL);
+
 	core->promise_anew |= event->journal.ok && !core->journal_ok;
+
 	PRE(!(event->journal.ok && event->journal.unwritable));
+
 	core->journal_ok = event->journal.ok;
 	estimate_disturbed(core);
 	core->unwritable = event->journal.unwritable;
@@ -163,22 +185,27 @@ static void on_authority(struct core *core, const struct event *event)
 	uint32_t bit = 1u << event->authority.binding;
 
 	PRE(event->authority.binding < BINDING_COUNT);
+
 	core->withheld = event->authority.ok ? core->withheld & ~bit : core->withheld | bit;
+
 	for (struct rank_node *node = rank_tree_first(&core->places); node;
 	     node = rank_tree_next(node)) {
 		struct claim *claim = claim_of_place(node);
 		if (claim->rec.binding != event->authority.binding)
 			continue;
+
 		queue_regroup(core, claim);
 		wait_bound_promise(core, claim);
 		core->work++;
 	}
+
 	core->queue_changed = true;
 }
 
 static void on_rewrite(struct core *core, const struct event *event)
 {
 	PRE(event->type == EVENT_REWRITE);
+
 	for (struct rank_node *node = rank_tree_first(&core->sessions); node;
 	     node = rank_tree_next(node))
 		session_dirty(core, session_of_id(node));
@@ -243,11 +270,11 @@ static void (*const handlers[EVENT_TYPE_COUNT])(struct core *, const struct even
 static void append_claims(struct list *from, struct effects *fx, enum record_type type,
 			  struct mono_ms now)
 {
-	list_each(it, next, from)
-	{
+	list_each (it, next, from) {
 		struct claim *claim = container_of(it, struct claim, in_dirty);
 		if (claim->silent)
 			continue;
+
 		struct record *record = &effects_add(fx, EFFECT_APPEND)->record;
 		record->type = type;
 		record->claim = claim->rec;
@@ -257,8 +284,7 @@ static void append_claims(struct list *from, struct effects *fx, enum record_typ
 
 static void append_sessions(struct list *from, struct effects *fx, enum record_type type)
 {
-	list_each(it, next, from)
-	{
+	list_each (it, next, from) {
 		struct record *record = &effects_add(fx, EFFECT_APPEND)->record;
 		record->type = type;
 		record->session = container_of(it, struct session, in_dirty)->rec;
@@ -272,13 +298,16 @@ static void append_all(struct effects *fx, const struct effects *from)
 }
 
 /* Ended claims and sessions were reachable by pointer until here, and by nothing from here on. */
-static void reap(struct core *core)
+static void free_ended(struct core *core)
 {
-	list_each(it, next, &core->dirty_claims) list_remove(it);
-	list_each(it, next, &core->dirty_sessions) list_remove(it);
-	list_each(it, next, &core->ended_claims)
+	list_each (it, next, &core->dirty_claims)
+		list_remove(it);
+	list_each (it, next, &core->dirty_sessions)
+		list_remove(it);
+
+	list_each (it, next, &core->ended_claims)
 		claim_free(core, container_of(it, struct claim, in_dirty));
-	list_each(it, next, &core->ended_sessions)
+	list_each (it, next, &core->ended_sessions)
 		session_free(core, container_of(it, struct session, in_dirty));
 }
 
@@ -300,30 +329,36 @@ static void trim_tables(struct core *core)
 	}
 }
 
-static void flush(struct core *core, struct effects *fx, uint64_t fence_reserved_before)
+static void flush_effects(struct core *core, struct effects *fx, uint64_t fence_reserved_before)
 {
 	if (core->fence_reserved != fence_reserved_before && core->started) {
 		struct record *record = &effects_add(fx, EFFECT_APPEND)->record;
 		record->type = RECORD_FENCE;
 		record->fence_max = core->fence_reserved;
 	}
+
 	append_sessions(&core->dirty_sessions, fx, RECORD_SESSION_PUT);
 	append_claims(&core->dirty_claims, fx, RECORD_CLAIM_PUT, core->now);
 	append_claims(&core->ended_claims, fx, RECORD_CLAIM_END, core->now);
 	append_sessions(&core->ended_sessions, fx, RECORD_SESSION_END);
+
 	append_all(fx, &core->admin_records);
 	append_all(fx, &core->out);
 	append_all(fx, &core->answers);
+
 	effects_clear(&core->out);
 	effects_clear(&core->answers);
 	effects_clear(&core->admin_records);
-	reap(core);
+
+	free_ended(core);
 	if (core->ticking)
 		principal_sweep(core);
 	trim_tables(core);
+
 	fx->work += core->work;
 	core->work = 0;
 	fx->queue_changed |= core->queue_changed;
+
 	fx->next_wake = timer_next(core);
 	core->queue_changed = false;
 }
@@ -334,8 +369,8 @@ static void promise_new(struct core *core)
 	if (core->promise_anew)
 		wait_bound_promise_all(core);
 	core->promise_anew = false;
-	list_each(it, next, &core->dirty_claims)
-	{
+
+	list_each (it, next, &core->dirty_claims) {
 		struct claim *claim = container_of(it, struct claim, in_dirty);
 		if (claim->rec.state == CLAIM_QUEUED)
 			wait_bound_promise(core, claim);
@@ -352,26 +387,33 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	PRE(event->now.v >= core->now.v);
 	PRE(core->configured || event->type == EVENT_CONFIG);
 	PRE(core->started || event->type <= EVENT_START);
+
 	core->now = event->now;
 	core->wall = event->wall;
 	core->ticking = event->type == EVENT_TICK;
+
 	shares_pass(core);
+
 	session = event->from.kind == PARTY_SESSION ? session_by_conn(core, event->from.id) : NULL;
 	if (session)
 		session_seen(core, session);
+
 	fence_reserved = core->fence_reserved;
 	handlers[event->type](core, event);
 	if (!core->started) {
 		effects_clear(&core->out);
 		return;
 	}
+
 	if (event->type == EVENT_START)
 		fence_reserved = core->fence_reserved;
 	if (core->queue_changed || mono_due(core->wake, core->now))
 		schedule_run(core);
+
 	promise_new(core);
 	queue_sweep(core);
-	flush(core, fx, fence_reserved);
+	flush_effects(core, fx, fence_reserved);
+
 	POST(list_empty(&core->dirty_claims));
 	POST(list_empty(&core->ended_claims));
 }

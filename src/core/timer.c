@@ -57,9 +57,11 @@ static struct mono_ms session_deadline(const struct core *core, const struct ses
 		return session->waiting > 0
 			       ? mono_min(session->place_deadline, session->detach_deadline)
 			       : session->detach_deadline;
+
 	if (binding_of(session->rec.binding)->silence != SILENCE_ENDS ||
 	    session->waiting + session->holding == 0)
 		return MONO_NEVER;
+
 	if (session_silent(core, session))
 		return mono_after(core->now, ttl_ms);
 	return mono_after(session->last_seen, ttl_ms);
@@ -73,7 +75,9 @@ void timer_arm_session(struct core *core, struct session *session)
 		heap_remove(&core->session_timers, &session->timer);
 		return;
 	}
+
 	deadline = session_deadline(core, session);
+
 	if (deadline.v == INT64_MAX)
 		heap_remove(&core->session_timers, &session->timer);
 	else
@@ -84,6 +88,7 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 		       enum send_kind msg)
 {
 	PRE(claim->rec.state == CLAIM_QUEUED);
+
 	lost_waiter_keep(core, claim);
 	claim_end(core, claim, end);
 	emit_claim(core, claim, msg);
@@ -99,6 +104,7 @@ static void offer_missed(struct core *core, struct claim *claim)
 
 	claim->rec.acks_missed++;
 	core->stats.acks_missed++;
+
 	if (placeless || claim->rec.acks_missed >= ACKS_MISSED_MAX) {
 		claim_end(core, claim, END_DISCONNECTED);
 		emit_claim(core, claim, SEND_RELEASED);
@@ -142,11 +148,12 @@ static void claim_due(struct core *core, struct claim *claim)
 		INVARIANT(claim->rec.state != CLAIM_ENDED); /* what ended has no deadline */
 		break;
 	}
+
 	POST(claim->timer.place == 0 || claim->timer.key > core->now.v ||
 	     claim->rec.state == CLAIM_QUEUED);
 }
 
-static void heartbeats(struct core *core)
+static void send_heartbeats(struct core *core)
 {
 	struct rank_node *node = rank_tree_first(&core->sessions);
 
@@ -156,7 +163,7 @@ static void heartbeats(struct core *core)
 			emit(core, session_party(session_of_id(node)), SEND_HEARTBEAT);
 }
 
-static struct heap_node *due(const struct core *core, const struct heap *heap)
+static struct heap_node *first_due(const struct core *core, const struct heap *heap)
 {
 	struct heap_node *node = heap_first(heap);
 
@@ -170,22 +177,28 @@ void timer_tick(struct core *core)
 	size_t enough;
 
 	PRE(core->ticking);
+
 	core->last_tick = core->now;
 	core->tick_unfinished = false;
+
 	if (mono_due(core->next_heartbeat, core->now))
-		heartbeats(core);
+		send_heartbeats(core);
+
 	enough = core->out.count + TICK_WORK_MAX;
-	while (core->out.count < enough && (node = due(core, &core->session_timers))) {
+	while (core->out.count < enough && (node = first_due(core, &core->session_timers))) {
 		struct session *session = container_of(node, struct session, timer);
 		session_due(core, session);
 		INVARIANT(!heap_has(&session->timer) || session->timer.key > core->now.v);
 	}
-	while (core->out.count < enough && (node = due(core, &core->claim_timers)))
+
+	while (core->out.count < enough && (node = first_due(core, &core->claim_timers)))
 		claim_due(core, container_of(node, struct claim, timer));
-	core->tick_unfinished = due(core, &core->session_timers) || due(core, &core->claim_timers);
+
+	core->tick_unfinished =
+		first_due(core, &core->session_timers) || first_due(core, &core->claim_timers);
 }
 
-static void shift(struct mono_ms *deadline, int64_t ms)
+static void shift_deadline(struct mono_ms *deadline, int64_t ms)
 {
 	*deadline = mono_after(*deadline, ms);
 }
@@ -197,12 +210,14 @@ static void shift_claim(struct core *core, struct claim *claim, int64_t ms)
 	bool recorded =
 		claim->rec.wait_deadline.v != INT64_MAX || claim->rec.ttl_deadline.v != INT64_MAX;
 
-	shift(&claim->deadline, ms);
-	shift(&claim->yield_since, ms);
-	shift(&claim->place_deadline, ms);
-	shift(&claim->promise, ms);
-	shift(&claim->rec.wait_deadline, ms);
-	shift(&claim->rec.ttl_deadline, ms);
+	shift_deadline(&claim->deadline, ms);
+	shift_deadline(&claim->yield_since, ms);
+	shift_deadline(&claim->place_deadline, ms);
+	shift_deadline(&claim->promise, ms);
+
+	shift_deadline(&claim->rec.wait_deadline, ms);
+	shift_deadline(&claim->rec.ttl_deadline, ms);
+
 	timer_arm_claim(core, claim);
 	if (recorded)
 		claim_dirty(core, claim);
@@ -236,28 +251,34 @@ void timer_jump(struct core *core, int64_t stalled_ms)
 
 	if (stalled_ms > 0)
 		shift_claims(core, stalled_ms);
+
 	if (freeze)
 		core->frozen_until = mono_after(core->now, core->config.settle_ms);
 	else
-		shift(&core->frozen_until, stalled_ms);
+		shift_deadline(&core->frozen_until, stalled_ms);
+
 	for (; node; node = rank_tree_next(node)) {
 		struct session *session = session_of_id(node);
 		int64_t grace_ms = core->config.settle_ms - session_ttl_ms(core, session);
-		shift(&session->last_seen, stalled_ms);
-		shift(&session->place_deadline, stalled_ms);
-		shift(&session->detach_deadline, stalled_ms);
+
+		shift_deadline(&session->last_seen, stalled_ms);
+		shift_deadline(&session->place_deadline, stalled_ms);
+		shift_deadline(&session->detach_deadline, stalled_ms);
+
 		if (freeze)
 			session->last_seen =
 				mono_max(session->last_seen, mono_after(core->now, grace_ms));
+
 		/* Its time was over in this very moment: it is judged now, not a TTL later. */
 		if (heap_has(&session->timer) && session_silent(core, session))
 			heap_set(&core->session_timers, &session->timer, core->now.v);
 		else
 			timer_arm_session(core, session);
 	}
+
 	estimate_disturbed(core);
 	trace_event(core, TRACE_CLOCK_JUMP, NULL);
-	heartbeats(core);
+	send_heartbeats(core);
 }
 
 static struct mono_ms heap_next(const struct heap *heap)
@@ -273,9 +294,11 @@ struct mono_ms timer_next(const struct core *core)
 
 	next = mono_min(next, heap_next(&core->claim_timers));
 	next = mono_min(next, heap_next(&core->session_timers));
+
 	if (core->stats.sessions > 0)
 		next = mono_min(next, core->next_heartbeat);
 	if (schedule_in_doubt(core, core->now))
 		next = mono_min(next, core->in_doubt_until);
+
 	return core->tick_unfinished ? core->now : next;
 }

@@ -153,7 +153,7 @@ int lease_class_from_name(const char *name)
 	return -1;
 }
 
-static int64_t distance(int64_t a, int64_t b)
+static int64_t distance_between(int64_t a, int64_t b)
 {
 	int64_t gap;
 
@@ -167,8 +167,8 @@ enum lease_class lease_class_from_priority(int64_t priority)
 	enum lease_class best = LEASE_VOICE;
 
 	for (int cls = LEASE_VOICE; cls < LEASE_CLASS_COUNT; cls++)
-		if (distance(priority, class_priorities[cls]) <
-		    distance(priority, class_priorities[best]))
+		if (distance_between(priority, class_priorities[cls]) <
+		    distance_between(priority, class_priorities[best]))
 			best = (enum lease_class)cls;
 	return best;
 }

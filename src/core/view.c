@@ -8,7 +8,7 @@
 #include "core/schedule.h"
 #include "core/session.h"
 
-static void fill(const struct claim *claim, struct mono_ms now, struct claim_view *ret_view)
+static void fill_view(const struct claim *claim, struct mono_ms now, struct claim_view *ret_view)
 {
 	bool waits_plain = !claim->session && claim->rec.state == CLAIM_QUEUED;
 
@@ -25,17 +25,22 @@ static void fill(const struct claim *claim, struct mono_ms now, struct claim_vie
 		.yield_reason = claim->rec.yield_reason,
 		.ripe = mono_due(claim->key, now),
 	};
+
 	if (claim->session && claim->session->conn == 0 && !claim_over(claim))
 		ret_view->detach_deadline = claim->rec.state == CLAIM_QUEUED
 						    ? claim->session->place_deadline
 						    : claim->session->detach_deadline;
 	else if (waits_plain && claim->conn == 0)
 		ret_view->detach_deadline = claim->place_deadline;
+
 	if (claim->session && claim->session->reach == PEER_UNKNOWN)
 		ret_view->unwatched = claim->session->unwatched;
+
 	if (claim->rec.state != CLAIM_YIELDING)
 		return;
+
 	ret_view->yield_deadline = claim->deadline;
+
 	if (claim->rec.revoked && claim->killed)
 		ret_view->kill_at = now;
 	else if (claim->rec.revoked && claim_proof(claim) == PROOF_EXIT &&
@@ -50,7 +55,7 @@ bool core_claim(const struct core *core, uint64_t claim_id, struct mono_ms now,
 
 	if (!claim)
 		return false;
-	fill(claim, now, ret_view);
+	fill_view(claim, now, ret_view);
 	return true;
 }
 
@@ -62,7 +67,7 @@ bool core_holder_after(const struct core *core, uint64_t claim_id, struct mono_m
 
 	if (!node)
 		return false;
-	fill(claim_of_place(node), now, ret_view);
+	fill_view(claim_of_place(node), now, ret_view);
 	POST(ret_view->rec->id > claim_id);
 	return true;
 }
@@ -74,7 +79,7 @@ bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms n
 
 	if (!node)
 		return false;
-	fill(claim_of_place(node), now, ret_view);
+	fill_view(claim_of_place(node), now, ret_view);
 	POST(ret_view->rec->state == CLAIM_QUEUED);
 	return true;
 }
@@ -99,6 +104,7 @@ bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
 
 	if (gpu >= core->config.gpu_count)
 		return false;
+
 	state = &core->gpus[gpu];
 	*ret_view = (struct gpu_view){
 		.config = &core->config.gpus[gpu],
@@ -110,6 +116,7 @@ bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
 		.healthy = state->healthy,
 		.left_by = state->left_by,
 	};
+
 	gpu_holders (holder, core, gpu, HOLDER_KEEPS)
 		if (holder->rec.state == CLAIM_DRAINING)
 			ret_view->vram_bytes_draining += holder->vram_charged;

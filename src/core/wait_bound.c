@@ -19,7 +19,7 @@
 /* What the broker's own turns may take between all those deadlines. */
 #define PROMISE_SLACK_MS 1000
 
-static int64_t times(int64_t a, int64_t b)
+static int64_t capped_product(int64_t a, int64_t b)
 {
 	int64_t product;
 
@@ -34,13 +34,13 @@ static int64_t times(int64_t a, int64_t b)
  * it needs. Of those who come later nobody keeps anything from who waits already. */
 static bool big_is_here(const struct core *core, uint32_t gpu)
 {
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		const struct group *group = container_of(it, struct group, in_groups);
 		if (need_is_big(core, &group->need) && (group->mask & (1u << gpu)) &&
 		    rank_tree_count(&group->turns) > 0)
 			return true;
 	}
+
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)
 		gpu_holders (holder, core, other, HOLDER_COMPUTES)
 			if (need_is_big(core, &holder->rec.need) && (holder->mask & (1u << gpu)))
@@ -55,9 +55,10 @@ static int64_t keep_ms(const struct core *core, uint32_t gpu)
 	int64_t each_ms = share_run_ms(core) + share_handoff_ms(core);
 
 	if (!big_is_here(core, gpu))
-		return slots > 1 ? times(slots - 1, each_ms) : 0;
-	return times(slots, each_ms) + core_hold_ms_max(&core->config) + core->config.grace_ms_max +
-	       share_handoff_ms(core);
+		return slots > 1 ? capped_product(slots - 1, each_ms) : 0;
+
+	return capped_product(slots, each_ms) + core_hold_ms_max(&core->config) +
+	       core->config.grace_ms_max + share_handoff_ms(core);
 }
 
 /* The longest turn, with all that goes with it, that another class may have as its due within so
@@ -66,7 +67,7 @@ static int64_t due_turn_ms(const struct core *core, uint32_t gpu, int cls, int64
 {
 	const struct class_config *class = &core->config.classes[cls];
 	int64_t lag_ms = ms_longer(0, share_lag_ms(core, gpu, (enum lease_class)cls));
-	int64_t paid_ms = lag_ms + times(class->share_permille, within_ms) / 1000;
+	int64_t paid_ms = lag_ms + capped_product(class->share_permille, within_ms) / 1000;
 	int64_t most_ms = ms_longer(class->hold_ms_max, core->config.grace_ms_max);
 	int64_t least_ms = ms_longer(core->config.quantum_ms, core->config.ack_ms);
 	int64_t turn_ms = ms_longer(least_ms, ms_shorter(paid_ms, most_ms));
@@ -82,8 +83,8 @@ static int64_t turn_work_ms(const struct core *core, uint32_t gpu, const struct 
 	int64_t pieces = (left_ms + quantum_ms - 1) / quantum_ms;
 	bool big = need_is_big(core, &claim->rec.need);
 
-	return left_ms +
-	       times(ms_longer(1, pieces), share_handoff_ms(core) + (big ? keep_ms(core, gpu) : 0));
+	return left_ms + capped_product(ms_longer(1, pieces),
+					share_handoff_ms(core) + (big ? keep_ms(core, gpu) : 0));
 }
 
 static int64_t left_ms(const struct core *core, const struct claim *holder)
@@ -111,22 +112,26 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 	uint32_t loads;
 
 	/* Lost places may come back; so may whoever gives way, also on another GPU. */
-	sum = times(lost_waiters_count(core, cls, &loads), turn_work_ms(core, gpu, claim, most_ms));
-	sum += times(loads + core->loads[cls],
-		     turn_work_ms(core, gpu, claim, core->config.load_ms_max));
+	sum = capped_product(lost_waiters_count(core, cls, &loads),
+			     turn_work_ms(core, gpu, claim, most_ms));
+	sum += capped_product(loads + core->loads[cls],
+			      turn_work_ms(core, gpu, claim, core->config.load_ms_max));
+
 	for (uint32_t other = 0; other < core->config.gpu_count; other++)
 		gpu_holders (holder, core, other, HOLDER_COMPUTES)
 			if (holder->turn_cls == cls && (holder->mask & (1u << gpu)))
 				sum += turn_work_ms(core, gpu, holder, left_ms(core, holder));
 
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		const struct group *group = container_of(it, struct group, in_groups);
 		const struct claim *first = claim_of_turn(rank_tree_first(&group->turns));
+
 		if (!first || group->cls != cls || !(group->mask & (1u << gpu)))
 			continue;
-		sum += times(ahead_in(group, claim), turn_work_ms(core, gpu, first, most_ms));
+		sum += capped_product(ahead_in(group, claim),
+				      turn_work_ms(core, gpu, first, most_ms));
 	}
+
 	return ms_shorter(sum, PROMISE_MS_MAX);
 }
 
@@ -150,8 +155,10 @@ static int64_t leave_ms(const struct core *core, const struct claim *holder)
 	if (holder->rec.state == CLAIM_YIELDING)
 		return ms_longer(0, mono_since(holder->deadline, core->now)) +
 		       stop_ms(core, holder);
+
 	if (!holder->rec.preemptible)
 		run_ms = ms_longer(run_ms, left_ms(core, holder) - share_early_ms(core, holder));
+
 	run_ms = ms_longer(run_ms, mono_since(share_protected_until(core, holder), core->now));
 	return run_ms + grace_ms + stop_ms(core, holder);
 }
@@ -176,6 +183,7 @@ static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct c
 
 	if (need_is_big(core, &claim->rec.need))
 		most_ms = core_hold_ms_max(&core->config) + share_handoff_ms(core);
+
 	return ms_longer(usual_ms, ms_longer(present_ms, most_ms)) + keep_ms(core, gpu);
 }
 
@@ -200,6 +208,7 @@ static int64_t delay_ms(const struct core *core, uint32_t gpu, const struct clai
 				sum_ms += due_turn_ms(core, gpu, cls,
 						      due_in_ms + fixed_ms + before_ms);
 	}
+
 	return fixed_ms + sum_ms;
 }
 
@@ -210,11 +219,13 @@ static int64_t by_share_ms(const struct core *core, uint32_t gpu, const struct c
 
 	if (claim->rec.cls == LEASE_VOICE)
 		debt_ms += core->config.voice_credit_ms;
+
 	if (work_ms == 0) /* nobody of its class uses anything meanwhile */
 		debt_ms = ms_shorter(debt_ms,
 				     ms_longer(0, -share_lag_ms(core, gpu, claim->rec.cls)) + 1);
-	due_in_ms =
-		times(work_ms + share_turn_ms(core, claim) + debt_ms, 1000) / class->share_permille;
+
+	due_in_ms = capped_product(work_ms + share_turn_ms(core, claim) + debt_ms, 1000) /
+		    class->share_permille;
 	return due_in_ms + delay_ms(core, gpu, claim, due_in_ms);
 }
 
@@ -224,8 +235,9 @@ static int64_t dues_within(const struct core *core, uint32_t gpu, int64_t within
 	int64_t count = 0;
 
 	for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++) {
-		int64_t owed_ms = ms_longer(0, share_lag_ms(core, gpu, (enum lease_class)cls)) +
-				  times(core->config.classes[cls].share_permille, within_ms) / 1000;
+		int64_t owed_ms =
+			ms_longer(0, share_lag_ms(core, gpu, (enum lease_class)cls)) +
+			capped_product(core->config.classes[cls].share_permille, within_ms) / 1000;
 		count += owed_ms / ms_longer(1, core->config.quantum_ms);
 	}
 	return count;
@@ -242,12 +254,15 @@ static int64_t by_credit_ms(const struct core *core, uint32_t gpu, const struct 
 	for (int round = 0; round < 16 && wait_ms != before_ms; round++) {
 		int64_t turn_ms = 0;
 		before_ms = wait_ms;
+
 		for (int cls = LEASE_CHAT; cls < LEASE_CLASS_COUNT; cls++)
 			turn_ms = ms_longer(turn_ms, due_turn_ms(core, gpu, cls, wait_ms));
+
 		dues = work_ms == 0 ? 1 : 1 + dues_within(core, gpu, wait_ms);
 		wait_ms = leave_all_ms(core, gpu) + work_ms + keep_ms(core, gpu) +
-			  times(dues, turn_ms) + times(dues - 1, between_ms);
+			  capped_product(dues, turn_ms) + capped_product(dues - 1, between_ms);
 	}
+
 	if (wait_ms != before_ms ||
 	    share_lag_ms(core, gpu, LEASE_VOICE) - work_ms - dues * between_ms <=
 		    -core->config.voice_credit_ms)
@@ -276,12 +291,15 @@ static enum bound_none why_none(const struct core *core, const struct claim *cla
 		return BOUND_DETACHED;
 	if (claim->host)
 		return BOUND_HOST;
+
 	if (queue_oversized(core, claim) || possible_now(core, claim) == 0)
 		return BOUND_BLOCKED;
+
 	if (claim->rec.need.vram_bytes > 0)
 		return BOUND_MEMORY;
 	if (claim->rec.need.gpu_count > 1)
 		return BOUND_SET;
+
 	if (mono_before(mono_after(core->now, 1), claim->rec.tag))
 		return BOUND_OWN;
 	return BOUND_GIVEN;
@@ -293,12 +311,15 @@ void wait_bound_promise(struct core *core, struct claim *claim)
 	uint32_t gpus;
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
+
 	if (claim->promise.v != INT64_MAX || why_none(core, claim) != BOUND_GIVEN)
 		return;
+
 	gpus = possible_now(core, claim);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (gpus & (1u << gpu))
 			best_ms = ms_shorter(best_ms, on_gpu_ms(core, gpu, claim));
+
 	if (best_ms < PROMISE_MS_MAX)
 		claim->promise = mono_after(core->now, best_ms + PROMISE_SLACK_MS);
 }
@@ -319,11 +340,14 @@ void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
 	const struct claim *claim = claim_by_id(core, claim_id);
 
 	*ret_bound = (struct bound){.ms = -1, .none = BOUND_LATER};
+
 	if (!claim || claim->rec.state != CLAIM_QUEUED)
 		return;
+
 	ret_bound->none = why_none(core, claim);
 	if (ret_bound->none != BOUND_GIVEN)
 		return;
+
 	if (mono_before(claim->promise, now) || claim->promise.v == INT64_MAX)
 		ret_bound->none = BOUND_LATER;
 	else

@@ -49,6 +49,7 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 		if (holder->slots_charged > 0)
 			why.left_ms = left_ms(preempt_when(core, head, holder, gpu, &reason), now);
 	}
+
 	return why;
 }
 
@@ -67,12 +68,15 @@ static void why_pinned(const struct core *core, const struct claim *head, uint32
 
 	if (placement_possible(core, head->session, &head->rec.need, gpu))
 		return;
+
 	gpu_holders (holder, core, gpu, HOLDER_KEEPS)
 		if (!placement_can_leave(holder) &&
 		    (!largest || holder->vram_charged > largest->vram_charged))
 			largest = holder;
+
 	if (!largest || largest->vram_charged == 0)
 		return;
+
 	why->code = by_itself(head, largest, WHY_PINNED);
 	why->holder = largest->rec.id;
 	why->held_bytes = largest->vram_charged;
@@ -89,6 +93,7 @@ static void scan_holders(const struct core *core, const struct claim *head, uint
 		struct why why;
 		if (slots_fit && !asked)
 			continue;
+
 		why = of_holder(core, head, holder, gpu, now);
 		if (slots_fit && holder->rec.yield_reason == YIELD_EVICTED && !holder->rec.revoked)
 			why.code = WHY_EVICTING;
@@ -104,17 +109,21 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 	struct why best = {.code = WHY_VRAM, .left_ms = -1};
 
 	scan_holders(core, head, gpu, HOLDER_COMPUTES, now, &best);
+
 	if (slots_fit)
 		scan_holders(core, head, gpu, HOLDER_KEEPS, now, &best);
+
 	if (slots_fit && !ledger_vram_known(core, gpu))
 		best.code = WHY_UNKNOWN;
 	else if (slots_fit && ledger_fits(core, head, gpu))
 		best.code = WHY_NEXT;
 	else if (slots_fit && (rank_of(&best) > 0 || best.code == WHY_VRAM))
 		why_pinned(core, head, gpu, &best);
+
 	best.gpu = gpu;
 	best.want_bytes = head->rec.need.vram_bytes;
 	best.free_bytes = ledger_vram_free(core, gpu);
+
 	*ret_why = best;
 }
 
@@ -128,20 +137,25 @@ static void why_holders(const struct core *core, const struct claim *claim, stru
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if ((mask & (1u << gpu)) && ledger_turn_fits(core, claim, gpu))
 			return;
+
 	if (mask_count(mask) < 2)
 		return;
+
 	for (struct rank_node *node = rank_tree_first(&core->holders); node;
 	     node = rank_tree_next(node)) {
 		const struct claim *holder = claim_of_place(node);
 		if (!(holder->rec.granted_mask & mask) || holder->slots_charged == 0)
 			continue;
+
 		if (why.holder_count < WHY_NAMED_MAX)
 			why.holders[why.holder_count] = holder->rec.id;
 		why.holder_count++;
 		others += by_itself(claim, holder, WHY_HOLDER) == WHY_HOLDER;
 	}
+
 	if (others == 0)
 		return;
+
 	why.code = WHY_HOLDERS;
 	why.gpu_count = mask_count(mask);
 	*ret_why = why;
@@ -156,15 +170,19 @@ static void why_front(const struct core *core, const struct claim *claim, struct
 		uint64_t id = claim->rec.need.slots > 0 ? state->turn_head : state->memory_head;
 		const struct claim *head = id != 0 ? claim_by_id(core, id) : NULL;
 		struct why why = {.left_ms = -1};
+
 		if (!(claim->mask & (1u << gpu)) || !head)
 			continue;
+
 		why_head(core, head, gpu, now, &why);
 		if (why.code == WHY_HOLDER)
 			why_holders(core, head, &why);
+
 		if (why.holder == 0)
 			continue;
 		if (why.code == WHY_SELF) /* it is so to the first one alone */
 			why.code = why.held_bytes > 0 ? WHY_PINNED : WHY_HOLDER;
+
 		why.head = why.code;
 		why.code = ret_why->code;
 		why.ahead = ret_why->ahead;
@@ -180,20 +198,25 @@ static void why_behind(const struct core *core, const struct claim *claim, struc
 	ret_why->code = WHY_BEHIND;
 	ret_why->ahead = rank_tree_rank(&claim->place);
 	why_front(core, claim, now, ret_why);
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		const struct gpu *state = &core->gpus[gpu];
 		uint64_t head = claim->rec.need.slots > 0 ? state->turn_head : 0;
+
 		if (head == 0 && claim->rec.need.vram_bytes > 0)
 			head = state->memory_head;
 		if (head == 0 && (queue_held_back(core, claim) & (1u << gpu)))
 			head = claim->made_room_for;
+
 		if (!(claim->mask & (1u << gpu)) || head == 0 || !ledger_fits(core, claim, gpu))
 			continue;
+
 		ret_why->code = WHY_RESERVED;
 		ret_why->holder = head;
 		ret_why->gpu = gpu;
 		return;
 	}
+
 	if (ret_why->ahead == 0)
 		ret_why->code = WHY_NEXT;
 }
@@ -216,16 +239,19 @@ static void why_served(const struct core *core, const struct claim *claim, struc
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		const struct gpu *state = &core->gpus[gpu];
+
 		if (!(open & (1u << gpu)))
 			continue;
 		if (state->turn_head != claim->rec.id && state->memory_head != claim->rec.id)
 			continue;
+
 		why_head(core, claim, gpu, now, ret_why);
 		if (ret_why->code == WHY_HOLDER || ret_why->code == WHY_SELF)
 			why_holders(core, claim, ret_why);
 		if (ret_why->code != WHY_NEXT)
 			return;
 	}
+
 	if (placement_possible_gpus(core, claim->session, &claim->rec.need, open))
 		why_behind(core, claim, now, ret_why);
 	else
@@ -237,10 +263,13 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 	const struct claim *claim = claim_by_id(core, claim_id);
 
 	*ret_why = (struct why){.code = WHY_NEXT, .left_ms = -1};
+
 	if (!claim || claim->rec.state != CLAIM_QUEUED)
 		return;
+
 	ret_why->gpu = mask_first(claim->mask);
 	ret_why->want_bytes = claim->rec.need.vram_bytes;
+
 	if (queue_detached(claim)) {
 		ret_why->code = WHY_DETACHED_SELF;
 		ret_why->left_ms = left_ms(claim->session ? claim->session->place_deadline

@@ -20,16 +20,18 @@ struct due {
 	struct claim *claim; /* NULL: none */
 };
 
-static void grant(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpus,
-		  bool due)
+static void grant_claim(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpus,
+			bool due)
 {
 	struct group *group = claim->group;
 
 	if (group->cursor == &claim->turn)
 		group->cursor = rank_tree_next(&claim->turn);
+
 	walk->again |= walk_is_head(core, claim) || claim->room_made;
 	claim->rec.due_turn = due;
 	claim->rec.due_since = core->now;
+
 	mask_each (gpu, gpus) {
 		struct gpu *state = &core->gpus[gpu];
 		if (claim->rec.need.slots > 0)
@@ -37,6 +39,7 @@ static void grant(struct core *core, struct walk *walk, struct claim *claim, uin
 		else
 			state->memory_since[claim->rec.cls] = core->now;
 	}
+
 	schedule_grant(core, claim, gpus);
 }
 
@@ -56,12 +59,15 @@ static struct due next_due(const struct core *core, const struct walk *walk,
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		if (!after_voice && voice_is_next(core, firsts, gpu))
 			continue;
+
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 			struct claim *claim = firsts->v[gpu][cls];
 			struct mono_ms at;
+
 			if (!claim || !(walk_open(core, walk, claim) & gpu_bit(gpu)) ||
 			    walk_is_head(core, claim))
 				continue;
+
 			at = share_due_at(core, gpu, claim);
 			if (mono_due(at, core->now) && mono_before(at, best.at))
 				best = (struct due){at, gpu, claim};
@@ -77,6 +83,7 @@ static bool promote_holder(struct core *core, const struct claim *claim, uint32_
 		if (holder->turn_cls != claim->rec.cls || holder->rec.due_turn ||
 		    claim_leaves(holder))
 			continue;
+
 		holder->rec.due_turn = true;
 		holder->rec.due_since = core->now;
 		claim_dirty(core, holder);
@@ -118,6 +125,7 @@ static uint32_t where_to_ask(const struct core *core, const struct claim *claim,
 		if ((voice || (due & gpu_bit(other))) && !ledger_turn_fits(core, claim, other))
 			asks |= gpu_bit(other);
 	}
+
 	return placement_choose(core, claim, open & asks);
 }
 
@@ -133,19 +141,24 @@ static void visit_due(struct core *core, struct walk *walk, struct claim *claim,
 
 	if (!fits && promote_holder(core, claim, gpu))
 		return;
+
 	claim->group->cursor = rank_tree_next(&claim->turn);
 	if (fits) {
-		grant(core, walk, claim, gpus, true);
+		grant_claim(core, walk, claim, gpus, true);
 		return;
 	}
+
 	if (gpus && claim->rec.need.gpu_count > 1)
 		return;
+
 	due = due_on(core, claim);
 	gpus = where_to_ask(core, claim, open, due, gpu);
+
 	if (!(gpus & due))
 		keeps = KEEPS_LACKING;
 	else if (!memory_is_there(core, claim, gpus))
 		keeps = KEEPS_MEMORY;
+
 	walk_close(core, walk, claim, gpus, keeps);
 }
 
@@ -155,6 +168,7 @@ static void serve_due(struct core *core, struct walk *walk, bool after_voice)
 	struct due due;
 
 	walk_firsts(core, walk, false, &firsts);
+
 	while ((due = next_due(core, walk, &firsts, after_voice)).claim) {
 		visit_due(core, walk, due.claim, due.gpu);
 		walk_firsts(core, walk, false, &firsts);
@@ -175,13 +189,16 @@ static void serve_memory(struct core *core, struct walk *walk)
 	struct firsts firsts;
 
 	walk_firsts(core, walk, true, &firsts);
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		struct claim *best = NULL;
 		struct mono_ms best_at = MONO_NEVER;
+
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 			struct claim *claim = firsts.v[gpu][cls];
 			struct mono_ms at = mono_after(core->gpus[gpu].memory_since[cls],
 						       walk_memory_ms(core, (enum lease_class)cls));
+
 			bool open = claim && claim->rec.state == CLAIM_QUEUED &&
 				    (walk_open(core, walk, claim) & gpu_bit(gpu));
 			if (open && mono_due(at, core->now) && mono_before(at, best_at)) {
@@ -189,12 +206,15 @@ static void serve_memory(struct core *core, struct walk *walk)
 				best_at = at;
 			}
 		}
+
 		if (!best || walk_is_head(core, best))
 			continue;
+
 		uint32_t gpus =
 			placement_find(core, best, walk_open(core, walk, best), gpu_bit(gpu));
+
 		if (gpus)
-			grant(core, walk, best, gpus, true);
+			grant_claim(core, walk, best, gpus, true);
 		else
 			walk_close(core, walk, best, placement_choose(core, best, gpu_bit(gpu)),
 				   KEEPS_LACKING);
@@ -203,14 +223,14 @@ static void serve_memory(struct core *core, struct walk *walk)
 
 /* What was kept for a claim is open again when it finds room elsewhere: those who were passed over
  * for it are then visited anew. */
-static void visit(struct core *core, struct walk *walk, struct claim *claim, uint32_t within)
+static void visit_claim(struct core *core, struct walk *walk, struct claim *claim, uint32_t within)
 {
 	bool set = claim->rec.need.gpu_count > 1; /* as a whole, wherever one of it is */
 	uint32_t open = walk_open(core, walk, claim) & (set ? UINT32_MAX : within);
 	uint32_t gpus = open ? placement_find(core, claim, open, 0) : 0;
 
 	if (gpus)
-		grant(core, walk, claim, gpus, false);
+		grant_claim(core, walk, claim, gpus, false);
 	else if (open && !walk_is_head(core, claim))
 		walk_close(core, walk, claim, placement_choose(core, claim, open), KEEPS_LACKING);
 }
@@ -220,7 +240,7 @@ static void visit_next(struct core *core, struct walk *walk, struct group *group
 	struct claim *claim = claim_of_turn(group->cursor);
 
 	group->cursor = rank_tree_next(group->cursor);
-	visit(core, walk, claim, within);
+	visit_claim(core, walk, claim, within);
 }
 
 /* The group of another class whose first would be due before a turn of this group, which cannot be
@@ -243,10 +263,12 @@ static struct group *endangered_by(struct core *core, const struct walk *walk,
 			bool other = first && first->group->cls != group->cls &&
 				     (walk_open(core, walk, claim) & walk_open(core, walk, first) &
 				      gpu_bit(gpu));
+
 			if (!other || need_is_big(core, &first->rec.need) ||
 			    walk_is_head(core, first) ||
 			    !mono_before(share_due_at(core, gpu, first), before))
 				continue;
+
 			before = share_due_at(core, gpu, first);
 			found = first->group;
 		}
@@ -261,6 +283,7 @@ static void serve_rest(struct core *core, struct walk *walk)
 	struct group *group, *endangered;
 
 	walk_rewind(core, true);
+
 	while ((group = walk_next(core, walk, false, UINT32_MAX))) {
 		endangered = endangered_by(core, walk, group);
 		visit_next(core, walk, endangered ? endangered : group, UINT32_MAX);
@@ -274,6 +297,7 @@ static void serve_voice(struct core *core, struct walk *walk)
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		urgent |= share_urgent(core, gpu) ? gpu_bit(gpu) : 0;
+
 	walk_rewind(core, true);
 	while ((group = walk_next(core, walk, true, urgent)))
 		visit_next(core, walk, group, urgent);
@@ -285,17 +309,22 @@ bool walk_once(struct core *core)
 			    .memory = schedule_open(core, true)};
 
 	core->wake = MONO_NEVER;
+
 	walk_forget(core);
 	if (list_empty(&core->groups))
 		return true;
+
 	walk_prepare(core);
 	serve_due(core, &walk, false);
+
 	walk_rewind(core, true);
 	serve_memory(core, &walk);
 	serve_voice(core, &walk);
+
 	walk_rewind(core, true);
 	serve_due(core, &walk, true);
 	serve_rest(core, &walk);
+
 	walk_rewind(core, false);
 	return !walk.again;
 }

@@ -57,6 +57,7 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 		open &= open_turns(core, walk, claim);
 	if (group->need.vram_bytes > 0)
 		open &= open_memory(core, walk, claim);
+
 	return open & ~queue_held_back(core, claim);
 }
 
@@ -66,13 +67,13 @@ static uint32_t possible_gpus(const struct core *core, const struct group *group
 	if (group->detached || group->withheld || group->oversized ||
 	    rank_tree_count(&group->turns) == 0)
 		return 0;
+
 	return placement_possible_gpus(core, group->session, &group->need, group->mask);
 }
 
 void walk_prepare(struct core *core)
 {
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		struct group *group = container_of(it, struct group, in_groups);
 		group->cursor = rank_tree_first(&group->turns);
 		group->possible = possible_gpus(core, group);
@@ -105,8 +106,10 @@ static void pass_over_kept(const struct core *core, const struct walk *walk, str
 	if (!node || walk_open(core, walk, claim_of_turn(node)) ||
 	    (!queue_held_back(core, claim_of_turn(node)) && !has_elder(core, walk, group)))
 		return;
+
 	while (node && !walk_open(core, walk, claim_of_turn(node)))
 		node = rank_tree_next(node);
+
 	if (node)
 		group->cursor = node;
 	else
@@ -115,8 +118,7 @@ static void pass_over_kept(const struct core *core, const struct walk *walk, str
 
 void walk_rewind(struct core *core, bool to_first)
 {
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		struct group *group = container_of(it, struct group, in_groups);
 		group->cursor = to_first ? rank_tree_first(&group->turns) : NULL;
 	}
@@ -126,14 +128,17 @@ void walk_rewind(struct core *core, bool to_first)
 void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct firsts *ret)
 {
 	memset(ret->v, 0, core->config.gpu_count * sizeof(ret->v[0]));
-	list_each(it, next, &core->groups)
-	{
+
+	list_each (it, next, &core->groups) {
 		struct group *group = container_of(it, struct group, in_groups);
 		struct claim *claim;
+
 		pass_over_kept(core, walk, group);
 		claim = claim_of_turn(group->cursor);
+
 		if (!claim || memory == (group->need.slots > 0))
 			continue;
+
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 			struct claim **first = &ret->v[gpu][group->cls];
 			if ((group->possible & gpu_bit(gpu)) &&
@@ -156,13 +161,14 @@ struct group *walk_next(struct core *core, const struct walk *walk, bool voice_o
 {
 	struct group *best = NULL;
 
-	list_each(it, next, &core->groups)
-	{
+	list_each (it, next, &core->groups) {
 		struct group *group = container_of(it, struct group, in_groups);
 		pass_over_kept(core, walk, group);
+
 		if (!group->cursor || (voice_only && !goes_first(core, group)) ||
 		    !(walk_open(core, walk, claim_of_turn(group->cursor)) & gpus))
 			continue;
+
 		if (!best ||
 		    queue_before(claim_of_turn(group->cursor), claim_of_turn(best->cursor)))
 			best = group;
@@ -180,9 +186,11 @@ static uint32_t turns_to_keep(const struct core *core, const struct claim *claim
 
 	if (claim->rec.need.slots == 0 || keeps == KEEPS_MEMORY)
 		return 0;
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if ((gpus & gpu_bit(gpu)) && !ledger_turn_fits(core, claim, gpu))
 			lacking |= gpu_bit(gpu);
+
 	return keeps == KEEPS_ALL || lacking ? gpus : 0;
 }
 
@@ -199,6 +207,7 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 		state->turn_head = claim->rec.id;
 		state->head_due = keeps == KEEPS_ALL;
 	}
+
 	if (need->vram_bytes > 0 && (open_memory(core, walk, claim) & gpu_bit(gpu))) {
 		bool found = ledger_vram_fits(core, claim->session, gpu, need->vram_bytes);
 		walk->memory &= ~gpu_bit(gpu);
@@ -216,9 +225,12 @@ void walk_close(struct core *core, struct walk *walk, struct claim *claim, uint3
 	/* Nobody keeps a turn of a GPU whose memory is kept for another, who may wait for that
 	 * turn. */
 	gpus &= walk_open(core, walk, claim);
+
 	PRE(gpus != 0);
+
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (gpus & gpu_bit(gpu))
 			close_on(core, walk, claim, gpu, kept & gpu_bit(gpu), keeps);
+
 	POST(claim->rec.need.gpu_count > 1 || walk_is_head(core, claim));
 }

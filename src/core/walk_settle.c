@@ -22,12 +22,15 @@ static void settle_memory(struct core *core, const struct firsts *firsts, uint32
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		struct mono_ms *since = &core->gpus[gpu].memory_since[cls];
 		struct mono_ms due;
+
 		if (!firsts->v[gpu][cls]) {
 			*since = MONO_NEVER;
 			continue;
 		}
+
 		*since = mono_min(*since, core->now);
 		due = mono_after(*since, walk_memory_ms(core, (enum lease_class)cls));
+
 		if (!mono_due(due, core->now))
 			core->wake = mono_min(core->wake, due);
 	}
@@ -38,15 +41,18 @@ static void settle_turns(struct core *core, const struct firsts *firsts, uint32_
 	struct gpu *state = &core->gpus[gpu];
 
 	state->waiting = 0;
+
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		struct mono_ms due;
 		if (!firsts->v[gpu][cls])
 			continue;
 		state->waiting |= (uint8_t)(1u << cls);
+
 		due = share_due_at(core, gpu, firsts->v[gpu][cls]);
 		if (!mono_due(due, core->now))
 			core->wake = mono_min(core->wake, due);
 	}
+
 	if (firsts->v[gpu][LEASE_VOICE] && !share_urgent(core, gpu))
 		core->wake = mono_min(core->wake, share_urgent_at(core, gpu));
 }
@@ -79,12 +85,14 @@ void walk_settle(struct core *core)
 		walk_firsts(core, &none, true, &memory);
 		walk_rewind(core, false);
 	}
+
 	for (uint32_t gpu = 0; gpu < count; gpu++) {
 		settle_turns(core, &turns, gpu);
 		settle_memory(core, &memory, gpu);
 	}
 	for (uint32_t gpu = count; gpu < core->config.gpu_count; gpu++)
 		settle_empty(&core->gpus[gpu]);
+
 	if (schedule_in_doubt(core, core->now))
 		core->wake = mono_min(core->wake, core->in_doubt_until);
 }
