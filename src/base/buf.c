@@ -1,5 +1,4 @@
-/* buf: see buf.h. Used wherever bytes are gathered: connections, rendering, log lines. Does not
- * know limits; the callers do. */
+/* buf: see buf.h. Knows no limits; its callers do. */
 #include "base/buf.h"
 
 #include <assert.h>

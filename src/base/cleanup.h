@@ -13,7 +13,7 @@ static inline void cleanup_free_pointer(void *pointer)
 	free(*(void **)pointer);
 }
 
-/* Keeps nothing of errno: meant for the way out. */
+/* Does not preserve errno: meant for the way out. */
 static inline void cleanup_close_fd(const int *fd)
 {
 	if (*fd >= 0)

@@ -1,4 +1,4 @@
-/* err: lookups in the one error table. Called by the edges (HTTP, sessions, command line). */
+/* err: lookups in the one error table, for the edges: HTTP, sessions, the command line. */
 #include "base/err.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* fields: the walk over a table, once to write and once to read. It knows no struct and allocates
- * nothing. Called by the core's export and by the journal's codec. */
+ * nothing. Used by the core's export and the journal's codec. */
 #include "base/fields.h"
 
 #include <endian.h>

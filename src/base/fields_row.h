@@ -1,6 +1,6 @@
-/* fields_row: how one row of a table is written, for fields.c and for who knows the table when it
- * is compiled: fields_put_rows is then a line of code per field, and not a walk. The bytes are the
- * same. */
+/* fields_row: how one row of a table is written, for fields.c and for callers whose table is known
+ * at compile time: fields_put_rows then becomes straight code per field instead of a walk. The
+ * bytes are the same. */
 #pragma once
 #include <endian.h>
 #include <string.h>

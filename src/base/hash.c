@@ -1,5 +1,5 @@
-/* hash: buckets that double when they are full on average. No key is stored or compared here.
- * Called by the core to find claims and sessions by what names them. */
+/* hash: buckets that double when they are full on average. No key is stored or compared here. The
+ * core finds claims and sessions by it. */
 #include "base/hash.h"
 
 #include <stdlib.h>
@@ -137,7 +137,7 @@ static void sip_word(uint64_t v[4], const unsigned char *bytes, size_t size, uin
 	v[0] ^= word;
 }
 
-/* SipHash-1-3: who does not know the seed cannot choose names that meet in one bucket. */
+/* SipHash-1-3: without the seed nobody can choose names that collide in one bucket. */
 uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t size)
 {
 	const unsigned char *at = bytes;

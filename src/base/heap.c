@@ -1,5 +1,5 @@
-/* heap: sift up, sift down, and the growth of one array. Knows nothing of what the keys mean.
- * Called by the core for its deadlines. */
+/* heap: sift up, sift down, and the growth of one array. Knows nothing of what the keys mean; the
+ * core keeps its deadlines in it. */
 #include "base/heap.h"
 
 #include <stdlib.h>

@@ -20,6 +20,6 @@ void heap_finish(struct heap *heap);
 /* Puts the node in, or moves it, to stand by key; node->id was set by the caller. Aborts when
  * memory is out. */
 void heap_set(struct heap *heap, struct heap_node *node, int64_t key);
-void heap_remove(struct heap *heap, struct heap_node *node); /* no harm when it is not in */
+void heap_remove(struct heap *heap, struct heap_node *node); /* no-op if it is not in */
 struct heap_node *heap_first(const struct heap *heap);       /* NULL: empty */
 bool heap_has(const struct heap_node *node);

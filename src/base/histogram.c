@@ -1,5 +1,5 @@
-/* histogram: counts durations. Knows nothing of what they are of; who renders it sums the counts
- * up. */
+/* histogram: counts durations. Knows nothing of what they measure; the renderer makes the counts
+ * cumulative. */
 #include "base/histogram.h"
 
 const int64_t histogram_limits_ms[HISTOGRAM_LIMITS] = {

@@ -1,4 +1,4 @@
-/* list: linking and unlinking of intrusive nodes. Allocates nothing. Called by all layers. */
+/* list: linking and unlinking of intrusive nodes. Allocates nothing. Used by all layers. */
 #include "base/list.h"
 
 #include "base/contracts.h"

@@ -12,7 +12,7 @@ struct list {
 
 void list_init(struct list *list);                      /* a head, or a node that is in no list */
 void list_append(struct list *list, struct list *node); /* node must be in no list */
-void list_remove(struct list *node);                    /* no harm when it is in no list */
+void list_remove(struct list *node);                    /* no-op if it is in no list */
 bool list_empty(const struct list *list);               /* of a node: it is in no list */
 
 /* The body may remove `it`, but not what follows it. */

@@ -1,6 +1,6 @@
 /* log: see log.h. Formats into a fixed buffer on the stack and writes the line with one call, or
- * all lines of a turn when they are gathered. The server's ring is the sink. Called by the edges,
- * once per event. */
+ * all lines of a loop iteration when they are gathered. The server's ring is the sink. The edges
+ * log, once per event. */
 #include "base/log.h"
 
 #include <errno.h>

@@ -47,13 +47,13 @@ struct log_field {
 void log_init(struct log *log, enum log_level level, int fd, struct wall_ms (*now)(void));
 void log_set_sink(struct log *log, void (*sink)(void *ctx, const struct log_line *line), void *ctx);
 /* From now on lines are kept in `buffer` (borrowed; at least LOG_LINE_BYTES) until log_flush, or
- * until it is full: one write for all lines of a loop turn. Errors are flushed at once. */
+ * until it is full: one write for all lines of a loop iteration. Errors are flushed at once. */
 void log_gather(struct log *log, char *buffer, size_t size);
 void log_flush(struct log *log);
 const char *log_level_name(enum log_level level);
 bool log_level_from_name(const char *name, enum log_level *ret_level);
 
-/* `log` may be NULL. `text` is a constant of ours, what happened in words. */
+/* `log` may be NULL. `text` is a string constant: what happened, in words. */
 void log_write(struct log *log, enum log_level level, const char *text,
 	       const struct log_field *fields, size_t field_count);
 /* log_event(log, LOG_INFO, "granted", log_str("client", name), log_int("fence", fence)) */

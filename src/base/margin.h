@@ -10,14 +10,14 @@ static inline int64_t margin_stop_after_ms(int64_t linger_ms)
 	return linger_ms > 0 ? linger_ms / 2 : 0;
 }
 
-/* How often somebody who counts from when the connection was last seen open has to look. */
+/* How often to look, when counting from the moment the connection was last seen open. */
 static inline int64_t margin_look_every_ms(int64_t linger_ms)
 {
 	return linger_ms >= 8 ? linger_ms / 8 : 1;
 }
 
-/* By when what the client stopped then has to be killed if it did not go by itself: half of what
- * is left goes to the stopping, the other half stays between it and whoever comes next. */
+/* When to kill what the client has asked to stop, if it is still there: half of the remaining time
+ * is for stopping, the other half separates it from the next holder. */
 static inline int64_t margin_kill_after_ms(int64_t linger_ms)
 {
 	return linger_ms > 0 ? linger_ms / 4 * 3 : 0;

@@ -14,7 +14,7 @@ struct wall_ms {
 };
 
 #define MONO_NEVER ((struct mono_ms){INT64_MAX})
-#define MONO_PAST  ((struct mono_ms){INT64_MIN}) /* before all others: it was never */
+#define MONO_PAST  ((struct mono_ms){INT64_MIN}) /* before all others: it never happened */
 
 /* t + d_ms, clamped: a deadline that would overflow never comes (cf. libuv's timer.c). What is
  * never, or never was, stays so. */

@@ -1,4 +1,4 @@
-/* number: see number.h. Called by the command line's units and by the server's options. */
+/* number: see number.h. For the command line's units and the server's options. */
 #include "base/number.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
-/* rank_tree: a treap with subtree counts, without recursion. Knows nothing of what it orders.
- * Called by the core for the queue, its holders and its sessions. */
+/* rank_tree: a treap with subtree counts, without recursion. Knows nothing of what it orders; the
+ * core keeps its queue, holders and sessions in it. */
 #include "base/rank_tree.h"
 
 #include <stdbool.h>

@@ -43,7 +43,7 @@ void spread_fade(struct spread *spread)
 		spread->counts[i] -= (spread->counts[i] + 31) / 32;
 }
 
-/* Told apart, so that the processor may take several at once. */
+/* Declared disjoint (restrict), so that the compiler can vectorize it. */
 static void add_times(uint32_t *restrict counts, const uint32_t *restrict from, uint32_t weight)
 {
 	for (int i = 0; i < SPREAD_BUCKETS; i++)

@@ -1,6 +1,6 @@
 /* spread: how often a number was how large, in 64 buckets that widen with the number, four to each
- * power of two. Counts fade when told to, so that what is long ago weighs less. Plain numbers, no
- * pointer: may be copied and kept. Knows nothing of what the numbers are of. */
+ * power of two. Counts fade on request, so that old numbers weigh less. Plain numbers, no pointer:
+ * may be copied and kept. Knows nothing of what the numbers measure. */
 #pragma once
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
-/* token: constant-time comparison. No randomness is drawn here and nothing is printed. Called by
- * the core, which finds leases and sessions by their tokens, and by the edges. */
+/* token: constant-time comparison. Draws no randomness and prints nothing. The core finds leases
+ * and sessions by their tokens; the edges compare secrets. */
 #include "base/token.h"
 
 #include <string.h>
@@ -26,7 +26,7 @@ bool token_bytes_equal(const void *a, const void *b, size_t size)
 	return differ == 0;
 }
 
-/* Those that are kept are random, whatever is shown to be looked up. */
+/* The stored ones are random, whatever is presented for lookup. */
 uint64_t token_bytes_hash(const void *bytes, size_t size)
 {
 	uint64_t first;

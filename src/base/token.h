@@ -1,4 +1,5 @@
-/* token: comparing secrets without telling by the time taken how much of a guess was right. */
+/* token: comparing secrets in constant time, so that timing does not show how much of a guess was
+ * right. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

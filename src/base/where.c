@@ -1,4 +1,4 @@
-/* where: see where.h. Called by libbaton, by the command line and at the start of the broker. */
+/* where: see where.h. Used by libbaton, the command line and the broker's startup. */
 #include "base/where.h"
 
 #include <errno.h>
@@ -85,7 +85,7 @@ int where_look(struct where *ret_where)
 	if (lstat(folder, &st) == 0 && is_own_private_folder(&st))
 		(void)add_place(&where, folder, "/baton/baton.sock");
 
-	/* Anybody may have made this one before us, and would then play the broker. */
+	/* Anybody may have created this one first, to impersonate the broker. */
 	snprintf(folder, sizeof(folder), "/tmp/baton-%lu", uid);
 	strange = lstat(folder, &st) == 0 && !is_own_private_folder(&st);
 	if (!strange)
@@ -258,7 +258,7 @@ static bool is_ours(const char *path)
 	       st.st_uid == geteuid();
 }
 
-/* Rather those in a default place than those that somebody placed by hand. */
+/* Sockets in a default place come before those placed by hand. */
 static void add_other(struct where *others, const char *path)
 {
 	bool usual = ends_with(path, "/baton/baton.sock");

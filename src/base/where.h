@@ -8,7 +8,7 @@
 enum {
 	WHERE_PLACES_MAX = 4,
 	WHERE_PATH_BYTES = 108,     /* of a socket address, with its NUL */
-	WHERE_RESTART_MS = 3000,    /* so long a client waits for a broker that restarts */
+	WHERE_RESTART_MS = 3000,    /* how long a client waits for a broker that is restarting */
 	WHERE_RESTART_STEP_MS = 20, /* its first pause; doubled each time, up to .. */
 	WHERE_RESTART_STEP_MS_MAX = 200,
 };
@@ -37,7 +37,7 @@ bool where_http(const char *path, char *ret_path, size_t size);
 /* Other sockets that brokers of this user listen on, as the kernel lists them, those in a place
  * like the usual one first. Returns how many. */
 unsigned where_elsewhere(const struct where *where, struct where *ret_others);
-/* The process that listens on a socket; 0: nobody, or it cannot be told. */
+/* The process that listens on a socket; 0: none, or unknown. */
 int64_t where_listener(const char *path);
 
 /* What a broker writes into its state folder: who it is and where it listens. */

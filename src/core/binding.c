@@ -1,5 +1,5 @@
-/* binding: the table itself. Decides nothing: the files that ask it say what follows. Called by the
- * core wherever two ways of being connected differ, and by whoever prints them. */
+/* binding: the table itself. Decides nothing: each caller says what follows from a row. Read
+ * wherever two ways of being connected differ, and for their names. */
 #include "core/binding.h"
 
 #include <string.h>

@@ -6,7 +6,7 @@
 
 struct core_config;
 
-/* What tells that a holder uses the GPU no more. */
+/* What proves that a holder has stopped using the GPU. */
 enum binding_proof {
 	PROOF_EXIT, /* its processes are gone: they are watched, signalled and measured */
 	PROOF_WORD, /* its own word; without it a delay stands for what may still run */
@@ -17,7 +17,7 @@ enum binding_proof {
 /* What follows when a session has said nothing for session_ttl_ms. */
 enum binding_silence {
 	SILENCE_NOTHING,
-	SILENCE_WANTED, /* it is stopped as soon as its room is needed */
+	SILENCE_WANTED, /* it is stopped as soon as its capacity is needed */
 	SILENCE_ENDS,   /* its waiting claims end, its leases are revoked */
 };
 
@@ -25,17 +25,19 @@ struct binding_traits {
 	const char *name;
 	enum binding_proof proof;
 	enum binding_silence silence;
-	/* Of a session whose connection broke: for so long its places are kept, and nobody else is
-	 * given what it holds; a client stops at half of that. Fields of core_config by offset. */
+	/* After a session's connection broke: how long its places are kept, and how long nobody
+	 * else is given what it holds; a client stops at half of that. Fields of core_config by
+	 * offset. */
 	size_t place_linger, lease_linger;
-	size_t delay; /* from a revoke until the room is free, if nothing tells it sooner */
+	size_t delay; /* from a revoke until the capacity is free, unless something proves it sooner
+		       */
 	enum party_kind party; /* what it lives by, and hears on */
 	bool ack;              /* an offer is held once it is accepted; else at once */
-	bool ears;             /* hears yields */
+	bool ears;             /* can be sent yields */
 	bool requeue;          /* may give way and come back */
 	bool remembered;       /* a lost waiter has its place by its request_id for a while */
 	bool carries_age;      /* says how long it has waited elsewhere, and is believed */
-	bool outside;          /* a grant needs the word of somebody outside this broker */
+	bool outside;          /* a grant needs the consent of an authority outside this broker */
 };
 
 extern const struct binding_traits binding_table[BINDING_COUNT];

@@ -1,8 +1,8 @@
 /* caps: admission by counts. Nobody can fill the queue or hold all that may be held: a principal
  * has its own limit, and of the last places it gets none while it has eight times as many as are
- * left, so that whoever has none always finds one. Of its own limit less urgent claims take
- * nothing: what runs wild in the background shuts no voice of the same user out. Changes nothing.
- * Called by on_acquire.c. */
+ * left, so that a principal with none always finds one. Less urgent claims do not count against the
+ * limit of more urgent ones: a runaway background job does not lock out the same user's voice.
+ * Changes nothing. */
 #include "core/caps.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 enum { LEFT_TIMES = 8 };
 
-/* Would it leave too few for the others? Who has none never does. */
+/* Would it leave too few for the others? A principal with none never does. */
 static bool leaves_too_few(uint32_t own, uint32_t all, uint32_t most)
 {
 	PRE(all < most);

@@ -73,8 +73,8 @@ static void take_room(struct core *core, struct claim *claim)
 	}
 }
 
-/* The state word itself and what must go with it; the order of these lines matters: a claim leaves
- * the queue before it takes room, and gives its room back before it queues again. */
+/* Sets the state and everything that must change with it. The order matters: a claim leaves the
+ * queue before it takes capacity, and returns its capacity before it queues again. */
 void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 {
 	enum claim_state from = claim->rec.state;
@@ -129,7 +129,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		claim->rec.granted_mask = 0;
 		if (claim->rec.need.all_slots)
 			claim->rec.need.slots = 1;
-		/* An heir had its lender's place for as long as the turn lasted. */
+		/* A borrower that inherited a turn had its lender's place only for that turn. */
 		claim->rec.tag = mono_max(claim->rec.tag, claim->rec.arrival);
 		queue_insert(core, claim);
 		estimate_wait_began(core, claim);

@@ -24,8 +24,8 @@
 	X(CLAIM_DRAINING, TO(CLAIM_ENDED))                                                         \
 	X(CLAIM_ENDED, 0)
 
-/* Takes a filled record (by copy) and gives it a place in the queue. Silent: told and written to
- * nobody until claim_announce. */
+/* Takes a filled record (by copy) and gives it a place in the queue. Silent: neither announced nor
+ * journaled until claim_announce. */
 struct claim *claim_create(struct core *core, const struct claim_record *rec,
 			   struct session *session, uint64_t conn, uint32_t mask, bool silent);
 void claim_announce(struct core *core, struct claim *claim);

@@ -146,7 +146,7 @@ void claim_announce(struct core *core, struct claim *claim)
 	claim_dirty(core, claim);
 }
 
-/* State and indexes only: sessions, room and places are put together at START. */
+/* State and indexes only: sessions, capacity and places are joined at START. */
 struct claim *claim_restore(struct core *core, const struct claim_record *rec)
 {
 	struct claim *claim = claim_alloc(rec);

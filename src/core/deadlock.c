@@ -1,7 +1,7 @@
 /* deadlock: the wait-for graph, walked when a claim names the lease whose holder waits for it. New
- * edges appear only then, so a cycle is always found by the claim that would close it. Whom the
- * blocked leases leave without a GPU only becomes more as they do, so each waiter is looked at once
- * for each GPU, largest needs first: the cost is that of sorting those who wait. */
+ * edges appear only then, so a cycle is always found by the claim that would close it. The set of
+ * waiters left without a GPU only grows as leases become blocked, so each waiter is examined once
+ * per GPU, largest needs first: the cost is that of sorting the waiters. */
 #include "core/deadlock.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ struct caller {
 	struct caller *next;        /* waits for the same host */
 };
 
-/* Places of a host: who waits for one, and how many are taken by guests that are blocked. */
+/* Places of a host: the callers waiting for one, and how many are taken by blocked guests. */
 struct places {
 	struct caller *callers;
 	uint32_t taken;
@@ -70,7 +70,7 @@ static void block_lease(struct graph *graph, const struct claim *lease, const st
 	}
 }
 
-/* Too few GPUs are left for it: whoever waits for it is blocked as well. */
+/* Too few GPUs are left for it: the lease that waits for it is blocked as well. */
 static void judge_caller(struct graph *graph, struct caller *caller)
 {
 	if (mask_count(caller->mask) >= caller->need.gpu_count)
@@ -127,7 +127,7 @@ static void take_place(struct graph *graph, const struct claim *host)
 	}
 }
 
-/* The room of a blocked lease stays taken; its children run in it. */
+/* The capacity of a blocked lease stays taken; its children run inside it. */
 static void add_load(struct graph *graph, const struct claim *lease)
 {
 	if (lease->host)

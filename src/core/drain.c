@@ -1,5 +1,5 @@
-/* drain: from the end of a lease to the end of its room. The ledger keeps what it charges; the
- * scheduler counts it among those who are leaving. Called by claim.c, host.c and for samples. */
+/* drain: from the end of a lease until its capacity is free. The ledger keeps charging it; the
+ * scheduler counts it among the leavers. */
 #include "core/drain.h"
 
 #include <stdio.h>
@@ -11,7 +11,8 @@
 #include "core/session.h"
 #include "core/timer.h"
 
-/* GPUs on which a probe saw its session use memory; where none measures, its word is enough. */
+/* GPUs on which a probe saw its session use memory; where nothing is measured, a release is taken
+ * at its word. */
 static uint32_t measured_gpus(const struct core *core, const struct claim *claim)
 {
 	uint32_t gpus = 0;

@@ -1,10 +1,10 @@
-/* drain: a lease that is over, but whose room is not free yet: others still run inside it, or its
- * memory was measured and no later sample showed it free. Nobody holds it any more, its token is
- * refused, and it is found by nobody but those who look for what is taken. */
+/* drain: a lease that is over, but whose capacity is not free yet: others still run inside it, or
+ * its memory was measured and no later sample showed it free. It has no holder, its token is
+ * refused, and only accounting still finds it. */
 #pragma once
 #include "core/state.h"
 
-/* Its room cannot be given to others at its end. */
+/* Its capacity cannot be given to others when it ends. */
 bool drain_needed(const struct core *core, const struct claim *claim);
 /* CLAIM_DRAINING: its turn is over; `end` is why. */
 void drain_begin(struct core *core, struct claim *claim, enum end_reason end);
@@ -12,5 +12,5 @@ void drain_begin(struct core *core, struct claim *claim, enum end_reason end);
 void drain_settle(struct core *core, struct claim *claim);
 /* A sample came. */
 void drain_judge(struct core *core, const struct event *event, struct mono_ms measured);
-/* Its time is over: what is left of it is nobody's that the broker knows. */
+/* It timed out: what it still uses counts as unmanaged from here on. */
 void drain_due(struct core *core, struct claim *claim);

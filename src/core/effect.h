@@ -1,6 +1,6 @@
-/* effect: what the core wants done, in order. The server appends and commits all APPENDs of a loop
- * turn first and carries out the rest only then (I8). Everything is by value: an effect stays good
- * after later steps. */
+/* effect: what the core wants done, in order. The server commits all APPENDs of a loop iteration
+ * first and carries out the rest only then (I8). Everything is by value: an effect stays good after
+ * later steps. */
 #pragma once
 #include "core/party.h"
 #include "core/record.h"
@@ -31,7 +31,7 @@ struct effect {
 	};
 };
 
-/* A growing array, owned by the caller and used again each turn: the core only adds. */
+/* A growing array, owned by the caller and reused in each loop iteration: the core only adds. */
 struct effects {
 	struct effect *v;
 	size_t count, capacity;
@@ -41,12 +41,12 @@ struct effects {
 };
 
 void effects_init(struct effects *fx);
-void effects_clear(struct effects *fx); /* keeps the memory of a usual turn */
+void effects_clear(struct effects *fx); /* keeps the memory of a usual iteration */
 void effects_finish(struct effects *fx);
-/* Zeroes what an effect of this type says: of a text its first byte, of a record nothing. */
+/* Zeroes the part that this type uses: of a text its first byte, of a record nothing. */
 void effect_clear(struct effect *effect, enum effect_type type);
-/* Copies what is said, not the room behind it. */
+/* Copies the part in use, not the unused tail. */
 void effect_copy(struct effect *to, const struct effect *from);
 void effects_append(struct effects *fx, const struct effect *effect); /* a copy, at the end */
-/* Such a cleared effect at the end; valid until the next add. Aborts when memory is out. */
+/* A cleared effect at the end, valid until the next add. Aborts on allocation failure. */
 struct effect *effects_add(struct effects *fx, enum effect_type type);

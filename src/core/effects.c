@@ -1,5 +1,4 @@
-/* effects: the growing array of what the core wants done. Carries nothing out. Filled by the core,
- * emptied by the server after each turn. */
+/* effects: the growing array of what the core wants done. Carries nothing out. */
 #include "core/effect.h"
 
 #include <stddef.h>
@@ -8,7 +7,7 @@
 
 #include "base/contracts.h"
 
-enum { KEPT_CAPACITY = 8192 }; /* the memory of a larger turn is given back */
+enum { KEPT_CAPACITY = 8192 }; /* the memory of a larger iteration is given back */
 
 void effects_init(struct effects *fx)
 {
@@ -68,7 +67,7 @@ void effects_append(struct effects *fx, const struct effect *effect)
 	effect_copy(next_slot(fx), effect);
 }
 
-/* Texts need no clearing behind their first byte, and a record is given whole. */
+/* Texts need only their first byte cleared, and a record is always written whole. */
 void effect_clear(struct effect *effect, enum effect_type type)
 {
 	size_t bytes = sizeof(*effect);

@@ -1,5 +1,4 @@
-/* emit: builds SEND and TRACE effects. Decides nothing and changes no claim. Called by all other
- * files of the core. */
+/* emit: builds SEND and TRACE effects. Decides nothing and changes no claim. */
 #include "core/emit.h"
 
 #include <string.h>
@@ -58,7 +57,7 @@ void emit_last(struct core *core, struct party to, const struct claim *claim, en
 
 	emit_at(core, to, claim, msg);
 	if (core->out.count == count)
-		return; /* nobody is there to be told */
+		return; /* no recipient */
 
 	effects_append(&core->answers, &core->out.v[count]);
 	core->out.count = count;

@@ -1,14 +1,14 @@
 /* emit: the messages and traces of a step. They wait in core.out until the step's records are
- * written, so that nothing is answered before it is in the journal (I8). */
+ * appended, so that nothing is answered before it is in the journal (I8). */
 #pragma once
 #include "core/state.h"
 
-/* A message to be filled by the caller; dropped where nobody is there. */
+/* A message for the caller to fill in; dropped if the party is gone. */
 struct send_effect *emit(struct core *core, struct party to, enum send_kind msg);
 /* The same, about a claim: ref, lease, state, end, and once granted its fence and GPUs. */
 struct send_effect *emit_at(struct core *core, struct party to, const struct claim *claim,
 			    enum send_kind msg);
-/* The same, after all that this step grants: whoever gets the GPU next hears of it first. */
+/* The same, sent after this step's grants, so that the next holder hears first. */
 void emit_last(struct core *core, struct party to, const struct claim *claim, enum send_kind msg);
 struct send_effect *emit_claim(struct core *core, const struct claim *claim, enum send_kind msg);
 /* SEND_GRANTED or SEND_OFFERED as the claim's state says, or SEND_QUEUED. */
@@ -24,5 +24,5 @@ struct trace_effect *trace_session(struct core *core, const struct session *sess
 				   enum trace_what what);
 struct trace_effect *trace_event(struct core *core, enum trace_what what, const char *detail);
 
-/* dst is terminated always; what does not fit is cut. src may be NULL: empty. */
+/* dst is always terminated; what does not fit is cut off. A NULL src reads as empty. */
 void text_copy(char *dst, size_t size, const char *src);

@@ -1,6 +1,7 @@
-/* estimate: reckons a wait from who holds, who is before it and who is expected to pass it, and
- * corrects that by how such reckonings came out before: the quantiles of the ratio are those of the
- * answer. So it stays right whatever the order is, once some waits were seen. */
+/* estimate: predicts a wait from the holders, the waiters ahead and those expected to overtake, and
+ * corrects the prediction by how earlier ones turned out: the quantiles of the ratio of actual to
+ * predicted give the quantiles of the answer. So it stays right under any policy once some waits
+ * were seen. */
 #include "core/estimate.h"
 
 #include "core/claim.h"
@@ -13,12 +14,12 @@
 enum {
 	FADE_MS = 120 * 1000,     /* a fade of 1/32 each: a half-life of 44 minutes */
 	FADES_MAX = 512,          /* then nothing is left */
-	LOOKED_AT_MAX = 32,       /* those behind them are taken to be like them */
+	LOOKED_AT_MAX = 32,       /* the rest are assumed to be like them */
 	RATIO_ONE = 1 << 14,      /* in the middle of what a spread can tell apart */
-	PRIOR_WAITS = 4,          /* how many waits weigh as much as a guess */
+	PRIOR_WAITS = 4,          /* how many waits weigh as much as the prior */
 	SEEN_LEAST_MS = 5 * 1000, /* a rate needs some time */
-	TOLD_LEAST_MS = 100,      /* nobody is through at once who waits */
-	MANY_TIMES = 16,          /* of its base, that those who pass can make of a wait */
+	TOLD_LEAST_MS = 100,      /* a waiter is never through at once */
+	MANY_TIMES = 16,          /* at most so many times the base wait, whoever overtakes */
 };
 
 struct reckoning {
@@ -62,13 +63,13 @@ void estimate_disturbed(struct core *core)
 	core->estimates.since = core->now;
 }
 
-/* Memory only, for as long as a model is loaded; else a turn. */
+/* It keeps memory only, for as long as a model stays loaded; otherwise it is a turn. */
 static bool is_resident(const struct claim *claim)
 {
 	return claim->rec.need.slots == 0;
 }
 
-/* Of a class that had none yet: the longest of what the others have. */
+/* For a class without one yet: the longest mean of the other classes. */
 int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls)
 {
 	const int64_t *mean_ms = core->estimates.mean_ms;
@@ -83,8 +84,8 @@ int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls)
 	return most > 0 ? most : -1;
 }
 
-/* A guest's turn is its host's. A turn of which the broker saw only a part says nothing about the
- * others: it was not there, or learnt of the end too late. */
+/* A guest's turn is its host's. A turn that the broker saw only in part is left out: the broker was
+ * away, or learned of its end too late. */
 void estimate_hold_ended(struct core *core, const struct claim *claim)
 {
 	struct estimates *e = &core->estimates;
@@ -130,7 +131,7 @@ static int64_t rest_ms(const struct core *core, const struct claim *holder, int6
 	if (rest >= 0)
 		return rest;
 
-	/* It is longer than any before: as long again as half of it. */
+	/* Longer than any before: assume half as long again. */
 	return ms_shorter(ms_longer(mean_ms - past_ms, past_ms / 2), most_ms);
 }
 
@@ -143,7 +144,7 @@ static int64_t leaving_ms(const struct core *core, int64_t past_ms)
 	return rest > 0 ? rest : core->config.grace_ms;
 }
 
-/* How long this one still has its room, when the waiter wants it. */
+/* How much longer this holder keeps its capacity once the waiter wants it. */
 static int64_t left_ms(const struct core *core, const struct claim *claim,
 		       const struct claim *holder, uint32_t gpu, struct mono_ms now)
 {
@@ -167,8 +168,8 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 	return rest_ms(core, holder, past, most);
 }
 
-/* Until the first of those who compute there leaves, or of those who only keep memory; a set waits
- * for the last. False: nothing is known of them. */
+/* Until the first holder of this kind leaves; a set of GPUs waits for the last. False: nothing is
+ * known about them. */
 static bool add_holders(const struct core *core, const struct claim *claim, struct mono_ms now,
 			enum holder_kind kind, struct reckoning *r)
 {
@@ -194,7 +195,7 @@ static bool add_holders(const struct core *core, const struct claim *claim, stru
 	return true;
 }
 
-/* What its turn takes of the GPUs that both could have, if it may have any of its own. */
+/* How much of the shared GPUs its turn takes, if it could run on any of its own. */
 static int64_t slots_shared(const struct core *core, const struct claim *other, uint32_t shared)
 {
 	const struct need *need = &other->rec.need;
@@ -231,7 +232,7 @@ static bool add_ahead(const struct core *core, const struct claim *claim, struct
 	return true;
 }
 
-/* In how much of the time, in 1024 parts, turns of a class are had that was not there before. */
+/* The load of a class in 1024ths: the fraction of time taken by its turns. */
 static int64_t load_of(const struct core *core, int cls, const struct reckoning *r,
 		       struct mono_ms now)
 {
@@ -243,7 +244,7 @@ static int64_t load_of(const struct core *core, int cls, const struct reckoning 
 	       (seen_ms * r->slots_all);
 }
 
-/* Who is more urgent passes it until its key has come; voice always does. */
+/* More urgent claims overtake it until its key is reached; voice always does. */
 static int64_t with_passers(const struct core *core, const struct claim *claim, struct mono_ms now,
 			    const struct reckoning *r)
 {
@@ -275,7 +276,7 @@ static bool slots_free(const struct core *core, const struct claim *claim)
 	return false;
 }
 
-/* The wait by what is known now; -1: nothing is known, 0: there is nothing in the way. */
+/* The predicted wait; -1: nothing is known, 0: nothing is in the way. */
 static int64_t reckon_ms(const struct core *core, const struct claim *claim, struct mono_ms now)
 {
 	struct reckoning r = {.ahead = rank_tree_rank(&claim->place)};
@@ -288,7 +289,7 @@ static int64_t reckon_ms(const struct core *core, const struct claim *claim, str
 			r.slots += core->config.gpus[gpu].slots;
 	}
 
-	if (r.slots == 0 || claim->host) /* how long guests stay was not kept */
+	if (r.slots == 0 || claim->host) /* how long guests stay is not recorded */
 		return -1;
 
 	if (!add_holders(core, claim, now, kind, &r) || !add_ahead(core, claim, &r))
@@ -333,14 +334,14 @@ void estimate_wait_ended(struct core *core, const struct claim *claim)
 		return;
 	spread_add(&e->waits[claim->rec.cls], mono_since(core->now, claim->yield_since));
 
-	/* What is through in a moment, as was reckoned, says nothing about longer ones. */
+	/* A wait that was over at once, as predicted, says nothing about longer ones. */
 	if (claim->told_ms > 0 && ms_longer(wait_ms, claim->told_ms) >= TOLD_LEAST_MS)
 		spread_add(&e->ratios[ratio_at(claim->rec.cls, claim->told_depth)],
 			   ms_shorter(wait_ms, DURATION_MS_MAX / RATIO_ONE) * RATIO_ONE /
 				   claim->told_ms);
 }
 
-/* Those of its class and depth weigh most, but the others are not without a word. */
+/* Ratios of its own class and depth weigh most; the others count a little. */
 static void mix_ratios(const struct core *core, const struct claim *claim, int depth,
 		       struct spread *ret_mix)
 {
@@ -354,8 +355,8 @@ static void mix_ratios(const struct core *core, const struct claim *claim, int d
 		}
 }
 
-/* The quantile of the ratios; few of them weigh against a guess by the turns themselves: that they
- * are about what they were, and that one long one makes less of many. */
+/* The quantile of the ratios, blended with a prior from the turns themselves while ratios are few:
+ * turns last about as long as before, and one long turn matters less among many. */
 static int64_t scale_by_ratio(int64_t ms, const struct spread *mix, unsigned per_mille,
 			      int64_t guess)
 {

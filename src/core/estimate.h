@@ -1,6 +1,6 @@
 /* estimate: how long turns and waits really were, and from that how long a wait will be. For people
- * and for tags of the order; no grant depends on a number told here. Counts fade with a half-life
- * of three quarters of an hour. Called by claim.c when a wait or a turn begins or ends. */
+ * and for the queue's tags; no grant depends on an estimate given here. Counts fade with a
+ * half-life of three quarters of an hour. */
 #pragma once
 #include "base/spread.h"
 #include "core/types.h"
@@ -9,17 +9,17 @@ enum { ESTIMATE_DEPTHS = 4 }; /* how many are before it: none, 1 or 2, 3 to 6, m
 
 /* Plain numbers, so that they can be kept and exported. */
 struct estimates {
-	struct mono_ms since; /* what began before was not seen whole: a start, a stall, a pause */
+	struct mono_ms since; /* what began earlier was not seen whole: a start, a stall, a pause */
 	struct mono_ms faded;
 	int64_t seen_ms; /* until `faded`, in which the grants came; fades like them */
 	uint64_t grants[LEASE_CLASS_COUNT];
-	int64_t mean_ms[LEASE_CLASS_COUNT]; /* turns, cut off where they would be; 0: none */
+	int64_t mean_ms[LEASE_CLASS_COUNT]; /* turns, cut off at the hold limit; 0: none */
 	struct spread turns[LEASE_CLASS_COUNT];
-	struct spread stays[LEASE_CLASS_COUNT]; /* of what takes memory only */
+	struct spread stays[LEASE_CLASS_COUNT]; /* of claims that take memory only */
 	struct spread waits[LEASE_CLASS_COUNT];
 	int64_t leaving_ms;    /* mean of the next; 0: none */
-	struct spread leaving; /* from being asked to give way to having done so */
-	/* Waits over what was reckoned when they began, by class and by how many were before. */
+	struct spread leaving; /* from a yield request to having yielded */
+	/* Actual over predicted waits, by class and by how many were ahead. */
 	struct spread ratios[LEASE_CLASS_COUNT * ESTIMATE_DEPTHS];
 };
 
@@ -29,8 +29,8 @@ struct core;
 void estimate_wait_began(struct core *core, struct claim *claim);
 void estimate_wait_ended(struct core *core, const struct claim *claim);
 void estimate_hold_ended(struct core *core, const struct claim *claim);
-/* Grants were stopped, the clock stood, or the broker began: what lasts now is like nothing else.
- */
+/* Grants were stopped, the clock stood still, or the broker started: what is under way now is no
+ * sample. */
 void estimate_disturbed(struct core *core);
 /* The mean turn of a class, or of all where it had none; -1: none was seen. */
 int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls);

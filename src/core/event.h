@@ -1,6 +1,6 @@
 /* event: all that can happen to the core, each with one `now`. Strings and arrays are borrowed for
  * the length of core_step. Only EVENT_TICK judges deadlines: the server sends it last in each loop
- * turn, after all that was readable, so waiting heartbeats count (CASES.md R8). */
+ * iteration, after everything readable was read, so pending heartbeats count (CASES.md R8). */
 #pragma once
 #include "core/config.h"
 #include "core/party.h"
@@ -10,7 +10,7 @@ enum event_type {
 	EVENT_CONFIG,       /* config; the first event, and again on reload */
 	EVENT_RESTORE,      /* record: one live row of the journal, before EVENT_START */
 	EVENT_START,        /* start: replay is over, serve */
-	EVENT_SESSION_OPEN, /* session: hello on a session's connection -> WELCOME or DENIED */
+	EVENT_SESSION_OPEN, /* session: hello on a session's connection: WELCOME or DENIED */
 	EVENT_CONN_CLOSED,  /* closed */
 	EVENT_PEER_EXIT,    /* peer: the process at its connection is gone, or all of them */
 	EVENT_ALIVE,        /* the session answered a heartbeat (any other message counts too) */
@@ -30,8 +30,8 @@ enum event_type {
 	EVENT_CLOCK_JUMP,   /* stalled_ms: suspend or stall seen: deadlines move by as much, silence
 			       is not judged for settle_ms, sessions are pinged */
 	EVENT_TICK,         /* judge deadlines, send heartbeats */
-	EVENT_DRAIN,        /* the broker stops: no new grants, for nobody is there to be told */
-	EVENT_PROCESSES,    /* processes: what uses the GPU for this session beside its peer */
+	EVENT_DRAIN,        /* the broker stops: no new grants, nobody would hear of them */
+	EVENT_PROCESSES,    /* processes: what uses the GPU for this session besides its peer */
 	EVENT_PEER_REACH,   /* peer: what can be done with the process changed */
 	EVENT_AUTHORITY,    /* authority: whether this broker may grant to one kind of claim */
 	EVENT_READY,        /* renew: lease or token: what it loads is there */
@@ -52,7 +52,7 @@ struct event {
 	enum event_type type;
 	struct mono_ms now;
 	struct wall_ms wall;
-	struct party from;   /* whom the answer goes to */
+	struct party from;   /* where the answer goes */
 	struct token random; /* fresh random bits: ACQUIRE, RELEASE and SESSION_OPEN use them for
 				tokens, the first CONFIG for the tables of names */
 	union {
@@ -63,12 +63,12 @@ struct event {
 		int64_t stalled_ms; /* of the monotonic clock, >= 0; a suspend has none of it */
 		struct {
 			bool ok;         /* false: no new grants until true */
-			bool unwritable; /* not even from the reserve: nothing that must be written
-					    is taken on */
+			bool unwritable; /* not even the reserve is left: nothing that must be
+					    journaled is accepted */
 		} journal;
 		struct {
 			enum binding binding;
-			bool ok; /* of a binding that needs it, false until it is said */
+			bool ok; /* for a binding that needs it: false until granted */
 		} authority;
 		struct {
 			uint64_t epoch;
@@ -76,8 +76,8 @@ struct event {
 			uint64_t claim_id_max; /* highest claim and session ids ever used */
 			uint64_t session_id_max;
 			bool same_boot;
-			int64_t in_doubt_ms; /* who held before is not known: nothing is
-						granted before so long; 0: all is known */
+			int64_t in_doubt_ms; /* earlier holders are unknown: nothing is granted for
+						so long; 0: all are known */
 		} start;
 		struct {
 			enum binding binding; /* BIND_NATIVE or BIND_TAB */
@@ -108,10 +108,10 @@ struct event {
 			bool no_wait; /* BUSY at once instead of a place */
 			enum lease_class cls;
 			uint64_t ref, parent, host;
-			uint32_t guests;    /* places that it offers */
+			uint32_t guests;    /* places that it offers to guests */
 			bool guests_open;   /* to other principals, too */
 			struct need need;   /* gpu_mask 0 stands for any */
-			int64_t timeout_ms; /* <0: for ever; 0: not at all */
+			int64_t timeout_ms; /* <0: without limit; 0: not at all */
 			int64_t ttl_ms;     /* BIND_HTTP; 0: default */
 			int64_t uninterruptible_ms, min_residence_ms, load_ms;
 			int64_t waited_ms; /* elsewhere, for the same; by binding */

@@ -1,6 +1,6 @@
 /* export: writes the state in sections: the core, the remembered places, the sessions and the
- * claims by rising id; a mark before them, a checksum behind. Changes nothing. Called by the server
- * when it hands over to another program, by tests, and by who looks for states seen before. */
+ * claims by rising id; a mark before them, a checksum behind. Changes nothing. For upgrades in
+ * place, tests and the exhaustive search. */
 #include "core/export.h"
 
 #include <stdlib.h>
@@ -61,7 +61,7 @@ static uint64_t rank_of_session(const struct core *core, uint64_t id)
 	return node && node->id == id ? rank_tree_rank(node) + 1 : 0;
 }
 
-/* Names that do not depend on what happened before. */
+/* Numbers that do not depend on history. */
 static uint64_t rename_id(const void *arg, unsigned sense, uint64_t value)
 {
 	const struct roll *roll = arg;
@@ -97,7 +97,7 @@ static void put_section(struct buf *out, enum section section, const struct fiel
 	buf_extend(out, (size_t)(end - (uint8_t *)tail));
 }
 
-/* Those that could still be taken, each in its slot of the ring. */
+/* Lost places that can still be reclaimed, each in its slot of the ring. */
 static void put_places(const struct core *core, const struct fields_how *how, struct buf *out)
 {
 	struct kept_place kept;
@@ -117,8 +117,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*(struct principal *const *)a)->name, (*(struct principal *const *)b)->name);
 }
 
-/* Those that are idle in the order in which they will be forgotten, then the others by name; where
- * only the state counts, all by name. */
+/* Idle ones in the order in which they will be freed, then the others by name; in a canonical
+ * export all by name. */
 static void put_principals(const struct core *core, const struct fields_how *how, struct buf *out)
 {
 	size_t count = 0, idle;

@@ -1,5 +1,5 @@
-/* host: places inside leases. It decides who goes in, next to the scheduler, and what becomes of
- * those inside when their host leaves; the ledger charges, revoke.c takes back. */
+/* host: places inside leases. It admits guests, beside the scheduler, and decides what becomes of
+ * them when their host leaves; the ledger charges, revoke.c takes back. */
 #include "core/host.h"
 
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static int judge_host(const struct core *core, const struct claim *host,
 	if (!host->rec.guests_open && !same_owner(host, rec, session))
 		return ERR_FORBIDDEN;
 
-	/* One that offers no places can still lend its turn. */
+	/* A lease that offers no places can still lend its turn. */
 	if (host->rec.guests == 0 && rec->parent != rec->host)
 		return ERR_STATE;
 	if (rec->guests > 0)
@@ -128,7 +128,7 @@ struct group *host_queue(struct core *core, const struct claim *guest)
 	return house->queue;
 }
 
-/* The first that waits has its place when a guest had its whole turn. */
+/* The first waiter gets a place once a guest has had its whole turn. */
 static void press_guests(struct core *core, struct claim *host, const struct claim *first)
 {
 	struct claim *oldest = NULL;
@@ -138,7 +138,7 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 		struct claim *guest = guest_of(it);
 		struct mono_ms due;
 		if (!claim_is_held(guest))
-			return; /* a place comes free already */
+			return; /* a place is being freed already */
 		due = preempt_hold_until(core, guest, 0);
 		if (mono_before(due, oldest_due)) {
 			oldest = guest;
@@ -152,8 +152,7 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 		core->wake = mono_min(core->wake, oldest_due);
 }
 
-/* It named its need before it was known which GPUs the host would have, and they may have less
- * since a reload. */
+/* The need was stated before the host's GPUs were known, and a reload may have shrunk them. */
 static bool could_be_inside(const struct core *core, const struct claim *host,
 			    const struct claim *claim)
 {
@@ -180,7 +179,7 @@ static void serve_guests(struct core *core, struct group *group)
 		    !could_be_inside(core, host, claim))
 			continue;
 
-		/* Of one that offers no places: it waits for a loan. */
+		/* The host offers no places: the claim waits for a loan. */
 		if (claim_guests(host) >= host->rec.guests) {
 			if (host->rec.guests > 0 && !claim->no_wait)
 				press_guests(core, host, claim);
@@ -188,7 +187,7 @@ static void serve_guests(struct core *core, struct group *group)
 		}
 
 		gpus = host_gpus(core, host, claim);
-		/* What it needs beyond its host's memory must not pass those who wait for it. */
+		/* Memory beyond its host's must not be taken ahead of those waiting for it. */
 		if (gpus == 0 ||
 		    (claim->rec.need.vram_bytes > ledger_vram_inside(host, &claim->rec.need) &&
 		     (queue_wanted(core, true) & gpus)))
@@ -218,7 +217,7 @@ void host_enter(struct core *core, struct claim *guest)
 
 	PRE(host != NULL);
 	PRE(claim_has_room(host));
-	/* Others were told when the host is gone: nobody inside has longer to stop. */
+	/* Others were promised when the host is gone: no guest gets longer to stop. */
 	guest->rec.uninterruptible_ms =
 		ms_shorter(guest->rec.uninterruptible_ms, revoke_grace_ms(core, host));
 	/* A resident that is used has a turn of its own: it is over when nobody uses it. */
@@ -237,7 +236,7 @@ bool host_join(struct core *core, struct claim *claim)
 
 	if (id == 0)
 		return true;
-	/* The number rises along a chain of hosts, so none is a ring. */
+	/* Ids rise along a chain of hosts, so there is no cycle. */
 	if (!host || host->rec.id >= claim->rec.id)
 		return false;
 

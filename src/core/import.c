@@ -1,6 +1,6 @@
-/* import: a core from what export.c wrote. Sums, tables and orders are made anew by those who keep
- * them, so they cannot contradict the claims; what is left is judged, and a state that could not
- * have been is refused. Called by the server when it takes over, and by tests. */
+/* import: a core from what export.c wrote. Sums, tables and orders are rebuilt by the modules that
+ * own them, so they cannot contradict the claims; the rest is checked, and an impossible state is
+ * refused. For upgrades in place and tests. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ static const char *read_place(struct core *core, const uint8_t *bytes, size_t si
 	return NULL;
 }
 
-/* Its tags; who has claims or sessions joins it later. */
+/* Its tags; its claims and sessions join it later. */
 static const char *read_principal(struct core *core, const uint8_t *bytes, size_t size)
 {
 	struct principal read, *principal;
@@ -112,7 +112,7 @@ static bool is_bound(const struct claim *claim)
 	case CLAIM_YIELDING:
 		return timed;
 	case CLAIM_DRAINING:
-		return true; /* or by those inside it */
+		return true; /* or its guests keep it */
 	case CLAIM_ENDED:
 	case CLAIM_STATE_COUNT:
 		break;
@@ -203,7 +203,7 @@ static bool keeps_for_waiter(const struct core *core, uint64_t id)
 	return id == 0 || (head && head->rec.state == CLAIM_QUEUED);
 }
 
-/* What names another claim, once all are there. */
+/* Resolves references to other claims, once all are read. */
 static const char *join_references(struct core *core)
 {
 	struct rank_node *node;
@@ -226,7 +226,7 @@ static const char *join_references(struct core *core)
 	return NULL;
 }
 
-/* Sections that are not known are passed over; the others come in their order. */
+/* Unknown sections are skipped; the others must be in order. */
 static const char *read_all(struct core *core, const uint8_t *at, const uint8_t *end)
 {
 	static const char *(*const readers[])(struct core *, const uint8_t *, size_t) = {

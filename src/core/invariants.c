@@ -1,6 +1,5 @@
-/* invariants: the invariants I1 to I7 over the whole state, computed anew from the claims and
- * compared with what the core keeps. O(n) or worse; called by tests and the simulator after each
- * step. */
+/* invariants: the invariants I1 to I7 over the whole state, recomputed from the claims and compared
+ * with what the core keeps. O(n) or worse; tests and the simulator call it after each step. */
 #include "core/claim.h"
 #include "core/host.h"
 #include "core/ledger.h"
@@ -130,7 +129,7 @@ static void check_holder(const struct core *core, const struct claim *claim)
 	}
 }
 
-/* I5, inside: no place is free, or others come before it, or memory beyond its host's is short. */
+/* I5 for guests: no place is free, or others come first, or memory beyond the host's is short. */
 static void check_guest_waits(const struct core *core, const struct claim *claim)
 {
 	const struct claim *host = claim->host;
@@ -147,7 +146,7 @@ static void check_guest_waits(const struct core *core, const struct claim *claim
 	INVARIANT(host_gpus(core, host, claim) == 0);
 }
 
-/* A resource of the GPU that the need asks for is kept, for `id` or for whom it is not. */
+/* A resource of this GPU that the need asks for is kept for somebody other than `id`. */
 static bool kept_from(const struct core *core, const struct need *need, uint32_t gpu, uint64_t id)
 {
 	const struct gpu *state = &core->gpus[gpu];
@@ -156,9 +155,9 @@ static bool kept_from(const struct core *core, const struct need *need, uint32_t
 	       (need->vram_bytes > 0 && state->memory_head != 0 && state->memory_head != id);
 }
 
-/* I5: it is the head of a GPU, or on every GPU that could be made to serve it something that it
- * needs is kept for another. A turn of several slots or GPUs may lose what it kept to who came
- * before it; then it could not begin on the rest. */
+/* I5: it is the head of a GPU, or on every GPU that could serve it something that it needs is kept
+ * for another. A turn of several slots or GPUs may lose what it kept to an earlier arrival; then it
+ * could not start on the rest. */
 static void check_turned_down(const struct core *core, const struct claim *claim)
 {
 	uint32_t open = claim->mask & schedule_open(core, claim->rec.need.vram_bytes > 0);

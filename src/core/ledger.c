@@ -1,5 +1,5 @@
-/* ledger: charges, sums and room of the GPUs. It grants nothing and asks nobody to leave. Called by
- * claim.c (which alone charges), by fit.c and by those who explain. */
+/* ledger: charges, sums and free capacity of the GPUs. It grants nothing and asks nobody to
+ * leave. */
 #include "core/ledger.h"
 
 #include <stdlib.h>
@@ -30,8 +30,8 @@ uint64_t ledger_room(const struct core *core, uint32_t gpu)
 			      core->config.vram_headroom_bytes);
 }
 
-/* What leases without a session, and sessions whose use a probe cannot tell (a browser's GPU
- * process works for all its tabs), declared and were not seen to use by name. */
+/* What was declared, but cannot be observed per client: leases without a session, and tabs (a
+ * browser's GPU process serves all of them). */
 uint64_t ledger_pool(const struct core *core, uint32_t gpu)
 {
 	return core->gpus[gpu].vram_plain + core->gpus[gpu].vram_unseen;
@@ -102,8 +102,8 @@ bool ledger_vram_fits(const struct core *core, const struct session *session, ui
 	if (!ledger_vram_known(core, gpu))
 		return false;
 
-	/* What it already uses is not counted twice, but promises alone never pass what there is.
-	 */
+	/* What the session already uses is not counted twice, but declarations alone never exceed
+	 * the total. */
 	return core->gpus[gpu].vram_declared + vram_bytes <= ledger_room(core, gpu) &&
 	       ledger_vram_delta(session, gpu, vram_bytes) <= ledger_vram_free(core, gpu);
 }
@@ -188,7 +188,7 @@ static struct rank_tree *holders_like(struct core *core, const struct claim *cla
 	return &core->gpus[gpu].holders[claim->slots_charged > 0 ? HOLDER_COMPUTES : HOLDER_KEEPS];
 }
 
-/* One that is charged nothing keeps nobody out. */
+/* A claim that is charged nothing takes no seat. */
 static void take_seats(struct core *core, struct claim *claim)
 {
 	uint32_t count = mask_count(claim->rec.granted_mask);
@@ -264,7 +264,7 @@ void ledger_take(struct core *core, struct claim *claim)
 	PRE(claim->vram_charged == 0);
 
 	claim->slots_charged = claim->host ? 0 : need->slots;
-	/* What runs inside it goes on in its turn; without, that is over. */
+	/* Guests continue in its turn; without guests the turn is over. */
 	if (!claim_computes(claim) && claim_guests(claim) == 0)
 		claim->slots_charged = 0;
 
@@ -337,7 +337,7 @@ void ledger_drop(struct core *core, struct claim *claim)
 	claim->vram_charged = 0;
 }
 
-/* What a tab leaves behind belongs to nobody until its browser frees it, which takes a moment. */
+/* What a tab leaves behind counts as left over until its browser frees it, which takes a moment. */
 static void leave_behind(struct core *core, uint32_t gpu)
 {
 	struct gpu *state = &core->gpus[gpu];
@@ -395,7 +395,7 @@ void ledger_forget(struct core *core, struct session *session)
 		uint64_t bytes = session->vram[gpu].observed;
 		PRE(session->vram[gpu].declared == 0);
 
-		/* Its memory is in use until a sample shows that it is not. */
+		/* Its memory counts as used until a sample shows otherwise. */
 		state->vram_outside += bytes;
 		state->outside_base += bytes;
 		ledger_observe(core, session, gpu, 0);

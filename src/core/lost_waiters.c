@@ -1,5 +1,5 @@
-/* lost_waiters: a ring of lost places. It grants nothing: a place that comes back queues by its old
- * key like any other. Called where waiters are lost, and by EVENT_ACQUIRE. */
+/* lost_waiters: a ring of lost places. It grants nothing: a reclaimed place queues by its old key
+ * like any other. */
 #include "core/lost_waiters.h"
 
 #include <string.h>
@@ -39,7 +39,8 @@ bool lost_waiter_alive(const struct core *core, const struct lost_waiter *waiter
 	return waiter->request_id[0] && !mono_due(waiter->until, core->now);
 }
 
-/* One that would load, and did not, has told nobody behind it of the longer turn. */
+/* A claim that now loads and did not before is new: those behind it were promised a shorter
+ * turn. */
 void lost_waiter_take(struct core *core, struct claim_record *rec)
 {
 	if (!is_remembered(rec) || mono_due(core->lost_until, core->now))

@@ -1,14 +1,15 @@
-/* lost_waiters: the keys of waiters of plain HTTP and of pages that were lost, for as long as
- * place_memory_ms. The same request_id, asked again, goes on where it stood (CASES.md P19). A
- * bounded ring; a restart of the broker clears it. */
+/* lost_waiters: the keys of lost waiters (plain HTTP and pages), kept for place_memory_ms. The same
+ * request_id, asked again, gets its place back (CASES.md P19). A bounded ring; a restart of the
+ * broker clears it. */
 #pragma once
 #include "core/state.h"
 
 void lost_waiter_keep(struct core *core, const struct claim *claim);
-/* Takes the remembered arrival into rec, and forgets it; without one rec stays as it is. */
+/* Moves the remembered arrival into rec; leaves rec alone if there is none. */
 void lost_waiter_take(struct core *core, struct claim_record *rec);
-bool lost_waiter_alive(const struct core *core, const struct lost_waiter *place); /* can be taken */
+bool lost_waiter_alive(const struct core *core,
+		       const struct lost_waiter *place); /* can be reclaimed */
 /* How many lost waiters of a class could come back before others, and how many of them load. */
 uint32_t lost_waiters_count(const struct core *core, enum lease_class cls, uint32_t *ret_loads);
-/* The broker stood still for so long: nobody could come back. */
+/* The broker stood still for so long, in which nobody could come back. */
 void lost_waiters_shift(struct core *core, int64_t ms);

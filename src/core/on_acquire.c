@@ -1,5 +1,5 @@
-/* on_acquire: the admission of a claim. All that can be refused is refused before anything changes;
- * who is granted is the scheduler's business. Called by step.c. */
+/* on_acquire: admission of a claim. Whatever can be refused is refused before anything changes;
+ * granting is the scheduler's business. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,8 +25,8 @@ static int64_t clamp_ms(int64_t ms, int64_t most_ms)
 	return ms < most_ms ? ms : most_ms;
 }
 
-/* A browser runs all that its pages do on one GPU, and a page cannot choose it: of a session over
- * WebSocket it is where it has something already, else the one that is configured. */
+/* A browser runs all of its pages on one GPU, and a page cannot choose it: a WebSocket session
+ * stays where it holds something already, else it gets the configured GPU. */
 static uint32_t gpus_meant(const struct core *core, const struct session *session,
 			   const struct ev_acquire *ask)
 {
@@ -97,7 +97,7 @@ static void fill_record(struct core *core, const struct event *event, const stru
 	*ret_rec = rec;
 }
 
-/* What is wrong with the request itself, whoever else is there; 0: nothing. */
+/* What is wrong with the request itself, independent of all others; 0: nothing. */
 static int judge_fields(const struct event *event, const struct claim_record *rec,
 			const char **ret_detail)
 {
@@ -152,9 +152,9 @@ static struct mono_ms wait_until(const struct core *core, int64_t timeout_ms)
 			      : mono_after(core->now, clamp_ms(timeout_ms, DURATION_MS_MAX));
 }
 
-/* A plain request that asks again waits for as long as it says now, in its old place. Whoever still
- * listens on the older exchange learns that this one took its place: a held stream, too, for a
- * lease must not outlive its connection unseen. */
+/* A repeated plain request waits for as long as it now says, in its old place. The older exchange
+ * is told that it was replaced, held streams included: a lease must not outlive its connection
+ * unseen. */
 static void rebind_claim(struct core *core, const struct event *event, struct claim *claim)
 {
 	if (claim->conn != 0 &&
@@ -174,7 +174,7 @@ static void rebind_claim(struct core *core, const struct event *event, struct cl
 	core->queue_changed = true;
 }
 
-/* The same request again: the client did not hear the answer, or lost its connection. */
+/* The same request again: the client missed the answer, or lost its connection. */
 static void answer_repeat(struct core *core, const struct event *event, struct claim *claim)
 {
 	if (claim->rec.revoked) {
@@ -197,13 +197,13 @@ static void answer_repeat(struct core *core, const struct event *event, struct c
 	}
 
 	emit_standing(core, claim);
-	/* Should this answer be lost, an earlier one may have arrived: from here on only its time
-	 * to live ends such a lease. */
+	/* If this answer is lost, an earlier one may have arrived: from here on only the time to
+	 * live ends the lease. */
 	if (claim_proof(claim) == PROOF_TIME && claim_has_room(claim))
 		claim_set_conn(core, claim, 0);
 }
 
-/* For who was not to wait. */
+/* The error for a claim that must not wait. */
 static int why_not(const struct core *core)
 {
 	if (schedule_in_doubt(core, core->now))
@@ -211,7 +211,7 @@ static int why_not(const struct core *core)
 	return core->paused ? ERR_PAUSED : ERR_BUSY;
 }
 
-/* Neither a place nor a trace is left of a claim that was not to wait. */
+/* Removes a claim that must not wait, without a trace. */
 static void turn_away(struct core *core, const struct event *event, struct claim *claim)
 {
 	claim_vanish(core, claim);

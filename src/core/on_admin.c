@@ -1,5 +1,5 @@
 /* on_admin: what an operator may do: to one lease, to all, or to granting itself. Every act is
- * written down with who did it and why. Permission was checked at the edge. Called by step.c. */
+ * recorded with who did it and why. The edge has checked permission. */
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/handlers.h"
@@ -60,8 +60,8 @@ static void one_lease(struct core *core, const struct event *event)
 	report_done(core, event, 1);
 }
 
-/* A waiter leaves the queue, or the offer that it has not taken up. A holder does not: by the time
- * an operator's word arrives the waiter of a moment ago may be computing. */
+/* Removes a waiter, or a claim with an unanswered offer. Not a holder: by the time the command
+ * arrives, the waiter of a moment ago may be computing. */
 static void cancel_waiter(struct core *core, const struct event *event)
 {
 	struct claim *claim = claim_by_id(core, event->admin.lease);
@@ -85,7 +85,7 @@ static void set_paused(struct core *core, const struct event *event, bool paused
 		return;
 	}
 
-	/* Said where nothing is paused: the operator knows that nobody goes on. */
+	/* A resume while not paused: the operator vouches that no earlier holder still runs. */
 	if (!paused && !core->paused)
 		core->in_doubt_until = core->now;
 	core->promise_anew |= core->paused && !paused;
@@ -115,8 +115,8 @@ static uint64_t end_waiters(struct core *core)
 	return touched;
 }
 
-/* An offer is not a hold: reset leaves it, force-release-all ends it. Nobody is given what becomes
- * free before its holder is known to have stopped (P1, P2). */
+/* An offer is not a hold: reset leaves it, force-release-all ends it. Nothing is granted again
+ * before its holder is known to have stopped (P1, P2). */
 static uint64_t revoke_holders(struct core *core, bool offers, enum end_reason end)
 {
 	struct rank_node *node = rank_tree_first(&core->holders);
@@ -134,7 +134,7 @@ static uint64_t revoke_holders(struct core *core, bool offers, enum end_reason e
 	return touched;
 }
 
-/* Whoever is hit is told the operator's words, and so is whoever follows the events. */
+/* Passes the operator's reason to the clients affected and to the event stream. */
 static void give_reason(struct core *core, size_t first, const char *reason)
 {
 	for (size_t i = first; i < core->out.count; i++) {

@@ -1,5 +1,5 @@
-/* on_change: what a holder does with its room: change what it needs, lend its turn to a claim that
- * it waits for. Called by step.c. */
+/* on_change: what a holder does with its lease: change its need, or lend its turn to a claim that
+ * it waits for. */
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/handlers.h"
@@ -12,7 +12,7 @@
 #include "core/session.h"
 #include "core/timer.h"
 
-/* Where the total is unknown one lease has it all, and may say so anew. */
+/* Where the total is unknown a lease that states VRAM has all of it, and may restate it. */
 static bool vram_may_grow(const struct core *core, const struct claim *claim, uint32_t gpu,
 			  uint64_t vram)
 {
@@ -21,7 +21,7 @@ static bool vram_may_grow(const struct core *core, const struct claim *claim, ui
 	return ledger_vram_fits(core, claim->session, gpu, vram);
 }
 
-/* Growing in place must not pass those who wait for the same GPU; VRAM delays only who waits for
+/* Growing in place must not overtake waiters for the same GPU; VRAM delays only those waiting for
  * VRAM. */
 static int judge_growth(const struct core *core, const struct claim *claim, const struct need *need,
 			const char **ret_detail)
@@ -147,7 +147,7 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 
 	if (lender->rec.state != CLAIM_HELD || to->rec.state != CLAIM_QUEUED || queue_detached(to))
 		return ERR_STATE;
-	/* Past the queue goes only what the lender itself waits for, and one at a time. */
+	/* Only a claim that the lender itself waits for may bypass the queue, one at a time. */
 	if (to->rec.parent != lender->rec.id || (to->host && to->host != lender) ||
 	    claim_guests(lender) > 0 || lender->rec.guests > 0 || to->rec.guests > 0)
 		return ERR_STATE;

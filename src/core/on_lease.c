@@ -1,5 +1,5 @@
-/* on_lease: what a client says of a claim it has: accept, cancel, release, renew, yielding, and the
- * end of its connection. Called by step.c. */
+/* on_lease: what a client says about its claim: accept, cancel, release, renew, yielding, and the
+ * end of its connection. */
 #include <string.h>
 
 #include "core/claim.h"
@@ -49,9 +49,9 @@ void on_cancel(struct core *core, const struct event *event)
 	emit_denied(core, event->from, event->ref, 0, ERR_STALE, NULL);
 }
 
-/* Comes back to the queue, to wait for as long as it said when it asked: with its old place if its
- * turn was cut short for one that goes before it; else as a new claim, for it would pass those who
- * wait, and those whom it made room for. */
+/* Requeues the claim, to wait as long as it first said. It keeps its place if its turn was cut
+ * short for a claim that goes first. After a full turn it counts as a new arrival: otherwise it
+ * would overtake the waiters, and the claim that it made way for. */
 static void come_back(struct core *core, struct claim *claim, const struct event *event)
 {
 	bool cut_short =
@@ -97,7 +97,7 @@ static void release_claim(struct core *core, const struct event *event, struct c
 
 	if (event->release.requeue && !waits && !revoked &&
 	    binding_of(claim->rec.binding)->requeue && claim_conn(claim) != 0) {
-		/* Its room is not its own to give while others run in it. */
+		/* It cannot give its capacity away while guests run in it. */
 		if (claim->rec.guests > 0 && claim_guests(claim) > 0)
 			emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_STATE,
 				    "guests");
@@ -107,7 +107,7 @@ static void release_claim(struct core *core, const struct event *event, struct c
 	}
 
 	claim_end(core, claim, waits ? END_CANCELLED : end);
-	/* A late holder's word frees the room, but it must learn that it was too late. */
+	/* A late release frees the capacity, but the holder must learn that it was too late. */
 	if (plain && revoked)
 		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);
 	else
@@ -146,8 +146,8 @@ static struct claim *renewed_claim(const struct core *core, const struct event *
 	return event->renew.token ? owner_plain(core, event->renew.token) : NULL;
 }
 
-/* For how long the lease is good: never longer than the grace, once it was asked for. A plain
- * holder has no other ear for that than this answer. */
+/* How long the lease is good: never longer than the grace once a yield is pending. A plain holder
+ * learns of the yield only from this answer. */
 static void tell_renewed(struct core *core, const struct event *event, const struct claim *claim,
 			 int64_t good_ms)
 {
@@ -163,7 +163,7 @@ static void tell_renewed(struct core *core, const struct event *event, const str
 	send->expires_ms = good_ms > 0 ? good_ms : 0;
 }
 
-/* What it loads is there: its turn begins, for its limits. Said again it changes nothing. */
+/* Loading is done: its turn begins as far as limits are concerned. Idempotent. */
 static void begin_turn(struct core *core, struct claim *claim)
 {
 	if (!claim->rec.loading)
@@ -189,7 +189,7 @@ void on_renew(struct core *core, const struct event *event)
 		return;
 	}
 
-	/* A longer life that the journal does not know would end with the broker. */
+	/* An extension that is not journaled would be lost with the broker. */
 	if (core->unwritable && claim_proof(claim) == PROOF_TIME) {
 		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_JOURNAL, NULL);
 		return;
@@ -211,8 +211,8 @@ void on_renew(struct core *core, const struct event *event)
 	tell_renewed(core, event, claim, good_ms);
 }
 
-/* The grace is what it declared when it asked, however long it says now that it needs: what others
- * were told about their wait stands on it. */
+/* The grace is what was declared in the request, whatever is asked for now: the bounds given to
+ * others rely on it. */
 void on_yielding(struct core *core, const struct event *event)
 {
 	struct claim *claim = renewed_claim(core, event);

@@ -1,5 +1,5 @@
-/* owner: finding the claim that an event names, if it is the sender's. Changes nothing. Called by
- * the handlers of client events. */
+/* owner: finding the claim that an event names, if it is the sender's. Changes nothing. For the
+ * handlers of client events. */
 #include "core/owner.h"
 
 #include "core/claim.h"

@@ -1,11 +1,11 @@
-/* party: who speaks to the core, and to whom it speaks. Its id is the server's number for the
- * connection or exchange, never used twice in one run: a session or a claim has none before it is
- * taken, and what was said to a connection that broke must not reach the one that replaced it. */
+/* party: a peer of the core: the source of an event, the target of an effect. Its id is the
+ * server's number for the connection or exchange, never reused in one run, so that a message to a
+ * broken connection cannot reach the one that replaced it. */
 #pragma once
 #include <stdint.h>
 
 enum party_kind {
-	PARTY_NONE,     /* nobody is there: what is said is dropped */
+	PARTY_NONE,     /* no peer: messages are dropped */
 	PARTY_SESSION,  /* a connection that is a session, or asks to be one */
 	PARTY_EXCHANGE, /* a plain request, until its answer or its stream ends */
 	PARTY_GATEWAY,  /* a request that the broker itself forwards */

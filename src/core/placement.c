@@ -1,5 +1,5 @@
-/* placement: placing over GPUs. Looks only, changes nothing. Called by the scheduler and by those
- * who explain or check its decisions. */
+/* placement: choosing GPUs. Changes nothing. For the scheduler, and for what explains or checks its
+ * decisions. */
 #include "core/placement.h"
 
 #include "core/ledger.h"
@@ -10,8 +10,8 @@
 
 #define NEVER_MS ((int64_t)1 << 50)
 
-/* A session's own GPU first, for what it has loaded there; then the emptiest; then, for VRAM, where
- * least would be left over. */
+/* A GPU where the session has something loaded first; then the emptiest; then, for VRAM, best
+ * fit. */
 static bool better_place(const struct core *core, const struct claim *claim, uint32_t a, uint32_t b)
 {
 	const struct session *session = claim->session;
@@ -63,8 +63,8 @@ bool placement_can_leave(const struct claim *claim)
 	       claim->host;
 }
 
-/* What its session uses there beyond what it declared, if nothing of that can leave, by a reading
- * from after it gave something back; told of one of its claims. */
+/* What the session uses there beyond what it declared, if none of it can leave, by a reading taken
+ * after it last gave something back; attributed to one of its claims. */
 static uint64_t undeclared_bytes(const struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	const struct session *session = claim->session;
@@ -87,7 +87,7 @@ static uint64_t undeclared_bytes(const struct core *core, const struct claim *cl
 	return vram->observed - vram->declared;
 }
 
-/* What nobody can make leave, summed once after each change of who holds. */
+/* The memory that cannot be reclaimed, summed once after each change of holders. */
 static void settle_gpu(struct core *core, uint32_t gpu)
 {
 	struct gpu *state = &core->gpus[gpu];
@@ -154,7 +154,7 @@ uint32_t placement_possible_gpus(const struct core *core, const struct session *
 	return mask_count(possible) >= need->gpu_count ? possible : 0;
 }
 
-/* When this holder can be expected to be gone, by what may be asked of it. */
+/* When this holder can be expected to be gone, given what may be asked of it. */
 static int64_t leave_ms(const struct core *core, const struct claim *head,
 			const struct claim *holder, uint32_t gpu)
 {
@@ -209,7 +209,7 @@ static int64_t wait_ms(const struct core *core, const struct claim *claim, uint3
 	return vram_fit && need_slots(core, &claim->rec.need, gpu) == 1 ? soonest : last;
 }
 
-/* One head does not ask a second holder while the first still goes for it. */
+/* A head does not ask a second holder while one is already leaving for it. */
 static int64_t cost_ms(const struct core *core, const struct claim *claim, uint32_t gpu,
 		       uint32_t open)
 {

@@ -1,5 +1,5 @@
 /* preempt: choosing whom to ask. The asking itself, and what follows when nobody listens, is in
- * revoke.c. Called by the scheduler for each claim that closes a GPU. */
+ * revoke.c. Run by the scheduler for each claim that keeps a GPU. */
 #include "core/preempt.h"
 
 #include "core/claim.h"
@@ -12,20 +12,20 @@
 #include "core/shares.h"
 #include "core/timer.h"
 
-/* What those who leave, or are sure to, will free on one GPU. */
+/* What leavers, and those certain to leave, will free on one GPU. */
 struct leaving {
 	uint32_t slots, takers;
 	uint64_t vram_bytes;
 };
 
-/* By order: for a class that is due, for voice within its credit, and for a higher class that came
- * first; of its own class it waits for the end. */
+/* By policy: for a class that is due, for voice within its credit, and for a higher class that came
+ * first; never for its own class. */
 static struct mono_ms by_order(const struct core *core, const struct claim *head,
 			       const struct claim *holder, uint32_t gpu)
 {
 	const struct gpu *state = &core->gpus[gpu];
 	bool due = state->turn_head == head->rec.id && state->head_due;
-	/* For others its turn began with the offer, whatever it had to load. */
+	/* To others its turn began with the offer, however long it loaded. */
 	struct mono_ms since = holder->rec.loads ? holder->offered_since : holder->rec.turn_since;
 	struct mono_ms when = MONO_NEVER;
 
@@ -72,7 +72,7 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 	return turn_when(core, head, holder, gpu, ret_reason);
 }
 
-/* A resident that had to wait until it was due is not evicted before a quantum is over. */
+/* A resident that waited until it was due is not evicted within a quantum. */
 struct mono_ms preempt_evict_when(const struct core *core, const struct claim *resident)
 {
 	int64_t stay_ms = resident->rec.min_residence_ms;
@@ -84,7 +84,7 @@ struct mono_ms preempt_evict_when(const struct core *core, const struct claim *r
 	    resident->rec.need.slots > 0)
 		return MONO_NEVER;
 
-	/* While others run in it, it has a turn, as long as any. */
+	/* With guests it has a turn, as long as any other. */
 	if (claim_guests(resident) > 0)
 		used_until = mono_after(resident->rec.turn_since,
 					core->config.classes[resident->rec.cls].hold_ms_max);
@@ -191,7 +191,7 @@ static struct claim *pick_victim(struct core *core, const struct claim *head, ui
 	return best;
 }
 
-/* One that wants one GPU stays where somebody goes for it. */
+/* A claim for one GPU stays with the GPU where a holder leaves for it. */
 static void note_asked(struct claim *head, uint32_t gpu)
 {
 	if (head->rec.need.gpu_count == 1)
@@ -199,7 +199,7 @@ static void note_asked(struct claim *head, uint32_t gpu)
 	head->asked_mask |= 1u << gpu;
 }
 
-/* By rising id: who is told first must not depend on who was asked first. */
+/* By rising id: the order of notification must not depend on the order of asking. */
 static void insert_asked(struct core *core, struct claim *holder)
 {
 	holder->asked = true;
@@ -227,7 +227,7 @@ static void ask_holder(struct core *core, struct claim *head, uint32_t gpu, stru
 			insert_asked(core, in);
 }
 
-/* One turn of several is not cut short for a claim that could not begin even then. */
+/* No turn is cut short for a claim that still could not start afterwards. */
 static bool enough_may_go(const struct core *core, const struct claim *head, uint32_t gpu,
 			  uint32_t short_slots)
 {
@@ -272,8 +272,8 @@ static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struc
 		ask_holder(core, head, gpu, victim, reason, leaving);
 }
 
-/* A native holder that answers nothing is stopped once its room is needed. Silence is judged by
- * ticks only, after all that was readable was read. */
+/* A silent native holder is stopped once its capacity is needed. Only ticks check for silence,
+ * after everything readable was read. */
 static void judge_silence(struct core *core, struct claim *holder)
 {
 	const struct session *session = holder->session;
@@ -290,8 +290,8 @@ static void judge_silence(struct core *core, struct claim *holder)
 		core->wake = mono_min(core->wake, mono_max(silent_at, core->now));
 }
 
-/* Asked for another, who may have left again, or waits elsewhere now: then this head must have the
- * right to its room. */
+/* The holder was asked on behalf of another claim, which may have left or waits elsewhere: then
+ * this head must be entitled to it as well. */
 static bool goes_for(struct core *core, const struct claim *head, struct claim *holder,
 		     uint32_t gpu)
 {
@@ -316,7 +316,7 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 	return true;
 }
 
-/* Those who go already go for this head, too, if they have what it lacks. */
+/* Holders that are leaving already count for this head, if they have what it lacks. */
 static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enum holder_kind kind,
 			bool memory_only, struct leaving *leaving)
 {
@@ -335,7 +335,7 @@ static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enu
 	}
 }
 
-/* It needs every turn of this GPU, so all who compute there will be gone. */
+/* It needs every slot of this GPU, so everything that computes there will be gone. */
 static void count_computing(const struct core *core, uint32_t gpu, struct leaving *leaving)
 {
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
@@ -373,8 +373,8 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 		free_vram(core, head, gpu, &leaving);
 }
 
-/* Whoever was asked for somebody who waits no more, and is wanted by nobody else; NULL: none.
- * Whoever runs inside another goes on with it. */
+/* A holder asked for a claim that no longer waits, and wanted by no other; NULL: none. Guests
+ * follow their host. */
 static struct claim *next_unwanted(const struct core *core)
 {
 	list_each (it, next, &core->asked) {

@@ -1,19 +1,19 @@
-/* preempt: who must give way for a claim that waits at the head of a GPU, and when at the earliest
+/* preempt: which holders must yield to the claim at the head of a GPU, and when at the earliest
  * (docs/states.md, Order). */
 #pragma once
 #include "core/state.h"
 
-/* When the hold limit of its turn is over, or so much sooner; NEVER while another one holds. */
+/* When its turn reaches the hold limit, or early_ms before; NEVER while another limit applies
+ * (loading). */
 struct mono_ms preempt_hold_until(const struct core *core, const struct claim *holder,
 				  int64_t early_ms);
-/* When the holder may be asked to yield its compute turn on this GPU to head; NEVER: only of its
- * own will. */
+/* When the holder may be asked to yield its compute turn on this GPU to head; NEVER: only
+ * voluntarily. */
 struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu,
 			    enum yield_reason *ret_reason);
 /* When an idle resident may be asked to leave; NEVER: it is busy, or not evictable. */
 struct mono_ms preempt_evict_when(const struct core *core, const struct claim *resident);
-/* Asks whoever must go so that those for whom a GPU is kept get it, as far as the time has come,
- * and sets core.wake to when more may be asked. Whoever was asked before and is wanted by none of
- * them may go on. */
+/* Asks the holders that must leave for the heads, as far as they may be asked by now, and sets
+ * core.wake to when more may be. Withdraws requests that no head needs any more. */
 void preempt_heads(struct core *core);

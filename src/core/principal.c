@@ -1,6 +1,5 @@
-/* principal: the table of principals and what is counted of each. It refuses nothing (refusal.c
- * does, by these counts) and orders nothing. Called where claims and sessions come and go, and by
- * claim.c and order.c when a claim moves. */
+/* principal: the table of principals and what is counted of each. It refuses nothing (caps.c does,
+ * by these counts) and orders nothing. */
 #include "core/principal.h"
 
 #include <inttypes.h>
@@ -57,7 +56,7 @@ static struct principal *create_principal(struct core *core, const char *name)
 	return principal;
 }
 
-/* It had gone: what it asked for before says nothing any more, whether it was swept or not. */
+/* It was idle: its past tags no longer count, whether it was swept or not. */
 static void forget_past_tags(const struct core *core, struct principal *principal)
 {
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
@@ -214,7 +213,7 @@ static bool has_future(const struct core *core, const struct principal *principa
 	return false;
 }
 
-/* One a time: the last of thousands to leave costs no turn of the loop more than the first. */
+/* One at a time: the last of thousands to leave takes no longer than the first. */
 void principal_sweep(struct core *core)
 {
 	struct principal *principal;

@@ -1,6 +1,6 @@
 /* principal: on whose behalf a claim is made: "uid:1000" over the Unix socket, "token" or
  * "key:NAME" over HTTP, "origin:URL" for a page. Caps, rights and fairness are the principal's;
- * names are for people. One exists while it has sessions or claims, or a tag in the future. */
+ * names are for people. It exists while it has sessions or claims, or a tag in the future. */
 #pragma once
 #include "core/state.h"
 
@@ -18,27 +18,27 @@ struct principal {
 	struct list in_core;      /* core.principals, or core.idle_principals: refs 0 */
 };
 
-/* What a record says: `given`, else by the uid of the socket, else "token". */
+/* The name for a record: `given`, else from the socket's uid, else "token". */
 void principal_name(char *ret_name, const char *given, int64_t uid);
 /* NULL: none of that name. */
 struct principal *principal_find(const struct core *core, const char *name);
-/* The one of that name, made where there is none, with one reference more; never NULL. */
+/* Finds or creates it and takes a reference; never NULL. */
 struct principal *principal_join(struct core *core, const char *name);
 struct principal *principal_leave(struct core *core, struct principal *principal); /* -> NULL */
-/* A claim of it enters or leaves the queue, takes room or gives it back. */
+/* Its claim enters or leaves the queue, takes capacity or gives it back. */
 void principal_waits(struct claim *claim);
 void principal_waits_no_more(struct claim *claim);
 void principal_holds(struct claim *claim);
 void principal_holds_no_more(struct claim *claim);
 
-/* Does a claim of it wait for just this? */
+/* Does one of its claims wait for exactly this need? */
 bool principal_wants(const struct principal *principal, const struct need *need);
 /* Of the classes down to this one: LEASE_BACKGROUND: all. */
 uint32_t principal_waiting(const struct principal *principal, enum lease_class cls);
 uint32_t principal_held(const struct principal *principal, enum lease_class cls);
-/* It has tags: more is known of it than its claims and sessions say. */
+/* It has tags: state beyond its claims and sessions. */
 bool principal_remembered(const struct principal *principal);
-/* One that is idle goes; called now and then. */
+/* Frees one idle principal; called on every tick. */
 void principal_sweep(struct core *core);
 void principal_finish(struct core *core);
 void principal_check(const struct core *core);

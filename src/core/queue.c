@@ -1,6 +1,5 @@
-/* queue: keys, the tree of all places and the trees of the groups. It does not decide who is
- * granted (schedule.c). Called by claim.c on each move into and out of the queue, by session.c when
- * a connection comes or goes, and by the handler of EVENT_CONFIG. */
+/* queue: keys, the tree of all places and the trees of the groups. Granting is schedule.c's
+ * decision. */
 #include "core/queue.h"
 
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 #include "core/principal.h"
 #include "core/shares.h"
 
-/* Voice stands before all others in the list of places, whatever its key. */
+/* Voice comes first in the list of places, whatever its key. */
 #define VOICE_FIRST_MS ((int64_t)1 << 61)
 
 /* key = tag + offset(class), by the present configuration. */
@@ -24,7 +23,7 @@ static void set_key(const struct core *core, struct claim *claim)
 	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
 }
 
-/* Claims of one principal that stand by their arrival, if each is its program's first. */
+/* So many claims of one principal queue by arrival, if each is its program's first. */
 enum { FIRM_PLACES = 16 };
 
 static bool has_waiting(const struct core *core, const struct claim_record *rec,
@@ -100,7 +99,7 @@ uint32_t queue_held_back(const struct core *core, const struct claim *claim)
 		return 0;
 
 	head = claim_by_id(core, claim->made_room_for);
-	/* Once it was granted, and comes back, it may be behind this one. */
+	/* Once it was granted and came back, it may be behind this one. */
 	if (!head || head->rec.state != CLAIM_QUEUED || queue_detached(head) ||
 	    queue_withheld(core, head) || queue_oversized(core, head) ||
 	    head->rec.fence != claim->made_room_fence)
@@ -110,8 +109,8 @@ uint32_t queue_held_back(const struct core *core, const struct claim *claim)
 	       placement_possible_gpus(core, head->session, &head->rec.need, head->mask);
 }
 
-/* What a session uses already is not asked for twice, so its memory fits where another's does not.
- */
+/* What a session already uses is not counted twice, so its memory may fit where another's does
+ * not. */
 static const struct session *group_session(const struct claim *claim)
 {
 	return claim->rec.need.vram_bytes > 0 ? claim->session : NULL;
@@ -206,8 +205,8 @@ void queue_insert(struct core *core, struct claim *claim)
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
 
-	/* One that fits nowhere any more keeps its place and its old GPUs, but closes none: another
-	 * reload may make it fit. */
+	/* A claim that no longer fits anywhere keeps its place and its old GPUs, but keeps no GPU
+	 * from others: another reload may make it fit. */
 	if (mask_count(mask) >= claim->rec.need.gpu_count)
 		claim->mask = mask;
 
@@ -251,7 +250,7 @@ void queue_regroup(struct core *core, struct claim *claim)
 	leave_group(claim);
 	join_group(core, claim);
 
-	if (!queue_detached(claim)) /* another connection, the same wait */
+	if (!queue_detached(claim)) /* a new connection, the same wait */
 		claim->promise = promise;
 }
 

@@ -1,6 +1,6 @@
 /* record: the fields of sessions and claims, one row each. Their tags are on people's disks: a new
- * field takes a tag that was never used, and none is used again. Decides nothing. Read by the
- * journal's codec and by the core's export. */
+ * field takes a tag that was never used, and none is reused. For the journal's codec and the core's
+ * export. */
 #include "core/record.h"
 
 #include "base/fields_row.h"

@@ -6,7 +6,7 @@
 #include "base/fields.h"
 #include "core/types.h"
 
-/* What uses the GPU for a native session beside the process at its connection. */
+/* The processes that use the GPU for a native session, besides its peer. */
 struct named_processes {
 	uint32_t count;
 	struct named_process {
@@ -27,7 +27,7 @@ struct session_record {
 	char name[LIMIT_ID_BYTES + 1];
 	struct named_processes named; /* BIND_NATIVE */
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
-	int64_t ttl_ms; /* of silence, as it was told */
+	int64_t ttl_ms; /* how long it may be silent, as announced in WELCOME */
 };
 
 struct claim_record {
@@ -47,16 +47,17 @@ struct claim_record {
 	bool preemptible; /* may be asked to yield before hold_ms_max */
 	bool evictable;
 	uint8_t guests;   /* how many may run inside it */
-	bool guests_open; /* of anybody, not only of its principal */
-	bool loads;       /* says when what it loads is ready: only then its turn begins */
-	bool loading;     /* .. and has not said so since its newest grant */
-	bool revoked; /* YIELDING: the grace is over, the token refused, the room not yet free */
+	bool guests_open; /* from anybody, not only its principal */
+	bool loads;       /* reports when its model is loaded; only then its turn begins */
+	bool loading;     /* .. and has not reported so since its newest grant */
+	bool revoked; /* YIELDING: the grace is over, the token refused, the capacity not yet free
+		       */
 	struct need need;
 	uint32_t granted_mask; /* GPUs held or offered */
 	enum yield_reason yield_reason;
 	enum end_reason end_as; /* revoked: how it will end; NONE: was not */
 	uint8_t acks_missed;    /* offers left unanswered in a row */
-	bool due_turn;          /* its turn was its class's due: its own for a quantum */
+	bool due_turn;          /* its turn was due to its class: protected for a quantum */
 	int64_t ttl_ms;         /* BIND_HTTP */
 	int64_t uninterruptible_ms;
 	int64_t grace_ms; /* YIELDING: what it was told it has, its host's where it runs inside */
@@ -64,10 +65,10 @@ struct claim_record {
 	int64_t load_ms;    /* what reloading costs, for eviction */
 	int64_t used_ms;    /* service in earlier runs of this claim */
 	int64_t loaded_ms;  /* `loads`: time of loading, in all runs that make up one turn */
-	int64_t timeout_ms; /* how long it waits each time it queues; <0: for ever */
+	int64_t timeout_ms; /* how long it waits each time it queues; <0: without limit */
 	struct mono_ms arrival;
 	struct mono_ms tag;           /* the order inside its class; key = tag + offset(class) */
-	struct mono_ms wait_deadline; /* MONO_NEVER: waits for ever */
+	struct mono_ms wait_deadline; /* MONO_NEVER: without limit */
 	struct mono_ms ttl_deadline;  /* BIND_HTTP while held */
 	struct mono_ms held_since;
 	struct mono_ms turn_since; /* when its present compute turn began */
@@ -107,17 +108,17 @@ struct record {
 	};
 };
 
-/* What a number of a record is, for who renames it (core/export.h). */
+/* What a number in a record refers to, so that an export can renumber it (core/export.h). */
 enum record_sense {
 	SENSE_NONE,
 	SENSE_CLAIM,
 	SENSE_SESSION,
 	SENSE_CONN,
-	SENSE_NOISE, /* decides nothing: words for people, wall times, secrets, counts */
+	SENSE_NOISE, /* decides nothing: text for people, wall times, secrets, counts */
 };
 
-/* All that a record has, for the journal and the core's export. A new field is a row more. */
+/* The fields of a record, for the journal and the core's export. A new field is a new row. */
 extern const struct field_table session_record_fields, claim_record_fields;
-/* What fields_write would by claim_record_fields, with times from `base`: each step of a lease is
- * written, so it is worth a line of code per field. */
+/* Same bytes as fields_write by claim_record_fields, with times from `base`, but unrolled: every
+ * step of a lease is journaled. */
 uint8_t *claim_record_write(const struct claim_record *record, int64_t base, uint8_t *at);

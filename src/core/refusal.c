@@ -1,5 +1,5 @@
-/* refusal: names what was asked for and what there is at most. Decides nothing: whoever calls knows
- * already that it does not fit. Called by on_acquire.c. */
+/* refusal: names what was asked for and what there is at most. Decides nothing: the caller already
+ * knows that it does not fit. */
 #include "core/refusal.h"
 
 #include <stdio.h>
@@ -40,7 +40,7 @@ static void too_few(const struct core *core, const struct need *need, uint32_t n
 			 count == 1 ? "is" : "are", count);
 }
 
-/* The named GPU with the most slots, or, among those with enough, the one with the most room. */
+/* The named GPU with the most slots, or, among those with enough, the one with the most VRAM. */
 static uint32_t largest_gpu(const struct core *core, const struct need *need, uint32_t named,
 			    bool by_slots)
 {

@@ -1,6 +1,5 @@
 /* restore: from the rows of the journal to a core that serves. Rows come in any order; at START
- * they are joined, and everything is detached until its client comes back or its time is over.
- * Called by step.c before and at EVENT_START. */
+ * they are joined, and everything is detached until its client comes back or its linger ends. */
 #include <stdlib.h>
 
 #include "core/claim.h"
@@ -41,7 +40,7 @@ void on_restore(struct core *core, const struct event *event)
 	}
 }
 
-/* Before it stands anywhere: a row that cannot be honoured leaves without having been there. */
+/* Drops a row that cannot be honoured, before it enters the queue or the ledger. */
 static void drop_row(struct core *core, struct claim *claim, enum end_reason end)
 {
 	claim->rec.state = CLAIM_ENDED;
@@ -99,7 +98,7 @@ static void restore_waiter(struct core *core, struct claim *claim)
 	timer_arm_claim(core, claim);
 }
 
-/* It may still use what it had, until a sample says otherwise. */
+/* It may still use what it had, until a sample shows otherwise. */
 static void restore_draining(struct core *core, struct claim *claim)
 {
 	claim_unname(core, claim);
@@ -149,7 +148,7 @@ static bool row_holds(const struct claim *claim)
 	       (claim->rec.session == 0 || claim->session);
 }
 
-/* It goes on inside its host, or in its own right. */
+/* It continues inside its host, or in its own right. */
 static void join_host(struct core *core, struct claim *claim)
 {
 	uint64_t id = claim->rec.lender ? claim->rec.lender : claim->rec.host;
@@ -165,7 +164,7 @@ static void join_host(struct core *core, struct claim *claim)
 	host_seat(claim);
 }
 
-/* It waits for a place inside a claim whose row could not be honoured. */
+/* It waits for a place inside a claim whose row was dropped. */
 static void drop_orphan(struct core *core, struct claim *claim)
 {
 	struct claim *host = claim->host;
@@ -179,8 +178,8 @@ static void drop_orphan(struct core *core, struct claim *claim)
 	drop_row(core, claim, END_DENIED);
 }
 
-/* What was being taken back goes on being taken back, from the start of its second phase. A stream
- * ended with the old broker; the lock-delay stands for what may still run. */
+/* Revocations in progress resume from the start of their second phase. A stream ended with the old
+ * broker; the lock-delay covers what may still run. */
 static void go_on_revoking(struct core *core)
 {
 	struct rank_node *node = rank_tree_first(&core->holders);
@@ -222,7 +221,7 @@ static void restore_sessions(struct core *core)
 	}
 }
 
-/* All of the machine's programs ended with the other boot. */
+/* All programs ended with the previous boot. */
 static void end_all_sessions(struct core *core)
 {
 	struct rank_node *node;
@@ -253,7 +252,7 @@ static void place_row(struct core *core, struct claim *claim)
 		drop_row(core, claim, END_DISCONNECTED);
 }
 
-/* Another boot's clock means nothing here: what remains is how old all was when it was written. */
+/* Another boot's clock means nothing here: what remains is each age when the row was written. */
 static void carry_ages(const struct core *core, struct claim_record *rec)
 {
 	const struct fields_how then = {.base = rec->written.v}, here = {.base = core->now.v};
@@ -261,7 +260,7 @@ static void carry_ages(const struct core *core, struct claim_record *rec)
 
 	PRE(fields_bytes_max(&claim_record_fields) <= sizeof(bytes));
 
-	if (rec->written.v == 0) /* of an older layout, which did not say */
+	if (rec->written.v == 0) /* an older layout, without it */
 		return;
 
 	end = fields_write(&claim_record_fields, rec, &then, bytes);

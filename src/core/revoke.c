@@ -1,5 +1,4 @@
-/* revoke: the two phases of YIELDING. It does not choose whom to ask (preempt.c). Called by the
- * scheduler, by deadlines, by operators and at the end of sessions. */
+/* revoke: the two phases of YIELDING. It does not choose whom to ask (preempt.c). */
 #include "core/revoke.h"
 
 #include <signal.h>
@@ -26,7 +25,7 @@ int64_t revoke_grace_ms(const struct core *core, const struct claim *claim)
 	return grace_ms < core->config.grace_ms_max ? grace_ms : core->config.grace_ms_max;
 }
 
-/* A plain request had its whole answer when it was granted: nobody listens there any more. */
+/* A plain request got its whole answer with the grant: nobody listens any more. */
 static struct send_effect *tell_holder(struct core *core, const struct claim *claim,
 				       enum send_kind msg)
 {
@@ -35,7 +34,7 @@ static struct send_effect *tell_holder(struct core *core, const struct claim *cl
 	return emit_at(core, hears ? claim_party(claim) : (struct party){0}, claim, msg);
 }
 
-/* Something of it can be signalled, so that its room is free when that is gone. */
+/* Some process of it can be signalled, and its capacity is free once that is gone. */
 static bool claim_stoppable(const struct claim *claim)
 {
 	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
@@ -85,7 +84,7 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	POST(!claim->rec.revoked);
 }
 
-/* Nobody inside has a longer grace than its host (host_enter), so one is for all. */
+/* No guest has a longer grace than its host (host_enter), so one grace serves all. */
 void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
 {
 	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
@@ -133,7 +132,7 @@ void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
 	revoke_remind(core, claim);
 }
 
-/* Whoever was asked with it, for running in its room, goes on with it. */
+/* Guests that were asked with it keep their leases with it. */
 void revoke_withdraw(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);
@@ -161,9 +160,9 @@ static void send_signal(struct core *core, const struct claim *claim, int signo)
 	effect->signal.signo = signo;
 }
 
-/* Between SIGTERM and SIGKILL a native holder has the grace that it declared. Of one that was asked
- * before, only what is left: it has heard its signal then. The usual grace is the least of it, so
- * that who stops others can still say that they have stopped. */
+/* Between SIGTERM and SIGKILL a native holder has the grace that it declared. If it was already
+ * asked, only the rest of that: it had its notice. Never less than the usual grace, so that a
+ * wrapper can still report that its children have stopped. */
 static int64_t stop_ms(const struct core *core, const struct claim *claim)
 {
 	int64_t declared_ms = revoke_grace_ms(core, claim);
@@ -178,7 +177,8 @@ static int64_t stop_ms(const struct core *core, const struct claim *claim)
 	return at_least_1(left_ms < declared_ms ? left_ms : declared_ms);
 }
 
-/* Whom nothing reaches, but who is connected, hears it; who is not, has until its linger ends. */
+/* A holder that cannot be signalled is told if connected; otherwise it has until its linger
+ * ends. */
 static int64_t native_ms(const struct core *core, const struct claim *claim)
 {
 	const struct session *session = claim->session;
@@ -222,8 +222,8 @@ static void kill_rest(struct core *core, struct claim *claim)
 	trace_claim(core, claim, TRACE_KILLED);
 }
 
-/* How a lease is taken back, rung by rung: for how long (0: not for this one), what is done, and
- * who says that it worked, which frees the room at once. On top it is free whoever says what. */
+/* The escalation ladder of a revocation: how long each rung lasts (0: skipped), what is done, and
+ * whose word ends it early and frees the capacity. After the last rung it is free regardless. */
 enum rung { RUNG_ASK, RUNG_REFUSE, RUNG_KILL, RUNG_COUNT };
 
 static const struct {
@@ -231,7 +231,7 @@ static const struct {
 	void (*act)(struct core *core, struct claim *claim);
 	const char *judge;
 } rungs[RUNG_COUNT] = {
-	[RUNG_ASK] = {revoke_grace_ms, NULL, "its holder, by release"}, /* ask_one: for whom */
+	[RUNG_ASK] = {revoke_grace_ms, NULL, "its holder, by release"}, /* done by ask_one */
 	[RUNG_REFUSE] = {delay_ms, refuse_token, "its holder, or the proof of its binding"},
 	[RUNG_KILL] = {kill_ms, kill_rest, "the kernel: its processes are gone"},
 };
@@ -290,7 +290,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 		claim_end(core, claim, end_as);
 }
 
-/* Guests before their host, so that it is out at once where they are. */
+/* Guests before their host, so that the host can end in the same step. */
 static struct claim *next_to_revoke(struct claim *host)
 {
 	struct claim *inside = host_next_inside(host, host);
@@ -303,7 +303,7 @@ static struct claim *next_to_revoke(struct claim *host)
 void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
 		  enum end_reason end_as)
 {
-	/* Those inside have connections of their own. */
+	/* Guests have connections of their own. */
 	enum end_reason inside_as = end_as == END_DISCONNECTED ? END_REVOKED : end_as;
 	struct claim *inside;
 
@@ -317,7 +317,7 @@ void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reas
 	core->queue_changed = true;
 }
 
-/* A holder that was asked for somebody who has left again keeps its lease. */
+/* A holder whose requester has left again keeps its lease. */
 static bool still_needed(const struct core *core, const struct claim *claim)
 {
 	const struct claim *host = claim->host;

@@ -1,25 +1,24 @@
 /* revoke: taking a lease back. First the holder is asked and has its grace; then the lease is
- * revoked: its token is refused, and the room becomes free when the holder is known, or must be
- * taken, to have stopped. */
+ * revoked: its token is refused, and the capacity becomes free once the holder is known or presumed
+ * to have stopped. */
 #pragma once
 #include "core/state.h"
 
-/* HELD -> YIELDING: please give way, for claim for_id (0: for none). */
+/* HELD -> YIELDING: asks it to yield to claim for_id (0: to none). */
 void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id);
-/* YIELDING, not revoked: another needs it now than the one for whom it was asked. */
+/* YIELDING, not revoked: changes the claim that it is asked to yield to. */
 void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id);
-/* YIELDING, not revoked -> HELD: nobody needs it any more, and the holder may keep it. */
+/* YIELDING, not revoked -> HELD: no longer needed, the holder keeps it. */
 void revoke_withdraw(struct core *core, struct claim *claim);
-/* Any state with room -> revoked, and whoever runs inside its room with it. Ends as end_as, in this
- * step where nothing can still use the GPU. */
+/* Any state that holds capacity -> revoked, with its guests. It ends as end_as: in this step if
+ * nothing can still use the GPU. */
 void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reason,
 		  enum end_reason end_as);
-/* The same for a native holder of whom only what it started lives: nobody hears a yield or SIGTERM.
- */
+/* The same for a native holder whose peer is gone but whose children live: straight to SIGKILL. */
 void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as);
-/* Says again, to a holder whose connection is new, what was asked of it. */
+/* Repeats what was asked, to a holder with a new connection. */
 void revoke_remind(struct core *core, const struct claim *claim);
-/* The deadline of a YIELDING claim came. */
+/* The deadline of a YIELDING claim has passed. */
 void revoke_due(struct core *core, struct claim *claim);
-/* From asking to revoking, as the holder declared it. */
+/* From yield to revoke, as the holder declared it. */
 int64_t revoke_grace_ms(const struct core *core, const struct claim *claim);

@@ -1,5 +1,5 @@
-/* sample: whose the bytes are that a probe saw. It decides nothing; the ledger counts with what it
- * finds. Called for EVENT_GPU_SAMPLE. */
+/* sample: attributes the bytes that a probe saw. It decides nothing; the ledger counts with the
+ * result. */
 #include "core/sample.h"
 
 #include <stdlib.h>
@@ -47,8 +47,8 @@ static uint64_t growth_of(const struct gpu *state, uint64_t outside)
 	return saturating_sub(outside, state->sampled ? state->outside_base : 0);
 }
 
-/* What was last seen to be that of a client who has left stays its own, wherever it is seen now,
- * until it is gone. Returns what is then nobody's. */
+/* Memory last seen with a detached client stays attributed to it, wherever it shows up, until it is
+ * gone. Returns what is then unattributed. */
 static uint64_t observe_sessions(struct core *core, uint32_t gpu, const uint64_t *seen,
 				 uint64_t outside)
 {
@@ -71,9 +71,9 @@ static uint64_t observe_sessions(struct core *core, uint32_t gpu, const uint64_t
 	return outside;
 }
 
-/* Of what no session was seen to use, growth since the last reading is taken to be that of tabs and
- * plain leases, up to what they declared; so their bytes are not counted twice (E2). A reading from
- * before the newest of these promises says nothing yet. */
+/* Of the use attributed to no session, growth since the last reading is assumed to be that of tabs
+ * and plain leases, up to what they declared, so that their bytes are not counted twice (E2). A
+ * reading from before the newest such grant does not count yet. */
 static void judge_outside(struct core *core, uint32_t gpu, uint64_t outside,
 			  struct mono_ms measured)
 {
@@ -110,7 +110,7 @@ void sample_take(struct core *core, const struct event *event)
 		measured = core->now;
 
 	if (state->sampled && mono_before(measured, state->measured))
-		return; /* a later one was heard already */
+		return; /* a later one came already */
 
 	state->healthy = event->sample.healthy;
 

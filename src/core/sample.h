@@ -1,5 +1,5 @@
-/* sample: what a probe measured. A reading has the time at which it was taken: it says nothing of
- * what was promised or given back after that, and is unknown when it is old. */
+/* sample: what a probe measured. A reading carries its time: it says nothing about grants and
+ * releases after that, and an old one counts as unknown. */
 #pragma once
 #include "core/state.h"
 

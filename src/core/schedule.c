@@ -1,5 +1,5 @@
 /* schedule: whether anything may be granted, the grant itself, and passes over the queue until one
- * changes nothing. Called once at the end of each step. */
+ * changes nothing, once at the end of each step. */
 #include "core/schedule.h"
 
 #include "core/claim.h"
@@ -35,7 +35,7 @@ uint32_t schedule_open(const struct core *core, bool vram)
 
 static uint64_t next_fence(struct core *core)
 {
-	/* The block is written in this step, and so before the grant leaves. */
+	/* The block is journaled in this step, and so before the grant is sent. */
 	if (core->fence_next > core->fence_reserved)
 		core->fence_reserved = core->fence_next + FENCE_BLOCK - 1;
 	POST(core->fence_next <= core->fence_reserved);

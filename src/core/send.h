@@ -1,5 +1,5 @@
-/* send: what the core says to a party, by value. Names of claims are looked up by id when it is
- * written. */
+/* send: messages to parties, by value. Names of claims are looked up by id when a message is
+ * encoded. */
 #pragma once
 #include "base/err.h"
 #include "core/types.h"
@@ -7,8 +7,8 @@
 enum send_kind {
 	SEND_WELCOME,  /* lease = session id, token = secret, flag = resumed */
 	SEND_CLAIM,    /* after a resume, one per live claim: ref, lease, state and, if held, fence,
-			 gpus, token; then YIELD or REVOKED again where that was said */
-	SEND_QUEUED,   /* ref, lease: in the queue now; the position is asked for when written */
+			  gpus, token; then YIELD or REVOKED again where one is pending */
+	SEND_QUEUED,   /* ref, lease: in the queue now; the position is looked up when encoded */
 	SEND_OFFERED,  /* ref, lease, fence, gpus */
 	SEND_GRANTED,  /* ref, lease, fence, gpus, token, expires_ms (plain HTTP: the whole answer)
 			*/
@@ -21,8 +21,8 @@ enum send_kind {
 			*/
 	SEND_TIMEOUT,  /* ref, lease: waited too long */
 	SEND_DENIED,   /* ref, lease, err, detail: answer to any request that cannot be done */
-	SEND_RENEWED, /* lease, expires_ms; flag: it was asked to give way, reason says why, and the
-		       grace is what is left */
+	SEND_RENEWED, /* lease, expires_ms; flag: a yield is pending, reason says why, and the grace
+			 is what is left */
 	SEND_CHANGED, /* lease */
 	SEND_LENT,    /* lease, other = claim that runs inside it; 0: it ended, the turn is back */
 	SEND_HEARTBEAT, /* answer with alive */

@@ -1,5 +1,5 @@
-/* session: opening, resuming and finding, and what a session counts of its claims. It judges no
- * claim on its own merits. Called by step.c, claim.c and whoever looks for a session. */
+/* session: opening, resuming and finding, and what a session counts of its claims. It decides about
+ * no claim on its merits. */
 #include "core/session.h"
 
 #include <stdlib.h>
@@ -56,7 +56,7 @@ void session_dirty(struct core *core, struct session *session)
 		list_append(&core->dirty_sessions, &session->in_dirty);
 }
 
-/* Until the server says more. */
+/* Until the server reports more. */
 static void assume_reach(struct session *session)
 {
 	bool seen = !session_has_process(session) || session->rec.pid > 0;
@@ -109,7 +109,7 @@ static struct session *session_create(struct core *core, const struct session_re
 	assume_reach(session);
 	session_index(core, session);
 
-	/* Nobody was there to be asked, so the next time to ask lies in the past. */
+	/* Without sessions no heartbeats were sent, so the next one lies in the past. */
 	if (core->stats.sessions == 1)
 		core->next_heartbeat = mono_after(core->now, core->config.heartbeat_ms);
 	return session;
@@ -122,7 +122,7 @@ void session_restore(struct core *core, const struct session_record *rec)
 	session_create(core, rec);
 }
 
-/* Its waiting claims change groups, for only those of attached sessions are offered anything. */
+/* Its waiting claims change groups: only attached sessions are offered anything. */
 void session_set_conn(struct core *core, struct session *session, uint64_t conn)
 {
 	PRE(session->conn != conn);

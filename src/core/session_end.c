@@ -1,6 +1,5 @@
 /* session_end: how sessions are lost, and what that means for their claims (docs/states.md,
- * Detached): a broken connection, an exited process, silence, a bye. Called by step.c and timer.c.
- */
+ * Detached): a broken connection, an exited process, silence, a bye. */
 #include "core/binding.h"
 #include "core/claim.h"
 #include "core/emit.h"
@@ -30,7 +29,7 @@ void session_end_all(struct core *core, struct session *session, enum end_reason
 		     enum end_reason held_end)
 {
 	session->ended = true;
-	timer_arm_session(core, session); /* some of its room may be measured still */
+	timer_arm_session(core, session); /* some of its memory may still be measured */
 
 	end_waiting(core, session, queued_end);
 
@@ -51,8 +50,8 @@ static void drop_conn(struct core *core, struct session *session)
 		session_set_conn(core, session, 0);
 }
 
-/* For so long nobody else is given what it holds. A process that can be signalled is asked sooner,
- * for its room is free only when it is gone; of one that cannot, nothing but time tells. */
+/* How long nobody else is given what it holds. A process that can be signalled is asked sooner, for
+ * its capacity is free only once it is gone; for one that cannot, only time tells. */
 static int64_t linger_ms(const struct core *core, const struct session *session)
 {
 	if (session_has_process(session) && session_stoppable(session))
@@ -87,7 +86,7 @@ void session_detach(struct core *core, struct session *session, bool peer_gone)
 		timer_arm_session(core, session);
 }
 
-/* Nobody is left to come back; what it started goes at once, and its room with it. */
+/* Nobody is left to resume; its children are killed at once, which frees its capacity. */
 static void stop_rest(struct core *core, struct session *session)
 {
 	session->ended = true;
@@ -140,8 +139,8 @@ void session_bye(struct core *core, struct session *session)
 	effects_add(&core->out, EFFECT_CLOSE)->to = party;
 }
 
-/* A tab that went silent, frozen by its browser perhaps: it must find its leases lost when it
- * wakes. Its session stays as long as its connection does. */
+/* A silent tab, perhaps frozen by its browser: when it wakes it must find its leases lost. Its
+ * session lasts as long as its connection. */
 static void tab_expired(struct core *core, struct session *session)
 {
 	end_waiting(core, session, END_DISCONNECTED);
@@ -153,9 +152,9 @@ static void tab_expired(struct core *core, struct session *session)
 	}
 }
 
-/* The linger is over. A tab is gone by now, and whom nothing reaches has stopped by itself: it was
- * told how long it has. A native program that dropped its connection lives, so it is stopped like
- * one that was revoked. */
+/* The linger is over. A tab is gone by now, and an unreachable client has stopped by itself, as it
+ * agreed to. A native program that dropped its connection is alive, so it is stopped as if
+ * revoked. */
 static void linger_over(struct core *core, struct session *session)
 {
 	end_waiting(core, session, END_DISCONNECTED);

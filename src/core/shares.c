@@ -1,5 +1,4 @@
-/* shares: lags and what follows from them. It grants nothing and asks nobody. Called by step.c
- * before each event, and by the walk, the bound and preempt.c. */
+/* shares: lags and what follows from them. It grants nothing and asks nobody. */
 #include "core/shares.h"
 
 #include "core/ledger.h"
@@ -14,7 +13,7 @@ static int64_t slots_of(const struct core *core, uint32_t gpu)
 	return core->config.gpus[gpu].slots;
 }
 
-/* What is owed stays payable: no more than four quanta and the longest turn. */
+/* The most lag a class can build up: four quanta and the longest turn, so that it stays payable. */
 static int64_t most_ms(const struct core *core)
 {
 	return core_hold_ms_max(&core->config) + 4 * core->config.quantum_ms;
@@ -60,7 +59,7 @@ void shares_pass(struct core *core)
 	if (!schedule_may_grant(core))
 		return;
 
-	/* A sleep of days moves no lag further than its limits. */
+	/* A suspend of days must not overflow. */
 	ms = clamp_between(ms, 0, (int64_t)1 << 32);
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
@@ -110,8 +109,8 @@ struct mono_ms share_protected_until(const struct core *core, const struct claim
 			  ms_longer(0, core->config.quantum_ms - share_early_ms(core, holder)));
 }
 
-/* What due turns that run now will still use, of their quantum or of the longer time that they need
- * to stop, is paid already. */
+/* What running due turns will still use, of their quantum or of the longer time that they need to
+ * stop, is already paid for. */
 static int64_t prepaid_lag(const struct core *core, uint32_t gpu, int cls)
 {
 	int64_t sum = 0;
@@ -149,7 +148,7 @@ struct mono_ms share_due_at(const struct core *core, uint32_t gpu, const struct 
 	if (rate == 0)
 		return MONO_NEVER;
 
-	/* Rounded up: whoever is woken then finds it due. */
+	/* Rounded up, so that it is due when the wake-up comes. */
 	if (missing > 0)
 		return mono_after(core->now, (missing + rate - 1) / rate);
 	return (struct mono_ms){core->now.v + missing / rate};

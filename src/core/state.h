@@ -1,5 +1,5 @@
 /* state: what the core is made of, for the files of this folder only. Who may write what: states
- * by claim.c alone, rooms by ledger.c, places in the queue by order.c, deadlines by timer.c. */
+ * claim.c alone, charges ledger.c, places in the queue queue.c, deadlines timer.c. */
 #pragma once
 #include "base/contracts.h"
 #include "base/hash.h"
@@ -14,18 +14,18 @@
 enum {
 	ACKS_MISSED_MAX = 3,     /* offers left unanswered in a row, then the claim ends */
 	HELD_PER_OWNER_MAX = 64, /* leases of one session or one plain name */
-	HELD_MAX = 4096,         /* leases in all: with the queue's cap, what memory may grow to */
+	HELD_MAX = 4096,         /* leases in all: with the queue's cap, the bound on memory */
 	LOST_WAITERS_MAX = 256,  /* lost waiters whose keys are remembered */
 	FENCE_BLOCK = 1000,
-	TICK_WORK_MAX = 256, /* effects of one tick; what is due beside waits for the next one */
+	TICK_WORK_MAX = 256, /* effects of one tick; what else is due waits for the next */
 };
 
 /* More bytes than any GPU has; sums over all sessions cannot overflow. */
 #define VRAM_BYTES_MAX ((uint64_t)1 << 50)
-/* Longer than anybody waits; sums of a few such cannot overflow. */
+/* Longer than any wait; sums of a few cannot overflow. */
 #define DURATION_MS_MAX ((int64_t)1 << 50)
 
-/* What a lease is on a GPU on which it is charged: one that computes, or that only keeps memory. */
+/* How a lease is charged on a GPU: it computes, or only keeps memory. */
 enum holder_kind { HOLDER_COMPUTES, HOLDER_KEEPS, HOLDER_KIND_COUNT };
 
 /* Its place among the holders of one GPU. */
@@ -34,10 +34,10 @@ struct seat {
 	struct claim *claim;
 };
 
-/* What a lease has that others run inside of. */
+/* A lease inside which others run, or wait to run. */
 struct house {
 	struct list guests;
-	struct group *queue; /* who waits for a place; NULL: nobody */
+	struct group *queue; /* waiters for a place; NULL: none */
 	uint64_t vram_lent;  /* of its memory, to its guests */
 	uint32_t count;
 };
@@ -48,47 +48,48 @@ struct claim {
 	struct principal *principal;   /* on whose behalf */
 	uint64_t conn;                 /* plain: its exchange, 0: gone */
 	struct group *group;           /* QUEUED: where it waits */
-	struct claim *host;            /* runs inside this one's room, or waits to; else NULL */
-	struct house *house;           /* who runs inside this one, or waits to; NULL: nobody yet */
+	struct claim *host;            /* runs inside this one, or waits to; else NULL */
+	struct house *house;           /* guests of this one; NULL: none so far */
 	struct mono_ms key;            /* tag + offset(class): the order of the queue */
-	struct mono_ms promise;        /* QUEUED: told to be offered by then; NEVER: nothing told */
+	struct mono_ms promise;        /* QUEUED: the bound promised; NEVER: none */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */
 	struct mono_ms deadline;       /* OFFERED: ack. YIELDING: grace, lock-delay or kill wait */
-	struct mono_ms offered_since;  /* for others the turn of one that loads began then */
+	struct mono_ms offered_since;  /* to others the turn of a claim that loads began then */
 	struct mono_ms yield_since;    /* YIELDING: since it was asked; QUEUED: since it waits */
 	uint64_t yield_for;
 	uint64_t made_room_for;   /* YIELDING, then QUEUED: it was evicted for this one; 0: no */
-	uint64_t made_room_fence; /* that one's then: granted once, it has a later one */
+	uint64_t made_room_fence; /* that one's then: once that was granted it has a later one */
 	uint32_t made_room_on;    /* QUEUED: on these GPUs */
 	uint64_t vram_charged;    /* in the ledger, on each GPU of granted_mask */
 	struct seat *seats; /* charged: one per GPU of granted_mask, lowest first; else NULL */
 	uint32_t slots_charged;
-	uint32_t told_ms;          /* QUEUED: how long this wait was reckoned to be; 0: unknown */
-	uint32_t mask;             /* GPUs that could ever hold it */
-	uint8_t told_depth;        /* and with how many before it, in steps */
-	enum lease_class turn_cls; /* with room: whose turn it uses; of a loan its lender's */
-	uint32_t asked_mask;       /* QUEUED: GPUs whose holders were asked for it */
-	bool asked;                /* in core.asked */
-	bool killed;               /* SIGKILL was sent */
-	bool room_made;            /* QUEUED: somebody was evicted for it */
-	bool no_wait;              /* leaves again in the step that brought it, unless granted */
-	bool silent;               /* nothing of it was told or written yet */
-	bool indexed;              /* in the tables below */
+	uint32_t told_ms;   /* QUEUED: the estimate when this wait began; 0: unknown */
+	uint32_t mask;      /* GPUs that could ever hold it */
+	uint8_t told_depth; /* and how many were ahead, by ESTIMATE_DEPTHS */
+	enum lease_class
+		turn_cls; /* with capacity: the class whose turn it uses; of a loan the lender's */
+	uint32_t asked_mask; /* QUEUED: GPUs whose holders were asked for it */
+	bool asked;          /* in core.asked */
+	bool killed;         /* SIGKILL was sent */
+	bool room_made;      /* QUEUED: somebody was evicted for it */
+	bool no_wait;        /* leaves in the step that created it, unless granted */
+	bool silent;         /* nothing of it was sent or journaled yet */
+	bool indexed;        /* in the tables below */
 	struct hash_node by_id, by_token, by_request, by_owner, by_conn;
 	struct rank_node place; /* core.places while QUEUED, core.holders while it has room */
 	struct rank_node turn;  /* group.turns while QUEUED */
 	struct heap_node timer; /* core.claim_timers */
 	struct list in_session; /* session.claims, until freed */
 	struct list in_dirty;   /* core.dirty_claims or core.ended_claims */
-	struct list in_asked;   /* core.asked: YIELDING, asked for the sake of a waiter */
-	uint64_t wanted_walk;   /* the newest one that wanted its room */
+	struct list in_asked;   /* core.asked: YIELDING, asked on behalf of a waiter */
+	uint64_t wanted_walk;   /* the newest walk in which a head wanted its capacity */
 	struct list
 		in_nested; /* QUEUED, and names a parent: core.nested. With room: house.guests */
 };
 
 struct session_vram {
 	uint64_t declared, observed;
-	struct mono_ms dropped; /* when it gave back some of what it declared */
+	struct mono_ms dropped; /* when it last gave back some of what it declared */
 };
 
 struct session {
@@ -113,19 +114,19 @@ struct session {
 	struct heap_node timer; /* core.session_timers */
 };
 
-/* Waiters of one class that ask for the same, so a walk can pass over all of them at once. */
+/* Waiters of one class with the same need, so that a walk can skip all of them at once. */
 struct group {
 	struct list in_groups;
 	struct rank_tree turns; /* by (key, id) */
 	struct rank_node *cursor;
-	struct need need; /* of each: its gpu_mask may differ, what it comes to is `mask` */
+	struct need need; /* of each; their gpu_mask may differ, `mask` is what it amounts to */
 	const struct session *session; /* of all of them; NULL: any, or no memory is asked for */
 	enum lease_class cls;
 	int64_t stop_ms;       /* share_stop_ms of each */
-	struct mono_ms oldest; /* nobody in it arrived before */
+	struct mono_ms oldest; /* the earliest arrival in it, or an earlier time */
 	uint32_t mask;         /* GPUs that could ever hold them */
-	uint32_t possible;  /* in this walk: where they could be served by who can be made to go */
-	struct claim *host; /* in core.hosted: all wait for a place inside it; NULL: it is over */
+	uint32_t possible;  /* in this walk: where they fit once everything reclaimable has left */
+	struct claim *host; /* in core.hosted: they wait for a place inside it; NULL: it is over */
 	bool detached, withheld;
 	bool oversized; /* more than the GPUs have since a reload: waits for the next one */
 };
@@ -139,23 +140,25 @@ struct gpu {
 	struct rank_tree holders[HOLDER_KIND_COUNT]; /* of seats, by id */
 	uint64_t vram_declared, vram_cap; /* sum of all charges, and what it may reach (I1) */
 	uint64_t vram_used,
-		vram_outside;      /* last sample: all, and what no session was seen to use */
-	uint64_t vram_seen;        /* of vram_outside: taken to be that of tabs and plain leases */
-	uint64_t outside_base;     /* from where growth of vram_outside is a tab's */
-	struct mono_ms measured;   /* the last sample was taken then */
-	struct mono_ms pool_since; /* when tabs or plain leases were last promised more */
-	char left_by[LIMIT_ID_BYTES + 1]; /* who ended and left some of what is unmanaged */
-	uint64_t left_bytes;              /* of that: what tabs and plain leases had just now .. */
-	struct mono_ms left_until;        /* .. and are given until then to free */
-	uint64_t turn_head, memory_head;  /* the waiting claim for which it is kept; 0: open */
-	int64_t lag[LEASE_CLASS_COUNT];   /* shares.c */
-	struct mono_ms memory_since[LEASE_CLASS_COUNT]; /* who waits for memory, or got some */
+		vram_outside;    /* last sample: all use, and what was attributed to no session */
+	uint64_t vram_seen;      /* of vram_outside: assumed to be that of tabs and plain leases */
+	uint64_t outside_base;   /* growth of vram_outside beyond this is attributed to tabs */
+	struct mono_ms measured; /* the last sample was taken then */
+	struct mono_ms pool_since; /* when a tab or plain lease was last granted memory */
+	char left_by[LIMIT_ID_BYTES +
+		     1];           /* the client that ended and left some of what is unmanaged */
+	uint64_t left_bytes;       /* of that: what tabs and plain leases just gave up .. */
+	struct mono_ms left_until; /* .. and have until then to free */
+	uint64_t turn_head, memory_head; /* the waiting claim that it is kept for; 0: open */
+	int64_t lag[LEASE_CLASS_COUNT];  /* shares.c */
+	struct mono_ms memory_since[LEASE_CLASS_COUNT]; /* since when the first waits for memory, or
+							   the last grant */
 	uint32_t class_slots[LEASE_CLASS_COUNT];        /* of slots_used */
-	uint64_t pinned_bytes; /* charged to who cannot be made to leave (fit.c) */
+	uint64_t pinned_bytes; /* charged to claims that cannot be made to leave (placement.c) */
 	bool settled;          /* that is true */
-	uint8_t waiting;       /* bit per class: somebody waits whom a turn here could serve */
+	uint8_t waiting;       /* bit per class: it has a waiter that a turn here could serve */
 	bool head_due;         /* the turn head is there because its class is due */
-	bool last_due;         /* the newest turn here was a due one: a voice goes next */
+	bool last_due;         /* the newest turn here was a due one: one voice goes next */
 	bool healthy, sampled, used_known;
 };
 
@@ -181,8 +184,8 @@ struct core {
 	uint32_t withheld; /* bit per binding: its claims are granted nothing for now */
 	size_t work;       /* of this step: claims moved without an effect */
 	bool tick_unfinished;
-	bool importing;    /* what was comes back as it was */
-	bool promise_anew; /* what the promises of all depend on has changed */
+	bool importing;    /* core_import is running */
+	bool promise_anew; /* all promises must be computed again */
 	bool configured, started, restarting, paused, draining, journal_ok, unwritable, ticking,
 		queue_changed;
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,
@@ -196,15 +199,16 @@ struct core {
 	uint32_t loads[LEASE_CLASS_COUNT]; /* live claims that say `loads` */
 	struct heap claim_timers, session_timers;
 	struct list dirty_claims, ended_claims, dirty_sessions, ended_sessions;
-	struct effects out;     /* all but APPENDs, until the end of the step */
-	struct effects answers; /* to who gave way: after the grants, for the next one waits */
-	struct effects admin_records; /* and what operators did */
-	struct effect discard;        /* written when nobody is there to be told */
+	struct effects out;     /* all but APPENDs of rows, until the end of the step */
+	struct effects answers; /* replies to claims that yielded: sent after grants, so the next
+				   holder hears first */
+	struct effects admin_records; /* acts of operators */
+	struct effect discard;        /* scratch for messages without a recipient */
 	struct core_stats stats;
 	struct estimates estimates;
 	struct lost_waiter lost[LOST_WAITERS_MAX];
 	uint32_t lost_next;
-	struct mono_ms lost_until; /* no place is remembered longer */
+	struct mono_ms lost_until; /* no place is remembered beyond this */
 };
 
 static inline uint32_t mask_first(uint32_t mask)
@@ -230,8 +234,8 @@ static inline uint32_t mask_next(uint32_t mask, uint32_t from)
 #define mask_each(gpu, mask)                                                                       \
 	for (uint32_t gpu = mask_next(mask, 0); gpu < LIMIT_GPUS; gpu = mask_next(mask, gpu + 1))
 
-/* A turn of several slots, or a set of GPUs: it keeps what is free until it has the rest, but only
- * from those who came later; so nobody is late for one who was not there when it came. */
+/* A turn of several slots or GPUs: it keeps what is free until it has the rest, but only from later
+ * arrivals, so that nobody waits for a claim that came after it. */
 static inline bool need_is_big(const struct core *core, const struct need *need)
 {
 	bool big = need->slots > 1 || need->gpu_count > 1;
@@ -240,7 +244,7 @@ static inline bool need_is_big(const struct core *core, const struct need *need)
 		big |= (need->gpu_mask & (1u << gpu)) && core->config.gpus[gpu].slots > 1;
 	return big;
 }
-/* Of a claim that waits: how many turns it would take there. */
+/* Of a waiting claim: how many slots it would take there. */
 static inline uint32_t need_slots(const struct core *core, const struct need *need, uint32_t gpu)
 {
 	return need->all_slots ? core->config.gpus[gpu].slots : need->slots;
@@ -249,22 +253,22 @@ static inline bool claim_has_room(const struct claim *claim)
 {
 	return claim->rec.state != CLAIM_QUEUED && claim->rec.state != CLAIM_ENDED;
 }
-/* For its client; its room may still be taken. */
+/* For its client it is over; its capacity may still be taken. */
 static inline bool claim_over(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_ENDED || claim->rec.state == CLAIM_DRAINING;
 }
-/* Its turn is not over: others may wait for that. */
+/* Its turn is not over, and others may wait for it. */
 static inline bool claim_computes(const struct claim *claim)
 {
 	return claim->rec.need.slots > 0 && claim->rec.state != CLAIM_DRAINING;
 }
-/* Nobody needs to be asked for its room any more. */
+/* It is leaving: nobody needs to be asked any more. */
 static inline bool claim_leaves(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_YIELDING || claim->rec.state == CLAIM_DRAINING;
 }
-/* It was not asked to give way, or may keep it. */
+/* It holds, and no yield is pending. */
 static inline bool claim_is_held(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_LOADING;

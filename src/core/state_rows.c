@@ -1,5 +1,5 @@
 /* state_rows: one row per field. A new field takes a tag that was never used; none is used again.
- * Decides nothing. Read by export.c and import.c. */
+ * Decides nothing. */
 #include "core/state_rows.h"
 
 #include "core/principal.h"
@@ -67,7 +67,7 @@ static const struct field session_rows[] = {
 	ROW_LESS(T, 9, ended, 2),
 	ROW_TEXT(T, 10, unwatched),
 	ROW_OF(T, 11, FIELD_PARTS, vram, SENSE_NONE, &vram_fields),
-	/* When it is looked at next; sooner is no harm. */
+	/* When it is checked next; sooner is harmless. */
 	ROW(T, 12, FIELD_TIME, timer.key, SENSE_NOISE, 0),
 };
 const struct field_table session_fields = FIELD_TABLE(session_rows);

@@ -1,5 +1,5 @@
 /* state_rows: the fields of all that the core keeps, for its export and import. What is missing
- * there can be made anew from the rest: pointers, tables, counts of a session's claims. */
+ * there is rebuilt from the rest: pointers, tables, counts of a session's claims. */
 #pragma once
 #include "core/state.h"
 

@@ -1,5 +1,5 @@
-/* step: the one door of the core. An event is handled, then whoever can be served is served, then
- * records, messages and traces leave in the order that the server must keep. */
+/* step: the core's single entry point. It handles an event, runs the scheduler, then emits records,
+ * messages and traces in the order that the server must keep. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -297,7 +297,7 @@ static void append_all(struct effects *fx, const struct effects *from)
 		effects_append(fx, &from->v[i]);
 }
 
-/* Ended claims and sessions were reachable by pointer until here, and by nothing from here on. */
+/* Ended claims and sessions were still reachable by pointer until here. */
 static void free_ended(struct core *core)
 {
 	list_each (it, next, &core->dirty_claims)
@@ -311,7 +311,7 @@ static void free_ended(struct core *core)
 		session_free(core, container_of(it, struct session, in_dirty));
 }
 
-/* After a crowd has left, the tables are as large as it was. */
+/* Tables that grew with a crowd shrink after it has left. */
 static void trim_tables(struct core *core)
 {
 	if (core->claims_by_id.size > TABLE_KEPT &&
@@ -363,7 +363,7 @@ static void flush_effects(struct core *core, struct effects *fx, uint64_t fence_
 	core->queue_changed = false;
 }
 
-/* Who has come to the queue in this step is told a bound with its place. */
+/* Claims that joined the queue in this step get their bound with their place. */
 static void promise_new(struct core *core)
 {
 	if (core->promise_anew)

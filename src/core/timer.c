@@ -1,5 +1,5 @@
 /* timer: which deadline a claim or session has now, and what happens when it comes. Times come with
- * the events; nothing here reads a clock. Called at the end of every move and by EVENT_TICK. */
+ * the events; nothing here reads a clock. */
 #include "core/timer.h"
 
 #include "core/claim.h"
@@ -46,9 +46,9 @@ void timer_arm_claim(struct core *core, struct claim *claim)
 		heap_set(&core->claim_timers, &claim->timer, deadline.v);
 }
 
-/* A tab's time to live is looked at when it would end had the tab been silent since the timer was
- * set, so a message costs no re-ordering. A silent native program is judged by schedule.c, and only
- * when somebody waits for its GPU. */
+/* A tab's timer fires when its time to live would end had it been silent since the timer was set,
+ * so messages cost no reordering. Silent native programs are handled by preempt.c, and only when
+ * somebody waits for their GPU. */
 static struct mono_ms session_deadline(const struct core *core, const struct session *session)
 {
 	int64_t ttl_ms = session_ttl_ms(core, session);
@@ -94,8 +94,8 @@ static void end_waiter(struct core *core, struct claim *claim, enum end_reason e
 	emit_claim(core, claim, msg);
 }
 
-/* Only who is connected is offered anything: who is away by now has left with the offer. Who has
- * been away for longer than a place is kept has none to go back to. */
+/* Only connected clients get offers, so a client that is away now left after the offer. If it has
+ * been away longer than places are kept, it has no place to return to. */
 static void offer_missed(struct core *core, struct claim *claim)
 {
 	const struct session *session = claim->session;
@@ -145,7 +145,7 @@ static void claim_due(struct core *core, struct claim *claim)
 		break;
 	case CLAIM_ENDED:
 	case CLAIM_STATE_COUNT:
-		INVARIANT(claim->rec.state != CLAIM_ENDED); /* what ended has no deadline */
+		INVARIANT(claim->rec.state != CLAIM_ENDED); /* an ended claim has no deadline */
 		break;
 	}
 
@@ -170,7 +170,7 @@ static struct heap_node *first_due(const struct core *core, const struct heap *h
 	return node && node->key <= core->now.v ? node : NULL;
 }
 
-/* When a crowd is due at once, others are heard between its parts. */
+/* When a crowd is due at once, other events are handled between its parts. */
 void timer_tick(struct core *core)
 {
 	struct heap_node *node;
@@ -203,8 +203,8 @@ static void shift_deadline(struct mono_ms *deadline, int64_t ms)
 	*deadline = mono_after(*deadline, ms);
 }
 
-/* Only what a record knows is written anew: a crowd that waits for ever would make the next turn so
- * late that it is taken for a stall, too. */
+/* Journals only claims whose record changes: rewriting a large crowd that waits without limit would
+ * delay the next iteration until it, too, looks like a stall. */
 static void shift_claim(struct core *core, struct claim *claim, int64_t ms)
 {
 	bool recorded =
@@ -234,16 +234,16 @@ static void shift_claims(struct core *core, int64_t ms)
 	lost_waiters_shift(core, ms);
 }
 
-/* A freeze lasts for settle_ms in which the broker is awake, and it is used once silence was judged
- * after it: then, and only then, the next one may begin. Stalls in a row delay the judgement by
- * their own length, never for ever. */
+/* A freeze lasts for settle_ms of being awake, and is spent once a tick after it has checked for
+ * silence; only then may the next one begin. Repeated stalls delay that check by their own length,
+ * never indefinitely. */
 static bool may_freeze(const struct core *core)
 {
 	return !mono_before(core->last_tick, core->frozen_until) && !core->tick_unfinished;
 }
 
-/* Whoever waits for an answer of the broker, or is waited for by it, has lost as much of its time
- * as the broker stood still. Silence says nothing before everybody had time to speak. */
+/* Everybody who waits for the broker, or whom it waits for, has lost as much time as it stood
+ * still. Silence means nothing until all had time to speak. */
 void timer_jump(struct core *core, int64_t stalled_ms)
 {
 	bool freeze = may_freeze(core);
@@ -269,7 +269,7 @@ void timer_jump(struct core *core, int64_t stalled_ms)
 			session->last_seen =
 				mono_max(session->last_seen, mono_after(core->now, grace_ms));
 
-		/* Its time was over in this very moment: it is judged now, not a TTL later. */
+		/* Its time is over right now: it is checked now, not a TTL later. */
 		if (heap_has(&session->timer) && session_silent(core, session))
 			heap_set(&core->session_timers, &session->timer, core->now.v);
 		else

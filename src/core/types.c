@@ -1,5 +1,5 @@
-/* types: the names of classes, states, reasons and bindings, and the way back from a class's name
- * or number. Decides nothing. Called by wire, the client and whoever prints. */
+/* types: the names of classes, states, reasons and bindings, and from a class's name or number back
+ * to the class. Decides nothing. */
 #include "core/types.h"
 
 #include <string.h>
@@ -84,7 +84,7 @@ static const char *const trace_names[TRACE_COUNT] = {
 #undef X
 };
 
-/* A number from outside the table is a bug of the caller, but printing must not die of it. */
+/* An index outside the table is a caller's bug, but printing must not crash on it. */
 static const char *name_of(const char *const *names, int count, int index)
 {
 	return index >= 0 && index < count ? names[index] : "unknown";

@@ -39,14 +39,14 @@ enum end_reason {
 	END_REASON_COUNT
 };
 
-/* What the kernel lets the broker do with the process at the other end of a native session. */
+/* What the kernel lets the broker do with the peer process of a native session. */
 enum peer_reach {
 	PEER_REACHED, /* its end is seen, and it can be signalled */
 	PEER_WATCHED, /* its end is seen; signals do not reach it (another PID namespace) */
-	PEER_UNKNOWN, /* neither: it lives until its linger says otherwise */
+	PEER_UNKNOWN, /* neither: presumed alive until its linger ends */
 };
 
-/* Why a holder is asked to give way, or was not asked any more. */
+/* Why a holder is asked to yield, or is revoked without being asked. */
 enum yield_reason {
 	YIELD_PREEMPTED,
 	YIELD_HOLD_MAX,
@@ -59,8 +59,8 @@ enum yield_reason {
 	YIELD_REASON_COUNT
 };
 
-/* What keeps a claim alive, and so how its holder's death is known (DESIGN.md section 1). What each
- * means is one row in core/binding.c. */
+/* What keeps a claim alive, and so how its holder's death is noticed (DESIGN.md section 1). Each is
+ * one row in core/binding.c. */
 enum binding {
 	BIND_NATIVE,  /* session on the Unix socket */
 	BIND_TAB,     /* WebSocket session */

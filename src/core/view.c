@@ -1,5 +1,5 @@
-/* view: reading the core without changing it: claims, places, GPUs, sessions, counters. Called by
- * status, metrics and whoever renders messages. */
+/* view: reading the core without changing it: claims, places, GPUs, sessions, counters. For status,
+ * metrics and messages. */
 #include "core/view.h"
 
 #include "core/claim.h"

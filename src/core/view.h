@@ -11,7 +11,7 @@ struct claim_view {
 	struct mono_ms
 		yield_deadline; /* YIELDING: when grace, then lock-delay or kill wait, ends */
 	uint64_t yield_for;     /* claim id or 0 */
-	uint32_t guests;        /* who run inside it */
+	uint32_t guests;        /* claims running inside it */
 	enum yield_reason yield_reason;
 	struct mono_ms load_deadline; /* LOADING: until it must be ready; else NEVER */
 	struct mono_ms
@@ -26,15 +26,14 @@ bool core_claim(const struct core *core, uint64_t claim_id, struct mono_ms now,
 /* Holders (OFFERED, HELD, YIELDING) by rising id, first with id 0; false: no more. */
 bool core_holder_after(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		       struct claim_view *ret_view);
-/* Waiters in the order in which they will be served, beginning at a position (0 = next), O(log n).
- */
+/* The waiter at a position of the queue (0 = next), O(log n). */
 bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms now,
 		    struct claim_view *ret_view);
 /* Claims served before this one; -1 unless it waits. O(log n). */
 int64_t core_position(const struct core *core, uint64_t claim_id);
 uint32_t core_waiting_count(const struct core *core);
 
-/* Why a waiter waits. The texts are in why_text; `%` fields are filled by wire. */
+/* Why a waiter waits. The texts come from why_text; wire fills in the {fields}. */
 #define WHY_TABLE(X)                                                                               \
 	X(WHY_NEXT, "next", "It is next and will be offered a GPU in this moment.")                \
 	X(WHY_HOLDER, "holder", "{holder} holds {gpu}{limit}.")                                    \
@@ -123,21 +122,21 @@ struct bound {
 	int64_t ms; /* from now; -1: none is guaranteed */
 	enum bound_none none;
 };
-/* The longest wait from now on, whatever others do: what was told at first, less the time since. It
- * holds while the broker runs and may grant, and as long as its GPU works. */
+/* The longest wait from now on, whatever others do: the first promise, less the time since. It
+ * holds while the broker runs and may grant, and while the GPU works. */
 void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		struct bound *ret_bound);
 int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now);
 /* By when a waiter is offered its turn, whatever others do; MONO_NEVER: nothing is guaranteed. */
 struct mono_ms core_promise(const struct core *core, uint64_t claim_id);
 
-/* What it will still wait, as likely more as less, and what nine of ten such waits stay under; -1:
- * nothing is known. From waits and turns that were, not from what is promised. */
+/* The median of the remaining wait, and what nine of ten such waits stay under; -1: unknown. From
+ * past waits and turns, not from promises. */
 struct estimate {
 	int64_t p50_ms, p90_ms;
-	uint32_t samples; /* waits of its class with as many before them that were seen */
+	uint32_t samples; /* observed waits of its class with as many ahead */
 };
-/* Of all that were granted in about the last hour, who waited not at all too. */
+/* Over all grants of about the last hour, including those without a wait. */
 void core_waits(const struct core *core, enum lease_class cls, struct estimate *ret);
 void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		   struct estimate *ret);
@@ -146,15 +145,15 @@ struct gpu_view {
 	const struct gpu_config *config;
 	uint32_t slots_used;
 	uint64_t vram_bytes_granted;   /* declared or observed, whichever is more, by leases */
-	uint64_t vram_bytes_unmanaged; /* used by nobody that the broker knows */
+	uint64_t vram_bytes_unmanaged; /* used by processes that the broker does not know */
 	uint64_t vram_bytes_used;      /* measured */
-	uint64_t vram_bytes_draining;  /* of granted: by leases that are over, not free yet */
-	const char *left_by;           /* who left some of what is unmanaged; "": nobody known */
+	uint64_t vram_bytes_draining;  /* of granted: by leases that are over, but not free yet */
+	const char *left_by; /* the client that left some of what is unmanaged; "": unknown */
 	bool used_known, healthy;
 };
 bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view);
 
-/* Whether anything is granted now, and what stands against it. */
+/* Whether anything is granted now, and if not, why. */
 #define GRANTS_TABLE(X)                                                                            \
 	X(GRANTS_ALLOWED, "none", "Grants are given.")                                             \
 	X(GRANTS_DRAINING, "draining", "The broker is stopping.")                                  \
@@ -171,9 +170,9 @@ enum grants {
 };
 const char *grants_name(int grants);
 const char *grants_text(int grants);
-/* `ret_left_ms`: until it ends by itself, or -1. */
+/* `ret_left_ms`: until that ends by itself, or -1. */
 enum grants core_grants(const struct core *core, struct mono_ms now, int64_t *ret_left_ms);
-/* Also while something else stands against grants. */
+/* Also true while grants are stopped for another reason. */
 bool core_in_doubt(const struct core *core, struct mono_ms now);
 
 struct core_stats {
@@ -188,6 +187,6 @@ void core_stats(const struct core *core, struct core_stats *ret_stats);
 bool core_session_after(const struct core *core, uint64_t session_id,
 			const struct session_record **ret_session, uint64_t *ret_conn,
 			struct mono_ms *ret_last_seen);
-/* Whose secret this is, or NULL. */
+/* The session with this secret, or NULL. */
 const struct session_record *core_session_of_secret(const struct core *core,
 						    const struct token *secret);

@@ -1,6 +1,6 @@
 /* wait_bound: the longest wait that a waiter may be promised, by the theorem of docs/states.md:
- * what is known of those before it, and the worst that anybody may do who comes later. It decides
- * nothing. Called when a claim queues; the number first told stays. */
+ * what is known of those ahead, and the worst that later arrivals may do. It decides nothing.
+ * Computed when a claim queues; the first promise stays. */
 #include "core/wait_bound.h"
 
 #include "core/claim.h"
@@ -14,9 +14,9 @@
 #include "core/shares.h"
 #include "core/view.h"
 
-/* No promise is longer: nobody plans by it, and sums stay far from overflow. */
+/* No promise is longer: nobody plans that far, and sums stay far from overflow. */
 #define PROMISE_MS_MAX ((int64_t)1 << 40)
-/* What the broker's own turns may take between all those deadlines. */
+/* Allowance for the broker's own loop between all those deadlines. */
 #define PROMISE_SLACK_MS 1000
 
 static int64_t capped_product(int64_t a, int64_t b)
@@ -30,8 +30,8 @@ static int64_t capped_product(int64_t a, int64_t b)
 	return ms_shorter(product, PROMISE_MS_MAX);
 }
 
-/* Somebody waits or holds who keeps, or may come back and keep, what is free here until it has all
- * it needs. Of those who come later nobody keeps anything from who waits already. */
+/* A claim that waits, or holds and may come back, may keep what is free here until it has all that
+ * it needs. Later arrivals keep nothing from claims that already wait. */
 static bool big_is_here(const struct core *core, uint32_t gpu)
 {
 	list_each (it, next, &core->groups) {
@@ -61,8 +61,8 @@ static int64_t keep_ms(const struct core *core, uint32_t gpu)
 	       core->config.grace_ms_max + share_handoff_ms(core);
 }
 
-/* The longest turn, with all that goes with it, that another class may have as its due within so
- * long: a longer one than its lag pays for it cannot have. */
+/* The longest due turn, with hand-off, that another class may have within so long: never longer
+ * than its lag pays for. */
 static int64_t due_turn_ms(const struct core *core, uint32_t gpu, int cls, int64_t within_ms)
 {
 	const struct class_config *class = &core->config.classes[cls];
@@ -104,14 +104,14 @@ static uint32_t ahead_in(const struct group *group, const struct claim *claim)
 	return node ? rank_tree_rank(node) : rank_tree_count(&group->turns);
 }
 
-/* W: all of its class that stand before it or hold, each for as long as it may. */
+/* W: all claims of its class ahead of it or holding, each for as long as it may. */
 static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
 {
 	int64_t most_ms = core->config.classes[claim->rec.cls].hold_ms_max, sum;
 	enum lease_class cls = claim->rec.cls;
 	uint32_t loads;
 
-	/* Lost places may come back; so may whoever gives way, also on another GPU. */
+	/* Lost places may be reclaimed; holders that yield may requeue, also from another GPU. */
 	sum = capped_product(lost_waiters_count(core, cls, &loads),
 			     turn_work_ms(core, gpu, claim, most_ms));
 	sum += capped_product(loads + core->loads[cls],
@@ -135,7 +135,7 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 	return ms_shorter(sum, PROMISE_MS_MAX);
 }
 
-/* After a holder's grace, until its room is free. */
+/* From the end of a holder's grace until its capacity is free. */
 static int64_t stop_ms(const struct core *core, const struct claim *holder)
 {
 	int64_t usual_ms = share_handoff_ms(core) - core->config.grace_ms;
@@ -146,7 +146,7 @@ static int64_t stop_ms(const struct core *core, const struct claim *holder)
 	return usual_ms;
 }
 
-/* From now until this holder's turn can be had by who is due, or by voice. */
+/* From now until this holder's turn can go to a due class, or to voice. */
 static int64_t leave_ms(const struct core *core, const struct claim *holder)
 {
 	int64_t grace_ms = revoke_grace_ms(core, holder);
@@ -172,8 +172,8 @@ static int64_t leave_all_ms(const struct core *core, uint32_t gpu)
 	return most_ms;
 }
 
-/* What may run when its class is due, and was not due itself: a turn that cannot be cut short only
- * if it began before the claim came, or beside it, where others could not use the room. */
+/* What may still run, without being due itself, when the class becomes due: an uninterruptible turn
+ * only if it began before the claim came, or in slots that the others could not use. */
 static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
 			   int64_t due_in_ms)
 {
@@ -187,8 +187,8 @@ static int64_t blocking_ms(const struct core *core, uint32_t gpu, const struct c
 	return ms_longer(usual_ms, ms_longer(present_ms, most_ms)) + keep_ms(core, gpu);
 }
 
-/* Once its class is due its turn comes after those that were due before: at most one of each other
- * class, for what they are owed comes at their shares. */
+/* Once its class is due, its turn comes after those that were due earlier: at most one of each
+ * other class, as each is owed time at its share only. */
 static int64_t delay_ms(const struct core *core, uint32_t gpu, const struct claim *claim,
 			int64_t due_in_ms)
 {
@@ -199,7 +199,8 @@ static int64_t delay_ms(const struct core *core, uint32_t gpu, const struct clai
 		blocking_ms(core, gpu, claim, due_in_ms) + core->config.voice_credit_ms + voice_ms;
 	int64_t sum_ms = 0, before_ms = -1;
 
-	/* The longer it takes, the longer may the others' turns be; a few rounds settle it. */
+	/* The longer it takes, the longer the others' turns may be; a few rounds reach the fixed
+	 * point. */
 	for (int round = 0; round < 16 && sum_ms != before_ms; round++) {
 		before_ms = sum_ms;
 		sum_ms = 0;
@@ -220,7 +221,7 @@ static int64_t by_share_ms(const struct core *core, uint32_t gpu, const struct c
 	if (claim->rec.cls == LEASE_VOICE)
 		debt_ms += core->config.voice_credit_ms;
 
-	if (work_ms == 0) /* nobody of its class uses anything meanwhile */
+	if (work_ms == 0) /* no other claim of its class uses anything meanwhile */
 		debt_ms = ms_shorter(debt_ms,
 				     ms_longer(0, -share_lag_ms(core, gpu, claim->rec.cls)) + 1);
 
@@ -243,8 +244,8 @@ static int64_t dues_within(const struct core *core, uint32_t gpu, int64_t within
 	return count;
 }
 
-/* Voice within its credit: at once, but for the turns that others are owed. With nobody of its
- * class before it that is one. -1: its credit does not cover those before it. */
+/* Voice within its credit: at once, except for turns that others are owed; that is one if no voice
+ * is ahead. -1: its credit does not cover the voices ahead. */
 static int64_t by_credit_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
 {
 	int64_t work_ms = work_ahead_ms(core, gpu, claim);

@@ -1,9 +1,9 @@
 /* wait_bound: the promise to a waiter, by when it will be offered what it asked for whatever others
- * do from now on (docs/states.md, Guarantee). Once told it is never raised. */
+ * do from now on (docs/states.md, Guarantee). Once given it is never raised. */
 #pragma once
 #include "core/preempt.h"
 
-/* Computes it where nothing was told yet and all it depends on is certain. */
+/* Computes it if none was given yet and everything it depends on is certain. */
 void wait_bound_promise(struct core *core, struct claim *claim);
 /* The conditions of all promises have changed: a reload, or grants go on after they were stopped.
  */

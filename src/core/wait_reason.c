@@ -1,5 +1,5 @@
 /* wait_reason: the one reason for which a waiter waits, in the order in which it could be removed.
- * Changes nothing. Called by status, `baton why` and messages about the queue. */
+ * Changes nothing. For status, `baton why` and messages about the queue. */
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/placement.h"
@@ -22,7 +22,7 @@ static enum why_code by_itself(const struct claim *head, const struct claim *hol
 	return head->session && holder->session == head->session ? WHY_SELF : otherwise;
 }
 
-/* What stands between the head of a GPU and one holder's room there. */
+/* Why the head of a GPU waits for one holder there. */
 static struct why of_holder(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu, struct mono_ms now)
 {
@@ -53,14 +53,14 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 	return why;
 }
 
-/* Leavers before those who were not even asked, and others before its own: it waits for itself
- * where nobody else is in the way. */
+/* Leavers come before holders not yet asked, and others before its own session: it waits for itself
+ * only if nobody else is in the way. */
 static int rank_of(const struct why *why)
 {
 	return why->code == WHY_HOLDER ? 1 : why->code == WHY_SELF ? 2 : 0;
 }
 
-/* No one is to unload, and what stays leaves too little: the largest of those that stay. */
+/* Nothing more will unload, and what stays leaves too little: name the largest. */
 static void why_pinned(const struct core *core, const struct claim *head, uint32_t gpu,
 		       struct why *why)
 {
@@ -127,7 +127,7 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 	*ret_why = best;
 }
 
-/* Several GPUs would do, and all are held: who holds them, not only who is the next to leave. */
+/* Several GPUs would do and all are held: name all holders, not only the next to leave. */
 static void why_holders(const struct core *core, const struct claim *claim, struct why *ret_why)
 {
 	struct why why = *ret_why;
@@ -161,7 +161,7 @@ static void why_holders(const struct core *core, const struct claim *claim, stru
 	*ret_why = why;
 }
 
-/* Who is in the way of the first in the queue is in its way, too. */
+/* What blocks the first in the queue blocks this claim, too. */
 static void why_front(const struct core *core, const struct claim *claim, struct mono_ms now,
 		      struct why *ret_why)
 {
@@ -180,7 +180,7 @@ static void why_front(const struct core *core, const struct claim *claim, struct
 
 		if (why.holder == 0)
 			continue;
-		if (why.code == WHY_SELF) /* it is so to the first one alone */
+		if (why.code == WHY_SELF) /* true for the first one only */
 			why.code = why.held_bytes > 0 ? WHY_PINNED : WHY_HOLDER;
 
 		why.head = why.code;
@@ -191,7 +191,7 @@ static void why_front(const struct core *core, const struct claim *claim, struct
 	}
 }
 
-/* It is nobody's turn but others': kept room where there would be some, else the queue itself. */
+/* Others come first: capacity kept for another where some would be free, else the queue itself. */
 static void why_behind(const struct core *core, const struct claim *claim, struct mono_ms now,
 		       struct why *ret_why)
 {
@@ -221,7 +221,7 @@ static void why_behind(const struct core *core, const struct claim *claim, struc
 		ret_why->code = WHY_NEXT;
 }
 
-/* Whoever were asked to go, there would not be room. */
+/* It would not fit even if every holder that can leave did. */
 static void why_blocked(const struct core *core, const struct claim *claim, uint32_t gpu,
 			struct why *ret_why)
 {
@@ -231,7 +231,7 @@ static void why_blocked(const struct core *core, const struct claim *claim, uint
 	why_pinned(core, claim, gpu, ret_why);
 }
 
-/* By the GPU whose head it is; else by what keeps all of them from it; else by the queue. */
+/* From the GPU whose head it is; else from what blocks it everywhere; else from the queue. */
 static void why_served(const struct core *core, const struct claim *claim, struct mono_ms now,
 		       struct why *ret_why)
 {

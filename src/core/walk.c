@@ -1,6 +1,6 @@
-/* walk: the passes of the scheduler. Waiters of one class and one need stand in one group, so the
- * cost of a pass grows with the number of groups and GPUs, not with those who wait: each visit
- * grants or closes something, and a group with nothing open is passed over whole. */
+/* walk: the passes of the scheduler. Waiters of one class and one need stand in one group, so a
+ * pass costs in proportion to groups and GPUs, not waiters: each visit grants or keeps something,
+ * and a group with nothing open is skipped whole. */
 #include "core/walk_parts.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "core/schedule.h"
 #include "core/shares.h"
 
-/* A class that is owed the next turn of a GPU. */
+/* A class that is owed the next turn on a GPU. */
 struct due {
 	struct mono_ms at;
 	uint32_t gpu;
@@ -43,14 +43,14 @@ static void grant_claim(struct core *core, struct walk *walk, struct claim *clai
 	schedule_grant(core, claim, gpus);
 }
 
-/* After a due turn one voice goes before the next. */
+/* After a due turn one voice goes before the next due one. */
 static bool voice_is_next(const struct core *core, const struct firsts *firsts, uint32_t gpu)
 {
 	return core->gpus[gpu].last_due && firsts->v[gpu][LEASE_VOICE] && share_urgent(core, gpu);
 }
 
-/* Of all that are due, on all GPUs, the one that became so first: what each class is owed arrives
- * at its share, so a queue of due turns in the order of their arrival is bounded (Cruz, 1991). */
+/* Of all that are due, on all GPUs, the one that became due first: each class is owed time at its
+ * share, so a FIFO queue of due turns is bounded (Cruz, 1991). */
 static struct due next_due(const struct core *core, const struct walk *walk,
 			   const struct firsts *firsts, bool after_voice)
 {
@@ -76,7 +76,7 @@ static struct due next_due(const struct core *core, const struct walk *walk,
 	return best;
 }
 
-/* One of its class that has a turn there, and was not due, has the due turn from now on. */
+/* If a claim of its class already has a turn there that was not due, that becomes the due turn. */
 static bool promote_holder(struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
@@ -113,7 +113,7 @@ static uint32_t due_on(const struct core *core, const struct claim *claim)
 	return due;
 }
 
-/* There; one that waits for one turn also where it may ask as well and is served sooner. */
+/* On that GPU; a claim for one GPU also where it may ask holders and is served sooner. */
 static uint32_t where_to_ask(const struct core *core, const struct claim *claim, uint32_t open,
 			     uint32_t due, uint32_t gpu)
 {
@@ -129,9 +129,9 @@ static uint32_t where_to_ask(const struct core *core, const struct claim *claim,
 	return placement_choose(core, claim, open & asks);
 }
 
-/* It has its due turn where it is due: elsewhere it would pass those who are due there, so there it
- * comes by key; a set that fits keeps nothing until then. While memory is made free for it the turn
- * goes on: others were not told that they wait for that. */
+/* It gets its due turn only where it is due: elsewhere it would overtake those due there, so there
+ * it goes by key; a set that fits keeps nothing until then. While memory is freed for it, turns
+ * continue: the others' bounds do not include that. */
 static void visit_due(struct core *core, struct walk *walk, struct claim *claim, uint32_t gpu)
 {
 	uint32_t open = walk_open(core, walk, claim);
@@ -182,8 +182,8 @@ int64_t walk_memory_ms(const struct core *core, enum lease_class cls)
 	return share > 0 ? core->config.quantum_ms * 1000 / share : INT64_MAX;
 }
 
-/* Residents have no turns; the first of a class that waited long for memory is next, whoever else
- * asks. */
+/* Residents have no turns; the first of a class that has waited long for memory goes next, before
+ * any other. */
 static void serve_memory(struct core *core, struct walk *walk)
 {
 	struct firsts firsts;
@@ -221,11 +221,12 @@ static void serve_memory(struct core *core, struct walk *walk)
 	}
 }
 
-/* What was kept for a claim is open again when it finds room elsewhere: those who were passed over
- * for it are then visited anew. */
+/* What was kept for a claim is open again when it fits elsewhere: claims skipped for it are then
+ * visited again. */
 static void visit_claim(struct core *core, struct walk *walk, struct claim *claim, uint32_t within)
 {
-	bool set = claim->rec.need.gpu_count > 1; /* as a whole, wherever one of it is */
+	bool set = claim->rec.need.gpu_count >
+		   1; /* a set is taken as a whole, wherever its first GPU is */
 	uint32_t open = walk_open(core, walk, claim) & (set ? UINT32_MAX : within);
 	uint32_t gpus = open ? placement_find(core, claim, open, 0) : 0;
 
@@ -243,8 +244,8 @@ static void visit_next(struct core *core, struct walk *walk, struct group *group
 	visit_claim(core, walk, claim, within);
 }
 
-/* The group of another class whose first would be due before a turn of this group, which cannot be
- * cut short, were over. */
+/* The group of another class whose first becomes due before an uninterruptible turn of this group
+ * would be over. */
 static struct group *endangered_by(struct core *core, const struct walk *walk,
 				   const struct group *group)
 {
@@ -276,8 +277,8 @@ static struct group *endangered_by(struct core *core, const struct walk *walk,
 	return found;
 }
 
-/* By key; but a turn that cannot be cut short begins only where it is over before another class is
- * due: else that class's first goes before it. */
+/* By key; but an uninterruptible turn starts only where it ends before another class is due:
+ * otherwise that class's first goes before it. */
 static void serve_rest(struct core *core, struct walk *walk)
 {
 	struct group *group, *endangered;

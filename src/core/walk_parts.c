@@ -1,6 +1,4 @@
-/* walk_parts: groups, openings and what is kept. It grants nothing and asks nobody. Called by
- * walk.c.
- */
+/* walk_parts: groups, openings and what is kept. It grants nothing and asks nobody. */
 #include "core/walk_parts.h"
 
 #include <string.h>
@@ -11,7 +9,7 @@
 #include "core/queue.h"
 #include "core/schedule.h"
 
-/* Something that it waits for is kept for it. */
+/* It is a head: something that it waits for is kept for it. */
 bool walk_is_head(const struct core *core, const struct claim *claim)
 {
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
@@ -21,7 +19,7 @@ bool walk_is_head(const struct core *core, const struct claim *claim)
 	return false;
 }
 
-/* Of these GPUs, whose turns or memory are kept: where that is for one that came later. */
+/* Of these GPUs, whose turns or memory are kept: those kept for a later arrival. */
 static uint32_t kept_for_later(const struct core *core, uint32_t gpus, bool memory,
 			       struct mono_ms arrival)
 {
@@ -61,7 +59,7 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 	return open & ~queue_held_back(core, claim);
 }
 
-/* What cannot be served now, whoever is asked to go, closes nothing. */
+/* A group that would not fit even if all holders left keeps nothing. */
 static uint32_t possible_gpus(const struct core *core, const struct group *group)
 {
 	if (group->detached || group->withheld || group->oversized ||
@@ -80,7 +78,7 @@ void walk_prepare(struct core *core)
 	}
 }
 
-/* Somebody in it may have arrived before the keeper of a turn or of memory there. */
+/* It may hold an earlier arrival than the head of a turn or of memory there. */
 static bool has_elder(const struct core *core, const struct walk *walk, const struct group *group)
 {
 	return kept_for_later(core, walk->behind_big & group->possible, false, group->oldest) ||
@@ -97,8 +95,8 @@ static struct mono_ms oldest_of(const struct group *group)
 	return oldest;
 }
 
-/* What is kept from the first of a group is not kept from one behind it that came before the
- * keeper, or that made room for nobody: that one is visited in its place. */
+/* What is kept from the first of a group may be open to one behind it that arrived before the head,
+ * or that is not held back: that one is visited instead. */
 static void pass_over_kept(const struct core *core, const struct walk *walk, struct group *group)
 {
 	struct rank_node *node = group->cursor;
@@ -124,7 +122,7 @@ void walk_rewind(struct core *core, bool to_first)
 	}
 }
 
-/* Of those who want a turn, or of those who want memory and no turn. */
+/* Among claims that want a turn, or those that want memory and no turn. */
 void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct firsts *ret)
 {
 	memset(ret->v, 0, core->config.gpu_count * sizeof(ret->v[0]));
@@ -148,7 +146,7 @@ void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct
 	}
 }
 
-/* Voice; but not one that gave way for another and was put behind it. */
+/* Voice; but not one that yielded to another and was put behind it. */
 static bool goes_first(const struct core *core, const struct group *group)
 {
 	const struct claim *claim = claim_of_turn(group->cursor);
@@ -156,7 +154,7 @@ static bool goes_first(const struct core *core, const struct group *group)
 	return group->cls == LEASE_VOICE && mono_due(claim->rec.tag, mono_after(core->now, 1));
 }
 
-/* The next group in the order of the keys that has something open within `gpus`. */
+/* The next group by key that has something open within `gpus`. */
 struct group *walk_next(struct core *core, const struct walk *walk, bool voice_only, uint32_t gpus)
 {
 	struct group *best = NULL;
@@ -176,8 +174,8 @@ struct group *walk_next(struct core *core, const struct walk *walk, bool voice_o
 	return best;
 }
 
-/* On which of them a head keeps turns: where it lacks them; all, if a set lacks one, for what it
- * has found must not be lost again, or once its class is due. Who waits for memory alone keeps
+/* Where a head keeps turns: where it lacks them; on all, if a set lacks one, so that it does not
+ * lose those it has found, or once its class is due. A claim that waits for memory alone keeps
  * none. */
 static uint32_t turns_to_keep(const struct core *core, const struct claim *claim, uint32_t gpus,
 			      enum keeps keeps)
@@ -222,7 +220,7 @@ void walk_close(struct core *core, struct walk *walk, struct claim *claim, uint3
 {
 	uint32_t kept = turns_to_keep(core, claim, gpus, keeps);
 
-	/* Nobody keeps a turn of a GPU whose memory is kept for another, who may wait for that
+	/* Nobody keeps a turn of a GPU whose memory is kept for another, which may wait for that
 	 * turn. */
 	gpus &= walk_open(core, walk, claim);
 

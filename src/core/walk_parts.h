@@ -4,19 +4,19 @@
 #include "core/walk.h"
 
 struct walk {
-	uint32_t turns, memory; /* GPUs whose turns and memory may be given to who comes next */
-	uint32_t behind_big;    /* turns that are kept, but not from who came before the keeper */
-	uint32_t behind_set;    /* the same of memory */
-	bool again;             /* a kept GPU came free: begin anew */
+	uint32_t turns, memory; /* GPUs whose turns and memory are open to the next claim */
+	uint32_t behind_big; /* turns that are kept, but not from earlier arrivals than the head */
+	uint32_t behind_set; /* the same of memory */
+	bool again;          /* a kept GPU came free: make another pass */
 };
 
-/* The first of each class that a turn of each GPU could serve. */
+/* For each GPU and class, the first claim that a turn there could serve. */
 struct firsts {
 	struct claim *v[LIMIT_GPUS][LEASE_CLASS_COUNT];
 };
 
-/* What a head keeps: what it lacks, and of what it has found what must not be lost again, a set's
- * other GPUs and memory; all of it, once its class is due; or memory alone. */
+/* What a head keeps: what it lacks, and what it must not lose again, a set's other GPUs and memory;
+ * everything, once its class is due; or memory alone. */
 enum keeps { KEEPS_LACKING, KEEPS_ALL, KEEPS_MEMORY };
 
 static inline uint32_t gpu_bit(uint32_t gpu)
@@ -24,15 +24,15 @@ static inline uint32_t gpu_bit(uint32_t gpu)
 	return 1u << gpu;
 }
 
-/* Groups: where each could be served at all, and its first as the one to visit. */
+/* Per group: where it could be served at all, and the cursor to its first. */
 void walk_prepare(struct core *core);
 void walk_rewind(struct core *core, bool to_first);
-/* Of those not visited yet: who want a turn, or who want memory and no turn. */
+/* Among those not visited yet: claims that want a turn, or memory and no turn. */
 void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct firsts *ret);
-/* The next group in the order of the keys that has something open within `gpus`. */
+/* The next group by key that has something open within `gpus`. */
 struct group *walk_next(struct core *core, const struct walk *walk, bool voice_only, uint32_t gpus);
 
-/* Something that it waits for is kept for it. */
+/* It is a head: something that it waits for is kept for it. */
 bool walk_is_head(const struct core *core, const struct claim *claim);
 /* GPUs where all that it needs is open to it. */
 uint32_t walk_open(const struct core *core, const struct walk *walk, const struct claim *claim);

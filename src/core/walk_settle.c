@@ -1,5 +1,5 @@
-/* walk_settle: what a step leaves behind: who waits where, for the shares, and when to look again.
- * Called by schedule.c when its passes are over. */
+/* walk_settle: what a step leaves behind: who waits where, for the shares, and when to look
+ * again. */
 #include "core/queue.h"
 #include "core/schedule.h"
 #include "core/shares.h"
@@ -57,7 +57,7 @@ static void settle_turns(struct core *core, const struct firsts *firsts, uint32_
 		core->wake = mono_min(core->wake, share_urgent_at(core, gpu));
 }
 
-/* Nobody waits for it. */
+/* Nobody waits for this GPU. */
 static void settle_empty(struct gpu *gpu)
 {
 	gpu->waiting = 0;
