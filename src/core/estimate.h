@@ -34,3 +34,7 @@ void estimate_hold_ended(struct core *core, const struct claim *claim);
 void estimate_disturbed(struct core *core);
 /* The mean turn of a class, or of all where it had none; -1: none was seen. */
 int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls);
+/* The predicted wait; -1: nothing is known, 0: nothing is in the way. */
+int64_t estimate_reckon_ms(const struct core *core, const struct claim *claim, struct mono_ms now);
+/* A turn of the claim would fit on one of its GPUs now. */
+bool estimate_slots_free(const struct core *core, const struct claim *claim);

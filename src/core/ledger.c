@@ -153,7 +153,6 @@ static void session_set(struct core *core, struct session *session, uint32_t gpu
 		state->vram_unseen -= saturating_sub(vram->declared, vram->observed);
 		state->vram_unseen += saturating_sub(declared, observed);
 	}
-
 	vram->declared = declared;
 	vram->observed = observed;
 }
@@ -271,7 +270,6 @@ void ledger_take(struct core *core, struct claim *claim)
 	claim->vram_charged = need->vram_bytes;
 	if (claim->host)
 		claim->vram_charged -= ledger_vram_inside(claim->host, need);
-
 	promise_pool(core, claim);
 	ledger_charge(core, claim);
 }
@@ -292,7 +290,6 @@ void ledger_charge(struct core *core, struct claim *claim)
 		state->takers += claim->vram_charged > 0;
 		change_declared(core, claim, gpu, claim->vram_charged, 0);
 	}
-
 	take_seats(core, claim);
 }
 
@@ -368,7 +365,6 @@ void ledger_recap(struct core *core, uint32_t gpu_mask)
 		else if (!config->vram_known)
 			room = UINT64_MAX;
 		state->vram_cap = larger_of(room, state->vram_declared);
-
 		leave_behind(core, gpu);
 	}
 }

@@ -36,7 +36,6 @@ static struct mono_ms by_order(const struct core *core, const struct claim *head
 		when = since;
 	else if (due || (head->rec.cls < holder->turn_cls && queue_before(head, holder)))
 		when = mono_after(since, core->config.min_run_ms);
-
 	return mono_max(when, share_protected_until(core, holder));
 }
 
@@ -79,7 +78,6 @@ struct mono_ms preempt_evict_when(const struct core *core, const struct claim *r
 	struct mono_ms used_until = MONO_PAST;
 
 	PRE(core->started);
-
 	if (resident->rec.state != CLAIM_HELD || !resident->rec.evictable ||
 	    resident->rec.need.slots > 0)
 		return MONO_NEVER;
@@ -113,7 +111,6 @@ static uint32_t slots_short(const struct core *core, const struct claim *head, u
 	uint32_t used = core->gpus[gpu].slots_used;
 
 	INVARIANT(used >= leaving->slots);
-
 	if (need == 0)
 		return 0;
 
@@ -128,7 +125,6 @@ static bool vram_short(const struct core *core, const struct claim *head, uint32
 
 	if (need == 0)
 		return false;
-
 	if (!ledger_total_known(core, gpu))
 		return core->gpus[gpu].takers > leaving->takers;
 	return ledger_vram_delta(head->session, gpu, need) >
@@ -203,7 +199,6 @@ static void note_asked(struct claim *head, uint32_t gpu)
 static void insert_asked(struct core *core, struct claim *holder)
 {
 	holder->asked = true;
-
 	list_each (it, next, &core->asked) {
 		if (container_of(it, struct claim, in_asked)->rec.id < holder->rec.id)
 			continue;
@@ -221,7 +216,6 @@ static void ask_holder(struct core *core, struct claim *head, uint32_t gpu, stru
 	holder->wanted_walk = core->walks;
 
 	revoke_ask(core, holder, reason, head->rec.id);
-
 	for (struct claim *in = holder; in; in = host_next_inside(holder, in))
 		if (in->rec.state == CLAIM_YIELDING && !in->asked)
 			insert_asked(core, in);
@@ -323,7 +317,6 @@ static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enu
 	gpu_holders (holder, core, gpu, kind) {
 		if (memory_only && holder->vram_charged == 0)
 			continue;
-
 		judge_silence(core, holder);
 		if (!claim_leaves(holder) ||
 		    (holder->rec.state == CLAIM_YIELDING && !goes_for(core, head, holder, gpu)))
@@ -354,7 +347,6 @@ static void free_room(struct core *core, struct claim *head, uint32_t gpu)
 	bool all_turns;
 
 	PRE(head->rec.state == CLAIM_QUEUED);
-
 	if (!placement_possible(core, head->session, need, gpu))
 		return;
 
