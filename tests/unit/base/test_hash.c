@@ -75,8 +75,8 @@ static void test_bytes(void **state)
 			    hash_bytes(7, "abcdefghijklmnopqrstuvw", size + 1));
 }
 
-/* Names that meet in one bucket under one seed do not under another: who does not know the seed can
- * choose none. */
+/* Names that meet in one bucket under one seed do not under another: without the seed nobody can
+ * choose them. */
 static void test_seed_scatters(void **state)
 {
 	unsigned together = 0;

@@ -37,7 +37,7 @@ static void test_order(void **state)
 	assert_int_equal(expect, 4);
 	assert_ptr_equal(list.next, &items[1].link);
 	assert_ptr_equal(list.prev, &items[3].link);
-	list_remove(&items[0].link); /* again: no harm */
+	list_remove(&items[0].link); /* again: a no-op */
 	assert_true(list_empty(&items[0].link));
 }
 

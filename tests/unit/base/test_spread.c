@@ -81,7 +81,7 @@ static void test_fade(void **state)
 	assert_int_equal(spread_total(&spread), 0);
 }
 
-/* A number that comes for ever overflows nothing, and hides nothing that came as often. */
+/* A number added without end overflows nothing, and hides nothing that came as often. */
 static void test_many(void **state)
 {
 	struct spread spread = {0}, mix = {0};

@@ -1,4 +1,4 @@
-/* crowd: twenty loops that think, ask, wait, work and begin anew, as people run them, on a fixture
+/* crowd: twenty loops that think, ask, wait, work and start again, as people run them, on a fixture
  * in virtual time: 3 of voice, 5 of chat, 6 of normal, 6 of background; turns of 0.3 to 8 s. Keeps
  * what each waiter was told when it asked, and how long it then waited. */
 #pragma once

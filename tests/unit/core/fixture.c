@@ -1,4 +1,4 @@
-/* fixture: the shell around the core that the unit tests share. It keeps what the core appends, so
+/* fixture: the driver around the core that the unit tests share. It keeps what the core appends, so
  * a restart can give it back. */
 #include "fixture.h"
 

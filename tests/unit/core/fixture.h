@@ -1,5 +1,5 @@
-/* fixture: a core on the bench: a clock that stands still until told, a journal in memory, and
- * short words for what clients do. Each step is followed by core_check. */
+/* fixture: a core under test: a clock that moves only on request, a journal in memory, and short
+ * calls for what clients do. Each step is followed by core_check. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* Goal: what a binding means follows from its row alone, also for those that no door speaks yet: a
- * request that the broker forwards itself, and a session of another broker. */
+/* Goal: what a binding means follows from its row alone, also for those that no endpoint speaks
+ * yet: a request that the broker forwards itself, and a session of another broker. */
 #include "fixture.h"
 
 #include "core/binding.h"
@@ -52,8 +52,8 @@ static void test_proxied(void **state)
 	assert_int_equal(fixture_sent(fixture, SEND_DENIED, 0)->to.kind, PARTY_EXCHANGE);
 }
 
-/* A request that waited elsewhere before stands where it would stand had it waited here; of who is
- * not trusted with that, it is not believed. */
+/* A request that waited elsewhere before stands where it would stand had it waited here; from a
+ * client not trusted with that, it is ignored. */
 static void test_age_is_carried(void **state)
 {
 	struct fixture *fixture = *state;
@@ -81,7 +81,7 @@ static void authority(struct fixture *fixture, enum binding binding, bool ok)
 					     .authority = {.binding = binding, .ok = ok}});
 }
 
-/* Who needs a word from outside waits for it; nobody else waits for them. */
+/* A claim that needs an outside authority waits for it; nobody else waits for that claim. */
 static void test_authority(void **state)
 {
 	struct fixture *fixture = *state;

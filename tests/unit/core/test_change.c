@@ -114,7 +114,7 @@ static void test_tab_bytes(void **state)
 	assert_int_equal(fixture_state(fixture, claim), CLAIM_OFFERED);
 }
 
-/* A failed probe is unknown, never zero: who wants memory waits, who wants none is served. */
+/* A failed probe is unknown, never zero: claims for memory wait, others are served. */
 static void test_unknown_is_not_zero(void **state)
 {
 	struct fixture *fixture = *state;

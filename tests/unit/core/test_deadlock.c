@@ -179,7 +179,7 @@ static void test_linear(void **state)
 	free(fixture);
 }
 
-/* Somebody who nests without end is stopped by the cap of whoever waits. */
+/* Endless nesting is stopped by the cap on waiters. */
 static void test_five_thousand_parents(void **state)
 {
 	struct fixture *fixture = *state;

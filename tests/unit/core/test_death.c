@@ -1,6 +1,6 @@
 /* Goal: what is gone, what lives on, and what cannot be seen: the death of a native holder is known
- * and not guessed (CASES.md S1, P1, P14, R3). Method: the core on the fixture; the shell's
- * knowledge comes as events. */
+ * and not guessed (CASES.md S1, P1, P14, R3). Method: the core on the fixture; what the server
+ * knows comes as events. */
 #include <signal.h>
 
 #include "fixture.h"
@@ -135,7 +135,7 @@ static void test_reached_later(void **state)
 	fixture_close(fixture, a);
 	fixture_pass(fixture, fixture->config.native_linger_ms);
 	assert_non_null(fixture_signal(fixture, SIGTERM));
-	peer_reach(fixture, 4711, PEER_UNKNOWN, NULL); /* not known: no harm */
+	peer_reach(fixture, 4711, PEER_UNKNOWN, NULL); /* not known: a no-op */
 }
 
 /* Seen but out of reach: its death counts at once, its life like that of an unknown one. */
@@ -176,7 +176,7 @@ static void test_wrapper_dies(void **state)
 	assert_int_equal(fixture_why(fixture, next), WHY_STOPPING);
 	fixture_resume(fixture, BIND_NATIVE, session);
 	assert_int_equal(fixture_error(fixture), ERR_STALE);
-	peer_exit(fixture, session, true); /* said again: no harm */
+	peer_exit(fixture, session, true); /* said again: a no-op */
 	assert_null(fixture_signal(fixture, SIGKILL));
 	peer_exit(fixture, session, false);
 	assert_int_equal(fixture_end(fixture, held), END_DISCONNECTED);
@@ -184,7 +184,7 @@ static void test_wrapper_dies(void **state)
 	assert_int_equal(fixture->session_count, 1);
 }
 
-/* What even SIGKILL does not end is not waited for for ever. */
+/* What even SIGKILL does not end is not waited for without limit. */
 static void test_rest_is_stuck(void **state)
 {
 	struct fixture *fixture = *state;

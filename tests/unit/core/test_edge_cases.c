@@ -99,7 +99,7 @@ static void test_revoked_lease(void **state)
 	assert_int_equal(fixture_end(fixture, held), END_REVOKED);
 }
 
-/* A revoked plain lease that is unlocked is told that it was too late, and the room is free. */
+/* A revoked plain lease that is unlocked learns that it was too late, and the capacity is free. */
 static void test_late_unlock(void **state)
 {
 	struct fixture *fixture = *state;
@@ -114,7 +114,7 @@ static void test_late_unlock(void **state)
 	assert_int_equal(fixture_state(fixture, next), CLAIM_HELD);
 }
 
-/* Cancel takes who waits, or was only offered, and nobody who holds. */
+/* Cancel ends waiters and open offers, never holders. */
 static void test_cancel_by_operator(void **state)
 {
 	struct fixture *fixture = *state;
@@ -159,7 +159,7 @@ static void test_revoke_before_hold(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_STALE);
 }
 
-/* A holder that queues again unasked has had its turn: it stands behind those who wait. */
+/* A holder that requeues unasked has had its turn: it goes behind the waiters. */
 static void test_requeue_unasked(void **state)
 {
 	struct fixture *fixture = *state;
@@ -258,7 +258,7 @@ static void test_comes_back_after_reload(void **state)
 	assert_int_equal(fixture_state(fixture, other), CLAIM_OFFERED); /* GPU 0 is not kept */
 }
 
-/* The same request over another kind of door, or of a revoked lease, is refused. */
+/* The same request over another kind of connection, or for a revoked lease, is refused. */
 static void test_same_request_refused(void **state)
 {
 	struct fixture *fixture = *state;

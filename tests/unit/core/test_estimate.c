@@ -175,7 +175,7 @@ static void count(struct score *score, const struct crowd_wait *wait)
 {
 	double off = (double)(wait->p50_ms - wait->wait_ms) / (double)(wait->wait_ms + 1);
 
-	/* Who did not wait for as long as a fifth of a second was not seen to wait. */
+	/* Waits under a fifth of a second do not count as waits. */
 	if (wait->wait_ms < 200)
 		return;
 	score->errors[score->waits++] = off < 0 ? -off : off;

@@ -95,7 +95,7 @@ static void test_waits_for_the_last(void **state)
 	assert_int_equal(used(fixture, 1), 2);
 }
 
-/* What it came to at the grant stays; where it waits again, it is asked anew. */
+/* What it came to at the grant stays; if it waits again, it is computed again. */
 static void test_reload_and_requeue(void **state)
 {
 	struct fixture *fixture = *state;
@@ -178,7 +178,7 @@ static uint32_t tab_gpus(struct fixture *fixture, uint64_t conn, struct event ev
 	return fixture_row(fixture, fixture_take(fixture, conn, event))->granted_mask;
 }
 
-/* Who comes over WebSocket and names none is on the browser's GPU, however busy that is. */
+/* A WebSocket client that names no GPU gets the browser's, however busy that is. */
 static void test_browser_gpu(void **state)
 {
 	struct fixture *fixture = *state;

@@ -68,7 +68,7 @@ static void test_places(void **state)
 	assert_int_equal(fixture_state(fixture, turn), CLAIM_HELD);
 }
 
-/* Who waits for its own place keeps no GPU from anybody. */
+/* A waiter for a place inside a host keeps no GPU from anybody. */
 static void test_closes_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -149,8 +149,8 @@ static void test_memory_inside(void **state)
 	assert_in_range(gpu.vram_bytes_granted, 16 * GIB, 17 * GIB); /* the third is in */
 }
 
-/* The host ends: who waits is told so, who runs is revoked, and its room is free when they are out.
- */
+/* The host ends: its waiters are denied, its guests revoked, and its capacity is free once they are
+ * out. */
 static void test_host_over(void **state)
 {
 	struct fixture *fixture = *state;
@@ -181,7 +181,7 @@ static void test_host_over(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_HOST_OVER);
 }
 
-/* The host's connection is not its guest's: that one is not told that its own was lost. */
+/* The host's connection is not its guest's: the guest is not told that its own was lost. */
 static void test_host_is_lost(void **state)
 {
 	struct fixture *fixture = *state;
@@ -198,7 +198,7 @@ static void test_host_is_lost(void **state)
 	assert_int_equal(fixture_end(fixture, guest), END_REVOKED);
 }
 
-/* A resident in use is not evicted, but nobody keeps it in use for ever. */
+/* A resident in use is not evicted, but nobody can keep it in use without limit. */
 static void test_in_use(void **state)
 {
 	struct fixture *fixture = *state;
@@ -275,7 +275,7 @@ static void test_who_may(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_STATE); /* it offers no places */
 }
 
-/* A guest that waits for a claim that wants its own place would wait for ever. */
+/* A guest that waits for a claim that wants its own place would wait without end. */
 static void test_cycle_of_places(void **state)
 {
 	struct fixture *fixture = *state;
@@ -289,7 +289,7 @@ static void test_cycle_of_places(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_DEADLOCK);
 }
 
-/* It is over, though its guest is not out yet: who comes now is told so at once. */
+/* The host is over, though its guest is not out yet: newcomers are denied at once. */
 static void test_asked_while_it_drains(void **state)
 {
 	struct fixture *fixture = *state;
@@ -394,7 +394,7 @@ static void test_limit_is_as_outside(void **state)
 	assert_int_equal(fixture_sent(fixture, SEND_YIELD, guest)->send.other, next);
 }
 
-/* Who runs inside, and who waits to, does so after a restart. */
+/* Guests, and waiters for a place, survive a restart. */
 static void test_restart(void **state)
 {
 	struct fixture *fixture = *state;

@@ -32,7 +32,7 @@ static void test_owed_at_its_share(void **state)
 	fixture_pass(fixture, 2000);
 	assert_int_equal(lag_ms(fixture, LEASE_NORMAL), 300);
 	assert_int_equal(lag_ms(fixture, LEASE_CHAT), -1500);
-	/* Who neither waits nor uses anything is owed nothing. */
+	/* A class that neither waits nor uses anything is owed nothing. */
 	assert_int_equal(lag_ms(fixture, LEASE_BACKGROUND), 0);
 }
 

@@ -167,7 +167,7 @@ static void test_lent_offer_missed(void **state)
 	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
 }
 
-/* Who borrows is asked together with the lender, and is revoked with it. */
+/* A borrower is asked together with its lender, and revoked with it. */
 static void test_revoked_with_lender(void **state)
 {
 	struct fixture *fixture = *state;
@@ -193,7 +193,7 @@ static void test_revoked_with_lender(void **state)
 }
 
 /* A lender cannot stop before its borrower, so both have one grace: the lender's, for by that
- * others were told when it is gone. And who may keep its room keeps it for both. */
+ * others were told when it is gone. If the yield is withdrawn, both keep their leases. */
 static void test_one_grace(void **state)
 {
 	struct fixture *fixture = *state;
@@ -247,7 +247,7 @@ static void test_borrower_inherits(void **state)
 	assert_int_equal(fixture_state(fixture, next), CLAIM_OFFERED);
 }
 
-/* .. also if its offer was still open then: the lender's turn goes on, it does not begin anew. */
+/* .. also if its offer was still open then: the lender's turn continues, it does not start over. */
 static void test_heir_of_an_open_offer(void **state)
 {
 	struct fixture *fixture = *state;

@@ -132,8 +132,8 @@ static void test_comes_back(void **state)
 	assert_int_equal(fixture_state(fixture, held), CLAIM_LOADING);
 }
 
-/* Who is preempted while it loads goes on with what is left: however often, it loads no longer than
- * its time in all, for those behind it were told so. */
+/* A claim preempted while it loads continues with the time left: however often, it never loads
+ * longer than its limit in all, which the others' bounds rely on. */
 static void test_cut_short_while_loading(void **state)
 {
 	struct fixture *fixture = *state;
@@ -179,7 +179,7 @@ static void test_loads_ahead_are_promised(void **state)
 	assert_in_range(told_ms[1], told_ms[0] + fixture->config.load_ms_max, INT64_MAX);
 }
 
-/* What others are told has room for what those before them load. */
+/* The bounds of others include the loading of those ahead. */
 static void test_promise_of_who_waits(void **state)
 {
 	struct fixture *fixture = *state;
@@ -219,7 +219,7 @@ static void test_restart_while_loading(void **state)
 	assert_true(fixture_row(fixture, held)->revoked);
 }
 
-/* Nor the least run of who has loaded: it is from the grant on. */
+/* Nor the least run of a claim that has loaded: it counts from the grant. */
 static void test_restart_keeps_least_run(void **state)
 {
 	struct fixture *fixture = *state;

@@ -500,7 +500,8 @@ static void test_stream_yields(void **state)
 	assert_int_equal(fixture_state(fixture, voice), CLAIM_HELD);
 }
 
-/* Who will not wait is told "busy" and leaves no trace: no row, no number, nobody preempted. */
+/* A claim that will not wait gets "busy" and leaves no trace: no row, no number, nobody
+ * preempted. */
 static void test_no_wait(void **state)
 {
 	struct fixture *fixture = *state;

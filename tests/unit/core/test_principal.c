@@ -13,7 +13,7 @@ static uint64_t plain(struct fixture *fixture, const char *principal, const char
 	return fixture_ask(fixture, 0, want);
 }
 
-/* What the shell does not say is derived: by the uid where the socket told one, else "token". */
+/* What the server does not state is derived: from the socket's uid, else "token". */
 static void test_derived(void **state)
 {
 	struct fixture *fixture = *state;
@@ -217,8 +217,8 @@ static void test_own_cap(void **state)
 			    "uid:1000 holds 1 leases of class normal or above, the most");
 }
 
-/* Also where no principal has a limit of its own: the queue is never full for who has nothing in
- * it, however many fill it before. */
+/* Also where no principal has a limit of its own: the queue is never full for a principal with
+ * nothing in it, however many fill it before. */
 static void test_last_places(void **state)
 {
 	struct fixture *fixture = *state;

@@ -1,5 +1,5 @@
-/* Goal: who is next. Method: claims of several classes at chosen times; who is offered the GPU when
- * it comes free, and who is asked to give way (CASES.md G, P20 to P22, P25). */
+/* Goal: which claim is next. Method: claims of several classes at chosen times; which is offered
+ * the GPU when it comes free, and which holder is asked to yield (CASES.md G, P20 to P22, P25). */
 #include "fixture.h"
 
 /* Of waiters of one class the oldest is next, and each place is told truly. */
@@ -174,7 +174,7 @@ static void test_hold_max(void **state)
 	assert_int_equal(fixture_sent(fixture, SEND_YIELD, held)->send.reason, YIELD_HOLD_MAX);
 }
 
-/* One that had its whole turn comes back as the newest, else it would pass those who wait. */
+/* One that had its whole turn comes back as the newest, else it would overtake the waiters. */
 static void test_full_turn_goes_to_the_end(void **state)
 {
 	struct fixture *fixture = *state;
@@ -216,7 +216,7 @@ static void test_next_takes_the_room(void **state)
 	assert_int_equal(fixture_state(fixture, chat), CLAIM_OFFERED);
 }
 
-/* A reload of the offsets orders the waiters anew and touches no lease. */
+/* A reload of the offsets reorders the waiters and touches no lease. */
 static void test_reload_reorders(void **state)
 {
 	struct fixture *fixture = *state;

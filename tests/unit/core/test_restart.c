@@ -363,7 +363,7 @@ static void test_in_doubt(void **state)
 	assert_int_equal(core_grants(fixture->core, fixture->now, &left), GRANTS_ALLOWED);
 }
 
-/* An operator who resumes grants knows that nobody goes on. */
+/* An operator who resumes grants vouches that no holder still runs. */
 static void test_operator_ends_doubt(void **state)
 {
 	struct fixture *fixture = *state;
@@ -407,7 +407,7 @@ static void test_unwritable(void **state)
 	fixture_session(fixture, BIND_NATIVE, "new");
 }
 
-/* All that lives is handed out anew. */
+/* All live rows are appended again. */
 static void test_rewrite(void **state)
 {
 	struct fixture *fixture = *state;
@@ -469,7 +469,7 @@ static void test_ends_as_it_was_to(void **state)
 	assert_int_equal(fixture_row(fixture, offered)->acks_missed, 1);
 }
 
-/* Neither a holder that was not due nor one that was is protected for ever. */
+/* No holder is protected without limit, due or not. */
 static void test_voice_after_restart(void **state)
 {
 	struct fixture *fixture = *state;

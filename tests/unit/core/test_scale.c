@@ -197,7 +197,7 @@ static void test_crowd_leaves(void **state)
 		fixture_step(fixture, event);
 		assert_in_range(fixture->fx.work, MANY / SESSIONS, MANY / SESSIONS);
 	}
-	/* A stall writes none of them anew: they wait for ever. */
+	/* A stall rewrites none of them: they wait without limit. */
 	fixture_step(fixture, (struct event){.type = EVENT_CLOCK_JUMP, .stalled_ms = 2000});
 	assert_in_range(fixture->fx.count, 0, 2 * SESSIONS);
 	fixture->now = mono_after(fixture->now,

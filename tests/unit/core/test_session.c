@@ -153,8 +153,8 @@ static uint32_t said_to(const struct fixture *fixture, enum send_kind msg, uint6
 	return count;
 }
 
-/* What was said before a resume in the same turn stays with the connection that it was said to; the
- * new one is told again, after its welcome. Nothing is said to a session that has none. */
+/* A message sent before a resume in the same iteration stays with its connection; the new one is
+ * told again, after its welcome. Nothing is said to a session that has none. */
 static void test_resume_in_the_same_turn(void **state)
 {
 	struct fixture *fixture = *state;
@@ -370,7 +370,7 @@ static void test_missed_acks(void **state)
 }
 
 /* Who closes its connection at each offer, and is back before its linger ends, has missed it like
- * one that heard it: two of them in turn would else hold the GPU for ever. */
+ * one that heard it: otherwise two of them in turn would hold the GPU without end. */
 static void test_flapping(void **state)
 {
 	struct fixture *fixture = *state;

@@ -147,14 +147,14 @@ static void test_blocked_closes_nothing(void **state)
 	assert_int_equal(bound.none, BOUND_BLOCKED);
 	assert_int_equal(fixture_why(fixture, head), WHY_PINNED);
 	behind = fixture_ask(fixture, d, need(LEASE_BACKGROUND, 1, 0));
-	/* The hold limit is judged for who can be served. */
+	/* The hold limit applies for waiters that can be served. */
 	fixture_pass(fixture, fixture->config.classes[LEASE_BACKGROUND].hold_ms_max);
 	assert_int_equal(fixture_state(fixture, holder), CLAIM_YIELDING);
 	fixture_release(fixture, b, holder, false);
 	assert_int_equal(fixture_state(fixture, behind), CLAIM_OFFERED);
 }
 
-/* Who waits for memory keeps nobody from a turn that needs none. */
+/* A waiter for memory keeps nobody from a turn that needs none. */
 static void test_memory_and_turns_apart(void **state)
 {
 	struct fixture *fixture = *state;

@@ -1,5 +1,6 @@
-/* Goal: a broker that stood still takes nobody's time away, and stalls in a row keep nobody for
- * ever (CASES.md S13, R8). Method: the fixture's clock jumps, and the core is told for how long. */
+/* Goal: a broker that stood still takes nobody's time away, and stalls in a row protect nobody
+ * without limit (CASES.md S13, R8). Method: the fixture's clock jumps, and the core is told for how
+ * long. */
 #include <signal.h>
 
 #include "fixture.h"

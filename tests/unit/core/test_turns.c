@@ -1,4 +1,4 @@
-/* Goal: who is asked to give way, when, and where it stands when it comes back. */
+/* Goal: which holder is asked to yield, when, and where it stands when it comes back. */
 #include "fixture.h"
 
 #include "core/wait_bound.h"
@@ -154,7 +154,7 @@ static void test_only_one_is_asked(void **state)
 			 1);
 }
 
-/* For whom it was asked has left; who waits beside has no right to its turn. */
+/* The claim that it was asked for has left; the other waiter has no right to its turn. */
 static void test_yield_is_taken_back(void **state)
 {
 	struct fixture *fixture = *state;
@@ -355,7 +355,7 @@ static void test_evicted_is_not_back_first(void **state)
 	assert_int_equal(fixture_state(fixture, resident), CLAIM_OFFERED);
 }
 
-/* A set keeps the memory that it has found, but not from who waited before it. */
+/* A set keeps the memory that it has found, but not from earlier arrivals. */
 static void test_elder_takes_the_kept_memory(void **state)
 {
 	struct fixture *fixture = *state;
@@ -427,7 +427,7 @@ static void test_due_turn_of_a_holder(void **state)
 	assert_int_equal(asked, 0);
 }
 
-/* A claim of two slots keeps the one that is free from who came later, not from who was there. */
+/* A claim of two slots keeps the free one from later arrivals, not from earlier ones. */
 static void test_elder_takes_the_kept_turn(void **state)
 {
 	struct fixture *fixture = *state;
@@ -463,7 +463,7 @@ static void test_firm_turn_makes_nobody_late(void **state)
 	assert_int_equal(fixture_state(fixture, chat), CLAIM_OFFERED);
 }
 
-/* Who waits for memory keeps nobody from a turn that needs none. */
+/* A waiter for memory keeps nobody from a turn that needs none. */
 static void test_turn_beside_who_waits_for_memory(void **state)
 {
 	struct fixture *fixture = *state;
@@ -492,7 +492,7 @@ static void go_on(struct fixture *fixture, const uint64_t *conns, const uint64_t
 	}
 }
 
-/* Two voice models evict each other for ever; a chat model has its turn after it waited a quantum
+/* Two voice models evict each other endlessly; a chat model has its turn after it waited a quantum
  * by its share, keeps its place for a quantum, and the next of its class waits as long again. */
 static void test_memory_in_turn(void **state)
 {

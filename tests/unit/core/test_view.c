@@ -92,7 +92,7 @@ static void test_why_self(void **state)
 	assert_int_equal(why.code, WHY_SELF);
 	assert_true(why.holder == mine || why.holder == next);
 	assert_int_equal(why.left_ms, fixture->config.classes[LEASE_CHAT].hold_ms_max);
-	/* To who is behind it, its session is a holder like others. */
+	/* To those behind it, its session is a holder like any other. */
 	core_why(fixture->core, fixture_wait(fixture, other, LEASE_CHAT), fixture->now, &why);
 	assert_int_equal(why.code, WHY_BEHIND);
 	assert_int_equal(why.head, WHY_HOLDER);
