@@ -24,7 +24,7 @@ MUTANT = re.compile(r"^## (\S+): (.*)\n((?:<<<<\n(?:.*\n)*?>>>>\n)+)", re.M)
 PART = re.compile(r"<<<<\n(.*?)\n====\n(.*?)\n?>>>>\n", re.S)
 WRAP = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "free")]
 CPU_S = 90  # what a mutant may take at most in one program; one that never ends is seen as well
-FIRST = ("wait_bound", "lags", "turns", "queue", "shares", "placement", "change", "plain")  # of the unit tests: they see most
+FIRST = ("wait_bound", "lags", "turns", "queue", "shares", "placement", "change", "plain")  # they see most
 SLOW = ("scale", "random_events")  # they measure time, or take much of it
 STATES = 40000
 SEEDS = 2000
