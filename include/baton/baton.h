@@ -27,12 +27,12 @@
  *
  * EVENT LOOPS. baton_fd() is one descriptor for the whole life of the session, over reconnects
  * too. Whenever it is readable, or at any other time, call baton_dispatch(): it reads, answers the
- * broker's heartbeats, reconnects, judges deadlines and calls your handlers. The broker asks for a
+ * broker's heartbeats, reconnects, checks deadlines and calls your handlers. The broker asks for a
  * sign of life every 5 s and takes the lease after 20 s of silence, so a program that computes for
  * longer without dispatching starts the keepalive thread (baton_keepalive_start).
  *
  * BREAKS. An open connection keeps a lease, however long the broker is silent. When it breaks, the
- * broker lets nobody else in for a time that it told in the beginning (20 s); the library takes the
+ * broker lets nobody else in for a time that it announced (20 s); the library takes the
  * lease away after half of that, counted from when it last saw the connection open, unless it is
  * back before.
  *
@@ -178,28 +178,28 @@ BATON_API int baton_dispatch(struct baton *baton, int timeout_ms);
 /* BATON_LINK_UP or _DOWN at this moment. */
 BATON_API enum baton_link baton_link_state(const struct baton *baton);
 /* The broker's words about the last failure of this session, or "". Borrowed until the next call on
- * the session; not to be asked while the keepalive thread runs. */
+ * the session; not while the keepalive thread runs. */
 BATON_API const char *baton_detail(const struct baton *baton);
 
 /* Starts a thread that answers heartbeats, reconnects and notes what comes in while the program
  * computes. It calls no handler: those wait for the next baton_dispatch. baton_claim_lease and
- * baton_yield_asked tell the news between two kernels, without a system call. All signals are
+ * baton_yield_asked show the news between two kernels, without a system call. All signals are
  * blocked in that thread. A program that hangs keeps its lease as long as this thread runs, up to
- * the broker's max_hold: do not start it without need. BATON_E_STATE: it runs already. */
+ * the broker's max_hold: do not start it needlessly. BATON_E_STATE: it runs already. */
 BATON_API int baton_keepalive_start(struct baton *baton);
 /* Stops it; takes at most milliseconds. No error when none runs. baton_close does it too. */
 BATON_API void baton_keepalive_stop(struct baton *baton);
 
-/* Names processes that use the GPU for this session besides the one that is connected, and a cgroup
- * that they are in (an absolute path below the cgroup file system); instead of what was named
- * before, none and NULL take it back. The broker gives the room to others only when all of them are
- * gone, and kills them with us. At most 15, of this user. Kept, and said again after a reconnect. A
- * broker that does not know or refuses it says so in baton_detail; one that cannot follow the
- * cgroup is told the processes alone. BATON_E_INVALID. */
+/* Names processes that use the GPU for this session besides the connected one, and a cgroup that
+ * they are in (an absolute path below the cgroup file system). Replaces what was named before; none
+ * and NULL clear it. The broker gives the capacity to others only when all of them are gone, and
+ * kills them with us. At most 15, of this user. Kept, and said again after a reconnect. A broker
+ * that does not know or refuses it says so in baton_detail; one that cannot follow the cgroup gets
+ * the processes alone. BATON_E_INVALID. */
 BATON_API int baton_processes(struct baton *baton, const pid_t *pids, size_t count,
 			      const char *cgroup);
 /* Names one more that is only waited for and never signalled: it ends what we started when we are
- * killed, and exits when none of it is left. 0: none. */
+ * killed, and exits once none of it is left. 0: none. */
 BATON_API int baton_keeper(struct baton *baton, pid_t pid);
 
 /* Asks for a link to the broker's pages that signs a browser in and works once; waits for the
@@ -211,7 +211,7 @@ BATON_API int baton_page_link(struct baton *baton, char *ret_url, size_t size);
 
 struct baton_place {
 	int64_t position;     /* 0: next; -1: unknown, as in the first moment */
-	int64_t eta_ms;       /* an estimate from waits that were; -1: unknown */
+	int64_t eta_ms;       /* estimated from past waits; -1: unknown */
 	int64_t bound_ms;     /* guaranteed as long as the broker runs and nobody pauses it; -1:
 				 nothing is */
 	const char *why;      /* a sentence: "train.py holds gpu0." */
@@ -223,7 +223,7 @@ struct baton_place {
 
 struct baton_yield {
 	const char *reason;   /* "preempted", "hold-max", "evicted", "operator", .. */
-	const char *for_whom; /* the name of who waits, or "" */
+	const char *for_whom; /* the name of the waiter, or "" */
 	int64_t grace_ms;     /* until the lease is revoked */
 };
 
@@ -247,8 +247,8 @@ struct baton_claim_handlers {
 	void (*yield)(struct baton_claim *claim, const struct baton_yield *yield, void *ctx);
 	/* Over: stop using the GPU before returning. The lease object is gone already (its fence:
 	 * baton_claim_fence). The return is reported to the broker, which lets the next one in;
-	 * `ended` follows. Who needs longer sets stops_later. A local process that goes on is
-	 * killed. */
+	 * `ended` follows. Set stops_later if stopping takes longer. A local process that goes on
+	 * is killed. */
 	void (*revoked)(struct baton_claim *claim, const char *reason, void *ctx);
 	/* The broker's answer to a change, lend, renew, ready or yielding: 0 or a code. How much
 	 * time a yielding has: baton_time_left_ms. */
@@ -260,7 +260,7 @@ struct baton_claim_handlers {
 	/* `revoked` returns before the work has stopped: nothing is reported and `ended` does not
 	 * come before baton_lease_stopped. Go on dispatching meanwhile. */
 	bool stops_later;
-	/* Nobody needs it any more: what `yield` asked is taken back, and the lease stays ours. */
+	/* Nobody needs it any more: the yield is withdrawn and the lease stays ours. */
 	void (*kept)(struct baton_claim *claim, void *ctx);
 };
 
@@ -283,13 +283,13 @@ struct baton_request {
 				    BATON_SLOTS_ALL: nobody computes beside us */
 	uint32_t gpus;           /* how many at once; default 1 */
 	const char *gpu;         /* name, index or uuid; NULL: any */
-	int64_t timeout_ms;      /* the longest wait, or BATON_TIMEOUT_*; anew after a requeue */
-	bool no_wait;            /* BATON_E_BUSY instead of a place in the queue */
-	bool no_preempt;         /* not to be asked before its max_hold is over */
-	bool evictable;          /* may be asked to unload while idle, for the sake of its VRAM */
+	int64_t timeout_ms; /* the longest wait, or BATON_TIMEOUT_*; starts over after a requeue */
+	bool no_wait;       /* BATON_E_BUSY instead of a place in the queue */
+	bool no_preempt;    /* not asked to yield before its max_hold is over */
+	bool evictable;     /* may be asked to unload while idle, to free its VRAM */
 	int64_t uninterruptible_ms; /* the longest step that cannot be cut: the grace wanted */
 	int64_t min_residence_ms;   /* not evicted sooner after loading */
-	int64_t load_ms;            /* what loading again costs, for the choice of whom to evict */
+	int64_t load_ms;            /* what loading again costs: the costliest are evicted last */
 	const char *label;          /* model or job, shown in lists */
 	const char *request_id;     /* the same id again gives the same claim; NULL: made up */
 	uint64_t parent_lease;      /* this claim is waited for by the holder of that lease (an id,
@@ -313,8 +313,8 @@ static inline void baton_request_init(struct baton_request *request)
 	request->timeout_ms = BATON_TIMEOUT_DEFAULT;
 }
 
-/* Asks for GPU and returns at once; the handlers tell the rest. `request` is copied. A session that
- * is just reconnecting sends it once connected; its deadline runs meanwhile. BATON_E_INVALID
+/* Asks for GPU and returns at once; the handlers report the rest. `request` is copied. A session
+ * that is just reconnecting sends it once connected; its deadline runs meanwhile. BATON_E_INVALID
  * (baton_detail says which field), _NO_MEMORY, _FULL (16 claims in one session), _CLOSED. On
  * failure *ret_claim is NULL. */
 BATON_API int baton_acquire(struct baton *baton, const struct baton_request *request,
@@ -340,11 +340,11 @@ BATON_API int baton_claim_ended(const struct baton_claim *claim);
  * is gone when this returns; `ended` follows unless requeued. BATON_E_STATE: it has ended already.
  */
 BATON_API int baton_release(struct baton_claim *claim, bool requeue);
-/* With stops_later: the work under a revoked lease has stopped, all of it. That is what lets the
- * next one in, so say it neither sooner nor later; `ended` follows. After a break it is reported
- * once connected again. May be called from within `revoked`. baton_release, baton_claim_free and
- * baton_close of such a claim say the same. BATON_E_STATE: its lease is not revoked, or this was
- * said before. */
+/* With stops_later: all work under a revoked lease has stopped. This lets the next holder in, so
+ * call it neither sooner nor later; `ended` follows. After a break it is reported once connected
+ * again. May be called from within `revoked`. baton_release, baton_claim_free and baton_close of
+ * such a claim do the same. BATON_E_STATE: its lease is not revoked, or this was reported
+ * before. */
 BATON_API int baton_lease_stopped(struct baton_claim *claim);
 /* Takes a waiting claim out of the queue; releases one that was granted in the meantime. */
 BATON_API int baton_cancel(struct baton_claim *claim);
@@ -356,15 +356,15 @@ BATON_API void baton_claim_free(struct baton_claim *claim);
  */
 BATON_API int baton_yielding(struct baton_claim *claim, int64_t need_ms);
 /* How long the work may still go on: after a yield until the lease is revoked; after `revoked`
- * (with stops_later) until whoever still runs is killed or may meet the next holder. -1: nothing
- * was asked, or the broker did not say. */
+ * (with stops_later) until what still runs is killed or may meet the next holder. -1: nothing was
+ * asked, or the broker did not say. */
 BATON_API int64_t baton_time_left_ms(const struct baton_claim *claim);
 /* Shows that work goes on; any message counts as a sign of life. The answer says whether the lease
  * still stands. */
 BATON_API int baton_renew(struct baton_claim *claim);
-/* What a request with `loads` brings in is there: the turn begins now. Whoever does not say it in
- * the time that the broker's configuration gives (120 s) is revoked with `load-max`. During a break
- * it is kept, and said once connected again. */
+/* A request with `loads` has finished loading: the turn begins now. Without this call in the time
+ * that the broker's configuration gives (120 s) the lease is revoked with `load-max`. During a
+ * break it is kept, and sent once connected again. */
 BATON_API int baton_ready(struct baton_claim *claim);
 /* Changes a held lease in place, e.g. {slots 1, vram N} while loading to {slots 0, vram N}
  * afterwards; not to BATON_SLOTS_ALL. The answer comes through `answered`; until it is 0 nothing
