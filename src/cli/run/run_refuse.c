@@ -1,6 +1,6 @@
 /* run_refuse: why no broker could be reached, where the code alone would send people to the wrong
  * place. Touches the file system only to see whose the socket is. Called by run.c. */
-#include "cli/run_refuse.h"
+#include "cli/run/run_refuse.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * The variables of before are overridden: they may name a GPU that is not ours, and a program that
  * computes on another than it was granted is noticed by nobody. So an index is set also where
  * nothing better is known. */
-#include "cli/run_env.h"
+#include "cli/run/run_env.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* job: puts child, keeper and cgroup together. It knows nothing of leases. Called by run.c. */
-#include "cli/job.h"
+#include "cli/run/job.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* child: processes under `baton run`. With a terminal the command stays in our process group, so
  * that Ctrl-C, Ctrl-Z and full-screen programs work as without us; without one it leads its own.
  * What it leaves behind comes to us (subreaper). It knows nothing of leases. */
-#include "cli/child.h"
+#include "cli/run/child.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* run_progress: the words of `baton run` while it waits and holds. Called by run.c. */
-#include "cli/run_progress.h"
+#include "cli/run/run_progress.h"
 
 #include <poll.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * computing on a GPU that is not its own. So this process waits for the wrapper's end and then
  * kills whoever carries its mark in the environment it was started with or is in its cgroup. It
  * holds no other descriptor, so it keeps neither the session nor a pipe open. */
-#include "cli/watchdog.h"
+#include "cli/run/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>

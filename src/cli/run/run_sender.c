@@ -1,7 +1,7 @@
 /* run_sender: knows the broker by its program's name, for one that was started anew while we were
  * away has a number that nobody told us. An outer `baton run` has that name, too, and passes on
  * what its user wants; so no ancestor of ours counts. Called by run.c. */
-#include "cli/run_sender.h"
+#include "cli/run/run_sender.h"
 
 #include <signal.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * cgroup they are in where there is one, and the keeper beside them. Says when the last of it is
  * gone. */
 #pragma once
-#include "cli/child.h"
-#include "cli/watchdog.h"
+#include "cli/run/child.h"
+#include "cli/run/watchdog.h"
 #include "process/job_cgroup.h"
 
 struct job {

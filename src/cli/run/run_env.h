@@ -2,7 +2,7 @@
  * see, in the words of each vendor. */
 #pragma once
 #include "baton/baton.h"
-#include "cli/run_progress.h"
+#include "cli/run/run_progress.h"
 
 /* Once for all rounds, before the first run_env_set: remembers what the caller had set. */
 void run_env_init(void);

@@ -1,7 +1,7 @@
 /* run_inside: compares a need with the lease that the environment names. The environment may be
  * older than the lease (a server that was started inside and went on), so the broker is asked.
  * Decides nothing about claims. Called by run.c. */
-#include "cli/run_inside.h"
+#include "cli/run/run_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
