@@ -14,6 +14,7 @@ void client_send_processes(struct baton *baton)
 		.keeper = baton->keeper,
 		.cgroup = *baton->cgroup ? baton->cgroup : NULL,
 	};
+
 	memcpy(pids, baton->pids, sizeof(baton->pids));
 	if (baton->keeper)
 		pids[processes.count++] = baton->keeper;
@@ -26,6 +27,7 @@ static bool is_sayable(const pid_t *pids, size_t count, const char *cgroup)
 {
 	const size_t count_max = LIMIT_PROCESSES - 1;
 	size_t length = cgroup ? strnlen(cgroup, LIMIT_CGROUP_BYTES + 1) : 0;
+
 	for (size_t i = 0; i < count && count <= count_max; i++)
 		if (pids[i] <= 0)
 			return false;
@@ -38,35 +40,40 @@ int baton_processes(struct baton *baton, const pid_t *pids, size_t count, const 
 {
 	if (!is_sayable(pids, count, cgroup))
 		return BATON_E_INVALID;
+
 	pthread_mutex_lock(&baton->lock);
-	int r = baton->state == SESSION_DEAD ? baton->fatal : 0;
-	if (r == 0) {
+	int rc = baton->state == SESSION_DEAD ? baton->fatal : 0;
+	if (rc == 0) {
 		if (count > 0)
 			memcpy(baton->pids, pids, count * sizeof(*pids));
 		baton->pid_count = count;
 		memcpy(baton->cgroup, cgroup ? cgroup : "", cgroup ? strlen(cgroup) + 1 : 1);
 		baton->processes_named = true;
+
 		if (baton->state == SESSION_UP)
 			client_send_processes(baton);
 		client_settle(baton);
 	}
+
 	pthread_mutex_unlock(&baton->lock);
-	return r;
+	return rc;
 }
 
 int baton_keeper(struct baton *baton, pid_t pid)
 {
 	if (pid < 0)
 		return BATON_E_INVALID;
+
 	pthread_mutex_lock(&baton->lock);
-	int r = baton->state == SESSION_DEAD ? baton->fatal : 0;
-	if (r == 0) {
+	int rc = baton->state == SESSION_DEAD ? baton->fatal : 0;
+	if (rc == 0) {
 		baton->keeper = pid;
 		baton->processes_named = true;
 		if (baton->state == SESSION_UP)
 			client_send_processes(baton);
 		client_settle(baton);
 	}
+
 	pthread_mutex_unlock(&baton->lock);
-	return r;
+	return rc;
 }

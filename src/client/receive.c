@@ -25,6 +25,7 @@ static void ask_again(struct baton_claim *claim, struct mono_ms now)
 			return;
 		}
 	}
+
 	client_claim_send_acquire(claim, now);
 }
 
@@ -34,6 +35,7 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
 		if (!resumed && claim->phase == PHASE_HELD)
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+
 		if (claim->phase == PHASE_HELD) {
 			/* Denied if it is not ours any more. */
 			if (claim->ready)
@@ -61,6 +63,7 @@ static int on_welcome(struct baton *baton, const struct received *reply, struct 
 	size_t length = reply->session ? strlen(reply->session) : 0;
 	if (baton->state != SESSION_HELLO || length == 0 || length > SESSION_SECRET_BYTES)
 		return -ERR_PROTOCOL;
+
 	memcpy(baton->secret, reply->session, length + 1);
 	baton->epoch = reply->epoch;
 	baton->linger_ms = linger_of(reply);
@@ -68,11 +71,13 @@ static int on_welcome(struct baton *baton, const struct received *reply, struct 
 	baton->backoff_ms = SESSION_BACKOFF_MS_MIN;
 	baton->state = SESSION_UP;
 	client_detail(baton, "");
+
 	bool resumed = again && reply->resumed;
 	baton->forgotten = false;
 	if (again)
 		callback_queue_add(&baton->notices, NOTICE_LINK, NULL)->link =
 			resumed ? BATON_LINK_UP : BATON_LINK_LOST;
+
 	if (baton->processes_named)
 		client_send_processes(baton);
 	take_up_claims(baton, resumed, now);
@@ -128,8 +133,8 @@ static int give_back(struct baton *baton, const struct received *reply, enum cla
 }
 
 /* What is being stopped is given back once it has stopped, and not a moment sooner. */
-static int decline(const struct baton_claim *claim, struct baton *baton,
-		   const struct received *reply, enum claim_state state)
+static int decline_claim(const struct baton_claim *claim, struct baton *baton,
+			 const struct received *reply, enum claim_state state)
 {
 	if (claim && claim->phase == PHASE_REVOKED)
 		return 0;
@@ -143,6 +148,7 @@ static bool lease_of_reply(const struct received *reply, struct baton_lease *ret
 		return false;
 	if (reply->gpu_count == 0 || reply->gpu_count > LIMIT_GPUS)
 		return false;
+
 	lease.gpu_count = reply->gpu_count;
 	for (size_t i = 0; i < lease.gpu_count; i++) {
 		const struct reply_gpu *gpu = &reply->gpus[i];
@@ -152,30 +158,34 @@ static bool lease_of_reply(const struct received *reply, struct baton_lease *ret
 		snprintf(lease.gpus[i].uuid, sizeof(lease.gpus[i].uuid), "%s",
 			 gpu->uuid ? gpu->uuid : "");
 	}
+
 	*ret_lease = lease;
 	return true;
 }
 
-static int hold(struct baton_claim *claim, const struct received *reply)
+static int start_holding(struct baton_claim *claim, const struct received *reply)
 {
 	if (claim->phase == PHASE_HELD)
 		return reply->fence == claim->lease.fence ? 0 : -ERR_PROTOCOL;
+
 	if (reply->fence <= claim->fence_last || !lease_of_reply(reply, &claim->lease)) {
 		client_detail(claim->session, "the broker granted without a GPU or a new fence");
 		return -ERR_PROTOCOL;
 	}
+
 	claim->fence_last = reply->fence;
 	claim->id = reply->lease;
 	claim->phase = PHASE_HELD;
 	claim->ready = false;
 	claim->due = MONO_NEVER;
+
 	atomic_store(&claim->yield_asked, false);
 	atomic_store(&claim->held, true);
 	callback_queue_add(&claim->session->notices, NOTICE_GRANTED, claim);
 	return 0;
 }
 
-static int accept(struct baton_claim *claim, const struct received *reply)
+static int accept_offer(struct baton_claim *claim, const struct received *reply)
 {
 	if (reply->lease == 0)
 		return -ERR_PROTOCOL;
@@ -196,8 +206,8 @@ static int on_offered(struct baton *baton, const struct received *reply, struct 
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return decline(claim, baton, reply, CLAIM_OFFERED);
-	return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
+		return decline_claim(claim, baton, reply, CLAIM_OFFERED);
+	return claim->phase == PHASE_HELD ? 0 : accept_offer(claim, reply);
 }
 
 static int on_granted(struct baton *baton, const struct received *reply, struct mono_ms now)
@@ -205,8 +215,8 @@ static int on_granted(struct baton *baton, const struct received *reply, struct 
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim) || claim->requeued)
-		return decline(claim, baton, reply, CLAIM_HELD);
-	return hold(claim, reply);
+		return decline_claim(claim, baton, reply, CLAIM_HELD);
+	return start_holding(claim, reply);
 }
 
 static int on_queued(struct baton *baton, const struct received *reply, struct mono_ms now)
@@ -214,18 +224,22 @@ static int on_queued(struct baton *baton, const struct received *reply, struct m
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return decline(claim, baton, reply, CLAIM_QUEUED);
+		return decline_claim(claim, baton, reply, CLAIM_QUEUED);
+
 	if (claim->phase == PHASE_HELD)
-		return 0;             /* sent before the grant was seen */
+		return 0; /* sent before the grant was seen */
+
 	claim->phase = PHASE_WAITING; /* an accept that came too late: the place is kept */
 	claim->requeued = false;
 	if (reply->lease)
 		claim->id = reply->lease;
+
 	struct callback *notice = callback_queue_add(&baton->notices, NOTICE_QUEUED, claim);
 	notice->position = reply->position;
 	notice->eta_ms = reply->eta_ms;
 	notice->eta_p90_ms = reply->eta_p90_ms;
 	notice->bound_ms = reply->bound_ms;
+
 	snprintf(notice->estimate, sizeof(notice->estimate), "%s",
 		 reply->estimate ? reply->estimate : "");
 	snprintf(notice->sentence, sizeof(notice->sentence), "%s",
@@ -264,12 +278,12 @@ static void note_kept(struct baton_claim *claim)
 
 static int resume_held(struct baton_claim *claim, const struct received *reply, struct mono_ms now)
 {
-	int r = hold(claim, reply);
-	if (r == 0 && reply->state != CLAIM_YIELDING)
+	int rc = start_holding(claim, reply);
+	if (rc == 0 && reply->state != CLAIM_YIELDING)
 		note_kept(claim);
-	if (r == 0 && reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
+	if (rc == 0 && reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
 		note_yield(claim, reply, now);
-	return r;
+	return rc;
 }
 
 /* After a resume: one message for each claim that the broker remembers. */
@@ -277,11 +291,14 @@ static int on_claim(struct baton *baton, const struct received *reply, struct mo
 {
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return reply->state == CLAIM_ENDED ? 0 : decline(claim, baton, reply, reply->state);
+		return reply->state == CLAIM_ENDED
+			       ? 0
+			       : decline_claim(claim, baton, reply, reply->state);
 	claim->id = reply->lease;
+
 	switch (reply->state) {
 	case CLAIM_OFFERED:
-		return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
+		return claim->phase == PHASE_HELD ? 0 : accept_offer(claim, reply);
 	case CLAIM_HELD:
 	case CLAIM_LOADING:
 	case CLAIM_YIELDING:
@@ -295,6 +312,7 @@ static int on_claim(struct baton *baton, const struct received *reply, struct mo
 	case CLAIM_STATE_COUNT:
 		break;
 	}
+
 	client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 	return 0;
 }
@@ -311,7 +329,7 @@ static int on_yield(struct baton *baton, const struct received *reply, struct mo
 {
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	if (!is_live(claim))
-		return decline(claim, baton, reply, CLAIM_HELD);
+		return decline_claim(claim, baton, reply, CLAIM_HELD);
 	if (claim->phase == PHASE_HELD)
 		note_yield(claim, reply, now);
 	return 0;
@@ -332,6 +350,7 @@ static int on_revoked(struct baton *baton, const struct received *reply, struct 
 	const char *reason = reply->reason ? reply->reason : "revoked";
 	if (!is_live(claim))
 		return 0;
+
 	if (claim->phase == PHASE_HELD)
 		client_claim_revoke(claim, BATON_E_REVOKED, reason,
 				    due_after(reply->grace_ms, now));
@@ -359,6 +378,7 @@ static int on_released(struct baton *baton, const struct received *reply, struct
 	 * operator's. */
 	if (!is_live(claim) || (claim->requeued && !reply->reason))
 		return 0;
+
 	client_detail(baton, reply->detail); /* an operator's words */
 	client_claim_end(claim, code_of_release(claim, reply->reason),
 			 reply->reason ? reply->reason : "released");
@@ -404,6 +424,7 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 {
 	int code = error_public(reply->err);
 	const char *detail = reply->detail ? reply->detail : reply->message;
+
 	if (baton->state == SESSION_HELLO) {
 		/* The session is over there, so it is here; the next hello asks for a new one. */
 		if (code == BATON_E_LOST)
@@ -412,24 +433,29 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 		client_break(baton, code, detail, now);
 		return 0;
 	}
+
 	client_detail(baton, detail);
 	struct baton_claim *claim = claim_of(baton, reply);
 	if (!claim && baton->link_code > 0) {
 		baton->link_code = code;
 		callback_queue_add(&baton->notices, NOTICE_PAGE, NULL);
 	}
+
 	if (!claim && reply->lease == 0 && reply->ref == 0 && detail && strstr(detail, "cgroup"))
 		drop_cgroup(baton);
+
 	if (!is_live(claim))
 		return 0;
 	if (claim->phase == PHASE_ACCEPTED) {
 		claim->phase = PHASE_WAITING; /* the offer had run out: its place is kept */
 		return 0;
 	}
+
 	if (claim->phase != PHASE_HELD) {
 		client_claim_end(claim, code, err_name(reply->err));
 		return 0;
 	}
+
 	bool is_over = code == BATON_E_LOST || code == BATON_E_REVOKED || code == BATON_E_RELEASED;
 	int question = client_claim_answered(claim, 0);
 	if (question || !is_over)
@@ -439,14 +465,15 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 	return 0;
 }
 
-static int answered(struct baton *baton, const struct received *reply, enum baton_question question,
-		    struct mono_ms now)
+static int take_answer(struct baton *baton, const struct received *reply,
+		       enum baton_question question, struct mono_ms now)
 {
 	struct baton_claim *claim = claim_of(baton, reply);
 	/* `renewed` answers both renew and yielding, in their order. */
 	int found = !is_live(claim)                 ? 0
 		    : question == BATON_ASKED_RENEW ? client_claim_answered(claim, 0)
 						    : client_claim_answered(claim, (int)question);
+
 	if (found == BATON_ASKED_YIELDING)
 		claim->due = due_after(reply->expires_ms, now);
 	if (found)
@@ -456,17 +483,17 @@ static int answered(struct baton *baton, const struct received *reply, enum bato
 
 static int on_renewed(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
-	return answered(baton, reply, BATON_ASKED_RENEW, now);
+	return take_answer(baton, reply, BATON_ASKED_RENEW, now);
 }
 
 static int on_changed(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
-	return answered(baton, reply, BATON_ASKED_CHANGE, now);
+	return take_answer(baton, reply, BATON_ASKED_CHANGE, now);
 }
 
 static int on_lent(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
-	return answered(baton, reply, BATON_ASKED_LEND, now);
+	return take_answer(baton, reply, BATON_ASKED_LEND, now);
 }
 
 static int on_link(struct baton *baton, const struct received *reply, struct mono_ms now)
@@ -494,11 +521,13 @@ int client_receive(struct baton *baton, const struct received *reply, struct mon
 		[RECEIVED_LINK] = on_link,       [RECEIVED_CLOSE] = on_close,
 		[RECEIVED_KEEP] = on_keep,
 	};
+
 	/* Before the welcome nobody may speak of claims. A broker whose journal is slow may ask for
 	 * a sign of life first. */
 	bool early = reply->type != RECEIVED_HEARTBEAT && reply->type != RECEIVED_WELCOME &&
 		     reply->type != RECEIVED_DENIED && reply->type != RECEIVED_CLOSE &&
 		     reply->type != RECEIVED_OTHER;
+
 	if (baton->state == SESSION_HELLO && early)
 		return -ERR_PROTOCOL;
 	return handlers[reply->type] ? handlers[reply->type](baton, reply, now) : 0;

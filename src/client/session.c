@@ -33,7 +33,7 @@ static void watch_link(struct baton *baton, bool for_write)
 	baton->link_watched_for_write = for_write;
 }
 
-static void flush(struct baton *baton)
+static void flush_link(struct baton *baton)
 {
 	/* A failed write shows as end of file to the next read, which has the last words of the
 	 * broker before it; so nothing is decided here. */
@@ -48,11 +48,11 @@ void client_send(struct baton *baton)
 	bool connected = baton->state == SESSION_UP || baton->state == SESSION_HELLO;
 	if (connected &&
 	    transport_queue(&baton->transport, baton->out.bytes, baton->out.length) == 0)
-		flush(baton);
+		flush_link(baton);
 	text_clear(&baton->out);
 }
 
-static int64_t jittered(int64_t ms)
+static int64_t add_jitter(int64_t ms)
 {
 	uint16_t random = 0;
 	(void)client_world()->random(client_world()->ctx, &random, sizeof(random));
@@ -72,7 +72,7 @@ struct mono_ms client_gone_at(const struct baton *baton)
 static void wait_to_retry(struct baton *baton, struct mono_ms now)
 {
 	baton->state = SESSION_DOWN;
-	baton->retry_at = mono_after(now, jittered(baton->backoff_ms));
+	baton->retry_at = mono_after(now, add_jitter(baton->backoff_ms));
 	baton->backoff_ms *= 2;
 	if (baton->backoff_ms > SESSION_BACKOFF_MS_MAX)
 		baton->backoff_ms = SESSION_BACKOFF_MS_MAX;
@@ -81,20 +81,24 @@ static void wait_to_retry(struct baton *baton, struct mono_ms now)
 int client_open(struct baton *baton, struct mono_ms now)
 {
 	const struct client_world *world = client_world();
-	int r = transport_open(&baton->transport, baton->socket_path);
-	if (r < 0)
-		return r;
+	int rc = transport_open(&baton->transport, baton->socket_path);
+	if (rc < 0)
+		return rc;
+
 	if (world->watch(world->ctx, baton->io_fd, baton->transport.fd, true, false) < 0) {
 		transport_close(&baton->transport);
 		return -ERR_IO;
 	}
+
 	baton->link_watched_for_write = false;
 	baton->state = SESSION_HELLO;
 	baton->hello_deadline = mono_after(now, baton->connect_timeout_ms);
+
 	const struct client_hello hello = {
 		.name = baton->name,
 		.resume = baton->secret[0] && !baton->forgotten ? baton->secret : NULL,
 	};
+
 	text_clear(&baton->out);
 	client_encode_hello(&baton->out, &hello);
 	client_send(baton);
@@ -105,10 +109,12 @@ void client_die(struct baton *baton, int code, const char *detail)
 {
 	if (baton->state == SESSION_DEAD)
 		return;
+
 	transport_close(&baton->transport); /* leaves the epoll set by itself */
 	baton->state = SESSION_DEAD;
 	baton->fatal = code;
 	client_detail(baton, detail);
+
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		client_claim_end(claim, code, baton_error_name(code));
 }
@@ -134,14 +140,17 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 {
 	bool was_up = baton->state == SESSION_UP;
 	bool never_up = !baton->secret[0];
+
 	if (baton->state == SESSION_DEAD)
 		return;
 	if (never_up || baton->no_reconnect || is_final(code)) {
 		client_die(baton, code, detail);
 		return;
 	}
+
 	transport_close(&baton->transport);
 	client_detail(baton, detail);
+
 	if (was_up) {
 		baton->down_since = now;
 		callback_queue_add(&baton->notices, NOTICE_LINK, NULL)->link = BATON_LINK_DOWN;
@@ -151,6 +160,7 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 				client_claim_end(claim, code, baton_error_name(code));
 		}
 	}
+
 	wait_to_retry(baton, now);
 }
 
@@ -160,30 +170,33 @@ static void read_link(struct baton *baton, struct mono_ms now)
 	for (int i = 0; i < READS_PER_STEP; i++) {
 		const char *line;
 		size_t length;
-		int r;
-		while ((r = transport_line(&baton->transport, &line, &length)) > 0) {
+		int rc;
+
+		while ((rc = transport_line(&baton->transport, &line, &length)) > 0) {
 			struct received reply;
-			r = client_decode(line, length, &reply);
-			if (r == 0)
-				r = client_receive(baton, &reply, now);
+			rc = client_decode(line, length, &reply);
+			if (rc == 0)
+				rc = client_receive(baton, &reply, now);
 			else
 				client_detail(baton, "the broker sent a line that is no message");
 			client_decode_finish(&reply);
 			if (baton->transport.fd < 0)
 				return; /* it broke or ended the session itself */
-			if (r < 0)
+			if (rc < 0)
 				break;
 		}
-		if (r < 0) {
+
+		if (rc < 0) {
 			char detail[SESSION_DETAIL_BYTES];
 			snprintf(detail, sizeof(detail), "%s", baton->detail);
 			client_break(baton, BATON_E_PROTOCOL, detail, now);
 			return;
 		}
-		r = transport_read(&baton->transport);
-		if (r == 0)
+
+		rc = transport_read(&baton->transport);
+		if (rc == 0)
 			return;
-		if (r < 0) {
+		if (rc < 0) {
 			baton->cut_off = true;
 			client_break(baton, BATON_E_UNREACHABLE, "the broker closed the connection",
 				     now);
@@ -211,6 +224,7 @@ static void arm_timer(struct baton *baton, struct mono_ms now)
 		next = baton->retry_at;
 	else if (baton->state == SESSION_UP && holds_lease(baton))
 		next = mono_after(baton->looked_at, margin_look_every_ms(baton->linger_ms));
+
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		next = mono_min(next, client_claim_tick(claim, now));
 	client_world()->arm(client_world()->ctx, baton->timer_fd, next);
@@ -230,16 +244,19 @@ void client_step(struct baton *baton)
 	uint64_t expirations;
 	if (read(baton->timer_fd, &expirations, sizeof(expirations)) < 0)
 		assert(errno == EAGAIN);
+
 	if (baton->state == SESSION_DOWN && mono_due(baton->retry_at, now)) {
-		int r = client_open(baton, now);
-		if (r < 0)
-			client_break(baton, error_public(r), "no broker answers on the socket",
+		int rc = client_open(baton, now);
+		if (rc < 0)
+			client_break(baton, error_public(rc), "no broker answers on the socket",
 				     now);
 	}
+
 	if (baton->state == SESSION_HELLO || baton->state == SESSION_UP) {
-		flush(baton);
+		flush_link(baton);
 		read_link(baton, now);
 	}
+
 	if (baton->state == SESSION_HELLO && mono_due(baton->hello_deadline, now))
 		client_break(baton, BATON_E_TIMEOUT, "the broker did not answer hello", now);
 	if (baton->state == SESSION_UP)

@@ -51,12 +51,15 @@ static int real_connect(void *ctx, const char *path)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(path);
 	(void)ctx;
+
 	if (length == 0 || length >= sizeof(address.sun_path))
 		return -ERR_UNREACHABLE;
+
 	memcpy(address.sun_path, path, length + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -ERR_IO;
+
 	/* A Unix connect is done at once or fails: there is no EINPROGRESS to wait for. */
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		int err = error_of_connect(errno);
@@ -96,6 +99,7 @@ static void real_arm(void *ctx, int timer_fd, struct mono_ms next)
 {
 	struct itimerspec when = {0};
 	(void)ctx;
+
 	if (next.v != INT64_MAX) {
 		/* One ms late rather than early: an early wake would find nothing due and spin. */
 		int64_t at_ms = next.v < 0 ? 1 : next.v + 1;
