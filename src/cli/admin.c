@@ -36,17 +36,20 @@ int admin_post(const struct command *command, const char *path, const char *reas
 	json_decref(body);
 	if (!text)
 		return cli_fail(command, EX_DATAERR, "the reason is not valid UTF-8");
+
 	json_t *answer;
-	int r = http_client_call(command, "POST", path, text, &answer);
+	int rc = http_client_call(command, "POST", path, text, &answer);
 	free(text);
-	if (r > 0)
-		return r;
+	if (rc > 0)
+		return rc;
+
 	if (json) {
 		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		putchar('\n');
 	} else {
 		print_done(answer, words);
 	}
+
 	json_decref(answer);
 	return 0;
 }
@@ -57,6 +60,7 @@ static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers
 	size_t same = 0, i;
 	json_t *row;
 	ret_numbers[0] = '\0';
+
 	json_array_foreach(rows, i, row)
 	{
 		size_t length = strlen(ret_numbers);
@@ -69,6 +73,7 @@ static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers
 			snprintf(ret_numbers + length, size - length, ", ..");
 		same++;
 	}
+
 	return same;
 }
 
@@ -79,11 +84,13 @@ int admin_find_among(const struct command *command, const json_t *rows, const ch
 	const json_t *found = status_find(rows, word);
 	if (!found)
 		return 0;
+
 	size_t same = numbers_of(rows, word, numbers, sizeof(numbers));
 	if (same > 1)
 		return cli_fail(command, EX_DATAERR,
 				"%zu %s are called '%.80s': %s; give the number of one", same, what,
 				word, numbers);
+
 	*ret_id = field_u64(found, "lease");
 	return 1;
 }
@@ -91,22 +98,24 @@ int admin_find_among(const struct command *command, const json_t *rows, const ch
 int admin_find(const struct command *command, const char *word, struct admin_claim *ret_claim)
 {
 	json_t *status;
-	int r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
-	if (r > 0)
-		return r;
+	int rc = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (rc > 0)
+		return rc;
+
 	ret_claim->waits = false;
-	r = admin_find_among(command, json_object_get(status, "leases"), word, "leases",
-			     &ret_claim->id);
-	if (r == 0) {
+	rc = admin_find_among(command, json_object_get(status, "leases"), word, "leases",
+			      &ret_claim->id);
+	if (rc == 0) {
 		ret_claim->waits = true;
-		r = admin_find_among(command, json_object_get(status, "waiting"), word, "waiters",
-				     &ret_claim->id);
+		rc = admin_find_among(command, json_object_get(status, "waiting"), word, "waiters",
+				      &ret_claim->id);
 	}
+
 	json_decref(status);
-	if (r == 0)
+	if (rc == 0)
 		return cli_fail(command, EX_NOINPUT,
 				"'%.80s' neither holds nor waits; see: baton status", word);
-	return r == 1 ? 0 : r;
+	return rc == 1 ? 0 : rc;
 }
 
 int admin_cancel(const struct command *command, uint64_t claim, const char *name,
@@ -130,11 +139,13 @@ bool admin_confirm(const struct command *command, bool yes, const char *format, 
 	va_list args;
 	if (yes || !admin_can_ask())
 		return true;
+
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputs(" [y/N] ", stderr);
 	fflush(stderr);
+
 	if (fgets(line, sizeof(line), stdin) && tolower((unsigned char)line[0]) == 'y')
 		return true;
 	cli_fail(command, 0, "nothing done");

@@ -38,16 +38,16 @@ static const struct option_spec help_option = {.letter = 'h', .name = "help", .h
 static const struct option_spec version_option = {
 	.letter = 'V', .name = "version", .help = "the version of this program"};
 
-static void how(struct typing *typing, const char *words)
+static void print_how(struct typing *typing, const char *words)
 {
 	if (!typing->begun)
 		puts(words);
 	typing->begun = true;
 }
 
-static void offer(struct typing *typing, const char *value, const char *help)
+static void offer_word(struct typing *typing, const char *value, const char *help)
 {
-	how(typing, "words");
+	print_how(typing, "words");
 	if (strncmp(value, typing->value, strlen(typing->value)) == 0)
 		printf("%.*s%s\t%s\n", (int)typing->before, typing->word, value, help);
 }
@@ -74,7 +74,8 @@ static void offer_gpus(struct typing *typing, const json_t *status)
 	{
 		const char *name = field_text(gpu, "name", "");
 		if (is_plain(name))
-			offer(typing, name, field_true(gpu, "healthy") ? "GPU" : "does not work");
+			offer_word(typing, name,
+				   field_true(gpu, "healthy") ? "GPU" : "does not work");
 	}
 }
 
@@ -83,7 +84,7 @@ static void offer_claim(struct typing *typing, const json_t *claim, const char *
 	const char *name = field_text(claim, "id", "");
 	char number[24];
 	snprintf(number, sizeof(number), "%" PRIu64, field_u64(claim, "lease"));
-	offer(typing, is_plain(name) ? name : number, what);
+	offer_word(typing, is_plain(name) ? name : number, what);
 }
 
 static void offer_claims(struct typing *typing, const json_t *status)
@@ -100,9 +101,11 @@ static void offer_from_broker(struct typing *typing, enum value_kind kind)
 {
 	char error[512];
 	json_t *status;
-	how(typing, "words");
+	print_how(typing, "words");
+
 	if (http_client_try("GET", "/v1/gpu/status", NULL, &status, error, sizeof(error)) < 0)
 		return;
+
 	if (kind == VALUE_GPUS)
 		offer_gpus(typing, status);
 	else
@@ -120,8 +123,8 @@ static void offer_signals(struct typing *typing)
 		if (!name)
 			continue;
 		snprintf(whole, sizeof(whole), "SIG%s", name);
-		offer(typing, strncasecmp(typing->value, "SIG", 3) == 0 ? whole : name,
-		      sigdescr_np(signo));
+		offer_word(typing, strncasecmp(typing->value, "SIG", 3) == 0 ? whole : name,
+			   sigdescr_np(signo));
 	}
 }
 
@@ -134,13 +137,13 @@ static void offer_values(struct typing *typing, const struct option_spec *spec)
 
 	if (spec->kind == OPTION_CHOICE)
 		for (const char *const *choice = spec->choices; *choice; choice++)
-			offer(typing, *choice, "");
+			offer_word(typing, *choice, "");
 	else if (spec->kind == OPTION_SIGNAL)
 		offer_signals(typing);
 	else if (spec->kind == OPTION_SLOTS)
-		offer(typing, "all", "as many as the GPU has");
+		offer_word(typing, "all", "as many as the GPU has");
 	else if (kind == VALUE_FILES || kind == VALUE_FOLDERS)
-		how(typing, kind == VALUE_FILES ? "files" : "folders");
+		print_how(typing, kind == VALUE_FILES ? "files" : "folders");
 	else if (kind != VALUE_NONE)
 		offer_from_broker(typing, kind);
 }
@@ -149,7 +152,7 @@ static void offer_option(struct typing *typing, const struct option_spec *spec)
 {
 	char word[64];
 	snprintf(word, sizeof(word), "--%s", spec->name);
-	offer(typing, word, spec->help);
+	offer_word(typing, word, spec->help);
 }
 
 static bool has_option(const struct command *command, const char *name)
@@ -174,7 +177,8 @@ static void offer_options(struct typing *typing, const struct command *command)
 static void offer_commands(struct typing *typing)
 {
 	for (size_t i = 0; i < typing->cli->command_count; i++)
-		offer(typing, typing->cli->commands[i]->name, typing->cli->commands[i]->summary);
+		offer_word(typing, typing->cli->commands[i]->name,
+			   typing->cli->commands[i]->summary);
 }
 
 /* ---- the line ---- */
@@ -187,6 +191,7 @@ static const struct option_spec *find_option(const struct command *command, cons
 				return &command->options[i];
 		return NULL;
 	}
+
 	size_t length = strcspn(word + 2, "=");
 	for (size_t i = 0; i < command->option_count; i++)
 		if (strlen(command->options[i].name) == length &&
@@ -216,17 +221,18 @@ static const char *const shells[] = {"bash", "zsh", "fish"};
 static void offer_argument(struct typing *typing, const struct command *command, int before)
 {
 	enum argument_kind kind = command->arguments;
+
 	if (kind == ARGUMENTS_CLAIM || kind == ARGUMENTS_CLAIM_OR_NONE) {
 		if (before == 0)
 			offer_from_broker(typing, VALUE_CLAIMS);
 	} else if (kind == ARGUMENTS_SHELL) {
 		for (size_t i = 0; i < sizeof(shells) / sizeof(*shells) && before == 0; i++)
-			offer(typing, shells[i], "");
+			offer_word(typing, shells[i], "");
 	} else if (kind == ARGUMENTS_COMMAND_NAME) {
 		if (before == 0)
 			offer_commands(typing);
 	} else if (kind == ARGUMENTS_RAW) {
-		how(typing, "files");
+		print_how(typing, "files");
 	} else if (!*typing->value && before == 0) {
 		offer_options(typing, command);
 	}
@@ -240,8 +246,10 @@ static int skip_words(const struct command *command, int count, char **words,
 	int arguments = 0;
 	*ret_pending = NULL;
 	*ret_options_over = false;
+
 	for (int i = 0; i < count; i++) {
 		const struct option_spec *spec;
+
 		if (*ret_pending) {
 			if (*ret_pending == &socket_option)
 				take_socket(words[i]);
@@ -276,7 +284,7 @@ static void complete_command(struct typing *typing, const struct command *comman
 
 	if (arguments < 0) {
 		snprintf(line, sizeof(line), "command %d", at - arguments);
-		how(typing, line);
+		print_how(typing, line);
 		return;
 	}
 	if (pending) {
@@ -291,7 +299,7 @@ static void complete_command(struct typing *typing, const struct command *comman
 			offer_options(typing, command);
 	} else if (command->arguments == ARGUMENTS_COMMAND) {
 		snprintf(line, sizeof(line), "command %d", at + count - 1);
-		how(typing, line);
+		print_how(typing, line);
 	} else {
 		offer_argument(typing, command, arguments);
 	}
@@ -304,16 +312,19 @@ void complete_print(const struct cli *cli, int count, char **words)
 		count = 1;
 		words = none;
 	}
+
 	struct typing typing = {.cli = cli, .word = words[count - 1], .value = words[count - 1]};
 	int at = 0;
+
 	for (; at < count - 1 && words[at][0] == '-'; at++) {
 		if (strncmp(words[at], "--socket=", 9) == 0)
 			take_socket(words[at] + 9);
 		else if (strcmp(words[at], "--socket") == 0 && at + 1 == count - 1)
-			how(&typing, "files");
+			print_how(&typing, "files");
 		else if (strcmp(words[at], "--socket") == 0)
 			take_socket(words[++at]);
 	}
+
 	const struct command *command = cli_find(cli->commands, cli->command_count, words[at]);
 	if (at < count - 1 && command) {
 		complete_command(&typing, command, at, count - at, words + at);
@@ -324,5 +335,6 @@ void complete_print(const struct cli *cli, int count, char **words)
 	} else if (at == count - 1) {
 		offer_commands(&typing);
 	}
-	how(&typing, "words");
+
+	print_how(&typing, "words");
 }

@@ -147,9 +147,11 @@ static int run_completion(const struct cli *cli, const struct command *command, 
 		complete_print(cli, argc - 2, argv + 2);
 		return 0;
 	}
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++)
 		if (strcmp(argv[1], scripts[i].shell) == 0) {
 			fputs(scripts[i].script, stdout);

@@ -42,11 +42,13 @@ static void print_line(const json_t *row, bool json, bool color)
 		putchar('\n');
 		return;
 	}
+
 	struct text_table sheet = {0};
 	const char *level = field_text(row, "level", "");
 	enum text_table_style style = level[0] == 'e'   ? STYLE_BAD
 				      : level[0] == 'w' ? STYLE_WARN
 							: STYLE_DIM;
+
 	text_table_add(&sheet, "%c%s%c %c%-5s%c %s", STYLE_DIM, field_text(row, "time", "?"),
 		       STYLE_PLAIN, style, level, STYLE_PLAIN, field_text(row, "text", ""));
 	text_table_print(&sheet, stdout, color);
@@ -59,12 +61,14 @@ static int print_page(const char *path, bool json, uint64_t *next, bool *ret_emp
 {
 	json_t *answer, *row;
 	size_t i;
-	int r = http_client_try("GET", path, NULL, &answer, error, error_size);
-	if (r < 0)
-		return r;
+	int rc = http_client_try("GET", path, NULL, &answer, error, error_size);
+	if (rc < 0)
+		return rc;
+
 	const json_t *rows = json_object_get(answer, "logs");
 	json_array_foreach(rows, i, row) print_line(row, json, text_table_color(stdout));
 	fflush(stdout);
+
 	*ret_empty = json_array_size(rows) == 0;
 	*next = field_u64(answer, "next");
 	json_decref(answer);
@@ -84,20 +88,22 @@ static bool has_begun_anew(uint64_t next)
 }
 
 /* Until Ctrl-C or until nobody reads it, over restarts of the broker. */
-static int follow(const struct command *command, bool json, uint64_t next)
+static int follow_lines(const struct command *command, bool json, uint64_t next)
 {
 	bool away = false, empty;
 	while (!output_is_lost()) {
 		char path[96], error[512];
 		poll(NULL, 0, POLL_MS);
+
 		snprintf(path, sizeof(path), "/logs?limit=1000&since=%" PRIu64, next);
-		int r = print_page(path, json, &next, &empty, error, sizeof(error));
-		if (r < 0 && r != -ERR_UNREACHABLE)
-			return http_client_fail(command, r, error);
-		if (r < 0 && !away)
+		int rc = print_page(path, json, &next, &empty, error, sizeof(error));
+		if (rc < 0 && rc != -ERR_UNREACHABLE)
+			return http_client_fail(command, rc, error);
+		if (rc < 0 && !away)
 			cli_fail(command, 0, "the broker is away; waiting for it");
-		away = r < 0;
-		if (r == 0 && empty && has_begun_anew(next))
+		away = rc < 0;
+
+		if (rc == 0 && empty && has_begun_anew(next))
 			next = 1;
 	}
 	return 0;
@@ -109,14 +115,15 @@ static int run_logs(const struct cli *cli, const struct command *command, int ar
 	char path[96], error[512];
 	uint64_t next = 0;
 	bool empty;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	snprintf(path, sizeof(path), "/logs?limit=%" PRIu32, options.limit);
-	r = print_page(path, options.json, &next, &empty, error, sizeof(error));
-	if (r < 0)
-		return http_client_fail(command, r, error);
-	return options.follow ? follow(command, options.json, next) : 0;
+	rc = print_page(path, options.json, &next, &empty, error, sizeof(error));
+	if (rc < 0)
+		return http_client_fail(command, rc, error);
+	return options.follow ? follow_lines(command, options.json, next) : 0;
 }
 
 const struct command command_logs = {

@@ -21,6 +21,7 @@ static size_t print_words(const char *title, const json_t *words)
 	json_t *word;
 	if (json_array_size(words) == 0)
 		return 0;
+
 	fputs(title, stdout);
 	json_array_foreach(words, i, word) printf("%s%s", i ? ", " : " ", json_string_value(word));
 	putchar('\n');
@@ -31,12 +32,14 @@ static int run_reload(const struct cli *cli, const struct command *command, int 
 {
 	struct reload_options options = {0};
 	json_t *answer;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
-	r = http_client_call(command, "POST", "/v1/hot-reload", "{}", &answer);
-	if (r > 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	rc = http_client_call(command, "POST", "/v1/hot-reload", "{}", &answer);
+	if (rc > 0)
+		return rc;
+
 	if (options.json) {
 		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		putchar('\n');

@@ -84,6 +84,7 @@ void child_reap(struct child *child)
 		if (pid == child->keeper_pid)
 			child->keeper_pid = 0;
 	}
+
 	struct pollfd exit = {.fd = child->pidfd, .events = POLLIN};
 	if (child->pid == 0 || child->ended || poll(&exit, 1, 0) <= 0)
 		return;

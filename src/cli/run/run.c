@@ -159,6 +159,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	run_progress_clear(&run->show);
 	run_env_set(lease, &run->show);
 	run->taken = run->revoked = run->end_noted = false;
+
 	int error = start_command(run);
 	if (error == 0) {
 		run->started = true;
@@ -166,6 +167,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		say_started(run, lease);
 		return;
 	}
+
 	run->started = false;
 	run_progress_say(&run->show, true, "run: %s: %s", run->argv[0], strerror(error));
 	run->status = error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
@@ -179,6 +181,7 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	(void)claim;
 	if (run->phase != RUN_RUNNING)
 		return; /* it is being stopped already */
+
 	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : own_grace_ms(run);
 	run->taken = !run->job.child.ended;
 	if (yield->grace_ms >= 0)
@@ -187,10 +190,12 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 				 yield->reason, *yield->for_whom ? " for " : "", yield->for_whom);
 	else /* found out by a resume */
 		run_progress_say(&run->show, false, "was asked to give the GPU back");
+
 	if (!run->options->on_yield) {
 		stop_command(run, grace_ms);
 		return;
 	}
+
 	run->phase = RUN_STOPPING;
 	run->kill_at_ms = kill_time(grace_ms);
 	child_signal(&run->job.child, run->options->on_yield);
@@ -219,6 +224,7 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	struct run *run = ctx;
 	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
 	run->revoked = true;
+
 	if (run->phase == RUN_RUNNING) {
 		run->taken = !run->job.child.ended;
 		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s",
@@ -240,6 +246,7 @@ static void name_holder(char *ret_words, size_t size)
 	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
 	    0)
 		return;
+
 	const char *owner = field_text(status, "owner", NULL);
 	if (owner)
 		snprintf(ret_words, size, " Held by %s.", owner);
@@ -257,6 +264,7 @@ static void say_no_lease(struct run *run, int code)
 	const char *words = baton_strerror(code), *detail = baton_detail(run->baton);
 	char holder[160] = "";
 	bool more = *detail && strcmp(detail, words) != 0;
+
 	if (more && detail_says_all(code))
 		words = "";
 	if (code == BATON_E_BUSY)
@@ -271,11 +279,13 @@ static void on_ended(struct baton_claim *claim, int code, const char *reason, vo
 	(void)claim, (void)reason;
 	if (run->phase != RUN_WAITING)
 		return;
+
 	/* A release {requeue} that came too late: there was nothing left to come back to. */
 	if (run->started && (code == BATON_OK || code == BATON_E_REVOKED)) {
 		run->ask_again = true;
 		return;
 	}
+
 	say_no_lease(run, code);
 	run->status = baton_exit_code(code);
 	run->phase = RUN_DONE;
@@ -367,6 +377,7 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 		run->told_signal = signo;
 	if (!shared && (pid_t)info->ssi_pid != child->pid)
 		child_signal(child, signo);
+
 	child_reap(child); /* its end may have come with the same news */
 	if (is_ending(signo) && child->ended)
 		kill_command(run); /* what it left behind: somebody is in a hurry */
@@ -404,10 +415,11 @@ static void fill_request(const struct run_options *options, struct baton_request
 	request->uninterruptible_ms = options->grace_ms > 0 ? options->grace_ms : 0;
 }
 
-static int ask(struct run *run)
+static int ask_for_lease(struct run *run)
 {
 	struct baton_claim_handlers handlers;
 	struct baton_request request;
+
 	baton_claim_handlers_init(&handlers);
 	handlers.queued = on_queued;
 	handlers.granted = on_granted;
@@ -416,28 +428,30 @@ static int ask(struct run *run)
 	handlers.revoked = on_revoked;
 	handlers.ended = on_ended;
 	handlers.stops_later = true;
+
 	fill_request(run->options, &request);
 	/* Inside another `baton run` that holds: waiting for ourselves would never end. */
 	request.parent_lease = run->parent;
 	request.handlers = &handlers;
 	request.ctx = run;
+
 	run->asked_ms = now_ms();
-	int r = baton_acquire(run->baton, &request, &run->claim);
-	if (r < 0) {
-		say_no_lease(run, r);
-		return baton_exit_code(r);
+	int rc = baton_acquire(run->baton, &request, &run->claim);
+	if (rc < 0) {
+		say_no_lease(run, rc);
+		return baton_exit_code(rc);
 	}
 	return 0;
 }
 
-static void ask_anew(struct run *run)
+static void ask_for_new_lease(struct run *run)
 {
 	run->ask_again = false;
 	baton_claim_free(run->claim);
-	int r = ask(run);
-	if (r == 0)
+	int rc = ask_for_lease(run);
+	if (rc == 0)
 		return;
-	run->status = r;
+	run->status = rc;
 	run->started = false;
 	run->phase = RUN_DONE;
 }
@@ -458,16 +472,19 @@ static void round_over(struct run *run)
 	const struct child *child = &run->job.child;
 	if (WIFSIGNALED(child->status))
 		child_restore_tty(child);
+
 	bool revoked = run->revoked;
 	if (revoked)
 		(void)baton_lease_stopped(run->claim);
 	run->revoked = false;
 	run->phase = RUN_DONE;
+
 	if (child->status_unknown)
 		run_progress_say(&run->show, true, "run: %s has ended; nobody knows its status",
 				 run->argv[0]);
 	if (!run->taken)
 		return;
+
 	if (!run->options->requeue || run->told_signal) {
 		run_progress_say(&run->show, true,
 				 "run: %s had to give the GPU back before it was done%s",
@@ -491,6 +508,7 @@ static void note_end(struct run *run)
 	(void)baton_processes(run->baton, NULL, 0, cgroup_path(run));
 	if (run->phase != RUN_RUNNING || job_gone(&run->job))
 		return;
+
 	if (left > 0)
 		run_progress_say(&run->show, false,
 				 "%s has ended and left %zu process%s; stopping %s", run->argv[0],
@@ -507,6 +525,7 @@ static void look_at_job(struct run *run)
 		note_end(run);
 	if (is_running(run) && job_gone(&run->job))
 		round_over(run);
+
 	bool stopping = run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
 	if (stopping && now_ms() >= run->kill_at_ms) {
 		kill_command(run);
@@ -525,7 +544,7 @@ static int poll_timeout_ms(const struct run *run)
 	return left < 0 ? 0 : (int)left;
 }
 
-static void loop(struct run *run)
+static void run_until_done(struct run *run)
 {
 	struct job *job = &run->job;
 	while (run->phase != RUN_DONE) {
@@ -537,6 +556,7 @@ static void loop(struct run *run)
 		};
 		if (poll(fds, 4, poll_timeout_ms(run)) < 0 && errno != EINTR)
 			abort();
+
 		/* Ready until it is read, also while nobody asks: else this loop never sleeps. */
 		(void)job_cgroup_populated(&job->cgroup);
 
@@ -545,7 +565,7 @@ static void loop(struct run *run)
 		take_signals(run);
 		look_at_job(run);
 		if (run->ask_again && run->phase == RUN_WAITING)
-			ask_anew(run);
+			ask_for_new_lease(run);
 	}
 }
 
@@ -559,26 +579,29 @@ static int connect_broker(struct run *run)
 	connect.name = run->options->name ? run->options->name : slash ? slash + 1 : run->argv[0];
 	connect.link_changed = on_link;
 	connect.ctx = run;
-	int r = baton_connect(&connect, &run->baton);
-	if (r == BATON_E_NAME)
+
+	int rc = baton_connect(&connect, &run->baton);
+	if (rc == BATON_E_NAME)
 		return cli_fail(run->command, EX_USAGE,
 				"'%.60s' cannot be a name; give another by --name", connect.name);
-	if (r == BATON_E_PATH)
+	if (rc == BATON_E_PATH)
 		return run_refuse_path(run->command);
-	if (r == BATON_E_FORBIDDEN || r == BATON_E_UNAUTHORIZED)
+	if (rc == BATON_E_FORBIDDEN || rc == BATON_E_UNAUTHORIZED)
 		return run_refuse_user(run->command, run->argv[0]);
-	if (r == BATON_E_UNREACHABLE) {
+
+	if (rc == BATON_E_UNREACHABLE) {
 		char words[HTTP_CLIENT_ERROR_BYTES];
 		reach_words(words, sizeof(words));
-		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
+		return cli_fail(run->command, baton_exit_code(rc), "%s was not started: %s",
 				run->argv[0], words);
 	}
-	if (r < 0)
-		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
+
+	if (rc < 0)
+		return cli_fail(run->command, baton_exit_code(rc), "%s was not started: %s",
 				run->argv[0],
-				r == BATON_E_TIMEOUT
+				rc == BATON_E_TIMEOUT
 					? "the broker does not answer; it is stopped, or very busy"
-					: baton_strerror(r));
+					: baton_strerror(rc));
 	return 0;
 }
 
@@ -598,17 +621,20 @@ static int hold_and_run(struct run *run)
 	run->signal_fd = catch_signals(run);
 	if (run->signal_fd < 0)
 		return cli_fail(run->command, EX_OSERR, "no signalfd: %s", strerror(errno));
+
 	job_init(&run->job);
 	signal(SIGPIPE, SIG_IGN); /* a closed stderr is no reason to drop a lease */
-	int r = ask(run);
-	if (r == 0) {
-		loop(run);
-		r = final_status(run);
+
+	int rc = ask_for_lease(run);
+	if (rc == 0) {
+		run_until_done(run);
+		rc = final_status(run);
 	}
+
 	run_progress_clear(&run->show);
 	job_finish(&run->job);
 	close(run->signal_fd);
-	return r;
+	return rc;
 }
 
 /* A shell that runs a script or a loop stops at Ctrl-C only if it sees its child die of it. */
@@ -618,6 +644,7 @@ static void die_of_signal(int signo)
 	sigset_t set;
 	if (!signo)
 		return;
+
 	setrlimit(RLIMIT_CORE, &no_core); /* SIGQUIT would leave one of us */
 	sigemptyset(&set);
 	sigaddset(&set, signo);
@@ -648,6 +675,7 @@ static int run_under_outer(struct run *run)
 	uint64_t lease;
 	if (!run_inside(&need, &lease))
 		return -1;
+
 	run_progress_say(&run->show, false, "inside lease %" PRIu64 ", which has room for %s",
 			 lease, run->argv[0]);
 	execvp(run->argv[0], run->argv);
@@ -669,28 +697,33 @@ static int run_run(const struct cli *cli, const struct command *command, int arg
 {
 	struct run_options options = {
 		.slots = 1, .gpus = 1, .wait_ms = BATON_TIMEOUT_NEVER, .grace_ms = -1};
+
 	signal(SIGCHLD, SIG_DFL);
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	struct run run = {.command = command, .options = &options, .argv = argv + 1};
 	const char *parent = getenv("BATON_LEASE");
 	run.parent = parent ? strtoull(parent, NULL, 10) : 0;
 	run_progress_init(&run.show, options.quiet);
 	run_env_init();
-	r = check_command(&run);
-	if (r < 0)
-		r = run_under_outer(&run);
-	if (r >= 0)
-		return r;
+
+	rc = check_command(&run);
+	if (rc < 0)
+		rc = run_under_outer(&run);
+	if (rc >= 0)
+		return rc;
+
 	note_grace(&run);
-	r = connect_broker(&run);
-	if (r > 0)
-		return r;
-	r = hold_and_run(&run);
+	rc = connect_broker(&run);
+	if (rc > 0)
+		return rc;
+
+	rc = hold_and_run(&run);
 	baton_close(run.baton);
 	die_of_signal(run.die_of);
-	return r;
+	return rc;
 }
 
 const struct command command_run = {

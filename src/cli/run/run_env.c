@@ -26,7 +26,7 @@ static void set_number(const char *name, uint64_t value)
 	setenv(name, text, 1);
 }
 
-static void add(struct buf *list, size_t at, const char *text)
+static void add_item(struct buf *list, size_t at, const char *text)
 {
 	if (buf_printf(list, "%s%s", at ? "," : "", text) < 0)
 		abort();
@@ -44,7 +44,7 @@ static void set_names(const struct baton_lease *lease)
 {
 	struct buf names = {0};
 	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
-		add(&names, i, baton_lease_gpu_name(lease, i));
+		add_item(&names, i, baton_lease_gpu_name(lease, i));
 	set_list("BATON_GPU", &names);
 }
 
@@ -56,7 +56,7 @@ static void set_indexes(const char *name, const struct baton_lease *lease, bool 
 		char number[24];
 		size_t index = relative ? i : baton_lease_gpu_index(lease, i);
 		snprintf(number, sizeof(number), "%zu", index);
-		add(&list, i, number);
+		add_item(&list, i, number);
 	}
 	set_list(name, &list);
 }
@@ -70,7 +70,7 @@ static bool set_uuids(const struct baton_lease *lease)
 			buf_finish(&uuids);
 			return false;
 		}
-		add(&uuids, i, uuid);
+		add_item(&uuids, i, uuid);
 	}
 	set_list("CUDA_VISIBLE_DEVICES", &uuids);
 	return true;
@@ -101,8 +101,10 @@ void run_env_set(const struct baton_lease *lease, struct run_progress *show)
 	set_indexes("ROCR_VISIBLE_DEVICES", lease, false);
 	set_indexes("HIP_VISIBLE_DEVICES", lease, true);
 	set_indexes("ZE_AFFINITY_MASK", lease, false);
+
 	if (set_uuids(lease))
 		return;
+
 	setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1); /* else the fastest is number 0 */
 	set_indexes("CUDA_VISIBLE_DEVICES", lease, false);
 	warn_of_order(lease, show);

@@ -53,11 +53,13 @@ void run_progress_place(struct run_progress *show, const struct baton_place *pla
 		return;
 	if (!is_taken())
 		return;
+
 	if (show->is_tty) {
 		snprintf(text, sizeof(text), "baton: waiting. %s", sentence);
 		write_over(show, text);
 		return;
 	}
+
 	/* A log wants to know when something changed, not that a second passed. */
 	snprintf(text, sizeof(text), "%lld %s", (long long)place->position, place->why_code);
 	if (strcmp(text, show->last) == 0)
@@ -73,6 +75,7 @@ void run_progress_say(struct run_progress *show, bool always, const char *format
 	run_progress_clear(show);
 	if (!is_taken())
 		return;
+
 	va_list args;
 	char *text;
 	va_start(args, format);

@@ -41,6 +41,7 @@ int run_refuse_user(const struct command *command, const char *what)
 	uid_t owner = 0;
 	if (baton_socket_path(path, sizeof(path)) == 0)
 		owner = owner_of(path, &known);
+
 	if (!known || owner == geteuid())
 		return cli_fail(command, EX_NOPERM, "%s was not started: %s", what,
 				baton_strerror(BATON_E_FORBIDDEN));

@@ -30,6 +30,7 @@ bool run_sender_is_broker(const struct signalfd_siginfo *info)
 		return false;
 	if (pid == 0)
 		return true; /* from outside of our pid namespace */
+
 	proc_name(PROC_SELF, ours, sizeof(ours));
 	proc_name(pid, theirs, sizeof(theirs));
 	return *ours && strcmp(ours, theirs) == 0 && !is_ancestor(pid);

@@ -88,7 +88,7 @@ static void await_killed(struct killed *killed)
 	killed->count = left;
 }
 
-static _Noreturn void keep(int fd, const char *mark, struct job_cgroup *cgroup)
+static _Noreturn void keep_watch(int fd, const char *mark, struct job_cgroup *cgroup)
 {
 	static struct killed killed;
 	char orderly;
@@ -97,6 +97,7 @@ static _Noreturn void keep(int fd, const char *mark, struct job_cgroup *cgroup)
 		;
 	if (n == 1)
 		_exit(0);
+
 	char *block = malloc(ENVIRON_BYTES_MAX + 1);
 	job_cgroup_reopen(cgroup);
 	/* Again until none is left: who forked meanwhile was not on the list. */
@@ -124,7 +125,7 @@ static _Noreturn void become_keeper(int fd, const char *mark, struct job_cgroup 
 		dup2(null_fd, i);
 	dup2(fd, STDERR_FILENO + 1);
 	closefrom(STDERR_FILENO + 2);
-	keep(STDERR_FILENO + 1, mark, cgroup);
+	keep_watch(STDERR_FILENO + 1, mark, cgroup);
 }
 
 static int set_mark(struct watchdog *keeper)
@@ -145,11 +146,12 @@ int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup)
 {
 	int fds[2];
 	struct job_cgroup own = *cgroup;
-	int r = *keeper->mark ? 0 : set_mark(keeper);
-	if (r)
-		return r;
+	int rc = *keeper->mark ? 0 : set_mark(keeper);
+	if (rc)
+		return rc;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return errno;
+
 	pid_t pid = fork();
 	if (pid == 0)
 		become_keeper(fds[0], keeper->mark, &own);
@@ -159,6 +161,7 @@ int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup)
 		close(fds[1]);
 		return error;
 	}
+
 	if (keeper->fd >= 0)
 		close(keeper->fd);
 	keeper->pid = pid;
