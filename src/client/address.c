@@ -1,5 +1,4 @@
-/* address: where the broker's socket lies when nobody says. Called by baton_connect and by programs
- * that want to know. */
+/* address: where the broker's socket is when no path is given. */
 #include <string.h>
 
 #include "base/err.h"

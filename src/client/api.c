@@ -1,6 +1,6 @@
 /* api: connect, dispatch and close: the calls of libbaton that make and drive a session. Handlers
- * are called here and nowhere else, without the lock. */
-#include "client/client.h"
+ * are called only here, without the lock. */
+#include "client/api.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "base/where.h"
+#include "client/claim.h"
 #include "client/error.h"
+#include "client/request.h"
+#include "client/session.h"
 #include "client/world.h"
 #include "wire/client_encode.h"
 
@@ -83,7 +86,7 @@ static int client_create(const struct baton_options *options, struct baton **ret
 	return 0;
 }
 
-/* Waits for the first welcome or a refusal; the timer brings the deadline. */
+/* Waits for the first welcome or a refusal; the timer enforces the deadline. */
 static int await_welcome(struct baton *baton)
 {
 	const struct client_world *world = client_world();
@@ -140,7 +143,7 @@ static int connect_once(const struct baton_options *options, struct baton **ret_
 		return 0;
 	}
 
-	/* Nobody said where: then it may come back in any of the places. */
+	/* Without a given path it may come back at any of the known ones. */
 	if ((options && options->socket_path) || where_look(&where) < 0)
 		memcpy(where.paths[0], baton->socket_path, sizeof(where.paths[0]));
 	*ret_passes = cut_off && where_may_return(&where);
@@ -206,7 +209,7 @@ const char *baton_detail(const struct baton *baton)
 
 /* ---- handlers ---- */
 
-/* Calls the one handler of a notice. No lock is held: the handler may call us. */
+/* Calls the handler of one callback. No lock is held: the handler may call us. */
 static void call_handler(struct baton *baton, const struct callback *notice)
 {
 	struct baton_claim *claim = notice->claim;
@@ -234,7 +237,7 @@ static void call_handler(struct baton *baton, const struct callback *notice)
 		}
 		break;
 	case NOTICE_GRANTED:
-		/* Lost again before it was told: then there is nothing to say but the end. */
+		/* If it was lost again meanwhile, only its end is reported. */
 		if (handlers->granted && baton_claim_lease(claim))
 			handlers->granted(claim, &claim->lease, ctx);
 		break;
@@ -269,7 +272,7 @@ static void call_handler(struct baton *baton, const struct callback *notice)
 	}
 }
 
-/* Tells all that waits. Returns how many. */
+/* Delivers all queued callbacks. Returns how many. */
 static int call_handlers(struct baton *baton)
 {
 	int count = 0;
@@ -289,13 +292,13 @@ static int call_handlers(struct baton *baton)
 	baton->in_handler = false;
 	uint64_t shown;
 	if (read(baton->event_fd, &shown, sizeof(shown)) < 0)
-		shown = 0; /* nothing was shown: EAGAIN */
+		shown = 0; /* it was not readable: EAGAIN */
 
 	client_claims_sweep(baton);
 	return count;
 }
 
-/* Milliseconds left of a timeout that began at `start`; -1 is for ever. */
+/* Milliseconds left of a timeout that began at `start`; -1: no limit. */
 static int left_ms(int timeout_ms, struct mono_ms start)
 {
 	if (timeout_ms < 0)

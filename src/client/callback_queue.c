@@ -1,5 +1,5 @@
-/* callback_queue: the queue between what the socket said and what the program's handlers are told.
- * It knows no protocol and calls nobody: session.c and receive.c add, baton_dispatch takes. */
+/* callback_queue: the queue between the socket and the program's handlers. It knows no protocol and
+ * calls no handler: the session adds, baton_dispatch takes. */
 #include "client/callback_queue.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 struct callback *callback_queue_add(struct callback_queue *notices, enum notice_kind kind,
 				    struct baton_claim *claim)
 {
-	/* Only the newest place or yield matters, and a program that does not dispatch for hours
+	/* Only the newest position or yield matters, and a program that does not dispatch for hours
 	 * must not fill its memory with them. */
 	if (kind == NOTICE_QUEUED || kind == NOTICE_YIELD)
 		for (struct callback *notice = notices->first; notice; notice = notice->next)
@@ -42,7 +42,7 @@ struct callback *callback_queue_take(struct callback_queue *notices)
 	return notice;
 }
 
-/* Of any kind, or of one. */
+/* `kind`: -1 for all. */
 static bool drop_callbacks(struct callback_queue *notices, const struct baton_claim *claim,
 			   int kind)
 {

@@ -1,10 +1,13 @@
 /* claim: what a program does with its claims, and their deadlines. A claim's lease exists only in
- * PHASE_HELD; every way out of it goes through client_claim_revoke or baton_release. What the
- * broker says comes in by receive.c. */
+ * PHASE_HELD; every way out of it goes through client_claim_revoke or baton_release. The broker's
+ * messages come in through receive.c. */
+#include "client/claim.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/client.h"
+#include "client/request.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024 };
@@ -107,7 +110,7 @@ void client_claim_end(struct baton_claim *claim, int code, const char *reason)
 	note_ended(claim, code, reason);
 }
 
-/* Should there be no connection now, receive.c says it after the next resume. */
+/* Without a connection now, receive.c sends it after the next resume. */
 static void end_revoked(struct baton_claim *claim)
 {
 	client_encode_release(&claim->session->out, claim->id, false);
@@ -171,7 +174,7 @@ static struct mono_ms tick_waiting(struct baton_claim *claim, struct mono_ms now
 	int code = BATON_E_TIMEOUT;
 
 	if (baton->state == SESSION_UP) {
-		/* The broker judges; we only make sure that its silence is no longer wait. */
+		/* The broker decides; this only keeps its silence from extending the wait. */
 		deadline = mono_after(deadline, SESSION_LATE_MS);
 	} else if (claim->request.timeout_ms == BATON_TIMEOUT_DEFAULT) {
 		deadline = mono_after(baton->down_since, SESSION_ORPHAN_MS);
@@ -192,13 +195,13 @@ struct mono_ms client_claim_tick(struct baton_claim *claim, struct mono_ms now)
 	if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED)
 		return tick_waiting(claim, now);
 	if (claim->phase != PHASE_HELD || baton->state == SESSION_UP)
-		return MONO_NEVER; /* an open socket keeps a held lease good, however long */
+		return MONO_NEVER; /* an open socket keeps a held lease valid indefinitely */
 
 	struct mono_ms lost_at = client_lost_at(baton);
 	if (!mono_due(lost_at, now))
 		return lost_at;
 
-	/* The broker may give the GPU to others from here on. */
+	/* From now on the broker may give the GPU to others. */
 	client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 	return MONO_NEVER;
 }
@@ -213,7 +216,7 @@ static void claim_destroy(struct baton_claim *claim)
 void client_claims_sweep(struct baton *baton)
 {
 	if (baton->in_handler)
-		return; /* the handler that runs may be this claim's */
+		return; /* the running handler may be this claim's */
 	struct baton_claim **at = &baton->claims;
 	while (*at) {
 		struct baton_claim *claim = *at;
@@ -226,7 +229,7 @@ void client_claims_sweep(struct baton *baton)
 	}
 }
 
-/* Who does not want to wait needs an answer as soon as a hello does. */
+/* A request that does not wait gets the same deadline as a hello. */
 static struct mono_ms wait_deadline(const struct baton *baton, const struct baton_request *request)
 {
 	if (request->no_wait)
@@ -299,14 +302,14 @@ int baton_acquire(struct baton *baton, const struct baton_request *request,
 	return rc;
 }
 
-/* Leaves whatever phase it is in, on the broker's side too. The caller decides what is noted. */
+/* Leaves whatever phase it is in, at the broker too. The caller decides what to report. */
 static void withdraw_claim(struct baton_claim *claim)
 {
 	if (claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED) {
 		client_encode_release(&claim->session->out, claim->id, false);
 		client_send(claim->session);
 	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
-		/* Should the grant be on its way already, receive.c gives it back. */
+		/* If the grant is already on its way, receive.c gives it back. */
 		send_cancel(claim);
 	}
 
@@ -331,7 +334,7 @@ int baton_release(struct baton_claim *claim, bool requeue)
 		claim->requeued = true;
 		claim->due = MONO_NEVER;
 		claim->deadline =
-			wait_deadline(baton, &claim->request); /* anew, as the broker does */
+			wait_deadline(baton, &claim->request); /* restarted, as the broker does */
 		callback_queue_forget(&baton->notices, claim);
 	} else {
 		bool was_held = claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED;

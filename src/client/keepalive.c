@@ -1,12 +1,12 @@
-/* keepalive: the one thread that the library may start. While it runs it does what baton_dispatch
- * would do with the socket, and leaves the handlers to the program. */
+/* keepalive: the only thread that the library may start. It does baton_dispatch's work on the
+ * socket and leaves the handlers to the program. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/session.h"
 
 static void *keepalive_main(void *arg)
 {
@@ -27,7 +27,7 @@ static void *keepalive_main(void *arg)
 	}
 }
 
-/* The program's signals stay with the program's threads. */
+/* The program's signals stay with its own threads. */
 static int start_thread(struct baton *baton)
 {
 	sigset_t all, before;
@@ -51,7 +51,7 @@ int baton_keepalive_start(struct baton *baton)
 	}
 
 	if (rc == 0) {
-		/* From here on the program's descriptor shows only what handlers must be told. */
+		/* From now on the program's descriptor signals only queued callbacks. */
 		epoll_ctl(baton->user_fd, EPOLL_CTL_DEL, baton->io_fd, NULL);
 		baton->keepalive_runs = true;
 	}

@@ -1,8 +1,9 @@
-/* lease: what a program asks about its lease, and what it says while it holds one. Sends at once,
+/* lease: a program's questions about its lease, and its requests while it holds one. Sends at once,
  * decides nothing. */
 #include <assert.h>
 
-#include "client/client.h"
+#include "client/claim.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
 
 const struct baton_lease *baton_claim_lease(const struct baton_claim *claim)
@@ -95,7 +96,7 @@ const char *baton_lease_gpu_uuid(const struct baton_lease *lease, size_t at)
 	return lease->gpus[at].uuid;
 }
 
-/* Locks, and says whether there is somebody to tell about a held lease. */
+/* Locks, and returns 0 if the lease is held and the broker connected. */
 static int lock_held(struct baton_claim *claim)
 {
 	struct baton *baton = claim->session;
@@ -140,7 +141,7 @@ int baton_renew(struct baton_claim *claim)
 	return unlock_claim(claim, rc);
 }
 
-/* Without a connection it is said once there is one. */
+/* Without a connection it is sent after the next reconnect. */
 int baton_ready(struct baton_claim *claim)
 {
 	int rc = lock_held(claim);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
 
 int baton_page_link(struct baton *baton, char *ret_url, size_t size)

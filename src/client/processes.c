@@ -1,9 +1,12 @@
-/* processes: names what uses the GPU for a session besides the process that is connected. Kept, and
- * said again after each reconnect; what it means for the room is the broker's to decide. */
+/* processes: names the processes that use the GPU for a session besides the connected one.
+ * Remembered, and repeated after each reconnect; the broker decides what follows from it. */
+#include "client/processes.h"
+
 #include <string.h>
 
-#include "client/client.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
+#include "wire/name.h"
 
 void client_send_processes(struct baton *baton)
 {
@@ -22,7 +25,7 @@ void client_send_processes(struct baton *baton)
 	client_send(baton);
 }
 
-/* One place is kept for the keeper. */
+/* One slot is reserved for the keeper. */
 static bool is_sayable(const pid_t *pids, size_t count, const char *cgroup)
 {
 	const size_t count_max = LIMIT_PROCESSES - 1;

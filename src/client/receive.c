@@ -1,18 +1,23 @@
 /* receive: what each message of the broker does to the session and its claims. The broker is not
- * trusted to be right: a grant that was not asked for, has no GPU, or whose fence does not rise
- * ends the connection instead of becoming a lease. Called by session.c for each line. */
+ * trusted to be right: a grant that was not requested, has no GPU, or whose fence does not rise
+ * ends the connection instead of becoming a lease. */
+#include "client/receive.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/claim.h"
 #include "client/error.h"
+#include "client/processes.h"
+#include "client/request.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
 
 /* ---- the session itself ---- */
 
-/* Asks again under the same request id, which gives the same claim if the broker still has it. But
- * nobody knows what became of a release {requeue} that was on its way: there a new claim is asked
- * for, and on_claim gives the old one back. */
+/* Requests it again under the same request id, which yields the same claim if the broker still has
+ * it. After an unanswered release {requeue} the old claim's state is unknown: then a new one is
+ * requested, and on_claim gives the old one back. */
 static void ask_again(struct baton_claim *claim, struct mono_ms now)
 {
 	claim->phase = PHASE_WAITING;
@@ -29,7 +34,7 @@ static void ask_again(struct baton_claim *claim, struct mono_ms now)
 	client_claim_send_acquire(claim, now);
 }
 
-/* What each side remembers is compared after a reconnect. */
+/* After a reconnect: compares what each side remembers. */
 static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now)
 {
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
@@ -37,7 +42,7 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 
 		if (claim->phase == PHASE_HELD) {
-			/* Denied if it is not ours any more. */
+			/* Denied if it is no longer ours. */
 			if (claim->ready)
 				client_encode_ready(&baton->out, claim->id);
 			else
@@ -49,7 +54,7 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 	}
 }
 
-/* A broker that does not tell it lets nobody in before the TTL. */
+/* A broker that does not say lets nobody in before the TTL. */
 static int64_t linger_of(const struct received *reply)
 {
 	if (reply->linger_ms >= 0)
@@ -118,7 +123,7 @@ static int on_close(struct baton *baton, const struct received *reply, struct mo
 
 /* ---- grants ---- */
 
-/* The broker holds something for us that we do not want any more. */
+/* The broker holds something for us that we no longer want. */
 static int give_back(struct baton *baton, const struct received *reply, enum claim_state state)
 {
 	bool waits = state == CLAIM_QUEUED || state == CLAIM_OFFERED;
@@ -132,7 +137,7 @@ static int give_back(struct baton *baton, const struct received *reply, enum cla
 	return 0;
 }
 
-/* What is being stopped is given back once it has stopped, and not a moment sooner. */
+/* Work that is being stopped gives its lease back once it has stopped, not sooner. */
 static int decline_claim(const struct baton_claim *claim, struct baton *baton,
 			 const struct received *reply, enum claim_state state)
 {
@@ -229,7 +234,7 @@ static int on_queued(struct baton *baton, const struct received *reply, struct m
 	if (claim->phase == PHASE_HELD)
 		return 0; /* sent before the grant was seen */
 
-	claim->phase = PHASE_WAITING; /* an accept that came too late: the place is kept */
+	claim->phase = PHASE_WAITING; /* an accept that came too late: it keeps its position */
 	claim->requeued = false;
 	if (reply->lease)
 		claim->id = reply->lease;
@@ -250,7 +255,7 @@ static int on_queued(struct baton *baton, const struct received *reply, struct m
 	return 0;
 }
 
-/* A time that was not told is unknown. */
+/* Negative: the broker did not say. */
 static struct mono_ms due_after(int64_t told_ms, struct mono_ms now)
 {
 	return told_ms < 0 ? MONO_NEVER : mono_after(now, told_ms);
@@ -359,7 +364,8 @@ static int on_revoked(struct baton *baton, const struct received *reply, struct 
 	return 0;
 }
 
-/* Of one that was not asked for. An open session is not disconnected: it did not answer offers. */
+/* The code of a release we did not request. As the session is open, "disconnected" means that
+ * offers went unanswered. */
 static int code_of_release(const struct baton_claim *claim, const char *reason)
 {
 	if (claim->requeued)
@@ -373,7 +379,7 @@ static int on_released(struct baton *baton, const struct received *reply, struct
 {
 	(void)now;
 	struct baton_claim *claim = claim_of(baton, reply);
-	/* Our own release was noted when it was asked for. This one answers a requeue (without a
+	/* Our own release was reported when it was requested. This one answers a requeue (without a
 	 * reason: `queued` follows; with one: there was nothing left to come back to), or is an
 	 * operator's. */
 	if (!is_live(claim) || (claim->requeued && !reply->reason))
@@ -410,7 +416,7 @@ static void forget_session(struct baton *baton)
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 }
 
-/* A broker that sees other mounts than we do cannot follow our cgroup; the processes alone will do.
+/* A broker with other mounts than ours cannot find our cgroup; the processes alone will do.
  */
 static void drop_cgroup(struct baton *baton)
 {
@@ -426,7 +432,8 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 	const char *detail = reply->detail ? reply->detail : reply->message;
 
 	if (baton->state == SESSION_HELLO) {
-		/* The session is over there, so it is here; the next hello asks for a new one. */
+		/* The session has ended there, so it ends here; the next hello requests a new one.
+		 */
 		if (code == BATON_E_LOST)
 			forget_session(baton);
 		baton->cut_off = reply->err == ERR_DRAINING;
@@ -447,7 +454,7 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 	if (!is_live(claim))
 		return 0;
 	if (claim->phase == PHASE_ACCEPTED) {
-		claim->phase = PHASE_WAITING; /* the offer had run out: its place is kept */
+		claim->phase = PHASE_WAITING; /* the offer had expired: it keeps its position */
 		return 0;
 	}
 
@@ -522,8 +529,8 @@ int client_receive(struct baton *baton, const struct received *reply, struct mon
 		[RECEIVED_KEEP] = on_keep,
 	};
 
-	/* Before the welcome nobody may speak of claims. A broker whose journal is slow may ask for
-	 * a sign of life first. */
+	/* No message about claims may precede the welcome. A broker whose journal is slow may send
+	 * a heartbeat first. */
 	bool early = reply->type != RECEIVED_HEARTBEAT && reply->type != RECEIVED_WELCOME &&
 		     reply->type != RECEIVED_DENIED && reply->type != RECEIVED_CLOSE &&
 		     reply->type != RECEIVED_OTHER;

@@ -1,16 +1,19 @@
-/* request: takes over what a program passed in: structs of any older or newer version of the header
- * (told by their size), and strings that must outlive the call. Refuses what could not be sent. */
+/* request: copies what a program passed in: structs of any older or newer version of the header
+ * (identified by their size), and strings that must outlive the call. Refuses what could not be
+ * sent. */
+#include "client/request.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "client/client.h"
 #include "client/world.h"
+#include "wire/name.h"
 
-/* Copies a caller's struct into ours of `size` bytes. Fields that the caller's header did not have
- * yet are zero; fields that ours does not have must be unused. */
+/* Copies a caller's struct into ours of `size` bytes. Fields missing from the caller's header are
+ * zero; fields missing from ours must be unused. */
 static int struct_copy(const void *theirs, size_t their_size, void *ours, size_t size)
 {
 	memset(ours, 0, size);
@@ -30,7 +33,7 @@ static bool is_printable(const char *text, size_t max_bytes)
 	return length > 0 && name_problem(text, length, max_bytes) == NULL;
 }
 
-/* Replaces a borrowed string by a copy of our own. */
+/* Replaces a borrowed string with our own copy. */
 static int string_own(const char **text, size_t max_bytes)
 {
 	const char *given = *text;
@@ -66,7 +69,7 @@ int client_request_id_renew(struct baton_request *request)
 	return rc;
 }
 
-/* What is wrong with them, or NULL. */
+/* What is wrong with the numbers, or NULL. */
 static const char *number_problem(const struct baton_request *request)
 {
 	if (request->slots > INT32_MAX && request->slots != BATON_SLOTS_ALL)
@@ -104,8 +107,8 @@ int client_request_copy(const struct baton_request *request, struct baton_reques
 
 	copy.handlers = NULL;
 
-	/* Each takes its own copy or becomes NULL, so that client_request_finish is right after
-	 * any. */
+	/* Each string becomes our copy or NULL, so client_request_finish is safe after any failure.
+	 */
 	int failed[] = {
 		string_own(&copy.lease_class, LIMIT_LABEL_BYTES),
 		string_own(&copy.gpu, LIMIT_GPU_NAME_BYTES),

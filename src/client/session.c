@@ -1,7 +1,7 @@
 /* session: the connection of a `struct baton` over its whole life: hello, welcome, breaks,
- * reconnects with backoff, and the deadlines behind them. What messages mean for claims is in
- * receive.c and claim.c. Fails closed: no path here leads to a lease. */
-#include "client/client.h"
+ * reconnects with backoff, and their deadlines. What messages mean for claims is in receive.c and
+ * claim.c. Fails closed: no path here leads to a lease. */
+#include "client/session.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/margin.h"
+#include "client/claim.h"
 #include "client/error.h"
+#include "client/receive.h"
 #include "client/world.h"
 #include "wire/client_encode.h"
 
@@ -35,8 +37,8 @@ static void watch_link(struct baton *baton, bool for_write)
 
 static void flush_link(struct baton *baton)
 {
-	/* A failed write shows as end of file to the next read, which has the last words of the
-	 * broker before it; so nothing is decided here. */
+	/* A failed write shows up as end of file in the next read, after the broker's last
+	 * messages; so nothing is decided here. */
 	(void)transport_flush(&baton->transport);
 	bool wants_write = transport_wants_write(&baton->transport);
 	if (wants_write != baton->link_watched_for_write)
@@ -119,7 +121,7 @@ void client_die(struct baton *baton, int code, const char *detail)
 		client_claim_end(claim, code, baton_error_name(code));
 }
 
-/* Refusals that trying again cannot mend. */
+/* Refusals that a retry cannot fix. */
 static bool is_final(int code)
 {
 	return code == BATON_E_UNAUTHORIZED || code == BATON_E_FORBIDDEN || code == BATON_E_VERSION;
@@ -164,7 +166,7 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 	wait_to_retry(baton, now);
 }
 
-/* All whole lines that are here, then more bytes, until nothing comes or the budget is spent. */
+/* Takes all complete lines, then reads more, until nothing comes or the budget is spent. */
 static void read_link(struct baton *baton, struct mono_ms now)
 {
 	for (int i = 0; i < READS_PER_STEP; i++) {
@@ -181,7 +183,7 @@ static void read_link(struct baton *baton, struct mono_ms now)
 				client_detail(baton, "the broker sent a line that is no message");
 			client_decode_finish(&reply);
 			if (baton->transport.fd < 0)
-				return; /* it broke or ended the session itself */
+				return; /* the message closed the connection itself */
 			if (rc < 0)
 				break;
 		}
@@ -205,8 +207,8 @@ static void read_link(struct baton *baton, struct mono_ms now)
 	}
 }
 
-/* A break is told at once, but only to who listens. Nobody can say afterwards how long the thread
- * stood still, so it looks while all is quiet, too. */
+/* A break is seen at once, but only by a thread that runs. Nobody can tell afterwards how long it
+ * did not, so while it holds a lease it also checks at intervals. */
 static bool holds_lease(const struct baton *baton)
 {
 	for (const struct baton_claim *claim = baton->claims; claim; claim = claim->next)
@@ -235,7 +237,7 @@ void client_settle(struct baton *baton)
 	uint64_t one = 1;
 	arm_timer(baton, client_now());
 	if (baton->notices.first && write(baton->event_fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN); /* it is readable already */
+		assert(errno == EAGAIN); /* already readable */
 }
 
 void client_step(struct baton *baton)

@@ -1,6 +1,6 @@
-/* transport: a stream that never blocks and its two buffers, cut into lines. It neither waits nor
- * retries: the session decides. Memory is bounded by LIMIT_FRAME_BYTES in and
- * LIMIT_SEND_BUFFER_BYTES out. */
+/* transport: a non-blocking stream with two buffers, cut into lines. It neither waits nor retries:
+ * the session decides. Memory is bounded by LIMIT_FRAME_BYTES in and LIMIT_SEND_BUFFER_BYTES out.
+ */
 #include "client/transport.h"
 
 #include <assert.h>
