@@ -1,5 +1,5 @@
-/* admin: the shared half of release, cancel, reset, force-release, pause, resume and down. The
- * broker writes who did it, from SO_PEERCRED, into its audit; the words come from here. */
+/* admin: what release, cancel, reset, force-release, pause, resume and down share. The broker's
+ * audit records who asked, from SO_PEERCRED; the reason comes from here. */
 #include "cli/admin.h"
 
 #include <ctype.h>
@@ -54,7 +54,7 @@ int admin_post(const struct command *command, const char *path, const char *reas
 	return 0;
 }
 
-/* "5, 7, 9", the first few of the rows with this name; returns how many there are. */
+/* Writes "5, 7, 9": the first few rows with this name. Returns how many there are. */
 static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers, size_t size)
 {
 	size_t same = 0, i;

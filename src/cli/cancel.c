@@ -1,4 +1,4 @@
-/* cancel: takes waiters out of the queue. Never a holder: it is for release to end those. */
+/* cancel: removes waiters from the queue. It never touches a holder; release does. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct cancel_options, json)},
 };
 
-/* Each of this name, whatever becomes of the one before. */
+/* Cancels each waiter of this name, even if one fails. */
 static int cancel_all(const struct command *command, const json_t *waiting, const char *name,
 		      const struct cancel_options *options)
 {

@@ -1,6 +1,7 @@
-/* cli: finds the command, prints help and errors. Knows no command by itself: main.c gives the
+/* cli: finds the command, prints help and errors. It knows no command itself: main.c passes the
  * table. */
 #include "cli/cli.h"
+#include "cli/parse.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -160,7 +161,8 @@ int cli_parse(const struct cli *cli, const struct command *command, int *argc, c
 		return 0;
 	}
 
-	/* One way on for --socket before and after the command, and for what we start. */
+	/* --socket may stand before or after the command, and child processes need it too: the
+	 * environment serves all three. */
 	if (socket_path && setenv("BATON_SOCKET", socket_path, 1) < 0)
 		return cli_fail(command, EX_OSERR, "%s", strerror(errno));
 
@@ -206,7 +208,7 @@ static bool is_version(const char *word)
 	return strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0;
 }
 
-/* What stands before the command. Returns -1 to go on at *at, else the exit status. */
+/* Takes the options before the command. Returns -1 to continue at *at, else the exit status. */
 static int take_globals(const struct cli *cli, int argc, char **argv, int *at)
 {
 	for (*at = 1; *at < argc && argv[*at][0] == '-'; (*at)++) {

@@ -1,6 +1,6 @@
-/* complete: what may stand at the end of an unfinished command line, from the tables of commands
- * and options and, for names of GPUs and claims, from the broker. Silent when none answers. Called
- * by the scripts of completion.c, through `baton completion words`. */
+/* complete: what may come next on an unfinished command line, from the tables of commands and
+ * options and, for names of GPUs and claims, from the broker. Prints nothing if none answers. The
+ * scripts of completion.c call it through `baton completion words`. */
 #include "cli/complete.h"
 
 #include <ctype.h>
@@ -12,7 +12,7 @@
 #include "cli/field.h"
 #include "cli/http_client.h"
 
-/* What the words of an option's help stand for. */
+/* The values that a word in an option's help stands for. */
 enum value_kind { VALUE_NONE, VALUE_FILES, VALUE_FOLDERS, VALUE_GPUS, VALUE_CLAIMS };
 
 static const struct {
@@ -24,12 +24,12 @@ static const struct {
 	{"NAME|CLAIM", VALUE_CLAIMS}, {"CLAIM", VALUE_CLAIMS}, {"LEASE", VALUE_CLAIMS},
 };
 
-/* The last word, which is being typed, and what of it stands before the value: "--class=". */
+/* The last word, which is being typed, and the part before its value: "--class=". */
 struct typing {
 	const struct cli *cli;
 	const char *word, *value;
 	size_t before;
-	bool begun; /* the line that says how was printed */
+	bool begun; /* the line that says how to complete was printed */
 };
 
 static const struct option_spec socket_option = {
@@ -52,7 +52,7 @@ static void offer_word(struct typing *typing, const char *value, const char *hel
 		printf("%.*s%s\t%s\n", (int)typing->before, typing->word, value, help);
 }
 
-/* A word that no shell reads as anything but itself: others may have chosen it to be run. */
+/* A word that every shell reads literally: somebody else may have chosen it, hoping it gets run. */
 static bool is_plain(const char *word)
 {
 	if (!*word || *word == '-')
@@ -200,7 +200,7 @@ static const struct option_spec *find_option(const struct command *command, cons
 	return length == 6 && strncmp(word + 2, "socket", 6) == 0 ? &socket_option : NULL;
 }
 
-/* Where the value begins in "--class=v" or "-cv"; 0: it is no such word. */
+/* Where the value starts in "--class=v" or "-cv"; 0 if the word has none. */
 static size_t attached_value(const struct option_spec *spec, const char *word)
 {
 	if (!spec || !spec->argument)

@@ -1,6 +1,6 @@
-/* completion: the scripts that teach a shell to complete. They are short: they ask this program, at
- * each Tab, what may follow (complete.c). The build writes them for installation; a shell can also
- * do: source <(baton completion bash). */
+/* completion: the completion scripts for shells. They are short: at each Tab they ask this program
+ * what may follow (complete.c). The build writes them for installation; a shell can also run:
+ * source <(baton completion bash). */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>

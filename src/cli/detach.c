@@ -1,5 +1,5 @@
-/* detach: the process of a broker in a session of its own, without our terminal, its words in a
- * file of the state folder. Waits for nothing. Called by `baton up`. */
+/* detach: starts a broker in a session of its own, without our terminal, logging to a file in the
+ * state folder. Waits for nothing. */
 #include "cli/detach.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ const char *detach_option(int argc, char *const *argv, const char *name)
 	return value;
 }
 
-/* By the same rules as the broker's. False: there is no such folder, or its name is too long. */
+/* By the broker's own rules. False: there is no such folder, or its name is too long. */
 static bool state_folder(char *ret_path, size_t size, int argc, char *const *argv)
 {
 	const char *given = detach_option(argc, argv, "state"), *base = getenv("XDG_STATE_HOME"),
@@ -47,7 +47,7 @@ static bool state_folder(char *ret_path, size_t size, int argc, char *const *arg
 	return n > 0 && (size_t)n < size;
 }
 
-/* Makes the folder and all above it, for us alone. */
+/* Makes the folder and its parents, accessible only to us. */
 static int make_folder(const char *path)
 {
 	char part[4096];
@@ -85,7 +85,7 @@ static int open_log(struct detach *detach, int argc, char *const *argv, int *ret
 	return 0;
 }
 
-/* In the new process. Descriptor 3 is the one that says when it is ready. */
+/* Runs in the new process. Descriptor 3 signals readiness. */
 static _Noreturn void become_broker(char *const *argv, int log_fd, int ready_fd)
 {
 	static const int reset[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGCHLD, SIGPIPE};
@@ -112,7 +112,7 @@ static _Noreturn void become_broker(char *const *argv, int log_fd, int ready_fd)
 	_exit(127);
 }
 
-/* The words of its command line; the caller frees the array. */
+/* The broker's command line; the caller frees the array. */
 static char **broker_words(int argc, char *const *argv)
 {
 	char **words = calloc((size_t)argc + OWN_WORDS + 1, sizeof(*words));
@@ -154,7 +154,7 @@ int detach_broker(struct detach *detach, int argc, char *const *argv, const char
 
 	char **words = broker_words(argc, argv);
 	setenv("BATON_LOG_FILE", detach->log_path, 1);
-	unsetenv("BATON_RUN"); /* it is no part of a command that holds a lease */
+	unsetenv("BATON_RUN"); /* the broker is not part of a command that holds a lease */
 	fflush(NULL);
 
 	detach->pid = fork();

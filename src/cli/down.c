@@ -1,4 +1,4 @@
-/* down: has the broker stop in good order and waits until it is gone. Leases and places stay in its
+/* down: stops the broker cleanly and waits until it is gone. Leases and the queue stay in its
  * journal. */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,7 +30,7 @@ static const struct option_spec option_specs[] = {
 	 .destructive = true},
 };
 
-/* Asks where somebody would notice. */
+/* Asks if a holder or waiter would notice. */
 static bool may_stop(const struct command *command, const json_t *status, bool yes)
 {
 	uint64_t held = field_u64(status, "held"), waiting = field_u64(status, "queue_depth");
@@ -87,9 +87,9 @@ static int run_down(const struct cli *cli, const struct command *command, int ar
 	if (rc < 0)
 		return http_client_fail(command, rc, error);
 
-	/* It answers after its process was pinned, so the number is still its. */
+	/* It answers after its process was pinned, so the pid is still its own. */
 	rc = http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error));
-	if (rc == -ERR_UNREACHABLE) /* it listened just now: somebody else stops it */
+	if (rc == -ERR_UNREACHABLE) /* it listened a moment ago: somebody else is stopping it */
 		return await_end(command, pidfd, pid);
 	if (rc < 0)
 		return http_client_fail(command, rc, error);

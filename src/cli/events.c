@@ -1,5 +1,5 @@
-/* events: each change as it happens, one line each. Follows over a restart of the broker, from the
- * last event seen. */
+/* events: each change as it happens, one per line. After a restart of the broker it continues from
+ * the last event seen. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -51,7 +51,7 @@ static void add_times(char *line, size_t size, const json_t *event)
 	}
 }
 
-/* One line; on a terminal names are shortened so that what happened stays on it. */
+/* One line; on a terminal names are shortened so that the event still fits. */
 static void add_event(struct text_table *sheet, const json_t *event)
 {
 	enum { NAME_LEAST = 12 };
@@ -102,7 +102,7 @@ static void on_line(void *ctx, const char *line)
 	line += 5 + strspn(line + 5, " ");
 	json_t *event = json_loads(line, 0, NULL);
 	if (!event)
-		return; /* of another kind than we know */
+		return; /* of a kind we do not know */
 
 	uint64_t id = field_u64(event, "id");
 	if (id)
@@ -117,7 +117,8 @@ static void on_line(void *ctx, const char *line)
 	json_decref(event);
 }
 
-/* Until the broker ends it, or, without `follow`, until nothing more comes at once. */
+/* Reads until the broker ends the stream or, without `follow`, until nothing more arrives at once.
+ */
 static int read_all(struct http_stream *stream, struct reader *reader, bool follow)
 {
 	for (;;) {
@@ -150,8 +151,8 @@ static int run_events(const struct cli *cli, const struct command *command, int 
 	for (;;) {
 		struct http_stream *stream;
 		char path[64] = "/v1/gpu/events", error[512];
-		/* Without --follow: what the broker's ring still has. A new broker's has only what
-		 * came after its start. */
+		/* Without --follow: what the broker's ring still holds. After a restart that is
+		 * only what came since. */
 		if (!options.follow || reader.last_id || said)
 			snprintf(path, sizeof(path), "/v1/gpu/events?since=%" PRIu64,
 				 reader.last_id);

@@ -1,6 +1,6 @@
 /* force-release: revokes all holders and ends every waiter, or with --lease revokes one at once.
- * Asks first, because everybody loses their place. It has no short form, so that nobody types it by
- * accident. */
+ * Asks first, because everybody loses their position. It has no short form, so that nobody types it
+ * by accident. */
 #include <inttypes.h>
 #include <sysexits.h>
 

@@ -18,7 +18,7 @@ static int run_help(const struct cli *cli, const struct command *command, int ar
 	const struct command *about = cli_find(cli->commands, cli->command_count, argv[1]);
 	if (!about)
 		return cli_unknown_command(cli, argv[1]);
-	/* Some print their own. */
+	/* Some commands print their own. */
 	char *words[] = {argv[1], (char *)"--help", NULL};
 	return about->run(cli, about, 2, words);
 }

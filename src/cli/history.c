@@ -1,5 +1,5 @@
-/* history: what has ended: who waited and held how long and why it ended, and what operators did,
- * as the journal remembers it over restarts. */
+/* history: claims that have ended, with how long they waited and held and why they ended, and what
+ * operators did. It comes from the journal, so it survives restarts. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
+#include "cli/table.h"
 #include "cli/text_table.h"
 #include "cli/units.h"
 
@@ -44,7 +45,7 @@ static void add_query(struct buf *path, const char *key, const char *value)
 		buf_printf(path, "%%%02X", (unsigned char)*value);
 }
 
-/* Adds the next page to `rows`, newest first. *before is where the one behind it begins, 0: none.
+/* Adds the next page to `rows`, newest first. *before is where the following page starts, 0: none.
  */
 static int read_page(const struct command *command, const char *name,
 		     const struct history_options *options, json_t *rows, uint64_t *before)

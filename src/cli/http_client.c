@@ -1,6 +1,6 @@
 /* http_client: a small blocking HTTP/1.1 client over the broker's Unix socket: one request per
- * connection. It follows no redirect and shows no token: the socket itself says who we are. Called
- * by the commands that ask or act; `run` speaks the session protocol through libbaton instead. */
+ * connection. It follows no redirect and sends no token: the socket itself identifies us. `run` and
+ * `open` use the session protocol through libbaton instead. */
 #include "cli/http_client.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "cli/reach.h"
 #include "http/response_parser.h"
 
-/* SILENT_MS_MAX: without a byte, not for the whole of a long answer. */
+/* SILENT_MS_MAX limits the time without a byte, not that of a long answer as a whole. */
 enum { SILENT_MS_MAX = 4000, ANSWER_BYTES_MAX = 64 * 1024 * 1024, LINE_BYTES_MAX = 1 << 20 };
 
 static int describe_failure(char *error, size_t size, int err, const char *what, const char *object)
@@ -38,7 +38,7 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* What was given, or what is the default, for errors. */
+/* The socket that the user chose; NULL: the default. */
 static const char *given_path(void)
 {
 	const char *given = getenv("BATON_SOCKET");
@@ -80,7 +80,7 @@ static int find_socket(struct where *where, struct sockaddr_un *address, char *e
 	return 0;
 }
 
-/* Whose folder or socket it is that we may not open; false: it cannot be told. */
+/* Who owns the folder or socket that we may not open; false: unknown. */
 static bool find_owner(const char *path, uid_t *ret_owner)
 {
 	char at[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -128,7 +128,7 @@ static int describe_no_connection(const struct sockaddr_un *address, char *error
 		return -ERR_UNREACHABLE;
 	}
 
-	error[0] = '\0'; /* connect_socket says where it looked */
+	error[0] = '\0'; /* connect_socket lists where it looked */
 	return -ERR_UNREACHABLE;
 }
 
@@ -144,7 +144,7 @@ static int connect_once(struct where *where, int *ret_fd, char *error, size_t er
 	if (fd < 0)
 		return describe_failure(error, error_size, -ERR_IO, "no socket:", strerror(errno));
 
-	/* A broker that is stopped takes nobody from its queue; once it is full, connect waits. */
+	/* A stopped broker accepts no connection; once its backlog is full, connect blocks. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return describe_no_connection(&address, error, error_size);
@@ -153,7 +153,7 @@ static int connect_once(struct where *where, int *ret_fd, char *error, size_t er
 	return 0;
 }
 
-/* Whose broker answers; false: ours, or it cannot be told. */
+/* Which other user's broker answers; false: ours, or unknown. */
 static bool is_foreign(int fd, uid_t *ret_owner)
 {
 	struct ucred peer;
@@ -164,7 +164,7 @@ static bool is_foreign(int fd, uid_t *ret_owner)
 	return true;
 }
 
-/* `patience_ms`: for a broker that seems to be restarting. */
+/* `patience_ms`: how long to wait for a broker that seems to be restarting. */
 static int connect_socket(int64_t patience_ms, int *ret_fd, char *error, size_t error_size)
 {
 	struct where where;
@@ -236,7 +236,8 @@ static void collect_body(void *ctx, const char *bytes, size_t length)
 {
 	struct buf *body = ctx;
 	if (body->length + length <= ANSWER_BYTES_MAX)
-		buf_append(body, bytes, length); /* cut short it is no JSON, and said so */
+		buf_append(body, bytes,
+			   length); /* cut short it is invalid JSON, which is reported */
 }
 
 static int receive_answer(int fd, struct http_response_parser *parser, struct buf *body)
@@ -260,7 +261,7 @@ static int receive_answer(int fd, struct http_response_parser *parser, struct bu
 	return rc;
 }
 
-/* {error:{code, message, detail?}} in words. */
+/* Puts {error:{code, message, detail?}} into words. */
 static int error_of_answer(int status, const json_t *answer, char *error, size_t error_size)
 {
 	const json_t *object = json_object_get(answer, "error");
@@ -430,7 +431,7 @@ int http_stream_read(struct http_stream *stream, void (*on_line)(void *ctx, cons
 	return stream->parser.phase == HTTP_RESPONSE_DONE ? 0 : 1;
 }
 
-/* Reads the head byte by byte, so that no line of the body is swallowed with it. */
+/* Reads the head byte by byte, so that none of the body is read with it. */
 static int read_head(struct http_stream *stream)
 {
 	int64_t deadline_ms = now_ms() + SILENT_MS_MAX;

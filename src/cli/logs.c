@@ -1,5 +1,5 @@
-/* logs: the broker's last log lines, and with --follow the new ones. Control bytes were escaped by
- * the broker and are once more replaced here. */
+/* logs: the broker's last log lines, and with --follow the new ones. The broker escapes control
+ * bytes; text_table replaces any that are left. */
 #include <inttypes.h>
 #include <poll.h>
 
@@ -75,7 +75,7 @@ static int print_page(const char *path, bool json, uint64_t *next, bool *ret_emp
 	return 0;
 }
 
-/* A broker that was started anew counts its lines from 1 again. */
+/* A restarted broker numbers its lines from 1 again. */
 static bool has_begun_anew(uint64_t next)
 {
 	char error[512];
@@ -87,7 +87,7 @@ static bool has_begun_anew(uint64_t next)
 	return anew;
 }
 
-/* Until Ctrl-C or until nobody reads it, over restarts of the broker. */
+/* Runs until Ctrl-C or until nobody reads the output, across restarts of the broker. */
 static int follow_lines(const struct command *command, bool json, uint64_t next)
 {
 	bool away = false, empty;

@@ -1,4 +1,5 @@
-/* open: the broker's pages in a browser, by a link that the broker makes and that works once. */
+/* open: opens the broker's pages in a browser, by a link that the broker makes and that works once.
+ */
 #include "cli/open.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct open_options, print)},
 };
 
-/* Returns once the opener has passed the address on. */
+/* Returns once xdg-open has passed the address on. */
 static int start_browser(const char *url)
 {
 	char *const argv[] = {"xdg-open", (char *)url, NULL};
@@ -43,7 +44,7 @@ static int start_browser(const char *url)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		/* Where it finds no browser it says so at length; the link is printed then. */
+		/* Without a browser it complains at length; the link is printed instead. */
 		int nothing = open("/dev/null", O_WRONLY);
 		dup2(nothing, STDERR_FILENO);
 		execvp(argv[0], argv);

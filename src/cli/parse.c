@@ -1,9 +1,9 @@
-/* parse: options of a command by its const table. Prints nothing but through cli_parse. Called by
- * each command first. */
+/* parse: reads the options of a command by its const table. Prints nothing; cli_parse does. */
+#include "cli/parse.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/units.h"
 
 struct parse {
@@ -14,7 +14,7 @@ struct parse {
 	size_t error_size;
 };
 
-/* Takes part in every command. */
+/* Every command has it. */
 static const struct option_spec socket_option = {.name = "socket",
 						 .kind = OPTION_TEXT,
 						 .argument = "PATH",

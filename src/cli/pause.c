@@ -1,5 +1,5 @@
-/* pause, resume: whether anything new is granted. Holders go on, the queue stays, both over a
- * restart of the broker. */
+/* pause, resume: whether anything new is granted. Holders continue and the queue stays; a restart
+ * of the broker changes neither. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
-/* reach: see reach.h. Called by http_client.c and by the commands that speak through libbaton. */
+/* reach: puts into words what base/where finds. */
 #include "cli/reach.h"
 
 #include <stdio.h>
 
 #include "base/where.h"
 
-/* Who listens elsewhere, if anybody. */
+/* Names the brokers that listen elsewhere, if any. */
 static void add_others(const struct where *where, char *text, size_t size)
 {
 	struct where others;

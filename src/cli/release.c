@@ -1,6 +1,6 @@
-/* release: asks one holder to give its lease back. Whoever ignores it is revoked when its grace is
- * over; --now skips the grace. Who only waits leaves the queue. A program gives its own lease back
- * through libbaton, not by this. */
+/* release: asks one holder to give its lease back, and revokes it if it has not when its grace is
+ * over; --now skips the grace. A waiter leaves the queue. A program releases its own lease through
+ * libbaton instead. */
 #include <inttypes.h>
 #include <sysexits.h>
 

@@ -1,4 +1,4 @@
-/* reload: has the broker read its configuration again, and says what came of it. */
+/* reload: makes the broker read its configuration again and prints the outcome. */
 #include <string.h>
 
 #include "cli/http_client.h"
@@ -14,7 +14,7 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct reload_options, json)},
 };
 
-/* "changed: classes, timing", or nothing for an empty list. */
+/* Prints "changed: classes, timing", or nothing for an empty list. */
 static size_t print_words(const char *title, const json_t *words)
 {
 	size_t i;

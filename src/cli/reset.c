@@ -1,5 +1,4 @@
-/* reset: revokes all holders and keeps the queue: who waits keeps its place. Asks first, on a
- * terminal. */
+/* reset: revokes all holders and keeps the queue. Asks first, on a terminal. */
 #include <inttypes.h>
 #include <sysexits.h>
 

@@ -1,5 +1,5 @@
-/* sites: pages of other origins that may queue, and those that ask to. They are named as the
- * browser names them, and asked about by nothing else. */
+/* sites: web origins that may queue, and those that ask to. An origin is identified by its name as
+ * the browser sends it, and by nothing else. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static void print_rows(const json_t *answer)
 		     "the configuration, need not ask");
 }
 
-/* By its number, or by its whole origin; 0: there is none. */
+/* Finds one by its number or its whole origin; 0: there is none. */
 static uint64_t find_site(const json_t *rows, const char *key, const char *word)
 {
 	size_t i;

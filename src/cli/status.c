@@ -1,9 +1,9 @@
-/* status: who holds, who waits, since when and why; with --watch for as long as one looks. The act
- * of looking changes nothing. */
+/* status: who holds, who waits, since when and why; with --watch continuously. It is read-only. */
 #include <stdlib.h>
 #include <sysexits.h>
 
 #include "cli/http_client.h"
+#include "cli/status_detail.h"
 #include "cli/status_view.h"
 #include "cli/watch.h"
 
@@ -29,7 +29,7 @@ static void print_json(const json_t *value)
 	putchar('\n');
 }
 
-/* Everything of one name or number: it may hold and wait at once. */
+/* Shows all claims of one name or number: it may hold and wait at once. */
 static int show_one(const struct command *command, const json_t *status, const char *who, bool json)
 {
 	struct text_table sheet = {.columns = text_table_columns(stdout)};

@@ -1,4 +1,6 @@
-/* status_detail: one client's claim in full, for `baton status NAME`. Asks nothing. */
+/* status_detail: formats one client's claim in full, for `baton status NAME`. */
+#include "cli/status_detail.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -6,7 +8,6 @@
 #include <string.h>
 
 #include "cli/field.h"
-#include "cli/status_view.h"
 #include "cli/units.h"
 
 __attribute__((format(printf, 3, 4))) static void

@@ -1,5 +1,5 @@
-/* status_view: draws GET /v1/gpu/status: GPUs, holders, waiters. Asks nothing. Called by status,
- * why and the watch. */
+/* status_view: formats the answer of GET /v1/gpu/status: GPUs, holders, waiters. Sends no request
+ * itself. */
 #include "cli/status_view.h"
 
 #include <inttypes.h>
@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "cli/field.h"
+#include "cli/table.h"
 #include "cli/units.h"
 
-/* What stands against all grants, but for what has a line of its own. */
+/* Why nothing at all is granted, unless that has a line of its own. */
 static void view_grants(const json_t *status, struct text_table *sheet)
 {
 	const json_t *grants = json_object_get(status, "grants");
@@ -92,7 +93,7 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 	table_end(&table, sheet);
 }
 
-/* A lease that was taken, until its room is free. */
+/* A revoked lease, until its GPU is free. */
 static void stopping_cell(struct table *table, const json_t *lease)
 {
 	char left[UNITS_BYTES];

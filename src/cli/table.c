@@ -1,25 +1,26 @@
 /* table: columns of text, fitted to the sheet's width: names are shortened first, the text at the
- * end is wrapped, and what has no room in its row stands below it with its title. A sheet without a
- * width has room for all. Called by status and history. */
+ * end is wrapped, and columns that do not fit go below their row with their titles. A sheet without
+ * a width fits everything. */
+#include "cli/table.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "cli/text_table.h"
 
 enum {
 	GAP = 2,
-	NAME_MIN = 12,    /* shorter names tell nobody who it is */
-	NAME_FAIR = 20,   /* what a name keeps before the text moves below the row */
+	NAME_MIN = 12,    /* shorter names are not recognised */
+	NAME_FAIR = 20,   /* the least a name keeps before the text moves below the row */
 	TEXT_MIN = 28,    /* narrower, a sentence is a column of words */
-	BELOW_INDENT = 4, /* of what stands below its row */
+	BELOW_INDENT = 4, /* of columns below their row */
 };
 
 struct layout {
 	size_t widths[TABLE_COLUMNS_MAX];
-	size_t shown; /* columns that stand in the row; the rest below it */
+	size_t shown; /* columns in the row; the rest go below it */
 	size_t columns;
 };
 
@@ -162,7 +163,7 @@ static void add_row(const struct table *table, const struct layout *layout,
 	buf_finish(&line);
 }
 
-/* The columns that have no room, as "TITLE value". */
+/* The columns that do not fit, as "TITLE value". */
 static void add_below(const struct table *table, const struct layout *layout,
 		      const char *const *cells, struct text_table *sheet)
 {

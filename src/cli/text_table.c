@@ -1,5 +1,5 @@
-/* text_table: text in lines, for people, fitted to a terminal. It knows no JSON and no terminal
- * library. Called by status, why, events and the watch; tables are in table.c. */
+/* text_table: lines of text for people, fitted to a terminal. It knows no JSON and no terminal
+ * library; columns are in table.c. */
 #include "cli/text_table.h"
 
 #include <stdarg.h>
@@ -88,19 +88,20 @@ size_t text_table_columns(FILE *out)
 static void print_line(const char *line, FILE *out, bool color)
 {
 	bool styled = false;
-	size_t blanks = 0; /* none is printed at the end of a line */
+	size_t blanks = 0; /* trailing ones are not printed */
 
 	for (const char *c = line; *c; c++) {
 		if (*c == ' ') {
 			blanks++;
 		} else if (!is_style(*c)) {
-			/* Words of other programs reach us; none may steer the terminal. */
+			/* Names come from other programs; none may control the terminal. */
 			bool control = (unsigned char)*c < 0x20 || *c == 0x7f;
 			fprintf(out, "%*s", (int)blanks, "");
 			fputc(control ? '?' : *c, out);
 			blanks = 0;
 		} else if (color) {
-			fputs(ansi_code(*c), out); /* before the blanks: no style shows on them */
+			fputs(ansi_code(*c),
+			      out); /* before pending blanks, where no style is visible */
 			styled = *c != STYLE_PLAIN;
 		}
 	}
@@ -115,7 +116,7 @@ void text_table_print(const struct text_table *sheet, FILE *out, bool color)
 	fflush(out);
 }
 
-/* Columns of the first character; *ret_bytes of it. */
+/* Columns and *ret_bytes of the first character. */
 static size_t first_width(const char *text, size_t *ret_bytes)
 {
 	mbstate_t state = {0};
@@ -172,7 +173,7 @@ char *text_table_cut(const char *text, size_t columns)
 	return cut;
 }
 
-/* Where to end a line that is too long: at the last blank behind the first `from` columns. */
+/* Where to break a line that is too long: at the last blank after the first `from` columns. */
 static size_t break_at(const char *text, size_t columns, size_t from)
 {
 	size_t most = head_bytes(text, columns), least = from ? head_bytes(text, from) : 0;

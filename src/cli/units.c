@@ -1,5 +1,4 @@
-/* units: pure conversions between what people type and read and the numbers behind it. Called by
- * the option parser and the tables. */
+/* units: pure conversions between numbers and what people type and read. */
 #include "cli/units.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* up: the launcher: starts the broker where none answers, waits until it does, and opens the
- * dashboard. Again and again it only opens. */
+/* up: the launcher: starts a broker if none answers, waits until one does, and opens the dashboard.
+ * Run again, it only opens. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* 0: a broker answers, else a negative enum err, with its words. */
+/* 0 if a broker answers, else a negative enum err, with its text. */
 static int look_for_broker(char *error, size_t error_size)
 {
 	json_t *health = NULL;
@@ -51,8 +51,8 @@ static int look_for_broker(char *error, size_t error_size)
 	return rc;
 }
 
-/* Until it says that it is ready: 1, ends: 0, or the time is over: -1. On a terminal with a dot now
- * and then. */
+/* Waits until the broker is ready (1), has exited (0) or the time is up (-1), printing dots on a
+ * terminal. */
 static int await_ready(const struct detach *detach, int64_t wait_ms)
 {
 	int64_t end_ms = now_ms() + wait_ms;
@@ -74,7 +74,7 @@ static int await_ready(const struct detach *detach, int64_t wait_ms)
 	return ready;
 }
 
-/* It has ended without having been ready. Another may have been quicker: then that one is ours. */
+/* It exited before it was ready. If another one was quicker, that one will do. */
 static int did_not_start(const struct command *command, const struct detach *detach)
 {
 	char words[512], error[HTTP_CLIENT_ERROR_BYTES];

@@ -1,4 +1,4 @@
-/* version: of this program, and of the broker if one answers. Never fails for want of a broker. */
+/* version: that of this program, and of the broker if one answers. A missing broker is no error. */
 #include "baton/baton.h"
 #include "cli/field.h"
 #include "cli/http_client.h"

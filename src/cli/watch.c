@@ -1,6 +1,6 @@
-/* watch: follows the broker's events only to know when to ask for the status again; what is shown
- * is always one whole answer. A full screen on a terminal, else one status after another. Survives
- * a restart of the broker. Called by `baton status --watch`. */
+/* watch: follows the broker's events only to know when to request the status again; it always shows
+ * one whole answer. A full screen on a terminal, else one status after another. Survives a restart
+ * of the broker. */
 #include "cli/watch.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "cli/status_view.h"
 
 enum {
-	REFRESH_MS = 1000, /* durations on the screen go on counting */
+	REFRESH_MS = 1000, /* durations on the screen keep counting */
 	SETTLE_MS = 100,   /* at most ten answers a second, however much changes */
 };
 
@@ -35,7 +35,7 @@ struct watch {
 	struct text_table sheet;
 	size_t first_line;
 	char error[512];
-	int err; /* of the last question, negative enum err or 0 */
+	int err; /* of the last request: a negative enum err or 0 */
 };
 
 static int64_t now_ms(void)
@@ -70,7 +70,7 @@ static void read_events(struct watch *watch)
 	}
 }
 
-/* What is known, fitted to the screen as it is now. */
+/* Formats what is known, for the current size of the screen. */
 static void compose_sheet(struct watch *watch)
 {
 	text_table_finish(&watch->sheet);
@@ -87,7 +87,7 @@ static void ask_status(struct watch *watch)
 {
 	json_t *status;
 	watch->changed = false;
-	follow_events(watch); /* first: what changes after the answer is not missed */
+	follow_events(watch); /* first, so that no change after the answer is missed */
 	watch->err = http_client_try("GET", "/v1/gpu/status", NULL, &status, watch->error,
 				     sizeof(watch->error));
 	if (watch->err == 0) {
@@ -237,7 +237,7 @@ static bool take_key(struct watch *watch, int key)
 		*at = most;
 		break;
 	default:
-		break; /* KEY_RESIZE too: all is drawn anew anyhow */
+		break; /* KEY_RESIZE too: everything is redrawn anyway */
 	}
 	return true;
 }
@@ -259,7 +259,7 @@ static bool print_status(struct watch *watch)
 
 /* ---- the loop ---- */
 
-/* Waits for a key, a signal, a change or the time. False: quit. */
+/* Waits for a key, a signal, a change or the deadline. False: quit. */
 static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 {
 	struct pollfd fds[] = {

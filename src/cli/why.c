@@ -20,7 +20,7 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct why_options, json)},
 };
 
-/* The broker's time as one of the clock here; with its day where that is another. */
+/* The broker's time as local time, with its date unless that is today. */
 static bool clock_time(const char *time_text, char *ret_clock, size_t size)
 {
 	struct tm tm = {0}, here, today;

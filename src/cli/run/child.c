@@ -88,7 +88,7 @@ void child_reap(struct child *child)
 	struct pollfd exit = {.fd = child->pidfd, .events = POLLIN};
 	if (child->pid == 0 || child->ended || poll(&exit, 1, 0) <= 0)
 		return;
-	/* It has ended and was not among them: its status is lost, its end is not. */
+	/* It has ended but somebody else has reaped it: only its status is lost. */
 	pid_t pid = waitpid(child->pid, &child->status, WNOHANG);
 	child->ended = true;
 	child->status_unknown = pid != child->pid;
@@ -96,7 +96,7 @@ void child_reap(struct child *child)
 
 void child_restore_tty(const struct child *child)
 {
-	/* In the background this would stop us. */
+	/* From a background group this would stop us. */
 	if (child->tty_fd >= 0 && tcgetpgrp(child->tty_fd) == getpgrp())
 		tcsetattr(child->tty_fd, TCSADRAIN, &child->tty_before);
 }

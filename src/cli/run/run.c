@@ -1,6 +1,6 @@
-/* run: waits for a lease, runs a command under it, and sees to it that nothing of the command
- * outlives the lease. It never starts the command without one, and it gives a lease back only when
- * the last process of the command is gone. */
+/* run: waits for a lease, runs a command under it, and makes sure that nothing of the command
+ * outlives the lease. It never starts the command without a lease, and gives the lease back only
+ * when the last process of the command is gone. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -30,8 +30,8 @@
 enum {
 	GRACE_MS_DEFAULT = 2000,
 	GRACE_MS_USUAL_MAX = 20 * 1000, /* what a broker gives unless configured otherwise */
-	KILL_MARGIN_MS = 250,           /* we kill so much before the broker would */
-	KILL_AGAIN_MS = 100,            /* who forked meanwhile was not on the list */
+	KILL_MARGIN_MS = 250,           /* we kill this long before the broker would */
+	KILL_AGAIN_MS = 100,            /* processes forked meanwhile were not on the list */
 	NOT_EXECUTABLE = 126,
 	NOT_FOUND = 127,
 	SIGNALLED = 128,
@@ -57,13 +57,13 @@ struct run {
 	sigset_t mask_before;
 	int signal_fd, status; /* status: unless the command says */
 	bool started;
-	bool taken;     /* the lease was asked for or taken before the command ended by itself */
+	bool taken;     /* asked to yield, or revoked, before the command ended by itself */
 	bool revoked;   /* libbaton waits for baton_lease_stopped */
-	bool ask_again; /* by a new claim: the old one is over */
+	bool ask_again; /* with a new claim: the old one has ended */
 	bool end_noted;
 	int64_t kill_at_ms, asked_ms;
-	uint64_t parent;  /* the lease that we were started under, as our environment says */
-	int told_signal;  /* SIGTERM, SIGINT or SIGQUIT that was sent to us while it ran; 0: none */
+	uint64_t parent;  /* the lease that we were started under, from our environment */
+	int told_signal;  /* SIGTERM, SIGINT or SIGQUIT sent to us while it ran; 0: none */
 	bool interrupted; /* by SIGINT */
 	int die_of;       /* 0: exit with `status` */
 };
@@ -82,15 +82,15 @@ static bool is_running(const struct run *run)
 	return run->phase == RUN_RUNNING || run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
 }
 
-/* A little before the broker's own SIGKILL, which would hit us and leave to the keeper what we can
- * do in order. */
+/* A little before the broker's own SIGKILL, which would kill us and leave to the keeper what we can
+ * do cleanly. */
 static int64_t kill_time(int64_t grace_ms)
 {
 	int64_t margin_ms = grace_ms / 4 < KILL_MARGIN_MS ? grace_ms / 4 : KILL_MARGIN_MS;
 	return now_ms() + grace_ms - margin_ms;
 }
 
-/* SIGTERM to all of it now, SIGKILL after the grace. */
+/* Sends SIGTERM to all of it now, SIGKILL after the grace. */
 static void stop_command(struct run *run, int64_t grace_ms)
 {
 	if (run->phase != RUN_RUNNING)
@@ -112,7 +112,7 @@ static int64_t own_grace_ms(const struct run *run)
 	return run->options->grace_ms >= 0 ? run->options->grace_ms : GRACE_MS_DEFAULT;
 }
 
-/* ---- what libbaton tells ---- */
+/* ---- callbacks of libbaton ---- */
 
 static void on_queued(struct baton_claim *claim, const struct baton_place *place, void *ctx)
 {
@@ -138,7 +138,7 @@ static const char *cgroup_path(const struct run *run)
 	return *run->job.cgroup.path ? run->job.cgroup.path : NULL;
 }
 
-/* The broker knows the keeper and the cgroup before there is anything that needs them. */
+/* The broker learns of the keeper and the cgroup before there is a process that needs them. */
 static int start_command(struct run *run)
 {
 	int error = job_prepare(&run->job);
@@ -188,7 +188,7 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 		run_progress_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
 				 units_duration(left, (double)yield->grace_ms / 1000),
 				 yield->reason, *yield->for_whom ? " for " : "", yield->for_whom);
-	else /* found out by a resume */
+	else /* learned from a resume */
 		run_progress_say(&run->show, false, "was asked to give the GPU back");
 
 	if (!run->options->on_yield) {
@@ -201,7 +201,8 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	child_signal(&run->job.child, run->options->on_yield);
 }
 
-/* A command that got a signal of its own choice may go on; what got SIGTERM is on its way out. */
+/* A command that got its own choice of signal may continue; one that got SIGTERM is already
+ * exiting. */
 static void on_kept(struct baton_claim *claim, void *ctx)
 {
 	struct run *run = ctx;
@@ -210,7 +211,7 @@ static void on_kept(struct baton_claim *claim, void *ctx)
 		run->phase = RUN_RUNNING, run->taken = false;
 }
 
-/* What it may still take to stop: what was declared, but no longer than others are kept out. */
+/* How long it may take to stop: the declared grace, but no longer than others are kept out. */
 static int64_t revoked_grace_ms(const struct run *run, int64_t left_ms)
 {
 	if (run->options->grace_ms < 0 && left_ms >= 0)
@@ -238,7 +239,7 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	}
 }
 
-/* Who is in the way. The refusal does not say, and to know it is worth a question. */
+/* Names the current holder. The refusal does not, and it is worth a request to know. */
 static void name_holder(char *ret_words, size_t size)
 {
 	json_t *status;
@@ -253,7 +254,7 @@ static void name_holder(char *ret_words, size_t size)
 	json_decref(status);
 }
 
-/* Where the broker says which number or name it was, the general sentence adds nothing. */
+/* If the broker names the wrong number or name, the general sentence adds nothing. */
 static bool detail_says_all(int code)
 {
 	return code == BATON_E_NO_GPU || code == BATON_E_NEVER_FITS || code == BATON_E_INVALID;
@@ -312,8 +313,8 @@ static bool is_ignored(int signo)
 	return sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* What our parent ignores (nohup, a shell's background) is no business of ours or the command's.
- * But SIGCHLD is: a parent that ignores or blocks it would keep us from hearing the command's end.
+/* Signals that our parent ignores (nohup, a background job) stay ignored for us and the command.
+ * Not SIGCHLD: if the parent ignored or blocked it, we would miss the command's end.
  */
 static int catch_signals(struct run *run)
 {
@@ -328,7 +329,7 @@ static int catch_signals(struct run *run)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Stops us as the signal would have, had it not been caught. */
+/* Stops us as the signal would have if it had not been caught. */
 static void stop_ourselves(void)
 {
 	raise(SIGSTOP);
@@ -370,7 +371,7 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 		return;
 	}
 
-	/* What the terminal sends goes to the whole group, so the command has it already. */
+	/* The terminal signals the whole group, so the command already has it. */
 	bool shared = info->ssi_code == SI_KERNEL && !child->own_group;
 	run->interrupted |= signo == SIGINT;
 	if (is_ending(signo) && signo != SIGHUP)
@@ -378,9 +379,9 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 	if (!shared && (pid_t)info->ssi_pid != child->pid)
 		child_signal(child, signo);
 
-	child_reap(child); /* its end may have come with the same news */
+	child_reap(child); /* it may have ended at the same moment */
 	if (is_ending(signo) && child->ended)
-		kill_command(run); /* what it left behind: somebody is in a hurry */
+		kill_command(run); /* its leftovers: somebody is in a hurry */
 	if (signo == SIGTSTP)
 		stop_ourselves();
 }
@@ -466,7 +467,7 @@ static int status_of(const struct child *child)
 					  : WEXITSTATUS(child->status);
 }
 
-/* The last of it is gone. Only now may the lease go, too. */
+/* Its last process is gone. Only now may the lease be given back. */
 static void round_over(struct run *run)
 {
 	const struct child *child = &run->job.child;
@@ -500,7 +501,7 @@ static void round_over(struct run *run)
 		run->ask_again = true;
 }
 
-/* It ended by itself; what it left behind has to go as well. Its number is no longer its own. */
+/* It ended by itself; what it left behind has to end as well. Its pid may be reused from now on. */
 static void note_end(struct run *run)
 {
 	size_t left = job_left(&run->job);
@@ -557,11 +558,12 @@ static void run_until_done(struct run *run)
 		if (poll(fds, 4, poll_timeout_ms(run)) < 0 && errno != EINTR)
 			abort();
 
-		/* Ready until it is read, also while nobody asks: else this loop never sleeps. */
+		/* Must be read even when not needed: it stays ready until then, and this loop would
+		 * never sleep. */
 		(void)job_cgroup_populated(&job->cgroup);
 
-		/* First what the broker says: its SIGTERM comes with the reason for it. */
-		(void)baton_dispatch(run->baton, 0); /* `ended` and `revoked` say all */
+		/* First the broker's messages: its SIGTERM comes with the reason for it. */
+		(void)baton_dispatch(run->baton, 0); /* errors come as `ended` */
 		take_signals(run);
 		look_at_job(run);
 		if (run->ask_again && run->phase == RUN_WAITING)
@@ -637,7 +639,7 @@ static int hold_and_run(struct run *run)
 	return rc;
 }
 
-/* A shell that runs a script or a loop stops at Ctrl-C only if it sees its child die of it. */
+/* A shell ends a script or loop at Ctrl-C only if it sees its child die of SIGINT. */
 static void die_of_signal(int signo)
 {
 	const struct rlimit no_core = {0};
@@ -645,7 +647,7 @@ static void die_of_signal(int signo)
 	if (!signo)
 		return;
 
-	setrlimit(RLIMIT_CORE, &no_core); /* SIGQUIT would leave one of us */
+	setrlimit(RLIMIT_CORE, &no_core); /* SIGQUIT would dump ours */
 	sigemptyset(&set);
 	sigaddset(&set, signo);
 	signal(signo, SIG_DFL);
@@ -653,7 +655,7 @@ static void die_of_signal(int signo)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* What can be refused at once is not queued for hours first. */
+/* Refuses at once what would only fail after hours in the queue. */
 static int check_command(const struct run *run)
 {
 	int error = spawn_lookup(run->argv[0]);
@@ -664,7 +666,8 @@ static int check_command(const struct run *run)
 			error == ENOENT ? "there is no such command" : strerror(error));
 }
 
-/* Inside a lease that has room for it the command replaces us. Returns -1 when it was not that. */
+/* Inside a lease that covers its needs the command replaces us. Returns -1 if that is not the case.
+ */
 static int run_under_outer(struct run *run)
 {
 	const struct run_options *options = run->options;

@@ -1,8 +1,7 @@
-/* run_env: sets our own environment, which the command inherits. Called by run.c.
+/* run_env: sets our own environment, which the command inherits.
  *
- * The variables of before are overridden: they may name a GPU that is not ours, and a program that
- * computes on another than it was granted is noticed by nobody. So an index is set also where
- * nothing better is known. */
+ * Existing variables are overridden: they may name a GPU that is not ours, and nobody would notice
+ * a program that computes on the wrong one. So an index is set even if nothing better is known. */
 #include "cli/run/run_env.h"
 
 #include <inttypes.h>
@@ -48,7 +47,7 @@ static void set_names(const struct baton_lease *lease)
 	set_list("BATON_GPU", &names);
 }
 
-/* Of the machine, or of what is left visible of it (`relative`). */
+/* Indexes within the machine or, if `relative`, among the GPUs left visible. */
 static void set_indexes(const char *name, const struct baton_lease *lease, bool relative)
 {
 	struct buf list = {0};
@@ -76,7 +75,7 @@ static bool set_uuids(const struct baton_lease *lease)
 	return true;
 }
 
-/* Of a single GPU that is the first nobody is in doubt, unless its program was told otherwise. */
+/* A single GPU that is the first is unambiguous, unless its program was told otherwise. */
 static void warn_of_order(const struct baton_lease *lease, struct run_progress *show)
 {
 	bool is_first = baton_lease_gpu_count(lease) == 1 && baton_lease_gpu_index(lease, 0) == 0;
@@ -97,7 +96,7 @@ void run_env_set(const struct baton_lease *lease, struct run_progress *show)
 	set_number("BATON_GPU_COUNT", baton_lease_gpu_count(lease));
 	set_names(lease);
 	set_indexes("BATON_GPU_INDEX", lease, false);
-	/* ROCm's runtime leaves these GPUs and numbers them anew; HIP chooses among those. */
+	/* ROCm's runtime keeps only these GPUs and renumbers them; HIP chooses among those. */
 	set_indexes("ROCR_VISIBLE_DEVICES", lease, false);
 	set_indexes("HIP_VISIBLE_DEVICES", lease, true);
 	set_indexes("ZE_AFFINITY_MASK", lease, false);

@@ -1,6 +1,6 @@
 /* run_inside: compares a need with the lease that the environment names. The environment may be
  * older than the lease (a server that was started inside and went on), so the broker is asked.
- * Decides nothing about claims. Called by run.c. */
+ * Decides nothing about claims. */
 #include "cli/run/run_inside.h"
 
 #include <stdio.h>
@@ -38,12 +38,13 @@ static uint64_t number_of(const char *variable)
 	return value ? strtoull(value, NULL, 10) : 0;
 }
 
-/* The lease of our environment, if it is held and not about to be taken with force. */
+/* The lease of our environment, if it is held and not being revoked. */
 static const json_t *find_lease(const json_t *status)
 {
 	uint64_t lease = number_of("BATON_LEASE"), fence = number_of("BATON_FENCE");
 	const json_t *row;
 	size_t at;
+
 	json_array_foreach(json_object_get(status, "leases"), at, row)
 	{
 		const char *state = field_text(row, "state", "");
@@ -115,7 +116,7 @@ static void narrow_lists(size_t gpus, size_t first, size_t count)
 
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
 		narrow_list(variables[i], gpus, first, count);
-	narrow_list("HIP_VISIBLE_DEVICES", gpus, 0, count); /* numbered anew below ROCm's list */
+	narrow_list("HIP_VISIBLE_DEVICES", gpus, 0, count); /* renumbered within ROCm's list */
 	snprintf(number, sizeof(number), "%zu", count);
 	setenv("BATON_GPU_COUNT", number, 1);
 }

@@ -1,5 +1,5 @@
-/* run_inside: a `baton run` inside another one. What the outer lease has room for runs under it: to
- * wait for a GPU that one's own ancestor holds would never end. */
+/* run_inside: a `baton run` inside another one. If the outer lease covers the need, the command
+ * runs under it: waiting for a GPU that an ancestor holds would never end. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,6 +10,6 @@ struct inside_need {
 	uint64_t vram_bytes;
 };
 
-/* True: we are inside a lease that the broker still knows as held and that has all of this; the
- * environment then names the GPUs to be used. */
+/* True: we are inside a lease that the broker still lists as held and that covers the need; the
+ * environment then names the GPUs to use. */
 bool run_inside(const struct inside_need *need, uint64_t *ret_lease);

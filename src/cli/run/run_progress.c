@@ -1,4 +1,4 @@
-/* run_progress: the words of `baton run` while it waits and holds. Called by run.c. */
+/* run_progress: the messages of `baton run` while it waits and holds. */
 #include "cli/run/run_progress.h"
 
 #include <poll.h>
@@ -13,8 +13,8 @@
 
 enum { PATIENCE_MS = 20 };
 
-/* A reader that stands still (Ctrl-S, a pager, a stuck collector of logs) must keep us neither from
- * the broker nor from the command: what it does not take is not said. */
+/* A reader that stalls (Ctrl-S, a pager, a stuck log collector) must not keep us from the broker or
+ * the command: what it does not read is dropped. */
 static bool is_taken(void)
 {
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -38,7 +38,7 @@ static void write_over(struct run_progress *show, const char *text)
 {
 	size_t columns = text_table_columns(stderr);
 	char *line = text_table_cut(text, columns > 1 ? columns - 1
-						      : 1); /* no second line would go away */
+						      : 1); /* a second line could not be erased */
 	fprintf(stderr, "\r\033[K%s", line);
 	fflush(stderr);
 	free(line);
@@ -49,7 +49,8 @@ void run_progress_place(struct run_progress *show, const struct baton_place *pla
 {
 	const char *sentence = place->sentence && *place->sentence ? place->sentence : place->why;
 	char text[512];
-	if (show->quiet || place->position < 0) /* offered in the same moment: no place to tell */
+	if (show->quiet ||
+	    place->position < 0) /* offered at the same moment: there is no position to show */
 		return;
 	if (!is_taken())
 		return;
@@ -60,7 +61,7 @@ void run_progress_place(struct run_progress *show, const struct baton_place *pla
 		return;
 	}
 
-	/* A log wants to know when something changed, not that a second passed. */
+	/* A log should record changes, not every second. */
 	snprintf(text, sizeof(text), "%lld %s", (long long)place->position, place->why_code);
 	if (strcmp(text, show->last) == 0)
 		return;
@@ -82,6 +83,6 @@ void run_progress_say(struct run_progress *show, bool always, const char *format
 	if (vasprintf(&text, format, args) < 0)
 		abort();
 	va_end(args);
-	fprintf(stderr, "baton: %s\n", text); /* in one piece: others write to the terminal, too */
+	fprintf(stderr, "baton: %s\n", text); /* in one call: others write to the terminal, too */
 	free(text);
 }

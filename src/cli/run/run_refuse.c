@@ -1,5 +1,5 @@
-/* run_refuse: why no broker could be reached, where the code alone would send people to the wrong
- * place. Touches the file system only to see whose the socket is. Called by run.c. */
+/* run_refuse: why no broker could be reached, where the error code alone would mislead. Reads the
+ * file system only to find the socket's owner. */
 #include "cli/run/run_refuse.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* run_sender: whose SIGTERM it is that `baton run` hears. */
+/* run_sender: who sent the SIGTERM that `baton run` received. */
 #pragma once
 #include <stdbool.h>
 #include <sys/signalfd.h>
 
-/* The broker sends it with a revoke; when our connection is gone, it is all that we hear. */
+/* The broker sends it with a revoke; without a connection it is the only sign we get. */
 bool run_sender_is_broker(const struct signalfd_siginfo *info);
