@@ -1,5 +1,5 @@
-/* admin: the shared half of release, cancel, reset, force-release, pause, resume and down. The
- * broker writes who did it, from SO_PEERCRED, into its audit; the words come from here. */
+/* admin: what release, cancel, reset, force-release, pause, resume and down share. The broker's
+ * audit records who asked, from SO_PEERCRED; the reason comes from here. */
 #include "cli/admin.h"
 
 #include <ctype.h>
@@ -36,27 +36,31 @@ int admin_post(const struct command *command, const char *path, const char *reas
 	json_decref(body);
 	if (!text)
 		return cli_fail(command, EX_DATAERR, "the reason is not valid UTF-8");
+
 	json_t *answer;
-	int r = http_client_call(command, "POST", path, text, &answer);
+	int rc = http_client_call(command, "POST", path, text, &answer);
 	free(text);
-	if (r > 0)
-		return r;
+	if (rc > 0)
+		return rc;
+
 	if (json) {
 		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		putchar('\n');
 	} else {
 		print_done(answer, words);
 	}
+
 	json_decref(answer);
 	return 0;
 }
 
-/* "5, 7, 9", the first few of the rows with this name; returns how many there are. */
+/* Writes "5, 7, 9": the first few rows with this name. Returns how many there are. */
 static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers, size_t size)
 {
 	size_t same = 0, i;
 	json_t *row;
 	ret_numbers[0] = '\0';
+
 	json_array_foreach (rows, i, row) {
 		size_t length = strlen(ret_numbers);
 		if (strcmp(field_text(row, "id", ""), name) != 0)
@@ -68,6 +72,7 @@ static size_t numbers_of(const json_t *rows, const char *name, char *ret_numbers
 			snprintf(ret_numbers + length, size - length, ", ..");
 		same++;
 	}
+
 	return same;
 }
 
@@ -78,11 +83,13 @@ int admin_find_among(const struct command *command, const json_t *rows, const ch
 	const json_t *found = status_find(rows, word);
 	if (!found)
 		return 0;
+
 	size_t same = numbers_of(rows, word, numbers, sizeof(numbers));
 	if (same > 1)
 		return cli_fail(command, EX_DATAERR,
 				"%zu %s are called '%.80s': %s; give the number of one", same, what,
 				word, numbers);
+
 	*ret_id = field_u64(found, "lease");
 	return 1;
 }
@@ -90,22 +97,24 @@ int admin_find_among(const struct command *command, const json_t *rows, const ch
 int admin_find(const struct command *command, const char *word, struct admin_claim *ret_claim)
 {
 	json_t *status;
-	int r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
-	if (r > 0)
-		return r;
+	int rc = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (rc > 0)
+		return rc;
+
 	ret_claim->waits = false;
-	r = admin_find_among(command, json_object_get(status, "leases"), word, "leases",
-			     &ret_claim->id);
-	if (r == 0) {
+	rc = admin_find_among(command, json_object_get(status, "leases"), word, "leases",
+			      &ret_claim->id);
+	if (rc == 0) {
 		ret_claim->waits = true;
-		r = admin_find_among(command, json_object_get(status, "waiting"), word, "waiters",
-				     &ret_claim->id);
+		rc = admin_find_among(command, json_object_get(status, "waiting"), word, "waiters",
+				      &ret_claim->id);
 	}
+
 	json_decref(status);
-	if (r == 0)
+	if (rc == 0)
 		return cli_fail(command, EX_NOINPUT,
 				"'%.80s' neither holds nor waits; see: baton status", word);
-	return r == 1 ? 0 : r;
+	return rc == 1 ? 0 : rc;
 }
 
 int admin_cancel(const struct command *command, uint64_t claim, const char *name,
@@ -129,11 +138,13 @@ bool admin_confirm(const struct command *command, bool yes, const char *format, 
 	va_list args;
 	if (yes || !admin_can_ask())
 		return true;
+
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputs(" [y/N] ", stderr);
 	fflush(stderr);
+
 	if (fgets(line, sizeof(line), stdin) && tolower((unsigned char)line[0]) == 'y')
 		return true;
 	cli_fail(command, 0, "nothing done");

@@ -1,4 +1,4 @@
-/* cancel: takes waiters out of the queue. Never a holder: it is for release to end those. */
+/* cancel: removes waiters from the queue. It never touches a holder; release does. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,57 +32,62 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct cancel_options, json)},
 };
 
-/* Each of this name, whatever becomes of the one before. */
+/* Cancels each waiter of this name, even if one fails. */
 static int cancel_all(const struct command *command, const json_t *waiting, const char *name,
 		      const struct cancel_options *options)
 {
 	int worst = 0;
 	size_t i;
 	json_t *row;
+
 	json_array_foreach (waiting, i, row) {
 		if (strcmp(field_text(row, "id", ""), name) != 0)
 			continue;
-		int r = admin_cancel(command, field_u64(row, "lease"), name, options->reason,
-				     options->json);
-		worst = r > worst ? r : worst;
+		int rc = admin_cancel(command, field_u64(row, "lease"), name, options->reason,
+				      options->json);
+		worst = rc > worst ? rc : worst;
 	}
 	return worst;
 }
 
-static int cancel(const struct command *command, const json_t *status, const char *word,
-		  const struct cancel_options *options)
+static int cancel_waiters(const struct command *command, const json_t *status, const char *word,
+			  const struct cancel_options *options)
 {
 	const json_t *waiting = json_object_get(status, "waiting");
 	const json_t *found = status_find(waiting, word);
 	uint64_t id;
 	if (found && options->all && strcmp(field_text(found, "id", ""), word) == 0)
 		return cancel_all(command, waiting, word, options);
-	int r = admin_find_among(command, waiting, word, "waiters", &id);
-	if (r == 1)
+
+	int rc = admin_find_among(command, waiting, word, "waiters", &id);
+	if (rc == 1)
 		return admin_cancel(command, id, NULL, options->reason, options->json);
-	if (r == 0 && status_find(json_object_get(status, "leases"), word))
+
+	if (rc == 0 && status_find(json_object_get(status, "leases"), word))
 		return cli_fail(command, EX_DATAERR,
 				"'%.80s' does not wait, it holds; to take it: baton release %.80s",
 				word, word);
-	if (r == 0)
+	if (rc == 0)
 		return cli_fail(command, EX_NOINPUT, "'%.80s' does not wait; see: baton status",
 				word);
-	return r;
+	return rc;
 }
 
 static int run_cancel(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct cancel_options options = {0};
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
-	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
-	if (r > 0)
-		return r;
-	r = cancel(command, status, argv[1], &options);
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	rc = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (rc > 0)
+		return rc;
+
+	rc = cancel_waiters(command, status, argv[1], &options);
 	json_decref(status);
-	return r;
+	return rc;
 }
 
 const struct command command_cancel = {

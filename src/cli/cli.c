@@ -1,6 +1,7 @@
-/* cli: finds the command, prints help and errors. Knows no command by itself: main.c gives the
+/* cli: finds the command, prints help and errors. It knows no command itself: main.c passes the
  * table. */
 #include "cli/cli.h"
+#include "cli/parse.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -20,15 +21,17 @@ const struct command *cli_find(const struct command *const *commands, size_t cou
 }
 
 /* Edit distance with swaps of neighbours, over short words. */
-static size_t distance(const char *a, const char *b)
+static size_t edit_distance(const char *a, const char *b)
 {
 	size_t n = strlen(a), m = strlen(b);
 	size_t rows[3][NAME_BYTES_MAX + 1];
 	if (n > NAME_BYTES_MAX || m > NAME_BYTES_MAX)
 		return NAME_BYTES_MAX;
+
 	size_t *before = rows[0], *last = rows[1], *row = rows[2];
 	for (size_t j = 0; j <= m; j++)
 		last[j] = j;
+
 	for (size_t i = 1; i <= n; i++) {
 		row[0] = i;
 		for (size_t j = 1; j <= m; j++) {
@@ -42,6 +45,7 @@ static size_t distance(const char *a, const char *b)
 				best = before[j - 2] + 1;
 			row[j] = best;
 		}
+
 		size_t *spare = before;
 		before = last;
 		last = row;
@@ -55,10 +59,11 @@ const char *cli_nearest(const char *word, const char *const *known, size_t count
 	const char *nearest = NULL;
 	size_t length = strlen(word);
 	size_t best = length / 3 + 1; /* one slip in three letters, at least one */
+
 	for (size_t i = 0; i < count; i++) {
 		if (length >= 2 && strncmp(known[i], word, length) == 0)
 			return known[i];
-		size_t d = distance(word, known[i]);
+		size_t d = edit_distance(word, known[i]);
 		if (d <= best) {
 			best = d - (d > 0);
 			nearest = known[i];
@@ -96,12 +101,14 @@ void cli_print_help(const struct cli *cli, const struct command *command, FILE *
 		{.letter = 'h', .name = "help", .help = "this text"},
 		{.letter = 'V', .name = "version", .help = "the version of this program"},
 	};
+
 	fprintf(out, "usage: %s %s %s\n\n%s\n\noptions:\n", cli->program, command->name,
 		command->usage, command->summary);
 	for (size_t i = 0; i < command->option_count; i++)
 		print_option(&command->options[i], out);
 	for (size_t i = 0; i < sizeof(shared) / sizeof(*shared); i++)
 		print_option(&shared[i], out);
+
 	if (command->details)
 		fprintf(out, "\n%s\n", command->details);
 }
@@ -113,14 +120,17 @@ static int check_arguments(const struct command *command, int argc, char **argv)
 	if (needs_claim || (command->arguments == ARGUMENTS_SHELL && words == 0))
 		return cli_fail(command, EX_USAGE, "usage: baton %s %s", command->name,
 				command->usage);
+
 	if (command->arguments == ARGUMENTS_COMMAND && words == 0)
 		return cli_fail(command, EX_USAGE, "no command given; try: baton %s -- COMMAND",
 				command->name);
+
 	int most = 1;
 	if (command->arguments == ARGUMENTS_NONE)
 		most = 0;
 	else if (command->arguments == ARGUMENTS_COMMAND || command->arguments == ARGUMENTS_WORDS)
 		most = words;
+
 	if (words > most)
 		return cli_fail(command, EX_USAGE,
 				"unexpected argument '%.60s'; try: baton %s --help", argv[most + 1],
@@ -139,19 +149,23 @@ int cli_parse(const struct cli *cli, const struct command *command, int *argc, c
 {
 	char error[256];
 	const char *socket_path = NULL;
-	int r = cli_parse_values(command, argc, argv, values, &socket_path, error, sizeof(error));
-	if (r < 0)
+	int rc = cli_parse_values(command, argc, argv, values, &socket_path, error, sizeof(error));
+	if (rc < 0)
 		return cli_fail(command, EX_USAGE, "%s; try: baton %s --help", error,
 				command->name);
-	if (r == CLI_VERSION)
+
+	if (rc == CLI_VERSION)
 		return print_version();
-	if (r == CLI_HELP) {
+	if (rc == CLI_HELP) {
 		cli_print_help(cli, command, stdout);
 		return 0;
 	}
-	/* One way on for --socket before and after the command, and for what we start. */
+
+	/* --socket may stand before or after the command, and child processes need it too: the
+	 * environment serves all three. */
 	if (socket_path && setenv("BATON_SOCKET", socket_path, 1) < 0)
 		return cli_fail(command, EX_OSERR, "%s", strerror(errno));
+
 	return check_arguments(command, *argc, argv);
 }
 
@@ -161,6 +175,7 @@ void cli_print_overview(const struct cli *cli, FILE *out)
 	      "Takes turns on the GPU: one holder at a time, a fair queue for the rest.\n\n"
 	      "commands:\n",
 	      out);
+
 	for (size_t i = 0; i < cli->command_count; i++)
 		fprintf(out, "  %-14s %s\n", cli->commands[i]->name, cli->commands[i]->summary);
 	fputs("\n`baton help COMMAND` lists the options of one. The broker is found by\n"
@@ -180,6 +195,7 @@ int cli_unknown_command(const struct cli *cli, const char *word)
 	for (size_t i = 0; i < cli->command_count && known < NAMES_MAX; i++)
 		if (!cli->commands[i]->destructive)
 			names[known++] = cli->commands[i]->name;
+
 	const char *nearest = cli_nearest(word, names, known);
 	if (nearest)
 		return cli_fail(NULL, EX_USAGE, "unknown command '%.60s'; did you mean %s?", word,
@@ -192,17 +208,19 @@ static bool is_version(const char *word)
 	return strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0;
 }
 
-/* What stands before the command. Returns -1 to go on at *at, else the exit status. */
+/* Takes the options before the command. Returns -1 to continue at *at, else the exit status. */
 static int take_globals(const struct cli *cli, int argc, char **argv, int *at)
 {
 	for (*at = 1; *at < argc && argv[*at][0] == '-'; (*at)++) {
 		const char *word = argv[*at], *value = NULL;
+
 		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
 			cli_print_overview(cli, stdout);
 			return 0;
 		}
 		if (is_version(word))
 			return print_version();
+
 		if (strncmp(word, "--socket=", 9) == 0)
 			value = word + 9;
 		else if (strcmp(word, "--socket") == 0 && *at + 1 < argc)
@@ -210,6 +228,7 @@ static int take_globals(const struct cli *cli, int argc, char **argv, int *at)
 		if (!value)
 			return cli_fail(NULL, EX_USAGE, "unknown option '%.60s'; try: baton --help",
 					word);
+
 		if (setenv("BATON_SOCKET", value, 1) < 0)
 			return cli_fail(NULL, EX_OSERR, "%s", strerror(errno));
 	}
@@ -220,13 +239,15 @@ int cli_main(const struct command *const *commands, size_t count, int argc, char
 {
 	const struct cli cli = {.program = "baton", .commands = commands, .command_count = count};
 	int at;
-	int r = take_globals(&cli, argc, argv, &at);
-	if (r >= 0)
-		return r;
+	int rc = take_globals(&cli, argc, argv, &at);
+	if (rc >= 0)
+		return rc;
+
 	if (at >= argc) {
 		cli_print_overview(&cli, stderr);
 		return EX_USAGE;
 	}
+
 	const struct command *command = cli_find(commands, count, argv[at]);
 	if (!command)
 		return cli_unknown_command(&cli, argv[at]);

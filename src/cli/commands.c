@@ -1,5 +1,5 @@
 /* commands: the client's half of the command table. main.c puts the server's before it. */
-#include "cli/cli.h"
+#include "cli/commands.h"
 
 extern const struct command command_up, command_down, command_run, command_status, command_why,
 	command_history, command_release, command_cancel, command_pause, command_resume,

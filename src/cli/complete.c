@@ -1,6 +1,6 @@
-/* complete: what may stand at the end of an unfinished command line, from the tables of commands
- * and options and, for names of GPUs and claims, from the broker. Silent when none answers. Called
- * by the scripts of completion.c, through `baton completion words`. */
+/* complete: what may come next on an unfinished command line, from the tables of commands and
+ * options and, for names of GPUs and claims, from the broker. Prints nothing if none answers. The
+ * scripts of completion.c call it through `baton completion words`. */
 #include "cli/complete.h"
 
 #include <ctype.h>
@@ -12,7 +12,7 @@
 #include "cli/field.h"
 #include "cli/http_client.h"
 
-/* What the words of an option's help stand for. */
+/* The values that a word in an option's help stands for. */
 enum value_kind { VALUE_NONE, VALUE_FILES, VALUE_FOLDERS, VALUE_GPUS, VALUE_CLAIMS };
 
 static const struct {
@@ -24,12 +24,12 @@ static const struct {
 	{"NAME|CLAIM", VALUE_CLAIMS}, {"CLAIM", VALUE_CLAIMS}, {"LEASE", VALUE_CLAIMS},
 };
 
-/* The last word, which is being typed, and what of it stands before the value: "--class=". */
+/* The last word, which is being typed, and the part before its value: "--class=". */
 struct typing {
 	const struct cli *cli;
 	const char *word, *value;
 	size_t before;
-	bool begun; /* the line that says how was printed */
+	bool begun; /* the line that says how to complete was printed */
 };
 
 static const struct option_spec socket_option = {
@@ -38,21 +38,21 @@ static const struct option_spec help_option = {.letter = 'h', .name = "help", .h
 static const struct option_spec version_option = {
 	.letter = 'V', .name = "version", .help = "the version of this program"};
 
-static void how(struct typing *typing, const char *words)
+static void print_how(struct typing *typing, const char *words)
 {
 	if (!typing->begun)
 		puts(words);
 	typing->begun = true;
 }
 
-static void offer(struct typing *typing, const char *value, const char *help)
+static void offer_word(struct typing *typing, const char *value, const char *help)
 {
-	how(typing, "words");
+	print_how(typing, "words");
 	if (strncmp(value, typing->value, strlen(typing->value)) == 0)
 		printf("%.*s%s\t%s\n", (int)typing->before, typing->word, value, help);
 }
 
-/* A word that no shell reads as anything but itself: others may have chosen it to be run. */
+/* A word that every shell reads literally: somebody else may have chosen it, hoping it gets run. */
 static bool is_plain(const char *word)
 {
 	if (!*word || *word == '-')
@@ -73,7 +73,8 @@ static void offer_gpus(struct typing *typing, const json_t *status)
 	json_array_foreach (json_object_get(status, "gpus"), i, gpu) {
 		const char *name = field_text(gpu, "name", "");
 		if (is_plain(name))
-			offer(typing, name, field_true(gpu, "healthy") ? "GPU" : "does not work");
+			offer_word(typing, name,
+				   field_true(gpu, "healthy") ? "GPU" : "does not work");
 	}
 }
 
@@ -82,7 +83,7 @@ static void offer_claim(struct typing *typing, const json_t *claim, const char *
 	const char *name = field_text(claim, "id", "");
 	char number[24];
 	snprintf(number, sizeof(number), "%" PRIu64, field_u64(claim, "lease"));
-	offer(typing, is_plain(name) ? name : number, what);
+	offer_word(typing, is_plain(name) ? name : number, what);
 }
 
 static void offer_claims(struct typing *typing, const json_t *status)
@@ -99,9 +100,11 @@ static void offer_from_broker(struct typing *typing, enum value_kind kind)
 {
 	char error[512];
 	json_t *status;
-	how(typing, "words");
+	print_how(typing, "words");
+
 	if (http_client_try("GET", "/v1/gpu/status", NULL, &status, error, sizeof(error)) < 0)
 		return;
+
 	if (kind == VALUE_GPUS)
 		offer_gpus(typing, status);
 	else
@@ -119,8 +122,8 @@ static void offer_signals(struct typing *typing)
 		if (!name)
 			continue;
 		snprintf(whole, sizeof(whole), "SIG%s", name);
-		offer(typing, strncasecmp(typing->value, "SIG", 3) == 0 ? whole : name,
-		      sigdescr_np(signo));
+		offer_word(typing, strncasecmp(typing->value, "SIG", 3) == 0 ? whole : name,
+			   sigdescr_np(signo));
 	}
 }
 
@@ -133,13 +136,13 @@ static void offer_values(struct typing *typing, const struct option_spec *spec)
 
 	if (spec->kind == OPTION_CHOICE)
 		for (const char *const *choice = spec->choices; *choice; choice++)
-			offer(typing, *choice, "");
+			offer_word(typing, *choice, "");
 	else if (spec->kind == OPTION_SIGNAL)
 		offer_signals(typing);
 	else if (spec->kind == OPTION_SLOTS)
-		offer(typing, "all", "as many as the GPU has");
+		offer_word(typing, "all", "as many as the GPU has");
 	else if (kind == VALUE_FILES || kind == VALUE_FOLDERS)
-		how(typing, kind == VALUE_FILES ? "files" : "folders");
+		print_how(typing, kind == VALUE_FILES ? "files" : "folders");
 	else if (kind != VALUE_NONE)
 		offer_from_broker(typing, kind);
 }
@@ -148,7 +151,7 @@ static void offer_option(struct typing *typing, const struct option_spec *spec)
 {
 	char word[64];
 	snprintf(word, sizeof(word), "--%s", spec->name);
-	offer(typing, word, spec->help);
+	offer_word(typing, word, spec->help);
 }
 
 static bool has_option(const struct command *command, const char *name)
@@ -173,7 +176,8 @@ static void offer_options(struct typing *typing, const struct command *command)
 static void offer_commands(struct typing *typing)
 {
 	for (size_t i = 0; i < typing->cli->command_count; i++)
-		offer(typing, typing->cli->commands[i]->name, typing->cli->commands[i]->summary);
+		offer_word(typing, typing->cli->commands[i]->name,
+			   typing->cli->commands[i]->summary);
 }
 
 /* ---- the line ---- */
@@ -186,6 +190,7 @@ static const struct option_spec *find_option(const struct command *command, cons
 				return &command->options[i];
 		return NULL;
 	}
+
 	size_t length = strcspn(word + 2, "=");
 	for (size_t i = 0; i < command->option_count; i++)
 		if (strlen(command->options[i].name) == length &&
@@ -194,7 +199,7 @@ static const struct option_spec *find_option(const struct command *command, cons
 	return length == 6 && strncmp(word + 2, "socket", 6) == 0 ? &socket_option : NULL;
 }
 
-/* Where the value begins in "--class=v" or "-cv"; 0: it is no such word. */
+/* Where the value starts in "--class=v" or "-cv"; 0 if the word has none. */
 static size_t attached_value(const struct option_spec *spec, const char *word)
 {
 	if (!spec || !spec->argument)
@@ -215,17 +220,18 @@ static const char *const shells[] = {"bash", "zsh", "fish"};
 static void offer_argument(struct typing *typing, const struct command *command, int before)
 {
 	enum argument_kind kind = command->arguments;
+
 	if (kind == ARGUMENTS_CLAIM || kind == ARGUMENTS_CLAIM_OR_NONE) {
 		if (before == 0)
 			offer_from_broker(typing, VALUE_CLAIMS);
 	} else if (kind == ARGUMENTS_SHELL) {
 		for (size_t i = 0; i < sizeof(shells) / sizeof(*shells) && before == 0; i++)
-			offer(typing, shells[i], "");
+			offer_word(typing, shells[i], "");
 	} else if (kind == ARGUMENTS_COMMAND_NAME) {
 		if (before == 0)
 			offer_commands(typing);
 	} else if (kind == ARGUMENTS_RAW) {
-		how(typing, "files");
+		print_how(typing, "files");
 	} else if (!*typing->value && before == 0) {
 		offer_options(typing, command);
 	}
@@ -239,8 +245,10 @@ static int skip_words(const struct command *command, int count, char **words,
 	int arguments = 0;
 	*ret_pending = NULL;
 	*ret_options_over = false;
+
 	for (int i = 0; i < count; i++) {
 		const struct option_spec *spec;
+
 		if (*ret_pending) {
 			if (*ret_pending == &socket_option)
 				take_socket(words[i]);
@@ -275,7 +283,7 @@ static void complete_command(struct typing *typing, const struct command *comman
 
 	if (arguments < 0) {
 		snprintf(line, sizeof(line), "command %d", at - arguments);
-		how(typing, line);
+		print_how(typing, line);
 		return;
 	}
 	if (pending) {
@@ -290,7 +298,7 @@ static void complete_command(struct typing *typing, const struct command *comman
 			offer_options(typing, command);
 	} else if (command->arguments == ARGUMENTS_COMMAND) {
 		snprintf(line, sizeof(line), "command %d", at + count - 1);
-		how(typing, line);
+		print_how(typing, line);
 	} else {
 		offer_argument(typing, command, arguments);
 	}
@@ -303,16 +311,19 @@ void complete_print(const struct cli *cli, int count, char **words)
 		count = 1;
 		words = none;
 	}
+
 	struct typing typing = {.cli = cli, .word = words[count - 1], .value = words[count - 1]};
 	int at = 0;
+
 	for (; at < count - 1 && words[at][0] == '-'; at++) {
 		if (strncmp(words[at], "--socket=", 9) == 0)
 			take_socket(words[at] + 9);
 		else if (strcmp(words[at], "--socket") == 0 && at + 1 == count - 1)
-			how(&typing, "files");
+			print_how(&typing, "files");
 		else if (strcmp(words[at], "--socket") == 0)
 			take_socket(words[++at]);
 	}
+
 	const struct command *command = cli_find(cli->commands, cli->command_count, words[at]);
 	if (at < count - 1 && command) {
 		complete_command(&typing, command, at, count - at, words + at);
@@ -323,5 +334,6 @@ void complete_print(const struct cli *cli, int count, char **words)
 	} else if (at == count - 1) {
 		offer_commands(&typing);
 	}
-	how(&typing, "words");
+
+	print_how(&typing, "words");
 }

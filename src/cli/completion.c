@@ -1,6 +1,6 @@
-/* completion: the scripts that teach a shell to complete. They are short: they ask this program, at
- * each Tab, what may follow (complete.c). The build writes them for installation; a shell can also
- * do: source <(baton completion bash). */
+/* completion: the completion scripts for shells. They are short: at each Tab they ask this program
+ * what may follow (complete.c). The build writes them for installation; a shell can also run:
+ * source <(baton completion bash). */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -147,9 +147,11 @@ static int run_completion(const struct cli *cli, const struct command *command, 
 		complete_print(cli, argc - 2, argv + 2);
 		return 0;
 	}
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(*scripts); i++)
 		if (strcmp(argv[1], scripts[i].shell) == 0) {
 			fputs(scripts[i].script, stdout);

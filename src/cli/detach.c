@@ -1,5 +1,5 @@
-/* detach: the process of a broker in a session of its own, without our terminal, its words in a
- * file of the state folder. Waits for nothing. Called by `baton up`. */
+/* detach: starts a broker in a session of its own, without our terminal, logging to a file in the
+ * state folder. Waits for nothing. */
 #include "cli/detach.h"
 
 #include <errno.h>
@@ -18,6 +18,7 @@ const char *detach_option(int argc, char *const *argv, const char *name)
 {
 	const char *value = NULL;
 	size_t length = strlen(name);
+
 	for (int i = 0; i < argc; i++) {
 		const char *word = argv[i];
 		if (strncmp(word, "--", 2) != 0 || strncmp(word + 2, name, length) != 0)
@@ -30,12 +31,13 @@ const char *detach_option(int argc, char *const *argv, const char *name)
 	return value;
 }
 
-/* By the same rules as the broker's. False: there is no such folder, or its name is too long. */
+/* By the broker's own rules. False: there is no such folder, or its name is too long. */
 static bool state_folder(char *ret_path, size_t size, int argc, char *const *argv)
 {
 	const char *given = detach_option(argc, argv, "state"), *base = getenv("XDG_STATE_HOME"),
 		   *home = getenv("HOME");
 	int n = -1;
+
 	if (given)
 		n = snprintf(ret_path, size, "%s", given);
 	else if (base && base[0] == '/')
@@ -45,11 +47,12 @@ static bool state_folder(char *ret_path, size_t size, int argc, char *const *arg
 	return n > 0 && (size_t)n < size;
 }
 
-/* Makes the folder and all above it, for us alone. */
+/* Makes the folder and its parents, accessible only to us. */
 static int make_folder(const char *path)
 {
 	char part[4096];
 	snprintf(part, sizeof(part), "%s", path);
+
 	for (char *at = part + 1; *at; at++) {
 		if (*at != '/')
 			continue;
@@ -70,27 +73,31 @@ static int open_log(struct detach *detach, int argc, char *const *argv, int *ret
 	int err = make_folder(folder);
 	if (err)
 		return err;
+
 	snprintf(detach->log_path, sizeof(detach->log_path), "%s/serve.log", folder);
 	int fd = open(detach->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
 		      0600);
 	if (fd < 0)
 		return errno;
+
 	detach->log_offset = fstat(fd, &st) == 0 ? (long)st.st_size : 0;
 	*ret_fd = fd;
 	return 0;
 }
 
-/* In the new process. Descriptor 3 is the one that says when it is ready. */
+/* Runs in the new process. Descriptor 3 signals readiness. */
 static _Noreturn void become_broker(char *const *argv, int log_fd, int ready_fd)
 {
 	static const int reset[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGCHLD, SIGPIPE};
 	sigset_t none;
 	int nothing = open("/dev/null", O_RDONLY);
+
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (size_t i = 0; i < sizeof(reset) / sizeof(*reset); i++)
 		signal(reset[i], SIG_DFL);
 	setsid();
+
 	dup2(nothing, STDIN_FILENO);
 	dup2(log_fd, STDOUT_FILENO);
 	dup2(log_fd, STDERR_FILENO);
@@ -99,12 +106,13 @@ static _Noreturn void become_broker(char *const *argv, int log_fd, int ready_fd)
 	else
 		dup2(ready_fd, STDERR_FILENO + 1);
 	close_range(STDERR_FILENO + 2, ~0u, 0);
+
 	execv("/proc/self/exe", argv);
 	dprintf(STDERR_FILENO, "baton up: cannot start the broker: %s\n", strerror(errno));
 	_exit(127);
 }
 
-/* The words of its command line; the caller frees the array. */
+/* The broker's command line; the caller frees the array. */
 static char **broker_words(int argc, char *const *argv)
 {
 	char **words = calloc((size_t)argc + OWN_WORDS + 1, sizeof(*words));
@@ -112,13 +120,16 @@ static char **broker_words(int argc, char *const *argv)
 	size_t count = 0;
 	if (!words)
 		abort();
+
 	words[count++] = (char *)"baton";
 	words[count++] = (char *)"serve";
 	words[count++] = (char *)"--ready-fd=3";
+
 	if (given && *given && !detach_option(argc, argv, "socket")) {
 		words[count++] = (char *)"--socket";
 		words[count++] = given;
 	}
+
 	for (int i = 0; i < argc; i++)
 		words[count++] = argv[i];
 	return words;
@@ -127,24 +138,29 @@ static char **broker_words(int argc, char *const *argv)
 int detach_broker(struct detach *detach, int argc, char *const *argv, const char **ret_what)
 {
 	int log_fd, ready[2];
+
 	*detach = (struct detach){.ready_fd = -1};
 	*ret_what = "no folder for its log";
 	int err = open_log(detach, argc, argv, &log_fd);
 	if (err)
 		return err;
+
 	*ret_what = "no process";
 	if (pipe2(ready, O_CLOEXEC) < 0) {
 		err = errno;
 		close(log_fd);
 		return err;
 	}
+
 	char **words = broker_words(argc, argv);
 	setenv("BATON_LOG_FILE", detach->log_path, 1);
-	unsetenv("BATON_RUN"); /* it is no part of a command that holds a lease */
+	unsetenv("BATON_RUN"); /* the broker is not part of a command that holds a lease */
 	fflush(NULL);
+
 	detach->pid = fork();
 	if (detach->pid == 0)
 		become_broker(words, log_fd, ready[1]);
+
 	err = detach->pid < 0 ? errno : 0;
 	free(words);
 	close(log_fd);
@@ -167,8 +183,10 @@ void detach_last_words(const struct detach *detach, char *ret_line, size_t size)
 		length = fread(bytes, 1, LAST_WORDS_BYTES, log);
 		fclose(log);
 	}
+
 	bytes[length] = '\0';
 	ret_line[0] = '\0';
+
 	for (char *save, *line = strtok_r(bytes, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		static const char own[] = "baton serve: ", hint[] = "Try: ";

@@ -3,16 +3,16 @@
 #include <sys/types.h>
 
 struct detach {
-	char log_path[4096]; /* of what it says, appended to */
-	long log_offset;     /* where what this one says begins */
+	char log_path[4096]; /* of its log, which is appended to */
+	long log_offset;     /* where the log of this broker starts */
 	pid_t pid;
-	int ready_fd; /* a line comes once it listens; the end without a line: it did not start */
+	int ready_fd; /* one line once it listens; end of file without one: it did not start */
 };
 
-/* Options of `baton serve`, as they stand behind `baton up --`. 0 or an errno, with what failed in
+/* Takes the options of `baton serve` that follow `baton up --`. 0 or an errno, with what failed in
  * *ret_what. */
 int detach_broker(struct detach *detach, int argc, char *const *argv, const char **ret_what);
-/* The last line that a broker which did not start has said; "" when it said nothing. */
+/* The last line logged by a broker that did not start; "" if there is none. */
 void detach_last_words(const struct detach *detach, char *ret_line, size_t size);
 /* The value of --NAME among options of `baton serve`, or NULL. */
 const char *detach_option(int argc, char *const *argv, const char *name);

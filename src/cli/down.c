@@ -1,4 +1,4 @@
-/* down: has the broker stop in good order and waits until it is gone. Leases and places stay in its
+/* down: stops the broker cleanly and waits until it is gone. Leases and the queue stay in its
  * journal. */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,12 +30,13 @@ static const struct option_spec option_specs[] = {
 	 .destructive = true},
 };
 
-/* Asks where somebody would notice. */
+/* Asks if a holder or waiter would notice. */
 static bool may_stop(const struct command *command, const json_t *status, bool yes)
 {
 	uint64_t held = field_u64(status, "held"), waiting = field_u64(status, "queue_depth");
 	if (held + waiting == 0)
 		return true;
+
 	return admin_confirm(command, yes,
 			     "%" PRIu64 " holder%s and %" PRIu64
 			     " waiter%s keep what is theirs until "
@@ -54,7 +55,7 @@ static int await_end(const struct command *command, int pidfd, pid_t pid)
 	return 0;
 }
 
-static int stop(const struct command *command, int pidfd, pid_t pid)
+static int stop_broker(const struct command *command, int pidfd, pid_t pid)
 {
 	int rc = pidfd_signal(pidfd, SIGTERM);
 	if (rc != 0 && rc != -ESRCH)
@@ -70,28 +71,32 @@ static int run_down(const struct cli *cli, const struct command *command, int ar
 	char error[HTTP_CLIENT_ERROR_BYTES];
 	pid_t pid;
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
-	r = http_client_broker(&pid, &pidfd, error, sizeof(error));
-	if (r == -ERR_UNREACHABLE) {
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	rc = http_client_broker(&pid, &pidfd, error, sizeof(error));
+	if (rc == -ERR_UNREACHABLE) {
 		char *hint = strstr(error, "; start one");
 		if (hint)
 			*hint = '\0';
 		printf("nothing to stop: %s\n", error);
 		return 0;
 	}
-	if (r < 0)
-		return http_client_fail(command, r, error);
-	/* It answers after its process was pinned, so the number is still its. */
-	r = http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error));
-	if (r == -ERR_UNREACHABLE) /* it listened just now: somebody else stops it */
+
+	if (rc < 0)
+		return http_client_fail(command, rc, error);
+
+	/* It answers after its process was pinned, so the pid is still its own. */
+	rc = http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error));
+	if (rc == -ERR_UNREACHABLE) /* it listened a moment ago: somebody else is stopping it */
 		return await_end(command, pidfd, pid);
-	if (r < 0)
-		return http_client_fail(command, r, error);
+	if (rc < 0)
+		return http_client_fail(command, rc, error);
+
 	bool may = may_stop(command, status, options.yes);
 	json_decref(status);
-	return may ? stop(command, pidfd, pid) : EX_NOPERM;
+	return may ? stop_broker(command, pidfd, pid) : EX_NOPERM;
 }
 
 const struct command command_down = {

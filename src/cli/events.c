@@ -1,5 +1,5 @@
-/* events: each change as it happens, one line each. Follows over a restart of the broker, from the
- * last event seen. */
+/* events: each change as it happens, one per line. After a restart of the broker it continues from
+ * the last event seen. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -51,7 +51,7 @@ static void add_times(char *line, size_t size, const json_t *event)
 	}
 }
 
-/* One line; on a terminal names are shortened so that what happened stays on it. */
+/* One line; on a terminal names are shortened so that the event still fits. */
 static void add_event(struct text_table *sheet, const json_t *event)
 {
 	enum { NAME_LEAST = 12 };
@@ -60,6 +60,7 @@ static void add_event(struct text_table *sheet, const json_t *event)
 	const char *clock = strchr(time, 'T');
 	const char *extra = field_text(event, "end", field_text(event, "reason", ""));
 	const char *detail = field_text(event, "detail", ""), *on = field_text(event, "gpu", NULL);
+
 	if (field_u64(event, "lease"))
 		snprintf(lease, sizeof(lease), "%" PRIu64, field_u64(event, "lease"));
 	add_times(times, sizeof(times), event);
@@ -70,6 +71,7 @@ static void add_event(struct text_table *sheet, const json_t *event)
 		 STYLE_PLAIN, lease, field_text(event, "class", ""));
 	snprintf(tail, sizeof(tail), "%s%s%s%s%s%s%s", *extra ? "  " : "", extra, on ? "  on " : "",
 		 gpu, times, *detail ? "  " : "", detail);
+
 	size_t others = text_table_width(head) + 1 + text_table_width(tail), room = 0;
 	if (sheet->columns)
 		room = sheet->columns > others + NAME_LEAST ? sheet->columns - others : NAME_LEAST;
@@ -96,13 +98,16 @@ static void on_line(void *ctx, const char *line)
 	struct reader *reader = ctx;
 	if (strncmp(line, "data:", 5) != 0)
 		return;
+
 	line += 5 + strspn(line + 5, " ");
 	json_t *event = json_loads(line, 0, NULL);
 	if (!event)
-		return; /* of another kind than we know */
+		return; /* of a kind we do not know */
+
 	uint64_t id = field_u64(event, "id");
 	if (id)
 		reader->last_id = id;
+
 	if (reader->json) {
 		puts(line);
 		fflush(stdout);
@@ -112,7 +117,8 @@ static void on_line(void *ctx, const char *line)
 	json_decref(event);
 }
 
-/* Until the broker ends it, or, without `follow`, until nothing more comes at once. */
+/* Reads until the broker ends the stream or, without `follow`, until nothing more arrives at once.
+ */
 static int read_all(struct http_stream *stream, struct reader *reader, bool follow)
 {
 	for (;;) {
@@ -122,9 +128,9 @@ static int read_all(struct http_stream *stream, struct reader *reader, bool foll
 			return 0;
 		if (ready < 0 && errno != EINTR)
 			return -ERR_IO;
-		int r = ready > 0 ? http_stream_read(stream, on_line, reader) : 1;
-		if (r <= 0)
-			return r;
+		int rc = ready > 0 ? http_stream_read(stream, on_line, reader) : 1;
+		if (rc <= 0)
+			return rc;
 		if (output_is_lost())
 			return 0;
 	}
@@ -134,33 +140,37 @@ static int run_events(const struct cli *cli, const struct command *command, int 
 {
 	struct events_options options = {0};
 	struct reader reader = {0};
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	reader.json = options.json;
 	reader.color = text_table_color(stdout);
 	bool reached = false, said = false;
+
 	for (;;) {
 		struct http_stream *stream;
 		char path[64] = "/v1/gpu/events", error[512];
-		/* Without --follow: what the broker's ring still has. A new broker's has only what
-		 * came after its start. */
+		/* Without --follow: what the broker's ring still holds. After a restart that is
+		 * only what came since. */
 		if (!options.follow || reader.last_id || said)
 			snprintf(path, sizeof(path), "/v1/gpu/events?since=%" PRIu64,
 				 reader.last_id);
-		r = http_stream_open(path, &stream, error, sizeof(error));
-		if (r < 0 && (!reached || r != -ERR_UNREACHABLE))
-			return http_client_fail(command, r, error);
-		if (r < 0) {
+
+		rc = http_stream_open(path, &stream, error, sizeof(error));
+		if (rc < 0 && (!reached || rc != -ERR_UNREACHABLE))
+			return http_client_fail(command, rc, error);
+		if (rc < 0) {
 			if (!said)
 				cli_fail(command, 0, "the broker is away; waiting for it");
 			said = true;
 			poll(NULL, 0, RETRY_MS);
 			continue;
 		}
+
 		reached = true;
 		said = false;
-		r = read_all(stream, &reader, options.follow);
+		rc = read_all(stream, &reader, options.follow);
 		http_stream_close(stream);
 		if (!options.follow || output_is_lost())
 			return 0;

@@ -1,5 +1,4 @@
-/* field: reading the broker's JSON without a word about types: absent and wrong read as the
- * default. */
+/* field: reads members of the broker's JSON; absent and mistyped ones read as the default. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>

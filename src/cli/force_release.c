@@ -1,6 +1,6 @@
 /* force-release: revokes all holders and ends every waiter, or with --lease revokes one at once.
- * Asks first, because everybody loses their place. It has no short form, so that nobody types it by
- * accident. */
+ * Asks first, because everybody loses their position. It has no short form, so that nobody types it
+ * by accident. */
 #include <inttypes.h>
 #include <sysexits.h>
 
@@ -38,14 +38,16 @@ static int end_one(const struct command *command, const struct force_release_opt
 {
 	char path[64], done[64];
 	struct admin_claim claim;
-	int r = admin_find(command, options->lease, &claim);
-	if (r > 0)
-		return r;
+	int rc = admin_find(command, options->lease, &claim);
+	if (rc > 0)
+		return rc;
+
 	if (claim.waits)
 		return admin_cancel(command, claim.id, NULL, options->reason, options->json);
 	if (!admin_confirm(command, options->yes, "Take lease %" PRIu64 " of %.80s at once?",
 			   claim.id, options->lease))
 		return EX_NOPERM;
+
 	snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/revoke", claim.id);
 	snprintf(done, sizeof(done), "lease %" PRIu64 " is revoked", claim.id);
 	return admin_post(command, path, options->reason, &(struct admin_words){.done = done},
@@ -60,9 +62,10 @@ static int run_force_release(const struct cli *cli, const struct command *comman
 		.nothing = "nobody held or waited; nothing was ended",
 	};
 	struct force_release_options options = {0};
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	if (options.lease)
 		return end_one(command, &options);
 	if (!admin_confirm(command, options.yes, "Revoke all holders and end every waiter?"))

@@ -6,17 +6,19 @@
 static int run_help(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	char nothing;
-	int r = cli_parse(cli, command, &argc, argv, &nothing);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &nothing);
+	if (rc >= 0)
+		return rc;
+
 	if (argc == 1) {
 		cli_print_overview(cli, stdout);
 		return 0;
 	}
+
 	const struct command *about = cli_find(cli->commands, cli->command_count, argv[1]);
 	if (!about)
 		return cli_unknown_command(cli, argv[1]);
-	/* Some print their own. */
+	/* Some commands print their own. */
 	char *words[] = {argv[1], (char *)"--help", NULL};
 	return about->run(cli, about, 2, words);
 }

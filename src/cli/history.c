@@ -1,5 +1,5 @@
-/* history: what has ended: who waited and held how long and why it ended, and what operators did,
- * as the journal remembers it over restarts. */
+/* history: claims that have ended, with how long they waited and held and why they ended, and what
+ * operators did. It comes from the journal, so it survives restarts. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
+#include "cli/table.h"
 #include "cli/text_table.h"
 #include "cli/units.h"
 
@@ -44,7 +45,7 @@ static void add_query(struct buf *path, const char *key, const char *value)
 		buf_printf(path, "%%%02X", (unsigned char)*value);
 }
 
-/* Adds the next page to `rows`, newest first. *before is where the one behind it begins, 0: none.
+/* Adds the next page to `rows`, newest first. *before is where the following page starts, 0: none.
  */
 static int read_page(const struct command *command, const char *name,
 		     const struct history_options *options, json_t *rows, uint64_t *before)
@@ -52,6 +53,7 @@ static int read_page(const struct command *command, const char *name,
 	struct buf path = {0};
 	json_t *answer;
 	uint64_t left = options->limit - json_array_size(rows);
+
 	buf_printf(&path, "/v1/gpu/history?limit=%" PRIu64, left < PAGE ? left : PAGE);
 	if (*before)
 		buf_printf(&path, "&before=%" PRIu64, *before);
@@ -60,10 +62,12 @@ static int read_page(const struct command *command, const char *name,
 	if (name)
 		add_query(&path, "name", name);
 	buf_append(&path, "", 1);
-	int r = http_client_call(command, "GET", buf_data(&path), NULL, &answer);
+
+	int rc = http_client_call(command, "GET", buf_data(&path), NULL, &answer);
 	buf_finish(&path);
-	if (r > 0)
-		return r;
+	if (rc > 0)
+		return rc;
+
 	json_array_extend(rows, json_object_get(answer, "history"));
 	*before = field_u64(answer, "next");
 	json_decref(answer);
@@ -89,11 +93,13 @@ static void add_row(struct table *table, const json_t *row)
 	uint64_t lease = field_u64(row, "lease");
 	const char *end = field_text(row, "end", "?"), *reason = field_text(row, "reason", NULL);
 	bool act = strcmp(field_text(row, "what", ""), "act") == 0;
+
 	time_cell(table, row);
 	if (lease)
 		table_cell(table, STYLE_PLAIN, "%" PRIu64, lease);
 	else
 		table_cell(table, STYLE_PLAIN, "%s", "-");
+
 	if (act) {
 		table_cell(table, STYLE_PLAIN, "%s", field_text(row, "who", "?"));
 		table_cell(table, STYLE_PLAIN, "%s", "-");
@@ -103,6 +109,7 @@ static void add_row(struct table *table, const json_t *row)
 			   reason ? ", " : "", reason ? reason : "");
 		return;
 	}
+
 	table_cell(table, STYLE_BOLD, "%s", field_text(row, "id", "?"));
 	table_cell(table, STYLE_PLAIN, "%s", field_text(row, "class", "?"));
 	seconds_cell(table, row, "waited_s");
@@ -116,10 +123,12 @@ static void print_table(const json_t *rows)
 					     ">WAITED",     ">HELD",  "=END"};
 	struct table table = {0};
 	struct text_table sheet = {.columns = text_table_columns(stdout)};
+
 	for (size_t i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
 	for (size_t i = json_array_size(rows); i-- > 0;)
 		add_row(&table, json_array_get(rows, i));
+
 	table_end(&table, &sheet);
 	text_table_print(&sheet, stdout, text_table_color(stdout));
 	text_table_finish(&sheet);
@@ -138,25 +147,28 @@ static int run_history(const struct cli *cli, const struct command *command, int
 {
 	struct history_options options = {.limit = SHOWN};
 	uint64_t before = 0;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	const char *name = argc > 1 ? argv[1] : NULL;
 	json_t *rows = json_array();
 	if (!rows)
 		abort();
+
 	do
-		r = options.limit
-			    ? read_page(command, argc > 1 ? argv[1] : NULL, &options, rows, &before)
-			    : 0;
-	while (r == 0 && before > 0 && json_array_size(rows) < options.limit);
-	if (r == 0 && options.json)
+		rc = options.limit ? read_page(command, name, &options, rows, &before) : 0;
+	while (rc == 0 && before > 0 && json_array_size(rows) < options.limit);
+
+	if (rc == 0 && options.json)
 		print_lines(rows);
-	else if (r == 0 && json_array_size(rows) == 0)
+	else if (rc == 0 && json_array_size(rows) == 0)
 		puts("nothing has ended");
-	else if (r == 0)
+	else if (rc == 0)
 		print_table(rows);
+
 	json_decref(rows);
-	return r;
+	return rc;
 }
 
 const struct command command_history = {

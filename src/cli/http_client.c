@@ -1,6 +1,6 @@
 /* http_client: a small blocking HTTP/1.1 client over the broker's Unix socket: one request per
- * connection. It follows no redirect and shows no token: the socket itself says who we are. Called
- * by the commands that ask or act; `run` speaks the session protocol through libbaton instead. */
+ * connection. It follows no redirect and sends no token: the socket itself identifies us. `run` and
+ * `open` use the session protocol through libbaton instead. */
 #include "cli/http_client.h"
 
 #include <errno.h>
@@ -22,10 +22,10 @@
 #include "cli/reach.h"
 #include "http/response_parser.h"
 
-/* SILENT_MS_MAX: without a byte, not for the whole of a long answer. */
+/* SILENT_MS_MAX limits the time without a byte, not that of a long answer as a whole. */
 enum { SILENT_MS_MAX = 4000, ANSWER_BYTES_MAX = 64 * 1024 * 1024, LINE_BYTES_MAX = 1 << 20 };
 
-static int fail(char *error, size_t size, int err, const char *what, const char *object)
+static int describe_failure(char *error, size_t size, int err, const char *what, const char *object)
 {
 	snprintf(error, size, "%s%s%s", what, object ? " " : "", object ? object : "");
 	return err;
@@ -38,14 +38,14 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* What was given, or what is the default, for errors. */
+/* The socket that the user chose; NULL: the default. */
 static const char *given_path(void)
 {
 	const char *given = getenv("BATON_SOCKET");
 	return given && *given ? given : NULL;
 }
 
-static int silent(char *error, size_t error_size)
+static int describe_silence(char *error, size_t error_size)
 {
 	snprintf(error, error_size,
 		 "the broker does not answer for %d s; it is stopped, or very busy",
@@ -57,32 +57,36 @@ static int find_socket(struct where *where, struct sockaddr_un *address, char *e
 		       size_t error_size)
 {
 	const char *given = given_path(), *path = given ? given : "";
-	int r = where_look(where);
-	if (r == -ERR_FORBIDDEN) {
+	int rc = where_look(where);
+
+	if (rc == -ERR_FORBIDDEN) {
 		snprintf(error, error_size,
 			 "/tmp/baton-%lu belongs to another user, so no broker there can be "
 			 "trusted; give --socket PATH",
 			 (unsigned long)geteuid());
 		return -ERR_FORBIDDEN;
 	}
-	if (r == 0)
+
+	if (rc == 0)
 		path = where_pick(where);
-	if (r < 0 || !where_http(path, address->sun_path, sizeof(address->sun_path))) {
+	if (rc < 0 || !where_http(path, address->sun_path, sizeof(address->sun_path))) {
 		snprintf(error, error_size,
 			 "the socket's path is too long (at most %zu bytes): '%.40s..'",
 			 sizeof(address->sun_path) - 1, path);
 		return -ERR_BAD_FIELD;
 	}
+
 	address->sun_family = AF_UNIX;
 	return 0;
 }
 
-/* Whose folder or socket it is that we may not open; false: it cannot be told. */
+/* Who owns the folder or socket that we may not open; false: unknown. */
 static bool find_owner(const char *path, uid_t *ret_owner)
 {
 	char at[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct stat st;
 	snprintf(at, sizeof(at), "%s", path);
+
 	for (char *slash = at; slash && slash != at + 1; slash = strrchr(at, '/')) {
 		if (slash > at)
 			*slash = '\0';
@@ -94,7 +98,7 @@ static bool find_owner(const char *path, uid_t *ret_owner)
 	return false;
 }
 
-static int not_ours(uid_t owner, const char *path, char *error, size_t error_size)
+static int describe_foreign(uid_t owner, const char *path, char *error, size_t error_size)
 {
 	snprintf(error, error_size,
 		 "the broker on %s belongs to user %lu, and serves that user only", path,
@@ -102,17 +106,20 @@ static int not_ours(uid_t owner, const char *path, char *error, size_t error_siz
 	return -ERR_FORBIDDEN;
 }
 
-static int no_connection(const struct sockaddr_un *address, char *error, size_t error_size)
+static int describe_no_connection(const struct sockaddr_un *address, char *error, size_t error_size)
 {
 	const char *path = address->sun_path, *given = given_path();
 	uid_t owner = 0;
 	bool refused = errno == EACCES || errno == EPERM;
+
 	if (errno == EAGAIN || errno == EINPROGRESS)
-		return silent(error, error_size);
+		return describe_silence(error, error_size);
 	if (refused && find_owner(path, &owner) && owner != geteuid())
-		return not_ours(owner, path, error, error_size);
+		return describe_foreign(owner, path, error, error_size);
 	if (refused)
-		return fail(error, error_size, -ERR_FORBIDDEN, "this user may not open", path);
+		return describe_failure(error, error_size, -ERR_FORBIDDEN, "this user may not open",
+					path);
+
 	if (given && !strchr(given, '/')) {
 		snprintf(error, error_size,
 			 "no broker answers on '%s', in this folder; start one with: baton up, or "
@@ -120,7 +127,8 @@ static int no_connection(const struct sockaddr_un *address, char *error, size_t 
 			 given);
 		return -ERR_UNREACHABLE;
 	}
-	error[0] = '\0'; /* connect_socket says where it looked */
+
+	error[0] = '\0'; /* connect_socket lists where it looked */
 	return -ERR_UNREACHABLE;
 }
 
@@ -128,21 +136,24 @@ static int connect_once(struct where *where, int *ret_fd, char *error, size_t er
 {
 	const struct timeval limit = {.tv_sec = SILENT_MS_MAX / 1000};
 	struct sockaddr_un address = {0};
-	int r = find_socket(where, &address, error, error_size);
-	if (r < 0)
-		return r;
+	int rc = find_socket(where, &address, error, error_size);
+	if (rc < 0)
+		return rc;
+
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail(error, error_size, -ERR_IO, "no socket:", strerror(errno));
-	/* A broker that is stopped takes nobody from its queue; once it is full, connect waits. */
+		return describe_failure(error, error_size, -ERR_IO, "no socket:", strerror(errno));
+
+	/* A stopped broker accepts no connection; once its backlog is full, connect blocks. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return no_connection(&address, error, error_size);
+		return describe_no_connection(&address, error, error_size);
+
 	*ret_fd = take_fd(&fd);
 	return 0;
 }
 
-/* Whose broker answers; false: ours, or it cannot be told. */
+/* Which other user's broker answers; false: ours, or unknown. */
 static bool is_foreign(int fd, uid_t *ret_owner)
 {
 	struct ucred peer;
@@ -153,22 +164,24 @@ static bool is_foreign(int fd, uid_t *ret_owner)
 	return true;
 }
 
-/* `patience_ms`: for a broker that seems to be restarting. */
+/* `patience_ms`: how long to wait for a broker that seems to be restarting. */
 static int connect_socket(int64_t patience_ms, int *ret_fd, char *error, size_t error_size)
 {
 	struct where where;
 	int64_t until = now_ms() + patience_ms;
-	int pause_ms = WHERE_RESTART_STEP_MS, r;
-	while ((r = connect_once(&where, ret_fd, error, error_size)) == -ERR_UNREACHABLE &&
+	int pause_ms = WHERE_RESTART_STEP_MS, rc;
+
+	while ((rc = connect_once(&where, ret_fd, error, error_size)) == -ERR_UNREACHABLE &&
 	       now_ms() < until && where_may_return(&where)) {
 		(void)poll(NULL, 0, pause_ms);
 		pause_ms *= 2;
 		if (pause_ms > WHERE_RESTART_STEP_MS_MAX)
 			pause_ms = WHERE_RESTART_STEP_MS_MAX;
 	}
-	if (r == -ERR_UNREACHABLE && !error[0])
+
+	if (rc == -ERR_UNREACHABLE && !error[0])
 		reach_words(error, error_size);
-	return r;
+	return rc;
 }
 
 static int send_request(int fd, const char *method, const char *path, const char *body,
@@ -176,29 +189,32 @@ static int send_request(int fd, const char *method, const char *path, const char
 {
 	struct buf request = {0};
 	size_t body_length = body ? strlen(body) : 0;
-	int r = buf_printf(&request,
-			   "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n"
-			   "Connection: close\r\n",
-			   method, path, accept);
-	if (r == 0 && body)
-		r = buf_printf(&request,
-			       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-			       body_length, body);
-	else if (r == 0)
-		r = buf_append_text(&request, strcmp(method, "POST") == 0
-						      ? "Content-Length: 0\r\n\r\n"
-						      : "\r\n");
+
+	int rc = buf_printf(&request,
+			    "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n"
+			    "Connection: close\r\n",
+			    method, path, accept);
+	if (rc == 0 && body)
+		rc = buf_printf(&request,
+				"Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+				body_length, body);
+	else if (rc == 0)
+		rc = buf_append_text(&request, strcmp(method, "POST") == 0
+						       ? "Content-Length: 0\r\n\r\n"
+						       : "\r\n");
+
 	size_t sent = 0;
-	while (r == 0 && sent < request.length) {
+	while (rc == 0 && sent < request.length) {
 		ssize_t n =
 			send(fd, buf_data(&request) + sent, request.length - sent, MSG_NOSIGNAL);
 		if (n >= 0)
 			sent += (size_t)n;
 		else if (errno != EINTR)
-			r = -ERR_UNREACHABLE;
+			rc = -ERR_UNREACHABLE;
 	}
+
 	buf_finish(&request);
-	return r;
+	return rc;
 }
 
 static int wait_readable(int fd, int64_t deadline_ms)
@@ -206,98 +222,108 @@ static int wait_readable(int fd, int64_t deadline_ms)
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		int64_t left = deadline_ms - now_ms();
-		int r = poll(&p, 1, left > 0 ? (int)left : 0);
-		if (r > 0)
+		int rc = poll(&p, 1, left > 0 ? (int)left : 0);
+		if (rc > 0)
 			return 0;
-		if (r == 0)
+		if (rc == 0)
 			return -ERR_SLOW;
 		if (errno != EINTR)
 			return -ERR_IO;
 	}
 }
 
-static void collect(void *ctx, const char *bytes, size_t length)
+static void collect_body(void *ctx, const char *bytes, size_t length)
 {
 	struct buf *body = ctx;
 	if (body->length + length <= ANSWER_BYTES_MAX)
-		buf_append(body, bytes, length); /* cut short it is no JSON, and said so */
+		buf_append(body, bytes,
+			   length); /* cut short it is invalid JSON, which is reported */
 }
 
-static int receive(int fd, struct http_response_parser *parser, struct buf *body)
+static int receive_answer(int fd, struct http_response_parser *parser, struct buf *body)
 {
 	char bytes[16 * 1024];
-	int r = 0;
-	while (r == 0 && parser->phase != HTTP_RESPONSE_DONE) {
-		r = wait_readable(fd, now_ms() + SILENT_MS_MAX);
-		if (r < 0)
+	int rc = 0;
+
+	while (rc == 0 && parser->phase != HTTP_RESPONSE_DONE) {
+		rc = wait_readable(fd, now_ms() + SILENT_MS_MAX);
+		if (rc < 0)
 			break;
+
 		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
 		if (n > 0)
-			r = http_response_feed(parser, bytes, (size_t)n, collect, body);
+			rc = http_response_feed(parser, bytes, (size_t)n, collect_body, body);
 		else if (n == 0)
 			return http_response_close(parser);
 		else if (errno != EINTR)
-			r = -ERR_UNREACHABLE;
+			rc = -ERR_UNREACHABLE;
 	}
-	return r;
+	return rc;
 }
 
-/* {error:{code, message, detail?}} in words. */
+/* Puts {error:{code, message, detail?}} into words. */
 static int error_of_answer(int status, const json_t *answer, char *error, size_t error_size)
 {
 	const json_t *object = json_object_get(answer, "error");
 	const char *code = json_string_value(json_object_get(object, "code"));
 	const char *message = json_string_value(json_object_get(object, "message"));
 	const char *detail = json_string_value(json_object_get(object, "detail"));
+
 	if (!code) {
 		snprintf(error, error_size, "the broker answered with status %d", status);
 		return -ERR_PROTOCOL;
 	}
+
 	snprintf(error, error_size, "%s%s%s", message ? message : code, detail ? " " : "",
 		 detail ? detail : "");
 	return -err_from_name(code);
 }
 
-static int ask(int64_t patience_ms, const char *method, const char *path, const char *body,
-	       json_t **ret_answer, char *error, size_t error_size)
+static int exchange_json(int64_t patience_ms, const char *method, const char *path,
+			 const char *body, json_t **ret_answer, char *error, size_t error_size)
 {
 	cleanup_close int fd = -1;
 	struct buf text = {0};
 	struct http_response_parser parser;
 	http_response_init(&parser);
-	int r = connect_socket(patience_ms, &fd, error, error_size);
-	if (r < 0)
-		return r;
-	r = send_request(fd, method, path, body, "application/json");
-	if (r == 0)
-		r = receive(fd, &parser, &text);
+	int rc = connect_socket(patience_ms, &fd, error, error_size);
+	if (rc < 0)
+		return rc;
+
+	rc = send_request(fd, method, path, body, "application/json");
+	if (rc == 0)
+		rc = receive_answer(fd, &parser, &text);
+
 	json_t *answer =
-		r == 0 ? json_loadb(text.length ? buf_data(&text) : "", text.length, 0, NULL)
-		       : NULL;
+		rc == 0 ? json_loadb(text.length ? buf_data(&text) : "", text.length, 0, NULL)
+			: NULL;
 	buf_finish(&text);
+
 	uid_t owner;
-	if (r == -ERR_SLOW) {
-		r = silent(error, error_size);
-	} else if (r < 0) {
-		snprintf(error, error_size, "%s", err_text(r));
+	if (rc == -ERR_SLOW) {
+		rc = describe_silence(error, error_size);
+	} else if (rc < 0) {
+		snprintf(error, error_size, "%s", err_text(rc));
 	} else if (parser.status / 100 != 2) {
-		r = error_of_answer(parser.status, answer, error, error_size);
-		if ((r == -ERR_UNAUTHORIZED || r == -ERR_FORBIDDEN) && is_foreign(fd, &owner))
-			r = not_ours(owner, "this socket", error, error_size);
+		rc = error_of_answer(parser.status, answer, error, error_size);
+		if ((rc == -ERR_UNAUTHORIZED || rc == -ERR_FORBIDDEN) && is_foreign(fd, &owner))
+			rc = describe_foreign(owner, "this socket", error, error_size);
 	} else if (!answer) {
-		r = fail(error, error_size, -ERR_PROTOCOL, "the broker's answer is no JSON", NULL);
+		rc = describe_failure(error, error_size, -ERR_PROTOCOL,
+				      "the broker's answer is no JSON", NULL);
 	}
-	if (r < 0)
+
+	if (rc < 0)
 		json_decref(answer);
 	else
 		*ret_answer = answer;
-	return r;
+	return rc;
 }
 
 int http_client_try(const char *method, const char *path, const char *body, json_t **ret_answer,
 		    char *error, size_t error_size)
 {
-	return ask(0, method, path, body, ret_answer, error, error_size);
+	return exchange_json(0, method, path, body, ret_answer, error, error_size);
 }
 
 int http_client_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size)
@@ -305,16 +331,21 @@ int http_client_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
 	cleanup_close int fd = -1;
-	int r = connect_socket(0, &fd, error, error_size);
-	if (r < 0)
-		return r;
+	int rc = connect_socket(0, &fd, error, error_size);
+	if (rc < 0)
+		return rc;
+
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.pid <= 0)
-		return fail(error, error_size, -ERR_FORBIDDEN,
-			    "the broker runs in another container; stop it there", NULL);
+		return describe_failure(error, error_size, -ERR_FORBIDDEN,
+					"the broker runs in another container; stop it there",
+					NULL);
+
 	int pidfd = pidfd_open(peer.pid, 0);
 	if (pidfd < 0)
-		return fail(error, error_size, errno == ESRCH ? -ERR_UNREACHABLE : -ERR_IO,
-			    "the broker's process cannot be found:", strerror(errno));
+		return describe_failure(error, error_size,
+					errno == ESRCH ? -ERR_UNREACHABLE : -ERR_IO,
+					"the broker's process cannot be found:", strerror(errno));
+
 	*ret_pid = peer.pid;
 	*ret_pidfd = pidfd;
 	return 0;
@@ -329,8 +360,9 @@ int http_client_call(const struct command *command, const char *method, const ch
 		     const char *body, json_t **ret_answer)
 {
 	char error[HTTP_CLIENT_ERROR_BYTES];
-	int r = ask(WHERE_RESTART_MS, method, path, body, ret_answer, error, sizeof(error));
-	return r < 0 ? http_client_fail(command, r, error) : 0;
+	int rc = exchange_json(WHERE_RESTART_MS, method, path, body, ret_answer, error,
+			       sizeof(error));
+	return rc < 0 ? http_client_fail(command, rc, error) : 0;
 }
 
 /* ---- streams ---- */
@@ -346,13 +378,16 @@ struct http_stream {
 static void cut_lines(void *ctx, const char *bytes, size_t length)
 {
 	struct http_stream *stream = ctx;
+
 	while (length > 0) {
 		const char *end = memchr(bytes, '\n', length);
 		size_t part = end ? (size_t)(end - bytes) : length;
 		if (stream->line.length + part <= LINE_BYTES_MAX)
 			buf_append(&stream->line, bytes, part);
+
 		if (!end)
 			return;
+
 		buf_append(&stream->line, "", 1);
 		if (stream->on_line)
 			stream->on_line(stream->ctx, buf_data(&stream->line));
@@ -383,33 +418,37 @@ int http_stream_read(struct http_stream *stream, void (*on_line)(void *ctx, cons
 	char bytes[16 * 1024];
 	stream->on_line = on_line;
 	stream->ctx = ctx;
+
 	ssize_t n = recv(stream->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 1 : -ERR_UNREACHABLE;
 	if (n == 0)
 		return 0;
-	int r = http_response_feed(&stream->parser, bytes, (size_t)n, cut_lines, stream);
-	if (r < 0)
-		return r;
+
+	int rc = http_response_feed(&stream->parser, bytes, (size_t)n, cut_lines, stream);
+	if (rc < 0)
+		return rc;
 	return stream->parser.phase == HTTP_RESPONSE_DONE ? 0 : 1;
 }
 
-/* Reads the head byte by byte, so that no line of the body is swallowed with it. */
+/* Reads the head byte by byte, so that none of the body is read with it. */
 static int read_head(struct http_stream *stream)
 {
 	int64_t deadline_ms = now_ms() + SILENT_MS_MAX;
+
 	while (stream->parser.phase == HTTP_RESPONSE_STATUS_LINE ||
 	       stream->parser.phase == HTTP_RESPONSE_HEADER) {
 		char c;
-		int r = wait_readable(stream->fd, deadline_ms);
-		if (r < 0)
-			return r;
+		int rc = wait_readable(stream->fd, deadline_ms);
+		if (rc < 0)
+			return rc;
+
 		ssize_t n = recv(stream->fd, &c, 1, 0);
 		if (n == 0)
 			return -ERR_UNREACHABLE;
-		r = n == 1 ? http_response_feed(&stream->parser, &c, 1, NULL, NULL) : 0;
-		if (r < 0)
-			return r;
+		rc = n == 1 ? http_response_feed(&stream->parser, &c, 1, NULL, NULL) : 0;
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }
@@ -419,25 +458,28 @@ int http_stream_open(const char *path, struct http_stream **ret_stream, char *er
 {
 	struct http_stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
-		return fail(error, error_size, -ERR_NO_MEMORY, "out of memory", NULL);
+		return describe_failure(error, error_size, -ERR_NO_MEMORY, "out of memory", NULL);
 	stream->fd = -1;
 	http_response_init(&stream->parser);
-	int r = connect_socket(0, &stream->fd, error, error_size);
-	if (r == 0) {
-		r = send_request(stream->fd, "GET", path, NULL, "text/event-stream");
-		if (r == 0)
-			r = read_head(stream);
-		if (r == -ERR_SLOW)
-			r = silent(error, error_size);
-		else if (r < 0)
-			snprintf(error, error_size, "%s", err_text(r));
+
+	int rc = connect_socket(0, &stream->fd, error, error_size);
+	if (rc == 0) {
+		rc = send_request(stream->fd, "GET", path, NULL, "text/event-stream");
+		if (rc == 0)
+			rc = read_head(stream);
+		if (rc == -ERR_SLOW)
+			rc = describe_silence(error, error_size);
+		else if (rc < 0)
+			snprintf(error, error_size, "%s", err_text(rc));
 		else if (stream->parser.status != 200)
-			r = error_of_answer(stream->parser.status, NULL, error, error_size);
+			rc = error_of_answer(stream->parser.status, NULL, error, error_size);
 	}
-	if (r < 0) {
+
+	if (rc < 0) {
 		http_stream_close(stream);
-		return r;
+		return rc;
 	}
+
 	*ret_stream = stream;
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* logs: the broker's last log lines, and with --follow the new ones. Control bytes were escaped by
- * the broker and are once more replaced here. */
+/* logs: the broker's last log lines, and with --follow the new ones. The broker escapes control
+ * bytes; text_table replaces any that are left. */
 #include <inttypes.h>
 #include <poll.h>
 
@@ -42,11 +42,13 @@ static void print_line(const json_t *row, bool json, bool color)
 		putchar('\n');
 		return;
 	}
+
 	struct text_table sheet = {0};
 	const char *level = field_text(row, "level", "");
 	enum text_table_style style = level[0] == 'e'   ? STYLE_BAD
 				      : level[0] == 'w' ? STYLE_WARN
 							: STYLE_DIM;
+
 	text_table_add(&sheet, "%c%s%c %c%-5s%c %s", STYLE_DIM, field_text(row, "time", "?"),
 		       STYLE_PLAIN, style, level, STYLE_PLAIN, field_text(row, "text", ""));
 	text_table_print(&sheet, stdout, color);
@@ -59,20 +61,22 @@ static int print_page(const char *path, bool json, uint64_t *next, bool *ret_emp
 {
 	json_t *answer, *row;
 	size_t i;
-	int r = http_client_try("GET", path, NULL, &answer, error, error_size);
-	if (r < 0)
-		return r;
+	int rc = http_client_try("GET", path, NULL, &answer, error, error_size);
+	if (rc < 0)
+		return rc;
+
 	const json_t *rows = json_object_get(answer, "logs");
 	json_array_foreach (rows, i, row)
 		print_line(row, json, text_table_color(stdout));
 	fflush(stdout);
+
 	*ret_empty = json_array_size(rows) == 0;
 	*next = field_u64(answer, "next");
 	json_decref(answer);
 	return 0;
 }
 
-/* A broker that was started anew counts its lines from 1 again. */
+/* A restarted broker numbers its lines from 1 again. */
 static bool has_begun_anew(uint64_t next)
 {
 	char error[512];
@@ -84,21 +88,23 @@ static bool has_begun_anew(uint64_t next)
 	return anew;
 }
 
-/* Until Ctrl-C or until nobody reads it, over restarts of the broker. */
-static int follow(const struct command *command, bool json, uint64_t next)
+/* Runs until Ctrl-C or until nobody reads the output, across restarts of the broker. */
+static int follow_lines(const struct command *command, bool json, uint64_t next)
 {
 	bool away = false, empty;
 	while (!output_is_lost()) {
 		char path[96], error[512];
 		poll(NULL, 0, POLL_MS);
+
 		snprintf(path, sizeof(path), "/logs?limit=1000&since=%" PRIu64, next);
-		int r = print_page(path, json, &next, &empty, error, sizeof(error));
-		if (r < 0 && r != -ERR_UNREACHABLE)
-			return http_client_fail(command, r, error);
-		if (r < 0 && !away)
+		int rc = print_page(path, json, &next, &empty, error, sizeof(error));
+		if (rc < 0 && rc != -ERR_UNREACHABLE)
+			return http_client_fail(command, rc, error);
+		if (rc < 0 && !away)
 			cli_fail(command, 0, "the broker is away; waiting for it");
-		away = r < 0;
-		if (r == 0 && empty && has_begun_anew(next))
+		away = rc < 0;
+
+		if (rc == 0 && empty && has_begun_anew(next))
 			next = 1;
 	}
 	return 0;
@@ -110,14 +116,15 @@ static int run_logs(const struct cli *cli, const struct command *command, int ar
 	char path[96], error[512];
 	uint64_t next = 0;
 	bool empty;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	snprintf(path, sizeof(path), "/logs?limit=%" PRIu32, options.limit);
-	r = print_page(path, options.json, &next, &empty, error, sizeof(error));
-	if (r < 0)
-		return http_client_fail(command, r, error);
-	return options.follow ? follow(command, options.json, next) : 0;
+	rc = print_page(path, options.json, &next, &empty, error, sizeof(error));
+	if (rc < 0)
+		return http_client_fail(command, rc, error);
+	return options.follow ? follow_lines(command, options.json, next) : 0;
 }
 
 const struct command command_logs = {

@@ -1,4 +1,5 @@
-/* open: the broker's pages in a browser, by a link that the broker makes and that works once. */
+/* open: opens the broker's pages in a browser, by a link that the broker makes and that works once.
+ */
 #include "cli/open.h"
 
 #include <errno.h>
@@ -35,19 +36,21 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct open_options, print)},
 };
 
-/* Returns once the opener has passed the address on. */
+/* Returns once xdg-open has passed the address on. */
 static int start_browser(const char *url)
 {
 	char *const argv[] = {"xdg-open", (char *)url, NULL};
 	int status;
 	pid_t pid = fork();
+
 	if (pid == 0) {
-		/* Where it finds no browser it says so at length; the link is printed then. */
+		/* Without a browser it complains at length; the link is printed instead. */
 		int nothing = open("/dev/null", O_WRONLY);
 		dup2(nothing, STDERR_FILENO);
 		execvp(argv[0], argv);
 		_exit(127);
 	}
+
 	while (pid > 0 && waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -1;
@@ -58,20 +61,23 @@ int open_page(const struct command *command, const char *page, bool print)
 {
 	struct baton *baton;
 	char url[1024], words[1024];
-	int r = baton_connect(NULL, &baton);
-	if (r == 0) {
-		r = baton_page_link(baton, url, sizeof(url));
+	int rc = baton_connect(NULL, &baton);
+	if (rc == 0) {
+		rc = baton_page_link(baton, url, sizeof(url));
 		baton_close(baton);
 	}
-	if (r == BATON_E_UNREACHABLE)
+
+	if (rc == BATON_E_UNREACHABLE)
 		reach_words(words, sizeof(words));
-	if (r < 0)
-		return cli_fail(command, baton_exit_code(r), "no address of the pages: %s",
-				r == BATON_E_UNREACHABLE ? words : baton_strerror(r));
+	if (rc < 0)
+		return cli_fail(command, baton_exit_code(rc), "no address of the pages: %s",
+				rc == BATON_E_UNREACHABLE ? words : baton_strerror(rc));
+
 	if (page) {
 		size_t length = strlen(url);
 		snprintf(url + length, sizeof(url) - length, "&page=%s", page);
 	}
+
 	if (print || start_browser(url) < 0)
 		puts(url);
 	return 0;
@@ -80,8 +86,8 @@ int open_page(const struct command *command, const char *page, bool print)
 static int run_open(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct open_options options = {0};
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	return r >= 0 ? r : open_page(command, options.page, options.print);
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	return rc >= 0 ? rc : open_page(command, options.page, options.print);
 }
 
 const struct command command_open = {

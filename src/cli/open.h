@@ -2,7 +2,7 @@
 #pragma once
 #include "cli/cli.h"
 
-/* Has the broker make a link that signs a browser in once, and opens it, or prints it where `print`
- * says so or no browser can be started. `page` may be NULL: the dashboard. Returns the exit status.
+/* Gets a link from the broker that signs a browser in once, and opens it, or prints it if `print`
+ * is set or no browser can be started. `page` may be NULL: the dashboard. Returns the exit status.
  */
 int open_page(const struct command *command, const char *page, bool print);

@@ -1,5 +1,5 @@
-/* output: looks once, at the end, whether all that was printed has arrived. Prints nothing but its
- * own error. Called by main, and by commands that follow something. */
+/* output: checks once, at the end, that everything printed has arrived. Prints nothing but its own
+ * error. */
 #include "cli/output.h"
 
 #include <fcntl.h>

@@ -3,11 +3,11 @@
 #pragma once
 #include <stdbool.h>
 
-/* Fills closed standard descriptors with ones that refuse, so that nothing we open becomes one of
- * them and is written to by mistake. First thing in main(). */
+/* Opens closed standard descriptors with the wrong access mode, so that no file we open becomes one
+ * of them and is written to by mistake. First thing in main(). */
 void output_begin(void);
 /* True once something printed on standard output was lost; a command that follows ends then. */
 bool output_is_lost(void);
-/* The exit status of the program, given that of the command: 74 when what it printed was lost. Who
- * closed the pipe knows it, and is told nothing. */
+/* The exit status of the program, given that of the command: 74 when what it printed was lost.
+ * Whoever closed the pipe knows that, so nothing is printed then. */
 int output_end(int status);

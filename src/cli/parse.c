@@ -1,9 +1,9 @@
-/* parse: options of a command by its const table. Prints nothing but through cli_parse. Called by
- * each command first. */
+/* parse: reads the options of a command by its const table. Prints nothing; cli_parse does. */
+#include "cli/parse.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/units.h"
 
 struct parse {
@@ -14,13 +14,13 @@ struct parse {
 	size_t error_size;
 };
 
-/* Takes part in every command. */
+/* Every command has it. */
 static const struct option_spec socket_option = {.name = "socket",
 						 .kind = OPTION_TEXT,
 						 .argument = "PATH",
 						 .help = "the broker's socket (BATON_SOCKET)"};
 
-static int refuse(struct parse *parse, const char *what, const char *word, const char *hint)
+static int refuse_word(struct parse *parse, const char *what, const char *word, const char *hint)
 {
 	snprintf(parse->error, parse->error_size, "%s '%.60s'%s%.60s%s", what, word,
 		 hint ? "; did you mean " : "", hint ? hint : "", hint ? "?" : "");
@@ -41,11 +41,13 @@ static int refuse_choice(struct parse *parse, const struct option_spec *spec, co
 {
 	size_t used = (size_t)snprintf(parse->error, parse->error_size,
 				       "unknown value '%.60s' of --%s; ", text, spec->name);
+
 	if (nearest) {
 		snprintf(parse->error + used, parse->error_size - used, "did you mean %s?",
 			 nearest);
 		return -1;
 	}
+
 	for (size_t i = 0; spec->choices[i] && used < parse->error_size; i++)
 		used += (size_t)snprintf(parse->error + used, parse->error_size - used, "%s%s",
 					 i ? ", " : "it is one of ", spec->choices[i]);
@@ -64,6 +66,7 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 {
 	void *value = parse->values + spec->offset;
 	bool good = true;
+
 	switch (spec->kind) {
 	case OPTION_FLAG:
 		*(bool *)value = true;
@@ -92,8 +95,10 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 		good = units_parse_signal(text, value);
 		break;
 	}
+
 	if (good)
 		return 0;
+
 	static const char *const wanted[] = {
 		[OPTION_SIZE] = "a size such as 8G or 512M",
 		[OPTION_DURATION] = "a time such as 90s or 5m",
@@ -111,6 +116,7 @@ static const struct option_spec *find_long(const struct command *command, const 
 {
 	if (strlen(socket_option.name) == length && strncmp(name, socket_option.name, length) == 0)
 		return &socket_option;
+
 	for (size_t i = 0; i < command->option_count; i++) {
 		const struct option_spec *spec = &command->options[i];
 		if (strlen(spec->name) == length && strncmp(spec->name, name, length) == 0)
@@ -124,17 +130,19 @@ static int unknown_long(struct parse *parse, const char *word)
 	const char *known[64];
 	size_t count = 0;
 	char hint[64];
+
 	for (size_t i = 0; i < parse->command->option_count && count < 61; i++)
 		if (!parse->command->options[i].destructive)
 			known[count++] = parse->command->options[i].name;
 	known[count++] = socket_option.name;
 	known[count++] = "help";
 	known[count++] = "version";
+
 	char name[64];
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
 	const char *nearest = cli_nearest(name, known, count);
 	snprintf(hint, sizeof(hint), "--%s", nearest ? nearest : "");
-	return refuse(parse, "unknown option", word, nearest ? hint : NULL);
+	return refuse_word(parse, "unknown option", word, nearest ? hint : NULL);
 }
 
 /* One option at argv[0]; *ret_used words were taken. */
@@ -142,17 +150,20 @@ static int take_option(struct parse *parse, const struct option_spec *spec, cons
 		       char **argv, int argc, int *ret_used)
 {
 	*ret_used = 1;
+
 	if (spec->kind == OPTION_FLAG) {
 		if (!attached)
 			return take_value(parse, spec, NULL);
 		snprintf(parse->error, parse->error_size, "--%s takes no value", spec->name);
 		return -1;
 	}
+
 	if (!attached && argc < 2) {
 		snprintf(parse->error, parse->error_size, "--%s needs a value: %s", spec->name,
 			 spec->argument);
 		return -1;
 	}
+
 	*ret_used = attached ? 1 : 2;
 	const char *text = attached ? attached : argv[1];
 	if (spec == &socket_option) {
@@ -182,7 +193,7 @@ static int take_short(struct parse *parse, char **argv, int argc, int *ret_used)
 			return take_option(parse, spec, argv[0][2] ? argv[0] + 2 : NULL, argv, argc,
 					   ret_used);
 	}
-	return refuse(parse, "unknown option", argv[0], NULL);
+	return refuse_word(parse, "unknown option", argv[0], NULL);
 }
 
 static bool is_help(const char *word)
@@ -197,8 +208,10 @@ int cli_parse_values(const struct command *command, int *argc, char **argv, void
 		.command = command, .values = values, .error = error, .error_size = error_size};
 	int kept = 1;
 	bool options_over = false;
+
 	for (int i = 1; i < *argc;) {
-		int used = 1, r = 0;
+		int used = 1, rc = 0;
+
 		if (options_over || argv[i][0] != '-' || argv[i][1] == '\0') {
 			/* What follows a program's name belongs to the program. */
 			options_over |= command->arguments == ARGUMENTS_COMMAND;
@@ -210,14 +223,16 @@ int cli_parse_values(const struct command *command, int *argc, char **argv, void
 		} else if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0) {
 			return CLI_VERSION;
 		} else if (argv[i][1] == '-') {
-			r = take_long(&parse, argv + i, *argc - i, &used);
+			rc = take_long(&parse, argv + i, *argc - i, &used);
 		} else {
-			r = take_short(&parse, argv + i, *argc - i, &used);
+			rc = take_short(&parse, argv + i, *argc - i, &used);
 		}
-		if (r < 0)
+
+		if (rc < 0)
 			return -1;
 		i += used;
 	}
+
 	argv[kept] = NULL;
 	*argc = kept;
 	if (parse.socket_path)

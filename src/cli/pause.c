@@ -1,5 +1,5 @@
-/* pause, resume: whether anything new is granted. Holders go on, the queue stays, both over a
- * restart of the broker. */
+/* pause, resume: whether anything new is granted. Holders continue and the queue stays; a restart
+ * of the broker changes neither. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,14 +23,16 @@ static const struct option_spec option_specs[] = {
 };
 
 /* `baton pause new driver tonight` needs no quotes. */
-static char *joined(int argc, char **argv)
+static char *join_words(int argc, char **argv)
 {
 	size_t size = 1;
 	for (int i = 1; i < argc; i++)
 		size += strlen(argv[i]) + 1;
+
 	char *words = calloc(1, size);
 	if (!words)
 		abort();
+
 	size_t length = 0;
 	for (int i = 1; i < argc; i++)
 		length += (size_t)snprintf(words + length, size - length, "%s%s", i > 1 ? " " : "",
@@ -38,29 +40,31 @@ static char *joined(int argc, char **argv)
 	return words;
 }
 
-static int set(const struct cli *cli, const struct command *command, int argc, char **argv,
-	       const char *path, const char *done)
+static int set_paused(const struct cli *cli, const struct command *command, int argc, char **argv,
+		      const char *path, const char *done)
 {
 	struct pause_options options = {0};
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
-	char *words = argc > 1 && !options.reason ? joined(argc, argv) : NULL;
-	r = admin_post(command, path, words ? words : options.reason,
-		       &(struct admin_words){.done = done}, options.json);
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	char *words = argc > 1 && !options.reason ? join_words(argc, argv) : NULL;
+	rc = admin_post(command, path, words ? words : options.reason,
+			&(struct admin_words){.done = done}, options.json);
 	free(words);
-	return r;
+	return rc;
 }
 
 static int run_pause(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	return set(cli, command, argc, argv, "/v1/gpu/pause",
-		   "paused: nothing new is granted, holders go on; go on with: baton resume");
+	return set_paused(
+		cli, command, argc, argv, "/v1/gpu/pause",
+		"paused: nothing new is granted, holders go on; go on with: baton resume");
 }
 
 static int run_resume(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	return set(cli, command, argc, argv, "/v1/gpu/resume", "resumed: grants go on");
+	return set_paused(cli, command, argc, argv, "/v1/gpu/resume", "resumed: grants go on");
 }
 
 const struct command command_pause = {

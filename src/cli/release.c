@@ -1,6 +1,6 @@
-/* release: asks one holder to give its lease back. Whoever ignores it is revoked when its grace is
- * over; --now skips the grace. Who only waits leaves the queue. A program gives its own lease back
- * through libbaton, not by this. */
+/* release: asks one holder to give its lease back, and revokes it if it has not when its grace is
+ * over; --now skips the grace. A waiter leaves the queue. A program releases its own lease through
+ * libbaton instead. */
 #include <inttypes.h>
 #include <sysexits.h>
 
@@ -38,18 +38,21 @@ static int run_release(const struct cli *cli, const struct command *command, int
 {
 	struct release_options options = {0};
 	struct admin_claim claim;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
-	r = admin_find(command, argv[1], &claim);
-	if (r > 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	rc = admin_find(command, argv[1], &claim);
+	if (rc > 0)
+		return rc;
+
 	if (claim.waits)
 		return admin_cancel(command, claim.id, NULL, options.reason, options.json);
 	if (options.now &&
 	    !admin_confirm(command, options.yes, "Take lease %" PRIu64 " of %.80s at once?",
 			   claim.id, argv[1]))
 		return EX_NOPERM;
+
 	char path[64], done[96];
 	snprintf(path, sizeof(path), "/v1/gpu/leases/%" PRIu64 "/%s", claim.id,
 		 options.now ? "revoke" : "yield");

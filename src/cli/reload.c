@@ -1,4 +1,4 @@
-/* reload: has the broker read its configuration again, and says what came of it. */
+/* reload: makes the broker read its configuration again and prints the outcome. */
 #include <string.h>
 
 #include "cli/http_client.h"
@@ -14,13 +14,14 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct reload_options, json)},
 };
 
-/* "changed: classes, timing", or nothing for an empty list. */
+/* Prints "changed: classes, timing", or nothing for an empty list. */
 static size_t print_words(const char *title, const json_t *words)
 {
 	size_t i;
 	json_t *word;
 	if (json_array_size(words) == 0)
 		return 0;
+
 	fputs(title, stdout);
 	json_array_foreach (words, i, word)
 		printf("%s%s", i ? ", " : " ", json_string_value(word));
@@ -32,12 +33,14 @@ static int run_reload(const struct cli *cli, const struct command *command, int 
 {
 	struct reload_options options = {0};
 	json_t *answer;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
-	r = http_client_call(command, "POST", "/v1/hot-reload", "{}", &answer);
-	if (r > 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	rc = http_client_call(command, "POST", "/v1/hot-reload", "{}", &answer);
+	if (rc > 0)
+		return rc;
+
 	if (options.json) {
 		json_dumpf(answer, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		putchar('\n');

@@ -1,5 +1,4 @@
-/* reset: revokes all holders and keeps the queue: who waits keeps its place. Asks first, on a
- * terminal. */
+/* reset: revokes all holders and keeps the queue. Asks first, on a terminal. */
 #include <inttypes.h>
 #include <sysexits.h>
 
@@ -37,14 +36,15 @@ static int run_reset(const struct cli *cli, const struct command *command, int a
 		.nothing = "nobody holds; nothing was revoked",
 	};
 	struct reset_options options = {0};
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	if (!options.yes && admin_can_ask()) {
 		json_t *status;
-		r = http_client_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
-		if (r > 0)
-			return r;
+		rc = http_client_call(command, "GET", "/v1/gpu/status?limit=0", NULL, &status);
+		if (rc > 0)
+			return rc;
 		uint64_t held = field_u64(status, "held");
 		json_decref(status);
 		if (held > 0 &&
@@ -52,6 +52,7 @@ static int run_reset(const struct cli *cli, const struct command *command, int a
 				   held, held == 1 ? "" : "s"))
 			return EX_NOPERM;
 	}
+
 	return admin_post(command, "/v1/gpu/reset", options.reason, &words, options.json);
 }
 

@@ -1,5 +1,5 @@
-/* sites: pages of other origins that may queue, and those that ask to. They are named as the
- * browser names them, and asked about by nothing else. */
+/* sites: web origins that may queue, and those that ask to. An origin is identified by its name as
+ * the browser sends it, and by nothing else. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,11 +35,13 @@ static void print_rows(const json_t *answer)
 	const json_t *sites = json_object_get(answer, "sites");
 	size_t i;
 	json_t *row;
+
 	json_array_foreach (asking, i, row)
 		printf("%s asks to queue for the GPU: baton sites allow %" PRIu64
 		       ", or refuse %" PRIu64 "\n",
 		       field_text(row, "origin", "?"), field_u64(row, "ask"),
 		       field_u64(row, "ask"));
+
 	json_array_foreach (sites, i, row) {
 		uint64_t sessions = field_u64(row, "sessions");
 		if (json_is_true(json_object_get(row, "revoked"))) {
@@ -54,13 +56,14 @@ static void print_rows(const json_t *answer)
 		       field_text(row, "used", "never"), sessions, sessions == 1 ? "" : "s",
 		       field_u64(row, "site"));
 	}
+
 	if (json_array_size(asking) + json_array_size(sites) == 0)
 		puts("no site asks, and none is allowed; pages of the broker's own, and origins of "
 		     "the configuration, need not ask");
 }
 
-/* By its number, or by its whole origin; 0: there is none. */
-static uint64_t find(const json_t *rows, const char *key, const char *word)
+/* Finds one by its number or its whole origin; 0: there is none. */
+static uint64_t find_site(const json_t *rows, const char *key, const char *word)
 {
 	size_t i;
 	json_t *row;
@@ -73,24 +76,28 @@ static uint64_t find(const json_t *rows, const char *key, const char *word)
 	return 0;
 }
 
-static int act(const struct command *command, const char *verb, const char *word, bool json)
+static int post_verb(const struct command *command, const char *verb, const char *word, bool json)
 {
 	bool revoke = strcmp(verb, "revoke") == 0;
 	const char *key = revoke ? "site" : "ask";
 	char path[64];
 	json_t *answer;
-	int r = http_client_call(command, "GET", "/v1/sites", NULL, &answer);
-	if (r > 0)
-		return r;
-	uint64_t id = find(json_object_get(answer, revoke ? "sites" : "asking"), key, word);
+
+	int rc = http_client_call(command, "GET", "/v1/sites", NULL, &answer);
+	if (rc > 0)
+		return rc;
+
+	uint64_t id = find_site(json_object_get(answer, revoke ? "sites" : "asking"), key, word);
 	json_decref(answer);
 	if (!id)
 		return cli_fail(command, EX_NOINPUT, "no site '%.80s' %s; see: baton sites", word,
 				revoke ? "is allowed" : "asks");
+
 	snprintf(path, sizeof(path), "/v1/sites/%" PRIu64 "/%s", id, verb);
-	r = http_client_call(command, "POST", path, "{}", &answer);
-	if (r > 0)
-		return r;
+	rc = http_client_call(command, "POST", path, "{}", &answer);
+	if (rc > 0)
+		return rc;
+
 	if (json)
 		print_json(answer);
 	else
@@ -107,18 +114,21 @@ static int run_sites(const struct cli *cli, const struct command *command, int a
 	static const char *const verbs[] = {"allow", "refuse", "revoke"};
 	struct sites_options options = {0};
 	json_t *answer;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (strcmp(argv[1], verbs[i]) == 0 && argc == 3)
-			return act(command, verbs[i], argv[2], options.json);
+			return post_verb(command, verbs[i], argv[2], options.json);
 	if (argc > 1)
 		return cli_fail(command, EX_USAGE,
 				"expected allow, refuse or revoke, and a number or an origin");
-	r = http_client_call(command, "GET", "/v1/sites", NULL, &answer);
-	if (r > 0)
-		return r;
+
+	rc = http_client_call(command, "GET", "/v1/sites", NULL, &answer);
+	if (rc > 0)
+		return rc;
+
 	if (options.json)
 		print_json(answer);
 	else

@@ -1,9 +1,9 @@
-/* status: who holds, who waits, since when and why; with --watch for as long as one looks. The act
- * of looking changes nothing. */
+/* status: who holds, who waits, since when and why; with --watch continuously. It is read-only. */
 #include <stdlib.h>
 #include <sysexits.h>
 
 #include "cli/http_client.h"
+#include "cli/status_detail.h"
 #include "cli/status_view.h"
 #include "cli/watch.h"
 
@@ -29,13 +29,14 @@ static void print_json(const json_t *value)
 	putchar('\n');
 }
 
-/* Everything of one name or number: it may hold and wait at once. */
+/* Shows all claims of one name or number: it may hold and wait at once. */
 static int show_one(const struct command *command, const json_t *status, const char *who, bool json)
 {
 	struct text_table sheet = {.columns = text_table_columns(stdout)};
 	json_t *rows = json_array();
 	if (!rows)
 		abort();
+
 	status_rows_of(status, who, rows);
 	size_t count = json_array_size(rows), i;
 	if (count == 0) {
@@ -44,9 +45,11 @@ static int show_one(const struct command *command, const json_t *status, const c
 				"'%.80s' neither holds nor waits; see: baton history %.80s", who,
 				who);
 	}
+
 	json_t *row;
 	json_array_foreach (rows, i, row)
 		status_detail(row, &sheet);
+
 	if (json)
 		print_json(rows);
 	else
@@ -60,19 +63,22 @@ static int run_status(const struct cli *cli, const struct command *command, int 
 {
 	struct status_options options = {0};
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	if (options.watch && argc > 1)
 		return cli_fail(command, EX_USAGE, "--watch shows everybody; leave out '%.60s'",
 				argv[1]);
 	if (options.watch)
 		return watch_status(command, options.json);
-	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
-	if (r > 0)
-		return r;
+
+	rc = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (rc > 0)
+		return rc;
+
 	if (argc > 1) {
-		r = show_one(command, status, argv[1], options.json);
+		rc = show_one(command, status, argv[1], options.json);
 	} else if (options.json) {
 		print_json(status);
 	} else {
@@ -82,7 +88,7 @@ static int run_status(const struct cli *cli, const struct command *command, int 
 		text_table_finish(&sheet);
 	}
 	json_decref(status);
-	return r;
+	return rc;
 }
 
 const struct command command_status = {

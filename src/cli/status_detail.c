@@ -1,4 +1,6 @@
-/* status_detail: one client's claim in full, for `baton status NAME`. Asks nothing. */
+/* status_detail: formats one client's claim in full, for `baton status NAME`. */
+#include "cli/status_detail.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -6,7 +8,6 @@
 #include <string.h>
 
 #include "cli/field.h"
-#include "cli/status_view.h"
 #include "cli/units.h"
 
 __attribute__((format(printf, 3, 4))) static void
@@ -65,6 +66,7 @@ static void add_yield(struct text_table *sheet, const json_t *row)
 	const json_t *yield = json_object_get(row, "yield");
 	if (!yield)
 		return;
+
 	units_duration(left, field_number(yield, "left_s", 0));
 	if (field_number(row, "stop_in_s", 0) > 0) {
 		units_duration(left, field_number(row, "stop_in_s", 0));
@@ -83,18 +85,20 @@ static void add_client(struct text_table *sheet, const json_t *row)
 {
 	static const struct {
 		const char *binding, *words;
-	} doors[] = {{"native", "a program on the Unix socket"},
-		     {"tab", "a browser tab"},
-		     {"stream", "a lock stream"},
-		     {"http", "a plain lock request"}};
+	} bindings[] = {{"native", "a program on the Unix socket"},
+			{"tab", "a browser tab"},
+			{"stream", "a lock stream"},
+			{"http", "a plain lock request"}};
 	const char *binding = field_text(row, "binding", "?"), *words = binding;
-	for (size_t i = 0; i < sizeof(doors) / sizeof(*doors); i++)
-		if (strcmp(doors[i].binding, binding) == 0)
-			words = doors[i].words;
+	for (size_t i = 0; i < sizeof(bindings) / sizeof(*bindings); i++)
+		if (strcmp(bindings[i].binding, binding) == 0)
+			words = bindings[i].words;
+
 	if (field_u64(row, "session"))
 		add_line(sheet, "client", "%s, session %" PRIu64, words, field_u64(row, "session"));
 	else
 		add_line(sheet, "client", "%s", words);
+
 	add_text(sheet, row, "principal", "principal");
 	if (json_is_false(json_object_get(row, "attached")))
 		add_line(sheet, "", "its connection is gone");
@@ -108,11 +112,13 @@ void status_detail(const json_t *row, struct text_table *sheet)
 {
 	if (sheet->count > 0)
 		text_table_add(sheet, "%s", "");
+
 	text_table_add(sheet, "%c%s%c  %s %" PRIu64 ", %s, %s", STYLE_BOLD,
 		       field_text(row, "id", "?"), STYLE_PLAIN,
 		       json_object_get(row, "position") ? "claim" : "lease",
 		       field_u64(row, "lease"), field_text(row, "class", "?"),
 		       field_text(row, "state", "?"));
+
 	add_text(sheet, row, "label", "label");
 	add_gpus(sheet, row);
 	add_need(sheet, row);
@@ -120,12 +126,14 @@ void status_detail(const json_t *row, struct text_table *sheet)
 	add_time(sheet, row, "held_s", "held");
 	add_time(sheet, row, "expires_in_s", "expires in");
 	add_yield(sheet, row);
+
 	if (json_object_get(row, "position"))
 		add_line(sheet, "place", "%.0f", field_number(row, "position", 0) + 1);
 	add_time(sheet, row, "waited_s", "waited");
 	add_text(sheet, json_object_get(row, "why"), "text", "why");
 	add_text(sheet, row, "estimate", "estimate");
 	add_time(sheet, row, "timeout_in_s", "gives up in");
+
 	if (field_u64(row, "fence"))
 		add_line(sheet, "fence", "%" PRIu64, field_u64(row, "fence"));
 	add_client(sheet, row);

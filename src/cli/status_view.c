@@ -1,5 +1,5 @@
-/* status_view: draws GET /v1/gpu/status: GPUs, holders, waiters. Asks nothing. Called by status,
- * why and the watch. */
+/* status_view: formats the answer of GET /v1/gpu/status: GPUs, holders, waiters. Sends no request
+ * itself. */
 #include "cli/status_view.h"
 
 #include <inttypes.h>
@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "cli/field.h"
+#include "cli/table.h"
 #include "cli/units.h"
 
-/* What stands against all grants, but for what has a line of its own. */
+/* Why nothing at all is granted, unless that has a line of its own. */
 static void view_grants(const json_t *status, struct text_table *sheet)
 {
 	const json_t *grants = json_object_get(status, "grants");
@@ -17,8 +18,10 @@ static void view_grants(const json_t *status, struct text_table *sheet)
 		   *detail = field_text(grants, "detail", "");
 	double left_s = field_number(grants, "remaining_s", -1);
 	char left[UNITS_BYTES];
+
 	if (strcmp(reason, "in_doubt") != 0 && strcmp(reason, "journal") != 0)
 		return;
+
 	if (left_s >= 0)
 		text_table_add(
 			sheet,
@@ -33,12 +36,14 @@ static void view_grants(const json_t *status, struct text_table *sheet)
 static void view_head(const json_t *status, struct text_table *sheet)
 {
 	char uptime[UNITS_BYTES];
+
 	text_table_add(sheet,
 		       "%cbaton %s%c  up %s  epoch %" PRIu64 "  held %" PRIu64 "  waiting %" PRIu64,
 		       STYLE_BOLD, field_text(status, "version", "?"), STYLE_PLAIN,
 		       units_duration(uptime, field_number(status, "uptime_s", -1)),
 		       field_u64(status, "epoch"), field_u64(status, "held"),
 		       field_u64(status, "queue_depth"));
+
 	if (field_true(status, "paused"))
 		text_table_add(sheet, "%cpaused: nothing is granted. %s", STYLE_WARN,
 			       field_text(status, "paused_reason", ""));
@@ -54,13 +59,16 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 	struct table table = {0};
 	size_t i;
 	json_t *gpu;
+
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
+
 	json_array_foreach (json_object_get(status, "gpus"), i, gpu) {
 		char a[UNITS_BYTES], b[UNITS_BYTES], c[UNITS_BYTES];
 		uint64_t used = field_u64(gpu, "slots_used"), slots = field_u64(gpu, "slots");
 		double unmanaged = field_number(gpu, "vram_mb_unmanaged", 0);
 		bool healthy = field_true(gpu, "healthy");
+
 		table_cell(&table, STYLE_BOLD, "%s", field_text(gpu, "name", "?"));
 		table_cell(&table, STYLE_PLAIN, "%" PRIu64 "/%" PRIu64, used, slots);
 		table_cell(&table, STYLE_PLAIN, "%s",
@@ -69,6 +77,7 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 			   units_mb(b, field_number(gpu, "vram_mb_used", -1)));
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   units_mb(c, field_number(gpu, "vram_mb_total", -1)));
+
 		if (!healthy)
 			table_cell(&table, STYLE_BAD, "does not work");
 		else if (unmanaged > 0)
@@ -78,11 +87,12 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 			table_cell(&table, used ? STYLE_PLAIN : STYLE_GOOD, "%s",
 				   used ? "in use" : "free");
 	}
+
 	text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 
-/* A lease that was taken, until its room is free. */
+/* A revoked lease, until its GPU is free. */
 static void stopping_cell(struct table *table, const json_t *lease)
 {
 	char left[UNITS_BYTES];
@@ -103,6 +113,7 @@ static void state_cell(struct table *table, const json_t *lease)
 	double detached = field_number(lease, "detached_left_s", -1);
 	double expires = field_number(lease, "expires_in_s", -1);
 	char left[UNITS_BYTES];
+
 	if (field_true(yield, "revoked"))
 		stopping_cell(table, lease);
 	else if (yield)
@@ -151,13 +162,17 @@ static void view_leases(const json_t *status, struct text_table *sheet)
 	struct table table = {0};
 	size_t i;
 	json_t *lease;
+
 	if (json_array_size(json_object_get(status, "leases")) == 0)
 		return;
+
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
+
 	json_array_foreach (json_object_get(status, "leases"), i, lease) {
 		char text[UNITS_BYTES];
 		double mb = field_number(lease, "vram_mb", 0);
+
 		table_cell(&table, STYLE_PLAIN, "%" PRIu64, field_u64(lease, "lease"));
 		name_cell(&table, lease);
 		table_cell(&table, STYLE_PLAIN, "%s", field_text(lease, "class", "?"));
@@ -167,6 +182,7 @@ static void view_leases(const json_t *status, struct text_table *sheet)
 			   units_duration(text, field_number(lease, "held_s", -1)));
 		state_cell(&table, lease);
 	}
+
 	text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
@@ -180,10 +196,13 @@ static void view_waiting(const json_t *status, struct text_table *sheet)
 	json_t *claim;
 	if (json_array_size(json_object_get(status, "waiting")) == 0)
 		return;
+
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
+
 	json_array_foreach (json_object_get(status, "waiting"), i, claim) {
 		char text[UNITS_BYTES];
+
 		table_cell(&table, STYLE_PLAIN, "%.0f", field_number(claim, "position", 0) + 1);
 		table_cell(&table, STYLE_PLAIN, "%" PRIu64, field_u64(claim, "lease"));
 		name_cell(&table, claim);
@@ -197,6 +216,7 @@ static void view_waiting(const json_t *status, struct text_table *sheet)
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   field_text(json_object_get(claim, "why"), "text", ""));
 	}
+
 	text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }

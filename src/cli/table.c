@@ -1,25 +1,26 @@
 /* table: columns of text, fitted to the sheet's width: names are shortened first, the text at the
- * end is wrapped, and what has no room in its row stands below it with its title. A sheet without a
- * width has room for all. Called by status and history. */
+ * end is wrapped, and columns that do not fit go below their row with their titles. A sheet without
+ * a width fits everything. */
+#include "cli/table.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "cli/text_table.h"
 
 enum {
 	GAP = 2,
-	NAME_MIN = 12,    /* shorter names tell nobody who it is */
-	NAME_FAIR = 20,   /* what a name keeps before the text moves below the row */
+	NAME_MIN = 12,    /* shorter names are not recognised */
+	NAME_FAIR = 20,   /* the least a name keeps before the text moves below the row */
 	TEXT_MIN = 28,    /* narrower, a sentence is a column of words */
-	BELOW_INDENT = 4, /* of what stands below its row */
+	BELOW_INDENT = 4, /* of columns below their row */
 };
 
 struct layout {
 	size_t widths[TABLE_COLUMNS_MAX];
-	size_t shown; /* columns that stand in the row; the rest below it */
+	size_t shown; /* columns in the row; the rest go below it */
 	size_t columns;
 };
 
@@ -40,11 +41,12 @@ void table_cell(struct table *table, enum text_table_style style, const char *fo
 	va_list args;
 	char *text, *cell;
 	va_start(args, format);
-	int r = vasprintf(&text, format, args);
+	int rc = vasprintf(&text, format, args);
 	va_end(args);
-	if (r < 0 || asprintf(&cell, "%c%s%c", style, text, STYLE_PLAIN) < 0)
+	if (rc < 0 || asprintf(&cell, "%c%s%c", style, text, STYLE_PLAIN) < 0)
 		abort();
 	free(text);
+
 	if (table->cell_count == table->cell_capacity) {
 		table->cell_capacity = table->cell_capacity ? 2 * table->cell_capacity : 32;
 		table->cells =
@@ -52,6 +54,7 @@ void table_cell(struct table *table, enum text_table_style style, const char *fo
 		if (!table->cells)
 			abort();
 	}
+
 	table->cells[table->cell_count++] = cell;
 }
 
@@ -65,10 +68,11 @@ static size_t row_width(const struct layout *layout)
 	return width;
 }
 
-static void measure(const struct table *table, struct layout *layout)
+static void measure_columns(const struct table *table, struct layout *layout)
 {
 	for (size_t i = 0; i < table->column_count; i++)
 		layout->widths[i] = text_table_width(table->titles[i]);
+
 	for (size_t i = 0; i < table->cell_count; i++) {
 		size_t width = text_table_width(table->cells[i]);
 		size_t *column = &layout->widths[i % table->column_count];
@@ -99,9 +103,11 @@ static bool fits_beside(const struct table *table, struct layout *layout)
 	size_t *text = &tried.widths[tried.shown - 1];
 	bool is_short = *text <= TEXT_MIN;
 	*text = is_short ? *text : TEXT_MIN;
+
 	shorten_names(table, &tried, tried.columns, is_short ? NAME_MIN : NAME_FAIR);
 	if (row_width(&tried) > tried.columns)
 		return false;
+
 	*text += tried.columns - row_width(&tried);
 	*layout = tried;
 	return true;
@@ -110,14 +116,16 @@ static bool fits_beside(const struct table *table, struct layout *layout)
 static void lay_out(const struct table *table, size_t columns, struct layout *layout)
 {
 	*layout = (struct layout){.shown = table->column_count, .columns = columns};
-	measure(table, layout);
+	measure_columns(table, layout);
 	if (columns == 0 || layout->shown == 0 || row_width(layout) <= columns)
 		return;
+
 	if (table->kinds[layout->shown - 1] == TABLE_TEXT) {
 		if (fits_beside(table, layout))
 			return;
 		layout->shown--;
 	}
+
 	struct layout least = *layout;
 	shorten_names(table, &least, columns, NAME_MIN);
 	while (least.shown > 1 && row_width(&least) > columns)
@@ -134,24 +142,28 @@ static void add_row(const struct table *table, const struct layout *layout,
 	struct buf line = {0};
 	size_t last = layout->shown - 1, text_from = 0;
 	buf_printf(&line, "%c", style);
+
 	for (size_t i = 0; i < layout->shown; i++) {
 		bool is_text = table->kinds[i] == TABLE_TEXT;
 		bool right = table->kinds[i] == TABLE_NUMBER;
+
 		char *text =
 			is_text ? strdup(cells[i]) : text_table_cut(cells[i], layout->widths[i]);
 		size_t own = text_table_width(text);
 		int padding = own < layout->widths[i] ? (int)(layout->widths[i] - own) : 0;
 		int behind = i == last ? 0 : right ? GAP : padding + GAP;
+
 		buf_printf(&line, "%*s%s%*s", right ? padding : 0, "", text, behind, "");
 		text_from = is_text ? row_width(layout) - layout->widths[i] : 0;
 		free(text);
 	}
+
 	buf_append(&line, "", 1);
 	text_table_add_wrapped(sheet, buf_data(&line), text_from ? layout->columns : 0, text_from);
 	buf_finish(&line);
 }
 
-/* The columns that have no room, as "TITLE value". */
+/* The columns that do not fit, as "TITLE value". */
 static void add_below(const struct table *table, const struct layout *layout,
 		      const char *const *cells, struct text_table *sheet)
 {
@@ -159,6 +171,7 @@ static void add_below(const struct table *table, const struct layout *layout,
 	size_t used = 0;
 	for (size_t i = layout->shown; i < table->column_count; i++) {
 		size_t own = text_table_width(table->titles[i]) + 1 + text_table_width(cells[i]);
+
 		if (used > 0 && (table->kinds[i] == TABLE_TEXT ||
 				 BELOW_INDENT + used + GAP + own > layout->columns)) {
 			buf_append(&line, "", 1);
@@ -167,10 +180,12 @@ static void add_below(const struct table *table, const struct layout *layout,
 			buf_clear(&line, SIZE_MAX);
 			used = 0;
 		}
+
 		buf_printf(&line, "%*s%c%s%c %s", used ? GAP : BELOW_INDENT, "", STYLE_DIM,
 			   table->titles[i], STYLE_PLAIN, cells[i]);
 		used += own + (used ? GAP : 0);
 	}
+
 	buf_append(&line, "", 1);
 	text_table_add_wrapped(sheet, buf_data(&line), layout->columns, BELOW_INDENT);
 	buf_finish(&line);
@@ -181,12 +196,14 @@ void table_end(struct table *table, struct text_table *sheet)
 	struct layout layout;
 	lay_out(table, sheet->columns, &layout);
 	add_row(table, &layout, table->titles, STYLE_DIM, sheet);
+
 	for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count) {
 		const char *const *cells = (const char *const *)table->cells + i;
 		add_row(table, &layout, cells, STYLE_PLAIN, sheet);
 		if (layout.shown < table->column_count)
 			add_below(table, &layout, cells, sheet);
 	}
+
 	for (size_t i = 0; i < table->cell_count; i++)
 		free(table->cells[i]);
 	free(table->cells);

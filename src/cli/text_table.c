@@ -1,5 +1,5 @@
-/* text_table: text in lines, for people, fitted to a terminal. It knows no JSON and no terminal
- * library. Called by status, why, events and the watch; tables are in table.c. */
+/* text_table: lines of text for people, fitted to a terminal. It knows no JSON and no terminal
+ * library; columns are in table.c. */
 #include "cli/text_table.h"
 
 #include <stdarg.h>
@@ -19,7 +19,7 @@ __attribute__((format(printf, 1, 0))) static char *format_text(const char *forma
 	return text;
 }
 
-static void *grow(void *array, size_t *capacity, size_t item_size)
+static void *grow_array(void *array, size_t *capacity, size_t item_size)
 {
 	*capacity = *capacity ? 2 * *capacity : 32;
 	array = reallocarray(array, *capacity, item_size);
@@ -31,7 +31,7 @@ static void *grow(void *array, size_t *capacity, size_t item_size)
 static void add_line(struct text_table *sheet, char *line)
 {
 	if (sheet->count == sheet->capacity)
-		sheet->lines = grow(sheet->lines, &sheet->capacity, sizeof(*sheet->lines));
+		sheet->lines = grow_array(sheet->lines, &sheet->capacity, sizeof(*sheet->lines));
 	sheet->lines[sheet->count++] = line;
 }
 
@@ -61,7 +61,7 @@ bool text_table_color(FILE *out)
 	return isatty(fileno(out)) && term && strcmp(term, "dumb") != 0;
 }
 
-static const char *ansi(char style)
+static const char *ansi_code(char style)
 {
 	static const char *const codes[STYLE_END] = {
 		[STYLE_PLAIN] = "\033[0m", [STYLE_BOLD] = "\033[1m",  [STYLE_DIM] = "\033[2m",
@@ -88,21 +88,24 @@ size_t text_table_columns(FILE *out)
 static void print_line(const char *line, FILE *out, bool color)
 {
 	bool styled = false;
-	size_t blanks = 0; /* none is printed at the end of a line */
+	size_t blanks = 0; /* trailing ones are not printed */
+
 	for (const char *c = line; *c; c++) {
 		if (*c == ' ') {
 			blanks++;
 		} else if (!is_style(*c)) {
-			/* Words of other programs reach us; none may steer the terminal. */
+			/* Names come from other programs; none may control the terminal. */
 			bool control = (unsigned char)*c < 0x20 || *c == 0x7f;
 			fprintf(out, "%*s", (int)blanks, "");
 			fputc(control ? '?' : *c, out);
 			blanks = 0;
 		} else if (color) {
-			fputs(ansi(*c), out); /* before the blanks: no style shows on them */
+			fputs(ansi_code(*c),
+			      out); /* before pending blanks, where no style is visible */
 			styled = *c != STYLE_PLAIN;
 		}
 	}
+
 	fputs(styled ? "\033[0m\n" : "\n", out);
 }
 
@@ -113,20 +116,23 @@ void text_table_print(const struct text_table *sheet, FILE *out, bool color)
 	fflush(out);
 }
 
-/* Columns of the first character; *ret_bytes of it. */
+/* Columns and *ret_bytes of the first character. */
 static size_t first_width(const char *text, size_t *ret_bytes)
 {
 	mbstate_t state = {0};
 	wchar_t wide;
 	*ret_bytes = 1;
+
 	if (is_style(*text))
 		return 0;
+
 	size_t bytes = mbrtowc(&wide, text, strlen(text), &state);
 	if (bytes == 0 || bytes >= (size_t)-2) { /* not of this locale; UTF-8 stays in one piece */
 		while (((unsigned char)text[*ret_bytes] & 0xc0) == 0x80)
 			++*ret_bytes;
 		return 1;
 	}
+
 	*ret_bytes = bytes;
 	int columns = wcwidth(wide);
 	return columns < 0 ? 1 : (size_t)columns;
@@ -157,6 +163,7 @@ char *text_table_cut(const char *text, size_t columns)
 {
 	const char *more = MB_CUR_MAX > 1 ? "\u2026" : "~";
 	char *cut;
+
 	if (columns == 0 || text_table_width(text) <= columns)
 		cut = strdup(text);
 	else if (asprintf(&cut, "%.*s%s", (int)head_bytes(text, columns - 1), text, more) < 0)
@@ -166,7 +173,7 @@ char *text_table_cut(const char *text, size_t columns)
 	return cut;
 }
 
-/* Where to end a line that is too long: at the last blank behind the first `from` columns. */
+/* Where to break a line that is too long: at the last blank after the first `from` columns. */
 static size_t break_at(const char *text, size_t columns, size_t from)
 {
 	size_t most = head_bytes(text, columns), least = from ? head_bytes(text, from) : 0;
@@ -185,15 +192,18 @@ void text_table_add_wrapped(struct text_table *sheet, const char *text, size_t c
 	size_t from = indent;
 	if (columns <= indent)
 		columns = 0;
+
 	do {
 		size_t bytes =
 			columns ? break_at(text, columns - (indent - from), from) : strlen(text);
 		char *line;
 		const char styled[] = {style, '\0'};
+
 		if (asprintf(&line, "%*s%s%.*s", (int)(indent - from), "",
 			     style == STYLE_PLAIN ? "" : styled, (int)bytes, text) < 0)
 			abort();
 		add_line(sheet, line);
+
 		for (size_t i = 0; i < bytes; i++)
 			style = is_style(text[i]) ? text[i] : style;
 		text += bytes;

@@ -1,5 +1,4 @@
-/* units: pure conversions between what people type and read and the numbers behind it. Called by
- * the option parser and the tables. */
+/* units: pure conversions between numbers and what people type and read. */
 #include "cli/units.h"
 
 #include <math.h>
@@ -25,6 +24,7 @@ bool units_parse_duration(const char *text, int64_t *ret_ms)
 	} units[] = {{"ms", 1}, {"s", 1e3}, {"m", 6e4}, {"h", 36e5}, {"d", 864e5}};
 	double total = 0, number;
 	bool bare = text[strspn(text, "0123456789.")] == '\0';
+
 	do {
 		if (!number_parse(&text, &number))
 			return false;
@@ -36,9 +36,11 @@ bool units_parse_duration(const char *text, int64_t *ret_ms)
 				factor = units[i].ms;
 		if (factor == 0)
 			return false;
+
 		total += number * factor;
 		text += length;
 	} while (*text);
+
 	if (total > 1e15)
 		return false;
 	*ret_ms = (int64_t)llround(total);
@@ -71,8 +73,10 @@ bool units_parse_signal(const char *text, int *ret_signo)
 		*ret_signo = (int)number;
 		return true;
 	}
+
 	if (strncasecmp(text, "SIG", 3) == 0)
 		text += 3;
+
 	for (int signo = 1; signo < NSIG; signo++) {
 		const char *name = sigabbrev_np(signo);
 		if (name && strcasecmp(name, text) == 0) {
@@ -101,6 +105,7 @@ const char *units_duration(char out[UNITS_BYTES], double seconds)
 		long hours = seconds < 1e12 ? (long)(seconds / 3600) : 0;
 		snprintf(out, UNITS_BYTES, "%ldd %ldh", hours / 24, hours % 24);
 	}
+
 	return out;
 }
 

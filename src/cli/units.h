@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "8G", "8GB", "8GiB", "512M", "1.5T" (all binary), "1048576" only with a unit: "1048576B". False:
- * it is none. */
+/* "8G", "8GB", "8GiB", "512M", "1.5T" (all binary), bytes only with their unit: "1048576B". False:
+ * not a size. */
 bool units_parse_size(const char *text, uint64_t *ret_bytes);
 /* "500ms", "90s", "90", "5m", "1h30m", "1.5h", "2d". */
 bool units_parse_duration(const char *text, int64_t *ret_ms);

@@ -1,5 +1,5 @@
-/* up: the launcher: starts the broker where none answers, waits until it does, and opens the
- * dashboard. Again and again it only opens. */
+/* up: the launcher: starts a broker if none answers, waits until one does, and opens the dashboard.
+ * Run again, it only opens. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -42,23 +42,24 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* 0: a broker answers, else a negative enum err, with its words. */
-static int look(char *error, size_t error_size)
+/* 0 if a broker answers, else a negative enum err, with its text. */
+static int look_for_broker(char *error, size_t error_size)
 {
 	json_t *health = NULL;
-	int r = http_client_try("GET", "/health", NULL, &health, error, error_size);
+	int rc = http_client_try("GET", "/health", NULL, &health, error, error_size);
 	json_decref(health);
-	return r;
+	return rc;
 }
 
-/* Until it says that it is ready: 1, ends: 0, or the time is over: -1. On a terminal with a dot now
- * and then. */
+/* Waits until the broker is ready (1), has exited (0) or the time is up (-1), printing dots on a
+ * terminal. */
 static int await_ready(const struct detach *detach, int64_t wait_ms)
 {
 	int64_t end_ms = now_ms() + wait_ms;
 	bool dots = isatty(STDERR_FILENO);
 	size_t shown = 0;
 	int ready = -1;
+
 	for (int64_t left; ready < 0 && (left = end_ms - now_ms()) > 0;) {
 		struct pollfd p = {.fd = detach->ready_fd, .events = POLLIN};
 		char byte;
@@ -67,45 +68,51 @@ static int await_ready(const struct detach *detach, int64_t wait_ms)
 		else if (dots)
 			fputs(shown++ ? "." : "starting the broker .", stderr);
 	}
+
 	if (shown)
 		fputs("\r\033[K", stderr);
 	return ready;
 }
 
-/* It has ended without having been ready. Another may have been quicker: then that one is ours. */
+/* It exited before it was ready. If another one was quicker, that one will do. */
 static int did_not_start(const struct command *command, const struct detach *detach)
 {
 	char words[512], error[HTTP_CLIENT_ERROR_BYTES];
 	int status = 0;
 	while (waitpid(detach->pid, &status, 0) < 0 && errno == EINTR)
 		;
+
 	int code = WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
 	int64_t end_ms = now_ms() + (code == EX_UNAVAILABLE ? OTHER_MS : 0);
 	do {
-		if (look(error, sizeof(error)) == 0)
+		if (look_for_broker(error, sizeof(error)) == 0)
 			return 0;
 	} while (now_ms() < end_ms && poll(NULL, 0, 100) == 0);
+
 	detach_last_words(detach, words, sizeof(words));
 	return cli_fail(command, code, "the broker did not start: %s%s(its log: %s)", words,
 			*words ? " " : "", detach->log_path);
 }
 
-static int start(const struct command *command, const struct up_options *options, int argc,
-		 char **argv)
+static int start_broker(const struct command *command, const struct up_options *options, int argc,
+			char **argv)
 {
 	struct detach detach;
 	const char *what;
 	int err = detach_broker(&detach, argc, argv, &what);
 	if (err)
 		return cli_fail(command, EX_OSERR, "%s: %s", what, strerror(err));
+
 	int ready = await_ready(&detach, options->wait_ms);
 	close(detach.ready_fd);
+
 	if (ready == 0)
 		return did_not_start(command, &detach);
 	if (ready < 0)
 		return cli_fail(command, EX_TEMPFAIL,
 				"the broker (process %ld) is not ready yet; its log: %s",
 				(long)detach.pid, detach.log_path);
+
 	printf("the broker runs (process %ld); its log: %s\n", (long)detach.pid, detach.log_path);
 	return 0;
 }
@@ -114,22 +121,26 @@ static int run_up(const struct cli *cli, const struct command *command, int argc
 {
 	struct up_options options = {.wait_ms = WAIT_MS};
 	char error[HTTP_CLIENT_ERROR_BYTES];
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	const char *path = detach_option(argc - 1, argv + 1, "socket");
 	if (path && setenv("BATON_SOCKET", path, 1) < 0)
 		return cli_fail(command, EX_OSERR, "%s", strerror(errno));
-	r = look(error, sizeof(error));
-	if (r < 0 && r != -ERR_UNREACHABLE)
-		return http_client_fail(command, r, error);
-	if (r < 0)
-		r = start(command, &options, argc - 1, argv + 1);
+
+	rc = look_for_broker(error, sizeof(error));
+	if (rc < 0 && rc != -ERR_UNREACHABLE)
+		return http_client_fail(command, rc, error);
+
+	if (rc < 0)
+		rc = start_broker(command, &options, argc - 1, argv + 1);
 	else
 		printf("the broker runs already%s\n",
 		       argc > 1 ? ", and with its own options; those given here are not used" : "");
-	if (r > 0 || options.no_open)
-		return r;
+
+	if (rc > 0 || options.no_open)
+		return rc;
 	fflush(stdout);
 	return open_page(command, NULL, false);
 }

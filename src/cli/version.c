@@ -1,4 +1,4 @@
-/* version: of this program, and of the broker if one answers. Never fails for want of a broker. */
+/* version: that of this program, and of the broker if one answers. A missing broker is no error. */
 #include "baton/baton.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
@@ -19,12 +19,14 @@ static int run_version(const struct cli *cli, const struct command *command, int
 	struct version_options options = {0};
 	json_t *health = NULL;
 	char error[512];
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	if (http_client_try("GET", "/health", NULL, &health, error, sizeof(error)) < 0)
 		health = NULL;
 	const char *broker = health ? field_text(health, "version", NULL) : NULL;
+
 	if (options.json) {
 		json_t *object =
 			json_pack("{s:s, s:s?}", "client", baton_version(), "broker", broker);

@@ -1,6 +1,6 @@
-/* watch: follows the broker's events only to know when to ask for the status again; what is shown
- * is always one whole answer. A full screen on a terminal, else one status after another. Survives
- * a restart of the broker. Called by `baton status --watch`. */
+/* watch: follows the broker's events only to know when to request the status again; it always shows
+ * one whole answer. A full screen on a terminal, else one status after another. Survives a restart
+ * of the broker. */
 #include "cli/watch.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "cli/status_view.h"
 
 enum {
-	REFRESH_MS = 1000, /* durations on the screen go on counting */
+	REFRESH_MS = 1000, /* durations on the screen keep counting */
 	SETTLE_MS = 100,   /* at most ten answers a second, however much changes */
 };
 
@@ -35,7 +35,7 @@ struct watch {
 	struct text_table sheet;
 	size_t first_line;
 	char error[512];
-	int err; /* of the last question, negative enum err or 0 */
+	int err; /* of the last request: a negative enum err or 0 */
 };
 
 static int64_t now_ms(void)
@@ -70,8 +70,8 @@ static void read_events(struct watch *watch)
 	}
 }
 
-/* What is known, fitted to the screen as it is now. */
-static void compose(struct watch *watch)
+/* Formats what is known, for the current size of the screen. */
+static void compose_sheet(struct watch *watch)
 {
 	text_table_finish(&watch->sheet);
 	watch->sheet.columns = watch->screen_on ? (size_t)COLS : text_table_columns(stdout);
@@ -83,18 +83,18 @@ static void compose(struct watch *watch)
 		status_view(watch->status, &watch->sheet);
 }
 
-static void ask(struct watch *watch)
+static void ask_status(struct watch *watch)
 {
 	json_t *status;
 	watch->changed = false;
-	follow_events(watch); /* first: what changes after the answer is not missed */
+	follow_events(watch); /* first, so that no change after the answer is missed */
 	watch->err = http_client_try("GET", "/v1/gpu/status", NULL, &status, watch->error,
 				     sizeof(watch->error));
 	if (watch->err == 0) {
 		json_decref(watch->status);
 		watch->status = status;
 	}
-	compose(watch);
+	compose_sheet(watch);
 }
 
 /* ---- full screen ---- */
@@ -126,6 +126,7 @@ static void screen_begin(void)
 	keypad(stdscr, TRUE);
 	set_escdelay(25);
 	curs_set(0);
+
 	const char *no_color = getenv("NO_COLOR");
 	if (has_colors() && !(no_color && *no_color)) {
 		start_color();
@@ -142,6 +143,7 @@ static void draw_line(int y, int width, const char *text)
 	mbstate_t state = {0};
 	int x = 0;
 	attrset(A_NORMAL);
+
 	while (*text) {
 		wchar_t wide[2] = {0};
 		size_t bytes = mbrtowc(wide, text, strlen(text), &state);
@@ -150,11 +152,13 @@ static void draw_line(int y, int width, const char *text)
 			wide[0] = L'?';
 			bytes = 1;
 		}
+
 		if (*text > 0 && *text < STYLE_END) {
 			attrset((attr_t)style_attribute(*text));
 			text += bytes;
 			continue;
 		}
+
 		int columns = wcwidth(wide[0]);
 		if (columns < 0) {
 			wide[0] = L'?';
@@ -162,6 +166,7 @@ static void draw_line(int y, int width, const char *text)
 		}
 		if (x + columns > width)
 			return;
+
 		mvaddwstr(y, x, wide);
 		x += columns;
 		text += bytes;
@@ -174,19 +179,21 @@ static size_t last_first_line(const struct watch *watch)
 	return watch->sheet.count > rows ? watch->sheet.count - rows : 0;
 }
 
-static void draw(struct watch *watch)
+static void draw_screen(struct watch *watch)
 {
 	if (watch->sheet.columns != (size_t)COLS)
-		compose(watch);
+		compose_sheet(watch);
 	size_t most = last_first_line(watch);
 	if (watch->first_line > most)
 		watch->first_line = most;
+
 	erase();
 	for (int y = 0; y < LINES - 1; y++) {
 		size_t line = watch->first_line + (size_t)y;
 		if (line < watch->sheet.count)
 			draw_line(y, COLS, watch->sheet.lines[line]);
 	}
+
 	char foot[128];
 	snprintf(foot, sizeof(foot), "%cq quit   arrows scroll   %zu of %zu lines", STYLE_DIM,
 		 watch->sheet.count - watch->first_line, watch->sheet.count);
@@ -200,6 +207,7 @@ static bool take_key(struct watch *watch, int key)
 {
 	size_t page = LINES > 2 ? (size_t)LINES - 2 : 1, most = last_first_line(watch);
 	size_t *at = &watch->first_line;
+
 	switch (key) {
 	case 'q':
 	case 'Q':
@@ -229,7 +237,7 @@ static bool take_key(struct watch *watch, int key)
 		*at = most;
 		break;
 	default:
-		break; /* KEY_RESIZE too: all is drawn anew anyhow */
+		break; /* KEY_RESIZE too: everything is redrawn anyway */
 	}
 	return true;
 }
@@ -251,7 +259,7 @@ static bool print_status(struct watch *watch)
 
 /* ---- the loop ---- */
 
-/* Waits for a key, a signal, a change or the time. False: quit. */
+/* Waits for a key, a signal, a change or the deadline. False: quit. */
 static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 {
 	struct pollfd fds[] = {
@@ -259,9 +267,11 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 		{.fd = watch->screen_on ? STDIN_FILENO : -1, .events = POLLIN},
 		{.fd = watch->events ? http_stream_fd(watch->events) : -1, .events = POLLIN},
 	};
+
 	int64_t left = deadline_ms - now_ms();
 	if (poll(fds, 3, left > 0 ? (int)left : 0) < 0)
 		return errno == EINTR;
+
 	if (fds[2].revents)
 		read_events(watch);
 	if (fds[0].revents) {
@@ -274,12 +284,14 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 			refresh();
 		}
 	}
+
 	int key;
 	while (watch->screen_on && (key = getch()) != ERR)
 		if (!take_key(watch, key))
 			return false;
+
 	if (watch->screen_on)
-		draw(watch);
+		draw_screen(watch);
 	return true;
 }
 
@@ -296,15 +308,17 @@ static int catch_signals(bool resize)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void loop(struct watch *watch)
+static void watch_until_quit(struct watch *watch)
 {
 	int64_t asked_ms = now_ms();
 	bool show = true;
+
 	for (;;) {
 		if (watch->screen_on)
-			draw(watch);
+			draw_screen(watch);
 		else if (show && watch->err == 0 && !print_status(watch))
 			return;
+
 		/* Without a screen nothing is printed until something changes. */
 		int64_t deadline_ms = asked_ms + REFRESH_MS;
 		while (now_ms() < deadline_ms) {
@@ -313,12 +327,14 @@ static void loop(struct watch *watch)
 			if (watch->changed && asked_ms + SETTLE_MS < deadline_ms)
 				deadline_ms = asked_ms + SETTLE_MS;
 		}
+
 		show = watch->changed || watch->err < 0;
 		if (!watch->screen_on && !show && watch->events) {
 			asked_ms = now_ms();
 			continue;
 		}
-		ask(watch);
+
+		ask_status(watch);
 		asked_ms = now_ms();
 	}
 }
@@ -329,20 +345,24 @@ int watch_status(const struct command *command, bool json)
 	const char *term = getenv("TERM");
 	bool screen = !json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term &&
 		      strcmp(term, "dumb") != 0;
+
 	setlocale(LC_CTYPE, "");
-	ask(&watch);
+	ask_status(&watch);
 	if (watch.err < 0) {
 		int err = watch.err;
 		text_table_finish(&watch.sheet);
 		return http_client_fail(command, err, watch.error);
 	}
+
 	watch.signal_fd = catch_signals(screen);
 	if (screen)
 		screen_begin();
 	watch.screen_on = screen;
-	loop(&watch);
+
+	watch_until_quit(&watch);
 	if (screen)
 		endwin();
+
 	http_stream_close(watch.events);
 	close(watch.signal_fd);
 	json_decref(watch.status);

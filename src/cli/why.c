@@ -20,13 +20,14 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct why_options, json)},
 };
 
-/* The broker's time as one of the clock here; with its day where that is another. */
+/* The broker's time as local time, with its date unless that is today. */
 static bool clock_time(const char *time_text, char *ret_clock, size_t size)
 {
 	struct tm tm = {0}, here, today;
 	time_t now = time(NULL), moment;
 	if (!strptime(time_text, "%Y-%m-%dT%H:%M:%S", &tm))
 		return false;
+
 	moment = timegm(&tm);
 	if (!localtime_r(&moment, &here) || !localtime_r(&now, &today))
 		return false;
@@ -60,6 +61,7 @@ static void explain_waiter(const json_t *waiter, struct text_table *sheet)
 		       field_text(waiter, "sentence", "The broker does not say why."));
 	text_table_add(sheet, "  estimate:  %s",
 		       field_text(waiter, "estimate", "nothing is known yet of such waits"));
+
 	explain_guarantee(waiter, sheet);
 	if (field_number(waiter, "timeout_in_s", -1) >= 0)
 		text_table_add(sheet, "  gives up in %s",
@@ -94,11 +96,13 @@ static int print_json(const json_t *value)
 	return 0;
 }
 
-static int explain(const struct command *command, const json_t *status, const char *who, bool json)
+static int explain_claims(const struct command *command, const json_t *status, const char *who,
+			  bool json)
 {
 	struct text_table sheet = {.columns = text_table_columns(stdout)};
 	if (!who && json)
 		return print_json(json_object_get(status, "waiting"));
+
 	if (!who) {
 		explain_all(status, &sheet);
 	} else {
@@ -114,6 +118,7 @@ static int explain(const struct command *command, const json_t *status, const ch
 		else
 			explain_holder(holder, &sheet);
 	}
+
 	text_table_print(&sheet, stdout, text_table_color(stdout));
 	text_table_finish(&sheet);
 	return 0;
@@ -123,15 +128,17 @@ static int run_why(const struct cli *cli, const struct command *command, int arg
 {
 	struct why_options options = {0};
 	json_t *status;
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
-	r = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
-	if (r > 0)
-		return r;
-	r = explain(command, status, argc > 1 ? argv[1] : NULL, options.json);
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	rc = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (rc > 0)
+		return rc;
+
+	rc = explain_claims(command, status, argc > 1 ? argv[1] : NULL, options.json);
 	json_decref(status);
-	return r;
+	return rc;
 }
 
 const struct command command_why = {

@@ -1,5 +1,4 @@
-/* address: where the broker's socket lies when nobody says. Called by baton_connect and by programs
- * that want to know. */
+/* address: where the broker's socket is when no path is given. */
 #include <string.h>
 
 #include "base/err.h"
@@ -9,9 +8,10 @@
 int baton_socket_path(char *ret_path, size_t size)
 {
 	struct where where;
-	int r = where_look(&where);
-	if (r < 0)
-		return r == -ERR_FORBIDDEN ? BATON_E_FORBIDDEN : BATON_E_PATH;
+	int rc = where_look(&where);
+	if (rc < 0)
+		return rc == -ERR_FORBIDDEN ? BATON_E_FORBIDDEN : BATON_E_PATH;
+
 	const char *path = where_pick(&where);
 	size_t length = strlen(path);
 	if (length >= size)

@@ -1,5 +1,5 @@
-/* callback_queue: the queue between what the socket said and what the program's handlers are told.
- * It knows no protocol and calls nobody: session.c and receive.c add, baton_dispatch takes. */
+/* callback_queue: the queue between the socket and the program's handlers. It knows no protocol and
+ * calls no handler: the session adds, baton_dispatch takes. */
 #include "client/callback_queue.h"
 
 #include <stdlib.h>
@@ -7,17 +7,20 @@
 struct callback *callback_queue_add(struct callback_queue *notices, enum notice_kind kind,
 				    struct baton_claim *claim)
 {
-	/* Only the newest place or yield matters, and a program that does not dispatch for hours
+	/* Only the newest position or yield matters, and a program that does not dispatch for hours
 	 * must not fill its memory with them. */
 	if (kind == NOTICE_QUEUED || kind == NOTICE_YIELD)
 		for (struct callback *notice = notices->first; notice; notice = notice->next)
 			if (notice->kind == kind && notice->claim == claim)
 				return notice;
+
 	struct callback *notice = calloc(1, sizeof(*notice));
 	if (!notice)
 		abort();
+
 	notice->kind = kind;
 	notice->claim = claim;
+
 	if (notices->last)
 		notices->last->next = notice;
 	else
@@ -31,6 +34,7 @@ struct callback *callback_queue_take(struct callback_queue *notices)
 	struct callback *notice = notices->first;
 	if (!notice)
 		return NULL;
+
 	notices->first = notice->next;
 	if (!notices->first)
 		notices->last = NULL;
@@ -38,12 +42,14 @@ struct callback *callback_queue_take(struct callback_queue *notices)
 	return notice;
 }
 
-/* Of any kind, or of one. */
-static bool drop(struct callback_queue *notices, const struct baton_claim *claim, int kind)
+/* `kind`: -1 for all. */
+static bool drop_callbacks(struct callback_queue *notices, const struct baton_claim *claim,
+			   int kind)
 {
 	struct callback **at = &notices->first;
 	bool dropped = false;
 	notices->last = NULL;
+
 	while (*at) {
 		struct callback *notice = *at;
 		if (notice->claim == claim &&
@@ -56,17 +62,18 @@ static bool drop(struct callback_queue *notices, const struct baton_claim *claim
 			at = &notice->next;
 		}
 	}
+
 	return dropped;
 }
 
 void callback_queue_forget(struct callback_queue *notices, const struct baton_claim *claim)
 {
-	(void)drop(notices, claim, -1);
+	(void)drop_callbacks(notices, claim, -1);
 }
 
 bool callback_queue_drop_yield(struct callback_queue *notices, const struct baton_claim *claim)
 {
-	return drop(notices, claim, NOTICE_YIELD);
+	return drop_callbacks(notices, claim, NOTICE_YIELD);
 }
 
 void callback_queue_finish(struct callback_queue *notices)

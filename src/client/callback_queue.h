@@ -1,5 +1,5 @@
-/* callback_queue: what the handlers have yet to be told, in order. Bounded: places of one claim
- * replace each other, the rest is at most a few per claim and per connection. */
+/* callback_queue: callbacks that the handlers have not had yet, in order. Bounded: positions of one
+ * claim replace each other, the rest is at most a few per claim and per connection. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,7 +30,7 @@ struct callback {
 	enum baton_question question;
 	int64_t position, eta_ms, eta_p90_ms, bound_ms, grace_ms;
 	char reason[LIMIT_REASON_BYTES + 1]; /* of yield, revoked, ended */
-	char words[NOTICE_WORDS_BYTES];      /* why of a place, for whom of a yield */
+	char words[NOTICE_WORDS_BYTES];      /* `why` of a position, `for` of a yield */
 	char estimate[NOTICE_ESTIMATE_BYTES];
 	char sentence[NOTICE_SENTENCE_BYTES];
 };
@@ -39,14 +39,14 @@ struct callback_queue {
 	struct callback *first, *last;
 };
 
-/* A new one at the end, or the waiting one of the same kind and claim for QUEUED and YIELD, with
- * its old numbers to be overwritten. Aborts when memory is out. */
+/* Adds one at the end or, for QUEUED and YIELD, returns the one already queued for this claim,
+ * whose values the caller overwrites. Aborts on allocation failure. */
 struct callback *callback_queue_add(struct callback_queue *notices, enum notice_kind kind,
 				    struct baton_claim *claim);
-/* The oldest, now the caller's to free(); NULL: none. */
+/* Takes the oldest, which the caller frees; NULL: none. */
 struct callback *callback_queue_take(struct callback_queue *notices);
-/* Drops those about a claim. */
+/* Drops all callbacks of a claim. */
 void callback_queue_forget(struct callback_queue *notices, const struct baton_claim *claim);
-/* Drops the yield of a claim that was not told yet; false: there was none. */
+/* Drops the undelivered yield of a claim; false: there was none. */
 bool callback_queue_drop_yield(struct callback_queue *notices, const struct baton_claim *claim);
 void callback_queue_finish(struct callback_queue *notices);

@@ -1,10 +1,13 @@
 /* claim: what a program does with its claims, and their deadlines. A claim's lease exists only in
- * PHASE_HELD; every way out of it goes through client_claim_revoke or baton_release. What the
- * broker says comes in by receive.c. */
+ * PHASE_HELD; every way out of it goes through client_claim_revoke or baton_release. The broker's
+ * messages come in through receive.c. */
+#include "client/claim.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/client.h"
+#include "client/request.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024 };
@@ -56,6 +59,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		.guests = request->guests,
 		.guests_open = request->guests_open,
 	};
+
 	if (request->timeout_ms != BATON_TIMEOUT_DEFAULT) {
 		acquire.timeout_given = true;
 		acquire.timeout_ms = -1;
@@ -64,6 +68,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		if (request->timeout_ms >= 0 && acquire.timeout_ms < 1)
 			acquire.timeout_ms = 1;
 	}
+
 	client_encode_acquire(&claim->session->out, &acquire);
 	client_send(claim->session);
 }
@@ -80,12 +85,14 @@ void client_claim_revoke(struct baton_claim *claim, int code, const char *reason
 {
 	if (claim->phase != PHASE_HELD)
 		return;
+
 	claim->phase = PHASE_REVOKED;
 	claim->due = due;
 	claim->revoked_code = code;
 	snprintf(claim->revoked_reason, sizeof(claim->revoked_reason), "%s", reason);
 	atomic_store(&claim->held, false);
 	atomic_store(&claim->yield_asked, false);
+
 	struct callback *notice =
 		callback_queue_add(&claim->session->notices, NOTICE_REVOKED, claim);
 	snprintf(notice->reason, sizeof(notice->reason), "%s", reason);
@@ -97,12 +104,13 @@ void client_claim_end(struct baton_claim *claim, int code, const char *reason)
 		client_claim_revoke(claim, code, reason, client_gone_at(claim->session));
 	if (claim->phase == PHASE_REVOKED || claim->phase == PHASE_ENDED)
 		return; /* a revoked one ends once its work has stopped */
+
 	claim->phase = PHASE_ENDED;
 	claim->code = code;
 	note_ended(claim, code, reason);
 }
 
-/* Should there be no connection now, receive.c says it after the next resume. */
+/* Without a connection now, receive.c sends it after the next resume. */
 static void end_revoked(struct baton_claim *claim)
 {
 	client_encode_release(&claim->session->out, claim->id, false);
@@ -124,13 +132,13 @@ int baton_lease_stopped(struct baton_claim *claim)
 {
 	struct baton *baton = claim->session;
 	pthread_mutex_lock(&baton->lock);
-	int r = claim->phase == PHASE_REVOKED ? 0 : BATON_E_STATE;
-	if (r == 0) {
+	int rc = claim->phase == PHASE_REVOKED ? 0 : BATON_E_STATE;
+	if (rc == 0) {
 		end_revoked(claim);
 		client_settle(baton);
 	}
 	pthread_mutex_unlock(&baton->lock);
-	return r;
+	return rc;
 }
 
 void client_claim_ask(struct baton_claim *claim, enum baton_question question)
@@ -164,15 +172,18 @@ static struct mono_ms tick_waiting(struct baton_claim *claim, struct mono_ms now
 	struct baton *baton = claim->session;
 	struct mono_ms deadline = claim->deadline;
 	int code = BATON_E_TIMEOUT;
+
 	if (baton->state == SESSION_UP) {
-		/* The broker judges; we only make sure that its silence is no longer wait. */
+		/* The broker decides; this only keeps its silence from extending the wait. */
 		deadline = mono_after(deadline, SESSION_LATE_MS);
 	} else if (claim->request.timeout_ms == BATON_TIMEOUT_DEFAULT) {
 		deadline = mono_after(baton->down_since, SESSION_ORPHAN_MS);
 		code = BATON_E_UNREACHABLE;
 	}
+
 	if (!mono_due(deadline, now))
 		return deadline;
+
 	send_cancel(claim);
 	client_claim_end(claim, code, baton_error_name(code));
 	return MONO_NEVER;
@@ -184,11 +195,13 @@ struct mono_ms client_claim_tick(struct baton_claim *claim, struct mono_ms now)
 	if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED)
 		return tick_waiting(claim, now);
 	if (claim->phase != PHASE_HELD || baton->state == SESSION_UP)
-		return MONO_NEVER; /* an open socket keeps a held lease good, however long */
+		return MONO_NEVER; /* an open socket keeps a held lease valid indefinitely */
+
 	struct mono_ms lost_at = client_lost_at(baton);
 	if (!mono_due(lost_at, now))
 		return lost_at;
-	/* The broker may give the GPU to others from here on. */
+
+	/* From now on the broker may give the GPU to others. */
 	client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 	return MONO_NEVER;
 }
@@ -203,7 +216,7 @@ static void claim_destroy(struct baton_claim *claim)
 void client_claims_sweep(struct baton *baton)
 {
 	if (baton->in_handler)
-		return; /* the handler that runs may be this claim's */
+		return; /* the running handler may be this claim's */
 	struct baton_claim **at = &baton->claims;
 	while (*at) {
 		struct baton_claim *claim = *at;
@@ -216,7 +229,7 @@ void client_claims_sweep(struct baton *baton)
 	}
 }
 
-/* Who does not want to wait needs an answer as soon as a hello does. */
+/* A request that does not wait gets the same deadline as a hello. */
 static struct mono_ms wait_deadline(const struct baton *baton, const struct baton_request *request)
 {
 	if (request->no_wait)
@@ -229,6 +242,7 @@ static struct baton_claim *claim_create(struct baton *baton, const struct baton_
 {
 	struct baton_claim *claim = calloc(1, sizeof(*claim));
 	const char *problem = NULL;
+
 	*ret_error =
 		claim ? client_request_copy(request, &claim->request, &claim->handlers, &problem)
 		      : BATON_E_NO_MEMORY;
@@ -238,6 +252,7 @@ static struct baton_claim *claim_create(struct baton *baton, const struct baton_
 		free(claim);
 		return NULL;
 	}
+
 	claim->session = baton;
 	claim->phase = PHASE_WAITING;
 	claim->ref = ++baton->ref_last;
@@ -251,6 +266,7 @@ static int refusal_to_acquire(const struct baton *baton, const struct baton_requ
 	unsigned live_count = 0;
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		live_count += claim->phase != PHASE_ENDED;
+
 	if (baton->state == SESSION_DEAD)
 		return baton->fatal;
 	if (live_count >= LIMIT_QUEUE_PER_SESSION)
@@ -264,11 +280,13 @@ int baton_acquire(struct baton *baton, const struct baton_request *request,
 		  struct baton_claim **ret_claim)
 {
 	*ret_claim = NULL;
+
 	pthread_mutex_lock(&baton->lock);
-	int r = refusal_to_acquire(baton, request);
+	int rc = refusal_to_acquire(baton, request);
 	struct baton_claim *claim = NULL;
-	if (r == 0)
-		claim = claim_create(baton, request, &r);
+	if (rc == 0)
+		claim = claim_create(baton, request, &rc);
+
 	if (claim) {
 		struct baton_claim **end = &baton->claims;
 		while (*end)
@@ -279,20 +297,22 @@ int baton_acquire(struct baton *baton, const struct baton_request *request,
 		client_settle(baton);
 		*ret_claim = claim;
 	}
+
 	pthread_mutex_unlock(&baton->lock);
-	return r;
+	return rc;
 }
 
-/* Leaves whatever phase it is in, on the broker's side too. The caller decides what is noted. */
-static void withdraw(struct baton_claim *claim)
+/* Leaves whatever phase it is in, at the broker too. The caller decides what to report. */
+static void withdraw_claim(struct baton_claim *claim)
 {
 	if (claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED) {
 		client_encode_release(&claim->session->out, claim->id, false);
 		client_send(claim->session);
 	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
-		/* Should the grant be on its way already, receive.c gives it back. */
+		/* If the grant is already on its way, receive.c gives it back. */
 		send_cancel(claim);
 	}
+
 	atomic_store(&claim->held, false);
 	atomic_store(&claim->yield_asked, false);
 }
@@ -300,10 +320,11 @@ static void withdraw(struct baton_claim *claim)
 int baton_release(struct baton_claim *claim, bool requeue)
 {
 	struct baton *baton = claim->session;
-	int r = 0;
+	int rc = 0;
 	pthread_mutex_lock(&baton->lock);
+
 	if (claim->phase == PHASE_ENDED) {
-		r = BATON_E_STATE;
+		rc = BATON_E_STATE;
 	} else if (claim->phase == PHASE_HELD && requeue && baton->state != SESSION_DEAD) {
 		client_encode_release(&baton->out, claim->id, true);
 		client_send(baton);
@@ -313,20 +334,21 @@ int baton_release(struct baton_claim *claim, bool requeue)
 		claim->requeued = true;
 		claim->due = MONO_NEVER;
 		claim->deadline =
-			wait_deadline(baton, &claim->request); /* anew, as the broker does */
+			wait_deadline(baton, &claim->request); /* restarted, as the broker does */
 		callback_queue_forget(&baton->notices, claim);
 	} else {
 		bool was_held = claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED;
 		int code = was_held ? BATON_OK : BATON_E_CANCELLED;
-		withdraw(claim);
+		withdraw_claim(claim);
 		callback_queue_forget(&baton->notices, claim);
 		claim->phase = PHASE_ENDED;
 		claim->code = code;
 		note_ended(claim, code, was_held ? "released" : "cancelled");
 	}
+
 	client_settle(baton);
 	pthread_mutex_unlock(&baton->lock);
-	return r;
+	return rc;
 }
 
 int baton_cancel(struct baton_claim *claim)
@@ -340,7 +362,7 @@ void baton_claim_free(struct baton_claim *claim)
 		return;
 	struct baton *baton = claim->session;
 	pthread_mutex_lock(&baton->lock);
-	withdraw(claim);
+	withdraw_claim(claim);
 	callback_queue_forget(&baton->notices, claim);
 	claim->phase = PHASE_ENDED;
 	claim->freed = true;

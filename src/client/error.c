@@ -1,11 +1,11 @@
 /* error: one table from the broker's error codes to libbaton's stable public ones, and their words.
- * The public numbers never change; several wire errors may share one. Called by all of libbaton. */
+ * The public numbers never change; several wire errors may share one. */
 #include "client/error.h"
 
 #include "base/err.h"
 #include "baton/baton.h"
 
-/* The first row of a public code lends it its text and exit status. */
+/* The first row of a public code supplies its text and exit status. */
 static const struct {
 	int code;
 	int err;
@@ -47,7 +47,7 @@ static const struct {
 	{BATON_E_INTERNAL, ERR_INTERNAL},
 };
 
-/* Codes that only exist on this side, and those whose wire text speaks to somebody else. */
+/* Codes that exist only here, and those whose wire text addresses somebody else. */
 static const struct {
 	int code;
 	int exit_code;

@@ -1,4 +1,4 @@
-/* error: the public codes of baton.h beside the broker's own (base/err.h). */
+/* error: maps the broker's codes (base/err.h) to the public ones of baton.h. */
 #pragma once
 
 /* The public code for a wire error, given as a positive or negative enum err. */

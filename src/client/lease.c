@@ -1,8 +1,9 @@
-/* lease: what a program asks about its lease, and what it says while it holds one. Sends at once,
+/* lease: a program's questions about its lease, and its requests while it holds one. Sends at once,
  * decides nothing. */
 #include <assert.h>
 
-#include "client/client.h"
+#include "client/claim.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
 
 const struct baton_lease *baton_claim_lease(const struct baton_claim *claim)
@@ -39,6 +40,7 @@ int64_t baton_time_left_ms(const struct baton_claim *claim)
 	pthread_mutex_lock(&baton->lock);
 	bool asked = claim->phase == PHASE_HELD && atomic_load(&claim->yield_asked);
 	int64_t left_ms = -1;
+
 	if ((asked || claim->phase == PHASE_REVOKED) && claim->due.v != MONO_NEVER.v) {
 		left_ms = mono_since(claim->due, client_now());
 		left_ms = left_ms > 0 ? left_ms : 0;
@@ -94,7 +96,7 @@ const char *baton_lease_gpu_uuid(const struct baton_lease *lease, size_t at)
 	return lease->gpus[at].uuid;
 }
 
-/* Locks, and says whether there is somebody to tell about a held lease. */
+/* Locks, and returns 0 if the lease is held and the broker connected. */
 static int lock_held(struct baton_claim *claim)
 {
 	struct baton *baton = claim->session;
@@ -111,69 +113,69 @@ static int send_question(struct baton_claim *claim, enum baton_question question
 	return 0;
 }
 
-static int unlock(struct baton_claim *claim, int r)
+static int unlock_claim(struct baton_claim *claim, int rc)
 {
 	pthread_mutex_unlock(&claim->session->lock);
-	return r;
+	return rc;
 }
 
 int baton_yielding(struct baton_claim *claim, int64_t need_ms)
 {
-	int r = lock_held(claim);
-	if (r == 0 && need_ms < 0)
-		r = BATON_E_INVALID;
-	if (r == 0) {
+	int rc = lock_held(claim);
+	if (rc == 0 && need_ms < 0)
+		rc = BATON_E_INVALID;
+	if (rc == 0) {
 		client_encode_yielding(&claim->session->out, claim->id, need_ms);
-		r = send_question(claim, BATON_ASKED_YIELDING);
+		rc = send_question(claim, BATON_ASKED_YIELDING);
 	}
-	return unlock(claim, r);
+	return unlock_claim(claim, rc);
 }
 
 int baton_renew(struct baton_claim *claim)
 {
-	int r = lock_held(claim);
-	if (r == 0) {
+	int rc = lock_held(claim);
+	if (rc == 0) {
 		client_encode_renew(&claim->session->out, claim->id);
-		r = send_question(claim, BATON_ASKED_RENEW);
+		rc = send_question(claim, BATON_ASKED_RENEW);
 	}
-	return unlock(claim, r);
+	return unlock_claim(claim, rc);
 }
 
-/* Without a connection it is said once there is one. */
+/* Without a connection it is sent after the next reconnect. */
 int baton_ready(struct baton_claim *claim)
 {
-	int r = lock_held(claim);
-	if (r == 0) {
+	int rc = lock_held(claim);
+	if (rc == 0) {
 		client_encode_ready(&claim->session->out, claim->id);
-		r = send_question(claim, BATON_ASKED_READY);
+		rc = send_question(claim, BATON_ASKED_READY);
 	}
-	claim->ready = r == 0 || r == BATON_E_UNREACHABLE;
-	return unlock(claim, claim->ready ? 0 : r);
+	claim->ready = rc == 0 || rc == BATON_E_UNREACHABLE;
+	return unlock_claim(claim, claim->ready ? 0 : rc);
 }
 
 int baton_change(struct baton_claim *claim, uint32_t slots, uint64_t vram_bytes)
 {
 	const uint64_t mib = 1024 * 1024;
-	int r = lock_held(claim);
-	if (r == 0 && ((slots == 0 && vram_bytes == 0) || slots == BATON_SLOTS_ALL ||
-		       vram_bytes > (uint64_t)1 << 50))
-		r = BATON_E_INVALID;
-	if (r == 0) {
+	int rc = lock_held(claim);
+	if (rc == 0 && ((slots == 0 && vram_bytes == 0) || slots == BATON_SLOTS_ALL ||
+			vram_bytes > (uint64_t)1 << 50))
+		rc = BATON_E_INVALID;
+	if (rc == 0) {
 		client_encode_change(&claim->session->out, claim->id, slots,
 				     (vram_bytes + mib - 1) / mib);
-		r = send_question(claim, BATON_ASKED_CHANGE);
+		rc = send_question(claim, BATON_ASKED_CHANGE);
 	}
-	return unlock(claim, r);
+	return unlock_claim(claim, rc);
 }
 
 int baton_lend(struct baton_claim *claim, uint64_t to_claim)
 {
-	int r = lock_held(claim);
-	if (r == 0 && to_claim == 0)
-		r = BATON_E_INVALID;
-	if (r == 0) {
+	int rc = lock_held(claim);
+	if (rc == 0 && to_claim == 0)
+		rc = BATON_E_INVALID;
+	if (rc == 0) {
 		client_encode_lend(&claim->session->out, claim->id, to_claim);
-		r = send_question(claim, BATON_ASKED_LEND);
+		rc = send_question(claim, BATON_ASKED_LEND);
 	}
-	return unlock(claim, r);
+	return unlock_claim(claim, rc);
 }

@@ -1,9 +1,12 @@
-/* processes: names what uses the GPU for a session besides the process that is connected. Kept, and
- * said again after each reconnect; what it means for the room is the broker's to decide. */
+/* processes: names the processes that use the GPU for a session besides the connected one.
+ * Remembered, and repeated after each reconnect; the broker decides what follows from it. */
+#include "client/processes.h"
+
 #include <string.h>
 
-#include "client/client.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
+#include "wire/name.h"
 
 void client_send_processes(struct baton *baton)
 {
@@ -14,6 +17,7 @@ void client_send_processes(struct baton *baton)
 		.keeper = baton->keeper,
 		.cgroup = *baton->cgroup ? baton->cgroup : NULL,
 	};
+
 	memcpy(pids, baton->pids, sizeof(baton->pids));
 	if (baton->keeper)
 		pids[processes.count++] = baton->keeper;
@@ -21,11 +25,12 @@ void client_send_processes(struct baton *baton)
 	client_send(baton);
 }
 
-/* One place is kept for the keeper. */
+/* One slot is reserved for the keeper. */
 static bool is_sayable(const pid_t *pids, size_t count, const char *cgroup)
 {
 	const size_t count_max = LIMIT_PROCESSES - 1;
 	size_t length = cgroup ? strnlen(cgroup, LIMIT_CGROUP_BYTES + 1) : 0;
+
 	for (size_t i = 0; i < count && count <= count_max; i++)
 		if (pids[i] <= 0)
 			return false;
@@ -38,35 +43,40 @@ int baton_processes(struct baton *baton, const pid_t *pids, size_t count, const 
 {
 	if (!is_sayable(pids, count, cgroup))
 		return BATON_E_INVALID;
+
 	pthread_mutex_lock(&baton->lock);
-	int r = baton->state == SESSION_DEAD ? baton->fatal : 0;
-	if (r == 0) {
+	int rc = baton->state == SESSION_DEAD ? baton->fatal : 0;
+	if (rc == 0) {
 		if (count > 0)
 			memcpy(baton->pids, pids, count * sizeof(*pids));
 		baton->pid_count = count;
 		memcpy(baton->cgroup, cgroup ? cgroup : "", cgroup ? strlen(cgroup) + 1 : 1);
 		baton->processes_named = true;
+
 		if (baton->state == SESSION_UP)
 			client_send_processes(baton);
 		client_settle(baton);
 	}
+
 	pthread_mutex_unlock(&baton->lock);
-	return r;
+	return rc;
 }
 
 int baton_keeper(struct baton *baton, pid_t pid)
 {
 	if (pid < 0)
 		return BATON_E_INVALID;
+
 	pthread_mutex_lock(&baton->lock);
-	int r = baton->state == SESSION_DEAD ? baton->fatal : 0;
-	if (r == 0) {
+	int rc = baton->state == SESSION_DEAD ? baton->fatal : 0;
+	if (rc == 0) {
 		baton->keeper = pid;
 		baton->processes_named = true;
 		if (baton->state == SESSION_UP)
 			client_send_processes(baton);
 		client_settle(baton);
 	}
+
 	pthread_mutex_unlock(&baton->lock);
-	return r;
+	return rc;
 }

@@ -1,18 +1,23 @@
 /* receive: what each message of the broker does to the session and its claims. The broker is not
- * trusted to be right: a grant that was not asked for, has no GPU, or whose fence does not rise
- * ends the connection instead of becoming a lease. Called by session.c for each line. */
+ * trusted to be right: a grant that was not requested, has no GPU, or whose fence does not rise
+ * ends the connection instead of becoming a lease. */
+#include "client/receive.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/claim.h"
 #include "client/error.h"
+#include "client/processes.h"
+#include "client/request.h"
+#include "client/session.h"
 #include "wire/client_encode.h"
 
 /* ---- the session itself ---- */
 
-/* Asks again under the same request id, which gives the same claim if the broker still has it. But
- * nobody knows what became of a release {requeue} that was on its way: there a new claim is asked
- * for, and on_claim gives the old one back. */
+/* Requests it again under the same request id, which yields the same claim if the broker still has
+ * it. After an unanswered release {requeue} the old claim's state is unknown: then a new one is
+ * requested, and on_claim gives the old one back. */
 static void ask_again(struct baton_claim *claim, struct mono_ms now)
 {
 	claim->phase = PHASE_WAITING;
@@ -25,17 +30,19 @@ static void ask_again(struct baton_claim *claim, struct mono_ms now)
 			return;
 		}
 	}
+
 	client_claim_send_acquire(claim, now);
 }
 
-/* What each side remembers is compared after a reconnect. */
+/* After a reconnect: compares what each side remembers. */
 static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now)
 {
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next) {
 		if (!resumed && claim->phase == PHASE_HELD)
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
+
 		if (claim->phase == PHASE_HELD) {
-			/* Denied if it is not ours any more. */
+			/* Denied if it is no longer ours. */
 			if (claim->ready)
 				client_encode_ready(&baton->out, claim->id);
 			else
@@ -47,7 +54,7 @@ static void take_up_claims(struct baton *baton, bool resumed, struct mono_ms now
 	}
 }
 
-/* A broker that does not tell it lets nobody in before the TTL. */
+/* A broker that does not say lets nobody in before the TTL. */
 static int64_t linger_of(const struct received *reply)
 {
 	if (reply->linger_ms >= 0)
@@ -61,6 +68,7 @@ static int on_welcome(struct baton *baton, const struct received *reply, struct 
 	size_t length = reply->session ? strlen(reply->session) : 0;
 	if (baton->state != SESSION_HELLO || length == 0 || length > SESSION_SECRET_BYTES)
 		return -ERR_PROTOCOL;
+
 	memcpy(baton->secret, reply->session, length + 1);
 	baton->epoch = reply->epoch;
 	baton->linger_ms = linger_of(reply);
@@ -68,11 +76,13 @@ static int on_welcome(struct baton *baton, const struct received *reply, struct 
 	baton->backoff_ms = SESSION_BACKOFF_MS_MIN;
 	baton->state = SESSION_UP;
 	client_detail(baton, "");
+
 	bool resumed = again && reply->resumed;
 	baton->forgotten = false;
 	if (again)
 		callback_queue_add(&baton->notices, NOTICE_LINK, NULL)->link =
 			resumed ? BATON_LINK_UP : BATON_LINK_LOST;
+
 	if (baton->processes_named)
 		client_send_processes(baton);
 	take_up_claims(baton, resumed, now);
@@ -113,7 +123,7 @@ static int on_close(struct baton *baton, const struct received *reply, struct mo
 
 /* ---- grants ---- */
 
-/* The broker holds something for us that we do not want any more. */
+/* The broker holds something for us that we no longer want. */
 static int give_back(struct baton *baton, const struct received *reply, enum claim_state state)
 {
 	bool waits = state == CLAIM_QUEUED || state == CLAIM_OFFERED;
@@ -127,9 +137,9 @@ static int give_back(struct baton *baton, const struct received *reply, enum cla
 	return 0;
 }
 
-/* What is being stopped is given back once it has stopped, and not a moment sooner. */
-static int decline(const struct baton_claim *claim, struct baton *baton,
-		   const struct received *reply, enum claim_state state)
+/* Work that is being stopped gives its lease back once it has stopped, not sooner. */
+static int decline_claim(const struct baton_claim *claim, struct baton *baton,
+			 const struct received *reply, enum claim_state state)
 {
 	if (claim && claim->phase == PHASE_REVOKED)
 		return 0;
@@ -143,6 +153,7 @@ static bool lease_of_reply(const struct received *reply, struct baton_lease *ret
 		return false;
 	if (reply->gpu_count == 0 || reply->gpu_count > LIMIT_GPUS)
 		return false;
+
 	lease.gpu_count = reply->gpu_count;
 	for (size_t i = 0; i < lease.gpu_count; i++) {
 		const struct reply_gpu *gpu = &reply->gpus[i];
@@ -152,30 +163,34 @@ static bool lease_of_reply(const struct received *reply, struct baton_lease *ret
 		snprintf(lease.gpus[i].uuid, sizeof(lease.gpus[i].uuid), "%s",
 			 gpu->uuid ? gpu->uuid : "");
 	}
+
 	*ret_lease = lease;
 	return true;
 }
 
-static int hold(struct baton_claim *claim, const struct received *reply)
+static int start_holding(struct baton_claim *claim, const struct received *reply)
 {
 	if (claim->phase == PHASE_HELD)
 		return reply->fence == claim->lease.fence ? 0 : -ERR_PROTOCOL;
+
 	if (reply->fence <= claim->fence_last || !lease_of_reply(reply, &claim->lease)) {
 		client_detail(claim->session, "the broker granted without a GPU or a new fence");
 		return -ERR_PROTOCOL;
 	}
+
 	claim->fence_last = reply->fence;
 	claim->id = reply->lease;
 	claim->phase = PHASE_HELD;
 	claim->ready = false;
 	claim->due = MONO_NEVER;
+
 	atomic_store(&claim->yield_asked, false);
 	atomic_store(&claim->held, true);
 	callback_queue_add(&claim->session->notices, NOTICE_GRANTED, claim);
 	return 0;
 }
 
-static int accept(struct baton_claim *claim, const struct received *reply)
+static int accept_offer(struct baton_claim *claim, const struct received *reply)
 {
 	if (reply->lease == 0)
 		return -ERR_PROTOCOL;
@@ -196,8 +211,8 @@ static int on_offered(struct baton *baton, const struct received *reply, struct 
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return decline(claim, baton, reply, CLAIM_OFFERED);
-	return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
+		return decline_claim(claim, baton, reply, CLAIM_OFFERED);
+	return claim->phase == PHASE_HELD ? 0 : accept_offer(claim, reply);
 }
 
 static int on_granted(struct baton *baton, const struct received *reply, struct mono_ms now)
@@ -205,8 +220,8 @@ static int on_granted(struct baton *baton, const struct received *reply, struct 
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim) || claim->requeued)
-		return decline(claim, baton, reply, CLAIM_HELD);
-	return hold(claim, reply);
+		return decline_claim(claim, baton, reply, CLAIM_HELD);
+	return start_holding(claim, reply);
 }
 
 static int on_queued(struct baton *baton, const struct received *reply, struct mono_ms now)
@@ -214,18 +229,22 @@ static int on_queued(struct baton *baton, const struct received *reply, struct m
 	(void)now;
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return decline(claim, baton, reply, CLAIM_QUEUED);
+		return decline_claim(claim, baton, reply, CLAIM_QUEUED);
+
 	if (claim->phase == PHASE_HELD)
-		return 0;             /* sent before the grant was seen */
-	claim->phase = PHASE_WAITING; /* an accept that came too late: the place is kept */
+		return 0; /* sent before the grant was seen */
+
+	claim->phase = PHASE_WAITING; /* an accept that came too late: it keeps its position */
 	claim->requeued = false;
 	if (reply->lease)
 		claim->id = reply->lease;
+
 	struct callback *notice = callback_queue_add(&baton->notices, NOTICE_QUEUED, claim);
 	notice->position = reply->position;
 	notice->eta_ms = reply->eta_ms;
 	notice->eta_p90_ms = reply->eta_p90_ms;
 	notice->bound_ms = reply->bound_ms;
+
 	snprintf(notice->estimate, sizeof(notice->estimate), "%s",
 		 reply->estimate ? reply->estimate : "");
 	snprintf(notice->sentence, sizeof(notice->sentence), "%s",
@@ -236,7 +255,7 @@ static int on_queued(struct baton *baton, const struct received *reply, struct m
 	return 0;
 }
 
-/* A time that was not told is unknown. */
+/* Negative: the broker did not say. */
 static struct mono_ms due_after(int64_t told_ms, struct mono_ms now)
 {
 	return told_ms < 0 ? MONO_NEVER : mono_after(now, told_ms);
@@ -264,12 +283,12 @@ static void note_kept(struct baton_claim *claim)
 
 static int resume_held(struct baton_claim *claim, const struct received *reply, struct mono_ms now)
 {
-	int r = hold(claim, reply);
-	if (r == 0 && reply->state != CLAIM_YIELDING)
+	int rc = start_holding(claim, reply);
+	if (rc == 0 && reply->state != CLAIM_YIELDING)
 		note_kept(claim);
-	if (r == 0 && reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
+	if (rc == 0 && reply->state == CLAIM_YIELDING && !atomic_load(&claim->yield_asked))
 		note_yield(claim, reply, now);
-	return r;
+	return rc;
 }
 
 /* After a resume: one message for each claim that the broker remembers. */
@@ -277,11 +296,14 @@ static int on_claim(struct baton *baton, const struct received *reply, struct mo
 {
 	struct baton_claim *claim = client_claim_by_ref(baton, reply->ref);
 	if (!is_live(claim))
-		return reply->state == CLAIM_ENDED ? 0 : decline(claim, baton, reply, reply->state);
+		return reply->state == CLAIM_ENDED
+			       ? 0
+			       : decline_claim(claim, baton, reply, reply->state);
 	claim->id = reply->lease;
+
 	switch (reply->state) {
 	case CLAIM_OFFERED:
-		return claim->phase == PHASE_HELD ? 0 : accept(claim, reply);
+		return claim->phase == PHASE_HELD ? 0 : accept_offer(claim, reply);
 	case CLAIM_HELD:
 	case CLAIM_LOADING:
 	case CLAIM_YIELDING:
@@ -295,6 +317,7 @@ static int on_claim(struct baton *baton, const struct received *reply, struct mo
 	case CLAIM_STATE_COUNT:
 		break;
 	}
+
 	client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 	return 0;
 }
@@ -311,7 +334,7 @@ static int on_yield(struct baton *baton, const struct received *reply, struct mo
 {
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	if (!is_live(claim))
-		return decline(claim, baton, reply, CLAIM_HELD);
+		return decline_claim(claim, baton, reply, CLAIM_HELD);
 	if (claim->phase == PHASE_HELD)
 		note_yield(claim, reply, now);
 	return 0;
@@ -332,6 +355,7 @@ static int on_revoked(struct baton *baton, const struct received *reply, struct 
 	const char *reason = reply->reason ? reply->reason : "revoked";
 	if (!is_live(claim))
 		return 0;
+
 	if (claim->phase == PHASE_HELD)
 		client_claim_revoke(claim, BATON_E_REVOKED, reason,
 				    due_after(reply->grace_ms, now));
@@ -340,7 +364,8 @@ static int on_revoked(struct baton *baton, const struct received *reply, struct 
 	return 0;
 }
 
-/* Of one that was not asked for. An open session is not disconnected: it did not answer offers. */
+/* The code of a release we did not request. As the session is open, "disconnected" means that
+ * offers went unanswered. */
 static int code_of_release(const struct baton_claim *claim, const char *reason)
 {
 	if (claim->requeued)
@@ -354,11 +379,12 @@ static int on_released(struct baton *baton, const struct received *reply, struct
 {
 	(void)now;
 	struct baton_claim *claim = claim_of(baton, reply);
-	/* Our own release was noted when it was asked for. This one answers a requeue (without a
+	/* Our own release was reported when it was requested. This one answers a requeue (without a
 	 * reason: `queued` follows; with one: there was nothing left to come back to), or is an
 	 * operator's. */
 	if (!is_live(claim) || (claim->requeued && !reply->reason))
 		return 0;
+
 	client_detail(baton, reply->detail); /* an operator's words */
 	client_claim_end(claim, code_of_release(claim, reply->reason),
 			 reply->reason ? reply->reason : "released");
@@ -390,7 +416,7 @@ static void forget_session(struct baton *baton)
 			client_claim_end(claim, BATON_E_LOST, baton_error_name(BATON_E_LOST));
 }
 
-/* A broker that sees other mounts than we do cannot follow our cgroup; the processes alone will do.
+/* A broker with other mounts than ours cannot find our cgroup; the processes alone will do.
  */
 static void drop_cgroup(struct baton *baton)
 {
@@ -404,32 +430,39 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 {
 	int code = error_public(reply->err);
 	const char *detail = reply->detail ? reply->detail : reply->message;
+
 	if (baton->state == SESSION_HELLO) {
-		/* The session is over there, so it is here; the next hello asks for a new one. */
+		/* The session has ended there, so it ends here; the next hello requests a new one.
+		 */
 		if (code == BATON_E_LOST)
 			forget_session(baton);
 		baton->cut_off = reply->err == ERR_DRAINING;
 		client_break(baton, code, detail, now);
 		return 0;
 	}
+
 	client_detail(baton, detail);
 	struct baton_claim *claim = claim_of(baton, reply);
 	if (!claim && baton->link_code > 0) {
 		baton->link_code = code;
 		callback_queue_add(&baton->notices, NOTICE_PAGE, NULL);
 	}
+
 	if (!claim && reply->lease == 0 && reply->ref == 0 && detail && strstr(detail, "cgroup"))
 		drop_cgroup(baton);
+
 	if (!is_live(claim))
 		return 0;
 	if (claim->phase == PHASE_ACCEPTED) {
-		claim->phase = PHASE_WAITING; /* the offer had run out: its place is kept */
+		claim->phase = PHASE_WAITING; /* the offer had expired: it keeps its position */
 		return 0;
 	}
+
 	if (claim->phase != PHASE_HELD) {
 		client_claim_end(claim, code, err_name(reply->err));
 		return 0;
 	}
+
 	bool is_over = code == BATON_E_LOST || code == BATON_E_REVOKED || code == BATON_E_RELEASED;
 	int question = client_claim_answered(claim, 0);
 	if (question || !is_over)
@@ -439,14 +472,15 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 	return 0;
 }
 
-static int answered(struct baton *baton, const struct received *reply, enum baton_question question,
-		    struct mono_ms now)
+static int take_answer(struct baton *baton, const struct received *reply,
+		       enum baton_question question, struct mono_ms now)
 {
 	struct baton_claim *claim = claim_of(baton, reply);
 	/* `renewed` answers both renew and yielding, in their order. */
 	int found = !is_live(claim)                 ? 0
 		    : question == BATON_ASKED_RENEW ? client_claim_answered(claim, 0)
 						    : client_claim_answered(claim, (int)question);
+
 	if (found == BATON_ASKED_YIELDING)
 		claim->due = due_after(reply->expires_ms, now);
 	if (found)
@@ -456,17 +490,17 @@ static int answered(struct baton *baton, const struct received *reply, enum bato
 
 static int on_renewed(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
-	return answered(baton, reply, BATON_ASKED_RENEW, now);
+	return take_answer(baton, reply, BATON_ASKED_RENEW, now);
 }
 
 static int on_changed(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
-	return answered(baton, reply, BATON_ASKED_CHANGE, now);
+	return take_answer(baton, reply, BATON_ASKED_CHANGE, now);
 }
 
 static int on_lent(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
-	return answered(baton, reply, BATON_ASKED_LEND, now);
+	return take_answer(baton, reply, BATON_ASKED_LEND, now);
 }
 
 static int on_link(struct baton *baton, const struct received *reply, struct mono_ms now)
@@ -494,11 +528,13 @@ int client_receive(struct baton *baton, const struct received *reply, struct mon
 		[RECEIVED_LINK] = on_link,       [RECEIVED_CLOSE] = on_close,
 		[RECEIVED_KEEP] = on_keep,
 	};
-	/* Before the welcome nobody may speak of claims. A broker whose journal is slow may ask for
-	 * a sign of life first. */
+
+	/* No message about claims may precede the welcome. A broker whose journal is slow may send
+	 * a heartbeat first. */
 	bool early = reply->type != RECEIVED_HEARTBEAT && reply->type != RECEIVED_WELCOME &&
 		     reply->type != RECEIVED_DENIED && reply->type != RECEIVED_CLOSE &&
 		     reply->type != RECEIVED_OTHER;
+
 	if (baton->state == SESSION_HELLO && early)
 		return -ERR_PROTOCOL;
 	return handlers[reply->type] ? handlers[reply->type](baton, reply, now) : 0;

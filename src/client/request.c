@@ -1,16 +1,19 @@
-/* request: takes over what a program passed in: structs of any older or newer version of the header
- * (told by their size), and strings that must outlive the call. Refuses what could not be sent. */
+/* request: copies what a program passed in: structs of any older or newer version of the header
+ * (identified by their size), and strings that must outlive the call. Refuses what could not be
+ * sent. */
+#include "client/request.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "client/client.h"
 #include "client/world.h"
+#include "wire/name.h"
 
-/* Copies a caller's struct into ours of `size` bytes. Fields that the caller's header did not have
- * yet are zero; fields that ours does not have must be unused. */
+/* Copies a caller's struct into ours of `size` bytes. Fields missing from the caller's header are
+ * zero; fields missing from ours must be unused. */
 static int struct_copy(const void *theirs, size_t their_size, void *ours, size_t size)
 {
 	memset(ours, 0, size);
@@ -30,7 +33,7 @@ static bool is_printable(const char *text, size_t max_bytes)
 	return length > 0 && name_problem(text, length, max_bytes) == NULL;
 }
 
-/* Replaces a borrowed string by a copy of our own. */
+/* Replaces a borrowed string with our own copy. */
 static int string_own(const char **text, size_t max_bytes)
 {
 	const char *given = *text;
@@ -58,15 +61,15 @@ static int request_id_make(const char **ret_id)
 int client_request_id_renew(struct baton_request *request)
 {
 	const char *id;
-	int r = request_id_make(&id);
-	if (r == 0) {
+	int rc = request_id_make(&id);
+	if (rc == 0) {
 		free((char *)request->request_id);
 		request->request_id = id;
 	}
-	return r;
+	return rc;
 }
 
-/* What is wrong with them, or NULL. */
+/* What is wrong with the numbers, or NULL. */
 static const char *number_problem(const struct baton_request *request)
 {
 	if (request->slots > INT32_MAX && request->slots != BATON_SLOTS_ALL)
@@ -95,33 +98,39 @@ int client_request_copy(const struct baton_request *request, struct baton_reques
 	struct baton_request copy;
 	struct baton_claim_handlers handlers = {.size = sizeof(handlers)};
 	*ret_problem = "a struct has fields that this library does not know";
-	int r = struct_copy(request, request->size, &copy, sizeof(copy));
-	if (r == 0 && copy.handlers)
-		r = struct_copy(copy.handlers, copy.handlers->size, &handlers, sizeof(handlers));
-	if (r < 0)
-		return r;
+
+	int rc = struct_copy(request, request->size, &copy, sizeof(copy));
+	if (rc == 0 && copy.handlers)
+		rc = struct_copy(copy.handlers, copy.handlers->size, &handlers, sizeof(handlers));
+	if (rc < 0)
+		return rc;
+
 	copy.handlers = NULL;
-	/* Each takes its own copy or becomes NULL, so that client_request_finish is right after
-	 * any. */
+
+	/* Each string becomes our copy or NULL, so client_request_finish is safe after any failure.
+	 */
 	int failed[] = {
 		string_own(&copy.lease_class, LIMIT_LABEL_BYTES),
 		string_own(&copy.gpu, LIMIT_GPU_NAME_BYTES),
 		string_own(&copy.label, LIMIT_LABEL_BYTES),
 		string_own(&copy.request_id, LIMIT_REQUEST_ID_BYTES),
 	};
+
 	*ret_problem = number_problem(&copy);
 	if (*ret_problem)
-		r = BATON_E_INVALID;
+		rc = BATON_E_INVALID;
 	for (size_t i = 0; i < sizeof(failed) / sizeof(*failed); i++) {
 		if (failed[i] == BATON_E_INVALID)
 			*ret_problem = problems[i];
-		r = r ? r : failed[i];
+		if (rc == 0)
+			rc = failed[i];
 	}
-	if (r == 0 && !copy.request_id)
-		r = request_id_make(&copy.request_id);
-	if (r < 0) {
+
+	if (rc == 0 && !copy.request_id)
+		rc = request_id_make(&copy.request_id);
+	if (rc < 0) {
 		client_request_finish(&copy);
-		return r;
+		return rc;
 	}
 	*ret_request = copy;
 	*ret_handlers = handlers;
@@ -141,14 +150,15 @@ int client_options_copy(const struct baton_options *options, struct baton *baton
 {
 	struct baton_options copy;
 	if (options) {
-		int r = struct_copy(options, options->size, &copy, sizeof(copy));
-		if (r < 0)
-			return r;
+		int rc = struct_copy(options, options->size, &copy, sizeof(copy));
+		if (rc < 0)
+			return rc;
 	} else {
 		baton_options_init(&copy);
 	}
 	if (copy.connect_timeout_ms < 0)
 		return BATON_E_INVALID;
+
 	baton->connect_timeout_ms = copy.connect_timeout_ms;
 	baton->no_reconnect = copy.no_reconnect;
 	baton->link_changed = copy.link_changed;

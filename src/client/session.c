@@ -1,7 +1,7 @@
 /* session: the connection of a `struct baton` over its whole life: hello, welcome, breaks,
- * reconnects with backoff, and the deadlines behind them. What messages mean for claims is in
- * receive.c and claim.c. Fails closed: no path here leads to a lease. */
-#include "client/client.h"
+ * reconnects with backoff, and their deadlines. What messages mean for claims is in receive.c and
+ * claim.c. Fails closed: no path here leads to a lease. */
+#include "client/session.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/margin.h"
+#include "client/claim.h"
 #include "client/error.h"
+#include "client/receive.h"
 #include "client/world.h"
 #include "wire/client_encode.h"
 
@@ -33,10 +35,10 @@ static void watch_link(struct baton *baton, bool for_write)
 	baton->link_watched_for_write = for_write;
 }
 
-static void flush(struct baton *baton)
+static void flush_link(struct baton *baton)
 {
-	/* A failed write shows as end of file to the next read, which has the last words of the
-	 * broker before it; so nothing is decided here. */
+	/* A failed write shows up as end of file in the next read, after the broker's last
+	 * messages; so nothing is decided here. */
 	(void)transport_flush(&baton->transport);
 	bool wants_write = transport_wants_write(&baton->transport);
 	if (wants_write != baton->link_watched_for_write)
@@ -48,11 +50,11 @@ void client_send(struct baton *baton)
 	bool connected = baton->state == SESSION_UP || baton->state == SESSION_HELLO;
 	if (connected &&
 	    transport_queue(&baton->transport, baton->out.bytes, baton->out.length) == 0)
-		flush(baton);
+		flush_link(baton);
 	text_clear(&baton->out);
 }
 
-static int64_t jittered(int64_t ms)
+static int64_t add_jitter(int64_t ms)
 {
 	uint16_t random = 0;
 	(void)client_world()->random(client_world()->ctx, &random, sizeof(random));
@@ -72,7 +74,7 @@ struct mono_ms client_gone_at(const struct baton *baton)
 static void wait_to_retry(struct baton *baton, struct mono_ms now)
 {
 	baton->state = SESSION_DOWN;
-	baton->retry_at = mono_after(now, jittered(baton->backoff_ms));
+	baton->retry_at = mono_after(now, add_jitter(baton->backoff_ms));
 	baton->backoff_ms *= 2;
 	if (baton->backoff_ms > SESSION_BACKOFF_MS_MAX)
 		baton->backoff_ms = SESSION_BACKOFF_MS_MAX;
@@ -81,20 +83,24 @@ static void wait_to_retry(struct baton *baton, struct mono_ms now)
 int client_open(struct baton *baton, struct mono_ms now)
 {
 	const struct client_world *world = client_world();
-	int r = transport_open(&baton->transport, baton->socket_path);
-	if (r < 0)
-		return r;
+	int rc = transport_open(&baton->transport, baton->socket_path);
+	if (rc < 0)
+		return rc;
+
 	if (world->watch(world->ctx, baton->io_fd, baton->transport.fd, true, false) < 0) {
 		transport_close(&baton->transport);
 		return -ERR_IO;
 	}
+
 	baton->link_watched_for_write = false;
 	baton->state = SESSION_HELLO;
 	baton->hello_deadline = mono_after(now, baton->connect_timeout_ms);
+
 	const struct client_hello hello = {
 		.name = baton->name,
 		.resume = baton->secret[0] && !baton->forgotten ? baton->secret : NULL,
 	};
+
 	text_clear(&baton->out);
 	client_encode_hello(&baton->out, &hello);
 	client_send(baton);
@@ -105,15 +111,17 @@ void client_die(struct baton *baton, int code, const char *detail)
 {
 	if (baton->state == SESSION_DEAD)
 		return;
+
 	transport_close(&baton->transport); /* leaves the epoll set by itself */
 	baton->state = SESSION_DEAD;
 	baton->fatal = code;
 	client_detail(baton, detail);
+
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		client_claim_end(claim, code, baton_error_name(code));
 }
 
-/* Refusals that trying again cannot mend. */
+/* Refusals that a retry cannot fix. */
 static bool is_final(int code)
 {
 	return code == BATON_E_UNAUTHORIZED || code == BATON_E_FORBIDDEN || code == BATON_E_VERSION;
@@ -134,14 +142,17 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 {
 	bool was_up = baton->state == SESSION_UP;
 	bool never_up = !baton->secret[0];
+
 	if (baton->state == SESSION_DEAD)
 		return;
 	if (never_up || baton->no_reconnect || is_final(code)) {
 		client_die(baton, code, detail);
 		return;
 	}
+
 	transport_close(&baton->transport);
 	client_detail(baton, detail);
+
 	if (was_up) {
 		baton->down_since = now;
 		callback_queue_add(&baton->notices, NOTICE_LINK, NULL)->link = BATON_LINK_DOWN;
@@ -151,39 +162,43 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 				client_claim_end(claim, code, baton_error_name(code));
 		}
 	}
+
 	wait_to_retry(baton, now);
 }
 
-/* All whole lines that are here, then more bytes, until nothing comes or the budget is spent. */
+/* Takes all complete lines, then reads more, until nothing comes or the budget is spent. */
 static void read_link(struct baton *baton, struct mono_ms now)
 {
 	for (int i = 0; i < READS_PER_STEP; i++) {
 		const char *line;
 		size_t length;
-		int r;
-		while ((r = transport_line(&baton->transport, &line, &length)) > 0) {
+		int rc;
+
+		while ((rc = transport_line(&baton->transport, &line, &length)) > 0) {
 			struct received reply;
-			r = client_decode(line, length, &reply);
-			if (r == 0)
-				r = client_receive(baton, &reply, now);
+			rc = client_decode(line, length, &reply);
+			if (rc == 0)
+				rc = client_receive(baton, &reply, now);
 			else
 				client_detail(baton, "the broker sent a line that is no message");
 			client_decode_finish(&reply);
 			if (baton->transport.fd < 0)
-				return; /* it broke or ended the session itself */
-			if (r < 0)
+				return; /* the message closed the connection itself */
+			if (rc < 0)
 				break;
 		}
-		if (r < 0) {
+
+		if (rc < 0) {
 			char detail[SESSION_DETAIL_BYTES];
 			snprintf(detail, sizeof(detail), "%s", baton->detail);
 			client_break(baton, BATON_E_PROTOCOL, detail, now);
 			return;
 		}
-		r = transport_read(&baton->transport);
-		if (r == 0)
+
+		rc = transport_read(&baton->transport);
+		if (rc == 0)
 			return;
-		if (r < 0) {
+		if (rc < 0) {
 			baton->cut_off = true;
 			client_break(baton, BATON_E_UNREACHABLE, "the broker closed the connection",
 				     now);
@@ -192,8 +207,8 @@ static void read_link(struct baton *baton, struct mono_ms now)
 	}
 }
 
-/* A break is told at once, but only to who listens. Nobody can say afterwards how long the thread
- * stood still, so it looks while all is quiet, too. */
+/* A break is seen at once, but only by a thread that runs. Nobody can tell afterwards how long it
+ * did not, so while it holds a lease it also checks at intervals. */
 static bool holds_lease(const struct baton *baton)
 {
 	for (const struct baton_claim *claim = baton->claims; claim; claim = claim->next)
@@ -211,6 +226,7 @@ static void arm_timer(struct baton *baton, struct mono_ms now)
 		next = baton->retry_at;
 	else if (baton->state == SESSION_UP && holds_lease(baton))
 		next = mono_after(baton->looked_at, margin_look_every_ms(baton->linger_ms));
+
 	for (struct baton_claim *claim = baton->claims; claim; claim = claim->next)
 		next = mono_min(next, client_claim_tick(claim, now));
 	client_world()->arm(client_world()->ctx, baton->timer_fd, next);
@@ -221,7 +237,7 @@ void client_settle(struct baton *baton)
 	uint64_t one = 1;
 	arm_timer(baton, client_now());
 	if (baton->notices.first && write(baton->event_fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN); /* it is readable already */
+		assert(errno == EAGAIN); /* already readable */
 }
 
 void client_step(struct baton *baton)
@@ -230,16 +246,19 @@ void client_step(struct baton *baton)
 	uint64_t expirations;
 	if (read(baton->timer_fd, &expirations, sizeof(expirations)) < 0)
 		assert(errno == EAGAIN);
+
 	if (baton->state == SESSION_DOWN && mono_due(baton->retry_at, now)) {
-		int r = client_open(baton, now);
-		if (r < 0)
-			client_break(baton, error_public(r), "no broker answers on the socket",
+		int rc = client_open(baton, now);
+		if (rc < 0)
+			client_break(baton, error_public(rc), "no broker answers on the socket",
 				     now);
 	}
+
 	if (baton->state == SESSION_HELLO || baton->state == SESSION_UP) {
-		flush(baton);
+		flush_link(baton);
 		read_link(baton, now);
 	}
+
 	if (baton->state == SESSION_HELLO && mono_due(baton->hello_deadline, now))
 		client_break(baton, BATON_E_TIMEOUT, "the broker did not answer hello", now);
 	if (baton->state == SESSION_UP)

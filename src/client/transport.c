@@ -1,6 +1,6 @@
-/* transport: a stream that never blocks and its two buffers, cut into lines. It neither waits nor
- * retries: the session decides. Memory is bounded by LIMIT_FRAME_BYTES in and
- * LIMIT_SEND_BUFFER_BYTES out. */
+/* transport: a non-blocking stream with two buffers, cut into lines. It neither waits nor retries:
+ * the session decides. Memory is bounded by LIMIT_FRAME_BYTES in and LIMIT_SEND_BUFFER_BYTES out.
+ */
 #include "client/transport.h"
 
 #include <assert.h>
@@ -57,11 +57,13 @@ int transport_queue(struct transport *transport, const char *line, size_t length
 	size_t needed = unsent + length + 1;
 	if (needed > LIMIT_SEND_BUFFER_BYTES)
 		return -ERR_TOO_LARGE;
+
 	if (transport->out_start > 0) {
 		memmove(transport->out, transport->out + transport->out_start, unsent);
 		transport->out_start = 0;
 		transport->out_end = unsent;
 	}
+
 	if (needed > transport->out_size) {
 		size_t size = transport->out_size ? transport->out_size : OUT_BYTES_MIN;
 		while (size < needed)
@@ -72,6 +74,7 @@ int transport_queue(struct transport *transport, const char *line, size_t length
 		transport->out = grown;
 		transport->out_size = size;
 	}
+
 	memcpy(transport->out + transport->out_end, line, length);
 	transport->out[transport->out_end + length] = '\n';
 	transport->out_end += length + 1;
@@ -81,6 +84,7 @@ int transport_queue(struct transport *transport, const char *line, size_t length
 int transport_flush(struct transport *transport)
 {
 	const struct client_world *world = client_world();
+
 	while (transport->out_start < transport->out_end) {
 		ssize_t sent = world->send(world->ctx, transport->fd,
 					   transport->out + transport->out_start,
@@ -89,6 +93,7 @@ int transport_flush(struct transport *transport)
 			transport->out_start += (size_t)sent;
 			continue;
 		}
+
 		if (errno == EINTR)
 			continue;
 		return errno == EAGAIN ? 0 : -ERR_UNREACHABLE;
@@ -109,8 +114,10 @@ int transport_read(struct transport *transport)
 		transport->in_start = 0;
 		transport->in_end = unread;
 	}
+
 	if (transport->in_end == transport->in_size)
 		return 1; /* full: transport_line finds a line or refuses its length */
+
 	const struct client_world *world = client_world();
 	for (;;) {
 		ssize_t got =
@@ -133,9 +140,11 @@ int transport_line(struct transport *transport, const char **ret_line, size_t *r
 	char *end = memchr(start, '\n', unread);
 	if (!end)
 		return unread > LIMIT_FRAME_BYTES ? -ERR_TOO_LARGE : 0;
+
 	size_t length = (size_t)(end - start);
 	*end = '\0';
 	transport->in_start += length + 1;
+
 	if (length > 0 && start[length - 1] == '\r')
 		start[--length] = '\0';
 	*ret_line = start;

@@ -1,5 +1,5 @@
-/* transport: lines over one non-blocking Unix stream socket. Knows bytes and lines, not what they
- * mean.
+/* transport: lines over one non-blocking Unix stream socket. Knows bytes and lines, not their
+ * meaning.
  */
 #pragma once
 #include <stdbool.h>
@@ -19,19 +19,19 @@ void transport_finish(struct transport *transport);
 /* 0, or a negative enum err: -ERR_UNREACHABLE nothing listens, -ERR_FORBIDDEN no permission,
  * -ERR_TOO_MANY_CONNECTIONS the backlog is full, -ERR_IO. */
 int transport_open(struct transport *transport, const char *path);
-/* Drops what was not sent or read. */
+/* Drops whatever is unsent or unread. */
 void transport_close(struct transport *transport);
 
-/* Adds a line (without its newline) to what is to be sent. -ERR_TOO_LARGE: the peer does not read.
+/* Queues a line (without its newline) for sending. -ERR_TOO_LARGE: the peer does not read.
  */
 int transport_queue(struct transport *transport, const char *line, size_t length);
-/* Sends what the socket takes. 0 or -ERR_UNREACHABLE (the peer is gone). */
+/* Sends as much as the socket accepts. 0 or -ERR_UNREACHABLE (the peer is gone). */
 int transport_flush(struct transport *transport);
 bool transport_wants_write(const struct transport *transport);
 
-/* Reads what is there, at most one buffer. 1: something came, 0: nothing now, -ERR_UNREACHABLE: the
- * peer is gone (lines read before are still to be taken). */
+/* Reads what has arrived, at most one buffer. 1: something came, 0: nothing yet, -ERR_UNREACHABLE:
+ * the peer is gone (lines already read can still be taken). */
 int transport_read(struct transport *transport);
-/* The next whole line, NUL-terminated, borrowed until the next transport_read. 1, 0: none yet,
- * -ERR_TOO_LARGE: longer than LIMIT_FRAME_BYTES. */
+/* Takes the next complete line, NUL-terminated, borrowed until the next transport_read. 1, 0: none
+ * yet, -ERR_TOO_LARGE: longer than LIMIT_FRAME_BYTES. */
 int transport_line(struct transport *transport, const char **ret_line, size_t *ret_length);

@@ -1,5 +1,5 @@
 /* world: the real one: the system's clock, random bytes, Unix sockets, epoll, timerfd and poll.
- * Decides nothing. Called by the other files of this folder, through client_world(). */
+ * Decides nothing. */
 #include "client/world.h"
 
 #include <errno.h>
@@ -51,13 +51,16 @@ static int real_connect(void *ctx, const char *path)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(path);
 	(void)ctx;
+
 	if (length == 0 || length >= sizeof(address.sun_path))
 		return -ERR_UNREACHABLE;
+
 	memcpy(address.sun_path, path, length + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -ERR_IO;
-	/* A Unix connect is done at once or fails: there is no EINPROGRESS to wait for. */
+
+	/* A Unix connect completes at once or fails: there is no EINPROGRESS. */
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		int err = error_of_connect(errno);
 		close(fd);
@@ -96,8 +99,10 @@ static void real_arm(void *ctx, int timer_fd, struct mono_ms next)
 {
 	struct itimerspec when = {0};
 	(void)ctx;
+
 	if (next.v != INT64_MAX) {
-		/* One ms late rather than early: an early wake would find nothing due and spin. */
+		/* One ms late rather than early: an early wake-up would find nothing due and spin.
+		 */
 		int64_t at_ms = next.v < 0 ? 1 : next.v + 1;
 		when.it_value.tv_sec = at_ms / 1000;
 		when.it_value.tv_nsec = at_ms % 1000 * 1000000;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/api.h"
 #include "town.h"
 
 static int64_t draw(struct town *town, int64_t lo, int64_t hi)

@@ -1,9 +1,9 @@
 /* watchdog: the kernel kills only the direct child of a wrapper that dies (PR_SET_PDEATHSIG), and
- * the broker gives the GPU to the next one in that moment. What that child had started would go on
- * computing on a GPU that is not its own. So this process waits for the wrapper's end and then
- * kills whoever carries its mark in the environment it was started with or is in its cgroup. It
- * holds no other descriptor, so it keeps neither the session nor a pipe open. */
-#include "cli/watchdog.h"
+ * the broker gives the GPU to the next claim at that moment. What that child had started would keep
+ * computing on a GPU that is no longer its own. So this process waits for the wrapper's end and
+ * then kills every process that was started with its mark in the environment or is in its cgroup.
+ * It holds no other descriptor, so it keeps neither the session nor a pipe open. */
+#include "cli/run/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,11 +23,9 @@
 #include "process/pidfd.h"
 #include "process/proc.h"
 
-enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10 };
+enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10, MARKS_BYTES = 1024 };
 
-enum { MARKS_BYTES = 1024 };
-
-/* A run inside a run adds its mark to those that are there: both keepers must find what it starts.
+/* A run inside a run appends its mark to the outer ones: both keepers must find what it starts.
  * `block` ends with a NUL. */
 static bool has_mark(const char *block, size_t length, const char *mark)
 {
@@ -48,20 +46,22 @@ struct killed {
 	size_t count;
 };
 
-/* The mark is read once more after the process is pinned by its pidfd, so a number that was given
- * to another meanwhile is safe. The environment of one that is ending can no longer be read while
- * it still has the GPU's device open: so each is held until it has really gone. */
+/* The mark is read again once the process is pinned by its pidfd, so a reused pid is safe. The
+ * environment of an exiting process can no longer be read while it still has the GPU's device open,
+ * so each pidfd is kept until the process is really gone. */
 static bool kill_marked(const char *mark, char *block, struct killed *killed)
 {
 	bool found = false;
 	pid_t pid;
 	DIR *proc = opendir("/proc");
+
 	while ((pid = proc_next(proc)) > 0) {
 		if (pid == getpid() || !is_marked(pid, mark, block))
 			continue;
 		cleanup_close int pidfd = pidfd_open(pid, 0);
 		if (pidfd < 0 || !is_marked(pid, mark, block))
 			continue;
+
 		found = true;
 		(void)pidfd_signal(pidfd, SIGKILL);
 		if (killed->count < KILLED_MAX)
@@ -73,7 +73,7 @@ static bool kill_marked(const char *mark, char *block, struct killed *killed)
 	return found;
 }
 
-/* Waits for those that were killed, but not for ever: one that came since is killed next. */
+/* Waits briefly for the killed processes; any that appeared since are killed in the next round. */
 static void await_killed(struct killed *killed)
 {
 	poll(killed->fds, killed->count, ROUND_MS);
@@ -88,7 +88,7 @@ static void await_killed(struct killed *killed)
 	killed->count = left;
 }
 
-static _Noreturn void keep(int fd, const char *mark, struct job_cgroup *cgroup)
+static _Noreturn void keep_watch(int fd, const char *mark, struct job_cgroup *cgroup)
 {
 	static struct killed killed;
 	char orderly;
@@ -97,9 +97,10 @@ static _Noreturn void keep(int fd, const char *mark, struct job_cgroup *cgroup)
 		;
 	if (n == 1)
 		_exit(0);
+
 	char *block = malloc(ENVIRON_BYTES_MAX + 1);
 	job_cgroup_reopen(cgroup);
-	/* Again until none is left: who forked meanwhile was not on the list. */
+	/* Repeats until none is left: processes forked meanwhile were not on the list. */
 	while (block) {
 		cgroup_kill(&cgroup->fds);
 		bool found = kill_marked(mark, block, &killed);
@@ -111,7 +112,7 @@ static _Noreturn void keep(int fd, const char *mark, struct job_cgroup *cgroup)
 	_exit(0);
 }
 
-/* In the new process: nothing of the wrapper's is kept but the pipe. */
+/* Runs in the new process, which keeps nothing of the wrapper's but the pipe. */
 static _Noreturn void become_keeper(int fd, const char *mark, struct job_cgroup *cgroup)
 {
 	sigset_t all;
@@ -124,7 +125,7 @@ static _Noreturn void become_keeper(int fd, const char *mark, struct job_cgroup 
 		dup2(null_fd, i);
 	dup2(fd, STDERR_FILENO + 1);
 	closefrom(STDERR_FILENO + 2);
-	keep(STDERR_FILENO + 1, mark, cgroup);
+	keep_watch(STDERR_FILENO + 1, mark, cgroup);
 }
 
 static int set_mark(struct watchdog *keeper)
@@ -145,11 +146,12 @@ int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup)
 {
 	int fds[2];
 	struct job_cgroup own = *cgroup;
-	int r = *keeper->mark ? 0 : set_mark(keeper);
-	if (r)
-		return r;
+	int rc = *keeper->mark ? 0 : set_mark(keeper);
+	if (rc)
+		return rc;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return errno;
+
 	pid_t pid = fork();
 	if (pid == 0)
 		become_keeper(fds[0], keeper->mark, &own);
@@ -159,6 +161,7 @@ int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup)
 		close(fds[1]);
 		return error;
 	}
+
 	if (keeper->fd >= 0)
 		close(keeper->fd);
 	keeper->pid = pid;

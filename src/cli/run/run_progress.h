@@ -1,5 +1,5 @@
-/* run_progress: what `baton run` says on stderr: one line that is written over on a terminal, plain
- * lines elsewhere, nothing when quiet. */
+/* run_progress: what `baton run` prints on stderr: one line that is overwritten on a terminal,
+ * plain lines elsewhere, nothing if quiet. */
 #pragma once
 #include <stdbool.h>
 
@@ -12,8 +12,8 @@ struct run_progress {
 
 void run_progress_init(struct run_progress *show, bool quiet);
 void run_progress_place(struct run_progress *show, const struct baton_place *place);
-/* A line of its own; errors (`always`) are said even when quiet. */
+/* Prints a line of its own; errors (`always`) even if quiet. */
 __attribute__((format(printf, 3, 4))) void run_progress_say(struct run_progress *show, bool always,
 							    const char *format, ...);
-/* Takes an open line away. */
+/* Erases an open line. */
 void run_progress_clear(struct run_progress *show);

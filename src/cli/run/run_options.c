@@ -1,5 +1,5 @@
-/* run_options: the table of options of `baton run`, as help and completion show them too. */
-#include "cli/run_options.h"
+/* run_options: the table of options of `baton run`, also for help and completion. */
+#include "cli/run/run_options.h"
 
 static const char *const classes[] = {"voice", "chat", "normal", "background", NULL};
 

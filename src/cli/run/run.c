@@ -1,6 +1,6 @@
-/* run: waits for a lease, runs a command under it, and sees to it that nothing of the command
- * outlives the lease. It never starts the command without one, and it gives a lease back only when
- * the last process of the command is gone. */
+/* run: waits for a lease, runs a command under it, and makes sure that nothing of the command
+ * outlives the lease. It never starts the command without a lease, and gives the lease back only
+ * when the last process of the command is gone. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -16,22 +16,22 @@
 #include "baton/baton.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
-#include "cli/job.h"
 #include "cli/reach.h"
-#include "cli/run_env.h"
-#include "cli/run_inside.h"
-#include "cli/run_options.h"
-#include "cli/run_progress.h"
-#include "cli/run_refuse.h"
-#include "cli/run_sender.h"
+#include "cli/run/job.h"
+#include "cli/run/run_env.h"
+#include "cli/run/run_inside.h"
+#include "cli/run/run_options.h"
+#include "cli/run/run_progress.h"
+#include "cli/run/run_refuse.h"
+#include "cli/run/run_sender.h"
 #include "cli/units.h"
 #include "process/spawn.h"
 
 enum {
 	GRACE_MS_DEFAULT = 2000,
 	GRACE_MS_USUAL_MAX = 20 * 1000, /* what a broker gives unless configured otherwise */
-	KILL_MARGIN_MS = 250,           /* we kill so much before the broker would */
-	KILL_AGAIN_MS = 100,            /* who forked meanwhile was not on the list */
+	KILL_MARGIN_MS = 250,           /* we kill this long before the broker would */
+	KILL_AGAIN_MS = 100,            /* processes forked meanwhile were not on the list */
 	NOT_EXECUTABLE = 126,
 	NOT_FOUND = 127,
 	SIGNALLED = 128,
@@ -57,13 +57,13 @@ struct run {
 	sigset_t mask_before;
 	int signal_fd, status; /* status: unless the command says */
 	bool started;
-	bool taken;     /* the lease was asked for or taken before the command ended by itself */
+	bool taken;     /* asked to yield, or revoked, before the command ended by itself */
 	bool revoked;   /* libbaton waits for baton_lease_stopped */
-	bool ask_again; /* by a new claim: the old one is over */
+	bool ask_again; /* with a new claim: the old one has ended */
 	bool end_noted;
 	int64_t kill_at_ms, asked_ms;
-	uint64_t parent;  /* the lease that we were started under, as our environment says */
-	int told_signal;  /* SIGTERM, SIGINT or SIGQUIT that was sent to us while it ran; 0: none */
+	uint64_t parent;  /* the lease that we were started under, from our environment */
+	int told_signal;  /* SIGTERM, SIGINT or SIGQUIT sent to us while it ran; 0: none */
 	bool interrupted; /* by SIGINT */
 	int die_of;       /* 0: exit with `status` */
 };
@@ -82,15 +82,15 @@ static bool is_running(const struct run *run)
 	return run->phase == RUN_RUNNING || run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
 }
 
-/* A little before the broker's own SIGKILL, which would hit us and leave to the keeper what we can
- * do in order. */
+/* A little before the broker's own SIGKILL, which would kill us and leave to the keeper what we can
+ * do cleanly. */
 static int64_t kill_time(int64_t grace_ms)
 {
 	int64_t margin_ms = grace_ms / 4 < KILL_MARGIN_MS ? grace_ms / 4 : KILL_MARGIN_MS;
 	return now_ms() + grace_ms - margin_ms;
 }
 
-/* SIGTERM to all of it now, SIGKILL after the grace. */
+/* Sends SIGTERM to all of it now, SIGKILL after the grace. */
 static void stop_command(struct run *run, int64_t grace_ms)
 {
 	if (run->phase != RUN_RUNNING)
@@ -112,7 +112,7 @@ static int64_t own_grace_ms(const struct run *run)
 	return run->options->grace_ms >= 0 ? run->options->grace_ms : GRACE_MS_DEFAULT;
 }
 
-/* ---- what libbaton tells ---- */
+/* ---- callbacks of libbaton ---- */
 
 static void on_queued(struct baton_claim *claim, const struct baton_place *place, void *ctx)
 {
@@ -138,7 +138,7 @@ static const char *cgroup_path(const struct run *run)
 	return *run->job.cgroup.path ? run->job.cgroup.path : NULL;
 }
 
-/* The broker knows the keeper and the cgroup before there is anything that needs them. */
+/* The broker learns of the keeper and the cgroup before there is a process that needs them. */
 static int start_command(struct run *run)
 {
 	int error = job_prepare(&run->job);
@@ -159,6 +159,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	run_progress_clear(&run->show);
 	run_env_set(lease, &run->show);
 	run->taken = run->revoked = run->end_noted = false;
+
 	int error = start_command(run);
 	if (error == 0) {
 		run->started = true;
@@ -166,6 +167,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		say_started(run, lease);
 		return;
 	}
+
 	run->started = false;
 	run_progress_say(&run->show, true, "run: %s: %s", run->argv[0], strerror(error));
 	run->status = error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
@@ -179,24 +181,28 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	(void)claim;
 	if (run->phase != RUN_RUNNING)
 		return; /* it is being stopped already */
+
 	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : own_grace_ms(run);
 	run->taken = !run->job.child.ended;
 	if (yield->grace_ms >= 0)
 		run_progress_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
 				 units_duration(left, (double)yield->grace_ms / 1000),
 				 yield->reason, *yield->for_whom ? " for " : "", yield->for_whom);
-	else /* found out by a resume */
+	else /* learned from a resume */
 		run_progress_say(&run->show, false, "was asked to give the GPU back");
+
 	if (!run->options->on_yield) {
 		stop_command(run, grace_ms);
 		return;
 	}
+
 	run->phase = RUN_STOPPING;
 	run->kill_at_ms = kill_time(grace_ms);
 	child_signal(&run->job.child, run->options->on_yield);
 }
 
-/* A command that got a signal of its own choice may go on; what got SIGTERM is on its way out. */
+/* A command that got its own choice of signal may continue; one that got SIGTERM is already
+ * exiting. */
 static void on_kept(struct baton_claim *claim, void *ctx)
 {
 	struct run *run = ctx;
@@ -205,7 +211,7 @@ static void on_kept(struct baton_claim *claim, void *ctx)
 		run->phase = RUN_RUNNING, run->taken = false;
 }
 
-/* What it may still take to stop: what was declared, but no longer than others are kept out. */
+/* How long it may take to stop: the declared grace, but no longer than others are kept out. */
 static int64_t revoked_grace_ms(const struct run *run, int64_t left_ms)
 {
 	if (run->options->grace_ms < 0 && left_ms >= 0)
@@ -219,6 +225,7 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	struct run *run = ctx;
 	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
 	run->revoked = true;
+
 	if (run->phase == RUN_RUNNING) {
 		run->taken = !run->job.child.ended;
 		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s",
@@ -232,7 +239,7 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	}
 }
 
-/* Who is in the way. The refusal does not say, and to know it is worth a question. */
+/* Names the current holder. The refusal does not, and it is worth a request to know. */
 static void name_holder(char *ret_words, size_t size)
 {
 	json_t *status;
@@ -240,13 +247,14 @@ static void name_holder(char *ret_words, size_t size)
 	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
 	    0)
 		return;
+
 	const char *owner = field_text(status, "owner", NULL);
 	if (owner)
 		snprintf(ret_words, size, " Held by %s.", owner);
 	json_decref(status);
 }
 
-/* Where the broker says which number or name it was, the general sentence adds nothing. */
+/* If the broker names the wrong number or name, the general sentence adds nothing. */
 static bool detail_says_all(int code)
 {
 	return code == BATON_E_NO_GPU || code == BATON_E_NEVER_FITS || code == BATON_E_INVALID;
@@ -257,6 +265,7 @@ static void say_no_lease(struct run *run, int code)
 	const char *words = baton_strerror(code), *detail = baton_detail(run->baton);
 	char holder[160] = "";
 	bool more = *detail && strcmp(detail, words) != 0;
+
 	if (more && detail_says_all(code))
 		words = "";
 	if (code == BATON_E_BUSY)
@@ -271,11 +280,13 @@ static void on_ended(struct baton_claim *claim, int code, const char *reason, vo
 	(void)claim, (void)reason;
 	if (run->phase != RUN_WAITING)
 		return;
+
 	/* A release {requeue} that came too late: there was nothing left to come back to. */
 	if (run->started && (code == BATON_OK || code == BATON_E_REVOKED)) {
 		run->ask_again = true;
 		return;
 	}
+
 	say_no_lease(run, code);
 	run->status = baton_exit_code(code);
 	run->phase = RUN_DONE;
@@ -302,8 +313,8 @@ static bool is_ignored(int signo)
 	return sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/* What our parent ignores (nohup, a shell's background) is no business of ours or the command's.
- * But SIGCHLD is: a parent that ignores or blocks it would keep us from hearing the command's end.
+/* Signals that our parent ignores (nohup, a background job) stay ignored for us and the command.
+ * Not SIGCHLD: if the parent ignored or blocked it, we would miss the command's end.
  */
 static int catch_signals(struct run *run)
 {
@@ -318,7 +329,7 @@ static int catch_signals(struct run *run)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Stops us as the signal would have, had it not been caught. */
+/* Stops us as the signal would have if it had not been caught. */
 static void stop_ourselves(void)
 {
 	raise(SIGSTOP);
@@ -360,16 +371,17 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 		return;
 	}
 
-	/* What the terminal sends goes to the whole group, so the command has it already. */
+	/* The terminal signals the whole group, so the command already has it. */
 	bool shared = info->ssi_code == SI_KERNEL && !child->own_group;
 	run->interrupted |= signo == SIGINT;
 	if (is_ending(signo) && signo != SIGHUP)
 		run->told_signal = signo;
 	if (!shared && (pid_t)info->ssi_pid != child->pid)
 		child_signal(child, signo);
-	child_reap(child); /* its end may have come with the same news */
+
+	child_reap(child); /* it may have ended at the same moment */
 	if (is_ending(signo) && child->ended)
-		kill_command(run); /* what it left behind: somebody is in a hurry */
+		kill_command(run); /* its leftovers: somebody is in a hurry */
 	if (signo == SIGTSTP)
 		stop_ourselves();
 }
@@ -404,10 +416,11 @@ static void fill_request(const struct run_options *options, struct baton_request
 	request->uninterruptible_ms = options->grace_ms > 0 ? options->grace_ms : 0;
 }
 
-static int ask(struct run *run)
+static int ask_for_lease(struct run *run)
 {
 	struct baton_claim_handlers handlers;
 	struct baton_request request;
+
 	baton_claim_handlers_init(&handlers);
 	handlers.queued = on_queued;
 	handlers.granted = on_granted;
@@ -416,28 +429,30 @@ static int ask(struct run *run)
 	handlers.revoked = on_revoked;
 	handlers.ended = on_ended;
 	handlers.stops_later = true;
+
 	fill_request(run->options, &request);
 	/* Inside another `baton run` that holds: waiting for ourselves would never end. */
 	request.parent_lease = run->parent;
 	request.handlers = &handlers;
 	request.ctx = run;
+
 	run->asked_ms = now_ms();
-	int r = baton_acquire(run->baton, &request, &run->claim);
-	if (r < 0) {
-		say_no_lease(run, r);
-		return baton_exit_code(r);
+	int rc = baton_acquire(run->baton, &request, &run->claim);
+	if (rc < 0) {
+		say_no_lease(run, rc);
+		return baton_exit_code(rc);
 	}
 	return 0;
 }
 
-static void ask_anew(struct run *run)
+static void ask_for_new_lease(struct run *run)
 {
 	run->ask_again = false;
 	baton_claim_free(run->claim);
-	int r = ask(run);
-	if (r == 0)
+	int rc = ask_for_lease(run);
+	if (rc == 0)
 		return;
-	run->status = r;
+	run->status = rc;
 	run->started = false;
 	run->phase = RUN_DONE;
 }
@@ -452,22 +467,25 @@ static int status_of(const struct child *child)
 					  : WEXITSTATUS(child->status);
 }
 
-/* The last of it is gone. Only now may the lease go, too. */
+/* Its last process is gone. Only now may the lease be given back. */
 static void round_over(struct run *run)
 {
 	const struct child *child = &run->job.child;
 	if (WIFSIGNALED(child->status))
 		child_restore_tty(child);
+
 	bool revoked = run->revoked;
 	if (revoked)
 		(void)baton_lease_stopped(run->claim);
 	run->revoked = false;
 	run->phase = RUN_DONE;
+
 	if (child->status_unknown)
 		run_progress_say(&run->show, true, "run: %s has ended; nobody knows its status",
 				 run->argv[0]);
 	if (!run->taken)
 		return;
+
 	if (!run->options->requeue || run->told_signal) {
 		run_progress_say(&run->show, true,
 				 "run: %s had to give the GPU back before it was done%s",
@@ -483,7 +501,7 @@ static void round_over(struct run *run)
 		run->ask_again = true;
 }
 
-/* It ended by itself; what it left behind has to go as well. Its number is no longer its own. */
+/* It ended by itself; what it left behind has to end as well. Its pid may be reused from now on. */
 static void note_end(struct run *run)
 {
 	size_t left = job_left(&run->job);
@@ -491,6 +509,7 @@ static void note_end(struct run *run)
 	(void)baton_processes(run->baton, NULL, 0, cgroup_path(run));
 	if (run->phase != RUN_RUNNING || job_gone(&run->job))
 		return;
+
 	if (left > 0)
 		run_progress_say(&run->show, false,
 				 "%s has ended and left %zu process%s; stopping %s", run->argv[0],
@@ -507,6 +526,7 @@ static void look_at_job(struct run *run)
 		note_end(run);
 	if (is_running(run) && job_gone(&run->job))
 		round_over(run);
+
 	bool stopping = run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
 	if (stopping && now_ms() >= run->kill_at_ms) {
 		kill_command(run);
@@ -525,7 +545,7 @@ static int poll_timeout_ms(const struct run *run)
 	return left < 0 ? 0 : (int)left;
 }
 
-static void loop(struct run *run)
+static void run_until_done(struct run *run)
 {
 	struct job *job = &run->job;
 	while (run->phase != RUN_DONE) {
@@ -537,15 +557,17 @@ static void loop(struct run *run)
 		};
 		if (poll(fds, 4, poll_timeout_ms(run)) < 0 && errno != EINTR)
 			abort();
-		/* Ready until it is read, also while nobody asks: else this loop never sleeps. */
+
+		/* Must be read even when not needed: it stays ready until then, and this loop would
+		 * never sleep. */
 		(void)job_cgroup_populated(&job->cgroup);
 
-		/* First what the broker says: its SIGTERM comes with the reason for it. */
-		(void)baton_dispatch(run->baton, 0); /* `ended` and `revoked` say all */
+		/* First the broker's messages: its SIGTERM comes with the reason for it. */
+		(void)baton_dispatch(run->baton, 0); /* errors come as `ended` */
 		take_signals(run);
 		look_at_job(run);
 		if (run->ask_again && run->phase == RUN_WAITING)
-			ask_anew(run);
+			ask_for_new_lease(run);
 	}
 }
 
@@ -559,26 +581,29 @@ static int connect_broker(struct run *run)
 	connect.name = run->options->name ? run->options->name : slash ? slash + 1 : run->argv[0];
 	connect.link_changed = on_link;
 	connect.ctx = run;
-	int r = baton_connect(&connect, &run->baton);
-	if (r == BATON_E_NAME)
+
+	int rc = baton_connect(&connect, &run->baton);
+	if (rc == BATON_E_NAME)
 		return cli_fail(run->command, EX_USAGE,
 				"'%.60s' cannot be a name; give another by --name", connect.name);
-	if (r == BATON_E_PATH)
+	if (rc == BATON_E_PATH)
 		return run_refuse_path(run->command);
-	if (r == BATON_E_FORBIDDEN || r == BATON_E_UNAUTHORIZED)
+	if (rc == BATON_E_FORBIDDEN || rc == BATON_E_UNAUTHORIZED)
 		return run_refuse_user(run->command, run->argv[0]);
-	if (r == BATON_E_UNREACHABLE) {
+
+	if (rc == BATON_E_UNREACHABLE) {
 		char words[HTTP_CLIENT_ERROR_BYTES];
 		reach_words(words, sizeof(words));
-		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
+		return cli_fail(run->command, baton_exit_code(rc), "%s was not started: %s",
 				run->argv[0], words);
 	}
-	if (r < 0)
-		return cli_fail(run->command, baton_exit_code(r), "%s was not started: %s",
+
+	if (rc < 0)
+		return cli_fail(run->command, baton_exit_code(rc), "%s was not started: %s",
 				run->argv[0],
-				r == BATON_E_TIMEOUT
+				rc == BATON_E_TIMEOUT
 					? "the broker does not answer; it is stopped, or very busy"
-					: baton_strerror(r));
+					: baton_strerror(rc));
 	return 0;
 }
 
@@ -598,27 +623,31 @@ static int hold_and_run(struct run *run)
 	run->signal_fd = catch_signals(run);
 	if (run->signal_fd < 0)
 		return cli_fail(run->command, EX_OSERR, "no signalfd: %s", strerror(errno));
+
 	job_init(&run->job);
 	signal(SIGPIPE, SIG_IGN); /* a closed stderr is no reason to drop a lease */
-	int r = ask(run);
-	if (r == 0) {
-		loop(run);
-		r = final_status(run);
+
+	int rc = ask_for_lease(run);
+	if (rc == 0) {
+		run_until_done(run);
+		rc = final_status(run);
 	}
+
 	run_progress_clear(&run->show);
 	job_finish(&run->job);
 	close(run->signal_fd);
-	return r;
+	return rc;
 }
 
-/* A shell that runs a script or a loop stops at Ctrl-C only if it sees its child die of it. */
+/* A shell ends a script or loop at Ctrl-C only if it sees its child die of SIGINT. */
 static void die_of_signal(int signo)
 {
 	const struct rlimit no_core = {0};
 	sigset_t set;
 	if (!signo)
 		return;
-	setrlimit(RLIMIT_CORE, &no_core); /* SIGQUIT would leave one of us */
+
+	setrlimit(RLIMIT_CORE, &no_core); /* SIGQUIT would dump ours */
 	sigemptyset(&set);
 	sigaddset(&set, signo);
 	signal(signo, SIG_DFL);
@@ -626,7 +655,7 @@ static void die_of_signal(int signo)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* What can be refused at once is not queued for hours first. */
+/* Refuses at once what would only fail after hours in the queue. */
 static int check_command(const struct run *run)
 {
 	int error = spawn_lookup(run->argv[0]);
@@ -637,7 +666,8 @@ static int check_command(const struct run *run)
 			error == ENOENT ? "there is no such command" : strerror(error));
 }
 
-/* Inside a lease that has room for it the command replaces us. Returns -1 when it was not that. */
+/* Inside a lease that covers its needs the command replaces us. Returns -1 if that is not the case.
+ */
 static int run_under_outer(struct run *run)
 {
 	const struct run_options *options = run->options;
@@ -648,6 +678,7 @@ static int run_under_outer(struct run *run)
 	uint64_t lease;
 	if (!run_inside(&need, &lease))
 		return -1;
+
 	run_progress_say(&run->show, false, "inside lease %" PRIu64 ", which has room for %s",
 			 lease, run->argv[0]);
 	execvp(run->argv[0], run->argv);
@@ -669,28 +700,33 @@ static int run_run(const struct cli *cli, const struct command *command, int arg
 {
 	struct run_options options = {
 		.slots = 1, .gpus = 1, .wait_ms = BATON_TIMEOUT_NEVER, .grace_ms = -1};
+
 	signal(SIGCHLD, SIG_DFL);
-	int r = cli_parse(cli, command, &argc, argv, &options);
-	if (r >= 0)
-		return r;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
 	struct run run = {.command = command, .options = &options, .argv = argv + 1};
 	const char *parent = getenv("BATON_LEASE");
 	run.parent = parent ? strtoull(parent, NULL, 10) : 0;
 	run_progress_init(&run.show, options.quiet);
 	run_env_init();
-	r = check_command(&run);
-	if (r < 0)
-		r = run_under_outer(&run);
-	if (r >= 0)
-		return r;
+
+	rc = check_command(&run);
+	if (rc < 0)
+		rc = run_under_outer(&run);
+	if (rc >= 0)
+		return rc;
+
 	note_grace(&run);
-	r = connect_broker(&run);
-	if (r > 0)
-		return r;
-	r = hold_and_run(&run);
+	rc = connect_broker(&run);
+	if (rc > 0)
+		return rc;
+
+	rc = hold_and_run(&run);
 	baton_close(run.baton);
 	die_of_signal(run.die_of);
-	return r;
+	return rc;
 }
 
 const struct command command_run = {

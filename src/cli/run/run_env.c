@@ -1,9 +1,8 @@
-/* run_env: sets our own environment, which the command inherits. Called by run.c.
+/* run_env: sets our own environment, which the command inherits.
  *
- * The variables of before are overridden: they may name a GPU that is not ours, and a program that
- * computes on another than it was granted is noticed by nobody. So an index is set also where
- * nothing better is known. */
-#include "cli/run_env.h"
+ * Existing variables are overridden: they may name a GPU that is not ours, and nobody would notice
+ * a program that computes on the wrong one. So an index is set even if nothing better is known. */
+#include "cli/run/run_env.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,7 +25,7 @@ static void set_number(const char *name, uint64_t value)
 	setenv(name, text, 1);
 }
 
-static void add(struct buf *list, size_t at, const char *text)
+static void add_item(struct buf *list, size_t at, const char *text)
 {
 	if (buf_printf(list, "%s%s", at ? "," : "", text) < 0)
 		abort();
@@ -44,11 +43,11 @@ static void set_names(const struct baton_lease *lease)
 {
 	struct buf names = {0};
 	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
-		add(&names, i, baton_lease_gpu_name(lease, i));
+		add_item(&names, i, baton_lease_gpu_name(lease, i));
 	set_list("BATON_GPU", &names);
 }
 
-/* Of the machine, or of what is left visible of it (`relative`). */
+/* Indexes within the machine or, if `relative`, among the GPUs left visible. */
 static void set_indexes(const char *name, const struct baton_lease *lease, bool relative)
 {
 	struct buf list = {0};
@@ -56,7 +55,7 @@ static void set_indexes(const char *name, const struct baton_lease *lease, bool 
 		char number[24];
 		size_t index = relative ? i : baton_lease_gpu_index(lease, i);
 		snprintf(number, sizeof(number), "%zu", index);
-		add(&list, i, number);
+		add_item(&list, i, number);
 	}
 	set_list(name, &list);
 }
@@ -70,13 +69,13 @@ static bool set_uuids(const struct baton_lease *lease)
 			buf_finish(&uuids);
 			return false;
 		}
-		add(&uuids, i, uuid);
+		add_item(&uuids, i, uuid);
 	}
 	set_list("CUDA_VISIBLE_DEVICES", &uuids);
 	return true;
 }
 
-/* Of a single GPU that is the first nobody is in doubt, unless its program was told otherwise. */
+/* A single GPU that is the first is unambiguous, unless its program was told otherwise. */
 static void warn_of_order(const struct baton_lease *lease, struct run_progress *show)
 {
 	bool is_first = baton_lease_gpu_count(lease) == 1 && baton_lease_gpu_index(lease, 0) == 0;
@@ -97,12 +96,14 @@ void run_env_set(const struct baton_lease *lease, struct run_progress *show)
 	set_number("BATON_GPU_COUNT", baton_lease_gpu_count(lease));
 	set_names(lease);
 	set_indexes("BATON_GPU_INDEX", lease, false);
-	/* ROCm's runtime leaves these GPUs and numbers them anew; HIP chooses among those. */
+	/* ROCm's runtime keeps only these GPUs and renumbers them; HIP chooses among those. */
 	set_indexes("ROCR_VISIBLE_DEVICES", lease, false);
 	set_indexes("HIP_VISIBLE_DEVICES", lease, true);
 	set_indexes("ZE_AFFINITY_MASK", lease, false);
+
 	if (set_uuids(lease))
 		return;
+
 	setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1); /* else the fastest is number 0 */
 	set_indexes("CUDA_VISIBLE_DEVICES", lease, false);
 	warn_of_order(lease, show);

@@ -1,7 +1,7 @@
-/* run_sender: knows the broker by its program's name, for one that was started anew while we were
- * away has a number that nobody told us. An outer `baton run` has that name, too, and passes on
- * what its user wants; so no ancestor of ours counts. Called by run.c. */
-#include "cli/run_sender.h"
+/* run_sender: recognises the broker by its program's name, because we do not know the pid of one
+ * that restarted while we were disconnected. An outer `baton run` has that name, too, and passes on
+ * its user's signals; so our ancestors do not count. */
+#include "cli/run/run_sender.h"
 
 #include <signal.h>
 #include <string.h>
@@ -29,7 +29,8 @@ bool run_sender_is_broker(const struct signalfd_siginfo *info)
 	if (info->ssi_signo != SIGTERM || info->ssi_code == SI_KERNEL)
 		return false;
 	if (pid == 0)
-		return true; /* from outside of our pid namespace */
+		return true; /* from outside our pid namespace */
+
 	proc_name(PROC_SELF, ours, sizeof(ours));
 	proc_name(pid, theirs, sizeof(theirs));
 	return *ours && strcmp(ours, theirs) == 0 && !is_ancestor(pid);

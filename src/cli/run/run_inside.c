@@ -1,7 +1,7 @@
 /* run_inside: compares a need with the lease that the environment names. The environment may be
  * older than the lease (a server that was started inside and went on), so the broker is asked.
- * Decides nothing about claims. Called by run.c. */
-#include "cli/run_inside.h"
+ * Decides nothing about claims. */
+#include "cli/run/run_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +38,13 @@ static uint64_t number_of(const char *variable)
 	return value ? strtoull(value, NULL, 10) : 0;
 }
 
-/* The lease of our environment, if it is held and not about to be taken with force. */
+/* The lease of our environment, if it is held and not being revoked. */
 static const json_t *find_lease(const json_t *status)
 {
 	uint64_t lease = number_of("BATON_LEASE"), fence = number_of("BATON_FENCE");
 	const json_t *row;
 	size_t at;
+
 	json_array_foreach (json_object_get(status, "leases"), at, row) {
 		const char *state = field_text(row, "state", "");
 		if (field_u64(row, "lease") != lease || field_u64(row, "fence") != fence)
@@ -88,20 +89,21 @@ static bool has_slots(const json_t *status, const json_t *lease, uint32_t wanted
 }
 
 /* Keeps `count` items from `first` on, where the list has one for each GPU. */
-static void narrow(const char *variable, size_t gpus, size_t first, size_t count)
+static void narrow_list(const char *variable, size_t gpus, size_t first, size_t count)
 {
 	struct list list;
 	char kept[LIST_BYTES] = "";
 	list_read(&list, variable);
 	if (list.count != gpus)
 		return;
+
 	for (size_t i = 0, length = 0; i < count; i++)
 		length += (size_t)snprintf(kept + length, sizeof(kept) - length, "%s%s",
 					   i ? "," : "", list.items[first + i]);
 	setenv(variable, kept, 1);
 }
 
-static void narrow_all(size_t gpus, size_t first, size_t count)
+static void narrow_lists(size_t gpus, size_t first, size_t count)
 {
 	static const char *const variables[] = {"BATON_GPU", "BATON_GPU_INDEX",
 						"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
@@ -109,14 +111,15 @@ static void narrow_all(size_t gpus, size_t first, size_t count)
 	char number[24];
 	if (count == gpus)
 		return;
+
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
-		narrow(variables[i], gpus, first, count);
-	narrow("HIP_VISIBLE_DEVICES", gpus, 0, count); /* numbered anew below ROCm's list */
+		narrow_list(variables[i], gpus, first, count);
+	narrow_list("HIP_VISIBLE_DEVICES", gpus, 0, count); /* renumbered within ROCm's list */
 	snprintf(number, sizeof(number), "%zu", count);
 	setenv("BATON_GPU_COUNT", number, 1);
 }
 
-static bool fits(const json_t *status, const json_t *lease, const struct inside_need *need)
+static bool fits_lease(const json_t *status, const json_t *lease, const struct inside_need *need)
 {
 	struct list names, indexes;
 	size_t first = 0;
@@ -124,6 +127,7 @@ static bool fits(const json_t *status, const json_t *lease, const struct inside_
 	list_read(&indexes, "BATON_GPU_INDEX");
 	if (names.count == 0 || names.count != indexes.count || need->gpus > names.count)
 		return false;
+
 	if (field_u64(lease, "vram_mb") * BYTES_PER_MIB < need->vram_bytes)
 		return false;
 	if (need->gpu && strcmp(need->gpu, "any") != 0) {
@@ -136,7 +140,7 @@ static bool fits(const json_t *status, const json_t *lease, const struct inside_
 	if (!has_slots(status, lease, need->slots, names.items[first]))
 		return false;
 
-	narrow_all(names.count, first, need->gpus);
+	narrow_lists(names.count, first, need->gpus);
 	return true;
 }
 
@@ -149,8 +153,9 @@ bool run_inside(const struct inside_need *need, uint64_t *ret_lease)
 	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
 	    0)
 		return false;
+
 	const json_t *lease = find_lease(status);
-	bool inside = lease && fits(status, lease, need);
+	bool inside = lease && fits_lease(status, lease, need);
 	json_decref(status);
 	*ret_lease = number_of("BATON_LEASE");
 	return inside;

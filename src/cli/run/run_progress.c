@@ -1,5 +1,5 @@
-/* run_progress: the words of `baton run` while it waits and holds. Called by run.c. */
-#include "cli/run_progress.h"
+/* run_progress: the messages of `baton run` while it waits and holds. */
+#include "cli/run/run_progress.h"
 
 #include <poll.h>
 #include <stdarg.h>
@@ -13,8 +13,8 @@
 
 enum { PATIENCE_MS = 20 };
 
-/* A reader that stands still (Ctrl-S, a pager, a stuck collector of logs) must keep us neither from
- * the broker nor from the command: what it does not take is not said. */
+/* A reader that stalls (Ctrl-S, a pager, a stuck log collector) must not keep us from the broker or
+ * the command: what it does not read is dropped. */
 static bool is_taken(void)
 {
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -38,7 +38,7 @@ static void write_over(struct run_progress *show, const char *text)
 {
 	size_t columns = text_table_columns(stderr);
 	char *line = text_table_cut(text, columns > 1 ? columns - 1
-						      : 1); /* no second line would go away */
+						      : 1); /* a second line could not be erased */
 	fprintf(stderr, "\r\033[K%s", line);
 	fflush(stderr);
 	free(line);
@@ -49,16 +49,19 @@ void run_progress_place(struct run_progress *show, const struct baton_place *pla
 {
 	const char *sentence = place->sentence && *place->sentence ? place->sentence : place->why;
 	char text[512];
-	if (show->quiet || place->position < 0) /* offered in the same moment: no place to tell */
+	if (show->quiet ||
+	    place->position < 0) /* offered at the same moment: there is no position to show */
 		return;
 	if (!is_taken())
 		return;
+
 	if (show->is_tty) {
 		snprintf(text, sizeof(text), "baton: waiting. %s", sentence);
 		write_over(show, text);
 		return;
 	}
-	/* A log wants to know when something changed, not that a second passed. */
+
+	/* A log should record changes, not every second. */
 	snprintf(text, sizeof(text), "%lld %s", (long long)place->position, place->why_code);
 	if (strcmp(text, show->last) == 0)
 		return;
@@ -73,12 +76,13 @@ void run_progress_say(struct run_progress *show, bool always, const char *format
 	run_progress_clear(show);
 	if (!is_taken())
 		return;
+
 	va_list args;
 	char *text;
 	va_start(args, format);
 	if (vasprintf(&text, format, args) < 0)
 		abort();
 	va_end(args);
-	fprintf(stderr, "baton: %s\n", text); /* in one piece: others write to the terminal, too */
+	fprintf(stderr, "baton: %s\n", text); /* in one call: others write to the terminal, too */
 	free(text);
 }

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "cli/cli.h"
+#include "cli/commands.h"
 
 int setup(void **state)
 {

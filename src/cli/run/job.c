@@ -1,5 +1,5 @@
-/* job: puts child, keeper and cgroup together. It knows nothing of leases. Called by run.c. */
-#include "cli/job.h"
+/* job: combines child, keeper and cgroup. It knows nothing of leases. */
+#include "cli/run/job.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -67,7 +67,7 @@ bool job_gone(struct job *job)
 
 void job_finish(struct job *job)
 {
-	job_cgroup_remove(&job->cgroup); /* first: the keeper takes it away if we cannot */
+	job_cgroup_remove(&job->cgroup); /* first: the keeper removes it if we cannot */
 	watchdog_dismiss(&job->keeper);
 	child_finish(&job->child);
 }

@@ -1,9 +1,8 @@
-/* job: the command of `baton run` with all that belongs to it: the process, what it started, the
- * cgroup they are in where there is one, and the keeper beside them. Says when the last of it is
- * gone. */
+/* job: the command of `baton run` with everything that belongs to it: the process, its descendants,
+ * their cgroup if there is one, and the keeper beside them. Reports when the last of it is gone. */
 #pragma once
-#include "cli/child.h"
-#include "cli/watchdog.h"
+#include "cli/run/child.h"
+#include "cli/run/watchdog.h"
 #include "process/job_cgroup.h"
 
 struct job {
@@ -14,16 +13,17 @@ struct job {
 
 /* Before anything else. */
 void job_init(struct job *job);
-/* Makes what must be there before the first process of it. 0 or an errno. Once for all rounds. */
+/* Sets up what must exist before its first process. 0 or an errno. Once for all rounds. */
 int job_prepare(struct job *job);
-/* True: the keeper was killed, and another one took its place. */
+/* True: the keeper was killed and has been replaced. */
 bool job_keep(struct job *job);
 /* Starts the command, again if it ran before. 0 or the errno of why it cannot be executed. */
 int job_start(struct job *job, char *const *argv, const sigset_t *mask);
-/* SIGTERM or another request to all of it; a stopped process hears it only when continued. */
+/* Sends SIGTERM or another request to all of it, and SIGCONT, without which a stopped process would
+ * not see it. */
 void job_ask(struct job *job, int signo);
 void job_kill(struct job *job);
-/* How many processes of it are left, without what only the cgroup knows. */
+/* How many of its processes are left, not counting those found only by the cgroup. */
 size_t job_left(const struct job *job);
 /* True: nothing of it lives, so nothing of it uses the GPU. */
 bool job_gone(struct job *job);

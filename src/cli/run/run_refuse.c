@@ -1,6 +1,6 @@
-/* run_refuse: why no broker could be reached, where the code alone would send people to the wrong
- * place. Touches the file system only to see whose the socket is. Called by run.c. */
-#include "cli/run_refuse.h"
+/* run_refuse: why no broker could be reached, where the error code alone would mislead. Reads the
+ * file system only to find the socket's owner. */
+#include "cli/run/run_refuse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +41,7 @@ int run_refuse_user(const struct command *command, const char *what)
 	uid_t owner = 0;
 	if (baton_socket_path(path, sizeof(path)) == 0)
 		owner = owner_of(path, &known);
+
 	if (!known || owner == geteuid())
 		return cli_fail(command, EX_NOPERM, "%s was not started: %s", what,
 				baton_strerror(BATON_E_FORBIDDEN));

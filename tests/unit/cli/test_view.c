@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "cli/status_detail.h"
 #include "cli/status_view.h"
 
 static const char status_text[] =

@@ -1,7 +1,7 @@
 /* child: processes under `baton run`. With a terminal the command stays in our process group, so
  * that Ctrl-C, Ctrl-Z and full-screen programs work as without us; without one it leads its own.
  * What it leaves behind comes to us (subreaper). It knows nothing of leases. */
-#include "cli/child.h"
+#include "cli/run/child.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -84,10 +84,11 @@ void child_reap(struct child *child)
 		if (pid == child->keeper_pid)
 			child->keeper_pid = 0;
 	}
+
 	struct pollfd exit = {.fd = child->pidfd, .events = POLLIN};
 	if (child->pid == 0 || child->ended || poll(&exit, 1, 0) <= 0)
 		return;
-	/* It has ended and was not among them: its status is lost, its end is not. */
+	/* It has ended but somebody else has reaped it: only its status is lost. */
 	pid_t pid = waitpid(child->pid, &child->status, WNOHANG);
 	child->ended = true;
 	child->status_unknown = pid != child->pid;
@@ -95,7 +96,7 @@ void child_reap(struct child *child)
 
 void child_restore_tty(const struct child *child)
 {
-	/* In the background this would stop us. */
+	/* From a background group this would stop us. */
 	if (child->tty_fd >= 0 && tcgetpgrp(child->tty_fd) == getpgrp())
 		tcsetattr(child->tty_fd, TCSADRAIN, &child->tty_before);
 }

@@ -1,4 +1,4 @@
-/* run_options: what `baton run` may be told. Times in ms, -1: not given. */
+/* run_options: the options of `baton run`. Times in ms, -1: not given. */
 #pragma once
 #include "cli/cli.h"
 

@@ -1,0 +1,57 @@
+/* command: the table row of a command, and those of its options. Parsing, help and completion are
+ * driven by them. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum option_kind {
+	OPTION_FLAG,     /* bool */
+	OPTION_TEXT,     /* const char * */
+	OPTION_CHOICE,   /* const char *, one of choices */
+	OPTION_SIZE,     /* uint64_t bytes: "8G", "512M" */
+	OPTION_DURATION, /* int64_t ms: "90s", "5m", "1h30m"; a bare number is seconds */
+	OPTION_COUNT,    /* uint32_t */
+	OPTION_SLOTS,    /* uint32_t; "all": BATON_SLOTS_ALL */
+	OPTION_SIGNAL,   /* int: "TERM", "SIGUSR1", "10" */
+};
+
+struct option_spec {
+	char letter;      /* 0: none */
+	const char *name; /* without dashes */
+	enum option_kind kind;
+	const char *argument; /* its word in the help; NULL for flags */
+	const char *help;
+	size_t offset;              /* into the command's values */
+	const char *const *choices; /* OPTION_CHOICE, NULL-terminated */
+	bool destructive;           /* never suggested after a typo, as with commands */
+};
+
+/* What follows the options, for checks and completion. */
+enum argument_kind {
+	ARGUMENTS_NONE,
+	ARGUMENTS_COMMAND, /* a program and its arguments: options end at the first word */
+	ARGUMENTS_CLAIM,   /* one claim, by number or name */
+	ARGUMENTS_CLAIM_OR_NONE,
+	ARGUMENTS_SHELL,
+	ARGUMENTS_COMMAND_NAME, /* a command of baton, or none */
+	ARGUMENTS_WORDS,        /* any number of words */
+	ARGUMENTS_RAW,          /* the command parses its own words */
+};
+
+struct cli {
+	const char *program; /* "baton" */
+	const struct command *const *commands;
+	size_t command_count;
+};
+
+struct command {
+	const char *name, *summary, *usage; /* usage: what follows the name */
+	const char *details;                /* more help, or NULL */
+	const struct option_spec *options;
+	size_t option_count;
+	enum argument_kind arguments;
+	bool destructive; /* takes something from somebody: never suggested after a typo */
+	/* argv[0] is the command's name. Returns the exit status. */
+	int (*run)(const struct cli *cli, const struct command *command, int argc, char **argv);
+};

@@ -1,0 +1,6 @@
+/* commands: the client's half of the command table. */
+#pragma once
+#include "cli/cli.h"
+
+/* In the order of the help. */
+const struct command *const *cli_commands(size_t *ret_count);

@@ -1,0 +1,7 @@
+/* api: starting a session without waiting for the broker. */
+#pragma once
+#include "baton/baton.h"
+
+/* baton_connect without waiting for the answer, for the simulator: 0 and a session that has sent
+ * hello, or a public error code. */
+int client_begin(const struct baton_options *options, struct baton **ret_baton);
