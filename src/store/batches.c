@@ -1,10 +1,9 @@
-/* batches: see batches.h. Why not one transaction of SQLite per turn: that is two pages of log with
- * their checksums, a walk through the machine of SQLite and its locks, thirty times the bytes that
- * a turn has to say. The promise is the same: what was written before a process died is there; it
- * waits for no disk (fence_file.c says why). Called by store.c, checkpoint.c, recovery.c and
- * away.c. On disk, little-endian: magic, length of the records (4 bytes each), round (8), number of
- * the frame in its round (4), CRC-32 of all before it (4); then the records, each with a checksum
- * of its own. */
+/* batches: see batches.h. One SQLite transaction per loop iteration would cost two log pages with
+ * checksums, a run of SQLite's virtual machine and its locks: thirty times the bytes of the records
+ * themselves. The guarantee is the same: what was written before the process died is there; nothing
+ * waits for the disk (fence_file.c says why). On disk, little-endian: magic, length of the records
+ * (4 bytes each), round (8), number of the frame in its round (4), CRC-32 of the preceding bytes
+ * (4); then the records, each with its own checksum. */
 #include "store/batches.h"
 
 #include <endian.h>
@@ -42,18 +41,21 @@ void batches_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index
 				.round = htole64(round),
 				.index = htole32(index)};
 	header.crc = htole32(crc32_of((const uint8_t *)&header, CRC_AT));
-	memcpy(frame, &header, sizeof header);
+	memcpy(frame, &header, sizeof(header));
 }
 
 /* False: no frame begins here. */
 static bool read_header(const uint8_t *bytes, size_t left, struct header *ret_header)
 {
 	struct header h;
-	if (left < sizeof h)
+
+	if (left < sizeof(h))
 		return false;
-	memcpy(&h, bytes, sizeof h);
+
+	memcpy(&h, bytes, sizeof(h));
 	if (le32toh(h.magic) != MAGIC || le32toh(h.crc) != crc32_of(bytes, CRC_AT))
 		return false;
+
 	*ret_header = (struct header){
 		.length = le32toh(h.length), .round = le64toh(h.round), .index = le32toh(h.index)};
 	return true;
@@ -71,16 +73,17 @@ bool batches_each_record(const uint8_t *bytes, size_t length,
 		bytes += one;
 		length -= one;
 	}
+
 	return true;
 }
 
-/* Behind a crash lies at most the rest of the frame that was being written; a frame of this round
- * behind one that cannot be read was answered, and would be lost. */
+/* A crash leaves at most a torn last frame. A frame of this round after an unreadable one had been
+ * acknowledged, and would be lost. */
 static bool is_behind(const uint8_t *bytes, size_t length, uint64_t at, uint64_t round,
 		      uint32_t count)
 {
 	struct header h;
-	for (uint64_t i = at + 1; i + sizeof h <= length; i++)
+	for (uint64_t i = at + 1; i + sizeof(h) <= length; i++)
 		if (bytes[i] == (MAGIC & 0xff) && read_header(bytes + i, length - i, &h) &&
 		    h.round == round && h.index > count)
 			return true;
@@ -92,20 +95,22 @@ struct batches_found batches_read(const uint8_t *bytes, size_t length, uint64_t 
 {
 	struct batches_found found = {0};
 	struct header h;
+
 	if (read_header(bytes, length, &h))
 		found.round_max = h.round;
 	while (read_header(bytes + found.length, length - found.length, &h) && h.round == round &&
 	       h.index == found.count) {
-		const uint8_t *records = bytes + found.length + sizeof h;
-		if (h.length == 0 || h.length > length - found.length - sizeof h ||
+		const uint8_t *records = bytes + found.length + sizeof(h);
+		if (h.length == 0 || h.length > length - found.length - sizeof(h) ||
 		    !batches_each_record(records, h.length, NULL, NULL))
 			break;
 		found.wrong = !batches_each_record(records, h.length, each, ctx);
 		if (found.wrong)
 			return found;
-		found.length += sizeof h + h.length;
+		found.length += sizeof(h) + h.length;
 		found.count++;
 	}
+
 	found.lost = is_behind(bytes, length, found.length, round, found.count);
 	return found;
 }
@@ -113,15 +118,18 @@ struct batches_found batches_read(const uint8_t *bytes, size_t length, uint64_t 
 int batches_open(struct batches *turns, int dir_fd, bool write)
 {
 	struct stat st;
+
 	*turns = (struct batches){.fd = -1};
 	int flags = (write ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
 	int fd = openat(dir_fd, turns_name, flags, 0600);
 	if (fd < 0)
 		return errno == ENOENT && !write ? 1 : -ERR_IO;
+
 	if (fstat(fd, &st) < 0 || (write && (st.st_mode & 0077) && fchmod(fd, 0600) < 0)) {
 		close(fd);
 		return -ERR_IO;
 	}
+
 	*turns = (struct batches){.fd = fd, .device = st.st_dev, .inode = st.st_ino};
 	return 0;
 }
@@ -138,12 +146,15 @@ int batches_load(struct batches *turns, uint64_t round,
 		 struct batches_found *ret_found)
 {
 	struct stat st;
+
 	if (fstat(turns->fd, &st) < 0)
 		return -ERR_IO;
+
 	size_t size = (size_t)st.st_size, got = 0;
 	uint8_t *bytes = malloc(size + 1);
 	if (!bytes)
 		return -ERR_NO_MEMORY;
+
 	while (got < size) {
 		ssize_t n = pread(turns->fd, bytes + got, size - got, (off_t)got);
 		if (n < 0 && errno == EINTR)
@@ -156,6 +167,7 @@ int batches_load(struct batches *turns, uint64_t round,
 			break;
 		got += (size_t)n;
 	}
+
 	*ret_found = batches_read(bytes, got, round, each, ctx);
 	free(bytes);
 	turns->round = round;
@@ -177,6 +189,7 @@ int batches_append(struct batches *turns, uint8_t *frame, size_t length)
 			return -ERR_IO;
 		done += (size_t)n;
 	}
+
 	turns->length += length;
 	turns->count++;
 	return 0;
@@ -185,7 +198,7 @@ int batches_append(struct batches *turns, uint8_t *frame, size_t length)
 void batches_begin(struct batches *turns, uint64_t round)
 {
 	if (turns->length > KEPT_BYTES)
-		(void)!ftruncate(turns->fd, 0); /* what stays too long does no harm */
+		(void)!ftruncate(turns->fd, 0); /* best effort: a long file is valid */
 	turns->round = round;
 	turns->length = 0;
 	turns->count = 0;

@@ -1,7 +1,7 @@
-/* batches: the file of turns beside the database. A turn is one frame of records at the end of it,
- * which is the least that a durable write can cost; when the database has taken the turns over, a
- * new round of the file begins at its front. A frame says of which round it is, so what an earlier
- * round left behind is never taken for a turn. */
+/* batches: the turns file beside the database. The records of one loop iteration (a turn) are
+ * appended as one frame, the cheapest durable write there is; once a checkpoint has moved the turns
+ * into the database, a new round starts at the front of the file. Each frame carries its round, so
+ * leftovers of an earlier round are never read as turns. */
 #pragma once
 #include <sys/types.h>
 
@@ -30,29 +30,28 @@ struct batches_found {
 };
 
 /* `bytes` is a whole file. Calls `each` for every record of every frame of the round, oldest first,
- * until it returns false; a frame that was cut short ends it, as a crash may leave one. */
+ * until it returns false. Stops at a truncated frame, as a crash may leave one. */
 struct batches_found batches_read(const uint8_t *bytes, size_t length, uint64_t round,
 				  bool (*each)(void *ctx, const struct record *record), void *ctx);
 /* False: these are not whole records, or `each` (NULL: none) refused one. */
 bool batches_each_record(const uint8_t *bytes, size_t length,
 			 bool (*each)(void *ctx, const struct record *record), void *ctx);
-/* The front of a frame, in its first TURNS_HEADER_BYTES; the records stand behind them. */
+/* Writes the frame's header into its first TURNS_HEADER_BYTES; the records follow. */
 void batches_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index);
 
 /* 0; 1: there is no such file; -ERR_IO. `write`: makes it if it is missing. */
 int batches_open(struct batches *turns, int dir_fd, bool write);
 void batches_close(struct batches *turns); /* takes a closed one */
-/* Reads all and goes on behind it. 0, -ERR_IO or -ERR_NO_MEMORY. */
+/* Reads all frames; appends continue after them. 0, -ERR_IO or -ERR_NO_MEMORY. */
 int batches_load(struct batches *turns, uint64_t round,
 		 bool (*each)(void *ctx, const struct record *record), void *ctx,
 		 struct batches_found *ret_found);
-/* `frame`: room for the header, then records. 0 or -ERR_IO, and then the same place is written
- * again by the next. */
+/* `frame`: space for the header, then records. 0, or -ERR_IO and the next append overwrites the
+ * same position. */
 int batches_append(struct batches *turns, uint8_t *frame, size_t length);
-/* The database has all: begin at the front. */
+/* The database has all turns: start a new round at the front. */
 void batches_begin(struct batches *turns, uint64_t round);
-/* The same at a clean end: a file without a byte says that no turn is missing. */
+/* The same on clean shutdown: an empty file means that no turn is missing. */
 void batches_end(struct batches *turns);
-/* 1: the file of that path is ours, 0: it is gone, or another stands there, -1: it cannot be said.
- */
+/* 1: the open file is still at that path, 0: it is gone or replaced, -1: unknown. */
 int batches_look(const struct batches *turns, const char *path);

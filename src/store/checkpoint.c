@@ -1,6 +1,6 @@
-/* checkpoint: turns what the last turns wrote into rows of the tables of live sessions, live claims
- * and history, in one transaction; a claim that came and went meanwhile touches history alone. Also
- * reads the turns back when the journal is opened. Called by store.c and recovery.c. */
+/* checkpoint: moves the latest turns into the tables of live sessions, live claims and history, in
+ * one transaction; a claim that started and ended in between only touches history. Also reads the
+ * turns back when the journal is opened. */
 #include <string.h>
 
 #include "base/err.h"
@@ -13,10 +13,10 @@ enum {
 	   shared. */
 	FOLD_RECORDS = 512,
 	FOLD_RECORDS_DEGRADED = 32,
-	FOLD_BYTES = 1024 * 1024, /* of turns whose records stand for nothing any more */
+	FOLD_BYTES = 1024 * 1024, /* of turns whose records are all superseded */
 };
 
-/* What a checkpoint will have changed in our own state once it is committed. */
+/* State of the store that changes once the checkpoint is committed. */
 struct folding {
 	uint64_t claim_id_reserved, session_id_reserved;
 	uint64_t history_oldest, history_newest;
@@ -66,6 +66,7 @@ static int write_entry(struct store *store, const struct pending *p, size_t i,
 	struct database *db = &store->db;
 	const struct pending_entry *entry = &p->v[i];
 	int rc = SQLITE_OK;
+
 	switch (entry->type) {
 	case RECORD_SESSION_PUT:
 		return database_put(db, STMT_SESSION_PUT, entry->id, pending_bytes(p, i),
@@ -76,7 +77,7 @@ static int write_entry(struct store *store, const struct pending *p, size_t i,
 		return database_put(db, STMT_CLAIM_PUT, entry->id, pending_bytes(p, i),
 				    entry->length);
 	case RECORD_CLAIM_END:
-		/* What is in no table needs no delete; most short claims are of this kind. */
+		/* Most short claims never reached a table, so there is nothing to delete. */
 		if (entry->id <= store->unfolded.claim_id_written)
 			rc = database_run_number(db, STMT_CLAIM_END, entry->id);
 		return rc ? rc : add_end(store, p, i, folding);
@@ -100,6 +101,7 @@ static int write_pause(struct store *store, const struct record *paused)
 static int write_pending(struct store *store, const struct pending *p, struct folding *folding)
 {
 	int rc = SQLITE_OK;
+
 	if (p->fence_max)
 		rc = database_meta_set(&store->db, "fence_max", p->fence_max);
 	if (!rc && p->paused_set)
@@ -107,13 +109,17 @@ static int write_pending(struct store *store, const struct pending *p, struct fo
 	for (size_t i = 0; i < p->count && !rc; i++)
 		if (!p->v[i].dropped)
 			rc = write_entry(store, p, i, folding);
-	return rc ? rc : write_ends(store, folding);
+	if (rc)
+		return rc;
+
+	return write_ends(store, folding);
 }
 
 /* Everything unfolded, inside the open transaction. A SQLite result code. */
 static int write_all(struct store *store, struct folding *folding)
 {
 	const struct pending *p = &store->unfolded;
+
 	int rc = reserve_ids(store, "claim_id_reserved", store->claim_id_max,
 			     &folding->claim_id_reserved);
 	if (!rc)
@@ -148,7 +154,9 @@ static void take_over(struct store *store, const struct folding *folding)
 int checkpoint_next_round(struct store *store, uint64_t round)
 {
 	int rc = database_run(&store->db, STMT_TURNS_CLEAR);
-	return rc ? rc : database_meta_set(&store->db, "turns_round", round);
+	if (rc)
+		return rc;
+	return database_meta_set(&store->db, "turns_round", round);
 }
 
 static void begin_folding(const struct store *store, bool without_history,
@@ -167,6 +175,7 @@ static int try_fold(struct store *store, bool without_history)
 {
 	struct database *db = &store->db;
 	struct folding folding;
+
 	begin_folding(store, without_history, &folding);
 	int rc = database_run(db, STMT_BEGIN);
 	if (!rc)
@@ -177,31 +186,42 @@ static int try_fold(struct store *store, bool without_history)
 		rc = database_run(db, STMT_COMMIT);
 	if (rc)
 		return give_up(db, rc);
+
 	take_over(store, &folding);
 	return 0;
 }
 
-/* What was in the tables is over, or comes again in this turn. */
+/* Whatever the tables held has ended, or is part of this turn. */
 static int clear_tables(struct database *db)
 {
 	int rc = database_run(db, STMT_SESSIONS_CLEAR);
-	return rc ? rc : database_run(db, STMT_CLAIMS_CLEAR);
+	if (rc)
+		return rc;
+	return database_run(db, STMT_CLAIMS_CLEAR);
 }
 
 static int write_marks_of(struct store *store)
 {
 	struct database *db = &store->db;
+
 	int rc = database_meta_set(db, "epoch", store->marks.epoch);
-	rc = rc ? rc : database_meta_set(db, "fence_max", store->marks.fence_max);
-	rc = rc ? rc
-		: database_meta_set_bytes(db, "boot_id", store->boot_id, strlen(store->boot_id));
-	return rc ? rc : database_meta_set_bytes(db, "gpus", store->gpus, sizeof store->gpus);
+	if (rc)
+		return rc;
+
+	rc = database_meta_set(db, "fence_max", store->marks.fence_max);
+	if (rc)
+		return rc;
+
+	rc = database_meta_set_bytes(db, "boot_id", store->boot_id, strlen(store->boot_id));
+	if (rc)
+		return rc;
+	return database_meta_set_bytes(db, "gpus", store->gpus, sizeof(store->gpus));
 }
 
 static int write_paused(struct store *store)
 {
 	struct record record = {.type = RECORD_PAUSED, .admin.paused = store->paused};
-	memcpy(record.admin.reason, store->paused_reason, sizeof record.admin.reason);
+	memcpy(record.admin.reason, store->paused_reason, sizeof(record.admin.reason));
 	return store->paused ? write_pause(store, &record) : SQLITE_OK;
 }
 
@@ -209,21 +229,32 @@ int checkpoint_rewrite(struct store *store)
 {
 	struct database *db = &store->db;
 	struct folding folding;
+
 	begin_folding(store, false, &folding);
 	folding.claim_id_reserved = store->claim_id_max;
 	folding.session_id_reserved = store->session_id_max;
 	int rc = database_run(db, STMT_BEGIN);
-	rc = rc ? rc : clear_tables(db);
-	rc = rc ? rc : checkpoint_next_round(store, store->turns.round + 1);
-	rc = rc ? rc : write_marks_of(store);
-	rc = rc ? rc : database_meta_set(db, "claim_id_reserved", store->claim_id_max);
-	rc = rc ? rc : database_meta_set(db, "session_id_reserved", store->session_id_max);
-	rc = rc ? rc : write_paused(store);
-	/* History that this run wrote no more is still to come; of what lives all comes. */
-	rc = rc ? rc : write_pending(store, &store->pending, &folding);
-	rc = rc ? rc : database_run(db, STMT_COMMIT);
+	if (!rc)
+		rc = clear_tables(db);
+	if (!rc)
+		rc = checkpoint_next_round(store, store->turns.round + 1);
+	if (!rc)
+		rc = write_marks_of(store);
+	if (!rc)
+		rc = database_meta_set(db, "claim_id_reserved", store->claim_id_max);
+	if (!rc)
+		rc = database_meta_set(db, "session_id_reserved", store->session_id_max);
+	if (!rc)
+		rc = write_paused(store);
+
+	/* The pending records are all live state, and the history not written yet. */
+	if (!rc)
+		rc = write_pending(store, &store->pending, &folding);
+	if (!rc)
+		rc = database_run(db, STMT_COMMIT);
 	if (rc)
 		return give_up(db, rc);
+
 	take_over(store, &folding);
 	pending_clear(&store->pending);
 	store->unfolded.claim_id_written = store->claim_id_max;
@@ -243,10 +274,12 @@ int checkpoint(struct store *store, bool history_may_go)
 		return 0;
 	if (store->away)
 		return -ERR_IO;
+
 	int rc = try_fold(store, false);
 	if (rc < 0 && history_may_go && store->unfolded.ended_count)
 		rc = try_fold(store, true);
-	/* After a failure not at every turn again, which may be many on a disk that stays full. */
+
+	/* After a failure, do not retry at every turn: a disk may stay full for a long time. */
 	size_t step = store->degraded ? FOLD_RECORDS_DEGRADED : FOLD_RECORDS;
 	store->fold_at = rc < 0 ? records_of(store) + step : 0;
 	store->fold_at_bytes = rc < 0 ? store->turns.length + FOLD_BYTES : 0;
@@ -261,15 +294,18 @@ bool checkpoint_is_due(const struct store *store)
 	       store->turns.length >= bytes;
 }
 
-/* Numbers rise and nothing comes after an end, or no broker has written this. */
+/* False if no broker can have written the record: numbers only rise, and nothing follows an end. */
 static bool take_back(void *ctx, const struct record *record)
 {
 	struct store *store = ctx;
+
 	if (!pending_takes(&store->unfolded, record))
 		return false;
+
 	store->turns_rc = pending_add(&store->unfolded, record);
 	if (store->turns_rc < 0)
 		return false;
+
 	if (record->type == RECORD_PAUSED)
 		store->paused = record->admin.paused;
 	if (record->type == RECORD_FENCE && record->fence_max > store->marks.fence_max)
@@ -282,17 +318,20 @@ static bool take_back(void *ctx, const struct record *record)
 		store->session_id_max = record->session.id > store->session_id_max
 						? record->session.id
 						: store->session_id_max;
+
 	return true;
 }
 
 int checkpoint_load(struct store *store, struct batches_found *ret_found)
 {
 	uint64_t round = 0;
+
 	*ret_found = (struct batches_found){0};
 	store->unfolded.claim_id_written = store->claim_id_max;
 	store->unfolded.session_id_written = store->session_id_max;
 	int rc = database_each_turn(&store->db, take_back, store);
-	rc = rc ? rc : database_meta_get(&store->db, "turns_round", &round);
+	if (!rc)
+		rc = database_meta_get(&store->db, "turns_round", &round);
 	if (!rc && store->turns.fd >= 0)
 		rc = batches_load(&store->turns, round, take_back, store, ret_found);
 	store->turns.round = round;

@@ -1,10 +1,9 @@
 /* codec: a record as bytes and back. On disk: version, type, payload length (2 bytes), payload,
- * CRC-32 over all before it; all numbers little-endian. Sessions and claims are written by the
- * tables of core/record.c, a claim's times as distances from when it was written; so a new field
- * needs no new version, and an older broker passes over it. The layouts before that are read by a
- * walk that serves both directions. There is exactly one encoding of each record in its newest
- * version: what decodes, encodes to the same bytes again, but for what is not known here.
- * It does no I/O and allocates nothing. Called by the store and the simulator. */
+ * CRC-32 of the preceding bytes; all numbers little-endian. Sessions and claims are written by the
+ * tables of core/record.c, a claim's times relative to when it was written; so a new field needs no
+ * new version, and an older broker skips it. Older layouts are read by a walk that serves both
+ * directions. Each record has exactly one encoding in its newest version: decoding and encoding
+ * again gives the same bytes, except for unknown fields. Does no I/O and allocates nothing. */
 #include "store/codec.h"
 
 #include <endian.h>
@@ -50,8 +49,8 @@ struct walk {
 	bool bad;
 };
 
-/* All in one, so that a walk lies in registers and a number, whose width is a constant then, is one
- * move of the processor: a turn writes some dozens of them. */
+/* Inlined, so that the walk stays in registers and a number of constant width is one instruction: a
+ * turn writes dozens of them. */
 #define WALK static inline __attribute__((always_inline))
 
 WALK uint64_t walk_number(struct walk *w, uint64_t value, size_t width)
@@ -60,6 +59,7 @@ WALK uint64_t walk_number(struct walk *w, uint64_t value, size_t width)
 		w->bad = true;
 		return 0;
 	}
+
 	size_t at = w->at;
 	uint64_t little;
 	w->at += width;
@@ -68,6 +68,7 @@ WALK uint64_t walk_number(struct walk *w, uint64_t value, size_t width)
 		memcpy(w->write + at, &little, width);
 		return value;
 	}
+
 	little = 0;
 	memcpy(&little, w->read + at, width);
 	return le64toh(little);
@@ -112,26 +113,29 @@ WALK void walk_id(struct walk *w, uint64_t *field)
 
 WALK void walk_token(struct walk *w, struct token *token)
 {
-	if (w->bad || w->size - w->at < sizeof token->b) {
+	if (w->bad || w->size - w->at < sizeof(token->b)) {
 		w->bad = true;
 		return;
 	}
+
 	if (w->writing)
-		memcpy(w->write + w->at, token->b, sizeof token->b);
+		memcpy(w->write + w->at, token->b, sizeof(token->b));
 	else
-		memcpy(token->b, w->read + w->at, sizeof token->b);
-	w->at += sizeof token->b;
+		memcpy(token->b, w->read + w->at, sizeof(token->b));
+	w->at += sizeof(token->b);
 }
 
-/* `size` is the room of the field with its NUL. */
+/* `size` is the size of the field, including its NUL. */
 static void walk_text(struct walk *w, char *text, size_t size)
 {
 	size_t length = w->writing ? strnlen(text, size) : 0;
+
 	length = (size_t)walk_number(w, length, 1);
 	if (w->bad || length >= size || w->size - w->at < length) {
 		w->bad = true;
 		return;
 	}
+
 	if (w->writing) {
 		memcpy(w->write + w->at, text, length);
 	} else {
@@ -151,7 +155,7 @@ static void walk_named(struct walk *w, struct named_processes *named)
 		walk_u64(w, &named->v[i].pid_start);
 	}
 	walk_i64(w, &named->keeper);
-	walk_text(w, named->cgroup, sizeof named->cgroup);
+	walk_text(w, named->cgroup, sizeof(named->cgroup));
 }
 
 static void walk_session(struct walk *w, struct session_record *s)
@@ -162,13 +166,12 @@ static void walk_session(struct walk *w, struct session_record *s)
 	walk_i64(w, &s->pid);
 	walk_u64(w, &s->pid_start);
 	walk_i64(w, &s->uid);
-	walk_text(w, s->name, sizeof s->name);
+	walk_text(w, s->name, sizeof(s->name));
 	if (w->version >= 2)
 		walk_named(w, &s->named);
 }
 
-/* As the first version had it: a wait of the length that it began with, a turn as old as the hold.
- */
+/* Version 1 stored neither: the wait keeps its original length, the turn began with the hold. */
 static void claim_of_version_1(struct claim_record *c)
 {
 	c->timeout_ms = -1;
@@ -213,21 +216,22 @@ WALK void walk_claim(struct walk *w, struct claim_record *c)
 	walk_i64(w, &c->arrival_wall.v);
 	walk_i64(w, &c->held_wall.v);
 	walk_i64(w, &c->ended_wall.v);
-	walk_text(w, c->name, sizeof c->name);
-	walk_text(w, c->request_id, sizeof c->request_id);
-	walk_text(w, c->label, sizeof c->label);
+	walk_text(w, c->name, sizeof(c->name));
+	walk_text(w, c->request_id, sizeof(c->request_id));
+	walk_text(w, c->label, sizeof(c->label));
 	c->tag = c->arrival;
 	c->due_since = c->held_since;
 	if (w->version < 2) {
 		claim_of_version_1(c);
 		return;
 	}
+
 	walk_i64(w, &c->timeout_ms);
 	walk_i64(w, &c->turn_since.v);
 	c->yield_reason = (enum yield_reason)walk_choice(w, c->yield_reason, YIELD_REASON_COUNT);
 }
 
-/* By their tables: a claim's times are distances from when it was written. */
+/* By field tables: a claim's times are relative to when it was written. */
 static uint8_t *write_by_table(const struct record *r, uint8_t *at)
 {
 	const struct fields_how how = {.base = 0};
@@ -235,14 +239,15 @@ static uint8_t *write_by_table(const struct record *r, uint8_t *at)
 
 	if (r->type == RECORD_SESSION_PUT)
 		return fields_write(&session_record_fields, &r->session, &how, at);
-	memcpy(at, &little, sizeof little);
-	return claim_record_write(&r->claim, r->claim.written.v, at + sizeof little);
+	memcpy(at, &little, sizeof(little));
+	return claim_record_write(&r->claim, r->claim.written.v, at + sizeof(little));
 }
 
 static void read_by_table(struct walk *w, struct record *r)
 {
 	struct fields_how how = {.base = 0};
 	uint64_t id;
+
 	if (r->type == RECORD_SESSION_PUT) {
 		w->bad |= !fields_read(&session_record_fields, &r->session, &how, w->read + w->at,
 				       w->size - w->at);
@@ -256,6 +261,7 @@ static void read_by_table(struct walk *w, struct record *r)
 				       w->size - w->at);
 		id = r->claim.id;
 	}
+
 	w->bad |= id == 0 || id > INT64_MAX;
 	w->at = w->size;
 }
@@ -282,9 +288,9 @@ WALK void walk_payload(struct walk *w, struct record *r)
 		walk_bool(w, &r->admin.paused);
 		walk_i64(w, &r->admin.wall.v);
 		walk_u64(w, &r->admin.lease);
-		walk_text(w, r->admin.who, sizeof r->admin.who);
-		walk_text(w, r->admin.act, sizeof r->admin.act);
-		walk_text(w, r->admin.reason, sizeof r->admin.reason);
+		walk_text(w, r->admin.who, sizeof(r->admin.who));
+		walk_text(w, r->admin.act, sizeof(r->admin.act));
+		walk_text(w, r->admin.reason, sizeof(r->admin.reason));
 		break;
 	}
 }
@@ -297,6 +303,7 @@ static size_t write_by_walk(const struct record *record, uint8_t *buf)
 			    .at = HEADER_BYTES,
 			    .size = CODEC_BYTES_MAX - CRC_BYTES,
 			    .version = newest[record->type]};
+
 	walk_payload(&body, &copy);
 	assert(!body.bad); /* a record of the core that cannot be written is a bug of the core */
 	return body.at;
@@ -308,6 +315,7 @@ size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX])
 	size_t end = newest[record->type] >= BY_TABLES
 			     ? (size_t)(write_by_table(record, buf + HEADER_BYTES) - buf)
 			     : write_by_walk(record, buf);
+
 	walk_number(&header, newest[record->type], 1);
 	walk_number(&header, record->type, 1);
 	walk_number(&header, end - HEADER_BYTES, 2);
@@ -334,7 +342,7 @@ int codec_decode(const uint8_t *bytes, size_t length, struct record *ret_record)
 
 	struct walk w = {.read = bytes, .size = end};
 	struct record record;
-	memset(&record, 0, sizeof record);
+	memset(&record, 0, sizeof(record));
 	uint64_t version = walk_number(&w, 0, 1);
 	uint64_t type = walk_number(&w, 0, 1);
 	uint64_t payload = walk_number(&w, 0, 2);

@@ -6,8 +6,8 @@ enum { CODEC_BYTES_MAX = 1280 };
 
 /* Writes the record to `buf` and returns its length, at most CODEC_BYTES_MAX. */
 size_t codec_encode(const struct record *record, uint8_t buf[CODEC_BYTES_MAX]);
-/* How long the record at the begin of `bytes` says it is; 0 where that is more than there is. */
+/* Length of the record at the start of `bytes`, by its own header; 0 if more than available. */
 size_t codec_length(const uint8_t *bytes, size_t available);
-/* 0, or -ERR_IO for anything but bytes that codec_encode can have written; every enum is in range
- * and every string terminated afterwards. */
+/* 0, or -ERR_IO for anything that codec_encode cannot have written. On success every enum is in
+ * range and every string is terminated. */
 int codec_decode(const uint8_t *bytes, size_t length, struct record *ret_record);

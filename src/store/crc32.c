@@ -1,6 +1,6 @@
-/* crc32: the checksum of IEEE 802.3, many bytes at a time: each record of each turn is summed, and
- * a byte at a time it was a twentieth of a busy broker's time. It finds torn and flipped bytes; it
- * is no defence against an attacker. Called by the codec and the fence file. */
+/* crc32: the IEEE 802.3 checksum, many bytes at a time: every record of every turn is summed, which
+ * took a twentieth of a busy broker's time when done bytewise. Detects torn and flipped bytes, not
+ * an attacker. */
 #include "store/crc32.h"
 
 #include <endian.h>
@@ -16,7 +16,7 @@
 
 static uint32_t tables[8][256];
 
-/* Before main: whoever reads them later, on whatever thread, finds them filled. */
+/* Runs before main, so any thread finds them filled. */
 __attribute__((constructor)) static void fill_tables(void)
 {
 	for (uint32_t byte = 0; byte < 256; byte++) {
@@ -25,6 +25,7 @@ __attribute__((constructor)) static void fill_tables(void)
 			crc = crc & 1 ? crc >> 1 ^ POLYNOMIAL : crc >> 1;
 		tables[0][byte] = crc;
 	}
+
 	for (int table = 1; table < 8; table++)
 		for (uint32_t byte = 0; byte < 256; byte++) {
 			uint32_t crc = tables[table - 1][byte];
@@ -35,11 +36,11 @@ __attribute__((constructor)) static void fill_tables(void)
 static uint32_t word_of(const uint8_t *bytes)
 {
 	uint32_t word;
-	memcpy(&word, bytes, sizeof word);
+	memcpy(&word, bytes, sizeof(word));
 	return le32toh(word);
 }
 
-/* `crc` goes in and comes out as it is, not turned over. */
+/* Takes and returns `crc` without the final inversion. */
 static uint32_t by_tables(uint32_t crc, const uint8_t *bytes, size_t length)
 {
 	for (; length >= 8; bytes += 8, length -= 8) {
@@ -49,6 +50,7 @@ static uint32_t by_tables(uint32_t crc, const uint8_t *bytes, size_t length)
 		      tables[2][high >> 8 & 0xff] ^ tables[1][high >> 16 & 0xff] ^
 		      tables[0][high >> 24];
 	}
+
 	for (; length > 0; bytes++, length--)
 		crc = tables[0][(crc ^ *bytes) & 0xff] ^ (crc >> 8);
 	return crc;
@@ -57,13 +59,13 @@ static uint32_t by_tables(uint32_t crc, const uint8_t *bytes, size_t length)
 #ifdef __x86_64__
 #define WITH_CLMUL __attribute__((target("pclmul,sse4.1")))
 
-WITH_CLMUL static inline __m128i load(const uint8_t *bytes)
+WITH_CLMUL static inline __m128i load_block(const uint8_t *bytes)
 {
 	return _mm_loadu_si128((const __m128i *)(const void *)bytes);
 }
 
 /* `sum` moved on by as many bits as the two factors of `by` say, and `bytes` added. */
-WITH_CLMUL static inline __m128i fold(__m128i sum, __m128i by, __m128i bytes)
+WITH_CLMUL static inline __m128i fold_block(__m128i sum, __m128i by, __m128i bytes)
 {
 	__m128i low = _mm_clmulepi64_si128(sum, by, 0x00);
 	__m128i high = _mm_clmulepi64_si128(sum, by, 0x11);
@@ -71,12 +73,13 @@ WITH_CLMUL static inline __m128i fold(__m128i sum, __m128i by, __m128i bytes)
 }
 
 /* 128 bits to 64, these to 32 by Barrett's reduction. */
-WITH_CLMUL static uint32_t reduce(__m128i sum, __m128i by16)
+WITH_CLMUL static uint32_t reduce_sum(__m128i sum, __m128i by16)
 {
 	const __m128i mask = _mm_setr_epi32(-1, 0, -1, 0);
 	const __m128i by8 = _mm_set_epi64x(0, 0x0163cd6124);
 	const __m128i barrett = _mm_set_epi64x(0x01f7011641, 0x01db710641);
 	__m128i part = _mm_clmulepi64_si128(sum, by16, 0x10);
+
 	sum = _mm_xor_si128(_mm_srli_si128(sum, 8), part);
 	part = _mm_srli_si128(sum, 4);
 	sum = _mm_xor_si128(_mm_clmulepi64_si128(_mm_and_si128(sum, mask), by8, 0x00), part);
@@ -86,15 +89,14 @@ WITH_CLMUL static uint32_t reduce(__m128i sum, __m128i by16)
 }
 
 /* Sixteen bytes at a step, by multiplication without carry (Gopal and others, "Fast CRC Computation
- * for Generic Polynomials Using PCLMULQDQ", Intel 2009). `length` is a multiple of 16, at least 16.
- */
+ * for Generic Polynomials Using PCLMULQDQ", Intel 2009). `length`: a multiple of 16, not 0. */
 WITH_CLMUL static uint32_t by_clmul(uint32_t crc, const uint8_t *bytes, size_t length)
 {
 	const __m128i by16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
-	__m128i sum = _mm_xor_si128(load(bytes), _mm_cvtsi32_si128((int)crc));
+	__m128i sum = _mm_xor_si128(load_block(bytes), _mm_cvtsi32_si128((int)crc));
 	for (size_t at = 16; at < length; at += 16)
-		sum = fold(sum, by16, load(bytes + at));
-	return reduce(sum, by16);
+		sum = fold_block(sum, by16, load_block(bytes + at));
+	return reduce_sum(sum, by16);
 }
 
 static bool has_clmul(void)
@@ -108,6 +110,7 @@ uint32_t crc32_of(const uint8_t *bytes, size_t length)
 	uint32_t crc = UINT32_MAX;
 #ifdef __x86_64__
 	size_t even = length & ~(size_t)15;
+
 	if (even > 0 && has_clmul()) {
 		crc = by_clmul(crc, bytes, even);
 		bytes += even;

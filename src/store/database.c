@@ -1,11 +1,10 @@
-/* database: opens the journal's SQLite file so that it is ours alone, refuses what it cannot trust,
- * and prepares every statement once. Knows nothing of turns, quarantine or disk space; store.c
- * does.
+/* database: opens the journal's SQLite file exclusively, rejects what it cannot trust, and prepares
+ * every statement once. Quarantine and disk space are the store's business.
  *
  * WAL with locking_mode=EXCLUSIVE set before the first access keeps the log's index on the heap: no
  * -shm file, and a second connection is refused. synchronous=OFF: after a process crash the kernel
  * still has every write; a power cut ends the local holders anyway (see fence_file.c for the one
- * thing that it must not take). */
+ * number that must survive it). */
 #include "store/database.h"
 
 #include <stdio.h>
@@ -15,8 +14,7 @@
 #include "store/batches.h"
 #include "store/codec.h"
 
-/* 1: turns were rows of the table `turn`; they are read, and taken over with the first checkpoint.
- */
+/* 1: turns were rows of the table `turn`; they are read and moved by the first checkpoint. */
 enum { SCHEMA_VERSION_MIN = 1, SCHEMA_VERSION = 2 };
 
 static const char schema[] = "BEGIN;"
@@ -67,7 +65,7 @@ int database_classify(int sqlite_code)
 	case SQLITE_FORMAT:
 	case SQLITE_MISMATCH:
 	case SQLITE_CONSTRAINT:
-	case SQLITE_ERROR: /* our statements are right, so a table of the schema is not */
+	case SQLITE_ERROR: /* the statements are known good, so the schema is damaged */
 		return DATABASE_CORRUPT;
 	case SQLITE_NOMEM:
 		return -ERR_NO_MEMORY;
@@ -88,10 +86,11 @@ static int judge_with_detail(struct database *db, int sqlite_code, const char *p
 }
 
 /* The first column of the first row, as a number and as text. */
-static int ask(struct database *db, const char *sql, int64_t *ret_number, char *ret_text,
-	       size_t text_size)
+static int query_first(struct database *db, const char *sql, int64_t *ret_number, char *ret_text,
+		       size_t text_size)
 {
 	sqlite3_stmt *statement = NULL;
+
 	int rc = sqlite3_prepare_v2(db->sqlite, sql, -1, &statement, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(statement);
@@ -103,6 +102,7 @@ static int ask(struct database *db, const char *sql, int64_t *ret_number, char *
 		else
 			rc = SQLITE_NOMEM;
 	}
+
 	int end = sqlite3_finalize(statement);
 	return rc == SQLITE_ROW ? end : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
@@ -122,28 +122,34 @@ static int check_or_create(struct database *db, const char *path, bool empty_ok,
 {
 	int64_t version, count;
 	char text[128];
-	int rc = ask(db, "PRAGMA user_version", &version, text, sizeof text);
+
+	int rc = query_first(db, "PRAGMA user_version", &version, text, sizeof(text));
 	if (rc == SQLITE_OK)
-		rc = ask(db, "SELECT count(*) FROM sqlite_schema", &count, text, sizeof text);
+		rc = query_first(db, "SELECT count(*) FROM sqlite_schema", &count, text,
+				 sizeof(text));
 	if (rc != SQLITE_OK)
 		return judge_with_detail(db, rc, path, detail, size);
 	if (version == 0 && count == 0 && sqlite3_db_readonly(db->sqlite, "main"))
 		return DATABASE_EMPTY;
+
 	if (version == 0 && count == 0 && empty_ok) {
 		rc = sqlite3_exec(db->sqlite, schema, NULL, NULL, NULL);
 		return judge_with_detail(db, rc, path, detail, size);
 	}
+
 	if (version < SCHEMA_VERSION_MIN || version > SCHEMA_VERSION) {
 		snprintf(detail, size,
 			 "%s has schema version %lld; this program reads version %d to %d", path,
 			 (long long)version, SCHEMA_VERSION_MIN, SCHEMA_VERSION);
 		return DATABASE_CORRUPT;
 	}
-	rc = ask(db, "PRAGMA quick_check(1)", &count, text, sizeof text);
+
+	rc = query_first(db, "PRAGMA quick_check(1)", &count, text, sizeof(text));
 	if (rc == SQLITE_OK && strcmp(text, "ok") != 0) {
 		snprintf(detail, size, "%s is damaged: %s", path, text);
 		return DATABASE_CORRUPT;
 	}
+
 	return judge_with_detail(db, rc, path, detail, size);
 }
 
@@ -161,45 +167,50 @@ static int prepare_all(struct database *db)
 int database_open(struct database *db, const char *path, bool empty_ok, char *detail,
 		  size_t detail_size)
 {
-	memset(db, 0, sizeof *db);
+	memset(db, 0, sizeof(*db));
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	int rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
 	if (rc != SQLITE_OK)
 		return judge_with_detail(db, rc, path, detail, detail_size);
+
 	if (sqlite3_db_readonly(db->sqlite, "main")) {
 		snprintf(detail, detail_size, "%s is read-only", path);
 		return -ERR_IO;
 	}
+
 	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	rc = sqlite3_exec(db->sqlite, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF;",
 			  NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		return judge_with_detail(db, rc, path, detail, detail_size);
+
 	int judged = check_or_create(db, path, empty_ok, detail, detail_size);
 	if (judged)
 		return judged;
+
 	rc = apply_settings(db);
 	if (rc == SQLITE_OK)
 		rc = prepare_all(db);
 	return judge_with_detail(db, rc, path, detail, detail_size);
 }
 
-/* A database of write-ahead mode without its log can be read in a folder that takes no file only if
- * SQLite is told that nobody will write. */
+/* In a read-only folder, SQLite reads a WAL database without its log only as immutable. */
 int database_open_read(struct database *db, const char *path, bool no_log, char *detail,
 		       size_t detail_size)
 {
 	char uri[3 * 4096 + 32] = "file:";
 	size_t length = strlen(uri);
-	memset(db, 0, sizeof *db);
-	for (; *path && length < sizeof uri - 32; path++) {
+
+	memset(db, 0, sizeof(*db));
+	for (; *path && length < sizeof(uri) - 32; path++) {
 		if (strchr("%?#", *path))
-			length += (size_t)snprintf(uri + length, sizeof uri - length, "%%%02x",
+			length += (size_t)snprintf(uri + length, sizeof(uri) - length, "%%%02x",
 						   (unsigned char)*path);
 		else
 			uri[length++] = *path;
 	}
-	snprintf(uri + length, sizeof uri - length, "%s", no_log ? "?immutable=1" : "");
+
+	snprintf(uri + length, sizeof(uri) - length, "%s", no_log ? "?immutable=1" : "");
 	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
 		    SQLITE_OPEN_EXRESCODE;
 	int rc = sqlite3_open_v2(uri, &db->sqlite, flags, NULL);
@@ -207,6 +218,7 @@ int database_open_read(struct database *db, const char *path, bool no_log, char 
 		rc = sqlite3_exec(db->sqlite, "PRAGMA locking_mode=EXCLUSIVE;", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		return judge_with_detail(db, rc, uri, detail, detail_size);
+
 	int judged = check_or_create(db, uri, false, detail, detail_size);
 	return judged ? judged : judge_with_detail(db, prepare_all(db), uri, detail, detail_size);
 }
@@ -219,11 +231,11 @@ void database_close(struct database *db, bool tidy)
 		sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	int rc = sqlite3_close(db->sqlite);
 	assert(rc == SQLITE_OK); /* every statement was finalized */
-	memset(db, 0, sizeof *db);
+	memset(db, 0, sizeof(*db));
 }
 
-/* Steps a statement that gives no row, and makes it ready for the next time. */
-static int finish(sqlite3_stmt *s)
+/* Runs a statement without result rows, and resets it. */
+static int step_once(sqlite3_stmt *s)
 {
 	sqlite3_step(s);
 	return sqlite3_reset(s);
@@ -231,13 +243,13 @@ static int finish(sqlite3_stmt *s)
 
 int database_run(struct database *db, enum statement statement)
 {
-	return finish(db->statements[statement]);
+	return step_once(db->statements[statement]);
 }
 
 int database_run_number(struct database *db, enum statement statement, uint64_t first)
 {
 	sqlite3_bind_int64(db->statements[statement], 1, (sqlite3_int64)first);
-	return finish(db->statements[statement]);
+	return step_once(db->statements[statement]);
 }
 
 int database_upgrade(struct database *db)
@@ -251,7 +263,7 @@ int database_put(struct database *db, enum statement statement, uint64_t id, con
 	sqlite3_stmt *s = db->statements[statement];
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
 	int rc = sqlite3_bind_blob(s, 2, bytes, (int)length, SQLITE_STATIC);
-	return rc == SQLITE_OK ? finish(s) : rc;
+	return rc == SQLITE_OK ? step_once(s) : rc;
 }
 
 int database_meta_set(struct database *db, const char *key, uint64_t value)
@@ -259,7 +271,7 @@ int database_meta_set(struct database *db, const char *key, uint64_t value)
 	sqlite3_stmt *s = db->statements[STMT_META_PUT];
 	sqlite3_bind_int64(s, 2, (sqlite3_int64)value);
 	int rc = sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
-	return rc == SQLITE_OK ? finish(s) : rc;
+	return rc == SQLITE_OK ? step_once(s) : rc;
 }
 
 int database_meta_set_bytes(struct database *db, const char *key, const void *bytes, size_t length)
@@ -268,7 +280,7 @@ int database_meta_set_bytes(struct database *db, const char *key, const void *by
 	int rc = sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_blob(s, 2, bytes, (int)length, SQLITE_STATIC);
-	return rc == SQLITE_OK ? finish(s) : rc;
+	return rc == SQLITE_OK ? step_once(s) : rc;
 }
 
 /* Steps to the row of a key: 1 found, 0 not, or an error as database_classify gives it. The caller
@@ -288,11 +300,13 @@ static int find_meta(struct database *db, const char *key)
 int database_meta_get(struct database *db, const char *key, uint64_t *ret_value)
 {
 	sqlite3_stmt *s = db->statements[STMT_META_GET];
+
 	int found = find_meta(db, key);
 	if (found != 1) {
 		*ret_value = 0;
 		return found;
 	}
+
 	int64_t value = sqlite3_column_int64(s, 0);
 	bool bad = sqlite3_column_type(s, 0) != SQLITE_INTEGER || value < 0;
 	sqlite3_reset(s);
@@ -304,10 +318,12 @@ int database_meta_get_bytes(struct database *db, const char *key, void *buf, siz
 			    size_t *ret_length)
 {
 	sqlite3_stmt *s = db->statements[STMT_META_GET];
+
 	*ret_length = 0;
 	int rc = find_meta(db, key);
 	if (rc != 1)
 		return rc;
+
 	const void *bytes = sqlite3_column_blob(s, 0);
 	size_t length = (size_t)sqlite3_column_bytes(s, 0);
 	rc = 0;
@@ -317,6 +333,7 @@ int database_meta_get_bytes(struct database *db, const char *key, void *buf, siz
 		rc = DATABASE_CORRUPT;
 	else if (length)
 		memcpy(buf, bytes, length);
+
 	sqlite3_reset(s);
 	*ret_length = rc ? 0 : length;
 	return rc;
@@ -327,6 +344,7 @@ int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct
 {
 	sqlite3_stmt *s = db->statements[STMT_TURNS];
 	bool bad = false;
+
 	while (!bad && sqlite3_step(s) == SQLITE_ROW) {
 		const void *bytes = sqlite3_column_blob(s, 0);
 		size_t length = (size_t)sqlite3_column_bytes(s, 0);
@@ -336,6 +354,7 @@ int database_each_turn(struct database *db, bool (*each)(void *ctx, const struct
 		}
 		bad = !bytes || !batches_each_record(bytes, length, each, ctx);
 	}
+
 	int rc = database_classify(sqlite3_reset(s));
 	return rc ? rc : bad ? DATABASE_CORRUPT : 0;
 }
@@ -345,6 +364,7 @@ int database_each(struct database *db, enum statement statement,
 {
 	sqlite3_stmt *s = db->statements[statement];
 	bool bad = false;
+
 	while (!bad && sqlite3_step(s) == SQLITE_ROW) {
 		struct record record;
 		const void *bytes = sqlite3_column_blob(s, 1);
@@ -358,6 +378,7 @@ int database_each(struct database *db, enum statement statement,
 		else
 			bad = true;
 	}
+
 	int rc = database_classify(sqlite3_reset(s));
 	return rc ? rc : bad ? DATABASE_CORRUPT : 0;
 }

@@ -41,8 +41,8 @@ enum {
  * a negative enum err; all but 0 with `detail`. Call database_close whatever it returned. */
 int database_open(struct database *db, const char *path, bool empty_ok, char *detail,
 		  size_t detail_size);
-/* To be read alone, whatever rights there are; `no_log`: there is no log beside it. The same, or
- * DATABASE_EMPTY for a journal that was never begun. */
+/* Read-only, for a file or folder that cannot be written; `no_log`: no log beside it. Returns the
+ * same, or DATABASE_EMPTY for a journal that was never started. */
 int database_open_read(struct database *db, const char *path, bool no_log, char *detail,
 		       size_t detail_size);
 /* `tidy`: checkpoint the log into the database. Otherwise every byte stays as it is. Takes a zeroed
@@ -54,7 +54,7 @@ int database_classify(int sqlite_code);
 /* Run a statement that gives no row, with its arguments. SQLite result codes. */
 int database_run(struct database *db, enum statement statement);
 int database_run_number(struct database *db, enum statement statement, uint64_t first);
-/* Within a transaction: no program of an earlier version may write it from now on. */
+/* Within a transaction: older versions must not write the database from now on. */
 int database_upgrade(struct database *db);
 int database_put(struct database *db, enum statement statement, uint64_t id, const void *bytes,
 		 size_t length);

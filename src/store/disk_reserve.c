@@ -1,6 +1,5 @@
-/* disk_reserve: a file of 1 MiB beside the journal, truncated when a write found no room and made
- * anew when there is some again. It is taken back only while several times its size are free, so
- * that grants do not flap on and off at the brim. Called by store.c. */
+/* disk_reserve: a 1 MiB file beside the journal, truncated when a write finds the disk full and
+ * recreated once several times its size are free, so that grants do not flap on and off. */
 #include "store/disk_reserve.h"
 
 #include <fcntl.h>
@@ -18,6 +17,7 @@ bool disk_reserve_take(int dir_fd)
 	int fd = openat(dir_fd, file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
+
 	struct stat st;
 	struct statvfs fs;
 	bool whole = !fstat(fd, &st) && st.st_blocks * 512 >= RESERVE_BYTES;

@@ -1,6 +1,6 @@
 /* fence_file: what must be known even when the journal is lost, in a small file of its own: the
- * numbers that must never go back, and what was promised to whom holds a lease. One lies beside the
- * journal and is synced to the disk, a copy lies beside the socket. */
+ * numbers that must never go back, and how long leases may outlive the broker. One file beside the
+ * journal is synced to disk; a copy is kept beside the socket. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +20,5 @@ uint32_t fence_boot(const char *boot_id);
  * path. */
 int fence_file_read(int dir_fd, const char *name, struct fence_marks *ret_marks, char *detail,
 		    size_t detail_size);
-/* There when it returns 0, and with `sync` on the disk; -ERR_IO otherwise, and the marks before are
- * still there. */
+/* 0: written, and with `sync` on disk. -ERR_IO: the previous marks are still there. */
 int fence_file_write(int dir_fd, const char *name, const struct fence_marks *marks, bool sync);

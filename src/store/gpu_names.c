@@ -1,8 +1,6 @@
 /* gpu_names: which GPU each bit of a claim's masks means. The journal keeps the names in the order
  * of their bits; a start with another order moves the bits of all live claims, in one transaction
- * with the new names, so that no lease ever changes its GPU. Called by the server at start and on
- * reload.
- */
+ * with the new names, so that no lease ever changes its GPU. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +9,7 @@
 #include "store/codec.h"
 #include "store/store_private.h"
 
-/* What lies in the journal: every name at its bit, empty where there is none. */
+/* As stored in the journal: each name at its bit, unused bits empty. */
 struct names {
 	char v[LIMIT_GPUS][LIMIT_GPU_NAME_BYTES + 1];
 };
@@ -25,7 +23,7 @@ struct move {
 	bool no_memory;
 };
 
-static uint32_t moved(const struct move *move, uint32_t mask)
+static uint32_t move_bits(const struct move *move, uint32_t mask)
 {
 	uint32_t to = mask >> LIMIT_GPUS << LIMIT_GPUS;
 	if (mask == UINT32_MAX)
@@ -36,12 +34,12 @@ static uint32_t moved(const struct move *move, uint32_t mask)
 	return to;
 }
 
-/* Each old bit goes to where its name is now. A name that is gone has a bit of its own, from the
- * end, for its holders may still run; where no bit is left, it shares the last. True: a bit moved.
- */
-static bool plan(const struct names *old, struct names *now, struct move *move)
+/* Each old bit moves to where its name is now. A removed name keeps a bit of its own, from the end,
+ * since its holders may still run; if no bit is free, it shares the last. True: a bit moved. */
+static bool plan_moves(const struct names *old, struct names *now, struct move *move)
 {
 	bool changed = false;
+
 	for (uint32_t from = 0; from < LIMIT_GPUS; from++) {
 		uint32_t to = 0;
 		move->bit[from] = from;
@@ -51,23 +49,25 @@ static bool plan(const struct names *old, struct names *now, struct move *move)
 			to++;
 		for (uint32_t last = LIMIT_GPUS; to == LIMIT_GPUS && last-- > 0;)
 			if (!now->v[last][0]) {
-				memcpy(now->v[last], old->v[from], sizeof now->v[last]);
+				memcpy(now->v[last], old->v[from], sizeof(now->v[last]));
 				to = last;
 			}
 		to = to < LIMIT_GPUS ? to : LIMIT_GPUS - 1;
 		changed |= to != from;
 		move->bit[from] = to;
 	}
+
 	return changed;
 }
 
 static void keep_row(void *ctx, uint64_t id, const struct record *record)
 {
 	struct move *move = ctx;
+
 	(void)id;
 	if (move->count == move->capacity) {
 		size_t capacity = move->capacity ? 2 * move->capacity : 64;
-		struct record *rows = reallocarray(move->rows, capacity, sizeof *rows);
+		struct record *rows = reallocarray(move->rows, capacity, sizeof(*rows));
 		move->no_memory |= !rows;
 		if (!rows)
 			return;
@@ -81,16 +81,19 @@ static void keep_row(void *ctx, uint64_t id, const struct record *record)
 static int move_rows(struct store *store, struct move *move)
 {
 	uint8_t bytes[CODEC_BYTES_MAX];
+
 	int rc = database_each(&store->db, STMT_CLAIMS, keep_row, move);
 	if (rc || move->no_memory)
 		return rc && !move->no_memory ? SQLITE_CORRUPT : SQLITE_NOMEM;
+
 	for (size_t i = 0; i < move->count && !rc; i++) {
 		struct claim_record *claim = &move->rows[i].claim;
-		claim->granted_mask = moved(move, claim->granted_mask);
-		claim->need.gpu_mask = moved(move, claim->need.gpu_mask);
+		claim->granted_mask = move_bits(move, claim->granted_mask);
+		claim->need.gpu_mask = move_bits(move, claim->need.gpu_mask);
 		rc = database_put(&store->db, STMT_CLAIM_PUT, claim->id, bytes,
 				  codec_encode(&move->rows[i], bytes));
 	}
+
 	return rc;
 }
 
@@ -98,15 +101,19 @@ static int move_rows(struct store *store, struct move *move)
 static int write_names(struct store *store, const struct names *now, struct move *rows)
 {
 	struct database *db = &store->db;
+
 	int rc = database_run(db, STMT_BEGIN);
 	if (!rc && rows)
 		rc = move_rows(store, rows);
-	rc = rc ? rc : database_meta_set_bytes(db, "gpus", now, sizeof *now);
-	rc = rc ? rc : database_run(db, STMT_COMMIT);
+	if (!rc)
+		rc = database_meta_set_bytes(db, "gpus", now, sizeof(*now));
+	if (!rc)
+		rc = database_run(db, STMT_COMMIT);
 	if (rc) {
 		(void)database_run(db, STMT_ROLLBACK);
 		return rc == SQLITE_NOMEM ? -ERR_NO_MEMORY : -ERR_IO;
 	}
+
 	return 0;
 }
 
@@ -115,27 +122,30 @@ int store_gpus(struct store *store, const char *const *names, uint32_t count, bo
 	struct names old = {0}, now = {0}, written;
 	struct move move = {0};
 	size_t length = 0;
+
 	assert(count <= LIMIT_GPUS);
 	for (uint32_t i = 0; i < count; i++)
 		memcpy(now.v[i], names[i], strnlen(names[i], LIMIT_GPU_NAME_BYTES));
 	int rc = store->db.sqlite
-			 ? database_meta_get_bytes(&store->db, "gpus", &old, sizeof old, &length)
+			 ? database_meta_get_bytes(&store->db, "gpus", &old, sizeof(old), &length)
 			 : 0;
 	if (rc)
 		return rc < 0 ? rc : -ERR_IO;
+
 	for (uint32_t i = 0; i < LIMIT_GPUS; i++)
 		old.v[i][LIMIT_GPU_NAME_BYTES] = '\0';
 	written = old;
-	bool changed = plan(&old, &now, &move);
-	memcpy(store->gpus, &now, sizeof store->gpus);
-	if (memcmp(&written, &now, sizeof now) == 0)
+	bool changed = plan_moves(&old, &now, &move);
+	memcpy(store->gpus, &now, sizeof(store->gpus));
+	if (memcmp(&written, &now, sizeof(now)) == 0)
 		return 0;
 	if (changed && !may_move)
 		return -ERR_STATE;
-	if (store->away) /* a rewrite brings the names; what stands at other bits must stay there */
+	if (store->away) /* the rewrite will write the names; bits must not move meanwhile */
 		return changed ? -ERR_JOURNAL : 0;
+
 	if (changed)
-		rc = checkpoint(store, false); /* the tables hold what lives only then */
+		rc = checkpoint(store, false); /* only then the tables hold all live claims */
 	rc = rc < 0 ? rc : write_names(store, &now, changed ? &move : NULL);
 	free(move.rows);
 	return rc;

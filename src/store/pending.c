@@ -1,5 +1,5 @@
-/* pending: coalesces the records of a turn. A put replaces the put before it; an end replaces the
- * put, and what was never on disk is not deleted from it. Knows no SQLite. Called by store.c. */
+/* pending: coalesces the records of a turn. A put replaces the previous put; an end replaces the
+ * put, and deletes nothing that was never on disk. Knows no SQLite. */
 #include "store/pending.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ enum {
 	FIRST_CAPACITY = 64,
 	FIRST_BYTES = 16 * 1024,
 	KEPT_BYTES = 2 * 1024 * 1024,
-	KEPT_CAPACITY = 4096, /* more is given back when it is empty again */
+	KEPT_CAPACITY = 4096, /* freed down to this when empty again */
 };
 
 static bool is_claim_type(enum record_type type)
@@ -30,7 +30,7 @@ static bool goes_to_history(enum record_type type)
 	return type == RECORD_CLAIM_END || type == RECORD_AUDIT;
 }
 
-/* History alone: nothing of it is in a table that it must be deleted from. */
+/* History only: no table has a row to delete. */
 static bool is_spare(const struct pending *p, enum record_type type, uint64_t id)
 {
 	return type == RECORD_AUDIT || (type == RECORD_CLAIM_END && id > p->claim_id_written);
@@ -40,6 +40,7 @@ static bool is_spare(const struct pending *p, enum record_type type, uint64_t id
 static uint32_t find_slot(const struct pending *p, bool claim, uint64_t id)
 {
 	uint64_t hash = (id * 2 + claim) * UINT64_C(0x9e3779b97f4a7c15);
+
 	size_t slot = (hash >> 32) & (p->slot_count - 1);
 	while (p->slots[slot]) {
 		const struct pending_entry *other = &p->v[p->slots[slot] - 1];
@@ -47,6 +48,7 @@ static uint32_t find_slot(const struct pending *p, bool claim, uint64_t id)
 			break;
 		slot = (slot + 1) & (p->slot_count - 1);
 	}
+
 	return (uint32_t)slot;
 }
 
@@ -59,10 +61,11 @@ static void index_entry(struct pending *p, size_t i)
 }
 
 /* Closes the gaps of dropped entries; order is kept. */
-static void compact(struct pending *p)
+static void close_gaps(struct pending *p)
 {
 	size_t kept = 0, kept_bytes = 0;
-	memset(p->slots, 0, p->slot_count * sizeof *p->slots);
+
+	memset(p->slots, 0, p->slot_count * sizeof(*p->slots));
 	for (size_t i = 0; i < p->count; i++) {
 		if (p->v[i].dropped)
 			continue;
@@ -72,6 +75,7 @@ static void compact(struct pending *p)
 		kept_bytes += p->v[kept].length;
 		index_entry(p, kept++);
 	}
+
 	p->count = kept;
 	p->byte_count = kept_bytes;
 	p->dropped_count = 0;
@@ -80,27 +84,30 @@ static void compact(struct pending *p)
 static int set_capacity(struct pending *p, size_t capacity)
 {
 	size_t slot_count = capacity * 2;
-	uint32_t *slots = calloc(slot_count, sizeof *slots);
-	struct pending_entry *v = slots ? realloc(p->v, capacity * sizeof *v) : NULL;
+	uint32_t *slots = calloc(slot_count, sizeof(*slots));
+
+	struct pending_entry *v = slots ? realloc(p->v, capacity * sizeof(*v)) : NULL;
 	if (!v) {
 		free(slots);
 		return -ERR_NO_MEMORY;
 	}
+
 	free(p->slots);
 	p->v = v;
 	p->slots = slots;
 	p->capacity = capacity;
 	p->slot_count = slot_count;
-	compact(p);
+	close_gaps(p);
 	return 0;
 }
 
 int pending_init(struct pending *p)
 {
-	memset(p, 0, sizeof *p);
+	memset(p, 0, sizeof(*p));
 	p->bytes = malloc(FIRST_BYTES);
 	if (!p->bytes)
 		return -ERR_NO_MEMORY;
+
 	p->byte_capacity = FIRST_BYTES;
 	int rc = set_capacity(p, FIRST_CAPACITY);
 	if (rc < 0)
@@ -113,10 +120,10 @@ void pending_finish(struct pending *p)
 	free(p->v);
 	free(p->slots);
 	free(p->bytes);
-	memset(p, 0, sizeof *p);
+	memset(p, 0, sizeof(*p));
 }
 
-static void drop(struct pending *p, size_t i)
+static void drop_entry(struct pending *p, size_t i)
 {
 	assert(!p->v[i].dropped);
 	p->ended_count -= goes_to_history(p->v[i].type);
@@ -137,45 +144,50 @@ static int make_room(struct pending *p, size_t count, size_t bytes)
 		p->bytes = grown;
 		p->byte_capacity = capacity;
 	}
+
 	if (p->capacity - p->count >= count)
 		return 0;
+
 	if (p->dropped_count >= p->capacity / 2) {
-		compact(p);
+		close_gaps(p);
 		return make_room(p, count, bytes);
 	}
+
 	size_t capacity = p->capacity;
 	while (capacity - p->count < count)
 		capacity *= 2;
 	return set_capacity(p, capacity);
 }
 
-/* On a disk that stays full, old history gives way to new. An end that must still delete its row
- * is kept, and not counted: there are no more of those than rows, and looking at them again with
- * each add would make a crowd that leaves cost its square. */
+/* On a disk that stays full, old history gives way to new. An end that must still delete its row is
+ * kept and not counted: there are no more of those than rows, and rescanning them at each add would
+ * make a mass departure quadratic. */
 static void trim_history(struct pending *p)
 {
 	size_t enough = PENDING_ENDED_MAX - PENDING_ENDED_MAX / 10; /* not at every add */
 	for (size_t i = 0; i < p->count && p->spare_count > enough; i++)
 		if (!p->v[i].dropped && is_spare(p, p->v[i].type, p->v[i].id))
-			drop(p, i);
+			drop_entry(p, i);
 }
 
-/* What it stands for before is dropped. True: it stands for something itself. */
-static bool replaces(struct pending *p, enum record_type type, uint64_t id)
+/* Drops the entry that a new record supersedes. True: the new record must be kept itself. */
+static bool replace_older(struct pending *p, enum record_type type, uint64_t id)
 {
 	if (type == RECORD_AUDIT)
 		return true;
+
 	uint32_t at = p->slots[find_slot(p, is_claim_type(type), id)];
 	if (at && !p->v[at - 1].dropped) {
 		/* Ids are never used twice, so nothing comes after an end. */
 		assert(p->v[at - 1].type == RECORD_CLAIM_PUT ||
 		       p->v[at - 1].type == RECORD_SESSION_PUT);
-		drop(p, at - 1);
+		drop_entry(p, at - 1);
 	}
+
 	return type != RECORD_SESSION_END || id <= p->session_id_written;
 }
 
-/* An entry for bytes that stand at the end already. */
+/* Adds an entry for bytes already written at the end. */
 static void add_entry(struct pending *p, enum record_type type, uint64_t id, size_t length)
 {
 	p->v[p->count] = (struct pending_entry){
@@ -191,19 +203,23 @@ static void add_entry(struct pending *p, enum record_type type, uint64_t id, siz
 int pending_add(struct pending *p, const struct record *record)
 {
 	uint64_t id = id_of(record);
+
 	if (record->type == RECORD_FENCE) {
 		assert(record->fence_max > p->fence_max);
 		p->fence_max = record->fence_max;
 		return 0;
 	}
+
 	if (record->type == RECORD_PAUSED) {
 		p->paused = *record;
 		p->paused_set = true;
 		return 0;
 	}
+
 	if (make_room(p, 1, CODEC_BYTES_MAX) < 0)
 		return -ERR_NO_MEMORY;
-	if (replaces(p, record->type, id))
+
+	if (replace_older(p, record->type, id))
 		add_entry(p, record->type, id, codec_encode(record, p->bytes + p->byte_count));
 	return 0;
 }
@@ -244,11 +260,12 @@ void pending_move(struct pending *from, struct pending *to)
 		struct record fence = {.type = RECORD_FENCE, .fence_max = from->fence_max};
 		pending_add(to, &fence);
 	}
+
 	if (from->paused_set)
 		pending_add(to, &from->paused);
 	for (size_t i = 0; i < from->count; i++) {
 		const struct pending_entry *entry = &from->v[i];
-		if (entry->dropped || !replaces(to, entry->type, entry->id))
+		if (entry->dropped || !replace_older(to, entry->type, entry->id))
 			continue;
 		memcpy(to->bytes + to->byte_count, pending_bytes(from, i), entry->length);
 		add_entry(to, entry->type, entry->id, entry->length);
@@ -264,6 +281,7 @@ bool pending_is_empty(const struct pending *p)
 void pending_clear(struct pending *p)
 {
 	bool few = p->count < p->slot_count / 16;
+
 	for (size_t i = 0; i < p->count; i++) {
 		const struct pending_entry *e = &p->v[i];
 		uint64_t *written = e->type == RECORD_CLAIM_PUT     ? &p->claim_id_written
@@ -274,14 +292,15 @@ void pending_clear(struct pending *p)
 		if (few && e->type != RECORD_AUDIT)
 			p->slots[p->v[i].slot] = 0;
 	}
+
 	if (!few)
-		memset(p->slots, 0, p->slot_count * sizeof *p->slots);
+		memset(p->slots, 0, p->slot_count * sizeof(*p->slots));
 	p->count = p->dropped_count = p->ended_count = p->spare_count = 0;
 	p->byte_count = 0;
 	p->fence_max = 0;
 	p->paused_set = false;
 	if (p->capacity > KEPT_CAPACITY)
-		(void)set_capacity(p, KEPT_CAPACITY); /* what stays too large does no harm */
+		(void)set_capacity(p, KEPT_CAPACITY); /* best effort: it may stay large */
 	uint8_t *less = p->byte_capacity > KEPT_BYTES ? malloc(FIRST_BYTES) : NULL;
 	if (less) {
 		free(p->bytes);

@@ -1,19 +1,19 @@
-/* pending: the records of a loop turn, until they are committed. Of each id only the newest state
- * is kept, so what is written does not grow with what happened, and a long full disk costs memory
- * by what lives, not by what was tried. */
+/* pending: the records of a loop iteration until they are committed. Only the newest state of each
+ * id is kept, so writes do not grow with the number of changes, and while a disk stays full memory
+ * grows with live state, not with attempts. */
 #pragma once
 #include "core/record.h"
 
 enum { PENDING_ENDED_MAX = 10000 }; /* ended claims and audits kept for history while not written */
 
-/* A record as the codec writes it, once: the file of turns and the tables take it as it is. */
+/* A record, encoded once: the turns file and the tables take the same bytes. */
 struct pending_entry {
 	uint64_t id;     /* of the session or claim; 0: an audit */
 	size_t at;       /* in bytes */
 	uint32_t length; /* there */
 	uint32_t slot;   /* where the index points here */
 	enum record_type type;
-	bool dropped; /* a newer entry, or nothing, stands for it */
+	bool dropped; /* superseded by a newer entry or by nothing */
 };
 
 struct pending {
@@ -38,18 +38,18 @@ void pending_finish(struct pending *p);
 int pending_add(struct pending *p, const struct record *record);
 /* False: no broker can have written this after what is here; pending_add would assert. */
 bool pending_takes(const struct pending *p, const struct record *record);
-/* True: what is here is newer than this row of a table, or says that it is over. */
+/* True: an entry here is newer than this table row, or ends it. */
 bool pending_takes_place(const struct pending *p, const struct record *row);
-/* All of `from` will find room. 0 or -ERR_NO_MEMORY. */
+/* Reserves space for all of `from`. 0 or -ERR_NO_MEMORY. */
 int pending_reserve(struct pending *p, const struct pending *from);
 static inline const uint8_t *pending_bytes(const struct pending *p, size_t i)
 {
 	return p->bytes + p->v[i].at;
 }
 void pending_record(const struct pending *p, size_t i, struct record *ret_record);
-/* Adds all of `from` to `to`, where room is reserved, and clears `from`. */
+/* Adds all of `from` to `to`, where space is reserved, and clears `from`. */
 void pending_move(struct pending *from, struct pending *to);
 bool pending_is_empty(const struct pending *p);
-/* All was committed: forget it and note the ids as written. Keeps the memory of a usual
+/* After a commit: clears the entries and notes their ids as written. Keeps the memory of a usual
  * turn. */
 void pending_clear(struct pending *p);

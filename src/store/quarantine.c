@@ -1,7 +1,7 @@
-/* quarantine: nothing that a person may want to look at later is ever overwritten, so a name is
- * taken only while no file of the set bears it. The database goes first: should the process die in
- * between, store.c finds a log without a database and moves that too. Called by store.c with the
- * lock held and the database closed. */
+/* quarantine: never overwrites what an operator may want to inspect later, so a name is used only
+ * if no file of the set has it. The database goes first: if the process dies in between, the next
+ * start finds a log without a database and moves that too. Call with the lock held and the database
+ * closed. */
 #include "store/quarantine.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@ enum { ATTEMPTS = 1000 };
 
 static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", "-turns"};
 
-static bool exists(int dir_fd, const char *name)
+static bool file_exists(int dir_fd, const char *name)
 {
 	struct stat st;
 	return !fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT;
@@ -28,10 +28,10 @@ static bool exists(int dir_fd, const char *name)
 /* No file of the set is there yet. */
 static bool name_is_free(int dir_fd, const char *base)
 {
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
 		char name[256];
-		snprintf(name, sizeof name, "%s%s", base, suffixes[i]);
-		if (exists(dir_fd, name))
+		snprintf(name, sizeof(name), "%s%s", base, suffixes[i]);
+		if (file_exists(dir_fd, name))
 			return false;
 	}
 	return true;
@@ -39,14 +39,15 @@ static bool name_is_free(int dir_fd, const char *base)
 
 static int rename_set(int dir_fd, const char *base)
 {
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
 		char from[256], to[256];
-		snprintf(from, sizeof from, "%s%s", journal_name, suffixes[i]);
-		snprintf(to, sizeof to, "%s%s", base, suffixes[i]);
+		snprintf(from, sizeof(from), "%s%s", journal_name, suffixes[i]);
+		snprintf(to, sizeof(to), "%s%s", base, suffixes[i]);
 		/* Only this daemon, which holds the lock, makes such names; checked just before. */
 		if (renameat(dir_fd, from, dir_fd, to) < 0 && errno != ENOENT)
 			return -ERR_IO;
 	}
+
 	return 0;
 }
 
@@ -56,9 +57,9 @@ int quarantine_journal(const char *dir, int dir_fd, struct wall_ms now, char *re
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		char base[128];
 		int length =
-			snprintf(base, sizeof base, "%s.quarantine-%" PRId64, journal_name, now.v);
+			snprintf(base, sizeof(base), "%s.quarantine-%" PRId64, journal_name, now.v);
 		if (attempt)
-			snprintf(base + length, sizeof base - (size_t)length, ".%d", attempt);
+			snprintf(base + length, sizeof(base) - (size_t)length, ".%d", attempt);
 		if (!name_is_free(dir_fd, base))
 			continue;
 		if (rename_set(dir_fd, base) < 0)
@@ -66,6 +67,7 @@ int quarantine_journal(const char *dir, int dir_fd, struct wall_ms now, char *re
 		snprintf(ret_path, path_size, "%s/%s", dir, base);
 		return 0;
 	}
+
 	snprintf(detail, detail_size, "cannot move %s/%s aside: %s", dir, journal_name,
 		 strerror(errno));
 	return -ERR_IO;

@@ -1,5 +1,5 @@
-/* recovery: brings a journal up: folder and lock, the checked database or a fresh one in place of
- * one that cannot be trusted, the counters of this start. Called by the server at start, once. */
+/* recovery: opens the journal at start: folder and lock, the checked database or a fresh one in
+ * place of a damaged one, the counters of this start. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,7 +16,7 @@
 #include "store/store_private.h"
 #include "store/wal_check.h"
 
-/* What one opening passes along. */
+/* State of one opening. */
 struct opening {
 	const struct store_place *place;
 	const char *dir, *boot_id;
@@ -67,19 +67,21 @@ static int load_paused(struct store *store)
 	uint8_t bytes[CODEC_BYTES_MAX];
 	size_t length;
 	struct record record;
-	int rc = database_meta_get_bytes(&store->db, "paused", bytes, sizeof bytes, &length);
+
+	int rc = database_meta_get_bytes(&store->db, "paused", bytes, sizeof(bytes), &length);
 	if (rc || length == 0)
 		return rc;
 	if (codec_decode(bytes, length, &record) < 0 || record.type != RECORD_PAUSED)
 		return DATABASE_CORRUPT;
+
 	store->paused = record.admin.paused;
-	memcpy(store->paused_reason, record.admin.reason, sizeof store->paused_reason);
+	memcpy(store->paused_reason, record.admin.reason, sizeof(store->paused_reason));
 	return 0;
 }
 
-/* Who held before is not known. `least_ms`: as an earlier start had it. All that ran in another
- * boot is over, and so is all where nobody held or waited at the end. */
-static void doubt(struct opening *o, int64_t least_ms, const char *why)
+/* The previous holders are unknown. `least_ms`: the doubt of an earlier start. No doubt if they ran
+ * in another boot of the machine, or if nobody held or waited at the end. */
+static void mark_doubt(struct opening *o, int64_t least_ms, const char *why)
 {
 	const struct fence_marks *marks = &o->store->marks;
 	int64_t ttl_ms = marks->ttl_ms ? (int64_t)marks->ttl_ms : o->place->ttl_ms_max;
@@ -87,17 +89,18 @@ static void doubt(struct opening *o, int64_t least_ms, const char *why)
 		return;
 	ttl_ms = ttl_ms > o->place->ttl_ms ? ttl_ms : o->place->ttl_ms;
 	o->boot->in_doubt_ms = ttl_ms > least_ms ? ttl_ms : least_ms;
-	snprintf(o->boot->doubt, sizeof o->boot->doubt, "%s", why);
+	snprintf(o->boot->doubt, sizeof(o->boot->doubt), "%s", why);
 }
 
 /* Reads the counters and every live row. 0, DATABASE_CORRUPT, or a negative enum err. */
-static int load(struct opening *o)
+static int load_rows(struct opening *o)
 {
 	struct store *store = o->store;
 	struct database *db = &store->db;
 	char boot_id[128];
 	size_t length = 0;
 	uint64_t epoch = 0, fence_max = 0, in_doubt_ms = 0;
+
 	int rc = database_meta_get(db, "epoch", &epoch);
 	if (!rc)
 		rc = database_meta_get(db, "in_doubt_ms", &in_doubt_ms);
@@ -108,9 +111,10 @@ static int load(struct opening *o)
 	if (!rc)
 		rc = database_meta_get(db, "session_id_reserved", &store->session_id_reserved);
 	if (!rc)
-		rc = database_meta_get_bytes(db, "boot_id", boot_id, sizeof boot_id, &length);
+		rc = database_meta_get_bytes(db, "boot_id", boot_id, sizeof(boot_id), &length);
 	if (!rc)
 		rc = load_paused(store);
+
 	store->claim_id_max = store->claim_id_reserved;
 	store->session_id_max = store->session_id_reserved;
 	if (!rc)
@@ -126,22 +130,25 @@ static int load(struct opening *o)
 			 rc == DATABASE_CORRUPT ? "a row is damaged" : sqlite3_errmsg(db->sqlite));
 		return rc;
 	}
+
 	o->boot->same_boot = length == strlen(o->boot_id) && !memcmp(boot_id, o->boot_id, length);
-	/* A power cut may leave such a file too, but then the holders are gone with it. */
+	/* A power cut may leave such a file too, but it also ended the holders. */
 	if (o->boot->same_boot && o->found.lost) {
 		snprintf(o->detail, o->detail_size, "%s/%s is damaged in the middle", o->dir,
 			 turns_name);
 		return DATABASE_CORRUPT;
 	}
+
 	if (o->boot->same_boot && in_doubt_ms > 0)
-		doubt(o, (int64_t)in_doubt_ms,
-		      "an earlier start found no record, and ended too soon");
+		mark_doubt(o, (int64_t)in_doubt_ms,
+			   "an earlier start found no record, and ended too soon");
 	else if (epoch < store->marks.epoch && !o->fresh)
-		doubt(o, 0, "the journal is older than the last start");
+		mark_doubt(o, 0, "the journal is older than the last start");
 	else if (o->boot->same_boot && o->found.round_max > store->turns.round)
-		doubt(o, 0, "the journal is older than its last turns");
+		mark_doubt(o, 0, "the journal is older than its last turns");
 	else if (o->boot->same_boot && o->batches_gone && store->turns.round > 0)
-		doubt(o, 0, "the last turns of the journal are gone");
+		mark_doubt(o, 0, "the last turns of the journal are gone");
+
 	if (epoch > store->marks.epoch)
 		store->marks.epoch = epoch;
 	if (fence_max > store->marks.fence_max)
@@ -155,19 +162,20 @@ static bool is_there(struct store *store, const char *name)
 	return !fstatat(store->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT;
 }
 
-/* Turns of an earlier start lie there; a clean end leaves none. */
+/* Turns of an earlier start are there; a clean shutdown leaves none. */
 static bool has_turns(struct store *store)
 {
 	struct stat st;
 	return !fstatat(store->dir_fd, turns_name, &st, AT_SYMLINK_NOFOLLOW) && st.st_size > 0;
 }
 
-/* The journal as it lies there. `known`: this folder had one before, so an empty file is damage. */
+/* Opens the journal as it is. `known`: the folder had one before, so an empty file is damage. */
 static int open_journal(struct opening *o, bool known)
 {
 	char path[PATH_MAX], wal[PATH_MAX];
-	snprintf(path, sizeof path, "%s/%s", o->dir, journal_name);
-	snprintf(wal, sizeof wal, "%s/%s-wal", o->dir, journal_name);
+
+	snprintf(path, sizeof(path), "%s/%s", o->dir, journal_name);
+	snprintf(wal, sizeof(wal), "%s/%s-wal", o->dir, journal_name);
 	bool was_there = is_there(o->store, journal_name);
 	o->fresh = !was_there;
 	if (!was_there && (is_there(o->store, "journal.db-wal") || has_turns(o->store))) {
@@ -175,34 +183,40 @@ static int open_journal(struct opening *o, bool known)
 			 has_turns(o->store) ? o->store->turns_path : wal);
 		return DATABASE_CORRUPT;
 	}
+
 	int made = state_dir_private_file(o->store->dir_fd, o->dir, journal_name, o->detail,
 					  o->detail_size);
 	if (made < 0)
 		return made;
+
 	o->batches_gone = !is_there(o->store, turns_name);
 	if (batches_open(&o->store->turns, o->store->dir_fd, true) < 0) {
 		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, turns_name,
 			 strerror(errno));
 		return -ERR_IO;
 	}
+
 	bool whole = wal_is_whole(wal); /* opening may change the log */
 	int rc = database_open(&o->store->db, path, made || !known, o->detail, o->detail_size);
 	if (!rc)
-		rc = load(o);
-	/* A power cut may leave such a log too, but then the holders are gone with it. */
+		rc = load_rows(o);
+
+	/* A power cut may leave such a log too, but it also ended the holders. */
 	if (!rc && !whole && o->boot->same_boot) {
 		snprintf(o->detail, o->detail_size, "%s is damaged in the middle", wal);
 		rc = DATABASE_CORRUPT;
 	}
+
 	return rc;
 }
 
-/* The numbers go on from where none can have been: one fence per microsecond since 1970 would not
- * have reached it. */
+/* Continues numbering above anything ever used: one fence per microsecond since 1970 would not have
+ * reached it. */
 static void number_afresh(struct opening *o)
 {
 	struct store *store = o->store;
 	uint64_t wall_ms = o->now.v > 0 ? (uint64_t)o->now.v : 0;
+
 	if (o->boot->quarantined || store->marks.fence_max == 0)
 		if (wall_ms << 10 > store->marks.fence_max)
 			store->marks.fence_max = wall_ms << 10;
@@ -224,21 +238,24 @@ static int start_afresh(struct opening *o)
 {
 	struct store *store = o->store;
 	struct store_boot *boot = o->boot;
+
 	close_journal(store);
-	doubt(o, 0, "the journal was unreadable");
+	mark_doubt(o, 0, "the journal was unreadable");
 	int rc = quarantine_journal(o->dir, store->dir_fd, o->now, boot->quarantine_path,
-				    sizeof boot->quarantine_path, o->detail, o->detail_size);
+				    sizeof(boot->quarantine_path), o->detail, o->detail_size);
 	if (rc < 0)
 		return rc;
+
 	boot->quarantined = true;
 	rc = open_journal(o, false);
 	if (rc)
 		return rc < 0 ? rc : -ERR_IO;
-	number_afresh(o); /* an empty one knows no numbers */
+
+	number_afresh(o); /* an empty journal knows no numbers */
 	return 0;
 }
 
-/* No file of turns of an earlier start, or of another journal, knows this number. */
+/* A round that no turns file of an earlier start or of another journal has used. */
 static uint64_t next_round(const struct opening *o)
 {
 	uint64_t round = o->store->marks.epoch << 24;
@@ -246,12 +263,13 @@ static uint64_t next_round(const struct opening *o)
 	return round > o->found.round_max ? round : o->found.round_max + 1;
 }
 
-/* Makes this start known: the new epoch, whose boot it is. */
+/* Records this start: the new epoch and the boot id. */
 static int write_start(struct opening *o)
 {
 	struct store *store = o->store;
 	struct database *db = &store->db;
 	uint64_t round = next_round(o);
+
 	int rc = database_run(db, STMT_BEGIN);
 	if (!rc)
 		rc = database_upgrade(db);
@@ -279,16 +297,18 @@ static int write_start(struct opening *o)
 			database_run(db, STMT_ROLLBACK);
 		return judged == DATABASE_CORRUPT ? -ERR_IO : judged;
 	}
+
 	batches_begin(&store->turns, round);
 	if (store_write_marks(store, &store->marks) < 0) {
 		snprintf(o->detail, o->detail_size, "cannot write %s/fence: %s", o->dir,
 			 strerror(errno));
 		return -ERR_IO;
 	}
+
 	return 0;
 }
 
-/* What the last run wrote, in the tables: store_replay reads those. */
+/* Moves the turns of the last run into the tables, which store_replay reads. */
 static int fold_start(struct opening *o)
 {
 	int rc = checkpoint(o->store, true);
@@ -298,16 +318,18 @@ static int fold_start(struct opening *o)
 	return rc;
 }
 
-/* The newer of the fence file and its copy says how it ended; no number of either goes back. */
+/* The newer of the fence file and its copy decides how the last run ended. */
 static int read_marks(struct opening *o)
 {
 	struct fence_marks *marks = &o->store->marks, copy = {0};
 	int known = 0, copied = 0;
+
 	if (o->store->dir_fd >= 0)
 		known = fence_file_read(o->store->dir_fd, fence_name, marks, o->detail,
 					o->detail_size);
 	if (known < 0)
 		return known;
+
 	if (o->place->copy)
 		copied =
 			fence_file_read(AT_FDCWD, o->place->copy, &copy, o->detail, o->detail_size);
@@ -319,6 +341,7 @@ static int read_marks(struct opening *o)
 		marks->idle = copy.idle;
 		marks->epoch = copy.epoch;
 	}
+
 	if (copy.fence_max > marks->fence_max)
 		marks->fence_max = copy.fence_max;
 	if (copy.ttl_ms > marks->ttl_ms)
@@ -326,58 +349,69 @@ static int read_marks(struct opening *o)
 	return 0;
 }
 
-/* No journal lies where a broker ran before. Where none did, the numbers begin at 1, at once. */
+/* There is no journal. If a broker ran here before, that is doubt; if not, numbers start at 1. */
 static void judge_fresh(struct opening *o)
 {
 	if (!o->known && !o->copy_known && !o->place->traces)
 		return;
-	doubt(o, 0, "there is no journal where a broker ran before");
+	mark_doubt(o, 0, "there is no journal where a broker ran before");
 	number_afresh(o);
 }
 
-/* What cannot be written may still be read, so that those who hold are known. */
+/* A journal that cannot be written may still be readable, so that current holders are known. */
 static int read_only(struct opening *o)
 {
 	struct store *store = o->store;
 	char path[PATH_MAX];
+
 	close_journal(store);
 	o->fresh |= store->dir_fd < 0 || !is_there(store, journal_name);
 	if (o->fresh)
 		return 0;
-	snprintf(path, sizeof path, "%s/%s", o->dir, journal_name);
+
+	snprintf(path, sizeof(path), "%s/%s", o->dir, journal_name);
 	int rc = database_open_read(&store->db, path, !is_there(store, "journal.db-wal"), o->detail,
 				    o->detail_size);
 	if (!rc && batches_open(&store->turns, store->dir_fd, false) < 0)
 		rc = -ERR_IO;
-	rc = rc ? rc : load(o);
+	if (!rc)
+		rc = load_rows(o);
 	o->fresh = rc == DATABASE_EMPTY;
+
 	if (rc)
 		close_journal(store);
 	if (rc && !o->fresh) {
-		doubt(o, 0, "the journal cannot be read");
+		mark_doubt(o, 0, "the journal cannot be read");
 		number_afresh(o);
 	}
+
 	return rc == -ERR_NO_MEMORY || rc == -ERR_ALREADY_RUNNING ? rc : 0;
 }
 
-/* The journal of this start, written; once more without the reserve. */
+/* Writes the journal of this start; on failure retries without the reserve. */
 static int write_first(struct opening *o)
 {
 	int rc = fold_start(o);
-	rc = rc ? rc : write_start(o);
+	if (!rc)
+		rc = write_start(o);
 	if (rc != -ERR_IO)
 		return rc;
+
 	disk_reserve_release(o->store->dir_fd);
 	rc = fold_start(o);
-	return rc ? rc : write_start(o);
+	if (rc)
+		return rc;
+
+	return write_start(o);
 }
 
-static void promise(struct opening *o)
+static void set_promise(struct opening *o)
 {
 	struct store *store = o->store;
 	struct fence_marks *marks = &store->marks;
+
 	if (o->boot->in_doubt_ms == 0)
-		marks->ttl_ms = 0; /* all that lives is known, and was looked at */
+		marks->ttl_ms = 0; /* all live state is known and was checked */
 	store_promise(store, o->place->ttl_ms);
 	store_promise(store, o->boot->in_doubt_ms);
 	if (store->ttl_ms_wanted > marks->ttl_ms)
@@ -387,15 +421,17 @@ static void promise(struct opening *o)
 	marks->epoch++;
 }
 
-static void begin(struct opening *o, bool unwritable)
+static void begin_run(struct opening *o, bool unwritable)
 {
 	struct store *store = o->store;
+
 	if (unwritable || store_note_journal(store) < 0) {
 		store_go_away(store, "");
-		snprintf(store->trouble, sizeof store->trouble, "%s", o->detail);
+		snprintf(store->trouble, sizeof(store->trouble), "%s", o->detail);
 	} else {
 		store_set_degraded(store, !disk_reserve_take(store->dir_fd));
 	}
+
 	store->pending.claim_id_written = store->claim_id_max;
 	store->pending.session_id_written = store->session_id_max;
 	store->in_doubt_ms = o->boot->in_doubt_ms;
@@ -405,7 +441,7 @@ static void begin(struct opening *o, bool unwritable)
 	o->boot->claim_id_max = store->claim_id_max;
 	o->boot->session_id_max = store->session_id_max;
 	o->boot->paused = store->paused;
-	memcpy(o->boot->paused_reason, store->paused_reason, sizeof o->boot->paused_reason);
+	memcpy(o->boot->paused_reason, store->paused_reason, sizeof(o->boot->paused_reason));
 }
 
 static int bring_up(struct opening *o)
@@ -413,35 +449,42 @@ static int bring_up(struct opening *o)
 	struct store *store = o->store;
 	int full =
 		state_dir_open(o->dir, &store->dir_fd, &store->lock_fd, o->detail, o->detail_size);
+
 	int rc = full < 0 ? full : read_marks(o);
 	if (rc < 0)
 		return rc;
+
 	rc = full ? -ERR_IO : open_journal(o, o->known);
 	if (rc == DATABASE_CORRUPT)
 		rc = start_afresh(o);
+
 	bool unwritable = rc == -ERR_IO;
 	if (unwritable && !o->boot->quarantined)
 		rc = read_only(o);
+
 	if ((rc == 0 || unwritable) && o->fresh && !o->boot->quarantined)
 		judge_fresh(o);
 	if (rc == 0 || unwritable)
-		promise(o);
+		set_promise(o);
 	if (rc == 0 && !unwritable) {
 		rc = write_first(o);
 		unwritable = rc == -ERR_IO;
 	}
+
 	if (rc < 0 && !unwritable)
 		return rc == -ERR_CONFIG ? -ERR_IO : rc;
-	begin(o, unwritable);
+
+	begin_run(o, unwritable);
 	return 0;
 }
 
 int store_open(const struct store_place *place, struct store **ret_store,
 	       struct store_boot *ret_boot, char *detail, size_t detail_size)
 {
-	struct store *store = calloc(1, sizeof *store);
+	struct store *store = calloc(1, sizeof(*store));
 	struct store_boot boot;
-	memset(&boot, 0, sizeof boot);
+
+	memset(&boot, 0, sizeof(boot));
 	if (detail_size)
 		detail[0] = '\0';
 	if (!store || pending_init(&store->pending) < 0 || pending_init(&store->unfolded) < 0) {
@@ -451,11 +494,12 @@ int store_open(const struct store_place *place, struct store **ret_store,
 		snprintf(detail, detail_size, "out of memory");
 		return -ERR_NO_MEMORY;
 	}
+
 	store->dir_fd = store->lock_fd = store->turns.fd = -1;
 	store->started = place->now;
-	snprintf(store->dir, sizeof store->dir, "%s", place->dir);
-	snprintf(store->turns_path, sizeof store->turns_path, "%s/%s", store->dir, turns_name);
-	snprintf(store->boot_id, sizeof store->boot_id, "%s", place->boot_id);
+	snprintf(store->dir, sizeof(store->dir), "%s", place->dir);
+	snprintf(store->turns_path, sizeof(store->turns_path), "%s/%s", store->dir, turns_name);
+	snprintf(store->boot_id, sizeof(store->boot_id), "%s", place->boot_id);
 	struct opening o = {.place = place,
 			    .dir = place->dir,
 			    .boot_id = place->boot_id,
@@ -473,6 +517,7 @@ int store_open(const struct store_place *place, struct store **ret_store,
 		free(store);
 		return rc;
 	}
+
 	*ret_store = store;
 	*ret_boot = boot;
 	return 0;

@@ -1,6 +1,6 @@
-/* state_dir: makes the state folder, checks that others cannot write there, and locks it. The lock
- * is an flock on a file that is never removed: it ends with the process, however that ends, and
- * says who holds it. Called by store.c. */
+/* state_dir: creates the state folder, checks that others cannot write there, and locks it. The
+ * lock is an flock on a file that is never removed: it ends with the process, however that ends,
+ * and the file names the holder. */
 #include "store/state_dir.h"
 
 #include <errno.h>
@@ -27,11 +27,13 @@ static bool is_unwritable(int error)
 static int make_folder(const char *dir)
 {
 	char path[PATH_MAX];
+
 	size_t length = strlen(dir);
-	if (length >= sizeof path) {
+	if (length >= sizeof(path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
+
 	memcpy(path, dir, length + 1);
 	for (char *slash = path + 1; *slash; slash++) {
 		if (*slash != '/')
@@ -41,6 +43,7 @@ static int make_folder(const char *dir)
 			return -1;
 		*slash = '/';
 	}
+
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
@@ -63,7 +66,7 @@ static bool folder_is_safe(int dir_fd)
 static long holder_of(int lock_fd)
 {
 	char text[32] = "";
-	return pread(lock_fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+	return pread(lock_fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 }
 
 static int refuse_lock(const char *dir, int lock_fd, char *detail, size_t size)
@@ -77,12 +80,13 @@ static int refuse_lock(const char *dir, int lock_fd, char *detail, size_t size)
 	return -ERR_ALREADY_RUNNING;
 }
 
-/* The folder itself is locked, too: where it cannot be written there may be no file to lock. Some
- * file systems lock files only. */
+/* Locks the folder itself too, since a read-only folder may have no lock file. Some file systems
+ * only lock files. */
 static int take_lock(int dir_fd, const char *dir, int *ret_lock_fd, char *detail, size_t size)
 {
 	int fd = openat(dir_fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int saved = errno, rc = 0;
+
 	bool unwritable = is_unwritable(saved);
 	if (fd < 0 && unwritable)
 		fd = openat(dir_fd, lock_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -90,6 +94,7 @@ static int take_lock(int dir_fd, const char *dir, int *ret_lock_fd, char *detail
 		snprintf(detail, size, "cannot write in %s: %s", dir, strerror(saved));
 		return -ERR_IO;
 	}
+
 	if (flock(dir_fd, LOCK_EX | LOCK_NB) < 0 && (fd < 0 || errno == EWOULDBLOCK))
 		rc = refuse_lock(dir, fd, detail, size);
 	if (!rc && fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
@@ -99,8 +104,10 @@ static int take_lock(int dir_fd, const char *dir, int *ret_lock_fd, char *detail
 			close(fd);
 		return rc;
 	}
+
 	char text[32];
-	int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
 	/* Only for that message, so a full disk does not matter here. */
 	if (fd >= 0 && ftruncate(fd, 0) == 0)
 		(void)!pwrite(fd, text, (size_t)length, 0);
@@ -118,6 +125,7 @@ int state_dir_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *det
 			 strerror(errno));
 		return full ? FOLDER_FULL : -ERR_IO;
 	}
+
 	int rc = -ERR_IO;
 	if (folder_is_safe(fd))
 		rc = take_lock(fd, dir, ret_lock_fd, detail, detail_size);
@@ -125,10 +133,12 @@ int state_dir_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *det
 		snprintf(detail, detail_size,
 			 "others may write in the folder %s; name a private one, or chmod go-w it",
 			 dir);
+
 	if (rc < 0) {
 		close(fd);
 		return rc;
 	}
+
 	*ret_dir_fd = fd;
 	return 0;
 }
@@ -145,11 +155,13 @@ int state_dir_private_file(int dir_fd, const char *dir, const char *name, char *
 			   size_t detail_size)
 {
 	int made = 1;
+
 	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 && errno == EEXIST) {
 		made = 0;
 		fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	}
+
 	struct stat st;
 	bool ok = fd >= 0 && !fstat(fd, &st) &&
 		  (!(st.st_mode & 0077) || !fchmod(fd, st.st_mode & 0700));

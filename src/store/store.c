@@ -1,9 +1,8 @@
-/* store: the journal's turns: append, commit, what happens when the disk is full, close. A turn is
- * one frame at the end of the file of turns (batches.c); now and then the turns are folded into the
- * tables of what lives and what ended (checkpoint.c). The files beside this one open it
- * (recovery.c), keep SQLite (database.c), coalesce a turn (pending.c), keep history, the fence
- * file, the reserve. Called by the server (src/server) once per loop turn.
- */
+/* store: append, commit, close, and what happens when the disk is full. The records of one loop
+ * iteration (a turn) are one frame at the end of the turns file (batches.c); now and then a
+ * checkpoint moves them into the tables of live and ended claims (checkpoint.c). Beside this file:
+ * opening (recovery.c), SQLite (database.c), coalescing (pending.c), history, the fence file and
+ * the disk reserve. */
 #include "store/store.h"
 
 #include <fcntl.h>
@@ -18,8 +17,8 @@
 #include "store/store_private.h"
 
 enum {
-	/* Pages of log before it is folded into the database. Long logs cost least; on a full disk
-	 * a short one leaves its room to what must still be written. */
+	/* Pages of log before SQLite checkpoints it. Long logs cost least; on a full disk a short
+	 * one leaves space for what must still be written. */
 	LOG_PAGES = 1000,
 	LOG_PAGES_DEGRADED = 32,
 	TURN_BYTES_KEPT = 4 * 1024 * 1024, /* a larger turn gives its memory back */
@@ -41,8 +40,8 @@ int store_write_marks(struct store *store, const struct fence_marks *marks)
 void store_keep_copy(struct store *store, const char *path)
 {
 	struct fence_marks marks = store->marks;
-	snprintf(store->copy, sizeof store->copy, "%s", path);
-	marks.idle = store->away; /* one that grants nothing yet is no reason for doubt */
+	snprintf(store->copy, sizeof(store->copy), "%s", path);
+	marks.idle = store->away; /* a broker that grants nothing yet is no reason for doubt */
 	if (!store->away || store->fresh)
 		(void)fence_file_write(AT_FDCWD, store->copy, &marks, false);
 }
@@ -59,6 +58,7 @@ int store_append(struct store *store, const struct record *record)
 	int rc = pending_add(&store->pending, record);
 	if (rc < 0)
 		return rc;
+
 	if (record->type == RECORD_CLAIM_PUT && record->claim.id > store->claim_id_max)
 		store->claim_id_max = record->claim.id;
 	if (record->type == RECORD_SESSION_PUT && record->session.id > store->session_id_max)
@@ -66,15 +66,16 @@ int store_append(struct store *store, const struct record *record)
 	store_note_ttl(store, record);
 	if (record->type == RECORD_PAUSED) {
 		store->paused = record->admin.paused;
-		memcpy(store->paused_reason, record->admin.reason, sizeof store->paused_reason);
+		memcpy(store->paused_reason, record->admin.reason, sizeof(store->paused_reason));
 	}
+
 	return 0;
 }
 
 void store_note_ttl(struct store *store, const struct record *record)
 {
 	if (record->type == RECORD_CLAIM_PUT)
-		store_promise(store, record->claim.ttl_ms); /* 0 of who is not held by time */
+		store_promise(store, record->claim.ttl_ms); /* 0 if not limited by time */
 	else if (record->type == RECORD_SESSION_PUT)
 		store_promise(store, record->session.ttl_ms);
 }
@@ -85,12 +86,12 @@ void store_promise(struct store *store, int64_t ttl_ms)
 		store->ttl_ms_wanted = (uint64_t)ttl_ms;
 }
 
-/* All that is pending, one record after the other, behind room for the front of their frame. 0 or
- * -ERR_NO_MEMORY. */
+/* Encodes all pending records, after space for the frame header. 0 or -ERR_NO_MEMORY. */
 static int encode_turn(struct store *store, bool without_history, size_t *ret_length)
 {
 	const struct pending *p = &store->pending;
 	size_t most = p->byte_count + 3 * CODEC_BYTES_MAX, length = TURNS_HEADER_BYTES;
+
 	if (most > store->turn_capacity) {
 		uint8_t *bytes = realloc(store->turn_bytes, most);
 		if (!bytes)
@@ -98,10 +99,12 @@ static int encode_turn(struct store *store, bool without_history, size_t *ret_le
 		store->turn_bytes = bytes;
 		store->turn_capacity = most;
 	}
+
 	if (p->fence_max) {
 		struct record fence = {.type = RECORD_FENCE, .fence_max = p->fence_max};
 		length += codec_encode(&fence, store->turn_bytes + length);
 	}
+
 	if (p->paused_set)
 		length += codec_encode(&p->paused, store->turn_bytes + length);
 	for (size_t i = 0; i < p->count; i++) {
@@ -111,6 +114,7 @@ static int encode_turn(struct store *store, bool without_history, size_t *ret_le
 		memcpy(store->turn_bytes + length, pending_bytes(p, i), entry->length);
 		length += entry->length;
 	}
+
 	*ret_length = length;
 	return 0;
 }
@@ -118,6 +122,7 @@ static int encode_turn(struct store *store, bool without_history, size_t *ret_le
 static int write_turn(struct store *store, bool without_history)
 {
 	size_t length;
+
 	/* Before the transaction: a fence on disk that the journal does not know only leaves a gap
 	 * in the numbers; the other way round one could be granted twice. */
 	struct fence_marks marks = store->marks;
@@ -131,11 +136,13 @@ static int write_turn(struct store *store, bool without_history)
 		return -ERR_IO;
 	if (store->rewrite)
 		return checkpoint_rewrite(store);
+
 	int rc = pending_reserve(&store->unfolded, &store->pending);
 	if (!rc)
 		rc = encode_turn(store, without_history, &length);
 	if (rc < 0)
 		return rc;
+
 	if (length > TURNS_HEADER_BYTES)
 		rc = batches_append(&store->turns, store->turn_bytes, length);
 	if (store->turn_capacity > TURN_BYTES_KEPT) {
@@ -143,8 +150,10 @@ static int write_turn(struct store *store, bool without_history)
 		store->turn_bytes = NULL;
 		store->turn_capacity = 0;
 	}
+
 	if (rc < 0)
 		return rc;
+
 	pending_move(&store->pending, &store->unfolded);
 	return 0;
 }
@@ -157,14 +166,14 @@ void store_set_degraded(struct store *store, bool degraded)
 	store->degraded = degraded;
 }
 
-/* After a write that failed: makes room, tries again, and at last writes what is live without the
- * history of what ended. */
+/* After a failed write: frees space, retries, and finally writes live state without history. */
 static int write_in_need(struct store *store)
 {
 	if (!store->degraded)
 		disk_reserve_release(store->dir_fd);
 	store_set_degraded(store, true);
-	/* It may fail as well; then the log just keeps its length. */
+
+	/* May fail too; then the log just keeps its length. */
 	sqlite3_wal_checkpoint_v2(store->db.sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	checkpoint(store, true); /* as above */
 	int rc = write_turn(store, false);
@@ -179,11 +188,12 @@ static int commit_anew(struct store *store)
 	int rc = write_turn(store, false);
 	if (rc < 0) {
 		char why[128];
-		snprintf(why, sizeof why, "the journal cannot be begun anew (%s)",
+		snprintf(why, sizeof(why), "the journal cannot be begun anew (%s)",
 			 sqlite3_errmsg(store->db.sqlite));
 		store_go_away(store, why);
 		return rc;
 	}
+
 	store->away = store->rewrite = false;
 	store->trouble[0] = '\0';
 	store_set_degraded(store, !disk_reserve_take(store->dir_fd));
@@ -199,14 +209,16 @@ int store_commit(struct store *store)
 		return commit_anew(store);
 	if (!store_look(store))
 		return -ERR_IO;
+
 	int rc = empty ? 0 : write_turn(store, false);
 	if (rc < 0)
 		return write_in_need(store);
-	/* A checkpoint that fails is tried again with a later turn: the turns themselves are
-	 * written. */
+
+	/* A failed checkpoint is retried with a later turn: the turns themselves are written. */
 	if (checkpoint_is_due(store))
 		checkpoint(store, store->degraded);
-	/* Whole again only with the reserve back, so the next full disk finds us as prepared. */
+
+	/* Recovered only with the reserve back, to be prepared for the next full disk. */
 	if (store->degraded && disk_reserve_take(store->dir_fd))
 		store_set_degraded(store, false);
 	return 0;
@@ -223,7 +235,7 @@ struct replay {
 	void *ctx;
 };
 
-/* What a turn that could not be folded says of a row stands instead of it. */
+/* A turn that no checkpoint has moved yet supersedes the row. */
 static void pass_on(void *ctx, uint64_t id, const struct record *record)
 {
 	struct replay *replay = ctx;
@@ -249,20 +261,23 @@ int store_replay(struct store *store, void (*each)(void *ctx, const struct recor
 		 void *ctx)
 {
 	struct replay replay = {store, each, ctx};
-	int rc = checkpoint(store,
-			    false); /* the tables hold what lives only then, or on a full disk .. */
+
+	/* The tables hold everything live only after this; on a full disk it fails, and what waits
+	 * for the next checkpoint is replayed from memory. */
+	int rc = checkpoint(store, false);
 	if (rc == -ERR_NO_MEMORY)
 		return rc;
+
 	if (store->db.sqlite)
 		rc = database_each(&store->db, STMT_SESSIONS, pass_on, &replay);
-	replay_unfolded(&replay, RECORD_SESSION_PUT); /* .. with what waits to be folded */
+	replay_unfolded(&replay, RECORD_SESSION_PUT);
 	if (!rc && store->db.sqlite)
 		rc = database_each(&store->db, STMT_CLAIMS, pass_on, &replay);
 	replay_unfolded(&replay, RECORD_CLAIM_PUT);
-	return rc == DATABASE_CORRUPT ? -ERR_IO : rc; /* opening has read every row before */
+	return rc == DATABASE_CORRUPT ? -ERR_IO : rc; /* every row was readable at start */
 }
 
-/* Nobody holds or waits: should all be lost before the next start, there is no doubt. */
+/* Nobody holds or waits: even if the journal is lost before the next start, there is no doubt. */
 static void note_idle(struct store *store)
 {
 	struct fence_marks marks = store->marks;
@@ -277,6 +292,7 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+
 	if (store->db.sqlite) {
 		bool clean =
 			!store->away && store_commit(store) == 0 && checkpoint(store, false) == 0;
@@ -290,6 +306,7 @@ void store_close(struct store *store)
 			note_idle(store);
 		database_close(&store->db, clean);
 	}
+
 	batches_close(&store->turns);
 	pending_finish(&store->pending);
 	pending_finish(&store->unfolded);

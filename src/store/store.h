@@ -1,7 +1,8 @@
 /* store: the journal. One SQLite file (WAL, exclusive, synchronous=OFF: a process crash loses
  * nothing, a power cut ends all local holders anyway; only RECORD_FENCE is synced, by a small file
- * of its own), one connection, one thread. Records of a loop turn are added with store_append and
- * become durable together in store_commit; the server sends nothing before that returned 0.
+ * of its own), one connection, one thread. The records of a loop iteration (a turn) are added with
+ * store_append and become durable together in store_commit; the server sends nothing before that
+ * has returned 0.
  * Functions return 0 or a negative enum err. */
 #pragma once
 #include "core/record.h"
@@ -13,8 +14,8 @@ struct store_place {
 	const char *copy; /* of the fence file, outside of the folder; NULL: none */
 	const char *boot_id;
 	struct wall_ms now;
-	/* How long a lease may outlive its broker: what is promised now, and the most that can have
-	 * been promised by one of whom nothing is known. */
+	/* How long a lease may outlive its broker: promised now, and the most that an unknown
+	 * earlier broker can have promised. */
 	int64_t ttl_ms, ttl_ms_max;
 	bool traces; /* something else says that a broker ran here before */
 };
@@ -26,10 +27,10 @@ struct store_boot {
 	bool same_boot; /* false: times in the records mean nothing, processes are gone */
 	bool paused;
 	char paused_reason[LIMIT_REASON_BYTES + 1];
-	/* Not 0: who held before is not known, and may go on for so long. `doubt` says why. */
+	/* Not 0: earlier holders are unknown and may run on for this long. `doubt` says why. */
 	int64_t in_doubt_ms;
 	char doubt[160];
-	bool quarantined; /* the old journal was unreadable and lies beside under quarantine_path */
+	bool quarantined; /* the old journal was unreadable and moved to quarantine_path */
 	char quarantine_path[4096];
 };
 
@@ -52,15 +53,15 @@ int store_append(struct store *store, const struct record *record);
 /* On failure the turn's records stay queued and the next commit tries again, so nothing is lost
  * while the disk is full; the reserve kept beside the journal is given up first, so releases still
  * work, at last without their history. While degraded, call it each second or so even with nothing
- * appended: that is how room is noticed. */
+ * appended: that is how free space is noticed. */
 int store_commit(struct store *store);
-/* False: the folder or the journal in it is not ours any more (removed, renamed, replaced). Nothing
- * is committed from then on, until a fresh one could be begun in that place. */
+/* False: the folder or its journal was removed, renamed or replaced. Nothing is committed from then
+ * on until a fresh journal can be created there. */
 bool store_check(struct store *store);
-/* True: the journal can be written again, and lost what it had: append all that lives, then commit.
- * Looks when it was lost, so call it before a commit that is tried again. */
+/* True: the journal is writable again but lost its contents: append all live state, then commit.
+ * Checks only while it is lost, so call it before retrying a commit. */
 bool store_wants_all(struct store *store);
-/* In words: what cannot be written and why; empty: nothing is wrong. */
+/* Text: what cannot be written and why; empty if nothing is wrong. */
 const char *store_trouble(const struct store *store);
 /* Keeps a copy of the fence file under this path from now on. */
 void store_keep_copy(struct store *store, const char *path);
@@ -68,7 +69,7 @@ void store_keep_copy(struct store *store, const char *path);
 void store_promise(struct store *store, int64_t ttl_ms);
 /* The time of doubt is over: the next start need not wait for it again. */
 void store_end_doubt(struct store *store);
-/* True while the disk has no room to spare: the core must be told (EVENT_JOURNAL). */
+/* True while disk space is short: report it to the core (EVENT_JOURNAL). */
 bool store_is_degraded(const struct store *store);
 /* Ended claims and audits, newest first, beginning below `before` (0: the newest). A damaged row is
  * left out. */

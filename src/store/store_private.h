@@ -1,5 +1,5 @@
-/* store_private: the journal's state, shared by store.c, checkpoint.c, recovery.c and history.c
- * only. */
+/* store_private: the journal's state, private to src/store: away.c, checkpoint.c, gpu_names.c,
+ * history.c, recovery.c and store.c. */
 #pragma once
 #include "store/batches.h"
 #include "store/database.h"
@@ -18,7 +18,7 @@ struct store {
 	int dir_fd, lock_fd;
 	struct database db;
 	struct pending pending;  /* of this turn */
-	struct pending unfolded; /* in the file of turns, not in the tables yet */
+	struct pending unfolded; /* in the turns file, not in the tables yet */
 	struct batches turns;
 	size_t fold_at;         /* 0: at the usual count */
 	uint64_t fold_at_bytes; /* 0: at the usual length of the turns */
@@ -52,29 +52,28 @@ struct store {
 
 /* Writes the marks beside the journal and, if that works, their copy. 0 or -ERR_IO. */
 int store_write_marks(struct store *store, const struct fence_marks *marks);
-/* away.c: from here on turns wait; the folder is looked at again with each commit. */
+/* From here on turns wait; each commit checks the folder again. */
 void store_go_away(struct store *store, const char *why);
-/* Opens the journal anew, in a folder made anew if need be. True: the next turn can be written, and
- * must bring all that lives. */
+/* Reopens the journal, recreating the folder if needed. True: the next turn can be written, and
+ * must contain all live state. */
 bool store_come_back(struct store *store);
-/* Within one transaction: all that is pending takes the place of all that lived. 0 or a negative
- * enum err, and then nothing has changed. */
+/* Replaces all live rows by the pending records, in one transaction. 0, or a negative enum err and
+ * nothing has changed. */
 int checkpoint_rewrite(struct store *store);
-/* A plain lease outlives the broker by its time to live, a session by what it was told. */
+/* A lease without session outlives the broker by its TTL, a session by the one it was sent. */
 void store_note_ttl(struct store *store, const struct record *record);
 int store_note_journal(struct store *store); /* which file it is, for store_check */
-/* Before each turn: as store_check, as cheap as can be. */
+/* Before each turn: store_check at the lowest cost. */
 bool store_look(struct store *store);
-/* Also shortens the log, so that a full disk keeps its room for what must be written. */
+/* Also shortens the log, so that a full disk keeps space for what must be written. */
 void store_set_degraded(struct store *store, bool degraded);
-/* Moves what the last turns wrote into the tables. 0 or a negative enum err, and then nothing has
- * changed. `history_may_go`: where there is no room else. */
+/* Moves the latest turns into the tables. 0, or a negative enum err and nothing has changed.
+ * `history_may_go`: drops their history if the disk is too full otherwise. */
 int checkpoint(struct store *store, bool history_may_go);
 bool checkpoint_is_due(const struct store *store);
-/* Reads the turns of the last run into store->unfolded. 0, DATABASE_CORRUPT or a negative enum err.
- */
+/* Reads the last run's turns into store->unfolded. 0, DATABASE_CORRUPT or a negative enum err. */
 int checkpoint_load(struct store *store, struct batches_found *ret_found);
-/* Within a transaction: the turns until now are over. A SQLite result code. */
+/* Within a transaction: ends the current round of turns. A SQLite result code. */
 int checkpoint_next_round(struct store *store, uint64_t round);
 /* Both SQLite result codes. Within a transaction: adds a row of records, numbered from `row` on;
  * prunes a few old ones. */

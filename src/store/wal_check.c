@@ -1,9 +1,9 @@
-/* wal_check: SQLite replays its log up to the first frame whose checksum is wrong and forgets the
- * rest without a word. After a crash that is right: the rest is the one transaction that was being
- * written. After damage it is not: whole transactions that were answered vanish, and a lease could
- * be granted twice. The difference is in the file: behind a crash lies at most one frame that ends
- * a transaction of this log (left by a commit that failed), behind damage lie several.
- * Format: https://www.sqlite.org/fileformat2.html#walformat. Reads only; called by recovery.c. */
+/* wal_check: SQLite replays its log up to the first frame with a bad checksum and silently drops
+ * the rest. After a crash that is right: the rest is the transaction being written. After damage it
+ * is not: acknowledged transactions vanish, and a lease could be granted twice. The file tells them
+ * apart: a crash is followed by at most one frame that ends a transaction of this log (left by a
+ * failed commit), damage by several.
+ * Format: https://www.sqlite.org/fileformat2.html#walformat. Read-only. */
 #include "store/wal_check.h"
 
 #include <fcntl.h>
@@ -55,9 +55,10 @@ static bool sum_is(const struct wal *wal, const uint8_t *bytes)
 
 static bool read_header(struct wal *wal, const uint8_t *h)
 {
-	memset(wal, 0, sizeof *wal);
+	memset(wal, 0, sizeof(*wal));
 	if ((word_be(h) & ~1u) != MAGIC)
 		return false;
+
 	wal->big_endian = word_be(h) & 1;
 	wal->page_bytes = word_be(h + 8);
 	wal->salt[0] = word_be(h + 16);
@@ -72,6 +73,7 @@ static size_t count_lost_commits(int fd, struct wal *wal, uint8_t *frame)
 {
 	size_t frame_bytes = FRAME_HEADER_BYTES + wal->page_bytes, lost = 0;
 	bool good = true;
+
 	for (off_t at = HEADER_BYTES;; at += (off_t)frame_bytes) {
 		if (pread(fd, frame, frame_bytes, at) != (ssize_t)frame_bytes)
 			return lost;
@@ -92,15 +94,17 @@ bool wal_is_whole(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return true; /* none, or one that SQLite will complain about itself */
+		return true; /* missing, or SQLite will report it itself */
+
 	bool whole = true;
 	uint8_t header[HEADER_BYTES];
 	struct wal wal;
-	if (pread(fd, header, sizeof header, 0) == sizeof header) {
+	if (pread(fd, header, sizeof(header), 0) == sizeof(header)) {
 		uint8_t frame[FRAME_HEADER_BYTES + PAGE_BYTES_MAX];
 		whole = read_header(&wal, header) &&
 			count_lost_commits(fd, &wal, frame) <= COMMITS_LOST_MAX;
 	}
+
 	close(fd);
 	return whole;
 }
