@@ -1,6 +1,6 @@
-/* replay: options, files and messages of `baton replay`. No daemon is needed and none is asked. The
- * trace is read by replay_trace.c, re-enacted by replay_baton.c or replay_predecessor.c, told by
- * replay_print.c and drawn by replay_svg.c. Called by the command table. */
+/* replay: options, files and messages of `baton replay`. Works without a daemon. The trace is read
+ * by replay_trace.c, replayed by replay_baton.c or replay_predecessor.c, printed by replay_print.c
+ * and drawn by replay_svg.c. */
 #include "replay/replay.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ struct options {
 	const char *svg, *file;
 };
 
-static int parse(int argc, char **argv, struct options *o)
+static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
 		{"policy", required_argument, NULL, 'p'},
@@ -44,6 +44,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
+
 	*o = (struct options){0};
 	optind = 0; /* the command table may have parsed before */
 	opterr = 0;
@@ -72,17 +73,21 @@ static int parse(int argc, char **argv, struct options *o)
 			return -1;
 		}
 	}
+
 	if (o->help)
 		return 0;
+
 	if (optind != argc - 1) {
 		fprintf(stderr, "baton: replay: name one trace; try: baton replay --help\n");
 		return -1;
 	}
+
 	o->file = argv[optind];
 	if (o->json && o->svg && strcmp(o->svg, "-") == 0) {
 		fprintf(stderr, "baton: replay: --json and --svg - both want standard output\n");
 		return -1;
 	}
+
 	return 0;
 }
 
@@ -90,22 +95,25 @@ static int read_trace(const struct options *o, struct replay_trace *trace)
 {
 	char detail[512];
 	bool standard = strcmp(o->file, "-") == 0;
+
 	FILE *file = standard ? stdin : fopen(o->file, "re");
 	if (!file) {
 		fprintf(stderr, "baton: replay: %s: %s\n", o->file, strerror(errno));
 		return EXIT_NO_INPUT;
 	}
+
 	int rc = replay_trace_read(file, standard ? "standard input" : o->file, trace, detail,
-				   sizeof detail);
+				   sizeof(detail));
 	if (!standard)
 		fclose(file);
 	if (rc == 0)
 		return 0;
+
 	fprintf(stderr, "baton: replay: %s\n", detail);
 	return rc == -ERR_BAD_FIELD ? EXIT_BAD_TRACE : err_exit_code(rc);
 }
 
-/* A line on the terminal while a long trace runs; nothing when it is done within a second. */
+/* A progress line on the terminal; none if done within a second. */
 struct progress {
 	int64_t end_ms;
 	struct timespec next; /* zero: not asked yet */
@@ -116,13 +124,16 @@ static void show_progress(void *ctx, int64_t now_ms)
 {
 	struct progress *p = ctx;
 	struct timespec now;
+
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	bool first = p->next.tv_sec == 0;
 	if (!first && now.tv_sec < p->next.tv_sec)
 		return;
+
 	p->next.tv_sec = now.tv_sec + (first ? 2 : 1);
 	if (first)
 		return;
+
 	p->shown = true;
 	fprintf(stderr, "\rbaton: replay: %3d %% ",
 		p->end_ms ? (int)(now_ms * 100 / p->end_ms) : 100);
@@ -132,29 +143,32 @@ static void re_enact(const struct options *o, const struct replay_trace *trace,
 		     struct replay_result *result)
 {
 	struct progress progress = {.end_ms = trace->end_ms};
+
 	replay_result_init(result, trace);
 	if (o->predecessor)
 		replay_predecessor(trace, result);
 	else
 		replay_baton(trace, result, isatty(STDERR_FILENO) ? show_progress : NULL,
 			     &progress);
+
 	if (progress.shown)
 		fprintf(stderr, "\r\033[K");
 }
 
-/* False if anything that was written did not arrive. */
+/* False if any write to the file failed. */
 static bool fclose_checked(FILE *file)
 {
 	bool ok = !ferror(file);
 	return fclose(file) == 0 && ok;
 }
 
-static int draw(const struct options *o, const struct replay_trace *trace,
-		const struct replay_result *result, const struct replay_view *view)
+static int draw_timeline(const struct options *o, const struct replay_trace *trace,
+			 const struct replay_result *result, const struct replay_view *view)
 {
 	bool standard = strcmp(o->svg, "-") == 0;
 	FILE *file = standard ? stdout : fopen(o->svg, "we");
 	bool ok = file != NULL;
+
 	if (ok)
 		replay_print_svg(file, trace, result, view);
 	if (file && !standard)
@@ -176,15 +190,19 @@ int replay_main(int argc, char **argv)
 	struct options o;
 	struct replay_trace trace;
 	struct replay_result result;
-	if (parse(argc, argv, &o) < 0)
+
+	if (parse_options(argc, argv, &o) < 0)
 		return EXIT_USAGE;
+
 	if (o.help) {
 		fputs(help_text, stdout);
 		return 0;
 	}
+
 	int status = read_trace(&o, &trace);
 	if (status)
 		return status;
+
 	const char *no_colour = getenv("NO_COLOR");
 	struct replay_view view = {
 		.policy = o.predecessor ? "predecessor" : "baton",
@@ -193,11 +211,12 @@ int replay_main(int argc, char **argv)
 	};
 	re_enact(&o, &trace, &result);
 	if (o.svg)
-		status = draw(&o, &trace, &result, &view);
+		status = draw_timeline(&o, &trace, &result, &view);
 	if (o.json)
 		replay_print_json(stdout, &trace, &result, &view);
 	else if (!o.svg || strcmp(o.svg, "-") != 0)
 		replay_print_table(stdout, &trace, &result, &view);
+
 	replay_result_finish(&result);
 	replay_trace_finish(&trace);
 	return status;

@@ -1,11 +1,10 @@
-/* replay_bands: groups requests by id and orders the groups. Draws nothing. Called by
- * replay_svg.c. */
+/* replay_bands: groups requests by id and orders the groups. */
 #include "replay/replay_bands.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void *must(void *pointer)
+static void *check_memory(void *pointer)
 {
 	if (!pointer)
 		abort();
@@ -53,7 +52,7 @@ static void add_request(struct band *band, const struct replay_request *request,
 	band->timeout_count += verdict->end == ENDING_TIMEOUT;
 }
 
-static void merge(struct band *into, const struct band *from)
+static void merge_band(struct band *into, const struct band *from)
 {
 	if (!into->client_count || from->cls < into->cls)
 		into->cls = from->cls;
@@ -65,14 +64,15 @@ static void merge(struct band *into, const struct band *from)
 }
 
 /* Numbers the clients in order of id; of_request then holds those numbers. */
-static size_t group(struct client *clients, size_t *of_request, const struct replay_trace *trace,
-		    const struct replay_result *result)
+static size_t group_requests(struct client *clients, size_t *of_request,
+			     const struct replay_trace *trace, const struct replay_result *result)
 {
-	struct entry *entries = must(calloc(trace->count, sizeof *entries));
+	struct entry *entries = check_memory(calloc(trace->count, sizeof(*entries)));
 	size_t count = 0;
+
 	for (size_t i = 0; i < trace->count; i++)
 		entries[i] = (struct entry){&trace->requests[i], i};
-	qsort(entries, trace->count, sizeof *entries, by_id);
+	qsort(entries, trace->count, sizeof(*entries), by_id);
 	for (size_t i = 0; i < trace->count; i++) {
 		const char *id = entries[i].request->id;
 		if (!count || strcmp(clients[count - 1].band.id, id) != 0) {
@@ -83,6 +83,7 @@ static size_t group(struct client *clients, size_t *of_request, const struct rep
 			    &result->verdicts[entries[i].index]);
 		of_request[entries[i].index] = count - 1;
 	}
+
 	free(entries);
 	return count;
 }
@@ -90,21 +91,23 @@ static size_t group(struct client *clients, size_t *of_request, const struct rep
 void bands_init(struct bands *bands, const struct replay_trace *trace,
 		const struct replay_result *result)
 {
-	struct client *clients = must(calloc(trace->count, sizeof *clients));
-	size_t *band_of = must(calloc(trace->count, sizeof *band_of));
-	bands->of_request = must(calloc(trace->count, sizeof *bands->of_request));
-	size_t count = group(clients, bands->of_request, trace, result);
-	qsort(clients, count, sizeof *clients, by_class_and_time);
+	struct client *clients = check_memory(calloc(trace->count, sizeof(*clients)));
+	size_t *band_of = check_memory(calloc(trace->count, sizeof(*band_of)));
+
+	bands->of_request = check_memory(calloc(trace->count, sizeof(*bands->of_request)));
+	size_t count = group_requests(clients, bands->of_request, trace, result);
+	qsort(clients, count, sizeof(*clients), by_class_and_time);
 	bands->count = count < BANDS_MAX ? count : BANDS_MAX;
-	bands->v = must(calloc(bands->count, sizeof *bands->v));
+	bands->v = check_memory(calloc(bands->count, sizeof(*bands->v)));
 	for (size_t i = 0; i < count; i++) {
 		size_t place = i < bands->count ? i : bands->count - 1;
 		band_of[clients[i].number] = place;
 		if (count > BANDS_MAX && place == bands->count - 1)
-			merge(&bands->v[place], &clients[i].band);
+			merge_band(&bands->v[place], &clients[i].band);
 		else
 			bands->v[place] = clients[i].band;
 	}
+
 	for (size_t i = 0; i < trace->count; i++)
 		bands->of_request[i] = band_of[bands->of_request[i]];
 	free(band_of);

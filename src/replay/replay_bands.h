@@ -17,7 +17,7 @@ struct bands {
 	size_t *of_request; /* index into v per request of the trace */
 };
 
-/* By class, then by first arrival. Aborts when memory is out. */
+/* By class, then by first arrival. Aborts on allocation failure. */
 void bands_init(struct bands *bands, const struct replay_trace *trace,
 		const struct replay_result *result);
 void bands_finish(struct bands *bands);

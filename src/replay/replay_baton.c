@@ -1,8 +1,8 @@
-/* replay_baton: Baton's own policy: the core itself, driven by clients that do what the trace says.
- * Each request is a client with a connection of its own; it accepts an offer at once, gives back
- * when asked to yield and comes back for the rest, answers heartbeats while it lives. A dying one
- * says nothing: its connection closes, or, over plain HTTP, just nobody is there any more.
- * Time is virtual: it jumps from one deadline to the next. Called by replay.c. */
+/* replay_baton: the policy `baton`: the core itself, driven by clients that act as the trace says.
+ * Each request is a client with its own connection; it accepts an offer at once, releases when
+ * asked to yield and requeues for the rest, and answers heartbeats while alive. A dying client is
+ * silent: its connection closes or, over plain HTTP, it just never calls again. Time is virtual: it
+ * jumps from one deadline to the next. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 
 /* What a client does next; among equal times in this order. */
 enum act {
-	ACT_LIVE, /* answers that are due at once: accept, alive */
+	ACT_LIVE, /* replies due at once: accept, alive */
 	ACT_ARRIVE,
 	ACT_DIE,
 	ACT_FINISH, /* has used the GPU for as long as it wanted */
@@ -28,9 +28,9 @@ struct actor {
 	size_t index;
 	uint64_t conn, session, lease;
 	struct token token;
-	bool accepts, alive; /* to be said by ACT_LIVE */
+	bool accepts, alive; /* ACT_LIVE will send it */
 	bool runs;           /* uses the GPU now */
-	bool gone;           /* dead or done: hears nothing */
+	bool gone;           /* dead or done: receives nothing */
 	int64_t used_ms, run_since_ms;
 };
 
@@ -45,13 +45,13 @@ struct stage {
 	uint64_t random;
 };
 
-static void plan(struct stage *s, struct actor *a, enum act act, int64_t at_ms)
+static void plan_act(struct stage *s, struct actor *a, enum act act, int64_t at_ms)
 {
 	a->timers[act].id = (uint64_t)a->index * ACT_COUNT + act;
 	heap_set(&s->agenda, &a->timers[act], at_ms);
 }
 
-static void unplan(struct stage *s, struct actor *a, enum act act)
+static void cancel_act(struct stage *s, struct actor *a, enum act act)
 {
 	heap_remove(&s->agenda, &a->timers[act]);
 }
@@ -60,20 +60,23 @@ static void unplan(struct stage *s, struct actor *a, enum act act)
 static struct token next_token(struct stage *s)
 {
 	struct token token;
-	for (size_t i = 0; i < sizeof token.b; i += 8) {
+
+	for (size_t i = 0; i < sizeof(token.b); i += 8) {
 		uint64_t z = s->random += UINT64_C(0x9e3779b97f4a7c15);
 		z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 		z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
 		z ^= z >> 31;
 		memcpy(token.b + i, &z, 8);
 	}
+
 	return token;
 }
 
 static struct event event_of(struct stage *s, const struct actor *a, enum event_type type)
 {
 	struct event event;
-	memset(&event, 0, sizeof event);
+
+	memset(&event, 0, sizeof(event));
 	event.type = type;
 	event.now.v = s->now_ms;
 	event.wall.v = s->now_ms;
@@ -83,7 +86,7 @@ static struct event event_of(struct stage *s, const struct actor *a, enum event_
 	return event;
 }
 
-static void step(struct stage *s, const struct event *event)
+static void step_core(struct stage *s, const struct event *event)
 {
 	core_step(s->core, event, &s->fx);
 	s->wake_ms = s->fx.next_wake.v;
@@ -94,26 +97,27 @@ static bool has_session(const struct actor *a)
 	return a->request->binding == BIND_TAB || a->request->binding == BIND_NATIVE;
 }
 
-static void leave(struct stage *s, struct actor *a)
+static void leave_stage(struct stage *s, struct actor *a)
 {
 	for (int act = 0; act < ACT_COUNT; act++)
-		unplan(s, a, (enum act)act);
+		cancel_act(s, a, (enum act)act);
 	a->gone = true;
 	a->runs = false;
 }
 
-/* The end of its connection, in good order. */
+/* Closes the connection cleanly. */
 static void say_bye(struct stage *s, struct actor *a)
 {
-	leave(s, a);
+	leave_stage(s, a);
 	struct event event = event_of(s, a, has_session(a) ? EVENT_BYE : EVENT_CONN_CLOSED);
-	step(s, &event);
+	step_core(s, &event);
 }
 
-static void arrive(struct stage *s, struct actor *a)
+static void send_claim(struct stage *s, struct actor *a)
 {
 	const struct replay_request *q = a->request;
 	bool browser = q->binding == BIND_TAB;
+
 	replay_result_phase(s->result, a->index, PHASE_WAITING, s->now_ms);
 	if (has_session(a)) {
 		struct event open = event_of(s, a, EVENT_SESSION_OPEN);
@@ -123,32 +127,34 @@ static void arrive(struct stage *s, struct actor *a)
 		open.session.uid = -1;
 		if (q->binding == BIND_NATIVE)
 			open.session.pid = (int64_t)a->index + 1;
-		step(s, &open);
+		step_core(s, &open);
 	}
+
 	struct event event = event_of(s, a, EVENT_ACQUIRE);
 	event.acquire.binding = q->binding;
 	event.acquire.browser = browser;
-	event.acquire.preemptible = binding_of(q->binding)->ears; /* it would not hear the asking */
+	event.acquire.preemptible =
+		binding_of(q->binding)->ears; /* else a yield could not reach it */
 	event.acquire.cls = q->cls;
 	event.acquire.ref = a->index + 1;
 	event.acquire.need = (struct need){.slots = 1, .gpu_count = 1, .vram_bytes = q->vram_bytes};
 	event.acquire.timeout_ms =
 		q->timeout_ms ? q->timeout_ms : 1; /* 0 would be no wait at all */
 	event.acquire.name = q->id;
-	step(s, &event);
+	step_core(s, &event);
 }
 
-/* Its connection closes without a word; a native program's process is seen to be gone. */
-static void die(struct stage *s, struct actor *a)
+/* The connection closes without a goodbye; for a native program the process exit is seen too. */
+static void die_silently(struct stage *s, struct actor *a)
 {
 	bool plain_holder = a->request->binding == BIND_HTTP;
-	leave(s, a);
+	leave_stage(s, a);
 	replay_result_phase(s->result, a->index, PHASE_LOST, s->now_ms);
 	if (plain_holder)
-		return; /* its answer was the last of its connection: only the TTL ends the lease */
+		return; /* the connection ended with the reply: only the TTL ends the lease */
 	struct event event = event_of(s, a, EVENT_CONN_CLOSED);
 	event.closed.peer_gone = a->request->binding == BIND_NATIVE;
-	step(s, &event);
+	step_core(s, &event);
 }
 
 static void give_back(struct stage *s, struct actor *a, bool comes_back)
@@ -156,20 +162,22 @@ static void give_back(struct stage *s, struct actor *a, bool comes_back)
 	if (a->runs)
 		a->used_ms += s->now_ms - a->run_since_ms;
 	a->runs = false;
-	unplan(s, a, ACT_FINISH);
-	unplan(s, a, ACT_YIELD);
-	unplan(s, a, ACT_DIE);
+	cancel_act(s, a, ACT_FINISH);
+	cancel_act(s, a, ACT_YIELD);
+	cancel_act(s, a, ACT_DIE);
 	struct event event = event_of(s, a, EVENT_RELEASE);
 	event.release.requeue = comes_back;
 	if (has_session(a))
 		event.release.lease = a->lease;
 	else
 		event.release.token = &a->token;
-	step(s, &event);
+
+	step_core(s, &event);
 	if (comes_back)
 		return;
+
 	if (a->request->binding == BIND_HTTP)
-		leave(s, a);
+		leave_stage(s, a);
 	else
 		say_bye(s, a);
 }
@@ -178,12 +186,13 @@ static void say_what_is_due(struct stage *s, struct actor *a)
 {
 	if (a->alive) {
 		struct event event = event_of(s, a, EVENT_ALIVE);
-		step(s, &event);
+		step_core(s, &event);
 	}
+
 	if (a->accepts) {
 		struct event event = event_of(s, a, EVENT_ACCEPT);
 		event.lease = a->lease;
-		step(s, &event);
+		step_core(s, &event);
 	}
 	a->alive = a->accepts = false;
 }
@@ -195,10 +204,10 @@ static void act_now(struct stage *s, struct actor *a, enum act act)
 		say_what_is_due(s, a);
 		break;
 	case ACT_ARRIVE:
-		arrive(s, a);
+		send_claim(s, a);
 		break;
 	case ACT_DIE:
-		die(s, a);
+		die_silently(s, a);
 		break;
 	case ACT_FINISH:
 		if (a->lease)
@@ -223,18 +232,17 @@ static void begin_run(struct stage *s, struct actor *a)
 	a->run_since_ms = s->now_ms;
 	int64_t wants_ms = q->dies_ms < 0 ? q->hold_ms : q->dies_ms;
 	int64_t left_ms = wants_ms > a->used_ms ? wants_ms - a->used_ms : 0;
-	plan(s, a, q->dies_ms < 0 ? ACT_FINISH : ACT_DIE, s->now_ms + left_ms);
+	plan_act(s, a, q->dies_ms < 0 ? ACT_FINISH : ACT_DIE, s->now_ms + left_ms);
 }
 
-/* A message of the core arrives at its client. Nothing is stepped here: what it answers comes in
- * its turn. */
-static void hear(struct stage *s, struct actor *a, const struct effect *effect)
+/* A message from the core reaches its client. Replies are planned, not stepped here. */
+static void take_message(struct stage *s, struct actor *a, const struct effect *effect)
 {
 	switch (effect->send.msg) {
 	case SEND_OFFERED:
 		a->lease = effect->send.lease;
 		a->accepts = true;
-		plan(s, a, ACT_LIVE, s->now_ms);
+		plan_act(s, a, ACT_LIVE, s->now_ms);
 		break;
 	case SEND_GRANTED:
 		a->lease = effect->send.lease;
@@ -243,28 +251,28 @@ static void hear(struct stage *s, struct actor *a, const struct effect *effect)
 		break;
 	case SEND_YIELD:
 		if (a->runs && !heap_has(&a->timers[ACT_YIELD]))
-			plan(s, a, ACT_YIELD, s->now_ms + a->request->yield_ms);
+			plan_act(s, a, ACT_YIELD, s->now_ms + a->request->yield_ms);
 		break;
 	case SEND_KEEP:
-		unplan(s, a, ACT_YIELD);
+		cancel_act(s, a, ACT_YIELD);
 		break;
 	case SEND_HEARTBEAT:
 		a->alive = true;
-		plan(s, a, ACT_LIVE, s->now_ms);
+		plan_act(s, a, ACT_LIVE, s->now_ms);
 		break;
 	case SEND_TIMEOUT:
 		a->lease = 0;
-		plan(s, a, ACT_FINISH, s->now_ms);
+		plan_act(s, a, ACT_FINISH, s->now_ms);
 		break;
-	case SEND_REVOKED: /* it stops using the GPU, and says so */
-		unplan(s, a, ACT_YIELD);
-		unplan(s, a, ACT_DIE);
-		plan(s, a, ACT_FINISH, s->now_ms);
+	case SEND_REVOKED: /* it stops using the GPU and confirms */
+		cancel_act(s, a, ACT_YIELD);
+		cancel_act(s, a, ACT_DIE);
+		plan_act(s, a, ACT_FINISH, s->now_ms);
 		break;
 	case SEND_DENIED:
 		if (s->result->verdicts[a->index].phase == PHASE_WAITING && !a->lease) {
 			replay_result_end(s->result, a->index, ENDING_DENIED, s->now_ms);
-			leave(s, a);
+			leave_stage(s, a);
 		}
 		break;
 	case SEND_WELCOME:
@@ -289,11 +297,12 @@ static enum replay_end ending_of(const struct replay_verdict *verdict, enum end_
 	return end == END_TIMEOUT ? ENDING_TIMEOUT : ENDING_REVOKED;
 }
 
-/* What the journal would be told of a claim is its state, for the picture as well. */
-static void note(struct stage *s, const struct record *record)
+/* The journal records of a claim give its state for the timeline, too. */
+static void note_record(struct stage *s, const struct record *record)
 {
 	if (record->type != RECORD_CLAIM_PUT && record->type != RECORD_CLAIM_END)
 		return;
+
 	static const enum replay_phase phases[CLAIM_STATE_COUNT] = {
 		[CLAIM_QUEUED] = PHASE_WAITING,    [CLAIM_OFFERED] = PHASE_WAITING,
 		[CLAIM_LOADING] = PHASE_HOLDING,   [CLAIM_HELD] = PHASE_HOLDING,
@@ -310,36 +319,38 @@ static void note(struct stage *s, const struct record *record)
 		replay_result_phase(s->result, i, phases[claim->state], s->now_ms);
 }
 
-static void deliver(struct stage *s)
+static void deliver_effects(struct stage *s)
 {
 	for (size_t i = 0; i < s->fx.count; i++) {
 		const struct effect *effect = &s->fx.v[i];
 		if (effect->type == EFFECT_APPEND)
-			note(s, &effect->record);
+			note_record(s, &effect->record);
 		if (effect->type != EFFECT_SEND)
 			continue;
 		assert(effect->to.id <= s->trace->count);
 		struct actor *a = &s->actors[effect->to.id - 1];
 		if (!a->gone)
-			hear(s, a, effect);
+			take_message(s, a, effect);
 	}
 	effects_clear(&s->fx);
 }
 
-/* All that happens at this moment, then one TICK, as in a turn of the daemon's loop. */
+/* Everything due at this moment, then one TICK, as in an iteration of the daemon's loop. */
 static void run_moment(struct stage *s)
 {
 	struct heap_node *node;
+
 	while ((node = heap_first(&s->agenda)) && node->key <= s->now_ms) {
 		struct actor *a = &s->actors[node->id / ACT_COUNT];
 		enum act act = (enum act)(node->id % ACT_COUNT);
-		unplan(s, a, act);
+		cancel_act(s, a, act);
 		act_now(s, a, act);
-		deliver(s);
+		deliver_effects(s);
 	}
+
 	struct event tick = event_of(s, NULL, EVENT_TICK);
-	step(s, &tick);
-	deliver(s);
+	step_core(s, &tick);
+	deliver_effects(s);
 }
 
 static void set_up(struct stage *s)
@@ -347,29 +358,31 @@ static void set_up(struct stage *s)
 	s->core = core_create();
 	effects_init(&s->fx);
 	heap_init(&s->agenda);
-	s->actors = calloc(s->trace->count, sizeof *s->actors);
+	s->actors = calloc(s->trace->count, sizeof(*s->actors));
 	if (!s->actors)
 		abort();
 	for (size_t i = 0; i < s->trace->count; i++) {
 		s->actors[i] = (struct actor){
 			.request = &s->trace->requests[i], .index = i, .conn = i + 1};
-		plan(s, &s->actors[i], ACT_ARRIVE, s->trace->requests[i].at_ms);
+		plan_act(s, &s->actors[i], ACT_ARRIVE, s->trace->requests[i].at_ms);
 	}
+
 	struct event config = event_of(s, NULL, EVENT_CONFIG);
 	config.config = &s->trace->config;
-	step(s, &config);
+	step_core(s, &config);
 	struct event start = event_of(s, NULL, EVENT_START);
 	start.start.epoch = 1;
 	start.start.same_boot = true;
-	step(s, &start);
+	step_core(s, &start);
 }
 
 void replay_baton(const struct replay_trace *trace, struct replay_result *result,
 		  replay_progress *progress, void *ctx)
 {
 	struct stage s = {.trace = trace, .result = result};
+
 	set_up(&s);
-	deliver(&s);
+	deliver_effects(&s);
 	for (;;) {
 		struct heap_node *node = heap_first(&s.agenda);
 		int64_t next_ms = node && node->key < s.wake_ms ? node->key : s.wake_ms;
@@ -381,6 +394,7 @@ void replay_baton(const struct replay_trace *trace, struct replay_result *result
 		if (progress)
 			progress(ctx, s.now_ms);
 	}
+
 	core_destroy(s.core);
 	effects_finish(&s.fx);
 	heap_finish(&s.agenda);

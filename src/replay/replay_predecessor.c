@@ -1,7 +1,7 @@
 /* replay_predecessor: the rules of the bridge that Baton replaces, as its source has them: one
  * lock, strict priority, first come first served among equals, 60 s in the queue whatever the
- * client asked for, and nobody who notices that a holder died. Reads of the trace what the clients
- * did, never what they were answered. Called by replay.c. */
+ * client asked for, and dead holders go unnoticed. Uses what the clients did, never the recorded
+ * outcome. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ struct bridge {
 	int64_t release_ms, death_ms; /* INT64_MAX: never */
 };
 
-static void grant(struct bridge *b, size_t request, int64_t now_ms)
+static void grant_lock(struct bridge *b, size_t request, int64_t now_ms)
 {
 	const struct replay_request *q = &b->trace->requests[request];
 	b->held = true;
@@ -36,34 +36,36 @@ static void leave_queue(struct bridge *b, size_t place)
 		b->queue[i] = b->queue[i + 1];
 }
 
-static void release(struct bridge *b, int64_t now_ms)
+static void release_lock(struct bridge *b, int64_t now_ms)
 {
 	replay_result_end(b->result, b->holder, ENDING_RELEASED, now_ms);
 	b->held = false;
 	b->release_ms = INT64_MAX;
 	if (!b->queue_count)
 		return;
+
 	size_t best = 0;
 	for (size_t i = 1; i < b->queue_count; i++)
 		if (b->trace->requests[b->queue[i]].priority <
 		    b->trace->requests[b->queue[best]].priority)
 			best = i;
+
 	size_t next = b->queue[best];
 	leave_queue(b, best);
-	grant(b, next, now_ms);
+	grant_lock(b, next, now_ms);
 }
 
-static void arrive(struct bridge *b, size_t request)
+static void take_arrival(struct bridge *b, size_t request)
 {
 	int64_t now_ms = b->trace->requests[request].at_ms;
 	replay_result_phase(b->result, request, PHASE_WAITING, now_ms);
 	if (b->held)
 		b->queue[b->queue_count++] = request;
 	else
-		grant(b, request, now_ms);
+		grant_lock(b, request, now_ms);
 }
 
-static int64_t least(int64_t a, int64_t b)
+static int64_t min_ms(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
@@ -73,7 +75,8 @@ void replay_predecessor(const struct replay_trace *trace, struct replay_result *
 {
 	struct bridge b = {
 		.trace = trace, .result = result, .release_ms = INT64_MAX, .death_ms = INT64_MAX};
-	b.queue = calloc(trace->count, sizeof *b.queue);
+
+	b.queue = calloc(trace->count, sizeof(*b.queue));
 	if (!b.queue)
 		abort();
 	size_t arrived = 0;
@@ -82,22 +85,23 @@ void replay_predecessor(const struct replay_trace *trace, struct replay_result *
 			arrived < trace->count ? trace->requests[arrived].at_ms : INT64_MAX;
 		int64_t timeout_ms =
 			b.queue_count ? trace->requests[b.queue[0]].at_ms + WAIT_MS_MAX : INT64_MAX;
-		int64_t holder_ms = least(b.release_ms, b.death_ms);
-		int64_t now_ms = least(least(arrival_ms, timeout_ms), holder_ms);
+		int64_t holder_ms = min_ms(b.release_ms, b.death_ms);
+		int64_t now_ms = min_ms(min_ms(arrival_ms, timeout_ms), holder_ms);
 		if (now_ms > trace->end_ms)
 			break;
 		if (now_ms == b.death_ms) {
 			replay_result_phase(result, b.holder, PHASE_LOST, now_ms);
 			b.death_ms = INT64_MAX;
 		} else if (now_ms == b.release_ms) {
-			release(&b, now_ms);
+			release_lock(&b, now_ms);
 		} else if (now_ms == arrival_ms) {
-			arrive(&b, arrived++);
+			take_arrival(&b, arrived++);
 		} else {
 			replay_result_end(result, b.queue[0], ENDING_TIMEOUT, now_ms);
 			leave_queue(&b, 0);
 		}
 	}
+
 	free(b.queue);
 	replay_result_close(result, trace);
 }

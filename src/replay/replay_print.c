@@ -1,6 +1,6 @@
-/* replay_print: the figures of a re-enactment by class, as a table for people and as JSON. A wait
- * is counted to the grant, or, where none came, to the moment the client gave up or the trace ends:
- * leaving those out would praise a policy that serves nobody. Called by replay.c. */
+/* replay_print: the figures of a replay by class, as a table and as JSON. A wait is counted up to
+ * the grant or, without one, until the client gave up or the trace ended: leaving those out would
+ * favour a policy that serves nobody. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +18,8 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The nearest rank: the smallest value that so many per cent do not exceed. */
-static int64_t percentile(const int64_t *sorted, size_t count, size_t percent)
+/* The smallest value that at least `percent` per cent do not exceed. */
+static int64_t nearest_rank(const int64_t *sorted, size_t count, size_t percent)
 {
 	size_t rank = (count * percent + 99) / 100;
 	return sorted[rank - 1];
@@ -30,7 +30,8 @@ static struct figures figures_of(const struct replay_trace *trace,
 				 const struct replay_result *result, int cls)
 {
 	struct figures f = {0};
-	int64_t *waits = malloc(trace->count * sizeof *waits);
+
+	int64_t *waits = malloc(trace->count * sizeof(*waits));
 	if (!waits)
 		abort();
 	for (size_t i = 0; i < trace->count; i++) {
@@ -46,12 +47,14 @@ static struct figures figures_of(const struct replay_trace *trace,
 		f.other += v->end == ENDING_REVOKED || v->end == ENDING_DENIED;
 		f.yields += v->yields;
 	}
+
 	if (f.requests) {
-		qsort(waits, f.requests, sizeof *waits, by_value);
-		f.p50_ms = percentile(waits, f.requests, 50);
-		f.p99_ms = percentile(waits, f.requests, 99);
+		qsort(waits, f.requests, sizeof(*waits), by_value);
+		f.p50_ms = nearest_rank(waits, f.requests, 50);
+		f.p99_ms = nearest_rank(waits, f.requests, 99);
 		f.max_ms = waits[f.requests - 1];
 	}
+
 	free(waits);
 	return f;
 }
@@ -73,6 +76,7 @@ static void print_row(FILE *out, const char *name, const struct figures *f, bool
 {
 	char p50[32], p99[32], max[32];
 	bool red = colour && f->timeouts;
+
 	fprintf(out, "%-11s %9zu %9zu %s%9zu%s %9zu %7zu  ", name, f->requests, f->granted,
 		red ? "\033[31m" : "", f->timeouts, red ? "\033[0m" : "", f->pending, f->yields);
 	if (f->requests)
@@ -88,6 +92,7 @@ void replay_print_table(FILE *out, const struct replay_trace *trace,
 	char length[32];
 	const char *bold = view->colour ? "\033[1m" : "", *plain = view->colour ? "\033[0m" : "";
 	struct figures all = figures_of(trace, result, LEASE_CLASS_COUNT);
+
 	fprintf(out, "%s%s%s: %zu requests in %s, under the policy %s\n\n", bold,
 		trace->title[0] ? trace->title : view->name, plain, trace->count,
 		duration_text(trace->end_ms, length), view->policy);
@@ -98,6 +103,7 @@ void replay_print_table(FILE *out, const struct replay_trace *trace,
 		if (f.requests)
 			print_row(out, lease_class_name(cls), &f, view->colour);
 	}
+
 	print_row(out, "all", &all, view->colour);
 	if (all.died || all.other)
 		fprintf(out, "\n%zu died holding; %zu denied or revoked.\n", all.died, all.other);
@@ -107,7 +113,7 @@ void replay_print_table(FILE *out, const struct replay_trace *trace,
 			trace->recorded[RECORDED_PENDING]);
 }
 
-static json_t *seconds(int64_t ms)
+static json_t *json_seconds(int64_t ms)
 {
 	return json_real((double)ms / 1000);
 }
@@ -115,6 +121,7 @@ static json_t *seconds(int64_t ms)
 static json_t *figures_json(const struct figures *f)
 {
 	json_t *object = json_object();
+
 	json_object_set_new(object, "requests", json_integer((json_int_t)f->requests));
 	json_object_set_new(object, "granted", json_integer((json_int_t)f->granted));
 	json_object_set_new(object, "timeouts", json_integer((json_int_t)f->timeouts));
@@ -124,10 +131,11 @@ static json_t *figures_json(const struct figures *f)
 	json_object_set_new(object, "yields", json_integer((json_int_t)f->yields));
 	json_t *wait = f->requests ? json_object() : json_null();
 	if (f->requests) {
-		json_object_set_new(wait, "p50", seconds(f->p50_ms));
-		json_object_set_new(wait, "p99", seconds(f->p99_ms));
-		json_object_set_new(wait, "max", seconds(f->max_ms));
+		json_object_set_new(wait, "p50", json_seconds(f->p50_ms));
+		json_object_set_new(wait, "p99", json_seconds(f->p99_ms));
+		json_object_set_new(wait, "max", json_seconds(f->max_ms));
 	}
+
 	json_object_set_new(object, "wait_s", wait);
 	return object;
 }
@@ -137,12 +145,14 @@ void replay_print_json(FILE *out, const struct replay_trace *trace,
 {
 	struct figures all = figures_of(trace, result, LEASE_CLASS_COUNT);
 	json_t *root = figures_json(&all), *classes = json_object(), *recorded = json_object();
+
 	json_object_set_new(root, "policy", json_string(view->policy));
-	json_object_set_new(root, "end_s", seconds(trace->end_ms));
+	json_object_set_new(root, "end_s", json_seconds(trace->end_ms));
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		struct figures f = figures_of(trace, result, cls);
 		json_object_set_new(classes, lease_class_name(cls), figures_json(&f));
 	}
+
 	json_object_set_new(root, "classes", classes);
 	static const char *const names[] = {NULL, "granted", "timeouts", "pending"};
 	for (int i = RECORDED_GRANTED; i <= RECORDED_PENDING; i++)

@@ -1,9 +1,9 @@
-/* replay_result: keeps the spans of a re-enactment. Called by the policies. */
+/* replay_result: records the spans of a replay. */
 #include "replay/replay_result.h"
 
 #include <stdlib.h>
 
-static void *must(void *pointer)
+static void *check_memory(void *pointer)
 {
 	if (!pointer)
 		abort();
@@ -13,7 +13,7 @@ static void *must(void *pointer)
 void replay_result_init(struct replay_result *result, const struct replay_trace *trace)
 {
 	*result = (struct replay_result){.end_ms = trace->end_ms};
-	result->verdicts = must(calloc(trace->count, sizeof *result->verdicts));
+	result->verdicts = check_memory(calloc(trace->count, sizeof(*result->verdicts)));
 }
 
 void replay_result_finish(struct replay_result *result)
@@ -27,22 +27,26 @@ void replay_result_phase(struct replay_result *result, size_t request, enum repl
 			 int64_t now_ms)
 {
 	struct replay_verdict *v = &result->verdicts[request];
+
 	if (phase == v->phase)
 		return;
+
 	if (v->phase != PHASE_NONE && now_ms > v->since_ms) {
 		if (result->span_count == result->span_capacity) {
 			result->span_capacity =
 				result->span_capacity ? result->span_capacity * 2 : 1024;
-			result->spans = must(realloc(result->spans, result->span_capacity *
-									    sizeof *result->spans));
+			result->spans = check_memory(realloc(
+				result->spans, result->span_capacity * sizeof(*result->spans)));
 		}
 		result->spans[result->span_count++] =
 			(struct replay_span){request, v->phase, v->since_ms, now_ms};
 	}
+
 	if (phase == PHASE_HOLDING && !v->granted) {
 		v->granted = true;
 		v->granted_ms = now_ms;
 	}
+
 	if (phase == PHASE_WAITING && v->granted)
 		v->yields++;
 	v->phase = phase;

@@ -6,7 +6,7 @@ enum replay_phase {
 	PHASE_NONE,
 	PHASE_WAITING,
 	PHASE_HOLDING,
-	PHASE_YIELDING, /* asked to give back, or its grace over and the room not yet free */
+	PHASE_YIELDING, /* asked to yield, or grace over and the capacity not yet free */
 	PHASE_LOST,     /* the holder is dead and the lease not yet ended */
 	PHASE_COUNT
 };
@@ -43,7 +43,7 @@ struct replay_result {
 	int64_t end_ms;
 };
 
-/* Memory that runs out aborts, as in the core. */
+/* Aborts on allocation failure, like the core. */
 void replay_result_init(struct replay_result *result, const struct replay_trace *trace);
 void replay_result_finish(struct replay_result *result);
 /* A request moves on: its span ends, and the next begins. */
@@ -54,7 +54,7 @@ void replay_result_end(struct replay_result *result, size_t request, enum replay
 /* The trace is over: closes every span that is open. */
 void replay_result_close(struct replay_result *result, const struct replay_trace *trace);
 
-/* Told now and then how far it is; NULL: nobody asks. */
+/* Called now and then with the progress; NULL: none. */
 typedef void replay_progress(void *ctx, int64_t now_ms);
 
 /* The real core in virtual time. */

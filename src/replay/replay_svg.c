@@ -1,7 +1,6 @@
-/* replay_svg: draws a re-enactment: a band per client, in its upper part how many of its requests
- * wait, in its lower part what holds the GPU. State is told by colour, by pattern and in words, so
- * it can be read in grey and by those who see colours differently; light or dark follows the
- * reader. Called by replay.c. */
+/* replay_svg: draws a replay: a band per client, with the number of waiting requests above and what
+ * holds the GPU below. State is shown by colour, pattern and words, so it is readable in grey and
+ * for colour-blind readers; light or dark follows the reader's setting. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,17 +103,20 @@ static void put_short_text(FILE *out, const char *text, size_t most)
 {
 	char cut[LIMIT_ID_BYTES + 8];
 	size_t count = 0, end = 0, at = 0;
+
 	for (; text[at]; at++) {
 		if (((unsigned char)text[at] & 0xc0) == 0x80)
 			continue;
 		if (count++ == most - 1)
 			end = at;
 	}
+
 	if (count <= most) {
 		put_text(out, text);
 		return;
 	}
-	snprintf(cut, sizeof cut, "%.*s\xe2\x80\xa6", (int)end, text);
+
+	snprintf(cut, sizeof(cut), "%.*s\xe2\x80\xa6", (int)end, text);
 	put_text(out, cut);
 }
 
@@ -161,10 +163,12 @@ static const char *title_of(const struct drawing *d, const struct replay_view *v
 static void draw_head(const struct drawing *d, const struct replay_view *view)
 {
 	size_t granted = 0, timeouts = 0;
+
 	for (size_t i = 0; i < d->trace->count; i++) {
 		granted += d->result->verdicts[i].granted;
 		timeouts += d->result->verdicts[i].end == ENDING_TIMEOUT;
 	}
+
 	bool old = strcmp(view->policy, "predecessor") == 0;
 	fputs("<text class=\"title\" x=\"24\" y=\"36\">", d->out);
 	put_short_text(d->out, title_of(d, view), 90);
@@ -186,11 +190,13 @@ static void draw_legend(FILE *out)
 		{"yield", "yielding", 364},
 		{"lost", "held by a dead client", 454},
 	};
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		fprintf(out,
 			"<rect class=\"%s\" x=\"%d\" y=\"82\" width=\"22\" height=\"12\"/>"
 			"<text class=\"small\" x=\"%d\" y=\"92\">%s</text>\n",
 			keys[i].style, keys[i].x, keys[i].x + 28, keys[i].text);
+
 	fputs("<path class=\"end\" d=\"M618 80v16\"/>"
 	      "<text class=\"small\" x=\"626\" y=\"92\">ended: released</text>\n"
 	      "<path class=\"cross\" d=\"M726 84l7 8m0 -8l-7 8\"/>"
@@ -208,7 +214,8 @@ static int64_t tick_ms(int64_t length_ms)
 	static const int steps_s[] = {1,   2,   5,    10,   15,   30,    60,    120,   300,
 				      600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400};
 	size_t i = 0;
-	while (i + 1 < sizeof steps_s / sizeof *steps_s &&
+
+	while (i + 1 < sizeof(steps_s) / sizeof(*steps_s) &&
 	       length_ms / (steps_s[i] * INT64_C(1000)) > TICKS_MAX)
 		i++;
 	int64_t step_ms = steps_s[i] * INT64_C(1000);
@@ -220,6 +227,7 @@ static int64_t tick_ms(int64_t length_ms)
 static void draw_axis(const struct drawing *d)
 {
 	double bottom = y_of(d->bands.count);
+
 	int64_t step_ms = tick_ms(d->length_ms);
 	for (int64_t t = 0; t <= d->length_ms; t += step_ms) {
 		char text[32];
@@ -230,6 +238,7 @@ static void draw_axis(const struct drawing *d)
 			"</text>\n",
 			x, PLOT_TOP - 6, bottom + 4, x, bottom + 18, clock_text(t, text));
 	}
+
 	fprintf(d->out,
 		"<text class=\"small\" text-anchor=\"middle\" x=\"%d\" y=\"%.0f\">time since the "
 		"trace began (%s)</text>\n",
@@ -241,10 +250,12 @@ static void draw_band_label(const struct drawing *d, size_t i)
 {
 	const struct band *band = &d->bands.v[i];
 	double y = y_of(i);
+
 	if (i % 2 == 0)
 		fprintf(d->out,
 			"<rect class=\"stripe\" x=\"0\" y=\"%.0f\" width=\"%d\" height=\"%d\"/>\n",
 			y, WIDTH, BAND_HEIGHT);
+
 	bool is_long = band->id && strlen(band->id) > NAME_BYTES_PLAIN;
 	fprintf(d->out, "<text class=\"name%s\" x=\"24\" y=\"%.0f\">", is_long ? " long" : "",
 		y + 20);
@@ -252,6 +263,7 @@ static void draw_band_label(const struct drawing *d, size_t i)
 		put_short_text(d->out, band->id, is_long ? 29 : 24);
 	else
 		fprintf(d->out, "%zu other clients", band->client_count);
+
 	fprintf(d->out,
 		"</text><text class=\"small\" x=\"24\" y=\"%.0f\">%s, %zu of %zu granted</text>\n",
 		y + 36, lease_class_name((int)band->cls), band->granted_count, band->request_count);
@@ -281,6 +293,7 @@ static void draw_outline(const struct drawing *d, const struct change *changes, 
 {
 	int waiting = 0;
 	double drawn_to = 0;
+
 	for (size_t i = 0; i < count;) {
 		int before = waiting, high = waiting;
 		double x = x_of(d, changes[i].at_ms);
@@ -304,10 +317,12 @@ static void draw_outline(const struct drawing *d, const struct change *changes, 
 static void draw_waiting_of(const struct drawing *d, const struct change *changes, size_t count)
 {
 	int waiting = 0, most = 0;
+
 	for (size_t i = 0; i < count; i++) {
 		waiting += changes[i].step;
 		most = waiting > most ? waiting : most;
 	}
+
 	double bottom = y_of(changes[0].band) + WAIT_TOP + WAIT_HEIGHT;
 	fprintf(d->out, "<path class=\"wait\" d=\"");
 	draw_outline(d, changes, count, bottom, (double)WAIT_HEIGHT / most);
@@ -321,8 +336,9 @@ static void draw_waiting_of(const struct drawing *d, const struct change *change
 static void draw_waiting(const struct drawing *d)
 {
 	const struct replay_result *result = d->result;
-	struct change *changes = calloc(2 * result->span_count + 1, sizeof *changes);
+	struct change *changes = calloc(2 * result->span_count + 1, sizeof(*changes));
 	size_t count = 0;
+
 	if (!changes)
 		abort();
 	for (size_t i = 0; i < result->span_count; i++) {
@@ -333,7 +349,8 @@ static void draw_waiting(const struct drawing *d)
 		changes[count++] = (struct change){band, span->from_ms, 1};
 		changes[count++] = (struct change){band, span->to_ms, -1};
 	}
-	qsort(changes, count, sizeof *changes, by_band_and_time);
+
+	qsort(changes, count, sizeof(*changes), by_band_and_time);
 	for (size_t from = 0, to; from < count; from = to) {
 		for (to = from; to < count && changes[to].band == changes[from].band;)
 			to++;
@@ -348,6 +365,7 @@ static void draw_span(const struct drawing *d, const struct replay_span *span)
 	char from[32], to[32], length[32];
 	double x = x_of(d, span->from_ms), width = x_of(d, span->to_ms) - x;
 	double y = y_of(d->bands.of_request[span->request]) + HOLD_TOP;
+
 	if (width < span_width_min)
 		width = span_width_min;
 	clock_text(span->to_ms - span->from_ms, length);
@@ -358,20 +376,23 @@ static void draw_span(const struct drawing *d, const struct replay_span *span)
 		clock_text(span->from_ms, from), clock_text(span->to_ms, to));
 	if (width < LABEL_WIDTH_MIN || (span->phase == PHASE_LOST && width < 2 * LABEL_WIDTH_MIN))
 		return;
+
 	bool plain = span->phase == PHASE_HOLDING;
 	int letters = (int)strlen(phase_name(span->phase)) + (int)strlen(length) + 1;
 	if (!plain)
 		fprintf(d->out,
 			"<rect class=\"plate\" x=\"%.1f\" y=\"%.0f\" width=\"%d\" height=\"12\"/>",
 			x + 4, y + 2, letters * 6);
+
 	fprintf(d->out, "<text class=\"%s\" x=\"%.1f\" y=\"%.0f\">%s %s</text>\n",
 		plain ? "on-hold" : "small", x + 6, y + 12, phase_name(span->phase), length);
 }
 
-/* Spans that would stand wholly on one of their kind are left out. */
+/* Skips spans wholly covered by an earlier one of the same kind. */
 static void draw_spans(const struct drawing *d)
 {
 	double drawn_to[BANDS_MAX][PHASE_COUNT] = {0};
+
 	for (size_t i = 0; i < d->result->span_count; i++) {
 		const struct replay_span *span = &d->result->spans[i];
 		double *edge = &drawn_to[d->bands.of_request[span->request]][span->phase];
@@ -421,6 +442,7 @@ void replay_print_svg(FILE *out, const struct replay_trace *trace,
 			    .trace = trace,
 			    .result = result,
 			    .length_ms = trace->end_ms > 0 ? trace->end_ms : 1};
+
 	bands_init(&d.bands, trace, result);
 	int height = PLOT_TOP + (int)d.bands.count * BAND_HEIGHT + AXIS_HEIGHT;
 	fprintf(out,

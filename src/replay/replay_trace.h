@@ -1,4 +1,4 @@
-/* replay_trace: the facts of a trace (traces/README.md says what each field means). */
+/* replay_trace: the contents of a trace (traces/README.md says what each field means). */
 #pragma once
 #include <stdio.h>
 
