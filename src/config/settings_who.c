@@ -1,5 +1,5 @@
 /* settings_who: the parts of the configuration file that say who may do what: principals and keys.
- * Reads no key file (policy.c does). Called by settings_load.c. */
+ * Reads no key file (credentials.c does). Called by settings_load.c. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* history_encode: a row of the journal's history as JSON. Its times are the wall clock's, and what
  * is of one boot the monotonic one's. Called by the server for GET /v1/gpu/history. */
 #include <assert.h>
+#include "wire/history_encode.h"
 
-#include "wire/status_encode.h"
 
 static void add_time(struct text *out, const char *key, struct wall_ms wall)
 {

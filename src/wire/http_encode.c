@@ -3,6 +3,7 @@
 #include "wire/http_encode.h"
 
 #include "wire/encode_common.h"
+#include "wire/session_encode.h"
 
 static const char json_media_type[] = "application/json";
 

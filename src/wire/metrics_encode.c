@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/histogram.h"
-#include "wire/status_encode.h"
+#include "wire/metrics_encode.h"
 
 static void add_escaped(struct text *out, const char *value, bool in_label)
 {

@@ -7,6 +7,8 @@
 
 #include "wire/encode_common.h"
 #include "wire/session_decode.h"
+#include "wire/session_encode.h"
+#include "wire/wait_reason.h"
 
 static const char *const type_names[SEND_COUNT] = {
 	[SEND_WELCOME] = "welcome", [SEND_CLAIM] = "claim",         [SEND_QUEUED] = "queued",

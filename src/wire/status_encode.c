@@ -11,6 +11,7 @@
 
 #include "core/binding.h"
 #include "wire/encode_common.h"
+#include "wire/wait_reason.h"
 
 enum { MIB = 1024 * 1024, SEEN_MIN = 64 };
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "wire/json.h"
-#include "wire/status_encode.h"
+#include "wire/history_encode.h"
 
 static struct record ended(void)
 {

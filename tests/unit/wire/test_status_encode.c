@@ -13,7 +13,10 @@
 
 #include "golden.h"
 #include "wire/json.h"
+#include "wire/event_encode.h"
+#include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
+#include "wire/wait_reason.h"
 
 static struct core_config config = {
 	.gpu_count = 2,

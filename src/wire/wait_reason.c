@@ -1,11 +1,9 @@
-/* why: the sentences of WHY_TABLE with their fields filled, for status, `queued` and baton why.
- * Decides nothing about waiting. Called by status_encode.c and session_encode.c. */
+/* wait_reason: the sentences of WHY_TABLE with their fields filled. */
+#include "wire/wait_reason.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "wire/encode_common.h"
-#include "wire/status_encode.h"
 
 enum { SHORT_NAME_BYTES = 48 };
 
