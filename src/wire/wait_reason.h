@@ -1,5 +1,5 @@
-/* wait_reason: why a claim waits, in words: the sentences of WHY_TABLE with their fields filled, for
- * status, `queued` and `baton why`. Decides nothing about waiting. */
+/* wait_reason: why a claim waits, in words: the sentences of WHY_TABLE with their fields filled,
+ * for status, `queued` and `baton why`. Decides nothing about waiting. */
 #pragma once
 #include "core/view.h"
 #include "wire/told.h"
@@ -7,7 +7,8 @@
 /* The sentence of WHY_TABLE with its fields filled. */
 void encode_why_text(struct text *out, const struct why *why, const char *holder_name,
 		     const struct core_config *config);
-/* What a person wants to know, in one sentence: when it is on, who has the GPU and until when. */
+/* What a person wants to know, in one sentence: when its turn comes, who has the GPU and until
+ * when. */
 void encode_sentence_text(struct text *out, int64_t position, const struct estimate *estimate,
 			  const struct why *why, const char *holder_name,
 			  const struct core_config *config);
