@@ -58,9 +58,9 @@ static const struct option_row {
 	{"help", NULL, OPTION_HELP, "this text"},
 };
 
-enum { ROW_COUNT = sizeof rows / sizeof *rows };
+enum { ROW_COUNT = sizeof(rows) / sizeof(*rows) };
 
-static int refuse(char *detail, size_t size, const char *what, const char *value)
+static int refuse_option(char *detail, size_t size, const char *what, const char *value)
 {
 	snprintf(detail, size, "%s '%.100s'", what, value);
 	return -ERR_BAD_FIELD;
@@ -75,18 +75,19 @@ static bool take_descriptor(const char *text, int *ret_fd)
 	return fcntl(*ret_fd, F_GETFD) >= 0;
 }
 
-static int take(struct options *o, int id, const char *value, char *detail, size_t size)
+static int take_option(struct options *o, int id, const char *value, char *detail, size_t size)
 {
 	enum log_level level;
+
 	switch (id) {
 	case OPTION_LISTEN:
 		if (o->listen_count == SETTINGS_LISTEN_COUNT)
-			return refuse(detail, size, "too many addresses at", value);
+			return refuse_option(detail, size, "too many addresses at", value);
 		o->listen[o->listen_count++] = value;
 		break;
 	case OPTION_FAKE_GPU:
 		if (o->gpu_count == LIMIT_GPUS)
-			return refuse(detail, size, "too many GPUs at", value);
+			return refuse_option(detail, size, "too many GPUs at", value);
 		o->gpus[o->gpu_count++] = value;
 		break;
 	case OPTION_SOCKET:
@@ -100,12 +101,12 @@ static int take(struct options *o, int id, const char *value, char *detail, size
 		break;
 	case OPTION_LOG_LEVEL:
 		if (!log_level_from_name(value, &level))
-			return refuse(detail, size, "--log-level: unknown level", value);
+			return refuse_option(detail, size, "--log-level: unknown level", value);
 		o->log_level = (int)level;
 		break;
 	case OPTION_COMPAT:
 		if (strcmp(value, "bridge") != 0)
-			return refuse(detail, size, "--compat: unknown mode", value);
+			return refuse_option(detail, size, "--compat: unknown mode", value);
 		o->bridge = true;
 		break;
 	case OPTION_WEB:
@@ -122,7 +123,7 @@ static int take(struct options *o, int id, const char *value, char *detail, size
 		break;
 	case OPTION_READY_FD:
 		if (!take_descriptor(value, &o->ready_fd))
-			return refuse(detail, size, "--ready-fd: no open descriptor", value);
+			return refuse_option(detail, size, "--ready-fd: no open descriptor", value);
 		break;
 	case OPTION_CHECK:
 		o->check = true;
@@ -133,6 +134,7 @@ static int take(struct options *o, int id, const char *value, char *detail, size
 	default:
 		return -ERR_BAD_FIELD;
 	}
+
 	return 0;
 }
 
@@ -142,27 +144,30 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *deta
 	struct options o = {.log_level = -1, .ready_fd = -1};
 	struct option longs[ROW_COUNT + 1] = {0};
 	int id, rc = 0;
+
 	for (size_t i = 0; i < ROW_COUNT; i++)
 		longs[i] = (struct option){rows[i].name,
 					   rows[i].argument ? required_argument : no_argument, NULL,
 					   (int)rows[i].id};
-	optind = 0; /* glibc: begin anew; the tests parse more than once */
+
+	optind = 0; /* glibc: start over; the tests parse more than once */
 	opterr = 0;
 	while (!rc && (id = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
 		const char *at = optind > 0 && optind <= argc ? argv[optind - 1] : "";
 		if (id == '?')
-			rc = refuse(detail, detail_size, "unknown option", at);
+			rc = refuse_option(detail, detail_size, "unknown option", at);
 		else if (id == ':')
-			rc = refuse(detail, detail_size, "a value is missing after", at);
+			rc = refuse_option(detail, detail_size, "a value is missing after", at);
 		else if (optarg && strncmp(optarg, "--", 2) == 0)
-			rc = refuse(detail, detail_size, "a value is missing after",
-				    argv[optind - 2]);
+			rc = refuse_option(detail, detail_size, "a value is missing after",
+					   argv[optind - 2]);
 		else
-			rc = take(&o, id == 'h' ? (int)OPTION_HELP : id, optarg, detail,
-				  detail_size);
+			rc = take_option(&o, id == 'h' ? (int)OPTION_HELP : id, optarg, detail,
+					 detail_size);
 	}
+
 	if (!rc && optind < argc)
-		rc = refuse(detail, detail_size, "unexpected argument", argv[optind]);
+		rc = refuse_option(detail, detail_size, "unexpected argument", argv[optind]);
 	if (!rc)
 		*ret_options = o;
 	return rc;
@@ -175,7 +180,7 @@ void options_help(FILE *out)
 	      out);
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		char left[64];
-		snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
+		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
 			 rows[i].argument ? rows[i].argument : "");
 		fprintf(out, "  %-32s %s\n", left, rows[i].help);
 	}
@@ -189,19 +194,23 @@ static int apply_listen(const struct options *options, struct settings *settings
 {
 	for (uint32_t i = 0; i < options->listen_count; i++)
 		if (!settings_take_address(options->listen[i], settings->listen[i], NULL))
-			return refuse(detail, size,
-				      "not ADDRESS:PORT with a numeric address or localhost:",
-				      options->listen[i]);
+			return refuse_option(
+				detail, size,
+				"not ADDRESS:PORT with a numeric address or localhost:",
+				options->listen[i]);
+
 	if (options->listen_count > 0)
 		settings->listen_count = options->listen_count;
 	for (uint32_t i = 0; i < settings->listen_count; i++) {
 		bool loopback = false;
 		(void)settings_take_address(settings->listen[i], NULL, &loopback);
 		if (!loopback && !options->allow_remote)
-			return refuse(detail, size,
-				      "others could reach this address; --allow-remote permits it:",
-				      settings->listen[i]);
+			return refuse_option(
+				detail, size,
+				"others could reach this address; --allow-remote permits it:",
+				settings->listen[i]);
 	}
+
 	return 0;
 }
 
@@ -211,26 +220,30 @@ int options_apply(const struct options *options, struct settings *settings, char
 	int rc = apply_listen(options, settings, detail, detail_size);
 	if (rc)
 		return rc;
+
 	if (options->gpu_count > 0)
 		settings->core.gpu_count = 0;
 	for (uint32_t i = 0; i < options->gpu_count && !rc; i++)
 		rc = settings_add_gpu(settings, options->gpus[i], detail, detail_size);
 	if (rc)
 		return -ERR_BAD_FIELD;
+
 	if (options->socket_path) {
 		if (strlen(options->socket_path) > SETTINGS_SOCKET_BYTES)
-			return refuse(detail, detail_size,
-				      "--socket: too long:", options->socket_path);
-		snprintf(settings->socket_path, sizeof settings->socket_path, "%s",
+			return refuse_option(detail, detail_size,
+					     "--socket: too long:", options->socket_path);
+		snprintf(settings->socket_path, sizeof(settings->socket_path), "%s",
 			 options->socket_path);
 	}
+
 	if (options->models_dir) {
 		if (strlen(options->models_dir) > SETTINGS_PATH_BYTES)
-			return refuse(detail, detail_size,
-				      "--models: too long:", options->models_dir);
-		snprintf(settings->models_dir, sizeof settings->models_dir, "%s",
+			return refuse_option(detail, detail_size,
+					     "--models: too long:", options->models_dir);
+		snprintf(settings->models_dir, sizeof(settings->models_dir), "%s",
 			 options->models_dir);
 	}
+
 	if (options->log_level >= 0)
 		settings->log_level = options->log_level;
 	return settings_find_browser_gpu(settings, detail, detail_size);

@@ -22,10 +22,10 @@ void settings_defaults(struct settings *ret_settings)
 	};
 	struct settings s = {.connections_max = LIMIT_CONNECTIONS, .log_level = LOG_INFO};
 	core_config_defaults(&s.core);
-	snprintf(s.listen[0], sizeof s.listen[0], "127.0.0.1:8470");
+	snprintf(s.listen[0], sizeof(s.listen[0]), "127.0.0.1:8470");
 	s.listen_count = 1;
-	memcpy(s.rules, rules, sizeof rules);
-	s.rule_count = sizeof rules / sizeof *rules;
+	memcpy(s.rules, rules, sizeof(rules));
+	s.rule_count = sizeof(rules) / sizeof(*rules);
 	*ret_settings = s;
 }
 
@@ -49,22 +49,27 @@ bool settings_take_address(const char *text, char *ret_address, bool *ret_loopba
 	char host[SETTINGS_ADDRESS_BYTES + 1];
 	unsigned char binary[sizeof(struct in6_addr)];
 	const char *colon = strrchr(text, ':');
-	if (!colon || colon == text || (size_t)(colon - text) >= sizeof host || !port_ok(colon + 1))
+	if (!colon || colon == text || (size_t)(colon - text) >= sizeof(host) ||
+	    !port_ok(colon + 1))
 		return false;
+
 	bool is_v6 = text[0] == '[';
 	const char *begin = text + is_v6, *end = colon - is_v6;
 	if (end <= begin || (is_v6 && *end != ']'))
 		return false;
+
 	memcpy(host, begin, (size_t)(end - begin));
 	host[end - begin] = 0;
 	if (!is_v6 && strcasecmp(host, "localhost") == 0)
-		snprintf(host, sizeof host, "127.0.0.1");
+		snprintf(host, sizeof(host), "127.0.0.1");
 	if (inet_pton(is_v6 ? AF_INET6 : AF_INET, host, binary) != 1)
 		return false;
+
 	if (ret_loopback)
 		*ret_loopback = host_is_loopback(host, is_v6);
 	if (!ret_address)
 		return true;
+
 	snprintf(ret_address, SETTINGS_ADDRESS_BYTES + 1, "%s%.*s%s%s", is_v6 ? "[" : "",
 		 SETTINGS_ADDRESS_BYTES - 8, host, is_v6 ? "]" : "", colon);
 	return true;
@@ -132,7 +137,8 @@ int settings_add_gpu(struct settings *settings, const char *spec, char *detail, 
 	char copy[LIMIT_GPU_NAME_BYTES + 64];
 	struct gpu_config gpu = {.slots = 1, .vram_known = true};
 	char *save = NULL;
-	if ((size_t)snprintf(copy, sizeof copy, "%s", spec) >= sizeof copy)
+
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", spec) >= sizeof(copy))
 		copy[0] = 0;
 	char *name = strtok_r(copy, ":", &save);
 	char *vram = strtok_r(NULL, ":", &save), *slots = strtok_r(NULL, ":", &save);
@@ -145,13 +151,15 @@ int settings_add_gpu(struct settings *settings, const char *spec, char *detail, 
 			 spec);
 		return -ERR_CONFIG;
 	}
+
 	if (settings->core.gpu_count == LIMIT_GPUS) {
 		snprintf(detail, detail_size, "at most %d GPUs", LIMIT_GPUS);
 		return -ERR_CONFIG;
 	}
+
 	if (check_new_name(settings, name, detail, detail_size))
 		return -ERR_CONFIG;
-	snprintf(gpu.name, sizeof gpu.name, "%s", name);
+	snprintf(gpu.name, sizeof(gpu.name), "%s", name);
 	gpu.vram_bytes_total = (uint64_t)vram_mb << 20;
 	gpu.slots = (uint32_t)slot_count;
 	settings->core.gpus[settings->core.gpu_count++] = gpu;
@@ -163,24 +171,28 @@ int settings_find_browser_gpu(struct settings *settings, char *detail, size_t de
 	struct core_config *core = &settings->core;
 	const char *name = settings->browser_gpu;
 	size_t used;
+
 	core->browser_gpu = 0;
 	if (!name[0])
 		return 0;
+
 	for (uint32_t i = 0; i < core->gpu_count; i++) {
 		const struct gpu_config *gpu = &core->gpus[i];
 		core->browser_gpu = i;
 		if (strcmp(gpu->name, name) == 0 || strcmp(gpu->uuid, name) == 0)
 			return 0;
 	}
+
 	snprintf(detail, detail_size, "browser_gpu: no GPU is named '%s'; there %s", name,
 		 core->gpu_count == 1 ? "is" : "are");
 	for (uint32_t i = 0; i < core->gpu_count && (used = strlen(detail)) < detail_size; i++)
 		snprintf(detail + used, detail_size - used, "%s %s", i ? "," : "",
 			 core->gpus[i].name);
+
 	return -ERR_CONFIG;
 }
 
-static void note(char *list, size_t size, const char *name)
+static void add_name(char *list, size_t size, const char *name)
 {
 	size_t used = strlen(list);
 	snprintf(list + used, size - used, "%s%s", used ? ", " : "", name);
@@ -274,7 +286,7 @@ void settings_compare(const struct settings *from, const struct settings *to,
 		const char *name;
 		bool differs, restart;
 	} rows[] = {
-		{"classes", memcmp(from->core.classes, to->core.classes, sizeof to->core.classes),
+		{"classes", memcmp(from->core.classes, to->core.classes, sizeof(to->core.classes)),
 		 false},
 		{"class_rules", rules_differ(from, to), false},
 		{"principals", principals_differ(from, to), false},
@@ -292,30 +304,32 @@ void settings_compare(const struct settings *from, const struct settings *to,
 		 false},
 		{"origins",
 		 lists_differ(from->origins, from->origin_count, to->origins, to->origin_count,
-			      sizeof from->origins[0]),
+			      sizeof(from->origins[0])),
 		 false},
 		{"models", strcmp(from->models_dir, to->models_dir) != 0, false},
 		{"model_origins",
 		 lists_differ(from->model_origins, from->model_origin_count, to->model_origins,
-			      to->model_origin_count, sizeof from->model_origins[0]),
+			      to->model_origin_count, sizeof(from->model_origins[0])),
 		 false},
 		{"log_level", from->log_level != to->log_level, false},
 		{"listen",
 		 lists_differ(from->listen, from->listen_count, to->listen, to->listen_count,
-			      sizeof from->listen[0]),
+			      sizeof(from->listen[0])),
 		 true},
 		{"socket", strcmp(from->socket_path, to->socket_path) != 0, true},
 		{"connections", from->connections_max != to->connections_max, true},
 		{"connections_per_process",
 		 from->connections_per_process_max != to->connections_per_process_max, true},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (!rows[i].differs)
 			continue;
 		if (rows[i].restart)
-			note(c.restart, sizeof c.restart, rows[i].name);
+			add_name(c.restart, sizeof(c.restart), rows[i].name);
 		else
-			note(c.applied, sizeof c.applied, rows[i].name);
+			add_name(c.applied, sizeof(c.applied), rows[i].name);
 	}
+
 	*ret_change = c;
 }

@@ -19,7 +19,7 @@ enum {
 	SETTINGS_FILE_BYTES = 256 * 1024,
 };
 
-/* Clients whose name matches the glob and who state no class are of this class. */
+/* Clients whose name matches the glob get this class unless they state one. */
 struct settings_rule {
 	char match[LIMIT_ID_BYTES + 1];
 	enum lease_class cls;

@@ -31,7 +31,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(const struct loading *l,
 	char what[256];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(what, sizeof what, format, args);
+	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	unsigned line = settings_tree_line(l->text, l->length, key);
 	snprintf(l->detail, l->detail_size, "%s:%u: %s: %s", l->path, line, key, what);
@@ -45,13 +45,13 @@ __attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level
 	struct loading *l = ctx;
 	char line[256];
 	(void)level;
-	vsnprintf(line, sizeof line, format, args);
+	vsnprintf(line, sizeof(line), format, args);
 	line[strcspn(line, "\n")] = 0;
 	const char *where = strstr(line, "(line: ");
 	if (where && !l->said_line)
 		l->said_line = (unsigned)strtoul(where + strlen("(line: "), NULL, 10);
 	if (!l->said[0])
-		snprintf(l->said, sizeof l->said, "%s",
+		snprintf(l->said, sizeof(l->said), "%s",
 			 strncmp(line, "Load: ", 6) == 0 ? line + 6 : line);
 }
 
@@ -59,10 +59,12 @@ static int read_whole(struct loading *l, char *buffer, size_t size)
 {
 	int fd = open(l->path, O_RDONLY | O_CLOEXEC);
 	ssize_t got;
+
 	if (fd < 0) {
 		snprintf(l->detail, l->detail_size, "%s: %s", l->path, strerror(errno));
 		return -ERR_CONFIG;
 	}
+
 	while (l->length < size && (got = read(fd, buffer + l->length, size - l->length)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -73,12 +75,14 @@ static int read_whole(struct loading *l, char *buffer, size_t size)
 		}
 		l->length += (size_t)got;
 	}
+
 	close(fd);
 	if (l->length == size) {
 		snprintf(l->detail, l->detail_size, "%s: larger than %zu KiB", l->path,
 			 size / 1024);
 		return -ERR_CONFIG;
 	}
+
 	return 0;
 }
 
@@ -99,13 +103,14 @@ static int take_class(const struct loading *l, const char *name, const struct fi
 	char key[64];
 	if (!from)
 		return 0;
-	snprintf(key, sizeof key, "classes/%s/offset_s", name);
+	snprintf(key, sizeof(key), "classes/%s/offset_s", name);
 	int rc = take_seconds(l, key, from->offset_s, 0, 86400, &to->offset_ms);
-	snprintf(key, sizeof key, "classes/%s/hold_max_s", name);
-	rc = rc ? rc : take_seconds(l, key, from->hold_max_s, 0.1, 86400, &to->hold_ms_max);
+	snprintf(key, sizeof(key), "classes/%s/hold_max_s", name);
+	if (!rc)
+		rc = take_seconds(l, key, from->hold_max_s, 0.1, 86400, &to->hold_ms_max);
 	if (rc || !from->share)
 		return rc;
-	snprintf(key, sizeof key, "classes/%s/share", name);
+	snprintf(key, sizeof(key), "classes/%s/share", name);
 	if (!isfinite(*from->share) || *from->share < 0.001 || *from->share > 1)
 		return refuse(l, key, "not between 0.001 and 1");
 	to->share_permille = (int64_t)(*from->share * 1000 + 0.5);
@@ -128,10 +133,12 @@ static int take_classes(const struct loading *l, const struct file_classes *from
 		if (rc)
 			return rc;
 	}
+
 	for (int cls = 1; cls < LEASE_CLASS_COUNT; cls++)
 		if (to->classes[cls].offset_ms < to->classes[cls - 1].offset_ms)
 			return refuse(l, "classes", "the offset of %s is below that of %s",
 				      lease_class_name(cls), lease_class_name(cls - 1));
+
 	return 0;
 }
 
@@ -139,6 +146,7 @@ static int take_timing(const struct loading *l, const struct file_timing *from,
 		       struct core_config *to)
 {
 	int rc = 0;
+
 	if (!from)
 		return 0;
 #define X(key, member, min, max)                                                                   \
@@ -148,12 +156,14 @@ static int take_timing(const struct loading *l, const struct file_timing *from,
 #undef X
 	if (rc)
 		return rc;
+
 	if (to->grace_ms > to->grace_ms_max)
 		return refuse(l, "timing/grace_s", "longer than grace_max_s");
 	if (to->http_ttl_ms > to->http_ttl_ms_max)
 		return refuse(l, "timing/http_ttl_s", "longer than http_ttl_max_s");
 	if (to->session_ttl_ms < 2 * to->heartbeat_ms)
 		return refuse(l, "timing/session_ttl_s", "shorter than two heartbeats");
+
 	return 0;
 }
 
@@ -161,38 +171,41 @@ static int take_gpus(const struct loading *l, const struct settings_file *from,
 		     struct core_config *to)
 {
 	char key[64];
+
 	if (!from->gpus)
 		return 0;
 	to->gpu_count = 0;
+
 	for (unsigned i = 0; i < from->gpus_count; i++) {
 		const struct file_gpu *g = &from->gpus[i];
 		struct gpu_config gpu = {.slots = g->slots ? *g->slots : 1,
 					 .vram_known = g->vram_mb != NULL};
-		snprintf(key, sizeof key, "gpus/%u/slots", i);
+		snprintf(key, sizeof(key), "gpus/%u/slots", i);
 		if (gpu.slots < 1 || gpu.slots > 64)
 			return refuse(l, key, "not between 1 and 64");
-		snprintf(key, sizeof key, "gpus/%u/vram_mb", i);
+		snprintf(key, sizeof(key), "gpus/%u/vram_mb", i);
 		if (g->vram_mb && (*g->vram_mb < 1 || *g->vram_mb > 1u << 24))
 			return refuse(l, key, "not between 1 and %u", 1u << 24);
 		gpu.vram_bytes_total = g->vram_mb ? *g->vram_mb << 20 : 0;
-		snprintf(key, sizeof key, "gpus/%u/name", i);
+		snprintf(key, sizeof(key), "gpus/%u/name", i);
 		const char *problem = settings_gpu_name_problem(g->name);
 		if (problem)
 			return refuse(l, key, "'%s' %s", g->name, problem);
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(from->gpus[j].name, g->name) == 0)
 				return refuse(l, key, "two GPUs are named '%s'", g->name);
-		snprintf(gpu.name, sizeof gpu.name, "%s", g->name);
-		snprintf(gpu.uuid, sizeof gpu.uuid, "%s", g->uuid ? g->uuid : "");
+		snprintf(gpu.name, sizeof(gpu.name), "%s", g->name);
+		snprintf(gpu.uuid, sizeof(gpu.uuid), "%s", g->uuid ? g->uuid : "");
 		to->gpus[to->gpu_count++] = gpu;
 	}
+
 	return 0;
 }
 
 /* Which one it is, is known once the command line has said which GPUs there are. */
 static void take_browser_gpu(const struct settings_file *from, struct settings *to)
 {
-	snprintf(to->browser_gpu, sizeof to->browser_gpu, "%s",
+	snprintf(to->browser_gpu, sizeof(to->browser_gpu), "%s",
 		 from->browser_gpu ? from->browser_gpu : "");
 }
 
@@ -202,7 +215,7 @@ static bool model_origin_ok(const char *origin)
 {
 	static const char scheme[] = "https://";
 	char normal[ORIGIN_BYTES_MAX + 1];
-	size_t length = sizeof scheme - 1;
+	size_t length = sizeof(scheme) - 1;
 	return strncmp(origin, scheme, length) == 0 && !origin_normal(origin, normal) &&
 	       strspn(origin + length, "abcdefghijklmnopqrstuvwxyz0123456789.-:") ==
 		       strlen(origin + length);
@@ -212,19 +225,22 @@ static int take_models(const struct loading *l, const struct settings_file *from
 		       struct settings *to)
 {
 	char key[64];
+
 	for (unsigned i = 0; i < from->model_origins_count; i++) {
-		snprintf(key, sizeof key, "model_origins/%u", i);
+		snprintf(key, sizeof(key), "model_origins/%u", i);
 		if (!model_origin_ok(from->model_origins[i]))
 			return refuse(l, key, "not an origin such as https://models.example");
-		snprintf(to->model_origins[i], sizeof to->model_origins[i], "%s",
+		snprintf(to->model_origins[i], sizeof(to->model_origins[i]), "%s",
 			 from->model_origins[i]);
 	}
+
 	if (from->model_origins)
 		to->model_origin_count = from->model_origins_count;
 	if (from->models && from->models[0] != '/')
 		return refuse(l, "models", "not a whole path, from / on");
+
 	if (from->models)
-		snprintf(to->models_dir, sizeof to->models_dir, "%s", from->models);
+		snprintf(to->models_dir, sizeof(to->models_dir), "%s", from->models);
 	return 0;
 }
 
@@ -232,30 +248,35 @@ static int take_lists(const struct loading *l, const struct settings_file *from,
 		      struct settings *to)
 {
 	char key[64];
+
 	for (unsigned i = 0; i < from->listen_count; i++) {
-		snprintf(key, sizeof key, "listen/%u", i);
+		snprintf(key, sizeof(key), "listen/%u", i);
 		if (!settings_take_address(from->listen[i], to->listen[i], NULL))
 			return refuse(l, key,
 				      "not ADDRESS:PORT with a numeric address or localhost");
 	}
+
 	if (from->listen)
 		to->listen_count = from->listen_count;
 	for (unsigned i = 0; i < from->origins_count; i++) {
-		snprintf(key, sizeof key, "origins/%u", i);
+		snprintf(key, sizeof(key), "origins/%u", i);
 		const char *problem = origin_normal(from->origins[i], to->origins[i]);
 		if (problem)
 			return refuse(l, key, "%s (such as http://localhost:8000)", problem);
 	}
+
 	if (from->origins)
 		to->origin_count = from->origins_count;
 	for (unsigned i = 0; i < from->rules_count; i++) {
-		snprintf(to->rules[i].match, sizeof to->rules[i].match, "%s", from->rules[i].match);
+		snprintf(to->rules[i].match, sizeof(to->rules[i].match), "%s",
+			 from->rules[i].match);
 		to->rules[i].cls = from->rules[i].cls;
 	}
+
 	if (from->rules)
 		to->rule_count = from->rules_count;
 	if (from->socket)
-		snprintf(to->socket_path, sizeof to->socket_path, "%s", from->socket);
+		snprintf(to->socket_path, sizeof(to->socket_path), "%s", from->socket);
 	return 0;
 }
 
@@ -263,6 +284,7 @@ static int take_queue(const struct loading *l, const struct file_queue *from,
 		      struct core_config *to)
 {
 	const uint32_t most = 1000000;
+
 	if (!from)
 		return 0;
 	const struct {
@@ -276,13 +298,14 @@ static int take_queue(const struct loading *l, const struct file_queue *from,
 		{"queue/held_per_principal_max", from->held_per_principal_max,
 		 &to->held_per_principal_max},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (!rows[i].from)
 			continue;
 		if (*rows[i].from < 1 || *rows[i].from > most)
 			return refuse(l, rows[i].key, "not between 1 and %u", most);
 		*rows[i].to = *rows[i].from;
 	}
+
 	if (to->queue_per_session_max > to->queue_count_max)
 		return refuse(l, "queue/per_session_max", "not between 1 and queue max");
 	return 0;
@@ -300,12 +323,14 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 	if (to->connections_max <= LIMIT_CONNECTIONS_RESERVED || to->connections_max > 60000)
 		return refuse(l, "connections", "not between %d and 60000",
 			      LIMIT_CONNECTIONS_RESERVED + 1);
+
 	if (from->connections_per_process)
 		to->connections_per_process_max = *from->connections_per_process;
 	if (from->connections_per_process &&
 	    (to->connections_per_process_max < 1 ||
 	     to->connections_per_process_max > to->connections_max))
 		return refuse(l, "connections_per_process", "not between 1 and connections");
+
 	if (from->log_level)
 		to->log_level = (int)*from->log_level;
 	return 0;
@@ -314,19 +339,28 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 static int take_file(const struct loading *l, const struct settings_file *from, struct settings *to)
 {
 	char key[64] = "";
-	const char *problem = settings_take_who(from, to, key, sizeof key);
+	const char *problem = settings_take_who(from, to, key, sizeof(key));
 	if (problem)
 		return refuse(l, key, "%s", problem);
 	int rc = take_lists(l, from, to);
-	rc = rc ? rc : take_models(l, from, to);
-	rc = rc ? rc : take_classes(l, from->classes, &to->core);
-	rc = rc ? rc : take_timing(l, from->timing, &to->core);
-	rc = rc ? rc : take_gpus(l, from, &to->core);
+	if (!rc)
+		rc = take_models(l, from, to);
+	if (!rc)
+		rc = take_classes(l, from->classes, &to->core);
+	if (!rc)
+		rc = take_timing(l, from->timing, &to->core);
+	if (!rc)
+		rc = take_gpus(l, from, &to->core);
 	take_browser_gpu(from, to);
-	rc = rc ? rc : take_queue(l, from->queue, &to->core);
-	rc = rc ? rc : take_limits(l, from, to);
-	problem = rc ? NULL : core_config_flaw(&to->core);
-	return problem ? refuse(l, "classes", "%s", problem) : rc;
+	if (!rc)
+		rc = take_queue(l, from->queue, &to->core);
+	if (!rc)
+		rc = take_limits(l, from, to);
+	if (rc)
+		return rc;
+
+	problem = core_config_flaw(&to->core);
+	return problem ? refuse(l, "classes", "%s", problem) : 0;
 }
 
 static int load_text(struct loading *l, const struct settings *base, struct settings *ret_settings)
@@ -339,10 +373,12 @@ static int load_text(struct loading *l, const struct settings *base, struct sett
 				       .mem_fn = cyaml_mem,
 				       .log_level = CYAML_LOG_ERROR,
 				       .flags = CYAML_CFG_NO_ALIAS};
-	if (settings_tree_check(l->text, l->length, what, sizeof what)) {
+
+	if (settings_tree_check(l->text, l->length, what, sizeof(what))) {
 		snprintf(l->detail, l->detail_size, "%s:%s", l->path, what);
 		return -ERR_CONFIG;
 	}
+
 	cyaml_err_t err = cyaml_load_data((const uint8_t *)l->text, l->length, &config,
 					  &settings_schema, (void **)&file, NULL);
 	if (err != CYAML_OK) {
@@ -350,6 +386,7 @@ static int load_text(struct loading *l, const struct settings *base, struct sett
 			 l->said[0] ? l->said : cyaml_strerror(err));
 		return -ERR_CONFIG;
 	}
+
 	int rc = file ? take_file(l, file, &taken) : 0; /* NULL: an empty file */
 	cyaml_free(&config, &settings_schema, file, 0);
 	if (!rc)
@@ -368,7 +405,8 @@ int settings_load(const char *path, const struct settings *base, struct settings
 		return -ERR_CONFIG;
 	}
 	int rc = read_whole(&l, buffer, SETTINGS_FILE_BYTES);
-	rc = rc ? rc : load_text(&l, base, ret_settings);
+	if (!rc)
+		rc = load_text(&l, base, ret_settings);
 	free(buffer);
 	return rc;
 }

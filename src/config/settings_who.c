@@ -1,5 +1,5 @@
 /* settings_who: the parts of the configuration file that say who may do what: principals and keys.
- * Reads no key file (policy.c does). Called by settings_load.c. */
+ * Reads no key file (credentials.c does). Called by settings_load.c. */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ static const char *take_principal(const struct file_principal *from, struct sett
 		return "has a count that is not between 1 and 1000000";
 	for (unsigned i = 0; i < from->classes_count; i++)
 		taken.classes |= 1u << from->classes[i];
-	snprintf(taken.match, sizeof taken.match, "%s", from->match);
+	snprintf(taken.match, sizeof(taken.match), "%s", from->match);
 	taken.queue_max = from->queue ? *from->queue : 0;
 	taken.held_max = from->held ? *from->held : 0;
 	*to = taken;
@@ -40,8 +40,8 @@ static const char *take_key(const struct file_key *from, struct settings *to)
 	for (uint32_t i = 0; i < to->key_count; i++)
 		if (strcmp(to->keys[i].name, from->name) == 0)
 			return "has the name of another one";
-	snprintf(key->name, sizeof key->name, "%s", from->name);
-	snprintf(key->file, sizeof key->file, "%s", from->file);
+	snprintf(key->name, sizeof(key->name), "%s", from->name);
+	snprintf(key->file, sizeof(key->file), "%s", from->file);
 	to->key_count++;
 	return NULL;
 }

@@ -10,7 +10,7 @@
 #include "server/respond.h"
 #include "server/server.h"
 #include "server/sessions.h"
-#include "wire/status_encode.h"
+#include "wire/event_encode.h"
 
 enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 

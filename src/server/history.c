@@ -6,7 +6,7 @@
 
 #include "server/routes.h"
 #include "server/server.h"
-#include "wire/status_encode.h"
+#include "wire/history_encode.h"
 
 enum { ROWS_SHOWN = 100, ROWS_SHOWN_MAX = 1000, ROWS_READ_MAX = 2000 };
 

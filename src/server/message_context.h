@@ -3,6 +3,7 @@
 #pragma once
 #include "core/view.h"
 #include "wire/session_decode.h"
+#include "wire/session_encode.h"
 
 enum { MESSAGE_NAMES_BYTES = WHY_NAMED_MAX * (LIMIT_ID_BYTES + 2) + 32 };
 

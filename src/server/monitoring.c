@@ -5,8 +5,10 @@
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/server.h"
+#include "wire/event_encode.h"
 #include "wire/monitoring_encode.h"
-#include "wire/status_encode.h"
+#include "wire/session_decode.h"
+#include "wire/session_encode.h"
 
 enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
 

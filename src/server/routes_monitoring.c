@@ -5,6 +5,7 @@
 #include "server/message_context.h"
 #include "server/routes.h"
 #include "server/server.h"
+#include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
 
 void route_status(struct server *server, const struct request_context *context)

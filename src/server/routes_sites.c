@@ -11,7 +11,6 @@
 #include "server/sessions.h"
 #include "wire/json.h"
 #include "wire/origin.h"
-#include "wire/status_encode.h"
 
 static void refuse(struct server *server, const struct request_context *context, int err,
 		   const char *detail)

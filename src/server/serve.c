@@ -13,6 +13,7 @@
 #include "server/respond.h"
 #include "server/sessions.h"
 #include "server/startup.h"
+#include "wire/session_encode.h"
 
 enum {
 	KEEPALIVE_MS = 15 * 1000,

@@ -15,6 +15,8 @@
 #include "server/routes.h"
 #include "server/server.h"
 #include "wire/monitoring_encode.h"
+#include "wire/session_decode.h"
+#include "wire/session_encode.h"
 
 static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
 {

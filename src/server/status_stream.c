@@ -8,6 +8,7 @@
 #include "server/message_context.h"
 #include "server/respond.h"
 #include "server/server.h"
+#include "wire/status_encode.h"
 
 struct status_stream {
 	struct list link; /* streams.all */

@@ -1,5 +1,5 @@
 /* access: the gate in front of every request. Judges heads only, changes nothing, and knows neither
- * bodies nor leases. Called by the server before anything else looks at a request. */
+ * bodies nor leases. The server calls it before anything else looks at a request. */
 #include "wire/access.h"
 
 #include <ctype.h>
@@ -58,10 +58,12 @@ static int check_origin(const struct access_policy *policy, const struct request
 			struct access_verdict *verdict)
 {
 	const struct route *route = verdict->match.route;
+
 	if (route && route->open) {
 		verdict->allow_origin = "*";
 		return 0;
 	}
+
 	if (facts->origin) {
 		bool listed =
 			list_has(policy->origins, policy->origin_count, facts->origin, false) ||
@@ -74,6 +76,7 @@ static int check_origin(const struct access_policy *policy, const struct request
 		verdict->allow_origin = verdict->who.origin = facts->origin;
 		return 0;
 	}
+
 	const char *site = facts->sec_fetch_site;
 	bool own = !site || strcasecmp(site, "none") == 0 || strcasecmp(site, "same-origin") == 0;
 	return own || (route && route->navigable) ? 0 : -ERR_BAD_ORIGIN;
@@ -176,7 +179,7 @@ static bool peer_is_trusted(const struct access_policy *policy, bool is_unix, in
 }
 
 /* A page's key counts only in Baton's own pages. Reading needs no Origin (a browser sends none on
- * its own GETs, and Sec-Fetch-Site was judged); whatever changes something must show it. */
+ * its own GETs, and Sec-Fetch-Site has been checked); whatever changes something must show it. */
 static enum access_right shown_rights(const struct access_policy *policy, const char *token,
 				      bool reads, struct access_who *who)
 {
@@ -228,8 +231,8 @@ static int check_rights(const struct access_verdict *verdict)
 	return verdict->rights == ACCESS_NONE ? -ERR_UNAUTHORIZED : -ERR_FORBIDDEN;
 }
 
-static int judge(const struct access_policy *policy, const struct request_facts *facts,
-		 struct access_verdict *verdict)
+static int judge_request(const struct access_policy *policy, const struct request_facts *facts,
+			 struct access_verdict *verdict)
 {
 	if (facts->body_length > LIMIT_BODY_BYTES)
 		return -ERR_TOO_LARGE;
@@ -237,24 +240,30 @@ static int judge(const struct access_policy *policy, const struct request_facts 
 	int found = route_find(facts->method, facts->path, html, &verdict->match);
 	if (found == -ERR_METHOD || !method_known(facts->method))
 		return -ERR_METHOD;
+
 	int err = check_host(policy, facts);
 	if (err < 0)
 		return err;
+
 	err = check_origin(policy, facts, verdict);
 	if (err < 0)
 		return err;
+
 	if (strcmp(facts->method, "OPTIONS") == 0) {
 		verdict->preflight = true;
 		return 0;
 	}
+
 	err = check_media_type(facts, verdict);
 	if (err < 0)
 		return err;
+
 	verdict->signed_in = is_signed_in(policy, facts->cookie);
 	find_rights(policy, facts, verdict);
 	err = check_rights(verdict);
 	if (err < 0)
 		return err;
+
 	return found;
 }
 
@@ -267,13 +276,13 @@ int access_check(const struct access_policy *policy, const struct request_facts 
 					.who = {.is_unix = facts->is_unix, .uid = facts->uid}};
 	if (strcmp(facts->method, "HEAD") == 0)
 		judged.method = "GET"; /* the same answer, without its body */
-	int err = judge(policy, &judged, ret_verdict);
+	int err = judge_request(policy, &judged, ret_verdict);
 	ret_verdict->err = -err;
 	return err;
 }
 
 /* Hosts and schemes are compared without case, so they are one principal in any. */
-static void lower(char *text)
+static void lower_text(char *text)
 {
 	for (; *text; text++)
 		*text = (char)tolower((unsigned char)*text);
@@ -282,6 +291,7 @@ static void lower(char *text)
 void access_principal(const struct access_who *who, char ret_name[LIMIT_PRINCIPAL_BYTES + 1])
 {
 	enum { SIZE = LIMIT_PRINCIPAL_BYTES + 1, TAG_BYTES = 7 };
+
 	if (who->key) {
 		snprintf(ret_name, SIZE, "key:%s", who->key);
 	} else if (who->is_unix && who->uid >= 0) {
@@ -291,7 +301,7 @@ void access_principal(const struct access_who *who, char ret_name[LIMIT_PRINCIPA
 	} else {
 		snprintf(ret_name, who->sign_in ? SIZE - TAG_BYTES : SIZE, "origin:%s",
 			 who->origin);
-		lower(ret_name);
+		lower_text(ret_name);
 		if (who->sign_in)
 			snprintf(ret_name + strlen(ret_name), TAG_BYTES + 1, "+%06" PRIx32,
 				 who->sign_in & 0xffffff);
@@ -302,10 +312,12 @@ size_t access_headers(const struct access_verdict *verdict,
 		      struct access_header ret_headers[ACCESS_HEADERS_MAX])
 {
 	size_t count = 0;
+
 	if (verdict->browser)
 		ret_headers[count++] = (struct access_header){"Vary", "Origin"};
 	if (!verdict->allow_origin)
 		return count;
+
 	ret_headers[count++] =
 		(struct access_header){"Access-Control-Allow-Origin", verdict->allow_origin};
 	if (!verdict->preflight) {
@@ -313,6 +325,7 @@ size_t access_headers(const struct access_verdict *verdict,
 			(struct access_header){"Access-Control-Expose-Headers", "Retry-After"};
 		return count;
 	}
+
 	ret_headers[count++] = (struct access_header){"Access-Control-Allow-Methods", "GET, POST"};
 	ret_headers[count++] = (struct access_header){"Access-Control-Allow-Headers",
 						      "Authorization, Content-Type, Last-Event-ID"};

@@ -1,6 +1,6 @@
-/* access: who may do what, judged from a request's head alone, in the order of DESIGN.md section 7:
- * size, method, Host, Origin and Sec-Fetch-Site, media type, token, route. Pure: no clock, no state
- * but what is given. Tokens are compared in constant time and never copied into a message. */
+/* access: who may do what, decided from a request's head alone, in the order of DESIGN.md section
+ * 7: size, method, Host, Origin and Sec-Fetch-Site, media type, token, route. Pure: no clock, no
+ * state but what is given. Tokens are compared in constant time and never copied into a message. */
 #pragma once
 #include "base/limits.h"
 #include "base/mono.h"

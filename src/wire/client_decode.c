@@ -30,7 +30,7 @@ static const char *const type_names[RECEIVED_TYPE_COUNT] = {
 	[RECEIVED_CLOSE] = "close",
 };
 
-static uint64_t number(const struct json *object, const char *field)
+static uint64_t number_of(const struct json *object, const char *field)
 {
 	int64_t value = json_whole(json_get(object, field));
 	return value > 0 ? (uint64_t)value : 0;
@@ -71,7 +71,7 @@ static void read_gpus(struct received *r, const struct json *root)
 	for (size_t i = 0; i < count && i < LIMIT_GPUS; i++) {
 		const struct json *gpu = json_at(list, i);
 		r->gpus[r->gpu_count++] =
-			(struct reply_gpu){.index = (uint32_t)number(gpu, "index"),
+			(struct reply_gpu){.index = (uint32_t)number_of(gpu, "index"),
 					   .name = text_of(gpu, "name"),
 					   .uuid = text_of(gpu, "uuid")};
 	}
@@ -94,13 +94,13 @@ static void read_times(struct received *r, const struct json *root)
 
 static void read_numbers(struct received *r, const struct json *root)
 {
-	r->ref = number(root, "ref");
-	r->lease = number(root, "lease");
-	r->fence = number(root, "fence");
-	r->epoch = number(root, "epoch");
-	r->other = number(root, r->type == RECEIVED_LENT ? "to" : "for_lease");
-	r->count = number(root, r->type == RECEIVED_CLOSE ? "code" : "count");
-	r->retry_s = (int)number(root, "retry_after_s");
+	r->ref = number_of(root, "ref");
+	r->lease = number_of(root, "lease");
+	r->fence = number_of(root, "fence");
+	r->epoch = number_of(root, "epoch");
+	r->other = number_of(root, r->type == RECEIVED_LENT ? "to" : "for_lease");
+	r->count = number_of(root, r->type == RECEIVED_CLOSE ? "code" : "count");
+	r->retry_s = (int)number_of(root, "retry_after_s");
 	r->resumed = json_is(json_get(root, "resumed"), TREE_TRUE);
 }
 
@@ -117,6 +117,7 @@ static void read_texts(struct received *r, const struct json *root)
 	r->estimate = text_of(root, "estimate");
 	r->sentence = text_of(root, "sentence");
 	r->text = text_of(root, r->type == RECEIVED_LINK ? "url" : "line");
+
 	const char *token = text_of(root, "token");
 	r->has_token = token && token_from_hex(token, strlen(token), &r->token);
 	const char *code = text_of(root, "code");

@@ -52,7 +52,7 @@ struct received {
 	const char *reason;   /* yield, revoked, released, close */
 	const char *message;  /* denied: the words of its code */
 	const char *detail;   /* denied, revoked, released: which field, or the operator's words */
-	const char *for_name; /* yield: who needs it */
+	const char *for_name; /* yield: the client that needs it */
 	const char *ahead;    /* queued: the first one before it */
 	const char *why;      /* queued: one sentence */
 	const char *estimate; /* queued: of its wait, in words */

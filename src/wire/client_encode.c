@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "wire/encode_common.h"
+#include "wire/session_decode.h"
 
 static void open_message(struct text *out, const char *type)
 {
@@ -60,6 +61,7 @@ void client_encode_acquire(struct text *out, const struct client_acquire *acquir
 		text_json_str(out, "slots", "all");
 	else if (acquire->slots_given)
 		text_json_u64(out, "slots", acquire->slots);
+
 	if (acquire->vram_mb)
 		text_json_u64(out, "vram_mb", acquire->vram_mb);
 	if (acquire->timeout_given)
@@ -68,6 +70,7 @@ void client_encode_acquire(struct text *out, const struct client_acquire *acquir
 		text_json_bool(out, "wait", false);
 	if (acquire->no_preempt)
 		text_json_bool(out, "preemptible", false);
+
 	optional_true(out, "evictable", acquire->evictable);
 	optional_true(out, "loads", acquire->loads);
 	optional_ms(out, "uninterruptible_ms", acquire->uninterruptible_ms);
@@ -79,6 +82,7 @@ void client_encode_acquire(struct text *out, const struct client_acquire *acquir
 		text_json_u64(out, "host", acquire->host);
 	if (acquire->guests)
 		text_json_u64(out, "guests", acquire->guests);
+
 	optional_true(out, "guests_open", acquire->guests_open);
 	optional_text(out, "request_id", acquire->request_id);
 	optional_text(out, "label", acquire->label);

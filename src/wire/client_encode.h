@@ -24,11 +24,11 @@ struct client_acquire {
 	bool all_slots; /* instead of `slots` */
 	uint64_t vram_mb;
 	bool timeout_given;
-	int64_t timeout_ms; /* <0: for ever */
+	int64_t timeout_ms; /* <0: no limit */
 	bool no_wait, no_preempt, evictable, loads;
 	int64_t uninterruptible_ms, min_residence_ms, load_ms;
 	uint64_t parent; /* lease whose holder waits for this claim */
-	uint64_t host;   /* lease inside which it is to run */
+	uint64_t host;   /* the lease it runs inside of */
 	uint32_t guests; /* places inside it */
 	bool guests_open;
 };

@@ -30,13 +30,18 @@ int client_info_decode(struct parsed *parsed, struct client_info *ret_about)
 	struct client_info *about = ret_about;
 	*about = (struct client_info){0};
 	int err = text_field(parsed, "page", about->page);
-	err = err ? err : text_field(parsed, "adapter", about->adapter);
-	err = err ? err : text_field(parsed, "clamped", about->clamped);
-	err = err ? err : text_field(parsed, "origin", about->origin);
-	err = err ? err
-		  : number_field(parsed, "stalled_ms", &about->stalled_ms, &about->stalled_known);
-	err = err ? err : number_field(parsed, "vram_mb", &about->vram_mb, &about->vram_known);
-	err = err ? err : json_bool(parsed, parsed->root, "visible", &about->visible);
+	if (!err)
+		err = text_field(parsed, "adapter", about->adapter);
+	if (!err)
+		err = text_field(parsed, "clamped", about->clamped);
+	if (!err)
+		err = text_field(parsed, "origin", about->origin);
+	if (!err)
+		err = number_field(parsed, "stalled_ms", &about->stalled_ms, &about->stalled_known);
+	if (!err)
+		err = number_field(parsed, "vram_mb", &about->vram_mb, &about->vram_known);
+	if (!err)
+		err = json_bool(parsed, parsed->root, "visible", &about->visible);
 	const struct json *visible = json_get(parsed->root, "visible");
 	about->visible_known = json_is(visible, TREE_TRUE) || json_is(visible, TREE_FALSE);
 	return err;
@@ -59,10 +64,12 @@ void client_info_merge(struct client_info *about, const struct client_info *said
 		about->visible = said->visible;
 		about->visible_known = true;
 	}
+
 	if (said->stalled_known) {
 		about->stalled_ms = said->stalled_ms;
 		about->stalled_known = true;
 	}
+
 	if (said->vram_known) {
 		about->vram_mb = said->vram_mb;
 		about->vram_known = true;

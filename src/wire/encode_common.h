@@ -1,7 +1,8 @@
-/* encode_common: the pieces of JSON that session messages, HTTP answers and status rows share.
- * Inside wire only. Each adds fields to an open object, or one value. */
+/* encode_common: private to wire, the pieces of JSON that session messages, HTTP answers and status
+ * rows share. Each adds fields to an open object, or one value. */
 #pragma once
-#include "wire/session_decode.h"
+#include "core/event.h"
+#include "wire/session_encode.h"
 
 /* "gpu": name of the first, "gpus": [{index, name, uuid?}..]; nothing for an empty mask. */
 void encode_gpus(struct text *out, uint32_t mask, const struct core_config *config);
@@ -16,12 +17,5 @@ void encode_yield(struct text *out, const struct send_effect *send,
 		  const struct encode_context *facts);
 /* expires_in_s, and yield and reason while the holder is asked to give way. */
 void encode_renewed(struct text *out, const struct send_effect *send);
-/* {"code","text","holder"?,"gives_way_in_s"?}. */
-void encode_why(struct text *out, const struct why *why, const char *holder_name,
-		const struct core_config *config);
-/* "sentence": place, estimate and reason in one, see encode_sentence_text. */
-void encode_sentence(struct text *out, int64_t position, const struct told *told,
-		     const struct why *why, const char *holder_name,
-		     const struct core_config *config);
 const char *send_kind_name(enum send_kind msg);
 const char *admin_act_name(enum admin_act act);

@@ -1,7 +1,7 @@
 /* event_encode: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
  * token: traces carry none. Called by the server for each EFFECT_TRACE. */
+#include "wire/event_encode.h"
 #include "wire/encode_common.h"
-#include "wire/status_encode.h"
 
 void event_encode(struct text *out, const struct trace_effect *trace, uint64_t id,
 		  struct wall_ms wall, const struct core_config *config)
@@ -13,12 +13,14 @@ void event_encode(struct text *out, const struct trace_effect *trace, uint64_t i
 	encode_time(out, wall);
 	text_char(out, '"');
 	text_json_str(out, "what", trace_name(trace->what));
+
 	if (trace->claim) {
 		text_json_u64(out, "lease", trace->claim);
 		text_json_str(out, "class", lease_class_name(trace->cls));
 		text_json_str(out, "from", claim_state_name(trace->from));
 		text_json_str(out, "to", claim_state_name(trace->to));
 	}
+
 	if (trace->session)
 		text_json_u64(out, "session", trace->session);
 	if (trace->name[0])
@@ -33,11 +35,13 @@ void event_encode(struct text *out, const struct trace_effect *trace, uint64_t i
 		text_json_u64(out, "fence", trace->fence);
 	if (trace->other)
 		text_json_u64(out, "other", trace->other);
+
 	encode_gpus(out, trace->gpus, config);
 	if (trace->claim) {
 		text_json_seconds(out, "age_s", trace->age_ms);
 		text_json_seconds(out, "waited_s", trace->waited_ms);
 	}
+
 	if (trace->held_ms > 0)
 		text_json_seconds(out, "held_s", trace->held_ms);
 	if (trace->detail[0])
@@ -105,6 +109,7 @@ void event_encode_log(struct text *out, const struct trace_effect *trace,
 		log_word(out, "end", end_reason_name(trace->end));
 	if (trace->claim && trace->to == CLAIM_YIELDING)
 		log_word(out, "reason", yield_reason_name(trace->reason));
+
 	log_u64(out, "fence", trace->fence);
 	log_u64(out, "for", trace->other);
 	log_gpus(out, trace->gpus, config);

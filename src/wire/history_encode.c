@@ -1,8 +1,7 @@
 /* history_encode: a row of the journal's history as JSON. Its times are the wall clock's, and what
  * is of one boot the monotonic one's. Called by the server for GET /v1/gpu/history. */
+#include "wire/history_encode.h"
 #include <assert.h>
-
-#include "wire/status_encode.h"
 
 static void add_time(struct text *out, const char *key, struct wall_ms wall)
 {
@@ -23,11 +22,13 @@ static void add_claim(struct text *out, const struct claim_record *rec)
 	int64_t waited_ms = held ? mono_since(rec->held_since, rec->arrival)
 				 : rec->ended_wall.v - rec->arrival_wall.v;
 	int64_t last_ms = held ? not_negative(rec->ended_wall.v - rec->held_wall.v) : 0;
+
 	text_json_str(out, "what", "claim");
 	text_json_u64(out, "lease", rec->id);
 	text_json_str(out, "id", rec->name);
 	if (rec->label[0])
 		text_json_str(out, "label", rec->label);
+
 	text_json_str(out, "class", lease_class_name(rec->cls));
 	text_json_str(out, "binding", binding_name(rec->binding));
 	if (rec->principal[0])
@@ -36,6 +37,7 @@ static void add_claim(struct text *out, const struct claim_record *rec)
 	add_time(out, "asked", rec->arrival_wall);
 	if (held)
 		add_time(out, "granted", rec->held_wall);
+
 	text_json_seconds(out, "waited_s", not_negative(waited_ms - rec->used_ms));
 	if (held || rec->used_ms > 0)
 		text_json_seconds(out, "held_s", rec->used_ms + last_ms);
@@ -54,6 +56,7 @@ void history_encode_row(struct text *out, uint64_t row, const struct record *rec
 	text_char(out, '{');
 	text_json_u64(out, "row", row);
 	add_time(out, "time", history_time(record));
+
 	if (record->type == RECORD_CLAIM_END) {
 		add_claim(out, &record->claim);
 	} else {

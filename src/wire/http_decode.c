@@ -59,7 +59,7 @@ static const struct class_rights *rights_of(const struct wire_context *ctx)
 }
 
 /* The nearest class that is allowed, rather a lower one. */
-static enum lease_class nearest(uint32_t allowed, enum lease_class cls)
+static enum lease_class nearest_class(uint32_t allowed, enum lease_class cls)
 {
 	for (int lower = cls; lower < LEASE_CLASS_COUNT; lower++)
 		if (allowed & 1u << lower)
@@ -70,28 +70,32 @@ static enum lease_class nearest(uint32_t allowed, enum lease_class cls)
 	return cls;
 }
 
-/* Who names a class that it may not ask for is told; a class that came from a rule is lowered. */
+/* Naming a class one may not ask for is an error; a class that came from a rule is lowered. */
 static int judge_class(struct parsed *parsed, const struct wire_context *ctx, bool named,
 		       struct ev_acquire *acquire)
 {
 	const struct class_rights *rights = rights_of(ctx);
 	int used;
+
 	if (!rights)
 		return 0;
 	acquire->waiting_max = rights->waiting_max;
 	acquire->held_max = rights->held_max;
 	if (rights->classes & 1u << acquire->cls)
 		return 0;
+
 	if (!named) {
-		acquire->cls = nearest(rights->classes, acquire->cls);
+		acquire->cls = nearest_class(rights->classes, acquire->cls);
 		return 0;
 	}
-	used = snprintf(parsed->detail, sizeof parsed->detail, "%s may ask for", ctx->principal);
+
+	used = snprintf(parsed->detail, sizeof(parsed->detail), "%s may ask for", ctx->principal);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		if (rights->classes & 1u << cls)
 			used += snprintf(parsed->detail + used,
-					 sizeof parsed->detail - (size_t)used, " %s",
+					 sizeof(parsed->detail) - (size_t)used, " %s",
 					 lease_class_name(cls));
+
 	return -ERR_CLASS;
 }
 
@@ -103,20 +107,24 @@ static int class_field(const struct json *object, const struct wire_context *ctx
 	int err = json_name(parsed, object, "class", LIMIT_LABEL_BYTES, &text);
 	if (err < 0)
 		return err;
+
 	uint64_t priority = 0;
 	bool given = false;
 	err = json_u64(parsed, object, "priority", 0, INT32_MAX, &priority, &given);
 	if (err < 0)
 		return err;
+
 	if (!text) {
 		acquire->cls = given ? lease_class_from_priority((int64_t)priority)
 				     : class_of_name(ctx, name);
 		return judge_class(parsed, ctx, given, acquire);
 	}
+
 	int cls = lease_class_from_name(text);
 	if (cls < 0)
 		return json_refuse(parsed, "class",
 				   "expected \"voice\", \"chat\", \"normal\" or \"background\"");
+
 	acquire->cls = (enum lease_class)cls;
 	return judge_class(parsed, ctx, true, acquire);
 }
@@ -126,6 +134,7 @@ static int unknown_gpu(struct parsed *parsed, const char *name, const struct cor
 {
 	char words[PARSED_DETAIL_BYTES - 16], names[PARSED_DETAIL_BYTES / 2] = "";
 	bool known = name && !name_problem(name, strlen(name), LIMIT_GPU_NAME_BYTES);
+
 	for (uint32_t i = 0; i < config->gpu_count; i++) {
 		size_t length = strlen(names), left = sizeof(names) - length;
 		int wants =
@@ -135,6 +144,7 @@ static int unknown_gpu(struct parsed *parsed, const char *name, const struct cor
 			break;
 		}
 	}
+
 	snprintf(words, sizeof(words), "there is no %s%.40s%s; %s %s", known ? "'" : "such GPU",
 		 known ? name : "", known ? "'" : "",
 		 config->gpu_count == 1 ? "the GPU is" : "the GPUs are", names);
@@ -148,6 +158,7 @@ static int gpu_one(const struct json *value, const struct core_config *config,
 {
 	const char *name = json_text(value);
 	int index = -1;
+
 	if (name) {
 		if (strcmp(name, "any") == 0) {
 			*ret_mask = UINT32_MAX;
@@ -160,6 +171,7 @@ static int gpu_one(const struct json *value, const struct core_config *config,
 	} else {
 		return json_refuse(parsed, "gpu", "expected a name, a uuid, an index or \"any\"");
 	}
+
 	if (index < 0)
 		return unknown_gpu(parsed, name, config);
 	*ret_mask = UINT32_C(1) << index;
@@ -170,14 +182,17 @@ static int gpu_field(const struct json *object, const struct core_config *config
 		     struct parsed *parsed, uint32_t *ret_mask)
 {
 	const struct json *value = json_get(object, "gpu");
+
 	*ret_mask = 0;
 	if (!value || json_is(value, TREE_NO))
 		return 0;
+
 	if (!json_is(value, TREE_ROW))
 		return gpu_one(value, config, parsed, ret_mask);
 	size_t count = json_count(value);
 	if (!count || count > LIMIT_GPUS)
 		return json_refuse(parsed, "gpu", "expected 1 to 16 GPUs in the list");
+
 	for (size_t i = 0; i < count; i++) {
 		uint32_t mask;
 		int err = gpu_one(json_at(value, i), config, parsed, &mask);
@@ -185,6 +200,7 @@ static int gpu_field(const struct json *object, const struct core_config *config
 			return err;
 		*ret_mask |= mask;
 	}
+
 	return 0;
 }
 
@@ -215,12 +231,14 @@ static int need_fields(const struct json *object, const struct wire_context *ctx
 		err = gpu_field(object, ctx->config, parsed, &mask);
 	if (err < 0)
 		return err;
+
 	if (!slots && !vram_mb)
 		return json_refuse(parsed, "slots", "0 slots need vram_mb, or nothing is claimed");
 	if (mask && (uint64_t)__builtin_popcount(mask) < count)
 		return json_refuse(parsed, "gpus", "more GPUs than `gpu` names");
 	if (all && count > 1)
 		return json_refuse(parsed, "slots", "\"all\" is of one GPU");
+
 	*ret_need = (struct need){.vram_bytes = vram_mb * MIB,
 				  .slots = (uint32_t)slots,
 				  .gpu_count = (uint32_t)count,
@@ -235,7 +253,7 @@ static int time_fields(const struct json *object, const struct wire_context *ctx
 	acquire->timeout_ms = ctx->config->timeout_ms;
 	int err = json_seconds(parsed, object, "timeout_s", WAIT_S_MAX, &acquire->timeout_ms, NULL);
 	if (json_is(json_get(object, "timeout_s"), TREE_NO))
-		acquire->timeout_ms = -1; /* said outright: wait for ever */
+		acquire->timeout_ms = -1; /* an explicit null: wait without limit */
 	if (err == 0)
 		err = json_seconds(parsed, object, "ttl_s", ctx->config->http_ttl_ms_max / 1000,
 				   &acquire->ttl_ms, NULL);
@@ -329,6 +347,7 @@ int http_decode_unlock(const char *body, size_t length, struct parsed *ret_parse
 	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
 	if (err < 0)
 		return err;
+
 	const char *id = NULL;
 	bool given = false;
 	err = json_name(ret_parsed, ret_parsed->root, "id", LIMIT_ID_BYTES, &id);
@@ -336,6 +355,7 @@ int http_decode_unlock(const char *body, size_t length, struct parsed *ret_parse
 		err = json_token(ret_parsed, ret_parsed->root, "token", &given);
 	if (err < 0)
 		return err;
+
 	if (!given && !id)
 		return json_missing(ret_parsed, "token");
 	*ret_event = (struct event){
@@ -350,6 +370,7 @@ int http_decode_renew(const char *body, size_t length, const struct wire_context
 	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
 	if (err < 0)
 		return err;
+
 	int64_t ttl_ms = 0;
 	uint64_t need_ms = 0;
 	bool given = false, yields = false, ready = false;
@@ -364,6 +385,7 @@ int http_decode_renew(const char *body, size_t length, const struct wire_context
 		err = json_bool(ret_parsed, ret_parsed->root, "ready", &ready);
 	if (err < 0)
 		return err;
+
 	if (!given)
 		return json_missing(ret_parsed, "token");
 	*ret_event = (struct event){.type = yields  ? EVENT_YIELDING

@@ -24,7 +24,7 @@ struct wire_context {
 	size_t rule_count;
 	const struct class_rights *rights; /* whom none matches may ask for every class */
 	size_t right_count;
-	const char *principal; /* of who asks; NULL: not judged */
+	const char *principal; /* of the caller; NULL: not checked */
 };
 
 /* All return 0 or a negative enum err with parsed->detail in words for the client. */
@@ -38,7 +38,8 @@ int http_decode_lock(const char *body, size_t length, const struct wire_context 
  */
 int http_decode_unlock(const char *body, size_t length, struct parsed *ret_parsed,
 		       struct event *ret_event);
-/* {token, ttl_s?}; or {token, need_ms}: the answer to yield of who has no session, EVENT_YIELDING
+/* {token, ttl_s?}; or {token, need_ms}: the answer to yield of a holder without a session,
+ * EVENT_YIELDING
  */
 int http_decode_renew(const char *body, size_t length, const struct wire_context *ctx,
 		      struct parsed *ret_parsed, struct event *ret_event);

@@ -3,10 +3,11 @@
 #include "wire/http_encode.h"
 
 #include "wire/encode_common.h"
+#include "wire/session_encode.h"
 
 static const char json_media_type[] = "application/json";
 
-static void set(struct http_answer *ret_answer, int status, int retry_after_s)
+static void set_answer(struct http_answer *ret_answer, int status, int retry_after_s)
 {
 	*ret_answer = (struct http_answer){
 		.status = status, .content_type = json_media_type, .retry_after_s = retry_after_s};
@@ -42,13 +43,13 @@ void http_encode_error(struct text *body, int err, const char *detail,
 	text_json_str(body, "msg", err_text(err));
 	add_error(body, err, detail);
 	text_char(body, '}');
-	set(ret_answer, err_http_status(err), err_retry_s(err));
+	set_answer(ret_answer, err_http_status(err), err_retry_s(err));
 }
 
 void http_encode_ok(struct text *body, struct http_answer *ret_answer)
 {
 	text_str(body, "{\"status\":\"ok\"}");
-	set(ret_answer, 200, 0);
+	set_answer(ret_answer, 200, 0);
 }
 
 static void add_grant(struct text *body, const struct send_effect *send,
@@ -67,6 +68,7 @@ static void answer_done(struct text *body, const struct send_effect *send,
 			const struct encode_context *facts, struct http_answer *ret_answer)
 {
 	enum send_kind msg = send->msg;
+
 	text_char(body, '{');
 	if (msg == SEND_GRANTED) {
 		text_json_str(body, "status", "acquired");
@@ -81,7 +83,8 @@ static void answer_done(struct text *body, const struct send_effect *send,
 		text_json_str(body, "status", "released");
 	}
 	text_char(body, '}');
-	set(ret_answer, 200, 0);
+
+	set_answer(ret_answer, 200, 0);
 }
 
 bool http_encode_effect(struct text *body, enum route_id route, const struct send_effect *send,
@@ -121,6 +124,7 @@ bool http_encode_effect(struct text *body, enum route_id route, const struct sen
 	case SEND_COUNT:
 		break;
 	}
+
 	return false;
 }
 

@@ -2,7 +2,7 @@
  * predecessor's keys (`status`, `msg`) stand beside {error:{code, message, retry_after_s?}}. */
 #pragma once
 #include "wire/route.h"
-#include "wire/session_decode.h"
+#include "wire/session_encode.h"
 
 struct http_answer {
 	int status;

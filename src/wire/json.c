@@ -37,19 +37,23 @@ int json_parse(const char *bytes, size_t length, size_t bytes_max, struct parsed
 {
 	const char *words;
 	size_t at;
+
 	ret_parsed->root = NULL;
 	ret_parsed->detail[0] = '\0';
 	if (length > bytes_max)
 		return fail(ret_parsed, ERR_TOO_LARGE, "%zu bytes, at most %zu", length, bytes_max);
+
 	if (!length)
 		return fail(ret_parsed, ERR_BAD_JSON, "empty; one JSON object is expected");
 	struct json *root = tree_read(bytes, length, &at, &words);
 	if (!root)
 		return bad_text(ret_parsed, bytes, at, words);
+
 	if (!json_is(root, TREE_MAP)) {
 		free(root);
 		return fail(ret_parsed, ERR_BAD_JSON, "one JSON object is expected, not a list");
 	}
+
 	ret_parsed->root = root;
 	return 0;
 }
@@ -87,9 +91,11 @@ int json_u64(struct parsed *parsed, const struct json *object, const char *field
 	     uint64_t max, uint64_t *ret, bool *ret_present)
 {
 	const struct json *value = field_of(object, field);
+
 	set_present(ret_present, value);
 	if (!value)
 		return 0;
+
 	int64_t number = -1;
 	if (json_is(value, TREE_WHOLE)) {
 		number = json_whole(value);
@@ -99,10 +105,12 @@ int json_u64(struct parsed *parsed, const struct json *object, const char *field
 		if (real == floor(real) && fabs(real) <= 9007199254740992.0)
 			number = (int64_t)real;
 	}
+
 	if (number < 0 || (uint64_t)number < min || (uint64_t)number > max)
 		return fail(parsed, ERR_BAD_FIELD,
 			    "field `%s`: expected a whole number from %" PRIu64 " to %" PRIu64,
 			    field, min, max);
+
 	*ret = (uint64_t)number;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* json: one strict JSON object from bytes, and typed fields of it. Strict: UTF-8 without BOM,
- * nesting at most LIMIT_JSON_DEPTH (judged before any recursion), no duplicate key, one value, no
+ * nesting at most LIMIT_JSON_DEPTH (checked before any recursion), no duplicate key, one value, no
  * number that does not fit, no negative zero, no NUL in strings. Errors are words for the client:
  * where in the text, or which field and what was expected. Unknown fields are ignored. */
 #pragma once

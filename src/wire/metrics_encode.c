@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/histogram.h"
-#include "wire/status_encode.h"
+#include "wire/metrics_encode.h"
 
 static void add_escaped(struct text *out, const char *value, bool in_label)
 {
@@ -38,8 +38,8 @@ void metrics_encode_value(struct text *out, const char *name, const char *label,
 	text_format(out, " %.15g\n", value);
 }
 
-static void one(struct text *out, const char *name, const char *type, const char *help,
-		uint64_t value)
+static void add_metric(struct text *out, const char *name, const char *type, const char *help,
+		       uint64_t value)
 {
 	metrics_encode_head(out, name, type, help);
 	metrics_encode_value(out, name, NULL, NULL, (double)value);
@@ -48,27 +48,33 @@ static void one(struct text *out, const char *name, const char *type, const char
 void metrics_encode(struct text *out, const struct core_stats *stats)
 {
 	static const char granted[] = "baton_granted_total", ended[] = "baton_ended_total";
+
 	metrics_encode_head(out, granted, "counter", "Leases granted, by class.");
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		metrics_encode_value(out, granted, "class", lease_class_name(cls),
 				     (double)stats->granted[cls]);
+
 	metrics_encode_head(out, ended, "counter", "Claims ended, by reason.");
 	for (int end = END_NONE + 1; end < END_REASON_COUNT; end++)
 		metrics_encode_value(out, ended, "reason", end_reason_name(end),
 				     (double)stats->ended[end]);
-	one(out, "baton_yields_total", "counter", "Holders asked to give way.", stats->yields);
-	one(out, "baton_revokes_total", "counter", "Leases taken by force.", stats->revokes);
-	one(out, "baton_acks_missed_total", "counter", "Offers not accepted in time.",
-	    stats->acks_missed);
-	one(out, "baton_stale_total", "counter", "Requests with a dead token.", stats->stale);
-	one(out, "baton_waiting", "gauge", "Claims in the queue.", stats->waiting);
-	one(out, "baton_held", "gauge", "Leases held.", stats->held);
-	one(out, "baton_sessions", "gauge", "Sessions known.", stats->sessions);
-	one(out, "baton_paused", "gauge", "1 while an operator paused grants.", stats->paused);
-	one(out, "baton_journal_ok", "gauge", "0 while the journal cannot be written.",
-	    stats->journal_ok);
-	one(out, "baton_epoch", "gauge", "Rises with each start.", stats->epoch);
-	one(out, "baton_fence", "gauge", "Newest fence.", stats->fence);
+
+	add_metric(out, "baton_yields_total", "counter", "Holders asked to give way.",
+		   stats->yields);
+	add_metric(out, "baton_revokes_total", "counter", "Leases taken by force.", stats->revokes);
+	add_metric(out, "baton_acks_missed_total", "counter", "Offers not accepted in time.",
+		   stats->acks_missed);
+	add_metric(out, "baton_stale_total", "counter", "Requests with a dead token.",
+		   stats->stale);
+	add_metric(out, "baton_waiting", "gauge", "Claims in the queue.", stats->waiting);
+	add_metric(out, "baton_held", "gauge", "Leases held.", stats->held);
+	add_metric(out, "baton_sessions", "gauge", "Sessions known.", stats->sessions);
+	add_metric(out, "baton_paused", "gauge", "1 while an operator paused grants.",
+		   stats->paused);
+	add_metric(out, "baton_journal_ok", "gauge", "0 while the journal cannot be written.",
+		   stats->journal_ok);
+	add_metric(out, "baton_epoch", "gauge", "Rises with each start.", stats->epoch);
+	add_metric(out, "baton_fence", "gauge", "Newest fence.", stats->fence);
 }
 
 static void histogram_row(struct text *out, const char *name, const char *cls, const char *limit,
@@ -154,7 +160,7 @@ static double vram_unmanaged(const struct gpu_view *gpu)
 	return gpu->used_known ? (double)gpu->vram_bytes_unmanaged : -1;
 }
 
-static double healthy(const struct gpu_view *gpu)
+static double gpu_is_healthy(const struct gpu_view *gpu)
 {
 	return gpu->healthy;
 }
@@ -170,5 +176,6 @@ void metrics_encode_gpus(struct text *out, const struct gpu_view *gpus, size_t c
 		   count, vram_used);
 	gpu_metric(out, "baton_gpu_vram_unmanaged_bytes", "VRAM used by nobody Baton knows.", gpus,
 		   count, vram_unmanaged);
-	gpu_metric(out, "baton_gpu_healthy", "0: not granted to anybody.", gpus, count, healthy);
+	gpu_metric(out, "baton_gpu_healthy", "0: not granted to anybody.", gpus, count,
+		   gpu_is_healthy);
 }

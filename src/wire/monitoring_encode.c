@@ -1,5 +1,5 @@
 /* monitoring_encode: renders what watching pages ask for. Asks nobody anything and keeps no state.
- * Called by the server's monitoring_encode.c and sessions.c. */
+ * Used by the server's monitoring.c and sessions.c. */
 #include "wire/monitoring_encode.h"
 
 void encode_clients_begin(struct text *out)
@@ -12,9 +12,11 @@ void encode_clients_begin(struct text *out)
 void encode_clients_add(struct text *out, const struct client_row *client)
 {
 	struct client_info about = *client->about;
+
 	/* What the browser itself showed counts more than what the page says. */
 	if (client->origin)
 		about.origin[0] = '\0';
+
 	text_json_item(out);
 	text_char(out, '{');
 	text_json_u64(out, "session", client->session);
@@ -22,11 +24,13 @@ void encode_clients_add(struct text *out, const struct client_row *client)
 	text_json_str(out, "binding", binding_name(client->binding));
 	if (client->principal)
 		text_json_str(out, "principal", client->principal);
+
 	text_json_seconds(out, "since_s", client->since_ms);
 	text_json_seconds(out, "seen_s", client->seen_ms);
 	text_json_bool(out, "browser", client->browser);
 	if (client->overdue)
 		text_json_bool(out, "overdue", true);
+
 	client_info_encode(out, &about);
 	if (client->origin)
 		text_json_str(out, "origin", client->origin);

@@ -7,19 +7,23 @@
 size_t name_code_point(const unsigned char *at, size_t left, uint32_t *ret_code)
 {
 	static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
+
 	if (at[0] < 0x80) {
 		*ret_code = at[0];
 		return 1;
 	}
+
 	size_t length = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
 	if (at[0] < 0xc2 || at[0] > 0xf4 || length > left)
 		return 0;
+
 	uint32_t code = at[0] & (0xffu >> (length + 1));
 	for (size_t i = 1; i < length; i++) {
 		if ((at[i] & 0xc0) != 0x80)
 			return 0;
 		code = code << 6 | (at[i] & 0x3fu);
 	}
+
 	if (code < smallest[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
 		return 0;
 	*ret_code = code;
@@ -38,11 +42,13 @@ static bool is_unprintable(uint32_t code)
 		{0xfdd0, 0xfdef},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0}, {0xfff0, 0xfffb},
 		{0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 	};
+
 	if ((code & 0xfffe) == 0xfffe)
 		return true;
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
 		if (code >= ranges[i].first && code <= ranges[i].last)
 			return true;
+
 	return false;
 }
 
@@ -52,6 +58,7 @@ const char *name_problem(const char *name, size_t length, size_t max_bytes)
 		return "must not be empty";
 	if (length > max_bytes)
 		return "is too long";
+
 	for (size_t at = 0; at < length;) {
 		if (name[at] >= 0x20 && name[at] < 0x7f) { /* ASCII, as nearly always */
 			at++;
@@ -66,6 +73,7 @@ const char *name_problem(const char *name, size_t length, size_t max_bytes)
 			return "has a control, bidi or zero-width character";
 		at += bytes;
 	}
+
 	return NULL;
 }
 

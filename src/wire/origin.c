@@ -1,5 +1,5 @@
 /* origin: one form for each origin. Looks at the text only, resolves no name. Called by the
- * configuration and by who pairs sites. */
+ * configuration and by the pairing of sites. */
 #include "wire/origin.h"
 
 #include <ctype.h>
@@ -75,27 +75,33 @@ const char *origin_normal(const char *text, char ret_origin[ORIGIN_BYTES_MAX + 1
 	size_t length = strlen(text);
 	if (length > ORIGIN_BYTES_MAX)
 		return "is longer than 255 bytes";
+
 	const char *problem = letters_problem(text);
 	if (problem)
 		return problem;
+
 	for (size_t i = 0; i <= length; i++)
 		low[i] = (char)tolower((unsigned char)text[i]);
 	char *host = strstr(low, "://");
 	if (!host || !isalpha((unsigned char)low[0]) ||
 	    !all_of(low, (size_t)(host - low), scheme_letters))
 		return "does not begin with http:// or https://";
+
 	size_t scheme_length = (size_t)(host - low);
 	host += 3;
 	if (strpbrk(host, "/?#\\"))
 		return "has more than scheme, host and port; leave out what follows them";
+
 	char *after = host[0] == '[' ? strchr(host, ']') : host;
 	char *colon = after ? strchr(after, ':') : NULL;
 	long port = colon ? port_of(colon + 1) : 0;
 	if (port < 0)
 		return "has no port from 1 to 65535 behind its colon";
+
 	problem = host_problem(host, colon ? (size_t)(colon - host) : strlen(host));
 	if (problem)
 		return problem;
+
 	if (colon && is_default_port(low, scheme_length, port))
 		*colon = '\0';
 	snprintf(ret_origin, ORIGIN_BYTES_MAX + 1, "%s", low);

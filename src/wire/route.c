@@ -75,21 +75,26 @@ static size_t number_prefix(const char *at, uint64_t *ret_value)
 static bool path_matches(const char *pattern, const char *path, uint64_t *ret_lease)
 {
 	static const char tail[] = "{path}";
+
 	/* All begin with a slash, and most differ in the letter behind it. */
 	if (pattern[1] != path[path[0] != '\0'] && pattern[1] != '{')
 		return false;
+
 	const char *at = strchr(pattern, '{');
 	if (!at)
 		return strcmp(pattern, path) == 0;
+
 	size_t before = (size_t)(at - pattern);
 	if (strncmp(pattern, path, before) != 0)
 		return false;
+
 	if (strcmp(at, tail) == 0)
 		return path[before] != '\0';
 	uint64_t lease;
 	size_t digits = number_prefix(path + before, &lease);
 	if (!digits || strcmp(strchr(at, '}') + 1, path + before + digits) != 0)
 		return false;
+
 	*ret_lease = lease;
 	return true;
 }
@@ -153,6 +158,7 @@ int route_query_text(const char *query, const char *name, char *ret_text, size_t
 {
 	const char *at = query_value(query, name);
 	size_t length = 0;
+
 	if (!at)
 		return 0;
 	while (*at && *at != '&') {
@@ -169,6 +175,7 @@ int route_query_text(const char *query, const char *name, char *ret_text, size_t
 		ret_text[length++] = (char)byte;
 		at++;
 	}
+
 	ret_text[length] = '\0';
 	return 1;
 }

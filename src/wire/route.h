@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum access_right {
-	ACCESS_NONE,  /* anybody who passes the checks of Host and Origin */
+	ACCESS_NONE,  /* any request that passes the checks of Host and Origin */
 	ACCESS_QUEUE, /* a site that the operator let queue: in a session, for claims of its own */
 	ACCESS_TOKEN, /* the install token, a page's key, or a Unix peer of the same user */
 	ACCESS_ADMIN, /* the Unix socket, the admin token, or the dashboard's own origin */
@@ -50,7 +50,7 @@ struct route {
 	bool takes_body; /* a body, where there is one, must be application/json */
 	bool navigable;  /* a link of another site may lead here */
 	bool open;       /* any other site may read what is answered */
-	bool html;       /* only for who takes text/html; the same path may have another row */
+	bool html; /* only for clients that accept text/html; the same path may have another row */
 };
 
 struct route_match {

@@ -21,7 +21,7 @@ enum {
 /* What JavaScript can count to exactly. */
 static const uint64_t number_max = (UINT64_C(1) << 53) - 1;
 
-static int required(struct session_request *m, const char *field, uint64_t *ret_number)
+static int required_number(struct session_request *m, const char *field, uint64_t *ret_number)
 {
 	bool given = false;
 	int err = json_u64(&m->parsed, m->parsed.root, field, 1, number_max, ret_number, &given);
@@ -50,15 +50,18 @@ static int parse_hello(struct session_request *m)
 {
 	uint64_t version = PROTOCOL_VERSION;
 	const char *id = NULL;
+
 	m->kind = REQUEST_HELLO;
 	m->event.type = EVENT_SESSION_OPEN;
 	int err = json_u64(&m->parsed, m->parsed.root, "version", 0, number_max, &version, NULL);
 	if (err < 0)
 		return err;
+
 	if (version != PROTOCOL_VERSION) {
 		json_refuse(&m->parsed, "version", "this broker speaks version 1");
 		return -ERR_VERSION;
 	}
+
 	err = json_name(&m->parsed, m->parsed.root, "id", LIMIT_ID_BYTES, &id);
 	if (err == 0)
 		err = json_name(&m->parsed, m->parsed.root, "token", TOKEN_TEXT_BYTES_MAX,
@@ -67,6 +70,7 @@ static int parse_hello(struct session_request *m)
 		err = resume_field(m);
 	if (err < 0)
 		return err;
+
 	if (!id)
 		return json_missing(&m->parsed, "id");
 	m->event.session.name = id;
@@ -76,7 +80,7 @@ static int parse_hello(struct session_request *m)
 static int parse_acquire(struct session_request *m, const struct wire_context *ctx,
 			 const char *name)
 {
-	int err = required(m, "ref", &m->ref);
+	int err = required_number(m, "ref", &m->ref);
 	if (err == 0)
 		err = decode_acquire(m->parsed.root, ctx, name, BIND_TAB, &m->parsed, &m->event);
 	if (err < 0)
@@ -89,13 +93,13 @@ static int parse_acquire(struct session_request *m, const struct wire_context *c
 static int parse_accept(struct session_request *m)
 {
 	m->event.type = EVENT_ACCEPT;
-	return required(m, "lease", &m->event.lease);
+	return required_number(m, "lease", &m->event.lease);
 }
 
 static int parse_cancel(struct session_request *m)
 {
 	m->event.type = EVENT_CANCEL;
-	int err = required(m, "ref", &m->ref);
+	int err = required_number(m, "ref", &m->ref);
 	m->event.ref = m->ref;
 	return err;
 }
@@ -103,7 +107,7 @@ static int parse_cancel(struct session_request *m)
 static int parse_release(struct session_request *m)
 {
 	m->event.type = EVENT_RELEASE;
-	int err = required(m, "lease", &m->event.release.lease);
+	int err = required_number(m, "lease", &m->event.release.lease);
 	if (err == 0)
 		err = json_bool(&m->parsed, m->parsed.root, "requeue", &m->event.release.requeue);
 	return err;
@@ -114,7 +118,7 @@ static int parse_yielding(struct session_request *m)
 	uint64_t need_ms = 0;
 	bool given = false;
 	m->event.type = EVENT_YIELDING;
-	int err = required(m, "lease", &m->event.renew.lease);
+	int err = required_number(m, "lease", &m->event.renew.lease);
 	if (err == 0)
 		err = json_u64(&m->parsed, m->parsed.root, "need_ms", 0, NEED_MS_MAX, &need_ms,
 			       &given);
@@ -127,13 +131,13 @@ static int parse_yielding(struct session_request *m)
 static int parse_ready(struct session_request *m)
 {
 	m->event.type = EVENT_READY;
-	return required(m, "lease", &m->event.renew.lease);
+	return required_number(m, "lease", &m->event.renew.lease);
 }
 
 static int parse_renew(struct session_request *m)
 {
 	m->event.type = EVENT_RENEW;
-	return required(m, "lease", &m->event.renew.lease);
+	return required_number(m, "lease", &m->event.renew.lease);
 }
 
 /* Both parts are asked for: a field left out by mistake must not free what is in use. */
@@ -141,18 +145,21 @@ static int parse_change(struct session_request *m)
 {
 	uint64_t slots = 0, vram_mb = 0;
 	bool slots_given = false, vram_given = false;
+
 	m->event.type = EVENT_CHANGE;
-	int err = required(m, "lease", &m->event.change.lease);
+	int err = required_number(m, "lease", &m->event.change.lease);
 	if (err == 0)
 		err = json_u64(&m->parsed, m->parsed.root, "slots", 0, SLOTS_MAX, &slots,
 			       &slots_given);
 	if (err == 0)
 		err = json_u64(&m->parsed, m->parsed.root, "vram_mb", 0, VRAM_MB_MAX, &vram_mb,
 			       &vram_given);
+
 	if (err < 0)
 		return err;
 	if (!slots_given)
 		return json_missing(&m->parsed, "slots");
+
 	if (!vram_given)
 		return json_missing(&m->parsed, "vram_mb");
 	m->event.change.need.slots = (uint32_t)slots;
@@ -163,8 +170,8 @@ static int parse_change(struct session_request *m)
 static int parse_lend(struct session_request *m)
 {
 	m->event.type = EVENT_LEND;
-	int err = required(m, "lease", &m->event.lend.lease);
-	return err < 0 ? err : required(m, "to", &m->event.lend.to);
+	int err = required_number(m, "lease", &m->event.lend.lease);
+	return err < 0 ? err : required_number(m, "to", &m->event.lend.to);
 }
 
 static int parse_status(struct session_request *m)
@@ -229,9 +236,11 @@ static int pids_field(struct session_request *m)
 	const struct json *pids = json_get(m->parsed.root, "pids");
 	if (!pids || json_is(pids, TREE_NO))
 		return 0;
+
 	size_t count = json_count(pids);
 	if (!json_is(pids, TREE_ROW) || count > LIMIT_PROCESSES)
 		return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
+
 	for (size_t i = 0; i < count; i++) {
 		const struct json *pid = json_at(pids, i);
 		int64_t number = json_is(pid, TREE_WHOLE) ? json_whole(pid) : 0;
@@ -239,6 +248,7 @@ static int pids_field(struct session_request *m)
 			return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
 		m->named.v[i].pid = number;
 	}
+
 	m->named.count = (uint32_t)count;
 	return 0;
 }
@@ -260,6 +270,7 @@ static int keeper_field(struct session_request *m)
 static int parse_processes(struct session_request *m)
 {
 	const char *cgroup = NULL;
+
 	m->named = (struct named_processes){0};
 	m->event.type = EVENT_PROCESSES;
 	m->event.processes = &m->named;
@@ -270,6 +281,7 @@ static int parse_processes(struct session_request *m)
 		err = json_name(&m->parsed, m->parsed.root, "cgroup", LIMIT_CGROUP_BYTES, &cgroup);
 	if (err < 0)
 		return err;
+
 	if (cgroup && cgroup[0] != '/')
 		return json_refuse(&m->parsed, "cgroup", "expected an absolute path");
 	if (cgroup)
@@ -281,26 +293,30 @@ static int parse_admin(struct session_request *m, const char *name)
 {
 	const char *act = NULL;
 	size_t i = 0;
+
 	m->kind = REQUEST_ADMIN;
 	int err = json_name(&m->parsed, m->parsed.root, "act", LIMIT_LABEL_BYTES, &act);
 	if (err == 0)
 		err = json_name(&m->parsed, m->parsed.root, "reason", LIMIT_REASON_BYTES,
 				&m->event.admin.reason);
+
 	if (err < 0)
 		return err;
 	if (!act)
 		return json_missing(&m->parsed, "act");
+
 	while (i < sizeof(act_names) / sizeof(act_names[0]) && strcmp(act_names[i], act) != 0)
 		i++;
 	if (i == sizeof(act_names) / sizeof(act_names[0]))
 		return json_refuse(&m->parsed, "act",
 				   "expected \"yield\", \"revoke\", \"cancel\", \"pause\", "
 				   "\"resume\", \"reset\" or \"force-release-all\"");
+
 	m->event.type = EVENT_ADMIN;
 	m->event.admin.act = (enum admin_act)i;
 	m->event.admin.who = name;
 	bool one_lease = i == ADMIN_YIELD || i == ADMIN_REVOKE || i == ADMIN_CANCEL;
-	return one_lease ? required(m, "lease", &m->event.admin.lease) : 0;
+	return one_lease ? required_number(m, "lease", &m->event.admin.lease) : 0;
 }
 
 static int parse_plain(struct session_request *m, const char *type)
@@ -317,6 +333,7 @@ static int parse_plain(struct session_request *m, const char *type)
 		{"clients", REQUEST_CLIENTS, EVENT_ALIVE},
 		{"samples", REQUEST_SAMPLES, EVENT_ALIVE},
 	};
+
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (strcmp(rows[i].type, type) == 0) {
 			m->kind = rows[i].kind;
@@ -324,6 +341,7 @@ static int parse_plain(struct session_request *m, const char *type)
 			return 0;
 		}
 	}
+
 	json_refuse(&m->parsed, "type", "no such message");
 	return -ERR_PROTOCOL;
 }
@@ -343,19 +361,22 @@ static int parse_by_type(struct session_request *m, const char *type,
 		{"events", parse_events},       {"about", parse_about},
 		{"processes", parse_processes}, {"ready", parse_ready},
 	};
+
 	if (strcmp(type, "acquire") == 0)
 		return parse_acquire(m, ctx, name);
 	if (strcmp(type, "admin") == 0)
 		return parse_admin(m, name);
+
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (strcmp(rows[i].type, type) == 0)
 			return rows[i].parse(m);
+
 	return parse_plain(m, type);
 }
 
 /* The large parts are cleared by whoever fills them: a message for each step of a lease is read
  * here. */
-static void begin(struct session_request *m)
+static void begin_request(struct session_request *m)
 {
 	m->kind = REQUEST_EVENT;
 	memset(&m->event, 0, sizeof(m->event));
@@ -370,21 +391,25 @@ int session_decode(const char *text, size_t length, const struct wire_context *c
 {
 	struct session_request *m = ret_message;
 	const char *type = NULL;
-	begin(m);
+
+	begin_request(m);
 	int err = json_parse(text, length, LIMIT_FRAME_BYTES, &m->parsed);
 	if (err == 0)
 		err = json_name(&m->parsed, m->parsed.root, "type", LIMIT_LABEL_BYTES, &type);
 	if (err < 0)
 		return err;
+
 	if (!type)
 		return json_missing(&m->parsed, "type");
 	bool hello = strcmp(type, "hello") == 0;
 	if (hello && !name)
 		return parse_hello(m);
+
 	if (hello || !name) {
 		json_refuse(&m->parsed, "type", hello ? "hello was said already" : "hello first");
 		return -ERR_PROTOCOL;
 	}
+
 	return parse_by_type(m, type, ctx, name);
 }
 

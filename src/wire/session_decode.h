@@ -1,16 +1,13 @@
-/* session_decode: the session protocol on the broker's side, the same for WebSocket text frames and
- * lines on the Unix socket: what clients say becomes events, what the core sends becomes text. The
- * client's side is client_encode.h and client_decode.h. docs/protocol.md has every field. */
+/* session_decode: what clients say in the session protocol becomes events; the same for WebSocket
+ * text frames and lines on the Unix socket. The answers are in session_encode.h, the client's side
+ * in client_encode.h and client_decode.h. docs/protocol.md has every field. */
 #pragma once
-#include "core/send.h"
-#include "core/view.h"
+#include "core/event.h"
 #include "wire/client_info.h"
 #include "wire/http_decode.h"
-#include "wire/told.h"
 
 enum {
 	PROTOCOL_VERSION = 1,
-	AHEAD_NAMES_MAX = 8,
 	STATUS_ROWS_MAX = 1000, /* so that one status stays below the send buffer */
 	EVENT_ROWS_MAX = 2000,
 };
@@ -58,33 +55,3 @@ struct session_request {
 int session_decode(const char *text, size_t length, const struct wire_context *ctx,
 		   const char *name, struct session_request *ret_message);
 void session_request_finish(struct session_request *message);
-
-/* What a message says besides its effect, looked up when it is written; zeroed where unknown. */
-struct encode_context {
-	const struct core_config *config;
-	uint64_t epoch;     /* welcome */
-	int64_t linger_ms;  /* welcome: how long a broken connection keeps all it has */
-	const char *server; /* welcome: "baton/0.1.0" */
-	const char *rights; /* welcome: "admin", "token" or "queue" */
-	bool dev;           /* welcome: `reload` messages come */
-	bool has_place;     /* queued: the next four are known */
-	int64_t position;   /* 0: next */
-	struct told told;
-	const struct why *why;
-	const char *holder_name; /* of why->holder, or all of why->holders */
-	const char *ahead[AHEAD_NAMES_MAX];
-	size_t ahead_count;
-	const char *other_name; /* of send.other: yield's `for` */
-};
-
-/* Adds one JSON object without a newline. */
-void session_encode(struct text *out, const struct send_effect *send,
-		    const struct encode_context *facts);
-/* `denied` for what never reached the core: a malformed message, a missing right. */
-void session_encode_denied(struct text *out, uint64_t ref, int err, const char *detail);
-/* {"type":"ok","count":..}, {"type":"log","line":..}, {"type":"link","url":..}, and
- * {"type":"reloaded","changed":[..]} from a list of words. */
-void session_encode_ok(struct text *out, uint64_t count);
-void session_encode_log(struct text *out, const char *line);
-void session_encode_link(struct text *out, const char *url);
-void session_encode_reloaded(struct text *out, const char *const *changed, size_t count);

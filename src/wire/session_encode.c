@@ -1,12 +1,14 @@
 /* session_encode: what the core sends to a session, as text. Looks nothing up: what a message says
- * besides its effect comes in as facts. Called by the server when it carries out EFFECT_SEND, and
- * by http_encode.c for the parts that HTTP shares. */
+ * besides its effect comes in its encode_context. http_encode.c shares the parts that HTTP has too.
+ */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "wire/encode_common.h"
 #include "wire/session_decode.h"
+#include "wire/session_encode.h"
+#include "wire/wait_reason.h"
 
 static const char *const type_names[SEND_COUNT] = {
 	[SEND_WELCOME] = "welcome", [SEND_CLAIM] = "claim",         [SEND_QUEUED] = "queued",
@@ -34,6 +36,7 @@ void encode_gpus(struct text *out, uint32_t mask, const struct core_config *conf
 	text_json_str(out, "gpu", gpu_name(config, (uint32_t)__builtin_ctz(mask)));
 	text_json_key(out, "gpus");
 	text_char(out, '[');
+
 	for (uint32_t left = mask; left; left &= left - 1) {
 		uint32_t index = (uint32_t)__builtin_ctz(left);
 		const char *name = gpu_name(config, index);
@@ -60,6 +63,7 @@ void encode_place(struct text *out, const struct encode_context *facts)
 		text_json_string(out, facts->ahead[i]);
 	}
 	text_char(out, ']');
+
 	encode_told(out, &facts->told);
 	if (facts->why) {
 		encode_sentence(out, facts->position, &facts->told, facts->why, facts->holder_name,
@@ -115,17 +119,20 @@ static void add_welcome(struct text *out, const struct send_effect *send,
 			const struct encode_context *facts)
 {
 	char hex[TOKEN_HEX_BYTES];
+
 	token_to_hex(&send->token, hex);
 	text_json_i64(out, "version", PROTOCOL_VERSION);
 	text_json_key(out, "session");
 	text_format(out, "\"%" PRIu64 "-%s\"", send->lease, hex);
 	text_json_bool(out, "resumed", send->flag);
 	text_json_u64(out, "epoch", facts->epoch);
+
 	if (facts->config) {
 		text_json_seconds(out, "ping_s", facts->config->heartbeat_ms);
 		text_json_seconds(out, "session_ttl_s", facts->config->session_ttl_ms);
 		text_json_seconds(out, "linger_s", facts->linger_ms);
 	}
+
 	if (facts->server)
 		text_json_str(out, "server", facts->server);
 	if (facts->rights)

@@ -1,6 +1,4 @@
-/* status_encode: status, row by row, and the sentences that say why somebody waits. Takes views as
- * arguments and asks the core nothing. Called by the server, which streams the parts in slices.
- * Events, log lines and metrics are in event_encode.c and metrics_encode.c. */
+/* status_encode: the rows of status. Takes views as arguments and asks the core nothing. */
 #include "wire/status_encode.h"
 
 #include <assert.h>
@@ -11,6 +9,7 @@
 
 #include "core/binding.h"
 #include "wire/encode_common.h"
+#include "wire/wait_reason.h"
 
 enum { MIB = 1024 * 1024, SEEN_MIN = 64 };
 
@@ -35,11 +34,13 @@ static void add_counters(struct text *out, const struct core_stats *stats)
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		text_json_u64(out, lease_class_name(cls), stats->granted[cls]);
 	text_char(out, '}');
+
 	text_json_key(out, "ended");
 	text_char(out, '{');
 	for (int end = END_NONE + 1; end < END_REASON_COUNT; end++)
 		text_json_u64(out, end_reason_name(end), stats->ended[end]);
 	text_char(out, '}');
+
 	text_json_u64(out, "yields", stats->yields);
 	text_json_u64(out, "revokes", stats->revokes);
 	text_json_u64(out, "acks_missed", stats->acks_missed);
@@ -83,6 +84,7 @@ void status_encode_begin(struct status_encoder *encoder, struct text *out,
 			 const struct status_head *head, bool as_message)
 {
 	const struct core_stats *stats = head->stats;
+
 	*encoder = (struct status_encoder){
 		.out = out, .part = STATUS_PART_HEAD, .first = true, .as_message = as_message};
 	text_str(out, as_message ? "{\"type\":\"status\"" : "{\"status\":\"ok\"");
@@ -102,6 +104,7 @@ void status_encode_begin(struct status_encoder *encoder, struct text *out,
 	text_json_bool(out, "paused", stats->paused);
 	if (stats->paused && head->paused_reason && head->paused_reason[0])
 		text_json_str(out, "paused_reason", head->paused_reason);
+
 	text_json_bool(out, "journal_ok", stats->journal_ok);
 	text_json_bool(out, "draining", head->draining);
 	encode_grants(out, head->grants, head->grants_left_ms, head->grants_detail);
@@ -125,7 +128,7 @@ void status_encode_finish(struct status_encoder *encoder)
 	*encoder = (struct status_encoder){0};
 }
 
-/* A comma of our own: the buffer may have been sent and cleared since the last row. */
+/* Writes the comma itself: the buffer may have been sent and cleared since the last row. */
 static struct text *next_row(struct status_encoder *encoder, enum status_part part)
 {
 	assert(encoder->part == part);
@@ -174,6 +177,7 @@ static bool name_is_new(struct status_encoder *encoder, const char *name)
 		encoder->seen = table;
 		encoder->seen_capacity = capacity;
 	}
+
 	bool fresh = put_hash(encoder->seen, encoder->seen_capacity, name_hash(name));
 	encoder->seen_count += fresh;
 	return fresh;
@@ -205,11 +209,13 @@ static void add_mb(struct text *out, const char *key, uint64_t bytes, bool known
 void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const struct gpu_view *gpu)
 {
 	struct text *out = next_row(encoder, STATUS_PART_GPUS);
+
 	text_char(out, '{');
 	text_json_u64(out, "index", index);
 	text_json_str(out, "name", gpu->config->name);
 	if (gpu->config->uuid[0])
 		text_json_str(out, "uuid", gpu->config->uuid);
+
 	text_json_u64(out, "slots", gpu->config->slots);
 	text_json_u64(out, "slots_used", gpu->slots_used);
 	add_mb(out, "vram_mb_total", gpu->config->vram_bytes_total, gpu->config->vram_known);
@@ -220,6 +226,7 @@ void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const str
 		add_mb(out, "vram_mb_draining", gpu->vram_bytes_draining, true);
 	if (gpu->left_by && gpu->left_by[0])
 		text_json_str(out, "vram_left_by", gpu->left_by);
+
 	text_json_bool(out, "healthy", gpu->healthy);
 	text_char(out, '}');
 }
@@ -228,6 +235,7 @@ void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const str
 static void add_claim(struct text *out, const struct claim_view *view)
 {
 	const struct claim_record *rec = view->rec;
+
 	text_json_u64(out, "lease", rec->id);
 	text_json_str(out, "id", rec->name);
 	if (rec->label[0])
@@ -238,6 +246,7 @@ static void add_claim(struct text *out, const struct claim_view *view)
 								   : claim_state_name(rec->state));
 	if (rec->host)
 		text_json_u64(out, "host", rec->host);
+
 	text_json_str(out, "binding", binding_name(rec->binding));
 	text_json_str(out, "principal", rec->principal);
 	bool bound = binding_of(rec->binding)->proof != PROOF_TIME || rec->state == CLAIM_QUEUED;
@@ -246,11 +255,13 @@ static void add_claim(struct text *out, const struct claim_view *view)
 		text_json_bool(out, "watched", false);
 		text_json_str(out, "unwatched", view->unwatched);
 	}
+
 	if (rec->session)
 		text_json_u64(out, "session", rec->session);
 	text_json_u64(out, "slots", rec->need.slots);
 	if (rec->need.all_slots)
 		text_json_bool(out, "all_slots", true);
+
 	text_json_u64(out, "vram_mb", rec->need.vram_bytes / MIB);
 }
 
@@ -293,10 +304,12 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 {
 	const struct claim_record *rec = holder->rec;
 	struct text *out = next_row(encoder, STATUS_PART_LEASES);
+
 	text_char(out, '{');
 	add_claim(out, holder);
 	text_json_u64(out, "fence", rec->fence);
 	encode_gpus(out, rec->granted_mask, config);
+
 	if (rec->state != CLAIM_OFFERED) {
 		text_json_seconds(out, "held_s", mono_since(now, rec->held_since));
 		add_wait(out, rec, rec->held_since, now);
@@ -307,6 +320,7 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 		if (binding_of(rec->binding)->proof == PROOF_TIME)
 			add_left(out, "expires_in_s", rec->ttl_deadline, now);
 	}
+
 	text_json_bool(out, "preemptible", rec->preemptible);
 	text_json_bool(out, "evictable", rec->evictable);
 	if (rec->lender)
@@ -315,6 +329,7 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 		text_json_u64(out, "guests_max", rec->guests);
 	if (rec->guests)
 		text_json_u64(out, "guests", holder->guests);
+
 	add_left(out, "detached_left_s", holder->detach_deadline, now);
 	if (rec->revoked)
 		text_json_bool(out, "revoked", true);
@@ -332,12 +347,14 @@ void status_encode_waiter(struct status_encoder *encoder, const struct claim_vie
 {
 	const struct claim_record *rec = waiter->rec;
 	struct text *out = next_row(encoder, STATUS_PART_WAITING);
+
 	text_char(out, '{');
 	text_json_i64(out, "position", wait->position);
 	add_claim(out, waiter);
 	text_json_u64(out, "gpu_count", rec->need.gpu_count);
 	if (rec->request_id[0])
 		text_json_str(out, "request_id", rec->request_id);
+
 	add_wait(out, rec, now, now);
 	text_json_key(out, "since");
 	text_char(out, '"');
@@ -347,6 +364,7 @@ void status_encode_waiter(struct status_encoder *encoder, const struct claim_vie
 	text_json_bool(out, "ripe", waiter->ripe);
 	encode_told(out, &wait->told);
 	add_left(out, "detached_left_s", waiter->detach_deadline, now);
+
 	if (wait->why) {
 		encode_sentence(out, wait->position, &wait->told, wait->why, wait->holder_name,
 				config);

@@ -1,8 +1,7 @@
-/* status_encode: what people and monitors read: status in slices, events, log lines, metrics. Rows
- * are written one at a time, so the server can stream 10,000 of them in slices; between calls it
- * may send and clear the buffer. Asks nothing of the core: views come in as arguments. */
+/* status_encode: the broker's status as JSON, row by row: the server can stream 10,000 rows in
+ * slices, and send and clear the buffer between two calls. Asks nothing of the core: views come in
+ * as arguments. */
 #pragma once
-#include "core/trace.h"
 #include "core/view.h"
 #include "wire/told.h"
 
@@ -64,36 +63,3 @@ struct status_wait {
 void status_encode_waiter(struct status_encoder *encoder, const struct claim_view *waiter,
 			  struct mono_ms now, const struct core_config *config,
 			  const struct status_wait *wait);
-
-/* The sentence of WHY_TABLE with its fields filled. */
-void encode_why_text(struct text *out, const struct why *why, const char *holder_name,
-		     const struct core_config *config);
-/* What a person wants to know, in one sentence: when it is on, who has the GPU and until when. */
-void encode_sentence_text(struct text *out, int64_t position, const struct estimate *estimate,
-			  const struct why *why, const char *holder_name,
-			  const struct core_config *config);
-
-/* A trace: as the JSON object of /v1/gpu/events (`id` counts events), and as the tail of a
- * log line: `held lease=7 client="x" ..`. */
-void event_encode(struct text *out, const struct trace_effect *trace, uint64_t id,
-		  struct wall_ms wall, const struct core_config *config);
-void event_encode_log(struct text *out, const struct trace_effect *trace,
-		      const struct core_config *config);
-
-/* A row of the journal's history as one object: an ended claim, or an operator's act. */
-void history_encode_row(struct text *out, uint64_t row, const struct record *record);
-/* When it ended or was done. */
-struct wall_ms history_time(const struct record *record);
-
-/* Prometheus text. `label` may be NULL. */
-void metrics_encode_head(struct text *out, const char *name, const char *type, const char *help);
-void metrics_encode_value(struct text *out, const char *name, const char *label,
-			  const char *label_value, double value);
-/* All that core_stats counts, under baton_. */
-void metrics_encode(struct text *out, const struct core_stats *stats);
-void metrics_encode_grants(struct text *out, enum grants grants, int64_t left_ms);
-/* A histogram for each class, as a label; LEASE_CLASS_COUNT of them. */
-struct histogram;
-void metrics_encode_histograms(struct text *out, const char *name, const char *help,
-			       const struct histogram *by_class);
-void metrics_encode_gpus(struct text *out, const struct gpu_view *gpus, size_t count);

@@ -141,10 +141,12 @@ static bool is_plain(unsigned char c)
 void text_json_string(struct text *text, const char *string)
 {
 	static const char hex[] = "0123456789abcdef";
+
 	if (!string) {
 		text_str(text, "null");
 		return;
 	}
+
 	text_char(text, '"');
 	const char *plain = string;
 	for (const char *at = string;; at++) {
@@ -169,10 +171,11 @@ void text_json_string(struct text *text, const char *string)
 		at += separator ? 2 : 0;
 		plain = at + 1;
 	}
+
 	text_char(text, '"');
 }
 
-/* Keys are ours: nothing in them is to be escaped. */
+/* Keys are our own constants and need no escaping. */
 void text_add_key(struct text *text, const char *key, size_t length)
 {
 	char last = text->length ? text->bytes[text->length - 1] : '{';
@@ -247,5 +250,6 @@ void text_log_str(struct text *text, const char *key, const char *string)
 			text_char(text, (char)*at);
 		at++;
 	}
+
 	text_char(text, '"');
 }

@@ -22,11 +22,13 @@ void encode_time(struct text *out, struct wall_ms wall)
 		ms += 1000;
 		seconds--;
 	}
+
 	struct tm tm;
 	if (!gmtime_r(&seconds, &tm) || tm.tm_year < 1000 - 1900 || tm.tm_year > 9999 - 1900) {
 		text_str(out, "unknown");
 		return;
 	}
+
 	add_digits(out, tm.tm_year + 1900, 4, '-');
 	add_digits(out, tm.tm_mon + 1, 2, '-');
 	add_digits(out, tm.tm_mday, 2, 'T');
@@ -102,6 +104,7 @@ void encode_told(struct text *out, const struct told *told)
 		told_estimate(out, &told->estimate);
 		text_char(out, '"');
 	}
+
 	if (told->bound_ms < 0) {
 		text_json_seconds_or_null(out, "bound_s", -1);
 		if (told->bound_why)
@@ -110,6 +113,7 @@ void encode_told(struct text *out, const struct told *told)
 			text_json_str(out, "bound_text", told->bound_text);
 		return;
 	}
+
 	text_json_i64(out, "bound_s", seconds_up(told->bound_ms));
 	text_json_key(out, "guaranteed_by");
 	text_char(out, '"');

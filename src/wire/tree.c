@@ -31,7 +31,7 @@ struct reading {
 	const char *words; /* why it ended */
 };
 
-static bool fail(struct reading *r, const char *words)
+static bool set_problem(struct reading *r, const char *words)
 {
 	r->words = words;
 	return false;
@@ -76,20 +76,22 @@ static bool read_unicode(struct reading *r)
 {
 	int32_t code = read_hex(r), low = 0;
 	if (code < 0)
-		return fail(r, "an escape needs four hex digits");
+		return set_problem(r, "an escape needs four hex digits");
 	if (code == 0)
-		return fail(r, "a text must not hold NUL");
+		return set_problem(r, "a text must not hold NUL");
 	if (code >= 0xdc00 && code <= 0xdfff)
-		return fail(r, "half of a surrogate pair");
+		return set_problem(r, "half of a surrogate pair");
+
 	if (code >= 0xd800 && code <= 0xdbff) {
 		if (r->end - r->at < 6 || r->at[0] != '\\' || r->at[1] != 'u')
-			return fail(r, "half of a surrogate pair");
+			return set_problem(r, "half of a surrogate pair");
 		r->at += 2;
 		low = read_hex(r);
 		if (low < 0xdc00 || low > 0xdfff)
-			return fail(r, "half of a surrogate pair");
+			return set_problem(r, "half of a surrogate pair");
 		code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
 	}
+
 	put_utf8(r, (uint32_t)code);
 	return true;
 }
@@ -104,7 +106,7 @@ static bool read_escape(struct reading *r)
 		return true;
 	}
 	if (r->at == r->end || *r->at != 'u')
-		return fail(r, "no such escape");
+		return set_problem(r, "no such escape");
 	r->at++;
 	return read_unicode(r);
 }
@@ -120,6 +122,7 @@ static bool is_plain(unsigned char c)
 static bool read_text(struct reading *r, const char **ret_text, uint32_t *ret_length)
 {
 	char *begin = r->copy;
+
 	for (r->at++;; r->at++) {
 		const char *run = r->at;
 		while (r->at < r->end && is_plain((unsigned char)*r->at))
@@ -127,12 +130,12 @@ static bool read_text(struct reading *r, const char **ret_text, uint32_t *ret_le
 		memcpy(r->copy, run, (size_t)(r->at - run));
 		r->copy += r->at - run;
 		if (r->at == r->end)
-			return fail(r, "a text has no end");
+			return set_problem(r, "a text has no end");
 		unsigned char c = (unsigned char)*r->at;
 		if (c == '"')
 			break;
 		if (c < 0x20)
-			return fail(r, "a control character in a text");
+			return set_problem(r, "a control character in a text");
 		if (c == '\\') {
 			r->at++;
 			if (!read_escape(r))
@@ -144,11 +147,12 @@ static bool read_text(struct reading *r, const char **ret_text, uint32_t *ret_le
 		size_t bytes = name_code_point((const unsigned char *)r->at,
 					       (size_t)(r->end - r->at), &code);
 		if (!bytes)
-			return fail(r, "a text is not valid UTF-8");
+			return set_problem(r, "a text is not valid UTF-8");
 		memcpy(r->copy, r->at, bytes);
 		r->copy += bytes;
 		r->at += bytes - 1;
 	}
+
 	r->at++;
 	*ret_text = begin;
 	*ret_length = (uint32_t)(r->copy - begin);
@@ -164,7 +168,7 @@ static bool is_digit(const struct reading *r)
 static bool skip_digits(struct reading *r)
 {
 	if (!is_digit(r))
-		return fail(r, "a digit is missing");
+		return set_problem(r, "a digit is missing");
 	while (is_digit(r))
 		r->at++;
 	return true;
@@ -182,7 +186,7 @@ static bool read_part(struct reading *r, const char *begin, struct json *value)
 		*point = *localeconv()->decimal_point;
 	value->kind = TREE_PART;
 	value->part = strtod(number, NULL);
-	return isfinite(value->part) ? true : fail(r, "a number is too large");
+	return isfinite(value->part) ? true : set_problem(r, "a number is too large");
 }
 
 static bool read_whole(struct reading *r, const char *begin, struct json *value)
@@ -193,7 +197,7 @@ static bool read_whole(struct reading *r, const char *begin, struct json *value)
 		int digit = negative ? -(*at - '0') : *at - '0';
 		if (__builtin_mul_overflow(whole, 10, &whole) ||
 		    __builtin_add_overflow(whole, digit, &whole))
-			return fail(r, "a number is too large");
+			return set_problem(r, "a number is too large");
 	}
 	value->kind = TREE_WHOLE;
 	value->whole = whole;
@@ -214,9 +218,11 @@ static bool read_number(struct reading *r, struct json *value)
 {
 	const char *begin = r->at;
 	bool whole = true;
+
 	r->at += *r->at == '-';
 	if (r->end - r->at > 1 && r->at[0] == '0' && r->at[1] >= '0' && r->at[1] <= '9')
-		return fail(r, "a number must not begin with 0");
+		return set_problem(r, "a number must not begin with 0");
+
 	if (!skip_digits(r))
 		return false;
 	if (r->at < r->end && *r->at == '.') {
@@ -225,6 +231,7 @@ static bool read_number(struct reading *r, struct json *value)
 		if (!skip_digits(r))
 			return false;
 	}
+
 	if (r->at < r->end && (*r->at == 'e' || *r->at == 'E')) {
 		whole = false;
 		r->at++;
@@ -232,10 +239,12 @@ static bool read_number(struct reading *r, struct json *value)
 		if (!skip_digits(r))
 			return false;
 	}
+
 	if (is_negative_zero(begin, r->at)) {
 		r->at = begin;
-		return fail(r, "-0 is no number here");
+		return set_problem(r, "-0 is no number here");
 	}
+
 	return whole ? read_whole(r, begin, value) : read_part(r, begin, value);
 }
 
@@ -246,14 +255,14 @@ static bool read_word(struct reading *r, struct json *value)
 		size_t length;
 		enum tree_kind kind;
 	} rows[] = {{"true", 4, TREE_TRUE}, {"false", 5, TREE_FALSE}, {"null", 4, TREE_NO}};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if ((size_t)(r->end - r->at) >= rows[i].length &&
 		    memcmp(r->at, rows[i].word, rows[i].length) == 0) {
 			value->kind = rows[i].kind;
 			r->at += rows[i].length;
 			return true;
 		}
-	return fail(r, "a value is expected");
+	return set_problem(r, "a value is expected");
 }
 
 static bool same_key(const struct json *a, const struct json *b)
@@ -276,17 +285,17 @@ static const struct json *next_of(const struct json *value)
 
 static bool keys_differ_of_many(struct reading *r, const struct json *object)
 {
-	const struct json **sorted = malloc(object->count * sizeof *sorted), *it = object + 1;
+	const struct json **sorted = malloc(object->count * sizeof(*sorted)), *it = object + 1;
 	bool differ = true;
 	if (!sorted)
-		return fail(r, "");
+		return set_problem(r, "");
 	for (uint32_t i = 0; i < object->count; i++, it = next_of(it))
 		sorted[i] = it;
-	qsort(sorted, object->count, sizeof *sorted, by_key);
+	qsort(sorted, object->count, sizeof(*sorted), by_key);
 	for (uint32_t i = 1; i < object->count && differ; i++)
 		differ = !same_key(sorted[i - 1], sorted[i]);
 	free(sorted);
-	return differ ? true : fail(r, "a key stands twice");
+	return differ ? true : set_problem(r, "a key stands twice");
 }
 
 static bool keys_differ(struct reading *r, const struct json *object)
@@ -298,7 +307,7 @@ static bool keys_differ(struct reading *r, const struct json *object)
 		const struct json *b = next_of(a);
 		for (uint32_t k = i + 1; k < object->count; k++, b = next_of(b))
 			if (same_key(a, b))
-				return fail(r, "a key stands twice");
+				return set_problem(r, "a key stands twice");
 	}
 	return true;
 }
@@ -307,12 +316,12 @@ static bool read_key(struct reading *r, struct json *value)
 {
 	skip_blanks(r);
 	if (r->at == r->end || *r->at != '"')
-		return fail(r, "a key in quotes is expected");
+		return set_problem(r, "a key in quotes is expected");
 	if (!read_text(r, &value->key, &value->key_length))
 		return false;
 	skip_blanks(r);
 	if (r->at == r->end || *r->at != ':')
-		return fail(r, "':' is expected");
+		return set_problem(r, "':' is expected");
 	r->at++;
 	return true;
 }
@@ -324,8 +333,9 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 {
 	bool map = *r->at == '{';
 	char end = map ? '}' : ']';
+
 	if (depth > LIMIT_JSON_DEPTH)
-		return fail(r, "nested deeper than 16 levels");
+		return set_problem(r, "nested deeper than 16 levels");
 	parent->kind = map ? TREE_MAP : TREE_ROW;
 	parent->count = 0;
 	parent->initials = 0;
@@ -335,10 +345,11 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 		r->at++;
 		return true;
 	}
+
 	for (;;) {
 		struct json *value = &r->values[r->count];
 		if (r->count++ == r->count_max)
-			return fail(r, too_many);
+			return set_problem(r, too_many);
 		if (map) {
 			if (!read_key(r, value))
 				return false;
@@ -349,7 +360,8 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 		parent->count++;
 		skip_blanks(r);
 		if (r->at == r->end || (*r->at != ',' && *r->at != end))
-			return fail(r, map ? "',' or '}' is expected" : "',' or ']' is expected");
+			return set_problem(r, map ? "',' or '}' is expected"
+						  : "',' or ']' is expected");
 		if (*r->at++ == end)
 			return map ? keys_differ(r, parent) : true;
 	}
@@ -359,9 +371,11 @@ static bool read_value(struct reading *r, struct json *value, unsigned depth)
 {
 	uint32_t at = r->count - 1;
 	bool ok;
+
 	skip_blanks(r);
 	if (r->at == r->end)
-		return fail(r, "a value is expected");
+		return set_problem(r, "a value is expected");
+
 	switch (*r->at) {
 	case '"':
 		value->kind = TREE_TEXT;
@@ -374,6 +388,7 @@ static bool read_value(struct reading *r, struct json *value, unsigned depth)
 	default:
 		ok = *r->at == '-' || is_digit(r) ? read_number(r, value) : read_word(r, value);
 	}
+
 	value->size = r->count - at;
 	return ok;
 }
@@ -398,15 +413,18 @@ static struct json *read_with(const char *bytes, size_t length, size_t count_max
 			    .count = 1,
 			    .count_max = (uint32_t)count_max,
 			    .copy = (char *)block + values};
+
 	*ret_at = 0;
 	*ret_words = "";
 	if (!block)
 		return NULL;
+
 	bool ok = read_value(&r, &block[0], 0);
 	if (ok) {
 		skip_blanks(&r);
-		ok = r.at == r.end ? true : fail(&r, "the end is expected");
+		ok = r.at == r.end ? true : set_problem(&r, "the end is expected");
 	}
+
 	if (ok)
 		return block;
 	free(block);

@@ -6,6 +6,7 @@
 
 #include "wire/client_decode.h"
 #include "wire/session_decode.h"
+#include "wire/session_encode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

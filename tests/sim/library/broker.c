@@ -7,6 +7,7 @@
 
 #include "town.h"
 #include "wire/session_decode.h"
+#include "wire/session_encode.h"
 
 static const struct wire_context *context(const struct town *town)
 {

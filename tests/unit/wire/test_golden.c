@@ -16,6 +16,7 @@
 #include "wire/client_encode.h"
 #include "wire/monitoring_encode.h"
 #include "wire/session_decode.h"
+#include "wire/session_encode.h"
 
 #define HEX "00112233445566778899aabbccddeeff"
 

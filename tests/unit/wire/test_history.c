@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "wire/history_encode.h"
 #include "wire/json.h"
-#include "wire/status_encode.h"
 
 static struct record ended(void)
 {

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/histogram.h"
-#include "wire/status_encode.h"
+#include "wire/metrics_encode.h"
 
 enum { FAMILIES_MAX = 64, VRAM_HISTORY_MAX = 1024, LINE_BYTES = 256 };
 

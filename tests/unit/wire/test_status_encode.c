@@ -12,8 +12,11 @@
 #include <string.h>
 
 #include "golden.h"
+#include "wire/event_encode.h"
 #include "wire/json.h"
+#include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
+#include "wire/wait_reason.h"
 
 static struct core_config config = {
 	.gpu_count = 2,

@@ -1,11 +1,9 @@
-/* why: the sentences of WHY_TABLE with their fields filled, for status, `queued` and baton why.
- * Decides nothing about waiting. Called by status_encode.c and session_encode.c. */
+/* wait_reason: the sentences of WHY_TABLE with their fields filled. */
+#include "wire/wait_reason.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "wire/encode_common.h"
-#include "wire/status_encode.h"
 
 enum { SHORT_NAME_BYTES = 48 };
 
@@ -52,6 +50,7 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 {
 	const struct core_config *config = f->config;
 	uint32_t gpu = f->why->gpu;
+
 	if (strncmp(field, "holder", length) == 0)
 		text_str(out, f->holder_name ? f->holder_name : "Another client");
 	else if (strncmp(field, "gpu", length) == 0)
@@ -78,7 +77,8 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 			    f->why->ahead);
 }
 
-static void fill(struct text *out, const char *at, size_t length, const struct filling *filling)
+static void fill_fields(struct text *out, const char *at, size_t length,
+			const struct filling *filling)
 {
 	const char *end = at + length;
 	while (at < end) {
@@ -95,7 +95,7 @@ static void fill(struct text *out, const char *at, size_t length, const struct f
 static void fill_head(struct text *out, const struct filling *filling)
 {
 	const char *text = why_text(filling->why->head);
-	fill(out, text, strlen(text) - 1, filling);
+	fill_fields(out, text, strlen(text) - 1, filling);
 }
 
 static void add_front(struct text *out, const struct filling *filling)
@@ -110,7 +110,7 @@ void encode_why_text(struct text *out, const struct why *why, const char *holder
 		     const struct core_config *config)
 {
 	const struct filling filling = {why, holder_name, config};
-	fill(out, why_text(why->code), strlen(why_text(why->code)), &filling);
+	fill_fields(out, why_text(why->code), strlen(why_text(why->code)), &filling);
 }
 
 /* Time passes and it is served; not where somebody must do something first. */
@@ -144,6 +144,7 @@ static bool is_served_in_time(enum why_code code)
 	case WHY_COUNT:
 		break;
 	}
+
 	return false;
 }
 
@@ -183,11 +184,13 @@ void encode_sentence_text(struct text *out, int64_t position, const struct estim
 	char name[SHORT_NAME_BYTES + sizeof("…")];
 	const struct filling filling = {why, short_name(holder_name, name), config};
 	bool of_front = why->code == WHY_BEHIND && why->holder;
+
 	add_place(out, position);
 	if (estimate->p50_ms >= 0 && is_served_in_time(of_front ? why->head : why->code)) {
 		text_str(out, ", in about ");
 		told_duration(out, estimate->p50_ms, false);
 	}
+
 	if (of_front) {
 		text_str(out, ": ");
 		fill_head(out, &filling);
