@@ -133,8 +133,12 @@ void conn_deadline(struct conn *conn, enum deadline_kind kind); /* replaces; NON
 void conn_expired(struct conn *conn, enum deadline_kind kind);
 void conn_reports(struct conn *conn, int err, const char *what); /* on_protocol_error */
 
-/* http.c, ws.c, line.c */
+/* http.c, ws.c, line_session.c */
 extern const struct conn_kind conn_http, conn_websocket, conn_line;
+/* http_reply.c: net's own answer to a malformed request; the caller closes. */
+void http_write_refusal(struct conn *conn, const struct http_fault *fault);
+/* The same as bytes, for a connection over the limit. False: no memory. */
+bool http_format_refusal(struct buf *out, const struct http_fault *fault);
 void http_conn_refuse(struct conn *conn, const struct http_fault *fault);
 /* http_receive.c: as feed; while http.receiving. */
 size_t http_receive(struct conn *conn, char *bytes, size_t length);

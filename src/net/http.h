@@ -35,32 +35,3 @@ struct http_body_rule {
 struct http_header {
 	const char *name, *value;
 };
-
-/* Content-Length and Date are added. The answer is copied. */
-void http_reply(struct net *net, uint64_t conn, int status, const struct http_header *headers,
-		size_t header_count, const char *body, size_t body_length);
-/* The same with `length` bytes of an open file as its body. Takes the descriptor. Sent by and by,
- * as the peer takes it; a file that turns out shorter ends the connection. */
-void http_reply_file(struct net *net, uint64_t conn, int status, const struct http_header *headers,
-		     size_t header_count, int file, uint64_t offset, uint64_t length);
-/* A streamed body: nothing more is read until it goes on, and the client feels it. At most one read
- * (64 KiB) is kept meanwhile. An answer that is whole before the body is ends both: the rest is
- * thrown away and the connection closed. */
-void http_pause_body(struct net *net, uint64_t conn, bool paused);
-/* A streamed answer (SSE, long listings, what a proxy brings): chunked on HTTP/1.1; it may begin
- * while the request's body still comes. */
-void http_stream_begin(struct net *net, uint64_t conn, int status,
-		       const struct http_header *headers, size_t header_count);
-/* The bytes are taken, by copy if need be. False: more than 64 KiB wait for the peer, so write on
- * when on_writable comes; who writes on regardless loses the connection past
- * LIMIT_SEND_BUFFER_BYTES. Also false for an exchange that is gone. */
-bool http_stream_write(struct net *net, uint64_t conn, const char *bytes, size_t length);
-/* Bytes not yet taken by the peer. */
-size_t http_stream_pending(const struct net *net, uint64_t conn);
-void http_stream_end(struct net *net, uint64_t conn);
-/* What was to follow cannot: the connection is cut, so that the peer does not take the stream for a
- * whole one. Nothing is told of it any more. */
-void http_stream_abort(struct net *net, uint64_t conn);
-/* Turns the exchange into a session with the same number. `conn` must come from a request with
- * websocket set. */
-int http_accept_websocket(struct net *net, uint64_t conn);

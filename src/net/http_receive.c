@@ -1,11 +1,12 @@
 /* http_receive: bodies of requests that are handed on in pieces, as they arrive, with a reader that
  * may pause them. What frames a body is http/body.c's. Called by http.c, and by whoever reads the
  * body. */
+#include "net/http_receive.h"
+
 #include <string.h>
 
 #include "base/err.h"
 #include "net/http.h"
-#include "net/http_reply.h"
 #include "net/net_impl.h"
 
 /* What is waited for has a limit from now on, and a client that asked is told to send. */

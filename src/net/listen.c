@@ -2,6 +2,8 @@
  * connection that has been idle longest makes place, the last places are kept for local programs,
  * and beyond that the answer is 503 (CASES.md C31). Without descriptors accepting pauses instead of
  * spinning (C42). Called by the server and by conn.c. */
+#include "net/listen.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -18,7 +20,6 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "net/http_reply.h"
 #include "net/net_impl.h"
 #include "net/peer.h"
 

@@ -1,6 +1,7 @@
 /* net: the table of connections and the end of a turn: what happened is told, input that waits for
  * its turn is taken up, what was closed is freed. Listeners are in listen.c, sockets in conn.c,
- * protocols in http.c, ws.c and line.c. Called by the server. */
+ * protocols in http.c, ws.c and line_session.c. Called by the server. */
+#include "net/listen.h"
 #include "net/net_impl.h"
 
 #include <assert.h>

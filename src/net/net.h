@@ -75,25 +75,4 @@ struct net_options {
 int net_create(struct loop *loop, const struct net_options *options,
 	       const struct net_handlers *handlers, void *ctx, struct net **ret_net);
 void net_destroy(struct net *net); /* takes NULL; closes everything at once */
-
-/* "127.0.0.1:8470", "[::1]:0"; the port really used comes back (0 asks for any).
- * -ERR_ALREADY_RUNNING: somebody listens there. */
-int net_listen_tcp(struct net *net, const char *address, uint16_t *ret_port, char *detail,
-		   size_t detail_size);
-/* Replaces a socket file that nobody listens on; mode 0600. `http`: HTTP, else line sessions. */
-int net_listen_unix(struct net *net, const char *path, bool http, char *detail, size_t detail_size);
-/* Binds again what does not lie at its path any more; `path` as it was given to net_listen_unix.
- * Connections stay. 1: bound again, 0: it is in its place, -ERR_ALREADY_RUNNING: somebody else
- * listens there, or another negative enum err; the old listener then stays as it is. */
-int net_listen_again(struct net *net, const char *path, char *detail, size_t detail_size);
-void net_stop_listening(struct net *net);
 unsigned net_connection_count(const struct net *net);
-
-/* Sessions, WebSocket and line alike. The message is copied; past LIMIT_SEND_BUFFER_BYTES of unread
- * output the session is closed (1008). */
-void session_send(struct net *net, uint64_t conn, const char *text, size_t length);
-/* What a session has not read yet; 0 when it is gone. */
-size_t session_pending(const struct net *net, uint64_t conn);
-/* After what was sent. `code`: 1000, 1008, 4401, ..; a line session gets {"type":"close","code":..}
- * first. */
-void session_close(struct net *net, uint64_t conn, int code, const char *reason);

@@ -1,5 +1,7 @@
 /* session: what WebSocket and line sessions share: sending and closing by number, and the rate of
  * messages, which holds for pages only. Called by the server, and by ws.c for the rate. */
+#include "net/session.h"
+
 #include "base/err.h"
 #include "base/limits.h"
 #include "net/http.h"
@@ -11,14 +13,14 @@ static struct conn *find_session(const struct net *net, uint64_t number)
 	return conn && (conn->kind == &conn_websocket || conn->kind == &conn_line) ? conn : NULL;
 }
 
-void session_send(struct net *net, uint64_t number, const char *text, size_t length)
+void net_session_send(struct net *net, uint64_t number, const char *text, size_t length)
 {
 	struct conn *conn = find_session(net, number);
 	if (!conn || conn->session.closing)
 		return;
 	if (conn->out.length + length > LIMIT_SEND_BUFFER_BYTES) {
 		conn_reports(conn, ERR_SLOW, "the peer does not read its messages");
-		session_close(net, number, 1008, "too much unread output");
+		net_session_close(net, number, 1008, "too much unread output");
 		return;
 	}
 	if (conn->kind == &conn_websocket)
@@ -27,13 +29,13 @@ void session_send(struct net *net, uint64_t number, const char *text, size_t len
 		line_conn_send(conn, text, length);
 }
 
-size_t session_pending(const struct net *net, uint64_t number)
+size_t net_session_pending(const struct net *net, uint64_t number)
 {
 	const struct conn *conn = find_session(net, number);
 	return conn ? conn->out.length : 0;
 }
 
-void session_close(struct net *net, uint64_t number, int code, const char *reason)
+void net_session_close(struct net *net, uint64_t number, int code, const char *reason)
 {
 	struct conn *conn = find_session(net, number);
 	if (!conn || conn->session.closing)

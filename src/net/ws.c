@@ -1,6 +1,8 @@
 /* ws: WebSocket sessions: the handshake's answer, the rate of messages, pings for dead browsers,
  * and the end with its deadline. Frames are ws_frame.c's. No extension is ever negotiated. Called
  * by conn.c through conn_websocket, and by session.c. */
+#include "net/ws.h"
+
 #include <string.h>
 
 #include "base/err.h"

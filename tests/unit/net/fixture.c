@@ -1,5 +1,5 @@
-/* bed: see bed.h. */
-#include "bed.h"
+/* fixture: see fixture.h. */
+#include "fixture.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -18,8 +18,13 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "net/http_receive.h"
+#include "net/http_reply.h"
+#include "net/listen.h"
+#include "net/session.h"
+#include "net/ws.h"
 
-enum { BED_WAIT_MS = 10000, BED_TURN_MS = 2 };
+enum { FIXTURE_WAIT_MS = 10000, FIXTURE_TURN_MS = 2 };
 
 static void keep(char *to, size_t size, const char *from, size_t length)
 {
@@ -28,43 +33,44 @@ static void keep(char *to, size_t size, const char *from, size_t length)
 
 static void on_request(void *ctx, const struct http_request *request)
 {
-	struct bed *bed = ctx;
-	bed->requests++;
-	bed->conn = request->conn;
-	bed->reserved = request->reserved;
-	bed->peer = request->peer;
-	bed->body_length = request->body_length;
-	bed->body_bytes = request->body_bytes;
-	if (request->streamed && bed->pause_at_once)
-		http_pause_body(bed->net, request->conn, true);
-	keep(bed->path, sizeof bed->path, request->path, strlen(request->path));
-	keep(bed->body, sizeof bed->body, request->body, request->body_length);
-	keep(bed->order + strlen(bed->order), sizeof bed->order - strlen(bed->order), request->path,
-	     strlen(request->path));
+	struct fixture *fixture = ctx;
+	fixture->requests++;
+	fixture->conn = request->conn;
+	fixture->reserved = request->reserved;
+	fixture->peer = request->peer;
+	fixture->body_length = request->body_length;
+	fixture->body_bytes = request->body_bytes;
+	if (request->streamed && fixture->pause_at_once)
+		http_pause_body(fixture->net, request->conn, true);
+	keep(fixture->path, sizeof fixture->path, request->path, strlen(request->path));
+	keep(fixture->body, sizeof fixture->body, request->body, request->body_length);
+	keep(fixture->order + strlen(fixture->order),
+	     sizeof fixture->order - strlen(fixture->order), request->path, strlen(request->path));
 	if (strlen(request->body) != request->body_length &&
 	    !memchr(request->body, 0, request->body_length))
 		fail_msg("the body is not NUL-terminated");
-	if (bed->mode == BED_REPLY || (bed->mode == BED_ACCEPT && !request->websocket))
-		http_reply(bed->net, request->conn, 200, NULL, 0, request->path,
+	if (fixture->mode == FIXTURE_REPLY ||
+	    (fixture->mode == FIXTURE_ACCEPT && !request->websocket))
+		http_reply(fixture->net, request->conn, 200, NULL, 0, request->path,
 			   strlen(request->path));
-	else if (bed->mode == BED_STREAM || bed->mode == BED_ECHO)
-		http_stream_begin(bed->net, request->conn, 200, NULL, 0);
-	else if (bed->mode == BED_ACCEPT)
-		assert_int_equal(http_accept_websocket(bed->net, request->conn), 0);
+	else if (fixture->mode == FIXTURE_STREAM || fixture->mode == FIXTURE_ECHO)
+		http_stream_begin(fixture->net, request->conn, 200, NULL, 0);
+	else if (fixture->mode == FIXTURE_ACCEPT)
+		assert_int_equal(http_accept_websocket(fixture->net, request->conn), 0);
 }
 
 static void on_head(void *ctx, const struct http_request *request, struct http_body_rule *rule)
 {
-	struct bed *bed = ctx;
-	bed->heads++;
+	struct fixture *fixture = ctx;
+	fixture->heads++;
 	assert_int_equal(request->conn, 0);
 	assert_int_equal(rule->bytes_max, LIMIT_BODY_BYTES);
 	assert_false(rule->streamed);
-	if (bed->rule.bytes_max)
-		*rule = bed->rule;
+	if (fixture->rule.bytes_max)
+		*rule = fixture->rule;
 }
 
-uint32_t bed_sum(uint32_t sum, const char *bytes, size_t length)
+uint32_t fixture_sum(uint32_t sum, const char *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
 		sum = sum * 31 + (unsigned char)bytes[i];
@@ -73,86 +79,86 @@ uint32_t bed_sum(uint32_t sum, const char *bytes, size_t length)
 
 static void on_body(void *ctx, uint64_t conn, const char *bytes, size_t length)
 {
-	struct bed *bed = ctx;
+	struct fixture *fixture = ctx;
 	assert_true(length > 0);
-	assert_int_equal(conn, bed->conn);
-	bed->pieces++;
-	bed->streamed_bytes += length;
-	bed->streamed_sum = bed_sum(bed->streamed_sum, bytes, length);
-	if (bed->mode == BED_ECHO && !http_stream_write(bed->net, conn, bytes, length))
-		http_pause_body(bed->net, conn, true);
+	assert_int_equal(conn, fixture->conn);
+	fixture->pieces++;
+	fixture->streamed_bytes += length;
+	fixture->streamed_sum = fixture_sum(fixture->streamed_sum, bytes, length);
+	if (fixture->mode == FIXTURE_ECHO && !http_stream_write(fixture->net, conn, bytes, length))
+		http_pause_body(fixture->net, conn, true);
 }
 
 static void on_body_end(void *ctx, uint64_t conn)
 {
-	struct bed *bed = ctx;
-	assert_int_equal(conn, bed->conn);
-	bed->bodies++;
-	if (bed->mode == BED_ECHO)
-		http_stream_end(bed->net, conn);
+	struct fixture *fixture = ctx;
+	assert_int_equal(conn, fixture->conn);
+	fixture->bodies++;
+	if (fixture->mode == FIXTURE_ECHO)
+		http_stream_end(fixture->net, conn);
 }
 
 static void on_writable(void *ctx, uint64_t conn)
 {
-	struct bed *bed = ctx;
-	bed->writable++;
-	if (bed->mode == BED_ECHO)
-		http_pause_body(bed->net, conn, false);
+	struct fixture *fixture = ctx;
+	fixture->writable++;
+	if (fixture->mode == FIXTURE_ECHO)
+		http_pause_body(fixture->net, conn, false);
 }
 
 static void on_gone(void *ctx, uint64_t conn)
 {
-	struct bed *bed = ctx;
-	bed->gone++;
-	bed->conn_gone = conn;
+	struct fixture *fixture = ctx;
+	fixture->gone++;
+	fixture->conn_gone = conn;
 }
 
 static void on_delivered(void *ctx, uint64_t conn)
 {
-	struct bed *bed = ctx;
-	bed->delivered++;
-	bed->conn_delivered = conn;
+	struct fixture *fixture = ctx;
+	fixture->delivered++;
+	fixture->conn_delivered = conn;
 }
 
 static void on_session(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
-	struct bed *bed = ctx;
-	bed->sessions++;
-	bed->conn = conn;
-	bed->peer = *peer;
-	bed->had_pidfd = peer->pidfd >= 0;
-	if (bed->had_pidfd)
+	struct fixture *fixture = ctx;
+	fixture->sessions++;
+	fixture->conn = conn;
+	fixture->peer = *peer;
+	fixture->had_pidfd = peer->pidfd >= 0;
+	if (fixture->had_pidfd)
 		close(peer->pidfd);
 }
 
 static void on_message(void *ctx, uint64_t conn, const char *text, size_t length)
 {
-	struct bed *bed = ctx;
+	struct fixture *fixture = ctx;
 	assert_int_equal(strlen(text), length);
-	bed->messages++;
-	bed->text_length = length;
-	keep(bed->text, sizeof bed->text, text, length);
-	if (bed->echo)
-		session_send(bed->net, conn, text, length);
+	fixture->messages++;
+	fixture->text_length = length;
+	keep(fixture->text, sizeof fixture->text, text, length);
+	if (fixture->echo)
+		net_session_send(fixture->net, conn, text, length);
 }
 
 static void on_closed(void *ctx, uint64_t conn, bool clean)
 {
-	struct bed *bed = ctx;
+	struct fixture *fixture = ctx;
 	assert_int_not_equal(conn, 0);
-	assert_int_not_equal(conn, bed->conn_closed); /* exactly once */
-	bed->closed++;
-	bed->conn_closed = conn;
-	bed->clean = clean;
+	assert_int_not_equal(conn, fixture->conn_closed); /* exactly once */
+	fixture->closed++;
+	fixture->conn_closed = conn;
+	fixture->clean = clean;
 }
 
 static void on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)
 {
-	struct bed *bed = ctx;
+	struct fixture *fixture = ctx;
 	(void)conn;
-	bed->errors++;
-	bed->error = err;
-	keep(bed->what, sizeof bed->what, what, strlen(what));
+	fixture->errors++;
+	fixture->error = err;
+	keep(fixture->what, sizeof fixture->what, what, strlen(what));
 }
 
 static int count_descriptors(void)
@@ -174,52 +180,54 @@ static const struct net_options short_times = {
 	.write_time_ms = 5000,
 };
 
-struct bed *bed_open(const struct net_options *options)
+struct fixture *fixture_open(const struct net_options *options)
 {
 	static const struct net_handlers handlers = {
 		on_request,        on_gone, on_delivered, on_session,  on_message, on_closed,
 		on_protocol_error, on_head, on_body,      on_body_end, on_writable};
-	struct bed *bed = calloc(1, sizeof *bed);
+	struct fixture *fixture = calloc(1, sizeof *fixture);
 	char detail[128] = "";
-	assert_non_null(bed);
-	bed->descriptors = count_descriptors();
-	(void)snprintf(bed->folder, sizeof bed->folder, "/tmp/baton-net-XXXXXX");
-	assert_non_null(mkdtemp(bed->folder));
-	(void)snprintf(bed->line_path, sizeof bed->line_path, "%s/line", bed->folder);
-	(void)snprintf(bed->http_path, sizeof bed->http_path, "%s/http", bed->folder);
-	assert_int_equal(loop_create(&bed->loop), 0);
+	assert_non_null(fixture);
+	fixture->descriptors = count_descriptors();
+	(void)snprintf(fixture->folder, sizeof fixture->folder, "/tmp/baton-net-XXXXXX");
+	assert_non_null(mkdtemp(fixture->folder));
+	(void)snprintf(fixture->line_path, sizeof fixture->line_path, "%s/line", fixture->folder);
+	(void)snprintf(fixture->http_path, sizeof fixture->http_path, "%s/http", fixture->folder);
+	assert_int_equal(loop_create(&fixture->loop), 0);
+	assert_int_equal(net_create(fixture->loop, options ? options : &short_times, &handlers,
+				    fixture, &fixture->net),
+			 0);
 	assert_int_equal(
-		net_create(bed->loop, options ? options : &short_times, &handlers, bed, &bed->net),
+		net_listen_tcp(fixture->net, "127.0.0.1:0", &fixture->port, detail, sizeof detail),
 		0);
-	assert_int_equal(net_listen_tcp(bed->net, "127.0.0.1:0", &bed->port, detail, sizeof detail),
-			 0);
-	assert_int_equal(net_listen_unix(bed->net, bed->line_path, false, detail, sizeof detail),
-			 0);
-	assert_int_equal(net_listen_unix(bed->net, bed->http_path, true, detail, sizeof detail), 0);
-	return bed;
+	assert_int_equal(
+		net_listen_unix(fixture->net, fixture->line_path, false, detail, sizeof detail), 0);
+	assert_int_equal(
+		net_listen_unix(fixture->net, fixture->http_path, true, detail, sizeof detail), 0);
+	return fixture;
 }
 
-void bed_close(struct bed *bed)
+void fixture_close(struct fixture *fixture)
 {
-	int before = bed->descriptors;
-	net_destroy(bed->net);
-	loop_destroy(bed->loop);
-	assert_int_equal(rmdir(bed->folder), 0); /* the socket files are gone */
-	free(bed);
+	int before = fixture->descriptors;
+	net_destroy(fixture->net);
+	loop_destroy(fixture->loop);
+	assert_int_equal(rmdir(fixture->folder), 0); /* the socket files are gone */
+	free(fixture);
 	assert_int_equal(count_descriptors(), before);
 }
 
-void bed_turn(struct bed *bed)
+void fixture_turn(struct fixture *fixture)
 {
-	loop_wake_at(bed->loop, mono_after(loop_now(), BED_TURN_MS));
-	loop_turn(bed->loop);
+	loop_wake_at(fixture->loop, mono_after(loop_now(), FIXTURE_TURN_MS));
+	loop_turn(fixture->loop);
 }
 
-void bed_wait(struct bed *bed, const unsigned *counter, unsigned at_least)
+void fixture_wait(struct fixture *fixture, const unsigned *counter, unsigned at_least)
 {
-	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
+	struct mono_ms deadline = mono_after(loop_now(), FIXTURE_WAIT_MS);
 	while (*counter < at_least) {
-		bed_turn(bed);
+		fixture_turn(fixture);
 		if (mono_due(deadline, loop_now()))
 			fail_msg("waited for %u and got %u", at_least, *counter);
 	}
@@ -239,10 +247,10 @@ static struct client *connect_client(int family, const void *name, socklen_t len
 	return client;
 }
 
-struct client *client_open(struct bed *bed)
+struct client *client_open(struct fixture *fixture)
 {
 	struct sockaddr_in name = {.sin_family = AF_INET,
-				   .sin_port = htons(bed->port),
+				   .sin_port = htons(fixture->port),
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	return connect_client(AF_INET, &name, sizeof name);
 }
@@ -262,14 +270,15 @@ size_t client_send_some(struct client *client, const char *bytes, size_t length)
 	return n < 0 ? 0 : (size_t)n;
 }
 
-bool client_send_all(struct bed *bed, struct client *client, const char *bytes, size_t length)
+bool client_send_all(struct fixture *fixture, struct client *client, const char *bytes,
+		     size_t length)
 {
-	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
+	struct mono_ms deadline = mono_after(loop_now(), FIXTURE_WAIT_MS);
 	while (length > 0 && !client->ended) {
 		size_t n = client_send_some(client, bytes, length);
 		bytes += n;
 		length -= n;
-		client_pump(bed, client);
+		client_pump(fixture, client);
 		if (mono_due(deadline, loop_now()))
 			fail_msg("%zu bytes are not taken", length);
 	}
@@ -304,9 +313,9 @@ void client_leave(struct client *client, bool reset)
 	client_close(client);
 }
 
-void client_pump(struct bed *bed, struct client *client)
+void client_pump(struct fixture *fixture, struct client *client)
 {
-	bed_turn(bed);
+	fixture_turn(fixture);
 	while (!client->mute && !client->ended) {
 		size_t room = sizeof client->in - 1 - client->length;
 		assert_true(room > 0);
@@ -327,25 +336,25 @@ static void check_deadline(struct mono_ms deadline, const struct client *client,
 		fail_msg("waited for %s, have %zu bytes: %.200s", what, client->length, client->in);
 }
 
-void client_wait_bytes(struct bed *bed, struct client *client, size_t length)
+void client_wait_bytes(struct fixture *fixture, struct client *client, size_t length)
 {
-	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
-	for (client_pump(bed, client); client->length < length; client_pump(bed, client))
+	struct mono_ms deadline = mono_after(loop_now(), FIXTURE_WAIT_MS);
+	for (client_pump(fixture, client); client->length < length; client_pump(fixture, client))
 		check_deadline(deadline, client, "bytes");
 }
 
-void client_wait_text(struct bed *bed, struct client *client, const char *text)
+void client_wait_text(struct fixture *fixture, struct client *client, const char *text)
 {
-	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
-	for (client_pump(bed, client); !memmem(client->in, client->length, text, strlen(text));
-	     client_pump(bed, client))
+	struct mono_ms deadline = mono_after(loop_now(), FIXTURE_WAIT_MS);
+	for (client_pump(fixture, client); !memmem(client->in, client->length, text, strlen(text));
+	     client_pump(fixture, client))
 		check_deadline(deadline, client, text);
 }
 
-void client_wait_end(struct bed *bed, struct client *client)
+void client_wait_end(struct fixture *fixture, struct client *client)
 {
-	struct mono_ms deadline = mono_after(loop_now(), BED_WAIT_MS);
-	for (client_pump(bed, client); !client->ended; client_pump(bed, client))
+	struct mono_ms deadline = mono_after(loop_now(), FIXTURE_WAIT_MS);
+	for (client_pump(fixture, client); !client->ended; client_pump(fixture, client))
 		check_deadline(deadline, client, "the end");
 }
 
