@@ -11,7 +11,7 @@ static const char *const methods[] = {"POST", "GET", "OPTIONS", "HEAD", "DELETE"
 
 static bool judge_method(const char *method, struct http_fault *ret_fault)
 {
-	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
 		if (strcmp(method, methods[i]) == 0)
 			return true;
 	}

@@ -17,23 +17,23 @@ struct sink {
 
 void http_response_init(struct http_response_parser *parser)
 {
-	memset(parser, 0, sizeof *parser);
+	memset(parser, 0, sizeof(*parser));
 }
 
 static int take_status_line(struct http_response_parser *parser, const char *line, size_t length)
 {
 	static const char form[] = "HTTP/1.x nnn";
-	size_t digits_at = sizeof form - 1 - 3;
-	if (length < sizeof form - 1 || memcmp(line, "HTTP/1.", 7) != 0 ||
+	size_t digits_at = sizeof(form) - 1 - 3;
+	if (length < sizeof(form) - 1 || memcmp(line, "HTTP/1.", 7) != 0 ||
 	    line[digits_at - 1] != ' ' || http_has_control(line, length))
 		return -ERR_PROTOCOL;
 	int status = 0;
-	for (size_t i = digits_at; i < sizeof form - 1; i++) {
+	for (size_t i = digits_at; i < sizeof(form) - 1; i++) {
 		if (line[i] < '0' || line[i] > '9')
 			return -ERR_PROTOCOL;
 		status = status * 10 + line[i] - '0';
 	}
-	if (status < 100 || (length > sizeof form - 1 && line[sizeof form - 1] != ' '))
+	if (status < 100 || (length > sizeof(form) - 1 && line[sizeof(form) - 1] != ' '))
 		return -ERR_PROTOCOL;
 
 	parser->status = status;
@@ -150,7 +150,7 @@ static int gather_line(struct http_response_parser *parser, const char *bytes, s
 {
 	const char *lf = memchr(bytes, '\n', length);
 	size_t part = lf ? (size_t)(lf + 1 - bytes) : length;
-	if (part > sizeof parser->line - parser->line_length)
+	if (part > sizeof(parser->line) - parser->line_length)
 		return -ERR_PROTOCOL;
 	memcpy(parser->line + parser->line_length, bytes, part);
 	parser->line_length += part;

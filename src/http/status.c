@@ -42,7 +42,7 @@ static const struct {
 
 const char *http_status_text(int status)
 {
-	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
 		if (statuses[i].status == status)
 			return statuses[i].text;
 	}

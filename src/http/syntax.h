@@ -28,7 +28,7 @@ static inline bool http_has_control(const char *bytes, size_t length)
 	size_t i = 0;
 	for (; i + 8 <= length; i += 8) {
 		uint64_t word;
-		memcpy(&word, bytes + i, sizeof word);
+		memcpy(&word, bytes + i, sizeof(word));
 		uint64_t is_del = word ^ (ones * 0x7f);
 		if (((word - ones * 0x20) | (is_del - ones) | word) & highs)
 			break;

@@ -2,7 +2,7 @@
 #pragma once
 #include "net/http.h"
 
-/* A streamed body: nothing more is read until it goes on, and the client feels it. At most one read
- * (64 KiB) is kept meanwhile. An answer that is whole before the body is ends both: the rest is
- * thrown away and the connection closed. */
+/* Stops reading a streamed body until it is resumed, which slows its client down. At most one read
+ * (64 KiB) is buffered meanwhile. A response that is complete before the body ends both: the rest
+ * is discarded and the connection closed. */
 void http_pause_body(struct net *net, uint64_t conn, bool paused);

@@ -1,5 +1,5 @@
-/* session: what WebSocket and line sessions share: sending and closing by number, and the rate of
- * messages, which holds for pages only. Called by the server, and by ws.c for the rate. */
+/* session: what WebSocket and line sessions share: sending and closing by number. The message rate
+ * limit applies to WebSocket sessions only. */
 #include "net/session.h"
 
 #include "base/err.h"
@@ -18,11 +18,13 @@ void net_session_send(struct net *net, uint64_t number, const char *text, size_t
 	struct conn *conn = find_session(net, number);
 	if (!conn || conn->session.closing)
 		return;
+
 	if (conn->out.length + length > LIMIT_SEND_BUFFER_BYTES) {
 		conn_reports(conn, ERR_SLOW, "the peer does not read its messages");
 		net_session_close(net, number, 1008, "too much unread output");
 		return;
 	}
+
 	if (conn->kind == &conn_websocket)
 		ws_conn_send(conn, text, length);
 	else
@@ -46,11 +48,12 @@ void net_session_close(struct net *net, uint64_t number, int code, const char *r
 		line_conn_close(conn, code, reason);
 }
 
-/* A bucket that holds one second's worth. */
+/* A token bucket that holds one second's worth. */
 bool session_take_token(struct conn *conn)
 {
 	struct session_conn *session = &conn->session;
 	struct mono_ms now = loop_now();
+
 	if (session->tokens_at.v == 0) {
 		session->tokens = LIMIT_MESSAGES_PER_S;
 	} else {
@@ -59,6 +62,7 @@ bool session_take_token(struct conn *conn)
 		if (session->tokens > LIMIT_MESSAGES_PER_S)
 			session->tokens = LIMIT_MESSAGES_PER_S;
 	}
+
 	session->tokens_at = now;
 	if (session->tokens < 1)
 		return false;

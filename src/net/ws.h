@@ -2,6 +2,6 @@
 #pragma once
 #include "net/http.h"
 
-/* Turns the exchange into a session with the same number. `conn` must come from a request with
+/* Turns the exchange into a session with the same number. `conn` must be that of a request with
  * websocket set. */
 int http_accept_websocket(struct net *net, uint64_t conn);

@@ -35,7 +35,7 @@ static int open_path(const char *path)
 	if (path[0] != '/' || strstr(path, "/../") || strstr(path, "/./"))
 		return -EINVAL;
 
-	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 	return fd < 0 ? -errno : fd;
 }
 
@@ -74,7 +74,7 @@ void cgroup_close(struct cgroup *cgroup)
 int cgroup_populated(const struct cgroup *cgroup)
 {
 	char text[256];
-	ssize_t length = pread(cgroup->events_fd, text, sizeof text - 1, 0);
+	ssize_t length = pread(cgroup->events_fd, text, sizeof(text) - 1, 0);
 	if (length < 0)
 		return errno == ENOENT ? -ENODEV : -errno;
 
@@ -134,7 +134,7 @@ int cgroup_holds(const struct cgroup *cgroup, int64_t pid)
 {
 	char path[PATH_BYTES];
 	struct stat wanted;
-	if (!proc_cgroup(pid, path, sizeof path))
+	if (!proc_cgroup(pid, path, sizeof(path)))
 		return -ESRCH;
 	if (fstat(cgroup->dir_fd, &wanted) != 0)
 		return -errno;

@@ -20,7 +20,7 @@ static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
 static const char *find_root(void)
 {
-	for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+	for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
 		struct statfs fs;
 		if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
 			return roots[i];
@@ -33,12 +33,12 @@ static bool choose_path(struct job_cgroup *job, const char *name)
 {
 	char own[LIMIT_CGROUP_BYTES + 1];
 	const char *root = find_root();
-	if (!root || !proc_cgroup(PROC_SELF, own, sizeof own) || strncmp(own, "/..", 3) == 0)
+	if (!root || !proc_cgroup(PROC_SELF, own, sizeof(own)) || strncmp(own, "/..", 3) == 0)
 		return false;
 
-	int length = snprintf(job->path, sizeof job->path, "%s%s/%s-%ld", root,
+	int length = snprintf(job->path, sizeof(job->path), "%s%s/%s-%ld", root,
 			      strcmp(own, "/") == 0 ? "" : own, name, (long)getpid());
-	return length > 0 && (size_t)length < sizeof job->path;
+	return length > 0 && (size_t)length < sizeof(job->path);
 }
 
 void job_cgroup_make(struct job_cgroup *job, const char *name)

@@ -28,7 +28,7 @@ int pidfd_signal(int fd, int signo)
 int pidfd_of_peer(int socket_fd)
 {
 	int pidfd = -1;
-	socklen_t length = sizeof pidfd;
+	socklen_t length = sizeof(pidfd);
 	if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) != 0)
 		return -1;
 	return pidfd;

@@ -49,7 +49,7 @@ size_t proc_read(int64_t pid, const char *file, char *ret_bytes, size_t size)
 bool proc_stat(int64_t pid, struct proc_stat *ret_stat)
 {
 	char text[STAT_BYTES];
-	(void)proc_read(pid, "stat", text, sizeof text);
+	(void)proc_read(pid, "stat", text, sizeof(text));
 	return proc_parse_stat(text, ret_stat);
 }
 

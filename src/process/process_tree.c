@@ -22,7 +22,7 @@ static void read_all(struct process_tree *tree)
 			continue;
 		if (tree->count == capacity) {
 			capacity = capacity ? 2 * capacity : FIRST_CAPACITY;
-			tree->v = reallocarray(tree->v, capacity, sizeof *tree->v);
+			tree->v = reallocarray(tree->v, capacity, sizeof(*tree->v));
 			if (!tree->v)
 				abort();
 		}

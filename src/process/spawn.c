@@ -33,9 +33,9 @@ int spawn_lookup(const char *name)
 	for (const char *at = paths ? paths : "/bin:/usr/bin"; *name && at;) {
 		char path[PATH_MAX];
 		size_t length = strcspn(at, ":");
-		int n = snprintf(path, sizeof path, "%.*s%s%s", (int)length, at,
+		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)length, at,
 				 length ? "/" : "./", name);
-		int found = n > 0 && n < (int)sizeof path ? lookup_file(path) : ENOENT;
+		int found = n > 0 && n < (int)sizeof(path) ? lookup_file(path) : ENOENT;
 		if (found == 0)
 			return 0;
 		if (found == EACCES)
@@ -60,8 +60,8 @@ static _Noreturn void execute(const struct spawn *spawn, pid_t parent, int error
 		execvp(spawn->argv[0], spawn->argv);
 
 	int error = errno;
-	ssize_t written = write(error_fd, &error, sizeof error);
-	_exit(written == sizeof error ? 127 : 126);
+	ssize_t written = write(error_fd, &error, sizeof(error));
+	_exit(written == sizeof(error) ? 127 : 126);
 }
 
 /* What the new process says: 0, or the errno of why it could not be executed. */
@@ -69,11 +69,11 @@ static int await_execution(int read_fd)
 {
 	int error = 0;
 	ssize_t length;
-	while ((length = read(read_fd, &error, sizeof error)) < 0 && errno == EINTR)
+	while ((length = read(read_fd, &error, sizeof(error))) < 0 && errno == EINTR)
 		;
 	if (length == 0) /* closed by a successful exec */
 		return 0;
-	return length == sizeof error && error ? error : EIO;
+	return length == sizeof(error) && error ? error : EIO;
 }
 
 int spawn_command(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd)

@@ -42,10 +42,10 @@ static void on_request(void *ctx, const struct http_request *request)
 	fixture->body_bytes = request->body_bytes;
 	if (request->streamed && fixture->pause_at_once)
 		http_pause_body(fixture->net, request->conn, true);
-	keep(fixture->path, sizeof fixture->path, request->path, strlen(request->path));
-	keep(fixture->body, sizeof fixture->body, request->body, request->body_length);
+	keep(fixture->path, sizeof(fixture->path), request->path, strlen(request->path));
+	keep(fixture->body, sizeof(fixture->body), request->body, request->body_length);
 	keep(fixture->order + strlen(fixture->order),
-	     sizeof fixture->order - strlen(fixture->order), request->path, strlen(request->path));
+	     sizeof(fixture->order) - strlen(fixture->order), request->path, strlen(request->path));
 	if (strlen(request->body) != request->body_length &&
 	    !memchr(request->body, 0, request->body_length))
 		fail_msg("the body is not NUL-terminated");
@@ -137,7 +137,7 @@ static void on_message(void *ctx, uint64_t conn, const char *text, size_t length
 	assert_int_equal(strlen(text), length);
 	fixture->messages++;
 	fixture->text_length = length;
-	keep(fixture->text, sizeof fixture->text, text, length);
+	keep(fixture->text, sizeof(fixture->text), text, length);
 	if (fixture->echo)
 		net_session_send(fixture->net, conn, text, length);
 }
@@ -158,7 +158,7 @@ static void on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 	(void)conn;
 	fixture->errors++;
 	fixture->error = err;
-	keep(fixture->what, sizeof fixture->what, what, strlen(what));
+	keep(fixture->what, sizeof(fixture->what), what, strlen(what));
 }
 
 static int count_descriptors(void)
@@ -185,25 +185,26 @@ struct fixture *fixture_open(const struct net_options *options)
 	static const struct net_handlers handlers = {
 		on_request,        on_gone, on_delivered, on_session,  on_message, on_closed,
 		on_protocol_error, on_head, on_body,      on_body_end, on_writable};
-	struct fixture *fixture = calloc(1, sizeof *fixture);
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	char detail[128] = "";
 	assert_non_null(fixture);
 	fixture->descriptors = count_descriptors();
-	(void)snprintf(fixture->folder, sizeof fixture->folder, "/tmp/baton-net-XXXXXX");
+	(void)snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/baton-net-XXXXXX");
 	assert_non_null(mkdtemp(fixture->folder));
-	(void)snprintf(fixture->line_path, sizeof fixture->line_path, "%s/line", fixture->folder);
-	(void)snprintf(fixture->http_path, sizeof fixture->http_path, "%s/http", fixture->folder);
+	(void)snprintf(fixture->line_path, sizeof(fixture->line_path), "%s/line", fixture->folder);
+	(void)snprintf(fixture->http_path, sizeof(fixture->http_path), "%s/http", fixture->folder);
 	assert_int_equal(loop_create(&fixture->loop), 0);
 	assert_int_equal(net_create(fixture->loop, options ? options : &short_times, &handlers,
 				    fixture, &fixture->net),
 			 0);
 	assert_int_equal(
-		net_listen_tcp(fixture->net, "127.0.0.1:0", &fixture->port, detail, sizeof detail),
+		net_listen_tcp(fixture->net, "127.0.0.1:0", &fixture->port, detail, sizeof(detail)),
 		0);
 	assert_int_equal(
-		net_listen_unix(fixture->net, fixture->line_path, false, detail, sizeof detail), 0);
+		net_listen_unix(fixture->net, fixture->line_path, false, detail, sizeof(detail)),
+		0);
 	assert_int_equal(
-		net_listen_unix(fixture->net, fixture->http_path, true, detail, sizeof detail), 0);
+		net_listen_unix(fixture->net, fixture->http_path, true, detail, sizeof(detail)), 0);
 	return fixture;
 }
 
@@ -235,7 +236,7 @@ void fixture_wait(struct fixture *fixture, const unsigned *counter, unsigned at_
 
 static struct client *connect_client(int family, const void *name, socklen_t length)
 {
-	struct client *client = malloc(sizeof *client);
+	struct client *client = malloc(sizeof(*client));
 	assert_non_null(client);
 	client->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	client->length = 0;
@@ -252,14 +253,14 @@ struct client *client_open(struct fixture *fixture)
 	struct sockaddr_in name = {.sin_family = AF_INET,
 				   .sin_port = htons(fixture->port),
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	return connect_client(AF_INET, &name, sizeof name);
+	return connect_client(AF_INET, &name, sizeof(name));
 }
 
 struct client *client_open_unix(const char *path)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	(void)snprintf(name.sun_path, sizeof name.sun_path, "%s", path);
-	return connect_client(AF_UNIX, &name, sizeof name);
+	(void)snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+	return connect_client(AF_UNIX, &name, sizeof(name));
 }
 
 size_t client_send_some(struct client *client, const char *bytes, size_t length)
@@ -309,7 +310,7 @@ void client_close(struct client *client)
 void client_leave(struct client *client, bool reset)
 {
 	struct linger linger = {.l_onoff = reset, .l_linger = 0};
-	assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+	assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
 	client_close(client);
 }
 
@@ -317,7 +318,7 @@ void client_pump(struct fixture *fixture, struct client *client)
 {
 	fixture_turn(fixture);
 	while (!client->mute && !client->ended) {
-		size_t room = sizeof client->in - 1 - client->length;
+		size_t room = sizeof(client->in) - 1 - client->length;
 		assert_true(room > 0);
 		ssize_t n = recv(client->fd, client->in + client->length, room, 0);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))

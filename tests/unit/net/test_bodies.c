@@ -162,7 +162,7 @@ static void test_pause(void **state)
 	char *bytes = make_bytes(LONG_BYTES), head[128];
 	size_t sent = 0;
 	fixture->pause_at_once = true;
-	(void)snprintf(head, sizeof head, POST("Content-Length: %d\r\n"), LONG_BYTES);
+	(void)snprintf(head, sizeof(head), POST("Content-Length: %d\r\n"), LONG_BYTES);
 	client_send_text(client, head);
 	fixture_wait(fixture, &fixture->requests, 1);
 	size_t before = mallinfo2().uordblks;
@@ -195,7 +195,7 @@ static void test_echo(void **state)
 	struct client *client = client_open(fixture);
 	char *bytes = make_bytes(LONG_BYTES), head[128];
 	size_t sent = 0;
-	(void)snprintf(head, sizeof head, POST("Content-Length: %d\r\n"), LONG_BYTES);
+	(void)snprintf(head, sizeof(head), POST("Content-Length: %d\r\n"), LONG_BYTES);
 	client->mute = true;
 	client_send_text(client, head);
 	fixture_wait(fixture, &fixture->requests, 1);
@@ -261,7 +261,7 @@ static void test_early_answer(void **state)
 	struct fixture *fixture = open_streamed(FIXTURE_PARK);
 	struct client *client = client_open(fixture);
 	char *bytes = make_bytes(LONG_BYTES), head[128];
-	(void)snprintf(head, sizeof head, POST("Content-Length: %d\r\n"), LONG_BYTES);
+	(void)snprintf(head, sizeof(head), POST("Content-Length: %d\r\n"), LONG_BYTES);
 	client_send_text(client, head);
 	client_send(client, bytes, 1000);
 	fixture_wait(fixture, &fixture->pieces, 1);

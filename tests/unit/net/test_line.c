@@ -110,7 +110,7 @@ static void test_refusals(void **state)
 		{"\xff\n", 2, "\"code\":1007"},
 		{"\xc3\n", 2, "\"code\":1007"},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct fixture *fixture = fixture_open(NULL);
 		struct client *client = open_session(fixture);
 		client_send(client, rows[i].bytes, rows[i].length);
@@ -154,13 +154,13 @@ static void test_burst(void **state)
 	static char lines[COUNT * 2];
 	struct fixture *fixture = fixture_open(NULL);
 	struct client *client = open_session(fixture);
-	memset(lines, '\n', sizeof lines);
+	memset(lines, '\n', sizeof(lines));
 	for (int i = 0; i < COUNT; i++)
 		lines[2 * i] = (char)('a' + i % 26);
 	fixture->echo = true;
-	client_send(client, lines, sizeof lines);
-	client_wait_bytes(fixture, client, sizeof lines);
-	assert_memory_equal(client->in, lines, sizeof lines);
+	client_send(client, lines, sizeof(lines));
+	client_wait_bytes(fixture, client, sizeof(lines));
+	assert_memory_equal(client->in, lines, sizeof(lines));
 	assert_int_equal(fixture->errors, 0);
 	client_close(client);
 	fixture_close(fixture);
@@ -196,10 +196,10 @@ static void test_never_reads(void **state)
 	struct fixture *fixture = fixture_open(&options);
 	struct client *client = open_session(fixture);
 	static char text[60000];
-	memset(text, 't', sizeof text);
+	memset(text, 't', sizeof(text));
 	client->mute = true;
 	for (int i = 0; i < 100 && fixture->errors == 0; i++)
-		net_session_send(fixture->net, fixture->conn, text, sizeof text);
+		net_session_send(fixture->net, fixture->conn, text, sizeof(text));
 	assert_int_equal(fixture->error, ERR_SLOW);
 	fixture_wait(fixture, &fixture->closed, 1);
 	struct mono_ms deadline = mono_after(loop_now(), 5000);
@@ -249,7 +249,7 @@ static void test_close_inside_message(void **state)
 					      .on_closed = count_closed};
 	struct net *net;
 	char path[128];
-	(void)snprintf(path, sizeof path, "%s/own", fixture->folder);
+	(void)snprintf(path, sizeof(path), "%s/own", fixture->folder);
 	assert_int_equal(net_create(fixture->loop, &options, &handlers, fixture, &net), 0);
 	assert_int_equal(net_listen_unix(net, path, false, NULL, 0), 0);
 	struct net *first = fixture->net;
@@ -275,24 +275,24 @@ static void test_socket_file(void **state)
 	assert_int_equal(stat(fixture->line_path, &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
 	assert_int_equal(
-		net_listen_unix(fixture->net, fixture->line_path, false, detail, sizeof detail),
+		net_listen_unix(fixture->net, fixture->line_path, false, detail, sizeof(detail)),
 		-ERR_ALREADY_RUNNING);
 	assert_non_null(strstr(detail, fixture->line_path));
-	(void)snprintf(path, sizeof path, "%s/stale", fixture->folder);
+	(void)snprintf(path, sizeof(path), "%s/stale", fixture->folder);
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	(void)snprintf(name.sun_path, sizeof name.sun_path, "%s", path);
+	(void)snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	assert_int_equal(listen(fd, 1), 0);
 	assert_int_equal(close(fd), 0); /* a daemon that died leaves this */
-	assert_int_equal(net_listen_unix(fixture->net, path, false, detail, sizeof detail), 0);
+	assert_int_equal(net_listen_unix(fixture->net, path, false, detail, sizeof(detail)), 0);
 	assert_int_equal(
-		net_listen_unix(fixture->net, fixture->folder, false, detail, sizeof detail),
+		net_listen_unix(fixture->net, fixture->folder, false, detail, sizeof(detail)),
 		-ERR_IO);
 	char longest[200];
-	memset(longest, 'x', sizeof longest - 1);
-	longest[sizeof longest - 1] = '\0';
-	assert_int_equal(net_listen_unix(fixture->net, longest, false, detail, sizeof detail),
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_int_equal(net_listen_unix(fixture->net, longest, false, detail, sizeof(detail)),
 			 -ERR_BAD_FIELD);
 	fixture_close(fixture);
 }
@@ -305,14 +305,14 @@ static void test_addresses(void **state)
 					  "::1:8470", "127.0.0.1:", "[::1:8470", "127.0.0.1:99999"};
 	struct fixture *fixture = fixture_open(NULL);
 	char detail[160], taken[32];
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		detail[0] = '\0';
-		if (net_listen_tcp(fixture->net, bad[i], NULL, detail, sizeof detail) == 0)
+		if (net_listen_tcp(fixture->net, bad[i], NULL, detail, sizeof(detail)) == 0)
 			fail_msg("%s was taken", bad[i]);
 		assert_string_not_equal(detail, "");
 	}
-	(void)snprintf(taken, sizeof taken, "127.0.0.1:%u", fixture->port);
-	assert_int_equal(net_listen_tcp(fixture->net, taken, NULL, detail, sizeof detail),
+	(void)snprintf(taken, sizeof(taken), "127.0.0.1:%u", fixture->port);
+	assert_int_equal(net_listen_tcp(fixture->net, taken, NULL, detail, sizeof(detail)),
 			 -ERR_ALREADY_RUNNING);
 	fixture_close(fixture);
 }

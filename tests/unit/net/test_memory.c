@@ -96,9 +96,9 @@ static void walk(struct fixture *fixture)
 		client_pump(fixture, clients[i]);
 	/* Until the kernel takes no more, however much that is, and then some. */
 	for (int i = 0; i < 400 && http_stream_pending(fixture->net, fixture->conn) == 0; i++)
-		http_stream_write(fixture->net, fixture->conn, block, sizeof block);
+		http_stream_write(fixture->net, fixture->conn, block, sizeof(block));
 	for (int i = 0; i < 8; i++)
-		http_stream_write(fixture->net, fixture->conn, block, sizeof block);
+		http_stream_write(fixture->net, fixture->conn, block, sizeof(block));
 	for (int i = 0; i < 6; i++)
 		client_pump(fixture, clients[i]);
 	fault.armed = false;
@@ -179,7 +179,7 @@ static void test_upstream(void **state)
 		unsigned ends = 0;
 		uint64_t id;
 		char url[64];
-		(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/up", fixture->port);
+		(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/up", fixture->port);
 		const struct upstream_request request = {.method = "POST",
 							 .url = url,
 							 .fields = &field,

@@ -141,7 +141,7 @@ static void proxy_open(struct proxy *proxy, struct fixture *fixture, uint16_t po
 					    .body_time_ms = 9000,
 					    .write_time_ms = 9000};
 	*proxy = (struct proxy){0};
-	(void)snprintf(proxy->url, sizeof proxy->url, "http://127.0.0.1:%u/up", port);
+	(void)snprintf(proxy->url, sizeof(proxy->url), "http://127.0.0.1:%u/up", port);
 	assert_int_equal(upstream_create(fixture->loop, 8, &proxy->upstream), 0);
 	assert_int_equal(net_create(fixture->loop, &options, &handlers, proxy, &proxy->net), 0);
 	assert_int_equal(net_listen_tcp(proxy->net, "127.0.0.1:0", &fixture->port, NULL, 0), 0);
@@ -175,7 +175,7 @@ static void test_echo(void **state)
 	assert_non_null(bytes);
 	for (size_t i = 0; i < LONG_BYTES; i++)
 		bytes[i] = (char)('a' + i * 7 % 23);
-	(void)snprintf(head, sizeof head,
+	(void)snprintf(head, sizeof(head),
 		       "POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", LONG_BYTES);
 	client->mute = true;
 	client_send_text(client, head);

@@ -167,7 +167,7 @@ static void test_refusals(void **state)
 {
 	(void)state;
 	struct fixture *fixture = fixture_open(NULL);
-	for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+	for (unsigned i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
 		struct client *client = open_session(fixture);
 		client_send(client, refusals[i].bytes, refusals[i].length);
 		int code = closing_code(fixture, client);
