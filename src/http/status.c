@@ -1,4 +1,4 @@
-/* status: see status.h. Called by whoever writes answers. */
+/* status: see status.h. */
 #include "http/status.h"
 
 #include <stddef.h>

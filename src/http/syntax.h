@@ -20,8 +20,8 @@ static inline bool http_is_token(const char *text)
 	return at > text && *at == '\0';
 }
 
-/* A control byte other than a tab. Looks at eight bytes at a time; where one of them may be a
- * control, or has its high bit, at each. */
+/* A control byte other than a tab. Checks eight bytes at a time; from the first eight that may hold
+ * one, or a byte with its high bit set, one at a time. */
 static inline bool http_has_control(const char *bytes, size_t length)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;

@@ -1,4 +1,4 @@
-/* ws_key: Base64 of the SHA-1 of key and GUID (RFC 6455 4.2.2). Called by net/ws.c. */
+/* ws_key: Base64 of the SHA-1 of key and GUID (RFC 6455 4.2.2). */
 #include "http/ws_key.h"
 
 #include <openssl/evp.h>
