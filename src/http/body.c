@@ -1,5 +1,5 @@
-/* body: see body.h. Called by the parsers of requests and answers, and by net/http.c for bodies
- * that are handed on in pieces. */
+/* body: see body.h. Used by the parsers of requests and responses, and directly for streamed
+ * bodies. */
 #include "http/body.h"
 
 #include <string.h>
@@ -66,7 +66,7 @@ static bool read_chunk_size(struct http_body *body, const char *line, size_t len
 	return true;
 }
 
-/* A trailer that would change framing or routing is refused. */
+/* Refuses trailers that would change framing or routing. */
 static bool read_trailer(struct http_body *body, const char *line, size_t length,
 			 struct http_fault *ret_fault)
 {
@@ -75,6 +75,7 @@ static bool read_trailer(struct http_body *body, const char *line, size_t length
 		body->phase = HTTP_BODY_OVER;
 		return true;
 	}
+
 	body->trailer_bytes += (uint32_t)length + 2;
 	if (body->trailer_bytes > TRAILER_BYTES_MAX)
 		return http_refuse(ret_fault, 431, ERR_HEADERS_TOO_LARGE, "trailers too long");
@@ -140,27 +141,31 @@ static enum http_body_result take_data(struct http_body *body, const char *bytes
 	size_t n = length < body->left ? length : (size_t)body->left;
 	if (n == 0)
 		return HTTP_BODY_MORE;
+
 	body->left -= n;
 	body->bytes += n;
 	if (body->left == 0)
 		body->phase =
 			body->phase == HTTP_BODY_BY_LENGTH ? HTTP_BODY_OVER : HTTP_BODY_CHUNK_END;
+
 	*ret_piece = (struct http_piece){bytes, n};
 	*used += n;
 	return HTTP_BODY_PIECE;
 }
 
-/* One step; HTTP_BODY_PIECE with an empty piece: go on. */
+/* One step; HTTP_BODY_PIECE with an empty piece: continue. */
 static enum http_body_result read_step(struct http_body *body, const char *bytes, size_t length,
 				       size_t *used, struct http_piece *ret_piece,
 				       struct http_fault *ret_fault)
 {
 	size_t line_used = 0;
 	enum line line = LINE_BAD;
+
 	if (body->phase == HTTP_BODY_BY_LENGTH && body->left > body->bytes_max - body->bytes) {
 		http_refuse(ret_fault, 413, ERR_TOO_LARGE, "body over the limit");
 		return HTTP_BODY_REFUSED;
 	}
+
 	if (body->phase == HTTP_BODY_BY_LENGTH && body->left == 0)
 		body->phase = HTTP_BODY_OVER;
 	if (body->phase == HTTP_BODY_OVER)

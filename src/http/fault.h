@@ -1,5 +1,5 @@
-/* fault: why bytes are refused: the status to answer with before closing, and words for the log.
- * The words never hold what the peer sent. */
+/* fault: why input was refused: the status to respond with before closing, and a text for the log.
+ * The text never holds what the peer sent. */
 #pragma once
 #include <stdbool.h>
 
@@ -8,7 +8,7 @@ struct http_fault {
 	const char *what;
 };
 
-/* Returns false, so that a check can end in it. */
+/* Returns false, so that a check can return it. */
 static inline bool http_refuse(struct http_fault *ret_fault, int status, int err, const char *what)
 {
 	*ret_fault = (struct http_fault){.status = status, .err = err, .what = what};

@@ -1,5 +1,4 @@
-/* field: see field.h. Which fields there are is not known here. Called by the parsers of requests
- * and answers, by net/upstream.c, and by whoever passes fields on. */
+/* field: see field.h. Knows no particular fields. */
 #include "http/field.h"
 
 #include <string.h>
@@ -51,7 +50,7 @@ bool http_field_is(const struct http_field *field, const char *name)
 	       strncasecmp(field->name, name, field->name_length) == 0;
 }
 
-/* A parsed request has a NUL behind each value, over the CR or the white space before it. */
+/* A parsed request has a NUL after each value, in place of the CR or the white space before it. */
 bool http_field_next(struct http_field_iterator *iterator, struct http_field *ret_field)
 {
 	struct http_fault fault;
@@ -94,6 +93,7 @@ bool http_read_length(const char *value, size_t length, uint64_t *ret_length)
 	uint64_t number = 0;
 	if (length == 0 || length > LENGTH_DIGITS_MAX)
 		return false;
+
 	for (size_t i = 0; i < length; i++) {
 		if (value[i] < '0' || value[i] > '9')
 			return false;

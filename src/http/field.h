@@ -1,6 +1,6 @@
-/* field: header fields: one line, a whole block in the order it was sent, and what values have in
- * common. Strict: a line that two readers could read differently is refused. Nothing is changed or
- * allocated; results point into the bytes that were given. */
+/* field: header fields: single lines, whole blocks in the order sent, and common kinds of values.
+ * Strict: refuses lines that two parsers could read differently. Modifies and allocates nothing;
+ * results point into the input. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,15 +16,16 @@ struct http_field {
 /* One line without its CRLF: name ":" value. */
 bool http_field_split(const char *line, size_t length, struct http_field *ret_field,
 		      struct http_fault *ret_fault);
-bool http_field_is(const struct http_field *field, const char *name); /* in any case */
+bool http_field_is(const struct http_field *field, const char *name); /* ignores case */
 
-/* A block of whole lines that http_field_split has taken. A copy walks once more. */
+/* A block of complete lines that http_field_split has accepted. Iterate over a copy to start again.
+ */
 struct http_field_iterator {
 	const char *at, *end;
 };
 bool http_field_next(struct http_field_iterator *iterator, struct http_field *ret_field);
 
-/* Does the comma-separated list hold the token, in any case? */
+/* Whether the comma-separated list contains the token; ignores case. */
 bool http_list_has(const char *list, size_t length, const char *token);
-/* A Content-Length: digits alone, of 63 bits at most. */
+/* A Content-Length: only digits, at most 63 bits. */
 bool http_read_length(const char *value, size_t length, uint64_t *ret_length);

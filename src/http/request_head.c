@@ -1,5 +1,5 @@
-/* request_head: one header line, and what the header block as a whole says about framing and
- * upgrading. Called by request_parser.c only. */
+/* request_head: one header line, and what the header block as a whole means for framing and
+ * upgrading. */
 #include "http/request_head.h"
 
 #include <string.h>
@@ -8,8 +8,9 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "http/field.h"
+#include "http/request_target.h"
 
-/* A field that may be a list may come twice; the first value is kept. */
+/* A list field may appear twice; the first value is kept. */
 static const struct {
 	const char *name;
 	uint8_t length;
@@ -53,11 +54,12 @@ static enum http_known_field find_known(const char *name, size_t length)
 	return HTTP_FIELD_COUNT;
 }
 
-/* Exactly "Transfer-Encoding:chunked" with at most one space: white space that one reader trims
- * and another does not is how requests are smuggled (C21). */
+/* Exactly "Transfer-Encoding:chunked" with at most one space: requests are smuggled by white space
+ * that one parser trims and another does not (C21). */
 static bool check_transfer_encoding(const struct http_field *field, struct http_fault *ret_fault)
 {
 	size_t space = (size_t)(field->value - (field->name + field->name_length + 1));
+
 	if (space > 1 || (space == 1 && field->value[-1] != ' ') ||
 	    field->value_length != strlen("chunked") ||
 	    strncasecmp(field->value, "chunked", field->value_length) != 0)
@@ -96,12 +98,13 @@ bool http_read_field(struct http_request_parser *parser, char *bytes, char *line
 	return true;
 }
 
-static bool judge_framing(struct http_request_parser *parser, char *bytes,
+static bool check_framing(struct http_request_parser *parser, char *bytes,
 			  struct http_fault *ret_fault)
 {
 	const char *length = http_request_value(parser, bytes, HTTP_CONTENT_LENGTH);
 	const char *encoding = http_request_value(parser, bytes, HTTP_TRANSFER_ENCODING);
 	uint64_t body_bytes = 0;
+
 	if (encoding && length)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "Content-Length and Transfer-Encoding together");
@@ -126,14 +129,16 @@ static bool is_websocket_key(const char *key)
 	return strspn(key, alphabet) == 22 && strcmp(key + 22, "==") == 0; /* 16 bytes */
 }
 
-/* Any other upgrade (h2c) is not taken: the request is answered as plain HTTP/1.1. */
-static bool judge_upgrade(struct http_request_parser *parser, const char *bytes,
+/* Ignores any other upgrade (h2c): the request is answered as plain HTTP/1.1. */
+static bool check_upgrade(struct http_request_parser *parser, const char *bytes,
 			  struct http_fault *ret_fault)
 {
 	if (!parser->upgrade_websocket || !parser->upgrade_connection)
 		return true;
+
 	const char *version = http_request_value(parser, bytes, HTTP_WS_VERSION);
 	const char *key = http_request_value(parser, bytes, HTTP_WS_KEY);
+
 	if (strcmp(bytes, "GET") != 0 || parser->is_http10 || parser->body.left ||
 	    parser->body.phase != HTTP_BODY_BY_LENGTH)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
@@ -150,6 +155,7 @@ bool http_judge_head(struct http_request_parser *parser, char *bytes, struct htt
 {
 	const char *host = http_request_value(parser, bytes, HTTP_HOST);
 	const char *expect = http_request_value(parser, bytes, HTTP_EXPECT);
+
 	if (!host)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "no Host header");
 	if (!http_is_host(host, strlen(host)))
@@ -158,12 +164,12 @@ bool http_judge_head(struct http_request_parser *parser, char *bytes, struct htt
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST,
 				   "target and Host name different hosts");
 
-	if (!judge_framing(parser, bytes, ret_fault))
+	if (!check_framing(parser, bytes, ret_fault))
 		return false;
 	if (expect && strcasecmp(expect, "100-continue") != 0)
 		return http_refuse(ret_fault, 417, ERR_BAD_REQUEST, "unknown Expect");
 
 	parser->expect_continue = expect && !parser->is_http10;
 	parser->close |= parser->is_http10;
-	return judge_upgrade(parser, bytes, ret_fault);
+	return check_upgrade(parser, bytes, ret_fault);
 }

@@ -1,6 +1,5 @@
-/* request_parser: the lines of a head, and the body behind it in one piece. What a line
- * means is in request_head.c and request_target.c, how a body is framed in body.c. Called by
- * net/http.c with a connection's bytes, by the fuzzer and by tests. */
+/* request_parser: splits a head into lines, and collects the body after it in one piece. Lines are
+ * parsed in request_head.c and request_target.c, body framing in body.c. */
 #include "http/request_parser.h"
 
 #include <assert.h>
@@ -9,14 +8,15 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "http/request_head.h"
+#include "http/request_target.h"
 
 static_assert(LIMIT_REQUEST_LINE_BYTES + LIMIT_HEADER_BYTES + LIMIT_COLLECT_BYTES < UINT32_MAX / 4,
 	      "positions in a request fit 32 bits");
 
 enum line { LINE_WHOLE, LINE_PART, LINE_BAD };
 
-/* The line from parser->line_start, if its CRLF is there. A bare LF, a bare CR or a NUL is found
- * as soon as the line's LF is. */
+/* The line at parser->line_start, if its CRLF has arrived. A bare LF, a bare CR or a NUL is
+ * detected once the line's LF has arrived. */
 static enum line find_line(struct http_request_parser *parser, char *bytes, size_t length,
 			   char **ret_line, size_t *ret_length, struct http_fault *ret_fault)
 {
@@ -55,6 +55,7 @@ static bool read_field_line(struct http_request_parser *parser, char *bytes, cha
 		parser->body_start = parser->line_start;
 		return http_judge_head(parser, bytes, ret_fault);
 	}
+
 	if (parser->line_start - parser->fields_start > LIMIT_HEADER_BYTES)
 		return http_refuse(ret_fault, 431, ERR_HEADERS_TOO_LARGE, "headers too long");
 	if (++parser->field_count > LIMIT_HEADER_COUNT)
@@ -74,7 +75,7 @@ static bool check_part(const struct http_request_parser *parser, size_t length,
 	return true;
 }
 
-/* One line of the head. HTTP_COMPLETE here means: go on with the next one. */
+/* One line of the head. HTTP_COMPLETE here means: continue with the next one. */
 static enum http_result step_line(struct http_request_parser *parser, char *bytes, size_t length,
 				  struct http_fault *ret_fault)
 {
@@ -96,8 +97,8 @@ static enum http_result step_line(struct http_request_parser *parser, char *byte
 	return fine ? HTTP_COMPLETE : HTTP_REFUSED;
 }
 
-/* Pieces move up behind the head and what frames them is cut out, so that the body stands in one
- * piece and memory stays flat however it is chunked. */
+/* Moves the pieces up to the head and removes their framing, so that the body is contiguous and
+ * memory use does not depend on the chunking. */
 static enum http_result collect_body(struct http_request_parser *parser, char *bytes,
 				     size_t *length, struct http_fault *ret_fault)
 {
@@ -105,6 +106,7 @@ static enum http_result collect_body(struct http_request_parser *parser, char *b
 	size_t end = parser->body_start + parser->body_length;
 	struct http_piece piece;
 	enum http_body_result result;
+
 	while ((result = http_body_read(&parser->body, bytes + at, *length - at, &used, &piece,
 					ret_fault)) == HTTP_BODY_PIECE) {
 		if (piece.bytes != bytes + end)
@@ -132,6 +134,7 @@ enum http_result http_request_parse(struct http_request_parser *parser, char *by
 				    struct http_fault *ret_fault)
 {
 	enum http_result result = HTTP_COMPLETE;
+
 	assert(parser->phase != HTTP_DONE);
 	assert(parser->scanned <= *length);
 	if (parser->phase == HTTP_BODY)
@@ -139,6 +142,7 @@ enum http_result http_request_parse(struct http_request_parser *parser, char *by
 
 	while (result == HTTP_COMPLETE && parser->phase != HTTP_BODY)
 		result = step_line(parser, bytes, *length, ret_fault);
+
 	if (result != HTTP_COMPLETE)
 		return result;
 	parser->total = parser->body_start;

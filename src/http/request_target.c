@@ -1,17 +1,18 @@
-/* request_target: the request line: method, target, version; and the form of a host. Which paths
- * exist is not known here. Called by request_parser.c only. */
+/* request_target: the request line: method, target, version; and the syntax of a host. Knows no
+ * paths. */
+#include "http/request_target.h"
+
 #include <string.h>
 
 #include "base/err.h"
-#include "http/request_head.h"
 #include "http/syntax.h"
 
-/* In order of use. A method that is not here is 501, except the two that no origin server takes. */
+/* By frequency of use. Any other method is 501, except the two that no origin server accepts. */
 static const char *const methods[] = {"POST", "GET", "OPTIONS", "HEAD", "DELETE", "PUT", "PATCH"};
 
-static bool judge_method(const char *method, struct http_fault *ret_fault)
+static bool check_method(const char *method, struct http_fault *ret_fault)
 {
-	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
 		if (strcmp(method, methods[i]) == 0)
 			return true;
 	}
@@ -23,6 +24,7 @@ static bool judge_method(const char *method, struct http_fault *ret_fault)
 bool http_is_host(const char *host, size_t length)
 {
 	size_t at = 0;
+
 	if (length && host[0] == '[') {
 		for (at = 1;
 		     at < length && host[at] && strchr("0123456789abcdefABCDEF:.", host[at]);)
@@ -58,7 +60,7 @@ static bool is_unreserved(unsigned char byte)
 }
 
 /* These and !$&'()*+,;=:@/ */
-static bool is_of_path(unsigned char byte)
+static bool is_path_byte(unsigned char byte)
 {
 	static const uint32_t bits[8] = {0, 0x2fffffd2, 0x87ffffff, 0x47fffffe};
 	return bits[byte / 32] >> (byte % 32) & 1;
@@ -73,9 +75,9 @@ static int hex_value(char c)
 }
 
 /* Checks each byte of a NUL-terminated path and decodes %XX of unreserved bytes in place; other
- * escapes stay as they are (an escaped slash or NUL is no slash and no NUL), so they match no
- * route. Empty segments are refused: `//host/` is a URL to some readers. */
-static bool clean_path(char *path)
+ * escapes stay as they are (so an escaped slash or NUL does not act as one) and match no route.
+ * Refuses empty segments: some parsers take `//host/` for a URL. */
+static bool normalize_path(char *path)
 {
 	char *to = path;
 	for (const char *from = path; *from;) {
@@ -95,7 +97,7 @@ static bool clean_path(char *path)
 			continue;
 		}
 
-		if (!is_of_path(byte))
+		if (!is_path_byte(byte))
 			return false;
 		if (byte == '/' && to > path && to[-1] == '/')
 			return false;
@@ -115,15 +117,16 @@ static bool check_query(const char *query)
 	return true;
 }
 
-/* http://host/path of the client's own server is taken as /path (RFC 9112 3.2.2); whether the host
- * is the Host header's is judged when that is known. The NUL behind the host needs a place: the
- * host is moved over the scheme by one byte. */
+/* Accepts an absolute target as its path (RFC 9112 3.2.2); the host is compared with the Host
+ * header later. Moves the host left by one byte, over the scheme, to make space for its NUL. */
 static char *split_absolute(struct http_request_parser *parser, char *bytes, char *target)
 {
 	char *host = target + strlen("http://");
 	size_t length = strcspn(host, "/?");
+
 	if (!http_is_host(host, length))
 		return NULL;
+
 	memmove(host - 1, host, length);
 	host[length - 1] = '\0';
 	parser->target_host = (uint32_t)(host - 1 - bytes);
@@ -155,7 +158,7 @@ static bool read_target(struct http_request_parser *parser, char *bytes, char *t
 	char *query = target + path_length;
 	if (*query == '?')
 		*query++ = '\0';
-	if (!check_query(query) || !clean_path(target))
+	if (!check_query(query) || !normalize_path(target))
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, malformed);
 
 	parser->path = (uint32_t)(target - bytes);
@@ -172,6 +175,7 @@ static bool read_version(struct http_request_parser *parser, const char *version
 		parser->is_http10 = true;
 		return true;
 	}
+
 	if (strncmp(version, "HTTP/", 5) == 0 && strlen(version) == 8 && version[6] == '.')
 		return http_refuse(ret_fault, 505, ERR_BAD_REQUEST, "unknown HTTP version");
 	return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
@@ -181,17 +185,21 @@ bool http_read_request_line(struct http_request_parser *parser, char *bytes, cha
 			    size_t length, struct http_fault *ret_fault)
 {
 	size_t method = 0;
+
 	line[length] = '\0';
 	while (method < length && http_is_token_byte((unsigned char)line[method]))
 		method++;
+
 	char *target = line + method + 1;
 	if (method == 0 || line[method] != ' ' || memchr(line, '\0', length))
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
+
 	char *space = memchr(target, ' ', length - method - 1);
 	if (!space)
 		return http_refuse(ret_fault, 400, ERR_BAD_REQUEST, "malformed request line");
+
 	line[method] = '\0';
 	*space = '\0';
-	return judge_method(line, ret_fault) && read_version(parser, space + 1, ret_fault) &&
+	return check_method(line, ret_fault) && read_version(parser, space + 1, ret_fault) &&
 	       read_target(parser, bytes, target, ret_fault);
 }

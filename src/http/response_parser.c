@@ -1,5 +1,5 @@
-/* response_parser: see response_parser.h. Lines are gathered until they are whole, the body goes on
- * at once. Called by cli/http_client.c. */
+/* response_parser: see response_parser.h. Lines are collected until complete, body bytes are passed
+ * on at once. */
 #include "http/response_parser.h"
 
 #include <stdlib.h>
@@ -17,23 +17,25 @@ struct sink {
 
 void http_response_init(struct http_response_parser *parser)
 {
-	memset(parser, 0, sizeof *parser);
+	memset(parser, 0, sizeof(*parser));
 }
 
 static int take_status_line(struct http_response_parser *parser, const char *line, size_t length)
 {
 	static const char form[] = "HTTP/1.x nnn";
-	size_t digits_at = sizeof form - 1 - 3;
-	if (length < sizeof form - 1 || memcmp(line, "HTTP/1.", 7) != 0 ||
+	size_t digits_at = sizeof(form) - 1 - 3;
+	if (length < sizeof(form) - 1 || memcmp(line, "HTTP/1.", 7) != 0 ||
 	    line[digits_at - 1] != ' ' || http_has_control(line, length))
 		return -ERR_PROTOCOL;
+
 	int status = 0;
-	for (size_t i = digits_at; i < sizeof form - 1; i++) {
+	for (size_t i = digits_at; i < sizeof(form) - 1; i++) {
 		if (line[i] < '0' || line[i] > '9')
 			return -ERR_PROTOCOL;
 		status = status * 10 + line[i] - '0';
 	}
-	if (status < 100 || (length > sizeof form - 1 && line[sizeof form - 1] != ' '))
+
+	if (status < 100 || (length > sizeof(form) - 1 && line[sizeof(form) - 1] != ' '))
 		return -ERR_PROTOCOL;
 
 	parser->status = status;
@@ -54,16 +56,18 @@ static void end_head(struct http_response_parser *parser)
 		parser->phase = HTTP_RESPONSE_BODY_UNTIL_CLOSE;
 		return;
 	}
+
 	parser->phase = HTTP_RESPONSE_BODY;
 	if (parser->chunked && !bodyless)
 		http_body_by_chunks(&parser->body, UINT64_MAX);
 	else
 		http_body_by_length(&parser->body, bodyless ? 0 : parser->length, UINT64_MAX);
+
 	if (parser->body.phase == HTTP_BODY_BY_LENGTH && parser->body.left == 0)
 		parser->phase = HTTP_RESPONSE_DONE;
 }
 
-/* Two frames, or one twice, is how answers are smuggled. */
+/* Responses are smuggled by conflicting or repeated framing. */
 static int take_header(struct http_response_parser *parser, const char *line, size_t length)
 {
 	struct http_field field;
@@ -94,7 +98,7 @@ static int take_header(struct http_response_parser *parser, const char *line, si
 	return 0;
 }
 
-/* Bytes of body, and whole lines of its frame. `*used` stops before a line that is not whole. */
+/* Body bytes, and complete lines of its framing. *ret_used stops before an incomplete line. */
 static int take_body(struct http_response_parser *parser, const char *bytes, size_t length,
 		     size_t *ret_used, const struct sink *sink)
 {
@@ -117,7 +121,7 @@ static int take_body(struct http_response_parser *parser, const char *bytes, siz
 	return 0;
 }
 
-/* A line of the body's frame is looked at before it is whole: what can be none is refused at once.
+/* Checks a line of the body's framing before it is complete, to refuse an invalid one at once.
  */
 static int take_frame_line(struct http_response_parser *parser, const struct sink *sink)
 {
@@ -130,27 +134,29 @@ static int take_frame_line(struct http_response_parser *parser, const struct sin
 	return whole ? 0 : -ERR_PROTOCOL;
 }
 
-/* A whole line of the head, with its CRLF. */
+/* A complete line of the head, with its CRLF. */
 static int take_head_line(struct http_response_parser *parser)
 {
 	const char *line = parser->line;
 	size_t length = parser->line_length;
+
 	parser->line_length = 0;
 	parser->head_bytes += length;
 	if (length < 2 || line[length - 2] != '\r' || parser->head_bytes > HTTP_RESPONSE_HEAD_BYTES)
+
 		return -ERR_PROTOCOL;
 	return parser->phase == HTTP_RESPONSE_STATUS_LINE
 		       ? take_status_line(parser, line, length - 2)
 		       : take_header(parser, line, length - 2);
 }
 
-/* Up to the end of a line, or all there is. */
+/* Collects up to the end of a line, or all there is. */
 static int gather_line(struct http_response_parser *parser, const char *bytes, size_t length,
 		       size_t *ret_used, const struct sink *sink)
 {
 	const char *lf = memchr(bytes, '\n', length);
 	size_t part = lf ? (size_t)(lf + 1 - bytes) : length;
-	if (part > sizeof parser->line - parser->line_length)
+	if (part > sizeof(parser->line) - parser->line_length)
 		return -ERR_PROTOCOL;
 	memcpy(parser->line + parser->line_length, bytes, part);
 	parser->line_length += part;
@@ -161,18 +167,19 @@ static int gather_line(struct http_response_parser *parser, const char *bytes, s
 	return lf ? take_head_line(parser) : 0;
 }
 
-/* One step; `*ret_used` of the bytes are taken. */
+/* One step; consumes *ret_used of the bytes. */
 static int take_some(struct http_response_parser *parser, const char *bytes, size_t length,
 		     size_t *ret_used, const struct sink *sink)
 {
 	if (parser->phase == HTTP_RESPONSE_DONE)
-		return -ERR_PROTOCOL; /* we asked for one answer */
+		return -ERR_PROTOCOL; /* only one response is expected */
 	if (parser->phase == HTTP_RESPONSE_BODY_UNTIL_CLOSE) {
 		if (sink->on_body)
 			sink->on_body(sink->ctx, bytes, length);
 		*ret_used = length;
 		return 0;
 	}
+
 	if (parser->phase == HTTP_RESPONSE_BODY && parser->line_length == 0) {
 		int rc = take_body(parser, bytes, length, ret_used, sink);
 		if (rc < 0 || *ret_used > 0 || parser->phase == HTTP_RESPONSE_DONE)

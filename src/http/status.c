@@ -1,4 +1,4 @@
-/* status: see status.h. Called by whoever writes answers. */
+/* status: see status.h. */
 #include "http/status.h"
 
 #include <stddef.h>
@@ -42,7 +42,7 @@ static const struct {
 
 const char *http_status_text(int status)
 {
-	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
 		if (statuses[i].status == status)
 			return statuses[i].text;
 	}

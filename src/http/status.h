@@ -1,4 +1,4 @@
-/* status: the words behind a status code. */
+/* status: the reason phrases of status codes. */
 #pragma once
 
 const char *http_status_text(int status); /* "Status" for one that Baton never sends */

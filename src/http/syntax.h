@@ -20,15 +20,15 @@ static inline bool http_is_token(const char *text)
 	return at > text && *at == '\0';
 }
 
-/* A control byte other than a tab. Looks at eight bytes at a time; where one of them may be a
- * control, or has its high bit, at each. */
+/* A control byte other than a tab. Checks eight bytes at a time; from the first eight that may hold
+ * one, or a byte with its high bit set, one at a time. */
 static inline bool http_has_control(const char *bytes, size_t length)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
 	size_t i = 0;
 	for (; i + 8 <= length; i += 8) {
 		uint64_t word;
-		memcpy(&word, bytes + i, sizeof word);
+		memcpy(&word, bytes + i, sizeof(word));
 		uint64_t is_del = word ^ (ones * 0x7f);
 		if (((word - ones * 0x20) | (is_del - ones) | word) & highs)
 			break;

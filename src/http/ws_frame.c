@@ -1,5 +1,4 @@
-/* ws_frame: see ws_frame.h. What a message means, how many may come, and when to close is
- * net/ws.c's.
+/* ws_frame: see ws_frame.h. What messages mean, their rate and when to close are up to net/ws.c.
  */
 #include "http/ws_frame.h"
 
@@ -20,7 +19,7 @@ void ws_parser_finish(struct ws_parser *parser)
 	buf_finish(&parser->message);
 }
 
-/* Bytes of the head, as far as its second byte tells; 2 before that is there. */
+/* The size of the head, which its second byte determines; 2 until that has arrived. */
 static size_t head_size(const struct ws_parser *parser)
 {
 	if (parser->head_length < 2)
@@ -33,7 +32,7 @@ static size_t head_size(const struct ws_parser *parser)
 	       (parser->head[1] & 0x80 ? 4 : 0);
 }
 
-/* What the first two bytes alone forbid is refused before more is waited for. */
+/* Refuses what the first two bytes alone rule out, before waiting for more. */
 static bool check_first_bytes(struct ws_parser *parser, struct ws_fault *ret_fault)
 {
 	uint8_t first = parser->head[0], second = parser->head[1];
@@ -56,7 +55,8 @@ static bool check_first_bytes(struct ws_parser *parser, struct ws_fault *ret_fau
 	return true;
 }
 
-/* The head is whole: its length against the limit, counting what the message already holds. */
+/* The head is complete: checks its length against the limit, including what the message already
+ * holds. */
 static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 {
 	size_t size = head_size(parser), length_bytes = size - 6;
@@ -82,7 +82,7 @@ static bool begin_payload(struct ws_parser *parser, struct ws_fault *ret_fault)
 			parser->fragments = 0;
 		}
 		parser->in_message = true;
-		/* Empty fragments hold nothing and still may not go on for ever. */
+		/* Empty fragments use no memory, but their number is limited too. */
 		if (length > LIMIT_FRAME_BYTES - parser->message.length ||
 		    ++parser->fragments > LIMIT_FRAME_BYTES)
 			return refuse_frame(ret_fault, 1009, "message over the limit");
@@ -134,12 +134,14 @@ static enum ws_result end_frame(struct ws_parser *parser, struct ws_fault *ret_f
 		return WS_CONTROL;
 	if (!parser->fin)
 		return WS_MORE;
+
 	parser->in_message = false;
 	char *tail;
 	if (buf_reserve(&parser->message, 0, &tail) != 0) {
 		refuse_frame(ret_fault, 1011, "out of memory");
 		return WS_REFUSED;
 	}
+
 	*tail = '\0';
 
 	const char *text = buf_data(&parser->message);
@@ -179,9 +181,11 @@ bool ws_close_code(const struct ws_parser *parser, int *ret_code, struct ws_faul
 		*ret_code = 1005;
 		return true;
 	}
+
 	int code = length < 2 ? 0 : (uint8_t)parser->control[0] << 8 | (uint8_t)parser->control[1];
 	bool known = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
 		     (code >= 3000 && code <= 4999);
+
 	if (!known)
 		return refuse_frame(ret_fault, 1002, "close code that may not be sent");
 	if (!utf8_is_valid(parser->control + 2, length - 2))

@@ -1,6 +1,6 @@
-/* ws_frame: RFC 6455 frames of a client, strictly, into messages; and the head of a server's frame.
- * Memory is one message of at most LIMIT_FRAME_BYTES however it is cut. No I/O; runs under the
- * fuzzer. Why it is ours: docs/decisions/0003. */
+/* ws_frame: parses RFC 6455 frames of a client into messages, strictly; and writes the head of a
+ * server's frame. Holds one message of at most LIMIT_FRAME_BYTES, however it is fragmented. No I/O;
+ * runs under the fuzzer. Why not a library: docs/decisions/0003. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ enum ws_opcode {
 enum { WS_HEAD_BYTES_MAX = 14, WS_CONTROL_BYTES_MAX = 125 };
 
 enum ws_result {
-	WS_MORE,    /* all bytes were used, nothing is whole */
+	WS_MORE,    /* all bytes were consumed, nothing is complete */
 	WS_MESSAGE, /* text in parser->message, NUL-terminated, valid UTF-8 without NUL */
 	WS_CONTROL, /* parser->opcode, control[0..control_length) */
 	WS_REFUSED  /* the fault's code is the one to close with */
@@ -33,7 +33,7 @@ struct ws_fault {
 
 struct ws_parser {
 	uint8_t head[WS_HEAD_BYTES_MAX];
-	uint8_t head_length; /* of the frame that has begun */
+	uint8_t head_length; /* of the current frame */
 	uint8_t opcode;      /* of that frame */
 	bool fin, in_payload, in_message;
 	uint8_t mask[4];
@@ -44,10 +44,10 @@ struct ws_parser {
 };
 
 void ws_parser_finish(struct ws_parser *parser);
-/* Uses bytes up to the end of one message or control frame; ret_used tells how many. */
+/* Consumes bytes up to the end of one message or control frame; *ret_used is their number. */
 enum ws_result ws_parse(struct ws_parser *parser, const char *bytes, size_t length,
 			size_t *ret_used, struct ws_fault *ret_fault);
-/* The code of a close frame (1005: it has none), or a fault. */
+/* The code of a close frame (1005: none given), or a fault. */
 bool ws_close_code(const struct ws_parser *parser, int *ret_code, struct ws_fault *ret_fault);
-/* Head of an unmasked, whole frame; returns its size, at most 10. */
+/* Writes the head of an unmasked, unfragmented frame; returns its size, at most 10. */
 size_t ws_frame_head(char *out, enum ws_opcode opcode, size_t length);

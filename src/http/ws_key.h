@@ -1,5 +1,5 @@
-/* ws_key: the answer to a handshake's Sec-WebSocket-Key. Apart because OpenSSL's headers
- * claim the prefix ERR_. */
+/* ws_key: the response to a handshake's Sec-WebSocket-Key. A file of its own because OpenSSL's
+ * headers use the prefix ERR_. */
 #pragma once
 #include <stdbool.h>
 

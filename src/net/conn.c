@@ -1,7 +1,7 @@
-/* conn: one socket: reads with a budget, writes at once and keeps what the kernel did not take,
- * notices the peer's leaving in the same turn, closes in one place. Knows no protocol: that is the
- * conn_kind. Events are libevent's, but no bufferevents: an answer costs one write and no change of
- * the poll set (docs/decisions/0002). */
+/* conn: one socket: reads within a budget, writes at once and buffers what the kernel did not
+ * accept, notices a disconnect in the same iteration, and closes in one place. Protocols plug in as
+ * a conn_kind. Uses libevent events but no bufferevents, so that a response costs one write and no
+ * change to the poll set (docs/decisions/0002). */
 #include "net/conn.h"
 
 #include <assert.h>
@@ -25,8 +25,9 @@ static void read_input(struct conn *conn)
 	bool kept = conn->in.length > 0;
 	char *at = net->scratch;
 	size_t room = CONN_READ_BYTES;
+
 	if (kept) {
-		/* Grows with what has come, so that many slow senders stay small. */
+		/* Grows with the bytes received, so that many slow senders stay small. */
 		room = conn->in.length < CONN_READ_BYTES_MIN ? CONN_READ_BYTES_MIN
 		       : conn->in.length < CONN_READ_BYTES   ? conn->in.length
 							     : CONN_READ_BYTES;
@@ -64,7 +65,7 @@ static void read_input(struct conn *conn)
 static bool is_reset(int fd)
 {
 	int err = 0;
-	socklen_t length = sizeof err;
+	socklen_t length = sizeof(err);
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &length) != 0 || err != 0;
 }
 
@@ -72,6 +73,7 @@ static void on_readable(evutil_socket_t fd, short events, void *ctx)
 {
 	struct conn *conn = ctx;
 	loop_touch(conn->net->loop);
+
 	if (events & EV_READ && !conn->paused)
 		read_input(conn);
 	else if (events & EV_CLOSED)
@@ -85,6 +87,7 @@ void conn_process(struct conn *conn)
 	conn->feeding = true;
 	size_t left = conn->kind->feed(conn, buf_data(&conn->in), conn->in.length);
 	conn->feeding = false;
+
 	assert(left <= conn->in.length);
 	conn->in.length = left;
 	if (left == 0)
@@ -99,22 +102,25 @@ void conn_process_later(struct conn *conn)
 		conn->again = true;
 		return;
 	}
+
 	conn->again = false;
 	if (conn->in.length == 0 || conn_is_dropped(conn) || !list_empty(&conn->queue))
 		return;
+
 	list_append(&conn->net->ready, &conn->queue);
 	net_defer_flush(conn->net);
 }
 
-/* While paused, only the peer's leaving is watched: the kernel tells it apart from unread bytes. A
- * reset is no EV_CLOSED to libevent but EV_READ and EV_WRITE, and where neither is watched the poll
- * returns at once for ever. So where no write is waited for, the edge of readable is watched, and
- * nothing read; beside one that is, the edge may not be. */
+/* While paused, only a disconnect is watched for: the kernel can tell it from unread bytes.
+ * libevent reports a reset as EV_READ and EV_WRITE rather than EV_CLOSED; with neither watched,
+ * every poll would return at once. So without a pending write, EV_READ is watched edge-triggered
+ * and nothing is read; next to a pending write, edge triggering is not allowed. */
 static void watch_input(struct conn *conn, bool beside_write)
 {
 	short events = !conn->paused  ? EV_READ
 		       : beside_write ? EV_CLOSED
 				      : EV_CLOSED | EV_READ | EV_ET;
+
 	(void)event_del(&conn->read_event);
 	(void)event_assign(&conn->read_event, loop_base(conn->net->loop), conn->fd,
 			   (short)(events | EV_PERSIST), on_readable, conn);
@@ -158,25 +164,28 @@ static ssize_t send_buffer(struct conn *conn)
 	ssize_t n = send(conn->fd, buf_data(&conn->out), conn->out.length, MSG_NOSIGNAL);
 	if (n <= 0)
 		return n;
+
 	buf_consume(&conn->out, (size_t)n);
 	if (conn->out.length == 0)
 		buf_clear(&conn->out, CONN_KEEP_BYTES);
 	return n;
 }
 
-/* SIGPIPE is the caller's to ignore: sendfile knows no MSG_NOSIGNAL. */
+/* The caller must ignore SIGPIPE: sendfile has no MSG_NOSIGNAL. */
 static ssize_t send_file(struct conn *conn)
 {
 	size_t piece =
 		conn->file_left < CONN_FILE_BYTES ? (size_t)conn->file_left : CONN_FILE_BYTES;
 	ssize_t n = sendfile(conn->fd, conn->file, &conn->file_at, piece);
-	if (n == 0) { /* it shrank: what was promised cannot be kept */
+
+	if (n == 0) { /* it shrank: the promised length cannot be met */
 		conn_reports(conn, ERR_IO, "a file shrank while it was sent");
 		errno = EIO;
 		return -1;
 	}
 	if (n < 0)
 		return n;
+
 	conn->file_left -= (uint64_t)n;
 	if (conn->file_left == 0)
 		end_file(conn);
@@ -188,6 +197,7 @@ static void on_writable(evutil_socket_t fd, short events, void *ctx)
 	(void)fd, (void)events;
 	struct conn *conn = ctx;
 	loop_touch(conn->net->loop);
+
 	ssize_t n = conn->out.length ? send_buffer(conn) : send_file(conn);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
@@ -217,6 +227,7 @@ void conn_write(struct conn *conn, const void *head, size_t head_length, const v
 		return;
 	size_t taken = 0;
 	bool waiting = conn->out.length > 0;
+
 	if (!waiting) {
 		struct iovec pieces[2] = {{(void *)head, head_length}, {(void *)body, body_length}};
 		struct msghdr message = {.msg_iov = pieces, .msg_iovlen = body_length ? 2 : 1};
@@ -235,7 +246,7 @@ void conn_write(struct conn *conn, const void *head, size_t head_length, const v
 	size_t body_taken = taken - head_taken;
 	if (buf_append(&conn->out, (const char *)head + head_taken, head_length - head_taken) ||
 	    buf_append(&conn->out, (const char *)body + body_taken, body_length - body_taken)) {
-		conn_drop(conn); /* half an answer is worse than none */
+		conn_drop(conn); /* half a response is worse than none */
 		return;
 	}
 	if (!waiting)
@@ -249,6 +260,7 @@ void conn_write_file(struct conn *conn, int file, uint64_t offset, uint64_t leng
 		(void)close(file);
 		return;
 	}
+
 	assert(conn->file < 0);
 	conn->file = file;
 	conn->file_at = (off_t)offset;
@@ -257,17 +269,19 @@ void conn_write_file(struct conn *conn, int file, uint64_t offset, uint64_t leng
 		wait_writable(conn);
 }
 
-/* A peer that takes a byte now and then is as bad as one that takes none (CASES.md C30). */
+/* A peer that takes a byte now and then counts as one that takes none (CASES.md C30). */
 static void write_expired(struct conn *conn)
 {
 	bool moved = conn->written - conn->written_mark >= CONN_WRITE_BYTES_MIN;
 	conn->file_lapses = moved ? 0 : conn->file_lapses + 1;
-	/* A file costs no memory, so its reader may rest. */
+
+	/* A file transfer holds no memory, so a slow reader is tolerated. */
 	if (moved || (conn->file >= 0 && conn->file_lapses < CONN_FILE_LAPSES_MAX)) {
 		conn->written_mark = conn->written;
 		deadline_arm(conn->net, &conn->write_deadline, DEADLINE_WRITE);
 		return;
 	}
+
 	conn_reports(conn, ERR_SLOW, "the peer does not read");
 	conn_drop(conn);
 }
@@ -283,7 +297,7 @@ void conn_expired(struct conn *conn, enum deadline_kind kind)
 void conn_deadline(struct conn *conn, enum deadline_kind kind)
 {
 	if (conn->read_deadline.kind == kind || conn_is_dropped(conn))
-		return; /* runs on from its start */
+		return; /* already running: keeps its start */
 	if (kind == DEADLINE_NONE)
 		deadline_stop(&conn->read_deadline);
 	else
@@ -299,16 +313,19 @@ void conn_reports(struct conn *conn, int err, const char *what)
 struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
 			 const struct net_peer *peer)
 {
-	struct conn *conn = net->free_count ? calloc(1, sizeof *conn) : NULL;
+	struct conn *conn = net->free_count ? calloc(1, sizeof(*conn)) : NULL;
 	if (!conn)
 		return NULL;
+
 	conn->net = net;
 	conn->fd = fd;
 	conn->file = -1;
 	conn->kind = kind;
 	conn->peer = *peer;
+
 	conn->slot = net->free_slots[--net->free_count];
 	net->slots[conn->slot] = conn;
+
 	list_init(&conn->idle);
 	list_init(&conn->queue);
 	list_init(&conn->read_deadline.node);
@@ -319,7 +336,7 @@ struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
 	(void)event_assign(&conn->write_event, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
 	net->count++;
 	if (event_add(&conn->read_event, NULL) != 0) {
-		conn->fd = -1; /* the caller's still */
+		conn->fd = -1; /* still the caller's */
 		net->count--;
 		net->slots[conn->slot] = NULL;
 		net->free_slots[net->free_count++] = conn->slot;
@@ -348,10 +365,12 @@ void conn_drop(struct conn *conn)
 	deadline_stop(&conn->write_deadline);
 	list_remove(&conn->idle);
 	list_remove(&conn->queue);
+
 	(void)close(conn->fd);
 	conn->fd = -1;
 	end_file(conn);
 	conn->again = false;
+
 	crowd_leave(&net->crowd, conn->process);
 	conn->process = NULL;
 	net->crowd.sessions -= conn->counted_session;
@@ -359,6 +378,7 @@ void conn_drop(struct conn *conn)
 		net->refused_count--;
 	else
 		net->count--;
+
 	net->slots[conn->slot] = NULL;
 	list_append(&net->dropped, &conn->queue);
 	net_defer_flush(net);
@@ -370,6 +390,7 @@ void conn_free(struct conn *conn)
 	struct net *net = conn->net;
 	list_remove(&conn->queue);
 	net->free_slots[net->free_count++] = conn->slot;
+
 	ws_parser_finish(&conn->session.ws);
 	buf_finish(&conn->in);
 	buf_finish(&conn->out);
@@ -379,7 +400,7 @@ void conn_free(struct conn *conn)
 static size_t lingering_feed(struct conn *conn, char *bytes, size_t length)
 {
 	(void)conn, (void)bytes, (void)length;
-	return 0; /* not wanted any more */
+	return 0; /* discarded */
 }
 
 static void lingering_flushed(struct conn *conn)
@@ -423,11 +444,13 @@ void conn_linger(struct conn *conn)
 {
 	if (conn_is_dropped(conn))
 		return;
+
 	conn->kind = &conn_lingering;
 	conn->id = 0;
 	list_remove(&conn->idle);
 	list_remove(&conn->queue);
 	conn->again = false;
+
 	if (conn->half_closed && !conn_has_output(conn)) {
 		conn_drop(conn);
 		return;

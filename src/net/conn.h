@@ -1,6 +1,6 @@
-/* conn: what net's own files share: the connection, its deadlines, its place in the table. Private
- * to src/net. A connection is closed in one function (conn_drop) and freed at the end of the turn;
- * until then every function takes it and does nothing. */
+/* conn: private to src/net, shared by its files: the connection and its deadlines. A connection is
+ * closed in one function (conn_drop) and freed at the end of the iteration; until then every
+ * function accepts it and is a no-op. */
 #pragma once
 #include <event2/event_struct.h>
 #include <sys/types.h>
@@ -13,17 +13,18 @@
 #include "net/net.h"
 
 enum {
-	CONN_READ_BYTES = 64 * 1024,   /* per turn and connection: its budget */
-	CONN_AHEAD_BYTES = 64 * 1024,  /* sent ahead of an answer; then reading stops */
-	CONN_STREAM_BYTES = 64 * 1024, /* of a stream, not taken yet; then its writer is to wait */
-	CONN_REFUSED_MAX = 32,         /* connections over the limit that are being told so */
-	CONN_WRITE_BYTES_MIN = 4096,   /* a reader must take so many in each write_time_ms */
-	CONN_FILE_BYTES = 256 * 1024,  /* of a file, per turn and connection */
-	CONN_FILE_LAPSES_MAX = 12,     /* a page that compiles does not read for a while */
+	CONN_READ_BYTES = 64 * 1024,  /* read budget per iteration and connection */
+	CONN_AHEAD_BYTES = 64 * 1024, /* pipelined ahead of a response; beyond it, reading stops */
+	CONN_STREAM_BYTES =
+		64 * 1024,           /* unsent bytes of a stream; beyond it, its writer must wait */
+	CONN_REFUSED_MAX = 32,       /* connections over the limit, kept open to send the refusal */
+	CONN_WRITE_BYTES_MIN = 4096, /* the least a reader must take in each write_time_ms */
+	CONN_FILE_BYTES = 256 * 1024, /* of a file, per iteration and connection */
+	CONN_FILE_LAPSES_MAX = 12,    /* a page that compiles does not read for a while */
 };
 
-/* A connection has one deadline for what it waits to read and one for what it waits to write. All
- * of one kind last equally long, so each kind is a list in order of time and costs no heap. */
+/* A connection has one read deadline and one write deadline. All deadlines of a kind have the same
+ * duration, so each kind is a list sorted by time; no heap is needed. */
 enum deadline_kind {
 	DEADLINE_NONE,
 	DEADLINE_HEADER,
@@ -45,13 +46,13 @@ struct crowd_process;
 
 /* What differs between HTTP, WebSocket, lines and a connection that is only being closed. */
 struct conn_kind {
-	/* Takes from bytes[0..length); what is left stands at the front when it returns.
+	/* Consumes bytes[0..length) and returns how many are left; these are moved to the front.
 	 * bytes[length] is writable. */
 	size_t (*feed)(struct conn *conn, char *bytes, size_t length);
-	void (*eof)(struct conn *conn);     /* the peer ended its side */
-	void (*flushed)(struct conn *conn); /* all output is with the kernel */
+	void (*eof)(struct conn *conn);     /* the peer shut down its side */
+	void (*flushed)(struct conn *conn); /* the kernel has all output */
 	void (*expired)(struct conn *conn, enum deadline_kind kind);
-	void (*lost)(struct conn *conn); /* conn_drop: report who lost what; frees nothing */
+	void (*lost)(struct conn *conn); /* conn_drop: report the loss; frees nothing */
 };
 
 enum exchange { EXCHANGE_NONE, EXCHANGE_OPEN, EXCHANGE_STREAM, EXCHANGE_FLUSH };
@@ -60,19 +61,19 @@ struct http_conn {
 	struct http_request_parser parser;
 	enum exchange exchange;
 	bool keep_alive, head_only, is_http10, websocket, continue_sent;
-	bool receiving;        /* a body that is handed on in pieces has not ended */
-	bool held;             /* its reader wants no more for now */
-	bool expects_continue; /* its client waits to be told to send it */
-	bool writer_waits;     /* on_writable was promised */
+	bool receiving;        /* a streamed body has not ended yet */
+	bool held;             /* its reader has paused it */
+	bool expects_continue; /* its client waits for 100 Continue */
+	bool writer_waits;     /* on_writable is due */
 	struct http_body body; /* while receiving */
 	char ws_key[25];
 };
 
 struct session_conn {
 	struct ws_parser ws; /* unused by line sessions */
-	bool closing;        /* our close frame is sent */
+	bool closing;        /* we have sent a close frame */
 	bool awaiting_pong;
-	double tokens; /* messages that may come now; LIMIT_MESSAGES_PER_S */
+	double tokens; /* messages allowed now; LIMIT_MESSAGES_PER_S */
 	struct mono_ms tokens_at;
 };
 
@@ -83,18 +84,18 @@ struct conn {
 	uint32_t slot;
 	int fd; /* -1: dropped */
 	bool reserved, refused, paused, half_closed;
-	bool feeding, again; /* inside kind->feed; it left input that can be used at once */
+	bool feeding, again; /* inside kind->feed; feed left input that can be processed at once */
 	struct event read_event, write_event;
 	struct buf in, out;
-	int file; /* goes out behind `out`; owned; -1: none */
+	int file; /* sent after `out`; owned; -1: none */
 	off_t file_at;
 	uint64_t file_left;
-	unsigned file_lapses; /* write deadlines in a row in which it did not get on */
+	unsigned file_lapses; /* consecutive write deadlines without progress */
 	struct list idle;     /* net.idle: keep-alive connections without an exchange */
 	struct mono_ms idle_since;
-	struct list queue; /* net.ready: input is there, its turn is next; net.dropped */
+	struct list queue; /* net.ready: has input to process; or net.dropped */
 	struct deadline read_deadline, write_deadline;
-	uint64_t written, written_mark; /* bytes ever; at the start of write_deadline */
+	uint64_t written, written_mark; /* bytes sent in total; at the start of write_deadline */
 	struct net_peer peer;
 	struct crowd_process *process; /* NULL: not counted */
 	bool counted_session;
@@ -105,20 +106,21 @@ struct conn {
 /* conn.c */
 struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
 			 const struct net_peer *peer);
-void conn_drop(struct conn *conn); /* closes now, frees at the end of the turn */
-/* Says goodbye (what is in `out`), then reads what still comes for a moment, so that the peer sees
- * the answer and no reset. Reports nothing any more. */
+void conn_drop(struct conn *conn); /* closes now, frees at the end of the iteration */
+/* Flushes `out`, then reads and discards input for a moment, so that the peer sees the response and
+ * not a reset. Reports nothing more. */
 void conn_linger(struct conn *conn);
-void conn_idles(struct conn *conn); /* may be dropped for a newcomer from now on */
+void conn_idles(struct conn *conn); /* from now on, may be dropped in favor of a new connection */
 static inline bool conn_is_dropped(const struct conn *conn)
 {
 	return conn->fd < 0;
 }
-/* Copies nothing that the kernel takes at once. Two pieces, to join a head and a body. */
+/* Copies nothing that the kernel accepts at once. Two pieces, to send a head and a body in one
+ * write. */
 void conn_write(struct conn *conn, const void *head, size_t head_length, const void *body,
 		size_t body_length);
-/* Bytes of a file behind what was written, from the page cache to the socket, a piece per turn;
- * takes the descriptor. */
+/* Sends part of a file after what was written, from the page cache to the socket, a piece per
+ * iteration; takes ownership of the descriptor. */
 void conn_write_file(struct conn *conn, int file, uint64_t offset, uint64_t length);
 static inline bool conn_has_output(const struct conn *conn)
 {
@@ -133,8 +135,12 @@ void conn_deadline(struct conn *conn, enum deadline_kind kind); /* replaces; NON
 void conn_expired(struct conn *conn, enum deadline_kind kind);
 void conn_reports(struct conn *conn, int err, const char *what); /* on_protocol_error */
 
-/* http.c, ws.c, line.c */
+/* The protocols. */
 extern const struct conn_kind conn_http, conn_websocket, conn_line;
+/* http_reply.c: net's own answer to a malformed request; the caller closes. */
+void http_write_refusal(struct conn *conn, const struct http_fault *fault);
+/* The same as bytes, for a connection over the limit. False: no memory. */
+bool http_format_refusal(struct buf *out, const struct http_fault *fault);
 void http_conn_refuse(struct conn *conn, const struct http_fault *fault);
 /* http_receive.c: as feed; while http.receiving. */
 size_t http_receive(struct conn *conn, char *bytes, size_t length);
@@ -144,5 +150,5 @@ void ws_conn_send(struct conn *conn, const char *text, size_t length);
 void ws_conn_close(struct conn *conn, int code, const char *reason);
 void line_conn_send(struct conn *conn, const char *text, size_t length);
 void line_conn_close(struct conn *conn, int code, const char *reason);
-/* session.c: one message against the rate; false: the session is over it. */
+/* session.c: charges one message against the rate limit; false: over it. */
 bool session_take_token(struct conn *conn);

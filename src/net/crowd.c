@@ -1,4 +1,4 @@
-/* crowd: see crowd.h. Counts and nothing else. Called by listen.c and conn.c. */
+/* crowd: see crowd.h. Only counts; the limits are the listeners' business. */
 #include "net/crowd.h"
 
 #include <assert.h>
@@ -39,7 +39,7 @@ struct crowd_process *crowd_enter(struct crowd *crowd, int64_t pid)
 {
 	struct crowd_process *process = find_process(crowd, pid);
 	if (!process) {
-		process = calloc(1, sizeof *process);
+		process = calloc(1, sizeof(*process));
 		if (!process)
 			return NULL;
 		process->pid = pid;

@@ -1,5 +1,5 @@
-/* crowd: how many connections each local process has, so that one that leaks them does not lock
- * everybody else out. Private to src/net. */
+/* crowd: counts the connections of each local process, so that one that leaks them cannot lock out
+ * the others. Private to src/net. */
 #pragma once
 #include <stdint.h>
 
@@ -7,7 +7,7 @@
 
 struct crowd_process {
 	struct hash_node node;
-	int64_t pid; /* 0: those that the kernel does not name (another pid namespace) */
+	int64_t pid; /* 0: processes unknown to the kernel's peer lookup (another pid namespace) */
 	unsigned count;
 };
 
@@ -19,6 +19,6 @@ struct crowd {
 void crowd_init(struct crowd *crowd);
 void crowd_finish(struct crowd *crowd); /* after the last crowd_leave */
 unsigned crowd_count(const struct crowd *crowd, int64_t pid);
-/* One more; NULL: out of memory, then it is not counted. */
+/* Counts one more. NULL: out of memory, not counted. */
 struct crowd_process *crowd_enter(struct crowd *crowd, int64_t pid);
 void crowd_leave(struct crowd *crowd, struct crowd_process *process); /* takes NULL */

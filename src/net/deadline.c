@@ -1,6 +1,5 @@
 /* deadline: lists of deadlines, one per kind, and the one timer behind them. No timer runs while no
- * connection waits for anything, so an idle daemon sleeps. What an expiry means is the connection's
- * business. Called by conn.c. */
+ * connection is waiting, so an idle daemon sleeps. What an expiry means is up to the connection. */
 #include <event2/event.h>
 
 #include "net/net_impl.h"
@@ -32,7 +31,9 @@ static void set_timer(struct net *net, struct mono_ms at, struct mono_ms now)
 	int64_t wait_ms = mono_since(at, now);
 	if (wait_ms < 0)
 		wait_ms = 0;
+
 	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+
 	net->deadline_timer_at = at;
 	(void)evtimer_add(&net->deadline_timer, &wait);
 }
@@ -44,8 +45,8 @@ static struct conn *conn_of(struct deadline *deadline)
 		       : container_of(deadline, struct conn, read_deadline);
 }
 
-/* Was nothing done for a while: a stopped process, a suspended machine? Then what arrived meanwhile
- * may be more than one turn reads. It is read first and judged a moment later, once (C43). */
+/* After a stall (a stopped process, a suspended machine), more input may have arrived than one
+ * iteration reads. Reads it first and checks the deadlines a moment later, once (C43). */
 static bool is_after_stall(struct net *net, struct mono_ms now)
 {
 	if (net->stall_seen || mono_since(now, net->deadline_timer_at) <= STALL_MS) {
@@ -61,10 +62,12 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx)
 	(void)fd, (void)events;
 	struct net *net = ctx;
 	struct mono_ms now = loop_now(), next = MONO_NEVER;
+
 	if (is_after_stall(net, now)) {
 		set_timer(net, mono_after(now, STALL_GRACE_MS), now);
 		return;
 	}
+
 	net->deadline_timer_at = MONO_NEVER;
 	for (enum deadline_kind kind = DEADLINE_NONE; kind < DEADLINE_COUNT; kind++) {
 		struct list *list = &net->deadlines[kind];
@@ -79,6 +82,7 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx)
 			conn_expired(conn, kind);
 		}
 	}
+
 	if (mono_before(next, net->deadline_timer_at))
 		set_timer(net, next, now);
 }
@@ -94,11 +98,13 @@ void deadlines_init(struct net *net)
 void deadline_arm(struct net *net, struct deadline *deadline, enum deadline_kind kind)
 {
 	struct mono_ms now = loop_now();
+
 	deadline_stop(deadline);
 	deadline->kind = kind;
 	deadline->at = mono_after(now, duration_ms(net, kind));
-	if (kind == DEADLINE_PING) /* in steps: many connections, one wake-up */
+	if (kind == DEADLINE_PING) /* rounded up: one wake-up for many connections */
 		deadline->at.v = (deadline->at.v / PING_STEP_MS + 1) * PING_STEP_MS;
+
 	list_append(&net->deadlines[kind], &deadline->node);
 	if (mono_before(deadline->at, net->deadline_timer_at))
 		set_timer(net, deadline->at, now);

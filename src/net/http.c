@@ -1,8 +1,6 @@
-/* http: exchanges on a connection: one request at a time out of its bytes, answered in order; a
- * request that was sent ahead waits unparsed. A
- * body that is wanted in pieces goes on in http_receive.c, answers are in http_reply.c. Knows no
- * route. Called
- * by conn.c through conn_http. */
+/* http: the server side of HTTP on a connection: one request at a time, answered in order;
+ * pipelined requests wait unparsed. Streamed bodies continue in http_receive.c, responses are in
+ * http_reply.c. Knows no routes. */
 #include "net/http.h"
 
 #include <assert.h>
@@ -11,7 +9,6 @@
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "net/http_reply.h"
 #include "net/net_impl.h"
 
 static int64_t announced_bytes(const struct http_request_parser *parser)
@@ -53,18 +50,19 @@ static void fill_request(struct conn *conn, const char *bytes, struct http_reque
 	};
 }
 
-/* Still over the line that was crossed when this connection came? That of its own process counts
- * to the connection's end. */
+/* Whether the limit exceeded when this connection was accepted is still exceeded. The limit per
+ * process applies for the connection's lifetime. */
 static bool is_reserved_now(const struct conn *conn)
 {
 	const struct net_options *options = &conn->net->options;
+
 	return conn->peer.crowded ||
 	       (conn->reserved &&
 		conn->net->count > options->connections_max - options->connections_reserved_max);
 }
 
-/* Copies what the answer will need: the parser starts anew, for the request may be answered, and so
- * over, within on_request. */
+/* Copies what the response will need and resets the parser: on_request may answer, and thereby end,
+ * the request. */
 static void begin_exchange(struct conn *conn, const char *bytes, const struct http_request *request)
 {
 	struct http_conn *http = &conn->http;
@@ -73,7 +71,7 @@ static void begin_exchange(struct conn *conn, const char *bytes, const struct ht
 	http->is_http10 = http->parser.is_http10;
 	http->websocket = request->websocket;
 	if (request->websocket)
-		(void)snprintf(http->ws_key, sizeof http->ws_key, "%s",
+		(void)snprintf(http->ws_key, sizeof(http->ws_key), "%s",
 			       http_request_value(&http->parser, bytes, HTTP_WS_KEY));
 
 	http->receiving = request->streamed;
@@ -90,6 +88,7 @@ static size_t dispatch_request(struct conn *conn, char *bytes, size_t length)
 	struct http_request request;
 	size_t total = conn->http.parser.total;
 	assert(total <= length);
+
 	conn_deadline(conn, DEADLINE_NONE);
 	conn->id = net_number(conn->net, conn);
 	fill_request(conn, bytes, &request);
@@ -109,14 +108,15 @@ static size_t dispatch_request(struct conn *conn, char *bytes, size_t length)
 	return conn->http.receiving ? http_receive(conn, bytes, length) : length;
 }
 
-/* A body that its route wants in pieces; for others the bound is set. One that is too long by its
- * own account is left to the parser, which refuses it. */
+/* Whether the route wants the body in pieces; otherwise sets its size limit. A body whose announced
+ * length exceeds it is left to the parser, which refuses it. */
 static bool wants_pieces(struct conn *conn, const char *bytes)
 {
 	const struct net_handlers *handlers = &conn->net->handlers;
 	struct http_body *body = &conn->http.parser.body;
 	struct http_body_rule rule = {.bytes_max = LIMIT_BODY_BYTES};
 	struct http_request request;
+
 	if (!handlers->on_head || (body->phase == HTTP_BODY_BY_LENGTH && body->left == 0))
 		return false;
 
@@ -134,11 +134,12 @@ static void wait_for_more(struct conn *conn)
 {
 	struct http_conn *http = &conn->http;
 	bool head = http->parser.phase <= HTTP_FIELDS;
+
 	conn_deadline(conn, head ? DEADLINE_HEADER : DEADLINE_BODY);
 	if (!head && http->parser.expect_continue && !http->continue_sent) {
 		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 		http->continue_sent = true;
-		conn_write(conn, go_on, sizeof go_on - 1, NULL, 0);
+		conn_write(conn, go_on, sizeof(go_on) - 1, NULL, 0);
 	}
 }
 
@@ -146,20 +147,24 @@ static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 {
 	struct http_fault fault;
 	struct http_conn *http = &conn->http;
+
 	if (http->receiving)
 		return http_receive(conn, bytes, length);
 	if (http->exchange == EXCHANGE_FLUSH && !http->keep_alive)
-		return 0; /* nothing that follows is read any more */
+		return 0; /* anything that follows is discarded */
+
 	if (http->exchange != EXCHANGE_NONE) {
 		if (length >= CONN_AHEAD_BYTES)
 			conn_pause(conn, true);
 		return length;
 	}
+
 	list_remove(&conn->idle);
 
 	enum http_result result = http_request_parse(&http->parser, bytes, &length, &fault);
 	if (result == HTTP_HEAD && !wants_pieces(conn, bytes))
 		result = http_request_parse(&http->parser, bytes, &length, &fault);
+
 	if (result == HTTP_COMPLETE || result == HTTP_HEAD)
 		return dispatch_request(conn, bytes, length);
 	if (result == HTTP_REFUSED) {
@@ -180,7 +185,8 @@ void http_conn_refuse(struct conn *conn, const struct http_fault *fault)
 static void http_eof(struct conn *conn)
 {
 	if (conn->http.exchange == EXCHANGE_FLUSH) {
-		/* It may have ended only its own side, and the answer is whole: let it read. */
+		/* It may have shut down only its sending side, and the response is complete: let it
+		 * read. */
 		conn->half_closed = true;
 		conn_stop_reading(conn);
 		return;
@@ -217,6 +223,7 @@ static void http_expired(struct conn *conn, enum deadline_kind kind)
 					 .err = ERR_SLOW,
 					 .what = kind == DEADLINE_HEADER ? "slow headers"
 									 : "slow body"};
+
 	if (conn->http.receiving)
 		http_receive_refuse(conn, &fault);
 	else

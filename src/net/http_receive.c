@@ -1,23 +1,25 @@
-/* http_receive: bodies of requests that are handed on in pieces, as they arrive, with a reader that
- * may pause them. What frames a body is http/body.c's. Called by http.c, and by whoever reads the
- * body. */
+/* http_receive: request bodies that are passed on in pieces as they arrive, to a reader that may
+ * pause them. Framing is decoded by http/body.c. */
+#include "net/http_receive.h"
+
 #include <string.h>
 
 #include "base/err.h"
 #include "net/http.h"
-#include "net/http_reply.h"
 #include "net/net_impl.h"
 
-/* What is waited for has a limit from now on, and a client that asked is told to send. */
+/* Starts the deadline for more body, and sends 100 Continue to a client that expects it. */
 static void wait_for_body(struct conn *conn)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 	struct http_conn *http = &conn->http;
+
 	conn_deadline(conn, DEADLINE_BODY);
 	if (!http->expects_continue || http->exchange != EXCHANGE_OPEN)
 		return;
+
 	http->expects_continue = false;
-	conn_write(conn, go_on, sizeof go_on - 1, NULL, 0);
+	conn_write(conn, go_on, sizeof(go_on) - 1, NULL, 0);
 }
 
 static void end_body(struct conn *conn)
@@ -38,6 +40,7 @@ size_t http_receive(struct conn *conn, char *bytes, size_t length)
 	struct http_conn *http = &conn->http;
 	enum http_body_result result = HTTP_BODY_PIECE;
 	size_t at = 0;
+
 	if (length > 0)
 		conn_deadline(conn, DEADLINE_NONE);
 
@@ -67,7 +70,7 @@ size_t http_receive(struct conn *conn, char *bytes, size_t length)
 	return length - at;
 }
 
-/* Who was handed a part is told that no more comes. */
+/* Reports on_gone to the reader of a partial body. */
 void http_receive_refuse(struct conn *conn, const struct http_fault *fault)
 {
 	struct http_conn *http = &conn->http;
@@ -77,6 +80,7 @@ void http_receive_refuse(struct conn *conn, const struct http_fault *fault)
 		conn_drop(conn);
 		return;
 	}
+
 	net_notify(conn->net, NOTICE_GONE, conn->id, false);
 	http->exchange = EXCHANGE_NONE;
 	http_conn_refuse(conn, fault);
@@ -91,7 +95,7 @@ void http_pause_body(struct net *net, uint64_t number, bool paused)
 	conn->http.held = paused;
 	conn_pause(conn, paused);
 	if (paused) {
-		conn_deadline(conn, DEADLINE_NONE); /* it is not the client that is waited for */
+		conn_deadline(conn, DEADLINE_NONE); /* the reader is to blame, not the client */
 	} else if (!conn->feeding) {
 		wait_for_body(conn);
 		conn_process_later(conn);

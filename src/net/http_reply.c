@@ -1,6 +1,6 @@
-/* http_reply: answers: whole ones, files, streams, refusals. The head is written into one buffer of
- * the net, the body goes from the caller's memory to the kernel, and only what the kernel does not
- * take is copied. Called by the server with exchange numbers. */
+/* http_reply: responses: complete ones, files, streams, refusals. The head is formatted in one
+ * buffer of the net, the body goes from the caller's memory to the kernel, and only what the kernel
+ * does not accept is copied. */
 #include "net/http_reply.h"
 
 #include <stdio.h>
@@ -15,31 +15,33 @@
 #include "net/http.h"
 #include "net/net_impl.h"
 
-enum { CHUNK_JOIN_BYTES = 16 * 1024 }; /* copying so much costs less than a second write */
+enum { CHUNK_JOIN_BYTES = 16 * 1024 }; /* copying this much costs less than a second write */
 
 static int add_number(struct buf *out, uint64_t number)
 {
 	char digits[20];
-	size_t at = sizeof digits;
+	size_t at = sizeof(digits);
 	do {
 		digits[--at] = (char)('0' + number % 10);
 		number /= 10;
 	} while (number);
-	return buf_append(out, digits + at, sizeof digits - at);
+	return buf_append(out, digits + at, sizeof(digits) - at);
 }
 
-/* Once a second; formatting it for each answer would be a tenth of the answer's cost. */
+/* Formatted once a second; doing so for each response would be a tenth of its cost. */
 static const char *date_line(struct net *net)
 {
 	time_t now_s = (time_t)(loop_wall_now().v / 1000);
 	struct tm parts;
+
 	if (now_s != net->date_s && gmtime_r(&now_s, &parts) &&
-	    strftime(net->date, sizeof net->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts))
+	    strftime(net->date, sizeof(net->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts))
 		net->date_s = now_s;
 	return net->date;
 }
 
-/* A value that would end its line is cut of that power: it may hold what a client sent. */
+/* Replaces control bytes with spaces: the value may hold what a client sent, and must not end its
+ * line. */
 static int add_header(struct buf *out, const char *name, const char *value)
 {
 	size_t name_length = strlen(name), length = strlen(value);
@@ -71,17 +73,20 @@ static int add_status(struct buf *out, int status)
 	       buf_append(out, "\r\n", 2);
 }
 
-/* Status line to the last header but one; the caller ends the block. 0 or -ERR_NO_MEMORY. */
+/* From the status line to the last header but one; the caller completes the head. 0 or
+ * -ERR_NO_MEMORY. */
 static int begin_head(struct conn *conn, int status, const struct http_header *headers,
 		      size_t header_count)
 {
 	struct buf *out = &conn->net->head;
 	out->length = 0;
 	if (conn->http.receiving)
-		conn->http.keep_alive = false; /* the rest of the body is not read */
+		conn->http.keep_alive = false; /* the rest of the body is discarded */
+
 	int rc = add_status(out, status) || buf_append_text(out, date_line(conn->net));
 	for (size_t i = 0; i < header_count && !rc; i++)
 		rc = add_header(out, headers[i].name, headers[i].value);
+
 	if (!rc && !conn->http.keep_alive)
 		rc = buf_append_text(out, "Connection: close\r\n");
 	return rc ? -ERR_NO_MEMORY : 0;
@@ -105,7 +110,7 @@ static void finish_when_flushed(struct conn *conn)
 		conn->kind->flushed(conn);
 }
 
-/* The whole head of an answer whose length is known. 0 or -ERR_NO_MEMORY. */
+/* The complete head of a response of known length. 0 or -ERR_NO_MEMORY. */
 static int write_head(struct conn *conn, int status, const struct http_header *headers,
 		      size_t header_count, uint64_t body_length)
 {
@@ -125,12 +130,15 @@ void http_reply(struct net *net, uint64_t number, int status, const struct http_
 		return;
 	struct buf *head = &net->head;
 	bool bodyless = status == 204 || status == 304;
+
 	if (write_head(conn, status, headers, header_count, body_length)) {
 		conn_drop(conn);
 		return;
 	}
+
 	if (bodyless || conn->http.head_only)
 		body_length = 0;
+
 	conn_write(conn, buf_data(head), head->length, body, body_length);
 	finish_when_flushed(conn);
 }
@@ -146,6 +154,7 @@ void http_reply_file(struct net *net, uint64_t number, int status,
 			conn_drop(conn);
 		return;
 	}
+
 	conn_write(conn, buf_data(&net->head), net->head.length, NULL, 0);
 	conn_write_file(conn, file, offset, conn->http.head_only ? 0 : length);
 	finish_when_flushed(conn);
@@ -157,15 +166,18 @@ void http_stream_begin(struct net *net, uint64_t number, int status,
 	struct conn *conn = find_exchange(net, number, EXCHANGE_OPEN);
 	if (!conn)
 		return;
+
 	struct buf *head = &net->head;
-	conn->http.keep_alive &= !conn->http.is_http10; /* there, the end is the connection's */
+	conn->http.keep_alive &= !conn->http.is_http10; /* HTTP/1.0: closing marks the end */
 	int rc = begin_head(conn, status, headers, header_count);
 	if (!rc && !conn->http.is_http10)
 		rc = buf_append_text(head, "Transfer-Encoding: chunked\r\n");
+
 	if (rc || buf_append(head, "\r\n", 2)) {
 		conn_drop(conn);
 		return;
 	}
+
 	conn->http.exchange = EXCHANGE_STREAM;
 	conn_write(conn, buf_data(head), head->length, NULL, 0);
 }
@@ -180,11 +192,13 @@ static void write_chunk(struct conn *conn, const char *bytes, size_t length)
 	struct buf *head = &conn->net->head;
 	head->length = 0;
 	bool joined = length <= CHUNK_JOIN_BYTES;
+
 	if (buf_printf(head, "%zx\r\n", length) ||
 	    (joined && (buf_append(head, bytes, length) || buf_append(head, "\r\n", 2)))) {
 		conn_drop(conn);
 		return;
 	}
+
 	conn_write(conn, buf_data(head), head->length, bytes, joined ? 0 : length);
 	if (!joined)
 		conn_write(conn, "\r\n", 2, NULL, 0);
@@ -238,11 +252,11 @@ void http_stream_abort(struct net *net, uint64_t number)
 bool http_format_refusal(struct buf *out, const struct http_fault *fault)
 {
 	char body[512];
-	int length = snprintf(body, sizeof body,
+	int length = snprintf(body, sizeof(body),
 			      "{\"status\":\"error\",\"msg\":\"%s\",\"error\":{\"code\":\"%s\","
 			      "\"message\":\"%s\"}}",
 			      err_text(fault->err), err_name(fault->err), err_text(fault->err));
-	if (length < 0 || (size_t)length >= sizeof body)
+	if (length < 0 || (size_t)length >= sizeof(body))
 		return false;
 
 	const char *extra = fault->status == 405 ? "Allow: GET, HEAD, POST, OPTIONS\r\n"

@@ -1,11 +1,25 @@
-/* http_reply: the words of an answer. Private to net/http*.c and ws.c. */
+/* http_reply: answers to HTTP exchanges, by number: whole ones, files and streams. */
 #pragma once
-#include "http/fault.h"
+#include "net/http.h"
 
-struct conn;
-struct buf;
-
-/* net's own answer to a request that is no request; closes behind it. */
-void http_write_refusal(struct conn *conn, const struct http_fault *fault);
-/* The same as bytes for a connection that is one too many; false: no memory. */
-bool http_format_refusal(struct buf *out, const struct http_fault *fault);
+/* Adds Content-Length and Date. Copies the response. */
+void http_reply(struct net *net, uint64_t conn, int status, const struct http_header *headers,
+		size_t header_count, const char *body, size_t body_length);
+/* The same with `length` bytes of an open file as the body. Takes ownership of the descriptor. Sent
+ * as fast as the peer reads; a file that turns out shorter closes the connection. */
+void http_reply_file(struct net *net, uint64_t conn, int status, const struct http_header *headers,
+		     size_t header_count, int file, uint64_t offset, uint64_t length);
+/* A streamed response (SSE, long listings, proxied responses): chunked on HTTP/1.1; it may begin
+ * while the request's body is still arriving. */
+void http_stream_begin(struct net *net, uint64_t conn, int status,
+		       const struct http_header *headers, size_t header_count);
+/* Takes the bytes, copying if needed. False: more than 64 KiB are unsent, so wait for on_writable;
+ * a writer that carries on loses the connection beyond LIMIT_SEND_BUFFER_BYTES. Also false for an
+ * exchange that is gone. */
+bool http_stream_write(struct net *net, uint64_t conn, const char *bytes, size_t length);
+/* Bytes not yet accepted by the kernel. */
+size_t http_stream_pending(const struct net *net, uint64_t conn);
+void http_stream_end(struct net *net, uint64_t conn);
+/* Cuts the connection, so that the peer does not take a truncated stream for a complete one. No
+ * callback follows. */
+void http_stream_abort(struct net *net, uint64_t conn);

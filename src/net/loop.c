@@ -1,6 +1,5 @@
-/* loop: see loop.h. libevent's base without locks, one timer for the caller's deadline, deferred
- * calls, signals and watched descriptors. Knows no connections. Called by the server (src/server)
- * and by net. */
+/* loop: see loop.h. a libevent base without locks, one timer for the caller's deadline, deferred
+ * calls, signals and watched descriptors. Knows no connections. */
 #include "net/loop.h"
 
 #include <assert.h>
@@ -15,8 +14,8 @@ enum {
 	DRAIN_PASSES_MAX = 64,
 	SIGNALS_MAX = 16,
 	DEFERRED_MIN = 64,
-	/* A hand-off is a few messages some tens of microseconds apart. To sleep between them and
-	 * be woken costs more than to look again for so long; an idle loop does not look at all. */
+	/* A hand-off is a few messages some tens of microseconds apart. Sleeping between them costs
+	   more than polling for this long; an idle loop does not poll at all. */
 	LINGER_US = 50,
 };
 
@@ -35,13 +34,13 @@ struct loop_signal {
 struct loop {
 	struct event_base *base;
 	struct event *wake;
-	struct mono_ms wake_at; /* when the timer comes, no later than it was asked for last */
+	struct mono_ms wake_at; /* when the timer fires, no later than last requested */
 	struct deferred *deferred;
 	size_t deferred_count, deferred_capacity;
 	struct loop_signal signals[SIGNALS_MAX];
 	size_t signal_count;
 	uint64_t activity;      /* callbacks so far */
-	uint64_t activity_seen; /* of these, when the last turn began */
+	uint64_t activity_seen; /* its value when the last iteration began */
 };
 
 struct loop_watch {
@@ -87,35 +86,38 @@ static void on_wake(evutil_socket_t fd, short events, void *ctx)
 	(void)fd, (void)events;
 	struct loop *loop = ctx;
 	loop_touch(loop);
-	loop->wake_at = MONO_NEVER; /* spent; waiting ends because an event ran */
+	loop->wake_at = MONO_NEVER; /* one-shot; running an event ends the wait */
 }
 
 int loop_create(struct loop **ret_loop)
 {
-	struct loop *loop = calloc(1, sizeof *loop);
+	struct loop *loop = calloc(1, sizeof(*loop));
 	struct event_config *config = event_config_new();
+
 	if (loop && config) {
-		/* One thread: libevent's locks would only cost. */
+		/* Single-threaded, so libevent needs no locks. */
 		(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 		loop->wake_at = MONO_NEVER;
-		loop->deferred = calloc(DEFERRED_MIN, sizeof *loop->deferred);
+		loop->deferred = calloc(DEFERRED_MIN, sizeof(*loop->deferred));
 		loop->deferred_capacity = DEFERRED_MIN;
 		loop->base = event_base_new_with_config(config);
 		if (loop->base)
 			loop->wake = evtimer_new(loop->base, on_wake, loop);
 	}
+
 	if (config)
 		event_config_free(config);
 	if (!loop || !loop->deferred || !loop->wake) {
 		loop_destroy(loop);
 		return -ERR_NO_MEMORY;
 	}
+
 	*ret_loop = loop;
 	return 0;
 }
 
-/* Runs what is deferred now; what these calls defer waits for the next round, so that nobody can
- * keep a turn from ending. */
+/* Runs the calls deferred so far; those that they defer wait for the next round, so that an
+ * iteration always ends. */
 static void run_deferred(struct loop *loop)
 {
 	size_t count = loop->deferred_count;
@@ -123,21 +125,25 @@ static void run_deferred(struct loop *loop)
 		struct deferred call = loop->deferred[i]; /* the array may move */
 		call.fn(call.ctx);
 	}
+
 	if (count == 0)
 		return;
 	loop->deferred_count -= count;
 	memmove(loop->deferred, loop->deferred + count,
-		loop->deferred_count * sizeof *loop->deferred);
+		loop->deferred_count * sizeof(*loop->deferred));
 }
 
 void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
+
 	while (loop->deferred_count)
 		run_deferred(loop);
+
 	for (size_t i = 0; i < loop->signal_count; i++)
 		event_free(loop->signals[i].event);
+
 	if (loop->wake)
 		event_free(loop->wake);
 	if (loop->base)
@@ -146,12 +152,13 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
-/* After a turn that had work: true when more came within LINGER_US, and was handled. */
+/* After an iteration that had work: true if more arrived within LINGER_US and was handled. */
 static bool look_again(struct loop *loop)
 {
 	if (loop->activity == loop->activity_seen)
 		return false;
 	loop->activity_seen = loop->activity;
+
 	for (int64_t until = now_us() + LINGER_US; now_us() < until;) {
 		(void)event_base_loop(loop->base, EVLOOP_NONBLOCK);
 		if (loop->activity != loop->activity_seen || loop->deferred_count)
@@ -162,9 +169,9 @@ static bool look_again(struct loop *loop)
 
 void loop_turn(struct loop *loop)
 {
-	/* Calls deferred since the last turn (by answers that the server sent) come first: they
-	 * belong before anything that is read now. They may have queued work for the caller, who
-	 * must get the turn back. */
+	/* Calls deferred since the last iteration (by responses that the server sent) come first,
+	 * before anything new is read. They may have queued work for the caller, so do not block.
+	 */
 	int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
 	if (loop->deferred_count) {
 		flags |= EVLOOP_NONBLOCK;
@@ -172,6 +179,7 @@ void loop_turn(struct loop *loop)
 	} else if (look_again(loop)) {
 		flags = 0;
 	}
+
 	if (flags)
 		(void)event_base_loop(loop->base, flags);
 	run_deferred(loop);
@@ -181,6 +189,7 @@ void loop_drain(struct loop *loop)
 {
 	uint64_t before;
 	int passes = 0;
+
 	do {
 		before = loop->activity;
 		(void)event_base_loop(loop->base, EVLOOP_NONBLOCK);
@@ -195,21 +204,24 @@ void loop_touch(struct loop *loop)
 
 void loop_wake_at(struct loop *loop, struct mono_ms when)
 {
-	/* Moved forth and back with each turn, the timer would cost more than to wake in vain now
-	 * and then: whoever is woken asks again. */
+	/* Rescheduling the timer on each iteration would cost more than an occasional spurious
+	 * wake-up: a woken caller sets it again. */
 	if (when.v != MONO_NEVER.v && !mono_before(when, loop->wake_at))
 		return;
+
 	loop->wake_at = when;
 	if (when.v == MONO_NEVER.v) {
 		(void)evtimer_del(loop->wake);
 		return;
 	}
+
 	int64_t wait_ms = mono_since(when, loop_now());
 	if (wait_ms < 0)
 		wait_ms = 0;
 	const int64_t day_ms = 24 * 3600 * 1000;
 	if (wait_ms > day_ms)
 		wait_ms = day_ms; /* waking early is harmless and keeps timeval small */
+
 	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
 	(void)evtimer_add(loop->wake, &wait);
 }
@@ -218,12 +230,13 @@ void loop_defer(struct loop *loop, void (*fn)(void *ctx), void *ctx)
 {
 	if (loop->deferred_count == loop->deferred_capacity) {
 		size_t capacity = 2 * loop->deferred_capacity;
-		struct deferred *grown = reallocarray(loop->deferred, capacity, sizeof *grown);
-		/* Losing the call would leak or hang its object for ever. */
+		struct deferred *grown = reallocarray(loop->deferred, capacity, sizeof(*grown));
+		/* A lost call would leak or hang its object. */
 		assert(grown);
 		loop->deferred = grown;
 		loop->deferred_capacity = capacity;
 	}
+
 	loop->deferred[loop->deferred_count++] = (struct deferred){fn, ctx};
 }
 
@@ -239,15 +252,18 @@ int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo
 {
 	if (loop->signal_count == SIGNALS_MAX)
 		return -ERR_INTERNAL;
+
 	struct loop_signal *signal = &loop->signals[loop->signal_count];
 	*signal = (struct loop_signal){.loop = loop, .fn = fn, .ctx = ctx};
 	signal->event = evsignal_new(loop->base, signo, on_signal, signal);
 	if (!signal->event)
 		return -ERR_NO_MEMORY;
+
 	if (evsignal_add(signal->event, NULL) != 0) {
 		event_free(signal->event);
 		return -ERR_IO;
 	}
+
 	loop->signal_count++;
 	return 0;
 }
@@ -263,17 +279,20 @@ static void on_watched(evutil_socket_t fd, short events, void *ctx)
 int loop_watch(struct loop *loop, int fd, void (*fn)(void *ctx, int fd), void *ctx,
 	       struct loop_watch **ret_watch)
 {
-	struct loop_watch *watch = malloc(sizeof *watch);
+	struct loop_watch *watch = malloc(sizeof(*watch));
 	if (!watch)
 		return -ERR_NO_MEMORY;
+
 	*watch = (struct loop_watch){.loop = loop, .fn = fn, .ctx = ctx};
 	watch->event = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_watched, watch);
+
 	if (!watch->event || event_add(watch->event, NULL) != 0) {
 		if (watch->event)
 			event_free(watch->event);
 		free(watch);
 		return -ERR_NO_MEMORY;
 	}
+
 	*ret_watch = watch;
 	return 0;
 }
@@ -282,7 +301,7 @@ void loop_unwatch(struct loop_watch *watch)
 {
 	if (!watch)
 		return;
-	/* libevent forgets the event at once, also one that is already due in this turn. */
+	/* libevent drops the event at once, even if it is already active in this iteration. */
 	event_free(watch->event);
 	free(watch);
 }

@@ -1,8 +1,8 @@
 /* net: listeners and connections. Knows requests and sessions, never leases. Every HTTP exchange
- * and every session has a number (`conn`) that is used once per run. All calls and callbacks are on
- * the loop's thread; a callback may reply at once or any time later by number. A number whose peer
- * is gone is no error: the call does nothing. Limits are base/limits.h, checked before a callback
- * sees anything. */
+ * and every session has a number (`conn`) that is never reused within a run. All calls and
+ * callbacks run on the loop's thread; a callback may reply at once or at any later time by number.
+ * Calls are no-ops once the peer is gone. The limits of base/limits.h are checked before any
+ * callback. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,85 +15,65 @@ struct http_body_rule;
 
 struct net_peer {
 	bool is_unix;
-	int64_t pid, uid;   /* SO_PEERCRED, else 0 and -1 */
-	bool crowded;       /* places, or its own, are used up: let in only to resume a session, or
-			       for a short request */
+	int64_t pid, uid; /* SO_PEERCRED, else 0 and -1 */
+	bool crowded; /* over the limit, in total or per process: admitted only to resume a session,
+			 or for a short request */
 	uint64_t pid_start; /* /proc/PID/stat field 22; 0: unknown */
-	int pidfd;          /* of a line session's process, for on_session alone; else -1 */
+	int pidfd;          /* of a line session's process, in on_session only; else -1 */
 };
 
 struct net_handlers {
 	/* A whole, well-formed request, or one whose body follows in pieces (request->streamed).
-	 * `request` is borrowed for the call; answer with http.h by request->conn. A request for a
-	 * WebSocket has request->websocket set; take it with http_accept_websocket. */
+	 * `request` is borrowed for the call; answer with http_reply.h by request->conn. A
+	 * WebSocket request has request->websocket set; accept it with http_accept_websocket. */
 	void (*on_request)(void *ctx, const struct http_request *request);
-	/* The peer of an unanswered or streaming exchange left, its streamed body was malformed or
-	 * stalled, or an answer could not be handed over whole. Nothing follows. */
+	/* The peer of an unanswered or streaming exchange disconnected, its streamed body was
+	 * malformed or stalled, or a response could not be sent completely. No callback follows. */
 	void (*on_gone)(void *ctx, uint64_t conn);
-	/* The answer's last byte was handed to the kernel. */
+	/* The kernel accepted the response's last byte. */
 	void (*on_delivered)(void *ctx, uint64_t conn);
-	/* A line session on the Unix socket. (WebSocket sessions begin by on_request.) Takes over
-	 * peer->pidfd, to be closed by the callee. */
+	/* A line session on the Unix socket. (WebSocket sessions begin in on_request.) The callee
+	 * owns peer->pidfd and must close it. */
 	void (*on_session)(void *ctx, uint64_t conn, const struct net_peer *peer);
 	/* One text message, at most LIMIT_FRAME_BYTES, valid UTF-8, NUL-terminated after `length`.
 	 */
 	void (*on_message)(void *ctx, uint64_t conn, const char *text, size_t length);
-	/* A session's connection ended, whoever ended it; exactly once. `clean`: a close frame was
-	 * seen. */
+	/* A session ended, on either side's initiative; exactly once. `clean`: with a close frame
+	 * from the peer. */
 	void (*on_closed)(void *ctx, uint64_t conn, bool clean);
-	/* What the client did wrong, in words, for the log; never its bytes. conn may be 0. */
+	/* What the client did wrong, in words for the log; never the client's bytes. conn may be 0.
+	 */
 	void (*on_protocol_error)(void *ctx, uint64_t conn, int err, const char *what);
 
-	/* What follows may be NULL. Without on_head bodies are collected up to LIMIT_BODY_BYTES;
-	 * who has it has on_body and on_body_end, too.
+	/* The following may be NULL. Without on_head, bodies are collected up to LIMIT_BODY_BYTES;
+	 * on_head requires on_body and on_body_end.
 	 *
-	 * How is the body wanted that this request has? Asked before any of it is read; the request
-	 * has no number yet and may not be answered, *rule is the default. */
+	 * Decides how the request's body is received, before any of it is read. The request has no
+	 * number yet and must not be answered; *rule holds the default. */
 	void (*on_head)(void *ctx, const struct http_request *request, struct http_body_rule *rule);
-	/* A piece of a streamed body, never empty, borrowed for the call; in it http_pause_body may
-	 * be called, and all of http.h. None comes after an answer to the request is whole. */
+	/* A piece of a streamed body, never empty, borrowed for the call; it may pause the body or
+	 * answer the request. None follows a complete response. */
 	void (*on_body)(void *ctx, uint64_t conn, const char *bytes, size_t length);
-	void (*on_body_end)(void *ctx, uint64_t conn); /* it was whole, and well-formed */
-	/* All that http_stream_write took is with the kernel, after it had said to wait. */
+	void (*on_body_end)(void *ctx, uint64_t conn); /* the body was complete and well-formed */
+	/* The kernel has accepted all that http_stream_write took, after it had returned false. */
 	void (*on_writable)(void *ctx, uint64_t conn);
 };
 
 struct net_options {
 	unsigned connections_max; /* LIMIT_CONNECTIONS unless configured */
-	/* The last so many, at most half of all: request->reserved is set. TCP gets half of them;
-	 * HTTP over the Unix socket all; new line sessions three quarters, but when line sessions
-	 * have half of the other places themselves, only one quarter, and only those that resume
-	 * (peer->crowded). */
+	/* The number of reserved connections, at most half of all; on them request->reserved is
+	 * set. TCP may use half of them, HTTP over the Unix socket all, new line sessions three
+	 * quarters; but once line sessions fill half of the general ones, only one quarter, and
+	 * only to resume (peer->crowded). */
 	unsigned connections_reserved_max;
 	int header_time_ms, body_time_ms, write_time_ms;
 	int ping_time_ms;  /* between WebSocket pings; 0: 10 s */
-	int close_time_ms; /* for a close handshake, and to read a last answer; 0: 2 s */
-	unsigned connections_per_process_max; /* over Unix sockets, by pid; 0: any number */
+	int close_time_ms; /* for a close handshake, or to read a final response; 0: 2 s */
+	unsigned connections_per_process_max; /* over Unix sockets, by pid; 0: unlimited */
 };
 
 /* `handlers` and `ctx` are borrowed until net_destroy. */
 int net_create(struct loop *loop, const struct net_options *options,
 	       const struct net_handlers *handlers, void *ctx, struct net **ret_net);
 void net_destroy(struct net *net); /* takes NULL; closes everything at once */
-
-/* "127.0.0.1:8470", "[::1]:0"; the port really used comes back (0 asks for any).
- * -ERR_ALREADY_RUNNING: somebody listens there. */
-int net_listen_tcp(struct net *net, const char *address, uint16_t *ret_port, char *detail,
-		   size_t detail_size);
-/* Replaces a socket file that nobody listens on; mode 0600. `http`: HTTP, else line sessions. */
-int net_listen_unix(struct net *net, const char *path, bool http, char *detail, size_t detail_size);
-/* Binds again what does not lie at its path any more; `path` as it was given to net_listen_unix.
- * Connections stay. 1: bound again, 0: it is in its place, -ERR_ALREADY_RUNNING: somebody else
- * listens there, or another negative enum err; the old listener then stays as it is. */
-int net_listen_again(struct net *net, const char *path, char *detail, size_t detail_size);
-void net_stop_listening(struct net *net);
 unsigned net_connection_count(const struct net *net);
-
-/* Sessions, WebSocket and line alike. The message is copied; past LIMIT_SEND_BUFFER_BYTES of unread
- * output the session is closed (1008). */
-void session_send(struct net *net, uint64_t conn, const char *text, size_t length);
-/* What a session has not read yet; 0 when it is gone. */
-size_t session_pending(const struct net *net, uint64_t conn);
-/* After what was sent. `code`: 1000, 1008, 4401, ..; a line session gets {"type":"close","code":..}
- * first. */
-void session_close(struct net *net, uint64_t conn, int code, const char *reason);

@@ -1,4 +1,5 @@
-/* net_impl: the table of connections and what is reported from it. Private to src/net. */
+/* net_impl: private to src/net, shared by its files: the table of connections and the notices about
+ * them. */
 #pragma once
 #include <sys/types.h>
 
@@ -33,7 +34,7 @@ struct net {
 	uint32_t slot_count;
 	uint32_t *free_slots;
 	uint32_t free_count;
-	unsigned count, refused_count; /* connections; those over the limit apart */
+	unsigned count, refused_count; /* connections; those over the limit count separately */
 	struct crowd crowd;
 	uint64_t sequence; /* of exchanges and sessions */
 	struct list idle, ready, dropped, listeners;
@@ -43,17 +44,18 @@ struct net {
 	bool stall_seen;
 	struct event accept_timer;
 	bool accept_paused, flush_deferred, destroyed;
-	struct notice *notices; /* told in net_flush */
+	struct notice *notices; /* reported in net_flush */
 	size_t notice_count, notice_capacity;
-	char *scratch;   /* CONN_READ_BYTES + 1: what is parsed without being kept */
-	struct buf head; /* of the answer being written */
+	char *scratch;   /* CONN_READ_BYTES + 1: input that is parsed without being kept */
+	struct buf head; /* of the response being written */
 	int64_t date_s;
 	char date[40]; /* "Date: ..\r\n" of date_s */
 };
 
-uint64_t net_number(struct net *net, const struct conn *conn); /* a new one */
+uint64_t net_number(struct net *net, const struct conn *conn); /* allocates a new number */
 struct conn *net_find(const struct net *net, uint64_t number); /* NULL: gone */
-/* At the start of the next turn or the end of this one: notices, pipelined input, frees. */
+/* At the end of this iteration or the start of the next: reports notices, processes pipelined
+ * input, frees. */
 void net_defer_flush(struct net *net);
 void net_notify(struct net *net, enum notice_kind kind, uint64_t number, bool clean);
 

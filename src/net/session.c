@@ -1,5 +1,7 @@
-/* session: what WebSocket and line sessions share: sending and closing by number, and the rate of
- * messages, which holds for pages only. Called by the server, and by ws.c for the rate. */
+/* session: what WebSocket and line sessions share: sending and closing by number. The message rate
+ * limit applies to WebSocket sessions only. */
+#include "net/session.h"
+
 #include "base/err.h"
 #include "base/limits.h"
 #include "net/http.h"
@@ -11,29 +13,31 @@ static struct conn *find_session(const struct net *net, uint64_t number)
 	return conn && (conn->kind == &conn_websocket || conn->kind == &conn_line) ? conn : NULL;
 }
 
-void session_send(struct net *net, uint64_t number, const char *text, size_t length)
+void net_session_send(struct net *net, uint64_t number, const char *text, size_t length)
 {
 	struct conn *conn = find_session(net, number);
 	if (!conn || conn->session.closing)
 		return;
+
 	if (conn->out.length + length > LIMIT_SEND_BUFFER_BYTES) {
 		conn_reports(conn, ERR_SLOW, "the peer does not read its messages");
-		session_close(net, number, 1008, "too much unread output");
+		net_session_close(net, number, 1008, "too much unread output");
 		return;
 	}
+
 	if (conn->kind == &conn_websocket)
 		ws_conn_send(conn, text, length);
 	else
 		line_conn_send(conn, text, length);
 }
 
-size_t session_pending(const struct net *net, uint64_t number)
+size_t net_session_pending(const struct net *net, uint64_t number)
 {
 	const struct conn *conn = find_session(net, number);
 	return conn ? conn->out.length : 0;
 }
 
-void session_close(struct net *net, uint64_t number, int code, const char *reason)
+void net_session_close(struct net *net, uint64_t number, int code, const char *reason)
 {
 	struct conn *conn = find_session(net, number);
 	if (!conn || conn->session.closing)
@@ -44,11 +48,12 @@ void session_close(struct net *net, uint64_t number, int code, const char *reaso
 		line_conn_close(conn, code, reason);
 }
 
-/* A bucket that holds one second's worth. */
+/* A token bucket that holds one second's worth. */
 bool session_take_token(struct conn *conn)
 {
 	struct session_conn *session = &conn->session;
 	struct mono_ms now = loop_now();
+
 	if (session->tokens_at.v == 0) {
 		session->tokens = LIMIT_MESSAGES_PER_S;
 	} else {
@@ -57,6 +62,7 @@ bool session_take_token(struct conn *conn)
 		if (session->tokens > LIMIT_MESSAGES_PER_S)
 			session->tokens = LIMIT_MESSAGES_PER_S;
 	}
+
 	session->tokens_at = now;
 	if (session->tokens < 1)
 		return false;

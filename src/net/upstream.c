@@ -1,5 +1,5 @@
-/* upstream: the table of requests, what their owner may ask of them, and their ends. What libcurl
- * is told and tells is in upstream_curl.c. Called by whoever proxies, and by adapters. */
+/* upstream: the table of requests, the calls of their owner, and how they end. The interface to
+ * libcurl is in upstream_curl.c. */
 #include "net/upstream.h"
 
 #include <event2/event.h>
@@ -25,26 +25,30 @@ static void transfer_free(struct transfer *transfer)
 		(void)curl_multi_remove_handle(upstream->multi, transfer->easy);
 	curl_easy_cleanup(transfer->easy); /* takes NULL */
 	curl_slist_free_all(transfer->fields);
+
 	(void)event_del(&transfer->deadline);
 	list_remove(&transfer->changed);
 	buf_finish(&transfer->head);
 	buf_finish(&transfer->body);
+
 	upstream->slots[transfer->id & ((1u << SLOT_BITS) - 1)] = NULL;
 	upstream->count--;
 	free(transfer);
 }
 
-/* The connection is closed first, so that its owner finds all of it over. */
+/* Closes the connection first, so that the owner finds everything already released. */
 void transfer_end(struct transfer *transfer, int err, const char *what)
 {
 	const struct upstream_end end = {.err = err, .phase = transfer->phase, .what = what};
 	if (transfer->added)
 		(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
 	transfer->added = false;
+
 	bool cancelled = transfer->cancelled;
-	transfer->cancelled = true; /* its number is over */
+	transfer->cancelled = true; /* its number is no longer valid */
 	if (!cancelled)
 		transfer->handlers->on_end(transfer->ctx, transfer->id, &end);
+
 	transfer_free(transfer);
 }
 
@@ -85,13 +89,14 @@ static void begin_transfer(struct transfer *transfer)
 	transfer_deadline_begin(transfer);
 }
 
-/* Libcurl may hand over what it held back before this returns. */
+/* libcurl may deliver what it held back before this returns. */
 static void unpause_transfer(struct transfer *transfer)
 {
 	bool can_send = transfer->starved && (transfer->body.length > 0 || transfer->body_ended);
 	bool can_read = transfer->halted && !transfer->paused;
 	if (!can_send && !can_read)
 		return;
+
 	transfer->starved &= !can_send;
 	transfer->halted &= !can_read;
 	transfer_deadline_begin(transfer);
@@ -105,10 +110,12 @@ static void serve_transfer(struct transfer *transfer)
 		transfer_end(transfer, transfer->err, transfer->what);
 		return;
 	}
+
 	if (!transfer->added) {
 		begin_transfer(transfer);
 		return;
 	}
+
 	unpause_transfer(transfer);
 	if (transfer->writer_waits && !transfer->cancelled &&
 	    transfer->body.length <= UPSTREAM_LOW_BYTES) {
@@ -126,7 +133,7 @@ static void destroy_now(struct upstream *upstream)
 	curl_global_cleanup();
 }
 
-/* What changes meanwhile waits for the next flush, so that nobody keeps a turn from ending. */
+/* Changes made meanwhile wait for the next flush, so that an iteration always ends. */
 static void flush_changed(void *ctx)
 {
 	struct upstream *upstream = ctx;
@@ -153,6 +160,7 @@ void transfer_changed(struct transfer *transfer)
 	struct upstream *upstream = transfer->upstream;
 	if (!list_empty(&transfer->changed))
 		return;
+
 	list_append(&upstream->changed, &transfer->changed);
 	if (upstream->flush_deferred)
 		return;
@@ -167,8 +175,8 @@ int upstream_create(struct loop *loop, unsigned requests_max, struct upstream **
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ERR_NO_MEMORY;
 
-	struct upstream *upstream = calloc(1, sizeof *upstream);
-	struct transfer **slots = calloc(requests_max, sizeof *slots);
+	struct upstream *upstream = calloc(1, sizeof(*upstream));
+	struct transfer **slots = calloc(requests_max, sizeof(*slots));
 	CURLM *multi = curl_multi_init();
 	if (!upstream || !slots || !multi) {
 		(void)curl_multi_cleanup(multi);
@@ -192,11 +200,13 @@ void upstream_destroy(struct upstream *upstream)
 {
 	if (!upstream)
 		return;
+
 	for (unsigned slot = 0; slot < upstream->slot_count; slot++) {
 		if (upstream->slots[slot])
 			transfer_free(upstream->slots[slot]);
 	}
-	/* A flush may be on its way and would find freed memory: it frees. */
+
+	/* A deferred flush must not find freed memory: let it free the object. */
 	upstream->destroyed = true;
 	if (!upstream->flush_deferred)
 		destroy_now(upstream);
@@ -216,7 +226,7 @@ int upstream_start(struct upstream *upstream, const struct upstream_request *req
 	unsigned slot = free_slot(upstream);
 	if (slot == upstream->slot_count)
 		return -ERR_TOO_MANY_CONNECTIONS;
-	struct transfer *transfer = calloc(1, sizeof *transfer);
+	struct transfer *transfer = calloc(1, sizeof(*transfer));
 	if (!transfer)
 		return -ERR_NO_MEMORY;
 
@@ -256,9 +266,10 @@ void upstream_pause(struct upstream *upstream, uint64_t request, bool paused)
 	struct transfer *transfer = find_transfer(upstream, request);
 	if (!transfer || transfer->paused == paused)
 		return;
+
 	transfer->paused = paused;
 	if (!paused && !transfer->halted && transfer->added)
-		transfer_deadline_begin(transfer); /* it was not stopped yet */
+		transfer_deadline_begin(transfer); /* libcurl has not paused yet */
 	if (!paused)
 		transfer_changed(transfer);
 }
@@ -307,6 +318,7 @@ void upstream_write_end(struct upstream *upstream, uint64_t request)
 		transfer_fail(transfer, ERR_BAD_REQUEST, "the body is shorter than announced");
 		return;
 	}
+
 	transfer->body_ended = true;
 	transfer->writer_waits = false;
 	if (transfer->starved)

@@ -1,6 +1,5 @@
-/* upstream_curl: one request as libcurl is told it, and what libcurl tells of its answer. The head
- * is judged here once more: libcurl is kinder than a proxy may be. Called by upstream.c and by
- * libcurl. */
+/* upstream_curl: translates one request for libcurl, and its callbacks back. Checks the head of the
+ * response again: libcurl is more lenient than a proxy may be. */
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -9,7 +8,7 @@
 #include "http/syntax.h"
 #include "net/upstream_impl.h"
 
-/* Ours or the connection's, never the caller's. */
+/* Set by this module or by the connection, never by the caller. */
 static const char *const own_fields[] = {
 	"host",   "connection",       "content-length", "transfer-encoding",
 	"expect", "upgrade",          "trailer",        "keep-alive",
@@ -31,7 +30,7 @@ static void enter_phase(struct transfer *transfer, enum upstream_phase phase)
 	transfer_deadline_begin(transfer);
 }
 
-/* Connected, or a connection is used again; the request goes out now. */
+/* Connected, or reusing a connection; the request goes out now. */
 static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local_port)
 {
 	(void)ip, (void)local_ip, (void)port, (void)local_port;
@@ -40,8 +39,8 @@ static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local
 	return CURL_PREREQFUNC_OK;
 }
 
-/* A second frame, or one that is none, is how answers are smuggled. */
-static const char *judge_field(struct transfer *transfer, const struct http_field *field)
+/* Responses are smuggled by duplicate or invalid framing. */
+static const char *check_framing_field(struct transfer *transfer, const struct http_field *field)
 {
 	uint64_t length;
 	bool is_length = http_field_is(field, "content-length");
@@ -65,12 +64,14 @@ static bool begin_head(struct transfer *transfer, const char *line, size_t lengt
 {
 	if (length < strlen("HTTP/1.1 200") || memcmp(line, "HTTP/1.", 7) != 0 || line[8] != ' ')
 		return false;
+
 	transfer->status = 0;
 	for (size_t i = 9; i < 12; i++) {
 		if (line[i] < '0' || line[i] > '9')
 			return false;
 		transfer->status = transfer->status * 10 + line[i] - '0';
 	}
+
 	transfer->head.length = 0;
 	transfer->has_length = transfer->has_encoding = false;
 	transfer->in_head = true;
@@ -81,7 +82,8 @@ static void end_head(struct transfer *transfer)
 {
 	transfer->in_head = false;
 	if (transfer->status < 200)
-		return; /* an interim answer: the real one follows */
+		return; /* an interim response: the final one follows */
+
 	const char *fields = buf_data(&transfer->head);
 	enter_phase(transfer, UPSTREAM_BODY);
 	transfer->handlers->on_head(
@@ -96,6 +98,7 @@ static size_t on_line(char *line, size_t size, size_t count, void *ctx)
 	size_t length = size * count;
 	struct http_field field;
 	struct http_fault fault;
+
 	if (transfer->cancelled)
 		return 0;
 	transfer_progress(transfer);
@@ -117,7 +120,7 @@ static size_t on_line(char *line, size_t size, size_t count, void *ctx)
 		return refuse_answer(transfer, "the head of the answer is too long");
 	if (!http_field_split(line, length - 2, &field, &fault))
 		return refuse_answer(transfer, fault.what);
-	const char *fault_words = judge_field(transfer, &field);
+	const char *fault_words = check_framing_field(transfer, &field);
 	if (fault_words)
 		return refuse_answer(transfer, fault_words);
 	if (buf_append(&transfer->head, line, length) != 0)
@@ -129,23 +132,26 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
 {
 	struct transfer *transfer = ctx;
 	size_t length = size * count;
+
 	if (transfer->cancelled || transfer->err)
 		return 0;
 	if (transfer->paused) {
 		transfer->halted = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
+
 	transfer_progress(transfer);
 	transfer->handlers->on_body(transfer->ctx, transfer->id, bytes, length);
 	return transfer->cancelled || transfer->err ? 0 : length;
 }
 
-static size_t take_body(struct transfer *transfer, char *bytes, size_t room)
+static size_t take_body(struct transfer *transfer, char *bytes, size_t capacity)
 {
 	size_t left = transfer->body.length - transfer->body_at;
-	size_t n = left < room ? left : room;
+	size_t n = left < capacity ? left : capacity;
 	if (n == 0)
 		return 0;
+
 	memcpy(bytes, buf_data(&transfer->body) + transfer->body_at, n);
 	if (transfer->streamed)
 		buf_consume(&transfer->body, n);
@@ -154,7 +160,7 @@ static size_t take_body(struct transfer *transfer, char *bytes, size_t room)
 	return n;
 }
 
-static size_t on_room(char *bytes, size_t size, size_t count, void *ctx)
+static size_t on_upload_ready(char *bytes, size_t size, size_t count, void *ctx)
 {
 	struct transfer *transfer = ctx;
 	if (transfer->cancelled || transfer->err)
@@ -174,7 +180,7 @@ static size_t on_room(char *bytes, size_t size, size_t count, void *ctx)
 	return n;
 }
 
-/* A connection that is used again may turn out dead: then the request is sent once more. */
+/* A reused connection may turn out dead: then the request is sent again. */
 static int on_rewind(void *ctx, curl_off_t offset, int origin)
 {
 	struct transfer *transfer = ctx;
@@ -187,7 +193,7 @@ static int on_rewind(void *ctx, curl_off_t offset, int origin)
 
 static bool is_own_field(const char *name)
 {
-	for (size_t i = 0; i < sizeof own_fields / sizeof *own_fields; i++) {
+	for (size_t i = 0; i < sizeof(own_fields) / sizeof(*own_fields); i++) {
 		if (strcasecmp(own_fields[i], name) == 0)
 			return true;
 	}
@@ -203,7 +209,7 @@ static int add_line(struct transfer *transfer, const char *line)
 	return 0;
 }
 
-/* "Name: value"; to libcurl "Name:" would take the field away, and "Name;" has no value. */
+/* "Name: value"; libcurl reads "Name:" as removing the field, and "Name;" as an empty value. */
 static int add_field(struct transfer *transfer, const struct http_header *field)
 {
 	struct buf line = {0};
@@ -219,7 +225,7 @@ static int add_field(struct transfer *transfer, const struct http_header *field)
 	return rc;
 }
 
-/* What libcurl would add by itself is taken away. */
+/* Removes the fields that libcurl would add by itself. */
 static int add_fields(struct transfer *transfer, const struct upstream_request *request)
 {
 	bool has_accept = false;
@@ -239,6 +245,7 @@ static int add_body(struct transfer *transfer, const struct upstream_request *re
 	bool wants_length = strcmp(request->method, "POST") == 0 ||
 			    strcmp(request->method, "PUT") == 0 ||
 			    strcmp(request->method, "PATCH") == 0;
+
 	transfer->streamed = request->streamed;
 	transfer->body_ended = !request->streamed;
 	transfer->body_left = request->streamed ? request->body_bytes : 0;
@@ -251,13 +258,14 @@ static int add_body(struct transfer *transfer, const struct upstream_request *re
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, length);
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);
-	/* What was sent of a stream cannot be sent again. */
+	/* A stream cannot be rewound and sent again. */
 	(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->streamed);
 	return request->streamed ? 0
 				 : buf_append(&transfer->body, request->body, request->body_length);
 }
 
-/* Of the caller's own list; still, no user in it, and nothing that ends a line. */
+/* The URL comes from the caller's configuration; still, refuses a user and anything that ends a
+ * line. */
 static int set_url(struct transfer *transfer, const char *url)
 {
 	char *user = NULL, *fragment = NULL;
@@ -279,7 +287,7 @@ static int set_url(struct transfer *transfer, const char *url)
 	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : -ERR_NO_MEMORY;
 }
 
-/* Libcurl's own sockets would be handed on to what the daemon executes. */
+/* Sockets that libcurl opens would be inherited by programs the daemon executes. */
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	(void)ctx, (void)purpose;
@@ -289,33 +297,37 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
 static void set_callbacks(struct transfer *transfer)
 {
 	CURL *easy = transfer->easy;
+
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_words);
 	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+
 	(void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	(void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_line);
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-	(void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_room);
+
+	(void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload_ready);
 	(void)curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
 	(void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
 }
 
-/* Every setting that names a string copies it. */
-static bool set_manners(CURL *easy)
+/* libcurl copies every string option. */
+static bool set_options(CURL *easy)
 {
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
-			       1L); /* waits for no name that is cancelled */
+			       1L); /* does not wait for cancelled name lookups */
 	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	(void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16L * 1024);
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+
 	return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
@@ -334,16 +346,20 @@ static int set_method(CURL *easy, const char *method)
 int transfer_prepare(struct transfer *transfer, const struct upstream_request *request)
 {
 	CURL *easy = transfer->easy = curl_easy_init();
-	if (!easy || !set_manners(easy))
+	if (!easy || !set_options(easy))
 		return -ERR_NO_MEMORY;
 	set_callbacks(transfer);
+
 	int rc = set_method(easy, request->method);
-	if (!rc)
-		rc = set_url(transfer, request->url);
-	if (!rc)
-		rc = add_fields(transfer, request);
-	if (!rc)
-		rc = add_body(transfer, request);
+	if (rc)
+		return rc;
+	rc = set_url(transfer, request->url);
+	if (rc)
+		return rc;
+	rc = add_fields(transfer, request);
+	if (rc)
+		return rc;
+	rc = add_body(transfer, request);
 	if (rc)
 		return rc;
 
@@ -359,7 +375,8 @@ int transfer_err(const struct transfer *transfer, CURLcode code, const char **re
 {
 	*ret_what = transfer->curl_words[0] ? transfer->curl_words : curl_easy_strerror(code);
 	if (code == CURLE_OUT_OF_MEMORY && transfer->phase == UPSTREAM_HEAD) {
-		*ret_what = "a line of the answer's head is too long"; /* 100 KiB, to libcurl */
+		*ret_what =
+			"a line of the answer's head is too long"; /* libcurl's limit: 100 KiB */
 		return ERR_UPSTREAM_BROKEN;
 	}
 	if (code == CURLE_OUT_OF_MEMORY)

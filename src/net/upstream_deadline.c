@@ -1,15 +1,15 @@
-/* upstream_deadline: how long a server may take for what it has to do next. One timer per request,
- * which looks when progress was made instead of being moved by each byte. Called by the other files
- * of upstream. */
+/* upstream_deadline: how long a server may take for its next step. One timer per request, which
+ * checks the time of the last progress instead of being rescheduled by each byte. */
 #include <event2/event.h>
 
 #include "base/err.h"
 #include "net/upstream_impl.h"
 
-/* After a stall of ours its bytes may lie unread: late is who is late at a second look, too. */
+/* After a stall of this process, bytes may be waiting unread: a server is late only if it still is
+ * at a second look. */
 enum { SECOND_LOOK_MS = 100 };
 
-/* 0: nothing is asked of the server now. */
+/* 0: the server has nothing to do now. */
 static int limit_ms(const struct transfer *transfer)
 {
 	switch (transfer->phase) {
@@ -56,6 +56,7 @@ static void on_deadline(evutil_socket_t fd, short events, void *ctx)
 	loop_touch(transfer->upstream->loop);
 	if (limit == 0)
 		return;
+
 	if (left_ms > 0) {
 		set_timer(transfer, left_ms);
 	} else if (!transfer->looked_at) {

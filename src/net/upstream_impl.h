@@ -1,6 +1,6 @@
-/* upstream_impl: what the files of upstream share. Private to src/net/upstream*.c. A transfer is
- * freed in transfer_free alone, which never runs inside a call of libcurl: there it would be
- * recursive. What a callback asks for is noted, and done in the flush at the end of the turn. */
+/* upstream_impl: private to src/net/upstream*.c, shared by them. A transfer is freed only in
+ * transfer_free, which never runs inside a call of libcurl: there it would recurse. What callbacks
+ * ask for is recorded, and done in the flush at the end of the iteration. */
 #pragma once
 #include <curl/curl.h>
 #include <event2/event_struct.h>
@@ -11,8 +11,8 @@
 #include "net/upstream.h"
 
 enum {
-	UPSTREAM_AHEAD_BYTES = 64 * 1024, /* written and not sent; then the writer is to wait */
-	UPSTREAM_LOW_BYTES = 16 * 1024,   /* and here it may go on */
+	UPSTREAM_AHEAD_BYTES = 64 * 1024, /* unsent bytes beyond which the writer must wait */
+	UPSTREAM_LOW_BYTES = 16 * 1024,   /* and at which it may resume */
 	UPSTREAM_HEAD_BYTES = 64 * 1024,
 };
 
@@ -23,7 +23,7 @@ struct upstream {
 	struct transfer **slots;
 	unsigned slot_count, count;
 	uint64_t sequence;
-	struct list changed; /* transfers that the flush has to look at */
+	struct list changed; /* transfers that the flush must process */
 	bool flush_deferred, destroyed;
 };
 
@@ -37,14 +37,14 @@ struct transfer {
 	struct curl_slist *fields;
 	enum upstream_phase phase;
 	bool added;          /* libcurl has it */
-	bool cancelled;      /* nobody is told any more */
-	bool paused, halted; /* the reader wants no more; libcurl was told so */
+	bool cancelled;      /* no more callbacks */
+	bool paused, halted; /* by the reader; in libcurl */
 
-	int status; /* of the answer */
+	int status; /* of the response */
 	struct buf head;
 	bool in_head, has_length, has_encoding;
 
-	struct buf body; /* whole: sent up to body_at; streamed: what is not sent */
+	struct buf body; /* complete: sent up to body_at; streamed: unsent bytes */
 	size_t body_at;
 	int64_t body_left; /* to be written; -1: any */
 	bool has_body, streamed, body_ended, starved /* libcurl waits for more */, writer_waits;
@@ -52,15 +52,15 @@ struct transfer {
 	int connect_time_ms, first_byte_time_ms, idle_time_ms;
 	struct event deadline;
 	struct mono_ms progress_at;
-	bool looked_at; /* late once already, see upstream_deadline.c */
+	bool looked_at; /* was late once, see upstream_deadline.c */
 
-	int err; /* why we end it ourselves; 0: ask libcurl */
+	int err; /* why we end it; 0: ask libcurl */
 	const char *what;
 	char curl_words[CURL_ERROR_SIZE];
 };
 
 /* upstream.c */
-void transfer_changed(struct transfer *transfer); /* the flush looks at it */
+void transfer_changed(struct transfer *transfer); /* queues it for the flush */
 void transfer_end(struct transfer *transfer, int err, const char *what);
 void transfer_fail(struct transfer *transfer, int err, const char *what); /* ends it in the flush */
 void upstream_reap(struct upstream *upstream); /* after each call that may have ended some */
@@ -71,7 +71,7 @@ int transfer_err(const struct transfer *transfer, CURLcode code, const char **re
 
 /* upstream_deadline.c */
 void transfer_deadline_init(struct transfer *transfer);
-void transfer_deadline_begin(struct transfer *transfer); /* also where the phase changes */
+void transfer_deadline_begin(struct transfer *transfer); /* also when the phase changes */
 void transfer_progress(struct transfer *transfer);
 
 /* upstream_poll.c: libcurl's sockets and timer on the loop. */

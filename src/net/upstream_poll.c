@@ -1,5 +1,5 @@
 /* upstream_poll: libcurl's sockets and its timer as events of the loop (curl_multi_socket_action).
- * Called by libcurl and by upstream.c. */
+ */
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -13,10 +13,12 @@ struct poll_socket {
 
 static void on_socket_event(evutil_socket_t fd, short events, void *ctx)
 {
-	struct upstream *upstream = ((struct poll_socket *)ctx)->upstream; /* it may be freed */
+	struct upstream *upstream =
+		((struct poll_socket *)ctx)->upstream; /* ctx may be freed below */
 	int running = 0;
 	int what = (events & EV_READ ? CURL_CSELECT_IN : 0) |
 		   (events & EV_WRITE ? CURL_CSELECT_OUT : 0);
+
 	loop_touch(upstream->loop);
 	(void)curl_multi_socket_action(upstream->multi, fd, what, &running);
 	upstream_reap(upstream);
@@ -27,6 +29,7 @@ static void on_timer(evutil_socket_t fd, short events, void *ctx)
 	(void)fd, (void)events;
 	struct upstream *upstream = ctx;
 	int running = 0;
+
 	loop_touch(upstream->loop);
 	(void)curl_multi_socket_action(upstream->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	upstream_reap(upstream);
@@ -40,7 +43,7 @@ static int forget_socket(struct poll_socket *watched)
 	return 0;
 }
 
-/* An error returned from here would be the end of all transfers: this one alone ends. */
+/* Returning an error would end all transfers; end only this one. */
 static int give_up(CURL *easy)
 {
 	struct transfer *transfer = NULL;
@@ -60,7 +63,7 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void 
 	if (watched) {
 		(void)event_del(&watched->event);
 	} else {
-		watched = malloc(sizeof *watched);
+		watched = malloc(sizeof(*watched));
 		if (!watched || curl_multi_assign(upstream->multi, fd, watched) != CURLM_OK) {
 			free(watched);
 			return give_up(easy);
@@ -75,12 +78,13 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void 
 	return event_add(&watched->event, NULL) == 0 ? 0 : give_up(easy);
 }
 
-/* Never from within: libcurl may be in the middle of something. */
+/* Never calls into libcurl from here: it may be in the middle of something. */
 static int set_timer(CURLM *multi, long timeout_ms, void *ctx)
 {
 	(void)multi;
 	struct upstream *upstream = ctx;
 	struct timeval wait = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+
 	if (timeout_ms < 0)
 		return evtimer_del(&upstream->timer);
 	return evtimer_add(&upstream->timer, &wait);

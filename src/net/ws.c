@@ -1,6 +1,8 @@
-/* ws: WebSocket sessions: the handshake's answer, the rate of messages, pings for dead browsers,
- * and the end with its deadline. Frames are ws_frame.c's. No extension is ever negotiated. Called
- * by conn.c through conn_websocket, and by session.c. */
+/* ws: WebSocket sessions: the handshake's response, the message rate limit, pings that detect dead
+ * browsers, and the close handshake with its deadline. Frames are decoded by ws_frame.c. Negotiates
+ * no extensions. */
+#include "net/ws.h"
+
 #include <string.h>
 
 #include "base/err.h"
@@ -22,32 +24,37 @@ void ws_conn_send(struct conn *conn, const char *text, size_t length)
 	send_frame(conn, WS_TEXT, text, length);
 }
 
-/* From here on only the peer's close frame is of interest, and that for a limited time. */
+/* From here on only the peer's close frame matters, and only for a limited time. */
 void ws_conn_close(struct conn *conn, int code, const char *reason)
 {
 	char payload[WS_CONTROL_BYTES_MAX];
 	size_t length = reason ? strlen(reason) : 0;
-	if (length > sizeof payload - 2)
-		length = sizeof payload - 2;
+	if (length > sizeof(payload) - 2)
+		length = sizeof(payload) - 2;
+
 	payload[0] = (char)(code >> 8);
 	payload[1] = (char)code;
 	if (length)
 		memcpy(payload + 2, reason, length);
+
 	send_frame(conn, WS_CLOSE, payload, code == 1005 ? 0 : length + 2);
+
 	conn->session.closing = true;
 	conn_deadline(conn, DEADLINE_CLOSE);
 }
 
-/* The peer broke the protocol: what it sends after that has no meaning any more, so no close frame
- * is waited for. */
+/* The peer broke the protocol: what it sends afterwards is meaningless, so do not wait for its
+ * close frame. */
 static void refuse_session(struct conn *conn, int code, int err, const char *what)
 {
 	if (conn->session.closing)
 		return;
+
 	conn_reports(conn, err, what);
 	ws_conn_close(conn, code, what);
 	if (conn_is_dropped(conn))
 		return;
+
 	net_notify(conn->net, NOTICE_CLOSED, conn->id, false);
 	conn_linger(conn);
 }
@@ -56,14 +63,17 @@ static void take_close(struct conn *conn)
 {
 	struct ws_fault fault;
 	int code = 0;
+
 	if (!ws_close_code(&conn->session.ws, &code, &fault)) {
 		refuse_session(conn, fault.code, ERR_PROTOCOL, fault.what);
 		return;
 	}
+
 	if (!conn->session.closing)
 		ws_conn_close(conn, code, NULL);
 	if (conn_is_dropped(conn))
 		return;
+
 	net_notify(conn->net, NOTICE_CLOSED, conn->id, true);
 	conn_linger(conn); /* the server's side ends first (RFC 6455 7.1.1) */
 }
@@ -75,6 +85,7 @@ static void take_control(struct conn *conn)
 		take_close(conn);
 		return;
 	}
+
 	if (!session_take_token(conn))
 		refuse_session(conn, 1008, ERR_RATE_LIMITED, "too many messages");
 	else if (conn->out.length > LIMIT_SEND_BUFFER_BYTES)
@@ -92,6 +103,7 @@ static void take_message(struct conn *conn)
 		refuse_session(conn, 1008, ERR_RATE_LIMITED, "too many messages");
 		return;
 	}
+
 	conn->net->handlers.on_message(conn->net->ctx, conn->id, buf_data(&session->ws.message),
 				       session->ws.message.length);
 	buf_clear(&session->ws.message, WS_KEEP_BYTES);
@@ -100,7 +112,8 @@ static void take_message(struct conn *conn)
 static size_t ws_feed(struct conn *conn, char *bytes, size_t length)
 {
 	size_t used = 0;
-	conn->session.awaiting_pong = false; /* any byte shows a living peer */
+	conn->session.awaiting_pong = false; /* any byte proves the peer alive */
+
 	while (used < length && conn->kind == &conn_websocket && !conn_is_dropped(conn)) {
 		struct ws_fault fault;
 		size_t n = 0;
@@ -118,7 +131,7 @@ static size_t ws_feed(struct conn *conn, char *bytes, size_t length)
 				       fault.code == 1009 ? ERR_TOO_LARGE : ERR_PROTOCOL,
 				       fault.what);
 	}
-	return 0; /* what is not whole is kept in the parser */
+	return 0; /* the parser keeps partial frames */
 }
 
 static void ws_flushed(struct conn *conn)
@@ -129,7 +142,7 @@ static void ws_flushed(struct conn *conn)
 static void ws_expired(struct conn *conn, enum deadline_kind kind)
 {
 	if (kind == DEADLINE_CLOSE || conn->session.awaiting_pong) {
-		conn_drop(conn); /* no answer to the close frame, or to the last ping */
+		conn_drop(conn); /* the close frame or the last ping went unanswered */
 		return;
 	}
 	conn->session.awaiting_pong = true;
@@ -157,6 +170,7 @@ int http_accept_websocket(struct net *net, uint64_t number)
 	if (!conn || conn->kind != &conn_http || conn->http.exchange != EXCHANGE_OPEN ||
 	    !conn->http.websocket)
 		return -ERR_STATE;
+
 	struct buf *head = &net->head;
 	head->length = 0;
 	if (!ws_accept_key(conn->http.ws_key, accept) ||
@@ -165,8 +179,10 @@ int http_accept_websocket(struct net *net, uint64_t number)
 		       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		       accept) != 0)
 		return -ERR_NO_MEMORY;
+
 	conn->http.exchange = EXCHANGE_NONE;
-	conn->kind = &conn_websocket; /* the number stays */
+	conn->kind = &conn_websocket; /* keeps its number */
+
 	conn_write(conn, buf_data(head), head->length, NULL, 0);
 	conn_pause(conn, false);
 	conn_deadline(conn, DEADLINE_PING);

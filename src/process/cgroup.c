@@ -1,4 +1,4 @@
-/* cgroup: reads and writes the files of one cgroup v2 folder. Decides nothing. */
+/* cgroup: reads and writes the files of one cgroup v2 directory; makes no decisions. */
 #include "process/cgroup.h"
 
 #include <dirent.h>
@@ -27,7 +27,7 @@ static bool is_cgroup2(int fd)
 	return fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/* No part of it may lead elsewhere: not a link, not "..". */
+/* No component may be a symbolic link or "..". */
 static int open_path(const char *path)
 {
 	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
@@ -35,11 +35,11 @@ static int open_path(const char *path)
 	if (path[0] != '/' || strstr(path, "/../") || strstr(path, "/./"))
 		return -EINVAL;
 
-	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 	return fd < 0 ? -errno : fd;
 }
 
-/* A folder seen from another one; -1 with errno. */
+/* A directory relative to another; -1 with errno. */
 static int open_folder(int dir_fd, const char *name)
 {
 	return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -74,7 +74,7 @@ void cgroup_close(struct cgroup *cgroup)
 int cgroup_populated(const struct cgroup *cgroup)
 {
 	char text[256];
-	ssize_t length = pread(cgroup->events_fd, text, sizeof text - 1, 0);
+	ssize_t length = pread(cgroup->events_fd, text, sizeof(text) - 1, 0);
 	if (length < 0)
 		return errno == ENOENT ? -ENODEV : -errno;
 
@@ -92,7 +92,7 @@ int64_t cgroup_owner(const struct cgroup *cgroup)
 
 /* ---- membership ---- */
 
-/* The root of the hierarchy as it is mounted for us; -1: it cannot be told. */
+/* The root of the hierarchy as mounted in this namespace; -1: unknown. */
 static int open_root(int dir_fd)
 {
 	int at_fd = open_folder(dir_fd, ".");
@@ -108,7 +108,7 @@ static int open_root(int dir_fd)
 	return at_fd;
 }
 
-/* Whether the folder is `wanted` or below it. */
+/* Whether the directory is `wanted` or below it. Closes dir_fd. */
 static int is_within(int dir_fd, const struct stat *wanted)
 {
 	cleanup_close int at_fd = dir_fd;
@@ -134,7 +134,8 @@ int cgroup_holds(const struct cgroup *cgroup, int64_t pid)
 {
 	char path[PATH_BYTES];
 	struct stat wanted;
-	if (!proc_cgroup(pid, path, sizeof path))
+
+	if (!proc_cgroup(pid, path, sizeof(path)))
 		return -ESRCH;
 	if (fstat(cgroup->dir_fd, &wanted) != 0)
 		return -errno;
@@ -161,6 +162,7 @@ static bool is_member(int dir_fd, long wanted)
 {
 	FILE *file = open_members(dir_fd);
 	long pid = 0;
+
 	while (file && pid != wanted && fscanf(file, "%ld", &pid) == 1)
 		;
 	if (file)
@@ -168,7 +170,7 @@ static bool is_member(int dir_fd, long wanted)
 	return pid == wanted;
 }
 
-/* Looks again once it has the pidfd: the pid may have been given to another process meanwhile. */
+/* Checks again once it has the pidfd: the pid may have been reused meanwhile. */
 static void kill_member(int dir_fd, long pid)
 {
 	cleanup_close int pidfd = pidfd_open((pid_t)pid, 0);
@@ -190,6 +192,7 @@ static void kill_members(int dir_fd)
 static void kill_tree(int dir_fd, int depth)
 {
 	kill_members(dir_fd);
+
 	int list_fd = depth == 0 ? -1 : open_folder(dir_fd, ".");
 	DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
 	struct dirent *entry;
@@ -213,12 +216,12 @@ void cgroup_kill(const struct cgroup *cgroup)
 	if (cgroup->dir_fd < 0)
 		return;
 
-	/* Asked each time: what lives in it may have started us. */
+	/* Checked each time: a process in the cgroup may have started this one. */
 	bool is_safe = cgroup_holds(cgroup, PROC_SELF) == 0;
 	cleanup_close int kill_fd =
 		is_safe ? openat(cgroup->dir_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC) : -1;
 
-	/* Where we live in it, and on kernels without cgroup.kill: one by one. */
+	/* If this process is in the cgroup, and on kernels without cgroup.kill: one by one. */
 	if (kill_fd < 0 || write(kill_fd, "1", 1) != 1)
 		kill_tree(cgroup->dir_fd, CGROUP_DEPTH_MAX);
 }

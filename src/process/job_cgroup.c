@@ -1,5 +1,5 @@
-/* job_cgroup: made by mkdir. It decides nothing and reports no failure: where it cannot be had, the
- * job has to be found by other means. */
+/* job_cgroup: see job_cgroup.h. Reports no failures: without a cgroup, the job must be found by
+ * other means. */
 #include "process/job_cgroup.h"
 
 #include <errno.h>
@@ -15,12 +15,12 @@
 #include "base/cleanup.h"
 #include "process/proc.h"
 
-/* Where the unified hierarchy lies: alone, or beside the old ones. */
+/* Where the unified hierarchy is mounted: alone, or beside cgroup v1. */
 static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 
 static const char *find_root(void)
 {
-	for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+	for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
 		struct statfs fs;
 		if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
 			return roots[i];
@@ -28,17 +28,17 @@ static const char *find_root(void)
 	return NULL;
 }
 
-/* False: there is no place for it that we could name, or the path is too long. */
+/* False: this process's own cgroup is unknown, or the path is too long. */
 static bool choose_path(struct job_cgroup *job, const char *name)
 {
 	char own[LIMIT_CGROUP_BYTES + 1];
 	const char *root = find_root();
-	if (!root || !proc_cgroup(PROC_SELF, own, sizeof own) || strncmp(own, "/..", 3) == 0)
+	if (!root || !proc_cgroup(PROC_SELF, own, sizeof(own)) || strncmp(own, "/..", 3) == 0)
 		return false;
 
-	int length = snprintf(job->path, sizeof job->path, "%s%s/%s-%ld", root,
+	int length = snprintf(job->path, sizeof(job->path), "%s%s/%s-%ld", root,
 			      strcmp(own, "/") == 0 ? "" : own, name, (long)getpid());
-	return length > 0 && (size_t)length < sizeof job->path;
+	return length > 0 && (size_t)length < sizeof(job->path);
 }
 
 void job_cgroup_make(struct job_cgroup *job, const char *name)
@@ -49,7 +49,7 @@ void job_cgroup_make(struct job_cgroup *job, const char *name)
 		return;
 	}
 
-	/* Old kernels have no cgroup.kill: then it is worth little. */
+	/* Without cgroup.kill (old kernels) the cgroup is of little use. */
 	int rc = cgroup_open(job->path, &job->fds);
 	cleanup_close int entry_fd = job_cgroup_open_entry(job);
 	if (rc != 0 || entry_fd < 0 || faccessat(job->fds.dir_fd, "cgroup.kill", W_OK, 0) < 0)
@@ -70,7 +70,7 @@ int job_cgroup_open_entry(const struct job_cgroup *job)
 	return openat(job->fds.dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 }
 
-/* The events of one that was removed are always readable. */
+/* Once it is removed, its events file is always readable, so close it. */
 bool job_cgroup_populated(struct job_cgroup *job)
 {
 	int rc = job->fds.events_fd < 0 ? 0 : cgroup_populated(&job->fds);
@@ -79,7 +79,7 @@ bool job_cgroup_populated(struct job_cgroup *job)
 	return rc == 1;
 }
 
-/* The job may have made some of its own below; nothing lives in them any more. */
+/* The job may have created cgroups below; they are empty by now. */
 static int remove_folder(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st, (void)at;

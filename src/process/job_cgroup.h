@@ -1,25 +1,25 @@
-/* job_cgroup: a cgroup of its own for what this process starts, where that is permitted. Nothing
- * leaves it by forking, changing its name or its environment, the kernel says when it is empty, and
- * one write kills all of it. */
+/* job_cgroup: a separate cgroup for what this process starts, where permitted. Processes cannot
+ * leave it by forking or by changing their name or environment, the kernel reports when it is
+ * empty, and one write kills all of it. */
 #pragma once
 #include "base/limits.h"
 #include "process/cgroup.h"
 
 struct job_cgroup {
 	char path[LIMIT_CGROUP_BYTES + 1]; /* "": none */
-	struct cgroup fds;                 /* CGROUP_NONE: there is none, or it was removed */
+	struct cgroup fds;                 /* CGROUP_NONE: none, or removed */
 };
 
 #define JOB_CGROUP_NONE ((struct job_cgroup){.fds = CGROUP_NONE})
 
-/* Makes "NAME-PID" below our own, anew where somebody removed it. Without the right to, or without
- * cgroup v2, there is none. */
+/* Creates "NAME-PID" below this process's own cgroup; again if it was removed. None without
+ * permission or cgroup v2. */
 void job_cgroup_make(struct job_cgroup *job, const char *name);
-/* In a new process that has closed what it inherited. */
+/* For a new process that has closed its inherited descriptors. */
 void job_cgroup_reopen(struct job_cgroup *job);
-/* For a new process to write "0" to; -1: none. The caller's to close. */
+/* For a new process to write "0" to; -1: none. The caller closes it. */
 int job_cgroup_open_entry(const struct job_cgroup *job);
-/* Whether anything alive is in it. Takes note of its removal by somebody else. */
+/* Whether it has live processes. Notices if it was removed by others. */
 bool job_cgroup_populated(struct job_cgroup *job);
-/* Takes it away once it is empty. */
+/* Removes it once it is empty. */
 void job_cgroup_remove(struct job_cgroup *job);

@@ -1,4 +1,4 @@
-/* pidfd: asks the kernel about processes. Keeps nothing and decides nothing. */
+/* pidfd: queries the kernel about processes; stateless. */
 #include "process/pidfd.h"
 
 #include <errno.h>
@@ -28,19 +28,20 @@ int pidfd_signal(int fd, int signo)
 int pidfd_of_peer(int socket_fd)
 {
 	int pidfd = -1;
-	socklen_t length = sizeof pidfd;
+	socklen_t length = sizeof(pidfd);
 	if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) != 0)
 		return -1;
 	return pidfd;
 }
 
-/* The pidfd first, then the check: from there on the pid cannot be used again unseen. A kernel
- * without pidfds still knows which pids nobody has. */
+/* Opens the pidfd first and checks afterwards: from then on, reuse of the pid would be noticed.
+ * Without pidfds, kill still tells which pids are unused. */
 enum liveness pidfd_open_checked(int64_t pid, uint64_t start, int *ret_fd, int *ret_err)
 {
 	int fd = pidfd_open((pid_t)pid, 0);
 	*ret_fd = -1;
 	*ret_err = fd < 0 ? errno : 0;
+
 	if (fd < 0 && *ret_err != ESRCH && (kill((pid_t)pid, 0) == 0 || errno != ESRCH))
 		return LIVENESS_UNKNOWN;
 	if (fd < 0)

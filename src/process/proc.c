@@ -1,4 +1,4 @@
-/* proc: reads the files of /proc/PID. Keeps nothing and decides nothing. */
+/* proc: reads the files of /proc/PID; stateless. */
 #include "process/proc.h"
 
 #include <fcntl.h>
@@ -49,7 +49,7 @@ size_t proc_read(int64_t pid, const char *file, char *ret_bytes, size_t size)
 bool proc_stat(int64_t pid, struct proc_stat *ret_stat)
 {
 	char text[STAT_BYTES];
-	(void)proc_read(pid, "stat", text, sizeof text);
+	(void)proc_read(pid, "stat", text, sizeof(text));
 	return proc_parse_stat(text, ret_stat);
 }
 
@@ -59,7 +59,8 @@ uint64_t proc_start(int64_t pid)
 	return proc_stat(pid, &stat) ? stat.start : 0;
 }
 
-/* The dead hold no GPU; but a first thread that has ended looks dead while others go on. */
+/* Dead processes hold no GPU; but a main thread that has exited looks dead while other threads run.
+ */
 bool proc_is_dead(const struct proc_stat *stat)
 {
 	return (stat->state == 'Z' && stat->threads <= 1) || stat->state == 'X';
@@ -78,7 +79,7 @@ struct proc_status proc_status(int64_t pid)
 	cleanup_free char *line = NULL;
 	size_t size = 0;
 
-	/* Line by line: the list of groups may be of any length. */
+	/* Line by line: the list of groups may have any length. */
 	while (file && getline(&line, &size, file) > 0)
 		proc_parse_status(line, &status);
 

@@ -1,6 +1,6 @@
-/* proc: what /proc says about one process by its pid, PROC_SELF for this one: /proc may be that of
- * another PID namespace, where our own pid is somebody else's. A pid may be given to another
- * process between two questions: compare start times, or hold a pidfd. */
+/* proc: reads about one process from /proc by its pid, PROC_SELF for this one: /proc may belong to
+ * another PID namespace, where this process's pid means another one. A pid may be reused between
+ * two calls: compare start times, or hold a pidfd. */
 #pragma once
 #include <dirent.h>
 #include <sys/types.h>
@@ -9,20 +9,20 @@
 
 enum { PROC_SELF = 0 };
 
-/* The whole of /proc/PID/FILE, or as much as fits, with a NUL behind it. Returns the length without
- * the NUL; 0: it cannot be read. */
+/* The whole of /proc/PID/FILE, or as much as fits, NUL-terminated. Returns the length without
+ * the NUL; 0: unreadable. */
 size_t proc_read(int64_t pid, const char *file, char *ret_bytes, size_t size);
-/* False: there is no such process, or it cannot be seen. */
+/* False: no such process, or not visible. */
 bool proc_stat(int64_t pid, struct proc_stat *ret_stat);
 uint64_t proc_start(int64_t pid); /* 0: unknown or gone */
-/* 0: unknown, gone, or dead: it holds nothing any more. */
+/* 0: unknown, gone, or dead and so without resources. */
 int64_t proc_parent(int64_t pid);
 bool proc_is_dead(const struct proc_stat *stat);
 /* PROC_STATUS_NONE: unknown or gone. */
 struct proc_status proc_status(int64_t pid);
 /* The command's name, at most 15 bytes and one line; "": unknown or gone. */
 void proc_name(int64_t pid, char *ret_name, size_t size);
-/* Where it is in the cgroup2 hierarchy. False: it cannot be told. */
+/* Where it is in the cgroup2 hierarchy. False: unknown. */
 bool proc_cgroup(int64_t pid, char *ret_path, size_t size);
 
 /* Lists all processes: the next pid of a folder that was opened with opendir("/proc"); 0: no more.

@@ -6,7 +6,7 @@
 
 enum { FIELD_PARENT = 4, FIELD_THREADS = 20, FIELD_START = 22 };
 
-/* The decimal number at *at, which moves behind it. False: there is none, or it is over `max`. */
+/* The decimal number at *at, which is advanced past it. False: none, or over `max`. */
 static bool parse_number(const char **at, uint64_t max, uint64_t *ret_number)
 {
 	const char *digit = *at;
@@ -26,8 +26,8 @@ static bool parse_number(const char **at, uint64_t max, uint64_t *ret_number)
 	return true;
 }
 
-/* A whole field: the kernel writes a space after each that is read here, so a number without one
- * has lost digits. */
+/* A whole field: the kernel writes a space after each field that is read here, so a number without
+ * one may be truncated. */
 static bool parse_field(const char **at, uint64_t max, uint64_t *ret_number)
 {
 	if (!parse_number(at, max, ret_number) || **at != ' ')
@@ -52,6 +52,7 @@ bool proc_parse_stat(const char *text, struct proc_stat *ret_stat)
 	/* The name in field 2 may hold anything, parentheses too: count from the last one. */
 	const char *at = strrchr(text, ')');
 	uint64_t parent, threads, start;
+
 	if (!at || at[1] != ' ' || at[2] == '\0' || at[3] != ' ')
 		return false;
 
@@ -73,7 +74,7 @@ bool proc_parse_stat(const char *text, struct proc_stat *ret_stat)
 	return true;
 }
 
-/* What stands behind "KEY:" and blanks; NULL: the line has another key. */
+/* The value after "KEY:" and blanks; NULL: the line has another key. */
 static const char *value_of(const char *line, const char *key)
 {
 	size_t length = strlen(key);
@@ -93,7 +94,7 @@ void proc_parse_status(const char *line, struct proc_status *status)
 	if (uid && parse_number(&uid, UINT32_MAX - 1, &number) && *uid == '\t')
 		status->uid = (int64_t)number;
 
-	/* One pid for each namespace, ours first. */
+	/* One pid per namespace, this one's first. */
 	if (pids) {
 		pids += strspn(pids, "0123456789");
 		status->is_nested = pids[strspn(pids, " \t\n")] != '\0';

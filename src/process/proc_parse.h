@@ -1,5 +1,5 @@
-/* proc_parse: the texts of /proc/PID as values. Pure. A text that is cut off, or holds a number
- * that does not fit, says nothing: better unknown than another process's start time. */
+/* proc_parse: parses the texts of /proc/PID. Pure. Rejects a truncated text, or a number out of
+ * range: better unknown than another process's start time. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,19 +9,20 @@ struct proc_stat {
 	char state; /* 'R', 'S', 'Z' .. */
 	int64_t parent;
 	int64_t threads;
-	uint64_t start; /* clock ticks since boot: tells it from a later process with its pid */
+	uint64_t
+		start; /* clock ticks since boot: tells it from a later process with the same pid */
 };
 
 struct proc_status {
 	int64_t uid;    /* the real one; -1: unknown */
-	bool is_nested; /* has another pid in a PID namespace below ours */
+	bool is_nested; /* has another pid in a nested PID namespace */
 };
 
 #define PROC_STATUS_NONE ((struct proc_status){.uid = -1})
 
-/* /proc/PID/stat. False: it is no such text. */
+/* /proc/PID/stat. False: not such a text. */
 bool proc_parse_stat(const char *text, struct proc_stat *ret_stat);
-/* One line of /proc/PID/status; a line about anything else changes nothing. */
+/* One line of /proc/PID/status; no-op for other lines. */
 void proc_parse_status(const char *line, struct proc_status *status);
 /* One line of /proc/PID/cgroup: the path within the cgroup2 hierarchy, "/" and more. False: the
  * line is about another hierarchy, or the path does not fit. */

@@ -22,7 +22,7 @@ static void read_all(struct process_tree *tree)
 			continue;
 		if (tree->count == capacity) {
 			capacity = capacity ? 2 * capacity : FIRST_CAPACITY;
-			tree->v = reallocarray(tree->v, capacity, sizeof *tree->v);
+			tree->v = reallocarray(tree->v, capacity, sizeof(*tree->v));
 			if (!tree->v)
 				abort();
 		}
@@ -33,7 +33,7 @@ static void read_all(struct process_tree *tree)
 		(void)closedir(proc);
 }
 
-/* Moves the children of `parent` behind the first `found`; returns how many are found then. */
+/* Moves the children of `parent` after the first `found`; returns the new number found. */
 static size_t find_children(struct process_tree *tree, size_t found, pid_t parent, pid_t except)
 {
 	for (size_t i = found; i < tree->count; i++) {
@@ -63,6 +63,7 @@ void process_tree_signal(const struct process_tree *tree, int signo)
 		cleanup_close int pidfd = -1;
 		int err;
 		const struct process *process = &tree->v[i];
+
 		if (pidfd_open_checked(process->pid, process->start, &pidfd, &err) ==
 		    LIVENESS_WATCHED)
 			(void)pidfd_signal(pidfd, signo);

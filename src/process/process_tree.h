@@ -1,6 +1,6 @@
-/* process_tree: everything that stems from one process, however it hid: in other groups or
- * sessions, behind a double fork, under another name. Complete where that process is a subreaper.
- * What forks meanwhile may be missed: read again until it is empty. */
+/* process_tree: all descendants of a process, also those in other groups or sessions, behind a
+ * double fork, or under another name. Complete if that process is a subreaper. Concurrent forks may
+ * be missed: read again until it is empty. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -8,18 +8,18 @@
 
 struct process {
 	pid_t pid, parent;
-	uint64_t start; /* proc_start: whoever has the pid later began at another time */
+	uint64_t start; /* proc_start: differs for a later process with the same pid */
 };
 
 struct process_tree {
-	struct process
-		*v; /* parents before their children; without the root, and without the dead */
+	struct process *v; /* parents before their children; excludes the root and the dead */
 	size_t count;
 };
 
-/* Reads what stems from `root`, but not `except` and what stems from that. Aborts without memory.
+/* Reads the descendants of `root`, without `except` and its descendants. Aborts on allocation
+ * failure.
  */
 void process_tree_read(struct process_tree *tree, pid_t root, pid_t except);
-/* To exactly those processes, parents first. */
+/* Signals exactly these processes, parents first. */
 void process_tree_signal(const struct process_tree *tree, int signo);
 void process_tree_finish(struct process_tree *tree);

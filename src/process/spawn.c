@@ -1,4 +1,4 @@
-/* spawn: fork, execvp, and a pipe that tells whether the latter worked. */
+/* spawn: fork, execvp, and a pipe that reports whether the latter succeeded. */
 #include "process/spawn.h"
 
 #include <errno.h>
@@ -27,15 +27,17 @@ int spawn_lookup(const char *name)
 {
 	const char *paths = getenv("PATH");
 	int error = ENOENT;
+
 	if (strchr(name, '/'))
 		return lookup_file(name);
 
 	for (const char *at = paths ? paths : "/bin:/usr/bin"; *name && at;) {
 		char path[PATH_MAX];
 		size_t length = strcspn(at, ":");
-		int n = snprintf(path, sizeof path, "%.*s%s%s", (int)length, at,
+		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)length, at,
 				 length ? "/" : "./", name);
-		int found = n > 0 && n < (int)sizeof path ? lookup_file(path) : ENOENT;
+		int found = n > 0 && n < (int)sizeof(path) ? lookup_file(path) : ENOENT;
+
 		if (found == 0)
 			return 0;
 		if (found == EACCES)
@@ -45,41 +47,42 @@ int spawn_lookup(const char *name)
 	return error;
 }
 
-/* In the new process. Says on `error_fd` why it did not work. */
-static _Noreturn void execute(const struct spawn *spawn, pid_t parent, int error_fd)
+/* In the new process. Reports on `error_fd` why it failed. */
+static _Noreturn void execute_command(const struct spawn *spawn, pid_t parent, int error_fd)
 {
 	if (spawn->own_group)
 		setpgid(0, 0);
 	if (spawn->cgroup_entry_fd >= 0 && write(spawn->cgroup_entry_fd, "0", 1) < 0)
-		errno = 0; /* then it is found without */
+		errno = 0; /* the job is then found by other means */
 	signal(SIGPIPE, spawn->ignores_sigpipe ? SIG_IGN : SIG_DFL);
 	sigprocmask(SIG_SETMASK, spawn->mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 
-	if (getppid() == parent) /* else we died before that line */
+	if (getppid() == parent) /* else the parent died before prctl */
 		execvp(spawn->argv[0], spawn->argv);
 
 	int error = errno;
-	ssize_t written = write(error_fd, &error, sizeof error);
-	_exit(written == sizeof error ? 127 : 126);
+	ssize_t written = write(error_fd, &error, sizeof(error));
+	_exit(written == sizeof(error) ? 127 : 126);
 }
 
-/* What the new process says: 0, or the errno of why it could not be executed. */
+/* What the new process reports: 0, or the errno of the failed exec. */
 static int await_execution(int read_fd)
 {
 	int error = 0;
 	ssize_t length;
-	while ((length = read(read_fd, &error, sizeof error)) < 0 && errno == EINTR)
+	while ((length = read(read_fd, &error, sizeof(error))) < 0 && errno == EINTR)
 		;
 	if (length == 0) /* closed by a successful exec */
 		return 0;
-	return length == sizeof error && error ? error : EIO;
+	return length == sizeof(error) && error ? error : EIO;
 }
 
 int spawn_command(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd)
 {
 	int pipe_fds[2];
 	pid_t parent = getpid();
+
 	*ret_pid = 0;
 	*ret_pidfd = -1;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
@@ -90,10 +93,12 @@ int spawn_command(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd)
 	if (pid < 0)
 		return errno;
 	if (pid == 0)
-		execute(spawn, parent, write_fd);
+		execute_command(spawn, parent, write_fd);
+
 	close(take_fd(&write_fd));
 	if (spawn->own_group)
-		setpgid(pid, pid); /* whoever comes first; EACCES: it has already executed */
+		setpgid(pid, pid); /* in both processes, against the race; EACCES: it has already
+				      executed */
 
 	int pidfd = pidfd_open(pid, 0);
 	int open_error = pidfd < 0 ? errno : 0;
@@ -105,7 +110,7 @@ int spawn_command(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd)
 	}
 
 	if (error == 0)
-		kill(pid, SIGKILL); /* ours and not waited for: the pid is its still */
+		kill(pid, SIGKILL); /* our child and not reaped: the pid is still valid */
 	waitpid(pid, NULL, 0);
 	if (pidfd >= 0)
 		close(pidfd);

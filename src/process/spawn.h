@@ -1,4 +1,4 @@
-/* spawn: starts a command so that it cannot outlive us unseen, and says why if it cannot be
+/* spawn: starts a command that cannot outlive its parent unnoticed, and reports why if it cannot be
  * executed. */
 #pragma once
 #include <signal.h>
@@ -8,13 +8,13 @@
 struct spawn {
 	char *const *argv;
 	const sigset_t *mask; /* its signal mask */
-	int cgroup_entry_fd;  /* cgroup.procs of the cgroup to start in; -1: ours */
+	int cgroup_entry_fd;  /* cgroup.procs of the cgroup to start in; -1: this process's */
 	bool own_group;       /* leads a process group of its own */
 	bool ignores_sigpipe;
 };
 
-/* Whether a command can be found, as execvp would: 0, ENOENT or EACCES. */
+/* Whether execvp would find the command: 0, ENOENT or EACCES. */
 int spawn_lookup(const char *name);
-/* It gets SIGKILL should the calling thread die. 0 or the errno of why it could not be executed;
- * then there is no process and *ret_pidfd is -1. */
+/* The command gets SIGKILL when the calling thread dies. 0, or the errno of the failure; then there
+ * is no process and *ret_pidfd is -1. */
 int spawn_command(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd);

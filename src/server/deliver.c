@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/http_reply.h"
+#include "net/session.h"
 #include "server/message_context.h"
 #include "server/respond.h"
 #include "server/server.h"
@@ -23,7 +25,7 @@ static void fill(struct server *server, struct message_context *context,
 
 void deliver_body(struct server *server, uint64_t conn)
 {
-	session_send(server->endpoints.net, conn, server->body.bytes, server->body.length);
+	net_session_send(server->endpoints.net, conn, server->body.bytes, server->body.length);
 }
 
 /* Who is told its place from now on. Who came back with a waiting claim has not heard it yet. */
@@ -97,8 +99,8 @@ static void to_session(struct server *server, struct endpoint *endpoint,
 	deliver_body(server, endpoint->conn);
 	note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &context);
 	if (send->msg == SEND_DENIED && endpoint->session->id == 0)
-		session_close(server->endpoints.net, endpoint->conn, close_code(send->err),
-			      err_name(send->err));
+		net_session_close(server->endpoints.net, endpoint->conn, close_code(send->err),
+				  err_name(send->err));
 }
 
 static void to_request(struct server *server, struct endpoint *endpoint,
@@ -228,8 +230,8 @@ void deliver_line(void *ctx, const struct observed_line *line)
 	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->logs)
-			session_send(server->endpoints.net, endpoint->conn, message.bytes,
-				     message.length);
+			net_session_send(server->endpoints.net, endpoint->conn, message.bytes,
+					 message.length);
 	}
 	text_finish(&rendered);
 	text_finish(&message);
@@ -253,7 +255,7 @@ static void on_signal(void *ctx, const struct signal_effect *signal)
 static void on_close(void *ctx, struct party to)
 {
 	struct server *server = ctx;
-	session_close(server->endpoints.net, to.id, 1000, "the session ended here");
+	net_session_close(server->endpoints.net, to.id, 1000, "the session ended here");
 }
 
 static void on_appended(void *ctx, const struct record *record)

@@ -3,6 +3,7 @@
 #include "server/monitoring.h"
 
 #include "net/loop.h"
+#include "net/session.h"
 #include "server/deliver.h"
 #include "server/server.h"
 #include "wire/event_encode.h"
@@ -15,7 +16,7 @@ enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
 /* What an answer may be long; 0: nothing. */
 static size_t room(const struct server *server, uint64_t conn)
 {
-	size_t pending = session_pending(server->endpoints.net, conn);
+	size_t pending = net_session_pending(server->endpoints.net, conn);
 	return pending < WATCH_PENDING_BYTES ? WATCH_PENDING_BYTES - pending : 0;
 }
 
@@ -87,7 +88,7 @@ bool monitoring_send_events(struct server *server, uint64_t conn, const struct s
 	}
 	for (size_t i = count; i-- > 0;) {
 		size_t begin = i ? ends[i - 1] : 0;
-		session_send(server->endpoints.net, conn, rows->bytes + begin, ends[i] - begin);
+		net_session_send(server->endpoints.net, conn, rows->bytes + begin, ends[i] - begin);
 	}
 	text_clear(rows);
 	session_encode_ok(rows, count);

@@ -1,6 +1,7 @@
 /* respond: puts an answer of wire together with the headers that every answer carries. Called by
  * the routes and by whoever delivers effects. */
 #include "server/respond.h"
+#include "net/http_reply.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/http_reply.h"
 #include "net/loop.h"
 #include "server/server.h"
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/http_reply.h"
 #include "server/message_context.h"
 #include "server/routes.h"
 #include "server/server.h"

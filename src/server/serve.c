@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "net/http_reply.h"
+#include "net/listen.h"
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/notify.h"

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "net/loop.h"
+#include "net/session.h"
+#include "net/ws.h"
 #include "server/deliver.h"
 #include "server/monitoring.h"
 #include "server/named_processes.h"
@@ -29,7 +31,7 @@ static void turn_away(struct server *server, uint64_t conn, int err, const char 
 {
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
 	deny(server, conn, 0, err, detail);
-	session_close(server->endpoints.net, conn, code, err_name(err));
+	net_session_close(server->endpoints.net, conn, code, err_name(err));
 	if (endpoint)
 		endpoint_turn(&server->endpoints, endpoint, ENDPOINT_LEAVING);
 }
@@ -456,8 +458,8 @@ void sessions_end_site(struct server *server, uint64_t site)
 	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->site == site)
-			session_close(server->endpoints.net, endpoint->conn, CLOSE_TOKEN,
-				      "revoked");
+			net_session_close(server->endpoints.net, endpoint->conn, CLOSE_TOKEN,
+					  "revoked");
 	}
 }
 
@@ -466,7 +468,7 @@ void sessions_drain(struct server *server)
 	const enum endpoint_kind kinds[] = {ENDPOINT_GREETING, ENDPOINT_SESSION};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		list_each (it, next, &server->endpoints.kinds[kinds[i]])
-			session_close(server->endpoints.net,
-				      container_of(it, struct endpoint, link)->conn, CLOSE_DRAINING,
-				      err_name(ERR_DRAINING));
+			net_session_close(server->endpoints.net,
+					  container_of(it, struct endpoint, link)->conn,
+					  CLOSE_DRAINING, err_name(ERR_DRAINING));
 }

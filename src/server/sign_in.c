@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/http_reply.h"
 #include "net/loop.h"
 #include "server/routes.h"
 #include "server/server.h"

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/where.h"
+#include "net/listen.h"
 #include "net/loop.h"
 #include "server/server.h"
 #include "server/taken.h"

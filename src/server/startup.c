@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "net/listen.h"
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/routes.h"

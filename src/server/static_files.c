@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/http_reply.h"
 #include "server/embedded_assets.h"
 #include "server/http_conditional.h"
 #include "server/mime_types.h"

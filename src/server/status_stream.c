@@ -4,7 +4,9 @@
 
 #include <stdlib.h>
 
+#include "net/http_reply.h"
 #include "net/loop.h"
+#include "net/session.h"
 #include "server/message_context.h"
 #include "server/respond.h"
 #include "server/server.h"
@@ -196,7 +198,8 @@ static bool step(struct server *server, struct status_stream *stream, struct mon
 	if (!stream->as_message)
 		send_http(server, stream, more);
 	else if (!more)
-		session_send(server->endpoints.net, conn, stream->text.bytes, stream->text.length);
+		net_session_send(server->endpoints.net, conn, stream->text.bytes,
+				 stream->text.length);
 	if (more)
 		return true;
 	if (!stream->as_message)

@@ -16,8 +16,13 @@
 #include "http/request_parser.h"
 #include "http/syntax.h"
 #include "net/http.h"
+#include "net/http_receive.h"
+#include "net/http_reply.h"
+#include "net/listen.h"
 #include "net/loop.h"
 #include "net/net.h"
+#include "net/session.h"
+#include "net/ws.h"
 
 enum { INPUT_BYTES_MAX = 100 * 1024 };
 
@@ -181,9 +186,9 @@ static void on_message(void *ctx, uint64_t conn, const char *text, size_t length
 	struct bench *bench = ctx;
 	assert(strlen(text) == length);
 	assert(length <= LIMIT_FRAME_BYTES);
-	session_send(bench->net, conn, text, length);
+	net_session_send(bench->net, conn, text, length);
 	if (length % 7 == 3)
-		session_close(bench->net, conn, 1000, "length");
+		net_session_close(bench->net, conn, 1000, "length");
 }
 
 static void on_closed(void *ctx, uint64_t conn, bool clean)

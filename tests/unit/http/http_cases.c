@@ -175,4 +175,4 @@ const struct http_case http_cases[] = {
 	{"29", "escape of no digits", TARGET("/a%zz"), 400, NULL, NULL},
 };
 
-const size_t http_case_count = sizeof http_cases / sizeof *http_cases;
+const size_t http_case_count = sizeof(http_cases) / sizeof(*http_cases);

@@ -21,7 +21,7 @@ struct taken {
 /* As a connection does: what was not used stands before the next bytes. */
 static struct taken *take(struct http_body body, const char *bytes, size_t length, size_t step)
 {
-	struct taken *taken = calloc(1, sizeof *taken);
+	struct taken *taken = calloc(1, sizeof(*taken));
 	char *held = malloc(length + 1);
 	size_t held_length = 0;
 	enum http_body_result result = HTTP_BODY_MORE;
@@ -84,7 +84,7 @@ static void test_rows(void **state)
 		{true, 0, "0\r\nX: y\r\n", 0, "", 9},
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		size_t length = strlen(rows[i].bytes);
 		for (size_t step = 1; step <= length; step++) {
 			struct http_body body;
@@ -111,13 +111,13 @@ static void test_flat_memory(void **state)
 	(void)state;
 	enum { CHUNKS = 3000 };
 	static const char chunk[] = "1;ext=1234567890\r\nx\r\n", end[] = "0\r\n\r\n";
-	size_t size = sizeof chunk - 1, length = CHUNKS * size + sizeof end - 1;
+	size_t size = sizeof(chunk) - 1, length = CHUNKS * size + sizeof(end) - 1;
 	char *bytes = malloc(length);
 	struct http_body body;
 	assert_non_null(bytes);
 	for (size_t i = 0; i < CHUNKS; i++)
 		memcpy(bytes + i * size, chunk, size);
-	memcpy(bytes + CHUNKS * size, end, sizeof end - 1);
+	memcpy(bytes + CHUNKS * size, end, sizeof(end) - 1);
 	http_body_by_chunks(&body, UINT64_MAX);
 	struct taken *taken = take(body, bytes, length, 7);
 	assert_int_equal(taken->status, 200);
@@ -136,10 +136,10 @@ static void test_endless_lines(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		char bytes[8192];
 		struct http_body body;
-		memset(bytes, 'a', sizeof bytes);
+		memset(bytes, 'a', sizeof(bytes));
 		memcpy(bytes, starts[i], strlen(starts[i]));
 		http_body_by_chunks(&body, 10);
-		struct taken *taken = take(body, bytes, sizeof bytes, 100);
+		struct taken *taken = take(body, bytes, sizeof(bytes), 100);
 		assert_int_equal(taken->status, statuses[i]);
 		assert_true(taken->kept_most < 5000);
 		free(taken);

@@ -34,7 +34,7 @@ static void test_lines(void **state)
 		{"A: b\x7f", NULL}, {"A(: b", NULL},      {"A: b\rc", NULL},
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct http_field field;
 		struct http_fault fault = {0};
 		char text[64];
@@ -45,7 +45,7 @@ static void test_lines(void **state)
 			assert_int_equal(fault.status, 400);
 			continue;
 		}
-		(void)snprintf(text, sizeof text, "%.*s=%.*s|", (int)field.name_length, field.name,
+		(void)snprintf(text, sizeof(text), "%.*s=%.*s|", (int)field.name_length, field.name,
 			       (int)field.value_length, field.value);
 		assert_string_equal(text, rows[i].joined);
 	}
@@ -61,12 +61,12 @@ static void test_block(void **state)
 	struct http_fault fault;
 	char bytes[256], text[256];
 	(void)state;
-	join((struct http_field_iterator){fields, fields + sizeof fields - 1}, text, sizeof text);
+	join((struct http_field_iterator){fields, fields + sizeof(fields) - 1}, text, sizeof(text));
 	assert_string_equal(text, joined);
 
-	size_t length = (size_t)snprintf(bytes, sizeof bytes, "%s%s%s", head, fields, end);
+	size_t length = (size_t)snprintf(bytes, sizeof(bytes), "%s%s%s", head, fields, end);
 	assert_int_equal(http_request_parse(&parser, bytes, &length, &fault), HTTP_HEAD);
-	join(http_request_fields(&parser, bytes), text, sizeof text);
+	join(http_request_fields(&parser, bytes), text, sizeof(text));
 	assert_string_equal(text, joined);
 }
 

@@ -99,7 +99,7 @@ static void test_leftover(void **state)
 		"1\r\nx\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n";
 	struct input input;
 	input_init(&input);
-	assert_int_equal(give(&input, two, sizeof two - 1), HTTP_COMPLETE);
+	assert_int_equal(give(&input, two, sizeof(two) - 1), HTTP_COMPLETE);
 	size_t left = input.length - input.parser.total;
 	memmove(input.bytes, input.bytes + input.parser.total, left);
 	input.parser = (struct http_request_parser){0};
@@ -190,11 +190,11 @@ static void test_body_limit(void **state)
 	static const char chunk[] = "1;ext=1234567890\r\nx\r\n";
 	struct input input;
 	input_init(&input);
-	assert_int_equal(give(&input, head, sizeof head - 1), HTTP_MORE);
+	assert_int_equal(give(&input, head, sizeof(head) - 1), HTTP_MORE);
 	for (int i = 0; i < LIMIT_BODY_BYTES; i++)
-		assert_int_equal(give(&input, chunk, sizeof chunk - 1), HTTP_MORE);
-	assert_true(input.most < sizeof head + LIMIT_BODY_BYTES + sizeof chunk);
-	assert_int_equal(give(&input, chunk, sizeof chunk - 1), HTTP_REFUSED);
+		assert_int_equal(give(&input, chunk, sizeof(chunk) - 1), HTTP_MORE);
+	assert_true(input.most < sizeof(head) + LIMIT_BODY_BYTES + sizeof(chunk));
+	assert_int_equal(give(&input, chunk, sizeof(chunk) - 1), HTTP_REFUSED);
 	assert_int_equal(input.fault.status, 413);
 	free(input.bytes);
 }
@@ -235,7 +235,7 @@ static void test_websocket(void **state)
 		{WS("POST", "13", "dGhlIHNhbXBsZSBub25jZQ==", ""), 400},
 		{WS("GET", "13", "dGhlIHNhbXBsZSBub25jZQ==", "Content-Length: 1\r\n"), 400},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct input input;
 		input_init(&input);
 		enum http_result result = give(&input, rows[i].text, strlen(rows[i].text));

@@ -91,7 +91,7 @@ static const struct {
 static void test_table(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		for (size_t step = 1; step <= cases[i].length; step++) {
 			struct ws_parser parser = {0};
 			int messages = 0;
@@ -188,7 +188,7 @@ static void test_utf8(void **state)
 		{"\xff", false},
 		{"\xe1\x80\xc0", false},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		assert_int_equal(utf8_is_valid(rows[i].text, strlen(rows[i].text)), rows[i].valid);
 }
 

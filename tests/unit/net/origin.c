@@ -27,11 +27,11 @@ struct origin origin_open(struct loop *loop)
 {
 	struct sockaddr_in name = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof name;
+	socklen_t length = sizeof(name);
 	struct origin origin = {
 		.loop = loop, .fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
 	assert_true(origin.fd >= 0);
-	assert_int_equal(bind(origin.fd, (struct sockaddr *)&name, sizeof name), 0);
+	assert_int_equal(bind(origin.fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	assert_int_equal(listen(origin.fd, 512), 0);
 	assert_int_equal(getsockname(origin.fd, (struct sockaddr *)&name, &length), 0);
 	origin.port = ntohs(name.sin_port);
@@ -44,10 +44,10 @@ struct origin origin_open_unix(struct loop *loop)
 	struct origin origin = {
 		.loop = loop, .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
 	assert_true(origin.fd >= 0);
-	(void)snprintf(origin.path, sizeof origin.path, "/tmp/baton-origin-%d", (int)getpid());
-	(void)snprintf(name.sun_path, sizeof name.sun_path, "%s", origin.path);
+	(void)snprintf(origin.path, sizeof(origin.path), "/tmp/baton-origin-%d", (int)getpid());
+	(void)snprintf(name.sun_path, sizeof(name.sun_path), "%s", origin.path);
 	(void)unlink(origin.path);
-	assert_int_equal(bind(origin.fd, (struct sockaddr *)&name, sizeof name), 0);
+	assert_int_equal(bind(origin.fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	assert_int_equal(listen(origin.fd, 512), 0);
 	return origin;
 }
@@ -74,7 +74,7 @@ void origin_fill(struct origin *origin, int *ret_fds, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		ret_fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		assert_true(ret_fds[i] >= 0);
-		(void)connect(ret_fds[i], (struct sockaddr *)&name, sizeof name);
+		(void)connect(ret_fds[i], (struct sockaddr *)&name, sizeof(name));
 	}
 }
 
@@ -94,7 +94,7 @@ bool origin_has_visitor(const struct origin *origin)
 struct visit *origin_accept(struct origin *origin)
 {
 	struct mono_ms deadline = mono_after(loop_now(), ORIGIN_WAIT_MS);
-	struct visit *visit = calloc(1, sizeof *visit);
+	struct visit *visit = calloc(1, sizeof(*visit));
 	assert_non_null(visit);
 	visit->origin = origin;
 	while ((visit->fd = try_accept(origin)) < 0) {
@@ -114,10 +114,10 @@ void visit_pump(struct visit *visit)
 {
 	origin_turn(visit->origin->loop);
 	for (;;) {
-		if (visit->length == sizeof visit->in - 1)
+		if (visit->length == sizeof(visit->in) - 1)
 			visit_forget(visit); /* long bodies are counted */
 		ssize_t n = recv(visit->fd, visit->in + visit->length,
-				 sizeof visit->in - 1 - visit->length, 0);
+				 sizeof(visit->in) - 1 - visit->length, 0);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
@@ -171,7 +171,7 @@ void visit_say(struct visit *visit, const char *text)
 void visit_leave(struct visit *visit, bool reset)
 {
 	struct linger linger = {.l_onoff = reset, .l_linger = 0};
-	assert_int_equal(setsockopt(visit->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+	assert_int_equal(setsockopt(visit->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
 	(void)close(visit->fd);
 	free(visit);
 }

@@ -15,19 +15,21 @@
 #include "../http/http_cases.h"
 #include "base/err.h"
 #include "base/limits.h"
-#include "bed.h"
+#include "fixture.h"
+#include "net/http_receive.h"
+#include "net/http_reply.h"
 
 enum { LONG_BYTES = 5 * 1024 * 1024, BOUND_BYTES = 512 * 1024 };
 
 #define POST(fields) "POST /up HTTP/1.1\r\nHost: h\r\n" fields "\r\n"
 #define GET(path)    "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
 
-static struct bed *open_streamed(enum bed_mode mode)
+static struct fixture *open_streamed(enum fixture_mode mode)
 {
-	struct bed *bed = bed_open(NULL);
-	bed->mode = mode;
-	bed->rule = (struct http_body_rule){.streamed = true, .bytes_max = 64 * 1024 * 1024};
-	return bed;
+	struct fixture *fixture = fixture_open(NULL);
+	fixture->mode = mode;
+	fixture->rule = (struct http_body_rule){.streamed = true, .bytes_max = 64 * 1024 * 1024};
+	return fixture;
 }
 
 static char *make_bytes(size_t length)
@@ -52,31 +54,31 @@ static void test_pieces(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		size_t length = strlen(texts[i]);
 		for (size_t step = 1; step < length + 9; step += 9) {
-			struct bed *bed = open_streamed(BED_PARK);
-			struct client *client = client_open(bed);
+			struct fixture *fixture = open_streamed(FIXTURE_PARK);
+			struct client *client = client_open(fixture);
 			for (size_t at = 0; at < length; at += step) {
 				client_send(client, texts[i] + at,
 					    length - at < step ? length - at : step);
-				bed_turn(bed);
+				fixture_turn(fixture);
 			}
-			bed_wait(bed, &bed->bodies, 1);
-			assert_int_equal(bed->requests, 1);
-			assert_int_equal(bed->body_length, 0);
-			assert_int_equal(bed->body_bytes, i == 0 ? 11 : -1);
-			assert_int_equal(bed->streamed_bytes, 11);
-			assert_int_equal(bed->streamed_sum, bed_sum(0, "hello world", 11));
-			http_reply(bed->net, bed->conn, 200, NULL, 0, "done", 4);
-			bed_wait(bed, &bed->requests, 2);
-			assert_string_equal(bed->path, "/next");
-			assert_int_equal(bed->heads,
+			fixture_wait(fixture, &fixture->bodies, 1);
+			assert_int_equal(fixture->requests, 1);
+			assert_int_equal(fixture->body_length, 0);
+			assert_int_equal(fixture->body_bytes, i == 0 ? 11 : -1);
+			assert_int_equal(fixture->streamed_bytes, 11);
+			assert_int_equal(fixture->streamed_sum, fixture_sum(0, "hello world", 11));
+			http_reply(fixture->net, fixture->conn, 200, NULL, 0, "done", 4);
+			fixture_wait(fixture, &fixture->requests, 2);
+			assert_string_equal(fixture->path, "/next");
+			assert_int_equal(fixture->heads,
 					 1); /* a request without a body is not asked about */
-			http_reply(bed->net, bed->conn, 200, NULL, 0, "too", 3);
-			client_wait_text(bed, client, "too");
+			http_reply(fixture->net, fixture->conn, 200, NULL, 0, "too", 3);
+			client_wait_text(fixture, client, "too");
 			assert_null(strstr(client->in, "Connection: close"));
-			assert_int_equal(bed->bodies, 1);
-			assert_int_equal(bed->gone, 0);
+			assert_int_equal(fixture->bodies, 1);
+			assert_int_equal(fixture->gone, 0);
 			client_close(client);
-			bed_close(bed);
+			fixture_close(fixture);
 		}
 	}
 }
@@ -85,29 +87,29 @@ static void test_pieces(void **state)
 static void test_collected_bound(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = client_open(bed);
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = client_open(fixture);
 	char *bytes = make_bytes(300 * 1024);
-	bed->rule = (struct http_body_rule){.bytes_max = 300 * 1024};
+	fixture->rule = (struct http_body_rule){.bytes_max = 300 * 1024};
 	client_send_text(client, POST("Content-Length: 307200\r\n"));
-	assert_true(client_send_all(bed, client, bytes, 300 * 1024));
-	bed_wait(bed, &bed->requests, 1);
-	assert_int_equal(bed->body_length, 300 * 1024);
-	assert_int_equal(bed->pieces, 0);
-	client_wait_text(bed, client, "/up");
+	assert_true(client_send_all(fixture, client, bytes, 300 * 1024));
+	fixture_wait(fixture, &fixture->requests, 1);
+	assert_int_equal(fixture->body_length, 300 * 1024);
+	assert_int_equal(fixture->pieces, 0);
+	client_wait_text(fixture, client, "/up");
 	client_send_text(client, POST("Content-Length: 307201\r\n"));
-	client_wait_text(bed, client, "HTTP/1.1 413 ");
+	client_wait_text(fixture, client, "HTTP/1.1 413 ");
 	client_close(client);
 
-	client = client_open(bed);
-	bed->rule.bytes_max = 3;
+	client = client_open(fixture);
+	fixture->rule.bytes_max = 3;
 	client_send_text(client, POST("Transfer-Encoding: chunked\r\n") "3\r\nabc\r\n1\r\nd\r\n");
-	client_wait_text(bed, client, "HTTP/1.1 413 ");
-	assert_int_equal(bed->requests, 1);
-	assert_int_equal(bed->gone, 0);
+	client_wait_text(fixture, client, "HTTP/1.1 413 ");
+	assert_int_equal(fixture->requests, 1);
+	assert_int_equal(fixture->gone, 0);
 	client_close(client);
 	free(bytes);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* Each row of the table is judged the same when its body is wanted in pieces; one that fails behind
@@ -115,72 +117,73 @@ static void test_collected_bound(void **state)
 static void test_table(void **state)
 {
 	(void)state;
-	struct bed *bed = open_streamed(BED_PARK);
+	struct fixture *fixture = open_streamed(FIXTURE_PARK);
 	for (size_t i = 0; i < http_case_count; i++) {
 		const struct http_case *row = &http_cases[i];
-		unsigned requests = bed->requests, gone = bed->gone, bodies = bed->bodies;
-		unsigned heads = bed->heads;
-		struct client *client = client_open(bed);
-		while (net_connection_count(bed->net) == 0)
-			bed_turn(bed);
-		bed->rule.bytes_max = LIMIT_BODY_BYTES;
-		bed->streamed_bytes = 0;
+		unsigned requests = fixture->requests, gone = fixture->gone,
+			 bodies = fixture->bodies;
+		unsigned heads = fixture->heads;
+		struct client *client = client_open(fixture);
+		while (net_connection_count(fixture->net) == 0)
+			fixture_turn(fixture);
+		fixture->rule.bytes_max = LIMIT_BODY_BYTES;
+		fixture->streamed_bytes = 0;
 		client_send(client, row->bytes, row->length);
 		if (row->status == 200) {
-			bed_wait(bed, &bed->requests, requests + 1);
-			if (bed->heads > heads)
-				bed_wait(bed, &bed->bodies, bodies + 1);
-			if (bed->heads > heads && row->body &&
-			    bed->streamed_bytes != strlen(row->body))
+			fixture_wait(fixture, &fixture->requests, requests + 1);
+			if (fixture->heads > heads)
+				fixture_wait(fixture, &fixture->bodies, bodies + 1);
+			if (fixture->heads > heads && row->body &&
+			    fixture->streamed_bytes != strlen(row->body))
 				fail_msg("C%s %s: %zu bytes", row->row, row->what,
-					 bed->streamed_bytes);
-			http_reply(bed->net, bed->conn, 200, NULL, 0, "", 0);
-			client_wait_text(bed, client, "HTTP/1.1 200 ");
+					 fixture->streamed_bytes);
+			http_reply(fixture->net, fixture->conn, 200, NULL, 0, "", 0);
+			client_wait_text(fixture, client, "HTTP/1.1 200 ");
 		} else if (row->status) {
-			client_wait_end(bed, client);
+			client_wait_end(fixture, client);
 			if (client_status(client) != row->status)
 				fail_msg("C%s %s: %d", row->row, row->what, client_status(client));
-			assert_int_equal(bed->bodies, bodies);
-			assert_int_equal(bed->gone - gone, bed->requests - requests);
+			assert_int_equal(fixture->bodies, bodies);
+			assert_int_equal(fixture->gone - gone, fixture->requests - requests);
 		}
 		client_close(client);
-		while (net_connection_count(bed->net) > 0)
-			bed_turn(bed);
+		while (net_connection_count(fixture->net) > 0)
+			fixture_turn(fixture);
 	}
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* While its reader pauses, a long body waits with its client, and all of it comes afterwards. */
 static void test_pause(void **state)
 {
 	(void)state;
-	struct bed *bed = open_streamed(BED_PARK);
-	struct client *client = client_open(bed);
+	struct fixture *fixture = open_streamed(FIXTURE_PARK);
+	struct client *client = client_open(fixture);
 	char *bytes = make_bytes(LONG_BYTES), head[128];
 	size_t sent = 0;
-	bed->pause_at_once = true;
-	(void)snprintf(head, sizeof head, POST("Content-Length: %d\r\n"), LONG_BYTES);
+	fixture->pause_at_once = true;
+	(void)snprintf(head, sizeof(head), POST("Content-Length: %d\r\n"), LONG_BYTES);
 	client_send_text(client, head);
-	bed_wait(bed, &bed->requests, 1);
+	fixture_wait(fixture, &fixture->requests, 1);
 	size_t before = mallinfo2().uordblks;
 	for (int still = 0; still < 20; still++) {
 		size_t n = client_send_some(client, bytes + sent, LONG_BYTES - sent);
 		sent += n;
 		still = n ? 0 : still;
-		bed_turn(bed);
+		fixture_turn(fixture);
 	}
 	assert_true(sent < LONG_BYTES); /* kernel buffers are full, and nothing else is */
 	assert_true(mallinfo2().uordblks < before + BOUND_BYTES);
-	assert_int_equal(bed->pieces, 0);
-	http_pause_body(bed->net, bed->conn, false);
-	assert_true(client_send_all(bed, client, bytes + sent, LONG_BYTES - sent));
-	bed_wait(bed, &bed->bodies, 1);
-	assert_int_equal(bed->streamed_bytes, LONG_BYTES);
-	assert_int_equal(bed->streamed_sum, bed_sum(0, bytes, LONG_BYTES));
+	assert_int_equal(fixture->pieces, 0);
+	http_pause_body(fixture->net, fixture->conn, false);
+	assert_true(client_send_all(fixture, client, bytes + sent, LONG_BYTES - sent));
+	fixture_wait(fixture, &fixture->bodies, 1);
+	assert_int_equal(fixture->streamed_bytes, LONG_BYTES);
+	assert_int_equal(fixture->streamed_sum, fixture_sum(0, bytes, LONG_BYTES));
 	client_close(client);
-	bed_wait(bed, &bed->gone, 1);
+	fixture_wait(fixture, &fixture->gone, 1);
 	free(bytes);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* A body goes back as it comes, to a client that reads late: both ends wait for each other, nothing
@@ -188,66 +191,66 @@ static void test_pause(void **state)
 static void test_echo(void **state)
 {
 	(void)state;
-	struct bed *bed = open_streamed(BED_ECHO);
-	struct client *client = client_open(bed);
+	struct fixture *fixture = open_streamed(FIXTURE_ECHO);
+	struct client *client = client_open(fixture);
 	char *bytes = make_bytes(LONG_BYTES), head[128];
 	size_t sent = 0;
-	(void)snprintf(head, sizeof head, POST("Content-Length: %d\r\n"), LONG_BYTES);
+	(void)snprintf(head, sizeof(head), POST("Content-Length: %d\r\n"), LONG_BYTES);
 	client->mute = true;
 	client_send_text(client, head);
-	bed_wait(bed, &bed->requests, 1);
+	fixture_wait(fixture, &fixture->requests, 1);
 	size_t before = mallinfo2().uordblks;
 	for (int still = 0; still < 20 && sent < LONG_BYTES; still++) {
 		size_t n = client_send_some(client, bytes + sent, LONG_BYTES - sent);
 		sent += n;
 		still = n ? 0 : still;
-		bed_turn(bed);
-		assert_true(http_stream_pending(bed->net, bed->conn) < BOUND_BYTES);
+		fixture_turn(fixture);
+		assert_true(http_stream_pending(fixture->net, fixture->conn) < BOUND_BYTES);
 	}
 	assert_true(mallinfo2().uordblks < before + BOUND_BYTES);
 	client->mute = false;
-	assert_true(client_send_all(bed, client, bytes + sent, LONG_BYTES - sent));
-	client_wait_text(bed, client, "\r\n0\r\n\r\n");
-	bed_wait(bed, &bed->delivered, 1);
-	assert_int_equal(bed->streamed_sum, bed_sum(0, bytes, LONG_BYTES));
+	assert_true(client_send_all(fixture, client, bytes + sent, LONG_BYTES - sent));
+	client_wait_text(fixture, client, "\r\n0\r\n\r\n");
+	fixture_wait(fixture, &fixture->delivered, 1);
+	assert_int_equal(fixture->streamed_sum, fixture_sum(0, bytes, LONG_BYTES));
 	assert_true(client->length > LONG_BYTES);
-	client_wait_end(bed, client); /* its body had not ended when the answer began */
+	client_wait_end(fixture, client); /* its body had not ended when the answer began */
 	client_close(client);
 	free(bytes);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* The writer is told to wait, then once that it may go on. */
 static void test_writable(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = client_open(bed);
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = client_open(fixture);
 	char *block = make_bytes(32 * 1024);
 	size_t written = 0;
-	bed->mode = BED_STREAM;
+	fixture->mode = FIXTURE_STREAM;
 	client->mute = true;
 	client_send_text(client, GET("/events"));
-	bed_wait(bed, &bed->requests, 1);
-	while (http_stream_write(bed->net, bed->conn, block, 32 * 1024))
+	fixture_wait(fixture, &fixture->requests, 1);
+	while (http_stream_write(fixture->net, fixture->conn, block, 32 * 1024))
 		written += 32 * 1024;
 	assert_true(written > 0);
-	assert_true(http_stream_pending(bed->net, bed->conn) < 128 * 1024);
+	assert_true(http_stream_pending(fixture->net, fixture->conn) < 128 * 1024);
 	for (int i = 0; i < 5; i++)
-		bed_turn(bed);
-	assert_int_equal(bed->writable, 0);
+		fixture_turn(fixture);
+	assert_int_equal(fixture->writable, 0);
 	client->mute = false;
-	client_wait_bytes(bed, client, written + 32 * 1024);
-	bed_wait(bed, &bed->writable, 1);
-	assert_int_equal(http_stream_pending(bed->net, bed->conn), 0);
-	assert_true(http_stream_write(bed->net, bed->conn, "x", 1));
-	bed_turn(bed);
-	assert_int_equal(bed->writable, 1);
+	client_wait_bytes(fixture, client, written + 32 * 1024);
+	fixture_wait(fixture, &fixture->writable, 1);
+	assert_int_equal(http_stream_pending(fixture->net, fixture->conn), 0);
+	assert_true(http_stream_write(fixture->net, fixture->conn, "x", 1));
+	fixture_turn(fixture);
+	assert_int_equal(fixture->writable, 1);
 	client_close(client);
-	bed_wait(bed, &bed->gone, 1);
-	assert_false(http_stream_write(bed->net, bed->conn, "x", 1));
+	fixture_wait(fixture, &fixture->gone, 1);
+	assert_false(http_stream_write(fixture->net, fixture->conn, "x", 1));
 	free(block);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* An answer before the body has ended ends both: the client reads it, though it is still sending.
@@ -255,47 +258,47 @@ static void test_writable(void **state)
 static void test_early_answer(void **state)
 {
 	(void)state;
-	struct bed *bed = open_streamed(BED_PARK);
-	struct client *client = client_open(bed);
+	struct fixture *fixture = open_streamed(FIXTURE_PARK);
+	struct client *client = client_open(fixture);
 	char *bytes = make_bytes(LONG_BYTES), head[128];
-	(void)snprintf(head, sizeof head, POST("Content-Length: %d\r\n"), LONG_BYTES);
+	(void)snprintf(head, sizeof(head), POST("Content-Length: %d\r\n"), LONG_BYTES);
 	client_send_text(client, head);
 	client_send(client, bytes, 1000);
-	bed_wait(bed, &bed->pieces, 1);
-	http_reply(bed->net, bed->conn, 403, NULL, 0, "no", 2);
-	unsigned pieces = bed->pieces;
-	(void)client_send_all(bed, client, bytes, LONG_BYTES - 1000);
-	client_wait_text(bed, client, "\r\n\r\nno");
+	fixture_wait(fixture, &fixture->pieces, 1);
+	http_reply(fixture->net, fixture->conn, 403, NULL, 0, "no", 2);
+	unsigned pieces = fixture->pieces;
+	(void)client_send_all(fixture, client, bytes, LONG_BYTES - 1000);
+	client_wait_text(fixture, client, "\r\n\r\nno");
 	assert_non_null(strstr(client->in, "Connection: close\r\n"));
-	bed_wait(bed, &bed->delivered, 1);
-	assert_int_equal(bed->pieces, pieces);
-	assert_int_equal(bed->bodies, 0);
-	assert_int_equal(bed->gone, 0);
+	fixture_wait(fixture, &fixture->delivered, 1);
+	assert_int_equal(fixture->pieces, pieces);
+	assert_int_equal(fixture->bodies, 0);
+	assert_int_equal(fixture->gone, 0);
 	client_close(client);
 	free(bytes);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* A client that asks is told to send when the body is wanted, not before. */
 static void test_expect(void **state)
 {
 	(void)state;
-	struct bed *bed = open_streamed(BED_PARK);
-	struct client *client = client_open(bed);
-	bed->pause_at_once = true;
+	struct fixture *fixture = open_streamed(FIXTURE_PARK);
+	struct client *client = client_open(fixture);
+	fixture->pause_at_once = true;
 	client_send_text(client, POST("Content-Length: 3\r\nExpect: 100-continue\r\n"));
-	bed_wait(bed, &bed->requests, 1);
+	fixture_wait(fixture, &fixture->requests, 1);
 	for (int i = 0; i < 5; i++)
-		client_pump(bed, client);
+		client_pump(fixture, client);
 	assert_int_equal(client->length, 0);
-	http_pause_body(bed->net, bed->conn, false);
-	client_wait_text(bed, client, "HTTP/1.1 100 Continue\r\n\r\n");
+	http_pause_body(fixture->net, fixture->conn, false);
+	client_wait_text(fixture, client, "HTTP/1.1 100 Continue\r\n\r\n");
 	client_send_text(client, "abc");
-	bed_wait(bed, &bed->bodies, 1);
-	http_reply(bed->net, bed->conn, 200, NULL, 0, "", 0);
-	client_wait_text(bed, client, "HTTP/1.1 200 OK");
+	fixture_wait(fixture, &fixture->bodies, 1);
+	http_reply(fixture->net, fixture->conn, 200, NULL, 0, "", 0);
+	client_wait_text(fixture, client, "HTTP/1.1 200 OK");
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* A client that leaves in the middle, by FIN or RST, read or paused, is gone once. */
@@ -303,19 +306,19 @@ static void test_leaves(void **state)
 {
 	(void)state;
 	for (int way = 0; way < 4; way++) {
-		struct bed *bed = open_streamed(BED_PARK);
-		struct client *client = client_open(bed);
-		bed->pause_at_once = way & 1;
+		struct fixture *fixture = open_streamed(FIXTURE_PARK);
+		struct client *client = client_open(fixture);
+		fixture->pause_at_once = way & 1;
 		client_send_text(client, POST("Content-Length: 100\r\n") "abc");
-		bed_wait(bed, &bed->requests, 1);
+		fixture_wait(fixture, &fixture->requests, 1);
 		client_leave(client, way >> 1);
-		bed_wait(bed, &bed->gone, 1);
-		assert_int_equal(net_connection_count(bed->net), 0);
-		http_pause_body(bed->net, bed->conn, false); /* no error, no effect */
-		bed_turn(bed);
-		assert_int_equal(bed->gone, 1);
-		assert_int_equal(bed->bodies, 0);
-		bed_close(bed);
+		fixture_wait(fixture, &fixture->gone, 1);
+		assert_int_equal(net_connection_count(fixture->net), 0);
+		http_pause_body(fixture->net, fixture->conn, false); /* no error, no effect */
+		fixture_turn(fixture);
+		assert_int_equal(fixture->gone, 1);
+		assert_int_equal(fixture->bodies, 0);
+		fixture_close(fixture);
 	}
 }
 
@@ -328,50 +331,50 @@ static void test_stall(void **state)
 					    .body_time_ms = 120,
 					    .write_time_ms = 5000};
 	(void)state;
-	struct bed *bed = bed_open(&options);
-	struct client *client = client_open(bed);
-	bed->mode = BED_PARK;
-	bed->rule = (struct http_body_rule){.streamed = true, .bytes_max = 100};
-	bed->pause_at_once = true;
+	struct fixture *fixture = fixture_open(&options);
+	struct client *client = client_open(fixture);
+	fixture->mode = FIXTURE_PARK;
+	fixture->rule = (struct http_body_rule){.streamed = true, .bytes_max = 100};
+	fixture->pause_at_once = true;
 	client_send_text(client, POST("Content-Length: 30\r\n"));
-	bed_wait(bed, &bed->requests, 1);
+	fixture_wait(fixture, &fixture->requests, 1);
 	for (struct mono_ms until = mono_after(loop_now(), 400); !mono_due(until, loop_now());)
-		bed_turn(bed);
-	assert_int_equal(bed->gone, 0);
+		fixture_turn(fixture);
+	assert_int_equal(fixture->gone, 0);
 
-	http_pause_body(bed->net, bed->conn, false);
+	http_pause_body(fixture->net, fixture->conn, false);
 	struct mono_ms start = loop_now();
 	for (unsigned i = 1; i <= 10; i++) {
 		client_send_text(client, "x");
-		bed_wait(bed, &bed->pieces, i);
+		fixture_wait(fixture, &fixture->pieces, i);
 		struct mono_ms until = mono_after(loop_now(), 20);
 		while (!mono_due(until, loop_now()))
-			bed_turn(bed);
+			fixture_turn(fixture);
 	}
 	assert_true(mono_since(loop_now(), start) > options.body_time_ms);
-	assert_int_equal(bed->gone, 0);
-	bed_wait(bed, &bed->gone, 1);
-	client_wait_end(bed, client);
+	assert_int_equal(fixture->gone, 0);
+	fixture_wait(fixture, &fixture->gone, 1);
+	client_wait_end(fixture, client);
 	assert_int_equal(client_status(client), 408);
-	assert_int_equal(bed->error, ERR_SLOW);
+	assert_int_equal(fixture->error, ERR_SLOW);
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* What breaks off behind an answer that has begun ends the connection: nothing can be said. */
 static void test_broken_behind_answer(void **state)
 {
 	(void)state;
-	struct bed *bed = open_streamed(BED_ECHO);
-	struct client *client = client_open(bed);
+	struct fixture *fixture = open_streamed(FIXTURE_ECHO);
+	struct client *client = client_open(fixture);
 	client_send_text(client, POST("Transfer-Encoding: chunked\r\n") "3\r\nabc\r\nzz\r\n");
-	bed_wait(bed, &bed->gone, 1);
-	client_wait_end(bed, client);
+	fixture_wait(fixture, &fixture->gone, 1);
+	client_wait_end(fixture, client);
 	assert_int_equal(client_status(client), 200);
 	assert_null(strstr(client->in, "\r\n0\r\n"));
-	assert_int_equal(bed->error, ERR_BAD_REQUEST);
+	assert_int_equal(fixture->error, ERR_BAD_REQUEST);
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 int main(void)

@@ -21,7 +21,7 @@ struct seen {
 
 static struct seen *open_seen(void)
 {
-	struct seen *seen = calloc(1, sizeof *seen);
+	struct seen *seen = calloc(1, sizeof(*seen));
 	assert_non_null(seen);
 	assert_int_equal(loop_create(&seen->loop), 0);
 	assert_int_equal(pipe(seen->pipe), 0);
@@ -54,7 +54,7 @@ static void test_wake(void **state)
 
 static void mark(struct seen *seen, char c)
 {
-	assert_true(strlen(seen->order) < sizeof seen->order - 1);
+	assert_true(strlen(seen->order) < sizeof(seen->order) - 1);
 	seen->order[strlen(seen->order)] = c;
 }
 

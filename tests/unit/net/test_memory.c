@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
-#include "bed.h"
+#include "fixture.h"
+#include "net/http_reply.h"
+#include "net/listen.h"
 #include "net/upstream.h"
 
 void *__real_malloc(size_t size);
@@ -64,7 +66,7 @@ char *__wrap_strdup(const char *text)
 	"\x81\x85\x01\x02\x03\x04igohn"
 
 /* Clients are made before the fault is armed, so that only the net's allocations fail. */
-static void walk(struct bed *bed)
+static void walk(struct fixture *fixture)
 {
 	static const char *const texts[] = {
 		"GET /a HTTP/1.1\r\nHost: h\r\n",
@@ -75,30 +77,30 @@ static void walk(struct bed *bed)
 	static char block[200 * 1024];
 	struct client *clients[6];
 	for (int i = 0; i < 5; i++)
-		clients[i] = client_open(bed);
-	clients[5] = client_open_unix(bed->line_path);
+		clients[i] = client_open(fixture);
+	clients[5] = client_open_unix(fixture->line_path);
 	fault.armed = true;
-	bed->mode = BED_ACCEPT;
-	bed->echo = true;
+	fixture->mode = FIXTURE_ACCEPT;
+	fixture->echo = true;
 	for (int i = 0; i < 4; i++)
 		client_send_text(clients[i], texts[i]);
 	client_send_text(clients[5], "one\ntw");
 	for (int i = 0; i < 6; i++)
-		client_pump(bed, clients[i]);
+		client_pump(fixture, clients[i]);
 	client_send_text(clients[0], "\r\n");
 	client_send_text(clients[5], "o\n");
-	bed->mode = BED_STREAM;
+	fixture->mode = FIXTURE_STREAM;
 	clients[4]->mute = true;
 	client_send_text(clients[4], "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
 	for (int i = 0; i < 6; i++)
-		client_pump(bed, clients[i]);
+		client_pump(fixture, clients[i]);
 	/* Until the kernel takes no more, however much that is, and then some. */
-	for (int i = 0; i < 400 && http_stream_pending(bed->net, bed->conn) == 0; i++)
-		http_stream_write(bed->net, bed->conn, block, sizeof block);
+	for (int i = 0; i < 400 && http_stream_pending(fixture->net, fixture->conn) == 0; i++)
+		http_stream_write(fixture->net, fixture->conn, block, sizeof(block));
 	for (int i = 0; i < 8; i++)
-		http_stream_write(bed->net, bed->conn, block, sizeof block);
+		http_stream_write(fixture->net, fixture->conn, block, sizeof(block));
 	for (int i = 0; i < 6; i++)
-		client_pump(bed, clients[i]);
+		client_pump(fixture, clients[i]);
 	fault.armed = false;
 	for (int i = 0; i < 6; i++)
 		client_close(clients[i]);
@@ -110,16 +112,16 @@ static void test_each_allocation(void **state)
 	(void)state;
 	int failed = 0;
 	for (fault.hit = true; fault.hit; failed++) {
-		struct bed *bed = bed_open(NULL);
+		struct fixture *fixture = fixture_open(NULL);
 		fault.hit = false;
 		fault.left = failed;
-		walk(bed);
-		struct client *client = client_open(bed);
-		bed->mode = BED_REPLY;
+		walk(fixture);
+		struct client *client = client_open(fixture);
+		fixture->mode = FIXTURE_REPLY;
 		client_send_text(client, "GET /after HTTP/1.1\r\nHost: h\r\n\r\n");
-		client_wait_text(bed, client, "/after");
+		client_wait_text(fixture, client, "/after");
 		client_close(client);
-		bed_close(bed);
+		fixture_close(fixture);
 	}
 	assert_true(failed > 15); /* the walk does allocate */
 }
@@ -172,12 +174,12 @@ static void test_upstream(void **state)
 	(void)state;
 	int failed = 0;
 	for (fault.hit = true; fault.hit; failed++) {
-		struct bed *bed = bed_open(NULL);
+		struct fixture *fixture = fixture_open(NULL);
 		struct upstream *upstream = NULL;
 		unsigned ends = 0;
 		uint64_t id;
 		char url[64];
-		(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/up", bed->port);
+		(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/up", fixture->port);
 		const struct upstream_request request = {.method = "POST",
 							 .url = url,
 							 .fields = &field,
@@ -188,20 +190,20 @@ static void test_upstream(void **state)
 		fault.hit = false;
 		fault.left = failed;
 		fault.armed = true;
-		bool began = upstream_create(bed->loop, 4, &upstream) == 0 &&
+		bool began = upstream_create(fixture->loop, 4, &upstream) == 0 &&
 			     upstream_start(upstream, &request, &handlers, &ends, &id) == 0;
 		if (began)
-			bed_wait(bed, &ends, 1);
+			fixture_wait(fixture, &ends, 1);
 		fault.armed = false;
 		if (upstream) {
 			ends = 0;
 			assert_int_equal(upstream_count(upstream), 0);
 			assert_int_equal(upstream_start(upstream, &request, &handlers, &ends, &id),
 					 0);
-			bed_wait(bed, &ends, 1);
+			fixture_wait(fixture, &ends, 1);
 		}
 		upstream_destroy(upstream);
-		bed_close(bed);
+		fixture_close(fixture);
 	}
 	assert_true(failed > 5);
 }

@@ -12,7 +12,10 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "bed.h"
+#include "fixture.h"
+#include "net/http_receive.h"
+#include "net/http_reply.h"
+#include "net/listen.h"
 #include "net/upstream.h"
 #include "origin.h"
 
@@ -123,8 +126,8 @@ static void on_delivered(void *ctx, uint64_t conn)
 	(void)ctx, (void)conn;
 }
 
-/* Before the bed's server, or another port; clients of the bed then reach the proxy. */
-static void proxy_open(struct proxy *proxy, struct bed *bed, uint16_t port)
+/* Before the fixture's server, or another port; clients of the fixture then reach the proxy. */
+static void proxy_open(struct proxy *proxy, struct fixture *fixture, uint16_t port)
 {
 	static const struct net_handlers handlers = {.on_request = on_request,
 						     .on_gone = on_gone,
@@ -138,25 +141,25 @@ static void proxy_open(struct proxy *proxy, struct bed *bed, uint16_t port)
 					    .body_time_ms = 9000,
 					    .write_time_ms = 9000};
 	*proxy = (struct proxy){0};
-	(void)snprintf(proxy->url, sizeof proxy->url, "http://127.0.0.1:%u/up", port);
-	assert_int_equal(upstream_create(bed->loop, 8, &proxy->upstream), 0);
-	assert_int_equal(net_create(bed->loop, &options, &handlers, proxy, &proxy->net), 0);
-	assert_int_equal(net_listen_tcp(proxy->net, "127.0.0.1:0", &bed->port, NULL, 0), 0);
+	(void)snprintf(proxy->url, sizeof(proxy->url), "http://127.0.0.1:%u/up", port);
+	assert_int_equal(upstream_create(fixture->loop, 8, &proxy->upstream), 0);
+	assert_int_equal(net_create(fixture->loop, &options, &handlers, proxy, &proxy->net), 0);
+	assert_int_equal(net_listen_tcp(proxy->net, "127.0.0.1:0", &fixture->port, NULL, 0), 0);
 }
 
-static void proxy_close(struct proxy *proxy, struct bed *bed)
+static void proxy_close(struct proxy *proxy, struct fixture *fixture)
 {
 	net_destroy(proxy->net);
 	upstream_destroy(proxy->upstream);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
-static struct bed *open_echo(void)
+static struct fixture *open_echo(void)
 {
-	struct bed *bed = bed_open(NULL);
-	bed->mode = BED_ECHO;
-	bed->rule = (struct http_body_rule){.streamed = true, .bytes_max = 64 * 1024 * 1024};
-	return bed;
+	struct fixture *fixture = fixture_open(NULL);
+	fixture->mode = FIXTURE_ECHO;
+	fixture->rule = (struct http_body_rule){.streamed = true, .bytes_max = 64 * 1024 * 1024};
+	return fixture;
 }
 
 /* Through the proxy and back, to a client that reads late: everything waits for it, nothing is
@@ -164,39 +167,39 @@ static struct bed *open_echo(void)
 static void test_echo(void **state)
 {
 	(void)state;
-	struct bed *bed = open_echo();
+	struct fixture *fixture = open_echo();
 	struct proxy proxy;
-	proxy_open(&proxy, bed, bed->port);
-	struct client *client = client_open(bed);
+	proxy_open(&proxy, fixture, fixture->port);
+	struct client *client = client_open(fixture);
 	char *bytes = malloc(LONG_BYTES), head[128];
 	assert_non_null(bytes);
 	for (size_t i = 0; i < LONG_BYTES; i++)
 		bytes[i] = (char)('a' + i * 7 % 23);
-	(void)snprintf(head, sizeof head,
+	(void)snprintf(head, sizeof(head),
 		       "POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", LONG_BYTES);
 	client->mute = true;
 	client_send_text(client, head);
-	bed_wait(bed, &bed->requests, 1);
-	assert_int_equal(bed->body_bytes, LONG_BYTES);
+	fixture_wait(fixture, &fixture->requests, 1);
+	assert_int_equal(fixture->body_bytes, LONG_BYTES);
 	size_t sent = 0, before = mallinfo2().uordblks;
 	for (int still = 0; still < 50 && sent < LONG_BYTES; still++) {
 		size_t n = client_send_some(client, bytes + sent, LONG_BYTES - sent);
 		sent += n;
 		still = n ? 0 : still;
-		bed_turn(bed);
+		fixture_turn(fixture);
 		assert_true(mallinfo2().uordblks < before + BOUND_BYTES);
 	}
 	client->mute = false;
-	assert_true(client_send_all(bed, client, bytes + sent, LONG_BYTES - sent));
-	client_wait_text(bed, client, "\r\n0\r\n\r\n");
-	bed_wait(bed, &proxy.ends, 1);
+	assert_true(client_send_all(fixture, client, bytes + sent, LONG_BYTES - sent));
+	client_wait_text(fixture, client, "\r\n0\r\n\r\n");
+	fixture_wait(fixture, &proxy.ends, 1);
 	assert_int_equal(proxy.err, 0);
-	assert_int_equal(bed->streamed_bytes, LONG_BYTES);
-	assert_int_equal(bed->streamed_sum, bed_sum(0, bytes, LONG_BYTES));
+	assert_int_equal(fixture->streamed_bytes, LONG_BYTES);
+	assert_int_equal(fixture->streamed_sum, fixture_sum(0, bytes, LONG_BYTES));
 	assert_true(client->length > LONG_BYTES);
 	client_close(client);
 	free(bytes);
-	proxy_close(&proxy, bed);
+	proxy_close(&proxy, fixture);
 }
 
 /* A client that leaves ends the work behind the proxy. */
@@ -204,19 +207,19 @@ static void test_client_leaves(void **state)
 {
 	(void)state;
 	for (int reset = 0; reset < 2; reset++) {
-		struct bed *bed = open_echo();
+		struct fixture *fixture = open_echo();
 		struct proxy proxy;
-		proxy_open(&proxy, bed, bed->port);
-		struct client *client = client_open(bed);
+		proxy_open(&proxy, fixture, fixture->port);
+		struct client *client = client_open(fixture);
 		client_send_text(client, "POST /up HTTP/1.1\r\nHost: h\r\n"
 					 "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-		client_wait_text(bed, client, "abc");
+		client_wait_text(fixture, client, "abc");
 		client_leave(client, reset);
-		bed_wait(bed, &bed->gone, 1);
+		fixture_wait(fixture, &fixture->gone, 1);
 		assert_int_equal(proxy.gone, 1);
 		assert_int_equal(proxy.ends, 0);
 		assert_int_equal(upstream_count(proxy.upstream), 0);
-		proxy_close(&proxy, bed);
+		proxy_close(&proxy, fixture);
 	}
 }
 
@@ -230,11 +233,11 @@ static void test_server_breaks_off(void **state)
 	};
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		struct bed *bed = bed_open(NULL);
+		struct fixture *fixture = fixture_open(NULL);
 		struct proxy proxy;
-		struct origin origin = origin_open(bed->loop);
-		proxy_open(&proxy, bed, origin.port);
-		struct client *client = client_open(bed);
+		struct origin origin = origin_open(fixture->loop);
+		proxy_open(&proxy, fixture, origin.port);
+		struct client *client = client_open(fixture);
 		if (i == 2)
 			origin_close(&origin);
 		client_send_text(client, "GET /up HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -243,19 +246,19 @@ static void test_server_breaks_off(void **state)
 			visit_wait_text(visit, "\r\n\r\n");
 			visit_say(visit, said[i]);
 			if (i == 1)
-				client_wait_text(bed, client, "hello");
+				client_wait_text(fixture, client, "hello");
 			visit_leave(visit, true);
 			origin_close(&origin);
 		}
 		if (i == 1)
-			client_wait_end(bed, client);
+			client_wait_end(fixture, client);
 		else
-			client_wait_text(bed, client, "HTTP/1.1 502 ");
+			client_wait_text(fixture, client, "HTTP/1.1 502 ");
 		assert_null(strstr(client->in, "\r\n0\r\n\r\n"));
 		assert_int_equal(proxy.ends, 1);
 		assert_int_equal(proxy.gone, 0);
 		client_close(client);
-		proxy_close(&proxy, bed);
+		proxy_close(&proxy, fixture);
 	}
 }
 

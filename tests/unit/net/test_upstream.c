@@ -21,7 +21,7 @@ static void check_sockets(void)
 	int sockets = 0;
 	for (int fd = 3; fd < 1024; fd++) {
 		int family = 0, flags = fcntl(fd, F_GETFD);
-		socklen_t length = sizeof family;
+		socklen_t length = sizeof(family);
 		if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0 ||
 		    family != AF_INET)
 			continue;
@@ -50,7 +50,7 @@ static void test_plain(void **state)
 	visit_wait_text(visit, "{\"a\":1}");
 	check_sockets();
 	char expected[256];
-	(void)snprintf(expected, sizeof expected,
+	(void)snprintf(expected, sizeof(expected),
 		       "POST /v1/x?y=z HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
 		       "Content-Type: application/json\r\nX-Empty:\r\nX-A: b\r\n"
 		       "Content-Length: 7\r\n\r\n{\"a\":1}",
@@ -85,7 +85,7 @@ static void test_manners(void **state)
 	struct scene *scene = scene_open();
 	struct upstream_request request = scene_plain(scene, "GET");
 	char named[64];
-	(void)snprintf(named, sizeof named, "http://localhost:%u/", scene->origin.port);
+	(void)snprintf(named, sizeof(named), "http://localhost:%u/", scene->origin.port);
 	for (int i = 0; i < 2; i++) {
 		struct asked asked = scene_get(scene);
 		request.url = i ? named : scene->url;
@@ -135,7 +135,7 @@ static void test_bad_requests(void **state)
 	};
 	(void)state;
 	struct scene *scene = scene_open();
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		uint64_t id = 7;
 		const struct http_header field = {rows[i].name, rows[i].value};
 		struct upstream_request request = scene_plain(scene, rows[i].method);
@@ -189,7 +189,7 @@ static void test_bad_answers(void **state)
 	(void)state;
 	struct scene *scene = scene_open();
 	struct upstream_request request = scene_plain(scene, "GET");
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct asked asked = scene_get(scene);
 		scene_start(&asked, &request);
 		struct visit *visit = origin_accept(&scene->origin);
@@ -223,7 +223,7 @@ static void test_ends_of_bodies(void **state)
 	(void)state;
 	struct scene *scene = scene_open();
 	struct upstream_request request = scene_plain(scene, "GET");
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct asked asked = scene_get(scene);
 		scene_start(&asked, &request);
 		struct visit *visit = origin_accept(&scene->origin);
@@ -246,7 +246,7 @@ static void test_unreachable(void **state)
 		struct asked asked = scene_get(scene);
 		struct origin closed = origin_open(scene->loop);
 		char url[64];
-		(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/", closed.port);
+		(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/", closed.port);
 		origin_close(&closed);
 		request.url = url;
 		request.unix_path = i ? "/tmp/baton-no-such-socket" : NULL;
@@ -271,7 +271,7 @@ static void test_resets(void **state)
 	(void)state;
 	struct scene *scene = scene_open();
 	struct upstream_request request = scene_plain(scene, "GET");
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct asked asked = scene_get(scene);
 		scene_start(&asked, &request);
 		struct visit *visit = origin_accept(&scene->origin);
@@ -300,7 +300,7 @@ static void test_stalls(void **state)
 	};
 	(void)state;
 	struct scene *scene = scene_open();
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct asked asked = scene_get(scene);
 		struct upstream_request request = scene_plain(scene, "GET");
 		request.first_byte_time_ms = rows[i].first_byte_time_ms;

@@ -190,15 +190,15 @@ static void test_many(void **state)
 {
 	(void)state;
 	struct scene *scene = scene_open();
-	struct asked *asked = calloc(MANY, sizeof *asked);
-	struct visit **visits = calloc(MANY, sizeof *visits);
+	struct asked *asked = calloc(MANY, sizeof(*asked));
+	struct visit **visits = calloc(MANY, sizeof(*visits));
 	struct upstream_request request = scene_plain(scene, "GET");
 	assert_non_null(asked);
 	assert_non_null(visits);
 	for (size_t i = 0; i < MANY; i++) {
 		char url[64];
 		asked[i] = scene_get(scene);
-		(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/%zu", scene->origin.port, i);
+		(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/%zu", scene->origin.port, i);
 		request.url = url;
 		scene_start(&asked[i], &request);
 	}
@@ -210,7 +210,7 @@ static void test_many(void **state)
 		size_t n = strtoul(visits[i]->in + strlen("GET /"), NULL, 10);
 		char answer[128];
 		(void)snprintf(
-			answer, sizeof answer,
+			answer, sizeof(answer),
 			"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\n%03zu",
 			n);
 		if (n % 5 == 1)
@@ -221,7 +221,7 @@ static void test_many(void **state)
 	}
 	for (size_t n = 0; n < MANY; n++) {
 		char body[8];
-		(void)snprintf(body, sizeof body, "%03zu", n);
+		(void)snprintf(body, sizeof(body), "%03zu", n);
 		if (n % 5 == 1) {
 			assert_int_equal(asked[n].heads + asked[n].ends, 0);
 		} else if (n % 5 == 2) {

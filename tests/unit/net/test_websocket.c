@@ -11,7 +11,10 @@
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "bed.h"
+#include "fixture.h"
+#include "net/http_reply.h"
+#include "net/session.h"
+#include "net/ws.h"
 
 #define HANDSHAKE                                                                                  \
 	"GET /s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"      \
@@ -30,15 +33,15 @@ static const struct net_options quick = {
 };
 
 /* A session whose handshake's answer has been read. */
-static struct client *open_session(struct bed *bed)
+static struct client *open_session(struct fixture *fixture)
 {
-	struct client *client = client_open(bed);
-	unsigned requests = bed->requests;
-	bed->mode = BED_ACCEPT;
+	struct client *client = client_open(fixture);
+	unsigned requests = fixture->requests;
+	fixture->mode = FIXTURE_ACCEPT;
 	client_send_text(client, HANDSHAKE);
-	client_wait_text(bed, client, "\r\n\r\n");
+	client_wait_text(fixture, client, "\r\n\r\n");
 	assert_int_equal(client_status(client), 101);
-	assert_int_equal(bed->requests, requests + 1);
+	assert_int_equal(fixture->requests, requests + 1);
 	client->length = 0;
 	return client;
 }
@@ -56,9 +59,9 @@ static void send_text(struct client *client, const char *text)
 }
 
 /* Reads to the end and returns the code of the close frame, which must be the last thing. */
-static int closing_code(struct bed *bed, struct client *client)
+static int closing_code(struct fixture *fixture, struct client *client)
 {
-	client_wait_end(bed, client);
+	client_wait_end(fixture, client);
 	for (size_t at = 0; at + 1 < client->length;) {
 		const unsigned char *frame = (unsigned char *)client->in + at;
 		size_t length = frame[1], head = 2;
@@ -80,59 +83,59 @@ static int closing_code(struct bed *bed, struct client *client)
 static void test_handshake(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = client_open(bed);
-	bed->mode = BED_ACCEPT;
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = client_open(fixture);
+	fixture->mode = FIXTURE_ACCEPT;
 	client_send_text(client, HANDSHAKE);
-	client_wait_text(bed, client, "\r\n\r\n");
+	client_wait_text(fixture, client, "\r\n\r\n");
 	assert_non_null(
 		strstr(client->in, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
 	assert_null(strstr(client->in, "Extensions"));
 	client_close(client);
-	bed_wait(bed, &bed->closed, 1);
-	assert_false(bed->clean);
-	assert_int_equal(bed->conn_closed, bed->conn);
-	bed_close(bed);
+	fixture_wait(fixture, &fixture->closed, 1);
+	assert_false(fixture->clean);
+	assert_int_equal(fixture->conn_closed, fixture->conn);
+	fixture_close(fixture);
 }
 
 /* The handler may refuse a handshake with a plain answer, and only a handshake can be accepted. */
 static void test_refused(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = client_open(bed);
-	bed->mode = BED_PARK;
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = client_open(fixture);
+	fixture->mode = FIXTURE_PARK;
 	client_send_text(client, HANDSHAKE);
-	bed_wait(bed, &bed->requests, 1);
-	http_reply(bed->net, bed->conn, 403, NULL, 0, "no", 2);
-	assert_int_equal(http_accept_websocket(bed->net, bed->conn), -ERR_STATE);
-	client_wait_text(bed, client, "no");
+	fixture_wait(fixture, &fixture->requests, 1);
+	http_reply(fixture->net, fixture->conn, 403, NULL, 0, "no", 2);
+	assert_int_equal(http_accept_websocket(fixture->net, fixture->conn), -ERR_STATE);
+	client_wait_text(fixture, client, "no");
 	assert_int_equal(client_status(client), 403);
 	client_send_text(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-	bed_wait(bed, &bed->requests, 2);
-	assert_int_equal(http_accept_websocket(bed->net, bed->conn), -ERR_STATE);
+	fixture_wait(fixture, &fixture->requests, 2);
+	assert_int_equal(http_accept_websocket(fixture->net, fixture->conn), -ERR_STATE);
 	client_close(client);
-	bed_wait(bed, &bed->gone, 1);
-	bed_close(bed);
+	fixture_wait(fixture, &fixture->gone, 1);
+	fixture_close(fixture);
 }
 
 /* Messages go both ways, also ones sent in the same packet as the handshake. */
 static void test_messages(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = client_open(bed);
-	bed->mode = BED_ACCEPT;
-	bed->echo = true;
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = client_open(fixture);
+	fixture->mode = FIXTURE_ACCEPT;
+	fixture->echo = true;
 	client_send_text(client, HANDSHAKE "\x81\x85" MASK "igohn"); /* "hello" */
-	client_wait_text(bed, client, "\x81\x05hello");
-	assert_string_equal(bed->text, "hello");
+	client_wait_text(fixture, client, "\x81\x05hello");
+	assert_string_equal(fixture->text, "hello");
 	send_text(client, "{\"type\":\"hello\"}");
-	client_wait_text(bed, client, "{\"type\":\"hello\"}");
+	client_wait_text(fixture, client, "{\"type\":\"hello\"}");
 	client_send(client, "\x89\x82" MASK "qk", 8);
-	client_wait_text(bed, client, "\x8a\x02pi"); /* a ping is answered with its bytes */
+	client_wait_text(fixture, client, "\x8a\x02pi"); /* a ping is answered with its bytes */
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 static const struct {
@@ -163,20 +166,20 @@ static const struct {
 static void test_refusals(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-		struct client *client = open_session(bed);
+	struct fixture *fixture = fixture_open(NULL);
+	for (unsigned i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+		struct client *client = open_session(fixture);
 		client_send(client, refusals[i].bytes, refusals[i].length);
-		int code = closing_code(bed, client);
+		int code = closing_code(fixture, client);
 		if (code != refusals[i].code)
 			fail_msg("C%s %s: code %d", refusals[i].row, refusals[i].what, code);
-		bed_wait(bed, &bed->closed, i + 1);
-		assert_false(bed->clean);
-		assert_int_equal(bed->errors, i + 1);
+		fixture_wait(fixture, &fixture->closed, i + 1);
+		assert_false(fixture->clean);
+		assert_int_equal(fixture->errors, i + 1);
 		client_close(client);
 	}
-	assert_int_equal(bed->messages, 0);
-	bed_close(bed);
+	assert_int_equal(fixture->messages, 0);
+	fixture_close(fixture);
 }
 
 /* The peer's close is answered with its code, is clean, and data behind it is not looked at (C35).
@@ -184,15 +187,15 @@ static void test_refusals(void **state)
 static void test_peer_closes(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = open_session(bed);
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = open_session(fixture);
 	client_send(client, "\x88\x82" MASK "\x02\xea\x81\x81" MASK "z\xff\xff\xff", 18);
-	assert_int_equal(closing_code(bed, client), 1000);
-	bed_wait(bed, &bed->closed, 1);
-	assert_true(bed->clean);
-	assert_int_equal(bed->messages, 0);
+	assert_int_equal(closing_code(fixture, client), 1000);
+	fixture_wait(fixture, &fixture->closed, 1);
+	assert_true(fixture->clean);
+	assert_int_equal(fixture->messages, 0);
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* C9: the server's own code and reason reach the page; its answer makes the end clean. What was
@@ -200,38 +203,38 @@ static void test_peer_closes(void **state)
 static void test_server_closes(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(NULL);
-	struct client *client = open_session(bed);
-	session_send(bed->net, bed->conn, "bye", 3);
-	session_close(bed->net, bed->conn, 4401, "token");
-	session_send(bed->net, bed->conn, "late", 4);
-	session_close(bed->net, bed->conn, 1000, "twice");
-	client_wait_text(bed, client,
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = open_session(fixture);
+	net_session_send(fixture->net, fixture->conn, "bye", 3);
+	net_session_close(fixture->net, fixture->conn, 4401, "token");
+	net_session_send(fixture->net, fixture->conn, "late", 4);
+	net_session_close(fixture->net, fixture->conn, 1000, "twice");
+	client_wait_text(fixture, client,
 			 "\x81\x03"
 			 "bye\x88\x07\x11\x31token");
 	send_text(client, "ignored");
 	client_send(client, "\x88\x82" MASK "\x10\x33", 8);
-	bed_wait(bed, &bed->closed, 1);
-	assert_true(bed->clean);
-	client_wait_end(bed, client);
+	fixture_wait(fixture, &fixture->closed, 1);
+	assert_true(fixture->clean);
+	client_wait_end(fixture, client);
 	assert_null(memmem(client->in, client->length, "late", 4));
-	assert_int_equal(bed->messages, 0);
+	assert_int_equal(fixture->messages, 0);
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* A peer that never answers the close frame is dropped at the deadline. */
 static void test_close_unanswered(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(&quick);
-	struct client *client = open_session(bed);
-	session_close(bed->net, bed->conn, 1000, NULL);
-	bed_wait(bed, &bed->closed, 1);
-	assert_false(bed->clean);
-	assert_int_equal(net_connection_count(bed->net), 0);
+	struct fixture *fixture = fixture_open(&quick);
+	struct client *client = open_session(fixture);
+	net_session_close(fixture->net, fixture->conn, 1000, NULL);
+	fixture_wait(fixture, &fixture->closed, 1);
+	assert_false(fixture->clean);
+	assert_int_equal(net_connection_count(fixture->net), 0);
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* C36: more messages, or pings, than the rate allows end in 1008. The burst itself is let in. */
@@ -239,22 +242,22 @@ static void test_rate(void **state)
 {
 	(void)state;
 	for (int ping = 0; ping < 2; ping++) {
-		struct bed *bed = bed_open(NULL);
-		struct client *client = open_session(bed);
+		struct fixture *fixture = fixture_open(NULL);
+		struct client *client = open_session(fixture);
 		for (int i = 0; i < 3 * LIMIT_MESSAGES_PER_S; i++) {
 			if (ping)
 				client_send(client, "\x89\x80" MASK, 6);
 			else
 				send_text(client, "x");
 		}
-		assert_int_equal(closing_code(bed, client), 1008);
-		bed_wait(bed, &bed->closed, 1);
-		assert_int_equal(bed->error, ERR_RATE_LIMITED);
+		assert_int_equal(closing_code(fixture, client), 1008);
+		fixture_wait(fixture, &fixture->closed, 1);
+		assert_int_equal(fixture->error, ERR_RATE_LIMITED);
 		if (!ping)
-			assert_in_range(bed->messages, LIMIT_MESSAGES_PER_S,
+			assert_in_range(fixture->messages, LIMIT_MESSAGES_PER_S,
 					LIMIT_MESSAGES_PER_S + LIMIT_MESSAGES_PER_S / 2);
 		client_close(client);
-		bed_close(bed);
+		fixture_close(fixture);
 	}
 }
 
@@ -263,65 +266,65 @@ static void test_tiny_fragments(void **state)
 {
 	(void)state;
 	enum { FRAMES = 700 };
-	struct bed *bed = bed_open(NULL);
-	struct client *client = open_session(bed);
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = open_session(fixture);
 	char *frames = malloc(FRAMES * 7);
 	for (int i = 0; i < FRAMES; i++)
 		memcpy(frames + (size_t)i * 7, "\x00\x81" MASK "z", 7);
 	client_send(client, "\x01\x80" MASK, 6);
 	for (int i = 0; i * FRAMES <= LIMIT_FRAME_BYTES; i++) {
 		client_send(client, frames, FRAMES * 7);
-		client_pump(bed, client);
+		client_pump(fixture, client);
 	}
-	assert_int_equal(closing_code(bed, client), 1009);
-	assert_int_equal(bed->messages, 0);
+	assert_int_equal(closing_code(fixture, client), 1009);
+	assert_int_equal(fixture->messages, 0);
 	free(frames);
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* C36: a peer that never reads is closed when the send buffer is full, and memory stays bounded. */
 static void test_never_reads(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(&quick);
-	struct client *client = open_session(bed);
+	struct fixture *fixture = fixture_open(&quick);
+	struct client *client = open_session(fixture);
 	char *text = malloc(60000);
 	memset(text, 't', 60000);
 	client->mute = true;
 	int sent = 0;
-	for (; bed->errors == 0 && sent < 1000; sent++) {
-		session_send(bed->net, bed->conn, text, 60000);
+	for (; fixture->errors == 0 && sent < 1000; sent++) {
+		net_session_send(fixture->net, fixture->conn, text, 60000);
 		if (sent % 16 == 0)
-			client_pump(bed, client);
+			client_pump(fixture, client);
 	}
 	assert_true(sent < 1000);
-	assert_int_equal(bed->error, ERR_SLOW);
-	bed_wait(bed, &bed->closed, 1);
+	assert_int_equal(fixture->error, ERR_SLOW);
+	fixture_wait(fixture, &fixture->closed, 1);
 	free(text);
 	client_close(client);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 /* A browser that answers no ping is found dead; one that answers stays. */
 static void test_dead_peer(void **state)
 {
 	(void)state;
-	struct bed *bed = bed_open(&quick);
-	struct client *living = open_session(bed), *dead = open_session(bed);
-	uint64_t dead_conn = bed->conn;
-	while (bed->closed == 0) {
-		client_pump(bed, living);
+	struct fixture *fixture = fixture_open(&quick);
+	struct client *living = open_session(fixture), *dead = open_session(fixture);
+	uint64_t dead_conn = fixture->conn;
+	while (fixture->closed == 0) {
+		client_pump(fixture, living);
 		if (memmem(living->in, living->length, "\x89\x00", 2)) {
 			living->length = 0;
 			client_send(living, "\x8a\x80" MASK, 6);
 		}
 	}
-	assert_int_equal(bed->conn_closed, dead_conn);
-	assert_int_equal(net_connection_count(bed->net), 1);
+	assert_int_equal(fixture->conn_closed, dead_conn);
+	assert_int_equal(net_connection_count(fixture->net), 1);
 	client_close(living);
 	client_close(dead);
-	bed_close(bed);
+	fixture_close(fixture);
 }
 
 int main(void)

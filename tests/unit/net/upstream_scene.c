@@ -24,13 +24,13 @@ static int count_descriptors(void)
 
 struct scene *scene_open(void)
 {
-	struct scene *scene = calloc(1, sizeof *scene);
+	struct scene *scene = calloc(1, sizeof(*scene));
 	assert_non_null(scene);
 	scene->descriptors = count_descriptors();
 	assert_int_equal(loop_create(&scene->loop), 0);
 	assert_int_equal(upstream_create(scene->loop, 256, &scene->upstream), 0);
 	scene->origin = origin_open(scene->loop);
-	(void)snprintf(scene->url, sizeof scene->url, "http://127.0.0.1:%u/v1/x?y=z",
+	(void)snprintf(scene->url, sizeof(scene->url), "http://127.0.0.1:%u/v1/x?y=z",
 		       scene->origin.port);
 	return scene;
 }
@@ -56,7 +56,7 @@ static void on_head(void *ctx, uint64_t id, int status, struct http_field_iterat
 	asked->fields[0] = '\0';
 	while (http_field_next(&fields, &field))
 		(void)snprintf(asked->fields + strlen(asked->fields),
-			       sizeof asked->fields - strlen(asked->fields), "%.*s=%.*s|",
+			       sizeof(asked->fields) - strlen(asked->fields), "%.*s=%.*s|",
 			       (int)field.name_length, field.name, (int)field.value_length,
 			       field.value);
 	if (asked->pause_in_head)
@@ -71,8 +71,8 @@ static void on_body(void *ctx, uint64_t id, const char *bytes, size_t length)
 	assert_int_equal(asked->heads, 1);
 	assert_int_equal(asked->ends, 0);
 	assert_true(length > 0);
-	size_t at = asked->bytes < sizeof asked->body - 1 ? asked->bytes : sizeof asked->body - 1;
-	size_t n = length < sizeof asked->body - 1 - at ? length : sizeof asked->body - 1 - at;
+	size_t at = asked->bytes < sizeof(asked->body) - 1 ? asked->bytes : sizeof(asked->body) - 1;
+	size_t n = length < sizeof(asked->body) - 1 - at ? length : sizeof(asked->body) - 1 - at;
 	memcpy(asked->body + at, bytes, n);
 	asked->bytes += length;
 	asked->bodies++;
@@ -96,7 +96,7 @@ static void on_end(void *ctx, uint64_t id, const struct upstream_end *end)
 	asked->ends++;
 	asked->err = end->err;
 	asked->phase = end->phase;
-	(void)snprintf(asked->what, sizeof asked->what, "%s", end->what);
+	(void)snprintf(asked->what, sizeof(asked->what), "%s", end->what);
 	if (asked->again_in_end)
 		scene_start(asked->again,
 			    &(struct upstream_request){.method = "GET", .url = asked->scene->url});

@@ -29,7 +29,7 @@ struct fixture {
 static void enter(const char *path, pid_t pid)
 {
 	char procs[400];
-	snprintf(procs, sizeof procs, "%s/cgroup.procs", path);
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
 	FILE *file = fopen(procs, "r+");
 	assert_non_null(file);
 	fprintf(file, "%d\n", pid);
@@ -39,9 +39,9 @@ static void enter(const char *path, pid_t pid)
 static bool make_folders(struct fixture *f)
 {
 	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
-		snprintf(f->path, sizeof f->path, "%s/baton-unit-%d", roots[i], getpid());
-		snprintf(f->below, sizeof f->below, "%s/below", f->path);
+	for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
+		snprintf(f->path, sizeof(f->path), "%s/baton-unit-%d", roots[i], getpid());
+		snprintf(f->below, sizeof(f->below), "%s/below", f->path);
 		if (mkdir(f->path, 0755) != 0)
 			continue;
 		if (cgroup_open(f->path, &f->cgroup) == 0 && mkdir(f->below, 0755) == 0)
@@ -152,7 +152,7 @@ static void test_kill_where_we_are(void **state)
 	enter(f->path, getpid());
 	assert_int_equal(cgroup_holds(&f->cgroup, PROC_SELF), 1);
 	cgroup_kill(&f->cgroup);
-	snprintf(above, sizeof above, "%s/..", f->path);
+	snprintf(above, sizeof(above), "%s/..", f->path);
 	enter(above, getpid());
 	assert_true(is_killed(f->children[0]));
 	assert_true(is_killed(f->children[1]));

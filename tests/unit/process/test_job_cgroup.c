@@ -68,7 +68,7 @@ static void test_life(void **state)
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	assert_false(job_cgroup_populated(&job));
 
-	snprintf(below, sizeof below, "%s/below", job.path);
+	snprintf(below, sizeof(below), "%s/below", job.path);
 	assert_int_equal(mkdir(below, 0755), 0);
 	*strrchr(below, '/') = '\0';
 	job_cgroup_remove(&job);
@@ -100,8 +100,8 @@ static void test_none(void **state)
 	job_cgroup_reopen(&job);
 	assert_int_equal(job.fds.dir_fd, -1);
 	assert_false(job_cgroup_populated(&job));
-	memset(name, 'a', sizeof name - 1);
-	name[sizeof name - 1] = '\0';
+	memset(name, 'a', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
 	job_cgroup_make(&job, name); /* too long a path */
 	assert_string_equal(job.path, "");
 	assert_int_equal(job.fds.dir_fd, -1);

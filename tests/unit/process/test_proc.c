@@ -45,7 +45,7 @@ static void test_names(void **state)
 {
 	static const char *const names[] = {"plain", "a) R 1 2 3", "((", "a\nb", ") ) ) ) )"};
 	(void)state;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		struct proc_stat stat;
 		char name[32];
 		pid_t child = start_child(names[i]);
@@ -54,7 +54,7 @@ static void test_names(void **state)
 		assert_int_equal(stat.threads, 1);
 		assert_true(stat.start >= proc_start(PROC_SELF) && proc_start(PROC_SELF) > 0);
 		assert_int_equal(proc_start(child), stat.start);
-		proc_name(child, name, sizeof name);
+		proc_name(child, name, sizeof(name));
 		assert_int_equal(strncmp(name, names[i], strcspn(names[i], "\n")), 0);
 		assert_null(strchr(name, '\n'));
 		kill(child, SIGKILL);
@@ -83,7 +83,7 @@ static void test_dead(void **state)
 	assert_int_equal(proc_parent(child), 0);
 	assert_int_equal(proc_status(child).uid, -1);
 	assert_false(proc_status(child).is_nested);
-	proc_name(child, name, sizeof name);
+	proc_name(child, name, sizeof(name));
 	assert_string_equal(name, "");
 }
 
@@ -121,12 +121,12 @@ static void test_many_groups(void **state)
 		if (setgroups(GROUPS, groups) == 0 && unshare(CLONE_NEWPID) == 0)
 			nested = fork();
 		if (getpid() != 1)
-			(void)!write(fds[1], &nested, sizeof nested);
+			(void)!write(fds[1], &nested, sizeof(nested));
 		for (;;)
 			pause();
 	}
 
-	assert_int_equal(read(fds[0], &nested, sizeof nested), sizeof nested);
+	assert_int_equal(read(fds[0], &nested, sizeof(nested)), sizeof(nested));
 	struct proc_status of_child = proc_status(child), of_nested = proc_status(nested);
 	if (nested)
 		kill(nested, SIGKILL);
@@ -149,9 +149,9 @@ static void test_read(void **state)
 {
 	char bytes[4] = "abc";
 	(void)state;
-	assert_int_equal(proc_read(getpid(), "stat", bytes, sizeof bytes), 3);
+	assert_int_equal(proc_read(getpid(), "stat", bytes, sizeof(bytes)), 3);
 	assert_int_equal(bytes[3], '\0');
-	assert_int_equal(proc_read(getpid(), "no such file", bytes, sizeof bytes), 0);
+	assert_int_equal(proc_read(getpid(), "no such file", bytes, sizeof(bytes)), 0);
 	assert_string_equal(bytes, "");
 }
 

@@ -60,7 +60,7 @@ static void test_stat_cut(void **state)
 	(void)state;
 	static const char whole[] = STAT("a) R 1 2", "S", "1", "1", "987654");
 	size_t needed = strlen(whole) - strlen("23 24");
-	char text[sizeof whole];
+	char text[sizeof(whole)];
 	struct proc_stat stat;
 
 	for (size_t length = 0; length < needed; length++) {
@@ -140,19 +140,19 @@ static void test_cgroup(void **state)
 {
 	char path[16] = "before";
 	(void)state;
-	assert_false(proc_parse_cgroup("4:memory:/docker\n", path, sizeof path));
-	assert_false(proc_parse_cgroup("1:name=systemd:0::/\n", path, sizeof path));
-	assert_false(proc_parse_cgroup("0::", path, sizeof path));
-	assert_false(proc_parse_cgroup("0::relative\n", path, sizeof path));
-	assert_false(proc_parse_cgroup("0::/sixteen.letters\n", path, sizeof path));
+	assert_false(proc_parse_cgroup("4:memory:/docker\n", path, sizeof(path)));
+	assert_false(proc_parse_cgroup("1:name=systemd:0::/\n", path, sizeof(path)));
+	assert_false(proc_parse_cgroup("0::", path, sizeof(path)));
+	assert_false(proc_parse_cgroup("0::relative\n", path, sizeof(path)));
+	assert_false(proc_parse_cgroup("0::/sixteen.letters\n", path, sizeof(path)));
 	assert_string_equal(path, "before");
-	assert_true(proc_parse_cgroup("0::/\n", path, sizeof path));
+	assert_true(proc_parse_cgroup("0::/\n", path, sizeof(path)));
 	assert_string_equal(path, "/");
-	assert_true(proc_parse_cgroup("0::/a b/c\n", path, sizeof path));
+	assert_true(proc_parse_cgroup("0::/a b/c\n", path, sizeof(path)));
 	assert_string_equal(path, "/a b/c");
-	assert_true(proc_parse_cgroup("0::/fifteen.letter\n", path, sizeof path));
+	assert_true(proc_parse_cgroup("0::/fifteen.letter\n", path, sizeof(path)));
 	assert_string_equal(path, "/fifteen.letter");
-	assert_true(proc_parse_cgroup("0::/../x", path, sizeof path)); /* out of our namespace */
+	assert_true(proc_parse_cgroup("0::/../x", path, sizeof(path))); /* out of our namespace */
 	assert_string_equal(path, "/../x");
 }
 

@@ -47,13 +47,13 @@ static void start_line(pid_t ret_pids[GENERATIONS])
 			pid_t pid = getpid();
 			setsid();
 			prctl(PR_SET_NAME, "x) S 1 (");
-			(void)!write(fds[1], &pid, sizeof pid);
+			(void)!write(fds[1], &pid, sizeof(pid));
 			if (i + 1 == GENERATIONS || fork() != 0)
 				wait_for_ever();
 		}
 	}
 	for (int i = 0; i < GENERATIONS; i++)
-		assert_int_equal(read(fds[0], &ret_pids[i], sizeof *ret_pids), sizeof *ret_pids);
+		assert_int_equal(read(fds[0], &ret_pids[i], sizeof(*ret_pids)), sizeof(*ret_pids));
 	close(fds[0]);
 	close(fds[1]);
 }

@@ -128,8 +128,8 @@ static void test_lookup(void **state)
 
 	/* Found, and not to be executed. */
 	assert_non_null(mkdtemp(folder));
-	snprintf(file, sizeof file, "%s/tool", folder);
-	snprintf(paths, sizeof paths, "/no/such:%s", folder);
+	snprintf(file, sizeof(file), "%s/tool", folder);
+	snprintf(paths, sizeof(paths), "/no/such:%s", folder);
 	close(open(file, O_CREAT | O_WRONLY, 0644));
 	assert_int_equal(setenv("PATH", paths, 1), 0);
 	assert_int_equal(spawn_lookup("tool"), EACCES);

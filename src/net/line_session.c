@@ -1,7 +1,7 @@
-/* line: sessions on the Unix socket: one message per line. What a message means is not known here.
- * Local programs of our own user are paced by the read budget of each turn (conn.h), not cut off by
- * the rate that holds for pages: a program that takes and gives in a tight loop is no attack.
- * Called by conn.c through conn_line, and by session.c. */
+/* line_session: sessions on the Unix socket, one message per line. Knows nothing about what
+ * messages mean. Local programs of the same user are paced by the read budget per iteration
+ * (conn.h) instead of the rate limit for pages: a program that acquires and releases in a tight
+ * loop is not an attack. */
 #include <stdio.h>
 #include <string.h>
 
@@ -37,8 +37,8 @@ static void take_line(struct conn *conn, char *line, size_t length)
 		conn->net->handlers.on_message(conn->net->ctx, conn->id, line, length);
 }
 
-/* A turn takes some lines of each session; while others wait, nothing more is read, so that nobody
- * can make us hold more than what one read brought. */
+/* Processes some lines of each session per iteration; while more are buffered, reading is paused,
+ * so that no more than one read is held in memory. */
 static size_t line_feed(struct conn *conn, char *bytes, size_t length)
 {
 	char *line = bytes, *end = bytes + length, *lf;
@@ -47,21 +47,25 @@ static size_t line_feed(struct conn *conn, char *bytes, size_t length)
 	     (lf = memchr(line, '\n', (size_t)(end - line)));
 	     taken++) {
 		*lf = '\0';
-		if (lf > line) /* an empty line is no message */
+		if (lf > line) /* ignore empty lines */
 			take_line(conn, line, (size_t)(lf - line));
 		line = lf + 1;
 	}
+
 	if (conn->kind != &conn_line || conn_is_dropped(conn))
 		return 0;
+
 	size_t left = (size_t)(end - line);
 	bool more = memchr(line, '\n', left) != NULL;
 	conn_pause(conn, more);
 	if (more)
 		conn_process_later(conn);
+
 	if (!more && left > LIMIT_FRAME_BYTES) {
 		refuse_line(conn, 1009, ERR_TOO_LARGE, "message over the limit");
 		return 0;
 	}
+
 	memmove(bytes, line, left);
 	return left;
 }
@@ -71,27 +75,29 @@ void line_conn_send(struct conn *conn, const char *text, size_t length)
 	conn_write(conn, text, length, "\n", 1);
 }
 
-/* The session ends now; what was sent is still delivered while the connection lingers. */
+/* Ends the session now; pending output is still delivered while the connection lingers. */
 void line_conn_close(struct conn *conn, int code, const char *reason)
 {
 	char words[LIMIT_REASON_BYTES + 1], line[LIMIT_REASON_BYTES + 64];
 	size_t at = 0;
-	for (; reason && reason[at] && at < sizeof words - 1; at++) {
+	for (; reason && reason[at] && at < sizeof(words) - 1; at++) {
 		unsigned char byte = (unsigned char)reason[at];
 		words[at] = byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\' ? '?'
 										       : reason[at];
 	}
 	words[at] = '\0';
-	int length = snprintf(line, sizeof line,
+
+	int length = snprintf(line, sizeof(line),
 			      "{\"type\":\"close\",\"code\":%d,\"reason\":\"%s\"}\n", code, words);
 	conn_write(conn, line, (size_t)length, NULL, 0);
 	if (conn_is_dropped(conn))
 		return;
+
 	net_notify(conn->net, NOTICE_CLOSED, conn->id, false);
 	conn_linger(conn);
 }
 
-/* What was said before the end still counts: it is read and the end found again. */
+/* Messages sent before the EOF still count: they are read first, then the EOF is seen again. */
 static void line_eof(struct conn *conn)
 {
 	if (conn->paused)
@@ -107,12 +113,12 @@ static void line_flushed(struct conn *conn)
 
 static void line_expired(struct conn *conn, enum deadline_kind kind)
 {
-	(void)conn, (void)kind; /* a line session waits for nothing */
+	(void)conn, (void)kind; /* line sessions have no deadlines */
 }
 
 static void line_lost(struct conn *conn)
 {
-	if (conn->id) /* else it was one too many and never a session */
+	if (conn->id) /* 0: over the limit, was never a session */
 		net_notify(conn->net, NOTICE_CLOSED, conn->id, false);
 }
 

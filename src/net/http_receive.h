@@ -1,0 +1,8 @@
+/* http_receive: flow control of request bodies that are passed on in pieces. */
+#pragma once
+#include "net/http.h"
+
+/* Stops reading a streamed body until it is resumed, which slows its client down. At most one read
+ * (64 KiB) is buffered meanwhile. A response that is complete before the body ends both: the rest
+ * is discarded and the connection closed. */
+void http_pause_body(struct net *net, uint64_t conn, bool paused);
