@@ -1,5 +1,5 @@
-/* routes: judges each request by wire's access_check and hands it to its route by a const table.
- * Counts wrong tokens. Called by net. */
+/* routes: checks each request with wire's access_check and calls its route's handler, which
+ * wire/route_table.h names. Counts wrong tokens. */
 #include "server/routes.h"
 
 #include <inttypes.h>
@@ -9,37 +9,12 @@
 #include "net/loop.h"
 #include "server/server.h"
 
-static const struct {
-	void (*run)(struct server *server, const struct request_context *context);
-	bool reserved; /* also on the last connections: it frees, or shows what is wrong */
-} table[ROUTE_COUNT] = {
-	[ROUTE_PAGE] = {route_page, false},
-	[ROUTE_FILE] = {route_file, false},
-	[ROUTE_LOCK] = {route_lock, false},
-	[ROUTE_UNLOCK] = {route_unlock, true},
-	[ROUTE_RENEW] = {route_renew, true},
-	[ROUTE_STATUS] = {route_status, true},
-	[ROUTE_RESET] = {route_admin, true},
-	[ROUTE_FORCE_RELEASE_ALL] = {route_admin, true},
-	[ROUTE_LEASE_YIELD] = {route_admin, true},
-	[ROUTE_LEASE_REVOKE] = {route_admin, true},
-	[ROUTE_CLAIM_CANCEL] = {route_admin, true},
-	[ROUTE_PAUSE] = {route_admin, true},
-	[ROUTE_RESUME] = {route_admin, true},
-	[ROUTE_HISTORY] = {route_history, false},
-	[ROUTE_EVENTS] = {route_events, false},
-	[ROUTE_SESSION] = {route_session, false},
-	[ROUTE_HEALTH] = {route_health, true},
-	[ROUTE_METRICS] = {route_metrics, true},
-	[ROUTE_LOGS] = {route_logs, true},
-	[ROUTE_LOGS_CLEAR] = {route_logs_clear, true},
-	[ROUTE_AUDIT_LOGS] = {route_logs, true},
-	[ROUTE_HOT_RELOAD] = {route_reload, true},
-	[ROUTE_PAIR] = {route_pair, false},
-	[ROUTE_SITES] = {route_sites, true},
-	[ROUTE_SITE_ALLOW] = {route_site_act, true},
-	[ROUTE_SITE_REFUSE] = {route_site_act, true},
-	[ROUTE_SITE_REVOKE] = {route_site_act, true},
+typedef void route_handler(struct server *server, const struct request_context *context);
+
+static route_handler *const handlers[ROUTE_COUNT] = {
+#define ROUTE_HANDLER(id, method, path, rights, flags, handler, about) [id] = (handler),
+	ROUTE_TABLE(ROUTE_HANDLER)
+#undef ROUTE_HANDLER
 };
 
 void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size)
@@ -98,11 +73,11 @@ static void dispatch(struct server *server, const struct request_context *contex
 			      refusal(server, context), NULL);
 	else if (verdict->preflight)
 		answer_preflight(server, context);
-	else if (context->request->reserved && !table[route->id].reserved)
+	else if (context->request->reserved && !(route->flags & ROUTE_RESERVED))
 		respond_error(server->endpoints.net, context, &server->body,
 			      ERR_TOO_MANY_CONNECTIONS, NULL);
 	else
-		table[route->id].run(server, context);
+		handlers[route->id](server, context);
 }
 
 void routes_on_request(void *ctx, const struct http_request *request)

@@ -170,7 +170,8 @@ static size_t common(const struct server *server, const struct request_context *
 	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
 	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
 	count = add(headers, count, "Cross-Origin-Resource-Policy",
-		    context->verdict.match.route->open ? "cross-origin" : "same-origin");
+		    (context->verdict.match.route->flags & ROUTE_OPEN) ? "cross-origin"
+								       : "same-origin");
 	count = add(headers, count, "Referrer-Policy", "no-referrer");
 	for (size_t i = 0; i < cors_count; i++)
 		count = add(headers, count, cors[i].name, cors[i].value);

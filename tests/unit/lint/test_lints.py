@@ -255,7 +255,7 @@ class Lints(unittest.TestCase):
             ("protocol/broker/keep.json", '"const": "keep"', '"const": "kept"',
              "broker-keep.json is not as protocol/broker/keep.json says"),
             ("src/core/trace.h", '"kept"', '"left"', "event_what differs"),
-            ("src/wire/route.c", '"/health", ACCESS_NONE', '"/health", ACCESS_TOKEN', "routes: differ"),
+            ("src/wire/route_table.h", '"/health", ACCESS_NONE', '"/health", ACCESS_TOKEN', "routes: differ"),
             ("docs/protocol.md", '> {"type":"accept","lease":7}', '> {"type":"accept","claim":7}', "a dialogue's"))
         for path, old, new, _ in faults:
             self.change(path, old, new)
