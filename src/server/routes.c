@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "net/loop.h"
+#include "server/endpoint_ops.h"
 #include "server/server.h"
 
 typedef void route_handler(struct server *server, const struct request_context *context);
@@ -109,25 +110,10 @@ void routes_on_gone(void *ctx, uint64_t conn)
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
 	if (!endpoint)
 		return;
-	switch (endpoint->kind) {
-	case ENDPOINT_REQUEST:
-	case ENDPOINT_ANSWERED:
-	case ENDPOINT_STREAM:
-		if (endpoint->route == ROUTE_LOCK && !server->draining)
-			event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
-					  party_of(PARTY_EXCHANGE, conn))
-				->closed.undelivered = endpoint->kind != ENDPOINT_STREAM;
-		break;
-	case ENDPOINT_STATUS:
-		status_stream_drop(&server->status_streams, conn);
-		break;
-	case ENDPOINT_FEED:
-	case ENDPOINT_GREETING:
-	case ENDPOINT_SESSION:
-	case ENDPOINT_LEAVING:
-	case ENDPOINT_KIND_COUNT:
-		break;
-	}
+
+	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
+	if (ops->gone)
+		ops->gone(server, endpoint);
 	endpoint_shut(&server->endpoints, endpoint);
 }
 
@@ -135,8 +121,10 @@ void routes_on_delivered(void *ctx, uint64_t conn)
 {
 	struct server *server = ctx;
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	if (endpoint && endpoint->kind == ENDPOINT_ANSWERED)
-		endpoint_shut(&server->endpoints, endpoint);
+	const struct endpoint_ops *ops = endpoint ? endpoint_ops_of(endpoint->kind) : NULL;
+
+	if (ops && ops->delivered)
+		ops->delivered(server, endpoint);
 }
 
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)

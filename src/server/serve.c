@@ -9,8 +9,9 @@
 
 #include "net/loop.h"
 #include "server/deliver.h"
+#include "server/endpoint_ops.h"
+#include "server/event_feed.h"
 #include "server/notify.h"
-#include "server/respond.h"
 #include "server/sessions.h"
 #include "server/startup.h"
 
@@ -35,28 +36,6 @@ static struct mono_ms drain_lasts(const struct server *server, struct mono_ms no
 			  : mono_min(server->drain_until, mono_after(now, DRAIN_LAST_MS));
 }
 
-static void tell_request(struct server *server, struct endpoint *endpoint)
-{
-	struct http_answer answer;
-	text_clear(&server->body);
-	http_encode_error(&server->body, ERR_DRAINING, NULL, &answer);
-	respond_text(server->endpoints.net, endpoint->conn, endpoint->origin, &answer,
-		     &server->body);
-	endpoint_shut(&server->endpoints, endpoint);
-}
-
-static void end_stream(struct server *server, struct endpoint *endpoint)
-{
-	text_clear(&server->body);
-	session_encode_denied(&server->body, 0, ERR_DRAINING, NULL);
-	text_clear(&server->line);
-	http_encode_sse(&server->line, 0, "denied", server->body.bytes);
-	http_stream_write(server->endpoints.net, endpoint->conn, server->line.bytes,
-			  server->line.length);
-	http_stream_end(server->endpoints.net, endpoint->conn);
-	endpoint_shut(&server->endpoints, endpoint);
-}
-
 /* Everybody is told; leases and places stay in the journal for the next start. */
 static void drain(struct server *server)
 {
@@ -74,18 +53,13 @@ static void drain(struct server *server)
 		  "stopping; leases and places stay in the journal", NULL, 0);
 	sockets_end(&server->sockets);
 	net_stop_listening(server->endpoints.net);
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_REQUEST])
-		tell_request(server, container_of(it, struct endpoint, link));
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_STREAM]) {
-		struct endpoint *endpoint = container_of(it, struct endpoint, link);
-		if (endpoint->begun)
-			end_stream(server, endpoint);
-		else
-			tell_request(server, endpoint);
+	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
+		const struct endpoint_ops *ops = endpoint_ops_of((enum endpoint_kind)kind);
+		if (!ops->drain)
+			continue;
+		list_each (it, next, &server->endpoints.kinds[kind])
+			ops->drain(server, container_of(it, struct endpoint, link));
 	}
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_FEED])
-		end_stream(server, container_of(it, struct endpoint, link));
-	sessions_drain(server);
 }
 
 static void on_stop(void *ctx, int signo)
@@ -119,13 +93,12 @@ static void on_hangup(void *ctx, bool ends)
 static struct mono_ms run_due(struct server *server, struct mono_ms now)
 {
 	struct mono_ms wake = MONO_NEVER;
-	unsigned streams =
-		server->endpoints.counts[ENDPOINT_STREAM] + server->endpoints.counts[ENDPOINT_FEED];
+	unsigned streams = deliver_stream_count(server);
 	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
 			      server);
 	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
 	wake = mono_min(wake, status_streams_step(server));
-	if (deliver_feeds(server))
+	if (event_feeds_step(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(server, now);
 	wake = mono_min(wake, vram_history_step(&server->vram_history, server->broker.core, now,

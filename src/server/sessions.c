@@ -9,11 +9,13 @@
 
 #include "net/loop.h"
 #include "server/deliver.h"
+#include "server/endpoint_ops.h"
 #include "server/monitoring.h"
 #include "server/named_processes.h"
 #include "server/reload.h"
 #include "server/routes.h"
 #include "server/server.h"
+#include "server/session_effects.h"
 #include "wire/monitoring_encode.h"
 
 static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
@@ -354,36 +356,79 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 	event_queue_drop(&server->broker.queue, queued);
 }
 
-void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length)
+/* Decodes one message; 0 or a negative enum err. */
+static int decode_message(struct server *server, struct endpoint *endpoint, const char *greeted_as,
+			  const char *text, size_t length, struct session_request *ret_request)
 {
-	struct server *server = ctx;
-	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	if (!endpoint || endpoint->kind == ENDPOINT_LEAVING || server->draining)
-		return;
-	struct queued_event *queued = event_queue_new(&server->broker.queue);
-	bool greeted = endpoint->kind == ENDPOINT_SESSION;
-	if (greeted)
-		endpoint->session->seen = loop_now();
 	struct wire_context wire = server->active.wire;
 	wire.principal = endpoint->session->principal;
-	int rc = session_decode(text, length, &wire, greeted ? endpoint->session->name : NULL,
-				&queued->in);
-	if (rc == 0 && greeted) {
-		on_said(server, endpoint, queued);
-		return;
-	}
+	return session_decode(text, length, &wire, greeted_as, ret_request);
+}
+
+static void on_first_message(struct server *server, struct endpoint *endpoint, const char *text,
+			     size_t length)
+{
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
+	int rc = decode_message(server, endpoint, NULL, text, length, &queued->in);
 	if (rc == 0) {
 		on_hello(server, endpoint, queued);
 		return;
 	}
+
+	turn_away(server, endpoint->conn, -rc, queued->in.parsed.detail,
+		  rc == -ERR_VERSION ? CLOSE_VERSION : CLOSE_TOKEN);
+	event_queue_drop(&server->broker.queue, queued);
+}
+
+static void on_session_message(struct server *server, struct endpoint *endpoint, const char *text,
+			       size_t length)
+{
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
+	endpoint->session->seen = loop_now();
+	int rc = decode_message(server, endpoint, endpoint->session->name, text, length,
+				&queued->in);
+	if (rc == 0) {
+		on_said(server, endpoint, queued);
+		return;
+	}
+
 	const char *detail = queued->in.parsed.detail;
 	if (rc == -ERR_VERSION)
-		turn_away(server, conn, ERR_VERSION, detail, CLOSE_VERSION);
-	else if (!greeted)
-		turn_away(server, conn, -rc, detail, CLOSE_TOKEN);
+		turn_away(server, endpoint->conn, ERR_VERSION, detail, CLOSE_VERSION);
 	else
-		deny(server, conn, queued->in.ref, -rc, detail);
+		deny(server, endpoint->conn, queued->in.ref, -rc, detail);
 	event_queue_drop(&server->broker.queue, queued);
+}
+
+void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length)
+{
+	struct server *server = ctx;
+	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
+	if (!endpoint || server->draining)
+		return;
+
+	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
+	if (ops->message)
+		ops->message(server, endpoint, text, length);
+}
+
+static void forget_subscriptions(struct server *server, struct endpoint *endpoint)
+{
+	server->observers.subscribers -= endpoint->session->events;
+	server->observers.line_subscribers -= endpoint->session->logs;
+	status_stream_drop(&server->status_streams, endpoint->conn);
+}
+
+static void on_session_gone(struct server *server, struct endpoint *endpoint)
+{
+	const struct endpoint_session *session = endpoint->session;
+	if (!server->draining) {
+		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
+							party_of(PARTY_SESSION, endpoint->conn));
+		event->closed.peer_gone =
+			session->id && process_tracker_gone(&server->tracker, session->id);
+	}
+	forget_subscriptions(server, endpoint);
 }
 
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
@@ -393,16 +438,7 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 	(void)clean; /* only what the session said before tells an end from a loss */
 	if (!endpoint || !endpoint->session)
 		return;
-	if (endpoint->kind == ENDPOINT_SESSION && !server->draining) {
-		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
-							party_of(PARTY_SESSION, conn));
-		event->closed.peer_gone =
-			endpoint->session->id &&
-			process_tracker_gone(&server->tracker, endpoint->session->id);
-	}
-	server->observers.subscribers -= endpoint->session->events;
-	server->observers.line_subscribers -= endpoint->session->logs;
-	status_stream_drop(&server->status_streams, conn);
+	endpoint_ops_of(endpoint->kind)->gone(server, endpoint);
 	endpoint_shut(&server->endpoints, endpoint);
 }
 
@@ -459,12 +495,24 @@ void sessions_end_site(struct server *server, uint64_t site)
 	}
 }
 
-void sessions_drain(struct server *server)
+static void close_draining(struct server *server, struct endpoint *endpoint)
 {
-	const enum endpoint_kind kinds[] = {ENDPOINT_GREETING, ENDPOINT_SESSION};
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		list_each (it, next, &server->endpoints.kinds[kinds[i]])
-			session_close(server->endpoints.net,
-				      container_of(it, struct endpoint, link)->conn, CLOSE_DRAINING,
-				      err_name(ERR_DRAINING));
+	session_close(server->endpoints.net, endpoint->conn, CLOSE_DRAINING,
+		      err_name(ERR_DRAINING));
 }
+
+const struct endpoint_ops greeting_ops = {
+	.send = session_send_effect,
+	.message = on_first_message,
+	.gone = forget_subscriptions,
+	.drain = close_draining,
+};
+
+const struct endpoint_ops session_ops = {
+	.send = session_send_effect,
+	.message = on_session_message,
+	.gone = on_session_gone,
+	.drain = close_draining,
+};
+
+const struct endpoint_ops leaving_ops = {.gone = forget_subscriptions};

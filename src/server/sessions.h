@@ -20,5 +20,3 @@ void sessions_expire(struct server *server, struct mono_ms now);
 struct mono_ms sessions_wake(const struct server *server);
 /* Tells all pages that a file of theirs was changed (--dev). */
 void sessions_tell_reload(struct server *server, const char *path);
-/* Tells all of them that the broker stops. */
-void sessions_drain(struct server *server);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "net/loop.h"
+#include "server/endpoint_ops.h"
 #include "server/message_context.h"
 #include "server/respond.h"
 #include "server/server.h"
@@ -264,3 +265,10 @@ struct mono_ms status_streams_step(struct server *server)
 	}
 	return wake;
 }
+
+static void on_gone(struct server *server, struct endpoint *endpoint)
+{
+	status_stream_drop(&server->status_streams, endpoint->conn);
+}
+
+const struct endpoint_ops status_stream_ops = {.gone = on_gone};

@@ -1,0 +1,74 @@
+/* event_feed: writes the ring of changes to its readers, each at its own pace. */
+#include "server/event_feed.h"
+
+#include <assert.h>
+
+#include "server/endpoint_ops.h"
+#include "server/server.h"
+#include "wire/http_encode.h"
+#include "wire/session_decode.h"
+#include "wire/status_encode.h"
+
+enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
+
+/* The next changes after endpoint->sent, as far as the reader takes them. True: there are more. */
+static bool write_changes(struct server *server, struct endpoint *endpoint)
+{
+	const struct observers *o = &server->observers;
+	struct net *net = server->endpoints.net;
+	uint64_t oldest = observe_change_oldest(o);
+	bool gap = endpoint->sent + 1 < oldest; /* it must look at the status instead */
+	if (!gap && endpoint->sent + 1 >= o->change_next)
+		return false;
+	if (http_stream_pending(net, endpoint->conn) > FEED_PENDING_BYTES)
+		return true;
+	text_clear(&server->body);
+	if (gap) {
+		http_encode_sse(&server->body, 0, "reset", "{\"type\":\"reset\"}");
+		endpoint->sent = oldest - 1;
+	}
+	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < o->change_next; n++) {
+		const struct observed_change *change = observe_change_at(o, endpoint->sent + 1);
+		assert(change);
+		text_clear(&server->line);
+		event_encode(&server->line, &change->trace, change->id, change->at,
+			     &server->active.settings.core);
+		http_encode_sse(&server->body, change->id, trace_name(change->trace.what),
+				server->line.bytes);
+		endpoint->sent = change->id;
+	}
+	http_stream_write(net, endpoint->conn, server->body.bytes, server->body.length);
+	return endpoint->sent + 1 < o->change_next;
+}
+
+bool event_feeds_step(struct server *server)
+{
+	bool more = false;
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_FEED])
+		more |= write_changes(server, container_of(it, struct endpoint, link));
+	return more;
+}
+
+void event_feed_drain(struct server *server, struct endpoint *endpoint)
+{
+	struct net *net = server->endpoints.net;
+
+	text_clear(&server->body);
+	session_encode_denied(&server->body, 0, ERR_DRAINING, NULL);
+	text_clear(&server->line);
+	http_encode_sse(&server->line, 0, "denied", server->body.bytes);
+	http_stream_write(net, endpoint->conn, server->line.bytes, server->line.length);
+	http_stream_end(net, endpoint->conn);
+	endpoint_shut(&server->endpoints, endpoint);
+}
+
+static void write_comment(struct server *server, struct endpoint *endpoint,
+			  const struct text *comment)
+{
+	http_stream_write(server->endpoints.net, endpoint->conn, comment->bytes, comment->length);
+}
+
+const struct endpoint_ops event_feed_ops = {
+	.drain = event_feed_drain,
+	.keepalive = write_comment,
+};
