@@ -62,7 +62,7 @@ void route_history(struct server *server, const struct request_context *context)
 	(void)route_query_u64(query, "before", &before);
 	(void)route_query_u64(query, "since", &since_s);
 	if (named < 0) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_BAD_FIELD, "name");
+		respond_error(server->endpoints.net, context, ERR_BAD_FIELD, "name");
 		return;
 	}
 	if (reading.limit == 0 || reading.limit > ROWS_SHOWN_MAX)
@@ -74,7 +74,7 @@ void route_history(struct server *server, const struct request_context *context)
 	unsigned most = named ? ROWS_READ_MAX : (unsigned)reading.limit;
 	int rc = store_history(server->broker.store, before, most, each, &reading);
 	if (rc < 0) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_JOURNAL, NULL);
+		respond_error(server->endpoints.net, context, ERR_JOURNAL, NULL);
 		return;
 	}
 	text_char(&server->body, ']');

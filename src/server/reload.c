@@ -120,7 +120,7 @@ void route_reload(struct server *server, const struct request_context *context)
 	struct settings_change change;
 	char detail[512];
 	if (reload_settings(server, &change, detail, sizeof detail)) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_CONFIG, detail);
+		respond_error(server->endpoints.net, context, ERR_CONFIG, detail);
 		return;
 	}
 	text_clear(&server->body);

@@ -45,13 +45,15 @@ void respond_text(struct net *net, uint64_t conn, const char *origin,
 	respond_with(net, conn, origin, answer, body, NULL, NULL);
 }
 
-void respond_error(struct net *net, const struct request_context *context, struct text *scratch,
-		   int err, const char *detail)
+void respond_error(struct net *net, const struct request_context *context, int err,
+		   const char *detail)
 {
 	struct http_answer answer;
+	struct text body;
 	const char *name = NULL, *value = NULL;
-	text_clear(scratch);
-	http_encode_error(scratch, err, detail && detail[0] ? detail : NULL, &answer);
+
+	text_init(&body);
+	http_encode_error(&body, err, detail && detail[0] ? detail : NULL, &answer);
 	if (answer.status == 405 && context->verdict.match.route) {
 		name = "Allow";
 		value = context->verdict.match.route->method;
@@ -61,8 +63,15 @@ void respond_error(struct net *net, const struct request_context *context, struc
 		name = "WWW-Authenticate";
 		value = "Bearer";
 	}
-	respond_with(net, context->request->conn, context->verdict.allow_origin, &answer, scratch,
+
+	respond_with(net, context->request->conn, context->verdict.allow_origin, &answer, &body,
 		     name, value);
+	text_finish(&body);
+}
+
+bool respond_is_head(const struct request_context *context)
+{
+	return strcmp(context->request->method, "HEAD") == 0;
 }
 
 void respond_stream(struct net *net, uint64_t conn, const char *origin, const char *content_type)

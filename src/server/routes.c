@@ -26,11 +26,6 @@ void routes_who(const struct net_peer *peer, const char *principal, char *ret_wh
 		snprintf(ret_who, size, "%s", principal);
 }
 
-bool routes_is_head(const struct request_context *context)
-{
-	return strcmp(context->request->method, "HEAD") == 0;
-}
-
 void routes_json(struct server *server, const struct request_context *context, int status)
 {
 	const struct http_answer answer = {.status = status, .content_type = "application/json"};
@@ -70,13 +65,11 @@ static void dispatch(struct server *server, const struct request_context *contex
 	const struct access_verdict *verdict = &context->verdict;
 	const struct route *route = verdict->match.route;
 	if (verdict->err)
-		respond_error(server->endpoints.net, context, &server->body,
-			      refusal(server, context), NULL);
+		respond_error(server->endpoints.net, context, refusal(server, context), NULL);
 	else if (verdict->preflight)
 		answer_preflight(server, context);
 	else if (context->request->reserved && !(route->flags & ROUTE_RESERVED))
-		respond_error(server->endpoints.net, context, &server->body,
-			      ERR_TOO_MANY_CONNECTIONS, NULL);
+		respond_error(server->endpoints.net, context, ERR_TOO_MANY_CONNECTIONS, NULL);
 	else
 		handlers[route->id](server, context);
 }

@@ -8,7 +8,7 @@
 static void refuse(struct server *server, const struct request_context *context, int err,
 		   const char *detail)
 {
-	respond_error(server->endpoints.net, context, &server->body, err, detail);
+	respond_error(server->endpoints.net, context, err, detail);
 }
 
 static struct endpoint *park(struct server *server, const struct request_context *context,

@@ -32,7 +32,7 @@ void route_events(struct server *server, const struct request_context *context)
 						  context->verdict.allow_origin);
 	endpoint->sent = last;
 	respond_stream(server->endpoints.net, request->conn, endpoint->origin, "text/event-stream");
-	if (routes_is_head(context)) {
+	if (respond_is_head(context)) {
 		endpoint_shut(&server->endpoints, endpoint);
 		http_stream_end(server->endpoints.net, request->conn);
 	}

@@ -16,7 +16,7 @@
 static void refuse(struct server *server, const struct request_context *context, int err,
 		   const char *detail)
 {
-	respond_error(server->endpoints.net, context, &server->body, err, detail);
+	respond_error(server->endpoints.net, context, err, detail);
 }
 
 static int keep_sites(struct server *server, char *detail, size_t size)

@@ -75,7 +75,7 @@ void route_session(struct server *server, const struct request_context *context)
 	const struct http_request *request = context->request;
 	struct net *net = server->endpoints.net;
 	if (!request->websocket) {
-		respond_error(net, context, &server->body, ERR_BAD_REQUEST,
+		respond_error(net, context, ERR_BAD_REQUEST,
 			      "this route takes a WebSocket (RFC 6455, version 13)");
 		return;
 	}

@@ -137,7 +137,7 @@ void route_page(struct server *server, const struct request_context *context)
 	const struct http_request *request = context->request;
 	char key[SECRET_HEX_BYTES], url[64];
 	/* A preview of the link, which asks for the head alone, must not spend it. */
-	if (strcmp(request->path, "/") == 0 && !routes_is_head(context) &&
+	if (strcmp(request->path, "/") == 0 && !respond_is_head(context) &&
 	    query_text(request->query, "open", key, sizeof key)) {
 		log_in(server, context, key);
 		explicit_bzero(key, sizeof key);

@@ -224,7 +224,7 @@ void static_files_answer(struct server *server, const struct request_context *co
 	/* A part is one of the file as it is. */
 	bool packed = !request->range && http_conditional_takes_gzip(request->accept_encoding);
 	if (!find(server, url, packed, &found)) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_NOT_FOUND, NULL);
+		respond_error(server->endpoints.net, context, ERR_NOT_FOUND, NULL);
 		return;
 	}
 	/* A model was made by somebody else: it must not be a page or script of our origin. */
