@@ -44,7 +44,7 @@ void reload_apply(struct server *server, const struct settings *settings)
 					     .rights = active->rights,
 					     .right_count = active->settings.principal_count};
 	access_setup_set_origins(&server->access, &active->settings);
-	static_files_set_origins(&server->static_files, &active->settings);
+	content_policies_set(&server->pages.policies, &active->settings);
 	server->observers.log.level = (enum log_level)active->settings.log_level;
 	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
 		&active->settings.core;

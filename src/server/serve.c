@@ -106,7 +106,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	wake = mono_min(wake, reload_when_due(server, now));
 	wake = mono_min(wake, sockets_when_due(server, now));
 	wake = mono_min(wake, process_tracker_step(&server->tracker, now));
-	wake = mono_min(wake, live_reload_when_due(server, now));
+	wake = mono_min(wake, live_reload_when_due(&server->live_reload, now));
 	wake = mono_min(wake, sessions_wake(server));
 	if (streams == 0) {
 		server->keepalive_at = mono_after(now, KEEPALIVE_MS);
@@ -238,7 +238,8 @@ int serve_main(int argc, char **argv)
 	}
 	reload_watch_begin(&server, &server.config_watch);
 	sockets_watch(&server);
-	live_reload_begin(&server);
+	live_reload_begin(&server.live_reload, server.loop, server.active.paths.dev,
+			  &server.observers.log, sessions_tell_reload, &server);
 	startup_announce(&server);
 	logfile_begin(&server.logfile, loop_now());
 	tell_ready(&server);

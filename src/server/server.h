@@ -6,15 +6,15 @@
 #include "server/broker.h"
 #include "server/endpoints.h"
 #include "server/hangup.h"
-#include "server/live_reload.h"
 #include "server/logfile.h"
 #include "server/observe.h"
+#include "server/pages/live_reload.h"
+#include "server/pages/pages.h"
 #include "server/position_updates.h"
 #include "server/process_tracker.h"
 #include "server/reload.h"
 #include "server/sites.h"
 #include "server/sockets.h"
-#include "server/static_files.h"
 #include "server/status_stream.h"
 #include "server/tally.h"
 #include "server/vram_history.h"
@@ -37,7 +37,7 @@ struct server {
 	struct endpoints endpoints;
 	struct access_setup access;
 	struct sites sites;
-	struct static_files static_files;
+	struct pages pages;
 	struct observers observers;
 	struct active_config active;
 	struct status_streams status_streams;
@@ -60,6 +60,5 @@ struct server {
 	char doubt[160]; /* why it is not known who held before */
 	bool doubt_open; /* the journal says that nothing may be granted yet */
 	bool draining, stop;
-	bool dev; /* for who writes pages: they are told when a file of theirs changes */
 	char home[ACCESS_HOST_BYTES + 16]; /* http://host:port of the first listener */
 };

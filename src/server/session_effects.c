@@ -52,7 +52,7 @@ void session_send_effect(struct server *server, struct endpoint *endpoint,
 	remember_told(server, endpoint, send);
 	deliver_fill(server, &context, send);
 	context.wire.rights = sessions_rights_name(endpoint->session->rights);
-	context.wire.dev = server->dev;
+	context.wire.dev = server->active.paths.dev[0] != 0;
 	context.wire.linger_ms =
 		core_linger_ms(&server->active.settings.core, endpoint->session->binding);
 

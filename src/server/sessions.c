@@ -460,8 +460,10 @@ struct mono_ms sessions_wake(const struct server *server)
 	return endpoint ? endpoint->session->hello_due : MONO_NEVER;
 }
 
-void sessions_tell_reload(struct server *server, const char *path)
+void sessions_tell_reload(void *ctx, const char *path)
 {
+	struct server *server = ctx;
+
 	text_clear(&server->body);
 	session_encode_reload(&server->body, path);
 	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {

@@ -335,6 +335,12 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	rc = rc ? rc : open_state(server, detail, detail_size);
 	if (rc)
 		return rc;
+	server->pages = (struct pages){.net = server->endpoints.net,
+				       .paths = &server->active.paths,
+				       .settings = &server->active.settings,
+				       .access = &server->access,
+				       .log = &server->observers.log,
+				       .random = &server->broker.random};
 	reload_apply(server, &server->active.settings);
 	rc = sockets_listen(server, detail, detail_size);
 	if (rc == 0)

@@ -2,7 +2,7 @@
  * says or somebody puts into the folder, nothing outside it is opened (CASES.md C29). Called by
  * files.c.
  */
-#include "server/open_beneath.h"
+#include "server/pages/open_beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* mime_types: one const table. Looks at names only, never at contents: nothing is sniffed. Called
  * by files.c and dev.c. */
-#include "server/mime_types.h"
+#include "server/pages/mime_types.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* http_conditional: reads If-None-Match, Accept-Encoding and Range. Whatever is malformed counts as
  * not said, as RFC 9110 wants it. Called by files.c, and by a fuzz target. */
-#include "server/http_conditional.h"
+#include "server/pages/http_conditional.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* embedded_assets: finds a compiled-in file by its path. Called by files.c. */
-#include "server/embedded_assets.h"
+#include "server/pages/embedded_assets.h"
 
 #include <stdlib.h>
 #include <string.h>
