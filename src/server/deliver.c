@@ -57,7 +57,7 @@ void deliver_place(void *ctx, struct party to, const struct send_effect *queued)
 	on_send(ctx, to, queued);
 }
 
-static void tell_subscribers(struct server *server, const struct observed_change *change)
+static void tell_subscribers(struct server *server, const struct event_ring_row *change)
 {
 	text_clear(&server->body);
 	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
@@ -74,24 +74,24 @@ static void tell_subscribers(struct server *server, const struct observed_change
 static void on_trace(void *ctx, const struct trace_effect *trace)
 {
 	struct server *server = ctx;
-	uint64_t id = server->observers.change_next;
-	observe_change(&server->observers, trace, server->broker.wall);
+	uint64_t id = server->event_ring.next;
+	event_ring_add(&server->event_ring, trace, server->broker.wall);
 	tally_trace(&server->tally, trace);
 	if (trace->what == TRACE_PAUSED)
 		memcpy(server->paused_reason, trace->detail, sizeof server->paused_reason);
-	if (server->observers.subscribers > 0)
-		tell_subscribers(server, observe_change_at(&server->observers, id));
-	if (server->observers.log.level < LOG_INFO)
+	if (server->event_ring.subscribers > 0)
+		tell_subscribers(server, event_ring_at(&server->event_ring, id));
+	if (server->log_ring.log.level < LOG_INFO)
 		return;
 	text_clear(&server->line);
 	event_encode_log(&server->line, trace, &server->active.settings.core);
-	log_write(&server->observers.log, LOG_INFO, server->line.bytes, NULL, 0);
+	log_write(&server->log_ring.log, LOG_INFO, server->line.bytes, NULL, 0);
 }
 
-void deliver_line(void *ctx, const struct observed_line *line)
+void deliver_line(void *ctx, const struct log_ring_line *line)
 {
 	struct server *server = ctx;
-	if (server->observers.line_subscribers == 0)
+	if (server->log_ring.subscribers == 0)
 		return;
 	struct text rendered, message;
 	text_init(&rendered);
@@ -107,7 +107,7 @@ void deliver_line(void *ctx, const struct observed_line *line)
 	text_finish(&message);
 }
 
-void deliver_render_line(struct text *scratch, struct text *out, const struct observed_line *line)
+void deliver_render_line(struct text *scratch, struct text *out, const struct log_ring_line *line)
 {
 	text_clear(scratch);
 	encode_time(scratch, line->at);
@@ -157,16 +157,16 @@ static void on_journal(void *ctx, bool ok)
 	struct server *server = ctx;
 	const char *trouble = store_trouble(server->broker.store);
 	if (ok) {
-		log_write(&server->observers.log, LOG_INFO, "journal works again; granting", NULL,
+		log_write(&server->log_ring.log, LOG_INFO, "journal works again; granting", NULL,
 			  0);
 		keep_secrets(server);
 	} else if (trouble[0]) {
-		log_event(&server->observers.log, LOG_ERROR,
+		log_event(&server->log_ring.log, LOG_ERROR,
 			  "the journal is lost: nothing new is granted until it can be begun anew; "
 			  "trying",
 			  log_str("why", trouble), log_int("in_ms", BROKER_RETRY_MS));
 	} else {
-		log_event(&server->observers.log, LOG_ERROR,
+		log_event(&server->log_ring.log, LOG_ERROR,
 			  "journal cannot be written: nothing new is granted, releases are "
 			  "taken; free disk space; retrying",
 			  log_int("in_ms", BROKER_RETRY_MS));

@@ -3,7 +3,7 @@
 #include "server/broker.h"
 
 struct message_context;
-struct observed_line;
+struct log_ring_line;
 struct server;
 
 /* The calls of broker_out, with the server as their context. */
@@ -20,9 +20,9 @@ void deliver_fill(struct server *server, struct message_context *context,
  * back with a waiting claim has not heard it yet. */
 void deliver_note_place(struct server *server, struct party to, const struct send_effect *send,
 			const struct message_context *context);
-/* A log line to the sessions that asked for them; on_line of observers. */
-void deliver_line(void *ctx, const struct observed_line *line);
+/* A log line to the sessions that asked for them; on_line of log_ring. */
+void deliver_line(void *ctx, const struct log_ring_line *line);
 /* One line as a `log` message in `out`. */
-void deliver_render_line(struct text *scratch, struct text *out, const struct observed_line *line);
+void deliver_render_line(struct text *scratch, struct text *out, const struct log_ring_line *line);
 /* A message of our own to a session. Takes what is in server->body. */
 void deliver_body(struct server *server, uint64_t conn);

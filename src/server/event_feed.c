@@ -14,11 +14,11 @@ enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 /* The next changes after endpoint->sent, as far as the reader takes them. True: there are more. */
 static bool write_changes(struct server *server, struct endpoint *endpoint)
 {
-	const struct observers *o = &server->observers;
+	const struct event_ring *ring = &server->event_ring;
 	struct net *net = server->endpoints.net;
-	uint64_t oldest = observe_change_oldest(o);
+	uint64_t oldest = event_ring_oldest(ring);
 	bool gap = endpoint->sent + 1 < oldest; /* it must look at the status instead */
-	if (!gap && endpoint->sent + 1 >= o->change_next)
+	if (!gap && endpoint->sent + 1 >= ring->next)
 		return false;
 	if (http_stream_pending(net, endpoint->conn) > FEED_PENDING_BYTES)
 		return true;
@@ -27,8 +27,8 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 		http_encode_sse(&server->body, 0, "reset", "{\"type\":\"reset\"}");
 		endpoint->sent = oldest - 1;
 	}
-	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < o->change_next; n++) {
-		const struct observed_change *change = observe_change_at(o, endpoint->sent + 1);
+	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < ring->next; n++) {
+		const struct event_ring_row *change = event_ring_at(ring, endpoint->sent + 1);
 		assert(change);
 		text_clear(&server->line);
 		event_encode(&server->line, &change->trace, change->id, change->at,
@@ -38,7 +38,7 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 		endpoint->sent = change->id;
 	}
 	http_stream_write(net, endpoint->conn, server->body.bytes, server->body.length);
-	return endpoint->sent + 1 < o->change_next;
+	return endpoint->sent + 1 < ring->next;
 }
 
 bool event_feeds_step(struct server *server)

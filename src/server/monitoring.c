@@ -67,14 +67,14 @@ bool monitoring_send_clients(struct server *server, uint64_t conn)
  * newest; then sent in their order. */
 bool monitoring_send_events(struct server *server, uint64_t conn, const struct session_request *in)
 {
-	const struct observers *observers = &server->observers;
+	const struct event_ring *ring = &server->event_ring;
 	size_t ends[EVENT_ROWS_MAX], count = 0, most = room(server, conn);
 	struct text *rows = &server->body;
 	if (most == 0)
 		return false;
 	text_clear(rows);
-	for (uint64_t id = observers->change_next - 1; count < in->limit && id > in->since; id--) {
-		const struct observed_change *change = observe_change_at(observers, id);
+	for (uint64_t id = ring->next - 1; count < in->limit && id > in->since; id--) {
+		const struct event_ring_row *change = event_ring_at(ring, id);
 		if (!change)
 			break;
 		event_encode(rows, &change->trace, change->id, change->at,

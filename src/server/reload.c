@@ -45,7 +45,7 @@ void reload_apply(struct server *server, const struct settings *settings)
 					     .right_count = active->settings.principal_count};
 	access_setup_set_origins(&server->access, &active->settings);
 	content_policies_set(&server->pages.policies, &active->settings);
-	server->observers.log.level = (enum log_level)active->settings.log_level;
+	server->log_ring.log.level = (enum log_level)active->settings.log_level;
 	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
 		&active->settings.core;
 }
@@ -72,7 +72,7 @@ int reload_name_gpus(struct store *store, const struct core_config *config, bool
 int reload_settings(struct server *server, struct settings_change *ret_change, char *detail,
 		    size_t detail_size)
 {
-	struct log *log = &server->observers.log;
+	struct log *log = &server->log_ring.log;
 	struct settings next;
 	struct key_ring ring;
 	detail[0] = 0;
@@ -140,7 +140,7 @@ static void on_changed(void *ctx)
 static void follow(struct server *server)
 {
 	if (trail_follow(&server->config_watch.trail) != 0)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "cannot watch the configuration file; SIGHUP reads it again",
 			  log_str("error", strerror(errno)));
 }

@@ -55,7 +55,7 @@ static int refusal(struct server *server, const struct request_context *context)
 							     : &policy->tcp_throttle,
 			      loop_now());
 	if (err != ERR_RATE_LIMITED)
-		log_event(&server->observers.log, LOG_WARN, "client bug: wrong token",
+		log_event(&server->log_ring.log, LOG_WARN, "client bug: wrong token",
 			  log_str("path", context->request->path));
 	return err;
 }
@@ -123,6 +123,6 @@ void routes_on_delivered(void *ctx, uint64_t conn)
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)
 {
 	struct server *server = ctx;
-	log_event(&server->observers.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
+	log_event(&server->log_ring.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
 		  log_str("error", err_name(err)), log_str("what", what));
 }

@@ -19,15 +19,15 @@ void route_status(struct server *server, const struct request_context *context)
 void route_events(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
-	struct observers *observers = &server->observers;
-	uint64_t last = observers->change_next - 1;
+	const struct event_ring *ring = &server->event_ring;
+	uint64_t last = ring->next - 1;
 	if (request->last_event_id)
 		last = strtoull(request->last_event_id, NULL, 10);
 	(void)route_query_u64(request->query, "since", &last);
 	if (last == 0) /* all that is remembered: what was forgotten before is no gap */
-		last = observe_change_oldest(observers) - 1;
-	if (last >= observers->change_next) /* of a broker that was ahead of us: not ours */
-		last = observers->change_next - 1;
+		last = event_ring_oldest(ring) - 1;
+	if (last >= ring->next) /* of a broker that was ahead of us: not ours */
+		last = ring->next - 1;
 	struct endpoint *endpoint = endpoint_open(&server->endpoints, request->conn, ENDPOINT_FEED,
 						  context->verdict.allow_origin);
 	endpoint->sent = last;
@@ -114,18 +114,18 @@ void route_metrics(struct server *server, const struct request_context *context)
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
 void route_logs(struct server *server, const struct request_context *context)
 {
-	const struct observers *o = &server->observers;
+	const struct log_ring *ring = &server->log_ring;
 	struct text *out = &server->body;
 	uint64_t limit = 200, since = 0;
 	(void)route_query_u64(context->request->query, "limit", &limit);
 	bool from = route_query_u64(context->request->query, "since", &since);
-	uint64_t first = since > o->line_oldest ? since : o->line_oldest;
-	if (!from && o->line_next - o->line_oldest > limit)
-		first = o->line_next - limit; /* the newest */
+	uint64_t first = since > ring->oldest ? since : ring->oldest;
+	if (!from && ring->next - ring->oldest > limit)
+		first = ring->next - limit; /* the newest */
 	text_clear(out);
 	text_str(out, "{\"logs\":[");
-	for (uint64_t n = 0; n < limit && first < o->line_next; n++, first++) {
-		const struct observed_line *line = observe_line_at(o, first);
+	for (uint64_t n = 0; n < limit && first < ring->next; n++, first++) {
+		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
 			continue;
 		text_json_item(out);
@@ -151,7 +151,7 @@ void route_logs(struct server *server, const struct request_context *context)
 void route_logs_clear(struct server *server, const struct request_context *context)
 {
 	struct http_answer answer;
-	observe_clear_lines(&server->observers);
+	log_ring_clear(&server->log_ring);
 	text_clear(&server->body);
 	http_encode_ok(&server->body, &answer);
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,

@@ -23,7 +23,7 @@ static int keep_sites(struct server *server, char *detail, size_t size)
 {
 	int rc = sites_save(&server->sites, server->active.paths.state_dir, detail, size);
 	if (rc)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "cannot keep the allowed sites; a restart knows those of before",
 			  log_str("error", detail));
 	server->access.policy.site_count = server->sites.origin_count;
@@ -81,7 +81,7 @@ static void ask_anew(struct server *server, const struct request_context *contex
 			 SITE_ORIGIN_BYTES);
 		refuse(server, context, ERR_BAD_ORIGIN, detail);
 	} else {
-		log_event(&server->observers.log, LOG_INFO, "a site asks to queue",
+		log_event(&server->log_ring.log, LOG_INFO, "a site asks to queue",
 			  log_str("origin", origin), log_int("ask", (int64_t)ask->id));
 		answer_ask(server, context, ask, "asked");
 	}
@@ -258,7 +258,7 @@ void route_site_act(struct server *server, const struct request_context *context
 	}
 	access_principal(&context->verdict.who, principal);
 	routes_who(&context->request->peer, principal, who, sizeof who);
-	log_event(&server->observers.log, LOG_INFO, word, log_str("origin", origin),
+	log_event(&server->log_ring.log, LOG_INFO, word, log_str("origin", origin),
 		  log_str("who", who));
 	text_clear(&server->body);
 	text_str(&server->body, "{\"status\":\"ok\"");

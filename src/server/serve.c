@@ -49,7 +49,7 @@ static void drain(struct server *server)
 	event_queue_push_first(&server->broker.queue, queued);
 	server->drain_until = mono_after(loop_now(), DRAIN_MS);
 	notify_send(NOTIFY_STOPPING, "leases and places stay in the journal");
-	log_write(&server->observers.log, LOG_INFO,
+	log_write(&server->log_ring.log, LOG_INFO,
 		  "stopping; leases and places stay in the journal", NULL, 0);
 	sockets_end(&server->sockets);
 	net_stop_listening(server->endpoints.net);
@@ -79,7 +79,7 @@ static void on_hangup(void *ctx, bool ends)
 	if (ends && server->draining)
 		return;
 	if (ends) {
-		log_write(&server->observers.log, LOG_INFO, "the terminal was closed", NULL, 0);
+		log_write(&server->log_ring.log, LOG_INFO, "the terminal was closed", NULL, 0);
 		drain(server);
 		return;
 	}
@@ -155,7 +155,7 @@ static void end_doubt(struct server *server)
 		return;
 	store_end_doubt(server->broker.store);
 	server->doubt_open = false;
-	log_write(&server->observers.log, LOG_INFO,
+	log_write(&server->log_ring.log, LOG_INFO,
 		  "who held before must have stopped by now; granting", NULL, 0);
 }
 
@@ -173,7 +173,7 @@ static void run(struct server *server)
 			loop_drain(server->loop);
 			now = loop_now();
 			stalled_ms = broker_late_ms(&server->broker, asked, now);
-			log_event(&server->observers.log, LOG_WARN,
+			log_event(&server->log_ring.log, LOG_WARN,
 				  "the machine slept or the broker stood still; silence counts "
 				  "again once its clients had time to speak",
 				  log_int("late_ms", stalled_ms));
@@ -185,7 +185,7 @@ static void run(struct server *server)
 		end_doubt(server);
 		asked = run_due(server, now);
 		asked = mono_min(asked, give_memory_back(server, now));
-		asked = mono_min(asked, observe_flush(&server->observers, now));
+		asked = mono_min(asked, log_ring_flush(&server->log_ring, now));
 		logfile_step(&server->logfile, now);
 		int64_t turn_ms = mono_since(loop_now(), now);
 		server->turn_ms_max = turn_ms > server->turn_ms_max ? turn_ms : server->turn_ms_max;
@@ -239,12 +239,12 @@ int serve_main(int argc, char **argv)
 	reload_watch_begin(&server, &server.config_watch);
 	sockets_watch(&server);
 	live_reload_begin(&server.live_reload, server.loop, server.active.paths.dev,
-			  &server.observers.log, sessions_tell_reload, &server);
+			  &server.log_ring.log, sessions_tell_reload, &server);
 	startup_announce(&server);
 	logfile_begin(&server.logfile, loop_now());
 	tell_ready(&server);
 	run(&server);
-	log_write(&server.observers.log, LOG_INFO, "stopped", NULL, 0);
+	log_write(&server.log_ring.log, LOG_INFO, "stopped", NULL, 0);
 	startup_end(&server);
 	return 0;
 }

@@ -7,17 +7,18 @@
 #include "server/endpoints.h"
 #include "server/hangup.h"
 #include "server/logfile.h"
-#include "server/observe.h"
+#include "server/monitor/event_ring.h"
+#include "server/monitor/log_ring.h"
+#include "server/monitor/position_updates.h"
+#include "server/monitor/tally.h"
+#include "server/monitor/vram_history.h"
 #include "server/pages/live_reload.h"
 #include "server/pages/pages.h"
-#include "server/position_updates.h"
 #include "server/process_tracker.h"
 #include "server/reload.h"
 #include "server/sites.h"
 #include "server/sockets.h"
 #include "server/status_stream.h"
-#include "server/tally.h"
-#include "server/vram_history.h"
 
 struct loop;
 
@@ -38,7 +39,8 @@ struct server {
 	struct access_setup access;
 	struct sites sites;
 	struct pages pages;
-	struct observers observers;
+	struct log_ring log_ring;
+	struct event_ring event_ring;
 	struct active_config active;
 	struct status_streams status_streams;
 	struct position_updates position_updates;

@@ -60,7 +60,7 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 	if (server->draining) {
 		turn_away(server, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	} else if (endpoint->session->rights == ACCESS_NONE) {
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "refused a session of another user on the Unix socket",
 			  log_int("uid", peer->uid), log_int("pid", peer->pid));
 		turn_away(server, conn, ERR_FORBIDDEN, "this broker belongs to another user",
@@ -215,9 +215,9 @@ static void on_admin(struct server *server, struct endpoint *endpoint, struct qu
 static void on_subscribe(struct server *server, struct endpoint *endpoint,
 			 const struct session_request *in)
 {
-	struct observers *observers = &server->observers;
-	observers->subscribers += (unsigned)in->events - (unsigned)endpoint->session->events;
-	observers->line_subscribers += (unsigned)in->logs - (unsigned)endpoint->session->logs;
+	server->event_ring.subscribers +=
+		(unsigned)in->events - (unsigned)endpoint->session->events;
+	server->log_ring.subscribers += (unsigned)in->logs - (unsigned)endpoint->session->logs;
 	endpoint->session->events = in->events;
 	endpoint->session->logs = in->logs;
 	text_clear(&server->body);
@@ -227,14 +227,14 @@ static void on_subscribe(struct server *server, struct endpoint *endpoint,
 
 static void send_logs(struct server *server, uint64_t conn, const struct session_request *in)
 {
-	const struct observers *observers = &server->observers;
-	uint64_t first = observers->line_oldest, count = 0;
+	const struct log_ring *ring = &server->log_ring;
+	uint64_t first = ring->oldest, count = 0;
 	if (in->since > first)
 		first = in->since;
-	else if (!in->since && observers->line_next - first > in->limit)
-		first = observers->line_next - in->limit;
-	for (; count < in->limit && first < observers->line_next; first++) {
-		const struct observed_line *line = observe_line_at(observers, first);
+	else if (!in->since && ring->next - first > in->limit)
+		first = ring->next - in->limit;
+	for (; count < in->limit && first < ring->next; first++) {
+		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
 			continue;
 		deliver_render_line(&server->line, &server->body, line);
@@ -414,8 +414,8 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 
 static void forget_subscriptions(struct server *server, struct endpoint *endpoint)
 {
-	server->observers.subscribers -= endpoint->session->events;
-	server->observers.line_subscribers -= endpoint->session->logs;
+	server->event_ring.subscribers -= endpoint->session->events;
+	server->log_ring.subscribers -= endpoint->session->logs;
 	status_stream_drop(&server->status_streams, endpoint->conn);
 }
 

@@ -96,7 +96,7 @@ static int put_back(struct server *server, const char *path, char *detail, size_
 {
 	int rc = net_listen_again(server->endpoints.net, path, detail, size);
 	if (rc > 0)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "the socket was gone from its place and was bound again",
 			  log_str("path", path));
 	return rc < 0 ? rc : 0;
@@ -110,7 +110,7 @@ static void try_again_later(struct server *server, const char *why)
 		sockets->retry_ms = SOCKETS_RETRY_MS_MAX;
 	sockets->due = mono_after(loop_now(), sockets->retry_ms);
 	if (strncmp(sockets->said, why, sizeof sockets->said - 1) != 0)
-		log_event(&server->observers.log, LOG_ERROR,
+		log_event(&server->log_ring.log, LOG_ERROR,
 			  "the sockets cannot be bound again; clients do not find the broker",
 			  log_str("error", why));
 	snprintf(sockets->said, sizeof sockets->said, "%s", why);
@@ -159,7 +159,7 @@ void sockets_watch(struct server *server)
 	trail_init(&sockets->trail, server->loop, sockets->folder, on_changed, server);
 	int unwatched = look(server);
 	if (unwatched)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "cannot watch the folder of the sockets; looking now and then",
 			  log_str("error", strerror(unwatched)));
 }

@@ -96,7 +96,7 @@ static void restore_row(void *ctx, const struct record *record)
 
 static void log_troubles(struct server *server, const struct store_boot *boot, const char *why)
 {
-	struct log *log = &server->observers.log;
+	struct log *log = &server->log_ring.log;
 	const char *trouble = store_trouble(server->broker.store);
 	if (boot->quarantined)
 		log_event(log, LOG_ERROR,
@@ -144,7 +144,7 @@ static int restore(struct server *server, const struct store_boot *boot, const c
 	core_step(broker->core, &start, &broker->effects);
 	broker_begin(broker);
 	broker->tick_at = broker->effects.next_wake;
-	log_event(&server->observers.log, LOG_INFO, "journal read",
+	log_event(&server->log_ring.log, LOG_INFO, "journal read",
 		  log_int("epoch", (int64_t)boot->epoch), log_int("rows", (int64_t)r.rows),
 		  log_str("boot", boot->same_boot ? "same" : "new"));
 	log_troubles(server, boot, why);
@@ -196,13 +196,13 @@ static int open_broker(struct server *server, char *detail, size_t size)
 		return rc;
 	server->epoch = boot.epoch;
 	server->started = loop_now();
-	observe_init(&server->observers, (enum log_level)server->active.settings.log_level,
-		     boot.epoch);
+	log_ring_init(&server->log_ring, (enum log_level)server->active.settings.log_level);
+	event_ring_init(&server->event_ring, boot.epoch);
 	broker_init(&server->broker, core_create(), store, server->started, loop_suspended_ms());
 	server->broker.wall = loop_wall_now();
 	process_tracker_init(&server->tracker, server->loop, &server->broker.queue,
-			     &server->observers.log);
-	observe_on_line(&server->observers, deliver_line, server);
+			     &server->log_ring.log);
+	log_ring_on_line(&server->log_ring, deliver_line, server);
 	rc = restore(server, &boot, detail);
 	if (rc)
 		snprintf(detail, size, "the journal cannot be replayed");
@@ -339,7 +339,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 				       .paths = &server->active.paths,
 				       .settings = &server->active.settings,
 				       .access = &server->access,
-				       .log = &server->observers.log,
+				       .log = &server->log_ring.log,
 				       .random = &server->broker.random};
 	reload_apply(server, &server->active.settings);
 	rc = sockets_listen(server, detail, detail_size);
@@ -364,7 +364,8 @@ void startup_end(struct server *server)
 		core_destroy(server->broker.core);
 		store_close(server->broker.store);
 		broker_finish(&server->broker);
-		observe_finish(&server->observers);
+		log_ring_finish(&server->log_ring);
+		event_ring_finish(&server->event_ring);
 	}
 	loop_destroy(server->loop);
 	text_finish(&server->body);

@@ -1,6 +1,6 @@
 /* vram_history: a ring of columns, one per GPU. Measures nothing itself: it asks the core what that
  * knows. Called by serve.c when it is time, and by watch.c for the answer. */
-#include "server/vram_history.h"
+#include "server/monitor/vram_history.h"
 
 #include <assert.h>
 

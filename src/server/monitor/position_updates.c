@@ -1,7 +1,7 @@
 /* position_updates: a sweep over the waiting claims that somebody watches, a few per turn so that
  * thousands of them never stall the loop. Sends nothing by itself. Called by serve.c after each
  * turn. */
-#include "server/position_updates.h"
+#include "server/monitor/position_updates.h"
 
 #include <assert.h>
 #include <stdlib.h>
