@@ -15,7 +15,7 @@ void deliver_fill(struct server *server, struct message_context *context,
 		  const struct send_effect *send)
 {
 	message_context_fill(context, server->broker.core, &server->active.settings.core,
-			     server->epoch, server->broker.now, server->broker.wall, send);
+			     server->state.epoch, server->broker.now, server->broker.wall, send);
 }
 
 void deliver_body(struct server *server, uint64_t conn)
@@ -78,7 +78,8 @@ static void on_trace(void *ctx, const struct trace_effect *trace)
 	event_ring_add(&server->event_ring, trace, server->broker.wall);
 	tally_trace(&server->tally, trace);
 	if (trace->what == TRACE_PAUSED)
-		memcpy(server->paused_reason, trace->detail, sizeof server->paused_reason);
+		memcpy(server->state.paused_reason, trace->detail,
+		       sizeof server->state.paused_reason);
 	if (server->event_ring.subscribers > 0)
 		tell_subscribers(server, event_ring_at(&server->event_ring, id));
 	if (server->log_ring.log.level < LOG_INFO)

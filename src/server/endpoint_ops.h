@@ -29,7 +29,7 @@ struct endpoint_ops {
 extern const struct endpoint_ops lock_request_ops, lock_answered_ops;    /* lock_request.c */
 extern const struct endpoint_ops lock_stream_ops;                        /* lock_stream.c */
 extern const struct endpoint_ops event_feed_ops;                         /* event_feed.c */
-extern const struct endpoint_ops status_stream_ops;                      /* status_stream.c */
+extern const struct endpoint_ops status_stream_ops;                      /* routes_monitoring.c */
 extern const struct endpoint_ops greeting_ops, session_ops, leaving_ops; /* sessions.c */
 
 const struct endpoint_ops *endpoint_ops_of(enum endpoint_kind kind);

@@ -47,7 +47,7 @@ void lock_request_drain(struct server *server, struct endpoint *endpoint)
 
 void lock_request_closed(struct server *server, const struct endpoint *endpoint, bool undelivered)
 {
-	if (endpoint->route != ROUTE_LOCK || server->draining)
+	if (endpoint->route != ROUTE_LOCK || server->state.draining)
 		return;
 	event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
 			  party_of(PARTY_EXCHANGE, endpoint->conn))

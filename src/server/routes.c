@@ -93,7 +93,7 @@ void routes_on_request(void *ctx, const struct http_request *request)
 		.uid = request->peer.uid,
 	};
 	access_check(&server->access.policy, &facts, &context.verdict);
-	server->requests++;
+	server->state.requests++;
 	dispatch(server, &context);
 }
 

@@ -47,7 +47,7 @@ void route_lock(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	bool stream = wants_stream(request);
-	if (server->draining) {
+	if (server->state.draining) {
 		refuse(server, context, ERR_DRAINING, NULL);
 		return;
 	}

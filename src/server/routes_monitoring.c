@@ -2,10 +2,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/endpoint_ops.h"
 #include "server/message_context.h"
+#include "server/monitor/metrics.h"
 #include "server/routes.h"
 #include "server/server.h"
 #include "wire/status_encode.h"
+
+static void drop_status(struct server *server, struct endpoint *endpoint)
+{
+	status_stream_drop(&server->status_streams, endpoint->conn);
+}
+
+const struct endpoint_ops status_stream_ops = {.gone = drop_status};
 
 void route_status(struct server *server, const struct request_context *context)
 {
@@ -13,7 +22,7 @@ void route_status(struct server *server, const struct request_context *context)
 	(void)route_query_u64(context->request->query, "limit", &limit);
 	endpoint_open(&server->endpoints, context->request->conn, ENDPOINT_STATUS,
 		      context->verdict.allow_origin);
-	(void)status_stream_begin(server, context->request->conn, false, limit);
+	(void)status_stream_begin(&server->status_streams, context->request->conn, false, limit);
 }
 
 void route_events(struct server *server, const struct request_context *context)
@@ -44,71 +53,30 @@ void route_health(struct server *server, const struct request_context *context)
 	core_stats(server->broker.core, &stats);
 	text_clear(&server->body);
 	text_char(&server->body, '{');
-	text_json_str(&server->body, "status", server->draining ? "draining" : "ok");
+	text_json_str(&server->body, "status", server->state.draining ? "draining" : "ok");
 	text_json_str(&server->body, "version", BATON_VERSION);
 	text_json_bool(&server->body, "journal", stats.journal_ok);
 	text_json_bool(&server->body, "paused", stats.paused);
 	int64_t left_ms;
 	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
 	encode_grants(&server->body, grants, left_ms,
-		      message_context_grants_detail(server, grants));
+		      message_context_grants_detail(server->broker.store, &server->state, grants));
 	text_json_u64(&server->body, "epoch", stats.epoch);
 	text_char(&server->body, '}');
-	routes_json(server, context, server->draining ? 503 : 200);
-}
-
-static void add_own_metrics(struct server *server, struct text *out)
-{
-	const struct broker *broker = &server->broker;
-	const struct {
-		const char *name, *type, *help;
-		double value;
-	} rows[] = {
-		{"baton_uptime_seconds", "gauge", "Time since the daemon began.",
-		 (double)mono_since(broker->now, server->started) / 1000},
-		{"baton_connections", "gauge", "Open connections.",
-		 net_connection_count(server->endpoints.net)},
-		{"baton_requests_total", "counter", "HTTP requests.", (double)server->requests},
-		{"baton_turns_total", "counter", "Turns of the loop.", (double)broker->turns},
-		{"baton_turn_seconds_max", "gauge", "The longest turn since the daemon began.",
-		 (double)server->turn_ms_max / 1000},
-		{"baton_journal_commits_total", "counter", "Transactions of the journal.",
-		 (double)broker->commits},
-		{"baton_journal_failures_total", "counter", "Transactions that failed.",
-		 (double)broker->commit_failures},
-		{"baton_clock_jumps_total", "counter", "Suspends and stalls that were seen.",
-		 (double)broker->jumps},
-	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		metrics_encode_head(out, rows[i].name, rows[i].type, rows[i].help);
-		metrics_encode_value(out, rows[i].name, NULL, NULL, rows[i].value);
-	}
+	routes_json(server, context, server->state.draining ? 503 : 200);
 }
 
 void route_metrics(struct server *server, const struct request_context *context)
 {
 	const struct http_answer answer = {
 		.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8"};
-	struct gpu_view gpus[LIMIT_GPUS];
-	struct core_stats stats;
-	uint32_t count = 0;
-	text_clear(&server->body);
-	core_stats(server->broker.core, &stats);
-	metrics_encode(&server->body, &stats);
-	int64_t left_ms;
-	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
-	metrics_encode_grants(&server->body, grants, left_ms);
-	while (count < LIMIT_GPUS && core_gpu(server->broker.core, count, &gpus[count]))
-		count++;
-	metrics_encode_gpus(&server->body, gpus, count);
-	metrics_encode_histograms(&server->body, "baton_wait_seconds",
-				  "How long claims waited until they were granted, by class.",
-				  server->tally.waits);
-	metrics_encode_histograms(&server->body, "baton_hold_seconds",
-				  "How long leases were held, by class.", server->tally.holds);
-	add_own_metrics(server, &server->body);
+	struct text body;
+
+	text_init(&body);
+	metrics_write(&server->monitor, &body);
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &server->body);
+		     &answer, &body);
+	text_finish(&body);
 }
 
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */

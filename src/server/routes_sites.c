@@ -106,7 +106,7 @@ void route_pair(struct server *server, const struct request_context *context)
 	const struct http_request *request = context->request;
 	const char *origin = request->origin, *secret = NULL;
 	struct parsed parsed;
-	if (server->draining) {
+	if (server->state.draining) {
 		refuse(server, context, ERR_DRAINING, NULL);
 		return;
 	}

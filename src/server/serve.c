@@ -39,9 +39,9 @@ static struct mono_ms drain_lasts(const struct server *server, struct mono_ms no
 /* Everybody is told; leases and places stay in the journal for the next start. */
 static void drain(struct server *server)
 {
-	if (server->draining)
+	if (server->state.draining)
 		return;
-	server->draining = true;
+	server->state.draining = true;
 	/* Before all that waits to be stepped: a grant could not be told to anybody any more, and
 	 * would stand in the journal as a lease that its client never heard of. */
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
@@ -66,7 +66,7 @@ static void on_stop(void *ctx, int signo)
 {
 	struct server *server = ctx;
 	(void)signo;
-	if (server->draining)
+	if (server->state.draining)
 		server->stop = true; /* asked twice: at once */
 	drain(server);
 }
@@ -76,7 +76,7 @@ static void on_hangup(void *ctx, bool ends)
 	struct server *server = ctx;
 	struct settings_change change;
 	char detail[512];
-	if (ends && server->draining)
+	if (ends && server->state.draining)
 		return;
 	if (ends) {
 		log_write(&server->log_ring.log, LOG_INFO, "the terminal was closed", NULL, 0);
@@ -97,7 +97,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
 			      server);
 	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
-	wake = mono_min(wake, status_streams_step(server));
+	wake = mono_min(wake, status_streams_step(&server->status_streams));
 	if (event_feeds_step(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(server, now);
@@ -117,7 +117,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 		}
 		wake = mono_min(wake, server->keepalive_at);
 	}
-	if (server->draining) {
+	if (server->state.draining) {
 		struct mono_ms end = drain_lasts(server, now);
 		server->drain_until = mono_min(server->drain_until, end);
 		server->stop |= mono_due(server->drain_until, now);
@@ -188,7 +188,8 @@ static void run(struct server *server)
 		asked = mono_min(asked, log_ring_flush(&server->log_ring, now));
 		logfile_step(&server->logfile, now);
 		int64_t turn_ms = mono_since(loop_now(), now);
-		server->turn_ms_max = turn_ms > server->turn_ms_max ? turn_ms : server->turn_ms_max;
+		server->state.turn_ms_max =
+			turn_ms > server->state.turn_ms_max ? turn_ms : server->state.turn_ms_max;
 	}
 }
 

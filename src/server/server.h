@@ -9,7 +9,9 @@
 #include "server/logfile.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/log_ring.h"
+#include "server/monitor/monitor.h"
 #include "server/monitor/position_updates.h"
+#include "server/monitor/status_stream.h"
 #include "server/monitor/tally.h"
 #include "server/monitor/vram_history.h"
 #include "server/pages/live_reload.h"
@@ -18,7 +20,6 @@
 #include "server/reload.h"
 #include "server/sites.h"
 #include "server/sockets.h"
-#include "server/status_stream.h"
 
 struct loop;
 
@@ -42,6 +43,8 @@ struct server {
 	struct log_ring log_ring;
 	struct event_ring event_ring;
 	struct active_config active;
+	struct run_state state;
+	struct monitor monitor;
 	struct status_streams status_streams;
 	struct position_updates position_updates;
 	struct vram_history vram_history;
@@ -52,15 +55,11 @@ struct server {
 	struct sockets sockets;
 	struct live_reload live_reload;
 	struct hangup hangup;
-	struct text body, line; /* scratch, for the length of one function */
-	uint64_t epoch, requests;
+	struct text body, line;    /* scratch, for the length of one function */
 	unsigned crowd_max;        /* the most claims and sessions since memory was given back */
 	struct mono_ms crowd_left; /* when it will be, for most of them have left */
-	int64_t turn_ms_max;       /* the longest that anybody waited for the loop */
-	struct mono_ms started, keepalive_at, drain_until;
-	char paused_reason[LIMIT_REASON_BYTES + 1];
-	char doubt[160]; /* why it is not known who held before */
+	struct mono_ms keepalive_at, drain_until;
 	bool doubt_open; /* the journal says that nothing may be granted yet */
-	bool draining, stop;
+	bool stop;
 	char home[ACCESS_HOST_BYTES + 16]; /* http://host:port of the first listener */
 };

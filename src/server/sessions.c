@@ -10,7 +10,7 @@
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/endpoint_ops.h"
-#include "server/monitoring.h"
+#include "server/monitor/monitoring.h"
 #include "server/named_processes.h"
 #include "server/reload.h"
 #include "server/routes.h"
@@ -57,7 +57,7 @@ void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 	struct access_who who = {.is_unix = peer->is_unix, .uid = peer->uid};
 	endpoint->session->rights = access_token_rights(&server->access.policy, NULL, &who);
 	access_principal(&who, endpoint->session->principal);
-	if (server->draining) {
+	if (server->state.draining) {
 		turn_away(server, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	} else if (endpoint->session->rights == ACCESS_NONE) {
 		log_event(&server->log_ring.log, LOG_WARN,
@@ -87,7 +87,7 @@ void route_session(struct server *server, const struct request_context *context)
 	endpoint->session->browser = context->verdict.browser;
 	endpoint->session->paired = context->verdict.paired;
 	access_principal(&context->verdict.who, endpoint->session->principal);
-	if (server->draining)
+	if (server->state.draining)
 		turn_away(server, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	else if (request->reserved)
 		turn_away(server, request->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
@@ -249,9 +249,10 @@ static void send_logs(struct server *server, uint64_t conn, const struct session
 /* The long answers of watch.c, which wait for nobody who does not read. */
 static void send_watched(struct server *server, uint64_t conn, const struct session_request *in)
 {
-	bool sent = in->kind == REQUEST_CLIENTS  ? monitoring_send_clients(server, conn)
-		    : in->kind == REQUEST_EVENTS ? monitoring_send_events(server, conn, in)
-						 : monitoring_send_samples(server, conn);
+	bool sent = in->kind == REQUEST_CLIENTS ? monitoring_send_clients(&server->monitor, conn)
+		    : in->kind == REQUEST_EVENTS
+			    ? monitoring_send_events(&server->monitor, conn, in)
+			    : monitoring_send_samples(&server->monitor, conn);
 	if (!sent)
 		deny(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
 }
@@ -326,7 +327,7 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		on_admin(server, endpoint, queued);
 		return;
 	case REQUEST_STATUS:
-		if (!status_stream_begin(server, endpoint->conn, true, in->limit))
+		if (!status_stream_begin(&server->status_streams, endpoint->conn, true, in->limit))
 			deny(server, endpoint->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
 		break;
 	case REQUEST_SUBSCRIBE:
@@ -404,7 +405,7 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 {
 	struct server *server = ctx;
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	if (!endpoint || server->draining)
+	if (!endpoint || server->state.draining)
 		return;
 
 	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
@@ -422,7 +423,7 @@ static void forget_subscriptions(struct server *server, struct endpoint *endpoin
 static void on_session_gone(struct server *server, struct endpoint *endpoint)
 {
 	const struct endpoint_session *session = endpoint->session;
-	if (!server->draining) {
+	if (!server->state.draining) {
 		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
 							party_of(PARTY_SESSION, endpoint->conn));
 		event->closed.peer_gone =

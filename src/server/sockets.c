@@ -141,7 +141,7 @@ static int look(struct server *server)
 
 void sockets_look(struct server *server)
 {
-	if (!server->draining)
+	if (!server->state.draining)
 		(void)look(server);
 }
 

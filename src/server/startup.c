@@ -111,7 +111,7 @@ static void log_troubles(struct server *server, const struct store_boot *boot, c
 		log_event(log, LOG_ERROR,
 			  "the journal cannot be written: nothing is granted; trying again",
 			  log_str("why", trouble));
-	snprintf(server->doubt, sizeof server->doubt, "%s", boot->doubt);
+	snprintf(server->state.doubt, sizeof server->state.doubt, "%s", boot->doubt);
 	server->doubt_open = boot->in_doubt_ms > 0;
 }
 
@@ -128,7 +128,8 @@ static int restore(struct server *server, const struct store_boot *boot, const c
 	if (boot->paused) {
 		const struct record record = {.type = RECORD_PAUSED, .admin.paused = true};
 		restore_row(&r, &record);
-		memcpy(server->paused_reason, boot->paused_reason, sizeof server->paused_reason);
+		memcpy(server->state.paused_reason, boot->paused_reason,
+		       sizeof server->state.paused_reason);
 	}
 	int rc = reload_name_gpus(broker->store, &server->active.settings.core, true);
 	rc = rc ? rc : store_replay(broker->store, restore_row, &r);
@@ -194,11 +195,12 @@ static int open_broker(struct server *server, char *detail, size_t size)
 	rc = rc ? rc : open_store(server, boot_id, &store, &boot, detail, size);
 	if (rc)
 		return rc;
-	server->epoch = boot.epoch;
-	server->started = loop_now();
+	server->state.epoch = boot.epoch;
+	server->state.started = loop_now();
 	log_ring_init(&server->log_ring, (enum log_level)server->active.settings.log_level);
 	event_ring_init(&server->event_ring, boot.epoch);
-	broker_init(&server->broker, core_create(), store, server->started, loop_suspended_ms());
+	broker_init(&server->broker, core_create(), store, server->state.started,
+		    loop_suspended_ms());
 	server->broker.wall = loop_wall_now();
 	process_tracker_init(&server->tracker, server->loop, &server->broker.queue,
 			     &server->log_ring.log);
@@ -320,7 +322,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 {
 	text_init(&server->body);
 	text_init(&server->line);
-	status_streams_init(&server->status_streams);
+	status_streams_init(&server->status_streams, &server->monitor);
 	position_updates_init(&server->position_updates);
 	endpoints_init(&server->endpoints, NULL);
 	server->config_watch.trail.fd = -1;
@@ -335,6 +337,13 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	rc = rc ? rc : open_state(server, detail, detail_size);
 	if (rc)
 		return rc;
+	server->monitor = (struct monitor){.endpoints = &server->endpoints,
+					   .broker = &server->broker,
+					   .config = &server->active.settings.core,
+					   .state = &server->state,
+					   .event_ring = &server->event_ring,
+					   .vram_history = &server->vram_history,
+					   .tally = &server->tally};
 	server->pages = (struct pages){.net = server->endpoints.net,
 				       .paths = &server->active.paths,
 				       .settings = &server->active.settings,
