@@ -18,11 +18,6 @@ void deliver_fill(struct server *server, struct message_context *context,
 			     server->state.epoch, server->broker.now, server->broker.wall, send);
 }
 
-void deliver_body(struct server *server, uint64_t conn)
-{
-	session_send(server->endpoints.net, conn, server->body.bytes, server->body.length);
-}
-
 void deliver_note_place(struct server *server, struct party to, const struct send_effect *send,
 			const struct message_context *context)
 {
@@ -59,20 +54,22 @@ void deliver_place(void *ctx, struct party to, const struct send_effect *queued)
 
 static void tell_subscribers(struct server *server, const struct event_ring_row *change)
 {
-	text_clear(&server->body);
+	cleanup_text struct text body = {0};
+
 	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (!endpoint->session->events)
 			continue;
-		if (server->body.length == 0)
-			event_encode(&server->body, &change->trace, change->id, change->at,
+		if (body.length == 0)
+			event_encode(&body, &change->trace, change->id, change->at,
 				     &server->active.settings.core);
-		deliver_body(server, endpoint->conn);
+		session_send(server->endpoints.net, endpoint->conn, body.bytes, body.length);
 	}
 }
 
 static void on_trace(void *ctx, const struct trace_effect *trace)
 {
+	cleanup_text struct text line = {0};
 	struct server *server = ctx;
 	uint64_t id = server->event_ring.next;
 	event_ring_add(&server->event_ring, trace, server->broker.wall);
@@ -84,9 +81,8 @@ static void on_trace(void *ctx, const struct trace_effect *trace)
 		tell_subscribers(server, event_ring_at(&server->event_ring, id));
 	if (server->log_ring.log.level < LOG_INFO)
 		return;
-	text_clear(&server->line);
-	event_encode_log(&server->line, trace, &server->active.settings.core);
-	log_write(&server->log_ring.log, LOG_INFO, server->line.bytes, NULL, 0);
+	event_encode_log(&line, trace, &server->active.settings.core);
+	log_write(&server->log_ring.log, LOG_INFO, line.bytes, NULL, 0);
 }
 
 void deliver_line(void *ctx, const struct log_ring_line *line)
@@ -188,15 +184,15 @@ struct broker_out deliver_out(struct server *server)
 
 void deliver_keepalive(struct server *server)
 {
-	text_clear(&server->body);
-	http_encode_sse_keepalive(&server->body);
+	cleanup_text struct text body = {0};
+
+	http_encode_sse_keepalive(&body);
 	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
 		const struct endpoint_ops *ops = endpoint_ops_of((enum endpoint_kind)kind);
 		if (!ops->keepalive)
 			continue;
 		list_each (it, next, &server->endpoints.kinds[kind])
-			ops->keepalive(server, container_of(it, struct endpoint, link),
-				       &server->body);
+			ops->keepalive(server, container_of(it, struct endpoint, link), &body);
 	}
 }
 

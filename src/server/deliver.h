@@ -24,5 +24,3 @@ void deliver_note_place(struct server *server, struct party to, const struct sen
 void deliver_line(void *ctx, const struct log_ring_line *line);
 /* One line as a `log` message in `out`. */
 void deliver_render_line(struct text *scratch, struct text *out, const struct log_ring_line *line);
-/* A message of our own to a session. Takes what is in server->body. */
-void deliver_body(struct server *server, uint64_t conn);

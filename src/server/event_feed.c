@@ -14,6 +14,8 @@ enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 /* The next changes after endpoint->sent, as far as the reader takes them. True: there are more. */
 static bool write_changes(struct server *server, struct endpoint *endpoint)
 {
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line = {0};
 	const struct event_ring *ring = &server->event_ring;
 	struct net *net = server->endpoints.net;
 	uint64_t oldest = event_ring_oldest(ring);
@@ -22,22 +24,20 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 		return false;
 	if (http_stream_pending(net, endpoint->conn) > FEED_PENDING_BYTES)
 		return true;
-	text_clear(&server->body);
 	if (gap) {
-		http_encode_sse(&server->body, 0, "reset", "{\"type\":\"reset\"}");
+		http_encode_sse(&body, 0, "reset", "{\"type\":\"reset\"}");
 		endpoint->sent = oldest - 1;
 	}
 	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < ring->next; n++) {
 		const struct event_ring_row *change = event_ring_at(ring, endpoint->sent + 1);
 		assert(change);
-		text_clear(&server->line);
-		event_encode(&server->line, &change->trace, change->id, change->at,
+		text_clear(&line);
+		event_encode(&line, &change->trace, change->id, change->at,
 			     &server->active.settings.core);
-		http_encode_sse(&server->body, change->id, trace_name(change->trace.what),
-				server->line.bytes);
+		http_encode_sse(&body, change->id, trace_name(change->trace.what), line.bytes);
 		endpoint->sent = change->id;
 	}
-	http_stream_write(net, endpoint->conn, server->body.bytes, server->body.length);
+	http_stream_write(net, endpoint->conn, body.bytes, body.length);
 	return endpoint->sent + 1 < ring->next;
 }
 
@@ -51,13 +51,13 @@ bool event_feeds_step(struct server *server)
 
 void event_feed_drain(struct server *server, struct endpoint *endpoint)
 {
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line = {0};
 	struct net *net = server->endpoints.net;
 
-	text_clear(&server->body);
-	session_encode_denied(&server->body, 0, ERR_DRAINING, NULL);
-	text_clear(&server->line);
-	http_encode_sse(&server->line, 0, "denied", server->body.bytes);
-	http_stream_write(net, endpoint->conn, server->line.bytes, server->line.length);
+	session_encode_denied(&body, 0, ERR_DRAINING, NULL);
+	http_encode_sse(&line, 0, "denied", body.bytes);
+	http_stream_write(net, endpoint->conn, line.bytes, line.length);
 	http_stream_end(net, endpoint->conn);
 	endpoint_shut(&server->endpoints, endpoint);
 }

@@ -53,10 +53,11 @@ static void each(void *ctx, uint64_t row, const struct record *record)
 /* {"history":[..], "next": row}: newest first; ask again with before=next. */
 void route_history(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	const char *query = context->request->query;
 	char name[LIMIT_ID_BYTES + 1];
 	uint64_t before = 0, since_s = 0;
-	struct reading reading = {.out = &server->body, .limit = ROWS_SHOWN};
+	struct reading reading = {.out = &body, .limit = ROWS_SHOWN};
 	int named = route_query_text(query, "name", name, sizeof name);
 	(void)route_query_u64(query, "limit", &reading.limit);
 	(void)route_query_u64(query, "before", &before);
@@ -69,17 +70,16 @@ void route_history(struct server *server, const struct request_context *context)
 		reading.limit = ROWS_SHOWN_MAX;
 	reading.name = named ? name : NULL;
 	reading.since_ms = since_s > INT64_MAX / 1000 ? INT64_MAX : (int64_t)since_s * 1000;
-	text_clear(&server->body);
-	text_str(&server->body, "{\"status\":\"ok\",\"history\":[");
+	text_str(&body, "{\"status\":\"ok\",\"history\":[");
 	unsigned most = named ? ROWS_READ_MAX : (unsigned)reading.limit;
 	int rc = store_history(server->broker.store, before, most, each, &reading);
 	if (rc < 0) {
 		respond_error(server->endpoints.net, context, ERR_JOURNAL, NULL);
 		return;
 	}
-	text_char(&server->body, ']');
+	text_char(&body, ']');
 	if (reading.next > 1)
-		text_json_u64(&server->body, "next", reading.next);
-	text_char(&server->body, '}');
-	routes_json(server, context, 200);
+		text_json_u64(&body, "next", reading.next);
+	text_char(&body, '}');
+	routes_json(server, context, 200, &body);
 }

@@ -12,14 +12,14 @@
 void lock_request_answer(struct server *server, struct endpoint *endpoint,
 			 const struct send_effect *send)
 {
+	cleanup_text struct text body = {0};
 	struct message_context context;
 	struct http_answer answer;
 	struct net *net = server->endpoints.net;
 	uint64_t conn = endpoint->conn;
 
 	deliver_fill(server, &context, send);
-	text_clear(&server->body);
-	if (!http_encode_effect(&server->body, endpoint->route, send, &context.wire, &answer))
+	if (!http_encode_effect(&body, endpoint->route, send, &context.wire, &answer))
 		return;
 
 	/* A grant that does not arrive must not be held: the endpoint stays until it is known. */
@@ -30,18 +30,17 @@ void lock_request_answer(struct server *server, struct endpoint *endpoint,
 	else
 		endpoint_shut(&server->endpoints, endpoint);
 
-	respond_text(net, conn, origin, &answer, &server->body);
+	respond_text(net, conn, origin, &answer, &body);
 	free(origin);
 }
 
 void lock_request_drain(struct server *server, struct endpoint *endpoint)
 {
+	cleanup_text struct text body = {0};
 	struct http_answer answer;
 
-	text_clear(&server->body);
-	http_encode_error(&server->body, ERR_DRAINING, NULL, &answer);
-	respond_text(server->endpoints.net, endpoint->conn, endpoint->origin, &answer,
-		     &server->body);
+	http_encode_error(&body, ERR_DRAINING, NULL, &answer);
+	respond_text(server->endpoints.net, endpoint->conn, endpoint->origin, &answer, &body);
 	endpoint_shut(&server->endpoints, endpoint);
 }
 

@@ -11,6 +11,7 @@
 static void send_event(struct server *server, struct endpoint *endpoint,
 		       const struct send_effect *send)
 {
+	cleanup_text struct text body = {0};
 	struct message_context context;
 	struct net *net = server->endpoints.net;
 	uint64_t conn = endpoint->conn;
@@ -25,15 +26,14 @@ static void send_event(struct server *server, struct endpoint *endpoint,
 	}
 
 	deliver_fill(server, &context, send);
-	text_clear(&server->body);
-	if (!http_encode_stream(&server->body, send, &context.wire, &last))
+	if (!http_encode_stream(&body, send, &context.wire, &last))
 		return;
 
 	deliver_note_place(server, exchange, send, &context);
 	if (!endpoint->begun)
 		respond_stream(net, conn, endpoint->origin, "text/event-stream");
 	endpoint->begun = true;
-	http_stream_write(net, conn, server->body.bytes, server->body.length);
+	http_stream_write(net, conn, body.bytes, body.length);
 	if (!last)
 		return;
 

@@ -117,18 +117,18 @@ static void add_words(struct text *out, const char *key, const char *words)
 
 void route_reload(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	struct settings_change change;
 	char detail[512];
 	if (reload_settings(server, &change, detail, sizeof detail)) {
 		respond_error(server->endpoints.net, context, ERR_CONFIG, detail);
 		return;
 	}
-	text_clear(&server->body);
-	text_str(&server->body, "{\"status\":\"ok\"");
-	add_words(&server->body, "changed", change.applied);
-	add_words(&server->body, "needs_restart", change.restart);
-	text_char(&server->body, '}');
-	routes_json(server, context, 200);
+	text_str(&body, "{\"status\":\"ok\"");
+	add_words(&body, "changed", change.applied);
+	add_words(&body, "needs_restart", change.restart);
+	text_char(&body, '}');
+	routes_json(server, context, 200, &body);
 }
 
 static void on_changed(void *ctx)

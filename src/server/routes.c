@@ -26,11 +26,12 @@ void routes_who(const struct net_peer *peer, const char *principal, char *ret_wh
 		snprintf(ret_who, size, "%s", principal);
 }
 
-void routes_json(struct server *server, const struct request_context *context, int status)
+void routes_json(struct server *server, const struct request_context *context, int status,
+		 const struct text *body)
 {
 	const struct http_answer answer = {.status = status, .content_type = "application/json"};
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &server->body);
+		     &answer, body);
 }
 
 static void answer_preflight(struct server *server, const struct request_context *context)

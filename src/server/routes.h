@@ -37,5 +37,5 @@ void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 
 /* Names the operator in the audit: "uid=1000 pid=4242", or the principal. */
 void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size);
-/* One JSON line that is ready in server->body. */
-void routes_json(struct server *server, const struct request_context *context, int status);
+void routes_json(struct server *server, const struct request_context *context, int status,
+		 const struct text *body);

@@ -49,21 +49,21 @@ void route_events(struct server *server, const struct request_context *context)
 
 void route_health(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	struct core_stats stats;
 	core_stats(server->broker.core, &stats);
-	text_clear(&server->body);
-	text_char(&server->body, '{');
-	text_json_str(&server->body, "status", server->state.draining ? "draining" : "ok");
-	text_json_str(&server->body, "version", BATON_VERSION);
-	text_json_bool(&server->body, "journal", stats.journal_ok);
-	text_json_bool(&server->body, "paused", stats.paused);
+	text_char(&body, '{');
+	text_json_str(&body, "status", server->state.draining ? "draining" : "ok");
+	text_json_str(&body, "version", BATON_VERSION);
+	text_json_bool(&body, "journal", stats.journal_ok);
+	text_json_bool(&body, "paused", stats.paused);
 	int64_t left_ms;
 	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
-	encode_grants(&server->body, grants, left_ms,
+	encode_grants(&body, grants, left_ms,
 		      message_context_grants_detail(server->broker.store, &server->state, grants));
-	text_json_u64(&server->body, "epoch", stats.epoch);
-	text_char(&server->body, '}');
-	routes_json(server, context, server->state.draining ? 503 : 200);
+	text_json_u64(&body, "epoch", stats.epoch);
+	text_char(&body, '}');
+	routes_json(server, context, server->state.draining ? 503 : 200, &body);
 }
 
 void route_metrics(struct server *server, const struct request_context *context)
@@ -82,8 +82,9 @@ void route_metrics(struct server *server, const struct request_context *context)
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
 void route_logs(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	const struct log_ring *ring = &server->log_ring;
-	struct text *out = &server->body;
+	struct text *out = &body;
 	uint64_t limit = 200, since = 0;
 	(void)route_query_u64(context->request->query, "limit", &limit);
 	bool from = route_query_u64(context->request->query, "since", &since);
@@ -118,10 +119,10 @@ void route_logs(struct server *server, const struct request_context *context)
 
 void route_logs_clear(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	struct http_answer answer;
 	log_ring_clear(&server->log_ring);
-	text_clear(&server->body);
-	http_encode_ok(&server->body, &answer);
+	http_encode_ok(&body, &answer);
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &server->body);
+		     &answer, &body);
 }

@@ -44,8 +44,8 @@ void routes_site_used(struct server *server, struct site *site)
 static void answer_ask(struct server *server, const struct request_context *context,
 		       const struct site_ask *ask, const char *status)
 {
-	struct text *out = &server->body;
-	text_clear(out);
+	cleanup_text struct text body = {0};
+	struct text *out = &body;
 	text_char(out, '{');
 	text_json_str(out, "status", status);
 	text_json_str(out, "origin", ask->origin);
@@ -57,7 +57,7 @@ static void answer_ask(struct server *server, const struct request_context *cont
 	}
 	text_json_seconds(out, "expires_in_s", mono_since(ask->until, loop_now()));
 	text_char(out, '}');
-	routes_json(server, context, 200);
+	routes_json(server, context, 200, &body);
 	explicit_bzero(out->bytes, out->length);
 }
 
@@ -170,9 +170,9 @@ static void add_ask(struct text *out, const struct site_ask *ask, struct mono_ms
 
 void route_sites(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	const struct sites *sites = &server->sites;
-	struct text *out = &server->body;
-	text_clear(out);
+	struct text *out = &body;
 	text_char(out, '{');
 	text_json_str(out, "status", "ok");
 	text_json_key(out, "sites");
@@ -185,7 +185,7 @@ void route_sites(struct server *server, const struct request_context *context)
 	for (int i = 0; i < SITE_ASKS_MAX; i++)
 		add_ask(out, &sites->asks[i], loop_now());
 	text_str(out, "]}");
-	routes_json(server, context, 200);
+	routes_json(server, context, 200, &body);
 }
 
 /* What cannot be kept is not allowed. */
@@ -238,6 +238,7 @@ static int revoke(struct server *server, uint64_t id, char ret_origin[SITE_ORIGI
 
 void route_site_act(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	const struct route_match *match = &context->verdict.match;
 	char origin[SITE_ORIGIN_BYTES + 1] = "", principal[LIMIT_PRINCIPAL_BYTES + 1], who[96];
 	char detail[640] = "no site has this number; see: baton sites";
@@ -260,9 +261,8 @@ void route_site_act(struct server *server, const struct request_context *context
 	routes_who(&context->request->peer, principal, who, sizeof who);
 	log_event(&server->log_ring.log, LOG_INFO, word, log_str("origin", origin),
 		  log_str("who", who));
-	text_clear(&server->body);
-	text_str(&server->body, "{\"status\":\"ok\"");
-	text_json_str(&server->body, "origin", origin);
-	text_char(&server->body, '}');
-	routes_json(server, context, 200);
+	text_str(&body, "{\"status\":\"ok\"");
+	text_json_str(&body, "origin", origin);
+	text_char(&body, '}');
+	routes_json(server, context, 200, &body);
 }

@@ -55,7 +55,6 @@ struct server {
 	struct sockets sockets;
 	struct live_reload live_reload;
 	struct hangup hangup;
-	struct text body, line;    /* scratch, for the length of one function */
 	unsigned crowd_max;        /* the most claims and sessions since memory was given back */
 	struct mono_ms crowd_left; /* when it will be, for most of them have left */
 	struct mono_ms keepalive_at, drain_until;

@@ -47,6 +47,7 @@ static void remember_told(struct server *server, struct endpoint *endpoint,
 void session_send_effect(struct server *server, struct endpoint *endpoint,
 			 const struct send_effect *send)
 {
+	cleanup_text struct text body = {0};
 	struct message_context context;
 
 	remember_told(server, endpoint, send);
@@ -56,9 +57,8 @@ void session_send_effect(struct server *server, struct endpoint *endpoint,
 	context.wire.linger_ms =
 		core_linger_ms(&server->active.settings.core, endpoint->session->binding);
 
-	text_clear(&server->body);
-	session_encode(&server->body, send, &context.wire);
-	deliver_body(server, endpoint->conn);
+	session_encode(&body, send, &context.wire);
+	session_send(server->endpoints.net, endpoint->conn, body.bytes, body.length);
 	deliver_note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &context);
 
 	if (send->msg == SEND_DENIED && endpoint->session->id == 0)

@@ -20,9 +20,10 @@
 
 static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
 {
-	text_clear(&server->body);
-	session_encode_denied(&server->body, ref, err, detail && detail[0] ? detail : NULL);
-	deliver_body(server, conn);
+	cleanup_text struct text body = {0};
+
+	session_encode_denied(&body, ref, err, detail && detail[0] ? detail : NULL);
+	session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 
 static void turn_away(struct server *server, uint64_t conn, int err, const char *detail, int code)
@@ -215,18 +216,20 @@ static void on_admin(struct server *server, struct endpoint *endpoint, struct qu
 static void on_subscribe(struct server *server, struct endpoint *endpoint,
 			 const struct session_request *in)
 {
+	cleanup_text struct text body = {0};
 	server->event_ring.subscribers +=
 		(unsigned)in->events - (unsigned)endpoint->session->events;
 	server->log_ring.subscribers += (unsigned)in->logs - (unsigned)endpoint->session->logs;
 	endpoint->session->events = in->events;
 	endpoint->session->logs = in->logs;
-	text_clear(&server->body);
-	session_encode_ok(&server->body, 0);
-	deliver_body(server, endpoint->conn);
+	session_encode_ok(&body, 0);
+	session_send(server->endpoints.net, endpoint->conn, body.bytes, body.length);
 }
 
 static void send_logs(struct server *server, uint64_t conn, const struct session_request *in)
 {
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line_text = {0};
 	const struct log_ring *ring = &server->log_ring;
 	uint64_t first = ring->oldest, count = 0;
 	if (in->since > first)
@@ -237,13 +240,13 @@ static void send_logs(struct server *server, uint64_t conn, const struct session
 		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
 			continue;
-		deliver_render_line(&server->line, &server->body, line);
-		deliver_body(server, conn);
+		deliver_render_line(&line_text, &body, line);
+		session_send(server->endpoints.net, conn, body.bytes, body.length);
 		count++;
 	}
-	text_clear(&server->body);
-	session_encode_ok(&server->body, count);
-	deliver_body(server, conn);
+	text_clear(&body);
+	session_encode_ok(&body, count);
+	session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 
 /* The long answers of watch.c, which wait for nobody who does not read. */
@@ -259,20 +262,21 @@ static void send_watched(struct server *server, uint64_t conn, const struct sess
 
 static void send_link(struct server *server, uint64_t conn)
 {
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line = {0};
 	uint8_t random[32];
 	random_fill(&server->broker.random, random, sizeof random);
-	text_clear(&server->line);
-	text_format(&server->line, "%s/?open=%s", server->home,
+	text_format(&line, "%s/?open=%s", server->home,
 		    page_link_new(&server->access.keys, random, loop_now()));
-	text_clear(&server->body);
-	session_encode_link(&server->body, server->line.bytes);
-	deliver_body(server, conn);
-	explicit_bzero(server->line.bytes, server->line.length);
+	session_encode_link(&body, line.bytes);
+	session_send(server->endpoints.net, conn, body.bytes, body.length);
+	explicit_bzero(line.bytes, line.length);
 	explicit_bzero(random, sizeof random);
 }
 
 static void reload_for(struct server *server, uint64_t conn)
 {
+	cleanup_text struct text body = {0};
 	char detail[512];
 	struct settings_change change;
 	const char *words[32];
@@ -285,9 +289,8 @@ static void reload_for(struct server *server, uint64_t conn)
 	for (char *word = strtok_r(change.applied, ", ", &save); word && count < 32;
 	     word = strtok_r(NULL, ", ", &save))
 		words[count++] = word;
-	text_clear(&server->body);
-	session_encode_reloaded(&server->body, words, count);
-	deliver_body(server, conn);
+	session_encode_reloaded(&body, words, count);
+	session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 
 /* Of itself alone: its own rows of the status, and what asks for nothing but an `ok`. */
@@ -463,14 +466,15 @@ struct mono_ms sessions_wake(const struct server *server)
 
 void sessions_tell_reload(void *ctx, const char *path)
 {
+	cleanup_text struct text body = {0};
 	struct server *server = ctx;
 
-	text_clear(&server->body);
-	session_encode_reload(&server->body, path);
+	session_encode_reload(&body, path);
 	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->binding == BIND_TAB && endpoint->session->id != 0)
-			deliver_body(server, endpoint->conn);
+			session_send(server->endpoints.net, endpoint->conn, body.bytes,
+				     body.length);
 	}
 }
 

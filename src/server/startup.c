@@ -320,8 +320,6 @@ static void keep_copy(struct server *server)
 
 int startup_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)
 {
-	text_init(&server->body);
-	text_init(&server->line);
 	status_streams_init(&server->status_streams, &server->monitor);
 	position_updates_init(&server->position_updates);
 	endpoints_init(&server->endpoints, NULL);
@@ -377,8 +375,6 @@ void startup_end(struct server *server)
 		event_ring_finish(&server->event_ring);
 	}
 	loop_destroy(server->loop);
-	text_finish(&server->body);
-	text_finish(&server->line);
 	explicit_bzero(&server->access, sizeof server->access);
 }
 
