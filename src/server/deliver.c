@@ -76,7 +76,7 @@ static void on_trace(void *ctx, const struct trace_effect *trace)
 	tally_trace(&server->tally, trace);
 	if (trace->what == TRACE_PAUSED)
 		memcpy(server->state.paused_reason, trace->detail,
-		       sizeof server->state.paused_reason);
+		       sizeof(server->state.paused_reason));
 	if (server->event_ring.subscribers > 0)
 		tell_subscribers(server, event_ring_at(&server->event_ring, id));
 	if (server->log_ring.log.level < LOG_INFO)
@@ -88,19 +88,23 @@ static void on_trace(void *ctx, const struct trace_effect *trace)
 void deliver_line(void *ctx, const struct log_ring_line *line)
 {
 	struct server *server = ctx;
+
 	if (server->log_ring.subscribers == 0)
 		return;
 	struct text rendered, message;
 	text_init(&rendered);
 	text_init(&message);
 	deliver_render_line(&rendered, &message, line);
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION])
+
+	{
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->logs)
 			session_send(server->endpoints.net, endpoint->conn, message.bytes,
 				     message.length);
 	}
 	text_finish(&rendered);
+
 	text_finish(&message);
 }
 
@@ -153,6 +157,7 @@ static void on_journal(void *ctx, bool ok)
 {
 	struct server *server = ctx;
 	const char *trouble = store_trouble(server->broker.store);
+
 	if (ok) {
 		log_write(&server->log_ring.log, LOG_INFO, "journal works again; granting", NULL,
 			  0);

@@ -20,6 +20,7 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 	struct net *net = server->endpoints.net;
 	uint64_t oldest = event_ring_oldest(ring);
 	bool gap = endpoint->sent + 1 < oldest; /* it must look at the status instead */
+
 	if (!gap && endpoint->sent + 1 >= ring->next)
 		return false;
 	if (http_stream_pending(net, endpoint->conn) > FEED_PENDING_BYTES)
@@ -28,6 +29,7 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 		http_encode_sse(&body, 0, "reset", "{\"type\":\"reset\"}");
 		endpoint->sent = oldest - 1;
 	}
+
 	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < ring->next; n++) {
 		const struct event_ring_row *change = event_ring_at(ring, endpoint->sent + 1);
 		assert(change);
@@ -37,6 +39,7 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 		http_encode_sse(&body, change->id, trace_name(change->trace.what), line.bytes);
 		endpoint->sent = change->id;
 	}
+
 	http_stream_write(net, endpoint->conn, body.bytes, body.length);
 	return endpoint->sent + 1 < ring->next;
 }

@@ -10,16 +10,16 @@
 
 void random_fill(struct random_pool *pool, void *bytes, size_t length)
 {
-	assert(length <= sizeof pool->bytes);
+	assert(length <= sizeof(pool->bytes));
 	if (pool->left < length) {
 		size_t got = 0;
-		while (got < sizeof pool->bytes) {
-			ssize_t n = getrandom(pool->bytes + got, sizeof pool->bytes - got, 0);
+		while (got < sizeof(pool->bytes)) {
+			ssize_t n = getrandom(pool->bytes + got, sizeof(pool->bytes) - got, 0);
 			if (n < 0 && errno != EINTR)
 				abort(); /* no token without random bits */
 			got += n > 0 ? (size_t)n : 0;
 		}
-		pool->left = sizeof pool->bytes;
+		pool->left = sizeof(pool->bytes);
 	}
 	pool->left -= length;
 	memcpy(bytes, pool->bytes + pool->left, length);

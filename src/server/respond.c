@@ -7,8 +7,8 @@
 
 enum { HEADERS_MAX = ACCESS_HEADERS_MAX + 6 };
 
-static size_t common(struct http_header headers[HEADERS_MAX], const char *origin,
-		     const char *content_type)
+static size_t add_common_headers(struct http_header headers[HEADERS_MAX], const char *origin,
+				 const char *content_type)
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
 	const struct access_verdict verdict = {.allow_origin = origin, .browser = origin != NULL};
@@ -28,9 +28,9 @@ void respond_with(struct net *net, uint64_t conn, const char *origin,
 {
 	struct http_header headers[HEADERS_MAX];
 	char seconds[16];
-	size_t count = common(headers, origin, answer->content_type);
+	size_t count = add_common_headers(headers, origin, answer->content_type);
 	if (answer->retry_after_s > 0) {
-		snprintf(seconds, sizeof seconds, "%d", answer->retry_after_s);
+		snprintf(seconds, sizeof(seconds), "%d", answer->retry_after_s);
 		headers[count++] = (struct http_header){"Retry-After", seconds};
 	}
 	if (name)
@@ -77,7 +77,7 @@ bool respond_is_head(const struct request_context *context)
 void respond_stream(struct net *net, uint64_t conn, const char *origin, const char *content_type)
 {
 	struct http_header headers[HEADERS_MAX];
-	size_t count = common(headers, origin, content_type);
+	size_t count = add_common_headers(headers, origin, content_type);
 	if (strcmp(content_type, "text/event-stream") == 0)
 		headers[count++] = (struct http_header){"X-Accel-Buffering", "no"};
 	http_stream_begin(net, conn, 200, headers, count);

@@ -46,7 +46,7 @@ static void answer_preflight(struct server *server, const struct request_context
 
 /* Wrong tokens are counted: past the rate they are told 429 and not logged, so that a flood of them
  * fills no log. */
-static int refusal(struct server *server, const struct request_context *context)
+static int refusal_of(struct server *server, const struct request_context *context)
 {
 	struct access_setup *policy = &server->access;
 	int err = context->verdict.err;
@@ -61,12 +61,12 @@ static int refusal(struct server *server, const struct request_context *context)
 	return err;
 }
 
-static void dispatch(struct server *server, const struct request_context *context)
+static void dispatch_request(struct server *server, const struct request_context *context)
 {
 	const struct access_verdict *verdict = &context->verdict;
 	const struct route *route = verdict->match.route;
 	if (verdict->err)
-		respond_error(server->endpoints.net, context, refusal(server, context), NULL);
+		respond_error(server->endpoints.net, context, refusal_of(server, context), NULL);
 	else if (verdict->preflight)
 		answer_preflight(server, context);
 	else if (context->request->reserved && !(route->flags & ROUTE_RESERVED))
@@ -93,9 +93,10 @@ void routes_on_request(void *ctx, const struct http_request *request)
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,
 	};
+
 	access_check(&server->access.policy, &facts, &context.verdict);
 	server->state.requests++;
-	dispatch(server, &context);
+	dispatch_request(server, &context);
 }
 
 void routes_on_gone(void *ctx, uint64_t conn)

@@ -4,7 +4,7 @@
 
 struct server;
 
-/* Each answers at once, or opens a endpoint for the effect that will. */
+/* Each answers at once, or opens an endpoint for the effect that will. */
 void route_lock(struct server *server, const struct request_context *context);
 void route_unlock(struct server *server, const struct request_context *context);
 void route_renew(struct server *server, const struct request_context *context);

@@ -30,6 +30,7 @@ void route_events(struct server *server, const struct request_context *context)
 	const struct http_request *request = context->request;
 	const struct event_ring *ring = &server->event_ring;
 	uint64_t last = ring->next - 1;
+
 	if (request->last_event_id)
 		last = strtoull(request->last_event_id, NULL, 10);
 	(void)route_query_u64(request->query, "since", &last);
@@ -37,6 +38,7 @@ void route_events(struct server *server, const struct request_context *context)
 		last = event_ring_oldest(ring) - 1;
 	if (last >= ring->next) /* of a broker that was ahead of us: not ours */
 		last = ring->next - 1;
+
 	struct endpoint *endpoint = endpoint_open(&server->endpoints, request->conn, ENDPOINT_FEED,
 						  context->verdict.allow_origin);
 	endpoint->sent = last;
@@ -51,6 +53,7 @@ void route_health(struct server *server, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
 	struct core_stats stats;
+
 	core_stats(server->broker.core, &stats);
 	text_char(&body, '{');
 	text_json_str(&body, "status", server->state.draining ? "draining" : "ok");
@@ -58,6 +61,7 @@ void route_health(struct server *server, const struct request_context *context)
 	text_json_bool(&body, "journal", stats.journal_ok);
 	text_json_bool(&body, "paused", stats.paused);
 	int64_t left_ms;
+
 	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
 	encode_grants(&body, grants, left_ms,
 		      message_context_grants_detail(server->broker.store, &server->state, grants));
@@ -86,6 +90,7 @@ void route_logs(struct server *server, const struct request_context *context)
 	const struct log_ring *ring = &server->log_ring;
 	struct text *out = &body;
 	uint64_t limit = 200, since = 0;
+
 	(void)route_query_u64(context->request->query, "limit", &limit);
 	bool from = route_query_u64(context->request->query, "since", &since);
 	uint64_t first = since > ring->oldest ? since : ring->oldest;
@@ -93,6 +98,7 @@ void route_logs(struct server *server, const struct request_context *context)
 		first = ring->next - limit; /* the newest */
 	text_clear(out);
 	text_str(out, "{\"logs\":[");
+
 	for (uint64_t n = 0; n < limit && first < ring->next; n++, first++) {
 		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
@@ -108,10 +114,11 @@ void route_logs(struct server *server, const struct request_context *context)
 		text_json_str(out, "text", line->text);
 		text_char(out, '}');
 	}
+
 	text_char(out, ']');
 	text_json_u64(out, "next", first);
 	text_char(out, '}');
-	/* The same address is a page for who accepts text/html. */
+	/* Clients that accept text/html get a page at this address. */
 	const struct http_answer answer = {.status = 200, .content_type = "application/json"};
 	respond_with(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, out, "Vary", "Accept");

@@ -37,7 +37,7 @@ static struct mono_ms drain_lasts(const struct server *server, struct mono_ms no
 }
 
 /* Everybody is told; leases and places stay in the journal for the next start. */
-static void drain(struct server *server)
+static void begin_drain(struct server *server)
 {
 	if (server->state.draining)
 		return;
@@ -46,6 +46,7 @@ static void drain(struct server *server)
 	 * would stand in the journal as a lease that its client never heard of. */
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	queued->in.event.type = EVENT_DRAIN;
+
 	event_queue_push_first(&server->broker.queue, queued);
 	server->drain_until = mono_after(loop_now(), DRAIN_MS);
 	notify_send(NOTIFY_STOPPING, "leases and places stay in the journal");
@@ -53,6 +54,7 @@ static void drain(struct server *server)
 		  "stopping; leases and places stay in the journal", NULL, 0);
 	sockets_end(&server->sockets);
 	net_stop_listening(server->endpoints.net);
+
 	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
 		const struct endpoint_ops *ops = endpoint_ops_of((enum endpoint_kind)kind);
 		if (!ops->drain)
@@ -68,7 +70,7 @@ static void on_stop(void *ctx, int signo)
 	(void)signo;
 	if (server->state.draining)
 		server->stop = true; /* asked twice: at once */
-	drain(server);
+	begin_drain(server);
 }
 
 static void on_hangup(void *ctx, bool ends)
@@ -80,12 +82,12 @@ static void on_hangup(void *ctx, bool ends)
 		return;
 	if (ends) {
 		log_write(&server->log_ring.log, LOG_INFO, "the terminal was closed", NULL, 0);
-		drain(server);
+		begin_drain(server);
 		return;
 	}
 	notify_send(NOTIFY_RELOADING, NULL);
 	sockets_look(server);
-	(void)reload_settings(server, &change, detail, sizeof detail);
+	(void)reload_settings(server, &change, detail, sizeof(detail));
 	notify_send(NOTIFY_READY, NULL);
 }
 
@@ -94,6 +96,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 {
 	struct mono_ms wake = MONO_NEVER;
 	unsigned streams = deliver_stream_count(server);
+
 	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
 			      server);
 	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
@@ -101,6 +104,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	if (event_feeds_step(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(server, now);
+
 	wake = mono_min(wake, vram_history_step(&server->vram_history, server->broker.core, now,
 						loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(server, now));
@@ -108,6 +112,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	wake = mono_min(wake, process_tracker_step(&server->tracker, now));
 	wake = mono_min(wake, live_reload_when_due(&server->live_reload, now));
 	wake = mono_min(wake, sessions_wake(server));
+
 	if (streams == 0) {
 		server->keepalive_at = mono_after(now, KEEPALIVE_MS);
 	} else {
@@ -117,12 +122,14 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 		}
 		wake = mono_min(wake, server->keepalive_at);
 	}
+
 	if (server->state.draining) {
 		struct mono_ms end = drain_lasts(server, now);
 		server->drain_until = mono_min(server->drain_until, end);
 		server->stop |= mono_due(server->drain_until, now);
 		wake = mono_min(wake, server->drain_until);
 	}
+
 	return mono_min(wake, broker_wake(&server->broker));
 }
 
@@ -131,6 +138,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 static struct mono_ms give_memory_back(struct server *server, struct mono_ms now)
 {
 	struct core_stats stats;
+
 	core_stats(server->broker.core, &stats);
 	unsigned there = stats.waiting + stats.held + stats.sessions;
 	if (there >= server->crowd_max || server->crowd_max < CROWD)
@@ -139,6 +147,7 @@ static struct mono_ms give_memory_back(struct server *server, struct mono_ms now
 		server->crowd_left = MONO_NEVER;
 	else if (server->crowd_left.v == MONO_NEVER.v)
 		server->crowd_left = mono_after(now, CROWD_GONE_MS);
+
 	if (mono_due(server->crowd_left, now)) {
 		server->crowd_max = there;
 		server->crowd_left = MONO_NEVER;
@@ -159,10 +168,11 @@ static void end_doubt(struct server *server)
 		  "who held before must have stopped by now; granting", NULL, 0);
 }
 
-static void run(struct server *server)
+static void run_loop(struct server *server)
 {
 	const struct broker_out out = deliver_out(server);
 	struct mono_ms asked = loop_now(), now = asked;
+
 	server->crowd_left = MONO_NEVER;
 	while (!server->stop) {
 		loop_wake_at(server->loop, asked);
@@ -196,15 +206,19 @@ static void run(struct server *server)
 static int begin_signals(struct server *server)
 {
 	int rc = loop_on_signal(server->loop, SIGTERM, on_stop, server);
-	rc = rc ? rc : loop_on_signal(server->loop, SIGINT, on_stop, server);
-	return rc ? rc : hangup_begin(&server->hangup, server->loop, on_hangup, server);
+	if (!rc)
+		rc = loop_on_signal(server->loop, SIGINT, on_stop, server);
+	if (rc)
+		return rc;
+
+	return hangup_begin(&server->hangup, server->loop, on_hangup, server);
 }
 
 /* Whoever started us may go on: from here on everybody who connects is served. */
 static void tell_ready(const struct server *server)
 {
 	char line[SETTINGS_SOCKET_BYTES + ACCESS_HOST_BYTES + 64];
-	snprintf(line, sizeof line, "listens on %s and %s", server->home,
+	snprintf(line, sizeof(line), "listens on %s and %s", server->home,
 		 server->active.settings.socket_path);
 	notify_send(NOTIFY_READY, line);
 	notify_descriptor(server->active.options.ready_fd, line);
@@ -214,21 +228,25 @@ int serve_main(int argc, char **argv)
 {
 	static struct server server; /* large; lives as long as the process */
 	char detail[4096 + 512];
+
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a file-size limit is one more full disk */
 	(void)umask(077);
-	int rc = startup_begin(&server, argc, argv, detail, sizeof detail);
+	int rc = startup_begin(&server, argc, argv, detail, sizeof(detail));
 	if (rc == 0 && server.active.options.help) {
 		options_help(stdout);
 		startup_end(&server);
 		return 0;
 	}
+
 	if (rc == 0 && server.active.options.check) {
 		startup_checked(&server);
 		startup_end(&server);
 		return 0;
 	}
-	rc = rc ? rc : begin_signals(&server);
+
+	if (!rc)
+		rc = begin_signals(&server);
 	if (rc) {
 		fprintf(stderr, "baton serve: %s\n", detail[0] ? detail : err_text(rc));
 		bool usage = rc == -ERR_BAD_FIELD;
@@ -237,6 +255,7 @@ int serve_main(int argc, char **argv)
 		startup_end(&server);
 		return usage ? EXIT_USAGE : err_exit_code(rc);
 	}
+
 	reload_watch_begin(&server, &server.config_watch);
 	sockets_watch(&server);
 	live_reload_begin(&server.live_reload, server.loop, server.active.paths.dev,
@@ -244,7 +263,8 @@ int serve_main(int argc, char **argv)
 	startup_announce(&server);
 	logfile_begin(&server.logfile, loop_now());
 	tell_ready(&server);
-	run(&server);
+
+	run_loop(&server);
 	log_write(&server.log_ring.log, LOG_INFO, "stopped", NULL, 0);
 	startup_end(&server);
 	return 0;

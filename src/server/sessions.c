@@ -18,7 +18,8 @@
 #include "server/session_effects.h"
 #include "wire/monitoring_encode.h"
 
-static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
+static void deny_request(struct server *server, uint64_t conn, uint64_t ref, int err,
+			 const char *detail)
 {
 	cleanup_text struct text body = {0};
 
@@ -29,18 +30,19 @@ static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, co
 static void turn_away(struct server *server, uint64_t conn, int err, const char *detail, int code)
 {
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	deny(server, conn, 0, err, detail);
+	deny_request(server, conn, 0, err, detail);
 	session_close(server->endpoints.net, conn, code, err_name(err));
 	if (endpoint)
 		endpoint_turn(&server->endpoints, endpoint, ENDPOINT_LEAVING);
 }
 
-static struct endpoint *greet(struct server *server, uint64_t conn, const struct net_peer *peer,
-			      enum binding binding, const char *origin)
+static struct endpoint *open_greeting(struct server *server, uint64_t conn,
+				      const struct net_peer *peer, enum binding binding,
+				      const char *origin)
 {
 	struct endpoint *endpoint =
 		endpoint_open(&server->endpoints, conn, ENDPOINT_GREETING, origin);
-	endpoint->session = calloc(1, sizeof *endpoint->session);
+	endpoint->session = calloc(1, sizeof(*endpoint->session));
 	if (!endpoint->session)
 		abort();
 	endpoint->session->peer = *peer;
@@ -54,7 +56,7 @@ static struct endpoint *greet(struct server *server, uint64_t conn, const struct
 void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
 	struct server *server = ctx;
-	struct endpoint *endpoint = greet(server, conn, peer, BIND_NATIVE, NULL);
+	struct endpoint *endpoint = open_greeting(server, conn, peer, BIND_NATIVE, NULL);
 	struct access_who who = {.is_unix = peer->is_unix, .uid = peer->uid};
 	endpoint->session->rights = access_token_rights(&server->access.policy, NULL, &who);
 	access_principal(&who, endpoint->session->principal);
@@ -75,18 +77,21 @@ void route_session(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	struct net *net = server->endpoints.net;
+
 	if (!request->websocket) {
 		respond_error(net, context, ERR_BAD_REQUEST,
 			      "this route takes a WebSocket (RFC 6455, version 13)");
 		return;
 	}
+
 	if (http_accept_websocket(net, request->conn))
 		return;
-	struct endpoint *endpoint = greet(server, request->conn, &request->peer, BIND_TAB,
-					  context->verdict.allow_origin);
+	struct endpoint *endpoint = open_greeting(server, request->conn, &request->peer, BIND_TAB,
+						  context->verdict.allow_origin);
 	endpoint->session->rights = context->verdict.rights;
 	endpoint->session->browser = context->verdict.browser;
 	endpoint->session->paired = context->verdict.paired;
+
 	access_principal(&context->verdict.who, endpoint->session->principal);
 	if (server->state.draining)
 		turn_away(server, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
@@ -111,7 +116,7 @@ static enum access_right shown_rights(struct server *server, struct endpoint *en
 			       : access_token_rights(&server->access.policy, token, who);
 }
 
-/* Of a page that showed no key of ours: its origin is all that is known of it. */
+/* A page that showed no key: its origin is all that is known of it. */
 static bool is_of_origin(const char *principal)
 {
 	const char *host = strstr(principal, "://");
@@ -144,6 +149,7 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 	enum access_right rights = session->rights;
 	struct access_who who = {
 		.is_unix = peer->is_unix, .uid = peer->uid, .origin = endpoint->origin};
+
 	if (in->token)
 		rights = shown_rights(server, endpoint, in->token, &who);
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
@@ -151,6 +157,7 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 	in->event.session.or_new = rights != ACCESS_NONE;
 	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume &&
 			 secret_counts(server, endpoint, in->event.session.resume);
+
 	if (rights == ACCESS_NONE && !by_secret) {
 		int err = access_throttle(peer->is_unix ? &server->access.unix_throttle
 							: &server->access.tcp_throttle,
@@ -159,18 +166,21 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
+
 	if (peer->crowded && !in->event.session.resume) {
 		turn_away(server, endpoint->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
 		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
+
 	/* On the last places only a session that is there is taken up again. */
 	in->event.session.or_new &= !peer->crowded;
 	if (in->token)
 		access_principal(&who, session->principal);
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
-	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
+	snprintf(session->name, sizeof(session->name), "%s", in->event.session.name);
 	session->since = session->seen = loop_now();
+
 	endpoint_turn(&server->endpoints, endpoint, ENDPOINT_SESSION);
 	in->event.from = party_of(PARTY_SESSION, endpoint->conn);
 	in->event.session.binding = session->binding;
@@ -178,7 +188,8 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 	in->event.session.pid = session->binding == BIND_NATIVE ? peer->pid : 0;
 	in->event.session.pid_start = session->binding == BIND_NATIVE ? peer->pid_start : 0;
 	in->event.session.uid = peer->uid;
-	snprintf(queued->who, sizeof queued->who, "%s", session->principal);
+
+	snprintf(queued->who, sizeof(queued->who), "%s", session->principal);
 	in->event.session.principal = queued->who;
 	event_queue_push(&server->broker.queue, queued);
 }
@@ -186,6 +197,7 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 static void on_event(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
 	struct event *event = &queued->in.event;
+
 	event->from = party_of(PARTY_SESSION, endpoint->conn);
 	if (event->type == EVENT_ACQUIRE) {
 		event->acquire.binding = endpoint->session->binding;
@@ -193,22 +205,23 @@ static void on_event(struct server *server, struct endpoint *endpoint, struct qu
 	} else if (event->type == EVENT_PROCESSES && endpoint->session->binding == BIND_NATIVE) {
 		char detail[128];
 		int rc = named_processes_check(&endpoint->session->peer, &queued->in.named, detail,
-					       sizeof detail);
+					       sizeof(detail));
 		if (rc) {
-			deny(server, endpoint->conn, 0, -rc, detail);
+			deny_request(server, endpoint->conn, 0, -rc, detail);
 			event_queue_drop(&server->broker.queue, queued);
 			return;
 		}
 	} else if (event->type == EVENT_RELEASE) {
 		endpoint_released(endpoint, event->release.lease); /* also when it comes too late */
 	}
+
 	event_queue_push(&server->broker.queue, queued);
 }
 
 static void on_admin(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
 	routes_who(&endpoint->session->peer, endpoint->session->principal, queued->who,
-		   sizeof queued->who);
+		   sizeof(queued->who));
 	queued->in.event.admin.who = queued->who;
 	on_event(server, endpoint, queued);
 }
@@ -232,10 +245,12 @@ static void send_logs(struct server *server, uint64_t conn, const struct session
 	cleanup_text struct text line_text = {0};
 	const struct log_ring *ring = &server->log_ring;
 	uint64_t first = ring->oldest, count = 0;
+
 	if (in->since > first)
 		first = in->since;
 	else if (!in->since && ring->next - first > in->limit)
 		first = ring->next - in->limit;
+
 	for (; count < in->limit && first < ring->next; first++) {
 		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
@@ -244,12 +259,13 @@ static void send_logs(struct server *server, uint64_t conn, const struct session
 		session_send(server->endpoints.net, conn, body.bytes, body.length);
 		count++;
 	}
+
 	text_clear(&body);
 	session_encode_ok(&body, count);
 	session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 
-/* The long answers of watch.c, which wait for nobody who does not read. */
+/* The long answers, which wait for nobody who does not read. */
 static void send_watched(struct server *server, uint64_t conn, const struct session_request *in)
 {
 	bool sent = in->kind == REQUEST_CLIENTS ? monitoring_send_clients(&server->monitor, conn)
@@ -257,7 +273,7 @@ static void send_watched(struct server *server, uint64_t conn, const struct sess
 			    ? monitoring_send_events(&server->monitor, conn, in)
 			    : monitoring_send_samples(&server->monitor, conn);
 	if (!sent)
-		deny(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
+		deny_request(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
 }
 
 static void send_link(struct server *server, uint64_t conn)
@@ -265,13 +281,13 @@ static void send_link(struct server *server, uint64_t conn)
 	cleanup_text struct text body = {0};
 	cleanup_text struct text line = {0};
 	uint8_t random[32];
-	random_fill(&server->broker.random, random, sizeof random);
+	random_fill(&server->broker.random, random, sizeof(random));
 	text_format(&line, "%s/?open=%s", server->home,
 		    page_link_new(&server->access.keys, random, loop_now()));
 	session_encode_link(&body, line.bytes);
 	session_send(server->endpoints.net, conn, body.bytes, body.length);
 	explicit_bzero(line.bytes, line.length);
-	explicit_bzero(random, sizeof random);
+	explicit_bzero(random, sizeof(random));
 }
 
 static void reload_for(struct server *server, uint64_t conn)
@@ -282,10 +298,12 @@ static void reload_for(struct server *server, uint64_t conn)
 	const char *words[32];
 	size_t count = 0;
 	char *save = NULL;
-	if (reload_settings(server, &change, detail, sizeof detail)) {
-		deny(server, conn, 0, ERR_CONFIG, detail);
+
+	if (reload_settings(server, &change, detail, sizeof(detail))) {
+		deny_request(server, conn, 0, ERR_CONFIG, detail);
 		return;
 	}
+
 	for (char *word = strtok_r(change.applied, ", ", &save); word && count < 32;
 	     word = strtok_r(NULL, ", ", &save))
 		words[count++] = word;
@@ -312,13 +330,15 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 	bool event = in->kind == REQUEST_EVENT || in->kind == REQUEST_ADMIN;
 	bool asks = !event && in->kind != REQUEST_ABOUT;
 	bool stranger = rights == ACCESS_NONE && (asks || for_admins);
+
 	if (stranger || (for_admins && rights < ACCESS_ADMIN) ||
 	    (rights == ACCESS_QUEUE && asks && !site_may_ask(in))) {
-		deny(server, endpoint->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN,
-		     NULL);
+		deny_request(server, endpoint->conn, in->ref,
+			     stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN, NULL);
 		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
+
 	if (!event) /* whatever a session says shows that it lives */
 		event_queue_event(&server->broker.queue, EVENT_ALIVE,
 				  party_of(PARTY_SESSION, endpoint->conn));
@@ -331,7 +351,8 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		return;
 	case REQUEST_STATUS:
 		if (!status_stream_begin(&server->status_streams, endpoint->conn, true, in->limit))
-			deny(server, endpoint->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
+			deny_request(server, endpoint->conn, 0, ERR_RATE_LIMITED,
+				     "status: one at a time");
 		break;
 	case REQUEST_SUBSCRIBE:
 		on_subscribe(server, endpoint, in);
@@ -357,6 +378,7 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		assert(false && "session_decode takes hello before the name is known only");
 		break;
 	}
+
 	event_queue_drop(&server->broker.queue, queued);
 }
 
@@ -400,7 +422,7 @@ static void on_session_message(struct server *server, struct endpoint *endpoint,
 	if (rc == -ERR_VERSION)
 		turn_away(server, endpoint->conn, ERR_VERSION, detail, CLOSE_VERSION);
 	else
-		deny(server, endpoint->conn, queued->in.ref, -rc, detail);
+		deny_request(server, endpoint->conn, queued->in.ref, -rc, detail);
 	event_queue_drop(&server->broker.queue, queued);
 }
 

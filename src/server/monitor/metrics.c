@@ -28,7 +28,8 @@ static void add_own_metrics(const struct monitor *monitor, struct text *out)
 		{"baton_clock_jumps_total", "counter", "Suspends and stalls that were seen.",
 		 (double)broker->jumps},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		metrics_encode_head(out, rows[i].name, rows[i].type, rows[i].help);
 		metrics_encode_value(out, rows[i].name, NULL, NULL, rows[i].value);
 	}

@@ -35,6 +35,7 @@ static void add_client(struct text *out, const struct endpoint *endpoint, struct
 		.pid = session->peer.is_unix ? session->peer.pid : 0,
 		.about = &session->about,
 	};
+
 	encode_clients_add(out, &client);
 }
 
@@ -49,6 +50,7 @@ bool monitoring_send_clients(const struct monitor *monitor, uint64_t conn)
 	struct mono_ms now = loop_now();
 	size_t most = room_bytes(monitor, conn);
 	unsigned rows = 0, left_off = 0;
+
 	if (most == 0)
 		return false;
 	text_init(&out);
@@ -64,6 +66,7 @@ bool monitoring_send_clients(const struct monitor *monitor, uint64_t conn)
 		add_client(&out, endpoint, now);
 		rows++;
 	}
+
 	encode_clients_end(&out, left_off);
 	send_text(monitor, conn, &out);
 	text_finish(&out);
@@ -78,6 +81,7 @@ bool monitoring_send_events(const struct monitor *monitor, uint64_t conn,
 	const struct event_ring *ring = monitor->event_ring;
 	size_t ends[EVENT_ROWS_MAX], count = 0, most = room_bytes(monitor, conn);
 	struct text rows;
+
 	if (most == 0)
 		return false;
 	text_init(&rows);
@@ -90,10 +94,12 @@ bool monitoring_send_events(const struct monitor *monitor, uint64_t conn,
 			break;
 		ends[count++] = rows.length;
 	}
+
 	for (size_t i = count; i-- > 0;) {
 		size_t begin = i ? ends[i - 1] : 0;
 		session_send(monitor->endpoints->net, conn, rows.bytes + begin, ends[i] - begin);
 	}
+
 	text_clear(&rows);
 	session_encode_ok(&rows, count);
 	send_text(monitor, conn, &rows);

@@ -70,6 +70,7 @@ static bool add_waiter(const struct monitor *monitor, struct status_stream *stre
 	struct mono_ms now = monitor->broker->now;
 	struct claim_view view;
 	struct why why;
+
 	if (stream->position >= stream->limit ||
 	    !core_waiter_at(core, stream->position, now, &view))
 		return false;
@@ -77,6 +78,7 @@ static bool add_waiter(const struct monitor *monitor, struct status_stream *stre
 		stream->position++;
 		return true;
 	}
+
 	if (stream->render.part == STATUS_PART_QUEUED) {
 		status_encode_queued(&stream->render, &view);
 	} else if (stream->render.part == STATUS_PART_START_TIMES) {
@@ -92,6 +94,7 @@ static bool add_waiter(const struct monitor *monitor, struct status_stream *stre
 		message_context_told(core, id, now, monitor->broker->wall, &wait.told);
 		status_encode_waiter(&stream->render, &view, now, monitor->config, &wait);
 	}
+
 	stream->position++;
 	return true;
 }
@@ -124,6 +127,7 @@ static bool add_gpu(const struct monitor *monitor, struct status_stream *stream)
 static bool add_row(const struct monitor *monitor, struct status_stream *stream)
 {
 	bool added = false;
+
 	switch (stream->render.part) {
 	case STATUS_PART_GPUS:
 		added = add_gpu(monitor, stream);
@@ -141,6 +145,7 @@ static bool add_row(const struct monitor *monitor, struct status_stream *stream)
 	case STATUS_PART_END:
 		return false;
 	}
+
 	if (!added) {
 		stream->position = 0;
 		stream->after = 0;
@@ -168,10 +173,12 @@ static void send_http(const struct monitor *monitor, struct status_stream *strea
 	struct endpoint *endpoint = endpoint_of(monitor->endpoints, stream->conn);
 	const char *origin = endpoint ? endpoint->origin : NULL;
 	const struct http_answer answer = {.status = 200, .content_type = "application/json"};
+
 	if (!stream->begun && !more) {
 		respond_text(net, stream->conn, origin, &answer, &stream->text);
 		return;
 	}
+
 	if (!stream->begun)
 		respond_stream(net, stream->conn, origin, answer.content_type);
 	stream->begun = true;
@@ -215,11 +222,13 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 	bool own = endpoint && endpoint->session && endpoint->session->rights == ACCESS_QUEUE;
 	struct core_stats stats;
 	struct claim_view holder;
+
 	if (status_stream_of(streams, conn))
 		return false;
-	struct status_stream *stream = calloc(1, sizeof *stream);
+	struct status_stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
 		abort();
+
 	core_stats(monitor->broker->core, &stats);
 	struct status_head head = {
 		.stats = &stats,
@@ -229,6 +238,7 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 		.wall = monitor->broker->wall,
 		.draining = monitor->state->draining,
 	};
+
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		core_waits(monitor->broker->core, (enum lease_class)cls, &head.waits[cls]);
 	head.grants =
@@ -237,6 +247,7 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 		message_context_grants_detail(monitor->broker->store, monitor->state, head.grants);
 	if (!own && core_holder_after(monitor->broker->core, 0, monitor->broker->now, &holder))
 		head.owner = holder.rec->name;
+
 	stream->conn = conn;
 	stream->as_message = as_message;
 	stream->limit = limit;
@@ -244,6 +255,7 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 	stream->session = own ? endpoint->session->id : 0;
 	text_init(&stream->text);
 	status_encode_begin(&stream->render, &stream->text, &head, as_message);
+
 	list_init(&stream->link);
 	list_append(&streams->all, &stream->link);
 	streams->count++;
@@ -254,6 +266,7 @@ struct mono_ms status_streams_step(struct status_streams *streams)
 {
 	const struct monitor *monitor = streams->monitor;
 	struct list *all = &streams->all;
+
 	if (streams->count == 0)
 		return MONO_NEVER;
 	struct mono_ms wake = MONO_NEVER, now = loop_now();
@@ -270,5 +283,6 @@ struct mono_ms status_streams_step(struct status_streams *streams)
 		if (more || (left > 1 && mono_due(end, loop_now())))
 			return now;
 	}
+
 	return wake;
 }

@@ -22,11 +22,11 @@ struct status_streams {
 
 void status_streams_init(struct status_streams *streams, const struct monitor *monitor);
 void status_streams_finish(struct status_streams *streams);
-/* For an HTTP exchange with a ENDPOINT_STATUS, or a session. At most `limit` waiting rows; of a
+/* For an HTTP exchange with an ENDPOINT_STATUS, or a session. At most `limit` waiting rows; of a
  * site's session its own rows alone. False: this connection has one already. */
 bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_message,
 			 uint64_t limit);
 /* A slice; the stream that got it goes to the end. Returns when there is more to do. */
 struct mono_ms status_streams_step(struct status_streams *streams);
 void status_stream_drop(struct status_streams *streams,
-			uint64_t conn); /* no harm when there is none */
+			uint64_t conn); /* no-op when there is none */

@@ -30,13 +30,13 @@ static void note_change(struct live_reload *dev, const char *url)
 		url = everything;
 	if (strcmp(url, everything) == 0)
 		dev->change_count = 0;
-	snprintf(dev->changes[dev->change_count++], sizeof dev->changes[0], "%s", url);
+	snprintf(dev->changes[dev->change_count++], sizeof(dev->changes[0]), "%s", url);
 }
 
 static void note_file(struct live_reload *dev, const char *path)
 {
 	char url[DEV_PATH_BYTES + 1];
-	if (static_files_url(path, url, sizeof url))
+	if (static_files_url(path, url, sizeof(url)))
 		note_change(dev, url);
 }
 
@@ -53,19 +53,22 @@ static bool join_path(const char *folder, const char *name, char ret_path[DEV_PA
 static int add_folder(struct live_reload *dev, const char *path)
 {
 	char whole[SETTINGS_PATH_BYTES + DEV_PATH_BYTES + 2];
-	snprintf(whole, sizeof whole, "%s/%s", dev->root, path);
+
+	snprintf(whole, sizeof(whole), "%s/%s", dev->root, path);
 	if (dev->folder_count == DEV_FOLDERS_MAX) {
 		errno = ENOSPC;
 		return -1;
 	}
+
 	int wd = inotify_add_watch(dev->fd, whole, WATCHED);
 	if (wd < 0)
 		return -1;
+
 	for (unsigned i = 0; i < dev->folder_count; i++)
 		if (dev->folders[i].wd == wd)
 			return 0;
 	dev->folders[dev->folder_count].wd = wd;
-	snprintf(dev->folders[dev->folder_count++].path, sizeof dev->folders->path, "%s", path);
+	snprintf(dev->folders[dev->folder_count++].path, sizeof(dev->folders->path), "%s", path);
 	return 0;
 }
 
@@ -81,13 +84,15 @@ static void add_tree(struct live_reload *dev, const char *path, bool told)
 {
 	char below[DEV_PATH_BYTES + 1], whole[SETTINGS_PATH_BYTES + DEV_PATH_BYTES + 2];
 	unsigned next = dev->folder_count;
+
 	if (add_folder(dev, path) != 0) {
 		warn_unwatched(dev, path);
 		return;
 	}
+
 	for (; next < dev->folder_count; next++) {
 		const char *folder = dev->folders[next].path;
-		snprintf(whole, sizeof whole, "%s/%s", dev->root, folder);
+		snprintf(whole, sizeof(whole), "%s/%s", dev->root, folder);
 		DIR *open_dir = opendir(whole);
 		for (struct dirent *entry; open_dir && (entry = readdir(open_dir));) {
 			if (!join_path(folder, entry->d_name, below))
@@ -116,6 +121,7 @@ static void forget_folder(struct live_reload *dev, int wd)
 static void on_event(struct live_reload *dev, const struct inotify_event *event)
 {
 	char path[DEV_PATH_BYTES + 1];
+
 	if (event->mask & IN_Q_OVERFLOW)
 		note_change(dev, everything);
 	if (event->mask & IN_IGNORED)
@@ -136,11 +142,11 @@ static void on_inotify(void *ctx, int fd)
 {
 	struct live_reload *dev = ctx;
 	char bytes[16 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t got = read(fd, bytes, sizeof bytes);
+	ssize_t got = read(fd, bytes, sizeof(bytes));
 	for (char *at = bytes; got > 0 && at < bytes + got;) {
 		const struct inotify_event *event = (const struct inotify_event *)(void *)at;
 		on_event(dev, event);
-		at += sizeof *event + event->len;
+		at += sizeof(*event) + event->len;
 	}
 }
 
@@ -156,7 +162,7 @@ void live_reload_begin(struct live_reload *dev, struct loop *loop, const char *r
 	if (!root[0])
 		return;
 
-	dev->folders = calloc(DEV_FOLDERS_MAX, sizeof *dev->folders);
+	dev->folders = calloc(DEV_FOLDERS_MAX, sizeof(*dev->folders));
 	dev->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (!dev->folders || dev->fd < 0 ||
 	    loop_watch(loop, dev->fd, on_inotify, dev, &dev->watch)) {

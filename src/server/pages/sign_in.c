@@ -1,5 +1,5 @@
-/* sign_in: the addresses of pages: each answers with its page, or, for who has not come by `baton
- * open`, with a text that says how to. Spends the one-time link. Knows no lease. */
+/* sign_in: the addresses of pages: each answers with its page, or, for visitors who are not signed
+ * in, with a text that says how to sign in. Spends the one-time link. Knows no lease. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@ static const struct {
 	{"/dreamer", "dreamer"}, {"/logs", "logs"},
 };
 
-enum { PAGE_COUNT = sizeof table / sizeof *table, NAME_BYTES_MAX = 32 };
+enum { PAGE_COUNT = sizeof(table) / sizeof(*table), NAME_BYTES_MAX = 32 };
 
 static const char head[] = "<!doctype html>\n<html lang=\"en\">\n<meta "
 			   "charset=\"utf-8\">\n<title>Baton: sign in</title>\n"
@@ -46,7 +46,8 @@ static bool query_text(const char *query, const char *name, char *ret_value, siz
 }
 
 /* Without scripts, and never an error: whoever sees it has done nothing wrong. The last line is for
- * who follows a link of another site: the browser keeps the cookie to itself that one time. */
+ * visitors who follow a link of another site: the browser keeps the cookie to itself that one time.
+ */
 static void answer_sign_in(struct pages *pages, const struct request_context *context, int status,
 			   const char *why)
 {
@@ -73,7 +74,7 @@ static void answer_sign_in(struct pages *pages, const struct request_context *co
 static const char *wanted_page(const struct request_context *context)
 {
 	char wanted[NAME_BYTES_MAX];
-	if (query_text(context->request->query, "page", wanted, sizeof wanted))
+	if (query_text(context->request->query, "page", wanted, sizeof(wanted)))
 		for (int i = 0; i < PAGE_COUNT; i++)
 			if (strcmp(wanted, table[i].name) == 0)
 				return table[i].address;
@@ -83,7 +84,7 @@ static const char *wanted_page(const struct request_context *context)
 static void keep_keys(struct pages *pages)
 {
 	char detail[512];
-	if (page_keys_save(&pages->access->keys, pages->paths->state_dir, detail, sizeof detail))
+	if (page_keys_save(&pages->access->keys, pages->paths->state_dir, detail, sizeof(detail)))
 		log_event(pages->log, LOG_WARN,
 			  "cannot keep the pages' keys; after a restart they sign in again",
 			  log_str("error", detail));
@@ -97,7 +98,7 @@ static void answer_key(struct pages *pages, const struct request_context *contex
 
 	char mark[ACCESS_MARK_BYTES + 1], cookie[ACCESS_MARK_BYTES + 128];
 	access_mark(key, mark);
-	snprintf(cookie, sizeof cookie, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
+	snprintf(cookie, sizeof(cookie), "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
 		 pages->access->policy.cookie_name, mark, COOKIE_MAX_AGE_S);
 	text_init(&out);
 	text_str(&out, head);
@@ -115,20 +116,23 @@ static void answer_key(struct pages *pages, const struct request_context *contex
 static void log_in(struct pages *pages, const struct request_context *context, const char *hex)
 {
 	uint8_t random[32];
-	random_fill(pages->random, random, sizeof random);
+
+	random_fill(pages->random, random, sizeof(random));
 	const char *key = page_link_spend(&pages->access->keys, hex, random, loop_now());
-	explicit_bzero(random, sizeof random);
+	explicit_bzero(random, sizeof(random));
 	if (!key && context->verdict.signed_in) { /* spent, by this browser it seems */
 		const struct http_header headers[] = {{"Location", wanted_page(context)},
 						      {"Cache-Control", "no-store"}};
 		http_reply(pages->net, context->request->conn, 303, headers, 2, "", 0);
 		return;
 	}
+
 	if (!key) {
 		answer_sign_in(pages, context, 401,
 			       "This link was used, or is older than a minute.");
 		return;
 	}
+
 	access_setup_refresh(pages->access);
 	keep_keys(pages);
 	answer_key(pages, context, key);
@@ -138,19 +142,22 @@ void pages_answer(struct pages *pages, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	char key[SECRET_HEX_BYTES], url[64];
+
 	/* A preview of the link, which asks for the head alone, must not spend it. */
 	if (strcmp(request->path, "/") == 0 && !respond_is_head(context) &&
-	    query_text(request->query, "open", key, sizeof key)) {
+	    query_text(request->query, "open", key, sizeof(key))) {
 		log_in(pages, context, key);
-		explicit_bzero(key, sizeof key);
+		explicit_bzero(key, sizeof(key));
 		return;
 	}
+
 	if (!context->verdict.signed_in && context->verdict.rights < ACCESS_TOKEN) {
 		answer_sign_in(pages, context, 200, "This browser has not been signed in.");
 		return;
 	}
+
 	for (int i = 0; i < PAGE_COUNT; i++)
 		if (strcmp(request->path, table[i].address) == 0)
-			snprintf(url, sizeof url, "/pages/%s/index.html", table[i].name);
+			snprintf(url, sizeof(url), "/pages/%s/index.html", table[i].name);
 	static_files_answer(pages, context, url, "Accept, Cookie, ");
 }

@@ -46,7 +46,7 @@ static bool begins_with(const char *url, const char *prefix)
 
 void content_policies_set(struct content_policies *policies, const struct settings *settings)
 {
-	size_t size = sizeof policies->files;
+	size_t size = sizeof(policies->files);
 	int used = snprintf(
 		policies->files, size,
 		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
@@ -56,12 +56,13 @@ void content_policies_set(struct content_policies *policies, const struct settin
 	for (uint32_t i = 0; i < settings->model_origin_count; i++)
 		used += snprintf(policies->files + used, size - (size_t)used, " %s",
 				 settings->model_origins[i]);
-	snprintf(policies->pages, sizeof policies->pages, "%s; %s", policies->files, trusted_types);
+	snprintf(policies->pages, sizeof(policies->pages), "%s; %s", policies->files,
+		 trusted_types);
 }
 
 bool static_files_url(const char *path, char *ret_url, size_t size)
 {
-	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
 		size_t length = strlen(sources[i].folder);
 		if (strncmp(path, sources[i].folder, length) != 0)
 			continue;
@@ -86,7 +87,7 @@ static void prefer_twin(const char *root, const char *path, struct stat *st, str
 	char name[SETTINGS_PATH_BYTES + 1];
 	struct stat twin;
 	int fd;
-	if ((size_t)snprintf(name, sizeof name, "%s.gz", path) >= sizeof name ||
+	if ((size_t)snprintf(name, sizeof(name), "%s.gz", path) >= sizeof(name) ||
 	    open_beneath(root, name, &fd, &twin) != 0)
 		return;
 	if (is_older(&twin.st_mtim, &st->st_mtim)) {
@@ -107,7 +108,7 @@ static bool find_on_disk(const char *root, const char *path, bool packed, struct
 	if (packed)
 		prefer_twin(root, path, &st, found);
 	found->length = (uint64_t)st.st_size;
-	snprintf(found->etag, sizeof found->etag, "\"%" PRIx64 "-%" PRIx64 ".%lx%s\"",
+	snprintf(found->etag, sizeof(found->etag), "\"%" PRIx64 "-%" PRIx64 ".%lx%s\"",
 		 (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
 		 (unsigned long)st.st_mtim.tv_nsec, found->packed ? "-gz" : "");
 	return true;
@@ -121,7 +122,7 @@ static bool find_compiled_in(const char *url, bool packed, struct found *found)
 	found->asset = asset;
 	found->packed = packed;
 	found->length = packed ? asset->gzip_length : asset->length;
-	snprintf(found->etag, sizeof found->etag, "%.*s%s\"", (int)strlen(asset->etag) - 1,
+	snprintf(found->etag, sizeof(found->etag), "%.*s%s\"", (int)strlen(asset->etag) - 1,
 		 asset->etag, packed ? "-gz" : "");
 	return true;
 }
@@ -131,19 +132,22 @@ static bool find_file(const struct pages *pages, const char *url, bool packed,
 {
 	const struct paths *paths = pages->paths;
 	char path[SETTINGS_PATH_BYTES + 1];
+
 	*ret_found = (struct found){.fd = -1};
-	for (size_t i = 0; paths->dev[0] && i < sizeof sources / sizeof *sources; i++) {
+	for (size_t i = 0; paths->dev[0] && i < sizeof(sources) / sizeof(*sources); i++) {
 		if (!begins_with(url, sources[i].prefix) || strcmp(url, package) == 0)
 			continue;
-		snprintf(path, sizeof path, "%s/%s", sources[i].folder,
+		snprintf(path, sizeof(path), "%s/%s", sources[i].folder,
 			 url + strlen(sources[i].prefix));
 		return find_on_disk(paths->dev, path, packed, ret_found);
 	}
+
 	if (find_compiled_in(url, packed, ret_found))
 		return true;
 	if (begins_with(url, models) &&
 	    find_on_disk(pages->settings->models_dir, url + strlen(models), packed, ret_found))
 		return true;
+
 	return (begins_with(url, models) || begins_with(url, vendor) ||
 		strcmp(url, package) == 0) &&
 	       find_on_disk(paths->web, url + 1, packed, ret_found);
@@ -163,6 +167,7 @@ static size_t add_common_headers(const struct pages *pages, const struct request
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
 	size_t count = 0, cors_count = access_headers(&context->verdict, cors);
+
 	count = add_header(headers, count, "Content-Type", type);
 	count = add_header(headers, count, "X-Content-Type-Options", "nosniff");
 	count = add_header(headers, count, "Content-Security-Policy",
@@ -170,6 +175,7 @@ static size_t add_common_headers(const struct pages *pages, const struct request
 							  : pages->policies.files);
 	count = add_header(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
 	count = add_header(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
+
 	count = add_header(headers, count, "Cross-Origin-Resource-Policy",
 			   (context->verdict.match.route->flags & ROUTE_OPEN) ? "cross-origin"
 									      : "same-origin");
@@ -188,27 +194,29 @@ static void send_disk(const struct pages *pages, const struct request_context *c
 	uint64_t first = 0, last = 0;
 	char shown[80];
 	enum http_conditional_range range = RANGE_WHOLE;
+
 	if (!found->packed) {
 		count = add_header(headers, count, "Accept-Ranges", "bytes");
 		if (!request->if_range || strcmp(request->if_range, found->etag) == 0)
 			range = http_conditional_range(request->range, found->length, &first,
 						       &last);
 	}
+
 	switch (range) {
 	case RANGE_WHOLE:
 		http_reply_file(net, request->conn, 200, headers, count, found->fd, 0,
 				found->length);
 		return;
 	case RANGE_PART:
-		snprintf(shown, sizeof shown, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first, last,
-			 found->length);
+		snprintf(shown, sizeof(shown), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first,
+			 last, found->length);
 		count = add_header(headers, count, "Content-Range", shown);
 		http_reply_file(net, request->conn, 206, headers, count, found->fd, first,
 				last - first + 1);
 		return;
 	case RANGE_OUTSIDE:
 		(void)close(found->fd);
-		snprintf(shown, sizeof shown, "bytes */%" PRIu64, found->length);
+		snprintf(shown, sizeof(shown), "bytes */%" PRIu64, found->length);
 		count = add_header(headers, count, "Content-Range", shown);
 		http_reply(net, request->conn, 416, headers, count, "", 0);
 		return;
@@ -222,31 +230,36 @@ void static_files_answer(const struct pages *pages, const struct request_context
 	struct http_header headers[HEADERS_MAX];
 	struct found found;
 	char varies[VARY_BYTES];
+
 	/* A part is one of the file as it is. */
 	bool packed = !request->range && http_conditional_takes_gzip(request->accept_encoding);
 	if (!find_file(pages, url, packed, &found)) {
 		respond_error(pages->net, context, ERR_NOT_FOUND, NULL);
 		return;
 	}
+
 	/* A model was made by somebody else: it must not be a page or script of our origin. */
 	const char *type = begins_with(url, models) ? mime_type_of_data(url) : mime_type(url);
 	size_t count = add_common_headers(pages, context, headers, type);
-	snprintf(varies, sizeof varies, "%sAccept-Encoding", vary);
+	snprintf(varies, sizeof(varies), "%sAccept-Encoding", vary);
 	count = add_header(headers, count, "Vary", varies);
 	count = add_header(headers, count, "Cache-Control", "no-cache");
 	count = add_header(headers, count, "ETag", found.etag);
+
 	if (http_conditional_etag_known(request->if_none_match, found.etag)) {
 		if (found.fd >= 0)
 			(void)close(found.fd);
 		http_reply(pages->net, request->conn, 304, headers, count, "", 0);
 		return;
 	}
+
 	if (found.packed)
 		count = add_header(headers, count, "Content-Encoding", "gzip");
 	if (!found.asset) {
 		send_disk(pages, context, &found, headers, count);
 		return;
 	}
+
 	const unsigned char *bytes = found.packed ? found.asset->gzip : found.asset->bytes;
 	http_reply(pages->net, request->conn, 200, headers, count, (const char *)bytes,
 		   found.length);
