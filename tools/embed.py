@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the C table of the files that are compiled into the daemon (src/server/embedded_assets.h): the sources
+"""Writes the C table of the files that are compiled into the daemon (src/server/pages/embedded_assets.h): the sources
 of the pages, the SDK and the kernel, and what the build makes. Libraries and models are not: they lie on the disk.
 Usage: embed.py OUT.c DEPFILE WEB_DIR [URL=FILE..]; runs while Baton is built.
 """
@@ -45,7 +45,7 @@ def c_bytes(data):
 
 def write_table(out, found):
     rows = []
-    out.write("/* Written by tools/embed.py when Baton was built. */\n#include \"server/embedded_assets.h\"\n\n")
+    out.write("/* Written by tools/embed.py when Baton was built. */\n#include \"server/pages/embedded_assets.h\"\n\n")
     for number, (url, path) in enumerate(found):
         data = path.read_bytes()
         packed = gzip.compress(data, compresslevel=9, mtime=0)

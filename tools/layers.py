@@ -31,6 +31,14 @@ PROJECT = {
     "baton": set(),  # the public header: libc only
 }
 
+# The rooms of the server, and what each may include of it beside its own: never server/server.h, so that a
+# part can be read and tested with the few things that it borrows.
+ROOMS = {
+    "server/monitor": {"server/broker.h", "server/endpoints.h", "server/message_context.h", "server/respond.h",
+                       "server/run_state.h"},
+    "server/pages": {"server/access_setup.h", "server/random_pool.h", "server/respond.h"},
+}
+
 # Libraries by the folders that may know them; libc and Linux headers are free but for base and core.
 LIBRARIES = [
     (re.compile(r"^(event2/|event\.h|evhttp\.h)"), {"net"}),
@@ -90,6 +98,15 @@ def check_include(folder, bracket, name):
     return None
 
 
+def check_room(room, name):
+    """The reason why a file of the folder `room` may not include `name` of the server, or None."""
+    if room not in ROOMS or not name.startswith("server/"):
+        return None
+    if name.startswith(room + "/") or name in ROOMS[room]:
+        return None
+    return f"{room} may not use it"
+
+
 def check_web(root):
     """(path, line, reason) of each import of web/ that its folder may not have."""
     for folder, allowed in WEB.items():
@@ -121,7 +138,8 @@ def main(root):
                 continue
             text = path.read_text(encoding="utf-8")
             for match in INCLUDE.finditer(text):
-                reason = check_include(folder, match[1], match[2])
+                reason = check_include(folder, match[1], match[2]) or check_room(
+                    relative.parent.as_posix(), match[2])
                 if reason:
                     line = text.count("\n", 0, match.start(2)) + 1
                     print(f"{path.relative_to(root)}:{line}: includes {match[2]}: {reason}")

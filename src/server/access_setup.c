@@ -38,7 +38,7 @@ int access_setup_read_keys(const struct settings *settings, struct key_ring *ret
 	for (uint32_t i = 0; i < settings->key_count; i++) {
 		const struct settings_key *key = &settings->keys[i];
 		char why[SETTINGS_KEY_PATH_BYTES * 2 + 128];
-		if (credential_read(key->file, ret_ring->secrets[i], why, sizeof why)) {
+		if (credential_read(key->file, ret_ring->secrets[i], why, sizeof(why))) {
 			snprintf(detail, detail_size, "keys: %s: %s", key->name, why);
 			return -ERR_CONFIG;
 		}
@@ -49,9 +49,10 @@ int access_setup_read_keys(const struct settings *settings, struct key_ring *ret
 				 ret_ring->names[j], key->name);
 			return -ERR_CONFIG;
 		}
-		snprintf(ret_ring->names[i], sizeof ret_ring->names[i], "%s", key->name);
+		snprintf(ret_ring->names[i], sizeof(ret_ring->names[i]), "%s", key->name);
 		ret_ring->count = i + 1;
 	}
+
 	return 0;
 }
 
@@ -70,7 +71,7 @@ static void add_host(struct access_setup *setup, const char *host, uint16_t port
 	size_t at = setup->policy.host_count;
 	if (at == POLICY_HOSTS_MAX)
 		return;
-	snprintf(setup->hosts[at], sizeof setup->hosts[at], "%.120s:%u", host, port);
+	snprintf(setup->hosts[at], sizeof(setup->hosts[at]), "%.120s:%u", host, port);
 	setup->host_views[at] = setup->hosts[at];
 	setup->policy.host_count++;
 }
@@ -79,10 +80,12 @@ static void add_every_interface(struct access_setup *setup, uint16_t port)
 {
 	struct ifaddrs *all;
 	char host[NI_MAXHOST], bracketed[NI_MAXHOST + 2], name[HOST_NAME_MAX + 1];
-	if (gethostname(name, sizeof name) == 0) {
-		name[sizeof name - 1] = 0;
+
+	if (gethostname(name, sizeof(name)) == 0) {
+		name[sizeof(name) - 1] = 0;
 		add_host(setup, name, port);
 	}
+
 	if (getifaddrs(&all) != 0)
 		return;
 	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
@@ -90,11 +93,12 @@ static void add_every_interface(struct access_setup *setup, uint16_t port)
 		socklen_t length = family == AF_INET6 ? sizeof(struct sockaddr_in6)
 						      : sizeof(struct sockaddr_in);
 		if ((family != AF_INET && family != AF_INET6) ||
-		    getnameinfo(i->ifa_addr, length, host, sizeof host, NULL, 0, NI_NUMERICHOST))
+		    getnameinfo(i->ifa_addr, length, host, sizeof(host), NULL, 0, NI_NUMERICHOST))
 			continue;
-		snprintf(bracketed, sizeof bracketed, "[%s]", host);
+		snprintf(bracketed, sizeof(bracketed), "[%s]", host);
 		add_host(setup, family == AF_INET6 ? bracketed : host, port);
 	}
+
 	freeifaddrs(all);
 }
 
@@ -103,10 +107,10 @@ void access_setup_add_listener(struct access_setup *setup, const char *address, 
 	char host[ACCESS_HOST_BYTES + 1];
 	/* Cookies are the host's, whatever the port: two brokers have one each. */
 	if (!setup->cookie_name[0])
-		snprintf(setup->cookie_name, sizeof setup->cookie_name, "baton-%u", port);
+		snprintf(setup->cookie_name, sizeof(setup->cookie_name), "baton-%u", port);
 	const char *colon = strrchr(address, ':');
 	size_t length = colon ? (size_t)(colon - address) : strlen(address);
-	snprintf(host, sizeof host, "%.*s", (int)length, address);
+	snprintf(host, sizeof(host), "%.*s", (int)length, address);
 	if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "[::]") == 0)
 		add_every_interface(setup, port);
 	else

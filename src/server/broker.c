@@ -3,30 +3,9 @@
 #include "server/broker.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "core/view.h"
-
-void random_fill(struct random_pool *pool, void *bytes, size_t length)
-{
-	assert(length <= sizeof pool->bytes);
-	if (pool->left < length) {
-		size_t got = 0;
-		while (got < sizeof pool->bytes) {
-			ssize_t n = getrandom(pool->bytes + got, sizeof pool->bytes - got, 0);
-			if (n < 0 && errno != EINTR)
-				abort(); /* no token without random bits */
-			got += n > 0 ? (size_t)n : 0;
-		}
-		pool->left = sizeof pool->bytes;
-	}
-	pool->left -= length;
-	memcpy(bytes, pool->bytes + pool->left, length);
-	explicit_bzero(pool->bytes + pool->left, length);
-}
 
 void broker_init(struct broker *broker, struct core *core, struct store *store, struct mono_ms now,
 		 int64_t suspended_ms)
@@ -74,12 +53,12 @@ static bool event_draws_random(enum event_type type)
 	return type == EVENT_ACQUIRE || type == EVENT_RELEASE || type == EVENT_SESSION_OPEN;
 }
 
-static void step(struct broker *broker, struct event *event)
+static void step_event(struct broker *broker, struct event *event)
 {
 	event->now = broker->now;
 	event->wall = broker->wall;
 	if (event_draws_random(event->type))
-		random_fill(&broker->random, &event->random, sizeof event->random);
+		random_fill(&broker->random, &event->random, sizeof(event->random));
 	core_step(broker->core, event, &broker->effects);
 }
 
@@ -101,32 +80,37 @@ static void step_batch(struct broker *broker)
 	     n++) {
 		if (queued->in.event.type == EVENT_TICK)
 			broker->tick_queued = false;
-		step(broker, &queued->in.event);
+		step_event(broker, &queued->in.event);
 		event_queue_drop(&broker->queue, queued);
 	}
 }
 
 /* True: all that was decided until now is in the journal. */
-static bool commit(struct broker *broker, size_t *from, const struct broker_out *out)
+static bool commit_effects(struct broker *broker, size_t *from, const struct broker_out *out)
 {
 	bool any = false;
 	int rc = 0;
+
 	for (; *from < broker->effects.count; ++*from) {
 		const struct effect *effect = &broker->effects.v[*from];
 		if (effect->type != EFFECT_APPEND)
 			continue;
 		int err = store_append(broker->store, &effect->record);
-		rc = rc ? rc : err;
+		if (!rc)
+			rc = err;
 		out->appended(out->ctx, &effect->record);
 		any = true;
 	}
+
 	if (!any && !mono_due(broker->retry_at, broker->now))
 		return broker->durable;
 	int err = store_commit(broker->store);
-	rc = rc ? rc : err;
+	if (!rc)
+		rc = err;
 	broker->commits++;
 	broker->commit_failures += rc != 0;
 	broker->durable = rc == 0;
+
 	bool ok = broker->durable && !store_is_degraded(broker->store);
 	broker->retry_at = ok ? MONO_NEVER : mono_after(broker->now, BROKER_RETRY_MS);
 	return broker->durable;
@@ -140,7 +124,7 @@ void broker_begin(struct broker *broker)
 	broker->journal_ok = false;
 	broker->unwritable = !broker->durable;
 	struct event event = {.type = EVENT_JOURNAL, .journal.unwritable = !broker->durable};
-	step(broker, &event);
+	step_event(broker, &event);
 }
 
 /* A journal that was lost is begun anew with all that lives. */
@@ -149,7 +133,7 @@ static void bring_all(struct broker *broker)
 	if (!mono_due(broker->retry_at, broker->now) || !store_wants_all(broker->store))
 		return;
 	struct event event = {.type = EVENT_REWRITE};
-	step(broker, &event);
+	step_event(broker, &event);
 }
 
 static void tell_journal(struct broker *broker, bool ok, const struct broker_out *out)
@@ -159,7 +143,7 @@ static void tell_journal(struct broker *broker, bool ok, const struct broker_out
 			      .journal = {.ok = ok, .unwritable = !broker->durable}};
 	broker->journal_ok = ok;
 	broker->unwritable = !broker->durable;
-	step(broker, &event);
+	step_event(broker, &event);
 	if (news)
 		out->journal(out->ctx, ok);
 }
@@ -186,7 +170,7 @@ static bool commit_all(struct broker *broker, const struct broker_out *out)
 	look_for_journal(broker, out);
 	for (int round = 0; round < 4; round++) {
 		bring_all(broker);
-		durable = commit(broker, &from, out);
+		durable = commit_effects(broker, &from, out);
 		bool ok = broker->retry_at.v == INT64_MAX;
 		if (ok == broker->journal_ok && !broker->durable == broker->unwritable)
 			break;
@@ -223,6 +207,7 @@ static bool is_promise(const struct effect *effect)
 	case SEND_COUNT:
 		break;
 	}
+
 	return false;
 }
 
@@ -242,12 +227,14 @@ static bool must_wait(const struct broker *broker, bool was_unwritable, const st
 
 /* Who has asked for something new in the very turn whose commit fails gets an answer, too: the core
  * undoes it in the next turn. True: that was it. */
-static bool refuse(struct broker *broker, const struct effect *effect, const struct broker_out *out)
+static bool refuse_promise(struct broker *broker, const struct effect *effect,
+			   const struct broker_out *out)
 {
 	struct claim_view view;
 	const struct send_effect *send = &effect->send;
 	struct send_effect denied = {.msg = SEND_DENIED, .err = ERR_JOURNAL, .ref = send->ref};
 	struct event *undo;
+
 	if (send->msg == SEND_WELCOME) {
 		event_queue_event(&broker->queue, EVENT_BYE, effect->to);
 	} else if (send->msg == SEND_GRANTED &&
@@ -258,6 +245,7 @@ static bool refuse(struct broker *broker, const struct effect *effect, const str
 	} else {
 		return false;
 	}
+
 	out->send(out->ctx, effect->to, &denied);
 	return true;
 }
@@ -311,15 +299,17 @@ static void let_out(struct broker *broker, bool durable, bool was_unwritable,
 				carry_out(&broker->deferred.v[i], out);
 		effects_clear(&broker->deferred);
 	}
+
 	for (size_t i = 0; i < broker->effects.count; i++) {
 		const struct effect *effect = &broker->effects.v[i];
 		if (!durable && must_wait(broker, was_unwritable, effect)) {
-			if (!refuse(broker, effect, out))
+			if (!refuse_promise(broker, effect, out))
 				*effects_add(&broker->deferred, EFFECT_SEND) = *effect;
 		} else if (effect->type != EFFECT_TRACE) {
 			carry_out(effect, out);
 		}
 	}
+
 	for (size_t i = 0; i < broker->effects.count; i++)
 		if (broker->effects.v[i].type == EFFECT_TRACE)
 			carry_out(&broker->effects.v[i], out);
@@ -342,6 +332,7 @@ void broker_turn(struct broker *broker, struct mono_ms now, struct wall_ms wall,
 		event_queue_push_first(&broker->queue, queued);
 		broker->jumps++;
 	}
+
 	queue_tick(broker);
 	step_batch(broker);
 	bool was_unwritable = broker->unwritable;

@@ -3,6 +3,7 @@
 #pragma once
 #include "core/core.h"
 #include "server/event_queue.h"
+#include "server/random_pool.h"
 #include "store/store.h"
 
 enum {
@@ -13,13 +14,6 @@ enum {
 	BROKER_RETRY_MS = 1000,
 	BROKER_CHECK_MS = 1000, /* between two looks whether the journal is still where it was */
 };
-
-struct random_pool {
-	size_t left;
-	uint8_t bytes[1024];
-};
-/* Fresh bits of the kernel, drawn in blocks. */
-void random_fill(struct random_pool *pool, void *bytes, size_t length);
 
 struct broker {
 	struct core *core;

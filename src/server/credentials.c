@@ -29,6 +29,7 @@ int private_read(const char *path, char *ret_text, size_t size, const char *reme
 {
 	struct stat st;
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	ssize_t got = fd >= 0 && fstat(fd, &st) == 0 ? read(fd, ret_text, size - 1) : -1;
@@ -36,10 +37,12 @@ int private_read(const char *path, char *ret_text, size_t size, const char *reme
 		snprintf(detail, detail_size, "%s: %s", path, strerror(errno));
 		return -ERR_IO;
 	}
+
 	if (st.st_uid != geteuid() || (st.st_mode & 077)) {
 		snprintf(detail, detail_size, "%s: others may read it; %s", path, remedy);
 		return -ERR_IO;
 	}
+
 	ret_text[got] = 0;
 	return 1;
 }
@@ -49,7 +52,8 @@ int credential_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *
 {
 	enum { SHORTEST = 16 };
 	char text[SECRET_TEXT_BYTES + 2];
-	int rc = private_read(path, text, sizeof text, "chmod 600 it", detail, detail_size);
+	int rc = private_read(path, text, sizeof(text), "chmod 600 it", detail, detail_size);
+
 	if (rc < 0)
 		return rc;
 	if (rc == 0) {
@@ -59,6 +63,7 @@ int credential_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *
 			 path, path);
 		return -ERR_IO;
 	}
+
 	size_t length = strcspn(text, "\r\n");
 	bool more = text[length + strspn(text + length, "\r\n")] != '\0';
 	text[length] = '\0';
@@ -67,11 +72,12 @@ int credential_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *
 	if (length < SHORTEST || length >= SECRET_TEXT_BYTES || more) {
 		snprintf(detail, detail_size, "%s: not one line of %d to %d printable bytes", path,
 			 SHORTEST, SECRET_TEXT_BYTES - 1);
-		explicit_bzero(text, sizeof text);
+		explicit_bzero(text, sizeof(text));
 		return -ERR_IO;
 	}
+
 	memcpy(ret_secret, text, length + 1);
-	explicit_bzero(text, sizeof text);
+	explicit_bzero(text, sizeof(text));
 	return 0;
 }
 
@@ -79,7 +85,7 @@ int private_write(const char *path, const char *text, size_t length, char *detai
 		  size_t detail_size)
 {
 	char beside[SETTINGS_PATH_BYTES + 64];
-	snprintf(beside, sizeof beside, "%s.new", path);
+	snprintf(beside, sizeof(beside), "%s.new", path);
 	(void)unlink(beside);
 	cleanup_close int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd >= 0 && write(fd, text, length) == (ssize_t)length && rename(beside, path) == 0)
@@ -98,8 +104,9 @@ static bool is_secret(const char *text, size_t length)
 static int read_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
 {
 	char bytes[256];
-	int rc = private_read(path, bytes, sizeof bytes, "remove it, a new one is made", detail,
+	int rc = private_read(path, bytes, sizeof(bytes), "remove it, a new one is made", detail,
 			      size);
+
 	if (rc <= 0)
 		return rc;
 	size_t got = strlen(bytes);
@@ -109,23 +116,24 @@ static int read_file(const char *path, char ret_hex[SECRET_HEX_BYTES], char *det
 		snprintf(detail, size, "%s: not 64 hex digits; remove it, a new one is made", path);
 		return -ERR_IO;
 	}
+
 	memcpy(ret_hex, bytes, got);
 	ret_hex[got] = 0;
-	explicit_bzero(bytes, sizeof bytes);
+	explicit_bzero(bytes, sizeof(bytes));
 	return 1;
 }
 
 static int write_file(const char *path, const char *hex, char *detail, size_t size)
 {
 	char line[SECRET_HEX_BYTES + 1];
-	snprintf(line, sizeof line, "%s\n", hex);
+	snprintf(line, sizeof(line), "%s\n", hex);
 	return private_write(path, line, SECRET_HEX_BYTES, detail, size);
 }
 
 static int make_secret(const char *path, char ret_hex[SECRET_HEX_BYTES], char *detail, size_t size)
 {
 	uint8_t bytes[32];
-	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) {
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) {
 		snprintf(detail, size, "%s: %s", path, strerror(errno));
 		return -ERR_IO;
 	}
@@ -137,7 +145,7 @@ int credential_file(const char *dir, const char *name, bool writable,
 		    char ret_hex[SECRET_HEX_BYTES], char *detail, size_t detail_size)
 {
 	char path[SETTINGS_PATH_BYTES + 32];
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	int rc = read_file(path, ret_hex, detail, detail_size);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
@@ -150,9 +158,9 @@ int credential_file(const char *dir, const char *name, bool writable,
 void credential_keep(const char *dir, const char *name, const char *hex)
 {
 	char path[SETTINGS_PATH_BYTES + 32], detail[SETTINGS_PATH_BYTES + 128];
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	if (hex[0] && access(path, F_OK) != 0)
-		(void)write_file(path, hex, detail, sizeof detail);
+		(void)write_file(path, hex, detail, sizeof(detail));
 }
 
 const char *page_link_new(struct page_keys *keys, const uint8_t random[32], struct mono_ms now)
@@ -169,7 +177,7 @@ const char *page_link_new(struct page_keys *keys, const uint8_t random[32], stru
 static const char *add_key(struct page_keys *keys, const char *value)
 {
 	if (keys->count == PAGE_KEYS_MAX)
-		memmove(keys->keys[0], keys->keys[1], --keys->count * sizeof keys->keys[0]);
+		memmove(keys->keys[0], keys->keys[1], --keys->count * sizeof(keys->keys[0]));
 	unsigned at = keys->count++;
 	memcpy(keys->keys[at], value, SECRET_HEX_BYTES);
 	keys->views[at] = keys->keys[at];
@@ -193,6 +201,7 @@ const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8
 		secret_to_hex(random, value);
 		return add_key(keys, value);
 	}
+
 	return NULL;
 }
 
@@ -205,12 +214,14 @@ static void keys_path(const char *dir, char *ret_path, size_t size)
 void page_keys_load(struct page_keys *keys, const char *dir)
 {
 	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[KEYS_TEXT_BYTES + 1];
+
 	/* What an earlier broker kept was shown to every server of the host. */
-	snprintf(path, sizeof path, "%s/cookies", dir);
+	snprintf(path, sizeof(path), "%s/cookies", dir);
 	(void)unlink(path);
-	keys_path(dir, path, sizeof path);
-	if (private_read(path, all, sizeof all, "", detail, sizeof detail) <= 0)
+	keys_path(dir, path, sizeof(path));
+	if (private_read(path, all, sizeof(all), "", detail, sizeof(detail)) <= 0)
 		return;
+
 	for (char *at = all; is_secret(at, strcspn(at, "\n")); at += SECRET_HEX_BYTES) {
 		bool last = at[SECRET_HEX_BYTES - 1] == '\0';
 		at[SECRET_HEX_BYTES - 1] = '\0';
@@ -218,18 +229,19 @@ void page_keys_load(struct page_keys *keys, const char *dir)
 		if (last)
 			break;
 	}
-	explicit_bzero(all, sizeof all);
+
+	explicit_bzero(all, sizeof(all));
 }
 
 int page_keys_save(const struct page_keys *keys, const char *dir, char *detail, size_t detail_size)
 {
 	char path[SETTINGS_PATH_BYTES + 32], all[KEYS_TEXT_BYTES + 1];
 	size_t length = 0;
-	keys_path(dir, path, sizeof path);
+	keys_path(dir, path, sizeof(path));
 	for (unsigned i = 0; i < keys->count; i++)
 		length +=
-			(size_t)snprintf(all + length, sizeof all - length, "%s\n", keys->keys[i]);
+			(size_t)snprintf(all + length, sizeof(all) - length, "%s\n", keys->keys[i]);
 	int rc = private_write(path, all, length, detail, detail_size);
-	explicit_bzero(all, sizeof all);
+	explicit_bzero(all, sizeof(all));
 	return rc;
 }

@@ -28,7 +28,7 @@ void endpoints_finish(struct endpoints *endpoints)
 struct endpoint *endpoint_open(struct endpoints *endpoints, uint64_t conn, enum endpoint_kind kind,
 			       const char *origin)
 {
-	struct endpoint *endpoint = calloc(1, sizeof *endpoint);
+	struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
 	assert(!endpoint_of(endpoints, conn));
 	if (!endpoint)
 		abort();

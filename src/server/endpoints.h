@@ -1,5 +1,5 @@
 /* endpoints: what waits at the edge: each connection that an effect may name, or that has work
- * left, has a endpoint here. Knows numbers, not sockets (net has those) and not claims (core has
+ * left, has an endpoint here. Knows numbers, not sockets (net has those) and not claims (core has
  * those). */
 #pragma once
 #include "base/hash.h"
@@ -23,7 +23,7 @@ enum endpoint_kind {
 
 enum { ENDPOINT_UNCONFIRMED_MAX = 16 };
 
-/* The part of a endpoint that only sessions have. */
+/* The part of an endpoint that only sessions have. */
 struct endpoint_session {
 	struct net_peer peer;
 	enum binding binding; /* BIND_NATIVE or BIND_TAB */
@@ -66,7 +66,7 @@ struct endpoints {
 
 void endpoints_init(struct endpoints *endpoints, struct net *net);
 void endpoints_finish(struct endpoints *endpoints); /* frees all endpoints, closes nothing */
-/* `origin` is copied. Aborts when memory is out. */
+/* `origin` is copied. Aborts on allocation failure. */
 struct endpoint *endpoint_open(struct endpoints *endpoints, uint64_t conn, enum endpoint_kind kind,
 			       const char *origin);
 struct endpoint *endpoint_of(const struct endpoints *endpoints, uint64_t conn); /* NULL: none */

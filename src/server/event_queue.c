@@ -1,5 +1,5 @@
 /* queue: a queue of queued events and a stack of unused ones. Knows nothing of what events mean.
- * Filled by the callbacks of net and of timers, emptied by turn.c. */
+ * Filled by the callbacks of net and of timers, emptied by broker.c. */
 #include "server/event_queue.h"
 
 #include <assert.h>
@@ -28,16 +28,18 @@ void event_queue_finish(struct event_queue *queue)
 struct queued_event *event_queue_new(struct event_queue *queue)
 {
 	struct queued_event *queued = queue->unused;
+
 	if (queued) {
 		queue->unused = queued->next;
 		queue->unused_count--;
 	} else {
-		queued = malloc(sizeof *queued);
+		queued = malloc(sizeof(*queued));
 		if (!queued)
 			abort();
 	}
+
 	/* The texts need no clearing beyond their first byte. */
-	memset(&queued->in.event, 0, sizeof queued->in.event);
+	memset(&queued->in.event, 0, sizeof(queued->in.event));
 	queued->in.parsed.root = NULL;
 	queued->in.parsed.detail[0] = 0;
 	queued->who[0] = 0;

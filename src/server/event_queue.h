@@ -16,7 +16,7 @@ struct event_queue {
 
 void event_queue_init(struct event_queue *queue);
 void event_queue_finish(struct event_queue *queue); /* drops what is queued */
-/* A queued with a zeroed event, to be pushed or dropped. Aborts when memory is out. */
+/* A queued with a zeroed event, to be pushed or dropped. Aborts on allocation failure. */
 struct queued_event *event_queue_new(struct event_queue *queue);
 void event_queue_push(struct event_queue *queue, struct queued_event *queued);       /* takes it */
 void event_queue_push_first(struct event_queue *queue, struct queued_event *queued); /* takes it */

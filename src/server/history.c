@@ -29,57 +29,65 @@ static bool is_wanted(const struct reading *reading, const struct record *record
 	return record->type == RECORD_CLAIM_END && strcmp(record->claim.name, reading->name) == 0;
 }
 
-static void each(void *ctx, uint64_t row, const struct record *record)
+static void read_row(void *ctx, uint64_t row, const struct record *record)
 {
 	struct reading *reading = ctx;
+
 	reading->read++;
 	if (reading->over)
 		return;
+
 	bool known = record->type == RECORD_CLAIM_END || record->type == RECORD_AUDIT;
 	if (known && history_time(record).v < reading->since_ms) {
 		reading->over = true;
 		reading->next = 0;
 		return;
 	}
+
 	reading->next = row;
 	if (is_wanted(reading, record)) {
 		text_json_item(reading->out);
 		history_encode_row(reading->out, row, record);
 		reading->shown++;
 	}
+
 	reading->over = reading->shown == reading->limit;
 }
 
 /* {"history":[..], "next": row}: newest first; ask again with before=next. */
 void route_history(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	const char *query = context->request->query;
 	char name[LIMIT_ID_BYTES + 1];
 	uint64_t before = 0, since_s = 0;
-	struct reading reading = {.out = &server->body, .limit = ROWS_SHOWN};
-	int named = route_query_text(query, "name", name, sizeof name);
+	struct reading reading = {.out = &body, .limit = ROWS_SHOWN};
+	int named = route_query_text(query, "name", name, sizeof(name));
+
 	(void)route_query_u64(query, "limit", &reading.limit);
 	(void)route_query_u64(query, "before", &before);
 	(void)route_query_u64(query, "since", &since_s);
 	if (named < 0) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_BAD_FIELD, "name");
+		respond_error(server->endpoints.net, context, ERR_BAD_FIELD, "name");
 		return;
 	}
+
 	if (reading.limit == 0 || reading.limit > ROWS_SHOWN_MAX)
 		reading.limit = ROWS_SHOWN_MAX;
 	reading.name = named ? name : NULL;
 	reading.since_ms = since_s > INT64_MAX / 1000 ? INT64_MAX : (int64_t)since_s * 1000;
-	text_clear(&server->body);
-	text_str(&server->body, "{\"status\":\"ok\",\"history\":[");
+	text_str(&body, "{\"status\":\"ok\",\"history\":[");
 	unsigned most = named ? ROWS_READ_MAX : (unsigned)reading.limit;
-	int rc = store_history(server->broker.store, before, most, each, &reading);
+	int rc = store_history(server->broker.store, before, most, read_row, &reading);
+
 	if (rc < 0) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_JOURNAL, NULL);
+		respond_error(server->endpoints.net, context, ERR_JOURNAL, NULL);
 		return;
 	}
-	text_char(&server->body, ']');
+
+	text_char(&body, ']');
 	if (reading.next > 1)
-		text_json_u64(&server->body, "next", reading.next);
-	text_char(&server->body, '}');
-	routes_json(server, context, 200);
+		text_json_u64(&body, "next", reading.next);
+	text_char(&body, '}');
+	routes_json(server, context, 200, &body);
 }

@@ -32,14 +32,17 @@ static void turn_over(const char *path)
 	char old[4096];
 	struct stat out, err;
 	int n = snprintf(old, sizeof(old), "%s.1", path);
+
 	if (n < 0 || (size_t)n >= sizeof(old))
 		return;
 	/* Gone: somebody removed it, or it was renamed before and no new one could be made. */
 	if (rename(path, old) < 0 && errno != ENOENT)
 		return;
+
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return;
+
 	bool both = fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
 		    is_same_file(&out, &err);
 	if (both)

@@ -1,11 +1,12 @@
 /* message_context: asks the core what effects leave open: places, reasons, names. Changes nothing.
- * Called by deliver.c and listing.c. */
+ * */
 #include "server/message_context.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "server/server.h"
+#include "server/run_state.h"
+#include "store/store.h"
 
 const char *message_context_name(const struct core *core, uint64_t claim, struct mono_ms now)
 {
@@ -74,14 +75,15 @@ void message_context_fill(struct message_context *context, const struct core *co
 		context->wire.other_name = message_context_name(core, send->other, now);
 }
 
-const char *message_context_grants_detail(const struct server *server, enum grants grants)
+const char *message_context_grants_detail(const struct store *store, const struct run_state *state,
+					  enum grants grants)
 {
 	const char *detail = NULL;
 	if (grants == GRANTS_IN_DOUBT)
-		detail = server->doubt;
+		detail = state->doubt;
 	else if (grants == GRANTS_JOURNAL)
-		detail = store_trouble(server->broker.store);
+		detail = store_trouble(store);
 	else if (grants == GRANTS_PAUSED)
-		detail = server->paused_reason;
+		detail = state->paused_reason;
 	return detail && detail[0] ? detail : NULL;
 }

@@ -25,5 +25,7 @@ const char *message_context_name(const struct core *core, uint64_t claim, struct
 const char *message_context_in_the_way(const struct core *core, const struct why *why,
 				       struct mono_ms now, char names[MESSAGE_NAMES_BYTES]);
 /* What is known of the reason for which nothing is granted; NULL: no more than the reason. */
-struct server;
-const char *message_context_grants_detail(const struct server *server, enum grants grants);
+struct run_state;
+struct store;
+const char *message_context_grants_detail(const struct store *store, const struct run_state *state,
+					  enum grants grants);

@@ -19,7 +19,7 @@ static socklen_t address_of(const char *name, struct sockaddr_un *ret_address)
 {
 	size_t length = strlen(name);
 	if ((name[0] != '/' && name[0] != '@') || length < 2 ||
-	    length >= sizeof ret_address->sun_path)
+	    length >= sizeof(ret_address->sun_path))
 		return 0;
 	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(ret_address->sun_path, name, length);
@@ -32,6 +32,7 @@ static int write_state(char *out, size_t size, enum notify_state state, const ch
 {
 	struct timespec now;
 	int length = 0;
+
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	switch (state) {
 	case NOTIFY_READY:
@@ -45,6 +46,7 @@ static int write_state(char *out, size_t size, enum notify_state state, const ch
 		length = snprintf(out, size, "STOPPING=1\n");
 		break;
 	}
+
 	if (status)
 		length += snprintf(out + length, size - (size_t)length, "STATUS=%.400s\n", status);
 	return length;
@@ -59,7 +61,7 @@ void notify_send(enum notify_state state, const char *status)
 	if (length == 0)
 		return;
 	cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int bytes = write_state(text, sizeof text, state, status);
+	int bytes = write_state(text, sizeof(text), state, status);
 	if (fd >= 0)
 		(void)sendto(fd, text, (size_t)bytes, MSG_NOSIGNAL, (struct sockaddr *)&address,
 			     length);
@@ -70,7 +72,7 @@ void notify_descriptor(int fd, const char *line)
 	char text[1024];
 	if (fd < 0)
 		return;
-	int length = snprintf(text, sizeof text, "%.1000s\n", line);
+	int length = snprintf(text, sizeof(text), "%.1000s\n", line);
 	while (write(fd, text, (size_t)length) < 0 && errno == EINTR)
 		;
 	if (fd > STDERR_FILENO)

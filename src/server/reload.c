@@ -14,13 +14,13 @@
 /* What only counts after a restart stays as it runs, so that each reload says so again. */
 static void keep_running(const struct settings *running, struct settings *next)
 {
-	memcpy(next->listen, running->listen, sizeof next->listen);
+	memcpy(next->listen, running->listen, sizeof(next->listen));
 	next->listen_count = running->listen_count;
-	memcpy(next->socket_path, running->socket_path, sizeof next->socket_path);
+	memcpy(next->socket_path, running->socket_path, sizeof(next->socket_path));
 	next->connections_max = running->connections_max;
 	next->connections_per_process_max = running->connections_per_process_max;
 	if (settings_gpus_moved(running, next)) {
-		memcpy(next->core.gpus, running->core.gpus, sizeof next->core.gpus);
+		memcpy(next->core.gpus, running->core.gpus, sizeof(next->core.gpus));
 		next->core.gpu_count = running->core.gpu_count;
 	}
 }
@@ -28,6 +28,7 @@ static void keep_running(const struct settings *running, struct settings *next)
 void reload_apply(struct server *server, const struct settings *settings)
 {
 	struct active_config *active = &server->active;
+
 	if (settings != &active->settings)
 		active->settings = *settings;
 	for (uint32_t i = 0; i < active->settings.rule_count; i++)
@@ -38,14 +39,16 @@ void reload_apply(struct server *server, const struct settings *settings)
 		active->rights[i] = (struct class_rights){from->match, from->classes,
 							  from->queue_max, from->held_max};
 	}
+
 	active->wire = (struct wire_context){.config = &active->settings.core,
 					     .rules = active->rules,
 					     .rule_count = active->settings.rule_count,
 					     .rights = active->rights,
 					     .right_count = active->settings.principal_count};
 	access_setup_set_origins(&server->access, &active->settings);
-	static_files_set_origins(&server->static_files, &active->settings);
-	server->observers.log.level = (enum log_level)active->settings.log_level;
+	content_policies_set(&server->pages.policies, &active->settings);
+
+	server->log_ring.log.level = (enum log_level)active->settings.log_level;
 	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
 		&active->settings.core;
 }
@@ -57,8 +60,12 @@ static int read_again(struct server *server, struct settings *next, char *detail
 	int rc = active->paths.config[0]
 			 ? settings_load(active->paths.config, next, next, detail, size)
 			 : 0;
-	rc = rc ? rc : options_apply(&active->options, next, detail, size);
-	return rc ? rc : paths_socket(next, detail, size);
+	if (!rc)
+		rc = options_apply(&active->options, next, detail, size);
+	if (rc)
+		return rc;
+
+	return paths_socket(next, detail, size);
 }
 
 int reload_name_gpus(struct store *store, const struct core_config *config, bool may_move)
@@ -72,13 +79,15 @@ int reload_name_gpus(struct store *store, const struct core_config *config, bool
 int reload_settings(struct server *server, struct settings_change *ret_change, char *detail,
 		    size_t detail_size)
 {
-	struct log *log = &server->observers.log;
+	struct log *log = &server->log_ring.log;
 	struct settings next;
 	struct key_ring ring;
+
 	detail[0] = 0;
 	server->config_watch.due = MONO_NEVER;
 	int rc = read_again(server, &next, detail, detail_size);
-	rc = rc ? rc : access_setup_read_keys(&next, &ring, detail, detail_size);
+	if (!rc)
+		rc = access_setup_read_keys(&next, &ring, detail, detail_size);
 	if (!rc && !settings_gpus_moved(&server->active.settings, &next)) {
 		rc = reload_name_gpus(server->broker.store, &next.core, false);
 		if (rc)
@@ -86,26 +95,29 @@ int reload_settings(struct server *server, struct settings_change *ret_change, c
 				 err_text(rc));
 		rc = rc ? -ERR_CONFIG : 0;
 	}
+
 	if (rc) {
 		log_event(log, LOG_ERROR, "configuration refused, nothing changed",
 			  log_str("error", detail));
 		return rc;
 	}
+
 	settings_compare(&server->active.settings, &next, ret_change);
 	keep_running(&server->active.settings, &next);
 	access_setup_take_keys(&server->access, &ring);
-	explicit_bzero(&ring, sizeof ring);
+	explicit_bzero(&ring, sizeof(ring));
 	reload_apply(server, &next);
 	log_event(log, LOG_INFO, "configuration read again",
 		  log_str("changed", ret_change->applied),
 		  log_str("needs_restart", ret_change->restart));
+
 	return 0;
 }
 
 static void add_words(struct text *out, const char *key, const char *words)
 {
 	char copy[512], *save = NULL;
-	snprintf(copy, sizeof copy, "%s", words);
+	snprintf(copy, sizeof(copy), "%s", words);
 	text_json_key(out, key);
 	text_char(out, '[');
 	for (char *word = strtok_r(copy, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
@@ -117,18 +129,18 @@ static void add_words(struct text *out, const char *key, const char *words)
 
 void route_reload(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	struct settings_change change;
 	char detail[512];
-	if (reload_settings(server, &change, detail, sizeof detail)) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_CONFIG, detail);
+	if (reload_settings(server, &change, detail, sizeof(detail))) {
+		respond_error(server->endpoints.net, context, ERR_CONFIG, detail);
 		return;
 	}
-	text_clear(&server->body);
-	text_str(&server->body, "{\"status\":\"ok\"");
-	add_words(&server->body, "changed", change.applied);
-	add_words(&server->body, "needs_restart", change.restart);
-	text_char(&server->body, '}');
-	routes_json(server, context, 200);
+	text_str(&body, "{\"status\":\"ok\"");
+	add_words(&body, "changed", change.applied);
+	add_words(&body, "needs_restart", change.restart);
+	text_char(&body, '}');
+	routes_json(server, context, 200, &body);
 }
 
 static void on_changed(void *ctx)
@@ -137,10 +149,10 @@ static void on_changed(void *ctx)
 	server->config_watch.due = mono_after(loop_now(), RELOAD_SETTLE_MS);
 }
 
-static void follow(struct server *server)
+static void follow_path(struct server *server)
 {
 	if (trail_follow(&server->config_watch.trail) != 0)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "cannot watch the configuration file; SIGHUP reads it again",
 			  log_str("error", strerror(errno)));
 }
@@ -153,10 +165,10 @@ struct mono_ms reload_when_due(struct server *server, struct mono_ms now)
 	if (!mono_due(watch->due, now))
 		return watch->due;
 	watch->due = MONO_NEVER;
-	follow(server);
+	follow_path(server);
 	/* Away for a moment, as some editors do it: its coming back is seen, too. */
 	if (access(watch->trail.path, F_OK) == 0)
-		(void)reload_settings(server, &change, detail, sizeof detail);
+		(void)reload_settings(server, &change, detail, sizeof(detail));
 	return watch->due;
 }
 
@@ -165,7 +177,7 @@ void reload_watch_begin(struct server *server, struct reload_watch *watch)
 	watch->due = MONO_NEVER;
 	trail_init(&watch->trail, server->loop, server->active.paths.config, on_changed, server);
 	if (server->active.paths.config[0])
-		follow(server);
+		follow_path(server);
 }
 
 void reload_watch_end(struct reload_watch *watch)

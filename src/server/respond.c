@@ -8,8 +8,8 @@
 
 enum { HEADERS_MAX = ACCESS_HEADERS_MAX + 6 };
 
-static size_t common(struct http_header headers[HEADERS_MAX], const char *origin,
-		     const char *content_type)
+static size_t add_common_headers(struct http_header headers[HEADERS_MAX], const char *origin,
+				 const char *content_type)
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
 	const struct access_verdict verdict = {.allow_origin = origin, .browser = origin != NULL};
@@ -29,9 +29,9 @@ void respond_with(struct net *net, uint64_t conn, const char *origin,
 {
 	struct http_header headers[HEADERS_MAX];
 	char seconds[16];
-	size_t count = common(headers, origin, answer->content_type);
+	size_t count = add_common_headers(headers, origin, answer->content_type);
 	if (answer->retry_after_s > 0) {
-		snprintf(seconds, sizeof seconds, "%d", answer->retry_after_s);
+		snprintf(seconds, sizeof(seconds), "%d", answer->retry_after_s);
 		headers[count++] = (struct http_header){"Retry-After", seconds};
 	}
 	if (name)
@@ -46,13 +46,15 @@ void respond_text(struct net *net, uint64_t conn, const char *origin,
 	respond_with(net, conn, origin, answer, body, NULL, NULL);
 }
 
-void respond_error(struct net *net, const struct request_context *context, struct text *scratch,
-		   int err, const char *detail)
+void respond_error(struct net *net, const struct request_context *context, int err,
+		   const char *detail)
 {
 	struct http_answer answer;
+	struct text body;
 	const char *name = NULL, *value = NULL;
-	text_clear(scratch);
-	http_encode_error(scratch, err, detail && detail[0] ? detail : NULL, &answer);
+
+	text_init(&body);
+	http_encode_error(&body, err, detail && detail[0] ? detail : NULL, &answer);
 	if (answer.status == 405 && context->verdict.match.route) {
 		name = "Allow";
 		value = context->verdict.match.route->method;
@@ -62,14 +64,21 @@ void respond_error(struct net *net, const struct request_context *context, struc
 		name = "WWW-Authenticate";
 		value = "Bearer";
 	}
-	respond_with(net, context->request->conn, context->verdict.allow_origin, &answer, scratch,
+
+	respond_with(net, context->request->conn, context->verdict.allow_origin, &answer, &body,
 		     name, value);
+	text_finish(&body);
+}
+
+bool respond_is_head(const struct request_context *context)
+{
+	return strcmp(context->request->method, "HEAD") == 0;
 }
 
 void respond_stream(struct net *net, uint64_t conn, const char *origin, const char *content_type)
 {
 	struct http_header headers[HEADERS_MAX];
-	size_t count = common(headers, origin, content_type);
+	size_t count = add_common_headers(headers, origin, content_type);
 	if (strcmp(content_type, "text/event-stream") == 0)
 		headers[count++] = (struct http_header){"X-Accel-Buffering", "no"};
 	http_stream_begin(net, conn, 200, headers, count);

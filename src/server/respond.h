@@ -17,8 +17,10 @@ void respond_text(struct net *net, uint64_t conn, const char *origin,
 void respond_with(struct net *net, uint64_t conn, const char *origin,
 		  const struct http_answer *answer, const struct text *body, const char *name,
 		  const char *value);
-/* `scratch` is overwritten; `detail` may be NULL and may not lie in it. */
-void respond_error(struct net *net, const struct request_context *context, struct text *scratch,
-		   int err, const char *detail);
+/* `detail` may be NULL. */
+void respond_error(struct net *net, const struct request_context *context, int err,
+		   const char *detail);
+/* The answer's body is not sent, by net; a route asks only where GET does more than answer. */
+bool respond_is_head(const struct request_context *context);
 /* Begins a stream. */
 void respond_stream(struct net *net, uint64_t conn, const char *origin, const char *content_type);

@@ -1,5 +1,5 @@
-/* routes: judges each request by wire's access_check and hands it to its route by a const table.
- * Counts wrong tokens. Called by net. */
+/* routes: checks each request with wire's access_check and calls its route's handler, which
+ * wire/route_table.h names. Counts wrong tokens. */
 #include "server/routes.h"
 
 #include <inttypes.h>
@@ -8,39 +8,15 @@
 
 #include "net/http_reply.h"
 #include "net/loop.h"
+#include "server/endpoint_ops.h"
 #include "server/server.h"
 
-static const struct {
-	void (*run)(struct server *server, const struct request_context *context);
-	bool reserved; /* also on the last connections: it frees, or shows what is wrong */
-} table[ROUTE_COUNT] = {
-	[ROUTE_PAGE] = {route_page, false},
-	[ROUTE_FILE] = {route_file, false},
-	[ROUTE_LOCK] = {route_lock, false},
-	[ROUTE_UNLOCK] = {route_unlock, true},
-	[ROUTE_RENEW] = {route_renew, true},
-	[ROUTE_STATUS] = {route_status, true},
-	[ROUTE_RESET] = {route_admin, true},
-	[ROUTE_FORCE_RELEASE_ALL] = {route_admin, true},
-	[ROUTE_LEASE_YIELD] = {route_admin, true},
-	[ROUTE_LEASE_REVOKE] = {route_admin, true},
-	[ROUTE_CLAIM_CANCEL] = {route_admin, true},
-	[ROUTE_PAUSE] = {route_admin, true},
-	[ROUTE_RESUME] = {route_admin, true},
-	[ROUTE_HISTORY] = {route_history, false},
-	[ROUTE_EVENTS] = {route_events, false},
-	[ROUTE_SESSION] = {route_session, false},
-	[ROUTE_HEALTH] = {route_health, true},
-	[ROUTE_METRICS] = {route_metrics, true},
-	[ROUTE_LOGS] = {route_logs, true},
-	[ROUTE_LOGS_CLEAR] = {route_logs_clear, true},
-	[ROUTE_AUDIT_LOGS] = {route_logs, true},
-	[ROUTE_HOT_RELOAD] = {route_reload, true},
-	[ROUTE_PAIR] = {route_pair, false},
-	[ROUTE_SITES] = {route_sites, true},
-	[ROUTE_SITE_ALLOW] = {route_site_act, true},
-	[ROUTE_SITE_REFUSE] = {route_site_act, true},
-	[ROUTE_SITE_REVOKE] = {route_site_act, true},
+typedef void route_handler(struct server *server, const struct request_context *context);
+
+static route_handler *const handlers[ROUTE_COUNT] = {
+#define ROUTE_HANDLER(id, method, path, rights, flags, handler, about) [id] = (handler),
+	ROUTE_TABLE(ROUTE_HANDLER)
+#undef ROUTE_HANDLER
 };
 
 void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size)
@@ -51,16 +27,12 @@ void routes_who(const struct net_peer *peer, const char *principal, char *ret_wh
 		snprintf(ret_who, size, "%s", principal);
 }
 
-bool routes_is_head(const struct request_context *context)
-{
-	return strcmp(context->request->method, "HEAD") == 0;
-}
-
-void routes_json(struct server *server, const struct request_context *context, int status)
+void routes_json(struct server *server, const struct request_context *context, int status,
+		 const struct text *body)
 {
 	const struct http_answer answer = {.status = status, .content_type = "application/json"};
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &server->body);
+		     &answer, body);
 }
 
 static void answer_preflight(struct server *server, const struct request_context *context)
@@ -75,7 +47,7 @@ static void answer_preflight(struct server *server, const struct request_context
 
 /* Wrong tokens are counted: past the rate they are told 429 and not logged, so that a flood of them
  * fills no log. */
-static int refusal(struct server *server, const struct request_context *context)
+static int refusal_of(struct server *server, const struct request_context *context)
 {
 	struct access_setup *policy = &server->access;
 	int err = context->verdict.err;
@@ -85,25 +57,23 @@ static int refusal(struct server *server, const struct request_context *context)
 							     : &policy->tcp_throttle,
 			      loop_now());
 	if (err != ERR_RATE_LIMITED)
-		log_event(&server->observers.log, LOG_WARN, "client bug: wrong token",
+		log_event(&server->log_ring.log, LOG_WARN, "client bug: wrong token",
 			  log_str("path", context->request->path));
 	return err;
 }
 
-static void dispatch(struct server *server, const struct request_context *context)
+static void dispatch_request(struct server *server, const struct request_context *context)
 {
 	const struct access_verdict *verdict = &context->verdict;
 	const struct route *route = verdict->match.route;
 	if (verdict->err)
-		respond_error(server->endpoints.net, context, &server->body,
-			      refusal(server, context), NULL);
+		respond_error(server->endpoints.net, context, refusal_of(server, context), NULL);
 	else if (verdict->preflight)
 		answer_preflight(server, context);
-	else if (context->request->reserved && !table[route->id].reserved)
-		respond_error(server->endpoints.net, context, &server->body,
-			      ERR_TOO_MANY_CONNECTIONS, NULL);
+	else if (context->request->reserved && !(route->flags & ROUTE_RESERVED))
+		respond_error(server->endpoints.net, context, ERR_TOO_MANY_CONNECTIONS, NULL);
 	else
-		table[route->id].run(server, context);
+		handlers[route->id](server, context);
 }
 
 void routes_on_request(void *ctx, const struct http_request *request)
@@ -124,9 +94,10 @@ void routes_on_request(void *ctx, const struct http_request *request)
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,
 	};
+
 	access_check(&server->access.policy, &facts, &context.verdict);
-	server->requests++;
-	dispatch(server, &context);
+	server->state.requests++;
+	dispatch_request(server, &context);
 }
 
 void routes_on_gone(void *ctx, uint64_t conn)
@@ -135,25 +106,10 @@ void routes_on_gone(void *ctx, uint64_t conn)
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
 	if (!endpoint)
 		return;
-	switch (endpoint->kind) {
-	case ENDPOINT_REQUEST:
-	case ENDPOINT_ANSWERED:
-	case ENDPOINT_STREAM:
-		if (endpoint->route == ROUTE_LOCK && !server->draining)
-			event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
-					  party_of(PARTY_EXCHANGE, conn))
-				->closed.undelivered = endpoint->kind != ENDPOINT_STREAM;
-		break;
-	case ENDPOINT_STATUS:
-		status_stream_drop(&server->status_streams, conn);
-		break;
-	case ENDPOINT_FEED:
-	case ENDPOINT_GREETING:
-	case ENDPOINT_SESSION:
-	case ENDPOINT_LEAVING:
-	case ENDPOINT_KIND_COUNT:
-		break;
-	}
+
+	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
+	if (ops->gone)
+		ops->gone(server, endpoint);
 	endpoint_shut(&server->endpoints, endpoint);
 }
 
@@ -161,13 +117,15 @@ void routes_on_delivered(void *ctx, uint64_t conn)
 {
 	struct server *server = ctx;
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	if (endpoint && endpoint->kind == ENDPOINT_ANSWERED)
-		endpoint_shut(&server->endpoints, endpoint);
+	const struct endpoint_ops *ops = endpoint ? endpoint_ops_of(endpoint->kind) : NULL;
+
+	if (ops && ops->delivered)
+		ops->delivered(server, endpoint);
 }
 
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)
 {
 	struct server *server = ctx;
-	log_event(&server->observers.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
+	log_event(&server->log_ring.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
 		  log_str("error", err_name(err)), log_str("what", what));
 }

@@ -4,7 +4,7 @@
 
 struct server;
 
-/* Each answers at once, or opens a endpoint for the effect that will. */
+/* Each answers at once, or opens an endpoint for the effect that will. */
 void route_lock(struct server *server, const struct request_context *context);
 void route_unlock(struct server *server, const struct request_context *context);
 void route_renew(struct server *server, const struct request_context *context);
@@ -37,7 +37,5 @@ void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 
 /* Names the operator in the audit: "uid=1000 pid=4242", or the principal. */
 void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size);
-/* The answer's body is not sent, by net; a route asks only where GET does more than answer. */
-bool routes_is_head(const struct request_context *context);
-/* One JSON line that is ready in server->body. */
-void routes_json(struct server *server, const struct request_context *context, int status);
+void routes_json(struct server *server, const struct request_context *context, int status,
+		 const struct text *body);

@@ -1,18 +1,18 @@
 /* routes_lock: lock, unlock and renew, and the operators' acts: requests that become one event and
- * wait at a endpoint for the effect that answers them. */
+ * wait at an endpoint for the effect that answers them. */
 #include <string.h>
 
 #include "server/routes.h"
 #include "server/server.h"
 
-static void refuse(struct server *server, const struct request_context *context, int err,
-		   const char *detail)
+static void refuse_request(struct server *server, const struct request_context *context, int err,
+			   const char *detail)
 {
-	respond_error(server->endpoints.net, context, &server->body, err, detail);
+	respond_error(server->endpoints.net, context, err, detail);
 }
 
-static struct endpoint *park(struct server *server, const struct request_context *context,
-			     enum endpoint_kind kind)
+static struct endpoint *park_request(struct server *server, const struct request_context *context,
+				     enum endpoint_kind kind)
 {
 	struct endpoint *endpoint = endpoint_open(&server->endpoints, context->request->conn, kind,
 						  context->verdict.allow_origin);
@@ -21,18 +21,18 @@ static struct endpoint *park(struct server *server, const struct request_context
 }
 
 /* A refused body: answered, and the queued dropped. */
-static bool refused(struct server *server, const struct request_context *context,
-		    struct queued_event *queued, int rc)
+static bool refused_body(struct server *server, const struct request_context *context,
+			 struct queued_event *queued, int rc)
 {
 	if (rc == 0)
 		return false;
-	refuse(server, context, -rc, queued->in.parsed.detail);
+	refuse_request(server, context, -rc, queued->in.parsed.detail);
 	event_queue_drop(&server->broker.queue, queued);
 	return true;
 }
 
-static void push(struct server *server, const struct request_context *context,
-		 struct queued_event *queued)
+static void push_event(struct server *server, const struct request_context *context,
+		       struct queued_event *queued)
 {
 	queued->in.event.from = party_of(PARTY_EXCHANGE, context->request->conn);
 	event_queue_push(&server->broker.queue, queued);
@@ -47,10 +47,12 @@ void route_lock(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	bool stream = wants_stream(request);
-	if (server->draining) {
-		refuse(server, context, ERR_DRAINING, NULL);
+
+	if (server->state.draining) {
+		refuse_request(server, context, ERR_DRAINING, NULL);
 		return;
 	}
+
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	struct event *event = &queued->in.event;
 	enum binding binding = stream ? BIND_STREAM : BIND_HTTP;
@@ -59,20 +61,22 @@ void route_lock(struct server *server, const struct request_context *context)
 	wire.principal = queued->who;
 	int rc = http_decode_lock(request->body, request->body_length, &wire, binding,
 				  &queued->in.parsed, event);
-	if (refused(server, context, queued, rc))
+
+	if (refused_body(server, context, queued, rc))
 		return;
 	event->acquire.browser = context->verdict.browser;
 	event->acquire.principal = queued->who;
 	struct endpoint *endpoint =
-		park(server, context, stream ? ENDPOINT_STREAM : ENDPOINT_REQUEST);
+		park_request(server, context, stream ? ENDPOINT_STREAM : ENDPOINT_REQUEST);
 	if (request->origin && !endpoint_count_browser(&server->endpoints, endpoint,
 						       request->origin, request->user_agent)) {
 		endpoint_shut(&server->endpoints, endpoint);
 		event_queue_drop(&server->broker.queue, queued);
-		refuse(server, context, ERR_TOO_MANY_WAITING, NULL);
+		refuse_request(server, context, ERR_TOO_MANY_WAITING, NULL);
 		return;
 	}
-	push(server, context, queued);
+
+	push_event(server, context, queued);
 }
 
 void route_unlock(struct server *server, const struct request_context *context)
@@ -81,16 +85,16 @@ void route_unlock(struct server *server, const struct request_context *context)
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	struct event *event = &queued->in.event;
 	int rc = http_decode_unlock(request->body, request->body_length, &queued->in.parsed, event);
-	if (refused(server, context, queued, rc))
+	if (refused_body(server, context, queued, rc))
 		return;
 	if (!event->release.token && !server->access.bridge) {
-		snprintf(queued->in.parsed.detail, sizeof queued->in.parsed.detail,
+		snprintf(queued->in.parsed.detail, sizeof(queued->in.parsed.detail),
 			 "field `token`: send the one that the lock was answered with");
-		(void)refused(server, context, queued, -ERR_STALE);
+		(void)refused_body(server, context, queued, -ERR_STALE);
 		return;
 	}
-	park(server, context, ENDPOINT_REQUEST);
-	push(server, context, queued);
+	park_request(server, context, ENDPOINT_REQUEST);
+	push_event(server, context, queued);
 }
 
 void route_renew(struct server *server, const struct request_context *context)
@@ -99,10 +103,10 @@ void route_renew(struct server *server, const struct request_context *context)
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	int rc = http_decode_renew(request->body, request->body_length, &server->active.wire,
 				   &queued->in.parsed, &queued->in.event);
-	if (refused(server, context, queued, rc))
+	if (refused_body(server, context, queued, rc))
 		return;
-	park(server, context, ENDPOINT_REQUEST);
-	push(server, context, queued);
+	park_request(server, context, ENDPOINT_REQUEST);
+	push_event(server, context, queued);
 }
 
 static enum admin_act act_of(enum route_id route)
@@ -126,12 +130,12 @@ void route_admin(struct server *server, const struct request_context *context)
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	access_principal(&context->verdict.who, principal);
-	routes_who(&request->peer, principal, queued->who, sizeof queued->who);
+	routes_who(&request->peer, principal, queued->who, sizeof(queued->who));
 	int rc =
 		http_decode_admin(request->body, request->body_length, act_of(match->route->id),
 				  match->lease, queued->who, &queued->in.parsed, &queued->in.event);
-	if (refused(server, context, queued, rc))
+	if (refused_body(server, context, queued, rc))
 		return;
-	park(server, context, ENDPOINT_REQUEST);
-	push(server, context, queued);
+	park_request(server, context, ENDPOINT_REQUEST);
+	push_event(server, context, queued);
 }

@@ -3,11 +3,20 @@
 #include <string.h>
 
 #include "net/http_reply.h"
+#include "server/endpoint_ops.h"
 #include "server/message_context.h"
+#include "server/monitor/metrics.h"
 #include "server/routes.h"
 #include "server/server.h"
 #include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
+
+static void drop_status(struct server *server, struct endpoint *endpoint)
+{
+	status_stream_drop(&server->status_streams, endpoint->conn);
+}
+
+const struct endpoint_ops status_stream_ops = {.gone = drop_status};
 
 void route_status(struct server *server, const struct request_context *context)
 {
@@ -15,26 +24,28 @@ void route_status(struct server *server, const struct request_context *context)
 	(void)route_query_u64(context->request->query, "limit", &limit);
 	endpoint_open(&server->endpoints, context->request->conn, ENDPOINT_STATUS,
 		      context->verdict.allow_origin);
-	(void)status_stream_begin(server, context->request->conn, false, limit);
+	(void)status_stream_begin(&server->status_streams, context->request->conn, false, limit);
 }
 
 void route_events(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
-	struct observers *observers = &server->observers;
-	uint64_t last = observers->change_next - 1;
+	const struct event_ring *ring = &server->event_ring;
+	uint64_t last = ring->next - 1;
+
 	if (request->last_event_id)
 		last = strtoull(request->last_event_id, NULL, 10);
 	(void)route_query_u64(request->query, "since", &last);
 	if (last == 0) /* all that is remembered: what was forgotten before is no gap */
-		last = observe_change_oldest(observers) - 1;
-	if (last >= observers->change_next) /* of a broker that was ahead of us: not ours */
-		last = observers->change_next - 1;
+		last = event_ring_oldest(ring) - 1;
+	if (last >= ring->next) /* of a broker that was ahead of us: not ours */
+		last = ring->next - 1;
+
 	struct endpoint *endpoint = endpoint_open(&server->endpoints, request->conn, ENDPOINT_FEED,
 						  context->verdict.allow_origin);
 	endpoint->sent = last;
 	respond_stream(server->endpoints.net, request->conn, endpoint->origin, "text/event-stream");
-	if (routes_is_head(context)) {
+	if (respond_is_head(context)) {
 		endpoint_shut(&server->endpoints, endpoint);
 		http_stream_end(server->endpoints.net, request->conn);
 	}
@@ -42,92 +53,56 @@ void route_events(struct server *server, const struct request_context *context)
 
 void route_health(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	struct core_stats stats;
-	core_stats(server->broker.core, &stats);
-	text_clear(&server->body);
-	text_char(&server->body, '{');
-	text_json_str(&server->body, "status", server->draining ? "draining" : "ok");
-	text_json_str(&server->body, "version", BATON_VERSION);
-	text_json_bool(&server->body, "journal", stats.journal_ok);
-	text_json_bool(&server->body, "paused", stats.paused);
-	int64_t left_ms;
-	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
-	encode_grants(&server->body, grants, left_ms,
-		      message_context_grants_detail(server, grants));
-	text_json_u64(&server->body, "epoch", stats.epoch);
-	text_char(&server->body, '}');
-	routes_json(server, context, server->draining ? 503 : 200);
-}
 
-static void add_own_metrics(struct server *server, struct text *out)
-{
-	const struct broker *broker = &server->broker;
-	const struct {
-		const char *name, *type, *help;
-		double value;
-	} rows[] = {
-		{"baton_uptime_seconds", "gauge", "Time since the daemon began.",
-		 (double)mono_since(broker->now, server->started) / 1000},
-		{"baton_connections", "gauge", "Open connections.",
-		 net_connection_count(server->endpoints.net)},
-		{"baton_requests_total", "counter", "HTTP requests.", (double)server->requests},
-		{"baton_turns_total", "counter", "Turns of the loop.", (double)broker->turns},
-		{"baton_turn_seconds_max", "gauge", "The longest turn since the daemon began.",
-		 (double)server->turn_ms_max / 1000},
-		{"baton_journal_commits_total", "counter", "Transactions of the journal.",
-		 (double)broker->commits},
-		{"baton_journal_failures_total", "counter", "Transactions that failed.",
-		 (double)broker->commit_failures},
-		{"baton_clock_jumps_total", "counter", "Suspends and stalls that were seen.",
-		 (double)broker->jumps},
-	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		metrics_encode_head(out, rows[i].name, rows[i].type, rows[i].help);
-		metrics_encode_value(out, rows[i].name, NULL, NULL, rows[i].value);
-	}
+	core_stats(server->broker.core, &stats);
+	text_char(&body, '{');
+	text_json_str(&body, "status", server->state.draining ? "draining" : "ok");
+	text_json_str(&body, "version", BATON_VERSION);
+	text_json_bool(&body, "journal", stats.journal_ok);
+	text_json_bool(&body, "paused", stats.paused);
+	int64_t left_ms;
+
+	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
+	encode_grants(&body, grants, left_ms,
+		      message_context_grants_detail(server->broker.store, &server->state, grants));
+	text_json_u64(&body, "epoch", stats.epoch);
+	text_char(&body, '}');
+	routes_json(server, context, server->state.draining ? 503 : 200, &body);
 }
 
 void route_metrics(struct server *server, const struct request_context *context)
 {
 	const struct http_answer answer = {
 		.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8"};
-	struct gpu_view gpus[LIMIT_GPUS];
-	struct core_stats stats;
-	uint32_t count = 0;
-	text_clear(&server->body);
-	core_stats(server->broker.core, &stats);
-	metrics_encode(&server->body, &stats);
-	int64_t left_ms;
-	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
-	metrics_encode_grants(&server->body, grants, left_ms);
-	while (count < LIMIT_GPUS && core_gpu(server->broker.core, count, &gpus[count]))
-		count++;
-	metrics_encode_gpus(&server->body, gpus, count);
-	metrics_encode_histograms(&server->body, "baton_wait_seconds",
-				  "How long claims waited until they were granted, by class.",
-				  server->tally.waits);
-	metrics_encode_histograms(&server->body, "baton_hold_seconds",
-				  "How long leases were held, by class.", server->tally.holds);
-	add_own_metrics(server, &server->body);
+	struct text body;
+
+	text_init(&body);
+	metrics_write(&server->monitor, &body);
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &server->body);
+		     &answer, &body);
+	text_finish(&body);
 }
 
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
 void route_logs(struct server *server, const struct request_context *context)
 {
-	const struct observers *o = &server->observers;
-	struct text *out = &server->body;
+	cleanup_text struct text body = {0};
+	const struct log_ring *ring = &server->log_ring;
+	struct text *out = &body;
 	uint64_t limit = 200, since = 0;
+
 	(void)route_query_u64(context->request->query, "limit", &limit);
 	bool from = route_query_u64(context->request->query, "since", &since);
-	uint64_t first = since > o->line_oldest ? since : o->line_oldest;
-	if (!from && o->line_next - o->line_oldest > limit)
-		first = o->line_next - limit; /* the newest */
+	uint64_t first = since > ring->oldest ? since : ring->oldest;
+	if (!from && ring->next - ring->oldest > limit)
+		first = ring->next - limit; /* the newest */
 	text_clear(out);
 	text_str(out, "{\"logs\":[");
-	for (uint64_t n = 0; n < limit && first < o->line_next; n++, first++) {
-		const struct observed_line *line = observe_line_at(o, first);
+
+	for (uint64_t n = 0; n < limit && first < ring->next; n++, first++) {
+		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
 			continue;
 		text_json_item(out);
@@ -141,10 +116,11 @@ void route_logs(struct server *server, const struct request_context *context)
 		text_json_str(out, "text", line->text);
 		text_char(out, '}');
 	}
+
 	text_char(out, ']');
 	text_json_u64(out, "next", first);
 	text_char(out, '}');
-	/* The same address is a page for who accepts text/html. */
+	/* Clients that accept text/html get a page at this address. */
 	const struct http_answer answer = {.status = 200, .content_type = "application/json"};
 	respond_with(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
 		     &answer, out, "Vary", "Accept");
@@ -152,10 +128,10 @@ void route_logs(struct server *server, const struct request_context *context)
 
 void route_logs_clear(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	struct http_answer answer;
-	observe_clear_lines(&server->observers);
-	text_clear(&server->body);
-	http_encode_ok(&server->body, &answer);
+	log_ring_clear(&server->log_ring);
+	http_encode_ok(&body, &answer);
 	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &server->body);
+		     &answer, &body);
 }

@@ -12,17 +12,17 @@
 #include "wire/json.h"
 #include "wire/origin.h"
 
-static void refuse(struct server *server, const struct request_context *context, int err,
-		   const char *detail)
+static void refuse_request(struct server *server, const struct request_context *context, int err,
+			   const char *detail)
 {
-	respond_error(server->endpoints.net, context, &server->body, err, detail);
+	respond_error(server->endpoints.net, context, err, detail);
 }
 
 static int keep_sites(struct server *server, char *detail, size_t size)
 {
 	int rc = sites_save(&server->sites, server->active.paths.state_dir, detail, size);
 	if (rc)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "cannot keep the allowed sites; a restart knows those of before",
 			  log_str("error", detail));
 	server->access.policy.site_count = server->sites.origin_count;
@@ -35,7 +35,7 @@ void routes_site_used(struct server *server, struct site *site)
 	char detail[512];
 	site->used = server->broker.wall;
 	if (site->used.v - site->kept.v >= KEEP_EVERY_MS)
-		(void)keep_sites(server, detail, sizeof detail);
+		(void)keep_sites(server, detail, sizeof(detail));
 }
 
 /* ---- the page ---- */
@@ -43,8 +43,9 @@ void routes_site_used(struct server *server, struct site *site)
 static void answer_ask(struct server *server, const struct request_context *context,
 		       const struct site_ask *ask, const char *status)
 {
-	struct text *out = &server->body;
-	text_clear(out);
+	cleanup_text struct text body = {0};
+	struct text *out = &body;
+
 	text_char(out, '{');
 	text_json_str(out, "status", status);
 	text_json_str(out, "origin", ask->origin);
@@ -54,9 +55,10 @@ static void answer_ask(struct server *server, const struct request_context *cont
 		text_json_str(out, "token", ask->token);
 		text_json_str(out, "scope", "queue");
 	}
+
 	text_json_seconds(out, "expires_in_s", mono_since(ask->until, loop_now()));
 	text_char(out, '}');
-	routes_json(server, context, 200);
+	routes_json(server, context, 200, &body);
 	explicit_bzero(out->bytes, out->length);
 }
 
@@ -67,20 +69,21 @@ static void ask_anew(struct server *server, const struct request_context *contex
 	uint8_t random[32];
 	char detail[96];
 	int64_t wait_ms = 0;
-	random_fill(&server->broker.random, random, sizeof random);
+
+	random_fill(&server->broker.random, random, sizeof(random));
 	int rc = sites_ask(&server->sites, origin, random, loop_now(), &ask, &wait_ms);
-	explicit_bzero(random, sizeof random);
+	explicit_bzero(random, sizeof(random));
 	if (rc == -ERR_RATE_LIMITED) {
-		snprintf(detail, sizeof detail,
+		snprintf(detail, sizeof(detail),
 			 "the operator was asked; ask again in %" PRId64 " s",
 			 (wait_ms + 999) / 1000);
-		refuse(server, context, ERR_RATE_LIMITED, detail);
+		refuse_request(server, context, ERR_RATE_LIMITED, detail);
 	} else if (rc) {
-		snprintf(detail, sizeof detail, "an origin of more than %d bytes cannot be allowed",
-			 SITE_ORIGIN_BYTES);
-		refuse(server, context, ERR_BAD_ORIGIN, detail);
+		snprintf(detail, sizeof(detail),
+			 "an origin of more than %d bytes cannot be allowed", SITE_ORIGIN_BYTES);
+		refuse_request(server, context, ERR_BAD_ORIGIN, detail);
 	} else {
-		log_event(&server->observers.log, LOG_INFO, "a site asks to queue",
+		log_event(&server->log_ring.log, LOG_INFO, "a site asks to queue",
 			  log_str("origin", origin), log_int("ask", (int64_t)ask->id));
 		answer_ask(server, context, ask, "asked");
 	}
@@ -91,8 +94,8 @@ static void look_after(struct server *server, const struct request_context *cont
 {
 	struct site_ask *ask = sites_find_ask(&server->sites, origin, secret, loop_now());
 	if (!ask) {
-		refuse(server, context, ERR_NOT_FOUND,
-		       "it was refused, or nobody answered; ask again");
+		refuse_request(server, context, ERR_NOT_FOUND,
+			       "it was refused, or nobody answered; ask again");
 		return;
 	}
 	answer_ask(server, context, ask, ask->token[0] ? "allowed" : "waiting");
@@ -105,26 +108,31 @@ void route_pair(struct server *server, const struct request_context *context)
 	const struct http_request *request = context->request;
 	const char *origin = request->origin, *secret = NULL;
 	struct parsed parsed;
-	if (server->draining) {
-		refuse(server, context, ERR_DRAINING, NULL);
+
+	if (server->state.draining) {
+		refuse_request(server, context, ERR_DRAINING, NULL);
 		return;
 	}
+
 	if (!origin || !origin_is_normal(origin) ||
 	    access_origin_is_own(&server->access.policy, origin)) {
-		refuse(server, context, ERR_BAD_ORIGIN, "only a page of another origin can ask");
+		refuse_request(server, context, ERR_BAD_ORIGIN,
+			       "only a page of another origin can ask");
 		return;
 	}
+
 	int rc = request->body_length == 0 ? 0
 					   : json_parse(request->body, request->body_length,
 							LIMIT_BODY_BYTES, &parsed);
 	if (rc == 0 && request->body_length)
 		rc = json_name(&parsed, parsed.root, "ask", SECRET_HEX_BYTES - 1, &secret);
 	if (rc)
-		refuse(server, context, -rc, parsed.detail);
+		refuse_request(server, context, -rc, parsed.detail);
 	else if (secret)
 		look_after(server, context, origin, secret);
 	else
 		ask_anew(server, context, origin);
+
 	if (request->body_length)
 		parsed_finish(&parsed);
 }
@@ -169,9 +177,10 @@ static void add_ask(struct text *out, const struct site_ask *ask, struct mono_ms
 
 void route_sites(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	const struct sites *sites = &server->sites;
-	struct text *out = &server->body;
-	text_clear(out);
+	struct text *out = &body;
+
 	text_char(out, '{');
 	text_json_str(out, "status", "ok");
 	text_json_key(out, "sites");
@@ -179,31 +188,35 @@ void route_sites(struct server *server, const struct request_context *context)
 	for (uint32_t i = 0; i < sites->count; i++)
 		add_site(server, out, &sites->v[i]);
 	text_char(out, ']');
+
 	text_json_key(out, "asking");
 	text_char(out, '[');
 	for (int i = 0; i < SITE_ASKS_MAX; i++)
 		add_ask(out, &sites->asks[i], loop_now());
 	text_str(out, "]}");
-	routes_json(server, context, 200);
+	routes_json(server, context, 200, &body);
 }
 
 /* What cannot be kept is not allowed. */
-static int allow(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
-		 char *detail, size_t size)
+static int allow_site(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
+		      char *detail, size_t size)
 {
 	struct sites before = server->sites;
 	uint8_t random[32];
 	int rc;
-	random_fill(&server->broker.random, random, sizeof random);
+
+	random_fill(&server->broker.random, random, sizeof(random));
 	const char *origin =
 		sites_allow(&server->sites, id, random, loop_now(), server->broker.wall, &rc);
-	explicit_bzero(random, sizeof random);
+	explicit_bzero(random, sizeof(random));
 	if (rc)
 		return rc;
+
 	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin);
 	rc = keep_sites(server, detail, size);
 	if (rc == 0)
 		return 0;
+
 	server->sites = before;
 	server->access.policy.site_count = before.origin_count;
 	return rc;
@@ -219,14 +232,14 @@ static int turn_away(struct server *server, uint64_t id, char ret_origin[SITE_OR
 }
 
 /* Whatever can be kept, it is over now. */
-static int revoke(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
-		  char *detail, size_t size)
+static int revoke_site(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
+		       char *detail, size_t size)
 {
 	char why[512];
 	if (!sites_revoke(&server->sites, id, ret_origin))
 		return -ERR_NOT_FOUND;
 	sessions_end_site(server, id);
-	int rc = keep_sites(server, why, sizeof why);
+	int rc = keep_sites(server, why, sizeof(why));
 	if (rc)
 		snprintf(detail, size,
 			 "it is revoked now, but a restart would know it again: %s; mend that, "
@@ -237,31 +250,35 @@ static int revoke(struct server *server, uint64_t id, char ret_origin[SITE_ORIGI
 
 void route_site_act(struct server *server, const struct request_context *context)
 {
+	cleanup_text struct text body = {0};
 	const struct route_match *match = &context->verdict.match;
 	char origin[SITE_ORIGIN_BYTES + 1] = "", principal[LIMIT_PRINCIPAL_BYTES + 1], who[96];
 	char detail[640] = "no site has this number; see: baton sites";
 	const char *word = "a site was refused";
 	int rc;
+
 	if (match->route->id == ROUTE_SITE_ALLOW) {
 		word = "a site was allowed to queue";
-		rc = allow(server, match->lease, origin, detail, sizeof detail);
+		rc = allow_site(server, match->lease, origin, detail, sizeof(detail));
 	} else if (match->route->id == ROUTE_SITE_REFUSE) {
 		rc = turn_away(server, match->lease, origin);
 	} else {
 		word = "a site was revoked";
-		rc = revoke(server, match->lease, origin, detail, sizeof detail);
+		rc = revoke_site(server, match->lease, origin, detail, sizeof(detail));
 	}
+
 	if (rc) {
-		refuse(server, context, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
+		refuse_request(server, context, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
 		return;
 	}
+
 	access_principal(&context->verdict.who, principal);
-	routes_who(&context->request->peer, principal, who, sizeof who);
-	log_event(&server->observers.log, LOG_INFO, word, log_str("origin", origin),
+	routes_who(&context->request->peer, principal, who, sizeof(who));
+	log_event(&server->log_ring.log, LOG_INFO, word, log_str("origin", origin),
 		  log_str("who", who));
-	text_clear(&server->body);
-	text_str(&server->body, "{\"status\":\"ok\"");
-	text_json_str(&server->body, "origin", origin);
-	text_char(&server->body, '}');
-	routes_json(server, context, 200);
+	text_str(&body, "{\"status\":\"ok\"");
+	text_json_str(&body, "origin", origin);
+	text_char(&body, '}');
+
+	routes_json(server, context, 200, &body);
 }

@@ -11,8 +11,9 @@
 #include "net/listen.h"
 #include "net/loop.h"
 #include "server/deliver.h"
+#include "server/endpoint_ops.h"
+#include "server/event_feed.h"
 #include "server/notify.h"
-#include "server/respond.h"
 #include "server/sessions.h"
 #include "server/startup.h"
 #include "wire/session_encode.h"
@@ -38,66 +39,41 @@ static struct mono_ms drain_lasts(const struct server *server, struct mono_ms no
 			  : mono_min(server->drain_until, mono_after(now, DRAIN_LAST_MS));
 }
 
-static void tell_request(struct server *server, struct endpoint *endpoint)
-{
-	struct http_answer answer;
-	text_clear(&server->body);
-	http_encode_error(&server->body, ERR_DRAINING, NULL, &answer);
-	respond_text(server->endpoints.net, endpoint->conn, endpoint->origin, &answer,
-		     &server->body);
-	endpoint_shut(&server->endpoints, endpoint);
-}
-
-static void end_stream(struct server *server, struct endpoint *endpoint)
-{
-	text_clear(&server->body);
-	session_encode_denied(&server->body, 0, ERR_DRAINING, NULL);
-	text_clear(&server->line);
-	http_encode_sse(&server->line, 0, "denied", server->body.bytes);
-	http_stream_write(server->endpoints.net, endpoint->conn, server->line.bytes,
-			  server->line.length);
-	http_stream_end(server->endpoints.net, endpoint->conn);
-	endpoint_shut(&server->endpoints, endpoint);
-}
-
 /* Everybody is told; leases and places stay in the journal for the next start. */
-static void drain(struct server *server)
+static void begin_drain(struct server *server)
 {
-	if (server->draining)
+	if (server->state.draining)
 		return;
-	server->draining = true;
+	server->state.draining = true;
 	/* Before all that waits to be stepped: a grant could not be told to anybody any more, and
 	 * would stand in the journal as a lease that its client never heard of. */
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	queued->in.event.type = EVENT_DRAIN;
+
 	event_queue_push_first(&server->broker.queue, queued);
 	server->drain_until = mono_after(loop_now(), DRAIN_MS);
 	notify_send(NOTIFY_STOPPING, "leases and places stay in the journal");
-	log_write(&server->observers.log, LOG_INFO,
+	log_write(&server->log_ring.log, LOG_INFO,
 		  "stopping; leases and places stay in the journal", NULL, 0);
 	sockets_end(&server->sockets);
 	net_stop_listening(server->endpoints.net);
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_REQUEST])
-		tell_request(server, container_of(it, struct endpoint, link));
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_STREAM]) {
-		struct endpoint *endpoint = container_of(it, struct endpoint, link);
-		if (endpoint->begun)
-			end_stream(server, endpoint);
-		else
-			tell_request(server, endpoint);
+
+	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
+		const struct endpoint_ops *ops = endpoint_ops_of((enum endpoint_kind)kind);
+		if (!ops->drain)
+			continue;
+		list_each (it, next, &server->endpoints.kinds[kind])
+			ops->drain(server, container_of(it, struct endpoint, link));
 	}
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_FEED])
-		end_stream(server, container_of(it, struct endpoint, link));
-	sessions_drain(server);
 }
 
 static void on_stop(void *ctx, int signo)
 {
 	struct server *server = ctx;
 	(void)signo;
-	if (server->draining)
+	if (server->state.draining)
 		server->stop = true; /* asked twice: at once */
-	drain(server);
+	begin_drain(server);
 }
 
 static void on_hangup(void *ctx, bool ends)
@@ -105,16 +81,16 @@ static void on_hangup(void *ctx, bool ends)
 	struct server *server = ctx;
 	struct settings_change change;
 	char detail[512];
-	if (ends && server->draining)
+	if (ends && server->state.draining)
 		return;
 	if (ends) {
-		log_write(&server->observers.log, LOG_INFO, "the terminal was closed", NULL, 0);
-		drain(server);
+		log_write(&server->log_ring.log, LOG_INFO, "the terminal was closed", NULL, 0);
+		begin_drain(server);
 		return;
 	}
 	notify_send(NOTIFY_RELOADING, NULL);
 	sockets_look(server);
-	(void)reload_settings(server, &change, detail, sizeof detail);
+	(void)reload_settings(server, &change, detail, sizeof(detail));
 	notify_send(NOTIFY_READY, NULL);
 }
 
@@ -122,22 +98,24 @@ static void on_hangup(void *ctx, bool ends)
 static struct mono_ms run_due(struct server *server, struct mono_ms now)
 {
 	struct mono_ms wake = MONO_NEVER;
-	unsigned streams =
-		server->endpoints.counts[ENDPOINT_STREAM] + server->endpoints.counts[ENDPOINT_FEED];
+	unsigned streams = deliver_stream_count(server);
+
 	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
 			      server);
 	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
-	wake = mono_min(wake, status_streams_step(server));
-	if (deliver_feeds(server))
+	wake = mono_min(wake, status_streams_step(&server->status_streams));
+	if (event_feeds_step(server))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(server, now);
+
 	wake = mono_min(wake, vram_history_step(&server->vram_history, server->broker.core, now,
 						loop_suspended_ms()));
 	wake = mono_min(wake, reload_when_due(server, now));
 	wake = mono_min(wake, sockets_when_due(server, now));
 	wake = mono_min(wake, process_tracker_step(&server->tracker, now));
-	wake = mono_min(wake, live_reload_when_due(server, now));
+	wake = mono_min(wake, live_reload_when_due(&server->live_reload, now));
 	wake = mono_min(wake, sessions_wake(server));
+
 	if (streams == 0) {
 		server->keepalive_at = mono_after(now, KEEPALIVE_MS);
 	} else {
@@ -147,12 +125,14 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 		}
 		wake = mono_min(wake, server->keepalive_at);
 	}
-	if (server->draining) {
+
+	if (server->state.draining) {
 		struct mono_ms end = drain_lasts(server, now);
 		server->drain_until = mono_min(server->drain_until, end);
 		server->stop |= mono_due(server->drain_until, now);
 		wake = mono_min(wake, server->drain_until);
 	}
+
 	return mono_min(wake, broker_wake(&server->broker));
 }
 
@@ -161,6 +141,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 static struct mono_ms give_memory_back(struct server *server, struct mono_ms now)
 {
 	struct core_stats stats;
+
 	core_stats(server->broker.core, &stats);
 	unsigned there = stats.waiting + stats.held + stats.sessions;
 	if (there >= server->crowd_max || server->crowd_max < CROWD)
@@ -169,6 +150,7 @@ static struct mono_ms give_memory_back(struct server *server, struct mono_ms now
 		server->crowd_left = MONO_NEVER;
 	else if (server->crowd_left.v == MONO_NEVER.v)
 		server->crowd_left = mono_after(now, CROWD_GONE_MS);
+
 	if (mono_due(server->crowd_left, now)) {
 		server->crowd_max = there;
 		server->crowd_left = MONO_NEVER;
@@ -185,14 +167,15 @@ static void end_doubt(struct server *server)
 		return;
 	store_end_doubt(server->broker.store);
 	server->doubt_open = false;
-	log_write(&server->observers.log, LOG_INFO,
+	log_write(&server->log_ring.log, LOG_INFO,
 		  "who held before must have stopped by now; granting", NULL, 0);
 }
 
-static void run(struct server *server)
+static void run_loop(struct server *server)
 {
 	const struct broker_out out = deliver_out(server);
 	struct mono_ms asked = loop_now(), now = asked;
+
 	server->crowd_left = MONO_NEVER;
 	while (!server->stop) {
 		loop_wake_at(server->loop, asked);
@@ -203,7 +186,7 @@ static void run(struct server *server)
 			loop_drain(server->loop);
 			now = loop_now();
 			stalled_ms = broker_late_ms(&server->broker, asked, now);
-			log_event(&server->observers.log, LOG_WARN,
+			log_event(&server->log_ring.log, LOG_WARN,
 				  "the machine slept or the broker stood still; silence counts "
 				  "again once its clients had time to speak",
 				  log_int("late_ms", stalled_ms));
@@ -215,25 +198,30 @@ static void run(struct server *server)
 		end_doubt(server);
 		asked = run_due(server, now);
 		asked = mono_min(asked, give_memory_back(server, now));
-		asked = mono_min(asked, observe_flush(&server->observers, now));
+		asked = mono_min(asked, log_ring_flush(&server->log_ring, now));
 		logfile_step(&server->logfile, now);
 		int64_t turn_ms = mono_since(loop_now(), now);
-		server->turn_ms_max = turn_ms > server->turn_ms_max ? turn_ms : server->turn_ms_max;
+		server->state.turn_ms_max =
+			turn_ms > server->state.turn_ms_max ? turn_ms : server->state.turn_ms_max;
 	}
 }
 
 static int begin_signals(struct server *server)
 {
 	int rc = loop_on_signal(server->loop, SIGTERM, on_stop, server);
-	rc = rc ? rc : loop_on_signal(server->loop, SIGINT, on_stop, server);
-	return rc ? rc : hangup_begin(&server->hangup, server->loop, on_hangup, server);
+	if (!rc)
+		rc = loop_on_signal(server->loop, SIGINT, on_stop, server);
+	if (rc)
+		return rc;
+
+	return hangup_begin(&server->hangup, server->loop, on_hangup, server);
 }
 
 /* Whoever started us may go on: from here on everybody who connects is served. */
 static void tell_ready(const struct server *server)
 {
 	char line[SETTINGS_SOCKET_BYTES + ACCESS_HOST_BYTES + 64];
-	snprintf(line, sizeof line, "listens on %s and %s", server->home,
+	snprintf(line, sizeof(line), "listens on %s and %s", server->home,
 		 server->active.settings.socket_path);
 	notify_send(NOTIFY_READY, line);
 	notify_descriptor(server->active.options.ready_fd, line);
@@ -243,21 +231,25 @@ int serve_main(int argc, char **argv)
 {
 	static struct server server; /* large; lives as long as the process */
 	char detail[4096 + 512];
+
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a file-size limit is one more full disk */
 	(void)umask(077);
-	int rc = startup_begin(&server, argc, argv, detail, sizeof detail);
+	int rc = startup_begin(&server, argc, argv, detail, sizeof(detail));
 	if (rc == 0 && server.active.options.help) {
 		options_help(stdout);
 		startup_end(&server);
 		return 0;
 	}
+
 	if (rc == 0 && server.active.options.check) {
 		startup_checked(&server);
 		startup_end(&server);
 		return 0;
 	}
-	rc = rc ? rc : begin_signals(&server);
+
+	if (!rc)
+		rc = begin_signals(&server);
 	if (rc) {
 		fprintf(stderr, "baton serve: %s\n", detail[0] ? detail : err_text(rc));
 		bool usage = rc == -ERR_BAD_FIELD;
@@ -266,14 +258,17 @@ int serve_main(int argc, char **argv)
 		startup_end(&server);
 		return usage ? EXIT_USAGE : err_exit_code(rc);
 	}
+
 	reload_watch_begin(&server, &server.config_watch);
 	sockets_watch(&server);
-	live_reload_begin(&server);
+	live_reload_begin(&server.live_reload, server.loop, server.active.paths.dev,
+			  &server.log_ring.log, sessions_tell_reload, &server);
 	startup_announce(&server);
 	logfile_begin(&server.logfile, loop_now());
 	tell_ready(&server);
-	run(&server);
-	log_write(&server.observers.log, LOG_INFO, "stopped", NULL, 0);
+
+	run_loop(&server);
+	log_write(&server.log_ring.log, LOG_INFO, "stopped", NULL, 0);
 	startup_end(&server);
 	return 0;
 }

@@ -6,18 +6,20 @@
 #include "server/broker.h"
 #include "server/endpoints.h"
 #include "server/hangup.h"
-#include "server/live_reload.h"
 #include "server/logfile.h"
-#include "server/observe.h"
-#include "server/position_updates.h"
+#include "server/monitor/event_ring.h"
+#include "server/monitor/log_ring.h"
+#include "server/monitor/monitor.h"
+#include "server/monitor/position_updates.h"
+#include "server/monitor/status_stream.h"
+#include "server/monitor/tally.h"
+#include "server/monitor/vram_history.h"
+#include "server/pages/live_reload.h"
+#include "server/pages/pages.h"
 #include "server/process_tracker.h"
 #include "server/reload.h"
 #include "server/sites.h"
 #include "server/sockets.h"
-#include "server/static_files.h"
-#include "server/status_stream.h"
-#include "server/tally.h"
-#include "server/vram_history.h"
 
 struct loop;
 
@@ -37,9 +39,12 @@ struct server {
 	struct endpoints endpoints;
 	struct access_setup access;
 	struct sites sites;
-	struct static_files static_files;
-	struct observers observers;
+	struct pages pages;
+	struct log_ring log_ring;
+	struct event_ring event_ring;
 	struct active_config active;
+	struct run_state state;
+	struct monitor monitor;
 	struct status_streams status_streams;
 	struct position_updates position_updates;
 	struct vram_history vram_history;
@@ -50,16 +55,10 @@ struct server {
 	struct sockets sockets;
 	struct live_reload live_reload;
 	struct hangup hangup;
-	struct text body, line; /* scratch, for the length of one function */
-	uint64_t epoch, requests;
 	unsigned crowd_max;        /* the most claims and sessions since memory was given back */
 	struct mono_ms crowd_left; /* when it will be, for most of them have left */
-	int64_t turn_ms_max;       /* the longest that anybody waited for the loop */
-	struct mono_ms started, keepalive_at, drain_until;
-	char paused_reason[LIMIT_REASON_BYTES + 1];
-	char doubt[160]; /* why it is not known who held before */
+	struct mono_ms keepalive_at, drain_until;
 	bool doubt_open; /* the journal says that nothing may be granted yet */
-	bool draining, stop;
-	bool dev; /* for who writes pages: they are told when a file of theirs changes */
+	bool stop;
 	char home[ACCESS_HOST_BYTES + 16]; /* http://host:port of the first listener */
 };

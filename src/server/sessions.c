@@ -11,37 +11,42 @@
 #include "net/session.h"
 #include "net/ws.h"
 #include "server/deliver.h"
-#include "server/monitoring.h"
+#include "server/endpoint_ops.h"
+#include "server/monitor/monitoring.h"
 #include "server/named_processes.h"
 #include "server/reload.h"
 #include "server/routes.h"
 #include "server/server.h"
+#include "server/session_effects.h"
 #include "wire/monitoring_encode.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"
 
-static void deny(struct server *server, uint64_t conn, uint64_t ref, int err, const char *detail)
+static void deny_request(struct server *server, uint64_t conn, uint64_t ref, int err,
+			 const char *detail)
 {
-	text_clear(&server->body);
-	session_encode_denied(&server->body, ref, err, detail && detail[0] ? detail : NULL);
-	deliver_body(server, conn);
+	cleanup_text struct text body = {0};
+
+	session_encode_denied(&body, ref, err, detail && detail[0] ? detail : NULL);
+	net_session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 
 static void turn_away(struct server *server, uint64_t conn, int err, const char *detail, int code)
 {
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	deny(server, conn, 0, err, detail);
+	deny_request(server, conn, 0, err, detail);
 	net_session_close(server->endpoints.net, conn, code, err_name(err));
 	if (endpoint)
 		endpoint_turn(&server->endpoints, endpoint, ENDPOINT_LEAVING);
 }
 
-static struct endpoint *greet(struct server *server, uint64_t conn, const struct net_peer *peer,
-			      enum binding binding, const char *origin)
+static struct endpoint *open_greeting(struct server *server, uint64_t conn,
+				      const struct net_peer *peer, enum binding binding,
+				      const char *origin)
 {
 	struct endpoint *endpoint =
 		endpoint_open(&server->endpoints, conn, ENDPOINT_GREETING, origin);
-	endpoint->session = calloc(1, sizeof *endpoint->session);
+	endpoint->session = calloc(1, sizeof(*endpoint->session));
 	if (!endpoint->session)
 		abort();
 	endpoint->session->peer = *peer;
@@ -55,14 +60,14 @@ static struct endpoint *greet(struct server *server, uint64_t conn, const struct
 void sessions_on_open(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
 	struct server *server = ctx;
-	struct endpoint *endpoint = greet(server, conn, peer, BIND_NATIVE, NULL);
+	struct endpoint *endpoint = open_greeting(server, conn, peer, BIND_NATIVE, NULL);
 	struct access_who who = {.is_unix = peer->is_unix, .uid = peer->uid};
 	endpoint->session->rights = access_token_rights(&server->access.policy, NULL, &who);
 	access_principal(&who, endpoint->session->principal);
-	if (server->draining) {
+	if (server->state.draining) {
 		turn_away(server, conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	} else if (endpoint->session->rights == ACCESS_NONE) {
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "refused a session of another user on the Unix socket",
 			  log_int("uid", peer->uid), log_int("pid", peer->pid));
 		turn_away(server, conn, ERR_FORBIDDEN, "this broker belongs to another user",
@@ -76,20 +81,23 @@ void route_session(struct server *server, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	struct net *net = server->endpoints.net;
+
 	if (!request->websocket) {
-		respond_error(net, context, &server->body, ERR_BAD_REQUEST,
+		respond_error(net, context, ERR_BAD_REQUEST,
 			      "this route takes a WebSocket (RFC 6455, version 13)");
 		return;
 	}
+
 	if (http_accept_websocket(net, request->conn))
 		return;
-	struct endpoint *endpoint = greet(server, request->conn, &request->peer, BIND_TAB,
-					  context->verdict.allow_origin);
+	struct endpoint *endpoint = open_greeting(server, request->conn, &request->peer, BIND_TAB,
+						  context->verdict.allow_origin);
 	endpoint->session->rights = context->verdict.rights;
 	endpoint->session->browser = context->verdict.browser;
 	endpoint->session->paired = context->verdict.paired;
+
 	access_principal(&context->verdict.who, endpoint->session->principal);
-	if (server->draining)
+	if (server->state.draining)
 		turn_away(server, request->conn, ERR_DRAINING, NULL, CLOSE_DRAINING);
 	else if (request->reserved)
 		turn_away(server, request->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
@@ -112,7 +120,7 @@ static enum access_right shown_rights(struct server *server, struct endpoint *en
 			       : access_token_rights(&server->access.policy, token, who);
 }
 
-/* Of a page that showed no key of ours: its origin is all that is known of it. */
+/* A page that showed no key: its origin is all that is known of it. */
 static bool is_of_origin(const char *principal)
 {
 	const char *host = strstr(principal, "://");
@@ -145,6 +153,7 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 	enum access_right rights = session->rights;
 	struct access_who who = {
 		.is_unix = peer->is_unix, .uid = peer->uid, .origin = endpoint->origin};
+
 	if (in->token)
 		rights = shown_rights(server, endpoint, in->token, &who);
 	/* The secret of a session is a credential; the core opens no new one for a wrong one,
@@ -152,6 +161,7 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 	in->event.session.or_new = rights != ACCESS_NONE;
 	bool by_secret = rights == ACCESS_NONE && !in->token && in->event.session.resume &&
 			 secret_counts(server, endpoint, in->event.session.resume);
+
 	if (rights == ACCESS_NONE && !by_secret) {
 		int err = access_throttle(peer->is_unix ? &server->access.unix_throttle
 							: &server->access.tcp_throttle,
@@ -160,18 +170,21 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
+
 	if (peer->crowded && !in->event.session.resume) {
 		turn_away(server, endpoint->conn, ERR_TOO_MANY_CONNECTIONS, NULL, CLOSE_TOO_MANY);
 		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
+
 	/* On the last places only a session that is there is taken up again. */
 	in->event.session.or_new &= !peer->crowded;
 	if (in->token)
 		access_principal(&who, session->principal);
 	session->rights = rights; /* none by a secret alone: the core judges it, see deliver.c */
-	snprintf(session->name, sizeof session->name, "%s", in->event.session.name);
+	snprintf(session->name, sizeof(session->name), "%s", in->event.session.name);
 	session->since = session->seen = loop_now();
+
 	endpoint_turn(&server->endpoints, endpoint, ENDPOINT_SESSION);
 	in->event.from = party_of(PARTY_SESSION, endpoint->conn);
 	in->event.session.binding = session->binding;
@@ -179,7 +192,8 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 	in->event.session.pid = session->binding == BIND_NATIVE ? peer->pid : 0;
 	in->event.session.pid_start = session->binding == BIND_NATIVE ? peer->pid_start : 0;
 	in->event.session.uid = peer->uid;
-	snprintf(queued->who, sizeof queued->who, "%s", session->principal);
+
+	snprintf(queued->who, sizeof(queued->who), "%s", session->principal);
 	in->event.session.principal = queued->who;
 	event_queue_push(&server->broker.queue, queued);
 }
@@ -187,6 +201,7 @@ static void on_hello(struct server *server, struct endpoint *endpoint, struct qu
 static void on_event(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
 	struct event *event = &queued->in.event;
+
 	event->from = party_of(PARTY_SESSION, endpoint->conn);
 	if (event->type == EVENT_ACQUIRE) {
 		event->acquire.binding = endpoint->session->binding;
@@ -194,22 +209,23 @@ static void on_event(struct server *server, struct endpoint *endpoint, struct qu
 	} else if (event->type == EVENT_PROCESSES && endpoint->session->binding == BIND_NATIVE) {
 		char detail[128];
 		int rc = named_processes_check(&endpoint->session->peer, &queued->in.named, detail,
-					       sizeof detail);
+					       sizeof(detail));
 		if (rc) {
-			deny(server, endpoint->conn, 0, -rc, detail);
+			deny_request(server, endpoint->conn, 0, -rc, detail);
 			event_queue_drop(&server->broker.queue, queued);
 			return;
 		}
 	} else if (event->type == EVENT_RELEASE) {
 		endpoint_released(endpoint, event->release.lease); /* also when it comes too late */
 	}
+
 	event_queue_push(&server->broker.queue, queued);
 }
 
 static void on_admin(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
 	routes_who(&endpoint->session->peer, endpoint->session->principal, queued->who,
-		   sizeof queued->who);
+		   sizeof(queued->who));
 	queued->in.event.admin.who = queued->who;
 	on_event(server, endpoint, queued);
 }
@@ -217,78 +233,86 @@ static void on_admin(struct server *server, struct endpoint *endpoint, struct qu
 static void on_subscribe(struct server *server, struct endpoint *endpoint,
 			 const struct session_request *in)
 {
-	struct observers *observers = &server->observers;
-	observers->subscribers += (unsigned)in->events - (unsigned)endpoint->session->events;
-	observers->line_subscribers += (unsigned)in->logs - (unsigned)endpoint->session->logs;
+	cleanup_text struct text body = {0};
+	server->event_ring.subscribers +=
+		(unsigned)in->events - (unsigned)endpoint->session->events;
+	server->log_ring.subscribers += (unsigned)in->logs - (unsigned)endpoint->session->logs;
 	endpoint->session->events = in->events;
 	endpoint->session->logs = in->logs;
-	text_clear(&server->body);
-	session_encode_ok(&server->body, 0);
-	deliver_body(server, endpoint->conn);
+	session_encode_ok(&body, 0);
+	net_session_send(server->endpoints.net, endpoint->conn, body.bytes, body.length);
 }
 
 static void send_logs(struct server *server, uint64_t conn, const struct session_request *in)
 {
-	const struct observers *observers = &server->observers;
-	uint64_t first = observers->line_oldest, count = 0;
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line_text = {0};
+	const struct log_ring *ring = &server->log_ring;
+	uint64_t first = ring->oldest, count = 0;
+
 	if (in->since > first)
 		first = in->since;
-	else if (!in->since && observers->line_next - first > in->limit)
-		first = observers->line_next - in->limit;
-	for (; count < in->limit && first < observers->line_next; first++) {
-		const struct observed_line *line = observe_line_at(observers, first);
+	else if (!in->since && ring->next - first > in->limit)
+		first = ring->next - in->limit;
+
+	for (; count < in->limit && first < ring->next; first++) {
+		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
 			continue;
-		deliver_render_line(&server->line, &server->body, line);
-		deliver_body(server, conn);
+		deliver_render_line(&line_text, &body, line);
+		net_session_send(server->endpoints.net, conn, body.bytes, body.length);
 		count++;
 	}
-	text_clear(&server->body);
-	session_encode_ok(&server->body, count);
-	deliver_body(server, conn);
+
+	text_clear(&body);
+	session_encode_ok(&body, count);
+	net_session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 
-/* The long answers of watch.c, which wait for nobody who does not read. */
+/* The long answers, which wait for nobody who does not read. */
 static void send_watched(struct server *server, uint64_t conn, const struct session_request *in)
 {
-	bool sent = in->kind == REQUEST_CLIENTS  ? monitoring_send_clients(server, conn)
-		    : in->kind == REQUEST_EVENTS ? monitoring_send_events(server, conn, in)
-						 : monitoring_send_samples(server, conn);
+	bool sent = in->kind == REQUEST_CLIENTS ? monitoring_send_clients(&server->monitor, conn)
+		    : in->kind == REQUEST_EVENTS
+			    ? monitoring_send_events(&server->monitor, conn, in)
+			    : monitoring_send_samples(&server->monitor, conn);
 	if (!sent)
-		deny(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
+		deny_request(server, conn, 0, ERR_RATE_LIMITED, "read what was sent before");
 }
 
 static void send_link(struct server *server, uint64_t conn)
 {
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line = {0};
 	uint8_t random[32];
-	random_fill(&server->broker.random, random, sizeof random);
-	text_clear(&server->line);
-	text_format(&server->line, "%s/?open=%s", server->home,
+	random_fill(&server->broker.random, random, sizeof(random));
+	text_format(&line, "%s/?open=%s", server->home,
 		    page_link_new(&server->access.keys, random, loop_now()));
-	text_clear(&server->body);
-	session_encode_link(&server->body, server->line.bytes);
-	deliver_body(server, conn);
-	explicit_bzero(server->line.bytes, server->line.length);
-	explicit_bzero(random, sizeof random);
+	session_encode_link(&body, line.bytes);
+	net_session_send(server->endpoints.net, conn, body.bytes, body.length);
+	explicit_bzero(line.bytes, line.length);
+	explicit_bzero(random, sizeof(random));
 }
 
 static void reload_for(struct server *server, uint64_t conn)
 {
+	cleanup_text struct text body = {0};
 	char detail[512];
 	struct settings_change change;
 	const char *words[32];
 	size_t count = 0;
 	char *save = NULL;
-	if (reload_settings(server, &change, detail, sizeof detail)) {
-		deny(server, conn, 0, ERR_CONFIG, detail);
+
+	if (reload_settings(server, &change, detail, sizeof(detail))) {
+		deny_request(server, conn, 0, ERR_CONFIG, detail);
 		return;
 	}
+
 	for (char *word = strtok_r(change.applied, ", ", &save); word && count < 32;
 	     word = strtok_r(NULL, ", ", &save))
 		words[count++] = word;
-	text_clear(&server->body);
-	session_encode_reloaded(&server->body, words, count);
-	deliver_body(server, conn);
+	session_encode_reloaded(&body, words, count);
+	net_session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 
 /* Of itself alone: its own rows of the status, and what asks for nothing but an `ok`. */
@@ -310,13 +334,15 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 	bool event = in->kind == REQUEST_EVENT || in->kind == REQUEST_ADMIN;
 	bool asks = !event && in->kind != REQUEST_ABOUT;
 	bool stranger = rights == ACCESS_NONE && (asks || for_admins);
+
 	if (stranger || (for_admins && rights < ACCESS_ADMIN) ||
 	    (rights == ACCESS_QUEUE && asks && !site_may_ask(in))) {
-		deny(server, endpoint->conn, in->ref, stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN,
-		     NULL);
+		deny_request(server, endpoint->conn, in->ref,
+			     stranger ? ERR_UNAUTHORIZED : ERR_FORBIDDEN, NULL);
 		event_queue_drop(&server->broker.queue, queued);
 		return;
 	}
+
 	if (!event) /* whatever a session says shows that it lives */
 		event_queue_event(&server->broker.queue, EVENT_ALIVE,
 				  party_of(PARTY_SESSION, endpoint->conn));
@@ -328,8 +354,9 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		on_admin(server, endpoint, queued);
 		return;
 	case REQUEST_STATUS:
-		if (!status_stream_begin(server, endpoint->conn, true, in->limit))
-			deny(server, endpoint->conn, 0, ERR_RATE_LIMITED, "status: one at a time");
+		if (!status_stream_begin(&server->status_streams, endpoint->conn, true, in->limit))
+			deny_request(server, endpoint->conn, 0, ERR_RATE_LIMITED,
+				     "status: one at a time");
 		break;
 	case REQUEST_SUBSCRIBE:
 		on_subscribe(server, endpoint, in);
@@ -355,6 +382,51 @@ static void on_said(struct server *server, struct endpoint *endpoint, struct que
 		assert(false && "session_decode takes hello before the name is known only");
 		break;
 	}
+
+	event_queue_drop(&server->broker.queue, queued);
+}
+
+/* Decodes one message; 0 or a negative enum err. */
+static int decode_message(struct server *server, struct endpoint *endpoint, const char *greeted_as,
+			  const char *text, size_t length, struct session_request *ret_request)
+{
+	struct wire_context wire = server->active.wire;
+	wire.principal = endpoint->session->principal;
+	return session_decode(text, length, &wire, greeted_as, ret_request);
+}
+
+static void on_first_message(struct server *server, struct endpoint *endpoint, const char *text,
+			     size_t length)
+{
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
+	int rc = decode_message(server, endpoint, NULL, text, length, &queued->in);
+	if (rc == 0) {
+		on_hello(server, endpoint, queued);
+		return;
+	}
+
+	turn_away(server, endpoint->conn, -rc, queued->in.parsed.detail,
+		  rc == -ERR_VERSION ? CLOSE_VERSION : CLOSE_TOKEN);
+	event_queue_drop(&server->broker.queue, queued);
+}
+
+static void on_session_message(struct server *server, struct endpoint *endpoint, const char *text,
+			       size_t length)
+{
+	struct queued_event *queued = event_queue_new(&server->broker.queue);
+	endpoint->session->seen = loop_now();
+	int rc = decode_message(server, endpoint, endpoint->session->name, text, length,
+				&queued->in);
+	if (rc == 0) {
+		on_said(server, endpoint, queued);
+		return;
+	}
+
+	const char *detail = queued->in.parsed.detail;
+	if (rc == -ERR_VERSION)
+		turn_away(server, endpoint->conn, ERR_VERSION, detail, CLOSE_VERSION);
+	else
+		deny_request(server, endpoint->conn, queued->in.ref, -rc, detail);
 	event_queue_drop(&server->broker.queue, queued);
 }
 
@@ -362,32 +434,31 @@ void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t leng
 {
 	struct server *server = ctx;
 	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	if (!endpoint || endpoint->kind == ENDPOINT_LEAVING || server->draining)
+	if (!endpoint || server->state.draining)
 		return;
-	struct queued_event *queued = event_queue_new(&server->broker.queue);
-	bool greeted = endpoint->kind == ENDPOINT_SESSION;
-	if (greeted)
-		endpoint->session->seen = loop_now();
-	struct wire_context wire = server->active.wire;
-	wire.principal = endpoint->session->principal;
-	int rc = session_decode(text, length, &wire, greeted ? endpoint->session->name : NULL,
-				&queued->in);
-	if (rc == 0 && greeted) {
-		on_said(server, endpoint, queued);
-		return;
+
+	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
+	if (ops->message)
+		ops->message(server, endpoint, text, length);
+}
+
+static void forget_subscriptions(struct server *server, struct endpoint *endpoint)
+{
+	server->event_ring.subscribers -= endpoint->session->events;
+	server->log_ring.subscribers -= endpoint->session->logs;
+	status_stream_drop(&server->status_streams, endpoint->conn);
+}
+
+static void on_session_gone(struct server *server, struct endpoint *endpoint)
+{
+	const struct endpoint_session *session = endpoint->session;
+	if (!server->state.draining) {
+		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
+							party_of(PARTY_SESSION, endpoint->conn));
+		event->closed.peer_gone =
+			session->id && process_tracker_gone(&server->tracker, session->id);
 	}
-	if (rc == 0) {
-		on_hello(server, endpoint, queued);
-		return;
-	}
-	const char *detail = queued->in.parsed.detail;
-	if (rc == -ERR_VERSION)
-		turn_away(server, conn, ERR_VERSION, detail, CLOSE_VERSION);
-	else if (!greeted)
-		turn_away(server, conn, -rc, detail, CLOSE_TOKEN);
-	else
-		deny(server, conn, queued->in.ref, -rc, detail);
-	event_queue_drop(&server->broker.queue, queued);
+	forget_subscriptions(server, endpoint);
 }
 
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
@@ -397,16 +468,7 @@ void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 	(void)clean; /* only what the session said before tells an end from a loss */
 	if (!endpoint || !endpoint->session)
 		return;
-	if (endpoint->kind == ENDPOINT_SESSION && !server->draining) {
-		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
-							party_of(PARTY_SESSION, conn));
-		event->closed.peer_gone =
-			endpoint->session->id &&
-			process_tracker_gone(&server->tracker, endpoint->session->id);
-	}
-	server->observers.subscribers -= endpoint->session->events;
-	server->observers.line_subscribers -= endpoint->session->logs;
-	status_stream_drop(&server->status_streams, conn);
+	endpoint_ops_of(endpoint->kind)->gone(server, endpoint);
 	endpoint_shut(&server->endpoints, endpoint);
 }
 
@@ -428,14 +490,17 @@ struct mono_ms sessions_wake(const struct server *server)
 	return endpoint ? endpoint->session->hello_due : MONO_NEVER;
 }
 
-void sessions_tell_reload(struct server *server, const char *path)
+void sessions_tell_reload(void *ctx, const char *path)
 {
-	text_clear(&server->body);
-	session_encode_reload(&server->body, path);
+	cleanup_text struct text body = {0};
+	struct server *server = ctx;
+
+	session_encode_reload(&body, path);
 	list_each (it, next, &server->endpoints.kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (endpoint->session->binding == BIND_TAB && endpoint->session->id != 0)
-			deliver_body(server, endpoint->conn);
+			net_session_send(server->endpoints.net, endpoint->conn, body.bytes,
+					 body.length);
 	}
 }
 
@@ -463,12 +528,24 @@ void sessions_end_site(struct server *server, uint64_t site)
 	}
 }
 
-void sessions_drain(struct server *server)
+static void close_draining(struct server *server, struct endpoint *endpoint)
 {
-	const enum endpoint_kind kinds[] = {ENDPOINT_GREETING, ENDPOINT_SESSION};
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		list_each (it, next, &server->endpoints.kinds[kinds[i]])
-			net_session_close(server->endpoints.net,
-					  container_of(it, struct endpoint, link)->conn,
-					  CLOSE_DRAINING, err_name(ERR_DRAINING));
+	net_session_close(server->endpoints.net, endpoint->conn, CLOSE_DRAINING,
+			  err_name(ERR_DRAINING));
 }
+
+const struct endpoint_ops greeting_ops = {
+	.send = session_send_effect,
+	.message = on_first_message,
+	.gone = forget_subscriptions,
+	.drain = close_draining,
+};
+
+const struct endpoint_ops session_ops = {
+	.send = session_send_effect,
+	.message = on_session_message,
+	.gone = on_session_gone,
+	.drain = close_draining,
+};
+
+const struct endpoint_ops leaving_ops = {.gone = forget_subscriptions};

@@ -18,7 +18,5 @@ void sessions_end_site(struct server *server, uint64_t site);
 void sessions_expire(struct server *server, struct mono_ms now);
 /* When sessions_expire has work; MONO_NEVER: none. */
 struct mono_ms sessions_wake(const struct server *server);
-/* Tells all pages that a file of theirs was changed (--dev). */
-void sessions_tell_reload(struct server *server, const char *path);
-/* Tells all of them that the broker stops. */
-void sessions_drain(struct server *server);
+/* Tells all pages that a file of theirs was changed (--dev); `ctx` is the server. */
+void sessions_tell_reload(void *ctx, const char *path);

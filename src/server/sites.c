@@ -93,9 +93,11 @@ int sites_ask(struct sites *sites, const char *origin, const uint8_t random[32],
 	*ret_wait_ms = refused_ms(sites, origin, now);
 	if (*ret_wait_ms > 0)
 		return -ERR_RATE_LIMITED;
+
 	struct site_ask *ask = place_of(sites, origin, now, ret_wait_ms);
 	if (!ask)
 		return -ERR_RATE_LIMITED;
+
 	struct access_throttle often = {0};
 	if (strcmp(ask->origin, origin) == 0)
 		often = ask->often;
@@ -103,13 +105,15 @@ int sites_ask(struct sites *sites, const char *origin, const uint8_t random[32],
 		*ret_wait_ms = 1000;
 		return -ERR_RATE_LIMITED;
 	}
+
 	*ask = (struct site_ask){.id = sites->next_id++,
 				 .since = now,
 				 .until = mono_after(now, SITE_ASK_MS),
 				 .often = often};
-	snprintf(ask->origin, sizeof ask->origin, "%s", origin);
+	snprintf(ask->origin, sizeof(ask->origin), "%s", origin);
 	secret_to_hex(random, ask->secret);
 	*ret_ask = ask;
+
 	return 0;
 }
 
@@ -128,11 +132,11 @@ struct site_ask *sites_find_ask(struct sites *sites, const char *origin, const c
 
 void sites_end_ask(struct site_ask *ask)
 {
-	explicit_bzero(ask, sizeof *ask);
+	explicit_bzero(ask, sizeof(*ask));
 }
 
 /* Who waits for an answer, by its number: a later ask of the same origin has another. */
-static struct site_ask *waiting(struct sites *sites, uint64_t id, struct mono_ms now)
+static struct site_ask *waiting_ask(struct sites *sites, uint64_t id, struct mono_ms now)
 {
 	for (int i = 0; id && i < SITE_ASKS_MAX; i++)
 		if (sites->asks[i].id == id && !sites->asks[i].token[0] &&
@@ -150,10 +154,12 @@ struct site *sites_of_origin(struct sites *sites, const char *origin)
 const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[32],
 			struct mono_ms now, struct wall_ms wall, int *ret_err)
 {
-	struct site_ask *ask = waiting(sites, id, now);
+	struct site_ask *ask = waiting_ask(sites, id, now);
+
 	*ret_err = -ERR_NOT_FOUND;
 	if (!ask)
 		return NULL;
+
 	struct site *site = row_of_origin(sites, ask->origin);
 	*ret_err = -ERR_SITES_FULL;
 	if (!site && sites->count == SITES_MAX)
@@ -161,8 +167,9 @@ const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[3
 	if (!site) {
 		site = &sites->v[sites->count++];
 		site->id = sites->next_id++;
-		memcpy(site->origin, ask->origin, sizeof site->origin);
+		memcpy(site->origin, ask->origin, sizeof(site->origin));
 	}
+
 	site->allowed = wall;
 	site->revoked = false;
 	secret_to_hex(random, ask->token);
@@ -174,14 +181,14 @@ const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[3
 
 const char *sites_refuse(struct sites *sites, uint64_t id, struct mono_ms now)
 {
-	struct site_ask *ask = waiting(sites, id, now);
+	struct site_ask *ask = waiting_ask(sites, id, now);
 	struct site_refusal *oldest = &sites->refusals[0];
 	if (!ask)
 		return NULL;
 	for (int i = 1; i < SITE_REFUSALS_MAX; i++)
 		if (mono_before(sites->refusals[i].until, oldest->until))
 			oldest = &sites->refusals[i];
-	memcpy(oldest->origin, ask->origin, sizeof oldest->origin);
+	memcpy(oldest->origin, ask->origin, sizeof(oldest->origin));
 	oldest->until = mono_after(now, SITE_REFUSED_MS);
 	sites_end_ask(ask);
 	return oldest->origin;
@@ -216,7 +223,7 @@ struct site *sites_of_token(struct sites *sites, const char *origin, const char 
 	struct site *found = NULL;
 	hash_of(token, hash);
 	for (uint32_t i = 0; i < sites->count; i++)
-		if (token_bytes_equal(sites->v[i].hash, hash, sizeof hash) &&
+		if (token_bytes_equal(sites->v[i].hash, hash, sizeof(hash)) &&
 		    !sites->v[i].revoked && strcmp(sites->v[i].origin, origin) == 0)
 			found = &sites->v[i];
 	return found;
@@ -236,7 +243,7 @@ static bool take_line(const char *line, struct site *ret_site)
 	static_assert(SITE_HASH_BYTES == 32 && SITE_ORIGIN_BYTES == 56, "the widths below");
 	if (sscanf(line, "%" SCNu64 " %64[0-9a-f] %" SCNd64 " %" SCNd64 " %56[!-~]%n", &site.id,
 		   hash, &site.allowed.v, &site.used.v, origin, &end) != 5 ||
-	    line[end] || site.id == 0 || site.id > INT64_MAX || strlen(hash) != sizeof hash - 1 ||
+	    line[end] || site.id == 0 || site.id > INT64_MAX || strlen(hash) != sizeof(hash) - 1 ||
 	    !origin_is_normal(origin))
 		return false;
 	memcpy(site.origin, origin, strlen(origin) + 1);
@@ -263,8 +270,8 @@ void sites_take(struct sites *sites, char *text)
 void sites_load(struct sites *sites, const char *dir)
 {
 	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[SITES_MAX * LINE_BYTES + 1];
-	sites_path(dir, path, sizeof path);
-	if (private_read(path, all, sizeof all, "", detail, sizeof detail) > 0)
+	sites_path(dir, path, sizeof(path));
+	if (private_read(path, all, sizeof(all), "", detail, sizeof(detail)) > 0)
 		sites_take(sites, all);
 }
 
@@ -272,20 +279,23 @@ int sites_save(struct sites *sites, const char *dir, char *detail, size_t detail
 {
 	char path[SETTINGS_PATH_BYTES + 32], all[SITES_MAX * LINE_BYTES + 1];
 	size_t length = 0;
-	sites_path(dir, path, sizeof path);
+
+	sites_path(dir, path, sizeof(path));
 	for (uint32_t i = 0; i < sites->count; i++) {
 		const struct site *site = &sites->v[i];
 		char hash[SECRET_HEX_BYTES];
 		if (site->revoked)
 			continue;
 		secret_to_hex(site->hash, hash);
-		length += (size_t)snprintf(all + length, sizeof all - length,
+		length += (size_t)snprintf(all + length, sizeof(all) - length,
 					   "%" PRIu64 " %s %" PRId64 " %" PRId64 " %s\n", site->id,
 					   hash, site->allowed.v, site->used.v, site->origin);
 	}
+
 	int rc = private_write(path, all, length, detail, detail_size);
 	if (rc)
 		return rc;
+
 	drop_revoked(sites);
 	for (uint32_t i = 0; i < sites->count; i++)
 		sites->v[i].kept = sites->v[i].used;

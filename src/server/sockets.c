@@ -1,6 +1,5 @@
 /* sockets: see sockets.h. Sessions are not touched by any of this: a connection outlives the name
- * that it came by. What is bound there by somebody else who listens is left alone. Called by boot.c
- * and serve.c. */
+ * that it came by. What is bound there by somebody else who listens is left alone. */
 #include "server/sockets.h"
 
 #include <errno.h>
@@ -20,15 +19,15 @@
 
 static int find_paths(struct sockets *sockets, const char *path, char *detail, size_t size)
 {
-	snprintf(sockets->path, sizeof sockets->path, "%s", path);
-	snprintf(sockets->folder, sizeof sockets->folder, "%s", path);
+	snprintf(sockets->path, sizeof(sockets->path), "%s", path);
+	snprintf(sockets->folder, sizeof(sockets->folder), "%s", path);
 	char *slash = strrchr(sockets->folder, '/');
 	if (!slash || slash == sockets->folder) {
 		snprintf(detail, size, "%s: the socket needs a folder of its own", path);
 		return -ERR_CONFIG;
 	}
 	*slash = 0;
-	if (!where_http(path, sockets->http, sizeof sockets->http)) {
+	if (!where_http(path, sockets->http, sizeof(sockets->http))) {
 		snprintf(detail, size, "%s: the path is too long", path);
 		return -ERR_CONFIG;
 	}
@@ -47,9 +46,14 @@ int sockets_listen(struct server *server, char *detail, size_t detail_size)
 {
 	struct sockets *sockets = &server->sockets;
 	int rc = find_paths(sockets, server->active.settings.socket_path, detail, detail_size);
-	rc = rc ? rc : paths_make_private(sockets->folder, detail, detail_size);
-	rc = rc ? rc : listen_on(server, sockets->path, false, detail, detail_size);
-	return rc ? rc : listen_on(server, sockets->http, true, detail, detail_size);
+	if (!rc)
+		rc = paths_make_private(sockets->folder, detail, detail_size);
+	if (!rc)
+		rc = listen_on(server, sockets->path, false, detail, detail_size);
+	if (rc)
+		return rc;
+
+	return listen_on(server, sockets->http, true, detail, detail_size);
 }
 
 static bool write_note(int fd, const struct where_note *note)
@@ -66,14 +70,16 @@ static void write_down(struct server *server)
 	const char *dir = server->active.paths.state_dir;
 	char path[SETTINGS_PATH_BYTES + 32], fresh[SETTINGS_PATH_BYTES + 32];
 	struct where_note note = {.pid = getpid()};
+
 	if (!realpath(server->sockets.folder, path) ||
-	    (size_t)snprintf(note.socket, sizeof note.socket, "%s%s", path,
+	    (size_t)snprintf(note.socket, sizeof(note.socket), "%s%s", path,
 			     server->sockets.path + strlen(server->sockets.folder)) >=
-		    sizeof note.socket)
+		    sizeof(note.socket))
 		return;
-	snprintf(note.http, sizeof note.http, "%s", server->home);
-	snprintf(path, sizeof path, "%s/%s", dir, where_note_name);
-	snprintf(fresh, sizeof fresh, "%s/%s.new", dir, where_note_name);
+
+	snprintf(note.http, sizeof(note.http), "%s", server->home);
+	snprintf(path, sizeof(path), "%s/%s", dir, where_note_name);
+	snprintf(fresh, sizeof(fresh), "%s/%s.new", dir, where_note_name);
 	(void)unlink(fresh);
 	cleanup_close int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	server->sockets.noted = fd >= 0 && write_note(fd, &note) && rename(fresh, path) == 0;
@@ -89,7 +95,7 @@ void sockets_forget(const struct server *server)
 	/* The folder may have been replaced, and another broker may have written its own there. */
 	if (!server->sockets.noted || !where_note_read(dir, &note) || note.pid != getpid())
 		return;
-	snprintf(path, sizeof path, "%s/%s", dir, where_note_name);
+	snprintf(path, sizeof(path), "%s/%s", dir, where_note_name);
 	(void)unlink(path);
 }
 
@@ -97,7 +103,7 @@ static int put_back(struct server *server, const char *path, char *detail, size_
 {
 	int rc = net_listen_again(server->endpoints.net, path, detail, size);
 	if (rc > 0)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "the socket was gone from its place and was bound again",
 			  log_str("path", path));
 	return rc < 0 ? rc : 0;
@@ -110,29 +116,34 @@ static void try_again_later(struct server *server, const char *why)
 	if (sockets->retry_ms > SOCKETS_RETRY_MS_MAX)
 		sockets->retry_ms = SOCKETS_RETRY_MS_MAX;
 	sockets->due = mono_after(loop_now(), sockets->retry_ms);
-	if (strncmp(sockets->said, why, sizeof sockets->said - 1) != 0)
-		log_event(&server->observers.log, LOG_ERROR,
+	if (strncmp(sockets->said, why, sizeof(sockets->said) - 1) != 0)
+		log_event(&server->log_ring.log, LOG_ERROR,
 			  "the sockets cannot be bound again; clients do not find the broker",
 			  log_str("error", why));
-	snprintf(sockets->said, sizeof sockets->said, "%s", why);
+	snprintf(sockets->said, sizeof(sockets->said), "%s", why);
 }
 
 /* 0: what happens to the folder is seen at once; else an errno. */
-static int look(struct server *server)
+static int look_at_sockets(struct server *server)
 {
 	struct sockets *sockets = &server->sockets;
 	char detail[512] = "";
+
 	sockets->due = MONO_NEVER;
-	int rc = paths_make_private(sockets->folder, detail, sizeof detail);
+	int rc = paths_make_private(sockets->folder, detail, sizeof(detail));
 	/* Watched before they are looked at, so that nothing is missed in between. */
 	int rc_watch = trail_follow(&sockets->trail);
 	int unwatched = rc_watch == 0 ? 0 : errno ? errno : EIO;
-	rc = rc ? rc : put_back(server, sockets->path, detail, sizeof detail);
-	rc = rc ? rc : put_back(server, sockets->http, detail, sizeof detail);
+	if (!rc)
+		rc = put_back(server, sockets->path, detail, sizeof(detail));
+	if (!rc)
+		rc = put_back(server, sockets->http, detail, sizeof(detail));
+
 	if (rc) {
 		try_again_later(server, detail);
 		return unwatched;
 	}
+
 	sockets->retry_ms = 0;
 	sockets->said[0] = 0;
 	if (unwatched) /* no inotify to be had: by looking now and then */
@@ -142,8 +153,8 @@ static int look(struct server *server)
 
 void sockets_look(struct server *server)
 {
-	if (!server->draining)
-		(void)look(server);
+	if (!server->state.draining)
+		(void)look_at_sockets(server);
 }
 
 static void on_changed(void *ctx)
@@ -158,9 +169,9 @@ void sockets_watch(struct server *server)
 	struct sockets *sockets = &server->sockets;
 	write_down(server);
 	trail_init(&sockets->trail, server->loop, sockets->folder, on_changed, server);
-	int unwatched = look(server);
+	int unwatched = look_at_sockets(server);
 	if (unwatched)
-		log_event(&server->observers.log, LOG_WARN,
+		log_event(&server->log_ring.log, LOG_WARN,
 			  "cannot watch the folder of the sockets; looking now and then",
 			  log_str("error", strerror(unwatched)));
 }

@@ -33,9 +33,14 @@ static int read_settings(struct server *server, int argc, char **argv, char *det
 	rc = paths_find(&active->options, &active->paths, detail, size);
 	if (!rc && active->paths.config[0])
 		rc = settings_load(active->paths.config, settings, settings, detail, size);
-	rc = rc ? rc : options_apply(&active->options, settings, detail, size);
-	rc = rc ? rc : access_setup_read_keys(settings, &server->access.ring, detail, size);
-	return rc ? rc : paths_socket(settings, detail, size);
+	if (!rc)
+		rc = options_apply(&active->options, settings, detail, size);
+	if (!rc)
+		rc = access_setup_read_keys(settings, &server->access.ring, detail, size);
+	if (rc)
+		return rc;
+
+	return paths_socket(settings, detail, size);
 }
 
 /* What stands in for the install token under --compat bridge; NULL: nothing. */
@@ -51,16 +56,19 @@ static int read_tokens(struct server *server, char *detail, size_t size)
 	const char *bridge = bridge_token(server), *dir = server->active.paths.state_dir;
 	bool writable = !store_is_degraded(server->broker.store);
 	int rc = credential_file(dir, "token", writable, policy->token, detail, size);
-	rc = rc ? rc
-		: credential_file(dir, "admin-token", writable, policy->admin_token, detail, size);
+
+	if (!rc)
+		rc = credential_file(dir, "admin-token", writable, policy->admin_token, detail,
+				     size);
 	if (rc || !bridge)
 		return rc;
-	if ((size_t)snprintf(policy->token, sizeof policy->token, "%s", bridge) >=
-	    sizeof policy->token) {
+	if ((size_t)snprintf(policy->token, sizeof(policy->token), "%s", bridge) >=
+	    sizeof(policy->token)) {
 		snprintf(detail, size, "BRIDGE_TOKEN is longer than %zu bytes",
-			 sizeof policy->token - 1);
+			 sizeof(policy->token) - 1);
 		return -ERR_CONFIG;
 	}
+
 	return 0;
 }
 
@@ -97,44 +105,53 @@ static void restore_row(void *ctx, const struct record *record)
 
 static void log_troubles(struct server *server, const struct store_boot *boot, const char *why)
 {
-	struct log *log = &server->observers.log;
+	struct log *log = &server->log_ring.log;
 	const char *trouble = store_trouble(server->broker.store);
+
 	if (boot->quarantined)
 		log_event(log, LOG_ERROR,
 			  "the journal was unreadable; it was put aside and a new one begun",
 			  log_str("kept", boot->quarantine_path), log_str("why", why));
+
 	if (boot->in_doubt_ms > 0)
 		log_event(log, LOG_ERROR,
 			  "it is not known who held a GPU before; nothing is granted until they "
 			  "must have stopped",
 			  log_str("why", boot->doubt), log_int("in_ms", boot->in_doubt_ms));
+
 	if (trouble[0])
 		log_event(log, LOG_ERROR,
 			  "the journal cannot be written: nothing is granted; trying again",
 			  log_str("why", trouble));
-	snprintf(server->doubt, sizeof server->doubt, "%s", boot->doubt);
+
+	snprintf(server->state.doubt, sizeof(server->state.doubt), "%s", boot->doubt);
 	server->doubt_open = boot->in_doubt_ms > 0;
 }
 
 /* The journal's rows, then START. `why`: of a quarantine. What that decides is let out by the first
  * turn. */
-static int restore(struct server *server, const struct store_boot *boot, const char *why)
+static int restore_core(struct server *server, const struct store_boot *boot, const char *why)
 {
 	struct broker *broker = &server->broker;
 	struct restoring r = {.server = server};
 	struct event event = {.type = EVENT_CONFIG, .now = broker->now, .wall = broker->wall};
+
 	event.config = &server->active.settings.core;
-	random_fill(&broker->random, &event.random, sizeof event.random);
+	random_fill(&broker->random, &event.random, sizeof(event.random));
 	core_step(broker->core, &event, &broker->effects);
 	if (boot->paused) {
 		const struct record record = {.type = RECORD_PAUSED, .admin.paused = true};
 		restore_row(&r, &record);
-		memcpy(server->paused_reason, boot->paused_reason, sizeof server->paused_reason);
+		memcpy(server->state.paused_reason, boot->paused_reason,
+		       sizeof(server->state.paused_reason));
 	}
+
 	int rc = reload_name_gpus(broker->store, &server->active.settings.core, true);
-	rc = rc ? rc : store_replay(broker->store, restore_row, &r);
+	if (!rc)
+		rc = store_replay(broker->store, restore_row, &r);
 	if (rc)
 		return rc;
+
 	struct event start = {.type = EVENT_START, .now = broker->now, .wall = broker->wall};
 	start.start.epoch = boot->epoch;
 	start.start.fence_max = boot->fence_max;
@@ -142,13 +159,15 @@ static int restore(struct server *server, const struct store_boot *boot, const c
 	start.start.session_id_max = boot->session_id_max;
 	start.start.same_boot = boot->same_boot;
 	start.start.in_doubt_ms = boot->in_doubt_ms;
+
 	core_step(broker->core, &start, &broker->effects);
 	broker_begin(broker);
 	broker->tick_at = broker->effects.next_wake;
-	log_event(&server->observers.log, LOG_INFO, "journal read",
+	log_event(&server->log_ring.log, LOG_INFO, "journal read",
 		  log_int("epoch", (int64_t)boot->epoch), log_int("rows", (int64_t)r.rows),
 		  log_str("boot", boot->same_boot ? "same" : "new"));
 	log_troubles(server, boot, why);
+
 	return 0;
 }
 
@@ -182,7 +201,7 @@ static int open_store(struct server *server, const char *boot_id, struct store *
 				    .ttl_ms_max = settings->core.http_ttl_ms_max};
 	if (place.ttl_ms_max < place.ttl_ms)
 		place.ttl_ms_max = place.ttl_ms;
-	find_traces(settings, &place, copy, sizeof copy);
+	find_traces(settings, &place, copy, sizeof(copy));
 	return store_open(&place, ret_store, ret_boot, detail, size);
 }
 
@@ -191,20 +210,25 @@ static int open_broker(struct server *server, char *detail, size_t size)
 	char boot_id[64];
 	struct store_boot boot;
 	struct store *store;
-	int rc = read_boot_id(boot_id, sizeof boot_id, detail, size);
-	rc = rc ? rc : open_store(server, boot_id, &store, &boot, detail, size);
+	int rc = read_boot_id(boot_id, sizeof(boot_id), detail, size);
+
+	if (!rc)
+		rc = open_store(server, boot_id, &store, &boot, detail, size);
 	if (rc)
 		return rc;
-	server->epoch = boot.epoch;
-	server->started = loop_now();
-	observe_init(&server->observers, (enum log_level)server->active.settings.log_level,
-		     boot.epoch);
-	broker_init(&server->broker, core_create(), store, server->started, loop_suspended_ms());
+
+	server->state.epoch = boot.epoch;
+	server->state.started = loop_now();
+	log_ring_init(&server->log_ring, (enum log_level)server->active.settings.log_level);
+	event_ring_init(&server->event_ring, boot.epoch);
+	broker_init(&server->broker, core_create(), store, server->state.started,
+		    loop_suspended_ms());
 	server->broker.wall = loop_wall_now();
+
 	process_tracker_init(&server->tracker, server->loop, &server->broker.queue,
-			     &server->observers.log);
-	observe_on_line(&server->observers, deliver_line, server);
-	rc = restore(server, &boot, detail);
+			     &server->log_ring.log);
+	log_ring_on_line(&server->log_ring, deliver_line, server);
+	rc = restore_core(server, &boot, detail);
 	if (rc)
 		snprintf(detail, size, "the journal cannot be replayed");
 	return rc;
@@ -230,7 +254,7 @@ static int listen_tcp(struct server *server, const char *address, char *detail, 
 		return rc;
 	access_setup_add_listener(&server->access, address, port);
 	if (!server->home[0])
-		snprintf(server->home, sizeof server->home, "http://%s",
+		snprintf(server->home, sizeof(server->home), "http://%s",
 			 server->access.policy.hosts[0]);
 	return 0;
 }
@@ -239,7 +263,7 @@ static int listen_bridge(struct server *server, char *detail, size_t size)
 {
 	const char *port = getenv("BRIDGE_PORT");
 	char address[64];
-	snprintf(address, sizeof address, "127.0.0.1:%.32s", port && port[0] ? port : "8080");
+	snprintf(address, sizeof(address), "127.0.0.1:%.32s", port && port[0] ? port : "8080");
 	if (!settings_take_address(address, NULL, NULL)) {
 		snprintf(detail, size, "BRIDGE_PORT is not a port: '%.32s'", port);
 		return -ERR_BAD_FIELD;
@@ -274,10 +298,12 @@ static int open_addresses(struct server *server, char *detail, size_t size)
 		.write_time_ms = WRITE_TIME_MS,
 	};
 	struct net *net = NULL;
+
 	raise_descriptors(settings->connections_max);
 	int rc = net_create(server->loop, &options, &handlers, server, &net);
 	if (rc)
 		return rc;
+
 	endpoints_init(&server->endpoints, net);
 	access_setup_init(&server->access, server->active.options.bridge);
 	access_setup_take_keys(&server->access, &server->access.ring);
@@ -285,6 +311,7 @@ static int open_addresses(struct server *server, char *detail, size_t size)
 		rc = listen_tcp(server, settings->listen[i], detail, size);
 	if (!rc && server->active.options.bridge)
 		rc = listen_bridge(server, detail, size);
+
 	return rc;
 }
 
@@ -292,14 +319,18 @@ static int open_state(struct server *server, char *detail, size_t size)
 {
 	const char *dir = server->active.paths.state_dir;
 	int rc = paths_make_private(dir, detail, size);
+
 	if (rc && errno == ENOSPC)
 		rc = 0; /* the store waits for room, and is told of */
-	rc = rc ? rc : open_broker(server, detail, size);
+	if (!rc)
+		rc = open_broker(server, detail, size);
 	if (rc == -ERR_ALREADY_RUNNING)
 		taken_state(dir, detail, size);
-	rc = rc ? rc : read_tokens(server, detail, size);
+	if (!rc)
+		rc = read_tokens(server, detail, size);
 	if (rc)
 		return rc;
+
 	page_keys_load(&server->access.keys, dir);
 	sites_init(&server->sites);
 	sites_load(&server->sites, dir);
@@ -313,30 +344,48 @@ static int open_state(struct server *server, char *detail, size_t size)
 static void keep_copy(struct server *server)
 {
 	char copy[SETTINGS_SOCKET_BYTES + 16];
-	snprintf(copy, sizeof copy, "%s.fence", server->active.settings.socket_path);
+	snprintf(copy, sizeof(copy), "%s.fence", server->active.settings.socket_path);
 	store_keep_copy(server->broker.store, copy);
 }
 
 int startup_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)
 {
-	text_init(&server->body);
-	text_init(&server->line);
-	status_streams_init(&server->status_streams);
+	status_streams_init(&server->status_streams, &server->monitor);
 	position_updates_init(&server->position_updates);
 	endpoints_init(&server->endpoints, NULL);
 	server->config_watch.trail.fd = -1;
 	server->sockets.trail.fd = -1;
 	server->live_reload.fd = -1;
 	detail[0] = 0;
+
 	int rc = read_settings(server, argc, argv, detail, detail_size);
 	if (rc || server->active.options.help || server->active.options.check)
 		return rc;
+
 	rc = loop_create(&server->loop);
-	rc = rc ? rc : open_addresses(server, detail, detail_size);
-	rc = rc ? rc : open_state(server, detail, detail_size);
+	if (!rc)
+		rc = open_addresses(server, detail, detail_size);
+	if (!rc)
+		rc = open_state(server, detail, detail_size);
 	if (rc)
 		return rc;
+
+	server->monitor = (struct monitor){.endpoints = &server->endpoints,
+					   .broker = &server->broker,
+					   .config = &server->active.settings.core,
+					   .state = &server->state,
+					   .event_ring = &server->event_ring,
+					   .vram_history = &server->vram_history,
+					   .tally = &server->tally};
+
+	server->pages = (struct pages){.net = server->endpoints.net,
+				       .paths = &server->active.paths,
+				       .settings = &server->active.settings,
+				       .access = &server->access,
+				       .log = &server->log_ring.log,
+				       .random = &server->broker.random};
 	reload_apply(server, &server->active.settings);
+
 	rc = sockets_listen(server, detail, detail_size);
 	if (rc == 0)
 		keep_copy(server);
@@ -352,6 +401,7 @@ void startup_end(struct server *server)
 	live_reload_end(&server->live_reload);
 	status_streams_finish(&server->status_streams);
 	position_updates_finish(&server->position_updates);
+
 	net_destroy(server->endpoints.net);
 	endpoints_finish(&server->endpoints);
 	if (server->broker.core) {
@@ -359,12 +409,12 @@ void startup_end(struct server *server)
 		core_destroy(server->broker.core);
 		store_close(server->broker.store);
 		broker_finish(&server->broker);
-		observe_finish(&server->observers);
+		log_ring_finish(&server->log_ring);
+		event_ring_finish(&server->event_ring);
 	}
+
 	loop_destroy(server->loop);
-	text_finish(&server->body);
-	text_finish(&server->line);
-	explicit_bzero(&server->access, sizeof server->access);
+	explicit_bzero(&server->access, sizeof(server->access));
 }
 
 void startup_checked(const struct server *server)
@@ -378,6 +428,7 @@ void startup_announce(const struct server *server)
 {
 	const struct active_config *active = &server->active;
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+
 	if (poll(&out, 1, 0) == 0)
 		return; /* nobody reads: that must not keep us from serving */
 	bool pretty = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
@@ -386,6 +437,7 @@ void startup_announce(const struct server *server)
 	for (size_t i = 0; i < server->access.policy.host_count; i++)
 		if (strncmp(server->access.policy.hosts[i], "localhost:", 10) != 0)
 			fprintf(stderr, " http://%s", server->access.policy.hosts[i]);
+
 	fprintf(stderr, " and %s%s\n", active->settings.socket_path, plain);
 	for (uint32_t i = 0; i < active->settings.core.gpu_count; i++) {
 		const struct gpu_config *gpu = &active->settings.core.gpus[i];
@@ -397,6 +449,7 @@ void startup_announce(const struct server *server)
 			fprintf(stderr, "VRAM unknown");
 		fprintf(stderr, ", %u slot%s\n", gpu->slots, gpu->slots == 1 ? "" : "s");
 	}
+
 	fprintf(stderr,
 		"  state in %s\n"
 		"  try: baton status, or in a browser: baton open\n"
@@ -406,6 +459,7 @@ void startup_announce(const struct server *server)
 		fprintf(stderr, "$BRIDGE_TOKEN");
 	else
 		fprintf(stderr, "$(cat %s/token)", active->paths.state_dir);
+
 	fprintf(stderr,
 		"\" -H 'Content-Type: application/json' -H 'Accept: text/event-stream' "
 		"-d '{\"id\":\"me\"}' %s/v1/gpu/lock\n",

@@ -1,5 +1,5 @@
 /* taken: see taken.h. Reads the note in the state folder and the kernel's tables; whatever of it is
- * not to be had is left out. Called by boot.c. */
+ * not to be had is left out. */
 #include "server/taken.h"
 
 #include <dirent.h>
@@ -43,9 +43,9 @@ static void find_socket(unsigned port, struct owner *owner)
 {
 	static const char *const tables[] = {"/proc/net/tcp", "/proc/net/tcp6"};
 	char line[512];
-	for (size_t i = 0; i < sizeof tables / sizeof *tables && !owner->inode; i++) {
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables) && !owner->inode; i++) {
 		FILE *table = fopen(tables[i], "re");
-		while (table && !owner->inode && fgets(line, sizeof line, table))
+		while (table && !owner->inode && fgets(line, sizeof(line), table))
 			(void)listens_on(line, port, owner);
 		if (table)
 			(void)fclose(table);
@@ -56,11 +56,11 @@ static bool has_socket(pid_t pid, const char *wanted)
 {
 	char path[PATH_BYTES], target[64];
 	bool found = false;
-	snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+	snprintf(path, sizeof(path), "/proc/%ld/fd", (long)pid);
 	DIR *fds = opendir(path);
 	for (struct dirent *entry; fds && !found && (entry = readdir(fds));) {
-		snprintf(path, sizeof path, "/proc/%ld/fd/%s", (long)pid, entry->d_name);
-		ssize_t length = readlink(path, target, sizeof target - 1);
+		snprintf(path, sizeof(path), "/proc/%ld/fd/%s", (long)pid, entry->d_name);
+		ssize_t length = readlink(path, target, sizeof(target) - 1);
 		target[length > 0 ? length : 0] = 0;
 		found = strcmp(target, wanted) == 0;
 	}
@@ -73,14 +73,14 @@ static void find_process(struct owner *owner)
 {
 	char wanted[64];
 	DIR *proc = opendir("/proc");
-	snprintf(wanted, sizeof wanted, "socket:[%lu]", owner->inode);
+	snprintf(wanted, sizeof(wanted), "socket:[%lu]", owner->inode);
 	for (pid_t pid; !owner->pid && (pid = proc_next(proc)) > 0;)
 		if (has_socket(pid, wanted))
 			owner->pid = pid;
 	if (proc)
 		(void)closedir(proc);
 	if (owner->pid)
-		proc_name(owner->pid, owner->name, sizeof owner->name);
+		proc_name(owner->pid, owner->name, sizeof(owner->name));
 }
 
 __attribute__((format(printf, 3, 4))) static void add(char *detail, size_t size, const char *format,
@@ -105,6 +105,7 @@ void taken_address(const char *address, const char *state_dir, char *detail, siz
 	unsigned port = colon ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
 	struct owner owner = {0};
 	struct where_note note;
+
 	find_socket(port, &owner);
 	if (owner.inode)
 		find_process(&owner);

@@ -36,7 +36,7 @@ static void add_step(struct trail *trail, const char *folder, const char *name, 
 	if (step->wd < 0)
 		return;
 	step->any = any;
-	snprintf(step->name, sizeof step->name, "%s", name ? name : "");
+	snprintf(step->name, sizeof(step->name), "%s", name ? name : "");
 	trail->count++;
 }
 
@@ -63,13 +63,13 @@ static void go_up(struct walk *walk)
 static bool follow_link(struct walk *walk, const char *link)
 {
 	char target[PATH_BYTES], rest[PATH_BYTES];
-	ssize_t length = readlink(link, target, sizeof target - 1);
+	ssize_t length = readlink(link, target, sizeof(target) - 1);
 	if (length <= 0 || ++walk->links > TRAIL_LINKS_MAX)
 		return false;
 	target[length] = 0;
-	if ((size_t)snprintf(rest, sizeof rest, "%s/%s", target, walk->rest) >= sizeof rest)
+	if ((size_t)snprintf(rest, sizeof(rest), "%s/%s", target, walk->rest) >= sizeof(rest))
 		return false;
-	memcpy(walk->rest, rest, sizeof rest);
+	memcpy(walk->rest, rest, sizeof(rest));
 	if (target[0] == '/')
 		walk->at[0] = 0;
 	return true;
@@ -80,6 +80,7 @@ static bool go_on(struct walk *walk)
 {
 	char name[TRAIL_NAME_BYTES + 1], path[PATH_BYTES];
 	struct stat st;
+
 	if (!take_name(walk, name))
 		return false;
 	if (strcmp(name, ".") == 0)
@@ -88,16 +89,18 @@ static bool go_on(struct walk *walk)
 		go_up(walk);
 		return true;
 	}
-	if ((size_t)snprintf(path, sizeof path, "%s/%s", walk->at, name) >= sizeof path)
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", walk->at, name) >= sizeof(path))
 		return false;
 	bool there = lstat(path, &st) == 0;
 	if (there && S_ISDIR(st.st_mode)) {
-		memcpy(walk->at, path, sizeof path);
+		memcpy(walk->at, path, sizeof(path));
 		add_step(walk->trail, path, NULL, false);
 		if (!walk->rest[strspn(walk->rest, "/")])
 			add_step(walk->trail, path, NULL, true);
 		return true;
 	}
+
 	add_step(walk->trail, walk->at[0] ? walk->at : "/", name, false);
 	return there && S_ISLNK(st.st_mode) && follow_link(walk, path);
 }
@@ -121,11 +124,11 @@ static void on_inotify(void *ctx, int fd)
 	struct trail *trail = ctx;
 	char bytes[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	bool ours = false;
-	ssize_t got = read(fd, bytes, sizeof bytes);
+	ssize_t got = read(fd, bytes, sizeof(bytes));
 	for (char *at = bytes; got > 0 && at < bytes + got;) {
 		const struct inotify_event *event = (const struct inotify_event *)(void *)at;
 		ours |= concerns_us(trail, event);
-		at += sizeof *event + event->len;
+		at += sizeof(*event) + event->len;
 	}
 	if (ours)
 		trail->fn(trail->ctx);
@@ -135,12 +138,13 @@ void trail_init(struct trail *trail, struct loop *loop, const char *path, void (
 		void *ctx)
 {
 	*trail = (struct trail){.loop = loop, .fd = -1, .fn = fn, .ctx = ctx};
-	snprintf(trail->path, sizeof trail->path, "%s", path);
+	snprintf(trail->path, sizeof(trail->path), "%s", path);
 }
 
 int trail_follow(struct trail *trail)
 {
 	struct walk walk = {.trail = trail};
+
 	trail_end(trail);
 	trail->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (trail->fd < 0 ||
@@ -150,13 +154,15 @@ int trail_follow(struct trail *trail)
 		errno = saved;
 		return -ERR_IO;
 	}
-	if (trail->path[0] != '/' && !getcwd(walk.at, sizeof walk.at))
+
+	if (trail->path[0] != '/' && !getcwd(walk.at, sizeof(walk.at)))
 		walk.at[0] = 0;
-	snprintf(walk.rest, sizeof walk.rest, "%s", trail->path);
+	snprintf(walk.rest, sizeof(walk.rest), "%s", trail->path);
 	while (go_on(&walk))
 		;
 	if (trail->count > 0)
 		return 0;
+
 	trail_end(trail);
 	return -ERR_IO;
 }

@@ -35,4 +35,4 @@ void trail_init(struct trail *trail, struct loop *loop, const char *path, void (
 /* Goes the way as it is now: first, and again after each `fn`, before looking at what lies at its
  * end. Not from inside `fn`. 0, or -ERR_IO: then nothing is watched. */
 int trail_follow(struct trail *trail);
-void trail_end(struct trail *trail); /* no harm when nothing is watched */
+void trail_end(struct trail *trail); /* no-op when nothing is watched */

@@ -58,8 +58,7 @@ static int check_origin(const struct access_policy *policy, const struct request
 			struct access_verdict *verdict)
 {
 	const struct route *route = verdict->match.route;
-
-	if (route && route->open) {
+	if (route && (route->flags & ROUTE_OPEN)) {
 		verdict->allow_origin = "*";
 		return 0;
 	}
@@ -79,7 +78,7 @@ static int check_origin(const struct access_policy *policy, const struct request
 
 	const char *site = facts->sec_fetch_site;
 	bool own = !site || strcasecmp(site, "none") == 0 || strcasecmp(site, "same-origin") == 0;
-	return own || (route && route->navigable) ? 0 : -ERR_BAD_ORIGIN;
+	return own || (route && (route->flags & ROUTE_NAVIGABLE)) ? 0 : -ERR_BAD_ORIGIN;
 }
 
 /* Before the token: a form of another site can send text/plain without a preflight, and must not
@@ -88,7 +87,7 @@ static int check_media_type(const struct request_facts *facts, const struct acce
 {
 	static const char json[] = "application/json";
 	const struct route *route = verdict->match.route;
-	if (!route || !route->takes_body)
+	if (!route || !(route->flags & ROUTE_JSON))
 		return 0;
 	const char *type = facts->content_type;
 	if (!type)

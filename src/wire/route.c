@@ -1,5 +1,5 @@
-/* route: the const table of routes and the search in it. Knows neither who asks nor what the routes
- * do. Called by access.c and the server; protocol/routes.json is compared with the table. */
+/* route: the search for a path's row in the table of routes. Knows neither who asks nor what the
+ * routes do. */
 #include "wire/route.h"
 
 #include <string.h>
@@ -7,55 +7,15 @@
 #include "base/err.h"
 
 static const struct route routes[] = {
-	/* id, method, path, rights, takes_body, navigable, open, html */
-	{ROUTE_PAGE, "GET", "/", ACCESS_NONE, false, true, false, false},
-	{ROUTE_PAGE, "GET", "/console", ACCESS_NONE, false, true, false, false},
-	{ROUTE_PAGE, "GET", "/mic", ACCESS_NONE, false, true, false, false},
-	{ROUTE_PAGE, "GET", "/dreamer", ACCESS_NONE, false, true, false, false},
-	{ROUTE_PAGE, "GET", "/logs", ACCESS_NONE, false, true, false, true},
-	{ROUTE_FILE, "GET", "/pages/{path}", ACCESS_NONE, false, false, false, false},
-	{ROUTE_FILE, "GET", "/sdk/{path}", ACCESS_NONE, false, false, true, false},
-	{ROUTE_FILE, "GET", "/modules/{path}", ACCESS_NONE, false, false, false, false},
-	{ROUTE_FILE, "GET", "/vendor/{path}", ACCESS_NONE, false, false, false, false},
-	{ROUTE_FILE, "GET", "/models/{path}", ACCESS_NONE, false, false, false, false},
-	{ROUTE_FILE, "GET", "/openapi.json", ACCESS_NONE, false, false, false, false},
-	{ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, true, false, false, false},
-	{ROUTE_UNLOCK, "POST", "/v1/gpu/unlock", ACCESS_TOKEN, true, false, false, false},
-	{ROUTE_RENEW, "POST", "/v1/gpu/renew", ACCESS_TOKEN, true, false, false, false},
-	{ROUTE_STATUS, "GET", "/v1/gpu/status", ACCESS_TOKEN, false, false, false, false},
-	{ROUTE_RESET, "POST", "/v1/gpu/reset", ACCESS_ADMIN, true, false, false, false},
-	{ROUTE_FORCE_RELEASE_ALL, "POST", "/v1/gpu/force-release-all", ACCESS_ADMIN, true, false,
-	 false, false},
-	{ROUTE_LEASE_YIELD, "POST", "/v1/gpu/leases/{lease}/yield", ACCESS_ADMIN, true, false,
-	 false, false},
-	{ROUTE_LEASE_REVOKE, "POST", "/v1/gpu/leases/{lease}/revoke", ACCESS_ADMIN, true, false,
-	 false, false},
-	{ROUTE_CLAIM_CANCEL, "POST", "/v1/gpu/claims/{lease}/cancel", ACCESS_ADMIN, true, false,
-	 false, false},
-	{ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, true, false, false, false},
-	{ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, true, false, false, false},
-	{ROUTE_HISTORY, "GET", "/v1/gpu/history", ACCESS_TOKEN, false, false, false, false},
-	{ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, false, false, false, false},
-	{ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, false, false, false, false},
-	{ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, false, false, false, false},
-	{ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, false, false, false, false},
-	{ROUTE_LOGS, "GET", "/logs", ACCESS_TOKEN, false, false, false, false},
-	{ROUTE_LOGS_CLEAR, "POST", "/logs/clear", ACCESS_ADMIN, true, false, false, false},
-	{ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, false, false, false, false},
-	{ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, true, false, false, false},
-	{ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, true, false, true, false},
-	{ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, false, false, false, false},
-	{ROUTE_SITE_ALLOW, "POST", "/v1/sites/{site}/allow", ACCESS_ADMIN, true, false, false,
-	 false},
-	{ROUTE_SITE_REFUSE, "POST", "/v1/sites/{site}/refuse", ACCESS_ADMIN, true, false, false,
-	 false},
-	{ROUTE_SITE_REVOKE, "POST", "/v1/sites/{site}/revoke", ACCESS_ADMIN, true, false, false,
-	 false},
+#define ROUTE_ROW(id, method, path, rights, flags, handler, about)                                 \
+	{id, method, path, rights, flags, about},
+	ROUTE_TABLE(ROUTE_ROW)
+#undef ROUTE_ROW
 };
 
 const struct route *route_table(size_t *ret_count)
 {
-	*ret_count = sizeof(routes) / sizeof(routes[0]);
+	*ret_count = ROUTE_COUNT;
 	return routes;
 }
 
@@ -108,9 +68,9 @@ int route_find(const char *method, const char *path, bool html, struct route_mat
 {
 	int err = -ERR_NOT_FOUND;
 	*ret_match = (struct route_match){0};
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+	for (size_t i = 0; i < ROUTE_COUNT; i++) {
 		uint64_t lease = 0;
-		if (routes[i].html && !html)
+		if ((routes[i].flags & ROUTE_HTML) && !html)
 			continue;
 		if (!path_matches(routes[i].path, path, &lease))
 			continue;

@@ -1,8 +1,10 @@
-/* route: the const table of routes (DESIGN.md section 5) and how a path finds its row. */
+/* route: what a route is, and how a path finds its row in route_table.h. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "wire/route_table.h"
 
 enum access_right {
 	ACCESS_NONE,  /* any request that passes the checks of Host and Origin */
@@ -11,46 +13,30 @@ enum access_right {
 	ACCESS_ADMIN, /* the Unix socket, the admin token, or the dashboard's own origin */
 };
 
+/* A row's number in the table. */
 enum route_id {
-	ROUTE_PAGE, /* GET / and the other pages */
-	ROUTE_FILE, /* what pages are made of */
-	ROUTE_LOCK,
-	ROUTE_UNLOCK,
-	ROUTE_RENEW,
-	ROUTE_STATUS,
-	ROUTE_RESET,
-	ROUTE_FORCE_RELEASE_ALL,
-	ROUTE_LEASE_YIELD,
-	ROUTE_LEASE_REVOKE,
-	ROUTE_CLAIM_CANCEL,
-	ROUTE_PAUSE,
-	ROUTE_RESUME,
-	ROUTE_HISTORY,
-	ROUTE_EVENTS,
-	ROUTE_SESSION, /* WebSocket; its token comes in hello */
-	ROUTE_HEALTH,
-	ROUTE_METRICS,
-	ROUTE_LOGS,
-	ROUTE_LOGS_CLEAR,
-	ROUTE_AUDIT_LOGS,
-	ROUTE_HOT_RELOAD,
-	ROUTE_PAIR,  /* a page of another origin asks to queue */
-	ROUTE_SITES, /* who asks, and who is allowed */
-	ROUTE_SITE_ALLOW,
-	ROUTE_SITE_REFUSE,
-	ROUTE_SITE_REVOKE,
-	ROUTE_COUNT
+#define ROUTE_ID(id, ...) id,
+	ROUTE_TABLE(ROUTE_ID)
+#undef ROUTE_ID
+		ROUTE_COUNT
+};
+
+enum route_flag {
+	ROUTE_JSON = 1 << 0,      /* a body, where there is one, must be application/json */
+	ROUTE_NAVIGABLE = 1 << 1, /* a link of another site may lead here */
+	ROUTE_OPEN = 1 << 2,      /* any other site may read the answer */
+	ROUTE_HTML = 1 << 3,      /* only for clients that accept text/html; the same path may have
+				     another row */
+	ROUTE_RESERVED = 1 << 4, /* served on the last connections too: it frees something, or shows
+				    what is wrong */
 };
 
 struct route {
 	enum route_id id;
-	const char *method, *path; /* `{lease}` or `{site}` in a path stands for one number,
-				      `{path}` at its end for anything but nothing */
+	const char *method, *path;
 	enum access_right rights;
-	bool takes_body; /* a body, where there is one, must be application/json */
-	bool navigable;  /* a link of another site may lead here */
-	bool open;       /* any other site may read what is answered */
-	bool html; /* only for clients that accept text/html; the same path may have another row */
+	unsigned flags; /* enum route_flag */
+	const char *about;
 };
 
 struct route_match {

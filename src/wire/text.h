@@ -15,6 +15,8 @@ struct text {
 void text_init(struct text *text);
 void text_clear(struct text *text); /* keeps the memory */
 void text_finish(struct text *text);
+/* A local text that finishes itself: `cleanup_text struct text body = {0};`. */
+#define cleanup_text __attribute__((cleanup(text_finish)))
 
 void text_add(struct text *text, const char *bytes, size_t length);
 static inline void text_str(struct text *text, const char *string)

@@ -1,5 +1,6 @@
 /* told: what a waiter hears about time, the same in session messages, answers and rows of status:
- * first what such waits were like, then what is promised. Used inside wire and by the code that fills it in. */
+ * first what such waits were like, then what is promised. Used inside wire and by the code that
+ * fills it in. */
 #pragma once
 #include "core/view.h"
 #include "wire/text.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/http_conditional.h"
+#include "server/pages/http_conditional.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -62,6 +62,11 @@ class Lints(unittest.TestCase):
         """The command line speaks to the daemon, it does not contain it."""
         self.expect("layers.py", "src/cli/a.c", '#include "server/server.h"\n', "cli may not use server")
 
+    def test_layers_see_pages_using_the_whole_server(self):
+        """A room of the server takes the parts that it is given."""
+        self.write("src/server/pages/fine.c", '#include "server/pages/pages.h"\n#include "server/respond.h"\n')
+        self.expect("layers.py", "src/server/pages/a.c", '#include "server/server.h"\n', "server/pages may not use it")
+
     def test_layers_see_library_in_wrong_folder(self):
         """Each library has one folder that knows it."""
         self.expect("layers.py", "src/server/a.c", "#include <sqlite3.h>\n", "may not use this library")
@@ -255,7 +260,7 @@ class Lints(unittest.TestCase):
             ("protocol/broker/keep.json", '"const": "keep"', '"const": "kept"',
              "broker-keep.json is not as protocol/broker/keep.json says"),
             ("src/core/trace.h", '"kept"', '"left"', "event_what differs"),
-            ("src/wire/route.c", '"/health", ACCESS_NONE', '"/health", ACCESS_TOKEN', "routes: differ"),
+            ("src/wire/route_table.h", '"/health", ACCESS_NONE', '"/health", ACCESS_TOKEN', "routes: differ"),
             ("docs/protocol.md", '> {"type":"accept","lease":7}', '> {"type":"accept","claim":7}', "a dialogue's"))
         for path, old, new, _ in faults:
             self.change(path, old, new)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "server/http_conditional.h"
+#include "server/pages/http_conditional.h"
 
 static void test_etags(void **state)
 {

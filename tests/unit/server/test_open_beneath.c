@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "server/open_beneath.h"
+#include "server/pages/open_beneath.h"
 
 static char outside[64], root[80];
 

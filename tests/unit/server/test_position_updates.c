@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "server/position_updates.h"
+#include "server/monitor/position_updates.h"
 
 enum { CLAIMS = 1000 };
 static int64_t positions[CLAIMS];

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "server/tally.h"
+#include "server/monitor/tally.h"
 
 static void moved(struct tally *tally, enum lease_class cls, enum claim_state from,
 		  enum claim_state to)

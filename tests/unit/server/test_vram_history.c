@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "server/vram_history.h"
+#include "server/monitor/vram_history.h"
 #include "wire/monitoring_encode.h"
 
 static const struct gpu_config config = {.name = "gpu0"};

@@ -252,10 +252,12 @@ def check_words(protocol):
 
 
 def check_routes(protocol):
-    source = [(method, path, right.lower(), body == "true") for method, path, right, body in
-              words_of("src/wire/route.c", r'\{ROUTE_\w+, "(\w+)", "([^"]+)", ACCESS_(\w+),\s*(\w+)')]
-    shown = [(route["method"], route["path"], route["right"], "body" in route) for route in protocol.routes]
-    yield len(source) > 15, "the table of wire/route.c was not read"
+    source = [(method, path, right.lower(), "ROUTE_JSON" in flags, about) for method, path, right, flags, about in
+              words_of("src/wire/route_table.h",
+                       r'X\(ROUTE_\w+, "(\w+)", "([^"]+)", ACCESS_(\w+),([^"]*)"([^"]+)"\)')]
+    shown = [(route["method"], route["path"], route["right"], "body" in route, route["purpose"])
+             for route in protocol.routes]
+    yield len(source) > 15, "the table of wire/route_table.h was not read"
     yield source == shown, f"routes: differ in {sorted(set(source) ^ set(shown))[:4]}, or in their order"
     codes = {row[0] for row in protocol.errors()}
     for route in protocol.routes:

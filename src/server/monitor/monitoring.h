@@ -3,7 +3,7 @@
 #pragma once
 #include "wire/session_decode.h"
 
-struct server;
+struct monitor;
 
 enum {
 	/* Of one session: past it nothing of this is answered, so that there is room for what the
@@ -13,6 +13,7 @@ enum {
 };
 
 /* False: the session has not read what it was sent before, and nothing was sent. */
-bool monitoring_send_clients(struct server *server, uint64_t conn);
-bool monitoring_send_events(struct server *server, uint64_t conn, const struct session_request *in);
-bool monitoring_send_samples(struct server *server, uint64_t conn);
+bool monitoring_send_clients(const struct monitor *monitor, uint64_t conn);
+bool monitoring_send_events(const struct monitor *monitor, uint64_t conn,
+			    const struct session_request *in);
+bool monitoring_send_samples(const struct monitor *monitor, uint64_t conn);

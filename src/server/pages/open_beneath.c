@@ -2,7 +2,7 @@
  * says or somebody puts into the folder, nothing outside it is opened (CASES.md C29). Called by
  * files.c.
  */
-#include "server/open_beneath.h"
+#include "server/pages/open_beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +30,7 @@ int open_beneath(const char *root, const char *path, int *ret_fd, struct stat *r
 	char name[NAME_MAX + 1];
 	struct stat st;
 	cleanup_close int at = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
 	while (at >= 0) {
 		if (!take_name(&path, name))
 			return -ERR_NOT_FOUND;
@@ -43,6 +44,7 @@ int open_beneath(const char *root, const char *path, int *ret_fd, struct stat *r
 			break;
 		path++;
 	}
+
 	if (at < 0 || fstat(at, &st) != 0 || !S_ISREG(st.st_mode))
 		return -ERR_NOT_FOUND;
 	*ret_stat = st;

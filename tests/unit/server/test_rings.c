@@ -12,7 +12,8 @@
 #include <cmocka.h>
 
 #include "net/loop.h"
-#include "server/observe.h"
+#include "server/monitor/event_ring.h"
+#include "server/monitor/log_ring.h"
 
 struct wall_ms loop_wall_now(void)
 {
@@ -21,61 +22,61 @@ struct wall_ms loop_wall_now(void)
 
 static unsigned heard;
 
-static void on_line(void *ctx, const struct observed_line *line)
+static void on_line(void *ctx, const struct log_ring_line *line)
 {
-	struct observers *o = ctx;
+	struct log_ring *ring = ctx;
 	heard++;
 	assert_non_null(line->text);
-	log_write(&o->log, LOG_WARN, "a line about a line", NULL, 0); /* must not come back here */
+	log_write(&ring->log, LOG_WARN, "a line about a line", NULL,
+		  0); /* must not come back here */
 }
 
 /* Ids begin above all of the epoch before; what fell out is not given. */
 static void test_changes(void **state)
 {
 	(void)state;
-	struct observers o;
+	struct event_ring ring;
 	struct trace_effect trace = {0};
-	observe_init(&o, LOG_ERROR, 7);
-	uint64_t first = o.change_next;
-	assert_true(first > 6 * OBSERVE_EPOCH + 1000 && first < 8 * OBSERVE_EPOCH);
-	assert_null(observe_change_at(&o, first));
+	event_ring_init(&ring, 7);
+	uint64_t first = ring.next;
+	assert_true(first > 6 * EVENT_RING_EPOCH + 1000 && first < 8 * EVENT_RING_EPOCH);
+	assert_null(event_ring_at(&ring, first));
 	for (uint64_t i = 0; i < LIMIT_EVENT_RING + 10; i++) {
 		trace.claim = i;
-		observe_change(&o, &trace, (struct wall_ms){(int64_t)i});
+		event_ring_add(&ring, &trace, (struct wall_ms){(int64_t)i});
 	}
-	assert_int_equal(observe_change_oldest(&o), first + 10);
-	assert_null(observe_change_at(&o, first + 9));
-	assert_int_equal(observe_change_at(&o, first + 10)->trace.claim, 10);
-	assert_int_equal(observe_change_at(&o, o.change_next - 1)->trace.claim,
-			 LIMIT_EVENT_RING + 9);
-	assert_null(observe_change_at(&o, o.change_next));
-	observe_finish(&o);
+	assert_int_equal(event_ring_oldest(&ring), first + 10);
+	assert_null(event_ring_at(&ring, first + 9));
+	assert_int_equal(event_ring_at(&ring, first + 10)->trace.claim, 10);
+	assert_int_equal(event_ring_at(&ring, ring.next - 1)->trace.claim, LIMIT_EVENT_RING + 9);
+	assert_null(event_ring_at(&ring, ring.next));
+	event_ring_finish(&ring);
 }
 
 /* Lines go to the ring and to who listens, without running in a circle; clearing hides them. */
 static void test_lines(void **state)
 {
 	(void)state;
-	struct observers o;
-	observe_init(&o, LOG_INFO, 1);
-	o.log.fd = -1;
-	observe_on_line(&o, on_line, &o);
-	log_write(&o.log, LOG_WARN, "first", NULL, 0);
+	struct log_ring ring;
+	log_ring_init(&ring, LOG_INFO);
+	ring.log.fd = -1;
+	log_ring_on_line(&ring, on_line, &ring);
+	log_write(&ring.log, LOG_WARN, "first", NULL, 0);
 	assert_int_equal(heard, 1);
-	assert_string_equal(observe_line_at(&o, 1)->text, "first");
-	assert_int_equal(o.line_next, 3);
-	log_write(&o.log, LOG_DEBUG, "not written", NULL, 0);
-	assert_int_equal(o.line_next, 3);
-	observe_on_line(&o, NULL, NULL);
+	assert_string_equal(log_ring_at(&ring, 1)->text, "first");
+	assert_int_equal(ring.next, 3);
+	log_write(&ring.log, LOG_DEBUG, "not written", NULL, 0);
+	assert_int_equal(ring.next, 3);
+	log_ring_on_line(&ring, NULL, NULL);
 	for (int i = 0; i < LIMIT_LOG_LINES; i++)
-		log_write(&o.log, LOG_INFO, "more", NULL, 0);
-	assert_null(observe_line_at(&o, 2));
-	assert_non_null(observe_line_at(&o, 3));
-	observe_clear_lines(&o);
-	assert_null(observe_line_at(&o, o.line_next - 1));
-	log_write(&o.log, LOG_INFO, "after", NULL, 0);
-	assert_string_equal(observe_line_at(&o, o.line_next - 1)->text, "after");
-	observe_finish(&o);
+		log_write(&ring.log, LOG_INFO, "more", NULL, 0);
+	assert_null(log_ring_at(&ring, 2));
+	assert_non_null(log_ring_at(&ring, 3));
+	log_ring_clear(&ring);
+	assert_null(log_ring_at(&ring, ring.next - 1));
+	log_write(&ring.log, LOG_INFO, "after", NULL, 0);
+	assert_string_equal(log_ring_at(&ring, ring.next - 1)->text, "after");
+	log_ring_finish(&ring);
 }
 
 /* The lines of a turn leave in one write, whole and in order; what a full pipe does not take is
@@ -83,24 +84,24 @@ static void test_lines(void **state)
 static void test_gathered(void **state)
 {
 	(void)state;
-	struct observers o;
-	static char got[4 * OBSERVE_GATHER_BYTES];
+	struct log_ring ring;
+	static char got[4 * LOG_RING_GATHER_BYTES];
 	int ends[2];
 	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
-	observe_init(&o, LOG_INFO, 1);
-	o.log.fd = ends[1];
-	log_write(&o.log, LOG_INFO, "one", NULL, 0);
-	log_write(&o.log, LOG_INFO, "two", NULL, 0);
+	log_ring_init(&ring, LOG_INFO);
+	ring.log.fd = ends[1];
+	log_write(&ring.log, LOG_INFO, "one", NULL, 0);
+	log_write(&ring.log, LOG_INFO, "two", NULL, 0);
 	assert_int_equal(read(ends[0], got, sizeof got), -1);
-	log_flush(&o.log);
+	log_flush(&ring.log);
 	got[read(ends[0], got, sizeof got - 1)] = 0;
 	assert_true(strstr(got, " one\n") && strstr(got, " two\n") > strstr(got, " one\n"));
-	log_write(&o.log, LOG_ERROR, "at once", NULL, 0);
+	log_write(&ring.log, LOG_ERROR, "at once", NULL, 0);
 	assert_true(read(ends[0], got, sizeof got) > 0);
 	for (int i = 0; i < 4000; i++)
-		log_write(&o.log, LOG_INFO, "a line that is about forty bytes long..", NULL, 0);
-	log_flush(&o.log);
-	uint64_t lost = o.log.lost;
+		log_write(&ring.log, LOG_INFO, "a line that is about forty bytes long..", NULL, 0);
+	log_flush(&ring.log);
+	uint64_t lost = ring.log.lost;
 	assert_true(lost > 0 && lost < 4000);
 	ssize_t n = read(ends[0], got, sizeof got);
 	uint64_t lines = 0;
@@ -108,14 +109,14 @@ static void test_gathered(void **state)
 		lines += got[i] == '\n';
 	assert_int_equal(got[n - 1], '\n');
 	assert_int_equal(lines + lost, 4000);
-	log_write(&o.log, LOG_INFO, "after", NULL, 0);
-	log_flush(&o.log);
+	log_write(&ring.log, LOG_INFO, "after", NULL, 0);
+	log_flush(&ring.log);
 	got[read(ends[0], got, sizeof got - 1)] = 0;
 	char expected[64];
 	snprintf(expected, sizeof expected, "after log_lines_lost=%llu\n",
 		 (unsigned long long)lost);
 	assert_non_null(strstr(got, expected));
-	observe_finish(&o);
+	log_ring_finish(&ring);
 	close(ends[0]);
 	close(ends[1]);
 }

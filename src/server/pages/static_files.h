@@ -3,23 +3,24 @@
 #include "config/settings.h"
 #include "server/respond.h"
 
-struct server;
+struct pages;
 
 /* The longest policy: fixed words and each origin that models may come from. */
 enum { FILES_POLICY_BYTES = 512 + SETTINGS_MODEL_ORIGIN_COUNT * (SETTINGS_ORIGIN_BYTES + 1) };
 
-struct static_files {
-	char policy[FILES_POLICY_BYTES];            /* Content-Security-Policy of all files */
-	char page_policy[FILES_POLICY_BYTES + 128]; /* the same for pages, with Trusted Types */
+struct content_policies {
+	char files[FILES_POLICY_BYTES];       /* Content-Security-Policy of all files */
+	char pages[FILES_POLICY_BYTES + 128]; /* the same for pages, with Trusted Types */
 };
 
-void static_files_set_origins(struct static_files *files, const struct settings *settings);
+/* Lets pages load models from the origins of the settings. */
+void content_policies_set(struct content_policies *policies, const struct settings *settings);
 /* Answers with the file that `url` ("/pages/mic/mic.js") names, in the form that was asked for, or
  * with 404. `vary`: what else the answer depends on, such as "Accept, ", or "". */
-void static_files_answer(struct server *server, const struct request_context *context,
+void static_files_answer(const struct pages *pages, const struct request_context *context,
 			 const char *url, const char *vary);
 /* An HTML text of our own, never kept, under the same policy. `cookie` may be NULL. */
-void static_files_answer_html(struct server *server, const struct request_context *context,
+void static_files_answer_html(const struct pages *pages, const struct request_context *context,
 			      int status, const struct text *html, const char *cookie);
 /* The URL of a source by its path below web/: "kernel/sovereign.js" is "/modules/sovereign.js".
  * False: it is not served. For a path without an end, such as a folder's, ask with size 0: it is

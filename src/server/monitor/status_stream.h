@@ -5,7 +5,7 @@
 #include "core/view.h"
 #include "wire/status_encode.h"
 
-struct server;
+struct monitor;
 
 enum {
 	LISTING_SLICE_MS = 3,       /* of one turn, for all streams together */
@@ -15,16 +15,18 @@ enum {
 };
 
 struct status_streams {
-	struct list all; /* struct status_stream.link */
+	const struct monitor *monitor; /* borrowed */
+	struct list all;               /* struct status_stream.link */
 	unsigned count;
 };
 
-void status_streams_init(struct status_streams *streams);
+void status_streams_init(struct status_streams *streams, const struct monitor *monitor);
 void status_streams_finish(struct status_streams *streams);
-/* For an HTTP exchange with a ENDPOINT_STATUS, or a session. At most `limit` waiting rows; of a
+/* For an HTTP exchange with an ENDPOINT_STATUS, or a session. At most `limit` waiting rows; of a
  * site's session its own rows alone. False: this connection has one already. */
-bool status_stream_begin(struct server *server, uint64_t conn, bool as_message, uint64_t limit);
+bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_message,
+			 uint64_t limit);
 /* A slice; the stream that got it goes to the end. Returns when there is more to do. */
-struct mono_ms status_streams_step(struct server *server);
+struct mono_ms status_streams_step(struct status_streams *streams);
 void status_stream_drop(struct status_streams *streams,
-			uint64_t conn); /* no harm when there is none */
+			uint64_t conn); /* no-op when there is none */

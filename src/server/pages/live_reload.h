@@ -4,7 +4,9 @@
 
 #include "base/mono.h"
 
-struct server;
+struct log;
+struct loop;
+struct loop_watch;
 
 enum {
 	DEV_SETTLE_MS = 50, /* an editor that saves all its files makes one wave of it */
@@ -14,6 +16,10 @@ enum {
 };
 
 struct live_reload {
+	const char *root; /* the source tree's web/, borrowed like the log */
+	struct log *log;
+	void (*changed)(void *ctx, const char *url); /* "/": everything */
+	void *ctx;
 	struct loop_watch *watch;
 	int fd;
 	struct {
@@ -25,9 +31,10 @@ struct live_reload {
 	struct mono_ms due; /* MONO_NEVER: nothing changed since it was told */
 };
 
-/* Nothing without --dev. A folder that cannot be watched is logged, and pages are reloaded by hand.
- */
-void live_reload_begin(struct server *server);
-/* Tells the open pages if that is due; returns when to ask again. Touches no lease. */
-struct mono_ms live_reload_when_due(struct server *server, struct mono_ms now);
+/* Watches `root`; nothing when it is "". A folder that cannot be watched is logged, and its pages
+ * are reloaded by hand. `changed` is called by live_reload_when_due. */
+void live_reload_begin(struct live_reload *dev, struct loop *loop, const char *root,
+		       struct log *log, void (*changed)(void *ctx, const char *url), void *ctx);
+/* Calls `changed` for each change if that is due; returns when to ask again. Touches no lease. */
+struct mono_ms live_reload_when_due(struct live_reload *dev, struct mono_ms now);
 void live_reload_end(struct live_reload *dev);

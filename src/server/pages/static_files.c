@@ -1,8 +1,8 @@
 /* static_files: finds the file of a URL and answers with it: whole or in part, packed or not, or
  * only that it has not changed. Sources of pages are what is compiled in, or under --dev the source
  * tree; large libraries and models lie on the disk and go from there to the socket without passing
- * through here. Knows no lease. Called by the routes of pages and files. */
-#include "server/static_files.h"
+ * through here. Knows no lease. */
+#include "server/pages/static_files.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,12 +10,11 @@
 #include <unistd.h>
 
 #include "net/http_reply.h"
-#include "server/embedded_assets.h"
-#include "server/http_conditional.h"
-#include "server/mime_types.h"
-#include "server/open_beneath.h"
-#include "server/routes.h"
-#include "server/server.h"
+#include "server/pages/embedded_assets.h"
+#include "server/pages/http_conditional.h"
+#include "server/pages/mime_types.h"
+#include "server/pages/open_beneath.h"
+#include "server/pages/pages.h"
 
 enum { HEADERS_MAX = ACCESS_HEADERS_MAX + 16, ETAG_BYTES = 64, VARY_BYTES = 64 };
 
@@ -41,30 +40,30 @@ static const char trusted_types[] =
 static const char models[] = "/models/", vendor[] = "/vendor/";
 static const char package[] = "/sdk/baton-sdk.tgz"; /* made of the sources; lies on the disk */
 
-static bool begins(const char *url, const char *prefix)
+static bool begins_with(const char *url, const char *prefix)
 {
 	return strncmp(url, prefix, strlen(prefix)) == 0;
 }
 
-void static_files_set_origins(struct static_files *files, const struct settings *settings)
+void content_policies_set(struct content_policies *policies, const struct settings *settings)
 {
-	size_t size = sizeof files->policy;
+	size_t size = sizeof(policies->files);
 	int used = snprintf(
-		files->policy, size,
+		policies->files, size,
 		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
 		"img-src 'self' data: blob:; font-src 'self'; worker-src 'self' blob:; "
 		"media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
 		"frame-ancestors 'none'; connect-src 'self'");
 	for (uint32_t i = 0; i < settings->model_origin_count; i++)
-		used += snprintf(files->policy + used, size - (size_t)used, " %s",
+		used += snprintf(policies->files + used, size - (size_t)used, " %s",
 				 settings->model_origins[i]);
-	snprintf(files->page_policy, sizeof files->page_policy, "%s; %s", files->policy,
+	snprintf(policies->pages, sizeof(policies->pages), "%s; %s", policies->files,
 		 trusted_types);
 }
 
 bool static_files_url(const char *path, char *ret_url, size_t size)
 {
-	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
 		size_t length = strlen(sources[i].folder);
 		if (strncmp(path, sources[i].folder, length) != 0)
 			continue;
@@ -89,7 +88,7 @@ static void prefer_twin(const char *root, const char *path, struct stat *st, str
 	char name[SETTINGS_PATH_BYTES + 1];
 	struct stat twin;
 	int fd;
-	if ((size_t)snprintf(name, sizeof name, "%s.gz", path) >= sizeof name ||
+	if ((size_t)snprintf(name, sizeof(name), "%s.gz", path) >= sizeof(name) ||
 	    open_beneath(root, name, &fd, &twin) != 0)
 		return;
 	if (is_older(&twin.st_mtim, &st->st_mtim)) {
@@ -110,7 +109,7 @@ static bool find_on_disk(const char *root, const char *path, bool packed, struct
 	if (packed)
 		prefer_twin(root, path, &st, found);
 	found->length = (uint64_t)st.st_size;
-	snprintf(found->etag, sizeof found->etag, "\"%" PRIx64 "-%" PRIx64 ".%lx%s\"",
+	snprintf(found->etag, sizeof(found->etag), "\"%" PRIx64 "-%" PRIx64 ".%lx%s\"",
 		 (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
 		 (unsigned long)st.st_mtim.tv_nsec, found->packed ? "-gz" : "");
 	return true;
@@ -124,33 +123,39 @@ static bool find_compiled_in(const char *url, bool packed, struct found *found)
 	found->asset = asset;
 	found->packed = packed;
 	found->length = packed ? asset->gzip_length : asset->length;
-	snprintf(found->etag, sizeof found->etag, "%.*s%s\"", (int)strlen(asset->etag) - 1,
+	snprintf(found->etag, sizeof(found->etag), "%.*s%s\"", (int)strlen(asset->etag) - 1,
 		 asset->etag, packed ? "-gz" : "");
 	return true;
 }
 
-static bool find(const struct server *server, const char *url, bool packed, struct found *ret_found)
+static bool find_file(const struct pages *pages, const char *url, bool packed,
+		      struct found *ret_found)
 {
-	const struct paths *paths = &server->active.paths;
+	const struct paths *paths = pages->paths;
 	char path[SETTINGS_PATH_BYTES + 1];
+
 	*ret_found = (struct found){.fd = -1};
-	for (size_t i = 0; paths->dev[0] && i < sizeof sources / sizeof *sources; i++) {
-		if (!begins(url, sources[i].prefix) || strcmp(url, package) == 0)
+	for (size_t i = 0; paths->dev[0] && i < sizeof(sources) / sizeof(*sources); i++) {
+		if (!begins_with(url, sources[i].prefix) || strcmp(url, package) == 0)
 			continue;
-		snprintf(path, sizeof path, "%s/%s", sources[i].folder,
+		snprintf(path, sizeof(path), "%s/%s", sources[i].folder,
 			 url + strlen(sources[i].prefix));
 		return find_on_disk(paths->dev, path, packed, ret_found);
 	}
+
 	if (find_compiled_in(url, packed, ret_found))
 		return true;
-	if (begins(url, models) && find_on_disk(server->active.settings.models_dir,
-						url + strlen(models), packed, ret_found))
+	if (begins_with(url, models) &&
+	    find_on_disk(pages->settings->models_dir, url + strlen(models), packed, ret_found))
 		return true;
-	return (begins(url, models) || begins(url, vendor) || strcmp(url, package) == 0) &&
+
+	return (begins_with(url, models) || begins_with(url, vendor) ||
+		strcmp(url, package) == 0) &&
 	       find_on_disk(paths->web, url + 1, packed, ret_found);
 }
 
-static size_t add(struct http_header *headers, size_t count, const char *name, const char *value)
+static size_t add_header(struct http_header *headers, size_t count, const char *name,
+			 const char *value)
 {
 	headers[count] = (struct http_header){name, value};
 	return count + 1;
@@ -158,112 +163,117 @@ static size_t add(struct http_header *headers, size_t count, const char *name, c
 
 /* What each answer of ours carries: nothing is sniffed, framed, or shared with other origins but by
  * CORS, and pages are isolated from them, so that their workers may share memory. */
-static size_t common(const struct server *server, const struct request_context *context,
-		     struct http_header headers[HEADERS_MAX], const char *type)
+static size_t add_common_headers(const struct pages *pages, const struct request_context *context,
+				 struct http_header headers[HEADERS_MAX], const char *type)
 {
 	struct access_header cors[ACCESS_HEADERS_MAX];
 	size_t count = 0, cors_count = access_headers(&context->verdict, cors);
-	count = add(headers, count, "Content-Type", type);
-	count = add(headers, count, "X-Content-Type-Options", "nosniff");
-	count = add(headers, count, "Content-Security-Policy",
-		    begins(type, "text/html") ? server->static_files.page_policy
-					      : server->static_files.policy);
-	count = add(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
-	count = add(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
-	count = add(headers, count, "Cross-Origin-Resource-Policy",
-		    context->verdict.match.route->open ? "cross-origin" : "same-origin");
-	count = add(headers, count, "Referrer-Policy", "no-referrer");
+
+	count = add_header(headers, count, "Content-Type", type);
+	count = add_header(headers, count, "X-Content-Type-Options", "nosniff");
+	count = add_header(headers, count, "Content-Security-Policy",
+			   begins_with(type, "text/html") ? pages->policies.pages
+							  : pages->policies.files);
+	count = add_header(headers, count, "Cross-Origin-Opener-Policy", "same-origin");
+	count = add_header(headers, count, "Cross-Origin-Embedder-Policy", "require-corp");
+
+	count = add_header(headers, count, "Cross-Origin-Resource-Policy",
+			   (context->verdict.match.route->flags & ROUTE_OPEN) ? "cross-origin"
+									      : "same-origin");
+	count = add_header(headers, count, "Referrer-Policy", "no-referrer");
 	for (size_t i = 0; i < cors_count; i++)
-		count = add(headers, count, cors[i].name, cors[i].value);
+		count = add_header(headers, count, cors[i].name, cors[i].value);
 	return count;
 }
 
 /* A part of a file on the disk, or all of it. */
-static void send_disk(struct server *server, const struct request_context *context,
+static void send_disk(const struct pages *pages, const struct request_context *context,
 		      struct found *found, struct http_header *headers, size_t count)
 {
 	const struct http_request *request = context->request;
-	struct net *net = server->endpoints.net;
+	struct net *net = pages->net;
 	uint64_t first = 0, last = 0;
 	char shown[80];
 	enum http_conditional_range range = RANGE_WHOLE;
+
 	if (!found->packed) {
-		count = add(headers, count, "Accept-Ranges", "bytes");
+		count = add_header(headers, count, "Accept-Ranges", "bytes");
 		if (!request->if_range || strcmp(request->if_range, found->etag) == 0)
 			range = http_conditional_range(request->range, found->length, &first,
 						       &last);
 	}
+
 	switch (range) {
 	case RANGE_WHOLE:
 		http_reply_file(net, request->conn, 200, headers, count, found->fd, 0,
 				found->length);
 		return;
 	case RANGE_PART:
-		snprintf(shown, sizeof shown, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first, last,
-			 found->length);
-		count = add(headers, count, "Content-Range", shown);
+		snprintf(shown, sizeof(shown), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first,
+			 last, found->length);
+		count = add_header(headers, count, "Content-Range", shown);
 		http_reply_file(net, request->conn, 206, headers, count, found->fd, first,
 				last - first + 1);
 		return;
 	case RANGE_OUTSIDE:
 		(void)close(found->fd);
-		snprintf(shown, sizeof shown, "bytes */%" PRIu64, found->length);
-		count = add(headers, count, "Content-Range", shown);
+		snprintf(shown, sizeof(shown), "bytes */%" PRIu64, found->length);
+		count = add_header(headers, count, "Content-Range", shown);
 		http_reply(net, request->conn, 416, headers, count, "", 0);
 		return;
 	}
 }
 
-void static_files_answer(struct server *server, const struct request_context *context,
+void static_files_answer(const struct pages *pages, const struct request_context *context,
 			 const char *url, const char *vary)
 {
 	const struct http_request *request = context->request;
 	struct http_header headers[HEADERS_MAX];
 	struct found found;
 	char varies[VARY_BYTES];
+
 	/* A part is one of the file as it is. */
 	bool packed = !request->range && http_conditional_takes_gzip(request->accept_encoding);
-	if (!find(server, url, packed, &found)) {
-		respond_error(server->endpoints.net, context, &server->body, ERR_NOT_FOUND, NULL);
+	if (!find_file(pages, url, packed, &found)) {
+		respond_error(pages->net, context, ERR_NOT_FOUND, NULL);
 		return;
 	}
+
 	/* A model was made by somebody else: it must not be a page or script of our origin. */
-	const char *type = begins(url, models) ? mime_type_of_data(url) : mime_type(url);
-	size_t count = common(server, context, headers, type);
-	snprintf(varies, sizeof varies, "%sAccept-Encoding", vary);
-	count = add(headers, count, "Vary", varies);
-	count = add(headers, count, "Cache-Control", "no-cache");
-	count = add(headers, count, "ETag", found.etag);
+	const char *type = begins_with(url, models) ? mime_type_of_data(url) : mime_type(url);
+	size_t count = add_common_headers(pages, context, headers, type);
+	snprintf(varies, sizeof(varies), "%sAccept-Encoding", vary);
+	count = add_header(headers, count, "Vary", varies);
+	count = add_header(headers, count, "Cache-Control", "no-cache");
+	count = add_header(headers, count, "ETag", found.etag);
+
 	if (http_conditional_etag_known(request->if_none_match, found.etag)) {
 		if (found.fd >= 0)
 			(void)close(found.fd);
-		http_reply(server->endpoints.net, request->conn, 304, headers, count, "", 0);
+		http_reply(pages->net, request->conn, 304, headers, count, "", 0);
 		return;
 	}
+
 	if (found.packed)
-		count = add(headers, count, "Content-Encoding", "gzip");
+		count = add_header(headers, count, "Content-Encoding", "gzip");
 	if (!found.asset) {
-		send_disk(server, context, &found, headers, count);
+		send_disk(pages, context, &found, headers, count);
 		return;
 	}
+
 	const unsigned char *bytes = found.packed ? found.asset->gzip : found.asset->bytes;
-	http_reply(server->endpoints.net, request->conn, 200, headers, count, (const char *)bytes,
+	http_reply(pages->net, request->conn, 200, headers, count, (const char *)bytes,
 		   found.length);
 }
 
-void static_files_answer_html(struct server *server, const struct request_context *context,
+void static_files_answer_html(const struct pages *pages, const struct request_context *context,
 			      int status, const struct text *html, const char *cookie)
 {
 	struct http_header headers[HEADERS_MAX];
-	size_t count = common(server, context, headers, "text/html; charset=utf-8");
-	count = add(headers, count, "Cache-Control", "no-store");
+	size_t count = add_common_headers(pages, context, headers, "text/html; charset=utf-8");
+	count = add_header(headers, count, "Cache-Control", "no-store");
 	if (cookie)
-		count = add(headers, count, "Set-Cookie", cookie);
-	http_reply(server->endpoints.net, context->request->conn, status, headers, count,
-		   html->bytes, html->length);
-}
-
-void route_file(struct server *server, const struct request_context *context)
-{
-	static_files_answer(server, context, context->request->path, "");
+		count = add_header(headers, count, "Set-Cookie", cookie);
+	http_reply(pages->net, context->request->conn, status, headers, count, html->bytes,
+		   html->length);
 }

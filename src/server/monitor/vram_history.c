@@ -1,6 +1,6 @@
 /* vram_history: a ring of columns, one per GPU. Measures nothing itself: it asks the core what that
- * knows. Called by serve.c when it is time, and by watch.c for the answer. */
-#include "server/vram_history.h"
+ * knows. Called when it is time, and for the answer. */
+#include "server/monitor/vram_history.h"
 
 #include <assert.h>
 
@@ -14,7 +14,7 @@ static uint32_t whole_mb(uint64_t bytes)
 	return mb < SAMPLE_UNKNOWN ? (uint32_t)mb : SAMPLE_UNKNOWN - 1;
 }
 
-static void put(struct vram_history *history, const struct core *core)
+static void put_sample(struct vram_history *history, const struct core *core)
 {
 	struct gpu_view gpu;
 	unsigned at = history->next;
@@ -36,10 +36,10 @@ struct mono_ms vram_history_step(struct vram_history *history, const struct core
 	int64_t steps = history->count ? (at_ms - history->newest_ms) / VRAM_HISTORY_STEP_MS : 1;
 	if (steps > 0) {
 		for (int64_t gap = 1; gap < steps && gap <= VRAM_HISTORY_COUNT; gap++)
-			put(history, NULL);
+			put_sample(history, NULL);
 		history->newest_ms =
 			history->count ? history->newest_ms + steps * VRAM_HISTORY_STEP_MS : at_ms;
-		put(history, core);
+		put_sample(history, core);
 	}
 	return mono_after(now, history->newest_ms + VRAM_HISTORY_STEP_MS - at_ms);
 }

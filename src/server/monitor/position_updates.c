@@ -1,7 +1,7 @@
 /* position_updates: a sweep over the waiting claims that somebody watches, a few per turn so that
  * thousands of them never stall the loop. Sends nothing by itself. Called by serve.c after each
  * turn. */
-#include "server/position_updates.h"
+#include "server/monitor/position_updates.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ void position_updates_init(struct position_updates *updates)
 	list_init(&updates->all);
 }
 
-static void forget(struct position_updates *updates, struct position_update *update)
+static void forget_update(struct position_updates *updates, struct position_update *update)
 {
 	if (updates->cursor == &update->link)
 		updates->cursor = update->link.next;
@@ -34,7 +34,7 @@ static void forget(struct position_updates *updates, struct position_update *upd
 void position_updates_finish(struct position_updates *updates)
 {
 	list_each (it, next, &updates->all)
-		forget(updates, container_of(it, struct position_update, link));
+		forget_update(updates, container_of(it, struct position_update, link));
 	hash_finish(&updates->by_claim);
 }
 
@@ -53,8 +53,9 @@ void position_updates_watch(struct position_updates *updates, uint64_t claim, st
 			    uint64_t ref, struct position_updates_told said, struct mono_ms now)
 {
 	struct position_update *update = place_of(updates, claim);
+
 	if (!update) {
-		update = calloc(1, sizeof *update);
+		update = calloc(1, sizeof(*update));
 		if (!update)
 			abort();
 		update->claim = claim;
@@ -62,6 +63,7 @@ void position_updates_watch(struct position_updates *updates, uint64_t claim, st
 		list_append(&updates->all, &update->link);
 		hash_add(&updates->by_claim, &update->by_claim, hash_u64(claim));
 	}
+
 	update->to = to;
 	update->ref = ref;
 	update->said = said;
@@ -73,25 +75,28 @@ void position_updates_forget(struct position_updates *updates, uint64_t claim)
 {
 	struct position_update *update = place_of(updates, claim);
 	if (update)
-		forget(updates, update);
+		forget_update(updates, update);
 }
 
 /* True: told, or there was nothing to tell; false: it is too early to tell. */
-static bool look(struct position_updates *updates, struct position_update *update,
-		 const struct core *core, struct mono_ms now,
-		 void (*tell)(void *ctx, struct party to, const struct send_effect *queued),
-		 void *ctx)
+static bool look_at(struct position_updates *updates, struct position_update *update,
+		    const struct core *core, struct mono_ms now,
+		    void (*tell)(void *ctx, struct party to, const struct send_effect *queued),
+		    void *ctx)
 {
 	struct position_updates_told say = {core_position(core, update->claim),
 					    core_promise(core, update->claim)};
+
 	if (say.position < 0) {
-		forget(updates, update); /* it is offered, or over */
+		forget_update(updates, update); /* it is offered, or over */
 		return true;
 	}
+
 	if (say.position == update->said.position && say.promise.v == update->said.promise.v)
 		return true;
 	if (mono_since(now, update->told) < POSITION_UPDATES_INTERVAL_MS)
 		return false;
+
 	struct send_effect queued = {
 		.msg = SEND_QUEUED, .ref = update->ref, .lease = update->claim};
 	update->said = say;
@@ -111,13 +116,15 @@ void position_updates_step(
 		updates->sweep_at = mono_after(now, POSITION_UPDATES_SWEEP_MS);
 		updates->cursor = updates->all.next;
 	}
+
 	for (int n = 0; n < POSITION_UPDATES_PER_TURN && updates->cursor != &updates->all; n++) {
 		struct position_update *update =
 			container_of(updates->cursor, struct position_update, link);
 		updates->cursor = update->link.next;
-		if (!look(updates, update, core, now, tell, ctx))
+		if (!look_at(updates, update, core, now, tell, ctx))
 			updates->dirty = true; /* again in the next sweep */
 	}
+
 	if (updates->cursor == &updates->all)
 		updates->cursor = NULL;
 }

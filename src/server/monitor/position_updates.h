@@ -34,7 +34,7 @@ void position_updates_finish(struct position_updates *updates);
 void position_updates_watch(struct position_updates *updates, uint64_t claim, struct party to,
 			    uint64_t ref, struct position_updates_told said, struct mono_ms now);
 void position_updates_forget(struct position_updates *updates,
-			     uint64_t claim); /* no harm when unknown */
+			     uint64_t claim); /* no-op when unknown */
 /* Looks at the next few claims and calls `tell` with a SEND_QUEUED for each that moved. */
 void position_updates_step(
 	struct position_updates *updates, const struct core *core, struct mono_ms now,

@@ -1,6 +1,6 @@
 /* http_conditional: reads If-None-Match, Accept-Encoding and Range. Whatever is malformed counts as
- * not said, as RFC 9110 wants it. Called by files.c, and by a fuzz target. */
-#include "server/http_conditional.h"
+ * not said, as RFC 9110 wants it. */
+#include "server/pages/http_conditional.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 bool http_conditional_etag_known(const char *if_none_match, const char *etag)
 {
 	size_t length = strlen(etag);
+
 	for (const char *at = if_none_match; at && *at;) {
 		at += strspn(at, " \t,");
 		if (*at == '*')
@@ -25,6 +26,7 @@ bool http_conditional_etag_known(const char *if_none_match, const char *etag)
 			return true;
 		at = end;
 	}
+
 	return false;
 }
 
@@ -44,7 +46,7 @@ bool http_conditional_takes_gzip(const char *accept_encoding)
 	for (const char *at = accept_encoding; at && *at;) {
 		at += strspn(at, " \t,");
 		size_t item = strcspn(at, ","), name = strcspn(at, " \t,;");
-		if (name == sizeof gzip - 1 && strncasecmp(at, gzip, name) == 0)
+		if (name == sizeof(gzip) - 1 && strncasecmp(at, gzip, name) == 0)
 			return !is_refused(at + name, item - name);
 		at += item;
 	}
@@ -70,14 +72,16 @@ enum http_conditional_range http_conditional_range(const char *range, uint64_t s
 {
 	static const char unit[] = "bytes=";
 	uint64_t first = 0, last = UINT64_MAX;
-	if (!range || strncasecmp(range, unit, sizeof unit - 1) != 0)
+
+	if (!range || strncasecmp(range, unit, sizeof(unit) - 1) != 0)
 		return RANGE_WHOLE;
-	const char *at = range + sizeof unit - 1;
+	const char *at = range + sizeof(unit) - 1;
 	bool from_end = *at == '-';
 	if (!from_end && !take_number(&at, &first))
 		return RANGE_WHOLE;
 	if (*at++ != '-')
 		return RANGE_WHOLE;
+
 	if (*at && !take_number(&at, &last))
 		return RANGE_WHOLE;
 	if (*at || (from_end && last == UINT64_MAX) || (!from_end && last < first))
@@ -88,6 +92,7 @@ enum http_conditional_range http_conditional_range(const char *range, uint64_t s
 			return RANGE_OUTSIDE;
 		last = UINT64_MAX;
 	}
+
 	if (first >= size)
 		return RANGE_OUTSIDE;
 	*ret_first = first;

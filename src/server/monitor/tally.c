@@ -1,6 +1,6 @@
 /* tally: reads the waits and holds off the core's traces, so that the core keeps no statistics of
  * them. Called for each trace that is delivered; GET /metrics shows the result. */
-#include "server/tally.h"
+#include "server/monitor/tally.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /* status_stream: walks the core's views for GET /v1/gpu/status and the `status` message, part by
  * part. Asks, never changes. Called by the route, the sessions and once per loop turn. */
-#include "server/status_stream.h"
+#include "server/monitor/status_stream.h"
 
 #include <stdlib.h>
 
@@ -8,8 +8,8 @@
 #include "net/loop.h"
 #include "net/session.h"
 #include "server/message_context.h"
+#include "server/monitor/monitor.h"
 #include "server/respond.h"
-#include "server/server.h"
 #include "wire/status_encode.h"
 
 struct status_stream {
@@ -24,13 +24,13 @@ struct status_stream {
 	bool as_message, begun;
 };
 
-void status_streams_init(struct status_streams *streams)
+void status_streams_init(struct status_streams *streams, const struct monitor *monitor)
 {
-	*streams = (struct status_streams){0};
+	*streams = (struct status_streams){.monitor = monitor};
 	list_init(&streams->all);
 }
 
-static void destroy(struct status_streams *streams, struct status_stream *stream)
+static void destroy_stream(struct status_streams *streams, struct status_stream *stream)
 {
 	list_remove(&stream->link);
 	streams->count--;
@@ -42,7 +42,7 @@ static void destroy(struct status_streams *streams, struct status_stream *stream
 void status_streams_finish(struct status_streams *streams)
 {
 	list_each (it, next, &streams->all)
-		destroy(streams, container_of(it, struct status_stream, link));
+		destroy_stream(streams, container_of(it, struct status_stream, link));
 }
 
 static struct status_stream *status_stream_of(const struct status_streams *streams, uint64_t conn)
@@ -59,7 +59,7 @@ void status_stream_drop(struct status_streams *streams, uint64_t conn)
 {
 	struct status_stream *stream = status_stream_of(streams, conn);
 	if (stream)
-		destroy(streams, stream);
+		destroy_stream(streams, stream);
 }
 
 static bool is_shown(const struct status_stream *stream, const struct claim_view *view)
@@ -67,12 +67,13 @@ static bool is_shown(const struct status_stream *stream, const struct claim_view
 	return !stream->own || (stream->session && view->rec->session == stream->session);
 }
 
-static bool add_waiter(const struct server *server, struct status_stream *stream)
+static bool add_waiter(const struct monitor *monitor, struct status_stream *stream)
 {
-	const struct core *core = server->broker.core;
-	struct mono_ms now = server->broker.now;
+	const struct core *core = monitor->broker->core;
+	struct mono_ms now = monitor->broker->now;
 	struct claim_view view;
 	struct why why;
+
 	if (stream->position >= stream->limit ||
 	    !core_waiter_at(core, stream->position, now, &view))
 		return false;
@@ -80,6 +81,7 @@ static bool add_waiter(const struct server *server, struct status_stream *stream
 		stream->position++;
 		return true;
 	}
+
 	if (stream->render.part == STATUS_PART_QUEUED) {
 		status_encode_queued(&stream->render, &view);
 	} else if (stream->render.part == STATUS_PART_START_TIMES) {
@@ -92,59 +94,61 @@ static bool add_waiter(const struct server *server, struct status_stream *stream
 			.position = stream->position,
 			.why = &why,
 			.holder_name = message_context_in_the_way(core, &why, now, names)};
-		message_context_told(core, id, now, server->broker.wall, &wait.told);
-		status_encode_waiter(&stream->render, &view, now, &server->active.settings.core,
-				     &wait);
+		message_context_told(core, id, now, monitor->broker->wall, &wait.told);
+		status_encode_waiter(&stream->render, &view, now, monitor->config, &wait);
 	}
+
 	stream->position++;
 	return true;
 }
 
-static bool add_holder(const struct server *server, struct status_stream *stream)
+static bool add_holder(const struct monitor *monitor, struct status_stream *stream)
 {
-	const struct core *core = server->broker.core;
-	struct mono_ms now = server->broker.now;
+	const struct core *core = monitor->broker->core;
+	struct mono_ms now = monitor->broker->now;
 	struct claim_view view;
 	if (!core_holder_after(core, stream->after, now, &view))
 		return false;
 	stream->after = view.rec->id;
 	if (!is_shown(stream, &view))
 		return true;
-	status_encode_lease(&stream->render, &view, now, &server->active.settings.core,
+	status_encode_lease(&stream->render, &view, now, monitor->config,
 			    message_context_name(core, view.yield_for, now));
 	return true;
 }
 
-static bool add_gpu(const struct server *server, struct status_stream *stream)
+static bool add_gpu(const struct monitor *monitor, struct status_stream *stream)
 {
 	struct gpu_view gpu;
-	if (!core_gpu(server->broker.core, stream->position, &gpu))
+	if (!core_gpu(monitor->broker->core, stream->position, &gpu))
 		return false;
 	status_encode_gpu(&stream->render, stream->position++, &gpu);
 	return true;
 }
 
 /* One row; false: the whole status is written. */
-static bool add_row(const struct server *server, struct status_stream *stream)
+static bool add_row(const struct monitor *monitor, struct status_stream *stream)
 {
 	bool added = false;
+
 	switch (stream->render.part) {
 	case STATUS_PART_GPUS:
-		added = add_gpu(server, stream);
+		added = add_gpu(monitor, stream);
 		break;
 	case STATUS_PART_LEASES:
-		added = add_holder(server, stream);
+		added = add_holder(monitor, stream);
 		break;
 	case STATUS_PART_QUEUED:
 	case STATUS_PART_START_TIMES:
 	case STATUS_PART_WAITING:
-		added = add_waiter(server, stream);
+		added = add_waiter(monitor, stream);
 		break;
 	case STATUS_PART_HEAD:
 		break;
 	case STATUS_PART_END:
 		return false;
 	}
+
 	if (!added) {
 		stream->position = 0;
 		stream->after = 0;
@@ -154,27 +158,30 @@ static bool add_row(const struct server *server, struct status_stream *stream)
 }
 
 /* True: there is more to write. */
-static bool add_slice(const struct server *server, struct status_stream *stream, struct mono_ms end)
+static bool add_slice(const struct monitor *monitor, struct status_stream *stream,
+		      struct mono_ms end)
 {
 	do {
 		for (int n = 0; n < LISTING_ROWS_PER_LOOK; n++)
-			if (!add_row(server, stream))
+			if (!add_row(monitor, stream))
 				return false;
 	} while (mono_before(loop_now(), end));
 	return true;
 }
 
 /* A status that fits into one slice has a length; a longer one is a stream. */
-static void send_http(struct server *server, struct status_stream *stream, bool more)
+static void send_http(const struct monitor *monitor, struct status_stream *stream, bool more)
 {
-	struct net *net = server->endpoints.net;
-	struct endpoint *endpoint = endpoint_of(&server->endpoints, stream->conn);
+	struct net *net = monitor->endpoints->net;
+	struct endpoint *endpoint = endpoint_of(monitor->endpoints, stream->conn);
 	const char *origin = endpoint ? endpoint->origin : NULL;
 	const struct http_answer answer = {.status = 200, .content_type = "application/json"};
+
 	if (!stream->begun && !more) {
 		respond_text(net, stream->conn, origin, &answer, &stream->text);
 		return;
 	}
+
 	if (!stream->begun)
 		respond_stream(net, stream->conn, origin, answer.content_type);
 	stream->begun = true;
@@ -184,56 +191,66 @@ static void send_http(struct server *server, struct status_stream *stream, bool 
 		http_stream_end(net, stream->conn);
 }
 
-static bool reader_lags(const struct server *server, const struct status_stream *stream)
+static bool reader_lags(const struct monitor *monitor, const struct status_stream *stream)
 {
 	return stream->begun &&
-	       http_stream_pending(server->endpoints.net, stream->conn) > LISTING_PENDING_BYTES;
+	       http_stream_pending(monitor->endpoints->net, stream->conn) > LISTING_PENDING_BYTES;
 }
 
 /* True: there is more to write. The stream is gone otherwise. */
-static bool step(struct server *server, struct status_stream *stream, struct mono_ms end)
+static bool write_slice(struct status_streams *streams, struct status_stream *stream,
+			struct mono_ms end)
 {
-	bool more = add_slice(server, stream, end);
+	const struct monitor *monitor = streams->monitor;
+	bool more = add_slice(monitor, stream, end);
 	uint64_t conn = stream->conn;
 	if (!stream->as_message)
-		send_http(server, stream, more);
+		send_http(monitor, stream, more);
 	else if (!more)
-		net_session_send(server->endpoints.net, conn, stream->text.bytes,
+		net_session_send(monitor->endpoints->net, conn, stream->text.bytes,
 				 stream->text.length);
 	if (more)
 		return true;
 	if (!stream->as_message)
-		endpoint_shut(&server->endpoints, endpoint_of(&server->endpoints, conn));
-	destroy(&server->status_streams, stream);
+		endpoint_shut(monitor->endpoints, endpoint_of(monitor->endpoints, conn));
+	destroy_stream(streams, stream);
 	return false;
 }
 
-bool status_stream_begin(struct server *server, uint64_t conn, bool as_message, uint64_t limit)
+bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_message,
+			 uint64_t limit)
 {
-	const struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
+	const struct monitor *monitor = streams->monitor;
+	const struct endpoint *endpoint = endpoint_of(monitor->endpoints, conn);
 	bool own = endpoint && endpoint->session && endpoint->session->rights == ACCESS_QUEUE;
 	struct core_stats stats;
 	struct claim_view holder;
-	if (status_stream_of(&server->status_streams, conn))
+
+	if (status_stream_of(streams, conn))
 		return false;
-	struct status_stream *stream = calloc(1, sizeof *stream);
+	struct status_stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
 		abort();
-	core_stats(server->broker.core, &stats);
+
+	core_stats(monitor->broker->core, &stats);
 	struct status_head head = {
 		.stats = &stats,
 		.version = BATON_VERSION,
-		.paused_reason = server->paused_reason,
-		.uptime_ms = mono_since(server->broker.now, server->started),
-		.wall = server->broker.wall,
-		.draining = server->draining,
+		.paused_reason = monitor->state->paused_reason,
+		.uptime_ms = mono_since(monitor->broker->now, monitor->state->started),
+		.wall = monitor->broker->wall,
+		.draining = monitor->state->draining,
 	};
+
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		core_waits(server->broker.core, (enum lease_class)cls, &head.waits[cls]);
-	head.grants = core_grants(server->broker.core, server->broker.now, &head.grants_left_ms);
-	head.grants_detail = message_context_grants_detail(server, head.grants);
-	if (!own && core_holder_after(server->broker.core, 0, server->broker.now, &holder))
+		core_waits(monitor->broker->core, (enum lease_class)cls, &head.waits[cls]);
+	head.grants =
+		core_grants(monitor->broker->core, monitor->broker->now, &head.grants_left_ms);
+	head.grants_detail =
+		message_context_grants_detail(monitor->broker->store, monitor->state, head.grants);
+	if (!own && core_holder_after(monitor->broker->core, 0, monitor->broker->now, &holder))
 		head.owner = holder.rec->name;
+
 	stream->conn = conn;
 	stream->as_message = as_message;
 	stream->limit = limit;
@@ -241,30 +258,34 @@ bool status_stream_begin(struct server *server, uint64_t conn, bool as_message, 
 	stream->session = own ? endpoint->session->id : 0;
 	text_init(&stream->text);
 	status_encode_begin(&stream->render, &stream->text, &head, as_message);
+
 	list_init(&stream->link);
-	list_append(&server->status_streams.all, &stream->link);
-	server->status_streams.count++;
+	list_append(&streams->all, &stream->link);
+	streams->count++;
 	return true;
 }
 
-struct mono_ms status_streams_step(struct server *server)
+struct mono_ms status_streams_step(struct status_streams *streams)
 {
-	struct list *all = &server->status_streams.all;
-	if (server->status_streams.count == 0)
+	const struct monitor *monitor = streams->monitor;
+	struct list *all = &streams->all;
+
+	if (streams->count == 0)
 		return MONO_NEVER;
 	struct mono_ms wake = MONO_NEVER, now = loop_now();
 	struct mono_ms end = mono_after(now, LISTING_SLICE_MS);
-	for (unsigned left = server->status_streams.count; left > 0; left--) {
+	for (unsigned left = streams->count; left > 0; left--) {
 		struct status_stream *stream = container_of(all->next, struct status_stream, link);
 		list_remove(&stream->link);
 		list_append(all, &stream->link);
-		if (reader_lags(server, stream)) {
+		if (reader_lags(monitor, stream)) {
 			wake = mono_min(wake, mono_after(now, LISTING_LAG_MS));
 			continue;
 		}
-		bool more = step(server, stream, end);
+		bool more = write_slice(streams, stream, end);
 		if (more || (left > 1 && mono_due(end, loop_now())))
 			return now;
 	}
+
 	return wake;
 }

@@ -1,6 +1,5 @@
-/* mime_types: one const table. Looks at names only, never at contents: nothing is sniffed. Called
- * by files.c and dev.c. */
-#include "server/mime_types.h"
+/* mime_types: one const table. Looks at names only, never at contents: nothing is sniffed. */
+#include "server/pages/mime_types.h"
 
 #include <string.h>
 
@@ -26,7 +25,7 @@ const char *mime_type(const char *path)
 {
 	const char *name = strrchr(path, '/');
 	const char *end = strrchr(name ? name : path, '.');
-	for (size_t i = 0; end && i < sizeof types / sizeof *types; i++)
+	for (size_t i = 0; end && i < sizeof(types) / sizeof(*types); i++)
 		if (strcmp(end, types[i].end) == 0)
 			return types[i].type;
 	return unknown;
@@ -36,7 +35,7 @@ const char *mime_type_of_data(const char *path)
 {
 	static const char *const active[] = {"text/html", "text/javascript", "image/svg"};
 	const char *type = mime_type(path);
-	for (size_t i = 0; i < sizeof active / sizeof *active; i++)
+	for (size_t i = 0; i < sizeof(active) / sizeof(*active); i++)
 		if (strncmp(type, active[i], strlen(active[i])) == 0)
 			return unknown;
 	return type;

@@ -1,0 +1,79 @@
+/* event_feed: writes the ring of changes to its readers, each at its own pace. */
+#include "server/event_feed.h"
+
+#include <assert.h>
+
+#include "net/http_reply.h"
+#include "server/endpoint_ops.h"
+#include "server/server.h"
+#include "wire/event_encode.h"
+#include "wire/http_encode.h"
+#include "wire/session_decode.h"
+#include "wire/status_encode.h"
+
+enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
+
+/* The next changes after endpoint->sent, as far as the reader takes them. True: there are more. */
+static bool write_changes(struct server *server, struct endpoint *endpoint)
+{
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line = {0};
+	const struct event_ring *ring = &server->event_ring;
+	struct net *net = server->endpoints.net;
+	uint64_t oldest = event_ring_oldest(ring);
+	bool gap = endpoint->sent + 1 < oldest; /* it must look at the status instead */
+
+	if (!gap && endpoint->sent + 1 >= ring->next)
+		return false;
+	if (http_stream_pending(net, endpoint->conn) > FEED_PENDING_BYTES)
+		return true;
+	if (gap) {
+		http_encode_sse(&body, 0, "reset", "{\"type\":\"reset\"}");
+		endpoint->sent = oldest - 1;
+	}
+
+	for (int n = 0; n < FEED_ROWS_PER_TURN && endpoint->sent + 1 < ring->next; n++) {
+		const struct event_ring_row *change = event_ring_at(ring, endpoint->sent + 1);
+		assert(change);
+		text_clear(&line);
+		event_encode(&line, &change->trace, change->id, change->at,
+			     &server->active.settings.core);
+		http_encode_sse(&body, change->id, trace_name(change->trace.what), line.bytes);
+		endpoint->sent = change->id;
+	}
+
+	http_stream_write(net, endpoint->conn, body.bytes, body.length);
+	return endpoint->sent + 1 < ring->next;
+}
+
+bool event_feeds_step(struct server *server)
+{
+	bool more = false;
+	list_each (it, next, &server->endpoints.kinds[ENDPOINT_FEED])
+		more |= write_changes(server, container_of(it, struct endpoint, link));
+	return more;
+}
+
+void event_feed_drain(struct server *server, struct endpoint *endpoint)
+{
+	cleanup_text struct text body = {0};
+	cleanup_text struct text line = {0};
+	struct net *net = server->endpoints.net;
+
+	session_encode_denied(&body, 0, ERR_DRAINING, NULL);
+	http_encode_sse(&line, 0, "denied", body.bytes);
+	http_stream_write(net, endpoint->conn, line.bytes, line.length);
+	http_stream_end(net, endpoint->conn);
+	endpoint_shut(&server->endpoints, endpoint);
+}
+
+static void write_comment(struct server *server, struct endpoint *endpoint,
+			  const struct text *comment)
+{
+	http_stream_write(server->endpoints.net, endpoint->conn, comment->bytes, comment->length);
+}
+
+const struct endpoint_ops event_feed_ops = {
+	.drain = event_feed_drain,
+	.keepalive = write_comment,
+};

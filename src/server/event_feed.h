@@ -1,0 +1,11 @@
+/* event_feed: readers of /v1/gpu/events. */
+#pragma once
+#include "server/endpoints.h"
+
+struct server;
+
+/* Writes new changes to all of them. True: some have more to read. */
+bool event_feeds_step(struct server *server);
+/* Ends an event stream of any kind with a `denied` that says that the broker stops. Shuts the
+ * endpoint. */
+void event_feed_drain(struct server *server, struct endpoint *endpoint);

@@ -1,0 +1,72 @@
+/* lock_stream: a lock over Server-Sent Events: each effect is an event of it, the last one ends it.
+ * What comes before the first event is answered as a lock without a stream is. */
+#include "net/http_reply.h"
+#include "server/deliver.h"
+#include "server/endpoint_ops.h"
+#include "server/event_feed.h"
+#include "server/lock_request.h"
+#include "server/message_context.h"
+#include "server/respond.h"
+#include "server/server.h"
+
+static void send_event(struct server *server, struct endpoint *endpoint,
+		       const struct send_effect *send)
+{
+	cleanup_text struct text body = {0};
+	struct message_context context;
+	struct net *net = server->endpoints.net;
+	uint64_t conn = endpoint->conn;
+	struct party exchange = party_of(PARTY_EXCHANGE, conn);
+	bool last = false;
+	enum send_kind msg = send->msg;
+
+	if (!endpoint->begun &&
+	    (msg == SEND_DENIED || msg == SEND_TIMEOUT || msg == SEND_RELEASED)) {
+		lock_request_answer(server, endpoint, send);
+		return;
+	}
+
+	deliver_fill(server, &context, send);
+	if (!http_encode_stream(&body, send, &context.wire, &last))
+		return;
+
+	deliver_note_place(server, exchange, send, &context);
+	if (!endpoint->begun)
+		respond_stream(net, conn, endpoint->origin, "text/event-stream");
+	endpoint->begun = true;
+	http_stream_write(net, conn, body.bytes, body.length);
+	if (!last)
+		return;
+
+	endpoint_shut(&server->endpoints, endpoint);
+	event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED, exchange);
+	http_stream_end(net, conn);
+}
+
+static void on_gone(struct server *server, struct endpoint *endpoint)
+{
+	lock_request_closed(server, endpoint, false);
+}
+
+static void on_drain(struct server *server, struct endpoint *endpoint)
+{
+	if (endpoint->begun)
+		event_feed_drain(server, endpoint);
+	else
+		lock_request_drain(server, endpoint);
+}
+
+static void write_comment(struct server *server, struct endpoint *endpoint,
+			  const struct text *comment)
+{
+	if (endpoint->begun)
+		http_stream_write(server->endpoints.net, endpoint->conn, comment->bytes,
+				  comment->length);
+}
+
+const struct endpoint_ops lock_stream_ops = {
+	.send = send_event,
+	.gone = on_gone,
+	.drain = on_drain,
+	.keepalive = write_comment,
+};

@@ -1,0 +1,8 @@
+/* metrics: the text of /metrics. */
+#pragma once
+#include "wire/text.h"
+
+struct monitor;
+
+/* Adds all of them. */
+void metrics_write(const struct monitor *monitor, struct text *out);
