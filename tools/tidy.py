@@ -2,9 +2,10 @@
 """The size and habit rules of HACKING.md as a test. Usage: tidy.py [ROOT]; 1 when a rule is broken.
 
 Rules: at most 100 columns in C (a tab is 8) and JavaScript (a tab is 4), 120 in Python; 70 lines a
-function, 800 lines a file; a comment at the top of each .c; no banned names; no effect inside assert();
-no common.h or utils.c; at least 30 asserts per 1000 code lines in src/core; no leftovers; no address of a
-package registry, no path of somebody's home.
+function, 800 lines a file; a comment at the top of each .c; in src a blank line or a comment in each body
+of 15 lines, static functions of two words or more, no comment that names a C file which is not there; no
+banned names; no effect inside assert(); no common.h or utils.c; at least 30 asserts per 1000 code lines in
+src/core; no leftovers; no address of a package registry, no path of somebody's home.
 """
 import pathlib
 import re
@@ -15,6 +16,7 @@ TAB_COLUMNS = {".js": 4, ".mjs": 4}  # else 8
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 800
 ASSERTS_PER_KLOC_MIN = 30
+PARAGRAPH_LINES_MAX = 15
 
 ASSERT = r"(?:assert|PRE|POST|INVARIANT)"  # base/contracts.h
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|alloca|rand|srand|strtok|system)\s*\(")
@@ -52,6 +54,41 @@ def check_functions(code):
             start = None
 
 
+def check_paragraphs(text):
+    """A body is read in steps: a blank line or a comment parts them."""
+    lines = text.split("\n")
+    start = None
+    for at, line in enumerate(lines):
+        if line == "{":
+            start = at
+        elif line == "}" and start is not None:
+            body = lines[start + 1:at]
+            if len(body) >= PARAGRAPH_LINES_MAX and not any(
+                    not row.strip() or row.lstrip().startswith("/*") for row in body):
+                yield start + 1, f"a body of {len(body)} lines in one piece: part its steps"
+            start = None
+
+
+ONE_WORD = re.compile(r"^static (?:inline )?[\w \*]*?\b\*?([a-z]+)\(", re.M)
+
+
+def check_statics(code):
+    for match in ONE_WORD.finditer(code):
+        yield line_of(code, match.start()), f"static {match[1]}: say what it does to what, in two words or more"
+
+
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+C_FILE = re.compile(r"(?<![\w<./-])[\w/-]*?([\w-]+\.[ch])\b(?!>)")
+
+
+def check_mentions(text, names):
+    for comment in COMMENT.finditer(text):
+        for match in C_FILE.finditer(comment[0]):
+            if match[1] not in names:
+                line = line_of(text, comment.start() + match.start())
+                yield line, f"the comment names {match[1]}, which is not there"
+
+
 def assert_arguments(code):
     for match in re.finditer(rf"(?<!\w){ASSERT}\s*\(", code):
         depth = 1
@@ -68,14 +105,19 @@ def check_asserts(code):
             yield line_of(code, offset), "assert with an effect inside"
 
 
-def check_c(path, text, in_core):
+def check_c(path, text, relative, names):
     code = strip_code(text)
+    in_core = relative.parts[:2] == ("src", "core")
     if path.suffix == ".c" and not text.lstrip().startswith("/*"):
         yield 1, "begins without a comment that says what it does, does not do, and who calls it"
     if path.name in BAD_FILE_NAMES:
         yield 1, "a name that says nothing; name what it holds"
     yield from check_functions(code)
     yield from check_asserts(code)
+    if relative.parts[0] == "src":
+        yield from check_paragraphs(text)
+        yield from check_statics(code)
+        yield from check_mentions(text, names)
     for match in BANNED.finditer(code):
         yield line_of(code, match.start()), f"{match[1]} is banned"
     if in_core:
@@ -116,7 +158,7 @@ def check_density(root):
     return (1000 * asserts / lines if lines else 0), lines
 
 
-def problems_of(root, path):
+def problems_of(root, path, names):
     relative = path.relative_to(root)
     try:
         text = path.read_text(encoding="utf-8")
@@ -130,16 +172,18 @@ def problems_of(root, path):
         if text.count("\n") > FILE_LINES_MAX:
             yield FILE_LINES_MAX, f"{text.count(chr(10))} lines, at most {FILE_LINES_MAX}"
     if is_c:
-        yield from check_c(path, text, relative.parts[:2] == ("src", "core"))
+        yield from check_c(path, text, relative, names)
     if path.name != "LICENSE":
         yield from check_text(text)
 
 
 def main(root):
     problems = count = 0
-    for path in files_of(root):
+    paths = list(files_of(root))
+    names = {path.name for path in paths} | {"sysexits.h"}
+    for path in paths:
         count += 1
-        for line, words in problems_of(root, path):
+        for line, words in problems_of(root, path, names):
             print(f"{path.relative_to(root)}:{line}: {words}")
             problems += 1
     density, lines = check_density(root)

@@ -138,6 +138,22 @@ class Lints(unittest.TestCase):
         """Each .c begins by saying what it is."""
         self.expect("tidy.py", "src/base/a.c", "int x;\n", "begins without a comment")
 
+    def test_tidy_sees_a_body_in_one_piece(self):
+        """Fifteen lines have a blank line or a comment between their steps; fourteen need none."""
+        self.write("src/base/short.c", GOOD + "void f_f(void)\n{\n" + "\tg();\n" * 14 + "}\n")
+        self.write("src/base/parted.c", GOOD + "void f_f(void)\n{\n" + "\tg();\n" * 8 + "\n" + "\tg();\n" * 8 + "}\n")
+        self.expect("tidy.py", "src/base/a.c", GOOD + "void f_f(void)\n{\n" + "\tg();\n" * 15 + "}\n", "in one piece")
+
+    def test_tidy_sees_a_static_of_one_word(self):
+        """A static is looked for by its name; `run` is everywhere."""
+        self.write("src/base/named.c", GOOD + "static int *run_jobs(void)\n{\n\treturn 0;\n}\n")
+        self.expect("tidy.py", "src/base/a.c", GOOD + "static int *run(void)\n{\n\treturn 0;\n}\n", "static run")
+
+    def test_tidy_sees_a_file_that_is_not_there(self):
+        """A comment outlives the file that it names."""
+        self.write("src/base/named.c", GOOD + "/* See good.c, and <gone.h>. */\n")
+        self.expect("tidy.py", "src/base/a.c", "/* a: called by gone.c. */\n", "names gone.c")
+
     def test_tidy_sees_assert_with_effect(self):
         """An assert changes nothing."""
         for effect in ("x = 1", "x++", "--x"):
