@@ -25,6 +25,7 @@ static size_t fill_serve_options(void)
 	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 	static const char *const modes[] = {"bridge", NULL};
 	size_t count = 0;
+
 	while (count < SERVE_OPTIONS_MAX) {
 		struct option_spec *spec = &serve_options[count];
 		if (!options_row(count, &spec->name, &spec->argument, &spec->help))

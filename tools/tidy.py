@@ -17,6 +17,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 800
 ASSERTS_PER_KLOC_MIN = 30
 PARAGRAPH_LINES_MAX = 15
+STEPS_MAX = 3
 
 ASSERT = r"(?:assert|PRE|POST|INVARIANT)"  # base/contracts.h
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|alloca|rand|srand|strtok|system)\s*\(")
@@ -55,7 +56,7 @@ def check_functions(code):
 
 
 def check_paragraphs(text):
-    """A body is read in steps: a blank line or a comment parts them."""
+    """A body is read in steps: a blank line or a comment parts them. A switch or a table is one step."""
     lines = text.split("\n")
     start = None
     for at, line in enumerate(lines):
@@ -63,7 +64,8 @@ def check_paragraphs(text):
             start = at
         elif line == "}" and start is not None:
             body = lines[start + 1:at]
-            if len(body) >= PARAGRAPH_LINES_MAX and not any(
+            steps = sum(1 for row in body if re.match(r"\t(?!case |default:)[a-z*]", row))
+            if len(body) >= PARAGRAPH_LINES_MAX and steps > STEPS_MAX and not any(
                     not row.strip() or row.lstrip().startswith("/*") for row in body):
                 yield start + 1, f"a body of {len(body)} lines in one piece: part its steps"
             start = None

@@ -26,6 +26,7 @@ static inline bool http_has_control(const char *bytes, size_t length)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
 	size_t i = 0;
+
 	for (; i + 8 <= length; i += 8) {
 		uint64_t word;
 		memcpy(&word, bytes + i, sizeof(word));
@@ -33,6 +34,7 @@ static inline bool http_has_control(const char *bytes, size_t length)
 		if (((word - ones * 0x20) | (is_del - ones) | word) & highs)
 			break;
 	}
+
 	for (; i < length; i++) {
 		unsigned char byte = (unsigned char)bytes[i];
 		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)

@@ -254,6 +254,7 @@ static int time_fields(const struct json *object, const struct wire_context *ctx
 	int err = json_seconds(parsed, object, "timeout_s", WAIT_S_MAX, &acquire->timeout_ms, NULL);
 	if (json_is(json_get(object, "timeout_s"), TREE_NO))
 		acquire->timeout_ms = -1; /* an explicit null: wait without limit */
+
 	if (err == 0)
 		err = json_seconds(parsed, object, "ttl_s", ctx->config->http_ttl_ms_max / 1000,
 				   &acquire->ttl_ms, NULL);
@@ -295,6 +296,7 @@ static int flag_fields(const struct json *object, struct parsed *parsed, struct 
 		err = json_bool(parsed, object, "loads", &acquire->loads);
 	if (err == 0)
 		err = room_fields(object, parsed, acquire);
+
 	if (err == 0)
 		err = json_name(parsed, object, "request_id", LIMIT_REQUEST_ID_BYTES,
 				&acquire->request_id);

@@ -1,6 +1,6 @@
 /* open_beneath: walks a path name by name, each without following links, so that whatever a request
  * says or somebody puts into the folder, nothing outside it is opened (CASES.md C29). Called by
- * files.c.
+ * static_files.c.
  */
 #include "server/pages/open_beneath.h"
 
