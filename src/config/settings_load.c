@@ -103,6 +103,7 @@ static int take_class(const struct loading *l, const char *name, const struct fi
 	char key[64];
 	if (!from)
 		return 0;
+
 	snprintf(key, sizeof(key), "classes/%s/offset_s", name);
 	int rc = take_seconds(l, key, from->offset_s, 0, 86400, &to->offset_ms);
 	snprintf(key, sizeof(key), "classes/%s/hold_max_s", name);
@@ -110,6 +111,7 @@ static int take_class(const struct loading *l, const char *name, const struct fi
 		rc = take_seconds(l, key, from->hold_max_s, 0.1, 86400, &to->hold_ms_max);
 	if (rc || !from->share)
 		return rc;
+
 	snprintf(key, sizeof(key), "classes/%s/share", name);
 	if (!isfinite(*from->share) || *from->share < 0.001 || *from->share > 1)
 		return refuse(l, key, "not between 0.001 and 1");

@@ -29,6 +29,7 @@ int client_info_decode(struct parsed *parsed, struct client_info *ret_about)
 {
 	struct client_info *about = ret_about;
 	*about = (struct client_info){0};
+
 	int err = text_field(parsed, "page", about->page);
 	if (!err)
 		err = text_field(parsed, "adapter", about->adapter);
@@ -42,6 +43,7 @@ int client_info_decode(struct parsed *parsed, struct client_info *ret_about)
 		err = number_field(parsed, "vram_mb", &about->vram_mb, &about->vram_known);
 	if (!err)
 		err = json_bool(parsed, parsed->root, "visible", &about->visible);
+
 	const struct json *visible = json_get(parsed->root, "visible");
 	about->visible_known = json_is(visible, TREE_TRUE) || json_is(visible, TREE_FALSE);
 	return err;

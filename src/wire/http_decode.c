@@ -254,6 +254,7 @@ static int time_fields(const struct json *object, const struct wire_context *ctx
 	int err = json_seconds(parsed, object, "timeout_s", WAIT_S_MAX, &acquire->timeout_ms, NULL);
 	if (json_is(json_get(object, "timeout_s"), TREE_NO))
 		acquire->timeout_ms = -1; /* an explicit null: wait without limit */
+
 	if (err == 0)
 		err = json_seconds(parsed, object, "ttl_s", ctx->config->http_ttl_ms_max / 1000,
 				   &acquire->ttl_ms, NULL);
@@ -300,6 +301,7 @@ static int flag_fields(const struct json *object, struct parsed *parsed, struct 
 				&acquire->request_id);
 	if (err == 0)
 		err = json_name(parsed, object, "label", LIMIT_LABEL_BYTES, &acquire->label);
+
 	acquire->no_wait = !wait;
 	return err;
 }
