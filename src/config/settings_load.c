@@ -104,6 +104,7 @@ static int take_class(const struct loading *l, const char *name, const struct fi
 
 	if (!from)
 		return 0;
+
 	snprintf(key, sizeof(key), "classes/%s/offset_s", name);
 	int rc = take_seconds(l, key, from->offset_s, 0, 86400, &to->offset_ms);
 	snprintf(key, sizeof(key), "classes/%s/hold_max_s", name);

@@ -30,6 +30,7 @@ int client_info_decode(struct parsed *parsed, struct client_info *ret_about)
 	struct client_info *about = ret_about;
 
 	*about = (struct client_info){0};
+
 	int err = text_field(parsed, "page", about->page);
 	if (!err)
 		err = text_field(parsed, "adapter", about->adapter);

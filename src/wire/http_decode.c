@@ -302,6 +302,7 @@ static int flag_fields(const struct json *object, struct parsed *parsed, struct 
 				&acquire->request_id);
 	if (err == 0)
 		err = json_name(parsed, object, "label", LIMIT_LABEL_BYTES, &acquire->label);
+
 	acquire->no_wait = !wait;
 	return err;
 }

@@ -191,6 +191,7 @@ static void add_body(struct text *out, const struct send_effect *send,
 	case SEND_QUEUED:
 		encode_place(out, facts);
 		break;
+
 	case SEND_OFFERED:
 	case SEND_GRANTED:
 		add_grant(out, send, facts);
@@ -205,6 +206,7 @@ static void add_body(struct text *out, const struct send_effect *send,
 		if (send->detail[0])
 			text_json_str(out, "detail", send->detail);
 		break;
+
 	case SEND_RELEASED:
 		add_end(out, send);
 		break;
@@ -214,6 +216,7 @@ static void add_body(struct text *out, const struct send_effect *send,
 	case SEND_DENIED:
 		encode_error(out, send->err, send->detail);
 		break;
+
 	case SEND_RENEWED:
 		encode_renewed(out, send);
 		break;
@@ -223,6 +226,7 @@ static void add_body(struct text *out, const struct send_effect *send,
 	case SEND_OK:
 		text_json_u64(out, "count", send->lease);
 		break;
+
 	case SEND_CHANGED:
 	case SEND_KEEP:
 	case SEND_HEARTBEAT:
