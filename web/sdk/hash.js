@@ -52,8 +52,8 @@ export async function sha256(blob) {
 	const all = new Blob([blob, end]);
 	for (let at = 0; at < all.size; at += PIECE_BYTES) {
 		const piece = new DataView(await all.slice(at, at + PIECE_BYTES).arrayBuffer());
-		for (let block = 0; block < piece.byteLength; block += 64)
-			addBlock(state, piece, block);
+		for (let i = 0; i < piece.byteLength; i += 64)
+			addBlock(state, piece, i);
 	}
 	return Array.from(state, (x) => (x >>> 0).toString(16).padStart(8, "0")).join("");
 }
