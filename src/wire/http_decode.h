@@ -29,9 +29,7 @@ struct wire_context {
 
 /* All return 0 or a negative enum err with parsed->detail in words for the client. */
 
-/* {id, class?|priority?, timeout_s?, ttl_s?, vram_mb?, slots?, gpu?, gpus?, request_id?, wait?,
- * preemptible?, evictable?, uninterruptible_ms?, min_residence_ms?, load_ms?, label?, parent?,
- * host?, guests?, guests_open?} */
+/* The body of POST /v1/gpu/lock: protocol/http/lock.json. */
 int http_decode_lock(const char *body, size_t length, const struct wire_context *ctx,
 		     enum binding binding, struct parsed *ret_parsed, struct event *ret_event);
 /* {id?, token?}: one of them. An id alone serves --compat bridge; the caller refuses it otherwise.
