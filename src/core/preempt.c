@@ -132,6 +132,9 @@ static bool vram_short(const struct core *core, const struct claim *head, uint32
 	       core->gpus[gpu].vram_declared + need > ledger_room(core, gpu) + leaving->vram_bytes;
 }
 
+/* Within a second all are as fresh: else a moment's difference would outweigh any load. */
+enum { FRESH_MS = 1000 };
+
 static int64_t idle_ms(const struct core *core, const struct claim *resident)
 {
 	struct mono_ms since = resident->rec.held_since;
@@ -149,8 +152,8 @@ static bool evict_rather(const struct core *core, const struct claim *a, const s
 	if (a->rec.cls != b->rec.cls)
 		return a->rec.cls > b->rec.cls;
 
-	left = idle_ms(core, a);
-	right = idle_ms(core, b);
+	left = FRESH_MS + idle_ms(core, a);
+	right = FRESH_MS + idle_ms(core, b);
 	left *= b->rec.load_ms > 0 ? b->rec.load_ms : 1;
 	right *= a->rec.load_ms > 0 ? a->rec.load_ms : 1;
 	return left > right;

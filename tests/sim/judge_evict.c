@@ -63,7 +63,8 @@ static void judge_choice(struct world *w, const struct want *want, const struct 
 	/* What was used when is not in the journal. */
 	if (other->cls < want->cls || w->tally.restarts > 0 || w->stalled_ms > 0)
 		return;
-	__extension__ __int128 mine = idle_ms(w, want), theirs = idle_ms(w, other);
+	/* A second more for each: within it all are as fresh. */
+	__extension__ __int128 mine = 1000 + idle_ms(w, want), theirs = 1000 + idle_ms(w, other);
 	if (theirs * cost_ms(want) > mine * cost_ms(other))
 		judge_fail(w, JUDGE_EVICT,
 			   "lease %llu, idle for %lld ms, loaded in %lld, is evicted; %llu, idle "

@@ -243,6 +243,24 @@ static void test_evicts_by_cost(void **state)
 	assert_int_equal(fixture_state(fixture, cheap), CLAIM_YIELDING);
 }
 
+/* One that has just come is not dear for that: a moment's difference does not outweigh the load. */
+static void test_evicts_by_cost_at_once(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a, b, c, dear, cheap;
+
+	start(fixture, 1, 2, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	dear = resident(fixture, a, LEASE_CHAT, 3 * GIB, 8000, 0);
+	fixture_pass(fixture, 2);
+	cheap = resident(fixture, b, LEASE_CHAT, 3 * GIB, 500, 0);
+	fixture_ask(fixture, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
+	assert_int_equal(fixture_state(fixture, dear), CLAIM_HELD);
+	assert_int_equal(fixture_state(fixture, cheap), CLAIM_YIELDING);
+}
+
 /* A model whose session computes is busy; one that has just been loaded has its minimum stay. */
 static void test_not_the_busy_nor_the_new(void **state)
 {
@@ -542,6 +560,7 @@ int main(void)
 		TEST(test_pinned),
 		TEST(test_evicts_lowest_class),
 		TEST(test_evicts_by_cost),
+		TEST(test_evicts_by_cost_at_once),
 		TEST(test_not_the_busy_nor_the_new),
 		TEST(test_no_vain_eviction),
 		TEST(test_resident_has_no_hold_limit),
