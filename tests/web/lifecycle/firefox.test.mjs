@@ -105,13 +105,16 @@ for (const [what, leave] of absences)
 		await tab.close();
 	});
 
-/** @type {[string, number, (tab: import("../lib/bidi.mjs").FirefoxTab) => Promise<void>][]} */
+// Mostly the page's last request arrives, and the next is in at once; on a busy machine Firefox may
+// drop it, also where it only goes elsewhere, and then the linger is the promise.
+const limit = LINGER_S * 1000 + 500;
+/** @type {[string, (tab: import("../lib/bidi.mjs").FirefoxTab) => Promise<void>][]} */
 const ends = [
-	["is reloaded", LINGER_S * 500, (tab) => tab.reload()],
-	["goes to another page", LINGER_S * 500, (tab) => tab.goto("about:blank")],
-	["is closed", LINGER_S * 1000 + 500, (tab) => tab.close()],
+	["is reloaded", (tab) => tab.reload()],
+	["goes to another page", (tab) => tab.goto("about:blank")],
+	["is closed", (tab) => tab.close()],
 ];
-for (const [what, limit, end] of ends)
+for (const [what, end] of ends)
 	test(`a holder that ${what}: the next is granted within ${limit} ms`, async (t) => {
 		let round = 0;
 		const ms = await bestOf(limit, async () => {
