@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_BYTES_MIN = 256 };
+enum { TEXT_BYTES_MIN = 1024 };
 
 void text_init(struct text *text)
 {
