@@ -48,7 +48,6 @@ static void add_noted(struct where *where)
 {
 	const char *state = secure_getenv("XDG_STATE_HOME"), *home = secure_getenv("HOME");
 	struct where_note note;
-
 	char dir[4096];
 	int length = 0;
 

@@ -106,7 +106,6 @@ void deliver_line(void *ctx, const struct log_ring_line *line)
 					 message.length);
 	}
 	text_finish(&rendered);
-
 	text_finish(&message);
 }
 

@@ -62,8 +62,8 @@ void route_health(struct server *server, const struct request_context *context)
 	text_json_str(&body, "version", BATON_VERSION);
 	text_json_bool(&body, "journal", stats.journal_ok);
 	text_json_bool(&body, "paused", stats.paused);
-	int64_t left_ms;
 
+	int64_t left_ms;
 	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
 	encode_grants(&body, grants, left_ms,
 		      message_context_grants_detail(server->broker.store, &server->state, grants));

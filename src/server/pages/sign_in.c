@@ -96,8 +96,8 @@ static void keep_keys(struct pages *pages)
 static void answer_key(struct pages *pages, const struct request_context *context, const char *key)
 {
 	struct text out;
-
 	char mark[ACCESS_MARK_BYTES + 1], cookie[ACCESS_MARK_BYTES + 128];
+
 	access_mark(key, mark);
 	snprintf(cookie, sizeof(cookie), "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict",
 		 pages->access->policy.cookie_name, mark, COOKIE_MAX_AGE_S);

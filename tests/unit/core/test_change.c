@@ -224,41 +224,35 @@ static void test_evicts_lowest_class(void **state)
 	(void)d;
 }
 
-/* Of one class, the longest unused by what it costs to load again. */
-static void test_evicts_by_cost(void **state)
+/* Two residents that come one after the other, and a third that needs the memory of one. */
+static void assert_cheap_evicted(struct fixture *fixture, int64_t dear_load_ms, int64_t apart_ms,
+				 int64_t cheap_load_ms, int64_t idle_ms)
 {
-	struct fixture *fixture = *state;
 	uint64_t a, b, c, dear, cheap;
 
 	start(fixture, 1, 2, 8 * GIB);
 	a = fixture_session(fixture, BIND_NATIVE, "a");
 	b = fixture_session(fixture, BIND_NATIVE, "b");
 	c = fixture_session(fixture, BIND_NATIVE, "c");
-	dear = resident(fixture, a, LEASE_CHAT, 3 * GIB, 60000, 0);
-	fixture_pass(fixture, 10000);
-	cheap = resident(fixture, b, LEASE_CHAT, 3 * GIB, 1000, 0);
-	fixture_pass(fixture, 10000);
+	dear = resident(fixture, a, LEASE_CHAT, 3 * GIB, dear_load_ms, 0);
+	fixture_pass(fixture, apart_ms);
+	cheap = resident(fixture, b, LEASE_CHAT, 3 * GIB, cheap_load_ms, 0);
+	fixture_pass(fixture, idle_ms);
 	fixture_ask(fixture, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
 	assert_int_equal(fixture_state(fixture, dear), CLAIM_HELD);
 	assert_int_equal(fixture_state(fixture, cheap), CLAIM_YIELDING);
 }
 
+/* Of one class, the longest unused by what it costs to load again. */
+static void test_evicts_by_cost(void **state)
+{
+	assert_cheap_evicted(*state, 60000, 10000, 1000, 10000);
+}
+
 /* One that has just come is not dear for that: a moment's difference does not outweigh the load. */
 static void test_evicts_by_cost_at_once(void **state)
 {
-	struct fixture *fixture = *state;
-	uint64_t a, b, c, dear, cheap;
-
-	start(fixture, 1, 2, 8 * GIB);
-	a = fixture_session(fixture, BIND_NATIVE, "a");
-	b = fixture_session(fixture, BIND_NATIVE, "b");
-	c = fixture_session(fixture, BIND_NATIVE, "c");
-	dear = resident(fixture, a, LEASE_CHAT, 3 * GIB, 8000, 0);
-	fixture_pass(fixture, 2);
-	cheap = resident(fixture, b, LEASE_CHAT, 3 * GIB, 500, 0);
-	fixture_ask(fixture, c, need(LEASE_CHAT, 1, 5 * GIB, 1));
-	assert_int_equal(fixture_state(fixture, dear), CLAIM_HELD);
-	assert_int_equal(fixture_state(fixture, cheap), CLAIM_YIELDING);
+	assert_cheap_evicted(*state, 8000, 2, 500, 0);
 }
 
 /* A model whose session computes is busy; one that has just been loaded has its minimum stay. */
