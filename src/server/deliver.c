@@ -43,12 +43,8 @@ void deliver_note_place(struct server *server, struct party to, const struct sen
 static void on_send(void *ctx, struct party to, const struct send_effect *send)
 {
 	struct server *server = ctx;
-	struct endpoint *endpoint = endpoint_of(&server->endpoints, to.id);
-	if (!endpoint || to.kind == PARTY_GATEWAY) /* nothing is forwarded yet */
-		return;
-	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
-	if (ops->send)
-		ops->send(server, endpoint, send);
+	if (to.kind != PARTY_GATEWAY) /* nothing is forwarded yet */
+		endpoints_send(&server->endpoints, to.id, send);
 }
 
 void deliver_place(void *ctx, struct party to, const struct send_effect *queued)
@@ -188,25 +184,10 @@ struct broker_out deliver_out(struct server *server)
 				   .ctx = server};
 }
 
-void deliver_keepalive(struct server *server)
+void deliver_keepalive(struct endpoints *endpoints)
 {
-	cleanup_text struct text body = {0};
+	cleanup_text struct text comment = {0};
 
-	http_encode_sse_keepalive(&body);
-	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
-		const struct endpoint_ops *ops = endpoint_ops_of((enum endpoint_kind)kind);
-		if (!ops->keepalive)
-			continue;
-		list_each (it, next, &server->endpoints.kinds[kind])
-			ops->keepalive(server, container_of(it, struct endpoint, link), &body);
-	}
-}
-
-unsigned deliver_stream_count(const struct server *server)
-{
-	unsigned count = 0;
-	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++)
-		if (endpoint_ops_of((enum endpoint_kind)kind)->keepalive)
-			count += server->endpoints.counts[kind];
-	return count;
+	http_encode_sse_keepalive(&comment);
+	endpoints_keepalive(endpoints, &comment);
 }

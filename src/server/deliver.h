@@ -5,14 +5,14 @@
 struct message_context;
 struct log_ring_line;
 struct server;
+struct endpoints;
 
 /* The calls of broker_out, with the server as their context. */
 struct broker_out deliver_out(struct server *server);
 /* A SEND_QUEUED that position_updates.c found due. */
 void deliver_place(void *ctx, struct party to, const struct send_effect *queued);
 /* A comment line to every stream, so that proxies keep it open. */
-void deliver_keepalive(struct server *server);
-unsigned deliver_stream_count(const struct server *server); /* how many take it */
+void deliver_keepalive(struct endpoints *endpoints);
 /* For a kind's `send`: what the message says besides its effect. */
 void deliver_fill(struct server *server, struct message_context *context,
 		  const struct send_effect *send);

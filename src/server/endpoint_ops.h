@@ -1,35 +1,38 @@
-/* endpoint_ops: what the server does with an endpoint of each kind. A new kind is a row of
- * endpoint_ops.c and a file with its operations. */
+/* endpoint_ops: what is done with an endpoint of each kind, and by whom. A new kind is a file with
+ * its operations and a line of startup.c. */
 #pragma once
 #include "core/send.h"
 #include "server/endpoints.h"
 #include "wire/text.h"
 
-struct server;
-
-/* NULL: nothing is to be done. */
+/* `ctx` is what the kind's part was registered with. NULL: nothing is to be done. */
 struct endpoint_ops {
 	/* An effect for it. */
-	void (*send)(struct server *server, struct endpoint *endpoint,
-		     const struct send_effect *send);
+	void (*send)(void *ctx, struct endpoint *endpoint, const struct send_effect *send);
 	/* What its client said; sessions only. Borrowed for the call. */
-	void (*message)(struct server *server, struct endpoint *endpoint, const char *text,
-			size_t length);
+	void (*message)(void *ctx, struct endpoint *endpoint, const char *text, size_t length);
 	/* Its connection is gone; the caller shuts the endpoint. */
-	void (*gone)(struct server *server, struct endpoint *endpoint);
+	void (*gone)(void *ctx, struct endpoint *endpoint);
 	/* Its answer was taken by the client's kernel. May shut it. */
-	void (*delivered)(struct server *server, struct endpoint *endpoint);
+	void (*delivered)(void *ctx, struct endpoint *endpoint);
 	/* The broker stops: the last message. May shut it. */
-	void (*drain)(struct server *server, struct endpoint *endpoint);
+	void (*drain)(void *ctx, struct endpoint *endpoint);
 	/* Streams: a comment that keeps proxies from closing them. */
-	void (*keepalive)(struct server *server, struct endpoint *endpoint,
-			  const struct text *comment);
+	void (*keepalive)(void *ctx, struct endpoint *endpoint, const struct text *comment);
 };
 
-extern const struct endpoint_ops lock_request_ops, lock_answered_ops;    /* lock_request.c */
-extern const struct endpoint_ops lock_stream_ops;                        /* lock_stream.c */
-extern const struct endpoint_ops event_feed_ops;                         /* event_feed.c */
-extern const struct endpoint_ops status_stream_ops;                      /* routes_monitoring.c */
-extern const struct endpoint_ops greeting_ops, session_ops, leaving_ops; /* sessions.c */
+/* From now on `ops` and `ctx`, both borrowed, serve the endpoints of this kind. */
+void endpoints_serve(struct endpoints *endpoints, enum endpoint_kind kind,
+		     const struct endpoint_ops *ops, void *ctx);
 
-const struct endpoint_ops *endpoint_ops_of(enum endpoint_kind kind);
+/* Each calls the operation of the connection's endpoint; no-op when there is none. */
+void endpoints_send(struct endpoints *endpoints, uint64_t conn, const struct send_effect *send);
+void endpoints_message(struct endpoints *endpoints, uint64_t conn, const char *text, size_t length);
+void endpoints_gone(struct endpoints *endpoints, uint64_t conn); /* then shuts it */
+void endpoints_delivered(struct endpoints *endpoints, uint64_t conn);
+
+/* Of all endpoints. */
+void endpoints_drain(struct endpoints *endpoints);
+void endpoints_keepalive(struct endpoints *endpoints, const struct text *comment);
+/* How many take a keepalive. */
+unsigned endpoints_stream_count(const struct endpoints *endpoints);

@@ -57,11 +57,18 @@ struct endpoint {
 	struct endpoint_session *session; /* owned; NULL for exchanges */
 };
 
+/* What serves the endpoints of one kind, see endpoint_ops.h. */
+struct endpoint_server {
+	const struct endpoint_ops *ops;
+	void *ctx;
+};
+
 struct endpoints {
 	struct net *net;
 	struct hash by_conn, by_browser;
 	struct list kinds[ENDPOINT_KIND_COUNT];
 	unsigned counts[ENDPOINT_KIND_COUNT];
+	struct endpoint_server servers[ENDPOINT_KIND_COUNT];
 };
 
 void endpoints_init(struct endpoints *endpoints, struct net *net);

@@ -54,8 +54,9 @@ bool event_feeds_step(struct server *server)
 	return more;
 }
 
-void event_feed_drain(struct server *server, struct endpoint *endpoint)
+void event_feed_drain(void *ctx, struct endpoint *endpoint)
 {
+	struct server *server = ctx;
 	cleanup_text struct text body = {0};
 	cleanup_text struct text line = {0};
 	struct net *net = server->endpoints.net;
@@ -67,9 +68,9 @@ void event_feed_drain(struct server *server, struct endpoint *endpoint)
 	endpoint_shut(&server->endpoints, endpoint);
 }
 
-static void write_comment(struct server *server, struct endpoint *endpoint,
-			  const struct text *comment)
+static void write_comment(void *ctx, struct endpoint *endpoint, const struct text *comment)
 {
+	struct server *server = ctx;
 	http_stream_write(server->endpoints.net, endpoint->conn, comment->bytes, comment->length);
 }
 

@@ -8,4 +8,6 @@ struct server;
 bool event_feeds_step(struct server *server);
 /* Ends an event stream of any kind with a `denied` that says that the broker stops. Shuts the
  * endpoint. */
-void event_feed_drain(struct server *server, struct endpoint *endpoint);
+void event_feed_drain(void *ctx, struct endpoint *endpoint);
+
+extern const struct endpoint_ops event_feed_ops;

@@ -9,9 +9,9 @@
 #include "server/respond.h"
 #include "server/server.h"
 
-void lock_request_answer(struct server *server, struct endpoint *endpoint,
-			 const struct send_effect *send)
+void lock_request_answer(void *ctx, struct endpoint *endpoint, const struct send_effect *send)
 {
+	struct server *server = ctx;
 	cleanup_text struct text body = {0};
 	struct message_context context;
 	struct http_answer answer;
@@ -34,8 +34,9 @@ void lock_request_answer(struct server *server, struct endpoint *endpoint,
 	free(origin);
 }
 
-void lock_request_drain(struct server *server, struct endpoint *endpoint)
+void lock_request_drain(void *ctx, struct endpoint *endpoint)
 {
+	struct server *server = ctx;
 	cleanup_text struct text body = {0};
 	struct http_answer answer;
 
@@ -53,13 +54,14 @@ void lock_request_closed(struct server *server, const struct endpoint *endpoint,
 		->closed.undelivered = undelivered;
 }
 
-static void on_gone(struct server *server, struct endpoint *endpoint)
+static void on_gone(void *ctx, struct endpoint *endpoint)
 {
-	lock_request_closed(server, endpoint, true);
+	lock_request_closed(ctx, endpoint, true);
 }
 
-static void on_delivered(struct server *server, struct endpoint *endpoint)
+static void on_delivered(void *ctx, struct endpoint *endpoint)
 {
+	struct server *server = ctx;
 	endpoint_shut(&server->endpoints, endpoint);
 }
 

@@ -9,9 +9,9 @@
 #include "server/respond.h"
 #include "server/server.h"
 
-static void send_event(struct server *server, struct endpoint *endpoint,
-		       const struct send_effect *send)
+static void send_event(void *ctx, struct endpoint *endpoint, const struct send_effect *send)
 {
+	struct server *server = ctx;
 	cleanup_text struct text body = {0};
 	struct message_context context;
 	struct net *net = server->endpoints.net;
@@ -43,22 +43,22 @@ static void send_event(struct server *server, struct endpoint *endpoint,
 	http_stream_end(net, conn);
 }
 
-static void on_gone(struct server *server, struct endpoint *endpoint)
+static void on_gone(void *ctx, struct endpoint *endpoint)
 {
-	lock_request_closed(server, endpoint, false);
+	lock_request_closed(ctx, endpoint, false);
 }
 
-static void on_drain(struct server *server, struct endpoint *endpoint)
+static void on_drain(void *ctx, struct endpoint *endpoint)
 {
 	if (endpoint->begun)
-		event_feed_drain(server, endpoint);
+		event_feed_drain(ctx, endpoint);
 	else
-		lock_request_drain(server, endpoint);
+		lock_request_drain(ctx, endpoint);
 }
 
-static void write_comment(struct server *server, struct endpoint *endpoint,
-			  const struct text *comment)
+static void write_comment(void *ctx, struct endpoint *endpoint, const struct text *comment)
 {
+	struct server *server = ctx;
 	if (endpoint->begun)
 		http_stream_write(server->endpoints.net, endpoint->conn, comment->bytes,
 				  comment->length);

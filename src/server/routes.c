@@ -103,24 +103,13 @@ void routes_on_request(void *ctx, const struct http_request *request)
 void routes_on_gone(void *ctx, uint64_t conn)
 {
 	struct server *server = ctx;
-	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	if (!endpoint)
-		return;
-
-	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
-	if (ops->gone)
-		ops->gone(server, endpoint);
-	endpoint_shut(&server->endpoints, endpoint);
+	endpoints_gone(&server->endpoints, conn);
 }
 
 void routes_on_delivered(void *ctx, uint64_t conn)
 {
 	struct server *server = ctx;
-	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	const struct endpoint_ops *ops = endpoint ? endpoint_ops_of(endpoint->kind) : NULL;
-
-	if (ops && ops->delivered)
-		ops->delivered(server, endpoint);
+	endpoints_delivered(&server->endpoints, conn);
 }
 
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)

@@ -35,6 +35,8 @@ void routes_on_delivered(void *ctx, uint64_t conn);
 /* Of any connection: one log line; it says whose fault it was. */
 void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *what);
 
+extern const struct endpoint_ops status_stream_ops; /* routes_monitoring.c; of status_streams */
+
 /* Names the operator in the audit: "uid=1000 pid=4242", or the principal. */
 void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size);
 void routes_json(struct server *server, const struct request_context *context, int status,

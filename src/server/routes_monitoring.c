@@ -11,9 +11,9 @@
 #include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
 
-static void drop_status(struct server *server, struct endpoint *endpoint)
+static void drop_status(void *ctx, struct endpoint *endpoint)
 {
-	status_stream_drop(&server->status_streams, endpoint->conn);
+	status_stream_drop(ctx, endpoint->conn);
 }
 
 const struct endpoint_ops status_stream_ops = {.gone = drop_status};

@@ -58,13 +58,7 @@ static void begin_drain(struct server *server)
 	sockets_end(&server->sockets);
 	net_stop_listening(server->endpoints.net);
 
-	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
-		const struct endpoint_ops *ops = endpoint_ops_of((enum endpoint_kind)kind);
-		if (!ops->drain)
-			continue;
-		list_each (it, next, &server->endpoints.kinds[kind])
-			ops->drain(server, container_of(it, struct endpoint, link));
-	}
+	endpoints_drain(&server->endpoints);
 }
 
 static void on_stop(void *ctx, int signo)
@@ -98,7 +92,7 @@ static void on_hangup(void *ctx, bool ends)
 static struct mono_ms run_due(struct server *server, struct mono_ms now)
 {
 	struct mono_ms wake = MONO_NEVER;
-	unsigned streams = deliver_stream_count(server);
+	unsigned streams = endpoints_stream_count(&server->endpoints);
 
 	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
 			      server);
@@ -120,7 +114,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 		server->keepalive_at = mono_after(now, KEEPALIVE_MS);
 	} else {
 		if (mono_due(server->keepalive_at, now)) {
-			deliver_keepalive(server);
+			deliver_keepalive(&server->endpoints);
 			server->keepalive_at = mono_after(now, KEEPALIVE_MS);
 		}
 		wake = mono_min(wake, server->keepalive_at);

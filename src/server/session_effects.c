@@ -46,9 +46,9 @@ static void remember_told(struct server *server, struct endpoint *endpoint,
 	}
 }
 
-void session_send_effect(struct server *server, struct endpoint *endpoint,
-			 const struct send_effect *send)
+void session_send_effect(void *ctx, struct endpoint *endpoint, const struct send_effect *send)
 {
+	struct server *server = ctx;
 	cleanup_text struct text body = {0};
 	struct message_context context;
 

@@ -6,5 +6,4 @@
 struct server;
 
 /* Sends it. A session that the core denies before its welcome is closed. */
-void session_send_effect(struct server *server, struct endpoint *endpoint,
-			 const struct send_effect *send);
+void session_send_effect(void *ctx, struct endpoint *endpoint, const struct send_effect *send);

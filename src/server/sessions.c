@@ -395,9 +395,9 @@ static int decode_message(struct server *server, struct endpoint *endpoint, cons
 	return session_decode(text, length, &wire, greeted_as, ret_request);
 }
 
-static void on_first_message(struct server *server, struct endpoint *endpoint, const char *text,
-			     size_t length)
+static void on_first_message(void *ctx, struct endpoint *endpoint, const char *text, size_t length)
 {
+	struct server *server = ctx;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	int rc = decode_message(server, endpoint, NULL, text, length, &queued->in);
 	if (rc == 0) {
@@ -410,9 +410,10 @@ static void on_first_message(struct server *server, struct endpoint *endpoint, c
 	event_queue_drop(&server->broker.queue, queued);
 }
 
-static void on_session_message(struct server *server, struct endpoint *endpoint, const char *text,
+static void on_session_message(void *ctx, struct endpoint *endpoint, const char *text,
 			       size_t length)
 {
+	struct server *server = ctx;
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	endpoint->session->seen = loop_now();
 	int rc = decode_message(server, endpoint, endpoint->session->name, text, length,
@@ -433,24 +434,21 @@ static void on_session_message(struct server *server, struct endpoint *endpoint,
 void sessions_on_message(void *ctx, uint64_t conn, const char *text, size_t length)
 {
 	struct server *server = ctx;
-	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
-	if (!endpoint || server->state.draining)
-		return;
-
-	const struct endpoint_ops *ops = endpoint_ops_of(endpoint->kind);
-	if (ops->message)
-		ops->message(server, endpoint, text, length);
+	if (!server->state.draining)
+		endpoints_message(&server->endpoints, conn, text, length);
 }
 
-static void forget_subscriptions(struct server *server, struct endpoint *endpoint)
+static void forget_subscriptions(void *ctx, struct endpoint *endpoint)
 {
+	struct server *server = ctx;
 	server->event_ring.subscribers -= endpoint->session->events;
 	server->log_ring.subscribers -= endpoint->session->logs;
 	status_stream_drop(&server->status_streams, endpoint->conn);
 }
 
-static void on_session_gone(struct server *server, struct endpoint *endpoint)
+static void on_session_gone(void *ctx, struct endpoint *endpoint)
 {
+	struct server *server = ctx;
 	const struct endpoint_session *session = endpoint->session;
 	if (!server->state.draining) {
 		struct event *event = event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED,
@@ -464,12 +462,8 @@ static void on_session_gone(struct server *server, struct endpoint *endpoint)
 void sessions_on_closed(void *ctx, uint64_t conn, bool clean)
 {
 	struct server *server = ctx;
-	struct endpoint *endpoint = endpoint_of(&server->endpoints, conn);
 	(void)clean; /* only what the session said before tells an end from a loss */
-	if (!endpoint || !endpoint->session)
-		return;
-	endpoint_ops_of(endpoint->kind)->gone(server, endpoint);
-	endpoint_shut(&server->endpoints, endpoint);
+	endpoints_gone(&server->endpoints, conn);
 }
 
 void sessions_expire(struct server *server, struct mono_ms now)
@@ -528,8 +522,9 @@ void sessions_end_site(struct server *server, uint64_t site)
 	}
 }
 
-static void close_draining(struct server *server, struct endpoint *endpoint)
+static void close_draining(void *ctx, struct endpoint *endpoint)
 {
+	struct server *server = ctx;
 	net_session_close(server->endpoints.net, endpoint->conn, CLOSE_DRAINING,
 			  err_name(ERR_DRAINING));
 }

@@ -20,3 +20,5 @@ void sessions_expire(struct server *server, struct mono_ms now);
 struct mono_ms sessions_wake(const struct server *server);
 /* Tells all pages that a file of theirs was changed (--dev); `ctx` is the server. */
 void sessions_tell_reload(void *ctx, const char *path);
+
+extern const struct endpoint_ops greeting_ops, session_ops, leaving_ops;

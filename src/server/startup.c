@@ -16,6 +16,9 @@
 #include "net/listen.h"
 #include "net/loop.h"
 #include "server/deliver.h"
+#include "server/endpoint_ops.h"
+#include "server/event_feed.h"
+#include "server/lock_request.h"
 #include "server/routes.h"
 #include "server/sessions.h"
 #include "server/taken.h"
@@ -348,6 +351,19 @@ static void keep_copy(struct server *server)
 	store_keep_copy(server->broker.store, copy);
 }
 
+static void serve_endpoints(struct server *server)
+{
+	struct endpoints *endpoints = &server->endpoints;
+	endpoints_serve(endpoints, ENDPOINT_REQUEST, &lock_request_ops, server);
+	endpoints_serve(endpoints, ENDPOINT_ANSWERED, &lock_answered_ops, server);
+	endpoints_serve(endpoints, ENDPOINT_STREAM, &lock_stream_ops, server);
+	endpoints_serve(endpoints, ENDPOINT_FEED, &event_feed_ops, server);
+	endpoints_serve(endpoints, ENDPOINT_STATUS, &status_stream_ops, &server->status_streams);
+	endpoints_serve(endpoints, ENDPOINT_GREETING, &greeting_ops, server);
+	endpoints_serve(endpoints, ENDPOINT_SESSION, &session_ops, server);
+	endpoints_serve(endpoints, ENDPOINT_LEAVING, &leaving_ops, server);
+}
+
 int startup_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)
 {
 	status_streams_init(&server->status_streams, &server->monitor);
@@ -384,6 +400,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 				       .access = &server->access,
 				       .log = &server->log_ring.log,
 				       .random = &server->broker.random};
+	serve_endpoints(server);
 	reload_apply(server, &server->active.settings);
 
 	rc = sockets_listen(server, detail, detail_size);
