@@ -3,6 +3,7 @@ Method: a daemon with what is compiled in, and folders of models made for it.
 """
 import gzip
 import os
+import re
 import statistics
 import threading
 import time
@@ -49,6 +50,13 @@ class PagesTest(DaemonTest):
                             "cross-origin-resource-policy": shared}.items():
             self.assertEqual(answer.headers.get(name), value, answer)
 
+    def assertNamedFilesThere(self, answer):
+        """Each script and stylesheet that a page names is served."""
+        names = re.findall(r'(?:src|href)="(/[^"]*\.(?:js|css))"', answer.body.decode())
+        self.assertTrue(names, answer)
+        for name in names:
+            self.assertEqual(self.get(name).status, 200, name)
+
 
 class SignIn(PagesTest):
     def test_strangers_are_told_what_to_do(self):
@@ -61,6 +69,7 @@ class SignIn(PagesTest):
                 name = "" if address == "/" else f" --page {address[1:]}"
                 self.assertIn(f"<pre>baton open{name}</pre>".encode(), answer.body)
                 self.assertNotIn(b"<script", answer.body)
+                self.assertNamedFilesThere(answer)
                 self.assertEqual(answer.headers["cache-control"], "no-store")
                 self.assertIsolated(answer)
 
@@ -74,6 +83,7 @@ class SignIn(PagesTest):
             answer = self.get(link + page, BROWSER)
             self.assertEqual(answer.status, 200, page)
             self.assertIn(f'data-to="{target}"'.encode(), answer.body)
+            self.assertNamedFilesThere(answer)
             self.assertEqual(answer.headers["cache-control"], "no-store")
             self.assertIsolated(answer)
             cookie = answer.headers["set-cookie"]
@@ -180,6 +190,7 @@ class Files(PagesTest):
             self.assertEqual(answer.headers["vary"], "Accept, Cookie, Accept-Encoding")
             self.assertEqual(answer.headers["cache-control"], "no-cache")
             self.assertIsolated(answer)
+            self.assertNamedFilesThere(answer)
             again = self.get(address, {**headers, "If-None-Match": answer.headers["etag"]})
             self.assertEqual((again.status, again.body), (304, b""))
             stranger = self.get(address, {**BROWSER, "If-None-Match": answer.headers["etag"]})
