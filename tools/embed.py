@@ -9,7 +9,8 @@ import pathlib
 import sys
 
 SERVED = {".html", ".js", ".mjs", ".css", ".json", ".svg", ".png", ".txt"}
-FOLDERS = (("pages", "/pages"), ("sdk", "/sdk"), ("kernel", "/modules"))
+FOLDERS = (("pages", "/pages"), ("ui", "/ui"), ("inference", "/inference"), ("storage", "/storage"), ("sdk", "/sdk"),
+           ("compat", "/modules"))
 
 
 def served_files(folder):

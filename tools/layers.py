@@ -61,10 +61,13 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 # The pages: by folder of web/ the URL prefixes that its modules may import. The SDK depends on nothing.
 WEB = {
     "sdk": ("/sdk/",),
-    "kernel": ("/sdk/", "/modules/"),
-    "pages": ("/pages/", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
+    "compat": ("/sdk/", "/modules/"),
+    "storage": ("/storage/", "/vendor/idb.js"),
+    "inference": ("/inference/", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
+    "ui": ("/ui/", "/inference/profiles.js", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
+    "pages": ("/pages/", "/ui/", "/inference/", "/storage/", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
 }
-WEB_URLS = {"sdk": "/sdk/", "kernel": "/modules/", "pages": "/pages/"}
+WEB_URLS = {folder: f"/{folder}/" for folder in WEB} | {"compat": "/modules/"}
 IMPORT = re.compile(
     r'^\s*(?:import|export)\b[^"\';]*?\bfrom\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"',
     re.M)
@@ -116,7 +119,10 @@ def check_web(root):
             for match in IMPORT.finditer(text):
                 name = match[1] or match[2] or match[3]
                 target = posixpath.normpath(posixpath.join(posixpath.dirname(url), name))
-                if not (name.startswith(("./", "../", "/")) and target.startswith(allowed)):
+                own = allowed
+                if folder == "pages":  # no page imports another one's modules
+                    own = tuple(row for row in allowed if row != "/pages/") + (posixpath.dirname(url) + "/",)
+                if not (name.startswith(("./", "../", "/")) and target.startswith(own)):
                     line = text.count("\n", 0, match.start()) + 1
                     yield path, line, f"imports {name}: {folder} may not"
 

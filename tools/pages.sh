@@ -14,7 +14,7 @@ step=0
 text=
 
 stamp() { # what the libraries are made of
-	cat web/package-lock.json web/vendor.mjs web/models/*.mjs web/sdk_package.mjs web/sdk/* | sha256sum | cut -d' ' -f1
+	cat web/package-lock.json web/vendor.mjs web/demo_models/*.mjs web/sdk_package.mjs web/sdk/* | sha256sum | cut -d' ' -f1
 }
 
 tell() { # text, and more fields of the state
@@ -70,7 +70,7 @@ fi
 step=11
 next "the demo models"
 rm -rf "$web/models.new" "$web/models.old"
-node web/models/build.mjs "$web/models.new" >/dev/null
+node web/demo_models/build.mjs "$web/models.new" >/dev/null
 if [ -d "$web/models" ]; then mv "$web/models" "$web/models.old"; fi
 mv "$web/models.new" "$web/models"
 rm -rf "$web/models.old"

@@ -7,7 +7,8 @@ import pathlib
 import re
 import sys
 
-FOLDERS = {"/pages/": "pages", "/sdk/": "sdk", "/modules/": "kernel"}
+FOLDERS = {"/pages/": "pages", "/ui/": "ui", "/inference/": "inference", "/storage/": "storage", "/sdk/": "sdk",
+           "/modules/": "compat"}
 IMPORT = re.compile(r'^(?:import|(?:import|export)\s+[\w*{}$,\s]+?\s+from)\s+"([^"]+)";', re.M)
 ENTRY = re.compile(r'<script type="module"\s+src="([^"]+)"(?:\s+async)?(?:\s+data-page="([^"]+)")?')
 LINE = '<link rel="modulepreload" href="{}">\n'

@@ -16,7 +16,13 @@
 	X(ROUTE_LOGS_PAGE, "GET", "/logs", ACCESS_NONE, ROUTE_NAVIGABLE | ROUTE_HTML, route_page,  \
 	  "the log viewer, for clients that accept `text/html`")                                   \
 	X(ROUTE_PAGES_FILE, "GET", "/pages/{path}", ACCESS_NONE, 0, route_file,                    \
-	  "what the pages are made of")                                                            \
+	  "what each page is made of")                                                             \
+	X(ROUTE_UI_FILE, "GET", "/ui/{path}", ACCESS_NONE, 0, route_file,                          \
+	  "what all pages look like")                                                              \
+	X(ROUTE_INFERENCE_FILE, "GET", "/inference/{path}", ACCESS_NONE, 0, route_file,            \
+	  "models in Workers, for the pages")                                                      \
+	X(ROUTE_STORAGE_FILE, "GET", "/storage/{path}", ACCESS_NONE, 0, route_file,                \
+	  "what the pages keep in the browser")                                                    \
 	X(ROUTE_SDK_FILE, "GET", "/sdk/{path}", ACCESS_NONE, ROUTE_OPEN, route_file,               \
 	  "the SDK, for any site")                                                                 \
 	X(ROUTE_MODULES_FILE, "GET", "/modules/{path}", ACCESS_NONE, 0, route_file,                \

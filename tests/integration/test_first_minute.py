@@ -24,7 +24,7 @@ web/fetch.mjs)
 	[ -f fetch-hangs ] && { echo $$ >hanging; exec tail -f /dev/null; }
 	[ -f fetch-fails ] && exit 1
 	echo "2 of 2: two 2.0" ;;
-web/models/build.mjs) mkdir -p "$2" ;;
+web/demo_models/build.mjs) mkdir -p "$2" ;;
 web/vendor.mjs) rm -rf "$2"; mkdir "$2"; echo x >"$2/web-llm.js"; echo '{"ready":true}' >"$2/state.json" ;;
 esac
 """
@@ -45,12 +45,12 @@ class FirstMinute(DaemonTest):
         self.broker.dir.joinpath("run").mkdir(mode=0o700)
         self.tree = self.broker.dir / "tree"
         self.bin = self.broker.dir / "bin"
-        for folder in ("tools", "web/models", "web/sdk", "build"):
+        for folder in ("tools", "web/demo_models", "web/sdk", "build"):
             (self.tree / folder).mkdir(parents=True)
         for name in ("tools/run.sh", "tools/pages.sh", "tools/deps.sh", "web/package-lock.json", "web/vendor.mjs",
                      "web/sdk_package.mjs", "web/sdk/package.json"):
             shutil.copy(ROOT / name, self.tree / name)
-        (self.tree / "web/models/build.mjs").write_text("", encoding="utf-8")
+        (self.tree / "web/demo_models/build.mjs").write_text("", encoding="utf-8")
         (self.tree / "build/baton").symlink_to(BATON)
         self.bin.mkdir()
         for name in NEEDED:

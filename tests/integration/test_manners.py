@@ -264,7 +264,9 @@ class Narrow(DaemonTest):
 class Head(DaemonTest):
     """Probes ask with HEAD."""
 
-    PATHS = {"/pages/{path}": "/pages/shared/shell.css", "/sdk/{path}": "/sdk/index.js",
+    PATHS = {"/pages/{path}": "/pages/mic/mic.js", "/ui/{path}": "/ui/shell.css",
+             "/inference/{path}": "/inference/host.js", "/storage/{path}": "/storage/memory.js",
+             "/sdk/{path}": "/sdk/index.js",
              "/modules/{path}": "/modules/sovereign.js", "/vendor/{path}": "/vendor/none.js",
              "/models/{path}": "/models/none.bin"}
     # These differ between two exchanges, whatever the method.

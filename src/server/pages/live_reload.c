@@ -1,4 +1,4 @@
-/* live_reload: inotify on web/pages, web/sdk and web/kernel, folders that come later too; says to
+/* live_reload: inotify on the folders of web/ that are served, later ones too; says to
  * each tab what has changed, by the URL under which it was served. What a page does then is its own
  * affair: no lease, place or setting is touched here (CASES.md P11). Called by serve.c. */
 #include "server/pages/live_reload.h"
@@ -40,7 +40,7 @@ static void note_file(struct live_reload *dev, const char *path)
 		note_change(dev, url);
 }
 
-/* "pages" and "shared" make "pages/shared". False: too long, or a name that is not served. */
+/* "pages" and "mic" make "pages/mic". False: too long, or a name that is not served. */
 static bool join_path(const char *folder, const char *name, char ret_path[DEV_PATH_BYTES + 1])
 {
 	size_t size = DEV_PATH_BYTES + 1;

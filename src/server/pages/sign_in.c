@@ -21,7 +21,7 @@ static const char head[] = "<!doctype html>\n<html lang=\"en\">\n<meta "
 			   "charset=\"utf-8\">\n<title>Baton: sign in</title>\n"
 			   "<meta name=\"viewport\" content=\"width=device-width\">\n"
 			   "<link rel=\"icon\" href=\"data:,\">\n"
-			   "<link rel=\"stylesheet\" href=\"/pages/shared/shell.css\">\n"
+			   "<link rel=\"stylesheet\" href=\"/ui/shell.css\">\n"
 			   "<main class=\"stack\">\n<h1>Baton</h1>\n"
 			   "<p>One GPU, many programs: hold the baton and the GPU is yours; "
 			   "everybody else has a place "
@@ -106,7 +106,7 @@ static void answer_key(struct pages *pages, const struct request_context *contex
 	text_format(&out,
 		    "<p id=\"said\">Signing this browser in.</p>\n"
 		    "<noscript>The pages need JavaScript.</noscript>\n"
-		    "<script type=\"module\" src=\"/pages/shared/sign_in.js\" data-key=\"%s\" "
+		    "<script type=\"module\" src=\"/ui/sign_in.js\" data-key=\"%s\" "
 		    "data-to=\"%s\"></script>\n</main>\n",
 		    key, wanted_page(context));
 	static_files_answer_html(pages, context, 200, &out, cookie);

@@ -30,10 +30,13 @@ struct found {
 /* The folders of the source tree by the URLs under which they are served. */
 static const struct {
 	const char *prefix, *folder;
-} sources[] = {{"/pages/", "pages"}, {"/sdk/", "sdk"}, {"/modules/", "kernel"}};
+} sources[] = {
+	{"/pages/", "pages"},     {"/ui/", "ui"},   {"/inference/", "inference"},
+	{"/storage/", "storage"}, {"/sdk/", "sdk"}, {"/modules/", "compat"},
+};
 
 /* Of pages, not of their workers, in which libraries make workers of their own: a text becomes
- * markup or a script's address only through web/pages/shared/trusted.js. */
+ * markup or a script's address only through web/ui/trusted.js. */
 static const char trusted_types[] =
 	"require-trusted-types-for 'script'; trusted-types baton baton-sdk default";
 

@@ -35,7 +35,8 @@ def key_of(answer):
 
 def sources():
     """(URL, path) of each file that the executable should hold."""
-    for folder, prefix in (("pages", "/pages"), ("sdk", "/sdk"), ("kernel", "/modules")):
+    for folder, prefix in (("pages", "/pages"), ("ui", "/ui"), ("inference", "/inference"), ("storage", "/storage"),
+                           ("sdk", "/sdk"), ("compat", "/modules")):
         for path in sorted((WEB / folder).rglob("*")):
             if path.suffix in (".html", ".js", ".css", ".json", ".svg"):
                 yield f"{prefix}/{path.relative_to(WEB / folder).as_posix()}", path

@@ -115,9 +115,16 @@ class Lints(unittest.TestCase):
 
     def test_layers_see_page_from_elsewhere(self):
         """Pages take nothing from other machines."""
-        self.write("web/pages/a/fine.js", 'import "../shared/b.js";\nimport c from "/vendor/c.js";\n')
+        self.write("web/pages/a/fine.js", 'import "../../ui/b.js";\nimport c from "/vendor/c.js";\nimport "./d.js";\n')
         self.expect("layers.py", "web/pages/a/a.js", 'import x from "https://cdn.example/x.js";\n',
                     "pages may not")
+
+    def test_layers_see_page_using_another(self):
+        """What two pages need lies beside the pages, and needs no page."""
+        self.write("web/pages/a/fine.js", 'import "./b.js";\n')
+        self.expect("layers.py", "web/pages/a/a.js", 'import x from "../b/x.js";\n', "pages may not")
+        (self.root / "web/pages/a/a.js").unlink()
+        self.expect("layers.py", "web/ui/a.js", 'import x from "../pages/b/x.js";\n', "ui may not")
 
     def test_tidy_sees_long_line(self):
         """100 columns."""

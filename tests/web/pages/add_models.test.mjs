@@ -7,7 +7,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { entryOf, lookUp } from "../../../web/pages/console/repository.js";
-import { problemOf } from "../../../web/pages/engines/catalog.js";
+import { problemOf } from "../../../web/inference/catalog.js";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { batonPath } from "../lib/packages.mjs";

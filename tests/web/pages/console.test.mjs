@@ -28,7 +28,8 @@ let requests = [];
 /** Models of one's own that are broken, each in its way. */
 async function writeModels() {
 	folder = await mkdtemp(join(tmpdir(), "baton-console-models-"));
-	execFileSync(process.execPath, [join(root, "web/models/build.mjs"), folder], { stdio: "pipe" });
+	execFileSync(process.execPath,
+		[join(root, "web/demo_models/build.mjs"), folder], { stdio: "pipe" });
 	const lm = {
 		engine: "transformers", task: "chat", profile: "lite", vram_mb: 16, dtype: "fp32",
 	};
@@ -260,7 +261,7 @@ test("hostile text and names stay text, everywhere", async () => {
 	assert.equal(await shown.innerText(), HOSTILE);
 	// As if a model had written it.
 	await page.evaluate(async (text) => {
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		const [{ id }] = await memory.conversations();
 		await memory.putMessage({

@@ -44,7 +44,7 @@ beforeEach(async () => {
 				request.onerror = request.onblocked = fail;
 			});
 		}
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		for (const [n, text] of notes.entries()) {
 			await memory.putNote({ id: `n${n}`, text, source: "test", at: n + 1 });
@@ -80,7 +80,7 @@ async function untilPhase(wanted, tab = page) {
 
 function kept(tab = page) {
 	return tab.evaluate(async () => {
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		const [thoughts, notes] = await Promise.all([memory.thoughts(), memory.notes()]);
 		memory.close();

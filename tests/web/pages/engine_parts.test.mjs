@@ -3,13 +3,13 @@
 // models of its kind are too large).
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { mergeCatalog, problemOf } from "../../../web/pages/engines/catalog.js";
-import { EngineError, explain } from "../../../web/pages/engines/errors.js";
-import { clampLimits } from "../../../web/pages/engines/gpu_watch.js";
-import { suitableProfile, suits } from "../../../web/pages/engines/profiles.js";
-import { configure, fit } from "../../../web/pages/engines/transformers_adapter.js";
+import { mergeCatalog, problemOf } from "../../../web/inference/catalog.js";
+import { EngineError, explain } from "../../../web/inference/errors.js";
+import { clampLimits } from "../../../web/inference/gpu_watch.js";
+import { suitableProfile, suits } from "../../../web/inference/profiles.js";
+import { configure, fit } from "../../../web/inference/transformers_adapter.js";
 import { askable, filesOf, modelRecord, webllmAdapter }
-	from "../../../web/pages/engines/webllm_adapter.js";
+	from "../../../web/inference/webllm_adapter.js";
 
 const BASE = "http://127.0.0.1:8470/console";
 const good = {

@@ -29,7 +29,8 @@ let requests;
 async function writeModels() {
 	folder = await mkdtemp(join(tmpdir(), "baton-own-models-"));
 	const built = join(folder, "built");
-	execFileSync(process.execPath, [join(root, "web/models/build.mjs"), built], { stdio: "pipe" });
+	execFileSync(process.execPath,
+		[join(root, "web/demo_models/build.mjs"), built], { stdio: "pipe" });
 	const own = join(folder, "own");
 	for (const name of ["mine", "missing", "corrupt", "no-json"]) {
 		await cp(join(built, "tiny-lm"), join(own, name), { recursive: true });
@@ -64,7 +65,7 @@ beforeEach(async () => {
 	await page.evaluate(() => {
 		/** Runs `use` with a loaded engine, and ends it. */
 		globalThis.withEngine = async (spec, use) => {
-			const { createEngine } = await import("/pages/engines/engine.js");
+			const { createEngine } = await import("/inference/engine.js");
 			const engine = createEngine(spec);
 			try {
 				await engine.load();
@@ -158,8 +159,8 @@ test("an address that is not allowed is named, with the setting that would allow
 	// A page with the policy that our pages have; it is the policy that refuses.
 	await page.goto(`${daemon.base}/logs`);
 	const { code, message } = await page.evaluate(async (spec) => {
-		await import("/pages/shared/trusted.js"); // as all pages that make workers do
-		const { createEngine } = await import("/pages/engines/engine.js");
+		await import("/ui/trusted.js"); // as all pages that make workers do
+		const { createEngine } = await import("/inference/engine.js");
 		const engine = createEngine(spec);
 		return engine.load().catch((error) => ({ code: error.code, message: error.message }))
 			.finally(() => engine.terminate());
@@ -171,7 +172,7 @@ test("an address that is not allowed is named, with the setting that would allow
 
 test("a Worker that is ended fails its calls at once, and others compute on", async () => {
 	const result = await page.evaluate(async (spec) => {
-		const { createEngine } = await import("/pages/engines/engine.js");
+		const { createEngine } = await import("/inference/engine.js");
 		const [one, two] = [createEngine(spec), createEngine(spec)];
 		await Promise.all([one.load(), two.load()]);
 		const cut = one.chat([{ role: "user", content: "queue" }]).catch(({ code }) => code);
@@ -196,7 +197,7 @@ test("the real WebLLM loads without asking anybody, and names a missing file", a
 
 test("the list of models has the user's, the built-in ones, and what is wrong", async () => {
 	const { names, problems } = await page.evaluate(async () => {
-		const catalog = await (await import("/pages/engines/catalog.js")).loadCatalog();
+		const catalog = await (await import("/inference/catalog.js")).loadCatalog();
 		return { names: catalog.map(({ name }) => name), problems: catalog.problems };
 	});
 	assert.deepEqual(names, ["Tiny LM", "Tone Whisper", "Mine"]);
@@ -217,7 +218,7 @@ test("what a model writes does nothing: no scripts, pictures, styles, forms", as
 		"<math><mtext><img src=x onerror=window.hit=6>", "<p id=shell class=card>named</p>",
 	].join("\n\n");
 	const seen = await page.evaluate(async (text) => {
-		const { renderMarkdown } = await import("/pages/shared/markdown.js");
+		const { renderMarkdown } = await import("/ui/markdown.js");
 		const box = document.createElement("div");
 		box.append(renderMarkdown(text));
 		document.body.append(box);
@@ -254,7 +255,7 @@ const failWrites = (name) => {
 
 test("memory: kept for the next page, a thought once, a deletion whole", async () => {
 	const write = async () => {
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		const base = { title: "t", model: "m", created: 1, updated: 1 };
 		await memory.putConversation({ id: "c", ...base });
@@ -268,7 +269,7 @@ test("memory: kept for the next page, a thought once, a deletion whole", async (
 	assert.deepEqual(await page.evaluate(write), [true, false, null]);
 	await page.reload();
 	const read = await page.evaluate(async () => {
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		const found = {
 			conversations: (await memory.conversations()).map(({ id, updated }) => [id, updated]),
@@ -288,7 +289,7 @@ test("memory: kept for the next page, a thought once, a deletion whole", async (
 test("memory: a full storage is told, and all goes on in memory with what was there", async () => {
 	await page.evaluate(`globalThis.failWrites = ${failWrites}`);
 	const { code, texts, conversations, afterwards } = await page.evaluate(async () => {
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		await memory.putNote({ id: "n1", text: "kept", source: "test", at: 1 });
 		let code = "";
@@ -311,7 +312,7 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 	const none = await page.evaluate(async () => {
 		const { open } = IDBFactory.prototype;
 		IDBFactory.prototype.open = () => { throw new DOMException("no", "SecurityError"); };
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		IDBFactory.prototype.open = open;
 		await memory.putNote({ id: "n", text: "x", source: "test", at: 1 });
@@ -327,7 +328,7 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 		});
 		const { open } = IDBFactory.prototype;
 		IDBFactory.prototype.open = function (name) { return open.call(this, name, 2); };
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		IDBFactory.prototype.open = open;
 		old.close();
@@ -339,7 +340,7 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 test("memory: a newer version in another tab is let through", async () => {
 	const code = await page.evaluate(async () => {
 		await new Promise((done) => { indexedDB.deleteDatabase("baton").onsuccess = done; });
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		const memory = await openMemory();
 		const told = new Promise((done) => memory.addEventListener("problem", done));
 		const newer = await new Promise((done) => {

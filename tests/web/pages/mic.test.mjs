@@ -134,7 +134,7 @@ test("test tones need no microphone; copy, refine and save do what they say", as
 	await refined.getByRole("button", { name: "Save as a note" }).click();
 	await page.getByRole("button", { name: "Saved as a note" }).waitFor();
 	const notes = await page.evaluate(async () => {
-		const { openMemory } = await import("/pages/shared/memory.js");
+		const { openMemory } = await import("/storage/memory.js");
 		return (await openMemory()).notes();
 	});
 	assert.equal(notes.length, 1);

@@ -8,11 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { sentences, speak, train } from "../../../web/models/tiny_lm.mjs";
-import { topics } from "../../../web/models/tiny_lm_corpus.mjs";
-import { bandOf, tones } from "../../../web/models/tone_whisper.mjs";
+import { sentences, speak, train } from "../../../web/demo_models/tiny_lm.mjs";
+import { topics } from "../../../web/demo_models/tiny_lm_corpus.mjs";
+import { bandOf, tones } from "../../../web/demo_models/tone_whisper.mjs";
 
-const BUILD = fileURLToPath(new URL("../../../web/models/build.mjs", import.meta.url));
+const BUILD = fileURLToPath(new URL("../../../web/demo_models/build.mjs", import.meta.url));
 let folder;
 
 before(async () => {

@@ -30,7 +30,7 @@ before(async () => {
 		/** @type {(path: string) => Promise<any>} */
 		const load = (path) => import(path);
 		const { Broker } = await load("/sdk/index.js");
-		const { queuePanel } = await load("/pages/shared/queue_panel.js");
+		const { queuePanel } = await load("/ui/queue_panel.js");
 		const place = document.createElement("div");
 		place.id = "panel";
 		document.body.prepend(place);

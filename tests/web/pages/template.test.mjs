@@ -19,7 +19,7 @@ before(async () => {
 	page = await browser.signedInPage(daemon, "/logs");
 	await page.evaluate(async () => {
 		/** @type {any} */ (globalThis).template = await import(/** @type {any} */ (
-			"/pages/shared/template.js"));
+			"/ui/template.js"));
 	});
 });
 after(async () => {

@@ -7,7 +7,7 @@ import { startDaemon } from "../lib/daemon.mjs";
 import { until, within } from "../lib/until.mjs";
 import { bench } from "./in_node.mjs";
 
-/** @typedef {typeof import("../../../web/kernel/sovereign.js")} Kernel */
+/** @typedef {typeof import("../../../web/compat/sovereign.js")} Kernel */
 
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
@@ -22,7 +22,7 @@ after(async () => {
 /** @param {{url?: string, token?: string}} [o] */
 async function openTab({ url = it.daemon.base, token = it.daemon.token } = {}) {
 	/** @type {Kernel} */
-	const tab = await import(`../../../web/kernel/sovereign.js?tab=${tabs.length}`);
+	const tab = await import(`../../../web/compat/sovereign.js?tab=${tabs.length}`);
 	tabs.push(tab);
 	tab.GPUController.BRIDGE_URL = url;
 	tab.GPUController.TOKEN = token;

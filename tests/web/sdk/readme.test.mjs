@@ -19,7 +19,7 @@ const MS = 60_000; // SwiftShader on a busy machine
 const HTML = "<!DOCTYPE html><title>Sign in to the Wi-Fi</title>";
 const HUB = ["https://huggingface.co", "https://raw.githubusercontent.com"];
 /** Where they lie: a folder whose files the broker's pages may make a worker of. */
-const FOLDER = "/pages/engines/examples";
+const FOLDER = "/inference/examples";
 const WORDS = "the broker grants one lease at a time";
 
 const examples = readmeExamples();
@@ -247,7 +247,7 @@ async function open(name, base) {
 		for (const key of await caches.keys()) await caches.delete(key);
 		window.batonOptions = options;
 		// The broker's pages load this first; without it they make no worker.
-		if (!options.url) await import("/pages/shared/trusted.js");
+		if (!options.url) await import("/ui/trusted.js");
 		const example = await import(module);
 		const { default: say } = await import(asking);
 		window.model = example.model;

@@ -2,18 +2,18 @@
 // One conversation at a time: its messages, the question that is being answered, and what is kept
 // of it. Asks a model through a ModelHost's turn; knows no page and no library. Used by
 // console.js.
-import { newId } from "../shared/memory.js";
+import { newId } from "../../storage/memory.js";
 
 /**
- * @typedef {import("../shared/memory.js").Memory} Memory
- * @typedef {import("../shared/memory.js").Message} Message
- * @typedef {import("../shared/memory.js").Conversation} Conversation
- * @typedef {import("../engines/host.js").ModelHost} ModelHost
+ * @typedef {import("../../storage/memory.js").Memory} Memory
+ * @typedef {import("../../storage/memory.js").Message} Message
+ * @typedef {import("../../storage/memory.js").Conversation} Conversation
+ * @typedef {import("../../inference/host.js").ModelHost} ModelHost
  *
  * @typedef {object} Turn The answer that is being made.
  * @property {"waiting"|"fetching"|"loading"|"writing"} phase
  * @property {Message} message what is written so far
- * @property {import("../engines/engine.js").Progress | null} progress
+ * @property {import("../../inference/engine.js").Progress | null} progress
  * @property {any} queued where it is in the queue
  * @property {string | null} giveWayTo who needs the GPU, once this turn was asked to give way
  */
@@ -220,8 +220,8 @@ export class Chat extends EventTarget {
 	/**
 	 * Writes the answer. Asked to give way it stops between two words, and goes on from there when
 	 * it has the GPU again: a voice waits for a word, not for an answer.
-	 * @param {import("../engines/engine.js").Engine} engine
-	 * @param {import("../engines/host.js").Lease} lease
+	 * @param {import("../../inference/engine.js").Engine} engine
+	 * @param {import("../../inference/host.js").Lease} lease
 	 * @param {{role: string, content: string}[]} history
 	 * @param {Turn} turn @param {AbortSignal} signal
 	 */
@@ -305,7 +305,7 @@ export class Chat extends EventTarget {
 	}
 }
 
-/** Who asked for the GPU. @param {import("../engines/host.js").Lease} lease */
+/** Who asked for the GPU. @param {import("../../inference/host.js").Lease} lease */
 function whoWants(lease) {
 	const name = /** @type {{detail?: {for?: unknown}}} */ (lease.yieldSignal.reason)?.detail?.for;
 	return typeof name === "string" && name !== "" ? name : "another page";

@@ -1,13 +1,13 @@
 // @ts-check
 // Draws a conversation: what was said, what is being written, and why it waits. What a model wrote
 // goes through markdown.js, everything else is text. Keeps no state but the drawn answers.
-import { html, nothing, repeat } from "/pages/shared/template.js";
-import { renderMarkdown } from "../shared/markdown.js";
-import { formatBytes, formatTime } from "../shared/shell.js";
+import { html, nothing, repeat } from "../../ui/template.js";
+import { renderMarkdown } from "../../ui/markdown.js";
+import { formatBytes, formatTime } from "../../ui/shell.js";
 
 /**
  * @typedef {import("./chat.js").Chat} Chat
- * @typedef {import("../shared/memory.js").Message} Message
+ * @typedef {import("../../storage/memory.js").Message} Message
  *
  * @typedef {object} Actions
  * @property {() => void} goOn

@@ -1,15 +1,15 @@
 // @ts-check
 // Root Console, wired together: the conversation, its list, the model that answers, and the broker
 // that gives the turns. Started by index.html.
-import { html, render } from "/pages/shared/template.js";
+import { html, render } from "../../ui/template.js";
 import { Broker, detect } from "/sdk/index.js";
-import { addModel, loadCatalog } from "../engines/catalog.js";
-import { ModelHost } from "../engines/host.js";
-import { profileNames, suitableProfile } from "../engines/profiles.js";
-import { pageLog } from "../shared/log.js";
-import { openMemory } from "../shared/memory.js";
-import { queuePanel } from "../shared/queue_panel.js";
-import { mountShell, setState, showError } from "../shared/shell.js";
+import { addModel, loadCatalog } from "../../inference/catalog.js";
+import { ModelHost } from "../../inference/host.js";
+import { profileNames, suitableProfile } from "../../inference/profiles.js";
+import { pageLog } from "../../ui/log.js";
+import { openMemory } from "../../storage/memory.js";
+import { queuePanel } from "../../ui/queue_panel.js";
+import { mountShell, setState, showError } from "../../ui/shell.js";
 import { Chat } from "./chat.js";
 import { messagesView, turnView } from "./chat_view.js";
 import { askTitle, listView, mayRemove } from "./list_view.js";
@@ -97,7 +97,7 @@ const modelActions = {
 		log.info(`model: ${model.chosen?.name}`);
 		await renew();
 	},
-	/** @param {import("../engines/profiles.js").ProfileName} profile */
+	/** @param {import("../../inference/profiles.js").ProfileName} profile */
 	async setProfile(profile) {
 		model.profile = profile;
 		localStorage.setItem(KEPT.profile, profile);
@@ -214,7 +214,7 @@ function say(text) {
 	place("say").textContent = text;
 }
 
-/** @returns {[import("../shared/shell.js").StateWord, string]} */
+/** @returns {[import("../../ui/shell.js").StateWord, string]} */
 function titleState() {
 	const { state } = broker;
 	if (state === "offline" || state === "reconnecting") return [state, ""];

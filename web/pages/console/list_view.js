@@ -1,10 +1,10 @@
 // @ts-check
 // Draws the list of conversations, and asks for a new name or before one is deleted.
-import { html, repeat } from "/pages/shared/template.js";
-import { confirmDialog, element } from "../shared/shell.js";
+import { html, repeat } from "../../ui/template.js";
+import { confirmDialog, element } from "../../ui/shell.js";
 
 /**
- * @typedef {import("../shared/memory.js").Conversation} Conversation
+ * @typedef {import("../../storage/memory.js").Conversation} Conversation
  * @typedef {object} ListActions
  * @property {() => void} begin
  * @property {(id: string) => void} open

@@ -2,7 +2,7 @@
 // A dialog that brings models of one's own into the list: by the name of a repository, with what
 // will be fetched and how large it is, or by hand. The whole story is in README.md beside the
 // engines.
-import { element, formatBytes } from "../shared/shell.js";
+import { element, formatBytes } from "../../ui/shell.js";
 import { entryOf, lookUp } from "./repository.js";
 
 const EXAMPLE = `[
@@ -28,11 +28,11 @@ const EXAMPLE = `[
   }
 ]`;
 
-/** @typedef {import("../engines/catalog.js").ModelSpec} ModelSpec */
+/** @typedef {import("../../inference/catalog.js").ModelSpec} ModelSpec */
 /**
  * @typedef {object} GuideActions
  * @property {(spec: ModelSpec, o: {signal: AbortSignal, onProgress: (progress:
- *     import("../engines/host.js").Progress) => void}) => Promise<void>} add to this browser's
+ *     import("../../inference/host.js").Progress) => void}) => Promise<void>} add to this browser's
  *     list, and its files into this browser
  */
 

@@ -1,12 +1,12 @@
 // @ts-check
 // Draws which model answers, on what hardware profile, and what it takes of the GPU.
-import { html, live, nothing } from "/pages/shared/template.js";
-import { profileNames, profiles, suits } from "../engines/profiles.js";
-import { formatBytes } from "../shared/shell.js";
+import { html, live, nothing } from "../../ui/template.js";
+import { profileNames, profiles, suits } from "../../inference/profiles.js";
+import { formatBytes } from "../../ui/shell.js";
 
 /**
- * @typedef {import("../engines/catalog.js").ModelSpec} ModelSpec
- * @typedef {import("../engines/profiles.js").ProfileName} ProfileName
+ * @typedef {import("../../inference/catalog.js").ModelSpec} ModelSpec
+ * @typedef {import("../../inference/profiles.js").ProfileName} ProfileName
  *
  * @typedef {object} ModelState
  * @property {ModelSpec[]} models those that chat
@@ -16,7 +16,7 @@ import { formatBytes } from "../shared/shell.js";
  * @property {ProfileName | null} suitable what the GPU looks good for
  * @property {string} gpu what is known of the GPU, in words
  * @property {"webgpu"|"wasm"} device
- * @property {import("../engines/host.js").HostState} state
+ * @property {import("../../inference/host.js").HostState} state
  * @property {number} vramBytes
  * @property {boolean} busy
  *

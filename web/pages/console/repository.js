@@ -6,7 +6,7 @@
 /**
  * @typedef {{path: string, bytes: number, sha256?: string}} RepositoryFile
  * @typedef {{dtype: string, files: RepositoryFile[], bytes: number}} Variant
- * @typedef {import("../engines/catalog.js").ModelSpec} ModelSpec
+ * @typedef {import("../../inference/catalog.js").ModelSpec} ModelSpec
  *
  * @typedef {object} Found
  * @property {string} url the repository's address

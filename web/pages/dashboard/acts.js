@@ -1,13 +1,13 @@
 // @ts-check
 // An operator's acts: each asks first, names whom it hits and wants a reason, then goes over the
 // page's one session. A drain is a pause, and waiting until nothing is held. Used by dashboard.js.
-import { clearError, confirmDialog, formatSeconds, showError } from "/pages/shared/shell.js";
+import { clearError, confirmDialog, formatSeconds, showError } from "../../ui/shell.js";
 
 /**
  * @typedef {import("./model.js").Holder} Holder
  * @typedef {import("./model.js").Waiter} Waiter
  * @typedef {import("./model.js").Model} Model
- * @typedef {import("/pages/shared/watch.js").Watch} Watch
+ * @typedef {import("../../ui/watch.js").Watch} Watch
  */
 
 const VICTIMS_MAX = 12;
@@ -40,7 +40,7 @@ export class Acts {
 
 	/**
 	 * Asks the reader, then the broker.
-	 * @param {import("/pages/shared/shell.js").Question} question
+	 * @param {import("../../ui/shell.js").Question} question
 	 * @param {import("/sdk/protocol.js").AdminAct} act
 	 * @param {number} [lease]
 	 * @param {string} [done] what is said afterwards

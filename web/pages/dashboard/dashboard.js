@@ -2,16 +2,16 @@
 // The dashboard: one session that looks, a model of what it heard, and one drawing of all of it. It
 // asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
-import { html, nothing, render } from "/pages/shared/template.js";
+import { html, nothing, render } from "../../ui/template.js";
 import {
 	call, clearError, formatSeconds, mountShell, setState, showConnection, showError,
-} from "/pages/shared/shell.js";
-import { Acts } from "/pages/dashboard/acts.js";
-import { Model } from "/pages/dashboard/model.js";
-import { headline, nowView } from "/pages/dashboard/now.js";
-import { firstStatus, watch } from "/pages/dashboard/session.js";
-import { clientsView, eventsView, queueView } from "/pages/dashboard/tables.js";
-import { keepFocus, timelineView } from "/pages/dashboard/timeline.js";
+} from "../../ui/shell.js";
+import { Acts } from "./acts.js";
+import { Model } from "./model.js";
+import { headline, nowView } from "./now.js";
+import { firstStatus, watch } from "./session.js";
+import { clientsView, eventsView, queueView } from "./tables.js";
+import { keepFocus, timelineView } from "./timeline.js";
 
 const ASK_EVERY_MS = 250;
 const TICK_MS = 1000;
@@ -110,7 +110,7 @@ async function start() {
 		const samples = await watch.ask({ type: "samples" }, "samples");
 		model.takeSamples(samples);
 		charts?.start(samples, model.now());
-		if (watch.welcome?.dev) (await import("/pages/shared/dev.js")).followReloads(watch);
+		if (watch.welcome?.dev) (await import("../../ui/dev.js")).followReloads(watch);
 	} catch (error) {
 		if (watch.state === "open") showError(error, { retry: start });
 	} finally {
@@ -132,7 +132,7 @@ async function followSites() {
 	sitesFollowed = true;
 	while (document.hidden || !await anySites().catch(() => false))
 		await new Promise((done) => setTimeout(done, SITES_EVERY_MS));
-	const sites = await import("/pages/dashboard/sites.js");
+	const sites = await import("./sites.js");
 	sites.followSites(/** @type {HTMLElement} */ (document.getElementById("sites")));
 }
 
@@ -239,13 +239,13 @@ function awaitCharts() {
 async function loadCharts() {
 	const place = /** @type {HTMLElement} */ (document.getElementById("vram-charts"));
 	try {
-		const { awaitLibraries, libraryState } = await import("/pages/shared/libraries.js");
+		const { awaitLibraries, libraryState } = await import("../../ui/libraries.js");
 		const libraries = await libraryState();
 		if (!libraries?.ready) await awaitLibraries(place, "The chart");
 		const style = document.createElement("link");
 		Object.assign(style, { rel: "stylesheet", href: "/vendor/uplot.css" });
 		document.head.append(style);
-		const { VramCharts } = await import("/pages/dashboard/vram.js");
+		const { VramCharts } = await import("./vram.js");
 		charts = new VramCharts(place);
 		charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
 	} catch (error) {

@@ -2,10 +2,10 @@
 // The dashboard's first card: who holds which GPU, since when and for how long at most, whether it
 // was asked to give way or is overdue; who is next; the VRAM of each GPU; below them, in one menu,
 // an operator's acts. Draws only what it is given. Used by dashboard.js.
-import { html, nothing, svg } from "/pages/shared/template.js";
-import { limitOf, nameView } from "/pages/shared/claim_view.js";
-import { formatBytes, formatSeconds } from "/pages/shared/shell.js";
-import { STATE_WORDS, stateOfHolder } from "/pages/dashboard/model.js";
+import { html, nothing, svg } from "../../ui/template.js";
+import { limitOf, nameView } from "../../ui/claim_view.js";
+import { formatBytes, formatSeconds } from "../../ui/shell.js";
+import { STATE_WORDS, stateOfHolder } from "./model.js";
 
 /**
  * @typedef {import("./model.js").Model} Model

@@ -1,7 +1,7 @@
 // @ts-check
 // The dashboard's session, and its first question: a script of its own, so that the broker's answer
 // is on its way while the rest of the page is still being fetched. Used by dashboard.js.
-import { Watch } from "/pages/shared/watch.js";
+import { Watch } from "../../ui/watch.js";
 
 export const watch = new Watch({ id: "Dashboard" });
 

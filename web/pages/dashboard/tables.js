@@ -1,11 +1,11 @@
 // @ts-check
 // The dashboard's tables: the queue with why each one waits, the clients, and the events with their
 // filter. Whatever others named is text. Draws only what it is given. Used by dashboard.js.
-import { nameView, toldView } from "/pages/shared/claim_view.js";
-import { html, live, nothing, repeat } from "/pages/shared/template.js";
-import { formatBytes, formatSeconds, formatTime } from "/pages/shared/shell.js";
-import { stateOfHolder } from "/pages/dashboard/model.js";
-import { statePill } from "/pages/dashboard/now.js";
+import { nameView, toldView } from "../../ui/claim_view.js";
+import { html, live, nothing, repeat } from "../../ui/template.js";
+import { formatBytes, formatSeconds, formatTime } from "../../ui/shell.js";
+import { stateOfHolder } from "./model.js";
+import { statePill } from "./now.js";
 
 /**
  * @typedef {import("./model.js").Model} Model

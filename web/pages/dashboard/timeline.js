@@ -3,12 +3,12 @@
 // at most) or over a chosen time, drawn as SVG and also as a table. A click or Enter chooses a
 // band; arrow keys go from band to band.
 // Draws only what it is given. Used by dashboard.js.
-import { nameView } from "/pages/shared/claim_view.js";
-import { html, nothing, svg } from "/pages/shared/template.js";
-import { formatSeconds, formatTime } from "/pages/shared/shell.js";
-import { STATE_WORDS, coarsen } from "/pages/dashboard/model.js";
-import { statePill } from "/pages/dashboard/now.js";
-import { eventHead, eventRow } from "/pages/dashboard/tables.js";
+import { nameView } from "../../ui/claim_view.js";
+import { html, nothing, svg } from "../../ui/template.js";
+import { formatSeconds, formatTime } from "../../ui/shell.js";
+import { STATE_WORDS, coarsen } from "./model.js";
+import { statePill } from "./now.js";
+import { eventHead, eventRow } from "./tables.js";
 
 /**
  * @typedef {import("./model.js").Model} Model

@@ -1,7 +1,7 @@
 // @ts-check
 // The memory of all pages as the dreamer sees it: each note and each conversation is one memory to
 // think about. Used by dreamer.js.
-import { newId } from "../shared/memory.js";
+import { newId } from "../../storage/memory.js";
 
 /** Of a long conversation the end says what it came to. */
 const CONVERSATION_CHARS_MAX = 4000;
@@ -11,7 +11,7 @@ const CONVERSATION_CHARS_MAX = 4000;
 
 /** A DreamStore; see dream.js. */
 export class DreamMemory {
-	/** @param {import("../shared/memory.js").Memory} memory */
+	/** @param {import("../../storage/memory.js").Memory} memory */
 	constructor(memory) {
 		this.memory = memory;
 	}
@@ -29,7 +29,7 @@ export class DreamMemory {
 	}
 
 	/**
-	 * @param {import("../shared/memory.js").Conversation} conversation
+	 * @param {import("../../storage/memory.js").Conversation} conversation
 	 * @returns {Promise<Recollection | null>} null while nothing was said
 	 */
 	async #conversation({ id, title, created }) {

@@ -1,9 +1,9 @@
 // @ts-check
 // What Root Dreamer shows: pure templates from its state. All text, whoever made it, is only ever
 // text. Decides nothing. Used by dreamer.js.
-import { html, nothing, repeat } from "/pages/shared/template.js";
-import { deviceChooser } from "../shared/device_choice.js";
-import { formatTime } from "../shared/shell.js";
+import { html, nothing, repeat } from "../../ui/template.js";
+import { deviceChooser } from "../../ui/device_choice.js";
+import { formatTime } from "../../ui/shell.js";
 
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
@@ -34,7 +34,7 @@ const LINE_CHARS_MAX = 200;
  * @property {boolean} demo
  * @property {Recollection[]} memories
  * @property {Thought[]} thoughts
- * @property {import("../engines/catalog.js").ModelSpec[]} models
+ * @property {import("../../inference/catalog.js").ModelSpec[]} models
  * @property {string} model
  * @property {"webgpu"|"wasm"} device
  */

@@ -1,15 +1,15 @@
 // @ts-check
 // Root Dreamer, wired together: the memories, the dreaming, what it remembers of itself, and the
 // broker that gives the turns. Started by index.html.
-import { render } from "/pages/shared/template.js";
+import { render } from "../../ui/template.js";
 import { Broker } from "/sdk/index.js";
-import { loadCatalog } from "../engines/catalog.js";
-import { ModelHost } from "../engines/host.js";
-import { deviceFor, keepDevice, keptDevice, keptProfile } from "../shared/device_choice.js";
-import { pageLog } from "../shared/log.js";
-import { openMemory } from "../shared/memory.js";
-import { queuePanel } from "../shared/queue_panel.js";
-import { confirmDialog, mountShell, setState, showError } from "../shared/shell.js";
+import { loadCatalog } from "../../inference/catalog.js";
+import { ModelHost } from "../../inference/host.js";
+import { deviceFor, keepDevice, keptDevice, keptProfile } from "../../ui/device_choice.js";
+import { pageLog } from "../../ui/log.js";
+import { openMemory } from "../../storage/memory.js";
+import { queuePanel } from "../../ui/queue_panel.js";
+import { confirmDialog, mountShell, setState, showError } from "../../ui/shell.js";
 import { count } from "./dream.js";
 import { DreamState } from "./dream_state.js";
 import { DreamMemory } from "./dream_store.js";
@@ -30,7 +30,7 @@ const broker = new Broker({ name: "Root-Dreamer" });
 /** @param {string} id */
 const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-/** @type {import("../engines/catalog.js").ModelSpec[]} */
+/** @type {import("../../inference/catalog.js").ModelSpec[]} */
 let models = [];
 let model = "";
 let device = keptDevice("dreamer");
@@ -211,7 +211,7 @@ function drawNow() {
 	const { state } = broker;
 	setState({
 		word: state === "offline" || state === "reconnecting" ? state
-			: /** @type {import("../shared/shell.js").StateWord} */ (word),
+			: /** @type {import("../../ui/shell.js").StateWord} */ (word),
 		detail: dreaming.phase === "asleep" ? "" : text.split(/[:;]/)[0],
 	});
 }

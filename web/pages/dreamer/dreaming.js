@@ -33,7 +33,7 @@ const STEP_MS_MAX = 20000;
  * Phase
  *
  * @typedef {object} DreamingOptions
- * @property {() => import("../engines/host.js").ModelHost} host
+ * @property {() => import("../../inference/host.js").ModelHost} host
  * @property {import("./dream.js").DreamStore} store
  * @property {() => number} round
  */
@@ -189,7 +189,7 @@ export class Dreaming extends EventTarget {
 	}
 
 	/**
-	 * @param {import("../engines/engine.js").Engine} engine
+	 * @param {import("../../inference/engine.js").Engine} engine
 	 * @param {import("/sdk/index.js").Lease} lease
 	 * @param {string} model
 	 */
@@ -231,7 +231,7 @@ export class Dreaming extends EventTarget {
 	}
 
 	/**
-	 * @param {import("../engines/engine.js").Engine} engine
+	 * @param {import("../../inference/engine.js").Engine} engine
 	 * @param {import("/sdk/index.js").Lease} lease
 	 * @param {{role: string, content: string}[]} messages
 	 */

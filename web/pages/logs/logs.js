@@ -4,9 +4,9 @@
 // is only ever text. Entry of web/pages/logs/index.html.
 import {
 	clearError, element, formatTime, mountShell, setState, showConnection, showError,
-} from "/pages/shared/shell.js";
-import { Watch } from "/pages/shared/watch.js";
-import { LINES_MAX, Twins, brokerLine, copyText, fits, pageLine } from "/pages/logs/lines.js";
+} from "../../ui/shell.js";
+import { Watch } from "../../ui/watch.js";
+import { LINES_MAX, Twins, brokerLine, copyText, fits, pageLine } from "./lines.js";
 
 /** @typedef {import("./lines.js").Line} Line */
 
@@ -184,7 +184,7 @@ async function start() {
 		await watch.ask({ type: "subscribe", logs: true }, "ok");
 		await watch.ask({ type: "logs", limit: PAST_LINES }, "ok");
 		takePast();
-		if (watch.welcome?.dev) (await import("/pages/shared/dev.js")).followReloads(watch);
+		if (watch.welcome?.dev) (await import("../../ui/dev.js")).followReloads(watch);
 	} catch (error) {
 		if (watch.state === "open") showError(error, { retry: start });
 	} finally {

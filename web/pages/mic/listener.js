@@ -24,7 +24,7 @@ export class Listener {
 	/** @param {ListenerOptions} o */
 	constructor({ onBegin, onEnd, onLost }) {
 		this.#speech = new Speech(onBegin, onEnd);
-		this.#worker = new Worker(new URL("../engines/vad_worker.js", import.meta.url),
+		this.#worker = new Worker(new URL("../../inference/vad_worker.js", import.meta.url),
 			{ type: "module", name: "speech" });
 		this.onLost = onLost;
 	}

@@ -1,22 +1,22 @@
 // @ts-check
 // Root Mic, wired together: recording, transcription, tidying, notes, the models, and the broker
 // that gives the turns. Started by index.html.
-import { render } from "/pages/shared/template.js";
+import { render } from "../../ui/template.js";
 import { Broker } from "/sdk/index.js";
-import { loadCatalog } from "../engines/catalog.js";
-import { ModelHost } from "../engines/host.js";
-import { pageLog } from "../shared/log.js";
-import { newId, openMemory } from "../shared/memory.js";
-import { queuePanel } from "../shared/queue_panel.js";
-import { mountShell, setState, showError } from "../shared/shell.js";
+import { loadCatalog } from "../../inference/catalog.js";
+import { ModelHost } from "../../inference/host.js";
+import { pageLog } from "../../ui/log.js";
+import { newId, openMemory } from "../../storage/memory.js";
+import { queuePanel } from "../../ui/queue_panel.js";
+import { mountShell, setState, showError } from "../../ui/shell.js";
 import { Capture } from "./capture.js";
-import { deviceFor, keepDevice, keptDevice, keptProfile } from "../shared/device_choice.js";
+import { deviceFor, keepDevice, keptDevice, keptProfile } from "../../ui/device_choice.js";
 import { modelsView, recordingView, takesView } from "./mic_view.js";
 import { isBusy, Takes } from "./takes.js";
 import { TalkControl } from "./talk_control.js";
 import { CHUNKS_PER_WORKER, Transcriber } from "./transcriber.js";
 
-/** @typedef {import("../engines/catalog.js").ModelSpec} ModelSpec */
+/** @typedef {import("../../inference/catalog.js").ModelSpec} ModelSpec */
 /** @typedef {import("./takes.js").Take} Take */
 
 const CHOSEN = { transcribe: "baton.mic.transcribe", chat: "baton.mic.chat" };
@@ -39,7 +39,7 @@ let transcriber = null;
 let refiner = null;
 /** @type {number | null} */
 let vramBytes = null;
-/** @type {import("../shared/memory.js").Memory | null} */
+/** @type {import("../../storage/memory.js").Memory | null} */
 let memory = null;
 
 const capture = new Capture(draw, (samples, source) => {
@@ -184,7 +184,7 @@ function say(text) {
 	place("say").textContent = text;
 }
 
-/** @returns {import("../shared/shell.js").StateWord} */
+/** @returns {import("../../ui/shell.js").StateWord} */
 function word() {
 	const { state } = broker;
 	if (state === "offline" || state === "reconnecting") return state;

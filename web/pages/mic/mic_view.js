@@ -1,10 +1,10 @@
 // @ts-check
 // What Root Mic shows: pure templates from its state. All text, whoever made it, is only ever text.
 // Decides nothing. Used by mic.js.
-import { html, nothing, repeat } from "/pages/shared/template.js";
-import { formatBytes, formatSeconds, formatTime } from "../shared/shell.js";
+import { html, nothing, repeat } from "../../ui/template.js";
+import { formatBytes, formatSeconds, formatTime } from "../../ui/shell.js";
 import { TEST_TONES } from "./audio.js";
-import { deviceChooser } from "../shared/device_choice.js";
+import { deviceChooser } from "../../ui/device_choice.js";
 import { isBusy } from "./takes.js";
 
 /** @typedef {import("./takes.js").Take} Take */
@@ -197,7 +197,7 @@ function buttonsView(take, actions, canSave) {
 
 /**
  * @typedef {object} ModelsState
- * @property {import("../engines/catalog.js").ModelSpec[]} catalog
+ * @property {import("../../inference/catalog.js").ModelSpec[]} catalog
  * @property {{transcribe: string, chat: string}} chosen
  * @property {"webgpu"|"wasm"} device
  * @property {number | null} vramBytes What the loaded models take, as far as known.

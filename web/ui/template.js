@@ -7,7 +7,7 @@
 // A child is text, a template, a node, a list of those, or `nothing`. Not inside <textarea>,
 // <title>, <style> or <script>, not in place of a tag's or attribute's name, and no ">" in the
 // text of an attribute before a hole of the same tag.
-import { templateMarkup } from "/pages/shared/trusted.js";
+import { templateMarkup } from "./trusted.js";
 
 /**
  * @typedef {{strings: TemplateStringsArray, values: unknown[], drawing: boolean}} Template

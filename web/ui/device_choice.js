@@ -2,8 +2,8 @@
 // Where the models of a page compute: on the GPU, in turns, or on the CPU, which is slow but
 // needs no WebGPU and asks nobody. Kept per page; the hardware profile is the one that was chosen
 // in Console. Used by Root Mic and Root Dreamer.
-import { html } from "/pages/shared/template.js";
-import { profileNames } from "../engines/profiles.js";
+import { html } from "./template.js";
+import { profileNames } from "../inference/profiles.js";
 
 /** @typedef {"webgpu"|"wasm"} Device */
 
@@ -17,7 +17,7 @@ export function keepDevice(page, device) {
 	localStorage.setItem(`baton.${page}.device`, device);
 }
 
-/** @returns {import("../engines/profiles.js").ProfileName} */
+/** @returns {import("../inference/profiles.js").ProfileName} */
 export function keptProfile() {
 	const kept = localStorage.getItem("baton.console.profile");
 	return profileNames.find((name) => name === kept) ?? "lite";

@@ -4,7 +4,7 @@
 // refuses it. For template.js and markdown.js; every page loads it before it makes a worker.
 
 /** Folders whose files may run as a worker. */
-const WORKERS = ["/sdk/", "/pages/engines/"];
+const WORKERS = ["/sdk/", "/inference/"];
 
 /** @param {string} text */
 function workerUrl(text) {

@@ -2,11 +2,11 @@
 // Says in one sentence when this page is on, who has the GPU and until when; behind it what is
 // known beyond that, "Debug GPU" and "Force unlock". It never asks for the GPU. For Console, Mic
 // and Dreamer.
-import { limitOf, nameView, toldView } from "/pages/shared/claim_view.js";
-import { html, nothing, render } from "/pages/shared/template.js";
+import { limitOf, nameView, toldView } from "./claim_view.js";
+import { html, nothing, render } from "./template.js";
 import {
 	call, clearError, confirmDialog, formatBytes, formatSeconds, showConnection, showError,
-} from "/pages/shared/shell.js";
+} from "./shell.js";
 
 const POLL_MS = 1000;
 
@@ -72,7 +72,7 @@ class QueuePanel {
 		clearError();
 		this.refresh();
 		if (this.broker.dev) {
-			import("/pages/shared/dev.js").then((dev) => dev.followReloads(this.broker), () => {});
+			import("./dev.js").then((dev) => dev.followReloads(this.broker), () => {});
 		}
 	}
 
@@ -167,7 +167,7 @@ class QueuePanel {
 	}
 
 	async debug() {
-		const { showReport } = await import("/pages/shared/gpu_report.js");
+		const { showReport } = await import("./gpu_report.js");
 		await showReport(this.broker);
 	}
 

@@ -1,9 +1,9 @@
 // @ts-check
 // Begins a page whose modules need the libraries of /vendor: <script type="module"
-// src="/pages/shared/start.js" data-page="/pages/console/console.js" data-name="console">. While
+// src="/ui/start.js" data-page="/pages/console/console.js" data-name="console">. While
 // they are not there, it says so in the page's place, and loads the page anew when they are.
-import { awaitLibraries, libraryState } from "/pages/shared/libraries.js";
-import { element, mountShell } from "/pages/shared/shell.js";
+import { awaitLibraries, libraryState } from "./libraries.js";
+import { element, mountShell } from "./shell.js";
 
 const { page = "", name = "" } =
 	/** @type {HTMLElement} */ (document.querySelector("script[data-page]")).dataset;

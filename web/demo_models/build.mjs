@@ -1,4 +1,4 @@
-// Writes the demo models: `node web/models/build.mjs OUTDIR` makes OUTDIR/tiny-lm and
+// Writes the demo models: `node web/demo_models/build.mjs OUTDIR` makes OUTDIR/tiny-lm and
 // OUTDIR/tone-whisper, and the list of the user's own models, empty: a folder of theirs lies over
 // it (baton serve --models). Downloads nothing, depends on nothing, and writes the same bytes every
 // time. Called by the build.
@@ -11,7 +11,7 @@ const models = { "tiny-lm": tinyLm, "tone-whisper": toneWhisper };
 
 const folder = process.argv[2];
 if (!folder) {
-	process.stderr.write("usage: node web/models/build.mjs OUTDIR\n");
+	process.stderr.write("usage: node web/demo_models/build.mjs OUTDIR\n");
 	process.exit(64);
 }
 let bytes = 0;

@@ -4,7 +4,7 @@
 // links neither tell where they came from nor reach back. Used by the pages for model output only.
 import { marked } from "/vendor/marked.js";
 import DOMPurify from "/vendor/purify.js";
-import { purifierPolicy } from "/pages/shared/trusted.js";
+import { purifierPolicy } from "./trusted.js";
 
 const TAGS = ["a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6",
 	"hr", "i", "li", "ol", "p", "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"];

@@ -150,7 +150,7 @@ export function mergeCatalog(builtIn, own, added = []) {
 
 /** Reads both lists from the daemon. @returns {Promise<Catalog>} */
 export async function loadCatalog() {
-	const builtIn = await (await fetch("/pages/engines/models.json")).json();
+	const builtIn = await (await fetch("/inference/models.json")).json();
 	const answer = await fetch("/models/models.json");
 	const added = addedModels();
 	if (answer.status === 404) return mergeCatalog(builtIn, undefined, added);
