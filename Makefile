@@ -18,17 +18,17 @@ help: ## list the targets
 
 run: deps $(BUILD)/build.ninja ## build, start the broker (ARGS="--fake-gpu a:24000"), then lay the pages' libraries (WEB=no: not)
 	@ninja -C $(BUILD) baton
-	@WEB=$(WEB) exec tools/run.sh $(BUILD) $(ARGS)
+	@WEB=$(WEB) exec tools/dev/run.sh $(BUILD) $(ARGS)
 
 pages: ## lay the pages' libraries and demo models beside the broker
-	@tools/pages.sh $(BUILD)
+	@tools/dev/pages.sh $(BUILD)
 
 build: $(BUILD)/build.ninja ## build/baton, optimised, with debug symbols; installs nothing
 	@ninja -C $(BUILD)
 
 test: ## lints, types, unit tests, simulator, browser tests; then under ASan and UBSan, with integration
-	@tools/deps.sh test
-	@WERROR=$(WERROR) tools/test.sh
+	@tools/dev/deps.sh test
+	@WERROR=$(WERROR) tools/dev/test.sh
 
 check: build ## the inner loop: lints, unit tests, fuzz corpora, 200 seeds of the simulator
 	@meson test -C $(BUILD) --no-rebuild --quiet --print-errorlogs --suite lint --suite unit --suite client --suite fuzz
@@ -47,33 +47,33 @@ overlap: build ## RUNS=N jobs stopped in each situation: none may outlive its le
 	@cd tests/integration && BATON_BIN=$(abspath $(BUILD))/baton python3 -m lib.overlap $(RUNS)
 
 conformance: build ## the clients against a scripted broker (CLIENT="CMD" BINDING=tab: one of yours)
-	@tools/conformance.py --build $(BUILD) $(if $(CLIENT),--client '$(CLIENT)' --binding $(BINDING))
+	@tools/check/conformance.py --build $(BUILD) $(if $(CLIENT),--client '$(CLIENT)' --binding $(BINDING))
 
 fuzz: ## every fuzz target for TIME=seconds, built with clang's libFuzzer
-	@tools/deps.sh fuzz
-	@tools/fuzz.sh $(TIME)
+	@tools/dev/deps.sh fuzz
+	@tools/dev/fuzz.sh $(TIME)
 
 web: build ## the browser tests alone, or those of FILES="..."
-	@tools/deps.sh test
-	@tools/pages.sh $(BUILD)
+	@tools/dev/deps.sh test
+	@tools/dev/pages.sh $(BUILD)
 	@BATON_BIN=$(BUILD)/baton node tests/web/run.mjs $(FILES)
 
 bundles: build ## RUNS=N times each bundled page whose thread stands still: nobody computes beside it
-	@tools/deps.sh test
+	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
 
 follow-docs: build ## the SDK's README and docs/browser.md followed literally, bundled by each bundler; a transcript
-	@tools/deps.sh test
+	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton FOLLOW_ALL=1 node --test tests/web/sdk/follow_docs.test.mjs
 
 bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
-	@tools/deps.sh bench
+	@tools/dev/deps.sh bench
 	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost
 	@bench/bench.py $(BUILD)
 	@bench/instructions.py $(BUILD)
 
 lint: build ## layers, purity, tidiness, format, headers
-	@tools/deps.sh lint
+	@tools/dev/deps.sh lint
 	@meson test -C $(BUILD) --suite lint --print-errorlogs
 
 install: build ## meson install (DESTDIR is respected)
@@ -83,7 +83,7 @@ clean: ## remove every build folder that this file makes
 	rm -rf $(BUILD) build-asan build-fuzz build-venv
 
 deps: ## what building and running need, by name from Debian
-	@tools/deps.sh
+	@tools/dev/deps.sh
 
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)

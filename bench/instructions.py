@@ -64,7 +64,7 @@ def main():
     args = parser.parse_args()
     found = per_cycle(args.build, args.cycles, args.profile)
     if found is None:
-        sys.exit("instructions: valgrind is not installed (tools/deps.sh bench)")
+        sys.exit("instructions: valgrind is not installed (tools/dev/deps.sh bench)")
     if args.json:
         print(json.dumps(found))
         return

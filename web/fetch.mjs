@@ -2,7 +2,7 @@
 // web/package-lock.json: by npm, in the version that the lock file names, checked by its hash.
 // Unpacks only what is used. What was fetched before is not fetched again, so an interrupted run
 // goes on where it was.
-// Run by tools/pages.sh: node web/fetch.mjs FOLDER; says on each line how far it is.
+// Run by tools/dev/pages.sh: node web/fetch.mjs FOLDER; says on each line how far it is.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";

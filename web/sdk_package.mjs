@@ -1,7 +1,7 @@
 // Packs the SDK as npm would, types and all, into OUT/baton-sdk.tgz, which the daemon serves as
-// /sdk/baton-sdk.tgz. Run by tools/pages.sh, and by the build, which wants to know when and of what
-// it was made: node web/sdk_package.mjs OUT PACKAGES [STAMP DEPFILE]; PACKAGES has typescript and
-// @webgpu/types.
+// /sdk/baton-sdk.tgz. Run by tools/dev/pages.sh, and by the build, which wants to know when and of
+// what it was made: node web/sdk_package.mjs OUT PACKAGES [STAMP DEPFILE]; PACKAGES has typescript
+// and @webgpu/types.
 import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,7 +1,7 @@
 // Lays out the libraries that the pages use, as the daemon serves them under /vendor: copies them
 // out of a folder of packages, and puts a gzipped twin beside each. Downloads nothing. A page finds
 // either all of them or none: they are laid beside, and then take the old ones' place. Called by
-// the build and by tools/pages.sh: node web/vendor.mjs OUTDIR [PACKAGES, else web/node_modules]
+// the build and by tools/dev/pages.sh: node web/vendor.mjs OUTDIR [PACKAGES, else web/node_modules]
 import { createReadStream, createWriteStream, realpathSync } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """example_client: the smallest native client that conforms, in Python's standard library.
 
-    tools/conformance.py --client 'python3 tests/conformance/example_client.py'
+    tools/check/conformance.py --client 'python3 tests/conformance/example_client.py'
 
 Read it as an example of the protocol. `--fault NAME` makes one mistake, by which the suite's own test
 (sees.py) knows that it would be seen.

@@ -45,10 +45,10 @@ class FirstMinute(DaemonTest):
         self.broker.dir.joinpath("run").mkdir(mode=0o700)
         self.tree = self.broker.dir / "tree"
         self.bin = self.broker.dir / "bin"
-        for folder in ("tools", "web/demo_models", "web/sdk", "build"):
+        for folder in ("tools/dev", "web/demo_models", "web/sdk", "build"):
             (self.tree / folder).mkdir(parents=True)
-        for name in ("tools/run.sh", "tools/pages.sh", "tools/deps.sh", "web/package-lock.json", "web/vendor.mjs",
-                     "web/sdk_package.mjs", "web/sdk/package.json"):
+        for name in ("tools/dev/run.sh", "tools/dev/pages.sh", "tools/dev/deps.sh", "web/package-lock.json",
+                     "web/vendor.mjs", "web/sdk_package.mjs", "web/sdk/package.json"):
             shutil.copy(ROOT / name, self.tree / name)
         (self.tree / "web/demo_models/build.mjs").write_text("", encoding="utf-8")
         (self.tree / "build/baton").symlink_to(BATON)
@@ -80,7 +80,7 @@ class FirstMinute(DaemonTest):
         """run.sh in a process group of its own, as a terminal would have it."""
         with open(self.broker.dir / "output", "wb") as out:
             process = subprocess.Popen(
-                [self.tree / "tools/run.sh", "build", *self.broker.command()[2:]], stdout=out, stderr=out,
+                [self.tree / "tools/dev/run.sh", "build", *self.broker.command()[2:]], stdout=out, stderr=out,
                 env=self.environment(**more), process_group=0, preexec_fn=die_with_parent)
         self.addCleanup(self.end, process)
         wait_until(lambda: "listens on" in self.output(), "the broker listens")
@@ -95,7 +95,7 @@ class FirstMinute(DaemonTest):
             os.kill(int(hanging.read_text(encoding="utf-8")), signal.SIGKILL)
 
     def pages(self):
-        return subprocess.run([self.tree / "tools/pages.sh", "build"], capture_output=True, text=True,
+        return subprocess.run([self.tree / "tools/dev/pages.sh", "build"], capture_output=True, text=True,
                               env=self.environment(), timeout=60, check=False)
 
     def test_libraries_follow(self):

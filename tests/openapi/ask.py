@@ -26,7 +26,7 @@ def command(program, daemon):
 
 def main(program):
     if not os.access(program, os.X_OK):
-        print(f"ask.py: there is no {program}; install it with: tools/deps.sh test")
+        print(f"ask.py: there is no {program}; install it with: tools/dev/deps.sh test")
         return 2
     daemon = Daemon(args=["--fake-gpu", "a:24000", "--fake-gpu", "b:8000"])
     began = time.monotonic()

@@ -1,4 +1,4 @@
-// protocol: what goes over the wire. Written by `python3 tools/protocol --fix` from protocol/;
+// protocol: what goes over the wire. Written by `python3 tools/gen/protocol --fix` from protocol/;
 // docs/protocol.md says what it means.
 
 export type Class = "voice" | "chat" | "normal" | "background";

@@ -1,5 +1,5 @@
 /* embedded_assets: the files of pages that are part of the executable. The table is written by
- * tools/embed.py when Baton is built. */
+ * tools/gen/embed.py when Baton is built. */
 #pragma once
 #include <stddef.h>
 

@@ -37,50 +37,51 @@ class Lints(unittest.TestCase):
 
     def test_layers_see_core_using_net(self):
         """The core cannot reach the sockets."""
-        self.expect("layers.py", "src/core/a.c", '#include "net/net.h"\n', "core may not use net")
+        self.expect("check/layers.py", "src/core/a.c", '#include "net/net.h"\n', "core may not use net")
 
     def test_layers_see_siblings(self):
         """Siblings do not know each other: net knows nothing of wire."""
-        self.expect("layers.py", "src/net/a.c", '#include "wire/wire.h"\n', "net may not use wire")
+        self.expect("check/layers.py", "src/net/a.c", '#include "wire/wire.h"\n', "net may not use wire")
 
     def test_layers_see_process_using_net(self):
         """Process facts stand below the sockets that ask for them."""
         self.write("src/net/fine.c", '#include "process/proc.h"\n')
-        self.expect("layers.py", "src/process/a.c", '#include "net/loop.h"\n', "process may not use net")
+        self.expect("check/layers.py", "src/process/a.c", '#include "net/loop.h"\n', "process may not use net")
 
     def test_layers_see_syntax_using_sockets(self):
         """The syntax of HTTP stays below the sockets."""
         self.write("src/net/fine.c", '#include "http/status.h"\n')
-        self.expect("layers.py", "src/http/a.c", '#include "net/net.h"\n', "http may not use net")
+        self.expect("check/layers.py", "src/http/a.c", '#include "net/net.h"\n', "http may not use net")
 
     def test_layers_see_wire_using_decisions(self):
         """Wire may read the core's values but not call its step."""
         self.write("src/wire/fine.c", '#include "core/event.h"\n')
-        self.expect("layers.py", "src/wire/a.c", '#include "core/core.h"\n', "wire may not use core")
+        self.expect("check/layers.py", "src/wire/a.c", '#include "core/core.h"\n', "wire may not use core")
 
     def test_layers_see_cli_using_server(self):
         """The command line speaks to the daemon, it does not contain it."""
-        self.expect("layers.py", "src/cli/a.c", '#include "server/server.h"\n', "cli may not use server")
+        self.expect("check/layers.py", "src/cli/a.c", '#include "server/server.h"\n', "cli may not use server")
 
     def test_layers_see_pages_using_the_whole_server(self):
         """A room of the server takes the parts that it is given."""
         self.write("src/server/pages/fine.c", '#include "server/pages/pages.h"\n#include "server/respond.h"\n')
-        self.expect("layers.py", "src/server/pages/a.c", '#include "server/server.h"\n', "server/pages may not use it")
+        self.expect("check/layers.py", "src/server/pages/a.c", '#include "server/server.h"\n',
+                    "server/pages may not use it")
 
     def test_layers_see_library_in_wrong_folder(self):
         """Each library has one folder that knows it."""
-        self.expect("layers.py", "src/server/a.c", "#include <sqlite3.h>\n", "may not use this library")
+        self.expect("check/layers.py", "src/server/a.c", "#include <sqlite3.h>\n", "may not use this library")
 
     def test_fields_see_a_member_without_a_row(self):
         """A struct cannot grow without its table."""
         self.write("src/core/a.h", "struct a {\n\tint one, two; /* three */\n\tstruct list *links;\n};\n")
         rows = "#define T struct a\nstatic const struct field rows[] = {ROW_INT(T, 1, one)%s};\n#undef T\n"
         self.write("src/core/a.c", rows % "")
-        status, output = self.lint("fields.py")
+        status, output = self.lint("check/fields.py")
         self.assertEqual(status, 1, output)
         self.assertIn("`two` has no row", output)
         self.write("src/core/a.c", rows % ", ROW_INT(T, 2, two)")
-        self.assertEqual(self.lint("fields.py")[0], 0, output)
+        self.assertEqual(self.lint("check/fields.py")[0], 0, output)
 
     def test_preload_sees_a_module_that_waits(self):
         """A page names all modules below its entry, and writes the lines itself when it is asked to."""
@@ -89,123 +90,124 @@ class Lints(unittest.TestCase):
         self.write("pages/a/a.js", 'import { b } from "./b.js";\nconst text = "import it";\n')
         self.write("pages/a/b.js", "export const b = 1;\n")
         self.write("pages/a/index.html", head + entry)
-        self.assertEqual(self.lint("preload.py")[0], 0)
+        self.assertEqual(self.lint("gen/preload.py")[0], 0)
         self.write("pages/a/b.js", 'export { c as b } from "/sdk/c.js";\nimport "../a/a.js";\n')
         self.write("sdk/c.js", "export const c = 1;\n")
-        self.assertEqual(self.lint("preload.py")[0], 1)
-        self.assertEqual(self.lint("preload.py", "--fix", str(self.root))[0], 0)
+        self.assertEqual(self.lint("gen/preload.py")[0], 1)
+        self.assertEqual(self.lint("gen/preload.py", "--fix", str(self.root))[0], 0)
         self.assertIn("/sdk/c.js", (self.root / "pages/a/index.html").read_text())
-        self.assertEqual(self.lint("preload.py")[0], 0)
+        self.assertEqual(self.lint("gen/preload.py")[0], 0)
 
     def test_layers_see_system_header_in_core(self):
         """No clock and no socket in the core."""
-        self.expect("layers.py", "src/core/a.c", "#include <time.h>\n", "core is pure")
+        self.expect("check/layers.py", "src/core/a.c", "#include <time.h>\n", "core is pure")
 
     def test_layers_see_unknown_folder(self):
         """A new folder must enter the table first."""
-        self.expect("layers.py", "src/misc/a.c", "#include <stdio.h>\n", "not in the table")
+        self.expect("check/layers.py", "src/misc/a.c", "#include <stdio.h>\n", "not in the table")
 
     def test_layers_see_sdk_using_a_library(self):
         """The browser SDK depends on nothing, whatever way an import is written."""
         self.write("web/sdk/fine.js", 'import { a } from "./a.js";\n')
         for line in ('import x from "lit-html";', 'import {\n\ty,\n} from "../pages/y.js";',
                      'const z = await import("/vendor/z.js");'):
-            self.expect("layers.py", "web/sdk/a.js", line + "\n", "sdk may not")
+            self.expect("check/layers.py", "web/sdk/a.js", line + "\n", "sdk may not")
             (self.root / "web/sdk/a.js").unlink()
 
     def test_layers_see_page_from_elsewhere(self):
         """Pages take nothing from other machines."""
         self.write("web/pages/a/fine.js", 'import "../../ui/b.js";\nimport c from "/vendor/c.js";\nimport "./d.js";\n')
-        self.expect("layers.py", "web/pages/a/a.js", 'import x from "https://cdn.example/x.js";\n',
+        self.expect("check/layers.py", "web/pages/a/a.js", 'import x from "https://cdn.example/x.js";\n',
                     "pages may not")
 
     def test_layers_see_page_using_another(self):
         """What two pages need lies beside the pages, and needs no page."""
         self.write("web/pages/a/fine.js", 'import "./b.js";\n')
-        self.expect("layers.py", "web/pages/a/a.js", 'import x from "../b/x.js";\n', "pages may not")
+        self.expect("check/layers.py", "web/pages/a/a.js", 'import x from "../b/x.js";\n', "pages may not")
         (self.root / "web/pages/a/a.js").unlink()
-        self.expect("layers.py", "web/ui/a.js", 'import x from "../pages/b/x.js";\n', "ui may not")
+        self.expect("check/layers.py", "web/ui/a.js", 'import x from "../pages/b/x.js";\n', "ui may not")
 
     def test_tidy_sees_long_line(self):
         """100 columns."""
-        self.expect("tidy.py", "src/base/a.c", GOOD + "/* " + "x" * 120 + " */\n", "columns")
+        self.expect("check/tidy.py", "src/base/a.c", GOOD + "/* " + "x" * 120 + " */\n", "columns")
         (self.root / "src/base/a.c").unlink()
-        self.expect("tidy.py", "web/sdk/a.js", "// " + "x" * 120 + "\n", "web/sdk/a.js:1: 123 columns")
+        self.expect("check/tidy.py", "web/sdk/a.js", "// " + "x" * 120 + "\n", "web/sdk/a.js:1: 123 columns")
 
     def test_tidy_sees_long_function(self):
         """70 lines a function."""
         body = "/* a. */\nint f(void)\n{\n" + "\t;\n" * 70 + "}\n"
-        self.expect("tidy.py", "src/base/a.c", body, "function of 72 lines")
+        self.expect("check/tidy.py", "src/base/a.c", body, "function of 72 lines")
 
     def test_tidy_sees_long_file(self):
         """800 lines a file."""
-        self.expect("tidy.py", "src/base/a.h", "int x;\n" * 801, "801 lines")
+        self.expect("check/tidy.py", "src/base/a.h", "int x;\n" * 801, "801 lines")
 
     def test_tidy_sees_missing_head(self):
         """Each .c begins by saying what it is."""
-        self.expect("tidy.py", "src/base/a.c", "int x;\n", "begins without a comment")
+        self.expect("check/tidy.py", "src/base/a.c", "int x;\n", "begins without a comment")
 
     def test_tidy_sees_a_body_in_one_piece(self):
         """Fifteen lines have a blank line or a comment between their steps; fourteen need none."""
         self.write("src/base/short.c", GOOD + "void f_f(void)\n{\n" + "\tg();\n" * 14 + "}\n")
         self.write("src/base/parted.c", GOOD + "void f_f(void)\n{\n" + "\tg();\n" * 8 + "\n" + "\tg();\n" * 8 + "}\n")
-        self.expect("tidy.py", "src/base/a.c", GOOD + "void f_f(void)\n{\n" + "\tg();\n" * 15 + "}\n", "in one piece")
+        self.expect("check/tidy.py", "src/base/a.c", GOOD + "void f_f(void)\n{\n" + "\tg();\n" * 15 + "}\n",
+                    "in one piece")
 
     def test_tidy_sees_a_static_of_one_word(self):
         """A static is looked for by its name; `run` is everywhere."""
         self.write("src/base/named.c", GOOD + "static int *run_jobs(void)\n{\n\treturn 0;\n}\n")
-        self.expect("tidy.py", "src/base/a.c", GOOD + "static int *run(void)\n{\n\treturn 0;\n}\n", "static run")
+        self.expect("check/tidy.py", "src/base/a.c", GOOD + "static int *run(void)\n{\n\treturn 0;\n}\n", "static run")
 
     def test_tidy_sees_a_file_that_is_not_there(self):
         """A comment outlives the file that it names."""
         self.write("src/base/named.c", GOOD + "/* See good.c, and <gone.h>. */\n")
-        self.expect("tidy.py", "src/base/a.c", "/* a: called by gone.c. */\n", "names gone.c")
+        self.expect("check/tidy.py", "src/base/a.c", "/* a: called by gone.c. */\n", "names gone.c")
 
     def test_tidy_sees_assert_with_effect(self):
         """An assert changes nothing."""
         for effect in ("x = 1", "x++", "--x"):
             for word in ("assert", "PRE", "POST", "INVARIANT"):
                 self.write("src/base/a.c", f"/* a. */\nvoid f(void)\n{{\n\t{word}({effect});\n}}\n")
-                self.assertIn("effect inside", self.lint("tidy.py")[1], effect)
+                self.assertIn("effect inside", self.lint("check/tidy.py")[1], effect)
         for fine in ("x == 1", "x <= y", "a != b && c >= d", "strcmp(a, b) == 0"):
             self.write("src/base/a.c", f"/* a. */\nvoid f(void)\n{{\n\tassert({fine});\n}}\n")
-            self.assertNotIn("effect inside", self.lint("tidy.py")[1], fine)
+            self.assertNotIn("effect inside", self.lint("check/tidy.py")[1], fine)
 
     def test_tidy_sees_banned_names(self):
         """strcpy and its kind, in code but not in comments or longer names."""
         self.write("src/base/b.c", "/* strcpy( is banned */\nint my_rand(int);\nint s = str.rand(1);\n")
-        self.assertEqual(self.lint("tidy.py")[0], 0)
-        self.expect("tidy.py", "src/base/a.c", GOOD + "void f(void)\n{\n\tstrcpy(a, b);\n}\n", "strcpy is banned")
+        self.assertEqual(self.lint("check/tidy.py")[0], 0)
+        self.expect("check/tidy.py", "src/base/a.c", GOOD + "void f(void)\n{\n\tstrcpy(a, b);\n}\n", "strcpy is banned")
 
     def test_tidy_sees_clock_in_core(self):
         """The core gets its now from the event."""
         text = "/* a. */\nvoid f(void)\n{\n\tassert(x);\n\ttime(NULL);\n}\n"
-        self.expect("tidy.py", "src/core/a.c", text, "reads no clock")
+        self.expect("check/tidy.py", "src/core/a.c", text, "reads no clock")
 
     def test_tidy_sees_few_asserts_in_core(self):
         """At least 30 asserts per 1000 lines of core."""
         self.write("src/core/a.c", "/* a. */\n" + "int x;\n" * 200)
-        status, output = self.lint("tidy.py")
+        status, output = self.lint("check/tidy.py")
         self.assertEqual(status, 1)
         self.assertIn("0 asserts per 1000 lines, at least 30", output)
 
     def test_tidy_sees_addresses_and_paths(self):
         """No registry and no home of anybody in the tree."""
         self.write("docs/a.md", "see https://registry." + "npmjs.org/x\nand /ho" + "me/someone/x\n")
-        output = self.lint("tidy.py")[1]
+        output = self.lint("check/tidy.py")[1]
         self.assertIn("package registry", output)
         self.assertIn("somebody's home", output)
 
     def test_tidy_sees_leftovers(self):
         """What is not done is an issue, not a comment."""
-        self.expect("tidy.py", "src/base/a.c", "/* a. TO" + "DO: more */\n", "leftover")
+        self.expect("check/tidy.py", "src/base/a.c", "/* a. TO" + "DO: more */\n", "leftover")
 
     def test_headers_see_missing_include(self):
         """A header that needs another one first."""
         self.write("src/base/fine.h", "#pragma once\n#include <stdint.h>\nuint64_t f(void);\n")
-        self.assertEqual(self.lint("headers.py", str(self.root), "gcc", "g++")[0], 0)
+        self.assertEqual(self.lint("check/headers.py", str(self.root), "gcc", "g++")[0], 0)
         self.write("src/base/a.h", "#pragma once\nuint64_t g(void);\n")
-        status, output = self.lint("headers.py", str(self.root), "gcc", "g++")
+        status, output = self.lint("check/headers.py", str(self.root), "gcc", "g++")
         self.assertEqual(status, 1)
         self.assertIn("base/a.h: does not compile alone", output)
 
@@ -222,7 +224,7 @@ class Lints(unittest.TestCase):
         self.write("docs/cases.md", "`unit/test_a.c::test_real` `conformance/scenarios/late.json`\n")
         self.write("tests/conformance/scenarios/late.json", '{"about": "It is late."}')
         self.write("docs/conformance.md", "| `late` | It is late. | ok | – | ok | |\n")
-        self.assertEqual(self.lint("docs.py")[0], 0, self.lint("docs.py")[1])
+        self.assertEqual(self.lint("check/docs.py")[0], 0, self.lint("check/docs.py")[1])
         self.write("docs/conformance.md", "| `late` | It is soon. | ok | – | ok | |\n"
                    "| `gone` | It was. | ok | ok | ok | |\n")
         self.write("docs/cases.md", "`unit/test_a.c::test_gone` `unit/test_b.c::test_real` "
@@ -230,7 +232,7 @@ class Lints(unittest.TestCase):
         self.write("docs/operations.md", "`slots`, [cases](case.md)\n")
         self.write("man/baton.1.scd", "# EXIT STATUS\n\n*64*\n\tUsage.\n\n# FILES\n\n# FILES\n")
         self.write("src/cli/cli.c", '"Exit status: 0 done, 75 again",\n')
-        status, output = self.lint("docs.py")
+        status, output = self.lint("check/docs.py")
         self.assertEqual(status, 1)
         for words in ("has no test_gone", "no file tests/unit/test_b.c", "key grace_s", "no file case.md",
                       "FILES stands there twice", "EXIT STATUS has no 75", "no exit status 64",
@@ -253,22 +255,22 @@ class Lints(unittest.TestCase):
         """The document and the types are older than their source; a message has no place."""
         self.copy("protocol", "docs/protocol.md", "web/sdk/protocol.d.ts", "src/base/err.h", "src/core/view.h",
                   "tests/unit/wire/golden")
-        check = ("protocol", "--root", str(self.root), "--check")
+        check = ("gen/protocol", "--root", str(self.root), "--check")
         self.assertEqual(self.lint(*check)[0], 0, self.lint(*check)[1])
         self.change("protocol/client/bye.json", "Ends all claims", "Ends claims")
         status, output = self.lint(*check)
         self.assertEqual(status, 1)
-        for words in ("docs/protocol.md: is older", "protocol.d.ts: is older", "python3 tools/protocol --fix"):
+        for words in ("docs/protocol.md: is older", "protocol.d.ts: is older", "python3 tools/gen/protocol --fix"):
             self.assertIn(words, output)
-        self.assertEqual(self.lint("protocol", "--root", str(self.root), "--fix")[0], 0)
+        self.assertEqual(self.lint("gen/protocol", "--root", str(self.root), "--fix")[0], 0)
         self.assertEqual(self.lint(*check)[0], 0)
         self.change("docs/protocol.md", "<!-- protocol: client/bye -->", "")
         self.assertIn("has no place for client/bye", self.lint(*check)[1])
 
     def test_protocol_sees_a_field_without_a_schema(self):
         """C cannot write or read a field that protocol/ does not know, nor protocol/ one that C does not."""
-        self.copy("protocol", "docs/protocol.md", "src/base", "src/core", "src/wire", "src/server", "tools/protocol",
-                  "tests/unit/wire/golden")
+        self.copy("protocol", "docs/protocol.md", "src/base", "src/core", "src/wire", "src/server",
+                  "tools/gen/protocol", "tests/unit/wire/golden")
         check = ("../tests/unit/wire/protocol.py", str(self.root))
         self.assertEqual(self.lint(*check)[0], 0, self.lint(*check)[1])
         faults = (
@@ -303,8 +305,8 @@ class Lints(unittest.TestCase):
             subprocess.run(["gcc", "-w", "-c", source, "-o", source[:-1] + "o"], check=True)
             subprocess.run(["ar", "rcs", source[:-1] + "a", source[:-1] + "o"], check=True)
         core, pure, dirty, unused = (str(self.root / f"{n}.a") for n in ("core", "pure", "dirty", "unused"))
-        self.assertEqual(self.lint("purity.py", core, pure, unused)[0], 0)
-        status, output = self.lint("purity.py", core, dirty)
+        self.assertEqual(self.lint("check/purity.py", core, pure, unused)[0], 0)
+        status, output = self.lint("check/purity.py", core, dirty)
         self.assertEqual(status, 1)
         self.assertIn("uses write", output)
 

@@ -7,7 +7,7 @@ import sys
 import unittest
 
 TOOLS = pathlib.Path(sys.argv.pop(1))
-SPEC = importlib.util.spec_from_file_location("summary", TOOLS / "summary.py")
+SPEC = importlib.util.spec_from_file_location("summary", TOOLS / "dev" / "summary.py")
 summary = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(summary)
 

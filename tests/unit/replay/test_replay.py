@@ -107,7 +107,7 @@ class OurTraces(unittest.TestCase):
         self.assertGreater(result["classes"]["background"]["wait_s"]["p50"], 20)
 
     def test_made_by_the_script(self):
-        """The made-up traces are what tools/make-traces.py makes, byte by byte."""
+        """The made-up traces are what tools/gen/traces.py makes, byte by byte."""
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([sys.executable, MAKE_TRACES, folder], check=True)
             for name in ("busy-day.jsonl", "flood.jsonl"):

@@ -13,10 +13,10 @@ import fields
 try:
     import jsonschema
 except ImportError:
-    sys.exit("protocol.py: needs python3-jsonschema; install it with: tools/deps.sh test")
+    sys.exit("protocol.py: needs python3-jsonschema; install it with: tools/dev/deps.sh test")
 
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-sys.path.insert(0, str(ROOT / "tools" / "protocol"))
+sys.path.insert(0, str(ROOT / "tools" / "gen" / "protocol"))
 from source import Protocol, rewritten  # noqa: E402
 
 # What a function reads or writes that the message never has: who calls it sees to that.

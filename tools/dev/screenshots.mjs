@@ -2,14 +2,14 @@
 // Makes the pictures of docs/browser.md from the real pages: a daemon with a fake GPU, clients that
 // queue, the pages with their demo models at work. Needs what the browser tests need. With --all
 // every page instead, in each look and size, while nobody waits, one and 300: to be looked at.
-// Usage: tools/screenshots.mjs [--all] [FOLDER]; BATON_BIN names the daemon (build/baton).
+// Usage: tools/dev/screenshots.mjs [--all] [FOLDER]; BATON_BIN names the daemon (build/baton).
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { openBrowser } from "../tests/web/lib/browser.mjs";
-import { startDaemon } from "../tests/web/lib/daemon.mjs";
-import { root } from "../tests/web/lib/packages.mjs";
-import { connect } from "../tests/web/lib/session.mjs";
-import { until } from "../tests/web/lib/until.mjs";
+import { openBrowser } from "../../tests/web/lib/browser.mjs";
+import { startDaemon } from "../../tests/web/lib/daemon.mjs";
+import { root } from "../../tests/web/lib/packages.mjs";
+import { connect } from "../../tests/web/lib/session.mjs";
+import { until } from "../../tests/web/lib/until.mjs";
 
 const all = process.argv.includes("--all");
 const folder = process.argv.slice(2).find((arg) => arg !== "--all") || join(root, "docs/pictures");

@@ -3,10 +3,10 @@
 # serves them from, at once or not at all. Fetches the few files that are served, not the 500 MB of
 # packages that they come in. May be interrupted, and goes on where it was; a page that is open
 # meanwhile shows the step (FOLDER/web/vendor/state.json). Touches only BUILD/web.
-# Usage: tools/pages.sh BUILD. Environment: SUDO, see tools/deps.sh.
+# Usage: tools/dev/pages.sh BUILD. Environment: SUDO, see tools/dev/deps.sh.
 set -eu -o pipefail
-cd "$(dirname "$0")/.."
-web=${1:?usage: tools/pages.sh BUILD}/web
+cd "$(dirname "$0")/../.."
+web=${1:?usage: tools/dev/pages.sh BUILD}/web
 vendor=$web/vendor
 cache=$web/fetched
 steps=14 # programs, ten packages, models, the SDK, laying
@@ -57,7 +57,7 @@ trap 'exit 130' INT
 
 next "the programs that fetch them (nodejs, npm)"
 # Whoever ends this in the middle of an installation would leave half a one.
-(trap '' TERM INT && tools/deps.sh pages)
+(trap '' TERM INT && tools/dev/deps.sh pages)
 packages=web/node_modules
 have=$packages/.package-lock.json # of all the tests' packages
 if [ ! -f "$have" ] || [ web/package-lock.json -nt "$have" ]; then

@@ -197,5 +197,5 @@ def main(root):
 
 
 if __name__ == "__main__":
-    default = pathlib.Path(__file__).resolve().parent.parent
+    default = pathlib.Path(__file__).resolve().parents[2]
     sys.exit(main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default))

@@ -8,7 +8,7 @@
 # Where dpkg is not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 what=${1:-build}
 
 # Compiler and build.
@@ -33,7 +33,7 @@ lint | fuzz) with_clang ;;
 test) with_clang && with_node && packages+=(chromium firefox-esr fonts-dejavu-core zsh fish python3-jsonschema python3-venv) ;;
 bench) packages+=(redis-server redis-tools valgrind) ;;
 *)
-	echo "usage: tools/deps.sh [build|pages|lint|fuzz|test|bench]" >&2
+	echo "usage: tools/dev/deps.sh [build|pages|lint|fuzz|test|bench]" >&2
 	exit 64
 	;;
 esac

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Plays the conformance scenarios with clients, and says which of them conform.
 
-    tools/conformance.py                         libbaton, `baton run` and the web SDK
-    tools/conformance.py --client 'CMD' --binding native|tab    yours (docs/conformance.md)
+    tools/check/conformance.py                         libbaton, `baton run` and the web SDK
+    tools/check/conformance.py --client 'CMD' --binding native|tab    yours (docs/conformance.md)
 """
 import argparse
 import concurrent.futures
@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "conformance"))
 sys.dont_write_bytecode = True
 

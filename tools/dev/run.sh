@@ -1,11 +1,11 @@
 #!/bin/bash
 # `make run`: starts the broker in this terminal, and when it answers, lays the pages' libraries
-# beside it (tools/pages.sh), unless they are there or WEB=no. Both end with Ctrl-C. The broker takes
+# beside it (tools/dev/pages.sh), unless they are there or WEB=no. Both end with Ctrl-C. The broker takes
 # this process's place, so that its signals, status and terminal are as without this script.
-# Usage: tools/run.sh BUILD [ARGUMENT of "baton serve"]...
+# Usage: tools/dev/run.sh BUILD [ARGUMENT of "baton serve"]...
 set -eu
-cd "$(dirname "$0")/.."
-build=${1:?usage: tools/run.sh BUILD [ARG]...}
+cd "$(dirname "$0")/../.."
+build=${1:?usage: tools/dev/run.sh BUILD [ARG]...}
 shift
 [ "${WEB:-yes}" = no ] && exec "$build/baton" serve "$@"
 
@@ -18,7 +18,7 @@ lay_pages() {
 	trap : INT HUP TERM   # what ends the broker: then this is awake, and ends the rest
 	set -m                # a process group of its own, to end all of it
 	# No password is asked for beneath the broker's log.
-	SUDO="sudo -n" tools/pages.sh "$build" </dev/null &
+	SUDO="sudo -n" tools/dev/pages.sh "$build" </dev/null &
 	local pages=$!
 	tail --pid="$broker" -f /dev/null &
 	local watch=$!

@@ -57,7 +57,7 @@ def wanted(web, page):
 def main(arguments):
     fix = "--fix" in arguments
     folders = [name for name in arguments if name != "--fix"]
-    web = pathlib.Path(folders[0] if folders else pathlib.Path(__file__).parent.parent / "web")
+    web = pathlib.Path(folders[0] if folders else pathlib.Path(__file__).resolve().parents[2] / "web")
     wrong = 0
     for path in sorted(web.glob("pages/*/index.html")):
         page = path.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def main(arguments):
             at = rest.index("<script")
             path.write_text(rest[:at] + lines + rest[at:], encoding="utf-8")
         else:
-            print(f"{path}: preloads not what it imports; run: tools/preload.py --fix")
+            print(f"{path}: preloads not what it imports; run: tools/gen/preload.py --fix")
     return 1 if wrong and not fix else 0
 
 

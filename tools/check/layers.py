@@ -50,7 +50,7 @@ LIBRARIES = [
     (re.compile(r"^curl/"), {"net"}),
 ]
 # The core is pure: nothing of the system beyond values and strings (signal.h: the numbers, for effects).
-# tools/purity.py checks what is called.
+# tools/check/purity.py checks what is called.
 PURE = {
     "assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "signal.h", "stdalign.h", "stdarg.h",
     "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "stdnoreturn.h",
@@ -139,7 +139,7 @@ def main(root):
             folder = folder_of(relative)
             count += 1
             if folder not in PROJECT:
-                print(f"{path.relative_to(root)}: folder {folder} is not in the table of tools/layers.py")
+                print(f"{path.relative_to(root)}: folder {folder} is not in the table of tools/check/layers.py")
                 problems += 1
                 continue
             text = path.read_text(encoding="utf-8")
@@ -155,5 +155,5 @@ def main(root):
 
 
 if __name__ == "__main__":
-    default = pathlib.Path(__file__).resolve().parent.parent
+    default = pathlib.Path(__file__).resolve().parents[2]
     sys.exit(main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the two made-up traces, traces/busy-day.jsonl and traces/flood.jsonl (traces/README.md).
 
-Usage: make-traces.py [FOLDER]. The same script writes the same bytes: every draw comes from one seed.
+Usage: traces.py [FOLDER]. The same script writes the same bytes: every draw comes from one seed.
 """
 import json
 import pathlib
@@ -89,7 +89,7 @@ def flood():
 
 
 def main():
-    default = pathlib.Path(__file__).resolve().parent.parent / "traces"
+    default = pathlib.Path(__file__).resolve().parents[2] / "traces"
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
     busy_day().write(folder / "busy-day.jsonl")
     flood().write(folder / "flood.jsonl")

@@ -6,7 +6,7 @@ import textwrap
 SPACES = {"client": ("ToBroker", "What a client says in a session."),
           "broker": ("FromBroker", "What the broker says in a session."),
           "http": ("Http", "Bodies and answers of the HTTP routes.")}
-HEAD = """// protocol: what goes over the wire. Written by `python3 tools/protocol --fix` from protocol/;
+HEAD = """// protocol: what goes over the wire. Written by `python3 tools/gen/protocol --fix` from protocol/;
 // docs/protocol.md says what it means.
 """
 

@@ -37,6 +37,6 @@ run_suites build lint unit sim conformance web
 configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
 run_suites build-asan unit fuzz integration
 
-python3 tools/summary.py build/meson-logs/make-test.json build-asan/meson-logs/make-test.json ||
+python3 tools/dev/summary.py build/meson-logs/make-test.json build-asan/meson-logs/make-test.json ||
 	failed=1
 exit $failed

@@ -13,7 +13,7 @@ import openapi
 import typescript
 from source import Protocol
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 DOCUMENT, TYPES = "docs/protocol.md", "web/sdk/protocol.d.ts"
 
 
@@ -42,7 +42,7 @@ def check(protocol, root):
     for path, text in made(protocol, root):
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             problems.append(f"{path.relative_to(root)}: is older than protocol/; "
-                            "write it with: python3 tools/protocol --fix")
+                            "write it with: python3 tools/gen/protocol --fix")
     for problem in problems:
         print(problem)
     print(f"protocol: {len(protocol.schemas)} schemas, {len(protocol.routes)} routes, {len(problems)} problems")

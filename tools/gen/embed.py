@@ -46,7 +46,8 @@ def c_bytes(data):
 
 def write_table(out, found):
     rows = []
-    out.write("/* Written by tools/embed.py when Baton was built. */\n#include \"server/pages/embedded_assets.h\"\n\n")
+    out.write("/* Written by tools/gen/embed.py when Baton was built. */\n"
+              "#include \"server/pages/embedded_assets.h\"\n\n")
     for number, (url, path) in enumerate(found):
         data = path.read_bytes()
         packed = gzip.compress(data, compresslevel=9, mtime=0)

@@ -3,7 +3,7 @@
 # Starts from the corpus in the tree; what it finds new stays in build-fuzz/corpus. A crash leaves its
 # input in build-fuzz and ends the run.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 
 if [ ! -f build-fuzz/build.ninja ]; then

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Checks that clang-format would change nothing; `tools/format.sh --fix` lets it.
+# Checks that clang-format would change nothing; `tools/dev/format.sh --fix` lets it.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 tool=$(command -v clang-format-14 || command -v clang-format || true)
 if [ -z "$tool" ]; then
-	echo "format: no clang-format here; tools/deps.sh installs it"
+	echo "format: no clang-format here; tools/dev/deps.sh installs it"
 	exit 77
 fi
 # Versions differ in details; the one of Debian 12 decides.
