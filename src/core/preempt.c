@@ -252,13 +252,10 @@ static void free_slots(struct core *core, struct claim *head, uint32_t gpu, stru
 
 static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struct leaving *leaving)
 {
-	uint64_t left_bytes = ledger_vram_left(core, gpu);
 	enum yield_reason reason;
 	struct claim *victim;
 
-	leaving->vram_bytes += left_bytes;
-	if (left_bytes > 0)
-		core->wake = mono_min(core->wake, core->gpus[gpu].left_until);
+	leaving->vram_bytes += ledger_vram_left(core, gpu);
 
 	while (vram_short(core, head, gpu, leaving) &&
 	       (victim = pick_victim(core, head, gpu, HOLDER_KEEPS, AMONG_MEMORY, &reason)))

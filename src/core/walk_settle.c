@@ -1,5 +1,6 @@
 /* walk_settle: what a step leaves behind: who waits where, for the shares, and when to look
  * again. */
+#include "core/ledger.h"
 #include "core/queue.h"
 #include "core/schedule.h"
 #include "core/shares.h"
@@ -73,6 +74,19 @@ void walk_retire(struct core *core)
 	}
 }
 
+/* What could be served changes by time alone: a reading becomes too old to count, and what was left
+ * behind is no longer expected to go. */
+static void settle_reading(struct core *core, uint32_t gpu)
+{
+	const struct gpu *state = &core->gpus[gpu];
+	struct mono_ms until = mono_after(state->measured, core->config.sample_ms_max);
+
+	if (state->used_known && mono_before(core->now, until))
+		core->wake = mono_min(core->wake, until);
+	if (ledger_vram_left(core, gpu) > 0)
+		core->wake = mono_min(core->wake, state->left_until);
+}
+
 void walk_settle(struct core *core)
 {
 	uint32_t count = list_empty(&core->groups) ? 0 : core->config.gpu_count;
@@ -89,6 +103,7 @@ void walk_settle(struct core *core)
 	for (uint32_t gpu = 0; gpu < count; gpu++) {
 		settle_turns(core, &turns, gpu);
 		settle_memory(core, &memory, gpu);
+		settle_reading(core, gpu);
 	}
 	for (uint32_t gpu = count; gpu < core->config.gpu_count; gpu++)
 		settle_empty(&core->gpus[gpu]);

@@ -219,6 +219,41 @@ static void test_old_reading(void **state)
 	assert_int_equal(view_of(fixture).vram_bytes_used, 0);
 }
 
+/* What a tab left behind is expected to go, until its time is over; whoever made room for a claim
+ * that cannot be served then stands back no longer. */
+static void test_stands_back_in_time(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event want = resident(BIND_NATIVE, GIB);
+	uint64_t t, s, v, small, big;
+
+	fixture->config.drain_ms_max = 3000;
+	begin(fixture);
+	t = fixture_session(fixture, BIND_TAB, "tab");
+	s = fixture_session(fixture, BIND_NATIVE, "native");
+	v = fixture_session(fixture, BIND_NATIVE, "voice");
+	fixture_sample(fixture, 0, 0, 0, 0);
+	fixture_hold(fixture, v, LEASE_VOICE);
+	keeps(fixture, t, BIND_TAB, 10 * GIB);
+	fixture_pass(fixture, 100);
+	fixture_sample(fixture, 0, 10 * GIB, 0, 0);
+	want.acquire.evictable = true;
+	small = fixture_take(fixture, s, want);
+	fixture_step(fixture, (struct event){.type = EVENT_BYE, .from = {PARTY_SESSION, t}});
+
+	big = fixture_ask(fixture, s, fixture_need(LEASE_NORMAL, 1, 24 * GIB));
+	assert_non_null(fixture_sent(fixture, SEND_YIELD, small));
+	fixture_release(fixture, s, small, true);
+	assert_int_equal(fixture_state(fixture, small), CLAIM_QUEUED);
+	fixture_wait(fixture, v, LEASE_VOICE); /* the turn is kept for it, so `big` keeps nothing */
+
+	fixture_pass(fixture, 2900);
+	assert_int_equal(fixture_state(fixture, small), CLAIM_QUEUED);
+	fixture_pass(fixture, 100);
+	assert_int_equal(fixture_state(fixture, small), CLAIM_OFFERED);
+	assert_int_equal(fixture_state(fixture, big), CLAIM_QUEUED);
+}
+
 /* A tab that gives its turn back and keeps its model: what was seen of it stays its own. */
 static void test_change_leaves_nothing(void **state)
 {
@@ -273,15 +308,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_leftover_is_no_tabs),
-		TEST(test_free_by_sample),
-		TEST(test_session_over),
-		TEST(test_unmeasured),
-		TEST(test_figure_per_lease),
-		TEST(test_old_reading),
-		TEST(test_growth_before_the_grant),
-		TEST(test_change_leaves_nothing),
-		TEST(test_restart),
+		TEST(test_leftover_is_no_tabs),   TEST(test_free_by_sample),
+		TEST(test_session_over),          TEST(test_unmeasured),
+		TEST(test_figure_per_lease),      TEST(test_old_reading),
+		TEST(test_stands_back_in_time),   TEST(test_growth_before_the_grant),
+		TEST(test_change_leaves_nothing), TEST(test_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
