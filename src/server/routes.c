@@ -2,7 +2,6 @@
  * wire/route_table.h names. Counts wrong tokens. */
 #include "server/routes.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,14 +17,6 @@ static route_handler *const handlers[ROUTE_COUNT] = {
 	ROUTE_TABLE(ROUTE_HANDLER)
 #undef ROUTE_HANDLER
 };
-
-void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size)
-{
-	if (peer->is_unix)
-		snprintf(ret_who, size, "uid=%" PRId64 " pid=%" PRId64, peer->uid, peer->pid);
-	else
-		snprintf(ret_who, size, "%s", principal);
-}
 
 void routes_json(struct server *server, const struct request_context *context, int status,
 		 const struct text *body)

@@ -24,10 +24,6 @@ void route_sites(struct server *server, const struct request_context *context);
 void route_site_act(struct server *server, const struct request_context *context);
 void route_file(struct server *server, const struct request_context *context);
 
-/* A site has shown its token. */
-struct site;
-void routes_site_used(struct server *server, struct site *site);
-
 /* The callbacks of net for requests; `ctx` is the server. */
 void routes_on_request(void *ctx, const struct http_request *request);
 void routes_on_gone(void *ctx, uint64_t conn);
@@ -37,7 +33,5 @@ void routes_on_protocol_error(void *ctx, uint64_t conn, int err, const char *wha
 
 extern const struct endpoint_ops status_stream_ops; /* routes_monitoring.c; of status_streams */
 
-/* Names the operator in the audit: "uid=1000 pid=4242", or the principal. */
-void routes_who(const struct net_peer *peer, const char *principal, char *ret_who, size_t size);
 void routes_json(struct server *server, const struct request_context *context, int status,
 		 const struct text *body);

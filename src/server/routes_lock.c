@@ -2,6 +2,7 @@
  * wait at an endpoint for the effect that answers them. */
 #include <string.h>
 
+#include "server/access/operator_name.h"
 #include "server/routes.h"
 #include "server/server.h"
 
@@ -130,7 +131,7 @@ void route_admin(struct server *server, const struct request_context *context)
 	struct queued_event *queued = event_queue_new(&server->broker.queue);
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	access_principal(&context->verdict.who, principal);
-	routes_who(&request->peer, principal, queued->who, sizeof(queued->who));
+	operator_name(&request->peer, principal, queued->who, sizeof(queued->who));
 	int rc =
 		http_decode_admin(request->body, request->body_length, act_of(match->route->id),
 				  match->lease, queued->who, &queued->in.parsed, &queued->in.event);

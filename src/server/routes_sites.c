@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net/loop.h"
+#include "server/access/operator_name.h"
 #include "server/routes.h"
 #include "server/server.h"
 #include "server/sessions.h"
@@ -16,26 +17,6 @@ static void refuse_request(struct server *server, const struct request_context *
 			   const char *detail)
 {
 	respond_error(server->endpoints.net, context, err, detail);
-}
-
-static int keep_sites(struct server *server, char *detail, size_t size)
-{
-	int rc = sites_save(&server->sites, server->active.paths.state_dir, detail, size);
-	if (rc)
-		log_event(&server->log_ring.log, LOG_WARN,
-			  "cannot keep the allowed sites; a restart knows those of before",
-			  log_str("error", detail));
-	server->access.policy.site_count = server->sites.origin_count;
-	return rc;
-}
-
-void routes_site_used(struct server *server, struct site *site)
-{
-	enum { KEEP_EVERY_MS = 3600 * 1000 };
-	char detail[512];
-	site->used = server->broker.wall;
-	if (site->used.v - site->kept.v >= KEEP_EVERY_MS)
-		(void)keep_sites(server, detail, sizeof(detail));
 }
 
 /* ---- the page ---- */
@@ -197,28 +178,15 @@ void route_sites(struct server *server, const struct request_context *context)
 	routes_json(server, context, 200, &body);
 }
 
-/* What cannot be kept is not allowed. */
 static int allow_site(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
 		      char *detail, size_t size)
 {
-	struct sites before = server->sites;
 	uint8_t random[32];
-	int rc;
 
 	random_fill(&server->broker.random, random, sizeof(random));
-	const char *origin =
-		sites_allow(&server->sites, id, random, loop_now(), server->broker.wall, &rc);
+	int rc = site_keeper_allow(&server->site_keeper, id, random, loop_now(),
+				   server->broker.wall, ret_origin, detail, size);
 	explicit_bzero(random, sizeof(random));
-	if (rc)
-		return rc;
-
-	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin);
-	rc = keep_sites(server, detail, size);
-	if (rc == 0)
-		return 0;
-
-	server->sites = before;
-	server->access.policy.site_count = before.origin_count;
 	return rc;
 }
 
@@ -239,7 +207,7 @@ static int revoke_site(struct server *server, uint64_t id, char ret_origin[SITE_
 	if (!sites_revoke(&server->sites, id, ret_origin))
 		return -ERR_NOT_FOUND;
 	sessions_end_site(server, id);
-	int rc = keep_sites(server, why, sizeof(why));
+	int rc = site_keeper_save(&server->site_keeper, why, sizeof(why));
 	if (rc)
 		snprintf(detail, size,
 			 "it is revoked now, but a restart would know it again: %s; mend that, "
@@ -273,7 +241,7 @@ void route_site_act(struct server *server, const struct request_context *context
 	}
 
 	access_principal(&context->verdict.who, principal);
-	routes_who(&context->request->peer, principal, who, sizeof(who));
+	operator_name(&context->request->peer, principal, who, sizeof(who));
 	log_event(&server->log_ring.log, LOG_INFO, word, log_str("origin", origin),
 		  log_str("who", who));
 	text_str(&body, "{\"status\":\"ok\"");

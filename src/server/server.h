@@ -2,7 +2,8 @@
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
 #include "config/options.h"
-#include "server/access_setup.h"
+#include "server/access/access_setup.h"
+#include "server/access/site_keeper.h"
 #include "server/broker.h"
 #include "server/endpoints.h"
 #include "server/hangup.h"
@@ -18,7 +19,6 @@
 #include "server/pages/pages.h"
 #include "server/process_tracker.h"
 #include "server/reload.h"
-#include "server/sites.h"
 #include "server/sockets.h"
 
 struct loop;
@@ -39,6 +39,7 @@ struct server {
 	struct endpoints endpoints;
 	struct access_setup access;
 	struct sites sites;
+	struct site_keeper site_keeper;
 	struct pages pages;
 	struct log_ring log_ring;
 	struct event_ring event_ring;

@@ -10,6 +10,7 @@
 #include "net/loop.h"
 #include "net/session.h"
 #include "net/ws.h"
+#include "server/access/operator_name.h"
 #include "server/deliver.h"
 #include "server/endpoint_ops.h"
 #include "server/monitor/monitoring.h"
@@ -113,7 +114,7 @@ static enum access_right shown_rights(struct server *server, struct endpoint *en
 		endpoint->origin ? sites_of_token(&server->sites, endpoint->origin, token) : NULL;
 	if (site) {
 		session->site = site->id;
-		routes_site_used(server, site);
+		site_keeper_used(&server->site_keeper, site, server->broker.wall);
 		return ACCESS_QUEUE;
 	}
 	return session->paired ? ACCESS_NONE
@@ -224,8 +225,8 @@ static void on_event(struct server *server, struct endpoint *endpoint, struct qu
 
 static void on_admin(struct server *server, struct endpoint *endpoint, struct queued_event *queued)
 {
-	routes_who(&endpoint->session->peer, endpoint->session->principal, queued->who,
-		   sizeof(queued->who));
+	operator_name(&endpoint->session->peer, endpoint->session->principal, queued->who,
+		      sizeof(queued->who));
 	queued->in.event.admin.who = queued->who;
 	on_event(server, endpoint, queued);
 }

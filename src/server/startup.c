@@ -335,10 +335,11 @@ static int open_state(struct server *server, char *detail, size_t size)
 		return rc;
 
 	page_keys_load(&server->access.keys, dir);
-	sites_init(&server->sites);
-	sites_load(&server->sites, dir);
-	server->access.policy.sites = server->sites.origins;
-	server->access.policy.site_count = server->sites.origin_count;
+	server->site_keeper = (struct site_keeper){.sites = &server->sites,
+						   .access = &server->access,
+						   .paths = &server->active.paths,
+						   .log = &server->log_ring.log};
+	site_keeper_begin(&server->site_keeper);
 	access_setup_refresh(&server->access);
 	return 0;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/sites.h"
+#include "server/access/sites.h"
 #include "wire/origin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

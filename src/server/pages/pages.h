@@ -2,7 +2,7 @@
 #pragma once
 #include "base/log.h"
 #include "config/options.h"
-#include "server/access_setup.h"
+#include "server/access/access_setup.h"
 #include "server/pages/static_files.h"
 #include "server/random_pool.h"
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "server/credentials.h"
+#include "server/access/credentials.h"
 
 static char dir[64], path[96], detail[512];
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "server/sites.h"
+#include "server/access/sites.h"
 
 static const char *const app = "https://app.example";
 static struct mono_ms now = {1000};

@@ -3,7 +3,7 @@
  * itself. Knows no connection and no lease. */
 #pragma once
 #include "base/limits.h"
-#include "server/credentials.h"
+#include "server/access/credentials.h"
 #include "wire/access.h"
 
 enum {

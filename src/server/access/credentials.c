@@ -1,6 +1,6 @@
 /* credentials: token files, page keys, and those kept on disk. Never logs a value. Called at
  * start, by the page's route and by the `open` message. */
-#include "server/credentials.h"
+#include "server/access/credentials.h"
 
 #include <ctype.h>
 #include <errno.h>

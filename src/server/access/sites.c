@@ -1,6 +1,6 @@
 /* sites: the table of allowed sites and of those that ask. Called by routes_sites.c, and by
  * sessions.c for each hello of a page. */
-#include "server/sites.h"
+#include "server/access/sites.h"
 
 #include <inttypes.h>
 #include <openssl/sha.h>

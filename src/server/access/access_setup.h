@@ -1,7 +1,7 @@
 /* access_setup: who is let in: the access_policy of wire with the memory behind its pointers. */
 #pragma once
 #include "config/settings.h"
-#include "server/credentials.h"
+#include "server/access/credentials.h"
 #include "wire/access.h"
 
 enum { POLICY_HOSTS_MAX = 64, ACCESS_HOST_BYTES = 127 };

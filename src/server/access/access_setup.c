@@ -1,6 +1,6 @@
 /* access_setup: fills wire's access_policy from settings, listeners and tokens. Judges nothing.
  * Called at start, on reload and when a page logs in. */
-#include "server/access_setup.h"
+#include "server/access/access_setup.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
