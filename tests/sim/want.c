@@ -75,13 +75,18 @@ void want_bind_lease(struct world *w, struct want *want, uint64_t lease)
 
 void want_forget_uncommitted(struct world *w)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->lease == 0 || journal_claim(&w->journal, want->lease))
-			continue;
-		w->wants.by_lease[want->lease] = 0;
-		want->lease = 0;
+	struct wants *wants = &w->wants;
+
+	for (size_t i = 0; i < wants->active_count; i++) {
+		struct want *want = want_of(w, wants->active[i]);
+		if (want->lease != 0 && !journal_claim(&w->journal, want->lease))
+			want->lease = 0;
 	}
+
+	/* A want may have had several. */
+	for (size_t lease = 1; lease < wants->by_lease_size; lease++)
+		if (!journal_claim(&w->journal, lease))
+			wants->by_lease[lease] = 0;
 }
 
 void want_forget_leases(struct world *w)
