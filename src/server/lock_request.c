@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "server/deliver.h"
 #include "server/endpoint_ops.h"
 #include "server/message_context.h"
 #include "server/respond.h"
@@ -18,7 +17,8 @@ void lock_request_answer(void *ctx, struct endpoint *endpoint, const struct send
 	struct net *net = server->endpoints.net;
 	uint64_t conn = endpoint->conn;
 
-	deliver_fill(server, &context, send);
+	message_context_fill(&context, &server->broker, &server->active.settings.core,
+			     server->state.epoch, send);
 	if (!http_encode_effect(&body, endpoint->route, send, &context.wire, &answer))
 		return;
 

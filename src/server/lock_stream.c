@@ -1,11 +1,10 @@
 /* lock_stream: a lock over Server-Sent Events: each effect is an event of it, the last one ends it.
  * What comes before the first event is answered as a lock without a stream is. */
 #include "net/http_reply.h"
-#include "server/deliver.h"
 #include "server/endpoint_ops.h"
-#include "server/event_feed.h"
 #include "server/lock_request.h"
 #include "server/message_context.h"
+#include "server/monitor/event_feed.h"
 #include "server/respond.h"
 #include "server/server.h"
 
@@ -26,11 +25,13 @@ static void send_event(void *ctx, struct endpoint *endpoint, const struct send_e
 		return;
 	}
 
-	deliver_fill(server, &context, send);
+	message_context_fill(&context, &server->broker, &server->active.settings.core,
+			     server->state.epoch, send);
 	if (!http_encode_stream(&body, send, &context.wire, &last))
 		return;
 
-	deliver_note_place(server, exchange, send, &context);
+	position_updates_sent(&server->position_updates, server->broker.core, exchange, send,
+			      message_context_position(&context), server->broker.now);
 	if (!endpoint->begun)
 		respond_stream(net, conn, endpoint->origin, "text/event-stream");
 	endpoint->begun = true;
@@ -50,10 +51,11 @@ static void on_gone(void *ctx, struct endpoint *endpoint)
 
 static void on_drain(void *ctx, struct endpoint *endpoint)
 {
+	struct server *server = ctx;
 	if (endpoint->begun)
-		event_feed_drain(ctx, endpoint);
+		event_stream_end(&server->endpoints, endpoint);
 	else
-		lock_request_drain(ctx, endpoint);
+		lock_request_drain(server, endpoint);
 }
 
 static void write_comment(void *ctx, struct endpoint *endpoint, const struct text *comment)

@@ -63,16 +63,22 @@ static void fill_place(struct message_context *context, const struct core *core,
 			wire->ahead[wire->ahead_count++] = ahead.rec->name;
 }
 
-void message_context_fill(struct message_context *context, const struct core *core,
-			  const struct core_config *config, uint64_t epoch, struct mono_ms now,
-			  struct wall_ms wall, const struct send_effect *send)
+void message_context_fill(struct message_context *context, const struct broker *broker,
+			  const struct core_config *config, uint64_t epoch,
+			  const struct send_effect *send)
 {
 	context->wire = (struct encode_context){
 		.config = config, .epoch = epoch, .server = "baton/" BATON_VERSION};
 	if (send->msg == SEND_QUEUED)
-		fill_place(context, core, send->lease, now, wall);
+		fill_place(context, broker->core, send->lease, broker->now, broker->wall);
 	else if (send->msg == SEND_YIELD)
-		context->wire.other_name = message_context_name(core, send->other, now);
+		context->wire.other_name =
+			message_context_name(broker->core, send->other, broker->now);
+}
+
+int64_t message_context_position(const struct message_context *context)
+{
+	return context->wire.has_place ? context->wire.position : -1;
 }
 
 const char *message_context_grants_detail(const struct store *store, const struct run_state *state,

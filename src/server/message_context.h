@@ -2,6 +2,7 @@
  * written. */
 #pragma once
 #include "core/view.h"
+#include "server/broker.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"
 
@@ -13,9 +14,11 @@ struct message_context {
 	char names[MESSAGE_NAMES_BYTES];
 };
 
-void message_context_fill(struct message_context *context, const struct core *core,
-			  const struct core_config *config, uint64_t epoch, struct mono_ms now,
-			  struct wall_ms wall, const struct send_effect *send);
+void message_context_fill(struct message_context *context, const struct broker *broker,
+			  const struct core_config *config, uint64_t epoch,
+			  const struct send_effect *send);
+/* The place that a `queued` says; -1: none. */
+int64_t message_context_position(const struct message_context *context);
 /* What a waiter is told about time. */
 void message_context_told(const struct core *core, uint64_t claim, struct mono_ms now,
 			  struct wall_ms wall, struct told *ret_told);

@@ -12,7 +12,7 @@
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/endpoint_ops.h"
-#include "server/event_feed.h"
+#include "server/monitor/event_feed.h"
 #include "server/notify.h"
 #include "server/sessions.h"
 #include "server/startup.h"
@@ -98,7 +98,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 			      server);
 	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
 	wake = mono_min(wake, status_streams_step(&server->status_streams));
-	if (event_feeds_step(server))
+	if (event_feeds_step(&server->monitor))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
 	sessions_expire(server, now);
 

@@ -9,11 +9,12 @@
 #include "server/hangup.h"
 #include "server/logfile.h"
 #include "server/monitor/event_ring.h"
-#include "server/monitor/log_ring.h"
+#include "server/monitor/log_feed.h"
 #include "server/monitor/monitor.h"
 #include "server/monitor/position_updates.h"
 #include "server/monitor/status_stream.h"
 #include "server/monitor/tally.h"
+#include "server/monitor/traces.h"
 #include "server/monitor/vram_history.h"
 #include "server/pages/live_reload.h"
 #include "server/pages/pages.h"
@@ -46,6 +47,8 @@ struct server {
 	struct active_config active;
 	struct run_state state;
 	struct monitor monitor;
+	struct traces traces;
+	struct log_feed log_feed;
 	struct status_streams status_streams;
 	struct position_updates position_updates;
 	struct vram_history vram_history;

@@ -2,7 +2,6 @@
 #include "server/session_effects.h"
 
 #include "net/session.h"
-#include "server/deliver.h"
 #include "server/message_context.h"
 #include "server/server.h"
 #include "server/sessions.h"
@@ -53,7 +52,8 @@ void session_send_effect(void *ctx, struct endpoint *endpoint, const struct send
 	struct message_context context;
 
 	remember_told(server, endpoint, send);
-	deliver_fill(server, &context, send);
+	message_context_fill(&context, &server->broker, &server->active.settings.core,
+			     server->state.epoch, send);
 	context.wire.rights = sessions_rights_name(endpoint->session->rights);
 	context.wire.dev = server->active.paths.dev[0] != 0;
 	context.wire.linger_ms =
@@ -61,7 +61,9 @@ void session_send_effect(void *ctx, struct endpoint *endpoint, const struct send
 
 	session_encode(&body, send, &context.wire);
 	net_session_send(server->endpoints.net, endpoint->conn, body.bytes, body.length);
-	deliver_note_place(server, party_of(PARTY_SESSION, endpoint->conn), send, &context);
+	position_updates_sent(&server->position_updates, server->broker.core,
+			      party_of(PARTY_SESSION, endpoint->conn), send,
+			      message_context_position(&context), server->broker.now);
 
 	if (send->msg == SEND_DENIED && endpoint->session->id == 0)
 		net_session_close(server->endpoints.net, endpoint->conn, close_code(send->err),

@@ -11,7 +11,6 @@
 #include "net/session.h"
 #include "net/ws.h"
 #include "server/access/operator_name.h"
-#include "server/deliver.h"
 #include "server/endpoint_ops.h"
 #include "server/monitor/monitoring.h"
 #include "server/named_processes.h"
@@ -247,26 +246,8 @@ static void on_subscribe(struct server *server, struct endpoint *endpoint,
 static void send_logs(struct server *server, uint64_t conn, const struct session_request *in)
 {
 	cleanup_text struct text body = {0};
-	cleanup_text struct text line_text = {0};
-	const struct log_ring *ring = &server->log_ring;
-	uint64_t first = ring->oldest, count = 0;
 
-	if (in->since > first)
-		first = in->since;
-	else if (!in->since && ring->next - first > in->limit)
-		first = ring->next - in->limit;
-
-	for (; count < in->limit && first < ring->next; first++) {
-		const struct log_ring_line *line = log_ring_at(ring, first);
-		if (!line)
-			continue;
-		deliver_render_line(&line_text, &body, line);
-		net_session_send(server->endpoints.net, conn, body.bytes, body.length);
-		count++;
-	}
-
-	text_clear(&body);
-	session_encode_ok(&body, count);
+	session_encode_ok(&body, log_feed_send(&server->log_feed, conn, in->since, in->limit));
 	net_session_send(server->endpoints.net, conn, body.bytes, body.length);
 }
 

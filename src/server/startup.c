@@ -17,8 +17,8 @@
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/endpoint_ops.h"
-#include "server/event_feed.h"
 #include "server/lock_request.h"
+#include "server/monitor/event_feed.h"
 #include "server/routes.h"
 #include "server/sessions.h"
 #include "server/taken.h"
@@ -230,7 +230,8 @@ static int open_broker(struct server *server, char *detail, size_t size)
 
 	process_tracker_init(&server->tracker, server->loop, &server->broker.queue,
 			     &server->log_ring.log);
-	log_ring_on_line(&server->log_ring, deliver_line, server);
+	server->log_feed = (struct log_feed){&server->endpoints, &server->log_ring};
+	log_ring_on_line(&server->log_ring, log_feed_line, &server->log_feed);
 	rc = restore_core(server, &boot, detail);
 	if (rc)
 		snprintf(detail, size, "the journal cannot be replayed");
@@ -358,7 +359,7 @@ static void serve_endpoints(struct server *server)
 	endpoints_serve(endpoints, ENDPOINT_REQUEST, &lock_request_ops, server);
 	endpoints_serve(endpoints, ENDPOINT_ANSWERED, &lock_answered_ops, server);
 	endpoints_serve(endpoints, ENDPOINT_STREAM, &lock_stream_ops, server);
-	endpoints_serve(endpoints, ENDPOINT_FEED, &event_feed_ops, server);
+	endpoints_serve(endpoints, ENDPOINT_FEED, &event_feed_ops, &server->monitor);
 	endpoints_serve(endpoints, ENDPOINT_STATUS, &status_stream_ops, &server->status_streams);
 	endpoints_serve(endpoints, ENDPOINT_GREETING, &greeting_ops, server);
 	endpoints_serve(endpoints, ENDPOINT_SESSION, &session_ops, server);
@@ -394,6 +395,12 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 					   .event_ring = &server->event_ring,
 					   .vram_history = &server->vram_history,
 					   .tally = &server->tally};
+
+	server->traces = (struct traces){.monitor = &server->monitor,
+					 .event_ring = &server->event_ring,
+					 .tally = &server->tally,
+					 .state = &server->state,
+					 .log = &server->log_ring.log};
 
 	server->pages = (struct pages){.net = server->endpoints.net,
 				       .paths = &server->active.paths,

@@ -38,7 +38,7 @@ void position_updates_finish(struct position_updates *updates)
 	hash_finish(&updates->by_claim);
 }
 
-static struct position_update *place_of(const struct position_updates *updates, uint64_t claim)
+static struct position_update *update_of(const struct position_updates *updates, uint64_t claim)
 {
 	for (struct hash_node *n = hash_first(&updates->by_claim, hash_u64(claim)); n;
 	     n = hash_next(n)) {
@@ -52,7 +52,7 @@ static struct position_update *place_of(const struct position_updates *updates, 
 void position_updates_watch(struct position_updates *updates, uint64_t claim, struct party to,
 			    uint64_t ref, struct position_updates_told said, struct mono_ms now)
 {
-	struct position_update *update = place_of(updates, claim);
+	struct position_update *update = update_of(updates, claim);
 
 	if (!update) {
 		update = calloc(1, sizeof(*update));
@@ -73,9 +73,26 @@ void position_updates_watch(struct position_updates *updates, uint64_t claim, st
 
 void position_updates_forget(struct position_updates *updates, uint64_t claim)
 {
-	struct position_update *update = place_of(updates, claim);
+	struct position_update *update = update_of(updates, claim);
 	if (update)
 		forget_update(updates, update);
+}
+
+void position_updates_sent(struct position_updates *updates, const struct core *core,
+			   struct party to, const struct send_effect *send, int64_t position,
+			   struct mono_ms now)
+{
+	struct position_updates_told said = {POSITION_UPDATES_UNTOLD, MONO_NEVER};
+
+	if (send->msg == SEND_OFFERED || send->msg == SEND_GRANTED) {
+		position_updates_forget(updates, send->lease);
+	} else if (send->msg == SEND_CLAIM && send->state == CLAIM_QUEUED) {
+		position_updates_watch(updates, send->lease, to, send->ref, said, now);
+	} else if (send->msg == SEND_QUEUED && position >= 0) { /* not granted already */
+		said.position = position;
+		said.promise = core_promise(core, send->lease);
+		position_updates_watch(updates, send->lease, to, send->ref, said, now);
+	}
 }
 
 /* True: told, or there was nothing to tell; false: it is too early to tell. */

@@ -33,6 +33,12 @@ void position_updates_finish(struct position_updates *updates);
 /* The claim was told so much at `now`; from here on it is told changes. */
 void position_updates_watch(struct position_updates *updates, uint64_t claim, struct party to,
 			    uint64_t ref, struct position_updates_told said, struct mono_ms now);
+/* `send` went to `to`: notes what it says of the claim's place. `position` is that of a `queued`,
+ * or POSITION_UPDATES_UNTOLD. A session that came back with a waiting claim has not heard it yet.
+ */
+void position_updates_sent(struct position_updates *updates, const struct core *core,
+			   struct party to, const struct send_effect *send, int64_t position,
+			   struct mono_ms now);
 void position_updates_forget(struct position_updates *updates,
 			     uint64_t claim); /* no-op when unknown */
 /* Looks at the next few claims and calls `tell` with a SEND_QUEUED for each that moved. */

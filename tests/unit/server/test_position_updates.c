@@ -205,6 +205,34 @@ static void test_steps(void **state)
 			assert_int_equal(told_claim[i], 1);
 }
 
+/* What a message said of a place is not said again; a grant ends it. */
+static void test_what_was_sent_is_known(void **state)
+{
+	struct position_updates *updates = *state;
+	const struct party to = party_of(PARTY_SESSION, 5 + 7);
+	struct send_effect send = {.msg = SEND_QUEUED, .lease = 5};
+	struct mono_ms now = {1000};
+
+	position_updates_sent(updates, NULL, to, &send, POSITION_UPDATES_UNTOLD, now);
+	assert_true(list_empty(&updates->all)); /* granted before it was written */
+	position_updates_sent(updates, NULL, to, &send, positions[5], now);
+	updates->dirty = true;
+	now = mono_after(now, 1000);
+	position_updates_step(updates, NULL, now, tell, NULL);
+	assert_int_equal(told, 0);
+
+	send.msg = SEND_CLAIM; /* it came back, and waits */
+	send.state = CLAIM_QUEUED;
+	position_updates_sent(updates, NULL, to, &send, POSITION_UPDATES_UNTOLD, now);
+	now = mono_after(now, 1000);
+	position_updates_step(updates, NULL, now, tell, NULL);
+	assert_int_equal(told_claim[5], 1);
+
+	send.msg = SEND_GRANTED;
+	position_updates_sent(updates, NULL, to, &send, POSITION_UPDATES_UNTOLD, now);
+	assert_true(list_empty(&updates->all));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_untold, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_steps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_was_sent_is_known, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

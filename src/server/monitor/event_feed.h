@@ -2,12 +2,12 @@
 #pragma once
 #include "server/endpoints.h"
 
-struct server;
+struct monitor;
 
 /* Writes new changes to all of them. True: some have more to read. */
-bool event_feeds_step(struct server *server);
+bool event_feeds_step(const struct monitor *monitor);
 /* Ends an event stream of any kind with a `denied` that says that the broker stops. Shuts the
  * endpoint. */
-void event_feed_drain(void *ctx, struct endpoint *endpoint);
+void event_stream_end(struct endpoints *endpoints, struct endpoint *endpoint);
 
-extern const struct endpoint_ops event_feed_ops;
+extern const struct endpoint_ops event_feed_ops; /* of struct monitor */

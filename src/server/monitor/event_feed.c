@@ -1,11 +1,12 @@
 /* event_feed: writes the ring of changes to its readers, each at its own pace. */
-#include "server/event_feed.h"
+#include "server/monitor/event_feed.h"
 
 #include <assert.h>
 
 #include "net/http_reply.h"
 #include "server/endpoint_ops.h"
-#include "server/server.h"
+#include "server/monitor/event_ring.h"
+#include "server/monitor/monitor.h"
 #include "wire/event_encode.h"
 #include "wire/http_encode.h"
 #include "wire/session_decode.h"
@@ -14,12 +15,12 @@
 enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 
 /* The next changes after endpoint->sent, as far as the reader takes them. True: there are more. */
-static bool write_changes(struct server *server, struct endpoint *endpoint)
+static bool write_changes(const struct monitor *monitor, struct endpoint *endpoint)
 {
 	cleanup_text struct text body = {0};
 	cleanup_text struct text line = {0};
-	const struct event_ring *ring = &server->event_ring;
-	struct net *net = server->endpoints.net;
+	const struct event_ring *ring = monitor->event_ring;
+	struct net *net = monitor->endpoints->net;
 	uint64_t oldest = event_ring_oldest(ring);
 	bool gap = endpoint->sent + 1 < oldest; /* it must look at the status instead */
 
@@ -36,8 +37,7 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 		const struct event_ring_row *change = event_ring_at(ring, endpoint->sent + 1);
 		assert(change);
 		text_clear(&line);
-		event_encode(&line, &change->trace, change->id, change->at,
-			     &server->active.settings.core);
+		event_encode(&line, &change->trace, change->id, change->at, monitor->config);
 		http_encode_sse(&body, change->id, trace_name(change->trace.what), line.bytes);
 		endpoint->sent = change->id;
 	}
@@ -46,35 +46,40 @@ static bool write_changes(struct server *server, struct endpoint *endpoint)
 	return endpoint->sent + 1 < ring->next;
 }
 
-bool event_feeds_step(struct server *server)
+bool event_feeds_step(const struct monitor *monitor)
 {
 	bool more = false;
-	list_each (it, next, &server->endpoints.kinds[ENDPOINT_FEED])
-		more |= write_changes(server, container_of(it, struct endpoint, link));
+	list_each (it, next, &monitor->endpoints->kinds[ENDPOINT_FEED])
+		more |= write_changes(monitor, container_of(it, struct endpoint, link));
 	return more;
 }
 
-void event_feed_drain(void *ctx, struct endpoint *endpoint)
+void event_stream_end(struct endpoints *endpoints, struct endpoint *endpoint)
 {
-	struct server *server = ctx;
 	cleanup_text struct text body = {0};
 	cleanup_text struct text line = {0};
-	struct net *net = server->endpoints.net;
+	struct net *net = endpoints->net;
 
 	session_encode_denied(&body, 0, ERR_DRAINING, NULL);
 	http_encode_sse(&line, 0, "denied", body.bytes);
 	http_stream_write(net, endpoint->conn, line.bytes, line.length);
 	http_stream_end(net, endpoint->conn);
-	endpoint_shut(&server->endpoints, endpoint);
+	endpoint_shut(endpoints, endpoint);
+}
+
+static void end_feed(void *ctx, struct endpoint *endpoint)
+{
+	const struct monitor *monitor = ctx;
+	event_stream_end(monitor->endpoints, endpoint);
 }
 
 static void write_comment(void *ctx, struct endpoint *endpoint, const struct text *comment)
 {
-	struct server *server = ctx;
-	http_stream_write(server->endpoints.net, endpoint->conn, comment->bytes, comment->length);
+	const struct monitor *monitor = ctx;
+	http_stream_write(monitor->endpoints->net, endpoint->conn, comment->bytes, comment->length);
 }
 
 const struct endpoint_ops event_feed_ops = {
-	.drain = event_feed_drain,
+	.drain = end_feed,
 	.keepalive = write_comment,
 };

@@ -1,0 +1,60 @@
+/* log_feed: see log_feed.h. Called by the log for each line, and by sessions that ask for those of
+ * before. */
+#include "server/monitor/log_feed.h"
+
+#include "net/session.h"
+#include "wire/session_encode.h"
+#include "wire/told.h"
+
+static void render_line(struct text *scratch, struct text *out, const struct log_ring_line *line)
+{
+	text_clear(scratch);
+	encode_time(scratch, line->at);
+	text_format(scratch, " %s %s", log_level_name(line->level), line->text);
+	text_clear(out);
+	session_encode_log(out, scratch->bytes);
+}
+
+void log_feed_line(void *ctx, const struct log_ring_line *line)
+{
+	const struct log_feed *feed = ctx;
+
+	if (feed->ring->subscribers == 0)
+		return;
+	struct text scratch, message;
+	text_init(&scratch);
+	text_init(&message);
+	render_line(&scratch, &message, line);
+	list_each (it, next, &feed->endpoints->kinds[ENDPOINT_SESSION]) {
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->session->logs)
+			net_session_send(feed->endpoints->net, endpoint->conn, message.bytes,
+					 message.length);
+	}
+	text_finish(&scratch);
+	text_finish(&message);
+}
+
+uint64_t log_feed_send(const struct log_feed *feed, uint64_t conn, uint64_t since, uint64_t limit)
+{
+	cleanup_text struct text message = {0};
+	cleanup_text struct text scratch = {0};
+	const struct log_ring *ring = feed->ring;
+	uint64_t first = ring->oldest, count = 0;
+
+	if (since > first)
+		first = since;
+	else if (!since && ring->next - first > limit)
+		first = ring->next - limit;
+
+	for (; count < limit && first < ring->next; first++) {
+		const struct log_ring_line *line = log_ring_at(ring, first);
+		if (!line)
+			continue;
+		render_line(&scratch, &message, line);
+		net_session_send(feed->endpoints->net, conn, message.bytes, message.length);
+		count++;
+	}
+
+	return count;
+}
