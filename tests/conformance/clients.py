@@ -1,11 +1,14 @@
 """clients: who can be tested, and how each is started."""
+import os
 import pathlib
 import shlex
+import sys
 
 from real import Real
 from virtual import Virtual
 
 HERE = pathlib.Path(__file__).resolve().parent
+DEBIAN_PYTHON = "/usr/bin/python3"
 
 
 class Client:
@@ -40,8 +43,14 @@ def run(build):
                   lambda scenario: Real(command, scenario, "native", run=True))
 
 
+def python(_build):
+    command = [DEBIAN_PYTHON if os.path.exists(DEBIAN_PYTHON) else sys.executable, str(HERE / "driver_python.py")]
+    return Client("python", "native", {"tell", "cancel", "requeue", "timeout", "need", "ignore-yield"}, 8,
+                  lambda scenario: Real(command, scenario, "native", run=False))
+
+
 def find(name, binding, build):
-    known = {"libbaton": libbaton, "sdk": sdk, "run": run}
+    known = {"libbaton": libbaton, "sdk": sdk, "run": run, "python": python}
     if name in known:
         return known[name](build)
     return Client("yours", binding, {"tell", "cancel", "requeue", "timeout", "need", "ignore-yield"}, 8,

@@ -1,7 +1,7 @@
-"""Makes of protocol/ what others read: the tables of docs/protocol.md, web/sdk/protocol.d.ts, and the OpenAPI
-document that the daemon serves. Usage: protocol [--root ROOT] WHAT, where WHAT is
-  --check        1 when the document or the types are older than their source
-  --fix          writes both
+"""Makes of protocol/ what others read: the tables of docs/protocol.md, web/sdk/protocol.d.ts, the error codes of
+clients/python, and the OpenAPI document that the daemon serves. Usage: protocol [--root ROOT] WHAT, where WHAT is
+  --check        1 when one that is kept in the tree is older than its source
+  --fix          writes them
   --openapi OUT  writes the OpenAPI document; with --depfile FILE also what it was made of, for the build
 """
 import argparse
@@ -10,17 +10,20 @@ import sys
 
 import document
 import openapi
+import python
 import typescript
 from source import Protocol
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 DOCUMENT, TYPES = "docs/protocol.md", "web/sdk/protocol.d.ts"
+PYTHON = "clients/python/baton/_errors.py"
 
 
 def made(protocol, root):
     """(path, text) of each file that is made and kept in the tree."""
     yield root / DOCUMENT, document.render(protocol, (root / DOCUMENT).read_text(encoding="utf-8"))
     yield root / TYPES, typescript.render(protocol)
+    yield root / PYTHON, python.render(protocol, (root / PYTHON).read_text(encoding="utf-8"))
 
 
 def sources(root):

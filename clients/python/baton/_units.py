@@ -1,0 +1,42 @@
+"""units: sizes and times as people write them, read as `baton run` reads them."""
+from __future__ import annotations
+
+import re
+
+from ._errors import BadRequest
+
+
+def parse_size(value: int | str) -> int:
+    """Bytes of "8G", "512MiB", "1.5T" as `baton run --vram` reads them; a number is bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value <= 1 << 60:
+            return value
+    elif isinstance(value, str) and len(value) < 40:
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(?:([KMGTP])(?:i?B)?|B)", value, re.I | re.A)
+        if found:
+            size = float(found[1]) * (1 << 10 * "BKMGTP".index((found[2] or "B").upper()))
+            if size <= 1 << 60:
+                return int(size)
+    raise BadRequest("bad_field", f"a size such as \"8G\" or \"512M\", not {value!r:.60}")
+
+
+def parse_duration(value: float | str) -> float:
+    """Seconds of "90s", "5m", "1h30m"; a number is seconds."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if 0 <= value <= 1e12:
+            return float(value)
+    elif isinstance(value, str) and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", value, re.A):
+        return parse_duration(float(value))
+    elif isinstance(value, str) and re.fullmatch(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+", value, re.A):
+        units = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+        parts = re.findall(r"([0-9.]+)([a-z]+)", value)
+        return parse_duration(sum(float(number) * units[unit] for number, unit in parts))
+    raise BadRequest("bad_field", f"a time such as \"90s\", \"5m\" or a number of seconds, not {value!r:.60}")
+
+
+def mib(size: int | str) -> int:
+    return (parse_size(size) + (1 << 20) - 1) >> 20
+
+
+def milliseconds(value: float | str | None) -> int | None:
+    return None if value is None else round(1000 * parse_duration(value))

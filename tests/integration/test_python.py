@@ -1,0 +1,526 @@
+"""Goal: a Python program uses the GPU only under a lease, and what it did without one never looks done.
+
+Method: the real daemon and programs in processes of their own, run by Debian's python3: brokers are killed and
+restarted, programs stopped, revoked, asked to yield, forked, interrupted.
+"""
+import json
+import os
+import select
+import signal
+import time
+import unittest
+
+from lib.daemon import DaemonTest
+from lib.python_client import Program
+from lib.wait import holds_for, wait_until
+
+HOLD = """
+with baton.lease(klass="background", name="holder", grace=OPTION_GRACE) as lease:
+    say("held", lease.fence)
+    while hear() != "end":
+        lease.check()
+        say("checked", lease.fence)
+say("done")
+""".replace("OPTION_GRACE", 'os.environ.get("GRACE", 0)')
+
+
+class Turns(DaemonTest):
+    def test_block_holds_and_gives_back(self):
+        """The block has the GPU, and nobody has it afterwards; a child finds the GPU in its environment."""
+        daemon = self.daemon(args=["--fake-gpu", "a:24000"])
+        program = Program(self, daemon, """
+with baton.lease(vram="8G", klass="background", label="llama", name="trainer") as lease:
+    say("held", json.dumps([lease.id, lease.fence, [gpu.name for gpu in lease.gpus], lease.held]))
+    subprocess.run(["sh", "-c", "echo child $BATON_LEASE $BATON_GPU $CUDA_VISIBLE_DEVICES"], env=lease.environment())
+    hear()
+say("done", lease.held)
+""")
+        program.wait('held [1, 1, ["a"], true]')
+        program.wait("child 1 a 0")
+        row = daemon.status()["leases"][0]
+        self.assertEqual([row[key] for key in ("id", "class", "vram_mb", "label")],
+                         ["trainer", "background", 8192, "llama"])
+        program.tell()
+        program.wait("done False")
+        self.assertEqual(program.result(), 0)
+        self.assertEqual(daemon.holders(), [])
+
+    def test_heartbeats_go_on_while_it_computes(self):
+        """A program that computes for longer than the TTL keeps its lease, though others wait."""
+        daemon = self.daemon(timing={"heartbeat_s": 0.2, "session_ttl_s": 0.6})
+        program = Program(self, daemon, HOLD)
+        program.wait("held")
+        waiter = daemon.session("next")
+        waiter.queue(**{"class": "background"})
+        holds_for(lambda: daemon.holders() == ["holder"], "the lease is kept", 1.5)
+        program.tell("end")
+        program.wait("done")
+        waiter.wait("granted")
+
+    def test_yield_and_give_way(self):
+        """S14: asked for voice, it gives way, keeps its place and goes on under a new fence; `keep` ends a yield."""
+        daemon = self.daemon(timing={"grace_s": 5})
+        program = Program(self, daemon, """
+asked = threading.Event()
+with baton.lease(klass="background", on_yield=lambda y: asked.set()) as lease:
+    say("held", lease.fence)
+    asked.wait()
+    say("asked", lease.should_yield(), lease.yield_requested.for_whom, lease.time_left() > 1)
+    lease.need(4)
+    lease.give_way()
+    say("again", lease.fence, lease.id, lease.should_yield())
+    asked.clear(); asked.wait()
+    say("once more")
+    while lease.should_yield(): time.sleep(0.01)
+    say("kept", lease.time_left())
+""")
+        program.wait("held 1")
+        voice = daemon.session("voice")
+        lease = voice.hold(**{"class": "voice"})["lease"]
+        program.wait("asked True voice True")
+        self.assertEqual(daemon.waiting(), [daemon.status()["waiting"][0]["id"]])
+        voice.release(lease)
+        program.wait("again 3 1 False")
+        ref = voice.acquire(**{"class": "voice"})
+        program.wait("once more")
+        voice.send(type="cancel", ref=ref)
+        program.wait("kept None")
+        self.assertEqual(program.result(), 0)
+
+    def test_what_is_refused(self):
+        """Each refusal is an exception of its kind, with the code and exit status of the table of errors."""
+        daemon = self.daemon(args=["--fake-gpu", "a:24000"])
+        daemon.session("first").hold()
+        cases = {"wait=False": "LeaseDenied busy 75", "timeout=0.1": "LeaseTimeout timeout 75",
+                 "vram='90G'": "LeaseDenied never_fits 72", "gpu='nope'": "LeaseDenied no_such_gpu 66",
+                 "klass='loud'": "BadRequest bad_field 65", "vram='8 GB'": "BadRequest bad_field 65",
+                 "timeout='soon'": "BadRequest bad_field 65", "socket='/nowhere/s'": "Unreachable unreachable 69"}
+        program = Program(self, daemon, """
+for case in json.loads(hear()):
+    try:
+        with eval(f"baton.lease({case})"): say("held")
+    except baton.BatonError as error:
+        say(type(error).__name__, error.code, error.exit_code)
+""")
+        program.tell(json.dumps(list(cases)))
+        for case, words in cases.items():
+            self.assertEqual(program.wait(""), words, case)
+        self.assertEqual(program.result(), 0, program.errors)
+
+    def test_sizes_and_times_are_those_of_the_command_line(self):
+        """What `baton run` takes or refuses as a size or a time, the client does."""
+        daemon = self.daemon(args=["--fake-gpu", "a:16777216"])
+        sizes = ["8G", "8g", "8GB", "8GiB", "8gib", "512M", "1.5T", "1024B", "0.5K", "8", "", "G", "8 G", "8GG", "-8G",
+                 "8Gi", "8BB", "1e3G", ".5G", "5.G", "99999999P", "٨G"]
+        times = ["90s", "5m", "1h30m", "250ms", "7", "1.5", "1d", "", "s", "5 m", "-5s", "1h30", "5x", "1e3s", "5S"]
+        program = Program(self, daemon, """
+for line in sys.stdin:
+    parse, text = json.loads(line)
+    try:
+        say("ok", int(1000 * getattr(baton, parse)(text)))
+    except baton.BadRequest:
+        say("refused")
+""")
+        for option, parse, texts in (("--vram", "parse_size", sizes), ("--wait", "parse_duration", times)):
+            for text in texts:
+                program.tell(json.dumps([parse, text]))
+                took = program.wait("").startswith("ok")
+                result = self.run_cli(daemon, "run", "--no-wait", option, text, "--", "true")
+                self.assertEqual(took, result.returncode != 64, (option, text, result.stderr))
+
+
+class Restarts(DaemonTest):
+    def test_lease_outlives_the_broker(self):
+        """kill -9 and a restart in the middle: the same lease and fence; the block ends well."""
+        daemon = self.daemon()
+        program = Program(self, daemon, HOLD)
+        program.wait("held 1")
+        daemon.kill()
+        program.tell("check")
+        program.wait("checked 1")
+        daemon.start()
+        wait_until(lambda: daemon.status()["leases"][0]["state"] == "held" and
+                   "attached" in daemon.log().rpartition("started")[2], "it is back")
+        program.tell("check")
+        program.wait("checked 1")
+        program.tell("end")
+        program.wait("done")
+        wait_until(lambda: not daemon.holders(), "it is given back")
+
+    def test_waiter_keeps_its_place(self):
+        """A restart while it waits: the same place, asked for once."""
+        daemon = self.daemon()
+        first = daemon.websocket("first")
+        lease = first.hold()["lease"]
+        program = Program(self, daemon, """
+with baton.lease(name="waiter", on_place=lambda place: say("place", place.position)) as lease: say("held", lease.id)
+""")
+        program.wait("place 0")
+        claim = daemon.status()["waiting"][0]["lease"]
+        daemon.kill()
+        daemon.start()
+        again = daemon.websocket("first", resume=first.welcome["session"])
+        wait_until(lambda: daemon.waiting() == ["waiter"], "it waits")
+        again.release(lease)
+        program.wait(f"held {claim}")
+        self.assertEqual(program.result(), 0)
+
+    def test_broker_that_stays_away(self):
+        """No broker: half of its linger later the lease is lost, and the block does not end well."""
+        daemon = self.daemon(timing={"session_ttl_s": 2, "heartbeat_s": 0.5})
+        program = Program(self, daemon, """
+began = []
+try:
+    with baton.lease(on_lost=lambda lost: say("told", lost.code)) as lease:
+        say("held")
+        hear()
+        began.append(time.monotonic())
+        while lease.held: time.sleep(0.01)
+        say("lost after", round(time.monotonic() - began[0], 1))
+    say("done")
+except baton.LeaseLost as lost:
+    say("LeaseLost", lost.code)
+""")
+        program.wait("held")
+        daemon.kill()
+        program.tell()
+        after_s = float(program.wait("lost after").split()[-1])
+        self.assertLess(abs(after_s - 1), 0.6)
+        program.wait("LeaseLost stale")
+        self.assertEqual(program.result(), 0)
+        self.assertNotIn("done", program.lines)
+
+    def test_end_while_the_broker_is_away(self):
+        """The work ended in time and the broker comes back later: the program is not signalled, the GPU is free."""
+        daemon = self.daemon()
+        program = Program(self, daemon, """
+with baton.lease() as lease:
+    say("held")
+    hear()
+say("done")
+hear()
+""")
+        program.wait("held")
+        daemon.kill()
+        program.tell()
+        program.wait("done")
+        daemon.start()
+        wait_until(lambda: not daemon.holders(), "it is given back")
+        holds_for(lambda: program.process.poll() is None, "nobody signals it", 0.5)
+        program.tell()
+        self.assertEqual(program.result(), 0)
+
+
+class Losses(DaemonTest):
+    STALL = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+try:
+    with baton.lease(name="holder", grace=10) as lease:
+        say("held")
+        hear()
+        CHECK
+    say("done")
+except baton.LeaseLost as lost:
+    say("LeaseLost", lost.code)
+"""
+
+    def stall(self, check):
+        daemon = self.daemon(timing={"heartbeat_s": 0.2, "session_ttl_s": 0.5, "grace_max_s": 20})
+        program = Program(self, daemon, self.STALL.replace("CHECK", check))
+        program.wait("held")
+        waiter = daemon.session("next")
+        waiter.queue()
+        program.signal(signal.SIGSTOP)
+        program.tell()
+        wait_until(lambda: "unresponsive" in daemon.log(), "it is revoked")
+        program.signal(signal.SIGCONT)
+        program.wait("LeaseLost revoked")
+        self.assertEqual(program.result(), 0)
+        self.assertNotIn("done", program.lines)
+        waiter.wait("granted")
+
+    def test_s2_lost_in_a_stall_is_seen_by_check(self):
+        """S2: stopped for longer than its TTL: the first check() after it sees that the lease is gone."""
+        self.stall("lease.check(); say('done')")
+
+    def test_s2_lost_in_a_stall_is_never_done(self):
+        """S2: the same for a program that never checks: the end of the block says it."""
+        self.stall("pass")
+
+    def test_stalled_while_the_broker_died(self):
+        """Stopped over the broker's death: longer than half the linger ago is lost, though nobody could say it."""
+        daemon = self.daemon(timing={"session_ttl_s": 0.6, "heartbeat_s": 0.2})
+        program = Program(self, daemon, self.STALL.replace("CHECK", "pass"))
+        program.wait("held")
+        program.signal(signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        daemon.kill()
+        program.tell()
+        wait_until(lambda: time.monotonic() - stopped_at > 0.5, "the time goes by")
+        program.signal(signal.SIGCONT)
+        program.wait("LeaseLost stale")
+        self.assertNotIn("done", program.lines)
+
+    def test_revoked_by_an_operator(self):
+        """An operator takes the lease: SIGTERM may end the block in an orderly way; the GPU is given back at once."""
+        daemon = self.daemon()
+        program = Program(self, daemon, """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+with baton.lease(name="holder", grace=5) as lease:
+    say("held")
+    try:
+        while True: time.sleep(0.01)
+    finally:
+        try: lease.check()
+        except baton.LeaseLost as lost: say("LeaseLost", lost.code, lost.detail)
+""")
+        program.wait("held")
+        self.assertEqual(self.run_cli(daemon, "release", "holder", "--reason", "lunch").returncode, 0)
+        program.wait("LeaseLost revoked operator")
+        self.assertEqual(program.result(), 3)
+        wait_until(lambda: not daemon.holders(), "it is given back")
+
+    def test_ignored_yield_is_revoked_and_killed(self):
+        """S15: a program that neither gives way nor ends is killed before the next one has the GPU."""
+        daemon = self.daemon(timing={"grace_s": 0.3})
+        program = Program(self, daemon, """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with baton.lease(klass="background") as lease:
+    say("held")
+    while True: time.sleep(1)
+""")
+        program.wait("held")
+        voice = daemon.session("voice")
+        voice.hold(**{"class": "voice"})
+        self.assertEqual(program.result(), -signal.SIGKILL)
+
+
+class Processes(DaemonTest):
+    def test_fork_does_not_own_the_lease(self):
+        """A child has no lease: check() says so, its end gives nothing back, and it may ask for one of its own."""
+        daemon = self.daemon(args=["--fake-gpu", "a:24000", "--fake-gpu", "b:8000"])
+        program = Program(self, daemon, """
+with baton.lease(name="parent", gpu="a") as lease:
+    child = os.fork()
+    if child == 0:
+        try: lease.check()
+        except baton.LeaseLost as lost: say("child", lost.code)
+        with baton.lease(name="child", gpu="b") as own: say("child has", own.gpus[0].name)
+    else:
+        say("parent", os.waitpid(child, 0)[1])
+        lease.check()
+        hear()
+if child == 0: sys.exit(7)
+""")
+        program.wait("child forked")
+        program.wait("child has b")
+        program.wait(f"parent {7 << 8}")
+        self.assertEqual(daemon.holders(), ["parent"])
+        program.tell()
+        self.assertEqual(program.result(), 0)
+
+    def test_child_does_not_keep_the_lease_of_a_dead_parent(self):
+        """The parent is killed and its child lives on: the GPU is free at once."""
+        daemon = self.daemon(timing={"native_linger_s": 30})
+        program = Program(self, daemon, """
+lease = baton.lease(name="parent").acquire()
+child = os.fork()
+if child == 0:
+    signal.pause()
+say("child", child)
+hear()
+""")
+        child = int(program.wait("child").split()[1])
+        self.addCleanup(lambda: os.kill(child, signal.SIGKILL))
+        waiter = daemon.session("next")
+        ref = waiter.queue()["ref"]
+        killed_at = time.monotonic()
+        program.signal(signal.SIGKILL)
+        granted = waiter.wait("granted", ref=ref)
+        print(f"kill to grant {1000 * (granted['at'] - killed_at):.1f} ms")
+        self.assertLess(granted["at"] - killed_at, 1)
+
+    def test_named_child_is_evicted(self):
+        """A fork child that computes for the lease and is named: a revoke kills it, and only then the next begins."""
+        daemon = self.daemon(timing={"grace_s": 0.3})
+        program = Program(self, daemon, """
+lease = baton.lease(name="parent", klass="background").acquire()
+child = os.fork()
+if child == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True: signal.pause()
+lease.processes(child)
+say("child", child)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.waitpid(child, 0)
+time.sleep(60)
+""")
+        child = os.pidfd_open(int(program.wait("child").split()[1]))
+        self.addCleanup(os.close, child)
+        voice = daemon.session("voice")
+        voice.hold(**{"class": "voice"})
+        self.assertTrue(select.select([child], [], [], 0)[0], "the child is gone before the grant")
+        self.assertEqual(program.result(), -signal.SIGKILL)
+
+    def test_multiprocessing(self):
+        """A pool forked under a lease computes, and its end gives nothing back."""
+        daemon = self.daemon()
+        program = Program(self, daemon, """
+import multiprocessing
+with baton.lease(name="parent") as lease:
+    with multiprocessing.get_context("fork").Pool(2) as pool: say("pool", pool.map(abs, [-1, -2]))
+    lease.check()
+    say("held")
+    hear()
+""")
+        program.wait("pool [1, 2]")
+        program.wait("held")
+        self.assertEqual(daemon.holders(), ["parent"])
+        program.tell()
+        self.assertEqual(program.result(), 0)
+
+
+class Ends(DaemonTest):
+    def ends(self, code, act=None):
+        """The program holds, then ends in some way: nothing is left at once. Its exit status."""
+        daemon = self.daemon(timing={"native_linger_s": 30})
+        program = Program(self, daemon, code)
+        program.wait("held")
+        if act:
+            act(program)
+        status = program.result()
+        wait_until(lambda: not daemon.holders() and not daemon.waiting(), "nothing is left", 2)
+        return status
+
+    def test_interpreter_ends_with_a_lease(self):
+        """Nobody called release(): the lease ends with the interpreter, by a word and not by its death."""
+        daemon = self.daemon(timing={"native_linger_s": 30})
+        program = Program(self, daemon, "lease = baton.lease(name='forgetful').acquire(); say('held')")
+        self.assertEqual(program.result(), 0, program.errors)
+        wait_until(lambda: not daemon.holders(), "nothing is left")
+        self.assertIn(" bye ", daemon.log())
+
+    def test_ctrl_c_in_the_block(self):
+        self.assertEqual(self.ends("""
+with baton.lease() as lease:
+    say("held")
+    while True: time.sleep(1)
+""", lambda program: program.signal(signal.SIGINT)), -signal.SIGINT)
+
+    def test_exception_in_the_block(self):
+        self.assertEqual(self.ends("""
+with baton.lease() as lease:
+    say("held")
+    raise ValueError("in the block")
+"""), 1)
+
+    def test_ctrl_c_while_it_waits(self):
+        """The place in the queue is left at once."""
+        daemon = self.daemon(timing={"native_linger_s": 30})
+        daemon.session("first").hold()
+        program = Program(self, daemon, """
+lease = baton.lease(name="waiter", on_place=lambda place: say("place"))
+try: lease.acquire()
+except KeyboardInterrupt: say("interrupted"); hear()
+""")
+        program.wait("place")
+        program.signal(signal.SIGINT)
+        program.wait("interrupted")
+        wait_until(lambda: not daemon.waiting(), "the place is left")
+        program.tell()
+        self.assertEqual(program.result(), 0)
+
+    def test_killed(self):
+        self.assertEqual(self.ends("lease = baton.lease().acquire(); say('held'); hear()",
+                                   lambda program: program.signal(signal.SIGKILL)), -signal.SIGKILL)
+
+
+class Asyncio(DaemonTest):
+    def test_many_tasks_take_turns(self):
+        """Fifty tasks of one program: one at a time has the GPU, all have their turn, and the loop goes on."""
+        daemon = self.daemon()
+        program = Program(self, daemon, """
+inside, most, turns, ticks = 0, 0, 0, 0
+async def job():
+    global inside, most, turns
+    async with baton.lease_async() as lease:
+        inside += 1; most = max(most, inside)
+        await asyncio.sleep(0.002)
+        lease.check()
+        inside -= 1; turns += 1
+async def tick():
+    global ticks
+    while True: ticks += 1; await asyncio.sleep(0.001)
+async def main():
+    ticker = asyncio.ensure_future(tick())
+    await asyncio.gather(*(job() for _ in range(50)))
+    ticker.cancel()
+asyncio.run(main())
+say("turns", turns, "most", most, "ticks", ticks > 50)
+""")
+        program.wait("turns 50 most 1 ticks True")
+        self.assertEqual(program.result(), 0, program.errors)
+
+    def test_cancelled_waiter_leaves(self):
+        daemon = self.daemon()
+        daemon.session("first").hold()
+        program = Program(self, daemon, """
+async def wait():
+    async with baton.lease_async(name="waiter"): say("held")
+async def main():
+    try: await asyncio.wait_for(wait(), 0.3)
+    except asyncio.TimeoutError: say("given up")
+    await asyncio.get_running_loop().run_in_executor(None, hear)
+asyncio.run(main())
+""")
+        program.wait("given up")
+        wait_until(lambda: not daemon.waiting(), "the place is left")
+        program.tell()
+        self.assertEqual(program.result(), 0, program.errors)
+
+    def test_loss_ends_the_block(self):
+        """A task that awaits something for ever is cancelled when its lease is lost; the block ends with LeaseLost."""
+        daemon = self.daemon(timing={"session_ttl_s": 0.6, "heartbeat_s": 0.2})
+        program = Program(self, daemon, """
+async def main():
+    try:
+        async with baton.lease_async() as lease:
+            say("held")
+            await asyncio.Event().wait()
+    except baton.LeaseLost as lost:
+        say("LeaseLost", lost.code)
+    await asyncio.sleep(0)
+    say("goes on")
+asyncio.run(main())
+""")
+        program.wait("held")
+        daemon.kill()
+        program.wait("LeaseLost stale")
+        program.wait("goes on")
+        self.assertEqual(program.result(), 0, program.errors)
+
+    def test_yield(self):
+        daemon = self.daemon(timing={"grace_s": 5})
+        program = Program(self, daemon, """
+async def main():
+    async with baton.lease_async(klass="background") as lease:
+        say("held")
+        asked = await lease.until_yield()
+        await lease.need(4)
+        say("asked", asked.for_whom)
+        await lease.give_way()
+        say("again", lease.fence)
+        await lease.change(1, "1G")
+asyncio.run(main())
+""")
+        program.wait("held")
+        voice = daemon.session("voice")
+        lease = voice.hold(**{"class": "voice"})["lease"]
+        program.wait("asked voice")
+        voice.release(lease)
+        program.wait("again 3")
+        self.assertEqual(program.result(), 0, program.errors)
+
+
+if __name__ == "__main__":
+    unittest.main()
