@@ -45,7 +45,8 @@ def run(build):
 
 def python(_build):
     command = [DEBIAN_PYTHON if os.path.exists(DEBIAN_PYTHON) else sys.executable, str(HERE / "driver_python.py")]
-    return Client("python", "native", {"tell", "cancel", "requeue", "timeout", "need", "ignore-yield"}, 8,
+    can = {"tell", "cancel", "requeue", "timeout", "need", "ignore-yield", "processes"}
+    return Client("python", "native", can, 8,
                   lambda scenario: Real(command, scenario, "native", run=False))
 
 

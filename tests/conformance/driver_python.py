@@ -53,6 +53,7 @@ class Program:
 
     def run(self):
         self.lease.acquire()
+        self.lease.processes(os.getpid())
         while (then := self.use_gpu()) == "requeue":
             self.lease.give_way()
         self.lease.release()

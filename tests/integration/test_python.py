@@ -7,6 +7,9 @@ import json
 import os
 import select
 import signal
+import socket
+import tempfile
+import threading
 import time
 import unittest
 
@@ -519,6 +522,56 @@ asyncio.run(main())
         program.wait("asked voice")
         voice.release(lease)
         program.wait("again 3")
+        self.assertEqual(program.result(), 0, program.errors)
+
+
+class Nonsense(DaemonTest):
+    """A broker that says what is no message, or grants what it may not: no lease, no hanging, a word about it."""
+
+    LINES = [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"[" * 100000, b'{"type":"welcome"}', b"x" * 70000,
+             b'{"type":"granted","ref":1,"lease":1,"fence":1,"gpus":[{"index":0,"name":"a"}]}']
+    GRANTS = ['"lease":1,"fence":0,"gpus":[{"index":0,"name":"a"}]', '"lease":1,"fence":1,"gpus":[]',
+              '"lease":1,"fence":"x","gpus":[{"index":0,"name":"a"}]', '"lease":1,"fence":1,"gpus":[7]',
+              '"lease":{},"fence":1,"gpus":[{"index":0,"name":"a"}]', '"lease":1']
+
+    def serve(self, words):
+        """A listening socket that answers the first line with these words and closes; where it is."""
+        folder = tempfile.TemporaryDirectory(prefix="bt-")
+        self.addCleanup(folder.cleanup)
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(f"{folder.name}/s")
+        listener.listen(8)
+
+        def answer():
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                with peer:
+                    peer.recv(65536)
+                    try:
+                        peer.sendall(words)
+                    except OSError:
+                        pass
+        threading.Thread(target=answer, daemon=True).start()
+        return listener.getsockname()
+
+    def test_no_lease_from_nonsense(self):
+        welcome = b'{"type":"welcome","version":1,"session":"1-a","resumed":false,"epoch":1,"linger_s":2}\n'
+        grants = [welcome + b'{"type":"granted","ref":1,%s}' % grant.encode() for grant in self.GRANTS]
+        daemon = self.daemon(start=False)
+        program = Program(self, daemon, """
+for path in iter(hear, "end"):
+    try:
+        with baton.lease(socket=path, timeout=0.2): say("held")
+    except baton.BatonError as error: say("no lease", error.code)
+""")
+        for words in self.LINES + grants:
+            program.tell(self.serve(words + b"\n"))
+            self.assertIn(program.wait("").split()[-1], ("protocol", "timeout", "unreachable"), words[:99])
+        program.tell("end")
         self.assertEqual(program.result(), 0, program.errors)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plays the conformance scenarios with clients, and says which of them conform.
 
-    tools/check/conformance.py                         libbaton, `baton run` and the web SDK
+    tools/check/conformance.py                         libbaton, `baton run`, the web SDK and the Python client
     tools/check/conformance.py --client 'CMD' --binding native|tab    yours (docs/conformance.md)
 """
 import argparse
@@ -56,7 +56,7 @@ def print_table(scenarios, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--client", action="append", help="libbaton, run, sdk, or a command of yours")
+    parser.add_argument("--client", action="append", help="libbaton, run, sdk, python, or a command of yours")
     parser.add_argument("--binding", choices=["native", "tab"], default="native", help="how your client connects")
     parser.add_argument("--build", default=str(ROOT / "build"), help="where Baton was built")
     parser.add_argument("--scenario", action="append", help="only this one")
@@ -65,7 +65,7 @@ def main():
     scenarios = load(ROOT / "tests" / "conformance" / "scenarios")
     if args.scenario:
         scenarios = {name: scenarios[name] for name in args.scenario}
-    wanted = args.client or ["libbaton", "run", "sdk"]
+    wanted = args.client or ["libbaton", "run", "sdk", "python"]
     chosen = [clients.find(name, args.binding, os.path.abspath(args.build)) for name in wanted]
     results = {client.label: play_all(client, scenarios, args.trace) for client in chosen}
     print_table(scenarios, results)

@@ -109,7 +109,8 @@ class Session:
             self.flush()
             self.read(now)
         except Broken as broken:
-            claim.broke(broken.error, now, passing=not claim.was_up and self.may_return())
+            cut_off = broken.error.code in ("unreachable", "draining")
+            claim.broke(broken.error, now, passing=cut_off and self.may_return())
         claim.tick(now)
         self.settle()
 

@@ -254,7 +254,7 @@ class Lints(unittest.TestCase):
     def test_protocol_sees_a_stale_table(self):
         """The document and the types are older than their source; a message has no place."""
         self.copy("protocol", "docs/protocol.md", "web/sdk/protocol.d.ts", "src/base/err.h", "src/core/view.h",
-                  "tests/unit/wire/golden")
+                  "tests/unit/wire/golden", "clients/python/baton/_errors.py")
         check = ("gen/protocol", "--root", str(self.root), "--check")
         self.assertEqual(self.lint(*check)[0], 0, self.lint(*check)[1])
         self.change("protocol/client/bye.json", "Ends all claims", "Ends claims")
@@ -264,6 +264,8 @@ class Lints(unittest.TestCase):
             self.assertIn(words, output)
         self.assertEqual(self.lint("gen/protocol", "--root", str(self.root), "--fix")[0], 0)
         self.assertEqual(self.lint(*check)[0], 0)
+        self.change("src/base/err.h", '"busy", 503, 75', '"busy", 503, 69')
+        self.assertIn("clients/python/baton/_errors.py: is older", self.lint(*check)[1])
         self.change("docs/protocol.md", "<!-- protocol: client/bye -->", "")
         self.assertIn("has no place for client/bye", self.lint(*check)[1])
 
