@@ -25,6 +25,9 @@ enum option_id {
 	OPTION_READY_FD,
 	OPTION_CHECK,
 	OPTION_HELP,
+	OPTION_NVML,
+	OPTION_SYSFS,
+	OPTION_PROCFS,
 };
 
 static const struct option_row {
@@ -56,9 +59,16 @@ static const struct option_row {
 	{"check", NULL, OPTION_CHECK,
 	 "only check options and configuration: exit 0, or 78 with file:line"},
 	{"help", NULL, OPTION_HELP, "this text"},
+	{"nvml", "FILE", OPTION_NVML, NULL},
+	{"sysfs", "DIR", OPTION_SYSFS, NULL},
+	{"procfs", "DIR", OPTION_PROCFS, NULL},
 };
 
-enum { ROW_COUNT = sizeof(rows) / sizeof(*rows) };
+enum {
+	ROW_COUNT = sizeof(rows) / sizeof(*rows),
+	HIDDEN_COUNT = 3, /* at the end: for tests, in no help */
+	SHOWN_COUNT = ROW_COUNT - HIDDEN_COUNT,
+};
 
 static int refuse_option(char *detail, size_t size, const char *what, const char *value)
 {
@@ -114,6 +124,15 @@ static int take_option(struct options *o, int id, const char *value, char *detai
 		break;
 	case OPTION_MODELS:
 		o->models_dir = value;
+		break;
+	case OPTION_NVML:
+		o->nvml = value;
+		break;
+	case OPTION_SYSFS:
+		o->sysfs = value;
+		break;
+	case OPTION_PROCFS:
+		o->procfs = value;
 		break;
 	case OPTION_DEV:
 		o->dev = true;
@@ -178,7 +197,7 @@ void options_help(FILE *out)
 	fputs("usage: baton serve [OPTION]...\n\n"
 	      "Lends GPUs to one program at a time; everybody else has a place in the queue.\n\n",
 	      out);
-	for (size_t i = 0; i < ROW_COUNT; i++) {
+	for (size_t i = 0; i < SHOWN_COUNT; i++) {
 		char left[64];
 		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
 			 rows[i].argument ? rows[i].argument : "");
@@ -221,8 +240,10 @@ int options_apply(const struct options *options, struct settings *settings, char
 	if (rc)
 		return rc;
 
-	if (options->gpu_count > 0)
+	if (options->gpu_count > 0) {
 		settings->core.gpu_count = 0;
+		settings->gpus_from = GPUS_FAKE;
+	}
 	for (uint32_t i = 0; i < options->gpu_count && !rc; i++)
 		rc = settings_add_gpu(settings, options->gpus[i], detail, detail_size);
 	if (rc)
@@ -246,12 +267,15 @@ int options_apply(const struct options *options, struct settings *settings, char
 
 	if (options->log_level >= 0)
 		settings->log_level = options->log_level;
-	return settings_find_browser_gpu(settings, detail, detail_size);
+	/* Those of the machine are not known yet. */
+	return settings->gpus_from == GPUS_FOUND
+		       ? 0
+		       : settings_find_browser_gpu(settings, detail, detail_size);
 }
 
 bool options_row(size_t i, const char **ret_name, const char **ret_argument, const char **ret_help)
 {
-	if (i >= ROW_COUNT)
+	if (i >= SHOWN_COUNT)
 		return false;
 	*ret_name = rows[i].name;
 	*ret_argument = rows[i].argument;

@@ -11,8 +11,10 @@ struct options {
 	const char *gpus[LIMIT_GPUS];
 	const char *socket_path, *state_dir, *config_path; /* NULL: not given */
 	const char *web_dir, *models_dir;
-	int log_level; /* -1: not given */
-	int ready_fd;  /* -1: not given */
+	const char *nvml, *sysfs,
+		*procfs; /* of tests: where GPUs are looked for; NULL: not given */
+	int log_level;   /* -1: not given */
+	int ready_fd;    /* -1: not given */
 	bool bridge, allow_remote, dev, check, help;
 };
 

@@ -38,8 +38,16 @@ struct settings_key {
 	char file[SETTINGS_KEY_PATH_BYTES + 1];
 };
 
+/* Who says which GPUs there are. */
+enum gpus_from {
+	GPUS_FOUND, /* nobody: the machine's own are used */
+	GPUS_FILE,  /* the file; what is found of them measures them */
+	GPUS_FAKE,  /* the command line; nothing is measured */
+};
+
 struct settings {
 	struct core_config core;
+	enum gpus_from gpus_from;
 	uint32_t listen_count, origin_count, rule_count, model_origin_count;
 	uint32_t principal_count, key_count;
 	struct settings_principal principals[SETTINGS_PRINCIPAL_COUNT];

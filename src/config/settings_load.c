@@ -171,12 +171,14 @@ static int take_timing(const struct loading *l, const struct file_timing *from,
 }
 
 static int take_gpus(const struct loading *l, const struct settings_file *from,
-		     struct core_config *to)
+		     struct settings *settings)
 {
+	struct core_config *to = &settings->core;
 	char key[64];
 
 	if (!from->gpus)
 		return 0;
+	settings->gpus_from = GPUS_FILE;
 	to->gpu_count = 0;
 
 	for (unsigned i = 0; i < from->gpus_count; i++) {
@@ -353,7 +355,7 @@ static int take_file(const struct loading *l, const struct settings_file *from, 
 	if (!rc)
 		rc = take_timing(l, from->timing, &to->core);
 	if (!rc)
-		rc = take_gpus(l, from, &to->core);
+		rc = take_gpus(l, from, to);
 	take_browser_gpu(from, to);
 	if (!rc)
 		rc = take_queue(l, from->queue, &to->core);

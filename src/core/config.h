@@ -13,8 +13,10 @@ struct gpu_config {
 	char name[LIMIT_GPU_NAME_BYTES + 1];
 	char uuid[LIMIT_GPU_NAME_BYTES + 1]; /* may be empty */
 	uint64_t vram_bytes_total;           /* meaningless unless vram_known */
-	uint32_t slots;                      /* compute turns at once, default 1 */
-	bool vram_known; /* false: a claim that states VRAM counts as all of it */
+	uint64_t vram_bytes_kept; /* free for nobody: headroom, what the driver reserves; 0: the
+				     usual headroom */
+	uint32_t slots;           /* compute turns at once, default 1 */
+	bool vram_known;          /* false: a claim that states VRAM counts as all of it */
 };
 
 struct core_config {

@@ -139,7 +139,7 @@ bool placement_possible(const struct core *core, const struct session *session,
 		return state->pinned_bytes == 0;
 
 	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) -
-		ledger_vram_left(core, gpu) + core->config.vram_headroom_bytes;
+		ledger_vram_left(core, gpu) + ledger_vram_kept(core, gpu);
 	return taken <= total && need->vram_bytes <= total - taken;
 }
 

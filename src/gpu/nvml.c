@@ -282,12 +282,11 @@ static int read_memory(const struct nvml *nvml, nvml_device handle, struct gpu_r
 static void read_sensors(const struct nvml *nvml, nvml_device handle, struct gpu_reading *ret)
 {
 	const struct nvml_api *api = &nvml->api;
-	struct nvml_utilization utilization;
-	unsigned value;
+	unsigned utilization[2], value;
 
-	if (api->utilization && api->utilization(handle, &utilization) == NVML_OK &&
-	    utilization.gpu <= 100) {
-		ret->utilisation_percent = utilization.gpu;
+	if (api->utilization && api->utilization(handle, utilization) == NVML_OK &&
+	    utilization[0] <= 100) {
+		ret->utilisation_percent = utilization[0];
 		ret->known |= GPU_UTILISATION;
 	}
 	if (api->temperature && api->temperature(handle, 0, &value) == NVML_OK && value < 1000) {

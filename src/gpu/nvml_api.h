@@ -24,16 +24,13 @@ struct nvml_pci { /* begins so in all versions */
 	unsigned spare[8];
 };
 struct nvml_memory {
-	unsigned long long total, free, used; /* used: what the driver reserves is in it */
+	unsigned long long total, free, used; /* what is reserved counts as used */
 };
 struct nvml_memory_v2 {
 	unsigned version;
 	unsigned long long total, reserved, free, used;
 };
 enum { NVML_MEMORY_V2 = sizeof(struct nvml_memory_v2) | 2 << 24 };
-struct nvml_utilization {
-	unsigned gpu, memory;
-};
 
 /* NULL: the library has no such call, but for the first six. */
 struct nvml_api {
@@ -46,7 +43,7 @@ struct nvml_api {
 	int (*memory_v2)(nvml_device device, struct nvml_memory_v2 *ret);
 	int (*name)(nvml_device device, char *ret, unsigned size);
 	int (*pci)(nvml_device device, struct nvml_pci *ret);
-	int (*utilization)(nvml_device device, struct nvml_utilization *ret);
+	int (*utilization)(nvml_device device, unsigned ret[2]);
 	int (*temperature)(nvml_device device, int sensor, unsigned *ret);
 	int (*power)(nvml_device device, unsigned *ret_mw);
 	int (*mig_mode)(nvml_device device, unsigned *ret_now, unsigned *ret_later);

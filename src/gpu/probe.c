@@ -428,6 +428,14 @@ void gpu_probe_pace(struct gpu_probe *probe, int64_t interval_ms)
 	pthread_mutex_unlock(&probe->mutex);
 }
 
+void gpu_probe_look(struct gpu_probe *probe)
+{
+	pthread_mutex_lock(&probe->mutex);
+	probe->look = true;
+	pthread_cond_broadcast(&probe->changed);
+	pthread_mutex_unlock(&probe->mutex);
+}
+
 static void report_hang(struct gpu_probe *probe, const struct worker *worker)
 {
 	static const char why[] = "the driver does not answer";

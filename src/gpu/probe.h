@@ -39,6 +39,8 @@ struct gpu_probe *gpu_probe_start(const struct gpu_source_ops *ops, const struct
 				  int fd);
 /* How often it reads; 0: not at all, and the driver's handle is closed. */
 void gpu_probe_pace(struct gpu_probe *probe, int64_t interval_ms);
+/* Reads once, unless all that there is sleeps. */
+void gpu_probe_look(struct gpu_probe *probe);
 /* The oldest report, now the caller's; NULL: none. */
 struct gpu_report *gpu_probe_take(struct gpu_probe *probe);
 void gpu_report_free(struct gpu_report *report);

@@ -43,6 +43,7 @@ struct queued_event *event_queue_new(struct event_queue *queue)
 	queued->in.parsed.root = NULL;
 	queued->in.parsed.detail[0] = 0;
 	queued->who[0] = 0;
+	queued->extra = NULL;
 	queued->next = NULL;
 	return queued;
 }
@@ -85,6 +86,8 @@ struct queued_event *event_queue_shift(struct event_queue *queue)
 void event_queue_drop(struct event_queue *queue, struct queued_event *queued)
 {
 	parsed_finish(&queued->in.parsed);
+	free(queued->extra);
+	queued->extra = NULL;
 	if (queue->unused_count >= BATCH_UNUSED_MAX) {
 		free(queued);
 		return;

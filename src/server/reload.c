@@ -22,6 +22,7 @@ static void keep_running(const struct settings *running, struct settings *next)
 	if (settings_gpus_moved(running, next)) {
 		memcpy(next->core.gpus, running->core.gpus, sizeof(next->core.gpus));
 		next->core.gpu_count = running->core.gpu_count;
+		next->gpus_from = running->gpus_from;
 	}
 }
 
@@ -65,6 +66,10 @@ static int read_again(struct server *server, struct settings *next, char *detail
 	if (rc)
 		return rc;
 
+	gpu_rows_fill(&server->gpus.rows, next);
+	rc = settings_find_browser_gpu(next, detail, size);
+	if (rc)
+		return rc;
 	return paths_socket(next, detail, size);
 }
 
@@ -74,6 +79,22 @@ int reload_name_gpus(struct store *store, const struct core_config *config, bool
 	for (uint32_t i = 0; i < config->gpu_count; i++)
 		names[i] = config->gpus[i].name;
 	return store_gpus(store, names, config->gpu_count, may_move);
+}
+
+void reload_gpus(void *ctx)
+{
+	struct server *server = ctx;
+	struct settings next = server->active.settings;
+
+	gpu_rows_fill(&server->gpus.rows, &next);
+	gpu_names_save(&server->gpus.rows.names, server->active.paths.state_dir);
+	if (reload_name_gpus(server->broker.store, &next.core, false) != 0) {
+		log_event(&server->log_ring.log, LOG_WARN,
+			  "a GPU was found that only a restart can lend",
+			  log_int("gpus", next.core.gpu_count));
+		return;
+	}
+	reload_apply(server, &next);
 }
 
 int reload_settings(struct server *server, struct settings_change *ret_change, char *detail,
@@ -104,6 +125,7 @@ int reload_settings(struct server *server, struct settings_change *ret_change, c
 
 	settings_compare(&server->active.settings, &next, ret_change);
 	keep_running(&server->active.settings, &next);
+	gpu_sampler_configure(&server->gpus, &next);
 	access_setup_take_keys(&server->access, &ring);
 	explicit_bzero(&ring, sizeof(ring));
 	reload_apply(server, &next);

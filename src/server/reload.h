@@ -12,6 +12,8 @@ int reload_name_gpus(struct store *store, const struct core_config *config, bool
  * nothing changed. Logs what happened. */
 int reload_settings(struct server *server, struct settings_change *ret_change, char *detail,
 		    size_t detail_size);
+/* The server: other GPUs were found, or more of them is known. */
+void reload_gpus(void *server);
 /* Puts settings in force: class rules, origins, log level; the core learns by an event. */
 void reload_apply(struct server *server, const struct settings *settings);
 

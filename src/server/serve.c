@@ -97,6 +97,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	position_updates_step(&server->position_updates, server->broker.core, now, deliver_place,
 			      server);
 	wake = mono_min(wake, position_updates_wake(&server->position_updates, now));
+	wake = mono_min(wake, gpu_sampler_step(&server->gpus, now));
 	wake = mono_min(wake, status_streams_step(&server->status_streams));
 	if (event_feeds_step(&server->monitor))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));

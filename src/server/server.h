@@ -6,6 +6,7 @@
 #include "server/access/site_keeper.h"
 #include "server/broker.h"
 #include "server/endpoints.h"
+#include "server/gpus/gpu_sampler.h"
 #include "server/hangup.h"
 #include "server/logfile.h"
 #include "server/monitor/event_ring.h"
@@ -55,6 +56,7 @@ struct server {
 	struct tally tally;
 	struct logfile logfile;
 	struct process_tracker tracker;
+	struct gpu_sampler gpus;
 	struct reload_watch config_watch;
 	struct sockets sockets;
 	struct live_reload live_reload;

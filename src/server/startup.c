@@ -46,6 +46,29 @@ static int read_settings(struct server *server, int argc, char **argv, char *det
 	return paths_socket(settings, detail, size);
 }
 
+/* The machine's own, unless the command line says what there is. */
+static int find_gpus(struct server *server, char *detail, size_t size)
+{
+	struct active_config *active = &server->active;
+	const struct options *options = &active->options;
+	const struct gpu_paths paths = {.nvml = options->nvml,
+					.sysfs = options->sysfs ? options->sysfs : "/sys",
+					.procfs = options->procfs ? options->procfs : "/proc"};
+
+	gpu_sampler_find(&server->gpus, &paths, active->paths.state_dir, &active->settings);
+	return settings_find_browser_gpu(&active->settings, detail, size);
+}
+
+static int begin_gpus(struct server *server)
+{
+	server->gpus.queue = &server->broker.queue;
+	server->gpus.core = server->broker.core;
+	server->gpus.log = &server->log_ring.log;
+	server->gpus.on_changed = reload_gpus;
+	server->gpus.ctx = server;
+	return gpu_sampler_begin(&server->gpus, server->loop, server->active.paths.state_dir);
+}
+
 /* What stands in for the install token under --compat bridge; NULL: nothing. */
 static const char *bridge_token(const struct server *server)
 {
@@ -374,6 +397,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	server->config_watch.trail.fd = -1;
 	server->sockets.trail.fd = -1;
 	server->live_reload.fd = -1;
+	server->gpus.fd = -1;
 	detail[0] = 0;
 
 	int rc = read_settings(server, argc, argv, detail, detail_size);
@@ -384,7 +408,11 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	if (!rc)
 		rc = open_addresses(server, detail, detail_size);
 	if (!rc)
+		rc = find_gpus(server, detail, detail_size);
+	if (!rc)
 		rc = open_state(server, detail, detail_size);
+	if (!rc)
+		rc = begin_gpus(server);
 	if (rc)
 		return rc;
 
@@ -394,6 +422,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 					   .state = &server->state,
 					   .event_ring = &server->event_ring,
 					   .vram_history = &server->vram_history,
+					   .gpus = &server->gpus.board,
 					   .tally = &server->tally};
 
 	server->traces = (struct traces){.monitor = &server->monitor,
@@ -427,6 +456,7 @@ void startup_end(struct server *server)
 	status_streams_finish(&server->status_streams);
 	position_updates_finish(&server->position_updates);
 
+	gpu_sampler_end(&server->gpus);
 	net_destroy(server->endpoints.net);
 	endpoints_finish(&server->endpoints);
 	if (server->broker.core) {

@@ -206,7 +206,8 @@ static void add_mb(struct text *out, const char *key, uint64_t bytes, bool known
 		text_str(out, "null");
 }
 
-void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const struct gpu_view *gpu)
+void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const struct gpu_view *gpu,
+		       const struct status_measured *measured)
 {
 	struct text *out = next_row(encoder, STATUS_PART_GPUS);
 
@@ -228,6 +229,8 @@ void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const str
 		text_json_str(out, "vram_left_by", gpu->left_by);
 
 	text_json_bool(out, "healthy", gpu->healthy);
+	if (measured->figures && measured->figures->measured)
+		gpu_encode_measured(out, measured->figures, measured->now, measured->own);
 	text_char(out, '}');
 }
 

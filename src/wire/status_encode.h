@@ -3,6 +3,7 @@
  * as arguments. */
 #pragma once
 #include "core/view.h"
+#include "wire/gpu_encode.h"
 #include "wire/told.h"
 
 /* The parts of status in their order. */
@@ -50,7 +51,13 @@ void status_encode_finish(struct status_encoder *encoder); /* frees, at any poin
 void encode_grants(struct text *out, enum grants grants, int64_t left_ms, const char *detail);
 void status_encode_queued(struct status_encoder *encoder, const struct claim_view *waiter);
 void status_encode_start_time(struct status_encoder *encoder, const struct claim_view *waiter);
-void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const struct gpu_view *gpu);
+struct status_measured {
+	const struct gpu_figures *figures; /* NULL: nothing is measured */
+	struct mono_ms now;
+	bool own; /* the asker may see only its own claims */
+};
+void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const struct gpu_view *gpu,
+		       const struct status_measured *measured);
 void status_encode_lease(struct status_encoder *encoder, const struct claim_view *holder,
 			 struct mono_ms now, const struct core_config *config,
 			 const char *yield_for_name);

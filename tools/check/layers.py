@@ -35,7 +35,9 @@ PROJECT = {
 # room): never server/server.h, so that a part can be read and tested with the few things that it borrows.
 ROOMS = {
     "server/access": set(),
-    "server/monitor": {"server/broker.h", "server/endpoint_ops.h", "server/endpoints.h", "server/message_context.h",
+    "server/gpus": {"server/access/credentials.h", "server/event_queue.h"},
+    "server/monitor": {"server/broker.h", "server/endpoint_ops.h", "server/endpoints.h", "server/gpus/gpu_board.h",
+                       "server/message_context.h",
                        "server/respond.h", "server/run_state.h"},
     "server/pages": {"server/access/", "server/random_pool.h", "server/respond.h"},
 }

@@ -223,6 +223,43 @@ export interface StatusGpu {
 	vram_mb_draining?: number;
 	vram_left_by?: string;
 	healthy: boolean;
+	measured?: StatusMeasured;
+}
+
+/** What a probe read of a GPU. A figure that is not known is null, never 0; nothing old is shown.
+ * What a probe read of a GPU. A figure that is not known is null, never 0; nothing old is shown. */
+export interface StatusMeasured {
+	source: "nvml" | "drm";
+	model: string;
+	pci?: string;
+	nvml_index?: number;
+	cuda_index?: number;
+	parent?: string;
+	unified?: true;
+	state: "ok" | "asleep" | "idle" | "lost" | "gone" | "hung" | "failed";
+	text?: string;
+	detail?: string;
+	age_s: number | null;
+	vram_mb_free: number | null;
+	vram_mb_reserved: number | null;
+	utilisation_percent: number | null;
+	temperature_c: number | null;
+	power_w: number | null;
+	processes_known?: boolean;
+	processes_partial?: true;
+	processes_left_off?: number;
+	processes?: StatusProcess[];
+}
+
+export interface StatusProcess {
+	pid: number | null;
+	command: string | null;
+	use: "compute" | "graphics" | "mps" | "drm";
+	vram_mb: number | null;
+	since_s: number;
+	session?: number;
+	client?: string;
+	lease?: number;
 }
 
 /** What holders and waiters have in common. */

@@ -1,6 +1,7 @@
 /* metrics: see metrics.h. */
 #include "server/monitor/metrics.h"
 
+#include "server/gpus/gpu_board.h"
 #include "server/monitor/monitor.h"
 #include "server/monitor/tally.h"
 #include "wire/metrics_encode.h"
@@ -36,6 +37,21 @@ static void add_own_metrics(const struct monitor *monitor, struct text *out)
 	}
 }
 
+/* Whoever collects figures for ever wakes nothing by it. */
+static void add_measured(const struct monitor *monitor, struct text *out,
+			 const struct gpu_view *gpus, uint32_t count)
+{
+	const char *names[LIMIT_GPUS];
+	bool measured = false;
+
+	for (uint32_t i = 0; i < count; i++) {
+		names[i] = gpus[i].config->name;
+		measured |= monitor->gpus && monitor->gpus->v[i].measured;
+	}
+	if (measured)
+		gpu_encode_metrics(out, monitor->gpus->v, names, count, monitor->broker->now);
+}
+
 void metrics_write(const struct monitor *monitor, struct text *out)
 {
 	struct gpu_view gpus[LIMIT_GPUS];
@@ -52,6 +68,7 @@ void metrics_write(const struct monitor *monitor, struct text *out)
 	while (count < LIMIT_GPUS && core_gpu(monitor->broker->core, count, &gpus[count]))
 		count++;
 	metrics_encode_gpus(out, gpus, count);
+	add_measured(monitor, out, gpus, count);
 
 	metrics_encode_histograms(out, "baton_wait_seconds",
 				  "How long claims waited until they were granted, by class.",

@@ -6,6 +6,7 @@
 #include "server/run_state.h"
 
 struct event_ring;
+struct gpu_board;
 struct tally;
 struct vram_history;
 
@@ -18,4 +19,5 @@ struct monitor {
 	const struct event_ring *event_ring;
 	const struct vram_history *vram_history;
 	const struct tally *tally;
+	struct gpu_board *gpus; /* says who asks; NULL: nothing is measured */
 };

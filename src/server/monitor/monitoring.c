@@ -4,6 +4,7 @@
 
 #include "net/loop.h"
 #include "net/session.h"
+#include "server/gpus/gpu_board.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/monitor.h"
 #include "server/monitor/vram_history.h"
@@ -120,6 +121,8 @@ bool monitoring_send_samples(const struct monitor *monitor, uint64_t conn)
 
 	if (room_bytes(monitor, conn) == 0)
 		return false;
+	if (monitor->gpus)
+		gpu_board_ask(monitor->gpus, loop_now());
 	text_init(&out);
 	encode_samples_begin(&out, VRAM_HISTORY_STEP_MS,
 			     vram_history_newest_ago_ms(samples, loop_now(), loop_suspended_ms()));

@@ -7,6 +7,7 @@
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "server/gpus/gpu_board.h"
 #include "server/message_context.h"
 #include "server/monitor/monitor.h"
 #include "server/respond.h"
@@ -22,6 +23,7 @@ struct status_stream {
 	uint64_t after;    /* holders: id of the last row */
 	uint32_t position; /* waiters: the next row */
 	bool as_message, begun;
+	struct mono_ms patience; /* until then it waits for figures that are being read */
 };
 
 void status_streams_init(struct status_streams *streams, const struct monitor *monitor)
@@ -119,10 +121,17 @@ static bool add_holder(const struct monitor *monitor, struct status_stream *stre
 
 static bool add_gpu(const struct monitor *monitor, struct status_stream *stream)
 {
+	uint32_t index = stream->position;
 	struct gpu_view gpu;
-	if (!core_gpu(monitor->broker->core, stream->position, &gpu))
+	if (!core_gpu(monitor->broker->core, index, &gpu))
 		return false;
-	status_encode_gpu(&stream->render, stream->position++, &gpu);
+
+	const struct status_measured measured = {.figures = monitor->gpus ? &monitor->gpus->v[index]
+									  : NULL,
+						 .now = monitor->broker->now,
+						 .own = stream->own};
+	status_encode_gpu(&stream->render, index, &gpu, &measured);
+	stream->position++;
 	return true;
 }
 
@@ -197,6 +206,14 @@ static bool reader_lags(const struct monitor *monitor, const struct status_strea
 	       http_stream_pending(monitor->endpoints->net, stream->conn) > LISTING_PENDING_BYTES;
 }
 
+/* The driver was at rest, and answers in a moment. */
+static bool figures_awaited(const struct monitor *monitor, const struct status_stream *stream,
+			    struct mono_ms now)
+{
+	return monitor->gpus && (monitor->gpus->awaited || monitor->gpus->look) &&
+	       stream->render.part == STATUS_PART_HEAD && !mono_due(stream->patience, now);
+}
+
 /* True: there is more to write. The stream is gone otherwise. */
 static bool write_slice(struct status_streams *streams, struct status_stream *stream,
 			struct mono_ms end)
@@ -251,6 +268,9 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 	if (!own && core_holder_after(monitor->broker->core, 0, monitor->broker->now, &holder))
 		head.owner = holder.rec->name;
 
+	if (monitor->gpus)
+		gpu_board_ask(monitor->gpus, loop_now());
+	stream->patience = mono_after(loop_now(), GPU_BOARD_PATIENCE_MS);
 	stream->conn = conn;
 	stream->as_message = as_message;
 	stream->limit = limit;
@@ -278,6 +298,10 @@ struct mono_ms status_streams_step(struct status_streams *streams)
 		struct status_stream *stream = container_of(all->next, struct status_stream, link);
 		list_remove(&stream->link);
 		list_append(all, &stream->link);
+		if (figures_awaited(monitor, stream, now)) {
+			wake = mono_min(wake, stream->patience);
+			continue;
+		}
 		if (reader_lags(monitor, stream)) {
 			wake = mono_min(wake, mono_after(now, LISTING_LAG_MS));
 			continue;

@@ -128,7 +128,7 @@ static struct event_ring events;
 static struct vram_history history;
 static struct tally tally;
 static const struct monitor monitor = {&endpoints, &broker,  &config, &state,
-				       &events,    &history, &tally};
+				       &events,    &history, &tally,  NULL};
 static struct status_streams streams;
 
 static int set_up(void **unused)

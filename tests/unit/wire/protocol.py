@@ -39,6 +39,7 @@ WRITTEN_BY = {("broker/ok",): ["session_encode_ok"], ("broker/log",): ["session_
               ("http/logs",): ["route_logs"], ("http/reloaded",): ["route_reload"], ("http/paired",): ["answer_ask"],
               ("http/sites",): ["route_sites"], ("http/site",): ["route_site_act"],
               ("http/status", "broker/status"): ["status_encode_begin", "status_encode_gpu",
+                                                 "gpu_encode_measured",
                                                  "status_encode_lease", "status_encode_waiter"]}
 # Their parts have tables, or are words of the core as keys.
 BY_TABLE = {"http/status": {"queued", "request_start_times", "gpus", "leases", "waiting", "voice", "chat", "normal",

@@ -86,6 +86,79 @@ static void test_empty(void **state)
 	text_finish(&out);
 }
 
+static struct gpu_process_row processes[] = {
+	{.pid = 4711,
+	 .command = "python3",
+	 .use = "compute",
+	 .vram_bytes = UINT64_C(100) << 20,
+	 .bytes_known = true,
+	 .since = {2000},
+	 .session = 17,
+	 .lease = 5,
+	 .client = "Root-Mic"},
+	{.use = "graphics", .since = {4500}},
+};
+
+static const struct gpu_figures measured_figures = {.measured = true,
+						    .source = "nvml",
+						    .state = "ok",
+						    .text = "",
+						    .model = "NVIDIA \"A\"",
+						    .pci = "0000:01:00.0",
+						    .nvml_index = 0,
+						    .cuda_index = 1,
+						    .read_at = {4250},
+						    .memory_known = true,
+						    .free_bytes = UINT64_C(700) << 20,
+						    .utilisation_known = true,
+						    .utilisation_percent = 0,
+						    .power_known = true,
+						    .power_mw = 61250,
+						    .processes_known = true,
+						    .processes_partial = true,
+						    .left_off = 3,
+						    .process_count = 2,
+						    .processes = processes};
+
+/* A lost MIG instance that shares the machine's memory: all that may be left out is there, and no
+ * figure is. */
+static void test_measured_lost(void **state)
+{
+	static const struct gpu_figures figures = {.measured = true,
+						   .source = "nvml",
+						   .state = "lost",
+						   .text = "The driver lost it.",
+						   .detail = "NVML: GPU is lost (15)",
+						   .model = "GB10",
+						   .parent = "GPU-1",
+						   .nvml_index = -1,
+						   .cuda_index = -1,
+						   .unified = true,
+						   .read_at = {INT64_MIN}};
+	const char *wanted =
+		"{\"measured\":{\"source\":\"nvml\",\"model\":\"GB10\",\"parent\":\"GPU-1\","
+		"\"unified\":true,\"state\":\"lost\",\"text\":\"The driver lost it.\","
+		"\"detail\":\"NVML: GPU is lost (15)\",\"age_s\":null,\"vram_mb_free\":null,"
+		"\"vram_mb_reserved\":null,\"utilisation_percent\":null,\"temperature_c\":null,"
+		"\"power_w\":null";
+	struct text out;
+
+	(void)state;
+	text_init(&out);
+	text_char(&out, '{');
+	gpu_encode_measured(&out, &figures, (struct mono_ms){1000}, true);
+	assert_memory_equal(out.bytes, wanted, strlen(wanted));
+	assert_string_equal(out.bytes + strlen(wanted),
+			    "}"); /* no processes: only its own claims */
+
+	text_clear(&out);
+	text_char(&out, '{');
+	gpu_encode_measured(&out, &figures, (struct mono_ms){1000}, false);
+	assert_string_equal(out.bytes + strlen(wanted),
+			    ",\"processes_known\":false,\"processes\":[]}");
+	text_finish(&out);
+}
+
 static void all_rows(struct status_encoder *render, void (*between)(struct text *out, void *ctx),
 		     void *ctx)
 {
@@ -131,7 +204,9 @@ static void all_rows(struct status_encoder *render, void (*between)(struct text 
 					     .used_known = i == 0,
 					     .healthy = true};
 		between(render->out, ctx);
-		status_encode_gpu(render, i, &gpu);
+		const struct status_measured measured = {
+			.figures = i == 0 ? &measured_figures : NULL, .now = now};
+		status_encode_gpu(render, i, &gpu, &measured);
 	}
 	status_encode_next(render);
 	between(render->out, ctx);
@@ -529,11 +604,12 @@ static void test_metrics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),      cmocka_unit_test(test_stopping),
-		cmocka_unit_test(test_full),       cmocka_unit_test(test_many_twins),
-		cmocka_unit_test(test_http_lease), cmocka_unit_test(test_forged_twin),
-		cmocka_unit_test(test_sentence),   cmocka_unit_test(test_why),
-		cmocka_unit_test(test_trace),      cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_empty),       cmocka_unit_test(test_measured_lost),
+		cmocka_unit_test(test_stopping),    cmocka_unit_test(test_full),
+		cmocka_unit_test(test_many_twins),  cmocka_unit_test(test_http_lease),
+		cmocka_unit_test(test_forged_twin), cmocka_unit_test(test_sentence),
+		cmocka_unit_test(test_why),         cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_metrics),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

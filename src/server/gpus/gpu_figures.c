@@ -1,0 +1,146 @@
+/* gpu_figures: a row of the table as people see it, with the names of processes and leases. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/gpus/gpu_sampler.h"
+
+enum { PROCESSES_SHOWN = 64 };
+
+/* What drivers and programs call themselves may be any bytes. */
+static void copy_printable(char *to, size_t size, const char *from)
+{
+	size_t length = 0;
+
+	for (; from[length] && length < size - 1; length++)
+		to[length] = from[length] >= 0x20 && from[length] < 0x7f ? from[length] : '?';
+	to[length] = '\0';
+}
+
+static uint64_t lease_of_session(const struct core *core, uint64_t session, uint32_t gpu,
+				 struct mono_ms now)
+{
+	struct claim_view holder;
+	uint64_t id = 0;
+
+	while (core_holder_after(core, id, now, &holder)) {
+		id = holder.rec->id;
+		if (holder.rec->session == session && holder.rec->granted_mask & (1u << gpu))
+			return id;
+	}
+	return 0;
+}
+
+static const struct session_record *session_of(const struct core *core, uint64_t id)
+{
+	const struct session_record *session = NULL;
+	struct mono_ms seen;
+	uint64_t conn;
+
+	if (id == 0 || !core_session_after(core, id - 1, &session, &conn, &seen) ||
+	    session->id != id)
+		return NULL;
+	return session;
+}
+
+static void set_process(struct gpu_sampler *sampler, uint32_t gpu, struct gpu_process_row *row,
+			const struct gpu_process *process, struct mono_ms now)
+{
+	static const char *const uses[GPU_USE_COUNT] = {[GPU_COMPUTE] = "compute",
+							[GPU_GRAPHICS] = "graphics",
+							[GPU_MPS] = "mps",
+							[GPU_DRM] = "drm"};
+	const struct gpu_owner *owner =
+		sampler->pids_are_ours ? gpu_owners_of(&sampler->owners, process->pid, now) : NULL;
+	const struct session_record *session =
+		owner ? session_of(sampler->core, owner->session) : NULL;
+
+	*row = (struct gpu_process_row){.pid = process->pid,
+					.use = uses[process->use],
+					.vram_bytes = process->vram_bytes,
+					.bytes_known = process->bytes_known,
+					.since = owner ? owner->since : now};
+	if (owner)
+		copy_printable(row->command, sizeof(row->command), owner->command);
+	if (!session)
+		return;
+
+	row->session = session->id;
+	(void)snprintf(row->client, sizeof(row->client), "%s", session->name);
+	row->lease = lease_of_session(sampler->core, session->id, gpu, now);
+}
+
+static int compare_bytes(const void *a, const void *b)
+{
+	const struct gpu_process_row *x = a, *y = b;
+
+	if (x->vram_bytes != y->vram_bytes)
+		return x->vram_bytes > y->vram_bytes ? -1 : 1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static void set_processes(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms now)
+{
+	const struct gpu_reading *reading = &sampler->rows.v[gpu].reading;
+	struct gpu_figures *figures = &sampler->board.v[gpu];
+
+	free(figures->processes);
+	figures->processes = calloc(reading->process_count + 1, sizeof(*figures->processes));
+	if (!figures->processes)
+		abort();
+
+	for (size_t i = 0; i < reading->process_count; i++)
+		set_process(sampler, gpu, &figures->processes[i], &reading->processes[i], now);
+	qsort(figures->processes, reading->process_count, sizeof(*figures->processes),
+	      compare_bytes);
+
+	figures->processes_known = reading->known & GPU_PROCESSES;
+	figures->processes_partial = reading->processes_partial;
+	figures->process_count = reading->process_count;
+	figures->left_off = 0;
+	if (figures->process_count > PROCESSES_SHOWN) {
+		figures->left_off = figures->process_count - PROCESSES_SHOWN;
+		figures->process_count = PROCESSES_SHOWN;
+	}
+}
+
+/* Of a reading that is old, or of a GPU that cannot be read, nothing is shown. */
+static void set_values(struct gpu_figures *figures, const struct gpu_reading *reading)
+{
+	uint32_t known = reading->state == GPU_OK ? reading->known : 0;
+
+	figures->memory_known = known & GPU_MEMORY;
+	figures->reserved_known = known & GPU_RESERVED;
+	figures->utilisation_known = known & GPU_UTILISATION;
+	figures->temperature_known = known & GPU_TEMPERATURE;
+	figures->power_known = known & GPU_POWER;
+	figures->free_bytes = reading->free_bytes;
+	figures->reserved_bytes = reading->reserved_bytes;
+	figures->utilisation_percent = reading->utilisation_percent;
+	figures->temperature_c = reading->temperature_c;
+	figures->power_mw = reading->power_mw;
+}
+
+void gpu_figures_set(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms now)
+{
+	const struct gpu_row *row = &sampler->rows.v[gpu];
+	struct gpu_figures *figures = &sampler->board.v[gpu];
+
+	figures->measured = row->bound;
+	if (!row->bound)
+		return;
+
+	figures->source = row->source;
+	figures->state = gpu_state_name(row->reading.state);
+	figures->text = gpu_state_text(row->reading.state);
+	copy_printable(figures->detail, sizeof(figures->detail), row->reading.fault);
+	copy_printable(figures->model, sizeof(figures->model), row->device.model);
+	copy_printable(figures->pci, sizeof(figures->pci), row->device.pci);
+	copy_printable(figures->parent, sizeof(figures->parent), row->device.parent);
+	figures->nvml_index = row->device.nvml_index;
+	figures->cuda_index = row->device.cuda_index;
+	figures->unified = row->device.unified;
+	figures->read_at = row->measured;
+	set_values(figures, &row->reading);
+	set_processes(sampler, gpu, now);
+}

@@ -1,0 +1,243 @@
+/* gpu_owners: a table by pid, kept from round to round so that a process costs its reads of /proc
+ * once. */
+#include "server/gpus/gpu_owners.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "process/pidfd.h"
+#include "process/proc.h"
+
+enum { ROUNDS_KEPT = 3 }; /* unnamed for longer, it is forgotten */
+
+void gpu_owners_init(struct gpu_owners *owners)
+{
+	*owners = (struct gpu_owners){0};
+	hash_init(&owners->by_pid);
+}
+
+static struct gpu_owner *owner_of_node(struct hash_node *node)
+{
+	return container_of(node, struct gpu_owner, by_pid);
+}
+
+static void forget_owner(struct gpu_owners *owners, struct gpu_owner *owner)
+{
+	hash_remove(&owners->by_pid, &owner->by_pid);
+	(void)close(owner->pidfd);
+	free(owner);
+}
+
+void gpu_owners_finish(struct gpu_owners *owners)
+{
+	for (size_t i = 0; i < owners->by_pid.size; i++)
+		while (owners->by_pid.v[i])
+			forget_owner(owners, owner_of_node(owners->by_pid.v[i]));
+	hash_finish(&owners->by_pid);
+	free(owners->sessions);
+	owners->sessions = NULL;
+}
+
+/* One poll for all pidfds. */
+static void forget_dead(struct gpu_owners *owners)
+{
+	size_t count = owners->by_pid.count, filled = 0;
+	struct pollfd *fds = calloc(count + 1, sizeof(*fds));
+	struct gpu_owner **of = calloc(count + 1, sizeof(struct gpu_owner *));
+
+	if (!fds || !of)
+		abort();
+	for (size_t i = 0; i < owners->by_pid.size; i++)
+		for (struct hash_node *n = owners->by_pid.v[i]; n; n = n->next) {
+			of[filled] = owner_of_node(n);
+			of[filled]->rounds++;
+			fds[filled] = (struct pollfd){.fd = of[filled]->pidfd, .events = POLLIN};
+			filled++;
+		}
+
+	(void)poll(fds, filled, 0);
+	for (size_t i = 0; i < filled; i++)
+		if (fds[i].revents || of[i]->rounds > ROUNDS_KEPT)
+			forget_owner(owners, of[i]);
+	free(fds);
+	free(of);
+}
+
+/* `cgroup` is borrowed from the core until its next step. */
+static void add_session(struct gpu_owners *owners, const struct named_process *process,
+			const char *cgroup, uint64_t session)
+{
+	if (process->pid <= 0 && !cgroup)
+		return;
+	if (owners->session_count == owners->session_capacity) {
+		owners->session_capacity =
+			owners->session_capacity ? 2 * owners->session_capacity : 64;
+		owners->sessions = reallocarray(owners->sessions, owners->session_capacity,
+						sizeof(*owners->sessions));
+		if (!owners->sessions)
+			abort();
+	}
+	owners->sessions[owners->session_count++] =
+		(struct owner_session){.pid = process->pid,
+				       .start = process->pid_start,
+				       .cgroup = cgroup,
+				       .session = session};
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	const struct owner_session *x = a, *y = b;
+
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	/* Of two sessions of one process the newer one comes first. */
+	return x->session > y->session ? -1 : x->session < y->session;
+}
+
+/* Where cgroup2 is mounted: a session names a whole path, the kernel one within the mount. */
+static const char *within_mount(const char *path)
+{
+	static const char *const mounts[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(*mounts); i++)
+		if (strncmp(path, mounts[i], strlen(mounts[i])) == 0)
+			return path + strlen(mounts[i]);
+	return "";
+}
+
+void gpu_owners_begin(struct gpu_owners *owners, const struct core *core)
+{
+	const struct session_record *session;
+	struct mono_ms seen;
+	uint64_t id = 0, conn;
+
+	forget_dead(owners);
+	owners->new_count = 0;
+	owners->session_count = 0;
+
+	while (core_session_after(core, id, &session, &conn, &seen)) {
+		id = session->id;
+		if (session->binding != BIND_NATIVE)
+			continue;
+		const struct named_process own = {session->pid, session->pid_start};
+		const char *cgroup = within_mount(session->named.cgroup);
+		add_session(owners, &own, cgroup[0] ? cgroup : NULL, id);
+		for (uint32_t i = 0; i < session->named.count; i++)
+			add_session(owners, &session->named.v[i], NULL, id);
+	}
+	if (owners->session_count > 0)
+		qsort(owners->sessions, owners->session_count, sizeof(*owners->sessions),
+		      compare_pids);
+}
+
+static uint64_t session_of_process(const struct gpu_owners *owners,
+				   const struct named_process *process)
+{
+	size_t low = 0, high = owners->session_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (owners->sessions[middle].pid < process->pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < owners->session_count && owners->sessions[low].pid == process->pid; low++)
+		if (owners->sessions[low].start == process->pid_start)
+			return owners->sessions[low].session;
+	return 0;
+}
+
+/* At or below the cgroup that a session named. */
+static uint64_t session_of_cgroup(const struct gpu_owners *owners, const char *cgroup)
+{
+	for (size_t i = 0; i < owners->session_count && cgroup[0]; i++) {
+		const char *named = owners->sessions[i].cgroup;
+		size_t length = named ? strlen(named) : 0;
+		if (length > 1 && strncmp(cgroup, named, length) == 0 &&
+		    (cgroup[length] == '\0' || cgroup[length] == '/'))
+			return owners->sessions[i].session;
+	}
+	return 0;
+}
+
+static uint64_t find_session(const struct gpu_owners *owners, const struct gpu_owner *owner)
+{
+	uint64_t session = 0;
+
+	for (unsigned i = 0; i < owner->ancestor_count && !session; i++)
+		session = session_of_process(owners, &owner->ancestors[i]);
+	if (session || owner->session)
+		return session;
+	return session_of_cgroup(owners, owner->cgroup);
+}
+
+/* Itself and its ancestors, which are read once: who is orphaned later still works for the same. */
+static void read_ancestors(struct gpu_owner *owner)
+{
+	int64_t pid = owner->pid;
+	struct proc_stat stat;
+
+	while (pid > 1 && owner->ancestor_count < OWNER_ANCESTORS_MAX && proc_stat(pid, &stat)) {
+		owner->ancestors[owner->ancestor_count++] =
+			(struct named_process){.pid = pid, .pid_start = stat.start};
+		pid = stat.parent;
+	}
+	owner->start = owner->ancestor_count > 0 ? owner->ancestors[0].pid_start : 0;
+}
+
+static struct gpu_owner *look_at(struct gpu_owners *owners, int64_t pid, struct mono_ms now)
+{
+	int pidfd, error;
+
+	if (owners->new_count == OWNERS_NEW_MAX)
+		return NULL; /* the rest in the next round: the loop must not stand still */
+	owners->new_count++;
+	if (pidfd_open_checked(pid, 0, &pidfd, &error) != LIVENESS_WATCHED)
+		return NULL;
+
+	struct gpu_owner *owner = calloc(1, sizeof(*owner));
+	if (!owner)
+		abort();
+	owner->pid = pid;
+	owner->pidfd = pidfd;
+	owner->since = now;
+
+	proc_name(pid, owner->command, sizeof(owner->command));
+	read_ancestors(owner);
+	if (!proc_cgroup(pid, owner->cgroup, sizeof(owner->cgroup)))
+		owner->cgroup[0] = '\0';
+	hash_add(&owners->by_pid, &owner->by_pid, hash_u64((uint64_t)pid));
+
+	/* What was read was read of this process only if it still lives. */
+	if (!pidfd_is_gone(pidfd))
+		return owner;
+	forget_owner(owners, owner);
+	return NULL;
+}
+
+const struct gpu_owner *gpu_owners_of(struct gpu_owners *owners, int64_t pid, struct mono_ms now)
+{
+	struct gpu_owner *owner = NULL;
+
+	if (pid <= 0)
+		return NULL;
+	for (struct hash_node *n = hash_first(&owners->by_pid, hash_u64((uint64_t)pid)); n;
+	     n = hash_next(n))
+		if (owner_of_node(n)->pid == pid)
+			owner = owner_of_node(n);
+
+	if (!owner)
+		owner = look_at(owners, pid, now);
+	if (!owner)
+		return NULL;
+
+	owner->rounds = 0;
+	uint64_t session = find_session(owners, owner);
+	if (session)
+		owner->session = session;
+	return owner;
+}

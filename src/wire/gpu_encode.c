@@ -1,0 +1,208 @@
+/* gpu_encode: see gpu_encode.h. */
+#include "wire/gpu_encode.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "wire/metrics_encode.h"
+
+enum { MIB = 1024 * 1024 };
+
+static void add_number(struct text *out, const char *key, bool known, int64_t value)
+{
+	text_json_key(out, key);
+	if (known)
+		text_i64(out, value);
+	else
+		text_str(out, "null");
+}
+
+static void add_watts(struct text *out, bool known, uint32_t power_mw)
+{
+	text_json_key(out, "power_w");
+	if (known)
+		text_seconds(out, power_mw); /* thousandths, too */
+	else
+		text_str(out, "null");
+}
+
+static void add_process(struct text *out, const struct gpu_process_row *row, struct mono_ms now)
+{
+	text_json_item(out);
+	text_char(out, '{');
+	add_number(out, "pid", row->pid > 0, row->pid);
+	text_json_str(out, "command", row->command[0] ? row->command : NULL);
+	text_json_str(out, "use", row->use);
+	add_number(out, "vram_mb", row->bytes_known, (int64_t)(row->vram_bytes / MIB));
+	text_json_seconds(out, "since_s", mono_since(now, row->since));
+
+	if (row->session) {
+		text_json_u64(out, "session", row->session);
+		text_json_str(out, "client", row->client);
+	}
+	if (row->lease)
+		text_json_u64(out, "lease", row->lease);
+	text_char(out, '}');
+}
+
+static void add_processes(struct text *out, const struct gpu_figures *figures, struct mono_ms now)
+{
+	text_json_bool(out, "processes_known", figures->processes_known);
+	if (figures->processes_partial)
+		text_json_bool(out, "processes_partial", true);
+	if (figures->left_off > 0)
+		text_json_u64(out, "processes_left_off", figures->left_off);
+
+	text_json_key(out, "processes");
+	text_char(out, '[');
+	for (size_t i = 0; i < figures->process_count; i++)
+		add_process(out, &figures->processes[i], now);
+	text_char(out, ']');
+}
+
+static void add_identity(struct text *out, const struct gpu_figures *figures)
+{
+	text_json_str(out, "source", figures->source);
+	text_json_str(out, "model", figures->model);
+	if (figures->pci[0])
+		text_json_str(out, "pci", figures->pci);
+	if (figures->nvml_index >= 0)
+		text_json_i64(out, "nvml_index", figures->nvml_index);
+	if (figures->cuda_index >= 0)
+		text_json_i64(out, "cuda_index", figures->cuda_index);
+	if (figures->parent[0])
+		text_json_str(out, "parent", figures->parent);
+	if (figures->unified)
+		text_json_bool(out, "unified", true);
+}
+
+void gpu_encode_measured(struct text *out, const struct gpu_figures *figures, struct mono_ms now,
+			 bool own)
+{
+	int64_t age_ms = figures->read_at.v == MONO_PAST.v ? -1 : mono_since(now, figures->read_at);
+
+	text_json_key(out, "measured");
+	text_char(out, '{');
+	add_identity(out, figures);
+	text_json_str(out, "state", figures->state);
+	if (figures->text[0])
+		text_json_str(out, "text", figures->text);
+	if (figures->detail[0])
+		text_json_str(out, "detail", figures->detail);
+	text_json_seconds_or_null(out, "age_s", age_ms);
+
+	add_number(out, "vram_mb_free", figures->memory_known,
+		   (int64_t)(figures->free_bytes / MIB));
+	add_number(out, "vram_mb_reserved", figures->reserved_known,
+		   (int64_t)(figures->reserved_bytes / MIB));
+	add_number(out, "utilisation_percent", figures->utilisation_known,
+		   figures->utilisation_percent);
+	add_number(out, "temperature_c", figures->temperature_known, figures->temperature_c);
+	add_watts(out, figures->power_known, figures->power_mw);
+	if (!own)
+		add_processes(out, figures, now);
+	text_char(out, '}');
+}
+
+/* One gauge over all GPUs; a NaN is left out. */
+struct gauge {
+	const char *name, *help;
+	double (*value)(const struct gpu_figures *figures, struct mono_ms now);
+};
+
+static const double absent = -1e9;
+
+static double free_value(const struct gpu_figures *figures, struct mono_ms now)
+{
+	(void)now;
+	return figures->memory_known ? (double)figures->free_bytes : absent;
+}
+
+static double reserved_value(const struct gpu_figures *figures, struct mono_ms now)
+{
+	(void)now;
+	return figures->reserved_known ? (double)figures->reserved_bytes : absent;
+}
+
+static double utilisation_value(const struct gpu_figures *figures, struct mono_ms now)
+{
+	(void)now;
+	return figures->utilisation_known ? figures->utilisation_percent / 100.0 : absent;
+}
+
+static double temperature_value(const struct gpu_figures *figures, struct mono_ms now)
+{
+	(void)now;
+	return figures->temperature_known ? figures->temperature_c : absent;
+}
+
+static double power_value(const struct gpu_figures *figures, struct mono_ms now)
+{
+	(void)now;
+	return figures->power_known ? figures->power_mw / 1000.0 : absent;
+}
+
+static double age_value(const struct gpu_figures *figures, struct mono_ms now)
+{
+	return figures->read_at.v == MONO_PAST.v
+		       ? absent
+		       : (double)mono_since(now, figures->read_at) / 1000.0;
+}
+
+static const struct gauge gauges[] = {
+	{"baton_gpu_vram_free_bytes", "VRAM measured free; absent: unknown.", free_value},
+	{"baton_gpu_vram_reserved_bytes", "VRAM that the driver reserves; absent: unknown.",
+	 reserved_value},
+	{"baton_gpu_utilisation_ratio", "Part of the time in which it computed; absent: unknown.",
+	 utilisation_value},
+	{"baton_gpu_temperature_celsius", "Temperature; absent: unknown.", temperature_value},
+	{"baton_gpu_power_watts", "Power drawn; absent: unknown.", power_value},
+	{"baton_gpu_sample_age_seconds", "Age of the newest good reading.", age_value},
+};
+
+static void add_label(struct text *out, const char *key, const char *value, bool first)
+{
+	text_format(out, "%s%s=\"", first ? "{" : ",", key);
+	for (const char *c = value; *c; c++)
+		text_format(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c == '\n' ? ' ' : *c);
+	text_char(out, '"');
+}
+
+static void add_process_metrics(struct text *out, const struct gpu_figures *figures,
+				const char *gpu)
+{
+	for (size_t i = 0; i < figures->process_count; i++) {
+		const struct gpu_process_row *row = &figures->processes[i];
+		char pid[24];
+		if (row->pid <= 0 || !row->bytes_known)
+			continue;
+
+		(void)snprintf(pid, sizeof(pid), "%" PRIi64, row->pid);
+		text_str(out, "baton_gpu_process_vram_bytes");
+		add_label(out, "gpu", gpu, true);
+		add_label(out, "pid", pid, false);
+		add_label(out, "command", row->command, false);
+		add_label(out, "client", row->client, false);
+		text_format(out, "} %" PRIu64 "\n", row->vram_bytes);
+	}
+}
+
+void gpu_encode_metrics(struct text *out, const struct gpu_figures *figures,
+			const char *const *names, size_t count, struct mono_ms now)
+{
+	for (size_t g = 0; g < sizeof(gauges) / sizeof(*gauges); g++) {
+		metrics_encode_head(out, gauges[g].name, "gauge", gauges[g].help);
+		for (size_t i = 0; i < count; i++) {
+			double value =
+				figures[i].measured ? gauges[g].value(&figures[i], now) : absent;
+			if (value > absent)
+				metrics_encode_value(out, gauges[g].name, "gpu", names[i], value);
+		}
+	}
+
+	metrics_encode_head(out, "baton_gpu_process_vram_bytes", "gauge",
+			    "VRAM by process; without a client it works for no lease.");
+	for (size_t i = 0; i < count; i++)
+		if (figures[i].measured)
+			add_process_metrics(out, &figures[i], names[i]);
+}
