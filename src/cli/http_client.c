@@ -232,6 +232,14 @@ static int wait_readable(int fd, int64_t deadline_ms)
 	}
 }
 
+/* ---- one request and its answer ---- */
+
+struct http_exchange {
+	int fd;
+	struct http_response_parser parser;
+	struct buf body;
+};
+
 static void collect_body(void *ctx, const char *bytes, size_t length)
 {
 	struct buf *body = ctx;
@@ -240,25 +248,33 @@ static void collect_body(void *ctx, const char *bytes, size_t length)
 			   length); /* cut short it is invalid JSON, which is reported */
 }
 
-static int receive_answer(int fd, struct http_response_parser *parser, struct buf *body)
+int http_exchange_fd(const struct http_exchange *exchange)
+{
+	return exchange->fd;
+}
+
+int http_exchange_step(struct http_exchange *exchange)
 {
 	char bytes[16 * 1024];
-	int rc = 0;
+	ssize_t n = recv(exchange->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 1 : -ERR_UNREACHABLE;
+	if (n == 0)
+		return http_response_close(&exchange->parser);
 
-	while (rc == 0 && parser->phase != HTTP_RESPONSE_DONE) {
-		rc = wait_readable(fd, now_ms() + SILENT_MS_MAX);
-		if (rc < 0)
-			break;
+	int rc = http_response_feed(&exchange->parser, bytes, (size_t)n, collect_body,
+				    &exchange->body);
+	return rc < 0 ? rc : exchange->parser.phase != HTTP_RESPONSE_DONE;
+}
 
-		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
-		if (n > 0)
-			rc = http_response_feed(parser, bytes, (size_t)n, collect_body, body);
-		else if (n == 0)
-			return http_response_close(parser);
-		else if (errno != EINTR)
-			rc = -ERR_UNREACHABLE;
-	}
-	return rc;
+void http_exchange_drop(struct http_exchange *exchange)
+{
+	if (!exchange)
+		return;
+	if (exchange->fd >= 0)
+		close(exchange->fd);
+	buf_finish(&exchange->body);
+	free(exchange);
 }
 
 /* Puts {error:{code, message, detail?}} into words. */
@@ -279,45 +295,81 @@ static int error_of_answer(int status, const json_t *answer, char *error, size_t
 	return -err_from_name(code);
 }
 
-static int exchange_json(int64_t patience_ms, const char *method, const char *path,
-			 const char *body, json_t **ret_answer, char *error, size_t error_size)
+static int begin_exchange(int64_t patience_ms, const char *method, const char *path,
+			  const char *body, struct http_exchange **ret_exchange, char *error,
+			  size_t error_size)
 {
-	cleanup_close int fd = -1;
-	struct buf text = {0};
-	struct http_response_parser parser;
-	http_response_init(&parser);
-	int rc = connect_socket(patience_ms, &fd, error, error_size);
+	struct http_exchange *exchange = calloc(1, sizeof(*exchange));
+	if (!exchange)
+		return describe_failure(error, error_size, -ERR_NO_MEMORY, "out of memory", NULL);
+	exchange->fd = -1;
+	http_response_init(&exchange->parser);
+
+	int rc = connect_socket(patience_ms, &exchange->fd, error, error_size);
+	if (rc == 0) {
+		rc = send_request(exchange->fd, method, path, body, "application/json");
+		if (rc < 0)
+			snprintf(error, error_size, "%s", err_text(rc));
+	}
+
 	if (rc < 0)
-		return rc;
+		http_exchange_drop(exchange);
+	else
+		*ret_exchange = exchange;
+	return rc;
+}
 
-	rc = send_request(fd, method, path, body, "application/json");
-	if (rc == 0)
-		rc = receive_answer(fd, &parser, &text);
+int http_exchange_begin(const char *method, const char *path, const char *body,
+			struct http_exchange **ret_exchange, char *error, size_t error_size)
+{
+	return begin_exchange(0, method, path, body, ret_exchange, error, error_size);
+}
 
-	json_t *answer =
-		rc == 0 ? json_loadb(text.length ? buf_data(&text) : "", text.length, 0, NULL)
-			: NULL;
-	buf_finish(&text);
-
+int http_exchange_end(struct http_exchange *exchange, int rc, json_t **ret_answer, char *error,
+		      size_t error_size)
+{
+	const struct buf *text = &exchange->body;
+	int status = exchange->parser.status;
 	uid_t owner;
+	json_t *answer =
+		rc == 0 ? json_loadb(text->length ? buf_data(text) : "", text->length, 0, NULL)
+			: NULL;
+
 	if (rc == -ERR_SLOW) {
 		rc = describe_silence(error, error_size);
 	} else if (rc < 0) {
 		snprintf(error, error_size, "%s", err_text(rc));
-	} else if (parser.status / 100 != 2) {
-		rc = error_of_answer(parser.status, answer, error, error_size);
-		if ((rc == -ERR_UNAUTHORIZED || rc == -ERR_FORBIDDEN) && is_foreign(fd, &owner))
+	} else if (status / 100 != 2) {
+		rc = error_of_answer(status, answer, error, error_size);
+		if ((rc == -ERR_UNAUTHORIZED || rc == -ERR_FORBIDDEN) &&
+		    is_foreign(exchange->fd, &owner))
 			rc = describe_foreign(owner, "this socket", error, error_size);
 	} else if (!answer) {
 		rc = describe_failure(error, error_size, -ERR_PROTOCOL,
 				      "the broker's answer is no JSON", NULL);
 	}
 
+	http_exchange_drop(exchange);
 	if (rc < 0)
 		json_decref(answer);
 	else
 		*ret_answer = answer;
 	return rc;
+}
+
+static int exchange_json(int64_t patience_ms, const char *method, const char *path,
+			 const char *body, json_t **ret_answer, char *error, size_t error_size)
+{
+	struct http_exchange *exchange;
+	int rc = begin_exchange(patience_ms, method, path, body, &exchange, error, error_size);
+	if (rc < 0)
+		return rc;
+
+	do {
+		rc = wait_readable(exchange->fd, now_ms() + SILENT_MS_MAX);
+		rc = rc < 0 ? rc : http_exchange_step(exchange);
+	} while (rc > 0);
+	return http_exchange_end(exchange, rc, ret_answer, error, error_size);
 }
 
 int http_client_try(const char *method, const char *path, const char *body, json_t **ret_answer,
@@ -426,6 +478,8 @@ int http_stream_read(struct http_stream *stream, void (*on_line)(void *ctx, cons
 		return 0;
 
 	int rc = http_response_feed(&stream->parser, bytes, (size_t)n, cut_lines, stream);
+	if (rc == 0 && stream->parser.status && stream->parser.status != 200)
+		rc = -ERR_PROTOCOL;
 	if (rc < 0)
 		return rc;
 	return stream->parser.phase == HTTP_RESPONSE_DONE ? 0 : 1;
@@ -453,8 +507,8 @@ static int read_head(struct http_stream *stream)
 	return 0;
 }
 
-int http_stream_open(const char *path, struct http_stream **ret_stream, char *error,
-		     size_t error_size)
+int http_stream_request(const char *path, struct http_stream **ret_stream, char *error,
+			size_t error_size)
 {
 	struct http_stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
@@ -465,21 +519,36 @@ int http_stream_open(const char *path, struct http_stream **ret_stream, char *er
 	int rc = connect_socket(0, &stream->fd, error, error_size);
 	if (rc == 0) {
 		rc = send_request(stream->fd, "GET", path, NULL, "text/event-stream");
-		if (rc == 0)
-			rc = read_head(stream);
-		if (rc == -ERR_SLOW)
-			rc = describe_silence(error, error_size);
-		else if (rc < 0)
+		if (rc < 0)
 			snprintf(error, error_size, "%s", err_text(rc));
-		else if (stream->parser.status != 200)
-			rc = error_of_answer(stream->parser.status, NULL, error, error_size);
 	}
 
-	if (rc < 0) {
+	if (rc < 0)
 		http_stream_close(stream);
-		return rc;
-	}
+	else
+		*ret_stream = stream;
+	return rc;
+}
 
-	*ret_stream = stream;
-	return 0;
+int http_stream_open(const char *path, struct http_stream **ret_stream, char *error,
+		     size_t error_size)
+{
+	struct http_stream *stream;
+	int rc = http_stream_request(path, &stream, error, error_size);
+	if (rc < 0)
+		return rc;
+
+	rc = read_head(stream);
+	if (rc == -ERR_SLOW)
+		rc = describe_silence(error, error_size);
+	else if (rc < 0)
+		snprintf(error, error_size, "%s", err_text(rc));
+	else if (stream->parser.status != 200)
+		rc = error_of_answer(stream->parser.status, NULL, error, error_size);
+
+	if (rc < 0)
+		http_stream_close(stream);
+	else
+		*ret_stream = stream;
+	return rc;
 }

@@ -22,8 +22,25 @@ int http_client_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error
 /* Prints why a call failed. Returns the exit status. */
 int http_client_fail(const struct command *command, int err, const char *error);
 
+/* One request whose answer the caller waits for with poll, so that nothing stands still meanwhile.
+ */
+struct http_exchange;
+int http_exchange_begin(const char *method, const char *path, const char *body,
+			struct http_exchange **ret_exchange, char *error, size_t error_size);
+int http_exchange_fd(const struct http_exchange *exchange);
+/* Reads what has arrived. 1: more is to come, 0: the answer is whole, or a negative enum err. */
+int http_exchange_step(struct http_exchange *exchange);
+/* Frees the exchange. `rc` is what the last step said, or -ERR_SLOW after waiting too long. 0, or a
+ * negative enum err with its text. */
+int http_exchange_end(struct http_exchange *exchange, int rc, json_t **ret_answer, char *error,
+		      size_t error_size);
+void http_exchange_drop(struct http_exchange *exchange); /* takes NULL */
+
 /* A streamed answer. */
 struct http_stream;
+/* Sends the request without waiting for an answer; what that says, http_stream_read finds. */
+int http_stream_request(const char *path, struct http_stream **ret_stream, char *error,
+			size_t error_size);
 /* Sends the request and waits for the head. 0 or a negative enum err. */
 int http_stream_open(const char *path, struct http_stream **ret_stream, char *error,
 		     size_t error_size);
