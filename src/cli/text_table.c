@@ -66,6 +66,7 @@ static const char *ansi_code(char style)
 	static const char *const codes[STYLE_END] = {
 		[STYLE_PLAIN] = "\033[0m", [STYLE_BOLD] = "\033[1m",  [STYLE_DIM] = "\033[2m",
 		[STYLE_GOOD] = "\033[32m", [STYLE_WARN] = "\033[33m", [STYLE_BAD] = "\033[31m",
+		[STYLE_MARK] = "\033[7m",
 	};
 	return codes[(size_t)style];
 }
@@ -146,15 +147,26 @@ size_t text_table_width(const char *text)
 	return width;
 }
 
-/* Bytes of the longest head that fits into `columns`; at least one character. */
-static size_t head_bytes(const char *text, size_t columns)
+/* Bytes of the longest head that fits into `columns`. */
+static size_t fitting_bytes(const char *text, size_t columns)
 {
 	size_t used = 0, width = 0, bytes;
 	while (text[used]) {
 		width += first_width(text + used, &bytes);
-		if (width > columns && used > 0)
+		if (width > columns)
 			break;
 		used += bytes;
+	}
+	return used;
+}
+
+/* The same, and at least one character. */
+static size_t head_bytes(const char *text, size_t columns)
+{
+	size_t bytes, used = fitting_bytes(text, columns);
+	if (used == 0 && *text) {
+		(void)first_width(text, &bytes);
+		used = bytes;
 	}
 	return used;
 }
@@ -166,7 +178,7 @@ char *text_table_cut(const char *text, size_t columns)
 
 	if (columns == 0 || text_table_width(text) <= columns)
 		cut = strdup(text);
-	else if (asprintf(&cut, "%.*s%s", (int)head_bytes(text, columns - 1), text, more) < 0)
+	else if (asprintf(&cut, "%.*s%s", (int)fitting_bytes(text, columns - 1), text, more) < 0)
 		cut = NULL;
 	if (!cut)
 		abort();

@@ -1,11 +1,11 @@
-/* text_table: lines of styled text, printed to a file or drawn on the screen of `status --watch`.
- */
+/* text_table: lines of styled text, printed to a file or drawn on the screen of `status --watch`
+ * and `top`. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
-/* A style is one byte in the text, so a line is a plain string. Bytes 0x01 to 0x06 never come from
+/* A style is one byte in the text, so a line is a plain string. Bytes 0x01 to 0x07 never come from
  * outside: control bytes in the input are replaced. */
 enum text_table_style {
 	STYLE_PLAIN = 1,
@@ -14,6 +14,7 @@ enum text_table_style {
 	STYLE_GOOD,
 	STYLE_WARN,
 	STYLE_BAD,
+	STYLE_MARK, /* the chosen row */
 	STYLE_END
 };
 

@@ -4,20 +4,17 @@
 #include "cli/watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <ncurses.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
-#include <wchar.h>
 
 #include "base/err.h"
 #include "cli/http_client.h"
+#include "cli/screen.h"
 #include "cli/status_view.h"
 
 enum {
@@ -99,80 +96,6 @@ static void ask_status(struct watch *watch)
 
 /* ---- full screen ---- */
 
-static int style_attribute(char style)
-{
-	switch (style) {
-	case STYLE_BOLD:
-		return A_BOLD;
-	case STYLE_DIM:
-		return A_DIM;
-	case STYLE_GOOD:
-		return COLOR_PAIR(STYLE_GOOD);
-	case STYLE_WARN:
-		return COLOR_PAIR(STYLE_WARN);
-	case STYLE_BAD:
-		return COLOR_PAIR(STYLE_BAD) | A_BOLD;
-	default:
-		return A_NORMAL;
-	}
-}
-
-static void screen_begin(void)
-{
-	initscr();
-	cbreak();
-	noecho();
-	nodelay(stdscr, TRUE);
-	keypad(stdscr, TRUE);
-	set_escdelay(25);
-	curs_set(0);
-
-	const char *no_color = getenv("NO_COLOR");
-	if (has_colors() && !(no_color && *no_color)) {
-		start_color();
-		use_default_colors();
-		init_pair(STYLE_GOOD, COLOR_GREEN, -1);
-		init_pair(STYLE_WARN, COLOR_YELLOW, -1);
-		init_pair(STYLE_BAD, COLOR_RED, -1);
-	}
-}
-
-/* One line of the sheet, cut at the right edge. */
-static void draw_line(int y, int width, const char *text)
-{
-	mbstate_t state = {0};
-	int x = 0;
-	attrset(A_NORMAL);
-
-	while (*text) {
-		wchar_t wide[2] = {0};
-		size_t bytes = mbrtowc(wide, text, strlen(text), &state);
-		if (bytes == (size_t)-1 || bytes == (size_t)-2) {
-			memset(&state, 0, sizeof(state));
-			wide[0] = L'?';
-			bytes = 1;
-		}
-
-		if (*text > 0 && *text < STYLE_END) {
-			attrset((attr_t)style_attribute(*text));
-			text += bytes;
-			continue;
-		}
-
-		int columns = wcwidth(wide[0]);
-		if (columns < 0) {
-			wide[0] = L'?';
-			columns = 1;
-		}
-		if (x + columns > width)
-			return;
-
-		mvaddwstr(y, x, wide);
-		x += columns;
-		text += bytes;
-	}
-}
-
 static size_t last_first_line(const struct watch *watch)
 {
 	size_t rows = LINES > 2 ? (size_t)LINES - 1 : 1;
@@ -191,14 +114,14 @@ static void draw_screen(struct watch *watch)
 	for (int y = 0; y < LINES - 1; y++) {
 		size_t line = watch->first_line + (size_t)y;
 		if (line < watch->sheet.count)
-			draw_line(y, COLS, watch->sheet.lines[line]);
+			screen_line(y, COLS, watch->sheet.lines[line]);
 	}
 
 	char foot[128];
 	snprintf(foot, sizeof(foot), "%cq quit   arrows scroll   %zu of %zu lines", STYLE_DIM,
 		 watch->sheet.count - watch->first_line, watch->sheet.count);
 	if (LINES > 1)
-		draw_line(LINES - 1, COLS, foot);
+		screen_line(LINES - 1, COLS, foot);
 	refresh();
 }
 
@@ -274,16 +197,10 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 
 	if (fds[2].revents)
 		read_events(watch);
-	if (fds[0].revents) {
-		struct signalfd_siginfo info;
-		if (read(watch->signal_fd, &info, sizeof(info)) == sizeof(info) &&
-		    info.ssi_signo != SIGWINCH)
-			return false;
-		if (watch->screen_on) {
-			endwin(); /* makes ncurses ask for the size again */
-			refresh();
-		}
-	}
+	if (fds[0].revents && !screen_take_signal(watch->signal_fd, watch->screen_on))
+		return false;
+	if (fds[1].revents & (POLLHUP | POLLERR))
+		return false; /* the terminal is gone */
 
 	int key;
 	while (watch->screen_on && (key = getch()) != ERR)
@@ -293,19 +210,6 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 	if (watch->screen_on)
 		draw_screen(watch);
 	return true;
-}
-
-static int catch_signals(bool resize)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	if (resize)
-		sigaddset(&set, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static void watch_until_quit(struct watch *watch)
@@ -342,9 +246,7 @@ static void watch_until_quit(struct watch *watch)
 int watch_status(const struct command *command, bool json)
 {
 	struct watch watch = {.command = command, .json = json};
-	const char *term = getenv("TERM");
-	bool screen = !json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term &&
-		      strcmp(term, "dumb") != 0;
+	bool screen = !json && screen_possible();
 
 	setlocale(LC_CTYPE, "");
 	ask_status(&watch);
@@ -354,14 +256,12 @@ int watch_status(const struct command *command, bool json)
 		return http_client_fail(command, err, watch.error);
 	}
 
-	watch.signal_fd = catch_signals(screen);
-	if (screen)
-		screen_begin();
-	watch.screen_on = screen;
+	watch.signal_fd = screen_catch_signals(screen);
+	watch.screen_on = screen && screen_begin();
 
 	watch_until_quit(&watch);
-	if (screen)
-		endwin();
+	if (watch.screen_on)
+		screen_end();
 
 	http_stream_close(watch.events);
 	close(watch.signal_fd);
