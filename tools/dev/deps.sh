@@ -3,7 +3,7 @@
 # it does; silent when nothing is missing. Without a word: what building and running the broker
 # takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
 # models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browsers and shells and
-# all packages of web/package-lock.json and of requirements.txt in tests/openapi and tests/python; "bench" what only the
+# all packages of web/package-lock.json and of requirements.txt in tests/openapi, python and integration; "bench" what only the
 # benchmark compares with, or counts by.
 # Where dpkg is not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
@@ -49,9 +49,10 @@ install_libraries() {
 	touch "$have"
 }
 
-# schemathesis, which asks the daemon by its OpenAPI document; what builds, types and follows the Python client.
+# schemathesis, which asks the daemon by its OpenAPI document; what builds, types and follows the Python client;
+# pyte, a terminal to look at.
 install_venv() {
-	local wanted=(tests/openapi/requirements.txt tests/python/requirements.txt) have=build-venv/requirements.txt
+	local wanted=(tests/{openapi,python,integration}/requirements.txt) have=build-venv/requirements.txt
 	[ "$what" = test ] || return 0
 	cat "${wanted[@]}" | cmp -s - "$have" && return 0
 	command -v python3 >/dev/null || return 0 # said above
