@@ -13,8 +13,11 @@ enum option_kind {
 	OPTION_DURATION, /* int64_t ms: "90s", "5m", "1h30m"; a bare number is seconds */
 	OPTION_COUNT,    /* uint32_t */
 	OPTION_SLOTS,    /* uint32_t; "all": BATON_SLOTS_ALL */
-	OPTION_SIGNAL,   /* int: "TERM", "SIGUSR1", "10" */
+	/* int: "TERM", "SIGUSR1", "10"; below 0: one of choices, OPTION_CHOSEN(its place) */
+	OPTION_SIGNAL,
 };
+
+#define OPTION_CHOSEN(at) (-1 - (at))
 
 struct option_spec {
 	char letter;      /* 0: none */
@@ -23,7 +26,7 @@ struct option_spec {
 	const char *argument; /* its word in the help; NULL for flags */
 	const char *help;
 	size_t offset;              /* into the command's values */
-	const char *const *choices; /* OPTION_CHOICE, NULL-terminated */
+	const char *const *choices; /* OPTION_CHOICE and _SIGNAL, NULL-terminated */
 	bool destructive;           /* never suggested after a typo, as with commands */
 };
 

@@ -134,10 +134,9 @@ static void offer_values(struct typing *typing, const struct option_spec *spec)
 		if (strcmp(spec->argument, value_kinds[i].argument) == 0)
 			kind = value_kinds[i].kind;
 
-	if (spec->kind == OPTION_CHOICE)
-		for (const char *const *choice = spec->choices; *choice; choice++)
-			offer_word(typing, *choice, "");
-	else if (spec->kind == OPTION_SIGNAL)
+	for (const char *const *choice = spec->choices; choice && *choice; choice++)
+		offer_word(typing, *choice, "");
+	if (spec->kind == OPTION_SIGNAL)
 		offer_signals(typing);
 	else if (spec->kind == OPTION_SLOTS)
 		offer_word(typing, "all", "as many as the GPU has");

@@ -27,12 +27,23 @@ static int refuse_word(struct parse *parse, const char *what, const char *word, 
 	return -1;
 }
 
-static bool is_choice(const struct option_spec *spec, const char *text)
+/* Its place among the choices; -1: it is none of them. */
+static int find_choice(const struct option_spec *spec, const char *text)
 {
-	for (const char *const *choice = spec->choices; *choice; choice++)
-		if (strcmp(*choice, text) == 0)
-			return true;
-	return false;
+	for (int i = 0; spec->choices && spec->choices[i]; i++)
+		if (strcmp(spec->choices[i], text) == 0)
+			return i;
+	return -1;
+}
+
+/* A signal, or one of the choices, which are negative. */
+static bool take_signal(const struct option_spec *spec, const char *text, int *ret_signo)
+{
+	int at = find_choice(spec, text);
+	if (at < 0)
+		return units_parse_signal(text, ret_signo);
+	*ret_signo = OPTION_CHOSEN(at);
+	return true;
 }
 
 /* "unknown value 'x' of --class; it is one of voice, chat, normal, background". */
@@ -75,7 +86,7 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 		*(const char **)value = text;
 		break;
 	case OPTION_CHOICE:
-		if (!is_choice(spec, text))
+		if (find_choice(spec, text) < 0)
 			return refuse_choice(parse, spec, text, nearest_choice(spec, text));
 		*(const char **)value = text;
 		break;
@@ -92,12 +103,15 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 		good = units_parse_slots(text, value);
 		break;
 	case OPTION_SIGNAL:
-		good = units_parse_signal(text, value);
+		good = take_signal(spec, text, value);
 		break;
 	}
 
 	if (good)
 		return 0;
+
+	if (spec->kind == OPTION_SIGNAL && spec->choices)
+		return refuse_choice(parse, spec, text, nearest_choice(spec, text));
 
 	static const char *const wanted[] = {
 		[OPTION_SIZE] = "a size such as 8G or 512M",

@@ -8,6 +8,7 @@
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
@@ -71,17 +72,60 @@ void cgroup_close(struct cgroup *cgroup)
 	*cgroup = CGROUP_NONE;
 }
 
-int cgroup_populated(const struct cgroup *cgroup)
+/* The text of one of its files, cut at `size`. Negative: errno. */
+static ssize_t read_text(int fd, char *ret_text, size_t size)
+{
+	ssize_t length = pread(fd, ret_text, size - 1, 0);
+	int error = errno;
+	ret_text[length > 0 ? length : 0] = '\0';
+	return length < 0 ? -error : length;
+}
+
+/* The number in the line of this key; -1: there is none. */
+static int64_t value_of(const char *text, const char *key)
+{
+	size_t length = strlen(key);
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, length) == 0 && line[length] == ' ')
+			return strtoll(line + length, NULL, 10);
+	}
+	return -1;
+}
+
+static int read_event(const struct cgroup *cgroup, const char *key)
 {
 	char text[256];
-	ssize_t length = pread(cgroup->events_fd, text, sizeof(text) - 1, 0);
+	ssize_t length = read_text(cgroup->events_fd, text, sizeof(text));
 	if (length < 0)
-		return errno == ENOENT ? -ENODEV : -errno;
+		return length == -ENOENT ? -ENODEV : (int)length;
+	int64_t value = value_of(text, key);
+	return value == 0 || value == 1 ? (int)value : -EPROTO;
+}
 
-	text[length] = '\0';
-	if (strstr(text, "populated 0"))
-		return 0;
-	return strstr(text, "populated 1") ? 1 : -EPROTO;
+int cgroup_populated(const struct cgroup *cgroup)
+{
+	return read_event(cgroup, "populated");
+}
+
+int cgroup_frozen(const struct cgroup *cgroup)
+{
+	return read_event(cgroup, "frozen");
+}
+
+int cgroup_freeze(const struct cgroup *cgroup, bool freeze)
+{
+	cleanup_close int fd = openat(cgroup->dir_fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return write(fd, freeze ? "1" : "0", 1) == 1 ? 0 : -errno;
+}
+
+int64_t cgroup_oom_kills(int dir_fd)
+{
+	char text[1024];
+	cleanup_close int fd = openat(dir_fd, "memory.events", O_RDONLY | O_CLOEXEC);
+	return fd < 0 || read_text(fd, text, sizeof(text)) < 0 ? -1 : value_of(text, "oom_kill");
 }
 
 int64_t cgroup_owner(const struct cgroup *cgroup)

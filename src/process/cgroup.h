@@ -19,6 +19,12 @@ void cgroup_close(struct cgroup *cgroup);
 /* 1: there are processes in it or below it; 0: there are none; -ENODEV: it was removed, so there
  * are none; another negative errno: unknown. */
 int cgroup_populated(const struct cgroup *cgroup);
+/* Freezes all processes in it and below it, or lets them go on: 0 or a negative errno. They are
+ * frozen once cgroup_frozen says 1 (else 0, or a negative errno), which POLLPRI announces, too. */
+int cgroup_freeze(const struct cgroup *cgroup, bool freeze);
+int cgroup_frozen(const struct cgroup *cgroup);
+/* How many of its processes the kernel has killed because memory ran out; -1: not counted here. */
+int64_t cgroup_oom_kills(int dir_fd);
 /* Sends SIGKILL to all processes in it and below it, but never to this one. */
 void cgroup_kill(const struct cgroup *cgroup);
 int64_t cgroup_owner(const struct cgroup *cgroup); /* -1: unknown */

@@ -79,6 +79,11 @@ bool job_cgroup_populated(struct job_cgroup *job)
 	return rc == 1;
 }
 
+int64_t job_cgroup_oom_kills(const struct job_cgroup *job)
+{
+	return job->fds.dir_fd < 0 ? -1 : cgroup_oom_kills(job->fds.dir_fd);
+}
+
 /* The job may have created cgroups below; they are empty by now. */
 static int remove_folder(const char *path, const struct stat *st, int type, struct FTW *at)
 {

@@ -21,5 +21,7 @@ void job_cgroup_reopen(struct job_cgroup *job);
 int job_cgroup_open_entry(const struct job_cgroup *job);
 /* Whether it has live processes. Notices if it was removed by others. */
 bool job_cgroup_populated(struct job_cgroup *job);
+/* How many of its processes were killed for want of memory; -1: not counted. */
+int64_t job_cgroup_oom_kills(const struct job_cgroup *job);
 /* Removes it once it is empty. */
 void job_cgroup_remove(struct job_cgroup *job);

@@ -1,6 +1,7 @@
 /* process_tree: a snapshot of /proc, reduced to one process's descendants. */
 #include "process/process_tree.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,7 +27,8 @@ static void read_all(struct process_tree *tree)
 			if (!tree->v)
 				abort();
 		}
-		tree->v[tree->count++] = (struct process){pid, (pid_t)stat.parent, stat.start};
+		tree->v[tree->count++] =
+			(struct process){pid, (pid_t)stat.parent, stat.start, stat.state};
 	}
 
 	if (proc)
@@ -57,17 +59,21 @@ void process_tree_read(struct process_tree *tree, pid_t root, pid_t except)
 	tree->count = found;
 }
 
+int process_signal(const struct process *process, int signo)
+{
+	cleanup_close int pidfd = -1;
+	int err;
+	enum liveness liveness = pidfd_open_checked(process->pid, process->start, &pidfd, &err);
+
+	if (liveness == LIVENESS_WATCHED)
+		return pidfd_signal(pidfd, signo);
+	return liveness == LIVENESS_GONE ? -ESRCH : -err;
+}
+
 void process_tree_signal(const struct process_tree *tree, int signo)
 {
-	for (size_t i = 0; i < tree->count; i++) {
-		cleanup_close int pidfd = -1;
-		int err;
-		const struct process *process = &tree->v[i];
-
-		if (pidfd_open_checked(process->pid, process->start, &pidfd, &err) ==
-		    LIVENESS_WATCHED)
-			(void)pidfd_signal(pidfd, signo);
-	}
+	for (size_t i = 0; i < tree->count; i++)
+		(void)process_signal(&tree->v[i], signo);
 }
 
 void process_tree_finish(struct process_tree *tree)

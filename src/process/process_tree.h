@@ -9,6 +9,7 @@
 struct process {
 	pid_t pid, parent;
 	uint64_t start; /* proc_start: differs for a later process with the same pid */
+	char state;     /* as in proc_stat */
 };
 
 struct process_tree {
@@ -22,4 +23,6 @@ struct process_tree {
 void process_tree_read(struct process_tree *tree, pid_t root, pid_t except);
 /* Signals exactly these processes, parents first. */
 void process_tree_signal(const struct process_tree *tree, int signo);
+/* One of them. 0, or a negative errno: -ESRCH if it is gone, -EPERM if we may not. */
+int process_signal(const struct process *process, int signo);
 void process_tree_finish(struct process_tree *tree);

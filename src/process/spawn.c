@@ -47,14 +47,43 @@ int spawn_lookup(const char *name)
 	return error;
 }
 
+static void block_signal(int signo)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* What reached this process in its parent's group reached the parent, too, which passes it on. */
+static void discard_signals(void)
+{
+	static const int signals[] = {SIGINT, SIGQUIT, SIGTSTP, SIGHUP, SIGTERM, SIGWINCH};
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		struct sigaction before;
+		sigaction(signals[i], NULL, &before);
+		signal(signals[i], SIG_IGN);
+		sigaction(signals[i], &before, NULL);
+	}
+}
+
 /* In the new process. Reports on `error_fd` why it failed. */
 static _Noreturn void execute_command(const struct spawn *spawn, pid_t parent, int error_fd)
 {
-	if (spawn->own_group)
+	if (spawn->own_group) {
 		setpgid(0, 0);
+		discard_signals();
+	}
+	if (spawn->takes_tty) {
+		block_signal(SIGTTOU); /* else asking for the terminal would stop us */
+		tcsetpgrp(spawn->tty_fd, getpid());
+	}
+
 	if (spawn->cgroup_entry_fd >= 0 && write(spawn->cgroup_entry_fd, "0", 1) < 0)
 		errno = 0; /* the job is then found by other means */
 	signal(SIGPIPE, spawn->ignores_sigpipe ? SIG_IGN : SIG_DFL);
+	if (spawn->ignores_sighup)
+		signal(SIGHUP, SIG_IGN);
 	sigprocmask(SIG_SETMASK, spawn->mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 

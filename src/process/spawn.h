@@ -10,7 +10,9 @@ struct spawn {
 	const sigset_t *mask; /* its signal mask */
 	int cgroup_entry_fd;  /* cgroup.procs of the cgroup to start in; -1: this process's */
 	bool own_group;       /* leads a process group of its own */
-	bool ignores_sigpipe;
+	bool takes_tty;       /* which becomes the foreground group of tty_fd */
+	int tty_fd;
+	bool ignores_sigpipe, ignores_sighup;
 };
 
 /* Whether execvp would find the command: 0, ENOENT or EACCES. */

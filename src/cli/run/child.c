@@ -1,9 +1,8 @@
-/* child: processes under `baton run`. With a terminal the command stays in our process group, so
- * that Ctrl-C, Ctrl-Z and full-screen programs work as without us; without one it leads its own.
- * What it leaves behind comes to us (subreaper). It knows nothing of leases. */
+/* child: processes under `baton run`. The command leads a process group of its own unless others
+ * share the terminal's keys with it (terminal.h). What it leaves behind comes to us (subreaper). It
+ * knows nothing of leases. */
 #include "cli/run/child.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -19,21 +18,13 @@ void child_init(struct child *child)
 	*child = (struct child){.pidfd = -1};
 	child->pipe_ignored = sigaction(SIGPIPE, NULL, &pipe) == 0 && pipe.sa_handler == SIG_IGN;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	child->tty_fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	child->own_group = child->tty_fd < 0;
-	if (child->tty_fd >= 0 && tcgetattr(child->tty_fd, &child->tty_before) < 0) {
-		close(child->tty_fd);
-		child->tty_fd = -1;
-	}
 }
 
 void child_finish(struct child *child)
 {
 	if (child->pidfd >= 0)
 		close(child->pidfd);
-	if (child->tty_fd >= 0)
-		close(child->tty_fd);
-	child->pidfd = child->tty_fd = -1;
+	child->pidfd = -1;
 }
 
 void child_forget(struct child *child)
@@ -42,48 +33,69 @@ void child_forget(struct child *child)
 		close(child->pidfd);
 	child->pid = 0;
 	child->pidfd = -1;
-	child->status = 0;
+	child->status = child->stopped = 0;
 	child->ended = child->status_unknown = false;
 }
 
-int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int entry_fd)
+int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int entry_fd,
+		struct terminal *terminal)
 {
 	const struct spawn spawn = {
 		.argv = argv,
 		.mask = mask,
 		.cgroup_entry_fd = entry_fd,
-		.own_group = child->own_group,
+		.own_group = !terminal->shared,
+		.takes_tty = !terminal->shared && terminal_is_ours(terminal),
+		.tty_fd = terminal->fd,
 		.ignores_sigpipe = child->pipe_ignored, /* we ignore it ourselves */
+		.ignores_sighup = terminal->fd >= 0,
 	};
+
 	int error = spawn_command(&spawn, &child->pid, &child->pidfd);
 	child->ended = error != 0;
+	child->own_group = spawn.own_group;
+	if (error == 0 && spawn.takes_tty)
+		terminal->given = child->pid;
 	return error;
 }
 
 void child_signal(const struct child *child, int signo)
 {
+	bool to_group = signo == SIGTSTP || signo == SIGCONT || signo == SIGWINCH;
 	if (child->pid == 0 || child->ended)
 		return;
-	if (child->own_group)
+	if (to_group && child->own_group)
 		kill(-child->pid, signo);
 	else
 		(void)pidfd_signal(child->pidfd, signo);
 }
 
+bool child_shares_group(const struct child *child)
+{
+	return getpgid(child->pid) == getpgrp();
+}
+
+static void note_change(struct child *child, pid_t pid, int status)
+{
+	bool over = WIFEXITED(status) || WIFSIGNALED(status);
+	if (pid == child->keeper_pid && over)
+		child->keeper_pid = 0;
+	if (pid != child->pid)
+		return;
+
+	child->stopped = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
+	if (over) {
+		child->status = status;
+		child->ended = true;
+	}
+}
+
 void child_reap(struct child *child)
 {
-	for (;;) {
-		int status;
-		pid_t pid = waitpid(-1, &status, WNOHANG);
-		if (pid <= 0)
-			break;
-		if (pid == child->pid) {
-			child->status = status;
-			child->ended = true;
-		}
-		if (pid == child->keeper_pid)
-			child->keeper_pid = 0;
-	}
+	int status;
+	pid_t changed;
+	while ((changed = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0)
+		note_change(child, changed, status);
 
 	struct pollfd exit = {.fd = child->pidfd, .events = POLLIN};
 	if (child->pid == 0 || child->ended || poll(&exit, 1, 0) <= 0)
@@ -92,13 +104,6 @@ void child_reap(struct child *child)
 	pid_t pid = waitpid(child->pid, &child->status, WNOHANG);
 	child->ended = true;
 	child->status_unknown = pid != child->pid;
-}
-
-void child_restore_tty(const struct child *child)
-{
-	/* From a background group this would stop us. */
-	if (child->tty_fd >= 0 && tcgetpgrp(child->tty_fd) == getpgrp())
-		tcsetattr(child->tty_fd, TCSADRAIN, &child->tty_before);
 }
 
 size_t child_signal_all(const struct child *child, int signo)

@@ -2,12 +2,18 @@
 #include "cli/run/job.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
+
+#include "process/proc.h"
+#include "process/process_tree.h"
 
 void job_init(struct job *job)
 {
 	*job = (struct job){.keeper = {.fd = -1}, .cgroup = JOB_CGROUP_NONE};
 	child_init(&job->child);
+	terminal_init(&job->terminal);
 }
 
 int job_prepare(struct job *job)
@@ -18,7 +24,7 @@ int job_prepare(struct job *job)
 		(void)job_keep(job);
 		return 0;
 	}
-	int error = watchdog_start(&job->keeper, &job->cgroup);
+	int error = watchdog_start(&job->keeper, &job->cgroup, &job->terminal);
 	job->child.keeper_pid = job->keeper.pid;
 	return error;
 }
@@ -26,7 +32,7 @@ int job_prepare(struct job *job)
 bool job_keep(struct job *job)
 {
 	if (job->keeper.pid == 0 || job->child.keeper_pid != 0 ||
-	    watchdog_start(&job->keeper, &job->cgroup))
+	    watchdog_start(&job->keeper, &job->cgroup, &job->terminal))
 		return false;
 	job->child.keeper_pid = job->keeper.pid;
 	return true;
@@ -36,7 +42,7 @@ int job_start(struct job *job, char *const *argv, const sigset_t *mask)
 {
 	child_forget(&job->child);
 	int entry_fd = job_cgroup_open_entry(&job->cgroup);
-	int error = child_spawn(&job->child, argv, mask, entry_fd);
+	int error = child_spawn(&job->child, argv, mask, entry_fd, &job->terminal);
 	if (entry_fd >= 0)
 		close(entry_fd);
 	return error;
@@ -45,6 +51,8 @@ int job_start(struct job *job, char *const *argv, const sigset_t *mask)
 void job_ask(struct job *job, int signo)
 {
 	child_signal_all(&job->child, signo);
+	if (job->cgroup.fds.dir_fd >= 0)
+		(void)cgroup_freeze(&job->cgroup.fds, false);
 	child_signal_all(&job->child, SIGCONT);
 }
 
@@ -53,6 +61,78 @@ void job_kill(struct job *job)
 	cgroup_kill(&job->cgroup.fds);
 	child_signal_all(&job->child, SIGKILL);
 	child_reap(&job->child);
+}
+
+/* ---- freezing ---- */
+
+static bool is_in_cgroup(const struct job *job, const struct process *process)
+{
+	return job->cgroup.fds.dir_fd >= 0 && cgroup_holds(&job->cgroup.fds, process->pid) == 1;
+}
+
+/* Those that no cgroup of ours can freeze. Returns how many of them still run. */
+static size_t signal_outside(const struct job *job, int signo)
+{
+	struct process_tree tree;
+	size_t running = 0;
+	process_tree_read(&tree, getpid(), job->child.keeper_pid);
+
+	for (size_t i = 0; i < tree.count; i++) {
+		const struct process *process = &tree.v[i];
+		if (is_in_cgroup(job, process))
+			continue;
+		running += process->state != 'T' && process->state != 't';
+		if (signo)
+			(void)process_signal(process, signo);
+	}
+
+	process_tree_finish(&tree);
+	return running;
+}
+
+void job_freeze(struct job *job)
+{
+	if (job->cgroup.fds.dir_fd >= 0)
+		(void)cgroup_freeze(&job->cgroup.fds, true);
+	(void)signal_outside(job, SIGSTOP);
+}
+
+bool job_frozen(const struct job *job)
+{
+	bool in_cgroup = job->cgroup.fds.dir_fd < 0 || cgroup_frozen(&job->cgroup.fds) == 1 ||
+			 cgroup_populated(&job->cgroup.fds) == 0;
+	return in_cgroup && signal_outside(job, 0) == 0;
+}
+
+void job_thaw(struct job *job)
+{
+	if (job->cgroup.fds.dir_fd >= 0)
+		(void)cgroup_freeze(&job->cgroup.fds, false);
+	(void)signal_outside(job, SIGCONT);
+}
+
+static const char *why_it_stays(const struct process *process)
+{
+	if (process_signal(process, 0) == -EPERM)
+		return "belongs to another user";
+	return process->state == 'D' ? "waits in the kernel; only a reboot may help" : "is ending";
+}
+
+void job_describe(const struct job *job, char *ret_words, size_t size)
+{
+	struct process_tree tree;
+	size_t length = 0;
+	ret_words[0] = '\0';
+	process_tree_read(&tree, getpid(), job->child.keeper_pid);
+
+	for (size_t i = 0; i < tree.count && length < size; i++) {
+		char name[32];
+		proc_name(tree.v[i].pid, name, sizeof(name));
+		length += (size_t)snprintf(ret_words + length, size - length, "%s%s (%ld) %s",
+					   i ? ", " : "", name, (long)tree.v[i].pid,
+					   why_it_stays(&tree.v[i]));
+	}
+	process_tree_finish(&tree);
 }
 
 size_t job_left(const struct job *job)
@@ -70,4 +150,5 @@ void job_finish(struct job *job)
 	job_cgroup_remove(&job->cgroup); /* first: the keeper removes it if we cannot */
 	watchdog_dismiss(&job->keeper);
 	child_finish(&job->child);
+	terminal_finish(&job->terminal);
 }

@@ -9,6 +9,7 @@ struct job {
 	struct child child;
 	struct watchdog keeper;
 	struct job_cgroup cgroup;
+	struct terminal terminal;
 };
 
 /* Before anything else. */
@@ -19,10 +20,17 @@ int job_prepare(struct job *job);
 bool job_keep(struct job *job);
 /* Starts the command, again if it ran before. 0 or the errno of why it cannot be executed. */
 int job_start(struct job *job, char *const *argv, const sigset_t *mask);
-/* Sends SIGTERM or another request to all of it, and SIGCONT, without which a stopped process would
- * not see it. */
+/* Sends SIGTERM or another request to all of it, and lets go on what is stopped or frozen, or it
+ * would not see it. */
 void job_ask(struct job *job, int signo);
 void job_kill(struct job *job);
+/* Begins to freeze all of it, again as long as job_frozen is false: by its cgroup, and by SIGSTOP
+ * what is not in it. */
+void job_freeze(struct job *job);
+bool job_frozen(const struct job *job);
+void job_thaw(struct job *job);
+/* Describes in words what is left of it, and why that does not end. */
+void job_describe(const struct job *job, char *ret_words, size_t size);
 /* How many of its processes are left, not counting those found only by the cgroup. */
 size_t job_left(const struct job *job);
 /* True: nothing of it lives, so nothing of it uses the GPU. */

@@ -11,11 +11,25 @@
 
 #include "base/buf.h"
 
-static bool had_cuda, warned;
+static bool had_cuda, by_index, warned;
 
-void run_env_init(void)
+/* They read CUDA_VISIBLE_DEVICES as numbers, and fail at a UUID. */
+static bool reads_numbers(char *const *argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+	if (strcmp(slash ? slash + 1 : argv[0], "vllm") == 0)
+		return true;
+
+	for (char *const *word = argv + 1; *word; word++)
+		if (strcmp(*word, "-m") == 0)
+			return word[1] && strncmp(word[1], "vllm", 4) == 0;
+	return false;
+}
+
+void run_env_init(const char *ids, char *const *argv)
 {
 	had_cuda = getenv("CUDA_VISIBLE_DEVICES") != NULL;
+	by_index = ids ? strcmp(ids, "index") == 0 : reads_numbers(argv);
 }
 
 static void set_number(const char *name, uint64_t value)
@@ -60,7 +74,8 @@ static void set_indexes(const char *name, const struct baton_lease *lease, bool 
 	set_list(name, &list);
 }
 
-static bool set_uuids(const struct baton_lease *lease)
+/* False: not all of them are known. */
+static bool set_uuids(const char *name, const struct baton_lease *lease)
 {
 	struct buf uuids = {0};
 	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++) {
@@ -71,8 +86,18 @@ static bool set_uuids(const struct baton_lease *lease)
 		}
 		add_item(&uuids, i, uuid);
 	}
-	set_list("CUDA_VISIBLE_DEVICES", &uuids);
+	set_list(name, &uuids);
 	return true;
+}
+
+/* What `docker run --gpus` takes; a list needs quotes of its own there. */
+void run_env_set_docker(const char *devices)
+{
+	const char *quote = strchr(devices, ',') ? "\"" : "";
+	struct buf gpus = {0};
+	if (buf_printf(&gpus, "%sdevice=%s%s", quote, devices, quote) < 0)
+		abort();
+	set_list("BATON_DOCKER_GPUS", &gpus);
 }
 
 /* A single GPU that is the first is unambiguous, unless its program was told otherwise. */
@@ -101,10 +126,19 @@ void run_env_set(const struct baton_lease *lease, struct run_progress *show)
 	set_indexes("HIP_VISIBLE_DEVICES", lease, true);
 	set_indexes("ZE_AFFINITY_MASK", lease, false);
 
-	if (set_uuids(lease))
-		return;
-
 	setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1); /* else the fastest is number 0 */
+	bool known = set_uuids("BATON_GPU_UUIDS", lease);
+	if (!known)
+		unsetenv("BATON_GPU_UUIDS");
 	set_indexes("CUDA_VISIBLE_DEVICES", lease, false);
-	warn_of_order(lease, show);
+	if (!known)
+		warn_of_order(lease, show);
+
+	/* Inside a container numbers would be counted anew, so it is the UUID where there is one.
+	 */
+	const char *devices = getenv(known ? "BATON_GPU_UUIDS" : "CUDA_VISIBLE_DEVICES");
+	setenv("NVIDIA_VISIBLE_DEVICES", devices, 1);
+	run_env_set_docker(devices);
+	if (known && !by_index)
+		set_uuids("CUDA_VISIBLE_DEVICES", lease);
 }

@@ -1,11 +1,10 @@
-/* run_env: the environment of a command of `baton run`: the lease, and which GPUs it may see, in
- * each vendor's variables. */
+/* run_env: what the command of `baton run` finds in its environment. */
 #pragma once
 #include "baton/baton.h"
 #include "cli/run/run_progress.h"
 
-/* Call once, before the first run_env_set: remembers what the caller had set. */
-void run_env_init(void);
-/* Warns once if the broker knows no UUID, because its indexes are then only the order of its
- * configuration. */
+/* Before the first lease. `ids`: "uuid" or "index"; NULL: what this command understands. */
+void run_env_init(const char *ids, char *const *argv);
 void run_env_set(const struct baton_lease *lease, struct run_progress *show);
+/* BATON_DOCKER_GPUS, of a list with commas. */
+void run_env_set_docker(const char *devices);

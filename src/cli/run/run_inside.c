@@ -11,6 +11,7 @@
 #include "baton/baton.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
+#include "cli/run/run_env.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024, LIST_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1) };
 
@@ -105,9 +106,13 @@ static void narrow_list(const char *variable, size_t gpus, size_t first, size_t 
 
 static void narrow_lists(size_t gpus, size_t first, size_t count)
 {
-	static const char *const variables[] = {"BATON_GPU", "BATON_GPU_INDEX",
-						"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
-						"ZE_AFFINITY_MASK"};
+	static const char *const variables[] = {"BATON_GPU",
+						"BATON_GPU_INDEX",
+						"CUDA_VISIBLE_DEVICES",
+						"ROCR_VISIBLE_DEVICES",
+						"ZE_AFFINITY_MASK",
+						"BATON_GPU_UUIDS",
+						"NVIDIA_VISIBLE_DEVICES"};
 	char number[24];
 	if (count == gpus)
 		return;
@@ -115,6 +120,7 @@ static void narrow_lists(size_t gpus, size_t first, size_t count)
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
 		narrow_list(variables[i], gpus, first, count);
 	narrow_list("HIP_VISIBLE_DEVICES", gpus, 0, count); /* renumbered within ROCm's list */
+	run_env_set_docker(getenv("NVIDIA_VISIBLE_DEVICES"));
 	snprintf(number, sizeof(number), "%zu", count);
 	setenv("BATON_GPU_COUNT", number, 1);
 }

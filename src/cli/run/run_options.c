@@ -2,6 +2,8 @@
 #include "cli/run/run_options.h"
 
 static const char *const classes[] = {"voice", "chat", "normal", "background", NULL};
+static const char *const id_kinds[] = {"uuid", "index", NULL};
+static const char *const yield_modes[] = {"term", "freeze", "checkpoint", "ignore", NULL};
 
 const struct option_spec run_option_specs[RUN_OPTION_COUNT] = {
 	{.letter = 'n',
@@ -55,9 +57,27 @@ const struct option_spec run_option_specs[RUN_OPTION_COUNT] = {
 	 .offset = offsetof(struct run_options, grace_ms)},
 	{.name = "on-yield",
 	 .kind = OPTION_SIGNAL,
-	 .argument = "SIGNAL",
-	 .help = "sent to the command when asked to give way, e.g. USR1 (TERM, to all of it)",
-	 .offset = offsetof(struct run_options, on_yield)},
+	 .argument = "HOW",
+	 .help = "how it gives way: term (SIGTERM to all of it), freeze, ignore, or a signal to "
+		 "the "
+		 "command, e.g. USR1",
+	 .offset = offsetof(struct run_options, on_yield),
+	 .choices = yield_modes},
+	{.name = "hold",
+	 .kind = OPTION_DURATION,
+	 .argument = "TIME",
+	 .help = "stop the command when it has had the GPU for so long; then exit 124",
+	 .offset = offsetof(struct run_options, hold_ms)},
+	{.name = "env-ids",
+	 .kind = OPTION_CHOICE,
+	 .argument = "KIND",
+	 .help = "how CUDA_VISIBLE_DEVICES names GPUs: uuid or index (uuid; index for vllm)",
+	 .offset = offsetof(struct run_options, env_ids),
+	 .choices = id_kinds},
+	{.name = "strict",
+	 .kind = OPTION_FLAG,
+	 .help = "exit 137 when a process of it was killed for want of memory",
+	 .offset = offsetof(struct run_options, strict)},
 	{.name = "requeue",
 	 .kind = OPTION_FLAG,
 	 .help = "after giving way: wait for the old place and start the command again",

@@ -6,11 +6,19 @@ struct run_options {
 	const char *name, *lease_class, *gpu, *label;
 	uint64_t vram_bytes;
 	uint32_t slots, gpus;
-	int64_t wait_ms, grace_ms;
-	bool no_wait, evictable, quiet, requeue;
-	int on_yield;
+	const char *env_ids; /* "uuid" or "index"; NULL: by the command */
+	int64_t wait_ms, grace_ms, hold_ms;
+	bool no_wait, evictable, quiet, requeue, strict;
+	int on_yield; /* 0: not given; a signal, or an enum on_yield */
 };
 
-enum { RUN_OPTION_COUNT = 14 };
+enum on_yield {
+	ON_YIELD_TERM = OPTION_CHOSEN(0),
+	ON_YIELD_FREEZE = OPTION_CHOSEN(1),
+	ON_YIELD_CHECKPOINT = OPTION_CHOSEN(2),
+	ON_YIELD_IGNORE = OPTION_CHOSEN(3),
+};
+
+enum { RUN_OPTION_COUNT = 17 };
 
 extern const struct option_spec run_option_specs[RUN_OPTION_COUNT];

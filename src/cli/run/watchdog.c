@@ -2,7 +2,7 @@
  * the broker gives the GPU to the next claim at that moment. What that child had started would keep
  * computing on a GPU that is no longer its own. So this process waits for the wrapper's end and
  * then kills every process that was started with its mark in the environment or is in its cgroup.
- * It holds no other descriptor, so it keeps neither the session nor a pipe open. */
+ * It holds no descriptor but the terminal's, so it keeps neither the session nor a pipe open. */
 #include "cli/run/watchdog.h"
 
 #include <errno.h>
@@ -24,6 +24,16 @@
 #include "process/proc.h"
 
 enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10, MARKS_BYTES = 1024 };
+
+/* Its descriptors. */
+enum { PIPE_FD = STDERR_FILENO + 1, TTY_FD, FIRST_FREE_FD };
+
+struct keeping {
+	const char *mark;
+	struct job_cgroup *cgroup;
+	struct terminal *terminal;
+	pid_t caller_group;
+};
 
 /* A run inside a run appends its mark to the outer ones: both keepers must find what it starts.
  * `block` ends with a NUL. */
@@ -88,17 +98,42 @@ static void await_killed(struct killed *killed)
 	killed->count = left;
 }
 
-static _Noreturn void keep_watch(int fd, const char *mark, struct job_cgroup *cgroup)
+/* Whether the group in the foreground is of the command, which is gone or will be at once. */
+static bool is_of_command(pid_t group, const char *mark, char *block)
+{
+	struct proc_stat stat;
+	return !proc_stat(group, &stat) || proc_is_dead(&stat) || is_marked(group, mark, block);
+}
+
+/* The wrapper can no longer. Once its caller reads the terminal must be the caller's, so this comes
+ * first. A caller that is gone, too, has no use for it. */
+static void give_back_terminal(const struct keeping *keeping, char *block)
+{
+	int fd = keeping->terminal->fd;
+	pid_t group = fd < 0 ? -1 : tcgetpgrp(fd);
+	if (group < 0 || kill(-keeping->caller_group, 0) < 0)
+		return;
+	if (group != keeping->caller_group && !is_of_command(group, keeping->mark, block))
+		return;
+	tcsetpgrp(fd, keeping->caller_group);
+	tcsetattr(fd, TCSANOW, &keeping->terminal->ours);
+}
+
+static _Noreturn void keep_watch(const struct keeping *keeping)
 {
 	static struct killed killed;
+	const char *mark = keeping->mark;
+	struct job_cgroup *cgroup = keeping->cgroup;
 	char orderly;
 	ssize_t n;
-	while ((n = read(fd, &orderly, 1)) < 0 && errno == EINTR)
+	while ((n = read(PIPE_FD, &orderly, 1)) < 0 && errno == EINTR)
 		;
 	if (n == 1)
 		_exit(0);
 
 	char *block = malloc(ENVIRON_BYTES_MAX + 1);
+	if (block)
+		give_back_terminal(keeping, block);
 	job_cgroup_reopen(cgroup);
 	/* Repeats until none is left: processes forked meanwhile were not on the list. */
 	while (block) {
@@ -108,24 +143,34 @@ static _Noreturn void keep_watch(int fd, const char *mark, struct job_cgroup *cg
 			break;
 		await_killed(&killed);
 	}
+	if (block)
+		give_back_terminal(keeping, block); /* it may have changed the modes meanwhile */
 	job_cgroup_remove(cgroup);
 	_exit(0);
 }
 
-/* Runs in the new process, which keeps nothing of the wrapper's but the pipe. */
-static _Noreturn void become_keeper(int fd, const char *mark, struct job_cgroup *cgroup)
+/* Runs in the new process, which keeps nothing of the wrapper's but the pipe and the terminal. A
+ * group of its own keeps the terminal's keys away; it must stay in the session to use it. */
+static _Noreturn void become_keeper(int fd, struct keeping *keeping)
 {
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "baton-keeper");
-	setsid(); /* the terminal's signals and job control are not for us */
+	keeping->caller_group = getpgrp();
+	setpgid(0, 0);
+
 	int null_fd = open("/dev/null", O_RDWR);
+	int pipe_fd = fcntl(fd, F_DUPFD, FIRST_FREE_FD), tty_fd = -1;
+	if (keeping->terminal->fd >= 0)
+		tty_fd = fcntl(keeping->terminal->fd, F_DUPFD, FIRST_FREE_FD);
+
 	for (int i = 0; i <= STDERR_FILENO; i++)
 		dup2(null_fd, i);
-	dup2(fd, STDERR_FILENO + 1);
-	closefrom(STDERR_FILENO + 2);
-	keep_watch(STDERR_FILENO + 1, mark, cgroup);
+	dup2(pipe_fd, PIPE_FD);
+	keeping->terminal->fd = tty_fd >= 0 ? dup2(tty_fd, TTY_FD) : -1;
+	closefrom(keeping->terminal->fd >= 0 ? TTY_FD + 1 : PIPE_FD + 1);
+	keep_watch(keeping);
 }
 
 static int set_mark(struct watchdog *keeper)
@@ -142,10 +187,13 @@ static int set_mark(struct watchdog *keeper)
 	return setenv("BATON_RUN", marks, 1) < 0 ? errno : 0;
 }
 
-int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup)
+int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup,
+		   const struct terminal *terminal)
 {
 	int fds[2];
 	struct job_cgroup own = *cgroup;
+	struct terminal tty = *terminal;
+	struct keeping keeping = {.mark = keeper->mark, .cgroup = &own, .terminal = &tty};
 	int rc = *keeper->mark ? 0 : set_mark(keeper);
 	if (rc)
 		return rc;
@@ -154,7 +202,7 @@ int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup)
 
 	pid_t pid = fork();
 	if (pid == 0)
-		become_keeper(fds[0], keeper->mark, &own);
+		become_keeper(fds[0], &keeping);
 	int error = errno;
 	close(fds[0]);
 	if (pid < 0) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include "cli/run/terminal.h"
 #include "process/job_cgroup.h"
 
 enum { WATCHDOG_RANDOM_BYTES = 16 };
@@ -16,8 +17,10 @@ struct watchdog {
 };
 
 /* Starts it, and sets BATON_RUN, a mark that only processes started from now on inherit. It also
- * kills what is in the cgroup, and exits when nothing is left. A watchdog that died and has been
- * reaped is replaced by one with the same mark. 0 or an errno. */
-int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup);
+ * kills what is in the cgroup, gives the terminal back to our group as it was, and exits when
+ * nothing is left. A watchdog that died and has been reaped is replaced by one with the same mark.
+ * 0 or an errno. */
+int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup,
+		   const struct terminal *terminal);
 /* A clean end: the watchdog exits without killing anything. */
 void watchdog_dismiss(struct watchdog *keeper);

@@ -1,0 +1,278 @@
+/* run_lease: what the broker says about the lease of `baton run`, and what becomes of the job then.
+ * It is never started without a lease. */
+#include "cli/run/run_lease.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/field.h"
+#include "cli/http_client.h"
+#include "cli/run/run_env.h"
+#include "cli/run/run_signals.h"
+#include "cli/run/run_stop.h"
+#include "cli/units.h"
+
+static void on_queued(struct baton_claim *claim, const struct baton_place *place, void *ctx)
+{
+	struct run *run = ctx;
+	(void)claim;
+	if (run->phase == RUN_WAITING)
+		run_progress_place(&run->show, place);
+}
+
+static void say_started(struct run *run, const struct baton_lease *lease)
+{
+	char waited[UNITS_BYTES];
+	run_progress_say(&run->show, false,
+			 "holding %s, lease %" PRIu64
+			 ", after %s; %s is process %ld (baton status)",
+			 getenv("BATON_GPU"), baton_lease_id(lease),
+			 units_duration(waited, (double)(run_now_ms() - run->asked_ms) / 1000),
+			 run->argv[0], (long)run->job.child.pid);
+}
+
+const char *run_cgroup_path(const struct run *run)
+{
+	return *run->job.cgroup.path ? run->job.cgroup.path : NULL;
+}
+
+/* The broker learns of the keeper and the cgroup before there is a process that needs them. */
+static int start_command(struct run *run)
+{
+	int error = job_prepare(&run->job);
+	if (error)
+		return error;
+	(void)baton_keeper(run->baton, run->job.keeper.pid);
+	(void)baton_processes(run->baton, NULL, 0, run_cgroup_path(run));
+	error = job_start(&run->job, run->argv, &run->mask_before);
+	if (error == 0)
+		(void)baton_processes(run->baton, &run->job.child.pid, 1, run_cgroup_path(run));
+	return error;
+}
+
+static void note_start(struct run *run)
+{
+	run->oom_before = job_cgroup_oom_kills(&run->job.cgroup);
+	if (run->options->hold_ms >= 0)
+		run->hold_until_ms = run_now_ms() + run->options->hold_ms;
+}
+
+static void on_granted(struct baton_claim *claim, const struct baton_lease *lease, void *ctx)
+{
+	struct run *run = ctx;
+	(void)claim;
+	run_signals_take(run); /* what was typed before there is a command is meant for us */
+	if (run->phase != RUN_WAITING)
+		return;
+
+	run_progress_clear(&run->show);
+	run_env_set(lease, &run->show);
+	run->taken = run->revoked = run->end_noted = run->stays_noted = false;
+
+	int error = start_command(run);
+	if (error == 0) {
+		note_start(run);
+		run->started = true;
+		run->phase = RUN_RUNNING;
+		say_started(run, lease);
+		return;
+	}
+
+	run->started = false;
+	run_progress_say(&run->show, true, "run: %s: %s", run->argv[0], strerror(error));
+	run->status = error == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE;
+	run->phase = RUN_DONE;
+}
+
+static void on_yield(struct baton_claim *claim, const struct baton_yield *yield, void *ctx)
+{
+	struct run *run = ctx;
+	char left[UNITS_BYTES];
+	(void)claim;
+	if (run->phase != RUN_RUNNING)
+		return; /* it is being stopped already */
+
+	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : run_own_grace_ms(run);
+	run->taken = !run->job.child.ended;
+	if (yield->grace_ms >= 0)
+		run_progress_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
+				 units_duration(left, (double)yield->grace_ms / 1000),
+				 yield->reason, *yield->for_whom ? " for " : "", yield->for_whom);
+	else /* learned from a resume */
+		run_progress_say(&run->show, false, "was asked to give the GPU back");
+
+	int how = run->options->on_yield;
+	if (how == ON_YIELD_IGNORE)
+		return; /* the broker takes the lease at the end of the grace */
+	if (how <= 0) {
+		run_stop(run, grace_ms);
+		return;
+	}
+
+	run->phase = RUN_STOPPING;
+	run->kill_at_ms = run_kill_time(grace_ms);
+	child_signal(&run->job.child, how);
+}
+
+/* A command that got its own choice of signal may continue; one that got SIGTERM is already
+ * exiting. */
+static void on_kept(struct baton_claim *claim, void *ctx)
+{
+	struct run *run = ctx;
+	(void)claim;
+	if (run->phase == RUN_STOPPING && run->options->on_yield > 0 && !run->revoked)
+		run->phase = RUN_RUNNING, run->taken = false;
+}
+
+/* How long it may take to stop: the declared grace, but no longer than others are kept out. */
+static int64_t revoked_grace_ms(const struct run *run, int64_t left_ms)
+{
+	if (run->options->grace_ms < 0 && left_ms >= 0)
+		return left_ms;
+	int64_t grace_ms = run_own_grace_ms(run);
+	return left_ms >= 0 && left_ms < grace_ms ? left_ms : grace_ms;
+}
+
+static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
+{
+	struct run *run = ctx;
+	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
+	run->revoked = true;
+
+	if (run->phase == RUN_RUNNING) {
+		run->taken = !run->job.child.ended;
+		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s",
+				 reason, run->argv[0]);
+		run_stop(run, grace_ms);
+	} else if (run->phase == RUN_STOPPING) {
+		if (run->options->on_yield > 0)
+			job_ask(&run->job, SIGTERM);
+		if (run_kill_time(grace_ms) < run->kill_at_ms)
+			run->kill_at_ms = run_kill_time(grace_ms);
+	}
+}
+
+/* Names the current holder. The refusal does not, and it is worth a request to know. */
+static void name_holder(char *ret_words, size_t size)
+{
+	json_t *status;
+	char error[512];
+	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
+	    0)
+		return;
+
+	const char *owner = field_text(status, "owner", NULL);
+	if (owner)
+		snprintf(ret_words, size, " Held by %s.", owner);
+	json_decref(status);
+}
+
+/* If the broker names the wrong number or name, the general sentence adds nothing. */
+static bool detail_says_all(int code)
+{
+	return code == BATON_E_NO_GPU || code == BATON_E_NEVER_FITS || code == BATON_E_INVALID;
+}
+
+static void say_no_lease(struct run *run, int code)
+{
+	const char *words = baton_strerror(code), *detail = baton_detail(run->baton);
+	char holder[160] = "";
+	bool more = *detail && strcmp(detail, words) != 0;
+
+	if (more && detail_says_all(code))
+		words = "";
+	if (code == BATON_E_BUSY)
+		name_holder(holder, sizeof(holder));
+	run_progress_say(&run->show, true, "run: no lease for %s: %s%s%s%s", run->argv[0], words,
+			 more && *words ? " " : "", more ? detail : "", holder);
+}
+
+static void on_ended(struct baton_claim *claim, int code, const char *reason, void *ctx)
+{
+	struct run *run = ctx;
+	(void)claim, (void)reason;
+	if (run->phase != RUN_WAITING)
+		return;
+
+	/* A release {requeue} that came too late: there was nothing left to come back to. */
+	if (run->started && (code == BATON_OK || code == BATON_E_REVOKED)) {
+		run->ask_again = true;
+		return;
+	}
+
+	say_no_lease(run, code);
+	run->status = baton_exit_code(code);
+	run->phase = RUN_DONE;
+}
+
+void run_lease_link(struct baton *baton, enum baton_link link, void *ctx)
+{
+	struct run *run = ctx;
+	(void)baton;
+	if (link == BATON_LINK_DOWN)
+		run_progress_say(&run->show, false, "the broker is away; trying to reach it again");
+	else if (link == BATON_LINK_UP)
+		run_progress_say(&run->show, false, "the broker is back; nothing was lost");
+}
+
+/* ---- asking ---- */
+
+static void fill_request(const struct run_options *options, struct baton_request *request)
+{
+	baton_request_init(request);
+	request->lease_class = options->lease_class;
+	request->vram_bytes = options->vram_bytes;
+	request->slots = options->slots;
+	request->gpus = options->gpus;
+	request->gpu = options->gpu;
+	request->timeout_ms = options->wait_ms;
+	request->no_wait = options->no_wait;
+	request->no_preempt = options->on_yield == ON_YIELD_IGNORE;
+	request->evictable = options->evictable;
+	request->label = options->label;
+	request->uninterruptible_ms = options->grace_ms > 0 ? options->grace_ms : 0;
+}
+
+int run_lease_ask(struct run *run)
+{
+	struct baton_claim_handlers handlers;
+	struct baton_request request;
+
+	baton_claim_handlers_init(&handlers);
+	handlers.queued = on_queued;
+	handlers.granted = on_granted;
+	handlers.yield = on_yield;
+	handlers.kept = on_kept;
+	handlers.revoked = on_revoked;
+	handlers.ended = on_ended;
+	handlers.stops_later = true;
+
+	fill_request(run->options, &request);
+	/* Inside another `baton run` that holds: waiting for ourselves would never end. */
+	request.parent_lease = run->parent;
+	request.handlers = &handlers;
+	request.ctx = run;
+
+	run->asked_ms = run_now_ms();
+	int rc = baton_acquire(run->baton, &request, &run->claim);
+	if (rc < 0) {
+		say_no_lease(run, rc);
+		return baton_exit_code(rc);
+	}
+	return 0;
+}
+
+void run_lease_ask_anew(struct run *run)
+{
+	run->ask_again = false;
+	baton_claim_free(run->claim);
+	int rc = run_lease_ask(run);
+	if (rc == 0)
+		return;
+	run->status = rc;
+	run->started = false;
+	run->phase = RUN_DONE;
+}

@@ -1,0 +1,11 @@
+/* run_lease: the claim of `baton run`: asked for, granted, asked back, taken. */
+#pragma once
+#include "cli/run/run_state.h"
+
+/* Asks for a lease; the handlers do the rest. 0 or the exit status, then it was said why. */
+int run_lease_ask(struct run *run);
+/* The same with a new claim, when the old one has ended. */
+void run_lease_ask_anew(struct run *run);
+/* For baton_options. */
+void run_lease_link(struct baton *baton, enum baton_link link, void *ctx);
+const char *run_cgroup_path(const struct run *run); /* NULL: it has none */

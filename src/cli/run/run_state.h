@@ -1,0 +1,55 @@
+/* run_state: one `baton run` from its question to its end, for the files of this folder: run.c
+ * waits and looks, run_lease.c talks to the broker, run_stop.c stops the job, run_signals.c passes
+ * signals on and does job control. */
+#pragma once
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "baton/baton.h"
+#include "cli/run/job.h"
+#include "cli/run/run_options.h"
+#include "cli/run/run_progress.h"
+
+enum run_phase {
+	RUN_WAITING,
+	RUN_RUNNING,
+	RUN_STOPPING, /* it was asked to end, SIGKILL at kill_at_ms */
+	RUN_KILLING,
+	RUN_DONE,
+};
+
+struct run {
+	const struct command *command;
+	const struct run_options *options;
+	struct run_progress show;
+	struct job job;
+	struct baton *baton;
+	struct baton_claim *claim;
+	enum run_phase phase;
+	char **argv;
+	sigset_t mask_before;
+	int signal_fd, status; /* status: unless the command says */
+	bool started;
+	bool taken;   /* asked to yield, or revoked, before the command ended by itself */
+	bool overdue; /* stopped at the end of --hold */
+	bool oom_killed;
+	bool revoked;   /* libbaton waits for baton_lease_stopped */
+	bool ask_again; /* with a new claim: the old one has ended */
+	bool end_noted, stays_noted;
+	int64_t kill_at_ms, killed_at_ms, asked_ms;
+	int64_t hold_until_ms; /* of --hold; INT64_MAX: none */
+	int64_t oom_before;    /* job_cgroup_oom_kills when it was started */
+	uint64_t parent;       /* the lease that we were started under, from our environment */
+	int told_signal;       /* SIGTERM, SIGINT or SIGQUIT sent to us while it ran; 0: none */
+	bool interrupted;      /* by SIGINT */
+	int die_of;            /* 0: exit with `status` */
+};
+
+enum { RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127, RUN_SIGNALLED = 128, RUN_HELD_OUT = 124 };
+
+int64_t run_now_ms(void);
+static inline bool run_is_running(const struct run *run)
+{
+	return run->phase != RUN_WAITING && run->phase != RUN_DONE;
+}

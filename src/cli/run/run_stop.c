@@ -1,0 +1,102 @@
+/* run_stop: see run_stop.h. Whether to stop is decided elsewhere. */
+#include "cli/run/run_stop.h"
+
+#include <limits.h>
+#include <time.h>
+
+#include "cli/units.h"
+
+enum {
+	GRACE_MS_DEFAULT = 2000,
+	KILL_MARGIN_MS = 250, /* we kill this long before the broker would */
+	KILL_AGAIN_MS = 100,  /* processes forked meanwhile were not on the list */
+	STAYS_MS = 1000,      /* what is not gone so long after SIGKILL is named */
+};
+
+int64_t run_now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t run_own_grace_ms(const struct run *run)
+{
+	return run->options->grace_ms >= 0 ? run->options->grace_ms : GRACE_MS_DEFAULT;
+}
+
+/* A little before the broker's own SIGKILL, which would kill us and leave to the keeper what we can
+ * do cleanly. */
+int64_t run_kill_time(int64_t grace_ms)
+{
+	int64_t margin_ms = grace_ms / 4 < KILL_MARGIN_MS ? grace_ms / 4 : KILL_MARGIN_MS;
+	return run_now_ms() + grace_ms - margin_ms;
+}
+
+void run_stop(struct run *run, int64_t grace_ms)
+{
+	if (run->phase != RUN_RUNNING)
+		return;
+	run->phase = RUN_STOPPING;
+	run->kill_at_ms = run_kill_time(grace_ms);
+	job_ask(&run->job, SIGTERM);
+}
+
+void run_kill(struct run *run)
+{
+	if (run->phase != RUN_KILLING)
+		run->killed_at_ms = run_now_ms();
+	run->phase = RUN_KILLING;
+	run->kill_at_ms = run_now_ms() + KILL_AGAIN_MS;
+	job_kill(&run->job);
+}
+
+/* It holds the GPU's memory as long as it is there, so the lease stays as well. */
+static void name_what_stays(struct run *run)
+{
+	char words[512];
+	if (run->stays_noted || run_now_ms() - run->killed_at_ms < STAYS_MS)
+		return;
+
+	run->stays_noted = true;
+	job_describe(&run->job, words, sizeof(words));
+	run_progress_say(&run->show, true,
+			 "run: SIGKILL did not end all of %s: %s; the GPU is not given back before",
+			 run->argv[0], *words ? words : "a process in its cgroup");
+}
+
+static void end_hold(struct run *run)
+{
+	char held[UNITS_BYTES];
+	run->hold_until_ms = INT64_MAX;
+	if (run->phase != RUN_RUNNING)
+		return;
+
+	run->overdue = !run->job.child.ended;
+	run_progress_say(&run->show, true, "run: %s has had the GPU for %s (--hold); stopping it",
+			 run->argv[0], units_duration(held, (double)run->options->hold_ms / 1000));
+	run_stop(run, run_own_grace_ms(run));
+}
+
+void run_stop_due(struct run *run)
+{
+	bool stopping = run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
+	if (run->phase == RUN_KILLING)
+		name_what_stays(run);
+	if (stopping && run_now_ms() >= run->kill_at_ms)
+		run_kill(run);
+	if (run_now_ms() >= run->hold_until_ms)
+		end_hold(run);
+}
+
+int run_stop_timeout_ms(const struct run *run)
+{
+	int64_t until_ms = run->phase == RUN_RUNNING ? run->hold_until_ms : INT64_MAX;
+	if (run->phase == RUN_STOPPING || run->phase == RUN_KILLING)
+		until_ms = run->kill_at_ms;
+	if (until_ms == INT64_MAX)
+		return -1;
+
+	int64_t left_ms = until_ms - run_now_ms();
+	return left_ms < 0 ? 0 : left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+}

@@ -1,0 +1,247 @@
+"""Goal: what a program leaves behind is gone before the next one is let in, it sees the GPUs that it was given and no
+others, and its end is told as it was.
+
+Method: real process trees under `baton run` with the real broker; with a cgroup of their own where this user may make
+one, and without. Times are measured by pidfds.
+"""
+import ctypes
+import os
+import pathlib
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from lib.daemon import DaemonTest, die_with_parent
+from lib.overlap import is_alive
+from lib.wait import wait_until
+
+TREE = pathlib.Path(__file__).parent / "lib" / "tree.py"
+WORKERS = ("session", "hidden", "deaf", "other")
+GRACE_MS, MARGIN_MS, TRIES = 300, 100, 5
+CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+
+
+def own_cgroup():
+    """The cgroup v2 folder of this process, if it may make others below it; else None."""
+    lines = pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+    path = next((line[3:] for line in lines if line.startswith("0::")), None)
+    for root in CGROUP_ROOTS:
+        folder = pathlib.Path(root + (path or ""))
+        if path and (folder / "cgroup.procs").exists() and (folder / "cgroup.controllers").exists():
+            return folder if os.access(folder, os.W_OK) else None
+    return None
+
+
+def without_cgroups():
+    """In a child: no cgroups can be seen, as for a user without rights."""
+    die_with_parent()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.getuid() == 0:
+        assert libc.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+        assert libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0, os.strerror(ctypes.get_errno())
+        assert libc.mount(b"tmpfs", b"/sys/fs/cgroup", b"tmpfs", 0, None) == 0, os.strerror(ctypes.get_errno())
+
+
+def gone_at(pids, deadline_s=20):
+    """When the last of them has ended, by their pidfds."""
+    fds = []
+    for pid in pids:
+        try:
+            fds.append(os.pidfd_open(pid))
+        except ProcessLookupError:
+            pass
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    end = time.monotonic() + deadline_s
+    while fds:
+        for fd, _ in poll.poll(max(0, end - time.monotonic()) * 1000):
+            poll.unregister(fd)
+            fds.remove(fd)
+            os.close(fd)
+        assert not fds or time.monotonic() < end, "some of it lives on"
+    return time.monotonic()
+
+
+class Tree(DaemonTest):
+    """34: leader gone, workers in hiding."""
+
+    def setUp(self):
+        self.d = self.daemon()
+
+    def start_tree(self, end, confined):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="bt-tree-", dir="/tmp"))  # for another user as well
+        self.addCleanup(shutil.rmtree, folder)
+        wrapper = self.start_cli(self.d, "run", "-q", "--grace", f"{GRACE_MS}ms", "--", sys.executable, "-S", str(TREE),
+                                 str(folder), end, stdin=subprocess.PIPE,
+                                 preexec_fn=die_with_parent if confined else without_cgroups)
+        self.assertEqual(wrapper.stdout.readline(), "ready\n", "the tree stands")
+        return wrapper, [int((folder / name).read_text()) for name in WORKERS]
+
+    def ends(self, end, status, confined):
+        """The leader ends: all of it gone in grace and margin, then the next one, then the leader's status."""
+        wrapper, pids = self.start_tree(end, confined)
+        waiter = self.d.session("next")
+        ref = waiter.acquire()
+        waiter.wait("queued", ref=ref)
+        begun = time.monotonic()
+        if end == "stay":
+            wrapper.kill()
+        elif end != "kill":
+            wrapper.stdin.write("\n")
+            wrapper.stdin.flush()
+        gone = gone_at(pids)
+        waiter.wait("granted", ref=ref)
+        granted = waiter.messages("offered", ref=ref)[0]["at"]
+        self.assertFalse([pid for pid in pids if is_alive(pid)])
+        self.assertGreaterEqual(granted, gone - 0.02, "nobody is let in beside it")
+        self.assertEqual(wrapper.wait(20), status)
+        waiter.bye()
+        return gone - begun, granted - gone
+
+    def in_time(self, end, status, confined):
+        """A busy machine may be late; one of several tries shows what Baton itself takes."""
+        for _ in range(TRIES):
+            gone, handed = self.ends(end, status, confined)
+            if gone < (GRACE_MS + MARGIN_MS) / 1000 and handed < 0.1:
+                return
+        self.fail(f"{end}: gone after {gone:.3f} s, granted {handed:.3f} s later")
+
+    def all_ends(self, confined):
+        for end, status in (("0", 0), ("1", 1), ("kill", 137)):
+            with self.subTest(end=end):
+                self.in_time(end, status, confined)
+
+    def test_with_a_cgroup(self):
+        """34: exits with 0, with 1, is killed: with a cgroup of its own all of it is gone in time."""
+        if not own_cgroup():
+            self.skipTest("this user may make no cgroup v2 here")
+        self.all_ends(True)
+
+    def test_without_a_cgroup(self):
+        """34: the same without any rights on cgroups: adopted and ended."""
+        self.all_ends(False)
+
+    def test_killed_wrapper(self):
+        """34: kill -9 of the wrapper itself: the keeper ends all of it, with a cgroup and without."""
+        if own_cgroup():
+            self.in_time("stay", -signal.SIGKILL, True)
+        self.in_time("stay", -signal.SIGKILL, False)
+
+
+class Devices(DaemonTest):
+    """38: which GPUs a program sees."""
+
+    PRESET = {"CUDA_VISIBLE_DEVICES": "2", "NVIDIA_VISIBLE_DEVICES": "all", "CUDA_DEVICE_ORDER": "FASTEST_FIRST",
+              "HIP_VISIBLE_DEVICES": "5", "ROCR_VISIBLE_DEVICES": "5", "ZE_AFFINITY_MASK": "5",
+              "BATON_DOCKER_GPUS": "all", "BATON_GPU_UUIDS": "GPU-of-somebody"}
+    NAMES = tuple(PRESET)
+
+    def daemon_of(self, uuids=True):
+        gpus = [{"name": name, "vram_mb": size, **({"uuid": f"GPU-{name}"} if uuids else {})}
+                for name, size in (("big", 24576), ("small", 8192))]
+        return self.daemon(env=self.PRESET, config={"gpus": gpus})
+
+    def seen(self, daemon, *options, command=("env",)):
+        result = self.run_cli(daemon, "run", "-q", *options, "--", *command)
+        self.assertEqual(result.returncode, 0, result)
+        rows = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
+        return [rows.get(name) for name in self.NAMES]
+
+    def test_uuids(self):
+        """By UUID, whatever was set before."""
+        daemon = self.daemon_of()
+        self.assertEqual(self.seen(daemon, "--gpu", "small"),
+                         ["GPU-small", "GPU-small", "PCI_BUS_ID", "0", "1", "1", "device=GPU-small", "GPU-small"])
+        self.assertEqual(self.seen(daemon, "--gpus", "2"),
+                         ["GPU-big,GPU-small", "GPU-big,GPU-small", "PCI_BUS_ID", "0,1", "0,1", "0,1",
+                          '"device=GPU-big,GPU-small"', "GPU-big,GPU-small"])
+
+    def test_indexes(self):
+        """By index where asked for, and for programs that parse numbers; containers get the UUID all the same."""
+        daemon = self.daemon_of()
+        expected = ["1", "GPU-small", "PCI_BUS_ID", "0", "1", "1", "device=GPU-small", "GPU-small"]
+        self.assertEqual(self.seen(daemon, "--gpu", "small", "--env-ids", "index"), expected)
+        vllm = daemon.dir / "vllm"
+        vllm.write_text("#!/bin/sh\n# as vLLM reads it\n"
+                        "python3 -c 'import os; int(os.environ[\"CUDA_VISIBLE_DEVICES\"])' && env\n")
+        vllm.chmod(0o755)
+        self.assertEqual(self.seen(daemon, "--gpu", "small", command=(str(vllm), "serve")), expected)
+        self.assertEqual(self.seen(daemon, "--gpu", "small", "--env-ids", "uuid", command=("env",))[0], "GPU-small")
+
+    def test_unknown_uuids(self):
+        """Without a UUID: the index for all, and none of the others' variables is left."""
+        daemon = self.daemon_of(uuids=False)
+        self.assertEqual(self.seen(daemon, "--gpu", "small"),
+                         ["1", "1", "PCI_BUS_ID", "0", "1", "1", "device=1", None])
+
+
+class Ends(DaemonTest):
+    """40: how it ended is how it is told."""
+
+    def setUp(self):
+        self.d = self.daemon()
+
+    def status(self, script, *options):
+        return self.run_cli(self.d, "run", "-q", *options, "--", "sh", "-c", script).returncode
+
+    def test_statuses(self):
+        """Its own, 128 + N for a signal, with a core or without, 126 and 127 where it cannot be run."""
+        for signo in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
+            self.assertEqual(self.status(f"ulimit -c unlimited; cd {self.d.dir}; kill -{int(signo)} $$"), 128 + signo)
+        self.assertEqual(self.status("exit 75"), 75)
+        self.assertEqual(self.run_cli(self.d, "run", "--", "/no/such").returncode, 127)
+        (self.d.dir / "text").write_text("no program")
+        self.assertEqual(self.run_cli(self.d, "run", "--", str(self.d.dir / "text")).returncode, 126)
+
+    def test_hold(self):
+        """--hold: stopped when it has had the GPU for so long: 124, also if it calls that a success."""
+        for script in ("exec sleep 600", "trap 'exit 0' TERM; while :; do sleep 0.02; done"):
+            result = self.run_cli(self.d, "run", "--hold", "200ms", "--grace", "300ms", "--", "sh", "-c", script)
+            self.assertEqual(result.returncode, 124, result)
+            self.assertIn("--hold", result.stderr)
+        self.assertEqual(self.status("exit 3", "--hold", "20s"), 3)
+        self.assertEqual(self.d.holders(), [])
+
+    def test_killed_for_memory(self):
+        """A worker of it was killed for want of memory and the leader exits with 0: said, and 137 with --strict."""
+        folder = own_cgroup()
+        controllers = (folder / "cgroup.subtree_control").read_text().split() if folder else []
+        if "memory" not in controllers:
+            self.skipTest("no cgroup v2 with a memory controller that this user may set limits in")
+        limit = ("for c in $(find /sys/fs/cgroup -name baton-run-$PPID); do echo 64M > $c/memory.max; done; "
+                 f"{sys.executable} -c 'b = bytearray(512 << 20)'; exit 0")
+        for options, status in (((), 0), (("--strict",), 137)):
+            result = self.run_cli(self.d, "run", *options, "--", "sh", "-c", limit)
+            self.assertEqual(result.returncode, status, result)
+            self.assertIn("because memory ran out", result.stderr)
+
+    def test_checkpoint_is_refused(self):
+        """What this Baton cannot do is refused at once, with what is missing and what there is instead."""
+        result = self.run_cli(self.d, "run", "--on-yield", "checkpoint", "--", "true")
+        self.assertEqual(result.returncode, 64, result)
+        self.assertIn("checkpoint", result.stderr)
+        self.assertIn("freeze", result.stderr)
+
+    def test_ignore(self):
+        """--on-yield ignore: not asked before its limit; then the broker takes the lease."""
+        self.d.kill()
+        self.d = self.daemon(config={"classes": {"background": {"hold_max_s": 0.6}}})
+        begun = time.monotonic()
+        worker = self.start_cli(self.d, "run", "-q", "-c", "background", "--on-yield", "ignore", "--grace", "300ms",
+                                "--", "sh", "-c", "echo ready; exec sleep 600")
+        self.assertEqual(worker.stdout.readline(), "ready\n")
+        voice = self.d.session("voice")
+        voice.hold(**{"class": "voice"})
+        self.assertGreater(time.monotonic() - begun, 0.6)
+        self.assertEqual(worker.wait(20), 75)
+
+
+if __name__ == "__main__":
+    unittest.main()
