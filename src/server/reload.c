@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include "net/loop.h"
-#include "server/routes.h"
-#include "server/server.h"
+#include "server/pages/static_files.h"
 
 /* What only counts after a restart stays as it runs, so that each reload says so again. */
 static void keep_running(const struct settings *running, struct settings *next)
@@ -26,12 +25,10 @@ static void keep_running(const struct settings *running, struct settings *next)
 	}
 }
 
-void reload_apply(struct server *server, const struct settings *settings)
+void reload_apply(struct reload *reload)
 {
-	struct active_config *active = &server->active;
+	struct active_config *active = reload->active;
 
-	if (settings != &active->settings)
-		active->settings = *settings;
 	for (uint32_t i = 0; i < active->settings.rule_count; i++)
 		active->rules[i] = (struct class_rule){active->settings.rules[i].match,
 						       active->settings.rules[i].cls};
@@ -46,17 +43,17 @@ void reload_apply(struct server *server, const struct settings *settings)
 					     .rule_count = active->settings.rule_count,
 					     .rights = active->rights,
 					     .right_count = active->settings.principal_count};
-	access_setup_set_origins(&server->access, &active->settings);
-	content_policies_set(&server->pages.policies, &active->settings);
+	access_setup_set_origins(reload->access, &active->settings);
+	content_policies_set(reload->policies, &active->settings);
 
-	server->log_ring.log.level = (enum log_level)active->settings.log_level;
-	event_queue_event(&server->broker.queue, EVENT_CONFIG, (struct party){0})->config =
+	reload->log->level = (enum log_level)active->settings.log_level;
+	event_queue_event(&reload->broker->queue, EVENT_CONFIG, (struct party){0})->config =
 		&active->settings.core;
 }
 
-static int read_again(struct server *server, struct settings *next, char *detail, size_t size)
+static int read_again(const struct active_config *active, const struct gpu_rows *rows,
+		      struct settings *next, char *detail, size_t size)
 {
-	const struct active_config *active = &server->active;
 	settings_defaults(next);
 	int rc = active->paths.config[0]
 			 ? settings_load(active->paths.config, next, next, detail, size)
@@ -66,7 +63,7 @@ static int read_again(struct server *server, struct settings *next, char *detail
 	if (rc)
 		return rc;
 
-	gpu_rows_fill(&server->gpus.rows, next);
+	gpu_rows_fill(rows, next);
 	rc = settings_find_browser_gpu(next, detail, size);
 	if (rc)
 		return rc;
@@ -83,34 +80,36 @@ int reload_name_gpus(struct store *store, const struct core_config *config, bool
 
 void reload_gpus(void *ctx)
 {
-	struct server *server = ctx;
-	struct settings next = server->active.settings;
+	struct reload *reload = ctx;
+	struct active_config *active = reload->active;
+	struct settings next = active->settings;
 
-	gpu_rows_fill(&server->gpus.rows, &next);
-	gpu_names_save(&server->gpus.rows.names, server->active.paths.state_dir);
-	if (reload_name_gpus(server->broker.store, &next.core, false) != 0) {
-		log_event(&server->log_ring.log, LOG_WARN,
-			  "a GPU was found that only a restart can lend",
+	gpu_rows_fill(&reload->gpus->rows, &next);
+	gpu_names_save(&reload->gpus->rows.names, active->paths.state_dir);
+	if (reload_name_gpus(reload->broker->store, &next.core, false) != 0) {
+		log_event(reload->log, LOG_WARN, "a GPU was found that only a restart can lend",
 			  log_int("gpus", next.core.gpu_count));
 		return;
 	}
-	reload_apply(server, &next);
+
+	active->settings = next;
+	reload_apply(reload);
 }
 
-int reload_settings(struct server *server, struct settings_change *ret_change, char *detail,
+int reload_settings(struct reload *reload, struct settings_change *ret_change, char *detail,
 		    size_t detail_size)
 {
-	struct log *log = &server->log_ring.log;
+	struct settings *running = &reload->active->settings;
 	struct settings next;
 	struct key_ring ring;
 
 	detail[0] = 0;
-	server->config_watch.due = MONO_NEVER;
-	int rc = read_again(server, &next, detail, detail_size);
+	reload->due = MONO_NEVER;
+	int rc = read_again(reload->active, &reload->gpus->rows, &next, detail, detail_size);
 	if (!rc)
 		rc = access_setup_read_keys(&next, &ring, detail, detail_size);
-	if (!rc && !settings_gpus_moved(&server->active.settings, &next)) {
-		rc = reload_name_gpus(server->broker.store, &next.core, false);
+	if (!rc && !settings_gpus_moved(running, &next)) {
+		rc = reload_name_gpus(reload->broker->store, &next.core, false);
 		if (rc)
 			snprintf(detail, detail_size, "gpus: cannot be changed while it runs (%s)",
 				 err_text(rc));
@@ -118,92 +117,64 @@ int reload_settings(struct server *server, struct settings_change *ret_change, c
 	}
 
 	if (rc) {
-		log_event(log, LOG_ERROR, "configuration refused, nothing changed",
+		log_event(reload->log, LOG_ERROR, "configuration refused, nothing changed",
 			  log_str("error", detail));
 		return rc;
 	}
 
-	settings_compare(&server->active.settings, &next, ret_change);
-	keep_running(&server->active.settings, &next);
-	gpu_sampler_configure(&server->gpus, &next);
-	access_setup_take_keys(&server->access, &ring);
+	settings_compare(running, &next, ret_change);
+	keep_running(running, &next);
+	gpu_sampler_configure(reload->gpus, &next);
+	access_setup_take_keys(reload->access, &ring);
 	explicit_bzero(&ring, sizeof(ring));
-	reload_apply(server, &next);
-	log_event(log, LOG_INFO, "configuration read again",
+	*running = next;
+	reload_apply(reload);
+	log_event(reload->log, LOG_INFO, "configuration read again",
 		  log_str("changed", ret_change->applied),
 		  log_str("needs_restart", ret_change->restart));
 
 	return 0;
 }
 
-static void add_words(struct text *out, const char *key, const char *words)
-{
-	char copy[512], *save = NULL;
-	snprintf(copy, sizeof(copy), "%s", words);
-	text_json_key(out, key);
-	text_char(out, '[');
-	for (char *word = strtok_r(copy, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
-		text_json_item(out);
-		text_json_string(out, word);
-	}
-	text_char(out, ']');
-}
-
-void route_reload(struct server *server, const struct request_context *context)
-{
-	cleanup_text struct text body = {0};
-	struct settings_change change;
-	char detail[512];
-	if (reload_settings(server, &change, detail, sizeof(detail))) {
-		respond_error(server->endpoints.net, context, ERR_CONFIG, detail);
-		return;
-	}
-	text_str(&body, "{\"status\":\"ok\"");
-	add_words(&body, "changed", change.applied);
-	add_words(&body, "needs_restart", change.restart);
-	text_char(&body, '}');
-	routes_json(server, context, 200, &body);
-}
-
 static void on_changed(void *ctx)
 {
-	struct server *server = ctx;
-	server->config_watch.due = mono_after(loop_now(), RELOAD_SETTLE_MS);
+	struct reload *reload = ctx;
+	reload->due = mono_after(loop_now(), RELOAD_SETTLE_MS);
 }
 
-static void follow_path(struct server *server)
+static void follow_path(struct reload *reload)
 {
-	if (trail_follow(&server->config_watch.trail) != 0)
-		log_event(&server->log_ring.log, LOG_WARN,
+	if (trail_follow(&reload->trail) != 0)
+		log_event(reload->log, LOG_WARN,
 			  "cannot watch the configuration file; SIGHUP reads it again",
 			  log_str("error", strerror(errno)));
 }
 
-struct mono_ms reload_when_due(struct server *server, struct mono_ms now)
+struct mono_ms reload_when_due(struct reload *reload, struct mono_ms now)
 {
 	struct settings_change change;
 	char detail[512];
-	struct reload_watch *watch = &server->config_watch;
-	if (!mono_due(watch->due, now))
-		return watch->due;
-	watch->due = MONO_NEVER;
-	follow_path(server);
+	if (!mono_due(reload->due, now))
+		return reload->due;
+	reload->due = MONO_NEVER;
+	follow_path(reload);
 	/* Away for a moment, as some editors do it: its coming back is seen, too. */
-	if (access(watch->trail.path, F_OK) == 0)
-		(void)reload_settings(server, &change, detail, sizeof(detail));
-	return watch->due;
+	if (access(reload->trail.path, F_OK) == 0)
+		(void)reload_settings(reload, &change, detail, sizeof(detail));
+	return reload->due;
 }
 
-void reload_watch_begin(struct server *server, struct reload_watch *watch)
+void reload_watch(struct reload *reload, struct loop *loop)
 {
-	watch->due = MONO_NEVER;
-	trail_init(&watch->trail, server->loop, server->active.paths.config, on_changed, server);
-	if (server->active.paths.config[0])
-		follow_path(server);
+	const char *path = reload->active->paths.config;
+	reload->due = MONO_NEVER;
+	trail_init(&reload->trail, loop, path, on_changed, reload);
+	if (path[0])
+		follow_path(reload);
 }
 
-void reload_watch_end(struct reload_watch *watch)
+void reload_end(struct reload *reload)
 {
-	trail_end(&watch->trail);
-	watch->due = MONO_NEVER;
+	trail_end(&reload->trail);
+	reload->due = MONO_NEVER;
 }

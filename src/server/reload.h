@@ -1,30 +1,43 @@
-/* reload: the configuration again, whole or not at all. */
+/* reload: the configuration again, whole or not at all; and all that follow it. */
 #pragma once
-#include "config/settings.h"
+#include "base/log.h"
+#include "server/access/access_setup.h"
+#include "server/active_config.h"
+#include "server/broker.h"
+#include "server/gpus/gpu_sampler.h"
 #include "server/trail.h"
 
-struct server;
-struct store;
+struct content_policies;
+
+enum { RELOAD_SETTLE_MS = 200 };
+
+/* The pointers are borrowed. */
+struct reload {
+	struct active_config *active;
+	struct access_setup *access;
+	struct content_policies *policies;
+	struct broker *broker; /* its store names the GPUs, its core learns by an event */
+	struct gpu_sampler *gpus;
+	struct log *log;
+	struct trail trail;
+	struct mono_ms due; /* MONO_NEVER: nothing changed since the file was read */
+};
 
 /* Says in the journal which GPUs these are, see store_gpus. */
 int reload_name_gpus(struct store *store, const struct core_config *config, bool may_move);
 /* Reads, checks and applies; leases and places are untouched. 0, or -ERR_CONFIG with detail and
  * nothing changed. Logs what happened. */
-int reload_settings(struct server *server, struct settings_change *ret_change, char *detail,
+int reload_settings(struct reload *reload, struct settings_change *ret_change, char *detail,
 		    size_t detail_size);
-/* The server: other GPUs were found, or more of them is known. */
-void reload_gpus(void *server);
-/* Puts settings in force: class rules, origins, log level; the core learns by an event. */
-void reload_apply(struct server *server, const struct settings *settings);
+/* Other GPUs were found, or more of them is known; on_changed of gpu_sampler, `ctx` is the reload.
+ */
+void reload_gpus(void *ctx);
+/* Puts the active settings in force: class rules, origins, log level. */
+void reload_apply(struct reload *reload);
 
 /* Watches the file and the way to it, so that saving it, or switching a link, is enough; a file
  * still being written is waited for. */
-enum { RELOAD_SETTLE_MS = 200 };
-struct reload_watch {
-	struct trail trail;
-	struct mono_ms due; /* MONO_NEVER: nothing changed since it was read */
-};
-void reload_watch_begin(struct server *server, struct reload_watch *watch);
+void reload_watch(struct reload *reload, struct loop *loop);
 /* Reads the file again if that is due; returns when to ask again. */
-struct mono_ms reload_when_due(struct server *server, struct mono_ms now);
-void reload_watch_end(struct reload_watch *watch);
+struct mono_ms reload_when_due(struct reload *reload, struct mono_ms now);
+void reload_end(struct reload *reload);

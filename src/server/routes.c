@@ -67,6 +67,11 @@ static void dispatch_request(struct server *server, const struct request_context
 		handlers[route->id](server, context);
 }
 
+void route_session(struct server *server, const struct request_context *context)
+{
+	greeting_open_websocket(&server->sessions.greeting, context);
+}
+
 void routes_on_request(void *ctx, const struct http_request *request)
 {
 	struct server *server = ctx;

@@ -9,7 +9,6 @@
 #include "server/access/operator_name.h"
 #include "server/routes.h"
 #include "server/server.h"
-#include "server/sessions.h"
 #include "wire/json.h"
 #include "wire/origin.h"
 
@@ -138,7 +137,7 @@ static void add_site(const struct server *server, struct text *out, const struct
 	add_time(out, "allowed", site->allowed);
 	if (site->used.v)
 		add_time(out, "used", site->used);
-	text_json_u64(out, "sessions", sessions_of_site(server, site->id));
+	text_json_u64(out, "sessions", sessions_of_site(&server->endpoints, site->id));
 	if (site->revoked)
 		text_json_bool(out, "revoked", true);
 	text_char(out, '}');
@@ -206,7 +205,7 @@ static int revoke_site(struct server *server, uint64_t id, char ret_origin[SITE_
 	char why[512];
 	if (!sites_revoke(&server->sites, id, ret_origin))
 		return -ERR_NOT_FOUND;
-	sessions_end_site(server, id);
+	sessions_end_site(&server->endpoints, id);
 	int rc = site_keeper_save(&server->site_keeper, why, sizeof(why));
 	if (rc)
 		snprintf(detail, size,

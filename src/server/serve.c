@@ -14,7 +14,6 @@
 #include "server/endpoint_ops.h"
 #include "server/monitor/event_feed.h"
 #include "server/notify.h"
-#include "server/sessions.h"
 #include "server/startup.h"
 #include "wire/session_encode.h"
 
@@ -84,7 +83,7 @@ static void on_hangup(void *ctx, bool ends)
 	}
 	notify_send(NOTIFY_RELOADING, NULL);
 	sockets_look(server);
-	(void)reload_settings(server, &change, detail, sizeof(detail));
+	(void)reload_settings(&server->reload, &change, detail, sizeof(detail));
 	notify_send(NOTIFY_READY, NULL);
 }
 
@@ -101,15 +100,15 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	wake = mono_min(wake, status_streams_step(&server->status_streams));
 	if (event_feeds_step(&server->monitor))
 		wake = mono_min(wake, mono_after(now, BACKLOG_LOOK_MS));
-	sessions_expire(server, now);
+	greeting_expire(&server->endpoints, now);
 
 	wake = mono_min(wake, vram_history_step(&server->vram_history, server->broker.core, now,
 						loop_suspended_ms()));
-	wake = mono_min(wake, reload_when_due(server, now));
+	wake = mono_min(wake, reload_when_due(&server->reload, now));
 	wake = mono_min(wake, sockets_when_due(server, now));
 	wake = mono_min(wake, process_tracker_step(&server->tracker, now));
 	wake = mono_min(wake, live_reload_when_due(&server->live_reload, now));
-	wake = mono_min(wake, sessions_wake(server));
+	wake = mono_min(wake, greeting_wake(&server->endpoints));
 
 	if (streams == 0) {
 		server->keepalive_at = mono_after(now, KEEPALIVE_MS);
@@ -254,10 +253,10 @@ int serve_main(int argc, char **argv)
 		return usage ? EXIT_USAGE : err_exit_code(rc);
 	}
 
-	reload_watch_begin(&server, &server.config_watch);
+	reload_watch(&server.reload, server.loop);
 	sockets_watch(&server);
 	live_reload_begin(&server.live_reload, server.loop, server.active.paths.dev,
-			  &server.log_ring.log, sessions_tell_reload, &server);
+			  &server.log_ring.log, sessions_tell_reload, &server.endpoints);
 	startup_announce(&server);
 	logfile_begin(&server.logfile, loop_now());
 	tell_ready(&server);

@@ -1,9 +1,9 @@
 /* server: the parts of a running daemon, put together by serve.c. A function takes the part that it
  * works on; only callbacks and routes, which touch several, take the whole. */
 #pragma once
-#include "config/options.h"
 #include "server/access/access_setup.h"
 #include "server/access/site_keeper.h"
+#include "server/active_config.h"
 #include "server/broker.h"
 #include "server/endpoints.h"
 #include "server/gpus/gpu_sampler.h"
@@ -19,21 +19,11 @@
 #include "server/monitor/vram_history.h"
 #include "server/pages/live_reload.h"
 #include "server/pages/pages.h"
-#include "server/process_tracker.h"
 #include "server/reload.h"
+#include "server/session/sessions.h"
 #include "server/sockets.h"
 
 struct loop;
-
-/* The configuration in force. */
-struct active_config {
-	struct settings settings;
-	struct class_rule rules[SETTINGS_RULE_COUNT];
-	struct class_rights rights[SETTINGS_PRINCIPAL_COUNT];
-	struct wire_context wire; /* points into those above */
-	struct options options;
-	struct paths paths;
-};
 
 struct server {
 	struct loop *loop;
@@ -57,9 +47,11 @@ struct server {
 	struct logfile logfile;
 	struct process_tracker tracker;
 	struct gpu_sampler gpus;
-	struct reload_watch config_watch;
+	struct reload reload;
 	struct sockets sockets;
 	struct live_reload live_reload;
+	struct page_links page_links;
+	struct sessions sessions;
 	struct hangup hangup;
 	unsigned crowd_max;        /* the most claims and sessions since memory was given back */
 	struct mono_ms crowd_left; /* when it will be, for most of them have left */

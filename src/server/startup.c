@@ -20,7 +20,6 @@
 #include "server/lock_request.h"
 #include "server/monitor/event_feed.h"
 #include "server/routes.h"
-#include "server/sessions.h"
 #include "server/taken.h"
 
 enum { HEADER_TIME_MS = LIMIT_HEADER_TIME_MS, BODY_TIME_MS = 10000, WRITE_TIME_MS = 10000 };
@@ -65,7 +64,7 @@ static int begin_gpus(struct server *server)
 	server->gpus.core = server->broker.core;
 	server->gpus.log = &server->log_ring.log;
 	server->gpus.on_changed = reload_gpus;
-	server->gpus.ctx = server;
+	server->gpus.ctx = &server->reload;
 	return gpu_sampler_begin(&server->gpus, server->loop, server->active.paths.state_dir);
 }
 
@@ -261,13 +260,33 @@ static int open_broker(struct server *server, char *detail, size_t size)
 	return rc;
 }
 
+static void on_session(void *ctx, uint64_t conn, const struct net_peer *peer)
+{
+	struct server *server = ctx;
+	greeting_open(&server->sessions.greeting, conn, peer);
+}
+
+static void on_message(void *ctx, uint64_t conn, const char *text, size_t length)
+{
+	struct server *server = ctx;
+	sessions_on_message(&server->sessions, conn, text, length);
+}
+
+/* Only what the session said before tells an end from a loss. */
+static void on_closed(void *ctx, uint64_t conn, bool clean)
+{
+	struct server *server = ctx;
+	(void)clean;
+	endpoints_gone(&server->endpoints, conn);
+}
+
 static const struct net_handlers handlers = {
 	.on_request = routes_on_request,
 	.on_gone = routes_on_gone,
 	.on_delivered = routes_on_delivered,
-	.on_session = sessions_on_open,
-	.on_message = sessions_on_message,
-	.on_closed = sessions_on_closed,
+	.on_session = on_session,
+	.on_message = on_message,
+	.on_closed = on_closed,
 	.on_protocol_error = routes_on_protocol_error,
 };
 
@@ -376,6 +395,43 @@ static void keep_copy(struct server *server)
 	store_keep_copy(server->broker.store, copy);
 }
 
+static void connect_sessions(struct server *server)
+{
+	struct endpoints *endpoints = &server->endpoints;
+	struct sessions *sessions = &server->sessions;
+
+	server->page_links = (struct page_links){.keys = &server->access.keys,
+						 .random = &server->broker.random,
+						 .home = server->home};
+	*sessions = (struct sessions){.endpoints = endpoints,
+				      .queue = &server->broker.queue,
+				      .wire = &server->active.wire,
+				      .state = &server->state,
+				      .tracker = &server->tracker};
+	sessions->greeting = (struct greeting){.endpoints = endpoints,
+					       .broker = &server->broker,
+					       .access = &server->access,
+					       .sites = &server->site_keeper,
+					       .state = &server->state,
+					       .log = &server->log_ring.log};
+	sessions->requests = (struct session_requests){.endpoints = endpoints,
+						       .queue = &server->broker.queue,
+						       .answers = &sessions->answers};
+	sessions->answers = (struct session_answers){.monitor = &server->monitor,
+						     .status_streams = &server->status_streams,
+						     .event_ring = &server->event_ring,
+						     .log_feed = &server->log_feed,
+						     .links = &server->page_links,
+						     .reload = &server->reload};
+	sessions->effects = (struct session_effects){.endpoints = endpoints,
+						     .broker = &server->broker,
+						     .active = &server->active,
+						     .state = &server->state,
+						     .tracker = &server->tracker,
+						     .position_updates = &server->position_updates};
+	sessions_begin(sessions);
+}
+
 static void serve_endpoints(struct server *server)
 {
 	struct endpoints *endpoints = &server->endpoints;
@@ -384,9 +440,7 @@ static void serve_endpoints(struct server *server)
 	endpoints_serve(endpoints, ENDPOINT_STREAM, &lock_stream_ops, server);
 	endpoints_serve(endpoints, ENDPOINT_FEED, &event_feed_ops, &server->monitor);
 	endpoints_serve(endpoints, ENDPOINT_STATUS, &status_stream_ops, &server->status_streams);
-	endpoints_serve(endpoints, ENDPOINT_GREETING, &greeting_ops, server);
-	endpoints_serve(endpoints, ENDPOINT_SESSION, &session_ops, server);
-	endpoints_serve(endpoints, ENDPOINT_LEAVING, &leaving_ops, server);
+	connect_sessions(server);
 }
 
 int startup_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)
@@ -394,7 +448,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	status_streams_init(&server->status_streams, &server->monitor);
 	position_updates_init(&server->position_updates);
 	endpoints_init(&server->endpoints, NULL);
-	server->config_watch.trail.fd = -1;
+	server->reload.trail.fd = -1;
 	server->sockets.trail.fd = -1;
 	server->live_reload.fd = -1;
 	server->gpus.fd = -1;
@@ -437,8 +491,15 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 				       .access = &server->access,
 				       .log = &server->log_ring.log,
 				       .random = &server->broker.random};
+	server->reload = (struct reload){.active = &server->active,
+					 .access = &server->access,
+					 .policies = &server->pages.policies,
+					 .broker = &server->broker,
+					 .gpus = &server->gpus,
+					 .log = &server->log_ring.log,
+					 .trail.fd = -1};
 	serve_endpoints(server);
-	reload_apply(server, &server->active.settings);
+	reload_apply(&server->reload);
 
 	rc = sockets_listen(server, detail, detail_size);
 	if (rc == 0)
@@ -451,7 +512,7 @@ void startup_end(struct server *server)
 	hangup_end(&server->hangup);
 	sockets_end(&server->sockets);
 	sockets_forget(server);
-	reload_watch_end(&server->config_watch);
+	reload_end(&server->reload);
 	live_reload_end(&server->live_reload);
 	status_streams_finish(&server->status_streams);
 	position_updates_finish(&server->position_updates);

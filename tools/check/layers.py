@@ -34,12 +34,15 @@ PROJECT = {
 # The rooms of the server, and what each may include of it beside its own ("server/access/": all of that
 # room): never server/server.h, so that a part can be read and tested with the few things that it borrows.
 ROOMS = {
-    "server/access": set(),
+    "server/access": {"server/random_pool.h"},
     "server/gpus": {"server/access/credentials.h", "server/event_queue.h"},
     "server/monitor": {"server/broker.h", "server/endpoint_ops.h", "server/endpoints.h", "server/gpus/gpu_board.h",
                        "server/message_context.h",
                        "server/respond.h", "server/run_state.h"},
     "server/pages": {"server/access/", "server/random_pool.h", "server/respond.h"},
+    "server/session": {"server/access/", "server/monitor/", "server/active_config.h", "server/broker.h",
+                       "server/endpoint_ops.h", "server/endpoints.h", "server/message_context.h",
+                       "server/process_tracker.h", "server/reload.h", "server/respond.h", "server/run_state.h"},
 }
 
 # Libraries by the folders that may know them; libc and Linux headers are free but for base and core.

@@ -6,7 +6,7 @@
 /* All is borrowed. */
 struct log_feed {
 	const struct endpoints *endpoints;
-	const struct log_ring *ring;
+	struct log_ring *ring; /* its subscribers are counted by those who let them in */
 };
 
 /* To all that subscribed; on_line of log_ring, `ctx` is the feed. */

@@ -17,7 +17,7 @@
 #include "base/err.h"
 #include "net/net.h"
 #include "process/proc.h"
-#include "server/named_processes.h"
+#include "server/session/named_processes.h"
 
 enum { OTHER_UID = 4711 };
 

@@ -1,5 +1,5 @@
 /* named_processes: checks what a client names against what the kernel says. */
-#include "server/named_processes.h"
+#include "server/session/named_processes.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,0 +1,16 @@
+/* page_links: see page_links.h. A link is spent in pages/sign_in.c. */
+#include "server/access/page_links.h"
+
+#include <string.h>
+
+#include "net/loop.h"
+
+void page_links_write(const struct page_links *links, struct text *out)
+{
+	uint8_t random[32];
+
+	random_fill(links->random, random, sizeof(random));
+	text_format(out, "%s/?open=%s", links->home,
+		    page_link_new(links->keys, random, loop_now()));
+	explicit_bzero(random, sizeof(random));
+}

@@ -1,0 +1,34 @@
+/* routes_config: reading the configuration again over HTTP. */
+#include <string.h>
+
+#include "server/routes.h"
+#include "server/server.h"
+
+static void add_words(struct text *out, const char *key, const char *words)
+{
+	char copy[512], *save = NULL;
+	snprintf(copy, sizeof(copy), "%s", words);
+	text_json_key(out, key);
+	text_char(out, '[');
+	for (char *word = strtok_r(copy, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
+		text_json_item(out);
+		text_json_string(out, word);
+	}
+	text_char(out, ']');
+}
+
+void route_reload(struct server *server, const struct request_context *context)
+{
+	cleanup_text struct text body = {0};
+	struct settings_change change;
+	char detail[512];
+	if (reload_settings(&server->reload, &change, detail, sizeof(detail))) {
+		respond_error(server->endpoints.net, context, ERR_CONFIG, detail);
+		return;
+	}
+	text_str(&body, "{\"status\":\"ok\"");
+	add_words(&body, "changed", change.applied);
+	add_words(&body, "needs_restart", change.restart);
+	text_char(&body, '}');
+	routes_json(server, context, 200, &body);
+}

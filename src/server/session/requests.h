@@ -1,0 +1,16 @@
+/* requests: what a session that said hello may say, and the events that its messages become. */
+#pragma once
+#include "server/broker.h"
+#include "server/endpoints.h"
+#include "server/session/answers.h"
+
+/* All is borrowed. */
+struct session_requests {
+	struct endpoints *endpoints;
+	struct event_queue *queue;
+	const struct session_answers *answers;
+};
+
+/* A well-formed message; one that the session may not send is denied. Takes `queued`. */
+void session_said(const struct session_requests *requests, struct endpoint *endpoint,
+		  struct queued_event *queued);

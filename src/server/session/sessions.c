@@ -1,0 +1,146 @@
+/* sessions: see sessions.h. Decides nothing: what is decided by what a session may do is in
+ * greeting.c and requests.c. */
+#include "server/session/sessions.h"
+
+#include "net/loop.h"
+#include "net/session.h"
+#include "server/session/refusal.h"
+#include "wire/monitoring_encode.h"
+#include "wire/session_encode.h"
+
+/* Decodes one message; 0 or a negative enum err. */
+static int decode_message(const struct sessions *sessions, const struct endpoint *endpoint,
+			  const char *greeted_as, const char *text, size_t length,
+			  struct session_request *ret_request)
+{
+	struct wire_context wire = *sessions->wire;
+	wire.principal = endpoint->session->principal;
+	return session_decode(text, length, &wire, greeted_as, ret_request);
+}
+
+static void on_first_message(void *ctx, struct endpoint *endpoint, const char *text, size_t length)
+{
+	struct sessions *sessions = ctx;
+	struct queued_event *queued = event_queue_new(sessions->queue);
+	int rc = decode_message(sessions, endpoint, NULL, text, length, &queued->in);
+	if (rc == 0) {
+		greeting_hello(&sessions->greeting, endpoint, queued);
+		return;
+	}
+
+	session_turn_away(sessions->endpoints, endpoint->conn, -rc, queued->in.parsed.detail,
+			  rc == -ERR_VERSION ? CLOSE_VERSION : CLOSE_TOKEN);
+	event_queue_drop(sessions->queue, queued);
+}
+
+static void on_session_message(void *ctx, struct endpoint *endpoint, const char *text,
+			       size_t length)
+{
+	struct sessions *sessions = ctx;
+	struct queued_event *queued = event_queue_new(sessions->queue);
+	endpoint->session->seen = loop_now();
+	int rc = decode_message(sessions, endpoint, endpoint->session->name, text, length,
+				&queued->in);
+	if (rc == 0) {
+		session_said(&sessions->requests, endpoint, queued);
+		return;
+	}
+
+	const char *detail = queued->in.parsed.detail;
+	if (rc == -ERR_VERSION)
+		session_turn_away(sessions->endpoints, endpoint->conn, ERR_VERSION, detail,
+				  CLOSE_VERSION);
+	else
+		session_deny(sessions->endpoints->net, endpoint->conn, queued->in.ref, -rc, detail);
+	event_queue_drop(sessions->queue, queued);
+}
+
+void sessions_on_message(struct sessions *sessions, uint64_t conn, const char *text, size_t length)
+{
+	if (!sessions->state->draining)
+		endpoints_message(sessions->endpoints, conn, text, length);
+}
+
+static void on_stranger_gone(void *ctx, struct endpoint *endpoint)
+{
+	const struct sessions *sessions = ctx;
+	session_unsubscribe(&sessions->answers, endpoint);
+}
+
+static void on_session_gone(void *ctx, struct endpoint *endpoint)
+{
+	struct sessions *sessions = ctx;
+	const struct endpoint_session *session = endpoint->session;
+	if (!sessions->state->draining) {
+		struct event *event = event_queue_event(sessions->queue, EVENT_CONN_CLOSED,
+							party_of(PARTY_SESSION, endpoint->conn));
+		event->closed.peer_gone =
+			session->id && process_tracker_gone(sessions->tracker, session->id);
+	}
+	session_unsubscribe(&sessions->answers, endpoint);
+}
+
+static void send_effect(void *ctx, struct endpoint *endpoint, const struct send_effect *send)
+{
+	const struct sessions *sessions = ctx;
+	session_send_effect(&sessions->effects, endpoint, send);
+}
+
+static void close_draining(void *ctx, struct endpoint *endpoint)
+{
+	const struct sessions *sessions = ctx;
+	net_session_close(sessions->endpoints->net, endpoint->conn, CLOSE_DRAINING,
+			  err_name(ERR_DRAINING));
+}
+
+void sessions_begin(struct sessions *sessions)
+{
+	static const struct endpoint_ops greeting_ops = {
+		.send = send_effect,
+		.message = on_first_message,
+		.gone = on_stranger_gone,
+		.drain = close_draining,
+	};
+	static const struct endpoint_ops session_ops = {
+		.send = send_effect,
+		.message = on_session_message,
+		.gone = on_session_gone,
+		.drain = close_draining,
+	};
+	static const struct endpoint_ops leaving_ops = {.gone = on_stranger_gone};
+
+	endpoints_serve(sessions->endpoints, ENDPOINT_GREETING, &greeting_ops, sessions);
+	endpoints_serve(sessions->endpoints, ENDPOINT_SESSION, &session_ops, sessions);
+	endpoints_serve(sessions->endpoints, ENDPOINT_LEAVING, &leaving_ops, sessions);
+}
+
+unsigned sessions_of_site(const struct endpoints *endpoints, uint64_t site)
+{
+	unsigned count = 0;
+	list_each (it, next, &endpoints->kinds[ENDPOINT_SESSION])
+		count += container_of(it, struct endpoint, link)->session->site == site;
+	return count;
+}
+
+/* Its page hears that it is over and stops; who is next comes after the linger of a tab. */
+void sessions_end_site(struct endpoints *endpoints, uint64_t site)
+{
+	list_each (it, next, &endpoints->kinds[ENDPOINT_SESSION]) {
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->session->site == site)
+			net_session_close(endpoints->net, endpoint->conn, CLOSE_TOKEN, "revoked");
+	}
+}
+
+void sessions_tell_reload(void *ctx, const char *path)
+{
+	cleanup_text struct text body = {0};
+	const struct endpoints *endpoints = ctx;
+
+	session_encode_reload(&body, path);
+	list_each (it, next, &endpoints->kinds[ENDPOINT_SESSION]) {
+		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
+		if (endpoint->session->binding == BIND_TAB && endpoint->session->id != 0)
+			net_session_send(endpoints->net, endpoint->conn, body.bytes, body.length);
+	}
+}

@@ -1,0 +1,31 @@
+/* sessions: WebSocket and Unix sessions from hello to close: joins the parts of this room for net,
+ * which brings messages, and for the kinds of endpoints, which bring effects. */
+#pragma once
+#include "server/endpoint_ops.h"
+#include "server/session/effects.h"
+#include "server/session/greeting.h"
+#include "server/session/requests.h"
+
+/* The pointers are borrowed. */
+struct sessions {
+	struct endpoints *endpoints;
+	struct event_queue *queue;
+	const struct wire_context *wire;
+	const struct run_state *state;
+	const struct process_tracker *tracker;
+	struct greeting greeting;
+	struct session_requests requests;
+	struct session_answers answers;
+	struct session_effects effects;
+};
+
+/* From now on it serves the kinds of sessions. */
+void sessions_begin(struct sessions *sessions);
+/* The callback of net. */
+void sessions_on_message(struct sessions *sessions, uint64_t conn, const char *text, size_t length);
+
+/* Of a site that the operator let queue: how many there are, and their end. */
+unsigned sessions_of_site(const struct endpoints *endpoints, uint64_t site);
+void sessions_end_site(struct endpoints *endpoints, uint64_t site);
+/* Tells all pages that a file of theirs was changed (--dev); `ctx` is struct endpoints. */
+void sessions_tell_reload(void *ctx, const char *path);

@@ -1,0 +1,273 @@
+/* Goal: a configuration is taken whole or not at all; what only counts after a restart stays as it
+ * runs and is named; the core hears of it by one event. Method: a real file and the real settings;
+ * the store and the trail are the test's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "fake_net.h"
+#include "net/loop.h"
+#include "server/pages/static_files.h"
+#include "server/reload.h"
+
+static struct {
+	int gpus_rc;
+	uint64_t vram_bytes;
+	unsigned names_saved, gpus_configured, gpus_asked, policies_set, lines, trails;
+	enum log_level line;
+	void (*changed)(void *ctx);
+	void *changed_ctx;
+} seen;
+
+int store_gpus(struct store *store, const char *const *names, uint32_t count, bool may_move)
+{
+	(void)store;
+	(void)names;
+	(void)count;
+	assert_false(may_move);
+	seen.gpus_asked++;
+	return seen.gpus_rc;
+}
+
+/* One GPU, which grows when more of it is known. */
+void gpu_rows_fill(const struct gpu_rows *rows, struct settings *settings)
+{
+	(void)rows;
+	settings->core.gpus[0].vram_bytes_total = seen.vram_bytes;
+}
+
+void gpu_names_save(struct gpu_names *names, const char *dir)
+{
+	(void)names;
+	(void)dir;
+	seen.names_saved++;
+}
+
+void gpu_sampler_configure(struct gpu_sampler *sampler, struct settings *settings)
+{
+	(void)sampler;
+	(void)settings;
+	seen.gpus_configured++;
+}
+
+void content_policies_set(struct content_policies *policies, const struct settings *settings)
+{
+	(void)policies;
+	(void)settings;
+	seen.policies_set++;
+}
+
+void trail_init(struct trail *trail, struct loop *loop, const char *path, void (*fn)(void *ctx),
+		void *ctx)
+{
+	(void)loop;
+	snprintf(trail->path, sizeof trail->path, "%s", path);
+	seen.changed = fn;
+	seen.changed_ctx = ctx;
+}
+
+int trail_follow(struct trail *trail)
+{
+	(void)trail;
+	seen.trails++;
+	return 0;
+}
+
+void trail_end(struct trail *trail)
+{
+	(void)trail;
+}
+
+static void on_line(void *ctx, const struct log_line *line)
+{
+	(void)ctx;
+	seen.lines++;
+	seen.line = line->level;
+}
+
+static struct active_config active;
+static struct access_setup access_setup;
+static struct content_policies policies;
+static struct broker broker;
+static struct gpu_sampler gpus;
+static struct log logger;
+static struct reload reload;
+static struct settings_change change;
+static char detail[4096];
+
+static void write_config(const char *text)
+{
+	FILE *file = fopen(active.paths.config, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	fake_net_reset();
+	memset(&seen, 0, sizeof seen);
+	active = (struct active_config){.options.log_level = -1};
+	snprintf(active.paths.config, sizeof active.paths.config, "/tmp/baton-reload-XXXXXX");
+	int fd = mkstemp(active.paths.config);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	settings_defaults(&active.settings);
+	assert_int_equal(paths_socket(&active.settings, detail, sizeof detail), 0);
+	memset(&broker, 0, sizeof broker);
+	event_queue_init(&broker.queue);
+	log_init(&logger, LOG_INFO, -1, loop_wall_now);
+	log_set_sink(&logger, on_line, NULL);
+	access_setup_init(&access_setup, false);
+	reload = (struct reload){.active = &active,
+				 .access = &access_setup,
+				 .policies = &policies,
+				 .broker = &broker,
+				 .gpus = &gpus,
+				 .log = &logger};
+	reload_watch(&reload, NULL);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	event_queue_finish(&broker.queue);
+	(void)unlink(active.paths.config);
+	return 0;
+}
+
+static void test_a_good_file_is_taken_whole(void **state)
+{
+	(void)state;
+	write_config(
+		"log_level: debug\ntiming: {settle_s: 7}\norigins: [\"https://app.example\"]\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+
+	assert_int_equal(active.settings.core.settle_ms, 7000);
+	assert_int_equal(logger.level, LOG_DEBUG);
+	assert_int_equal(access_setup.policy.origin_count, 1);
+	assert_int_equal(seen.policies_set, 1);
+	assert_int_equal(seen.gpus_configured, 1);
+	assert_non_null(strstr(change.applied, "timing"));
+	assert_string_equal(change.restart, "");
+	assert_int_equal(broker.queue.count, 1);
+	assert_int_equal(broker.queue.head->in.event.type, EVENT_CONFIG);
+	assert_ptr_equal(broker.queue.head->in.event.config, &active.settings.core);
+}
+
+static void test_a_bad_file_changes_nothing(void **state)
+{
+	(void)state;
+	int64_t settle_ms = active.settings.core.settle_ms;
+	write_config("timing: {settle_s: 7}\ntimings: 8\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), -ERR_CONFIG);
+
+	assert_non_null(strstr(detail, ":2: "));
+	assert_int_equal(active.settings.core.settle_ms, settle_ms);
+	assert_int_equal(broker.queue.count + seen.policies_set + seen.gpus_asked, 0);
+	assert_int_equal(seen.lines, 1);
+	assert_int_equal(seen.line, LOG_ERROR);
+}
+
+static void test_a_key_that_cannot_be_read_changes_nothing(void **state)
+{
+	(void)state;
+	write_config("keys:\n  - name: ci\n    file: /nonexistent/baton/key\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), -ERR_CONFIG);
+	assert_non_null(strstr(detail, "ci"));
+	assert_int_equal(active.settings.key_count, 0);
+	assert_int_equal(broker.queue.count, 0);
+}
+
+static void test_what_needs_a_restart_stays_and_is_named(void **state)
+{
+	(void)state;
+	char socket_path[sizeof active.settings.socket_path];
+	memcpy(socket_path, active.settings.socket_path, sizeof socket_path);
+	write_config("socket: /tmp/elsewhere/b.sock\n");
+	for (int i = 0; i < 2; i++) { /* each time, for it still differs */
+		assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+		assert_non_null(strstr(change.restart, "socket"));
+		assert_string_equal(active.settings.socket_path, socket_path);
+	}
+}
+
+static void test_the_journal_may_refuse_the_gpus(void **state)
+{
+	(void)state;
+	seen.gpus_rc = -ERR_STATE;
+	write_config("timing: {settle_s: 7}\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), -ERR_CONFIG);
+	assert_non_null(strstr(detail, "gpus"));
+	assert_int_equal(broker.queue.count, 0);
+}
+
+/* What a probe found is in force at once, unless the journal knows the GPUs otherwise. */
+static void test_a_gpu_that_is_found_is_lent(void **state)
+{
+	(void)state;
+	seen.vram_bytes = UINT64_C(8) << 30;
+	reload_gpus(&reload);
+	assert_int_equal(active.settings.core.gpus[0].vram_bytes_total, seen.vram_bytes);
+	assert_int_equal(broker.queue.count, 1);
+	assert_int_equal(seen.names_saved, 1);
+
+	seen.gpus_rc = -ERR_STATE;
+	seen.vram_bytes *= 2;
+	reload_gpus(&reload);
+	assert_int_equal(active.settings.core.gpus[0].vram_bytes_total, seen.vram_bytes / 2);
+	assert_int_equal(broker.queue.count, 1);
+	assert_int_equal(seen.line, LOG_WARN);
+}
+
+/* A file that is being written is waited for; one that is away for a moment is not read. */
+static void test_a_saved_file_is_read_once_it_settled(void **state)
+{
+	(void)state;
+	write_config("timing: {settle_s: 9}\n");
+	seen.changed(seen.changed_ctx);
+	struct mono_ms due = reload_when_due(&reload, fake_net.now);
+	assert_int_equal(due.v, fake_net.now.v + RELOAD_SETTLE_MS);
+	assert_int_equal(broker.queue.count, 0);
+
+	assert_int_equal(reload_when_due(&reload, due).v, MONO_NEVER.v);
+	assert_int_equal(active.settings.core.settle_ms, 9000);
+	assert_int_equal(seen.trails, 2);
+
+	seen.changed(seen.changed_ctx);
+	assert_int_equal(unlink(active.paths.config), 0);
+	unsigned lines = seen.lines;
+	(void)reload_when_due(&reload, mono_after(due, RELOAD_SETTLE_MS));
+	assert_int_equal(active.settings.core.settle_ms, 9000);
+	assert_int_equal(broker.queue.count, 1);
+	assert_int_equal(seen.lines, lines);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_good_file_is_taken_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_bad_file_changes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_read_changes_nothing,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_needs_a_restart_stays_and_is_named,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_journal_may_refuse_the_gpus, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_gpu_that_is_found_is_lent, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_saved_file_is_read_once_it_settled, set_up,
+						tear_down),
+	};
+	return cmocka_run_group_tests_name("server-reload", tests, NULL, NULL);
+}
