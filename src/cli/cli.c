@@ -180,11 +180,10 @@ void cli_print_overview(const struct cli *cli, FILE *out)
 		fprintf(out, "  %-14s %s\n", cli->commands[i]->name, cli->commands[i]->summary);
 	fputs("\n`baton help COMMAND` lists the options of one. The broker is found by\n"
 	      "--socket, else $BATON_SOCKET, else $XDG_RUNTIME_DIR/baton/baton.sock.\n"
-	      "Exit status: 0 done, 64 usage, 65 malformed, 66 no such thing, 69 no broker, 70 a "
-	      "bug,\n"
-	      "71 memory, 72 never fits, 74 reading or writing, 75 not now: try again, 76 "
-	      "protocol,\n"
-	      "77 not allowed, 78 configuration; `run`: that of the command.\n",
+	      "Exit status: 0 done, 1 doctor found something broken, 64 usage, 65 malformed,\n"
+	      "66 no such thing, 69 no broker, 70 a bug, 71 memory, 72 never fits, 74 reading\n"
+	      "or writing, 75 not now: try again, 76 protocol, 77 not allowed, 78 configuration;\n"
+	      "`run`: that of the command.\n",
 	      out);
 }
 
