@@ -36,6 +36,7 @@ check: build ## the inner loop: lints, unit tests, fuzz corpora, 200 seeds of th
 
 sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
 	@$(BUILD)/tests/sim/sim --seeds $(SEEDS)
+	@$(BUILD)/tests/sim/sim --seeds 60 --twin 2
 
 exhaust: build ## every order of events in small worlds, STATES=N states in all
 	@$(BUILD)/tests/exhaust/exhaust --states $(STATES) --jobs $(JOBS)

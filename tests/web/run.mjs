@@ -1,10 +1,11 @@
 // @ts-check
 // Runs the browser tests: every tests/web/**/*.test.mjs, or the files and folders that are named.
 //   node tests/web/run.mjs [FILE | FOLDER]...
-// Two files at a time, each in a process of its own; those named *.long.test.mjs, which mostly
-// wait, begin first. Prints TAP with node's summary at the end; exit status 1 when a test failed,
-// 2 when something that the tests need is missing. Environment: BATON_BIN, BATON_WEB_ARGS (such as
-// --dev, to serve the sources), CHROMIUM, FIREFOX.
+// Three files at a time, each in a process of its own: many wait more than they compute. Those
+// named *.long.test.mjs begin, then the largest, so that no long one runs alone at the end. Prints
+// TAP with node's summary at the end; exit status 1 when a test failed, 2 when something that the
+// tests need is missing. Environment: BATON_BIN, BATON_WEB_ARGS (such as --dev, to serve the
+// sources), CHROMIUM, FIREFOX.
 import { setMaxListeners } from "node:events";
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -13,7 +14,7 @@ import { tap } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { missing } from "./lib/packages.mjs";
 
-const CONCURRENCY = 2;
+const CONCURRENCY = 3;
 const FILE_TIMEOUT_MS = 400_000;
 
 /** @param {string} path @returns {string[]} */
@@ -39,7 +40,7 @@ function main() {
 	const named = process.argv.slice(2);
 	const files = (named.length > 0 ? named : [dirname(fileURLToPath(import.meta.url))])
 		.flatMap((path) => testFiles(resolve(path)))
-		.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+		.sort((a, b) => rank(a) - rank(b) || statSync(b).size - statSync(a).size);
 	const stop = new AbortController();
 	setMaxListeners(0, stop.signal); // one for each file
 	for (const signal of /** @type {NodeJS.Signals[]} */ (["SIGINT", "SIGTERM", "SIGHUP"]))

@@ -4,18 +4,48 @@
 // uses cdp.mjs.
 import { chromiumPath, load } from "./packages.mjs";
 
-const ARGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--no-first-run",
-	"--disable-background-networking", "--disable-component-update", "--disable-sync"];
+// V8 would optimise the engines' WebAssembly for longer than the demo models compute.
+const ARGS = ["--no-sandbox", "--js-flags=--liftoff-only", "--enable-unsafe-webgpu",
+	"--no-first-run", "--disable-background-networking", "--disable-component-update",
+	"--disable-sync"];
+const KEPT_MS = 100; // a browser that nobody uses, for the next test
+
+/** @typedef {{browser: Promise<import("playwright-core").Browser>, users: number,
+ *   timer?: NodeJS.Timeout}} SharedBrowser */
+
+/** @type {Map<string, SharedBrowser>} those that run, by their arguments */
+const running = new Map();
+
+/** @param {string[]} args */
+function takeBrowser(args) {
+	const key = args.join(" ");
+	const shared = running.get(key) ?? { browser: launch(args), users: 0 };
+	running.set(key, shared);
+	shared.users++;
+	clearTimeout(shared.timer);
+	return shared;
+}
+
+/** @param {string[]} args @returns {Promise<import("playwright-core").Browser>} */
+const launch = (args) => load("playwright-core").chromium.launch(
+	{ executablePath: chromiumPath, args: [...ARGS, ...args] });
+
+/** The last one closes it, unless somebody comes soon. @param {SharedBrowser} shared */
+function leaveBrowser(shared) {
+	if (--shared.users > 0) return;
+	shared.timer = setTimeout(async () => {
+		for (const [key, one] of running)
+			if (one === shared) running.delete(key);
+		await (await shared.browser.catch(() => undefined))?.close();
+	}, KEPT_MS);
+}
 
 /** @typedef {import("playwright-core").Page & {problems: string[]}} TestPage */
 
 export class PageBrowser {
-	/**
-	 * @param {import("playwright-core").Browser} browser
-	 * @param {import("playwright-core").BrowserContext} context
-	 */
-	constructor(browser, context) {
-		this.browser = browser;
+	/** @param {SharedBrowser} shared @param {import("playwright-core").BrowserContext} context */
+	constructor(shared, context) {
+		this.shared = shared;
 		this.context = context;
 		/** @type {Set<string>} bases of the daemons that this profile is signed in at */
 		this.signedIn = new Set();
@@ -50,17 +80,23 @@ export class PageBrowser {
 	}
 
 	async close() {
-		await this.browser.close();
+		await this.context.close();
+		leaveBrowser(this.shared);
 	}
 }
 
 /**
- * Starts a browser with an empty profile. `context` goes to Playwright's newContext (colorScheme,
- * viewport, permissions, reducedMotion).
+ * An empty profile, in a browser that others with the same `args` may share. `context` goes to
+ * Playwright's newContext (colorScheme, viewport, permissions, reducedMotion).
  * @param {{args?: string[], context?: import("playwright-core").BrowserContextOptions}} [options]
  */
 export async function openBrowser({ args = [], context = {} } = {}) {
-	const browser = await load("playwright-core").chromium.launch(
-		{ executablePath: chromiumPath, args: [...ARGS, ...args] });
-	return new PageBrowser(browser, await browser.newContext(context));
+	const shared = takeBrowser(args);
+	try {
+		const browser = await shared.browser;
+		return new PageBrowser(shared, await browser.newContext(context));
+	} catch (error) {
+		leaveBrowser(shared);
+		throw error;
+	}
 }

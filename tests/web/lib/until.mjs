@@ -1,19 +1,23 @@
 // @ts-check
 // Waiting for a condition, with a deadline. Tests wait with this; none sleeps.
 
+const EVERY_MS = 20;
+const AT_MOST_MS = 100;
+
 /** @param {number} ms */
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /**
  * Polls until `fn` gives something true, and returns that. What it throws counts as "not yet" and
- * is shown when the deadline has passed.
+ * is shown when the deadline has passed. Without `every` it asks less often as time goes on: who is
+ * asked has other work to do.
  * @template T
  * @param {() => T | Promise<T>} fn
  * @param {{ms?: number, every?: number, what?: string}} [options]
  * @returns {Promise<T>}
  */
-export async function until(fn, { ms = 10000, every = 20, what = fn.toString() } = {}) {
-	const end = performance.now() + ms;
+export async function until(fn, { ms = 10000, every, what = fn.toString() } = {}) {
+	const begin = performance.now();
 	let last;
 	for (;;) {
 		try {
@@ -23,11 +27,12 @@ export async function until(fn, { ms = 10000, every = 20, what = fn.toString() }
 		} catch (error) {
 			last = error;
 		}
-		if (performance.now() >= end) {
+		const passed = performance.now() - begin;
+		if (passed >= ms) {
 			const seen = last instanceof Error ? last.message : JSON.stringify(last);
 			throw new Error(`not within ${ms} ms: ${what} (last: ${seen})`);
 		}
-		await pause(every);
+		await pause(every ?? Math.min(EVERY_MS + passed / 20, AT_MOST_MS));
 	}
 }
 
