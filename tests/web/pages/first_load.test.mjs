@@ -9,7 +9,7 @@ import { startDaemon } from "../lib/daemon.mjs";
 import { connect } from "../lib/session.mjs";
 import { until } from "../lib/until.mjs";
 
-const LOADS = 4;
+const LOADS = 2;
 /** @type {Record<string, {bytes: number, requests: number}>} */
 const LIMITS = {
 	"/": { bytes: 60_000, requests: 16 },
