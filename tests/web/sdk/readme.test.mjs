@@ -262,7 +262,7 @@ async function open(name, base) {
 async function during(page, what) {
 	const asked = page.evaluate(() => window.ask());
 	await until(() => page.evaluate(() => window.model.state === "busy"),
-		{ ms: MS, what: "it computes" });
+		{ ms: MS, what: "it computes", every: 20 }); // which is soon over
 	await what();
 	return within(asked, { ms: MS, what: "the answer" });
 }
