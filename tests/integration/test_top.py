@@ -7,10 +7,13 @@ import pathlib
 import re
 import signal
 import statistics
+import subprocess
+import tempfile
 import time
 import unittest
 
-from lib.daemon import DaemonTest
+from lib.daemon import DaemonTest, die_with_parent
+from lib.gpus import Nvml, card
 from lib.terminal import Terminal, terminfo
 from lib.wait import holds_for, wait_until
 
@@ -146,6 +149,48 @@ class Shows(TopTest):
         before = cpu_s(screen.process.pid)
         holds_for(screen.read, "it runs", SPAN_S)
         self.assertLess((cpu_s(screen.process.pid) - before) / SPAN_S, 0.05)
+
+
+class Measured(TopTest):
+    """GPUs that a probe measures, through the stand-in for NVIDIA's library."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="bt-nvml-", dir="/tmp")
+        self.addCleanup(folder.cleanup)
+        self.nvml = Nvml(folder.name)
+        self.nvml.write(card("GPU-a", 1, "util=33", "temp=50", "power=123456", reserved=905))
+        self.d = self.daemon(args=self.nvml.args, env=self.nvml.env)
+        self.terminfo = terminfo(self.d.dir / "terminfo")
+
+    def test_load_and_processes(self):
+        """Load, temperature and power as measured; a job's process with its lease, a stranger's unmanaged."""
+        stranger = subprocess.Popen(["sleep", "600"], preexec_fn=die_with_parent)
+        self.addCleanup(stranger.wait)
+        self.addCleanup(stranger.kill)
+        job = self.start_cli(self.d, "run", "--vram", "2G", "--name", "train", "--", "sh", "-c",
+                             "echo $$; exec sleep 600")
+        child = int(job.stdout.readline())
+        self.nvml.write(card("GPU-a", 1, "util=33", "temp=50", "power=123456", reserved=905, used=5000),
+                        f"process {child} 1500 compute", f"process {stranger.pid} 700 graphics",
+                        "process 0 na compute")
+        screen = self.top(columns=120)
+        screen.wait("unmanaged", "the processes")
+        self.assertRegex(screen.line("gpu0"), r"1/1 +\[█+░+▓+▒+·+\] +4\.9G of 24\.0G used")
+        self.assertRegex(screen.line("load"), r"load +33% .* 50 C +123 W")
+        lease = self.d.status()["leases"][0]["lease"]
+        self.assertRegex(screen.line(f"{child} "), rf"sleep +gpu0 +1\.5G +compute +\S+.* {lease} train")
+        self.assertRegex(screen.line(f"{stranger.pid} "), r"sleep +gpu0 +700M +graphics .* unmanaged")
+        self.assertRegex(screen.line("  -  ?"), r"gpu0 +\? +compute")
+        self.assertRegex(screen.line("train  "), r"2\.0G +1\.5G")
+
+    def test_a_card_that_is_lost(self):
+        """What was measured before is not shown as if it were now: it says lost, since when, and what to do."""
+        screen = self.top()
+        screen.wait("load  33%", "its load")
+        self.nvml.write(card("GPU-a", 1, "lost"))
+        screen.wait(lambda text: re.search(r"(lost|gone), unknown for", text), "the loss")
+        self.assertNotIn("load", screen.text)
+        self.assertNotIn("used", screen.line("gpu0"))
 
 
 class Keys(TopTest):

@@ -18,8 +18,8 @@ enum {
 	BAR_MAX = 60,
 	SERIES_MIN = 12,
 	SERIES_MAX = 120,
-	DETAILS_MAX = 6,
-	DETAIL_BYTES = 48,
+	DETAILS_MAX = 9,
+	DETAIL_BYTES = 72,
 };
 
 struct details {
@@ -110,14 +110,16 @@ __attribute__((format(printf, 3, 4))) static void add_detail(struct details *det
 }
 
 /* The most important first: what does not fit is left out from the end. */
-static void collect_details(const json_t *gpu, const struct glyphs_memory *memory,
+static void collect_details(const json_t *gpu, const struct glyphs_memory *memory, bool utf8,
 			    struct details *details)
 {
-	char text[UNITS_BYTES];
+	char text[UNITS_BYTES], model[DETAIL_BYTES];
 	const json_t *measured = json_object_get(gpu, "measured");
 	double celsius = field_number(measured, "temperature_c", -1);
 	double watts = field_number(measured, "power_w", -1);
 	double draining_mb = field_number(gpu, "vram_mb_draining", 0);
+	bool unseen = json_is_false(json_object_get(measured, "processes_known")) &&
+		      strcmp(field_text(measured, "state", ""), "ok") == 0;
 
 	if (memory->unmanaged > 0)
 		add_detail(details, STYLE_WARN, "%s unmanaged", units_mb(text, memory->unmanaged));
@@ -125,12 +127,20 @@ static void collect_details(const json_t *gpu, const struct glyphs_memory *memor
 		add_detail(details, STYLE_PLAIN, "%s granted", units_mb(text, memory->granted));
 	if (draining_mb > 0)
 		add_detail(details, STYLE_WARN, "%s not free yet", units_mb(text, draining_mb));
+	if (unseen)
+		add_detail(details, STYLE_WARN, "%s", "processes unknown");
 	if (celsius >= 0)
 		add_detail(details, celsius >= 85 ? STYLE_WARN : STYLE_PLAIN, "%.0f C", celsius);
 	if (watts >= 0)
 		add_detail(details, STYLE_PLAIN, "%.0f W", watts);
 	if (memory->reserved > 0)
 		add_detail(details, STYLE_DIM, "%s reserved", units_mb(text, memory->reserved));
+	if (field_true(measured, "unified"))
+		add_detail(details, STYLE_DIM, "%s", "the machine's memory");
+	if (*field_text(measured, "model", ""))
+		add_detail(details, STYLE_DIM, "%s",
+			   glyphs_clean(model, sizeof(model), field_text(measured, "model", ""),
+					utf8));
 }
 
 static void append_series(const struct gpu_panel *panel, const json_t *gpu, bool of_memory,
@@ -156,13 +166,13 @@ static void add_time_line(const struct gpu_panel *panel, const json_t *gpu,
 
 	if (measured)
 		snprintf(label, sizeof(label), "load %3.0f%%", load * 100);
-	collect_details(gpu, memory, &details);
+	collect_details(gpu, memory, panel->utf8, &details);
 
 	/* Without a total nobody can say how full it is. */
 	size_t lines = memory->total > 0 ? 2 : 1, used = 0, shown = 0;
 	size_t fixed = 2 + strlen(label) + 1 + (lines == 2 ? strlen("  mem ") : 0) + 2;
 	for (; shown < details.count; shown++) {
-		size_t more = strlen(details.texts[shown]) + 2;
+		size_t more = text_table_width(details.texts[shown]) + 2;
 		if (fixed + used + more + lines * SERIES_MIN > panel->width)
 			break;
 		used += more;

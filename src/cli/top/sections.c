@@ -29,7 +29,7 @@ static const struct grid_column queue_columns[] = {
 
 static const struct grid_column process_columns[] = {
 	{"PID", GRID_NUMBER, 1},    {"COMMAND", GRID_NAME, 0}, {"GPU", GRID_NAME, 4},
-	{"MEMORY", GRID_NUMBER, 2}, {"KIND", GRID_WORD, 6},    {"SEEN", GRID_NUMBER, 5},
+	{"MEMORY", GRID_NUMBER, 2}, {"USE", GRID_WORD, 6},     {"SEEN", GRID_NUMBER, 5},
 	{"LEASE", GRID_TEXT, 3},
 };
 
@@ -258,7 +258,7 @@ static void add_process(const json_t *gpu, const json_t *process, uint64_t id, b
 	text_cell(grid, STYLE_BOLD, field_text(process, "command", "?"), utf8);
 	text_cell(grid, STYLE_PLAIN, field_text(gpu, "name", "?"), utf8);
 	memory_cell(grid, field_number(process, "vram_mb", -1), "?");
-	text_cell(grid, STYLE_PLAIN, field_text(process, "kind", "?"), utf8);
+	text_cell(grid, STYLE_PLAIN, field_text(process, "use", "?"), utf8);
 	duration_cell(grid, field_number(process, "since_s", -1));
 
 	if (lease)

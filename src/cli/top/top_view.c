@@ -171,7 +171,26 @@ void top_view_share(const size_t need[TOP_SECTION_COUNT], const size_t least[TOP
 	}
 }
 
-/* "holders 3, by HELD, largest first; only 'train'" */
+/* What is missing in the list of processes: those left off, and those that may not be looked at. */
+static void add_missing_processes(const struct top_model *model, struct buf *line)
+{
+	uint64_t left_off = 0;
+	bool partial = false;
+	size_t i;
+	json_t *gpu;
+	json_array_foreach (json_object_get(model->status, "gpus"), i, gpu) {
+		const json_t *measured = json_object_get(gpu, "measured");
+		left_off += field_u64(measured, "processes_left_off");
+		partial |= field_true(measured, "processes_partial");
+	}
+
+	if (left_off)
+		buf_printf(line, " and %" PRIu64 " smaller ones", left_off);
+	if (partial)
+		buf_append_text(line, ", others cannot be seen");
+}
+
+/* "holders 3, by HELD, reversed, only 'train'" */
 static void add_heading(const struct view *view, enum top_section section, size_t rows)
 {
 	struct buf line = {0};
@@ -190,6 +209,8 @@ static void add_heading(const struct view *view, enum top_section section, size_
 		buf_printf(&line, " of the last %d min", (int)(top_ui_span_ms(ui) / 60000));
 	else
 		buf_printf(&line, " %zu", rows);
+	if (section == TOP_PROCESSES)
+		add_missing_processes(view->model, &line);
 
 	if (columns && list->sort >= 0)
 		buf_printf(&line, ", by %s", columns[list->sort].title);
@@ -277,22 +298,6 @@ static void add_timeline(const struct view *view, size_t lines)
 	}
 }
 
-/* Whether the broker says which processes use its GPUs; *ret_known false: some are not known. */
-static bool any_measured(const struct top_model *model, bool *ret_known)
-{
-	bool any = false;
-	size_t i;
-	json_t *gpu;
-	*ret_known = true;
-	json_array_foreach (json_object_get(model->status, "gpus"), i, gpu) {
-		const json_t *measured = json_object_get(gpu, "measured");
-		any |= measured != NULL;
-		if (json_is_false(json_object_get(measured, "processes_known")))
-			*ret_known = false;
-	}
-	return any;
-}
-
 static void add_sections(const struct view *view, size_t room)
 {
 	size_t need[TOP_SECTION_COUNT], least[TOP_SECTION_COUNT], lines[TOP_SECTION_COUNT];
@@ -312,10 +317,6 @@ static void add_sections(const struct view *view, size_t room)
 			add_grid(view, s, lines[s]);
 	if (lines[TOP_TIMELINE])
 		add_timeline(view, lines[TOP_TIMELINE]);
-
-	bool known;
-	if (!view->height && any_measured(view->model, &known) && !known)
-		add_line(view, "%cprocesses of some GPUs cannot be listed", STYLE_WARN);
 }
 
 /* ---- overlays ---- */

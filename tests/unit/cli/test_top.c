@@ -24,11 +24,12 @@ static const char status_text[] =
 	"'vram_mb_granted':8192,'vram_mb_used':12288,'vram_mb_unmanaged':4096,'healthy':true,"
 	"'measured':{'source':'nvml','model':'X','state':'ok','age_s':0.4,'vram_mb_reserved':512,"
 	"'vram_mb_free':11776,'utilisation_percent':97,'temperature_c':63,'power_w':220.5,"
-	"'processes_known':true,'processes':["
-	"{'pid':4711,'command':'python3','kind':'compute','vram_mb':7000,'since_s':90,"
+	"'processes_known':true,'processes_left_off':3,'processes_partial':true,"
+	"'processes':["
+	"{'pid':4711,'command':'python3','use':'compute','vram_mb':7000,'since_s':90,"
 	"'session':7,'client':'train','lease':12},"
-	"{'pid':99,'command':'game\\u001b[2J','kind':'graphics','vram_mb':4096,'since_s':5000},"
-	"{'pid':null,'command':null,'kind':'compute','vram_mb':null,'since_s':1}]}},"
+	"{'pid':99,'command':'game\\u001b[2J','use':'graphics','vram_mb':4096,'since_s':5000},"
+	"{'pid':null,'command':null,'use':'compute','vram_mb':null,'since_s':1}]}},"
 	"{'index':1,'name':'big','slots':2,'slots_used':1,'vram_mb_total':null,"
 	"'vram_mb_granted':100,'vram_mb_used':null,'vram_mb_unmanaged':null,'healthy':true}],"
 	"'leases':[{'lease':12,'id':'train','label':'llama','class':'background','state':'yielding'"
@@ -142,8 +143,8 @@ static const char screen_80x24[] =
 	"#  CLAIM  WAITER    CLASS   WAITED   ETA  LATEST  WHY\n"
 	"1     14  mic       voice     0.5s  2.0s     18s  train was asked to give gpu0 …\n"
 	"2     15  ?w?[2Jx?  normal  1m 10s     -    none  1 claim is before it in the q…\n"
-	"  processes 3\n"
-	" PID  COMMAND   GPU   MEMORY  KIND        SEEN  LEASE\n"
+	"  processes 3 and 3 smaller ones, others cannot be seen\n"
+	" PID  COMMAND   GPU   MEMORY  USE         SEEN  LEASE\n"
 	"4711  python3   gpu0    6.8G  compute   1m 30s  12 train\n"
 	"  99  game?[2J  gpu0    4.0G  graphics  1h 23m  unmanaged\n"
 	"   -  ?         gpu0       ?  compute     1.0s  unmanaged\n"
@@ -179,8 +180,8 @@ static const char screen_ascii[] =
 	"#  CLAIM  WAITER    CLASS   WAITED   ETA  LATEST  WHY\n"
 	"1     14  mic       voice     0.5s  2.0s     18s  train was asked to give gpu0 ~\n"
 	"2     15  ?w?[2Jx?  normal  1m 10s     -    none  1 claim is before it in the q~\n"
-	"  processes 3\n"
-	" PID  COMMAND   GPU   MEMORY  KIND        SEEN  LEASE\n"
+	"  processes 3 and 3 smaller ones, others cannot be seen\n"
+	" PID  COMMAND   GPU   MEMORY  USE         SEEN  LEASE\n"
 	"4711  python3   gpu0    6.8G  compute   1m 30s  12 train\n"
 	"  99  game?[2J  gpu0    4.0G  graphics  1h 23m  unmanaged\n"
 	"   -  ?         gpu0       ?  compute     1.0s  unmanaged\n"
@@ -275,6 +276,17 @@ static void unknown_is_not_zero(void **state)
 	expect_shown(&scene, "load", false);
 	expect_shown(&scene, "used", false);
 	expect_shown(&scene, "unmanaged", false);
+	end_scene(&scene);
+
+	/* Figures, but no list of processes: that is said, too. */
+	begin_scene(
+		&scene,
+		"{'time':'2025-12-22T23:50:00.000Z','gpus':[{'name':'a','slots':1,'slots_used':0,"
+		"'vram_mb_total':8192,'vram_mb_granted':0,'vram_mb_used':5,'healthy':true,"
+		"'measured':{'state':'ok','unified':true,'model':'GB\\u001b10',"
+		"'processes':[],'processes_known':false}}]}");
+	expect_shown(&scene, "processes unknown", true);
+	expect_shown(&scene, "the machine's memory", true);
 	end_scene(&scene);
 }
 
