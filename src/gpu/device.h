@@ -1,6 +1,8 @@
 /* device: a GPU as a source found it, and how it is. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum { GPU_UUID_BYTES = 63, GPU_PCI_BYTES = 31, GPU_MODEL_BYTES = 95 };
 

@@ -2,6 +2,7 @@
  * library's, and looked up again by each list. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +21,21 @@ enum {
 };
 
 struct handle {
-	char uuid[GPU_UUID_BYTES + 1];
-	nvml_device device;
+	struct gpu_device device;
+	nvml_device handle;
+};
+
+/* The library is open once for all clones. */
+struct library {
+	atomic_int users;
+	void *handle;
 };
 
 struct nvml {
-	void *library;
+	struct library *library;
 	struct nvml_api api;
 	struct gpu_paths paths;
+	bool forget;     /* what is known of cards is not so any more */
 	unsigned boards; /* NVIDIA's on the PCI bus when it was opened */
 	struct handle handles[HANDLES_MAX];
 	size_t handle_count;
@@ -72,10 +80,49 @@ static void nvml_close(void *source)
 {
 	struct nvml *nvml = source;
 
-	(void)nvml->api.shutdown();
-	(void)dlclose(nvml->library);
+	if (atomic_fetch_sub(&nvml->library->users, 1) == 1) {
+		(void)nvml->api.shutdown();
+		(void)dlclose(nvml->library->handle);
+		free(nvml->library);
+	}
 	free(nvml->rows);
 	free(nvml);
+}
+
+static void *nvml_clone(void *source)
+{
+	const struct nvml *nvml = source;
+	struct nvml *clone = malloc(sizeof(*clone));
+	if (!clone)
+		abort();
+
+	*clone = *nvml;
+	clone->rows = NULL;
+	clone->row_capacity = 0;
+	atomic_fetch_add(&clone->library->users, 1);
+	return clone;
+}
+
+static int init_library(struct nvml *nvml, char *ret_why)
+{
+	void *handle;
+	int rc = nvml_load(nvml->paths.nvml, &handle, &nvml->api, ret_why);
+	if (rc)
+		return rc;
+
+	int code = nvml->api.init();
+	if (code != NVML_OK) {
+		rc = explain_init(nvml, code, ret_why);
+		(void)dlclose(handle);
+		return rc;
+	}
+
+	nvml->library = calloc(1, sizeof(*nvml->library));
+	if (!nvml->library)
+		abort();
+	nvml->library->handle = handle;
+	atomic_init(&nvml->library->users, 1);
+	return 0;
 }
 
 static int nvml_open(const struct gpu_paths *paths, void **ret_source, char *ret_why)
@@ -85,16 +132,8 @@ static int nvml_open(const struct gpu_paths *paths, void **ret_source, char *ret
 		abort();
 	nvml->paths = *paths;
 
-	int rc = nvml_load(paths->nvml, &nvml->library, &nvml->api, ret_why);
+	int rc = init_library(nvml, ret_why);
 	if (rc) {
-		free(nvml);
-		return rc;
-	}
-
-	int code = nvml->api.init();
-	if (code != NVML_OK) {
-		rc = explain_init(nvml, code, ret_why);
-		(void)dlclose(nvml->library);
 		free(nvml);
 		return rc;
 	}
@@ -111,16 +150,40 @@ static void set_pci(struct gpu_device *device, const struct nvml_pci *pci)
 		       pci->device);
 }
 
-static bool describe_device(struct nvml *nvml, nvml_device handle, struct gpu_device *device)
+/* What a list finds, and what was known before. */
+struct listing {
+	struct handle handles[HANDLES_MAX];
+	size_t count;
+	struct gpu_device known[HANDLES_MAX];
+	size_t known_count;
+};
+
+static const struct gpu_device *find_known(const struct listing *listing,
+					   const struct gpu_device *device)
+{
+	for (size_t i = 0; i < listing->known_count; i++)
+		if (gpu_device_is(&listing->known[i], device))
+			return &listing->known[i];
+	return NULL;
+}
+
+/* Of a card that is known, only its uuid is asked: the rest stays, and a broken one would hang. */
+static bool describe_device(const struct nvml *nvml, const struct listing *listing,
+			    nvml_device handle, struct gpu_device *device)
 {
 	struct nvml_pci pci = {0};
 	struct nvml_memory memory;
 	struct nvml_memory_v2 memory_v2 = {.version = NVML_MEMORY_V2};
 
 	*device = (struct gpu_device){.nvml_index = -1, .cuda_index = -1, .measures = true};
-	int code = nvml->api.uuid(handle, device->uuid, sizeof(device->uuid));
-	if (code != NVML_OK)
+	if (nvml->api.uuid(handle, device->uuid, sizeof(device->uuid)) != NVML_OK)
 		device->uuid[0] = '\0';
+
+	const struct gpu_device *known = find_known(listing, device);
+	if (known) {
+		*device = *known;
+		return true;
+	}
 
 	if (nvml->api.pci && nvml->api.pci(handle, &pci) == NVML_OK)
 		set_pci(device, &pci);
@@ -135,61 +198,95 @@ static bool describe_device(struct nvml *nvml, nvml_device handle, struct gpu_de
 	return device->uuid[0] != '\0' || device->pci[0] != '\0';
 }
 
-static void keep_handle(struct nvml *nvml, const struct gpu_device *device, nvml_device handle)
+static void keep_handle(struct listing *listing, const struct gpu_device *device,
+			nvml_device handle)
 {
-	struct handle *kept = &nvml->handles[nvml->handle_count++];
+	if (listing->count < HANDLES_MAX)
+		listing->handles[listing->count++] =
+			(struct handle){.device = *device, .handle = handle};
+}
 
-	(void)snprintf(kept->uuid, sizeof(kept->uuid), "%s",
-		       device->uuid[0] ? device->uuid : device->pci);
-	kept->device = handle;
+/* A mode that is not supported is none. */
+static bool has_mig(const struct nvml *nvml, nvml_device card)
+{
+	unsigned now = 0, later;
+
+	return nvml->api.mig_mode && nvml->api.mig_max && nvml->api.mig_by_index &&
+	       nvml->api.mig_mode(card, &now, &later) == NVML_OK && now == 1;
 }
 
 /* Lists the instances of a card in MIG mode. False: it is not in that mode. */
-static bool list_instances(struct nvml *nvml, nvml_device card, const struct gpu_device *parent,
-			   struct gpu_device *devices, size_t *count, size_t max)
+static bool list_instances(const struct nvml *nvml, nvml_device card,
+			   const struct gpu_device *parent, struct listing *listing)
 {
-	unsigned now = 0, later, most = 0;
+	unsigned most = 0;
 
-	if (!nvml->api.mig_mode || !nvml->api.mig_max || !nvml->api.mig_by_index ||
-	    nvml->api.mig_mode(card, &now, &later) != NVML_OK || now != 1)
+	if (!has_mig(nvml, card))
 		return false;
 
 	if (nvml->api.mig_max(card, &most) != NVML_OK)
 		most = 0;
-	for (unsigned i = 0; i < most && *count < max; i++) {
+	for (unsigned i = 0; i < most; i++) {
 		nvml_device handle;
-		struct gpu_device *device = &devices[*count];
+		struct gpu_device device;
 		if (nvml->api.mig_by_index(card, i, &handle) != NVML_OK ||
-		    !describe_device(nvml, handle, device) || !device->uuid[0])
+		    !describe_device(nvml, listing, handle, &device) || !device.uuid[0])
 			continue;
 
-		memcpy(device->parent, parent->uuid, sizeof(device->parent));
-		memcpy(device->pci, parent->pci, sizeof(device->pci));
-		keep_handle(nvml, device, handle);
-		*count += 1;
+		memcpy(device.parent, parent->uuid, sizeof(device.parent));
+		memcpy(device.pci, parent->pci, sizeof(device.pci));
+		keep_handle(listing, &device, handle);
 	}
 	return true;
 }
 
-/* CUDA numbers whole cards, by address where it is told to. */
-static void number_for_cuda(struct gpu_device *devices, size_t count)
+/* A card that is lost often cannot be asked who it is any more: it is the one that was there. */
+static void keep_lost(unsigned index, struct listing *listing)
 {
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < listing->known_count; i++)
+		if (listing->known[i].nvml_index == (int)index)
+			keep_handle(listing, &listing->known[i], NULL);
+}
+
+static void list_card(const struct nvml *nvml, unsigned index, struct listing *listing)
+{
+	struct gpu_device card;
+	nvml_device handle;
+	int code = nvml->api.by_index(index, &handle);
+
+	if (code == NVML_LOST)
+		keep_lost(index, listing);
+	if (code != NVML_OK || !describe_device(nvml, listing, handle, &card))
+		return;
+
+	bool known = find_known(listing, &card) != NULL;
+	card.nvml_index = (int)index;
+	if (known || !list_instances(nvml, handle, &card, listing))
+		keep_handle(listing, &card, handle);
+}
+
+/* CUDA numbers whole cards, by address where it is told to. */
+static void number_for_cuda(struct listing *listing)
+{
+	for (size_t i = 0; i < listing->count; i++) {
+		struct gpu_device *device = &listing->handles[i].device;
 		int index = 0;
-		if (devices[i].parent[0] || !devices[i].pci[0])
+		if (device->parent[0] || !device->pci[0])
 			continue;
-		for (size_t j = 0; j < count; j++)
-			index += !devices[j].parent[0] && devices[j].pci[0] &&
-				 strcmp(devices[j].pci, devices[i].pci) < 0;
-		devices[i].cuda_index = index;
+		for (size_t j = 0; j < listing->count; j++) {
+			const struct gpu_device *other = &listing->handles[j].device;
+			index += !other->parent[0] && other->pci[0] &&
+				 strcmp(other->pci, device->pci) < 0;
+		}
+		device->cuda_index = index;
 	}
 }
 
-static int nvml_list(void *source, struct gpu_device *ret_devices, size_t max)
+static int nvml_list(void *source, struct gpu_device *devices, size_t known_count, size_t max)
 {
 	struct nvml *nvml = source;
+	struct listing listing = {.count = 0};
 	unsigned cards = 0;
-	size_t count = 0;
 
 	/* The library knows only what was there when it was opened. */
 	if (pci_count_displays(nvml->paths.sysfs, PCI_NVIDIA) != nvml->boards)
@@ -197,33 +294,26 @@ static int nvml_list(void *source, struct gpu_device *ret_devices, size_t max)
 	if (nvml->api.count(&cards) != NVML_OK)
 		return -ENODEV;
 
-	nvml->handle_count = 0;
-	max = max < HANDLES_MAX ? max : HANDLES_MAX;
-	for (unsigned i = 0; i < cards && count < max; i++) {
-		struct gpu_device card;
-		nvml_device handle;
-		if (nvml->api.by_index(i, &handle) != NVML_OK ||
-		    !describe_device(nvml, handle, &card))
-			continue; /* lost: who knew it finds that it is not listed */
+	for (size_t i = 0; i < known_count && i < HANDLES_MAX && !nvml->forget; i++)
+		listing.known[listing.known_count++] = devices[i];
+	nvml->forget = false;
+	for (unsigned i = 0; i < cards; i++)
+		list_card(nvml, i, &listing);
+	number_for_cuda(&listing);
 
-		card.nvml_index = (int)i;
-		if (list_instances(nvml, handle, &card, ret_devices, &count, max))
-			continue;
-		ret_devices[count++] = card;
-		keep_handle(nvml, &card, handle);
-	}
-
-	number_for_cuda(ret_devices, count);
+	memcpy(nvml->handles, listing.handles, sizeof(nvml->handles));
+	nvml->handle_count = listing.count;
+	size_t count = listing.count < max ? listing.count : max;
+	for (size_t i = 0; i < count; i++)
+		devices[i] = listing.handles[i].device;
 	return (int)count;
 }
 
-static nvml_device handle_of(const struct nvml *nvml, const struct gpu_device *device)
+static const struct handle *handle_of(const struct nvml *nvml, const struct gpu_device *device)
 {
-	const char *name = device->uuid[0] ? device->uuid : device->pci;
-
 	for (size_t i = 0; i < nvml->handle_count; i++)
-		if (strcmp(nvml->handles[i].uuid, name) == 0)
-			return nvml->handles[i].device;
+		if (gpu_device_is(&nvml->handles[i].device, device))
+			return &nvml->handles[i];
 	return NULL;
 }
 
@@ -302,13 +392,19 @@ static void read_sensors(const struct nvml *nvml, nvml_device handle, struct gpu
 static void nvml_read(void *source, const struct gpu_device *device, struct gpu_reading *ret)
 {
 	struct nvml *nvml = source;
-	nvml_device handle = handle_of(nvml, device);
+	const struct handle *found = handle_of(nvml, device);
 
-	if (!handle) {
-		ret->state = GPU_GONE;
+	if (!found || !found->handle) {
+		ret->state = found ? GPU_LOST : GPU_GONE;
+		return;
+	}
+	if (!device->parent[0] && has_mig(nvml, found->handle)) {
+		ret->state = GPU_GONE; /* its instances are there now */
+		nvml->forget = true;
 		return;
 	}
 
+	nvml_device handle = found->handle;
 	if (device->unified) {
 		read_machine_memory(&nvml->paths, ret);
 	} else {
@@ -358,12 +454,12 @@ static bool read_list(struct nvml *nvml, nvml_device handle, enum gpu_use use,
 static void nvml_processes(void *source, const struct gpu_device *device, struct gpu_reading *ret)
 {
 	struct nvml *nvml = source;
-	nvml_device handle = handle_of(nvml, device);
-	bool whole = handle && nvml->api.processes[GPU_COMPUTE];
+	const struct handle *found = handle_of(nvml, device);
+	bool whole = found && found->handle && nvml->api.processes[GPU_COMPUTE];
 
 	for (int use = 0; use < GPU_DRM && whole; use++)
 		if (nvml->api.processes[use])
-			whole = read_list(nvml, handle, (enum gpu_use)use, ret);
+			whole = read_list(nvml, found->handle, (enum gpu_use)use, ret);
 
 	if (whole)
 		ret->known |= GPU_PROCESSES;
@@ -383,5 +479,6 @@ const struct gpu_source_ops gpu_nvml = {
 	.read = nvml_read,
 	.processes = nvml_processes,
 	.close = nvml_close,
+	.clone = nvml_clone,
 	.peek = nvml_peek,
 };

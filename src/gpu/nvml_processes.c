@@ -50,6 +50,29 @@ static bool all_make_sense(const void *rows, unsigned count, size_t row_bytes, u
 	return true;
 }
 
+static unsigned count_nameless(const void *rows, unsigned count, size_t row_bytes)
+{
+	unsigned nameless = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		nameless += row_at(rows, i, row_bytes).pid == 0;
+	return nameless;
+}
+
+/* 0: they make no sense. Long rows read as short ones have pids of 0, where their last field is. */
+static size_t true_row_bytes(const void *rows, unsigned count, size_t row_bytes,
+			     uint64_t total_bytes)
+{
+	bool as_told = all_make_sense(rows, count, row_bytes, total_bytes);
+
+	if (row_bytes != 24 || !all_make_sense(rows, count, NVML_ROW_BYTES_MAX, total_bytes))
+		return as_told ? row_bytes : 0;
+	if (!as_told || count_nameless(rows, count, NVML_ROW_BYTES_MAX) <
+				count_nameless(rows, count, row_bytes))
+		return NVML_ROW_BYTES_MAX;
+	return row_bytes;
+}
+
 /* A process that computes and draws is in two lists, with the same bytes. */
 static struct gpu_process *row_of_pid(struct gpu_reading *reading, int64_t pid, size_t before)
 {
@@ -64,11 +87,9 @@ bool nvml_take_processes(const void *rows, unsigned count, size_t row_bytes, enu
 {
 	size_t before = reading->process_count;
 
-	if (!all_make_sense(rows, count, row_bytes, total_bytes)) {
-		row_bytes = row_bytes == 24 ? NVML_ROW_BYTES_MAX : 0;
-		if (row_bytes == 0 || !all_make_sense(rows, count, row_bytes, total_bytes))
-			return false;
-	}
+	row_bytes = true_row_bytes(rows, count, row_bytes, total_bytes);
+	if (row_bytes == 0)
+		return false;
 
 	for (unsigned i = 0; i < count; i++) {
 		struct row row = row_at(rows, i, row_bytes);

@@ -23,7 +23,7 @@ struct worker {
 	struct gpu_probe *probe;
 	void *source; /* NULL: closed */
 	struct gpu_device devices[PROBE_DEVICES_MAX];
-	size_t device_count;
+	size_t device_count, known_count; /* known: also while it is closed */
 	struct mono_ms list_at, open_at;
 	int64_t retry_ms;
 	struct mono_ms call_due;   /* guarded: by when its call must return; NEVER: it is in none */
@@ -200,7 +200,8 @@ static bool ensure_list(struct worker *worker)
 		return true;
 
 	begin_call(worker, NULL, PROBE_OPEN_MS);
-	int count = probe->ops->list(worker->source, worker->devices, PROBE_DEVICES_MAX);
+	int count = probe->ops->list(worker->source, worker->devices, worker->known_count,
+				     PROBE_DEVICES_MAX);
 	if (!end_call(worker))
 		return false;
 	if (count < 0) {
@@ -211,7 +212,7 @@ static bool ensure_list(struct worker *worker)
 	}
 
 	worker->retry_ms = 0;
-	worker->device_count = (size_t)count;
+	worker->device_count = worker->known_count = (size_t)count;
 	worker->list_at = mono_after(now_ms(), PROBE_LIST_MS);
 	post_report(worker,
 		    new_report(probe, GPU_REPORT_LIST, worker->devices, worker->device_count));
@@ -283,16 +284,15 @@ static void read_all(struct worker *worker)
 static bool look_asleep(struct worker *worker)
 {
 	const struct gpu_probe *probe = worker->probe;
-	int count = probe->ops->peek
-			    ? probe->ops->peek(&probe->paths, worker->devices, PROBE_DEVICES_MAX)
-			    : 0;
+	struct gpu_device devices[PROBE_DEVICES_MAX];
+	int count =
+		probe->ops->peek ? probe->ops->peek(&probe->paths, devices, PROBE_DEVICES_MAX) : 0;
 
 	if (count <= 0)
 		return false;
-	post_report(worker, new_report(probe, GPU_REPORT_LIST, worker->devices, (size_t)count));
+	post_report(worker, new_report(probe, GPU_REPORT_LIST, devices, (size_t)count));
 	for (int i = 0; i < count; i++) {
-		struct gpu_report *report =
-			new_report(probe, GPU_REPORT_READING, &worker->devices[i], 1);
+		struct gpu_report *report = new_report(probe, GPU_REPORT_READING, &devices[i], 1);
 		report->reading.state = GPU_ASLEEP;
 		post_report(worker, report);
 	}
@@ -364,8 +364,8 @@ static void *run_worker(void *ctx)
 	return NULL;
 }
 
-/* Under the mutex. Signals are the loop's. */
-static void start_worker(struct gpu_probe *probe)
+/* Under the mutex. Signals are the loop's. `after` hangs: its devices are gone on with. */
+static void start_worker(struct gpu_probe *probe, const struct worker *after)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
@@ -377,16 +377,25 @@ static void start_worker(struct gpu_probe *probe)
 	worker->probe = probe;
 	worker->open_at = worker->list_at = MONO_PAST;
 	worker->call_due = MONO_NEVER;
+	if (after && probe->ops->clone) {
+		worker->source = probe->ops->clone(after->source);
+		memcpy(worker->devices, after->devices, sizeof(worker->devices));
+		worker->device_count = after->device_count;
+		worker->known_count = after->known_count;
+		worker->list_at = after->list_at;
+	}
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	(void)pthread_attr_init(&attributes);
 	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 
-	if (pthread_create(&thread, &attributes, run_worker, worker) == 0)
+	if (pthread_create(&thread, &attributes, run_worker, worker) == 0) {
 		probe->worker = worker;
-	else
-		free(worker); /* tried again by the next watch */
+	} else { /* tried again by the next watch */
+		close_source(worker);
+		free(worker);
+	}
 
 	(void)pthread_attr_destroy(&attributes);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -413,7 +422,7 @@ struct gpu_probe *gpu_probe_start(const struct gpu_source_ops *ops, const struct
 	(void)pthread_condattr_destroy(&attributes);
 
 	pthread_mutex_lock(&probe->mutex);
-	start_worker(probe);
+	start_worker(probe, NULL);
 	pthread_mutex_unlock(&probe->mutex);
 	return probe;
 }
@@ -469,7 +478,7 @@ static void abandon_worker(struct gpu_probe *probe)
 	probe->hung[place] = worker;
 	probe->worker = NULL;
 	if (one && left > 1)
-		start_worker(probe);
+		start_worker(probe, worker);
 }
 
 struct mono_ms gpu_probe_watch(struct gpu_probe *probe, struct mono_ms now)
@@ -483,7 +492,7 @@ struct mono_ms gpu_probe_watch(struct gpu_probe *probe, struct mono_ms now)
 	for (int i = 0; i < HUNG_MAX; i++)
 		hung |= probe->hung[i] != NULL;
 	if (!probe->worker && !hung)
-		start_worker(probe);
+		start_worker(probe, NULL);
 
 	struct mono_ms due = probe->worker ? probe->worker->call_due : mono_after(now, RETRY_MS);
 	pthread_mutex_unlock(&probe->mutex);

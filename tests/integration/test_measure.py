@@ -138,5 +138,243 @@ class Processes(MeasureTest):
         return None
 
 
+class Unknown(MeasureTest):
+    """What is not known is never zero, and holds up only who needs to know it."""
+
+    def state(self, daemon, name="gpu0"):
+        return self.gpus(daemon)[name]["measured"]["state"]
+
+    def test_lost_card(self):
+        """Card 1 of four is lost, later not counted any more: the others go on, and no old figure is shown (33)."""
+        cards = [card(f"GPU-{n}", n + 1, "util=50", used=1000 * n) for n in range(4)]
+        nvml = self.nvml(*cards)
+        d = self.measuring(nvml)
+        holder = d.session("holder")
+        lease = holder.hold(gpu="gpu1", vram_mb=100)
+        nvml.write(*cards[:1], card("GPU-1", 2, "lost"), *cards[2:])
+        wait_until(lambda: self.state(d, "gpu1") == "lost", "it is seen to be lost")
+        gpus = self.gpus(d)
+        self.assertEqual([gpu["healthy"] for gpu in gpus.values()], [True, False, True, True])
+        lost = gpus["gpu1"]
+        self.assertEqual((lost["vram_mb_used"], lost["measured"]["utilisation_percent"],
+                          lost["measured"]["vram_mb_free"], lost["measured"]["processes"]), (None, None, None, []))
+        self.assertGreaterEqual(lost["measured"]["age_s"], 0)
+        self.assertIn("lost", lost["measured"]["text"])
+        metrics = d.http("GET", "/metrics").body.decode()
+        self.assertIn('baton_gpu_utilisation_ratio{gpu="gpu0"} 0.5', metrics)
+        self.assertNotIn('baton_gpu_utilisation_ratio{gpu="gpu1"}', metrics)
+        self.assertNotIn('baton_gpu_vram_used_bytes{gpu="gpu1"}', metrics)
+        self.assertIn('baton_gpu_sample_age_seconds{gpu="gpu1"}', metrics)
+
+        holder.release(lease["lease"])
+        d.parked("wants it", gpu="gpu1")
+        self.assertEqual(d.lock("other", gpu="gpu2", vram_mb=1000).status, 200)
+        nvml.write(cards[0], *cards[2:])
+        wait_until(lambda: "state=gone" in d.log() or self.state(d, "gpu1") in ("lost", "gone"), "it is gone")
+        gpus = self.gpus(d)
+        self.assertEqual([gpu["uuid"] for gpu in gpus.values()], [f"GPU-{n}" for n in range(4)])
+        self.assertEqual(gpus["gpu3"]["vram_mb_used"], 3000)
+        nvml.write(*cards)
+        wait_until(lambda: self.gpus(d)["gpu1"]["healthy"], "it is back")
+        wait_until(lambda: "wants it" in d.holders(), "and given to who waited")
+
+    def test_a_call_that_never_returns(self):
+        """Card 0 hangs: it is unknown since then, card 1 goes on, turns go on, memory waits."""
+        nvml = self.nvml(card("GPU-a", 1, used=500), card("GPU-b", 2, used=700))
+        d = self.measuring(nvml)
+        d.lock("watch", gpu="gpu1")
+        nvml.write(card("GPU-a", 1, "hang", used=500), card("GPU-b", 2, used=900))
+        wait_until(lambda: self.state(d) == "hung", "it is seen to hang")
+        gpus = self.gpus(d)
+        self.assertEqual((gpus["gpu0"]["vram_mb_used"], gpus["gpu0"]["vram_mb_unmanaged"], gpus["gpu0"]["healthy"]),
+                         (None, None, True))
+        wait_until(lambda: self.gpus(d)["gpu1"]["vram_mb_used"] == 900, "the other card is read")
+        d.parked("sized", gpu="gpu0", vram_mb=1000)
+        why = d.status()["waiting"][0]["why"]
+        self.assertEqual(why["code"], "unknown", why)
+        self.assertEqual(d.lock("turn", gpu="gpu0").status, 200)
+        nvml.write(card("GPU-a", 1, used=500), card("GPU-b", 2, used=900))
+        wait_until(lambda: self.state(d) == "ok", "it answers again")
+        d.http("POST", "/v1/gpu/force-release-all", unix=True)
+
+    def test_driver_and_library_differ(self):
+        """After an upgrade: one line that says what to do, and turns are still granted."""
+        nvml = self.nvml("init 18")
+        d = self.measuring(nvml)
+        self.assertEqual(d.lock("turn").status, 200)
+        wait_until(lambda: "reboot, or reload" in d.log(), "it is logged")
+        d.status(), d.status()
+        self.assertEqual(d.log().count("GPUs cannot be measured"), 1)
+
+    def test_waits_for_what_others_use(self):
+        """Used by a stranger: who needs more waits, sees why, and is granted once it is free."""
+        stranger = self.sleeper()
+        used = [card("GPU-a", 1, used=20000), f"process {stranger.pid} 20000 compute"]
+        nvml = self.nvml(*used)
+        d = self.measuring(nvml)
+        d.parked("big", vram_mb=8000)
+        why = d.status()["waiting"][0]["why"]
+        self.assertEqual(why["code"], "vram", why)
+        small = d.lock("small", vram_mb=1000)
+        self.assertEqual(small.status, 200)
+        d.unlock(small.json()["token"])
+        nvml.write(card("GPU-a", 1))
+        wait_until(lambda: "big" in d.holders(), "it is free, and given")
+        self.assertEqual(stranger.poll(), None, "no signal ever goes to who only a driver named")
+
+    def test_unified(self):
+        """GB10: both calls are not supported; the machine's memory counts, and 4 GiB are left to others (26)."""
+        nvml = self.nvml("gpu GPU-a 0:1:0 unsupported name=NVIDIA_GB10")
+        nvml.meminfo(127600748, 118566368, 7789944)
+        d = self.measuring(nvml)
+        gpu = self.gpus(d)["gpu0"]
+        self.assertEqual((gpu["vram_mb_total"], gpu["measured"]["unified"], gpu["measured"]["vram_mb_free"]),
+                         (127600748 // 1024, True, 118566368 // 1024))
+        self.assertEqual(gpu["vram_mb_used"], (127600748 - 118566368) // 1024)
+        d.parked("all of it", vram_mb=118566368 // 1024 - 4000)
+        self.assertEqual(d.lock("most of it", vram_mb=118566368 // 1024 - 4200).status, 200)
+
+
+class AtRest(MeasureTest):
+    def test_nobody_needs_it(self):
+        """Found at the start, then closed: nothing is asked again before somebody needs it (32)."""
+        nvml = self.nvml(card("GPU-a", 1))
+        d = self.measuring(nvml)
+        wait_until(lambda: nvml.calls("shutdown") == 1, "the handle is closed")
+        d.http("GET", "/metrics")
+        self.assertEqual(nvml.calls("init"), 1)
+        self.assertEqual(self.gpus(d)["gpu0"]["measured"]["state"], "ok")  # one look
+        self.assertEqual(nvml.calls("init"), 2)
+        wait_until(lambda: nvml.calls("shutdown") == 2, "the handle is closed again")
+        d.lock("a", vram_mb=100)
+        wait_until(lambda: nvml.calls("init") == 3, "a claim needs it")
+
+    def test_sleeping_card(self):
+        """Not woken by a look; woken by a claim, which learns its size."""
+        nvml = self.nvml(card("GPU-a", 1, total=8192))
+        nvml.pci("0000:01:00.0", runtime="suspended", device="0x28a0")
+        d = self.measuring(nvml)
+        gpu = self.gpus(d)["gpu0"]
+        self.assertEqual((gpu["measured"]["state"], gpu["vram_mb_used"], gpu["vram_mb_total"]), ("asleep", 0, None))
+        self.assertIn("powered down", gpu["measured"]["text"])
+        self.assertEqual(self.run_cli(d, "status").returncode, 0)
+        self.assertEqual(nvml.calls("init"), 0)
+        nvml.pci("0000:01:00.0", runtime="active")
+        self.assertEqual(d.lock("a").status, 200)
+        gpu = wait_until(lambda: self.gpus(d)["gpu0"]["vram_mb_total"] and self.gpus(d)["gpu0"], "it woke")
+        self.assertEqual((gpu["name"], gpu["uuid"], gpu["vram_mb_total"]), ("gpu0", "GPU-a", 8192))
+        self.assertEqual((d.state / "gpus").read_text(encoding="ascii"), "gpu0 GPU-a\n")
+
+
+class Configured(MeasureTest):
+    def test_by_uuid(self):
+        """The file gives names, slots and a smaller size; a card that it does not name is not lent."""
+        nvml = self.nvml(card("GPU-a", 1), card("GPU-b", 2), card("GPU-c", 3))
+        d = self.measuring(nvml, config={"gpus": [{"name": "big", "uuid": "GPU-c", "slots": 2},
+                                                  {"name": "small", "uuid": "0000:01:00.0", "vram_mb": 4000}]})
+        gpus = self.gpus(d)
+        self.assertEqual({name: (gpu["uuid"], gpu["slots"], gpu["vram_mb_total"]) for name, gpu in gpus.items()},
+                         {"big": ("GPU-c", 2, 24576), "small": ("GPU-a", 1, 4000)})
+        self.assertEqual(gpus["small"]["measured"]["pci"], "0000:01:00.0")
+
+    def test_without_uuid_in_their_order(self):
+        nvml = self.nvml(card("GPU-a", 1), card("GPU-b", 2, total=8192))
+        d = self.measuring(nvml, config={"gpus": [{"name": "x"}, {"name": "y"}, {"name": "z", "vram_mb": 100}]})
+        gpus = self.gpus(d)
+        self.assertEqual({name: gpu["vram_mb_total"] for name, gpu in gpus.items()},
+                         {"x": 24576, "y": 8192, "z": 100})
+        self.assertNotIn("measured", gpus["z"])
+
+    def test_browser_gpu_by_a_found_name(self):
+        nvml = self.nvml(card("GPU-a", 1), card("GPU-b", 2))
+        d = self.measuring(nvml, config={"browser_gpu": "gpu1"})
+        self.assertEqual(d.websocket("page").hold()["gpu"], "gpu1")
+
+    def test_mig(self):
+        """Instances are GPUs of their own, the card is not lent; a third one is added while it runs (33)."""
+        lines = ["gpu GPU-a 0:1:0 total=81920 mig", "mig MIG-1 total=20096", "mig MIG-2 total=10048"]
+        nvml = self.nvml(*lines)
+        d = self.measuring(nvml)
+        gpus = self.gpus(d)
+        self.assertEqual([(gpu["uuid"], gpu["vram_mb_total"], gpu["measured"]["parent"]) for gpu in gpus.values()],
+                         [("MIG-1", 20096, "GPU-a"), ("MIG-2", 10048, "GPU-a")])
+        d.lock("a", gpu="gpu1")
+        nvml.write(*lines, "mig MIG-3 total=5024")
+        found = wait_until(lambda: len(self.gpus(d)) == 3 and self.gpus(d), "it is found")
+        self.assertEqual(found["gpu2"]["uuid"], "MIG-3")
+        self.assertEqual(found["gpu1"]["slots_used"], 1)
+        self.assertEqual(d.lock("b", gpu="gpu2", vram_mb=4000).status, 200)
+
+
+class Draining(MeasureTest):
+    def test_granted_when_measured_free(self):
+        """The holder is dead and its memory is not free: the next waits for the memory, and no longer."""
+        nvml = self.nvml(card("GPU-a", 1, total=8192))
+        d = self.measuring(nvml)
+        job = self.start_cli(d, "run", "--vram", "6G", "--name", "first", "--", "sleep", "600")
+        wait_until(lambda: d.holders() == ["first"], "it holds")
+        nvml.write(card("GPU-a", 1, total=8192, used=6000), f"process {job.pid} 6000 compute")
+        rows = lambda: self.gpus(d)["gpu0"]["measured"].get("processes", [])
+        wait_until(lambda: [row.get("client") for row in rows()] == ["first"], "it is seen")
+        job.kill()
+        waiting = d.park("second", vram_mb=6000)
+        wait_until(lambda: "draining" in {row["state"] for row in d.status()["leases"]}, "it drains")
+        self.assertEqual(d.waiting(), ["second"])
+        nvml.write(card("GPU-a", 1, total=8192))
+        self.assertEqual(waiting.read_answer().status, 200)
+
+
+class Drm(MeasureTest):
+    def amd(self, nvml, name="card0", pci="0000:03:00.0", apu=False, **files):
+        folder = nvml.sysfs / "class/drm" / name / "device"
+        (folder / "power").mkdir(parents=True, exist_ok=True)
+        values = {"uevent": f"DRIVER=amdgpu\nPCI_ID=1002:744C\nPCI_SLOT_NAME={pci}\n",
+                  "mem_info_vram_total": 8192 << 20, "mem_info_vram_used": 100 << 20,
+                  "mem_info_gtt_total": 16384 << 20, "mem_info_gtt_used": 50 << 20, "gpu_busy_percent": 7,
+                  "power/runtime_status": "active", **({} if apu else {"mem_busy_percent": 1}), **files}
+        for key, value in values.items():
+            (folder / key).write_text(f"{value}\n", encoding="ascii")
+
+    def client(self, nvml, pid, fd, pci="0000:03:00.0", client=1, **regions):
+        folder = nvml.procfs / str(pid) / "fdinfo"
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [f"drm-driver:\tamdgpu\ndrm-pdev:\t{pci}\ndrm-client-id:\t{client}"]
+        lines += [f"drm-{key.replace('_', '-')}:\t{value}" for key, value in regions.items()]
+        (folder / str(fd)).write_text("\n".join(lines), encoding="ascii")
+
+    def test_amd(self):
+        """A card and its processes, without any library; integrated graphics are not lent beside it (29)."""
+        nvml = self.nvml("init 9")
+        mine = self.sleeper()
+        self.amd(nvml)
+        self.amd(nvml, "card1", "0000:c4:00.0", apu=True)
+        self.client(nvml, mine.pid, 7, resident_vram="512 MiB", resident_gtt="100 MiB")
+        self.client(nvml, mine.pid, 8, resident_vram="512 MiB", resident_gtt="100 MiB")
+        d = self.measuring(nvml)
+        gpus = self.gpus(d)
+        self.assertEqual(list(gpus), ["gpu0"])
+        gpu = gpus["gpu0"]
+        self.assertEqual((gpu["vram_mb_total"], gpu["vram_mb_used"], gpu["measured"]["source"], gpu["measured"]["pci"],
+                          gpu["measured"]["utilisation_percent"]), (8192, 100, "drm", "0000:03:00.0", 7))
+        row = gpu["measured"]["processes"][0]
+        self.assertEqual((row["pid"], row["command"], row["use"], row["vram_mb"]), (mine.pid, "sleep", "drm", 512))
+
+    def test_apu_alone(self):
+        nvml = self.nvml("init 9")
+        self.amd(nvml, apu=True)
+        d = self.measuring(nvml)
+        self.assertEqual((self.gpus(d)["gpu0"]["vram_mb_total"], self.gpus(d)["gpu0"]["vram_mb_used"]), (24576, 150))
+
+    def test_beside_nvidia(self):
+        """NVIDIA's come first; a card that is suspended is shown asleep and not read."""
+        nvml = self.nvml(card("GPU-a", 1))
+        self.amd(nvml, **{"power/runtime_status": "suspended", "mem_info_vram_used": "unreadable"})
+        d = self.measuring(nvml)
+        gpus = self.gpus(d)
+        self.assertEqual([(gpu["measured"]["source"], gpu["measured"]["state"]) for gpu in gpus.values()],
+                         [("nvml", "ok"), ("drm", "asleep")])
+        self.assertEqual(gpus["gpu1"]["vram_mb_used"], 0)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -16,7 +16,7 @@
 
 static const ino_t initial_pid_namespace = 0xEFFFFFFC; /* its inode, fixed by the kernel */
 
-static const struct gpu_source_ops *const sources[SAMPLER_PROBES] = {&gpu_nvml, NULL};
+static const struct gpu_source_ops *const sources[SAMPLER_PROBES] = {&gpu_nvml, &gpu_drm};
 
 static unsigned probe_of_source(const char *source)
 {
@@ -136,17 +136,26 @@ static void take_reading(struct gpu_sampler *sampler, struct gpu_report *report,
 	show_row(sampler, gpu, before, now);
 }
 
+static void log_fault(struct gpu_sampler *sampler, unsigned probe)
+{
+	if (sampler->faults[probe] == 0 || sampler->faults[probe] == -ENOENT)
+		return;
+	log_event(sampler->log, LOG_WARN,
+		  "GPUs cannot be measured: claims that state VRAM wait, others go on",
+		  log_str("source", sources[probe]->name), log_str("why", sampler->why[probe]));
+}
+
 /* All that the source would read is unknown from now on. */
 static void take_fault(struct gpu_sampler *sampler, const struct gpu_report *report,
 		       struct mono_ms now)
 {
 	unsigned probe = probe_of_source(report->source);
 
-	if (report->err != -ENOENT && report->err != sampler->faults[probe])
-		log_event(sampler->log, LOG_WARN,
-			  "GPUs cannot be measured: claims that state VRAM wait, others go on",
-			  log_str("source", report->source), log_str("why", report->why));
+	bool changed = report->err != sampler->faults[probe];
 	sampler->faults[probe] = report->err;
+	memcpy(sampler->why[probe], report->why, sizeof(sampler->why[probe]));
+	if (changed)
+		log_fault(sampler, probe);
 
 	for (uint32_t i = 0; i < sampler->rows.count; i++) {
 		struct gpu_row *row = &sampler->rows.v[i];
@@ -311,6 +320,8 @@ int gpu_sampler_begin(struct gpu_sampler *sampler, struct loop *loop, const char
 	if (sampler->fd < 0)
 		return 0;
 	gpu_names_save(&sampler->rows.names, state_dir);
+	for (unsigned i = 0; i < SAMPLER_PROBES; i++)
+		log_fault(sampler, i);
 	gpu_owners_begin(&sampler->owners, sampler->core);
 	for (uint32_t i = 0; i < sampler->rows.count; i++)
 		if (sampler->rows.v[i].bound)
@@ -408,7 +419,8 @@ struct mono_ms gpu_sampler_step(struct gpu_sampler *sampler, struct mono_ms now)
 	struct mono_ms wake = watch_probes(sampler, now);
 	if (pace_ms == 0)
 		return mono_min(wake, retire_figures(sampler, now));
-	return mono_min(wake, mono_after(sampler->needed, SAMPLER_REST_MS));
+	/* A call may begin at any time, and has to end. */
+	return mono_min(wake, mono_after(now, PROBE_CALL_MS));
 }
 
 void gpu_sampler_end(struct gpu_sampler *sampler)

@@ -22,6 +22,7 @@ struct gpu_sampler {
 	struct gpu_probe *probes[SAMPLER_PROBES];
 	bool answered[SAMPLER_PROBES]; /* with a whole round since it began, or rested */
 	int faults[SAMPLER_PROBES];    /* the newest error of each source; 0: works */
+	char why[SAMPLER_PROBES][GPU_FAULT_BYTES + 1];
 	int fd;
 	struct loop_watch *watch;
 	struct gpu_rows rows;
