@@ -63,9 +63,10 @@ bundles: build ## RUNS=N times each bundled page whose thread stands still: nobo
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
 
-follow-docs: build ## the SDK's README and docs/browser.md followed literally, bundled by each bundler; a transcript
+follow-docs: build ## the SDK's README, docs/browser.md and docs/python.md followed literally; a transcript
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton FOLLOW_ALL=1 node --test tests/web/sdk/follow_docs.test.mjs
+	@BATON_BIN=$(abspath $(BUILD))/baton python3 tests/python/follow_docs.py build-venv
 
 bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
 	@tools/dev/deps.sh bench

@@ -1,6 +1,6 @@
 /* blocking: the shortest program with a lease. It waits for the GPU, works, looks between two steps
- * whether somebody else needs it, and gives it back with its place kept. A thread of the library answers
- * the broker while a step computes.
+ * whether somebody else needs it, and gives it back with its place kept. A thread of the library
+ *answers the broker while a step computes.
  *
  *	cc blocking.c $(pkg-config --cflags --libs libbaton) -o blocking && ./blocking 40
  */
@@ -37,7 +37,8 @@ static int work(struct baton *baton, struct baton_claim *claim, int steps_left)
 			int code = give_way(baton, claim);
 			if (code != 0)
 				return code;
-			printf("going on, fence %llu\n", (unsigned long long)baton_claim_fence(claim));
+			printf("going on, fence %llu\n",
+			       (unsigned long long)baton_claim_fence(claim));
 			continue;
 		}
 		one_step();

@@ -1,6 +1,6 @@
-/* epoll: a server with an event loop of its own (epoll) that takes a lease when there is work, which
- * comes as lines on its standard input, and gives it back when there is none. The session is one
- * descriptor among the others.
+/* epoll: a server with an event loop of its own (epoll) that takes a lease when there is work,
+ *which comes as lines on its standard input, and gives it back when there is none. The session is
+ *one descriptor among the others.
  *
  *	cc epoll.c $(pkg-config --cflags --libs libbaton) -o epoll && seq 5 | ./epoll
  */
