@@ -8,14 +8,19 @@ import os
 import select
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
 import unittest
 
 from lib.daemon import DaemonTest
-from lib.python_client import Program
+from lib.python_client import ROOT, Program
 from lib.wait import holds_for, wait_until
+
+sys.path.insert(0, str(ROOT / "clients" / "python"))
+import baton  # noqa: E402
+from baton._claim import Claim  # noqa: E402
 
 HOLD = """
 with baton.lease(klass="background", name="holder", grace=OPTION_GRACE) as lease:
@@ -25,6 +30,53 @@ with baton.lease(klass="background", name="holder", grace=OPTION_GRACE) as lease
         say("checked", lease.fence)
 say("done")
 """.replace("OPTION_GRACE", 'os.environ.get("GRACE", 0)')
+
+
+class Claims(unittest.TestCase):
+    """The life of a claim without a socket: what no real broker does at the right moment."""
+
+    WELCOME = {"type": "welcome", "session": "1-a", "resumed": False, "linger_s": 20}
+    GRANT = {"type": "granted", "ref": 1, "lease": 7, "fence": 5, "gpus": [{"index": 0, "name": "a"}]}
+
+    def held(self):
+        claim = Claim("me", {"request_id": "r"}, None, 0.0)
+        claim.opened(0.0)
+        claim.hear(self.WELCOME, 0.0)
+        claim.hear(self.GRANT, 0.0)
+        claim.out.clear()
+        return claim
+
+    def test_break_between_release_and_its_answer(self):
+        """The work was done under the lease; the broker is told once it is back."""
+        claim = self.held()
+        claim.stopped(False, 1.0)
+        self.assertEqual((claim.state, claim.out.pop()), ("releasing", {"type": "release", "lease": 7}))
+        claim.broke(baton.BatonError("unreachable"), 1.0)
+        self.assertEqual((claim.state, claim.owes, claim.error), ("over", True, None))
+
+    def test_revoke_that_crosses_the_release(self):
+        """The broker had taken it before it heard the release: not done."""
+        claim = self.held()
+        claim.stopped(False, 1.0)
+        claim.hear({"type": "released", "ref": 1, "lease": 7, "reason": "revoked"}, 1.0)
+        self.assertEqual((claim.state, claim.error.code), ("over", "revoked"))
+
+    def test_keep_ends_a_yield(self):
+        claim = self.held()
+        claim.hear({"type": "yield", "lease": 7, "reason": "preempted", "for": "voice", "grace_ms": 2000}, 1.0)
+        self.assertEqual((claim.asked_to_yield.for_whom, claim.due), ("voice", 3.0))
+        claim.hear({"type": "keep", "lease": 7}, 2.0)
+        self.assertEqual((claim.asked_to_yield, claim.due), (None, float("inf")))
+
+    def test_half_of_the_linger(self):
+        """Counted from the last look at the connection, not from the moment at which the break was seen."""
+        claim = self.held()
+        claim.tick(100.0)
+        claim.broke(baton.BatonError("unreachable"), 105.0)
+        claim.tick(109.9)
+        self.assertEqual(claim.state, "held")
+        claim.tick(110.0)
+        self.assertEqual((claim.state, claim.error.code), ("stopping", "stale"))
 
 
 class Turns(DaemonTest):
@@ -191,7 +243,7 @@ except baton.LeaseLost as lost:
         self.assertLess(abs(after_s - 1), 0.6)
         program.wait("LeaseLost stale")
         self.assertEqual(program.result(), 0)
-        self.assertNotIn("done", program.lines)
+        self.assertFalse(program.said("done"))
 
     def test_end_while_the_broker_is_away(self):
         """The work ended in time and the broker comes back later: the program is not signalled, the GPU is free."""
@@ -239,7 +291,7 @@ except baton.LeaseLost as lost:
         program.signal(signal.SIGCONT)
         program.wait("LeaseLost revoked")
         self.assertEqual(program.result(), 0)
-        self.assertNotIn("done", program.lines)
+        self.assertFalse(program.said("done"))
         waiter.wait("granted")
 
     def test_s2_lost_in_a_stall_is_seen_by_check(self):
@@ -249,6 +301,30 @@ except baton.LeaseLost as lost:
     def test_s2_lost_in_a_stall_is_never_done(self):
         """S2: the same for a program that never checks: the end of the block says it."""
         self.stall("pass")
+
+    def test_thread_that_gets_no_turn(self):
+        """The program never lets its other threads run, so nobody answers the broker: check() looks by itself."""
+        daemon = self.daemon(timing={"heartbeat_s": 0.2, "session_ttl_s": 0.5, "grace_max_s": 20})
+        program = Program(self, daemon, """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+try:
+    with baton.lease(name="holder", grace=10) as lease:
+        sys.setswitchinterval(1000)
+        say("held")
+        hear()
+        end = time.monotonic() + 3
+        while time.monotonic() < end: pass
+        lease.check()
+        say("done")
+except baton.LeaseLost as lost:
+    sys.setswitchinterval(0.005)
+    say("LeaseLost", lost.code)
+""")
+        program.wait("held")
+        daemon.session("next").queue()
+        program.tell()
+        program.wait("LeaseLost revoked")
+        self.assertFalse(program.said("done"))
 
     def test_stalled_while_the_broker_died(self):
         """Stopped over the broker's death: longer than half the linger ago is lost, though nobody could say it."""
@@ -262,7 +338,7 @@ except baton.LeaseLost as lost:
         wait_until(lambda: time.monotonic() - stopped_at > 0.5, "the time goes by")
         program.signal(signal.SIGCONT)
         program.wait("LeaseLost stale")
-        self.assertNotIn("done", program.lines)
+        self.assertFalse(program.said("done"))
 
     def test_revoked_by_an_operator(self):
         """An operator takes the lease: SIGTERM may end the block in an orderly way; the GPU is given back at once."""

@@ -27,7 +27,7 @@ class Program:
             env["PYTHONPATH"] = str(path)
         self.process = subprocess.Popen([python, "-c", PRELUDE + code], env=env, text=True, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_parent)
-        self.lines, self.errors = [], []
+        self.lines, self.errors, self.over = [], [], []
         self.readers = [threading.Thread(target=self.read, args=pair, daemon=True) for pair in (
             (self.process.stdout, self.lines), (self.process.stderr, self.errors))]
         for reader in self.readers:
@@ -49,9 +49,12 @@ class Program:
             return 0
 
         at = wait_until(found, f"it says {beginning!r}; it said {self.lines} {self.errors}")
-        line = self.lines[at - 1]
+        self.over += self.lines[:at]
         del self.lines[:at]
-        return line
+        return self.over[-1]
+
+    def said(self, line):
+        return line in self.over + self.lines
 
     def tell(self, line=""):
         self.process.stdin.write(line + "\n")
