@@ -46,8 +46,7 @@ void respond_text(struct net *net, uint64_t conn, const char *origin,
 	respond_with(net, conn, origin, answer, body, NULL, NULL);
 }
 
-void respond_error(struct net *net, const struct request_context *context, int err,
-		   const char *detail)
+void respond_error(const struct request_context *context, int err, const char *detail)
 {
 	struct http_answer answer;
 	struct text body;
@@ -65,9 +64,16 @@ void respond_error(struct net *net, const struct request_context *context, int e
 		value = "Bearer";
 	}
 
-	respond_with(net, context->request->conn, context->verdict.allow_origin, &answer, &body,
-		     name, value);
+	respond_with(context->net, context->request->conn, context->verdict.allow_origin, &answer,
+		     &body, name, value);
 	text_finish(&body);
+}
+
+void respond_json(const struct request_context *context, int status, const struct text *body)
+{
+	const struct http_answer answer = {.status = status, .content_type = "application/json"};
+	respond_text(context->net, context->request->conn, context->verdict.allow_origin, &answer,
+		     body);
 }
 
 bool respond_is_head(const struct request_context *context)

@@ -8,6 +8,10 @@
 #include "server/endpoints.h"
 #include "server/gpus/gpu_sampler.h"
 #include "server/hangup.h"
+#include "server/http/exchanges.h"
+#include "server/http/monitoring_routes.h"
+#include "server/http/router.h"
+#include "server/http/site_routes.h"
 #include "server/logfile.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/log_feed.h"
@@ -20,6 +24,7 @@
 #include "server/pages/live_reload.h"
 #include "server/pages/pages.h"
 #include "server/reload.h"
+#include "server/session/session_list.h"
 #include "server/session/sessions.h"
 #include "server/sockets.h"
 
@@ -52,6 +57,10 @@ struct server {
 	struct live_reload live_reload;
 	struct page_links page_links;
 	struct sessions sessions;
+	struct exchanges exchanges;
+	struct monitoring_routes monitoring_routes;
+	struct site_routes site_routes;
+	struct router router;
 	struct hangup hangup;
 	unsigned crowd_max;        /* the most claims and sessions since memory was given back */
 	struct mono_ms crowd_left; /* when it will be, for most of them have left */

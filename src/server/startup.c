@@ -17,9 +17,7 @@
 #include "net/loop.h"
 #include "server/deliver.h"
 #include "server/endpoint_ops.h"
-#include "server/lock_request.h"
 #include "server/monitor/event_feed.h"
-#include "server/routes.h"
 #include "server/taken.h"
 
 enum { HEADER_TIME_MS = LIMIT_HEADER_TIME_MS, BODY_TIME_MS = 10000, WRITE_TIME_MS = 10000 };
@@ -260,6 +258,32 @@ static int open_broker(struct server *server, char *detail, size_t size)
 	return rc;
 }
 
+static void on_request(void *ctx, const struct http_request *request)
+{
+	struct server *server = ctx;
+	router_on_request(&server->router, request);
+}
+
+static void on_gone(void *ctx, uint64_t conn)
+{
+	struct server *server = ctx;
+	endpoints_gone(&server->endpoints, conn);
+}
+
+static void on_delivered(void *ctx, uint64_t conn)
+{
+	struct server *server = ctx;
+	endpoints_delivered(&server->endpoints, conn);
+}
+
+/* One log line; it says whose fault it was. */
+static void on_protocol_error(void *ctx, uint64_t conn, int err, const char *what)
+{
+	struct server *server = ctx;
+	log_event(&server->log_ring.log, LOG_WARN, "client bug", log_int("conn", (int64_t)conn),
+		  log_str("error", err_name(err)), log_str("what", what));
+}
+
 static void on_session(void *ctx, uint64_t conn, const struct net_peer *peer)
 {
 	struct server *server = ctx;
@@ -281,13 +305,13 @@ static void on_closed(void *ctx, uint64_t conn, bool clean)
 }
 
 static const struct net_handlers handlers = {
-	.on_request = routes_on_request,
-	.on_gone = routes_on_gone,
-	.on_delivered = routes_on_delivered,
+	.on_request = on_request,
+	.on_gone = on_gone,
+	.on_delivered = on_delivered,
 	.on_session = on_session,
 	.on_message = on_message,
 	.on_closed = on_closed,
-	.on_protocol_error = routes_on_protocol_error,
+	.on_protocol_error = on_protocol_error,
 };
 
 static int listen_tcp(struct server *server, const char *address, char *detail, size_t size)
@@ -432,15 +456,45 @@ static void connect_sessions(struct server *server)
 	sessions_begin(sessions);
 }
 
+static void connect_routes(struct server *server)
+{
+	server->exchanges = (struct exchanges){.endpoints = &server->endpoints,
+					       .broker = &server->broker,
+					       .wire = &server->active.wire,
+					       .state = &server->state,
+					       .access = &server->access,
+					       .position_updates = &server->position_updates};
+	exchanges_begin(&server->exchanges);
+
+	server->monitoring_routes = (struct monitoring_routes){
+		&server->monitor, &server->status_streams, &server->log_ring};
+	server->site_routes = (struct site_routes){.endpoints = &server->endpoints,
+						   .broker = &server->broker,
+						   .keeper = &server->site_keeper,
+						   .state = &server->state,
+						   .log = &server->log_ring.log};
+
+	server->router = (struct router){
+		.net = server->endpoints.net,
+		.access = &server->access,
+		.state = &server->state,
+		.log = &server->log_ring.log,
+		.parts = {.exchanges = &server->exchanges,
+			  .monitoring = &server->monitoring_routes,
+			  .pages = &server->pages,
+			  .sites = &server->site_routes,
+			  .sessions = &server->sessions.greeting,
+			  .config = &server->reload},
+	};
+}
+
 static void serve_endpoints(struct server *server)
 {
 	struct endpoints *endpoints = &server->endpoints;
-	endpoints_serve(endpoints, ENDPOINT_REQUEST, &lock_request_ops, server);
-	endpoints_serve(endpoints, ENDPOINT_ANSWERED, &lock_answered_ops, server);
-	endpoints_serve(endpoints, ENDPOINT_STREAM, &lock_stream_ops, server);
 	endpoints_serve(endpoints, ENDPOINT_FEED, &event_feed_ops, &server->monitor);
 	endpoints_serve(endpoints, ENDPOINT_STATUS, &status_stream_ops, &server->status_streams);
 	connect_sessions(server);
+	connect_routes(server);
 }
 
 int startup_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size)

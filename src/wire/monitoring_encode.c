@@ -1,5 +1,5 @@
 /* monitoring_encode: renders what watching pages ask for. Asks nobody anything and keeps no state.
- * Used by the server's monitoring.c and sessions.c. */
+ * Used by the server's monitoring.c and the session room. */
 #include "wire/monitoring_encode.h"
 
 void encode_clients_begin(struct text *out)

@@ -7,7 +7,7 @@
 #include "base/err.h"
 
 static const struct route routes[] = {
-#define ROUTE_ROW(id, method, path, rights, flags, handler, about)                                 \
+#define ROUTE_ROW(id, method, path, rights, flags, part, handler, about)                           \
 	{id, method, path, rights, flags, about},
 	ROUTE_TABLE(ROUTE_ROW)
 #undef ROUTE_ROW

@@ -1,84 +1,88 @@
-/* route_table: the one table of routes: id, method, path, right, flags (see route.h), handler, and
- * what it does. A new route is a row here and its handler, which server/routes.h declares;
- * protocol/routes.json is compared with the table.
+/* route_table: the one table of routes: id, method, path, right, flags (see route.h), the part of
+ * server/http/router.h that its handler works on, the handler, and what it does. A new route is a
+ * row here and its handler, declared beside its part; protocol/routes.json is compared with the
+ * table.
  *
  * In a path `{lease}` or `{site}` stands for one number, `{path}` at its end for anything but
  * nothing. */
 #pragma once
 
 #define ROUTE_TABLE(X)                                                                             \
-	X(ROUTE_DASHBOARD, "GET", "/", ACCESS_NONE, ROUTE_NAVIGABLE, route_page, "the dashboard")  \
-	X(ROUTE_CONSOLE, "GET", "/console", ACCESS_NONE, ROUTE_NAVIGABLE, route_page,              \
+	X(ROUTE_DASHBOARD, "GET", "/", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page,            \
+	  "the dashboard")                                                                         \
+	X(ROUTE_CONSOLE, "GET", "/console", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page,       \
 	  "Root Console")                                                                          \
-	X(ROUTE_MIC, "GET", "/mic", ACCESS_NONE, ROUTE_NAVIGABLE, route_page, "Root Mic")          \
-	X(ROUTE_DREAMER, "GET", "/dreamer", ACCESS_NONE, ROUTE_NAVIGABLE, route_page,              \
+	X(ROUTE_MIC, "GET", "/mic", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page, "Root Mic")   \
+	X(ROUTE_DREAMER, "GET", "/dreamer", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page,       \
 	  "Root Dreamer")                                                                          \
-	X(ROUTE_LOGS_PAGE, "GET", "/logs", ACCESS_NONE, ROUTE_NAVIGABLE | ROUTE_HTML, route_page,  \
-	  "the log viewer, for clients that accept `text/html`")                                   \
-	X(ROUTE_PAGES_FILE, "GET", "/pages/{path}", ACCESS_NONE, 0, route_file,                    \
+	X(ROUTE_LOGS_PAGE, "GET", "/logs", ACCESS_NONE, ROUTE_NAVIGABLE | ROUTE_HTML, pages,       \
+	  route_page, "the log viewer, for clients that accept `text/html`")                       \
+	X(ROUTE_PAGES_FILE, "GET", "/pages/{path}", ACCESS_NONE, 0, pages, route_file,             \
 	  "what each page is made of")                                                             \
-	X(ROUTE_UI_FILE, "GET", "/ui/{path}", ACCESS_NONE, 0, route_file,                          \
+	X(ROUTE_UI_FILE, "GET", "/ui/{path}", ACCESS_NONE, 0, pages, route_file,                   \
 	  "what all pages look like")                                                              \
-	X(ROUTE_INFERENCE_FILE, "GET", "/inference/{path}", ACCESS_NONE, 0, route_file,            \
+	X(ROUTE_INFERENCE_FILE, "GET", "/inference/{path}", ACCESS_NONE, 0, pages, route_file,     \
 	  "models in Workers, for the pages")                                                      \
-	X(ROUTE_STORAGE_FILE, "GET", "/storage/{path}", ACCESS_NONE, 0, route_file,                \
+	X(ROUTE_STORAGE_FILE, "GET", "/storage/{path}", ACCESS_NONE, 0, pages, route_file,         \
 	  "what the pages keep in the browser")                                                    \
-	X(ROUTE_SDK_FILE, "GET", "/sdk/{path}", ACCESS_NONE, ROUTE_OPEN, route_file,               \
+	X(ROUTE_SDK_FILE, "GET", "/sdk/{path}", ACCESS_NONE, ROUTE_OPEN, pages, route_file,        \
 	  "the SDK, for any site")                                                                 \
-	X(ROUTE_MODULES_FILE, "GET", "/modules/{path}", ACCESS_NONE, 0, route_file,                \
+	X(ROUTE_MODULES_FILE, "GET", "/modules/{path}", ACCESS_NONE, 0, pages, route_file,         \
 	  "the compatible kernel, `sovereign.js`")                                                 \
-	X(ROUTE_VENDOR_FILE, "GET", "/vendor/{path}", ACCESS_NONE, 0, route_file,                  \
+	X(ROUTE_VENDOR_FILE, "GET", "/vendor/{path}", ACCESS_NONE, 0, pages, route_file,           \
 	  "libraries that the pages use")                                                          \
-	X(ROUTE_MODELS_FILE, "GET", "/models/{path}", ACCESS_NONE, 0, route_file,                  \
+	X(ROUTE_MODELS_FILE, "GET", "/models/{path}", ACCESS_NONE, 0, pages, route_file,           \
 	  "models that the pages load")                                                            \
-	X(ROUTE_OPENAPI, "GET", "/openapi.json", ACCESS_NONE, 0, route_file,                       \
+	X(ROUTE_OPENAPI, "GET", "/openapi.json", ACCESS_NONE, 0, pages, route_file,                \
 	  "these routes as OpenAPI 3.1")                                                           \
-	X(ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, ROUTE_JSON, route_lock,                \
+	X(ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, ROUTE_JSON, exchanges, route_lock,     \
 	  "claim a GPU; waits for it")                                                             \
 	X(ROUTE_UNLOCK, "POST", "/v1/gpu/unlock", ACCESS_TOKEN, ROUTE_JSON | ROUTE_RESERVED,       \
-	  route_unlock, "release")                                                                 \
+	  exchanges, route_unlock, "release")                                                      \
 	X(ROUTE_RENEW, "POST", "/v1/gpu/renew", ACCESS_TOKEN, ROUTE_JSON | ROUTE_RESERVED,         \
-	  route_renew, "extend the TTL")                                                           \
-	X(ROUTE_STATUS, "GET", "/v1/gpu/status", ACCESS_TOKEN, ROUTE_RESERVED, route_status,       \
-	  "who holds, who waits, why and for how long")                                            \
+	  exchanges, route_renew, "extend the TTL")                                                \
+	X(ROUTE_STATUS, "GET", "/v1/gpu/status", ACCESS_TOKEN, ROUTE_RESERVED, monitoring,         \
+	  route_status, "who holds, who waits, why and for how long")                              \
 	X(ROUTE_RESET, "POST", "/v1/gpu/reset", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,         \
-	  route_admin, "revoke all holders, keep the queue")                                       \
+	  exchanges, route_admin, "revoke all holders, keep the queue")                            \
 	X(ROUTE_FORCE_RELEASE_ALL, "POST", "/v1/gpu/force-release-all", ACCESS_ADMIN,              \
-	  ROUTE_JSON | ROUTE_RESERVED, route_admin, "revoke all holders and end all waiters")      \
+	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin,                                     \
+	  "revoke all holders and end all waiters")                                                \
 	X(ROUTE_LEASE_YIELD, "POST", "/v1/gpu/leases/{lease}/yield", ACCESS_ADMIN,                 \
-	  ROUTE_JSON | ROUTE_RESERVED, route_admin, "ask one holder to give way")                  \
+	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin, "ask one holder to give way")       \
 	X(ROUTE_LEASE_REVOKE, "POST", "/v1/gpu/leases/{lease}/revoke", ACCESS_ADMIN,               \
-	  ROUTE_JSON | ROUTE_RESERVED, route_admin, "take one lease")                              \
+	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin, "take one lease")                   \
 	X(ROUTE_CLAIM_CANCEL, "POST", "/v1/gpu/claims/{lease}/cancel", ACCESS_ADMIN,               \
-	  ROUTE_JSON | ROUTE_RESERVED, route_admin, "take one waiter out of the queue")            \
+	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin, "take one waiter out of the queue") \
 	X(ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,         \
-	  route_admin, "grant nothing new")                                                        \
+	  exchanges, route_admin, "grant nothing new")                                             \
 	X(ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,       \
-	  route_admin, "grant again")                                                              \
-	X(ROUTE_HISTORY, "GET", "/v1/gpu/history", ACCESS_TOKEN, 0, route_history,                 \
+	  exchanges, route_admin, "grant again")                                                   \
+	X(ROUTE_HISTORY, "GET", "/v1/gpu/history", ACCESS_TOKEN, 0, monitoring, route_history,     \
 	  "what has ended, and operators' acts")                                                   \
-	X(ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, 0, route_events,                    \
+	X(ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, 0, monitoring, route_events,        \
 	  "every change as Server-Sent Events")                                                    \
-	X(ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, 0, route_session,                  \
-	  "WebSocket session; `hello` shows the token")                                            \
-	X(ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, ROUTE_RESERVED, route_health, "is it up")   \
-	X(ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, ROUTE_RESERVED, route_metrics,           \
-	  "Prometheus text")                                                                       \
-	X(ROUTE_LOGS, "GET", "/logs", ACCESS_TOKEN, ROUTE_RESERVED, route_logs,                    \
+	X(ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, 0, sessions,                       \
+	  greeting_open_websocket, "WebSocket session; `hello` shows the token")                   \
+	X(ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, ROUTE_RESERVED, monitoring, route_health,   \
+	  "is it up")                                                                              \
+	X(ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, ROUTE_RESERVED, monitoring,              \
+	  route_metrics, "Prometheus text")                                                        \
+	X(ROUTE_LOGS, "GET", "/logs", ACCESS_TOKEN, ROUTE_RESERVED, monitoring, route_logs,        \
 	  "the newest log lines, for all others")                                                  \
 	X(ROUTE_LOGS_CLEAR, "POST", "/logs/clear", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,      \
-	  route_logs_clear, "forget them")                                                         \
-	X(ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, ROUTE_RESERVED, route_logs, \
-	  "the same as `/logs`")                                                                   \
+	  monitoring, route_logs_clear, "forget them")                                             \
+	X(ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, ROUTE_RESERVED, monitoring, \
+	  route_logs, "the same as `/logs`")                                                       \
 	X(ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,   \
-	  route_reload, "read the configuration again")                                            \
-	X(ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, ROUTE_JSON | ROUTE_OPEN, route_pair,        \
+	  config, route_reload, "read the configuration again")                                    \
+	X(ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, ROUTE_JSON | ROUTE_OPEN, sites, route_pair, \
 	  "a page of another origin asks to queue")                                                \
-	X(ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, ROUTE_RESERVED, route_sites,              \
+	X(ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, ROUTE_RESERVED, sites, route_sites,       \
 	  "sites that may queue, and those that ask")                                              \
 	X(ROUTE_SITE_ALLOW, "POST", "/v1/sites/{site}/allow", ACCESS_ADMIN,                        \
-	  ROUTE_JSON | ROUTE_RESERVED, route_site_act, "let a site that asks")                     \
+	  ROUTE_JSON | ROUTE_RESERVED, sites, route_site_act, "let a site that asks")              \
 	X(ROUTE_SITE_REFUSE, "POST", "/v1/sites/{site}/refuse", ACCESS_ADMIN,                      \
-	  ROUTE_JSON | ROUTE_RESERVED, route_site_act, "turn a site away that asks")               \
+	  ROUTE_JSON | ROUTE_RESERVED, sites, route_site_act, "turn a site away that asks")        \
 	X(ROUTE_SITE_REVOKE, "POST", "/v1/sites/{site}/revoke", ACCESS_ADMIN,                      \
-	  ROUTE_JSON | ROUTE_RESERVED, route_site_act, "end what a site was allowed")
+	  ROUTE_JSON | ROUTE_RESERVED, sites, route_site_act, "end what a site was allowed")

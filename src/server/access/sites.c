@@ -1,5 +1,5 @@
-/* sites: the table of allowed sites and of those that ask. Called by routes_sites.c, and by
- * sessions.c for each hello of a page. */
+/* sites: the table of allowed sites and of those that ask. Called by site_routes.c, and by
+ * greeting.c for each hello of a page. */
 #include "server/access/sites.h"
 
 #include <inttypes.h>

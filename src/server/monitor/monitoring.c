@@ -1,5 +1,5 @@
 /* monitoring: collects what endpoints, rings and samples know, for people. Changes nothing. Called
- * by sessions.c. */
+ * by session/answers.c. */
 #include "server/monitor/monitoring.h"
 
 #include "net/loop.h"

@@ -7,6 +7,7 @@
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "server/endpoint_ops.h"
 #include "server/gpus/gpu_board.h"
 #include "server/message_context.h"
 #include "server/monitor/monitor.h"
@@ -313,3 +314,10 @@ struct mono_ms status_streams_step(struct status_streams *streams)
 
 	return wake;
 }
+
+static void drop_status(void *ctx, struct endpoint *endpoint)
+{
+	status_stream_drop(ctx, endpoint->conn);
+}
+
+const struct endpoint_ops status_stream_ops = {.gone = drop_status};

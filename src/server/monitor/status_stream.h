@@ -30,3 +30,5 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 struct mono_ms status_streams_step(struct status_streams *streams);
 void status_stream_drop(struct status_streams *streams,
 			uint64_t conn); /* no-op when there is none */
+
+extern const struct endpoint_ops status_stream_ops; /* of struct status_streams */

@@ -238,7 +238,7 @@ void static_files_answer(const struct pages *pages, const struct request_context
 	/* A part is one of the file as it is. */
 	bool packed = !request->range && http_conditional_takes_gzip(request->accept_encoding);
 	if (!find_file(pages, url, packed, &found)) {
-		respond_error(pages->net, context, ERR_NOT_FOUND, NULL);
+		respond_error(context, ERR_NOT_FOUND, NULL);
 		return;
 	}
 

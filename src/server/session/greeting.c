@@ -51,7 +51,7 @@ void greeting_open_websocket(const struct greeting *greeting, const struct reque
 	struct endpoints *endpoints = greeting->endpoints;
 
 	if (!request->websocket) {
-		respond_error(endpoints->net, context, ERR_BAD_REQUEST,
+		respond_error(context, ERR_BAD_REQUEST,
 			      "this route takes a WebSocket (RFC 6455, version 13)");
 		return;
 	}

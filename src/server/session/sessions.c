@@ -5,7 +5,6 @@
 #include "net/loop.h"
 #include "net/session.h"
 #include "server/session/refusal.h"
-#include "wire/monitoring_encode.h"
 #include "wire/session_encode.h"
 
 /* Decodes one message; 0 or a negative enum err. */
@@ -112,35 +111,4 @@ void sessions_begin(struct sessions *sessions)
 	endpoints_serve(sessions->endpoints, ENDPOINT_GREETING, &greeting_ops, sessions);
 	endpoints_serve(sessions->endpoints, ENDPOINT_SESSION, &session_ops, sessions);
 	endpoints_serve(sessions->endpoints, ENDPOINT_LEAVING, &leaving_ops, sessions);
-}
-
-unsigned sessions_of_site(const struct endpoints *endpoints, uint64_t site)
-{
-	unsigned count = 0;
-	list_each (it, next, &endpoints->kinds[ENDPOINT_SESSION])
-		count += container_of(it, struct endpoint, link)->session->site == site;
-	return count;
-}
-
-/* Its page hears that it is over and stops; who is next comes after the linger of a tab. */
-void sessions_end_site(struct endpoints *endpoints, uint64_t site)
-{
-	list_each (it, next, &endpoints->kinds[ENDPOINT_SESSION]) {
-		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
-		if (endpoint->session->site == site)
-			net_session_close(endpoints->net, endpoint->conn, CLOSE_TOKEN, "revoked");
-	}
-}
-
-void sessions_tell_reload(void *ctx, const char *path)
-{
-	cleanup_text struct text body = {0};
-	const struct endpoints *endpoints = ctx;
-
-	session_encode_reload(&body, path);
-	list_each (it, next, &endpoints->kinds[ENDPOINT_SESSION]) {
-		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
-		if (endpoint->session->binding == BIND_TAB && endpoint->session->id != 0)
-			net_session_send(endpoints->net, endpoint->conn, body.bytes, body.length);
-	}
 }

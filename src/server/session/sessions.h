@@ -23,9 +23,3 @@ struct sessions {
 void sessions_begin(struct sessions *sessions);
 /* The callback of net. */
 void sessions_on_message(struct sessions *sessions, uint64_t conn, const char *text, size_t length);
-
-/* Of a site that the operator let queue: how many there are, and their end. */
-unsigned sessions_of_site(const struct endpoints *endpoints, uint64_t site);
-void sessions_end_site(struct endpoints *endpoints, uint64_t site);
-/* Tells all pages that a file of theirs was changed (--dev); `ctx` is struct endpoints. */
-void sessions_tell_reload(void *ctx, const char *path);

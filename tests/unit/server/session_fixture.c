@@ -42,12 +42,6 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 	return fixture.reload_rc;
 }
 
-const char *store_trouble(const struct store *store)
-{
-	(void)store;
-	return "";
-}
-
 /* ---- the room ---- */
 
 static void connect_room(struct session_fixture *f)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/session/session_list.h"
 #include "session_fixture.h"
 #include "wire/session_decode.h"
 

@@ -1,8 +1,7 @@
-/* routes_config: reading the configuration again over HTTP. */
-#include <string.h>
+/* config_route: see config_route.h. */
+#include "server/http/config_route.h"
 
-#include "server/routes.h"
-#include "server/server.h"
+#include <string.h>
 
 static void add_words(struct text *out, const char *key, const char *words)
 {
@@ -17,18 +16,18 @@ static void add_words(struct text *out, const char *key, const char *words)
 	text_char(out, ']');
 }
 
-void route_reload(struct server *server, const struct request_context *context)
+void route_reload(struct reload *reload, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
 	struct settings_change change;
 	char detail[512];
-	if (reload_settings(&server->reload, &change, detail, sizeof(detail))) {
-		respond_error(server->endpoints.net, context, ERR_CONFIG, detail);
+	if (reload_settings(reload, &change, detail, sizeof(detail))) {
+		respond_error(context, ERR_CONFIG, detail);
 		return;
 	}
 	text_str(&body, "{\"status\":\"ok\"");
 	add_words(&body, "changed", change.applied);
 	add_words(&body, "needs_restart", change.restart);
 	text_char(&body, '}');
-	routes_json(server, context, 200, &body);
+	respond_json(context, 200, &body);
 }

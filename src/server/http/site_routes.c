@@ -1,27 +1,21 @@
-/* routes_sites: a page of another origin asks to queue; the operator sees who asks, allows, refuses
- * and revokes. What the page may do then is in sessions.c. Every origin here is what the browser
- * showed, byte for byte, and so never in letters that look like others. */
+/* site_routes: see site_routes.h. What the page may do then is in session/requests.c. Every origin
+ * here is what the browser showed, byte for byte, and so never in letters that look like others. */
+#include "server/http/site_routes.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "net/loop.h"
 #include "server/access/operator_name.h"
-#include "server/routes.h"
-#include "server/server.h"
+#include "server/session/session_list.h"
 #include "wire/json.h"
 #include "wire/origin.h"
 
-static void refuse_request(struct server *server, const struct request_context *context, int err,
-			   const char *detail)
-{
-	respond_error(server->endpoints.net, context, err, detail);
-}
-
 /* ---- the page ---- */
 
-static void answer_ask(struct server *server, const struct request_context *context,
-		       const struct site_ask *ask, const char *status)
+static void answer_ask(const struct request_context *context, const struct site_ask *ask,
+		       const char *status)
 {
 	cleanup_text struct text body = {0};
 	struct text *out = &body;
@@ -38,11 +32,11 @@ static void answer_ask(struct server *server, const struct request_context *cont
 
 	text_json_seconds(out, "expires_in_s", mono_since(ask->until, loop_now()));
 	text_char(out, '}');
-	routes_json(server, context, 200, &body);
+	respond_json(context, 200, &body);
 	explicit_bzero(out->bytes, out->length);
 }
 
-static void ask_anew(struct server *server, const struct request_context *context,
+static void ask_anew(struct site_routes *routes, const struct request_context *context,
 		     const char *origin)
 {
 	const struct site_ask *ask = NULL;
@@ -50,54 +44,53 @@ static void ask_anew(struct server *server, const struct request_context *contex
 	char detail[96];
 	int64_t wait_ms = 0;
 
-	random_fill(&server->broker.random, random, sizeof(random));
-	int rc = sites_ask(&server->sites, origin, random, loop_now(), &ask, &wait_ms);
+	random_fill(&routes->broker->random, random, sizeof(random));
+	int rc = sites_ask(routes->keeper->sites, origin, random, loop_now(), &ask, &wait_ms);
 	explicit_bzero(random, sizeof(random));
 	if (rc == -ERR_RATE_LIMITED) {
 		snprintf(detail, sizeof(detail),
 			 "the operator was asked; ask again in %" PRId64 " s",
 			 (wait_ms + 999) / 1000);
-		refuse_request(server, context, ERR_RATE_LIMITED, detail);
+		respond_error(context, ERR_RATE_LIMITED, detail);
 	} else if (rc) {
 		snprintf(detail, sizeof(detail),
 			 "an origin of more than %d bytes cannot be allowed", SITE_ORIGIN_BYTES);
-		refuse_request(server, context, ERR_BAD_ORIGIN, detail);
+		respond_error(context, ERR_BAD_ORIGIN, detail);
 	} else {
-		log_event(&server->log_ring.log, LOG_INFO, "a site asks to queue",
-			  log_str("origin", origin), log_int("ask", (int64_t)ask->id));
-		answer_ask(server, context, ask, "asked");
+		log_event(routes->log, LOG_INFO, "a site asks to queue", log_str("origin", origin),
+			  log_int("ask", (int64_t)ask->id));
+		answer_ask(context, ask, "asked");
 	}
 }
 
-static void look_after(struct server *server, const struct request_context *context,
+static void look_after(struct site_routes *routes, const struct request_context *context,
 		       const char *origin, const char *secret)
 {
-	struct site_ask *ask = sites_find_ask(&server->sites, origin, secret, loop_now());
+	struct site_ask *ask = sites_find_ask(routes->keeper->sites, origin, secret, loop_now());
 	if (!ask) {
-		refuse_request(server, context, ERR_NOT_FOUND,
-			       "it was refused, or nobody answered; ask again");
+		respond_error(context, ERR_NOT_FOUND,
+			      "it was refused, or nobody answered; ask again");
 		return;
 	}
-	answer_ask(server, context, ask, ask->token[0] ? "allowed" : "waiting");
+	answer_ask(context, ask, ask->token[0] ? "allowed" : "waiting");
 	if (ask->token[0]) /* told once */
 		sites_end_ask(ask);
 }
 
-void route_pair(struct server *server, const struct request_context *context)
+void route_pair(struct site_routes *routes, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
 	const char *origin = request->origin, *secret = NULL;
 	struct parsed parsed;
 
-	if (server->state.draining) {
-		refuse_request(server, context, ERR_DRAINING, NULL);
+	if (routes->state->draining) {
+		respond_error(context, ERR_DRAINING, NULL);
 		return;
 	}
 
 	if (!origin || !origin_is_normal(origin) ||
-	    access_origin_is_own(&server->access.policy, origin)) {
-		refuse_request(server, context, ERR_BAD_ORIGIN,
-			       "only a page of another origin can ask");
+	    access_origin_is_own(&routes->keeper->access->policy, origin)) {
+		respond_error(context, ERR_BAD_ORIGIN, "only a page of another origin can ask");
 		return;
 	}
 
@@ -107,11 +100,11 @@ void route_pair(struct server *server, const struct request_context *context)
 	if (rc == 0 && request->body_length)
 		rc = json_name(&parsed, parsed.root, "ask", SECRET_HEX_BYTES - 1, &secret);
 	if (rc)
-		refuse_request(server, context, -rc, parsed.detail);
+		respond_error(context, -rc, parsed.detail);
 	else if (secret)
-		look_after(server, context, origin, secret);
+		look_after(routes, context, origin, secret);
 	else
-		ask_anew(server, context, origin);
+		ask_anew(routes, context, origin);
 
 	if (request->body_length)
 		parsed_finish(&parsed);
@@ -127,7 +120,7 @@ static void add_time(struct text *out, const char *key, struct wall_ms wall)
 	text_char(out, '"');
 }
 
-static void add_site(const struct server *server, struct text *out, const struct site *site)
+static void add_site(const struct site_routes *routes, struct text *out, const struct site *site)
 {
 	text_json_item(out);
 	text_char(out, '{');
@@ -137,7 +130,7 @@ static void add_site(const struct server *server, struct text *out, const struct
 	add_time(out, "allowed", site->allowed);
 	if (site->used.v)
 		add_time(out, "used", site->used);
-	text_json_u64(out, "sessions", sessions_of_site(&server->endpoints, site->id));
+	text_json_u64(out, "sessions", sessions_of_site(routes->endpoints, site->id));
 	if (site->revoked)
 		text_json_bool(out, "revoked", true);
 	text_char(out, '}');
@@ -155,10 +148,10 @@ static void add_ask(struct text *out, const struct site_ask *ask, struct mono_ms
 	text_char(out, '}');
 }
 
-void route_sites(struct server *server, const struct request_context *context)
+void route_sites(struct site_routes *routes, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
-	const struct sites *sites = &server->sites;
+	const struct sites *sites = routes->keeper->sites;
 	struct text *out = &body;
 
 	text_char(out, '{');
@@ -166,7 +159,7 @@ void route_sites(struct server *server, const struct request_context *context)
 	text_json_key(out, "sites");
 	text_char(out, '[');
 	for (uint32_t i = 0; i < sites->count; i++)
-		add_site(server, out, &sites->v[i]);
+		add_site(routes, out, &sites->v[i]);
 	text_char(out, ']');
 
 	text_json_key(out, "asking");
@@ -174,24 +167,25 @@ void route_sites(struct server *server, const struct request_context *context)
 	for (int i = 0; i < SITE_ASKS_MAX; i++)
 		add_ask(out, &sites->asks[i], loop_now());
 	text_str(out, "]}");
-	routes_json(server, context, 200, &body);
+	respond_json(context, 200, &body);
 }
 
-static int allow_site(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
-		      char *detail, size_t size)
+static int allow_site(struct site_routes *routes, uint64_t id,
+		      char ret_origin[SITE_ORIGIN_BYTES + 1], char *detail, size_t size)
 {
 	uint8_t random[32];
 
-	random_fill(&server->broker.random, random, sizeof(random));
-	int rc = site_keeper_allow(&server->site_keeper, id, random, loop_now(),
-				   server->broker.wall, ret_origin, detail, size);
+	random_fill(&routes->broker->random, random, sizeof(random));
+	int rc = site_keeper_allow(routes->keeper, id, random, loop_now(), routes->broker->wall,
+				   ret_origin, detail, size);
 	explicit_bzero(random, sizeof(random));
 	return rc;
 }
 
-static int turn_away(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1])
+static int turn_away(struct site_routes *routes, uint64_t id,
+		     char ret_origin[SITE_ORIGIN_BYTES + 1])
 {
-	const char *origin = sites_refuse(&server->sites, id, loop_now());
+	const char *origin = sites_refuse(routes->keeper->sites, id, loop_now());
 	if (!origin)
 		return -ERR_NOT_FOUND;
 	snprintf(ret_origin, SITE_ORIGIN_BYTES + 1, "%s", origin);
@@ -199,14 +193,14 @@ static int turn_away(struct server *server, uint64_t id, char ret_origin[SITE_OR
 }
 
 /* Whatever can be kept, it is over now. */
-static int revoke_site(struct server *server, uint64_t id, char ret_origin[SITE_ORIGIN_BYTES + 1],
-		       char *detail, size_t size)
+static int revoke_site(struct site_routes *routes, uint64_t id,
+		       char ret_origin[SITE_ORIGIN_BYTES + 1], char *detail, size_t size)
 {
 	char why[512];
-	if (!sites_revoke(&server->sites, id, ret_origin))
+	if (!sites_revoke(routes->keeper->sites, id, ret_origin))
 		return -ERR_NOT_FOUND;
-	sessions_end_site(&server->endpoints, id);
-	int rc = site_keeper_save(&server->site_keeper, why, sizeof(why));
+	sessions_end_site(routes->endpoints, id);
+	int rc = site_keeper_save(routes->keeper, why, sizeof(why));
 	if (rc)
 		snprintf(detail, size,
 			 "it is revoked now, but a restart would know it again: %s; mend that, "
@@ -215,7 +209,7 @@ static int revoke_site(struct server *server, uint64_t id, char ret_origin[SITE_
 	return rc;
 }
 
-void route_site_act(struct server *server, const struct request_context *context)
+void route_site_act(struct site_routes *routes, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
 	const struct route_match *match = &context->verdict.match;
@@ -226,26 +220,25 @@ void route_site_act(struct server *server, const struct request_context *context
 
 	if (match->route->id == ROUTE_SITE_ALLOW) {
 		word = "a site was allowed to queue";
-		rc = allow_site(server, match->lease, origin, detail, sizeof(detail));
+		rc = allow_site(routes, match->lease, origin, detail, sizeof(detail));
 	} else if (match->route->id == ROUTE_SITE_REFUSE) {
-		rc = turn_away(server, match->lease, origin);
+		rc = turn_away(routes, match->lease, origin);
 	} else {
 		word = "a site was revoked";
-		rc = revoke_site(server, match->lease, origin, detail, sizeof(detail));
+		rc = revoke_site(routes, match->lease, origin, detail, sizeof(detail));
 	}
 
 	if (rc) {
-		refuse_request(server, context, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
+		respond_error(context, -rc, rc == -ERR_SITES_FULL ? NULL : detail);
 		return;
 	}
 
 	access_principal(&context->verdict.who, principal);
 	operator_name(&context->request->peer, principal, who, sizeof(who));
-	log_event(&server->log_ring.log, LOG_INFO, word, log_str("origin", origin),
-		  log_str("who", who));
+	log_event(routes->log, LOG_INFO, word, log_str("origin", origin), log_str("who", who));
 	text_str(&body, "{\"status\":\"ok\"");
 	text_json_str(&body, "origin", origin);
 	text_char(&body, '}');
 
-	routes_json(server, context, 200, &body);
+	respond_json(context, 200, &body);
 }

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/routes.h"
-#include "server/server.h"
+#include "server/http/monitoring_routes.h"
 #include "wire/history_encode.h"
 
 enum { ROWS_SHOWN = 100, ROWS_SHOWN_MAX = 1000, ROWS_READ_MAX = 2000 };
@@ -55,7 +54,7 @@ static void read_row(void *ctx, uint64_t row, const struct record *record)
 }
 
 /* {"history":[..], "next": row}: newest first; ask again with before=next. */
-void route_history(struct server *server, const struct request_context *context)
+void route_history(struct monitoring_routes *routes, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
 	const char *query = context->request->query;
@@ -68,7 +67,7 @@ void route_history(struct server *server, const struct request_context *context)
 	(void)route_query_u64(query, "before", &before);
 	(void)route_query_u64(query, "since", &since_s);
 	if (named < 0) {
-		respond_error(server->endpoints.net, context, ERR_BAD_FIELD, "name");
+		respond_error(context, ERR_BAD_FIELD, "name");
 		return;
 	}
 
@@ -78,10 +77,10 @@ void route_history(struct server *server, const struct request_context *context)
 	reading.since_ms = since_s > INT64_MAX / 1000 ? INT64_MAX : (int64_t)since_s * 1000;
 	text_str(&body, "{\"status\":\"ok\",\"history\":[");
 	unsigned most = named ? ROWS_READ_MAX : (unsigned)reading.limit;
-	int rc = store_history(server->broker.store, before, most, read_row, &reading);
+	int rc = store_history(routes->monitor->broker->store, before, most, read_row, &reading);
 
 	if (rc < 0) {
-		respond_error(server->endpoints.net, context, ERR_JOURNAL, NULL);
+		respond_error(context, ERR_JOURNAL, NULL);
 		return;
 	}
 
@@ -89,5 +88,5 @@ void route_history(struct server *server, const struct request_context *context)
 	if (reading.next > 1)
 		text_json_u64(&body, "next", reading.next);
 	text_char(&body, '}');
-	routes_json(server, context, 200, &body);
+	respond_json(context, 200, &body);
 }

@@ -1,36 +1,30 @@
-/* routes_monitoring: what people and monitors read: status, events, health, metrics, log lines. */
+/* monitoring_routes: see monitoring_routes.h. Changes nothing but the log ring. What has ended is
+ * in history.c. */
+#include "server/http/monitoring_routes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/http_reply.h"
-#include "server/endpoint_ops.h"
 #include "server/message_context.h"
+#include "server/monitor/event_ring.h"
 #include "server/monitor/metrics.h"
-#include "server/routes.h"
-#include "server/server.h"
 #include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
 
-static void drop_status(void *ctx, struct endpoint *endpoint)
-{
-	status_stream_drop(ctx, endpoint->conn);
-}
-
-const struct endpoint_ops status_stream_ops = {.gone = drop_status};
-
-void route_status(struct server *server, const struct request_context *context)
+void route_status(struct monitoring_routes *routes, const struct request_context *context)
 {
 	uint64_t limit = UINT64_MAX;
 	(void)route_query_u64(context->request->query, "limit", &limit);
-	endpoint_open(&server->endpoints, context->request->conn, ENDPOINT_STATUS,
+	endpoint_open(routes->monitor->endpoints, context->request->conn, ENDPOINT_STATUS,
 		      context->verdict.allow_origin);
-	(void)status_stream_begin(&server->status_streams, context->request->conn, false, limit);
+	(void)status_stream_begin(routes->status_streams, context->request->conn, false, limit);
 }
 
-void route_events(struct server *server, const struct request_context *context)
+void route_events(struct monitoring_routes *routes, const struct request_context *context)
 {
 	const struct http_request *request = context->request;
-	const struct event_ring *ring = &server->event_ring;
+	const struct event_ring *ring = routes->monitor->event_ring;
 	uint64_t last = ring->next - 1;
 
 	if (request->last_event_id)
@@ -41,55 +35,57 @@ void route_events(struct server *server, const struct request_context *context)
 	if (last >= ring->next) /* of a broker that was ahead of us: not ours */
 		last = ring->next - 1;
 
-	struct endpoint *endpoint = endpoint_open(&server->endpoints, request->conn, ENDPOINT_FEED,
-						  context->verdict.allow_origin);
+	struct endpoint *endpoint = endpoint_open(routes->monitor->endpoints, request->conn,
+						  ENDPOINT_FEED, context->verdict.allow_origin);
 	endpoint->sent = last;
-	respond_stream(server->endpoints.net, request->conn, endpoint->origin, "text/event-stream");
+	respond_stream(context->net, request->conn, endpoint->origin, "text/event-stream");
 	if (respond_is_head(context)) {
-		endpoint_shut(&server->endpoints, endpoint);
-		http_stream_end(server->endpoints.net, request->conn);
+		endpoint_shut(routes->monitor->endpoints, endpoint);
+		http_stream_end(context->net, request->conn);
 	}
 }
 
-void route_health(struct server *server, const struct request_context *context)
+void route_health(struct monitoring_routes *routes, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
+	const struct broker *broker = routes->monitor->broker;
+	const struct run_state *state = routes->monitor->state;
 	struct core_stats stats;
 
-	core_stats(server->broker.core, &stats);
+	core_stats(broker->core, &stats);
 	text_char(&body, '{');
-	text_json_str(&body, "status", server->state.draining ? "draining" : "ok");
+	text_json_str(&body, "status", state->draining ? "draining" : "ok");
 	text_json_str(&body, "version", BATON_VERSION);
 	text_json_bool(&body, "journal", stats.journal_ok);
 	text_json_bool(&body, "paused", stats.paused);
 
 	int64_t left_ms;
-	enum grants grants = core_grants(server->broker.core, server->broker.now, &left_ms);
+	enum grants grants = core_grants(broker->core, broker->now, &left_ms);
 	encode_grants(&body, grants, left_ms,
-		      message_context_grants_detail(server->broker.store, &server->state, grants));
+		      message_context_grants_detail(broker->store, state, grants));
 	text_json_u64(&body, "epoch", stats.epoch);
 	text_char(&body, '}');
-	routes_json(server, context, server->state.draining ? 503 : 200, &body);
+	respond_json(context, state->draining ? 503 : 200, &body);
 }
 
-void route_metrics(struct server *server, const struct request_context *context)
+void route_metrics(struct monitoring_routes *routes, const struct request_context *context)
 {
 	const struct http_answer answer = {
 		.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 	struct text body;
 
 	text_init(&body);
-	metrics_write(&server->monitor, &body);
-	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &body);
+	metrics_write(routes->monitor, &body);
+	respond_text(context->net, context->request->conn, context->verdict.allow_origin, &answer,
+		     &body);
 	text_finish(&body);
 }
 
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
-void route_logs(struct server *server, const struct request_context *context)
+void route_logs(struct monitoring_routes *routes, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
-	const struct log_ring *ring = &server->log_ring;
+	const struct log_ring *ring = routes->log_ring;
 	struct text *out = &body;
 	uint64_t limit = 200, since = 0;
 
@@ -122,16 +118,16 @@ void route_logs(struct server *server, const struct request_context *context)
 	text_char(out, '}');
 	/* Clients that accept text/html get a page at this address. */
 	const struct http_answer answer = {.status = 200, .content_type = "application/json"};
-	respond_with(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, out, "Vary", "Accept");
+	respond_with(context->net, context->request->conn, context->verdict.allow_origin, &answer,
+		     out, "Vary", "Accept");
 }
 
-void route_logs_clear(struct server *server, const struct request_context *context)
+void route_logs_clear(struct monitoring_routes *routes, const struct request_context *context)
 {
 	cleanup_text struct text body = {0};
 	struct http_answer answer;
-	log_ring_clear(&server->log_ring);
+	log_ring_clear(routes->log_ring);
 	http_encode_ok(&body, &answer);
-	respond_text(server->endpoints.net, context->request->conn, context->verdict.allow_origin,
-		     &answer, &body);
+	respond_text(context->net, context->request->conn, context->verdict.allow_origin, &answer,
+		     &body);
 }

@@ -1,19 +1,17 @@
 /* lock_stream: a lock over Server-Sent Events: each effect is an event of it, the last one ends it.
  * What comes before the first event is answered as a lock without a stream is. */
 #include "net/http_reply.h"
-#include "server/endpoint_ops.h"
-#include "server/lock_request.h"
+#include "server/http/lock_request.h"
 #include "server/message_context.h"
 #include "server/monitor/event_feed.h"
 #include "server/respond.h"
-#include "server/server.h"
 
 static void send_event(void *ctx, struct endpoint *endpoint, const struct send_effect *send)
 {
-	struct server *server = ctx;
+	const struct exchanges *exchanges = ctx;
 	cleanup_text struct text body = {0};
 	struct message_context context;
-	struct net *net = server->endpoints.net;
+	struct net *net = exchanges->endpoints->net;
 	uint64_t conn = endpoint->conn;
 	struct party exchange = party_of(PARTY_EXCHANGE, conn);
 	bool last = false;
@@ -21,17 +19,17 @@ static void send_event(void *ctx, struct endpoint *endpoint, const struct send_e
 
 	if (!endpoint->begun &&
 	    (msg == SEND_DENIED || msg == SEND_TIMEOUT || msg == SEND_RELEASED)) {
-		lock_request_answer(server, endpoint, send);
+		lock_request_answer(exchanges, endpoint, send);
 		return;
 	}
 
-	message_context_fill(&context, &server->broker, &server->active.settings.core,
-			     server->state.epoch, send);
+	message_context_fill(&context, exchanges->broker, exchanges->wire->config,
+			     exchanges->state->epoch, send);
 	if (!http_encode_stream(&body, send, &context.wire, &last))
 		return;
 
-	position_updates_sent(&server->position_updates, server->broker.core, exchange, send,
-			      message_context_position(&context), server->broker.now);
+	position_updates_sent(exchanges->position_updates, exchanges->broker->core, exchange, send,
+			      message_context_position(&context), exchanges->broker->now);
 	if (!endpoint->begun)
 		respond_stream(net, conn, endpoint->origin, "text/event-stream");
 	endpoint->begun = true;
@@ -39,8 +37,8 @@ static void send_event(void *ctx, struct endpoint *endpoint, const struct send_e
 	if (!last)
 		return;
 
-	endpoint_shut(&server->endpoints, endpoint);
-	event_queue_event(&server->broker.queue, EVENT_CONN_CLOSED, exchange);
+	endpoint_shut(exchanges->endpoints, endpoint);
+	event_queue_event(&exchanges->broker->queue, EVENT_CONN_CLOSED, exchange);
 	http_stream_end(net, conn);
 }
 
@@ -51,18 +49,18 @@ static void on_gone(void *ctx, struct endpoint *endpoint)
 
 static void on_drain(void *ctx, struct endpoint *endpoint)
 {
-	struct server *server = ctx;
+	const struct exchanges *exchanges = ctx;
 	if (endpoint->begun)
-		event_stream_end(&server->endpoints, endpoint);
+		event_stream_end(exchanges->endpoints, endpoint);
 	else
-		lock_request_drain(server, endpoint);
+		lock_request_drain(exchanges, endpoint);
 }
 
 static void write_comment(void *ctx, struct endpoint *endpoint, const struct text *comment)
 {
-	struct server *server = ctx;
+	const struct exchanges *exchanges = ctx;
 	if (endpoint->begun)
-		http_stream_write(server->endpoints.net, endpoint->conn, comment->bytes,
+		http_stream_write(exchanges->endpoints->net, endpoint->conn, comment->bytes,
 				  comment->length);
 }
 

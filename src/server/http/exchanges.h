@@ -1,0 +1,28 @@
+/* exchanges: requests that become one event and wait for the effect that answers them: lock,
+ * unlock, renew, and the operators' acts. */
+#pragma once
+#include "server/access/access_setup.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
+#include "server/monitor/position_updates.h"
+#include "server/respond.h"
+#include "server/run_state.h"
+#include "wire/http_decode.h"
+
+/* All is borrowed. */
+struct exchanges {
+	struct endpoints *endpoints;
+	struct broker *broker;
+	const struct wire_context *wire;
+	const struct run_state *state;
+	const struct access_setup *access;
+	struct position_updates *position_updates;
+};
+
+/* From now on it serves the kinds of waiting exchanges. */
+void exchanges_begin(struct exchanges *exchanges);
+
+void route_lock(struct exchanges *exchanges, const struct request_context *context);
+void route_unlock(struct exchanges *exchanges, const struct request_context *context);
+void route_renew(struct exchanges *exchanges, const struct request_context *context);
+void route_admin(struct exchanges *exchanges, const struct request_context *context);

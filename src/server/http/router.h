@@ -1,0 +1,35 @@
+/* router: from a request to the handler of its route, once access has let it in. */
+#pragma once
+#include "base/log.h"
+#include "server/access/access_setup.h"
+#include "server/respond.h"
+#include "server/run_state.h"
+
+struct exchanges;
+struct greeting;
+struct monitoring_routes;
+struct pages;
+struct reload;
+struct site_routes;
+
+/* What the handlers work on, by the name that a row of wire/route_table.h gives it. */
+struct route_parts {
+	struct exchanges *exchanges;
+	struct monitoring_routes *monitoring;
+	struct pages *pages;
+	struct site_routes *sites;
+	struct greeting *sessions;
+	struct reload *config;
+};
+
+/* The pointers are borrowed. */
+struct router {
+	struct net *net;
+	struct access_setup *access; /* its throttles count wrong tokens */
+	struct run_state *state;     /* counts requests */
+	struct log *log;
+	struct route_parts parts;
+};
+
+/* Each request is answered at once, or an endpoint is opened for the effect that will. */
+void router_on_request(const struct router *router, const struct http_request *request);

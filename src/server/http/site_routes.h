@@ -1,0 +1,21 @@
+/* site_routes: a page of another origin asks to queue; the operator sees who asks, allows, refuses
+ * and revokes. */
+#pragma once
+#include "server/access/site_keeper.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
+#include "server/respond.h"
+#include "server/run_state.h"
+
+/* All is borrowed. */
+struct site_routes {
+	struct endpoints *endpoints; /* the sessions of a site end with it */
+	struct broker *broker;       /* its random bits and its wall time */
+	const struct site_keeper *keeper;
+	const struct run_state *state;
+	struct log *log;
+};
+
+void route_pair(struct site_routes *routes, const struct request_context *context);
+void route_sites(struct site_routes *routes, const struct request_context *context);
+void route_site_act(struct site_routes *routes, const struct request_context *context);
