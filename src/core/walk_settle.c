@@ -74,12 +74,24 @@ void walk_retire(struct core *core)
 	}
 }
 
-/* What could be served changes by time alone: a reading becomes too old to count, and what was left
- * behind is no longer expected to go. */
-static void settle_reading(struct core *core, uint32_t gpu)
+static bool has_waiters(const struct firsts *firsts, uint32_t gpu)
+{
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		if (firsts->v[gpu][cls])
+			return true;
+	return false;
+}
+
+/* Who of them can be served changes by time alone: a reading becomes too old to count, and what was
+ * left behind is no longer expected to go. */
+static void settle_reading(struct core *core, const struct firsts *turns,
+			   const struct firsts *memory, uint32_t gpu)
 {
 	const struct gpu *state = &core->gpus[gpu];
 	struct mono_ms until = mono_after(state->measured, core->config.sample_ms_max);
+
+	if (!has_waiters(turns, gpu) && !has_waiters(memory, gpu))
+		return;
 
 	if (state->used_known && mono_before(core->now, until))
 		core->wake = mono_min(core->wake, until);
@@ -103,7 +115,7 @@ void walk_settle(struct core *core)
 	for (uint32_t gpu = 0; gpu < count; gpu++) {
 		settle_turns(core, &turns, gpu);
 		settle_memory(core, &memory, gpu);
-		settle_reading(core, gpu);
+		settle_reading(core, &turns, &memory, gpu);
 	}
 	for (uint32_t gpu = count; gpu < core->config.gpu_count; gpu++)
 		settle_empty(&core->gpus[gpu]);
