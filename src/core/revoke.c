@@ -84,10 +84,25 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	POST(!claim->rec.revoked);
 }
 
-/* No guest has a longer grace than its host (host_enter), so one grace serves all. */
-void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
+/* No guest has a longer grace than its host (host_enter), so one grace serves all; but one that was
+ * asked before a reload shortened it keeps what it was told. */
+static int64_t grace_of_all(const struct core *core, const struct claim *claim)
 {
 	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
+
+	for (struct claim *inside = host_next_inside(claim, claim); inside;
+	     inside = host_next_inside(claim, inside)) {
+		int64_t left_ms = mono_since(inside->deadline, core->now);
+		if (inside->rec.state == CLAIM_YIELDING && !inside->rec.revoked &&
+		    left_ms > grace_ms)
+			grace_ms = left_ms;
+	}
+	return grace_ms;
+}
+
+void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
+{
+	int64_t grace_ms = grace_of_all(core, claim);
 
 	PRE(reason < YIELD_REASON_COUNT);
 

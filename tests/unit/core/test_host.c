@@ -244,6 +244,33 @@ static void test_asked_with_guests(void **state)
 }
 
 /* Whose guest one may be, and whose child. */
+/* A guest that was asked, and told for how long, before a reload shortened the grace: its host's is
+ * over no sooner. */
+static void test_asked_before_a_reload(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t s = fixture_session(fixture, BIND_NATIVE, "server"), host, guest;
+	struct event want = request(LEASE_CHAT, 0);
+
+	fixture->config.grace_ms = 3000;
+	host = host_with(fixture, s, 1);
+	want.acquire.host = host;
+	guest = fixture_take(fixture, s, want);
+	fixture_admin(fixture, ADMIN_YIELD, guest);
+	assert_int_equal(fixture_sent(fixture, SEND_YIELD, guest)->send.grace_ms, 3000);
+
+	fixture->config.grace_ms = 500;
+	fixture_configure(fixture);
+	fixture_pass(fixture, 100);
+	fixture_admin(fixture, ADMIN_YIELD, host);
+	assert_int_equal(fixture_sent(fixture, SEND_YIELD, host)->send.grace_ms, 2900);
+	fixture_pass(fixture, 2899);
+	assert_null(fixture_sent(fixture, SEND_REVOKED, guest));
+	assert_int_equal(fixture_state(fixture, guest), CLAIM_YIELDING);
+	fixture_pass(fixture, 1);
+	assert_non_null(fixture_sent(fixture, SEND_REVOKED, guest));
+}
+
 static void test_who_may(void **state)
 {
 	struct fixture *fixture = *state;
@@ -456,6 +483,7 @@ int main(void)
 		TEST(test_host_over),
 		TEST(test_host_is_lost),
 		TEST(test_asked_with_guests),
+		TEST(test_asked_before_a_reload),
 		TEST(test_who_may),
 		TEST(test_cycle_of_places),
 		TEST(test_restart),
