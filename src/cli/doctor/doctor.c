@@ -13,10 +13,10 @@
 
 #include <jansson.h>
 
+#include "cli/clean_text.h"
 #include "cli/cli.h"
 #include "cli/doctor/check.h"
 #include "cli/text_table.h"
-#include "cli/top/glyphs.h"
 
 enum { EXIT_BROKEN = 1 };
 
@@ -218,7 +218,7 @@ static int run_doctor(const struct cli *cli, const struct command *command, int 
 	run_checks(&doctor, findings);
 	for (size_t i = 0; i < CHECK_COUNT; i++) {
 		char clean[CHECK_TEXT_BYTES];
-		glyphs_clean(clean, sizeof(clean), findings[i].text, true);
+		clean_text(clean, sizeof(clean), findings[i].text, true);
 		memcpy(findings[i].text, clean, sizeof(clean));
 		broken += findings[i].state == CHECK_FAIL;
 	}

@@ -1,14 +1,10 @@
-/* glyphs: texts of a given width that `top` draws with: names made harmless, bars, lines over time.
- * Pure. With `utf8` false everything is ASCII. */
+/* glyphs: texts of a given width that `top` draws with: bars, and lines over time. Pure. With
+ * `utf8` false everything is ASCII. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
-
-/* Copies a name that may be anything: control characters, broken UTF-8, and marks that turn or hide
- * text become '?'. Cut at `size` between characters. Returns `out`. */
-const char *glyphs_clean(char *out, size_t size, const char *text, bool utf8);
 
 /* MiB; negative: unknown. */
 struct glyphs_memory {

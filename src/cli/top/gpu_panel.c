@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/clean_text.h"
 #include "cli/field.h"
 #include "cli/top/glyphs.h"
 #include "cli/units.h"
@@ -72,7 +73,7 @@ static void add_memory_line(const struct gpu_panel *panel, const json_t *gpu,
 	char name[NAME_BYTES], words[96];
 	struct buf bar = {0};
 	bool healthy = field_true(gpu, "healthy");
-	glyphs_clean(name, sizeof(name), field_text(gpu, "name", "?"), panel->utf8);
+	clean_text(name, sizeof(name), field_text(gpu, "name", "?"), panel->utf8);
 	memory_words(memory, words, sizeof(words));
 
 	char *cut = text_table_cut(name, panel->name_width);
@@ -138,9 +139,9 @@ static void collect_details(const json_t *gpu, const struct glyphs_memory *memor
 	if (field_true(measured, "unified"))
 		add_detail(details, STYLE_DIM, "%s", "the machine's memory");
 	if (*field_text(measured, "model", ""))
-		add_detail(details, STYLE_DIM, "%s",
-			   glyphs_clean(model, sizeof(model), field_text(measured, "model", ""),
-					utf8));
+		add_detail(
+			details, STYLE_DIM, "%s",
+			clean_text(model, sizeof(model), field_text(measured, "model", ""), utf8));
 }
 
 static void append_series(const struct gpu_panel *panel, const json_t *gpu, bool of_memory,
@@ -210,7 +211,7 @@ static void add_trouble_line(const struct gpu_panel *panel, const json_t *measur
 		units_duration(age, age_s);
 	text_table_add(out, "  %c%s%s%s%s: %s", calm ? STYLE_DIM : STYLE_WARN, state,
 		       *age ? ", unknown for " : "", age, "",
-		       glyphs_clean(clean, sizeof(clean), text, panel->utf8));
+		       clean_text(clean, sizeof(clean), text, panel->utf8));
 }
 
 void gpu_panel_add(const struct gpu_panel *panel, const json_t *gpu, struct text_table *out)

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/clean_text.h"
 #include "cli/field.h"
-#include "cli/top/glyphs.h"
 #include "cli/units.h"
 
 enum { TEXT_BYTES = 512, NAMES_BYTES = 256 };
@@ -60,7 +60,7 @@ const struct grid_column *sections_columns(enum top_section section, size_t *ret
 static void text_cell(struct grid *grid, enum text_table_style style, const char *text, bool utf8)
 {
 	char clean[TEXT_BYTES];
-	grid_cell(grid, style, NAN, "%s", glyphs_clean(clean, sizeof(clean), text, utf8));
+	grid_cell(grid, style, NAN, "%s", clean_text(clean, sizeof(clean), text, utf8));
 }
 
 static void count_cell(struct grid *grid, uint64_t number)

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/clean_text.h"
 #include "cli/field.h"
-#include "cli/top/glyphs.h"
 
 enum { KEY_ESCAPE = 27, KEY_RUBOUT = 127, PAGE_ROWS = 10 };
 
@@ -114,7 +114,7 @@ static enum top_key_result act_on_choice(struct top_ui *ui, const struct top_mod
 	const char *raw = "?";
 	uint64_t claim = sections_claim(model, ui->focus, ui->lists[ui->focus].id, &raw);
 	char name[96];
-	glyphs_clean(name, sizeof(name), raw, ui->utf8);
+	clean_text(name, sizeof(name), raw, ui->utf8);
 
 	if (!claim) {
 		say_notice(ui, "choose a holder or a waiter first");

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/clean_text.h"
 #include "cli/field.h"
-#include "cli/top/glyphs.h"
 #include "cli/top/gpu_panel.h"
 #include "cli/units.h"
 
@@ -63,7 +63,7 @@ static void add_head(const struct view *view)
 		return;
 	}
 
-	glyphs_clean(version, sizeof(version), field_text(status, "version", "?"), view->ui->utf8);
+	clean_text(version, sizeof(version), field_text(status, "version", "?"), view->ui->utf8);
 	snprintf(text, sizeof(text), "%cbaton %s%c  up %s  %" PRIu64 " hold  %" PRIu64 " wait",
 		 STYLE_BOLD, version, STYLE_PLAIN,
 		 units_duration(uptime, field_number(status, "uptime_s", -1)),
@@ -89,11 +89,11 @@ static void add_alerts(const struct view *view)
 
 	if (view->model->trouble[0])
 		add_line(view, "%c%s", STYLE_BAD,
-			 glyphs_clean(clean, sizeof(clean), view->model->trouble, utf8));
+			 clean_text(clean, sizeof(clean), view->model->trouble, utf8));
 	if (field_true(status, "paused"))
 		add_line(view, "%cpaused: nothing is granted. %s", STYLE_WARN,
-			 glyphs_clean(clean, sizeof(clean), field_text(status, "paused_reason", ""),
-				      utf8));
+			 clean_text(clean, sizeof(clean), field_text(status, "paused_reason", ""),
+				    utf8));
 	if (field_true(status, "draining"))
 		add_line(view, "%cthe broker is stopping", STYLE_WARN);
 
@@ -102,8 +102,7 @@ static void add_alerts(const struct view *view)
 	if (left_s >= 0)
 		units_duration(left, left_s);
 	add_line(view, "%cnothing is granted%s%s: %s", STYLE_BAD, *left ? " for another " : "",
-		 left,
-		 glyphs_clean(clean, sizeof(clean), field_text(grants, "text", reason), utf8));
+		 left, clean_text(clean, sizeof(clean), field_text(grants, "text", reason), utf8));
 }
 
 /* ---- GPUs ---- */
@@ -219,7 +218,7 @@ static void add_heading(const struct view *view, enum top_section section, size_
 	if (ui->filter[0]) {
 		char clean[TOP_FILTER_BYTES];
 		buf_printf(&line, "%c, only '%s'%c", STYLE_WARN,
-			   glyphs_clean(clean, sizeof(clean), ui->filter, ui->utf8), STYLE_PLAIN);
+			   clean_text(clean, sizeof(clean), ui->filter, ui->utf8), STYLE_PLAIN);
 	}
 	add_buf(view, &line);
 }
@@ -281,7 +280,7 @@ static void add_timeline(const struct view *view, size_t lines)
 	for (size_t at = list->first; at < list->first + seen; at++) {
 		char name[TIMELINE_NAME_BYTES];
 		struct buf line = {0};
-		glyphs_clean(name, sizeof(name), lists->names[at], view->ui->utf8);
+		clean_text(name, sizeof(name), lists->names[at], view->ui->utf8);
 		char *cut = text_table_cut(name, name_width ? name_width : 1);
 		bool marked = view->height && view->ui->focus == TOP_TIMELINE && at == list->at;
 
@@ -376,7 +375,7 @@ static void add_foot(const struct view *view)
 		return;
 	case TOP_FILTER:
 		add_line(view, "%c/%s_%c  Enter keeps it, Esc shows all", STYLE_BOLD,
-			 glyphs_clean(clean, sizeof(clean), ui->filter, ui->utf8), STYLE_PLAIN);
+			 clean_text(clean, sizeof(clean), ui->filter, ui->utf8), STYLE_PLAIN);
 		return;
 	case TOP_COLUMNS:
 		add_line(view, "%cspace shows or hides, c is done", STYLE_DIM);
@@ -390,7 +389,7 @@ static void add_foot(const struct view *view)
 
 	if (ui->notice[0])
 		add_line(view, "%c%s", ui->notice_bad ? STYLE_BAD : STYLE_BOLD,
-			 glyphs_clean(clean, sizeof(clean), ui->notice, ui->utf8));
+			 clean_text(clean, sizeof(clean), ui->notice, ui->utf8));
 	else
 		add_line(view,
 			 "%c? help  q quit  y yield  r revoke  p %s  s sort  / find  "

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "cli/clean_text.h"
 #include "cli/top/glyphs.h"
 #include "cli/top/top_view.h"
 
@@ -435,9 +436,8 @@ static void names_are_cleaned(void **state)
 		{"12345678901234\u6301", "12345678901234", "12345678901234?"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		assert_string_equal(glyphs_clean(out, sizeof(out), cases[i][0], true), cases[i][1]);
-		assert_string_equal(glyphs_clean(out, sizeof(out), cases[i][0], false),
-				    cases[i][2]);
+		assert_string_equal(clean_text(out, sizeof(out), cases[i][0], true), cases[i][1]);
+		assert_string_equal(clean_text(out, sizeof(out), cases[i][0], false), cases[i][2]);
 	}
 }
 
