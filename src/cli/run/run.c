@@ -307,6 +307,7 @@ static int run_run(const struct cli *cli, const struct command *command, int arg
 	struct run run = {.command = command,
 			  .options = &options,
 			  .argv = argv + 1,
+			  .notice = DESKTOP_NOTICE_NONE,
 			  .hold_until_ms = INT64_MAX,
 			  .oom_before = -1};
 	const char *parent = getenv("BATON_LEASE");
@@ -321,12 +322,15 @@ static int run_run(const struct cli *cli, const struct command *command, int arg
 		return rc;
 
 	note_grace(&run);
+	if (options.notify)
+		desktop_notice_begin(&run.notice);
 	rc = connect_broker(&run);
 	if (rc > 0)
 		return rc;
 
 	rc = hold_and_run(&run);
 	baton_close(run.baton);
+	desktop_notice_end(&run.notice);
 	die_of_signal(run.die_of);
 	return rc;
 }

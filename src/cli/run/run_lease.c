@@ -19,8 +19,24 @@ static void on_queued(struct baton_claim *claim, const struct baton_place *place
 {
 	struct run *run = ctx;
 	(void)claim;
-	if (run->phase == RUN_WAITING)
-		run_progress_place(&run->show, place);
+	if (run->phase != RUN_WAITING)
+		return;
+	run->waited |= place->position >= 0;
+	run_progress_place(&run->show, place);
+}
+
+/* Who did not have to wait knows that it is its turn. */
+static void notify_turn(struct run *run)
+{
+	char title[128], text[256], waited[UNITS_BYTES];
+	if (!run->waited)
+		return;
+
+	run->waited = false;
+	snprintf(title, sizeof(title), "Your turn on %.80s", getenv("BATON_GPU"));
+	snprintf(text, sizeof(text), "%.120s starts now, after %s", run->argv[0],
+		 units_duration(waited, (double)(run_now_ms() - run->asked_ms) / 1000));
+	desktop_notice_send(&run->notice, title, text);
 }
 
 static void say_started(struct run *run, const struct baton_lease *lease)
@@ -78,6 +94,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		run->started = true;
 		run->phase = RUN_RUNNING;
 		say_started(run, lease);
+		notify_turn(run);
 		return;
 	}
 

@@ -8,7 +8,7 @@ struct run_options {
 	uint32_t slots, gpus;
 	const char *env_ids; /* "uuid" or "index"; NULL: by the command */
 	int64_t wait_ms, grace_ms, hold_ms;
-	bool no_wait, evictable, quiet, requeue, strict;
+	bool no_wait, evictable, quiet, requeue, strict, notify;
 	int on_yield; /* 0: not given; a signal, or an enum on_yield */
 };
 
@@ -19,6 +19,6 @@ enum on_yield {
 	ON_YIELD_IGNORE = OPTION_CHOSEN(3),
 };
 
-enum { RUN_OPTION_COUNT = 17 };
+enum { RUN_OPTION_COUNT = 18 };
 
 extern const struct option_spec run_option_specs[RUN_OPTION_COUNT];

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "baton/baton.h"
+#include "cli/desktop_notice.h"
 #include "cli/run/job.h"
 #include "cli/run/run_options.h"
 #include "cli/run/run_progress.h"
@@ -23,6 +24,7 @@ struct run {
 	const struct command *command;
 	const struct run_options *options;
 	struct run_progress show;
+	struct desktop_notice notice; /* of --notify */
 	struct job job;
 	struct baton *baton;
 	struct baton_claim *claim;
@@ -30,9 +32,9 @@ struct run {
 	char **argv;
 	sigset_t mask_before;
 	int signal_fd, status; /* status: unless the command says */
-	bool started;
-	bool taken;   /* asked to yield, or revoked, before the command ended by itself */
-	bool overdue; /* stopped at the end of --hold */
+	bool started, waited;  /* waited: it was told a place since it asked */
+	bool taken;            /* asked to yield, or revoked, before the command ended by itself */
+	bool overdue;          /* stopped at the end of --hold */
 	bool oom_killed;
 	bool revoked;   /* libbaton waits for baton_lease_stopped */
 	bool ask_again; /* with a new claim: the old one has ended */
