@@ -21,6 +21,7 @@ MARK = "-- block --"
 
 # What each block of sh must say, by its own words.
 SAYS = {
+    "pip wheel": [r"one file: \d+\.\d+"],
     "turn.py": [r"holding rtx3090 as lease \d+ with fence \d+"],
     "loop.py": [r"saved at \d+", "somebody speaks", r"going on at \d+ under fence \d+"],
     "train.py": [r"done: a 3\.00, b 1\.00"],

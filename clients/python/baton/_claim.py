@@ -124,7 +124,7 @@ class Claim:
         if self.state == "releasing":  # the work was done under the lease; the broker hears of it later
             self.state, self.owes = "over", True
         self.retry_at = now + self.backoff_s * (0.5 + 0.5 * random.random())
-        self.backoff_s = min(2 * self.backoff_s, 10.0 if self.was_up else 0.2)
+        self.backoff_s = min(2 * self.backoff_s, 2.0 if self.was_up else 0.2)  # a broker that is back waits for 10 s
 
     def forget(self) -> None:
         """The broker has no session of ours."""
