@@ -4,7 +4,7 @@
 // take turns among themselves. New pages use /sdk/index.js.
 // @ts-check
 import { Broker, detect } from "../sdk/index.js";
-import { pageKey } from "../sdk/tab.js";
+import { pageKey } from "../sdk/page_lifecycle.js";
 
 /**
  * @typedef {{success: true, token: string}|{success: false, error: string}} LockResult

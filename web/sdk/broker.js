@@ -1,17 +1,17 @@
-// broker: a page's session. A claim's life is claim.js, the wire is link.js.
+// broker: a page's session. A claim's life is claim.js, the wire is session.js.
 // @ts-check
 import { Claim } from "./claim.js";
 import { BrokerError, closeError, plain } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
-import { now } from "./link.js";
+import { now } from "./session.js";
 import { Model } from "./model.js";
 import { brokerOrigin, siteToken } from "./pair.js";
-import { openPort } from "./port.js";
+import { openPort } from "./session_port.js";
 import { awakeLock, freeName, hasPlaces, isAwake, keepPlaces, newName, pageKey, takePlaces,
-	watchPage } from "./tab.js";
+	watchPage } from "./page_lifecycle.js";
 
 /** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
-/** @import { Heard, Hub, KeptPlaces, LinkEvent, ModelOptions, Opened } from "./types.js" */
+/** @import { Heard, Hub, KeptPlaces, SessionEvent, ModelOptions, Opened } from "./types.js" */
 /** @import { Request, RequestOptions, Reside, Send, State, Status } from "./types.js" */
 /** @import { Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
@@ -263,7 +263,7 @@ export class Broker extends EventTarget {
 		return this.close();
 	}
 
-	/** @param {LinkEvent} e */
+	/** @param {SessionEvent} e */
 	#on(e) {
 		const { ev } = e;
 		this.#heardAt = now();
@@ -410,7 +410,7 @@ export class Broker extends EventTarget {
 			this.#thaw();
 	}
 
-	/** Resolves when all that the Link said before was heard: at once, if it just spoke. */
+	/** Resolves when all that the Session said before was heard: at once, if it just spoke. */
 	async #sure() {
 		this.#judge();
 		if (now() - this.#heardAt < 200 || this.#state === "closed")

@@ -2,7 +2,7 @@
 // @ts-check
 import { BrokerError, endError, plain, warnOnce } from "./errors.js";
 import { Lease } from "./lease.js";
-import { now } from "./link.js";
+import { now } from "./session.js";
 
 /** @import { FromBroker } from "./protocol.js" */
 /** @import { ClaimHeard, Hub, Kept, OfLease, QueueInfo, RequestOptions } from "./types.js" */

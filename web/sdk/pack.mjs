@@ -7,7 +7,7 @@ for (const name of readdirSync(".").filter((name) => name.endsWith(".js")))
 
 /** The modules of the worker as one script: their names are all different. */
 function workerScript() {
-	const text = ["errors.js", "link.js", "worker.js"].map((name) => readFileSync(name, "utf8"))
+	const text = ["errors.js", "session.js", "worker.js"].map((name) => readFileSync(name, "utf8"))
 		.join("").replace(/^import .*;\n/gm, "").replace(/^export /gm, "")
 		.replace(/^\s*\/\*[^]*?\*\/ ?/gm, "").replace(/^\s*\/\/.*\n/gm, "").replace(/^\s+/gm, "");
 	if (/^(import|export)\b/m.test(text))

@@ -162,8 +162,8 @@ export interface About {
 
 export type Task<T> = (lease: Lease) => Promise<T> | T;
 
-// The channel between a page and its Link, which mostly runs in a Worker: Broker and Claim send
-// commands, port.js carries them, Link.do() is where they arrive; what it posts, Broker hears. What
+// The channel between a page and its Session, which mostly runs in a Worker: Broker and Claim send
+// commands, session_port.js carries them, Session.do() is where they arrive; what it posts, Broker hears. What
 // goes on to the socket, and comes from there, is in protocol.d.ts.
 
 /** From the page. */
@@ -202,16 +202,16 @@ export interface Ask {
 	msg: OfLease | ToBroker.Message;
 }
 
-/** Messages to which the Link adds the lease. */
+/** Messages to which the Session adds the lease. */
 export type OfLease = Omit<ToBroker.Yielding, "lease"> | Omit<ToBroker.Renew, "lease">
 	| Omit<ToBroker.Ready, "lease">;
 
 export type AboutFields = Omit<ToBroker.About, "type">;
 
-/** From the Link. `limit`: when somebody else may hold what is held here. */
-export type LinkEvent = { limit?: number } & (Opened | Down
+/** From the Session. `limit`: when somebody else may hold what is held here. */
+export type SessionEvent = { limit?: number } & (Opened | Down
 	| { ev: "stopped"; code?: number }
-	/** Of what the broker said, or the Link itself found out. */
+	/** Of what the broker said, or the Session itself found out. */
 	| { ev: "msg"; m: Heard }
 	/** The answer to `sure`; the broker was heard; does the page's thread stand still? */
 	| { ev: "sure" | "contact" | "ping" });
@@ -242,14 +242,14 @@ export type Heard = FromBroker.Status | FromBroker.Reload | ClaimHeard;
 export type ClaimHeard = { ref: number }
 	& (Exclude<Told, FromBroker.Offered> | FromBroker.Denied | Over);
 
-/** What the broker says of a claim, and the Link acts on. */
+/** What the broker says of a claim, and the Session acts on. */
 export type Told = FromBroker.Queued | FromBroker.Offered | FromBroker.Granted | FromBroker.Yield
 	| Kept | FromBroker.Revoked | FromBroker.Released | FromBroker.Timeout;
 
 /** Also one that a resume found held, and not asked to give way. */
 export type Kept = FromBroker.Keep & { state?: string };
 
-/** The Link's own word: it is not ours any more, or was never the broker's. */
+/** The Session's own word: it is not ours any more, or was never the broker's. */
 export interface Over {
 	type: "lost" | "released";
 }
@@ -270,7 +270,7 @@ export interface Ending {
 }
 
 export type Send = (command: Command) => void;
-export type Post = (event: LinkEvent) => void;
+export type Post = (event: SessionEvent) => void;
 
 /** What a promise's executor gets. */
 export type Waiter<T> = [resolve: (value: T) => void, reject: (error: unknown) => void];
@@ -292,7 +292,7 @@ export type Guarded = { destroy(): unknown } | { terminate(): unknown };
 
 /** What a claim needs of its Broker. */
 export interface Hub {
-	/** To the Link. */
+	/** To the Session. */
 	send: Send;
 	emit<K extends keyof BrokerEvents>(type: K, detail: BrokerEvents[K]): void;
 	about(fields: About): void;
@@ -300,11 +300,11 @@ export interface Hub {
 	open(): boolean;
 	/** Whether this thread stood still for so long that nothing is held any more. */
 	judge(): void;
-	/** What the Link knows of the leases was heard. */
+	/** What the Session knows of the leases was heard. */
 	sure(): Promise<void>;
 }
 
-/** A claim as the Link knows it; "dropped": given up here, not yet at the broker. */
+/** A claim as the Session knows it; "dropped": given up here, not yet at the broker. */
 export interface Known {
 	ref: number;
 	msg: Omit<ToBroker.Acquire, "type" | "ref">;

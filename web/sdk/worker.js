@@ -1,13 +1,13 @@
-// worker: a Link where a hidden or blocked page still answers.
+// worker: a Session where a hidden or blocked page still answers.
 // @ts-check
-import { Link } from "./link.js";
+import { Session } from "./session.js";
 
 /** @import { Command } from "./types.js" */
 
-const link = new Link((event) => {
+const session = new Session((event) => {
 	postMessage(event);
 	if (event.ev === "stopped")
 		close();
 });
-onmessage = (/** @type {MessageEvent<Command>} */ { data }) => link.do(data);
+onmessage = (/** @type {MessageEvent<Command>} */ { data }) => session.do(data);
 postMessage({});

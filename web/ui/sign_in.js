@@ -1,6 +1,7 @@
 // @ts-check
 // What a one-time link leaves in this browser: the key of its pages, in the storage of this origin,
-// which other ports of the host cannot read. The SDK shows it to the broker (web/sdk/tab.js).
+// which other ports of the host cannot read. The SDK shows it to the broker
+// (web/sdk/page_lifecycle.js).
 const { key = "", to = "/" } =
 	/** @type {HTMLElement} */ (document.querySelector("script[data-key]")).dataset;
 try {

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import ts from "../../../web/node_modules/typescript/lib/typescript.js";
 import { closeError, endError, plain } from "../../../web/sdk/errors.js";
-import { backoffMs, quickMs } from "../../../web/sdk/link.js";
+import { backoffMs, quickMs } from "../../../web/sdk/session.js";
 import { sha256 } from "../../../web/sdk/hash.js";
 import { clamp, detect } from "../../../web/sdk/webgpu.js";
 

@@ -1,10 +1,10 @@
-// port: runs a Link in a dedicated Worker, or on this thread where none can start.
+// session_port: runs a Session in a dedicated Worker, or on this thread where none can start.
 // @ts-check
 import { warnOnce } from "./errors.js";
 import { HOME, WORKER } from "./home.js";
-import { Link } from "./link.js";
+import { Session } from "./session.js";
 
-/** @import { Command, LinkEvent, Post, ScriptPolicy, Send } from "./types.js" */
+/** @import { Command, SessionEvent, Post, ScriptPolicy, Send } from "./types.js" */
 
 const START_MS = 4_000;
 /** @type {ScriptPolicy|undefined} */
@@ -35,9 +35,9 @@ export function openPort(on, here, onHere) {
 	let send;
 	const ready = (/** @type {Send} */ to) => early.splice(0).forEach(send = to);
 	const onThisThread = () => {
-		const link = new Link(on);
+		const session = new Session(on);
 		onHere();
-		ready((command) => link.do(command));
+		ready((command) => session.do(command));
 	};
 	const fail = (/** @type {{ message?: string }|undefined} */ why) => {
 		if (send)
@@ -58,7 +58,7 @@ export function openPort(on, here, onHere) {
 			fail(why);
 		};
 		worker.onerror = stop;
-		worker.onmessage = (/** @type {MessageEvent<LinkEvent|{}>} */ { data }) => "ev" in data
+		worker.onmessage = (/** @type {MessageEvent<SessionEvent|{}>} */ { data }) => "ev" in data
 			? on(data) : ready((command) => worker.postMessage(command));
 		// In two steps: after a stand-still of this thread it may have spoken by now.
 		setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);

@@ -1,4 +1,4 @@
-// tab: a page's life, and the Web Lock that keeps it from being frozen.
+// page_lifecycle: a page's life, and the Web Lock that keeps it from being frozen.
 // @ts-check
 /** @import { KeptPlaces, Page } from "./types.js" */
 

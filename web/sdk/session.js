@@ -1,4 +1,4 @@
-// link: one session over a WebSocket, and which claims the broker knows.
+// session: one session over a WebSocket, and which claims the broker knows.
 // @ts-check
 import { closeError } from "./errors.js";
 
@@ -17,12 +17,12 @@ export const backoffMs = (tries, minMs, maxMs, random = Math.random) =>
 export const quickMs = (/** @type {number} */ tries) =>
 	tries && Math.min(50 * 2 ** (tries - 1), 200);
 
-export class Link {
+export class Session {
 	/** @type {WebSocket|null} */ #socket = null;
 	/** @type {Map<number, Known>} */ #claims = new Map();
 	/** @type {Map<number, Listed|null>} */ #orphans = new Map();
 	/** @type {Start|undefined} */ #o;
-	/** @type {string|null} */ #session = null;
+	/** @type {string|null} */ #sessionId = null;
 	/** @type {AboutFields} */ #about = {};
 	#retry = 0;
 	#deadline = 0;
@@ -84,7 +84,7 @@ export class Link {
 		if (this.#stopped)
 			return;
 		this.#o = c;
-		this.#session = c.resume;
+		this.#sessionId = c.resume;
 		for (const ref of c.adopt)
 			this.#orphans.set(ref, null);
 		this.#arm();
@@ -126,7 +126,7 @@ export class Link {
 			this.ask({ msg: { type: "release", lease: claim.lease, requeue } });
 		else if (this.#open && claim.seen)
 			this.ask({ msg: { type: "cancel", ref } });
-		else if (!this.#session)
+		else if (!this.#sessionId)
 			this.#end(claim);
 	}
 
@@ -229,7 +229,7 @@ export class Link {
 			this.post({ ev: "down", blocked: true, silent: true });
 			return;
 		}
-		const resume = this.#session ?? undefined;
+		const resume = this.#sessionId ?? undefined;
 		const timer = setTimeout(() => {
 			socket.close();
 			this.#closed(socket, 1006, true);
@@ -271,7 +271,7 @@ export class Link {
 			this.#spanMs = (code === 4503 ? this.#ttlMs : this.#lingerMs) / 2;
 		}
 		if (code === 1000) { // resumed elsewhere: nothing here is ours any more
-			this.#session = null;
+			this.#sessionId = null;
 			this.#spanMs = 0;
 		}
 		const silent = this.#judge();
@@ -287,7 +287,7 @@ export class Link {
 	#pauseMs() {
 		const { minMs, maxMs } = /** @type {Start} */ (this.#o).backoff;
 		const soon = quickMs(this.#quick);
-		if (!this.#session || !this.#claims.size || now() + soon >= this.#limit) {
+		if (!this.#sessionId || !this.#claims.size || now() + soon >= this.#limit) {
 			this.#quick = 0;
 			return backoffMs(this.#tries++, minMs, maxMs);
 		}
@@ -395,7 +395,7 @@ export class Link {
 	#welcome({ session, session_ttl_s, linger_s = 2, resumed, rights, dev }) {
 		this.#open = this.#listing = true;
 		this.#openedAt = now();
-		this.#session = session;
+		this.#sessionId = session;
 		this.#ttlMs = session_ttl_s * 1000;
 		this.#lingerMs = linger_s * 1000;
 		this.#spanMs = this.#lingerMs / 2;
