@@ -7,11 +7,12 @@ import { now } from "./session.js";
 import { Model } from "./model.js";
 import { brokerOrigin, siteToken } from "./pair.js";
 import { openPort } from "./session_port.js";
-import { awakeLock, freeName, hasPlaces, isAwake, keepPlaces, newName, pageKey, takePlaces,
-	watchPage } from "./page_lifecycle.js";
+import { awakeLock, freeName, hasSavedPlaces, isAwake, newName, pageKey, savePlaces,
+	takeSavedPlaces, watchPage } from "./page_lifecycle.js";
 
 /** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
-/** @import { Heard, Hub, KeptPlaces, SessionEvent, ModelOptions, Opened } from "./types.js" */
+/** @import { BrokerContext, Heard, ModelOptions, Opened, SavedPlaces } from "./types.js" */
+/** @import { SessionEvent } from "./types.js" */
 /** @import { Request, RequestOptions, Reside, Send, State, Status } from "./types.js" */
 /** @import { Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
@@ -39,7 +40,7 @@ export class Broker extends EventTarget {
 	/** @type {Send} */ #send = () => {};
 	/** @type {() => void} */ #unwatch = () => {};
 	#awake = awakeLock(this.#owner);
-	/** @type {Hub} */ #hub;
+	/** @type {BrokerContext} */ #context;
 	#ref = 1;
 	/** When somebody else may hold what is held here, as far as was heard. */
 	#limit = Infinity;
@@ -59,7 +60,7 @@ export class Broker extends EventTarget {
 		const { document, location } = globalThis;
 		this.#name = plain(o.name || document?.title || location?.host || "page", 128);
 		this.#storage = newName(`baton ${this.#base} ${this.#name}`);
-		this.#hub = {
+		this.#context = {
 			send: (command) => this.#send(command),
 			emit: (type, detail) => this.#emit(type, detail),
 			about: (fields) => this.about(fields),
@@ -83,7 +84,7 @@ export class Broker extends EventTarget {
 			back: () => this.#back(), thaw: () => this.#thaw(),
 			visible: (visible) => this.about({ visible }) });
 		const own = this.#base === location?.origin;
-		if ((o.connect ?? (own || hasPlaces(this.#storage) ? "now" : "lazy")) === "now")
+		if ((o.connect ?? (own || hasSavedPlaces(this.#storage) ? "now" : "lazy")) === "now")
 			this.#begin();
 		else
 			this.#state = "idle";
@@ -119,7 +120,7 @@ export class Broker extends EventTarget {
 	}
 
 	/** Of a page that was left, or that died: then nobody may live who keeps them.
-	 * @type {(kept: KeptPlaces|null) => void} */
+	 * @type {(kept: SavedPlaces|null) => void} */
 	#adopt(kept) {
 		this.#places = new Map(kept?.places);
 		this.#ref = Math.max(0, ...[...this.#places.values()].map(({ ref }) => ref)) + 1;
@@ -127,7 +128,7 @@ export class Broker extends EventTarget {
 
 	async #start() {
 		const { token, backoff, connectTimeoutMs = 4_000 } = this.#o;
-		let kept = takePlaces(this.#storage);
+		let kept = takeSavedPlaces(this.#storage);
 		if (kept && !kept.left) {
 			const lives = isAwake(kept.owner);
 			this.#adopting = lives.then((yes) => this.#adopt(kept = yes ? null : kept));
@@ -184,7 +185,7 @@ export class Broker extends EventTarget {
 			throw this.#error;
 		const { ref, rid } = this.#places.get(o.key ?? "") ?? { ref: this.#ref++, rid: random() };
 		this.#places.delete(o.key ?? "");
-		const claim = new Claim(this.#hub, ref, rid, o);
+		const claim = new Claim(this.#context, ref, rid, o);
 		this.#claims.set(ref, claim);
 		this.#awake(true);
 		this.#keep();
@@ -331,7 +332,7 @@ export class Broker extends EventTarget {
 			else if (error.detail?.listening !== false || fallback === "error")
 				claim.fail(error);
 			else {
-				this.#hub.forget(claim);
+				this.#context.forget(claim);
 				this.#send({ op: "release", ref: claim.ref });
 				claim.ref = this.#ref++;
 				this.#claims.set(claim.ref, claim);
@@ -392,7 +393,7 @@ export class Broker extends EventTarget {
 	/** For whoever is here next: also if this page dies before it can say that it was left. */
 	#keep() {
 		const keyed = [...this.#claims.values()].filter((c) => c.o.key && c.state !== "ended");
-		keepPlaces(this.#storage, keyed.length ? { session: this.#met?.session ?? null,
+		savePlaces(this.#storage, keyed.length ? { session: this.#met?.session ?? null,
 			left: this.#left, owner: this.#owner,
 			places: keyed.map(({ o, ref, rid }) => [o.key ?? "", { ref, rid }]) } : null);
 	}

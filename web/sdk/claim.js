@@ -5,7 +5,8 @@ import { Lease } from "./lease.js";
 import { now } from "./session.js";
 
 /** @import { FromBroker } from "./protocol.js" */
-/** @import { ClaimHeard, Hub, Kept, OfLease, QueueInfo, RequestOptions } from "./types.js" */
+/** @import { BrokerContext, ClaimHeard, KeepMessage, OfLease } from "./types.js" */
+/** @import { QueueInfo, RequestOptions } from "./types.js" */
 
 const whole = (n = 0) => Math.ceil(n);
 
@@ -41,9 +42,10 @@ export class Claim {
 	/** @type {(error: unknown) => void} */ #reject = () => {};
 	#leave = () => this.fail(this.o.signal?.reason);
 
-	/** @param {Hub} hub @param {number} ref @param {string} rid @param {RequestOptions} o */
-	constructor(hub, ref, rid, o) {
-		this.hub = hub;
+	/** @param {BrokerContext} context @param {number} ref @param {string} rid
+	 * @param {RequestOptions} o */
+	constructor(context, ref, rid, o) {
+		this.context = context;
 		this.ref = ref;
 		this.rid = rid;
 		this.o = o;
@@ -57,7 +59,7 @@ export class Claim {
 	}
 
 	#send() {
-		this.hub.send({ op: "acquire", ref: this.ref, until: this.#until,
+		this.context.send({ op: "acquire", ref: this.ref, until: this.#until,
 			msg: { ...message(this.o), request_id: this.rid } });
 	}
 
@@ -80,7 +82,7 @@ export class Claim {
 		this.state = "waiting";
 		if (this.managed) {
 			const turn = this.#wait();
-			this.hub.send({ op: "release", ref: this.ref, requeue: true, until: this.#until });
+			this.context.send({ op: "release", ref: this.ref, requeue: true, until: this.#until });
 			return turn;
 		}
 		this.unlock();
@@ -133,7 +135,7 @@ export class Claim {
 			etaP90S: eta_p90_s, estimate, sentence, boundS: bound_s,
 			guaranteedBy: guaranteed_by ?? null, why: why ?? null };
 		this.o.onQueue?.(q);
-		this.hub.emit("queue", q);
+		this.context.emit("queue", q);
 	}
 
 	/** @param {FromBroker.Granted|null} m null: by a fallback */
@@ -159,21 +161,21 @@ export class Claim {
 			this.say({ type: "yielding", need_ms: whole(this.stepMs) });
 		lease.please(new BrokerError("REVOKED",
 			`Give way (${m.reason}): yieldIfNeeded() or release.`, m));
-		this.hub.emit("yield",
+		this.context.emit("yield",
 			{ lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
 	}
 
-	/** @param {Kept} m */
+	/** @param {KeepMessage} m */
 	#keep({ state }) {
 		if (state === "loading" && this.isReady)
 			this.say({ type: "ready" }); // it was lost with the connection
 		if (this.state === "held" && this.#lease?.kept())
-			this.hub.emit("kept", { lease: this.#lease });
+			this.context.emit("kept", { lease: this.#lease });
 	}
 
 	none() {
 		this.#quiet();
-		this.hub.forget(this);
+		this.context.forget(this);
 		this.#resolve(null);
 	}
 
@@ -203,18 +205,18 @@ export class Claim {
 		this.#reject(error);
 		const done = this.#lease?.over(error, taken);
 		if (this.#lease)
-			this.hub.emit("ended",
+			this.context.emit("ended",
 				{ lease: this.#lease, error: /** @type {BrokerError} */ (error) });
 		await done;
-		this.hub.send({ op: "release", ref: this.ref });
-		if (!taken && this.managed && this.hub.open())
+		this.context.send({ op: "release", ref: this.ref });
+		if (!taken && this.managed && this.context.open())
 			await new Promise((resolve) => this.settle = resolve);
-		this.hub.forget(this);
+		this.context.forget(this);
 	}
 
 	/** @param {OfLease} msg */
 	say(msg) {
 		if (this.managed)
-			this.hub.send({ op: "ask", ref: this.ref, msg });
+			this.context.send({ op: "ask", ref: this.ref, msg });
 	}
 }

@@ -40,7 +40,7 @@ export class Lease {
 	/** @param {Claim} claim */
 	constructor(claim) {
 		this.#claim = claim;
-		judged(this.#over.signal, () => claim.hub.judge());
+		judged(this.#over.signal, () => claim.context.judge());
 	}
 
 	get id() {
@@ -79,7 +79,7 @@ export class Lease {
 
 	async #heard() {
 		if (this.managed && !this.signal.aborted)
-			await this.#claim.hub.sure();
+			await this.#claim.context.sure();
 	}
 
 	/** Gives way if asked, and resolves to true with the next turn.
@@ -117,13 +117,13 @@ export class Lease {
 	/** @param {DeviceOptions} [o] */
 	async requestDevice(o = {}) {
 		await this.#stillMine();
-		return openDevice(o, (device) => this.own(device, true), this.#claim.hub.about);
+		return openDevice(o, (device) => this.own(device, true), this.#claim.context.about);
 	}
 
 	/** @param {{vramBytes?: number, model?: string, progress?: number}} u */
 	report({ progress = 0, ...u }) {
 		this.#claim.say({ type: "renew", progress: Math.min(1, Math.max(0, +progress || 0)) });
-		this.#claim.hub.about(u);
+		this.#claim.context.about(u);
 	}
 
 	/** What a request with `loads` brings in is there: the turn begins now. */

@@ -1,6 +1,6 @@
 // page_lifecycle: a page's life, and the Web Lock that keeps it from being frozen.
 // @ts-check
-/** @import { KeptPlaces, Page } from "./types.js" */
+/** @import { SavedPlaces, Page } from "./types.js" */
 
 /** @type {(page: Page) => () => void} */
 export function watchPage(page) {
@@ -19,8 +19,8 @@ export function watchPage(page) {
 	return () => stop.abort();
 }
 
-/** Whoever reads them owns them. @type {(name: string) => KeptPlaces|null} */
-export function takePlaces(name) {
+/** Whoever reads them owns them. @type {(name: string) => SavedPlaces|null} */
+export function takeSavedPlaces(name) {
 	try {
 		const text = sessionStorage.getItem(name);
 		sessionStorage.removeItem(name);
@@ -31,7 +31,7 @@ export function takePlaces(name) {
 }
 
 /** @param {string} name */
-export function hasPlaces(name) {
+export function hasSavedPlaces(name) {
 	try {
 		return sessionStorage.getItem(name) !== null;
 	} catch {
@@ -39,8 +39,8 @@ export function hasPlaces(name) {
 	}
 }
 
-/** @type {(name: string, kept: KeptPlaces|null) => void} */
-export function keepPlaces(name, kept) {
+/** @type {(name: string, kept: SavedPlaces|null) => void} */
+export function savePlaces(name, kept) {
 	try {
 		if (kept)
 			sessionStorage.setItem(name, JSON.stringify(kept));

@@ -3,7 +3,7 @@
 import { closeError } from "./errors.js";
 
 /** @import { FromBroker } from "./protocol.js" */
-/** @import { AboutFields, Ask, Backoff, Command, Known } from "./types.js" */
+/** @import { AboutFields, Ask, Backoff, Command, SessionClaim } from "./types.js" */
 /** @import { Listed, Over, Post, Release, Start, Told } from "./types.js" */
 
 /** Monotonic ms, the same in all threads. */
@@ -19,7 +19,7 @@ export const quickMs = (/** @type {number} */ tries) =>
 
 export class Session {
 	/** @type {WebSocket|null} */ #socket = null;
-	/** @type {Map<number, Known>} */ #claims = new Map();
+	/** @type {Map<number, SessionClaim>} */ #claims = new Map();
 	/** @type {Map<number, Listed|null>} */ #orphans = new Map();
 	/** @type {Start|undefined} */ #o;
 	/** @type {string|null} */ #sessionId = null;
@@ -93,7 +93,7 @@ export class Session {
 
 	/** @param {Extract<Command, { op: "acquire" }>} command */
 	acquire({ ref, msg, until }) {
-		/** @type {Known} */
+		/** @type {SessionClaim} */
 		const claim = { ref, msg, until, lease: 0, fence: 0, seen: false, state: "asked",
 			requeue: false };
 		const orphan = this.#orphans.get(ref);
@@ -105,7 +105,7 @@ export class Session {
 			this.#ask(claim);
 	}
 
-	/** @param {Known} claim */
+	/** @param {SessionClaim} claim */
 	#ask(claim) {
 		const { ref, msg, until } = claim;
 		claim.seen = true;
@@ -454,7 +454,7 @@ export class Session {
 			this.ask({ msg: { type: "release", lease: m.lease } });
 	}
 
-	/** @param {Known} claim @param {FromBroker.Denied} m */
+	/** @param {SessionClaim} claim @param {FromBroker.Denied} m */
 	#denied(claim, m) {
 		const asked = claim.state === "asked";
 		if (m.code === "draining")
@@ -465,7 +465,7 @@ export class Session {
 			this.#end(claim, m);
 	}
 
-	/** @param {Known} claim @param {Told} m */
+	/** @param {SessionClaim} claim @param {Told} m */
 	#tell(claim, m) {
 		const { lease } = m;
 		claim.lease = lease;
@@ -496,13 +496,13 @@ export class Session {
 	}
 
 	/** Not ours any more. The broker hears `release` when the page has stopped.
-	 * @param {Known} claim */
+	 * @param {SessionClaim} claim */
 	#lose(claim) {
 		claim.state = "lost";
 		this.post({ ev: "msg", m: { type: "lost", ref: claim.ref } });
 	}
 
-	/** @param {Known} claim
+	/** @param {SessionClaim} claim
 	 * @param {FromBroker.Released|FromBroker.Timeout|FromBroker.Denied|Over} [m] */
 	#end(claim, m = { type: claim.state === "held" ? "lost" : "released" }) {
 		this.#claims.delete(claim.ref);

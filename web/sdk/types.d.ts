@@ -244,10 +244,10 @@ export type ClaimHeard = { ref: number }
 
 /** What the broker says of a claim, and the Session acts on. */
 export type Told = FromBroker.Queued | FromBroker.Offered | FromBroker.Granted | FromBroker.Yield
-	| Kept | FromBroker.Revoked | FromBroker.Released | FromBroker.Timeout;
+	| KeepMessage | FromBroker.Revoked | FromBroker.Released | FromBroker.Timeout;
 
 /** Also one that a resume found held, and not asked to give way. */
-export type Kept = FromBroker.Keep & { state?: string };
+export type KeepMessage = FromBroker.Keep & { state?: string };
 
 /** The Session's own word: it is not ours any more, or was never the broker's. */
 export interface Over {
@@ -291,7 +291,7 @@ export interface Reside extends RequestOptions {
 export type Guarded = { destroy(): unknown } | { terminate(): unknown };
 
 /** What a claim needs of its Broker. */
-export interface Hub {
+export interface BrokerContext {
 	/** To the Session. */
 	send: Send;
 	emit<K extends keyof BrokerEvents>(type: K, detail: BrokerEvents[K]): void;
@@ -305,7 +305,7 @@ export interface Hub {
 }
 
 /** A claim as the Session knows it; "dropped": given up here, not yet at the broker. */
-export interface Known {
+export interface SessionClaim {
 	ref: number;
 	msg: Omit<ToBroker.Acquire, "type" | "ref">;
 	until: number | null;
@@ -320,7 +320,7 @@ export interface Known {
 }
 
 /** Places that outlive a reload. */
-export interface KeptPlaces {
+export interface SavedPlaces {
 	session: string | null;
 	/** The page said so when it was left; without it, it may have died, or be another tab. */
 	left: boolean;
