@@ -92,7 +92,7 @@ static void test_files(void **state)
 		{"/pages/mic/mic.js", ROUTE_PAGES_FILE},
 		{"/ui/shell.css", ROUTE_UI_FILE},
 		{"/inference/host.js", ROUTE_INFERENCE_FILE},
-		{"/storage/memory.js", ROUTE_STORAGE_FILE},
+		{"/storage/storage.js", ROUTE_STORAGE_FILE},
 		{"/sdk/index.js", ROUTE_SDK_FILE},
 		{"/modules/x", ROUTE_MODULES_FILE},
 		{"/vendor/licenses/idb.txt", ROUTE_VENDOR_FILE},

@@ -261,8 +261,8 @@ test("hostile text and names stay text, everywhere", async () => {
 	assert.equal(await shown.innerText(), HOSTILE);
 	// As if a model had written it.
 	await page.evaluate(async (text) => {
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		const [{ id }] = await memory.conversations();
 		await memory.putMessage({
 			id: "hostile", conversation: id, role: "assistant",

@@ -44,8 +44,8 @@ beforeEach(async () => {
 				request.onerror = request.onblocked = fail;
 			});
 		}
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		for (const [n, text] of notes.entries()) {
 			await memory.putNote({ id: `n${n}`, text, source: "test", at: n + 1 });
 		}
@@ -80,8 +80,8 @@ async function untilPhase(wanted, tab = page) {
 
 function kept(tab = page) {
 	return tab.evaluate(async () => {
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		const [thoughts, notes] = await Promise.all([memory.thoughts(), memory.notes()]);
 		memory.close();
 		return { thoughts, notes };

@@ -255,8 +255,8 @@ const failWrites = (name) => {
 
 test("memory: kept for the next page, a thought once, a deletion whole", async () => {
 	const write = async () => {
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		const base = { title: "t", model: "m", created: 1, updated: 1 };
 		await memory.putConversation({ id: "c", ...base });
 		await memory.putConversation({ id: "d", ...base });
@@ -269,8 +269,8 @@ test("memory: kept for the next page, a thought once, a deletion whole", async (
 	assert.deepEqual(await page.evaluate(write), [true, false, null]);
 	await page.reload();
 	const read = await page.evaluate(async () => {
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		const found = {
 			conversations: (await memory.conversations()).map(({ id, updated }) => [id, updated]),
 			messages: (await memory.messages("c")).map(({ id }) => id),
@@ -289,8 +289,8 @@ test("memory: kept for the next page, a thought once, a deletion whole", async (
 test("memory: a full storage is told, and all goes on in memory with what was there", async () => {
 	await page.evaluate(`globalThis.failWrites = ${failWrites}`);
 	const { code, texts, conversations, afterwards } = await page.evaluate(async () => {
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		await memory.putNote({ id: "n1", text: "kept", source: "test", at: 1 });
 		let code = "";
 		memory.addEventListener("problem", () => { code = memory.problem.code; });
@@ -299,7 +299,7 @@ test("memory: a full storage is told, and all goes on in memory with what was th
 		const texts = (await memory.notes()).map(({ text }) => text);
 		await memory.putConversation({ id: "e", title: "", model: "", created: 1, updated: 1 });
 		const conversations = (await memory.conversations()).map(({ id }) => id);
-		const disk = await openMemory();
+		const disk = await openStorage();
 		return { code, texts, conversations, afterwards: (await disk.notes()).length };
 	});
 	assert.equal(code, "FULL");
@@ -312,8 +312,8 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 	const none = await page.evaluate(async () => {
 		const { open } = IDBFactory.prototype;
 		IDBFactory.prototype.open = () => { throw new DOMException("no", "SecurityError"); };
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		IDBFactory.prototype.open = open;
 		await memory.putNote({ id: "n", text: "x", source: "test", at: 1 });
 		return [memory.problem.code, (await memory.notes()).length];
@@ -328,8 +328,8 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 		});
 		const { open } = IDBFactory.prototype;
 		IDBFactory.prototype.open = function (name) { return open.call(this, name, 2); };
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		IDBFactory.prototype.open = open;
 		old.close();
 		return memory.problem.code;
@@ -340,8 +340,8 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 test("memory: a newer version in another tab is let through", async () => {
 	const code = await page.evaluate(async () => {
 		await new Promise((done) => { indexedDB.deleteDatabase("baton").onsuccess = done; });
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		const told = new Promise((done) => memory.addEventListener("problem", done));
 		const newer = await new Promise((done) => {
 			const request = indexedDB.open("baton", 2);

@@ -134,8 +134,8 @@ test("test tones need no microphone; copy, refine and save do what they say", as
 	await refined.getByRole("button", { name: "Save as a note" }).click();
 	await page.getByRole("button", { name: "Saved as a note" }).waitFor();
 	const notes = await page.evaluate(async () => {
-		const { openMemory } = await import("/storage/memory.js");
-		return (await openMemory()).notes();
+		const { openStorage } = await import("/storage/storage.js");
+		return (await openStorage()).notes();
 	});
 	assert.equal(notes.length, 1);
 	assert.equal(notes[0].source, "mic");

@@ -38,8 +38,8 @@ afterEach(async () => {
 async function dreams() {
 	const page = await browser.signedInPage(daemon, "/health");
 	await page.evaluate(async (notes) => {
-		const { openMemory } = await import("/storage/memory.js");
-		const memory = await openMemory();
+		const { openStorage } = await import("/storage/storage.js");
+		const memory = await openStorage();
 		for (const [n, text] of notes.entries()) {
 			await memory.putNote({ id: `n${n}`, text, source: "test", at: n + 1 });
 		}
@@ -73,8 +73,8 @@ async function thinksAll(page) {
 	await until(async () => /^(\d+) of \1$/.test(await page.locator("#count-round").textContent()),
 		{ ms: ALL_MS, what: "the dream is finished" });
 	const ids = await page.evaluate(async () => {
-		const { openMemory } = await import("/storage/memory.js");
-		return (await (await openMemory()).thoughts()).map((thought) => thought.id).sort();
+		const { openStorage } = await import("/storage/storage.js");
+		return (await (await openStorage()).thoughts()).map((thought) => thought.id).sort();
 	});
 	assert.deepEqual(ids.filter((id) => /^1:n/.test(id)), NOTES.map((_, n) => `1:n${n}`));
 }

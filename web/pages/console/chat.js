@@ -2,12 +2,12 @@
 // One conversation at a time: its messages, the question that is being answered, and what is kept
 // of it. Asks a model through a ModelHost's turn; knows no page and no library. Used by
 // console.js.
-import { newId } from "../../storage/memory.js";
+import { newId } from "../../storage/storage.js";
 
 /**
- * @typedef {import("../../storage/memory.js").Memory} Memory
- * @typedef {import("../../storage/memory.js").Message} Message
- * @typedef {import("../../storage/memory.js").Conversation} Conversation
+ * @typedef {import("../../storage/storage.js").PageStorage} PageStorage
+ * @typedef {import("../../storage/storage.js").Message} Message
+ * @typedef {import("../../storage/storage.js").Conversation} Conversation
  * @typedef {import("../../inference/host.js").ModelHost} ModelHost
  *
  * @typedef {object} Turn The answer that is being made.
@@ -42,18 +42,18 @@ export class Chat extends EventTarget {
 	#savedAt = 0;
 
 	/**
-	 * @param {Memory} memory
+	 * @param {PageStorage} storage
 	 * @param {() => ModelHost} host the model that is chosen now
 	 */
-	constructor(memory, host) {
+	constructor(storage, host) {
 		super();
-		this.memory = memory;
+		this.storage = storage;
 		this.host = host;
 	}
 
 	/** Opens the latest conversation, and goes on with what a reload cut off. */
 	async restore() {
-		this.conversations = await this.memory.conversations();
+		this.conversations = await this.storage.conversations();
 		const pending = sessionStorage.getItem(PENDING);
 		const cutOff = this.conversations.find(({ id }) => id === pending);
 		const latest = cutOff ?? this.conversations[0];
@@ -71,7 +71,7 @@ export class Chat extends EventTarget {
 	async open(id) {
 		if (this.turn) await this.stop();
 		this.conversation = this.conversations.find((each) => each.id === id) ?? null;
-		this.messages = this.conversation ? await this.memory.messages(id) : [];
+		this.messages = this.conversation ? await this.storage.messages(id) : [];
 		this.failure = null;
 		this.#changed();
 	}
@@ -88,7 +88,7 @@ export class Chat extends EventTarget {
 	/** @param {Conversation} conversation @param {string} title */
 	async rename(conversation, title) {
 		const renamed = { ...conversation, title };
-		await this.memory.putConversation(renamed);
+		await this.storage.putConversation(renamed);
 		if (this.conversation?.id === renamed.id) this.conversation = renamed;
 		await this.#relist();
 	}
@@ -96,7 +96,7 @@ export class Chat extends EventTarget {
 	/** @param {Conversation} conversation */
 	async remove(conversation) {
 		if (this.conversation?.id === conversation.id) await this.begin();
-		await this.memory.deleteConversation(conversation.id);
+		await this.storage.deleteConversation(conversation.id);
 		await this.#relist();
 	}
 
@@ -113,14 +113,14 @@ export class Chat extends EventTarget {
 				created: at,
 				updated: at,
 			};
-			await this.memory.putConversation(this.conversation);
+			await this.storage.putConversation(this.conversation);
 		}
 		/** @type {Message} */
 		const question = {
 			id: newId(), conversation: this.conversation.id, role: "user", text, at,
 		};
 		this.messages.push(question);
-		await this.memory.putMessage(question);
+		await this.storage.putMessage(question);
 		await this.#relist();
 		await this.#answer(null);
 	}
@@ -130,7 +130,7 @@ export class Chat extends EventTarget {
 		const last = this.messages[this.messages.length - 1];
 		if (last?.role === "assistant") {
 			this.messages.pop();
-			await this.memory.deleteMessage(last.id);
+			await this.storage.deleteMessage(last.id);
 		}
 		await this.#answer(null);
 	}
@@ -279,18 +279,18 @@ export class Chat extends EventTarget {
 	#keepNowAndThen(message) {
 		if (performance.now() - this.#savedAt < SAVE_MS) return;
 		this.#savedAt = performance.now();
-		this.memory.putMessage({ ...message }).catch(() => {}); // the last one is judged
+		this.storage.putMessage({ ...message }).catch(() => {}); // the last one is judged
 	}
 
 	/** @param {Message} message */
 	async #keep(message) {
 		if (!this.messages.includes(message)) this.messages.push(message);
-		await this.memory.putMessage({ ...message });
+		await this.storage.putMessage({ ...message });
 		await this.#relist();
 	}
 
 	async #relist() {
-		this.conversations = await this.memory.conversations();
+		this.conversations = await this.storage.conversations();
 		this.#changed();
 	}
 

@@ -7,7 +7,7 @@ import { formatBytes, formatTime } from "../../ui/shell.js";
 
 /**
  * @typedef {import("./chat.js").Chat} Chat
- * @typedef {import("../../storage/memory.js").Message} Message
+ * @typedef {import("../../storage/storage.js").Message} Message
  *
  * @typedef {object} Actions
  * @property {() => void} goOn

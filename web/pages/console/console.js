@@ -7,7 +7,7 @@ import { addModel, loadCatalog } from "../../inference/catalog.js";
 import { ModelHost } from "../../inference/host.js";
 import { profileNames, suitableProfile } from "../../inference/profiles.js";
 import { pageLog } from "../../ui/log.js";
-import { openMemory } from "../../storage/memory.js";
+import { openStorage } from "../../storage/storage.js";
 import { queuePanel } from "../../ui/queue_panel.js";
 import { mountShell, setState, showError } from "../../ui/shell.js";
 import { Chat } from "./chat.js";
@@ -310,10 +310,10 @@ function listen() {
 }
 
 async function start() {
-	const memory = await openMemory();
-	chat = new Chat(memory, currentHost);
-	const tellProblem = () => memory.problem && showError(memory.problem);
-	memory.addEventListener("problem", tellProblem);
+	const storage = await openStorage();
+	chat = new Chat(storage, currentHost);
+	const tellProblem = () => storage.problem && showError(storage.problem);
+	storage.addEventListener("problem", tellProblem);
 	tellProblem();
 	queuePanel(place("queue"), broker);
 	listen();

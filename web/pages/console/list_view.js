@@ -4,7 +4,7 @@ import { html, repeat } from "../../ui/template.js";
 import { confirmDialog, element } from "../../ui/shell.js";
 
 /**
- * @typedef {import("../../storage/memory.js").Conversation} Conversation
+ * @typedef {import("../../storage/storage.js").Conversation} Conversation
  * @typedef {object} ListActions
  * @property {() => void} begin
  * @property {(id: string) => void} open

@@ -1,7 +1,7 @@
 // @ts-check
-// The memory of all pages as the dreamer sees it: each note and each conversation is one memory to
+// The storage of all pages as the dreamer sees it: each note and each conversation is one memory to
 // think about. Used by dreamer.js.
-import { newId } from "../../storage/memory.js";
+import { newId } from "../../storage/storage.js";
 
 /** Of a long conversation the end says what it came to. */
 const CONVERSATION_CHARS_MAX = 4000;
@@ -10,16 +10,16 @@ const CONVERSATION_CHARS_MAX = 4000;
 /** @typedef {import("./dream.js").Thought} Thought */
 
 /** A DreamStore; see dream.js. */
-export class DreamMemory {
-	/** @param {import("../../storage/memory.js").Memory} memory */
-	constructor(memory) {
-		this.memory = memory;
+export class DreamStorage {
+	/** @param {import("../../storage/storage.js").PageStorage} storage */
+	constructor(storage) {
+		this.storage = storage;
 	}
 
 	/** @returns {Promise<Recollection[]>} */
 	async memories() {
-		const notes = await this.memory.notes();
-		const conversations = await this.memory.conversations();
+		const notes = await this.storage.notes();
+		const conversations = await this.storage.conversations();
 		const told = await Promise.all(conversations.map((each) => this.#conversation(each)));
 		return [
 			...notes.map(({ id, text, at }) =>
@@ -29,11 +29,11 @@ export class DreamMemory {
 	}
 
 	/**
-	 * @param {import("../../storage/memory.js").Conversation} conversation
+	 * @param {import("../../storage/storage.js").Conversation} conversation
 	 * @returns {Promise<Recollection | null>} null while nothing was said
 	 */
 	async #conversation({ id, title, created }) {
-		const messages = await this.memory.messages(id);
+		const messages = await this.storage.messages(id);
 		if (messages.length === 0) return null;
 		const said = messages.map(({ role, text }) => `${role}: ${text}`).join("\n");
 		return { id, kind: "conversation", at: created,
@@ -42,21 +42,21 @@ export class DreamMemory {
 
 	/** @returns {Promise<Thought[]>} */
 	thoughts() {
-		return this.memory.thoughts();
+		return this.storage.thoughts();
 	}
 
 	/** @param {Thought} thought */
 	keep(thought) {
-		return this.memory.addThought(thought);
+		return this.storage.addThought(thought);
 	}
 
 	/** Removes all thoughts; what they are about stays. */
 	forget() {
-		return this.memory.clearThoughts();
+		return this.storage.clearThoughts();
 	}
 
 	/** @param {string} text */
 	addNote(text) {
-		return this.memory.putNote({ id: newId(), text, source: "dreamer", at: Date.now() });
+		return this.storage.putNote({ id: newId(), text, source: "dreamer", at: Date.now() });
 	}
 }

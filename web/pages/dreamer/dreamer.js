@@ -7,12 +7,12 @@ import { loadCatalog } from "../../inference/catalog.js";
 import { ModelHost } from "../../inference/host.js";
 import { deviceFor, keepDevice, keptDevice, keptProfile } from "../../ui/device_choice.js";
 import { pageLog } from "../../ui/log.js";
-import { openMemory } from "../../storage/memory.js";
+import { openStorage } from "../../storage/storage.js";
 import { queuePanel } from "../../ui/queue_panel.js";
 import { confirmDialog, mountShell, setState, showError } from "../../ui/shell.js";
 import { count } from "./dream.js";
 import { DreamState } from "./dream_state.js";
-import { DreamMemory } from "./dream_store.js";
+import { DreamStorage } from "./dream_store.js";
 import {
 	dreamingView, memoriesView, modelView, phaseOf, thoughtsView,
 } from "./dream_view.js";
@@ -36,7 +36,7 @@ let model = "";
 let device = keptDevice("dreamer");
 /** @type {ModelHost | null} */
 let host = null;
-/** @type {DreamMemory} */
+/** @type {DreamStorage} */
 let store;
 /** @type {DreamState} */
 let own;
@@ -242,10 +242,10 @@ function theHost() {
 async function start() {
 	queuePanel(place("queue"), broker);
 	own = await DreamState.open();
-	const memory = await openMemory();
-	memory.addEventListener("problem", () => showError(memory.problem));
-	if (memory.problem) showError(memory.problem);
-	store = new DreamMemory(memory);
+	const storage = await openStorage();
+	storage.addEventListener("problem", () => showError(storage.problem));
+	if (storage.problem) showError(storage.problem);
+	store = new DreamStorage(storage);
 	dreaming = new Dreaming({ host: theHost, store, round: () => own.state.round });
 	dreaming.addEventListener("change", draw);
 	dreaming.addEventListener("thought", (event) =>

@@ -6,7 +6,7 @@ import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../../inference/catalog.js";
 import { ModelHost } from "../../inference/host.js";
 import { pageLog } from "../../ui/log.js";
-import { newId, openMemory } from "../../storage/memory.js";
+import { newId, openStorage } from "../../storage/storage.js";
 import { queuePanel } from "../../ui/queue_panel.js";
 import { mountShell, setState, showError } from "../../ui/shell.js";
 import { Capture } from "./capture.js";
@@ -39,8 +39,8 @@ let transcriber = null;
 let refiner = null;
 /** @type {number | null} */
 let vramBytes = null;
-/** @type {import("../../storage/memory.js").Memory | null} */
-let memory = null;
+/** @type {import("../../storage/storage.js").PageStorage | null} */
+let storage = null;
 
 const capture = new Capture(draw, (samples, source) => {
 	takes.add(samples, source);
@@ -105,7 +105,7 @@ async function copy(take) {
 async function save(take) {
 	const text = take.refined ?? take.text;
 	try {
-		await memory?.putNote({ id: newId(), text, source: "mic", at: Date.now() });
+		await storage?.putNote({ id: newId(), text, source: "mic", at: Date.now() });
 		take.saved = text;
 		say("Saved as a note.");
 	} catch (error) {
@@ -208,7 +208,7 @@ function draw() {
 	render(recordingView({
 		phase: capture.phase, heard: capture.heard, problem: capture.problem, demo,
 	}, actions), place("recording"));
-	render(takesView(takes.list, actions, memory !== null), place("takes"));
+	render(takesView(takes.list, actions, storage !== null), place("takes"));
 	const hosts = [transcriber?.host, refiner];
 	render(modelsView({
 		catalog, chosen, device, vramBytes,
@@ -257,9 +257,9 @@ async function readCatalog() {
 
 /** Never fails: without storage, notes last as long as the page, and that is said. */
 async function readMemory() {
-	memory = await openMemory();
-	memory.addEventListener("problem", () => showError(memory?.problem));
-	if (memory.problem) showError(memory.problem);
+	storage = await openStorage();
+	storage.addEventListener("problem", () => showError(storage?.problem));
+	if (storage.problem) showError(storage.problem);
 }
 
 start();

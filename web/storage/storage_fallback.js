@@ -1,13 +1,13 @@
 // @ts-check
-// The part of an IndexedDB database (as the library idb shows it) that memory.js uses, in plain
+// The part of an IndexedDB database (as the library idb shows it) that storage.js uses, in plain
 // memory: for browsers that give no storage. A transaction here writes at once; nothing of it can
-// fail. Used by memory.js only.
+// fail. Used by storage.js only.
 
 /** @typedef {{id: string, [field: string]: any}} Row */
 
 const STORES = ["conversations", "messages", "notes", "thoughts"];
 
-class RamStore {
+class FallbackStore {
 	/** @type {Map<string, Row>} */
 	#rows = new Map();
 
@@ -43,12 +43,12 @@ class RamStore {
 	}
 }
 
-export class RamDatabase {
-	#stores = new Map(STORES.map((name) => [name, new RamStore()]));
+export class FallbackDatabase {
+	#stores = new Map(STORES.map((name) => [name, new FallbackStore()]));
 
 	/** What another database holds, as far as it can be read. @param {any} database */
 	static async copyOf(database) {
-		const copy = new RamDatabase();
+		const copy = new FallbackDatabase();
 		for (const name of STORES) {
 			try {
 				for (const row of await database.getAll(name)) await copy.#store(name).put(row);
@@ -61,7 +61,7 @@ export class RamDatabase {
 
 	/** @param {string} name */
 	#store(name) {
-		return /** @type {RamStore} */ (this.#stores.get(name));
+		return /** @type {FallbackStore} */ (this.#stores.get(name));
 	}
 
 	/** @param {string} name */

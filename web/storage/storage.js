@@ -4,7 +4,7 @@
 // it is full or held by an older tab, the store goes on in memory and says why (`problem`). Used
 // by Root Console, Root Mic and Root Dreamer; renders nothing.
 import { openDB } from "/vendor/idb.js";
-import { RamDatabase } from "./memory_ram.js";
+import { FallbackDatabase } from "./storage_fallback.js";
 
 /**
  * @typedef {{id: string, title: string, model: string, created: number,
@@ -31,11 +31,11 @@ const VERSION = 1;
 const OPEN_MS_MAX = 4000;
 
 /** A text for people, and whether the store goes on without the disk. */
-export class MemoryError extends Error {
+export class StorageError extends Error {
 	/** @param {"FULL"|"BLOCKED"|"UNAVAILABLE"} code @param {string} message */
 	constructor(code, message) {
 		super(message);
-		this.name = "MemoryError";
+		this.name = "StorageError";
 		this.code = code;
 	}
 }
@@ -53,7 +53,7 @@ const problems = {
 function explain(error) {
 	const { name = "" } = /** @type {{name?: string}} */ (error ?? {});
 	const code = name === "QuotaExceededError" ? "FULL" : "UNAVAILABLE";
-	return new MemoryError(code, problems[code]);
+	return new StorageError(code, problems[code]);
 }
 
 /** A key nobody else has. */
@@ -62,18 +62,18 @@ export function newId() {
 }
 
 /** Fires "problem" when the store had to leave the disk, and "change" after each write. */
-export class Memory extends EventTarget {
+export class PageStorage extends EventTarget {
 	#db;
-	/** @type {MemoryError | null} */
+	/** @type {StorageError | null} */
 	#problem;
 
-	/** @param {any} db @param {MemoryError | null} problem */
+	/** @param {any} db @param {StorageError | null} problem */
 	constructor(db, problem) {
 		super();
 		this.#db = db;
 		this.#problem = problem;
 		// Somebody opens a newer version: let go, or that tab waits for ever.
-		if (!problem) db.onversionchange = () => this.#leaveDisk(new MemoryError("BLOCKED",
+		if (!problem) db.onversionchange = () => this.#leaveDisk(new StorageError("BLOCKED",
 			"This page was updated in another tab. Load it again to see what is kept."));
 	}
 
@@ -195,11 +195,11 @@ export class Memory extends EventTarget {
 		return value;
 	}
 
-	/** Goes on in memory, with what can still be read. @param {MemoryError} problem */
+	/** Goes on in memory, with what can still be read. @param {StorageError} problem */
 	async #leaveDisk(problem) {
 		const old = this.#db;
 		this.#problem = problem;
-		this.#db = await RamDatabase.copyOf(old);
+		this.#db = await FallbackDatabase.copyOf(old);
 		old.close();
 		this.dispatchEvent(new Event("problem"));
 	}
@@ -220,25 +220,25 @@ function upgrade(db) {
 }
 
 /** Opens what is kept; never fails: `problem` says if nothing is kept from now on.
- * @returns {Promise<Memory>} */
-export async function openMemory() {
+ * @returns {Promise<PageStorage>} */
+export async function openStorage() {
 	let isBlocked = false;
 	/** @type {ReturnType<typeof setTimeout> | undefined} */
 	let patience;
 	const late = new Promise((_, reject) => {
 		patience = setTimeout(() => reject(isBlocked
-			? new MemoryError("BLOCKED", problems.BLOCKED)
-			: new MemoryError("UNAVAILABLE", problems.UNAVAILABLE)), OPEN_MS_MAX);
+			? new StorageError("BLOCKED", problems.BLOCKED)
+			: new StorageError("UNAVAILABLE", problems.UNAVAILABLE)), OPEN_MS_MAX);
 	});
 	// A browser that gives no storage may throw where it should reject.
 	const opening = (async () =>
 		openDB(NAME, VERSION, { upgrade, blocked: () => { isBlocked = true; } }))();
 	try {
-		return new Memory(await Promise.race([opening, late]), null);
+		return new PageStorage(await Promise.race([opening, late]), null);
 	} catch (error) {
 		opening.then((/** @type {any} */ db) => db.close(), () => {});
-		const problem = error instanceof MemoryError ? error : explain(error);
-		return new Memory(new RamDatabase(), problem);
+		const problem = error instanceof StorageError ? error : explain(error);
+		return new PageStorage(new FallbackDatabase(), problem);
 	} finally {
 		clearTimeout(patience);
 	}
