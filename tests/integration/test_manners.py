@@ -265,7 +265,7 @@ class Head(DaemonTest):
     """Probes ask with HEAD."""
 
     PATHS = {"/pages/{path}": "/pages/mic/mic.js", "/ui/{path}": "/ui/shell.css",
-             "/inference/{path}": "/inference/host.js", "/storage/{path}": "/storage/storage.js",
+             "/inference/{path}": "/inference/model_host.js", "/storage/{path}": "/storage/storage.js",
              "/sdk/{path}": "/sdk/index.js",
              "/modules/{path}": "/modules/sovereign.js", "/vendor/{path}": "/vendor/none.js",
              "/models/{path}": "/models/none.bin"}

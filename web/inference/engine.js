@@ -1,7 +1,7 @@
 // @ts-check
 // A model that a page can ask, whichever library runs it: load, chat, transcribe. Each engine is a
 // Worker of its own, so that it can be ended at any moment; an ended one is never used again.
-// Takes no lease: host.js does that. Used by host.js and, through it, by the pages.
+// Takes no lease: model_host.js does that. Used by model_host.js and, through it, by the pages.
 import { EngineError, explain } from "./errors.js";
 import { profiles } from "./profiles.js";
 

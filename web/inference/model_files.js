@@ -1,7 +1,7 @@
 // @ts-check
 // Which files a model of the catalog has, by the names under which its library looks for them in
 // this browser's storage: so that they are there before a turn is asked for. Not for a folder of
-// the daemon's with transformers.js, which reads it again each time. Used by host.js.
+// the daemon's with transformers.js, which reads it again each time. Used by model_host.js.
 import { createEngine } from "./engine.js";
 import { filesOf as folderOf, modelRecord } from "./webllm_adapter.js";
 

@@ -91,7 +91,7 @@ static void test_files(void **state)
 	} known[] = {
 		{"/pages/mic/mic.js", ROUTE_PAGES_FILE},
 		{"/ui/shell.css", ROUTE_UI_FILE},
-		{"/inference/host.js", ROUTE_INFERENCE_FILE},
+		{"/inference/model_host.js", ROUTE_INFERENCE_FILE},
 		{"/storage/storage.js", ROUTE_STORAGE_FILE},
 		{"/sdk/index.js", ROUTE_SDK_FILE},
 		{"/modules/x", ROUTE_MODULES_FILE},

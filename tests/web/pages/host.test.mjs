@@ -3,7 +3,7 @@
 // the real ones is proven by the pages' tests.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { ModelHost } from "../../../web/inference/host.js";
+import { ModelHost } from "../../../web/inference/model_host.js";
 import { Model } from "../../../web/sdk/model.js";
 import { until, within } from "../lib/until.mjs";
 

@@ -8,7 +8,7 @@ import { newId } from "../../storage/storage.js";
  * @typedef {import("../../storage/storage.js").PageStorage} PageStorage
  * @typedef {import("../../storage/storage.js").Message} Message
  * @typedef {import("../../storage/storage.js").Conversation} Conversation
- * @typedef {import("../../inference/host.js").ModelHost} ModelHost
+ * @typedef {import("../../inference/model_host.js").ModelHost} ModelHost
  *
  * @typedef {object} Turn The answer that is being made.
  * @property {"waiting"|"fetching"|"loading"|"writing"} phase
@@ -221,7 +221,7 @@ export class Chat extends EventTarget {
 	 * Writes the answer. Asked to give way it stops between two words, and goes on from there when
 	 * it has the GPU again: a voice waits for a word, not for an answer.
 	 * @param {import("../../inference/engine.js").Engine} engine
-	 * @param {import("../../inference/host.js").Lease} lease
+	 * @param {import("../../inference/model_host.js").Lease} lease
 	 * @param {{role: string, content: string}[]} history
 	 * @param {Turn} turn @param {AbortSignal} signal
 	 */
@@ -305,7 +305,7 @@ export class Chat extends EventTarget {
 	}
 }
 
-/** Who asked for the GPU. @param {import("../../inference/host.js").Lease} lease */
+/** Who asked for the GPU. @param {import("../../inference/model_host.js").Lease} lease */
 function whoWants(lease) {
 	const name = /** @type {{detail?: {for?: unknown}}} */ (lease.yieldSignal.reason)?.detail?.for;
 	return typeof name === "string" && name !== "" ? name : "another page";

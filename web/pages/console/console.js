@@ -4,7 +4,7 @@
 import { html, render } from "../../ui/template.js";
 import { Broker, detect } from "/sdk/index.js";
 import { addModel, loadCatalog } from "../../inference/catalog.js";
-import { ModelHost } from "../../inference/host.js";
+import { ModelHost } from "../../inference/model_host.js";
 import { profileNames, suitableProfile } from "../../inference/profiles.js";
 import { pageLog } from "../../ui/log.js";
 import { openStorage } from "../../storage/storage.js";

@@ -29,11 +29,11 @@ const EXAMPLE = `[
 ]`;
 
 /** @typedef {import("../../inference/catalog.js").ModelSpec} ModelSpec */
+/** @typedef {import("../../inference/model_host.js").Progress} Progress */
 /**
  * @typedef {object} GuideActions
- * @property {(spec: ModelSpec, o: {signal: AbortSignal, onProgress: (progress:
- *     import("../../inference/host.js").Progress) => void}) => Promise<void>} add to this browser's
- *     list, and its files into this browser
+ * @property {(spec: ModelSpec, o: {signal: AbortSignal, onProgress: (progress: Progress) => void}
+ *     ) => Promise<void>} add to this browser's list, and its files into this browser
  */
 
 /** @param {...(Node|string)} content */

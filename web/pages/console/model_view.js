@@ -16,7 +16,7 @@ import { formatBytes } from "../../ui/shell.js";
  * @property {ProfileName | null} suitable what the GPU looks good for
  * @property {string} gpu what is known of the GPU, in words
  * @property {"webgpu"|"wasm"} device
- * @property {import("../../inference/host.js").HostState} state
+ * @property {import("../../inference/model_host.js").HostState} state
  * @property {number} vramBytes
  * @property {boolean} busy
  *

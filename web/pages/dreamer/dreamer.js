@@ -4,7 +4,7 @@
 import { render } from "../../ui/template.js";
 import { Broker } from "/sdk/index.js";
 import { loadCatalog } from "../../inference/catalog.js";
-import { ModelHost } from "../../inference/host.js";
+import { ModelHost } from "../../inference/model_host.js";
 import { deviceFor, keepDevice, keptDevice, keptProfile } from "../../ui/device_choice.js";
 import { pageLog } from "../../ui/log.js";
 import { openStorage } from "../../storage/storage.js";

@@ -33,7 +33,7 @@ const STEP_MS_MAX = 20000;
  * Phase
  *
  * @typedef {object} DreamingOptions
- * @property {() => import("../../inference/host.js").ModelHost} host
+ * @property {() => import("../../inference/model_host.js").ModelHost} host
  * @property {import("./dream.js").DreamStore} store
  * @property {() => number} round
  */

@@ -28,7 +28,7 @@ import { seconds } from "./transcriber.js";
 /**
  * @typedef {object} TakesOptions
  * @property {() => import("./transcriber.js").Transcriber} transcriber
- * @property {() => import("../../inference/host.js").ModelHost} refiner
+ * @property {() => import("../../inference/model_host.js").ModelHost} refiner
  * @property {() => void} onChange
  * @property {(error: unknown, take: Take) => void} onError
  * @property {(take: Take) => void} onDone

@@ -32,7 +32,7 @@ const PART_MS_MAX = 10000;
 export class Transcriber {
 	#chunks = 0;
 
-	/** @param {import("../../inference/host.js").ModelHost} host */
+	/** @param {import("../../inference/model_host.js").ModelHost} host */
 	constructor(host) {
 		this.host = host;
 	}
@@ -69,7 +69,7 @@ export class Transcriber {
 	 * @param {Float32Array[]} parts @param {string[]} texts @param {TranscribeOptions} o */
 	async #turn(parts, texts, o) {
 		const { signal, onQueue, onProgress } = o;
-		/** @type {import("../../inference/host.js").TurnOptions} */
+		/** @type {import("../../inference/model_host.js").TurnOptions} */
 		const options = { key: "transcribe", class: "voice", signal, onQueue, onProgress,
 			graceMs: PART_MS_MAX };
 		await this.host.turn(options, async (engine, lease) => {
