@@ -1,11 +1,11 @@
 // Proves that dreaming loses and doubles nothing: whatever call of a round fails, before or after
 // it took effect, the rounds that follow end with the same thoughts as a round that nothing
-// disturbed. Also what the pure parts of dream.js make of odd answers. No browser, no daemon.
+// disturbed. Also what the pure parts of dream_round.js make of odd answers. No browser, no daemon.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
 	candidates, count, dreamRound, nextMemory, question, readAnswer, thoughtId,
-} from "../../../web/pages/dreamer/dream.js";
+} from "../../../web/pages/dreamer/dream_round.js";
 
 const memories = ["The queue is fair", "A fair lease ends", "Tabs close", "The GPU is busy"]
 	.map((text, n) => ({ id: `m${n}`, kind: "note", text, at: n }));

@@ -6,10 +6,10 @@ import { newId } from "../../storage/storage.js";
 /** Of a long conversation the end says what it came to. */
 const CONVERSATION_CHARS_MAX = 4000;
 
-/** @typedef {import("./dream.js").Recollection} Recollection */
-/** @typedef {import("./dream.js").Thought} Thought */
+/** @typedef {import("./dream_round.js").Recollection} Recollection */
+/** @typedef {import("./dream_round.js").Thought} Thought */
 
-/** A DreamStore; see dream.js. */
+/** A DreamStore; see dream_round.js. */
 export class DreamStorage {
 	/** @param {import("../../storage/storage.js").PageStorage} storage */
 	constructor(storage) {

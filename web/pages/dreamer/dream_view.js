@@ -10,8 +10,8 @@ const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const SHOWN_MAX = 100;
 const LINE_CHARS_MAX = 200;
 
-/** @typedef {import("./dream.js").Thought} Thought */
-/** @typedef {import("./dream.js").Recollection} Recollection */
+/** @typedef {import("./dream_round.js").Thought} Thought */
+/** @typedef {import("./dream_round.js").Recollection} Recollection */
 /** @typedef {"hand"|"hidden"|"open"} Auto When it wakes by itself. */
 /**
  * @typedef {object} Actions
@@ -26,8 +26,8 @@ const LINE_CHARS_MAX = 200;
  */
 /**
  * @typedef {object} View
- * @property {import("./dreaming.js").Dreaming} dreaming
- * @property {import("./dream.js").Counts} counts
+ * @property {import("./dream_scheduler.js").DreamScheduler} scheduler
+ * @property {import("./dream_round.js").Counts} counts
  * @property {number} round
  * @property {Auto} auto
  * @property {boolean} ready
@@ -67,7 +67,7 @@ const PAUSES = {
 	done: "It has thought about everything. Add a note, or let it dream again.",
 };
 
-/** @param {View["dreaming"]} dreaming @returns {{text: string, word: string}} */
+/** @param {View["scheduler"]} scheduler @returns {{text: string, word: string}} */
 export function phaseOf({ phase, detail, stopping }) {
 	const [text, word] = PHASES[phase];
 	if (stopping) return { text: "Falling asleep after this step", word: "yielding" };
@@ -83,11 +83,11 @@ export function phaseOf({ phase, detail, stopping }) {
 
 /** @param {View} view @param {Actions} actions */
 export function dreamingView(view, actions) {
-	const { dreaming, counts, round } = view;
-	const { text, word } = phaseOf(dreaming);
+	const { scheduler, counts, round } = view;
+	const { text, word } = phaseOf(scheduler);
 	return html`<div class="stack">
 		<div class="row spread">
-			<p class="phase state state-${word}" data-phase=${dreaming.phase}>${text}</p>
+			<p class="phase state state-${word}" data-phase=${scheduler.phase}>${text}</p>
 			<div class="row">${buttons(view, actions)}</div>
 		</div>
 		<dl class="facts counts">
@@ -99,7 +99,7 @@ export function dreamingView(view, actions) {
 		</dl>
 		<progress aria-label="This round" max=${Math.max(1, counts.memories)}
 			value=${counts.done}></progress>
-		${streamView(dreaming)}
+		${streamView(scheduler)}
 		<label class="row">Wakes
 			<select @change=${(/** @type {Event} */ event) => actions.setAuto(
 				/** @type {Auto} */ (/** @type {HTMLSelectElement} */ (event.target).value))}>
@@ -117,11 +117,11 @@ function autoOption(auto, value, text) {
 }
 
 /** @param {View} view @param {Actions} actions */
-function buttons({ dreaming, counts, ready }, actions) {
+function buttons({ scheduler, counts, ready }, actions) {
 	const all = counts.memories > 0 && counts.done === counts.memories;
 	return html`
-		${dreaming.awake || dreaming.stopping
-			? html`<button type="button" ?disabled=${dreaming.stopping}
+		${scheduler.awake || scheduler.stopping
+			? html`<button type="button" ?disabled=${scheduler.stopping}
 				@click=${actions.sleep}>Sleep</button>`
 			: html`<button type="button" class="primary" ?disabled=${!ready}
 				@click=${actions.wake}>Wake</button>`}
@@ -130,7 +130,7 @@ function buttons({ dreaming, counts, ready }, actions) {
 			@click=${actions.reset}>Reset…</button>`;
 }
 
-/** @param {View["dreaming"]} dreaming */
+/** @param {View["scheduler"]} scheduler */
 function streamView({ stream, awake, phase }) {
 	if (!stream) return html`<div class="stream muted">${awake ? PAUSES[phase] : SILENT}</div>`;
 	return html`<div class="stream stack-s">
@@ -217,19 +217,19 @@ async function submitted(event, actions) {
 }
 
 /** @param {View} view @param {Actions} actions */
-export function modelView({ models, model, dreaming, demo, device }, actions) {
+export function modelView({ models, model, scheduler, demo, device }, actions) {
 	return html`
 		<h2>Model</h2>
 		<div class="stack-s">
 			<label class="field">Think with
-				<select ?disabled=${dreaming.awake || dreaming.stopping}
+				<select ?disabled=${scheduler.awake || scheduler.stopping}
 					@change=${(/** @type {Event} */ event) =>
 						actions.choose(/** @type {HTMLSelectElement} */ (event.target).value)}>
 					${models.map((spec) => html`<option value=${spec.id}
 						.selected=${spec.id === model}>${spec.name}</option>`)}
 				</select>
 			</label>
-			${deviceChooser(device, dreaming.awake || dreaming.stopping, actions.setDevice)}
+			${deviceChooser(device, scheduler.awake || scheduler.stopping, actions.setDevice)}
 			${demo ? html`<p class="muted"><span class="badge demo">Demo model</span> Its thoughts
 				mean nothing: it knows a few sentences. It shows that dreaming works.</p>`
 				: nothing}

@@ -1,5 +1,5 @@
 // @ts-check
-// Root Dreamer, wired together: the memories, the dreaming, what it remembers of itself, and the
+// Root Dreamer, wired together: the memories, the scheduler, what it remembers of itself, and the
 // broker that gives the turns. Started by index.html.
 import { render } from "../../ui/template.js";
 import { Broker } from "/sdk/index.js";
@@ -10,13 +10,13 @@ import { pageLog } from "../../ui/log.js";
 import { openStorage } from "../../storage/storage.js";
 import { queuePanel } from "../../ui/queue_panel.js";
 import { confirmDialog, mountShell, setState, showError } from "../../ui/shell.js";
-import { count } from "./dream.js";
+import { count } from "./dream_round.js";
 import { DreamState } from "./dream_state.js";
 import { DreamStorage } from "./dream_store.js";
 import {
 	dreamingView, memoriesView, modelView, phaseOf, thoughtsView,
 } from "./dream_view.js";
-import { Dreaming } from "./dreaming.js";
+import { DreamScheduler } from "./dream_scheduler.js";
 
 const CHOSEN = "baton.dreamer.chat";
 
@@ -40,11 +40,11 @@ let host = null;
 let store;
 /** @type {DreamState} */
 let own;
-/** @type {Dreaming} */
-let dreaming;
-/** @type {import("./dream.js").Recollection[]} */
+/** @type {DreamScheduler} */
+let scheduler;
+/** @type {import("./dream_round.js").Recollection[]} */
 let memories = [];
-/** @type {import("./dream.js").Thought[]} Newest first. */
+/** @type {import("./dream_round.js").Thought[]} Newest first. */
 let thoughts = [];
 let drawing = false;
 
@@ -63,19 +63,19 @@ const actions = {
 async function wake() {
 	await own.set({ awake: true });
 	logger.info("awake");
-	dreaming.wake();
+	scheduler.wake();
 }
 
 async function sleep() {
 	await own.set({ awake: false });
-	await dreaming.sleep();
+	await scheduler.sleep();
 	logger.info("asleep");
 }
 
 /** Another round over all memories. */
 async function again() {
 	await own.set({ round: own.state.round + 1 });
-	if (dreaming.awake) dreaming.rouse();
+	if (scheduler.awake) scheduler.rouse();
 	else await wake();
 	draw();
 }
@@ -89,7 +89,7 @@ async function reset() {
 	});
 	if (!answer) return;
 	await own.set({ awake: false });
-	await dreaming.stop();
+	await scheduler.stop();
 	try {
 		await store.forget();
 		await own.set({ round: 1 });
@@ -138,10 +138,10 @@ async function renewHost() {
 /** Wakes and sleeps by itself, if the user wants that. */
 function follow() {
 	const { auto } = own.state;
-	if (auto === "open" && !dreaming.awake) wake();
+	if (auto === "open" && !scheduler.awake) wake();
 	if (auto !== "hidden") return;
-	if (document.hidden && !dreaming.awake) wake();
-	if (!document.hidden && dreaming.awake) sleep();
+	if (document.hidden && !scheduler.awake) wake();
+	if (!document.hidden && scheduler.awake) sleep();
 }
 
 /** Reads what is kept anew, and rouses the dreamer when there is something new. */
@@ -154,11 +154,11 @@ async function look() {
 	}
 	thoughts.sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
 	const { done } = count(memories, thoughts, own.state.round);
-	if (done < memories.length && dreaming.phase === "done") dreaming.rouse();
+	if (done < memories.length && scheduler.phase === "done") scheduler.rouse();
 	draw();
 }
 
-/** @param {import("./dream.js").Thought} thought */
+/** @param {import("./dream_round.js").Thought} thought */
 function onThought(thought) {
 	thoughts.unshift(thought);
 	say(`A new thought, ${thought.links.length} links.`);
@@ -196,7 +196,7 @@ function draw() {
 function drawNow() {
 	const spec = models.find((entry) => entry.id === model);
 	const view = {
-		dreaming, memories, thoughts, models, model, device,
+		scheduler, memories, thoughts, models, model, device,
 		counts: count(memories, thoughts, own.state.round),
 		round: own.state.round,
 		auto: own.state.auto,
@@ -207,12 +207,12 @@ function drawNow() {
 	render(thoughtsView(view), place("thoughts"));
 	render(memoriesView(view, actions), place("memories"));
 	render(modelView(view, actions), place("model"));
-	const { text, word } = phaseOf(dreaming);
+	const { text, word } = phaseOf(scheduler);
 	const { state } = broker;
 	setState({
 		word: state === "offline" || state === "reconnecting" ? state
 			: /** @type {import("../../ui/shell.js").StateWord} */ (word),
-		detail: dreaming.phase === "asleep" ? "" : text.split(/[:;]/)[0],
+		detail: scheduler.phase === "asleep" ? "" : text.split(/[:;]/)[0],
 	});
 }
 
@@ -246,20 +246,20 @@ async function start() {
 	storage.addEventListener("problem", () => showError(storage.problem));
 	if (storage.problem) showError(storage.problem);
 	store = new DreamStorage(storage);
-	dreaming = new Dreaming({ host: theHost, store, round: () => own.state.round });
-	dreaming.addEventListener("change", draw);
-	dreaming.addEventListener("thought", (event) =>
+	scheduler = new DreamScheduler({ host: theHost, store, round: () => own.state.round });
+	scheduler.addEventListener("change", draw);
+	scheduler.addEventListener("thought", (event) =>
 		onThought(/** @type {CustomEvent} */ (event).detail));
-	dreaming.addEventListener("problem", (event) =>
+	scheduler.addEventListener("problem", (event) =>
 		onProblem(/** @type {CustomEvent} */ (event).detail));
 	broker.addEventListener("state", draw);
 	broker.addEventListener("yield", (event) =>
-		dreaming.asked(/** @type {CustomEvent} */ (event).detail.for ?? "another"));
+		scheduler.asked(/** @type {CustomEvent} */ (event).detail.for ?? "another"));
 	await readModels();
 	await look();
 	setInterval(look, LOOK_MS);
 	document.addEventListener("visibilitychange", follow);
-	if (own.state.awake) dreaming.wake();
+	if (own.state.awake) scheduler.wake();
 	follow();
 }
 

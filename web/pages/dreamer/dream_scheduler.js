@@ -1,8 +1,8 @@
 // @ts-check
 // Keeps a dreamer going: wakes and sleeps, lets one tab dream at a time, takes turns on the GPU,
 // gives way between steps, and goes on after whatever can be gone on after. What a step is,
-// dream.js says. Knows the page only through events. Used by dreamer.js.
-import { dreamRound, nextMemory } from "./dream.js";
+// dream_round.js says. Knows the page only through events. Used by dreamer.js.
+import { dreamRound, nextMemory } from "./dream_round.js";
 
 /** One tab dreams at a time; the others wait for this Web Lock. */
 const LOCK = "baton-dreamer";
@@ -34,19 +34,19 @@ const STEP_MS_MAX = 20000;
  *
  * @typedef {object} DreamingOptions
  * @property {() => import("../../inference/model_host.js").ModelHost} host
- * @property {import("./dream.js").DreamStore} store
+ * @property {import("./dream_round.js").DreamStore} store
  * @property {() => number} round
  */
 
 /** Events: "change"; "thought" {thought}; "problem" {error, fatal}. */
-export class Dreaming extends EventTarget {
+export class DreamScheduler extends EventTarget {
 	/** @type {Phase} */
 	phase = "asleep";
 	/** What there is to say beside the phase: who is given way to, how far the model is. */
 	detail = "";
-	/** @type {import("./dream.js").Counts | null} */
+	/** @type {import("./dream_round.js").Counts | null} */
 	counts = null;
-	/** @type {{memory: import("./dream.js").Recollection, text: string} | null} */
+	/** @type {{memory: import("./dream_round.js").Recollection, text: string} | null} */
 	stream = null;
 	/** @type {Promise<void> | null} */
 	#running = null;
