@@ -1,14 +1,14 @@
 // @ts-check
-// The dashboard: one session that looks, a model of what it heard, and one drawing of all of it. It
+// The dashboard: one session that looks, the state of what it heard, and one drawing of all of it. It
 // asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
 import { html, nothing, render } from "../../ui/template.js";
 import {
 	call, clearError, formatSeconds, mountShell, setState, showConnection, showError,
 } from "../../ui/shell.js";
-import { Acts } from "./acts.js";
-import { Model } from "./model.js";
-import { headline, nowView } from "./now.js";
+import { OperatorActions } from "./operator_actions.js";
+import { DashboardState } from "./state.js";
+import { headline, holdersCard } from "./holders_card.js";
 import { firstStatus, watch } from "./session.js";
 import { clientsView, eventsView, queueView } from "./tables.js";
 import { keepFocus, timelineView } from "./timeline.js";
@@ -24,8 +24,8 @@ const SITES_EVERY_MS = 2000;
 mountShell({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
 const announcer = /** @type {HTMLElement} */ (document.getElementById("announce"));
-const model = new Model();
-const acts = new Acts(watch, model, soon);
+const dashboard = new DashboardState();
+const actions = new OperatorActions(watch, dashboard, soon);
 
 /** @type {import("./tables.js").EventFilter} */
 const filter = {
@@ -84,12 +84,12 @@ async function ask() {
 	asking = true;
 	askedAt = performance.now();
 	try {
-		model.takeStatus(await watch.ask({ type: "status",
+		dashboard.takeStatus(await watch.ask({ type: "status",
 			limit: lists.queue ? WAITERS_MAX : undefined }, "status"));
 		if (!document.hidden) {
-			model.takeClients((await watch.ask({ type: "clients" }, "clients")).clients);
+			dashboard.takeClients((await watch.ask({ type: "clients" }, "clients")).clients);
 		}
-		if (model.status) charts?.push(model.status, model.now());
+		if (dashboard.status) charts?.push(dashboard.status, dashboard.now());
 	} catch (error) {
 		if (watch.state === "open") showError(error, { retry: soon });
 	} finally {
@@ -103,13 +103,14 @@ async function start() {
 	past = [];
 	try {
 		await watch.ask({ type: "subscribe", events: true }, "ok");
-		await watch.ask({ type: "events", limit: PAST_EVENTS, since: model.lastId || undefined },
+		await watch.ask(
+			{ type: "events", limit: PAST_EVENTS, since: dashboard.lastId || undefined },
 			"ok");
 		takePast();
 		ask();
 		const samples = await watch.ask({ type: "samples" }, "samples");
-		model.takeSamples(samples);
-		charts?.start(samples, model.now());
+		dashboard.takeSamples(samples);
+		charts?.start(samples, dashboard.now());
 		if (watch.welcome?.dev) (await import("../../ui/dev.js")).followReloads(watch);
 	} catch (error) {
 		if (watch.state === "open") showError(error, { retry: start });
@@ -137,7 +138,7 @@ async function followSites() {
 }
 
 function takePast() {
-	if (past) model.takePast(past);
+	if (past) dashboard.takePast(past);
 	past = null;
 }
 
@@ -172,12 +173,12 @@ function noticeView() {
 	}
 	if (watch.state === "reconnecting") {
 		return html`<div class="notice" role="status"><strong>Reconnecting.</strong> The broker does
-			not answer now; what you see is ${formatSeconds(model.age())} old. This page comes back
-			by itself.</div>`;
+			not answer now; what you see is ${formatSeconds(dashboard.age())} old. This page comes
+			back by itself.</div>`;
 	}
-	const grants = model.status?.grants;
+	const grants = dashboard.status?.grants;
 	if (grants && !grants.allowed && grants.reason !== "paused") { // pausing has a place of its own
-		const left = (grants.remaining_s ?? 0) - model.age();
+		const left = (grants.remaining_s ?? 0) - dashboard.age();
 		return html`<div class="notice" role="status"><strong>Nothing is granted now.</strong>
 			${grants.text}${left > 0 ? ` ${formatSeconds(left)} left.` : ""}</div>`;
 	}
@@ -185,24 +186,25 @@ function noticeView() {
 }
 
 function draw() {
-	const { word, text } = headline(model.status);
-	if (watch.state === "open" && model.status) {
+	const { word, text } = headline(dashboard.status);
+	if (watch.state === "open" && dashboard.status) {
 		setState({ word: /** @type {any} */ (word), detail: text });
 		announce(text.replace(/, \d+ waiting$/, ""));
 	}
 	if (document.hidden) return;
 	const admin = watch.admin && watch.state === "open";
 	render(html`${noticeView()}
-		${nowView(model, acts, admin)}
-		${queueView(model, acts, admin, lists)}
-		${timelineView(model, view)}
-		<section class="card" id="vram-card" aria-labelledby="vram-title" ?hidden=${!model.vram}>
+		${holdersCard(dashboard, actions, admin)}
+		${queueView(dashboard, actions, admin, lists)}
+		${timelineView(dashboard, view)}
+		<section class="card" id="vram-card" aria-labelledby="vram-title"
+			?hidden=${!dashboard.vram}>
 			<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
-		${clientsView(model, ownSession(), lists)}
-		${eventsView(model, filter)}`, board);
+		${clientsView(dashboard, ownSession(), lists)}
+		${eventsView(dashboard, filter)}`, board);
 	keepFocus(view);
 	followWidth();
-	if (settled && model.vram) awaitCharts();
+	if (settled && dashboard.vram) awaitCharts();
 }
 
 let sitesFollowed = false;
@@ -247,7 +249,7 @@ async function loadCharts() {
 		document.head.append(style);
 		const { VramCharts } = await import("./vram.js");
 		charts = new VramCharts(place);
-		charts.start(await watch.ask({ type: "samples" }, "samples"), model.now());
+		charts.start(await watch.ask({ type: "samples" }, "samples"), dashboard.now());
 	} catch (error) {
 		showError(error, { retry: loadCharts });
 	}
@@ -257,15 +259,15 @@ async function loadCharts() {
 function heard(message) {
 	if (message.type !== "event") return;
 	if (past) past.push(message);
-	else if (model.takeEvent(message)) soon();
+	else if (dashboard.takeEvent(message)) soon();
 }
 
 function tick() {
-	const status = model.status;
+	const status = dashboard.status;
 	const busy = status !== null && (status.held > 0 || status.queue_depth > 0);
 	const stale = performance.now() - askedAt;
 	if (busy || stale >= IDLE_MS || status === null) soon();
-	model.forget();
+	dashboard.forget();
 	draw();
 }
 
@@ -282,7 +284,7 @@ draw();
 setInterval(tick, TICK_MS);
 if (watch.state !== "connecting") connected(watch.state, "");
 firstStatus.then((status) => {
-	if (!status || model.status) return;
-	model.takeStatus(status);
+	if (!status || dashboard.status) return;
+	dashboard.takeStatus(status);
 	draw();
 });

@@ -4,15 +4,15 @@
 import { nameView, toldView } from "../../ui/claim_view.js";
 import { html, live, nothing, repeat } from "../../ui/template.js";
 import { formatBytes, formatSeconds, formatTime } from "../../ui/shell.js";
-import { stateOfHolder } from "./model.js";
-import { statePill } from "./now.js";
+import { stateOfHolder } from "./state.js";
+import { statePill } from "./holders_card.js";
 
 /**
- * @typedef {import("./model.js").Model} Model
- * @typedef {import("./model.js").BatonEvent} BatonEvent
- * @typedef {import("./model.js").Client} Client
- * @typedef {import("./model.js").Waiter} Waiter
- * @typedef {import("./acts.js").Acts} Acts
+ * @typedef {import("./state.js").DashboardState} DashboardState
+ * @typedef {import("./state.js").BatonEvent} BatonEvent
+ * @typedef {import("./state.js").Client} Client
+ * @typedef {import("./state.js").Waiter} Waiter
+ * @typedef {import("./operator_actions.js").OperatorActions} OperatorActions
  * @typedef {{text: string, class: string, what: string, paused: BatonEvent[]|null, shown: number,
  *   connections: boolean, change(fields: object): void}} EventFilter
  * @typedef {{queue: boolean, clients: boolean, change(fields: object): void}} Lists shown whole
@@ -43,18 +43,19 @@ function needText(need) {
 }
 
 /** What few ask for: how sure it is, what is promised, and the operator's act on it.
- * @param {Waiter} waiter @param {Acts} acts @param {boolean} admin */
-function waiterDetails(waiter, acts, admin) {
+ * @param {Waiter} waiter @param {OperatorActions} actions @param {boolean} admin */
+function waiterDetails(waiter, actions, admin) {
 	return html`<details class="more"><summary>Details<span class="visually-hidden"> of
 		${waiter.id}</span></summary>
 		${toldView({ estimate: waiter.estimate, guaranteedBy: waiter.guaranteed_by,
 			boundText: waiter.bound_text })}
 		<button type="button" class="small danger" ?disabled=${!admin}
-			@click=${() => acts.remove(waiter)}>Remove…</button></details>`;
+			@click=${() => actions.remove(waiter)}>Remove…</button></details>`;
 }
 
-/** @param {Waiter} waiter @param {number} age @param {Acts} acts @param {boolean} admin */
-function waiterRow(waiter, age, acts, admin) {
+/** @param {Waiter} waiter @param {number} age @param {OperatorActions} actions
+ * @param {boolean} admin */
+function waiterRow(waiter, age, actions, admin) {
 	return html`<tr role="row">
 		<td class="number place" role="cell">${waiter.position + 1}</td>
 		<th scope="row" role="rowheader">${nameView(waiter.id)}${waiter.label
@@ -65,7 +66,7 @@ function waiterRow(waiter, age, acts, admin) {
 			formatSeconds(waiter.waited_s + age)}</td>
 		<td class="why wide" role="cell">${waiter.sentence ?? waiter.why?.text ?? ""}${waiter.ripe
 			? html` <span class="badge">waited long, goes first</span>` : nothing}
-			${waiterDetails(waiter, acts, admin)}</td>
+			${waiterDetails(waiter, actions, admin)}</td>
 	</tr>`;
 }
 
@@ -85,11 +86,12 @@ function firstOf(all, count, open, change) {
 	};
 }
 
-/** @param {Model} model @param {Acts} acts @param {boolean} admin @param {Lists} lists */
-export function queueView(model, acts, admin, lists) {
-	const status = model.status;
+/** @param {DashboardState} dashboard @param {OperatorActions} actions @param {boolean} admin
+ * @param {Lists} lists */
+export function queueView(dashboard, actions, admin, lists) {
+	const status = dashboard.status;
 	const waiting = status?.waiting ?? [];
-	const age = model.age();
+	const age = dashboard.age();
 	const more = (status?.queue_depth ?? 0) - waiting.length;
 	if (!waiting.length) {
 		return html`<section class="card nothing" aria-labelledby="queue-title">
@@ -109,24 +111,24 @@ export function queueView(model, acts, admin, lists) {
 				<th scope="col" class="number">Waited</th>
 				<th scope="col">When, and why</th></tr></thead>
 			<tbody role="rowgroup">${repeat(rows, (waiter) => waiter.lease, (waiter) =>
-				waiterRow(waiter, age, acts, admin))}</tbody></table>
+				waiterRow(waiter, age, actions, admin))}</tbody></table>
 			${more > 0 && lists.queue ? html`<p class="empty">and ${more} more behind them, who are
 				not listed</p>` : nothing}${button}
 		</div></section>`;
 }
 
-/** @param {Client} client @param {Model} model */
-function clientState(client, model) {
+/** @param {Client} client @param {DashboardState} dashboard */
+function clientState(client, dashboard) {
 	if (client.overdue) {
 		return html`<span class="state state-overdue">overdue</span>
 			<small class="muted">until it confirms or leaves</small>`;
 	}
 	const mine = (/** @type {{session?: number}} */ claim) => claim.session === client.session;
-	const held = (model.status?.leases ?? []).filter(mine).map(stateOfHolder);
+	const held = (dashboard.status?.leases ?? []).filter(mine).map(stateOfHolder);
 	for (const state of ["overdue", "yielding", "holding", "offered"]) {
 		if (held.some((one) => one === state)) return statePill(state);
 	}
-	if ((model.status?.waiting ?? []).some(mine)) return statePill("waiting");
+	if ((dashboard.status?.waiting ?? []).some(mine)) return statePill("waiting");
 	return held.length ? statePill("resident") : html`<span class="state state-idle">idle</span>`;
 }
 
@@ -172,13 +174,14 @@ function adapterView(client) {
 /** A narrow screen leaves out what is not known. @param {unknown} value */
 const known = (value) => (value ? "" : "unknown");
 
-/** @param {Client} client @param {Model} model @param {number} own @param {number} age */
-function clientRow(client, model, own, age) {
+/** @param {Client} client @param {DashboardState} dashboard @param {number} own
+ * @param {number} age */
+function clientRow(client, dashboard, own, age) {
 	return html`<tr role="row" class=${client.overdue ? "alarm" : ""}>
 		<th scope="row" role="rowheader">${nameView(client.id)}
 			<span class="faint">#${client.session}</span>${
 			client.session === own ? html` <span class="badge">this page</span>` : nothing}</th>
-		<td role="cell">${clientState(client, model)}</td>
+		<td role="cell">${clientState(client, dashboard)}</td>
 		<td role="cell" data-label="page">${pageView(client)}</td>
 		<td role="cell" data-label="visible" class=${known(client.visible !== undefined)}>${
 			visibleText(client)}</td>
@@ -193,10 +196,11 @@ function clientRow(client, model, own, age) {
 			formatSeconds(client.since_s + age)}</td></tr>`;
 }
 
-/** @param {Model} model @param {number} own this page's session @param {Lists} lists */
-export function clientsView(model, own, lists) {
-	const age = (performance.now() - model.clientsAt) / 1000;
-	const clients = [...model.clients].sort((a, b) => a.session - b.session);
+/** @param {DashboardState} dashboard @param {number} own this page's session
+ * @param {Lists} lists */
+export function clientsView(dashboard, own, lists) {
+	const age = (performance.now() - dashboard.clientsAt) / 1000;
+	const clients = [...dashboard.clients].sort((a, b) => a.session - b.session);
 	const { rows, button } = firstOf(clients, clients.length, lists.clients, (open) =>
 		lists.change({ clients: open }));
 	return html`<section class="card" aria-labelledby="clients-title">
@@ -210,7 +214,7 @@ export function clientsView(model, own, lists) {
 			<th scope="col">Adapter</th>
 			<th scope="col" class="number">VRAM</th><th scope="col" class="number">Connected</th>
 		</tr></thead><tbody role="rowgroup">${repeat(rows, (client) => client.session, (client) =>
-			clientRow(client, model, own, age))}</tbody></table>${button}
+			clientRow(client, dashboard, own, age))}</tbody></table>${button}
 		</div></section>`;
 }
 
@@ -259,9 +263,9 @@ export function filterEvents(events, filter) {
 			.toLowerCase().includes(text)));
 }
 
-/** @param {Model} model @param {EventFilter} filter */
-function filterBar(model, filter) {
-	const missed = filter.paused ? model.lastId - (filter.paused.at(-1)?.id ?? 0) : 0;
+/** @param {DashboardState} dashboard @param {EventFilter} filter */
+function filterBar(dashboard, filter) {
+	const missed = filter.paused ? dashboard.lastId - (filter.paused.at(-1)?.id ?? 0) : 0;
 	const field = (/** @type {string} */ name) => (/** @type {Event} */ event) =>
 		filter.change({ [name]: /** @type {HTMLInputElement} */ (event.target).value,
 			shown: ROWS_STEP });
@@ -277,7 +281,7 @@ function filterBar(model, filter) {
 		<select aria-label="What" @change=${field("what")}><option value="">Every event</option>
 			${WHATS.map((name) => html`<option value=${name}>${name}</option>`)}</select>
 		<button type="button" aria-pressed=${filter.paused ? "true" : "false"}
-			@click=${() => filter.change({ paused: filter.paused ? null : [...model.events] })}>
+			@click=${() => filter.change({ paused: filter.paused ? null : [...dashboard.events] })}>
 			${filter.paused ? `Paused${missed > 0 ? `, ${missed} new` : ""}` : "Pause"}</button>
 	</div>`;
 }
@@ -289,14 +293,14 @@ function noEvents(all) {
 		: "No event fits the filter.";
 }
 
-/** @param {Model} model @param {EventFilter} filter */
-export function eventsView(model, filter) {
-	const all = filter.paused ?? model.events;
+/** @param {DashboardState} dashboard @param {EventFilter} filter */
+export function eventsView(dashboard, filter) {
+	const all = filter.paused ?? dashboard.events;
 	const found = filterEvents(all, filter);
 	const rows = found.slice(-filter.shown).reverse();
 	return html`<section class="card" aria-labelledby="events-title">
 		<div class="row spread card-head"><h2 id="events-title">Events</h2>
-			${filterBar(model, filter)}</div>
+			${filterBar(dashboard, filter)}</div>
 		<div class="table-box events-box" tabindex="0" role="region"
 			aria-label="List of events">
 		${rows.length ? html`<table class="events boxes" role="table"

@@ -6,14 +6,14 @@
 import { nameView } from "../../ui/claim_view.js";
 import { html, nothing, svg } from "../../ui/template.js";
 import { formatSeconds, formatTime } from "../../ui/shell.js";
-import { STATE_WORDS, coarsen } from "./model.js";
-import { statePill } from "./now.js";
+import { STATE_WORDS, coarsen } from "./state.js";
+import { statePill } from "./holders_card.js";
 import { eventHead, eventRow } from "./tables.js";
 
 /**
- * @typedef {import("./model.js").Model} Model
- * @typedef {import("./model.js").Row} Row
- * @typedef {import("./model.js").Band} Band
+ * @typedef {import("./state.js").DashboardState} DashboardState
+ * @typedef {import("./state.js").Row} Row
+ * @typedef {import("./state.js").Band} Band
  * @typedef {{minutes: number, width: number, focus: string, chosen: {row: Row, band: Band}|null,
  *   all: boolean, table: boolean, change(fields: object): void}} View
  */
@@ -133,12 +133,12 @@ function asTable(rows) {
 		</tbody></table>`;
 }
 
-/** @param {Model} model @param {View} view */
-function chosenView(model, view) {
+/** @param {DashboardState} dashboard @param {View} view */
+function chosenView(dashboard, view) {
 	if (!view.chosen) return nothing;
 	const { row, band } = view.chosen;
 	const ids = new Set(band.ids);
-	const events = model.events.filter((event) => ids.has(event.id));
+	const events = dashboard.events.filter((event) => ids.has(event.id));
 	return html`<div class="tl-chosen stack-s" role="region" aria-label="Events of the chosen band">
 		<div class="tl-head"><div class="row"><strong><bdi>${row.client}</bdi></strong>
 			${statePill(band.state)}
@@ -202,9 +202,10 @@ function legend(rows) {
 		seen.has(state)).map((state) => html`<li>${statePill(state)}</li>`)}</ul>`;
 }
 
-/** As much time as there is something to show of. @param {Model} model @param {number} to */
-function autoMinutes(model, to) {
-	const began = Math.min(to, ...[...model.tracks.values()].map((track) =>
+/** As much time as there is something to show of. @param {DashboardState} dashboard
+ * @param {number} to */
+function autoMinutes(dashboard, to) {
+	const began = Math.min(to, ...[...dashboard.tracks.values()].map((track) =>
 		track.spans[0]?.from ?? to));
 	const minutes = (to - began) / 60_000;
 	return AUTO_MINUTES.find((step) => step >= minutes) ?? /** @type {number} */ (
@@ -219,18 +220,18 @@ function spanButtons(view) {
 			@click=${() => view.change({ minutes })}>${text}</button>`)}</div>`;
 }
 
-/** @param {Model} model @param {View} view */
-export function timelineView(model, view) {
-	const to = model.now();
-	const from = to - (view.minutes || autoMinutes(model, to)) * 60_000;
-	const rows = model.status ? model.timeline(from, to) : [];
+/** @param {DashboardState} dashboard @param {View} view */
+export function timelineView(dashboard, view) {
+	const to = dashboard.now();
+	const from = to - (view.minutes || autoMinutes(dashboard, to)) * 60_000;
+	const rows = dashboard.status ? dashboard.timeline(from, to) : [];
 	const scale = view.width / (to - from);
 	const shown = (view.all ? rows : rows.slice(0, ROWS_SHOWN)).map((row) =>
 		(row.bands.length > BANDS_MAX
 			? { ...row, bands: coarsen(row.bands, BAND_PX / scale) } : row));
 	const keys = shown.flatMap((row) => row.bands.map((band) => bandKey(row, band)));
 	if (!keys.includes(view.focus)) view.focus = keys[0] ?? "";
-	if (!model.tracks.size) {
+	if (!dashboard.tracks.size) {
 		return html`<section class="card timeline nothing" aria-labelledby="timeline-title">
 			<h2 id="timeline-title">Timeline</h2>
 			<p class="muted">Nobody asked for a GPU in the last hour.</p></section>`;
@@ -250,7 +251,7 @@ export function timelineView(model, view) {
 		${rows.length > ROWS_SHOWN ? html`<button type="button" class="small"
 			@click=${() => view.change({ all: !view.all })}>${view.all ? "Show fewer"
 				: `Show ${rows.length - ROWS_SHOWN} more`}</button>` : nothing}
-		${chosenView(model, view)}
+		${chosenView(dashboard, view)}
 		${rows.length ? html`<details class="tl-details" @toggle=${(/** @type {Event} */ event) =>
 			view.change({ table: /** @type {HTMLDetailsElement} */ (event.target).open })}>
 			<summary>As a table</summary>

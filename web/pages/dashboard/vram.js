@@ -5,7 +5,7 @@ import uPlot from "/vendor/uplot.js";
 import { element, formatBytes, formatTime } from "../../ui/shell.js";
 
 /**
- * @typedef {import("./model.js").Status} Status
+ * @typedef {import("./state.js").Status} Status
  * @typedef {{plot: uPlot, data: [number[], (number|null)[], (number|null)[], (number|null)[]],
  *   box: HTMLElement}} Chart
  */

@@ -4,9 +4,9 @@
 import { clearError, confirmDialog, formatSeconds, showError } from "../../ui/shell.js";
 
 /**
- * @typedef {import("./model.js").Holder} Holder
- * @typedef {import("./model.js").Waiter} Waiter
- * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./state.js").Holder} Holder
+ * @typedef {import("./state.js").Waiter} Waiter
+ * @typedef {import("./state.js").DashboardState} DashboardState
  * @typedef {import("../../ui/watch.js").Watch} Watch
  */
 
@@ -27,11 +27,11 @@ function describeAll(claims) {
 	return lines.length ? lines : ["Nobody at this moment"];
 }
 
-export class Acts {
-	/** @param {Watch} watch @param {Model} model @param {() => void} changed */
-	constructor(watch, model, changed) {
+export class OperatorActions {
+	/** @param {Watch} watch @param {DashboardState} dashboard @param {() => void} changed */
+	constructor(watch, dashboard, changed) {
 		this.watch = watch;
-		this.model = model;
+		this.dashboard = dashboard;
 		this.changed = changed;
 		this.done = "";
 		/** @type {{reason: string, most: number}|null} */
@@ -94,13 +94,13 @@ export class Acts {
 	reset() {
 		return this.act({
 			title: "Reset: revoke all holders", action: "Revoke all holders",
-			victim: describeAll(this.model.status?.leases ?? []),
+			victim: describeAll(this.dashboard.status?.leases ?? []),
 			body: "Every lease is taken now. The queue stays as it is and goes on.",
 		}, "reset", undefined, "All holders were revoked.");
 	}
 
 	forceReleaseAll() {
-		const status = this.model.status;
+		const status = this.dashboard.status;
 		return this.act({
 			title: "Force release: everybody", action: "Force release all",
 			victim: describeAll([...status?.leases ?? [], ...status?.waiting ?? []]),
@@ -111,7 +111,7 @@ export class Acts {
 	pause() {
 		return this.act({
 			title: "Pause grants", action: "Pause grants", danger: false,
-			victim: describeAll(this.model.status?.waiting ?? []),
+			victim: describeAll(this.dashboard.status?.waiting ?? []),
 			body: "Nothing new is granted until you resume. Holders keep what they hold; those who "
 				+ "wait keep their places.",
 		}, "pause", undefined, "Grants are paused.");
@@ -126,7 +126,7 @@ export class Acts {
 	}
 
 	async startDrain() {
-		const holders = this.model.status?.leases ?? [];
+		const holders = this.dashboard.status?.leases ?? [];
 		const said = await this.act({
 			title: "Drain", action: "Drain", danger: false, victim: describeAll(holders),
 			body: "Grants are paused, and the page waits until these have given the GPU back.",
@@ -138,7 +138,7 @@ export class Acts {
 
 	/** Asks all who still hold while draining; the reason is the drain's. */
 	async hurryDrain() {
-		for (const holder of this.model.status?.leases ?? []) {
+		for (const holder of this.dashboard.status?.leases ?? []) {
 			if (!["held", "loading"].includes(holder.state)) continue;
 			await this.say("yield", this.drain?.reason ?? "draining", holder.lease, "");
 		}

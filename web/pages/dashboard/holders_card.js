@@ -1,19 +1,19 @@
 // @ts-check
 // The dashboard's first card: who holds which GPU, since when and for how long at most, whether it
 // was asked to give way or is overdue; who is next; the VRAM of each GPU; below them, in one menu,
-// an operator's acts. Draws only what it is given. Used by dashboard.js.
+// an operator's actions. Draws only what it is given. Used by dashboard.js.
 import { html, nothing, svg } from "../../ui/template.js";
 import { limitOf, nameView } from "../../ui/claim_view.js";
 import { formatBytes, formatSeconds } from "../../ui/shell.js";
-import { STATE_WORDS, stateOfHolder } from "./model.js";
+import { STATE_WORDS, stateOfHolder } from "./state.js";
 
 /**
- * @typedef {import("./model.js").Model} Model
- * @typedef {import("./model.js").Status} Status
- * @typedef {import("./model.js").Holder} Holder
- * @typedef {import("./model.js").Waiter} Waiter
- * @typedef {import("./model.js").Gpu} Gpu
- * @typedef {import("./acts.js").Acts} Acts
+ * @typedef {import("./state.js").DashboardState} DashboardState
+ * @typedef {import("./state.js").Status} Status
+ * @typedef {import("./state.js").Holder} Holder
+ * @typedef {import("./state.js").Waiter} Waiter
+ * @typedef {import("./state.js").Gpu} Gpu
+ * @typedef {import("./operator_actions.js").OperatorActions} OperatorActions
  * @typedef {{name: string, mb: number, tone: string}} Part
  */
 
@@ -191,81 +191,82 @@ const textures = html`<svg class="visually-hidden" aria-hidden="true"><defs>
 		patternUnits="userSpaceOnUse"><rect class=${`tex ${name}`} width="8" height="8"></rect>
 		<path class="tex-line" d=${path}></path></pattern>`)}</defs></svg>`;
 
-/** @param {Acts} acts @param {Status} status @param {boolean} admin */
-function drainView(acts, status, admin) {
-	if (!acts.drain) return nothing;
+/** @param {OperatorActions} actions @param {Status} status @param {boolean} admin */
+function drainView(actions, status, admin) {
+	if (!actions.drain) return nothing;
 	const left = status.leases.length;
-	const most = Math.max(acts.drain.most, left);
+	const most = Math.max(actions.drain.most, left);
 	return html`<div class="notice drain stack-s" role="status">
 		<strong>${left ? `Draining: ${left} of ${most} still held`
 			: "Drained: nothing is held, and nothing new is granted"}</strong>
 		<progress max=${most} .value=${most - left} aria-label="Given back"></progress>
 		<div class="row">
 			${left ? html`<button type="button" class="small" ?disabled=${!admin}
-				@click=${() => acts.hurryDrain()}>Ask all to give way</button>` : nothing}
+				@click=${() => actions.hurryDrain()}>Ask all to give way</button>` : nothing}
 			<button type="button" class="small" ?disabled=${!admin}
-				@click=${() => acts.resume()}>Resume grants…</button></div></div>`;
+				@click=${() => actions.resume()}>Resume grants…</button></div></div>`;
 }
 
-/** @param {Acts} acts @param {Holder} holder @param {boolean} admin */
-function holderActs(acts, holder, admin) {
+/** @param {OperatorActions} actions @param {Holder} holder @param {boolean} admin */
+function holderActions(actions, holder, admin) {
 	return html`<li class="row"><span class="grow">${nameView(holder.id)}</span>
 		<button type="button" class="small"
 			?disabled=${!admin || !["held", "loading"].includes(holder.state)}
-			@click=${() => acts.askToYield(holder)}>Ask to give way…</button>
+			@click=${() => actions.askToYield(holder)}>Ask to give way…</button>
 		<button type="button" class="small danger"
 			?disabled=${!admin || Boolean(holder.yield?.revoked)}
-			@click=${() => acts.revoke(holder)}>Revoke…</button></li>`;
+			@click=${() => actions.revoke(holder)}>Revoke…</button></li>`;
 }
 
-/** @param {Acts} acts @param {Status} status @param {Holder[]} leases @param {boolean} admin */
-function operateView(acts, status, leases, admin) {
+/** @param {OperatorActions} actions @param {Status} status @param {Holder[]} leases
+ * @param {boolean} admin */
+function operateView(actions, status, leases, admin) {
 	return html`<details class="menu"><summary>Operate…</summary>
 		${leases.length ? html`<ul class="menu-list" aria-label="Acts on holders">${
-			leases.map((holder) => holderActs(acts, holder, admin))}</ul>` : nothing}
+			leases.map((holder) => holderActions(actions, holder, admin))}</ul>` : nothing}
 		<div class="row acts" role="group" aria-label="Acts on everybody">
 		${status.paused ? nothing : html`<button type="button" class="small" ?disabled=${!admin}
-			@click=${() => acts.pause()}>Pause grants…</button>`}
-		<button type="button" class="small" ?disabled=${!admin || acts.drain !== null}
-			@click=${() => acts.startDrain()}>Drain…</button>
+			@click=${() => actions.pause()}>Pause grants…</button>`}
+		<button type="button" class="small" ?disabled=${!admin || actions.drain !== null}
+			@click=${() => actions.startDrain()}>Drain…</button>
 		<button type="button" class="small danger" ?disabled=${!admin}
-			@click=${() => acts.reset()}>Reset…</button>
+			@click=${() => actions.reset()}>Reset…</button>
 		<button type="button" class="small danger" ?disabled=${!admin}
-			@click=${() => acts.forceReleaseAll()}>Force release all…</button></div></details>`;
+			@click=${() => actions.forceReleaseAll()}>Force release all…</button></div></details>`;
 }
 
-/** @param {Acts} acts @param {Status} status @param {boolean} admin */
-function pausedView(acts, status, admin) {
+/** @param {OperatorActions} actions @param {Status} status @param {boolean} admin */
+function pausedView(actions, status, admin) {
 	if (!status.paused) return nothing;
 	return html`<span class="state state-paused">grants are paused</span>
-		${acts.drain ? nothing : html`<button type="button" class="small primary"
-			?disabled=${!admin} @click=${() => acts.resume()}>Resume grants…</button>`}`;
+		${actions.drain ? nothing : html`<button type="button" class="small primary"
+			?disabled=${!admin} @click=${() => actions.resume()}>Resume grants…</button>`}`;
 }
 
-/** @param {Model} model @param {Acts} acts @param {boolean} admin */
-export function nowView(model, acts, admin) {
-	const status = model.status;
+/** @param {DashboardState} dashboard @param {OperatorActions} actions @param {boolean} admin */
+export function holdersCard(dashboard, actions, admin) {
+	const status = dashboard.status;
 	if (!status) {
 		return html`<section class="card now"><h2>Now</h2><p class="empty">Asking…</p></section>`;
 	}
-	const age = model.age();
+	const age = dashboard.age();
 	const rank = (/** @type {Holder} */ holder) => (holder.slots > 0 ? 0 : 1);
 	const leases = [...status.leases].sort((a, b) => rank(a) - rank(b));
 	return html`<section class="card now" aria-labelledby="now-title">
 		${textures}
 		<div class="row card-head"><h2 id="now-title">Now</h2>
-			${pausedView(acts, status, admin)}
+			${pausedView(actions, status, admin)}
 			${status.journal_ok ? nothing
 				: html`<span class="state state-overdue">the journal cannot be written</span>`}
 		</div>
-		${drainView(acts, status, admin)}
-		${acts.done ? html`<p class="muted done" role="status">${acts.done}</p>` : nothing}
+		${drainView(actions, status, admin)}
+		${actions.done ? html`<p class="muted done" role="status">${actions.done}</p>` : nothing}
 		<div class="now-grid">
 			<div>${leases.length ? html`<ul class="holders">${leases.map((holder) =>
 				holderRow(holder, status.waiting, age))}</ul>` : nobody(status)}
 				${nextView(status)}</div>
 			<div class="gpus">${status.gpus.map((gpu) => gpuView(gpu, status.leases))}</div>
 		</div>
-		${operateView(acts, status, leases, admin)}
+		${operateView(actions, status, leases, admin)}
 	</section>`;
 }

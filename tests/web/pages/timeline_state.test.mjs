@@ -4,7 +4,7 @@
 // events.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Model, coarsen, mergeSpans } from "../../../web/pages/dashboard/model.js";
+import { DashboardState, coarsen, mergeSpans } from "../../../web/pages/dashboard/state.js";
 
 const START = Date.parse("2026-01-01T00:00:00Z");
 const WINDOW = [START, START + 60_000];
@@ -21,9 +21,9 @@ const event = (second, what, fields = {}) => ({ type: "event", id: ++ids, time: 
 const status = (second, fields = {}) =>
 	({ time: at(second), leases: [], waiting: [], queue_depth: 0, gpus: [], ...fields });
 
-/** The first row as [state, from s, to s]. @param {Model} model */
-function bands(model) {
-	const [row] = model.timeline(WINDOW[0], WINDOW[1]);
+/** The first row as [state, from s, to s]. @param {DashboardState} dashboard */
+function bands(dashboard) {
+	const [row] = dashboard.timeline(WINDOW[0], WINDOW[1]);
 	return row.bands.map((band) =>
 		[band.state, (band.from - START) / 1000, (band.to - START) / 1000]);
 }
@@ -37,47 +37,47 @@ const BANDS = [["waiting", 1, 4], ["offered", 4, 5], ["holding", 5, 9], ["yieldi
 	["overdue", 10, 12], ["overdue", 12, 12]];
 
 test("a claim's life becomes bands that follow each other", () => {
-	const model = new Model();
+	const dashboard = new DashboardState();
 	for (const [second, what, fields] of LIFE)
-		model.takeEvent(event(/** @type {any} */ (second), String(what), Object(fields)));
-	assert.deepEqual(bands(model), BANDS);
+		dashboard.takeEvent(event(/** @type {any} */ (second), String(what), Object(fields)));
+	assert.deepEqual(bands(dashboard), BANDS);
 });
 
 test("the past may come in any order, and after a status that told of the same claim", () => {
-	const model = new Model();
-	model.takeStatus(status(6, { leases: [{ lease: 1, id: "tab", session: 1, class: "chat",
+	const dashboard = new DashboardState();
+	dashboard.takeStatus(status(6, { leases: [{ lease: 1, id: "tab", session: 1, class: "chat",
 		state: "held", slots: 1, since: at(5) }] }));
 	const past = LIFE.map(([second, what, fields]) =>
 		event(/** @type {any} */ (second), String(what), Object(fields)));
-	model.takePast([...past].reverse());
-	assert.deepEqual(bands(model), BANDS);
-	assert.equal(model.takeEvent(past[0]), false);
+	dashboard.takePast([...past].reverse());
+	assert.deepEqual(bands(dashboard), BANDS);
+	assert.equal(dashboard.takeEvent(past[0]), false);
 });
 
 test("of several claims the more urgent state is shown, a kept model least of all", () => {
-	const model = new Model();
-	model.takeEvent(event(0, "held", { to: "held", lease: 7 }));
-	model.takeEvent(event(10, "held", { to: "held", lease: 8 }));
-	model.takeEvent(event(20, "ended", { to: "ended", end: "released", lease: 8 }));
-	model.takeStatus(status(30, { leases: [{ lease: 7, id: "tab", session: 1, class: "chat",
+	const dashboard = new DashboardState();
+	dashboard.takeEvent(event(0, "held", { to: "held", lease: 7 }));
+	dashboard.takeEvent(event(10, "held", { to: "held", lease: 8 }));
+	dashboard.takeEvent(event(20, "ended", { to: "ended", end: "released", lease: 8 }));
+	dashboard.takeStatus(status(30, { leases: [{ lease: 7, id: "tab", session: 1, class: "chat",
 		state: "held", slots: 0, since: at(0) }] }));
-	assert.deepEqual(bands(model),
+	assert.deepEqual(bands(dashboard),
 		[["resident", 0, 10], ["holding", 10, 20], ["resident", 20, 60]]);
 });
 
 test("a claim that the status no longer knows is over", () => {
-	const model = new Model();
-	model.takeEvent(event(2, "held", { to: "held" }));
-	model.takeStatus(status(20));
-	assert.deepEqual(bands(model), [["holding", 2, 20]]);
+	const dashboard = new DashboardState();
+	dashboard.takeEvent(event(2, "held", { to: "held" }));
+	dashboard.takeStatus(status(20));
+	assert.deepEqual(bands(dashboard), [["holding", 2, 20]]);
 });
 
 test("a lost connection shows as lost until it is back", () => {
-	const model = new Model();
-	model.takeEvent(event(0, "held", { to: "held" }));
-	model.takeEvent(event(5, "detached", { to: "held" }));
-	model.takeEvent(event(7, "attached", { to: "held" }));
-	assert.deepEqual(bands(model), [["holding", 0, 5], ["lost", 5, 7], ["holding", 7, 60]]);
+	const dashboard = new DashboardState();
+	dashboard.takeEvent(event(0, "held", { to: "held" }));
+	dashboard.takeEvent(event(5, "detached", { to: "held" }));
+	dashboard.takeEvent(event(7, "attached", { to: "held" }));
+	assert.deepEqual(bands(dashboard), [["holding", 0, 5], ["lost", 5, 7], ["holding", 7, 60]]);
 });
 
 test("many short bands are taken together without losing an event", () => {

@@ -49,7 +49,7 @@ export function stateOfHolder(holder) {
 /** @param {string} text */
 const ms = (text) => Date.parse(text);
 
-export class Model {
+export class DashboardState {
 	constructor() {
 		/** @type {Status|null} */
 		this.status = null;
