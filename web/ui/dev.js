@@ -29,7 +29,7 @@ function follow(path) {
 }
 
 /**
- * @param {EventTarget} source a Broker, or a Watch
+ * @param {EventTarget} source a Broker, or a MonitorSession
  */
 export function followReloads(source) {
 	if (followed.has(source)) return;

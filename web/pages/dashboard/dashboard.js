@@ -1,6 +1,6 @@
 // @ts-check
-// The dashboard: one session that looks, the state of what it heard, and one drawing of all of it. It
-// asks for the status at most four times a second, and once a second while anything is held or
+// The dashboard: one session that looks, the state of what it heard, and one drawing of all of it.
+// It asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
 import { html, nothing, render } from "../../ui/template.js";
 import {
@@ -9,7 +9,7 @@ import {
 import { OperatorActions } from "./operator_actions.js";
 import { DashboardState } from "./state.js";
 import { headline, holdersCard } from "./holders_card.js";
-import { firstStatus, watch } from "./session.js";
+import { firstStatus, session } from "./session.js";
 import { clientsView, eventsView, queueView } from "./tables.js";
 import { keepFocus, timelineView } from "./timeline.js";
 
@@ -25,7 +25,7 @@ mountShell({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
 const announcer = /** @type {HTMLElement} */ (document.getElementById("announce"));
 const dashboard = new DashboardState();
-const actions = new OperatorActions(watch, dashboard, soon);
+const actions = new OperatorActions(session, dashboard, soon);
 
 /** @type {import("./tables.js").EventFilter} */
 const filter = {
@@ -67,7 +67,7 @@ let announced = { at: -Infinity, text: "" };
 
 /** Own session, as the broker numbers it. */
 function ownSession() {
-	return Number.parseInt(String(watch.welcome?.session ?? ""), 10);
+	return Number.parseInt(String(session.welcome?.session ?? ""), 10);
 }
 
 /** Asks anew, now or when the last time is long enough ago. */
@@ -80,18 +80,18 @@ function soon() {
 async function ask() {
 	clearTimeout(wanted);
 	wanted = 0;
-	if (asking || watch.state !== "open") return;
+	if (asking || session.state !== "open") return;
 	asking = true;
 	askedAt = performance.now();
 	try {
-		dashboard.takeStatus(await watch.ask({ type: "status",
+		dashboard.takeStatus(await session.ask({ type: "status",
 			limit: lists.queue ? WAITERS_MAX : undefined }, "status"));
 		if (!document.hidden) {
-			dashboard.takeClients((await watch.ask({ type: "clients" }, "clients")).clients);
+			dashboard.takeClients((await session.ask({ type: "clients" }, "clients")).clients);
 		}
 		if (dashboard.status) charts?.push(dashboard.status, dashboard.now());
 	} catch (error) {
-		if (watch.state === "open") showError(error, { retry: soon });
+		if (session.state === "open") showError(error, { retry: soon });
 	} finally {
 		asking = false;
 		draw();
@@ -102,18 +102,18 @@ async function start() {
 	clearError();
 	past = [];
 	try {
-		await watch.ask({ type: "subscribe", events: true }, "ok");
-		await watch.ask(
+		await session.ask({ type: "subscribe", events: true }, "ok");
+		await session.ask(
 			{ type: "events", limit: PAST_EVENTS, since: dashboard.lastId || undefined },
 			"ok");
 		takePast();
 		ask();
-		const samples = await watch.ask({ type: "samples" }, "samples");
+		const samples = await session.ask({ type: "samples" }, "samples");
 		dashboard.takeSamples(samples);
 		charts?.start(samples, dashboard.now());
-		if (watch.welcome?.dev) (await import("../../ui/dev.js")).followReloads(watch);
+		if (session.welcome?.dev) (await import("../../ui/dev.js")).followReloads(session);
 	} catch (error) {
-		if (watch.state === "open") showError(error, { retry: start });
+		if (session.state === "open") showError(error, { retry: start });
 	} finally {
 		takePast();
 	}
@@ -129,7 +129,7 @@ async function anySites() {
 
 /** Once, for who may act; what shows them comes when there are some. */
 async function followSites() {
-	if (!watch.admin || sitesFollowed) return;
+	if (!session.admin || sitesFollowed) return;
 	sitesFollowed = true;
 	while (document.hidden || !await anySites().catch(() => false))
 		await new Promise((done) => setTimeout(done, SITES_EVERY_MS));
@@ -166,12 +166,12 @@ function announce(text) {
 }
 
 function noticeView() {
-	if (watch.state === "open" && !watch.admin) {
+	if (session.state === "open" && !session.admin) {
 		return html`<div class="notice" role="note"><strong>Needs admin rights.</strong>
 			You can look, but not act. Run “baton open” in a terminal and use the link it
 			prints.</div>`;
 	}
-	if (watch.state === "reconnecting") {
+	if (session.state === "reconnecting") {
 		return html`<div class="notice" role="status"><strong>Reconnecting.</strong> The broker does
 			not answer now; what you see is ${formatSeconds(dashboard.age())} old. This page comes
 			back by itself.</div>`;
@@ -187,12 +187,12 @@ function noticeView() {
 
 function draw() {
 	const { word, text } = headline(dashboard.status);
-	if (watch.state === "open" && dashboard.status) {
+	if (session.state === "open" && dashboard.status) {
 		setState({ word: /** @type {any} */ (word), detail: text });
 		announce(text.replace(/, \d+ waiting$/, ""));
 	}
 	if (document.hidden) return;
-	const admin = watch.admin && watch.state === "open";
+	const admin = session.admin && session.state === "open";
 	render(html`${noticeView()}
 		${holdersCard(dashboard, actions, admin)}
 		${queueView(dashboard, actions, admin, lists)}
@@ -231,7 +231,7 @@ function awaitCharts() {
 	awaited = true;
 	const card = /** @type {HTMLElement} */ (document.getElementById("vram-card"));
 	const seen = new IntersectionObserver((entries) => {
-		if (!entries.some((entry) => entry.isIntersecting) || watch.state !== "open") return;
+		if (!entries.some((entry) => entry.isIntersecting) || session.state !== "open") return;
 		seen.disconnect();
 		loadCharts();
 	});
@@ -249,7 +249,7 @@ async function loadCharts() {
 		document.head.append(style);
 		const { VramCharts } = await import("./vram.js");
 		charts = new VramCharts(place);
-		charts.start(await watch.ask({ type: "samples" }, "samples"), dashboard.now());
+		charts.start(await session.ask({ type: "samples" }, "samples"), dashboard.now());
 	} catch (error) {
 		showError(error, { retry: loadCharts });
 	}
@@ -271,8 +271,8 @@ function tick() {
 	draw();
 }
 
-watch.addEventListener("message", (event) => heard(/** @type {CustomEvent} */ (event).detail));
-watch.addEventListener("state", (event) => {
+session.addEventListener("message", (event) => heard(/** @type {CustomEvent} */ (event).detail));
+session.addEventListener("state", (event) => {
 	const { state, reason } = /** @type {CustomEvent} */ (event).detail;
 	connected(state, reason ?? "");
 });
@@ -282,7 +282,7 @@ document.addEventListener("visibilitychange", () => {
 showConnection("connecting");
 draw();
 setInterval(tick, TICK_MS);
-if (watch.state !== "connecting") connected(watch.state, "");
+if (session.state !== "connecting") connected(session.state, "");
 firstStatus.then((status) => {
 	if (!status || dashboard.status) return;
 	dashboard.takeStatus(status);

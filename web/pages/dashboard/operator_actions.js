@@ -7,7 +7,7 @@ import { clearError, confirmDialog, formatSeconds, showError } from "../../ui/sh
  * @typedef {import("./state.js").Holder} Holder
  * @typedef {import("./state.js").Waiter} Waiter
  * @typedef {import("./state.js").DashboardState} DashboardState
- * @typedef {import("../../ui/watch.js").Watch} Watch
+ * @typedef {import("../../ui/monitor_session.js").MonitorSession} MonitorSession
  */
 
 const VICTIMS_MAX = 12;
@@ -28,9 +28,10 @@ function describeAll(claims) {
 }
 
 export class OperatorActions {
-	/** @param {Watch} watch @param {DashboardState} dashboard @param {() => void} changed */
-	constructor(watch, dashboard, changed) {
-		this.watch = watch;
+	/** @param {MonitorSession} session @param {DashboardState} dashboard
+	 * @param {() => void} changed */
+	constructor(session, dashboard, changed) {
+		this.session = session;
 		this.dashboard = dashboard;
 		this.changed = changed;
 		this.done = "";
@@ -55,7 +56,7 @@ export class OperatorActions {
 	 * @param {number} [lease] @param {string} [done] */
 	async say(act, reason, lease, done = "") {
 		try {
-			await this.watch.ask({ type: "admin", act, reason, lease }, "ok");
+			await this.session.ask({ type: "admin", act, reason, lease }, "ok");
 			clearError();
 			this.done = done;
 			this.changed();

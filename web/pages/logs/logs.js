@@ -5,7 +5,7 @@
 import {
 	clearError, element, formatTime, mountShell, setState, showConnection, showError,
 } from "../../ui/shell.js";
-import { Watch } from "../../ui/watch.js";
+import { MonitorSession } from "../../ui/monitor_session.js";
 import { LINES_MAX, Twins, brokerLine, copyText, fits, pageLine } from "./lines.js";
 
 /** @typedef {import("./lines.js").Line} Line */
@@ -113,7 +113,7 @@ function sayCount() {
 	pauseButton.textContent = held ? "Go on" : "Pause";
 	pauseButton.setAttribute("aria-pressed", held ? "true" : "false");
 	followButton.hidden = following;
-	if (watch.state === "open") {
+	if (session.state === "open") {
 		setState({ word: errors ? "overdue" : "idle", detail: errors ? `${errors} errors` : "" });
 	}
 }
@@ -181,26 +181,26 @@ async function start() {
 	clearError();
 	past = [];
 	try {
-		await watch.ask({ type: "subscribe", logs: true }, "ok");
-		await watch.ask({ type: "logs", limit: PAST_LINES }, "ok");
+		await session.ask({ type: "subscribe", logs: true }, "ok");
+		await session.ask({ type: "logs", limit: PAST_LINES }, "ok");
 		takePast();
-		if (watch.welcome?.dev) (await import("../../ui/dev.js")).followReloads(watch);
+		if (session.welcome?.dev) (await import("../../ui/dev.js")).followReloads(session);
 	} catch (error) {
-		if (watch.state === "open") showError(error, { retry: start });
+		if (session.state === "open") showError(error, { retry: start });
 	} finally {
 		takePast();
 	}
 }
 
-const watch = new Watch({ id: "Log viewer" });
+const session = new MonitorSession({ id: "Log viewer" });
 showConnection("connecting");
-watch.addEventListener("message", (event) => {
+session.addEventListener("message", (event) => {
 	const message = /** @type {CustomEvent} */ (event).detail;
 	if (message.type !== "log") return;
 	if (past) past.push(String(message.line));
 	else fromBroker(String(message.line));
 });
-watch.addEventListener("state", (event) => {
+session.addEventListener("state", (event) => {
 	const { state, reason } = /** @type {CustomEvent} */ (event).detail;
 	showConnection(state, reason ?? "");
 	if (state === "open") {

@@ -9,7 +9,7 @@ const BACKOFF_MAX_MS = 5000;
 const ANSWER_MS = 10_000;
 
 /**
- * @typedef {"connecting"|"open"|"reconnecting"|"signed-out"|"closed"} WatchState
+ * @typedef {"connecting"|"open"|"reconnecting"|"signed-out"|"closed"} MonitorState
  * @typedef {import("/sdk/protocol.js").ToBroker.Message} Asked
  * @typedef {import("/sdk/protocol.js").FromBroker.Message} Message
  * @typedef {{message: Asked, type: string, resolve(answer: Message): void,
@@ -17,23 +17,23 @@ const ANSWER_MS = 10_000;
  */
 
 /** What the broker refused, or that it did not answer; `code` is of the protocol's table. */
-export class WatchError extends Error {
+export class MonitorError extends Error {
 	/** @param {string} code @param {string} message */
 	constructor(code, message) {
 		super(message);
-		this.name = "WatchError";
+		this.name = "MonitorError";
 		this.code = code;
 	}
 }
 
-export class Watch extends EventTarget {
+export class MonitorSession extends EventTarget {
 	/** @param {{id: string, url?: string}} options */
 	constructor({ id, url }) {
 		super();
 		this.id = id;
 		this.url = url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`
 			+ "/v1/gpu/session";
-		/** @type {WatchState} */
+		/** @type {MonitorState} */
 		this.state = "connecting";
 		/** @type {import("/sdk/protocol.js").FromBroker.Welcome|null} */
 		this.welcome = null;
@@ -111,7 +111,7 @@ export class Watch extends EventTarget {
 		} else if (message.type === "denied") {
 			this.next();
 			const said = [message.message, message.detail].filter(Boolean).join(" ");
-			question.reject(new WatchError(message.code, said));
+			question.reject(new MonitorError(message.code, said));
 		}
 	}
 
@@ -143,11 +143,11 @@ export class Watch extends EventTarget {
 			signedOut ? BACKOFF_MAX_MS : pause * (0.5 + Math.random() / 2));
 		this.become(signedOut ? "signed-out" : "reconnecting", { code, reason });
 		for (const { reject } of questions) {
-			reject(new WatchError("unreachable", "The connection to the broker was lost."));
+			reject(new MonitorError("unreachable", "The connection to the broker was lost."));
 		}
 	}
 
-	/** @param {WatchState} state @param {object} [detail] */
+	/** @param {MonitorState} state @param {object} [detail] */
 	become(state, detail = {}) {
 		const before = this.state;
 		this.state = state;
@@ -161,7 +161,7 @@ export class Watch extends EventTarget {
 	}
 
 	/**
-	 * Asks, and waits for an answer of that type. Rejects with a WatchError.
+	 * Asks, and waits for an answer of that type. Rejects with a MonitorError.
 	 * @template {Message["type"]} T
 	 * @param {Asked} message
 	 * @param {T} type
@@ -169,7 +169,8 @@ export class Watch extends EventTarget {
 	 */
 	ask(message, type) {
 		if (this.state !== "open") {
-			return Promise.reject(new WatchError("unreachable", "The broker does not answer now."));
+			return Promise.reject(
+				new MonitorError("unreachable", "The broker does not answer now."));
 		}
 		return new Promise((resolve, reject) => {
 			this.questions.push({ message, type, reject,
