@@ -15,7 +15,7 @@ class Dev(DaemonTest):
     def setUp(self):
         self.d = self.daemon(start=False, args=["--dev"])
         self.web = self.d.dir / "web"
-        for name, text in {"pages/dashboard/index.html": "<title>one</title>", "ui/shell.css": "a{}",
+        for name, text in {"pages/dashboard/index.html": "<title>one</title>", "ui/frame.css": "a{}",
                            "compat/sovereign.js": "1", "node_modules/x/x.js": "1"}.items():
             (self.web / name).parent.mkdir(parents=True, exist_ok=True)
             (self.web / name).write_text(text, encoding="utf-8")
@@ -33,7 +33,7 @@ class Dev(DaemonTest):
         self.write("pages/dashboard/index.html", "<title>two</title>")
         self.assertEqual(self.d.http("GET", "/", headers=headers, token=None).body, b"<title>two</title>")
         self.assertEqual(self.d.http("GET", "/modules/sovereign.js", token=None).body, b"1")
-        for path in ("/console", "/ui/shell.js", "/sdk/index.js", "/pages/../node_modules/x/x.js"):
+        for path in ("/console", "/ui/frame.js", "/sdk/index.js", "/pages/../node_modules/x/x.js"):
             self.assertEqual(self.d.http("GET", path, headers=headers, token=None).status, 404, path)
         self.assertEqual(self.d.http("GET", "/vendor/idb.js", token=None).status, 200)
 
@@ -45,7 +45,7 @@ class Dev(DaemonTest):
         granted = holder.hold()
         waiter.queue()
         before = [(row["id"], row["lease"], row["fence"]) for row in self.d.status()["leases"]]
-        edits = [("ui/shell.css", "/ui/shell.css"),
+        edits = [("ui/frame.css", "/ui/frame.css"),
                  ("compat/sovereign.js", "/modules/sovereign.js"),
                  ("pages/new/deep/fresh.js", "/pages/new/deep/fresh.js"),  # folders that were not there
                  ("pages/new/deep/fresh.js", "/pages/new/deep/fresh.js"),
@@ -55,12 +55,12 @@ class Dev(DaemonTest):
             self.write(name)
             for tab, heard in seen.items():
                 tab.wait("reload", path=url, count=heard + 1)
-        self.write("ui/.shell.css.swp")
+        self.write("ui/.frame.css.swp")
         self.write("ui/notes~")
         self.write("node_modules/x/x.js")
         (self.web / "ui/tmp").write_text("b{}", encoding="utf-8")
-        os.rename(self.web / "ui/tmp", self.web / "ui/shell.css")  # as many editors save
-        holder.wait("reload", path="/ui/shell.css", count=2)
+        os.rename(self.web / "ui/tmp", self.web / "ui/frame.css")  # as many editors save
+        holder.wait("reload", path="/ui/frame.css", count=2)
         self.assertEqual({m["path"] for m in holder.messages("reload")}, {url for _, url in edits})
         self.assertEqual(native.messages("reload"), [])
         after = [(row["id"], row["lease"], row["fence"]) for row in self.d.status()["leases"]]

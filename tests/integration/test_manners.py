@@ -264,7 +264,7 @@ class Narrow(DaemonTest):
 class Head(DaemonTest):
     """Probes ask with HEAD."""
 
-    PATHS = {"/pages/{path}": "/pages/mic/mic.js", "/ui/{path}": "/ui/shell.css",
+    PATHS = {"/pages/{path}": "/pages/mic/mic.js", "/ui/{path}": "/ui/frame.css",
              "/inference/{path}": "/inference/model_host.js", "/storage/{path}": "/storage/storage.js",
              "/sdk/{path}": "/sdk/index.js",
              "/modules/{path}": "/modules/sovereign.js", "/vendor/{path}": "/vendor/none.js",

@@ -174,7 +174,7 @@ class SignIn(PagesTest):
         foreign = {**BROWSER, "Sec-Fetch-Site": "cross-site"}
         for address in PAGES:
             self.assertEqual(self.get(address, foreign).status, 200, address)
-        self.assertError(self.get("/ui/shell.css", foreign), 403)
+        self.assertError(self.get("/ui/frame.css", foreign), 403)
         self.assertError(self.get("/models/tiny-lm/config.json", foreign), 403)
 
 
@@ -253,7 +253,7 @@ class Files(PagesTest):
         self.assertEqual(self.get("/models/good%2ebin", daemon=daemon).status, 200)  # one file, spelt otherwise
         for path in ("/pages/../state/token", "/pages/%2e%2e/package.json", "/pages/", "/ui",
                      "/ui/", "/sdk/../package.json", "/vendor/../vendor.txt", "/vendor/%2e%2e/vendor.txt",
-                     "/vendor/licenses", "/modules/../sdk/index.js", "/ui/shell.css/", "/pages/models.txt",
+                     "/vendor/licenses", "/modules/../sdk/index.js", "/ui/frame.css/", "/pages/models.txt",
                      "/pages/meson.build", "/vendor/web-llm.js.gz/"):
             self.assertIn(self.get(path).status, (400, 401, 404), path)
         self.assertEqual(self.get("/ui/../../sdk/index.js").status, 404)
@@ -261,7 +261,7 @@ class Files(PagesTest):
     def test_origins(self):
         """A listed origin may import the kernel; a foreign one gets nothing."""
         daemon = self.daemon(config={"origins": ["http://localhost:8000"]})
-        for url in ("/modules/sovereign.js", "/ui/shell.css"):
+        for url in ("/modules/sovereign.js", "/ui/frame.css"):
             listed = {"Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-site"}
             answer = self.get(url, listed, daemon)
             self.assertEqual(answer.status, 200, url)

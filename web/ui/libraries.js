@@ -2,7 +2,7 @@
 // The libraries that Console, Mic, Dreamer and the VRAM chart need. They are laid beside the broker
 // after it answers (`make pages`), all at once; until then this says how far that is, and who waits
 // goes on by itself. Used by start.js and the dashboard.
-import { element } from "./shell.js";
+import { element } from "./frame.js";
 
 const ASK_EVERY_MS = 1000;
 const STUCK_S = 90;

@@ -2,7 +2,7 @@
 // One session for pages that only look: it holds no lease and waits for none, answers heartbeats,
 // and comes back by itself with growing pauses. Questions go one at a time, so an answer is always
 // the one to the question before it. For dashboard and log viewer; pages that compute use the SDK.
-import { pageKey } from "./shell.js";
+import { pageKey } from "./frame.js";
 
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 5000;

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 struct embedded_asset {
-	const char *path; /* as in a URL: "/ui/shell.css" */
+	const char *path; /* as in a URL: "/ui/frame.css" */
 	const char *etag; /* quoted; of the content */
 	const unsigned char *bytes, *gzip;
 	size_t length, gzip_length;

@@ -675,7 +675,7 @@ static void test_reload(void **state)
 	struct text out;
 	struct received r;
 	text_init(&out);
-	session_encode_reload(&out, "/ui/shell.css");
+	session_encode_reload(&out, "/ui/frame.css");
 	written(&out, "broker-reload.json", &r);
 	assert_int_equal(r.type, RECEIVED_OTHER); /* a program has nothing to reload */
 	client_decode_finish(&r);

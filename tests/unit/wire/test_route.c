@@ -90,7 +90,7 @@ static void test_files(void **state)
 		enum route_id id;
 	} known[] = {
 		{"/pages/mic/mic.js", ROUTE_PAGES_FILE},
-		{"/ui/shell.css", ROUTE_UI_FILE},
+		{"/ui/frame.css", ROUTE_UI_FILE},
 		{"/inference/model_host.js", ROUTE_INFERENCE_FILE},
 		{"/storage/storage.js", ROUTE_STORAGE_FILE},
 		{"/sdk/index.js", ROUTE_SDK_FILE},

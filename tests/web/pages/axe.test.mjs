@@ -77,7 +77,7 @@ async function openAll(page) {
 }
 
 /** @param {Page} page */
-const connected = (page) => page.locator("#shell-connection.state-open").waitFor();
+const connected = (page) => page.locator("#frame-connection.state-open").waitFor();
 
 /** A dialog is opened, judged, and closed.
  * @param {Page} page @param {string} button @param {string} state */

@@ -357,7 +357,7 @@ test("no WebGPU: it says so, and answers on the CPU if wanted", async () => {
 test("the broker is away: it says so, and answers when it is back", async () => {
 	await open();
 	await daemon.kill();
-	await page.locator("#shell-connection:not(.state-open)").waitFor();
+	await page.locator("#frame-connection:not(.state-open)").waitFor();
 	await ask("the queue");
 	await page.locator("#turn .error-banner").waitFor({ timeout: 3 * ANSWER_MS });
 	assert.match(await page.locator("#turn .error-banner").innerText(), /baton serve/);
@@ -378,7 +378,7 @@ test("a full storage is told once, and the conversation goes on", async () => {
 	await ask("the queue");
 	await answered(1);
 	assert.equal(await said(), QUEUE_ANSWER);
-	assert.match(await page.locator("#shell-alerts").innerText(), /storage is full/);
+	assert.match(await page.locator("#frame-alerts").innerText(), /storage is full/);
 });
 
 test("two tabs load their models one after the other, and both answer", async () => {

@@ -329,12 +329,12 @@ test("draws VRAM over time where any was claimed, and loads what draws it only t
 test("says that it reconnects, and comes back by itself after a restart", async () => {
 	page.problems.length = 0;
 	await daemon.kill();
-	await shows("#shell-connection", /Reconnecting/);
+	await shows("#frame-connection", /Reconnecting/);
 	await shows(".notice", /The broker does not answer now/);
 	await operate();
 	assert.equal(await page.getByRole("button", { name: "Pause grants…" }).isDisabled(), true);
 	await daemon.restart();
-	await shows("#shell-connection", /Connected/);
+	await shows("#frame-connection", /Connected/);
 	const back = await client("back again");
 	await hold(back);
 	await shows(".holder", /back again/);
@@ -382,7 +382,7 @@ test("without admin rights it shows all and lets nobody act", async () => {
 test("says what to do when the sign-in is lost", async () => {
 	await page.evaluate(() => localStorage.removeItem("baton-key"));
 	await daemon.restart();
-	await shows("#shell-connection", /Signed out/);
+	await shows("#frame-connection", /Signed out/);
 	await shows("[role=alert] .error-banner", /Run “baton open”/);
 	await until(async () => (await page.title()).startsWith("Signed out"));
 });

@@ -265,7 +265,7 @@ test("a missing model is said, and waking again goes on", async () => {
 	await page.route("**/models/tiny-lm/**", (route) => route.fulfill({ status: 404 }));
 	await open();
 	await wake();
-	const banner = page.locator("#shell-alerts .error-banner");
+	const banner = page.locator("#frame-alerts .error-banner");
 	await banner.waitFor({ timeout: DREAM_MS });
 	assert.match(await banner.innerText(), /missing/);
 	await untilPhase("asleep");

@@ -215,7 +215,7 @@ test("what a model writes does nothing: no scripts, pictures, styles, forms", as
 		"<form action='https://x.org'><input name=a></form>", "<svg onload='window.hit=5'></svg>",
 		"<div style='position:fixed'>over all</div>", "\u202Etxet desrever\u2066",
 		"[good](https://example.org/page)", "**bold** `code`", "<base href='https://x.org/'>",
-		"<math><mtext><img src=x onerror=window.hit=6>", "<p id=shell class=card>named</p>",
+		"<math><mtext><img src=x onerror=window.hit=6>", "<p id=frame class=card>named</p>",
 	].join("\n\n");
 	const seen = await page.evaluate(async (text) => {
 		const { renderMarkdown } = await import("/ui/markdown.js");

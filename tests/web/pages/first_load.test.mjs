@@ -59,7 +59,7 @@ async function load(path) {
 	});
 	await page.addInitScript(() => {
 		const look = () => {
-			const connection = document.querySelector("#shell-connection");
+			const connection = document.querySelector("#frame-connection");
 			if (connection?.textContent === "Connected")
 				Object.assign(globalThis, { usableAt: performance.now() });
 			else requestAnimationFrame(look);

@@ -180,7 +180,7 @@ test("clears the view only", async () => {
 
 test("comes back after a restart and tells nothing twice", async () => {
 	await daemon.kill();
-	const connection = page.locator("#shell-connection");
+	const connection = page.locator("#frame-connection");
 	await until(async () => /Reconnecting/.test(await connection.innerText()));
 	await daemon.restart();
 	await until(async () => /Connected/.test(await connection.innerText()));

@@ -41,7 +41,7 @@ async function look(context, path = "/") {
 	const browser = await openBrowser({ context: { reducedMotion: "reduce", ...context } });
 	browsers.push(browser);
 	const page = await browser.signedInPage(daemon, path);
-	await page.locator("#shell-connection.state-open").waitFor();
+	await page.locator("#frame-connection.state-open").waitFor();
 	return page;
 }
 
@@ -189,9 +189,9 @@ for (const width of [390, 320]) {
 		}
 		for (const path of ["/console", "/mic", "/dreamer", "/logs"]) {
 			await page.goto(daemon.base + path);
-			await page.locator("#shell-connection.state-open").waitFor();
+			await page.locator("#frame-connection.state-open").waitFor();
 			assert.deepEqual(await tooWide(page), [], path);
-			for (const tab of await page.locator(".shell-nav a").all()) {
+			for (const tab of await page.locator(".frame-nav a").all()) {
 				const box = await tab.boundingBox();
 				assert.ok(box && box.x >= 0 && box.x + box.width <= width, `${path}: a tab is cut`);
 			}
@@ -217,8 +217,8 @@ test("forced colours: the current page, the chosen time and who takes VRAM are t
 		{ what: "two take VRAM" });
 	const ground = (/** @type {string} */ selector) => page.locator(selector).first().evaluate(
 		(element) => getComputedStyle(element).backgroundColor);
-	assert.notEqual(await ground(".shell-nav a[aria-current]"),
-		await ground(".shell-nav a:not([aria-current])"));
+	assert.notEqual(await ground(".frame-nav a[aria-current]"),
+		await ground(".frame-nav a:not([aria-current])"));
 	assert.notEqual(await ground(".segmented [aria-pressed=true]"),
 		await ground(".segmented [aria-pressed=false]"));
 	const fills = await page.locator(".swatch rect").evaluateAll((all) =>
@@ -238,7 +238,7 @@ test("forced colours take the ground away: each button has a border", async () =
 	const bare = [];
 	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
 		await page.goto(daemon.base + path);
-		await page.locator("#shell-connection.state-open").waitFor();
+		await page.locator("#frame-connection.state-open").waitFor();
 		bare.push(...await page.locator("button:visible").evaluateAll((all) => all
 			.map((one) => one.closest(".segmented") ?? one) // those of a group share one
 			.filter((one) => parseFloat(getComputedStyle(one).borderTopWidth) < 1)
@@ -252,7 +252,7 @@ test("on the narrowest phone no choice is cut", async () => {
 	const cut = [];
 	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
 		await page.goto(daemon.base + path);
-		await page.locator("#shell-connection.state-open").waitFor();
+		await page.locator("#frame-connection.state-open").waitFor();
 		cut.push(...await page.locator("select:visible").evaluateAll((all) => all
 			.map((one) => {
 				const { width } = one.getBoundingClientRect();

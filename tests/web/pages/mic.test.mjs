@@ -48,7 +48,7 @@ const status = () => page.locator(".talk-status").textContent();
 const recorded = async () =>
 	Number.parseFloat(await page.locator("#recording .mono").textContent());
 const connected = async () =>
-	/Connected/.test(await page.locator("#shell-connection").textContent());
+	/Connected/.test(await page.locator("#frame-connection").textContent());
 
 async function recordUntil(seconds) {
 	await until(async () => (await recorded()) >= seconds,
@@ -231,7 +231,7 @@ test("a note that finds no room is kept while the page lives, and that is said",
 		};
 	});
 	await take.getByRole("button", { name: "Save as a note" }).click();
-	const banner = page.locator("#shell-alerts .error-banner");
+	const banner = page.locator("#frame-alerts .error-banner");
 	await banner.waitFor();
 	assert.match(await banner.innerText(), /storage is full/);
 	await take.getByRole("button", { name: "Saved as a note" }).waitFor();

@@ -9,7 +9,7 @@ import { profileNames, suitableProfile } from "../../inference/profiles.js";
 import { pageLog } from "../../ui/log.js";
 import { openStorage } from "../../storage/storage.js";
 import { queuePanel } from "../../ui/queue_panel.js";
-import { mountShell, setState, showError } from "../../ui/shell.js";
+import { mountFrame, setState, showError } from "../../ui/frame.js";
 import { Chat } from "./chat.js";
 import { messagesView, turnView } from "./chat_view.js";
 import { askTitle, listView, mayRemove } from "./list_view.js";
@@ -23,7 +23,7 @@ const SAID_CHARS_MAX = 400;
 const FOLLOW_PX = 80;
 const QUESTION_PX_MAX = 180;
 
-mountShell({ page: "console", title: "Root Console" });
+mountFrame({ page: "console", title: "Root Console" });
 const log = pageLog("Root-Console");
 const broker = new Broker({ name: "Root-Console" });
 
@@ -214,7 +214,7 @@ function say(text) {
 	place("say").textContent = text;
 }
 
-/** @returns {[import("../../ui/shell.js").StateWord, string]} */
+/** @returns {[import("../../ui/frame.js").StateWord, string]} */
 function titleState() {
 	const { state } = broker;
 	if (state === "offline" || state === "reconnecting") return [state, ""];

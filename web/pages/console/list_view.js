@@ -1,7 +1,7 @@
 // @ts-check
 // Draws the list of conversations, and asks for a new name or before one is deleted.
 import { html, repeat } from "../../ui/template.js";
-import { confirmDialog, element } from "../../ui/shell.js";
+import { confirmDialog, element } from "../../ui/frame.js";
 
 /**
  * @typedef {import("../../storage/storage.js").Conversation} Conversation

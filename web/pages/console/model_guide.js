@@ -2,7 +2,8 @@
 // A dialog that brings models of one's own into the list: by the name of a repository, with what
 // will be fetched and how large it is, or by hand. The whole story is in README.md beside the
 // engines.
-import { element, formatBytes } from "../../ui/shell.js";
+import { formatBytes } from "../../ui/formats.js";
+import { element } from "../../ui/frame.js";
 import { entryOf, lookUp } from "./repository.js";
 
 const EXAMPLE = `[

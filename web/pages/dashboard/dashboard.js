@@ -3,9 +3,10 @@
 // It asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
 import { html, nothing, render } from "../../ui/template.js";
+import { formatSeconds } from "../../ui/formats.js";
 import {
-	call, clearError, formatSeconds, mountShell, setState, showConnection, showError,
-} from "../../ui/shell.js";
+	call, clearError, mountFrame, setState, showConnection, showError,
+} from "../../ui/frame.js";
 import { OperatorActions } from "./operator_actions.js";
 import { DashboardState } from "./state.js";
 import { headline, holdersCard } from "./holders_card.js";
@@ -21,7 +22,7 @@ const PAST_EVENTS = 2000;
 const WAITERS_MAX = 1000;
 const SITES_EVERY_MS = 2000;
 
-mountShell({ page: "dashboard", title: "Dashboard" });
+mountFrame({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
 const announcer = /** @type {HTMLElement} */ (document.getElementById("announce"));
 const dashboard = new DashboardState();

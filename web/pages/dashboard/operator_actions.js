@@ -1,7 +1,8 @@
 // @ts-check
 // An operator's acts: each asks first, names whom it hits and wants a reason, then goes over the
 // page's one session. A drain is a pause, and waiting until nothing is held. Used by dashboard.js.
-import { clearError, confirmDialog, formatSeconds, showError } from "../../ui/shell.js";
+import { formatSeconds } from "../../ui/formats.js";
+import { clearError, confirmDialog, showError } from "../../ui/frame.js";
 
 /**
  * @typedef {import("./state.js").Holder} Holder
@@ -41,7 +42,7 @@ export class OperatorActions {
 
 	/**
 	 * Asks the reader, then the broker.
-	 * @param {import("../../ui/shell.js").Question} question
+	 * @param {import("../../ui/frame.js").Question} question
 	 * @param {import("/sdk/protocol.js").AdminAct} act
 	 * @param {number} [lease]
 	 * @param {string} [done] what is said afterwards

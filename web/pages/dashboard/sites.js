@@ -2,7 +2,8 @@
 // Sites of other origins that may queue for the GPU, and those that ask to. Each is shown as its
 // origin, which the browser vouches for, and as nothing that it says of itself. Over HTTP, since it
 // is nobody's claim. Used by dashboard.js, by whom may act.
-import { call, confirmDialog, formatSeconds, showError } from "../../ui/shell.js";
+import { formatSeconds } from "../../ui/formats.js";
+import { call, confirmDialog, showError } from "../../ui/frame.js";
 import { html, nothing, render } from "../../ui/template.js";
 
 const LOOK_EVERY_MS = 2000;
@@ -23,7 +24,7 @@ export function followSites(place) {
 		} catch {} // the page's session says what is wrong with the connection
 	}
 
-	/** @param {import("../../ui/shell.js").Question} question @param {string} path */
+	/** @param {import("../../ui/frame.js").Question} question @param {string} path */
 	async function act(question, path) {
 		if (!await confirmDialog(question)) return;
 		await call("POST", `/v1/sites/${path}`).catch(showError);

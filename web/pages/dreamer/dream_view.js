@@ -3,7 +3,7 @@
 // text. Decides nothing. Used by dreamer.js.
 import { html, nothing, repeat } from "../../ui/template.js";
 import { deviceChooser } from "../../ui/device_choice.js";
-import { formatTime } from "../../ui/shell.js";
+import { formatTime } from "../../ui/formats.js";
 
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
@@ -39,7 +39,7 @@ const LINE_CHARS_MAX = 200;
  * @property {"webgpu"|"wasm"} device
  */
 
-/** The words for each phase, and the state of the shell that goes with it. */
+/** The words for each phase, and the state of the frame that goes with it. */
 const PHASES = {
 	asleep: ["Asleep", "idle"],
 	elsewhere: ["Another tab is dreaming", "waiting"],

@@ -9,7 +9,7 @@ import { deviceFor, keepDevice, keptDevice, keptProfile } from "../../ui/device_
 import { pageLog } from "../../ui/log.js";
 import { openStorage } from "../../storage/storage.js";
 import { queuePanel } from "../../ui/queue_panel.js";
-import { confirmDialog, mountShell, setState, showError } from "../../ui/shell.js";
+import { confirmDialog, mountFrame, setState, showError } from "../../ui/frame.js";
 import { count } from "./dream_round.js";
 import { DreamState } from "./dream_state.js";
 import { DreamStorage } from "./dream_store.js";
@@ -23,7 +23,7 @@ const CHOSEN = "baton.dreamer.chat";
 /** Notes of other tabs are noticed by looking; nothing waits for it. */
 const LOOK_MS = 5000;
 
-mountShell({ page: "dreamer", title: "Root Dreamer" });
+mountFrame({ page: "dreamer", title: "Root Dreamer" });
 const logger = pageLog("Root-Dreamer");
 const broker = new Broker({ name: "Root-Dreamer" });
 
@@ -211,7 +211,7 @@ function drawNow() {
 	const { state } = broker;
 	setState({
 		word: state === "offline" || state === "reconnecting" ? state
-			: /** @type {import("../../ui/shell.js").StateWord} */ (word),
+			: /** @type {import("../../ui/frame.js").StateWord} */ (word),
 		detail: scheduler.phase === "asleep" ? "" : text.split(/[:;]/)[0],
 	});
 }

@@ -2,9 +2,10 @@
 // The log viewer: the broker's log over one session, and the pages' logs from their channels, as
 // one stream that can be filtered, paused, copied and cleared. Keeps the newest 5000 lines; a line
 // is only ever text. Entry of web/pages/logs/index.html.
+import { formatTime } from "../../ui/formats.js";
 import {
-	clearError, element, formatTime, mountShell, setState, showConnection, showError,
-} from "../../ui/shell.js";
+	clearError, element, mountFrame, setState, showConnection, showError,
+} from "../../ui/frame.js";
 import { MonitorSession } from "../../ui/monitor_session.js";
 import { LINES_MAX, Twins, brokerLine, copyText, fits, pageLine } from "./lines.js";
 
@@ -18,7 +19,7 @@ const SOURCES_MAX = 50;
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 const get = (id) => /** @type {T} */ (document.getElementById(id));
 
-mountShell({ page: "logs", title: "Logs" });
+mountFrame({ page: "logs", title: "Logs" });
 const place = get("lines");
 const textField = /** @type {HTMLInputElement} */ (get("text"));
 const levelField = /** @type {HTMLSelectElement} */ (get("level"));

@@ -8,7 +8,7 @@ import { ModelHost } from "../../inference/model_host.js";
 import { pageLog } from "../../ui/log.js";
 import { newId, openStorage } from "../../storage/storage.js";
 import { queuePanel } from "../../ui/queue_panel.js";
-import { mountShell, setState, showError } from "../../ui/shell.js";
+import { mountFrame, setState, showError } from "../../ui/frame.js";
 import { Capture } from "./capture.js";
 import { deviceFor, keepDevice, keptDevice, keptProfile } from "../../ui/device_choice.js";
 import { modelsView, recordingView, takesView } from "./mic_view.js";
@@ -21,7 +21,7 @@ import { CHUNKS_PER_WORKER, Transcriber } from "./transcriber.js";
 
 const CHOSEN = { transcribe: "baton.mic.transcribe", chat: "baton.mic.chat" };
 
-mountShell({ page: "mic", title: "Root Mic" });
+mountFrame({ page: "mic", title: "Root Mic" });
 const logger = pageLog("Root-Mic");
 const broker = new Broker({ name: "Root-Mic" });
 
@@ -184,7 +184,7 @@ function say(text) {
 	place("say").textContent = text;
 }
 
-/** @returns {import("../../ui/shell.js").StateWord} */
+/** @returns {import("../../ui/frame.js").StateWord} */
 function word() {
 	const { state } = broker;
 	if (state === "offline" || state === "reconnecting") return state;

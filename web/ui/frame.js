@@ -1,8 +1,8 @@
 // @ts-check
 // The frame of every page: header with navigation and connection state, title and favicon that show
-// the state, the error banner, the dialog that asks before an act, what is asked over HTTP by whom
-// this browser is signed in as, and how numbers are written. It knows no session and no page's
-// content. For all; needs <header id="shell"> and <main id="main">.
+// the state, the error banner, the dialog that asks before an act, and what is asked over HTTP by
+// whom this browser is signed in as. It knows no session and no page's content. For all; needs
+// <header id="frame"> and <main id="main">.
 
 /**
  * @typedef {"idle"|"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"|"paused"
@@ -72,27 +72,27 @@ function mark() {
 }
 
 /** @param {{page: string, title: string}} options */
-export function mountShell({ page, title }) {
+export function mountFrame({ page, title }) {
 	pageTitle = title;
-	const header = document.getElementById("shell");
-	if (!header) throw new Error("The page has no <header id=\"shell\">.");
-	const nav = element("nav", { class: "shell-nav", "aria-label": "Pages" });
+	const header = document.getElementById("frame");
+	if (!header) throw new Error("The page has no <header id=\"frame\">.");
+	const nav = element("nav", { class: "frame-nav", "aria-label": "Pages" });
 	for (const entry of PAGES) {
 		const link = element("a", { href: entry.href }, entry.label);
 		if (entry.page === page) link.setAttribute("aria-current", "page");
 		nav.append(link);
 	}
-	const home = element("a", { class: "shell-mark", href: "/", "aria-label": "Baton, dashboard" },
+	const home = element("a", { class: "frame-mark", href: "/", "aria-label": "Baton, dashboard" },
 		mark(), "Baton");
-	const connection = element("span", { id: "shell-connection", role: "status" });
+	const connection = element("span", { id: "frame-connection", role: "status" });
 	header.replaceChildren(
 		element("a", { class: "skip-link", href: "#main" }, "Skip to the content"),
-		element("div", { class: "shell-bar" }, home, nav,
-			element("div", { class: "shell-end" }, connection)),
+		element("div", { class: "frame-bar" }, home, nav,
+			element("div", { class: "frame-end" }, connection)),
 	);
 	document.getElementById("main")?.setAttribute("tabindex", "-1");
-	if (!document.getElementById("shell-alerts")) {
-		header.after(element("div", { id: "shell-alerts", role: "alert" }));
+	if (!document.getElementById("frame-alerts")) {
+		header.after(element("div", { id: "frame-alerts", role: "alert" }));
 	}
 	setState({ word: "idle", detail: "" });
 }
@@ -128,7 +128,7 @@ export function setState({ word, detail = "" }) {
  * @param {string} [detail] shown as a hint
  */
 export function showConnection(state, detail = "") {
-	const place = document.getElementById("shell-connection");
+	const place = document.getElementById("frame-connection");
 	if (!place) return;
 	place.className = `state state-${state}`;
 	place.textContent = CONNECTION_WORDS[state] ?? state;
@@ -184,7 +184,7 @@ function wayOn(error) {
  * @param {{retry?: () => void}} [options]
  */
 export function showError(error, { retry } = {}) {
-	const place = document.getElementById("shell-alerts");
+	const place = document.getElementById("frame-alerts");
 	if (!place) return;
 	const said = error instanceof Error ? error.message : String(error);
 	const hint = wayOn(error);
@@ -206,7 +206,7 @@ export function showError(error, { retry } = {}) {
 }
 
 export function clearError() {
-	document.getElementById("shell-alerts")?.replaceChildren();
+	document.getElementById("frame-alerts")?.replaceChildren();
 }
 
 /**
@@ -289,39 +289,4 @@ export function confirmDialog({ title, body, victim, wantReason, action, danger 
 		});
 		dialog.showModal();
 	});
-}
-
-/** Bytes as people read memory: 512 MiB, 3.5 GiB. @param {number|null|undefined} bytes */
-export function formatBytes(bytes) {
-	if (bytes === null || bytes === undefined || !Number.isFinite(bytes)) return "unknown";
-	if (bytes < 1024) return `${Math.round(bytes)} B`;
-	if (bytes < 2 ** 20) return `${Math.round(bytes / 1024)} KiB`;
-	if (bytes < 2 ** 30) return `${Math.round(bytes / 2 ** 20)} MiB`;
-	const gib = bytes / 2 ** 30;
-	return `${gib < 100 ? gib.toFixed(1) : Math.round(gib)} GiB`;
-}
-
-/**
- * Seconds as people say them: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min.
- * @param {number|null|undefined} s
- */
-export function formatSeconds(s) {
-	if (s === null || s === undefined || !Number.isFinite(s)) return "unknown";
-	const whole = Math.max(0, s);
-	if (whole < 9.95) return `${whole.toFixed(1)} s`;
-	if (whole < 59.5) return `${Math.round(whole)} s`;
-	const minutes = Math.floor(Math.round(whole) / 60);
-	if (minutes < 60) return `${minutes} min ${Math.round(whole) % 60} s`;
-	if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-	return `${Math.floor(minutes / 1440)} days`;
-}
-
-const clock = new Intl.DateTimeFormat(undefined, {
-	hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
-});
-
-/** A moment as a time of day. @param {Date|number|string} time */
-export function formatTime(time) {
-	const date = time instanceof Date ? time : new Date(time);
-	return Number.isNaN(date.getTime()) ? "unknown" : clock.format(date);
 }
