@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The size and habit rules of HACKING.md as a test. Usage: tidy.py [ROOT]; 1 when a rule is broken.
 
-Rules: at most 100 columns in C (a tab is 8) and JavaScript (a tab is 4), 120 in Python; 70 lines a
+Rules: at most 100 columns in C (a tab is 8), 120 in Python and JavaScript (a tab is 4); 70 lines a
 function, 800 lines a file; a comment at the top of each .c; in src a blank line or a comment in each body
 of 15 lines, static functions of two words or more, no comment that names a C file which is not there; no
 banned names; no effect inside assert(); no common.h or utils.c; at least 30 asserts per 1000 code lines in
@@ -11,7 +11,7 @@ import pathlib
 import re
 import sys
 
-COLUMNS_MAX = {".c": 100, ".h": 100, ".py": 120, ".js": 100, ".mjs": 100}
+COLUMNS_MAX = {".c": 100, ".h": 100, ".py": 120, ".js": 120, ".mjs": 120}  # JavaScript: 100 by prettier, texts apart
 TAB_COLUMNS = {".js": 4, ".mjs": 4}  # else 8
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 800
