@@ -33,21 +33,46 @@ async function check(path, wanted) {
  */
 async function fetchPackage(folder, name, { version, integrity }, files) {
 	const stamp = join(folder, `${name.replace("/", "-")}.done`);
-	if (await readFile(stamp, "utf8").catch(() => "") === integrity)
-		return "there already";
-	const { stdout } = await run("npm", ["pack", "--silent", "--ignore-scripts",
-		`--pack-destination=${folder}`, `${name}@${version}`], { cwd: web });
+	if ((await readFile(stamp, "utf8").catch(() => "")) === integrity) return "there already";
+	const { stdout } = await run(
+		"npm",
+		[
+			"pack",
+			"--silent",
+			"--ignore-scripts",
+			`--pack-destination=${folder}`,
+			`${name}@${version}`,
+		],
+		{ cwd: web },
+	);
 	const archive = join(folder, stdout.trim().split("\n").at(-1) ?? "");
 	await check(archive, integrity);
 	const fresh = join(folder, "unpacking");
 	const target = join(folder, name);
 	await rm(fresh, { recursive: true, force: true });
 	await mkdir(fresh, { recursive: true });
-	await run("tar", ["-xzf", archive, "-C", fresh, "--strip-components=1", "--wildcards",
-		"--no-wildcards-match-slash", "*/package.json", ...files.map((file) => `*/${file}`)]);
+	await run("tar", [
+		"-xzf",
+		archive,
+		"-C",
+		fresh,
+		"--strip-components=1",
+		"--wildcards",
+		"--no-wildcards-match-slash",
+		"*/package.json",
+		...files.map((file) => `*/${file}`),
+	]);
 	// A license is there or it is not.
-	await run("tar", ["-xzf", archive, "-C", fresh, "--strip-components=1", "--wildcards",
-		"--no-wildcards-match-slash", "*/LICENSE*"]).catch(() => {});
+	await run("tar", [
+		"-xzf",
+		archive,
+		"-C",
+		fresh,
+		"--strip-components=1",
+		"--wildcards",
+		"--no-wildcards-match-slash",
+		"*/LICENSE*",
+	]).catch(() => {});
 	await rm(target, { recursive: true, force: true });
 	await mkdir(resolve(target, ".."), { recursive: true });
 	await rename(fresh, target);
@@ -62,7 +87,7 @@ async function main(folder) {
 	const wanted = new Map();
 	for (const path of [...Object.values(served), ...builders]) {
 		const name = packageOf(path);
-		wanted.set(name, [...wanted.get(name) ?? [], path.slice(name.length + 1)]);
+		wanted.set(name, [...(wanted.get(name) ?? []), path.slice(name.length + 1)]);
 	}
 	let at = 0;
 	for (const [name, files] of wanted) {

@@ -21,11 +21,26 @@ if (!packages) {
 // Beside the sources nothing is made; what lies there of an earlier `npm pack` is left out.
 const work = await mkdtemp(join(tmpdir(), "baton-sdk-"));
 try {
-	await cp(source, work, { recursive: true,
-		filter: (path) => !path.endsWith("node_modules") && !path.endsWith("/dist") });
+	await cp(source, work, {
+		recursive: true,
+		filter: (path) => !path.endsWith("node_modules") && !path.endsWith("/dist"),
+	});
 	await symlink(packages, join(work, "node_modules"));
-	await run(process.execPath, [join(packages, "typescript/lib/tsc.js"), "-p", ".", "--noEmit",
-		"false", "--declaration", "--emitDeclarationOnly", "--outDir", "dist"], { cwd: work });
+	await run(
+		process.execPath,
+		[
+			join(packages, "typescript/lib/tsc.js"),
+			"-p",
+			".",
+			"--noEmit",
+			"false",
+			"--declaration",
+			"--emitDeclarationOnly",
+			"--outDir",
+			"dist",
+		],
+		{ cwd: work },
+	);
 	await run(process.execPath, ["pack.mjs"], { cwd: work });
 	const { stdout } = await run("npm", ["pack", "--silent", "--ignore-scripts"], { cwd: work });
 	await mkdir(out, { recursive: true });

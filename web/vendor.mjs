@@ -27,8 +27,12 @@ export const served = {
 };
 
 /** What packs the SDK (sdk_package.mjs), and is not served. */
-export const builders = ["typescript/lib/tsc.js", "typescript/lib/_tsc.js",
-	"typescript/lib/lib*.d.ts", "@webgpu/types/dist/index.d.ts"];
+export const builders = [
+	"typescript/lib/tsc.js",
+	"typescript/lib/_tsc.js",
+	"typescript/lib/lib*.d.ts",
+	"@webgpu/types/dist/index.d.ts",
+];
 
 /** @param {string} path */
 export const packageOf = (path) => /^(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path;
@@ -39,8 +43,9 @@ async function layLicenses(packages, folder) {
 	for (const name of new Set(Object.values(served).map(packageOf))) {
 		const about = await readFile(join(packages, name, "package.json"), "utf8");
 		const { license } = JSON.parse(about);
-		const text = await readFile(join(packages, name, "LICENSE"), "utf8")
-			.catch(() => `${license}\n`); // onnxruntime-web names its license only
+		const text = await readFile(join(packages, name, "LICENSE"), "utf8").catch(
+			() => `${license}\n`,
+		); // onnxruntime-web names its license only
 		await writeFile(join(folder, "licenses", `${name.replace("/", "-")}.txt`), text);
 	}
 }
@@ -73,7 +78,7 @@ async function main(folder, packages) {
 			throw new Error(`${name}: ${error.message}; run: make pages`);
 		});
 	await layLicenses(packages, fresh);
-	await writeFile(join(fresh, "state.json"), "{\"ready\":true}\n");
+	await writeFile(join(fresh, "state.json"), '{"ready":true}\n');
 	await rm(old, { recursive: true, force: true });
 	await rename(folder, old).catch(() => {}); // there may be none yet
 	await rename(fresh, folder);

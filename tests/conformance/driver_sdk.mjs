@@ -16,22 +16,28 @@ const report = (ev, fields = {}) => out.push({ ev, ...fields });
 /** @type {Map<number, {at: number, fn: Function, args: any[]}>} */
 const timers = new Map();
 let timerLast = 0;
-globalThis.setTimeout = /** @type {any} */ ((fn, ms = 0, ...args) => {
-	timers.set(++timerLast, { at: now + Math.max(0, +ms || 0), fn, args });
-	return timerLast;
-});
+globalThis.setTimeout = /** @type {any} */ (
+	(fn, ms = 0, ...args) => {
+		timers.set(++timerLast, { at: now + Math.max(0, +ms || 0), fn, args });
+		return timerLast;
+	}
+);
 globalThis.clearTimeout = (id) => void timers.delete(+id);
-Object.defineProperty(globalThis, "performance",
-	{ value: { timeOrigin: 1_000_000, now: () => now }, configurable: true });
+Object.defineProperty(globalThis, "performance", {
+	value: { timeOrigin: 1_000_000, now: () => now },
+	configurable: true,
+});
 AbortSignal.timeout = (ms) => {
 	const control = new AbortController();
 	setTimeout(() => control.abort(new DOMException("late", "TimeoutError")), ms);
 	return control.signal;
 };
 let chance = 1;
-Math.random = () => (chance = chance * 48271 % 2147483647) / 2147483647; // each run the same
+Math.random = () => (chance = (chance * 48271) % 2147483647) / 2147483647; // each run the same
 /** Whoever asks by HTTP what is wrong finds nobody. */
-globalThis.fetch = async () => { throw new TypeError("nobody answers"); };
+globalThis.fetch = async () => {
+	throw new TypeError("nobody answers");
+};
 
 // ---- the socket ----
 
@@ -55,20 +61,16 @@ class Socket {
 	}
 
 	send(text) {
-		if (this.readyState === 1)
-			report("sent", { conn: this.conn, text });
+		if (this.readyState === 1) report("sent", { conn: this.conn, text });
 	}
 
 	close() {
-		if (this.readyState === 1)
-			report("closed", { conn: this.conn });
-		if (this.readyState < 2)
-			this.readyState = 2; // the closing handshake needs a peer that answers
+		if (this.readyState === 1) report("closed", { conn: this.conn });
+		if (this.readyState < 2) this.readyState = 2; // the closing handshake needs a peer that answers
 	}
 
 	end(code) {
-		if (this.readyState === 3)
-			return;
+		if (this.readyState === 3) return;
 		this.readyState = 3;
 		this.onclose?.({ code });
 	}
@@ -89,18 +91,16 @@ function use() {
 }
 
 /** Takes what the work needs to stop. @returns {Promise<void>} */
-const stop = () => new Promise((resolve) => {
-	const stopped = () => {
-		if (using)
-			report("stopped");
-		using = false;
-		resolve();
-	};
-	if (using && program.stop_ms)
-		setTimeout(stopped, program.stop_ms);
-	else
-		stopped();
-});
+const stop = () =>
+	new Promise((resolve) => {
+		const stopped = () => {
+			if (using) report("stopped");
+			using = false;
+			resolve();
+		};
+		if (using && program.stop_ms) setTimeout(stopped, program.stop_ms);
+		else stopped();
+	});
 
 async function giveWay() {
 	if (program.on_yield === "release") {
@@ -115,38 +115,43 @@ async function giveWay() {
 }
 
 function watchYield() {
-	lease.yieldSignal.addEventListener("abort",
-		() => lease.signal.aborted || giveWay().catch(() => {}));
+	lease.yieldSignal.addEventListener(
+		"abort",
+		() => lease.signal.aborted || giveWay().catch(() => {}),
+	);
 }
 
 async function work() {
-	lease = await broker.request({ waitMs: program.timeout_ms ?? Infinity,
-		ifAvailable: program.no_wait, signal: cancel.signal });
-	if (!lease)
-		return report("ended", { code: "busy" });
+	lease = await broker.request({
+		waitMs: program.timeout_ms ?? Infinity,
+		ifAvailable: program.no_wait,
+		signal: cancel.signal,
+	});
+	if (!lease) return report("ended", { code: "busy" });
 	lease.signal.addEventListener("abort", stop);
 	lease.guard({ terminate: stop });
 	use();
 	watchYield();
-	if (program.need_ms)
-		await lease.yieldIfNeeded({ graceMs: program.need_ms }); // says what it will need
-	if (program.hold_ms)
-		setTimeout(() => stop().then(() => lease.release()), program.hold_ms);
+	if (program.need_ms) await lease.yieldIfNeeded({ graceMs: program.need_ms }); // says what it will need
+	if (program.hold_ms) setTimeout(() => stop().then(() => lease.release()), program.hold_ms);
 }
 
 function start(given) {
 	program = given;
-	broker = new Broker({ url: "http://127.0.0.1:1", token: "t", name: "conformance",
-		heartbeat: "reply", backoff: { minMs: 250, maxMs: 10_000 } });
+	broker = new Broker({
+		url: "http://127.0.0.1:1",
+		token: "t",
+		name: "conformance",
+		heartbeat: "reply",
+		backoff: { minMs: 250, maxMs: 10_000 },
+	});
 	broker.addEventListener("ended", (event) => report("ended", { code: event.detail.error.code }));
 	work().catch((error) => report("ended", { code: error.code ?? `${error}` }));
 }
 
 async function tell(what) {
-	if (what === "cancel")
-		cancel.abort();
-	else if (what === "release")
-		await stop().then(() => lease.release());
+	if (what === "cancel") cancel.abort();
+	else if (what === "release") await stop().then(() => lease.release());
 	else if (what === "exit") {
 		await stop();
 		await broker.close();
@@ -160,7 +165,8 @@ async function tell(what) {
 async function settle() {
 	for (let quiet = 0; quiet < 2;) {
 		await new Promise(rest);
-		const due = [...timers].filter(([, t]) => t.at <= now)
+		const due = [...timers]
+			.filter(([, t]) => t.at <= now)
 			.sort(([a, x], [b, y]) => x.at - y.at || a - b)[0];
 		if (due) {
 			timers.delete(due[0]);
@@ -171,12 +177,9 @@ async function settle() {
 }
 
 function obey(order) {
-	if (order.op === "start")
-		start(order.program);
-	else if (order.op === "message")
-		sockets.get(order.conn)?.onmessage?.({ data: order.text });
-	else if (order.op === "closed")
-		sockets.get(order.conn)?.end(order.code);
+	if (order.op === "start") start(order.program);
+	else if (order.op === "message") sockets.get(order.conn)?.onmessage?.({ data: order.text });
+	else if (order.op === "closed") sockets.get(order.conn)?.end(order.code);
 	else if (order.op === "tell")
 		tell(order.what).catch((error) => report("failed", { words: `${error}` }));
 }

@@ -19,8 +19,7 @@ const FILE_TIMEOUT_MS = 400_000;
 
 /** @param {string} path @returns {string[]} */
 function testFiles(path) {
-	if (!statSync(path).isDirectory())
-		return [path];
+	if (!statSync(path).isDirectory()) return [path];
 	return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
 		const inside = join(path, entry.name);
 		return entry.isDirectory() || entry.name.endsWith(".test.mjs") ? testFiles(inside) : [];
@@ -50,10 +49,10 @@ function main() {
 		});
 	run({ files, concurrency: CONCURRENCY, timeout: FILE_TIMEOUT_MS, signal: stop.signal })
 		.on("test:fail", ({ todo }) => {
-			if (todo === undefined || todo === false)
-				process.exitCode = 1;
+			if (todo === undefined || todo === false) process.exitCode = 1;
 		})
-		.compose(tap).pipe(process.stdout);
+		.compose(tap)
+		.pipe(process.stdout);
 }
 
 main();

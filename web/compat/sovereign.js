@@ -26,7 +26,7 @@ const MANNERS = { preemptible: false, graceMs: 20_000 };
 const own = import.meta.url.startsWith("http") ? new URL(import.meta.url).origin : null;
 
 /** @param {unknown} error */
-const text = (error) => error instanceof Error ? error.message : String(error);
+const text = (error) => (error instanceof Error ? error.message : String(error));
 
 /** Turns on the GPU. Each agent is a session of its own, so that status shows the old names. */
 export class GPUController {
@@ -49,8 +49,12 @@ export class GPUController {
 		const key = JSON.stringify([agentId, this.BRIDGE_URL, this.TOKEN]);
 		let broker = this.#brokers.get(key);
 		if (!broker || broker.state === "closed") {
-			broker = new Broker({ url: this.BRIDGE_URL, token: this.TOKEN ?? undefined,
-				name: agentId, fallback: this.FALLBACK });
+			broker = new Broker({
+				url: this.BRIDGE_URL,
+				token: this.TOKEN ?? undefined,
+				name: agentId,
+				fallback: this.FALLBACK,
+			});
 			this.#brokers.set(key, broker);
 		}
 		return broker;
@@ -63,7 +67,8 @@ export class GPUController {
 	 */
 	static async acquireLock(agentId, timeoutMs = 120_000) {
 		const load = this.#turn((turn) => turn.load);
-		if (load) // called inside a load of this tab: waiting for it would never end
+		if (load)
+			// called inside a load of this tab: waiting for it would never end
 			return this.#hold(agentId, load);
 		const parked = this.#parked.get(agentId) ?? this.#ask(agentId);
 		this.#parked.delete(agentId);
@@ -74,8 +79,12 @@ export class GPUController {
 		});
 		try {
 			const lease = /** @type {any} */ (await Promise.race([parked.claim, late]));
-			return this.#hold(agentId,
-				{ load: false, lease, users: 0, free: () => lease.release() });
+			return this.#hold(agentId, {
+				load: false,
+				lease,
+				users: 0,
+				free: () => lease.release(),
+			});
 		} catch (error) {
 			this.#park(agentId, parked);
 			return { success: false, error: text(error) };
@@ -87,9 +96,12 @@ export class GPUController {
 	/** @param {string} agentId @returns {Parked} */
 	static #ask(agentId) {
 		const leave = new AbortController();
-		const claim = this.#broker(agentId).request({ ...MANNERS, key: agentId,
+		const claim = this.#broker(agentId).request({
+			...MANNERS,
+			key: agentId,
 			signal: leave.signal,
-			class: agentId.startsWith("Root-Dreamer") ? "background" : undefined });
+			class: agentId.startsWith("Root-Dreamer") ? "background" : undefined,
+		});
 		return { claim, leave };
 	}
 
@@ -101,19 +113,15 @@ export class GPUController {
 	static #park(agentId, parked) {
 		const mine = () => this.#parked.get(agentId) === parked;
 		const timer = setTimeout(() => {
-			if (mine())
-				parked.leave.abort();
+			if (mine()) parked.leave.abort();
 		}, PLACE_MS);
 		const done = () => {
 			clearTimeout(timer);
-			if (mine())
-				this.#parked.delete(agentId);
+			if (mine()) this.#parked.delete(agentId);
 		};
-		if (!this.#parked.has(agentId))
-			this.#parked.set(agentId, parked);
+		if (!this.#parked.has(agentId)) this.#parked.set(agentId, parked);
 		parked.claim.then((lease) => {
-			if (mine())
-				lease.release(); // its turn came while nobody asked
+			if (mine()) lease.release(); // its turn came while nobody asked
 			done();
 		}, done);
 	}
@@ -145,8 +153,7 @@ export class GPUController {
 		const mine = token ?? oldest ?? "";
 		const turn = this.#holds.get(mine)?.turn;
 		this.#holds.delete(mine);
-		if (turn && --turn.users === 0)
-			await turn.free();
+		if (turn && --turn.users === 0) await turn.free();
 	}
 
 	/**
@@ -159,12 +166,10 @@ export class GPUController {
 	 * @returns {Promise<T>}
 	 */
 	static async #under(agentId, got, task) {
-		if (!got.success)
-			throw new Error(`Failed to acquire GPU lock: ${got.error}`);
+		if (!got.success) throw new Error(`Failed to acquire GPU lock: ${got.error}`);
 		const lease = this.#holds.get(got.token)?.turn.lease;
 		try {
-			if (!lease)
-				throw new Error("The GPU lock was lost before the task began; ask again.");
+			if (!lease) throw new Error("The GPU lock was lost before the task began; ask again.");
 			return await lease.during(task);
 		} finally {
 			await this.releaseLock(agentId, got.token);
@@ -214,24 +219,39 @@ export class GPUController {
 		return new Promise((resolve) => {
 			let waits = true;
 			const settle = (/** @type {() => LockResult} */ result) => {
-				if (waits)
-					this.#waitingLoads.splice(this.#waitingLoads.indexOf(agentId), 1);
+				if (waits) this.#waitingLoads.splice(this.#waitingLoads.indexOf(agentId), 1);
 				waits = false;
 				resolve(result());
 			};
-			this.#broker(agentId).load(agentId, (lease) => new Promise((free) => settle(() =>
-				this.#hold(agentId, { load: true, lease, users: 0, free: () => free(null) }))),
-			{ ...MANNERS, waitMs }).catch((error) =>
-				settle(() => ({ success: false, error: text(error) })));
+			this.#broker(agentId)
+				.load(
+					agentId,
+					(lease) =>
+						new Promise((free) =>
+							settle(() =>
+								this.#hold(agentId, {
+									load: true,
+									lease,
+									users: 0,
+									free: () => free(null),
+								}),
+							),
+						),
+					{ ...MANNERS, waitMs },
+				)
+				.catch((error) => settle(() => ({ success: false, error: text(error) })));
 		});
 	}
 
 	/** Loads of this tab. */
 	static getModelLoadStatus() {
 		const waiting = this.#waitingLoads;
-		return { queueSize: waiting.length, activeLoaders: [...this.#loading],
+		return {
+			queueSize: waiting.length,
+			activeLoaders: [...this.#loading],
 			hasPendingLoad: waiting.length > 0 || this.#loading.length > 0,
-			modelLoadQueueInfo: waiting.length ? `waiting: ${waiting.join()}` : "no load waits" };
+			modelLoadQueueInfo: waiting.length ? `waiting: ${waiting.join()}` : "no load waits",
+		};
 	}
 
 	/**
@@ -242,8 +262,10 @@ export class GPUController {
 		try {
 			const token = this.TOKEN ?? pageKey(new URL(this.BRIDGE_URL).origin);
 			const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
-			const answer = await fetch(`${this.BRIDGE_URL}/v1/gpu/status`,
-				{ headers, signal: AbortSignal.timeout(4_000) });
+			const answer = await fetch(`${this.BRIDGE_URL}/v1/gpu/status`, {
+				headers,
+				signal: AbortSignal.timeout(4_000),
+			});
 			const status = await answer.json();
 			return answer.ok ? status : { error: status.msg ?? `HTTP ${answer.status}` };
 		} catch (error) {
@@ -275,8 +297,15 @@ export class SovereignLogger {
 	#log(level, message) {
 		const at = Date.now();
 		for (const channel of this.#channels)
-			channel.postMessage({ source: this.source, level, type: level, message: String(message),
-				msg: String(message), timestamp: at, time: new Date(at).toISOString() });
+			channel.postMessage({
+				source: this.source,
+				level,
+				type: level,
+				message: String(message),
+				msg: String(message),
+				timestamp: at,
+				time: new Date(at).toISOString(),
+			});
 	}
 
 	/** @param {unknown} message */
@@ -300,8 +329,7 @@ export class SovereignLogger {
 	}
 
 	close() {
-		for (const channel of this.#channels.splice(0))
-			channel.close();
+		for (const channel of this.#channels.splice(0)) channel.close();
 	}
 }
 
@@ -313,15 +341,20 @@ export class SovereignLogger {
 export function createStore(initial) {
 	/** @type {Set<(key: keyof S, value: any) => void>} */
 	const listeners = new Set();
-	const state = new Proxy({ ...initial }, {
-		set(target, key, value) {
-			const changed = !Object.is(Reflect.get(target, key), value);
-			const done = Reflect.set(target, key, value);
-			if (changed)
-				[...listeners].forEach((listener) => listener(/** @type {keyof S} */ (key), value));
-			return done;
+	const state = new Proxy(
+		{ ...initial },
+		{
+			set(target, key, value) {
+				const changed = !Object.is(Reflect.get(target, key), value);
+				const done = Reflect.set(target, key, value);
+				if (changed)
+					[...listeners].forEach((listener) =>
+						listener(/** @type {keyof S} */ (key), value),
+					);
+				return done;
+			},
 		},
-	});
+	);
 	/** @param {(key: keyof S, value: any) => void} listener */
 	const unsubscribe = (listener) => {
 		listeners.delete(listener);
@@ -344,11 +377,16 @@ const PROFILES = { lite: 256 * MIB, mid: 1024 * MIB, high: 2048 * MIB, ultra: 40
  */
 export async function getWebGPUConfig(profile = "mid") {
 	const bytes = PROFILES[profile] ?? PROFILES.mid;
-	const { adapter, descriptor, clamped } = await detect({ features: ["shader-f16"],
-		limits: { maxBufferSize: bytes, maxStorageBufferBindingSize: bytes } });
-	return { adapter, deviceConfig: descriptor,
+	const { adapter, descriptor, clamped } = await detect({
+		features: ["shader-f16"],
+		limits: { maxBufferSize: bytes, maxStorageBufferBindingSize: bytes },
+	});
+	return {
+		adapter,
+		deviceConfig: descriptor,
 		maxBufferSize: Number(descriptor.requiredLimits?.maxBufferSize),
-		isConstrained: clamped.length > 0 };
+		isConstrained: clamped.length > 0,
+	};
 }
 
 /** Code is reloaded by the broker's --dev; no lease is touched by these two. */
@@ -356,5 +394,4 @@ const reload = {
 	triggerGPUHotReload: async () => ({ success: true, released: 0 }),
 	setGPUHotReloadEnabled: (/** @type {boolean} */ enabled) => Boolean(enabled),
 };
-if (typeof window !== "undefined")
-	Object.assign(window, reload);
+if (typeof window !== "undefined") Object.assign(window, reload);

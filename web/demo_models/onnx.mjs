@@ -40,8 +40,10 @@ const listOf = (number, values) => values.map((value) => bytesField(number, valu
 
 /** A constant of the graph (TensorProto), stored row by row in little-endian order. */
 export function tensor(name, type, dims, values) {
-	const data = type === FLOAT32
-		? Float32Array.from(values) : BigInt64Array.from(values, (value) => BigInt(value));
+	const data =
+		type === FLOAT32
+			? Float32Array.from(values)
+			: BigInt64Array.from(values, (value) => BigInt(value));
 	return Buffer.concat([
 		...dims.map((dim) => intField(1, dim)),
 		intField(2, type),
@@ -54,7 +56,9 @@ export function tensor(name, type, dims, values) {
 function attribute(name, value) {
 	if (Array.isArray(value)) {
 		return Buffer.concat([
-			bytesField(1, name), ...value.map((item) => intField(8, item)), intField(20, 7),
+			bytesField(1, name),
+			...value.map((item) => intField(8, item)),
+			intField(20, 7),
 		]);
 	}
 	return Buffer.concat([bytesField(1, name), intField(3, value), intField(20, 2)]);
@@ -67,16 +71,21 @@ export function node(operator, inputs, outputs, attributes = {}) {
 		...listOf(2, outputs),
 		bytesField(3, `${outputs[0]}_node`),
 		bytesField(4, operator),
-		...listOf(5, Object.entries(attributes).map(([name, value]) => attribute(name, value))),
+		...listOf(
+			5,
+			Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+		),
 	]);
 }
 
 /** An input or output of the graph (ValueInfoProto); a dimension that varies has a name. */
 export function value(name, type, shape) {
 	const dims = shape.map((dim) =>
-		(typeof dim === "number" ? intField(1, dim) : bytesField(2, dim)));
+		typeof dim === "number" ? intField(1, dim) : bytesField(2, dim),
+	);
 	const tensorType = Buffer.concat([
-		intField(1, type), bytesField(2, Buffer.concat(listOf(1, dims))),
+		intField(1, type),
+		bytesField(2, Buffer.concat(listOf(1, dims))),
 	]);
 	return Buffer.concat([bytesField(1, name), bytesField(2, bytesField(1, tensorType))]);
 }

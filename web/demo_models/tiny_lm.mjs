@@ -35,8 +35,12 @@ const capital = (word) => word[0].toUpperCase() + word.slice(1);
 /** Every text the model learns: a row per answer, and per subject for those that name one. */
 export function sentences() {
 	const subjects = [...new Set(topics.map((topic) => topic.about).filter(Boolean))];
-	return topics.flatMap(({ answer }) => (answer.includes("{about}")
-		? subjects.map((subject) => answer.replace("{about}", subject)) : [answer]))
+	return topics
+		.flatMap(({ answer }) =>
+			answer.includes("{about}")
+				? subjects.map((subject) => answer.replace("{about}", subject))
+				: [answer],
+		)
 		.map((text) => ["assistant", ...text.split(" "), "</s>"]);
 }
 
@@ -49,10 +53,12 @@ function vocabulary(texts) {
 /** The places of the texts: the three words before each, the last one first, and what followed.
  * The same words with the same follower are one place, however often they were read. */
 function places(texts, id) {
-	const all = texts.flatMap((text) => text.slice(1).map((word, at) => ({
-		before: MATCH.map((_, back) => id.get(text[at - back]) ?? -1),
-		next: id.get(word),
-	})));
+	const all = texts.flatMap((text) =>
+		text.slice(1).map((word, at) => ({
+			before: MATCH.map((_, back) => id.get(text[at - back]) ?? -1),
+			next: id.get(word),
+		})),
+	);
 	return [...new Map(all.map((place) => [`${place.before} ${place.next}`, place])).values()];
 }
 
@@ -83,7 +89,9 @@ function learn(words, texts) {
 	const id = new Map(words.map((word, index) => [word, index]));
 	const seen = places(texts, id);
 	const follows = new Float32Array(seen.length * size); // place -> the word that followed
-	seen.forEach(({ next }, place) => { follows[place * size + next] = 1; });
+	seen.forEach(({ next }, place) => {
+		follows[place * size + next] = 1;
+	});
 	return { seen, follows, ...learnTopics(size, id) };
 }
 
@@ -111,8 +119,9 @@ function thinking() {
 		node("Cast", ["input_ids"], ["ids_float"], { to: FLOAT32 }),
 		node("Unsqueeze", ["ids_float", "axes_1_3"], ["ids_as_cache"]),
 		node("Concat", ["past_key_values.0.key", "ids_as_cache"], ["present.0.key"], { axis: 2 }),
-		node("Concat", ["past_key_values.0.value", "ids_as_cache"], ["present.0.value"],
-			{ axis: 2 }),
+		node("Concat", ["past_key_values.0.value", "ids_as_cache"], ["present.0.value"], {
+			axis: 2,
+		}),
 		// The whole context [b, t], and its length t.
 		node("Squeeze", ["present.0.key", "axes_1_3"], ["context_float"]),
 		node("Cast", ["context_float"], ["context"], { to: INT64 }),
@@ -148,8 +157,12 @@ function graph(size, { seen, follows, calls, steers }) {
 			tensor("steers", FLOAT32, [rows.length, size], steers),
 			tensor("points", FLOAT32, [POINTS.length], POINTS),
 			...MATCH.flatMap((worth, back) => [
-				tensor(`seen_${back}`, INT64, [seen.length],
-					seen.map(({ before }) => before[back])),
+				tensor(
+					`seen_${back}`,
+					INT64,
+					[seen.length],
+					seen.map(({ before }) => before[back]),
+				),
 				tensor(`match_${back}`, INT64, [1], [worth]),
 				tensor(`back_${back}`, INT64, [1], [back + 1]),
 			]),
@@ -179,8 +192,10 @@ function nextWord(context, { words, tables }) {
 	const size = words.length;
 	const scores = new Float32Array(size);
 	for (const { before, next } of tables.seen) {
-		const match = MATCH.reduce((sum, worth, back) =>
-			sum + (context.at(-1 - back) === before[back] ? worth : 0), 0);
+		const match = MATCH.reduce(
+			(sum, worth, back) => sum + (context.at(-1 - back) === before[back] ? worth : 0),
+			0,
+		);
 		scores[next] += POINTS[match];
 	}
 	rows.forEach((_, row) => {
@@ -237,7 +252,8 @@ export function tinyLm() {
 			bos_token: "<s>",
 			eos_token: "</s>",
 			unk_token: "<unk>",
-			chat_template: "{% for m in messages %}"
+			chat_template:
+				"{% for m in messages %}"
 				+ "{{ m['role'] + ' ' + m['content'] + ' ' }}{% endfor %}"
 				+ "{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}",
 		},

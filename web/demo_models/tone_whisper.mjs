@@ -11,7 +11,11 @@ export const tones = { red: 500, green: 1000, blue: 2000, lease: 4000 };
 
 // Numbers from <|notimestamps|> on are times for Whisper, so the words come first.
 const WORDS = [
-	"<unk>", ...Object.keys(tones), "<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>",
+	"<unk>",
+	...Object.keys(tones),
+	"<|endoftext|>",
+	"<|startoftranscript|>",
+	"<|notimestamps|>",
 ];
 const END = WORDS.indexOf("<|endoftext|>");
 const BEGIN = WORDS.indexOf("<|startoftranscript|>");
@@ -30,15 +34,16 @@ const END_SCORE = 0.6;
 const NEVER = -50;
 
 /** The mel scale as Whisper uses it: even steps up to 1000 Hz, then even ratios. */
-const melOfHz = (hz) => (hz < 1000
-	? (3 * hz) / 200 : 15 + (27 * Math.log(hz / 1000)) / Math.log(6.4));
-const hzOfMel = (mel) => (mel < 15
-	? (200 * mel) / 3 : 1000 * Math.exp((Math.log(6.4) * (mel - 15)) / 27));
+const melOfHz = (hz) =>
+	hz < 1000 ? (3 * hz) / 200 : 15 + (27 * Math.log(hz / 1000)) / Math.log(6.4);
+const hzOfMel = (mel) =>
+	mel < 15 ? (200 * mel) / 3 : 1000 * Math.exp((Math.log(6.4) * (mel - 15)) / 27);
 
 /** The band whose centre is nearest to a frequency. Bands are even on the mel scale up to 8 kHz. */
 export function bandOf(hz) {
 	const centres = Array.from({ length: BANDS }, (_, band) =>
-		hzOfMel(((band + 1) * melOfHz(8000)) / (BANDS + 1)));
+		hzOfMel(((band + 1) * melOfHz(8000)) / (BANDS + 1)),
+	);
 	const off = centres.map((centre) => Math.abs(centre - hz));
 	return off.indexOf(Math.min(...off));
 }
@@ -47,8 +52,10 @@ export function bandOf(hz) {
 function encoder() {
 	return model({
 		nodes: [
-			node("AveragePool", ["input_features"], ["halved"],
-				{ kernel_shape: [2], strides: [2] }),
+			node("AveragePool", ["input_features"], ["halved"], {
+				kernel_shape: [2],
+				strides: [2],
+			}),
 			node("Transpose", ["halved"], ["last_hidden_state"], { perm: [0, 2, 1] }),
 		],
 		constants: [],
@@ -88,10 +95,17 @@ function decoder() {
 			// The cache: one number per word so far, so that its length tells the position.
 			node("Cast", ["input_ids"], ["ids_float"], { to: FLOAT32 }),
 			node("Unsqueeze", ["ids_float", "axes_1_3"], ["ids_as_cache"]),
-			...growing.map((name) => node("Concat", [`past_key_values.0.${name}`, "ids_as_cache"],
-				[`present.0.${name}`], { axis: 2 })),
-			...fixed.map((name) => node("Identity", [`past_key_values.0.${name}`],
-				[`present.0.${name}`])),
+			...growing.map((name) =>
+				node(
+					"Concat",
+					[`past_key_values.0.${name}`, "ids_as_cache"],
+					[`present.0.${name}`],
+					{ axis: 2 },
+				),
+			),
+			...fixed.map((name) =>
+				node("Identity", [`past_key_values.0.${name}`], [`present.0.${name}`]),
+			),
 			node("Shape", ["present.0.decoder.key"], ["cache_shape"]),
 			node("Gather", ["cache_shape", "two"], ["cache_length"]),
 			node("Sub", ["cache_length", "two"], ["second"]),
@@ -109,8 +123,9 @@ function decoder() {
 		inputs: [
 			value("input_ids", INT64, ["b", "s"]),
 			value("encoder_hidden_states", FLOAT32, ["b", STATES, BANDS]),
-			...cached.map((name) => value(`past_key_values.0.${name}`, FLOAT32,
-				["b", 1, `past_${length(name)}`, 1])),
+			...cached.map((name) =>
+				value(`past_key_values.0.${name}`, FLOAT32, ["b", 1, `past_${length(name)}`, 1]),
+			),
 		],
 		outputs: [
 			value("logits", FLOAT32, ["b", 1, WORDS.length]),
@@ -122,7 +137,10 @@ function decoder() {
 /** The model's files: path -> bytes or an object to be written as JSON. */
 export function toneWhisper() {
 	const marks = {
-		decoder_start_token_id: BEGIN, eos_token_id: END, bos_token_id: END, pad_token_id: END,
+		decoder_start_token_id: BEGIN,
+		eos_token_id: END,
+		bos_token_id: END,
+		pad_token_id: END,
 	};
 	const end = "<|endoftext|>";
 	return {
@@ -142,7 +160,10 @@ export function toneWhisper() {
 			...marks,
 		},
 		"generation_config.json": {
-			...marks, no_timestamps_token_id: NO_TIMES, is_multilingual: false, max_length: 64,
+			...marks,
+			no_timestamps_token_id: NO_TIMES,
+			is_multilingual: false,
+			max_length: 64,
 		},
 		"preprocessor_config.json": {
 			feature_extractor_type: "WhisperFeatureExtractor",
@@ -158,8 +179,11 @@ export function toneWhisper() {
 			padding_value: 0,
 			return_attention_mask: false,
 		},
-		"tokenizer.json": wordTokenizer(WORDS,
-			WORDS.filter((word) => word.startsWith("<")), "WhitespaceSplit"),
+		"tokenizer.json": wordTokenizer(
+			WORDS,
+			WORDS.filter((word) => word.startsWith("<")),
+			"WhitespaceSplit",
+		),
 		"tokenizer_config.json": {
 			tokenizer_class: "WhisperTokenizer",
 			unk_token: "<unk>",

@@ -29,8 +29,12 @@ const TEXT_CHARS_MAX = 200;
 /** A path below /models: plain names, apart by slashes, that lead nowhere else.
  * @param {unknown} path */
 function isPath(path) {
-	return typeof path === "string" && path.length <= TEXT_CHARS_MAX && !path.includes("..")
-		&& /^[\w@+-][\w.@+-]*(\/[\w@+-][\w.@+-]*)*$/.test(path);
+	return (
+		typeof path === "string"
+		&& path.length <= TEXT_CHARS_MAX
+		&& !path.includes("..")
+		&& /^[\w@+-][\w.@+-]*(\/[\w@+-][\w.@+-]*)*$/.test(path)
+	);
 }
 
 /** @param {unknown} url */
@@ -43,37 +47,76 @@ const isText = (text) =>
 	typeof text === "string" && text.trim() !== "" && text.length <= TEXT_CHARS_MAX;
 
 /** @param {unknown} files */
-const areFiles = (files) => Array.isArray(files) && files.length > 0 && files.length < 1000
-	&& files.every((file) => isPath(file?.path) && Number.isSafeInteger(file.bytes)
-		&& (file.sha256 === undefined || /^[0-9a-f]{64}$/.test(file.sha256)));
+const areFiles = (files) =>
+	Array.isArray(files)
+	&& files.length > 0
+	&& files.length < 1000
+	&& files.every(
+		(file) =>
+			isPath(file?.path)
+			&& Number.isSafeInteger(file.bytes)
+			&& (file.sha256 === undefined || /^[0-9a-f]{64}$/.test(file.sha256)),
+	);
 
 /** What each field must be, in words for the one who wrote the file.
  * @type {[string, (value: unknown, entry: Record<string, unknown>) => boolean, string][]} */
 const rules = [
-	["id", (id) => typeof id === "string" && /^[\w.@+-]{1,128}$/.test(id),
-		"letters, digits and . _ @ + - only"],
+	[
+		"id",
+		(id) => typeof id === "string" && /^[\w.@+-]{1,128}$/.test(id),
+		"letters, digits and . _ @ + - only",
+	],
 	["name", isText, "a short text"],
-	["engine", (engine) => engine === "transformers" || engine === "webllm",
-		'"transformers" or "webllm"'],
-	["task", (task, { engine }) =>
-		task === "chat" || (task === "transcribe" && engine !== "webllm"),
-		'"chat", or "transcribe" with the engine "transformers"'],
-	["profile", (name) => ["lite", "mid", "high"].includes(String(name)),
-		'"lite", "mid" or "high"'],
-	["vram_mb", (mb) => Number.isFinite(mb) && Number(mb) > 0 && Number(mb) <= VRAM_MB_MAX,
-		"a number of megabytes above 0"],
-	["path", (path, { url }) => (path === undefined ? isAddress(url) : isPath(path)),
-		"a folder below the models folder, unless there is a url"],
-	["url", (url, { path }) => url === undefined || (path === undefined && isAddress(url)),
-		"an http(s) address, and no path beside it"],
-	["model_lib", (lib, { engine }) => (engine !== "webllm" ? lib === undefined
-		: isPath(lib) || isAddress(lib)), "a .wasm path or address, with the engine webllm only"],
-	["dtype", (dtype, { engine }) => dtype === undefined
-		|| (engine === "transformers" && /^[a-z0-9]{1,16}$/.test(String(dtype))),
-	"a word such as fp32, q8 or q4f16, with the engine transformers only"],
-	["files", (files, { engine, url }) => files === undefined
-		|| (engine === "transformers" && url !== undefined && areFiles(files)),
-	"a list of {path, bytes, sha256?}, with the engine transformers and a url only"],
+	[
+		"engine",
+		(engine) => engine === "transformers" || engine === "webllm",
+		'"transformers" or "webllm"',
+	],
+	[
+		"task",
+		(task, { engine }) => task === "chat" || (task === "transcribe" && engine !== "webllm"),
+		'"chat", or "transcribe" with the engine "transformers"',
+	],
+	[
+		"profile",
+		(name) => ["lite", "mid", "high"].includes(String(name)),
+		'"lite", "mid" or "high"',
+	],
+	[
+		"vram_mb",
+		(mb) => Number.isFinite(mb) && Number(mb) > 0 && Number(mb) <= VRAM_MB_MAX,
+		"a number of megabytes above 0",
+	],
+	[
+		"path",
+		(path, { url }) => (path === undefined ? isAddress(url) : isPath(path)),
+		"a folder below the models folder, unless there is a url",
+	],
+	[
+		"url",
+		(url, { path }) => url === undefined || (path === undefined && isAddress(url)),
+		"an http(s) address, and no path beside it",
+	],
+	[
+		"model_lib",
+		(lib, { engine }) =>
+			engine !== "webllm" ? lib === undefined : isPath(lib) || isAddress(lib),
+		"a .wasm path or address, with the engine webllm only",
+	],
+	[
+		"dtype",
+		(dtype, { engine }) =>
+			dtype === undefined
+			|| (engine === "transformers" && /^[a-z0-9]{1,16}$/.test(String(dtype))),
+		"a word such as fp32, q8 or q4f16, with the engine transformers only",
+	],
+	[
+		"files",
+		(files, { engine, url }) =>
+			files === undefined
+			|| (engine === "transformers" && url !== undefined && areFiles(files)),
+		"a list of {path, bytes, sha256?}, with the engine transformers and a url only",
+	],
 	["note", (note) => note === undefined || isText(note), "a short text"],
 ];
 
@@ -130,13 +173,15 @@ export function mergeCatalog(builtIn, own, added = []) {
 	const problems = [];
 	if (own !== undefined && !Array.isArray(own)) problems.push("models.json: it is not a list");
 	const entries = [
-		.../** @type {ModelSpec[]} */ (builtIn).concat(added)
+		.../** @type {ModelSpec[]} */ (builtIn)
+			.concat(added)
 			.map((entry) => ({ entry, mine: false, at: 0 })),
 		...(Array.isArray(own) ? own : []).map((entry, at) => ({ entry, mine: true, at })),
 	];
 	const seen = new Set();
 	for (const { entry, mine, at } of entries) {
-		const problem = problemOf(entry)
+		const problem =
+			problemOf(entry)
 			?? (mine && seen.has(entry.id) ? `id: ${entry.id} is there twice` : null);
 		if (problem) {
 			problems.push(`models.json, entry ${at + 1}: ${problem}`);

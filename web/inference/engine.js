@@ -42,15 +42,22 @@ export class Engine extends EventTarget {
 		this.spec = spec;
 		this.limits = profiles[profile];
 		const file = spec.engine === "webllm" ? "webllm_worker.js" : "transformers_worker.js";
-		const worker = new Worker(new URL(file, import.meta.url),
-			{ type: "module", name: spec.id });
+		const worker = new Worker(new URL(file, import.meta.url), {
+			type: "module",
+			name: spec.id,
+		});
 		this.worker = worker;
 		// Whoever guards the Worker ends it by its own method; the engine must know.
 		this.#endWorker = worker.terminate.bind(worker);
 		worker.terminate = () => this.terminate();
 		worker.onmessage = ({ data }) => this.#take(data);
-		worker.onerror = () => this.#end(new EngineError("ENGINE",
-			"The model's worker could not start. Load the page again."));
+		worker.onerror = () =>
+			this.#end(
+				new EngineError(
+					"ENGINE",
+					"The model's worker could not start. Load the page again.",
+				),
+			);
 		const { contextTokens, newTokens, bufferBytes } = this.limits;
 		const limits = { contextTokens, newTokens, bufferBytes };
 		worker.postMessage({ type: "start", spec, limits, device });
@@ -144,8 +151,10 @@ export class Engine extends EventTarget {
 			let patience;
 			const onAbort = () => {
 				this.worker.postMessage({ type: "abort", id });
-				patience = setTimeout(() => this.#end(new EngineError("ABORTED", STUBBORN)),
-					STOP_MS_MAX);
+				patience = setTimeout(
+					() => this.#end(new EngineError("ABORTED", STUBBORN)),
+					STOP_MS_MAX,
+				);
 			};
 			const settle = () => {
 				clearTimeout(patience);
@@ -155,8 +164,14 @@ export class Engine extends EventTarget {
 			signal?.addEventListener("abort", onAbort, { once: true });
 			this.#calls.set(id, {
 				onEvent,
-				done: (value) => { settle(); done(value); },
-				fail: (error) => { settle(); fail(error); },
+				done: (value) => {
+					settle();
+					done(value);
+				},
+				fail: (error) => {
+					settle();
+					fail(error);
+				},
 			});
 			this.worker.postMessage({ type: "call", id, name, args });
 		});

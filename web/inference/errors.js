@@ -36,17 +36,47 @@ const DETAIL_CHARS_MAX = 160;
  * @type {[EngineErrorCode, RegExp][]} */
 const MARKS = [
 	["ABORTED", /AbortError|\baborted by\b/i],
-	["DEVICE_LOST", new RegExp("device (was|is|has been)? ?(lost|destroyed)|DeviceLost"
-		+ "|external Instance reference|mapAsync.*(destroyed|unmapped)", "i")],
-	["OUT_OF_MEMORY", new RegExp("out of memory|bad_alloc|OutOfMemory|allocation failed"
-		+ "|exceeds the max buffer size|maxBufferSize|maxStorageBufferBindingSize", "i")],
-	["NO_WEBGPU", new RegExp("WebGPU(NotAvailable|NotFound| is not (available|supported))"
-		+ "|no available backend|GPU adapter|compatible GPU|FeatureSupport|ShaderF16", "i")],
-	["MODEL_MISSING", new RegExp("not found locally|Could not locate file|\\b404\\b|ModelNotFound"
-		+ "|MissingModelWasm|Cannot find (model|tokenizer)|ArtifactNotFound", "i")],
-	["MODEL_CORRUPT", new RegExp("protobuf|failed to load model|create a session|Load model"
-		+ "|INVALID_(GRAPH|PROTOBUF|ARGUMENT)|JSON|IntegrityError|CompileError|magic word"
-		+ "|Unsupported (model|tokenizer)|not a valid model|Unknown (tokenizer|model)", "i")],
+	[
+		"DEVICE_LOST",
+		new RegExp(
+			"device (was|is|has been)? ?(lost|destroyed)|DeviceLost"
+				+ "|external Instance reference|mapAsync.*(destroyed|unmapped)",
+			"i",
+		),
+	],
+	[
+		"OUT_OF_MEMORY",
+		new RegExp(
+			"out of memory|bad_alloc|OutOfMemory|allocation failed"
+				+ "|exceeds the max buffer size|maxBufferSize|maxStorageBufferBindingSize",
+			"i",
+		),
+	],
+	[
+		"NO_WEBGPU",
+		new RegExp(
+			"WebGPU(NotAvailable|NotFound| is not (available|supported))"
+				+ "|no available backend|GPU adapter|compatible GPU|FeatureSupport|ShaderF16",
+			"i",
+		),
+	],
+	[
+		"MODEL_MISSING",
+		new RegExp(
+			"not found locally|Could not locate file|\\b404\\b|ModelNotFound"
+				+ "|MissingModelWasm|Cannot find (model|tokenizer)|ArtifactNotFound",
+			"i",
+		),
+	],
+	[
+		"MODEL_CORRUPT",
+		new RegExp(
+			"protobuf|failed to load model|create a session|Load model"
+				+ "|INVALID_(GRAPH|PROTOBUF|ARGUMENT)|JSON|IntegrityError|CompileError|magic word"
+				+ "|Unsupported (model|tokenizer)|not a valid model|Unknown (tokenizer|model)",
+			"i",
+		),
+	],
 ];
 
 /**
@@ -72,7 +102,8 @@ export function explain(error, known) {
 /** What kept a model's file away, as the SDK tells it, in the words of the pages.
  * @param {string} model @param {unknown} error @returns {EngineError | null} */
 export function fileProblem(model, error) {
-	const { detail } = /** @type {{detail?: {blocked?: boolean, status?: number, url?: string}}} */
+	const { detail } =
+		/** @type {{detail?: {blocked?: boolean, status?: number, url?: string}}} */
 		(error ?? {});
 	const { origin, pathname } = new URL(detail?.url ?? "file:///", "file:///");
 	if (detail?.blocked) return new EngineError("MODEL_MISSING", blockedText(model, origin));
@@ -83,8 +114,10 @@ export function fileProblem(model, error) {
 
 /** @param {string} model @param {string} address */
 function blockedText(model, address) {
-	return `The model "${model}" lies at ${address}, which this page may not ask. Add that origin `
-		+ "to model_origins in the daemon's configuration, or put the files in a local folder.";
+	return (
+		`The model "${model}" lies at ${address}, which this page may not ask. Add that origin `
+		+ "to model_origins in the daemon's configuration, or put the files in a local folder."
+	);
 }
 
 /** The file that an error's text names, or that was asked for last.
@@ -96,7 +129,7 @@ function fileOf({ file }, text) {
 /** The small files are read at the same time, so which of them is wrong cannot be said.
  * @param {Circumstances} known @param {string} text */
 function damagedFile({ weights, file }, text) {
-	return /JSON/.test(text) ? "its .json files" : weights ?? file ?? "its files";
+	return /JSON/.test(text) ? "its .json files" : (weights ?? file ?? "its files");
 }
 
 /** @type {Record<EngineErrorCode, (known: Circumstances, text: string) => string>} */
@@ -108,12 +141,13 @@ const messages = {
 		`The model "${known.model}" cannot be read; look at ${damagedFile(known, text)}. `
 		+ "What is there is damaged or not what its name says. Fetch it again, or choose another "
 		+ "model.",
-	NO_WEBGPU: (known, text) => (/f16|FeatureSupport/i.test(text)
-		? `The model "${known.model}" needs 16-bit numbers, which this GPU does not offer. `
-			+ "Choose a model without it: its name has f32 instead of f16."
-		: "This browser offers no WebGPU, so no model can run on the GPU here. Use a current "
-			+ "Chrome, Edge or Safari, turn on hardware acceleration, and open this page at "
-			+ "127.0.0.1."),
+	NO_WEBGPU: (known, text) =>
+		/f16|FeatureSupport/i.test(text)
+			? `The model "${known.model}" needs 16-bit numbers, which this GPU does not offer. `
+				+ "Choose a model without it: its name has f32 instead of f16."
+			: "This browser offers no WebGPU, so no model can run on the GPU here. Use a current "
+				+ "Chrome, Edge or Safari, turn on hardware acceleration, and open this page at "
+				+ "127.0.0.1.",
 	OUT_OF_MEMORY: (known) =>
 		`The GPU has not enough memory for "${known.model}". Choose a smaller model or a lower `
 		+ "hardware profile, or close other programs that use the GPU.",
@@ -121,6 +155,7 @@ const messages = {
 		"The browser lost the GPU: it was reset, or its driver restarted. The model is loaded "
 		+ "again with the next try.",
 	ABORTED: () => "Stopped.",
-	ENGINE: (known, text) => `The model "${known.model}" failed: `
+	ENGINE: (known, text) =>
+		`The model "${known.model}" failed: `
 		+ text.replace(/\s+/g, " ").slice(0, DETAIL_CHARS_MAX),
 };

@@ -45,7 +45,12 @@ export function clampLimits(wanted, offered, bufferBytes) {
 export function watchGpu({ bufferBytes, onLost }) {
 	let bytes = 0;
 	let quiet = false;
-	const watch = { bytes: () => bytes, quiet: () => { quiet = true; } };
+	const watch = {
+		bytes: () => bytes,
+		quiet: () => {
+			quiet = true;
+		},
+	};
 	if (typeof GPUAdapter === "undefined") return watch;
 
 	const { requestDevice } = GPUAdapter.prototype;
@@ -61,7 +66,9 @@ export function watchGpu({ bufferBytes, onLost }) {
 		});
 		return device;
 	};
-	countBuffers((change) => { bytes = Math.max(0, bytes + change); });
+	countBuffers((change) => {
+		bytes = Math.max(0, bytes + change);
+	});
 	return watch;
 }
 

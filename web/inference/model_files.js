@@ -14,7 +14,8 @@ import { filesOf as folderOf, modelRecord } from "./webllm_adapter.js";
 /** @param {ModelSpec} spec @param {import("./engine.js").EngineOptions} options @param {Get} get
  * @returns {Promise<ModelFile[]>} */
 export async function filesOf(spec, options, get) {
-	return spec.engine === "webllm" ? webllmFiles(spec, get)
+	return spec.engine === "webllm"
+		? webllmFiles(spec, get)
 		: transformersFiles(spec, options, get);
 }
 
@@ -28,11 +29,17 @@ export function addressOf(url) {
  * @param {ModelSpec} spec @param {import("./engine.js").EngineOptions} options @param {Get} get */
 async function transformersFiles(spec, options, get) {
 	const folder = addressOf(String(spec.url));
-	const file = (/** @type {string} */ name) => ({ url: folder + name, cache: "transformers-cache",
-		optional: !/^(config|tokenizer)\.json$|^onnx\//.test(name) });
+	const file = (/** @type {string} */ name) => ({
+		url: folder + name,
+		cache: "transformers-cache",
+		optional: !/^(config|tokenizer)\.json$|^onnx\//.test(name),
+	});
 	if (spec.files) {
-		return spec.files.map(({ path, ...known }) =>
-			({ ...file(path), ...known, optional: false }));
+		return spec.files.map(({ path, ...known }) => ({
+			...file(path),
+			...known,
+			optional: false,
+		}));
 	}
 	const first = ["config.json", "tokenizer_config.json"];
 	if (spec.task === "transcribe") first.push("preprocessor_config.json");
@@ -54,9 +61,17 @@ async function webllmFiles(spec, get) {
 	const { tokenizer_files: names = [] } = await (await get(config)).json();
 	const { records = [] } = await (await get(index)).json();
 	const tokenizer = names.includes("tokenizer.json") ? "tokenizer.json" : "tokenizer.model";
-	return [config, index,
+	return [
+		config,
+		index,
 		{ url: folder + tokenizer, cache: "webllm/model" },
 		{ url: record.model_lib, cache: "webllm/wasm" },
-		...records.map((/** @type {{dataPath: string, nbytes?: number}} */ { dataPath, nbytes }) =>
-			({ url: folder + dataPath, bytes: nbytes, cache: "webllm/model" }))];
+		...records.map(
+			(/** @type {{dataPath: string, nbytes?: number}} */ { dataPath, nbytes }) => ({
+				url: folder + dataPath,
+				bytes: nbytes,
+				cache: "webllm/model",
+			}),
+		),
+	];
 }

@@ -31,8 +31,8 @@ import { fileProblem } from "./errors.js";
  */
 
 const MIB = 1024 * 1024;
-const TAKEN = "The GPU was needed elsewhere and the model was unloaded. The next try loads it "
-	+ "again.";
+const TAKEN =
+	"The GPU was needed elsewhere and the model was unloaded. The next try loads it " + "again.";
 
 /** Fires "state" when `state` changed. */
 export class ModelHost extends EventTarget {
@@ -49,8 +49,11 @@ export class ModelHost extends EventTarget {
 			vramBytes: spec.vram_mb * MIB,
 			class: urgency,
 			cpu: device === "wasm",
-			fetch: spec.url === undefined && spec.engine !== "webllm" ? undefined
-				: async ({ get }) => (await import("./model_files.js")).filesOf(spec, this, get),
+			fetch:
+				spec.url === undefined && spec.engine !== "webllm"
+					? undefined
+					: async ({ get }) =>
+							(await import("./model_files.js")).filesOf(spec, this, get),
 			load: (o) => this.#load(o),
 			unload: (engine, reason) => endEngine(engine, reason),
 			alive: (engine) => engine.alive,
@@ -133,6 +136,7 @@ export class ModelHost extends EventTarget {
 /** @param {Engine} engine @param {unknown} reason */
 function endEngine(engine, reason) {
 	if (reason === null) return engine.unload();
-	engine.terminate(reason instanceof EngineError ? reason
-		: new EngineError("DEVICE_LOST", TAKEN));
+	engine.terminate(
+		reason instanceof EngineError ? reason : new EngineError("DEVICE_LOST", TAKEN),
+	);
 }

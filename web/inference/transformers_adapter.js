@@ -82,8 +82,10 @@ export function fit(tokenizer, messages, tokensMax) {
  * @param {(full: string) => void} onText
  */
 function textStreamer(library, tokenizer, begun, onText) {
-	const ids = begun === "" ? []
-		: Array.from(tokenizer(begun, { add_special_tokens: false }).input_ids.data, Number);
+	const ids =
+		begun === ""
+			? []
+			: Array.from(tokenizer(begun, { add_special_tokens: false }).input_ids.data, Number);
 	const decode = () => tokenizer.decode(ids, { skip_special_tokens: true });
 	const start = begun === "" ? "" : decode();
 	const state = { tokens: 0, firstAt: 0, text: begun };
@@ -133,8 +135,11 @@ export function transformersAdapter(library, { spec, limits, device }) {
 	/** @param {import("./worker_side.js").CallContext} context */
 	async function load({ signal, emit }) {
 		if (spec.path !== undefined && !(await isThere(`/models/${spec.path}/config.json`))) {
-			throw new EngineError("MODEL_MISSING", `A file of the model "${spec.name}" is missing: `
-				+ `/models/${spec.path}/config.json. Check the model's folder, or choose another.`);
+			throw new EngineError(
+				"MODEL_MISSING",
+				`A file of the model "${spec.name}" is missing: `
+					+ `/models/${spec.path}/config.json. Check the model's folder, or choose another.`,
+			);
 		}
 		pipe = await library.pipeline(task, name, {
 			device,
@@ -158,7 +163,10 @@ export function transformersAdapter(library, { spec, limits, device }) {
 		const { streamer, state } = textStreamer(library, tokenizer, begun, emit);
 		try {
 			await model.generate({
-				...inputs, max_new_tokens: newTokens, streamer, stopping_criteria: stop,
+				...inputs,
+				max_new_tokens: newTokens,
+				streamer,
+				stopping_criteria: stop,
 			});
 		} finally {
 			signal.removeEventListener("abort", onAbort);

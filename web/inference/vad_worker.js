@@ -15,8 +15,9 @@ async function open() {
 	const ort = await import(address);
 	ort.env.wasm.numThreads = 1;
 	ort.env.wasm.wasmPaths = { mjs: `${VENDOR}.mjs`, wasm: `${VENDOR}.wasm` };
-	const session = await ort.InferenceSession.create("/vendor/silero_vad.onnx",
-		{ executionProviders: ["wasm"] });
+	const session = await ort.InferenceSession.create("/vendor/silero_vad.onnx", {
+		executionProviders: ["wasm"],
+	});
 	const rate = new ort.Tensor("int64", [BigInt(RATE_HZ)], []);
 	let state = new ort.Tensor("float32", new Float32Array(2 * 128), [2, 1, 128]);
 	let context = new Float32Array(CONTEXT_SAMPLES);
@@ -27,8 +28,11 @@ async function open() {
 		input.set(context);
 		input.set(frame, CONTEXT_SAMPLES);
 		context = frame.slice(-CONTEXT_SAMPLES);
-		const { output, stateN } = await session.run({ state, sr: rate,
-			input: new ort.Tensor("float32", input, [1, input.length]) });
+		const { output, stateN } = await session.run({
+			state,
+			sr: rate,
+			input: new ort.Tensor("float32", input, [1, input.length]),
+		});
 		state = stateN;
 		return output.data[0];
 	};
@@ -40,10 +44,12 @@ let last = Promise.resolve();
 
 opened.then(() => postMessage({ type: "ready" }), failed);
 addEventListener("message", ({ data: frame }) => {
-	last = last.then(async () => {
-		const likely = await (await opened)(frame);
-		postMessage({ type: "heard", frame, likely });
-	}).catch(failed);
+	last = last
+		.then(async () => {
+			const likely = await (await opened)(frame);
+			postMessage({ type: "heard", frame, likely });
+		})
+		.catch(failed);
 });
 
 /** @param {unknown} error */

@@ -35,7 +35,8 @@ export function filesOf(model) {
  * @param {import("./worker_side.js").Message[]} messages */
 export function askable(messages) {
 	return messages.at(-1)?.role === "assistant"
-		? [...messages, { role: "user", content: GO_ON }] : messages;
+		? [...messages, { role: "user", content: GO_ON }]
+		: messages;
 }
 
 /** The library names no missing file, so the first ones it will ask for are looked up here.
@@ -44,9 +45,12 @@ async function checkFiles(record, name) {
 	const folder = filesOf(record.model);
 	const files = [`${folder}mlc-chat-config.json`, `${folder}tensor-cache.json`, record.model_lib];
 	for (const file of files) {
-		if (new URL(file).origin !== location.origin || await isThere(file)) continue;
-		throw new EngineError("MODEL_MISSING", `A file of the model "${name}" is missing: `
-			+ `${new URL(file).pathname}. Check the model's folder, or choose another model.`);
+		if (new URL(file).origin !== location.origin || (await isThere(file))) continue;
+		throw new EngineError(
+			"MODEL_MISSING",
+			`A file of the model "${name}" is missing: `
+				+ `${new URL(file).pathname}. Check the model's folder, or choose another model.`,
+		);
 	}
 }
 
@@ -98,7 +102,7 @@ export function webllmAdapter(library, { spec, limits }, base) {
 			for await (const chunk of stream) {
 				usage = chunk.usage ?? usage;
 				const more = chunk.choices[0]?.delta?.content ?? "";
-				if (more !== "" && !signal.aborted) emit(text += more);
+				if (more !== "" && !signal.aborted) emit((text += more));
 			}
 		} finally {
 			signal.removeEventListener("abort", onAbort);

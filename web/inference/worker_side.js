@@ -58,10 +58,15 @@ export function serveEngine(makeAdapter) {
 		model = start.spec.name;
 		const onLost = (/** @type {string} */ message) => postMessage({ type: "lost", message });
 		gpu = watchGpu({ bufferBytes: start.limits.bufferBytes, onLost });
-		adapter = start.device === "webgpu" && !("gpu" in navigator)
-			? Promise.reject(new EngineError("NO_WEBGPU", explain(new Error("GPU adapter"),
-				{ model }).message))
-			: makeAdapter(start);
+		adapter =
+			start.device === "webgpu" && !("gpu" in navigator)
+				? Promise.reject(
+						new EngineError(
+							"NO_WEBGPU",
+							explain(new Error("GPU adapter"), { model }).message,
+						),
+					)
+				: makeAdapter(start);
 		adapter.catch(() => {}); // the first call reports it
 	};
 
@@ -71,7 +76,8 @@ export function serveEngine(makeAdapter) {
 		const library = await /** @type {Promise<Adapter>} */ (adapter);
 		if (name === "unload") gpu?.quiet();
 		const method = /** @type {(...all: any[]) => Promise<any>} */ (
-			library[/** @type {keyof Adapter} */ (name)]);
+			library[/** @type {keyof Adapter} */ (name)]
+		);
 		return method.call(library, context, ...args);
 	};
 

@@ -7,8 +7,17 @@ import { now } from "./session.js";
 import { Model } from "./model.js";
 import { brokerOrigin, siteToken } from "./pair.js";
 import { openPort } from "./session_port.js";
-import { awakeLock, freeName, hasSavedPlaces, isAwake, newName, pageKey, savePlaces,
-	takeSavedPlaces, watchPage } from "./page_lifecycle.js";
+import {
+	awakeLock,
+	freeName,
+	hasSavedPlaces,
+	isAwake,
+	newName,
+	pageKey,
+	savePlaces,
+	takeSavedPlaces,
+	watchPage,
+} from "./page_lifecycle.js";
 
 /** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
 /** @import { BrokerContext, Heard, ModelOptions, Opened, SavedPlaces } from "./types.js" */
@@ -74,20 +83,30 @@ export class Broker extends EventTarget {
 			},
 		};
 		if (!globalThis.WebSocket) {
-			this.#end(new BrokerError("DENIED", "There is no WebSocket here, as when a server "
-				+ "renders a page: ask for the GPU in the browser."));
+			this.#end(
+				new BrokerError(
+					"DENIED",
+					"There is no WebSocket here, as when a server "
+						+ "renders a page: ask for the GPU in the browser.",
+				),
+			);
 			return;
 		}
-		this.#send = openPort((e) => this.#on(e), o.heartbeat === "reply",
-			() => this.#heartbeat = "reply");
-		this.#unwatch = watchPage({ leave: (cached) => this.#leave(cached),
-			back: () => this.#back(), thaw: () => this.#thaw(),
-			visible: (visible) => this.about({ visible }) });
+		this.#send = openPort(
+			(e) => this.#on(e),
+			o.heartbeat === "reply",
+			() => (this.#heartbeat = "reply"),
+		);
+		this.#unwatch = watchPage({
+			leave: (cached) => this.#leave(cached),
+			back: () => this.#back(),
+			thaw: () => this.#thaw(),
+			visible: (visible) => this.about({ visible }),
+		});
 		const own = this.#base === location?.origin;
 		if ((o.connect ?? (own || hasSavedPlaces(this.#storage) ? "now" : "lazy")) === "now")
 			this.#begin();
-		else
-			this.#state = "idle";
+		else this.#state = "idle";
 	}
 
 	get state() {
@@ -111,11 +130,9 @@ export class Broker extends EventTarget {
 
 	/** Where the browser asks its user first, not before a page wants something. */
 	#begin() {
-		if (this.#begun || this.#state === "closed")
-			return;
+		if (this.#begun || this.#state === "closed") return;
 		this.#begun = true;
-		if (this.#state === "idle")
-			this.#set("connecting");
+		if (this.#state === "idle") this.#set("connecting");
 		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
 	}
 
@@ -131,29 +148,32 @@ export class Broker extends EventTarget {
 		let kept = takeSavedPlaces(this.#storage);
 		if (kept && !kept.left) {
 			const lives = isAwake(kept.owner);
-			this.#adopting = lives.then((yes) => this.#adopt(kept = yes ? null : kept));
+			this.#adopting = lives.then((yes) => this.#adopt((kept = yes ? null : kept)));
 			await this.#adopting;
-		} else
-			this.#adopt(kept);
+		} else this.#adopt(kept);
 		const adopt = [...this.#places.values()].map(({ ref }) => ref);
-		const asks = await loopbackPermission() === "prompt";
-		const shown = (typeof token === "function" ? await token() : token)
-			|| pageKey(this.#base) || siteToken(this.#base);
+		const asks = (await loopbackPermission()) === "prompt";
+		const shown =
+			(typeof token === "function" ? await token() : token)
+			|| pageKey(this.#base)
+			|| siteToken(this.#base);
 		this.#token = shown || "";
-		this.#send({ op: "start", url: this.#base.replace("http", "ws") + "/v1/gpu/session",
+		this.#send({
+			op: "start",
+			url: this.#base.replace("http", "ws") + "/v1/gpu/session",
 			hello: { id: this.#name, token: this.#token || undefined },
-			resume: kept?.session ?? null, adopt,
+			resume: kept?.session ?? null,
+			adopt,
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
-			timeoutMs: asks ? 60_000 : connectTimeoutMs });
-		if (kept)
-			setTimeout(() => this.#send({ op: "disown" }), 5_000);
+			timeoutMs: asks ? 60_000 : connectTimeoutMs,
+		});
+		if (kept) setTimeout(() => this.#send({ op: "disown" }), 5_000);
 		this.about({ page: globalThis.location?.pathname, origin: globalThis.location?.origin });
 	}
 
 	async ready() {
 		this.#begin();
-		if (this.#state === "closed")
-			throw this.#error;
+		if (this.#state === "closed") throw this.#error;
 		if (this.#state !== "open")
 			await new Promise((...waiter) => {
 				this.#ready.push(waiter);
@@ -178,11 +198,9 @@ export class Broker extends EventTarget {
 	 * @type {(o: RequestOptions) => Promise<any>} */
 	async #request(o) {
 		this.#begin();
-		if (this.#adopting)
-			await this.#adopting;
+		if (this.#adopting) await this.#adopting;
 		o.signal?.throwIfAborted();
-		if (this.#state === "closed")
-			throw this.#error;
+		if (this.#state === "closed") throw this.#error;
 		const { ref, rid } = this.#places.get(o.key ?? "") ?? { ref: this.#ref++, rid: random() };
 		this.#places.delete(o.key ?? "");
 		const claim = new Claim(this.#context, ref, rid, o);
@@ -216,11 +234,10 @@ export class Broker extends EventTarget {
 		const lease = await this.#request({ ...o, slots: 0, evictable: true, ifAvailable: false });
 		/** @type {Promise<unknown>|undefined} */
 		let gone;
-		const terminate = () => gone ??= (async () => o.evict())().catch(() => {});
+		const terminate = () => (gone ??= (async () => o.evict())().catch(() => {}));
 		lease.guard({ terminate });
 		lease.yieldSignal.addEventListener("abort", async () => {
-			if (!lease.signal.aborted)
-				await terminate();
+			if (!lease.signal.aborted) await terminate();
 			await lease.release();
 		});
 		return lease;
@@ -246,15 +263,13 @@ export class Broker extends EventTarget {
 		/** @type {Record<string, string>} */
 		const said = {};
 		for (const [name, text] of Object.entries({ ...texts, clamped: clamped?.join(" ") }))
-			if (text)
-				said[name] = plain(text, 128);
+			if (text) said[name] = plain(text, 128);
 		this.#send({ op: "about", fields: { ...fields, ...said } });
 	}
 
 	async close() {
-		if (this.#state === "closed")
-			return;
-		const stopped = new Promise((resolve) => this.#stopped = () => resolve(0));
+		if (this.#state === "closed") return;
+		const stopped = new Promise((resolve) => (this.#stopped = () => resolve(0)));
 		this.#end(new BrokerError("CLOSED", "Closed; make a new one."));
 		this.#send({ op: "stop" });
 		await stopped;
@@ -269,31 +284,22 @@ export class Broker extends EventTarget {
 		const { ev } = e;
 		this.#heardAt = now();
 		this.#limit = e.limit ?? this.#limit;
-		if (ev === "sure")
-			this.#unsure.splice(0).forEach((resolve) => resolve());
-		else if (ev === "ping")
-			this.#send({ op: "pong" });
-		else if (ev === "open")
-			this.#opened(e);
-		else if (ev === "drop")
-			this.#set("reconnecting");
-		else if (ev === "down")
-			this.#down(e);
+		if (ev === "sure") this.#unsure.splice(0).forEach((resolve) => resolve());
+		else if (ev === "ping") this.#send({ op: "pong" });
+		else if (ev === "open") this.#opened(e);
+		else if (ev === "drop") this.#set("reconnecting");
+		else if (ev === "down") this.#down(e);
 		else if (ev === "stopped") {
 			this.#stopped();
 			this.#end(closeError(e.code) ?? undefined);
-		} else if (ev === "msg")
-			this.#hear(e.m);
+		} else if (ev === "msg") this.#hear(e.m);
 	}
 
 	/** @param {Heard} m */
 	#hear(m) {
-		if (m.type === "status")
-			this.#asking.splice(0).forEach(([resolve]) => resolve(m));
-		else if (m.type === "reload")
-			this.#emit("reload", { path: m.path });
-		else
-			this.#claims.get(m.ref)?.hear(m);
+		if (m.type === "status") this.#asking.splice(0).forEach(([resolve]) => resolve(m));
+		else if (m.type === "reload") this.#emit("reload", { path: m.path });
+		else this.#claims.get(m.ref)?.hear(m);
 	}
 
 	/** @param {Opened} e */
@@ -303,22 +309,21 @@ export class Broker extends EventTarget {
 		this.#set("open");
 		this.#keep();
 		this.#ready.splice(0).forEach(([resolve]) => resolve(0));
-		for (const claim of this.#claims.values())
-			claim.brokerIsBack();
+		for (const claim of this.#claims.values()) claim.brokerIsBack();
 	}
 
 	/** A broker that was there may be restarting, until it was silent for a TTL. @param {Down} e */
 	async #down(e) {
 		const again = this.#state === "reconnecting" || e.code === 4429 || e.code === 4503;
-		const wanted = this.#state !== "offline" || this.#ready.length
+		const wanted =
+			this.#state !== "offline"
+			|| this.#ready.length
 			|| [...this.#claims.values()].some((c) => c.state === "waiting" && !c.local);
-		if (this.#diagnosing || !wanted || (again && !e.silent))
-			return;
+		if (this.#diagnosing || !wanted || (again && !e.silent)) return;
 		this.#diagnosing = true;
 		const error = await diagnose(this.#base, e, this.#o.connectTimeoutMs ?? 4_000);
 		this.#diagnosing = false;
-		if (!["open", "closed"].includes(this.#state))
-			this.#offline(error);
+		if (!["open", "closed"].includes(this.#state)) this.#offline(error);
 	}
 
 	/** @param {BrokerError} error */
@@ -327,10 +332,8 @@ export class Broker extends EventTarget {
 		this.#set("offline");
 		const { fallback = "error" } = this.#o;
 		for (const claim of [...this.#claims.values()])
-			if (claim.state !== "waiting" || claim.local)
-				continue;
-			else if (error.detail?.listening !== false || fallback === "error")
-				claim.fail(error);
+			if (claim.state !== "waiting" || claim.local) continue;
+			else if (error.detail?.listening !== false || fallback === "error") claim.fail(error);
 			else {
 				this.#context.forget(claim);
 				this.#send({ op: "release", ref: claim.ref });
@@ -343,13 +346,11 @@ export class Broker extends EventTarget {
 
 	/** @param {BrokerError|undefined} error */
 	#end(error) {
-		if (this.#state === "closed")
-			return;
+		if (this.#state === "closed") return;
 		this.#error = error;
 		this.#unwatch();
 		freeName(this.#storage);
-		for (const claim of this.#claims.values())
-			claim.fail(error);
+		for (const claim of this.#claims.values()) claim.fail(error);
 		this.#unsure.splice(0).forEach((resolve) => resolve());
 		this.#set("closed");
 	}
@@ -362,40 +363,50 @@ export class Broker extends EventTarget {
 				this.#unlock(claim.token);
 				claim.fail(new BrokerError("CLOSED", "The page was left."));
 			}
-		const waiting = [...this.#claims.values()]
-			.filter((c) => c.state === "waiting" && (cached || c.o.key));
+		const waiting = [...this.#claims.values()].filter(
+			(c) => c.state === "waiting" && (cached || c.o.key),
+		);
 		this.#send({ op: "leave", keep: waiting.map((c) => c.ref), cached });
 		this.#left = true;
 		this.#keep();
-		if (!cached)
-			freeName(this.#storage);
+		if (!cached) freeName(this.#storage);
 	}
 
 	/** @param {string} token of a lease */
 	#unlock(token) {
 		/** @type {Record<string, string>} */
 		const headers = { "Content-Type": "application/json" };
-		if (this.#token)
-			headers.Authorization = `Bearer ${this.#token}`;
+		if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
 		if (token)
-			fetch(`${this.#base}/v1/gpu/unlock`, { method: "POST", keepalive: true, headers,
-				body: JSON.stringify({ token }) }).catch(() => {});
+			fetch(`${this.#base}/v1/gpu/unlock`, {
+				method: "POST",
+				keepalive: true,
+				headers,
+				body: JSON.stringify({ token }),
+			}).catch(() => {});
 	}
 
 	#back() {
 		this.#left = false;
 		this.#keep();
-		if (this.#begun)
-			this.#set("connecting");
+		if (this.#begun) this.#set("connecting");
 		this.#send({ op: "back" });
 	}
 
 	/** For whoever is here next: also if this page dies before it can say that it was left. */
 	#keep() {
 		const keyed = [...this.#claims.values()].filter((c) => c.o.key && c.state !== "ended");
-		savePlaces(this.#storage, keyed.length ? { session: this.#met?.session ?? null,
-			left: this.#left, owner: this.#owner,
-			places: keyed.map(({ o, ref, rid }) => [o.key ?? "", { ref, rid }]) } : null);
+		savePlaces(
+			this.#storage,
+			keyed.length
+				? {
+						session: this.#met?.session ?? null,
+						left: this.#left,
+						owner: this.#owner,
+						places: keyed.map(({ o, ref, rid }) => [o.key ?? "", { ref, rid }]),
+					}
+				: null,
+		);
 	}
 
 	/** Judged before the page may touch the GPU. */
@@ -407,15 +418,13 @@ export class Broker extends EventTarget {
 
 	/** Where this thread is the one that listens, a stand-still of it was silence. */
 	#judge() {
-		if (this.#heartbeat === "reply")
-			this.#thaw();
+		if (this.#heartbeat === "reply") this.#thaw();
 	}
 
 	/** Resolves when all that the Session said before was heard: at once, if it just spoke. */
 	async #sure() {
 		this.#judge();
-		if (now() - this.#heardAt < 200 || this.#state === "closed")
-			return;
+		if (now() - this.#heardAt < 200 || this.#state === "closed") return;
 		const heard = new Promise((resolve) => this.#unsure.push(() => resolve(0)));
 		this.#send({ op: "sure" });
 		await heard;
@@ -428,12 +437,9 @@ export class Broker extends EventTarget {
 		const error = this.#error;
 		for (const [, reject] of this.#asking.splice(0))
 			reject(error ?? new BrokerError("UNREACHABLE", "Disconnected; try again."));
-		for (const [, reject] of error ? this.#ready.splice(0) : [])
-			reject(error);
-		for (const claim of this.#claims.values())
-			claim.settle(null);
-		if (state !== was)
-			this.#emit("state", { state, error });
+		for (const [, reject] of error ? this.#ready.splice(0) : []) reject(error);
+		for (const claim of this.#claims.values()) claim.settle(null);
+		if (state !== was) this.#emit("state", { state, error });
 	}
 
 	/** @type {<K extends keyof BrokerEvents>(type: K, detail: BrokerEvents[K]) => void} */

@@ -11,14 +11,24 @@ import { now } from "./session.js";
 const whole = (n = 0) => Math.ceil(n);
 
 /** @param {RequestOptions} o */
-const message = (o) => ({ class: o.class, priority: o.priority, slots: o.slots, gpu: o.gpu,
+const message = (o) => ({
+	class: o.class,
+	priority: o.priority,
+	slots: o.slots,
+	gpu: o.gpu,
 	vram_mb: whole((o.vramBytes ?? 0) / 2 ** 20),
 	label: plain(o.model ?? "", 64) || undefined,
-	wait: !o.ifAvailable, preemptible: o.preemptible, evictable: o.evictable,
+	wait: !o.ifAvailable,
+	preemptible: o.preemptible,
+	evictable: o.evictable,
 	loads: o.loads,
-	uninterruptible_ms: whole(o.graceMs), load_ms: whole(o.loadMs),
-	min_residence_ms: whole(o.minResidenceMs), host: Number(o.host) || undefined,
-	guests: o.guests, guests_open: o.guestsOpen });
+	uninterruptible_ms: whole(o.graceMs),
+	load_ms: whole(o.loadMs),
+	min_residence_ms: whole(o.minResidenceMs),
+	host: Number(o.host) || undefined,
+	guests: o.guests,
+	guests_open: o.guestsOpen,
+});
 
 export class Claim {
 	id = "";
@@ -59,8 +69,12 @@ export class Claim {
 	}
 
 	#send() {
-		this.context.send({ op: "acquire", ref: this.ref, until: this.#until,
-			msg: { ...message(this.o), request_id: this.rid } });
+		this.context.send({
+			op: "acquire",
+			ref: this.ref,
+			until: this.#until,
+			msg: { ...message(this.o), request_id: this.rid },
+		});
 	}
 
 	/** @returns {Promise<Lease|null>} */
@@ -70,15 +84,14 @@ export class Claim {
 			this.#until = now() + waitMs;
 			this.#timer = +setTimeout(() => this.fail(endError({ type: "timeout" })), waitMs + 500);
 		}
-		return this.#turn = new Promise((resolve, reject) => {
+		return (this.#turn = new Promise((resolve, reject) => {
 			this.#resolve = resolve;
 			this.#reject = reject;
-		});
+		}));
 	}
 
 	comeBack() {
-		if (this.state === "waiting")
-			return this.#turn;
+		if (this.state === "waiting") return this.#turn;
 		this.state = "waiting";
 		if (this.managed) {
 			const turn = this.#wait();
@@ -98,42 +111,56 @@ export class Claim {
 		} else if (this.state === "held" && !this.managed) {
 			if (this.o.slots === 0)
 				this.#send(); // for the ledger
-			else
-				this.asked({ reason: "the broker is back", grace_ms: 0 });
+			else this.asked({ reason: "the broker is back", grace_ms: 0 });
 		}
 	}
 
 	/** @param {ClaimHeard} m */
 	hear(m) {
-		if (this.state === "ended")
-			this.settle(null);
-		else if (m.type === "queued")
-			this.#queued(m);
-		else if (m.type === "granted")
-			this.granted(m);
-		else if (m.type === "yield")
-			this.asked(m);
-		else if (m.type === "keep")
-			this.#keep(m);
+		if (this.state === "ended") this.settle(null);
+		else if (m.type === "queued") this.#queued(m);
+		else if (m.type === "granted") this.granted(m);
+		else if (m.type === "yield") this.asked(m);
+		else if (m.type === "keep") this.#keep(m);
 		else if (m.type === "denied" && ["busy", "paused", "in_doubt"].includes(m.code))
 			this.none();
-		else
-			this.fail(endError(m));
+		else this.fail(endError(m));
 	}
 
 	/** @param {FromBroker.Queued} m */
-	#queued({ lease, position = 0, ahead = [], eta_s = null, eta_p90_s = null, estimate = "",
-		sentence = "", bound_s = null, guaranteed_by, why }) {
-		if (this.state !== "waiting")
-			return;
+	#queued({
+		lease,
+		position = 0,
+		ahead = [],
+		eta_s = null,
+		eta_p90_s = null,
+		estimate = "",
+		sentence = "",
+		bound_s = null,
+		guaranteed_by,
+		why,
+	}) {
+		if (this.state !== "waiting") return;
 		this.id = `${lease}`;
 		if (why?.code === "self")
-			warnOnce(`Baton: this page waits for itself: it holds lease ${why.holder}, which has `
-				+ "to be released first. Pass a `signal` to requests that may become unwanted.");
+			warnOnce(
+				`Baton: this page waits for itself: it holds lease ${why.holder}, which has `
+					+ "to be released first. Pass a `signal` to requests that may become unwanted.",
+			);
 		/** @type {QueueInfo} */
-		const q = { key: this.o.key ?? null, lease: this.id, position, ahead, etaS: eta_s,
-			etaP90S: eta_p90_s, estimate, sentence, boundS: bound_s,
-			guaranteedBy: guaranteed_by ?? null, why: why ?? null };
+		const q = {
+			key: this.o.key ?? null,
+			lease: this.id,
+			position,
+			ahead,
+			etaS: eta_s,
+			etaP90S: eta_p90_s,
+			estimate,
+			sentence,
+			boundS: bound_s,
+			guaranteedBy: guaranteed_by ?? null,
+			why: why ?? null,
+		};
 		this.o.onQueue?.(q);
 		this.context.emit("queue", q);
 	}
@@ -149,26 +176,28 @@ export class Claim {
 		this.token = m?.token ?? "";
 		clearTimeout(this.#timer);
 		this.o.signal?.removeEventListener("abort", this.#leave);
-		this.#resolve(this.#lease ??= new Lease(this));
+		this.#resolve((this.#lease ??= new Lease(this)));
 	}
 
 	/** @param {{ reason: string, for?: string|null, grace_ms: number }} m */
 	asked(m) {
 		const lease = this.#lease;
-		if (this.state !== "held" || !lease)
-			return;
-		if (this.stepMs)
-			this.say({ type: "yielding", need_ms: whole(this.stepMs) });
-		lease.please(new BrokerError("REVOKED",
-			`Give way (${m.reason}): yieldIfNeeded() or release.`, m));
-		this.context.emit("yield",
-			{ lease, reason: m.reason, graceMs: m.grace_ms, for: m.for ?? null });
+		if (this.state !== "held" || !lease) return;
+		if (this.stepMs) this.say({ type: "yielding", need_ms: whole(this.stepMs) });
+		lease.please(
+			new BrokerError("REVOKED", `Give way (${m.reason}): yieldIfNeeded() or release.`, m),
+		);
+		this.context.emit("yield", {
+			lease,
+			reason: m.reason,
+			graceMs: m.grace_ms,
+			for: m.for ?? null,
+		});
 	}
 
 	/** @param {KeepMessage} m */
 	#keep({ state }) {
-		if (state === "loading" && this.isReady)
-			this.say({ type: "ready" }); // it was lost with the connection
+		if (state === "loading" && this.isReady) this.say({ type: "ready" }); // it was lost with the connection
 		if (this.state === "held" && this.#lease?.kept())
 			this.context.emit("kept", { lease: this.#lease });
 	}
@@ -198,25 +227,25 @@ export class Claim {
 
 	/** @type {(error: unknown, taken: boolean) => Promise<void>} */
 	async #over(error, taken) {
-		if (this.state === "ended")
-			return;
+		if (this.state === "ended") return;
 		this.taken = taken;
 		this.#quiet();
 		this.#reject(error);
 		const done = this.#lease?.over(error, taken);
 		if (this.#lease)
-			this.context.emit("ended",
-				{ lease: this.#lease, error: /** @type {BrokerError} */ (error) });
+			this.context.emit("ended", {
+				lease: this.#lease,
+				error: /** @type {BrokerError} */ (error),
+			});
 		await done;
 		this.context.send({ op: "release", ref: this.ref });
 		if (!taken && this.managed && this.context.open())
-			await new Promise((resolve) => this.settle = resolve);
+			await new Promise((resolve) => (this.settle = resolve));
 		this.context.forget(this);
 	}
 
 	/** @param {OfLease} msg */
 	say(msg) {
-		if (this.managed)
-			this.context.send({ op: "ask", ref: this.ref, msg });
+		if (this.managed) this.context.send({ op: "ask", ref: this.ref, msg });
 	}
 }

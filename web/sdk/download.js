@@ -17,18 +17,22 @@ const CHECKED = "baton-checked";
 const failure = (code, text, detail) => new BrokerError(code, text, detail);
 
 /** @param {KnownFile} file @param {string} what */
-const damaged = ({ url }, what) => failure("DAMAGED",
-	`${url} ${what}. It was not kept; fetch it again.`, { url });
+const damaged = ({ url }, what) =>
+	failure("DAMAGED", `${url} ${what}. It was not kept; fetch it again.`, { url });
 
 /** What a full storage, and one that was emptied or broke, answers. @param {unknown} error
  * @param {string} url @returns {BrokerError} */
 function storageFailure(error, url) {
 	const { name = "", message = "" } = /** @type {Partial<Error>} */ (error ?? {});
 	const full = name === "QuotaExceededError";
-	return failure("STORAGE", full
-		? `This browser has no room for ${url}: free some of the disk, or delete other models.`
-		: `This browser's storage was cleared while ${url} was fetched; try again.`
-			+ (message && ` (${message})`), { url, full });
+	return failure(
+		"STORAGE",
+		full
+			? `This browser has no room for ${url}: free some of the disk, or delete other models.`
+			: `This browser's storage was cleared while ${url} was fetched; try again.`
+					+ (message && ` (${message})`),
+		{ url, full },
+	);
 }
 
 /** @param {string} name @param {string} url */
@@ -37,8 +41,12 @@ export async function openCache(name, url) {
 		return await caches.open(name);
 	} catch (error) {
 		const { message } = /** @type {Error} */ (error);
-		throw failure("STORAGE", `This browser gives the page no storage for ${url} (${message}): `
-			+ "allow site data, and use https or 127.0.0.1.", { url });
+		throw failure(
+			"STORAGE",
+			`This browser gives the page no storage for ${url} (${message}): `
+				+ "allow site data, and use https or 127.0.0.1.",
+			{ url },
+		);
 	}
 }
 
@@ -67,8 +75,7 @@ class Parts {
 		for (let part; (part = await this.cache.match(this.#key(this.size)));) {
 			this.version = part.headers.get("etag") ?? "";
 			const blob = await part.blob();
-			if (!blob.size)
-				break;
+			if (!blob.size) break;
 			this.blobs.push(blob);
 			this.size += blob.size;
 		}
@@ -78,10 +85,10 @@ class Parts {
 	/** @param {Uint8Array[]} pieces */
 	async add(pieces) {
 		const blob = new Blob(/** @type {BlobPart[]} */ (pieces));
-		if (!blob.size)
-			return;
+		if (!blob.size) return;
 		const key = this.#key(this.size);
-		await this.cache.put(key, new Response(blob, { headers: { etag: this.version } }))
+		await this.cache
+			.put(key, new Response(blob, { headers: { etag: this.version } }))
 			.catch((error) => {
 				throw storageFailure(error, this.url);
 			});
@@ -93,8 +100,7 @@ class Parts {
 			const { size } = await part.blob().catch(() => new Blob());
 			await this.cache.delete(this.#key(at));
 			at += size;
-			if (!size)
-				break;
+			if (!size) break;
 		}
 		[this.blobs, this.size, this.version] = [[], 0, ""];
 	}
@@ -107,14 +113,12 @@ async function flawOf(file, blob, type) {
 	const head = await blob.slice(0, 64).text();
 	if (!/\.html?$/.test(name) && (/text\/html/.test(type) || /^\s*<(!doctype|html)/i.test(head)))
 		return "came as a web page: the network may ask you to sign in, or the address is wrong";
-	if (!blob.size)
-		return "came empty";
+	if (!blob.size) return "came empty";
 	if (file.bytes !== undefined && file.bytes !== blob.size)
 		return `has ${blob.size} bytes instead of ${file.bytes}`;
-	if (file.sha256 && file.sha256.toLowerCase() !== await sha256(blob))
+	if (file.sha256 && file.sha256.toLowerCase() !== (await sha256(blob)))
 		return "has another SHA-256 than it should";
-	if (/\.wasm$/.test(name) && !head.startsWith("\0asm"))
-		return "is not WebAssembly";
+	if (/\.wasm$/.test(name) && !head.startsWith("\0asm")) return "is not WebAssembly";
 	if (/\.json$/.test(name))
 		try {
 			JSON.parse(await blob.text());
@@ -132,12 +136,13 @@ const marks = ({ bytes, sha256 }) => `${bytes ?? ""} ${sha256 ?? ""}`;
 export async function cached(file) {
 	const cache = await openCache(file.cache, file.url);
 	const found = await cache.match(file.url);
-	if (!found || found.headers.get(CHECKED) === marks(file))
-		return found;
+	if (!found || found.headers.get(CHECKED) === marks(file)) return found;
 
-	const blob = await found.clone().blob().catch(() => new Blob());
-	if (!await flawOf(file, blob, found.headers.get("content-type") ?? ""))
-		return found;
+	const blob = await found
+		.clone()
+		.blob()
+		.catch(() => new Blob());
+	if (!(await flawOf(file, blob, found.headers.get("content-type") ?? ""))) return found;
 	await cache.delete(file.url);
 	return undefined;
 }
@@ -173,16 +178,24 @@ async function unreachable(url, error) {
 	globalThis.addEventListener?.("securitypolicyviolation", onViolation);
 	await new Promise((resolve) => setTimeout(resolve, 20));
 	globalThis.removeEventListener?.("securitypolicyviolation", onViolation);
-	return failure("FETCH_FAILED", blocked
-		? `This page's Content-Security-Policy does not allow ${origin}.`
-		: `${url} cannot be reached, or its server does not allow this page `
-			+ `(${/** @type {Error} */ (error).message}); try again.`, { url, blocked });
+	return failure(
+		"FETCH_FAILED",
+		blocked
+			? `This page's Content-Security-Policy does not allow ${origin}.`
+			: `${url} cannot be reached, or its server does not allow this page `
+					+ `(${/** @type {Error} */ (error).message}); try again.`,
+		{ url, blocked },
+	);
 }
 
 /** @param {Response} answer @param {KnownFile} file */
 function refused({ status }, { url }) {
-	const error = failure("FETCH_FAILED", `${url} answered ${status}: `
-		+ (status < 500 ? "look at the model's address." : "try again later."), { url, status });
+	const error = failure(
+		"FETCH_FAILED",
+		`${url} answered ${status}: `
+			+ (status < 500 ? "look at the model's address." : "try again later."),
+		{ url, status },
+	);
 	error.retryable = status >= 500 || status === 408 || status === 429;
 	return error;
 }
@@ -190,11 +203,11 @@ function refused({ status }, { url }) {
 /** Whether an answer goes on where the parts end, in the same version of the file.
  * @param {Response} answer @param {Parts} parts @param {KnownFile} file */
 function goesOn({ status, headers }, parts, { bytes, sha256 }) {
-	if (status !== 206)
-		return false;
+	if (status !== 206) return false;
 	const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
 	const same = sha256 || (parts.version && versionOf(headers) === parts.version);
-	const fits = range ? +range[1] === parts.size
+	const fits = range
+		? +range[1] === parts.size
 		: +(headers.get("content-length") ?? NaN) === (bytes ?? NaN) - parts.size;
 	const total = range && range[2] !== "*" ? +range[2] : bytes;
 	return !!same && fits && (bytes === undefined || total === bytes);
@@ -203,7 +216,7 @@ function goesOn({ status, headers }, parts, { bytes, sha256 }) {
 /** A weak ETag names no bytes. @param {Headers} headers */
 function versionOf(headers) {
 	const tag = headers.get("etag") ?? "";
-	return tag && !tag.startsWith("W/") ? tag : headers.get("last-modified") ?? "";
+	return tag && !tag.startsWith("W/") ? tag : (headers.get("last-modified") ?? "");
 }
 
 /** Keeps what an answer brings. @param {Response} answer @param {Parts} parts
@@ -224,8 +237,7 @@ async function keep(answer, parts, file, o, heard) {
 			if (file.bytes !== undefined && loaded > file.bytes)
 				throw damaged(file, `is larger than the ${file.bytes} bytes that it should have`);
 			o.onBytes?.(loaded, total);
-			if (kept < PART_BYTES)
-				continue;
+			if (kept < PART_BYTES) continue;
 			const full = pieces;
 			[pieces, kept] = [[], 0];
 			await parts.add(full);
@@ -239,7 +251,7 @@ async function keep(answer, parts, file, o, heard) {
 /** @param {KnownFile} file @param {number} bytes */
 async function makeSure({ url }, bytes) {
 	/** @type {StorageEstimate} */
-	const { quota, usage = 0 } = await navigator.storage?.estimate().catch(() => ({})) ?? {};
+	const { quota, usage = 0 } = (await navigator.storage?.estimate().catch(() => ({}))) ?? {};
 	if (quota !== undefined && bytes > quota - usage)
 		throw storageFailure({ name: "QuotaExceededError" }, url);
 }
@@ -262,20 +274,21 @@ async function request(file, parts, o) {
 				return false;
 			}
 		}
-		if (!answer.ok)
-			throw refused(answer, file);
+		if (!answer.ok) throw refused(answer, file);
 		parts.version ||= versionOf(answer.headers);
 		await keep(answer, parts, file, o, watch.heard);
 		return answer.headers.get("content-type") || "application/octet-stream";
 	} catch (error) {
 		o.signal?.throwIfAborted();
 		if (watch.signal.aborted)
-			throw failure("FETCH_FAILED", `Nothing came of ${file.url} for ${stallMs / 1000} s, at `
-				+ `${parts.size} bytes. They are kept: try again to go on.`, { url: file.url });
-		if (error instanceof BrokerError)
-			throw error;
-		if (begun && parts.size)
-			return false;
+			throw failure(
+				"FETCH_FAILED",
+				`Nothing came of ${file.url} for ${stallMs / 1000} s, at `
+					+ `${parts.size} bytes. They are kept: try again to go on.`,
+				{ url: file.url },
+			);
+		if (error instanceof BrokerError) throw error;
+		if (begun && parts.size) return false;
 		throw await unreachable(file.url, error);
 	} finally {
 		watch.end();
@@ -286,39 +299,49 @@ async function request(file, parts, o) {
 async function finish(file, parts, type) {
 	const size = parts.size;
 	await parts.read();
-	if (parts.size !== size)
-		throw storageFailure(null, file.url);
+	if (parts.size !== size) throw storageFailure(null, file.url);
 
 	const blob = new Blob(parts.blobs, { type });
 	const flaw = await flawOf(file, blob, type);
-	if (flaw)
-		throw damaged(file, flaw);
+	if (flaw) throw damaged(file, flaw);
 	const cache = await openCache(file.cache, file.url);
-	await cache.put(file.url, new Response(blob, { headers: { [CHECKED]: marks(file),
-		"content-type": type, "content-length": `${size}` } })).catch((error) => {
-		throw storageFailure(error, file.url);
-	});
+	await cache
+		.put(
+			file.url,
+			new Response(blob, {
+				headers: {
+					[CHECKED]: marks(file),
+					"content-type": type,
+					"content-length": `${size}`,
+				},
+			}),
+		)
+		.catch((error) => {
+			throw storageFailure(error, file.url);
+		});
 }
 
 /** @param {KnownFile} file @param {FetchContext} o */
 async function bringNow(file, o) {
-	if (await cached(file))
-		return;
+	if (await cached(file)) return;
 	const parts = await new Parts(await openCache(PARTS, file.url), file.url).read();
 	try {
 		/** @type {string|false} */
 		let type = parts.size === file.bytes && "application/octet-stream";
 		for (let tries = 0; !type; tries++) {
 			if (tries === TRIES)
-				throw failure("FETCH_FAILED", `${file.url} breaks off, ${TRIES} times in a row, at `
-					+ `${parts.size} bytes. They are kept: try again to go on.`, { url: file.url });
+				throw failure(
+					"FETCH_FAILED",
+					`${file.url} breaks off, ${TRIES} times in a row, at `
+						+ `${parts.size} bytes. They are kept: try again to go on.`,
+					{ url: file.url },
+				);
 			type = await request(file, parts, o);
 		}
 		await finish(file, parts, type);
 		await parts.clear();
 	} catch (error) {
-		if (/** @type {BrokerError} */ (error).code === "DAMAGED")
-			await parts.clear();
+		if (/** @type {BrokerError} */ (error).code === "DAMAGED") await parts.clear();
 		throw error;
 	}
 }
@@ -328,8 +351,9 @@ async function bringNow(file, o) {
 export async function bring(file, o = {}) {
 	const { locks } = globalThis.navigator ?? {};
 	o.signal?.throwIfAborted();
-	await (locks ? locks.request(`${PARTS} ${file.url}`, { signal: o.signal },
-		() => bringNow(file, o)) : bringNow(file, o));
+	await (locks
+		? locks.request(`${PARTS} ${file.url}`, { signal: o.signal }, () => bringNow(file, o))
+		: bringNow(file, o));
 }
 
 /** @param {KnownFile} file */

@@ -41,12 +41,12 @@ export function endError(m) {
 	} else if (type === "lost" || reason === "disconnected") {
 		code = "LOST";
 		text = "The broker lost it; ask again.";
-	} else if (reason === "expired")
-		code = "EXPIRED";
+	} else if (reason === "expired") code = "EXPIRED";
 	return new BrokerError(code, detail ? `${text} (${detail})` : text, m);
 }
 
-export const ORIGIN = `List ${globalThis.location?.origin ?? "this origin"} under \`origins\` in `
+export const ORIGIN =
+	`List ${globalThis.location?.origin ?? "this origin"} under \`origins\` in `
 	+ "the broker's configuration, or ask to queue by pair().";
 
 /** @type {Record<number, [ErrorCode, string]>} */
@@ -57,12 +57,14 @@ const CLOSED = {
 };
 
 /** Null: try again. @param {number} [code] of a closed WebSocket */
-export const closeError = (code = 0) =>
-	CLOSED[code] ? new BrokerError(...CLOSED[code]) : null;
+export const closeError = (code = 0) => (CLOSED[code] ? new BrokerError(...CLOSED[code]) : null);
 
 /** A name as the broker takes it. @type {(text: unknown, bytes: number) => string} */
 export function plain(text, bytes) {
-	const clean = `${text}`.slice(0, bytes).replace(/[\p{C}\p{DI}\p{Zl}\p{Zp}]/gu, " ").trim();
+	const clean = `${text}`
+		.slice(0, bytes)
+		.replace(/[\p{C}\p{DI}\p{Zl}\p{Zp}]/gu, " ")
+		.trim();
 	const cut = new TextEncoder().encode(clean).slice(0, bytes);
 	return new TextDecoder().decode(cut).replace(/\ufffd+$/, "");
 }
@@ -71,7 +73,6 @@ const warned = new Set();
 
 /** @param {string} text */
 export function warnOnce(text) {
-	if (!warned.has(text))
-		console.warn(text);
+	if (!warned.has(text)) console.warn(text);
 	warned.add(text);
 }

@@ -7,8 +7,7 @@ import { BrokerError, ORIGIN } from "./errors.js";
 
 export async function loopbackPermission() {
 	const host = globalThis.location?.hostname ?? "localhost";
-	if (/^(.*\.)?localhost$|^127\.|^\[::1]$/.test(host))
-		return null;
+	if (/^(.*\.)?localhost$|^127\.|^\[::1]$/.test(host)) return null;
 	try {
 		const name = /** @type {PermissionName} */ (/** @type {string} */ ("loopback-network"));
 		return (await navigator.permissions.query({ name })).state;
@@ -23,7 +22,8 @@ function noPrompt() {
 	const policy = /** @type {{ featurePolicy?: { features(): string[],
 		allowsFeature(name: string): boolean } }|undefined} */ (globalThis.document)?.featurePolicy;
 	return policy?.features().includes(name) && !policy.allowsFeature(name)
-		? `Give the iframe that this page is in the attribute allow="${name}".` : null;
+		? `Give the iframe that this page is in the attribute allow="${name}".`
+		: null;
 }
 
 /** @type {(base: string, down: Down, timeoutMs: number) => Promise<BrokerError>} */
@@ -32,53 +32,54 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 	const unreachable = (/** @type {string} */ text, listening = true) =>
 		new BrokerError("UNREACHABLE", text, { listening });
 	const policy = denied(`The page's Content-Security-Policy must allow ${base}, also as ws:.`);
-	if (blocked)
-		return policy;
-	if (code > 4000)
-		return unreachable("The broker is full or stopping; try again.");
-	const onBlocked = (/** @type {SecurityPolicyViolationEvent} */ event) => void (
-		blocked ||= event.blockedURI.replace("ws", "http").startsWith(base));
+	if (blocked) return policy;
+	if (code > 4000) return unreachable("The broker is full or stopping; try again.");
+	const onBlocked = (/** @type {SecurityPolicyViolationEvent} */ event) =>
+		void (blocked ||= event.blockedURI.replace("ws", "http").startsWith(base));
 	globalThis.document?.addEventListener("securitypolicyviolation", onBlocked);
-	const probe = (/** @type {RequestMode} */ mode) => fetch(`${base}/health`,
-		{ mode, cache: "no-store", signal: AbortSignal.timeout(timeoutMs) })
-		.catch((error) => void (late ||= error.name === "TimeoutError"));
+	const probe = (/** @type {RequestMode} */ mode) =>
+		fetch(`${base}/health`, {
+			mode,
+			cache: "no-store",
+			signal: AbortSignal.timeout(timeoutMs),
+		}).catch((error) => void (late ||= error.name === "TimeoutError"));
 	let read = await probe("cors");
 	const heard = read ?? (late ? null : await probe("no-cors")); // unreadable is an answer, too
-	if (heard)
-		read ??= await probe("cors"); // it may have come up in between
+	if (heard) read ??= await probe("cors"); // it may have come up in between
 	globalThis.document?.removeEventListener("securitypolicyviolation", onBlocked);
-	if (blocked)
-		return policy;
+	if (blocked) return policy;
 	const permission = heard ? null : await loopbackPermission();
 	if (permission === "denied" || permission === "prompt")
-		return denied(noPrompt() ?? "Allow this site to reach apps on this device, when asked "
-			+ `or in the site's settings (loopback-network: ${permission}).`);
+		return denied(
+			noPrompt()
+				?? "Allow this site to reach apps on this device, when asked "
+					+ `or in the site's settings (loopback-network: ${permission}).`,
+		);
 	if (late || read)
 		return unreachable(`What listens at ${base} opens no session; try again, or restart it.`);
-	if (heard)
-		return denied(ORIGIN);
-	return unreachable(`No broker answers at ${base}; start it with: baton serve `
-		+ "(or an extension of this browser blocks it)",
-		Boolean(globalThis.crossOriginIsolated) && location.origin !== base); // proves nothing
+	if (heard) return denied(ORIGIN);
+	return unreachable(
+		`No broker answers at ${base}; start it with: baton serve `
+			+ "(or an extension of this browser blocks it)",
+		Boolean(globalThis.crossOriginIsolated) && location.origin !== base,
+	); // proves nothing
 }
 
 /** @type {(claim: Claim, how: "origin-lock"|"unmanaged", error: BrokerError) => void} */
 export function grantLocally(claim, how, error) {
-	const { signal } = claim.local = new AbortController();
+	const { signal } = (claim.local = new AbortController());
 	const locks = globalThis.navigator?.locks;
-	if (how === "unmanaged" || claim.o.slots === 0)
-		claim.granted(null);
-	else if (!locks)
-		claim.fail(error);
+	if (how === "unmanaged" || claim.o.slots === 0) claim.granted(null);
+	else if (!locks) claim.fail(error);
 	else
-		locks.request("baton", claim.o.ifAvailable ? { ifAvailable: true } : { signal }, (lock) => {
-			if (signal.aborted)
-				return;
-			if (!lock)
-				return claim.none();
-			return new Promise((resolve) => {
-				claim.unlock = () => resolve(0);
-				claim.granted(null);
-			});
-		}).catch(() => {});
+		locks
+			.request("baton", claim.o.ifAvailable ? { ifAvailable: true } : { signal }, (lock) => {
+				if (signal.aborted) return;
+				if (!lock) return claim.none();
+				return new Promise((resolve) => {
+					claim.unlock = () => resolve(0);
+					claim.granted(null);
+				});
+			})
+			.catch(() => {});
 }

@@ -8,8 +8,11 @@ import { bring, cached, forget } from "./download.js";
 /** @param {string | ModelFile} file @returns {KnownFile} */
 function known(file) {
 	const named = typeof file === "string" ? { url: file } : file;
-	return { cache: "baton-models", ...named,
-		url: new URL(named.url, globalThis.location?.href).href };
+	return {
+		cache: "baton-models",
+		...named,
+		url: new URL(named.url, globalThis.location?.href).href,
+	};
 }
 
 export class Files {
@@ -33,8 +36,7 @@ export class Files {
 
 	async complete() {
 		for (const file of this.list)
-			if (!this.absent.has(file) && !await cached(file))
-				return false;
+			if (!this.absent.has(file) && !(await cached(file))) return false;
 		return true;
 	}
 
@@ -46,11 +48,9 @@ export class Files {
 				sizes.set(file, [loaded, Math.max(loaded, total)]);
 				onProgress?.({ text: "Fetching the model", file: file.url, ...sum(sizes) });
 			};
-			if (!await cached(file))
-				onBytes(0, file.bytes ?? 0);
+			if (!(await cached(file))) onBytes(0, file.bytes ?? 0);
 			await bring(file, { signal, stallMs, onBytes }).catch((error) => {
-				if (!file.optional || error.detail?.status !== 404)
-					throw error;
+				if (!file.optional || error.detail?.status !== 404) throw error;
 				this.absent.add(file);
 			});
 			const [loaded, total] = sizes.get(file) ?? [];
@@ -60,15 +60,13 @@ export class Files {
 
 	async forget() {
 		this.absent.clear();
-		for (const file of this.list)
-			await forget(file);
+		for (const file of this.list) await forget(file);
 	}
 }
 
 /** @param {Map<unknown, number[]>} sizes */
 function sum(sizes) {
 	let [loaded, total] = [0, 0];
-	for (const [some, all] of sizes.values())
-		[loaded, total] = [loaded + some, total + all];
+	for (const [some, all] of sizes.values()) [loaded, total] = [loaded + some, total + all];
 	return { loaded, total, fraction: total ? loaded / total : 0 };
 }

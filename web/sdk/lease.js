@@ -20,14 +20,15 @@ const kill = async (x) => {
 function judged(signal, judge) {
 	for (const name of /** @type {const} */ (["aborted", "reason"])) {
 		const { get } = Object.getOwnPropertyDescriptor(AbortSignal.prototype, name) ?? {};
-		Object.defineProperty(signal, name, { get() {
-			judge();
-			return get?.call(signal);
-		} });
+		Object.defineProperty(signal, name, {
+			get() {
+				judge();
+				return get?.call(signal);
+			},
+		});
 	}
 	signal.throwIfAborted = () => {
-		if (signal.aborted)
-			throw signal.reason;
+		if (signal.aborted) throw signal.reason;
 	};
 }
 
@@ -78,8 +79,7 @@ export class Lease {
 	}
 
 	async #heard() {
-		if (this.managed && !this.signal.aborted)
-			await this.#claim.context.sure();
+		if (this.managed && !this.signal.aborted) await this.#claim.context.sure();
 	}
 
 	/** Gives way if asked, and resolves to true with the next turn.
@@ -87,11 +87,9 @@ export class Lease {
 	async yieldIfNeeded({ graceMs = 0 } = {}) {
 		await this.#stillMine();
 		this.#claim.stepMs = graceMs;
-		if (!this.yieldSignal.aborted)
-			return false;
+		if (!this.yieldSignal.aborted) return false;
 		await this.#claim.comeBack();
-		if (this.yieldSignal.aborted)
-			this.#please = new AbortController();
+		if (this.yieldSignal.aborted) this.#please = new AbortController();
 		return true;
 	}
 
@@ -108,8 +106,10 @@ export class Lease {
 			throw this.signal.reason;
 		}
 		if (dead.has(x))
-			throw new BrokerError("CLOSED",
-				"An earlier lease ended this: make a new one. A broker.model() does so by itself.");
+			throw new BrokerError(
+				"CLOSED",
+				"An earlier lease ended this: make a new one. A broker.model() does so by itself.",
+			);
 		this.#guards.set(x, always);
 		return x;
 	}
@@ -148,8 +148,7 @@ export class Lease {
 	/** Nobody needs it any more. True if it had been asked for. */
 	kept() {
 		const asked = this.yieldSignal.aborted;
-		if (asked)
-			this.#please = new AbortController();
+		if (asked) this.#please = new AbortController();
 		return asked;
 	}
 
@@ -165,14 +164,17 @@ export class Lease {
 	/** @type {<T>(fn: Task<T>) => Promise<T>} */
 	async during(fn) {
 		/** @type {Promise<never>} */
-		const late = new Promise((resolve) => this.signal.addEventListener("abort",
-			() => this.#claim.taken && setTimeout(resolve, 1000)));
+		const late = new Promise((resolve) =>
+			this.signal.addEventListener(
+				"abort",
+				() => this.#claim.taken && setTimeout(resolve, 1000),
+			),
+		);
 		try {
 			return await Promise.race([fn(this), late]);
 		} finally {
 			await this.#heard();
-			if (this.#claim.taken)
-				throw this.signal.reason;
+			if (this.#claim.taken) throw this.signal.reason;
 		}
 	}
 }

@@ -16,13 +16,19 @@ const LOSSES_MAX = 3;
 const TAKEN = ["REVOKED", "EXPIRED", "LOST", "RELEASED"];
 const FLAWED = /\bJSON\b|SyntaxError|protobuf|CompileError|magic word|IntegrityError/i;
 
-const taken = () => new BrokerError("DEVICE_LOST",
-	"The GPU was needed elsewhere and the model was unloaded; run again, it is loaded by itself.");
+const taken = () =>
+	new BrokerError(
+		"DEVICE_LOST",
+		"The GPU was needed elsewhere and the model was unloaded; run again, it is loaded by itself.",
+	);
 
 /** What a damaged file makes of a load, as far as its words tell. @param {unknown} error */
 function looksDamaged(error) {
-	const { name = "", message = "", code = "" } =
-		/** @type {Partial<BrokerError>} */ (error ?? {});
+	const {
+		name = "",
+		message = "",
+		code = "",
+	} = /** @type {Partial<BrokerError>} */ (error ?? {});
 	return code === "DAMAGED" || FLAWED.test(`${name} ${message}`);
 }
 
@@ -31,9 +37,19 @@ function looksDamaged(error) {
 function noLease() {
 	const { signal } = new AbortController();
 	/** @type {unknown} */
-	const stand = { id: "", fence: 0n, gpu: null, managed: false, vramBytes: 0, signal,
-		yieldSignal: signal, yieldIfNeeded: async () => false,
-		guard: (/** @type {unknown} */ x) => x, report() {}, release: async () => {} };
+	const stand = {
+		id: "",
+		fence: 0n,
+		gpu: null,
+		managed: false,
+		vramBytes: 0,
+		signal,
+		yieldSignal: signal,
+		yieldIfNeeded: async () => false,
+		guard: (/** @type {unknown} */ x) => x,
+		report() {},
+		release: async () => {},
+	};
 	return /** @type {Lease} */ (stand);
 }
 
@@ -60,8 +76,19 @@ export class Model extends EventTarget {
 	/** @param {Pick<Broker, "reside"|"load"|"run">} broker @param {ModelOptions<E>} o */
 	constructor(broker, o) {
 		super();
-		const { name, vramBytes, fetch, load, unload, alive, damaged, cpu, stallMs, onProgress,
-			...request } = o;
+		const {
+			name,
+			vramBytes,
+			fetch,
+			load,
+			unload,
+			alive,
+			damaged,
+			cpu,
+			stallMs,
+			onProgress,
+			...request
+		} = o;
 		this.#broker = broker;
 		this.#o = o;
 		this.#request = request;
@@ -113,10 +140,8 @@ export class Model extends EventTarget {
 	async drop(reason = taken()) {
 		const loaded = this.#loaded;
 		this.#loaded = null;
-		if (!this.#computing)
-			this.#become("empty");
-		if (loaded)
-			await this.#o.unload?.(loaded.engine, reason);
+		if (!this.#computing) this.#become("empty");
+		if (loaded) await this.#o.unload?.(loaded.engine, reason);
 	}
 
 	/** Lets go of the model and of its memory. */
@@ -135,7 +160,10 @@ export class Model extends EventTarget {
 	/** @type {<T>(o: RunOptions, fn: () => Promise<T>) => Promise<T>} */
 	#inTurn(o, fn) {
 		const before = this.#turns;
-		const mine = orAborted(before.catch(() => {}), o.signal).then(fn);
+		const mine = orAborted(
+			before.catch(() => {}),
+			o.signal,
+		).then(fn);
 		this.#turns = mine.catch(() => before);
 		return mine;
 	}
@@ -147,14 +175,11 @@ export class Model extends EventTarget {
 		try {
 			for (;;) {
 				o.signal?.throwIfAborted();
-				if (!this.engine)
-					await this.#bring(o);
+				if (!this.engine) await this.#bring(o);
 				await this.#reside(o);
-				if (!this.engine && !await this.#load(o))
-					continue;
+				if (!this.engine && !(await this.#load(o))) continue;
 				const outcome = await this.#compute(o, fn);
-				if (outcome !== GONE)
-					return outcome.value;
+				if (outcome !== GONE) return outcome.value;
 			}
 		} finally {
 			this.#settle();
@@ -164,8 +189,7 @@ export class Model extends EventTarget {
 	/** @param {RunOptions} o */
 	async #bring(o) {
 		await this.#list(o);
-		if (!this.#files || await this.#files.complete())
-			return;
+		if (!this.#files || (await this.#files.complete())) return;
 		this.#become("fetching");
 		const { stallMs, onProgress } = this.#o;
 		await this.#files.fetch({ stallMs, onProgress, ...o });
@@ -174,32 +198,35 @@ export class Model extends EventTarget {
 	/** @param {RunOptions} o */
 	async #list({ signal }) {
 		const { fetch, stallMs } = this.#o;
-		if (!fetch)
-			return;
+		if (!fetch) return;
 
 		const { Files } = await filesModule();
-		const files = this.#files ??= new Files();
+		const files = (this.#files ??= new Files());
 		const get = async (/** @type {string|ModelFile} */ file) => {
 			const one = new Files();
 			one.add([file]);
-			if (!await one.complete())
-				this.#become("fetching");
+			if (!(await one.complete())) this.#become("fetching");
 			await one.fetch({ signal, stallMs });
 			files.add([file]);
 			return /** @type {Response} */ (await one.match(one.list[0].url));
 		};
-		files.add(await (typeof fetch === "function" ? fetch({ signal, get }) : fetch) ?? []);
+		files.add((await (typeof fetch === "function" ? fetch({ signal, get }) : fetch)) ?? []);
 	}
 
 	/** Memory first, and no turn held while it is waited for. @param {RunOptions} o */
 	async #reside(o) {
-		if (this.#o.cpu || (this.#home && !this.#home.signal.aborted))
-			return;
+		if (this.#o.cpu || (this.#home && !this.#home.signal.aborted)) return;
 		this.#become("waiting");
 		const { name, vramBytes } = this.#o;
 		const { key } = { ...this.#request, ...o };
-		const asked = this.#broker.reside({ loadMs: this.#loadMs || undefined,
-			...this.#requestOf(o), model: name, vramBytes, key, evict: () => this.#evict() });
+		const asked = this.#broker.reside({
+			loadMs: this.#loadMs || undefined,
+			...this.#requestOf(o),
+			model: name,
+			vramBytes,
+			key,
+			evict: () => this.#evict(),
+		});
 		const home = await orAborted(asked, o.signal, (late) => void late.release());
 		this.#home = home;
 		home.signal.addEventListener("abort", () => {
@@ -223,8 +250,7 @@ export class Model extends EventTarget {
 		this.#become("waiting");
 		/** @param {Lease} lease */
 		const fill = async (lease) => {
-			if (!this.#home && !this.#o.cpu)
-				return false;
+			if (!this.#home && !this.#o.cpu) return false;
 			this.#become("loading");
 			const begunAt = performance.now();
 			await this.#computeUnder(lease, () => this.#make(lease, o));
@@ -233,7 +259,8 @@ export class Model extends EventTarget {
 			return true;
 		};
 		try {
-			return await (this.#o.cpu ? fill(noLease())
+			return await (this.#o.cpu
+				? fill(noLease())
 				: this.#broker.load(this.name, fill, this.#requestOf(o)));
 		} catch (error) {
 			return this.#afterLoad(error, o);
@@ -248,12 +275,15 @@ export class Model extends EventTarget {
 		o.signal?.addEventListener("abort", onAbort);
 		lease.signal.addEventListener("abort", onLost);
 		try {
-			const engine = await this.#o.load({ signal: stop.signal, lease,
+			const engine = await this.#o.load({
+				signal: stop.signal,
+				lease,
 				match: async (url) => this.#files?.match(url),
 				onProgress: (progress) => {
 					lease.report({ model: this.name, progress: progress.fraction });
 					(o.onProgress ?? this.#o.onProgress)?.(progress);
-				} });
+				},
+			});
 			if (stop.signal.aborted) {
 				await this.#o.unload?.(engine, stop.signal.reason);
 				throw stop.signal.reason;
@@ -270,28 +300,33 @@ export class Model extends EventTarget {
 	async #afterLoad(error, o) {
 		const { code = "", message } = /** @type {Partial<BrokerError>} */ (error ?? {});
 		await this.drop();
-		if (!o.signal?.aborted && TAKEN.includes(code) && ++this.#losses < LOSSES_MAX)
-			return false;
+		if (!o.signal?.aborted && TAKEN.includes(code) && ++this.#losses < LOSSES_MAX) return false;
 
 		const home = this.#home;
 		this.#home = null;
 		await home?.release();
-		if (o.signal?.aborted || !this.#files?.list.length)
-			throw error;
-		const cleared = !await this.#files.complete();
+		if (o.signal?.aborted || !this.#files?.list.length) throw error;
+		const cleared = !(await this.#files.complete());
 		const { damaged = looksDamaged } = this.#o;
-		if (!cleared && !damaged(error))
-			throw error;
+		if (!cleared && !damaged(error)) throw error;
 		await this.#files.forget();
 		if (!this.#fetchedAgain) {
 			this.#fetchedAgain = true;
 			return false;
 		}
 		throw cleared
-			? new BrokerError("STORAGE", "This browser's storage was cleared while "
-				+ `"${this.name}" was loaded, twice; allow site data and try again.`, error)
-			: new BrokerError("DAMAGED", `"${this.name}" cannot be read, though it was fetched `
-				+ `again: what lies at its address is damaged (${message}).`, error);
+			? new BrokerError(
+					"STORAGE",
+					"This browser's storage was cleared while "
+						+ `"${this.name}" was loaded, twice; allow site data and try again.`,
+					error,
+				)
+			: new BrokerError(
+					"DAMAGED",
+					`"${this.name}" cannot be read, though it was fetched `
+						+ `again: what lies at its address is damaged (${message}).`,
+					error,
+				);
 	}
 
 	/** @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<typeof GONE | {value: T}>} */
@@ -299,14 +334,14 @@ export class Model extends EventTarget {
 		/** @param {Lease} lease */
 		const act = async (lease) => {
 			const { engine } = this;
-			if (!engine)
-				return GONE;
+			if (!engine) return GONE;
 			this.#become("busy");
 			return { value: await this.#computeUnder(lease, async () => fn(engine, lease)) };
 		};
 		this.#become("waiting");
 		const { graceMs, waitMs } = { ...this.#request, ...o };
-		return this.#o.cpu ? act(noLease())
+		return this.#o.cpu
+			? act(noLease())
 			: this.#broker.run({ ...this.#requestOf(o), model: this.name, graceMs, waitMs }, act);
 	}
 
@@ -320,13 +355,11 @@ export class Model extends EventTarget {
 		lease.guard({ terminate: () => over || this.drop(lease.signal.reason) });
 		lease.signal.addEventListener("abort", () => rest());
 		lease.yieldIfNeeded = async (o) => {
-			if (!lease.yieldSignal.aborted)
-				return giveWay(o);
+			if (!lease.yieldSignal.aborted) return giveWay(o);
 			rest();
 			this.#become("waiting");
 			const changed = await giveWay(o);
-			if (!this.engine)
-				throw taken();
+			if (!this.engine) throw taken();
 			rest = this.#begin();
 			this.#become("busy");
 			return changed;
@@ -342,11 +375,10 @@ export class Model extends EventTarget {
 	/** Gives what ends it. */
 	#begin() {
 		/** @type {() => void} */ let done = () => {};
-		const computing = new Promise((resolve) => done = () => resolve(undefined));
+		const computing = new Promise((resolve) => (done = () => resolve(undefined)));
 		this.#computing = computing;
 		return () => {
-			if (this.#computing === computing)
-				this.#computing = null;
+			if (this.#computing === computing) this.#computing = null;
 			done();
 		};
 	}
@@ -364,8 +396,7 @@ export class Model extends EventTarget {
 
 	/** @param {ModelState} state */
 	#become(state) {
-		if (state === this.#state)
-			return;
+		if (state === this.#state) return;
 		this.#state = state;
 		this.dispatchEvent(new Event("state"));
 	}
@@ -375,16 +406,13 @@ export class Model extends EventTarget {
  * @template T @param {Promise<T>} promise @param {AbortSignal} [signal]
  * @param {(value: T) => void} [late] @returns {Promise<T>} */
 function orAborted(promise, signal, late) {
-	if (!signal)
-		return promise;
+	if (!signal) return promise;
 	return new Promise((resolve, reject) => {
 		const onAbort = () => {
 			reject(signal.reason);
-			if (late)
-				promise.then(late, () => {});
+			if (late) promise.then(late, () => {});
 		};
-		if (signal.aborted)
-			return onAbort();
+		if (signal.aborted) return onAbort();
 		signal.addEventListener("abort", onAbort, { once: true });
 		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
 	});

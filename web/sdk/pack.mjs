@@ -7,26 +7,36 @@ for (const name of readdirSync(".").filter((name) => name.endsWith(".js")))
 
 /** The modules of the worker as one script: their names are all different. */
 function workerScript() {
-	const text = ["errors.js", "session.js", "worker.js"].map((name) => readFileSync(name, "utf8"))
-		.join("").replace(/^import .*;\n/gm, "").replace(/^export /gm, "")
-		.replace(/^\s*\/\*[^]*?\*\/ ?/gm, "").replace(/^\s*\/\/.*\n/gm, "").replace(/^\s+/gm, "");
+	const text = ["errors.js", "session.js", "worker.js"]
+		.map((name) => readFileSync(name, "utf8"))
+		.join("")
+		.replace(/^import .*;\n/gm, "")
+		.replace(/^export /gm, "")
+		.replace(/^\s*\/\*[^]*?\*\/ ?/gm, "")
+		.replace(/^\s*\/\/.*\n/gm, "")
+		.replace(/^\s+/gm, "");
 	if (/^(import|export)\b/m.test(text))
 		throw new Error("An import or export of the worker is not on a line of its own.");
 	return `(() => {\n${text}})();\n`;
 }
 
 // A bundle is not where the broker is, and has no file beside it.
-writeFileSync("dist/home.js", `import * as files from "./files.js";
+writeFileSync(
+	"dist/home.js",
+	`import * as files from "./files.js";
 export const HOME = "";
 export const WORKER = ${JSON.stringify(workerScript())};
 export const filesModule = async () => files;
-`);
+`,
+);
 
 // What tsc cannot say of a class in JavaScript: which events it has, and that it fits `await using`
 // (older browsers lack the method's name).
 copyFileSync("types.d.ts", "dist/types.d.ts");
 copyFileSync("protocol.d.ts", "dist/protocol.d.ts");
-appendFileSync("dist/types.d.ts", `
+appendFileSync(
+	"dist/types.d.ts",
+	`
 declare module "./lease.js" {
 	interface Lease extends AsyncDisposable {}
 }
@@ -44,7 +54,11 @@ declare module "./broker.js" {
 			options?: boolean | EventListenerOptions): void;
 	}
 }
-`);
-appendFileSync("dist/index.d.ts", `export type * from "./types.js";
+`,
+);
+appendFileSync(
+	"dist/index.d.ts",
+	`export type * from "./types.js";
 export type * as Protocol from "./protocol.js";
-`);
+`,
+);

@@ -7,9 +7,11 @@ export function watchPage(page) {
 	const { document } = globalThis;
 	const stop = new AbortController();
 	if (document) {
-		const on = (/** @type {EventTarget} */ target, /** @type {string} */ type,
-			/** @type {(event: PageTransitionEvent) => void} */ fn) =>
-			target.addEventListener(type, /** @type {EventListener} */ (fn), stop);
+		const on = (
+			/** @type {EventTarget} */ target,
+			/** @type {string} */ type,
+			/** @type {(event: PageTransitionEvent) => void} */ fn,
+		) => target.addEventListener(type, /** @type {EventListener} */ (fn), stop);
 		on(globalThis, "pagehide", (event) => page.leave(Boolean(event.persisted)));
 		on(globalThis, "pageshow", (event) => event.persisted && page.back());
 		on(document, "resume", page.thaw);
@@ -42,10 +44,8 @@ export function hasSavedPlaces(name) {
 /** @type {(name: string, kept: SavedPlaces|null) => void} */
 export function savePlaces(name, kept) {
 	try {
-		if (kept)
-			sessionStorage.setItem(name, JSON.stringify(kept));
-		else
-			sessionStorage.removeItem(name);
+		if (kept) sessionStorage.setItem(name, JSON.stringify(kept));
+		else sessionStorage.removeItem(name);
 	} catch {}
 }
 
@@ -53,7 +53,7 @@ export function savePlaces(name, kept) {
  * @type {(base: string) => string|undefined} */
 export function pageKey(base) {
 	try {
-		return base === location.origin && localStorage.getItem("baton-key") || undefined;
+		return (base === location.origin && localStorage.getItem("baton-key")) || undefined;
 	} catch {}
 }
 
@@ -63,8 +63,7 @@ const names = new Set();
 /** The first of its kind that is free in this page. @type {(name: string) => string} */
 export function newName(name) {
 	let free = name;
-	for (let n = 2; names.has(free); n++)
-		free = `${name} ${n}`;
+	for (let n = 2; names.has(free); n++) free = `${name} ${n}`;
 	names.add(free);
 	return free;
 }
@@ -78,8 +77,11 @@ const lockName = (/** @type {string} */ owner) => `baton-awake ${owner}`;
  * @type {(owner: string) => Promise<boolean>} */
 export async function isAwake(owner) {
 	try {
-		return await navigator.locks.request(lockName(owner), { ifAvailable: true },
-			(lock) => !lock);
+		return await navigator.locks.request(
+			lockName(owner),
+			{ ifAvailable: true },
+			(lock) => !lock,
+		);
 	} catch {
 		return true;
 	}
@@ -94,10 +96,12 @@ export function awakeLock(owner) {
 			held?.abort();
 			held = null;
 		} else if (!held) {
-			const { signal } = held = new AbortController();
-			const hold = () => signal.aborted
+			const { signal } = (held = new AbortController());
+			const hold = () =>
+				signal.aborted
 				|| new Promise((resolve) => signal.addEventListener("abort", resolve));
-			globalThis.navigator?.locks?.request(lockName(owner), { mode: "shared" }, hold)
+			globalThis.navigator?.locks
+				?.request(lockName(owner), { mode: "shared" }, hold)
 				.catch(() => {});
 		}
 	};

@@ -23,32 +23,37 @@ export function siteToken(base) {
 
 /** @type {(url: string, body: object, signal?: AbortSignal) => Promise<Http.Paired>} */
 async function post(url, body, signal) {
-	const answer = await fetch(url, { method: "POST", body: JSON.stringify(body), signal,
-		headers: { "Content-Type": "application/json" } }).catch((error) => {
+	const answer = await fetch(url, {
+		method: "POST",
+		body: JSON.stringify(body),
+		signal,
+		headers: { "Content-Type": "application/json" },
+	}).catch((error) => {
 		signal?.throwIfAborted();
-		throw new BrokerError("UNREACHABLE", "No broker answers; start it with: baton serve",
-			{ cause: error });
+		throw new BrokerError("UNREACHABLE", "No broker answers; start it with: baton serve", {
+			cause: error,
+		});
 	});
 	const said = await answer.json().catch(() => ({}));
-	if (answer.ok)
-		return said;
+	if (answer.ok) return said;
 	const { message = `The broker answered ${answer.status}.`, detail } = said.error ?? {};
 	throw new BrokerError("DENIED", detail ? `${message} (${detail})` : message);
 }
 
 /** Whether a session opens with it: that is all that a site may ask.
  * @type {(base: string, token: string) => Promise<boolean>} */
-const isAllowed = (base, token) => new Promise((resolve) => {
-	const socket = new WebSocket(base.replace("http", "ws") + "/v1/gpu/session");
-	const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
-	socket.onopen = () => say({ type: "hello", version: 1, id: location.host, token });
-	socket.onmessage = ({ data }) => {
-		resolve(JSON.parse(data).type === "welcome");
-		say({ type: "bye" });
-		socket.close();
-	};
-	socket.onclose = () => resolve(false);
-});
+const isAllowed = (base, token) =>
+	new Promise((resolve) => {
+		const socket = new WebSocket(base.replace("http", "ws") + "/v1/gpu/session");
+		const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
+		socket.onopen = () => say({ type: "hello", version: 1, id: location.host, token });
+		socket.onmessage = ({ data }) => {
+			resolve(JSON.parse(data).type === "welcome");
+			say({ type: "bye" });
+			socket.close();
+		};
+		socket.onclose = () => resolve(false);
+	});
 
 /** Resolves with the token once the operator allowed it (`baton sites`, or the dashboard), at once
  * if that was before; Brokers made afterwards show it by themselves. To be called on a gesture:
@@ -57,8 +62,7 @@ const isAllowed = (base, token) => new Promise((resolve) => {
 export async function pair({ url, signal, onAsked } = {}) {
 	const base = brokerOrigin(url);
 	const kept = siteToken(base);
-	if (kept && await isAllowed(base, kept))
-		return kept;
+	if (kept && (await isAllowed(base, kept))) return kept;
 	let said = await post(`${base}/v1/pair`, {}, signal);
 	const { ask, origin } = said;
 	onAsked?.({ origin });

@@ -61,32 +61,37 @@ export class Session {
 	do(command) {
 		this.#judge();
 		switch (command.op) {
-		case "start": return this.start(command);
-		case "acquire": return this.acquire(command);
-		case "release": return this.release(command);
-		case "ask": return this.ask(command);
-		case "about": return this.about(command);
-		case "leave": return this.leave(command);
-		case "stop": return this.stop(command);
-		default: return this[command.op]();
+			case "start":
+				return this.start(command);
+			case "acquire":
+				return this.acquire(command);
+			case "release":
+				return this.release(command);
+			case "ask":
+				return this.ask(command);
+			case "about":
+				return this.about(command);
+			case "leave":
+				return this.leave(command);
+			case "stop":
+				return this.stop(command);
+			default:
+				return this[command.op]();
 		}
 	}
 
 	/** Answers once it is known whether what is held is still ours. */
 	sure() {
 		this.#asked = this.#open && this.#doubt;
-		if (!this.#asked)
-			this.post({ ev: "sure" });
+		if (!this.#asked) this.post({ ev: "sure" });
 	}
 
 	/** @param {Start} c */
 	start(c) {
-		if (this.#stopped)
-			return;
+		if (this.#stopped) return;
 		this.#o = c;
 		this.#sessionId = c.resume;
-		for (const ref of c.adopt)
-			this.#orphans.set(ref, null);
+		for (const ref of c.adopt) this.#orphans.set(ref, null);
 		this.#arm();
 		this.#connect();
 	}
@@ -94,15 +99,21 @@ export class Session {
 	/** @param {Extract<Command, { op: "acquire" }>} command */
 	acquire({ ref, msg, until }) {
 		/** @type {SessionClaim} */
-		const claim = { ref, msg, until, lease: 0, fence: 0, seen: false, state: "asked",
-			requeue: false };
+		const claim = {
+			ref,
+			msg,
+			until,
+			lease: 0,
+			fence: 0,
+			seen: false,
+			state: "asked",
+			requeue: false,
+		};
 		const orphan = this.#orphans.get(ref);
 		this.#orphans.delete(ref);
 		this.#claims.set(ref, claim);
-		if (orphan)
-			this.#listed(orphan);
-		else if (this.#open && !this.#listing)
-			this.#ask(claim);
+		if (orphan) this.#listed(orphan);
+		else if (this.#open && !this.#listing) this.#ask(claim);
 	}
 
 	/** @param {SessionClaim} claim */
@@ -110,24 +121,27 @@ export class Session {
 		const { ref, msg, until } = claim;
 		claim.seen = true;
 		claim.requeue = false;
-		this.ask({ msg: { type: "acquire", ref, ...msg,
-			timeout_s: until === null ? null : Math.max(1, until - now()) / 1000 } });
+		this.ask({
+			msg: {
+				type: "acquire",
+				ref,
+				...msg,
+				timeout_s: until === null ? null : Math.max(1, until - now()) / 1000,
+			},
+		});
 	}
 
 	/** @param {Release} command */
 	release({ ref, requeue = false, until = null }) {
 		const claim = this.#claims.get(ref);
-		if (!claim)
-			return;
+		if (!claim) return;
 		claim.state = requeue ? "asked" : "dropped";
 		claim.requeue = requeue;
 		claim.until = until;
 		if (this.#open && claim.lease)
 			this.ask({ msg: { type: "release", lease: claim.lease, requeue } });
-		else if (this.#open && claim.seen)
-			this.ask({ msg: { type: "cancel", ref } });
-		else if (!this.#sessionId)
-			this.#end(claim);
+		else if (this.#open && claim.seen) this.ask({ msg: { type: "cancel", ref } });
+		else if (!this.#sessionId) this.#end(claim);
 	}
 
 	/** @param {Ask} command */
@@ -148,19 +162,16 @@ export class Session {
 
 	pong() {
 		this.#pingAt = 0;
-		if (this.#stalled)
-			this.about({ fields: { stalled_ms: 0 } });
+		if (this.#stalled) this.about({ fields: { stalled_ms: 0 } });
 		this.#stalled = false;
 	}
 
 	kick() {
-		if (!this.#socket)
-			this.#connect();
+		if (!this.#socket) this.#connect();
 	}
 
 	disown() {
-		for (const m of this.#orphans.values())
-			this.#giveBack(m);
+		for (const m of this.#orphans.values()) this.#giveBack(m);
 		this.#orphans.clear();
 	}
 
@@ -169,19 +180,15 @@ export class Session {
 	leave({ keep, cached }) {
 		this.#left = true;
 		for (const claim of this.#claims.values())
-			if (!keep.includes(claim.ref))
-				this.#giveBack(claim);
-		if (!keep.length)
-			this.ask({ msg: { type: "bye" } });
-		if (cached)
-			this.#hangUp();
+			if (!keep.includes(claim.ref)) this.#giveBack(claim);
+		if (!keep.length) this.ask({ msg: { type: "bye" } });
+		if (cached) this.#hangUp();
 	}
 
 	/** Out of the cache: the session goes on, or its places are asked for anew. */
 	back() {
 		this.#left = false;
-		if (!this.#o || this.#stopped)
-			return;
+		if (!this.#o || this.#stopped) return;
 		this.#hangUp();
 		this.#tries = this.#quick = 0;
 		this.#contact = now();
@@ -210,8 +217,13 @@ export class Session {
 	/** The page's policy, which lasts as long as the page. Chromium tells it by this alone.
 	 * @param {SecurityPolicyViolationEvent} event */
 	#forbidden({ blockedURI, disposition }) {
-		if (this.#open || !this.#socket || !this.#o || disposition === "report"
-			|| !blockedURI.startsWith(new URL(this.#o.url).origin))
+		if (
+			this.#open
+			|| !this.#socket
+			|| !this.#o
+			|| disposition === "report"
+			|| !blockedURI.startsWith(new URL(this.#o.url).origin)
+		)
 			return;
 		this.#hangUp();
 		this.post({ ev: "down", blocked: true, silent: true });
@@ -219,27 +231,29 @@ export class Session {
 
 	#connect() {
 		clearTimeout(this.#retry);
-		if (!this.#o)
-			return;
+		if (!this.#o) return;
 		const { url, hello, timeoutMs } = this.#o;
 		let socket;
 		try {
 			socket = this.#socket = new WebSocket(url);
-		} catch { // forbidden here
+		} catch {
+			// forbidden here
 			this.post({ ev: "down", blocked: true, silent: true });
 			return;
 		}
 		const resume = this.#sessionId ?? undefined;
-		const timer = setTimeout(() => {
-			socket.close();
-			this.#closed(socket, 1006, true);
-		}, Math.min(timeoutMs, this.#quick ? this.#spanMs / 2 : Infinity));
-		socket.onopen = () => socket.send(
-			JSON.stringify({ type: "hello", version: 1, ...hello, resume }));
+		const timer = setTimeout(
+			() => {
+				socket.close();
+				this.#closed(socket, 1006, true);
+			},
+			Math.min(timeoutMs, this.#quick ? this.#spanMs / 2 : Infinity),
+		);
+		socket.onopen = () =>
+			socket.send(JSON.stringify({ type: "hello", version: 1, ...hello, resume }));
 		socket.onmessage = ({ data }) => {
 			clearTimeout(timer);
-			if (this.#socket !== socket)
-				return;
+			if (this.#socket !== socket) return;
 			this.#judge();
 			this.#contact = now();
 			this.#arm();
@@ -254,8 +268,7 @@ export class Session {
 
 	/** @type {(socket: WebSocket, code: number, late: boolean) => void} */
 	#closed(socket, code, late) {
-		if (this.#socket !== socket || this.#stopped)
-			return;
+		if (this.#socket !== socket || this.#stopped) return;
 		this.#judge(); // first, to know since when
 		const was = this.#open;
 		this.#socket = null;
@@ -265,23 +278,20 @@ export class Session {
 			return;
 		}
 		if (was) {
-			if (now() - this.#openedAt >= 5_000)
-				this.#tries = 0;
+			if (now() - this.#openedAt >= 5_000) this.#tries = 0;
 			// A broker that stops grants nothing, and keeps leases for a TTL when it is back.
 			this.#spanMs = (code === 4503 ? this.#ttlMs : this.#lingerMs) / 2;
 		}
-		if (code === 1000) { // resumed elsewhere: nothing here is ours any more
+		if (code === 1000) {
+			// resumed elsewhere: nothing here is ours any more
 			this.#sessionId = null;
 			this.#spanMs = 0;
 		}
 		const silent = this.#judge();
 		this.post({ ev: was && !silent ? "drop" : "down", code, late, silent, limit: this.#limit });
-		if (this.#asked)
-			this.sure();
-		if (!silent)
-			this.#arm();
-		if (!this.#left)
-			this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
+		if (this.#asked) this.sure();
+		if (!silent) this.#arm();
+		if (!this.#left) this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
 	}
 
 	#pauseMs() {
@@ -311,30 +321,27 @@ export class Session {
 	#judge() {
 		const at = now();
 		if (this.#open && !this.#doubt) {
-			if (at - this.#sure < this.#spanMs || !this.#holds().length)
-				this.#sure = at;
+			if (at - this.#sure < this.#spanMs || !this.#holds().length) this.#sure = at;
 			else {
 				this.#doubt = true;
 				this.ask({ msg: { type: "events", limit: 0 } }); // `ok`
 			}
 		}
-		if (at >= this.#limit)
-			this.#holds().forEach((claim) => this.#lose(claim));
+		if (at >= this.#limit) this.#holds().forEach((claim) => this.#lose(claim));
 		return at >= this.#contact + this.#ttlMs;
 	}
 
 	#known() {
 		this.#doubt = false;
 		this.#sure = now();
-		if (this.#asked)
-			this.sure();
+		if (this.#asked) this.sure();
 	}
 
 	#arm() {
 		clearTimeout(this.#deadline);
 		const ends = [this.#contact + this.#ttlMs];
 		if (this.#holds().length)
-			ends.push(this.#limit, ...this.#open ? [now() + this.#spanMs / 4] : []);
+			ends.push(this.#limit, ...(this.#open ? [now() + this.#spanMs / 4] : []));
 		this.#deadline = +setTimeout(() => this.#due(), Math.min(...ends) - now() + 5);
 	}
 
@@ -347,44 +354,34 @@ export class Session {
 			this.#closed(socket, 1006, true);
 			return;
 		}
-		if (silent)
-			this.post({ ev: "down", silent, limit: this.#limit });
-		else
-			this.#arm();
+		if (silent) this.post({ ev: "down", silent, limit: this.#limit });
+		else this.#arm();
 	}
 
 	/** @param {FromBroker.Message} m */
 	#hear(m) {
 		const { ref = 0, lease } = /** @type {{ ref?: number, lease?: number }} */ (m);
-		const claim = this.#claims.get(ref)
+		const claim =
+			this.#claims.get(ref)
 			?? [...this.#claims.values()].find((c) => lease && c.lease === lease);
-		if (m.type === "heartbeat")
-			this.#heartbeat();
-		else if (m.type === "welcome")
-			this.#welcome(m);
-		else if (m.type === "ok")
-			this.#listing ? this.#settle() : this.#known();
-		else if (m.type === "claim")
-			this.#listed(m);
+		if (m.type === "heartbeat") this.#heartbeat();
+		else if (m.type === "welcome") this.#welcome(m);
+		else if (m.type === "ok") this.#listing ? this.#settle() : this.#known();
+		else if (m.type === "claim") this.#listed(m);
 		else if (m.type === "denied") {
-			if (!this.#open && m.code === "stale")
-				this.stop({ code: 4401 });
-			else if (claim)
-				this.#denied(claim, m);
-		} else if (claim)
-			this.#tell(claim, /** @type {Told} */ (m));
+			if (!this.#open && m.code === "stale") this.stop({ code: 4401 });
+			else if (claim) this.#denied(claim, m);
+		} else if (claim) this.#tell(claim, /** @type {Told} */ (m));
 		else if (m.type === "offered" || m.type === "granted")
 			this.#listed({ ...m, state: m.type });
-		else if (m.type === "status" || m.type === "reload")
-			this.post({ ev: "msg", m });
+		else if (m.type === "status" || m.type === "reload") this.post({ ev: "msg", m });
 	}
 
 	#heartbeat() {
 		this.ask({ msg: { type: "alive" } });
 		this.post({ ev: "contact", limit: this.#limit });
 		this.#stalled = this.#pingAt > 0;
-		if (this.#stalled)
-			this.about({ fields: { stalled_ms: Math.round(now() - this.#pingAt) } });
+		if (this.#stalled) this.about({ fields: { stalled_ms: Math.round(now() - this.#pingAt) } });
 		else {
 			this.#pingAt = now();
 			this.post({ ev: "ping" });
@@ -402,27 +399,27 @@ export class Session {
 		this.#quick = 0;
 		this.#known();
 		this.#arm();
-		for (const claim of this.#claims.values())
-			claim.seen = false;
-		this.post({ ev: "open", limit: this.#limit, session,
-			rights: rights ?? null, dev: dev ?? false });
+		for (const claim of this.#claims.values()) claim.seen = false;
+		this.post({
+			ev: "open",
+			limit: this.#limit,
+			session,
+			rights: rights ?? null,
+			dev: dev ?? false,
+		});
 		this.about({ fields: this.#about });
 		if (resumed)
 			this.ask({ msg: { type: "subscribe" } }); // `ok` ends the list
-		else
-			this.#settle();
+		else this.#settle();
 	}
 
 	#settle() {
 		const listing = this.#listing;
 		this.#listing = false;
 		for (const claim of listing ? [...this.#claims.values()] : [])
-			if (claim.seen)
-				continue;
-			else if (claim.state === "asked")
-				this.#ask(claim);
-			else
-				this.#end(claim);
+			if (claim.seen) continue;
+			else if (claim.state === "asked") this.#ask(claim);
+			else this.#end(claim);
 	}
 
 	/** @param {Listed} m */
@@ -430,17 +427,13 @@ export class Session {
 		const { ref = 0, fence = 0 } = m;
 		const claim = this.#claims.get(ref);
 		const holds = m.state !== "queued" && m.state !== "offered";
-		if (!claim && this.#orphans.has(ref) && !holds)
-			this.#orphans.set(ref, m);
-		else if (!claim)
-			this.#giveBack(m);
+		if (!claim && this.#orphans.has(ref) && !holds) this.#orphans.set(ref, m);
+		else if (!claim) this.#giveBack(m);
 		else {
 			claim.seen = true;
 			claim.lease = m.lease;
-			if (claim.state === "dropped" || (holds && claim.requeue))
-				this.release(claim);
-			else if (claim.state === "held" && (!holds || fence !== claim.fence))
-				this.#lose(claim);
+			if (claim.state === "dropped" || (holds && claim.requeue)) this.release(claim);
+			else if (claim.state === "held" && (!holds || fence !== claim.fence)) this.#lose(claim);
 			else if (claim.state === "asked" && m.state !== "queued")
 				this.#tell(claim, { ...m, fence, type: holds ? "granted" : "offered" });
 			else if (m.state === "held" || m.state === "loading")
@@ -450,8 +443,7 @@ export class Session {
 
 	/** @param {{ lease?: number }|null} m */
 	#giveBack(m) {
-		if (m?.lease)
-			this.ask({ msg: { type: "release", lease: m.lease } });
+		if (m?.lease) this.ask({ msg: { type: "release", lease: m.lease } });
 	}
 
 	/** @param {SessionClaim} claim @param {FromBroker.Denied} m */
@@ -459,33 +451,28 @@ export class Session {
 		const asked = claim.state === "asked";
 		if (m.code === "draining")
 			claim.seen = false; // asked again
-		else if (m.code === "stale" && !asked)
-			this.#end(claim);
-		else if (m.code !== "stale" && asked && !claim.requeue)
-			this.#end(claim, m);
+		else if (m.code === "stale" && !asked) this.#end(claim);
+		else if (m.code !== "stale" && asked && !claim.requeue) this.#end(claim, m);
 	}
 
 	/** @param {SessionClaim} claim @param {Told} m */
 	#tell(claim, m) {
 		const { lease } = m;
 		claim.lease = lease;
-		if (m.type === "released" && claim.requeue && !m.reason)
-			return;
-		if (m.type === "timeout" || m.type === "released")
-			this.#end(claim, m);
-		else if (claim.state === "dropped")
-			this.#giveBack(m);
+		if (m.type === "released" && claim.requeue && !m.reason) return;
+		if (m.type === "timeout" || m.type === "released") this.#end(claim, m);
+		else if (claim.state === "dropped") this.#giveBack(m);
 		else if (claim.state === "lost")
 			return; // given back once the page has stopped
-		else if (m.type === "granted"
-			&& (claim.state === "held" ? m.fence !== claim.fence : m.fence <= claim.fence))
+		else if (
+			m.type === "granted"
+			&& (claim.state === "held" ? m.fence !== claim.fence : m.fence <= claim.fence)
+		)
 			this.#lose(claim); // somebody may hold a newer one
 		else if (m.type === "offered") {
-			if (!this.#left)
-				this.ask({ msg: { type: "accept", lease } });
+			if (!this.#left) this.ask({ msg: { type: "accept", lease } });
 		} else if (["queued", "granted", "yield", "keep", "revoked"].includes(m.type)) {
-			if (m.type === "queued")
-				claim.requeue = false;
+			if (m.type === "queued") claim.requeue = false;
 			if (m.type === "granted") {
 				claim.state = "held";
 				claim.fence = m.fence;

@@ -17,8 +17,10 @@ function workerUrl() {
 	if (!file && !WORKER)
 		throw new Error("The bundler left it behind: bundle the package that `npm pack` makes.");
 	const text = WORKER || `import "${file}"`;
-	const url = file && file.origin === location.origin ? file.href
-		: URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+	const url =
+		file && file.origin === location.origin
+			? file.href
+			: URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 	try {
 		const { trustedTypes } = /** @type {{ trustedTypes?: { createPolicy(name: string,
 			rules: ScriptPolicy): ScriptPolicy } }} */ (globalThis);
@@ -33,18 +35,19 @@ export function openPort(on, here, onHere) {
 	const early = [];
 	/** @type {Send|undefined} */
 	let send;
-	const ready = (/** @type {Send} */ to) => early.splice(0).forEach(send = to);
+	const ready = (/** @type {Send} */ to) => early.splice(0).forEach((send = to));
 	const onThisThread = () => {
 		const session = new Session(on);
 		onHere();
 		ready((command) => session.do(command));
 	};
 	const fail = (/** @type {{ message?: string }|undefined} */ why) => {
-		if (send)
-			return;
-		warnOnce("Baton: no worker starts here, so the session runs on this thread, and a turn is "
-			+ "lost where it stands still. Allow worker-src blob:, or serve worker.js beside "
-			+ `index.js. (${why?.message ?? "It does not load."})`);
+		if (send) return;
+		warnOnce(
+			"Baton: no worker starts here, so the session runs on this thread, and a turn is "
+				+ "lost where it stands still. Allow worker-src blob:, or serve worker.js beside "
+				+ `index.js. (${why?.message ?? "It does not load."})`,
+		);
 		onThisThread();
 	};
 	if (here) {
@@ -58,12 +61,12 @@ export function openPort(on, here, onHere) {
 			fail(why);
 		};
 		worker.onerror = stop;
-		worker.onmessage = (/** @type {MessageEvent<SessionEvent|{}>} */ { data }) => "ev" in data
-			? on(data) : ready((command) => worker.postMessage(command));
+		worker.onmessage = (/** @type {MessageEvent<SessionEvent|{}>} */ { data }) =>
+			"ev" in data ? on(data) : ready((command) => worker.postMessage(command));
 		// In two steps: after a stand-still of this thread it may have spoken by now.
 		setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
 	} catch (error) {
 		fail(/** @type {Error} */ (error));
 	}
-	return (command) => send ? send(command) : early.push(command);
+	return (command) => (send ? send(command) : early.push(command));
 }

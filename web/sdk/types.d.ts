@@ -6,9 +6,26 @@ import type { BrokerError } from "./errors.js";
 import type { Lease } from "./lease.js";
 import type { FromBroker, Http, Rights, StatusFields, ToBroker } from "./protocol.js";
 
-export type ErrorCode = "UNREACHABLE" | "DENIED" | "UNAUTHORIZED" | "PROTOCOL" | "QUEUE_FULL"
-	| "WAIT_TIMEOUT" | "REVOKED" | "EXPIRED" | "LOST" | "RELEASED" | "CLOSED" | "NO_WEBGPU"
-	| "NO_ADAPTER" | "LIMITS" | "DEVICE_LOST" | "NEVER_FITS" | "FETCH_FAILED" | "DAMAGED" | "STORAGE";
+export type ErrorCode =
+	| "UNREACHABLE"
+	| "DENIED"
+	| "UNAUTHORIZED"
+	| "PROTOCOL"
+	| "QUEUE_FULL"
+	| "WAIT_TIMEOUT"
+	| "REVOKED"
+	| "EXPIRED"
+	| "LOST"
+	| "RELEASED"
+	| "CLOSED"
+	| "NO_WEBGPU"
+	| "NO_ADAPTER"
+	| "LIMITS"
+	| "DEVICE_LOST"
+	| "NEVER_FITS"
+	| "FETCH_FAILED"
+	| "DAMAGED"
+	| "STORAGE";
 
 /** "idle": has not connected yet, see BrokerOptions.connect. */
 export type State = "idle" | "connecting" | "open" | "reconnecting" | "offline" | "closed";
@@ -169,9 +186,14 @@ export type Task<T> = (lease: Lease) => Promise<T> | T;
 /** From the page. */
 export type Command =
 	| Start
-	| { op: "acquire"; ref: number; msg: Omit<ToBroker.Acquire, "type" | "ref">; until: number | null }
-	| { op: "release" } & Release
-	| { op: "ask" } & Ask
+	| {
+			op: "acquire";
+			ref: number;
+			msg: Omit<ToBroker.Acquire, "type" | "ref">;
+			until: number | null;
+	  }
+	| ({ op: "release" } & Release)
+	| ({ op: "ask" } & Ask)
 	| { op: "about"; fields: AboutFields }
 	| { op: "leave"; keep: number[]; cached: boolean }
 	| { op: "stop"; code?: number }
@@ -203,18 +225,23 @@ export interface Ask {
 }
 
 /** Messages to which the Session adds the lease. */
-export type OfLease = Omit<ToBroker.Yielding, "lease"> | Omit<ToBroker.Renew, "lease">
+export type OfLease =
+	| Omit<ToBroker.Yielding, "lease">
+	| Omit<ToBroker.Renew, "lease">
 	| Omit<ToBroker.Ready, "lease">;
 
 export type AboutFields = Omit<ToBroker.About, "type">;
 
 /** From the Session. `limit`: when somebody else may hold what is held here. */
-export type SessionEvent = { limit?: number } & (Opened | Down
+export type SessionEvent = { limit?: number } & (
+	| Opened
+	| Down
 	| { ev: "stopped"; code?: number }
 	/** Of what the broker said, or the Session itself found out. */
 	| { ev: "msg"; m: Heard }
 	/** The answer to `sure`; the broker was heard; does the page's thread stand still? */
-	| { ev: "sure" | "contact" | "ping" });
+	| { ev: "sure" | "contact" | "ping" }
+);
 
 export interface Opened {
 	ev: "open";
@@ -239,12 +266,20 @@ export interface Down {
 export type Heard = FromBroker.Status | FromBroker.Reload | ClaimHeard;
 
 /** What a claim hears: the broker's words, by the page's number for it. */
-export type ClaimHeard = { ref: number }
-	& (Exclude<Told, FromBroker.Offered> | FromBroker.Denied | Over);
+export type ClaimHeard = { ref: number } & (
+	Exclude<Told, FromBroker.Offered> | FromBroker.Denied | Over
+);
 
 /** What the broker says of a claim, and the Session acts on. */
-export type Told = FromBroker.Queued | FromBroker.Offered | FromBroker.Granted | FromBroker.Yield
-	| KeepMessage | FromBroker.Revoked | FromBroker.Released | FromBroker.Timeout;
+export type Told =
+	| FromBroker.Queued
+	| FromBroker.Offered
+	| FromBroker.Granted
+	| FromBroker.Yield
+	| KeepMessage
+	| FromBroker.Revoked
+	| FromBroker.Released
+	| FromBroker.Timeout;
 
 /** Also one that a resume found held, and not asked to give way. */
 export type KeepMessage = FromBroker.Keep & { state?: string };
@@ -255,8 +290,9 @@ export interface Over {
 }
 
 /** A claim that the broker names by itself, after a resume for one. */
-export type Listed = Omit<FromBroker.Claim, "type" | "state">
-	& { state: FromBroker.Claim["state"] | "granted" };
+export type Listed = Omit<FromBroker.Claim, "type" | "state"> & {
+	state: FromBroker.Claim["state"] | "granted";
+};
 
 /** How a claim ended, as far as its error's words look. */
 export interface Ending {
@@ -360,9 +396,12 @@ export interface ModelOptions<E> extends RequestOptions {
 	vramBytes: number;
 	/** What `load` needs, in this browser's storage before any turn is asked for: a list, or a
 	 * function that makes one; `get` brings a small file that it must look into. */
-	fetch?: (string | ModelFile)[]
-		| ((o: { signal?: AbortSignal; get(file: string | ModelFile): Promise<Response> }) =>
-			MaybePromise<(string | ModelFile)[] | void>);
+	fetch?:
+		| (string | ModelFile)[]
+		| ((o: {
+				signal?: AbortSignal;
+				get(file: string | ModelFile): Promise<Response>;
+		  }) => MaybePromise<(string | ModelFile)[] | void>);
 	/** Makes the engine, in a turn that nobody shares. What cannot be stopped by `signal` belongs
 	 * under `lease.guard`. */
 	load(o: {
@@ -413,11 +452,21 @@ export interface Page {
 	visible(yes: boolean): void;
 }
 
-export type Request = <O extends RequestOptions>(o?: O) =>
-	Promise<O extends { ifAvailable: true } ? Lease | null : Lease>;
-export type Backoff =
-	(tries: number, minMs: number, maxMs: number, random?: () => number) => number;
-export type Clamp = (wanted: Record<string, number>, has: Record<string, number>) =>
-	{ limits: Record<string, number>; clamped: string[] };
-export type OpenDevice = (o: DeviceOptions, own: (device: GPUDevice) => GPUDevice,
-	about: (fields: About) => void) => Promise<GPUDevice>;
+export type Request = <O extends RequestOptions>(
+	o?: O,
+) => Promise<O extends { ifAvailable: true } ? Lease | null : Lease>;
+export type Backoff = (
+	tries: number,
+	minMs: number,
+	maxMs: number,
+	random?: () => number,
+) => number;
+export type Clamp = (
+	wanted: Record<string, number>,
+	has: Record<string, number>,
+) => { limits: Record<string, number>; clamped: string[] };
+export type OpenDevice = (
+	o: DeviceOptions,
+	own: (device: GPUDevice) => GPUDevice,
+	about: (fields: About) => void,
+) => Promise<GPUDevice>;

@@ -13,10 +13,8 @@ export function clamp(wanted, has) {
 	const clamped = [];
 	for (const [name, want] of Object.entries(wanted)) {
 		const limit = Math[name.startsWith("min") ? "max" : "min"](want, has[name]);
-		if (limit !== want)
-			clamped.push(name);
-		if (limit >= 0)
-			limits[name] = SIZES.includes(name) ? limit - limit % 4 : limit;
+		if (limit !== want) clamped.push(name);
+		if (limit >= 0) limits[name] = SIZES.includes(name) ? limit - (limit % 4) : limit;
 	}
 	return { limits, clamped };
 }
@@ -24,40 +22,54 @@ export function clamp(wanted, has) {
 /** @type {(o?: DeviceOptions) => Promise<Detected>} */
 export async function detect(o = {}) {
 	const gpu = globalThis.navigator?.gpu;
-	if (!gpu)
-		throw new BrokerError("NO_WEBGPU", "Use a browser with WebGPU, over https.");
+	if (!gpu) throw new BrokerError("NO_WEBGPU", "Use a browser with WebGPU, over https.");
 	const { limits: wanted, features = [], powerPreference = "high-performance", strict } = o;
 	let adapter = null;
-	for (let tries = 0; tries < 4 && !adapter; tries++) { // null at first
-		if (tries)
-			await new Promise((resolve) => setTimeout(resolve, 330));
-		adapter = await gpu.requestAdapter({ powerPreference }) ?? await gpu.requestAdapter();
+	for (let tries = 0; tries < 4 && !adapter; tries++) {
+		// null at first
+		if (tries) await new Promise((resolve) => setTimeout(resolve, 330));
+		adapter = (await gpu.requestAdapter({ powerPreference })) ?? (await gpu.requestAdapter());
 	}
 	if (!adapter)
 		throw new BrokerError("NO_ADAPTER", "The browser offers no GPU: wait, or restart it.");
 	const has = /** @type {Record<string, number>} */ (/** @type {unknown} */ (adapter.limits));
 	const { limits, clamped } = clamp(
-		{ ...Object.fromEntries(SIZES.map((name) => [name, has[name]])), ...wanted }, has);
+		{ ...Object.fromEntries(SIZES.map((name) => [name, has[name]])), ...wanted },
+		has,
+	);
 	if (strict && clamped.length)
 		throw new BrokerError("LIMITS", `This GPU has too little ${clamped.join()}.`);
 	const { info } = adapter;
-	return { adapter, info, clamped,
-		software: info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(
-			[info.vendor, info.architecture, info.device, info.description].join()),
-		descriptor: { requiredLimits: limits,
-			requiredFeatures: features.filter((feature) => adapter.features.has(feature)) } };
+	return {
+		adapter,
+		info,
+		clamped,
+		software:
+			info.isFallbackAdapter
+			|| /swiftshader|llvmpipe|lavapipe|basic render/i.test(
+				[info.vendor, info.architecture, info.device, info.description].join(),
+			),
+		descriptor: {
+			requiredLimits: limits,
+			requiredFeatures: features.filter((feature) => adapter.features.has(feature)),
+		},
+	};
 }
 
 /** @type {OpenDevice} */
 export async function openDevice(o, own, about) {
 	const { adapter, info, descriptor, clamped, software } = await detect(o);
-	const device = own(await adapter.requestDevice(descriptor).catch((error) => {
-		throw new BrokerError("LIMITS", `The GPU gave no device: ${error.message}`, error);
-	}));
+	const device = own(
+		await adapter.requestDevice(descriptor).catch((error) => {
+			throw new BrokerError("LIMITS", `The GPU gave no device: ${error.message}`, error);
+		}),
+	);
 	const lost = await Promise.race([device.lost, null]);
 	if (lost)
 		throw new BrokerError("DEVICE_LOST", `Lost the GPU (${lost.message}); try again.`, lost);
-	about({ clamped, adapter: info.vendor + " " + info.architecture
-		+ (software ? " (software)" : "") });
+	about({
+		clamped,
+		adapter: info.vendor + " " + info.architecture + (software ? " (software)" : ""),
+	});
 	return device;
 }

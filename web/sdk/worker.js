@@ -6,8 +6,7 @@ import { Session } from "./session.js";
 
 const session = new Session((event) => {
 	postMessage(event);
-	if (event.ev === "stopped")
-		close();
+	if (event.ev === "stopped") close();
 });
 onmessage = (/** @type {MessageEvent<Command>} */ { data }) => session.do(data);
 postMessage({});

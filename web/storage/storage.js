@@ -41,11 +41,14 @@ export class StorageError extends Error {
 }
 
 const problems = {
-	FULL: "This browser's storage is full, so what you write now is kept only until this page is "
+	FULL:
+		"This browser's storage is full, so what you write now is kept only until this page is "
 		+ "closed. Delete old conversations, or free space on the disk.",
-	BLOCKED: "Another tab with an older version of this page holds the stored conversations. Close "
+	BLOCKED:
+		"Another tab with an older version of this page holds the stored conversations. Close "
 		+ "it and load this page again; until then nothing is kept.",
-	UNAVAILABLE: "This browser gives the page no storage (a private window does that), so "
+	UNAVAILABLE:
+		"This browser gives the page no storage (a private window does that), so "
 		+ "conversations and notes are kept only until this page is closed.",
 };
 
@@ -73,8 +76,14 @@ export class PageStorage extends EventTarget {
 		this.#db = db;
 		this.#problem = problem;
 		// Somebody opens a newer version: let go, or that tab waits for ever.
-		if (!problem) db.onversionchange = () => this.#leaveDisk(new StorageError("BLOCKED",
-			"This page was updated in another tab. Load it again to see what is kept."));
+		if (!problem)
+			db.onversionchange = () =>
+				this.#leaveDisk(
+					new StorageError(
+						"BLOCKED",
+						"This page was updated in another tab. Load it again to see what is kept.",
+					),
+				);
 	}
 
 	/** Why nothing is kept on disk, or null. */
@@ -85,8 +94,9 @@ export class PageStorage extends EventTarget {
 	/** @returns {Promise<Conversation[]>} the latest first */
 	async conversations() {
 		const all = await this.#db.getAll("conversations");
-		return all.sort((/** @type {Conversation} */ a, /** @type {Conversation} */ b) =>
-			b.updated - a.updated);
+		return all.sort(
+			(/** @type {Conversation} */ a, /** @type {Conversation} */ b) => b.updated - a.updated,
+		);
 	}
 
 	/** @param {Conversation} conversation */
@@ -226,17 +236,31 @@ export async function openStorage() {
 	/** @type {ReturnType<typeof setTimeout> | undefined} */
 	let patience;
 	const late = new Promise((_, reject) => {
-		patience = setTimeout(() => reject(isBlocked
-			? new StorageError("BLOCKED", problems.BLOCKED)
-			: new StorageError("UNAVAILABLE", problems.UNAVAILABLE)), OPEN_MS_MAX);
+		patience = setTimeout(
+			() =>
+				reject(
+					isBlocked
+						? new StorageError("BLOCKED", problems.BLOCKED)
+						: new StorageError("UNAVAILABLE", problems.UNAVAILABLE),
+				),
+			OPEN_MS_MAX,
+		);
 	});
 	// A browser that gives no storage may throw where it should reject.
 	const opening = (async () =>
-		openDB(NAME, VERSION, { upgrade, blocked: () => { isBlocked = true; } }))();
+		openDB(NAME, VERSION, {
+			upgrade,
+			blocked: () => {
+				isBlocked = true;
+			},
+		}))();
 	try {
 		return new PageStorage(await Promise.race([opening, late]), null);
 	} catch (error) {
-		opening.then((/** @type {any} */ db) => db.close(), () => {});
+		opening.then(
+			(/** @type {any} */ db) => db.close(),
+			() => {},
+		);
 		const problem = error instanceof StorageError ? error : explain(error);
 		return new PageStorage(new FallbackDatabase(), problem);
 	} finally {

@@ -27,7 +27,10 @@ export function formatSeconds(s) {
 }
 
 const clock = new Intl.DateTimeFormat(undefined, {
-	hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+	hour: "2-digit",
+	minute: "2-digit",
+	second: "2-digit",
+	hour12: false,
 });
 
 /** A moment as a time of day. @param {Date|number|string} time */

@@ -31,9 +31,18 @@ const CONNECTION_WORDS = {
 
 /** Colours of the favicon's dot: an icon has no stylesheet, and lies on light and dark tabs. */
 const DOTS = {
-	idle: "#8a94a6", waiting: "#7d8db0", offered: "#8f6be8", holding: "#18a77f",
-	resident: "#3095c4", yielding: "#e09a1c", paused: "#e09a1c", reconnecting: "#e09a1c",
-	overdue: "#d93a34", lost: "#d93a34", offline: "#d93a34", "signed-out": "#d93a34",
+	idle: "#8a94a6",
+	waiting: "#7d8db0",
+	offered: "#8f6be8",
+	holding: "#18a77f",
+	resident: "#3095c4",
+	yielding: "#e09a1c",
+	paused: "#e09a1c",
+	reconnecting: "#e09a1c",
+	overdue: "#d93a34",
+	lost: "#d93a34",
+	offline: "#d93a34",
+	"signed-out": "#d93a34",
 };
 
 const REASON_BYTES_MAX = 120;
@@ -75,20 +84,29 @@ function mark() {
 export function mountFrame({ page, title }) {
 	pageTitle = title;
 	const header = document.getElementById("frame");
-	if (!header) throw new Error("The page has no <header id=\"frame\">.");
+	if (!header) throw new Error('The page has no <header id="frame">.');
 	const nav = element("nav", { class: "frame-nav", "aria-label": "Pages" });
 	for (const entry of PAGES) {
 		const link = element("a", { href: entry.href }, entry.label);
 		if (entry.page === page) link.setAttribute("aria-current", "page");
 		nav.append(link);
 	}
-	const home = element("a", { class: "frame-mark", href: "/", "aria-label": "Baton, dashboard" },
-		mark(), "Baton");
+	const home = element(
+		"a",
+		{ class: "frame-mark", href: "/", "aria-label": "Baton, dashboard" },
+		mark(),
+		"Baton",
+	);
 	const connection = element("span", { id: "frame-connection", role: "status" });
 	header.replaceChildren(
 		element("a", { class: "skip-link", href: "#main" }, "Skip to the content"),
-		element("div", { class: "frame-bar" }, home, nav,
-			element("div", { class: "frame-end" }, connection)),
+		element(
+			"div",
+			{ class: "frame-bar" },
+			home,
+			nav,
+			element("div", { class: "frame-end" }, connection),
+		),
 	);
 	document.getElementById("main")?.setAttribute("tabindex", "-1");
 	if (!document.getElementById("frame-alerts")) {
@@ -109,7 +127,8 @@ export function setState({ word, detail = "" }) {
 	const shape = alarm
 		? `<path d='M23 13.5 31.5 29h-17z' fill='${dot}' stroke='#fff' stroke-width='1.5'/>`
 		: `<circle cx='24' cy='24' r='7' fill='${dot}' stroke='#fff' stroke-width='1.5'/>`;
-	const icon = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>`
+	const icon =
+		`<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>`
 		+ `<path d='M4.5 21.9 16 10.4l5.6 5.6L10.1 27.5a4 4 0 0 1-5.6-5.6z' fill='#4a6cf0'/>`
 		+ `<path d='m17.9 8.5 4-4a4 4 0 0 1 5.6 5.6l-4 4z' fill='#18a77f'/>`
 		+ `${word === "idle" ? "" : shape}</svg>`;
@@ -150,12 +169,16 @@ export function pageKey() {
  * @returns {Promise<any>}
  */
 export async function call(method, path, body) {
-	const answer = await fetch(path, { method, body: body && JSON.stringify(body),
-		headers: { "Content-Type": "application/json", Authorization: `Bearer ${pageKey()}` } });
+	const answer = await fetch(path, {
+		method,
+		body: body && JSON.stringify(body),
+		headers: { "Content-Type": "application/json", Authorization: `Bearer ${pageKey()}` },
+	});
 	const said = await answer.json().catch(() => ({}));
 	if (answer.ok) return said;
-	throw Object.assign(new Error(said.error?.message ?? `The broker answered ${answer.status}.`),
-		{ code: said.error?.code });
+	throw Object.assign(new Error(said.error?.message ?? `The broker answered ${answer.status}.`), {
+		code: said.error?.code,
+	});
 }
 
 /** @param {unknown} error */
@@ -170,11 +193,16 @@ function codeOf(error) {
  */
 function wayOn(error) {
 	switch (codeOf(error).toUpperCase()) {
-	case "UNAUTHORIZED": return "Run “baton open” in a terminal and use the link it prints.";
-	case "FORBIDDEN": return "Run “baton open” in a terminal: its link gives admin rights.";
-	case "UNREACHABLE": return "Start it with “baton serve”; this page comes back by itself.";
-	case "DENIED": return "Allow this site to reach programs on this device, then try again.";
-	default: return "";
+		case "UNAUTHORIZED":
+			return "Run “baton open” in a terminal and use the link it prints.";
+		case "FORBIDDEN":
+			return "Run “baton open” in a terminal: its link gives admin rights.";
+		case "UNREACHABLE":
+			return "Start it with “baton serve”; this page comes back by itself.";
+		case "DENIED":
+			return "Allow this site to reach programs on this device, then try again.";
+		default:
+			return "";
 	}
 }
 
@@ -191,8 +219,12 @@ export function showError(error, { retry } = {}) {
 	const text = hint && !said.includes("baton ") ? `${said} ${hint}` : said;
 	const close = element("button", { type: "button", class: "small quiet" }, "Dismiss");
 	close.addEventListener("click", clearError);
-	const banner = element("div", { class: "error-banner" },
-		element("span", { class: "icon", "aria-hidden": "true" }), element("p", {}, text));
+	const banner = element(
+		"div",
+		{ class: "error-banner" },
+		element("span", { class: "icon", "aria-hidden": "true" }),
+		element("p", {}, text),
+	);
 	if (retry) {
 		const again = element("button", { type: "button", class: "small" }, "Try again");
 		again.addEventListener("click", () => {
@@ -214,7 +246,10 @@ export function clearError() {
  * @param {string} text
  */
 export function plainText(text) {
-	return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, " ").replace(/\s+/g, " ").trim();
+	return text
+		.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, " ")
+		.replace(/\s+/g, " ")
+		.trim();
 }
 
 /** Cuts a text to so many bytes of UTF-8. @param {string} text @param {number} bytes */
@@ -240,10 +275,16 @@ function victimBox(victim) {
 }
 
 function reasonField() {
-	const input = /** @type {HTMLInputElement} */ (element("input", {
-		name: "reason", autocomplete: "off", autofocus: "", required: "", maxlength: "120",
-		placeholder: "Shown to whoever is hit, and kept in the log",
-	}));
+	const input = /** @type {HTMLInputElement} */ (
+		element("input", {
+			name: "reason",
+			autocomplete: "off",
+			autofocus: "",
+			required: "",
+			maxlength: "120",
+			placeholder: "Shown to whoever is hit, and kept in the log",
+		})
+	);
 	return { input, label: element("label", {}, "Reason", input) };
 }
 
@@ -253,8 +294,12 @@ function reasonField() {
  * @returns {Promise<{reason: string}|null>}
  */
 export function confirmDialog({ title, body, victim, wantReason, action, danger = true }) {
-	const dialog = /** @type {HTMLDialogElement} */ (element("dialog",
-		{ "aria-labelledby": "confirm-title", "aria-describedby": "confirm-body" }));
+	const dialog = /** @type {HTMLDialogElement} */ (
+		element("dialog", {
+			"aria-labelledby": "confirm-title",
+			"aria-describedby": "confirm-body",
+		})
+	);
 	const form = element("form", {}, element("h2", { id: "confirm-title" }, title));
 	const about = element("div", { id: "confirm-body", class: "stack-s" });
 	if (body) about.append(element("p", { class: "muted" }, body));
@@ -264,8 +309,14 @@ export function confirmDialog({ title, body, victim, wantReason, action, danger 
 	if (reason) form.append(reason.label);
 	const cancel = element("button", { type: "button" }, "Cancel");
 	const style = danger ? "primary danger" : "primary";
-	form.append(element("div", { class: "row row-end" }, cancel,
-		element("button", { type: "submit", class: style }, action)));
+	form.append(
+		element(
+			"div",
+			{ class: "row row-end" },
+			cancel,
+			element("button", { type: "submit", class: style }, action),
+		),
+	);
 	dialog.append(form);
 	document.body.append(dialog);
 	return new Promise((resolve) => {

@@ -8,8 +8,11 @@ import { element } from "./frame.js";
 /** @typedef {import("/sdk/index.js").Broker} Broker */
 
 const LIMITS = [
-	"maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize",
-	"maxComputeInvocationsPerWorkgroup", "maxStorageBuffersPerShaderStage",
+	"maxBufferSize",
+	"maxStorageBufferBindingSize",
+	"maxComputeWorkgroupStorageSize",
+	"maxComputeInvocationsPerWorkgroup",
+	"maxStorageBuffersPerShaderStage",
 ];
 
 async function browserText() {
@@ -17,8 +20,11 @@ async function browserText() {
 	try {
 		const { adapter, info, clamped, software } = await detect();
 		const lines = [
-			`WebGPU adapter: ${[info.vendor, info.architecture, info.device, info.description]
-				.filter(Boolean).join(" / ") || "unnamed"}${software ? " (software)" : ""}`,
+			`WebGPU adapter: ${
+				[info.vendor, info.architecture, info.device, info.description]
+					.filter(Boolean)
+					.join(" / ") || "unnamed"
+			}${software ? " (software)" : ""}`,
 			`Features: ${[...adapter.features].sort().join(", ") || "none"}`,
 			`Clamped limits: ${clamped.join(", ") || "none"}`,
 			...LIMITS.map((name) => `${name}: ${/** @type {any} */ (adapter.limits)[name]}`),
@@ -40,18 +46,30 @@ async function brokerText(broker) {
 
 /** Shows the report in a dialog; resolves when it is closed. @param {Broker} broker */
 export async function showReport(broker) {
-	const text = `Time: ${formatTime(Date.now())}\nBrowser: ${navigator.userAgent}\n`
+	const text =
+		`Time: ${formatTime(Date.now())}\nBrowser: ${navigator.userAgent}\n`
 		+ `${await browserText()}\n${await brokerText(broker)}`;
-	const report = element("pre",
-		{ class: "report mono", tabindex: "0", "aria-label": "Report" }, text);
+	const report = element(
+		"pre",
+		{ class: "report mono", tabindex: "0", "aria-label": "Report" },
+		text,
+	);
 	const copy = element("button", { type: "button", class: "primary" }, "Copy");
 	const close = element("button", { type: "button" }, "Close");
 	const said = element("span", { class: "muted", role: "status" });
 	const dialog = /** @type {HTMLDialogElement} */ (
-		element("dialog", { class: "wide", "aria-labelledby": "report-title" },
-			element("div", { class: "dialog-body" },
-				element("h2", { id: "report-title" }, "Debug GPU"), report,
-				element("div", { class: "row row-end" }, said, close, copy))));
+		element(
+			"dialog",
+			{ class: "wide", "aria-labelledby": "report-title" },
+			element(
+				"div",
+				{ class: "dialog-body" },
+				element("h2", { id: "report-title" }, "Debug GPU"),
+				report,
+				element("div", { class: "row row-end" }, said, close, copy),
+			),
+		)
+	);
 	copy.addEventListener("click", async () => {
 		try {
 			await navigator.clipboard.writeText(text);

@@ -26,8 +26,8 @@ export function libraryWords(state, now = Date.now() / 1000) {
 }
 
 /** @param {LibraryState|null} state */
-const moves = (state) => state !== null && !state.failed
-	&& Date.now() / 1000 - (state.at ?? 0) < STUCK_S;
+const moves = (state) =>
+	state !== null && !state.failed && Date.now() / 1000 - (state.at ?? 0) < STUCK_S;
 
 /**
  * Shows the state in `place` until they are there.
@@ -36,11 +36,20 @@ const moves = (state) => state !== null && !state.failed
 export async function awaitLibraries(place, what) {
 	const words = element("p", { role: "status" });
 	const bar = element("progress", { "aria-label": "Laying the libraries" });
-	const command = element("div", {}, element("p", {},
-		"In a terminal, in the folder of Baton's sources, run:"), element("pre", {}, "make pages"));
-	const box = element("div", { class: "stack-s libraries" },
+	const command = element(
+		"div",
+		{},
+		element("p", {}, "In a terminal, in the folder of Baton's sources, run:"),
+		element("pre", {}, "make pages"),
+	);
+	const box = element(
+		"div",
+		{ class: "stack-s libraries" },
 		element("p", {}, `${what} needs libraries that are not here yet. They come by npm, once.`),
-		words, bar, command);
+		words,
+		bar,
+		command,
+	);
 	place.append(box);
 	for (;;) {
 		const state = await libraryState();

@@ -31,8 +31,10 @@ export class MonitorSession extends EventTarget {
 	constructor({ id, url }) {
 		super();
 		this.id = id;
-		this.url = url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`
-			+ "/v1/gpu/session";
+		this.url =
+			url
+			?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`
+				+ "/v1/gpu/session";
 		/** @type {MonitorState} */
 		this.state = "connecting";
 		/** @type {import("/sdk/protocol.js").FromBroker.Welcome|null} */
@@ -68,8 +70,9 @@ export class MonitorSession extends EventTarget {
 		const socket = new WebSocket(this.url);
 		this.socket = socket;
 		socket.onopen = () => {
-			socket.send(JSON.stringify({ type: "hello", version: 1, id: this.id,
-				token: pageKey() }));
+			socket.send(
+				JSON.stringify({ type: "hello", version: 1, id: this.id, token: pageKey() }),
+			);
 		};
 		socket.onmessage = (event) => this.read(event.data);
 		socket.onclose = (event) => this.lost(event.code, event.reason);
@@ -80,18 +83,18 @@ export class MonitorSession extends EventTarget {
 		/** @type {Message} */
 		const message = JSON.parse(text);
 		switch (message.type) {
-		case "heartbeat":
-			this.send({ type: "alive" });
-			return;
-		case "welcome":
-			this.welcome = message;
-			this.tries = 0;
-			this.tellAbout();
-			this.become("open");
-			return;
-		default:
-			this.settle(message);
-			this.dispatchEvent(new CustomEvent("message", { detail: message }));
+			case "heartbeat":
+				this.send({ type: "alive" });
+				return;
+			case "welcome":
+				this.welcome = message;
+				this.tries = 0;
+				this.tellAbout();
+				this.become("open");
+				return;
+			default:
+				this.settle(message);
+				this.dispatchEvent(new CustomEvent("message", { detail: message }));
 		}
 	}
 
@@ -139,8 +142,10 @@ export class MonitorSession extends EventTarget {
 		const signedOut = code === 4401 || code === 4403;
 		const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.tries);
 		this.tries++;
-		this.timer = setTimeout(() => this.connect(),
-			signedOut ? BACKOFF_MAX_MS : pause * (0.5 + Math.random() / 2));
+		this.timer = setTimeout(
+			() => this.connect(),
+			signedOut ? BACKOFF_MAX_MS : pause * (0.5 + Math.random() / 2),
+		);
 		this.become(signedOut ? "signed-out" : "reconnecting", { code, reason });
 		for (const { reject } of questions) {
 			reject(new MonitorError("unreachable", "The connection to the broker was lost."));
@@ -170,11 +175,16 @@ export class MonitorSession extends EventTarget {
 	ask(message, type) {
 		if (this.state !== "open") {
 			return Promise.reject(
-				new MonitorError("unreachable", "The broker does not answer now."));
+				new MonitorError("unreachable", "The broker does not answer now."),
+			);
 		}
 		return new Promise((resolve, reject) => {
-			this.questions.push({ message, type, reject,
-				resolve: /** @type {(answer: Message) => void} */ (resolve) });
+			this.questions.push({
+				message,
+				type,
+				reject,
+				resolve: /** @type {(answer: Message) => void} */ (resolve),
+			});
 			if (this.questions.length === 1) this.askOldest();
 		});
 	}

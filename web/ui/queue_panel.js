@@ -44,16 +44,22 @@ class QueuePanel {
 		const { signal } = this.controller;
 		/** @type {<K extends keyof BrokerEvents>(type: K,
 		 *   act: (detail: BrokerEvents[K]) => void) => void} */
-		const on = (type, act) => this.broker.addEventListener(type, (event) => {
-			act(/** @type {CustomEvent} */ (event).detail ?? {});
-			this.draw();
-		}, { signal });
+		const on = (type, act) =>
+			this.broker.addEventListener(
+				type,
+				(event) => {
+					act(/** @type {CustomEvent} */ (event).detail ?? {});
+					this.draw();
+				},
+				{ signal },
+			);
 		on("state", ({ state, error }) => this.connected(state ?? this.broker.state, error));
 		on("queue", (detail) => {
 			const lease = String(detail.lease ?? detail.key);
 			this.own.add(lease);
 			this.waiting.set(lease, {
-				...detail, since: this.waiting.get(lease)?.since ?? performance.now(),
+				...detail,
+				since: this.waiting.get(lease)?.since ?? performance.now(),
 			});
 		});
 		on("yield", ({ lease }) => this.granted(lease));
@@ -71,7 +77,10 @@ class QueuePanel {
 		clearError();
 		this.refresh();
 		if (this.broker.dev) {
-			import("./dev.js").then((dev) => dev.followReloads(this.broker), () => {});
+			import("./dev.js").then(
+				(dev) => dev.followReloads(this.broker),
+				() => {},
+			);
 		}
 	}
 
@@ -131,8 +140,11 @@ class QueuePanel {
 	/** The holder that stands in this page's way, else whoever computes, else whoever holds. */
 	victim() {
 		const asked = [...this.waiting.values()].map((place) => place.why?.holder).find(Boolean);
-		return this.holders().find((holder) => holder.lease === asked)
-			?? this.computing()[0] ?? this.holders()[0];
+		return (
+			this.holders().find((holder) => holder.lease === asked)
+			?? this.computing()[0]
+			?? this.holders()[0]
+		);
 	}
 
 	/** @returns {Holder|undefined} */
@@ -178,9 +190,15 @@ class QueuePanel {
 
 	draw() {
 		const place = [...this.waiting.values()].sort((a, b) => b.position - a.position)[0];
-		render(html`<section class="queue-panel" aria-label="The queue">
-			${this.broker.state !== "open" ? offlineView(this.broker.state)
-				: place ? waitingView(place) : this.idleView()}
+		render(
+			html`<section class="queue-panel" aria-label="The queue">
+			${
+				this.broker.state !== "open"
+					? offlineView(this.broker.state)
+					: place
+						? waitingView(place)
+						: this.idleView()
+			}
 			${place ? nothing : this.holdersView()}
 			${this.note ? html`<p class="muted" role="status">${this.note}</p>` : nothing}
 			<details class="menu"><summary>Operate…</summary><div class="row">
@@ -189,23 +207,36 @@ class QueuePanel {
 					?disabled=${this.broker.state !== "open" || !this.victim()}
 					@click=${() => this.forceUnlock()}>Force unlock…</button>
 			</div></details>
-		</section>`, this.place);
+		</section>`,
+			this.place,
+		);
 	}
 
 	idleView() {
 		const mine = this.mine();
 		if (mine?.yield?.revoked) {
-			return sayView("overdue", "revoked",
-				"Your lease was taken. This page must stop using the GPU.");
+			return sayView(
+				"overdue",
+				"revoked",
+				"Your lease was taken. This page must stop using the GPU.",
+			);
 		}
 		if (mine?.yield) {
-			return sayView("yielding", "asked to give way", html`You hold the GPU and were asked to
-				give way${forWhom(mine.yield.for)}: ${formatSeconds(mine.yield.left_s)} left.`);
+			return sayView(
+				"yielding",
+				"asked to give way",
+				html`You hold the GPU and were asked to
+				give way${forWhom(mine.yield.for)}: ${formatSeconds(mine.yield.left_s)} left.`,
+			);
 		}
 		if (mine) {
-			return sayView("holding", "holding",
-				html`You hold ${mine.gpu ?? "the GPU"}, for ${formatSeconds(mine.held_s)} now${
-					limitText(limitOf(mine.lease, this.waiters()))}.`);
+			return sayView(
+				"holding",
+				"holding",
+				html`You hold ${mine.gpu ?? "the GPU"}, for ${formatSeconds(mine.held_s)} now${limitText(
+					limitOf(mine.lease, this.waiters()),
+				)}.`,
+			);
 		}
 		if (!this.status) return sayView("connecting", "asking", "Asking the broker…");
 		if (this.status.paused) return sayView("paused", "paused", "An operator paused grants.");
@@ -218,8 +249,9 @@ class QueuePanel {
 		const others = this.computing().filter((holder) => !this.own.has(String(holder.lease)));
 		if (!this.mine() && !this.status?.paused) others.shift(); // it is said above
 		if (this.broker.state !== "open" || !others.length) return nothing;
-		return html`<ul class="stack-s">${others.map((holder) =>
-			html`<li>${holderText(holder, this.waiters())}</li>`)}</ul>`;
+		return html`<ul class="stack-s">${others.map(
+			(holder) => html`<li>${holderText(holder, this.waiters())}</li>`,
+		)}</ul>`;
 	}
 }
 
@@ -227,10 +259,12 @@ class QueuePanel {
 function holderText(holder, waiting) {
 	return html`${nameView(holder.id)} ${holder.yield?.revoked ? "is overdue on" : "holds"}
 		${holder.gpu ?? "the GPU"}, class ${holder.class}, for ${formatSeconds(holder.held_s)} now${
-		holder.label ? html` (${nameView(holder.label)})` : nothing}${
-		holder.yield && !holder.yield.revoked
-			? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
-			: limitText(limitOf(holder.lease, waiting))}.`;
+			holder.label ? html` (${nameView(holder.label)})` : nothing
+		}${
+			holder.yield && !holder.yield.revoked
+				? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
+				: limitText(limitOf(holder.lease, waiting))
+		}.`;
 }
 
 /** @param {unknown} lease a Lease, or its id */
@@ -254,21 +288,31 @@ function offlineView(state) {
 	if (state === "connecting" || state === "reconnecting") {
 		return sayView(state, state, "Looking for the broker. Your place is kept for a moment.");
 	}
-	return sayView("offline", "not connected",
-		"No broker answers. Start it with “baton serve”; this page comes back by itself.");
+	return sayView(
+		"offline",
+		"not connected",
+		"No broker answers. Start it with “baton serve”; this page comes back by itself.",
+	);
 }
 
 /** @param {number|null} left */
 function limitText(left) {
 	if (left === null) return "";
-	return left > 0 ? ` and must give way in ${formatSeconds(left)}, now that others wait`
+	return left > 0
+		? ` and must give way in ${formatSeconds(left)}, now that others wait`
 		: " and must give way now";
 }
 
 /** A row of the status in the words of the SDK. @param {Waiter} row */
 function placeOf(row) {
-	return { position: row.position, sentence: row.sentence ?? "", estimate: row.estimate ?? "",
-		guaranteedBy: row.guaranteed_by ?? null, boundText: row.bound_text ?? "", why: row.why };
+	return {
+		position: row.position,
+		sentence: row.sentence ?? "",
+		estimate: row.estimate ?? "",
+		guaranteedBy: row.guaranteed_by ?? null,
+		boundText: row.bound_text ?? "",
+		why: row.why,
+	};
 }
 
 /** @param {Place} place */
@@ -278,15 +322,21 @@ function waitingView(place) {
 		<details class="more"><summary>Details</summary>
 			<p>Waiting for ${formatSeconds((performance.now() - place.since) / 1000)}.</p>
 			${toldView(place)}
-			${ahead.length ? html`<p>Before you: ${ahead.map((name, index) =>
-				html`${index ? ", " : ""}${nameView(name)}`)}.</p>` : nothing}</details>`;
+			${
+				ahead.length
+					? html`<p>Before you: ${ahead.map(
+							(name, index) => html`${index ? ", " : ""}${nameView(name)}`,
+						)}.</p>`
+					: nothing
+			}</details>`;
 }
 
 /** @param {Holder} holder */
 function describe(holder) {
 	const vram = holder.vram_mb ? `, ${formatBytes(holder.vram_mb * 2 ** 20)} of VRAM` : "";
-	return `${holder.id}: class ${holder.class}, ${holder.state} ${holder.gpu ?? "the GPU"} for ${
-		formatSeconds(holder.held_s)}${vram} (lease ${holder.lease})`;
+	return `${holder.id}: class ${holder.class}, ${holder.state} ${holder.gpu ?? "the GPU"} for ${formatSeconds(
+		holder.held_s,
+	)}${vram} (lease ${holder.lease})`;
 }
 
 /**

@@ -5,14 +5,18 @@
 import { awaitLibraries, libraryState } from "./libraries.js";
 import { element, mountFrame } from "./frame.js";
 
-const { page = "", name = "" } =
-	/** @type {HTMLElement} */ (document.querySelector("script[data-page]")).dataset;
+const { page = "", name = "" } = /** @type {HTMLElement} */ (
+	document.querySelector("script[data-page]")
+).dataset;
 
 async function wait() {
 	const title = document.title;
 	mountFrame({ page: name, title });
-	const card = element("section", { class: "card", "aria-labelledby": "libraries-title" },
-		element("h1", { id: "libraries-title" }, title));
+	const card = element(
+		"section",
+		{ class: "card", "aria-labelledby": "libraries-title" },
+		element("h1", { id: "libraries-title" }, title),
+	);
 	const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 	main.className = "libraries-page";
 	main.replaceChildren(card);

@@ -56,8 +56,10 @@ const isTemplate = (value) => typeof value === "object" && value !== null && "st
 const isKeyed = (value) => typeof value === "object" && value !== null && "keys" in value;
 
 /** @param {TemplateStringsArray} strings */
-const markedText = (strings) => strings.reduce((before, after) =>
-	before + (IN_TAG.test(before) ? MARK : `<!--${MARK}-->`) + after);
+const markedText = (strings) =>
+	strings.reduce(
+		(before, after) => before + (IN_TAG.test(before) ? MARK : `<!--${MARK}-->`) + after,
+	);
 
 /** @param {TemplateStringsArray} strings */
 const drawnText = (strings) => `<svg>${markedText(strings)}</svg>`;
@@ -105,8 +107,11 @@ class AttributePart {
 	/** @param {unknown[]} values */
 	set(values) {
 		const whole = this.count === 1 && this.strings.every((text) => text === "");
-		const value = whole ? values[0] : this.strings.reduce((before, after, at) =>
-			`${before}${textOf(values[at - 1])}${after}`);
+		const value = whole
+			? values[0]
+			: this.strings.reduce(
+					(before, after, at) => `${before}${textOf(values[at - 1])}${after}`,
+				);
 		const isLive = typeof value === "object" && value !== null && LIVE in value;
 		const wanted = isLive ? /** @type {any} */ (value)[LIVE] : value;
 		const { element, name } = this;
@@ -114,7 +119,8 @@ class AttributePart {
 		this.#last = wanted;
 		if (this.kind === ".") /** @type {any} */ (element)[name] = wanted;
 		else if (this.kind === "?") element.toggleAttribute(name, Boolean(wanted));
-		else if (this.kind === "@") element.addEventListener(name, this); // once: it is the same
+		else if (this.kind === "@")
+			element.addEventListener(name, this); // once: it is the same
 		else if (wanted === nothing) element.removeAttribute(name);
 		else element.setAttribute(name, textOf(wanted));
 	}
@@ -127,7 +133,7 @@ class AttributePart {
 
 /** @param {unknown} value */
 const textOf = (value) =>
-	(value === nothing || value === null || value === undefined ? "" : String(value));
+	value === nothing || value === null || value === undefined ? "" : String(value);
 
 /** What stands between two marks of its own. */
 class ChildPart {
@@ -179,7 +185,7 @@ class ChildPart {
 			return;
 		}
 		this.#clear();
-		if (text !== "") this.#put(this.#text = document.createTextNode(text));
+		if (text !== "") this.#put((this.#text = document.createTextNode(text)));
 	}
 
 	/** @param {unknown[]} keys @param {unknown[]} values */
@@ -260,8 +266,11 @@ class Drawn {
 		while (walker.nextNode()) nodes.push(walker.currentNode);
 		for (const hole of holes) {
 			const node = nodes[hole.at];
-			this.#parts.push(hole.name ? new AttributePart(/** @type {Element} */ (node), hole)
-				: new ChildPart(node));
+			this.#parts.push(
+				hole.name
+					? new AttributePart(/** @type {Element} */ (node), hole)
+					: new ChildPart(node),
+			);
 		}
 	}
 

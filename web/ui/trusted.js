@@ -9,8 +9,11 @@ const WORKERS = ["/sdk/", "/inference/"];
 /** @param {string} text */
 function workerUrl(text) {
 	const url = new URL(text, location.href);
-	if (url.origin === location.origin && (url.protocol === "blob:"
-		|| WORKERS.some((folder) => url.pathname.startsWith(folder)))) return text;
+	if (
+		url.origin === location.origin
+		&& (url.protocol === "blob:" || WORKERS.some((folder) => url.pathname.startsWith(folder)))
+	)
+		return text;
 	throw new TypeError(`No worker may be made of ${url.href}.`);
 }
 
@@ -20,8 +23,10 @@ const { trustedTypes } = globalThis;
 /** Workers are made by the SDK and by libraries, which know no policy of ours. */
 trustedTypes?.createPolicy("default", { createScriptURL: workerUrl });
 
-const policy = trustedTypes?.createPolicy("baton",
-	{ createHTML: (/** @type {string} */ text) => text, createScriptURL: workerUrl });
+const policy = trustedTypes?.createPolicy("baton", {
+	createHTML: (/** @type {string} */ text) => text,
+	createScriptURL: workerUrl,
+});
 
 /** What stands in the source of a page. @param {TemplateStringsArray} strings
  * @param {(strings: TemplateStringsArray) => string} join @returns {string} */

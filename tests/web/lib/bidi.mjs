@@ -19,8 +19,10 @@ export class FirefoxTab {
 	 * @param {string} method @param {object} [params] @param {number} [ms] @returns {Promise<any>}
 	 */
 	send(method, params = {}, ms = 30000) {
-		return this.browser.ask({ method, params: { context: this.context, ...params } },
-			{ tab: this.context, ms, what: method });
+		return this.browser.ask(
+			{ method, params: { context: this.context, ...params } },
+			{ tab: this.context, ms, what: method },
+		);
 	}
 
 	/**
@@ -29,12 +31,18 @@ export class FirefoxTab {
 	 * @returns {Promise<any>}
 	 */
 	async run(fn, ...args) {
-		const { type, result, exceptionDetails } = await this.send("script.evaluate", {
-			target: { context: this.context }, awaitPromise: true, userActivation: true,
-			expression: `(async () =>
-				JSON.stringify(await (${fn})(...${JSON.stringify(args)})))()` }, 120000);
-		if (type === "exception")
-			throw new Error(exceptionDetails.text);
+		const { type, result, exceptionDetails } = await this.send(
+			"script.evaluate",
+			{
+				target: { context: this.context },
+				awaitPromise: true,
+				userActivation: true,
+				expression: `(async () =>
+				JSON.stringify(await (${fn})(...${JSON.stringify(args)})))()`,
+			},
+			120000,
+		);
+		if (type === "exception") throw new Error(exceptionDetails.text);
 		return result.value === undefined ? undefined : JSON.parse(result.value);
 	}
 
@@ -74,16 +82,35 @@ export class Firefox extends Remote {
 
 /** Starts a browser with a profile of its own, which asks no other machine for anything. */
 export async function launchFirefox() {
-	const browser = await launchRemote(Firefox, firefoxPath, (folder) => {
-		writeFileSync(join(folder, "user.js"), [["app.normandy.enabled", false],
-			["browser.startup.homepage_override.mstone", "ignore"],
-			["datareporting.policy.dataSubmissionEnabled", false],
-			["extensions.update.enabled", false]]
-			.map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`).join(""));
-		return ["--headless", "--no-remote", "--profile", folder, "--remote-debugging-port=0",
-			"about:blank"];
-	}, { path: "/session" });
-	await browser.ask({ method: "session.new", params: { capabilities: {} } },
-		{ what: "session.new" });
+	const browser = await launchRemote(
+		Firefox,
+		firefoxPath,
+		(folder) => {
+			writeFileSync(
+				join(folder, "user.js"),
+				[
+					["app.normandy.enabled", false],
+					["browser.startup.homepage_override.mstone", "ignore"],
+					["datareporting.policy.dataSubmissionEnabled", false],
+					["extensions.update.enabled", false],
+				]
+					.map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`)
+					.join(""),
+			);
+			return [
+				"--headless",
+				"--no-remote",
+				"--profile",
+				folder,
+				"--remote-debugging-port=0",
+				"about:blank",
+			];
+		},
+		{ path: "/session" },
+	);
+	await browser.ask(
+		{ method: "session.new", params: { capabilities: {} } },
+		{ what: "session.new" },
+	);
 	return browser;
 }

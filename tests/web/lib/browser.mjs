@@ -5,9 +5,15 @@
 import { chromiumPath, load } from "./packages.mjs";
 
 // V8 would optimise the engines' WebAssembly for longer than the demo models compute.
-const ARGS = ["--no-sandbox", "--js-flags=--liftoff-only", "--enable-unsafe-webgpu",
-	"--no-first-run", "--disable-background-networking", "--disable-component-update",
-	"--disable-sync"];
+const ARGS = [
+	"--no-sandbox",
+	"--js-flags=--liftoff-only",
+	"--enable-unsafe-webgpu",
+	"--no-first-run",
+	"--disable-background-networking",
+	"--disable-component-update",
+	"--disable-sync",
+];
 const KEPT_MS = 100; // a browser that nobody uses, for the next test
 
 /** @typedef {{browser: Promise<import("playwright-core").Browser>, users: number,
@@ -27,15 +33,17 @@ function takeBrowser(args) {
 }
 
 /** @param {string[]} args @returns {Promise<import("playwright-core").Browser>} */
-const launch = (args) => load("playwright-core").chromium.launch(
-	{ executablePath: chromiumPath, args: [...ARGS, ...args] });
+const launch = (args) =>
+	load("playwright-core").chromium.launch({
+		executablePath: chromiumPath,
+		args: [...ARGS, ...args],
+	});
 
 /** The last one closes it, unless somebody comes soon. @param {SharedBrowser} shared */
 function leaveBrowser(shared) {
 	if (--shared.users > 0) return;
 	shared.timer = setTimeout(async () => {
-		for (const [key, one] of running)
-			if (one === shared) running.delete(key);
+		for (const [key, one] of running) if (one === shared) running.delete(key);
 		await (await shared.browser.catch(() => undefined))?.close();
 	}, KEPT_MS);
 }

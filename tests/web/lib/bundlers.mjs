@@ -19,19 +19,28 @@ const vite = (name, file = "dist/node/index.js") =>
 /** @param {"esm"|"iife"} format @returns {Bundler} */
 const esbuild = (format) => async (from, out) => {
 	const { build } = await import(pathToFileURL(packageFile("esbuild")).href);
-	await build({ entryPoints: [join(from, "page.js")], bundle: true, minify: true, format,
-		outfile: join(out, "page.js"), logLevel: "silent" });
+	await build({
+		entryPoints: [join(from, "page.js")],
+		bundle: true,
+		minify: true,
+		format,
+		outfile: join(out, "page.js"),
+		logLevel: "silent",
+	});
 	writeFileSync(join(out, "index.html"), html("page.js", format === "esm" ? "module" : ""));
 };
 
 /** @param {"production"|"development"} mode @returns {Bundler} */
 const webpack = (mode) => async (from, out) => {
 	const { default: pack } = await import(pathToFileURL(packageFile("webpack")).href);
-	const stats = await new Promise((resolve, reject) => pack({ mode, context: from,
-		entry: "./page.js", output: { path: out, filename: "page.js" } },
-	(/** @type {any} */ error, /** @type {any} */ done) => error ? reject(error) : resolve(done)));
-	if (stats.hasErrors())
-		throw new Error(stats.toString());
+	const stats = await new Promise((resolve, reject) =>
+		pack(
+			{ mode, context: from, entry: "./page.js", output: { path: out, filename: "page.js" } },
+			(/** @type {any} */ error, /** @type {any} */ done) =>
+				error ? reject(error) : resolve(done),
+		),
+	);
+	if (stats.hasErrors()) throw new Error(stats.toString());
 	writeFileSync(join(out, "index.html"), html("page.js", ""));
 };
 
@@ -39,8 +48,15 @@ const webpack = (mode) => async (from, out) => {
 const rollup = async (from, out) => {
 	const { rollup: roll } = await import(pathToFileURL(packageFile("rollup")).href);
 	const sdk = join(from, "node_modules/@baton/sdk/dist/index.js");
-	const bundle = await roll({ input: join(from, "page.js"), plugins: [{ name: "resolve",
-		resolveId: (/** @type {string} */ id) => id === "@baton/sdk" ? sdk : null }] });
+	const bundle = await roll({
+		input: join(from, "page.js"),
+		plugins: [
+			{
+				name: "resolve",
+				resolveId: (/** @type {string} */ id) => (id === "@baton/sdk" ? sdk : null),
+			},
+		],
+	});
 	await bundle.write({ file: join(out, "page.js"), format: "iife" });
 	writeFileSync(join(out, "index.html"), html("page.js", ""));
 };
@@ -48,16 +64,21 @@ const rollup = async (from, out) => {
 /** @param {string} name @returns {Bundler} */
 const viteBuild = (name) => async (from, outDir) => {
 	const { build } = await vite(name);
-	await build({ root: from, configFile: false, logLevel: "error", base: "./",
-		build: { outDir, emptyOutDir: false } });
+	await build({
+		root: from,
+		configFile: false,
+		logLevel: "error",
+		base: "./",
+		build: { outDir, emptyOutDir: false },
+	});
 };
 
 /** @type {Record<string, Bundler>} */
 export const BUNDLERS = {
 	"esbuild, esm": esbuild("esm"),
 	"esbuild, iife": esbuild("iife"),
-	"rollup": rollup,
-	"webpack": webpack("production"),
+	rollup: rollup,
+	webpack: webpack("production"),
 	"webpack, development": webpack("development"),
 	"vite 6": viteBuild("vite6"),
 	"vite 8": viteBuild("vite8"),
@@ -72,9 +93,13 @@ export const SERVERS = {
 /** @param {string} name one of SERVERS @param {string} from */
 export async function developmentServer(name, from) {
 	const { createServer } = await vite(name);
-	return createServer({ root: from, configFile: false, logLevel: "error",
+	return createServer({
+		root: from,
+		configFile: false,
+		logLevel: "error",
 		cacheDir: join(from, `.${name}`),
-		server: { middlewareMode: true, hmr: false, ws: false } });
+		server: { middlewareMode: true, hmr: false, ws: false },
+	});
 }
 
 /** The page's own files. @param {string} folder */

@@ -6,9 +6,16 @@ import { chromiumPath } from "./packages.mjs";
 import { Remote, launchRemote } from "./remote.mjs";
 import { until } from "./until.mjs";
 
-const ARGS = ["--headless", "--no-sandbox", "--enable-unsafe-webgpu", "--no-first-run",
-	"--disable-background-networking", "--disable-component-update", "--disable-sync",
-	"--remote-debugging-port=0"];
+const ARGS = [
+	"--headless",
+	"--no-sandbox",
+	"--enable-unsafe-webgpu",
+	"--no-first-run",
+	"--disable-background-networking",
+	"--disable-component-update",
+	"--disable-sync",
+	"--remote-debugging-port=0",
+];
 
 /** One tab. */
 export class Tab {
@@ -33,14 +40,15 @@ export class Tab {
 
 	/** @param {{method: string, params: any}} message */
 	hear({ method, params }) {
-		if (method === "Page.loadEventFired")
-			this.loads++;
+		if (method === "Page.loadEventFired") this.loads++;
 		else if (method === "Runtime.consoleAPICalled")
-			this.console.push(params.args.map((/** @type {any} */ a) =>
-				a.value ?? a.description).join(" "));
+			this.console.push(
+				params.args.map((/** @type {any} */ a) => a.value ?? a.description).join(" "),
+			);
 		else if (method === "Runtime.exceptionThrown")
-			this.console.push(params.exceptionDetails.exception?.description
-				?? params.exceptionDetails.text);
+			this.console.push(
+				params.exceptionDetails.exception?.description ?? params.exceptionDetails.text,
+			);
 		else if (method === "Inspector.targetCrashed") {
 			this.crashed = true;
 			this.browser.forget(this.sessionId, "the tab crashed");
@@ -53,9 +61,16 @@ export class Tab {
 	 * @returns {Promise<any>}
 	 */
 	async run(fn, ...args) {
-		const answer = await this.send("Runtime.evaluate", { awaitPromise: true,
-			returnByValue: true, userGesture: true,
-			expression: `(${fn})(...${JSON.stringify(args)})` }, 120000);
+		const answer = await this.send(
+			"Runtime.evaluate",
+			{
+				awaitPromise: true,
+				returnByValue: true,
+				userGesture: true,
+				expression: `(${fn})(...${JSON.stringify(args)})`,
+			},
+			120000,
+		);
 		if (answer.exceptionDetails) {
 			const thrown = answer.exceptionDetails.exception;
 			throw new Error(thrown?.description ?? answer.exceptionDetails.text);
@@ -67,8 +82,7 @@ export class Tab {
 	async goto(url) {
 		const loads = this.loads;
 		const { errorText } = await this.send("Page.navigate", { url });
-		if (errorText)
-			throw new Error(`${url}: ${errorText}`);
+		if (errorText) throw new Error(`${url}: ${errorText}`);
 		await until(() => this.loads > loads, { what: `${url} loads`, ms: 30000, every: 5 });
 	}
 
@@ -126,23 +140,25 @@ export class Chromium extends Remote {
 	 * @param {string} [url] @param {object} [options]
 	 */
 	async page(url = "about:blank", options = {}) {
-		const { targetId } = await this.send("Target.createTarget",
-			{ url: "about:blank", ...options });
+		const { targetId } = await this.send("Target.createTarget", {
+			url: "about:blank",
+			...options,
+		});
 		const tab = new Tab(this, targetId, "");
 		await this.attach(tab);
-		if (url !== "about:blank")
-			await tab.goto(url);
+		if (url !== "about:blank") await tab.goto(url);
 		return tab;
 	}
 
 	/** Listens to the tab, which may be another target by now. @param {Tab} tab */
 	async attach(tab) {
-		const { sessionId } = await this.send("Target.attachToTarget",
-			{ targetId: tab.targetId, flatten: true });
+		const { sessionId } = await this.send("Target.attachToTarget", {
+			targetId: tab.targetId,
+			flatten: true,
+		});
 		tab.sessionId = sessionId;
 		this.tabs.set(sessionId, tab);
-		for (const domain of ["Page", "Runtime", "Inspector"])
-			await tab.send(`${domain}.enable`);
+		for (const domain of ["Page", "Runtime", "Inspector"]) await tab.send(`${domain}.enable`);
 	}
 
 	/** A profile of its own, without the cookies of others; its id. */
@@ -165,6 +181,10 @@ export class Chromium extends Remote {
  * @param {{args?: string[], env?: Record<string, string>}} [options]
  */
 export function launch({ args = [], env = {} } = {}) {
-	return launchRemote(Chromium, chromiumPath, (folder) =>
-		[...ARGS, `--user-data-dir=${folder}`, ...args, "about:blank"], { env });
+	return launchRemote(
+		Chromium,
+		chromiumPath,
+		(folder) => [...ARGS, `--user-data-dir=${folder}`, ...args, "about:blank"],
+		{ env },
+	);
 }

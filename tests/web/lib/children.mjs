@@ -19,8 +19,7 @@ export function killGroup(child, signal = "SIGKILL") {
 	try {
 		process.kill(-(/** @type {number} */ (child.pid)), signal);
 	} catch (error) {
-		if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ESRCH")
-			throw error;
+		if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ESRCH") throw error;
 	}
 }
 
@@ -31,10 +30,8 @@ export function removeFolder(folder) {
 }
 
 function endAll() {
-	for (const child of children)
-		killGroup(child);
-	for (const folder of folders)
-		removeFolder(folder);
+	for (const child of children) killGroup(child);
+	for (const folder of folders) removeFolder(folder);
 }
 
 process.on("exit", endAll);
@@ -55,8 +52,11 @@ export function tempFolder(name) {
  */
 export function start(program, args, options) {
 	const wrapped = existsSync(SETPRIV);
-	const child = spawn(wrapped ? SETPRIV : program,
-		wrapped ? ["--pdeathsig", "KILL", program, ...args] : args, { ...options, detached: true });
+	const child = spawn(
+		wrapped ? SETPRIV : program,
+		wrapped ? ["--pdeathsig", "KILL", program, ...args] : args,
+		{ ...options, detached: true },
+	);
 	children.add(child);
 	child.on("exit", () => children.delete(child));
 	return child;
@@ -64,7 +64,6 @@ export function start(program, args, options) {
 
 /** Resolves when it has ended. @param {import("node:child_process").ChildProcess} child */
 export function ended(child) {
-	if (child.exitCode !== null || child.signalCode !== null)
-		return Promise.resolve();
+	if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
 	return new Promise((done) => child.once("exit", () => done(undefined)));
 }

@@ -19,10 +19,13 @@ const webArgs = (process.env.BATON_WEB_ARGS || "").split(" ").filter(Boolean);
  * @returns {string}
  */
 function yaml(value, pad = "") {
-	return Object.entries(value).map(([key, item]) =>
-		item !== null && typeof item === "object" && !Array.isArray(item)
-			? `${pad}${key}:\n${yaml(item, `${pad}  `)}`
-			: `${pad}${key}: ${JSON.stringify(item)}\n`).join("");
+	return Object.entries(value)
+		.map(([key, item]) =>
+			item !== null && typeof item === "object" && !Array.isArray(item)
+				? `${pad}${key}:\n${yaml(item, `${pad}  `)}`
+				: `${pad}${key}: ${JSON.stringify(item)}\n`,
+		)
+		.join("");
 }
 
 export class Daemon {
@@ -50,22 +53,34 @@ export class Daemon {
 	async start() {
 		const old = this.log().length;
 		const log = openSync(this.logPath, "a");
-		this.process = start(batonPath, ["serve", "--listen", `127.0.0.1:${this.port}`,
-			"--socket", this.socket, "--state", this.state,
-			"--config", join(this.folder, "config.yaml"), ...this.args],
-		{ cwd: root, stdio: ["ignore", log, log], env: { ...process.env, ...this.env } });
+		this.process = start(
+			batonPath,
+			[
+				"serve",
+				"--listen",
+				`127.0.0.1:${this.port}`,
+				"--socket",
+				this.socket,
+				"--state",
+				this.state,
+				"--config",
+				join(this.folder, "config.yaml"),
+				...this.args,
+			],
+			{ cwd: root, stdio: ["ignore", log, log], env: { ...process.env, ...this.env } },
+		);
 		closeSync(log);
-		await until(async () => {
-			if (!this.alive)
-				return true;
-			const found = /127\.0\.0\.1:(\d+)/.exec(this.log().slice(old));
-			if (!found)
-				return false;
-			this.port = Number(found[1]);
-			return (await fetch(`${this.base}/health`)).status === 200;
-		}, { what: "the daemon answers", ms: 20000 });
-		if (!this.alive)
-			throw new Error(`the daemon ended: ${this.log().slice(old)}`);
+		await until(
+			async () => {
+				if (!this.alive) return true;
+				const found = /127\.0\.0\.1:(\d+)/.exec(this.log().slice(old));
+				if (!found) return false;
+				this.port = Number(found[1]);
+				return (await fetch(`${this.base}/health`)).status === 200;
+			},
+			{ what: "the daemon answers", ms: 20000 },
+		);
+		if (!this.alive) throw new Error(`the daemon ended: ${this.log().slice(old)}`);
 		return this;
 	}
 
@@ -74,9 +89,15 @@ export class Daemon {
 		return child !== null && child.exitCode === null && child.signalCode === null;
 	}
 
-	get base() { return `http://127.0.0.1:${this.port}`; }
-	get token() { return readFileSync(join(this.state, "token"), "utf8").trim(); }
-	get adminToken() { return readFileSync(join(this.state, "admin-token"), "utf8").trim(); }
+	get base() {
+		return `http://127.0.0.1:${this.port}`;
+	}
+	get token() {
+		return readFileSync(join(this.state, "token"), "utf8").trim();
+	}
+	get adminToken() {
+		return readFileSync(join(this.state, "admin-token"), "utf8").trim();
+	}
 
 	/** All that it has said. */
 	log() {
@@ -85,8 +106,10 @@ export class Daemon {
 
 	/** One client command; what it prints. @param {string[]} args */
 	async cli(...args) {
-		const { stdout } = await run(batonPath, args,
-			{ env: { ...process.env, BATON_SOCKET: this.socket }, timeout: 20000 });
+		const { stdout } = await run(batonPath, args, {
+			env: { ...process.env, BATON_SOCKET: this.socket },
+			timeout: 20000,
+		});
 		return stdout.trim();
 	}
 
@@ -101,10 +124,14 @@ export class Daemon {
 	 * @returns {Promise<any>}
 	 */
 	async http(method, path, body) {
-		const answer = await fetch(this.base + path, { method,
-			headers: { Authorization: `Bearer ${this.adminToken}`,
-				...(body ? { "Content-Type": "application/json" } : {}) },
-			body: body && JSON.stringify(body) });
+		const answer = await fetch(this.base + path, {
+			method,
+			headers: {
+				Authorization: `Bearer ${this.adminToken}`,
+				...(body ? { "Content-Type": "application/json" } : {}),
+			},
+			body: body && JSON.stringify(body),
+		});
 		return answer.json();
 	}
 
@@ -131,8 +158,9 @@ export class Daemon {
 	async stop() {
 		if (this.process && this.alive) {
 			killGroup(this.process, "SIGTERM");
-			await within(ended(this.process), { what: "the daemon stops" })
-				.catch(() => this.kill());
+			await within(ended(this.process), { what: "the daemon stops" }).catch(() =>
+				this.kill(),
+			);
 		}
 		removeFolder(this.folder);
 	}

@@ -9,8 +9,13 @@ import { root } from "./packages.mjs";
 
 const SDK = /^\/sdk\/([a-z_]+\.js)$/;
 
-const TYPES = { html: "text/html", js: "text/javascript", mjs: "text/javascript",
-	json: "application/json", wasm: "application/wasm" };
+const TYPES = {
+	html: "text/html",
+	js: "text/javascript",
+	mjs: "text/javascript",
+	json: "application/json",
+	wasm: "application/wasm",
+};
 
 /**
  * @typedef {import("node:http").IncomingMessage} Asked
@@ -26,8 +31,12 @@ function serveRoute(routes, path, request, answer) {
 		return;
 	}
 	const end = /** @type {keyof typeof TYPES} */ (path.split(".").at(-1));
-	answer.writeHead(200, { "Content-Type": TYPES[end] ?? "application/octet-stream",
-		"Content-Length": Buffer.byteLength(route) }).end(route);
+	answer
+		.writeHead(200, {
+			"Content-Type": TYPES[end] ?? "application/octet-stream",
+			"Content-Length": Buffer.byteLength(route),
+		})
+		.end(route);
 }
 
 /**
@@ -35,8 +44,7 @@ function serveRoute(routes, path, request, answer) {
  * @param {Record<string, string>} headers of all that it answers
  */
 async function serve(request, answer, routes, headers) {
-	for (const [name, value] of Object.entries(headers))
-		answer.setHeader(name, value);
+	for (const [name, value] of Object.entries(headers)) answer.setHeader(name, value);
 	const { pathname } = new URL(request.url ?? "/", "http://site");
 	if (pathname in routes) {
 		serveRoute(routes, pathname, request, answer);
@@ -51,7 +59,8 @@ async function serve(request, answer, routes, headers) {
 			answer.writeHead(404).end();
 		}
 	} else {
-		answer.writeHead(200, { "Content-Type": "text/html" })
+		answer
+			.writeHead(200, { "Content-Type": "text/html" })
 			.end("<!doctype html><title>another site</title>");
 	}
 }
@@ -68,9 +77,10 @@ export async function startForeignSite(routes = {}, headers = {}) {
 	return {
 		port,
 		base: `http://127.0.0.1:${port}`,
-		stop: () => new Promise((done) => {
-			server.close(done);
-			server.closeAllConnections();
-		}),
+		stop: () =>
+			new Promise((done) => {
+				server.close(done);
+				server.closeAllConnections();
+			}),
 	};
 }

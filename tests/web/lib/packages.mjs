@@ -39,8 +39,7 @@ export function missing() {
 		lacks.push(`No browser at ${firefoxPath}: install firefox-esr or set FIREFOX.`);
 	if (!existsSync(resolve(root, "web/node_modules/ws")))
 		lacks.push("No web/node_modules: run `npm ci --ignore-scripts` in web/.");
-	if (!existsSync(batonPath))
-		lacks.push(`No daemon at ${batonPath}: build it or set BATON_BIN.`);
+	if (!existsSync(batonPath)) lacks.push(`No daemon at ${batonPath}: build it or set BATON_BIN.`);
 	return lacks;
 }
 

@@ -9,8 +9,8 @@ const BARE = {
 	"@baton/sdk": "/sdk/index.js",
 	"@huggingface/transformers": "/vendor/transformers.js",
 	"@mlc-ai/web-llm": "/vendor/web-llm.js",
-	"react": "/react.js",
-	"vue": "/vue.js",
+	react: "/react.js",
+	vue: "/vue.js",
 };
 
 /** The text of each example by its file's name, such as "chat.js".
@@ -24,8 +24,10 @@ export function readmeExamples() {
 /** @param {string} code @param {Record<string, string>} [others] */
 export function resolved(code, others = {}) {
 	const names = { ...BARE, ...others };
-	return code.replace(/(\bfrom ")([^"./][^"]*)"/g, (_, before, name) =>
-		`${before}${names[/** @type {keyof typeof BARE} */ (name)] ?? name}"`);
+	return code.replace(
+		/(\bfrom ")([^"./][^"]*)"/g,
+		(_, before, name) => `${before}${names[/** @type {keyof typeof BARE} */ (name)] ?? name}"`,
+	);
 }
 
 /** A file of /vendor, as `make pages` laid it out. @param {string} name */
@@ -38,9 +40,11 @@ export function asModule(files, names) {
 	const parts = Object.entries(files).map(([name, path]) => {
 		const [owner, ...inside] = path.split("/");
 		const file = join(dirname(packageFile(`${owner}/package.json`)), ...inside);
-		return `modules[${JSON.stringify(name)}] = ((module, exports, require) => {\n`
+		return (
+			`modules[${JSON.stringify(name)}] = ((module, exports, require) => {\n`
 			+ `${readFileSync(file, "utf8")}\nreturn module.exports;\n})`
-			+ "(...fresh());";
+			+ "(...fresh());"
+		);
 	});
 	return `const process = { env: { NODE_ENV: "development" } };
 const modules = {};

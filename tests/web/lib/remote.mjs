@@ -22,10 +22,13 @@ export class Remote {
 	async connect(endpoint) {
 		this.socket = new WebSocket(endpoint, { perMessageDeflate: false });
 		this.socket.on("message", (/** @type {any} */ data) => this.hear(JSON.parse(data)));
-		await within(new Promise((done, fail) => {
-			this.socket.on("open", done);
-			this.socket.on("error", fail);
-		}), { what: "the connection to the browser" });
+		await within(
+			new Promise((done, fail) => {
+				this.socket.on("open", done);
+				this.socket.on("error", fail);
+			}),
+			{ what: "the connection to the browser" },
+		);
 	}
 
 	/** @param {any} message */
@@ -36,10 +39,8 @@ export class Remote {
 		}
 		const asked = this.pending.get(message.id);
 		this.pending.delete(message.id);
-		if (message.error)
-			asked?.reject(new Error(message.error.message ?? message.message));
-		else
-			asked?.resolve(message.result);
+		if (message.error) asked?.reject(new Error(message.error.message ?? message.message));
+		else asked?.resolve(message.result);
 	}
 
 	/** What nobody asked for. @param {any} _message */
@@ -97,13 +98,19 @@ export class Remote {
  */
 export async function launchRemote(kind, program, args, { env = {}, path = "" } = {}) {
 	const folder = tempFolder("baton-browser");
-	const child = start(program, args(folder),
-		{ stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
+	const child = start(program, args(folder), {
+		stdio: ["ignore", "ignore", "pipe"],
+		env: { ...process.env, ...env },
+	});
 	const browser = new kind(child, folder);
-	child.stderr?.on("data", (data) => { browser.stderr += data; });
+	child.stderr?.on("data", (data) => {
+		browser.stderr += data;
+	});
 	try {
-		const endpoint = await until(() => /ws:\/\/\S+(?=\s)/.exec(browser.stderr)?.[0],
-			{ ms: 60000, what: "the browser says where it listens" });
+		const endpoint = await until(() => /ws:\/\/\S+(?=\s)/.exec(browser.stderr)?.[0], {
+			ms: 60000,
+			what: "the browser says where it listens",
+		});
 		await browser.connect(endpoint + path);
 	} catch (error) {
 		await browser.close();

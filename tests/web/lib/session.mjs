@@ -16,10 +16,11 @@ export class Session {
 		socket.on("message", (/** @type {any} */ data) => {
 			const message = JSON.parse(data);
 			this.messages.push(message);
-			if (message.type === "heartbeat")
-				this.send({ type: "alive" });
+			if (message.type === "heartbeat") this.send({ type: "alive" });
 		});
-		socket.on("close", (/** @type {number} */ code) => { this.closeCode = code; });
+		socket.on("close", (/** @type {number} */ code) => {
+			this.closeCode = code;
+		});
 		socket.on("error", () => undefined);
 	}
 
@@ -33,8 +34,10 @@ export class Session {
 	 * @param {string} type @param {number} [from] @returns {Promise<any>}
 	 */
 	hear(type, from = 0) {
-		return until(() => this.messages.slice(from).find((m) => m.type === type),
-			{ what: `a ${type} message`, every: 2 });
+		return until(() => this.messages.slice(from).find((m) => m.type === type), {
+			what: `a ${type} message`,
+			every: 2,
+		});
 	}
 
 	/** Sends and waits for an answer of that type. @param {object} message @param {string} type */

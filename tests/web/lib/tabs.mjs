@@ -18,10 +18,21 @@ async function install(module, options) {
 	const now = () => performance.timeOrigin + performance.now();
 	const broker = new sdk.Broker(options);
 	/** @type {any} */
-	const bench = { sdk, broker, now, states: [],
-		leases: {}, asked: {}, queue: {}, at: {}, over: {}, errors: {} };
+	const bench = {
+		sdk,
+		broker,
+		now,
+		states: [],
+		leases: {},
+		asked: {},
+		queue: {},
+		at: {},
+		over: {},
+		errors: {},
+	};
 	broker.addEventListener("state", (/** @type {any} */ event) =>
-		bench.states.push({ at: now(), ...event.detail, error: event.detail.error?.code }));
+		bench.states.push({ at: now(), ...event.detail, error: event.detail.error?.code }),
+	);
 	bench.ask = (/** @type {string} */ name, /** @type {any} */ request = {}) => {
 		bench.queue[name] = [];
 		const onQueue = (/** @type {any} */ place) =>
@@ -63,8 +74,7 @@ export class Bench {
 	 */
 	async install({ broker = {}, module = "/sdk/index.js", ready = true } = {}) {
 		await this.tab.run(install, module, broker);
-		if (ready)
-			await this.run("() => bench.broker.ready()");
+		if (ready) await this.run("() => bench.broker.ready()");
 		return this;
 	}
 
@@ -84,19 +94,25 @@ export class Bench {
 	 * @returns {Promise<{at: number, id: string, fence: number, managed: boolean, gpu: string}>}
 	 */
 	granted(name) {
-		return this.run(`async (name) => {
+		return this.run(
+			`async (name) => {
 			const { id, fence, managed, gpu } = await bench.asked[name];
 			return { at: bench.at[name], id, fence: Number(fence), managed, gpu };
-		}`, name);
+		}`,
+			name,
+		);
 	}
 
 	/** Waits until that request is refused. @param {string} name @returns {Promise<any>} */
 	refused(name) {
-		return this.run(`async (name) => {
+		return this.run(
+			`async (name) => {
 			if (await bench.asked[name].catch(() => null))
 				throw new Error("it was granted");
 			return bench.errors[name];
-		}`, name);
+		}`,
+			name,
+		);
 	}
 
 	/**
@@ -104,8 +120,10 @@ export class Bench {
 	 * @param {string} name @returns {Promise<any>}
 	 */
 	over(name) {
-		return until(() => this.run("(name) => bench.over[name]", name),
-			{ what: `the lease "${name}" is over`, ms: 15000 });
+		return until(() => this.run("(name) => bench.over[name]", name), {
+			what: `the lease "${name}" is over`,
+			ms: 15000,
+		});
 	}
 
 	/** Releases; when it was called and when it was done. @param {string} name */
@@ -120,8 +138,9 @@ export class Bench {
  */
 export async function signIn(browser, daemon) {
 	const tab = await browser.page(await daemon.link());
-	await until(async () => await tab.run("() => !location.search").catch(() => false),
-		{ what: "the link has led on" });
+	await until(async () => await tab.run("() => !location.search").catch(() => false), {
+		what: "the link has led on",
+	});
 	await tab.close();
 }
 
@@ -157,8 +176,10 @@ export async function holding(daemon) {
  * @param {import("./daemon.mjs").Daemon} daemon @param {string[]} names
  */
 export function untilWaiting(daemon, names) {
-	return until(async () => JSON.stringify(await waiting(daemon)) === JSON.stringify(names),
-		{ what: `${names} wait in this order`, ms: 15000 });
+	return until(async () => JSON.stringify(await waiting(daemon)) === JSON.stringify(names), {
+		what: `${names} wait in this order`,
+		ms: 15000,
+	});
 }
 
 /**
@@ -168,8 +189,7 @@ export function untilWaiting(daemon, names) {
  */
 export async function bestOf(limit, round) {
 	let best = Infinity;
-	for (let i = 0; i < 3 && best > limit; i++)
-		best = Math.min(best, await round());
+	for (let i = 0; i < 3 && best > limit; i++) best = Math.min(best, await round());
 	return best;
 }
 
@@ -177,15 +197,17 @@ export async function bestOf(limit, round) {
  * How long a voice waits for its turn, in ms, while nobody computes.
  * @param {import("./daemon.mjs").Daemon} daemon @param {number} limit
  */
-export const voiceWait = (daemon, limit) => bestOf(limit, async () => {
-	const voice = await connect(daemon, "voice");
-	const askedAt = clock();
-	voice.send({ type: "acquire", ref: 1, class: "voice", timeout_s: null });
-	voice.send({ type: "accept", lease: (await voice.hear("offered")).lease });
-	await voice.hear("granted");
-	const ms = clock() - askedAt;
-	voice.close();
-	await until(async () => (await daemon.status()).leases.length === 0,
-		{ what: "the voice is over" });
-	return ms;
-});
+export const voiceWait = (daemon, limit) =>
+	bestOf(limit, async () => {
+		const voice = await connect(daemon, "voice");
+		const askedAt = clock();
+		voice.send({ type: "acquire", ref: 1, class: "voice", timeout_s: null });
+		voice.send({ type: "accept", lease: (await voice.hear("offered")).lease });
+		await voice.hear("granted");
+		const ms = clock() - askedAt;
+		voice.close();
+		await until(async () => (await daemon.status()).leases.length === 0, {
+			what: "the voice is over",
+		});
+		return ms;
+	});

@@ -22,8 +22,7 @@ export async function until(fn, { ms = 10000, every, what = fn.toString() } = {}
 	for (;;) {
 		try {
 			last = await fn();
-			if (last)
-				return last;
+			if (last) return last;
 		} catch (error) {
 			last = error;
 		}

@@ -24,13 +24,20 @@ let publicSite;
 let publicBase = "";
 
 before(async () => {
-	[listed, stranger, publicSite] = await Promise.all([startForeignSite(), startForeignSite(),
-		startForeignSite()]);
+	[listed, stranger, publicSite] = await Promise.all([
+		startForeignSite(),
+		startForeignSite(),
+		startForeignSite(),
+	]);
 	publicBase = `http://public.test:${publicSite.port}`;
 	daemon = await startDaemon({ config: { origins: [listed.base, publicBase] } });
-	browser = await launch({ args: ["--host-resolver-rules=MAP public.test 127.0.0.1",
-		`--ip-address-space-overrides=127.0.0.1:${publicSite.port}=public`,
-		`--unsafely-treat-insecure-origin-as-secure=${publicBase}`] });
+	browser = await launch({
+		args: [
+			"--host-resolver-rules=MAP public.test 127.0.0.1",
+			`--ip-address-space-overrides=127.0.0.1:${publicSite.port}=public`,
+			`--unsafely-treat-insecure-origin-as-secure=${publicBase}`,
+		],
+	});
 });
 after(async () => {
 	await browser?.close();
@@ -45,8 +52,10 @@ after(async () => {
  */
 async function ask(url, broker = {}, tab = {}) {
 	const page = await browser.page(url, tab);
-	const bench = await new Bench(page).install({ ready: false,
-		broker: { name: "page", fallback: "unmanaged", ...broker } });
+	const bench = await new Bench(page).install({
+		ready: false,
+		broker: { name: "page", fallback: "unmanaged", ...broker },
+	});
 	await bench.ask("turn");
 	return bench;
 }
@@ -65,8 +74,11 @@ test("no token and a wrong token: UNAUTHORIZED", async () => {
 		const bench = await ask(listed.base, { url: daemon.base, token });
 		await refusedWith(bench, "UNAUTHORIZED", /baton open|token/);
 	}
-	const own = await ask(`${daemon.base}/health`, {},
-		{ browserContextId: await browser.createContext() });
+	const own = await ask(
+		`${daemon.base}/health`,
+		{},
+		{ browserContextId: await browser.createContext() },
+	);
 	await refusedWith(own, "UNAUTHORIZED", /baton open/);
 });
 
@@ -108,9 +120,14 @@ test("two brokers of one host: each signed in at, and what others see is of no u
 		await visit.close();
 		assert.match(seen ?? "", new RegExp(`baton-${daemon.port}=.*baton-${second.port}=`));
 		for (const one of [daemon, second])
-			for (const [method, path] of [["GET", "/v1/gpu/status"], ["POST", "/v1/gpu/reset"]]) {
-				const answer = await fetch(one.base + path,
-					{ method, headers: { Cookie: seen ?? "", Origin: one.base } });
+			for (const [method, path] of [
+				["GET", "/v1/gpu/status"],
+				["POST", "/v1/gpu/reset"],
+			]) {
+				const answer = await fetch(one.base + path, {
+					method,
+					headers: { Cookie: seen ?? "", Origin: one.base },
+				});
 				assert.equal(answer.status, 401);
 			}
 	} finally {
@@ -140,8 +157,11 @@ test("a broker that is down is UNREACHABLE for the same page", async () => {
 test("a public page without the permission: DENIED; with it, granted", async () => {
 	const origin = publicBase;
 	const without = await ask(origin, { url: daemon.base, token: daemon.token });
-	assert.notEqual(await without.run(`async () =>
-		(await navigator.permissions.query({ name: "loopback-network" })).state`), "granted");
+	assert.notEqual(
+		await without.run(`async () =>
+		(await navigator.permissions.query({ name: "loopback-network" })).state`),
+		"granted",
+	);
 	await refusedWith(without, "DENIED", /allow/i);
 
 	await browser.send("Browser.grantPermissions", { origin, permissions: ["loopbackNetwork"] });

@@ -22,10 +22,14 @@ const RUNS = Number(process.env.BUNDLES_RUNS) || 1;
 const LONG = Boolean(process.env.BUNDLES_RUNS);
 const SIDE_BY_SIDE = Math.min(RUNS, 5); // a browser opens six connections to a site
 const STILL_MS = LONG ? 60_000 : 5_200;
-const SHORT = { session_ttl_s: 2, heartbeat_s: 0.5, grace_s: 0.3, lock_delay_s: 0.3,
-	settle_s: 0.5 };
-const TYPES = /** @type {Record<string, string>} */ (
-	{ html: "text/html", js: "text/javascript" });
+const SHORT = {
+	session_ttl_s: 2,
+	heartbeat_s: 0.5,
+	grace_s: 0.3,
+	lock_delay_s: 0.3,
+	settle_s: 0.5,
+};
+const TYPES = /** @type {Record<string, string>} */ ({ html: "text/html", js: "text/javascript" });
 
 /** @type {import("../lib/daemon.mjs").Daemon[]} */
 let daemons = [];
@@ -40,10 +44,8 @@ const pages = {};
  * @param {(request: any, answer: any) => void} rest */
 async function serve(rest) {
 	const server = createServer((request, answer) => {
-		if (request.url?.startsWith("/still"))
-			setTimeout(() => answer.end(), STILL_MS);
-		else
-			rest(request, answer);
+		if (request.url?.startsWith("/still")) setTimeout(() => answer.end(), STILL_MS);
+		else rest(request, answer);
 	});
 	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(0)));
 	const { port } = /** @type {any} */ (server.address());
@@ -56,16 +58,19 @@ async function serve(rest) {
 }
 
 /** @param {string} folder @param {Record<string, string>} [headers] */
-const files = (folder, headers = {}) => (/** @type {any} */ request, /** @type {any} */ answer) => {
-	const path = request.url.endsWith("/") ? `${request.url}index.html` : request.url;
-	try {
-		const text = readFileSync(join(folder, path));
-		answer.writeHead(200, { "Content-Type": TYPES[path.split(".").at(-1)] ?? "", ...headers })
-			.end(text);
-	} catch {
-		answer.writeHead(404).end();
-	}
-};
+const files =
+	(folder, headers = {}) =>
+	(/** @type {any} */ request, /** @type {any} */ answer) => {
+		const path = request.url.endsWith("/") ? `${request.url}index.html` : request.url;
+		try {
+			const text = readFileSync(join(folder, path));
+			answer
+				.writeHead(200, { "Content-Type": TYPES[path.split(".").at(-1)] ?? "", ...headers })
+				.end(text);
+		} catch {
+			answer.writeHead(404).end();
+		}
+	};
 
 before(async () => {
 	const from = tempFolder("baton-bundled");
@@ -86,10 +91,19 @@ before(async () => {
 	pages["no worker allowed"] = `${await serve(files(out, csp))}/0/`;
 	const typed = { "Content-Security-Policy": "require-trusted-types-for 'script'" };
 	pages["Trusted Types"] = `${await serve(files(out, typed))}/0/`;
-	daemons = await Promise.all(Array.from({ length: SIDE_BY_SIDE }, () => startDaemon({ gpu: null,
-		args: Object.keys(pages).flatMap((_, at) => ["--fake-gpu", `gpu${at}:24576`]),
-		config: { origins: sites.map(({ base }) => base).filter(Boolean),
-			classes: { normal: { hold_max_s: 600 } }, ...LONG ? {} : { timing: SHORT } } })));
+	daemons = await Promise.all(
+		Array.from({ length: SIDE_BY_SIDE }, () =>
+			startDaemon({
+				gpu: null,
+				args: Object.keys(pages).flatMap((_, at) => ["--fake-gpu", `gpu${at}:24576`]),
+				config: {
+					origins: sites.map(({ base }) => base).filter(Boolean),
+					classes: { normal: { hold_max_s: 600 } },
+					...(LONG ? {} : { timing: SHORT }),
+				},
+			}),
+		),
+	);
 	browser = await launch();
 });
 after(async () => {
@@ -106,16 +120,18 @@ async function standStill(options, gpu) {
 	const told = { warnings: [] };
 	console.warn = (...texts) => told.warnings.push(texts.join(" "));
 	const broker = new sdk.Broker(options);
-	told.result = await broker.run({ gpu }, async (/** @type {any} */ lease) => {
-		const { signal } = lease;
-		await new Promise((go) => Object.assign(globalThis, { go }));
-		const request = new XMLHttpRequest();
-		request.open("GET", "/still", false);
-		request.send();
-		told.aborted = signal.aborted;
-		told.end = now();
-		return "done";
-	}).catch((/** @type {any} */ error) => error.code);
+	told.result = await broker
+		.run({ gpu }, async (/** @type {any} */ lease) => {
+			const { signal } = lease;
+			await new Promise((go) => Object.assign(globalThis, { go }));
+			const request = new XMLHttpRequest();
+			request.open("GET", "/still", false);
+			request.send();
+			told.aborted = signal.aborted;
+			told.end = now();
+			return "done";
+		})
+		.catch((/** @type {any} */ error) => error.code);
 	told.heartbeat = broker.heartbeat;
 	await broker.close();
 	return told;
@@ -123,8 +139,11 @@ async function standStill(options, gpu) {
 
 /** Lets a page go on that holds its lease: once this call was answered.
  * @param {import("../lib/cdp.mjs").Tab} tab */
-const begin = (tab) => until(() => tab.run("() => globalThis.go && setTimeout(globalThis.go)"),
-	{ what: "it holds", ms: 30000 });
+const begin = (tab) =>
+	until(() => tab.run("() => globalThis.go && setTimeout(globalThis.go)"), {
+		what: "it holds",
+		ms: 30000,
+	});
 
 /** A page that stands still under a lease, and one that waits for its GPU.
  * @param {import("../lib/daemon.mjs").Daemon} daemon @param {string} name @param {number} at */
@@ -135,9 +154,13 @@ async function open(daemon, name, at) {
 	const other = await connect(daemon, "other");
 	const told = tab.run(standStill, { name, url: daemon.base, token: daemon.token }, gpu);
 	// The GPU may still be of the one before.
-	await until(async () => (await daemon.status()).leases
-		.some((/** @type {any} */ row) => row.gpu === gpu && row.id === name),
-	{ what: `${name} holds`, ms: 30000 });
+	await until(
+		async () =>
+			(await daemon.status()).leases.some(
+				(/** @type {any} */ row) => row.gpu === gpu && row.id === name,
+			),
+		{ what: `${name} holds`, ms: 30000 },
+	);
 	other.send({ type: "acquire", ref: 1, timeout_s: null, gpu });
 	await other.hear("queued");
 	await begin(tab);
@@ -149,7 +172,10 @@ let opened = Promise.resolve();
 /** Pages are opened one after the other: they shall have the processor. @type {typeof open} */
 function openInTurn(...page) {
 	const mine = opened.then(() => open(...page));
-	opened = mine.then(() => undefined, () => undefined);
+	opened = mine.then(
+		() => undefined,
+		() => undefined,
+	);
 	return mine;
 }
 
@@ -157,11 +183,14 @@ function openInTurn(...page) {
 async function round(...page) {
 	const [, name] = page;
 	const { tab, told, other } = await openInTurn(...page);
-	const offered = await until(() => other.messages.find((m) => m.type === "offered"),
-		{ what: `the one after ${name} is offered the GPU`, ms: STILL_MS + 30000, every: 2 });
+	const offered = await until(() => other.messages.find((m) => m.type === "offered"), {
+		what: `the one after ${name} is offered the GPU`,
+		ms: STILL_MS + 30000,
+		every: 2,
+	});
 	const granted = clock();
 	other.send({ type: "accept", lease: offered.lease });
-	const all = { name, granted, ...await told };
+	const all = { name, granted, ...(await told) };
 	other.close();
 	await tab.close();
 	return all;
@@ -177,29 +206,39 @@ async function rounds(...page) {
 
 const NO_WORKER = "no worker allowed";
 
-test("each bundle has its worker, and nobody computes beside a thread that stands still",
-	async (t) => {
-		const all = (await Promise.all(daemons.flatMap((daemon) =>
-			Object.keys(pages).map((name, at) => rounds(daemon, name, at))))).flat();
-		const overlaps = [];
-		for (const { name, granted, end, result, aborted, heartbeat, warnings } of all) {
-			t.diagnostic(`${name}: ${heartbeat}, ${result}, the next `
-				+ `${Math.round(granted - end)} ms after its end`);
-			if (name === NO_WORKER) {
-				assert.deepEqual([heartbeat, result, aborted], ["reply", "LOST", true], name);
-				assert.equal(warnings.length, 1, name);
-				assert.match(warnings[0], /worker-src/);
-				continue;
-			}
-			assert.deepEqual([heartbeat, result, aborted, warnings],
-				["worker", "done", false, []], name);
-			if (granted < end)
-				overlaps.push(name);
+test("each bundle has its worker, and nobody computes beside a thread that stands still", async (t) => {
+	const all = (
+		await Promise.all(
+			daemons.flatMap((daemon) =>
+				Object.keys(pages).map((name, at) => rounds(daemon, name, at)),
+			),
+		)
+	).flat();
+	const overlaps = [];
+	for (const { name, granted, end, result, aborted, heartbeat, warnings } of all) {
+		t.diagnostic(
+			`${name}: ${heartbeat}, ${result}, the next `
+				+ `${Math.round(granted - end)} ms after its end`,
+		);
+		if (name === NO_WORKER) {
+			assert.deepEqual([heartbeat, result, aborted], ["reply", "LOST", true], name);
+			assert.equal(warnings.length, 1, name);
+			assert.match(warnings[0], /worker-src/);
+			continue;
 		}
-		t.diagnostic(`${all.length} pages in ${RUNS} runs of ${STILL_MS / 1000} s: `
-			+ `${overlaps.length} overlaps`);
-		assert.deepEqual(overlaps, []);
-	});
+		assert.deepEqual(
+			[heartbeat, result, aborted, warnings],
+			["worker", "done", false, []],
+			name,
+		);
+		if (granted < end) overlaps.push(name);
+	}
+	t.diagnostic(
+		`${all.length} pages in ${RUNS} runs of ${STILL_MS / 1000} s: `
+			+ `${overlaps.length} overlaps`,
+	);
+	assert.deepEqual(overlaps, []);
+});
 
 test("a bundle lies elsewhere: pair() asks where a Broker would connect", async () => {
 	for (const [name, address] of Object.entries(pages)) {
@@ -217,16 +256,18 @@ test("a bundle lies elsewhere: pair() asks where a Broker would connect", async 
 	}
 });
 
-test("a lease that the worker lost while the page's thread stood still: LOST, never \"done\"",
-	async () => {
-		const [daemon] = daemons;
-		const tab = await browser.page(pages["esbuild, iife"]);
-		const told = tab.run(standStill, { name: "cut", url: daemon.base, token: daemon.token },
-			"gpu0");
-		await begin(tab);
-		await daemon.kill();
-		const { result, heartbeat } = await told;
-		await daemon.start();
-		assert.deepEqual([result, heartbeat], ["LOST", "worker"]);
-		await tab.close();
-	});
+test('a lease that the worker lost while the page\'s thread stood still: LOST, never "done"', async () => {
+	const [daemon] = daemons;
+	const tab = await browser.page(pages["esbuild, iife"]);
+	const told = tab.run(
+		standStill,
+		{ name: "cut", url: daemon.base, token: daemon.token },
+		"gpu0",
+	);
+	await begin(tab);
+	await daemon.kill();
+	const { result, heartbeat } = await told;
+	await daemon.start();
+	assert.deepEqual([result, heartbeat], ["LOST", "worker"]);
+	await tab.close();
+});

@@ -23,8 +23,12 @@ let site;
 
 before(async () => {
 	site = await startForeignSite();
-	daemon = await startDaemon({ config: { origins: [site.base],
-		timing: { tab_linger_s: LINGER_S, lock_delay_s: 0.5, grace_s: 0.5 } } });
+	daemon = await startDaemon({
+		config: {
+			origins: [site.base],
+			timing: { tab_linger_s: LINGER_S, lock_delay_s: 0.5, grace_s: 0.5 },
+		},
+	});
 	browser = await launch();
 });
 after(async () => {
@@ -37,8 +41,12 @@ after(async () => {
 const broker = (name) => ({ broker: { name, url: daemon.base, token: daemon.token } });
 
 /** @param {string[]} names */
-const open = (...names) => Promise.all(names.map(async (name) =>
-	new Bench(await browser.page(`${site.base}/?${name}`)).install(broker(name))));
+const open = (...names) =>
+	Promise.all(
+		names.map(async (name) =>
+			new Bench(await browser.page(`${site.base}/?${name}`)).install(broker(name)),
+		),
+	);
 
 /** @param {Bench[]} benches */
 async function close(...benches) {
@@ -67,20 +75,25 @@ async function back(bench) {
 	assert.ok(await bench.run("() => Boolean(globalThis.bench)"), "it came out of the cache");
 }
 
-const attached = async () => (await daemon.status()).waiting
-	.map((/** @type {any} */ row) => row.attached);
+const attached = async () =>
+	(await daemon.status()).waiting.map((/** @type {any} */ row) => row.attached);
 
 /** @type {[string, (bench: Bench) => Promise<any>][]} */
-const absences = [["in the cache", away], ["whose tab was killed", (bench) => bench.tab.crash()],
-	["that was discarded", (bench) => discard(bench.tab)]];
+const absences = [
+	["in the cache", away],
+	["whose tab was killed", (bench) => bench.tab.crash()],
+	["that was discarded", (bench) => discard(bench.tab)],
+];
 for (const [where, go] of absences)
 	test(`a waiter ${where} costs the one behind it nothing`, async (t) => {
 		const ms = await bestOf(COST_MS, async () => {
 			const all = await open("holder", "absent", "next");
 			await queue(all, { key: "job" });
 			await go(all[1]);
-			await until(async () => !(await attached())[0] || (await waiting(daemon))[0] === "next",
-				{ what: "its connection is gone" });
+			await until(
+				async () => !(await attached())[0] || (await waiting(daemon))[0] === "next",
+				{ what: "its connection is gone" },
+			);
 			const { at } = await all[0].release("turn");
 			const granted = await all[2].granted("turn");
 			await close(...all);
@@ -109,22 +122,23 @@ test("what waits goes on waiting after the cache, in its place, with a key or no
 	await close(...all);
 });
 
-test("longer in the cache than the broker keeps a place: it has its place by its request's id",
-	async () => {
-		const all = await open("holder", "cached", "next");
-		await queue(all);
-		await away(all[1]);
-		await untilWaiting(daemon, ["next"]);
-		await back(all[1]);
-		await untilWaiting(daemon, ["cached", "next"]);
-		await all[0].release("turn");
-		await all[1].granted("turn");
-		await close(...all);
-	});
+test("longer in the cache than the broker keeps a place: it has its place by its request's id", async () => {
+	const all = await open("holder", "cached", "next");
+	await queue(all);
+	await away(all[1]);
+	await untilWaiting(daemon, ["next"]);
+	await back(all[1]);
+	await untilWaiting(daemon, ["cached", "next"]);
+	await all[0].release("turn");
+	await all[1].granted("turn");
+	await close(...all);
+});
 
 test("a Broker that has not connected yet comes out of the cache as it was", async () => {
-	const lazy = await new Bench(await browser.page(`${site.base}/`))
-		.install({ ...broker("lazy"), ready: false });
+	const lazy = await new Bench(await browser.page(`${site.base}/`)).install({
+		...broker("lazy"),
+		ready: false,
+	});
 	await away(lazy);
 	await back(lazy);
 	assert.deepEqual(await lazy.run("() => [bench.broker.state, bench.states]"), ["idle", []]);
@@ -150,7 +164,7 @@ test("a holder that goes into the cache has stopped, the next is granted at once
 		return granted.at - at;
 	});
 	t.diagnostic(`granted ${ms.toFixed(1)} ms after the page began to leave`);
-	assert.ok(ms < LINGER_S * 1000 / 2, `${ms} ms`);
+	assert.ok(ms < (LINGER_S * 1000) / 2, `${ms} ms`);
 });
 
 // As in Firefox, where a worker ends before it hears what its page said last.
@@ -167,20 +181,21 @@ test("a worker that dies with its page: the page itself gives back what it held"
 		return granted.at - at;
 	});
 	t.diagnostic(`granted ${ms.toFixed(1)} ms after the page began to leave`);
-	assert.ok(ms < LINGER_S * 1000 / 2, `${ms} ms`);
+	assert.ok(ms < (LINGER_S * 1000) / 2, `${ms} ms`);
 });
 
 /** @type {[string, (bench: Bench) => Promise<any>, (bench: Bench) => Promise<any>][]} */
-const deaths = [["crashes", (bench) => bench.tab.crash(), (bench) => bench.tab.reload()],
-	["is discarded", (bench) => discard(bench.tab), (bench) => wake(bench.tab)]];
+const deaths = [
+	["crashes", (bench) => bench.tab.crash(), (bench) => bench.tab.reload()],
+	["is discarded", (bench) => discard(bench.tab), (bench) => wake(bench.tab)],
+];
 for (const [what, die, live] of deaths)
 	test(`a waiting tab that ${what} has its place when loaded, at once or later`, async () => {
 		for (const wait of [false, true]) {
 			const all = await open("holder", "absent", "next");
 			await queue(all, { key: "job" });
 			await die(all[1]);
-			if (wait)
-				await untilWaiting(daemon, ["next"]);
+			if (wait) await untilWaiting(daemon, ["next"]);
 			await live(all[1]);
 			await all[1].install(broker("absent"));
 			await all[1].ask("again", { key: "job" });
@@ -202,8 +217,10 @@ test("a copy of a waiting tab leaves the place to the tab that has it", async ()
 	await untilWaiting(daemon, ["tab", "next", "tab"]);
 	await all[0].release("turn");
 	await all[1].granted("turn");
-	assert.deepEqual(await all[1].run("() => bench.states.map((s) => s.state)"),
-		["connecting", "open"]);
+	assert.deepEqual(await all[1].run("() => bench.states.map((s) => s.state)"), [
+		"connecting",
+		"open",
+	]);
 	await close(...all, copy);
 });
 

@@ -49,11 +49,16 @@ async function handOver(end) {
 /** @type {[string, number, (holder: Bench) => Promise<number | void>][]} */
 const ends = [
 	["releases its lease", 150, async (holder) => (await holder.release("turn")).at],
-	["closes its Broker", 150, (holder) => holder.run(`async () => {
+	[
+		"closes its Broker",
+		150,
+		(holder) =>
+			holder.run(`async () => {
 		const at = bench.now();
 		await bench.broker.close();
 		return at;
-	}`)],
+	}`),
+	],
 	["is closed", 2200, (holder) => holder.tab.close()],
 	["crashes", 2200, (holder) => holder.tab.crash()],
 	["is reloaded", 2200, (holder) => holder.tab.reload()],
@@ -68,8 +73,9 @@ for (const [what, limit, end] of ends) {
 }
 
 test("a waiting tab that reloads and asks with the same key has its old place", async () => {
-	const [holder, first, second] = await Promise.all(["holder", "first", "second"]
-		.map((name) => openBench(browser, daemon, name)));
+	const [holder, first, second] = await Promise.all(
+		["holder", "first", "second"].map((name) => openBench(browser, daemon, name)),
+	);
 	await holder.ask("turn");
 	await holder.granted("turn");
 	await first.ask("turn", { key: "job" });
@@ -89,8 +95,9 @@ test("a waiting tab that reloads and asks with the same key has its old place", 
 });
 
 test("a waiting tab that dies leaves the queue, and nobody waits for it", async () => {
-	const [holder, first, second] = await Promise.all(["holder", "first", "second"]
-		.map((name) => openBench(browser, daemon, name)));
+	const [holder, first, second] = await Promise.all(
+		["holder", "first", "second"].map((name) => openBench(browser, daemon, name)),
+	);
 	await holder.ask("turn");
 	await holder.granted("turn");
 	await first.ask("turn");

@@ -31,14 +31,18 @@ after(async () => {
 /** @param {string} name @param {"error" | "origin-lock" | "unmanaged"} [fallback] */
 async function openForeign(name, fallback) {
 	const tab = await browser.page(site.base);
-	return new Bench(tab).install({ ready: false, broker: { name, fallback, url: daemon.base,
-		token: daemon.token, backoff: { maxMs: 1000 } } });
+	return new Bench(tab).install({
+		ready: false,
+		broker: { name, fallback, url: daemon.base, token: daemon.token, backoff: { maxMs: 1000 } },
+	});
 }
 
 /** @param {Bench} bench */
 function isOpen(bench) {
-	return until(() => bench.run("() => bench.broker.state === 'open'"),
-		{ what: "the page has its session with the broker", ms: 15000 });
+	return until(() => bench.run("() => bench.broker.state === 'open'"), {
+		what: "the page has its session with the broker",
+		ms: 15000,
+	});
 }
 
 /**
@@ -52,27 +56,30 @@ async function twoWithout(how) {
 	return Promise.all([openForeign("one", how), openForeign("two", how)]);
 }
 
-test("the broker is up: a page of a listed origin gets a managed lease, whatever its fallback",
-	async () => {
-		const [one, two] = await Promise.all([openForeign("one", "unmanaged"),
-			openForeign("two", "origin-lock")]);
-		await one.ask("turn");
-		assert.equal((await one.granted("turn")).managed, true);
-		await two.ask("turn");
-		await untilWaiting(daemon, ["two"]);
-		await one.release("turn");
-		assert.equal((await two.granted("turn")).managed, true);
-		await Promise.all([one, two].map((bench) => bench.tab.close()));
-	});
+test("the broker is up: a page of a listed origin gets a managed lease, whatever its fallback", async () => {
+	const [one, two] = await Promise.all([
+		openForeign("one", "unmanaged"),
+		openForeign("two", "origin-lock"),
+	]);
+	await one.ask("turn");
+	assert.equal((await one.granted("turn")).managed, true);
+	await two.ask("turn");
+	await untilWaiting(daemon, ["two"]);
+	await one.release("turn");
+	assert.equal((await two.granted("turn")).managed, true);
+	await Promise.all([one, two].map((bench) => bench.tab.close()));
+});
 
-test("\"error\": a request rejects with UNREACHABLE and says how to start the broker", async () => {
+test('"error": a request rejects with UNREACHABLE and says how to start the broker', async () => {
 	const [one, two] = await twoWithout("error");
 	await one.ask("turn");
 	const refused = await one.refused("turn");
 	assert.equal(refused.code, "UNREACHABLE");
 	assert.match(refused.message, /baton serve/);
-	assert.equal(await one.run("() => bench.broker.ready().catch((error) => error.code)"),
-		"UNREACHABLE");
+	assert.equal(
+		await one.run("() => bench.broker.ready().catch((error) => error.code)"),
+		"UNREACHABLE",
+	);
 	await daemon.restart();
 	await isOpen(one);
 	await one.ask("again");
@@ -80,17 +87,21 @@ test("\"error\": a request rejects with UNREACHABLE and says how to start the br
 	await Promise.all([one, two].map((bench) => bench.tab.close()));
 });
 
-test("\"origin-lock\": tabs of one origin take turns, and return to the broker", async () => {
+test('"origin-lock": tabs of one origin take turns, and return to the broker', async () => {
 	const [one, two] = await twoWithout("origin-lock");
 	await one.ask("turn");
 	const first = await one.granted("turn");
 	assert.equal(first.managed, false);
 	await two.ask("turn");
 	// The browser itself says that the second waits for the first.
-	await until(() => two.run(`async () => {
+	await until(
+		() =>
+			two.run(`async () => {
 		const { held, pending } = await navigator.locks.query();
 		return held.some((l) => l.mode === "exclusive") && pending.length === 1;
-	}`), { what: "the second waits" });
+	}`),
+		{ what: "the second waits" },
+	);
 	assert.equal(await two.run("() => bench.at.turn ?? null"), null);
 	const { at } = await one.release("turn");
 	const second = await two.granted("turn");
@@ -103,8 +114,10 @@ test("\"origin-lock\": tabs of one origin take turns, and return to the broker",
 	await isOpen(one);
 	const third = await one.granted("third");
 	assert.equal(third.managed, true);
-	await until(() => two.run("() => bench.leases.turn.yieldSignal.aborted"),
-		{ what: "the holder without a broker is asked to give way", ms: 15000 });
+	await until(() => two.run("() => bench.leases.turn.yieldSignal.aborted"), {
+		what: "the holder without a broker is asked to give way",
+		ms: 15000,
+	});
 	await two.release("turn");
 	await one.release("third");
 	await two.ask("fourth");
@@ -112,7 +125,7 @@ test("\"origin-lock\": tabs of one origin take turns, and return to the broker",
 	await Promise.all([one, two].map((bench) => bench.tab.close()));
 });
 
-test("\"unmanaged\": both get it at once and are told that nobody manages it", async () => {
+test('"unmanaged": both get it at once and are told that nobody manages it', async () => {
 	const [one, two] = await twoWithout("unmanaged");
 	for (const bench of [one, two]) {
 		await bench.ask("turn");
@@ -128,8 +141,10 @@ test("\"unmanaged\": both get it at once and are told that nobody manages it", a
 });
 
 test("a short absence of the broker gives nobody the GPU, and who held goes on", async () => {
-	const [holder, waiter] = await Promise.all([openForeign("holder", "origin-lock"),
-		openForeign("waiter", "origin-lock")]);
+	const [holder, waiter] = await Promise.all([
+		openForeign("holder", "origin-lock"),
+		openForeign("waiter", "origin-lock"),
+	]);
 	await holder.ask("turn");
 	const held = await holder.granted("turn");
 	await waiter.ask("turn");
@@ -138,10 +153,14 @@ test("a short absence of the broker gives nobody the GPU, and who held goes on",
 	await until(() => waiter.run("() => bench.broker.state !== 'open'"), { what: "it is gone" });
 	await daemon.restart();
 	await Promise.all([holder, waiter].map(isOpen));
-	assert.equal(await waiter.run("() => bench.at.turn ?? null"), null,
-		"a short absence gives nobody the GPU");
-	await until(async () => (await daemon.status()).leases[0]?.attached,
-		{ what: "the holder is back" });
+	assert.equal(
+		await waiter.run("() => bench.at.turn ?? null"),
+		null,
+		"a short absence gives nobody the GPU",
+	);
+	await until(async () => (await daemon.status()).leases[0]?.attached, {
+		what: "the holder is back",
+	});
 	assert.equal((await daemon.status()).leases[0].fence, held.fence);
 	await holder.release("turn");
 	assert.equal((await waiter.granted("turn")).managed, true);

@@ -25,9 +25,22 @@ let next;
 
 before(async () => {
 	site = await startForeignSite();
-	[daemon, browser] = await Promise.all([startDaemon({ config: { origins: [site.base],
-		timing: { heartbeat_s: 0.5, session_ttl_s: TTL_S, tab_linger_s: LINGER_S, grace_s: 0.5,
-			lock_delay_s: 0.5, settle_s: 0.5 } } }), launchFirefox()]);
+	[daemon, browser] = await Promise.all([
+		startDaemon({
+			config: {
+				origins: [site.base],
+				timing: {
+					heartbeat_s: 0.5,
+					session_ttl_s: TTL_S,
+					tab_linger_s: LINGER_S,
+					grace_s: 0.5,
+					lock_delay_s: 0.5,
+					settle_s: 0.5,
+				},
+			},
+		}),
+		launchFirefox(),
+	]);
 	holder = await open("holder");
 	next = await open("next");
 });
@@ -37,8 +50,9 @@ after(async () => {
 	await site?.stop();
 });
 
-const broker = (/** @type {string} */ name) => (
-	{ broker: { name, url: daemon.base, token: daemon.token } });
+const broker = (/** @type {string} */ name) => ({
+	broker: { name, url: daemon.base, token: daemon.token },
+});
 
 const open = async (/** @type {string} */ name) =>
 	new Bench(await browser.page(`${site.base}/`)).install(broker(name));
@@ -64,24 +78,40 @@ async function takeTurns(count) {
 }
 
 test("the session runs in its worker, and two tabs are never in at the same time", async () => {
-	const spans = (await Promise.all([holder, next].map(async (bench) => {
-		assert.equal(await bench.run("() => bench.broker.heartbeat"), "worker");
-		return bench.run(takeTurns, 20);
-	}))).flat().sort((a, b) => a.fence - b.fence);
+	const spans = (
+		await Promise.all(
+			[holder, next].map(async (bench) => {
+				assert.equal(await bench.run("() => bench.broker.heartbeat"), "worker");
+				return bench.run(takeTurns, 20);
+			}),
+		)
+	)
+		.flat()
+		.sort((a, b) => a.fence - b.fence);
 	assert.equal(spans.length, 40);
 	// Firefox rounds the clock to a millisecond.
-	assert.deepEqual(spans.filter((span, at) => at && span.from < spans[at - 1].to - 2), []);
+	assert.deepEqual(
+		spans.filter((span, at) => at && span.from < spans[at - 1].to - 2),
+		[],
+	);
 });
 
 /** @type {[string, (tab: import("../lib/bidi.mjs").FirefoxTab) => Promise<void>][]} */
 const absences = [
 	["is reloaded", (tab) => tab.reload()],
-	["is left and comes back", async (tab) => {
-		await tab.goto(`${site.base}/elsewhere`);
-		await until(async () => (await daemon.status()).waiting[0].attached === false
-			|| (await waiting(daemon)).length === 1, { what: "its connection is gone" });
-		await tab.back();
-	}],
+	[
+		"is left and comes back",
+		async (tab) => {
+			await tab.goto(`${site.base}/elsewhere`);
+			await until(
+				async () =>
+					(await daemon.status()).waiting[0].attached === false
+					|| (await waiting(daemon)).length === 1,
+				{ what: "its connection is gone" },
+			);
+			await tab.back();
+		},
+	],
 ];
 for (const [what, leave] of absences)
 	test(`a waiting tab that ${what} has its place by its key`, async () => {
@@ -92,8 +122,9 @@ for (const [what, leave] of absences)
 		await askAndWait(absent, "turn", { key: "job" });
 		await askAndWait(next, what);
 		await leave(tab);
-		await until(() => tab.run("() => location.pathname === '/' && !globalThis.bench"),
-			{ what: "the page is loaded anew" });
+		await until(() => tab.run("() => location.pathname === '/' && !globalThis.bench"), {
+			what: "the page is loaded anew",
+		});
 		await absent.install(broker("absent"));
 		await absent.ask("again", { key: "job" });
 		await untilWaiting(daemon, ["absent", "next"]);
@@ -140,23 +171,29 @@ for (const [what, end] of ends)
 async function standStill(ms) {
 	const { bench } = /** @type {any} */ (globalThis);
 	let end = 0;
-	const result = await bench.broker.run({}, async () => {
-		const from = bench.now();
-		while ((end = bench.now()) - from < ms);
-		return "done";
-	}).catch((/** @type {any} */ error) => error.code);
+	const result = await bench.broker
+		.run({}, async () => {
+			const from = bench.now();
+			while ((end = bench.now()) - from < ms);
+			return "done";
+		})
+		.catch((/** @type {any} */ error) => error.code);
 	return { result, end };
 }
 
 test("a thread that stands still keeps its lease or is told that it is lost", async (t) => {
-	for (const [ms, expected] of [[TTL_S * 400, /^done$/], [TTL_S * 2600, /^(done|LOST)$/]]) {
+	for (const [ms, expected] of [
+		[TTL_S * 400, /^done$/],
+		[TTL_S * 2600, /^(done|LOST)$/],
+	]) {
 		const told = holder.run(standStill, ms);
 		await until(async () => (await holding(daemon))[0] === "holder", { what: "it holds" });
 		await next.ask(`still ${ms}`);
 		const granted = await next.granted(`still ${ms}`);
 		const { result, end } = await told;
-		t.diagnostic(`${ms} ms: ${result}, the next `
-			+ `${Math.round(granted.at - end)} ms after its end`);
+		t.diagnostic(
+			`${ms} ms: ${result}, the next ` + `${Math.round(granted.at - end)} ms after its end`,
+		);
 		assert.match(result, /** @type {RegExp} */ (expected));
 		assert.ok(result === "LOST" || granted.at >= end - 2, `${end - granted.at} ms beside it`);
 		await next.release(`still ${ms}`);

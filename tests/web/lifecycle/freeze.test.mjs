@@ -16,8 +16,18 @@ let daemon;
 let browser;
 
 before(async () => {
-	daemon = await startDaemon({ config: { timing: { heartbeat_s: 0.5, session_ttl_s: 2,
-		grace_s: 0.5, tab_linger_s: 3, lock_delay_s: LOCK_DELAY_S, settle_s: 0.5 } } });
+	daemon = await startDaemon({
+		config: {
+			timing: {
+				heartbeat_s: 0.5,
+				session_ttl_s: 2,
+				grace_s: 0.5,
+				tab_linger_s: 3,
+				lock_delay_s: LOCK_DELAY_S,
+				settle_s: 0.5,
+			},
+		},
+	});
 	browser = await launch();
 	await signIn(browser, daemon);
 });
@@ -35,13 +45,16 @@ async function computeForEver() {
 	bench.touched = [];
 	bench.frozen = [];
 	document.addEventListener("freeze", () => bench.frozen.push(bench.now()));
-	document.addEventListener("resume", () => { bench.resumed = bench.now(); });
-	device.lost.then((/** @type {any} */ info) => { bench.lost = info.reason; });
+	document.addEventListener("resume", () => {
+		bench.resumed = bench.now();
+	});
+	device.lost.then((/** @type {any} */ info) => {
+		bench.lost = info.reason;
+	});
 	// Timers of hidden tabs are throttled; messages are not.
 	const { port1, port2 } = new MessageChannel();
 	port1.onmessage = () => {
-		if (lease.signal.aborted)
-			return;
+		if (lease.signal.aborted) return;
 		device.queue.writeBuffer(buffer, 0, new Uint32Array(4));
 		bench.touched.push(bench.now());
 		port2.postMessage(0);
@@ -67,13 +80,17 @@ test("a frozen holder loses its lease, and wakes without touching the GPU", asyn
 	await holder.tab.resume();
 	const over = await holder.over("turn");
 	assert.match(over.code, /^(LOST|EXPIRED|REVOKED)$/);
-	await until(() => holder.run("() => bench.lost === 'destroyed'"),
-		{ what: "its device is destroyed" });
+	await until(() => holder.run("() => bench.lost === 'destroyed'"), {
+		what: "its device is destroyed",
+	});
 	const [touched, frozen, resumed] = await holder.run(
-		"() => [bench.touched.at(-1), bench.frozen[0], bench.resumed]");
+		"() => [bench.touched.at(-1), bench.frozen[0], bench.resumed]",
+	);
 	assert.ok(frozen > 0 && resumed > granted.at, "it was frozen until the other held");
-	assert.ok(touched < granted.at,
-		`its last use of the GPU was ${touched - granted.at} ms after the other's grant`);
+	assert.ok(
+		touched < granted.at,
+		`its last use of the GPU was ${touched - granted.at} ms after the other's grant`,
+	);
 	t.diagnostic(`the next was granted ${Math.round(granted.at - frozen)} ms after the freeze`);
 
 	// It is a client like any other again.
@@ -91,12 +108,14 @@ test("a holder that is frozen for less than half the linger has kept its lease",
 	const row = async () => (await daemon.status()).leases[0];
 	await holder.tab.freeze();
 	const { held_s: before } = await row();
-	await until(async () => (await row()).held_s >= before + 0.7,
-		{ what: "it was frozen for 0.7 s" });
+	await until(async () => (await row()).held_s >= before + 0.7, {
+		what: "it was frozen for 0.7 s",
+	});
 	await holder.tab.resume();
 	// Chromium drops a frozen page's WebSockets when it wakes: the session is resumed on another.
-	await until(() => holder.run("() => bench.states.at(-1)?.state === 'open'"),
-		{ what: "it has its session" });
+	await until(() => holder.run("() => bench.states.at(-1)?.state === 'open'"), {
+		what: "it has its session",
+	});
 	await until(async () => (await row())?.attached, { what: "it is back" });
 	assert.equal((await row()).fence, held.fence);
 	assert.deepEqual(await holder.run("() => bench.over"), {});
@@ -105,8 +124,11 @@ test("a holder that is frozen for less than half the linger has kept its lease",
 });
 
 test("a frozen waiter does not hold up the queue, and may come back", async () => {
-	const [holder, frozen, next] = [await openBench(browser, daemon, "holder"),
-		await openBench(browser, daemon, "frozen"), await openBench(browser, daemon, "next")];
+	const [holder, frozen, next] = [
+		await openBench(browser, daemon, "holder"),
+		await openBench(browser, daemon, "frozen"),
+		await openBench(browser, daemon, "next"),
+	];
 	await holder.ask("turn");
 	await holder.granted("turn");
 	await frozen.ask("turn");
@@ -123,8 +145,11 @@ test("a frozen waiter does not hold up the queue, and may come back", async () =
 });
 
 test("a waiter that was frozen for longer than the TTL has its place again", async () => {
-	const [holder, frozen, next] = [await openBench(browser, daemon, "holder"),
-		await openBench(browser, daemon, "frozen"), await openBench(browser, daemon, "next")];
+	const [holder, frozen, next] = [
+		await openBench(browser, daemon, "holder"),
+		await openBench(browser, daemon, "frozen"),
+		await openBench(browser, daemon, "next"),
+	];
 	await holder.ask("turn");
 	await holder.granted("turn");
 	await frozen.ask("turn");
@@ -148,57 +173,58 @@ async function stubbornClient() {
 	/** @type {any} */ (globalThis).stubborn = seen;
 	const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
 	socket.onopen = () => {
-		say({ type: "hello", version: 1, id: "stubborn",
-			token: localStorage.getItem("baton-key") });
+		say({
+			type: "hello",
+			version: 1,
+			id: "stubborn",
+			token: localStorage.getItem("baton-key"),
+		});
 		say({ type: "acquire", ref: 1, class: "normal" });
 	};
 	socket.onmessage = ({ data }) => {
 		const message = JSON.parse(data);
 		seen.heard.push(message);
-		if (message.type === "heartbeat")
-			say({ type: "alive" });
-		else if (message.type === "offered")
-			say({ type: "accept", lease: message.lease });
-		else if (message.type === "granted")
-			seen.token = message.token;
-		else if (message.type === "revoked")
-			say({ type: "renew", lease: message.lease });
+		if (message.type === "heartbeat") say({ type: "alive" });
+		else if (message.type === "offered") say({ type: "accept", lease: message.lease });
+		else if (message.type === "granted") seen.token = message.token;
+		else if (message.type === "revoked") say({ type: "renew", lease: message.lease });
 	};
 }
 
-test("a page that ignores a revoke is overdue, refused, and waited for by the lock-delay only",
-	async (t) => {
-		const tab = await browser.page(`${daemon.base}/health`);
-		await tab.run(stubbornClient);
-		const token = await until(() => tab.run("() => stubborn.token"), { what: "it holds" });
-		const next = await openBench(browser, daemon, "next");
-		await next.ask("turn");
-		await untilWaiting(daemon, ["next"]);
+test("a page that ignores a revoke is overdue, refused, and waited for by the lock-delay only", async (t) => {
+	const tab = await browser.page(`${daemon.base}/health`);
+	await tab.run(stubbornClient);
+	const token = await until(() => tab.run("() => stubborn.token"), { what: "it holds" });
+	const next = await openBench(browser, daemon, "next");
+	await next.ask("turn");
+	await untilWaiting(daemon, ["next"]);
 
-		const [{ lease }] = (await daemon.status()).leases;
-		const revoked = await next.run("() => bench.now()");
-		await daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "test" });
-		const status = await daemon.status();
-		assert.equal(status.leases[0].id, "stubborn");
-		assert.equal(status.leases[0].yield.revoked, true, "it is shown as overdue");
-		assert.equal(status.waiting[0].why.code, "lock-delay");
-		assert.match(status.waiting[0].why.text, /stubborn/);
-		const heard = () => tab.run("() => stubborn.heard");
-		const denied = await until(async () => (await heard())
-			.find((/** @type {any} */ m) => m.type === "denied"), { what: "it is denied" });
-		assert.equal(denied.code, "revoked", "it may not go on with this lease");
-		for (const path of ["/v1/gpu/renew", "/v1/gpu/unlock"])
-			assert.equal((await daemon.http("POST", path, { token })).error?.code, "stale");
+	const [{ lease }] = (await daemon.status()).leases;
+	const revoked = await next.run("() => bench.now()");
+	await daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "test" });
+	const status = await daemon.status();
+	assert.equal(status.leases[0].id, "stubborn");
+	assert.equal(status.leases[0].yield.revoked, true, "it is shown as overdue");
+	assert.equal(status.waiting[0].why.code, "lock-delay");
+	assert.match(status.waiting[0].why.text, /stubborn/);
+	const heard = () => tab.run("() => stubborn.heard");
+	const denied = await until(
+		async () => (await heard()).find((/** @type {any} */ m) => m.type === "denied"),
+		{ what: "it is denied" },
+	);
+	assert.equal(denied.code, "revoked", "it may not go on with this lease");
+	for (const path of ["/v1/gpu/renew", "/v1/gpu/unlock"])
+		assert.equal((await daemon.http("POST", path, { token })).error?.code, "stale");
 
-		const after = (await next.granted("turn")).at - revoked;
-		t.diagnostic(`the next was granted ${Math.round(after)} ms after the revoke`);
-		assert.ok(after >= LOCK_DELAY_S * 1000 - 50, `${after} ms: it had its time to stop`);
-		assert.ok(after <= LOCK_DELAY_S * 1000 + 1500, `${after} ms`);
-		const told = (await heard()).find((/** @type {any} */ m) => m.type === "revoked");
-		assert.equal(told.reason, "operator");
-		assert.equal((await daemon.status()).held, 1, "the stubborn one holds no longer");
-		await Promise.all([tab, next.tab].map((one) => one.close()));
-	});
+	const after = (await next.granted("turn")).at - revoked;
+	t.diagnostic(`the next was granted ${Math.round(after)} ms after the revoke`);
+	assert.ok(after >= LOCK_DELAY_S * 1000 - 50, `${after} ms: it had its time to stop`);
+	assert.ok(after <= LOCK_DELAY_S * 1000 + 1500, `${after} ms`);
+	const told = (await heard()).find((/** @type {any} */ m) => m.type === "revoked");
+	assert.equal(told.reason, "operator");
+	assert.equal((await daemon.status()).held, 1, "the stubborn one holds no longer");
+	await Promise.all([tab, next.tab].map((one) => one.close()));
+});
 
 test("a page that hears a revoke stops, confirms, and the next is granted at once", async (t) => {
 	const holder = await openBench(browser, daemon, "holder");

@@ -38,8 +38,11 @@ before(async () => {
 	await new Promise((done) => site.listen(0, "127.0.0.1", () => done(0)));
 	const { port } = /** @type {import("node:net").AddressInfo} */ (site.address());
 	origin = `http://localhost:${port}`;
-	daemon = await startDaemon({ args: ["--compat", "bridge"], config: { origins: [origin] },
-		env: { BRIDGE_TOKEN: TOKEN, BRIDGE_PORT: "0" } });
+	daemon = await startDaemon({
+		args: ["--compat", "bridge"],
+		config: { origins: [origin] },
+		env: { BRIDGE_TOKEN: TOKEN, BRIDGE_PORT: "0" },
+	});
 	browser = await openBrowser();
 });
 after(async () => {
@@ -73,7 +76,7 @@ test("an old page with the file of docs/migrate.md takes turns with another", as
 		const { owner, queued } = await daemon.status();
 		return [owner, ...queued].join();
 	};
-	await until(async () => await owners() === "Root-Console-Chat,Root-Console-Chat");
+	await until(async () => (await owners()) === "Root-Console-Chat,Root-Console-Chat");
 	await a.evaluate(unlock);
 	assert.equal((await second).success, true);
 	assert.equal((await b.evaluate(unlock)).locked, false);

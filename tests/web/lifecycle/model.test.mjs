@@ -40,27 +40,37 @@ beforeEach(async () => {
 	await page?.close();
 	page = await browser.page();
 	await page.goto(site.base);
-	await page.evaluate(async ({ url, token }) => {
-		for (const name of await caches.keys()) await caches.delete(name);
-		const { Broker } = await import("/sdk/index.js");
-		const broker = new Broker({ url, token, name: "page" });
-		window.loads = 0;
-		/** Its weights are words; "good" is what it can read. */
-		window.make = (o) => broker.model({ name: "far", vramBytes: 2 ** 26,
-			fetch: ["/weights.bin"],
-			load: async ({ match }) => {
-				window.loads++;
-				const text = await (await match("/weights.bin")).text();
-				if (text !== "good") throw new Error(`protobuf: ${text}`);
-				return { say: () => text };
-			}, ...o });
-		window.ask = async (model) => model.run({ class: "chat" }, (engine) => engine.say())
-			.catch(({ code, message }) => ({ code, message }));
-		await broker.ready();
-	}, { url: daemon.base, token: daemon.token });
+	await page.evaluate(
+		async ({ url, token }) => {
+			for (const name of await caches.keys()) await caches.delete(name);
+			const { Broker } = await import("/sdk/index.js");
+			const broker = new Broker({ url, token, name: "page" });
+			window.loads = 0;
+			/** Its weights are words; "good" is what it can read. */
+			window.make = (o) =>
+				broker.model({
+					name: "far",
+					vramBytes: 2 ** 26,
+					fetch: ["/weights.bin"],
+					load: async ({ match }) => {
+						window.loads++;
+						const text = await (await match("/weights.bin")).text();
+						if (text !== "good") throw new Error(`protobuf: ${text}`);
+						return { say: () => text };
+					},
+					...o,
+				});
+			window.ask = async (model) =>
+				model
+					.run({ class: "chat" }, (engine) => engine.say())
+					.catch(({ code, message }) => ({ code, message }));
+			await broker.ready();
+		},
+		{ url: daemon.base, token: daemon.token },
+	);
 });
 
-const ask = () => page.evaluate(async () => window.ask(window.model ??= window.make()));
+const ask = () => page.evaluate(async () => window.ask((window.model ??= window.make())));
 
 test("while a tab downloads it holds nothing, and a voice waits under 100 ms", async () => {
 	let release;
@@ -69,8 +79,9 @@ test("while a tab downloads it holds nothing, and a voice waits under 100 ms", a
 		release = () => answer.end("od");
 	};
 	const answer = ask();
-	await until(() => release && page.evaluate(() => window.model.state === "fetching"),
-		{ what: "it downloads" });
+	await until(() => release && page.evaluate(() => window.model.state === "fetching"), {
+		what: "it downloads",
+	});
 	const { leases, waiting } = await daemon.status();
 	assert.deepEqual([leases, waiting], [[], []]);
 	const waited = await voiceWait(daemon, VOICE_MS_MAX);
@@ -104,20 +115,24 @@ test("storage that is cleared while it loads: fetched again, and loaded", async 
 	routes["/weights.bin"] = counted(() => "good");
 	await page.evaluate(() => {
 		let cleared = false;
-		window.model = window.make({ load: async ({ match }) => {
-			if (!cleared) await caches.delete("baton-models");
-			cleared = true;
-			const text = await (await match("/weights.bin")).text();
-			return { say: () => text };
-		} });
+		window.model = window.make({
+			load: async ({ match }) => {
+				if (!cleared) await caches.delete("baton-models");
+				cleared = true;
+				const text = await (await match("/weights.bin")).text();
+				return { say: () => text };
+			},
+		});
 	});
 	assert.equal(await ask(), "good");
 	assert.equal(fetched, 2);
 	await page.evaluate(() => {
-		window.model = window.make({ load: async ({ match }) => {
-			await caches.delete("baton-models");
-			return (await match("/weights.bin")).text();
-		} });
+		window.model = window.make({
+			load: async ({ match }) => {
+				await caches.delete("baton-models");
+				return (await match("/weights.bin")).text();
+			},
+		});
 	});
 	const { code, message } = await ask();
 	assert.equal(code, "STORAGE");

@@ -25,8 +25,9 @@ after(async () => {
 
 /** @param {number} count @param {string} prefix */
 async function benches(count, prefix) {
-	return Promise.all(Array.from({ length: count }, (_, i) =>
-		openBench(browser, daemon, `${prefix}${i}`)));
+	return Promise.all(
+		Array.from({ length: count }, (_, i) => openBench(browser, daemon, `${prefix}${i}`)),
+	);
 }
 
 /** @param {import("../lib/tabs.mjs").Bench[]} all */
@@ -41,7 +42,10 @@ test("eight tabs wait, and the holder's release is through within 100 ms", async
 	await holder.granted("turn");
 	for (const [i, tab] of tabs.entries()) {
 		await tab.ask("turn");
-		await untilWaiting(daemon, tabs.slice(0, i + 1).map((_, n) => `tab${n + 1}`));
+		await untilWaiting(
+			daemon,
+			tabs.slice(0, i + 1).map((_, n) => `tab${n + 1}`),
+		);
 	}
 
 	// What the predecessor's waiters took from each other, a connection for a plain request, is
@@ -60,8 +64,10 @@ test("eight tabs wait, and the holder's release is through within 100 ms", async
 	}
 	await from.release("turn");
 	t.diagnostic(`from release to grant: ${handed.map((ms) => ms.toFixed(1)).join(" ")} ms`);
-	assert.ok(Math.min(...handed) <= 100 && handed.filter((ms) => ms <= 100).length >= 6,
-		`the next is granted within 100 ms: ${handed}`);
+	assert.ok(
+		Math.min(...handed) <= 100 && handed.filter((ms) => ms <= 100).length >= 6,
+		`the next is granted within 100 ms: ${handed}`,
+	);
 	await closeAll([holder, ...tabs]);
 });
 
@@ -69,22 +75,28 @@ test("a place in the queue is told anew within 1 s of the change", async (t) => 
 	const [holder, first, second, third] = await benches(4, "tab");
 	await holder.ask("turn");
 	await holder.granted("turn");
-	for (const tab of [second, third])
-		await tab.ask("turn");
+	for (const tab of [second, third]) await tab.ask("turn");
 	await untilWaiting(daemon, ["tab2", "tab3"]);
 
 	let round = 0;
 	const worst = await bestOf(1000, async () => {
 		const name = `round${round++}`;
-		await first.run(`(name) => {
+		await first.run(
+			`(name) => {
 			bench.leave = new AbortController();
 			bench.ask(name, { class: "chat", signal: bench.leave.signal });
-		}`, name);
-		await until(async () => (await place(second)).position === 1
-			&& (await place(third)).position === 2, { what: "both are told that one came before" });
+		}`,
+			name,
+		);
+		await until(
+			async () => (await place(second)).position === 1 && (await place(third)).position === 2,
+			{ what: "both are told that one came before" },
+		);
 		const left = await first.run("() => { bench.leave.abort(); return bench.now(); }");
-		await until(async () => (await place(second)).position === 0
-			&& (await place(third)).position === 1, { what: "both are told that it left" });
+		await until(
+			async () => (await place(second)).position === 0 && (await place(third)).position === 1,
+			{ what: "both are told that it left" },
+		);
 		return Math.max((await place(second)).at, (await place(third)).at) - left;
 	});
 	t.diagnostic(`told of a change of place after ${worst.toFixed(1)} ms at most`);
@@ -104,15 +116,24 @@ test("fifty sessions queue without a failed request, and each gets its turn", as
 	const tabs = await benches(10, "crowd");
 	await daemon.http("POST", "/v1/gpu/pause", { reason: "until all fifty wait" });
 	const turns = Promise.all(tabs.map((tab, n) => tab.run(crowd, n)));
-	await until(async () => (await daemon.status()).queue_depth === 50,
-		{ what: "fifty wait at once", ms: 30000 });
+	await until(async () => (await daemon.status()).queue_depth === 50, {
+		what: "fifty wait at once",
+		ms: 30000,
+	});
 	const began = performance.now();
 	await daemon.http("POST", "/v1/gpu/resume");
 	const done = (await turns).flat();
 	t.diagnostic(`fifty turns in ${Math.round(performance.now() - began)} ms`);
-	assert.deepEqual(done.filter((turn) => turn.error), []);
+	assert.deepEqual(
+		done.filter((turn) => turn.error),
+		[],
+	);
 	assert.equal(new Set(done.map((turn) => turn.fence)).size, 50, "fifty grants");
-	assert.deepEqual(done.flatMap((turn) => turn.states), [], "no connection broke");
+	assert.deepEqual(
+		done.flatMap((turn) => turn.states),
+		[],
+		"no connection broke",
+	);
 	await closeAll(tabs);
 });
 
@@ -122,26 +143,32 @@ test("fifty sessions queue without a failed request, and each gets its turn", as
  */
 async function crowd(n) {
 	const { sdk } = /** @type {any} */ (globalThis).bench;
-	return Promise.all(Array.from({ length: 5 }, async (_, i) => {
-		const broker = new sdk.Broker({ name: `crowd${n}.${i}` });
-		/** @type {string[]} */
-		const states = [];
-		await broker.ready();
-		broker.addEventListener("state", (/** @type {any} */ event) =>
-			states.push(event.detail.state));
-		try {
-			return await broker.run({ class: "normal" }, (/** @type {any} */ lease) =>
-				({ fence: String(lease.fence), states: [...states] }));
-		} catch (error) {
-			return { error: String(error), states };
-		} finally {
-			await broker.close();
-		}
-	}));
+	return Promise.all(
+		Array.from({ length: 5 }, async (_, i) => {
+			const broker = new sdk.Broker({ name: `crowd${n}.${i}` });
+			/** @type {string[]} */
+			const states = [];
+			await broker.ready();
+			broker.addEventListener("state", (/** @type {any} */ event) =>
+				states.push(event.detail.state),
+			);
+			try {
+				return await broker.run({ class: "normal" }, (/** @type {any} */ lease) => ({
+					fence: String(lease.fence),
+					states: [...states],
+				}));
+			} catch (error) {
+				return { error: String(error), states };
+			} finally {
+				await broker.close();
+			}
+		}),
+	);
 }
 
 test("a hostile name of 128 bytes with markup and bidi works and is text", async () => {
-	const hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u2066\u200b"
+	const hostile =
+		"<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u2066\u200b"
 		+ "\u0000\n' \" & é漢🎛".padEnd(200, "x");
 	const bench = await openBench(browser, daemon, hostile);
 	await bench.ask("turn");
@@ -149,8 +176,10 @@ test("a hostile name of 128 bytes with markup and bidi works and is text", async
 	const { owner, leases } = await daemon.status();
 	assert.equal(owner, leases[0].id);
 	assert.ok(Buffer.byteLength(owner) <= 128 && Buffer.byteLength(owner) > 100, owner);
-	assert.ok(owner.startsWith("<script>alert(1)</script><img src=x onerror=alert(2)>"),
-		"markup is kept as it is: text");
+	assert.ok(
+		owner.startsWith("<script>alert(1)</script><img src=x onerror=alert(2)>"),
+		"markup is kept as it is: text",
+	);
 	assert.doesNotMatch(owner, /[\p{Cc}\p{Cf}]/u, "nothing that reorders or hides text");
 	assert.ok(owner.includes("漢🎛"), "what is printable is kept");
 	await closeAll([bench]);

@@ -39,15 +39,19 @@ test("killed and started again, the broker has lost no lease and no place", asyn
 	for (let round = 1; round <= 2; round++) {
 		await daemon.kill();
 		for (const bench of benches)
-			await until(() => bench.run("() => bench.broker.state !== 'open'"),
-				{ what: "every tab sees that it is gone" });
+			await until(() => bench.run("() => bench.broker.state !== 'open'"), {
+				what: "every tab sees that it is gone",
+			});
 		assert.equal(await holder.run("() => bench.leases.turn.signal.aborted"), false);
 		const began = performance.now();
 		await daemon.restart();
-		await until(async () => {
-			const { leases, waiting } = await daemon.status();
-			return leases.length === 1 && [...leases, ...waiting].every((row) => row.attached);
-		}, { what: "all are back", ms: 20000 });
+		await until(
+			async () => {
+				const { leases, waiting } = await daemon.status();
+				return leases.length === 1 && [...leases, ...waiting].every((row) => row.attached);
+			},
+			{ what: "all are back", ms: 20000 },
+		);
 		t.diagnostic(`all four tabs were back after ${Math.round(performance.now() - began)} ms`);
 		const status = await daemon.status();
 		assert.equal(status.epoch, epoch + round);
@@ -58,8 +62,11 @@ test("killed and started again, the broker has lost no lease and no place", asyn
 	assert.deepEqual(await holder.run("() => bench.over"), {});
 
 	let last = held.fence;
-	for (const [from, to] of [[holder, waiters[0]], [waiters[0], waiters[1]],
-		[waiters[1], waiters[2]]]) {
+	for (const [from, to] of [
+		[holder, waiters[0]],
+		[waiters[0], waiters[1]],
+		[waiters[1], waiters[2]],
+	]) {
 		await from.release("turn");
 		const { fence, managed } = await to.granted("turn");
 		assert.ok(fence > last, "in the old order, with rising fences");
@@ -72,8 +79,10 @@ test("killed and started again, the broker has lost no lease and no place", asyn
 });
 
 test("a release while the broker is away is made good when it is back", async () => {
-	const [holder, next] = [await openBench(browser, daemon, "holder"),
-		await openBench(browser, daemon, "next")];
+	const [holder, next] = [
+		await openBench(browser, daemon, "holder"),
+		await openBench(browser, daemon, "next"),
+	];
 	await holder.ask("turn");
 	await holder.granted("turn");
 	await next.ask("turn");

@@ -39,9 +39,12 @@ test("asks, is allowed on the dashboard, has its turn, and is revoked", async ()
 	const turn = page.evaluate(async (url) => {
 		const { Broker, pair } = await import("/sdk/index.js");
 		const token = await pair({ url });
-		const broker = globalThis.site = new Broker({ url, name: "site" });
-		return { length: token.length,
-			gpu: await broker.run({ class: "chat" }, (lease) => lease.gpu), rights: broker.rights };
+		const broker = (globalThis.site = new Broker({ url, name: "site" }));
+		return {
+			length: token.length,
+			gpu: await broker.run({ class: "chat" }, (lease) => lease.gpu),
+			rights: broker.rights,
+		};
 	}, daemon.base);
 	const dashboard = await browser.signedInPage(daemon);
 	const asks = dashboard.locator(".site-asks");
@@ -53,7 +56,17 @@ test("asks, is allowed on the dashboard, has its turn, and is revoked", async ()
 	const again = await page.evaluate(async (url) => {
 		const { pair } = await import("/sdk/index.js");
 		let asked = false;
-		return [(await pair({ url, onAsked: () => { asked = true; } })).length, asked];
+		return [
+			(
+				await pair({
+					url,
+					onAsked: () => {
+						asked = true;
+					},
+				})
+			).length,
+			asked,
+		];
 	}, daemon.base);
 	assert.deepEqual(again, [64, false], "it is not asked for again");
 

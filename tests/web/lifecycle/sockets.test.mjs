@@ -33,16 +33,23 @@ function openSockets(count) {
 	for (let i = 0; i < count; i++) {
 		const socket = new WebSocket(`ws://${location.host}/v1/gpu/session`);
 		seen.sockets.push(socket);
-		socket.onopen = () => socket.send(JSON.stringify({ type: "hello", version: 1,
-			id: `many${i}`, token: localStorage.getItem("baton-key") }));
+		socket.onopen = () =>
+			socket.send(
+				JSON.stringify({
+					type: "hello",
+					version: 1,
+					id: `many${i}`,
+					token: localStorage.getItem("baton-key"),
+				}),
+			);
 		socket.onmessage = ({ data }) => {
 			const { type } = JSON.parse(data);
-			if (type === "welcome")
-				seen.welcome++;
-			else if (type === "heartbeat")
-				socket.send('{"type":"alive"}');
+			if (type === "welcome") seen.welcome++;
+			else if (type === "heartbeat") socket.send('{"type":"alive"}');
 		};
-		socket.onclose = () => { seen.closed++; };
+		socket.onclose = () => {
+			seen.closed++;
+		};
 	}
 }
 
@@ -55,10 +62,13 @@ test("300 sockets from one page", async (t) => {
 	const greedy = await browser.page(`${daemon.base}/health`);
 	await greedy.run(openSockets, 300);
 	const seen = () => greedy.run("() => ({ welcome: many.welcome, closed: many.closed })");
-	await until(async () => {
-		const { welcome, closed } = await seen();
-		return welcome + closed >= 300;
-	}, { what: "each socket is open or failed", ms: 60000, every: 100 });
+	await until(
+		async () => {
+			const { welcome, closed } = await seen();
+			return welcome + closed >= 300;
+		},
+		{ what: "each socket is open or failed", ms: 60000, every: 100 },
+	);
 	const { welcome, closed } = await seen();
 	t.diagnostic(`${welcome} opened, ${closed} failed`);
 	assert.ok(welcome > 200 && welcome < 256, `the browser's limit: ${welcome} opened`);
@@ -78,8 +88,10 @@ test("300 sockets from one page", async (t) => {
 
 	// The page that has used up its sockets gets no session. That is not "down", so that no
 	// fallback gives it the GPU behind the holder's back.
-	const bench = await new Bench(greedy).install({ ready: false,
-		broker: { name: "greedy", fallback: "unmanaged" } });
+	const bench = await new Bench(greedy).install({
+		ready: false,
+		broker: { name: "greedy", fallback: "unmanaged" },
+	});
 	await bench.ask("turn");
 	const refused = await bench.refused("turn");
 	assert.equal(refused.code, "UNREACHABLE");
@@ -87,15 +99,18 @@ test("300 sockets from one page", async (t) => {
 	assert.equal((await daemon.status()).owner, "old", "the old one holds");
 
 	await greedy.run("() => many.sockets.forEach((socket) => socket.close())");
-	await until(() => bench.run("() => bench.broker.ready().then(() => true)"),
-		{ what: "it has its session", ms: 30000 });
+	await until(() => bench.run("() => bench.broker.ready().then(() => true)"), {
+		what: "it has its session",
+		ms: 30000,
+	});
 	await bench.ask("again");
 	await old.release("second");
 	assert.equal((await young.granted("turn")).managed, true);
 	await young.release("turn");
 	assert.equal((await bench.granted("again")).managed, true);
 	await Promise.all([old, young, bench].map((one) => one.tab.close()));
-	await until(async () => (await daemon.status()).sessions === 1,
-		{ what: "the broker has forgotten the many" });
+	await until(async () => (await daemon.status()).sessions === 1, {
+		what: "the broker has forgotten the many",
+	});
 	session.close();
 });

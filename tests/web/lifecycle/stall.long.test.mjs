@@ -20,9 +20,11 @@ let browser;
 before(async () => {
 	// A GPU for each test, and no limit on a hold while another waits: it is about silence
 	// only.
-	daemon = await startDaemon({ gpu: null,
+	daemon = await startDaemon({
+		gpu: null,
 		args: ["--fake-gpu", "one:24576", "--fake-gpu", "two:24576"],
-		config: { classes: { normal: { hold_max_s: 600 } } } });
+		config: { classes: { normal: { hold_max_s: 600 } } },
+	});
 	browser = await launch();
 	await signIn(browser, daemon);
 });
@@ -46,12 +48,14 @@ function countTicks() {
 test("silent tabs keep what is theirs", { concurrency: true }, async (t) => {
 	const names = ["hidden holder", "hidden waiter", "blocked"];
 	const [holder, waiter, blocked] = await Promise.all(
-		names.map((name) => openBench(browser, daemon, name)));
+		names.map((name) => openBench(browser, daemon, name)),
+	);
 	const front = await browser.page("about:blank");
 	await front.activate();
 	for (const bench of [holder, waiter]) {
-		await until(() => bench.run("() => document.visibilityState === 'hidden'"),
-			{ what: "the tab is hidden" });
+		await until(() => bench.run("() => document.visibilityState === 'hidden'"), {
+			what: "the tab is hidden",
+		});
 		await bench.run(countTicks);
 	}
 	await holder.ask("turn", { gpu: "one" });
@@ -60,10 +64,13 @@ test("silent tabs keep what is theirs", { concurrency: true }, async (t) => {
 	await until(async () => (await daemon.status()).queue_depth === 1, { what: "one waits" });
 
 	await Promise.all([
-		t.test("a main thread blocked for 15 s keeps its lease, and people see that it is blocked",
-			() => blockedKeeps(blocked)),
-		t.test("hidden for 70 s, a holder keeps its lease and a waiter its place",
-			() => hiddenKeep(holder, waiter, held)),
+		t.test(
+			"a main thread blocked for 15 s keeps its lease, and people see that it is blocked",
+			() => blockedKeeps(blocked),
+		),
+		t.test("hidden for 70 s, a holder keeps its lease and a waiter its place", () =>
+			hiddenKeep(holder, waiter, held),
+		),
 	]);
 });
 
@@ -72,8 +79,11 @@ test("silent tabs keep what is theirs", { concurrency: true }, async (t) => {
  * @param {{fence: number}} held
  */
 async function hiddenKeep(holder, waiter, held) {
-	await until(async () => (await lease("hidden holder")).held_s >= HIDDEN_S,
-		{ what: `it holds for ${HIDDEN_S} s`, ms: (HIDDEN_S + 20) * 1000, every: 500 });
+	await until(async () => (await lease("hidden holder")).held_s >= HIDDEN_S, {
+		what: `it holds for ${HIDDEN_S} s`,
+		ms: (HIDDEN_S + 20) * 1000,
+		every: 500,
+	});
 	const row = await lease("hidden holder");
 	assert.equal(row.fence, held.fence, "the same hold");
 	assert.equal(row.attached, true);
@@ -97,17 +107,25 @@ async function blockedKeeps(bench) {
 	const session = await connect(daemon);
 	await bench.ask("turn", { gpu: "two" });
 	const held = await bench.granted("turn");
-	await bench.run(`(ms) => {
+	await bench.run(
+		`(ms) => {
 		setTimeout(() => {
 			bench.blocked = bench.now();
 			while (bench.now() - bench.blocked < ms);
 			bench.unblocked = bench.now();
 		});
-	}`, BLOCKED_MS);
-	const client = async () => (await session.ask({ type: "clients" }, "clients")).clients
-		.find((/** @type {any} */ row) => row.id === "blocked");
-	const stalled = await until(async () => (await client()).stalled_ms > 4000 && client(),
-		{ what: "the broker is told of the stall", ms: 20000, every: 100 });
+	}`,
+		BLOCKED_MS,
+	);
+	const client = async () =>
+		(await session.ask({ type: "clients" }, "clients")).clients.find(
+			(/** @type {any} */ row) => row.id === "blocked",
+		);
+	const stalled = await until(async () => (await client()).stalled_ms > 4000 && client(), {
+		what: "the broker is told of the stall",
+		ms: 20000,
+		every: 100,
+	});
 	assert.equal(stalled.binding, "tab");
 	assert.ok(stalled.seen_s < 7, `its worker answers: last heard ${stalled.seen_s} s ago`);
 
@@ -117,8 +135,11 @@ async function blockedKeeps(bench) {
 	assert.equal(row.fence, held.fence, "the same hold");
 	assert.ok(row.held_s >= BLOCKED_MS / 1000);
 	assert.deepEqual(await bench.run("() => bench.over"), {});
-	await until(async () => (await client()).stalled_ms === 0,
-		{ what: "the stall is over for the broker, too", ms: 20000, every: 100 });
+	await until(async () => (await client()).stalled_ms === 0, {
+		what: "the stall is over for the broker, too",
+		ms: 20000,
+		every: 100,
+	});
 	session.close();
 	await bench.release("turn");
 }

@@ -67,13 +67,25 @@ async function compute(count) {
 }
 
 test("two tabs load models: no load overlaps another or anybody's turn", async (t) => {
-	const spans = (await Promise.all([one.run(loadModels, 10), two.run(loadModels, 10),
-		one.run(compute, 10), two.run(compute, 10)])).flat();
+	const spans = (
+		await Promise.all([
+			one.run(loadModels, 10),
+			two.run(loadModels, 10),
+			one.run(compute, 10),
+			two.run(compute, 10),
+		])
+	).flat();
 	assert.equal(spans.length, 40);
-	assert.ok(spans.every((span) => span.alone), "no load met another");
+	assert.ok(
+		spans.every((span) => span.alone),
+		"no load met another",
+	);
 	// Clocks of two tabs may differ by a fraction of a millisecond.
-	const met = spans.filter((a) => a.kind === "load" && spans.some((b) =>
-		b !== a && b.from < a.to - 1 && a.from < b.to - 1));
+	const met = spans.filter(
+		(a) =>
+			a.kind === "load"
+			&& spans.some((b) => b !== a && b.from < a.to - 1 && a.from < b.to - 1),
+	);
 	assert.deepEqual(met, []);
 	const tabs = spans.sort((a, b) => a.from - b.from);
 	t.diagnostic(`20 loads and 20 turns in ${Math.round(tabs.at(-1).to - tabs[0].from)} ms`);
@@ -85,21 +97,34 @@ test("two tabs load models: no load overlaps another or anybody's turn", async (
  */
 async function dream(count) {
 	const { bench } = /** @type {any} */ (globalThis);
-	const worker = new Worker(URL.createObjectURL(new Blob(
-		["onmessage = (e) => setTimeout(() => postMessage(0), e.data)"])));
+	const worker = new Worker(
+		URL.createObjectURL(
+			new Blob(["onmessage = (e) => setTimeout(() => postMessage(0), e.data)"]),
+		),
+	);
 	bench.steps = [];
-	bench.dream = bench.broker.run({ class: "background", slots: 2 },
+	bench.dream = bench.broker.run(
+		{ class: "background", slots: 2 },
 		async (/** @type {any} */ lease) => {
 			for (let i = 0; i < count; i++) {
 				const gaveWay = await lease.yieldIfNeeded();
 				const from = bench.now();
 				worker.postMessage(50);
-				await new Promise((done) => { worker.onmessage = done; });
-				bench.steps.push({ i, from, to: bench.now(), gaveWay, fence: Number(lease.fence),
-					over: lease.signal.aborted });
+				await new Promise((done) => {
+					worker.onmessage = done;
+				});
+				bench.steps.push({
+					i,
+					from,
+					to: bench.now(),
+					gaveWay,
+					fence: Number(lease.fence),
+					over: lease.signal.aborted,
+				});
 			}
 			return "dreamt";
-		});
+		},
+	);
 }
 
 test("voice overtakes background work at its next step, and the work finishes later", async (t) => {
@@ -119,14 +144,25 @@ test("voice overtakes background work at its next step, and the work finishes la
 
 	/** @type {any[]} */
 	const steps = await one.run("() => bench.steps");
-	assert.deepEqual(steps.map((step) => step.i), [...Array(60).keys()],
-		"each step once, in order");
-	assert.deepEqual(steps.filter((step) => step.to > granted.at + 1 && step.from < left - 1), [],
-		"no step while voice held");
+	assert.deepEqual(
+		steps.map((step) => step.i),
+		[...Array(60).keys()],
+		"each step once, in order",
+	);
+	assert.deepEqual(
+		steps.filter((step) => step.to > granted.at + 1 && step.from < left - 1),
+		[],
+		"no step while voice held",
+	);
 	assert.equal(steps.filter((step) => step.gaveWay).length, 1, "it gave way once");
-	assert.ok(steps[59].fence > granted.fence && granted.fence > steps[0].fence,
-		"the same lease held again, by a new fence");
-	assert.ok(steps.every((step) => !step.over), "and was never over");
+	assert.ok(
+		steps[59].fence > granted.fence && granted.fence > steps[0].fence,
+		"the same lease held again, by a new fence",
+	);
+	assert.ok(
+		steps.every((step) => !step.over),
+		"and was never over",
+	);
 	assert.ok(granted.at - asked < 250, `voice waited ${granted.at - asked} ms`);
 });
 
@@ -151,7 +187,9 @@ async function takeTurns(count) {
 		const turn = { fence: Number(lease.fence), granted: bench.now(), released: 0 };
 		channel.postMessage(false);
 		while (i < count - 1 && !otherWaits)
-			await new Promise((done) => { wake = () => done(undefined); });
+			await new Promise((done) => {
+				wake = () => done(undefined);
+			});
 		otherWaits = false;
 		turn.released = bench.now();
 		turns.push(turn);
@@ -170,18 +208,24 @@ const at = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorte
  */
 async function handOffs() {
 	const [a, b] = await Promise.all([one.run(takeTurns, 110), two.run(takeTurns, 110)]);
-	const turns = [...a.map((/** @type {any} */ turn) => ({ ...turn, tab: 0 })),
-		...b.map((/** @type {any} */ turn) => ({ ...turn, tab: 1 }))]
-		.sort((x, y) => x.fence - y.fence);
+	const turns = [
+		...a.map((/** @type {any} */ turn) => ({ ...turn, tab: 0 })),
+		...b.map((/** @type {any} */ turn) => ({ ...turn, tab: 1 })),
+	].sort((x, y) => x.fence - y.fence);
 	/** @type {number[][]} by the direction */
 	const took = [[], []];
 	for (const [i, turn] of turns.slice(1).entries())
-		if (turn.tab !== turns[i].tab)
-			took[turn.tab].push(turn.granted - turns[i].released);
-	const medians = took.map((ms) => at(ms.sort((x, y) => x - y), 0.5));
+		if (turn.tab !== turns[i].tab) took[turn.tab].push(turn.granted - turns[i].released);
+	const medians = took.map((ms) =>
+		at(
+			ms.sort((x, y) => x - y),
+			0.5,
+		),
+	);
 	const skew = (medians[0] - medians[1]) / 2;
-	const all = [...took[0].map((ms) => ms - skew), ...took[1].map((ms) => ms + skew)]
-		.sort((x, y) => x - y);
+	const all = [...took[0].map((ms) => ms - skew), ...took[1].map((ms) => ms + skew)].sort(
+		(x, y) => x - y,
+	);
 	return { count: all.length, skew, p50: at(all, 0.5), p99: at(all, 0.99) };
 }
 
@@ -189,8 +233,10 @@ test("hand-off between two tabs: p50 under 5 ms over more than 200", async (t) =
 	let best;
 	for (let round = 0; round < 3 && !(best && best.p50 < 5); round++) {
 		const { count, skew, p50, p99 } = await handOffs();
-		t.diagnostic(`${count} hand-offs: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms `
-			+ `(clocks ${skew.toFixed(2)} ms apart)`);
+		t.diagnostic(
+			`${count} hand-offs: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms `
+				+ `(clocks ${skew.toFixed(2)} ms apart)`,
+		);
 		assert.ok(count >= 200, `${count} hand-offs`);
 		best = !best || p50 < best.p50 ? { p50 } : best;
 	}

@@ -18,13 +18,23 @@ let browser;
 let sites;
 
 before(async () => {
-	sites = await Promise.all([{ "Content-Security-Policy": "default-src 'self'" }, {}, {}]
-		.map((headers) => startForeignSite({}, /** @type {any} */ (headers))));
+	sites = await Promise.all(
+		[{ "Content-Security-Policy": "default-src 'self'" }, {}, {}].map((headers) =>
+			startForeignSite({}, /** @type {any} */ (headers)),
+		),
+	);
 	daemon = await startDaemon({ config: { origins: [sites[0].base] } });
-	const publicly = sites.map(({ port }) => `127.0.0.1:${port}=public`).slice(1).join();
-	browser = await launch({ args: ["--host-resolver-rules=MAP *.test 127.0.0.1",
-		`--ip-address-space-overrides=${publicly}`,
-		`--unsafely-treat-insecure-origin-as-secure=${origin(1)},${origin(2)}`] });
+	const publicly = sites
+		.map(({ port }) => `127.0.0.1:${port}=public`)
+		.slice(1)
+		.join();
+	browser = await launch({
+		args: [
+			"--host-resolver-rules=MAP *.test 127.0.0.1",
+			`--ip-address-space-overrides=${publicly}`,
+			`--unsafely-treat-insecure-origin-as-secure=${origin(1)},${origin(2)}`,
+		],
+	});
 });
 after(async () => {
 	await browser?.close();
@@ -38,8 +48,16 @@ const origin = (n) => `http://site${n}.test:${sites[n].port}`;
 test("the page's Content-Security-Policy: said at once, and nothing is tried again", async (t) => {
 	for (const heartbeat of ["worker", "reply"]) {
 		const tab = await browser.page(`${sites[0].base}/`);
-		const bench = await new Bench(tab).install({ ready: false, broker: { name: "csp",
-			url: daemon.base, token: daemon.token, heartbeat, fallback: "unmanaged" } });
+		const bench = await new Bench(tab).install({
+			ready: false,
+			broker: {
+				name: "csp",
+				url: daemon.base,
+				token: daemon.token,
+				heartbeat,
+				fallback: "unmanaged",
+			},
+		});
 		const began = await bench.run("() => bench.now()");
 		await bench.ask("turn");
 		const { at, code, message } = await bench.refused("turn");
@@ -62,20 +80,43 @@ async function refusal(module, options) {
 
 test("an iframe that may not ask for the permission: the attribute is named", async () => {
 	const tab = await browser.page(`${origin(1)}/`);
-	await tab.run(`(src) => {
+	await tab.run(
+		`(src) => {
 		addEventListener("message", ({ data }) => { globalThis.told = data; });
 		document.body.append(Object.assign(document.createElement("iframe"), { src }));
-	}`, `${origin(2)}/`);
-	const { targetInfos } = await until(async () => {
-		const all = await browser.send("Target.getTargets");
-		return all.targetInfos.some((/** @type {any} */ i) => i.url.startsWith(origin(2))) && all;
-	}, { what: "the iframe is there" });
+	}`,
+		`${origin(2)}/`,
+	);
+	const { targetInfos } = await until(
+		async () => {
+			const all = await browser.send("Target.getTargets");
+			return (
+				all.targetInfos.some((/** @type {any} */ i) => i.url.startsWith(origin(2))) && all
+			);
+		},
+		{ what: "the iframe is there" },
+	);
 	const { targetId } = targetInfos.find((/** @type {any} */ i) => i.url.startsWith(origin(2)));
 	const { sessionId } = await browser.send("Target.attachToTarget", { targetId, flatten: true });
-	const { result } = await until(() => browser.send("Runtime.evaluate", { awaitPromise: true,
-		returnByValue: true, expression: `(${refusal})("/sdk/index.js", ${JSON.stringify(
-			{ name: "frame", url: daemon.base, token: daemon.token, fallback: "unmanaged" })})` },
-	sessionId, 60000), { what: "it is refused", ms: 60000 });
+	const { result } = await until(
+		() =>
+			browser.send(
+				"Runtime.evaluate",
+				{
+					awaitPromise: true,
+					returnByValue: true,
+					expression: `(${refusal})("/sdk/index.js", ${JSON.stringify({
+						name: "frame",
+						url: daemon.base,
+						token: daemon.token,
+						fallback: "unmanaged",
+					})})`,
+				},
+				sessionId,
+				60000,
+			),
+		{ what: "it is refused", ms: 60000 },
+	);
 	assert.equal(result.value.code, "DENIED", result.value.message);
 	assert.match(result.value.message, /allow="loopback-network"/);
 	await tab.close();

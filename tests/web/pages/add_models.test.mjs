@@ -19,44 +19,86 @@ const MIB = 2 ** 20;
 
 /** A hub that knows one repository.
  * @param {[string, number, string?][]} files @param {object} config */
-const hub = (files, config = {}) => async (/** @type {string} */ url) => new Response(
-	JSON.stringify(/\/api\/models\/a\/b\/tree\/main/.test(url)
-		? [{ type: "directory", path: "onnx" }, ...files.map(([path, size, oid]) =>
-			({ type: "file", path, size, ...(oid ? { lfs: { oid, size } } : {}) }))]
-		: config), { status: /\/a\/b\//.test(url) ? 200 : 404 });
+const hub =
+	(files, config = {}) =>
+	async (/** @type {string} */ url) =>
+		new Response(
+			JSON.stringify(
+				/\/api\/models\/a\/b\/tree\/main/.test(url)
+					? [
+							{ type: "directory", path: "onnx" },
+							...files.map(([path, size, oid]) => ({
+								type: "file",
+								path,
+								size,
+								...(oid ? { lfs: { oid, size } } : {}),
+							})),
+						]
+					: config,
+			),
+			{ status: /\/a\/b\//.test(url) ? 200 : 404 },
+		);
 
 const HASH = "a".repeat(64);
 
 test("a chat model's variants, the smallest first, each with files, sizes and hashes", async () => {
-	const get = hub([["README.md", 9000], ["config.json", 800], ["tokenizer.json", 2000],
-		["onnx/model.onnx", 500], ["onnx/model.onnx_data", 4000 * MIB, HASH],
-		["onnx/model_q4f16.onnx", 480 * MIB, HASH], ["onnx/model_q4.onnx_notes", 1]],
-	{ architectures: ["Qwen2ForCausalLM"] });
+	const get = hub(
+		[
+			["README.md", 9000],
+			["config.json", 800],
+			["tokenizer.json", 2000],
+			["onnx/model.onnx", 500],
+			["onnx/model.onnx_data", 4000 * MIB, HASH],
+			["onnx/model_q4f16.onnx", 480 * MIB, HASH],
+			["onnx/model_q4.onnx_notes", 1],
+		],
+		{ architectures: ["Qwen2ForCausalLM"] },
+	);
 	const found = await lookUp("a/b", { get });
 	assert.deepEqual([found.engine, found.task, found.url], ["transformers", "chat", `${HUB}/a/b`]);
-	assert.deepEqual(found.variants.map(({ dtype, files }) => [dtype, files.length]),
-		[["q4f16", 3], ["fp32", 4]]);
+	assert.deepEqual(
+		found.variants.map(({ dtype, files }) => [dtype, files.length]),
+		[
+			["q4f16", 3],
+			["fp32", 4],
+		],
+	);
 	const entry = entryOf(found, found.variants[0]);
 	assert.equal(problemOf(entry), null);
 	assert.deepEqual([entry.id, entry.dtype, entry.profile], ["b-q4f16", "q4f16", "lite"]);
 	assert.ok(entry.vram_mb > 480 && entry.vram_mb < 800);
-	assert.deepEqual(entry.files.at(-1), { path: "onnx/model_q4f16.onnx", bytes: 480 * MIB,
-		sha256: HASH });
+	assert.deepEqual(entry.files.at(-1), {
+		path: "onnx/model_q4f16.onnx",
+		bytes: 480 * MIB,
+		sha256: HASH,
+	});
 	assert.equal(entryOf(found, found.variants[1]).profile, "mid");
 });
 
 test("Whisper needs both halves; WebLLM's own list names the library and the memory", async () => {
-	const halves = ["encoder_model", "decoder_model_merged"]
-		.map((name) => [`onnx/${name}.onnx`, 10]);
-	const get = hub([["config.json", 1], ...halves, ["onnx/encoder_model_q4.onnx", 5]],
-		{ model_type: "whisper" });
+	const halves = ["encoder_model", "decoder_model_merged"].map((name) => [
+		`onnx/${name}.onnx`,
+		10,
+	]);
+	const get = hub([["config.json", 1], ...halves, ["onnx/encoder_model_q4.onnx", 5]], {
+		model_type: "whisper",
+	});
 	const { task, variants } = await lookUp(`${HUB}/a/b`, { get });
 	assert.equal(task, "transcribe");
-	assert.deepEqual(variants.map(({ dtype }) => dtype), ["fp32"]);
-	const mlc = hub([["mlc-chat-config.json", 10], ["tensor-cache.json", 10],
-		["tokenizer.json", 10], ["params_shard_0.bin", 100], ["logs.txt", 5]]);
-	const webllmModels = async () => [{ model_id: "b", model_lib: "https://libs.example/b.wasm",
-		vram_required_MB: 879.04 }];
+	assert.deepEqual(
+		variants.map(({ dtype }) => dtype),
+		["fp32"],
+	);
+	const mlc = hub([
+		["mlc-chat-config.json", 10],
+		["tensor-cache.json", 10],
+		["tokenizer.json", 10],
+		["params_shard_0.bin", 100],
+		["logs.txt", 5],
+	]);
+	const webllmModels = async () => [
+		{ model_id: "b", model_lib: "https://libs.example/b.wasm", vram_required_MB: 879.04 },
+	];
 	const found = await lookUp("a/b", { get: mlc, webllmModels });
 	assert.equal(found.variants[0].bytes, 130);
 	const entry = entryOf(found, found.variants[0]);
@@ -69,11 +111,19 @@ test("what cannot be used is said: no such name, no such kind, no list, no way t
 	await assert.rejects(lookUp("b", { get: hub([]) }), /owner\/name/);
 	await assert.rejects(lookUp("c/d", { get: hub([]) }), /no such repository/);
 	await assert.rejects(lookUp("a/b", { get: hub([["model.safetensors", 10]]) }), /neither ONNX/);
-	await assert.rejects(lookUp("a/b", { get: hub([["onnx/model.onnx", 10]],
-		{ architectures: ["BertModel"] }) }), /another kind \(BertModel\)/);
+	await assert.rejects(
+		lookUp("a/b", { get: hub([["onnx/model.onnx", 10]], { architectures: ["BertModel"] }) }),
+		/another kind \(BertModel\)/,
+	);
 	await assert.rejects(lookUp("a/b", { get: async () => new Response("<html>") }), /sign in/);
-	await assert.rejects(lookUp("a/b", { get: async () => { throw new TypeError("no"); } }),
-		(error) => error.origin === HUB && /could not be asked/.test(error.message));
+	await assert.rejects(
+		lookUp("a/b", {
+			get: async () => {
+				throw new TypeError("no");
+			},
+		}),
+		(error) => error.origin === HUB && /could not be asked/.test(error.message),
+	);
 });
 
 let daemon;
@@ -83,13 +133,27 @@ before(async () => {
 	daemon = await startDaemon({ config: { model_origins: [HUB] } });
 	const permissions = ["clipboard-read", "clipboard-write"];
 	browser = await openBrowser({ context: { permissions } });
-	const names = ["config.json", "generation_config.json", "tokenizer.json",
-		"tokenizer_config.json", "onnx/model.onnx"];
-	const list = names.filter((name) => existsSync(join(BUILT, name))).map((path) => {
-		const oid = createHash("sha256").update(readFileSync(join(BUILT, path))).digest("hex");
-		const { size } = statSync(join(BUILT, path));
-		return { type: "file", path, size, ...(/onnx/.test(path) ? { lfs: { oid, size } } : {}) };
-	});
+	const names = [
+		"config.json",
+		"generation_config.json",
+		"tokenizer.json",
+		"tokenizer_config.json",
+		"onnx/model.onnx",
+	];
+	const list = names
+		.filter((name) => existsSync(join(BUILT, name)))
+		.map((path) => {
+			const oid = createHash("sha256")
+				.update(readFileSync(join(BUILT, path)))
+				.digest("hex");
+			const { size } = statSync(join(BUILT, path));
+			return {
+				type: "file",
+				path,
+				size,
+				...(/onnx/.test(path) ? { lfs: { oid, size } } : {}),
+			};
+		});
 	await browser.context.route(`${HUB}/**`, (route) => {
 		const headers = { "Access-Control-Allow-Origin": "*" };
 		const { pathname } = new URL(route.request().url());
@@ -130,7 +194,8 @@ test("in Root Console: by name, with sizes, fetched, chosen, there after a reloa
 	assert.equal((await daemon.status()).leases.length, 0, "fetching takes no lease");
 	await page.getByRole("button", { name: "Close" }).click();
 	await page.reload();
-	await page.locator("#choose option:checked", { hasText: "tiny (fp32)" })
+	await page
+		.locator("#choose option:checked", { hasText: "tiny (fp32)" })
 		.waitFor({ state: "attached" });
 	await page.locator("#question").fill("How does the queue work?");
 	await page.locator("#question").press("Enter");

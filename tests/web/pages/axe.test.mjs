@@ -20,8 +20,12 @@ const MODES = {
 	light: { colorScheme: "light", viewport: DESK },
 	dark: { colorScheme: "dark", viewport: DESK },
 	"forced colours": { forcedColors: "active", viewport: DESK },
-	phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, isMobile: true,
-		hasTouch: true },
+	phone: {
+		colorScheme: "light",
+		viewport: { width: 390, height: 844 },
+		isMobile: true,
+		hasTouch: true,
+	},
 };
 
 /** @typedef {import("../lib/browser.mjs").TestPage} Page */
@@ -45,8 +49,15 @@ async function busy() {
 	for (let i = 0; i < 25; i++) {
 		const session = await connect(daemon, i === 3 ? "W".repeat(128) : `client ${i}`);
 		sessions.push(session);
-		session.send({ type: "acquire", ref: 1, timeout_s: null, label: "model", vram_mb: 512,
-			slots: i < 2 ? 0 : 1, class: i < 3 ? "chat" : "background" });
+		session.send({
+			type: "acquire",
+			ref: 1,
+			timeout_s: null,
+			label: "model",
+			vram_mb: 512,
+			slots: i < 2 ? 0 : 1,
+			class: i < 3 ? "chat" : "background",
+		});
 		if (i > 2) continue;
 		const { lease } = await session.hear("offered");
 		await session.ask({ type: "accept", lease }, "granted");
@@ -56,14 +67,23 @@ async function busy() {
 
 /** What axe finds. @param {Page} page @param {string} state */
 async function judge(page, state) {
-	if (!await page.evaluate(() => "axe" in globalThis))
-		await page.evaluate(`${AXE};0`);
+	if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(`${AXE};0`);
 	const found = await page.evaluate(async () => {
-		const { violations } = await /** @type {any} */ (globalThis).axe.run(document,
-			{ resultTypes: ["violations"] });
-		return violations.map((/** @type {any} */ one) => `${one.id}: ${one.nodes.slice(0, 3)
-			.map((/** @type {any} */ node) => `${node.target.join(" ")} (${
-				node.any.concat(node.all, node.none)[0]?.message ?? ""})`).join("; ")}`);
+		const { violations } = await /** @type {any} */ (globalThis).axe.run(document, {
+			resultTypes: ["violations"],
+		});
+		return violations.map(
+			(/** @type {any} */ one) =>
+				`${one.id}: ${one.nodes
+					.slice(0, 3)
+					.map(
+						(/** @type {any} */ node) =>
+							`${node.target.join(" ")} (${
+								node.any.concat(node.all, node.none)[0]?.message ?? ""
+							})`,
+					)
+					.join("; ")}`,
+		);
 	});
 	assert.deepEqual(found, [], state);
 }
@@ -118,8 +138,9 @@ async function others(page) {
 /** A profile for each way to look.
  * @param {string} mode @param {(page: Page) => Promise<void>} act */
 async function inMode(mode, act) {
-	const browser = await openBrowser({ context: { ...MODES[mode], bypassCSP: true,
-		reducedMotion: "reduce" } });
+	const browser = await openBrowser({
+		context: { ...MODES[mode], bypassCSP: true, reducedMotion: "reduce" },
+	});
 	try {
 		const stranger = await browser.page();
 		await stranger.goto(daemon.base);
@@ -132,15 +153,16 @@ async function inMode(mode, act) {
 }
 
 for (const mode of Object.keys(MODES)) {
-	test(`axe finds nothing, ${mode}, with nothing running`, () => inMode(mode, async (page) => {
-		await dashboard(page, "nothing");
-		await others(page);
-	}));
+	test(`axe finds nothing, ${mode}, with nothing running`, () =>
+		inMode(mode, async (page) => {
+			await dashboard(page, "nothing");
+			await others(page);
+		}));
 }
 
 test("many come", busy);
 
 for (const mode of Object.keys(MODES)) {
-	test(`axe finds nothing, ${mode}, with much running`, () => inMode(mode, (page) =>
-		dashboard(page, "much")));
+	test(`axe finds nothing, ${mode}, with much running`, () =>
+		inMode(mode, (page) => dashboard(page, "much")));
 }

@@ -15,7 +15,8 @@ import { until } from "../lib/until.mjs";
 import { Session } from "./sessions.mjs";
 
 const ANSWER_MS = 30000; // a model is loaded and computes on SwiftShader, on a busy machine
-const QUEUE_ANSWER = "Waiting is fair here, your place only moves forward, and the page shows how "
+const QUEUE_ANSWER =
+	"Waiting is fair here, your place only moves forward, and the page shows how "
 	+ "long at most.";
 const HOSTILE = "<img src=x onerror='window.hit=1'> \u202Eelpmaxe **queue**";
 
@@ -28,21 +29,29 @@ let requests = [];
 /** Models of one's own that are broken, each in its way. */
 async function writeModels() {
 	folder = await mkdtemp(join(tmpdir(), "baton-console-models-"));
-	execFileSync(process.execPath,
-		[join(root, "web/demo_models/build.mjs"), folder], { stdio: "pipe" });
+	execFileSync(process.execPath, [join(root, "web/demo_models/build.mjs"), folder], {
+		stdio: "pipe",
+	});
 	const lm = {
-		engine: "transformers", task: "chat", profile: "lite", vram_mb: 16, dtype: "fp32",
+		engine: "transformers",
+		task: "chat",
+		profile: "lite",
+		vram_mb: 16,
+		dtype: "fp32",
 	};
 	for (const name of ["missing", "corrupt"]) {
 		await cp(join(folder, "tiny-lm"), join(folder, name), { recursive: true });
 	}
 	await rm(join(folder, "missing/onnx/model.onnx"));
 	await writeFile(join(folder, "corrupt/onnx/model.onnx"), "this is no model");
-	await writeFile(join(folder, "models.json"), JSON.stringify([
-		{ ...lm, id: "missing", name: "<b>Missing</b>", path: "missing", profile: "high" },
-		{ ...lm, id: "corrupt", name: "Corrupt", path: "corrupt", profile: "high" },
-		{ ...lm, id: "wrong", name: "", path: "wrong" },
-	]));
+	await writeFile(
+		join(folder, "models.json"),
+		JSON.stringify([
+			{ ...lm, id: "missing", name: "<b>Missing</b>", path: "missing", profile: "high" },
+			{ ...lm, id: "corrupt", name: "Corrupt", path: "corrupt", profile: "high" },
+			{ ...lm, id: "wrong", name: "", path: "wrong" },
+		]),
+	);
 	return folder;
 }
 
@@ -67,7 +76,9 @@ beforeEach(async () => {
 		localStorage.clear();
 		localStorage.setItem("baton-key", key); // it stays signed in
 		sessionStorage.clear();
-		await new Promise((done) => { indexedDB.deleteDatabase("baton").onsuccess = done; });
+		await new Promise((done) => {
+			indexedDB.deleteDatabase("baton").onsuccess = done;
+		});
 	});
 });
 
@@ -93,17 +104,23 @@ async function ask(text, tab = page) {
 const answers = (tab = page) => tab.locator(".answer:not(.writing)");
 const said = async (tab = page) => (await answers(tab).last().locator(".prose").innerText()).trim();
 const answered = (n, tab = page) =>
-	answers(tab).nth(n - 1).waitFor({ timeout: ANSWER_MS });
+	answers(tab)
+		.nth(n - 1)
+		.waitFor({ timeout: ANSWER_MS });
 
 /** What the page threw; a file that is missing on purpose is no problem. */
-const problems = () => page.problems
-	.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
+const problems = () =>
+	page.problems.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
 
 /** The lease with which a console computes. */
-const computing = () => until(async () => {
-	const { leases } = await daemon.status();
-	return leases.find(({ id, slots }) => id === "Root-Console" && slots > 0);
-}, { ms: ANSWER_MS, what: "the console computes", every: 20 });
+const computing = () =>
+	until(
+		async () => {
+			const { leases } = await daemon.status();
+			return leases.find(({ id, slots }) => id === "Root-Console" && slots > 0);
+		},
+		{ ms: ANSWER_MS, what: "the console computes", every: 20 },
+	);
 
 /** Slows the model's words down, so that an answer can be met while it is written. The page's own
  * code is untouched: the Worker's messages come later. @param {number} ms */
@@ -116,10 +133,15 @@ async function slowDown(tab, ms) {
 				if (!String(args[0]).includes("/engines/")) return;
 				let last = Promise.resolve();
 				let take = null;
-				Object.defineProperty(this, "onmessage", { set: (handler) => { take = handler; } });
+				Object.defineProperty(this, "onmessage", {
+					set: (handler) => {
+						take = handler;
+					},
+				});
 				this.addEventListener("message", (event) => {
 					const wait = ["event", "done"].includes(event.data.type) ? delay : 0;
-					last = last.then(() => new Promise((done) => setTimeout(done, wait)))
+					last = last
+						.then(() => new Promise((done) => setTimeout(done, wait)))
 						.then(() => take(event));
 				});
 			}
@@ -142,8 +164,11 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 	assert.match(await page.locator("#say").textContent(), /^Answer: Waiting is fair/);
 	assert.equal(await page.locator("#model .state").innerText(), "loaded");
 	const { leases } = await daemon.status();
-	assert.deepEqual(leases.map(({ slots, vram_mb: vram }) => [slots, vram]), [[0, 16]],
-		"the model's memory is in the ledger, and the turn is over");
+	assert.deepEqual(
+		leases.map(({ slots, vram_mb: vram }) => [slots, vram]),
+		[[0, 16]],
+		"the model's memory is in the ledger, and the turn is over",
+	);
 
 	await page.reload();
 	await answered(1);
@@ -163,8 +188,9 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 	const writing = page.locator(".answer.writing");
 	await writing.waitFor({ timeout: ANSWER_MS });
 	const early = await writing.innerText();
-	await until(async () => (await writing.innerText()).length > early.length,
-		{ what: "more is written" });
+	await until(async () => (await writing.innerText()).length > early.length, {
+		what: "more is written",
+	});
 	await page.locator("#stop").click();
 	await page.locator(".stopped").waitFor({ timeout: ANSWER_MS });
 	assert.equal(await page.locator(".stopped").innerText(), "stopped by you");
@@ -175,7 +201,7 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 	await page.locator(".stopped").waitFor();
 	assert.equal(await said(), half, "a cut answer is kept, too");
 	await page.getByRole("button", { name: "Continue" }).click();
-	await until(async () => await said() === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
+	await until(async () => (await said()) === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.equal(await page.locator(".stopped").count(), 0);
 
 	await page.getByRole("button", { name: "Retry" }).click();
@@ -194,15 +220,20 @@ test("an answer gives way to a voice between two words, and goes on by itself", 
 	const voice = await Session.open(daemon, "Voice <i>now</i>");
 	voice.send({ type: "acquire", ref: 1, class: "voice", vram_mb: 0, slots: 1, timeout_s: 60 });
 	await voice.heard("granted");
-	await until(async () => /gave way to Voice <i>now<\/i>/.test(
-		await page.locator("#turn").innerText()), { what: "it says to whom it gave way" });
+	await until(
+		async () => /gave way to Voice <i>now<\/i>/.test(await page.locator("#turn").innerText()),
+		{ what: "it says to whom it gave way" },
+	);
 	const half = await page.locator(".answer.writing").innerText();
 	assert.ok(half.length > 0 && QUEUE_ANSWER.startsWith(half.trim()), half);
 	const { leases } = await daemon.status();
-	assert.deepEqual(leases.filter((each) => each.slots > 0).map((each) => each.id),
-		["Voice <i>now</i>"], "it was given back, not taken");
+	assert.deepEqual(
+		leases.filter((each) => each.slots > 0).map((each) => each.id),
+		["Voice <i>now</i>"],
+		"it was given back, not taken",
+	);
 	voice.close();
-	await until(async () => await said() === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
+	await until(async () => (await said()) === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.equal(await page.locator(".stopped").count(), 0);
 	assert.deepEqual(problems(), []);
 });
@@ -225,11 +256,12 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	await page.getByRole("button", { name: "Continue" }).click();
 	await page.locator("#turn .state-waiting").waitFor();
 	const next = /Next(, in about [^:]*)?: /;
-	await until(async () => next.test(await page.locator("#turn").innerText()),
-		{ what: "the place in the queue is shown" });
+	await until(async () => next.test(await page.locator("#turn").innerText()), {
+		what: "the place in the queue is shown",
+	});
 	assert.match(await page.locator("#queue").innerText(), /Next(, in about [^:]*)?: Voice/);
 	voice.close();
-	await until(async () => await said() === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
+	await until(async () => (await said()) === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.deepEqual(problems(), []);
 });
 
@@ -239,10 +271,14 @@ test("a question that waits is asked again after a reload, and answered", async 
 	await first.heard("granted");
 	await open();
 	await ask("Hello");
-	const waits = () => until(async () => {
-		const { waiting } = await daemon.status();
-		return waiting.find(({ id }) => id === "Root-Console");
-	}, { what: "the console waits" });
+	const waits = () =>
+		until(
+			async () => {
+				const { waiting } = await daemon.status();
+				return waiting.find(({ id }) => id === "Root-Console");
+			},
+			{ what: "the console waits" },
+		);
 	await waits();
 	await page.reload();
 	await page.locator("#turn .state-waiting").waitFor();
@@ -265,9 +301,13 @@ test("hostile text and names stay text, everywhere", async () => {
 		const memory = await openStorage();
 		const [{ id }] = await memory.conversations();
 		await memory.putMessage({
-			id: "hostile", conversation: id, role: "assistant",
+			id: "hostile",
+			conversation: id,
+			role: "assistant",
 			text: `${text}\n\n<script>1</script>`,
-			at: Date.now() + 1, model: "<b>m</b>", stopped: "<i>s</i>",
+			at: Date.now() + 1,
+			model: "<b>m</b>",
+			stopped: "<i>s</i>",
 		});
 		memory.close();
 	}, HOSTILE);
@@ -298,8 +338,9 @@ test("conversations: a new one, another name, a deletion that is asked for", asy
 	await page.getByRole("button", { name: "Rename Who holds the lease?" }).click();
 	await page.locator("dialog input").fill("<u>Leases</u>");
 	await page.keyboard.press("Enter");
-	await until(async () => (await titles.allInnerTexts())[0] === "<u>Leases</u>",
-		{ what: "the new name" });
+	await until(async () => (await titles.allInnerTexts())[0] === "<u>Leases</u>", {
+		what: "the new name",
+	});
 	await page.locator(".pick", { hasText: "hello" }).click();
 	await until(async () => /^Hello!/.test(await said()), { what: "the other one" });
 	await page.getByRole("button", { name: "Delete hello" }).click();
@@ -308,7 +349,7 @@ test("conversations: a new one, another name, a deletion that is asked for", asy
 	assert.equal(await titles.count(), 2);
 	await page.getByRole("button", { name: "Delete hello" }).click();
 	await page.locator("dialog").getByRole("button", { name: "Delete" }).click();
-	await until(async () => await titles.count() === 1, { what: "it is gone" });
+	await until(async () => (await titles.count()) === 1, { what: "it is gone" });
 	await page.reload();
 	await answered(1);
 	assert.deepEqual(await titles.allInnerTexts(), ["<u>Leases</u>"]);
@@ -316,8 +357,10 @@ test("conversations: a new one, another name, a deletion that is asked for", asy
 
 test("a missing or damaged model is named, and another model answers", async () => {
 	await open();
-	for (const [id, text] of [["missing", /\/models\/missing\/onnx\/model\.onnx/],
-		["corrupt", /cannot be read; look at \/models\/corrupt\/onnx\/model\.onnx/]]) {
+	for (const [id, text] of [
+		["missing", /\/models\/missing\/onnx\/model\.onnx/],
+		["corrupt", /cannot be read; look at \/models\/corrupt\/onnx\/model\.onnx/],
+	]) {
 		await page.locator("#choose").selectOption(id);
 		await page.locator("#turn .error-banner").waitFor({ state: "detached" });
 		await ask("the queue");
@@ -387,13 +430,16 @@ test("two tabs load their models one after the other, and both answer", async ()
 	const loads = [];
 	const watch = (async () => {
 		const seen = new Set();
-		await until(async () => {
-			const { leases } = await daemon.status();
-			const turns = leases.filter(({ slots }) => slots > 0);
-			loads.push(turns.length);
-			for (const { lease } of turns) seen.add(lease);
-			return (await answers(page).count()) + (await answers(other).count()) === 2;
-		}, { ms: 2 * ANSWER_MS, what: "both tabs answer", every: 10 });
+		await until(
+			async () => {
+				const { leases } = await daemon.status();
+				const turns = leases.filter(({ slots }) => slots > 0);
+				loads.push(turns.length);
+				for (const { lease } of turns) seen.add(lease);
+				return (await answers(page).count()) + (await answers(other).count()) === 2;
+			},
+			{ ms: 2 * ANSWER_MS, what: "both tabs answer", every: 10 },
+		);
 		return seen;
 	})();
 	await Promise.all([ask("the queue", page), ask("the queue", other)]);

@@ -69,10 +69,13 @@ async function everybodyLeaves() {
 		session.close();
 	}
 	sessions = [];
-	await until(async () => {
-		const status = await daemon.status();
-		return status.held === 0 && status.queue_depth === 0;
-	}, { what: "nothing is held" });
+	await until(
+		async () => {
+			const status = await daemon.status();
+			return status.held === 0 && status.queue_depth === 0;
+		},
+		{ what: "nothing is held" },
+	);
 }
 
 /** @param {string} selector */
@@ -80,8 +83,9 @@ const texts = (selector) => page.locator(selector).allInnerTexts();
 
 /** @param {string} selector @param {RegExp} pattern */
 async function shows(selector, pattern) {
-	await until(async () => (await texts(selector)).some((text) => pattern.test(text)),
-		{ what: `${selector} shows ${pattern}` });
+	await until(async () => (await texts(selector)).some((text) => pattern.test(text)), {
+		what: `${selector} shows ${pattern}`,
+	});
 }
 
 /** @param {string} reason */
@@ -93,7 +97,7 @@ async function giveReason(reason) {
 
 /** Opens the menu of an operator's acts. */
 async function operate() {
-	if (!await page.locator(".menu").evaluate((menu) => menu.open))
+	if (!(await page.locator(".menu").evaluate((menu) => menu.open)))
 		await page.locator(".menu > summary").click();
 }
 
@@ -157,7 +161,7 @@ test("a dialog that is left does nothing, and one without a reason is not taken"
 
 test("pauses and resumes grants by keyboard alone", async () => {
 	await page.locator(".menu > summary").focus();
-	if (!await page.locator(".menu").evaluate((menu) => menu.open))
+	if (!(await page.locator(".menu").evaluate((menu) => menu.open)))
 		await page.keyboard.press("Enter");
 	const button = page.getByRole("button", { name: "Pause grants…" });
 	await button.focus();
@@ -227,19 +231,23 @@ test("drains: pauses, shows what is still held, and says when nothing is", async
 });
 
 test("shows hostile names as text and keeps its layout", async () => {
-	const names = ["<script>globalThis.hit=1</script><img src=x onerror=globalThis.hit=1>",
-		"\u05d0\u05d1\u05d2 ) (left-to-right", "W".repeat(128)];
-	for (const name of names)
-		await wait(await client(name));
+	const names = [
+		"<script>globalThis.hit=1</script><img src=x onerror=globalThis.hit=1>",
+		"\u05d0\u05d1\u05d2 ) (left-to-right",
+		"W".repeat(128),
+	];
+	for (const name of names) await wait(await client(name));
 	for (const name of names) {
-		await until(async () => (await page.locator("bdi").allTextContents()).includes(name),
-			{ what: `the name ${name} as text` });
+		await until(async () => (await page.locator("bdi").allTextContents()).includes(name), {
+			what: `the name ${name} as text`,
+		});
 	}
 	assert.equal(await page.evaluate(() => "hit" in globalThis), false);
 	for (const width of [1280, 390]) {
 		await page.setViewportSize({ width, height: 900 });
-		await until(() => page.evaluate(() =>
-			document.documentElement.scrollWidth <= innerWidth), { what: `${width} px hold it` });
+		await until(() => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), {
+			what: `${width} px hold it`,
+		});
 	}
 	await page.setViewportSize({ width: 1280, height: 900 });
 });
@@ -248,29 +256,42 @@ test("the timeline's table and bands tell the same as the events", async () => {
 	const runner = await client("runner");
 	const lease = await hold(runner, { class: "normal" });
 	await runner.ask({ type: "release", lease }, "released");
-	const events = await until(async () => {
-		const found = (await told(runner)).filter((event) => event.lease === lease);
-		return found.at(-1)?.what === "ended" ? found : null;
-	}, { what: "the events of the lease" });
+	const events = await until(
+		async () => {
+			const found = (await told(runner)).filter((event) => event.lease === lease);
+			return found.at(-1)?.what === "ended" ? found : null;
+		},
+		{ what: "the events of the lease" },
+	);
 	await page.locator(".tl-details summary").click();
 	const rows = page.locator(".tl-table tbody tr").filter({ hasText: "runner" });
 	await until(async () => (await rows.count()) === 3, { what: "three states of runner" });
 	const states = (await rows.locator(".state").allInnerTexts()).reverse();
 	assert.deepEqual(states, ["waiting", "offered", "holding"]);
-	const ids = new Set((await rows.evaluateAll((all) =>
-		all.map((row) => row.getAttribute("data-events")))).join(" ").split(" ").map(Number));
-	assert.deepEqual([...ids].sort((a, b) => a - b), events.map((event) => event.id));
+	const ids = new Set(
+		(await rows.evaluateAll((all) => all.map((row) => row.getAttribute("data-events"))))
+			.join(" ")
+			.split(" ")
+			.map(Number),
+	);
+	assert.deepEqual(
+		[...ids].sort((a, b) => a - b),
+		events.map((event) => event.id),
+	);
 	const bands = page.locator("[data-band]").filter({ hasText: "runner" });
 	assert.equal(await bands.count(), 3);
 	await page.locator("[data-band][tabindex='0']").focus();
-	await until(async () => {
-		const label = await page.evaluate(() => 
-			document.activeElement?.querySelector("title")?.textContent);
-		if (label?.startsWith("runner: holding"))
-			return true;
-		await page.keyboard.press(label?.startsWith("runner") ? "ArrowRight" : "ArrowDown");
-		return false;
-	}, { what: "the arrow keys reach the band" });
+	await until(
+		async () => {
+			const label = await page.evaluate(
+				() => document.activeElement?.querySelector("title")?.textContent,
+			);
+			if (label?.startsWith("runner: holding")) return true;
+			await page.keyboard.press(label?.startsWith("runner") ? "ArrowRight" : "ArrowDown");
+			return false;
+		},
+		{ what: "the arrow keys reach the band" },
+	);
 	await page.keyboard.press("Enter");
 	await shows(".tl-chosen tbody tr", /held\s*runner/);
 	await page.keyboard.press("Escape");
@@ -308,8 +329,12 @@ test("draws VRAM over time where any was claimed, and loads what draws it only t
 	const own = await openBrowser({ context: { viewport: { width: 1280, height: 900 } } });
 	try {
 		const looking = await own.signedInPage(other);
-		const loaded = () => looking.evaluate(() => performance.getEntriesByType("resource")
-			.some((entry) => entry.name.endsWith("/vendor/uplot.js")));
+		const loaded = () =>
+			looking.evaluate(() =>
+				performance
+					.getEntriesByType("resource")
+					.some((entry) => entry.name.endsWith("/vendor/uplot.js")),
+			);
 		await looking.getByText("Nobody asked for a GPU in the last hour.").waitFor();
 		await looking.locator(".what-started").waitFor();
 		assert.equal(await looking.locator("#vram-card").isVisible(), false);
@@ -340,7 +365,10 @@ test("says that it reconnects, and comes back by itself after a restart", async 
 	await shows(".holder", /back again/);
 	// What was asked of the broker while it was away the browser notes by itself.
 	const refused = /WebSocket|ERR_CONNECTION_REFUSED/;
-	assert.deepEqual(page.problems.filter((text) => !refused.test(text)), []);
+	assert.deepEqual(
+		page.problems.filter((text) => !refused.test(text)),
+		[],
+	);
 });
 
 test("says why nothing is granted after the journal was lost, and for how long", async () => {
@@ -374,8 +402,7 @@ test("without admin rights it shows all and lets nobody act", async () => {
 	await guest.getByText("Needs admin rights.").waitFor();
 	const acts = guest.locator(".acts button");
 	await until(async () => (await acts.count()) === 4, { what: "the acts are shown" });
-	for (const act of await acts.all())
-		assert.equal(await act.isDisabled(), true);
+	for (const act of await acts.all()) assert.equal(await act.isDisabled(), true);
 	await guest.close();
 });
 

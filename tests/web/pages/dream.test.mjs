@@ -4,11 +4,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-	candidates, count, dreamRound, nextMemory, question, readAnswer, thoughtId,
+	candidates,
+	count,
+	dreamRound,
+	nextMemory,
+	question,
+	readAnswer,
+	thoughtId,
 } from "../../../web/pages/dreamer/dream_round.js";
 
-const memories = ["The queue is fair", "A fair lease ends", "Tabs close", "The GPU is busy"]
-	.map((text, n) => ({ id: `m${n}`, kind: "note", text, at: n }));
+const memories = ["The queue is fair", "A fair lease ends", "Tabs close", "The GPU is busy"].map(
+	(text, n) => ({ id: `m${n}`, kind: "note", text, at: n }),
+);
 
 /** A store in memory, as strict as the real one: a second write of one id changes nothing. */
 function memoryStore(kept = new Map()) {
@@ -37,7 +44,12 @@ async function answer(messages) {
 
 function dreamOver(store, more = {}) {
 	return {
-		store, round: 1, ask: answer, giveWay: async () => false, stopped: () => false, ...more,
+		store,
+		round: 1,
+		ask: answer,
+		giveWay: async () => false,
+		stopped: () => false,
+		...more,
 	};
 }
 
@@ -55,25 +67,30 @@ async function undisturbed() {
 /** Wraps every function that a round calls, so that the nth call fails. */
 function crashing(dream, nth, when) {
 	const state = { calls: 0, crashed: false };
-	const wrap = (fn) => async (...args) => {
-		const crash = ++state.calls === nth;
-		if (crash) state.crashed = true;
-		if (crash && when === "before") throw new Error("crash");
-		const result = await fn(...args);
-		if (crash) throw new Error("crash");
-		return result;
-	};
+	const wrap =
+		(fn) =>
+		async (...args) => {
+			const crash = ++state.calls === nth;
+			if (crash) state.crashed = true;
+			if (crash && when === "before") throw new Error("crash");
+			const result = await fn(...args);
+			if (crash) throw new Error("crash");
+			return result;
+		};
 	const { store } = dream;
-	return [state, {
-		...dream,
-		ask: wrap(dream.ask),
-		giveWay: wrap(dream.giveWay),
-		store: {
-			memories: wrap(() => store.memories()),
-			thoughts: wrap(() => store.thoughts()),
-			keep: wrap((thought) => store.keep(thought)),
+	return [
+		state,
+		{
+			...dream,
+			ask: wrap(dream.ask),
+			giveWay: wrap(dream.giveWay),
+			store: {
+				memories: wrap(() => store.memories()),
+				thoughts: wrap(() => store.thoughts()),
+				keep: wrap((thought) => store.keep(thought)),
+			},
 		},
-	}];
+	];
 }
 
 for (const when of ["before", "after"]) {
@@ -117,16 +134,18 @@ test("sleep ends after the running step, and the next round goes on behind it", 
 test("it gives way between steps only, and never when nothing is left to do", async () => {
 	const calls = [];
 	const store = memoryStore();
-	await dreamRound(dreamOver(store, {
-		ask: async (messages) => {
-			calls.push("ask");
-			return answer(messages);
-		},
-		giveWay: async () => {
-			calls.push("way");
-			return calls.length === 2; // the GPU changes hands the first time
-		},
-	}));
+	await dreamRound(
+		dreamOver(store, {
+			ask: async (messages) => {
+				calls.push("ask");
+				return answer(messages);
+			},
+			giveWay: async () => {
+				calls.push("way");
+				return calls.length === 2; // the GPU changes hands the first time
+			},
+		}),
+	);
 	assert.deepEqual(calls, ["ask", "way", "ask", "way", "ask", "way", "ask"]);
 });
 
@@ -145,14 +164,21 @@ test("counts count what is kept", async () => {
 	const store = memoryStore();
 	assert.deepEqual(count(memories, [], 1), { memories: 4, thoughts: 0, links: 0, done: 0 });
 	await dreamRound(dreamOver(store));
-	assert.deepEqual(count(memories, await store.thoughts(), 1),
-		{ memories: 4, thoughts: 4, links: 4, done: 4 });
+	assert.deepEqual(count(memories, await store.thoughts(), 1), {
+		memories: 4,
+		thoughts: 4,
+		links: 4,
+		done: 4,
+	});
 	assert.equal(count(memories, await store.thoughts(), 2).done, 0);
 });
 
 test("an answer is read whatever a model makes of the format", () => {
 	const others = candidates(memories[0], memories);
-	assert.deepEqual(others.map((memory) => memory.id), ["m1", "m2", "m3"]);
+	assert.deepEqual(
+		others.map((memory) => memory.id),
+		["m1", "m2", "m3"],
+	);
 	const read = (text) => readAnswer(text, memories[0], others);
 	assert.deepEqual(read("Fine.\nLINKS: 1, 3"), { text: "Fine.", links: ["m1", "m3"] });
 	assert.deepEqual(read("Fine.\n**Links:** none"), { text: "Fine.", links: [] });

@@ -74,8 +74,10 @@ async function untilThoughts(n, tab = page) {
 }
 
 async function untilPhase(wanted, tab = page) {
-	await until(async () => (await phase(tab)) === wanted,
-		{ ms: DREAM_MS, what: `it is ${wanted}` });
+	await until(async () => (await phase(tab)) === wanted, {
+		ms: DREAM_MS,
+		what: `it is ${wanted}`,
+	});
 }
 
 function kept(tab = page) {
@@ -95,9 +97,15 @@ async function assertWhole(tab = page, round = 1) {
 	const ids = NOTES.map((_, n) => `${round}:n${n}`);
 	const mine = thoughts.filter((thought) => thought.round === round);
 	assert.deepEqual(mine.map((thought) => thought.id).sort(), ids);
-	assert.deepEqual(mine.map((thought) => thought.about[0]).sort(), NOTES.map((_, n) => `n${n}`));
+	assert.deepEqual(
+		mine.map((thought) => thought.about[0]).sort(),
+		NOTES.map((_, n) => `n${n}`),
+	);
 	for (const thought of mine) assert.ok(thought.text.length > 10, thought.text);
-	assert.deepEqual(notes.map((note) => note.text), NOTES);
+	assert.deepEqual(
+		notes.map((note) => note.text),
+		NOTES,
+	);
 	assert.equal(await tab.locator(".thought").count(), thoughts.length);
 	assert.equal(await shown(tab), thoughts.length);
 }
@@ -110,10 +118,13 @@ function problems(tab = page) {
 
 /** The lease with which the dreamer computes. */
 async function computing() {
-	return until(async () => {
-		const { leases } = await daemon.status();
-		return leases.find((lease) => lease.id === "Root-Dreamer" && lease.slots > 0);
-	}, { what: "the dreamer computes" });
+	return until(
+		async () => {
+			const { leases } = await daemon.status();
+			return leases.find((lease) => lease.id === "Root-Dreamer" && lease.slots > 0);
+		},
+		{ what: "the dreamer computes" },
+	);
 }
 
 test("it dreams over all memories to the end, and shows texts as text", async () => {
@@ -126,8 +137,10 @@ test("it dreams over all memories to the end, and shows texts as text", async ()
 	assert.match(await page.title(), /Dreaming/);
 	await assertWhole();
 	const stepMs = (performance.now() - firstMs) / (NOTES.length - 1);
-	console.log(`# first thought after ${Math.round(firstMs - startedMs)} ms, then ` +
-		`${Math.round(stepMs)} ms a step`);
+	console.log(
+		`# first thought after ${Math.round(firstMs - startedMs)} ms, then `
+			+ `${Math.round(stepMs)} ms a step`,
+	);
 	assert.equal(await page.locator("#count-round").textContent(), "4 of 4");
 	assert.ok(await page.getByText("<img src=x onerror=alert(1)>").first().isVisible());
 	assert.equal(await page.locator("main img").count(), 0);
@@ -157,13 +170,17 @@ test("a lease that is revoked in the middle loses and doubles nothing", async ()
 	await wake();
 	await untilThoughts(1);
 	const lease = await computing();
-	const answer = await daemon.http("POST", `/v1/gpu/leases/${lease.lease}/revoke`,
-		{ reason: "test" });
+	const answer = await daemon.http("POST", `/v1/gpu/leases/${lease.lease}/revoke`, {
+		reason: "test",
+	});
 	assert.ok(!answer.error, JSON.stringify(answer));
-	await until(async () => {
-		const { leases } = await daemon.status();
-		return !leases.some((each) => each.lease === lease.lease);
-	}, { what: "the lease is gone" });
+	await until(
+		async () => {
+			const { leases } = await daemon.status();
+			return !leases.some((each) => each.lease === lease.lease);
+		},
+		{ what: "the lease is gone" },
+	);
 	await assertWhole();
 	assert.deepEqual(problems(), []);
 });
@@ -180,8 +197,10 @@ test("a voice overtakes at the next step, and the dream finishes later", async (
 		assert.ok(before < NOTES.length, "the dream was over before the voice came");
 		await page.getByText("Asked to give way to Node voice").first().waitFor();
 		const { leases } = await daemon.status();
-		assert.deepEqual(leases.filter((each) => each.slots > 0).map((each) => each.id),
-			["Node voice"]);
+		assert.deepEqual(
+			leases.filter((each) => each.slots > 0).map((each) => each.id),
+			["Node voice"],
+		);
 		assert.equal((await kept()).thoughts.length, before, "it dreamt without the GPU");
 		const { lease } = await voice.heard("granted");
 		voice.send({ type: "release", lease });

@@ -13,10 +13,17 @@ import { startDaemon } from "../lib/daemon.mjs";
 import { root } from "../lib/packages.mjs";
 
 const LM = {
-	id: "lm", name: "Model", engine: "transformers", task: "chat", profile: "lite", vram_mb: 16,
-	dtype: "fp32", path: "tiny-lm",
+	id: "lm",
+	name: "Model",
+	engine: "transformers",
+	task: "chat",
+	profile: "lite",
+	vram_mb: 16,
+	dtype: "fp32",
+	path: "tiny-lm",
 };
-const ANSWER = "Waiting is fair here, your place only moves forward, and the page shows how long "
+const ANSWER =
+	"Waiting is fair here, your place only moves forward, and the page shows how long "
 	+ "at most.";
 
 let folder;
@@ -29,8 +36,9 @@ let requests;
 async function writeModels() {
 	folder = await mkdtemp(join(tmpdir(), "baton-own-models-"));
 	const built = join(folder, "built");
-	execFileSync(process.execPath,
-		[join(root, "web/demo_models/build.mjs"), built], { stdio: "pipe" });
+	execFileSync(process.execPath, [join(root, "web/demo_models/build.mjs"), built], {
+		stdio: "pipe",
+	});
 	const own = join(folder, "own");
 	for (const name of ["mine", "missing", "corrupt", "no-json"]) {
 		await cp(join(built, "tiny-lm"), join(own, name), { recursive: true });
@@ -40,10 +48,13 @@ async function writeModels() {
 	await writeFile(join(own, "no-json/config.json"), "<html>");
 	await mkdir(join(own, "mlc/resolve/main"), { recursive: true });
 	await writeFile(join(own, "mlc/resolve/main/mlc-chat-config.json"), "{}");
-	await writeFile(join(own, "models.json"), JSON.stringify([
-		{ ...LM, id: "mine", name: "Mine", path: "mine" },
-		{ ...LM, id: "bad", path: "../../etc" },
-	]));
+	await writeFile(
+		join(own, "models.json"),
+		JSON.stringify([
+			{ ...LM, id: "mine", name: "Mine", path: "mine" },
+			{ ...LM, id: "bad", path: "../../etc" },
+		]),
+	);
 	return own;
 }
 
@@ -87,16 +98,20 @@ afterEach(async () => {
 });
 
 test("the demo language model computes on WebGPU, streams, goes on when cut", async () => {
-	const said = await page.evaluate(async (spec) => withEngine(spec, async (engine) => {
-		const texts = [];
-		const ask = [{ role: "user", content: "How does the queue work" }];
-		const onText = (delta, full) => texts.push([delta, full]);
-		const answer = await engine.chat(ask, { onText });
-		const begun = [...ask, { role: "assistant", content: "Waiting is fair" }];
-		const deltas = [];
-		const rest = await engine.chat(begun, { onText: (delta) => deltas.push(delta) });
-		return { answer, texts, rest, deltas, memory: await engine.memory() };
-	}), LM);
+	const said = await page.evaluate(
+		async (spec) =>
+			withEngine(spec, async (engine) => {
+				const texts = [];
+				const ask = [{ role: "user", content: "How does the queue work" }];
+				const onText = (delta, full) => texts.push([delta, full]);
+				const answer = await engine.chat(ask, { onText });
+				const begun = [...ask, { role: "assistant", content: "Waiting is fair" }];
+				const deltas = [];
+				const rest = await engine.chat(begun, { onText: (delta) => deltas.push(delta) });
+				return { answer, texts, rest, deltas, memory: await engine.memory() };
+			}),
+		LM,
+	);
 	assert.equal(said.answer.text, ANSWER);
 	assert.ok(said.answer.tokens > 15 && said.answer.tokensPerSecond > 0);
 	assert.ok(said.texts.length > 10, "it comes in pieces");
@@ -107,41 +122,68 @@ test("the demo language model computes on WebGPU, streams, goes on when cut", as
 });
 
 test("a stop ends an answer between two words, and the model answers again", async () => {
-	const { stopped, lengths, again } = await page.evaluate(async (spec) =>
-		withEngine(spec, async (engine) => {
-			const stop = new AbortController();
-			const lengths = [];
-			const stopped = await engine.chat([{ role: "user", content: "the queue" }], {
-				signal: stop.signal,
-				onText: (_, full) => {
-					lengths.push(full.length);
-					if (lengths.length === 3) stop.abort();
-				},
-			}).catch(({ code }) => code);
-			const again = await engine.chat([{ role: "user", content: "the queue" }]);
-			return { stopped, lengths, again };
-		}), LM);
+	const { stopped, lengths, again } = await page.evaluate(
+		async (spec) =>
+			withEngine(spec, async (engine) => {
+				const stop = new AbortController();
+				const lengths = [];
+				const stopped = await engine
+					.chat([{ role: "user", content: "the queue" }], {
+						signal: stop.signal,
+						onText: (_, full) => {
+							lengths.push(full.length);
+							if (lengths.length === 3) stop.abort();
+						},
+					})
+					.catch(({ code }) => code);
+				const again = await engine.chat([{ role: "user", content: "the queue" }]);
+				return { stopped, lengths, again };
+			}),
+		LM,
+	);
 	assert.equal(stopped, "ABORTED");
 	assert.ok(lengths.at(-1) < ANSWER.length);
 	assert.equal(again.text, ANSWER);
 });
 
 test("the demo Whisper hears four tones, and nothing in silence", async () => {
-	const texts = await page.evaluate(async () => withEngine({
-		id: "tw", name: "Tones", engine: "transformers", task: "transcribe", profile: "lite",
-		vram_mb: 32, dtype: "fp32", path: "tone-whisper",
-	}, async (engine) => {
-		const sound = Float32Array.from({ length: 64000 }, (_, i) =>
-			Math.sin((2 * Math.PI * [1000, 4000, 500, 2000][Math.floor(i / 16000)] * i) / 16000));
-		const tones = await engine.transcribe(sound);
-		return [tones.text, (await engine.transcribe(new Float32Array(16000))).text];
-	}));
+	const texts = await page.evaluate(async () =>
+		withEngine(
+			{
+				id: "tw",
+				name: "Tones",
+				engine: "transformers",
+				task: "transcribe",
+				profile: "lite",
+				vram_mb: 32,
+				dtype: "fp32",
+				path: "tone-whisper",
+			},
+			async (engine) => {
+				const sound = Float32Array.from({ length: 64000 }, (_, i) =>
+					Math.sin(
+						(2 * Math.PI * [1000, 4000, 500, 2000][Math.floor(i / 16000)] * i) / 16000,
+					),
+				);
+				const tones = await engine.transcribe(sound);
+				return [tones.text, (await engine.transcribe(new Float32Array(16000))).text];
+			},
+		),
+	);
 	assert.deepEqual(texts, ["green lease red blue", ""]);
 });
 
 test("missing and damaged files are named, and models of one's own are used", async () => {
-	const outcome = (path) => page.evaluate((spec) => withEngine(spec, async (engine) =>
-		(await engine.chat([{ role: "user", content: "queue" }])).text), { ...LM, path });
+	const outcome = (path) =>
+		page.evaluate(
+			(spec) =>
+				withEngine(
+					spec,
+					async (engine) =>
+						(await engine.chat([{ role: "user", content: "queue" }])).text,
+				),
+			{ ...LM, path },
+		);
 	assert.equal(await outcome("mine"), ANSWER);
 	const nothing = await outcome("nothing");
 	assert.equal(nothing.code, "MODEL_MISSING");
@@ -158,13 +200,18 @@ test("missing and damaged files are named, and models of one's own are used", as
 test("an address that is not allowed is named, with the setting that would allow it", async () => {
 	// A page with the policy that our pages have; it is the policy that refuses.
 	await page.goto(`${daemon.base}/logs`);
-	const { code, message } = await page.evaluate(async (spec) => {
-		await import("/ui/trusted.js"); // as all pages that make workers do
-		const { createEngine } = await import("/inference/engine.js");
-		const engine = createEngine(spec);
-		return engine.load().catch((error) => ({ code: error.code, message: error.message }))
-			.finally(() => engine.terminate());
-	}, { ...LM, path: undefined, url: "https://models.example.org/one" });
+	const { code, message } = await page.evaluate(
+		async (spec) => {
+			await import("/ui/trusted.js"); // as all pages that make workers do
+			const { createEngine } = await import("/inference/engine.js");
+			const engine = createEngine(spec);
+			return engine
+				.load()
+				.catch((error) => ({ code: error.code, message: error.message }))
+				.finally(() => engine.terminate());
+		},
+		{ ...LM, path: undefined, url: "https://models.example.org/one" },
+	);
 	assert.equal(code, "MODEL_MISSING");
 	assert.match(message, /models\.example\.org.*model_origins/);
 	requests = requests.filter((url) => !url.startsWith("https://models.example.org/"));
@@ -186,10 +233,21 @@ test("a Worker that is ended fails its calls at once, and others compute on", as
 });
 
 test("the real WebLLM loads without asking anybody, and names a missing file", async () => {
-	const { code, message } = await page.evaluate(async () => withEngine({
-		id: "mlc", name: "MLC", engine: "webllm", task: "chat", profile: "lite", vram_mb: 1,
-		path: "mlc", model_lib: "libs/none.wasm",
-	}, async () => ({ code: "LOADED" })));
+	const { code, message } = await page.evaluate(async () =>
+		withEngine(
+			{
+				id: "mlc",
+				name: "MLC",
+				engine: "webllm",
+				task: "chat",
+				profile: "lite",
+				vram_mb: 1,
+				path: "mlc",
+				model_lib: "libs/none.wasm",
+			},
+			async () => ({ code: "LOADED" }),
+		),
+	);
 	assert.equal(code, "MODEL_MISSING");
 	assert.match(message, /\/models\/mlc\/resolve\/main\/tensor-cache\.json/);
 	assert.ok(requests.some((url) => url.endsWith("/vendor/web-llm.js")));
@@ -208,14 +266,23 @@ test("the list of models has the user's, the built-in ones, and what is wrong", 
 test("what a model writes does nothing: no scripts, pictures, styles, forms", async () => {
 	await page.goto(`${daemon.base}/logs`); // a page with our policy
 	const hostile = [
-		"<script>window.hit = 1</script>", "<img src=x onerror='window.hit = 2'>",
-		"[click](javascript:window.hit=3)", "[data](data:text/html,<script>1</script>)",
-		"![picture](https://models.example.org/spy.png)", "<iframe src='/console'></iframe>",
-		"<style>body{display:none}</style>", "<a href='https://x.org' onclick='hit=4'>x</a>",
-		"<form action='https://x.org'><input name=a></form>", "<svg onload='window.hit=5'></svg>",
-		"<div style='position:fixed'>over all</div>", "\u202Etxet desrever\u2066",
-		"[good](https://example.org/page)", "**bold** `code`", "<base href='https://x.org/'>",
-		"<math><mtext><img src=x onerror=window.hit=6>", "<p id=frame class=card>named</p>",
+		"<script>window.hit = 1</script>",
+		"<img src=x onerror='window.hit = 2'>",
+		"[click](javascript:window.hit=3)",
+		"[data](data:text/html,<script>1</script>)",
+		"![picture](https://models.example.org/spy.png)",
+		"<iframe src='/console'></iframe>",
+		"<style>body{display:none}</style>",
+		"<a href='https://x.org' onclick='hit=4'>x</a>",
+		"<form action='https://x.org'><input name=a></form>",
+		"<svg onload='window.hit=5'></svg>",
+		"<div style='position:fixed'>over all</div>",
+		"\u202Etxet desrever\u2066",
+		"[good](https://example.org/page)",
+		"**bold** `code`",
+		"<base href='https://x.org/'>",
+		"<math><mtext><img src=x onerror=window.hit=6>",
+		"<p id=frame class=card>named</p>",
 	].join("\n\n");
 	const seen = await page.evaluate(async (text) => {
 		const { renderMarkdown } = await import("/ui/markdown.js");
@@ -226,20 +293,33 @@ test("what a model writes does nothing: no scripts, pictures, styles, forms", as
 		return {
 			hit: window.hit,
 			tags: [...new Set([...box.querySelectorAll("*")].map(({ localName }) => localName))],
-			attributes: [...new Set([...box.querySelectorAll("*")]
-				.flatMap((element) => element.getAttributeNames()))].sort(),
-			links: [...box.querySelectorAll("a")].map((link) =>
-				[link.textContent, link.getAttribute("href"), link.rel, link.target]),
+			attributes: [
+				...new Set(
+					[...box.querySelectorAll("*")].flatMap((element) =>
+						element.getAttributeNames(),
+					),
+				),
+			].sort(),
+			links: [...box.querySelectorAll("a")].map((link) => [
+				link.textContent,
+				link.getAttribute("href"),
+				link.rel,
+				link.target,
+			]),
 			text: box.textContent,
 		};
 	}, hostile);
 	assert.equal(seen.hit, undefined);
 	const plain = ["p", "a", "strong", "code", "br"];
-	assert.deepEqual(seen.tags.filter((tag) => !plain.includes(tag)), []);
+	assert.deepEqual(
+		seen.tags.filter((tag) => !plain.includes(tag)),
+		[],
+	);
 	assert.deepEqual(seen.attributes, ["href", "rel", "target"]);
 	const links = seen.links.filter(([, href]) => href);
-	assert.deepEqual(links,
-		[["good", "https://example.org/page", "noopener noreferrer", "_blank"]]);
+	assert.deepEqual(links, [
+		["good", "https://example.org/page", "noopener noreferrer", "_blank"],
+	]);
 	assert.match(seen.text, /<script>window\.hit = 1<\/script>/, "it is shown as it was written");
 	assert.doesNotMatch(seen.text, /[\u202A-\u202E\u2066-\u2069]/);
 });
@@ -277,10 +357,19 @@ test("memory: kept for the next page, a thought once, a deletion whole", async (
 			thoughts: (await memory.thoughts()).length,
 		};
 		await memory.deleteConversation("c");
-		return { ...found, left: [(await memory.messages("c")).length,
-			(await memory.messages("d")).length, (await memory.conversations()).length] };
+		return {
+			...found,
+			left: [
+				(await memory.messages("c")).length,
+				(await memory.messages("d")).length,
+				(await memory.conversations()).length,
+			],
+		};
 	});
-	assert.deepEqual(read.conversations.map(([id]) => id), ["d", "c"]);
+	assert.deepEqual(
+		read.conversations.map(([id]) => id),
+		["d", "c"],
+	);
 	assert.deepEqual(read.messages, ["1", "2"]);
 	assert.equal(read.thoughts, 1);
 	assert.deepEqual(read.left, [0, 1, 1]);
@@ -293,7 +382,9 @@ test("memory: a full storage is told, and all goes on in memory with what was th
 		const memory = await openStorage();
 		await memory.putNote({ id: "n1", text: "kept", source: "test", at: 1 });
 		let code = "";
-		memory.addEventListener("problem", () => { code = memory.problem.code; });
+		memory.addEventListener("problem", () => {
+			code = memory.problem.code;
+		});
 		failWrites("QuotaExceededError");
 		await memory.putNote({ id: "n2", text: "too much", source: "test", at: 2 });
 		const texts = (await memory.notes()).map(({ text }) => text);
@@ -311,7 +402,9 @@ test("memory: a full storage is told, and all goes on in memory with what was th
 test("memory: without storage, or held by an older tab, it says so and works on", async () => {
 	const none = await page.evaluate(async () => {
 		const { open } = IDBFactory.prototype;
-		IDBFactory.prototype.open = () => { throw new DOMException("no", "SecurityError"); };
+		IDBFactory.prototype.open = () => {
+			throw new DOMException("no", "SecurityError");
+		};
 		const { openStorage } = await import("/storage/storage.js");
 		const memory = await openStorage();
 		IDBFactory.prototype.open = open;
@@ -320,14 +413,18 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 	});
 	assert.deepEqual(none, ["UNAVAILABLE", 1]);
 	const blocked = await page.evaluate(async () => {
-		await new Promise((done) => { indexedDB.deleteDatabase("baton").onsuccess = done; });
+		await new Promise((done) => {
+			indexedDB.deleteDatabase("baton").onsuccess = done;
+		});
 		// An older version that does not let go, as a tab of an older page would.
 		const old = await new Promise((done) => {
 			const request = indexedDB.open("baton", 0.5 * 2);
 			request.onsuccess = () => done(request.result);
 		});
 		const { open } = IDBFactory.prototype;
-		IDBFactory.prototype.open = function (name) { return open.call(this, name, 2); };
+		IDBFactory.prototype.open = function (name) {
+			return open.call(this, name, 2);
+		};
 		const { openStorage } = await import("/storage/storage.js");
 		const memory = await openStorage();
 		IDBFactory.prototype.open = open;
@@ -339,7 +436,9 @@ test("memory: without storage, or held by an older tab, it says so and works on"
 
 test("memory: a newer version in another tab is let through", async () => {
 	const code = await page.evaluate(async () => {
-		await new Promise((done) => { indexedDB.deleteDatabase("baton").onsuccess = done; });
+		await new Promise((done) => {
+			indexedDB.deleteDatabase("baton").onsuccess = done;
+		});
 		const { openStorage } = await import("/storage/storage.js");
 		const memory = await openStorage();
 		const told = new Promise((done) => memory.addEventListener("problem", done));
@@ -349,7 +448,9 @@ test("memory: a newer version in another tab is let through", async () => {
 		});
 		await told;
 		newer.close();
-		await new Promise((done) => { indexedDB.deleteDatabase("baton").onsuccess = done; });
+		await new Promise((done) => {
+			indexedDB.deleteDatabase("baton").onsuccess = done;
+		});
 		return memory.problem.code;
 	});
 	assert.equal(code, "BLOCKED");

@@ -29,9 +29,21 @@ let instead;
 
 before(async () => {
 	folder = await mkdtemp(join(tmpdir(), "baton-far-"));
-	await writeFile(join(folder, "models.json"), JSON.stringify([{ id: "far", name: "Far model",
-		engine: "transformers", task: "chat", profile: "lite", vram_mb: 50, dtype: "fp32",
-		url: `${FAR}/m` }]));
+	await writeFile(
+		join(folder, "models.json"),
+		JSON.stringify([
+			{
+				id: "far",
+				name: "Far model",
+				engine: "transformers",
+				task: "chat",
+				profile: "lite",
+				vram_mb: 50,
+				dtype: "fp32",
+				url: `${FAR}/m`,
+			},
+		]),
+	);
 	daemon = await startDaemon({ args: ["--models", folder], config: { model_origins: [FAR] } });
 });
 after(async () => {
@@ -56,7 +68,8 @@ beforeEach(async () => {
 afterEach(() => browser.close());
 
 async function ask() {
-	await page.locator("#choose option:checked", { hasText: "Far model" })
+	await page
+		.locator("#choose option:checked", { hasText: "Far model" })
 		.waitFor({ state: "attached" });
 	await page.locator("#question").fill("How does the queue work?");
 	await page.locator("#question").press("Enter");
@@ -66,7 +79,10 @@ const answers = () => page.locator(".message.answer:not(.writing)");
 test("it downloads without a lease, a voice goes first; later nothing is asked for", async () => {
 	let release;
 	instead = async (file) => {
-		if (/\.onnx$/.test(file)) await new Promise((done) => { release = done; });
+		if (/\.onnx$/.test(file))
+			await new Promise((done) => {
+				release = done;
+			});
 		return false;
 	};
 	await ask();
@@ -86,15 +102,23 @@ test("it downloads without a lease, a voice goes first; later nothing is asked f
 	await page.reload();
 	await ask();
 	await answers().nth(1).waitFor({ timeout: ANSWER_MS });
-	assert.deepEqual(asked.filter((file) => !/generation_config/.test(file)), []);
-	assert.deepEqual(page.problems.filter((problem) => !/404/.test(problem)), []);
+	assert.deepEqual(
+		asked.filter((file) => !/generation_config/.test(file)),
+		[],
+	);
+	assert.deepEqual(
+		page.problems.filter((problem) => !/404/.test(problem)),
+		[],
+	);
 });
 
 test("a sign-in page in place of a file is said, stays nowhere; the next try works", async () => {
 	instead = async (file, route, headers) => {
 		if (file !== "tokenizer.json") return false;
-		await route.fulfill({ headers: { ...headers, "Content-Type": "text/html" },
-			body: "<!DOCTYPE html><title>Sign in to the Wi-Fi</title>" });
+		await route.fulfill({
+			headers: { ...headers, "Content-Type": "text/html" },
+			body: "<!DOCTYPE html><title>Sign in to the Wi-Fi</title>",
+		});
 		return true;
 	};
 	await ask();

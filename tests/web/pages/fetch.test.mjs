@@ -6,7 +6,14 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
-	cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync,
+	cpSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readFileSync,
+	readdirSync,
+	rmSync,
+	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -28,7 +35,8 @@ after(() => rmSync(folder, { recursive: true, force: true }));
  * @param {string} name */
 async function pack(name) {
 	const made = join(folder, "made", name, "package");
-	const files = all.filter((path) => packageOf(path) === name)
+	const files = all
+		.filter((path) => packageOf(path) === name)
 		.map((path) => path.slice(name.length + 1));
 	for (const file of [...files, "lib/huge.bin", "LICENSE"]) {
 		mkdirSync(dirname(join(made, file)), { recursive: true });
@@ -36,12 +44,13 @@ async function pack(name) {
 	}
 	writeFileSync(join(made, "package.json"), JSON.stringify({ name, license: "MIT" }));
 	await run("tar", ["-czf", archive(name), "-C", join(made, ".."), "package"]);
-	return `sha512-${createHash("sha512").update(readFileSync(archive(name))).digest("base64")}`;
+	return `sha512-${createHash("sha512")
+		.update(readFileSync(archive(name)))
+		.digest("base64")}`;
 }
 
 before(async () => {
-	for (const made of [web, packs, bin])
-		mkdirSync(made);
+	for (const made of [web, packs, bin]) mkdirSync(made);
 	for (const name of ["fetch.mjs", "vendor.mjs"])
 		cpSync(join(root, "web", name), join(web, name));
 	/** @type {Record<string, {version: string, integrity: string}>} */
@@ -49,19 +58,27 @@ before(async () => {
 	for (const name of names)
 		packages[`node_modules/${name}`] = { version: "1.0.0", integrity: await pack(name) };
 	writeFileSync(join(web, "package-lock.json"), JSON.stringify({ packages }));
-	writeFileSync(join(bin, "npm"), `#!/bin/bash
+	writeFileSync(
+		join(bin, "npm"),
+		`#!/bin/bash
 echo "$*" >>${folder}/asked
 name=\${*: -1}; name=\${name%@*}; file=\${name//\\//-}-1.0.0.tgz
 for word; do case $word in --pack-destination=*) to=\${word#*=} ;; esac; done
 cp "${packs}/$file" "$to/" && echo "$file"
-`, { mode: 0o755 });
+`,
+		{ mode: 0o755 },
+	);
 });
 
-const asked = () => existsSync(join(folder, "asked"))
-	? readFileSync(join(folder, "asked"), "utf8").trim().split("\n").length : 0;
+const asked = () =>
+	existsSync(join(folder, "asked"))
+		? readFileSync(join(folder, "asked"), "utf8").trim().split("\n").length
+		: 0;
 const fetched = join(folder, "fetched");
-const fetchAll = () => run(process.execPath, [join(web, "fetch.mjs"), fetched],
-	{ env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } });
+const fetchAll = () =>
+	run(process.execPath, [join(web, "fetch.mjs"), fetched], {
+		env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+	});
 
 test("what is not what the lock file names is not used, and the next run goes on", async () => {
 	mkdirSync(fetched);
@@ -74,10 +91,15 @@ test("what is not what the lock file names is not used, and the next run goes on
 	writeFileSync(archive(last), good);
 	const { stdout } = await fetchAll();
 	assert.equal(asked(), names.length + 1, "only what was not there");
-	assert.deepEqual(stdout.trim().split("\n"),
-		names.map((name, at) => `${at + 1} of ${names.length}: ${name} 1.0.0`));
+	assert.deepEqual(
+		stdout.trim().split("\n"),
+		names.map((name, at) => `${at + 1} of ${names.length}: ${name} 1.0.0`),
+	);
 	assert.equal(existsSync(join(fetched, last, "lib/huge.bin")), false);
-	assert.equal(readdirSync(fetched).some((name) => name.endsWith(".tgz")), false);
+	assert.equal(
+		readdirSync(fetched).some((name) => name.endsWith(".tgz")),
+		false,
+	);
 });
 
 test("libraries are laid whole, in the place of older ones, or not at all", async () => {
@@ -94,9 +116,11 @@ test("libraries are laid whole, in the place of older ones, or not at all", asyn
 	await lay();
 	const laid = readdirSync(vendor).filter((name) => !name.endsWith(".gz"));
 	assert.deepEqual(laid.sort(), [...Object.keys(served), "licenses", "state.json"].sort());
-	assert.equal(readFileSync(join(vendor, "state.json"), "utf8"), "{\"ready\":true}\n");
-	assert.equal(readdirSync(join(vendor, "licenses")).length,
-		new Set(Object.values(served).map(packageOf)).size);
+	assert.equal(readFileSync(join(vendor, "state.json"), "utf8"), '{"ready":true}\n');
+	assert.equal(
+		readdirSync(join(vendor, "licenses")).length,
+		new Set(Object.values(served).map(packageOf)).size,
+	);
 	assert.doesNotMatch(readFileSync(join(vendor, "idb.js"), "utf8"), /sourceMapping/);
 	assert.deepEqual(readdirSync(dirname(vendor)), ["vendor"]);
 });

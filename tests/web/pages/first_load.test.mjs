@@ -67,22 +67,31 @@ async function load(path) {
 		look();
 	});
 	await page.goto(daemon.base + path);
-	const ms = await until(() => page.evaluate(() =>
-		/** @type {any} */ (globalThis).usableAt), { what: `${path} is connected` });
+	const ms = await until(() => page.evaluate(() => /** @type {any} */ (globalThis).usableAt), {
+		what: `${path} is connected`,
+	});
 	await page.waitForLoadState("networkidle");
 	/** Modules that were asked for by a module that had come, not by the page itself. */
 	const late = await page.evaluate(() => {
-		const preloaded = new Set([...document.querySelectorAll("link[rel=modulepreload], "
-			+ "script[src]")].map((element) => /** @type {any} */ (element).href
-				?? /** @type {any} */ (element).src));
+		const preloaded = new Set(
+			[...document.querySelectorAll("link[rel=modulepreload], " + "script[src]")].map(
+				(element) => /** @type {any} */ (element).href ?? /** @type {any} */ (element).src,
+			),
+		);
 		return /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByType("resource"))
 			.filter(({ initiatorType, name }) => initiatorType === "script" && /\.m?js$/.test(name))
-			.map(({ name }) => name).filter((name) => !preloaded.has(name));
+			.map(({ name }) => name)
+			.filter((name) => !preloaded.has(name));
 	});
 	assert.deepEqual(page.problems, []);
 	await page.close();
-	return { bytes, requests: asked.size, ms: Math.round(Number(ms)), late,
-		urls: [...asked.values()] };
+	return {
+		bytes,
+		requests: asked.size,
+		ms: Math.round(Number(ms)),
+		late,
+		urls: [...asked.values()],
+	};
 }
 
 /** @param {import("node:test").TestContext} t @param {string} path */
@@ -90,15 +99,21 @@ async function measure(t, path) {
 	const loads = [];
 	for (let i = 0; i < LOADS; i++) loads.push(await load(path));
 	const { bytes, requests } = loads[0];
-	t.diagnostic(`${path}: ${bytes} bytes in ${requests} requests; connected after ${
-		loads.map(({ ms }) => ms).sort((a, b) => a - b).join(", ")} ms`);
+	t.diagnostic(
+		`${path}: ${bytes} bytes in ${requests} requests; connected after ${loads
+			.map(({ ms }) => ms)
+			.sort((a, b) => a - b)
+			.join(", ")} ms`,
+	);
 	if (process.env.BATON_WEB_ARGS) return; // sources straight from the tree are not compressed
 	const limit = LIMITS[path];
 	for (const one of loads) {
 		assert.ok(one.bytes > 10_000, `${path}: only ${one.bytes} bytes were seen`);
 		assert.ok(one.bytes <= limit.bytes, `${path}: ${one.bytes} bytes, ${limit.bytes} allowed`);
-		assert.ok(one.requests <= limit.requests,
-			`${path}: ${one.requests} requests, ${limit.requests} allowed`);
+		assert.ok(
+			one.requests <= limit.requests,
+			`${path}: ${one.requests} requests, ${limit.requests} allowed`,
+		);
 		assert.deepEqual(one.late, [], `${path}: fetched only when another module had come`);
 		if (path === "/") assert.ok(!one.urls.some((url) => url.includes("/vendor/")), "a library");
 	}
@@ -112,8 +127,14 @@ test("the dashboard loads within its budget while everything runs", async (t) =>
 	for (let i = 0; i < 60; i++) {
 		const session = await connect(daemon, `client ${i}`);
 		sessions.push(session);
-		session.send({ type: "acquire", ref: 1, timeout_s: null, vram_mb: 4096, label: "a model",
-			class: ["chat", "normal", "background"][i % 3] });
+		session.send({
+			type: "acquire",
+			ref: 1,
+			timeout_s: null,
+			vram_mb: 4096,
+			label: "a model",
+			class: ["chat", "normal", "background"][i % 3],
+		});
 		const offered = i === 0 ? await session.hear("offered") : null;
 		if (offered) session.send({ type: "accept", lease: offered.lease });
 	}

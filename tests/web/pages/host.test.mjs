@@ -8,7 +8,12 @@ import { Model } from "../../../web/sdk/model.js";
 import { until, within } from "../lib/until.mjs";
 
 const spec = {
-	id: "one", name: "One", engine: "transformers", task: "chat", profile: "lite", vram_mb: 100,
+	id: "one",
+	name: "One",
+	engine: "transformers",
+	task: "chat",
+	profile: "lite",
+	vram_mb: 100,
 	path: "one",
 };
 
@@ -25,7 +30,9 @@ class StubWorker {
 		const reply = this.answer(name);
 		if (reply) queueMicrotask(() => this.onmessage({ data: { id, ...reply } }));
 	}
-	terminate() { this.ended = true; }
+	terminate() {
+		this.ended = true;
+	}
 }
 let answer;
 
@@ -36,12 +43,17 @@ function stubLease() {
 	return {
 		signal: over.signal,
 		yieldSignal: please.signal,
-		guard: (x) => { guards.push(x); return x; },
+		guard: (x) => {
+			guards.push(x);
+			return x;
+		},
 		report() {},
 		/** Resolved by the test: the turn comes back. */
 		back: null,
 		yieldIfNeeded() {
-			return new Promise((done) => { this.back = () => done(true); });
+			return new Promise((done) => {
+				this.back = () => done(true);
+			});
 		},
 		ask: () => please.abort(),
 		take() {
@@ -64,8 +76,14 @@ function stubBroker() {
 			const over = new AbortController();
 			const residence = {
 				signal: over.signal,
-				evict: async () => { await o.evict(); over.abort(); },
-				release: async () => { broker.log.push("memory back"); over.abort(); },
+				evict: async () => {
+					await o.evict();
+					over.abort();
+				},
+				release: async () => {
+					broker.log.push("memory back");
+					over.abort();
+				},
 			};
 			broker.residences.push(residence);
 			return residence;
@@ -88,8 +106,12 @@ function stubBroker() {
 	return broker;
 }
 
-before(() => { globalThis.Worker = StubWorker; });
-after(() => { delete globalThis.Worker; });
+before(() => {
+	globalThis.Worker = StubWorker;
+});
+after(() => {
+	delete globalThis.Worker;
+});
 beforeEach(() => {
 	workers = [];
 	answer = (name) => ({ type: "done", value: name === "chat" ? { text: "said" } : {} });
@@ -102,7 +124,9 @@ function opened() {
 	const broker = stubBroker();
 	const host = new ModelHost({ broker, spec, class: "chat" });
 	let finish;
-	const gate = new Promise((done) => { finish = done; });
+	const gate = new Promise((done) => {
+		finish = done;
+	});
 	const seen = {};
 	const turn = host.turn({}, async (engine, lease) => {
 		Object.assign(seen, { engine, lease });
@@ -218,8 +242,10 @@ test("a GPU that the browser lost: the turn fails, the next one has a new Worker
 });
 
 test("a load that fails gives the memory back and says why", async () => {
-	answer = (name) => (name === "load"
-		? { type: "failed", code: "MODEL_MISSING", message: "gone" } : { type: "done" });
+	answer = (name) =>
+		name === "load"
+			? { type: "failed", code: "MODEL_MISSING", message: "gone" }
+			: { type: "done" };
 	const broker = stubBroker();
 	const host = new ModelHost({ broker, spec });
 	await assert.rejects(host.turn({}, chat), { code: "MODEL_MISSING", message: "gone" });
@@ -233,7 +259,9 @@ test("a turn that is stopped while it waits leaves; late memory goes back", asyn
 	let grant;
 	const real = broker.reside;
 	broker.reside = async (o) => {
-		await new Promise((done) => { grant = done; });
+		await new Promise((done) => {
+			grant = done;
+		});
 		return real(o);
 	};
 	const host = new ModelHost({ broker, spec });
@@ -252,7 +280,9 @@ test("turns follow each other; one that is stopped does not let the next in earl
 	const stop = new AbortController();
 	const second = host.turn({ signal: stop.signal }, chat);
 	let third = "";
-	const last = host.turn({}, chat).then((text) => { third = text; });
+	const last = host.turn({}, chat).then((text) => {
+		third = text;
+	});
 	stop.abort();
 	await assert.rejects(second, { code: "ABORTED" });
 	assert.equal(third, "");
@@ -274,11 +304,14 @@ test("a Worker that is ended from outside fails what it did, and is not asked ag
 	answer = (name) => (name === "chat" ? null : { type: "done" });
 	const broker = stubBroker();
 	const host = new ModelHost({ broker, spec });
-	await assert.rejects(host.turn({}, async (engine) => {
-		const asked = engine.chat([]);
-		engine.worker.terminate();
-		assert.equal(engine.alive, false);
-		await assert.rejects(engine.chat([]), { code: "ABORTED" });
-		return asked;
-	}), { code: "ABORTED" });
+	await assert.rejects(
+		host.turn({}, async (engine) => {
+			const asked = engine.chat([]);
+			engine.worker.terminate();
+			assert.equal(engine.alive, false);
+			await assert.rejects(engine.chat([]), { code: "ABORTED" });
+			return asked;
+		}),
+		{ code: "ABORTED" },
+	);
 });

@@ -31,8 +31,10 @@ after(async () => {
 /** @param {object} state */
 function tell(state) {
 	mkdirSync(join(web, "vendor"), { recursive: true });
-	writeFileSync(join(web, "vendor/state.new"),
-		JSON.stringify({ at: Date.now() / 1000, ...state }));
+	writeFileSync(
+		join(web, "vendor/state.new"),
+		JSON.stringify({ at: Date.now() / 1000, ...state }),
+	);
 	renameSync(join(web, "vendor/state.new"), join(web, "vendor/state.json"));
 }
 
@@ -40,8 +42,8 @@ function tell(state) {
 const problems = (page) => page.problems.filter((text) => !text.includes("/vendor/"));
 
 /** @param {import("../lib/browser.mjs").TestPage} page @param {RegExp} text */
-const shows = (page, text) => until(async () => text.test(await page.innerText("#main")),
-	{ what: `the page shows ${text}` });
+const shows = (page, text) =>
+	until(async () => text.test(await page.innerText("#main")), { what: `the page shows ${text}` });
 
 test("the dashboard shows holders and queue and acts; only its chart waits", async () => {
 	const [holder, waiter] = [await connect(daemon, "holder"), await connect(daemon, "waiter")];

@@ -22,10 +22,12 @@ let other;
 
 before(async () => {
 	daemon = await startDaemon();
-	browser = await openBrowser({ context: {
-		viewport: { width: 1280, height: 800 },
-		permissions: ["clipboard-read", "clipboard-write"],
-	} });
+	browser = await openBrowser({
+		context: {
+			viewport: { width: 1280, height: 800 },
+			permissions: ["clipboard-read", "clipboard-write"],
+		},
+	});
 	page = await browser.signedInPage(daemon, "/logs");
 	other = await browser.page();
 	await other.goto(`${daemon.base}/health`);
@@ -49,23 +51,27 @@ const lines = () => page.locator(".line").allInnerTexts();
 
 /** @param {RegExp} pattern */
 async function shows(pattern) {
-	await until(async () => (await lines()).some((text) => pattern.test(text)),
-		{ what: `a line ${pattern}` });
+	await until(async () => (await lines()).some((text) => pattern.test(text)), {
+		what: `a line ${pattern}`,
+	});
 }
 
 /** Posts as a page does. @param {object[]} messages @param {string} [channel] */
 async function post(messages, channel = "sovereign-logs") {
 	await other.evaluate(([name, all]) => {
 		const posts = new BroadcastChannel(/** @type {string} */ (name));
-		for (const message of /** @type {object[]} */ (all))
-			posts.postMessage(message);
+		for (const message of /** @type {object[]} */ (all)) posts.postMessage(message);
 		posts.close();
 	}, /** @type {const} */ ([channel, messages]));
 }
 
 /** @param {string} message @param {string} [type] @param {string} [source] */
-const entry = (message, type = "info", source = "Root Mic") =>
-	({ source, type, message, time: new Date().toISOString() });
+const entry = (message, type = "info", source = "Root Mic") => ({
+	source,
+	type,
+	message,
+	time: new Date().toISOString(),
+});
 
 test("shows the broker's log as it grows", async () => {
 	await shows(/info[^]*broker[^]*attached[^]*Log viewer/);
@@ -95,19 +101,23 @@ test("shows what the pages' own logger says once, though it says it on both chan
 	await other.evaluate(async (url) => {
 		const { SovereignLogger } = await import(url);
 		const logger = new SovereignLogger("Real logger");
-		for (const text of ["first", "same", "same", "last"])
-			logger.info(text);
+		for (const text of ["first", "same", "same", "last"]) logger.info(text);
 		logger.close();
 	}, `${daemon.base}/modules/sovereign.js`);
 	await shows(/Real logger\s*last/);
 	const said = (await lines()).filter((text) => text.includes("Real logger"));
-	assert.deepEqual(said.map((text) => text.trim().split(/\s+/).at(-1)),
-		["first", "same", "same", "last"]);
+	assert.deepEqual(
+		said.map((text) => text.trim().split(/\s+/).at(-1)),
+		["first", "same", "same", "last"],
+	);
 });
 
 test("takes odd messages without breaking", async () => {
-	await post([{ nothing: true }, { message: { deep: [1, 2] }, level: "WARNING", source: 7 },
-		/** @type {any} */ ("just a text")]);
+	await post([
+		{ nothing: true },
+		{ message: { deep: [1, 2] }, level: "WARNING", source: 7 },
+		/** @type {any} */ ("just a text"),
+	]);
 	await shows(/warn\s*7\s*\{"deep":\[1,2\]\}/);
 	await shows(/info\s*a page\s*just a text/);
 	assert.deepEqual(page.problems, []);

@@ -60,11 +60,17 @@ async function holds(session) {
 }
 
 /** Names of what reaches beyond its page, or must be scrolled to the side. @param {Page} page */
-const tooWide = (page) => page.evaluate(() =>
-	[document.documentElement, ...document.querySelectorAll(
-		"nav, main, .card, .table-box, .table-scroll, .messages, .log-card")]
-		.filter((element) => element.scrollWidth > element.clientWidth + 1)
-		.map((element) => `${element.tagName} ${element.className}`));
+const tooWide = (page) =>
+	page.evaluate(() =>
+		[
+			document.documentElement,
+			...document.querySelectorAll(
+				"nav, main, .card, .table-box, .table-scroll, .messages, .log-card",
+			),
+		]
+			.filter((element) => element.scrollWidth > element.clientWidth + 1)
+			.map((element) => `${element.tagName} ${element.className}`),
+	);
 
 test("a dashboard that knows nothing takes no room for it", async () => {
 	const page = await look({ viewport: DESK });
@@ -72,7 +78,8 @@ test("a dashboard that knows nothing takes no room for it", async () => {
 	await page.locator(".what-started").waitFor();
 	assert.equal(await page.locator("#vram-card").isVisible(), false);
 	for (const title of ["Queue", "Timeline"]) {
-		const box = await page.locator(".card", { has: page.locator(`h2:text-is("${title}")`) })
+		const box = await page
+			.locator(".card", { has: page.locator(`h2:text-is("${title}")`) })
 			.boundingBox();
 		assert.ok(box && box.height < 70, `${title}: ${box?.height} px`);
 	}
@@ -88,12 +95,22 @@ test("connections are hidden among the events until they are wanted", async () =
 	const events = page.locator(".events tbody tr");
 	assert.equal(await events.filter({ hasText: "polite" }).count(), 0);
 	await page.getByLabel("Connections").check();
-	await until(async () => (await events.filter({ hasText: "polite" }).allInnerTexts())
-		.some((text) => /\bbye\b/.test(text)), { what: "the goodbye is among the events" });
+	await until(
+		async () =>
+			(await events.filter({ hasText: "polite" }).allInnerTexts()).some((text) =>
+				/\bbye\b/.test(text),
+			),
+		{ what: "the goodbye is among the events" },
+	);
 	const other = await look({ viewport: DESK }); // a page that is left says goodbye, too
 	await other.goto("about:blank");
-	await until(async () => (await events.filter({ hasText: "Dashboard" }).allInnerTexts())
-		.some((text) => /\bbye\b/.test(text)), { what: "the goodbye of the page" });
+	await until(
+		async () =>
+			(await events.filter({ hasText: "Dashboard" }).allInnerTexts()).some((text) =>
+				/\bbye\b/.test(text),
+			),
+		{ what: "the goodbye of the page" },
+	);
 	await page.getByLabel("Connections").uncheck();
 	assert.equal(await events.filter({ hasText: "polite" }).count(), 0);
 	await page.getByLabel("What").selectOption("attached");
@@ -117,8 +134,11 @@ test("the timeline zooms to its data, and its legend names what occurs", async (
 	assert.ok(own > 2 * wide, `${own} px, ${wide} in ten minutes`);
 	assert.notEqual(auto, "");
 	const legend = (await page.locator(".tl-legend .state").allInnerTexts()).sort();
-	const bands = await page.locator(".band").evaluateAll((all) => [...new Set(all.map((one) =>
-		/band-(\w+)/.exec(one.getAttribute("class") ?? "")?.[1]))]);
+	const bands = await page
+		.locator(".band")
+		.evaluateAll((all) => [
+			...new Set(all.map((one) => /band-(\w+)/.exec(one.getAttribute("class") ?? "")?.[1])),
+		]);
 	assert.equal(legend.length, bands.length);
 	assert.ok(legend.length < 7, legend.join());
 });
@@ -133,31 +153,43 @@ test("an operator's acts are in one menu, below the answer", async () => {
 	assert.equal(await acts.filter({ visible: true }).count(), 0);
 	await page.getByText("Operate…").click();
 	const names = await acts.filter({ visible: true }).allInnerTexts();
-	assert.deepEqual(names, ["Ask to give way…", "Revoke…", "Pause grants…", "Drain…", "Reset…",
-		"Force release all…"]);
+	assert.deepEqual(names, [
+		"Ask to give way…",
+		"Revoke…",
+		"Pause grants…",
+		"Drain…",
+		"Reset…",
+		"Force release all…",
+	]);
 });
 
 test("of many who wait a few are shown, and the others on demand", async () => {
 	await client(LONG, { class: "normal", label: "L".repeat(64) });
 	for (let i = 1; i < WAITERS; i++) await client(`worker ${i}`, { class: "background" });
-	await until(async () => (await daemon.status()).queue_depth === WAITERS,
-		{ what: "all wait", ms: 30000 });
+	await until(async () => (await daemon.status()).queue_depth === WAITERS, {
+		what: "all wait",
+		ms: 30000,
+	});
 	const page = await look({ viewport: DESK });
 	const rows = page.locator(".queue tbody tr");
-	await until(async () => await rows.count() === SHOWN, { what: "a few are shown" });
+	await until(async () => (await rows.count()) === SHOWN, { what: "a few are shown" });
 	const tall = await page.evaluate(() => document.documentElement.scrollHeight);
 	assert.ok(tall < 6000, `${tall} px`);
-	await page.locator(".queue ~ .empty").getByRole("button",
-		{ name: `Show ${WAITERS - SHOWN} more` }).click();
-	await until(async () => await rows.count() === WAITERS, { what: "all are shown" });
+	await page
+		.locator(".queue ~ .empty")
+		.getByRole("button", { name: `Show ${WAITERS - SHOWN} more` })
+		.click();
+	await until(async () => (await rows.count()) === WAITERS, { what: "all are shown" });
 	await page.getByRole("button", { name: "Show fewer" }).click();
-	await until(async () => await rows.count() === SHOWN, { what: "a few are shown again" });
+	await until(async () => (await rows.count()) === SHOWN, { what: "a few are shown again" });
 });
 
 test("who computes stands first in the timeline, however many wait", async () => {
 	const page = await look({ viewport: DESK });
-	await until(async () => (await page.locator(".tl-name bdi").allInnerTexts())[0] === "train.py",
-		{ what: "the holder's row is the first" });
+	await until(
+		async () => (await page.locator(".tl-name bdi").allInnerTexts())[0] === "train.py",
+		{ what: "the holder's row is the first" },
+	);
 });
 
 test("a long name takes two lines, and all of it is seen where it has the focus", async () => {
@@ -167,10 +199,10 @@ test("a long name takes two lines, and all of it is seen where it has the focus"
 	assert.equal(await name.textContent(), LONG);
 	const height = async () => (await name.boundingBox())?.height ?? 0;
 	const line = await name.evaluate((element) => parseFloat(getComputedStyle(element).lineHeight));
-	assert.ok(await height() <= 2.2 * line, `${await height()} px of ${line} a line`);
+	assert.ok((await height()) <= 2.2 * line, `${await height()} px of ${line} a line`);
 	assert.ok(await name.evaluate((element) => element.scrollHeight > element.clientHeight + 4));
 	await name.focus();
-	assert.ok(await height() > 2.5 * line, `${await height()} px with the focus`);
+	assert.ok((await height()) > 2.5 * line, `${await height()} px with the focus`);
 	const { sentence } = (await daemon.status()).waiting[1];
 	assert.ok(sentence.length < 200, sentence);
 });
@@ -200,11 +232,20 @@ for (const width of [390, 320]) {
 }
 
 test("nothing is said of keys where there are none", async () => {
-	for (const [path, words] of [["/console", /Enter sends|Esc/], ["/mic", /Space|Esc/]]) {
-		const phone = await look({ viewport: { width: 390, height: 740 }, isMobile: true,
-			hasTouch: true }, String(path));
+	for (const [path, words] of [
+		["/console", /Enter sends|Esc/],
+		["/mic", /Space|Esc/],
+	]) {
+		const phone = await look(
+			{ viewport: { width: 390, height: 740 }, isMobile: true, hasTouch: true },
+			String(path),
+		);
 		const desk = await look({ viewport: DESK }, String(path));
-		await desk.locator("main").getByText(/** @type {RegExp} */ (words)).first().waitFor();
+		await desk
+			.locator("main")
+			.getByText(/** @type {RegExp} */ (words))
+			.first()
+			.waitFor();
 		await phone.locator("#queue .state").waitFor();
 		assert.doesNotMatch(await phone.locator("main").innerText(), /** @type {RegExp} */ (words));
 	}
@@ -213,19 +254,29 @@ test("nothing is said of keys where there are none", async () => {
 test("forced colours: the current page, the chosen time and who takes VRAM are told", async () => {
 	await holds(await client("a model", { slots: 0, vram_mb: 2000, class: "chat" }));
 	const page = await look({ viewport: DESK, forcedColors: "active" });
-	await until(async () => await page.locator(".legend li").count() === 2,
-		{ what: "two take VRAM" });
-	const ground = (/** @type {string} */ selector) => page.locator(selector).first().evaluate(
-		(element) => getComputedStyle(element).backgroundColor);
-	assert.notEqual(await ground(".frame-nav a[aria-current]"),
-		await ground(".frame-nav a:not([aria-current])"));
-	assert.notEqual(await ground(".segmented [aria-pressed=true]"),
-		await ground(".segmented [aria-pressed=false]"));
-	const fills = await page.locator(".swatch rect").evaluateAll((all) =>
-		all.map((one) => one.getAttribute("fill")));
+	await until(async () => (await page.locator(".legend li").count()) === 2, {
+		what: "two take VRAM",
+	});
+	const ground = (/** @type {string} */ selector) =>
+		page
+			.locator(selector)
+			.first()
+			.evaluate((element) => getComputedStyle(element).backgroundColor);
+	assert.notEqual(
+		await ground(".frame-nav a[aria-current]"),
+		await ground(".frame-nav a:not([aria-current])"),
+	);
+	assert.notEqual(
+		await ground(".segmented [aria-pressed=true]"),
+		await ground(".segmented [aria-pressed=false]"),
+	);
+	const fills = await page
+		.locator(".swatch rect")
+		.evaluateAll((all) => all.map((one) => one.getAttribute("fill")));
 	assert.equal(new Set(fills).size, 2);
-	const bars = await page.locator(".vram-bar rect").evaluateAll((all) =>
-		all.map((one) => one.getAttribute("fill")));
+	const bars = await page
+		.locator(".vram-bar rect")
+		.evaluateAll((all) => all.map((one) => one.getAttribute("fill")));
 	assert.deepEqual(bars, fills);
 	for (const fill of fills) {
 		const id = /#([\w-]+)/.exec(fill ?? "")?.[1];
@@ -239,10 +290,14 @@ test("forced colours take the ground away: each button has a border", async () =
 	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
 		await page.goto(daemon.base + path);
 		await page.locator("#frame-connection.state-open").waitFor();
-		bare.push(...await page.locator("button:visible").evaluateAll((all) => all
-			.map((one) => one.closest(".segmented") ?? one) // those of a group share one
-			.filter((one) => parseFloat(getComputedStyle(one).borderTopWidth) < 1)
-			.map((one) => `${location.pathname}: ${one.textContent} ${one.className}`)));
+		bare.push(
+			...(await page.locator("button:visible").evaluateAll((all) =>
+				all
+					.map((one) => one.closest(".segmented") ?? one) // those of a group share one
+					.filter((one) => parseFloat(getComputedStyle(one).borderTopWidth) < 1)
+					.map((one) => `${location.pathname}: ${one.textContent} ${one.className}`),
+			)),
+		);
 	}
 	assert.deepEqual(bare, []);
 });
@@ -253,18 +308,27 @@ test("on the narrowest phone no choice is cut", async () => {
 	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
 		await page.goto(daemon.base + path);
 		await page.locator("#frame-connection.state-open").waitFor();
-		cut.push(...await page.locator("select:visible").evaluateAll((all) => all
-			.map((one) => {
-				const { width } = one.getBoundingClientRect();
-				const copy = one.cloneNode(true);
-				copy.style.cssText = "position: absolute; width: auto; max-width: none; flex: none";
-				copy.selectedIndex = one.selectedIndex;
-				copy.replaceChildren(one.options[one.selectedIndex].cloneNode(true));
-				one.after(copy);
-				const wants = copy.getBoundingClientRect().width;
-				copy.remove();
-				return wants > width + 1 && `${location.pathname}: ${one.value} ${wants} ${width}`;
-			}).filter(Boolean)));
+		cut.push(
+			...(await page.locator("select:visible").evaluateAll((all) =>
+				all
+					.map((one) => {
+						const { width } = one.getBoundingClientRect();
+						const copy = one.cloneNode(true);
+						copy.style.cssText =
+							"position: absolute; width: auto; max-width: none; flex: none";
+						copy.selectedIndex = one.selectedIndex;
+						copy.replaceChildren(one.options[one.selectedIndex].cloneNode(true));
+						one.after(copy);
+						const wants = copy.getBoundingClientRect().width;
+						copy.remove();
+						return (
+							wants > width + 1
+							&& `${location.pathname}: ${one.value} ${wants} ${width}`
+						);
+					})
+					.filter(Boolean),
+			)),
+		);
 	}
 	assert.deepEqual(cut, []);
 });

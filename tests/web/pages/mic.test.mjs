@@ -51,8 +51,10 @@ const connected = async () =>
 	/Connected/.test(await page.locator("#frame-connection").textContent());
 
 async function recordUntil(seconds) {
-	await until(async () => (await recorded()) >= seconds,
-		{ what: `${seconds} s are recorded`, ms: 20000 });
+	await until(async () => (await recorded()) >= seconds, {
+		what: `${seconds} s are recorded`,
+		ms: 20000,
+	});
 }
 
 /** The newest take once its job is done. */
@@ -213,11 +215,14 @@ test("the broker may be away and come back: what was said is not lost", async ()
 	await page.getByRole("button", { name: "Play test tones" }).click();
 	await page.locator(".take").waitFor();
 	await daemon.start();
-	await until(async () => {
-		const again = page.getByRole("button", { name: "Try again" });
-		if (await again.count()) await again.first().click();
-		return page.locator('.take[data-state="done"]').count();
-	}, { ms: READY_MS, what: "the text comes after the restart" });
+	await until(
+		async () => {
+			const again = page.getByRole("button", { name: "Try again" });
+			if (await again.count()) await again.first().click();
+			return page.locator('.take[data-state="done"]').count();
+		},
+		{ ms: READY_MS, what: "the text comes after the restart" },
+	);
 	assert.equal(await textOf(await finished()), TONES_TEXT);
 });
 

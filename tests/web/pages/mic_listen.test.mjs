@@ -16,8 +16,13 @@ let browser;
 let page;
 
 before(async () => {
-	const file = writeWav([{ hz: 0, seconds: 1 }, { hz: 1000, seconds: 2 }, { hz: 0, seconds: 2 },
-		"speech", { hz: 0, seconds: 4 }]);
+	const file = writeWav([
+		{ hz: 0, seconds: 1 },
+		{ hz: 1000, seconds: 2 },
+		{ hz: 0, seconds: 2 },
+		"speech",
+		{ hz: 0, seconds: 4 },
+	]);
 	daemon = await startDaemon();
 	browser = await openBrowser({
 		args: ["--use-fake-device-for-media-stream", `--use-file-for-fake-audio-capture=${file}`],
@@ -42,8 +47,10 @@ test("it hears where speech begins and ends, and no tone, without button and lea
 	const asked = [];
 	page.on("request", (request) => asked.push(request.url()));
 	await page.locator("#listen").click();
-	await until(async () => (await status()) === "Listening: speak",
-		{ what: "it listens", ms: READY_MS });
+	await until(async () => (await status()) === "Listening: speak", {
+		what: "it listens",
+		ms: READY_MS,
+	});
 	assert.equal(await liveTracks(page), 1);
 	assert.ok(await page.locator("#talk").isDisabled());
 	await until(async () => (await status()) === "Hearing you", { what: "it hears", ms: READY_MS });
@@ -60,15 +67,22 @@ test("it hears where speech begins and ends, and no tone, without button and lea
 	assert.ok(seconds > SPEECH_S && seconds < SPEECH_S + 2, words);
 	await page.locator('.take[data-state="done"]').waitFor({ timeout: READY_MS });
 	assert.ok(asked.some((url) => url.endsWith("/vendor/silero_vad.onnx")));
-	assert.ok(asked.every((url) => url.startsWith(daemon.base) || url.startsWith("blob:")),
-		`${asked}`);
-	assert.deepEqual(page.problems.filter((problem) => !/favicon/.test(problem)), []);
+	assert.ok(
+		asked.every((url) => url.startsWith(daemon.base) || url.startsWith("blob:")),
+		`${asked}`,
+	);
+	assert.deepEqual(
+		page.problems.filter((problem) => !/favicon/.test(problem)),
+		[],
+	);
 });
 
 test("leaving gives the microphone back; a detector that cannot load is said", async () => {
 	await page.locator("#listen").click();
-	await until(async () => (await status()) === "Listening: speak",
-		{ what: "it listens", ms: READY_MS });
+	await until(async () => (await status()) === "Listening: speak", {
+		what: "it listens",
+		ms: READY_MS,
+	});
 	await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
 	assert.equal(await liveTracks(page), 0);
 	await page.route("**/vendor/silero_vad.onnx", (route) => route.fulfill({ status: 404 }));

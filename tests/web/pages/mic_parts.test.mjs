@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-	CHUNK_S_MAX, SAMPLE_RATE_HZ, level, mix, splitChunks, testTones, trimSilence,
+	CHUNK_S_MAX,
+	SAMPLE_RATE_HZ,
+	level,
+	mix,
+	splitChunks,
+	testTones,
+	trimSilence,
 } from "../../../web/pages/mic/audio.js";
 import { scale } from "../../../web/pages/mic/level_meter.js";
 import { refine } from "../../../web/pages/mic/refine.js";
@@ -32,9 +38,16 @@ test("silence is cut off at both ends, and silence alone is nothing", () => {
 });
 
 test("long sound is divided in a pause, and every sample is in one part", () => {
-	const samples = sound(70, [[0, 26.5], [27, 51], [52, 70]]);
+	const samples = sound(70, [
+		[0, 26.5],
+		[27, 51],
+		[52, 70],
+	]);
 	const parts = splitChunks(samples);
-	assert.equal(parts.reduce((sum, part) => sum + part.length, 0), samples.length);
+	assert.equal(
+		parts.reduce((sum, part) => sum + part.length, 0),
+		samples.length,
+	);
 	for (const part of parts) assert.ok(part.length <= CHUNK_S_MAX * SAMPLE_RATE_HZ);
 	const cut = parts[0].length;
 	assert.ok(cut > 26.5 * SAMPLE_RATE_HZ && cut < 27 * SAMPLE_RATE_HZ, `cut at ${cut}`);
@@ -75,19 +88,22 @@ function fakeHost({ fails = [], code = "REVOKED" } = {}) {
 			seen.turns++;
 			host.state = "ready";
 			assert.equal(options.class, "voice");
-			return fn({
-				memory: async () => ({ vramBytes: 5 }),
-				async transcribe(samples) {
-					seen.calls++;
-					if (fails.includes(seen.calls)) {
-						host.state = "empty"; // the worker went with the lease
-						throw Object.assign(new Error("taken"), { code });
-					}
-					const number = Math.round(samples[0] * 1000);
-					seen.heard.push(number);
-					return { text: ` w${number} ` };
+			return fn(
+				{
+					memory: async () => ({ vramBytes: 5 }),
+					async transcribe(samples) {
+						seen.calls++;
+						if (fails.includes(seen.calls)) {
+							host.state = "empty"; // the worker went with the lease
+							throw Object.assign(new Error("taken"), { code });
+						}
+						const number = Math.round(samples[0] * 1000);
+						seen.heard.push(number);
+						return { text: ` w${number} ` };
+					},
 				},
-			}, lease);
+				lease,
+			);
 		},
 		async recycle() {
 			seen.recycled.push(seen.calls);
@@ -139,12 +155,13 @@ test("the worker is renewed in time, within one recording and over several", asy
 test("refining asks for the text alone, and takes quotes off", async () => {
 	let asked;
 	const turns = {
-		turn: async (options, fn) => fn({
-			async chat(messages, options) {
-				asked = { messages, options };
-				return { text: ' "Hello, world." ' };
-			},
-		}),
+		turn: async (options, fn) =>
+			fn({
+				async chat(messages, options) {
+					asked = { messages, options };
+					return { text: ' "Hello, world." ' };
+				},
+			}),
 	};
 	assert.equal(await refine(turns, "hello world uhm"), "Hello, world.");
 	assert.equal(asked.messages.at(-1).content, "hello world uhm");
@@ -154,8 +171,10 @@ test("refining asks for the text alone, and takes quotes off", async () => {
 /** What comes of frames that are so likely to be speech: [how likely, how many] each. */
 function heard(stretches) {
 	const log = [];
-	const speech = new Speech(() => log.push("begins"),
-		(samples) => log.push(samples && samples.length / FRAME_SAMPLES));
+	const speech = new Speech(
+		() => log.push("begins"),
+		(samples) => log.push(samples && samples.length / FRAME_SAMPLES),
+	);
 	for (const [likely, frames] of stretches) {
 		for (let i = 0; i < frames; i++) speech.hear(new Float32Array(FRAME_SAMPLES), likely);
 	}
@@ -163,8 +182,14 @@ function heard(stretches) {
 }
 
 test("speech begins when it is likely, bridges a pause, and ends after a longer one", () => {
-	const { log, speech } = heard([[0.1, 50], [0.9, 20], [0.1, 15], [0.4, 5], [0.9, 20],
-		[0.1, 30]]);
+	const { log, speech } = heard([
+		[0.1, 50],
+		[0.9, 20],
+		[0.1, 15],
+		[0.4, 5],
+		[0.9, 20],
+		[0.1, 30],
+	]);
 	// Half a second of what was before, and the pause that ended it.
 	assert.deepEqual(log, ["begins", 16 + 20 + 15 + 5 + 20 + 25]);
 	assert.equal(speech.speaking, false);
@@ -173,6 +198,12 @@ test("speech begins when it is likely, bridges a pause, and ends after a longer 
 });
 
 test("a cough is no speech, and who never pauses is handed on after a minute", () => {
-	assert.deepEqual(heard([[0.9, 3], [0.1, 60]]).log, ["begins", null]);
+	assert.deepEqual(
+		heard([
+			[0.9, 3],
+			[0.1, 60],
+		]).log,
+		["begins", null],
+	);
 	assert.deepEqual(heard([[0.9, 2000]]).log.slice(0, 3), ["begins", 1875, "begins"]);
 });

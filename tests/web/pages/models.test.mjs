@@ -43,7 +43,7 @@ function fields(bytes) {
 			assert.equal(tag & 7, 2, "only integers and bytes are used");
 			const size = varint();
 			assert.ok(at + size <= bytes.length, "a field ends inside its message");
-			found.push([tag >> 3, bytes.subarray(at, at += size)]);
+			found.push([tag >> 3, bytes.subarray(at, (at += size))]);
 		}
 	}
 	return found;
@@ -57,8 +57,9 @@ test("two runs write the same files with the same bytes", async () => {
 	const names = await list("one");
 	assert.deepEqual(names, await list("two"));
 	for (const name of names.filter((path) => /\.\w+$/.test(path))) {
-		const [one, two] = await Promise.all(["one", "two"].map((run) =>
-			readFile(join(folder, run, name))));
+		const [one, two] = await Promise.all(
+			["one", "two"].map((run) => readFile(join(folder, run, name))),
+		);
 		assert.ok(one.equals(two), name);
 	}
 	assert.ok(names.includes(join("tiny-lm", "onnx", "model.onnx")));
@@ -66,12 +67,17 @@ test("two runs write the same files with the same bytes", async () => {
 });
 
 test("a graph uses only values that are there, and makes what it promises", async () => {
-	for (const name of ["tiny-lm/onnx/model", "tone-whisper/onnx/encoder_model",
-		"tone-whisper/onnx/decoder_model_merged"]) {
+	for (const name of [
+		"tiny-lm/onnx/model",
+		"tone-whisper/onnx/encoder_model",
+		"tone-whisper/onnx/decoder_model_merged",
+	]) {
 		const model = fields(await readFile(join(folder, "one", `${name}.onnx`)));
 		const graph = fields(all(model, 7)[0]);
-		const known = new Set([...all(graph, 5).map((tensor) => text(all(fields(tensor), 8)[0])),
-			...all(graph, 11).map((input) => text(all(fields(input), 1)[0]))]);
+		const known = new Set([
+			...all(graph, 5).map((tensor) => text(all(fields(tensor), 8)[0])),
+			...all(graph, 11).map((input) => text(all(fields(input), 1)[0])),
+		]);
 		for (const node of all(graph, 1).map(fields)) {
 			for (const input of all(node, 1).map(text)) assert.ok(known.has(input), input);
 			for (const output of all(node, 2)) {
@@ -116,7 +122,9 @@ test("a page's task goes before all topics, and a cut answer is continued", () =
 });
 
 test("the four tones lie in bands that are apart", () => {
-	const bands = Object.values(tones).map(bandOf).sort((a, b) => a - b);
+	const bands = Object.values(tones)
+		.map(bandOf)
+		.sort((a, b) => a - b);
 	assert.equal(bands.length, 4);
 	for (let i = 1; i < bands.length; i++) assert.ok(bands[i] - bands[i - 1] > 2, `${bands}`);
 });

@@ -49,8 +49,10 @@ after(async () => {
 
 /** @param {RegExp} pattern @param {number} [ms] */
 async function says(pattern, ms = 10000) {
-	await until(async () => pattern.test(await page.locator("#panel").innerText()),
-		{ ms, what: `the panel says ${pattern}` });
+	await until(async () => pattern.test(await page.locator("#panel").innerText()), {
+		ms,
+		what: `the panel says ${pattern}`,
+	});
 }
 
 /** @param {import("../lib/session.mjs").Session} session @param {object} [fields] */
@@ -87,11 +89,14 @@ test("says which place, after whom, for about how long, and why", async () => {
 /** The panel's sentence is the broker's, to the word; the time in it may go on between the two. */
 async function sameSentence() {
 	const words = (/** @type {string} */ text) => text.replace(/[\d.]+ (s|min)/g, "#");
-	await until(async () => {
-		const { waiting } = await daemon.status();
-		const said = await page.locator("#panel .say").innerText();
-		return words(said) === words(waiting[0].sentence);
-	}, { what: "the panel says the broker's sentence" });
+	await until(
+		async () => {
+			const { waiting } = await daemon.status();
+			const said = await page.locator("#panel .say").innerText();
+			return words(said) === words(waiting[0].sentence);
+		},
+		{ what: "the panel says the broker's sentence" },
+	);
 }
 
 test("keeps what is known beyond the sentence behind a mark", async () => {

@@ -42,8 +42,10 @@ export class Session {
 	 * @returns {Promise<any>}
 	 */
 	heard(type, ms = 20000) {
-		return until(() => this.messages.find((message) => message.type === type),
-			{ ms, what: `the session hears ${type}` });
+		return until(() => this.messages.find((message) => message.type === type), {
+			ms,
+			what: `the session hears ${type}`,
+		});
 	}
 
 	close() {
@@ -57,15 +59,20 @@ export class Session {
  */
 export async function watchHolders(daemon) {
 	const abort = new AbortController();
-	const answer = await fetch(`${daemon.base}/v1/gpu/events`, { signal: abort.signal,
-		headers: { Authorization: `Bearer ${daemon.adminToken}` } });
+	const answer = await fetch(`${daemon.base}/v1/gpu/events`, {
+		signal: abort.signal,
+		headers: { Authorization: `Bearer ${daemon.adminToken}` },
+	});
 	/** @type {string[][]} the names of those that held a compute turn, by sample */
 	const samples = [];
 	let looking = Promise.resolve();
 	const look = async () => {
 		const { leases } = await daemon.status();
-		samples.push(leases.filter((/** @type {any} */ lease) => lease.slots > 0)
-			.map((/** @type {any} */ lease) => lease.id));
+		samples.push(
+			leases
+				.filter((/** @type {any} */ lease) => lease.slots > 0)
+				.map((/** @type {any} */ lease) => lease.id),
+		);
 	};
 	const read = (async () => {
 		const decoder = new TextDecoder();

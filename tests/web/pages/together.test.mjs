@@ -62,31 +62,42 @@ async function talks() {
 	const page = await browser.signedInPage(daemon, "/mic");
 	await page.locator("#talk:enabled").waitFor();
 	await page.locator("#talk").click();
-	await until(async () => Number.parseFloat(
-		await page.locator("#recording .mono").textContent({ timeout: 1000 })) >= SILENCE_S + 4.4,
-	{ ms: 30000, what: "the tones are recorded" });
+	await until(
+		async () =>
+			Number.parseFloat(await page.locator("#recording .mono").textContent({ timeout: 1000 }))
+			>= SILENCE_S + 4.4,
+		{ ms: 30000, what: "the tones are recorded" },
+	);
 	await page.locator("#talk").click();
 	return page;
 }
 
 async function thinksAll(page) {
-	await until(async () => /^(\d+) of \1$/.test(await page.locator("#count-round").textContent()),
-		{ ms: ALL_MS, what: "the dream is finished" });
+	await until(
+		async () => /^(\d+) of \1$/.test(await page.locator("#count-round").textContent()),
+		{ ms: ALL_MS, what: "the dream is finished" },
+	);
 	const ids = await page.evaluate(async () => {
 		const { openStorage } = await import("/storage/storage.js");
 		return (await (await openStorage()).thoughts()).map((thought) => thought.id).sort();
 	});
-	assert.deepEqual(ids.filter((id) => /^1:n/.test(id)), NOTES.map((_, n) => `1:n${n}`));
+	assert.deepEqual(
+		ids.filter((id) => /^1:n/.test(id)),
+		NOTES.map((_, n) => `1:n${n}`),
+	);
 }
 
 /** An answer that a voice cut off says so, and goes on when the user wants it to. */
 async function answered(page) {
 	const goOn = page.getByRole("button", { name: "Continue" });
-	await until(async () => {
-		if (await goOn.count()) await goOn.click({ timeout: 1000 });
-		const whole = page.locator(".answer:not(.writing):not(:has(.stopped))");
-		return (await whole.count()) === 1 && (await whole.innerText()).length > 10;
-	}, { ms: ALL_MS, what: "the answer is whole" });
+	await until(
+		async () => {
+			if (await goOn.count()) await goOn.click({ timeout: 1000 });
+			const whole = page.locator(".answer:not(.writing):not(:has(.stopped))");
+			return (await whole.count()) === 1 && (await whole.innerText()).length > 10;
+		},
+		{ ms: ALL_MS, what: "the answer is whole" },
+	);
 }
 
 async function written(page) {

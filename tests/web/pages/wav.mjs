@@ -14,8 +14,13 @@ export const TONES = [1000, 4000, 500, 2000].map((hz) => ({ hz, seconds: 1 }));
 export const TONES_TEXT = "green lease red blue";
 
 /** Where the first three resonances of a vowel lie, in Hz. @type {Record<string, number[]>} */
-const VOWELS = { a: [730, 1090, 2440], e: [530, 1840, 2480], i: [270, 2290, 3010],
-	o: [570, 840, 2410], u: [300, 870, 2240] };
+const VOWELS = {
+	a: [730, 1090, 2440],
+	e: [530, 1840, 2480],
+	i: [270, 2290, 3010],
+	o: [570, 840, 2410],
+	u: [300, 870, 2240],
+};
 const SYLLABLES = ["a", "si", "o", "mu", "e", "sa", "i", "o", "na", "su", "e", "mi"];
 const SYLLABLE_S = 0.2;
 
@@ -58,8 +63,11 @@ function speech() {
 			phase -= buzz;
 			const loud = Math.min(1, 8 * part, 6 * (1 - part));
 			const hissing = syllable.startsWith("s") && part < 0.3;
-			samples.push(hissing ? 0.02 * hiss()
-				: loud * filters.reduce((x, filter) => filter(x), buzz + 0.005 * hiss()));
+			samples.push(
+				hissing
+					? 0.02 * hiss()
+					: loud * filters.reduce((x, filter) => filter(x), buzz + 0.005 * hiss()),
+			);
 		}
 	}
 	const peak = samples.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
@@ -71,9 +79,13 @@ function speech() {
  * @returns {string} the path of the file, which is removed at the end
  */
 export function writeWav(stretches) {
-	const samples = stretches.flatMap((stretch) => (stretch === "speech" ? speech()
-		: Array.from({ length: stretch.seconds * RATE_HZ },
-			(_, i) => Math.round(12000 * Math.sin((2 * Math.PI * stretch.hz * i) / RATE_HZ)))));
+	const samples = stretches.flatMap((stretch) =>
+		stretch === "speech"
+			? speech()
+			: Array.from({ length: stretch.seconds * RATE_HZ }, (_, i) =>
+					Math.round(12000 * Math.sin((2 * Math.PI * stretch.hz * i) / RATE_HZ)),
+				),
+	);
 	const data = Buffer.alloc(44 + 2 * samples.length);
 	data.write("RIFF", 0);
 	data.writeUInt32LE(36 + 2 * samples.length, 4);

@@ -7,7 +7,9 @@ import { bench, coded, next } from "./in_node.mjs";
 
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
-before(async () => { it = await bench(); });
+before(async () => {
+	it = await bench();
+});
 after(() => it.end());
 
 test("one holds, the other learns its place and why, and is granted at the release", async () => {
@@ -151,14 +153,24 @@ test("what can never fit, and what is one too many, is said at once", async () =
 
 test("a task's own error comes through, and the lease is given back", async () => {
 	const broker = it.broker("faulty");
-	await assert.rejects(broker.run({}, () => { throw new RangeError("mine"); }), RangeError);
+	await assert.rejects(
+		broker.run({}, () => {
+			throw new RangeError("mine");
+		}),
+		RangeError,
+	);
 	assert.equal((await broker.status()).locked, false);
 	assert.equal(await broker.run({}, () => 7), 7);
 });
 
 test("hostile names and labels reach people as plain text of the right length", async () => {
-	const names = ["<script>alert(1)</script>", "a\u202eb\u200b\u0000c\n2026 RELEASED",
-		"é".repeat(300), "\ud800x", "👩‍👩‍👧".repeat(40)];
+	const names = [
+		"<script>alert(1)</script>",
+		"a\u202eb\u200b\u0000c\n2026 RELEASED",
+		"é".repeat(300),
+		"\ud800x",
+		"👩‍👩‍👧".repeat(40),
+	];
 	for (const name of names) {
 		const broker = it.broker(name);
 		const lease = await within(broker.request({ model: name }), { what: JSON.stringify(name) });

@@ -20,7 +20,9 @@ let detour = null;
 /** @type {any[]} */
 let sockets = [];
 
-before(async () => { it = await bench({ timing: { tab_linger_s: LINGER_S } }); });
+before(async () => {
+	it = await bench({ timing: { tab_linger_s: LINGER_S } });
+});
 after(() => it.end());
 beforeEach(() => {
 	detour = null;
@@ -33,7 +35,9 @@ beforeEach(() => {
 		}
 	};
 });
-afterEach(() => { /** @type {any} */ (globalThis).WebSocket = WebSocket; });
+afterEach(() => {
+	/** @type {any} */ (globalThis).WebSocket = WebSocket;
+});
 
 const NOWHERE = "ws://127.0.0.1:1/";
 
@@ -45,7 +49,9 @@ async function hold(name, o = {}) {
 	const seen = { at: 0, ended: [], socket: sockets.at(-1) };
 	lease.guard({ terminate: () => seen.ended.push("worker") });
 	lease.own({ destroy: () => seen.ended.push("device") }, true);
-	lease.signal.addEventListener("abort", () => { seen.at = performance.now(); });
+	lease.signal.addEventListener("abort", () => {
+		seen.at = performance.now();
+	});
 	return { broker, lease, seen };
 }
 
@@ -127,10 +133,12 @@ test("a break that ends in time loses neither lease nor place", async () => {
 	const order = [];
 	const turns = [];
 	for (const waiter of [b, c]) {
-		turns.push(waiter.request().then((mine) => {
-			order.push(waiter === b ? "w1" : "w2");
-			return mine.release();
-		}));
+		turns.push(
+			waiter.request().then((mine) => {
+				order.push(waiter === b ? "w1" : "w2");
+				return mine.release();
+			}),
+		);
 		await it.waiting(turns.length);
 	}
 	detour = NOWHERE;
@@ -191,8 +199,7 @@ function scripted() {
 				this.hear({ type: "welcome", session: "1-x", session_ttl_s: 20, ...it.welcome });
 			else if (m.type === "acquire")
 				this.hear({ type: "granted", ref: m.ref, lease: 7, fence: 1, gpu: "a" });
-			else if (m.type === "release")
-				this.hear({ type: "released", lease: m.lease });
+			else if (m.type === "release") this.hear({ type: "released", lease: m.lease });
 		}
 
 		close() {}
@@ -218,8 +225,10 @@ async function scriptedLease(welcome) {
 }
 
 test("linger_s of welcome is what counts, and 2 s where it is missing", async () => {
-	for (const [welcome, half] of /** @type {[object, number][]} */ (
-		[[{ linger_s: 0.4 }, 200], [{}, 1000]])) {
+	for (const [welcome, half] of /** @type {[object, number][]} */ ([
+		[{ linger_s: 0.4 }, 200],
+		[{}, 1000],
+	])) {
 		const { script, broker, lease } = await scriptedLease(welcome);
 		const cut = performance.now();
 		/** @type {any} */ (globalThis).WebSocket = class {
@@ -238,7 +247,9 @@ test("a thread that stood still asks before it goes on, and hears of a break fir
 	standStill(300);
 	const step = lease.yieldIfNeeded();
 	let settled = false;
-	step.catch(() => {}).finally(() => { settled = true; });
+	step.catch(() => {}).finally(() => {
+		settled = true;
+	});
 	await until(() => script.said.at(-1).type === "events", { what: "it asks for an answer" });
 	assert.equal(settled, false);
 	script.sockets[0].onclose({ code: 1006 });
@@ -286,23 +297,25 @@ test("a thread that stood still for the TTL: `signal` says so at once, run() is 
 	await broker.close();
 });
 
-test("run() hears what happened while its task's thread stood still, before it says \"done\"",
-	async () => {
-		const script = scripted();
-		script.welcome = { session_ttl_s: 20, linger_s: 0.4 };
-		const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
-		const run = broker.run({}, async () => {
-			standStill(300);
-			// What waits to be read on the socket is read after the task.
-			setTimeout(() => script.sockets[0].onmessage({ data: JSON.stringify(
-				{ type: "revoked", ref: 1, lease: 7, reason: "preempted" }) }));
-			setTimeout(() => script.sockets[0].onmessage({ data: "{\"type\":\"ok\"}" }), 1);
-			await null;
-			return "done";
-		});
-		await assert.rejects(within(run), coded("REVOKED"));
-		await broker.close();
+test('run() hears what happened while its task\'s thread stood still, before it says "done"', async () => {
+	const script = scripted();
+	script.welcome = { session_ttl_s: 20, linger_s: 0.4 };
+	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
+	const run = broker.run({}, async () => {
+		standStill(300);
+		// What waits to be read on the socket is read after the task.
+		setTimeout(() =>
+			script.sockets[0].onmessage({
+				data: JSON.stringify({ type: "revoked", ref: 1, lease: 7, reason: "preempted" }),
+			}),
+		);
+		setTimeout(() => script.sockets[0].onmessage({ data: '{"type":"ok"}' }), 1);
+		await null;
+		return "done";
 	});
+	await assert.rejects(within(run), coded("REVOKED"));
+	await broker.close();
+});
 
 test("a word of the broker's is no proof that it heard one: the TTL counts from ours", async () => {
 	const { script, broker, lease } = await scriptedLease({ session_ttl_s: 0.6, linger_s: 10 });

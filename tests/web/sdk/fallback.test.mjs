@@ -9,7 +9,9 @@ import { bench, coded, next } from "./in_node.mjs";
 
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
-before(async () => { it = await bench(); });
+before(async () => {
+	it = await bench();
+});
 after(() => it.end());
 
 const FALLBACKS = /** @type {const} */ (["error", "origin-lock", "unmanaged"]);
@@ -29,14 +31,15 @@ function fakeLocks() {
 	/** @type {Promise<unknown>} */
 	let tail = Promise.resolve();
 	const request = (/** @type {string} */ name, /** @type {any} */ o, /** @type {any} */ fn) => {
-		if (o.mode === "shared")
-			return Promise.resolve(fn({ name }));
-		const turn = tail.then(() => o.signal?.aborted ? null : fn({ name }));
+		if (o.mode === "shared") return Promise.resolve(fn({ name }));
+		const turn = tail.then(() => (o.signal?.aborted ? null : fn({ name })));
 		tail = turn;
 		return turn;
 	};
-	Object.defineProperty(globalThis, "navigator", { configurable: true,
-		value: { locks: { request }, gpu: undefined } });
+	Object.defineProperty(globalThis, "navigator", {
+		configurable: true,
+		value: { locks: { request }, gpu: undefined },
+	});
 	return () => Reflect.deleteProperty(globalThis, "navigator");
 }
 
@@ -52,12 +55,17 @@ test("nothing listens: an error by default, and the page's own choice otherwise"
 	const free = await within(it.broker("u", { url, fallback: "unmanaged" }).request());
 	assert.ok(!free.managed && free.gpu === null && free.fence === 0n);
 	await free.release();
-	const [a, b] = [it.broker("l1", { url, fallback: "origin-lock" }),
-		it.broker("l2", { url, fallback: "origin-lock" })];
+	const [a, b] = [
+		it.broker("l1", { url, fallback: "origin-lock" }),
+		it.broker("l2", { url, fallback: "origin-lock" }),
+	];
 	const first = await within(a.request());
 	assert.equal(first.managed, false);
 	let second = null;
-	const waits = b.request().then((lease) => { second = lease; return lease; });
+	const waits = b.request().then((lease) => {
+		second = lease;
+		return lease;
+	});
 	const gone = new AbortController();
 	const leaves = b.request({ signal: gone.signal });
 	await until(() => b.state === "offline");
@@ -115,7 +123,14 @@ test("too many connections is tried again, not taken as an end", async () => {
 	});
 	const broker = it.broker("many", { url: await listening(server), fallback: "unmanaged" });
 	let got = null;
-	broker.request().then(() => { got = "granted"; }, (error) => { got = error.code; });
+	broker.request().then(
+		() => {
+			got = "granted";
+		},
+		(error) => {
+			got = error.code;
+		},
+	);
 	await until(() => tries >= 4);
 	assert.equal(got, null);
 	await broker.close();
@@ -154,10 +169,13 @@ test("the page returns to the broker when it is back: same lease, now managed", 
 	assert.equal((await within(asked)).lease, lease);
 	assert.equal(await within(lease.yieldIfNeeded()), true);
 	assert.ok(lease.managed && lease.fence > 0n && !lease.signal.aborted);
-	const leases = await until(async () => {
-		const all = (await other.daemon.status()).leases;
-		return all.length === 2 && all;
-	}, { what: "the model came into the ledger" });
+	const leases = await until(
+		async () => {
+			const all = (await other.daemon.status()).leases;
+			return all.length === 2 && all;
+		},
+		{ what: "the model came into the ledger" },
+	);
 	assert.deepEqual(leases.map((/** @type {any} */ l) => l.vram_mb).sort(), [0, 1024]);
 	await model.release();
 	await lease.release();
@@ -177,7 +195,10 @@ test("a fallback lease unlocks nobody else's lease", async () => {
 	await mine.release();
 	await until(() => astray.state === "open");
 	const { leases } = await astray.status();
-	assert.deepEqual(leases.map((/** @type {any} */ l) => String(l.lease)), [theirs.id]);
+	assert.deepEqual(
+		leases.map((/** @type {any} */ l) => String(l.lease)),
+		[theirs.id],
+	);
 	assert.ok(!theirs.signal.aborted);
 	await other.end();
 });

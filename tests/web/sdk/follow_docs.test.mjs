@@ -23,8 +23,8 @@ const ALL = Boolean(process.env.FOLLOW_ALL);
 const NAMES = Object.keys(BUNDLERS).filter((name) => name !== "webpack, development");
 const README = "web/sdk/README.md";
 const GUIDE = "docs/browser.md";
-const HTML = "<!doctype html><title>a page</title>"
-	+ "<script type=\"module\" src=\"./page.js\"></script>";
+const HTML =
+	"<!doctype html><title>a page</title>" + '<script type="module" src="./page.js"></script>';
 const AWAY = "127.0.0.1:1"; // nothing listens there
 
 /** @param {string} file */
@@ -32,8 +32,9 @@ const text = (file) => readFileSync(join(root, file), "utf8");
 
 /** The block of code with these words, as it stands. @param {string} file @param {string} words */
 function block(file, words) {
-	const found = [...text(file).matchAll(/^```\w+\n([^]*?)^```$/gm)]
-		.find(([, code]) => code.includes(words));
+	const found = [...text(file).matchAll(/^```\w+\n([^]*?)^```$/gm)].find(([, code]) =>
+		code.includes(words),
+	);
 	assert.ok(found, `${file} has a block with ${words}`);
 	return found[1];
 }
@@ -52,7 +53,10 @@ const show = (words) => { globalThis.shown = words; };
 const work = () => show("worked");
 `;
 const ASK = "globalThis.result = answer('it is');";
-const FIRST = [[README, "name: \"my-page\", token"], [GUIDE, "name: \"My page\", token"]];
+const FIRST = [
+	[README, 'name: "my-page", token'],
+	[GUIDE, 'name: "My page", token'],
+];
 const START = "globalThis.result = start().then((broker) => broker.state ?? broker);";
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
@@ -69,8 +73,11 @@ let pages = 0;
 
 before(async () => {
 	const change = (/** @type {string} */ all) => all.replaceAll("127.0.0.1:8470", served);
-	[listed, unlisted, browser] = await Promise.all(
-		[startFolderSite(change), startFolderSite(change), launch()]);
+	[listed, unlisted, browser] = await Promise.all([
+		startFolderSite(change),
+		startFolderSite(change),
+		launch(),
+	]);
 	daemon = await startDaemon({ config: { origins: [listed.base] } });
 	served = `127.0.0.1:${daemon.port}`;
 	project = tempFolder("baton-project");
@@ -90,8 +97,7 @@ async function open(site, code, bundler) {
 	const name = `page${pages++}`;
 	mkdirSync(join(site.folder, name));
 	writeFileSync(join(project, "page.js"), code);
-	if (bundler)
-		await BUNDLERS[bundler](project, join(site.folder, name));
+	if (bundler) await BUNDLERS[bundler](project, join(site.folder, name));
 	else {
 		writeFileSync(join(site.folder, name, "page.js"), code);
 		writeFileSync(join(site.folder, name, "index.html"), HTML);
@@ -103,11 +109,13 @@ async function open(site, code, bundler) {
 async function says(code, bundler) {
 	try {
 		const tab = await open(listed, code, bundler);
-		const said = await tab.run("() => globalThis.result")
-			.catch((error) => error.message) ?? tab.console.join("\n");
+		const said =
+			(await tab.run("() => globalThis.result").catch((error) => error.message))
+			?? tab.console.join("\n");
 		await tab.close();
 		return said;
-	} catch (error) { // it cannot be built
+	} catch (error) {
+		// it cannot be built
 		return `${/** @type {Error} */ (error).message}`.slice(0, 500);
 	}
 }
@@ -117,24 +125,27 @@ test("npm install http://127.0.0.1:8470/sdk/baton-sdk.tgz", async (t) => {
 	for (const file of [README, GUIDE])
 		assert.ok(text(file).replace(/\s+/g, " ").includes(`npm install ${address}`), file);
 	// Without its peer, the types, for which npm would ask the registry.
-	const args = ["install", address.replace("127.0.0.1:8470", served),
-		...ALL ? [] : ["--legacy-peer-deps"]];
+	const args = [
+		"install",
+		address.replace("127.0.0.1:8470", served),
+		...(ALL ? [] : ["--legacy-peer-deps"]),
+	];
 	const { stdout } = await promisify(execFile)("npm", args, { cwd: project });
 	t.diagnostic(`$ npm ${args.join(" ")}: ${stdout.trim()}`);
 });
 
 for (const [file, words] of FIRST)
 	test(`the first page of ${file}: from the broker, and bundled`, async (t) => {
-		const code = `${reader(daemon.token)}${block(file, words)}${ASK}`
-			.replace("token: \"…\"", "token");
+		const code = `${reader(daemon.token)}${block(file, words)}${ASK}`.replace(
+			'token: "…"',
+			"token",
+		);
 		/** @type {Record<string, string>} */
 		const said = { "as it stands": await says(code) };
 		const bundled = code.replace(/"http\S+"; +\/\/ bundled: ("@baton\/sdk")/, "$1; //");
 		assert.notEqual(bundled, code);
-		for (const name of NAMES)
-			said[name] = await says(bundled, name);
-		for (const [how, what] of Object.entries(said))
-			t.diagnostic(`${how}: ${what}`);
+		for (const name of NAMES) said[name] = await says(bundled, name);
+		for (const [how, what] of Object.entries(said)) t.diagnostic(`${how}: ${what}`);
 		assert.deepEqual([...new Set(Object.values(said))], ["it is computed"]);
 	});
 
@@ -157,12 +168,14 @@ test("a site that is not listed asks, is allowed by `baton sites`, and has its t
 		if (at === 0) {
 			const advice = await shown();
 			t.diagnostic(`${name}: ${advice}`);
-			assert.equal(advice,
-				`Allow ${unlisted.base} on the broker's dashboard, or: baton sites`);
+			assert.equal(
+				advice,
+				`Allow ${unlisted.base} on the broker's dashboard, or: baton sites`,
+			);
 			t.diagnostic(await daemon.cli("sites"));
 			t.diagnostic(await daemon.cli("sites", "allow", unlisted.base));
 		}
-		await until(async () => await shown() === "worked", { what: `${name} has its turn` });
+		await until(async () => (await shown()) === "worked", { what: `${name} has its turn` });
 		t.diagnostic(`${name}: worked`);
 		await tab.close();
 	}
@@ -170,8 +183,10 @@ test("a site that is not listed asks, is allowed by `baton sites`, and has its t
 
 test("an old page has the session beneath", async (t) => {
 	mkdirSync(join(listed.folder, "modules"));
-	writeFileSync(join(listed.folder, "modules/sovereign.js"),
-		block(GUIDE, "GPUController.TOKEN").replace("…", daemon.token));
+	writeFileSync(
+		join(listed.folder, "modules/sovereign.js"),
+		block(GUIDE, "GPUController.TOKEN").replace("…", daemon.token),
+	);
 	const said = await says(`import { GPUController } from "/modules/sovereign.js";
 		globalThis.result = GPUController.withLock("old page", async () => "it had the lock");`);
 	t.diagnostic(JSON.stringify(said));
@@ -198,8 +213,10 @@ const EXAMPLES = `${MODULES.map((name) => `import * as ${name} from "./${name}.j
 globalThis.result = Object.entries({ ${MODULES} }).flatMap(([name, all]) =>
 	Object.keys(all).map((one) => name + "." + one)).join(" ");`;
 
-test("the examples with their libraries, bundled",
-	{ skip: !ALL && "only by make follow-docs" }, async (t) => {
+test(
+	"the examples with their libraries, bundled",
+	{ skip: !ALL && "only by make follow-docs" },
+	async (t) => {
 		for (const name of ["react", "vue", "@huggingface/transformers", "@mlc-ai/web-llm"]) {
 			const at = join(project, "node_modules", name);
 			mkdirSync(dirname(at), { recursive: true });
@@ -214,8 +231,8 @@ test("the examples with their libraries, bundled",
 			const began = performance.now();
 			const said = await says(EXAMPLES, name);
 			t.diagnostic(`${name}: ${said} (${Math.round(performance.now() - began)} ms)`);
-			if (!/chat\.reply.*use_turn_vue\.useTurn/.test(said))
-				wrong.push(name);
+			if (!/chat\.reply.*use_turn_vue\.useTurn/.test(said)) wrong.push(name);
 		}
 		assert.deepEqual(wrong, []);
-	});
+	},
+);

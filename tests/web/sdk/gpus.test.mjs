@@ -8,8 +8,11 @@ import { bench } from "./in_node.mjs";
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
 before(async () => {
-	it = await bench({ gpu: "b:8192:4", args: ["--fake-gpu", "a:24576:1"],
-		config: { browser_gpu: "a" } });
+	it = await bench({
+		gpu: "b:8192:4",
+		args: ["--fake-gpu", "a:24576:1"],
+		config: { browser_gpu: "a" },
+	});
 });
 after(() => it.end());
 

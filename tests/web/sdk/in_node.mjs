@@ -26,22 +26,32 @@ const TIMING = { grace_s: 0.3, min_run_s: 0, tab_linger_s: 0.3, lock_delay_s: 0.
  * @param {{timing?: object, config?: Record<string, any>, gpu?: string, args?: string[]}} [o]
  */
 export async function bench({ timing = {}, config = {}, gpu, args = [] } = {}) {
-	const daemon = await startDaemon({ config: { timing: { ...TIMING, ...timing }, ...config },
-		args, ...(gpu ? { gpu } : {}) });
+	const daemon = await startDaemon({
+		config: { timing: { ...TIMING, ...timing }, ...config },
+		args,
+		...(gpu ? { gpu } : {}),
+	});
 	/** @type {import("../../../web/sdk/index.js").Broker[]} */
 	const brokers = [];
 	return {
 		daemon,
 		/** @param {string} name @param {object} [o] */
 		broker(name, o = {}) {
-			const broker = new sdk.Broker({ url: daemon.base, token: daemon.token, name,
-				backoff: { minMs: 20, maxMs: 100 }, ...o });
+			const broker = new sdk.Broker({
+				url: daemon.base,
+				token: daemon.token,
+				name,
+				backoff: { minMs: 20, maxMs: 100 },
+				...o,
+			});
 			brokers.push(broker);
 			return broker;
 		},
 		/** Waits until so many claims wait. @param {number} n */
-		waiting: (n) => until(async () => (await daemon.status()).waiting.length === n,
-			{ what: `${n} claims wait` }),
+		waiting: (n) =>
+			until(async () => (await daemon.status()).waiting.length === n, {
+				what: `${n} claims wait`,
+			}),
 		async end() {
 			await Promise.all(brokers.map((broker) => broker.close()));
 			await daemon.stop();
@@ -50,8 +60,12 @@ export async function bench({ timing = {}, config = {}, gpu, args = [] } = {}) {
 }
 
 /** The next event's detail. @type {(target: EventTarget, type: string) => Promise<any>} */
-export const next = (target, type) => new Promise((resolve) => target.addEventListener(type,
-	(event) => resolve(/** @type {any} */ (event).detail), { once: true }));
+export const next = (target, type) =>
+	new Promise((resolve) =>
+		target.addEventListener(type, (event) => resolve(/** @type {any} */ (event).detail), {
+			once: true,
+		}),
+	);
 
 /** @param {string} code */
 export const coded = (code) => (/** @type {any} */ error) => error.code === code;

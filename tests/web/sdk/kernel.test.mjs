@@ -13,7 +13,9 @@ import { bench } from "./in_node.mjs";
 let it;
 /** @type {Kernel[]} */
 const tabs = [];
-before(async () => { it = await bench({ timing: { tab_linger_s: 2 } }); });
+before(async () => {
+	it = await bench({ timing: { tab_linger_s: 2 } });
+});
 after(async () => {
 	await Promise.all(tabs.map((tab) => tab.GPUController.close()));
 	await it.end();
@@ -41,8 +43,10 @@ test("the old shapes: lock, status with the old name and class, release", async 
 	const token = granted(await within(gpu.acquireLock("Root-Mic-Whisper")));
 	/** @type {any} */
 	const status = await gpu.checkStatus();
-	assert.deepEqual([status.locked, status.owner, status.queue_depth, status.queued],
-		[true, "Root-Mic-Whisper", 0, []]);
+	assert.deepEqual(
+		[status.locked, status.owner, status.queue_depth, status.queued],
+		[true, "Root-Mic-Whisper", 0, []],
+	);
 	assert.equal((await it.daemon.status()).leases[0].class, "voice");
 	await gpu.releaseLock("Root-Mic-Whisper");
 	await gpu.releaseLock("Root-Mic-Whisper");
@@ -52,7 +56,7 @@ test("the old shapes: lock, status with the old name and class, release", async 
 	await gpu.releaseLock("Root-Dreamer", dream);
 	assert.equal(await gpu.withLock("Root-Console-Chat", () => 42), 42);
 	assert.equal((await it.daemon.status()).locked, false);
-	assert.ok("error" in await (await openTab({ token: "wrong" })).checkStatus());
+	assert.ok("error" in (await (await openTab({ token: "wrong" })).checkStatus()));
 });
 
 test("two tabs with one id are two holders: a second release frees nobody else", async () => {
@@ -75,7 +79,8 @@ test("two tabs with one id are two holders: a second release frees nobody else",
 
 test("model loads of two tabs never overlap", async () => {
 	const [a, b] = [await openTab(), await openTab()];
-	let inside = 0, most = 0;
+	let inside = 0,
+		most = 0;
 	const load = (/** @type {typeof a} */ gpu, /** @type {string} */ id) =>
 		gpu.withModelLoadLock(id, async () => {
 			most = Math.max(most, ++inside);
@@ -88,16 +93,32 @@ test("model loads of two tabs never overlap", async () => {
 	assert.equal(a.getModelLoadStatus().hasPendingLoad, true);
 	await within(Promise.all(all));
 	assert.equal(most, 1);
-	assert.deepEqual(a.getModelLoadStatus(), { queueSize: 0, activeLoaders: [],
-		hasPendingLoad: false, modelLoadQueueInfo: "no load waits" });
+	assert.deepEqual(a.getModelLoadStatus(), {
+		queueSize: 0,
+		activeLoaders: [],
+		hasPendingLoad: false,
+		modelLoadQueueInfo: "no load waits",
+	});
 });
 
 test("a lock inside a load, or a load inside a lock, does not wait for itself", async () => {
 	const gpu = await openTab();
-	assert.equal(await within(gpu.withModelLoadLock("Root-Console", () =>
-		gpu.withLock("Root-Console-Chat", () => "warm"))), "warm");
-	assert.equal(await within(gpu.withLock("Root-Console-Chat", () =>
-		gpu.withModelLoadLock("Root-Console", () => "loaded"))), "loaded");
+	assert.equal(
+		await within(
+			gpu.withModelLoadLock("Root-Console", () =>
+				gpu.withLock("Root-Console-Chat", () => "warm"),
+			),
+		),
+		"warm",
+	);
+	assert.equal(
+		await within(
+			gpu.withLock("Root-Console-Chat", () =>
+				gpu.withModelLoadLock("Root-Console", () => "loaded"),
+			),
+		),
+		"loaded",
+	);
 	await until(async () => !(await it.daemon.status()).locked);
 });
 
@@ -122,26 +143,43 @@ test("a wrong token and a task that fails never leave a lock behind", async () =
 	const refused = await within(gpu.acquireLock("Root-Console"));
 	assert.equal(refused.success, false);
 	let ran = false;
-	await assert.rejects(gpu.withLock("Root-Console", () => { ran = true; }), /acquire GPU lock/);
+	await assert.rejects(
+		gpu.withLock("Root-Console", () => {
+			ran = true;
+		}),
+		/acquire GPU lock/,
+	);
 	assert.equal(ran, false);
 	const good = await openTab();
-	await assert.rejects(good.withLock("x", () => { throw new TypeError("mine"); }), TypeError);
+	await assert.rejects(
+		good.withLock("x", () => {
+			throw new TypeError("mine");
+		}),
+		TypeError,
+	);
 	assert.equal((await it.daemon.status()).locked, false);
 });
 
 test("a turn that was taken under the task is an error for the page", async () => {
 	const gpu = await openTab();
-	await assert.rejects(gpu.withLock("old", async () => {
-		await it.daemon.http("POST", "/v1/gpu/reset", {});
-		await until(async () => (await it.daemon.status()).leases.length === 0);
-	}), { code: "REVOKED" });
+	await assert.rejects(
+		gpu.withLock("old", async () => {
+			await it.daemon.http("POST", "/v1/gpu/reset", {});
+			await until(async () => (await it.daemon.status()).leases.length === 0);
+		}),
+		{ code: "REVOKED" },
+	);
 });
 
 test("the old bridge's address and token work under --compat bridge", async () => {
-	const daemon = await startDaemon({ args: ["--compat", "bridge"],
-		env: { BRIDGE_PORT: "0", BRIDGE_TOKEN: "old-secret-of-the-bridge" } });
-	const gpu = await openTab({ url: daemon.base.replace("127.0.0.1", "localhost"),
-		token: "old-secret-of-the-bridge" });
+	const daemon = await startDaemon({
+		args: ["--compat", "bridge"],
+		env: { BRIDGE_PORT: "0", BRIDGE_TOKEN: "old-secret-of-the-bridge" },
+	});
+	const gpu = await openTab({
+		url: daemon.base.replace("127.0.0.1", "localhost"),
+		token: "old-secret-of-the-bridge",
+	});
 	granted(await within(gpu.acquireLock("Root-Console")));
 	await gpu.releaseLock("Root-Console");
 	await gpu.close();
@@ -164,8 +202,13 @@ test("a connection that breaks under the task: it hears so before the next is le
 	try {
 		/** @type {string[]} */
 		const order = [];
-		const task = a.withLock("Root-Dreamer", (lease) => new Promise((_, reject) =>
-			lease.signal.addEventListener("abort", () => reject(lease.signal.reason))));
+		const task = a.withLock(
+			"Root-Dreamer",
+			(lease) =>
+				new Promise((_, reject) =>
+					lease.signal.addEventListener("abort", () => reject(lease.signal.reason)),
+				),
+		);
 		task.catch(() => order.push("told"));
 		await until(async () => (await it.daemon.status()).owner === "Root-Dreamer");
 		const next = b.acquireLock("Root-Dreamer-2").then((got) => {
@@ -196,12 +239,13 @@ test("log lines reach both channels, and none after close", async () => {
 	const logger = new SovereignLogger("Root Mic");
 	logger.success("<b>done</b>");
 	await until(() => heard.length === 2);
-	assert.deepEqual(heard.sort(), [["coda_logs", "Root Mic", "success", "<b>done</b>"],
-		["sovereign-logs", "Root Mic", "success", "<b>done</b>"]]);
+	assert.deepEqual(heard.sort(), [
+		["coda_logs", "Root Mic", "success", "<b>done</b>"],
+		["sovereign-logs", "Root Mic", "success", "<b>done</b>"],
+	]);
 	logger.close();
 	logger.info("late");
-	for (const channel of channels)
-		channel.close();
+	for (const channel of channels) channel.close();
 });
 
 test("a store tells what changed, to whom still listens", () => {
@@ -219,15 +263,23 @@ test("a store tells what changed, to whom still listens", () => {
 	state.name = "b";
 	unsubscribe(listener);
 	state.name = "c";
-	assert.deepEqual(heard, [["n", 2], ["name", "b"]]);
+	assert.deepEqual(heard, [
+		["n", 2],
+		["name", "b"],
+	]);
 });
 
 test("profiles are clamped to the adapter, and the old reload hooks are harmless", async () => {
 	const MIB = 2 ** 20;
-	const adapter = { features: new Set(), info: {},
-		limits: { maxBufferSize: 512 * MIB, maxStorageBufferBindingSize: 256 * MIB } };
-	Object.defineProperty(globalThis, "navigator", { configurable: true,
-		value: { gpu: { requestAdapter: async () => adapter } } });
+	const adapter = {
+		features: new Set(),
+		info: {},
+		limits: { maxBufferSize: 512 * MIB, maxStorageBufferBindingSize: 256 * MIB },
+	};
+	Object.defineProperty(globalThis, "navigator", {
+		configurable: true,
+		value: { gpu: { requestAdapter: async () => adapter } },
+	});
 	const { getWebGPUConfig } = tabs[0];
 	const lite = await getWebGPUConfig("lite");
 	assert.deepEqual([lite.maxBufferSize, lite.isConstrained], [256 * MIB, false]);
@@ -235,7 +287,7 @@ test("profiles are clamped to the adapter, and the old reload hooks are harmless
 	assert.deepEqual([high.maxBufferSize, high.isConstrained], [512 * MIB, true]);
 	assert.equal(high.adapter, adapter);
 	Reflect.deleteProperty(globalThis, "navigator");
-	const page = /** @type {any} */ (globalThis).window = {};
+	const page = /** @type {any} */ ((globalThis).window = {});
 	await openTab();
 	granted(await tabs[0].GPUController.acquireLock("holder"));
 	assert.equal((await page.triggerGPUHotReload()).success, true);

@@ -7,7 +7,9 @@ import { bench, coded } from "./in_node.mjs";
 
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
-before(async () => { it = await bench({ gpu: "two:8192:2" }); });
+before(async () => {
+	it = await bench({ gpu: "two:8192:2" });
+});
 after(() => it.end());
 
 const GIB = 2 ** 30;
@@ -16,8 +18,13 @@ test("an idle model makes room for another: evict, then its VRAM is free", async
 	const [a, b] = [it.broker("a"), it.broker("b")];
 	/** @type {string[]} */
 	const order = [];
-	const first = await a.reside({ model: "old", vramBytes: 6 * GIB,
-		evict: async () => { order.push("evict"); } });
+	const first = await a.reside({
+		model: "old",
+		vramBytes: 6 * GIB,
+		evict: async () => {
+			order.push("evict");
+		},
+	});
 	assert.equal(first.vramBytes, 6 * GIB);
 	const second = await within(b.reside({ model: "new", vramBytes: 5 * GIB, evict: () => {} }));
 	order.push("granted");
@@ -30,7 +37,13 @@ test("an idle model makes room for another: evict, then its VRAM is free", async
 test("a revoked model is evicted too; one that the page gives up is not", async () => {
 	const broker = it.broker("c");
 	let evicted = 0;
-	const o = { model: "m", vramBytes: GIB, evict: () => { evicted++; } };
+	const o = {
+		model: "m",
+		vramBytes: GIB,
+		evict: () => {
+			evicted++;
+		},
+	};
 	const kept = await broker.reside(o);
 	await kept.release();
 	assert.equal(evicted, 0);
@@ -43,13 +56,15 @@ test("a revoked model is evicted too; one that the page gives up is not", async 
 test("loads never overlap, nor with a turn, though the GPU has two slots", async () => {
 	const [a, b, c] = [it.broker("a"), it.broker("b"), it.broker("c")];
 	const [one, two] = await Promise.all([a.request(), b.request()]);
-	let inside = 0, most = 0;
-	const load = (/** @type {typeof a} */ broker) => broker.load("model", async () => {
-		most = Math.max(most, ++inside);
-		await broker.status();
-		await broker.status();
-		inside--;
-	});
+	let inside = 0,
+		most = 0;
+	const load = (/** @type {typeof a} */ broker) =>
+		broker.load("model", async () => {
+			most = Math.max(most, ++inside);
+			await broker.status();
+			await broker.status();
+			inside--;
+		});
 	const all = Promise.all([load(a), load(b), load(c)]);
 	await it.waiting(3);
 	assert.equal(most, 0);

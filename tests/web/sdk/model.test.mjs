@@ -8,7 +8,9 @@ import { bench, coded } from "./in_node.mjs";
 const MIB = 2 ** 20;
 
 let it;
-before(async () => { it = await bench(); });
+before(async () => {
+	it = await bench();
+});
 after(() => it?.end());
 
 /** What happened to the engines. @type {string[]} */
@@ -20,16 +22,23 @@ beforeEach(() => {
 });
 
 /** A model that writes down what becomes of it. */
-const model = (broker, o = {}) => broker.model({ name: "one", vramBytes: 100 * MIB,
-	load: async () => {
-		log.push(`load ${++made}`);
-		return { number: made };
-	},
-	unload: (engine) => void log.push(`unload ${engine.number}`), ...o });
+const model = (broker, o = {}) =>
+	broker.model({
+		name: "one",
+		vramBytes: 100 * MIB,
+		load: async () => {
+			log.push(`load ${++made}`);
+			return { number: made };
+		},
+		unload: (engine) => void log.push(`unload ${engine.number}`),
+		...o,
+	});
 
 const leases = async () => (await it.daemon.status()).leases;
-const untilFree = () => until(async () => (await leases()).every(({ slots }) => slots === 0),
-	{ what: "nobody computes" });
+const untilFree = () =>
+	until(async () => (await leases()).every(({ slots }) => slots === 0), {
+		what: "nobody computes",
+	});
 
 /** Somebody who needs all of the memory. */
 async function evict() {
@@ -51,7 +60,10 @@ test("loads once, computes in turns, and gives all back", async () => {
 	assert.equal(await one.run({ class: "chat" }, ({ number }) => number), 1);
 	assert.deepEqual(states, ["waiting", "loading", "waiting", "busy", "ready"]);
 	assert.equal(await one.run({}, ({ number }) => number), 1);
-	assert.deepEqual((await leases()).map(({ slots, vram_mb }) => [slots, vram_mb]), [[0, 100]]);
+	assert.deepEqual(
+		(await leases()).map(({ slots, vram_mb }) => [slots, vram_mb]),
+		[[0, 100]],
+	);
 	await one.unload();
 	assert.deepEqual(log, ["load 1", "unload 1"]);
 	assert.deepEqual([one.state, one.engine], ["empty", null]);
@@ -84,12 +96,14 @@ test("revoked: the run rejects, the engine ends, the next run loads again", asyn
 
 test("a load that is taken is repeated by itself; one that is always taken is not", async () => {
 	let hang = 1;
-	const one = model(it.broker("d"), { load: async ({ signal }) => {
-		const number = ++made;
-		log.push(`load ${number}`);
-		if (hang-- > 0) await new Promise((done) => signal.addEventListener("abort", done));
-		return { number };
-	} });
+	const one = model(it.broker("d"), {
+		load: async ({ signal }) => {
+			const number = ++made;
+			log.push(`load ${number}`);
+			if (hang-- > 0) await new Promise((done) => signal.addEventListener("abort", done));
+			return { number };
+		},
+	});
 	const run = one.run({}, ({ number }) => number);
 	await until(() => one.state === "loading", { what: "it loads" });
 	await revoke("d");
@@ -108,8 +122,15 @@ test("a load that is taken is repeated by itself; one that is always taken is no
 });
 
 test("a load that fails says why, and gives the memory back", async () => {
-	const one = model(it.broker("e"), { load: () => { throw new Error("no such layer"); } });
-	await assert.rejects(one.run({}, () => {}), /no such layer/);
+	const one = model(it.broker("e"), {
+		load: () => {
+			throw new Error("no such layer");
+		},
+	});
+	await assert.rejects(
+		one.run({}, () => {}),
+		/no such layer/,
+	);
 	assert.deepEqual(await leases(), []);
 	assert.equal(one.state, "empty");
 });
@@ -124,8 +145,12 @@ test("an engine that ended by itself is made anew", async () => {
 
 test("options of the model are those of its request for memory, too", async () => {
 	const other = it.broker("other");
-	const home = await other.reside({ model: "big", vramBytes: 24_000 * MIB, evict: () => {},
-		minResidenceMs: 60_000 });
+	const home = await other.reside({
+		model: "big",
+		vramBytes: 24_000 * MIB,
+		evict: () => {},
+		minResidenceMs: 60_000,
+	});
 	const keys = [];
 	const one = model(it.broker("h"), { key: "job", onQueue: ({ key }) => keys.push(key) });
 	const run = one.run({}, ({ number }) => number);
@@ -139,7 +164,13 @@ test("options of the model are those of its request for memory, too", async () =
 test("runs follow each other; one that is stopped leaves", async () => {
 	const one = model(it.broker("g"));
 	let finish;
-	const first = one.run({}, () => new Promise((done) => { finish = done; }));
+	const first = one.run(
+		{},
+		() =>
+			new Promise((done) => {
+				finish = done;
+			}),
+	);
 	await until(() => finish, { what: "the first runs" });
 	const stop = new AbortController();
 	const second = one.run({ signal: stop.signal }, () => {});
@@ -156,22 +187,32 @@ test("on the processor nobody is asked", async () => {
 	const broker = { reside: assert.fail, load: assert.fail, run: assert.fail };
 	const { Model } = await import("../../../web/sdk/model.js");
 	const one = new Model(broker, { name: "one", vramBytes: 0, cpu: true, load: () => "engine" });
-	assert.equal(await one.run({}, async (engine, lease) => {
-		assert.equal(await lease.yieldIfNeeded(), false);
-		return engine;
-	}), "engine");
+	assert.equal(
+		await one.run({}, async (engine, lease) => {
+			assert.equal(await lease.yieldIfNeeded(), false);
+			return engine;
+		}),
+		"engine",
+	);
 });
 
 test("what an earlier lease ended is not guarded by another", async () => {
 	const broker = it.broker("h");
-	const worker = { ended: 0, terminate() { this.ended++; } };
+	const worker = {
+		ended: 0,
+		terminate() {
+			this.ended++;
+		},
+	};
 	const lease = await broker.request({});
 	lease.guard(worker);
 	await revoke("h");
 	await until(() => worker.ended === 1, { what: "it is ended" });
 	const next = await broker.request({});
-	assert.throws(() => next.guard(worker), (error) => error.code === "CLOSED"
-		&& /make a new one/.test(error.message));
+	assert.throws(
+		() => next.guard(worker),
+		(error) => error.code === "CLOSED" && /make a new one/.test(error.message),
+	);
 	assert.equal(worker.ended, 1);
 	await next.release();
 });

@@ -42,8 +42,10 @@ beforeEach(async () => {
 			const files = new Files();
 			files.add([file]);
 			const seen = [];
-			const error = await files.fetch({ ...o, onProgress: (p) => seen.push(p) })
-				.then(() => null, ({ code, message, retryable }) => ({ code, message, retryable }));
+			const error = await files.fetch({ ...o, onProgress: (p) => seen.push(p) }).then(
+				() => null,
+				({ code, message, retryable }) => ({ code, message, retryable }),
+			);
 			const found = await files.match(file.url ?? file);
 			return { error, seen, size: found ? (await found.blob()).size : null };
 		};
@@ -81,23 +83,31 @@ function serveWhole({ cuts = [], body = BODY, tag = '"one"', ranges = true, head
 			return;
 		}
 		answer.writeHead(range && ranges ? 206 : 200, {
-			...(tag ? { ETag: tag } : {}), "Content-Length": body.length - from,
-			...(range && ranges ? {
-				"Content-Range": `bytes ${from}-${body.length - 1}/${body.length}` } : {}),
+			...(tag ? { ETag: tag } : {}),
+			"Content-Length": body.length - from,
+			...(range && ranges
+				? {
+						"Content-Range": `bytes ${from}-${body.length - 1}/${body.length}`,
+					}
+				: {}),
 			...headers,
 		});
 		const cut = cuts.shift();
 		if (cut === undefined) answer.end(body.subarray(from));
 		else
-			answer.write(body.subarray(from, from + cut),
-				() => setTimeout(() => answer.destroy(), 100));
+			answer.write(body.subarray(from, from + cut), () =>
+				setTimeout(() => answer.destroy(), 100),
+			);
 	};
 }
 
 test("a file is fetched once, with progress, and then comes from the cache", async () => {
 	routes["/model.bin"] = serveWhole();
-	const { error, seen, size } = await bring({ url: "/model.bin", bytes: BODY.length,
-		sha256: SHA256 });
+	const { error, seen, size } = await bring({
+		url: "/model.bin",
+		bytes: BODY.length,
+		sha256: SHA256,
+	});
 	assert.equal(error, null);
 	assert.equal(size, BODY.length);
 	assert.equal(seen.at(-1).loaded, BODY.length);
@@ -152,8 +162,10 @@ test("a server without ranges, one with another version of the file: from the st
 
 test("of another origin that tells no version, length and hash decide", async () => {
 	const headers = { "Access-Control-Allow-Origin": "*" };
-	const far = await startForeignSite({ "/model.bin": (...exchange) =>
-		serveWhole({ tag: "", cuts: far.cuts, headers })(...exchange) });
+	const far = await startForeignSite({
+		"/model.bin": (...exchange) =>
+			serveWhole({ tag: "", cuts: far.cuts, headers })(...exchange),
+	});
 	far.cuts = [100_000];
 	const url = `${far.base}/model.bin`;
 	const { error } = await bring({ url, bytes: BODY.length, sha256: SHA256 });
@@ -198,7 +210,9 @@ test("a server that lies about sizes: too much is cut, too little is no file", a
 	routes["/model.bin"] = (_, answer) => {
 		answer.writeHead(200); // endless
 		const more = () => !closed && answer.write(BODY, more);
-		answer.on("close", () => { closed = true; });
+		answer.on("close", () => {
+			closed = true;
+		});
 		more();
 	};
 	const endless = await bring({ url: "/model.bin", bytes: 1000 });
@@ -216,9 +230,15 @@ test("a server that lies about sizes: too much is cut, too little is no file", a
 	// A rest that belongs to a file of another length.
 	asked = [];
 	const cut = serveWhole({ cuts: [100_000] });
-	routes["/model.bin"] = (request, answer) => (request.headers.range
-		? answer.writeHead(206, { ETag: '"one"', "Content-Range": "bytes 100000-199999/200000" })
-			.end(BODY.subarray(100_000, 200_000)) : cut(request, answer));
+	routes["/model.bin"] = (request, answer) =>
+		request.headers.range
+			? answer
+					.writeHead(206, {
+						ETag: '"one"',
+						"Content-Range": "bytes 100000-199999/200000",
+					})
+					.end(BODY.subarray(100_000, 200_000))
+			: cut(request, answer);
 	assert.equal((await bring({ url: "/model.bin", bytes: BODY.length })).size, BODY.length);
 });
 
@@ -263,8 +283,9 @@ test("an answer that is no success, and no answer, are told apart", async () => 
 	assert.deepEqual([error.code, error.retryable], ["FETCH_FAILED", true]);
 	({ error } = await bring("http://127.0.0.1:9/model.bin"));
 	assert.match(error.message, /cannot be reached/);
-	await page.setContent("<meta http-equiv='Content-Security-Policy' "
-		+ "content=\"connect-src 'self'\">");
+	await page.setContent(
+		"<meta http-equiv='Content-Security-Policy' " + "content=\"connect-src 'self'\">",
+	);
 	({ error } = await bring("http://127.0.0.1:9/model.bin"));
 	assert.match(error.message, /Content-Security-Policy does not allow http:\/\/127\.0\.0\.1:9/);
 });
@@ -276,13 +297,17 @@ test("full storage and denied storage say what to do", async () => {
 	let { error } = await bring("/model.bin");
 	assert.equal(error.code, "STORAGE");
 	assert.match(error.message, /no room.*free/s);
-	await page.evaluate(() => { navigator.storage.estimate = async () => ({}); });
+	await page.evaluate(() => {
+		navigator.storage.estimate = async () => ({});
+	});
 	({ error } = await bring("/model.bin"));
 	assert.equal(error.code, "STORAGE", "also where the browser told no quota before");
 	await cdp.send("Storage.overrideQuotaForOrigin", { origin: site.base });
 	assert.equal((await bring({ url: "/model.bin", sha256: SHA256 })).error, null);
 	await page.evaluate(() => {
-		caches.open = async () => { throw new DOMException("denied", "SecurityError"); };
+		caches.open = async () => {
+			throw new DOMException("denied", "SecurityError");
+		};
 	});
 	error = await page.evaluate(() => window.bring("/other.bin").catch((e) => e.message));
 	assert.match(error, /no storage.*denied.*allow site data/s);
@@ -324,8 +349,10 @@ test("two tabs that want one file fetch it once", async () => {
 		await files.fetch({});
 		return (await (await files.match("/model.bin")).blob()).size;
 	});
-	await until(() => other.evaluate(async () =>
-		(await navigator.locks.query()).pending.length === 1), { what: "the second tab waits" });
+	await until(
+		() => other.evaluate(async () => (await navigator.locks.query()).pending.length === 1),
+		{ what: "the second tab waits" },
+	);
 	release();
 	assert.equal((await first).size, BODY.length);
 	assert.equal(await second, BODY.length);
@@ -337,8 +364,10 @@ test("what a library put into its cache is judged, too: a web page there is repl
 	routes["/model.bin"] = serveWhole();
 	await page.evaluate(async (html) => {
 		const cache = await caches.open("transformers-cache");
-		await cache.put("/model.bin",
-			new Response(html, { headers: { "content-type": "text/html" } }));
+		await cache.put(
+			"/model.bin",
+			new Response(html, { headers: { "content-type": "text/html" } }),
+		);
 	}, HTML);
 	const file = { url: "/model.bin", cache: "transformers-cache" };
 	assert.equal((await bring(file)).size, BODY.length);

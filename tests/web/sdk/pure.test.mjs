@@ -12,11 +12,15 @@ import { sha256 } from "../../../web/sdk/hash.js";
 import { clamp, detect } from "../../../web/sdk/webgpu.js";
 
 test("tries come sooner or later within a limit that doubles up to the maximum", () => {
-	assert.deepEqual([0, 1, 5, 6, 99].map((n) => backoffMs(n, 250, 10_000, () => 1)),
-		[250, 500, 8000, 10_000, 10_000]);
-	assert.equal(backoffMs(3, 250, 10_000, () => 0), 0);
-	for (let n = 0; n < 50; n++)
-		assert.ok(backoffMs(n, 250, 10_000) <= 10_000);
+	assert.deepEqual(
+		[0, 1, 5, 6, 99].map((n) => backoffMs(n, 250, 10_000, () => 1)),
+		[250, 500, 8000, 10_000, 10_000],
+	);
+	assert.equal(
+		backoffMs(3, 250, 10_000, () => 0),
+		0,
+	);
+	for (let n = 0; n < 50; n++) assert.ok(backoffMs(n, 250, 10_000) <= 10_000);
 });
 
 test("each refusal has its code, and says whether to try again", () => {
@@ -27,37 +31,55 @@ test("each refusal has its code, and says whether to try again", () => {
 	assert.deepEqual(code(denied("class_not_allowed")), ["DENIED", false]);
 	assert.deepEqual(code(denied("never_fits")), ["NEVER_FITS", false]);
 	assert.deepEqual(code(denied("bad_field")), ["PROTOCOL", false]);
-	assert.deepEqual(code({ ...denied("journal_unavailable"), retry_after_s: 5 }),
-		["UNREACHABLE", true]);
+	assert.deepEqual(code({ ...denied("journal_unavailable"), retry_after_s: 5 }), [
+		"UNREACHABLE",
+		true,
+	]);
 	assert.deepEqual(code({ type: "timeout" }), ["WAIT_TIMEOUT", true]);
 	assert.deepEqual(code({ type: "lost" }), ["LOST", true]);
 	assert.deepEqual(code({ type: "revoked", reason: "operator" }), ["REVOKED", true]);
 	assert.deepEqual(code({ type: "revoked", reason: "expired" }), ["EXPIRED", true]);
 	assert.deepEqual(code({ type: "released", reason: "force-released" }), ["RELEASED", true]);
 	assert.match(endError({ type: "revoked", reason: "operator", detail: "rest" }).message, /rest/);
-	assert.deepEqual([4401, 4403, 4409].map((c) => closeError(c)?.code),
-		["UNAUTHORIZED", "DENIED", "PROTOCOL"]);
-	for (const again of [1000, 1001, 1006, 1008, 4429, 4503])
-		assert.equal(closeError(again), null);
+	assert.deepEqual(
+		[4401, 4403, 4409].map((c) => closeError(c)?.code),
+		["UNAUTHORIZED", "DENIED", "PROTOCOL"],
+	);
+	for (const again of [1000, 1001, 1006, 1008, 4429, 4503]) assert.equal(closeError(again), null);
 });
 
 test("limits stay within the adapter's, sizes are whole words, what shrank is named", () => {
-	const has = { maxBufferSize: 1003, maxStorageBufferBindingSize: 500, maxBindGroups: 4,
-		minUniformBufferOffsetAlignment: 64 };
-	const wanted = { maxBufferSize: 2 ** 40, maxStorageBufferBindingSize: 402, maxBindGroups: 4,
-		minUniformBufferOffsetAlignment: 32 };
+	const has = {
+		maxBufferSize: 1003,
+		maxStorageBufferBindingSize: 500,
+		maxBindGroups: 4,
+		minUniformBufferOffsetAlignment: 64,
+	};
+	const wanted = {
+		maxBufferSize: 2 ** 40,
+		maxStorageBufferBindingSize: 402,
+		maxBindGroups: 4,
+		minUniformBufferOffsetAlignment: 32,
+	};
 	assert.deepEqual(clamp(wanted, has), {
-		limits: { maxBufferSize: 1000, maxStorageBufferBindingSize: 400, maxBindGroups: 4,
-			minUniformBufferOffsetAlignment: 64 },
-		clamped: ["maxBufferSize", "minUniformBufferOffsetAlignment"] });
+		limits: {
+			maxBufferSize: 1000,
+			maxStorageBufferBindingSize: 400,
+			maxBindGroups: 4,
+			minUniformBufferOffsetAlignment: 64,
+		},
+		clamped: ["maxBufferSize", "minUniformBufferOffsetAlignment"],
+	});
 	assert.deepEqual(clamp({ maxNovelty: 1 }, has), { limits: {}, clamped: ["maxNovelty"] });
 });
 
 /** @param {(n: number) => any} requestAdapter given how often it was asked */
 async function withGpu(requestAdapter, o = {}) {
 	let asked = 0;
-	Object.defineProperty(globalThis, "navigator", { configurable: true,
-		value: { gpu: { requestAdapter: async () => requestAdapter(++asked) } } });
+	Object.defineProperty(globalThis, "navigator", {
+		configurable: true,
+		value: { gpu: { requestAdapter: async () => requestAdapter(++asked) } },
+	});
 	try {
 		return await detect(o);
 	} finally {
@@ -65,14 +87,22 @@ async function withGpu(requestAdapter, o = {}) {
 	}
 }
 
-const adapter = (info = {}) => ({ features: new Set(["shader-f16"]), info,
-	limits: { maxBufferSize: 1024, maxStorageBufferBindingSize: 512 } });
+const adapter = (info = {}) => ({
+	features: new Set(["shader-f16"]),
+	info,
+	limits: { maxBufferSize: 1024, maxStorageBufferBindingSize: 512 },
+});
 
 test("an adapter that comes late is found; one that never comes is NO_ADAPTER", async () => {
-	const found = await withGpu((n) => n > 3 ? adapter() : null);
-	assert.deepEqual(found.descriptor.requiredLimits,
-		{ maxBufferSize: 1024, maxStorageBufferBindingSize: 512 });
-	await assert.rejects(withGpu(() => null), { code: "NO_ADAPTER" });
+	const found = await withGpu((n) => (n > 3 ? adapter() : null));
+	assert.deepEqual(found.descriptor.requiredLimits, {
+		maxBufferSize: 1024,
+		maxStorageBufferBindingSize: 512,
+	});
+	await assert.rejects(
+		withGpu(() => null),
+		{ code: "NO_ADAPTER" },
+	);
 	await assert.rejects(detect(), { code: "NO_WEBGPU" });
 });
 
@@ -83,7 +113,10 @@ test("a software adapter is named, missing features are left out, strict refuses
 	const o = { features: ["shader-f16", "subgroups"], limits: { maxBufferSize: 4096 } };
 	const { descriptor, clamped } = await withGpu(() => adapter(), o);
 	assert.deepEqual([descriptor.requiredFeatures, clamped], [["shader-f16"], ["maxBufferSize"]]);
-	await assert.rejects(withGpu(() => adapter(), { ...o, strict: true }), { code: "LIMITS" });
+	await assert.rejects(
+		withGpu(() => adapter(), { ...o, strict: true }),
+		{ code: "LIMITS" },
+	);
 });
 
 test("a name is cut between characters and loses what could hide or reorder text", () => {
@@ -95,11 +128,28 @@ test("a name is cut between characters and loses what could hide or reorder text
 
 test("a hash by pieces is the hash of the whole, at every edge of block and piece", async () => {
 	const PIECE = 2 ** 18;
-	for (const size of [0, 1, 55, 56, 63, 64, 65, 119, 120, PIECE - 9, PIECE - 1, PIECE, PIECE + 1,
-		3 * PIECE + 56]) {
+	for (const size of [
+		0,
+		1,
+		55,
+		56,
+		63,
+		64,
+		65,
+		119,
+		120,
+		PIECE - 9,
+		PIECE - 1,
+		PIECE,
+		PIECE + 1,
+		3 * PIECE + 56,
+	]) {
 		const bytes = Buffer.alloc(size, "a model's weights");
-		assert.equal(await sha256(new Blob([bytes])),
-			createHash("sha256").update(bytes).digest("hex"), `${size} bytes`);
+		assert.equal(
+			await sha256(new Blob([bytes])),
+			createHash("sha256").update(bytes).digest("hex"),
+			`${size} bytes`,
+		);
 	}
 });
 
@@ -107,16 +157,23 @@ const SDK = new URL("../../../web/sdk/", import.meta.url);
 
 /** Without what only people read: comments that begin a line, and indentation. A comment must never
  * have to be paid with a shorter name. @param {string} source */
-const stripped = (source) => source.replace(/^\s*\/\*[^]*?\*\/ ?/gm, "")
-	.replace(/^\s*\/\/.*\n/gm, "").replace(/^\s+/gm, "");
+const stripped = (source) =>
+	source
+		.replace(/^\s*\/\*[^]*?\*\/ ?/gm, "")
+		.replace(/^\s*\/\/.*\n/gm, "")
+		.replace(/^\s+/gm, "");
 
 /** Comments apart. @param {string[]} names */
-const gzipped = (names) => gzipSync(names.map((name) => stripped(
-	readFileSync(new URL(name, SDK), "utf8"))).join(""), { level: 9 }).length;
+const gzipped = (names) =>
+	gzipSync(names.map((name) => stripped(readFileSync(new URL(name, SDK), "utf8"))).join(""), {
+		level: 9,
+	}).length;
 
 test("the SDK is at most 14 kB gzipped, comments apart, and its models 7 kB more", () => {
-	assert.equal(stripped("// a\n/** b\n * c */\n\tlet u = \"http://d\"; // e\n\n\t/* f */ g();\n"),
-		"let u = \"http://d\"; // e\ng();\n");
+	assert.equal(
+		stripped('// a\n/** b\n * c */\n\tlet u = "http://d"; // e\n\n\t/* f */ g();\n'),
+		'let u = "http://d"; // e\ng();\n',
+	);
 	const files = readdirSync(SDK).filter((name) => name.endsWith(".js"));
 	const models = ["download.js", "files.js", "hash.js", "model.js"];
 	const session = files.filter((name) => !models.includes(name));
@@ -129,24 +186,30 @@ test("the SDK is at most 14 kB gzipped, comments apart, and its models 7 kB more
 test("`any` stands in the SDK's types at most five times, each time with its reason", () => {
 	let count = 0;
 	for (const name of readdirSync(SDK).filter((file) => /\.(js|ts)$/.test(file))) {
-		const file = ts.createSourceFile(name, readFileSync(new URL(name, SDK), "utf8"),
-			ts.ScriptTarget.ESNext, true,
-			name.endsWith(".ts") ? ts.ScriptKind.TS : ts.ScriptKind.JS);
+		const file = ts.createSourceFile(
+			name,
+			readFileSync(new URL(name, SDK), "utf8"),
+			ts.ScriptTarget.ESNext,
+			true,
+			name.endsWith(".ts") ? ts.ScriptKind.TS : ts.ScriptKind.JS,
+		);
 		const lines = file.text.split("\n");
 		/** @type {Set<number>} */
 		const places = new Set();
 		/** @param {import("typescript").Node & { jsDoc?: import("typescript").Node[] }} node */
 		const walk = (node) => {
-			if (node.kind === ts.SyntaxKind.AnyKeyword)
-				places.add(node.getStart(file));
+			if (node.kind === ts.SyntaxKind.AnyKeyword) places.add(node.getStart(file));
 			node.jsDoc?.forEach(walk);
 			ts.forEachChild(node, walk);
 		};
 		walk(file);
 		for (const place of places) {
 			const { line } = file.getLineAndCharacterOfPosition(place);
-			assert.match(lines.slice(line - 1, line + 1).join("\n"), /\bany: /,
-				`${name}:${line + 1} has an \`any\` without a reason ("any: ..")`);
+			assert.match(
+				lines.slice(line - 1, line + 1).join("\n"),
+				/\bany: /,
+				`${name}:${line + 1} has an \`any\` without a reason ("any: ..")`,
+			);
 		}
 		count += places.size;
 	}

@@ -126,7 +126,10 @@ export async function ask() {
 
 /** How each is asked, what a whole answer is, and which file comes damaged once. */
 const CASES = {
-	"Plain WebGPU": { file: "steps.js", poison: /weights\.bin$/, whole: "20 steps",
+	"Plain WebGPU": {
+		file: "steps.js",
+		poison: /weights\.bin$/,
+		whole: "20 steps",
 		ask: `async ({ compute }) => {
 			let done = 0;
 			const step = async ({ device, weights }) => {
@@ -139,17 +142,28 @@ const CASES = {
 			};
 			await compute(Array(20).fill(step));
 			return done + " steps";
-		}` },
-	"transformers.js": { file: "generator.js", poison: /tokenizer\.json$/,
+		}`,
+	},
+	"transformers.js": {
+		file: "generator.js",
+		poison: /tokenizer\.json$/,
 		whole: /speaking right now\.$/,
-		ask: `({ answer }) => answer("How does the queue work")` },
-	"WebLLM": { file: "chat.js", poison: /params_shard_1\.bin$/, whole: WORDS,
-		ask: `({ reply }) => reply([{ role: "user", content: "Hello" }])` },
-	"A worker": { file: "job.js", poison: /weights\.bin$/, whole: 20,
-		ask: "({ compute }) => compute(20)" },
-	"React": { file: "react_page.js", poison: /weights\.bin$/, whole: 20,
-		ask: "({ ask }) => ask()" },
-	"Vue": { file: "vue_page.js", poison: /weights\.bin$/, whole: 20, ask: "({ ask }) => ask()" },
+		ask: `({ answer }) => answer("How does the queue work")`,
+	},
+	WebLLM: {
+		file: "chat.js",
+		poison: /params_shard_1\.bin$/,
+		whole: WORDS,
+		ask: `({ reply }) => reply([{ role: "user", content: "Hello" }])`,
+	},
+	"A worker": {
+		file: "job.js",
+		poison: /weights\.bin$/,
+		whole: 20,
+		ask: "({ compute }) => compute(20)",
+	},
+	React: { file: "react_page.js", poison: /weights\.bin$/, whole: 20, ask: "({ ask }) => ask()" },
+	Vue: { file: "vue_page.js", poison: /weights\.bin$/, whole: 20, ask: "({ ask }) => ask()" },
 };
 
 let site;
@@ -166,21 +180,31 @@ function fileOf(path) {
 		const others = { "@mlc-ai/web-llm": "./stand_in.js" };
 		return first + resolved(examples[name], name === "chat_worker.js" ? others : {});
 	}
-	const own = { "compute.js": COMPUTE, "slow.js": SLOW, "stand_in.js": WEBLLM,
-		"react_page.js": REACT, "vue_page.js": VUE,
-		"weights.bin": "the weights of a model, 32 bytes" };
+	const own = {
+		"compute.js": COMPUTE,
+		"slow.js": SLOW,
+		"stand_in.js": WEBLLM,
+		"react_page.js": REACT,
+		"vue_page.js": VUE,
+		"weights.bin": "the weights of a model, 32 bytes",
+	};
 	const asked = Object.values(CASES).find(({ file }) => `ask_${file}` === name);
 	if (asked) return `export default ${asked.ask};`;
 	if (name in own) return own[/** @type {keyof typeof own} */ (name)];
 	if (name === "vue.js")
-		return readFileSync(join(dirname(packageFile("vue/package.json")),
-			"dist/vue.runtime.esm-browser.js"));
+		return readFileSync(
+			join(dirname(packageFile("vue/package.json")), "dist/vue.runtime.esm-browser.js"),
+		);
 	if (name === "react.js")
-		return asModule({ react: "react/cjs/react.development.js",
-			scheduler: "scheduler/cjs/scheduler.development.js",
-			"react-dom": "react-dom/cjs/react-dom.development.js",
-			client: "react-dom/cjs/react-dom-client.development.js" },
-		["createElement", "createRoot", "StrictMode", "useEffect", "useState"]);
+		return asModule(
+			{
+				react: "react/cjs/react.development.js",
+				scheduler: "scheduler/cjs/scheduler.development.js",
+				"react-dom": "react-dom/cjs/react-dom.development.js",
+				client: "react-dom/cjs/react-dom-client.development.js",
+			},
+			["createElement", "createRoot", "StrictMode", "useEffect", "useState"],
+		);
 	return null;
 }
 
@@ -191,8 +215,9 @@ function hubFile(path) {
 	if (/\.wasm$/.test(name)) return "\0asm";
 	if (name === "mlc-chat-config.json") return "{}";
 	if (name === "tensor-cache.json")
-		return JSON.stringify({ records: [0, 1].map((n) => ({ dataPath: `params_shard_${n}.bin`,
-			nbytes: 1000 })) });
+		return JSON.stringify({
+			records: [0, 1].map((n) => ({ dataPath: `params_shard_${n}.bin`, nbytes: 1000 })),
+		});
 	if (/params_shard/.test(name)) return Buffer.alloc(1000, 7);
 	try {
 		return tiny(name.replace(/model_\w+\.onnx$/, "model.onnx"));
@@ -206,30 +231,53 @@ function fulfill(route, body) {
 	const path = new URL(route.request().url()).pathname;
 	const poisoned = poison?.test(path);
 	if (poisoned) poison = null;
-	const contentType = poisoned ? "text/html" : /\.js$/.test(path) ? "text/javascript"
-		: /\.json$/.test(path) ? "application/json" : "application/octet-stream";
-	return route.fulfill({ status: body === null ? 404 : 200, contentType,
-		headers: { "Access-Control-Allow-Origin": "*",
-			"Cross-Origin-Embedder-Policy": "require-corp" },
-		body: poisoned ? HTML : body ?? "" });
+	const contentType = poisoned
+		? "text/html"
+		: /\.js$/.test(path)
+			? "text/javascript"
+			: /\.json$/.test(path)
+				? "application/json"
+				: "application/octet-stream";
+	return route.fulfill({
+		status: body === null ? 404 : 200,
+		contentType,
+		headers: {
+			"Access-Control-Allow-Origin": "*",
+			"Cross-Origin-Embedder-Policy": "require-corp",
+		},
+		body: poisoned ? HTML : (body ?? ""),
+	});
 }
 
 before(async () => {
-	const vendor = Object.fromEntries(["transformers.js", "web-llm.js",
-		"ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm-simd-threaded.asyncify.wasm"]
-		.map((name) => [`/vendor/${name}`, vendored(name)]));
+	const vendor = Object.fromEntries(
+		[
+			"transformers.js",
+			"web-llm.js",
+			"ort-wasm-simd-threaded.asyncify.mjs",
+			"ort-wasm-simd-threaded.asyncify.wasm",
+		].map((name) => [`/vendor/${name}`, vendored(name)]),
+	);
 	site = await startForeignSite(vendor);
-	daemon = await startDaemon({ config: { origins: [site.base], model_origins: HUB,
-		timing: { min_run_s: 0, tab_linger_s: 0.3, lock_delay_s: 0.3, settle_s: 0.5 } } });
+	daemon = await startDaemon({
+		config: {
+			origins: [site.base],
+			model_origins: HUB,
+			timing: { min_run_s: 0, tab_linger_s: 0.3, lock_delay_s: 0.3, settle_s: 0.5 },
+		},
+	});
 	browser = await openBrowser();
 	const own = ["*.js", "weights.bin", `${FOLDER.slice(1)}/*`].flatMap((name) =>
-		[site.base, daemon.base].map((base) => `${base}/${name}`));
+		[site.base, daemon.base].map((base) => `${base}/${name}`),
+	);
 	for (const url of own)
 		await browser.context.route(url, (route) =>
-			fulfill(route, fileOf(new URL(route.request().url()).pathname)));
+			fulfill(route, fileOf(new URL(route.request().url()).pathname)),
+		);
 	for (const url of HUB)
 		await browser.context.route(`${url}/**`, (route) =>
-			fulfill(route, hubFile(new URL(route.request().url()).pathname)));
+			fulfill(route, hubFile(new URL(route.request().url()).pathname)),
+		);
 });
 after(async () => {
 	await browser?.close();
@@ -243,26 +291,42 @@ async function open(name, base) {
 	const page = await browser.page();
 	await page.goto(base === daemon.base ? await daemon.link() : base);
 	if (base === daemon.base) await page.goto(`${base}/logs`);
-	await page.evaluate(async ([module, asking, options]) => {
-		for (const key of await caches.keys()) await caches.delete(key);
-		window.batonOptions = options;
-		// The broker's pages load this first; without it they make no worker.
-		if (!options.url) await import("/ui/trusted.js");
-		const example = await import(module);
-		const { default: say } = await import(asking);
-		window.model = example.model;
-		window.ask = async () => say(example).then((value) => ({ value }),
-			({ code, message }) => ({ code, message }));
-	}, [`${FOLDER}/${file}`, `${FOLDER}/ask_${file}`, { name, backoff: { minMs: 20, maxMs: 100 },
-		...(base === daemon.base ? {} : { url: daemon.base, token: daemon.token }) }]);
+	await page.evaluate(
+		async ([module, asking, options]) => {
+			for (const key of await caches.keys()) await caches.delete(key);
+			window.batonOptions = options;
+			// The broker's pages load this first; without it they make no worker.
+			if (!options.url) await import("/ui/trusted.js");
+			const example = await import(module);
+			const { default: say } = await import(asking);
+			window.model = example.model;
+			window.ask = async () =>
+				say(example).then(
+					(value) => ({ value }),
+					({ code, message }) => ({ code, message }),
+				);
+		},
+		[
+			`${FOLDER}/${file}`,
+			`${FOLDER}/ask_${file}`,
+			{
+				name,
+				backoff: { minMs: 20, maxMs: 100 },
+				...(base === daemon.base ? {} : { url: daemon.base, token: daemon.token }),
+			},
+		],
+	);
 	return page;
 }
 
 /** Asks, and when it computes does `what` to it; what came of the answer. */
 async function during(page, what) {
 	const asked = page.evaluate(() => window.ask());
-	await until(() => page.evaluate(() => window.model.state === "busy"),
-		{ ms: MS, what: "it computes", every: 20 }); // which is soon over
+	await until(() => page.evaluate(() => window.model.state === "busy"), {
+		ms: MS,
+		what: "it computes",
+		every: 20,
+	}); // which is soon over
 	await what();
 	return within(asked, { ms: MS, what: "the answer" });
 }
@@ -273,11 +337,20 @@ const whole = (name, { value, message }) => {
 	else assert.equal(value ?? message, wanted);
 };
 const answered = async (name, page) =>
-	whole(name, await within(page.evaluate(() => window.ask()), { ms: MS, what: "an answer" }));
+	whole(
+		name,
+		await within(
+			page.evaluate(() => window.ask()),
+			{ ms: MS, what: "an answer" },
+		),
+	);
 
 async function poisoned(name, page) {
 	poison = CASES[name].poison;
-	const { code, message } = await within(page.evaluate(() => window.ask()), { ms: MS });
+	const { code, message } = await within(
+		page.evaluate(() => window.ask()),
+		{ ms: MS },
+	);
 	assert.equal(code, "DAMAGED", message);
 	assert.match(message, /web page/);
 	await answered(name, page);
@@ -299,8 +372,14 @@ async function interrupted(name, page) {
 
 async function evicted(name, page) {
 	const big = await connect(daemon, "big");
-	big.send({ type: "acquire", ref: 1, slots: 0, evictable: true, vram_mb: 24_000,
-		timeout_s: null });
+	big.send({
+		type: "acquire",
+		ref: 1,
+		slots: 0,
+		evictable: true,
+		vram_mb: 24_000,
+		timeout_s: null,
+	});
 	big.send({ type: "accept", lease: (await big.hear("offered")).lease });
 	await big.hear("granted");
 	big.close();
@@ -348,7 +427,16 @@ test("every example is run, and none is left in the old form", () => {
 	const text = readFileSync(new URL("../../../web/sdk/README.md", import.meta.url), "utf8");
 	const section = text.slice(text.indexOf("## Examples"), text.indexOf("## Broker\n"));
 	assert.equal(section.match(/^```js$/gm)?.length, Object.keys(examples).length);
-	const used = ["steps.js", "generator.js", "generator_worker.js", "ask.js", "chat.js",
-		"chat_worker.js", "job.js", "use_turn.js", "use_turn_vue.js"];
+	const used = [
+		"steps.js",
+		"generator.js",
+		"generator_worker.js",
+		"ask.js",
+		"chat.js",
+		"chat_worker.js",
+		"job.js",
+		"use_turn.js",
+		"use_turn_vue.js",
+	];
 	assert.deepEqual(Object.keys(examples), used);
 });

@@ -7,7 +7,9 @@ import { bench, coded, next, sdk } from "./in_node.mjs";
 
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
-before(async () => { it = await bench({ timing: { tab_linger_s: 10 } }); });
+before(async () => {
+	it = await bench({ timing: { tab_linger_s: 10 } });
+});
 after(() => it.end());
 
 test("a killed and restarted daemon loses neither the lease nor the places", async () => {
@@ -44,9 +46,11 @@ test("a waiter is told its place again after a restart, and each change of it", 
 	await it.waiting(1);
 	/** @type {number[]} */
 	let places = [];
-	const third = it.broker("third").request({ onQueue: (/** @type {any} */ place) => {
-		places.push(place.position);
-	} });
+	const third = it.broker("third").request({
+		onQueue: (/** @type {any} */ place) => {
+			places.push(place.position);
+		},
+	});
 	third.catch(() => {});
 	await it.waiting(2);
 	await it.daemon.kill();
@@ -64,10 +68,8 @@ test("an offer accepted too late leaves the place, and the next offer is taken",
 	/** @type {(() => void)[]} */
 	const late = [];
 	WebSocket.prototype.send = function (/** @type {string} */ text) {
-		if (late.length === 0 && text.includes('"accept"'))
-			late.push(() => send.call(this, text));
-		else
-			send.call(this, text);
+		if (late.length === 0 && text.includes('"accept"')) late.push(() => send.call(this, text));
+		else send.call(this, text);
 	};
 	try {
 		const turn = it.broker("slow").request();
@@ -95,8 +97,9 @@ test("a release while the daemon is down is kept and told when it is back", asyn
 
 test("a daemon that forgot the session: the lease is LOST, the waiter asks anew", async () => {
 	// What may have been granted is unknown: nothing is, before a TTL has passed.
-	const other = await bench({ timing: { session_ttl_s: 2, heartbeat_s: 0.5,
-		restart_linger_s: 1 } });
+	const other = await bench({
+		timing: { session_ttl_s: 2, heartbeat_s: 0.5, restart_linger_s: 1 },
+	});
 	const [a, b] = [other.broker("a"), other.broker("b")];
 	const lease = await a.request();
 	const waits = b.request();
@@ -104,8 +107,17 @@ test("a daemon that forgot the session: the lease is LOST, the waiter asks anew"
 	await other.daemon.kill();
 	const { rmSync } = await import("node:fs");
 	const { token } = other.daemon;
-	for (const name of ["journal", "journal-wal", "journal-shm", "journal.db", "journal.db-wal",
-		"journal.db-shm", "baton.db", "baton.db-wal", "baton.db-shm"])
+	for (const name of [
+		"journal",
+		"journal-wal",
+		"journal-shm",
+		"journal.db",
+		"journal.db-wal",
+		"journal.db-shm",
+		"baton.db",
+		"baton.db-wal",
+		"baton.db-shm",
+	])
 		rmSync(`${other.daemon.state}/${name}`, { force: true });
 	await other.daemon.restart();
 	assert.equal(other.daemon.token, token);
@@ -149,10 +161,13 @@ test("a page that is reloaded takes up its place by the key; the rest is given u
 	assert.equal(storage.size, 0);
 	const mine = reloaded.request({ key: "mine" });
 	await within(reloaded.ready());
-	const status = await until(async () => {
-		const now = await it.daemon.status();
-		return now.waiting.length === 1 && now;
-	}, { what: "what nobody took up is cancelled", ms: 12_000 });
+	const status = await until(
+		async () => {
+			const now = await it.daemon.status();
+			return now.waiting.length === 1 && now;
+		},
+		{ what: "what nobody took up is cancelled", ms: 12_000 },
+	);
 	assert.equal(status.waiting[0].lease, places[0]);
 	const late = reloaded.request({ key: "other" }); // its place was given up, so it begins anew
 	await it.waiting(2);
@@ -183,14 +198,19 @@ test("a page that is left gives back what it holds, and knows that it is over", 
 /** A window and document as far as the SDK listens to them. @param {Map<string, string>} storage */
 function fakePage(storage) {
 	const page = new EventTarget();
-	const globals = { document: Object.assign(new EventTarget(), { title: "", hidden: false }),
-		addEventListener: page.addEventListener.bind(page), location: new URL("http://127.0.0.1/"),
-		sessionStorage: { getItem: (/** @type {string} */ k) => storage.get(k) ?? null,
+	const globals = {
+		document: Object.assign(new EventTarget(), { title: "", hidden: false }),
+		addEventListener: page.addEventListener.bind(page),
+		location: new URL("http://127.0.0.1/"),
+		sessionStorage: {
+			getItem: (/** @type {string} */ k) => storage.get(k) ?? null,
 			setItem: (/** @type {string} */ k, /** @type {string} */ v) => storage.set(k, v),
-			removeItem: (/** @type {string} */ k) => storage.delete(k) } };
+			removeItem: (/** @type {string} */ k) => storage.delete(k),
+		},
+	};
 	Object.assign(globalThis, globals);
 	return Object.assign(page, {
-		end: () => Object.keys(globals).forEach((k) => delete (/** @type {any} */ (globalThis))[k]),
+		end: () => Object.keys(globals).forEach((k) => delete /** @type {any} */ (globalThis)[k]),
 	});
 }
 

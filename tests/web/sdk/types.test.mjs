@@ -57,19 +57,36 @@ test("a strict page type-checks, with and without skipLibCheck, in ES2022 and th
 	const folder = tempFolder("baton-types");
 	const sdk = installSdk(folder);
 	const { peerDependencies } = JSON.parse(readFileSync(join(sdk, "package.json"), "utf8"));
-	for (const name of Object.keys(peerDependencies)) { // npm installs them, and nothing else
+	for (const name of Object.keys(peerDependencies)) {
+		// npm installs them, and nothing else
 		mkdirSync(join(folder, "node_modules", name, ".."), { recursive: true });
 		symlinkSync(join(root, "web/node_modules", name), join(folder, "node_modules", name));
 	}
 	writeFileSync(join(folder, "page.ts"), PAGE);
 	writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
-	for (const ways of [{ module: "esnext", moduleResolution: "bundler", skipLibCheck: false },
-		{ module: "nodenext", moduleResolution: "nodenext", skipLibCheck: true }]) {
-		writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ files: ["page.ts"],
-			compilerOptions: { strict: true, noEmit: true, target: "ES2022", types: [],
-				lib: ["ES2022", "DOM"], ...ways } }));
-		const tsc = spawnSync(process.execPath,
-			[join(packageFile("typescript"), "../tsc.js"), "-p", folder], { encoding: "utf8" });
+	for (const ways of [
+		{ module: "esnext", moduleResolution: "bundler", skipLibCheck: false },
+		{ module: "nodenext", moduleResolution: "nodenext", skipLibCheck: true },
+	]) {
+		writeFileSync(
+			join(folder, "tsconfig.json"),
+			JSON.stringify({
+				files: ["page.ts"],
+				compilerOptions: {
+					strict: true,
+					noEmit: true,
+					target: "ES2022",
+					types: [],
+					lib: ["ES2022", "DOM"],
+					...ways,
+				},
+			}),
+		);
+		const tsc = spawnSync(
+			process.execPath,
+			[join(packageFile("typescript"), "../tsc.js"), "-p", folder],
+			{ encoding: "utf8" },
+		);
 		assert.equal(tsc.stdout + tsc.stderr, "", JSON.stringify(ways));
 	}
 });

@@ -10,14 +10,23 @@ import { bench } from "./in_node.mjs";
 
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
-before(async () => { it = await bench(); });
+before(async () => {
+	it = await bench();
+});
 after(() => it.end());
 
 /** A process of its own, which ends by itself or fails. @param {string} script */
-const node = (script) => execFileSync(process.execPath, ["--input-type=module", "--eval",
-	`const { Broker } = await import(${JSON.stringify(`file://${root}/web/sdk/index.js`)});
-	globalThis.CustomEvent ??= class extends Event {};\n${script}`],
-{ encoding: "utf8", timeout: 20_000 });
+const node = (script) =>
+	execFileSync(
+		process.execPath,
+		[
+			"--input-type=module",
+			"--eval",
+			`const { Broker } = await import(${JSON.stringify(`file://${root}/web/sdk/index.js`)});
+	globalThis.CustomEvent ??= class extends Event {};\n${script}`,
+		],
+		{ encoding: "utf8", timeout: 20_000 },
+	);
 
 test("a server that renders a page is told why it gets nothing, and its process ends", () => {
 	const told = node(`delete globalThis.WebSocket;
@@ -25,10 +34,11 @@ test("a server that renders a page is told why it gets nothing, and its process 
 		const asks = [broker.ready(), broker.request(), broker.status(), broker.run({}, () => 0)];
 		for (const ask of asks)
 			console.log(await ask.catch((error) => error.code + " " + error.message));
-		console.log(broker.state);`).trim().split("\n");
+		console.log(broker.state);`)
+		.trim()
+		.split("\n");
 	assert.equal(told.length, 5);
-	for (const line of told.slice(0, 4))
-		assert.match(line, /^DENIED There is no WebSocket here/);
+	for (const line of told.slice(0, 4)) assert.match(line, /^DENIED There is no WebSocket here/);
 	assert.equal(told[4], "closed");
 });
 
@@ -44,13 +54,14 @@ test("outside of a page a Broker that nobody asks connects to nothing and keeps 
 test("a page of an extension is told to list itself, whatever the permission says", async () => {
 	const { diagnose } = await import("../../../web/sdk/fallback.js");
 	const { fetch } = globalThis;
-	const globals = { location: new URL("chrome-extension://abcdef/page.html"),
-		navigator: { permissions: { query: async () => ({ state: "prompt" }) } } };
+	const globals = {
+		location: new URL("chrome-extension://abcdef/page.html"),
+		navigator: { permissions: { query: async () => ({ state: "prompt" }) } },
+	};
 	for (const [name, value] of Object.entries(globals))
 		Object.defineProperty(globalThis, name, { value, configurable: true });
 	const answers = async (/** @type {any} */ url, /** @type {any} */ { mode }) => {
-		if (mode === "cors")
-			throw new TypeError("no header");
+		if (mode === "cors") throw new TypeError("no header");
 		return { type: "opaque" };
 	};
 	try {
@@ -58,7 +69,9 @@ test("a page of an extension is told to list itself, whatever the permission say
 		const refused = await diagnose("http://127.0.0.1:1", { code: 1006 }, 1000);
 		assert.equal(refused.code, "DENIED");
 		assert.match(refused.message, /^List .* under `origins`/);
-		globalThis.fetch = async () => { throw new TypeError("nobody"); };
+		globalThis.fetch = async () => {
+			throw new TypeError("nobody");
+		};
 		const prompt = await diagnose("http://127.0.0.1:1", { code: 1006 }, 1000);
 		assert.match(prompt.message, /loopback-network: prompt/);
 	} finally {
@@ -71,11 +84,12 @@ test("a broker that comes up while it is looked for has refused nobody", async (
 	const { diagnose } = await import("../../../web/sdk/fallback.js");
 	const { fetch } = globalThis;
 	let asked = 0;
-	globalThis.fetch = /** @type {any} */ (async () => {
-		if (++asked === 1)
-			throw new TypeError("nobody yet");
-		return { type: "basic" };
-	});
+	globalThis.fetch = /** @type {any} */ (
+		async () => {
+			if (++asked === 1) throw new TypeError("nobody yet");
+			return { type: "basic" };
+		}
+	);
 	try {
 		const error = await diagnose("http://127.0.0.1:1", { code: 1006 }, 1000);
 		assert.equal(error.code, "UNREACHABLE");

@@ -107,8 +107,10 @@ export class Chat extends EventTarget {
 			const title = text.replace(/\s+/g, " ").trim();
 			this.conversation = {
 				id: newId(),
-				title: title.length > TITLE_CHARS_MAX
-					? `${title.slice(0, TITLE_CHARS_MAX - 1)}…` : title,
+				title:
+					title.length > TITLE_CHARS_MAX
+						? `${title.slice(0, TITLE_CHARS_MAX - 1)}…`
+						: title,
 				model: this.host().spec.name,
 				created: at,
 				updated: at,
@@ -117,7 +119,11 @@ export class Chat extends EventTarget {
 		}
 		/** @type {Message} */
 		const question = {
-			id: newId(), conversation: this.conversation.id, role: "user", text, at,
+			id: newId(),
+			conversation: this.conversation.id,
+			role: "user",
+			text,
+			at,
 		};
 		this.messages.push(question);
 		await this.storage.putMessage(question);
@@ -163,7 +169,11 @@ export class Chat extends EventTarget {
 		const history = this.messages.map(({ role, text }) => ({ role, content: text }));
 		/** @type {Message} */
 		const message = begun ?? {
-			id: newId(), conversation: conversation.id, role: "assistant", text: "", at: Date.now(),
+			id: newId(),
+			conversation: conversation.id,
+			role: "assistant",
+			text: "",
+			at: Date.now(),
 		};
 		Object.assign(message, { model: host.spec.name, demo: host.spec.demo === true });
 		message.stopped = "the page was left";
@@ -195,14 +205,20 @@ export class Chat extends EventTarget {
 	async #ask(host, history, turn, signal) {
 		for (;;) {
 			try {
-				const answer = await host.turn({
-					key: KEY,
-					signal,
-					graceMs: GRACE_MS,
-					onQueue: (queued) => this.#show(turn, { phase: "waiting", queued }),
-					onProgress: (progress) => this.#show(turn,
-						{ phase: progress.file ? "fetching" : "loading", progress }),
-				}, (engine, lease) => this.#write(engine, lease, history, turn, signal));
+				const answer = await host.turn(
+					{
+						key: KEY,
+						signal,
+						graceMs: GRACE_MS,
+						onQueue: (queued) => this.#show(turn, { phase: "waiting", queued }),
+						onProgress: (progress) =>
+							this.#show(turn, {
+								phase: progress.file ? "fetching" : "loading",
+								progress,
+							}),
+					},
+					(engine, lease) => this.#write(engine, lease, history, turn, signal),
+				);
 				turn.message.text = answer.text;
 				turn.message.tokens = answer.tokens;
 				turn.message.perSecond = answer.tokensPerSecond;
@@ -210,8 +226,8 @@ export class Chat extends EventTarget {
 			} catch (error) {
 				// While it gave way its model made room, too: another turn loads it again.
 				const { code } = /** @type {{code?: string}} */ (error);
-				const madeRoom = code === "DEVICE_LOST" && turn.phase === "waiting"
-					&& turn.giveWayTo !== null;
+				const madeRoom =
+					code === "DEVICE_LOST" && turn.phase === "waiting" && turn.giveWayTo !== null;
 				if (!madeRoom || signal.aborted) throw error;
 			}
 		}
@@ -231,11 +247,15 @@ export class Chat extends EventTarget {
 		for (;;) {
 			this.#show(turn, { phase: "writing", queued: null, giveWayTo: null });
 			const cut = new AbortController();
-			lease.yieldSignal.addEventListener("abort", () => {
-				if (lease.signal.aborted) return;
-				this.#show(turn, { giveWayTo: whoWants(lease) });
-				cut.abort();
-			}, { once: true });
+			lease.yieldSignal.addEventListener(
+				"abort",
+				() => {
+					if (lease.signal.aborted) return;
+					this.#show(turn, { giveWayTo: whoWants(lease) });
+					cut.abort();
+				},
+				{ once: true },
+			);
 			const begun = { role: "assistant", content: message.text };
 			try {
 				return await engine.chat(message.text === "" ? asked : [...asked, begun], {
@@ -259,15 +279,20 @@ export class Chat extends EventTarget {
 
 	/** @param {unknown} error @param {Turn} turn */
 	#explain(error, turn) {
-		const { code = "", name = "", message = String(error) } =
-			/** @type {{code?: string, name?: string, message?: string}} */ (error ?? {});
+		const {
+			code = "",
+			name = "",
+			message = String(error),
+		} = /** @type {{code?: string, name?: string, message?: string}} */ (error ?? {});
 		if (STOPPED.has(code) || STOPPED.has(name)) {
 			turn.message.stopped = "stopped by you";
 			return;
 		}
 		if (TAKEN.has(code) && code !== "DEVICE_LOST" && turn.message.text !== "") {
-			turn.message.stopped = turn.giveWayTo === null ? "stopped: the lease was taken"
-				: `stopped: the GPU was needed for ${turn.giveWayTo}`;
+			turn.message.stopped =
+				turn.giveWayTo === null
+					? "stopped: the lease was taken"
+					: `stopped: the GPU was needed for ${turn.giveWayTo}`;
 			return;
 		}
 		turn.message.stopped = "stopped by an error";

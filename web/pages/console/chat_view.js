@@ -50,11 +50,15 @@ const EXAMPLES = ["Hello!", "Who holds the lease?", "How long must I wait in the
 function emptyView(actions, demo) {
 	return html`<div class="welcome stack-s">
 		<h2>Ask something</h2>
-		<p class="muted">${demo
-			? "The demo model knows a dozen sentences about Baton. It shows that everything works."
-			: "The model runs on this machine, and all pages share its GPU fairly."}</p>
-		<div class="row">${EXAMPLES.map((text) => html`<button type="button" class="small"
-			@click=${() => actions.suggest(text)}>${text}</button>`)}</div>
+		<p class="muted">${
+			demo
+				? "The demo model knows a dozen sentences about Baton. It shows that everything works."
+				: "The model runs on this machine, and all pages share its GPU fairly."
+		}</p>
+		<div class="row">${EXAMPLES.map(
+			(text) => html`<button type="button" class="small"
+			@click=${() => actions.suggest(text)}>${text}</button>`,
+		)}</div>
 	</div>`;
 }
 
@@ -73,16 +77,21 @@ function answerView(message, actions, last, busy) {
 		<footer class="row">
 			${message.demo ? html`<span class="badge demo">Demo model</span>` : nothing}
 			<small class="faint"><bdi>${factsOf(message)}</bdi></small>
-			${message.stopped ? html`<small class="stopped"><bdi>${message.stopped}</bdi></small>`
-				: nothing}
+			${message.stopped ? html`<small class="stopped"><bdi>${message.stopped}</bdi></small>` : nothing}
 			<span class="row message-acts">
-				${message.stopped && last && !busy ? html`
+				${
+					message.stopped && last && !busy
+						? html`
 					<button type="button" class="small" @click=${actions.goOn}>Continue</button>`
-					: nothing}
-				${last && !busy ? html`
+						: nothing
+				}
+				${
+					last && !busy
+						? html`
 					<button type="button" class="small quiet"
 						@click=${actions.retry}>Retry</button>`
-					: nothing}
+						: nothing
+				}
 				<button type="button" class="small quiet"
 					@click=${() => actions.copy(message.text)}>Copy</button>
 			</span>
@@ -103,11 +112,20 @@ export function messagesView(chat, actions, demo) {
 	forgetOthers(turn ? [...chat.messages, turn.message] : chat.messages);
 	if (chat.messages.length === 0) return emptyView(actions, demo);
 	const said = chat.messages.filter((message) => message !== turn?.message);
-	return html`${repeat(said, ({ id }) => id, (message, at) => (message.role === "user"
-		? questionView(message)
-		: answerView(message, actions, at === said.length - 1, turn !== null)))}
-		${turn && turn.message.text !== "" ? html`<article class="message answer writing"
-			aria-label="Answer" aria-busy="true">${prose(turn.message)}</article>` : nothing}`;
+	return html`${repeat(
+		said,
+		({ id }) => id,
+		(message, at) =>
+			message.role === "user"
+				? questionView(message)
+				: answerView(message, actions, at === said.length - 1, turn !== null),
+	)}
+		${
+			turn && turn.message.text !== ""
+				? html`<article class="message answer writing"
+			aria-label="Answer" aria-busy="true">${prose(turn.message)}</article>`
+				: nothing
+		}`;
 }
 
 /** Where the answer is: in the queue, loading, writing.
@@ -126,8 +144,11 @@ function stateOf({ phase, queued, progress, giveWayTo, message }) {
 	if (phase === "fetching" && progress) {
 		const { loaded, total } = progress;
 		const of = total > 0 ? ` of ${formatBytes(total)}` : "";
-		return { tone: "idle", word: "fetching",
-			text: `${formatBytes(loaded)}${of}; needs no GPU` };
+		return {
+			tone: "idle",
+			word: "fetching",
+			text: `${formatBytes(loaded)}${of}; needs no GPU`,
+		};
 	}
 	if (phase === "loading" && progress) {
 		const part = progress.fraction > 0 ? `${Math.round(progress.fraction * 100)} %` : "";
@@ -146,15 +167,23 @@ export function turnView(chat, actions, canUseCpu) {
 		return html`<div class="row turn-state">
 			<span class=${`state state-${tone}`}>${word}</span><bdi class="muted">${text}</bdi>
 		</div>
-		${["fetching", "loading"].includes(turn.phase) ? html`<progress
+		${
+			["fetching", "loading"].includes(turn.phase)
+				? html`<progress
 			aria-label=${turn.progress?.text ?? "Loading the model"} max="1"
-			.value=${turn.progress?.fraction ?? 0}></progress>` : nothing}`;
+			.value=${turn.progress?.fraction ?? 0}></progress>`
+				: nothing
+		}`;
 	}
 	if (!failure) return nothing;
 	return html`<div class="error-banner" role="alert">
 		<span class="icon" aria-hidden="true"></span><p>${failure.message}</p>
-		${canUseCpu && ["NO_WEBGPU", "NO_ADAPTER"].includes(failure.code) ? html`<button
-			type="button" class="small" @click=${actions.useCpu}>Use the CPU</button>` : nothing}
+		${
+			canUseCpu && ["NO_WEBGPU", "NO_ADAPTER"].includes(failure.code)
+				? html`<button
+			type="button" class="small" @click=${actions.useCpu}>Use the CPU</button>`
+				: nothing
+		}
 		<button type="button" class="small" @click=${actions.retry}>Try again</button>
 	</div>`;
 }

@@ -161,8 +161,10 @@ const chatActions = {
 			await navigator.clipboard.writeText(text);
 			say("Copied.");
 		} catch {
-			showError("The browser does not let this page write to the clipboard. Select the text "
-				+ "and copy it by hand.");
+			showError(
+				"The browser does not let this page write to the clipboard. Select the text "
+					+ "and copy it by hand.",
+			);
 		}
 	},
 	/** @param {string} text */
@@ -220,8 +222,11 @@ function titleState() {
 	if (state === "offline" || state === "reconnecting") return [state, ""];
 	if (!chat.turn) return ["idle", ""];
 	if (chat.turn.phase === "writing") return ["holding", "Writing"];
-	return ["waiting", { fetching: "Fetching", loading: "Loading" }[
-		/** @type {string} */ (chat.turn.phase)] ?? "Waiting"];
+	return [
+		"waiting",
+		{ fetching: "Fetching", loading: "Loading" }[/** @type {string} */ (chat.turn.phase)]
+			?? "Waiting",
+	];
 }
 
 /** Draws at most once a frame, however many tokens come. */
@@ -239,9 +244,11 @@ function drawNow() {
 	model.busy = turn !== null;
 	scrollToEnd(false);
 	render(listView(conversations, conversation?.id, listActions), list);
-	render(html`<h1><bdi>${conversation?.title ?? "New conversation"}</bdi></h1>
+	render(
+		html`<h1><bdi>${conversation?.title ?? "New conversation"}</bdi></h1>
 		${model.chosen?.demo ? html`<span class="badge demo">Demo model</span>` : ""}`,
-	place("title"));
+		place("title"),
+	);
 	render(messagesView(chat, chatActions, model.chosen?.demo === true), place("messages"));
 	render(turnView(chat, chatActions, model.chosen?.engine === "transformers"), place("turn"));
 	render(modelView(model, modelActions), place("model"));
@@ -256,8 +263,10 @@ async function readModels() {
 	model.models = catalog.filter((spec) => spec.task === "chat");
 	model.problems = catalog.problems;
 	const kept = localStorage.getItem(KEPT.model);
-	model.chosen = model.models.find((spec) => spec.id === kept)
-		?? model.models.find((spec) => !spec.demo && spec.profile === "lite") ?? model.models[0];
+	model.chosen =
+		model.models.find((spec) => spec.id === kept)
+		?? model.models.find((spec) => !spec.demo && spec.profile === "lite")
+		?? model.models[0];
 	for (const problem of catalog.problems) log.warn(problem);
 }
 
@@ -302,9 +311,12 @@ function listen() {
 		else log.success(`answered with ${tokens} tokens`);
 	});
 	chat.addEventListener("failure", (event) =>
-		log.error(`no answer: ${/** @type {CustomEvent} */ (event).detail?.message}`));
+		log.error(`no answer: ${/** @type {CustomEvent} */ (event).detail?.message}`),
+	);
 	const wide = matchMedia("(min-width: 1000px)");
-	const unfold = () => { list.open = wide.matches; };
+	const unfold = () => {
+		list.open = wide.matches;
+	};
 	wide.addEventListener("change", unfold);
 	unfold();
 }

@@ -31,9 +31,11 @@ export function listView(conversations, current, actions) {
 			<span class="badge">${conversations.length}</span></summary>
 		<div class="stack-s list-body">
 			<button type="button" class="new" @click=${actions.begin}>New conversation</button>
-			${conversations.length === 0
-				? html`<p class="faint">They are kept in this browser only.</p>` : ""}
-			<ul class="conversations">${repeat(conversations, ({ id }) => id, (each) => html`<li
+			${conversations.length === 0 ? html`<p class="faint">They are kept in this browser only.</p>` : ""}
+			<ul class="conversations">${repeat(
+				conversations,
+				({ id }) => id,
+				(each) => html`<li
 				class=${each.id === current ? "current" : ""}>
 				<button type="button" class="quiet pick" aria-current=${each.id === current}
 					@click=${() => actions.open(each.id)}>
@@ -45,33 +47,50 @@ export function listView(conversations, current, actions) {
 					<button type="button" class="small quiet" @click=${() => actions.remove(each)}
 						aria-label=${`Delete ${each.title}`}>Delete</button>
 				</span>
-			</li>`)}</ul>
+			</li>`,
+			)}</ul>
 		</div>`;
 }
 
 /** @param {Conversation} conversation @returns {Promise<boolean>} */
 export async function mayRemove({ title }) {
-	return await confirmDialog({
-		title: "Delete this conversation?",
-		body: "It is kept only in this browser, and cannot be brought back.",
-		victim: title,
-		action: "Delete",
-	}) !== null;
+	return (
+		(await confirmDialog({
+			title: "Delete this conversation?",
+			body: "It is kept only in this browser, and cannot be brought back.",
+			victim: title,
+			action: "Delete",
+		})) !== null
+	);
 }
 
 /** @param {Conversation} conversation @returns {Promise<string | null>} */
 export function askTitle({ title }) {
-	const input = /** @type {HTMLInputElement} */ (element("input",
-		{ required: "", maxlength: String(TITLE_CHARS_MAX), autocomplete: "off", autofocus: "" }));
+	const input = /** @type {HTMLInputElement} */ (
+		element("input", {
+			required: "",
+			maxlength: String(TITLE_CHARS_MAX),
+			autocomplete: "off",
+			autofocus: "",
+		})
+	);
 	input.value = title;
 	const cancel = element("button", { type: "button" }, "Cancel");
-	const form = element("form", {},
+	const form = element(
+		"form",
+		{},
 		element("h2", { id: "rename-title" }, "Rename the conversation"),
 		element("label", {}, "Name", input),
-		element("div", { class: "row row-end" }, cancel,
-			element("button", { type: "submit", class: "primary" }, "Rename")));
-	const dialog = /** @type {HTMLDialogElement} */ (element("dialog",
-		{ "aria-labelledby": "rename-title" }, form));
+		element(
+			"div",
+			{ class: "row row-end" },
+			cancel,
+			element("button", { type: "submit", class: "primary" }, "Rename"),
+		),
+	);
+	const dialog = /** @type {HTMLDialogElement} */ (
+		element("dialog", { "aria-labelledby": "rename-title" }, form)
+	);
 	document.body.append(dialog);
 	return new Promise((resolve) => {
 		/** @type {string | null} */

@@ -53,22 +53,29 @@ const valueOf = (event) => /** @type {HTMLSelectElement} */ (event.target).value
 /** @param {ModelState} s @param {ModelActions} actions */
 function choosing(s, actions) {
 	const [fitting, others] = [true, false].map((fits) =>
-		s.models.filter((spec) => suits(spec.profile, s.profile) === fits));
+		s.models.filter((spec) => suits(spec.profile, s.profile) === fits),
+	);
 	const option = (/** @type {ModelSpec} */ spec) => html`<option value=${spec.id}
 		?selected=${spec.id === s.chosen?.id}>${label(spec, s.profile)}</option>`;
 	return html`<label class="field">Model
 		<select id="choose" ?disabled=${s.busy} .value=${live(s.chosen?.id ?? "")}
 			@change=${(/** @type {Event} */ event) => actions.choose(valueOf(event))}>
 			${fitting.map(option)}
-			${others.length > 0 ? html`<optgroup label="For more hardware">${others.map(option)}
-				</optgroup>` : nothing}
+			${
+				others.length > 0
+					? html`<optgroup label="For more hardware">${others.map(option)}
+				</optgroup>`
+					: nothing
+			}
 		</select></label>
 	<label class="field">Hardware profile
 		<select id="profile" ?disabled=${s.busy} .value=${live(s.profile)}
 			@change=${(/** @type {Event} */ event) =>
 				actions.setProfile(/** @type {ProfileName} */ (valueOf(event)))}>
-			${profileNames.map((name) => html`<option value=${name} ?selected=${name === s.profile}>
-				${profiles[name].label}${name === s.suitable ? ", suits this GPU" : ""}</option>`)}
+			${profileNames.map(
+				(name) => html`<option value=${name} ?selected=${name === s.profile}>
+				${profiles[name].label}${name === s.suitable ? ", suits this GPU" : ""}</option>`,
+			)}
 		</select></label>
 	<p class="faint">${profiles[s.profile].label}: ${profiles[s.profile].hint};
 		answers of up to ${profiles[s.profile].newTokens} tokens.</p>`;
@@ -82,10 +89,15 @@ export function modelView(s, actions) {
 		<span class=${`state state-${tone}`}>${word}</span></div>
 		<div class="stack-s model-body">
 		${choosing(s, actions)}
-		${s.chosen?.demo ? html`<p class="notice demo-notice">
+		${
+			s.chosen?.demo
+				? html`<p class="notice demo-notice">
 			<span class="badge demo">Demo model</span> ${s.chosen.note}
 			Real ones are yours to add.</p>`
-			: s.chosen?.note ? html`<p class="muted"><bdi>${s.chosen.note}</bdi></p>` : nothing}
+				: s.chosen?.note
+					? html`<p class="muted"><bdi>${s.chosen.note}</bdi></p>`
+					: nothing
+		}
 		${s.problems.map((problem) => html`<p class="field-error"><bdi>${problem}</bdi></p>`)}
 		<dl class="facts">
 			<div><dt>GPU memory, asked</dt>
@@ -98,11 +110,19 @@ export function modelView(s, actions) {
 			<button type="button" class="small" @click=${actions.add}>Add models…</button>
 			<button type="button" class="small" ?disabled=${s.busy || s.state !== "ready"}
 				@click=${actions.unload}>Unload</button>
-			${s.chosen?.url || s.chosen?.engine === "webllm" ? html`
+			${
+				s.chosen?.url || s.chosen?.engine === "webllm"
+					? html`
 				<button type="button" class="small" ?disabled=${s.busy || s.state === "fetching"}
 				title="Deletes its files from this browser and fetches them anew"
-				@click=${actions.fetchAgain}>Fetch again</button>` : nothing}
-			${s.device === "wasm" ? html`<button type="button" class="small" ?disabled=${s.busy}
-				@click=${actions.useGpu}>Use the GPU</button>` : nothing}
+				@click=${actions.fetchAgain}>Fetch again</button>`
+					: nothing
+			}
+			${
+				s.device === "wasm"
+					? html`<button type="button" class="small" ?disabled=${s.busy}
+				@click=${actions.useGpu}>Use the GPU</button>`
+					: nothing
+			}
 		</div></div>`;
 }

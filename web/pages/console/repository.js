@@ -23,10 +23,23 @@ const MIB = 1024 * 1024;
 const LIST_FILES_MAX = 5000;
 
 /** Which files a dtype means, after the names that transformers.js gives them. */
-const SUFFIXES = { fp32: "", fp16: "_fp16", q8: "_quantized", int8: "_int8", uint8: "_uint8",
-	q4: "_q4", q4f16: "_q4f16", bnb4: "_bnb4" };
-const SMALL_FILES = ["config.json", "generation_config.json", "tokenizer.json",
-	"tokenizer_config.json", "preprocessor_config.json"];
+const SUFFIXES = {
+	fp32: "",
+	fp16: "_fp16",
+	q8: "_quantized",
+	int8: "_int8",
+	uint8: "_uint8",
+	q4: "_q4",
+	q4f16: "_q4f16",
+	bnb4: "_bnb4",
+};
+const SMALL_FILES = [
+	"config.json",
+	"generation_config.json",
+	"tokenizer.json",
+	"tokenizer_config.json",
+	"preprocessor_config.json",
+];
 
 export class RepositoryError extends Error {
 	/** @param {string} message for people @param {string} [origin] one that could not be asked */
@@ -42,8 +55,9 @@ export function addressOf(text) {
 	const parts = /^(https:\/\/[\w.:-]+)?\/?([\w.-]+\/[\w.-]+)\/?$/.exec(text.trim());
 	const [, origin = HUB, path] = parts ?? [];
 	if (!path) {
-		throw new RepositoryError("Write it as owner/name, as it stands on the hub, or as its "
-			+ "address.");
+		throw new RepositoryError(
+			"Write it as owner/name, as it stands on the hub, or as its " + "address.",
+		);
 	}
 	return { origin, path };
 }
@@ -51,8 +65,10 @@ export function addressOf(text) {
 /** @param {string} url @param {string} origin @param {typeof fetch} get @returns {Promise<any>} */
 async function json(url, origin, get) {
 	const answer = await get(url).catch(() => {
-		throw new RepositoryError(`${origin} could not be asked: it is not reached, or this page `
-			+ "may not ask it.", origin);
+		throw new RepositoryError(
+			`${origin} could not be asked: it is not reached, or this page ` + "may not ask it.",
+			origin,
+		);
 	});
 	if (answer.status === 401 || answer.status === 404) {
 		throw new RepositoryError("There is no such repository, or it is not open to everybody.");
@@ -61,8 +77,9 @@ async function json(url, origin, get) {
 		throw new RepositoryError(`${origin} answered ${answer.status}. Try again later.`);
 	}
 	return answer.json().catch(() => {
-		throw new RepositoryError(`${origin} did not answer with a list. The network may ask you `
-			+ "to sign in.");
+		throw new RepositoryError(
+			`${origin} did not answer with a list. The network may ask you ` + "to sign in.",
+		);
 	});
 }
 
@@ -75,7 +92,10 @@ export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm }
 	const { origin, path } = addressOf(text);
 	const list = await json(`${origin}/api/models/${path}/tree/main?recursive=true`, origin, get);
 	if (!Array.isArray(list)) throw new RepositoryError(`${origin} gave no list of files.`);
-	const files = list.slice(0, LIST_FILES_MAX).filter(({ type }) => type === "file").map(fileOf);
+	const files = list
+		.slice(0, LIST_FILES_MAX)
+		.filter(({ type }) => type === "file")
+		.map(fileOf);
 	const url = `${origin}/${path}`;
 	const name = path.split("/")[1];
 	if (files.some((file) => file.path === "mlc-chat-config.json")) {
@@ -83,9 +103,11 @@ export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm }
 	}
 	const variants = variantsOf(files);
 	if (variants.length === 0) {
-		throw new RepositoryError("It holds neither ONNX files for transformers.js "
-			+ "(onnx/model….onnx) nor an MLC model for WebLLM. Look for one made for them, such as "
-			+ "those of onnx-community.");
+		throw new RepositoryError(
+			"It holds neither ONNX files for transformers.js "
+				+ "(onnx/model….onnx) nor an MLC model for WebLLM. Look for one made for them, such as "
+				+ "those of onnx-community.",
+		);
 	}
 	const config = await json(`${url}/resolve/main/config.json`, origin, get);
 	return { url, name, engine: "transformers", task: taskOf(config), variants };
@@ -102,8 +124,9 @@ function taskOf({ architectures = [], model_type: type }) {
 	if (type === "whisper") return "transcribe";
 	const [architecture = type] = architectures;
 	if (/CausalLM|LMHead/.test(architecture)) return "chat";
-	throw new RepositoryError(`It is a model of another kind (${architecture}): `
-		+ "the pages chat and transcribe only.");
+	throw new RepositoryError(
+		`It is a model of another kind (${architecture}): ` + "the pages chat and transcribe only.",
+	);
 }
 
 /** @param {RepositoryFile[]} files @returns {Variant[]} */
@@ -111,31 +134,48 @@ function variantsOf(files) {
 	const hears = files.some(({ path }) => /^onnx\/decoder_model_merged/.test(path));
 	const parts = hears ? ["encoder_model", "decoder_model_merged"] : ["model"];
 	const small = files.filter(({ path }) => SMALL_FILES.includes(path));
-	return Object.entries(SUFFIXES).flatMap(([dtype, suffix]) => {
-		const names = parts.map((part) => `onnx/${part}${suffix}.onnx`);
-		if (!names.every((name) => files.some(({ path }) => path === name))) return [];
-		const large = files.filter(({ path }) =>
-			names.some((name) => path === name || path.startsWith(`${name}_data`)));
-		return [sized(dtype, [...small, ...large])];
-	}).sort((one, two) => one.bytes - two.bytes);
+	return Object.entries(SUFFIXES)
+		.flatMap(([dtype, suffix]) => {
+			const names = parts.map((part) => `onnx/${part}${suffix}.onnx`);
+			if (!names.every((name) => files.some(({ path }) => path === name))) return [];
+			const large = files.filter(({ path }) =>
+				names.some((name) => path === name || path.startsWith(`${name}_data`)),
+			);
+			return [sized(dtype, [...small, ...large])];
+		})
+		.sort((one, two) => one.bytes - two.bytes);
 }
 
 /** @param {string} dtype @param {RepositoryFile[]} files @returns {Variant} */
-const sized = (dtype, files) =>
-	({ dtype, files, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) });
+const sized = (dtype, files) => ({
+	dtype,
+	files,
+	bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+});
 
 /** @param {string} url @param {string} name @param {RepositoryFile[]} files @param {any[]} known
  * @returns {Found} */
 function webllmModel(url, name, files, known) {
 	const record = known.find(({ model_id: id }) => id === name);
 	if (!record) {
-		throw new RepositoryError("WebLLM has no library for this model. Choose one that its list "
-			+ "names.");
+		throw new RepositoryError(
+			"WebLLM has no library for this model. Choose one that its list " + "names.",
+		);
 	}
-	const needed = files.filter(({ path }) => /^params_shard_\d+\.bin$/.test(path)
-		|| /^(mlc-chat-config|tensor-cache|tokenizer)\.json$/.test(path));
-	return { url, name, engine: "webllm", task: "chat", variants: [sized("", needed)],
-		model_lib: record.model_lib, vram_mb: Math.ceil(record.vram_required_MB) };
+	const needed = files.filter(
+		({ path }) =>
+			/^params_shard_\d+\.bin$/.test(path)
+			|| /^(mlc-chat-config|tensor-cache|tokenizer)\.json$/.test(path),
+	);
+	return {
+		url,
+		name,
+		engine: "webllm",
+		task: "chat",
+		variants: [sized("", needed)],
+		model_lib: record.model_lib,
+		vram_mb: Math.ceil(record.vram_required_MB),
+	};
 }
 
 /** The library's own list: it is large, and asked only for a model of its kind. */
@@ -148,10 +188,17 @@ async function knownToWebllm() {
  * @param {Found} found @param {Variant} variant @returns {ModelSpec} */
 export function entryOf(found, { dtype, files, bytes }) {
 	const vram = found.vram_mb ?? Math.ceil((1.25 * bytes) / MIB) + 64;
-	const shared = { name: dtype ? `${found.name} (${dtype})` : found.name, engine: found.engine,
-		task: found.task, profile: vram <= 2048 ? "lite" : vram <= 6144 ? "mid" : "high",
-		vram_mb: vram, url: found.url };
-	return /** @type {ModelSpec} */ (found.engine === "webllm"
-		? { id: found.name, ...shared, model_lib: found.model_lib }
-		: { id: `${found.name}-${dtype}`, ...shared, dtype, files });
+	const shared = {
+		name: dtype ? `${found.name} (${dtype})` : found.name,
+		engine: found.engine,
+		task: found.task,
+		profile: vram <= 2048 ? "lite" : vram <= 6144 ? "mid" : "high",
+		vram_mb: vram,
+		url: found.url,
+	};
+	return /** @type {ModelSpec} */ (
+		found.engine === "webllm"
+			? { id: found.name, ...shared, model_lib: found.model_lib }
+			: { id: `${found.name}-${dtype}`, ...shared, dtype, files }
+	);
 }

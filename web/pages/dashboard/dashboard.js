@@ -5,7 +5,12 @@
 import { html, nothing, render } from "../../ui/template.js";
 import { formatSeconds } from "../../ui/formats.js";
 import {
-	call, clearError, mountFrame, setState, showConnection, showError,
+	call,
+	clearError,
+	mountFrame,
+	setState,
+	showConnection,
+	showError,
 } from "../../ui/frame.js";
 import { OperatorActions } from "./operator_actions.js";
 import { DashboardState } from "./state.js";
@@ -30,7 +35,12 @@ const actions = new OperatorActions(session, dashboard, soon);
 
 /** @type {import("./tables.js").EventFilter} */
 const filter = {
-	text: "", class: "", what: "", paused: null, shown: 100, connections: false,
+	text: "",
+	class: "",
+	what: "",
+	paused: null,
+	shown: 100,
+	connections: false,
 	change(fields) {
 		Object.assign(filter, fields);
 		draw();
@@ -39,7 +49,12 @@ const filter = {
 
 /** @type {import("./timeline.js").View} */
 const view = {
-	minutes: 0, width: 600, focus: "", chosen: null, all: false, table: false,
+	minutes: 0,
+	width: 600,
+	focus: "",
+	chosen: null,
+	all: false,
+	table: false,
 	change(fields) {
 		Object.assign(view, fields);
 		draw();
@@ -48,7 +63,8 @@ const view = {
 
 /** @type {import("./tables.js").Lists} */
 const lists = {
-	queue: false, clients: false,
+	queue: false,
+	clients: false,
 	change(fields) {
 		Object.assign(lists, fields);
 		draw();
@@ -85,8 +101,12 @@ async function ask() {
 	asking = true;
 	askedAt = performance.now();
 	try {
-		dashboard.takeStatus(await session.ask({ type: "status",
-			limit: lists.queue ? WAITERS_MAX : undefined }, "status"));
+		dashboard.takeStatus(
+			await session.ask(
+				{ type: "status", limit: lists.queue ? WAITERS_MAX : undefined },
+				"status",
+			),
+		);
 		if (!document.hidden) {
 			dashboard.takeClients((await session.ask({ type: "clients" }, "clients")).clients);
 		}
@@ -106,7 +126,8 @@ async function start() {
 		await session.ask({ type: "subscribe", events: true }, "ok");
 		await session.ask(
 			{ type: "events", limit: PAST_EVENTS, since: dashboard.lastId || undefined },
-			"ok");
+			"ok",
+		);
 		takePast();
 		ask();
 		const samples = await session.ask({ type: "samples" }, "samples");
@@ -132,7 +153,7 @@ async function anySites() {
 async function followSites() {
 	if (!session.admin || sitesFollowed) return;
 	sitesFollowed = true;
-	while (document.hidden || !await anySites().catch(() => false))
+	while (document.hidden || !(await anySites().catch(() => false)))
 		await new Promise((done) => setTimeout(done, SITES_EVERY_MS));
 	const sites = await import("./sites.js");
 	sites.followSites(/** @type {HTMLElement} */ (document.getElementById("sites")));
@@ -178,7 +199,8 @@ function noticeView() {
 			back by itself.</div>`;
 	}
 	const grants = dashboard.status?.grants;
-	if (grants && !grants.allowed && grants.reason !== "paused") { // pausing has a place of its own
+	if (grants && !grants.allowed && grants.reason !== "paused") {
+		// pausing has a place of its own
 		const left = (grants.remaining_s ?? 0) - dashboard.age();
 		return html`<div class="notice" role="status"><strong>Nothing is granted now.</strong>
 			${grants.text}${left > 0 ? ` ${formatSeconds(left)} left.` : ""}</div>`;
@@ -194,7 +216,8 @@ function draw() {
 	}
 	if (document.hidden) return;
 	const admin = session.admin && session.state === "open";
-	render(html`${noticeView()}
+	render(
+		html`${noticeView()}
 		${holdersCard(dashboard, actions, admin)}
 		${queueView(dashboard, actions, admin, lists)}
 		${timelineView(dashboard, view)}
@@ -202,7 +225,9 @@ function draw() {
 			?hidden=${!dashboard.vram}>
 			<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
 		${clientsView(dashboard, ownSession(), lists)}
-		${eventsView(dashboard, filter)}`, board);
+		${eventsView(dashboard, filter)}`,
+		board,
+	);
 	keepFocus(view);
 	followWidth();
 	if (settled && dashboard.vram) awaitCharts();

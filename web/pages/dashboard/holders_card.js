@@ -19,12 +19,19 @@ import { STATE_WORDS, stateOfHolder } from "./state.js";
 
 const TONES = 5;
 const TEXTURES = [
-	["part-0", ""], ["part-1", "M0 8 8 0"], ["part-2", "M0 4h8"], ["part-3", "M0 0 8 8"],
-	["part-4", "M4 0v8M0 4h8"], ["part-other", "M4 2v4"],
+	["part-0", ""],
+	["part-1", "M0 8 8 0"],
+	["part-2", "M0 4h8"],
+	["part-3", "M0 0 8 8"],
+	["part-4", "M4 0v8M0 4h8"],
+	["part-other", "M4 2v4"],
 ];
 const YIELD_WORDS = {
-	preempted: "somebody more urgent waits", "hold-max": "its time is over, and somebody waits",
-	evicted: "its VRAM is needed", operator: "an operator asked", unresponsive: "it did not answer",
+	preempted: "somebody more urgent waits",
+	"hold-max": "its time is over, and somebody waits",
+	evicted: "its VRAM is needed",
+	operator: "an operator asked",
+	unresponsive: "it did not answer",
 	"load-max": "it loaded for too long",
 	expired: "its time ran out",
 };
@@ -49,8 +56,10 @@ export function headline(status) {
 	if (!computing.length) {
 		return { word: status.queue_depth ? "waiting" : "idle", text: `Nobody holds${waits}` };
 	}
-	const names = computing.length === 1 ? `${short(computing[0].id)} holds`
-		: `${short(computing[0].id)} and ${computing.length - 1} more hold`;
+	const names =
+		computing.length === 1
+			? `${short(computing[0].id)} holds`
+			: `${short(computing[0].id)} and ${computing.length - 1} more hold`;
 	const yielding = computing.some((holder) => holder.yield);
 	return { word: yielding ? "yielding" : "holding", text: names + waits };
 }
@@ -76,14 +85,16 @@ function holderTimes(holder, age) {
 /** @param {Holder} holder @param {number} age */
 function holderTrouble(holder, age) {
 	if (holder.yield?.revoked) {
-		const kill = holder.stop_in_s ? ` It is killed in ${
-			formatSeconds(Math.max(0, holder.stop_in_s - age))}.` : "";
+		const kill = holder.stop_in_s
+			? ` It is killed in ${formatSeconds(Math.max(0, holder.stop_in_s - age))}.`
+			: "";
 		return html`<p class="trouble trouble-overdue"><span class="icon" aria-hidden="true"></span>
 			<span>Overdue: its token is refused, and its room counts as taken until it is really
 			free.${kill}</span></p>`;
 	}
 	if (holder.yield) {
-		const why = YIELD_WORDS[/** @type {keyof YIELD_WORDS} */ (holder.yield.reason)]
+		const why =
+			YIELD_WORDS[/** @type {keyof YIELD_WORDS} */ (holder.yield.reason)]
 			?? holder.yield.reason;
 		const whom = holder.yield.for ? html` for <bdi>${holder.yield.for}</bdi>` : nothing;
 		return html`<p class="trouble trouble-yielding">
@@ -114,16 +125,22 @@ function holderRow(holder, waiting, age) {
 /** @param {Holder} holder @param {Waiter[]} waiting */
 function limitView(holder, waiting) {
 	const left = holder.yield ? null : limitOf(holder.lease, waiting);
-	return left === null ? nothing : html`<p class="limit">Must give way ${left > 0
-		? `in ${formatSeconds(left)}, now that others wait` : "now"}.</p>`;
+	return left === null
+		? nothing
+		: html`<p class="limit">Must give way ${
+				left > 0 ? `in ${formatSeconds(left)}, now that others wait` : "now"
+			}.</p>`;
 }
 
 /** @param {Status} status */
 function nobody(status) {
 	return html`<div class="nobody">
 		<span class="state state-idle">free</span>
-		<p>${status.gpus.length ? `Nobody holds ${status.gpus.length === 1 ? "the GPU" : "a GPU"}.`
-			: "No GPU is configured."}</p></div>`;
+		<p>${
+			status.gpus.length
+				? `Nobody holds ${status.gpus.length === 1 ? "the GPU" : "a GPU"}.`
+				: "No GPU is configured."
+		}</p></div>`;
 }
 
 /** The sentence of whoever is next. @param {Status} status */
@@ -162,34 +179,47 @@ function gpuView(gpu, leases) {
 	const scale = Math.max(total ?? 0, sum, 1);
 	let at = 0;
 	const bars = parts.map((part) => {
-		const x = at / scale * 100;
+		const x = (at / scale) * 100;
 		at += part.mb;
-		return svg`<rect x=${`${x}%`} width=${`${Math.max(0.5, part.mb / scale * 100 - 0.3)}%`}
+		return svg`<rect x=${`${x}%`} width=${`${Math.max(0.5, (part.mb / scale) * 100 - 0.3)}%`}
 			height="16" fill=${`url(#${part.tone})`}></rect>`;
 	});
-	const said = total === null ? `${size(sum)} claimed, total unknown`
-		: `${size(Math.max(0, total - sum))} free of ${size(total)}`;
+	const said =
+		total === null
+			? `${size(sum)} claimed, total unknown`
+			: `${size(Math.max(0, total - sum))} free of ${size(total)}`;
 	return html`<div class="gpu">
 		<div class="row spread"><h3>${nameView(gpu.name)}</h3>
 			<span class="muted">${gpu.slots_used} of ${gpu.slots} ${
-				gpu.slots === 1 ? "slot" : "slots"} in use</span></div>
-		${gpu.healthy ? nothing
-			: html`<div><span class="state state-overdue">not working</span></div>`}
+				gpu.slots === 1 ? "slot" : "slots"
+			} in use</span></div>
+		${gpu.healthy ? nothing : html`<div><span class="state state-overdue">not working</span></div>`}
 		<svg class="vram-bar" role="img" aria-label=${`VRAM: ${said}`}>${bars}</svg>
 		<div class="row spread"><span><strong>${said}</strong></span>
-			${gpu.vram_mb_used === null ? nothing
-				: html`<span class="muted">${size(gpu.vram_mb_used)} measured in use</span>`}</div>
-		${parts.length ? html`<ul class="legend">${parts.map((part) => html`<li>
+			${
+				gpu.vram_mb_used === null
+					? nothing
+					: html`<span class="muted">${size(gpu.vram_mb_used)} measured in use</span>`
+			}</div>
+		${
+			parts.length
+				? html`<ul class="legend">${parts.map(
+						(part) => html`<li>
 			${swatch(part.tone)}<span class="grow">${nameView(part.name)}</span>
-			<span>${size(part.mb)}</span></li>`)}</ul>` : nothing}
+			<span>${size(part.mb)}</span></li>`,
+					)}</ul>`
+				: nothing
+		}
 	</div>`;
 }
 
 /** Who takes VRAM is told by a texture, too. */
 const textures = html`<svg class="visually-hidden" aria-hidden="true"><defs>
-	${TEXTURES.map(([name, path]) => svg`<pattern id=${name} width="8" height="8"
+	${TEXTURES.map(
+		([name, path]) => svg`<pattern id=${name} width="8" height="8"
 		patternUnits="userSpaceOnUse"><rect class=${`tex ${name}`} width="8" height="8"></rect>
-		<path class="tex-line" d=${path}></path></pattern>`)}</defs></svg>`;
+		<path class="tex-line" d=${path}></path></pattern>`,
+	)}</defs></svg>`;
 
 /** @param {OperatorActions} actions @param {Status} status @param {boolean} admin */
 function drainView(actions, status, admin) {
@@ -197,12 +227,19 @@ function drainView(actions, status, admin) {
 	const left = status.leases.length;
 	const most = Math.max(actions.drain.most, left);
 	return html`<div class="notice drain stack-s" role="status">
-		<strong>${left ? `Draining: ${left} of ${most} still held`
-			: "Drained: nothing is held, and nothing new is granted"}</strong>
+		<strong>${
+			left
+				? `Draining: ${left} of ${most} still held`
+				: "Drained: nothing is held, and nothing new is granted"
+		}</strong>
 		<progress max=${most} .value=${most - left} aria-label="Given back"></progress>
 		<div class="row">
-			${left ? html`<button type="button" class="small" ?disabled=${!admin}
-				@click=${() => actions.hurryDrain()}>Ask all to give way</button>` : nothing}
+			${
+				left
+					? html`<button type="button" class="small" ?disabled=${!admin}
+				@click=${() => actions.hurryDrain()}>Ask all to give way</button>`
+					: nothing
+			}
 			<button type="button" class="small" ?disabled=${!admin}
 				@click=${() => actions.resume()}>Resume grants…</button></div></div>`;
 }
@@ -222,11 +259,20 @@ function holderActions(actions, holder, admin) {
  * @param {boolean} admin */
 function operateView(actions, status, leases, admin) {
 	return html`<details class="menu"><summary>Operate…</summary>
-		${leases.length ? html`<ul class="menu-list" aria-label="Acts on holders">${
-			leases.map((holder) => holderActions(actions, holder, admin))}</ul>` : nothing}
+		${
+			leases.length
+				? html`<ul class="menu-list" aria-label="Acts on holders">${leases.map((holder) =>
+						holderActions(actions, holder, admin),
+					)}</ul>`
+				: nothing
+		}
 		<div class="row acts" role="group" aria-label="Acts on everybody">
-		${status.paused ? nothing : html`<button type="button" class="small" ?disabled=${!admin}
-			@click=${() => actions.pause()}>Pause grants…</button>`}
+		${
+			status.paused
+				? nothing
+				: html`<button type="button" class="small" ?disabled=${!admin}
+			@click=${() => actions.pause()}>Pause grants…</button>`
+		}
 		<button type="button" class="small" ?disabled=${!admin || actions.drain !== null}
 			@click=${() => actions.startDrain()}>Drain…</button>
 		<button type="button" class="small danger" ?disabled=${!admin}
@@ -239,8 +285,12 @@ function operateView(actions, status, leases, admin) {
 function pausedView(actions, status, admin) {
 	if (!status.paused) return nothing;
 	return html`<span class="state state-paused">grants are paused</span>
-		${actions.drain ? nothing : html`<button type="button" class="small primary"
-			?disabled=${!admin} @click=${() => actions.resume()}>Resume grants…</button>`}`;
+		${
+			actions.drain
+				? nothing
+				: html`<button type="button" class="small primary"
+			?disabled=${!admin} @click=${() => actions.resume()}>Resume grants…</button>`
+		}`;
 }
 
 /** @param {DashboardState} dashboard @param {OperatorActions} actions @param {boolean} admin */
@@ -256,14 +306,22 @@ export function holdersCard(dashboard, actions, admin) {
 		${textures}
 		<div class="row card-head"><h2 id="now-title">Now</h2>
 			${pausedView(actions, status, admin)}
-			${status.journal_ok ? nothing
-				: html`<span class="state state-overdue">the journal cannot be written</span>`}
+			${
+				status.journal_ok
+					? nothing
+					: html`<span class="state state-overdue">the journal cannot be written</span>`
+			}
 		</div>
 		${drainView(actions, status, admin)}
 		${actions.done ? html`<p class="muted done" role="status">${actions.done}</p>` : nothing}
 		<div class="now-grid">
-			<div>${leases.length ? html`<ul class="holders">${leases.map((holder) =>
-				holderRow(holder, status.waiting, age))}</ul>` : nobody(status)}
+			<div>${
+				leases.length
+					? html`<ul class="holders">${leases.map((holder) =>
+							holderRow(holder, status.waiting, age),
+						)}</ul>`
+					: nobody(status)
+			}
 				${nextView(status)}</div>
 			<div class="gpus">${status.gpus.map((gpu) => gpuView(gpu, status.leases))}</div>
 		</div>

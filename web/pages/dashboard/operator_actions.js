@@ -15,9 +15,10 @@ const VICTIMS_MAX = 12;
 
 /** @param {Holder|Waiter} claim */
 function describe(claim) {
-	const time = "position" in claim
-		? `waits, ${formatSeconds(claim.waited_s)} so far`
-		: `holds ${claim.gpu ?? "a GPU"}, for ${formatSeconds(claim.held_s)}`;
+	const time =
+		"position" in claim
+			? `waits, ${formatSeconds(claim.waited_s)} so far`
+			: `holds ${claim.gpu ?? "a GPU"}, for ${formatSeconds(claim.held_s)}`;
 	return `${claim.id} (${claim.class}, lease ${claim.lease}): ${time}`;
 }
 
@@ -70,69 +71,125 @@ export class OperatorActions {
 
 	/** @param {Holder} holder */
 	askToYield(holder) {
-		return this.act({
-			title: "Ask to give way", victim: describe(holder), action: "Ask to give way",
-			body: "The holder is asked to give the GPU back, and keeps it for a moment to finish.",
-			danger: false,
-		}, "yield", holder.lease, `${holder.id} was asked to give way.`);
+		return this.act(
+			{
+				title: "Ask to give way",
+				victim: describe(holder),
+				action: "Ask to give way",
+				body: "The holder is asked to give the GPU back, and keeps it for a moment to finish.",
+				danger: false,
+			},
+			"yield",
+			holder.lease,
+			`${holder.id} was asked to give way.`,
+		);
 	}
 
 	/** @param {Holder} holder */
 	revoke(holder) {
-		return this.act({
-			title: "Revoke this lease", victim: describe(holder), action: "Revoke",
-			body: "The lease is taken now. What it computes is lost, and its token is refused.",
-		}, "revoke", holder.lease, `The lease of ${holder.id} was revoked.`);
+		return this.act(
+			{
+				title: "Revoke this lease",
+				victim: describe(holder),
+				action: "Revoke",
+				body: "The lease is taken now. What it computes is lost, and its token is refused.",
+			},
+			"revoke",
+			holder.lease,
+			`The lease of ${holder.id} was revoked.`,
+		);
 	}
 
 	/** @param {Waiter} waiter */
 	remove(waiter) {
-		return this.act({
-			title: "Remove from the queue", victim: describe(waiter), action: "Remove",
-			body: "The claim ends and loses its place. The client is told why.",
-		}, "cancel", waiter.lease, `${waiter.id} was removed from the queue.`);
+		return this.act(
+			{
+				title: "Remove from the queue",
+				victim: describe(waiter),
+				action: "Remove",
+				body: "The claim ends and loses its place. The client is told why.",
+			},
+			"cancel",
+			waiter.lease,
+			`${waiter.id} was removed from the queue.`,
+		);
 	}
 
 	reset() {
-		return this.act({
-			title: "Reset: revoke all holders", action: "Revoke all holders",
-			victim: describeAll(this.dashboard.status?.leases ?? []),
-			body: "Every lease is taken now. The queue stays as it is and goes on.",
-		}, "reset", undefined, "All holders were revoked.");
+		return this.act(
+			{
+				title: "Reset: revoke all holders",
+				action: "Revoke all holders",
+				victim: describeAll(this.dashboard.status?.leases ?? []),
+				body: "Every lease is taken now. The queue stays as it is and goes on.",
+			},
+			"reset",
+			undefined,
+			"All holders were revoked.",
+		);
 	}
 
 	forceReleaseAll() {
 		const status = this.dashboard.status;
-		return this.act({
-			title: "Force release: everybody", action: "Force release all",
-			victim: describeAll([...status?.leases ?? [], ...status?.waiting ?? []]),
-			body: "Every lease is taken and every place in the queue is lost.",
-		}, "force-release-all", undefined, "Everybody was released.");
+		return this.act(
+			{
+				title: "Force release: everybody",
+				action: "Force release all",
+				victim: describeAll([...(status?.leases ?? []), ...(status?.waiting ?? [])]),
+				body: "Every lease is taken and every place in the queue is lost.",
+			},
+			"force-release-all",
+			undefined,
+			"Everybody was released.",
+		);
 	}
 
 	pause() {
-		return this.act({
-			title: "Pause grants", action: "Pause grants", danger: false,
-			victim: describeAll(this.dashboard.status?.waiting ?? []),
-			body: "Nothing new is granted until you resume. Holders keep what they hold; those who "
-				+ "wait keep their places.",
-		}, "pause", undefined, "Grants are paused.");
+		return this.act(
+			{
+				title: "Pause grants",
+				action: "Pause grants",
+				danger: false,
+				victim: describeAll(this.dashboard.status?.waiting ?? []),
+				body:
+					"Nothing new is granted until you resume. Holders keep what they hold; those who "
+					+ "wait keep their places.",
+			},
+			"pause",
+			undefined,
+			"Grants are paused.",
+		);
 	}
 
 	async resume() {
-		const said = await this.act({
-			title: "Resume grants", action: "Resume grants", danger: false,
-			body: "Whoever waits is served again, in the order of the queue.",
-		}, "resume", undefined, "Grants go on.");
+		const said = await this.act(
+			{
+				title: "Resume grants",
+				action: "Resume grants",
+				danger: false,
+				body: "Whoever waits is served again, in the order of the queue.",
+			},
+			"resume",
+			undefined,
+			"Grants go on.",
+		);
 		if (said) this.endDrain();
 	}
 
 	async startDrain() {
 		const holders = this.dashboard.status?.leases ?? [];
-		const said = await this.act({
-			title: "Drain", action: "Drain", danger: false, victim: describeAll(holders),
-			body: "Grants are paused, and the page waits until these have given the GPU back.",
-		}, "pause", undefined, "");
+		const said = await this.act(
+			{
+				title: "Drain",
+				action: "Drain",
+				danger: false,
+				victim: describeAll(holders),
+				body: "Grants are paused, and the page waits until these have given the GPU back.",
+			},
+			"pause",
+			undefined,
+			"",
+		);
 		if (!said) return;
 		this.drain = { reason: said.reason, most: Math.max(1, holders.length) };
 		this.changed();

@@ -7,8 +7,12 @@ export const session = new MonitorSession({ id: "Dashboard" });
 
 /** The first status; null if it did not come. */
 export const firstStatus = new Promise((resolve) => {
-	session.addEventListener("state", () => {
-		if (session.state !== "open") resolve(null);
-		else session.ask({ type: "status" }, "status").then(resolve, () => resolve(null));
-	}, { once: true });
+	session.addEventListener(
+		"state",
+		() => {
+			if (session.state !== "open") resolve(null);
+			else session.ask({ type: "status" }, "status").then(resolve, () => resolve(null));
+		},
+		{ once: true },
+	);
 });

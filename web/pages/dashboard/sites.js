@@ -26,22 +26,36 @@ export function followSites(place) {
 
 	/** @param {import("../../ui/frame.js").Question} question @param {string} path */
 	async function act(question, path) {
-		if (!await confirmDialog(question)) return;
+		if (!(await confirmDialog(question))) return;
 		await call("POST", `/v1/sites/${path}`).catch(showError);
 		look();
 	}
 
 	/** @param {Asking} row */
-	const allow = ({ ask, origin }) => act({ title: `Let ${origin} queue?`, action: "Allow",
-		danger: false, body: "Its pages may wait for the GPU, hold it and give it back, until you "
-			+ "revoke that. Look at the address letter by letter: it is all that says who asks." },
-	`${ask}/allow`);
+	const allow = ({ ask, origin }) =>
+		act(
+			{
+				title: `Let ${origin} queue?`,
+				action: "Allow",
+				danger: false,
+				body:
+					"Its pages may wait for the GPU, hold it and give it back, until you "
+					+ "revoke that. Look at the address letter by letter: it is all that says who asks.",
+			},
+			`${ask}/allow`,
+		);
 	/** @param {Asking} row */
 	const refuse = ({ ask }) => call("POST", `/v1/sites/${ask}/refuse`).catch(showError).then(look);
 	/** @param {Site} row */
-	const revoke = ({ site, origin }) => act({ title: `Revoke ${origin}?`, action: "Revoke",
-		body: "What its pages hold and wait for is over now. It can ask again." },
-	`${site}/revoke`);
+	const revoke = ({ site, origin }) =>
+		act(
+			{
+				title: `Revoke ${origin}?`,
+				action: "Revoke",
+				body: "What its pages hold and wait for is over now. It can ask again.",
+			},
+			`${site}/revoke`,
+		);
 
 	/** @param {{asking: Asking[], sites: Site[]}} said */
 	function draw({ asking, sites }) {
@@ -49,20 +63,32 @@ export function followSites(place) {
 			render(nothing, place);
 			return;
 		}
-		render(html`<section class="card" aria-labelledby="sites-title">
+		render(
+			html`<section class="card" aria-labelledby="sites-title">
 			<h2 id="sites-title">Sites</h2>
-			${asking.map((row) => html`<div class="notice site-asks" role="status">
+			${asking.map(
+				(row) => html`<div class="notice site-asks" role="status">
 				<strong><code>${row.origin}</code></strong> asks to queue for the GPU
 				(${formatSeconds(row.since_s)} ago).
 				<button type="button" class="small" @click=${() => allow(row)}>Allow…</button>
 				<button type="button" class="small"
-					@click=${() => refuse(row)}>Refuse</button></div>`)}
-			${sites.length ? html`<ul class="plain">${sites.map((row) => html`<li>
-				<code>${row.origin}</code> may queue; last used ${row.used
-					? new Date(row.used).toLocaleString() : "never"}, ${row.sessions} connected
+					@click=${() => refuse(row)}>Refuse</button></div>`,
+			)}
+			${
+				sites.length
+					? html`<ul class="plain">${sites.map(
+							(row) => html`<li>
+				<code>${row.origin}</code> may queue; last used ${
+					row.used ? new Date(row.used).toLocaleString() : "never"
+				}, ${row.sessions} connected
 				<button type="button" class="small danger"
-					@click=${() => revoke(row)}>Revoke…</button></li>`)}</ul>` : nothing}
-			</section>`, place);
+					@click=${() => revoke(row)}>Revoke…</button></li>`,
+						)}</ul>`
+					: nothing
+			}
+			</section>`,
+			place,
+		);
 	}
 
 	look();

@@ -24,13 +24,23 @@ const SPANS_KEEP_MS = 65 * 60_000;
 
 /** Words for people, the same as in the legend. */
 export const STATE_WORDS = {
-	waiting: "waiting", offered: "offered", holding: "holding", resident: "model loaded",
-	yielding: "asked to give way", overdue: "revoked", lost: "lost",
+	waiting: "waiting",
+	offered: "offered",
+	holding: "holding",
+	resident: "model loaded",
+	yielding: "asked to give way",
+	overdue: "revoked",
+	lost: "lost",
 };
 
 /** @type {Record<string, BandState>} */
-const STATE_OF = { queued: "waiting", offered: "offered", loading: "holding", held: "holding",
-	yielding: "yielding" };
+const STATE_OF = {
+	queued: "waiting",
+	offered: "offered",
+	loading: "holding",
+	held: "holding",
+	yielding: "yielding",
+};
 
 /** Of several claims of one client the band shows the one that matters most. */
 const RANK = ["resident", "waiting", "lost", "offered", "holding", "yielding", "overdue"];
@@ -84,8 +94,9 @@ export class DashboardState {
 	takeStatus(status, at = performance.now()) {
 		this.status = status;
 		this.statusAt = at;
-		this.vram ||= status.gpus.some((gpu) =>
-			gpu.vram_mb_granted > 0 || gpu.vram_mb_used !== null);
+		this.vram ||= status.gpus.some(
+			(gpu) => gpu.vram_mb_granted > 0 || gpu.vram_mb_used !== null,
+		);
 		this.offset = ms(status.time) - Date.now() + performance.now() - at;
 		const live = [...status.leases, ...status.waiting];
 		for (const claim of live) {
@@ -101,8 +112,11 @@ export class DashboardState {
 
 	/** The past of the VRAM. @param {import("/sdk/protocol.js").FromBroker.Samples} samples */
 	takeSamples(samples) {
-		this.vram ||= samples.gpus.some((gpu) => gpu.granted_mb.some((mb) => mb !== null && mb > 0)
-			|| gpu.used_mb.some((mb) => mb !== null));
+		this.vram ||= samples.gpus.some(
+			(gpu) =>
+				gpu.granted_mb.some((mb) => mb !== null && mb > 0)
+				|| gpu.used_mb.some((mb) => mb !== null),
+		);
 	}
 
 	/** A claim older than the events that are kept. @param {Holder|Waiter} claim */
@@ -111,7 +125,9 @@ export class DashboardState {
 		const state = "position" in claim ? "waiting" : stateOfHolder(claim);
 		const row = this.rowOf(claim.id, claim.session ?? 0, claim.class, this.now());
 		this.tracks.set(claim.lease, {
-			row, lease: claim.lease, guessed: true,
+			row,
+			lease: claim.lease,
+			guessed: true,
 			spans: [{ state: /** @type {BandState} */ (state), from, to: null, ids: [] }],
 		});
 	}
@@ -163,8 +179,12 @@ export class DashboardState {
 		const lease = /** @type {number} */ (event.lease);
 		let track = this.tracks.get(lease);
 		if (!track) {
-			const row = this.rowOf(event.client ?? "", event.session ?? 0, event.class ?? "",
-				event.at);
+			const row = this.rowOf(
+				event.client ?? "",
+				event.session ?? 0,
+				event.class ?? "",
+				event.at,
+			);
 			track = { row, lease, spans: [], guessed: false };
 			this.tracks.set(lease, track);
 		}
@@ -224,8 +244,12 @@ export class DashboardState {
 			const head = this.rows.get(key);
 			if (head && list.length) rows.push({ ...head, bands: mergeSpans(list, from, to) });
 		}
-		return rows.sort((a, b) => rankNow(b) - rankNow(a) || inOrder.compare(a.client, b.client)
-			|| a.session - b.session);
+		return rows.sort(
+			(a, b) =>
+				rankNow(b) - rankNow(a)
+				|| inOrder.compare(a.client, b.client)
+				|| a.session - b.session,
+		);
 	}
 }
 
@@ -237,13 +261,16 @@ const inOrder = new Intl.Collator(undefined, { numeric: true });
 /** @param {BatonEvent} event @param {BandState} [before] @returns {BandState|null} */
 function stateAfter(event, before) {
 	switch (event.what) {
-	case "revoked": return "overdue";
-	case "detached": return "lost";
-	case "ended": return null;
-	default: {
-		const state = STATE_OF[event.to ?? ""] ?? null;
-		return state === "yielding" && before === "overdue" ? "overdue" : state;
-	}
+		case "revoked":
+			return "overdue";
+		case "detached":
+			return "lost";
+		case "ended":
+			return null;
+		default: {
+			const state = STATE_OF[event.to ?? ""] ?? null;
+			return state === "yielding" && before === "overdue" ? "overdue" : state;
+		}
 	}
 }
 
@@ -252,12 +279,19 @@ function stateAfter(event, before) {
  * @param {Track} track @param {BatonEvent} event
  */
 function endMark(track, event) {
-	const marks = { disconnected: "lost", expired: "lost", revoked: "overdue",
-		"force-released": "overdue" };
+	const marks = {
+		disconnected: "lost",
+		expired: "lost",
+		revoked: "overdue",
+		"force-released": "overdue",
+	};
 	const state = marks[/** @type {keyof marks} */ (event.end ?? "")];
 	if (!state) return;
 	track.spans.push({
-		state: /** @type {BandState} */ (state), from: event.at, to: event.at, ids: [event.id],
+		state: /** @type {BandState} */ (state),
+		from: event.at,
+		to: event.at,
+		ids: [event.id],
 	});
 }
 
@@ -285,10 +319,13 @@ function addBand(bands, band) {
  * @returns {Band[]}
  */
 export function mergeSpans(spans, from, to) {
-	const edges = spans.filter((span) => span.to !== span.from).flatMap((span) => [
-		{ at: Math.max(from, span.from), span, begins: true },
-		{ at: Math.min(to, span.to ?? to), span, begins: false },
-	]).sort((a, b) => a.at - b.at);
+	const edges = spans
+		.filter((span) => span.to !== span.from)
+		.flatMap((span) => [
+			{ at: Math.max(from, span.from), span, begins: true },
+			{ at: Math.min(to, span.to ?? to), span, begins: false },
+		])
+		.sort((a, b) => a.at - b.at);
 	/** @type {Band[]} */
 	const bands = [];
 	/** @type {Set<Span>} */
@@ -303,7 +340,9 @@ export function mergeSpans(spans, from, to) {
 		const all = [...over];
 		const end = edges[i].at;
 		addBand(bands, {
-			state: all.reduce((a, b) => (rank(b) > rank(a) ? b : a)).state, from: start, to: end,
+			state: all.reduce((a, b) => (rank(b) > rank(a) ? b : a)).state,
+			from: start,
+			to: end,
 			open: end === to && all.some((span) => span.to === null),
 			ids: all.flatMap((span) => span.ids),
 		});

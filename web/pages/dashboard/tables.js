@@ -23,9 +23,27 @@ const ROWS_FIRST = 20;
 const ROWS_STEP = 100;
 const CLASSES = ["voice", "chat", "normal", "background"];
 const WHATS = [
-	"queued", "offered", "loading", "held", "yield", "kept", "revoked", "ended", "attached",
-	"detached", "bye", "gone", "exited", "unwatched", "killed", "started", "paused", "resumed",
-	"reset", "force-release-all", "clock-jump",
+	"queued",
+	"offered",
+	"loading",
+	"held",
+	"yield",
+	"kept",
+	"revoked",
+	"ended",
+	"attached",
+	"detached",
+	"bye",
+	"gone",
+	"exited",
+	"unwatched",
+	"killed",
+	"started",
+	"paused",
+	"resumed",
+	"reset",
+	"force-release-all",
+	"clock-jump",
 ];
 const CONNECTIONS = ["attached", "detached", "bye"];
 
@@ -47,8 +65,11 @@ function needText(need) {
 function waiterDetails(waiter, actions, admin) {
 	return html`<details class="more"><summary>Details<span class="visually-hidden"> of
 		${waiter.id}</span></summary>
-		${toldView({ estimate: waiter.estimate, guaranteedBy: waiter.guaranteed_by,
-			boundText: waiter.bound_text })}
+		${toldView({
+			estimate: waiter.estimate,
+			guaranteedBy: waiter.guaranteed_by,
+			boundText: waiter.bound_text,
+		})}
 		<button type="button" class="small danger" ?disabled=${!admin}
 			@click=${() => actions.remove(waiter)}>Remove…</button></details>`;
 }
@@ -58,14 +79,15 @@ function waiterDetails(waiter, actions, admin) {
 function waiterRow(waiter, age, actions, admin) {
 	return html`<tr role="row">
 		<td class="number place" role="cell">${waiter.position + 1}</td>
-		<th scope="row" role="rowheader">${nameView(waiter.id)}${waiter.label
-			? html` <span class="faint">${nameView(waiter.label)}</span>` : nothing}</th>
+		<th scope="row" role="rowheader">${nameView(waiter.id)}${
+			waiter.label ? html` <span class="faint">${nameView(waiter.label)}</span>` : nothing
+		}</th>
 		<td role="cell"><span class="badge">${waiter.class}</span></td>
 		<td role="cell">${needText(waiter)}</td>
-		<td class="number" role="cell" data-label="waited">${
-			formatSeconds(waiter.waited_s + age)}</td>
-		<td class="why wide" role="cell">${waiter.sentence ?? waiter.why?.text ?? ""}${waiter.ripe
-			? html` <span class="badge">waited long, goes first</span>` : nothing}
+		<td class="number" role="cell" data-label="waited">${formatSeconds(waiter.waited_s + age)}</td>
+		<td class="why wide" role="cell">${waiter.sentence ?? waiter.why?.text ?? ""}${
+			waiter.ripe ? html` <span class="badge">waited long, goes first</span>` : nothing
+		}
 			${waiterDetails(waiter, actions, admin)}</td>
 	</tr>`;
 }
@@ -80,9 +102,14 @@ function firstOf(all, count, open, change) {
 	const more = count - ROWS_FIRST;
 	return {
 		rows: open ? all : all.slice(0, ROWS_FIRST),
-		button: more > 0 ? html`<p class="empty"><button type="button" aria-expanded=${
-			open ? "true" : "false"} @click=${() => change(!open)}>${
-			open ? "Show fewer" : `Show ${more} more`}</button></p>` : nothing,
+		button:
+			more > 0
+				? html`<p class="empty"><button type="button" aria-expanded=${
+						open ? "true" : "false"
+					} @click=${() => change(!open)}>${
+						open ? "Show fewer" : `Show ${more} more`
+					}</button></p>`
+				: nothing,
 	};
 }
 
@@ -98,8 +125,9 @@ export function queueView(dashboard, actions, admin, lists) {
 			<h2 id="queue-title">Queue</h2><p class="muted">Nobody waits. Whoever asks now is served
 			${status?.paused ? "as soon as grants are resumed" : "at once"}.</p></section>`;
 	}
-	const { rows, button } = firstOf(waiting, status?.queue_depth ?? 0, lists.queue,
-		(queue) => lists.change({ queue }));
+	const { rows, button } = firstOf(waiting, status?.queue_depth ?? 0, lists.queue, (queue) =>
+		lists.change({ queue }),
+	);
 	return html`<section class="card" aria-labelledby="queue-title">
 		<div class="row spread card-head"><h2 id="queue-title">Queue</h2>
 			<span class="muted">${status?.queue_depth ?? 0} waiting</span></div>
@@ -110,10 +138,17 @@ export function queueView(dashboard, actions, admin, lists) {
 				<th scope="col">Class</th><th scope="col">Wants</th>
 				<th scope="col" class="number">Waited</th>
 				<th scope="col">When, and why</th></tr></thead>
-			<tbody role="rowgroup">${repeat(rows, (waiter) => waiter.lease, (waiter) =>
-				waiterRow(waiter, age, actions, admin))}</tbody></table>
-			${more > 0 && lists.queue ? html`<p class="empty">and ${more} more behind them, who are
-				not listed</p>` : nothing}${button}
+			<tbody role="rowgroup">${repeat(
+				rows,
+				(waiter) => waiter.lease,
+				(waiter) => waiterRow(waiter, age, actions, admin),
+			)}</tbody></table>
+			${
+				more > 0 && lists.queue
+					? html`<p class="empty">and ${more} more behind them, who are
+				not listed</p>`
+					: nothing
+			}${button}
 		</div></section>`;
 }
 
@@ -160,15 +195,17 @@ function stalledView(client) {
 	if (!client.stalled_ms) return html`<span class="faint">no</span>`;
 	const text = formatSeconds(client.stalled_ms / 1000);
 	return client.stalled_ms > 5000
-		? html`<span class="state state-yielding">stalled ${text}</span>` : text;
+		? html`<span class="state state-yielding">stalled ${text}</span>`
+		: text;
 }
 
 /** @param {Client} client */
 function adapterView(client) {
 	if (!client.adapter) return html`<span class="faint">not said</span>`;
 	const clamped = Array.isArray(client.clamped) ? client.clamped.join(", ") : client.clamped;
-	return html`${nameView(client.adapter)}${clamped
-		? html`<br><small class="muted">clamped: <bdi>${clamped}</bdi></small>` : nothing}`;
+	return html`${nameView(client.adapter)}${
+		clamped ? html`<br><small class="muted">clamped: <bdi>${clamped}</bdi></small>` : nothing
+	}`;
 }
 
 /** A narrow screen leaves out what is not known. @param {unknown} value */
@@ -180,20 +217,22 @@ function clientRow(client, dashboard, own, age) {
 	return html`<tr role="row" class=${client.overdue ? "alarm" : ""}>
 		<th scope="row" role="rowheader">${nameView(client.id)}
 			<span class="faint">#${client.session}</span>${
-			client.session === own ? html` <span class="badge">this page</span>` : nothing}</th>
+				client.session === own ? html` <span class="badge">this page</span>` : nothing
+			}</th>
 		<td role="cell">${clientState(client, dashboard)}</td>
 		<td role="cell" data-label="page">${pageView(client)}</td>
-		<td role="cell" data-label="visible" class=${known(client.visible !== undefined)}>${
-			visibleText(client)}</td>
+		<td role="cell" data-label="visible" class=${known(client.visible !== undefined)}>${visibleText(
+			client,
+		)}</td>
 		<td role="cell" data-label="heard">${heardView(client, age)}</td>
-		<td role="cell" data-label="stalled" class=${known(client.stalled_ms)}>${
-			stalledView(client)}</td>
-		<td role="cell" data-label="adapter" class=${known(client.adapter)}>${
-			adapterView(client)}</td>
+		<td role="cell" data-label="stalled" class=${known(client.stalled_ms)}>${stalledView(client)}</td>
+		<td role="cell" data-label="adapter" class=${known(client.adapter)}>${adapterView(client)}</td>
 		<td class="number ${known(client.vram_mb)}" role="cell" data-label="VRAM">${
-			client.vram_mb ? size(client.vram_mb) : "–"}</td>
-		<td class="number" role="cell" data-label="connected">${
-			formatSeconds(client.since_s + age)}</td></tr>`;
+			client.vram_mb ? size(client.vram_mb) : "–"
+		}</td>
+		<td class="number" role="cell" data-label="connected">${formatSeconds(
+			client.since_s + age,
+		)}</td></tr>`;
 }
 
 /** @param {DashboardState} dashboard @param {number} own this page's session
@@ -202,7 +241,8 @@ export function clientsView(dashboard, own, lists) {
 	const age = (performance.now() - dashboard.clientsAt) / 1000;
 	const clients = [...dashboard.clients].sort((a, b) => a.session - b.session);
 	const { rows, button } = firstOf(clients, clients.length, lists.clients, (open) =>
-		lists.change({ clients: open }));
+		lists.change({ clients: open }),
+	);
 	return html`<section class="card" aria-labelledby="clients-title">
 		<div class="row spread card-head"><h2 id="clients-title">Clients</h2>
 			<span class="muted">${clients.length} connected</span></div>
@@ -213,8 +253,11 @@ export function clientsView(dashboard, own, lists) {
 			<th scope="col">Last heard of</th><th scope="col">Stalled</th>
 			<th scope="col">Adapter</th>
 			<th scope="col" class="number">VRAM</th><th scope="col" class="number">Connected</th>
-		</tr></thead><tbody role="rowgroup">${repeat(rows, (client) => client.session, (client) =>
-			clientRow(client, dashboard, own, age))}</tbody></table>${button}
+		</tr></thead><tbody role="rowgroup">${repeat(
+			rows,
+			(client) => client.session,
+			(client) => clientRow(client, dashboard, own, age),
+		)}</tbody></table>${button}
 		</div></section>`;
 }
 
@@ -236,12 +279,11 @@ export function eventRow(event) {
 	const text = eventText(event);
 	return html`<tr role="row" data-event=${event.id}>
 		<td class="nowrap mono" role="cell">${formatTime(event.at)}</td>
-		<td class="nowrap" role="cell"><span class=${`what what-${event.what}`}>${
-			event.what}</span></td>
-		<th scope="row" role="rowheader">${nameView(event.client ?? "the broker")}${event.lease
-			? html` <span class="faint">lease ${event.lease}</span>` : nothing}</th>
-		<td role="cell">${event.class ? html`<span class="badge">${event.class}</span>`
-			: nothing}</td>
+		<td class="nowrap" role="cell"><span class=${`what what-${event.what}`}>${event.what}</span></td>
+		<th scope="row" role="rowheader">${nameView(event.client ?? "the broker")}${
+			event.lease ? html` <span class="faint">lease ${event.lease}</span>` : nothing
+		}</th>
+		<td role="cell">${event.class ? html`<span class="badge">${event.class}</span>` : nothing}</td>
 		<td role="cell" class=${text ? "wide" : ""}><bdi>${text}</bdi></td></tr>`;
 }
 
@@ -256,23 +298,32 @@ const isConnection = (event) => CONNECTIONS.includes(event.what) && !event.lease
 export function filterEvents(events, filter) {
 	const text = filter.text.trim().toLowerCase();
 	const connections = filter.connections || CONNECTIONS.includes(filter.what);
-	return events.filter((event) => (!filter.class || event.class === filter.class)
-		&& (connections || !isConnection(event))
-		&& (!filter.what || event.what === filter.what)
-		&& (!text || `${event.client ?? ""} ${event.lease ?? ""} ${eventText(event)}`
-			.toLowerCase().includes(text)));
+	return events.filter(
+		(event) =>
+			(!filter.class || event.class === filter.class)
+			&& (connections || !isConnection(event))
+			&& (!filter.what || event.what === filter.what)
+			&& (!text
+				|| `${event.client ?? ""} ${event.lease ?? ""} ${eventText(event)}`
+					.toLowerCase()
+					.includes(text)),
+	);
 }
 
 /** @param {DashboardState} dashboard @param {EventFilter} filter */
 function filterBar(dashboard, filter) {
 	const missed = filter.paused ? dashboard.lastId - (filter.paused.at(-1)?.id ?? 0) : 0;
 	const field = (/** @type {string} */ name) => (/** @type {Event} */ event) =>
-		filter.change({ [name]: /** @type {HTMLInputElement} */ (event.target).value,
-			shown: ROWS_STEP });
+		filter.change({
+			[name]: /** @type {HTMLInputElement} */ (event.target).value,
+			shown: ROWS_STEP,
+		});
 	return html`<div class="row filters" role="search" aria-label="Filter events">
 		<label class="row"><input type="checkbox" .checked=${live(filter.connections)}
-			@change=${(/** @type {Event} */ event) => filter.change({
-				connections: /** @type {HTMLInputElement} */ (event.target).checked })}>
+			@change=${(/** @type {Event} */ event) =>
+				filter.change({
+					connections: /** @type {HTMLInputElement} */ (event.target).checked,
+				})}>
 			Connections</label>
 		<input type="search" aria-label="Text" placeholder="Filter by text" .value=${filter.text}
 			@input=${field("text")}>
@@ -289,7 +340,8 @@ function filterBar(dashboard, filter) {
 /** @param {BatonEvent[]} all */
 function noEvents(all) {
 	if (!all.length) return "Nothing happened yet.";
-	return all.every(isConnection) ? "Nobody asked for a GPU yet; clients only came and went."
+	return all.every(isConnection)
+		? "Nobody asked for a GPU yet; clients only came and went."
 		: "No event fits the filter.";
 }
 
@@ -303,12 +355,19 @@ export function eventsView(dashboard, filter) {
 			${filterBar(dashboard, filter)}</div>
 		<div class="table-box events-box" tabindex="0" role="region"
 			aria-label="List of events">
-		${rows.length ? html`<table class="events boxes" role="table"
+		${
+			rows.length
+				? html`<table class="events boxes" role="table"
 			aria-labelledby="events-title">${eventHead}
 			<tbody role="rowgroup">${rows.map(eventRow)}</tbody></table>`
-			: html`<p class="empty">${noEvents(all)}</p>`}
-		${found.length > rows.length ? html`<p class="empty"><button type="button"
+				: html`<p class="empty">${noEvents(all)}</p>`
+		}
+		${
+			found.length > rows.length
+				? html`<p class="empty"><button type="button"
 			@click=${() => filter.change({ shown: filter.shown + ROWS_STEP })}>
-			Show more: ${found.length - rows.length} older</button></p>` : nothing}
+			Show more: ${found.length - rows.length} older</button></p>`
+				: nothing
+		}
 		</div></section>`;
 }

@@ -19,7 +19,12 @@ import { eventHead, eventRow } from "./tables.js";
  */
 
 const AUTO_MINUTES = [1, 2, 5, 10];
-const RANGES = [[0, "Auto"], [1, "1 min"], [10, "10 min"], [60, "1 h"]];
+const RANGES = [
+	[0, "Auto"],
+	[1, "1 min"],
+	[10, "10 min"],
+	[60, "1 h"],
+];
 const ROW_HEIGHT = 26;
 const ROWS_SHOWN = 12;
 const BANDS_MAX = 150; // in one row; more are drawn taken together
@@ -53,18 +58,21 @@ const patterns = html`<svg class="visually-hidden" aria-hidden="true"><defs>
 
 /** @type {Record<string, string>} */
 const FILLS = {
-	waiting: "url(#tl-waiting)", yielding: "url(#tl-yielding)", overdue: "url(#tl-overdue)",
+	waiting: "url(#tl-waiting)",
+	yielding: "url(#tl-yielding)",
+	overdue: "url(#tl-overdue)",
 	lost: "url(#tl-lost)",
 };
 
 /** @param {Band} band */
-const lengthText = (band) => (band.to === band.from ? "at that moment"
-	: `for ${formatSeconds((band.to - band.from) / 1000)}`);
+const lengthText = (band) =>
+	band.to === band.from ? "at that moment" : `for ${formatSeconds((band.to - band.from) / 1000)}`;
 
 /** @param {Row} row @param {Band} band */
 function bandLabel(row, band) {
 	return `${row.client}: ${STATE_WORDS[band.state]}, ${formatTime(band.from)}${
-		band.open ? ", until now" : ""}, ${lengthText(band)}`;
+		band.open ? ", until now" : ""
+	}, ${lengthText(band)}`;
 }
 
 /**
@@ -84,17 +92,21 @@ function bandView(row, band, view, from, scale) {
 		<title>${bandLabel(row, band)}</title>
 		<rect x=${x} y="3" width=${width} height=${ROW_HEIGHT - 6} rx="3"
 			fill=${FILLS[band.state] ?? "currentColor"}></rect>
-		${width > Math.max(LABEL_PX, word.length * CHARACTER_PX + 12) ? svg`<text
-			aria-hidden="true" x=${x + 7} y=${ROW_HEIGHT / 2 + 4}>${word}</text>` : nothing}</g>`;
+		${
+			width > Math.max(LABEL_PX, word.length * CHARACTER_PX + 12)
+				? svg`<text
+			aria-hidden="true" x=${x + 7} y=${ROW_HEIGHT / 2 + 4}>${word}</text>`
+				: nothing
+		}</g>`;
 }
 
 /** @param {Row} row @param {View} view @param {number} from @param {number} scale */
 function rowView(row, view, from, scale) {
-	return html`<div class="tl-name">${nameView(row.client || "unnamed")}${row.session
-		? html` <span class="faint">#${row.session}</span>` : nothing}</div>
+	return html`<div class="tl-name">${nameView(row.client || "unnamed")}${
+		row.session ? html` <span class="faint">#${row.session}</span>` : nothing
+	}</div>
 		<svg class="tl-bands" width=${view.width} height=${ROW_HEIGHT} role="group"
-			aria-label=${row.client}>${row.bands.map((band) =>
-				bandView(row, band, view, from, scale))}</svg>`;
+			aria-label=${row.client}>${row.bands.map((band) => bandView(row, band, view, from, scale))}</svg>`;
 }
 
 /** @param {View} view @param {number} from @param {number} to */
@@ -102,34 +114,36 @@ function axisView(view, from, to) {
 	const count = view.width < 420 ? 2 : TICKS;
 	const ticks = Array.from({ length: count + 1 }, (_, i) => i / count);
 	return html`<div class="tl-name"></div>
-		<svg class="tl-axis" width=${view.width} height="20" aria-hidden="true">${
-		ticks.map((part) => {
+		<svg class="tl-axis" width=${view.width} height="20" aria-hidden="true">${ticks.map((part) => {
 			const anchor = part === 0 ? "start" : part === 1 ? "end" : "middle";
 			return svg`<text x=${part * view.width} y="14" text-anchor=${anchor}>${
-				part === 1 ? "now" : formatTime(from + part * (to - from))}</text>`;
+				part === 1 ? "now" : formatTime(from + part * (to - from))
+			}</text>`;
 		})}</svg>`;
 }
 
 /** @param {Row[]} rows */
 function asTable(rows) {
-	const bands = rows.flatMap((row) => row.bands.map((band) => ({ row, band })))
+	const bands = rows
+		.flatMap((row) => row.bands.map((band) => ({ row, band })))
 		.sort((a, b) => b.band.from - a.band.from || (b.band.ids[0] ?? 0) - (a.band.ids[0] ?? 0));
 	return html`<table class="tl-table boxes" role="table"><caption>The same, newest first</caption>
 		<thead role="rowgroup"><tr role="row"><th scope="col">Who</th>
 		<th scope="col">State</th><th scope="col">From</th>
 		<th scope="col">To</th><th scope="col" class="number">Time</th>
 		<th scope="col" class="number">Events</th></tr></thead>
-		<tbody role="rowgroup">${bands.map(({ row, band }) => html`<tr role="row"
+		<tbody role="rowgroup">${bands.map(
+			({ row, band }) => html`<tr role="row"
 			data-events=${band.ids.join(" ")}>
-			<th scope="row" role="rowheader">${nameView(row.client)} ${row.session
-				? html`<span class="faint">#${row.session}</span>` : nothing}</th>
+			<th scope="row" role="rowheader">${nameView(row.client)} ${
+				row.session ? html`<span class="faint">#${row.session}</span>` : nothing
+			}</th>
 			<td role="cell">${statePill(band.state)}</td>
 			<td class="nowrap mono" role="cell" data-label="from">${formatTime(band.from)}</td>
-			<td class="nowrap mono" role="cell" data-label="to">${
-				band.open ? "now" : formatTime(band.to)}</td>
-			<td class="number" role="cell" data-label="for">${
-				formatSeconds((band.to - band.from) / 1000)}</td>
-			<td class="number" role="cell" data-label="events">${band.ids.length}</td></tr>`)}
+			<td class="nowrap mono" role="cell" data-label="to">${band.open ? "now" : formatTime(band.to)}</td>
+			<td class="number" role="cell" data-label="for">${formatSeconds((band.to - band.from) / 1000)}</td>
+			<td class="number" role="cell" data-label="events">${band.ids.length}</td></tr>`,
+		)}
 		</tbody></table>`;
 }
 
@@ -145,10 +159,13 @@ function chosenView(dashboard, view) {
 			<span class="muted">${formatTime(band.from)}, ${lengthText(band)}</span></div>
 			<button type="button" class="small quiet"
 				@click=${() => view.change({ chosen: null })}>Close</button></div>
-		${events.length ? html`<div class="table-scroll" tabindex="0" role="region"
+		${
+			events.length
+				? html`<div class="table-scroll" tabindex="0" role="region"
 			aria-label="Its events"><table class="events boxes" role="table">${eventHead}
 			<tbody role="rowgroup">${events.map(eventRow)}</tbody></table></div>`
-			: html`<p class="muted">Its events are older than those that are kept.</p>`}</div>`;
+				: html`<p class="muted">Its events are older than those that are kept.</p>`
+		}</div>`;
 }
 
 /** The keys of the timeline: arrows move, Enter and Space choose, Escape closes. */
@@ -191,33 +208,41 @@ export function keepFocus(view) {
 function nearest(row, at) {
 	const distance = (/** @type {Band} */ band) =>
 		Math.max(band.from - at, at - Math.max(band.to, band.from), 0);
-	return row.bands.reduce((best, band, i) =>
-		(distance(band) < distance(row.bands[best]) ? i : best), 0);
+	return row.bands.reduce(
+		(best, band, i) => (distance(band) < distance(row.bands[best]) ? i : best),
+		0,
+	);
 }
 
 /** The states that occur. @param {Row[]} rows */
 function legend(rows) {
 	const seen = new Set(rows.flatMap((row) => row.bands.map((band) => band.state)));
 	return html`<ul class="tl-legend" aria-label="States">${STATES.filter((state) =>
-		seen.has(state)).map((state) => html`<li>${statePill(state)}</li>`)}</ul>`;
+		seen.has(state),
+	).map((state) => html`<li>${statePill(state)}</li>`)}</ul>`;
 }
 
 /** As much time as there is something to show of. @param {DashboardState} dashboard
  * @param {number} to */
 function autoMinutes(dashboard, to) {
-	const began = Math.min(to, ...[...dashboard.tracks.values()].map((track) =>
-		track.spans[0]?.from ?? to));
+	const began = Math.min(
+		to,
+		...[...dashboard.tracks.values()].map((track) => track.spans[0]?.from ?? to),
+	);
 	const minutes = (to - began) / 60_000;
-	return AUTO_MINUTES.find((step) => step >= minutes) ?? /** @type {number} */ (
-		AUTO_MINUTES.at(-1));
+	return (
+		AUTO_MINUTES.find((step) => step >= minutes) ?? /** @type {number} */ (AUTO_MINUTES.at(-1))
+	);
 }
 
 /** @param {View} view */
 function spanButtons(view) {
 	return html`<div class="segmented" role="group" aria-label="Time shown">
-		${RANGES.map(([minutes, text]) => html`<button type="button"
+		${RANGES.map(
+			([minutes, text]) => html`<button type="button"
 			aria-pressed=${view.minutes === minutes ? "true" : "false"}
-			@click=${() => view.change({ minutes })}>${text}</button>`)}</div>`;
+			@click=${() => view.change({ minutes })}>${text}</button>`,
+		)}</div>`;
 }
 
 /** @param {DashboardState} dashboard @param {View} view */
@@ -227,8 +252,8 @@ export function timelineView(dashboard, view) {
 	const rows = dashboard.status ? dashboard.timeline(from, to) : [];
 	const scale = view.width / (to - from);
 	const shown = (view.all ? rows : rows.slice(0, ROWS_SHOWN)).map((row) =>
-		(row.bands.length > BANDS_MAX
-			? { ...row, bands: coarsen(row.bands, BAND_PX / scale) } : row));
+		row.bands.length > BANDS_MAX ? { ...row, bands: coarsen(row.bands, BAND_PX / scale) } : row,
+	);
 	const keys = shown.flatMap((row) => row.bands.map((band) => bandKey(row, band)));
 	if (!keys.includes(view.focus)) view.focus = keys[0] ?? "";
 	if (!dashboard.tracks.size) {
@@ -240,22 +265,31 @@ export function timelineView(dashboard, view) {
 		${patterns}
 		<div class="row spread card-head"><h2 id="timeline-title">Timeline</h2>
 			${spanButtons(view)}</div>
-		<div class="tl-grid" @keydown=${(/** @type {KeyboardEvent} */ event) =>
-			onKey(event, shown, view)}>
+		<div class="tl-grid" @keydown=${(/** @type {KeyboardEvent} */ event) => onKey(event, shown, view)}>
 			${shown.map((row) => rowView(row, view, from, scale))}
 			${rows.length ? axisView(view, from, to) : nothing}
 			<div class="tl-name tl-measure"></div><div class="tl-measure" id="tl-measure"></div>
 		</div>
-		${rows.length ? legend(shown)
-			: html`<p class="empty">Nobody asked for a GPU in this time.</p>`}
-		${rows.length > ROWS_SHOWN ? html`<button type="button" class="small"
-			@click=${() => view.change({ all: !view.all })}>${view.all ? "Show fewer"
-				: `Show ${rows.length - ROWS_SHOWN} more`}</button>` : nothing}
+		${rows.length ? legend(shown) : html`<p class="empty">Nobody asked for a GPU in this time.</p>`}
+		${
+			rows.length > ROWS_SHOWN
+				? html`<button type="button" class="small"
+			@click=${() => view.change({ all: !view.all })}>${
+				view.all ? "Show fewer" : `Show ${rows.length - ROWS_SHOWN} more`
+			}</button>`
+				: nothing
+		}
 		${chosenView(dashboard, view)}
-		${rows.length ? html`<details class="tl-details" @toggle=${(/** @type {Event} */ event) =>
-			view.change({ table: /** @type {HTMLDetailsElement} */ (event.target).open })}>
+		${
+			rows.length
+				? html`<details class="tl-details" @toggle=${(/** @type {Event} */ event) =>
+						view.change({
+							table: /** @type {HTMLDetailsElement} */ (event.target).open,
+						})}>
 			<summary>As a table</summary>
 			<div class="table-scroll" tabindex="0" role="region" aria-label="Timeline as a table">
-			${view.table ? asTable(rows) : nothing}</div></details>` : nothing}
+			${view.table ? asTable(rows) : nothing}</div></details>`
+				: nothing
+		}
 	</section>`;
 }

@@ -55,17 +55,30 @@ function options(width, measured) {
 	const sizes = (_, all) => all.map(size);
 	const points = { show: false };
 	return {
-		width, height: HEIGHT,
+		width,
+		height: HEIGHT,
 		cursor: { drag: { x: false, y: false } },
 		scales: { x: { range: span }, y: { range } },
-		axes: [{ ...axis, values: times, space: 90 },
-			{ ...axis, size: 70, values: sizes, incrs: STEPS_MB }],
+		axes: [
+			{ ...axis, values: times, space: 90 },
+			{ ...axis, size: 70, values: sizes, incrs: STEPS_MB },
+		],
 		series: [
 			{ label: "Time", value: time },
 			{ label: "Total", stroke: text, dash: [2, 4], width: 1, value, points },
 			{ label: "Claimed", stroke: token("claimed"), width: 2, value, points, dash: [7, 3] },
-			...(measured ? [{ label: "Measured in use", stroke: token("used"),
-				fill: token("used-soft"), width: 2, value, points }] : []),
+			...(measured
+				? [
+						{
+							label: "Measured in use",
+							stroke: token("used"),
+							fill: token("used-soft"),
+							width: 2,
+							value,
+							points,
+						},
+					]
+				: []),
 		],
 	};
 }
@@ -96,8 +109,12 @@ export class VramCharts {
 		for (const gpu of samples.gpus) {
 			const count = gpu.granted_mb.length;
 			const times = gpu.granted_mb.map((_, i) => newest - (count - 1 - i) * this.step);
-			this.add(gpu.name, [times, times.map(() => gpu.vram_mb_total), [...gpu.granted_mb],
-				[...gpu.used_mb]]);
+			this.add(gpu.name, [
+				times,
+				times.map(() => gpu.vram_mb_total),
+				[...gpu.granted_mb],
+				[...gpu.used_mb],
+			]);
 		}
 	}
 
@@ -111,12 +128,18 @@ export class VramCharts {
 
 	/** @param {string} name @param {Chart["data"]} data */
 	add(name, data) {
-		const box = element("figure", { class: "chart" },
-			element("figcaption", {}, element("bdi", {}, name)));
+		const box = element(
+			"figure",
+			{ class: "chart" },
+			element("figcaption", {}, element("bdi", {}, name)),
+		);
 		this.place.append(box);
 		const measured = data[3].some((mb) => mb !== null);
-		const plot = new uPlot(/** @type {any} */ (options(this.width(), measured)),
-			/** @type {any} */ (measured ? data : data.slice(0, 3)), box);
+		const plot = new uPlot(
+			/** @type {any} */ (options(this.width(), measured)),
+			/** @type {any} */ (measured ? data : data.slice(0, 3)),
+			box,
+		);
 		this.charts.set(name, { plot, data, box });
 	}
 
@@ -137,8 +160,7 @@ export class VramCharts {
 			if (gpu.vram_mb_used !== null && chart.plot.series.length < chart.data.length)
 				unseen = true;
 			while (times[0] < at - HOUR_S) for (const list of chart.data) list.shift();
-			chart.plot.setData(/** @type {any} */ (
-				chart.data.slice(0, chart.plot.series.length)));
+			chart.plot.setData(/** @type {any} */ (chart.data.slice(0, chart.plot.series.length)));
 		}
 		if (unseen) this.redraw();
 	}

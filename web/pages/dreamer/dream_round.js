@@ -46,9 +46,10 @@ const MEMORY_CHARS_MAX = 2000;
 const CANDIDATE_CHARS_MAX = 160;
 const THOUGHT_CHARS_MAX = 4000;
 
-const TASK = "You think about somebody's notes. Write one short thought about the memory you are " +
-	"given: what it means, what follows from it or what is missing. Then, on a line of its own, " +
-	"write LINKS: and the numbers of the other memories that belong with it, or none.";
+const TASK =
+	"You think about somebody's notes. Write one short thought about the memory you are "
+	+ "given: what it means, what follows from it or what is missing. Then, on a line of its own, "
+	+ "write LINKS: and the numbers of the other memories that belong with it, or none.";
 
 /** @param {number} round @param {string} memoryId */
 export function thoughtId(round, memoryId) {
@@ -89,7 +90,7 @@ export function count(memories, thoughts, round) {
 
 /** The words that say what a text is about. @param {string} text */
 function words(text) {
-	return new Set((text.toLowerCase().match(/[\p{L}\p{N}]{4,}/gu) ?? []));
+	return new Set(text.toLowerCase().match(/[\p{L}\p{N}]{4,}/gu) ?? []);
 }
 
 /** @param {Set<string>} a @param {Set<string>} b */
@@ -122,9 +123,13 @@ export function candidates(memory, memories) {
  */
 export function question(memory, others) {
 	const list = others.map((other, n) => `${n + 1}. ${clip(other.text, CANDIDATE_CHARS_MAX)}`);
-	const content = `Other memories:\n${list.join("\n") || "none"}\n\n` +
-		`The memory:\n${clip(memory.text, MEMORY_CHARS_MAX)}`;
-	return [{ role: "system", content: TASK }, { role: "user", content }];
+	const content =
+		`Other memories:\n${list.join("\n") || "none"}\n\n`
+		+ `The memory:\n${clip(memory.text, MEMORY_CHARS_MAX)}`;
+	return [
+		{ role: "system", content: TASK },
+		{ role: "user", content },
+	];
 }
 
 /** @param {string} text @param {number} most */

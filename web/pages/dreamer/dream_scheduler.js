@@ -14,12 +14,30 @@ const REST_MS_MAX = 30000;
 const FAILURES_MAX = 5;
 
 /** After these a round goes on by itself: the GPU or the broker was taken away for a while. */
-const PASSING = new Set(["REVOKED", "EXPIRED", "LOST", "RELEASED", "DEVICE_LOST", "UNREACHABLE",
-	"QUEUE_FULL", "WAIT_TIMEOUT", "ABORTED"]);
+const PASSING = new Set([
+	"REVOKED",
+	"EXPIRED",
+	"LOST",
+	"RELEASED",
+	"DEVICE_LOST",
+	"UNREACHABLE",
+	"QUEUE_FULL",
+	"WAIT_TIMEOUT",
+	"ABORTED",
+]);
 
 /** After these nothing gets better by trying again. */
-const LASTING = new Set(["NO_WEBGPU", "NO_ADAPTER", "MODEL_MISSING", "MODEL_CORRUPT", "NEVER_FITS",
-	"UNAUTHORIZED", "DENIED", "LIMITS", "STORAGE_FULL"]);
+const LASTING = new Set([
+	"NO_WEBGPU",
+	"NO_ADAPTER",
+	"MODEL_MISSING",
+	"MODEL_CORRUPT",
+	"NEVER_FITS",
+	"UNAUTHORIZED",
+	"DENIED",
+	"LIMITS",
+	"STORAGE_FULL",
+]);
 
 const TOKENS_MAX = 160;
 
@@ -157,10 +175,12 @@ export class DreamScheduler extends EventTarget {
 
 	/** Waits until it is roused or the time is over. @param {number | null} ms */
 	async #pause(ms) {
-		await /** @type {Promise<void>} */ (new Promise((resolve) => {
-			this.#rouse = resolve;
-			if (ms !== null) setTimeout(resolve, ms);
-		}));
+		await /** @type {Promise<void>} */ (
+			new Promise((resolve) => {
+				this.#rouse = resolve;
+				if (ms !== null) setTimeout(resolve, ms);
+			})
+		);
 		this.#rouse = null;
 	}
 
@@ -168,17 +188,20 @@ export class DreamScheduler extends EventTarget {
 		if (!(await this.#anything())) return "done";
 		this.#set("waiting");
 		const host = this.#o.host();
-		return host.turn({
-			key: "dream",
-			class: "background",
-			signal: this.#abort.signal,
-			graceMs: STEP_MS_MAX,
-			onQueue: () => {
-				// Who gave way is in the queue, too, and says so better.
-				if (this.phase !== "giving-way") this.#set("waiting");
+		return host.turn(
+			{
+				key: "dream",
+				class: "background",
+				signal: this.#abort.signal,
+				graceMs: STEP_MS_MAX,
+				onQueue: () => {
+					// Who gave way is in the queue, too, and says so better.
+					if (this.phase !== "giving-way") this.#set("waiting");
+				},
+				onProgress: ({ text, file }) => this.#set(file ? "fetching" : "loading", text),
 			},
-			onProgress: ({ text, file }) => this.#set(file ? "fetching" : "loading", text),
-		}, (engine, lease) => this.#round(engine, lease, host.spec.name));
+			(engine, lease) => this.#round(engine, lease, host.spec.name),
+		);
 	}
 
 	/** A lease is taken for work only. */

@@ -22,8 +22,12 @@ export class DreamStorage {
 		const conversations = await this.storage.conversations();
 		const told = await Promise.all(conversations.map((each) => this.#conversation(each)));
 		return [
-			...notes.map(({ id, text, at }) =>
-				({ id, kind: /** @type {const} */ ("note"), text, at })),
+			...notes.map(({ id, text, at }) => ({
+				id,
+				kind: /** @type {const} */ ("note"),
+				text,
+				at,
+			})),
 			...told.filter((each) => each !== null),
 		];
 	}
@@ -36,8 +40,12 @@ export class DreamStorage {
 		const messages = await this.storage.messages(id);
 		if (messages.length === 0) return null;
 		const said = messages.map(({ role, text }) => `${role}: ${text}`).join("\n");
-		return { id, kind: "conversation", at: created,
-			text: `${title}\n${said.slice(-CONVERSATION_CHARS_MAX)}` };
+		return {
+			id,
+			kind: "conversation",
+			at: created,
+			text: `${title}\n${said.slice(-CONVERSATION_CHARS_MAX)}`,
+		};
 	}
 
 	/** @returns {Promise<Thought[]>} */

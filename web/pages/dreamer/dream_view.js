@@ -101,8 +101,10 @@ export function dreamingView(view, actions) {
 			value=${counts.done}></progress>
 		${streamView(scheduler)}
 		<label class="row">Wakes
-			<select @change=${(/** @type {Event} */ event) => actions.setAuto(
-				/** @type {Auto} */ (/** @type {HTMLSelectElement} */ (event.target).value))}>
+			<select @change=${(/** @type {Event} */ event) =>
+				actions.setAuto(
+					/** @type {Auto} */ (/** @type {HTMLSelectElement} */ (event.target).value),
+				)}>
 				${autoOption(view.auto, "hand", "only when I say so")}
 				${autoOption(view.auto, "hidden", "while this tab is in the background")}
 				${autoOption(view.auto, "open", "whenever this page is open")}
@@ -120,11 +122,13 @@ function autoOption(auto, value, text) {
 function buttons({ scheduler, counts, ready }, actions) {
 	const all = counts.memories > 0 && counts.done === counts.memories;
 	return html`
-		${scheduler.awake || scheduler.stopping
-			? html`<button type="button" ?disabled=${scheduler.stopping}
+		${
+			scheduler.awake || scheduler.stopping
+				? html`<button type="button" ?disabled=${scheduler.stopping}
 				@click=${actions.sleep}>Sleep</button>`
-			: html`<button type="button" class="primary" ?disabled=${!ready}
-				@click=${actions.wake}>Wake</button>`}
+				: html`<button type="button" class="primary" ?disabled=${!ready}
+				@click=${actions.wake}>Wake</button>`
+		}
 		${all ? html`<button type="button" @click=${actions.again}>Dream again</button>` : nothing}
 		<button type="button" class="danger" ?disabled=${counts.thoughts === 0}
 			@click=${actions.reset}>Reset…</button>`;
@@ -146,15 +150,22 @@ export function thoughtsView({ thoughts, memories, demo }) {
 	return html`
 		<div class="row spread heading">
 			<h2>Thoughts</h2>
-			${demo && thoughts.length > 0
-				? html`<span class="badge demo">Demo model</span>` : nothing}
+			${demo && thoughts.length > 0 ? html`<span class="badge demo">Demo model</span>` : nothing}
 		</div>
 		${shown.length === 0 ? html`<p class="empty">No thoughts yet.</p>` : nothing}
 		<ol class="thoughts">
-			${repeat(shown, (thought) => thought.id, (thought) => thoughtView(thought, byId))}
+			${repeat(
+				shown,
+				(thought) => thought.id,
+				(thought) => thoughtView(thought, byId),
+			)}
 		</ol>
-		${thoughts.length > shown.length ? html`<p class="muted">The newest ${shown.length} of
-			${thoughts.length} are shown.</p>` : nothing}`;
+		${
+			thoughts.length > shown.length
+				? html`<p class="muted">The newest ${shown.length} of
+			${thoughts.length} are shown.</p>`
+				: nothing
+		}`;
 }
 
 /** @param {Thought} thought @param {Map<string, Recollection>} byId */
@@ -163,10 +174,16 @@ function thoughtView(thought, byId) {
 	const links = thought.links.map((id) => byId.get(id)).filter((found) => found !== undefined);
 	return html`<li class="thought stack-s" data-id=${thought.id}>
 		<p class="thought-text" dir="auto">${thought.text}</p>
-		${about.map((memory) => html`<p class="thought-about muted clamp"
-			dir="auto">${line(memory.text)}</p>`)}
-		${links.length === 0 ? nothing : html`<ul class="links" aria-label="Belongs with">
-			${links.map((memory) => html`<li dir="auto">${line(memory.text)}</li>`)}</ul>`}
+		${about.map(
+			(memory) => html`<p class="thought-about muted clamp"
+			dir="auto">${line(memory.text)}</p>`,
+		)}
+		${
+			links.length === 0
+				? nothing
+				: html`<ul class="links" aria-label="Belongs with">
+			${links.map((memory) => html`<li dir="auto">${line(memory.text)}</li>`)}</ul>`
+		}
 		<small class="faint">Round ${thought.round}, ${when(thought.at)}</small>
 	</li>`;
 }
@@ -188,8 +205,7 @@ export function memoriesView({ memories, ready }, actions) {
 	const newest = [...memories].sort((a, b) => b.at - a.at).slice(0, SHOWN_MAX);
 	return html`
 		<h2>Memories</h2>
-		<form class="stack-s" @submit=${(/** @type {SubmitEvent} */ event) =>
-			submitted(event, actions)}>
+		<form class="stack-s" @submit=${(/** @type {SubmitEvent} */ event) => submitted(event, actions)}>
 			<label class="field">Add a note
 				<textarea name="text" rows="2" required maxlength="20000" dir="auto"></textarea>
 			</label>
@@ -197,13 +213,21 @@ export function memoriesView({ memories, ready }, actions) {
 				<button type="submit" class="small" ?disabled=${!ready}>Add note</button>
 			</div>
 		</form>
-		${newest.length === 0 ? html`<p class="empty">No notes and no conversations yet. Mic saves
-			notes, Console keeps conversations.</p>` : nothing}
+		${
+			newest.length === 0
+				? html`<p class="empty">No notes and no conversations yet. Mic saves
+			notes, Console keeps conversations.</p>`
+				: nothing
+		}
 		<ul class="memories" tabindex="0" aria-label="Memories, newest first">
-			${repeat(newest, (memory) => memory.id, (memory) => html`<li class="memory">
+			${repeat(
+				newest,
+				(memory) => memory.id,
+				(memory) => html`<li class="memory">
 				<p class="clamp" dir="auto">${line(memory.text)}</p>
 				<small class="faint">${memory.kind}, ${when(memory.at)}</small>
-			</li>`)}
+			</li>`,
+			)}
 		</ul>`;
 }
 
@@ -211,7 +235,8 @@ export function memoriesView({ memories, ready }, actions) {
 async function submitted(event, actions) {
 	event.preventDefault();
 	const field = /** @type {HTMLTextAreaElement} */ (
-		/** @type {HTMLFormElement} */ (event.target).elements.namedItem("text"));
+		/** @type {HTMLFormElement} */ (event.target).elements.namedItem("text")
+	);
 	const text = field.value.trim();
 	if (text !== "" && (await actions.addNote(text))) field.value = "";
 }
@@ -225,13 +250,18 @@ export function modelView({ models, model, scheduler, demo, device }, actions) {
 				<select ?disabled=${scheduler.awake || scheduler.stopping}
 					@change=${(/** @type {Event} */ event) =>
 						actions.choose(/** @type {HTMLSelectElement} */ (event.target).value)}>
-					${models.map((spec) => html`<option value=${spec.id}
-						.selected=${spec.id === model}>${spec.name}</option>`)}
+					${models.map(
+						(spec) => html`<option value=${spec.id}
+						.selected=${spec.id === model}>${spec.name}</option>`,
+					)}
 				</select>
 			</label>
 			${deviceChooser(device, scheduler.awake || scheduler.stopping, actions.setDevice)}
-			${demo ? html`<p class="muted"><span class="badge demo">Demo model</span> Its thoughts
+			${
+				demo
+					? html`<p class="muted"><span class="badge demo">Demo model</span> Its thoughts
 				mean nothing: it knows a few sentences. It shows that dreaming works.</p>`
-				: nothing}
+					: nothing
+			}
 		</div>`;
 }

@@ -13,9 +13,7 @@ import { confirmDialog, mountFrame, setState, showError } from "../../ui/frame.j
 import { count } from "./dream_round.js";
 import { DreamState } from "./dream_state.js";
 import { DreamStorage } from "./dream_store.js";
-import {
-	dreamingView, memoriesView, modelView, phaseOf, thoughtsView,
-} from "./dream_view.js";
+import { dreamingView, memoriesView, modelView, phaseOf, thoughtsView } from "./dream_view.js";
 import { DreamScheduler } from "./dream_scheduler.js";
 
 const CHOSEN = "baton.dreamer.chat";
@@ -83,8 +81,9 @@ async function again() {
 async function reset() {
 	const answer = await confirmDialog({
 		title: "Reset the dreamer?",
-		body: `This removes its ${thoughts.length} thoughts and their links. Your notes and ` +
-			"conversations stay.",
+		body:
+			`This removes its ${thoughts.length} thoughts and their links. Your notes and `
+			+ "conversations stay.",
 		action: "Remove thoughts",
 	});
 	if (!answer) return;
@@ -196,7 +195,12 @@ function draw() {
 function drawNow() {
 	const spec = models.find((entry) => entry.id === model);
 	const view = {
-		scheduler, memories, thoughts, models, model, device,
+		scheduler,
+		memories,
+		thoughts,
+		models,
+		model,
+		device,
 		counts: count(memories, thoughts, own.state.round),
 		round: own.state.round,
 		auto: own.state.auto,
@@ -210,8 +214,10 @@ function drawNow() {
 	const { text, word } = phaseOf(scheduler);
 	const { state } = broker;
 	setState({
-		word: state === "offline" || state === "reconnecting" ? state
-			: /** @type {import("../../ui/frame.js").StateWord} */ (word),
+		word:
+			state === "offline" || state === "reconnecting"
+				? state
+				: /** @type {import("../../ui/frame.js").StateWord} */ (word),
 		detail: scheduler.phase === "asleep" ? "" : text.split(/[:;]/)[0],
 	});
 }
@@ -234,7 +240,11 @@ function theHost() {
 	const spec = models.find((entry) => entry.id === model);
 	if (!spec) throw new Error("There is no chat model. See the models file in the docs.");
 	host ??= new ModelHost({
-		broker, spec, profile: keptProfile(), class: "background", device: deviceFor(device, spec),
+		broker,
+		spec,
+		profile: keptProfile(),
+		class: "background",
+		device: deviceFor(device, spec),
 	});
 	return host;
 }
@@ -249,12 +259,15 @@ async function start() {
 	scheduler = new DreamScheduler({ host: theHost, store, round: () => own.state.round });
 	scheduler.addEventListener("change", draw);
 	scheduler.addEventListener("thought", (event) =>
-		onThought(/** @type {CustomEvent} */ (event).detail));
+		onThought(/** @type {CustomEvent} */ (event).detail),
+	);
 	scheduler.addEventListener("problem", (event) =>
-		onProblem(/** @type {CustomEvent} */ (event).detail));
+		onProblem(/** @type {CustomEvent} */ (event).detail),
+	);
 	broker.addEventListener("state", draw);
 	broker.addEventListener("yield", (event) =>
-		scheduler.asked(/** @type {CustomEvent} */ (event).detail.for ?? "another"));
+		scheduler.asked(/** @type {CustomEvent} */ (event).detail.for ?? "another"),
+	);
 	await readModels();
 	await look();
 	setInterval(look, LOOK_MS);

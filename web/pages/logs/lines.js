@@ -14,8 +14,18 @@ const TWIN_MS = 2000;
 
 /** @type {Record<string, Level>} */
 const LEVELS = {
-	debug: "debug", trace: "debug", log: "info", info: "info", notice: "info", success: "success",
-	ok: "success", warn: "warn", warning: "warn", error: "error", err: "error", fatal: "error",
+	debug: "debug",
+	trace: "debug",
+	log: "info",
+	info: "info",
+	notice: "info",
+	success: "success",
+	ok: "success",
+	warn: "warn",
+	warning: "warn",
+	error: "error",
+	err: "error",
+	fatal: "error",
 	critical: "error",
 };
 
@@ -55,7 +65,10 @@ let keys = 0;
 export function brokerLine(line) {
 	const found = /^(\d{4}-\d\d-\d\dT\S+)\s+([A-Za-z]+)\s+([^]*)$/.exec(line);
 	return {
-		key: ++keys, source: "broker", at: timeOf(found?.[1]), level: levelOf(found?.[2]),
+		key: ++keys,
+		source: "broker",
+		at: timeOf(found?.[1]),
+		level: levelOf(found?.[2]),
 		text: textOf(found?.[3] ?? line, TEXT_MAX),
 	};
 }
@@ -120,8 +133,10 @@ export function copyText(line) {
  * @param {{text: string, severity: number, source: string}} filter
  */
 export function fits(line, filter) {
-	return severityOf(line.level) >= filter.severity
+	return (
+		severityOf(line.level) >= filter.severity
 		&& (!filter.source || line.source === filter.source)
 		&& (!filter.text
-			|| `${line.source} ${line.level} ${line.text}`.toLowerCase().includes(filter.text));
+			|| `${line.source} ${line.level} ${line.text}`.toLowerCase().includes(filter.text))
+	);
 }

@@ -4,7 +4,12 @@
 // is only ever text. Entry of web/pages/logs/index.html.
 import { formatTime } from "../../ui/formats.js";
 import {
-	clearError, element, mountFrame, setState, showConnection, showError,
+	clearError,
+	element,
+	mountFrame,
+	setState,
+	showConnection,
+	showError,
 } from "../../ui/frame.js";
 import { MonitorSession } from "../../ui/monitor_session.js";
 import { LINES_MAX, Twins, brokerLine, copyText, fits, pageLine } from "./lines.js";
@@ -42,19 +47,30 @@ let errors = 0;
 
 function filter() {
 	return {
-		text: textField.value.trim().toLowerCase(), severity: Number(levelField.value),
+		text: textField.value.trim().toLowerCase(),
+		severity: Number(levelField.value),
 		source: sourceField.value,
 	};
 }
 
 /** @param {Line} line */
 function lineView(line) {
-	const level = element("span", { class: "line-level" },
-		element("span", { class: "icon", "aria-hidden": "true" }), line.level);
+	const level = element(
+		"span",
+		{ class: "line-level" },
+		element("span", { class: "icon", "aria-hidden": "true" }),
+		line.level,
+	);
 	const text = element("span", { class: "line-text", dir: "auto" }, line.text);
 	const source = element("bdi", { class: "line-source", title: line.source }, line.source);
-	return element("div", { class: `line level-${line.level}` },
-		element("span", { class: "line-time" }, formatTime(line.at)), level, source, text);
+	return element(
+		"div",
+		{ class: `line level-${line.level}` },
+		element("span", { class: "line-time" }, formatTime(line.at)),
+		level,
+		source,
+		text,
+	);
 }
 
 /** @param {string} source */
@@ -141,11 +157,16 @@ function clear() {
 
 async function copy() {
 	const wanted = filter();
-	const text = lines.filter((line) => fits(line, wanted)).map(copyText).join("\n");
+	const text = lines
+		.filter((line) => fits(line, wanted))
+		.map(copyText)
+		.join("\n");
 	try {
 		await navigator.clipboard.writeText(`${text}\n`);
 		get("copy").textContent = "Copied";
-		setTimeout(() => { get("copy").textContent = "Copy"; }, 2000);
+		setTimeout(() => {
+			get("copy").textContent = "Copy";
+		}, 2000);
 	} catch {
 		getSelection()?.selectAllChildren(place);
 		showError("The browser does not allow copying here. The lines are selected: press Ctrl+C.");
@@ -229,8 +250,12 @@ followButton.addEventListener("click", () => {
 new ResizeObserver(() => {
 	if (following) place.scrollTop = place.scrollHeight;
 }).observe(place);
-place.addEventListener("scroll", () => {
-	following = place.scrollHeight - place.scrollTop - place.clientHeight < FOLLOW_PX;
-	followButton.hidden = following;
-}, { passive: true });
+place.addEventListener(
+	"scroll",
+	() => {
+		following = place.scrollHeight - place.scrollTop - place.clientHeight < FOLLOW_PX;
+		followButton.hidden = following;
+	},
+	{ passive: true },
+);
 sayCount();

@@ -67,15 +67,17 @@ export function level(samples, from = 0, to = samples.length) {
 export function trimSilence(samples) {
 	const windows = Math.ceil(samples.length / WINDOW);
 	/** @param {number} n */
-	const loud = (n) => level(samples, n * WINDOW,
-		Math.min((n + 1) * WINDOW, samples.length)) >= QUIET_LEVEL;
+	const loud = (n) =>
+		level(samples, n * WINDOW, Math.min((n + 1) * WINDOW, samples.length)) >= QUIET_LEVEL;
 	let first = 0;
 	while (first < windows && !loud(first)) first++;
 	if (first === windows) return samples.subarray(0, 0);
 	let last = windows - 1;
 	while (!loud(last)) last--;
-	return samples.subarray(Math.max(0, first * WINDOW - MARGIN),
-		Math.min(samples.length, (last + 1) * WINDOW + MARGIN));
+	return samples.subarray(
+		Math.max(0, first * WINDOW - MARGIN),
+		Math.min(samples.length, (last + 1) * WINDOW + MARGIN),
+	);
 }
 
 /**

@@ -6,8 +6,9 @@ import { decode, testTones, trimSilence } from "./audio.js";
 import { LevelMeter } from "./level_meter.js";
 import { RECORDING_S_MAX, Recording } from "./recorder.js";
 
-const NOTHING_HEARD = "Nothing was heard, so there is nothing to transcribe. Is the microphone " +
-	"muted, or is it another one than you speak into? Test tones need no microphone.";
+const NOTHING_HEARD =
+	"Nothing was heard, so there is nothing to transcribe. Is the microphone "
+	+ "muted, or is it another one than you speak into? Test tones need no microphone.";
 
 /** @typedef {"idle"|"asking"|"recording"|"decoding"|"opening"|"listening"|"hearing"} Phase */
 
@@ -146,8 +147,12 @@ export class Capture {
 		try {
 			samples = trimSilence(await decode(await source()));
 		} catch (error) {
-			this.#set("idle", name === "microphone" ? message(error)
-				: `This file cannot be read as sound: ${message(error)}`);
+			this.#set(
+				"idle",
+				name === "microphone"
+					? message(error)
+					: `This file cannot be read as sound: ${message(error)}`,
+			);
 			return;
 		}
 		this.#hand(samples, name);

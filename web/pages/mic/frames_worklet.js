@@ -3,18 +3,21 @@
 // time one is full. Loaded by listener.js.
 const FRAME_SAMPLES = 512;
 
-registerProcessor("frames", class extends AudioWorkletProcessor {
-	#frame = new Float32Array(FRAME_SAMPLES);
-	#filled = 0;
+registerProcessor(
+	"frames",
+	class extends AudioWorkletProcessor {
+		#frame = new Float32Array(FRAME_SAMPLES);
+		#filled = 0;
 
-	process([[channel]]) {
-		for (const sample of channel ?? []) {
-			this.#frame[this.#filled++] = sample;
-			if (this.#filled < FRAME_SAMPLES) continue;
-			this.port.postMessage(this.#frame, [this.#frame.buffer]);
-			this.#frame = new Float32Array(FRAME_SAMPLES);
-			this.#filled = 0;
+		process([[channel]]) {
+			for (const sample of channel ?? []) {
+				this.#frame[this.#filled++] = sample;
+				if (this.#filled < FRAME_SAMPLES) continue;
+				this.port.postMessage(this.#frame, [this.#frame.buffer]);
+				this.#frame = new Float32Array(FRAME_SAMPLES);
+				this.#filled = 0;
+			}
+			return true;
 		}
-		return true;
-	}
-});
+	},
+);

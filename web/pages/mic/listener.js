@@ -24,8 +24,10 @@ export class Listener {
 	/** @param {ListenerOptions} o */
 	constructor({ onBegin, onEnd, onLost }) {
 		this.#speech = new Speech(onBegin, onEnd);
-		this.#worker = new Worker(new URL("../../inference/vad_worker.js", import.meta.url),
-			{ type: "module", name: "speech" });
+		this.#worker = new Worker(new URL("../../inference/vad_worker.js", import.meta.url), {
+			type: "module",
+			name: "speech",
+		});
 		this.onLost = onLost;
 	}
 
@@ -49,8 +51,8 @@ export class Listener {
 	#ready(signal) {
 		return new Promise((resolve, reject) => {
 			signal.addEventListener("abort", () => reject(signal.reason));
-			this.#worker.onerror = () => reject(new Error("The speech detector could not start. "
-				+ "Load the page again."));
+			this.#worker.onerror = () =>
+				reject(new Error("The speech detector could not start. " + "Load the page again."));
 			this.#worker.onmessage = ({ data }) => {
 				if (data.type === "ready") resolve();
 				else if (data.type === "heard") this.#speech.hear(data.frame, data.likely);
@@ -68,18 +70,25 @@ export class Listener {
 		// The context resamples to what the model wants.
 		this.#context = new AudioContext({ sampleRate: SAMPLE_RATE_HZ });
 		await this.#context.audioWorklet.addModule(new URL("frames_worklet.js", import.meta.url));
-		const frames = new AudioWorkletNode(this.#context, "frames", { numberOfInputs: 1,
-			numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+		const frames = new AudioWorkletNode(this.#context, "frames", {
+			numberOfInputs: 1,
+			numberOfOutputs: 0,
+			channelCount: 1,
+			channelCountMode: "explicit",
+		});
 		frames.port.onmessage = ({ data }) => this.#worker.postMessage(data, [data.buffer]);
 		try {
 			this.#context.createMediaStreamSource(stream).connect(frames);
 		} catch {
-			throw new Error("This browser cannot listen by itself: it does not resample a "
-				+ "microphone. Hold the button instead.");
+			throw new Error(
+				"This browser cannot listen by itself: it does not resample a "
+					+ "microphone. Hold the button instead.",
+			);
 		}
 		for (const track of stream.getTracks()) {
-			track.addEventListener("ended",
-				() => this.onLost(new Error("The microphone is gone.")));
+			track.addEventListener("ended", () =>
+				this.onLost(new Error("The microphone is gone.")),
+			);
 		}
 	}
 

@@ -65,7 +65,10 @@ function spec(task) {
 function host(task) {
 	const chosenSpec = spec(task);
 	const made = new ModelHost({
-		broker, spec: chosenSpec, profile: keptProfile(), class: "voice",
+		broker,
+		spec: chosenSpec,
+		profile: keptProfile(),
+		class: "voice",
 		device: deviceFor(device, chosenSpec),
 	});
 	made.addEventListener("state", draw);
@@ -96,8 +99,10 @@ async function copy(take) {
 		await navigator.clipboard.writeText(take.refined ?? take.text);
 		say("Copied.");
 	} catch {
-		showError("The browser does not let this page write to the clipboard. Select the text " +
-			"and copy it by hand.");
+		showError(
+			"The browser does not let this page write to the clipboard. Select the text "
+				+ "and copy it by hand.",
+		);
 	}
 }
 
@@ -205,18 +210,36 @@ function draw() {
 	talk.textContent = capture.phase === "recording" ? "Let go or tap to end" : "Hold to talk";
 	talk.classList.toggle("active", capture.active);
 	talk.disabled = catalog.length === 0 || capture.phase === "decoding" || capture.handsFree;
-	render(recordingView({
-		phase: capture.phase, heard: capture.heard, problem: capture.problem, demo,
-	}, actions), place("recording"));
+	render(
+		recordingView(
+			{
+				phase: capture.phase,
+				heard: capture.heard,
+				problem: capture.problem,
+				demo,
+			},
+			actions,
+		),
+		place("recording"),
+	);
 	render(takesView(takes.list, actions, storage !== null), place("takes"));
 	const hosts = [transcriber?.host, refiner];
-	render(modelsView({
-		catalog, chosen, device, vramBytes,
-		chunks: transcriber?.chunks ?? 0,
-		chunksMax: CHUNKS_PER_WORKER,
-		loaded: hosts.some(loaded),
-		busy: takes.list.some((take) => isBusy(take)),
-	}, actions), place("models"));
+	render(
+		modelsView(
+			{
+				catalog,
+				chosen,
+				device,
+				vramBytes,
+				chunks: transcriber?.chunks ?? 0,
+				chunksMax: CHUNKS_PER_WORKER,
+				loaded: hosts.some(loaded),
+				busy: takes.list.some((take) => isBusy(take)),
+			},
+			actions,
+		),
+		place("models"),
+	);
 	setState({ word: word(), detail: detail() });
 }
 

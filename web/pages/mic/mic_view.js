@@ -52,28 +52,39 @@ export function recordingView(capture, actions) {
 	return html`
 		<p class="talk-status" role="status">${PHASES[phase]}</p>
 		${recording || handsFree ? levelView(heard, silent) : nothing}
-		${silent ? html`<p class="notice warning" role="alert">Nothing is heard. Is the microphone
-			muted, or is it another one than you speak into?</p>` : nothing}
-		${capture.problem && phase === "idle"
-			? html`<p class="notice warning" role="alert">${capture.problem}</p>` : nothing}
+		${
+			silent
+				? html`<p class="notice warning" role="alert">Nothing is heard. Is the microphone
+			muted, or is it another one than you speak into?</p>`
+				: nothing
+		}
+		${
+			capture.problem && phase === "idle"
+				? html`<p class="notice warning" role="alert">${capture.problem}</p>`
+				: nothing
+		}
 		<p class="muted" id="talk-help">Hold the button<span class="keys"> or
 			<kbd>Space</kbd></span> while you talk, or tap to begin and tap to end.<span
 			class="keys"> <kbd>Esc</kbd> drops the recording.</span> Or listen without a button:
 			what you say is written down when you pause. Silero VAD hears that, on the
 			processor.</p>
 		<div class="row">
-			${handsFree ? html`<button type="button" id="listen" aria-pressed="true"
+			${
+				handsFree
+					? html`<button type="button" id="listen" aria-pressed="true"
 				@click=${actions.stopListening}>Stop listening</button>`
-				: recording || phase === "asking" ? html`
+					: recording || phase === "asking"
+						? html`
 				<button type="button" @click=${actions.cancel}>Drop recording</button>`
-				: html`<button type="button" id="listen" aria-pressed="false"
+						: html`<button type="button" id="listen" aria-pressed="false"
 						?disabled=${phase !== "idle"} @click=${actions.listen}>Listen</button>
 					<button type="button" ?disabled=${phase !== "idle"}
 						@click=${actions.playTones}>Play test tones</button>
 					<label class="button file-button">Open a sound file
 						<input type="file" accept="audio/*,video/webm" ?disabled=${phase !== "idle"}
 							@change=${(/** @type {Event} */ event) => chosen(event, actions)}>
-					</label>`}
+					</label>`
+			}
 		</div>
 		${capture.demo ? demoHelp() : nothing}
 	`;
@@ -109,10 +120,13 @@ function demoHelp() {
 export function takesView(takes, actions, canSave) {
 	return html`
 		<h2>Transcripts of this visit</h2>
-		${takes.length === 0
-			? html`<p class="empty">Nothing yet. What you say appears here.</p>` : nothing}
+		${takes.length === 0 ? html`<p class="empty">Nothing yet. What you say appears here.</p>` : nothing}
 		<ol class="takes">
-			${repeat(takes, (take) => take.id, (take) => takeView(take, actions, canSave))}
+			${repeat(
+				takes,
+				(take) => take.id,
+				(take) => takeView(take, actions, canSave),
+			)}
 		</ol>`;
 }
 
@@ -124,8 +138,12 @@ function takeView(take, actions, canSave) {
 			<div class="row"><span class="muted">${formatTime(take.at)} ·
 				<bdi>${take.source}</bdi> · ${formatSeconds(take.seconds)}</span>
 				${take.demo ? html`<span class="badge demo">Demo model</span>` : nothing}</div>
-			${take.tookMs !== null ? html`<span class="faint">text after
-				${formatSeconds(take.tookMs / 1000)}</span>` : nothing}
+			${
+				take.tookMs !== null
+					? html`<span class="faint">text after
+				${formatSeconds(take.tookMs / 1000)}</span>`
+					: nothing
+			}
 		</div>
 		${take.text || take.state === "done" ? textView(take) : nothing}
 		${take.refined !== null ? refinedView(take) : nothing}
@@ -144,10 +162,12 @@ function textView(take) {
 /** @param {Take} take */
 function refinedView(take) {
 	return html`<div class="take-refined stack-s">
-		<div class="row"><span class="muted">Refined</span>${take.refinedDemo
-			? html`<span class="badge demo">Demo model</span>
+		<div class="row"><span class="muted">Refined</span>${
+			take.refinedDemo
+				? html`<span class="badge demo">Demo model</span>
 				<span class="faint">It cannot refine; it only shows the way.</span>`
-			: nothing}</div>
+				: nothing
+		}</div>
 		<p class="take-text" dir="auto">${take.refined}</p>
 	</div>`;
 }
@@ -177,8 +197,12 @@ function problemView(take, actions) {
 		<div class="row">
 			<button type="button" class="small"
 				@click=${() => actions.retry(take)}>Try again</button>
-			${take.text ? nothing : html`<button type="button" class="small quiet"
-				@click=${() => actions.drop(take)}>Remove</button>`}
+			${
+				take.text
+					? nothing
+					: html`<button type="button" class="small quiet"
+				@click=${() => actions.drop(take)}>Remove</button>`
+			}
 		</div>`;
 }
 
@@ -217,8 +241,7 @@ export function modelsView(models, actions) {
 			${deviceChooser(models.device, models.busy, actions.setDevice)}
 			<dl class="facts">
 				<div><dt>GPU memory</dt>
-					<dd id="vram">${models.loaded ? formatBytes(models.vramBytes)
-						: "none"}</dd></div>
+					<dd id="vram">${models.loaded ? formatBytes(models.vramBytes) : "none"}</dd></div>
 				<div><dt>Chunks until renewal</dt>
 					<dd id="chunks">${models.chunks} of ${models.chunksMax}</dd></div>
 			</dl>
@@ -240,7 +263,9 @@ function chooser(models, actions, task, label) {
 	return html`<label class="field">${label}
 		<select ?disabled=${models.busy} @change=${(/** @type {Event} */ event) =>
 			actions.choose(task, /** @type {HTMLSelectElement} */ (event.target).value)}>
-			${specs.map((spec) => html`<option value=${spec.id}
-				.selected=${spec.id === models.chosen[task]}>${spec.name}</option>`)}
+			${specs.map(
+				(spec) => html`<option value=${spec.id}
+				.selected=${spec.id === models.chosen[task]}>${spec.name}</option>`,
+			)}
 		</select></label>`;
 }

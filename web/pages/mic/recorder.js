@@ -34,20 +34,28 @@ function explain(error) {
 	const name = error instanceof Error ? error.name : "";
 	const text = error instanceof Error ? error.message : String(error);
 	switch (name) {
-	case "NotAllowedError":
-		return new RecorderError("DENIED", "This page may not use the microphone. To allow it, " +
-			"open the site settings beside the address (the icon left of it), set Microphone " +
-			"to Allow, and try again. Some systems also ask in their privacy settings.");
-	case "NotFoundError":
-	case "OverconstrainedError":
-		return new RecorderError("NO_MICROPHONE", "There is no microphone. Connect one and try " +
-			"again, or open a sound file.");
-	case "NotReadableError":
-	case "AbortError":
-		return new RecorderError("BUSY", "The microphone cannot be opened: another program may " +
-			"be using it. Close that program and try again.");
-	default:
-		return new RecorderError("FAILED", `The recording failed: ${text || name}. Try again.`);
+		case "NotAllowedError":
+			return new RecorderError(
+				"DENIED",
+				"This page may not use the microphone. To allow it, "
+					+ "open the site settings beside the address (the icon left of it), set Microphone "
+					+ "to Allow, and try again. Some systems also ask in their privacy settings.",
+			);
+		case "NotFoundError":
+		case "OverconstrainedError":
+			return new RecorderError(
+				"NO_MICROPHONE",
+				"There is no microphone. Connect one and try " + "again, or open a sound file.",
+			);
+		case "NotReadableError":
+		case "AbortError":
+			return new RecorderError(
+				"BUSY",
+				"The microphone cannot be opened: another program may "
+					+ "be using it. Close that program and try again.",
+			);
+		default:
+			return new RecorderError("FAILED", `The recording failed: ${text || name}. Try again.`);
 	}
 }
 
@@ -58,8 +66,11 @@ function explain(error) {
  */
 export async function openMicrophone(signal) {
 	if (!navigator.mediaDevices) {
-		throw new RecorderError("INSECURE", "Browsers give the microphone only to secure " +
-			"pages. Open this page at 127.0.0.1 or localhost.");
+		throw new RecorderError(
+			"INSECURE",
+			"Browsers give the microphone only to secure "
+				+ "pages. Open this page at 127.0.0.1 or localhost.",
+		);
 	}
 	let stream;
 	try {

@@ -3,9 +3,10 @@
 // into a turn: a model of this page behind a ModelHost today, a model behind the daemon's gateway
 // tomorrow. Renders nothing. Used by mic.js; also runs in Node.
 
-const TASK = "You tidy dictated text. Mend punctuation, capitals and words that were misheard, " +
-	"and drop filler words. Keep the language, the meaning and the order. Answer with the text " +
-	"alone.";
+const TASK =
+	"You tidy dictated text. Mend punctuation, capitals and words that were misheard, "
+	+ "and drop filler words. Keep the language, the meaning and the order. Answer with the text "
+	+ "alone.";
 
 /** A model that runs away is cut off: tidied text is about as long as what was said. */
 const TOKENS_MIN = 64;

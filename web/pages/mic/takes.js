@@ -54,9 +54,21 @@ export class Takes {
 	add(samples, source) {
 		/** @type {Take} */
 		const take = {
-			id: crypto.randomUUID(), at: Date.now(), source, seconds: seconds(samples), samples,
-			state: "waiting", job: "transcribe", note: "", fraction: null, text: "",
-			refined: null, demo: false, refinedDemo: false, saved: "", tookMs: null,
+			id: crypto.randomUUID(),
+			at: Date.now(),
+			source,
+			seconds: seconds(samples),
+			samples,
+			state: "waiting",
+			job: "transcribe",
+			note: "",
+			fraction: null,
+			text: "",
+			refined: null,
+			demo: false,
+			refinedDemo: false,
+			saved: "",
+			tookMs: null,
 			abort: new AbortController(),
 		};
 		this.list.unshift(take);
@@ -138,8 +150,12 @@ export class Takes {
 			signal,
 			onQueue: () => this.#set(take, { state: "waiting", fraction: null }),
 			/** @param {{text: string, fraction?: number, file?: string}} progress */
-			onProgress: ({ text, fraction, file }) => this.#set(take, {
-				state: file ? "fetching" : "loading", note: text, fraction: fraction ?? null }),
+			onProgress: ({ text, fraction, file }) =>
+				this.#set(take, {
+					state: file ? "fetching" : "loading",
+					note: text,
+					fraction: fraction ?? null,
+				}),
 			onBegin: () => this.#set(take, { state: "working", note: "", fraction: null }),
 		};
 	}

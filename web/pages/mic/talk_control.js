@@ -103,6 +103,9 @@ export class TalkControl {
 
 /** @param {EventTarget | null} target */
 function takesKeys(target) {
-	return target instanceof Element &&
-		target.closest("input, textarea, select, button, a, summary, dialog, [tabindex]") !== null;
+	return (
+		target instanceof Element
+		&& target.closest("input, textarea, select, button, a, summary, dialog, [tabindex]")
+			!== null
+	);
 }

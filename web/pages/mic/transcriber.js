@@ -70,8 +70,14 @@ export class Transcriber {
 	async #turn(parts, texts, o) {
 		const { signal, onQueue, onProgress } = o;
 		/** @type {import("../../inference/model_host.js").TurnOptions} */
-		const options = { key: "transcribe", class: "voice", signal, onQueue, onProgress,
-			graceMs: PART_MS_MAX };
+		const options = {
+			key: "transcribe",
+			class: "voice",
+			signal,
+			onQueue,
+			onProgress,
+			graceMs: PART_MS_MAX,
+		};
 		await this.host.turn(options, async (engine, lease) => {
 			o.onBegin?.();
 			while (texts.length < parts.length && this.#chunks < CHUNKS_PER_WORKER) {
