@@ -72,9 +72,9 @@ WEB = {
     "sdk": ("/sdk/",),
     "compat": ("/sdk/", "/modules/"),
     "storage": ("/storage/", "/vendor/idb.js"),
-    "inference": ("/inference/", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
-    "ui": ("/ui/", "/inference/profiles.js", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
-    "pages": ("/pages/", "/ui/", "/inference/", "/storage/", "/sdk/index.js", "/modules/sovereign.js", "/vendor/"),
+    "inference": ("/inference/", "/sdk/index.js", "/vendor/"),
+    "ui": ("/ui/", "/inference/profiles.js", "/sdk/index.js", "/modules/logger.js", "/vendor/"),
+    "pages": ("/pages/", "/ui/", "/inference/", "/storage/", "/sdk/index.js", "/vendor/"),
 }
 WEB_URLS = {folder: f"/{folder}/" for folder in WEB} | {"compat": "/modules/"}
 IMPORT = re.compile(

@@ -6,6 +6,8 @@
 import { Broker, detect } from "../sdk/index.js";
 import { pageKey } from "../sdk/page_lifecycle.js";
 
+export { SovereignLogger } from "./logger.js";
+
 /**
  * @typedef {{success: true, token: string}|{success: false, error: string}} LockResult
  * @typedef {import("../sdk/index.js").Lease} Lease
@@ -278,58 +280,6 @@ export class GPUController {
 		const brokers = [...this.#brokers.values()];
 		this.#brokers.clear();
 		await Promise.all(brokers.map((broker) => broker.close()));
-	}
-}
-
-/** Log lines for the log viewer, to all tabs of this origin. */
-export class SovereignLogger {
-	#channels = ["sovereign-logs", "coda_logs"].map((name) => new BroadcastChannel(name));
-
-	/** @param {string} source who speaks */
-	constructor(source) {
-		this.source = source;
-	}
-
-	/**
-	 * @param {"info"|"warn"|"error"|"success"} level
-	 * @param {unknown} message
-	 */
-	#log(level, message) {
-		const at = Date.now();
-		for (const channel of this.#channels)
-			channel.postMessage({
-				source: this.source,
-				level,
-				type: level,
-				message: String(message),
-				msg: String(message),
-				timestamp: at,
-				time: new Date(at).toISOString(),
-			});
-	}
-
-	/** @param {unknown} message */
-	info(message) {
-		this.#log("info", message);
-	}
-
-	/** @param {unknown} message */
-	warn(message) {
-		this.#log("warn", message);
-	}
-
-	/** @param {unknown} message */
-	error(message) {
-		this.#log("error", message);
-	}
-
-	/** @param {unknown} message */
-	success(message) {
-		this.#log("success", message);
-	}
-
-	close() {
-		for (const channel of this.#channels.splice(0)) channel.close();
 	}
 }
 

@@ -2,7 +2,7 @@
 // How a claim is shown wherever one is: its name, however long, and what is behind the sentence of
 // its wait. Draws only what it is given. Used by the dashboard and the queue panel.
 import { html, nothing } from "./template.js";
-import { formatTime } from "./formats.js";
+import { formatTime } from "./frame.js";
 
 const NAME_CHARS = 48; // more may need a third line
 

@@ -2,8 +2,7 @@
 // "Debug GPU": what the browser says of its GPU and what the broker says of the machine's, as text
 // that can be copied into a bug report. Loaded by queue_panel.js when it is asked for.
 import { detect } from "/sdk/index.js";
-import { formatTime } from "./formats.js";
-import { element } from "./frame.js";
+import { element, formatTime } from "./frame.js";
 
 /** @typedef {import("/sdk/index.js").Broker} Broker */
 

@@ -4,8 +4,15 @@
 // and Dreamer.
 import { limitOf, nameView, toldView } from "./claim_view.js";
 import { html, nothing, render } from "./template.js";
-import { formatBytes, formatSeconds } from "./formats.js";
-import { call, clearError, confirmDialog, showConnection, showError } from "./frame.js";
+import {
+	call,
+	clearError,
+	confirmDialog,
+	formatBytes,
+	formatSeconds,
+	showConnection,
+	showError,
+} from "./frame.js";
 
 const POLL_MS = 1000;
 

@@ -3,7 +3,7 @@
 // goes through markdown.js, everything else is text. Keeps no state but the drawn answers.
 import { html, nothing, repeat } from "../../ui/template.js";
 import { renderMarkdown } from "../../ui/markdown.js";
-import { formatBytes, formatTime } from "../../ui/formats.js";
+import { formatBytes, formatTime } from "../../ui/frame.js";
 
 /**
  * @typedef {import("./chat.js").Chat} Chat

@@ -2,8 +2,7 @@
 // A dialog that brings models of one's own into the list: by the name of a repository, with what
 // will be fetched and how large it is, or by hand. The whole story is in README.md beside the
 // engines.
-import { formatBytes } from "../../ui/formats.js";
-import { element } from "../../ui/frame.js";
+import { element, formatBytes } from "../../ui/frame.js";
 import { entryOf, lookUp } from "./repository.js";
 
 const EXAMPLE = `[

@@ -2,7 +2,7 @@
 // Draws which model answers, on what hardware profile, and what it takes of the GPU.
 import { html, live, nothing } from "../../ui/template.js";
 import { profileNames, profiles, suits } from "../../inference/profiles.js";
-import { formatBytes } from "../../ui/formats.js";
+import { formatBytes } from "../../ui/frame.js";
 
 /**
  * @typedef {import("../../inference/catalog.js").ModelSpec} ModelSpec

@@ -3,10 +3,10 @@
 // It asks for the status at most four times a second, and once a second while anything is held or
 // waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
 import { html, nothing, render } from "../../ui/template.js";
-import { formatSeconds } from "../../ui/formats.js";
 import {
 	call,
 	clearError,
+	formatSeconds,
 	mountFrame,
 	setState,
 	showConnection,

@@ -4,7 +4,7 @@
 // an operator's actions. Draws only what it is given. Used by dashboard.js.
 import { html, nothing, svg } from "../../ui/template.js";
 import { limitOf, nameView } from "../../ui/claim_view.js";
-import { formatBytes, formatSeconds } from "../../ui/formats.js";
+import { formatBytes, formatSeconds } from "../../ui/frame.js";
 import { STATE_WORDS, stateOfHolder } from "./state.js";
 
 /**

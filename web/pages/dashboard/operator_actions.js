@@ -1,8 +1,7 @@
 // @ts-check
 // An operator's acts: each asks first, names whom it hits and wants a reason, then goes over the
 // page's one session. A drain is a pause, and waiting until nothing is held. Used by dashboard.js.
-import { formatSeconds } from "../../ui/formats.js";
-import { clearError, confirmDialog, showError } from "../../ui/frame.js";
+import { clearError, confirmDialog, formatSeconds, showError } from "../../ui/frame.js";
 
 /**
  * @typedef {import("./state.js").Holder} Holder

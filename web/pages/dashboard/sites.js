@@ -2,8 +2,7 @@
 // Sites of other origins that may queue for the GPU, and those that ask to. Each is shown as its
 // origin, which the browser vouches for, and as nothing that it says of itself. Over HTTP, since it
 // is nobody's claim. Used by dashboard.js, by whom may act.
-import { formatSeconds } from "../../ui/formats.js";
-import { call, confirmDialog, showError } from "../../ui/frame.js";
+import { call, confirmDialog, formatSeconds, showError } from "../../ui/frame.js";
 import { html, nothing, render } from "../../ui/template.js";
 
 const LOOK_EVERY_MS = 2000;

@@ -3,7 +3,7 @@
 // filter. Whatever others named is text. Draws only what it is given. Used by dashboard.js.
 import { nameView, toldView } from "../../ui/claim_view.js";
 import { html, live, nothing, repeat } from "../../ui/template.js";
-import { formatBytes, formatSeconds, formatTime } from "../../ui/formats.js";
+import { formatBytes, formatSeconds, formatTime } from "../../ui/frame.js";
 import { stateOfHolder } from "./state.js";
 import { statePill } from "./holders_card.js";
 

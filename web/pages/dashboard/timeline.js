@@ -5,7 +5,7 @@
 // Draws only what it is given. Used by dashboard.js.
 import { nameView } from "../../ui/claim_view.js";
 import { html, nothing, svg } from "../../ui/template.js";
-import { formatSeconds, formatTime } from "../../ui/formats.js";
+import { formatSeconds, formatTime } from "../../ui/frame.js";
 import { STATE_WORDS, coarsen } from "./state.js";
 import { statePill } from "./holders_card.js";
 import { eventHead, eventRow } from "./tables.js";

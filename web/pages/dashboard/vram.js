@@ -2,8 +2,7 @@
 // VRAM over time, one chart per GPU, drawn by uPlot: the past from the broker's samples, then each
 // status adds to it. Loaded by dashboard.js when the card comes into view. Times are the broker's.
 import uPlot from "/vendor/uplot.js";
-import { formatBytes, formatTime } from "../../ui/formats.js";
-import { element } from "../../ui/frame.js";
+import { element, formatBytes, formatTime } from "../../ui/frame.js";
 
 /**
  * @typedef {import("./state.js").Status} Status

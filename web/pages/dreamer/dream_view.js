@@ -3,7 +3,7 @@
 // text. Decides nothing. Used by dreamer.js.
 import { html, nothing, repeat } from "../../ui/template.js";
 import { deviceChooser } from "../../ui/device_choice.js";
-import { formatTime } from "../../ui/formats.js";
+import { formatTime } from "../../ui/frame.js";
 
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 

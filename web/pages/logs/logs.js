@@ -2,10 +2,10 @@
 // The log viewer: the broker's log over one session, and the pages' logs from their channels, as
 // one stream that can be filtered, paused, copied and cleared. Keeps the newest 5000 lines; a line
 // is only ever text. Entry of web/pages/logs/index.html.
-import { formatTime } from "../../ui/formats.js";
 import {
 	clearError,
 	element,
+	formatTime,
 	mountFrame,
 	setState,
 	showConnection,

@@ -2,7 +2,7 @@
 // What Root Mic shows: pure templates from its state. All text, whoever made it, is only ever text.
 // Decides nothing. Used by mic.js.
 import { html, nothing, repeat } from "../../ui/template.js";
-import { formatBytes, formatSeconds, formatTime } from "../../ui/formats.js";
+import { formatBytes, formatSeconds, formatTime } from "../../ui/frame.js";
 import { TEST_TONES } from "./audio.js";
 import { deviceChooser } from "../../ui/device_choice.js";
 import { isBusy } from "./takes.js";
