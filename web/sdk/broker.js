@@ -1,5 +1,5 @@
-// broker: a page's session. A claim's life is claim.js, the wire is session.js.
 // @ts-check
+// broker: a page's session. A claim's life is claim.js, the wire is session.js.
 import { Claim } from "./claim.js";
 import { BrokerError, closeError, plain } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
@@ -35,8 +35,8 @@ export class Broker extends EventTarget {
 	/** @type {Map<number, Claim>} */ #claims = new Map();
 	/** @type {Waiter<unknown>[]} */ #ready = [];
 	/** @type {Waiter<Status>[]} */ #asking = [];
-	/** @type {Map<string, {ref: number, rid: string}>} */ #places = new Map();
-	/** @type {BrokerOptions} */ #o;
+	/** @type {Map<string, {ref: number, requestId: string}>} */ #places = new Map();
+	/** @type {BrokerOptions} */ #options;
 	/** @type {Opened|undefined} */ #met;
 	#base;
 	#name;
@@ -61,13 +61,13 @@ export class Broker extends EventTarget {
 	/** @type {Promise<void>|undefined} */ #adopting;
 	#stopped = () => {};
 
-	/** @param {BrokerOptions} [o] */
-	constructor(o = {}) {
+	/** @param {BrokerOptions} [options] */
+	constructor(options = {}) {
 		super();
-		this.#o = o;
-		this.#base = brokerOrigin(o.url);
+		this.#options = options;
+		this.#base = brokerOrigin(options.url);
 		const { document, location } = globalThis;
-		this.#name = plain(o.name || document?.title || location?.host || "page", 128);
+		this.#name = plain(options.name || document?.title || location?.host || "page", 128);
 		this.#storage = newName(`baton ${this.#base} ${this.#name}`);
 		this.#context = {
 			send: (command) => this.#send(command),
@@ -93,8 +93,8 @@ export class Broker extends EventTarget {
 			return;
 		}
 		this.#send = openPort(
-			(e) => this.#on(e),
-			o.heartbeat === "reply",
+			(event) => this.#on(event),
+			options.heartbeat === "reply",
 			() => (this.#heartbeat = "reply"),
 		);
 		this.#unwatch = watchPage({
@@ -104,7 +104,7 @@ export class Broker extends EventTarget {
 			visible: (visible) => this.about({ visible }),
 		});
 		const own = this.#base === location?.origin;
-		if ((o.connect ?? (own || hasSavedPlaces(this.#storage) ? "now" : "lazy")) === "now")
+		if ((options.connect ?? (own || hasSavedPlaces(this.#storage) ? "now" : "lazy")) === "now")
 			this.#begin();
 		else this.#state = "idle";
 	}
@@ -144,7 +144,7 @@ export class Broker extends EventTarget {
 	}
 
 	async #start() {
-		const { token, backoff, connectTimeoutMs = 4_000 } = this.#o;
+		const { token, backoff, connectTimeoutMs = 4_000 } = this.#options;
 		let kept = takeSavedPlaces(this.#storage);
 		if (kept && !kept.left) {
 			const lives = isAwake(kept.owner);
@@ -190,20 +190,23 @@ export class Broker extends EventTarget {
 	}
 
 	/** @type {Request} */
-	async request(o) {
-		return this.#request(o ?? {});
+	async request(options) {
+		return this.#request(options ?? {});
 	}
 
 	/** any: null with `ifAvailable` alone, as `Request` says; other callers do not ask with it.
 	 * @type {(o: RequestOptions) => Promise<any>} */
-	async #request(o) {
+	async #request(options) {
 		this.#begin();
 		if (this.#adopting) await this.#adopting;
-		o.signal?.throwIfAborted();
+		options.signal?.throwIfAborted();
 		if (this.#state === "closed") throw this.#error;
-		const { ref, rid } = this.#places.get(o.key ?? "") ?? { ref: this.#ref++, rid: random() };
-		this.#places.delete(o.key ?? "");
-		const claim = new Claim(this.#context, ref, rid, o);
+		const { ref, requestId } = this.#places.get(options.key ?? "") ?? {
+			ref: this.#ref++,
+			requestId: random(),
+		};
+		this.#places.delete(options.key ?? "");
+		const claim = new Claim(this.#context, ref, requestId, options);
 		this.#claims.set(ref, claim);
 		this.#awake(true);
 		this.#keep();
@@ -214,8 +217,8 @@ export class Broker extends EventTarget {
 
 	/** Rejects with the lease's error if it was taken under `fn`.
 	 * @type {<T>(o: RequestOptions, fn: Task<T>) => Promise<T>} */
-	async run(o, fn) {
-		const lease = await this.#request(o);
+	async run(options, fn) {
+		const lease = await this.#request(options);
 		try {
 			return await (lease ? lease.during(fn) : fn(lease));
 		} finally {
@@ -225,16 +228,21 @@ export class Broker extends EventTarget {
 
 	/** A turn that nobody shares: all slots of its GPU.
 	 * @type {<T>(model: string, fn: Task<T>, o?: RequestOptions) => Promise<T>} */
-	load(model, fn, o = {}) {
-		return this.run({ graceMs: 20_000, ...o, model, slots: "all" }, fn);
+	load(model, fn, options = {}) {
+		return this.run({ graceMs: 20_000, ...options, model, slots: "all" }, fn);
 	}
 
 	/** @type {(o: Reside) => Promise<Residence>} */
-	async reside(o) {
-		const lease = await this.#request({ ...o, slots: 0, evictable: true, ifAvailable: false });
+	async reside(options) {
+		const lease = await this.#request({
+			...options,
+			slots: 0,
+			evictable: true,
+			ifAvailable: false,
+		});
 		/** @type {Promise<unknown>|undefined} */
 		let gone;
-		const terminate = () => (gone ??= (async () => o.evict())().catch(() => {}));
+		const terminate = () => (gone ??= (async () => options.evict())().catch(() => {}));
 		lease.guard({ terminate });
 		lease.yieldSignal.addEventListener("abort", async () => {
 			if (!lease.signal.aborted) await terminate();
@@ -245,14 +253,14 @@ export class Broker extends EventTarget {
 
 	/** A model that fetches, waits and loads by itself.
 	 * @type {<E>(o: ModelOptions<E>) => Model<E>} */
-	model(o) {
-		return new Model(this, o);
+	model(options) {
+		return new Model(this, options);
 	}
 
 	/** @returns {Promise<Status>} */
 	async status() {
 		await this.ready();
-		this.#send({ op: "ask", msg: { type: "status" } });
+		this.#send({ op: "ask", message: { type: "status" } });
 		return new Promise((...waiter) => this.#asking.push(waiter));
 	}
 
@@ -279,32 +287,33 @@ export class Broker extends EventTarget {
 		return this.close();
 	}
 
-	/** @param {SessionEvent} e */
-	#on(e) {
-		const { ev } = e;
+	/** @param {SessionEvent} event */
+	#on(event) {
+		const kind = event.event;
 		this.#heardAt = now();
-		this.#limit = e.limit ?? this.#limit;
-		if (ev === "sure") this.#unsure.splice(0).forEach((resolve) => resolve());
-		else if (ev === "ping") this.#send({ op: "pong" });
-		else if (ev === "open") this.#opened(e);
-		else if (ev === "drop") this.#set("reconnecting");
-		else if (ev === "down") this.#down(e);
-		else if (ev === "stopped") {
+		this.#limit = event.limit ?? this.#limit;
+		if (kind === "sure") this.#unsure.splice(0).forEach((resolve) => resolve());
+		else if (kind === "ping") this.#send({ op: "pong" });
+		else if (kind === "open") this.#opened(event);
+		else if (kind === "drop") this.#set("reconnecting");
+		else if (kind === "down") this.#down(event);
+		else if (kind === "stopped") {
 			this.#stopped();
-			this.#end(closeError(e.code) ?? undefined);
-		} else if (ev === "msg") this.#hear(e.m);
+			this.#end(closeError(event.code) ?? undefined);
+		} else if (kind === "message") this.#hear(event.message);
 	}
 
-	/** @param {Heard} m */
-	#hear(m) {
-		if (m.type === "status") this.#asking.splice(0).forEach(([resolve]) => resolve(m));
-		else if (m.type === "reload") this.#emit("reload", { path: m.path });
-		else this.#claims.get(m.ref)?.hear(m);
+	/** @param {Heard} message */
+	#hear(message) {
+		if (message.type === "status")
+			this.#asking.splice(0).forEach(([resolve]) => resolve(message));
+		else if (message.type === "reload") this.#emit("reload", { path: message.path });
+		else this.#claims.get(message.ref)?.hear(message);
 	}
 
-	/** @param {Opened} e */
-	#opened(e) {
-		this.#met = e;
+	/** @param {Opened} event */
+	#opened(event) {
+		this.#met = event;
 		this.#error = undefined;
 		this.#set("open");
 		this.#keep();
@@ -312,16 +321,18 @@ export class Broker extends EventTarget {
 		for (const claim of this.#claims.values()) claim.brokerIsBack();
 	}
 
-	/** A broker that was there may be restarting, until it was silent for a TTL. @param {Down} e */
-	async #down(e) {
-		const again = this.#state === "reconnecting" || e.code === 4429 || e.code === 4503;
+	/** A broker that was there may be restarting, until it was silent for a TTL. @param {Down} event */
+	async #down(event) {
+		const again = this.#state === "reconnecting" || event.code === 4429 || event.code === 4503;
 		const wanted =
 			this.#state !== "offline"
 			|| this.#ready.length
-			|| [...this.#claims.values()].some((c) => c.state === "waiting" && !c.local);
-		if (this.#diagnosing || !wanted || (again && !e.silent)) return;
+			|| [...this.#claims.values()].some(
+				(claim) => claim.state === "waiting" && !claim.local,
+			);
+		if (this.#diagnosing || !wanted || (again && !event.silent)) return;
 		this.#diagnosing = true;
-		const error = await diagnose(this.#base, e, this.#o.connectTimeoutMs ?? 4_000);
+		const error = await diagnose(this.#base, event, this.#options.connectTimeoutMs ?? 4_000);
 		this.#diagnosing = false;
 		if (!["open", "closed"].includes(this.#state)) this.#offline(error);
 	}
@@ -330,7 +341,7 @@ export class Broker extends EventTarget {
 	#offline(error) {
 		this.#error = error;
 		this.#set("offline");
-		const { fallback = "error" } = this.#o;
+		const { fallback = "error" } = this.#options;
 		for (const claim of [...this.#claims.values()])
 			if (claim.state !== "waiting" || claim.local) continue;
 			else if (error.detail?.listening !== false || fallback === "error") claim.fail(error);
@@ -364,9 +375,9 @@ export class Broker extends EventTarget {
 				claim.fail(new BrokerError("CLOSED", "The page was left."));
 			}
 		const waiting = [...this.#claims.values()].filter(
-			(c) => c.state === "waiting" && (cached || c.o.key),
+			(claim) => claim.state === "waiting" && (cached || claim.options.key),
 		);
-		this.#send({ op: "leave", keep: waiting.map((c) => c.ref), cached });
+		this.#send({ op: "leave", keep: waiting.map((claim) => claim.ref), cached });
 		this.#left = true;
 		this.#keep();
 		if (!cached) freeName(this.#storage);
@@ -395,7 +406,9 @@ export class Broker extends EventTarget {
 
 	/** For whoever is here next: also if this page dies before it can say that it was left. */
 	#keep() {
-		const keyed = [...this.#claims.values()].filter((c) => c.o.key && c.state !== "ended");
+		const keyed = [...this.#claims.values()].filter(
+			(claim) => claim.options.key && claim.state !== "ended",
+		);
 		savePlaces(
 			this.#storage,
 			keyed.length
@@ -403,7 +416,10 @@ export class Broker extends EventTarget {
 						session: this.#met?.session ?? null,
 						left: this.#left,
 						owner: this.#owner,
-						places: keyed.map(({ o, ref, rid }) => [o.key ?? "", { ref, rid }]),
+						places: keyed.map(({ options, ref, requestId }) => [
+							options.key ?? "",
+							{ ref, requestId },
+						]),
 					}
 				: null,
 		);

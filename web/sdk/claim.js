@@ -1,5 +1,5 @@
-// claim: one request of a page, from asking to its end.
 // @ts-check
+// claim: one request of a page, from asking to its end.
 import { BrokerError, endError, plain, warnOnce } from "./errors.js";
 import { Lease } from "./lease.js";
 import { now } from "./session.js";
@@ -8,26 +8,26 @@ import { now } from "./session.js";
 /** @import { BrokerContext, ClaimHeard, KeepMessage, OfLease } from "./types.js" */
 /** @import { QueueInfo, RequestOptions } from "./types.js" */
 
-const whole = (n = 0) => Math.ceil(n);
+const whole = (value = 0) => Math.ceil(value);
 
-/** @param {RequestOptions} o */
-const message = (o) => ({
-	class: o.class,
-	priority: o.priority,
-	slots: o.slots,
-	gpu: o.gpu,
-	vram_mb: whole((o.vramBytes ?? 0) / 2 ** 20),
-	label: plain(o.model ?? "", 64) || undefined,
-	wait: !o.ifAvailable,
-	preemptible: o.preemptible,
-	evictable: o.evictable,
-	loads: o.loads,
-	uninterruptible_ms: whole(o.graceMs),
-	load_ms: whole(o.loadMs),
-	min_residence_ms: whole(o.minResidenceMs),
-	host: Number(o.host) || undefined,
-	guests: o.guests,
-	guests_open: o.guestsOpen,
+/** @param {RequestOptions} options */
+const acquireFields = (options) => ({
+	class: options.class,
+	priority: options.priority,
+	slots: options.slots,
+	gpu: options.gpu,
+	vram_mb: whole((options.vramBytes ?? 0) / 2 ** 20),
+	label: plain(options.model ?? "", 64) || undefined,
+	wait: !options.ifAvailable,
+	preemptible: options.preemptible,
+	evictable: options.evictable,
+	loads: options.loads,
+	uninterruptible_ms: whole(options.graceMs),
+	load_ms: whole(options.loadMs),
+	min_residence_ms: whole(options.minResidenceMs),
+	host: Number(options.host) || undefined,
+	guests: options.guests,
+	guests_open: options.guestsOpen,
 });
 
 export class Claim {
@@ -50,16 +50,16 @@ export class Claim {
 	/** @type {Promise<Lease|null>|undefined} */ #turn;
 	/** @type {(lease: Lease|null) => void} */ #resolve = () => {};
 	/** @type {(error: unknown) => void} */ #reject = () => {};
-	#leave = () => this.fail(this.o.signal?.reason);
+	#leave = () => this.fail(this.options.signal?.reason);
 
-	/** @param {BrokerContext} context @param {number} ref @param {string} rid
-	 * @param {RequestOptions} o */
-	constructor(context, ref, rid, o) {
+	/** @param {BrokerContext} context @param {number} ref @param {string} requestId
+	 * @param {RequestOptions} options */
+	constructor(context, ref, requestId, options) {
 		this.context = context;
 		this.ref = ref;
-		this.rid = rid;
-		this.o = o;
-		o.signal?.addEventListener("abort", this.#leave);
+		this.requestId = requestId;
+		this.options = options;
+		options.signal?.addEventListener("abort", this.#leave);
 	}
 
 	ask() {
@@ -73,13 +73,13 @@ export class Claim {
 			op: "acquire",
 			ref: this.ref,
 			until: this.#until,
-			msg: { ...message(this.o), request_id: this.rid },
+			msg: { ...acquireFields(this.options), request_id: this.requestId },
 		});
 	}
 
 	/** @returns {Promise<Lease|null>} */
 	#wait() {
-		const { waitMs = Infinity } = this.o;
+		const { waitMs = Infinity } = this.options;
 		if (waitMs < 2 ** 31) {
 			this.#until = now() + waitMs;
 			this.#timer = +setTimeout(() => this.fail(endError({ type: "timeout" })), waitMs + 500);
@@ -109,22 +109,22 @@ export class Claim {
 			this.local = null;
 			this.#send();
 		} else if (this.state === "held" && !this.managed) {
-			if (this.o.slots === 0)
+			if (this.options.slots === 0)
 				this.#send(); // for the ledger
 			else this.asked({ reason: "the broker is back", grace_ms: 0 });
 		}
 	}
 
-	/** @param {ClaimHeard} m */
-	hear(m) {
+	/** @param {ClaimHeard} message */
+	hear(message) {
 		if (this.state === "ended") this.settle(null);
-		else if (m.type === "queued") this.#queued(m);
-		else if (m.type === "granted") this.granted(m);
-		else if (m.type === "yield") this.asked(m);
-		else if (m.type === "keep") this.#keep(m);
-		else if (m.type === "denied" && ["busy", "paused", "in_doubt"].includes(m.code))
+		else if (message.type === "queued") this.#queued(message);
+		else if (message.type === "granted") this.granted(message);
+		else if (message.type === "yield") this.asked(message);
+		else if (message.type === "keep") this.#keep(message);
+		else if (message.type === "denied" && ["busy", "paused", "in_doubt"].includes(message.code))
 			this.none();
-		else this.fail(endError(m));
+		else this.fail(endError(message));
 	}
 
 	/** @param {FromBroker.Queued} m */
@@ -148,8 +148,8 @@ export class Claim {
 					+ "to be released first. Pass a `signal` to requests that may become unwanted.",
 			);
 		/** @type {QueueInfo} */
-		const q = {
-			key: this.o.key ?? null,
+		const info = {
+			key: this.options.key ?? null,
 			lease: this.id,
 			position,
 			ahead,
@@ -161,37 +161,41 @@ export class Claim {
 			guaranteedBy: guaranteed_by ?? null,
 			why: why ?? null,
 		};
-		this.o.onQueue?.(q);
-		this.context.emit("queue", q);
+		this.options.onQueue?.(info);
+		this.context.emit("queue", info);
 	}
 
-	/** @param {FromBroker.Granted|null} m null: by a fallback */
-	granted(m) {
+	/** @param {FromBroker.Granted|null} message null: by a fallback */
+	granted(message) {
 		this.state = "held";
 		this.isReady = false;
-		this.managed = Boolean(m);
-		this.id = m ? `${m.lease}` : `local-${this.ref}`;
-		this.fence = BigInt(m?.fence ?? 0);
-		this.gpu = m?.gpu ?? null;
-		this.token = m?.token ?? "";
+		this.managed = Boolean(message);
+		this.id = message ? `${message.lease}` : `local-${this.ref}`;
+		this.fence = BigInt(message?.fence ?? 0);
+		this.gpu = message?.gpu ?? null;
+		this.token = message?.token ?? "";
 		clearTimeout(this.#timer);
-		this.o.signal?.removeEventListener("abort", this.#leave);
+		this.options.signal?.removeEventListener("abort", this.#leave);
 		this.#resolve((this.#lease ??= new Lease(this)));
 	}
 
-	/** @param {{ reason: string, for?: string|null, grace_ms: number }} m */
-	asked(m) {
+	/** @param {{ reason: string, for?: string|null, grace_ms: number }} message */
+	asked(message) {
 		const lease = this.#lease;
 		if (this.state !== "held" || !lease) return;
 		if (this.stepMs) this.say({ type: "yielding", need_ms: whole(this.stepMs) });
 		lease.please(
-			new BrokerError("REVOKED", `Give way (${m.reason}): yieldIfNeeded() or release.`, m),
+			new BrokerError(
+				"REVOKED",
+				`Give way (${message.reason}): yieldIfNeeded() or release.`,
+				message,
+			),
 		);
 		this.context.emit("yield", {
 			lease,
-			reason: m.reason,
-			graceMs: m.grace_ms,
-			for: m.for ?? null,
+			reason: message.reason,
+			graceMs: message.grace_ms,
+			for: message.for ?? null,
 		});
 	}
 
@@ -211,7 +215,7 @@ export class Claim {
 	#quiet() {
 		this.state = "ended";
 		clearTimeout(this.#timer);
-		this.o.signal?.removeEventListener("abort", this.#leave);
+		this.options.signal?.removeEventListener("abort", this.#leave);
 		this.local?.abort();
 		this.unlock();
 	}
@@ -244,8 +248,8 @@ export class Claim {
 		this.context.forget(this);
 	}
 
-	/** @param {OfLease} msg */
-	say(msg) {
-		if (this.managed) this.context.send({ op: "ask", ref: this.ref, msg });
+	/** @param {OfLease} message */
+	say(message) {
+		if (this.managed) this.context.send({ op: "ask", ref: this.ref, message });
 	}
 }

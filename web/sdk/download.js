@@ -1,6 +1,6 @@
+// @ts-check
 // download: brings one file whole into Cache Storage, or not at all. What came before a break is
 // kept in pieces beside it, and gone on with where the server allows. Holds no lease.
-// @ts-check
 import { BrokerError } from "./errors.js";
 import { sha256 } from "./hash.js";
 
@@ -129,7 +129,7 @@ async function flawOf(file, blob, type) {
 }
 
 /** @param {KnownFile} file */
-const marks = ({ bytes, sha256 }) => `${bytes ?? ""} ${sha256 ?? ""}`;
+const marks = (file) => `${file.bytes ?? ""} ${file.sha256 ?? ""}`;
 
 /** What a cache holds of a file, if that is sound: others may have put it there. A damaged entry
  * is deleted. @param {KnownFile} file @returns {Promise<Response | undefined>} */
@@ -202,15 +202,15 @@ function refused({ status }, { url }) {
 
 /** Whether an answer goes on where the parts end, in the same version of the file.
  * @param {Response} answer @param {Parts} parts @param {KnownFile} file */
-function goesOn({ status, headers }, parts, { bytes, sha256 }) {
+function goesOn({ status, headers }, parts, file) {
 	if (status !== 206) return false;
 	const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
-	const same = sha256 || (parts.version && versionOf(headers) === parts.version);
+	const same = file.sha256 || (parts.version && versionOf(headers) === parts.version);
 	const fits = range
 		? +range[1] === parts.size
-		: +(headers.get("content-length") ?? NaN) === (bytes ?? NaN) - parts.size;
-	const total = range && range[2] !== "*" ? +range[2] : bytes;
-	return !!same && fits && (bytes === undefined || total === bytes);
+		: +(headers.get("content-length") ?? NaN) === (file.bytes ?? NaN) - parts.size;
+	const total = range && range[2] !== "*" ? +range[2] : file.bytes;
+	return !!same && fits && (file.bytes === undefined || total === file.bytes);
 }
 
 /** A weak ETag names no bytes. @param {Headers} headers */
@@ -220,8 +220,8 @@ function versionOf(headers) {
 }
 
 /** Keeps what an answer brings. @param {Response} answer @param {Parts} parts
- * @param {KnownFile} file @param {FetchContext} o @param {() => void} heard */
-async function keep(answer, parts, file, o, heard) {
+ * @param {KnownFile} file @param {FetchContext} options @param {() => void} heard */
+async function keep(answer, parts, file, options, heard) {
 	const left = +(answer.headers.get("content-length") ?? NaN);
 	const total = file.bytes ?? (left ? parts.size + left : 0);
 	await makeSure(file, 2 * total - parts.size);
@@ -236,7 +236,7 @@ async function keep(answer, parts, file, o, heard) {
 			const loaded = parts.size + kept;
 			if (file.bytes !== undefined && loaded > file.bytes)
 				throw damaged(file, `is larger than the ${file.bytes} bytes that it should have`);
-			o.onBytes?.(loaded, total);
+			options.onBytes?.(loaded, total);
 			if (kept < PART_BYTES) continue;
 			const full = pieces;
 			[pieces, kept] = [[], 0];
@@ -257,10 +257,10 @@ async function makeSure({ url }, bytes) {
 }
 
 /** One request for what lacks. True if the file may be whole.
- * @param {KnownFile} file @param {Parts} parts @param {FetchContext} o */
-async function request(file, parts, o) {
-	const { stallMs = STALL_MS } = o;
-	const watch = patience(stallMs, o.signal);
+ * @param {KnownFile} file @param {Parts} parts @param {FetchContext} options */
+async function request(file, parts, options) {
+	const { stallMs = STALL_MS } = options;
+	const watch = patience(stallMs, options.signal);
 	let begun = false;
 	try {
 		/** @type {HeadersInit} */
@@ -276,10 +276,10 @@ async function request(file, parts, o) {
 		}
 		if (!answer.ok) throw refused(answer, file);
 		parts.version ||= versionOf(answer.headers);
-		await keep(answer, parts, file, o, watch.heard);
+		await keep(answer, parts, file, options, watch.heard);
 		return answer.headers.get("content-type") || "application/octet-stream";
 	} catch (error) {
-		o.signal?.throwIfAborted();
+		options.signal?.throwIfAborted();
 		if (watch.signal.aborted)
 			throw failure(
 				"FETCH_FAILED",
@@ -321,8 +321,8 @@ async function finish(file, parts, type) {
 		});
 }
 
-/** @param {KnownFile} file @param {FetchContext} o */
-async function bringNow(file, o) {
+/** @param {KnownFile} file @param {FetchContext} options */
+async function bringNow(file, options) {
 	if (await cached(file)) return;
 	const parts = await new Parts(await openCache(PARTS, file.url), file.url).read();
 	try {
@@ -336,7 +336,7 @@ async function bringNow(file, o) {
 						+ `${parts.size} bytes. They are kept: try again to go on.`,
 					{ url: file.url },
 				);
-			type = await request(file, parts, o);
+			type = await request(file, parts, options);
 		}
 		await finish(file, parts, type);
 		await parts.clear();
@@ -347,13 +347,15 @@ async function bringNow(file, o) {
 }
 
 /** Brings a file into its cache. Tabs that want the same one take turns.
- * @param {KnownFile} file @param {FetchContext} [o] */
-export async function bring(file, o = {}) {
+ * @param {KnownFile} file @param {FetchContext} [options] */
+export async function bring(file, options = {}) {
 	const { locks } = globalThis.navigator ?? {};
-	o.signal?.throwIfAborted();
+	options.signal?.throwIfAborted();
 	await (locks
-		? locks.request(`${PARTS} ${file.url}`, { signal: o.signal }, () => bringNow(file, o))
-		: bringNow(file, o));
+		? locks.request(`${PARTS} ${file.url}`, { signal: options.signal }, () =>
+				bringNow(file, options),
+			)
+		: bringNow(file, options));
 }
 
 /** @param {KnownFile} file */

@@ -1,5 +1,5 @@
-// errors: the one error class, and words for what the broker refuses.
 // @ts-check
+// errors: the one error class, and words for what the broker refuses.
 /** @import { Ending, ErrorCode } from "./types.js" */
 
 const FINAL = "DENIED UNAUTHORIZED PROTOCOL CLOSED NO_WEBGPU LIMITS NEVER_FITS";
@@ -26,15 +26,15 @@ const DENIED = {
 	no_such_gpu: "NEVER_FITS",
 };
 
-/** @param {Ending} m */
-export function endError(m) {
-	const { type, reason, detail } = m;
+/** @param {Ending} message */
+export function endError(message) {
+	const { type, reason, detail } = message;
 	/** @type {ErrorCode} */
 	let code = type === "revoked" || reason === "revoked" ? "REVOKED" : "RELEASED";
 	let text = `The broker took it (${reason}); ask again.`;
 	if (type === "denied") {
-		code = DENIED[m.code ?? ""] ?? (m.retry_after_s ? "UNREACHABLE" : "PROTOCOL");
-		text = m.message ?? "";
+		code = DENIED[message.code ?? ""] ?? (message.retry_after_s ? "UNREACHABLE" : "PROTOCOL");
+		text = message.message ?? "";
 	} else if (type === "timeout") {
 		code = "WAIT_TIMEOUT";
 		text = "No GPU was free in time; ask again.";
@@ -42,7 +42,7 @@ export function endError(m) {
 		code = "LOST";
 		text = "The broker lost it; ask again.";
 	} else if (reason === "expired") code = "EXPIRED";
-	return new BrokerError(code, detail ? `${text} (${detail})` : text, m);
+	return new BrokerError(code, detail ? `${text} (${detail})` : text, message);
 }
 
 export const ORIGIN =

@@ -1,5 +1,5 @@
-// fallback: why there is no session, and what stands in. "Unreachable" is not "refused".
 // @ts-check
+// fallback: why there is no session, and what stands in. "Unreachable" is not "refused".
 import { BrokerError, ORIGIN } from "./errors.js";
 
 /** @import { Claim } from "./claim.js" */
@@ -69,17 +69,21 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 export function grantLocally(claim, how, error) {
 	const { signal } = (claim.local = new AbortController());
 	const locks = globalThis.navigator?.locks;
-	if (how === "unmanaged" || claim.o.slots === 0) claim.granted(null);
+	if (how === "unmanaged" || claim.options.slots === 0) claim.granted(null);
 	else if (!locks) claim.fail(error);
 	else
 		locks
-			.request("baton", claim.o.ifAvailable ? { ifAvailable: true } : { signal }, (lock) => {
-				if (signal.aborted) return;
-				if (!lock) return claim.none();
-				return new Promise((resolve) => {
-					claim.unlock = () => resolve(0);
-					claim.granted(null);
-				});
-			})
+			.request(
+				"baton",
+				claim.options.ifAvailable ? { ifAvailable: true } : { signal },
+				(lock) => {
+					if (signal.aborted) return undefined;
+					if (!lock) return void claim.none();
+					return new Promise((resolve) => {
+						claim.unlock = () => resolve(0);
+						claim.granted(null);
+					});
+				},
+			)
 			.catch(() => {});
 }

@@ -1,6 +1,6 @@
+// @ts-check
 // files: all files of a model as one: what lacks is fetched, one after the other; what is there is
 // found, checked or deleted.
-// @ts-check
 import { bring, cached, forget } from "./download.js";
 
 /** @import { KnownFile, ModelFile, RunOptions } from "./types.js" */

@@ -1,48 +1,52 @@
+// @ts-check
 // hash: SHA-256 of a blob, piece by piece: crypto.subtle wants the whole of it in memory, which
 // for a model may be more than a page is given.
-// @ts-check
 
 /** Some milliseconds of a page's thread. */
 const PIECE_BYTES = 2 ** 18;
 
 /** @type {number[]} */
 const primes = [];
-for (let n = 2; primes.length < 64; n++) if (primes.every((prime) => n % prime)) primes.push(n);
-/** @type {(x: number) => number} */
-const fraction = (x) => ((x % 1) * 2 ** 32) | 0;
+for (let number = 2; primes.length < 64; number++)
+	if (primes.every((prime) => number % prime)) primes.push(number);
+/** @type {(root: number) => number} */
+const fraction = (root) => ((root % 1) * 2 ** 32) | 0;
 const BEGIN = Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)));
 const ROUND = Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime)));
 
-/** @type {(x: number, bits: number) => number} */
-const turn = (x, bits) => (x >>> bits) | (x << (32 - bits));
+/** @type {(word: number, bits: number) => number} */
+const rotate = (word, bits) => (word >>> bits) | (word << (32 - bits));
 
 /** Of the block that is added. */
 const words = new Int32Array(64);
 
 /** @type {(state: Int32Array, piece: DataView, at: number) => void} */
 function addBlock(state, piece, at) {
-	for (let i = 0; i < 16; i++) words[i] = piece.getInt32(at + 4 * i);
-	for (let i = 16; i < 64; i++) {
-		const [x, y] = [words[i - 15], words[i - 2]];
-		words[i] =
-			words[i - 16]
-			+ words[i - 7]
-			+ (turn(x, 7) ^ turn(x, 18) ^ (x >>> 3))
-			+ (turn(y, 17) ^ turn(y, 19) ^ (y >>> 10));
+	for (let round = 0; round < 16; round++) words[round] = piece.getInt32(at + 4 * round);
+	for (let round = 16; round < 64; round++) {
+		const [early, late] = [words[round - 15], words[round - 2]];
+		words[round] =
+			words[round - 16]
+			+ words[round - 7]
+			+ (rotate(early, 7) ^ rotate(early, 18) ^ (early >>> 3))
+			+ (rotate(late, 17) ^ rotate(late, 19) ^ (late >>> 10));
 	}
 
+	// The letters are those of FIPS 180-4.
+	/* eslint-disable id-length */
 	let [a, b, c, d, e, f, g, h] = state;
-	for (let i = 0; i < 64; i++) {
+	for (let round = 0; round < 64; round++) {
 		const one =
 			h
-			+ (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25))
+			+ (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25))
 			+ ((e & f) ^ (~e & g))
-			+ ROUND[i]
-			+ words[i];
-		const two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) | (c & (a | b)));
+			+ ROUND[round]
+			+ words[round];
+		const two = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | (c & (a | b)));
 		[h, g, f, e, d, c, b, a] = [g, f, e, (d + one) | 0, c, b, a, (one + two) | 0];
 	}
-	[a, b, c, d, e, f, g, h].forEach((x, i) => (state[i] += x));
+	for (const [index, word] of [a, b, c, d, e, f, g, h].entries()) state[index] += word;
+	/* eslint-enable id-length */
 }
 
 /** As 64 hexadecimal digits. @param {Blob} blob */
@@ -56,7 +60,7 @@ export async function sha256(blob) {
 	const all = new Blob([blob, end]);
 	for (let at = 0; at < all.size; at += PIECE_BYTES) {
 		const piece = new DataView(await all.slice(at, at + PIECE_BYTES).arrayBuffer());
-		for (let i = 0; i < piece.byteLength; i += 64) addBlock(state, piece, i);
+		for (let block = 0; block < piece.byteLength; block += 64) addBlock(state, piece, block);
 	}
-	return Array.from(state, (x) => (x >>> 0).toString(16).padStart(8, "0")).join("");
+	return Array.from(state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
 }

@@ -1,5 +1,5 @@
-// index: what pages import; see README.md.
 // @ts-check
+// index: what pages import; see README.md.
 export { Broker } from "./broker.js";
 export { Lease } from "./lease.js";
 export { BrokerError } from "./errors.js";

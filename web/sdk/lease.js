@@ -1,5 +1,5 @@
-// lease: what a page holds. `signal` means over, `yieldSignal` means please.
 // @ts-check
+// lease: what a page holds. `signal` means over, `yieldSignal` means please.
 import { BrokerError } from "./errors.js";
 import { openDevice } from "./webgpu.js";
 
@@ -9,10 +9,10 @@ import { openDevice } from "./webgpu.js";
 /** What was ended with a lease. */
 const dead = new WeakSet();
 
-/** @param {Guarded} x */
-const kill = async (x) => {
-	dead.add(x);
-	return "destroy" in x ? x.destroy() : x.terminate();
+/** @param {Guarded} guarded */
+const kill = async (guarded) => {
+	dead.add(guarded);
+	return "destroy" in guarded ? guarded.destroy() : guarded.terminate();
 };
 
 /** Whoever looks at `signal` after a stand-still of the thread sees what became of the lease.
@@ -61,7 +61,7 @@ export class Lease {
 	}
 
 	get vramBytes() {
-		return this.#claim.o.vramBytes ?? 0;
+		return this.#claim.options.vramBytes ?? 0;
 	}
 
 	get signal() {
@@ -95,35 +95,35 @@ export class Lease {
 
 	/** Ends `x` when the lease is taken, not at a release of your own.
 	 * @type {<T extends Guarded>(x: T) => T} */
-	guard(x) {
-		return this.own(x, false);
+	guard(guarded) {
+		return this.own(guarded, false);
 	}
 
 	/** @type {<T extends Guarded>(x: T, always: boolean) => T} */
-	own(x, always) {
+	own(guarded, always) {
 		if (this.signal.aborted) {
-			kill(x);
+			kill(guarded);
 			throw this.signal.reason;
 		}
-		if (dead.has(x))
+		if (dead.has(guarded))
 			throw new BrokerError(
 				"CLOSED",
 				"An earlier lease ended this: make a new one. A broker.model() does so by itself.",
 			);
-		this.#guards.set(x, always);
-		return x;
+		this.#guards.set(guarded, always);
+		return guarded;
 	}
 
-	/** @param {DeviceOptions} [o] */
-	async requestDevice(o = {}) {
+	/** @param {DeviceOptions} [options] */
+	async requestDevice(options = {}) {
 		await this.#stillMine();
-		return openDevice(o, (device) => this.own(device, true), this.#claim.context.about);
+		return openDevice(options, (device) => this.own(device, true), this.#claim.context.about);
 	}
 
 	/** @param {{vramBytes?: number, model?: string, progress?: number}} u */
-	report({ progress = 0, ...u }) {
+	report({ progress = 0, ...fields }) {
 		this.#claim.say({ type: "renew", progress: Math.min(1, Math.max(0, +progress || 0)) });
-		this.#claim.context.about(u);
+		this.#claim.context.about(fields);
 	}
 
 	/** What a request with `loads` brings in is there: the turn begins now. */
@@ -158,11 +158,11 @@ export class Lease {
 		this.#please.abort(error);
 		const doomed = [...this.#guards].filter(([, always]) => taken || always);
 		this.#guards.clear();
-		await Promise.allSettled(doomed.map(([x]) => kill(x)));
+		await Promise.allSettled(doomed.map(([guarded]) => kill(guarded)));
 	}
 
 	/** @type {<T>(fn: Task<T>) => Promise<T>} */
-	async during(fn) {
+	async during(task) {
 		/** @type {Promise<never>} */
 		const late = new Promise((resolve) =>
 			this.signal.addEventListener(
@@ -170,11 +170,15 @@ export class Lease {
 				() => this.#claim.taken && setTimeout(resolve, 1000),
 			),
 		);
-		try {
-			return await Promise.race([fn(this), late]);
-		} finally {
-			await this.#heard();
-			if (this.#claim.taken) throw this.signal.reason;
-		}
+		const run = async () => Promise.race([task(this), late]);
+		const outcome = await run().then(
+			(value) => () => value,
+			(error) => () => {
+				throw error;
+			},
+		);
+		await this.#heard();
+		if (this.#claim.taken) throw this.signal.reason;
+		return outcome();
 	}
 }

@@ -1,6 +1,6 @@
+// @ts-check
 // model: one model of a page: its files fetched outside any lease, then its memory, then a turn to
 // load it, then the turns in which it computes. Loads again by itself whatever was taken.
-// @ts-check
 import { BrokerError } from "./errors.js";
 import { filesModule } from "./home.js";
 
@@ -46,7 +46,7 @@ function noLease() {
 		signal,
 		yieldSignal: signal,
 		yieldIfNeeded: async () => false,
-		guard: (/** @type {unknown} */ x) => x,
+		guard: (/** @type {unknown} */ guarded) => guarded,
 		report() {},
 		release: async () => {},
 	};
@@ -56,7 +56,7 @@ function noLease() {
 /** Fires "state" when `state` changed.
  * @template E */
 export class Model extends EventTarget {
-	/** @type {ModelOptions<E>} */ #o;
+	/** @type {ModelOptions<E>} */ #options;
 	#broker;
 	#request;
 	/** Its code comes with the first model that has files.
@@ -73,8 +73,8 @@ export class Model extends EventTarget {
 	#losses = 0;
 	#fetchedAgain = false;
 
-	/** @param {Pick<Broker, "reside"|"load"|"run">} broker @param {ModelOptions<E>} o */
-	constructor(broker, o) {
+	/** @param {Pick<Broker, "reside"|"load"|"run">} broker @param {ModelOptions<E>} options */
+	constructor(broker, options) {
 		super();
 		const {
 			name,
@@ -88,14 +88,14 @@ export class Model extends EventTarget {
 			stallMs,
 			onProgress,
 			...request
-		} = o;
+		} = options;
 		this.#broker = broker;
-		this.#o = o;
+		this.#options = options;
 		this.#request = request;
 	}
 
 	get name() {
-		return this.#o.name;
+		return this.#options.name;
 	}
 
 	get state() {
@@ -104,29 +104,29 @@ export class Model extends EventTarget {
 
 	/** What `load` gave, while it is loaded and lives. */
 	get engine() {
-		const { alive = () => true } = this.#o;
+		const { alive = () => true } = this.#options;
 		return this.#loaded && alive(this.#loaded.engine) ? this.#loaded.engine : null;
 	}
 
 	/** Runs `fn` with the model loaded and the GPU granted. Rejects with the lease's error if it
 	 * was taken under `fn`; the next run loads the model again.
 	 * @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<T>} */
-	run(o, fn) {
-		return this.#inTurn(o, () => this.#perform(o, fn));
+	run(options, fn) {
+		return this.#inTurn(options, () => this.#perform(options, fn));
 	}
 
 	/** Brings the files here, outside any lease; `run` does it by itself.
-	 * @param {RunOptions} [o] @returns {Promise<void>} */
-	async fetch(o = {}) {
-		await this.#inTurn(o, () => this.#bring(o).finally(() => this.#settle()));
+	 * @param {RunOptions} [options] @returns {Promise<void>} */
+	async fetch(options = {}) {
+		await this.#inTurn(options, () => this.#bring(options).finally(() => this.#settle()));
 	}
 
 	/** Deletes the files and fetches them again.
-	 * @param {RunOptions} [o] @returns {Promise<void>} */
-	async fetchAgain(o = {}) {
+	 * @param {RunOptions} [options] @returns {Promise<void>} */
+	async fetchAgain(options = {}) {
 		await this.unload();
 		await this.forget();
-		await this.fetch(o);
+		await this.fetch(options);
 	}
 
 	/** Deletes the files of which this page knows. */
@@ -141,7 +141,7 @@ export class Model extends EventTarget {
 		const loaded = this.#loaded;
 		this.#loaded = null;
 		if (!this.#computing) this.#become("empty");
-		if (loaded) await this.#o.unload?.(loaded.engine, reason);
+		if (loaded) await this.#options.unload?.(loaded.engine, reason);
 	}
 
 	/** Lets go of the model and of its memory. */
@@ -158,27 +158,27 @@ export class Model extends EventTarget {
 	}
 
 	/** @type {<T>(o: RunOptions, fn: () => Promise<T>) => Promise<T>} */
-	#inTurn(o, fn) {
+	#inTurn(options, fn) {
 		const before = this.#turns;
 		const mine = orAborted(
 			before.catch(() => {}),
-			o.signal,
+			options.signal,
 		).then(fn);
 		this.#turns = mine.catch(() => before);
 		return mine;
 	}
 
 	/** @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<T>} */
-	async #perform(o, fn) {
+	async #perform(options, fn) {
 		this.#losses = 0;
 		this.#fetchedAgain = false;
 		try {
 			for (;;) {
-				o.signal?.throwIfAborted();
-				if (!this.engine) await this.#bring(o);
-				await this.#reside(o);
-				if (!this.engine && !(await this.#load(o))) continue;
-				const outcome = await this.#compute(o, fn);
+				options.signal?.throwIfAborted();
+				if (!this.engine) await this.#bring(options);
+				await this.#reside(options);
+				if (!this.engine && !(await this.#load(options))) continue;
+				const outcome = await this.#compute(options, fn);
 				if (outcome !== GONE) return outcome.value;
 			}
 		} finally {
@@ -186,18 +186,18 @@ export class Model extends EventTarget {
 		}
 	}
 
-	/** @param {RunOptions} o */
-	async #bring(o) {
-		await this.#list(o);
+	/** @param {RunOptions} options */
+	async #bring(options) {
+		await this.#list(options);
 		if (!this.#files || (await this.#files.complete())) return;
 		this.#become("fetching");
-		const { stallMs, onProgress } = this.#o;
-		await this.#files.fetch({ stallMs, onProgress, ...o });
+		const { stallMs, onProgress } = this.#options;
+		await this.#files.fetch({ stallMs, onProgress, ...options });
 	}
 
 	/** @param {RunOptions} o */
 	async #list({ signal }) {
-		const { fetch, stallMs } = this.#o;
+		const { fetch, stallMs } = this.#options;
 		if (!fetch) return;
 
 		const { Files } = await filesModule();
@@ -213,21 +213,21 @@ export class Model extends EventTarget {
 		files.add((await (typeof fetch === "function" ? fetch({ signal, get }) : fetch)) ?? []);
 	}
 
-	/** Memory first, and no turn held while it is waited for. @param {RunOptions} o */
-	async #reside(o) {
-		if (this.#o.cpu || (this.#home && !this.#home.signal.aborted)) return;
+	/** Memory first, and no turn held while it is waited for. @param {RunOptions} options */
+	async #reside(options) {
+		if (this.#options.cpu || (this.#home && !this.#home.signal.aborted)) return;
 		this.#become("waiting");
-		const { name, vramBytes } = this.#o;
-		const { key } = { ...this.#request, ...o };
+		const { name, vramBytes } = this.#options;
+		const { key } = { ...this.#request, ...options };
 		const asked = this.#broker.reside({
 			loadMs: this.#loadMs || undefined,
-			...this.#requestOf(o),
+			...this.#requestOf(options),
 			model: name,
 			vramBytes,
 			key,
 			evict: () => this.#evict(),
 		});
-		const home = await orAborted(asked, o.signal, (late) => void late.release());
+		const home = await orAborted(asked, options.signal, (late) => void late.release());
 		this.#home = home;
 		home.signal.addEventListener("abort", () => {
 			if (this.#home === home) {
@@ -245,69 +245,70 @@ export class Model extends EventTarget {
 		await this.drop();
 	}
 
-	/** False if all must begin again. @param {RunOptions} o */
-	async #load(o) {
+	/** False if all must begin again. @param {RunOptions} options */
+	async #load(options) {
 		this.#become("waiting");
 		/** @param {Lease} lease */
 		const fill = async (lease) => {
-			if (!this.#home && !this.#o.cpu) return false;
+			if (!this.#home && !this.#options.cpu) return false;
 			this.#become("loading");
 			const begunAt = performance.now();
-			await this.#computeUnder(lease, () => this.#make(lease, o));
+			await this.#computeUnder(lease, () => this.#make(lease, options));
 			this.#loadMs = Math.round(performance.now() - begunAt);
 			this.#losses = 0;
 			return true;
 		};
 		try {
-			return await (this.#o.cpu
+			return await (this.#options.cpu
 				? fill(noLease())
-				: this.#broker.load(this.name, fill, this.#requestOf(o)));
+				: this.#broker.load(this.name, fill, this.#requestOf(options)));
 		} catch (error) {
-			return this.#afterLoad(error, o);
+			return this.#afterLoad(error, options);
 		}
 	}
 
-	/** @param {Lease} lease @param {RunOptions} o */
-	async #make(lease, o) {
+	/** @param {Lease} lease @param {RunOptions} options */
+	async #make(lease, options) {
 		const stop = new AbortController();
-		const onAbort = () => stop.abort(o.signal?.reason);
+		const onAbort = () => stop.abort(options.signal?.reason);
 		const onLost = () => stop.abort(lease.signal.reason);
-		o.signal?.addEventListener("abort", onAbort);
+		options.signal?.addEventListener("abort", onAbort);
 		lease.signal.addEventListener("abort", onLost);
 		try {
-			const engine = await this.#o.load({
+			const engine = await this.#options.load({
 				signal: stop.signal,
 				lease,
 				match: async (url) => this.#files?.match(url),
 				onProgress: (progress) => {
 					lease.report({ model: this.name, progress: progress.fraction });
-					(o.onProgress ?? this.#o.onProgress)?.(progress);
+					(options.onProgress ?? this.#options.onProgress)?.(progress);
 				},
 			});
 			if (stop.signal.aborted) {
-				await this.#o.unload?.(engine, stop.signal.reason);
+				await this.#options.unload?.(engine, stop.signal.reason);
 				throw stop.signal.reason;
 			}
 			this.#loaded = { engine };
 		} finally {
-			o.signal?.removeEventListener("abort", onAbort);
+			options.signal?.removeEventListener("abort", onAbort);
 			lease.signal.removeEventListener("abort", onLost);
 		}
 	}
 
 	/** A load that failed: again if it was taken, again with fresh files if those are to blame.
-	 * @param {unknown} error @param {RunOptions} o */
-	async #afterLoad(error, o) {
+	 * @param {unknown} error @param {RunOptions} options */
+	async #afterLoad(error, options) {
 		const { code = "", message } = /** @type {Partial<BrokerError>} */ (error ?? {});
 		await this.drop();
-		if (!o.signal?.aborted && TAKEN.includes(code) && ++this.#losses < LOSSES_MAX) return false;
+		if (!options.signal?.aborted && TAKEN.includes(code) && ++this.#losses < LOSSES_MAX)
+			return false;
 
 		const home = this.#home;
 		this.#home = null;
 		await home?.release();
-		if (o.signal?.aborted || !this.#files?.list.length) throw error;
+		if (options.signal?.aborted || !this.#files?.list.length) throw error;
 		const cleared = !(await this.#files.complete());
-		const { damaged = looksDamaged } = this.#o;
+		const { damaged = looksDamaged } = this.#options;
 		if (!cleared && !damaged(error)) throw error;
 		await this.#files.forget();
 		if (!this.#fetchedAgain) {
@@ -330,7 +331,7 @@ export class Model extends EventTarget {
 	}
 
 	/** @type {<T>(o: RunOptions, fn: ModelTask<E, T>) => Promise<typeof GONE | {value: T}>} */
-	async #compute(o, fn) {
+	async #compute(options, fn) {
 		/** @param {Lease} lease */
 		const act = async (lease) => {
 			const { engine } = this;
@@ -339,10 +340,13 @@ export class Model extends EventTarget {
 			return { value: await this.#computeUnder(lease, async () => fn(engine, lease)) };
 		};
 		this.#become("waiting");
-		const { graceMs, waitMs } = { ...this.#request, ...o };
-		return this.#o.cpu
+		const { graceMs, waitMs } = { ...this.#request, ...options };
+		return this.#options.cpu
 			? act(noLease())
-			: this.#broker.run({ ...this.#requestOf(o), model: this.name, graceMs, waitMs }, act);
+			: this.#broker.run(
+					{ ...this.#requestOf(options), model: this.name, graceMs, waitMs },
+					act,
+				);
 	}
 
 	/** While `work` runs, a lease that is taken ends the engine, and a wish for the memory waits:
@@ -354,11 +358,11 @@ export class Model extends EventTarget {
 		const giveWay = lease.yieldIfNeeded.bind(lease);
 		lease.guard({ terminate: () => over || this.drop(lease.signal.reason) });
 		lease.signal.addEventListener("abort", () => rest());
-		lease.yieldIfNeeded = async (o) => {
-			if (!lease.yieldSignal.aborted) return giveWay(o);
+		lease.yieldIfNeeded = async (options) => {
+			if (!lease.yieldSignal.aborted) return giveWay(options);
 			rest();
 			this.#become("waiting");
-			const changed = await giveWay(o);
+			const changed = await giveWay(options);
 			if (!this.engine) throw taken();
 			rest = this.#begin();
 			this.#become("busy");
@@ -384,9 +388,9 @@ export class Model extends EventTarget {
 	}
 
 	/** What each request is asked with. The key is for memory alone: after a reload all begins with
-	 * that, and a place kept for a turn would stand before it. @param {RunOptions} o */
-	#requestOf(o) {
-		const { onProgress, key, graceMs, waitMs, ...request } = { ...this.#request, ...o };
+	 * that, and a place kept for a turn would stand before it. @param {RunOptions} options */
+	#requestOf(options) {
+		const { onProgress, key, graceMs, waitMs, ...request } = { ...this.#request, ...options };
 		return request;
 	}
 
@@ -412,7 +416,10 @@ function orAborted(promise, signal, late) {
 			reject(signal.reason);
 			if (late) promise.then(late, () => {});
 		};
-		if (signal.aborted) return onAbort();
+		if (signal.aborted) {
+			onAbort();
+			return;
+		}
 		signal.addEventListener("abort", onAbort, { once: true });
 		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
 	});

@@ -2,8 +2,7 @@
 // `npm pack` through prepack; no page loads it.
 import { appendFileSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 
-for (const name of readdirSync(".").filter((name) => name.endsWith(".js")))
-	copyFileSync(name, `dist/${name}`);
+for (const name of readdirSync(".")) if (name.endsWith(".js")) copyFileSync(name, `dist/${name}`);
 
 /** The modules of the worker as one script: their names are all different. */
 function workerScript() {

@@ -1,5 +1,5 @@
-// page_lifecycle: a page's life, and the Web Lock that keeps it from being frozen.
 // @ts-check
+// page_lifecycle: a page's life, and the Web Lock that keeps it from being frozen.
 /** @import { SavedPlaces, Page } from "./types.js" */
 
 /** @type {(page: Page) => () => void} */
@@ -10,8 +10,8 @@ export function watchPage(page) {
 		const on = (
 			/** @type {EventTarget} */ target,
 			/** @type {string} */ type,
-			/** @type {(event: PageTransitionEvent) => void} */ fn,
-		) => target.addEventListener(type, /** @type {EventListener} */ (fn), stop);
+			/** @type {(event: PageTransitionEvent) => void} */ listener,
+		) => target.addEventListener(type, /** @type {EventListener} */ (listener), stop);
 		on(globalThis, "pagehide", (event) => page.leave(Boolean(event.persisted)));
 		on(globalThis, "pageshow", (event) => event.persisted && page.back());
 		on(document, "resume", page.thaw);
@@ -49,12 +49,14 @@ export function savePlaces(name, kept) {
 	} catch {}
 }
 
-/** What `baton open` left for the broker's own pages (pages/shared/sign_in.js).
+/** What `baton open` left for the broker's own pages (web/ui/sign_in.js).
  * @type {(base: string) => string|undefined} */
 export function pageKey(base) {
 	try {
 		return (base === location.origin && localStorage.getItem("baton-key")) || undefined;
-	} catch {}
+	} catch {
+		return undefined;
+	}
 }
 
 /** @type {Set<string>} */
@@ -63,7 +65,7 @@ const names = new Set();
 /** The first of its kind that is free in this page. @type {(name: string) => string} */
 export function newName(name) {
 	let free = name;
-	for (let n = 2; names.has(free); n++) free = `${name} ${n}`;
+	for (let number = 2; names.has(free); number++) free = `${name} ${number}`;
 	names.add(free);
 	return free;
 }

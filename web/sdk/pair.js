@@ -1,5 +1,5 @@
-// pair: a site of its own asks the operator of the broker to let it queue.
 // @ts-check
+// pair: a site of its own asks the operator of the broker to let it queue.
 import { BrokerError } from "./errors.js";
 import { HOME } from "./home.js";
 
@@ -18,7 +18,9 @@ const storageKey = (/** @type {string} */ base) => `baton-site ${base}`;
 export function siteToken(base) {
 	try {
 		return localStorage.getItem(storageKey(base)) || undefined;
-	} catch {}
+	} catch {
+		return undefined;
+	}
 }
 
 /** @type {(url: string, body: object, signal?: AbortSignal) => Promise<Http.Paired>} */

@@ -1,5 +1,5 @@
-// session: one session over a WebSocket, and which claims the broker knows.
 // @ts-check
+// session: one session over a WebSocket, and which claims the broker knows.
 import { closeError } from "./errors.js";
 
 /** @import { FromBroker } from "./protocol.js" */
@@ -21,7 +21,7 @@ export class Session {
 	/** @type {WebSocket|null} */ #socket = null;
 	/** @type {Map<number, SessionClaim>} */ #claims = new Map();
 	/** @type {Map<number, Listed|null>} */ #orphans = new Map();
-	/** @type {Start|undefined} */ #o;
+	/** @type {Start|undefined} */ #start;
 	/** @type {string|null} */ #sessionId = null;
 	/** @type {AboutFields} */ #about = {};
 	#retry = 0;
@@ -83,25 +83,25 @@ export class Session {
 	/** Answers once it is known whether what is held is still ours. */
 	sure() {
 		this.#asked = this.#open && this.#doubt;
-		if (!this.#asked) this.post({ ev: "sure" });
+		if (!this.#asked) this.post({ event: "sure" });
 	}
 
-	/** @param {Start} c */
-	start(c) {
+	/** @param {Start} start */
+	start(start) {
 		if (this.#stopped) return;
-		this.#o = c;
-		this.#sessionId = c.resume;
-		for (const ref of c.adopt) this.#orphans.set(ref, null);
+		this.#start = start;
+		this.#sessionId = start.resume;
+		for (const ref of start.adopt) this.#orphans.set(ref, null);
 		this.#arm();
 		this.#connect();
 	}
 
 	/** @param {Extract<Command, { op: "acquire" }>} command */
-	acquire({ ref, msg, until }) {
+	acquire({ ref, msg: message, until }) {
 		/** @type {SessionClaim} */
 		const claim = {
 			ref,
-			msg,
+			message,
 			until,
 			lease: 0,
 			fence: 0,
@@ -118,14 +118,14 @@ export class Session {
 
 	/** @param {SessionClaim} claim */
 	#ask(claim) {
-		const { ref, msg, until } = claim;
+		const { ref, message, until } = claim;
 		claim.seen = true;
 		claim.requeue = false;
 		this.ask({
-			msg: {
+			message: {
 				type: "acquire",
 				ref,
-				...msg,
+				...message,
 				timeout_s: until === null ? null : Math.max(1, until - now()) / 1000,
 			},
 		});
@@ -139,17 +139,17 @@ export class Session {
 		claim.requeue = requeue;
 		claim.until = until;
 		if (this.#open && claim.lease)
-			this.ask({ msg: { type: "release", lease: claim.lease, requeue } });
-		else if (this.#open && claim.seen) this.ask({ msg: { type: "cancel", ref } });
+			this.ask({ message: { type: "release", lease: claim.lease, requeue } });
+		else if (this.#open && claim.seen) this.ask({ message: { type: "cancel", ref } });
 		else if (!this.#sessionId) this.#end(claim);
 	}
 
 	/** @param {Ask} command */
-	ask({ ref, msg }) {
+	ask({ ref, message }) {
 		const lease = this.#claims.get(ref ?? 0)?.lease;
 		if (this.#open && (lease || !ref)) {
 			this.#spoke = now();
-			this.#socket?.send(JSON.stringify({ lease, ...msg }));
+			this.#socket?.send(JSON.stringify({ lease, ...message }));
 		}
 	}
 
@@ -157,7 +157,7 @@ export class Session {
 	about({ fields }) {
 		fields = JSON.parse(JSON.stringify(fields)); // no undefined
 		Object.assign(this.#about, fields);
-		this.ask({ msg: { type: "about", ...fields } });
+		this.ask({ message: { type: "about", ...fields } });
 	}
 
 	pong() {
@@ -171,7 +171,7 @@ export class Session {
 	}
 
 	disown() {
-		for (const m of this.#orphans.values()) this.#giveBack(m);
+		for (const message of this.#orphans.values()) this.#giveBack(message);
 		this.#orphans.clear();
 	}
 
@@ -181,14 +181,14 @@ export class Session {
 		this.#left = true;
 		for (const claim of this.#claims.values())
 			if (!keep.includes(claim.ref)) this.#giveBack(claim);
-		if (!keep.length) this.ask({ msg: { type: "bye" } });
+		if (!keep.length) this.ask({ message: { type: "bye" } });
 		if (cached) this.#hangUp();
 	}
 
 	/** Out of the cache: the session goes on, or its places are asked for anew. */
 	back() {
 		this.#left = false;
-		if (!this.#o || this.#stopped) return;
+		if (!this.#start || this.#stopped) return;
 		this.#hangUp();
 		this.#tries = this.#quick = 0;
 		this.#contact = now();
@@ -207,11 +207,11 @@ export class Session {
 
 	/** @param {{ code?: number }} command */
 	stop({ code }) {
-		this.ask({ msg: { type: "bye" } });
+		this.ask({ message: { type: "bye" } });
 		this.#stopped = true;
 		globalThis.removeEventListener?.("securitypolicyviolation", this.#violated);
 		this.#hangUp();
-		this.post({ ev: "stopped", code });
+		this.post({ event: "stopped", code });
 	}
 
 	/** The page's policy, which lasts as long as the page. Chromium tells it by this alone.
@@ -220,25 +220,25 @@ export class Session {
 		if (
 			this.#open
 			|| !this.#socket
-			|| !this.#o
+			|| !this.#start
 			|| disposition === "report"
-			|| !blockedURI.startsWith(new URL(this.#o.url).origin)
+			|| !blockedURI.startsWith(new URL(this.#start.url).origin)
 		)
 			return;
 		this.#hangUp();
-		this.post({ ev: "down", blocked: true, silent: true });
+		this.post({ event: "down", blocked: true, silent: true });
 	}
 
 	#connect() {
 		clearTimeout(this.#retry);
-		if (!this.#o) return;
-		const { url, hello, timeoutMs } = this.#o;
+		if (!this.#start) return;
+		const { url, hello, timeoutMs } = this.#start;
 		let socket;
 		try {
 			socket = this.#socket = new WebSocket(url);
 		} catch {
 			// forbidden here
-			this.post({ ev: "down", blocked: true, silent: true });
+			this.post({ event: "down", blocked: true, silent: true });
 			return;
 		}
 		const resume = this.#sessionId ?? undefined;
@@ -288,14 +288,20 @@ export class Session {
 			this.#spanMs = 0;
 		}
 		const silent = this.#judge();
-		this.post({ ev: was && !silent ? "drop" : "down", code, late, silent, limit: this.#limit });
+		this.post({
+			event: was && !silent ? "drop" : "down",
+			code,
+			late,
+			silent,
+			limit: this.#limit,
+		});
 		if (this.#asked) this.sure();
 		if (!silent) this.#arm();
 		if (!this.#left) this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
 	}
 
 	#pauseMs() {
-		const { minMs, maxMs } = /** @type {Start} */ (this.#o).backoff;
+		const { minMs, maxMs } = /** @type {Start} */ (this.#start).backoff;
 		const soon = quickMs(this.#quick);
 		if (!this.#sessionId || !this.#claims.size || now() + soon >= this.#limit) {
 			this.#quick = 0;
@@ -324,7 +330,7 @@ export class Session {
 			if (at - this.#sure < this.#spanMs || !this.#holds().length) this.#sure = at;
 			else {
 				this.#doubt = true;
-				this.ask({ msg: { type: "events", limit: 0 } }); // `ok`
+				this.ask({ message: { type: "events", limit: 0 } }); // `ok`
 			}
 		}
 		if (at >= this.#limit) this.#holds().forEach((claim) => this.#lose(claim));
@@ -354,37 +360,39 @@ export class Session {
 			this.#closed(socket, 1006, true);
 			return;
 		}
-		if (silent) this.post({ ev: "down", silent, limit: this.#limit });
+		if (silent) this.post({ event: "down", silent, limit: this.#limit });
 		else this.#arm();
 	}
 
-	/** @param {FromBroker.Message} m */
-	#hear(m) {
-		const { ref = 0, lease } = /** @type {{ ref?: number, lease?: number }} */ (m);
+	/** @param {FromBroker.Message} message */
+	#hear(message) {
+		const { ref = 0, lease } = /** @type {{ ref?: number, lease?: number }} */ (message);
 		const claim =
 			this.#claims.get(ref)
-			?? [...this.#claims.values()].find((c) => lease && c.lease === lease);
-		if (m.type === "heartbeat") this.#heartbeat();
-		else if (m.type === "welcome") this.#welcome(m);
-		else if (m.type === "ok") this.#listing ? this.#settle() : this.#known();
-		else if (m.type === "claim") this.#listed(m);
-		else if (m.type === "denied") {
-			if (!this.#open && m.code === "stale") this.stop({ code: 4401 });
-			else if (claim) this.#denied(claim, m);
-		} else if (claim) this.#tell(claim, /** @type {Told} */ (m));
-		else if (m.type === "offered" || m.type === "granted")
-			this.#listed({ ...m, state: m.type });
-		else if (m.type === "status" || m.type === "reload") this.post({ ev: "msg", m });
+			?? [...this.#claims.values()].find((known) => lease && known.lease === lease);
+		if (message.type === "heartbeat") this.#heartbeat();
+		else if (message.type === "welcome") this.#welcome(message);
+		else if (message.type === "ok" && this.#listing) this.#settle();
+		else if (message.type === "ok") this.#known();
+		else if (message.type === "claim") this.#listed(message);
+		else if (message.type === "denied") {
+			if (!this.#open && message.code === "stale") this.stop({ code: 4401 });
+			else if (claim) this.#denied(claim, message);
+		} else if (claim) this.#tell(claim, /** @type {Told} */ (message));
+		else if (message.type === "offered" || message.type === "granted")
+			this.#listed({ ...message, state: message.type });
+		else if (message.type === "status" || message.type === "reload")
+			this.post({ event: "message", message });
 	}
 
 	#heartbeat() {
-		this.ask({ msg: { type: "alive" } });
-		this.post({ ev: "contact", limit: this.#limit });
+		this.ask({ message: { type: "alive" } });
+		this.post({ event: "contact", limit: this.#limit });
 		this.#stalled = this.#pingAt > 0;
 		if (this.#stalled) this.about({ fields: { stalled_ms: Math.round(now() - this.#pingAt) } });
 		else {
 			this.#pingAt = now();
-			this.post({ ev: "ping" });
+			this.post({ event: "ping" });
 		}
 	}
 
@@ -401,7 +409,7 @@ export class Session {
 		this.#arm();
 		for (const claim of this.#claims.values()) claim.seen = false;
 		this.post({
-			ev: "open",
+			event: "open",
 			limit: this.#limit,
 			session,
 			rights: rights ?? null,
@@ -409,7 +417,7 @@ export class Session {
 		});
 		this.about({ fields: this.#about });
 		if (resumed)
-			this.ask({ msg: { type: "subscribe" } }); // `ok` ends the list
+			this.ask({ message: { type: "subscribe" } }); // `ok` ends the list
 		else this.#settle();
 	}
 
@@ -422,63 +430,71 @@ export class Session {
 			else this.#end(claim);
 	}
 
-	/** @param {Listed} m */
-	#listed(m) {
-		const { ref = 0, fence = 0 } = m;
+	/** @param {Listed} message */
+	#listed(message) {
+		const { ref = 0, fence = 0 } = message;
 		const claim = this.#claims.get(ref);
-		const holds = m.state !== "queued" && m.state !== "offered";
-		if (!claim && this.#orphans.has(ref) && !holds) this.#orphans.set(ref, m);
-		else if (!claim) this.#giveBack(m);
+		const holds = message.state !== "queued" && message.state !== "offered";
+		if (!claim && this.#orphans.has(ref) && !holds) this.#orphans.set(ref, message);
+		else if (!claim) this.#giveBack(message);
 		else {
 			claim.seen = true;
-			claim.lease = m.lease;
+			claim.lease = message.lease;
 			if (claim.state === "dropped" || (holds && claim.requeue)) this.release(claim);
 			else if (claim.state === "held" && (!holds || fence !== claim.fence)) this.#lose(claim);
-			else if (claim.state === "asked" && m.state !== "queued")
-				this.#tell(claim, { ...m, fence, type: holds ? "granted" : "offered" });
-			else if (m.state === "held" || m.state === "loading")
-				this.#tell(claim, { ...m, type: "keep" });
+			else if (claim.state === "asked" && message.state !== "queued")
+				this.#tell(claim, { ...message, fence, type: holds ? "granted" : "offered" });
+			else if (message.state === "held" || message.state === "loading")
+				this.#tell(claim, { ...message, type: "keep" });
 		}
 	}
 
-	/** @param {{ lease?: number }|null} m */
-	#giveBack(m) {
-		if (m?.lease) this.ask({ msg: { type: "release", lease: m.lease } });
+	/** @param {{ lease?: number }|null} message */
+	#giveBack(message) {
+		if (message?.lease) this.ask({ message: { type: "release", lease: message.lease } });
 	}
 
-	/** @param {SessionClaim} claim @param {FromBroker.Denied} m */
-	#denied(claim, m) {
+	/** @param {SessionClaim} claim @param {FromBroker.Denied} message */
+	#denied(claim, message) {
 		const asked = claim.state === "asked";
-		if (m.code === "draining")
+		if (message.code === "draining")
 			claim.seen = false; // asked again
-		else if (m.code === "stale" && !asked) this.#end(claim);
-		else if (m.code !== "stale" && asked && !claim.requeue) this.#end(claim, m);
+		else if (message.code === "stale" && !asked) this.#end(claim);
+		else if (message.code !== "stale" && asked && !claim.requeue) this.#end(claim, message);
 	}
 
-	/** @param {SessionClaim} claim @param {Told} m */
-	#tell(claim, m) {
-		const { lease } = m;
+	/** @param {SessionClaim} claim @param {Told} message */
+	#tell(claim, message) {
+		const { lease } = message;
 		claim.lease = lease;
-		if (m.type === "released" && claim.requeue && !m.reason) return;
-		if (m.type === "timeout" || m.type === "released") this.#end(claim, m);
-		else if (claim.state === "dropped") this.#giveBack(m);
-		else if (claim.state === "lost")
-			return; // given back once the page has stopped
-		else if (
-			m.type === "granted"
-			&& (claim.state === "held" ? m.fence !== claim.fence : m.fence <= claim.fence)
+		if (message.type === "released" && claim.requeue && !message.reason) return;
+		if (message.type === "timeout" || message.type === "released") this.#end(claim, message);
+		else if (claim.state === "dropped") this.#giveBack(message);
+		else if (claim.state !== "lost") this.#follow(claim, message);
+	}
+
+	/** What the broker says of a claim that is not given up. One that is lost is given back once the
+	 * page has stopped. @param {SessionClaim} claim
+	 * @param {Exclude<Told, FromBroker.Timeout|FromBroker.Released>} message */
+	#follow(claim, message) {
+		// A fence that does not fit: somebody may hold a newer one.
+		if (
+			message.type === "granted"
+			&& (claim.state === "held"
+				? message.fence !== claim.fence
+				: message.fence <= claim.fence)
 		)
-			this.#lose(claim); // somebody may hold a newer one
-		else if (m.type === "offered") {
-			if (!this.#left) this.ask({ msg: { type: "accept", lease } });
-		} else if (["queued", "granted", "yield", "keep", "revoked"].includes(m.type)) {
-			if (m.type === "queued") claim.requeue = false;
-			if (m.type === "granted") {
+			this.#lose(claim);
+		else if (message.type === "offered") {
+			if (!this.#left) this.ask({ message: { type: "accept", lease: message.lease } });
+		} else if (["queued", "granted", "yield", "keep", "revoked"].includes(message.type)) {
+			if (message.type === "queued") claim.requeue = false;
+			if (message.type === "granted") {
 				claim.state = "held";
-				claim.fence = m.fence;
+				claim.fence = message.fence;
 				this.#arm();
 			}
-			this.post({ ev: "msg", m: { ...m, ref: claim.ref } });
+			this.post({ event: "message", message: { ...message, ref: claim.ref } });
 		}
 	}
 
@@ -486,13 +502,13 @@ export class Session {
 	 * @param {SessionClaim} claim */
 	#lose(claim) {
 		claim.state = "lost";
-		this.post({ ev: "msg", m: { type: "lost", ref: claim.ref } });
+		this.post({ event: "message", message: { type: "lost", ref: claim.ref } });
 	}
 
 	/** @param {SessionClaim} claim
-	 * @param {FromBroker.Released|FromBroker.Timeout|FromBroker.Denied|Over} [m] */
-	#end(claim, m = { type: claim.state === "held" ? "lost" : "released" }) {
+	 * @param {FromBroker.Released|FromBroker.Timeout|FromBroker.Denied|Over} [message] */
+	#end(claim, message = { type: claim.state === "held" ? "lost" : "released" }) {
 		this.#claims.delete(claim.ref);
-		this.post({ ev: "msg", m: { ...m, ref: claim.ref } });
+		this.post({ event: "message", message: { ...message, ref: claim.ref } });
 	}
 }

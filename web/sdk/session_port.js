@@ -1,5 +1,5 @@
-// session_port: runs a Session in a dedicated Worker, or on this thread where none can start.
 // @ts-check
+// session_port: runs a Session in a dedicated Worker, or on this thread where none can start.
 import { warnOnce } from "./errors.js";
 import { HOME, WORKER } from "./home.js";
 import { Session } from "./session.js";
@@ -57,12 +57,12 @@ export function openPort(on, here, onHere) {
 	try {
 		const worker = new Worker(workerUrl(), { type: "module" });
 		const stop = (/** @type {ErrorEvent|undefined} */ why) => {
-			send || worker.terminate();
+			if (!send) worker.terminate();
 			fail(why);
 		};
 		worker.onerror = stop;
 		worker.onmessage = (/** @type {MessageEvent<SessionEvent|{}>} */ { data }) =>
-			"ev" in data ? on(data) : ready((command) => worker.postMessage(command));
+			"event" in data ? on(data) : ready((command) => worker.postMessage(command));
 		// In two steps: after a stand-still of this thread it may have spoken by now.
 		setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
 	} catch (error) {

@@ -221,7 +221,7 @@ export interface Release {
 /** A message for the broker. `ref`: of that claim's lease, if it has one. */
 export interface Ask {
 	ref?: number;
-	msg: OfLease | ToBroker.Message;
+	message: OfLease | ToBroker.Message;
 }
 
 /** Messages to which the Session adds the lease. */
@@ -236,15 +236,15 @@ export type AboutFields = Omit<ToBroker.About, "type">;
 export type SessionEvent = { limit?: number } & (
 	| Opened
 	| Down
-	| { ev: "stopped"; code?: number }
+	| { event: "stopped"; code?: number }
 	/** Of what the broker said, or the Session itself found out. */
-	| { ev: "msg"; m: Heard }
+	| { event: "message"; message: Heard }
 	/** The answer to `sure`; the broker was heard; does the page's thread stand still? */
-	| { ev: "sure" | "contact" | "ping" }
+	| { event: "sure" | "contact" | "ping" }
 );
 
 export interface Opened {
-	ev: "open";
+	event: "open";
 	session: string;
 	rights: Rights | null;
 	dev: boolean;
@@ -252,7 +252,7 @@ export interface Opened {
 
 /** "drop": an open session broke, and the broker may be back at once. */
 export interface Down {
-	ev: "drop" | "down";
+	event: "drop" | "down";
 	/** Of the closed WebSocket. */
 	code?: number;
 	/** Nothing came in time. */
@@ -343,7 +343,7 @@ export interface BrokerContext {
 /** A claim as the Session knows it; "dropped": given up here, not yet at the broker. */
 export interface SessionClaim {
 	ref: number;
-	msg: Omit<ToBroker.Acquire, "type" | "ref">;
+	message: Omit<ToBroker.Acquire, "type" | "ref">;
 	until: number | null;
 	lease: number;
 	/** The newest that it held. */
@@ -361,7 +361,7 @@ export interface SavedPlaces {
 	/** The page said so when it was left; without it, it may have died, or be another tab. */
 	left: boolean;
 	owner: string;
-	places: [string, { ref: number; rid: string }][];
+	places: [string, { ref: number; requestId: string }][];
 }
 
 /** A file of a model; one that is known by its address alone is checked for being what its name

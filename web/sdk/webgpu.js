@@ -1,5 +1,5 @@
-// webgpu: finds an adapter and asks it for no more than it has.
 // @ts-check
+// webgpu: finds an adapter and asks it for no more than it has.
 import { BrokerError } from "./errors.js";
 
 /** @import { Clamp, Detected, DeviceOptions, OpenDevice } from "./types.js" */
@@ -20,10 +20,10 @@ export function clamp(wanted, has) {
 }
 
 /** @type {(o?: DeviceOptions) => Promise<Detected>} */
-export async function detect(o = {}) {
+export async function detect(options = {}) {
 	const gpu = globalThis.navigator?.gpu;
 	if (!gpu) throw new BrokerError("NO_WEBGPU", "Use a browser with WebGPU, over https.");
-	const { limits: wanted, features = [], powerPreference = "high-performance", strict } = o;
+	const { limits: wanted, features = [], powerPreference = "high-performance", strict } = options;
 	let adapter = null;
 	for (let tries = 0; tries < 4 && !adapter; tries++) {
 		// null at first
@@ -57,8 +57,8 @@ export async function detect(o = {}) {
 }
 
 /** @type {OpenDevice} */
-export async function openDevice(o, own, about) {
-	const { adapter, info, descriptor, clamped, software } = await detect(o);
+export async function openDevice(options, own, about) {
+	const { adapter, info, descriptor, clamped, software } = await detect(options);
 	const device = own(
 		await adapter.requestDevice(descriptor).catch((error) => {
 			throw new BrokerError("LIMITS", `The GPU gave no device: ${error.message}`, error);
